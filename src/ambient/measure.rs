@@ -1,0 +1,112 @@
+//! Spans of time and sizes as people write them in settings: `30s`, `5m`, `256 KiB`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// A span of time, written `500ms`, `30s`, `5m`, `2h`, `7days` or a sum such as `1h 30m`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span(pub Duration);
+
+/// A number of bytes, written `64 KiB`, `1 MiB` or plain `65536`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
+impl Size {
+    /// The size as an index type, at most what memory can address.
+    pub fn bytes(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_duration(self.0).fmt(f)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        bytesize::ByteSize(self.0).fmt(f)
+    }
+}
+
+/// A text that is not a measure.
+#[derive(Debug, thiserror::Error)]
+#[error("expected {expected}, found `{found}`")]
+pub struct MeasureError {
+    expected: &'static str,
+    found: String,
+}
+
+impl FromStr for Span {
+    type Err = MeasureError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refuse = |_| MeasureError {
+            expected: "a span of time such as 30s, 5m or 2h",
+            found: text.to_owned(),
+        };
+        humantime::parse_duration(text).map(Self).map_err(refuse)
+    }
+}
+
+impl FromStr for Size {
+    type Err = MeasureError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refuse = |_| MeasureError {
+            expected: "a size such as 65536, 64 KiB or 1 MiB",
+            found: text.to_owned(),
+        };
+        text.parse::<bytesize::ByteSize>().map(|size| Self(size.0)).map_err(refuse)
+    }
+}
+
+macro_rules! as_text {
+    ($name:ident, $schema:literal, $description:literal) => {
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_str(self)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+            }
+        }
+
+        impl JsonSchema for $name {
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                $schema.into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!({ "type": "string", "description": $description })
+            }
+        }
+    };
+}
+
+as_text!(Span, "Span", "a span of time such as 500ms, 30s, 5m, 2h or 7days");
+as_text!(Size, "Size", "a size such as 65536, 64 KiB or 1 MiB");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn measures_read_what_they_write() {
+        assert_eq!("1h 30m".parse::<Span>().unwrap(), Span(Duration::from_mins(90)));
+        assert_eq!("256 KiB".parse::<Size>().unwrap(), Size(262_144));
+        for size in [Size(65_536), Size(1_048_576), Size(7)] {
+            assert_eq!(size.to_string().parse::<Size>().unwrap(), size);
+        }
+        assert!("soon".parse::<Span>().is_err());
+        assert!("big".parse::<Size>().is_err());
+    }
+}

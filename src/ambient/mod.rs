@@ -1,0 +1,19 @@
+//! What the machine around us gives: time, chance, background work and secrets, as arguments.
+//!
+//! Every other room takes a [`Clock`], an [`Entropy`] or a [`Tasks`] instead of asking the machine,
+//! so that a test can make a day of retries pass in a millisecond and repeat a run to the byte.
+//!
+//! **Invariant:** no other room asks the operating system for the time or for random bytes, or
+//! spawns a task that shutdown does not wait for; `clippy.toml` refuses the calls.
+
+mod clock;
+mod entropy;
+mod measure;
+mod secret;
+mod tasks;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
+pub use measure::{MeasureError, Size, Span};
+pub use secret::{Secret, SecretReference};
+pub use tasks::Tasks;

@@ -1,0 +1,1 @@
+//! The HTTP API: what it promises, and to whom.

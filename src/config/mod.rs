@@ -1,0 +1,1 @@
+//! The gateway file: the sum of the rooms' own settings.

@@ -1,0 +1,1 @@
+//! The room that a web console will move into; deliberately empty.

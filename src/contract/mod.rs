@@ -1,0 +1,1 @@
+//! The gate: only what an AsyncAPI message describes goes on.

@@ -1,0 +1,1 @@
+//! The life of a delivery, from the first attempt to the last.

@@ -1,0 +1,1 @@
+//! What crosses the border, and in which shape: publications and their patches.

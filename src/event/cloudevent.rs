@@ -1,0 +1,118 @@
+//! The event as consumers see it: a CloudEvent, version 1.0, in its JSON form.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::event::{
+    ContentDigest, Data, EventId, EventSource, EventType, IdempotencyKey, Subject, Timestamp,
+    TraceContext,
+};
+
+/// The value of `specversion`.
+pub const SPEC_VERSION: &str = "1.0";
+
+/// One event with all its context attributes, named and ready to be offered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CloudEvent {
+    /// The gateway's ULID.
+    pub id: EventId,
+    /// The context in which it happened.
+    pub source: EventSource,
+    /// What kind of occurrence it was.
+    pub event_type: EventType,
+    /// What it was about.
+    pub subject: Option<Subject>,
+    /// When it occurred, by the producer's word.
+    pub time: Timestamp,
+    /// Where the schema of the data is served.
+    pub dataschema: Option<Arc<str>>,
+    /// The name of its content; extension attribute `idempotencykey`.
+    pub idempotency_key: IdempotencyKey,
+    /// The proof of its content; not part of the JSON form.
+    pub digest: ContentDigest,
+    /// The producer's trace; extension attribute `traceparent`.
+    pub trace: Option<TraceContext>,
+    /// What it is about.
+    pub data: Data,
+}
+
+impl CloudEvent {
+    /// Writes the JSON event format (CloudEvents JSON format 1.0, section 3), without copying a tree.
+    pub fn to_json(&self) -> String {
+        let mut text = String::with_capacity(self.data.text().len() + 512);
+        // Writing to a string cannot fail.
+        let _ = write!(text, r#"{{"specversion":"{SPEC_VERSION}","id":"{}""#, self.id);
+        for (name, value) in self.text_attributes() {
+            let _ = write!(text, r#","{name}":{}"#, Value::String(value));
+        }
+        let _ = write!(text, r#","data":{}}}"#, self.data.text());
+        text
+    }
+
+    /// Builds the tree that patterns are matched against: the attributes, and `data` as a tree.
+    pub fn to_tree(&self) -> Value {
+        let mut tree = Map::new();
+        tree.insert("specversion".into(), SPEC_VERSION.into());
+        tree.insert("id".into(), self.id.to_string().into());
+        for (name, value) in self.text_attributes() {
+            tree.insert(name.into(), value.into());
+        }
+        tree.insert("data".into(), self.data.tree().clone());
+        Value::Object(tree)
+    }
+
+    /// The attributes after `specversion` and `id`, each as the text that the JSON form carries.
+    pub fn text_attributes(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let optional = |name, value: Option<String>| value.map(|value| (name, value));
+        [
+            Some(("source", self.source.to_string())),
+            Some(("type", self.event_type.to_string())),
+            optional("subject", self.subject.as_ref().map(ToString::to_string)),
+            Some(("time", self.time.to_string())),
+            Some(("datacontenttype", "application/json".to_owned())),
+            optional("dataschema", self.dataschema.as_deref().map(str::to_owned)),
+            Some(("idempotencykey", self.idempotency_key.to_string())),
+            optional("traceparent", self.trace.as_ref().map(ToString::to_string)),
+        ]
+        .into_iter()
+        .flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event() -> CloudEvent {
+        CloudEvent {
+            id: EventId::from_parts(1_795_282_931_000, 7),
+            source: EventSource::new("/payments").unwrap(),
+            event_type: EventType::new("Payment.Authorised").unwrap(),
+            subject: None,
+            time: "2026-11-21T20:17:00Z".parse().unwrap(),
+            dataschema: Some("https://gw.example/schemas/x".into()),
+            idempotency_key: IdempotencyKey::from_bytes([1; 16]),
+            digest: ContentDigest::from_bytes([2; 32]),
+            trace: None,
+            data: Data::from_text(r#"{"quote":"\"","n":1}"#.to_owned()),
+        }
+    }
+
+    #[test]
+    fn the_text_form_and_the_tree_are_the_same_event() {
+        let event = event();
+
+        let text: Value = serde_json::from_str(&event.to_json()).unwrap();
+
+        assert_eq!(text, event.to_tree());
+        assert_eq!(text["datacontenttype"], "application/json");
+        assert!(text.get("subject").is_none());
+    }
+
+    #[test]
+    fn debug_shows_no_data() {
+        assert!(!format!("{:?}", event()).contains("quote"));
+    }
+}

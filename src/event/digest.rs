@@ -1,0 +1,87 @@
+//! The two digests of an event's content: one is a name, the other is a proof.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Names the content of an event: the MD5 of its canonical bytes, in lower-case hex.
+///
+/// It is a name and never a proof, because two contents with one MD5 can be made at will; the
+/// [`ContentDigest`] beside it tells a repeat from a conflict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdempotencyKey([u8; 16]);
+
+/// Proves the content of an event: the SHA-256 of the same canonical bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContentDigest([u8; 32]);
+
+macro_rules! digest {
+    ($name:ident, $length:literal) => {
+        impl $name {
+            /// Takes the bytes of the digest.
+            pub const fn from_bytes(bytes: [u8; $length]) -> Self {
+                Self(bytes)
+            }
+
+            /// Gives the bytes of the digest.
+            pub const fn to_bytes(self) -> [u8; $length] {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = DigestError;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                let refuse = || DigestError { expected: $length * 2, actual: text.len() };
+                let digits = text.as_bytes();
+                let lower = |b: &u8| b.is_ascii_digit() || (b'a'..=b'f').contains(b);
+                if digits.len() != $length * 2 || !digits.iter().all(lower) {
+                    return Err(refuse());
+                }
+                let mut bytes = [0; $length];
+                for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+                    let pair = std::str::from_utf8(pair).map_err(|_| refuse())?;
+                    *byte = u8::from_str_radix(pair, 16).map_err(|_| refuse())?;
+                }
+                Ok(Self(bytes))
+            }
+        }
+    };
+}
+
+digest!(IdempotencyKey, 16);
+digest!(ContentDigest, 32);
+
+/// A text that is not a digest.
+#[derive(Debug, thiserror::Error)]
+#[error("expected {expected} lower-case hexadecimal digits, found {actual} characters")]
+pub struct DigestError {
+    expected: usize,
+    actual: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_form_is_lower_case_hex_and_comes_back() {
+        let key = IdempotencyKey::from_bytes([0xab; 16]);
+
+        assert_eq!(key.to_string(), "ab".repeat(16));
+        assert_eq!(key.to_string().parse::<IdempotencyKey>().unwrap(), key);
+    }
+
+    #[test]
+    fn upper_case_signs_and_wrong_lengths_are_refused() {
+        for text in ["AB".repeat(16), "+1".repeat(16), "ab".repeat(15), String::new()] {
+            assert!(text.parse::<IdempotencyKey>().is_err(), "{text}");
+        }
+    }
+}

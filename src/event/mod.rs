@@ -1,0 +1,34 @@
+//! What an event is, before and after the gateway names it: pure values that every room shares.
+//!
+//! Nothing comes in and nothing goes out; other rooms speak in these words. A word lives here only
+//! when more than two rooms use it.
+//!
+//! **Invariant:** every value is valid by construction, and no type here prints event data through
+//! `Debug` or `Display`.
+
+mod attributes;
+mod chain;
+mod cloudevent;
+mod data;
+mod diagnostic;
+mod digest;
+mod fault;
+mod id;
+pub mod json;
+mod names;
+mod timestamp;
+mod trace;
+mod violation;
+
+pub use attributes::{AttributeError, EventSource, EventType, Subject};
+pub use chain::{ChainValue, ChainValueError};
+pub use cloudevent::{CloudEvent, SPEC_VERSION};
+pub use data::Data;
+pub use diagnostic::Diagnostic;
+pub use digest::{ContentDigest, DigestError, IdempotencyKey};
+pub use fault::{Blame, Fault};
+pub use id::{EventId, EventIdError};
+pub use names::{CallerId, ConsumerId, NameError, ReplayId, SubscriptionId};
+pub use timestamp::{Timestamp, TimestampError};
+pub use trace::{TraceContext, TraceContextError};
+pub use violation::Violation;

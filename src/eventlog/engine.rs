@@ -1,0 +1,222 @@
+//! The seam to the engines: what every log promises.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::event::{Blame, EventId, Fault, SubscriptionId};
+use crate::eventlog::{
+    Appended, Attempt, Changes, DeadLetter, DeadLetterId, DeliveryState, Draft, Entry,
+    NewQuarantined, Position, QuarantineId, Quarantined, Registry, Revision,
+};
+
+/// Bounds of what the log holds in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of drafts that may wait for a commit; more are refused with [`Error::Busy`].
+    pub waiting_bytes: usize,
+    /// Bytes of recent entries kept in memory for followers.
+    pub tail_bytes: usize,
+}
+
+impl Default for Limits {
+    /// 32 MiB waiting, 16 MiB of tail.
+    fn default() -> Self {
+        Self { waiting_bytes: 32 * 1024 * 1024, tail_bytes: 16 * 1024 * 1024 }
+    }
+}
+
+/// How much to read at once: whichever bound is met first, but always one if there is one.
+#[derive(Clone, Copy, Debug)]
+pub struct Page {
+    /// The most items.
+    pub items: usize,
+    /// The most bytes of data.
+    pub bytes: usize,
+}
+
+impl Default for Page {
+    /// 256 items, 1 MiB.
+    fn default() -> Self {
+        Self { items: 256, bytes: 1024 * 1024 }
+    }
+}
+
+/// Why the log did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Too much waits for the disk already; nothing was stored.
+    #[error("the log has {waiting} bytes waiting for the disk, its limit is {limit}; try again")]
+    Busy {
+        /// Bytes that wait.
+        waiting: usize,
+        /// Bytes that may wait.
+        limit: usize,
+    },
+    /// Someone else wrote the document first.
+    #[error("the document has changed: expected revision {expected:?}, found {found:?}")]
+    Stale {
+        /// The revision that was to be replaced.
+        expected: Option<Revision>,
+        /// The revision that is there.
+        found: Option<Revision>,
+    },
+    /// A write failed once, and nothing is accepted until the gateway has restarted and recovered.
+    #[error("the log has stopped taking events after a failed write; restart the gateway")]
+    Broken,
+    /// The gateway is stopping.
+    #[error("the log is closed")]
+    Closed,
+    /// The store failed.
+    #[error("cannot {action} in {place}")]
+    Storage {
+        /// What was tried, as a verb phrase.
+        action: &'static str,
+        /// The file or database.
+        place: String,
+        /// The store's own error.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl Blame for Error {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Busy { .. } | Self::Closed => Fault::Later,
+            Self::Stale { .. } => Fault::Caller,
+            Self::Broken | Self::Storage { .. } => Fault::Ours,
+        }
+    }
+}
+
+/// An append-only, ordered record of events, and the state of their delivery.
+///
+/// Every engine keeps these promises, and `conformance` tests each of them:
+///
+/// 1. **Durable.** When [`append`](Self::append) returns, its entries survive a crash and a power
+///    cut. When [`commit`](Self::commit) returns, its changes survive a crash of the process; they
+///    may wait up to 100 ms for the disk, so a power cut can repeat deliveries and never drop one.
+/// 2. **Ordered.** Ids and positions grow together, also when the clock steps back; positions have
+///    no gaps, and a reader that has seen two of them can read every one between.
+/// 3. **Whole.** A batch is stored entirely or not at all.
+/// 4. **Once.** A draft whose origin is in the log already (for 24 hours) is not stored again.
+#[async_trait]
+pub trait EventLog: Registry {
+    /// Names a batch of drafts, makes it durable, and says for each what became of it, in order.
+    ///
+    /// Drafts of one batch that share an origin count as repeats of the first.
+    ///
+    /// # Errors
+    ///
+    /// Later: too much waits. Ours: the store failed; after that the batch may or may not be in the
+    /// log, and appending it again is harmless where drafts have an origin.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: a dropped future leaves the caller in the same doubt as an error.
+    async fn append(&self, batch: Vec<Draft>) -> Result<Vec<Appended>, Error>;
+
+    /// The position of the newest durable entry.
+    fn head(&self) -> Position;
+
+    /// Tells followers that the head has moved.
+    fn watch(&self) -> watch::Receiver<Position>;
+
+    /// Reads entries after a position, in order. Recent ones come from memory.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn read(&self, after: Position, page: Page) -> Result<Vec<Arc<Entry>>, Error>;
+
+    /// Finds entries by id, in the order asked, each or nothing.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn find(&self, ids: &[EventId]) -> Result<Vec<Option<Arc<Entry>>>, Error>;
+
+    /// The position just before the first entry whose id is `from` or higher.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn seek(&self, from: EventId) -> Result<Position, Error>;
+
+    /// Loads every cursor and every waiting retry, once, at start.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn load(&self) -> Result<DeliveryState, Error>;
+
+    /// Writes changes of the delivery state together.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn commit(&self, changes: Changes) -> Result<(), Error>;
+
+    /// Forgets the cursor, retries, dead letters and attempts of a subscription.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn forget(&self, subscription: &SubscriptionId) -> Result<(), Error>;
+
+    /// Lists dead letters with an id above `after`, oldest first; of one subscription or of all.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn dead_letters(
+        &self,
+        subscription: Option<&SubscriptionId>,
+        after: DeadLetterId,
+        page: Page,
+    ) -> Result<Vec<DeadLetter>, Error>;
+
+    /// Lists attempts, newest first: of one subscription or of one event or of both.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn attempts(
+        &self,
+        subscription: Option<&SubscriptionId>,
+        event: Option<EventId>,
+        page: Page,
+    ) -> Result<Vec<Attempt>, Error>;
+
+    /// Keeps events that broke their contract, durably, and names them in order.
+    ///
+    /// # Errors
+    ///
+    /// Later: too much waits. Ours: the store failed.
+    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, Error>;
+
+    /// Lists quarantined events with an id above `after`, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn quarantined(&self, after: QuarantineId, page: Page)
+    -> Result<Vec<Quarantined>, Error>;
+
+    /// Removes a quarantined event, after its release or because it is not wanted; says whether it
+    /// was there.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn unquarantine(&self, id: QuarantineId) -> Result<bool, Error>;
+
+    /// Makes everything durable and stops the engine.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn close(&self) -> Result<(), Error>;
+}

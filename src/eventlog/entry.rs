@@ -1,0 +1,133 @@
+//! One event in the log: before the log has named it, and after.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::event::{
+    CloudEvent, ContentDigest, Data, EventId, EventSource, EventType, IdempotencyKey, Subject,
+    Timestamp, TraceContext,
+};
+
+/// The place of an entry in the log: dense, from 1, in commit order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u64);
+
+impl Position {
+    /// Before the first entry.
+    pub const START: Self = Self(0);
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Recognises one delivery by a producer's bus, however often the bus repeats it.
+///
+/// The first 16 bytes of the SHA-256 of source, envelope id and publication.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin(pub [u8; 16]);
+
+/// An event that is ready to be kept: everything but the id and the position.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// CloudEvents `source`.
+    pub source: EventSource,
+    /// CloudEvents `type`.
+    pub event_type: EventType,
+    /// CloudEvents `subject`.
+    pub subject: Option<Subject>,
+    /// When it occurred.
+    pub time: Timestamp,
+    /// Where the schema of the data is served.
+    pub dataschema: Option<Arc<str>>,
+    /// The name of its content.
+    pub idempotency_key: IdempotencyKey,
+    /// The proof of its content.
+    pub digest: ContentDigest,
+    /// The producer's trace.
+    pub trace: Option<TraceContext>,
+    /// What it is about.
+    pub data: Data,
+    /// The publication that let it cross, as `domain/event`.
+    pub publication: Arc<str>,
+    /// The id that the event had on its producer's bus.
+    pub envelope_id: Arc<str>,
+    /// What a repeat by the bus is recognised by; nothing if it cannot be.
+    pub origin: Option<Origin>,
+    /// For how long equal content of this publication is swallowed; nothing: never.
+    pub deduplicate: Option<Duration>,
+}
+
+/// An event in the log. It never changes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Its place.
+    pub position: Position,
+    /// The event as consumers see it.
+    pub event: CloudEvent,
+    /// When the log took it.
+    pub accepted: Timestamp,
+    /// The publication that let it cross, as `domain/event`.
+    pub publication: Arc<str>,
+    /// The id that the event had on its producer's bus.
+    pub envelope_id: Arc<str>,
+    /// The earlier event with the same key and another content, if there is one.
+    pub conflict: Option<EventId>,
+}
+
+impl Entry {
+    /// Joins a draft with the names that the log gave it.
+    pub fn new(draft: Draft, id: EventId, position: Position, accepted: Timestamp) -> Self {
+        let event = CloudEvent {
+            id,
+            source: draft.source,
+            event_type: draft.event_type,
+            subject: draft.subject,
+            time: draft.time,
+            dataschema: draft.dataschema,
+            idempotency_key: draft.idempotency_key,
+            digest: draft.digest,
+            trace: draft.trace,
+            data: draft.data,
+        };
+        Self {
+            position,
+            event,
+            accepted,
+            publication: draft.publication,
+            envelope_id: draft.envelope_id,
+            conflict: None,
+        }
+    }
+}
+
+/// What became of a draft.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Appended {
+    /// It is durable under this id.
+    New {
+        /// Its id.
+        id: EventId,
+        /// Its place.
+        position: Position,
+        /// The earlier event with the same key and another content, if there is one.
+        conflict: Option<EventId>,
+    },
+    /// The log holds it already; nothing was written.
+    Duplicate {
+        /// The id that it was given the first time.
+        of: EventId,
+    },
+}
+
+impl Appended {
+    /// The id under which the event is in the log.
+    pub const fn id(self) -> EventId {
+        match self {
+            Self::New { id, .. } | Self::Duplicate { of: id } => id,
+        }
+    }
+}

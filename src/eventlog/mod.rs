@@ -1,0 +1,25 @@
+//! The record of every event that was let in, and of how far each subscription has come.
+//!
+//! A [`Draft`] comes in and becomes an [`Entry`] with an id and a position; only then is its
+//! producer answered. Followers read entries back in order. What leaves the straight line of a
+//! cursor (retries, dead letters, quarantine) is kept beside the entries, and so are the registry's
+//! small documents: one store, one backup.
+//!
+//! Engines: [`SqliteLog`] for one node, [`MemoryLog`] for tests and trials. [`conformance`] is the
+//! suite that each of them passes.
+//!
+//! **Invariant:** engines store and nothing else. Scheduling, ordering, matching and sealing live
+//! in other rooms, so that every engine delivers alike.
+
+mod engine;
+mod entry;
+mod registry;
+mod state;
+
+pub use engine::{Error, EventLog, Limits, Page};
+pub use entry::{Appended, Draft, Entry, Origin, Position};
+pub use registry::{Record, RecordKey, Registry, Revision};
+pub use state::{
+    Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState, NewQuarantined,
+    QuarantineId, Quarantined, Retry, SequenceSet,
+};

@@ -1,0 +1,1 @@
+//! Gives an event its names and its public shape.

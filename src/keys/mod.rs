@@ -1,0 +1,1 @@
+//! Which keys exist, what each is for, and how long each lives.

@@ -1,0 +1,1 @@
+//! Sends what was already let in, again.

@@ -1,0 +1,1 @@
+//! Who wants this event: patterns, one by one and all at once.

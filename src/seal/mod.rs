@@ -1,0 +1,1 @@
+//! The nested JWT: signed inside, encrypted outside, and the way back.

@@ -1,0 +1,62 @@
+//! The one question that a source asks: may I acknowledge?
+
+use async_trait::async_trait;
+
+use crate::event::{Blame, EventId, Fault, Violation};
+use crate::source::Received;
+
+/// Whether the producer waits for the answer and can act on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// It waits: an event that breaks its contract is refused with its violations.
+    Synchronous,
+    /// It is gone: an event that breaks its contract is quarantined and counts as taken.
+    Asynchronous,
+}
+
+/// What became of an event that was taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Admitted {
+    /// The events in the log that it became, one for each publication that wanted it; none if no
+    /// publication did.
+    pub events: Vec<EventId>,
+    /// Whether all of them were in the log already.
+    pub repeated: bool,
+    /// How many publications found it in breach of their contract, and had it quarantined.
+    pub quarantined: usize,
+}
+
+/// Why an event was not taken. Nothing of it was stored.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Refusal {
+    /// Whose turn it is.
+    pub fault: Fault,
+    /// A stable word, for example `contract-violated`; listed in `docs/errors.md`.
+    pub code: &'static str,
+    /// What is wrong and what to do, without data.
+    pub message: String,
+    /// How the event breaks its contract, if that is why.
+    pub violations: Vec<Violation>,
+}
+
+impl Blame for Refusal {
+    fn fault(&self) -> Fault {
+        self.fault
+    }
+}
+
+/// Takes events from a source to the log.
+#[async_trait]
+pub trait Admit: Send + Sync {
+    /// Takes each event whole or not at all, and answers in the order given.
+    ///
+    /// `Ok` is a promise: everything that the event became is durable and will be offered to every
+    /// matching subscription.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: a dropped future leaves the caller in doubt. Sending the same events again
+    /// is harmless where their source can name them.
+    async fn admit(&self, batch: Vec<Received>, manner: Manner) -> Vec<Result<Admitted, Refusal>>;
+}

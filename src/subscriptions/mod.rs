@@ -1,0 +1,1 @@
+//! Who receives what, where, and sealed for which key.
