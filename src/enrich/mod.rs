@@ -1,1 +1,20 @@
 //! What crosses the border, and in which shape: publications and their patches.
+//!
+//! A [`Received`](crate::source::Received) event comes in and, for each [`Publication`] that wants
+//! it, one [`Enriched`] event goes out: the publication's names, and the data that its JSON Patch
+//! (RFC 6902) moved out of the envelope. [`Publications`] are read from the files of
+//! `config/publications/`, and every mistake in them is found then, at its place.
+//!
+//! **Invariant:** only what a patch put below `/data` leaves this room, and a patch applies whole
+//! or not at all.
+
+mod document;
+mod enriched;
+mod file;
+mod marked;
+mod patch;
+mod publication;
+
+pub use enriched::{Enriched, Error};
+pub use patch::{Failure, Limits, Mistake, Patch};
+pub use publication::{Mode, Publication, Publications};

@@ -1,0 +1,187 @@
+//! An event as a publication lets it cross: named and reduced to its public data.
+
+use std::fmt;
+use std::sync::Arc;
+
+use json_patch::jsonptr::Pointer;
+use serde_json::{Value, json};
+
+use crate::enrich::document::Document;
+use crate::enrich::{Failure, Publication};
+use crate::event::{AttributeError, Blame, EventType, Fault, Subject, Violation};
+use crate::source::Received;
+
+/// A received event as one publication wants it; only [`Publication::enrich`] makes one.
+#[derive(Clone)]
+pub struct Enriched {
+    received: Arc<Received>,
+    publication: Arc<Publication>,
+    event_type: EventType,
+    subject: Subject,
+    data: Value,
+}
+
+/// Why a publication could not make its event out of a received one.
+///
+/// It names operations and pointers, which the publication's author wrote, and never values.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The patch does not fit the event.
+    #[error("the patch of `{publication}` does not fit the event: {failure}")]
+    Patch {
+        /// The publication, as `domain/event`.
+        publication: Arc<str>,
+        /// Which operation, and why.
+        failure: Failure,
+    },
+    /// The event lacks a text that the publication names it by.
+    #[error("`{publication}` takes its {attribute} from `{pointer}`, where the event has {found}")]
+    Name {
+        /// The publication, as `domain/event`.
+        publication: Arc<str>,
+        /// What is named: `metadata` or `subject`.
+        attribute: &'static str,
+        /// Where the text should be.
+        pointer: String,
+        /// What is there instead.
+        found: &'static str,
+    },
+    /// The name that the event would get is not a context attribute.
+    #[error("`{publication}` cannot name the event")]
+    Attribute {
+        /// The publication, as `domain/event`.
+        publication: Arc<str>,
+        /// What is wrong with the name.
+        #[source]
+        source: AttributeError,
+    },
+}
+
+impl Blame for Error {
+    fn fault(&self) -> Fault {
+        Fault::Caller
+    }
+}
+
+impl Error {
+    /// A stable word for what went wrong; listed in `docs/errors.md`.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Patch { .. } => "patch-failed",
+            Self::Name { .. } | Self::Attribute { .. } => "name-missing",
+        }
+    }
+
+    /// The error as a violation of the event as a whole, so that it can be answered and quarantined
+    /// like a breach of the contract.
+    pub fn violation(&self) -> Violation {
+        let cause = match self {
+            Self::Attribute { source, .. } => format!(": {source}"),
+            Self::Patch { .. } | Self::Name { .. } => String::new(),
+        };
+        Violation {
+            pointer: String::new(),
+            code: self.code().to_owned(),
+            message: format!("{self}{cause}"),
+        }
+    }
+}
+
+impl Publication {
+    /// Makes this publication's event out of a received one; the event itself stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the patch does not fit the event, or a text that names it is missing.
+    pub fn enrich(self: &Arc<Self>, received: &Arc<Received>) -> Result<Enriched, Error> {
+        let document = Document { envelope: &received.envelope, context: self.context() };
+        let publication = || Arc::clone(self.name());
+        let data = self
+            .patch()
+            .apply(document, json!({}))
+            .map_err(|failure| Error::Patch { publication: publication(), failure })?;
+        let mut name = self.event().to_owned();
+        if let Some(pointer) = self.metadata() {
+            let level = self.text_at("metadata", pointer, document, &data)?;
+            name.push('.');
+            name.extend(level.chars().filter(char::is_ascii_alphanumeric));
+            if name.ends_with('.') {
+                return Err(self.unnamed("metadata", pointer, "no letter or digit"));
+            }
+        }
+        let subject = match self.subject() {
+            Some(pointer) => self.text_at("subject", pointer, document, &data)?,
+            None => name.clone(),
+        };
+        let unusable = |source| Error::Attribute { publication: publication(), source };
+        Ok(Enriched {
+            received: Arc::clone(received),
+            publication: Arc::clone(self),
+            event_type: EventType::new(&format!("{}{name}", self.type_prefix()))
+                .map_err(unusable)?,
+            subject: Subject::new(&subject).map_err(unusable)?,
+            data,
+        })
+    }
+
+    fn text_at(
+        &self,
+        attribute: &'static str,
+        pointer: &Pointer,
+        document: Document<'_>,
+        data: &Value,
+    ) -> Result<String, Error> {
+        let found = match document.find(pointer, data).as_deref() {
+            Some(Value::String(text)) => return Ok(text.clone()),
+            // A subject is often a number, such as an order's; a metadata level is a word.
+            Some(Value::Number(number)) if attribute == "subject" => return Ok(number.to_string()),
+            Some(_) => "something that is not text",
+            None => "nothing",
+        };
+        Err(self.unnamed(attribute, pointer, found))
+    }
+
+    fn unnamed(&self, attribute: &'static str, pointer: &Pointer, found: &'static str) -> Error {
+        let publication = Arc::clone(self.name());
+        Error::Name { publication, attribute, pointer: pointer.to_string(), found }
+    }
+}
+
+impl Enriched {
+    /// The event as it came in.
+    pub const fn received(&self) -> &Arc<Received> {
+        &self.received
+    }
+
+    /// The publication that lets it cross.
+    pub const fn publication(&self) -> &Arc<Publication> {
+        &self.publication
+    }
+
+    /// The CloudEvents `type`: prefix, event name, and metadata level.
+    pub const fn event_type(&self) -> &EventType {
+        &self.event_type
+    }
+
+    /// The CloudEvents `subject`.
+    pub const fn subject(&self) -> &Subject {
+        &self.subject
+    }
+
+    /// What will leave the domain, and nothing else will.
+    pub const fn data(&self) -> &Value {
+        &self.data
+    }
+
+    /// Gives the data away, for the one who names the event.
+    pub fn into_data(self) -> Value {
+        self.data
+    }
+}
+
+/// Shows names only, because data never reaches a log.
+impl fmt::Debug for Enriched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Enriched({} {:?})", self.publication.name(), self.received)
+    }
+}

@@ -1,0 +1,285 @@
+//! A JSON Patch (RFC 6902) that reads the whole event and writes only the data that crosses.
+//!
+//! The crate `json_patch` carries out each operation, one at a time, on a scratch document that is
+//! thrown away when any of them fails; its own roll-back loses members. What it leaves open is
+//! settled here: what may be written, how much, and that 1 equals 1.0 (section 4.6).
+
+use std::fmt;
+use std::io;
+
+use json_patch::jsonptr::{Pointer, PointerBuf};
+use json_patch::{MoveOperation, PatchErrorKind, PatchOperation, patch_unsafe};
+use serde_json::{Map, Value};
+
+use crate::enrich::document::Document;
+
+/// How much a patch may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The most operations.
+    pub operations: usize,
+    /// The most bytes of JSON that all operations write together.
+    pub bytes: usize,
+    /// The deepest nesting of the data.
+    pub depth: usize,
+    /// The longest pointer, in bytes.
+    pub pointer: usize,
+}
+
+/// What every patch is held to: 100 operations, 256 KiB, 64 levels, pointers of 1 KiB.
+pub const LIMITS: Limits = Limits { operations: 100, bytes: 256 * 1024, depth: 64, pointer: 1024 };
+
+/// The member of the scratch document that holds a value on its way from the event to the data.
+const TAKEN: &str = "taken";
+
+/// A patch that was read and found sound.
+#[derive(Debug, Default)]
+pub struct Patch(Vec<Step>);
+
+#[derive(Debug)]
+struct Step {
+    /// As its author wrote it.
+    written: PatchOperation,
+    /// For a copy from the event: how the copy, once taken, comes to its place.
+    landing: Option<PatchOperation>,
+}
+
+/// A mistake in an operation, found when the patch is read.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct Mistake {
+    /// The member of the operation that holds it: `op`, `from`, `path` or `value`.
+    pub member: &'static str,
+    /// What is wrong with it.
+    pub reason: &'static str,
+}
+
+/// An operation that does not fit an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Which operation, from 0.
+    pub index: usize,
+    /// Its `op`.
+    pub operation: &'static str,
+    /// Its `path`.
+    pub path: String,
+    /// Why, without values.
+    pub reason: &'static str,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { index, operation, path, reason } = self;
+        write!(f, "operation {index}, `{operation}` at `{path}`: {reason}")
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl Patch {
+    /// Adds an operation at the end.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the operation writes outside `/data`, takes the event apart, or is over
+    /// a limit.
+    pub fn push(&mut self, operation: PatchOperation) -> Result<(), Mistake> {
+        if self.0.len() >= LIMITS.operations {
+            return Err(Mistake { member: "op", reason: "a patch has at most 100 operations" });
+        }
+        let path = operation.path();
+        bounded("path", path)?;
+        let writes = !matches!(operation, PatchOperation::Test(_));
+        if writes && !in_data(path) {
+            let reason = "only `/data` and what lies below it can be written";
+            return Err(Mistake { member: "path", reason });
+        }
+        let mut landing = None;
+        match &operation {
+            PatchOperation::Copy(copy) => {
+                bounded("from", &copy.from)?;
+                if !in_data(&copy.from) {
+                    let from = PointerBuf::from_tokens([TAKEN]);
+                    let path = copy.path.clone();
+                    landing = Some(PatchOperation::Move(MoveOperation { from, path }));
+                }
+            }
+            PatchOperation::Move(step) => {
+                bounded("from", &step.from)?;
+                if !in_data(&step.from) || step.from.count() == 1 {
+                    let reason = "only what lies below `/data` can be moved; use `copy`";
+                    return Err(Mistake { member: "from", reason });
+                }
+            }
+            PatchOperation::Remove(remove) if remove.path.count() == 1 => {
+                let reason = "the data as a whole cannot be removed";
+                return Err(Mistake { member: "path", reason });
+            }
+            PatchOperation::Add(json_patch::AddOperation { value, .. })
+            | PatchOperation::Replace(json_patch::ReplaceOperation { value, .. })
+            | PatchOperation::Test(json_patch::TestOperation { value, .. }) => {
+                if !fits(value, LIMITS.depth) {
+                    let reason = "the value is nested too deeply";
+                    return Err(Mistake { member: "value", reason });
+                }
+            }
+            PatchOperation::Remove(_) => {}
+        }
+        self.0.push(Step { written: operation, landing });
+        Ok(())
+    }
+
+    /// The number of operations.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Tells whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Applies all operations in order to `data`, and gives the data that they make of it.
+    pub(super) fn apply(&self, document: Document<'_>, data: Value) -> Result<Value, Failure> {
+        let mut scratch = Value::Object(Map::from_iter([("data".to_owned(), data)]));
+        let mut left = LIMITS.bytes;
+        for (index, step) in self.0.iter().enumerate() {
+            step.apply(document, &mut scratch, &mut left).map_err(|reason| Failure {
+                index,
+                operation: name(&step.written),
+                path: step.written.path().to_string(),
+                reason,
+            })?;
+        }
+        Ok(scratch.get_mut("data").map(Value::take).unwrap_or_default())
+    }
+}
+
+impl Step {
+    fn apply(
+        &self,
+        document: Document<'_>,
+        scratch: &mut Value,
+        left: &mut usize,
+    ) -> Result<(), &'static str> {
+        let path = self.written.path();
+        let data = scratch.get("data").unwrap_or(&Value::Null);
+        let find = |pointer| document.find(pointer, data);
+        // Sizes are counted before anything is copied, so that a copy of copies cannot grow.
+        let taken = match &self.written {
+            PatchOperation::Test(test) => {
+                return match find(&test.path) {
+                    None => Err(NOTHING_AT_PATH),
+                    Some(found) if equal(&found, &test.value) => Ok(()),
+                    Some(_) => Err("the value is another one"),
+                };
+            }
+            PatchOperation::Add(add) => reserve(path, &add.value, left).map(|()| None)?,
+            PatchOperation::Replace(step) => reserve(path, &step.value, left).map(|()| None)?,
+            PatchOperation::Copy(copy) => {
+                let found = find(&copy.from).ok_or(NOTHING_AT_FROM)?;
+                reserve(path, &found, left)?;
+                self.landing.is_some().then(|| found.into_owned())
+            }
+            PatchOperation::Move(step) => {
+                let found = find(&step.from).ok_or(NOTHING_AT_FROM)?;
+                deep_enough(path, &found).map(|()| None)?
+            }
+            PatchOperation::Remove(_) => None,
+        };
+        if let (Some(taken), Value::Object(members)) = (taken, &mut *scratch) {
+            members.insert(TAKEN.to_owned(), taken);
+        }
+        let operation = self.landing.as_ref().unwrap_or(&self.written);
+        patch_unsafe(scratch, std::slice::from_ref(operation)).map_err(|error| match error.kind {
+            PatchErrorKind::InvalidFromPointer => NOTHING_AT_FROM,
+            PatchErrorKind::CannotMoveInsideItself => "a value cannot move into itself",
+            _ => NOTHING_AT_PATH,
+        })
+    }
+}
+
+const NOTHING_AT_FROM: &str = "there is nothing at its `from`";
+const NOTHING_AT_PATH: &str = "its `path` leads nowhere";
+
+const fn name(operation: &PatchOperation) -> &'static str {
+    match operation {
+        PatchOperation::Add(_) => "add",
+        PatchOperation::Remove(_) => "remove",
+        PatchOperation::Replace(_) => "replace",
+        PatchOperation::Move(_) => "move",
+        PatchOperation::Copy(_) => "copy",
+        PatchOperation::Test(_) => "test",
+    }
+}
+
+fn in_data(pointer: &Pointer) -> bool {
+    pointer.front().is_some_and(|member| member.encoded() == "data")
+}
+
+fn bounded(member: &'static str, pointer: &Pointer) -> Result<(), Mistake> {
+    if pointer.len() > LIMITS.pointer {
+        return Err(Mistake { member, reason: "a pointer has at most 1024 bytes" });
+    }
+    if pointer.is_root() {
+        let reason = "the empty pointer names the event as a whole; name a member";
+        return Err(Mistake { member, reason });
+    }
+    Ok(())
+}
+
+/// Takes what `value` will need at `path` from the bytes that are left.
+fn reserve(path: &Pointer, value: &Value, left: &mut usize) -> Result<(), &'static str> {
+    deep_enough(path, value)?;
+    let mut counter = Counter { left: *left };
+    serde_json::to_writer(&mut counter, value).map_err(|_| "the data grows over 256 KiB")?;
+    *left = counter.left.saturating_sub(path.back().map_or(0, |member| member.encoded().len()));
+    Ok(())
+}
+
+fn deep_enough(path: &Pointer, value: &Value) -> Result<(), &'static str> {
+    // The first token is `data` itself, whose own level is the first.
+    let room = LIMITS.depth.checked_sub(path.count().saturating_sub(1));
+    let fits = room.is_some_and(|levels| fits(value, levels));
+    fits.then_some(()).ok_or("the data is nested over 64 levels")
+}
+
+fn fits(value: &Value, levels: usize) -> bool {
+    let below = levels.checked_sub(1);
+    match value {
+        Value::Array(items) => below.is_some_and(|b| items.iter().all(|item| fits(item, b))),
+        Value::Object(members) => below.is_some_and(|b| members.values().all(|v| fits(v, b))),
+        _ => true,
+    }
+}
+
+/// Counts bytes instead of writing them, and fails at the first one too many.
+struct Counter {
+    left: usize,
+}
+
+impl io::Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.left = self.left.checked_sub(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Compares as RFC 6902, section 4.6 demands: numbers by their value, members in any order.
+fn equal(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| equal(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            let same = |(name, value)| b.get(name).is_some_and(|other| equal(value, other));
+            a.len() == b.len() && a.iter().all(same)
+        }
+        _ => one == other,
+    }
+}

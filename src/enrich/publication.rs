@@ -1,0 +1,168 @@
+//! What a domain lets cross, and under which names.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use json_patch::jsonptr::{Pointer, PointerBuf};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::enrich::Patch;
+use crate::enrich::file;
+use crate::event::{Diagnostic, EventSource};
+
+/// What happens to an event that breaks its contract.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mode {
+    /// It is refused or quarantined.
+    #[default]
+    Enforce,
+    /// It is counted and passes.
+    Observe,
+}
+
+/// One kind of event that crosses: which internal events become it, and how.
+pub struct Publication {
+    pub(super) name: Arc<str>,
+    pub(super) domain: Arc<str>,
+    pub(super) event: Arc<str>,
+    pub(super) contract: Arc<str>,
+    pub(super) source: EventSource,
+    pub(super) type_prefix: Arc<str>,
+    pub(super) when: Value,
+    pub(super) metadata: Option<PointerBuf>,
+    pub(super) subject: Option<PointerBuf>,
+    pub(super) patch: Patch,
+    pub(super) key: Vec<PointerBuf>,
+    pub(super) deduplicate: Option<Duration>,
+    pub(super) mode: Mode,
+    pub(super) context: Arc<Value>,
+}
+
+impl Publication {
+    /// Its name among all publications: `domain/event`.
+    pub const fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// The domain that publishes it.
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// The name of its message in the contract, by custom `Entity.Event`.
+    pub fn event(&self) -> &str {
+        &self.event
+    }
+
+    /// The contract's file, relative to the folder of contracts: `payments.yaml`.
+    pub fn contract(&self) -> &str {
+        &self.contract
+    }
+
+    /// The CloudEvents `source` of its events.
+    pub const fn source(&self) -> &EventSource {
+        &self.source
+    }
+
+    /// What stands before the event name in the CloudEvents `type`; empty by custom.
+    pub fn type_prefix(&self) -> &str {
+        &self.type_prefix
+    }
+
+    /// The pattern over the envelope: which internal events become this one.
+    pub const fn when(&self) -> &Value {
+        &self.when
+    }
+
+    /// Where the third level of the name is found, if there is one.
+    pub fn metadata(&self) -> Option<&Pointer> {
+        self.metadata.as_deref()
+    }
+
+    /// Where the subject is found; nothing: it is the event name.
+    pub fn subject(&self) -> Option<&Pointer> {
+        self.subject.as_deref()
+    }
+
+    /// What moves data out of the envelope.
+    pub const fn patch(&self) -> &Patch {
+        &self.patch
+    }
+
+    /// The pointers below `/data` that make the business key; none: the whole content is the key.
+    pub fn key(&self) -> &[PointerBuf] {
+        &self.key
+    }
+
+    /// For how long equal content is swallowed; nothing: never.
+    pub const fn deduplicate(&self) -> Option<Duration> {
+        self.deduplicate
+    }
+
+    /// What happens to an event that breaks its contract.
+    pub const fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The constants that a patch finds below `/context`: an object.
+    pub fn context(&self) -> &Value {
+        &self.context
+    }
+}
+
+impl fmt::Debug for Publication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Publication({})", self.name)
+    }
+}
+
+/// Everything that crosses.
+#[derive(Debug, Default)]
+pub struct Publications {
+    all: Vec<Arc<Publication>>,
+}
+
+impl Publications {
+    /// Reads all files of publications, given as texts by the names that a person knows them by.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: every mistake in every file, each at its place.
+    pub fn load(files: &BTreeMap<String, String>) -> Result<Self, Vec<Diagnostic>> {
+        let mut all: Vec<Arc<Publication>> = Vec::new();
+        let mut mistakes = Vec::new();
+        let mut places: BTreeMap<Arc<str>, String> = BTreeMap::new();
+        for (file, text) in files {
+            let publications = file::read(file, text).unwrap_or_else(|mut found| {
+                mistakes.append(&mut found);
+                Vec::new()
+            });
+            for (publication, at) in publications {
+                let name = Arc::clone(&publication.name);
+                if let Some(first) = places.get(&name) {
+                    let problem = format!("`{name}` is published already, at {first}");
+                    let help = "join the two patterns with `$or`, or name the domains apart";
+                    mistakes.push(Diagnostic::at(file, text, at, problem).with_help(help));
+                }
+                places.entry(name).or_insert_with(|| format!("{file}:{}", at.0));
+                all.push(Arc::new(publication));
+            }
+        }
+        if mistakes.is_empty() { Ok(Self { all }) } else { Err(mistakes) }
+    }
+
+    /// All publications, in the order of their files.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Publication>> {
+        self.all.iter()
+    }
+
+    /// Finds a publication by its name, `domain/event`.
+    pub fn get(&self, name: &str) -> Option<&Arc<Publication>> {
+        self.all.iter().find(|publication| &*publication.name == name)
+    }
+}
