@@ -1,3 +1,5 @@
 //! Runs one command and turns its outcome into an exit code.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    sealway::cli::main()
+}

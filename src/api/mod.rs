@@ -1,1 +1,25 @@
 //! The HTTP API: what it promises, and to whom.
+//!
+//! Requests come in, rooms are asked, answers go out: JSON, or a [`Problem`] (RFC 9457) with a
+//! stable code that `docs/errors.md` explains. [`router`] lists every route on one screen. Handlers
+//! take [`Services`] as their state and a [`Caller`] where the route is not open to all.
+//!
+//! **Invariant:** only this room speaks status codes, and nothing an error of ours says inside
+//! reaches a caller.
+
+mod caller;
+mod callers;
+mod config;
+mod health;
+mod problem;
+mod request;
+mod router;
+mod services;
+
+pub use caller::{Caller, Scope, ScopeError};
+pub use callers::{CallerError, CallerRecord, Callers};
+pub use config::Config;
+pub use health::Readiness;
+pub use problem::{Code, Problem};
+pub use router::router;
+pub use services::Services;

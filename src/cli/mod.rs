@@ -1,1 +1,29 @@
 //! The commands; the only room that prints.
+//!
+//! Each command is a file with its `Args` and a `run` that takes them and the [`Context`]. What a
+//! command has to say goes through [`Output`]: for people as text and tables, with `--output json`
+//! for programs. How it ended is an [`Exit`] or a [`Failure`], which become the exit code:
+//!
+//! | Code | Meaning |
+//! |---|---|
+//! | 0 | done, or the answer is yes |
+//! | 1 | the answer is no: nothing matches, a token does not open, a check found mistakes |
+//! | 2 | the command line, a file or the request is wrong; change it |
+//! | 3 | the gateway cannot be reached, or something of ours is broken |
+//!
+//! **Invariant:** nothing outside this room writes to the terminal, and no command prints except
+//! through [`Output`].
+
+mod client;
+mod command;
+mod config;
+mod context;
+mod events;
+mod failure;
+mod output;
+
+pub use client::Client;
+pub use command::main;
+pub use context::Context;
+pub use failure::{Exit, Failure, Outcome};
+pub use output::{Column, Format, Output};

@@ -1,1 +1,14 @@
-//! The gateway file: the sum of the rooms' own settings.
+//! The gateway file: the sum of the rooms' own settings, and the secrets it points at.
+//!
+//! One YAML file comes in and [`Config`] goes out, with every path made relative to the file, or
+//! diagnostics that say where each mistake is. What one process does differently (which file, what
+//! to log) is said on its command line instead.
+//!
+//! **Invariant:** the file never holds a secret, only where each is kept; and no other room reads
+//! the environment.
+
+mod load;
+mod settings;
+
+pub use load::{LoadError, load};
+pub use settings::Config;

@@ -19,6 +19,7 @@ mod names;
 mod timestamp;
 mod trace;
 mod violation;
+pub mod yaml;
 
 pub use attributes::{AttributeError, EventSource, EventType, Subject};
 pub use chain::{ChainValue, ChainValueError};

@@ -1,0 +1,186 @@
+//! The callers that the gateway knows, and their keys as hashes.
+
+use std::sync::Arc;
+
+use base64_simd::URL_SAFE_NO_PAD;
+use moka::future::Cache;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
+
+use crate::ambient::{Entropy, Secret, Span};
+use crate::api::{Caller, Scope};
+use crate::event::{Blame, CallerId, Fault, Timestamp};
+use crate::eventlog::{self, Record, RecordKey, Registry};
+
+/// The kind of document under which the registry keeps callers.
+const KIND: &str = "caller";
+/// How a caller key begins, so that scanners for leaked secrets know it.
+const PREFIX: &str = "sealway.";
+/// How many keys, good or bad, are remembered at once.
+const REMEMBERED: u64 = 10_000;
+
+type Hash = [u8; 32];
+
+/// A caller as the registry keeps it: never the key, only its hash.
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Document {
+    sha256: String,
+    scopes: Vec<Scope>,
+}
+
+/// What may be told about a caller.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CallerRecord {
+    /// The caller's name.
+    pub id: String,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+    /// When it was added.
+    pub added: Timestamp,
+}
+
+/// Why callers cannot be read or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CallerError {
+    /// The name is taken.
+    #[error("there is a caller `{0}` already; remove it first, or choose another name")]
+    Exists(CallerId),
+    /// There is no such caller.
+    #[error("there is no caller `{0}`")]
+    Unknown(CallerId),
+    /// The registry holds something that is not a caller.
+    #[error("the registry's document of caller `{id}` is damaged")]
+    Damaged {
+        /// The caller's name.
+        id: String,
+        /// What its reader said.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// The registry failed.
+    #[error("cannot read or write callers")]
+    Registry(#[source] eventlog::Error),
+}
+
+impl Blame for CallerError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Exists(_) | Self::Unknown(_) => Fault::Caller,
+            Self::Damaged { .. } => Fault::Ours,
+            Self::Registry(error) => error.fault(),
+        }
+    }
+}
+
+/// Adds, lists, removes and recognizes callers.
+///
+/// A key is `sealway.<caller>.<43 characters>`: 32 random bytes, of which only the SHA-256 of the
+/// whole key is kept. A plain hash is enough, because nobody can guess 256 bits.
+pub struct Callers {
+    registry: Arc<dyn Registry>,
+    /// Keys by their hash, known and unknown ones alike, so that neither costs a read each time.
+    remembered: Cache<Hash, Option<Caller>>,
+}
+
+impl Callers {
+    /// Reads callers from a registry and remembers each for a while.
+    pub fn new(registry: Arc<dyn Registry>, remember: Span) -> Self {
+        let remembered = Cache::builder().max_capacity(REMEMBERED).time_to_live(remember.0).build();
+        Self { registry, remembered }
+    }
+
+    /// Finds the caller to whom a key belongs.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn identify(&self, key: &str) -> Result<Option<Caller>, CallerError> {
+        let hash: Hash = Sha256::digest(key.as_bytes()).into();
+        if let Some(known) = self.remembered.get(&hash).await {
+            return Ok(known);
+        }
+        let caller = self.look_up(key, &hash).await?;
+        self.remembered.insert(hash, caller.clone()).await;
+        Ok(caller)
+    }
+
+    /// Adds a caller and gives its key, which nobody can read again.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the name is taken. Ours: the registry failed.
+    pub async fn add(
+        &self,
+        id: &CallerId,
+        scopes: Vec<Scope>,
+        entropy: &dyn Entropy,
+    ) -> Result<Secret, CallerError> {
+        let mut random = [0; 32];
+        entropy.fill(&mut random);
+        let key = format!("{PREFIX}{id}.{}", URL_SAFE_NO_PAD.encode_to_string(random));
+        let document =
+            Document { sha256: URL_SAFE_NO_PAD.encode_to_string(Sha256::digest(&key)), scopes };
+        let body =
+            serde_json::to_string(&document).map_err(|source| damaged(id.as_str(), source))?;
+        match self.registry.put(&record_key(id), None, body).await {
+            Ok(_) => Ok(Secret::new(key)),
+            Err(eventlog::Error::Stale { .. }) => Err(CallerError::Exists(id.clone())),
+            Err(error) => Err(CallerError::Registry(error)),
+        }
+    }
+
+    /// Lists the callers in order of their names.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed or holds something else.
+    pub async fn list(&self) -> Result<Vec<CallerRecord>, CallerError> {
+        let records = self.registry.list(KIND).await.map_err(CallerError::Registry)?;
+        let shown = |record: Record| {
+            let scopes = read(&record)?.scopes;
+            Ok(CallerRecord { id: record.id, scopes, added: record.changed })
+        };
+        records.into_iter().map(shown).collect()
+    }
+
+    /// Removes a caller; its key is refused at once here, and elsewhere once it is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: there is no such caller. Ours: the registry failed.
+    pub async fn remove(&self, id: &CallerId) -> Result<(), CallerError> {
+        let key = record_key(id);
+        let record = self.registry.get(&key).await.map_err(CallerError::Registry)?;
+        let record = record.ok_or_else(|| CallerError::Unknown(id.clone()))?;
+        self.registry.remove(&key, record.revision).await.map_err(CallerError::Registry)?;
+        self.remembered.invalidate_all();
+        Ok(())
+    }
+
+    async fn look_up(&self, key: &str, hash: &Hash) -> Result<Option<Caller>, CallerError> {
+        let named = key.strip_prefix(PREFIX).and_then(|rest| rest.rsplit_once('.'));
+        let Some(id) = named.and_then(|(id, _)| id.parse::<CallerId>().ok()) else {
+            return Ok(None);
+        };
+        let found = self.registry.get(&record_key(&id)).await.map_err(CallerError::Registry)?;
+        let Some(record) = found else { return Ok(None) };
+        let document = read(&record)?;
+        let Ok(kept) = URL_SAFE_NO_PAD.decode_to_vec(&document.sha256) else { return Ok(None) };
+        let right = bool::from(kept.as_slice().ct_eq(hash.as_slice()));
+        Ok(right.then(|| Caller { id, scopes: document.scopes.into() }))
+    }
+}
+
+fn record_key(id: &CallerId) -> RecordKey {
+    RecordKey { kind: KIND, id: id.to_string() }
+}
+
+fn read(record: &Record) -> Result<Document, CallerError> {
+    serde_json::from_str(&record.body).map_err(|source| damaged(&record.id, source))
+}
+
+fn damaged(id: &str, source: serde_json::Error) -> CallerError {
+    CallerError::Damaged { id: id.to_owned(), source }
+}

@@ -1,0 +1,37 @@
+//! Settings of the API.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ambient::{Size, Span};
+
+/// What the API accepts, and for how long it waits.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Config {
+    /// The largest request body.
+    pub max_body: Size,
+    /// How long a client may take to send the headers of a request.
+    pub header_timeout: Span,
+    /// How long an answer may take; after it the caller is told to try again.
+    pub request_timeout: Span,
+    /// How many connections may be open at once.
+    pub max_connections: usize,
+    /// How long a caller's key is remembered; a removed caller is refused after this time at most.
+    pub caller_cache: Span,
+}
+
+impl Default for Config {
+    /// 2 MiB, 10 s, 30 s, 4096 connections, 5 s.
+    fn default() -> Self {
+        Self {
+            max_body: Size(2 * 1024 * 1024),
+            header_timeout: Span(Duration::from_secs(10)),
+            request_timeout: Span(Duration::from_secs(30)),
+            max_connections: 4096,
+            caller_cache: Span(Duration::from_secs(5)),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Whether the gateway lives and takes work, and what it has counted.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+
+use crate::api::{Caller, Code, Problem, Scope, Services};
+
+/// Says whether the gateway takes work: not while it starts, and not while it drains.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    /// Starts as not ready.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Says whether the gateway takes work from now on.
+    pub fn set(&self, ready: bool) {
+        self.0.store(ready, Relaxed);
+    }
+
+    /// Whether the gateway takes work.
+    pub fn is_ready(&self) -> bool {
+        self.0.load(Relaxed)
+    }
+}
+
+/// `GET /health/live`: answers as long as the process does.
+pub async fn live() -> &'static str {
+    "live\n"
+}
+
+/// `GET /health/ready`: answers 200 while the gateway takes work.
+pub async fn ready(State(services): State<Arc<Services>>) -> Result<&'static str, Problem> {
+    if services.readiness.is_ready() {
+        Ok("ready\n")
+    } else {
+        Err(Problem::new(Code::NotReady, "the gateway is starting or stopping"))
+    }
+}
+
+/// `GET /metrics`: everything counted, for Prometheus. Its labels name subscriptions, so it is for
+/// operators.
+pub async fn metrics(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+) -> Result<impl IntoResponse, Problem> {
+    caller.must(&Scope::Operate)?;
+    let media_type = "text/plain; version=0.0.4; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, media_type)], services.metrics.render()))
+}

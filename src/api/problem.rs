@@ -1,0 +1,213 @@
+//! The only file that knows status codes: what is told to a caller when a request fails.
+
+use std::error::Error;
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::event::{Blame, Fault, Violation};
+use crate::eventlog;
+use crate::source::Refusal;
+use crate::telemetry::chain;
+
+/// The media type of a problem (RFC 9457).
+const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $variant:ident: $text:literal, $status:ident, $title:literal;)+) => {
+        /// A kind of problem, under a word that never changes; `docs/errors.md` explains each.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum Code {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Code {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The stable word.
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$variant => $text),+ }
+            }
+
+            /// The HTTP status that goes with it.
+            pub const fn status(self) -> StatusCode {
+                match self { $(Self::$variant => StatusCode::$status),+ }
+            }
+
+            /// What it means, in a few words that never change either.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title),+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// Something in the request cannot be read.
+    BadRequest: "bad-request", BAD_REQUEST, "The request cannot be understood";
+    /// An event cannot be read, or lacks what every event needs.
+    InvalidEvent: "invalid-event", BAD_REQUEST, "The event cannot be read";
+    /// An event pattern has a mistake.
+    InvalidPattern: "invalid-pattern", BAD_REQUEST, "The event pattern is wrong";
+    /// A key that the caller gave cannot be used.
+    InvalidKey: "invalid-key", BAD_REQUEST, "The key cannot be used";
+    /// There is no valid caller key.
+    Unauthorized: "unauthorized", UNAUTHORIZED, "A valid caller key is needed";
+    /// The caller's scopes do not allow it.
+    Forbidden: "forbidden", FORBIDDEN, "The caller may not do this";
+    /// There is no such thing, or it is not the caller's to see.
+    NotFound: "not-found", NOT_FOUND, "There is no such thing";
+    /// The path exists, with other methods.
+    MethodNotAllowed: "method-not-allowed", METHOD_NOT_ALLOWED, "The path has no such method";
+    /// The client took too long to send its request.
+    SlowRequest: "slow-request", REQUEST_TIMEOUT, "The request took too long to arrive";
+    /// The name is taken.
+    AlreadyExists: "already-exists", CONFLICT, "The name is taken";
+    /// The thing is not in a state that allows it.
+    WrongState: "wrong-state", CONFLICT, "The present state does not allow this";
+    /// Someone else changed it first.
+    Changed: "changed", PRECONDITION_FAILED, "It has changed since it was read";
+    /// The body is larger than the gateway takes.
+    TooLarge: "too-large", PAYLOAD_TOO_LARGE, "The body is too large";
+    /// The body's media type is not one that this path takes.
+    UnsupportedMediaType: "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE,
+        "The media type is not supported";
+    /// The request can be read, and asks for something that cannot be.
+    Invalid: "invalid", UNPROCESSABLE_ENTITY, "The request asks for what cannot be";
+    /// An event breaks its contract.
+    ContractViolated: "contract-violated", UNPROCESSABLE_ENTITY, "The event breaks its contract";
+    /// The patch of a publication does not fit the event.
+    PatchFailed: "patch-failed", UNPROCESSABLE_ENTITY, "The publication does not fit the event";
+    /// The sink did not prove that it is the consumer's.
+    HandshakeFailed: "handshake-failed", UNPROCESSABLE_ENTITY, "The sink did not prove itself";
+    /// Writing needs the revision that is to be replaced.
+    PreconditionRequired: "precondition-required", PRECONDITION_REQUIRED,
+        "Say which revision is to be replaced";
+    /// The caller sends more than it may.
+    TooManyRequests: "too-many-requests", TOO_MANY_REQUESTS, "Too many requests";
+    /// A bug, or a broken disk.
+    Internal: "internal", INTERNAL_SERVER_ERROR, "The gateway failed";
+    /// Too much waits already.
+    Busy: "busy", SERVICE_UNAVAILABLE, "The gateway is busy";
+    /// The gateway is starting or stopping.
+    NotReady: "not-ready", SERVICE_UNAVAILABLE, "The gateway is not ready";
+    /// The answer took too long.
+    TimedOut: "timed-out", SERVICE_UNAVAILABLE, "The answer took too long";
+}
+
+impl Code {
+    /// Finds a code by its word.
+    pub fn from_text(text: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.text() == text)
+    }
+
+    /// The code for a status that was set without one, for example by the router.
+    pub fn from_status(status: StatusCode) -> Self {
+        let general = if status.is_server_error() { Self::Internal } else { Self::BadRequest };
+        Self::ALL.iter().copied().find(|code| code.status() == status).unwrap_or(general)
+    }
+}
+
+/// Why a request failed, as the caller is told.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    code: Code,
+    detail: Option<String>,
+    violations: Vec<Violation>,
+}
+
+impl Problem {
+    /// A problem with what is wrong this time and what to do; never with event data.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: Some(detail.into()), violations: Vec::new() }
+    }
+
+    /// There is no such thing, or it is not the caller's to see.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(Code::NotFound, format!("there is no such {what}"))
+    }
+
+    /// A failure of ours: the caller learns nothing of it, the log gets all of it.
+    pub fn internal(error: &(dyn Error + 'static)) -> Self {
+        tracing::error!(error = %chain(error), "A request failed for a reason of ours");
+        Self { code: Code::Internal, detail: None, violations: Vec::new() }
+    }
+
+    /// A refused event, under the refusal's own code where this room knows it.
+    pub fn refused(refusal: Refusal) -> Self {
+        let code = Code::from_text(refusal.code).unwrap_or(match refusal.fault {
+            Fault::Caller => Code::InvalidEvent,
+            Fault::Later => Code::Busy,
+            Fault::Ours => Code::Internal,
+        });
+        if refusal.fault == Fault::Ours {
+            return Self::internal(&refusal);
+        }
+        Self { code, detail: Some(refusal.message), violations: refusal.violations }
+    }
+
+    /// A failed write to the registry: a document that changed meanwhile is the caller's turn.
+    pub fn on_write(error: eventlog::Error) -> Self {
+        match error {
+            eventlog::Error::Stale { .. } => Self::new(
+                Code::Changed,
+                "read it again, and repeat the change on what is there now",
+            ),
+            other => other.into(),
+        }
+    }
+
+    /// The kind of problem.
+    pub const fn code(&self) -> Code {
+        self.code
+    }
+}
+
+/// Asks the error whose turn it is: the caller learns what to change or when to come back, and
+/// nothing of a failure that is ours.
+impl<E: Blame + Error + 'static> From<E> for Problem {
+    fn from(error: E) -> Self {
+        match error.fault() {
+            Fault::Caller => Self::new(Code::BadRequest, chain(&error).to_string()),
+            Fault::Later => Self::new(Code::Busy, chain(&error).to_string()),
+            Fault::Ours => Self::internal(&error),
+        }
+    }
+}
+
+/// The wire form (RFC 9457, section 3.1).
+#[derive(Serialize)]
+struct Body {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    violations: Vec<Violation>,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.code.status();
+        let body = Body {
+            r#type: format!("/problems/{}", self.code.text()),
+            title: self.code.title(),
+            status: status.as_u16(),
+            detail: self.detail,
+            violations: self.violations,
+        };
+        let mut response = (status, axum::Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
+        if status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

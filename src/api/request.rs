@@ -1,0 +1,74 @@
+//! What happens around every handler: an id, a count, and problems instead of bare statuses.
+
+use std::sync::Arc;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use tracing::Instrument as _;
+
+use crate::api::{Code, Problem, Services};
+use crate::telemetry::Metric;
+
+/// The header that names a request in answers and log lines.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The longest refusal of the router or an extractor that is passed on.
+const REFUSAL_BYTES: usize = 2048;
+
+/// Names a request, counts it, and answers refusals of the router as problems.
+pub async fn around(
+    State(services): State<Arc<Services>>,
+    route: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let id = format!("{:032x}", services.entropy.next_u128());
+    let route = route.as_ref().map_or("unknown", MatchedPath::as_str).to_owned();
+    let span = tracing::debug_span!("request", request.id = %id, request.route = %route);
+    let started = tokio::time::Instant::now();
+
+    let response = next.run(request).instrument(span).await;
+    let mut response = explained(response).await;
+
+    let status = response.status();
+    services.metrics.histogram(Metric::RequestSeconds, &[&route]).observe_span(started.elapsed());
+    services.metrics.counter(Metric::Requests, &[&route, status.as_str()]).increment();
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
+
+/// Turns an answer that failed without explanation into a problem.
+///
+/// The router and the extractors of axum refuse in plain text; every other answer is someone's
+/// deliberate words and stays.
+async fn explained(response: Response) -> Response {
+    let status = response.status();
+    let media_type = response.headers().get(header::CONTENT_TYPE);
+    let is_plain = media_type.is_none_or(|value| value.as_bytes().starts_with(b"text/plain"));
+    if !(status.is_client_error() || status.is_server_error()) || !is_plain {
+        return response;
+    }
+    let (parts, body) = response.into_parts();
+    let code = Code::from_status(status);
+    let words = text_of(body).await;
+    let words = match code {
+        _ if !words.is_empty() && status.is_client_error() => words,
+        Code::NotFound => "the gateway has no such path; see /openapi.json".to_owned(),
+        Code::MethodNotAllowed => "the header Allow lists the methods of this path".to_owned(),
+        _ => code.title().to_lowercase(),
+    };
+    let mut problem = Problem::new(code, words).into_response();
+    if let Some(allow) = parts.headers.get(header::ALLOW) {
+        problem.headers_mut().insert(header::ALLOW, allow.clone());
+    }
+    problem
+}
+
+async fn text_of(body: Body) -> String {
+    let bytes = to_bytes(body, REFUSAL_BYTES).await.unwrap_or_default();
+    String::from_utf8_lossy(&bytes).into_owned()
+}

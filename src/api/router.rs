@@ -1,0 +1,36 @@
+//! Every route of the gateway on one screen.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::timeout::TimeoutLayer;
+
+use crate::api::{Code, Problem, Services, health, request};
+
+/// Builds the server's routes over the rooms behind them.
+pub fn router(services: Arc<Services>) -> Router {
+    let timeout = services.config.request_timeout.0;
+    let max_body = services.config.max_body.bytes();
+    Router::new()
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        // Outermost last: a panic or a timeout inside is counted and named like any answer.
+        .layer(CatchPanicLayer::custom(after_panic))
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
+        .layer(DefaultBodyLimit::max(max_body))
+        .layer(from_fn_with_state(Arc::clone(&services), request::around))
+        .with_state(services)
+}
+
+/// Answers a request whose handler panicked; the payload may hold anything, so it is not shown.
+fn after_panic(_payload: Box<dyn std::any::Any + Send>) -> Response {
+    tracing::error!("A handler panicked; its request was answered with `internal`");
+    Problem::new(Code::Internal, "the gateway failed on this request").into_response()
+}

@@ -1,0 +1,30 @@
+//! What handlers may ask: the rooms behind the API, put together by `gateway`.
+
+use std::sync::Arc;
+
+use crate::ambient::{Clock, Entropy};
+use crate::api::{Callers, Config, Readiness};
+use crate::eventlog::EventLog;
+use crate::source::Admit;
+use crate::telemetry::Metrics;
+
+/// The state of every handler.
+#[derive(Clone)]
+pub struct Services {
+    /// Limits of the API.
+    pub config: Config,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Whether the gateway takes work.
+    pub readiness: Readiness,
+    /// Who may call.
+    pub callers: Arc<Callers>,
+    /// Takes events to the log.
+    pub admit: Arc<dyn Admit>,
+    /// The record of events.
+    pub log: Arc<dyn EventLog>,
+}

@@ -1,0 +1,134 @@
+//! Speaks to a running gateway, for the commands that need one.
+
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Method, RequestBuilder, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use url::Url;
+
+use crate::ambient::Secret;
+use crate::cli::Failure;
+
+/// The HTTP client of one gateway and one caller.
+#[derive(Clone, Debug)]
+pub struct Client {
+    base: Url,
+    http: reqwest::Client,
+}
+
+/// The parts of a problem (RFC 9457) that a person reads.
+#[derive(Deserialize)]
+struct Told {
+    title: String,
+    detail: Option<String>,
+    #[serde(default)]
+    violations: Vec<Value>,
+}
+
+impl Client {
+    /// Speaks to the gateway at an address, as the caller with this key.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the address or the key cannot be used.
+    pub fn new(gateway: &str, key: Option<&Secret>) -> Result<Self, Failure> {
+        let base = Url::parse(gateway).map_err(|error| {
+            Failure::input(error).context(format!("`{gateway}` is not the address of a gateway"))
+        })?;
+        let mut headers = HeaderMap::new();
+        if let Some(key) = key {
+            let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose()))
+                .map_err(|_| Failure::input(anyhow::anyhow!("the caller key is not plain text")))?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
+        let http = reqwest::Client::builder()
+            .default_headers(headers)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(Failure::ours)?;
+        Ok(Self { base, http })
+    }
+
+    /// Begins a request; `path` starts with `/` and may carry a query.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the path cannot be joined to the gateway's address.
+    pub fn request(&self, method: Method, path: &str) -> Result<RequestBuilder, Failure> {
+        let base = self.base.as_str().trim_end_matches('/');
+        let url = Url::parse(&format!("{base}{path}")).map_err(Failure::input)?;
+        Ok(self.http.request(method, url))
+    }
+
+    /// Sends a request and turns a refusal into a failure with the gateway's own words.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the gateway refused (4xx). Ours: it cannot be reached or failed.
+    pub async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let response = request.send().await.map_err(|error| {
+            Failure::ours(error.without_url())
+                .context(format!("cannot reach the gateway at {}; is it running?", self.base))
+        })?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let text = response.text().await.unwrap_or_default();
+        let words = match serde_json::from_str::<Told>(&text) {
+            Ok(told) => told.in_words(),
+            Err(_) => "no explanation".to_owned(),
+        };
+        let error = anyhow::anyhow!("the gateway answered {}: {words}", status.as_u16());
+        Err(if status.is_client_error() { Failure::input(error) } else { Failure::ours(error) })
+    }
+
+    /// Sends a request, with a JSON body if one is given, and reads the JSON answer.
+    ///
+    /// An answer without a body reads as `null`.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send); ours also if the answer is not JSON.
+    pub async fn call<B: Serialize + Sync>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&B>,
+    ) -> Result<Value, Failure> {
+        let mut request = self.request(method, path)?;
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let text = self.send(request).await?.text().await.map_err(Failure::ours)?;
+        if text.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_str(&text)
+            .map_err(|error| Failure::ours(error).context("the gateway's answer is not JSON"))
+    }
+
+    /// Reads JSON.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    pub async fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.call::<()>(Method::GET, path, None).await
+    }
+}
+
+impl Told {
+    fn in_words(self) -> String {
+        let mut words = match self.detail {
+            Some(detail) => format!("{}: {detail}", self.title),
+            None => self.title,
+        };
+        for violation in self.violations {
+            let text = |name: &str| violation.get(name).and_then(Value::as_str).unwrap_or("");
+            words.extend(["\n  at `", text("pointer"), "`: ", text("message")]);
+        }
+        words
+    }
+}

@@ -1,0 +1,61 @@
+//! The tree of commands, and the way from the command line to the exit code.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::cli::{Context, Failure, Outcome, config, events};
+
+/// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
+/// replay by ULID range.
+#[derive(Debug, Parser)]
+#[command(name = "sealway", version, propagate_version = true)]
+struct Line {
+    #[command(flatten)]
+    context: Context,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// One row for each command; its file holds the rest.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the settings and their schema
+    #[command(subcommand)]
+    Config(config::Command),
+    /// Look at events, or publish them
+    #[command(subcommand)]
+    Events(events::Command),
+}
+
+impl Command {
+    async fn run(self, context: &Context) -> Outcome {
+        match self {
+            Self::Config(command) => config::run(&command, context),
+            Self::Events(command) => events::run(command, context).await,
+        }
+    }
+}
+
+/// Reads the command line, runs the command, and says how it ended.
+pub fn main() -> ExitCode {
+    let line = match Line::try_parse() {
+        Ok(line) => line,
+        Err(error) => {
+            // Help and version are no mistakes; clap knows where each belongs.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(line.command.run(&line.context)),
+        Err(error) => Err(Failure::ours(error).context("cannot start the runtime")),
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            line.context.output().complain(format_args!("error: {:#}", failure.error()));
+            ExitCode::from(&failure)
+        }
+    }
+}

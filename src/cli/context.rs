@@ -1,0 +1,70 @@
+//! What every command is given beside its own arguments.
+
+use std::path::PathBuf;
+
+use crate::ambient::Secret;
+use crate::cli::{Client, Failure, Format, Output};
+use crate::config::{self, Config};
+
+/// Options that every command takes, and what follows from them.
+#[derive(Debug, clap::Args)]
+pub struct Context {
+    /// The gateway file
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "SEALWAY_CONFIG",
+        default_value = "config/gateway.yaml"
+    )]
+    pub config: PathBuf,
+    /// For whom to write
+    #[arg(long, global = true, value_enum, default_value = "human")]
+    output: Format,
+    /// What to log, for example `debug` or `sealway::deliver=trace,info`
+    #[arg(long, global = true, value_name = "FILTER", env = "SEALWAY_LOG")]
+    pub log: Option<String>,
+    /// The running gateway that commands speak to
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "SEALWAY_GATEWAY",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    gateway: String,
+    /// The key of the caller, as `sealway callers add` printed it
+    #[arg(
+        long,
+        global = true,
+        value_name = "KEY",
+        env = "SEALWAY_CALLER_KEY",
+        hide_env_values = true
+    )]
+    caller_key: Option<String>,
+}
+
+impl Context {
+    /// Where to write.
+    pub const fn output(&self) -> Output {
+        Output::new(self.output)
+    }
+
+    /// Reads the gateway file.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the file cannot be read, or has a mistake.
+    pub fn config(&self) -> Result<Config, Failure> {
+        config::load(&self.config).map_err(Failure::blame)
+    }
+
+    /// A client of the running gateway.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the gateway's address or the key cannot be used.
+    pub fn client(&self) -> Result<Client, Failure> {
+        Client::new(&self.gateway, self.caller_key.clone().map(Secret::new).as_ref())
+    }
+}

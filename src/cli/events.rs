@@ -1,0 +1,76 @@
+//! `sealway events`: what is in the log.
+
+use clap::Subcommand;
+use serde_json::Value;
+use url::form_urlencoded;
+
+use crate::cli::{Column, Context, Exit, Failure, Outcome};
+use crate::event::EventId;
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Show one event of a running gateway
+    Get {
+        /// The event's ULID
+        id: EventId,
+    },
+    /// List events of a running gateway in the order of the log
+    List(ListArgs),
+}
+
+/// What a list shows of an event.
+const COLUMNS: &[Column<Value>] = &[
+    ("Id", |event| text(event, "id")),
+    ("Type", |event| text(event, "type")),
+    ("Source", |event| text(event, "source")),
+    ("Time", |event| text(event, "time")),
+    ("Idempotency key", |event| text(event, "idempotencykey")),
+];
+
+/// Which events to list.
+#[derive(Debug, clap::Args)]
+pub struct ListArgs {
+    /// The first id, included
+    #[arg(long, value_name = "ULID")]
+    from: Option<EventId>,
+    /// The last id, included
+    #[arg(long, value_name = "ULID")]
+    to: Option<EventId>,
+    /// Only this type, or a hierarchy such as `Payment.*`
+    #[arg(long = "type", value_name = "TYPE")]
+    event_type: Option<String>,
+    /// The most events
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+}
+
+/// Runs the command.
+pub async fn run(command: Command, context: &Context) -> Outcome {
+    match command {
+        Command::Get { id } => {
+            let event = context.client()?.get(&format!("/events/{id}")).await?;
+            context.output().document(&event);
+        }
+        Command::List(args) => list(&args, context).await?,
+    }
+    Ok(Exit::Done)
+}
+
+async fn list(args: &ListArgs, context: &Context) -> Result<(), Failure> {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.append_pair("limit", &args.limit.to_string());
+    for (name, id) in [("from", args.from), ("to", args.to)] {
+        query.extend_pairs(id.map(|id| (name, id.to_string())));
+    }
+    query.extend_pairs(args.event_type.as_ref().map(|text| ("type", text)));
+
+    let answer = context.client()?.get(&format!("/events?{}", query.finish())).await?;
+    let events = answer.get("events").and_then(Value::as_array).cloned().unwrap_or_default();
+    context.output().list(&events, COLUMNS);
+    Ok(())
+}
+
+fn text(event: &Value, name: &str) -> String {
+    event.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+}

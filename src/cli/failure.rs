@@ -1,0 +1,72 @@
+//! How a command ends.
+
+use std::process::ExitCode;
+
+use crate::event::{Blame, Fault};
+
+/// How a command ended that did its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done, or the answer is yes.
+    Done,
+    /// The answer is no.
+    No,
+}
+
+/// What a command returns.
+pub type Outcome = Result<Exit, Failure>;
+
+/// Why a command did not do its work; `Display` of the error is the line that the person reads.
+#[derive(Debug)]
+pub struct Failure {
+    code: u8,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    /// The command line, a file or the request is wrong (exit code 2).
+    pub fn input(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: 2, error: error.into() }
+    }
+
+    /// The gateway cannot be reached, or something of ours is broken (exit code 3).
+    pub fn ours(error: impl Into<anyhow::Error>) -> Self {
+        Self { code: 3, error: error.into() }
+    }
+
+    /// Asks the error itself whose turn it is.
+    pub fn blame<E>(error: E) -> Self
+    where
+        E: Blame + std::error::Error + Send + Sync + 'static,
+    {
+        match error.fault() {
+            Fault::Caller => Self::input(error),
+            Fault::Later | Fault::Ours => Self::ours(error),
+        }
+    }
+
+    /// Says what was being done, in front of the cause.
+    pub fn context(self, doing: impl std::fmt::Display + Send + Sync + 'static) -> Self {
+        Self { error: self.error.context(doing), ..self }
+    }
+
+    /// What went wrong, with its causes.
+    pub const fn error(&self) -> &anyhow::Error {
+        &self.error
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        match exit {
+            Exit::Done => Self::SUCCESS,
+            Exit::No => Self::from(1),
+        }
+    }
+}
+
+impl From<&Failure> for ExitCode {
+    fn from(failure: &Failure) -> Self {
+        Self::from(failure.code)
+    }
+}

@@ -1,0 +1,118 @@
+//! The only place that prints: text and tables for people, JSON for programs.
+
+use std::fmt::Display;
+use std::io::{self, IsTerminal, Write};
+use std::time::Duration;
+
+use comfy_table::{ContentArrangement, Table, presets};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+
+/// For whom a command writes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people: text, and tables on a terminal.
+    #[default]
+    Human,
+    /// For programs: one JSON document on standard output.
+    Json,
+}
+
+/// A column of a table: its heading, and how to read its cell from an item.
+pub type Column<T> = (&'static str, fn(&T) -> String);
+
+/// Writes results to standard output and remarks to standard error.
+///
+/// A reader that goes away (`sealway … | head`) ends nothing: what cannot be written is dropped.
+#[derive(Clone, Copy, Debug)]
+pub struct Output {
+    format: Format,
+}
+
+impl Output {
+    /// Writes in a format.
+    pub const fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    /// Whether programs read the result.
+    pub fn is_json(self) -> bool {
+        self.format == Format::Json
+    }
+
+    /// Writes a line of the result as it is, in either format.
+    pub fn line(self, text: impl Display) {
+        let _ = writeln!(io::stdout().lock(), "{text}");
+    }
+
+    /// Writes one result: as JSON, or as the text that `human` makes.
+    pub fn item<T: Serialize>(self, item: &T, human: impl FnOnce(&T) -> String) {
+        if self.is_json() {
+            self.document(item);
+        } else {
+            self.line(human(item));
+        }
+    }
+
+    /// Writes a list: as a JSON array, or as a table with these columns.
+    pub fn list<T: Serialize>(self, items: &[T], columns: &[Column<T>]) {
+        if self.is_json() {
+            self.document(items);
+            return;
+        }
+        let mut table = Table::new();
+        let style = if io::stdout().is_terminal() {
+            presets::UTF8_HORIZONTAL_ONLY
+        } else {
+            presets::NOTHING
+        };
+        table.load_style(style).set_content_arrangement(ContentArrangement::Dynamic);
+        table.set_header(columns.iter().map(|(heading, _)| *heading));
+        for item in items {
+            table.add_row(columns.iter().map(|(_, cell)| cell(item)));
+        }
+        self.line(table.trim_fmt());
+    }
+
+    /// Writes a remark to a person; programs are not told.
+    pub fn note(self, text: impl Display) {
+        if !self.is_json() {
+            self.complain(text);
+        }
+    }
+
+    /// Writes what went wrong, to standard error in either format.
+    pub fn complain(self, text: impl Display) {
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    /// Shows how far long work has come, on a terminal only.
+    ///
+    /// With a total it is a bar with an estimate of the rest, without one a counter.
+    pub fn progress(self, total: Option<u64>, verb: &'static str) -> ProgressBar {
+        let bar = total.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
+        if self.is_json() {
+            bar.set_draw_target(ProgressDrawTarget::hidden());
+        }
+        let template = match total {
+            Some(_) => "{msg} {bar:30} {human_pos}/{human_len} ({per_sec}, {eta} left)",
+            None => "{msg} {spinner} {human_pos} ({per_sec})",
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_message(verb);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        bar
+    }
+
+    /// Writes a JSON document, in either format.
+    pub fn document<T: Serialize + ?Sized>(self, value: &T) {
+        match serde_json::to_string_pretty(value) {
+            Ok(text) => self.line(text),
+            Err(error) => {
+                self.complain(format_args!("the result cannot be written as JSON: {error}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Reads YAML that people write into a type, with every mistake at its place.
+
+use serde::de::DeserializeOwned;
+use serde_saphyr::Error;
+
+use crate::event::Diagnostic;
+
+/// Reads one YAML document.
+///
+/// Duplicate keys are refused, `on` and `yes` are text, and an unknown key is answered with the
+/// nearest one that exists.
+///
+/// # Errors
+///
+/// The caller's turn: the document is not YAML, or not of this type.
+pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Box<Diagnostic>> {
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options)
+        .map_err(|error| Box::new(misread(file, text, &error)))
+}
+
+/// Describes what the reader of YAML refused.
+pub fn misread(file: &str, text: &str, error: &Error) -> Diagnostic {
+    let (problem, help) = words(error.without_snippet());
+    let diagnostic = match error.location() {
+        Some(location) => {
+            let index = |number| usize::try_from(number).unwrap_or(usize::MAX);
+            let place = (index(location.line()), index(location.column()));
+            Diagnostic::at(file, text, place, problem)
+        }
+        None => Diagnostic::of_file(file, problem),
+    };
+    diagnostic.with_help(help)
+}
+
+fn words(error: &Error) -> (String, String) {
+    match error {
+        Error::SerdeUnknownField { field, expected, .. } => {
+            (format!("unknown key `{field}`"), nearest(field, expected))
+        }
+        Error::SerdeUnknownVariant { variant, expected, .. } => {
+            (format!("unknown value `{variant}`"), nearest(variant, expected))
+        }
+        Error::SerdeMissingField { field, .. } => {
+            (format!("the key `{field}` is missing"), String::new())
+        }
+        Error::DuplicateMappingKey { key: Some(key), .. } => {
+            (format!("the key `{key}` stands here twice"), "keep one of them".to_owned())
+        }
+        other => {
+            let problem = other.to_string();
+            // The crate appends the place to its sentence.
+            let cut = problem.rsplit_once(" at line ").map(|(problem, _)| problem.to_owned());
+            (cut.unwrap_or(problem), String::new())
+        }
+    }
+}
+
+fn nearest(given: &str, known: &[&str]) -> String {
+    let similarity = |name: &&str| strsim::jaro_winkler(given, name);
+    let best = known.iter().copied().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
+    match best {
+        Some(best) if similarity(&best) > 0.8 => format!("did you mean `{best}`?"),
+        Some(_) => format!("known here: {}", known.join(", ")),
+        None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only reading is tested")]
+    struct Sample {
+        port: u16,
+        #[serde(default)]
+        names: Vec<String>,
+    }
+
+    fn mistake(text: &str) -> String {
+        read::<Sample>("a.yaml", text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_unknown_key_is_answered_with_the_nearest_one_that_exists() {
+        assert_eq!(
+            mistake("port: 1\nnmaes: []\n"),
+            "a.yaml:2:1: unknown key `nmaes`\n 2 | nmaes: []\n   | ^\n  help: did you mean `names`?"
+        );
+        assert!(mistake("port: 1\nzebra: 2\n").ends_with("help: known here: port, names"));
+    }
+
+    #[test]
+    fn every_kind_of_mistake_has_its_place() {
+        for (text, place, problem) in [
+            ("port: 9000x\n", "a.yaml:1:7: ", "9000x"),
+            ("port: 1\nport: 2\n", "a.yaml:2:1: ", "the key `port` stands here twice"),
+            ("names: []\n", "a.yaml:1:1: ", "the key `port` is missing"),
+            ("port: [1\n", "a.yaml:", ""),
+            ("port: 1\nnames: yes\n", "a.yaml:2:8: ", ""),
+        ] {
+            let shown = mistake(text);
+            assert!(shown.starts_with(place) && shown.contains(problem), "{shown}");
+            assert!(!shown.contains(" at line "), "{shown}");
+        }
+    }
+}

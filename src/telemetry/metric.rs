@@ -1,0 +1,130 @@
+//! Every metric: its name, what it counts, and the labels it carries.
+
+/// What a metric does over time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// It only grows.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// It spreads over buckets with these upper bounds.
+    Histogram(&'static [f64]),
+}
+
+/// Upper bounds for spans within the gateway, in seconds.
+const SHORT: &[f64] =
+    &[25e-6, 50e-6, 1e-4, 25e-5, 5e-4, 1e-3, 25e-4, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
+/// Upper bounds for spans that include a network or a wait, in seconds.
+const LONG: &[f64] =
+    &[1e-3, 25e-4, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 3600.0];
+/// Upper bounds for numbers of things handled together.
+const GROUP: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0];
+
+macro_rules! metrics {
+    ($($(#[doc = $help:literal])+ $variant:ident: $name:literal, $kind:expr, [$($label:literal),*];)+) => {
+        /// A metric of the gateway.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Metric {
+            $($(#[doc = $help])+ $variant,)+
+        }
+
+        impl Metric {
+            /// All of them, in the order in which they are listed.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// The name, with the unit at its end.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),+ }
+            }
+
+            /// What it does over time.
+            pub const fn kind(self) -> Kind {
+                match self { $(Self::$variant => $kind),+ }
+            }
+
+            /// The names of its labels; values are given in this order.
+            pub const fn labels(self) -> &'static [&'static str] {
+                match self { $(Self::$variant => &[$($label),*]),+ }
+            }
+
+            /// What it tells, in one line.
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($help),+)),+ }
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Events made durable.
+    EventsAccepted: "sealway_events_accepted_total", Kind::Counter, ["publication"];
+    /// Events that no publication wanted.
+    EventsUnwanted: "sealway_events_unwanted_total", Kind::Counter, [];
+    /// Events refused at the border, by the code of the problem.
+    EventsRefused: "sealway_events_refused_total", Kind::Counter, ["reason"];
+    /// Events kept aside because they broke their contract.
+    EventsQuarantined: "sealway_events_quarantined_total", Kind::Counter, ["publication"];
+    /// Events that broke their contract and crossed in mode `observe`.
+    ViolationsObserved: "sealway_violations_observed_total", Kind::Counter, ["publication"];
+    /// Events recognized as repeats.
+    Duplicates: "sealway_duplicates_total", Kind::Counter, ["publication"];
+    /// Events with the idempotency key of another content.
+    Conflicts: "sealway_conflicts_total", Kind::Counter, ["publication"];
+    /// Time from the first byte of an event to its place in the log.
+    AdmitSeconds: "sealway_admit_seconds", Kind::Histogram(SHORT), [];
+    /// Events made durable by one sync.
+    AppendGroup: "sealway_append_group_events", Kind::Histogram(GROUP), [];
+    /// Time of one sync of the log.
+    SyncSeconds: "sealway_sync_seconds", Kind::Histogram(SHORT), [];
+    /// Position of the newest entry of the log.
+    LogHead: "sealway_log_head_position", Kind::Gauge, [];
+    /// Attempts at a sink, by verdict.
+    Attempts: "sealway_attempts_total", Kind::Counter, ["subscription", "verdict"];
+    /// Events delivered.
+    Delivered: "sealway_delivered_total", Kind::Counter, ["subscription"];
+    /// Events given up, by reason.
+    DeadLetters: "sealway_dead_letters_total", Kind::Counter, ["subscription", "reason"];
+    /// Entries of the log that a subscription has not settled.
+    LagEvents: "sealway_lag_events", Kind::Gauge, ["subscription"];
+    /// Age of the oldest entry that a subscription has not settled.
+    LagSeconds: "sealway_lag_seconds", Kind::Gauge, ["subscription"];
+    /// Events of a subscription that wait for another attempt.
+    RetriesWaiting: "sealway_retries_waiting", Kind::Gauge, ["subscription"];
+    /// Time from acceptance to delivery.
+    EndToEndSeconds: "sealway_end_to_end_seconds", Kind::Histogram(LONG), [];
+    /// Time of one attempt at a sink.
+    AttemptSeconds: "sealway_attempt_seconds", Kind::Histogram(LONG), [];
+    /// Time to sign and encrypt one event.
+    SealSeconds: "sealway_seal_seconds", Kind::Histogram(SHORT), [];
+    /// Subscriptions by state.
+    Subscriptions: "sealway_subscriptions", Kind::Gauge, ["state"];
+    /// Events sent again by replays.
+    Replayed: "sealway_replayed_total", Kind::Counter, ["subscription"];
+    /// Age of the active signing key.
+    SigningKeyAge: "sealway_signing_key_age_seconds", Kind::Gauge, [];
+    /// Requests answered, by route and status.
+    Requests: "sealway_requests_total", Kind::Counter, ["route", "status"];
+    /// Time to answer a request.
+    RequestSeconds: "sealway_request_seconds", Kind::Histogram(LONG), ["route"];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_end_in_their_unit() {
+        let mut names: Vec<_> = Metric::ALL.iter().map(|metric| metric.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+
+        assert_eq!(names.len(), Metric::ALL.len());
+        for metric in Metric::ALL {
+            assert_eq!(
+                metric.kind() == Kind::Counter,
+                metric.name().ends_with("_total"),
+                "{metric:?}"
+            );
+        }
+    }
+}
