@@ -18,6 +18,7 @@ mod client;
 mod command;
 mod config;
 mod context;
+mod event_key;
 mod events;
 mod failure;
 mod output;

@@ -1,0 +1,136 @@
+//! `sealway events key`: the name that an event's content has, and the bytes that it is made of.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use json_patch::jsonptr::PointerBuf;
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::cli::{Context, Exit, Failure, Outcome};
+use crate::event::json::{self, Limits};
+use crate::event::{EventSource, EventType, Subject};
+use crate::identify::{BusinessKey, Content};
+
+/// Which event.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A CloudEvent in its JSON form; `-` for standard input
+    file: PathBuf,
+    /// A pointer of the publication's business key, such as `/data/paymentId`; may be repeated
+    #[arg(long = "key", value_name = "POINTER")]
+    pointers: Vec<PointerBuf>,
+}
+
+/// What the command says.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Names {
+    idempotency_key: String,
+    content_digest: String,
+    canonical: String,
+}
+
+/// Runs the command; the answer is no if the event carries another key than its content has.
+pub fn run(args: &Args, context: &Context) -> Outcome {
+    let bytes = read(&args.file)
+        .with_context(|| format!("cannot read {}", args.file.display()))
+        .map_err(Failure::input)?;
+    let event = json::read(&bytes, Limits::default())
+        .map_err(|error| anyhow!(error).context(format!("in {}", args.file.display())))
+        .map_err(Failure::input)?;
+    let names = names(&event, &args.pointers).map_err(Failure::input)?;
+    let output = context.output();
+    output.item(&names, |names| {
+        format!(
+            "key     {}\ndigest  {}\nbytes   {}",
+            names.idempotency_key, names.content_digest, names.canonical
+        )
+    });
+    match event.get("idempotencykey").and_then(Value::as_str) {
+        Some(carried) if carried != names.idempotency_key => {
+            output.complain(format_args!("the event carries another key: {carried}"));
+            Ok(Exit::No)
+        }
+        _ => Ok(Exit::Done),
+    }
+}
+
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    // One byte over the limit is enough to be refused.
+    let most = Limits::default().bytes as u64 + 1;
+    if file == Path::new("-") {
+        io::stdin().lock().take(most).read_to_end(&mut bytes)?;
+    } else {
+        File::open(file)?.take(most).read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+fn names(event: &Value, pointers: &[PointerBuf]) -> anyhow::Result<Names> {
+    let text = |name: &str| event.get(name).and_then(Value::as_str);
+    let needed = |name: &str| {
+        text(name).with_context(|| format!("the event has no `{name}`; expected a CloudEvent"))
+    };
+    let source = EventSource::new(needed("source")?)?;
+    let event_type = EventType::new(needed("type")?)?;
+    let subject = text("subject").map(Subject::new).transpose()?;
+    let data = event.get("data").context("the event has no `data` in JSON")?;
+    let content = Content::of(&source, &event_type, subject.as_ref(), data)?;
+    let (key, canonical) = if pointers.is_empty() {
+        (content.idempotency_key(), content.text().to_owned())
+    } else {
+        let business = BusinessKey::of(&source, &event_type, pointers, data)?;
+        (business.idempotency_key(), business.text().to_owned())
+    };
+    Ok(Names {
+        idempotency_key: key.to_string(),
+        content_digest: content.digest().to_string(),
+        canonical,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn id_and_time_do_not_change_the_key() {
+        let event = |id, time| {
+            json!({
+                "specversion": "1.0", "id": id, "time": time, "source": "/orders",
+                "type": "Order.Created", "subject": "Order.Created", "data": {"orderId": 101},
+            })
+        };
+
+        let one = names(&event("a", "2026-11-21T20:17:00Z"), &[]).unwrap();
+
+        assert_eq!(one, names(&event("b", "2026-11-22T00:00:00Z"), &[]).unwrap());
+        assert_eq!(
+            one.canonical,
+            r#"{"data":{"orderId":101},"source":"/orders","subject":"Order.Created","type":"Order.Created"}"#
+        );
+    }
+
+    #[test]
+    fn a_business_key_is_made_of_its_pointers() {
+        let event = json!({"source": "/orders", "type": "T", "data": {"orderId": 101, "x": 1}});
+        let pointers = [PointerBuf::parse("/data/orderId").unwrap()];
+
+        let names = names(&event, &pointers).unwrap();
+
+        assert!(names.canonical.starts_with(r#"{"key":{"/data/orderId":101},"#));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = names(&json!({"source": "/orders", "type": "T"}), &[]).unwrap_err();
+
+        assert_eq!(error.to_string(), "the event has no `data` in JSON");
+    }
+}
