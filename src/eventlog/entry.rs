@@ -24,6 +24,9 @@ impl fmt::Display for Position {
     }
 }
 
+/// What the attributes of an event take in memory, by a generous guess.
+const ATTRIBUTE_BYTES: usize = 512;
+
 /// Recognises one delivery by a producer's bus, however often the bus repeats it.
 ///
 /// The first 16 bytes of the SHA-256 of source, envelope id and publication.
@@ -78,7 +81,19 @@ pub struct Entry {
     pub conflict: Option<EventId>,
 }
 
+impl Draft {
+    /// About how many bytes it takes in memory.
+    pub fn weight(&self) -> usize {
+        ATTRIBUTE_BYTES + self.data.text().len()
+    }
+}
+
 impl Entry {
+    /// About how many bytes it takes in memory.
+    pub fn weight(&self) -> usize {
+        ATTRIBUTE_BYTES + self.event.data.text().len()
+    }
+
     /// Joins a draft with the names that the log gave it.
     pub fn new(draft: Draft, id: EventId, position: Position, accepted: Timestamp) -> Self {
         let event = CloudEvent {

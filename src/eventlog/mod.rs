@@ -5,20 +5,28 @@
 //! cursor (retries, dead letters, quarantine) is kept beside the entries, and so are the registry's
 //! small documents: one store, one backup.
 //!
-//! Engines: [`SqliteLog`] for one node, [`MemoryLog`] for tests and trials. [`conformance`] is the
-//! suite that each of them passes.
+//! Engines: [`SqliteLog`] for one node, [`MemoryLog`] for tests and trials. The tests in
+//! `conformance` are the suite that each of them passes.
 //!
 //! **Invariant:** engines store and nothing else. Scheduling, ordering, matching and sealing live
 //! in other rooms, so that every engine delivers alike.
 
+#[cfg(test)]
+mod conformance;
 mod engine;
 mod entry;
+mod memory;
+mod mint;
 mod registry;
+mod sqlite;
 mod state;
+mod tail;
 
 pub use engine::{Error, EventLog, Limits, Page};
 pub use entry::{Appended, Draft, Entry, Origin, Position};
+pub use memory::MemoryLog;
 pub use registry::{Record, RecordKey, Registry, Revision};
+pub use sqlite::{OpenError, SqliteLog, SqliteRegistry};
 pub use state::{
     Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState, NewQuarantined,
     QuarantineId, Quarantined, Retry, SequenceSet,

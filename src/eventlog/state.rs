@@ -216,6 +216,13 @@ pub struct NewQuarantined {
     pub violations: String,
 }
 
+impl NewQuarantined {
+    /// About how many bytes it takes in memory.
+    pub fn weight(&self) -> usize {
+        self.received.len() + self.violations.len()
+    }
+}
+
 /// Shows names and sizes only, because received events are data.
 impl fmt::Debug for NewQuarantined {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

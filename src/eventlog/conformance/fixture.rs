@@ -1,0 +1,68 @@
+//! Drafts and engines for the tests.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use crate::ambient::{ManualClock, SeededEntropy, SystemEntropy};
+use crate::event::{ContentDigest, Data, EventSource, EventType, IdempotencyKey, Timestamp};
+use crate::eventlog::{Draft, EventLog, Limits, MemoryLog, OpenError, SqliteLog};
+
+/// A draft whose content is one word: equal words have equal keys and digests.
+pub(in crate::eventlog) fn draft(word: &str) -> Draft {
+    let digest: [u8; 32] = Sha256::digest(word).into();
+    Draft {
+        source: EventSource::new("/tests").unwrap(),
+        event_type: EventType::new("Test.Happened").unwrap(),
+        subject: None,
+        time: Timestamp::EPOCH,
+        dataschema: None,
+        idempotency_key: IdempotencyKey::from_bytes(digest[..16].try_into().unwrap()),
+        digest: ContentDigest::from_bytes(digest),
+        trace: None,
+        data: Data::from_text(format!("{{\"word\":\"{word}\"}}")),
+        publication: "tests/happened".into(),
+        envelope_id: word.into(),
+        origin: None,
+        deduplicate: None,
+    }
+}
+
+/// A log on a manual clock, and what has to outlive it.
+pub(super) struct Fixture {
+    pub(super) log: Arc<dyn EventLog>,
+    pub(super) clock: ManualClock,
+    _directory: Option<TempDir>,
+}
+
+/// The moment at which every fixture starts.
+pub(super) const START: Timestamp = Timestamp::from_unix_seconds(1_795_282_931);
+
+/// Makes a log of each engine.
+pub(super) fn engines(limits: Limits) -> Vec<Fixture> {
+    vec![memory(limits), sqlite(limits)]
+}
+
+fn memory(limits: Limits) -> Fixture {
+    let clock = ManualClock::at(START);
+    let log = MemoryLog::new(limits, Arc::new(clock.clone()), Arc::new(SeededEntropy::new(1)));
+    Fixture { log, clock, _directory: None }
+}
+
+fn sqlite(limits: Limits) -> Fixture {
+    let clock = ManualClock::at(START);
+    let directory = TempDir::new().unwrap();
+    let log = open(directory.path(), limits, &clock).unwrap();
+    Fixture { log, clock, _directory: Some(directory) }
+}
+
+/// Opens a SQLite log.
+pub(super) fn open(
+    directory: &Path,
+    limits: Limits,
+    clock: &ManualClock,
+) -> Result<Arc<SqliteLog>, OpenError> {
+    SqliteLog::open(directory, limits, Arc::new(clock.clone()), Arc::new(SystemEntropy))
+}

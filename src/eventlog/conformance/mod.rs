@@ -1,0 +1,6 @@
+//! The promises of the log, as tests that every engine passes.
+
+mod appending;
+mod fixture;
+
+pub(super) use fixture::draft;

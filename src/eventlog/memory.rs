@@ -1,0 +1,303 @@
+//! A log that lives as long as the process, for tests and trials.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::ambient::{Clock, Entropy};
+use crate::event::{ContentDigest, EventId, IdempotencyKey, SubscriptionId, Timestamp};
+use crate::eventlog::mint::{Mint, ORIGIN_WINDOW};
+use crate::eventlog::tail::Filling;
+use crate::eventlog::{
+    Appended, Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState,
+    Draft, Entry, Error, EventLog, Limits, NewQuarantined, Origin, Page, Position, QuarantineId,
+    Quarantined, Record, RecordKey, Registry, Retry, Revision,
+};
+
+/// A log in memory: every promise but durability.
+pub struct MemoryLog {
+    limits: Limits,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    head: watch::Sender<Position>,
+    held: Mutex<Held>,
+}
+
+type Content = (IdempotencyKey, ContentDigest, Arc<str>);
+
+struct Held {
+    closed: bool,
+    mint: Mint,
+    entries: Vec<Arc<Entry>>,
+    origins: BTreeMap<Origin, (EventId, Timestamp)>,
+    contents: BTreeMap<Content, (EventId, Timestamp)>,
+    cursors: BTreeMap<SubscriptionId, Cursor>,
+    retries: BTreeMap<DeliveryKey, Retry>,
+    dead_letters: BTreeMap<DeadLetterId, DeadLetter>,
+    last_dead_letter: DeadLetterId,
+    attempts: Vec<Attempt>,
+    quarantine: BTreeMap<QuarantineId, Quarantined>,
+    last_quarantined: QuarantineId,
+    records: BTreeMap<RecordKey, Record>,
+}
+
+impl MemoryLog {
+    /// Starts empty.
+    pub fn new(limits: Limits, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Arc<Self> {
+        let held = Held {
+            closed: false,
+            mint: Mint::after(EventId::MIN, Position::START),
+            entries: Vec::new(),
+            origins: BTreeMap::new(),
+            contents: BTreeMap::new(),
+            cursors: BTreeMap::new(),
+            retries: BTreeMap::new(),
+            dead_letters: BTreeMap::new(),
+            last_dead_letter: DeadLetterId::default(),
+            attempts: Vec::new(),
+            quarantine: BTreeMap::new(),
+            last_quarantined: QuarantineId::default(),
+            records: BTreeMap::new(),
+        };
+        let head = watch::Sender::new(Position::START);
+        Arc::new(Self { limits, clock, entropy, head, held: Mutex::new(held) })
+    }
+
+    fn hold(&self) -> Result<MutexGuard<'_, Held>, Error> {
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.closed { Err(Error::Closed) } else { Ok(held) }
+    }
+
+    /// Nothing ever waits here, so only what could never wait is refused.
+    fn check_weight(&self, bytes: usize) -> Result<(), Error> {
+        let limit = self.limits.waiting_bytes;
+        if bytes > limit { Err(Error::Busy { waiting: 0, limit }) } else { Ok(()) }
+    }
+}
+
+impl Held {
+    fn append(&mut self, draft: Draft, now: Timestamp, entropy: &dyn Entropy) -> Option<Appended> {
+        let content = (draft.idempotency_key, draft.digest, Arc::clone(&draft.publication));
+        let same_origin = draft.origin.and_then(|origin| self.origins.get(&origin));
+        let same_content = draft.deduplicate.zip(self.contents.get(&content));
+        let repeats = [same_origin.map(|known| (ORIGIN_WINDOW, known)), same_content];
+        for (window, (of, at)) in repeats.into_iter().flatten() {
+            if now.since(*at) < window {
+                return Some(Appended::Duplicate { of: *of });
+            }
+        }
+        let key = draft.idempotency_key;
+        let first = (key, ContentDigest::from_bytes([0; 32]), Arc::from(""));
+        let conflict = self
+            .contents
+            .range(first..)
+            .take_while(|((other, _, _), _)| *other == key)
+            .find(|((_, digest, _), _)| *digest != draft.digest)
+            .map(|(_, (event, _))| *event);
+        let (id, position) = self.mint.next(now, entropy)?;
+        if let Some(origin) = draft.origin {
+            self.origins.insert(origin, (id, now));
+        }
+        self.contents.insert(content, (id, now));
+        let entry = Entry { conflict, ..Entry::new(draft, id, position, now) };
+        self.entries.push(Arc::new(entry));
+        Some(Appended::New { id, position, conflict })
+    }
+
+    fn apply(&mut self, changes: Changes) {
+        self.cursors.extend(changes.cursors);
+        changes.settled.iter().for_each(|key| drop(self.retries.remove(key)));
+        self.retries.extend(changes.retries.into_iter().map(|retry| (retry.key.clone(), retry)));
+        changes.revived.iter().for_each(|id| drop(self.dead_letters.remove(id)));
+        for letter in changes.dead_letters {
+            self.last_dead_letter.0 += 1;
+            let id = self.last_dead_letter;
+            self.dead_letters.insert(id, DeadLetter { id, ..letter });
+        }
+        self.attempts.extend(changes.attempts);
+    }
+}
+
+/// Takes items until the page is full.
+fn fill<T>(items: impl Iterator<Item = T>, page: Page, weigh: impl Fn(&T) -> usize) -> Vec<T> {
+    let mut filling = Filling::new(page);
+    items.take_while(|item| filling.accepts(weigh(item))).collect()
+}
+
+#[async_trait]
+impl EventLog for MemoryLog {
+    async fn append(&self, batch: Vec<Draft>) -> Result<Vec<Appended>, Error> {
+        self.check_weight(batch.iter().map(Draft::weight).sum())?;
+        let mut held = self.hold()?;
+        let now = self.clock.now();
+        let appended = batch
+            .into_iter()
+            .map(|draft| held.append(draft, now, &*self.entropy).ok_or(Error::Broken))
+            .collect();
+        self.head.send_if_modified(|head| {
+            let moved = *head < held.mint.head();
+            *head = held.mint.head();
+            moved
+        });
+        appended
+    }
+
+    fn head(&self) -> Position {
+        *self.head.borrow()
+    }
+
+    fn watch(&self) -> watch::Receiver<Position> {
+        self.head.subscribe()
+    }
+
+    async fn read(&self, after: Position, page: Page) -> Result<Vec<Arc<Entry>>, Error> {
+        let held = self.hold()?;
+        let skip = usize::try_from(after.0).unwrap_or(usize::MAX);
+        let entries = held.entries.iter().skip(skip).map(Arc::clone);
+        Ok(fill(entries, page, |entry| entry.weight()))
+    }
+
+    async fn find(&self, ids: &[EventId]) -> Result<Vec<Option<Arc<Entry>>>, Error> {
+        let held = self.hold()?;
+        let find = |id: &EventId| {
+            let at = held.entries.binary_search_by_key(id, |entry| entry.event.id).ok()?;
+            held.entries.get(at).map(Arc::clone)
+        };
+        Ok(ids.iter().map(find).collect())
+    }
+
+    async fn seek(&self, from: EventId) -> Result<Position, Error> {
+        let held = self.hold()?;
+        Ok(Position(held.entries.partition_point(|entry| entry.event.id < from) as u64))
+    }
+
+    async fn load(&self) -> Result<DeliveryState, Error> {
+        let held = self.hold()?;
+        let cursors = held.cursors.iter().map(|(id, cursor)| (id.clone(), cursor.clone()));
+        let mut retries: Vec<Retry> = held.retries.values().cloned().collect();
+        retries.sort_by_key(|retry| retry.due);
+        Ok(DeliveryState { cursors: cursors.collect(), retries })
+    }
+
+    async fn commit(&self, changes: Changes) -> Result<(), Error> {
+        self.hold()?.apply(changes);
+        Ok(())
+    }
+
+    async fn forget(&self, subscription: &SubscriptionId) -> Result<(), Error> {
+        let mut held = self.hold()?;
+        held.cursors.remove(subscription);
+        held.retries.retain(|key, _| key.subscription != *subscription);
+        held.dead_letters.retain(|_, letter| letter.key.subscription != *subscription);
+        held.attempts.retain(|attempt| attempt.key.subscription != *subscription);
+        Ok(())
+    }
+
+    async fn dead_letters(
+        &self,
+        subscription: Option<&SubscriptionId>,
+        after: DeadLetterId,
+        page: Page,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        let held = self.hold()?;
+        let letters = held
+            .dead_letters
+            .range(DeadLetterId(after.0.saturating_add(1))..)
+            .map(|(_, letter)| letter)
+            .filter(|letter| subscription.is_none_or(|id| letter.key.subscription == *id))
+            .cloned();
+        Ok(fill(letters, page, |letter| letter.event.data.text().len() + letter.detail.len()))
+    }
+
+    async fn attempts(
+        &self,
+        subscription: Option<&SubscriptionId>,
+        event: Option<EventId>,
+        page: Page,
+    ) -> Result<Vec<Attempt>, Error> {
+        let held = self.hold()?;
+        let attempts = held
+            .attempts
+            .iter()
+            .rev()
+            .filter(|attempt| subscription.is_none_or(|id| attempt.key.subscription == *id))
+            .filter(|attempt| event.is_none_or(|id| attempt.key.event == id))
+            .cloned();
+        Ok(fill(attempts, page, |attempt| attempt.detail.len()))
+    }
+
+    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, Error> {
+        self.check_weight(batch.iter().map(NewQuarantined::weight).sum())?;
+        let mut held = self.hold()?;
+        let at = self.clock.now();
+        let keep = |event| {
+            held.last_quarantined.0 += 1;
+            let id = held.last_quarantined;
+            held.quarantine.insert(id, Quarantined { id, at, event });
+            id
+        };
+        Ok(batch.into_iter().map(keep).collect())
+    }
+
+    async fn quarantined(
+        &self,
+        after: QuarantineId,
+        page: Page,
+    ) -> Result<Vec<Quarantined>, Error> {
+        let held = self.hold()?;
+        let later = held.quarantine.range(QuarantineId(after.0.saturating_add(1))..);
+        Ok(fill(later.map(|(_, kept)| kept.clone()), page, |kept| kept.event.weight()))
+    }
+
+    async fn unquarantine(&self, id: QuarantineId) -> Result<bool, Error> {
+        Ok(self.hold()?.quarantine.remove(&id).is_some())
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Registry for MemoryLog {
+    async fn get(&self, key: &RecordKey) -> Result<Option<Record>, Error> {
+        Ok(self.hold()?.records.get(key).cloned())
+    }
+
+    async fn list(&self, kind: &'static str) -> Result<Vec<Record>, Error> {
+        let held = self.hold()?;
+        let first = RecordKey { kind, id: String::new() };
+        let of_kind = held.records.range(first..).take_while(|(key, _)| key.kind == kind);
+        Ok(of_kind.map(|(_, record)| record.clone()).collect())
+    }
+
+    async fn put(
+        &self,
+        key: &RecordKey,
+        expected: Option<Revision>,
+        body: String,
+    ) -> Result<Revision, Error> {
+        let mut held = self.hold()?;
+        let found = held.records.get(key).map(|record| record.revision);
+        if found != expected {
+            return Err(Error::Stale { expected, found });
+        }
+        let revision = Revision(found.map_or(1, |found| found.0 + 1));
+        let record = Record { id: key.id.clone(), revision, changed: self.clock.now(), body };
+        held.records.insert(key.clone(), record);
+        Ok(revision)
+    }
+
+    async fn remove(&self, key: &RecordKey, expected: Revision) -> Result<(), Error> {
+        let mut held = self.hold()?;
+        let found = held.records.get(key).map(|record| record.revision);
+        if found != Some(expected) {
+            return Err(Error::Stale { expected: Some(expected), found });
+        }
+        held.records.remove(key);
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! Names drafts and stores them, inside a transaction.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::ambient::Entropy;
+use crate::event::{EventId, Subject, Timestamp, TraceContext};
+use crate::eventlog::mint::{Mint, ORIGIN_WINDOW};
+use crate::eventlog::sqlite::rows;
+use crate::eventlog::{Appended, Draft, Entry, NewQuarantined, Position, QuarantineId};
+
+/// What one transaction adds to the log. Nothing of it counts before the commit.
+pub(super) struct Appending<'a> {
+    /// The connection, with its transaction open.
+    pub(super) connection: &'a Connection,
+    /// Goes on after the newest entry.
+    pub(super) mint: Mint,
+    /// The moment of the transaction.
+    pub(super) now: Timestamp,
+    /// Chance for new ids.
+    pub(super) entropy: &'a dyn Entropy,
+    /// The entries that were added so far.
+    pub(super) entries: Vec<Arc<Entry>>,
+}
+
+impl Appending<'_> {
+    /// Stores those drafts of a batch that the log does not hold yet.
+    ///
+    /// Each draft sees the ones before it, in this batch and in the whole transaction.
+    pub(super) fn append(&mut self, drafts: Vec<Draft>) -> rusqlite::Result<Vec<Appended>> {
+        drafts.into_iter().map(|draft| self.append_one(draft)).collect()
+    }
+
+    fn append_one(&mut self, draft: Draft) -> rusqlite::Result<Appended> {
+        if let Some(of) = self.repeat_of_origin(&draft)? {
+            return Ok(Appended::Duplicate { of });
+        }
+        if let Some(of) = self.repeat_of_content(&draft)? {
+            return Ok(Appended::Duplicate { of });
+        }
+        let conflict = self.conflict(&draft)?;
+        let Some((id, position)) = self.mint.next(self.now, self.entropy) else {
+            return Err(rusqlite::Error::IntegralValueOutOfRange(0, i64::MAX));
+        };
+        self.remember(&draft, id)?;
+        let entry = Entry { conflict, ..Entry::new(draft, id, position, self.now) };
+        insert(self.connection, &entry)?;
+        self.entries.push(Arc::new(entry));
+        Ok(Appended::New { id, position, conflict })
+    }
+
+    fn repeat_of_origin(&self, draft: &Draft) -> rusqlite::Result<Option<EventId>> {
+        let Some(origin) = draft.origin else { return Ok(None) };
+        let known = self
+            .connection
+            .prepare_cached("SELECT event, accepted FROM origins WHERE origin = ?")?
+            .query_row([origin.0], |row| Ok((rows::event_id(row, 0)?, rows::timestamp(row, 1)?)))
+            .optional()?;
+        Ok(known.filter(|(_, at)| self.now.since(*at) < ORIGIN_WINDOW).map(|(event, _)| event))
+    }
+
+    fn repeat_of_content(&self, draft: &Draft) -> rusqlite::Result<Option<EventId>> {
+        let Some(window) = draft.deduplicate else { return Ok(None) };
+        let known = self
+            .connection
+            .prepare_cached(
+                "SELECT event, accepted FROM contents
+                 WHERE idempotency_key = ? AND digest = ? AND publication = ?",
+            )?
+            .query_row(
+                params![
+                    draft.idempotency_key.to_bytes(),
+                    draft.digest.to_bytes(),
+                    draft.publication
+                ],
+                |row| Ok((rows::event_id(row, 0)?, rows::timestamp(row, 1)?)),
+            )
+            .optional()?;
+        Ok(known.filter(|(_, at)| self.now.since(*at) < window).map(|(event, _)| event))
+    }
+
+    /// At most one row per content and publication has the key, so this looks at few.
+    fn conflict(&self, draft: &Draft) -> rusqlite::Result<Option<EventId>> {
+        self.connection
+            .prepare_cached(
+                "SELECT event FROM contents WHERE idempotency_key = ? AND digest <> ? LIMIT 1",
+            )?
+            .query_row(params![draft.idempotency_key.to_bytes(), draft.digest.to_bytes()], |row| {
+                rows::event_id(row, 0)
+            })
+            .optional()
+    }
+
+    fn remember(&self, draft: &Draft, id: EventId) -> rusqlite::Result<()> {
+        let accepted = self.now.unix_nanos();
+        if let Some(origin) = draft.origin {
+            self.connection
+                .prepare_cached("INSERT OR REPLACE INTO origins VALUES (?, ?, ?)")?
+                .execute(params![origin.0, id.to_bytes(), accepted])?;
+        }
+        self.connection
+            .prepare_cached("INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?)")?
+            .execute(params![
+            draft.idempotency_key.to_bytes(),
+            draft.digest.to_bytes(),
+            draft.publication,
+            id.to_bytes(),
+            accepted
+        ])?;
+        Ok(())
+    }
+
+    /// Keeps events that broke their contract.
+    pub(super) fn quarantine(
+        &self,
+        batch: &[NewQuarantined],
+    ) -> rusqlite::Result<Vec<QuarantineId>> {
+        let mut insert = self.connection.prepare_cached(
+            "INSERT INTO quarantine (at, publication, received, violations) VALUES (?, ?, ?, ?)",
+        )?;
+        let at = self.now.unix_nanos();
+        batch
+            .iter()
+            .map(|new| insert.insert(params![at, new.publication, new.received, new.violations]))
+            .map(|id| id.map(|id| QuarantineId(rows::unsigned(id))))
+            .collect()
+    }
+}
+
+fn insert(connection: &Connection, entry: &Entry) -> rusqlite::Result<()> {
+    let event = &entry.event;
+    connection
+        .prepare_cached("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+        .execute(params![
+            rows::signed(entry.position.0),
+            event.id.to_bytes(),
+            event.source.as_str(),
+            event.event_type.as_str(),
+            event.subject.as_ref().map(Subject::as_str),
+            event.time.unix_nanos(),
+            event.dataschema,
+            event.idempotency_key.to_bytes(),
+            event.digest.to_bytes(),
+            event.trace.as_ref().map(TraceContext::as_str),
+            event.data.text(),
+            entry.accepted.unix_nanos(),
+            entry.publication,
+            entry.envelope_id,
+            entry.conflict.map(EventId::to_bytes),
+        ])?;
+    Ok(())
+}
+
+/// Goes on after the newest entry that the database holds.
+pub(super) fn resume(connection: &Connection) -> rusqlite::Result<Mint> {
+    let newest = connection
+        .query_row("SELECT id, position FROM events ORDER BY position DESC LIMIT 1", [], |row| {
+            Ok((rows::event_id(row, 0)?, Position(rows::unsigned(row.get(1)?))))
+        })
+        .optional()?;
+    let (id, position) = newest.unwrap_or((EventId::MIN, Position::START));
+    Ok(Mint::after(id, position))
+}
+
+/// Drops expired origins among the next few in key order, and says where to go on.
+///
+/// Sweeping two rows for each one that is added bounds the table at about twice what is live, with
+/// no index over time and no long pause.
+pub(super) fn sweep_origins(
+    connection: &Connection,
+    after: &[u8],
+    rows: usize,
+    now: Timestamp,
+) -> rusqlite::Result<Vec<u8>> {
+    let last: Option<Vec<u8>> = connection
+        .prepare_cached(
+            "SELECT max(origin) FROM
+               (SELECT origin FROM origins WHERE origin > ? ORDER BY origin LIMIT ?)",
+        )?
+        .query_row(params![after, rows::signed(rows as u64)], |row| row.get(0))?;
+    // Nothing after the place: the next sweep begins at the front again.
+    let Some(last) = last else { return Ok(Vec::new()) };
+    let expired = now.before(ORIGIN_WINDOW).unix_nanos();
+    connection
+        .prepare_cached("DELETE FROM origins WHERE origin > ? AND origin <= ? AND accepted <= ?")?
+        .execute(params![after, last, expired])?;
+    Ok(last)
+}

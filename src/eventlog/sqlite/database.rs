@@ -1,0 +1,240 @@
+//! The database file: its place, its lock, its settings, and the version of its tables.
+
+use std::fs::{DirBuilder, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use crate::event::{Blame, Fault};
+use crate::eventlog::Error;
+
+const FILE: &str = "sealway.db";
+const LOCK: &str = "lock";
+const SCHEMA: &str = include_str!("schema.sql");
+const VERSION: i64 = 1;
+
+/// How long to wait for another process that writes to the registry.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why a log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another gateway holds the directory.
+    #[error(
+        "another gateway is using the data directory {}; stop it, or give this one its own",
+        directory.display()
+    )]
+    InUse {
+        /// The data directory.
+        directory: PathBuf,
+    },
+    /// A newer gateway has written the tables.
+    #[error(
+        "{} was written by a newer sealway (tables of version {found}, this one knows {known}); \
+         run that sealway or a newer one",
+        place.display()
+    )]
+    Newer {
+        /// The database.
+        place: PathBuf,
+        /// The version of its tables.
+        found: i64,
+        /// The newest version that this gateway reads.
+        known: i64,
+    },
+    /// The file is not what a gateway wrote.
+    #[error("{} is damaged or not a sealway log; restore it from a backup", place.display())]
+    Damaged {
+        /// The database.
+        place: PathBuf,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+    /// The directory cannot be prepared.
+    #[error("cannot prepare the data directory {}", directory.display())]
+    Directory {
+        /// The data directory.
+        directory: PathBuf,
+        /// What the operating system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The database cannot be opened.
+    #[error("cannot open {}", place.display())]
+    Storage {
+        /// The database.
+        place: PathBuf,
+        /// What SQLite says.
+        #[source]
+        source: rusqlite::Error,
+    },
+}
+
+impl Blame for OpenError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::InUse { .. } => Fault::Later,
+            Self::Newer { .. } => Fault::Caller,
+            Self::Damaged { .. } | Self::Directory { .. } | Self::Storage { .. } => Fault::Ours,
+        }
+    }
+}
+
+/// Holds a data directory for one gateway; the operating system lets go when the process dies.
+#[derive(Debug)]
+pub(super) struct DirectoryLock {
+    _file: File,
+}
+
+/// The place of a database. Opening it makes the directory and the tables where they are missing.
+#[derive(Clone, Debug)]
+pub(super) struct Database {
+    directory: PathBuf,
+    path: PathBuf,
+}
+
+impl Database {
+    /// Names the database of a data directory, and makes the directory if it is missing.
+    pub(super) fn of(directory: &Path) -> Result<Self, OpenError> {
+        make_directory(directory)
+            .map_err(|source| OpenError::Directory { directory: directory.to_owned(), source })?;
+        Ok(Self { directory: directory.to_owned(), path: directory.join(FILE) })
+    }
+
+    /// Takes the directory for this process alone.
+    pub(super) fn lock(&self) -> Result<DirectoryLock, OpenError> {
+        let failed = |source| OpenError::Directory { directory: self.directory.clone(), source };
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(self.directory.join(LOCK))
+            .map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(DirectoryLock { _file: file }),
+            Err(TryLockError::WouldBlock) => {
+                Err(OpenError::InUse { directory: self.directory.clone() })
+            }
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
+    /// Opens a connection that writes; its commits are synced.
+    pub(super) fn open_for_writing(&self) -> Result<Connection, OpenError> {
+        self.try_open_for_writing()
+            .map_err(|source| self.open_error(source))?
+            .map_err(|found| OpenError::Newer { place: self.path.clone(), found, known: VERSION })
+    }
+
+    /// The connection, or the version of tables that are too new for it.
+    fn try_open_for_writing(&self) -> rusqlite::Result<Result<Connection, i64>> {
+        let mut connection = Connection::open(&self.path)?;
+        connection.busy_timeout(PATIENCE)?;
+        // The page size counts only before the first table; a commit is one sync of the WAL, and
+        // checkpoints are ours to time.
+        connection.execute_batch(
+            "PRAGMA page_size = 8192;
+             PRAGMA journal_mode = WAL;
+             PRAGMA synchronous = FULL;
+             PRAGMA fullfsync = ON;
+             PRAGMA checkpoint_fullfsync = ON;
+             PRAGMA wal_autocheckpoint = 0;
+             PRAGMA journal_size_limit = 67108864;
+             PRAGMA cache_size = -16384;
+             PRAGMA temp_store = MEMORY;
+             PRAGMA trusted_schema = OFF;",
+        )?;
+        connection.set_prepared_statement_cache_capacity(64);
+        let found = make_tables(&mut connection)?;
+        Ok(if found > VERSION { Err(found) } else { Ok(connection) })
+    }
+
+    /// Opens a connection that reads.
+    pub(super) fn open_for_reading(&self) -> rusqlite::Result<Connection> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(PATIENCE)?;
+        connection.execute_batch("PRAGMA cache_size = -4096; PRAGMA trusted_schema = OFF;")?;
+        connection.set_prepared_statement_cache_capacity(32);
+        Ok(connection)
+    }
+
+    /// Says what failed where.
+    pub(super) fn error(&self, action: &'static str, source: impl Into<Cause>) -> Error {
+        let source = match source.into() {
+            Cause::Own(source) => Box::new(source) as Box<_>,
+            Cause::Shared(source) => Box::new(source) as Box<_>,
+        };
+        Error::Storage { action, place: self.path.display().to_string(), source }
+    }
+
+    /// Says why the database cannot be opened.
+    pub(super) fn open_error(&self, source: rusqlite::Error) -> OpenError {
+        let place = self.path.clone();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                OpenError::Damaged { place, source }
+            }
+            _ => OpenError::Storage { place, source },
+        }
+    }
+}
+
+/// The reason of a failure: of one request, or of a whole group.
+pub(super) enum Cause {
+    /// It struck one request.
+    Own(rusqlite::Error),
+    /// It struck everyone in a group.
+    Shared(Arc<rusqlite::Error>),
+}
+
+impl From<rusqlite::Error> for Cause {
+    fn from(source: rusqlite::Error) -> Self {
+        Self::Own(source)
+    }
+}
+
+impl From<Arc<rusqlite::Error>> for Cause {
+    fn from(source: Arc<rusqlite::Error>) -> Self {
+        Self::Shared(source)
+    }
+}
+
+/// Makes the tables if there are none, and gives the version of those that there are.
+fn make_tables(connection: &mut Connection) -> rusqlite::Result<i64> {
+    let version = |c: &Connection| c.query_row("PRAGMA user_version", [], |row| row.get(0));
+    // Reading first leaves a database alone that needs nothing, also when its disk is full.
+    let found: i64 = version(connection)?;
+    if found != 0 {
+        return Ok(found);
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found = version(&transaction)?;
+    if found != 0 {
+        return Ok(found);
+    }
+    transaction.execute_batch(SCHEMA)?;
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    transaction.commit()?;
+    Ok(VERSION)
+}
+
+/// Makes a directory that its owner alone can read, and syncs the entries that lead to it.
+fn make_directory(directory: &Path) -> std::io::Result<()> {
+    if directory.is_dir() {
+        return Ok(());
+    }
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)?;
+    #[cfg(unix)]
+    if let Some(parent) = directory.canonicalize()?.parent() {
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
+}

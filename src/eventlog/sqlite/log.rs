@@ -1,0 +1,244 @@
+//! The log itself: asks the writer, and reads from memory or from the disk.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use async_trait::async_trait;
+use tokio::sync::{oneshot, watch};
+
+use crate::ambient::{Clock, Entropy};
+use crate::event::{EventId, SubscriptionId};
+use crate::eventlog::sqlite::append::resume;
+use crate::eventlog::sqlite::database::{Database, OpenError};
+use crate::eventlog::sqlite::queue::{Queue, Reply, Request};
+use crate::eventlog::sqlite::readers::Readers;
+use crate::eventlog::sqlite::writer::{Shared, Sweeping, Writer};
+use crate::eventlog::sqlite::{queries, records};
+use crate::eventlog::tail::Tail;
+use crate::eventlog::{
+    Appended, Attempt, Changes, DeadLetter, DeadLetterId, DeliveryState, Draft, Entry, Error,
+    EventLog, Limits, NewQuarantined, Page, Position, QuarantineId, Quarantined, Record, RecordKey,
+    Registry, Revision,
+};
+
+/// A durable log in one directory, for one gateway at a time.
+///
+/// Dropping it without [`close`](EventLog::close) blocks until what waits is written.
+pub struct SqliteLog {
+    shared: Arc<Shared>,
+    readers: Readers,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl SqliteLog {
+    /// Opens the log of a directory, or begins one; locks the directory until it is closed.
+    ///
+    /// Blocks for as long as recovery after a crash takes: well under a second.
+    ///
+    /// # Errors
+    ///
+    /// Later: another gateway holds the directory. The caller's turn: a newer gateway has written
+    /// it. Ours: it is damaged or cannot be opened.
+    pub fn open(
+        directory: &Path,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Arc<Self>, OpenError> {
+        let database = Database::of(directory)?;
+        let lock = database.lock()?;
+        let connection = database.open_for_writing()?;
+        let mint = resume(&connection).map_err(|source| database.open_error(source))?;
+        let shared = Arc::new(Shared {
+            database: database.clone(),
+            queue: Queue::new(limits.waiting_bytes),
+            tail: Tail::new(limits.tail_bytes),
+            head: watch::Sender::new(mint.head()),
+        });
+        let writer = Writer {
+            shared: Arc::clone(&shared),
+            connection,
+            clock,
+            entropy,
+            mint,
+            sweeping: Sweeping::default(),
+            _lock: lock,
+        };
+        let thread = std::thread::Builder::new()
+            .name("eventlog-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|source| OpenError::Directory { directory: directory.to_owned(), source })?;
+        let readers = Readers::new(database);
+        Ok(Arc::new(Self { shared, readers, writer: Mutex::new(Some(thread)) }))
+    }
+
+    /// Hands a request to the writer and waits for its answer.
+    async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Error> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.queue.push(request(reply))?;
+        // A writer that ends without an answer has failed.
+        answer.await.unwrap_or(Err(Error::Broken))
+    }
+
+    fn take_writer(&self) -> Option<JoinHandle<()>> {
+        self.shared.queue.close();
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Drop for SqliteLog {
+    fn drop(&mut self) {
+        if let Some(writer) = self.take_writer() {
+            // A writer that panicked has refused everyone already.
+            let _ = writer.join();
+        }
+    }
+}
+
+#[async_trait]
+impl EventLog for SqliteLog {
+    async fn append(&self, batch: Vec<Draft>) -> Result<Vec<Appended>, Error> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.ask(|reply| Request::Append(batch, reply)).await
+    }
+
+    fn head(&self) -> Position {
+        *self.shared.head.borrow()
+    }
+
+    fn watch(&self) -> watch::Receiver<Position> {
+        self.shared.head.subscribe()
+    }
+
+    async fn read(&self, after: Position, page: Page) -> Result<Vec<Arc<Entry>>, Error> {
+        let head = self.head();
+        if after >= head {
+            return Ok(Vec::new());
+        }
+        if let Some(recent) = self.shared.tail.read(after, page) {
+            return Ok(recent);
+        }
+        self.readers.run("read events", move |c| queries::entries(c, after, head, page)).await
+    }
+
+    async fn find(&self, ids: &[EventId]) -> Result<Vec<Option<Arc<Entry>>>, Error> {
+        let mut found: Vec<_> = ids.iter().map(|id| self.shared.tail.find(*id)).collect();
+        let missing: Vec<EventId> = ids
+            .iter()
+            .zip(&found)
+            .filter(|(_, found)| found.is_none())
+            .map(|(id, _)| *id)
+            .collect();
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        let older = self.readers.run("find events", move |c| queries::find(c, &missing)).await?;
+        let places = found.iter_mut().filter(|found| found.is_none());
+        places.zip(older).for_each(|(place, entry)| *place = entry);
+        Ok(found)
+    }
+
+    async fn seek(&self, from: EventId) -> Result<Position, Error> {
+        match self.shared.tail.seek(from) {
+            Some(position) => Ok(position),
+            None => self.readers.run("seek an event", move |c| queries::seek(c, from)).await,
+        }
+    }
+
+    async fn load(&self) -> Result<DeliveryState, Error> {
+        self.readers.run("load the delivery state", queries::delivery_state).await
+    }
+
+    async fn commit(&self, changes: Changes) -> Result<(), Error> {
+        self.ask(|reply| Request::Commit(changes, reply)).await
+    }
+
+    async fn forget(&self, subscription: &SubscriptionId) -> Result<(), Error> {
+        let subscription = subscription.clone();
+        self.ask(|reply| Request::Forget(subscription, reply)).await
+    }
+
+    async fn dead_letters(
+        &self,
+        subscription: Option<&SubscriptionId>,
+        after: DeadLetterId,
+        page: Page,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        let of = subscription.cloned();
+        self.readers
+            .run("list dead letters", move |c| queries::dead_letters(c, of.as_ref(), after, page))
+            .await
+    }
+
+    async fn attempts(
+        &self,
+        subscription: Option<&SubscriptionId>,
+        event: Option<EventId>,
+        page: Page,
+    ) -> Result<Vec<Attempt>, Error> {
+        let of = subscription.cloned();
+        self.readers
+            .run("list attempts", move |c| queries::attempts(c, of.as_ref(), event, page))
+            .await
+    }
+
+    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, Error> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.ask(|reply| Request::Quarantine(batch, reply)).await
+    }
+
+    async fn quarantined(
+        &self,
+        after: QuarantineId,
+        page: Page,
+    ) -> Result<Vec<Quarantined>, Error> {
+        self.readers
+            .run("list quarantined events", move |c| queries::quarantined(c, after, page))
+            .await
+    }
+
+    async fn unquarantine(&self, id: QuarantineId) -> Result<bool, Error> {
+        self.ask(|reply| Request::Unquarantine(id, reply)).await
+    }
+
+    async fn close(&self) -> Result<(), Error> {
+        self.readers.close();
+        let Some(writer) = self.take_writer() else { return Ok(()) };
+        match tokio::task::spawn_blocking(move || writer.join()).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Error::Broken),
+        }
+    }
+}
+
+#[async_trait]
+impl Registry for SqliteLog {
+    async fn get(&self, key: &RecordKey) -> Result<Option<Record>, Error> {
+        let key = key.clone();
+        self.readers.run("read a document", move |c| records::get(c, &key)).await
+    }
+
+    async fn list(&self, kind: &'static str) -> Result<Vec<Record>, Error> {
+        self.readers.run("list documents", move |c| records::list(c, kind)).await
+    }
+
+    async fn put(
+        &self,
+        key: &RecordKey,
+        expected: Option<Revision>,
+        body: String,
+    ) -> Result<Revision, Error> {
+        let key = key.clone();
+        self.ask(|reply| Request::Put(key, expected, body, reply)).await
+    }
+
+    async fn remove(&self, key: &RecordKey, expected: Revision) -> Result<(), Error> {
+        let key = key.clone();
+        self.ask(|reply| Request::Remove(key, expected, reply)).await
+    }
+}

@@ -1,0 +1,28 @@
+//! The log of one node: one SQLite database in one directory.
+//!
+//! [`SqliteLog`] is the whole log and holds the directory's lock; [`SqliteRegistry`] reads and
+//! writes documents only, without the lock, beside a running gateway.
+//!
+//! One thread writes. Requests wait in a queue that is bounded in bytes; while one transaction is
+//! synced, the next group collects, so events per sync grow with load and nothing is ever delayed
+//! on purpose. Reads go to the tail in memory first, and then to a small pool of connections.
+//!
+//! **Invariant:** after one failed write nothing is written again; a failed sync is never retried
+//! and called a success.
+
+mod append;
+mod changes;
+mod checkpoint;
+mod database;
+mod log;
+mod queries;
+mod queue;
+mod readers;
+mod records;
+mod registry;
+mod rows;
+mod writer;
+
+pub use database::OpenError;
+pub use log::SqliteLog;
+pub use registry::SqliteRegistry;

@@ -1,0 +1,142 @@
+//! What is read from the disk, page by page.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+
+use crate::event::{EventId, SubscriptionId};
+use crate::eventlog::sqlite::rows;
+use crate::eventlog::tail::Filling;
+use crate::eventlog::{
+    Attempt, DeadLetter, DeadLetterId, DeliveryState, Entry, Page, Position, QuarantineId,
+    Quarantined,
+};
+
+/// Reads entries after a position, up to the published head.
+pub(super) fn entries(
+    connection: &Connection,
+    after: Position,
+    head: Position,
+    page: Page,
+) -> rusqlite::Result<Vec<Arc<Entry>>> {
+    let sql = format!(
+        "SELECT {} FROM events WHERE position > ? AND position <= ? ORDER BY position",
+        rows::ENTRY
+    );
+    let bounds = params![rows::signed(after.0), rows::signed(head.0)];
+    let weigh = |entry: &Arc<Entry>| entry.weight();
+    fill(connection, &sql, bounds, page, |row| rows::entry(row).map(Arc::new), weigh)
+}
+
+/// Finds entries by id, in the order asked.
+pub(super) fn find(
+    connection: &Connection,
+    ids: &[EventId],
+) -> rusqlite::Result<Vec<Option<Arc<Entry>>>> {
+    let sql = format!("SELECT {} FROM events WHERE id = ?", rows::ENTRY);
+    let mut find = connection.prepare_cached(&sql)?;
+    ids.iter()
+        .map(|id| find.query_row([id.to_bytes()], |row| rows::entry(row).map(Arc::new)).optional())
+        .collect()
+}
+
+/// The position just before the first entry with this id or a higher one.
+pub(super) fn seek(connection: &Connection, from: EventId) -> rusqlite::Result<Position> {
+    connection
+        .prepare_cached(
+            "SELECT coalesce(
+               (SELECT position - 1 FROM events WHERE id >= ? ORDER BY id LIMIT 1),
+               (SELECT max(position) FROM events),
+               0)",
+        )?
+        .query_row([from.to_bytes()], |row| row.get(0))
+        .map(|position| Position(rows::unsigned(position)))
+}
+
+/// Loads every cursor and retry.
+pub(super) fn delivery_state(connection: &Connection) -> rusqlite::Result<DeliveryState> {
+    let cursors = connection
+        .prepare("SELECT subscription, settled, sequence, chain, ahead FROM cursors")?
+        .query_map([], rows::cursor)?
+        .collect::<Result<_, _>>()?;
+    let retries = connection
+        .prepare(&format!("SELECT {} FROM retries ORDER BY due", rows::RETRY))?
+        .query_map([], rows::retry)?
+        .collect::<Result<_, _>>()?;
+    Ok(DeliveryState { cursors, retries })
+}
+
+/// Lists dead letters, oldest first.
+pub(super) fn dead_letters(
+    connection: &Connection,
+    of: Option<&SubscriptionId>,
+    after: DeadLetterId,
+    page: Page,
+) -> rusqlite::Result<Vec<DeadLetter>> {
+    // One statement per combination, so that each can use its index.
+    let filter = if of.is_some() { "AND subscription = ?2" } else { "AND ?2 IS NULL" };
+    let sql = format!(
+        "SELECT {} FROM dead_letters WHERE id > ?1 {filter} ORDER BY id",
+        rows::DEAD_LETTER
+    );
+    let bounds = params![rows::signed(after.0), of.map(SubscriptionId::as_str)];
+    let weigh = |letter: &DeadLetter| letter.event.data.text().len() + letter.detail.len();
+    fill(connection, &sql, bounds, page, rows::dead_letter, weigh)
+}
+
+/// Lists attempts, newest first.
+pub(super) fn attempts(
+    connection: &Connection,
+    of: Option<&SubscriptionId>,
+    event: Option<EventId>,
+    page: Page,
+) -> rusqlite::Result<Vec<Attempt>> {
+    // An event has few attempts, so its index comes first; the plus keeps SQLite from the other.
+    let filter = match (of, event) {
+        (None, None) => "?1 IS NULL AND ?2 IS NULL",
+        (Some(_), None) => "subscription = ?1 AND ?2 IS NULL",
+        (None, Some(_)) => "?1 IS NULL AND event = ?2",
+        (Some(_), Some(_)) => "+subscription = ?1 AND event = ?2",
+    };
+    let sql = format!("SELECT {} FROM attempts WHERE {filter} ORDER BY number DESC", rows::ATTEMPT);
+    let bounds = params![of.map(SubscriptionId::as_str), event.map(EventId::to_bytes)];
+    fill(connection, &sql, bounds, page, rows::attempt, |attempt| attempt.detail.len())
+}
+
+/// Lists quarantined events, oldest first.
+pub(super) fn quarantined(
+    connection: &Connection,
+    after: QuarantineId,
+    page: Page,
+) -> rusqlite::Result<Vec<Quarantined>> {
+    let sql = "SELECT id, at, publication, received, violations FROM quarantine
+               WHERE id > ? ORDER BY id";
+    let weigh = |kept: &Quarantined| kept.event.weight();
+    fill(connection, sql, [rows::signed(after.0)], page, rows::quarantined, weigh)
+}
+
+/// Reads rows until the page is full.
+fn fill<T>(
+    connection: &Connection,
+    sql: &str,
+    bounds: impl Params,
+    page: Page,
+    read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    weigh: impl Fn(&T) -> usize,
+) -> rusqlite::Result<Vec<T>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(bounds)?;
+    let mut filling = Filling::new(page);
+    let mut items = Vec::new();
+    while let Some(row) = rows.next()? {
+        let item = read(row)?;
+        if !filling.accepts(weigh(&item)) {
+            break;
+        }
+        items.push(item);
+        if filling.is_full() {
+            break;
+        }
+    }
+    Ok(items)
+}

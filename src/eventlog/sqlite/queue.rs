@@ -1,0 +1,181 @@
+//! What waits for the writer: bounded in bytes, taken in groups.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::event::SubscriptionId;
+use crate::eventlog::{
+    Appended, Changes, Draft, Error, NewQuarantined, QuarantineId, RecordKey, Revision,
+};
+
+/// A group is closed at so many bytes or requests, whichever is met first.
+const GROUP_BYTES: usize = 1024 * 1024;
+const GROUP_REQUESTS: usize = 512;
+
+/// How long changes of the delivery state may wait for an append to ride with.
+const RIDE: Duration = Duration::from_millis(50);
+
+/// Where an answer goes; nobody may be there any more.
+pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
+
+/// One thing to write, and where its answer goes.
+pub(super) enum Request {
+    Append(Vec<Draft>, Reply<Vec<Appended>>),
+    Quarantine(Vec<NewQuarantined>, Reply<Vec<QuarantineId>>),
+    Unquarantine(QuarantineId, Reply<bool>),
+    Commit(Changes, Reply<()>),
+    Forget(SubscriptionId, Reply<()>),
+    Put(RecordKey, Option<Revision>, String, Reply<Revision>),
+    Remove(RecordKey, Revision, Reply<()>),
+}
+
+impl Request {
+    /// The bytes that count against what may wait: those that come from outside.
+    fn weight(&self) -> usize {
+        match self {
+            Self::Append(drafts, _) => drafts.iter().map(Draft::weight).sum(),
+            Self::Quarantine(batch, _) => batch.iter().map(NewQuarantined::weight).sum(),
+            _ => 0,
+        }
+    }
+
+    /// Answers with an error.
+    pub(super) fn refuse(self, error: Error) {
+        // An answer that nobody waits for is dropped.
+        let _ = match self {
+            Self::Append(_, reply) => reply.send(Err(error)).err().map(drop),
+            Self::Quarantine(_, reply) => reply.send(Err(error)).err().map(drop),
+            Self::Unquarantine(_, reply) => reply.send(Err(error)).err().map(drop),
+            Self::Commit(_, reply) | Self::Forget(_, reply) | Self::Remove(_, _, reply) => {
+                reply.send(Err(error)).err().map(drop)
+            }
+            Self::Put(_, _, _, reply) => reply.send(Err(error)).err().map(drop),
+        };
+    }
+}
+
+/// Whether requests are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Door {
+    Open,
+    Closed,
+    Broken,
+}
+
+struct Waiting {
+    door: Door,
+    requests: VecDeque<(Request, usize)>,
+    /// State changes, which start no group of their own at once.
+    riders: Vec<Request>,
+    bytes: usize,
+}
+
+/// Requests that wait to be written.
+pub(super) struct Queue {
+    limit: usize,
+    waiting: Mutex<Waiting>,
+    arrival: Condvar,
+}
+
+/// Requests that are written together.
+pub(super) struct Group {
+    /// In the order in which they came.
+    pub(super) requests: Vec<Request>,
+    /// What they weigh, to be released when they are done.
+    pub(super) bytes: usize,
+}
+
+impl Waiting {
+    /// Riders go first, so that a later request to forget their subscription finds them written.
+    fn take_group(&mut self) -> Option<Group> {
+        let mut group = Group { requests: std::mem::take(&mut self.riders), bytes: 0 };
+        while group.requests.len() < GROUP_REQUESTS
+            && group.bytes < GROUP_BYTES
+            && let Some((request, bytes)) = self.requests.pop_front()
+        {
+            group.requests.push(request);
+            group.bytes += bytes;
+        }
+        (!group.requests.is_empty()).then_some(group)
+    }
+}
+
+impl Queue {
+    /// Starts empty, with a limit of bytes that may wait or be on their way to the disk.
+    pub(super) fn new(limit: usize) -> Self {
+        let waiting =
+            Waiting { door: Door::Open, requests: VecDeque::new(), riders: Vec::new(), bytes: 0 };
+        Self { limit, waiting: Mutex::new(waiting), arrival: Condvar::new() }
+    }
+
+    /// Adds a request, or refuses it.
+    pub(super) fn push(&self, request: Request) -> Result<(), Error> {
+        let mut waiting = self.lock();
+        match waiting.door {
+            Door::Open => {}
+            Door::Closed => return Err(Error::Closed),
+            Door::Broken => return Err(Error::Broken),
+        }
+        let bytes = request.weight();
+        if bytes > 0 && waiting.bytes + bytes > self.limit {
+            return Err(Error::Busy { waiting: waiting.bytes, limit: self.limit });
+        }
+        waiting.bytes += bytes;
+        if matches!(request, Request::Commit(..)) {
+            waiting.riders.push(request);
+        } else {
+            waiting.requests.push_back((request, bytes));
+        }
+        self.arrival.notify_one();
+        Ok(())
+    }
+
+    /// Waits for something to write; nothing once the queue is closed and empty.
+    pub(super) fn next_group(&self) -> Option<Group> {
+        let quiet =
+            |waiting: &mut Waiting| waiting.requests.is_empty() && waiting.door == Door::Open;
+        let waiting = self
+            .arrival
+            .wait_while(self.lock(), |waiting| quiet(waiting) && waiting.riders.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
+        // Riders alone wait for company; requests, or the closing of the door, do not.
+        let (mut waiting, _) = self
+            .arrival
+            .wait_timeout_while(waiting, RIDE, quiet)
+            .unwrap_or_else(PoisonError::into_inner);
+        waiting.take_group()
+    }
+
+    /// Makes room after a group was written or has failed.
+    pub(super) fn release(&self, bytes: usize) {
+        let mut waiting = self.lock();
+        waiting.bytes = waiting.bytes.saturating_sub(bytes);
+    }
+
+    /// Takes nothing more; what waits is still written.
+    pub(super) fn close(&self) {
+        let mut waiting = self.lock();
+        if waiting.door == Door::Open {
+            waiting.door = Door::Closed;
+        }
+        self.arrival.notify_all();
+    }
+
+    /// Takes nothing more and refuses what waits.
+    pub(super) fn break_down(&self) {
+        let mut waiting = self.lock();
+        waiting.door = Door::Broken;
+        waiting.bytes = 0;
+        let requests: Vec<_> = waiting.requests.drain(..).map(|(request, _)| request).collect();
+        let riders = std::mem::take(&mut waiting.riders);
+        drop(waiting);
+        riders.into_iter().chain(requests).for_each(|request| request.refuse(Error::Broken));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,61 @@
+//! A few connections that read, for what memory does not hold.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+use crate::eventlog::Error;
+use crate::eventlog::sqlite::database::Database;
+
+/// How many reads touch the disk at once.
+const CONNECTIONS: usize = 4;
+
+/// A pool of connections that are opened when they are first needed.
+pub(super) struct Readers {
+    database: Database,
+    idle: Arc<Mutex<Vec<Connection>>>,
+    permits: Semaphore,
+}
+
+impl Readers {
+    /// Starts without any connection.
+    pub(super) fn new(database: Database) -> Self {
+        Self { database, idle: Arc::default(), permits: Semaphore::new(CONNECTIONS) }
+    }
+
+    /// Runs a query on a thread where blocking is allowed.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        action: &'static str,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let _permit = self.permits.acquire().await.map_err(|_| Error::Closed)?;
+        let database = self.database.clone();
+        let idle = Arc::clone(&self.idle);
+        let work = move || {
+            let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+            let connection = match kept {
+                Some(connection) => connection,
+                None => database.open_for_reading()?,
+            };
+            let result = query(&connection);
+            // A connection that met an error is not trusted again.
+            if result.is_ok() {
+                idle.lock().unwrap_or_else(PoisonError::into_inner).push(connection);
+            }
+            result
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(result) => result.map_err(|source| self.database.error(action, source)),
+            // The runtime is shutting down, or the query panicked and has said so.
+            Err(_) => Err(Error::Closed),
+        }
+    }
+
+    /// Refuses reads from now on and lets the connections go.
+    pub(super) fn close(&self) {
+        self.permits.close();
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}

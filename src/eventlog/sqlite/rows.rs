@@ -1,0 +1,243 @@
+//! How values become columns, and columns become values.
+
+use rusqlite::Row;
+use rusqlite::types::{FromSqlError, Type};
+
+use crate::event::{
+    ChainValue, CloudEvent, ContentDigest, Data, EventId, EventSource, EventType, IdempotencyKey,
+    ReplayId, Subject, SubscriptionId, Timestamp,
+};
+use crate::eventlog::{
+    Attempt, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Entry, NewQuarantined, Position,
+    QuarantineId, Quarantined, Record, Retry, Revision, SequenceSet,
+};
+
+/// The columns that [`entry`] reads.
+pub(super) const ENTRY: &str = "position, accepted, publication, envelope_id, conflict, \
+    id, source, type, subject, time, dataschema, idempotency_key, digest, trace, data";
+
+/// The columns that [`retry`] reads.
+pub(super) const RETRY: &str =
+    "subscription, replay, event, position, sequence, chain, attempts, first_attempt, due";
+
+/// The columns that [`dead_letter`] reads.
+pub(super) const DEAD_LETTER: &str = "subscription, replay, event, position, sequence, chain, id, \
+    reason, attempts, status, detail, at, \
+    event, source, type, subject, time, dataschema, idempotency_key, digest, trace, data";
+
+/// The columns that [`attempt`] reads.
+pub(super) const ATTEMPT: &str =
+    "subscription, replay, event, attempt, at, duration_ms, status, verdict, detail";
+
+/// A position, id or count as SQLite keeps it.
+pub(super) const fn signed(number: u64) -> i64 {
+    number.cast_signed()
+}
+
+/// What [`signed`] was made from.
+pub(super) const fn unsigned(number: i64) -> u64 {
+    number.cast_unsigned()
+}
+
+/// The replay column: empty for live traffic.
+pub(super) fn replay_text(key: &DeliveryKey) -> &str {
+    key.replay.as_ref().map_or("", ReplayId::as_str)
+}
+
+/// The ranges of a set, each as two numbers of 8 bytes, least significant first.
+pub(super) fn ranges_to_bytes(set: &SequenceSet) -> Vec<u8> {
+    set.ranges()
+        .iter()
+        .flat_map(|(first, last)| [first.to_le_bytes(), last.to_le_bytes()])
+        .flatten()
+        .collect()
+}
+
+fn ranges_from_bytes(bytes: &[u8]) -> Option<SequenceSet> {
+    let (numbers, []) = bytes.as_chunks::<8>() else { return None };
+    let (pairs, []) = numbers.as_chunks::<2>() else { return None };
+    let pair =
+        |[first, last]: &[[u8; 8]; 2]| (u64::from_le_bytes(*first), u64::from_le_bytes(*last));
+    Some(SequenceSet::from_ranges(pairs.iter().map(pair)))
+}
+
+pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        position: Position(unsigned(row.get(0)?)),
+        accepted: timestamp(row, 1)?,
+        publication: row.get(2)?,
+        envelope_id: row.get(3)?,
+        conflict: row.get::<_, Option<[u8; 16]>>(4)?.map(EventId::from_bytes),
+        event: cloud_event(row, 5)?,
+    })
+}
+
+pub(super) fn cursor(row: &Row<'_>) -> rusqlite::Result<(SubscriptionId, Cursor)> {
+    let ahead = row.get_ref(4)?.as_blob()?;
+    let cursor = Cursor {
+        settled: Position(unsigned(row.get(1)?)),
+        sequence: unsigned(row.get(2)?),
+        chain: ChainValue::from_bytes(row.get(3)?),
+        ahead: ranges_from_bytes(ahead).ok_or(FromSqlError::InvalidType)?,
+    };
+    Ok((parsed(row, 0, str::parse)?, cursor))
+}
+
+pub(super) fn retry(row: &Row<'_>) -> rusqlite::Result<Retry> {
+    Ok(Retry {
+        key: delivery_key(row)?,
+        position: Position(unsigned(row.get(3)?)),
+        link: link(row, 4)?,
+        attempts: row.get(6)?,
+        first_attempt: timestamp(row, 7)?,
+        due: timestamp(row, 8)?,
+    })
+}
+
+pub(super) fn dead_letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
+    Ok(DeadLetter {
+        key: delivery_key(row)?,
+        position: Position(unsigned(row.get(3)?)),
+        link: link(row, 4)?,
+        id: DeadLetterId(unsigned(row.get(6)?)),
+        reason: row.get(7)?,
+        attempts: row.get(8)?,
+        status: row.get(9)?,
+        detail: row.get(10)?,
+        at: timestamp(row, 11)?,
+        event: cloud_event(row, 12)?,
+    })
+}
+
+pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+    Ok(Attempt {
+        key: delivery_key(row)?,
+        number: row.get(3)?,
+        at: timestamp(row, 4)?,
+        duration_ms: row.get(5)?,
+        status: row.get(6)?,
+        verdict: row.get(7)?,
+        detail: row.get(8)?,
+    })
+}
+
+/// Reads `id, at, publication, received, violations`.
+pub(super) fn quarantined(row: &Row<'_>) -> rusqlite::Result<Quarantined> {
+    Ok(Quarantined {
+        id: QuarantineId(unsigned(row.get(0)?)),
+        at: timestamp(row, 1)?,
+        event: NewQuarantined {
+            publication: row.get(2)?,
+            received: row.get(3)?,
+            violations: row.get(4)?,
+        },
+    })
+}
+
+/// Reads `id, revision, changed, body`.
+pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+    Ok(Record {
+        id: row.get(0)?,
+        revision: Revision(unsigned(row.get(1)?)),
+        changed: timestamp(row, 2)?,
+        body: row.get(3)?,
+    })
+}
+
+/// Reads an id.
+pub(super) fn event_id(row: &Row<'_>, at: usize) -> rusqlite::Result<EventId> {
+    row.get(at).map(EventId::from_bytes)
+}
+
+/// Reads a moment.
+pub(super) fn timestamp(row: &Row<'_>, at: usize) -> rusqlite::Result<Timestamp> {
+    row.get(at).map(Timestamp::from_unix_nanos)
+}
+
+/// Reads `id, source, type, subject, time, dataschema, idempotency_key, digest, trace, data`.
+fn cloud_event(row: &Row<'_>, first: usize) -> rusqlite::Result<CloudEvent> {
+    Ok(CloudEvent {
+        id: event_id(row, first)?,
+        source: parsed(row, first + 1, EventSource::new)?,
+        event_type: parsed(row, first + 2, EventType::new)?,
+        subject: parsed_option(row, first + 3, Subject::new)?,
+        time: timestamp(row, first + 4)?,
+        dataschema: row.get(first + 5)?,
+        idempotency_key: IdempotencyKey::from_bytes(row.get(first + 6)?),
+        digest: ContentDigest::from_bytes(row.get(first + 7)?),
+        trace: parsed_option(row, first + 8, str::parse)?,
+        data: Data::from_text(row.get(first + 9)?),
+    })
+}
+
+/// Reads `subscription, replay, event` at the start of a row.
+fn delivery_key(row: &Row<'_>) -> rusqlite::Result<DeliveryKey> {
+    let replay = match row.get_ref(1)?.as_str()? {
+        "" => None,
+        _ => Some(parsed(row, 1, str::parse)?),
+    };
+    Ok(DeliveryKey { subscription: parsed(row, 0, str::parse)?, replay, event: event_id(row, 2)? })
+}
+
+/// Reads `sequence, chain`.
+fn link(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<(u64, ChainValue)>> {
+    let sequence: Option<i64> = row.get(first)?;
+    let chain: Option<[u8; 32]> = row.get(first + 1)?;
+    Ok(sequence.map(unsigned).zip(chain.map(ChainValue::from_bytes)))
+}
+
+fn parsed<T, E>(
+    row: &Row<'_>,
+    at: usize,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> rusqlite::Result<T>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let text = row.get_ref(at)?.as_str()?;
+    parse(text).map_err(|error| damaged(at, error))
+}
+
+fn parsed_option<T, E>(
+    row: &Row<'_>,
+    at: usize,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> rusqlite::Result<Option<T>>
+where
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let text = row.get_ref(at)?.as_str_or_null()?;
+    text.map(parse).transpose().map_err(|error| damaged(at, error))
+}
+
+fn damaged(at: usize, error: impl std::error::Error + Send + Sync + 'static) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(at, Type::Text, Box::new(error))
+}
+
+/// The columns `sequence, chain`: both or neither.
+pub(super) fn link_columns(link: Option<(u64, ChainValue)>) -> (Option<i64>, Option<[u8; 32]>) {
+    (link.map(|(sequence, _)| signed(sequence)), link.map(|(_, chain)| chain.to_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_sequence_set_comes_back_from_its_bytes(
+            ranges in proptest::collection::vec((any::<u64>(), any::<u64>()), 0..20),
+        ) {
+            let set = SequenceSet::from_ranges(ranges);
+            prop_assert_eq!(ranges_from_bytes(&ranges_to_bytes(&set)), Some(set));
+        }
+    }
+
+    #[test]
+    fn torn_ranges_are_damage() {
+        assert_eq!(ranges_from_bytes(&[0; 15]), None);
+        assert_eq!(ranges_from_bytes(&[0; 24]), None);
+    }
+}

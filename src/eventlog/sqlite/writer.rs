@@ -1,0 +1,205 @@
+//! The one thread that writes: a group of requests, one transaction, one sync, then the answers.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use tokio::sync::watch;
+
+use crate::ambient::{Clock, Entropy};
+use crate::event::Timestamp;
+use crate::eventlog::mint::Mint;
+use crate::eventlog::sqlite::append::{Appending, sweep_origins};
+use crate::eventlog::sqlite::database::{Database, DirectoryLock};
+use crate::eventlog::sqlite::queue::{Group, Queue, Reply, Request};
+use crate::eventlog::sqlite::{changes, checkpoint, records};
+use crate::eventlog::tail::Tail;
+use crate::eventlog::{Error, Position};
+
+/// Old rows are looked for once so many were added, and twice as many are looked at.
+const SWEEP_AFTER: usize = 256;
+
+/// What the writer shares with those who ask and read.
+pub(super) struct Shared {
+    pub(super) database: Database,
+    pub(super) queue: Queue,
+    pub(super) tail: Tail,
+    pub(super) head: watch::Sender<Position>,
+}
+
+/// Everything that the writing thread owns.
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) connection: Connection,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) mint: Mint,
+    pub(super) sweeping: Sweeping,
+    pub(super) _lock: DirectoryLock,
+}
+
+/// How much was added since old rows were last looked for.
+#[derive(Default)]
+pub(super) struct Sweeping {
+    origins: usize,
+    origins_after: Vec<u8>,
+    attempts: usize,
+}
+
+/// An answer that is given once the transaction is durable, or has failed.
+struct Answer(Box<dyn FnOnce(Result<(), Error>)>);
+
+impl Answer {
+    fn later<T: 'static>(reply: Reply<T>, value: Result<T, Error>) -> Self {
+        Self(Box::new(move |written| {
+            // Nobody may wait any more; what is written stays written.
+            let _ = reply.send(written.and(value));
+        }))
+    }
+}
+
+/// Refuses whoever comes after the writer has ended without being told to.
+struct Tripwire(Arc<Shared>);
+
+impl Drop for Tripwire {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.queue.break_down();
+        }
+    }
+}
+
+impl Writer {
+    /// Writes groups until the queue is closed and empty, or a write has failed.
+    pub(super) fn run(mut self) {
+        let _tripwire = Tripwire(Arc::clone(&self.shared));
+        while let Some(group) = self.shared.queue.next_group() {
+            if !self.write(group) {
+                self.shared.queue.break_down();
+                return;
+            }
+            checkpoint::after_commit(&self.connection);
+        }
+        checkpoint::at_close(&self.connection);
+    }
+
+    /// Writes one group and answers it; says whether the log can go on.
+    fn write(&mut self, group: Group) -> bool {
+        let mut answers = Vec::with_capacity(group.requests.len());
+        let mut waiting = group.requests.into_iter();
+        let written = self.write_all(&mut waiting, &mut answers);
+        // Whoever is answered must find room for what comes next.
+        self.shared.queue.release(group.bytes);
+        match written {
+            Ok(()) => {
+                for Answer(answer) in answers {
+                    answer(Ok(()));
+                }
+                true
+            }
+            Err(source) => {
+                let source = Arc::new(source);
+                tracing::error!(error = %source, "the log cannot be written and takes no more events");
+                let database = &self.shared.database;
+                let error = || database.error("write", Arc::clone(&source));
+                for Answer(answer) in answers {
+                    answer(Err(error()));
+                }
+                waiting.for_each(|request| request.refuse(error()));
+                false
+            }
+        }
+    }
+
+    fn write_all(
+        &mut self,
+        requests: &mut impl Iterator<Item = Request>,
+        answers: &mut Vec<Answer>,
+    ) -> rusqlite::Result<()> {
+        let now = self.clock.now();
+        let transaction = begin(&mut self.connection)?;
+        let mut appending = Appending {
+            connection: &transaction,
+            mint: self.mint,
+            now,
+            entropy: &*self.entropy,
+            entries: Vec::new(),
+        };
+        for request in requests {
+            if let Request::Commit(changes, _) = &request {
+                self.sweeping.attempts += changes.attempts.len();
+            }
+            answers.push(execute(&mut appending, request)?);
+        }
+        let Appending { mint, entries, .. } = appending;
+        self.sweeping.origins += entries.len();
+        self.sweeping.sweep(&transaction, now)?;
+        transaction.commit()?;
+
+        self.mint = mint;
+        if !entries.is_empty() {
+            self.shared.tail.extend(entries);
+            self.shared.head.send_replace(mint.head());
+        }
+        Ok(())
+    }
+}
+
+impl Sweeping {
+    fn sweep(&mut self, transaction: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+        if self.origins >= SWEEP_AFTER {
+            self.origins_after =
+                sweep_origins(transaction, &self.origins_after, self.origins * 2, now)?;
+            self.origins = 0;
+        }
+        if self.attempts >= SWEEP_AFTER {
+            changes::prune_attempts(transaction, self.attempts * 2, now)?;
+            self.attempts = 0;
+        }
+        Ok(())
+    }
+}
+
+/// Begins to write. Another process may be writing to the registry just now; nothing has been tried
+/// yet, so waiting for it is harmless.
+fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    loop {
+        match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                tracing::warn!("the log waits for another process that holds its database");
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Does what a request asks, and keeps the answer for after the commit.
+fn execute(appending: &mut Appending<'_>, request: Request) -> rusqlite::Result<Answer> {
+    let connection = appending.connection;
+    Ok(match request {
+        Request::Append(drafts, reply) => Answer::later(reply, Ok(appending.append(drafts)?)),
+        Request::Quarantine(batch, reply) => {
+            Answer::later(reply, Ok(appending.quarantine(&batch)?))
+        }
+        Request::Unquarantine(id, reply) => {
+            Answer::later(reply, Ok(changes::unquarantine(connection, id)?))
+        }
+        Request::Commit(changes, reply) => {
+            Answer::later(reply, Ok(changes::apply(connection, &changes)?))
+        }
+        Request::Forget(subscription, reply) => {
+            Answer::later(reply, Ok(changes::forget(connection, &subscription)?))
+        }
+        Request::Put(key, expected, body, reply) => {
+            let written = records::put(connection, &key, expected, &body, appending.now)?;
+            Answer::later(reply, written.map_err(|found| Error::Stale { expected, found }))
+        }
+        Request::Remove(key, expected, reply) => {
+            let expected_revision = Some(expected);
+            let written = records::remove(connection, &key, expected)?;
+            Answer::later(
+                reply,
+                written.map_err(|found| Error::Stale { expected: expected_revision, found }),
+            )
+        }
+    })
+}
