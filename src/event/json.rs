@@ -213,7 +213,9 @@ fn place(text: &str, at: usize) -> Error {
 }
 
 /// Tells whether a JSON number and its nearest binary64, written shortest, are the same decimal.
-fn is_exact(number: &str) -> bool {
+///
+/// What it refuses, [`read`] refuses too, so no event ever holds such a number.
+pub fn is_exact(number: &str) -> bool {
     // Fifteen significant digits always survive binary64.
     if number.len() <= 15 && !number.contains(['e', 'E']) {
         return true;

@@ -1,0 +1,71 @@
+//! What a pattern asks of one field, and what it asks of all of them together.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::route::predicate::Predicate;
+
+/// The names that lead to a field, split at every dot.
+pub(super) type Path = Arc<[Box<str>]>;
+
+/// A field and its alternatives: one of them must hold.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Field {
+    pub(super) path: Path,
+    /// The path as people write it.
+    pub(super) dotted: Box<str>,
+    pub(super) alternatives: Vec<Predicate>,
+}
+
+impl Field {
+    /// Asks a field, named by its dotted path, for one of some alternatives.
+    pub(super) fn new(dotted: &str, mut alternatives: Vec<Predicate>) -> Self {
+        alternatives.sort_unstable();
+        alternatives.dedup();
+        Self {
+            path: dotted.split('.').map(Into::into).collect(),
+            dotted: dotted.into(),
+            alternatives,
+        }
+    }
+
+    /// Tells whether some alternative accepts a value that is there.
+    pub(super) fn accepts(&self, value: &Value) -> bool {
+        self.alternatives.iter().any(|alternative| alternative.accepts(value))
+    }
+
+    /// Tells whether the field may be absent.
+    pub(super) fn may_be_absent(&self) -> bool {
+        self.alternatives.contains(&Predicate::Absent)
+    }
+}
+
+/// Fields that must all hold together, in the order of their paths.
+#[derive(Clone, Debug)]
+pub(super) struct Conjunction {
+    fields: Box<[Term]>,
+}
+
+/// A field of a conjunction.
+#[derive(Clone, Debug)]
+pub(super) struct Term {
+    pub(super) field: Arc<Field>,
+    /// Where its dotted path stands among all of them; the reference goes in this order.
+    pub(super) rank: u16,
+}
+
+impl Conjunction {
+    /// Joins fields with distinct paths.
+    pub(super) fn new(mut fields: Vec<Arc<Field>>) -> Self {
+        fields.sort_unstable_by(|a, b| a.dotted.cmp(&b.dotted));
+        let mut terms: Vec<Term> =
+            (0..).zip(fields).map(|(rank, field)| Term { field, rank }).collect();
+        terms.sort_unstable_by(|a, b| a.field.path.cmp(&b.field.path));
+        Self { fields: terms.into() }
+    }
+
+    pub(super) fn terms(&self) -> &[Term] {
+        &self.fields
+    }
+}

@@ -1,0 +1,276 @@
+//! The event-pattern language of Amazon EventBridge, complete and strict.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::route::PatternError;
+use crate::route::evaluate;
+use crate::route::event_tree::EventTree;
+use crate::route::field::Conjunction;
+use crate::route::predicate::Predicate;
+use crate::route::reader;
+use crate::route::syntax;
+
+/// The longest pattern, in characters.
+const MAX_CHARACTERS: usize = 4096;
+/// The deepest nesting of objects and arrays.
+const MAX_DEPTH: usize = 32;
+
+/// A pattern: which events are wanted. `docs/patterns.md` describes the language.
+///
+/// Cloning is cheap. Two patterns are equal if their canonical texts are.
+#[derive(Clone)]
+pub struct Pattern(Arc<Parsed>);
+
+struct Parsed {
+    text: String,
+    conjunctions: Vec<Conjunction>,
+}
+
+/// A reason why an event was not matched; it names the field and never its value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// The member names that lead to the field, joined by dots.
+    pub path: String,
+    /// What the field lacks, in words.
+    pub reason: String,
+}
+
+impl Pattern {
+    /// Reads a pattern.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the text is not a valid pattern or is over a limit (4,096 characters, 256
+    /// fields, 1,000 combinations of `$or`, 32 levels, wildcards that are too complex).
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        if let Some((at, _)) = text.char_indices().nth(MAX_CHARACTERS) {
+            let message = format!("The pattern is longer than {MAX_CHARACTERS} characters");
+            return Err(PatternError::at(text, at, message).with_help("shorten or split it"));
+        }
+        let conjunctions = syntax::conjunctions(text, reader::read(text, MAX_DEPTH)?)?;
+        let text = serde_json::from_str::<Sorted>(text)
+            .and_then(|sorted| serde_json::to_string(&sorted))
+            .unwrap_or_else(|_| text.to_owned());
+        Ok(Self(Arc::new(Parsed { text, conjunctions })))
+    }
+
+    /// Reads a pattern that is a tree already, such as a part of a settings file.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn, as for [`parse`](Self::parse); line and column are those of the compact
+    /// text of the tree, so show the field instead.
+    pub fn from_value(value: &Value) -> Result<Self, PatternError> {
+        Self::parse(&value.to_string())
+    }
+
+    /// The pattern as compact JSON with sorted members.
+    pub fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// Tells whether an event matches.
+    pub fn matches(&self, event: &Value) -> bool {
+        self.matches_tree(&EventTree::of(event))
+    }
+
+    /// Tells whether an event matches that is also asked of other patterns.
+    pub fn matches_tree(&self, event: &EventTree<'_>) -> bool {
+        self.0.conjunctions.iter().any(|conjunction| evaluate::holds(conjunction, event.root()))
+    }
+
+    /// Tells which fields keep an event from matching; nothing if it matches.
+    ///
+    /// Of several `$or` branches it is the one that is closest to a match.
+    pub fn explain(&self, event: &Value) -> Vec<Mismatch> {
+        let tree = EventTree::of(event);
+        if self.matches_tree(&tree) {
+            return Vec::new();
+        }
+        let explained = self.0.conjunctions.iter().map(|c| mismatches(c, tree.root()));
+        explained.min_by_key(Vec::len).unwrap_or_default()
+    }
+}
+
+/// Names the fields of a conjunction that an event fails on their own, or all of them together.
+fn mismatches(conjunction: &Conjunction, event: &Value) -> Vec<Mismatch> {
+    let failed: Vec<Mismatch> = conjunction
+        .terms()
+        .iter()
+        .filter(|term| !evaluate::field_holds(&term.field, event))
+        .map(|term| {
+            let mut operators: Vec<&str> =
+                term.field.alternatives.iter().map(Predicate::operator).collect();
+            operators.dedup();
+            let reason = format!("no value of the field satisfies {}", operators.join(" or "));
+            Mismatch { path: term.field.dotted.to_string(), reason }
+        })
+        .collect();
+    if !failed.is_empty() {
+        return failed;
+    }
+    let paths: Vec<String> =
+        conjunction.terms().iter().map(|term| term.field.dotted.to_string()).collect();
+    let reason = "each field matches, but not all within the same element of an array".to_owned();
+    vec![Mismatch { path: paths.join(", "), reason }]
+}
+
+/// JSON with sorted members: their order means nothing in a pattern.
+#[derive(Deserialize, Serialize)]
+#[serde(untagged)]
+enum Sorted {
+    Object(BTreeMap<String, Sorted>),
+    Array(Vec<Sorted>),
+    Leaf(Value),
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse(text)
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pattern({})", self.text())
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text())
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.text() == other.text()
+    }
+}
+
+impl Eq for Pattern {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Matching {
+        name: String,
+        pattern: Value,
+        event: Value,
+        matches: bool,
+    }
+
+    #[derive(Deserialize)]
+    struct Mistake {
+        pattern: String,
+        message: String,
+        line: usize,
+        column: usize,
+        field: String,
+    }
+
+    #[test]
+    fn every_vector_matches_as_recorded() {
+        let text = include_str!("../../tests/vectors/patterns/matching.json");
+        let vectors: Vec<Matching> = serde_json::from_str(text).unwrap();
+        for Matching { name, pattern, event, matches } in vectors {
+            let pattern = Pattern::from_value(&pattern).unwrap();
+            assert_eq!(pattern.matches(&event), matches, "{name}: {pattern} {event}");
+            assert_eq!(pattern.explain(&event).is_empty(), matches, "{name}: {pattern} {event}");
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_refused_at_its_place() {
+        let text = include_str!("../../tests/vectors/patterns/mistakes.json");
+        let vectors: Vec<Mistake> = serde_json::from_str(text).unwrap();
+        for Mistake { pattern, message, line, column, field } in vectors {
+            let error = Pattern::parse(&pattern).unwrap_err();
+            assert_eq!(error.message, message, "{pattern}");
+            assert_eq!((error.line, error.column), (line, column), "{pattern}");
+            assert_eq!(error.field, field, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn limits_are_refused_with_a_reason() {
+        let refused = |text: &str| Pattern::parse(text).unwrap_err().message;
+        let or = |n: usize| {
+            let branch = |i| format!(r#"{{"$or":[{{"a{i}":[1]}},{{"b{i}":[1]}}]}}"#);
+            let nested = (0..n).map(|i| format!(r#""d{i}":{}"#, branch(i)));
+            format!("{{{}}}", nested.collect::<Vec<_>>().join(","))
+        };
+        let fields = |n: usize| {
+            let fields: Vec<String> = (0..n).map(|i| format!(r#""f{i}":[1]"#)).collect();
+            format!("{{{}}}", fields.join(","))
+        };
+
+        assert!(refused(&format!(r#"{{"a":["{}"]}}"#, "é".repeat(4090))).contains("4096"));
+        assert!(
+            refused(&format!("{}[1]{}", "{\"a\":".repeat(32), "}".repeat(32))).contains("deep")
+        );
+        assert!(refused(&fields(257)).contains("256 fields"));
+        assert!(Pattern::parse(&fields(256)).is_ok());
+        assert!(refused(&or(10)).contains("1000 combinations"));
+        assert_eq!(Pattern::parse(&or(9)).unwrap().0.conjunctions.len(), 512);
+    }
+
+    #[test]
+    fn the_canonical_text_is_compact_sorted_and_reads_back() {
+        let pattern = Pattern::parse("{ \"b\": [3.0e2],\n \"a\": [\"x\"] }").unwrap();
+
+        assert_eq!(pattern.text(), r#"{"a":["x"],"b":[300.0]}"#);
+        assert_eq!(Pattern::parse(pattern.text()).unwrap(), pattern);
+    }
+
+    #[test]
+    fn an_explanation_names_fields_and_no_values() {
+        let pattern = Pattern::parse(
+            r#"{"type":["x"],"data":{"amount":[{"numeric":[">",5]}],"gone":[{"exists":true}]}}"#,
+        )
+        .unwrap();
+
+        let why = pattern.explain(&json!({"type": "x", "data": {"amount": 4, "secret": "s"}}));
+
+        let paths: Vec<&str> = why.iter().map(|mismatch| mismatch.path.as_str()).collect();
+        assert_eq!(paths, ["data.amount", "data.gone"]);
+        assert_eq!(why[0].reason, "no value of the field satisfies numeric");
+    }
+
+    #[test]
+    fn a_diagnostic_points_into_the_text() {
+        let text = "{\"a\": [\n  {\"prefix\": 1}\n]}";
+        let shown = Pattern::parse(text).unwrap_err().diagnostic("p.json", text).to_string();
+
+        assert!(shown.starts_with("p.json:2:14: prefix match pattern must be a string in `a`"));
+        assert!(shown.contains("  {\"prefix\": 1}"), "{shown}");
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(text in any::<String>()) {
+            let _ = Pattern::parse(&text);
+        }
+
+        #[test]
+        fn pattern_like_text_never_panics(text in r#"(\{|\}|\[|\]|,|:|"a"|"\$or"|"prefix"|"numeric"|"cidr"|"wildcard"|"anything-but"|"exists"|"<"|"10.0.0.0/8"|1|-2.5|null|true){0,30}"#) {
+            if let Ok(pattern) = Pattern::parse(&text) {
+                prop_assert_eq!(&Pattern::parse(pattern.text()).unwrap(), &pattern);
+                let _ = pattern.matches(&json!({"a": 1}));
+            }
+        }
+    }
+}
