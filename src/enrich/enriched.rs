@@ -185,3 +185,87 @@ impl fmt::Debug for Enriched {
         write!(f, "Enriched({} {:?})", self.publication.name(), self.received)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::enrich::Publications;
+    use crate::source::Envelope;
+
+    fn enrich(item: &str, detail: Value) -> Result<Enriched, Error> {
+        let text = format!(
+            "domain: payments\ncontract: asyncapi/payments.yaml\nsource: /payments\n\
+             type-prefix: com.example.\npublications:\n  - event: Payment.Authorised\n    \
+             when: {{ source: [a] }}\n{item}"
+        );
+        let files = std::iter::once(("payments.yaml".to_owned(), text)).collect();
+        let publications = Publications::load(&files).unwrap();
+        let received = Received {
+            envelope: Envelope {
+                id: "e1".into(),
+                source: "a".into(),
+                detail_type: "PaymentSucceeded".into(),
+                time: "2026-11-21T20:17:00Z".parse().unwrap(),
+                account: None,
+                region: None,
+                resources: vec![],
+                detail,
+            },
+            repeatable: true,
+            traceparent: None,
+        };
+        publications.get("payments/Payment.Authorised").unwrap().enrich(&Arc::new(received))
+    }
+
+    const PATCH: &str = "    patch: [{ op: copy, from: /detail/id, path: /data/orderId }]\n";
+
+    #[test]
+    fn only_what_the_patch_moved_is_in_the_data() {
+        let made = enrich(PATCH, json!({"id": 7, "card": "4111"})).unwrap();
+
+        assert_eq!(made.data(), &json!({"orderId": 7}));
+        assert_eq!(made.event_type().as_str(), "com.example.Payment.Authorised");
+        assert_eq!(made.subject().as_str(), "Payment.Authorised");
+        assert!(!format!("{made:?}").contains("4111"));
+    }
+
+    #[test]
+    fn a_third_level_and_a_subject_come_from_the_event() {
+        let item = format!("{PATCH}    metadata: /detail/channel\n    subject: /data/orderId\n");
+
+        let made = enrich(&item, json!({"id": 7, "channel": "E-Com"})).unwrap();
+
+        assert_eq!(made.event_type().as_str(), "com.example.Payment.Authorised.ECom");
+        assert_eq!(made.subject().as_str(), "7");
+    }
+
+    #[test]
+    fn a_patch_that_does_not_fit_is_a_violation_that_names_the_operation() {
+        let error = enrich(PATCH, json!({"card": "4111"})).unwrap_err();
+
+        assert_eq!(error.fault(), Fault::Caller);
+        assert_eq!(error.violation().code, "patch-failed");
+        assert_eq!(
+            error.violation().message,
+            "the patch of `payments/Payment.Authorised` does not fit the event: \
+             operation 0, `copy` at `/data/orderId`: there is nothing at its `from`"
+        );
+    }
+
+    #[test]
+    fn an_event_without_its_name_is_refused() {
+        let item = format!("{PATCH}    metadata: /detail/channel\n");
+        for (channel, found) in
+            [(json!("--"), "no letter"), (json!(1), "not text"), (Value::Null, "not text")]
+        {
+            let error = enrich(&item, json!({"id": 7, "channel": channel})).unwrap_err();
+            assert!(error.to_string().contains(found), "{error}");
+            assert_eq!(error.code(), "name-missing");
+        }
+        assert!(enrich(&item, json!({"id": 7})).unwrap_err().to_string().contains("has nothing"));
+
+        let subject = format!("{PATCH}    subject: /data/orderId\n");
+        let error = enrich(&subject, json!({"id": "line\nbreak"})).unwrap_err();
+        assert!(error.violation().message.contains("`subject` must not contain control"));
+    }
+}

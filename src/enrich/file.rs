@@ -13,10 +13,11 @@ use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
 
 use crate::ambient::Span;
-use crate::enrich::marked::{Marked, Node};
+use crate::enrich::marked::{Marked, Marks, Node};
 use crate::enrich::patch::LIMITS;
 use crate::enrich::{Mode, Patch, Publication};
-use crate::event::{Diagnostic, EventSource, EventType};
+use crate::event::{Diagnostic, EventSource, EventType, json};
+use crate::route::Pattern;
 
 /// What one domain lets cross the border.
 #[derive(Deserialize, JsonSchema)]
@@ -208,7 +209,7 @@ impl Reader<'_> {
             let problem = "an event's name is made of letters, digits, `-`, `_` and `.`";
             self.mistake(item.event.referenced, problem, "by custom it is `Entity.Event`");
         }
-        let when = item.when.value.to_value();
+        let when = self.pattern(&item.when);
         let metadata = item.metadata.as_ref().and_then(|pointer| self.pointer(pointer));
         let subject = item.subject.as_ref().and_then(|pointer| self.pointer(pointer));
         let mut patch = Patch::default();
@@ -223,7 +224,7 @@ impl Reader<'_> {
             contract: Arc::clone(&domain.contract),
             source: domain.source.clone(),
             type_prefix: Arc::clone(&domain.type_prefix),
-            when,
+            when: when?,
             metadata,
             subject,
             patch,
@@ -233,6 +234,17 @@ impl Reader<'_> {
             context: Arc::clone(&domain.context),
         };
         (self.mistakes.len() == before).then_some((publication, at))
+    }
+
+    fn pattern(&mut self, when: &Marked) -> Option<Pattern> {
+        let mut marks = Marks::default();
+        when.value.write(&mut marks, when.referenced);
+        Pattern::parse(marks.text())
+            .map_err(|error| {
+                let at = marks.place(error.column).unwrap_or(when.referenced);
+                self.mistake(at, error.message, &error.help);
+            })
+            .ok()
     }
 
     fn pointer(&mut self, text: &Spanned<String>) -> Option<PointerBuf> {
@@ -260,40 +272,37 @@ impl Reader<'_> {
 
     fn operation(&mut self, patch: &mut Patch, written: &Spanned<Operation>) {
         let operation = &written.value;
-        let Some(path) = self.pointer(&operation.path) else { return };
-        let op = operation.op.value.as_str();
-        let read = match op {
-            "add" => {
-                self.value(written).map(|value| PatchOperation::Add(AddOperation { path, value }))
-            }
-            "replace" => self
-                .value(written)
-                .map(|value| PatchOperation::Replace(ReplaceOperation { path, value })),
-            "test" => {
-                self.value(written).map(|value| PatchOperation::Test(TestOperation { path, value }))
-            }
-            "copy" => {
-                self.from(written).map(|from| PatchOperation::Copy(CopyOperation { from, path }))
-            }
-            "move" => {
-                self.from(written).map(|from| PatchOperation::Move(MoveOperation { from, path }))
-            }
-            "remove" => Some(PatchOperation::Remove(RemoveOperation { path })),
-            _ => {
-                let help = "RFC 6902 knows add, remove, replace, move, copy and test";
-                self.mistake(operation.op.referenced, format!("unknown operation `{op}`"), help);
-                None
-            }
-        };
+        let op = &operation.op;
+        if !matches!(&*op.value, "add" | "remove" | "replace" | "move" | "copy" | "test") {
+            let help = "RFC 6902 knows add, remove, replace, move, copy and test";
+            self.mistake(op.referenced, format!("unknown operation `{}`", op.value), help);
+            return;
+        }
         self.no_extra(operation);
-        let Some(Err(mistake)) = read.map(|operation| patch.push(operation)) else { return };
+        let Some(Err(mistake)) = self.typed(operation).map(|typed| patch.push(typed)) else {
+            return;
+        };
         let at = match mistake.member {
             "from" => operation.from.as_ref().map(|from| from.referenced),
             "path" => Some(operation.path.referenced),
             "value" => operation.value.as_ref().map(|value| value.referenced),
-            _ => Some(operation.op.referenced),
+            _ => Some(op.referenced),
         };
-        self.mistake(at.unwrap_or(written.referenced), mistake.reason, "");
+        self.mistake(at.unwrap_or(op.referenced), mistake.reason, "");
+    }
+
+    fn typed(&mut self, operation: &Operation) -> Option<PatchOperation> {
+        let path = self.pointer(&operation.path)?;
+        Some(match operation.op.value.as_str() {
+            "add" => PatchOperation::Add(AddOperation { path, value: self.value(operation)? }),
+            "replace" => {
+                PatchOperation::Replace(ReplaceOperation { path, value: self.value(operation)? })
+            }
+            "test" => PatchOperation::Test(TestOperation { path, value: self.value(operation)? }),
+            "copy" => PatchOperation::Copy(CopyOperation { from: self.from(operation)?, path }),
+            "move" => PatchOperation::Move(MoveOperation { from: self.from(operation)?, path }),
+            _ => PatchOperation::Remove(RemoveOperation { path }),
+        })
     }
 
     /// A member that the operation does not use is a slip of the pen, which RFC 6902 would ignore.
@@ -308,18 +317,18 @@ impl Reader<'_> {
         }
     }
 
-    fn from(&mut self, written: &Spanned<Operation>) -> Option<PointerBuf> {
-        let op = &written.value.op;
-        let Some(from) = &written.value.from else {
+    fn from(&mut self, operation: &Operation) -> Option<PointerBuf> {
+        let op = &operation.op;
+        let Some(from) = &operation.from else {
             self.mistake(op.referenced, format!("`{}` needs a `from`", op.value), "");
             return None;
         };
         self.pointer(from)
     }
 
-    fn value(&mut self, written: &Spanned<Operation>) -> Option<Value> {
-        let op = &written.value.op;
-        let Some(value) = &written.value.value else {
+    fn value(&mut self, operation: &Operation) -> Option<Value> {
+        let op = &operation.op;
+        let Some(value) = &operation.value else {
             self.mistake(op.referenced, format!("`{}` needs a `value`", op.value), "");
             return None;
         };
@@ -331,7 +340,7 @@ impl Reader<'_> {
         let mut around = vec![marked];
         while let Some(node) = around.pop() {
             match &node.value {
-                Node::Plain(Value::Number(number)) if !is_exact(number) => {
+                Node::Plain(Value::Number(number)) if !json::is_exact(&number.to_string()) => {
                     let problem = "a number that binary64 cannot carry exactly";
                     self.mistake(node.referenced, problem, "write it as text, in quotes");
                 }
@@ -352,15 +361,159 @@ struct Domain {
     context: Arc<Value>,
 }
 
-/// Whole numbers beyond 2^53 may be rounded on the way; all others that were read are exact.
-fn is_exact(number: &serde_json::Number) -> bool {
-    const LARGEST: u64 = 1 << 53;
-    let magnitude = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
-    magnitude.is_none_or(|magnitude| magnitude <= LARGEST)
-}
-
 fn is_name(text: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let parts = text.split('.').all(|part| !part.is_empty());
     parts && text.len() <= 128 && text.chars().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "domain: payments\ncontract: asyncapi/payments.yaml\nsource: /payments\n";
+
+    fn mistakes(text: &str) -> Vec<String> {
+        let found = read("payments.yaml", text).map(|read| read.len()).unwrap_err();
+        found.iter().map(ToString::to_string).collect()
+    }
+
+    fn with_item(item: &str) -> String {
+        format!(
+            "{HEAD}publications:\n  - event: Payment.Failed\n    when: {{ source: [a] }}\n{item}"
+        )
+    }
+
+    #[test]
+    fn a_publication_has_everything_that_its_file_says() {
+        let text = "\
+domain: payments
+contract: ./asyncapi/eu/payments.yaml
+source: /payments
+type-prefix: com.example.
+context: { currency: EUR }
+publications:
+  - event: Payment.Authorised
+    when: { source: [payment-service] }
+    metadata: /detail/channel
+    subject: /data/orderId
+    patch:
+      - { op: copy, from: /detail/id, path: /data/orderId }
+      - { op: add, path: /data/note, value: null }
+      - { op: add, path: /data/switch, value: on }
+    key: [/data/orderId]
+    deduplicate: 5m
+    mode: observe
+";
+        let (publication, place) = read("payments.yaml", text).unwrap().remove(0);
+
+        assert_eq!(place, (7, 12));
+        assert_eq!(&**publication.name(), "payments/Payment.Authorised");
+        assert_eq!(publication.contract(), "eu/payments.yaml");
+        assert_eq!(publication.type_prefix(), "com.example.");
+        assert_eq!(publication.context()["currency"], "EUR");
+        assert_eq!(publication.metadata().unwrap().as_str(), "/detail/channel");
+        assert_eq!(publication.subject().unwrap().as_str(), "/data/orderId");
+        assert_eq!(publication.key().len(), 1);
+        assert_eq!(publication.deduplicate(), Some(std::time::Duration::from_mins(5)));
+        assert_eq!(publication.mode(), Mode::Observe);
+    }
+
+    #[test]
+    fn a_misspelt_key_is_shown_with_a_caret() {
+        let text = with_item("    patchs: []\n");
+
+        let shown = mistakes(&text);
+
+        assert_eq!(shown.len(), 1);
+        assert!(shown[0].starts_with("payments.yaml:7:5: unknown field `patchs`"), "{}", shown[0]);
+        assert!(shown[0].contains("\n 7 |     patchs: []\n   |     ^"), "{}", shown[0]);
+    }
+
+    #[test]
+    fn every_mistake_of_a_patch_is_found_at_its_place() {
+        let text = with_item(
+            "    patch:
+      - { op: append, path: /data/a, value: 1 }
+      - { op: add, path: data/a, value: 1 }
+      - { op: add, path: /detail/a, value: 1 }
+      - { op: add, path: /data/a }
+      - { op: copy, path: /data/a }
+      - { op: copy, from: /a~2b, path: /data/a }
+      - { op: move, from: /detail/id, path: /data/a }
+      - { op: remove, path: /data/a, value: 1 }
+      - { op: add, path: /data/a, value: [1, 9007199254740993] }
+      - { op: test, path: /detail/id, value: 1, from: /x }
+",
+        );
+
+        let places: Vec<String> = mistakes(&text)
+            .iter()
+            .map(|shown| shown.lines().next().unwrap_or_default().to_owned())
+            .collect();
+
+        assert_eq!(
+            places,
+            [
+                "payments.yaml:8:15: unknown operation `append`",
+                "payments.yaml:9:26: `data/a` is not a pointer",
+                "payments.yaml:10:26: only `/data` and what lies below it can be written",
+                "payments.yaml:11:15: `add` needs a `value`",
+                "payments.yaml:12:15: `copy` needs a `from`",
+                "payments.yaml:13:27: `/a~2b` is not a pointer",
+                "payments.yaml:14:27: only what lies below `/data` can be moved; use `copy`",
+                "payments.yaml:15:45: `remove` has no `value`",
+                "payments.yaml:16:46: a number that binary64 cannot carry exactly",
+                "payments.yaml:17:55: `test` has no `from`",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_bad_pattern_is_shown_at_its_place() {
+        let text = format!(
+            "{HEAD}publications:\n  - event: A.B\n    when:\n      source: [a]\n      \
+             detail: {{ amount: [{{ numeric: [\">\", lots] }}] }}\n    patch: []\n"
+        );
+
+        let shown = mistakes(&text);
+
+        assert_eq!(shown.len(), 1);
+        assert!(shown[0].starts_with("payments.yaml:8:"), "{}", shown[0]);
+        let caret = shown[0].lines().find(|line| line.ends_with('^')).unwrap();
+        let line = shown[0].lines().nth(1).unwrap();
+        assert!(line.get(caret.len() - 1..).unwrap().starts_with("lots"), "{}", shown[0]);
+    }
+
+    #[test]
+    fn names_and_files_that_lead_elsewhere_are_refused() {
+        for (text, start) in [
+            (HEAD.replace("payments\nc", "pay/ments\nc"), "payments.yaml:1:9: a domain's name"),
+            (HEAD.replace("asyncapi/", "../"), "payments.yaml:2:11: a contract is a file below"),
+            (HEAD.replace("asyncapi/", "/etc/"), "payments.yaml:2:11: a contract is a file below"),
+            (
+                HEAD.replace("/payments\n", "\"\"\n"),
+                "payments.yaml:3:9: `source` must not be empty",
+            ),
+        ] {
+            let shown = mistakes(&format!("{text}publications: []\n"));
+            assert!(shown[0].starts_with(start), "{shown:?}");
+        }
+        let shown = mistakes(&with_item("    patch: []\n    key: [/detail/id]\n"));
+        assert!(shown[0].starts_with("payments.yaml:8:11: a key is made of public data"));
+    }
+
+    #[test]
+    fn broken_yaml_is_one_mistake() {
+        for text in ["", "domain: [", "domain: a\ndomain: b\n", "- 1\n", "\u{0}"] {
+            assert_eq!(mistakes(text).len(), 1, "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "[a-z:{}\\[\\] \n/~\"0-9,&*!-]{0,80}") {
+            let _ = read("x.yaml", &format!("{HEAD}publications:\n  - {text}"));
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 
 /// A node and its place.
 pub(super) type Marked = Spanned<Node>;
@@ -33,6 +33,63 @@ impl Node {
                 Value::Object(members.iter().map(plain).collect::<Map<_, _>>())
             }
         }
+    }
+
+    /// Writes the tree as JSON text on one line, and notes where the text of each part begins.
+    pub fn write(&self, text: &mut Marks, here: Location) {
+        text.mark(here);
+        match self {
+            Self::Plain(value) => text.push(&value.to_string()),
+            Self::Array(items) => {
+                text.push("[");
+                for (index, item) in items.iter().enumerate() {
+                    text.push(if index > 0 { "," } else { "" });
+                    item.value.write(text, item.referenced);
+                }
+                text.push("]");
+            }
+            Self::Object(members) => {
+                text.push("{");
+                for (index, (name, node)) in members.iter().enumerate() {
+                    text.push(if index > 0 { "," } else { "" });
+                    text.mark(name.referenced);
+                    text.push(&Value::from(name.value.as_str()).to_string());
+                    text.push(":");
+                    node.value.write(text, node.referenced);
+                }
+                text.push("}");
+            }
+        }
+    }
+}
+
+/// JSON text on one line that was made from a file, and knows its way back.
+#[derive(Default)]
+pub(super) struct Marks {
+    text: String,
+    characters: usize,
+    places: Vec<(usize, Location)>,
+}
+
+impl Marks {
+    fn mark(&mut self, place: Location) {
+        self.places.push((self.characters, place));
+    }
+
+    fn push(&mut self, text: &str) {
+        self.text.push_str(text);
+        self.characters += text.chars().count();
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The place in the file of a column of the text, in characters from 1.
+    pub fn place(&self, column: usize) -> Option<Location> {
+        let before = self.places.partition_point(|&(at, _)| at < column);
+        self.places.get(before.checked_sub(1)?).map(|&(_, place)| place)
     }
 }
 

@@ -16,5 +16,5 @@ mod patch;
 mod publication;
 
 pub use enriched::{Enriched, Error};
-pub use patch::{Failure, Limits, Mistake, Patch};
+pub use patch::{Failure, Mistake, Patch};
 pub use publication::{Mode, Publication, Publications};

@@ -13,6 +13,8 @@ use serde_json::Value;
 use crate::enrich::Patch;
 use crate::enrich::file;
 use crate::event::{Diagnostic, EventSource};
+use crate::route::{EventTree, Pattern};
+use crate::source::Received;
 
 /// What happens to an event that breaks its contract.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
@@ -33,7 +35,7 @@ pub struct Publication {
     pub(super) contract: Arc<str>,
     pub(super) source: EventSource,
     pub(super) type_prefix: Arc<str>,
-    pub(super) when: Value,
+    pub(super) when: Pattern,
     pub(super) metadata: Option<PointerBuf>,
     pub(super) subject: Option<PointerBuf>,
     pub(super) patch: Patch,
@@ -75,7 +77,7 @@ impl Publication {
     }
 
     /// The pattern over the envelope: which internal events become this one.
-    pub const fn when(&self) -> &Value {
+    pub const fn when(&self) -> &Pattern {
         &self.when
     }
 
@@ -164,5 +166,88 @@ impl Publications {
     /// Finds a publication by its name, `domain/event`.
     pub fn get(&self, name: &str) -> Option<&Arc<Publication>> {
         self.all.iter().find(|publication| &*publication.name == name)
+    }
+
+    /// Finds the publications that want an event, in the order of their files.
+    pub fn wanted_by(&self, received: &Received) -> Vec<Arc<Publication>> {
+        let tree = received.envelope.to_tree();
+        let tree = EventTree::of(&tree);
+        self.all.iter().filter(|one| one.when.matches_tree(&tree)).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::source::Envelope;
+
+    fn file(domain: &str, event: &str) -> String {
+        format!(
+            "domain: {domain}\ncontract: asyncapi/x.yaml\nsource: /x\npublications:\n  \
+             - event: {event}\n    when: {{ source: [a] }}\n    patch: []\n"
+        )
+    }
+
+    fn load(files: &[(&str, String)]) -> Result<Publications, Vec<Diagnostic>> {
+        let files = files.iter().map(|(name, text)| ((*name).to_owned(), text.clone()));
+        Publications::load(&files.collect())
+    }
+
+    #[test]
+    fn mistakes_of_all_files_are_found_at_once() {
+        let found = load(&[("a.yaml", "x".into()), ("b.yaml", file("orders", "not/a/name"))]);
+
+        let files: Vec<String> = found.unwrap_err().into_iter().map(|found| found.file).collect();
+        assert_eq!(files, ["a.yaml", "b.yaml"]);
+    }
+
+    #[test]
+    fn one_event_of_a_domain_is_published_once() {
+        let found = load(&[("a.yaml", file("orders", "A.B")), ("b.yaml", file("orders", "A.B"))]);
+
+        let found = found.unwrap_err().remove(0).to_string();
+        assert!(found.starts_with("b.yaml:5:12: `orders/A.B` is published already, at a.yaml:5"));
+        assert!(load(&[("a.yaml", file("x", "A.B")), ("b.yaml", file("y", "A.B"))]).is_ok());
+    }
+
+    #[test]
+    fn the_publications_of_the_demo_are_sound() {
+        let orders = include_str!("../../config/publications/orders.yaml").to_owned();
+        let payments = include_str!("../../config/publications/payments.yaml").to_owned();
+
+        let loaded = load(&[("orders.yaml", orders), ("payments.yaml", payments)]).unwrap();
+
+        let names: Vec<&str> = loaded.iter().map(|publication| &**publication.name()).collect();
+        assert_eq!(
+            names,
+            [
+                "orders/Order.Created",
+                "orders/Order.Completed",
+                "orders/Order.Cancelled",
+                "payments/Payment.Succeeded",
+                "payments/Payment.Failed",
+            ]
+        );
+        assert!(loaded.get("orders/Order.Created").is_some());
+        let received = Received {
+            envelope: Envelope {
+                id: "e1".into(),
+                source: "payment-service".into(),
+                detail_type: "PaymentFailed".into(),
+                time: "2026-11-21T20:17:00Z".parse().unwrap(),
+                account: None,
+                region: None,
+                resources: vec![],
+                detail: json!({"id": 102}),
+            },
+            repeatable: false,
+            traceparent: None,
+        };
+        let wanted = loaded.wanted_by(&received);
+        assert_eq!(wanted.len(), 1);
+        let made = wanted[0].enrich(&Arc::new(received)).unwrap();
+        assert_eq!(made.data(), &json!({"orderId": 102}));
     }
 }
