@@ -1,0 +1,121 @@
+//! Bounds, before any data comes, how often a schema makes one value be looked at.
+//!
+//! A short schema can demand endless work: `allOf` parts that double with every reference, a
+//! reference that comes back to itself without moving into the data, or alternatives that double
+//! with every level of the data. All are found here, on the graph of shapes.
+
+use std::collections::BTreeMap;
+
+use crate::contract::shape::{Id, Shape, Shapes};
+
+/// Schemas that may look at one value, over all the ways that lead to it.
+const MAX_VISITS: u64 = 4_096;
+
+/// Levels of data that are followed; deeper data is refused on the way in.
+const MAX_LEVELS: usize = 64;
+
+/// Steps of this search itself.
+const MAX_STEPS: u64 = 20_000_000;
+
+/// Tells whether every value of any data is looked at a bounded number of times.
+///
+/// For each shape and level it counts the visits of a value that many levels below, along the
+/// worst path; the counts grow without end exactly if some cycle multiplies them.
+pub(super) fn check(shapes: &Shapes) -> Result<(), String> {
+    let mut search = Search { shapes, steps: 0, now: vec![1; shapes.len()] };
+    for id in 0..shapes.len() {
+        search.visits_in_place(id, 0)?;
+    }
+    // Level 0 of a shape is the value itself.
+    search.now =
+        (0..shapes.len()).map(|id| search.visits_in_place(id, 0)).collect::<Result<_, _>>()?;
+    for _ in 0..MAX_LEVELS {
+        let next =
+            (0..shapes.len()).map(|id| search.visits_below(id)).collect::<Result<Vec<_>, _>>()?;
+        if next == search.now {
+            break;
+        }
+        search.now = next;
+    }
+    Ok(())
+}
+
+struct Search<'a> {
+    shapes: &'a Shapes,
+    steps: u64,
+    /// For each shape, the visits of a value at the level that was counted last.
+    now: Vec<u64>,
+}
+
+impl<'a> Search<'a> {
+    fn step(&mut self) -> Result<(), String> {
+        self.steps += 1;
+        if self.steps > MAX_STEPS {
+            return Err("too entangled to be checked in bounded time".to_owned());
+        }
+        Ok(())
+    }
+
+    /// How many shapes look at the same value as this one, itself included.
+    fn visits_in_place(&mut self, id: Id, depth: u64) -> Result<u64, String> {
+        self.step()?;
+        if depth > MAX_VISITS {
+            return Err("refers to itself without moving into the data".to_owned());
+        }
+        let Some(shape) = self.shapes.get(id) else { return Ok(0) };
+        let mut visits = 1;
+        for next in shape.in_place() {
+            visits += self.visits_in_place(next, depth + 1)?;
+            bound(visits)?;
+        }
+        Ok(visits)
+    }
+
+    /// How many visits a value one level further below this shape's gets, on the worst path.
+    fn visits_below(&mut self, id: Id) -> Result<u64, String> {
+        let mut named = BTreeMap::new();
+        let mut shapes = Vec::new();
+        self.collect(id, &mut shapes)?;
+        let mut wild = 0;
+        for shape in &shapes {
+            wild += self.sum(shape.wild());
+            for name in shape.named.keys() {
+                named.insert(name.as_str(), 0);
+            }
+        }
+        for shape in &shapes {
+            for (name, id) in &shape.named {
+                self.step()?;
+                if let Some(visits) = named.get_mut(name.as_str()) {
+                    *visits += self.sum(std::iter::once(*id));
+                }
+            }
+        }
+        let visits = wild + named.values().copied().max().unwrap_or(0);
+        bound(visits)?;
+        Ok(visits)
+    }
+
+    fn collect(&mut self, id: Id, shapes: &mut Vec<&'a Shape>) -> Result<(), String> {
+        self.step()?;
+        let Some(shape) = self.shapes.get(id) else { return Ok(()) };
+        shapes.push(shape);
+        for next in shape.in_place() {
+            self.collect(next, shapes)?;
+        }
+        Ok(())
+    }
+
+    fn sum(&self, ids: impl Iterator<Item = Id>) -> u64 {
+        ids.map(|id| self.now.get(id).copied().unwrap_or(0)).sum()
+    }
+}
+
+fn bound(visits: u64) -> Result<(), String> {
+    if visits > MAX_VISITS {
+        return Err(format!(
+            "makes one value of the data be looked at more than {MAX_VISITS} times"
+        ));
+    }
+    Ok(())
+}

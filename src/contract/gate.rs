@@ -1,0 +1,167 @@
+//! The gate itself: an event goes on only as its contract describes it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::contract::{Action, Catalog, Document, Message};
+use crate::enrich::{Enriched, Mode, Publications};
+use crate::event::{Blame, Diagnostic, Fault, Violation};
+
+/// Holds events against the contracts that their publications name.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    catalog: Arc<Catalog>,
+}
+
+/// An event that its contract lets cross; only [`Gate::check`] makes one.
+pub struct Validated {
+    enriched: Enriched,
+    message: Arc<Message>,
+    observed: Vec<Violation>,
+}
+
+/// An event that breaks its contract, and how. It comes back whole, to be quarantined.
+pub struct Refused {
+    /// The event, to be quarantined or handed back.
+    pub enriched: Enriched,
+    /// Every breach that was found, at least one.
+    pub violations: Vec<Violation>,
+}
+
+impl Gate {
+    /// Takes the contracts, and makes sure that every publication's message is in them and is one
+    /// that the contract's application sends.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: every publication that names a contract or message that is not there.
+    pub fn new(
+        catalog: Arc<Catalog>,
+        publications: &Publications,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let mistakes: Vec<Diagnostic> = publications
+            .iter()
+            .filter_map(|publication| {
+                let (contract, event) = (publication.contract(), publication.event());
+                let absence = catalog.absence(contract, event)?;
+                let problem = format!("publication `{}`: {}", publication.name(), absence.problem);
+                Some(Diagnostic::of_file(contract, problem).with_help(absence.help))
+            })
+            .collect();
+        if mistakes.is_empty() { Ok(Self { catalog }) } else { Err(mistakes) }
+    }
+
+    /// The contracts behind the gate.
+    pub const fn catalog(&self) -> &Arc<Catalog> {
+        &self.catalog
+    }
+
+    /// Lets an event pass if its data keeps its contract and declares every member, or if its
+    /// publication only observes.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the event breaks its contract.
+    pub fn check(&self, enriched: Enriched) -> Result<Validated, Refused> {
+        let publication = enriched.publication();
+        let message = self.catalog.message(publication.contract(), publication.event());
+        let Some(message) = message.cloned() else {
+            let violations = vec![Violation {
+                pointer: String::new(),
+                code: "unknown-message".to_owned(),
+                message: "no contract describes this event".to_owned(),
+            }];
+            return Err(Refused { enriched, violations });
+        };
+        let violations = message.check(enriched.data());
+        if violations.is_empty() || enriched.publication().mode() == Mode::Observe {
+            return Ok(Validated { enriched, message, observed: violations });
+        }
+        Err(Refused { enriched, violations })
+    }
+}
+
+impl Validated {
+    /// The event.
+    pub const fn enriched(&self) -> &Enriched {
+        &self.enriched
+    }
+
+    /// The message that describes it.
+    pub const fn message(&self) -> &Arc<Message> {
+        &self.message
+    }
+
+    /// Breaches that a publication in observe mode let pass; none in enforce mode.
+    pub fn observed(&self) -> &[Violation] {
+        &self.observed
+    }
+
+    /// Takes it apart: the event, its message and what was observed.
+    pub fn into_parts(self) -> (Enriched, Arc<Message>, Vec<Violation>) {
+        (self.enriched, self.message, self.observed)
+    }
+}
+
+/// Why a publication cannot publish a message.
+pub struct Absence {
+    /// What is wrong, as a sentence about the contract.
+    pub problem: String,
+    /// What to do about it.
+    pub help: String,
+}
+
+impl Catalog {
+    /// Tells why an event cannot be published under a contract; nothing if it can.
+    pub fn absence(&self, contract: &str, event: &str) -> Option<Absence> {
+        let Some(document) = self.document(contract) else {
+            let problem = format!("there is no contract `{contract}`");
+            let known: Vec<&str> = self.documents().map(Document::path).collect();
+            return Some(Absence { problem, help: format!("there are: {}", known.join(", ")) });
+        };
+        let Some(message) = document.message(event) else {
+            let problem = format!("`{contract}` has no message `{event}`");
+            let known: Vec<&str> = document.messages().map(|message| message.name()).collect();
+            return Some(Absence { problem, help: format!("it has: {}", known.join(", ")) });
+        };
+        if message.action() != Some(Action::Receive) {
+            return None;
+        }
+        let help = "give it an operation with `action: send`; in AsyncAPI 2 that is `subscribe`, \
+                    since operations are named from the other side";
+        let problem = format!("`{contract}` says that `{event}` is received, not sent");
+        Some(Absence { problem, help: help.to_owned() })
+    }
+}
+
+impl fmt::Debug for Validated {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Validated({})", self.message.name())
+    }
+}
+
+impl fmt::Debug for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Refused({}, {} violations)",
+            self.enriched.publication().name(),
+            self.violations.len()
+        )
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.enriched.publication().name();
+        write!(f, "`{name}` breaks its contract in {} places", self.violations.len())
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl Blame for Refused {
+    fn fault(&self) -> Fault {
+        Fault::Caller
+    }
+}

@@ -1,0 +1,266 @@
+//! Which members a schema declares, as a graph that data can be walked along.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::{Value, json};
+
+use crate::contract::pointer;
+use crate::contract::rules::{Mistake, Rules};
+
+/// Alternatives of one payload that need a schema of their own to be told apart.
+const MAX_ALTERNATIVES: usize = 256;
+
+/// Index of a shape in its [`Shapes`].
+pub(super) type Id = usize;
+
+/// What one schema object says about members, items and further schemas for the same value.
+#[derive(Debug, Default)]
+pub(super) struct Shape {
+    /// The literal `true` where a value stands: anything may be there.
+    pub(super) anything: bool,
+    /// `properties`.
+    pub(super) named: BTreeMap<String, Id>,
+    /// `patternProperties`: a rule that the name keeps, as text, and the member's shape.
+    pub(super) patterned: Vec<(Rules, Id)>,
+    /// `additionalProperties`, when it is not `false`.
+    pub(super) additional: Option<Id>,
+    /// `items` for single items, by index.
+    pub(super) first_items: Vec<Id>,
+    /// `items` as one schema, or `additionalItems` after a list.
+    pub(super) other_items: Option<Id>,
+    /// `$ref` and `allOf`: always apply.
+    pub(super) all: Vec<Id>,
+    /// `anyOf`, `oneOf` and `if`: those apply that accept the value.
+    pub(super) choices: Vec<Choice>,
+    /// Schemas of `dependencies`, each applying when its member is there.
+    pub(super) dependent: Vec<(String, Id)>,
+    /// `not`, `propertyNames`, `contains`: they cost time and declare nothing.
+    pub(super) silent: Vec<Id>,
+}
+
+/// Schemas of which some apply.
+#[derive(Debug)]
+pub(super) enum Choice {
+    /// `anyOf` or `oneOf`: the branches that accept the value.
+    Branches(Vec<(Rules, Id)>),
+    /// `if`, with `then` and `else`.
+    Condition { test: Rules, when: Id, then: Option<Id>, otherwise: Option<Id> },
+}
+
+impl Shape {
+    /// Further shapes for the same value, whether they apply or not.
+    pub(super) fn in_place(&self) -> impl Iterator<Item = Id> {
+        let chosen = self.choices.iter().flat_map(|choice| match choice {
+            Choice::Branches(branches) => branches.iter().map(|(_, id)| *id).collect::<Vec<_>>(),
+            Choice::Condition { when, then, otherwise, .. } => {
+                [Some(*when), *then, *otherwise].into_iter().flatten().collect()
+            }
+        });
+        let dependent = self.dependent.iter().map(|(_, id)| *id);
+        self.all.iter().chain(&self.silent).copied().chain(chosen).chain(dependent)
+    }
+
+    /// Shapes for members and items whose name or index this shape does not single out.
+    pub(super) fn wild(&self) -> impl Iterator<Item = Id> {
+        let patterned = self.patterned.iter().map(|(_, id)| *id);
+        patterned
+            .chain(self.additional)
+            .chain(self.first_items.iter().copied())
+            .chain(self.other_items)
+    }
+}
+
+/// All shapes of one payload; the first is the payload itself.
+#[derive(Debug)]
+pub(super) struct Shapes(Vec<Shape>);
+
+impl Shapes {
+    /// Lays out the shapes of a schema that stands alone.
+    pub(super) fn of(schema: &Value) -> Result<Self, Mistake> {
+        let mut builder =
+            Builder { schema, shapes: Vec::new(), definitions: HashMap::new(), alternatives: 0 };
+        builder.build(schema, "", Standing::Value)?;
+        Ok(Self(builder.shapes))
+    }
+
+    pub(super) fn get(&self, id: Id) -> Option<&Shape> {
+        self.0.get(id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+/// Whether a schema stands for a value of its own or adds to one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    Value,
+    Added,
+}
+
+struct Builder<'a> {
+    schema: &'a Value,
+    shapes: Vec<Shape>,
+    definitions: HashMap<(&'a str, bool), Id>,
+    alternatives: usize,
+}
+
+impl<'a> Builder<'a> {
+    fn build(&mut self, schema: &'a Value, at: &str, standing: Standing) -> Result<Id, Mistake> {
+        let id = self.shapes.len();
+        self.shapes.push(Shape::default());
+        self.fill(id, schema, at, standing)?;
+        Ok(id)
+    }
+
+    fn fill(
+        &mut self,
+        id: Id,
+        schema: &'a Value,
+        at: &str,
+        standing: Standing,
+    ) -> Result<(), Mistake> {
+        let mut shape = Shape {
+            anything: schema == &Value::Bool(true) && standing == Standing::Value,
+            ..Shape::default()
+        };
+        if let Some(object) = schema.as_object() {
+            for (keyword, value) in object {
+                self.keyword(&mut shape, keyword, value, &pointer::join(at, keyword), standing)?;
+            }
+            self.condition(&mut shape, schema, at)?;
+            // Without a list before it, `additionalItems` says nothing (draft-07, section 6.4.2).
+            if let (Some(Value::Array(_)), Some(rest)) =
+                (schema.get("items"), schema.get("additionalItems"))
+            {
+                let at = pointer::join(at, "additionalItems");
+                shape.other_items = Some(self.build(rest, &at, Standing::Value)?);
+            }
+        }
+        if let Some(place) = self.shapes.get_mut(id) {
+            *place = shape;
+        }
+        Ok(())
+    }
+
+    fn keyword(
+        &mut self,
+        shape: &mut Shape,
+        keyword: &str,
+        value: &'a Value,
+        at: &str,
+        standing: Standing,
+    ) -> Result<(), Mistake> {
+        match (keyword, value) {
+            ("properties", Value::Object(members)) => {
+                for (name, member) in members {
+                    let at = pointer::join(at, name);
+                    shape.named.insert(name.clone(), self.build(member, &at, Standing::Value)?);
+                }
+            }
+            ("patternProperties", Value::Object(members)) => {
+                for (pattern, member) in members {
+                    let at = pointer::join(at, pattern);
+                    let rules = compile(&json!({ "pattern": pattern }), &at)?;
+                    shape.patterned.push((rules, self.build(member, &at, Standing::Value)?));
+                }
+            }
+            ("additionalProperties", Value::Bool(false)) => {}
+            ("additionalProperties", rest) => {
+                shape.additional = Some(self.build(rest, at, Standing::Value)?);
+            }
+            ("items", Value::Array(items)) => {
+                for (index, item) in items.iter().enumerate() {
+                    let at = pointer::join(at, &index.to_string());
+                    shape.first_items.push(self.build(item, &at, Standing::Value)?);
+                }
+            }
+            ("items", item) => {
+                shape.other_items = Some(self.build(item, at, Standing::Value)?);
+            }
+            ("allOf", Value::Array(parts)) => {
+                for (index, part) in parts.iter().enumerate() {
+                    let at = pointer::join(at, &index.to_string());
+                    shape.all.push(self.build(part, &at, Standing::Added)?);
+                }
+            }
+            ("anyOf" | "oneOf", Value::Array(branches)) => {
+                let mut built = Vec::new();
+                for (index, branch) in branches.iter().enumerate() {
+                    let at = pointer::join(at, &index.to_string());
+                    let rules = self.alternative(branch, &at)?;
+                    built.push((rules, self.build(branch, &at, Standing::Added)?));
+                }
+                shape.choices.push(Choice::Branches(built));
+            }
+            ("dependencies", Value::Object(members)) => {
+                for (name, member) in members.iter().filter(|(_, member)| !member.is_array()) {
+                    let at = pointer::join(at, name);
+                    let id = self.build(member, &at, Standing::Added)?;
+                    shape.dependent.push((name.clone(), id));
+                }
+            }
+            ("not" | "propertyNames" | "contains", schema) => {
+                shape.silent.push(self.build(schema, at, Standing::Added)?);
+            }
+            ("$ref", Value::String(reference)) => {
+                shape.all.extend(self.definition(reference, standing)?);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn condition(&mut self, shape: &mut Shape, schema: &'a Value, at: &str) -> Result<(), Mistake> {
+        // `then` and `else` without `if` are ignored (draft-07, section 6.6).
+        let Some(test) = schema.get("if") else { return Ok(()) };
+        let rules = self.alternative(test, &pointer::join(at, "if"))?;
+        let when = self.build(test, &pointer::join(at, "if"), Standing::Added)?;
+        let mut part = |keyword: &str| match schema.get(keyword) {
+            Some(part) => self.build(part, &pointer::join(at, keyword), Standing::Added).map(Some),
+            None => Ok(None),
+        };
+        let (then, otherwise) = (part("then")?, part("else")?);
+        shape.choices.push(Choice::Condition { test: rules, when, then, otherwise });
+        Ok(())
+    }
+
+    fn definition(&mut self, reference: &str, standing: Standing) -> Result<Option<Id>, Mistake> {
+        let schema = self.schema;
+        let found = reference
+            .strip_prefix("#/definitions/")
+            .and_then(|name| schema.get("definitions")?.as_object()?.get_key_value(name));
+        let Some((name, definition)) = found else { return Ok(None) };
+        let key = (name.as_str(), standing == Standing::Value);
+        if let Some(id) = self.definitions.get(&key) {
+            return Ok(Some(*id));
+        }
+        let id = self.shapes.len();
+        self.shapes.push(Shape::default());
+        self.definitions.insert(key, id);
+        self.fill(id, definition, &pointer::join("/definitions", name), standing)?;
+        Ok(Some(id))
+    }
+
+    /// Compiles a branch by itself, so that a walk can ask whether it applies.
+    fn alternative(&mut self, branch: &Value, at: &str) -> Result<Rules, Mistake> {
+        self.alternatives += 1;
+        if self.alternatives > MAX_ALTERNATIVES {
+            let problem = format!("more than {MAX_ALTERNATIVES} alternatives in one payload");
+            return Err(Mistake { pointer: at.to_owned(), problem });
+        }
+        let mut alone = json!({ "allOf": [branch] });
+        if let (Some(object), Some(definitions)) =
+            (alone.as_object_mut(), self.schema.get("definitions"))
+        {
+            object.insert("definitions".to_owned(), definitions.clone());
+        }
+        compile(&alone, at)
+    }
+}
+
+fn compile(schema: &Value, at: &str) -> Result<Rules, Mistake> {
+    Rules::compile(schema)
+        .map_err(|mistake| Mistake { pointer: at.to_owned(), problem: mistake.problem })
+}
