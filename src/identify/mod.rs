@@ -1,6 +1,6 @@
 //! Gives an event its names: the idempotency key, the digest, and what a repeat is recognised by.
 //!
-//! A validated event comes in and an identified one goes out,
+//! A [`Validated`](crate::contract::Validated) event comes in and an [`Identified`] one goes out,
 //! ready for the log, which alone gives it the last name, its id.
 //!
 //! **Invariant:** the names depend on nothing but the event itself: no clock, no chance, no state.
@@ -8,6 +8,8 @@
 
 mod canonical;
 mod content;
+mod identified;
 
 pub use canonical::{CanonicalError, canonical};
 pub use content::{BusinessKey, BusinessKeyError, Content};
+pub use identified::{Error, Identified, Naming, identify};
