@@ -4,26 +4,50 @@
 //! its one algorithm and does the key management of RFC 7518, section 4; the room `seal` does the
 //! content encryption and the token.
 //!
+//! The gateway's own keys live in a [`KeyRing`] by the rules of a [`Lifecycle`], and rest in a
+//! [`KeyStore`]. Consumers' keys come with their subscriptions or from an address ([`RemoteKeys`]).
+//!
 //! **Invariant:** no private part of a key leaves this room except through the functions that
 //! export it for its keeper, and none is ever printed.
 
 mod agreement;
 mod algorithm;
+mod config;
+mod consumer;
+mod data_key;
+mod documents;
 mod error;
+mod files;
 mod jwk;
+mod jwks;
+mod lifecycle;
 mod opening;
+mod passphrase;
 mod provider;
+mod remote;
+mod ring;
 mod sealing;
 mod shared;
 mod signing;
+mod store;
 mod verifying;
 
 pub use agreement::EphemeralKey;
 pub use algorithm::{AlgorithmError, ContentEncryption, KeyManagement, SigningAlgorithm};
+pub use config::{Config, ConfigError};
+pub use consumer::{ConsumerKeys, KeySet};
+pub use data_key::{DataKey, DataKeyError};
+pub use documents::RingKey;
 pub use error::{KeyError, KeyFailure};
+pub use files::FileKeyStore;
+pub use jwks::PublishedKeys;
+pub use lifecycle::{KeyAge, KeyState, KeyTimes, Lifecycle, Step};
 pub use opening::{OpeningKey, OpeningKeyKind, OpeningKeys};
 pub use provider::install;
+pub use remote::{RemoteKeys, RemoteKeysError};
+pub use ring::{KeyRing, RingError};
 pub use sealing::{ContentKey, EstablishedKey, SealingKey};
 pub use shared::SharedSecret;
 pub use signing::SigningKey;
+pub use store::{KeyDocument, KeySession, KeyStore, MemoryKeyStore, StoreError};
 pub use verifying::{VerifyingKey, VerifyingKeys};

@@ -1,0 +1,505 @@
+//! Consumers' key sets behind a URL: fetched when needed, kept as long as they may be, never longer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{ACCEPT, CACHE_CONTROL};
+use moka::Expiry;
+use moka::future::Cache;
+use url::{Host, Url};
+
+use crate::ambient::{Clock, Entropy};
+use crate::event::{Blame, Fault, Timestamp};
+use crate::keys::{KeyError, KeySet};
+
+/// Key sets that are remembered at a time.
+const MOST_SETS: u64 = 10_000;
+/// Time for the whole exchange.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Bounds on what `max-age` may say, and what holds when it says nothing.
+const SHORTEST: Duration = Duration::from_mins(1);
+const LONGEST: Duration = Duration::from_hours(24);
+const USUAL: Duration = Duration::from_mins(5);
+/// How long a set is used after its time while its owner does not answer. It is an encryption key: a
+/// stale one may be a stolen one.
+const STALE: Duration = Duration::from_hours(1);
+/// How long a failure is remembered; chance spreads the next tries out.
+const FAILURE_SECONDS: std::ops::RangeInclusive<u64> = 10..=30;
+/// How often a set may be fetched before its time because a key is not in it.
+const BETWEEN_REFRESHES: Duration = Duration::from_secs(30);
+
+/// Fetches and caches consumers' key sets.
+pub struct RemoteKeys {
+    client: reqwest::Client,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    loopback_http: bool,
+    sets: Cache<Url, Entry>,
+}
+
+/// Why a consumer's key set could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteKeysError {
+    /// An address that is never fetched.
+    #[error("a key set is fetched over https only")]
+    NotHttps,
+    /// The exchange failed.
+    #[error("the key set cannot be fetched")]
+    Fetch(#[source] reqwest::Error),
+    /// An answer other than 200; redirects are not followed.
+    #[error("the key set's server answered {0} instead of 200")]
+    Status(u16),
+    /// A long answer.
+    #[error("the key set is longer than {} bytes", KeySet::LONGEST)]
+    TooLong,
+    /// An answer that is not a key set that can be sealed for.
+    #[error("the key set's server answered something that cannot be sealed for")]
+    Content(#[source] KeyError),
+}
+
+impl Blame for RemoteKeysError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::NotHttps => Fault::Caller,
+            // All of these are the consumer's to mend, and delivery goes on when they are.
+            Self::Fetch(_) | Self::Status(_) | Self::TooLong | Self::Content(_) => Fault::Later,
+        }
+    }
+}
+
+/// What is known about one address.
+#[derive(Clone)]
+struct Entry {
+    tried: Timestamp,
+    fresh_until: Timestamp,
+    usable_until: Timestamp,
+    last: Result<Arc<KeySet>, Arc<RemoteKeysError>>,
+    /// The set from before the failure that `last` holds.
+    previous: Option<Arc<KeySet>>,
+}
+
+impl Entry {
+    fn answer(&self, now: Timestamp) -> Result<Arc<KeySet>, Arc<RemoteKeysError>> {
+        match (&self.last, &self.previous) {
+            (Err(_), Some(previous)) if now < self.usable_until => Ok(Arc::clone(previous)),
+            (last, _) => last.clone(),
+        }
+    }
+
+    fn set(&self) -> Option<&Arc<KeySet>> {
+        self.last.as_ref().ok().or(self.previous.as_ref())
+    }
+}
+
+/// Forgets an entry when nothing of it can be used any more.
+struct Lapse;
+
+impl Expiry<Url, Entry> for Lapse {
+    fn expire_after_create(
+        &self,
+        _: &Url,
+        entry: &Entry,
+        _: std::time::Instant,
+    ) -> Option<Duration> {
+        Some(entry.usable_until.max(entry.fresh_until).since(entry.tried))
+    }
+
+    fn expire_after_update(
+        &self,
+        url: &Url,
+        entry: &Entry,
+        updated: std::time::Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        self.expire_after_create(url, entry, updated)
+    }
+}
+
+impl RemoteKeys {
+    /// Starts with an empty cache.
+    ///
+    /// `client` must come from [`client_builder`](Self::client_builder), to which the egress guard
+    /// adds its resolver. `loopback_http` allows plain http to this machine itself, for the demo and
+    /// for tests.
+    pub fn new(
+        client: reqwest::Client,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        loopback_http: bool,
+    ) -> Self {
+        let sets = Cache::builder().max_capacity(MOST_SETS).expire_after(Lapse).build();
+        Self { client, clock, entropy, loopback_http, sets }
+    }
+
+    /// A client that follows no redirect and sends nothing about where it has been.
+    pub fn client_builder() -> reqwest::ClientBuilder {
+        reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .timeout(PATIENCE)
+    }
+
+    /// The key set at an address, from the cache while it is fresh.
+    ///
+    /// However many ask at once, one request is sent. Cancel safe: who waits takes over a fetch that
+    /// is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the address is not https. Later: its owner does not give a usable set, and
+    /// the last one is over an hour past its time.
+    pub async fn get(&self, url: &Url) -> Result<Arc<KeySet>, Arc<RemoteKeysError>> {
+        self.ask(url, |entry, now| entry.fresh_until <= now).await
+    }
+
+    /// The key set at an address, fetched again because a consumer said that it knows another key,
+    /// at most every 30 seconds.
+    ///
+    /// # Errors
+    ///
+    /// As for [`get`](Self::get).
+    pub async fn refresh(&self, url: &Url) -> Result<Arc<KeySet>, Arc<RemoteKeysError>> {
+        self.ask(url, |entry, now| entry.tried.after(BETWEEN_REFRESHES) <= now).await
+    }
+
+    async fn ask(
+        &self,
+        url: &Url,
+        is_over: impl Fn(&Entry, Timestamp) -> bool + Send + Sync,
+    ) -> Result<Arc<KeySet>, Arc<RemoteKeysError>> {
+        if !self.allows(url) {
+            return Err(Arc::new(RemoteKeysError::NotHttps));
+        }
+        let before = self.sets.get(url).await;
+        if let Some(entry) = before.as_ref().filter(|entry| !is_over(entry, self.clock.now())) {
+            return entry.answer(self.clock.now());
+        }
+        let entry = self
+            .sets
+            .entry_by_ref(url)
+            .or_insert_with_if(self.learn(url, before), |entry| is_over(entry, self.clock.now()))
+            .await;
+        entry.value().answer(self.clock.now())
+    }
+
+    fn allows(&self, url: &Url) -> bool {
+        match url.scheme() {
+            "https" => true,
+            "http" => {
+                self.loopback_http
+                    && match url.host() {
+                        Some(Host::Ipv4(address)) => address.is_loopback(),
+                        Some(Host::Ipv6(address)) => address.is_loopback(),
+                        Some(Host::Domain(name)) => name == "localhost",
+                        None => false,
+                    }
+            }
+            _ => false,
+        }
+    }
+
+    async fn learn(&self, url: &Url, before: Option<Entry>) -> Entry {
+        let outcome = self.fetch(url).await;
+        let tried = self.clock.now();
+        match outcome {
+            Ok((set, lifetime)) => Entry {
+                tried,
+                fresh_until: tried.after(lifetime),
+                usable_until: tried.after(lifetime).after(STALE),
+                last: Ok(Arc::new(set)),
+                previous: None,
+            },
+            Err(error) => {
+                let (shortest, longest) = FAILURE_SECONDS.into_inner();
+                let chance = self.entropy.next_u64() % (longest - shortest + 1);
+                let pause = Duration::from_secs(shortest + chance);
+                Entry {
+                    tried,
+                    fresh_until: tried.after(pause),
+                    usable_until: before.as_ref().map_or(tried, |entry| entry.usable_until),
+                    last: Err(Arc::new(error)),
+                    previous: before.as_ref().and_then(Entry::set).cloned(),
+                }
+            }
+        }
+    }
+
+    async fn fetch(&self, url: &Url) -> Result<(KeySet, Duration), RemoteKeysError> {
+        // The address stays out of the error: it may carry the consumer's own secret in its query.
+        let failed = |error: reqwest::Error| RemoteKeysError::Fetch(error.without_url());
+        let mut response = self
+            .client
+            .get(url.clone())
+            .header(ACCEPT, "application/jwk-set+json, application/json")
+            .timeout(PATIENCE)
+            .send()
+            .await
+            .map_err(failed)?;
+        if response.status() != http::StatusCode::OK {
+            return Err(RemoteKeysError::Status(response.status().as_u16()));
+        }
+        let policy = response.headers().get(CACHE_CONTROL).and_then(|value| value.to_str().ok());
+        let lifetime = lifetime(policy.unwrap_or_default());
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
+            if body.len() + chunk.len() > KeySet::LONGEST {
+                return Err(RemoteKeysError::TooLong);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let set = KeySet::read(&body).map_err(RemoteKeysError::Content)?;
+        Ok((set, lifetime))
+    }
+}
+
+/// How long an answer with this `Cache-Control` is fresh (RFC 9111, section 5.2.2), within bounds.
+fn lifetime(policy: &str) -> Duration {
+    let mut age = None;
+    for directive in policy.split(',') {
+        let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+        let name = name.trim();
+        if name.eq_ignore_ascii_case("no-store") || name.eq_ignore_ascii_case("no-cache") {
+            return SHORTEST;
+        }
+        if name.eq_ignore_ascii_case("max-age") && age.is_none() {
+            let seconds = value.trim().trim_matches('"');
+            // More digits than fit mean a long time.
+            let is_number = !seconds.is_empty() && seconds.bytes().all(|b| b.is_ascii_digit());
+            age = is_number.then(|| seconds.parse().unwrap_or(u64::MAX));
+        }
+    }
+    age.map_or(USUAL, Duration::from_secs).clamp(SHORTEST, LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use axum::Router;
+    use axum::response::{IntoResponse as _, Response};
+    use axum::routing::get;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::ambient::{ManualClock, SeededEntropy, Tasks};
+
+    /// A consumer's key server that answers what it was last told to.
+    struct Server {
+        address: SocketAddr,
+        asked: Arc<AtomicUsize>,
+        answer: Arc<Mutex<Answer>>,
+        /// Stops the server when dropped.
+        _tasks: Tasks,
+    }
+
+    #[derive(Clone)]
+    struct Answer {
+        status: u16,
+        headers: Vec<(&'static str, &'static str)>,
+        body: String,
+    }
+
+    impl Server {
+        async fn start() -> Self {
+            let asked = Arc::new(AtomicUsize::new(0));
+            let answer = Arc::new(Mutex::new(Answer::keys("a", "max-age=600")));
+            let (count, told) = (Arc::clone(&asked), Arc::clone(&answer));
+            let handler = move || {
+                count.fetch_add(1, Ordering::SeqCst);
+                let answer = told.lock().unwrap().clone();
+                async move { answer.respond() }
+            };
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let tasks = Tasks::new();
+            let app = Router::new().route("/jwks.json", get(handler));
+            tasks.spawn(async move { axum::serve(listener, app).await.unwrap() });
+            Self { address, asked, answer, _tasks: tasks }
+        }
+
+        fn url(&self) -> Url {
+            format!("http://{}/jwks.json", self.address).parse().unwrap()
+        }
+
+        fn now_answers(&self, answer: Answer) {
+            *self.answer.lock().unwrap() = answer;
+        }
+
+        fn asked(&self) -> usize {
+            self.asked.load(Ordering::SeqCst)
+        }
+    }
+
+    impl Answer {
+        fn keys(kid: &str, policy: &'static str) -> Self {
+            let x = "3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08";
+            let body = json!({ "keys": [{ "kty": "OKP", "crv": "X25519", "x": x, "kid": kid }] });
+            Self { status: 200, headers: vec![("cache-control", policy)], body: body.to_string() }
+        }
+
+        fn status(status: u16) -> Self {
+            Self { status, headers: vec![("location", "/jwks.json")], body: String::new() }
+        }
+
+        fn respond(self) -> Response {
+            let mut response = self.body.into_response();
+            *response.status_mut() = self.status.try_into().unwrap();
+            for (name, value) in self.headers {
+                response.headers_mut().insert(name, value.parse().unwrap());
+            }
+            response
+        }
+    }
+
+    fn remote(clock: &ManualClock) -> RemoteKeys {
+        let client = RemoteKeys::client_builder().build().unwrap();
+        let entropy = Arc::new(SeededEntropy::new(1));
+        RemoteKeys::new(client, Arc::new(clock.clone()), entropy, true)
+    }
+
+    fn clock() -> ManualClock {
+        ManualClock::at("2026-11-21T20:17:00Z".parse().unwrap())
+    }
+
+    fn kid(answer: Result<Arc<KeySet>, Arc<RemoteKeysError>>) -> String {
+        answer.unwrap().current().kid().to_owned()
+    }
+
+    #[tokio::test]
+    async fn a_set_is_fetched_once_until_its_max_age_is_over() {
+        let (server, clock) = (Server::start().await, clock());
+        let remote = remote(&clock);
+
+        assert_eq!(kid(remote.get(&server.url()).await), "a");
+        server.now_answers(Answer::keys("b", "max-age=600"));
+        clock.advance(Duration::from_secs(599));
+        assert_eq!(kid(remote.get(&server.url()).await), "a");
+        assert_eq!(server.asked(), 1);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(kid(remote.get(&server.url()).await), "b");
+        assert_eq!(server.asked(), 2);
+    }
+
+    #[tokio::test]
+    async fn many_who_ask_at_once_make_one_request() {
+        let server = Server::start().await;
+        let remote = remote(&clock());
+
+        let url = server.url();
+        let answers = futures_util::future::join_all((0..100).map(|_| remote.get(&url))).await;
+
+        assert!(answers.into_iter().all(|answer| kid(answer) == "a"));
+        assert_eq!(server.asked(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_unknown_key_fetches_again_at_most_every_thirty_seconds() {
+        let (server, clock) = (Server::start().await, clock());
+        let remote = remote(&clock);
+        remote.get(&server.url()).await.unwrap();
+        server.now_answers(Answer::keys("b", "max-age=600"));
+
+        assert_eq!(kid(remote.refresh(&server.url()).await), "a");
+        clock.advance(Duration::from_secs(30));
+        assert_eq!(kid(remote.refresh(&server.url()).await), "b");
+        assert_eq!(kid(remote.refresh(&server.url()).await), "b");
+        assert_eq!(server.asked(), 2);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_remembered_for_ten_to_thirty_seconds() {
+        let (server, clock) = (Server::start().await, clock());
+        let remote = remote(&clock);
+        server.now_answers(Answer::status(503));
+
+        assert!(matches!(
+            *remote.get(&server.url()).await.unwrap_err(),
+            RemoteKeysError::Status(503)
+        ));
+        clock.advance(Duration::from_secs(9));
+        assert!(remote.get(&server.url()).await.is_err());
+        assert_eq!(server.asked(), 1);
+        server.now_answers(Answer::keys("a", ""));
+        clock.advance(Duration::from_secs(22));
+        assert_eq!(kid(remote.get(&server.url()).await), "a");
+    }
+
+    #[tokio::test]
+    async fn a_stale_set_serves_for_an_hour_of_failures_and_no_longer() {
+        let (server, clock) = (Server::start().await, clock());
+        let remote = remote(&clock);
+        remote.get(&server.url()).await.unwrap();
+        server.now_answers(Answer::status(500));
+
+        for _ in 0..3 {
+            clock.advance(Duration::from_mins(20));
+            assert_eq!(kid(remote.get(&server.url()).await), "a");
+        }
+        clock.advance(Duration::from_mins(10));
+        assert!(remote.get(&server.url()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn redirects_long_answers_and_other_content_are_refused() {
+        let (server, clock) = (Server::start().await, clock());
+        let remote = remote(&clock);
+        let long = Answer { body: " ".repeat(KeySet::LONGEST + 1), ..Answer::keys("a", "") };
+        let html = Answer { body: "<html>".to_owned(), ..Answer::keys("a", "") };
+
+        for (answer, expected) in [
+            (Answer::status(302), "answered 302"),
+            (long, "longer than 65536 bytes"),
+            (html, "cannot be sealed for"),
+        ] {
+            server.now_answers(answer);
+            let error = remote.get(&server.url()).await.unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+            clock.advance(Duration::from_secs(31));
+        }
+        assert_eq!(server.asked(), 3, "nobody followed the redirect");
+    }
+
+    #[tokio::test]
+    async fn plain_http_goes_to_this_machine_only_and_only_where_allowed() {
+        let server = Server::start().await;
+        let client = RemoteKeys::client_builder().build().unwrap();
+        let entropy = Arc::new(SeededEntropy::new(1));
+        let strict = RemoteKeys::new(client, Arc::new(clock()), entropy, false);
+
+        let refused = |outcome: Result<_, Arc<RemoteKeysError>>| {
+            matches!(*outcome.map(|_: Arc<KeySet>| ()).unwrap_err(), RemoteKeysError::NotHttps)
+        };
+        assert!(refused(strict.get(&server.url()).await));
+        for url in ["http://192.0.2.1/jwks", "http://localhost.example/", "file:///etc/passwd"] {
+            assert!(refused(remote(&clock()).get(&url.parse().unwrap()).await), "{url}");
+        }
+        assert_eq!(server.asked(), 0);
+    }
+
+    #[test]
+    fn max_age_holds_within_bounds() {
+        for (policy, seconds) in [
+            ("", 300),
+            ("public", 300),
+            ("public, max-age=600", 600),
+            ("MAX-AGE=\"600\"", 600),
+            ("max-age=0", 60),
+            ("max-age=99999999999999999999999", 86_400),
+            ("max-age=-5", 300),
+            ("max-age=soon", 300),
+            ("max-age=600, no-store", 60),
+        ] {
+            assert_eq!(lifetime(policy), Duration::from_secs(seconds), "{policy}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_cache_control_gives_a_lifetime_within_bounds(policy in ".{0,60}") {
+            prop_assert!((SHORTEST..=LONGEST).contains(&lifetime(&policy)));
+        }
+    }
+}

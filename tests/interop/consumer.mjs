@@ -1,0 +1,71 @@
+// The consumer's and the producer's side with node `jose`.
+//
+//   node consumer.mjs open DIR    opens the token of every case in DIR
+//   node consumer.mjs mint DIR    mints a token for every case in DIR
+//
+// A case is one JSON file (tests/interop/README.md). For each, one line of JSON goes to standard
+// output; the test that started the program compares.
+import { readFileSync, readdirSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+
+const [command, directory, harness] = process.argv.slice(2)
+// The library is installed outside of this directory.
+const {
+  CompactEncrypt, SignJWT, calculateJwkThumbprint, compactDecrypt, decodeProtectedHeader, importJWK,
+  jwtVerify,
+} = await import(createRequire(join(harness, 'package.json')).resolve('jose'))
+
+// What the gateway inflates, and therefore what a consumer need inflate.
+const MOST_INFLATED = 256_000
+
+async function open({ token, consumer, jwks, issuer, audience, signing, management, content }) {
+  const { plaintext, protectedHeader } = await compactDecrypt(
+    token,
+    await importJWK(consumer, management),
+    {
+      keyManagementAlgorithms: [management],
+      contentEncryptionAlgorithms: [content],
+      maxDecompressedLength: MOST_INFLATED,
+    },
+  )
+  const inner = new TextDecoder().decode(plaintext)
+  const { kid } = decodeProtectedHeader(inner)
+  const key = jwks.keys.find((candidate) => candidate.kid === kid)
+  const { payload } = await jwtVerify(inner, await importJWK(key, signing), {
+    algorithms: [signing],
+    typ: 'secevent+jwt',
+    issuer,
+    audience,
+    requiredClaims: ['iat', 'jti', 'events'],
+  })
+  return {
+    claims: payload,
+    outer: protectedHeader,
+    kid,
+    thumbprint: await calculateJwkThumbprint(key),
+  }
+}
+
+async function mint({ consumer, signer, claims, signing, management, content, compressed }) {
+  const inner = await new SignJWT(claims)
+    .setProtectedHeader({ alg: signing, typ: 'secevent+jwt', kid: signer.kid })
+    .sign(await importJWK(signer, signing))
+  const header = { alg: management, enc: content, kid: consumer.kid, cty: 'JWT' }
+  const token = await new CompactEncrypt(new TextEncoder().encode(inner))
+    .setProtectedHeader(compressed ? { ...header, zip: 'DEF' } : header)
+    .encrypt(await importJWK(consumer, management))
+  return { token }
+}
+
+const work = { open, mint }[command]
+for (const file of readdirSync(directory).sort()) {
+  const item = JSON.parse(readFileSync(join(directory, file), 'utf8'))
+  let outcome
+  try {
+    outcome = { ok: true, ...(await work(item)) }
+  } catch (error) {
+    outcome = { ok: false, error: `${error.name}: ${error.message}` }
+  }
+  console.log(JSON.stringify({ case: item.name, ...outcome }))
+}
