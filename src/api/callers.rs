@@ -184,3 +184,60 @@ fn read(record: &Record) -> Result<Document, CallerError> {
 fn damaged(id: &str, source: serde_json::Error) -> CallerError {
     CallerError::Damaged { id: id.to_owned(), source }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ambient::{ManualClock, SeededEntropy};
+    use crate::eventlog::{Limits, MemoryLog};
+
+    fn callers() -> Callers {
+        let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
+        let log = MemoryLog::new(Limits::default(), clock, Arc::new(SeededEntropy::new(1)));
+        Callers::new(log, Span(Duration::from_secs(5)))
+    }
+
+    #[tokio::test]
+    async fn a_key_belongs_to_its_caller_until_the_caller_is_removed() {
+        let (callers, name) = (callers(), "ops".parse().unwrap());
+        let key = callers.add(&name, vec![Scope::Operate], &SeededEntropy::new(7)).await.unwrap();
+
+        let caller = callers.identify(key.expose()).await.unwrap().unwrap();
+        assert_eq!(caller.id(), &name);
+        assert!(caller.may(&Scope::Operate) && !caller.may(&Scope::Admin));
+
+        callers.remove(&name).await.unwrap();
+        assert_eq!(callers.identify(key.expose()).await.unwrap(), None);
+        assert!(matches!(callers.remove(&name).await, Err(CallerError::Unknown(_))));
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_not_the_callers_is_nobodys() {
+        let (callers, name) = (callers(), "ops".parse().unwrap());
+        let key = callers.add(&name, vec![Scope::Admin], &SeededEntropy::new(7)).await.unwrap();
+        let key = key.expose();
+        let another = key.replace("ops", "ops2");
+        let longer = format!("{key}A");
+
+        for wrong in ["", "sealway.", "sealway.ops.", "ops", &another, &longer, &key.to_lowercase()]
+        {
+            assert_eq!(callers.identify(wrong).await.unwrap(), None, "{wrong}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_name_is_given_once_and_the_key_is_not_kept() {
+        let (callers, name) = (callers(), "ops".parse().unwrap());
+        let key = callers.add(&name, vec![Scope::Publish], &SeededEntropy::new(7)).await.unwrap();
+
+        let again = callers.add(&name, vec![Scope::Admin], &SeededEntropy::new(8)).await;
+
+        assert!(matches!(again, Err(CallerError::Exists(_))));
+        let kept = callers.registry.get(&record_key(&name)).await.unwrap().unwrap().body;
+        let secret = key.expose().rsplit('.').next().unwrap();
+        assert!(!kept.contains(secret), "{kept}");
+        assert_eq!(callers.list().await.unwrap()[0].scopes, [Scope::Publish]);
+    }
+}

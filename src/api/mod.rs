@@ -10,6 +10,7 @@
 mod caller;
 mod callers;
 mod config;
+mod events;
 mod health;
 mod limits;
 mod problem;

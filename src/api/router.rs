@@ -11,7 +11,7 @@ use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::api::{Code, Problem, Services, health, request};
+use crate::api::{Code, Problem, Services, events, health, request};
 
 /// Builds the server's routes over the rooms behind them.
 pub fn router(services: Arc<Services>) -> Router {
@@ -20,6 +20,8 @@ pub fn router(services: Arc<Services>) -> Router {
     Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
+        .route("/events", get(events::list))
+        .route("/events/{id}", get(events::get))
         .route("/metrics", get(health::metrics))
         // Outermost last: a panic or a timeout inside is counted and named like any answer.
         .layer(CatchPanicLayer::custom(after_panic))

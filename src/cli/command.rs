@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::{Context, Failure, Outcome, config, events};
+use crate::cli::{Context, Failure, Outcome, callers, config, events};
 
 /// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
 /// replay by ULID range.
@@ -20,6 +20,9 @@ struct Line {
 /// One row for each command; its file holds the rest.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Say who may call the API
+    #[command(subcommand)]
+    Callers(callers::Command),
     /// Show the settings and their schema
     #[command(subcommand)]
     Config(config::Command),
@@ -31,6 +34,7 @@ enum Command {
 impl Command {
     async fn run(self, context: &Context) -> Outcome {
         match self {
+            Self::Callers(command) => callers::run(command, context).await,
             Self::Config(command) => config::run(&command, context),
             Self::Events(command) => events::run(command, context).await,
         }

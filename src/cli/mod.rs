@@ -14,6 +14,7 @@
 //! **Invariant:** nothing outside this room writes to the terminal, and no command prints except
 //! through [`Output`].
 
+mod callers;
 mod client;
 mod command;
 mod config;

@@ -1,0 +1,155 @@
+//! Events in the log, by id and by range, for operators.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::ToSchema;
+
+use crate::api::{Caller, Code, Problem, Scope, Services};
+use crate::event::{EventId, EventIdError, Timestamp};
+use crate::eventlog::{Entry, Page};
+
+/// The most events of one answer, and how many if the caller does not say.
+const MOST: usize = 1000;
+/// The most entries that are looked through for one answer, so that a rare type cannot hold it up.
+const MOST_LOOKED_THROUGH: usize = 20_000;
+
+/// Which events are asked for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Range {
+    /// The first id, included; a ULID.
+    from: Option<String>,
+    /// The last id, included; a ULID.
+    to: Option<String>,
+    /// One type, or everything below it: `Payment.*`.
+    r#type: Option<String>,
+    /// The most events, 1 to 1000.
+    limit: Option<usize>,
+}
+
+/// Events in the order of the log.
+#[derive(Serialize, ToSchema)]
+pub struct Events {
+    /// CloudEvents in their JSON form.
+    #[schema(value_type = Vec<Object>)]
+    events: Vec<Box<RawValue>>,
+    /// Where to go on, as `from`; missing if there is no more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// One event, and what the log knows of it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Found {
+    /// The CloudEvent in its JSON form.
+    #[schema(value_type = Object)]
+    event: Box<RawValue>,
+    /// Its place in the log.
+    position: u64,
+    /// When the log took it.
+    #[schema(value_type = String)]
+    accepted: Timestamp,
+    /// The publication that let it cross, as `domain/event`.
+    publication: String,
+    /// The id that it had on its producer's bus.
+    envelope_id: String,
+    /// The earlier event with the same idempotency key and another content.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conflict: Option<String>,
+}
+
+/// Gives one event.
+#[utoipa::path(
+    get, path = "/events/{id}", tag = "events", params(("id" = String, Path, description = "The event's ULID")),
+    responses((status = 200, body = Found), (status = "4XX", description = "A problem"))
+)]
+pub async fn get(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Found>, Problem> {
+    caller.must(&Scope::Operate)?;
+    let id = event_id(&id)?;
+    let found = services.log.find(&[id]).await?.into_iter().next().flatten();
+    let entry = found.ok_or_else(|| Problem::not_found("event"))?;
+    Ok(Json(Found {
+        event: json(&entry)?,
+        position: entry.position.0,
+        accepted: entry.accepted,
+        publication: entry.publication.to_string(),
+        envelope_id: entry.envelope_id.to_string(),
+        conflict: entry.conflict.map(|id| id.to_string()),
+    }))
+}
+
+/// Lists events in the order of the log.
+#[utoipa::path(
+    get, path = "/events", tag = "events",
+    params(
+        ("from" = Option<String>, Query, description = "The first id, included; a ULID"),
+        ("to" = Option<String>, Query, description = "The last id, included; a ULID"),
+        ("type" = Option<String>, Query, description = "One type, or all below it: `Payment.*`"),
+        ("limit" = Option<usize>, Query, description = "The most events, 1 to 1000"),
+    ),
+    responses((status = 200, body = Events), (status = "4XX", description = "A problem"))
+)]
+pub async fn list(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Query(range): Query<Range>,
+) -> Result<Json<Events>, Problem> {
+    caller.must(&Scope::Operate)?;
+    let from = range.from.as_deref().map_or(Ok(EventId::MIN), event_id)?;
+    let to = range.to.as_deref().map_or(Ok(EventId::MAX), event_id)?;
+    let limit = range.limit.unwrap_or(100);
+    if !(1..=MOST).contains(&limit) {
+        return Err(Problem::new(Code::BadRequest, format!("`limit` is 1 to {MOST}")));
+    }
+    let mut answer = Events { events: Vec::new(), next: None };
+    let mut after = services.log.seek(from).await?;
+    let mut looked_through = 0;
+    loop {
+        let entries = services.log.read(after, Page::default()).await?;
+        if entries.is_empty() {
+            return Ok(Json(answer));
+        }
+        for entry in entries {
+            let id = entry.event.id;
+            if id > to {
+                return Ok(Json(answer));
+            }
+            if answer.events.len() == limit || looked_through == MOST_LOOKED_THROUGH {
+                answer.next = Some(id.to_string());
+                return Ok(Json(answer));
+            }
+            after = entry.position;
+            looked_through += 1;
+            let wanted = range.r#type.as_deref();
+            if wanted.is_none_or(|wanted| is_of(entry.event.event_type.as_str(), wanted)) {
+                answer.events.push(json(&entry)?);
+            }
+        }
+    }
+}
+
+/// Whether a type is the one wanted, or below it when `wanted` ends in `.*`.
+fn is_of(event_type: &str, wanted: &str) -> bool {
+    match wanted.strip_suffix('*') {
+        Some(hierarchy) if hierarchy.ends_with('.') => event_type.starts_with(hierarchy),
+        _ => event_type == wanted,
+    }
+}
+
+fn event_id(text: &str) -> Result<EventId, Problem> {
+    let refuse = |error: EventIdError| Problem::new(Code::BadRequest, error.to_string());
+    text.parse().map_err(refuse)
+}
+
+fn json(entry: &Entry) -> Result<Box<RawValue>, Problem> {
+    RawValue::from_string(entry.event.to_json()).map_err(|error| Problem::internal(&error))
+}
