@@ -81,7 +81,10 @@ const INPUT_AND_OUTPUT: &[&str] = &[
     "hyper",
     "rusqlite::",
     "std::fs",
-    "std::net",
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "ToSocketAddrs",
     "std::env",
     "std::process",
 ];
