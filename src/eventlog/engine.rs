@@ -11,19 +11,27 @@ use crate::eventlog::{
     NewQuarantined, Position, QuarantineId, Quarantined, Registry, Revision,
 };
 
-/// Bounds of what the log holds in memory.
+/// Bounds of what the log holds in memory and leaves free on disk.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Bytes of drafts that may wait for a commit; more are refused with [`Error::Busy`].
+    /// Bytes of drafts that may wait for a commit; more are refused with [`Error::Busy`], as is a
+    /// single batch that is larger.
     pub waiting_bytes: usize,
     /// Bytes of recent entries kept in memory for followers.
     pub tail_bytes: usize,
+    /// Bytes of the disk that stay free for the delivery state; events are refused below it, with
+    /// [`Error::Full`].
+    pub reserve_bytes: u64,
 }
 
 impl Default for Limits {
-    /// 32 MiB waiting, 16 MiB of tail.
+    /// 32 MiB waiting, 16 MiB of tail, 256 MiB of disk.
     fn default() -> Self {
-        Self { waiting_bytes: 32 * 1024 * 1024, tail_bytes: 16 * 1024 * 1024 }
+        Self {
+            waiting_bytes: 32 * 1024 * 1024,
+            tail_bytes: 16 * 1024 * 1024,
+            reserve_bytes: 256 * 1024 * 1024,
+        }
     }
 }
 
@@ -53,6 +61,16 @@ pub enum Error {
         waiting: usize,
         /// Bytes that may wait.
         limit: usize,
+    },
+    /// The disk is nearly full; nothing was stored.
+    #[error("{place} has {free} bytes free, and {reserve} are kept in reserve; free some space")]
+    Full {
+        /// The data directory.
+        place: String,
+        /// Bytes that are free.
+        free: u64,
+        /// Bytes that stay free.
+        reserve: u64,
     },
     /// Someone else wrote the document first.
     #[error("the document has changed: expected revision {expected:?}, found {found:?}")]
@@ -84,7 +102,7 @@ pub enum Error {
 impl Blame for Error {
     fn fault(&self) -> Fault {
         match self {
-            Self::Busy { .. } | Self::Closed => Fault::Later,
+            Self::Busy { .. } | Self::Full { .. } | Self::Closed => Fault::Later,
             Self::Stale { .. } => Fault::Caller,
             Self::Broken | Self::Storage { .. } => Fault::Ours,
         }
@@ -110,7 +128,7 @@ pub trait EventLog: Registry {
     ///
     /// # Errors
     ///
-    /// Later: too much waits. Ours: the store failed; after that the batch may or may not be in the
+    /// Later: too much waits, or the disk is full. Ours: the store failed; after that the batch may or may not be in the
     /// log, and appending it again is harmless where drafts have an origin.
     ///
     /// # Cancel safety
@@ -194,7 +212,7 @@ pub trait EventLog: Registry {
     ///
     /// # Errors
     ///
-    /// Later: too much waits. Ours: the store failed.
+    /// Later: too much waits, or the disk is full. Ours: the store failed.
     async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, Error>;
 
     /// Lists quarantined events with an id above `after`, oldest first.

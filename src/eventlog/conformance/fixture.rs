@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use crate::ambient::{ManualClock, SeededEntropy, SystemEntropy};
 use crate::event::{ContentDigest, Data, EventSource, EventType, IdempotencyKey, Timestamp};
 use crate::eventlog::{Draft, EventLog, Limits, MemoryLog, OpenError, SqliteLog};
+use crate::telemetry::Metrics;
 
 /// A draft whose content is one word: equal words have equal keys and digests.
 pub(in crate::eventlog) fn draft(word: &str) -> Draft {
@@ -64,5 +65,11 @@ pub(super) fn open(
     limits: Limits,
     clock: &ManualClock,
 ) -> Result<Arc<SqliteLog>, OpenError> {
-    SqliteLog::open(directory, limits, Arc::new(clock.clone()), Arc::new(SystemEntropy))
+    SqliteLog::open(
+        directory,
+        limits,
+        Arc::new(clock.clone()),
+        Arc::new(SystemEntropy),
+        &Metrics::new(),
+    )
 }

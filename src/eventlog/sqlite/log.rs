@@ -13,7 +13,8 @@ use crate::eventlog::sqlite::append::resume;
 use crate::eventlog::sqlite::database::{Database, OpenError};
 use crate::eventlog::sqlite::queue::{Queue, Reply, Request};
 use crate::eventlog::sqlite::readers::Readers;
-use crate::eventlog::sqlite::writer::{Shared, Sweeping, Writer};
+use crate::eventlog::sqlite::space::Space;
+use crate::eventlog::sqlite::writer::{Gauges, Shared, Sweeping, Writer};
 use crate::eventlog::sqlite::{queries, records};
 use crate::eventlog::tail::Tail;
 use crate::eventlog::{
@@ -21,6 +22,7 @@ use crate::eventlog::{
     EventLog, Limits, NewQuarantined, Page, Position, QuarantineId, Quarantined, Record, RecordKey,
     Registry, Revision,
 };
+use crate::telemetry::Metrics;
 
 /// A durable log in one directory, for one gateway at a time.
 ///
@@ -45,6 +47,7 @@ impl SqliteLog {
         limits: Limits,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
+        metrics: &Metrics,
     ) -> Result<Arc<Self>, OpenError> {
         let database = Database::of(directory)?;
         let lock = database.lock()?;
@@ -63,6 +66,8 @@ impl SqliteLog {
             entropy,
             mint,
             sweeping: Sweeping::default(),
+            space: Space::new(directory.to_owned(), limits.reserve_bytes),
+            gauges: Gauges::of(metrics),
             _lock: lock,
         };
         let thread = std::thread::Builder::new()

@@ -21,6 +21,7 @@ mod readers;
 mod records;
 mod registry;
 mod rows;
+mod space;
 mod writer;
 
 pub use database::OpenError;

@@ -1,9 +1,11 @@
 //! The one thread that writes: a group of requests, one transaction, one sync, then the answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::ambient::{Clock, Entropy};
 use crate::event::Timestamp;
@@ -11,9 +13,11 @@ use crate::eventlog::mint::Mint;
 use crate::eventlog::sqlite::append::{Appending, sweep_origins};
 use crate::eventlog::sqlite::database::{Database, DirectoryLock};
 use crate::eventlog::sqlite::queue::{Group, Queue, Reply, Request};
+use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::{changes, checkpoint, records};
 use crate::eventlog::tail::Tail;
 use crate::eventlog::{Error, Position};
+use crate::telemetry::{Gauge, Histogram, Metric, Metrics};
 
 /// Old rows are looked for once so many were added, and twice as many are looked at.
 const SWEEP_AFTER: usize = 256;
@@ -34,7 +38,36 @@ pub(super) struct Writer {
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) mint: Mint,
     pub(super) sweeping: Sweeping,
+    pub(super) space: Space,
+    pub(super) gauges: Gauges,
     pub(super) _lock: DirectoryLock,
+}
+
+/// What the writer tells about itself.
+pub(super) struct Gauges {
+    group: Histogram,
+    sync: Histogram,
+    head: Gauge,
+}
+
+impl Gauges {
+    /// Takes the handles once.
+    pub(super) fn of(metrics: &Metrics) -> Self {
+        Self {
+            group: metrics.histogram(Metric::AppendGroup, &[]),
+            sync: metrics.histogram(Metric::SyncSeconds, &[]),
+            head: metrics.gauge(Metric::LogHead, &[]),
+        }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "a group has far fewer than 2^52 events")]
+    fn observe(&self, events: usize, sync: Duration, head: Position) {
+        self.sync.observe_span(sync);
+        if events > 0 {
+            self.group.observe(events as f64);
+            self.head.set_count(head.0);
+        }
+    }
 }
 
 /// How much was added since old rows were last looked for.
@@ -128,12 +161,19 @@ impl Writer {
             if let Request::Commit(changes, _) = &request {
                 self.sweeping.attempts += changes.attempts.len();
             }
+            let grows = matches!(request, Request::Append(..) | Request::Quarantine(..));
+            if grows && let Some(full) = self.space.refusal() {
+                request.refuse(full);
+                continue;
+            }
             answers.push(execute(&mut appending, request)?);
         }
         let Appending { mint, entries, .. } = appending;
         self.sweeping.origins += entries.len();
         self.sweeping.sweep(&transaction, now)?;
+        let begun = Instant::now();
         transaction.commit()?;
+        self.gauges.observe(entries.len(), begun.elapsed(), mint.head());
 
         self.mint = mint;
         if !entries.is_empty() {
