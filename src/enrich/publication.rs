@@ -158,6 +158,11 @@ impl Publications {
         if mistakes.is_empty() { Ok(Self { all }) } else { Err(mistakes) }
     }
 
+    /// The JSON Schema of a file of publications, made from the types that read it.
+    pub fn file_schema() -> schemars::Schema {
+        schemars::schema_for!(file::File)
+    }
+
     /// All publications, in the order of their files.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Publication>> {
         self.all.iter()
