@@ -3,11 +3,23 @@
 //! Each source turns bytes of a producer into [`Received`] and hands them to [`Admit`], which
 //! answers only once the log has said yes. A source never acknowledges before that.
 //!
-//! **Invariant:** sources know nothing of contracts, patterns or the log; what they make is not
-//! trusted by anyone.
+//! | Source | Comes in as |
+//! |---|---|
+//! | [`aws`] | AWS JSON 1.1 on `POST /`: any AWS SDK or CLI is a producer |
+//! | [`intake`] | CloudEvents and EventBridge envelopes on `POST /events` |
+//! | [`Lines`] | newline-delimited JSON, for the command line |
+//!
+//! **Invariant:** sources know nothing of contracts or the log; what they make is not trusted by
+//! anyone.
 
 mod admit;
+pub mod aws;
+mod config;
+pub mod intake;
+mod lines;
 mod received;
 
 pub use admit::{Admit, Admitted, Manner, Refusal};
+pub use config::{AccessKey, Config, Signatures, UnknownBus};
+pub use lines::{Line, LineError, Lines};
 pub use received::{Envelope, Received, ReceivedError};

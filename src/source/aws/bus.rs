@@ -1,0 +1,261 @@
+//! The embedded bus: from the bytes of a call to its answer.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::ambient::{Clock, Entropy};
+use crate::event::{Fault, TraceContext};
+use crate::source::aws::answer::{EntryResult, put_events_json};
+use crate::source::aws::entries::{self, Checked, Entry};
+use crate::source::aws::operations::{self, Buses};
+use crate::source::aws::repeats::{Answers, Invocation};
+use crate::source::aws::{AccessKeys, Answered, Identity, Kind, Refused, signature};
+use crate::source::{Admit, Admitted, Config, Envelope, Manner, Received, Refusal};
+
+const TARGET_PREFIX: &str = "AWSEvents.";
+/// How many violations an error text lists.
+const LISTED_VIOLATIONS: usize = 10;
+
+/// One HTTP request, as the embedded bus needs to see it: unchanged, because it is signed.
+#[derive(Clone, Copy)]
+pub struct Call<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The path, as sent.
+    pub path: &'a str,
+    /// The query without `?`, as sent.
+    pub query: &'a str,
+    /// The authority of an HTTP/2 request, which has no `host` header.
+    pub authority: Option<&'a str>,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The whole body.
+    pub body: &'a [u8],
+    /// Who is at the other end of the connection.
+    pub peer: Option<IpAddr>,
+}
+
+/// The embedded bus.
+pub struct Bus {
+    config: Config,
+    buses: Buses,
+    keys: AccessKeys,
+    answers: Answers,
+    admit: Arc<dyn Admit>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl Bus {
+    /// Opens the bus that the settings describe.
+    pub fn new(
+        config: Config,
+        keys: AccessKeys,
+        admit: Arc<dyn Admit>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        let buses = Buses::new(&config);
+        let answers = Answers::new(config.repeat_answers.0);
+        Self { config, buses, keys, answers, admit, clock, entropy }
+    }
+
+    /// The longest body that a call may have, in bytes.
+    pub fn max_body(&self) -> usize {
+        self.config.max_body.bytes()
+    }
+
+    /// Answers a call.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe: a dropped future leaves the producer in doubt. Its SDK repeats the call,
+    /// which is harmless.
+    pub async fn answer(&self, call: Call<'_>) -> Answered {
+        let outcome = self.operate(call).await;
+        Answered { request_id: self.random_id(), outcome }
+    }
+
+    /// Refuses a call whose body was not read because it is longer than [`max_body`](Self::max_body).
+    pub fn refuse_long_body(&self) -> Answered {
+        let message = format!("The request body is over the limit of {}.", self.config.max_body);
+        let refused = Refused::new(Kind::RequestEntityTooLarge, message);
+        Answered { request_id: self.random_id(), outcome: Err(refused) }
+    }
+
+    async fn operate(&self, call: Call<'_>) -> Result<String, Refused> {
+        let identity = self.identify(&call)?;
+        let target = call.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
+        match target.and_then(|target| target.strip_prefix(TARGET_PREFIX)) {
+            Some("PutEvents") => self.put_events(call, identity).await,
+            Some("DescribeEventBus") => operations::describe_event_bus(call.body, &self.buses),
+            Some("ListEventBuses") => operations::list_event_buses(call.body, &self.buses),
+            _ => Err(Refused::new(
+                Kind::UnknownOperation,
+                "The gateway answers AWSEvents.PutEvents, .DescribeEventBus and .ListEventBuses in \
+                 X-Amz-Target, and no other operation.",
+            )),
+        }
+    }
+
+    fn identify(&self, call: &Call<'_>) -> Result<Identity, Refused> {
+        if self.config.signatures == crate::source::Signatures::Required {
+            return signature::verify(call, &self.keys, self.clock.now());
+        }
+        // A proxy on this machine would make every stranger look like a neighbor.
+        let forwarded =
+            ["forwarded", "x-forwarded-for"].iter().any(|name| call.headers.contains_key(*name));
+        if forwarded || !self.config.trusts_unsigned(call.peer) {
+            return Err(Refused::new(
+                Kind::AccessDenied,
+                "Signatures are switched off, so only loopback peers may publish. Set `signatures: \
+                 required` and give the producer an access key.",
+            ));
+        }
+        Ok(Identity::unsigned(signature::claimed_access_key(call.headers)))
+    }
+
+    async fn put_events(&self, call: Call<'_>, identity: Identity) -> Result<String, Refused> {
+        let invocation = call
+            .headers
+            .get("amz-sdk-invocation-id")
+            .and_then(|id| id.to_str().ok())
+            .filter(|id| !id.is_empty())
+            .map(|id| Invocation::new(&identity.access_key, id, call.body));
+        let put = self.put_once(call, &identity, invocation);
+        match invocation {
+            Some(invocation) => self.answers.first(invocation, put).await,
+            None => put.await,
+        }
+    }
+
+    async fn put_once(
+        &self,
+        call: Call<'_>,
+        identity: &Identity,
+        invocation: Option<Invocation>,
+    ) -> Result<String, Refused> {
+        let checked = entries::read(call.body, identity, &self.buses, &self.config)?;
+        let mut batch = Vec::with_capacity(checked.len());
+        let mut results: Vec<Option<EntryResult>> = Vec::with_capacity(checked.len());
+        let mut ids = Vec::with_capacity(checked.len());
+        for (at, checked) in checked.into_iter().enumerate() {
+            let event_id =
+                invocation.map_or_else(|| self.random_id(), |invocation| invocation.event_id(at));
+            ids.push(event_id);
+            results.push(match checked {
+                Checked::Fail(result) => Some(result),
+                Checked::Drop => Some(EntryResult::Taken { event_id }),
+                Checked::Take(entry) => {
+                    batch.push(self.receive(*entry, event_id, invocation.is_some(), call.headers));
+                    None
+                }
+            });
+        }
+        let outcomes = if batch.is_empty() {
+            Vec::new()
+        } else {
+            self.admit.admit(batch, Manner::Synchronous).await
+        };
+        refuse_whole(&outcomes, invocation.is_some())?;
+        let mut outcomes = outcomes.into_iter();
+        let settled: Vec<EntryResult> = results
+            .into_iter()
+            .zip(ids)
+            .map(|(result, id)| result.unwrap_or_else(|| entry_result(outcomes.next(), id)))
+            .collect();
+        Ok(put_events_json(&settled))
+    }
+
+    fn receive(
+        &self,
+        entry: Entry,
+        event_id: Uuid,
+        repeatable: bool,
+        headers: &HeaderMap,
+    ) -> Received {
+        let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let trace = entry
+            .trace
+            .or_else(|| header("traceparent").and_then(|text| text.parse().ok()))
+            .or_else(|| TraceContext::from_aws(header("x-amzn-trace-id")?).ok());
+        Received {
+            envelope: Envelope {
+                id: event_id.to_string(),
+                source: entry.source,
+                detail_type: entry.detail_type,
+                time: entry.time.unwrap_or_else(|| self.clock.now()),
+                account: Some(self.config.account.clone()),
+                region: Some(self.config.region.clone()),
+                resources: entry.resources,
+                detail: Value::Object(entry.detail),
+            },
+            repeatable,
+            traceparent: trace.map(|trace| trace.to_string()),
+        }
+    }
+
+    fn random_id(&self) -> Uuid {
+        let mut bytes = [0; 16];
+        self.entropy.fill(&mut bytes);
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    }
+}
+
+/// Refuses the whole request if an entry failed for a reason that is not its own, since SDKs repeat
+/// whole requests and never single entries.
+///
+/// Once something was stored, that is only harmless where the repeat is recognised.
+fn refuse_whole(outcomes: &[Result<Admitted, Refusal>], repeatable: bool) -> Result<(), Refused> {
+    if !repeatable && outcomes.iter().any(Result::is_ok) {
+        return Ok(());
+    }
+    let mut faults = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+    match faults.find(|refusal| refusal.fault != Fault::Caller) {
+        None => Ok(()),
+        Some(refusal) if refusal.fault == Fault::Later => {
+            Err(Refused::new(Kind::ServiceUnavailable, refusal.message.clone()))
+        }
+        Some(_) => Err(Refused::new(Kind::InternalFailure, INTERNAL)),
+    }
+}
+
+const INTERNAL: &str = "The gateway failed to store the event; its own log says why.";
+
+fn entry_result(outcome: Option<Result<Admitted, Refusal>>, event_id: Uuid) -> EntryResult {
+    let refusal = match outcome {
+        Some(Ok(_)) => return EntryResult::Taken { event_id },
+        Some(Err(refusal)) => refusal,
+        // An `Admit` that answers for fewer events than it was given has promised nothing for them.
+        None => return EntryResult::failed("InternalFailure", INTERNAL),
+    };
+    match refusal.fault {
+        Fault::Ours => EntryResult::failed("InternalFailure", INTERNAL),
+        Fault::Later => EntryResult::failed("ThrottlingException", refusal.message),
+        Fault::Caller if refusal.violations.is_empty() => EntryResult::failed(
+            "InvalidArgument",
+            format!("{} ({})", refusal.message, refusal.code),
+        ),
+        Fault::Caller => EntryResult::failed("ContractViolation", violations_text(&refusal)),
+    }
+}
+
+fn violations_text(refusal: &Refusal) -> String {
+    let mut lines = vec![refusal.message.clone()];
+    lines.extend(refusal.violations.iter().take(LISTED_VIOLATIONS).map(|violation| {
+        format!("at '{}': {} ({})", violation.pointer, violation.message, violation.code)
+    }));
+    let more = refusal.violations.len().saturating_sub(LISTED_VIOLATIONS);
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    lines.join("; ")
+}
+
+#[cfg(test)]
+#[path = "bus_tests.rs"]
+mod tests;

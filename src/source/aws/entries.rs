@@ -1,0 +1,243 @@
+//! Reads and checks the entries of `PutEvents`, in the order and the words of AWS.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::event::{Timestamp, TraceContext, json};
+use crate::source::aws::answer::EntryResult;
+use crate::source::aws::operations::{Buses, parse};
+use crate::source::aws::{Identity, Kind, Refused};
+use crate::source::{Config, UnknownBus};
+
+const MAX_ENTRIES: usize = 10;
+const MAX_DETAIL_TYPE: usize = 128;
+const MAX_TRACE_HEADER: usize = 500;
+/// What a `Time` counts for, whatever it is.
+const TIME_SIZE: usize = 14;
+
+/// An entry that passed every check which needs no contract.
+pub(super) struct Entry {
+    pub source: String,
+    pub detail_type: String,
+    pub detail: Map<String, Value>,
+    pub resources: Vec<String>,
+    pub time: Option<Timestamp>,
+    pub trace: Option<TraceContext>,
+}
+
+/// What is to be done with an entry.
+pub(super) enum Checked {
+    /// Offer it to the gateway.
+    Take(Box<Entry>),
+    /// Answer an event id and forget it: its bus does not exist, and the settings say so.
+    Drop,
+    /// Answer why it is wrong.
+    Fail(EntryResult),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PutEvents<'a> {
+    #[serde(borrow)]
+    entries: Option<Vec<Raw<'a>>>,
+    endpoint_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Raw<'a> {
+    source: Option<String>,
+    detail_type: Option<String>,
+    detail: Option<String>,
+    event_bus_name: Option<String>,
+    resources: Option<Vec<String>>,
+    // Kept as text, because SDKs send more digits than binary64 carries.
+    #[serde(borrow)]
+    time: Option<&'a RawValue>,
+    trace_header: Option<String>,
+}
+
+/// Reads the body of `PutEvents` and checks every entry.
+///
+/// # Errors
+///
+/// The caller's turn: the request as a whole breaks a constraint, so no entry was looked at.
+pub(super) fn read(
+    body: &[u8],
+    identity: &Identity,
+    buses: &Buses,
+    config: &Config,
+) -> Result<Vec<Checked>, Refused> {
+    let request: PutEvents<'_> = parse(body)?;
+    if request.endpoint_id.is_some() {
+        return Err(Refused::new(
+            Kind::Validation,
+            "Parameter EndpointId is not valid. Reason: this gateway has no global endpoints; \
+             leave EndpointId out.",
+        ));
+    }
+    let entries = request.entries.unwrap_or_default();
+    check_constraints(&entries)?;
+    let times = entries.iter().map(Raw::time).collect::<Result<Vec<_>, _>>()?;
+    if entries.iter().map(Raw::size).sum::<usize>() >= config.max_entries.bytes() {
+        return Err(Refused::new(
+            Kind::Validation,
+            "Total size of the entries in the request is over the limit.",
+        ));
+    }
+    let check = |(raw, time)| check_entry(raw, time, identity, buses, config);
+    Ok(entries.into_iter().zip(times).map(check).collect())
+}
+
+/// Collects what breaks the constraints of the API model, which AWS reports before all else.
+fn check_constraints(entries: &[Raw<'_>]) -> Result<(), Refused> {
+    let mut errors = Vec::new();
+    let mut violated = |what: String, rule: &str| {
+        errors.push(format!("Value{what} failed to satisfy constraint: Member must {rule}"));
+    };
+    if entries.is_empty() {
+        violated(" '[]' at 'entries'".into(), "have length greater than or equal to 1");
+    }
+    if entries.len() > MAX_ENTRIES {
+        let rule = "have length less than or equal to 10";
+        violated(" '[...]' at 'entries'".into(), rule);
+    }
+    for (at, entry) in entries.iter().enumerate() {
+        let mut member = |name, rule: &str| {
+            violated(format!(" at 'entries.{}.member.{name}'", at + 1), rule);
+        };
+        if characters(entry.detail_type.as_ref()) > MAX_DETAIL_TYPE {
+            member("detailType", "have length less than or equal to 128");
+        }
+        if characters(entry.trace_header.as_ref()) > MAX_TRACE_HEADER {
+            member("traceHeader", "have length less than or equal to 500");
+        }
+        if entry.event_bus_name.as_deref().is_some_and(|bus| !Buses::is_name_or_arn(bus)) {
+            let pattern = r"satisfy regular expression pattern: (arn:aws[\w-]*:events:[a-z]+-[a-z]+-[\w-]+:[0-9]{12}:event-bus\/)?[\.\-_A-Za-z0-9]+";
+            member("eventBusName", pattern);
+        }
+    }
+    if errors.is_empty() {
+        return Ok(());
+    }
+    let plural = if errors.len() == 1 { "" } else { "s" };
+    let message =
+        format!("{} validation error{plural} detected: {}", errors.len(), errors.join("; "));
+    Err(Refused::new(Kind::Validation, message))
+}
+
+fn characters(text: Option<&String>) -> usize {
+    text.map_or(0, |text| text.chars().count())
+}
+
+fn check_entry(
+    raw: Raw<'_>,
+    time: Option<Timestamp>,
+    identity: &Identity,
+    buses: &Buses,
+    config: &Config,
+) -> Checked {
+    let (source, detail_type, detail) = match raw.required() {
+        Ok(required) => required,
+        Err(missing) => return Checked::Fail(missing),
+    };
+    let detail = match read_detail(&detail, config.json_limits()) {
+        Ok(detail) => detail,
+        Err(message) => return Checked::Fail(EntryResult::failed("MalformedDetail", message)),
+    };
+    // AWS keeps this prefix for itself, and its SDKs' users count on that.
+    if source.starts_with("aws.") || !identity.may_publish_as(&source) {
+        let message = "Not authorized for the source.";
+        return Checked::Fail(EntryResult::failed("NotAuthorizedForSourceException", message));
+    }
+    let bus = raw.event_bus_name.as_deref().unwrap_or("default");
+    if !buses.has(bus) {
+        return match config.unknown_bus {
+            UnknownBus::Drop => Checked::Drop,
+            UnknownBus::Refuse => Checked::Fail(EntryResult::failed(
+                "ResourceNotFoundException",
+                format!("Event bus {bus} does not exist."),
+            )),
+        };
+    }
+    let trace = raw.trace_header.and_then(|header| TraceContext::from_aws(&header).ok());
+    let resources = raw.resources.unwrap_or_default();
+    Checked::Take(Box::new(Entry { source, detail_type, detail, resources, time, trace }))
+}
+
+impl Raw<'_> {
+    /// Takes the three arguments that must be there, in the order in which AWS asks for them.
+    fn required(&self) -> Result<(String, String, String), EntryResult> {
+        let take = |name: &str, value: &Option<String>| {
+            value.clone().filter(|value| !value.is_empty()).ok_or_else(|| {
+                let message = format!(
+                    "Parameter {name} is not valid. Reason: {name} is a required argument."
+                );
+                EntryResult::failed("InvalidArgument", message)
+            })
+        };
+        Ok((
+            take("Source", &self.source)?,
+            take("DetailType", &self.detail_type)?,
+            take("Detail", &self.detail)?,
+        ))
+    }
+
+    /// What the entry counts for, by the formula of the AWS user guide.
+    fn size(&self) -> usize {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        let time = if self.time.is_some() { TIME_SIZE } else { 0 };
+        let resources = self.resources.iter().flatten().map(String::len).sum::<usize>();
+        time + length(&self.source) + length(&self.detail_type) + length(&self.detail) + resources
+    }
+
+    fn time(&self) -> Result<Option<Timestamp>, Refused> {
+        let refuse = || {
+            let message = "Time is not valid: expected a number of seconds since 1970 or an \
+                           RFC 3339 text, between the years 1678 and 2262.";
+            Refused::new(Kind::Serialization, message)
+        };
+        self.time.map(|raw| read_time(raw.get()).ok_or_else(refuse)).transpose()
+    }
+}
+
+/// Reads epoch seconds with any number of decimals, or an RFC 3339 text.
+fn read_time(json: &str) -> Option<Timestamp> {
+    if json.starts_with('"') {
+        return serde_json::from_str::<String>(json).ok()?.parse().ok();
+    }
+    if json.contains(['e', 'E']) {
+        let span = time::Duration::checked_seconds_f64(json.parse().ok()?)?;
+        return i64::try_from(span.whole_nanoseconds()).ok().map(Timestamp::from_unix_nanos);
+    }
+    let (negative, digits) = json.strip_prefix('-').map_or((false, json), |rest| (true, rest));
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let seconds: i64 = whole.parse().ok()?;
+    let nanos: i64 =
+        fraction.chars().chain("000000000".chars()).take(9).collect::<String>().parse().ok()?;
+    let size = seconds.checked_mul(1_000_000_000)?.checked_add(nanos)?;
+    Some(Timestamp::from_unix_nanos(if negative { -size } else { size }))
+}
+
+/// Reads a detail strictly. What AWS would refuse too is answered in its words; where only we are
+/// stricter, the reason follows.
+fn read_detail(text: &str, limits: json::Limits) -> Result<Map<String, Value>, String> {
+    const MALFORMED: &str = "Detail is malformed.";
+    match json::read(text.as_bytes(), limits) {
+        Ok(Value::Object(detail)) => Ok(detail),
+        Ok(_) => Err(MALFORMED.to_owned()),
+        Err(error) => {
+            let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+            if is_json && text.trim_start().starts_with('{') {
+                Err(format!("{MALFORMED} Reason: {error}."))
+            } else {
+                Err(MALFORMED.to_owned())
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "entries_tests.rs"]
+mod tests;

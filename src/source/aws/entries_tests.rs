@@ -1,0 +1,213 @@
+//! Tests of the entries of `PutEvents`, beside the code they test.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn read_with(config: &Config, entries: &Value) -> Result<Vec<Checked>, Refused> {
+    let body = json!({ "Entries": entries }).to_string();
+    read(body.as_bytes(), &Identity::unsigned(""), &Buses::new(config), config)
+}
+
+fn read_default(entries: &Value) -> Result<Vec<Checked>, Refused> {
+    read_with(&Config::default(), entries)
+}
+
+fn good() -> Value {
+    json!({ "Source": "orders", "DetailType": "OrderCreated", "Detail": "{\"id\":101}" })
+}
+
+fn with(name: &str, value: impl Into<Value>) -> Value {
+    let mut entry = good();
+    entry[name] = value.into();
+    entry
+}
+
+fn failure(entry: &Value) -> (String, String) {
+    match read_default(&json!([entry])).unwrap().pop().unwrap() {
+        Checked::Fail(EntryResult::Failed { error_code, error_message }) => {
+            (error_code.to_owned(), error_message)
+        }
+        _ => panic!("the entry was taken"),
+    }
+}
+
+fn taken(entry: &Value) -> Entry {
+    match read_default(&json!([entry])).unwrap().pop().unwrap() {
+        Checked::Take(entry) => *entry,
+        _ => panic!("the entry was not taken"),
+    }
+}
+
+fn refusal(entries: &Value) -> Refused {
+    read_default(entries).map(|_| ()).unwrap_err()
+}
+
+#[test]
+fn missing_arguments_are_reported_one_at_a_time_in_the_order_of_aws() {
+    let mut entry = json!({});
+    for name in ["Source", "DetailType", "Detail"] {
+        let expected =
+            format!("Parameter {name} is not valid. Reason: {name} is a required argument.");
+        assert_eq!(failure(&entry), ("InvalidArgument".to_owned(), expected));
+        entry[name] = "".into();
+        assert!(failure(&entry).1.contains(name), "empty counts as missing");
+        entry[name] = "x".into();
+    }
+}
+
+#[test]
+fn a_detail_that_is_no_object_is_malformed_and_our_own_rules_give_their_reason() {
+    for detail in ["text", "[1]", "{\"a\":", "\"{}\"", "7", "null"] {
+        let expected = ("MalformedDetail".to_owned(), "Detail is malformed.".to_owned());
+        assert_eq!(failure(&with("Detail", detail)), expected, "{detail}");
+    }
+    for (detail, reason) in [
+        ("{\"secret\":1,\"secret\":2}", "repeated"),
+        ("{\"n\":9007199254740993}", "binary64"),
+        (&format!("{{\"a\":{}{}}}", "[".repeat(80), "]".repeat(80)), "too deeply"),
+    ] {
+        let (code, message) = failure(&with("Detail", detail));
+        assert_eq!(code, "MalformedDetail");
+        assert!(message.starts_with("Detail is malformed. Reason: "), "{message}");
+        assert!(message.contains(reason) && !message.contains("secret"), "{message}");
+    }
+}
+
+#[test]
+fn a_source_of_aws_or_of_someone_else_is_not_authorized() {
+    let expected = "NotAuthorizedForSourceException".to_owned();
+
+    assert_eq!(failure(&with("Source", "aws.s3")).0, expected);
+    assert_eq!(taken(&with("Source", "awesome")).source, "awesome");
+}
+
+#[test]
+fn constraints_are_reported_together_and_before_any_entry_is_looked_at() {
+    let none = refusal(&json!([]));
+    assert!(none.message.contains("greater than or equal to 1"), "{none}");
+
+    let eleven = Value::Array(vec![json!({}); 11]);
+    let refused = refusal(&eleven);
+    assert_eq!(refused.kind, Kind::Validation);
+    assert_eq!(
+        refused.message,
+        "1 validation error detected: Value '[...]' at 'entries' failed to satisfy constraint: \
+         Member must have length less than or equal to 10"
+    );
+
+    let mut entry = with("DetailType", "t".repeat(129));
+    entry["EventBusName"] = "a bus".into();
+    entry["TraceHeader"] = "r".repeat(501).into();
+    let refused = refusal(&json!([good(), entry]));
+    assert!(refused.message.starts_with("3 validation errors detected: "), "{refused}");
+    assert!(refused.message.contains("'entries.2.member.eventBusName'"), "{refused}");
+}
+
+#[test]
+fn the_size_of_a_request_is_counted_as_aws_counts() {
+    let entry = json!({
+        "Source": "s", "DetailType": "t", "Detail": "{}", "Resources": ["r\u{e9}"], "Time": 1,
+    });
+    let size = 14 + 1 + 1 + 2 + 3;
+    let limited = |bytes| Config { max_entries: crate::ambient::Size(bytes), ..Config::default() };
+
+    assert!(read_with(&limited(size + 1), &json!([entry])).is_ok());
+    let refused = read_with(&limited(size), &json!([entry])).map(|_| ()).unwrap_err();
+    assert_eq!(refused.message, "Total size of the entries in the request is over the limit.");
+}
+
+#[test]
+fn a_bus_is_named_by_name_or_arn_and_an_unknown_one_is_refused_or_dropped() {
+    let arn = "arn:aws:events:us-east-1:000000000000:event-bus/default";
+    taken(&with("EventBusName", "default"));
+    taken(&with("EventBusName", arn));
+    for unknown in ["other", &arn.replace("us-east-1", "eu-west-1"), &arn.replace('0', "1")] {
+        let (code, message) = failure(&with("EventBusName", unknown));
+        assert_eq!(code, "ResourceNotFoundException");
+        assert_eq!(message, format!("Event bus {unknown} does not exist."));
+    }
+
+    let dropping = Config { unknown_bus: UnknownBus::Drop, ..Config::default() };
+    let checked = read_with(&dropping, &json!([with("EventBusName", "other")])).unwrap();
+    assert!(matches!(checked.as_slice(), [Checked::Drop]));
+}
+
+#[test]
+fn time_is_a_number_of_seconds_with_any_digits_or_an_rfc_3339_text() {
+    let read = |time: &str| read_time(time).map(|time| time.to_string());
+
+    assert_eq!(read("1704164645").as_deref(), Some("2024-01-02T03:04:05Z"));
+    assert_eq!(read("1704164645.678").as_deref(), Some("2024-01-02T03:04:05.678Z"));
+    assert_eq!(read("1704164645.1234567891").as_deref(), Some("2024-01-02T03:04:05.123456789Z"));
+    assert_eq!(read("1.704164645E9").as_deref(), Some("2024-01-02T03:04:05Z"));
+    assert_eq!(read("-0.5").as_deref(), Some("1969-12-31T23:59:59.5Z"));
+    assert_eq!(read("\"2024-01-02T03:04:05Z\"").as_deref(), Some("2024-01-02T03:04:05Z"));
+    for broken in ["true", "\"now\"", "[]", "99999999999999", "1e300", "{}"] {
+        assert_eq!(read(broken), None, "{broken}");
+    }
+    assert_eq!(refusal(&json!([with("Time", true)])).kind, Kind::Serialization);
+}
+
+#[test]
+fn the_trace_header_becomes_the_trace_and_a_broken_one_costs_nothing() {
+    let header = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+
+    let trace = taken(&with("TraceHeader", header)).trace.unwrap();
+
+    assert_eq!(trace.trace_id(), "5759e988bd862e3fe1be46a994272793");
+    assert_eq!(taken(&with("TraceHeader", "nonsense")).trace, None);
+}
+
+#[test]
+fn a_global_endpoint_is_refused_and_a_body_that_is_not_the_operations_says_where() {
+    let config = Config::default();
+    let refuse = |body: &[u8]| {
+        read(body, &Identity::unsigned(""), &Buses::new(&config), &config).map(|_| ()).unwrap_err()
+    };
+
+    let endpoint = refuse(br#"{"Entries":[{}],"EndpointId":"abc.def"}"#);
+    assert!(endpoint.message.contains("EndpointId is not valid"), "{endpoint}");
+    for (body, problem) in [
+        (&br#"{"Entries":[{"Source":5678}]}"#[..], "wrong type"),
+        (br#"{"Entries":[{"Source":"5678","Source":"5678"}]}"#, "repeated"),
+        (br#"{"Entries":["#, "cut short"),
+        (b"{\"Entries\":[{\"Source\":\"\xff5678\"}]}", "not JSON"),
+        (b"", "cut short"),
+    ] {
+        let refused = refuse(body);
+        assert_eq!(refused.kind, Kind::Serialization);
+        assert!(refused.message.contains(problem), "{refused}");
+        assert!(!refused.message.contains("5678"), "{refused}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let config = Config::default();
+        let _ = read(&bytes, &Identity::unsigned(""), &Buses::new(&config), &config);
+    }
+
+    #[test]
+    fn arbitrary_entries_give_one_answer_each(
+        entries in proptest::collection::vec(
+            ("[a-z.]{0,8}", ".{0,140}", r#"[\[\]{}",:0-9a ]{0,20}"#, "[a-z:/ ]{0,10}"), 1..10),
+    ) {
+        let entries: Vec<Value> = entries
+            .into_iter()
+            .map(|(source, detail_type, detail, bus)| json!({
+                "Source": source, "DetailType": detail_type, "Detail": detail, "EventBusName": bus,
+            }))
+            .collect();
+        if let Ok(checked) = read_default(&Value::Array(entries.clone())) {
+            prop_assert_eq!(checked.len(), entries.len());
+        }
+    }
+
+    #[test]
+    fn arbitrary_times_never_panic(text in r#"[-+0-9.eE"TZ:]{0,30}"#) {
+        let _ = read_time(&text);
+    }
+}

@@ -1,0 +1,22 @@
+//! The embedded bus: the part of Amazon EventBridge's wire protocol that producers speak.
+//!
+//! Bytes and headers come in as a [`Call`], an [`Answered`] goes out; HTTP itself stays in `api`.
+//! An unmodified AWS SDK or CLI whose endpoint is set to the gateway is a producer.
+//!
+//! **Invariant:** an entry is answered with an event id only after [`Admit`](crate::source::Admit)
+//! has said yes, or when the settings say that its unknown bus is dropped.
+//!
+//! Deliberately absent: rules, targets and every other operation that changes something, because
+//! configuration files are the truth.
+
+mod answer;
+mod bus;
+mod entries;
+mod keys;
+mod operations;
+mod repeats;
+mod signature;
+
+pub use answer::{Answered, Kind, Refused};
+pub use bus::{Bus, Call};
+pub use keys::{AccessKeys, Identity};

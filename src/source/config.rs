@@ -1,0 +1,173 @@
+//! Settings of the ways in.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ambient::{SecretReference, Size, Span};
+use crate::event::json;
+
+/// How events come in: the embedded bus (`POST /`) and the event intake (`POST /events`).
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Config {
+    /// The names of the embedded event buses. Producers name one in `EventBusName`.
+    pub buses: Vec<String>,
+    /// What happens to an entry that names another bus: `refuse` answers a per-entry
+    /// `ResourceNotFoundException`; `drop` answers an event id and forgets the event, as AWS does.
+    pub unknown_bus: UnknownBus,
+    /// The twelve digits that events of the embedded bus carry as their account.
+    pub account: String,
+    /// The region that events of the embedded bus carry.
+    pub region: String,
+    /// Whether requests to the embedded bus must be signed (SigV4): `required`, or `off`, which is
+    /// only honored for requests that come straight from a loopback address.
+    pub signatures: Signatures,
+    /// The access keys that producers sign with.
+    pub access_keys: Vec<AccessKey>,
+    /// How long the answer to a request is kept, to be given again when an SDK repeats the request.
+    pub repeat_answers: Span,
+    /// The longest request body.
+    pub max_body: Size,
+    /// What the entries of one `PutEvents` request may come to, counted as AWS counts.
+    pub max_entries: Size,
+    /// The most events in one batch of `POST /events`.
+    pub max_batch: usize,
+    /// The deepest nesting of objects and arrays in an event.
+    pub max_depth: usize,
+}
+
+/// What happens to an entry that names a bus which does not exist.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnknownBus {
+    /// The producer is told.
+    Refuse,
+    /// The producer gets an event id, and the event is gone.
+    Drop,
+}
+
+/// Whether requests to the embedded bus must be signed.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Signatures {
+    /// Always.
+    Required,
+    /// Not for requests that come straight from a loopback address; others are refused.
+    Off,
+}
+
+/// An access key of a producer.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct AccessKey {
+    /// The access key id, sent with each request.
+    pub id: String,
+    /// Where the secret access key is kept.
+    pub secret: SecretReference,
+    /// The `Source`s that the holder may publish as; a `*` at the end stands for any rest. Absent:
+    /// every source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sources: Option<Vec<String>>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            buses: vec!["default".to_owned()],
+            unknown_bus: UnknownBus::Refuse,
+            account: "000000000000".to_owned(),
+            region: "us-east-1".to_owned(),
+            signatures: Signatures::Required,
+            access_keys: Vec::new(),
+            repeat_answers: Span(Duration::from_mins(5)),
+            max_body: Size(8 * 1024 * 1024),
+            max_entries: Size(1024 * 1024),
+            max_batch: 100,
+            max_depth: 64,
+        }
+    }
+}
+
+impl Config {
+    /// Says in words what is wrong with the settings; nothing if they can be used.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.buses.is_empty() {
+            problems.push("`buses` is empty: name at least one bus, for example `default`".into());
+        }
+        for bus in self.buses.iter().filter(|bus| !is_bus_name(bus)) {
+            problems.push(format!(
+                "`{bus}` cannot name a bus: use 1 to 256 characters of A-Z, a-z, 0-9, `.`, `-`, `_`"
+            ));
+        }
+        if self.account.len() != 12 || !self.account.bytes().all(|b| b.is_ascii_digit()) {
+            problems.push("`account` must be twelve digits, in quotes".into());
+        }
+        for (at, key) in self.access_keys.iter().enumerate() {
+            if key.id.is_empty() || !key.id.bytes().all(|b| b.is_ascii_alphanumeric()) {
+                problems.push(format!("access key {}: `id` must be letters and digits", at + 1));
+            }
+            if self.access_keys.iter().take(at).any(|other| other.id == key.id) {
+                problems.push(format!("access key `{}` is there twice", key.id));
+            }
+        }
+        problems
+    }
+
+    /// The bounds within which one event's JSON is read.
+    pub fn json_limits(&self) -> json::Limits {
+        json::Limits { bytes: self.max_body.bytes(), depth: self.max_depth }
+    }
+
+    /// Whether a request from this peer may come unsigned.
+    pub fn trusts_unsigned(&self, peer: Option<IpAddr>) -> bool {
+        self.signatures == Signatures::Off
+            && peer.is_some_and(|peer| peer.to_canonical().is_loopback())
+    }
+}
+
+/// The characters of a bus name, as the `PutEvents` model has them.
+pub(super) fn is_bus_name(name: &str) -> bool {
+    (1..=256).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_usable_and_mistakes_are_named() {
+        assert_eq!(Config::default().problems(), Vec::<String>::new());
+
+        let secret = || SecretReference::Env("KEY".into());
+        let key = |id: &str| AccessKey { id: id.into(), secret: secret(), sources: None };
+        let broken = Config {
+            buses: vec!["a/b".into()],
+            account: "12".into(),
+            access_keys: vec![key("AKIA1"), key("AKIA1"), key("a b")],
+            ..Config::default()
+        };
+
+        let problems = broken.problems().join("\n");
+        for expected in ["`a/b` cannot", "twelve digits", "`AKIA1` is there twice", "access key 3"]
+        {
+            assert!(problems.contains(expected), "{expected} in {problems}");
+        }
+    }
+
+    #[test]
+    fn only_a_loopback_peer_may_come_unsigned_and_only_if_allowed() {
+        let off = Config { signatures: Signatures::Off, ..Config::default() };
+
+        for local in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            assert!(off.trusts_unsigned(local.parse().ok()), "{local}");
+            assert!(!Config::default().trusts_unsigned(local.parse().ok()), "{local}");
+        }
+        assert!(!off.trusts_unsigned("10.0.0.1".parse().ok()));
+        assert!(!off.trusts_unsigned(None));
+    }
+}

@@ -1,0 +1,117 @@
+//! What CloudEvents attributes must look like, whatever carries them.
+
+use serde_json::{Map, Value};
+
+use crate::event::{EventSource, EventType, Subject, Timestamp, TraceContext};
+use crate::source::intake::Unreadable;
+use crate::source::{Envelope, Received};
+
+const MAX_ID: usize = 1024;
+
+/// The context attributes of one CloudEvent, as texts that nobody has looked at.
+#[derive(Default)]
+pub(super) struct Attributes {
+    pub specversion: Option<String>,
+    pub id: Option<String>,
+    pub source: Option<String>,
+    pub event_type: Option<String>,
+    pub subject: Option<String>,
+    pub time: Option<String>,
+    pub datacontenttype: Option<String>,
+    pub traceparent: Option<String>,
+}
+
+impl Attributes {
+    /// Checks the attributes and puts them around the data.
+    ///
+    /// An event without data has an empty detail. A subject becomes the one resource, so that
+    /// publications can match it.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: an attribute is missing or not allowed, or the data is no JSON object.
+    pub(super) fn around(
+        self,
+        data: Option<Value>,
+        now: Timestamp,
+    ) -> Result<Received, Unreadable> {
+        let version = required("specversion", self.specversion)?;
+        if version != "1.0" {
+            return Err(Unreadable::new("specversion", "must be `1.0`"));
+        }
+        let id = check_id(required("id", self.id)?)?;
+        let source = required("source", self.source)?;
+        EventSource::new(&source).map_err(Unreadable::Attribute)?;
+        let detail_type = required("type", self.event_type)?;
+        EventType::new(&detail_type).map_err(Unreadable::Attribute)?;
+        if let Some(subject) = &self.subject {
+            Subject::new(subject).map_err(Unreadable::Attribute)?;
+        }
+        let time = self.time.map_or(Ok(now), |time| {
+            time.parse().map_err(|_| Unreadable::new("time", "must be an RFC 3339 time"))
+        })?;
+        if self.datacontenttype.as_deref().is_some_and(|media_type| !is_json(media_type)) {
+            return Err(Unreadable::new("datacontenttype", "must be JSON; nothing else is taken"));
+        }
+        let envelope = Envelope {
+            id,
+            source,
+            detail_type,
+            time,
+            account: None,
+            region: None,
+            resources: self.subject.into_iter().collect(),
+            detail: object("data", data.unwrap_or_else(|| Value::Object(Map::new())))?,
+        };
+        Ok(Received { envelope, repeatable: true, traceparent: readable(self.traceparent) })
+    }
+}
+
+/// Keeps a `traceparent` that can be read; a broken one must not cost the event.
+pub(super) fn readable(traceparent: Option<String>) -> Option<String> {
+    traceparent.filter(|text| text.parse::<TraceContext>().is_ok())
+}
+
+pub(super) fn required(name: &'static str, value: Option<String>) -> Result<String, Unreadable> {
+    value.ok_or_else(|| Unreadable::new(name, "is missing"))
+}
+
+/// Checks an id by the rules of the other attributes.
+pub(super) fn check_id(id: String) -> Result<String, Unreadable> {
+    if id.is_empty() || id.len() > MAX_ID || id.contains(char::is_control) {
+        return Err(Unreadable::new("id", "must be 1 to 1024 bytes without control characters"));
+    }
+    Ok(id)
+}
+
+/// Takes a JSON object and nothing else, since publications point into it.
+pub(super) fn object(name: &'static str, value: Value) -> Result<Value, Unreadable> {
+    if value.is_object() { Ok(value) } else { Err(Unreadable::new(name, "must be a JSON object")) }
+}
+
+/// The media type without its parameters, in lower case.
+pub(super) fn essence(media_type: &str) -> String {
+    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// Whether a media type is JSON (`application/json`, `text/json`, `…+json`).
+pub(super) fn is_json(media_type: &str) -> bool {
+    let essence = essence(media_type);
+    matches!(essence.as_str(), "application/json" | "text/json") || essence.ends_with("+json")
+}
+
+/// Removes a text member of an object; `null` counts as absent.
+///
+/// # Errors
+///
+/// The caller's turn: the member is not text.
+pub(super) fn take_text(
+    members: &mut Map<String, Value>,
+    name: &'static str,
+) -> Result<Option<String>, Unreadable> {
+    match members.remove(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(Unreadable::new(name, "must be text")),
+    }
+}

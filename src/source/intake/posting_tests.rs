@@ -1,0 +1,227 @@
+//! Tests of what `POST /events` takes, beside the code they test.
+
+use http::{HeaderName, HeaderValue};
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+const STRUCTURED: &str = "application/cloudevents+json; charset=utf-8";
+const BATCHED: &str = "application/cloudevents-batch+json";
+const TRACE: &str = "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01";
+
+fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+    pairs
+        .iter()
+        .map(|(name, value)| {
+            let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
+            (name, HeaderValue::from_str(value).unwrap())
+        })
+        .collect()
+}
+
+fn now() -> Timestamp {
+    "2026-11-21T20:17:00Z".parse().unwrap()
+}
+
+fn post(pairs: &[(&str, &str)], body: &str) -> Result<Posting, Unreadable> {
+    read(&headers(pairs), body.as_bytes(), &Config::default(), now())
+}
+
+fn single(pairs: &[(&str, &str)], body: &Value) -> Received {
+    let posting = post(pairs, &body.to_string()).unwrap();
+    assert!(!posting.is_batch);
+    posting.events.into_iter().next().unwrap()
+}
+
+/// All that an error says, its causes included.
+fn words(error: &Unreadable) -> String {
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}
+
+fn refusal(media_type: &str, body: &str) -> String {
+    words(&post(&[("content-type", media_type)], body).unwrap_err())
+}
+
+fn cloudevent() -> Value {
+    json!({
+        "specversion": "1.0", "id": "e1", "source": "/orders", "type": "OrderCreated",
+        "time": "2024-01-02T03:04:05Z", "subject": "order-101", "traceparent": TRACE,
+        "data": {"id": 101}, "comexampleextension": 7,
+    })
+}
+
+fn without(name: &str) -> String {
+    let mut event = cloudevent();
+    event.as_object_mut().unwrap().remove(name);
+    event.to_string()
+}
+
+fn with(name: &str, value: impl Into<Value>) -> String {
+    let mut event = cloudevent();
+    event[name] = value.into();
+    event.to_string()
+}
+
+#[test]
+fn a_structured_cloudevent_becomes_an_envelope() {
+    let received = single(&[("content-type", STRUCTURED)], &cloudevent());
+
+    assert_eq!(received.envelope.id, "e1");
+    assert_eq!(received.envelope.source, "/orders");
+    assert_eq!(received.envelope.detail_type, "OrderCreated");
+    assert_eq!(received.envelope.time.to_string(), "2024-01-02T03:04:05Z");
+    assert_eq!(received.envelope.resources, ["order-101"]);
+    assert_eq!(received.envelope.detail, json!({"id": 101}));
+    assert_eq!(received.traceparent.as_deref(), Some(TRACE));
+    assert!(received.repeatable);
+}
+
+#[test]
+fn the_binary_mode_gives_the_same_event_as_the_structured_one() {
+    let pairs = [
+        ("content-type", "application/json"),
+        ("ce-specversion", "1.0"),
+        ("ce-id", "e1"),
+        ("ce-source", "%2Forders"),
+        ("ce-type", "\"OrderCreated\""),
+        ("ce-time", "2024-01-02T03:04:05Z"),
+        ("ce-subject", "order-101"),
+        ("traceparent", TRACE),
+    ];
+
+    let received = single(&pairs, &json!({"id": 101}));
+
+    assert!(received == single(&[("content-type", STRUCTURED)], &cloudevent()));
+    let empty = post(pairs.get(1..).unwrap(), "").unwrap();
+    assert_eq!(empty.events[0].envelope.detail, json!({}));
+}
+
+#[test]
+fn an_eventbridge_envelope_is_taken_alone_or_in_an_array() {
+    let envelope = json!({
+        "version": "0", "id": "e1", "detail-type": "OrderCreated", "source": "orders",
+        "account": "123456789012", "time": "2024-01-02T03:04:05Z", "region": "eu-west-1",
+        "resources": ["arn:x"], "detail": {"id": 101}, "replay-name": "r",
+    });
+    let aws_trace = "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1";
+    let pairs =
+        [("content-type", "application/json; charset=utf-8"), ("x-amzn-trace-id", aws_trace)];
+
+    let received = single(&pairs, &envelope);
+
+    assert_eq!(received.envelope.account.as_deref(), Some("123456789012"));
+    assert_eq!(received.envelope.resources, ["arn:x"]);
+    assert_eq!(received.traceparent.as_deref(), Some(TRACE));
+    let batch = post(&pairs, &json!([envelope, envelope]).to_string()).unwrap();
+    assert!(batch.is_batch && batch.events.len() == 2);
+}
+
+#[test]
+fn attributes_that_are_missing_or_wrong_are_named() {
+    for name in ["specversion", "id", "source", "type"] {
+        assert_eq!(refusal(STRUCTURED, &without(name)), format!("`{name}` is missing"));
+        assert_eq!(refusal(STRUCTURED, &with(name, 7)), format!("`{name}` must be text"));
+        assert!(refusal(STRUCTURED, &with(name, "")).starts_with(&format!("`{name}` must")));
+    }
+    for (name, value) in [
+        ("specversion", json!("0.3")),
+        ("time", json!("yesterday")),
+        ("datacontenttype", json!("application/xml")),
+        ("data", json!("text")),
+        ("data", json!(null)),
+        ("data_base64", json!("AAAA")),
+        ("subject", json!("a\nb")),
+        ("id", json!("x".repeat(1025))),
+    ] {
+        let words = refusal(STRUCTURED, &with(name, value));
+        assert!(words.starts_with(&format!("`{name}` ")), "{words}");
+    }
+    let envelope = r#"{"id":"e","source":"s","detail-type":"t","detail":[]}"#;
+    assert_eq!(refusal("application/json", envelope), "`detail` must be a JSON object");
+    let repeated = [
+        ("ce-specversion", "1.0"),
+        ("ce-id", "a"),
+        ("ce-id", "b"),
+        ("content-type", "application/json"),
+    ];
+    assert_eq!(words(&post(&repeated, "{}").unwrap_err()), "`id` is there twice");
+}
+
+#[test]
+fn what_is_optional_may_be_missing_and_the_time_is_now() {
+    for name in ["time", "subject", "traceparent", "data"] {
+        let body = serde_json::from_str(&without(name)).unwrap();
+        let received = single(&[("content-type", STRUCTURED)], &body);
+        if name == "time" {
+            assert_eq!(received.envelope.time, now());
+        }
+    }
+}
+
+#[test]
+fn a_batch_with_one_unreadable_event_is_refused_whole_and_the_event_is_named() {
+    let batch = format!("[{},{}]", cloudevent(), without("id"));
+
+    assert_eq!(refusal(BATCHED, &batch), "event 1 of the batch (counted from 0): `id` is missing");
+    assert_eq!(refusal(BATCHED, &cloudevent().to_string()), "a batch must be a JSON array");
+    assert!(refusal(BATCHED, "[]").contains("1 to 100 events, this one has 0"));
+    let many = format!("[{}]", vec!["{}"; 101].join(","));
+    assert!(refusal(BATCHED, &many).contains("this one has 101"));
+    assert!(refusal(BATCHED, "[1]").ends_with("an event must be a JSON object"));
+}
+
+#[test]
+fn bodies_that_readers_would_read_differently_are_refused_without_repeating_them() {
+    let config = Config { max_body: crate::ambient::Size(300), ..Config::default() };
+    let long = with("data", json!({"text": "x".repeat(300)}));
+    let type_of = headers(&[("content-type", STRUCTURED)]);
+    let too_long = read(&type_of, long.as_bytes(), &config, now()).unwrap_err();
+    assert!(words(&too_long).contains("over the limit of 300 bytes"));
+
+    let deep = format!("{}{}", "[".repeat(70), "]".repeat(70));
+    for (body, problem) in [
+        ("{\"secret\":1,\"secret\":2}", "repeated"),
+        ("{\"secret\":", "line 1"),
+        ("{\"n\":9007199254740993}", "binary64"),
+        (deep.as_str(), "too deeply"),
+    ] {
+        let words = refusal(STRUCTURED, body);
+        assert!(words.contains(problem) && !words.contains("secret"), "{words}");
+    }
+    let bytes = read(&type_of, b"{\"a\":\"\xff\"}", &config, now()).unwrap_err();
+    assert!(words(&bytes).contains("not UTF-8 at byte 6"));
+}
+
+#[test]
+fn a_media_type_that_cannot_be_taken_is_answered_with_those_that_can() {
+    assert!(refusal("text/plain", "{}").contains("application/cloudevents+json"));
+    assert!(words(&post(&[], "{}").unwrap_err()).contains("application/cloudevents-batch+json"));
+    let misnamed = refusal("application/json", &cloudevent().to_string());
+    assert!(misnamed.contains("a CloudEvent is sent as"), "{misnamed}");
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        media_type in prop::sample::select(vec![STRUCTURED, BATCHED, "application/json", "x"]),
+    ) {
+        let _ = read(&headers(&[("content-type", media_type)]), &bytes, &Config::default(), now());
+    }
+
+    #[test]
+    fn arbitrary_members_never_panic(
+        name in prop::sample::select(vec!["specversion", "id", "source", "type", "time", "data"]),
+        value in r#"[\[\]{}",:0-9a-z ]{0,30}"#,
+    ) {
+        let value = serde_json::from_str(&value).unwrap_or(Value::String(value));
+        let _ = post(&[("content-type", STRUCTURED)], &with(name, value));
+    }
+}

@@ -1,0 +1,166 @@
+//! Newline-delimited JSON from a file or a pipe, one event to a line.
+
+use std::io::{self, BufRead};
+
+use crate::event::{Blame, Fault};
+
+/// A line and its place.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Line {
+    /// Its number in the input, from 1; blank lines count and are not given out.
+    pub number: usize,
+    /// Its text, without the line break.
+    pub text: String,
+}
+
+/// Why a line was not read. Reading cannot go on after it.
+#[derive(Debug, thiserror::Error)]
+pub enum LineError {
+    /// The line is longer than allowed.
+    #[error("line {number} is longer than {limit} bytes")]
+    TooLong {
+        /// Its number, from 1.
+        number: usize,
+        /// The longest line that is read.
+        limit: usize,
+    },
+    /// The line is not text.
+    #[error("line {number} is not UTF-8")]
+    NotUtf8 {
+        /// Its number, from 1.
+        number: usize,
+    },
+    /// The input broke off.
+    #[error("cannot read line {number}")]
+    Input {
+        /// Its number, from 1.
+        number: usize,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Blame for LineError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::TooLong { .. } | Self::NotUtf8 { .. } => Fault::Caller,
+            Self::Input { .. } => Fault::Ours,
+        }
+    }
+}
+
+/// Reads lines without ever holding more than one, nor more of it than allowed.
+///
+/// Blank lines are skipped, and a byte order mark before the first line is.
+pub struct Lines<R> {
+    input: R,
+    longest: usize,
+    number: usize,
+    is_over: bool,
+}
+
+impl<R: BufRead> Lines<R> {
+    /// Reads lines of at most `longest` bytes.
+    pub const fn new(input: R, longest: usize) -> Self {
+        Self { input, longest, number: 0, is_over: false }
+    }
+
+    /// Reads up to the next line break; nothing at the end of the input.
+    fn read(&mut self) -> Result<Option<String>, LineError> {
+        let number = self.number;
+        let mut bytes = Vec::new();
+        // One byte more than allowed, and the line break, tell a full line from one that is too long.
+        let most = u64::try_from(self.longest).unwrap_or(u64::MAX).saturating_add(2);
+        let read = io::Read::take(&mut self.input, most)
+            .read_until(b'\n', &mut bytes)
+            .map_err(|source| LineError::Input { number, source })?;
+        if read == 0 {
+            return Ok(None);
+        }
+        if bytes.last() == Some(&b'\n') {
+            bytes.pop();
+        }
+        if bytes.last() == Some(&b'\r') {
+            bytes.pop();
+        }
+        if bytes.len() > self.longest {
+            return Err(LineError::TooLong { number, limit: self.longest });
+        }
+        String::from_utf8(bytes).map(Some).map_err(|_| LineError::NotUtf8 { number })
+    }
+}
+
+impl<R: BufRead> Iterator for Lines<R> {
+    type Item = Result<Line, LineError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.is_over {
+            self.number += 1;
+            match self.read() {
+                Ok(Some(mut text)) => {
+                    if self.number == 1 && text.starts_with('\u{feff}') {
+                        text.remove(0);
+                    }
+                    if !text.trim().is_empty() {
+                        return Some(Ok(Line { number: self.number, text }));
+                    }
+                }
+                Ok(None) => self.is_over = true,
+                Err(error) => {
+                    self.is_over = true;
+                    return Some(Err(error));
+                }
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn texts(input: &[u8], longest: usize) -> Vec<Result<(usize, String), String>> {
+        Lines::new(input, longest)
+            .map(|line| match line {
+                Ok(line) => Ok((line.number, line.text)),
+                Err(error) => Err(error.to_string()),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn lines_keep_their_numbers_over_blank_ones_and_a_missing_last_break() {
+        let read = texts("\u{feff}{}\r\n\n  \n[1]".as_bytes(), 10);
+
+        assert_eq!(read, [Ok((1, "{}".to_owned())), Ok((4, "[1]".to_owned()))]);
+        assert_eq!(texts(b"", 10), []);
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_or_not_text_ends_the_reading_at_its_number() {
+        assert_eq!(
+            texts(b"1234\n12345\n1\n", 4),
+            [Ok((1, "1234".to_owned())), Err("line 2 is longer than 4 bytes".to_owned())]
+        );
+        assert_eq!(texts(b"1234\r\n", 4), [Ok((1, "1234".to_owned()))]);
+        assert_eq!(texts(b"a\n\xff\nb", 4).last(), Some(&Err("line 2 is not UTF-8".to_owned())));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_give_lines_in_order_and_within_the_bound(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            longest in 0_usize..20,
+        ) {
+            let mut last = 0;
+            for line in Lines::new(bytes.as_slice(), longest).flatten() {
+                prop_assert!(line.number > last && line.text.len() <= longest);
+                last = line.number;
+            }
+        }
+    }
+}
