@@ -1,15 +1,19 @@
 //! Takes connections within limits, and lets them go when the gateway stops.
 
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tower::ServiceExt as _;
 
 use crate::ambient::Tasks;
 use crate::api::Config;
@@ -47,7 +51,9 @@ pub async fn serve(listener: TcpListener, router: Router, config: &Config, tasks
             accepted = next => accepted,
         };
         match accepted {
-            (Ok(place), Ok((stream, _))) => attend(stream, place, &http, &router, tasks),
+            (Ok(place), Ok((stream, peer))) => {
+                attend((stream, peer), place, &http, &router, tasks);
+            }
             // The semaphore is never closed, so only the system can refuse.
             (_, Err(error)) if is_the_clients(&error) => {}
             (_, accepted) => {
@@ -62,7 +68,7 @@ pub async fn serve(listener: TcpListener, router: Router, config: &Config, tasks
 
 /// Serves one connection in the background.
 fn attend(
-    stream: TcpStream,
+    (stream, peer): (TcpStream, SocketAddr),
     place: OwnedSemaphorePermit,
     http: &Builder<TokioExecutor>,
     router: &Router,
@@ -70,7 +76,7 @@ fn attend(
 ) {
     // Small answers go out at once; a failure to say so costs only time.
     let _ = stream.set_nodelay(true);
-    let service = TowerToHyperService::new(router.clone());
+    let service = TowerToHyperService::new(router.clone().map_request(introduce(peer)));
     let (http, stop) = (http.clone(), tasks.stopping().clone());
     tasks.spawn(async move {
         let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
@@ -88,6 +94,14 @@ fn attend(
     });
 }
 
+/// Tells every request of a connection who is at its other end.
+fn introduce<B>(peer: SocketAddr) -> impl FnMut(Request<B>) -> Request<B> + Clone {
+    move |mut request| {
+        request.extensions_mut().insert(ConnectInfo(peer));
+        request
+    }
+}
+
 /// Whether a connection was gone before it was accepted, which says nothing about this machine.
 fn is_the_clients(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
@@ -102,7 +116,7 @@ mod tests {
     use super::*;
     use crate::ambient::Span;
 
-    async fn start(config: Config) -> (std::net::SocketAddr, Tasks) {
+    async fn start(config: Config) -> (SocketAddr, Tasks) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().route("/", get(|| async { "hello" }));

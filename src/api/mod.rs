@@ -7,12 +7,14 @@
 //! **Invariant:** only this room speaks status codes, and nothing an error of ours says inside
 //! reaches a caller.
 
+mod bus;
 mod caller;
 mod callers;
 mod config;
 mod events;
 mod health;
 mod limits;
+mod post_events;
 mod problem;
 mod request;
 mod router;

@@ -6,6 +6,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::api::post_events::Outcome;
 use crate::event::{Blame, Fault, Violation};
 use crate::eventlog;
 use crate::source::Refusal;
@@ -116,12 +117,18 @@ pub struct Problem {
     code: Code,
     detail: Option<String>,
     violations: Vec<Violation>,
+    outcomes: Vec<Outcome>,
 }
 
 impl Problem {
     /// A problem with what is wrong this time and what to do; never with event data.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: Some(detail.into()), violations: Vec::new() }
+        Self { code, detail: Some(detail.into()), violations: Vec::new(), outcomes: Vec::new() }
+    }
+
+    /// Adds what became of each event of the request.
+    pub(super) fn with_outcomes(self, outcomes: Vec<Outcome>) -> Self {
+        Self { outcomes, ..self }
     }
 
     /// There is no such thing, or it is not the caller's to see.
@@ -132,7 +139,7 @@ impl Problem {
     /// A failure of ours: the caller learns nothing of it, the log gets all of it.
     pub fn internal(error: &(dyn Error + 'static)) -> Self {
         tracing::error!(error = %chain(error), "A request failed for a reason of ours");
-        Self { code: Code::Internal, detail: None, violations: Vec::new() }
+        Self { code: Code::Internal, detail: None, violations: Vec::new(), outcomes: Vec::new() }
     }
 
     /// A refused event, under the refusal's own code where this room knows it.
@@ -145,7 +152,12 @@ impl Problem {
         if refusal.fault == Fault::Ours {
             return Self::internal(&refusal);
         }
-        Self { code, detail: Some(refusal.message), violations: refusal.violations }
+        Self {
+            code,
+            detail: Some(refusal.message),
+            violations: refusal.violations,
+            outcomes: Vec::new(),
+        }
     }
 
     /// A failed write to the registry: a document that changed meanwhile is the caller's turn.
@@ -187,6 +199,8 @@ struct Body {
     detail: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     violations: Vec<Violation>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    events: Vec<Outcome>,
 }
 
 impl IntoResponse for Problem {
@@ -198,6 +212,7 @@ impl IntoResponse for Problem {
             status: status.as_u16(),
             detail: self.detail,
             violations: self.violations,
+            events: self.outcomes,
         };
         let mut response = (status, axum::Json(body)).into_response();
         let headers = response.headers_mut();

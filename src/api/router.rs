@@ -7,11 +7,11 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::api::{Code, Problem, Services, events, health, request};
+use crate::api::{Code, Problem, Services, bus, events, health, post_events, request};
 
 /// Builds the server's routes over the rooms behind them.
 pub fn router(services: Arc<Services>) -> Router {
@@ -20,7 +20,8 @@ pub fn router(services: Arc<Services>) -> Router {
     Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/events", get(events::list))
+        .route("/", post(bus::call))
+        .route("/events", get(events::list).post(post_events::publish))
         .route("/events/{id}", get(events::get))
         .route("/metrics", get(health::metrics))
         // Outermost last: a panic or a timeout inside is counted and named like any answer.

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use crate::ambient::{Clock, Entropy};
 use crate::api::{Callers, Config, Readiness};
 use crate::eventlog::EventLog;
-use crate::source::Admit;
+use crate::source::aws::Bus;
+use crate::source::{self, Admit};
 use crate::telemetry::Metrics;
 
 /// The state of every handler.
-#[derive(Clone)]
 pub struct Services {
     /// Limits of the API.
     pub config: Config,
@@ -25,6 +25,10 @@ pub struct Services {
     pub callers: Arc<Callers>,
     /// Takes events to the log.
     pub admit: Arc<dyn Admit>,
+    /// Limits of the ways in.
+    pub source: source::Config,
+    /// The embedded bus.
+    pub bus: Bus,
     /// The record of events.
     pub log: Arc<dyn EventLog>,
 }

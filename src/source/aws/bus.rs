@@ -94,10 +94,13 @@ impl Bus {
             Some("PutEvents") => self.put_events(call, identity).await,
             Some("DescribeEventBus") => operations::describe_event_bus(call.body, &self.buses),
             Some("ListEventBuses") => operations::list_event_buses(call.body, &self.buses),
+            Some("TestEventPattern") => {
+                operations::test_event_pattern(call.body, self.config.json_limits())
+            }
             _ => Err(Refused::new(
                 Kind::UnknownOperation,
-                "The gateway answers AWSEvents.PutEvents, .DescribeEventBus and .ListEventBuses in \
-                 X-Amz-Target, and no other operation.",
+                "The gateway answers AWSEvents.PutEvents, .TestEventPattern, .DescribeEventBus and \
+                 .ListEventBuses in X-Amz-Target, and no other operation.",
             )),
         }
     }

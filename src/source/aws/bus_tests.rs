@@ -224,3 +224,27 @@ async fn buses_are_described_and_listed_in_pages_and_nothing_else_is_offered() {
     );
     assert_eq!(ask("PutRule", json!({})).await.unwrap_err().kind, Kind::UnknownOperation);
 }
+
+#[tokio::test]
+async fn a_pattern_is_tested_against_an_event_that_is_whole() {
+    let house = House::open();
+    let ask = async |pattern: &str, event: &Value| {
+        let body = json!({"EventPattern": pattern, "Event": event.to_string()});
+        house.call(&[("x-amz-target", "AWSEvents.TestEventPattern")], &body).await
+    };
+    let mut event = json!({
+        "id": "e", "account": "", "source": "orders", "time": "2024-01-02T03:04:05Z",
+        "region": "", "resources": [], "detail-type": "Made", "detail": {"n": 7},
+    });
+
+    let pattern = r#"{"source":["orders"],"detail":{"n":[{"numeric":[">",6]}]}}"#;
+    assert_eq!(ask(pattern, &event).await, Ok(json!({"Result": true})));
+    assert_eq!(ask(r#"{"source":["x"]}"#, &event).await, Ok(json!({"Result": false})));
+    let broken = ask("{}", &event).await.unwrap_err();
+    assert_eq!(broken.kind, Kind::InvalidEventPattern);
+    assert!(broken.message.starts_with("Event pattern is not valid. Reason: Empty objects"));
+    event.as_object_mut().unwrap().remove("region");
+    assert_eq!(ask(pattern, &event).await.unwrap_err().message, "Parameter Event is not valid.");
+    let null = house.call(&[("x-amz-target", "AWSEvents.TestEventPattern")], &json!({})).await;
+    assert!(null.unwrap_err().message.contains("'eventPattern'"));
+}

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::event::json::{Limits, read};
+use crate::route::Pattern;
 use crate::source::Config;
 use crate::source::aws::{Kind, Refused};
 use crate::source::config::is_bus_name;
@@ -151,4 +153,44 @@ pub(super) fn list_event_buses(body: &[u8], buses: &Buses) -> Result<String, Ref
         answer.insert("NextToken".into(), next.as_str().into());
     }
     Ok(answer.to_string())
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct TestEventPattern {
+    event: Option<String>,
+    event_pattern: Option<String>,
+}
+
+/// Members that AWS asks of an event under test.
+const MANDATORY: [&str; 7] =
+    ["id", "account", "source", "time", "region", "resources", "detail-type"];
+
+/// Answers `TestEventPattern`.
+pub(super) fn test_event_pattern(body: &[u8], limits: Limits) -> Result<String, Refused> {
+    let request: TestEventPattern = parse(body)?;
+    let take = |name: &str, value: Option<String>| {
+        value.ok_or_else(|| {
+            let message = format!(
+                "1 validation error detected: Value at '{name}' failed to satisfy constraint: \
+                 Member must not be null"
+            );
+            Refused::new(Kind::Validation, message)
+        })
+    };
+    let pattern = take("eventPattern", request.event_pattern)?;
+    let event = take("event", request.event)?;
+    let pattern = Pattern::parse(&pattern).map_err(|error| {
+        let message = format!("Event pattern is not valid. Reason: {error}");
+        Refused::new(Kind::InvalidEventPattern, message)
+    })?;
+    let invalid = |reason: String| {
+        Refused::new(Kind::Validation, format!("Parameter Event is not valid.{reason}"))
+    };
+    let event =
+        read(event.as_bytes(), limits).map_err(|error| invalid(format!(" Reason: {error}.")))?;
+    if MANDATORY.iter().any(|name| event.get(name).is_none()) {
+        return Err(invalid(String::new()));
+    }
+    Ok(json!({ "Result": pattern.matches(&event) }).to_string())
 }

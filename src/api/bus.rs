@@ -1,0 +1,74 @@
+//! `POST /`: the embedded bus over HTTP, where AWS SDKs expect it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::body::to_bytes;
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use crate::api::Services;
+use crate::source::aws::{Answered, Call, Kind};
+
+/// The media type of every answer.
+const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
+/// The header that names the request, as AWS spells it.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
+
+/// `POST /`: answers an AWS SDK. Nothing of the request is changed on the way, since it is signed.
+pub async fn call(State(services): State<Arc<Services>>, request: Request) -> Response {
+    let bus = &services.bus;
+    let (parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, bus.max_body()).await else {
+        return answer(bus.refuse_long_body());
+    };
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let call = Call {
+        method: parts.method.as_str(),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or_default(),
+        authority: parts.uri.authority().map(http::uri::Authority::as_str),
+        headers: &parts.headers,
+        body: &body,
+        peer: peer.map(|ConnectInfo(address)| address.ip()),
+    };
+    answer(bus.answer(call).await)
+}
+
+/// Puts an answer into the protocol's own status, headers and body.
+fn answer(answered: Answered) -> Response {
+    let (status, body) = match answered.outcome {
+        Ok(result) => (StatusCode::OK, result),
+        Err(refused) => (status(refused.kind), refused.to_json()),
+    };
+    let mut response = (status, body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
+    if let Ok(id) = HeaderValue::from_str(&answered.request_id.to_string()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}
+
+/// The status that SDKs expect with a kind of error: they repeat a request after 5xx only.
+const fn status(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::AccessDenied
+        | Kind::IncompleteSignature
+        | Kind::InvalidSignature
+        | Kind::UnrecognizedClient => StatusCode::FORBIDDEN,
+        Kind::InternalFailure => StatusCode::INTERNAL_SERVER_ERROR,
+        Kind::RequestEntityTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::InvalidEventPattern
+        | Kind::MissingAuthenticationToken
+        | Kind::ResourceNotFound
+        | Kind::Serialization
+        | Kind::UnknownOperation
+        | Kind::Validation => StatusCode::BAD_REQUEST,
+    }
+}
