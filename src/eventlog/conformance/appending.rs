@@ -1,6 +1,9 @@
 //! What happens to drafts: names, order, repeats and conflicts.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use futures_util::future::join_all;
 
 use crate::event::{EventId, Timestamp};
 use crate::eventlog::conformance::fixture::{START, draft, engines};
@@ -76,7 +79,7 @@ async fn ids_grow_with_positions_when_the_clock_steps_back() {
 async fn concurrent_appends_leave_no_gap_and_one_order() {
     for fixture in engines(Limits::default()) {
         let producers = (0..8_u8).map(|producer| {
-            let (log, clock) = (std::sync::Arc::clone(&fixture.log), fixture.clock.clone());
+            let (log, clock) = (Arc::clone(&fixture.log), fixture.clock.clone());
             async move {
                 for number in 0..25_u8 {
                     if number % 5 == producer % 5 {
@@ -89,7 +92,7 @@ async fn concurrent_appends_leave_no_gap_and_one_order() {
                 }
             }
         });
-        futures_util::future::join_all(producers).await;
+        join_all(producers).await;
 
         let all = Page { items: 1_000, bytes: usize::MAX };
         let read = fixture.log.read(Position::START, all).await.unwrap();
@@ -137,7 +140,7 @@ async fn drafts_of_one_group_with_one_origin_are_repeats_of_the_first() {
     for fixture in engines(Limits::default()) {
         let one = || fixture.log.append(vec![with_origin("a", 1)]);
 
-        let answers = futures_util::future::join_all((0..20).map(|_| one())).await;
+        let answers = join_all((0..20).map(|_| one())).await;
 
         let ids: Vec<EventId> = answers.iter().map(|a| a.as_ref().unwrap()[0].id()).collect();
         assert!(ids.iter().all(|id| *id == ids[0]));

@@ -73,3 +73,8 @@ pub(super) fn open(
         &Metrics::new(),
     )
 }
+
+/// A draft for each character.
+pub(super) fn words(text: &str) -> Vec<Draft> {
+    text.chars().map(|word| draft(&word.to_string())).collect()
+}

@@ -1,6 +1,10 @@
 //! The promises of the log, as tests that every engine passes.
 
 mod appending;
+mod delivering;
 mod fixture;
+mod keeping;
+mod reading;
+mod surviving;
 
 pub(super) use fixture::draft;

@@ -170,20 +170,22 @@ pub(super) fn resume(connection: &Connection) -> rusqlite::Result<Mint> {
 pub(super) fn sweep_origins(
     connection: &Connection,
     after: &[u8],
-    rows: usize,
+    count: usize,
     now: Timestamp,
 ) -> rusqlite::Result<Vec<u8>> {
-    let last: Option<Vec<u8>> = connection
+    let (last, looked_at): (Option<Vec<u8>>, i64) = connection
         .prepare_cached(
-            "SELECT max(origin) FROM
+            "SELECT max(origin), count(*) FROM
                (SELECT origin FROM origins WHERE origin > ? ORDER BY origin LIMIT ?)",
         )?
-        .query_row(params![after, rows::signed(rows as u64)], |row| row.get(0))?;
-    // Nothing after the place: the next sweep begins at the front again.
+        .query_row(params![after, rows::signed(count as u64)], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?;
     let Some(last) = last else { return Ok(Vec::new()) };
     let expired = now.before(ORIGIN_WINDOW).unix_nanos();
     connection
         .prepare_cached("DELETE FROM origins WHERE origin > ? AND origin <= ? AND accepted <= ?")?
         .execute(params![after, last, expired])?;
-    Ok(last)
+    // At the end of the table, the next sweep begins at the front again.
+    Ok(if looked_at < rows::signed(count as u64) { Vec::new() } else { last })
 }

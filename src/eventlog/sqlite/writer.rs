@@ -81,15 +81,6 @@ pub(super) struct Sweeping {
 /// An answer that is given once the transaction is durable, or has failed.
 struct Answer(Box<dyn FnOnce(Result<(), Error>)>);
 
-impl Answer {
-    fn later<T: 'static>(reply: Reply<T>, value: Result<T, Error>) -> Self {
-        Self(Box::new(move |written| {
-            // Nobody may wait any more; what is written stays written.
-            let _ = reply.send(written.and(value));
-        }))
-    }
-}
-
 /// Refuses whoever comes after the writer has ended without being told to.
 struct Tripwire(Arc<Shared>);
 
@@ -166,7 +157,7 @@ impl Writer {
                 request.refuse(full);
                 continue;
             }
-            answers.push(execute(&mut appending, request)?);
+            execute(&mut appending, request, answers)?;
         }
         let Appending { mint, entries, .. } = appending;
         self.sweeping.origins += entries.len();
@@ -213,33 +204,52 @@ fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
 }
 
 /// Does what a request asks, and keeps the answer for after the commit.
-fn execute(appending: &mut Appending<'_>, request: Request) -> rusqlite::Result<Answer> {
+fn execute(
+    appending: &mut Appending<'_>,
+    request: Request,
+    answers: &mut Vec<Answer>,
+) -> rusqlite::Result<()> {
     let connection = appending.connection;
-    Ok(match request {
-        Request::Append(drafts, reply) => Answer::later(reply, Ok(appending.append(drafts)?)),
+    match request {
+        Request::Append(drafts, reply) => keep(answers, reply, appending.append(drafts).map(Ok)),
         Request::Quarantine(batch, reply) => {
-            Answer::later(reply, Ok(appending.quarantine(&batch)?))
+            keep(answers, reply, appending.quarantine(&batch).map(Ok))
         }
         Request::Unquarantine(id, reply) => {
-            Answer::later(reply, Ok(changes::unquarantine(connection, id)?))
+            keep(answers, reply, changes::unquarantine(connection, id).map(Ok))
         }
         Request::Commit(changes, reply) => {
-            Answer::later(reply, Ok(changes::apply(connection, &changes)?))
+            keep(answers, reply, changes::apply(connection, &changes).map(Ok))
         }
         Request::Forget(subscription, reply) => {
-            Answer::later(reply, Ok(changes::forget(connection, &subscription)?))
+            keep(answers, reply, changes::forget(connection, &subscription).map(Ok))
         }
         Request::Put(key, expected, body, reply) => {
-            let written = records::put(connection, &key, expected, &body, appending.now)?;
-            Answer::later(reply, written.map_err(|found| Error::Stale { expected, found }))
+            let written = records::put(connection, &key, expected, &body, appending.now);
+            let stale = |found| Error::Stale { expected, found };
+            keep(answers, reply, written.map(|written| written.map_err(stale)))
         }
         Request::Remove(key, expected, reply) => {
-            let expected_revision = Some(expected);
-            let written = records::remove(connection, &key, expected)?;
-            Answer::later(
-                reply,
-                written.map_err(|found| Error::Stale { expected: expected_revision, found }),
-            )
+            let written = records::remove(connection, &key, expected);
+            let stale = |found| Error::Stale { expected: Some(expected), found };
+            keep(answers, reply, written.map(|written| written.map_err(stale)))
         }
-    })
+    }
+}
+
+/// Keeps an answer; where the store has failed, the whole group will hear of it instead.
+fn keep<T: 'static>(
+    answers: &mut Vec<Answer>,
+    reply: Reply<T>,
+    done: rusqlite::Result<Result<T, Error>>,
+) -> rusqlite::Result<()> {
+    let (value, outcome) = match done {
+        Ok(value) => (value, Ok(())),
+        Err(source) => (Err(Error::Broken), Err(source)),
+    };
+    answers.push(Answer(Box::new(move |written| {
+        // Nobody may wait any more; what is written stays written.
+        let _ = reply.send(written.and(value));
+    })));
+    outcome
 }

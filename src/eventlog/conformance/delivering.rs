@@ -1,0 +1,222 @@
+//! The state of delivery: cursors, retries, dead letters, attempts.
+
+use crate::event::{ChainValue, CloudEvent, EventId, SubscriptionId, Timestamp};
+use crate::eventlog::conformance::fixture::{START, draft, engines};
+use crate::eventlog::{
+    Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Entry, EventLog, Limits, Page,
+    Position, Retry, SequenceSet,
+};
+
+fn subscription(name: &str) -> SubscriptionId {
+    name.parse().unwrap()
+}
+
+fn key(name: &str, event: u64) -> DeliveryKey {
+    DeliveryKey { subscription: subscription(name), replay: None, event: EventId::first_of(event) }
+}
+
+fn in_replay(key: DeliveryKey) -> DeliveryKey {
+    DeliveryKey { replay: Some("again".parse().unwrap()), ..key }
+}
+
+fn retry(key: DeliveryKey, attempts: u32) -> Retry {
+    let link = key.replay.is_none().then(|| (7, ChainValue::start(&key.subscription)));
+    Retry {
+        key,
+        position: Position(3),
+        link,
+        attempts,
+        first_attempt: START,
+        due: START.after(std::time::Duration::from_secs(attempts.into())),
+    }
+}
+
+fn dead_letter(key: DeliveryKey, status: Option<u16>) -> DeadLetter {
+    let event: CloudEvent = Entry::new(draft("a"), key.event, Position(3), Timestamp::EPOCH).event;
+    DeadLetter {
+        id: DeadLetterId(99),
+        link: Some((u64::MAX, ChainValue::start(&key.subscription))),
+        key,
+        position: Position(3),
+        event,
+        reason: "gone".into(),
+        attempts: 4,
+        status,
+        detail: "410 Gone".into(),
+        at: START,
+    }
+}
+
+fn attempt(key: DeliveryKey, number: u32) -> Attempt {
+    Attempt {
+        key,
+        number,
+        at: START,
+        duration_ms: 12,
+        status: Some(503),
+        verdict: "retry".into(),
+        detail: "busy".into(),
+    }
+}
+
+async fn commit(log: &dyn EventLog, changes: Changes) {
+    log.commit(changes).await.unwrap();
+}
+
+async fn letters(
+    log: &dyn EventLog,
+    of: Option<&str>,
+    after: u64,
+    items: usize,
+) -> Vec<DeadLetter> {
+    let page = Page { items, ..Page::default() };
+    log.dead_letters(of.map(subscription).as_ref(), DeadLetterId(after), page).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_cursor_comes_back_with_what_is_settled_ahead_of_it() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let orders = subscription("orders");
+        let first = Cursor::starting(&orders, Position(2));
+        let later = Cursor {
+            settled: Position(9),
+            sequence: 5,
+            chain: first.chain.next(EventId::first_of(1), draft("a").digest),
+            ahead: SequenceSet::from_ranges([(7, 7), (9, 12), (u64::MAX, u64::MAX)]),
+        };
+        let other = (subscription("other"), Cursor::starting(&subscription("other"), Position(1)));
+
+        commit(log, Changes { cursors: vec![(orders.clone(), first)], ..Changes::default() }).await;
+        let cursors = vec![(orders.clone(), later.clone()), other.clone()];
+        commit(log, Changes { cursors, ..Changes::default() }).await;
+
+        assert_eq!(log.load().await.unwrap().cursors, [(orders, later), other]);
+    }
+}
+
+#[tokio::test]
+async fn a_retry_is_replaced_under_its_key_and_dropped_when_settled() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let replayed = in_replay(key("orders", 1));
+        let retries =
+            vec![retry(key("orders", 1), 1), retry(replayed.clone(), 2), retry(key("other", 1), 3)];
+        commit(log, Changes { retries, ..Changes::default() }).await;
+
+        let retries = vec![retry(key("orders", 1), 4)];
+        commit(log, Changes { retries, settled: vec![key("other", 1)], ..Changes::default() })
+            .await;
+
+        assert_eq!(
+            log.load().await.unwrap().retries,
+            [retry(replayed, 2), retry(key("orders", 1), 4)]
+        );
+    }
+}
+
+#[tokio::test]
+async fn dead_letters_are_named_by_the_log_and_listed_in_pages() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let dead_letters = vec![
+            dead_letter(key("orders", 1), Some(410)),
+            dead_letter(key("other", 1), None),
+            dead_letter(in_replay(key("orders", 2)), None),
+        ];
+        commit(log, Changes { dead_letters: dead_letters.clone(), ..Changes::default() }).await;
+
+        let all = letters(log, None, 0, 10).await;
+        let named: Vec<_> = (1..)
+            .zip(dead_letters)
+            .map(|(id, letter)| DeadLetter { id: DeadLetterId(id), ..letter })
+            .collect();
+        assert_eq!(all, named);
+        assert_eq!(letters(log, Some("orders"), 0, 10).await, [named[0].clone(), named[2].clone()]);
+        assert_eq!(letters(log, Some("orders"), 1, 10).await, [named[2].clone()]);
+        assert_eq!(letters(log, None, 1, 1).await, [named[1].clone()]);
+
+        commit(log, Changes { revived: vec![DeadLetterId(3)], ..Changes::default() }).await;
+        let dead_letters = vec![dead_letter(key("orders", 3), None)];
+        commit(log, Changes { dead_letters, ..Changes::default() }).await;
+        let ids: Vec<u64> = letters(log, None, 0, 10).await.iter().map(|l| l.id.0).collect();
+        assert_eq!(ids, [1, 2, 4], "a name is never given twice");
+    }
+}
+
+#[tokio::test]
+async fn attempts_are_listed_newest_first_by_subscription_and_event() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let made = [
+            attempt(key("orders", 1), 1),
+            attempt(key("other", 1), 1),
+            attempt(in_replay(key("orders", 2)), 1),
+            attempt(key("orders", 1), 2),
+        ];
+        let (early, late) = made.split_at(2);
+        for attempts in [early, late] {
+            commit(log, Changes { attempts: attempts.to_vec(), ..Changes::default() }).await;
+        }
+        let list = async |of: Option<&str>, event: Option<u64>, items: usize| {
+            let page = Page { items, ..Page::default() };
+            let of = of.map(subscription);
+            log.attempts(of.as_ref(), event.map(EventId::first_of), page).await.unwrap()
+        };
+        let expected = |numbers: &[usize]| {
+            numbers.iter().map(|number| made[*number].clone()).collect::<Vec<_>>()
+        };
+
+        assert_eq!(list(None, None, 10).await, expected(&[3, 2, 1, 0]));
+        assert_eq!(list(None, None, 2).await, expected(&[3, 2]));
+        assert_eq!(list(Some("orders"), None, 10).await, expected(&[3, 2, 0]));
+        assert_eq!(list(None, Some(1), 10).await, expected(&[3, 1, 0]));
+        assert_eq!(list(Some("orders"), Some(1), 10).await, expected(&[3, 0]));
+    }
+}
+
+#[tokio::test]
+async fn a_forgotten_subscription_leaves_nothing_and_takes_nothing_of_others() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        for name in ["orders", "other"] {
+            let id = subscription(name);
+            let changes = Changes {
+                cursors: vec![(id.clone(), Cursor::starting(&id, Position(1)))],
+                retries: vec![retry(key(name, 1), 1)],
+                dead_letters: vec![dead_letter(key(name, 1), None)],
+                attempts: vec![attempt(key(name, 1), 1)],
+                ..Changes::default()
+            };
+            commit(log, changes).await;
+        }
+
+        log.forget(&subscription("orders")).await.unwrap();
+
+        let state = log.load().await.unwrap();
+        assert!(state.cursors.iter().all(|(id, _)| *id == subscription("other")));
+        assert_eq!(state.retries, [retry(key("other", 1), 1)]);
+        assert_eq!(letters(log, Some("orders"), 0, 10).await, []);
+        assert_eq!(letters(log, None, 0, 10).await.len(), 1);
+        let attempts = log.attempts(None, None, Page::default()).await.unwrap();
+        assert_eq!(attempts, [attempt(key("other", 1), 1)]);
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_waits_is_written_before_its_subscription_is_forgotten() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let orders = subscription("orders");
+        let cursors = vec![(orders.clone(), Cursor::starting(&orders, Position(1)))];
+
+        let (committed, forgotten) = tokio::join!(
+            log.commit(Changes { cursors, ..Changes::default() }),
+            log.forget(&orders)
+        );
+
+        committed.unwrap();
+        forgotten.unwrap();
+        assert!(log.load().await.unwrap().cursors.is_empty());
+    }
+}

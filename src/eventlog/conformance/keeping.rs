@@ -1,0 +1,107 @@
+//! What is kept beside the entries: quarantine and the registry's documents.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use crate::eventlog::conformance::fixture::{START, engines};
+use crate::eventlog::{
+    Error, EventLog, Limits, NewQuarantined, Page, QuarantineId, RecordKey, Revision,
+};
+
+fn broken(word: &str) -> NewQuarantined {
+    NewQuarantined {
+        publication: "tests/happened".into(),
+        received: format!("{{\"word\":\"{word}\"}}"),
+        violations: "[]".to_owned(),
+    }
+}
+
+async fn kept(log: &dyn EventLog, after: u64, items: usize) -> Vec<(u64, String)> {
+    let page = Page { items, ..Page::default() };
+    let listed = log.quarantined(QuarantineId(after), page).await.unwrap();
+    listed.into_iter().map(|kept| (kept.id.0, kept.event.received)).collect()
+}
+
+#[tokio::test]
+async fn a_quarantined_event_waits_until_it_is_taken_out() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let ids = log.quarantine(vec![broken("a"), broken("b"), broken("c")]).await.unwrap();
+        assert_eq!(ids, [QuarantineId(1), QuarantineId(2), QuarantineId(3)]);
+        assert_eq!(log.quarantine(vec![]).await.unwrap(), []);
+
+        assert_eq!(kept(log, 0, 10).await.len(), 3);
+        assert_eq!(kept(log, 1, 1).await, [(2, broken("b").received)]);
+        let first = &log.quarantined(QuarantineId(0), Page::default()).await.unwrap()[0];
+        assert_eq!((first.at, &*first.event.publication), (START, "tests/happened"));
+
+        assert!(log.unquarantine(QuarantineId(3)).await.unwrap());
+        assert!(!log.unquarantine(QuarantineId(3)).await.unwrap());
+        assert_eq!(log.quarantine(vec![broken("d")]).await.unwrap(), [QuarantineId(4)]);
+        assert_eq!(kept(log, 2, 10).await, [(4, broken("d").received)]);
+    }
+}
+
+fn key(kind: &'static str, id: &str) -> RecordKey {
+    RecordKey { kind, id: id.to_owned() }
+}
+
+#[tokio::test]
+async fn a_document_is_written_only_over_the_revision_that_its_writer_saw() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let orders = key("subscription", "orders");
+        assert!(log.get(&orders).await.unwrap().is_none());
+
+        let first = log.put(&orders, None, "one".to_owned()).await.unwrap();
+        fixture.clock.advance(Duration::from_secs(1));
+        let second = log.put(&orders, Some(first), "two".to_owned()).await.unwrap();
+        assert_eq!((first, second), (Revision(1), Revision(2)));
+
+        for expected in [None, Some(first), Some(Revision(3))] {
+            let refused = log.put(&orders, expected, "late".to_owned()).await;
+            assert!(
+                matches!(refused, Err(Error::Stale { expected: e, found }) if e == expected && found == Some(second)),
+                "{refused:?}"
+            );
+        }
+        let record = log.get(&orders).await.unwrap().unwrap();
+        assert_eq!((record.revision, &*record.body), (second, "two"));
+        assert_eq!(record.changed, START.after(Duration::from_secs(1)));
+
+        assert!(matches!(log.remove(&orders, first).await, Err(Error::Stale { .. })));
+        log.remove(&orders, second).await.unwrap();
+        assert!(log.get(&orders).await.unwrap().is_none());
+        let gone = log.remove(&orders, second).await;
+        assert!(matches!(gone, Err(Error::Stale { found: None, .. })));
+    }
+}
+
+#[tokio::test]
+async fn documents_are_listed_by_name_within_their_kind() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        for (kind, id) in [("b", "2"), ("a", "9"), ("b", "1"), ("c", "0")] {
+            log.put(&key(kind, id), None, format!("{kind}{id}")).await.unwrap();
+        }
+
+        let bodies: Vec<_> = log.list("b").await.unwrap().into_iter().map(|r| r.body).collect();
+
+        assert_eq!(bodies, ["b1", "b2"]);
+        assert!(log.list("none").await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn of_writers_who_saw_the_same_revision_one_wins() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let orders = key("subscription", "orders");
+
+        let attempts = (0..8).map(|n| log.put(&orders, None, n.to_string()));
+        let answers = join_all(attempts).await;
+
+        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+    }
+}

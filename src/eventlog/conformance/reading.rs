@@ -1,0 +1,144 @@
+//! How entries are read: pages, ids, places, and the news of a moved head.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join;
+
+use crate::event::{Data, EventId, Subject};
+use crate::eventlog::conformance::fixture::{START, draft, engines, words};
+use crate::eventlog::{Changes, Draft, Entry, Error, EventLog, Limits, Page, Position};
+
+/// Every bound of memory so small that most reads go to the disk.
+fn short_tail() -> Limits {
+    Limits { tail_bytes: 1, ..Limits::default() }
+}
+
+fn read_words(entries: &[Arc<Entry>]) -> Vec<&str> {
+    entries.iter().map(|entry| &*entry.envelope_id).collect()
+}
+
+async fn read(log: &dyn EventLog, after: u64, items: usize, bytes: usize) -> Vec<Arc<Entry>> {
+    log.read(Position(after), Page { items, bytes }).await.unwrap()
+}
+
+#[tokio::test]
+async fn pages_begin_after_the_position_and_end_at_the_first_bound() {
+    for limits in [Limits::default(), short_tail()] {
+        for fixture in engines(limits) {
+            let log = &*fixture.log;
+            log.append(words("abcdef")).await.unwrap();
+            let weight = draft("a").weight();
+
+            assert_eq!(
+                read_words(&read(log, 0, 10, usize::MAX).await),
+                ["a", "b", "c", "d", "e", "f"]
+            );
+            assert_eq!(read_words(&read(log, 4, 10, usize::MAX).await), ["e", "f"]);
+            assert_eq!(read_words(&read(log, 1, 2, usize::MAX).await), ["b", "c"]);
+            assert_eq!(read_words(&read(log, 1, 10, weight * 3).await), ["b", "c", "d"]);
+            assert_eq!(read_words(&read(log, 1, 10, 1).await), ["b"], "always one");
+            assert_eq!(read(log, 6, 10, usize::MAX).await, []);
+            assert_eq!(read(log, 600, 10, usize::MAX).await, []);
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_attribute_comes_back() {
+    for limits in [Limits::default(), short_tail()] {
+        for fixture in engines(limits) {
+            let log = &*fixture.log;
+            let given = Draft {
+                subject: Some(Subject::new("order 7").unwrap()),
+                dataschema: Some("https://gw.example/schemas/a/1".into()),
+                trace: Some(
+                    "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01".parse().unwrap(),
+                ),
+                time: START.before(Duration::from_nanos(1)),
+                data: Data::from_text("{\"name\":\"Zoë\"}".to_owned()),
+                ..draft("a")
+            };
+            let id = log.append(vec![given.clone(), draft("b")]).await.unwrap()[0].id();
+
+            let expected = Entry::new(given, id, Position(1), START);
+            assert_eq!(*read(log, 0, 1, usize::MAX).await[0], expected);
+            assert_eq!(log.find(&[id]).await.unwrap()[0].as_deref(), Some(&expected));
+        }
+    }
+}
+
+#[tokio::test]
+async fn events_are_found_by_id_in_the_order_asked() {
+    for limits in [Limits::default(), short_tail()] {
+        for fixture in engines(limits) {
+            let appended = fixture.log.append(words("abc")).await.unwrap();
+            let [a, b, c] = [appended[0].id(), appended[1].id(), appended[2].id()];
+
+            let found = fixture.log.find(&[c, EventId::MIN, a, b, a]).await.unwrap();
+
+            let found: Vec<_> = found.iter().map(|e| e.as_ref().map(|e| e.event.id)).collect();
+            assert_eq!(found, [Some(c), None, Some(a), Some(b), Some(a)]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_id_is_sought_by_its_place_whether_or_not_it_is_there() {
+    for limits in [Limits::default(), short_tail()] {
+        for fixture in engines(limits) {
+            let log = &*fixture.log;
+            assert_eq!(log.seek(EventId::MIN).await.unwrap(), Position::START);
+            assert_eq!(log.seek(EventId::MAX).await.unwrap(), Position::START);
+            log.append(words("ab")).await.unwrap();
+            fixture.clock.advance(Duration::from_secs(2));
+            let third = log.append(words("c")).await.unwrap()[0].id();
+            let between = EventId::first_of(third.unix_ms() - 1_000);
+
+            assert_eq!(log.seek(EventId::MIN).await.unwrap(), Position::START);
+            assert_eq!(log.seek(between).await.unwrap(), Position(2));
+            assert_eq!(log.seek(third).await.unwrap(), Position(2));
+            assert_eq!(log.seek(third.successor().unwrap()).await.unwrap(), Position(3));
+        }
+    }
+}
+
+#[tokio::test]
+async fn followers_hear_of_a_head_that_they_can_read_up_to() {
+    for fixture in engines(Limits::default()) {
+        let log = Arc::clone(&fixture.log);
+        let follower = async {
+            let mut news = log.watch();
+            let mut seen = Position::START;
+            while seen < Position(30) {
+                news.wait_for(|head| *head > seen).await.unwrap();
+                let head = *news.borrow();
+                let entries = read(&*log, seen.0, 100, usize::MAX).await;
+                assert!(entries.last().unwrap().position >= head, "the head was read");
+                assert_eq!(entries[0].position.0, seen.0 + 1);
+                seen = entries.last().unwrap().position;
+            }
+        };
+        let producer = async {
+            for _ in 0..10 {
+                log.append(words("abc")).await.unwrap();
+            }
+        };
+        join(follower, producer).await;
+    }
+}
+
+#[tokio::test]
+async fn a_closed_log_has_kept_what_it_took_and_refuses_the_rest() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let (taken, ()) = tokio::join!(log.append(words("abc")), async {
+            log.close().await.unwrap();
+        });
+
+        assert_eq!(taken.unwrap().len(), 3);
+        assert!(matches!(log.append(words("d")).await, Err(Error::Closed)));
+        assert!(matches!(log.commit(Changes::default()).await, Err(Error::Closed)));
+        log.close().await.unwrap();
+    }
+}
