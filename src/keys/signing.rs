@@ -191,6 +191,11 @@ impl SigningKey {
         self.sign_under(&self.0.event_header, claims)
     }
 
+    /// The signature over any message, in unpadded base64url.
+    pub(crate) fn sign_message(&self, message: &[u8]) -> Result<String, KeyFailure> {
+        self.0.handle.sign(message).map_err(|_| KeyFailure("sign a token"))
+    }
+
     fn sign_under(&self, header: &str, claims: &[u8]) -> Result<String, KeyFailure> {
         // Room for the signature of RSA with 4096 bits, so that the text is never moved.
         let capacity = header.len() + URL_SAFE_NO_PAD.encoded_length(claims.len()) + 700;
@@ -198,8 +203,7 @@ impl SigningKey {
         token.push_str(header);
         token.push('.');
         URL_SAFE_NO_PAD.encode_append(claims, &mut token);
-        let signature =
-            self.0.handle.sign(token.as_bytes()).map_err(|_| KeyFailure("sign a token"))?;
+        let signature = self.sign_message(token.as_bytes())?;
         token.push('.');
         token.push_str(&signature);
         Ok(token)

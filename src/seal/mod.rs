@@ -1,1 +1,31 @@
 //! The nested JWT: signed inside, encrypted outside, and the way back.
+//!
+//! [`Claims`] and two keys come in; a [`Sealed`] token goes out, which is a nested JWT (RFC 7519,
+//! section 5.2) and, inside, a Security Event Token (RFC 8417). [`open`] is the way back, for
+//! consumers, tests and the command line: twelve checks in a fixed order and one error that says
+//! nothing. [`sign_checkpoint`] signs without encrypting. Nothing is read, sent or kept here.
+//!
+//! **Invariant:** holding an [`Opened`] is the proof that both layers were checked; there is no
+//! other way to make one.
+
+mod claims;
+mod compact;
+mod compression;
+mod content;
+mod framework;
+mod checkpoint;
+mod inspect;
+mod open;
+mod opened;
+mod sealed;
+mod signed;
+mod text;
+#[cfg(test)]
+mod tests;
+
+pub use checkpoint::{Checkpoint, CheckpointReader, sign_checkpoint};
+pub use claims::{Claims, Place, cloudevent_type};
+pub use inspect::inspect;
+pub use open::{OpenError, OpenLimits, Opening, Seen, open};
+pub use opened::Opened;
+pub use sealed::{Error, Options, Sealed, seal};

@@ -1,0 +1,104 @@
+//! Checkpoints: a signed statement of how far a subscription has come, so that silence is evidence.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::event::{ChainValue, EventId, SubscriptionId, Timestamp};
+use crate::keys::{KeyFailure, SigningKey, VerifyingKeys};
+use crate::seal::open::check_parties;
+use crate::seal::signed::{self, seconds};
+use crate::seal::{OpenError, OpenLimits};
+
+const CHECKPOINT_TYPE: &str = "checkpoint+jwt";
+
+/// How far a subscription has come at a moment.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Checkpoint {
+    /// `iss`: the gateway.
+    pub issuer: String,
+    /// `aud`: the consumer.
+    pub audience: String,
+    /// `iat`, in whole seconds.
+    pub issued_at: Timestamp,
+    /// `sub_id`: the subscription.
+    pub subscription: SubscriptionId,
+    /// `seq`: the sequence number of the last event that was for this subscription; zero before
+    /// the first.
+    pub sequence: u64,
+    /// `chain`: the chain value after that event.
+    pub chain: ChainValue,
+    /// `head`: the last event of the log that was considered; nothing if there is none yet.
+    pub head: Option<EventId>,
+}
+
+/// Signs a checkpoint as a compact JWS with the `typ` `checkpoint+jwt`; it holds no event, so it
+/// is not encrypted.
+///
+/// # Errors
+///
+/// Ours: the cryptographic library failed.
+pub fn sign_checkpoint(checkpoint: &Checkpoint, key: &SigningKey) -> Result<String, KeyFailure> {
+    let claims = json!({
+        "iss": checkpoint.issuer,
+        "aud": checkpoint.audience,
+        "iat": checkpoint.issued_at.unix_seconds(),
+        "sub_id": {"format": "opaque", "id": checkpoint.subscription},
+        "seq": checkpoint.sequence,
+        "chain": checkpoint.chain.to_string(),
+        "head": checkpoint.head.map(|head| head.to_string()),
+    });
+    key.sign(CHECKPOINT_TYPE, claims.to_string().as_bytes())
+}
+
+/// What a consumer expects of its checkpoints.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckpointReader<'a> {
+    /// The issuer's public keys.
+    pub issuer_keys: &'a VerifyingKeys,
+    /// The only `iss` that is accepted.
+    pub issuer: &'a str,
+    /// The consumer's own name.
+    pub audience: &'a str,
+    /// The present moment.
+    pub now: Timestamp,
+    /// How far the clocks of both sides may differ.
+    pub leeway: Duration,
+}
+
+impl CheckpointReader<'_> {
+    /// Verifies a checkpoint.
+    ///
+    /// # Errors
+    ///
+    /// The sender's turn: this is not a checkpoint that the consumer may believe.
+    pub fn read(&self, token: &str) -> Result<Checkpoint, OpenError> {
+        self.verified(token).ok_or(OpenError(()))
+    }
+
+    fn verified(&self, token: &str) -> Option<Checkpoint> {
+        let limits = OpenLimits::default();
+        let claims = signed::verify(token, CHECKPOINT_TYPE, self.issuer_keys, &limits)?;
+        check_parties(&claims, self.issuer, self.audience)?;
+        let latest = self.now.after(self.leeway).unix_seconds();
+        let issued = seconds(&claims, "iat").filter(|issued| *issued <= latest)?;
+        let subject = claims.get("sub_id")?;
+        if subject.get("format")? != "opaque" {
+            return None;
+        }
+        let head = match claims.get("head")? {
+            Value::Null => None,
+            Value::String(head) => Some(head.parse().ok()?),
+            _ => return None,
+        };
+        Some(Checkpoint {
+            issuer: self.issuer.to_owned(),
+            audience: self.audience.to_owned(),
+            issued_at: Timestamp::from_unix_seconds(issued),
+            subscription: subject.get("id")?.as_str()?.parse().ok()?,
+            sequence: claims.get("seq")?.as_u64()?,
+            chain: claims.get("chain")?.as_str()?.parse().ok()?,
+            head,
+        })
+    }
+}

@@ -1,0 +1,151 @@
+//! What a token says, as the text that is signed.
+
+use std::io::Write as _;
+
+use crate::event::{ChainValue, EventId, ReplayId, SubscriptionId, Timestamp};
+
+/// The claims of a token that carries an event (RFC 8417, section 2.2).
+#[derive(Clone, Copy)]
+pub struct Claims<'a> {
+    /// `iss`: the gateway, one URL.
+    pub issuer: &'a str,
+    /// `aud`: exactly one consumer, so that it cannot pass our signed event on to another.
+    pub audience: &'a str,
+    /// `iat`, in whole seconds.
+    pub issued_at: Timestamp,
+    /// `exp`, in whole seconds; absent where the consumer follows OpenID SSF, which forbids it.
+    pub expires_at: Option<Timestamp>,
+    /// `jti`: the event id, the same over retries and replays.
+    pub id: EventId,
+    /// `txn`: the trace id, the same over all consumers of one event.
+    pub transaction: Option<&'a str>,
+    /// `toe`: when the event occurred, in whole seconds.
+    pub occurred_at: Timestamp,
+    /// `sub_id`: the subscription, as an opaque identifier (RFC 9493, section 3.2.7).
+    pub subscription: &'a SubscriptionId,
+    /// `seq` and `prv`: the place among all that the subscription was sent; absent on replays.
+    pub place: Option<Place>,
+    /// `rpl`: the replay that this is part of.
+    pub replay: Option<&'a ReplayId>,
+    /// The name of the one member of `events`, such as [`cloudevent_type`] makes.
+    pub event_type: &'a str,
+    /// The event: the text of a JSON object, embedded as it is.
+    pub event: &'a str,
+}
+
+/// A place in the sequence of a subscription.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Place {
+    /// Counts from 1 without gaps.
+    pub sequence: u64,
+    /// The chain value before this event.
+    pub previous: ChainValue,
+}
+
+/// The member of `events` that holds a CloudEvent: `<issuer>/events/cloudevent/v1`.
+pub fn cloudevent_type(issuer: &str) -> String {
+    format!("{}/events/cloudevent/v1", issuer.trim_end_matches('/'))
+}
+
+impl Claims<'_> {
+    /// Writes the claims as JSON.
+    pub(super) fn to_json(self) -> Vec<u8> {
+        let mut text = Vec::with_capacity(self.event.len() + 640);
+        // Writing to memory cannot fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    fn write(self, text: &mut Vec<u8>) -> std::io::Result<()> {
+        text.write_all(b"{\"iss\":")?;
+        serde_json::to_writer(&mut *text, self.issuer)?;
+        text.write_all(b",\"aud\":")?;
+        serde_json::to_writer(&mut *text, self.audience)?;
+        write!(text, ",\"iat\":{}", self.issued_at.unix_seconds())?;
+        if let Some(moment) = self.expires_at {
+            write!(text, ",\"exp\":{}", moment.unix_seconds())?;
+        }
+        write!(text, ",\"jti\":\"{}\"", self.id)?;
+        if let Some(transaction) = self.transaction {
+            text.write_all(b",\"txn\":")?;
+            serde_json::to_writer(&mut *text, transaction)?;
+        }
+        write!(text, ",\"toe\":{}", self.occurred_at.unix_seconds())?;
+        // Names of subscriptions and replays need no escaping: see `event::names`.
+        let subscription = self.subscription.as_str();
+        write!(text, r#","sub_id":{{"format":"opaque","id":"{subscription}"}}"#)?;
+        if let Some(Place { sequence, previous }) = self.place {
+            write!(text, r#","seq":{sequence},"prv":"{previous}""#)?;
+        }
+        if let Some(replay) = self.replay {
+            write!(text, r#","rpl":"{}""#, replay.as_str())?;
+        }
+        text.write_all(b",\"events\":{")?;
+        serde_json::to_writer(&mut *text, self.event_type)?;
+        text.write_all(b":")?;
+        text.write_all(self.event.as_bytes())?;
+        text.write_all(b"}}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn the_claims_are_those_of_the_design_and_the_event_is_untouched() {
+        let subscription: SubscriptionId = "orders".parse().unwrap();
+        let replay: ReplayId = "again".parse().unwrap();
+        let previous = ChainValue::start(&subscription);
+        let claims = Claims {
+            issuer: "https://events.example.com",
+            audience: "shop",
+            issued_at: Timestamp::from_unix_ms(1_795_282_931_900),
+            expires_at: Some(Timestamp::from_unix_seconds(1_795_369_331)),
+            id: EventId::from_parts(1_795_282_931_000, 7),
+            transaction: Some("4bf92f35"),
+            occurred_at: Timestamp::from_unix_seconds(1_795_282_900),
+            subscription: &subscription,
+            place: Some(Place { sequence: 123_456, previous }),
+            replay: Some(&replay),
+            event_type: &cloudevent_type("https://events.example.com/"),
+            event: r#"{"specversion":"1.0","data":{"amount":1.50}}"#,
+        };
+
+        let text = String::from_utf8(claims.to_json()).unwrap();
+
+        assert!(text.contains(claims.event), "{text}");
+        assert_eq!(
+            serde_json::from_str::<Value>(&text).unwrap(),
+            json!({
+                "iss": "https://events.example.com", "aud": "shop", "iat": 1_795_282_931,
+                "exp": 1_795_369_331, "jti": claims.id.to_string(), "txn": "4bf92f35",
+                "toe": 1_795_282_900, "sub_id": {"format": "opaque", "id": "orders"},
+                "seq": 123_456, "prv": previous.to_string(), "rpl": "again",
+                "events": {"https://events.example.com/events/cloudevent/v1":
+                    {"specversion": "1.0", "data": {"amount": 1.5}}},
+            })
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_texts_the_claims_are_json(issuer in ".*", audience in ".*", txn in ".*") {
+            let subscription: SubscriptionId = "s".parse().unwrap();
+            let claims = Claims {
+                issuer: &issuer, audience: &audience, issued_at: Timestamp::EPOCH, expires_at: None,
+                id: EventId::MIN, transaction: Some(&txn), occurred_at: Timestamp::EPOCH,
+                subscription: &subscription, place: None, replay: None, event_type: &issuer,
+                event: "{}",
+            };
+            let tree: Value = serde_json::from_slice(&claims.to_json()).unwrap();
+            prop_assert_eq!(&tree["iss"], &json!(issuer));
+            prop_assert_eq!(&tree["aud"], &json!(audience));
+            prop_assert_eq!(&tree["txn"], &json!(txn));
+            prop_assert_eq!(&tree["events"][&issuer], &json!({}));
+        }
+    }
+}

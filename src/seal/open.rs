@@ -1,0 +1,237 @@
+//! Opens tokens: twelve checks, always in this order, and one error that says nothing.
+//!
+//! The order matters. Lengths and names are checked before a key is touched, the encryption before
+//! the signature, the signature before a claim is believed. The error is one, because a sender who
+//! learns which check failed can ask the key questions (RFC 7516, section 11.5).
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::event::json;
+use crate::event::{Blame, Fault, Timestamp};
+use crate::keys::{ContentEncryption, OpeningKeys, VerifyingKeys};
+use crate::seal::signed::seconds;
+use crate::seal::{Opened, compression, content, signed, text};
+
+/// The `typ` of a token that carries an event (RFC 8417, section 2.3).
+const EVENT_TYPE: &str = "secevent+jwt";
+
+/// A token that was not opened; why is not said.
+#[derive(Debug, thiserror::Error)]
+#[error("the token cannot be opened")]
+pub struct OpenError(pub(super) ());
+
+impl Blame for OpenError {
+    fn fault(&self) -> Fault {
+        Fault::Caller
+    }
+}
+
+/// How much of a token is read before giving up.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct OpenLimits {
+    /// The longest token, in characters.
+    pub token: usize,
+    /// The longest outer header, in bytes.
+    pub outer_header: usize,
+    /// The longest inner header, in bytes.
+    pub inner_header: usize,
+    /// The most that is inflated, in bytes; zero refuses compressed tokens.
+    pub inflated: usize,
+    /// The deepest nesting of the claims.
+    pub depth: usize,
+    /// How old a token may be by its `iat`; nothing: as old as its `exp` allows.
+    pub age: Option<Duration>,
+}
+
+impl Default for OpenLimits {
+    /// 512 KiB, 4 KiB, 2 KiB, 256,000 bytes, 80 levels, any age.
+    fn default() -> Self {
+        Self {
+            token: 512 * 1024,
+            outer_header: 4096,
+            inner_header: 2048,
+            inflated: 256_000,
+            // An event may have 64 levels, and the claims lay some around it.
+            depth: 80,
+            age: None,
+        }
+    }
+}
+
+/// Tells whether a `jti` was seen before; the second argument is the token's `exp`, in seconds,
+/// until which the answer must be remembered.
+pub type Seen<'a> = &'a dyn Fn(&str, Option<i64>) -> bool;
+
+/// What a consumer expects of its tokens.
+#[derive(Clone, Copy)]
+pub struct Opening<'a> {
+    /// The consumer's private keys.
+    pub keys: &'a OpeningKeys,
+    /// The issuer's public keys.
+    pub issuer_keys: &'a VerifyingKeys,
+    /// The only `iss` that is accepted.
+    pub issuer: &'a str,
+    /// The consumer's own name, which must be in `aud`.
+    pub audience: &'a str,
+    /// The only member of `events` that is accepted; nothing: any.
+    pub event_type: Option<&'a str>,
+    /// The present moment.
+    pub now: Timestamp,
+    /// How far the clocks of both sides may differ.
+    pub leeway: Duration,
+    /// How much is read.
+    pub limits: OpenLimits,
+    /// Remembers which tokens were seen; nothing: repeats are not refused here.
+    pub seen: Option<Seen<'a>>,
+}
+
+impl<'a> Opening<'a> {
+    /// Expects any event from an issuer to an audience, with a leeway of 60 seconds.
+    pub fn new(
+        keys: &'a OpeningKeys,
+        issuer_keys: &'a VerifyingKeys,
+        issuer: &'a str,
+        audience: &'a str,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            keys,
+            issuer_keys,
+            issuer,
+            audience,
+            event_type: None,
+            now,
+            leeway: Duration::from_mins(1),
+            limits: OpenLimits::default(),
+            seen: None,
+        }
+    }
+}
+
+impl fmt::Debug for Opening<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Opening({} for {})", self.issuer, self.audience)
+    }
+}
+
+/// Decrypts a token, verifies it, and checks every claim that it must have.
+///
+/// # Errors
+///
+/// The sender's turn: the token is not one that this consumer may believe. There is one error for
+/// every reason.
+pub fn open(token: &str, opening: &Opening<'_>) -> Result<Opened, OpenError> {
+    opened(token, opening).ok_or(OpenError(()))
+}
+
+fn opened(token: &str, opening: &Opening<'_>) -> Option<Opened> {
+    let (header, inner) = decrypt(token, opening)?;
+    // 7 to 9: a signed token, of the right type, by a key of the issuer.
+    let inner = std::str::from_utf8(&inner).ok()?;
+    let claims = signed::verify(inner, EVENT_TYPE, opening.issuer_keys, &opening.limits)?;
+    // 2, what could not be told before: claims repeated outside must be those inside.
+    let replicated = ["iss", "aud", "sub"];
+    if replicated
+        .iter()
+        .any(|name| header.contains_key(*name) && header.get(*name) != claims.get(*name))
+    {
+        return None;
+    }
+    check_claims(&claims, opening)?;
+    let expires = seconds(&claims, "exp");
+    let opened = Opened::from_checked(claims)?;
+    if opening.event_type.is_some_and(|expected| expected != opened.event_type()) {
+        return None;
+    }
+    // 11: seen before?
+    if opening.seen.is_some_and(|seen| seen(opened.id(), expires)) {
+        return None;
+    }
+    Some(opened)
+}
+
+/// The encrypted layer: checks 1 to 6. Gives the outer header and the plaintext.
+fn decrypt(token: &str, opening: &Opening<'_>) -> Option<(Map<String, Value>, Vec<u8>)> {
+    let limits = &opening.limits;
+    // 1: the text.
+    let [protected, encrypted_key, iv, ciphertext, tag] = text::parts::<5>(token, limits.token)?;
+    // 2: the header, against the key that it names.
+    let header = text::object(protected, json::Limits { bytes: limits.outer_header, depth: 8 })?;
+    let text_of = |name: &str| header.get(name).and_then(Value::as_str);
+    if header.contains_key("crit") || text_of("cty")? != "JWT" {
+        return None;
+    }
+    let deflated = match header.get("zip") {
+        None => false,
+        Some(Value::String(zip)) if zip == "DEF" && limits.inflated > 0 => true,
+        Some(_) => return None,
+    };
+    let kid = text_of("kid").filter(|kid| kid.len() <= 256)?;
+    let key = opening.keys.get(kid)?;
+    let encryption: ContentEncryption = text_of("enc")?.parse().ok()?;
+    if text_of("alg")? != key.management().name() {
+        return None;
+    }
+    // 3: the lengths, before a key is used.
+    let encrypted_key = text::decode(encrypted_key)?;
+    let (iv, tag) = (text::decode(iv)?, text::decode(tag)?);
+    let ciphertext = text::decode(ciphertext)?;
+    if encrypted_key.len() != key.encrypted_key_length(encryption)
+        || iv.len() != encryption.iv_length()
+        || tag.len() != content::TAG_LENGTH
+        || (encryption == ContentEncryption::A128CbcHs256 && !ciphertext.len().is_multiple_of(16))
+    {
+        return None;
+    }
+    // 4: the content key.
+    let content_key = key.content_key(&header, &encrypted_key, encryption)?;
+    // 5: the content.
+    let plain = content::decrypt(&content_key, &iv, protected.as_bytes(), ciphertext, &tag)?;
+    // 6: its compression.
+    let plain = if deflated { compression::inflate(&plain, limits.inflated)? } else { plain };
+    Some((header, plain))
+}
+
+/// Check 10: who, to whom, and when.
+fn check_claims(claims: &Map<String, Value>, opening: &Opening<'_>) -> Option<()> {
+    check_parties(claims, opening.issuer, opening.audience)?;
+    let (earliest, latest) = (
+        opening.now.before(opening.leeway).unix_seconds(),
+        opening.now.after(opening.leeway).unix_seconds(),
+    );
+    let issued = seconds(claims, "iat").filter(|issued| *issued <= latest)?;
+    if let Some(age) = opening.limits.age
+        && issued < opening.now.before(opening.leeway).before(age).unix_seconds()
+    {
+        return None;
+    }
+    if claims.contains_key("exp") {
+        seconds(claims, "exp").filter(|expires| *expires > earliest)?;
+    }
+    if claims.contains_key("nbf") {
+        seconds(claims, "nbf").filter(|begins| *begins <= latest)?;
+    }
+    Some(())
+}
+
+/// `iss` is the issuer, and `aud` is the audience or holds it, exactly.
+pub(super) fn check_parties(
+    claims: &Map<String, Value>,
+    issuer: &str,
+    audience: &str,
+) -> Option<()> {
+    if claims.get("iss")?.as_str()? != issuer {
+        return None;
+    }
+    let ours = match claims.get("aud")? {
+        Value::String(one) => one == audience,
+        Value::Array(several) => {
+            several.iter().all(Value::is_string) && several.iter().any(|one| one == audience)
+        }
+        _ => false,
+    };
+    ours.then_some(())
+}

@@ -1,0 +1,95 @@
+//! Seals: signs the claims, then encrypts them to the consumer.
+
+use std::fmt;
+
+use crate::event::Blame;
+use crate::event::Fault;
+use crate::keys::{ContentEncryption, KeyFailure, SealingKey, SigningKey};
+use crate::seal::{Claims, compact, compression, framework};
+
+/// How a subscription wants its tokens.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Options {
+    /// How the content is encrypted.
+    pub content_encryption: ContentEncryption,
+    /// Whether large events are compressed; off unless asked for, because a length can tell
+    /// something of a secret that stands beside text an attacker chose (RFC 8725, section 3.6).
+    pub compress: bool,
+}
+
+/// A token that only its consumer can read. `Debug` shows its length only.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Sealed(String);
+
+impl Sealed {
+    /// The token in compact form.
+    pub fn token(&self) -> &str {
+        &self.0
+    }
+
+    /// Gives the token away.
+    pub fn into_token(self) -> String {
+        self.0
+    }
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealed({} characters)", self.0.len())
+    }
+}
+
+/// Why a token could not be made. Never the caller's doing: keys and claims are valid already.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A key could not be used.
+    #[error(transparent)]
+    Key(#[from] KeyFailure),
+    /// The content could not be encrypted.
+    #[error("the cryptographic library could not encrypt a token")]
+    Encrypt,
+}
+
+impl Blame for Error {
+    fn fault(&self) -> Fault {
+        Fault::Ours
+    }
+}
+
+/// Signs the claims, then encrypts them to the consumer's key, with a fresh content key.
+///
+/// # Errors
+///
+/// Ours: the cryptographic library failed.
+pub fn seal(
+    claims: &Claims<'_>,
+    signing: &SigningKey,
+    sealing: &SealingKey,
+    options: &Options,
+) -> Result<Sealed, Error> {
+    let inner = signing.sign_event(&claims.to_json())?.into_bytes();
+    let small = options
+        .compress
+        .then(|| compression::deflate_if_worth_it(claims.event.len(), &inner))
+        .flatten();
+    let deflated = small.is_some();
+    encrypt((small.unwrap_or(inner), deflated), sealing, options.content_encryption)
+}
+
+fn encrypt(
+    (content, deflated): (Vec<u8>, bool),
+    sealing: &SealingKey,
+    encryption: ContentEncryption,
+) -> Result<Sealed, Error> {
+    let established = sealing.establish(encryption)?;
+    let token = match &established.ephemeral {
+        Some(ephemeral) if encryption != ContentEncryption::A128CbcHs256 => {
+            compact::write(sealing.kid(), &established, ephemeral, (content, deflated))
+        }
+        _ => {
+            let content = (content.as_slice(), deflated);
+            framework::write(sealing.kid(), sealing.management(), established, content)
+        }
+    };
+    token.map(Sealed).ok_or(Error::Encrypt)
+}

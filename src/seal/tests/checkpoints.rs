@@ -1,0 +1,62 @@
+//! Checkpoints are believed only from their issuer and only as checkpoints.
+
+use std::time::Duration;
+
+use super::*;
+use crate::seal::{Checkpoint, CheckpointReader, sign_checkpoint};
+
+fn checkpoint() -> Checkpoint {
+    let subscription: SubscriptionId = "orders".parse().unwrap();
+    Checkpoint {
+        issuer: ISSUER.to_owned(),
+        audience: AUDIENCE.to_owned(),
+        issued_at: NOW,
+        chain: ChainValue::start(&subscription),
+        subscription,
+        sequence: 12,
+        head: Some(EventId::MAX),
+    }
+}
+
+#[test]
+fn a_checkpoint_is_read_as_it_was_signed() {
+    let parties = Parties::usual();
+    let reader = CheckpointReader {
+        issuer_keys: &parties.issuer_keys,
+        issuer: ISSUER,
+        audience: AUDIENCE,
+        now: NOW,
+        leeway: Duration::from_mins(1),
+    };
+    for head in [None, Some(EventId::MIN)] {
+        let checkpoint = Checkpoint { head, ..checkpoint() };
+        let token = sign_checkpoint(&checkpoint, &parties.signing).unwrap();
+
+        assert_eq!(reader.read(&token).unwrap(), checkpoint);
+        assert!(CheckpointReader { audience: "another", ..reader }.read(&token).is_err());
+        assert!(CheckpointReader { issuer: "another", ..reader }.read(&token).is_err());
+        assert!(CheckpointReader { now: Timestamp::EPOCH, ..reader }.read(&token).is_err());
+        let stranger = Parties::usual();
+        let strange = CheckpointReader { issuer_keys: &stranger.issuer_keys, ..reader };
+        assert!(strange.read(&token).is_err());
+    }
+}
+
+#[test]
+fn an_event_is_not_a_checkpoint_nor_the_other_way_round() {
+    let parties = Parties::usual();
+    let reader = CheckpointReader {
+        issuer_keys: &parties.issuer_keys,
+        issuer: ISSUER,
+        audience: AUDIENCE,
+        now: NOW,
+        leeway: Duration::from_mins(1),
+    };
+    let claims = refusals::claims().to_string();
+    let event = parties.signing.sign_event(claims.as_bytes()).unwrap();
+    let checkpoint = sign_checkpoint(&checkpoint(), &parties.signing).unwrap();
+
+    assert!(reader.read(&event).is_err());
+    let sealed = refusals::encrypt(&parties, &json!({}), &checkpoint);
+    assert!(crate::seal::open(&sealed, &parties.opening()).is_err());
+}
