@@ -22,6 +22,7 @@ mod context;
 mod event_key;
 mod events;
 mod failure;
+mod open;
 mod output;
 
 pub use client::Client;
