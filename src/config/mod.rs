@@ -8,7 +8,9 @@
 //! the environment.
 
 mod load;
+mod secret;
 mod settings;
 
 pub use load::{LoadError, load};
+pub use secret::{SecretError, secret};
 pub use settings::Config;

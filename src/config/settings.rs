@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::ambient::Size;
 use crate::api;
+use crate::keys;
 use crate::telemetry;
 
 /// The settings of one gateway.
@@ -28,10 +30,17 @@ pub struct Config {
     pub subscriptions: PathBuf,
     /// The directory of AsyncAPI documents.
     pub contracts: PathBuf,
+    /// The largest event that may cross, in bytes of its canonical content.
+    pub largest_event: Size,
+    /// Signing keys, and where consumers' keys are fetched from.
+    pub keys: keys::Config,
     /// The HTTP API.
     pub api: api::Config,
     /// The log lines of the process.
     pub logging: telemetry::Config,
+    /// The directory that the file is in, which its relative paths start from.
+    #[serde(skip)]
+    pub directory: PathBuf,
 }
 
 impl Default for Config {
@@ -45,8 +54,11 @@ impl Default for Config {
             publications: "publications".into(),
             subscriptions: "subscriptions".into(),
             contracts: "../asyncapi".into(),
+            largest_event: Size(64 * 1024),
+            keys: keys::Config { directory: "../keys".into(), ..keys::Config::default() },
             api: api::Config::default(),
             logging: telemetry::Config::default(),
+            directory: PathBuf::new(),
         }
     }
 }
@@ -59,10 +71,12 @@ impl Config {
             &mut self.publications,
             &mut self.subscriptions,
             &mut self.contracts,
+            &mut self.keys.directory,
         ];
         for path in paths {
             *path = directory.join(&*path);
         }
+        directory.clone_into(&mut self.directory);
         self
     }
 }
