@@ -35,11 +35,14 @@ struct Names {
 
 /// Runs the command; the answer is no if the event carries another key than its content has.
 pub fn run(args: &Args, context: &Context) -> Outcome {
-    let bytes = read(&args.file)
-        .with_context(|| format!("cannot read {}", args.file.display()))
-        .map_err(Failure::input)?;
+    let file = match args.file.display().to_string() {
+        name if name == "-" => "standard input".to_owned(),
+        name => name,
+    };
+    let bytes =
+        read(&args.file).with_context(|| format!("cannot read {file}")).map_err(Failure::input)?;
     let event = json::read(&bytes, Limits::default())
-        .map_err(|error| anyhow!(error).context(format!("in {}", args.file.display())))
+        .map_err(|error| anyhow!(error).context(format!("in {file}")))
         .map_err(Failure::input)?;
     let names = names(&event, &args.pointers).map_err(Failure::input)?;
     let output = context.output();
@@ -125,6 +128,24 @@ mod tests {
         let names = names(&event, &pointers).unwrap();
 
         assert!(names.canonical.starts_with(r#"{"key":{"/data/orderId":101},"#));
+    }
+
+    #[test]
+    fn the_keys_in_the_documentation_are_true() {
+        let page = include_str!("../../docs/publications.md");
+        let event = json!({
+            "source": "/orders", "type": "Order.Created", "subject": "Order.Created",
+            "data": {"orderId": 101, "amount": 100},
+        });
+
+        for pointers in [vec![], vec![PointerBuf::parse("/data/orderId").unwrap()]] {
+            let names = names(&event, &pointers).unwrap();
+            let shown = format!(
+                "key     {}\ndigest  {}\nbytes   {}\n",
+                names.idempotency_key, names.content_digest, names.canonical
+            );
+            assert!(page.contains(&shown), "{shown}");
+        }
     }
 
     #[test]
