@@ -7,18 +7,22 @@ use axum::body::to_bytes;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, post};
 
-use crate::api::Services;
-use crate::source::aws::{Answered, Call, Kind};
+use crate::source::aws::{Answered, Bus, Call, Kind};
 
 /// The media type of every answer.
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
 /// The header that names the request, as AWS spells it.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
-/// `POST /`: answers an AWS SDK. Nothing of the request is changed on the way, since it is signed.
-pub async fn call(State(services): State<Arc<Services>>, request: Request) -> Response {
-    let bus = &services.bus;
+/// Puts a bus behind `POST`, on whatever path.
+pub fn bus_route<S>(bus: Arc<Bus>) -> MethodRouter<S> {
+    post(call).with_state(bus)
+}
+
+/// Answers an AWS SDK. Nothing of the request is changed on the way, since it is signed.
+async fn call(State(bus): State<Arc<Bus>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, bus.max_body()).await else {
         return answer(bus.refuse_long_body());

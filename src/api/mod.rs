@@ -20,6 +20,7 @@ mod request;
 mod router;
 mod services;
 
+pub use bus::bus_route;
 pub use caller::{Caller, Scope, ScopeError};
 pub use callers::{CallerError, CallerRecord, Callers};
 pub use config::Config;

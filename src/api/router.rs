@@ -7,11 +7,11 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::api::{Code, Problem, Services, bus, events, health, post_events, request};
+use crate::api::{Code, Problem, Services, bus_route, events, health, post_events, request};
 
 /// Builds the server's routes over the rooms behind them.
 pub fn router(services: Arc<Services>) -> Router {
@@ -20,7 +20,7 @@ pub fn router(services: Arc<Services>) -> Router {
     Router::new()
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/", post(bus::call))
+        .route("/", bus_route(Arc::clone(&services.bus)))
         .route("/events", get(events::list).post(post_events::publish))
         .route("/events/{id}", get(events::get))
         .route("/metrics", get(health::metrics))

@@ -28,7 +28,7 @@ pub struct Services {
     /// Limits of the ways in.
     pub source: source::Config,
     /// The embedded bus.
-    pub bus: Bus,
+    pub bus: Arc<Bus>,
     /// The record of events.
     pub log: Arc<dyn EventLog>,
 }

@@ -5,4 +5,5 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+mod an_aws_sdk_is_a_producer;
 mod architecture;
