@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::{Context, Failure, Outcome, callers, config, events, open};
+use crate::cli::{Context, Failure, Outcome, callers, config, events, keys, open};
 
 /// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
 /// replay by ULID range.
@@ -29,6 +29,9 @@ enum Command {
     /// Look at events, or publish them
     #[command(subcommand)]
     Events(events::Command),
+    /// Look at the gateway's signing keys, turn or revoke them
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Decrypt and verify a token, offline
     Open(open::Args),
 }
@@ -39,6 +42,7 @@ impl Command {
             Self::Callers(command) => callers::run(command, context).await,
             Self::Config(command) => config::run(&command, context),
             Self::Events(command) => events::run(command, context).await,
+            Self::Keys(command) => keys::run(&command, context),
             Self::Open(args) => open::run(args, context).await,
         }
     }

@@ -22,6 +22,7 @@ mod context;
 mod event_key;
 mod events;
 mod failure;
+mod keys;
 mod open;
 mod output;
 

@@ -55,7 +55,7 @@ impl Default for Config {
             subscriptions: "subscriptions".into(),
             contracts: "../asyncapi".into(),
             largest_event: Size(64 * 1024),
-            keys: keys::Config { directory: "../keys".into(), ..keys::Config::default() },
+            keys: keys::Config::default(),
             api: api::Config::default(),
             logging: telemetry::Config::default(),
             directory: PathBuf::new(),

@@ -19,6 +19,7 @@ pub struct Config {
     /// The directory of the key files; private to the user that runs the gateway.
     pub directory: PathBuf,
     /// Where the passphrase that encrypts the key files is kept; without one they are plain.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub passphrase: Option<SecretReference>,
     /// Signing algorithms that subscriptions may ask for, the first for those that ask for none:
     /// ES256, EdDSA, PS256, RS256. Each has keys of its own.
@@ -28,6 +29,8 @@ pub struct Config {
     pub publish_ahead: Span,
     /// How long a key signs.
     pub rotate_every: Span,
+    /// How long a token is valid: from its `iat` to its `exp`.
+    pub token_lifetime: Span,
     /// How long a key stays in the public key set after the last token it signed has expired.
     pub keep_after_expiry: Span,
     /// Whether consumers' key sets may be fetched over plain http from this machine itself, for
@@ -38,11 +41,12 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            directory: PathBuf::from("keys"),
+            directory: PathBuf::from("../keys"),
             passphrase: None,
             algorithms: vec![SigningAlgorithm::default()],
             publish_ahead: Span(DAY),
             rotate_every: Span(DAY * 90),
+            token_lifetime: Span(DAY),
             keep_after_expiry: Span(DAY),
             allow_loopback_http: false,
         }
@@ -82,6 +86,10 @@ impl Config {
         if self.publish_ahead.0 < HOUR {
             return refuse("publish-ahead", "is under 1h: consumers' caches would miss the key");
         }
+        // What was sealed may wait an hour in memory before it is sent.
+        if self.token_lifetime.0 < HOUR * 2 {
+            return refuse("token-lifetime", "is under 2h: tokens would expire on their way");
+        }
         if self.rotate_every.0 < self.publish_ahead.0.saturating_mul(2) {
             let problem = "is under twice `keys.publish-ahead`: keys would pile up";
             return refuse("rotate-every", problem);
@@ -89,13 +97,13 @@ impl Config {
         Ok(())
     }
 
-    /// The rules that these settings make, for tokens of a lifetime.
-    pub fn lifecycle(&self, token_lifetime: Duration) -> Lifecycle {
+    /// The rules that these settings make.
+    pub fn lifecycle(&self) -> Lifecycle {
         Lifecycle {
             algorithms: self.algorithms.clone(),
             publish_ahead: self.publish_ahead.0,
             rotate_every: self.rotate_every.0,
-            token_lifetime,
+            token_lifetime: self.token_lifetime.0,
             keep_after_expiry: self.keep_after_expiry.0,
         }
     }
@@ -122,6 +130,7 @@ mod tests {
         assert_eq!(refused(|c| c.algorithms.push(SigningAlgorithm::HS256)), "algorithms");
         assert_eq!(refused(|c| c.algorithms.push(SigningAlgorithm::ES256)), "algorithms");
         assert_eq!(refused(|c| c.publish_ahead = Span(Duration::ZERO)), "publish-ahead");
+        assert_eq!(refused(|c| c.token_lifetime = Span(HOUR)), "token-lifetime");
         assert_eq!(refused(|c| c.rotate_every = Span(DAY)), "rotate-every");
     }
 }

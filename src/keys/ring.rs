@@ -293,8 +293,7 @@ mod tests {
     const DAY: Duration = Duration::from_hours(24);
 
     fn rules() -> Lifecycle {
-        let config = crate::keys::Config { algorithms: vec![ES256, EDDSA], ..Default::default() };
-        config.lifecycle(DAY * 4)
+        Lifecycle { algorithms: vec![ES256, EDDSA], ..crate::keys::Config::default().lifecycle() }
     }
 
     fn open(store: &Arc<MemoryKeyStore>) -> KeyRing {
@@ -364,7 +363,7 @@ mod tests {
         assert!(published(&gateway).contains(&old), "what it signed can still be checked");
         assert_eq!(gateway.generation(), 0, "a rotation needs no sealing again");
 
-        gateway.tick(START.after(DAY * 6)).unwrap();
+        gateway.tick(START.after(DAY * 3)).unwrap();
         assert!(!published(&gateway).contains(&old));
         assert_eq!(gateway.generation(), 0);
     }
