@@ -202,3 +202,198 @@ impl<'a, 'v> Walk<'a, 'v> {
 fn is_container(value: &Value) -> bool {
     matches!(value, Value::Object(_) | Value::Array(_))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    /// The pointers of what is undeclared, in data that need not keep the schema.
+    fn undeclared_in(schema: &Value, data: &Value) -> Vec<String> {
+        let shapes = Shapes::of(schema).ok().expect("a schema");
+        let mut violations = Vec::new();
+        close(&shapes, data, &mut violations);
+        let mut pointers: Vec<String> =
+            violations.into_iter().map(|violation| violation.pointer).collect();
+        pointers.sort();
+        pointers
+    }
+
+    #[test]
+    fn members_are_declared_by_name_by_pattern_or_by_an_explicit_word() {
+        let schema = json!({
+            "properties": {"a": {}, "open": {"additionalProperties": true}, "any": true,
+                "texts": {"additionalProperties": {"type": "string"}}, "shut": {"type": "object"}},
+            "patternProperties": {"^x-": {"properties": {"in": {}}}}
+        });
+        let data = json!({
+            "a": {"b": 1}, "open": {"b": {"c": 1}}, "any": {"b": [{"c": 1}]}, "texts": {"b": {"c": 1}},
+            "shut": {"b": 1}, "x-1": {"in": 1, "out": 1}, "y": null, "sl/ash": [{}]
+        });
+
+        assert_eq!(
+            undeclared_in(&schema, &data),
+            ["/a/b", "/shut/b", "/sl~1ash", "/texts/b/c", "/x-1/out", "/y"]
+        );
+    }
+
+    #[test]
+    fn parts_of_all_of_and_references_declare_together_at_every_level() {
+        let schema = json!({
+            "allOf": [
+                {"properties": {"a": {"properties": {"x": {}}}}},
+                {"$ref": "#/definitions/more"}
+            ],
+            "properties": {"c": {}},
+            "definitions": {"more": {"properties": {"a": {"properties": {"y": {}}}, "b": {}}}}
+        });
+
+        let data = json!({"a": {"x": 1, "y": 1, "z": 1}, "b": 1, "c": 1, "d": 1});
+        assert_eq!(undeclared_in(&schema, &data), ["/a/z", "/d"]);
+    }
+
+    #[test]
+    fn only_the_alternative_that_accepts_declares() {
+        let schema = json!({
+            "properties": {"kind": {}},
+            "oneOf": [
+                {"properties": {"kind": {"const": "card"}, "pan": {}}},
+                {"properties": {"kind": {"const": "cash"}, "till": {}}}
+            ]
+        });
+
+        assert!(undeclared_in(&schema, &json!({"kind": "card", "pan": 1})).is_empty());
+        assert_eq!(undeclared_in(&schema, &json!({"kind": "cash", "pan": 1})), ["/pan"]);
+        // The schema refuses this one; what a branch declares is not named on top.
+        assert_eq!(undeclared_in(&schema, &json!({"kind": "x", "pan": 1, "q": 1})), ["/q"]);
+    }
+
+    #[test]
+    fn conditions_and_dependencies_declare_where_they_apply() {
+        let schema = json!({
+            "properties": {"kind": {}, "b": {}},
+            "if": {"properties": {"kind": {"const": "card"}, "i": {}}, "required": ["kind"]},
+            "then": {"properties": {"pan": {}}},
+            "else": {"properties": {"till": {}}},
+            "dependencies": {"b": {"properties": {"c": {}}}, "kind": ["kind"]}
+        });
+
+        let data = |kind: &str| json!({"kind": kind, "i": 1, "pan": 1, "till": 1, "c": 1});
+        assert_eq!(undeclared_in(&schema, &data("card")), ["/c", "/till"]);
+        assert_eq!(undeclared_in(&schema, &data("cash")), ["/c", "/i", "/pan"]);
+        assert!(undeclared_in(&schema, &json!({"b": 1, "c": 1})).is_empty());
+    }
+
+    #[test]
+    fn what_excludes_or_counts_declares_nothing() {
+        let schema = json!({
+            "not": {"properties": {"a": {"const": 1}}, "required": ["a"]},
+            "propertyNames": {"properties": {"b": {}}},
+            "properties": {"list": {"contains": {"properties": {"c": {}}}}}
+        });
+
+        let data = json!({"a": 2, "b": 1, "list": [{"c": 1}]});
+        assert_eq!(undeclared_in(&schema, &data), ["/a", "/b", "/list/0/c"]);
+    }
+
+    #[test]
+    fn items_are_closed_one_by_one_and_as_the_rest() {
+        let schema = json!({"items": [{"properties": {"a": {}}}],
+            "additionalItems": {"properties": {"b": {}}}});
+        let alike = json!({"items": {"items": {"properties": {"a": {}}}}});
+
+        assert_eq!(
+            undeclared_in(&schema, &json!([{"a": 1, "b": 1}, {"a": 1, "b": 1}])),
+            ["/0/b", "/1/a"]
+        );
+        assert_eq!(undeclared_in(&alike, &json!([[{"a": 1}, {"b": 1}]])), ["/0/1/b"]);
+        assert_eq!(undeclared_in(&json!({"type": "array"}), &json!([{"a": 1}])), ["/0/a"]);
+    }
+
+    #[test]
+    fn one_lax_part_does_not_open_what_another_declares() {
+        let schema = json!({"allOf": [
+            {"additionalProperties": true},
+            {"properties": {"a": {"properties": {"b": {}}}}}
+        ]});
+
+        assert_eq!(
+            undeclared_in(&schema, &json!({"a": {"b": 1, "c": 1}, "z": {"q": 1}})),
+            ["/a/c"]
+        );
+    }
+
+    #[test]
+    fn recursive_schemas_close_at_every_depth() {
+        let schema = json!({"$ref": "#/definitions/tree", "definitions": {"tree": {
+            "properties": {"leaf": {}, "next": {"$ref": "#/definitions/tree"}}}}});
+
+        let data = json!({"next": {"next": {"leaf": 1, "x": 1}}});
+        assert_eq!(undeclared_in(&schema, &data), ["/next/next/x"]);
+    }
+
+    #[test]
+    fn reports_end_after_a_bounded_number() {
+        let data: Value = (0..500).map(|n| (format!("m{n}"), json!(n))).collect();
+
+        assert_eq!(undeclared_in(&json!({}), &data).len(), MAX_VIOLATIONS);
+    }
+
+    /// A schema of nested objects, and the same with every object closed in draft-07's own words.
+    fn simple(depth: u32) -> BoxedStrategy<Value> {
+        let leaf = prop_oneof![
+            Just(json!({"type": "integer"})),
+            Just(json!({"type": "string"})),
+            Just(json!({"type": "object"})),
+            Just(json!({"type": "object", "additionalProperties": true})),
+        ];
+        leaf.prop_recursive(depth, 24, 4, |inner| {
+            let named = proptest::collection::btree_map("[a-d]", inner.clone(), 0..4);
+            prop_oneof![
+                named.prop_map(|members| json!({"type": "object", "properties": members})),
+                inner.clone().prop_map(|item| json!({"type": "array", "items": item})),
+            ]
+        })
+        .boxed()
+    }
+
+    fn closed(schema: &Value) -> Value {
+        let mut closed = schema.clone();
+        if closed["type"] == "object" && closed.get("additionalProperties").is_none() {
+            closed["additionalProperties"] = json!(false);
+        }
+        if let Some(members) = closed.get_mut("properties").and_then(Value::as_object_mut) {
+            members.values_mut().for_each(|member| *member = self::closed(member));
+        }
+        if let Some(item) = closed.get("items") {
+            closed["items"] = self::closed(item);
+        }
+        closed
+    }
+
+    fn data() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![Just(json!(1)), Just(json!("x")), Just(json!({})), Just(json!([]))];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                proptest::collection::btree_map("[a-e]", inner.clone(), 0..4)
+                    .prop_map(|members| json!(members)),
+                proptest::collection::vec(inner, 0..3).prop_map(Value::Array),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn an_open_schema_and_the_walk_agree_with_a_schema_closed_in_its_own_words(
+            schema in simple(4), data in data()
+        ) {
+            let open = Rules::compile(&schema).ok().unwrap();
+            let own_words = Rules::compile(&closed(&schema)).ok().unwrap();
+
+            let walked = open.accept(&data) && undeclared_in(&schema, &data).is_empty();
+            prop_assert_eq!(walked, own_words.accept(&data), "{} {}", schema, data);
+        }
+    }
+}

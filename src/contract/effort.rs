@@ -11,6 +11,9 @@ use crate::contract::shape::{Id, Shape, Shapes};
 /// Schemas that may look at one value, over all the ways that lead to it.
 const MAX_VISITS: u64 = 4_096;
 
+/// Schemas that may lead to one another for the same value.
+const MAX_CHAIN: usize = 128;
+
 /// Levels of data that are followed; deeper data is refused on the way in.
 const MAX_LEVELS: usize = 64;
 
@@ -57,9 +60,9 @@ impl<'a> Search<'a> {
     }
 
     /// How many shapes look at the same value as this one, itself included.
-    fn visits_in_place(&mut self, id: Id, depth: u64) -> Result<u64, String> {
+    fn visits_in_place(&mut self, id: Id, depth: usize) -> Result<u64, String> {
         self.step()?;
-        if depth > MAX_VISITS {
+        if depth > MAX_CHAIN {
             return Err("refers to itself without moving into the data".to_owned());
         }
         let Some(shape) = self.shapes.get(id) else { return Ok(0) };
@@ -118,4 +121,54 @@ fn bound(visits: u64) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn refusal(schema: &Value) -> Option<String> {
+        check(&Shapes::of(schema).ok().expect("a schema")).err()
+    }
+
+    #[test]
+    fn ordinary_recursion_is_allowed() {
+        let tree = json!({"$ref": "#/definitions/t", "definitions": {"t": {
+            "anyOf": [{"type": "string"}, {"properties": {
+                "left": {"$ref": "#/definitions/t"}, "right": {"$ref": "#/definitions/t"}}}]}}});
+
+        assert_eq!(refusal(&tree), None);
+    }
+
+    #[test]
+    fn a_schema_that_comes_back_to_itself_in_place_is_refused() {
+        let circle = json!({"allOf": [{"$ref": "#/definitions/a"}], "definitions": {
+            "a": {"anyOf": [{"type": "string"}, {"$ref": "#/definitions/b"}]},
+            "b": {"not": {"$ref": "#/definitions/a"}}}});
+
+        assert!(refusal(&circle).unwrap().contains("refers to itself"));
+    }
+
+    #[test]
+    fn parts_that_double_with_every_reference_are_refused() {
+        let mut definitions = json!({"d0": {"type": "string"}});
+        for level in 1..=22 {
+            let next = json!({"$ref": format!("#/definitions/d{}", level - 1)});
+            definitions[format!("d{level}")] = json!({"allOf": [next, next]});
+        }
+
+        let doubling = json!({"$ref": "#/definitions/d22", "definitions": definitions});
+        assert!(refusal(&doubling).unwrap().contains("more than 4096 times"));
+    }
+
+    #[test]
+    fn alternatives_that_double_with_every_level_of_data_are_refused() {
+        let next = json!({"properties": {"next": {"$ref": "#/definitions/a"}}});
+        let doubling = json!({"$ref": "#/definitions/a", "definitions": {
+            "a": {"anyOf": [next, {"additionalProperties": {"$ref": "#/definitions/a"}}]}}});
+
+        assert!(refusal(&doubling).unwrap().contains("more than 4096 times"));
+    }
 }

@@ -15,13 +15,12 @@ pub(super) const MAX_VIOLATIONS: usize = 64;
 
 /// Formats of text that are checked; every other one is an annotation. `regex` is left out: to
 /// check it is to compile a pattern that a producer chose.
-pub(super) const TEXT_FORMATS: [&str; 18] = [
+pub(super) const TEXT_FORMATS: [&str; 16] = [
     "date",
     "date-time",
     "duration",
     "email",
     "hostname",
-    "idn-email",
     "ipv4",
     "ipv6",
     "iri",
@@ -33,7 +32,6 @@ pub(super) const TEXT_FORMATS: [&str; 18] = [
     "uri-reference",
     "uri-template",
     "uuid",
-    "password",
 ];
 
 /// A compiled schema.
@@ -70,17 +68,31 @@ impl Rules {
     /// Adds every breach of the schema, at most [`MAX_VIOLATIONS`].
     pub(super) fn explain(&self, data: &Value, violations: &mut Vec<Violation>) {
         for error in self.0.iter_errors(data).take(MAX_VIOLATIONS) {
-            add(&error, violations);
+            add(&error, data, violations);
+        }
+        // Refused is refused, whatever the crate finds to say about it.
+        if violations.is_empty() && !self.accept(data) {
+            let (code, message) = describe(&ValidationErrorKind::FalseSchema);
+            violations.push(Violation { pointer: String::new(), code: code.to_owned(), message });
         }
         violations.truncate(MAX_VIOLATIONS);
     }
 }
 
-fn add(error: &ValidationError<'_>, violations: &mut Vec<Violation>) {
+fn add(error: &ValidationError<'_>, data: &Value, violations: &mut Vec<Violation>) {
     let pointer = error.instance_path().to_string();
     if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
         let undeclared = |name: &String| undeclared(pointer::join(&pointer, name));
         violations.extend(unexpected.iter().map(undeclared));
+        return;
+    }
+    // An object that declares nothing and closes itself is refused as a whole by the crate, with
+    // one of its members as the instance.
+    let closed = error.schema_path().to_string().ends_with("/additionalProperties");
+    if closed && matches!(error.kind(), ValidationErrorKind::FalseSchema) {
+        let members = data.pointer(&pointer).and_then(Value::as_object);
+        let names = members.into_iter().flat_map(|members| members.keys());
+        violations.extend(names.map(|name| undeclared(pointer::join(&pointer, name))));
         return;
     }
     let (code, message) = describe(error.kind());
@@ -256,5 +268,121 @@ impl<'i> Keyword<'i> for TextFormat {
 
     fn is_valid(&self, instance: &'i Value) -> bool {
         self.validator.is_valid(instance)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn codes(schema: &Value, data: &Value) -> Vec<(String, String)> {
+        let rules = Rules::compile(schema).map_err(|mistake| mistake.problem).unwrap();
+        let mut violations = Vec::new();
+        rules.explain(data, &mut violations);
+        assert_eq!(violations.is_empty(), rules.accept(data), "{schema} {data}");
+        for violation in &violations {
+            assert!(!violation.message.contains("secret"), "{violation:?}");
+        }
+        violations.into_iter().map(|violation| (violation.code, violation.pointer)).collect()
+    }
+
+    #[test]
+    fn every_rule_has_its_code_and_no_message_repeats_a_value() {
+        for (schema, data, code) in [
+            (json!({"type": "integer"}), json!("secret"), "type"),
+            (json!({"type": ["integer", "null"]}), json!("secret"), "type"),
+            (json!({"required": ["a"]}), json!({"secret": 1}), "required"),
+            (json!({"additionalProperties": false}), json!({"a": "secret"}), "additional-property"),
+            (json!({"enum": [1]}), json!("secret"), "enum"),
+            (json!({"const": 1}), json!("secret"), "const"),
+            (json!({"minimum": 3}), json!(2), "minimum"),
+            (json!({"maximum": 3}), json!(4), "maximum"),
+            (json!({"exclusiveMinimum": 3}), json!(3), "exclusive-minimum"),
+            (json!({"exclusiveMaximum": 3}), json!(3), "exclusive-maximum"),
+            (json!({"multipleOf": 3}), json!(4), "multiple-of"),
+            (json!({"minLength": 9}), json!("secret"), "min-length"),
+            (json!({"maxLength": 1}), json!("secret"), "max-length"),
+            (json!({"pattern": "^x"}), json!("secret"), "pattern"),
+            (json!({"format": "date"}), json!("secret"), "format"),
+            (json!({"format": "uuid"}), json!("secret"), "format"),
+            (json!({"minItems": 2}), json!(["secret"]), "min-items"),
+            (json!({"maxItems": 0}), json!(["secret"]), "max-items"),
+            (json!({"uniqueItems": true}), json!(["secret", "secret"]), "unique-items"),
+            (json!({"contains": {"type": "null"}}), json!(["secret"]), "contains"),
+            (
+                json!({"items": [true], "additionalItems": false}),
+                json!([1, "secret"]),
+                "additional-item",
+            ),
+            (json!({"minProperties": 2}), json!({"secret": 1}), "min-properties"),
+            (json!({"maxProperties": 0}), json!({"secret": 1}), "max-properties"),
+            (json!({"propertyNames": {"maxLength": 1}}), json!({"secret": 1}), "property-name"),
+            (json!({"anyOf": [{"type": "null"}, {"const": 1}]}), json!("secret"), "any-of"),
+            (json!({"oneOf": [{"type": "null"}, {"const": 1}]}), json!("secret"), "one-of"),
+            (json!({"oneOf": [{}, {}]}), json!("secret"), "one-of"),
+            (json!({"not": {}}), json!("secret"), "not"),
+            (json!(false), json!("secret"), "forbidden"),
+        ] {
+            let found = codes(&schema, &data);
+            assert_eq!(found.len(), 1, "{schema}: {found:?}");
+            assert_eq!(found[0].0, code, "{schema}");
+        }
+    }
+
+    #[test]
+    fn an_undeclared_member_is_named_by_its_own_pointer() {
+        let schema = json!({"properties": {"a": {"additionalProperties": false}}});
+
+        let found = codes(&schema, &json!({"a": {"x/y": 1}}));
+        assert_eq!(found, [("additional-property".to_owned(), "/a/x~1y".to_owned())]);
+    }
+
+    #[test]
+    fn integer_formats_are_ranges() {
+        for (format, inside, outside) in [
+            ("int32", json!(-2_147_483_648_i64), json!(2_147_483_648_i64)),
+            ("int32", json!(2_147_483_647), json!(1.5)),
+            ("int64", json!(i64::MIN), json!(u64::MAX)),
+            ("int64", json!(i64::MAX), json!(9.3e18)),
+            ("int32", json!("no number"), json!(-2_147_483_649_i64)),
+        ] {
+            let schema = json!({ "format": format });
+            assert!(codes(&schema, &inside).is_empty(), "{format} {inside}");
+            assert_eq!(codes(&schema, &outside)[0].0, "format", "{format} {outside}");
+        }
+    }
+
+    #[test]
+    fn every_listed_format_is_checked_and_others_are_annotations() {
+        for format in TEXT_FORMATS {
+            assert!(
+                !codes(&json!({ "format": format }), &json!("\u{0}{ %")).is_empty(),
+                "{format}"
+            );
+            assert!(codes(&json!({ "format": format }), &json!(1)).is_empty(), "{format}");
+        }
+        for format in ["regex", "password", "binary", "float", "anything"] {
+            assert!(codes(&json!({ "format": format }), &json!("(")).is_empty(), "{format}");
+        }
+    }
+
+    #[test]
+    fn patterns_without_linear_time_and_schemas_that_are_none_are_refused_at_their_place() {
+        let refused = |schema: Value| Rules::compile(&schema).err().unwrap();
+
+        refused(json!({"pattern": "(?=a)b"}));
+        refused(json!({"pattern": "(a)\\1"}));
+        refused(json!({"pattern": "a{1000}{1000}{1000}"}));
+        let mistake = refused(json!({"properties": {"a": {"type": "strin"}}}));
+        assert_eq!(mistake.pointer, "/properties/a/type");
+    }
+
+    #[test]
+    fn breaches_beyond_a_bounded_number_are_not_listed() {
+        let data: Vec<Value> = vec![json!("x"); 500];
+
+        assert_eq!(codes(&json!({"items": {"type": "null"}}), &json!(data)).len(), MAX_VIOLATIONS);
     }
 }

@@ -47,15 +47,22 @@ pub(super) enum Choice {
     Condition { test: Rules, when: Id, then: Option<Id>, otherwise: Option<Id> },
 }
 
+impl Choice {
+    fn shapes(&self) -> impl Iterator<Item = Id> {
+        let (branches, condition) = match self {
+            Self::Branches(branches) => (branches.as_slice(), [None; 3]),
+            Self::Condition { when, then, otherwise, .. } => {
+                (&[][..], [Some(*when), *then, *otherwise])
+            }
+        };
+        branches.iter().map(|(_, id)| *id).chain(condition.into_iter().flatten())
+    }
+}
+
 impl Shape {
     /// Further shapes for the same value, whether they apply or not.
     pub(super) fn in_place(&self) -> impl Iterator<Item = Id> {
-        let chosen = self.choices.iter().flat_map(|choice| match choice {
-            Choice::Branches(branches) => branches.iter().map(|(_, id)| *id).collect::<Vec<_>>(),
-            Choice::Condition { when, then, otherwise, .. } => {
-                [Some(*when), *then, *otherwise].into_iter().flatten().collect()
-            }
-        });
+        let chosen = self.choices.iter().flat_map(Choice::shapes);
         let dependent = self.dependent.iter().map(|(_, id)| *id);
         self.all.iter().chain(&self.silent).copied().chain(chosen).chain(dependent)
     }
@@ -77,10 +84,54 @@ pub(super) struct Shapes(Vec<Shape>);
 impl Shapes {
     /// Lays out the shapes of a schema that stands alone.
     pub(super) fn of(schema: &Value) -> Result<Self, Mistake> {
-        let mut builder =
-            Builder { schema, shapes: Vec::new(), definitions: HashMap::new(), alternatives: 0 };
+        let mut builder = Builder {
+            schema,
+            shapes: Vec::new(),
+            definitions: HashMap::new(),
+            waiting: Vec::new(),
+            alternatives: 0,
+        };
         builder.build(schema, "", Standing::Value)?;
-        Ok(Self(builder.shapes))
+        while let Some((id, name, definition, standing)) = builder.waiting.pop() {
+            builder.fill(id, definition, &pointer::join("/definitions", name), standing)?;
+        }
+        let mut shapes = Self(builder.shapes);
+        shapes.silence();
+        Ok(shapes)
+    }
+
+    /// Takes choices away whose branches declare nothing, such as `anyOf` over `required`: asking
+    /// which branch applies is the dear part of a walk.
+    fn silence(&mut self) {
+        let speaks: Vec<bool> = (0..self.0.len()).map(|id| self.speaks(id)).collect();
+        let speaks = |id: Id| speaks.get(id).copied().unwrap_or(true);
+        for shape in &mut self.0 {
+            let (kept, silent) = std::mem::take(&mut shape.choices)
+                .into_iter()
+                .partition(|choice| choice.shapes().any(speaks));
+            shape.choices = kept;
+            shape.silent.extend(silent.iter().flat_map(Choice::shapes));
+        }
+    }
+
+    /// Tells whether a shape, or one that may apply with it, declares anything.
+    fn speaks(&self, id: Id) -> bool {
+        let mut seen = vec![id];
+        let mut next = 0;
+        while let Some(shape) = seen.get(next).and_then(|id| self.get(*id)) {
+            next += 1;
+            if shape.anything || !shape.named.is_empty() || shape.wild().next().is_some() {
+                return true;
+            }
+            let chosen = shape.choices.iter().flat_map(Choice::shapes);
+            let dependent = shape.dependent.iter().map(|(_, id)| *id);
+            for id in shape.all.iter().copied().chain(chosen).chain(dependent) {
+                if !seen.contains(&id) {
+                    seen.push(id);
+                }
+            }
+        }
+        false
     }
 
     pub(super) fn get(&self, id: Id) -> Option<&Shape> {
@@ -103,6 +154,8 @@ struct Builder<'a> {
     schema: &'a Value,
     shapes: Vec<Shape>,
     definitions: HashMap<(&'a str, bool), Id>,
+    /// Definitions whose shape is promised; a long chain of references must not become a deep stack.
+    waiting: Vec<(Id, &'a str, &'a Value, Standing)>,
     alternatives: usize,
 }
 
@@ -205,7 +258,7 @@ impl<'a> Builder<'a> {
                 shape.silent.push(self.build(schema, at, Standing::Added)?);
             }
             ("$ref", Value::String(reference)) => {
-                shape.all.extend(self.definition(reference, standing)?);
+                shape.all.extend(self.definition(reference, standing));
             }
             _ => {}
         }
@@ -226,21 +279,21 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn definition(&mut self, reference: &str, standing: Standing) -> Result<Option<Id>, Mistake> {
+    fn definition(&mut self, reference: &str, standing: Standing) -> Option<Id> {
         let schema = self.schema;
         let found = reference
             .strip_prefix("#/definitions/")
             .and_then(|name| schema.get("definitions")?.as_object()?.get_key_value(name));
-        let Some((name, definition)) = found else { return Ok(None) };
+        let (name, definition) = found?;
         let key = (name.as_str(), standing == Standing::Value);
         if let Some(id) = self.definitions.get(&key) {
-            return Ok(Some(*id));
+            return Some(*id);
         }
         let id = self.shapes.len();
         self.shapes.push(Shape::default());
         self.definitions.insert(key, id);
-        self.fill(id, definition, &pointer::join("/definitions", name), standing)?;
-        Ok(Some(id))
+        self.waiting.push((id, name, definition, standing));
+        Some(id)
     }
 
     /// Compiles a branch by itself, so that a walk can ask whether it applies.
