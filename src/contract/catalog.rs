@@ -98,6 +98,7 @@ impl Catalog {
                 documents.insert(path, document);
             }
         }
+        mistakes.sort_by(|a, b| (&a.file, a.place).cmp(&(&b.file, b.place)));
         if mistakes.is_empty() { Ok(Self { documents }) } else { Err(mistakes) }
     }
 
@@ -156,24 +157,50 @@ fn document(
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::path::Path;
 
-    pub(super) fn load(files: &[(&str, &str)]) -> Result<Catalog, Vec<String>> {
-        let files =
-            files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect();
-        let shown = |mistakes: Vec<Diagnostic>| {
-            mistakes.into_iter().map(|mistake| mistake.to_string()).collect()
-        };
-        Catalog::load(&files).map_err(shown)
+    use proptest::prelude::*;
+    use serde::Deserialize;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::contract::Action;
+
+    type Files = BTreeMap<String, String>;
+
+    fn load(files: &Files) -> Result<Catalog, Vec<String>> {
+        let shown =
+            |mistakes: Vec<Diagnostic>| mistakes.iter().map(Diagnostic::to_string).collect();
+        Catalog::load(files).map_err(shown)
+    }
+
+    fn folder(name: &str) -> Files {
+        fn add(root: &Path, at: &Path, files: &mut Files) {
+            for entry in std::fs::read_dir(at).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    add(root, &path, files);
+                } else {
+                    let name = path.strip_prefix(root).unwrap().to_str().unwrap();
+                    files.insert(name.to_owned(), std::fs::read_to_string(&path).unwrap());
+                }
+            }
+        }
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        let mut files = Files::new();
+        add(&root, &root, &mut files);
+        files
+    }
+
+    fn good() -> Files {
+        let mut files = folder("tests/vectors/asyncapi/good");
+        files.remove("events.json");
+        files
     }
 
     #[test]
     fn the_contracts_of_the_demo_describe_its_events() {
-        let catalog = load(&[
-            ("orders.yaml", include_str!("../../asyncapi/orders.yaml")),
-            ("payments.yaml", include_str!("../../asyncapi/payments.yaml")),
-        ])
-        .unwrap();
+        let catalog = load(&folder("asyncapi")).unwrap();
 
         let names: Vec<&str> = catalog
             .documents()
@@ -190,10 +217,181 @@ mod tests {
                 "Payment.Succeeded"
             ]
         );
-        for (contract, event) in
-            [("orders.yaml", "Order.Created"), ("payments.yaml", "Payment.Failed")]
-        {
-            assert!(catalog.absence(contract, event).is_none());
+        for message in catalog.documents().flat_map(Document::messages) {
+            assert_eq!((message.action(), message.version()), (Some(Action::Send), "1.0.0"));
+            assert!(!message.examples().is_empty(), "{message:?}");
         }
+        let order = catalog.message("orders.yaml", "Order.Created").unwrap();
+        assert!(order.check(&json!({"orderId": 101, "amount": 0.5})).is_empty());
+        assert_eq!(order.check(&json!({"orderId": 101, "amount": 1, "email": "x"})).len(), 1);
+        assert_eq!(order.channels(), ["orders.created"]);
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        contract: String,
+        event: String,
+        data: Value,
+        violations: Vec<String>,
+    }
+
+    #[test]
+    fn messages_of_every_version_take_what_they_describe_and_nothing_else() {
+        let catalog = load(&good()).unwrap();
+        let cases = include_str!("../../tests/vectors/asyncapi/good/events.json");
+
+        for case in serde_json::from_str::<Vec<Case>>(cases).unwrap() {
+            let message = catalog.message(&case.contract, &case.event).unwrap();
+            let mut found: Vec<String> = message
+                .check(&case.data)
+                .into_iter()
+                .map(|violation| format!("{} {}", violation.code, violation.pointer))
+                .collect();
+            found.sort();
+            assert_eq!(found, case.violations, "{} {}", case.event, case.data);
+        }
+    }
+
+    #[test]
+    fn traits_override_in_version_2_and_fill_in_in_version_3() {
+        let catalog = load(&good()).unwrap();
+
+        let two = catalog.message("lights-2.6.yaml", "Light.Switched").unwrap();
+        assert_eq!((two.title(), two.summary()), (None, Some("from the second trait")));
+        let three = catalog.message("shop-3.0.yaml", "Sale.Closed").unwrap();
+        assert_eq!(three.summary(), Some("from the trait"));
+        assert_eq!(three.place(), (7, 7));
+    }
+
+    #[test]
+    fn what_others_may_subscribe_to_in_version_2_is_what_the_application_sends() {
+        let catalog = load(&good()).unwrap();
+        let action =
+            |contract: &str, event: &str| catalog.message(contract, event).unwrap().action();
+
+        assert_eq!(action("lights-2.6.yaml", "Light.Switched"), Some(Action::Send));
+        assert_eq!(action("lights-2.6.yaml", "SwitchLight"), Some(Action::Receive));
+        assert_eq!(action("shop-3.0.yaml", "Sale.Asked"), Some(Action::Receive));
+        assert_eq!(action("shop-3.0.yaml", "Sale.Opened"), None);
+        let switched = catalog.message("lights-2.6.yaml", "Light.Switched").unwrap();
+        let mut channels = switched.channels().to_vec();
+        channels.sort();
+        assert_eq!(channels, ["lights/archive", "lights/{id}/switched"]);
+    }
+
+    #[test]
+    fn a_served_schema_stands_alone() {
+        let catalog = load(&good()).unwrap();
+
+        for message in catalog.documents().flat_map(Document::messages) {
+            let schema = message.schema_json();
+            assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
+            let alone = jsonschema::validator_for(schema).unwrap();
+            assert!(message.examples().iter().all(|example| alone.is_valid(&example.data)));
+        }
+    }
+
+    #[test]
+    fn every_mistake_is_found_at_its_place() {
+        for (name, text) in folder("tests/vectors/asyncapi/bad") {
+            let mut files = good();
+            files.retain(|path, _| path.starts_with("shared/"));
+            files.insert(name.clone(), text.clone());
+            let found = load(&files).err().unwrap_or_default();
+            let expected: Vec<(&str, &str)> = text
+                .lines()
+                .filter_map(|line| line.strip_prefix("# expect: ")?.split_once(' '))
+                .collect();
+            assert!(!expected.is_empty(), "{name}");
+            let kept = found.len() == expected.len()
+                && found.iter().zip(&expected).all(|(mistake, (place, words))| {
+                    mistake.starts_with(&format!("{name}:{place}: ")) && mistake.contains(words)
+                });
+            assert!(kept, "expected {expected:#?}\nfound {}", found.join("\n"));
+        }
+    }
+
+    #[test]
+    fn a_long_chain_of_references_needs_no_deep_stack() {
+        let mut schemas = json!({"s0": {"type": "string"}});
+        for level in 1..1500 {
+            let next = json!({"$ref": format!("#/components/schemas/s{}", level - 1)});
+            schemas[format!("s{level}")] = json!({"properties": {"a": next}});
+        }
+        let text = json!({
+            "asyncapi": "3.0.0", "info": {"title": "t", "version": "1"},
+            "channels": {"c": {"messages": {"M": {"payload": {"$ref": "#/components/schemas/s1499"}}}}},
+            "components": {"schemas": schemas}
+        });
+
+        assert!(load(&Files::from([("a.json".into(), text.to_string())])).is_ok());
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn mutated_documents_never_panic_and_end(
+            file in 0..3_usize, at in any::<prop::sample::Index>(), length in 0..40_usize,
+            with in r#"[a-z$#/{}\[\]:,
+    "0-9.-]{0,12}"#
+        ) {
+            let mut files = good();
+            let name = ["lights-2.6.yaml", "shop-3.0.yaml", "enveloped-3.1.json"][file];
+            let text = files.get_mut(name).unwrap();
+            let start = at.index(text.len());
+            let end = (start + length).min(text.len());
+            text.replace_range(start..end, &with);
+            let _ = load(&files);
+        }
+
+        #[test]
+        fn arbitrary_schemas_never_panic_and_data_is_judged_twice_alike(
+            schema in schema(), data in data()
+        ) {
+            let text = json!({
+                "asyncapi": "3.0.0", "info": {"title": "t", "version": "1"},
+                "channels": {"c": {"messages": {"M": {"payload": schema}}}},
+                "components": {"schemas": {"A": schema}}
+            });
+            let catalog = load(&Files::from([("a.json".into(), text.to_string())]));
+            if let Ok(catalog) = catalog {
+                let message = catalog.message("a.json", "M").unwrap();
+                prop_assert_eq!(message.check(&data), message.check(&data));
+            }
+        }
+    }
+
+    fn schema() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(json!(true)),
+            Just(json!({})),
+            Just(json!({"type": "object"})),
+            Just(json!({"type": "integer"})),
+            Just(json!({"$ref": "#/components/schemas/A"})),
+            Just(json!({"$ref": "#/components/schemas/B"})),
+        ];
+        leaf.prop_recursive(4, 24, 3, |inner| {
+            let word = "(allOf|anyOf|oneOf|items)";
+            let single = "(not|if|then|else|additionalProperties|items|contains)";
+            let map = "(properties|patternProperties|dependencies)";
+            prop_oneof![
+                (word, proptest::collection::vec(inner.clone(), 1..3))
+                    .prop_map(|(word, list)| json!({ word: list })),
+                (single, inner.clone()).prop_map(|(word, one)| json!({ word: one })),
+                (map, proptest::collection::btree_map("[a-c]", inner, 0..3))
+                    .prop_map(|(word, members)| json!({ word: members })),
+            ]
+        })
+    }
+
+    fn data() -> impl Strategy<Value = Value> {
+        Just(json!(1)).prop_recursive(4, 16, 3, |inner| {
+            prop_oneof![
+                proptest::collection::btree_map("[a-d]", inner.clone(), 0..3)
+                    .prop_map(|members| json!(members)),
+                proptest::collection::vec(inner, 0..3).prop_map(Value::Array),
+            ]
+        })
     }
 }

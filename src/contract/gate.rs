@@ -165,3 +165,114 @@ impl Blame for Refused {
         Fault::Caller
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::source::{Envelope, Received};
+
+    const CONTRACT: &str = "asyncapi: 3.0.0
+info: { title: Orders, version: 1.2.0 }
+channels:
+  orders:
+    messages:
+      Order.Created:
+        payload: { type: object, required: [id], properties: { id: { type: integer } } }
+      Order.Asked:
+        payload: { type: object }
+operations:
+  ask:
+    action: receive
+    channel: { $ref: '#/channels/orders' }
+    messages: [{ $ref: '#/channels/orders/messages/Order.Asked' }]
+";
+
+    fn publications(event: &str, mode: &str) -> Publications {
+        let text = format!(
+            "domain: orders
+contract: asyncapi/orders.yaml
+source: /orders
+publications:
+  - event: {event}
+    mode: {mode}
+    when: {{ source: [order-service] }}
+    patch:
+      - {{ op: copy, from: /detail, path: /data }}
+"
+        );
+        Publications::load(&BTreeMap::from([("orders.yaml".to_owned(), text)])).unwrap()
+    }
+
+    fn catalog() -> Arc<Catalog> {
+        let files = BTreeMap::from([("orders.yaml".to_owned(), CONTRACT.to_owned())]);
+        Arc::new(Catalog::load(&files).unwrap())
+    }
+
+    fn check(mode: &str, detail: Value) -> Result<Validated, Refused> {
+        let publications = publications("Order.Created", mode);
+        let received = Arc::new(Received {
+            envelope: Envelope {
+                id: "e1".into(),
+                source: "order-service".into(),
+                detail_type: "OrderCreated".into(),
+                time: "2026-11-21T20:17:00Z".parse().unwrap(),
+                account: None,
+                region: None,
+                resources: vec![],
+                detail,
+            },
+            repeatable: true,
+            traceparent: None,
+        });
+        let publication = publications.iter().next().unwrap();
+        let enriched = publication.enrich(&received).unwrap();
+        Gate::new(catalog(), &publications).unwrap().check(enriched)
+    }
+
+    #[test]
+    fn an_event_that_keeps_its_contract_passes_with_its_message() {
+        let validated = check("enforce", json!({"id": 1})).unwrap();
+
+        assert_eq!(validated.message().version(), "1.2.0");
+        assert!(validated.observed().is_empty());
+    }
+
+    #[test]
+    fn an_event_that_breaks_its_contract_is_handed_back_whole_and_without_its_values() {
+        let refused = check("enforce", json!({"id": "secret", "card": "4111"})).unwrap_err();
+
+        let codes: Vec<(&str, &str)> =
+            refused.violations.iter().map(|one| (&*one.code, &*one.pointer)).collect();
+        assert_eq!(codes, [("type", "/id"), ("additional-property", "/card")]);
+        assert_eq!(refused.enriched.data()["card"], "4111");
+        assert_eq!(refused.fault(), Fault::Caller);
+        let shown = format!("{refused} {refused:?} {:?}", refused.violations);
+        assert!(!shown.contains("secret") && !shown.contains("4111"), "{shown}");
+    }
+
+    #[test]
+    fn a_publication_that_observes_lets_breaches_pass_and_reports_them() {
+        let validated = check("observe", json!({"id": 1, "card": "4111"})).unwrap();
+
+        assert_eq!(validated.observed().len(), 1);
+    }
+
+    #[test]
+    fn a_publication_without_a_message_that_is_sent_is_a_mistake() {
+        for (event, expected) in [
+            ("Order.Lost", "`orders.yaml` has no message `Order.Lost`"),
+            ("Order.Asked", "is received, not sent"),
+        ] {
+            let mistakes = Gate::new(catalog(), &publications(event, "enforce")).unwrap_err();
+            assert_eq!(mistakes.len(), 1);
+            let shown = mistakes[0].to_string();
+            assert!(shown.contains(expected) && shown.contains("`orders/"), "{shown}");
+        }
+        let empty = Arc::new(Catalog::default());
+        assert!(Gate::new(empty, &publications("Order.Created", "enforce")).is_err());
+    }
+}

@@ -131,7 +131,15 @@ pub(super) fn compile(
             let bundle = Bundle::of(library, &payload, generation)?;
             let (rules, shapes) = engines(&bundle.schema).map_err(|mistake| {
                 let at = bundle.origin(&mistake.pointer).unwrap_or_else(|| payload.clone());
-                library.mistake(&at, format!("the schema of `{name}`: {}", mistake.problem))
+                library
+                    .mistake(&at, format!("the schema of `{name}`: {}", mistake.problem))
+                    .with_help(match at.name().as_str() {
+                        "pattern" | "patternProperties" => {
+                            "patterns take linear time: they have no look-around and no \
+                             back-references"
+                        }
+                        _ => "payloads are JSON Schema draft-07",
+                    })
             })?;
             Ok((bundle, rules, shapes))
         });
