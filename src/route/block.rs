@@ -24,6 +24,16 @@ impl Block {
         Ok(Self { base: mask(address, length), length })
     }
 
+    /// The block of some length that an address is in.
+    pub(super) fn around(address: IpAddr, length: u8) -> Self {
+        Self { base: mask(address, length), length }
+    }
+
+    /// How many leading bits are fixed.
+    pub(super) const fn length(&self) -> u8 {
+        self.length
+    }
+
     pub(super) fn contains(&self, address: IpAddr) -> bool {
         address.is_ipv4() == self.base.is_ipv4() && mask(address, self.length) == self.base
     }

@@ -17,6 +17,11 @@ impl Caseless {
         Self { lower: lower.into(), ascii }
     }
 
+    /// The lower-case text, if plain ASCII case rules decide every match.
+    pub(super) fn ascii(&self) -> Option<&str> {
+        self.ascii.then_some(&*self.lower)
+    }
+
     pub(super) fn equals(&self, text: &str) -> bool {
         if self.ascii {
             return text.eq_ignore_ascii_case(&self.lower);
@@ -71,9 +76,12 @@ mod tests {
         assert!(plain.equals("ALICE") && plain.equals("alice") && !plain.equals("alice "));
         assert!(plain.starts("ALICE in") && plain.ends("dear aLIce") && !plain.ends("lice"));
 
+        assert_eq!(plain.ascii(), Some("alice"));
+
         let wide = Caseless::new("Straße");
         assert!(wide.equals("STRASSE") && wide.equals("strAßE") && !wide.equals("strasze"));
         assert!(wide.starts("straße 1") && wide.ends("eine STRASSE"));
+        assert_eq!(wide.ascii(), None);
         assert!(!Caseless::new("é").starts("e"));
     }
 }

@@ -11,7 +11,7 @@ use crate::route::field::{Conjunction, Field, Term};
 
 /// Tells whether an event without dotted names satisfies a conjunction.
 pub(super) fn holds(conjunction: &Conjunction, event: &Value) -> bool {
-    value_holds(event, conjunction.terms(), 0, Demand::default())
+    value_holds(event, conjunction.terms(), 0, None)
 }
 
 /// Tells whether an event without dotted names satisfies one field on its own.
@@ -20,60 +20,42 @@ pub(super) fn field_holds(field: &Field, event: &Value) -> bool {
     reached.accepted || (!reached.present && field.may_be_absent())
 }
 
-/// What must be there, although its alternatives would let it be absent.
-#[derive(Clone, Copy, Default)]
-struct Demand {
-    /// The term of this rank: it is what picks the element.
-    term: Option<u16>,
-    /// The term that ends at the array at hand, which holds refused values of it already.
-    ending: bool,
-}
-
-fn value_holds(value: &Value, terms: &[Term], depth: usize, demand: Demand) -> bool {
+/// `demanded` is the rank of a term that must be found although it may be absent elsewhere: it is
+/// what picks the element of the array above.
+fn value_holds(value: &Value, terms: &[Term], depth: usize, demanded: Option<u16>) -> bool {
     match value {
         Value::Object(members) => {
             let (ending, below) = split_ending(terms, depth);
-            if ending.is_some_and(|term| demand.ending || !may_miss(term, demand)) {
+            if ending.is_some_and(|term| !may_miss(term, demanded)) {
                 return false;
             }
             below.chunk_by(|a, b| name(a, depth) == name(b, depth)).all(|group| {
                 let member = group.first().and_then(|term| members.get(name(term, depth)));
-                let demand = Demand { ending: false, ..demand };
                 member.map_or_else(
-                    || group.iter().all(|term| may_miss(term, demand)),
-                    |member| value_holds(member, group, depth + 1, demand),
+                    || group.iter().all(|term| may_miss(term, demanded)),
+                    |member| value_holds(member, group, depth + 1, demanded),
                 )
             })
         }
-        Value::Array(items) => array_holds(items, terms, depth, demand),
+        Value::Array(items) => {
+            let (ending, below) = split_ending(terms, depth);
+            let direct = ending.is_some_and(|ending| {
+                items.iter().any(|item| is_leaf(item) && ending.field.accepts(item))
+            });
+            (direct && one_element_holds(items, below, depth, demanded))
+                || one_element_holds(items, terms, depth, demanded)
+        }
         leaf => {
             let (ending, below) = split_ending(terms, depth);
             ending.is_none_or(|term| term.field.accepts(leaf))
-                && below.iter().all(|term| may_miss(term, demand))
+                && below.iter().all(|term| may_miss(term, demanded))
         }
     }
 }
 
-fn array_holds(items: &[Value], terms: &[Term], depth: usize, mut demand: Demand) -> bool {
-    let (ending, below) = split_ending(terms, depth);
-    if let Some(ending) = ending {
-        let mut leaves = items.iter().filter(|item| is_leaf(item)).peekable();
-        demand.ending |= leaves.peek().is_some();
-        if leaves.any(|leaf| ending.field.accepts(leaf))
-            && one_element_holds(items, below, depth, Demand { ending: false, ..demand })
-        {
-            return true;
-        }
-    }
-    one_element_holds(items, terms, depth, demand)
-}
-
-fn one_element_holds(items: &[Value], terms: &[Term], depth: usize, demand: Demand) -> bool {
-    let (ending, _) = split_ending(terms, depth);
+fn one_element_holds(items: &[Value], terms: &[Term], depth: usize, demanded: Option<u16>) -> bool {
     let missing = |term: &Term| {
-        let demanded = demand.ending && ending.is_some_and(|ending| ending.rank == term.rank);
-        !demanded
-            && may_miss(term, demand)
+        may_miss(term, demanded)
             && !items.iter().any(|item| reach(item, &term.field, depth).present)
     };
     // Terms before the first one that must be found are absent everywhere; that one picks the
@@ -81,11 +63,10 @@ fn one_element_holds(items: &[Value], terms: &[Term], depth: usize, demand: Dema
     let Some(first) = terms.iter().filter(|term| !missing(term)).map(|term| term.rank).min() else {
         return true;
     };
-    let demand = Demand { term: Some(first), ..demand };
     items
         .iter()
         .filter(|item| !is_leaf(item))
-        .any(|element| value_holds(element, terms, depth, demand))
+        .any(|element| value_holds(element, terms, depth, Some(first)))
 }
 
 /// What a field finds below a value, whatever the elements of arrays.
@@ -120,8 +101,8 @@ fn is_leaf(value: &Value) -> bool {
     !matches!(value, Value::Object(_) | Value::Array(_))
 }
 
-fn may_miss(term: &Term, demand: Demand) -> bool {
-    demand.term != Some(term.rank) && term.field.may_be_absent()
+fn may_miss(term: &Term, demanded: Option<u16>) -> bool {
+    demanded != Some(term.rank) && term.field.may_be_absent()
 }
 
 fn name(term: &Term, depth: usize) -> &str {
@@ -133,5 +114,120 @@ fn split_ending(terms: &[Term], depth: usize) -> (Option<&Term>, &[Term]) {
     match terms.split_first() {
         Some((first, rest)) if first.field.path.len() == depth => (Some(first), rest),
         _ => (None, terms),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::route::{EventTree, Pattern, strategies};
+
+    /// A value of an event, its dotted path, and the elements of arrays that it lies in.
+    struct Leaf<'e> {
+        path: String,
+        value: &'e Value,
+        elements: BTreeMap<usize, usize>,
+    }
+
+    fn flatten<'e>(
+        value: &'e Value,
+        path: &str,
+        elements: &BTreeMap<usize, usize>,
+        arrays: &mut usize,
+        leaves: &mut Vec<Leaf<'e>>,
+    ) {
+        match value {
+            Value::Object(members) => {
+                for (name, member) in members {
+                    let dot = if path.is_empty() { "" } else { "." };
+                    flatten(member, &format!("{path}{dot}{name}"), elements, arrays, leaves);
+                }
+            }
+            Value::Array(items) => {
+                let array = *arrays;
+                *arrays += 1;
+                for (index, item) in items.iter().enumerate() {
+                    let mut inside = elements.clone();
+                    // As in the reference, a value directly in an array is not bound to it.
+                    if !is_leaf(item) {
+                        inside.insert(array, index);
+                    }
+                    flatten(item, path, &inside, arrays, leaves);
+                }
+            }
+            value => leaves.push(Leaf { path: path.to_owned(), value, elements: elements.clone() }),
+        }
+    }
+
+    fn consistent(a: &BTreeMap<usize, usize>, b: &BTreeMap<usize, usize>) -> bool {
+        a.iter().all(|(array, index)| b.get(array).is_none_or(|other| other == index))
+    }
+
+    /// The reference's definition: fields in the order of their names, every choice of values.
+    fn search(fields: &[&Field], leaves: &[Leaf<'_>], picked: &BTreeMap<usize, usize>) -> bool {
+        let Some((field, rest)) = fields.split_first() else { return true };
+        let here: Vec<&Leaf<'_>> = leaves
+            .iter()
+            .filter(|leaf| leaf.path == *field.dotted && consistent(picked, &leaf.elements))
+            .collect();
+        (field.may_be_absent() && here.is_empty() && search(rest, leaves, picked))
+            || here.iter().any(|leaf| {
+                let mut picked = picked.clone();
+                picked.extend(&leaf.elements);
+                field.accepts(leaf.value) && search(rest, leaves, &picked)
+            })
+    }
+
+    fn agrees(pattern: &Value, event: &Value) -> Result<(), TestCaseError> {
+        let pattern = Pattern::from_value(pattern).unwrap();
+        let event = EventTree::of(event);
+        let (mut leaves, mut arrays) = (Vec::new(), 0);
+        flatten(event.root(), "", &BTreeMap::new(), &mut arrays, &mut leaves);
+        for conjunction in pattern.conjunctions() {
+            let mut fields: Vec<&Field> =
+                conjunction.terms().iter().map(|term| &*term.field).collect();
+            fields.sort_by_key(|field| field.dotted.clone());
+            prop_assert_eq!(
+                holds(conjunction, event.root()),
+                search(&fields, &leaves, &BTreeMap::new()),
+                "{} {}",
+                &pattern,
+                event.root()
+            );
+        }
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn the_recursion_agrees_with_a_search_over_all_choices(
+            pattern in strategies::pattern(),
+            event in strategies::event(),
+        ) {
+            agrees(&pattern, &event)?;
+        }
+
+        #[test]
+        fn the_recursion_agrees_with_the_search_where_arrays_are_dense(
+            pattern in strategies::dense_pattern(),
+            events in prop::collection::vec(strategies::dense_event(), 20),
+        ) {
+            for event in events {
+                agrees(&pattern, &event)?;
+            }
+        }
+
+        #[test]
+        fn an_explanation_is_empty_exactly_for_a_match(
+            pattern in strategies::pattern(),
+            event in strategies::event(),
+        ) {
+            let pattern = Pattern::from_value(&pattern).unwrap();
+            prop_assert_eq!(pattern.explain(&event).is_empty(), pattern.matches(&event));
+        }
     }
 }

@@ -29,7 +29,7 @@ pub struct Pattern(Arc<Parsed>);
 
 struct Parsed {
     text: String,
-    conjunctions: Vec<Conjunction>,
+    conjunctions: Vec<Arc<Conjunction>>,
 }
 
 /// A reason why an event was not matched; it names the field and never its value.
@@ -54,6 +54,7 @@ impl Pattern {
             return Err(PatternError::at(text, at, message).with_help("shorten or split it"));
         }
         let conjunctions = syntax::conjunctions(text, reader::read(text, MAX_DEPTH)?)?;
+        let conjunctions = conjunctions.into_iter().map(Arc::new).collect();
         let text = serde_json::from_str::<Sorted>(text)
             .and_then(|sorted| serde_json::to_string(&sorted))
             .unwrap_or_else(|_| text.to_owned());
@@ -89,17 +90,24 @@ impl Pattern {
     ///
     /// Of several `$or` branches it is the one that is closest to a match.
     pub fn explain(&self, event: &Value) -> Vec<Mismatch> {
-        let tree = EventTree::of(event);
-        if self.matches_tree(&tree) {
+        self.explain_tree(&EventTree::of(event))
+    }
+
+    pub(super) fn explain_tree(&self, event: &EventTree<'_>) -> Vec<Mismatch> {
+        if self.matches_tree(event) {
             return Vec::new();
         }
-        let explained = self.0.conjunctions.iter().map(|c| mismatches(c, tree.root()));
+        let explained = self.0.conjunctions.iter().map(|c| mismatches(c, event.root()));
         explained.min_by_key(Vec::len).unwrap_or_default()
+    }
+
+    pub(super) fn conjunctions(&self) -> &[Arc<Conjunction>] {
+        &self.0.conjunctions
     }
 }
 
 /// Names the fields of a conjunction that an event fails on their own, or all of them together.
-fn mismatches(conjunction: &Conjunction, event: &Value) -> Vec<Mismatch> {
+pub(super) fn mismatches(conjunction: &Conjunction, event: &Value) -> Vec<Mismatch> {
     let failed: Vec<Mismatch> = conjunction
         .terms()
         .iter()

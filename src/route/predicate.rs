@@ -99,6 +99,8 @@ pub(super) enum Predicate {
     Bool(bool),
     Null,
     Prefix(Box<str>),
+    /// Begins with the text and goes on after it.
+    Below(Box<str>),
     PrefixIgnoringCase(Caseless),
     Suffix(Box<str>),
     SuffixIgnoringCase(Caseless),
@@ -136,6 +138,9 @@ impl Predicate {
             Self::Text(expected) => **expected == *text,
             Self::Address(expected) => text.parse() == Ok(*expected),
             Self::Prefix(prefix) => text.starts_with(&**prefix),
+            Self::Below(prefix) => {
+                text.strip_prefix(&**prefix).is_some_and(|rest| !rest.is_empty())
+            }
             Self::Suffix(suffix) => text.ends_with(&**suffix),
             Self::PrefixIgnoringCase(prefix) => prefix.starts(text),
             Self::SuffixIgnoringCase(suffix) => suffix.ends(text),
@@ -152,7 +157,7 @@ impl Predicate {
             Self::Text(_) | Self::Address(_) | Self::Number(_) | Self::Bool(_) | Self::Null => {
                 "exact"
             }
-            Self::Prefix(_) | Self::PrefixIgnoringCase(_) => "prefix",
+            Self::Prefix(_) | Self::PrefixIgnoringCase(_) | Self::Below(_) => "prefix",
             Self::Suffix(_) | Self::SuffixIgnoringCase(_) => "suffix",
             Self::EqualsIgnoringCase(_) => "equals-ignore-case",
             Self::Wildcard(_) => "wildcard",

@@ -50,6 +50,16 @@ impl Wildcard {
         true
     }
 
+    /// The text that every match begins with.
+    pub(super) fn prefix(&self) -> &str {
+        self.0.first().map_or("", |piece| piece)
+    }
+
+    /// The text that every match ends with.
+    pub(super) fn suffix(&self) -> &str {
+        self.0.last().map_or("", |piece| piece)
+    }
+
     /// In how many places of the wildcard a reader of some text can be at once, at worst.
     ///
     /// Every star that was passed stays a place, and so does every prefix of a piece after a star

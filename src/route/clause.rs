@@ -1,0 +1,105 @@
+//! A filter as a formula over conjunctions of fields, and its normal form for the index.
+
+use std::sync::Arc;
+
+use crate::route::evaluate;
+use crate::route::event_tree::EventTree;
+use crate::route::field::Conjunction;
+use crate::route::pattern::{Mismatch, Pattern, mismatches};
+
+/// The most drafts of one filter; beyond, a coarser draft is verified by the whole formula.
+const MAX_DRAFTS: usize = 1000;
+
+/// A formula that an event satisfies or not.
+#[derive(Clone, Debug)]
+pub(super) enum Clause {
+    Fields(Arc<Conjunction>),
+    Pattern(Pattern),
+    All(Vec<Clause>),
+    Any(Vec<Clause>),
+    Not { place: String, negated: Box<Clause> },
+}
+
+/// Conjunctions that must all hold for a formula to hold; one draft of several is enough.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Draft {
+    /// Each has array consistency of its own, so they are never merged.
+    pub(super) parts: Vec<Arc<Conjunction>>,
+    /// Whether the parts hold only if the formula does too, and need the formula's word.
+    pub(super) coarse: bool,
+}
+
+impl Clause {
+    pub(super) fn holds(&self, event: &EventTree<'_>) -> bool {
+        match self {
+            Self::Fields(conjunction) => evaluate::holds(conjunction, event.root()),
+            Self::Pattern(pattern) => pattern.matches_tree(event),
+            Self::All(clauses) => clauses.iter().all(|clause| clause.holds(event)),
+            Self::Any(clauses) => clauses.iter().any(|clause| clause.holds(event)),
+            Self::Not { negated, .. } => !negated.holds(event),
+        }
+    }
+
+    /// What keeps the formula from holding; of alternatives, the one that is closest.
+    pub(super) fn mismatches(&self, event: &EventTree<'_>) -> Vec<Mismatch> {
+        if self.holds(event) {
+            return Vec::new();
+        }
+        match self {
+            Self::Fields(conjunction) => mismatches(conjunction, event.root()),
+            Self::Pattern(pattern) => pattern.explain_tree(event),
+            Self::All(clauses) => clauses.iter().flat_map(|c| c.mismatches(event)).collect(),
+            Self::Any(clauses) => {
+                let each = clauses.iter().map(|clause| clause.mismatches(event));
+                each.min_by_key(Vec::len).unwrap_or_default()
+            }
+            Self::Not { place, .. } => {
+                let reason = "the negated filter matches".to_owned();
+                vec![Mismatch { path: place.clone(), reason }]
+            }
+        }
+    }
+
+    /// The formula as alternatives of conjunctions; every event that satisfies the formula
+    /// satisfies one of them.
+    pub(super) fn drafts(&self) -> Vec<Draft> {
+        let of = |conjunction: &Arc<Conjunction>| Draft {
+            parts: vec![Arc::clone(conjunction)],
+            coarse: false,
+        };
+        match self {
+            Self::Fields(conjunction) => vec![of(conjunction)],
+            Self::Pattern(pattern) => pattern.conjunctions().iter().map(of).collect(),
+            Self::All(clauses) => clauses
+                .iter()
+                .fold(vec![Draft::default()], |drafts, clause| multiply(drafts, &clause.drafts())),
+            Self::Any(clauses) => {
+                let drafts: Vec<Draft> = clauses.iter().flat_map(Self::drafts).collect();
+                if drafts.len() > MAX_DRAFTS { vec![Draft::unknown()] } else { drafts }
+            }
+            Self::Not { .. } => vec![Draft::unknown()],
+        }
+    }
+}
+
+impl Draft {
+    /// Says nothing, so that the formula decides.
+    fn unknown() -> Self {
+        Self { parts: Vec::new(), coarse: true }
+    }
+}
+
+fn multiply(mut left: Vec<Draft>, right: &[Draft]) -> Vec<Draft> {
+    if left.len().saturating_mul(right.len()) > MAX_DRAFTS {
+        // What is left out is a further condition only, so the formula can still add it.
+        for draft in &mut left {
+            draft.coarse = true;
+        }
+        return left;
+    }
+    let joined = |a: &Draft, b: &Draft| Draft {
+        parts: a.parts.iter().chain(&b.parts).map(Arc::clone).collect(),
+        coarse: a.coarse || b.coarse,
+    };
+    left.iter().flat_map(|a| right.iter().map(move |b| joined(a, b))).collect()
+}

@@ -1,0 +1,195 @@
+//! What a subscription wants: types, and filters in the dialects of the CloudEvents Subscriptions API.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::event::{Blame, Fault};
+use crate::route::PatternError;
+use crate::route::clause::{Clause, Draft};
+use crate::route::dialect;
+use crate::route::event_tree::EventTree;
+use crate::route::pattern::Mismatch;
+
+/// A subscription's wish: an event must be of one of its types and pass all of its filters.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    wish: Clause,
+    drafts: Arc<[Draft]>,
+}
+
+/// A mistake in a filter and its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilterError {
+    /// Where it is, for example `filters[1].any[0].prefix.type`.
+    pub place: String,
+    /// What is wrong and what to do.
+    pub message: String,
+    /// The mistake in the pattern, if it is in one.
+    pub pattern: Option<PatternError>,
+}
+
+impl Filter {
+    /// Reads the types and filters of a subscription.
+    ///
+    /// A type is a name (`Payment.Authorised`), a name and everything below it
+    /// (`Payment.Authorised.*`, which is at least one level more) or `*`; no type at all means every
+    /// type. A filter is a JSON object with one dialect: `exact`, `prefix`, `suffix`, `all`, `any`,
+    /// `not` or `pattern`.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: a type or a filter is not valid, or there are too many.
+    pub fn new(types: &[String], filters: &[Value]) -> Result<Self, FilterError> {
+        let wish = dialect::read(types, filters)?;
+        let drafts = wish.drafts().into();
+        Ok(Self { wish, drafts })
+    }
+
+    /// Tells whether an event, in its JSON form, is wanted.
+    pub fn matches(&self, event: &Value) -> bool {
+        self.matches_tree(&EventTree::of(event))
+    }
+
+    /// Tells whether an event is wanted that is also asked of other filters.
+    pub fn matches_tree(&self, event: &EventTree<'_>) -> bool {
+        self.wish.holds(event)
+    }
+
+    /// Tells what keeps an event from being wanted; nothing if it is.
+    pub fn explain(&self, event: &Value) -> Vec<Mismatch> {
+        self.wish.mismatches(&EventTree::of(event))
+    }
+
+    pub(super) fn drafts(&self) -> &[Draft] {
+        &self.drafts
+    }
+}
+
+impl fmt::Display for FilterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+impl std::error::Error for FilterError {}
+
+impl Blame for FilterError {
+    fn fault(&self) -> Fault {
+        Fault::Caller
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn types(names: &[&str]) -> Filter {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        Filter::new(&names, &[]).unwrap()
+    }
+
+    fn filter(filters: &Value) -> Result<Filter, FilterError> {
+        Filter::new(&[], filters.as_array().unwrap())
+    }
+
+    #[test]
+    fn a_type_stands_for_itself_and_a_star_for_everything_below() {
+        let of = |name: &str| json!({"type": name});
+        let below = types(&["Payment.Authorised.*"]);
+
+        assert!(types(&["Payment.Authorised"]).matches(&of("Payment.Authorised")));
+        assert!(!types(&["Payment.Authorised"]).matches(&of("Payment.Authorised.Ecom")));
+        assert!(below.matches(&of("Payment.Authorised.Ecom")));
+        assert!(below.matches(&of("Payment.Authorised.Ecom.Eu")));
+        assert!(!below.matches(&of("Payment.Authorised")));
+        assert!(!below.matches(&of("Payment.AuthorisedLate.Ecom")));
+        assert!(types(&["Order.Created", "Payment.*"]).matches(&of("Payment.Failed")));
+        assert!(types(&["*"]).matches(&of("x")) && types(&[]).matches(&of("x")));
+    }
+
+    #[test]
+    fn dialects_are_joined_by_and() {
+        let event = json!({"type": "Order.Created", "source": "/orders", "data": {"n": 5}});
+        for (filters, expected) in [
+            (json!([{"exact": {"type": "Order.Created", "source": "/orders"}}]), true),
+            (json!([{"exact": {"type": "Order.Created", "source": "/x"}}]), false),
+            (json!([{"prefix": {"type": "Order."}}, {"suffix": {"source": "ers"}}]), true),
+            (json!([{"prefix": {"type": "Order."}}, {"suffix": {"source": "x"}}]), false),
+            (json!([{"any": [{"exact": {"type": "x"}}, {"pattern": {"data": {"n": [5]}}}]}]), true),
+            (
+                json!([{"all": [{"exact": {"type": "x"}}, {"pattern": {"data": {"n": [5]}}}]}]),
+                false,
+            ),
+            (json!([{"not": {"exact": {"type": "x"}}}]), true),
+            (json!([{"not": {"not": {"exact": {"type": "x"}}}}]), false),
+            (json!([{"exact": {"missing": "x"}}]), false),
+            (json!([]), true),
+        ] {
+            let wish = filter(&filters).unwrap();
+            assert_eq!(wish.matches(&event), expected, "{filters}");
+            assert_eq!(wish.explain(&event).is_empty(), expected, "{filters}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_refused_with_its_place() {
+        for (filters, place) in [
+            (json!([1]), "filters[0]"),
+            (json!([{}]), "filters[0]"),
+            (json!([{"exact": {"type": "a"}}, {"exact": {}, "prefix": {}}]), "filters[1]"),
+            (json!([{"sql": "x"}]), "filters[0].sql"),
+            (json!([{"exact": {}}]), "filters[0].exact"),
+            (json!([{"any": []}]), "filters[0].any"),
+            (
+                json!([{"exact": {"type": "a"}}, {"any": [{"prefix": {"type": 1}}]}]),
+                "filters[1].any[0].prefix.type",
+            ),
+            (json!([{"suffix": {"type": ""}}]), "filters[0].suffix.type"),
+            (json!([{"exact": {"data.x": "y"}}]), "filters[0].exact.data.x"),
+            (json!([{"exact": {"data": "y"}}]), "filters[0].exact.data"),
+            (json!([{"not": []}]), "filters[0].not"),
+            (json!([{"not": {"pattern": {"a": []}}}]), "filters[0].not.pattern.a"),
+        ] {
+            let error = filter(&filters).unwrap_err();
+            assert_eq!(error.place, place, "{filters}: {error}");
+        }
+        for name in ["", "*.x", "Payment*", "Payment.*.x", ".*", "a\nb"] {
+            let error = Filter::new(&["ok".into(), name.into()], &[]).unwrap_err();
+            assert_eq!(error.place, "types[1]", "{name:?}");
+        }
+    }
+
+    #[test]
+    fn nesting_and_number_have_limits() {
+        let mut deep = json!({"exact": {"type": "x"}});
+        for _ in 0..20 {
+            deep = json!({"not": deep});
+        }
+        let many = vec![json!({"exact": {"type": "x"}}); 300];
+
+        assert!(filter(&json!([deep])).unwrap_err().message.contains("deep"));
+        assert!(Filter::new(&[], &many).unwrap_err().message.contains("more than"));
+    }
+
+    #[test]
+    fn an_explanation_covers_types_and_every_dialect() {
+        let wish = Filter::new(
+            &["Order.*".into()],
+            &[
+                json!({"exact": {"source": "/x"}}),
+                json!({"not": {"prefix": {"type": "P"}}}),
+                json!({"any": [{"exact": {"a": "1"}}, {"pattern": {"data": {"n": [1], "m": [2]}}}]}),
+            ],
+        )
+        .unwrap();
+
+        let why = wish.explain(&json!({"type": "P", "source": "/y", "data": {}}));
+
+        let paths: Vec<&str> = why.iter().map(|mismatch| mismatch.path.as_str()).collect();
+        assert_eq!(paths, ["type", "source", "filters[1].not", "a"]);
+    }
+}

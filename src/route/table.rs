@@ -1,0 +1,255 @@
+//! All subscriptions at once: who wants this event?
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use serde_json::Value;
+
+use crate::route::event_tree::EventTree;
+use crate::route::filter::Filter;
+use crate::route::index::Index;
+
+/// How many changes are kept beside the large index before it is built again.
+const MAX_CHANGES: usize = 256;
+
+/// Filters by key, matched all at once.
+///
+/// The cost of a match grows with the filters that match, not with the filters there are. Readers
+/// never wait: a change publishes a new snapshot. Changes are collected in a small index beside the
+/// large one, which is built again after 256 of them.
+pub struct Table<K> {
+    published: ArcSwap<Snapshot<K>>,
+    writer: Mutex<Writer<K>>,
+}
+
+struct Snapshot<K> {
+    base: Arc<Index<K>>,
+    /// What has changed since the base was built, as it is now.
+    recent: Index<K>,
+    /// The keys that have changed; the base is wrong about them.
+    changed: BTreeSet<K>,
+}
+
+struct Writer<K> {
+    filters: BTreeMap<K, Arc<Filter>>,
+    changed: BTreeSet<K>,
+}
+
+impl<K: Clone + Ord + Send + Sync> Table<K> {
+    /// Makes a table without filters.
+    pub fn new() -> Self {
+        Self::holding(BTreeMap::new())
+    }
+
+    fn holding(filters: BTreeMap<K, Arc<Filter>>) -> Self {
+        let snapshot = Snapshot {
+            base: Arc::new(index_of(&filters, filters.keys())),
+            recent: Index::build(Vec::new()),
+            changed: BTreeSet::new(),
+        };
+        let writer = Writer { filters, changed: BTreeSet::new() };
+        Self { published: ArcSwap::from_pointee(snapshot), writer: Mutex::new(writer) }
+    }
+
+    /// Adds a filter, or replaces the one under the same key.
+    pub fn insert(&self, key: K, filter: Arc<Filter>) {
+        self.extend([(key, filter)]);
+    }
+
+    /// Adds or replaces many filters at once, which is much cheaper than one by one.
+    pub fn extend(&self, filters: impl IntoIterator<Item = (K, Arc<Filter>)>) {
+        let mut writer = self.write();
+        for (key, filter) in filters {
+            writer.changed.insert(key.clone());
+            writer.filters.insert(key, filter);
+        }
+        self.publish(&mut writer);
+    }
+
+    /// Takes a filter out; says whether it was there.
+    pub fn remove(&self, key: &K) -> bool {
+        let mut writer = self.write();
+        let was_there = writer.filters.remove(key).is_some();
+        if was_there {
+            writer.changed.insert(key.clone());
+            self.publish(&mut writer);
+        }
+        was_there
+    }
+
+    /// The keys of all filters that an event satisfies, sorted.
+    pub fn matches(&self, event: &Value) -> Vec<K> {
+        let event = EventTree::of(event);
+        let snapshot = self.published.load();
+        let mut found = Vec::new();
+        snapshot.base.matches(&event, &mut found);
+        if !snapshot.changed.is_empty() {
+            found.retain(|key| !snapshot.changed.contains(key));
+            snapshot.recent.matches(&event, &mut found);
+            found.sort_unstable();
+        }
+        found.into_iter().cloned().collect()
+    }
+
+    /// The filter under a key.
+    pub fn get(&self, key: &K) -> Option<Arc<Filter>> {
+        self.write().filters.get(key).map(Arc::clone)
+    }
+
+    /// How many filters there are.
+    pub fn len(&self) -> usize {
+        self.write().filters.len()
+    }
+
+    /// Tells whether there is no filter.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn write(&self) -> MutexGuard<'_, Writer<K>> {
+        // A panic leaves both maps whole, because each change is one call.
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, writer: &mut Writer<K>) {
+        let base = if writer.changed.len() > MAX_CHANGES {
+            writer.changed.clear();
+            Arc::new(index_of(&writer.filters, writer.filters.keys()))
+        } else {
+            Arc::clone(&self.published.load().base)
+        };
+        let recent = index_of(&writer.filters, &writer.changed);
+        let changed = writer.changed.clone();
+        self.published.store(Arc::new(Snapshot { base, recent, changed }));
+    }
+}
+
+/// Indexes those of some keys, in order, that have a filter.
+fn index_of<'k, K: Clone + Ord + 'k>(
+    filters: &BTreeMap<K, Arc<Filter>>,
+    keys: impl IntoIterator<Item = &'k K>,
+) -> Index<K> {
+    let present = keys
+        .into_iter()
+        .filter_map(|key| filters.get(key).map(|filter| (key.clone(), Arc::clone(filter))));
+    Index::build(present.collect())
+}
+
+impl<K: Clone + Ord + Send + Sync> Default for Table<K> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<K: Clone + Ord + Send + Sync> FromIterator<(K, Arc<Filter>)> for Table<K> {
+    fn from_iter<I: IntoIterator<Item = (K, Arc<Filter>)>>(filters: I) -> Self {
+        Self::holding(filters.into_iter().collect())
+    }
+}
+
+impl<K> fmt::Debug for Table<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Table(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::route::strategies;
+
+    fn wish(filters: &[Value]) -> Arc<Filter> {
+        Arc::new(Filter::new(&[], filters).unwrap())
+    }
+
+    #[test]
+    fn a_filter_counts_from_its_insertion_to_its_removal() {
+        let table = Table::new();
+        let event = json!({"type": "x"});
+
+        assert!(table.is_empty() && table.matches(&event).is_empty());
+        table.insert("b", wish(&[json!({"exact": {"type": "x"}})]));
+        table.insert("a", wish(&[]));
+        assert_eq!(table.matches(&event), ["a", "b"]);
+        table.insert("b", wish(&[json!({"exact": {"type": "y"}})]));
+        assert_eq!(table.matches(&event), ["a"]);
+        assert!(table.remove(&"a") && !table.remove(&"a"));
+        assert_eq!((table.matches(&event), table.len()), (vec![], 1));
+    }
+
+    #[test]
+    fn many_changes_one_by_one_are_as_good_as_all_at_once() {
+        let filter = |n: u32| wish(&[json!({"pattern": {"data": {"n": [n % 7], "m": [n]}}})]);
+        let one_by_one = Table::new();
+        for n in 0..700 {
+            one_by_one.insert(n, filter(n));
+        }
+        for n in (0..700).step_by(3) {
+            one_by_one.remove(&n);
+        }
+        let at_once: Table<u32> = (0..700).filter(|n| n % 3 != 0).map(|n| (n, filter(n))).collect();
+
+        for m in 0..700 {
+            let event = json!({"data": {"n": m % 7, "m": [m, "x"]}});
+            let expected: Vec<u32> = (m % 3 != 0).then_some(m).into_iter().collect();
+            assert_eq!(one_by_one.matches(&event), expected);
+            assert_eq!(at_once.matches(&event), expected);
+        }
+    }
+
+    /// What happens to a table in a test.
+    #[derive(Clone, Debug)]
+    enum Change {
+        Insert(u8, usize),
+        Remove(u8),
+    }
+
+    fn change() -> impl Strategy<Value = Change> {
+        prop_oneof![
+            3 => (0_u8..40, any::<prop::sample::Index>())
+                .prop_map(|(key, index)| Change::Insert(key, index.index(1000))),
+            1 => (0_u8..40).prop_map(Change::Remove),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        #[test]
+        fn a_table_agrees_with_asking_every_filter(
+            filters in prop::collection::vec(strategies::filter(), 1..20),
+            changes in prop::collection::vec(change(), 1..40),
+            events in prop::collection::vec(
+                prop_oneof![strategies::event(), strategies::dense_event()],
+                1..8,
+            ),
+        ) {
+            let table = Table::new();
+            let mut model: BTreeMap<u8, Arc<Filter>> = BTreeMap::new();
+            for change in changes {
+                match change {
+                    Change::Insert(key, index) => {
+                        let filter = &filters[index % filters.len()];
+                        model.insert(key, Arc::clone(filter));
+                        table.insert(key, Arc::clone(filter));
+                    }
+                    Change::Remove(key) => {
+                        prop_assert_eq!(table.remove(&key), model.remove(&key).is_some());
+                    }
+                }
+            }
+            let rebuilt: Table<u8> = model.iter().map(|(k, f)| (*k, Arc::clone(f))).collect();
+            for event in events {
+                let expected: Vec<u8> =
+                    model.iter().filter(|(_, f)| f.matches(&event)).map(|(k, _)| *k).collect();
+                prop_assert_eq!(&table.matches(&event), &expected);
+                prop_assert_eq!(&rebuilt.matches(&event), &expected);
+            }
+        }
+    }
+}
