@@ -175,7 +175,50 @@ pub(super) fn rsa_public(jwk: &Jwk) -> Result<(Vec<u8>, Vec<u8>), KeyError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
     use super::*;
+    use crate::keys::{OpeningKeys, SealingKey, SharedSecret, VerifyingKeys};
+
+    /// Offers a text to everything that reads keys.
+    fn offer(text: &str) -> [bool; 5] {
+        let bytes = text.as_bytes();
+        [
+            SealingKey::all_from_json(bytes).is_ok(),
+            OpeningKeys::from_json(bytes).is_ok(),
+            VerifyingKeys::from_json(bytes).is_ok(),
+            VerifyingKeys::from_json_with_secrets(bytes).is_ok(),
+            SharedSecret::from_jwks(bytes).is_ok(),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_is_never_a_key_and_never_panics(text in ".{0,200}") {
+            prop_assert_eq!(offer(&text), [false; 5]);
+        }
+
+        #[test]
+        fn members_of_any_form_never_panic(
+            kty in "EC|OKP|RSA|oct|AKP",
+            crv in "P-256|P-384|P-521|X25519|Ed25519|X448",
+            alg in proptest::option::of("ES256|ECDH-ES|HS256|A256KW|RS256|none"),
+            values in proptest::collection::vec("[A-Za-z0-9_-]{0,90}", 6),
+        ) {
+            let mut jwk = json!({"kty": kty, "crv": crv, "kid": "k"});
+            if let Some(alg) = alg {
+                jwk["alg"] = json!(alg);
+            }
+            for (member, value) in ["x", "y", "d", "n", "e", "k"].into_iter().zip(values) {
+                if !value.is_empty() {
+                    jwk[member] = json!(value);
+                }
+            }
+            offer(&jwk.to_string());
+            offer(&json!({"keys": [jwk]}).to_string());
+        }
+    }
 
     #[test]
     fn the_thumbprint_of_the_rfc_example_is_the_one_printed_there() {

@@ -7,14 +7,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, LazyLock};
 
-use anyhow::anyhow;
 use josekit::JoseError;
 use josekit::jwe::{
     self, JweAlgorithm, JweCompression, JweContentEncryption, JweContext, JweEncrypter, JweHeader,
 };
 
 use crate::keys::{ContentEncryption, EstablishedKey, KeyManagement};
-use crate::seal::content;
+use crate::seal::{Error, OpenError, content};
 
 static CONTEXT: LazyLock<JweContext> = LazyLock::new(|| {
     let mut context = JweContext::new();
@@ -118,7 +117,7 @@ impl JweContentEncryption for Gcm {
         message: &[u8],
         aad: &[u8],
     ) -> Result<(Vec<u8>, Option<Vec<u8>>), JoseError> {
-        let failure = || JoseError::InvalidJweFormat(anyhow!("AES-GCM failed"));
+        let failure = || JoseError::InvalidJweFormat(Error::Encrypt.into());
         let iv = iv.and_then(|iv| iv.try_into().ok()).ok_or_else(failure)?;
         let mut output = message.to_vec();
         let tag = content::encrypt_gcm((key, self.0), iv, aad, &mut output).ok_or_else(failure)?;
@@ -133,7 +132,7 @@ impl JweContentEncryption for Gcm {
         _: &[u8],
         _: Option<&[u8]>,
     ) -> Result<Vec<u8>, JoseError> {
-        Err(JoseError::InvalidJweFormat(anyhow!("tokens are opened by seal::open")))
+        Err(JoseError::InvalidJweFormat(OpenError(()).into()))
     }
 
     fn box_clone(&self) -> Box<dyn JweContentEncryption> {
@@ -155,7 +154,7 @@ impl JweCompression for AlreadyDeflated {
     }
 
     fn decompress(&self, _: &[u8]) -> Result<Vec<u8>, std::io::Error> {
-        Err(std::io::Error::other("tokens are opened by seal::open"))
+        Err(std::io::Error::other(OpenError(())))
     }
 
     fn box_clone(&self) -> Box<dyn JweCompression> {
