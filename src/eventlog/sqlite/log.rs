@@ -10,6 +10,7 @@ use tokio::sync::{oneshot, watch};
 use crate::ambient::{Clock, Entropy};
 use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::sqlite::append::resume;
+use crate::eventlog::sqlite::checkpoint::Checkpoints;
 use crate::eventlog::sqlite::database::{Database, OpenError};
 use crate::eventlog::sqlite::queue::{Queue, Reply, Request};
 use crate::eventlog::sqlite::readers::Readers;
@@ -59,9 +60,12 @@ impl SqliteLog {
             tail: Tail::new(limits.tail_bytes),
             head: watch::Sender::new(mint.head()),
         });
+        let failed = |source| OpenError::Directory { directory: directory.to_owned(), source };
+        let checkpoints = Checkpoints::start(database.open_for_writing()?).map_err(failed)?;
         let writer = Writer {
             shared: Arc::clone(&shared),
             connection,
+            checkpoints,
             clock,
             entropy,
             mint,
@@ -73,7 +77,7 @@ impl SqliteLog {
         let thread = std::thread::Builder::new()
             .name("eventlog-writer".to_owned())
             .spawn(move || writer.run())
-            .map_err(|source| OpenError::Directory { directory: directory.to_owned(), source })?;
+            .map_err(failed)?;
         let readers = Readers::new(database);
         Ok(Arc::new(Self { shared, readers, writer: Mutex::new(Some(thread)) }))
     }

@@ -11,10 +11,11 @@ use crate::ambient::{Clock, Entropy};
 use crate::event::Timestamp;
 use crate::eventlog::mint::Mint;
 use crate::eventlog::sqlite::append::{Appending, sweep_origins};
+use crate::eventlog::sqlite::checkpoint::Checkpoints;
 use crate::eventlog::sqlite::database::{Database, DirectoryLock};
 use crate::eventlog::sqlite::queue::{Group, Queue, Reply, Request};
 use crate::eventlog::sqlite::space::Space;
-use crate::eventlog::sqlite::{changes, checkpoint, records};
+use crate::eventlog::sqlite::{changes, records};
 use crate::eventlog::tail::Tail;
 use crate::eventlog::{Error, Position};
 use crate::telemetry::{Gauge, Histogram, Metric, Metrics};
@@ -34,6 +35,7 @@ pub(super) struct Shared {
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) connection: Connection,
+    pub(super) checkpoints: Checkpoints,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) mint: Mint,
@@ -101,9 +103,9 @@ impl Writer {
                 self.shared.queue.break_down();
                 return;
             }
-            checkpoint::after_commit(&self.connection);
+            self.checkpoints.after_commit(&self.connection);
         }
-        checkpoint::at_close(&self.connection);
+        self.checkpoints.finish(&self.connection);
     }
 
     /// Writes one group and answers it; says whether the log can go on.

@@ -1,0 +1,245 @@
+//! What it costs to make events durable, by batch size and number of producers, as ratios to a
+//! plain SQLite loop that inserts one event per transaction.
+//!
+//! CPU is that of all threads of this process, producers included, as Linux counts it; elsewhere
+//! the column is empty.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that cannot run has nothing to say")]
+
+use std::fmt::Write as _;
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use rusqlite::{Connection, params};
+use sealway::ambient::{Entropy, SeededEntropy, SystemClock, SystemEntropy};
+use sealway::event::{
+    ContentDigest, Data, EventSource, EventType, IdempotencyKey, Subject, Timestamp,
+};
+use sealway::eventlog::{Draft, EventLog, Limits, Origin, SqliteLog};
+use sealway::telemetry::Metrics;
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+/// The size of the data of an event.
+const DATA_BYTES: usize = 1024;
+
+/// How long each row is measured.
+const SPAN: Duration = Duration::from_secs(3);
+
+/// One measured row.
+struct Row {
+    name: String,
+    events: u64,
+    syncs: u64,
+    wall: Duration,
+    cpu: Option<Duration>,
+    /// Sorted spans from asking to answer.
+    waits: Vec<Duration>,
+}
+
+#[tokio::main]
+async fn main() {
+    let plain = plain_loop();
+    let mut rows = Vec::new();
+    for (batch, producers) in [(1, 1), (1, 16), (1, 128), (16, 1), (16, 16), (128, 1), (128, 16)] {
+        rows.push(log(batch, producers).await);
+    }
+    rows.push(paced(500).await);
+
+    let mut table = format!(
+        "{:<28}{:>10}{:>12}{:>14}{:>10}{:>10}{:>14}{:>12}\n",
+        "1 KiB events",
+        "events/s",
+        "CPU us/event",
+        "events/sync",
+        "p50 ms",
+        "p99 ms",
+        "rate ratio",
+        "CPU ratio"
+    );
+    for row in std::iter::once(&plain).chain(&rows) {
+        row.print(&plain, &mut table);
+    }
+    println!("{table}");
+    println!("ratios: against the plain loop; higher is better for the rate, lower for the CPU");
+}
+
+impl Row {
+    #[expect(clippy::cast_precision_loss, reason = "counts of a benchmark are small")]
+    fn print(&self, plain: &Self, table: &mut String) {
+        let rate = |row: &Self| row.events as f64 / row.wall.as_secs_f64();
+        let cpu = |row: &Self| row.cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / row.events as f64);
+        let wait = |part: f64| {
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a part of a length is within it"
+            )]
+            let at = (self.waits.len() as f64 * part) as usize;
+            self.waits.get(at).map_or(0.0, |wait| wait.as_secs_f64() * 1e3)
+        };
+        let per_sync = self.events as f64 / self.syncs.max(1) as f64;
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            table,
+            "{:<28}{:>10.0}{:>12.1}{:>14.1}{:>10.2}{:>10.2}{:>13.2}x{:>11.2}x",
+            self.name,
+            rate(self),
+            cpu(self).unwrap_or(f64::NAN),
+            per_sync,
+            wait(0.5),
+            wait(0.99),
+            rate(self) / rate(plain),
+            cpu(self).zip(cpu(plain)).map_or(f64::NAN, |(own, plain)| own / plain),
+        );
+    }
+}
+
+/// Inserts one event per transaction, with the same settings and one table.
+fn plain_loop() -> Row {
+    let directory = TempDir::new().unwrap();
+    let connection = Connection::open(directory.path().join("plain.db")).unwrap();
+    connection
+        .execute_batch(
+            "PRAGMA page_size = 8192; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
+             CREATE TABLE events (position INTEGER PRIMARY KEY, id BLOB UNIQUE, data TEXT);",
+        )
+        .unwrap();
+    let (text, dice) = (data(), SeededEntropy::new(1));
+    let (begun, cpu) = (Instant::now(), cpu());
+    let mut waits = Vec::new();
+    while begun.elapsed() < SPAN {
+        let asked = Instant::now();
+        connection
+            .prepare_cached("INSERT INTO events (id, data) VALUES (?, ?)")
+            .unwrap()
+            .execute(params![dice.next_u128().to_be_bytes(), text])
+            .unwrap();
+        waits.push(asked.elapsed());
+    }
+    let events = waits.len() as u64;
+    finish("plain loop, 1 per sync".to_owned(), events, events, begun, cpu, waits)
+}
+
+/// Appends batches from some producers at once, each waiting for its answer.
+async fn log(batch: usize, producers: u64) -> Row {
+    let (directory, metrics) = (TempDir::new().unwrap(), Metrics::new());
+    let log = open(&directory, &metrics);
+    let events = Arc::new(AtomicU64::new(0));
+    let (begun, cpu) = (Instant::now(), cpu());
+    let producer = |seed: u64| {
+        let (log, events) = (Arc::clone(&log), Arc::clone(&events));
+        async move {
+            let mut draft = drafts(seed);
+            let mut waits = Vec::new();
+            while begun.elapsed() < SPAN {
+                let drafts = (0..batch).map(|_| draft()).collect();
+                let asked = Instant::now();
+                log.append(drafts).await.unwrap();
+                waits.push(asked.elapsed());
+                events.fetch_add(batch as u64, Relaxed);
+            }
+            waits
+        }
+    };
+    let waits = join_all((0..producers).map(producer)).await.into_iter().flatten().collect();
+    let name = format!("{producers} x batch of {batch}");
+    let row = finish(name, events.load(Relaxed), syncs(&metrics), begun, cpu, waits);
+    log.close().await.unwrap();
+    row
+}
+
+/// Appends single events at a steady rate, as quiet producers do.
+async fn paced(rate: u32) -> Row {
+    let (directory, metrics) = (TempDir::new().unwrap(), Metrics::new());
+    let log = open(&directory, &metrics);
+    let mut draft = drafts(1);
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
+    let (begun, cpu) = (Instant::now(), cpu());
+    let mut waits = Vec::new();
+    while begun.elapsed() < 4 * SPAN {
+        let due = ticks.tick().await;
+        log.append(vec![draft()]).await.unwrap();
+        waits.push(due.elapsed());
+    }
+    let name = format!("{rate} per second, from due");
+    let row = finish(name, waits.len() as u64, syncs(&metrics), begun, cpu, waits);
+    log.close().await.unwrap();
+    row
+}
+
+fn finish(
+    name: String,
+    events: u64,
+    syncs: u64,
+    begun: Instant,
+    cpu_before: Option<Duration>,
+    mut waits: Vec<Duration>,
+) -> Row {
+    let (wall, cpu) = (begun.elapsed(), cpu());
+    let cpu = cpu.zip(cpu_before).map(|(after, before)| after.saturating_sub(before));
+    waits.sort_unstable();
+    Row { name, events, syncs, wall, cpu, waits }
+}
+
+fn open(directory: &TempDir, metrics: &Metrics) -> Arc<SqliteLog> {
+    let (clock, dice) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    SqliteLog::open(directory.path(), Limits::default(), clock, dice, metrics).unwrap()
+}
+
+/// Makes drafts with distinct content, cheaply.
+fn drafts(seed: u64) -> impl FnMut() -> Draft {
+    let dice = SeededEntropy::new(seed << 32);
+    let source = EventSource::new("/payments").unwrap();
+    let event_type = EventType::new("Payment.Authorised").unwrap();
+    let subject = Subject::new("Payment.Authorised").unwrap();
+    let (publication, envelope_id) = (Arc::from("payments/Payment.Authorised"), Arc::from("e-1"));
+    let data = Data::from_text(data());
+    move || {
+        let mut bytes = [0; 64];
+        dice.fill(&mut bytes);
+        let (key, rest) = bytes.split_first_chunk::<16>().unwrap();
+        let (digest, origin) = rest.split_first_chunk::<32>().unwrap();
+        Draft {
+            source: source.clone(),
+            event_type: event_type.clone(),
+            subject: Some(subject.clone()),
+            time: Timestamp::EPOCH,
+            dataschema: None,
+            idempotency_key: IdempotencyKey::from_bytes(*key),
+            digest: ContentDigest::from_bytes(*digest),
+            trace: None,
+            data: data.clone(),
+            publication: Arc::clone(&publication),
+            envelope_id: Arc::clone(&envelope_id),
+            origin: Some(Origin(origin.try_into().unwrap())),
+            deduplicate: None,
+        }
+    }
+}
+
+fn data() -> String {
+    format!("{{\"text\":\"{}\"}}", "x".repeat(DATA_BYTES - 11))
+}
+
+/// How many groups were synced, by the log's own count.
+fn syncs(metrics: &Metrics) -> u64 {
+    let text = metrics.render();
+    let count =
+        text.lines().find_map(|line| line.strip_prefix("sealway_append_group_events_count "));
+    count.unwrap().parse().unwrap()
+}
+
+/// The CPU time of every living thread of this process.
+fn cpu() -> Option<Duration> {
+    let threads = fs::read_dir("/proc/self/task").ok()?;
+    let spent = threads.filter_map(|thread| {
+        let text = fs::read_to_string(thread.ok()?.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse::<u64>().ok()
+    });
+    Some(Duration::from_nanos(spent.sum()))
+}
