@@ -11,14 +11,18 @@ mod bus;
 mod caller;
 mod callers;
 mod config;
+mod deliveries;
 mod events;
 mod health;
 mod limits;
 mod post_events;
 mod problem;
+mod quarantine;
+mod replays;
 mod request;
 mod router;
 mod services;
+mod subscriptions;
 
 pub use bus::bus_route;
 pub use caller::{Caller, Scope, ScopeError};

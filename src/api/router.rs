@@ -7,11 +7,14 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
-use crate::api::{Code, Problem, Services, bus_route, events, health, post_events, request};
+use crate::api::{
+    Code, Problem, Services, bus_route, deliveries, events, health, post_events, quarantine,
+    replays, request, subscriptions,
+};
 
 /// Builds the server's routes over the rooms behind them.
 pub fn router(services: Arc<Services>) -> Router {
@@ -23,6 +26,23 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/", bus_route(Arc::clone(&services.bus)))
         .route("/events", get(events::list).post(post_events::publish))
         .route("/events/{id}", get(events::get))
+        .route("/subscriptions", get(subscriptions::list).post(subscriptions::create))
+        .route(
+            "/subscriptions/{id}",
+            get(subscriptions::read).put(subscriptions::replace).delete(subscriptions::remove),
+        )
+        .route("/subscriptions/{id}/verify", post(subscriptions::verify))
+        .route("/subscriptions/{id}/pause", post(subscriptions::pause))
+        .route("/subscriptions/{id}/resume", post(subscriptions::resume))
+        .route("/subscriptions/{id}/checkpoint", get(subscriptions::checkpoint))
+        .route("/subscriptions/{id}/attempts", get(deliveries::attempts))
+        .route("/subscriptions/{id}/dead-letters", get(deliveries::dead_letters))
+        .route("/subscriptions/{id}/dead-letters/redrive", post(deliveries::redrive))
+        .route("/subscriptions/{id}/replays", get(replays::list).post(replays::start))
+        .route("/replays/{id}", get(replays::read).delete(replays::cancel))
+        .route("/quarantine", get(quarantine::list))
+        .route("/quarantine/{id}", get(quarantine::read).delete(quarantine::remove))
+        .route("/quarantine/{id}/release", post(quarantine::release))
         .route("/metrics", get(health::metrics))
         // Outermost last: a panic or a timeout inside is counted and named like any answer.
         .layer(CatchPanicLayer::custom(after_panic))

@@ -2,9 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::ambient::{Clock, Entropy};
+use url::Url;
+
+use crate::ambient::{Clock, Entropy, Tasks};
 use crate::api::{Callers, Config, Readiness};
+use crate::contract::Catalog;
+use crate::deliver::Office;
+use crate::enrich::Publications;
 use crate::eventlog::EventLog;
+use crate::keys::KeyRing;
+use crate::replay::Desk;
 use crate::source::aws::Bus;
 use crate::source::{self, Admit};
 use crate::telemetry::Metrics;
@@ -31,4 +38,18 @@ pub struct Services {
     pub bus: Arc<Bus>,
     /// The record of events.
     pub log: Arc<dyn EventLog>,
+    /// Work in the background.
+    pub tasks: Tasks,
+    /// The gateway's own name and public address.
+    pub issuer: Url,
+    /// Our keys.
+    pub ring: Arc<KeyRing>,
+    /// The contracts.
+    pub catalog: Arc<Catalog>,
+    /// What crosses the border.
+    pub publications: Arc<Publications>,
+    /// Subscriptions and their deliveries.
+    pub office: Arc<Office>,
+    /// Replays.
+    pub replays: Arc<Desk>,
 }

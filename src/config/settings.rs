@@ -9,7 +9,10 @@ use url::Url;
 
 use crate::ambient::Size;
 use crate::api;
+use crate::deliver;
 use crate::keys;
+use crate::replay;
+use crate::source;
 use crate::telemetry;
 
 /// The settings of one gateway.
@@ -32,8 +35,14 @@ pub struct Config {
     pub contracts: PathBuf,
     /// The largest event that may cross, in bytes of its canonical content.
     pub largest_event: Size,
+    /// The ways in: the embedded bus, its access keys, and their limits.
+    pub source: source::Config,
     /// Signing keys, and where consumers' keys are fetched from.
     pub keys: keys::Config,
+    /// How events are delivered.
+    pub delivery: deliver::Config,
+    /// How replays are delivered.
+    pub replay: replay::Config,
     /// The HTTP API.
     pub api: api::Config,
     /// The log lines of the process.
@@ -55,7 +64,10 @@ impl Default for Config {
             subscriptions: "subscriptions".into(),
             contracts: "../asyncapi".into(),
             largest_event: Size(64 * 1024),
-            keys: keys::Config::default(),
+            source: source::Config::default(),
+            keys: keys::Config { directory: "../keys".into(), ..keys::Config::default() },
+            delivery: deliver::Config::default(),
+            replay: replay::Config::default(),
             api: api::Config::default(),
             logging: telemetry::Config::default(),
             directory: PathBuf::new(),

@@ -1,1 +1,42 @@
 //! The life of a delivery, from the first attempt to the last.
+//!
+//! The follower of the log puts each match into the [`Inbox`] of a subscription. The [`Courier`] of
+//! that subscription takes matches in order, and [`Progress`] gives each its sequence number and
+//! its link of the chain. A [`Carry`] seals it and hands a [`Parcel`] to a [`Destination`], whose
+//! [`Answer`] a [`Policy`] judges: delivered, another attempt later, or given up. The [`Ledger`]
+//! writes what became of it, a few times a second. A delivery that failed leaves the straight line
+//! and waits among the [`Retries`]; one that is given up is a dead letter and can be redriven.
+//!
+//! **Invariants:** nothing here waits for a consumer except its own courier. A cursor never passes
+//! a match whose outcome is not noted with it. An outcome that a crash has lost repeats a delivery
+//! and never drops one.
+
+mod config;
+mod courier;
+mod delivery;
+mod destination;
+mod dispatch;
+mod handshake;
+mod http;
+mod inbox;
+mod ledger;
+mod office;
+mod progress;
+mod retries;
+mod schedule;
+mod sealer;
+
+pub use config::{Config, ConfigError};
+pub use courier::{Carry, Command, Courier, Round, Standing};
+pub use delivery::{Delivery, Reason, Verdict};
+pub use destination::{Answer, Destination, Failure, Parcel};
+pub use dispatch::{Dispatch, Line};
+pub use handshake::{Handshake, HandshakeError};
+pub use http::{Exchange, HttpDestination};
+pub use inbox::{Followed, Inbox, Taken};
+pub use ledger::{Ledger, Outcome};
+pub use office::{Office, OfficeError, OfficeParts, Redrive};
+pub use progress::{Numbered, Progress};
+pub use retries::Retries;
+pub use schedule::{Policy, Schedule, Situation};
+pub use sealer::{SealError, Sealer, SealerParts};

@@ -1,1 +1,18 @@
 //! The composition root: the only room that knows every other.
+//!
+//! [`build`] takes the settings apart once and puts the rooms together in the order in which they
+//! must exist. [`Inbound`] is the way in and [`Outbound`] the way out, each on one screen.
+//! [`Gateway::run`] serves until it is told to stop, then lets go of nothing that is under way.
+//!
+//! **Invariant:** no other room names this one, but for the command line.
+
+mod build;
+mod files;
+mod inbound;
+mod lifecycle;
+mod outbound;
+
+pub use build::{BuildError, Machine, build};
+pub use inbound::Inbound;
+pub use lifecycle::{Gateway, RunError};
+pub use outbound::{Outbound, follow};

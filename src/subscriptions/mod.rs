@@ -1,1 +1,21 @@
 //! Who receives what, where, and sealed for which key.
+//!
+//! A [`Document`] comes in, as a consumer or operator wrote it; a [`Subscription`] goes out, every
+//! part of which is known to work: its filter compiles, its keys seal, its address is one. A push
+//! subscription delivers nothing before its sink has answered a [`Challenge`] that was sealed for
+//! its key.
+//!
+//! **Invariant:** a changed filter applies from a recorded position on, so that the sequence
+//! numbers of a subscription can be counted again from the log at any time.
+
+mod document;
+mod handshake;
+mod state;
+mod store;
+mod subscription;
+
+pub use document::{ClearAttributes, Document, KeySettings, Protocol, Settings};
+pub use handshake::{CHALLENGE_TYPE, Challenge};
+pub use state::State;
+pub use store::{Error, Invalid, Subscriptions, Terms};
+pub use subscription::{Epoch, RecipientKeys, Subscription};

@@ -1,0 +1,133 @@
+//! What became of deliveries: attempts, dead letters, and their way back.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::subscriptions::{find, problem};
+use crate::api::{Caller, Code, Problem, Services};
+use crate::deliver::Redrive;
+use crate::event::EventId;
+use crate::eventlog::{Attempt, DeadLetter, DeadLetterId, Page};
+
+/// Which part of a list is wanted.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// Only what comes after this.
+    #[serde(default)]
+    after: u64,
+    /// How many at most, 1 to 1000.
+    limit: Option<usize>,
+    /// Only of this event.
+    event: Option<String>,
+}
+
+impl Part {
+    fn page(&self) -> Result<Page, Problem> {
+        match self.limit.unwrap_or(100) {
+            items @ 1..=1000 => Ok(Page { items, ..Page::default() }),
+            _ => Err(Problem::new(Code::Invalid, "limit: use 1 to 1000")),
+        }
+    }
+
+    fn event(&self) -> Result<Option<EventId>, Problem> {
+        let parse = |text: &String| text.parse::<EventId>();
+        let event = self.event.as_ref().map(parse).transpose();
+        event.map_err(|error| Problem::new(Code::Invalid, format!("event: {error}")))
+    }
+}
+
+/// `GET /subscriptions/{id}/attempts?event=&limit=`: newest first.
+pub async fn attempts(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(part): Query<Part>,
+) -> Result<Json<Value>, Problem> {
+    let subscription = find(&services, &caller, &id).await?;
+    let (page, event) = (part.page()?, part.event()?);
+    let attempts = services.log.attempts(Some(&subscription.id), event, page).await?;
+    Ok(Json(json!({ "attempts": attempts.iter().map(show_attempt).collect::<Vec<_>>() })))
+}
+
+/// `GET /subscriptions/{id}/dead-letters?after=&limit=`: oldest first.
+pub async fn dead_letters(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(part): Query<Part>,
+) -> Result<Json<Value>, Problem> {
+    let subscription = find(&services, &caller, &id).await?;
+    let page = part.page()?;
+    let letters =
+        services.log.dead_letters(Some(&subscription.id), DeadLetterId(part.after), page).await?;
+    let next = letters.last().filter(|_| letters.len() == page.items).map(|last| last.id.0);
+    let shown: Vec<Value> = letters.iter().map(show_dead_letter).collect();
+    Ok(Json(json!({ "deadLetters": shown, "next": next })))
+}
+
+/// Which dead letters to deliver again.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RedriveRequest {
+    /// These; nothing: all.
+    ids: Option<Vec<u64>>,
+    /// Of all, only those that were given up for this reason.
+    reason: Option<String>,
+}
+
+/// `POST /subscriptions/{id}/dead-letters/redrive`.
+pub async fn redrive(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(request): Json<RedriveRequest>,
+) -> Result<Json<Value>, Problem> {
+    let subscription = find(&services, &caller, &id).await?;
+    let which = match (request.ids, request.reason) {
+        (Some(ids), None) => Redrive::Some(ids.into_iter().map(DeadLetterId).collect()),
+        (None, reason) => Redrive::All { reason },
+        (Some(_), Some(_)) => {
+            return Err(Problem::new(Code::Invalid, "give ids or a reason, not both"));
+        }
+    };
+    let count = services.office.redrive(&subscription, which).await.map_err(problem)?;
+    tracing::info!(
+        caller.id = %caller.id(),
+        subscription.id = %subscription.id,
+        "Caller {} redrove {count} dead letters of subscription {}", caller.id(), subscription.id,
+    );
+    Ok(Json(json!({ "redriven": count })))
+}
+
+fn show_attempt(attempt: &Attempt) -> Value {
+    json!({
+        "event": attempt.key.event.to_string(),
+        "replay": attempt.key.replay,
+        "number": attempt.number,
+        "at": attempt.at,
+        "durationMs": attempt.duration_ms,
+        "status": attempt.status,
+        "verdict": *attempt.verdict,
+        "detail": *attempt.detail,
+    })
+}
+
+fn show_dead_letter(letter: &DeadLetter) -> Value {
+    json!({
+        "id": letter.id.0,
+        "event": letter.key.event.to_string(),
+        "type": letter.event.event_type.as_str(),
+        "sequence": letter.link.map(|(sequence, _)| sequence),
+        "replay": letter.key.replay,
+        "reason": *letter.reason,
+        "attempts": letter.attempts,
+        "status": letter.status,
+        "detail": *letter.detail,
+        "at": letter.at,
+    })
+}

@@ -1,0 +1,134 @@
+//! Replays over HTTP: count, start, watch, cancel.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::subscriptions::find;
+use crate::api::{Caller, Code, Problem, Services};
+use crate::event::ReplayId;
+use crate::replay::{Error, Replay, Request};
+
+/// What to replay.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Wanted {
+    from: String,
+    to: Option<String>,
+    #[serde(default)]
+    types: Vec<String>,
+    rate: Option<u32>,
+    #[serde(default)]
+    dry_run: bool,
+}
+
+/// `POST /subscriptions/{id}/replays`: counts, and starts unless it is a dry run.
+pub async fn start(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(wanted): Json<Wanted>,
+) -> Result<Response, Problem> {
+    let subscription = find(&services, &caller, &id).await?;
+    let read = |name: &str, text: &str| {
+        text.parse().map_err(|error| Problem::new(Code::Invalid, format!("{name}: {error}")))
+    };
+    let request = Request {
+        from: read("from", &wanted.from)?,
+        to: wanted.to.as_deref().map(|to| read("to", to)).transpose()?,
+        types: wanted.types,
+        rate: wanted.rate,
+    };
+    if wanted.dry_run {
+        let counted = services.replays.count(&subscription, &request).await;
+        let (selection, matched) = counted.map_err(problem)?;
+        let shown = json!({
+            "from": selection.from.to_string(),
+            "to": selection.to.to_string(),
+            "matched": matched,
+            "dryRun": true,
+        });
+        return Ok(Json(shown).into_response());
+    }
+    let replay = services.replays.start(&subscription, &request).await.map_err(problem)?;
+    tracing::info!(
+        caller.id = %caller.id(),
+        subscription.id = %subscription.id,
+        replay.id = %replay.id,
+        "Caller {} started replay {}", caller.id(), replay.id,
+    );
+    Ok((StatusCode::CREATED, Json(show(&replay))).into_response())
+}
+
+/// `GET /subscriptions/{id}/replays`: oldest first.
+pub async fn list(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    let subscription = find(&services, &caller, &id).await?;
+    let replays = services.replays.list().await.map_err(problem)?;
+    let own = replays.iter().filter(|replay| replay.subscription == subscription.id);
+    Ok(Json(json!({ "replays": own.map(show).collect::<Vec<_>>() })))
+}
+
+/// `GET /replays/{id}`.
+pub async fn read(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Problem> {
+    Ok(Json(show(&find_replay(&services, &caller, &id).await?)))
+}
+
+/// `DELETE /replays/{id}`: ends one that is running.
+pub async fn cancel(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let replay = find_replay(&services, &caller, &id).await?;
+    services.replays.cancel(&replay.id).await.map_err(problem)?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Finds a replay of a subscription that the caller may see.
+async fn find_replay(services: &Services, caller: &Caller, id: &str) -> Result<Replay, Problem> {
+    let absent = || Problem::not_found("replay");
+    let id: ReplayId = id.parse().map_err(|_| absent())?;
+    let replay = services.replays.get(&id).await.map_err(problem)?;
+    match find(services, caller, replay.subscription.as_str()).await {
+        Ok(_) => Ok(replay),
+        Err(problem) if problem.code() == Code::NotFound => Err(absent()),
+        Err(problem) => Err(problem),
+    }
+}
+
+fn problem(error: Error) -> Problem {
+    match &error {
+        Error::Unknown(_) => Problem::not_found("replay"),
+        Error::Ended { .. } => Problem::new(Code::WrongState, error.to_string()),
+        Error::Invalid(_) => Problem::new(Code::Invalid, error.to_string()),
+        Error::Damaged(_) | Error::Log(_) => error.into(),
+    }
+}
+
+fn show(replay: &Replay) -> Value {
+    json!({
+        "id": replay.id,
+        "subscription": replay.subscription,
+        "from": replay.selection.from.to_string(),
+        "to": replay.selection.to.to_string(),
+        "types": replay.selection.types,
+        "rate": replay.rate,
+        "state": replay.state,
+        "counts": replay.counts,
+        "attempted": replay.counts.attempted(),
+        "created": replay.created,
+    })
+}

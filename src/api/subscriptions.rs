@@ -1,0 +1,262 @@
+//! Subscriptions over HTTP: create, read, replace, remove, verify, pause, resume, checkpoint.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use crate::ambient::Secret;
+use crate::api::{Caller, Code, Problem, Scope, Services};
+use crate::deliver::OfficeError;
+use crate::event::SubscriptionId;
+use crate::subscriptions::{Document, Error, State as Standing, Subscription};
+
+/// `GET /subscriptions`: those that the caller may see.
+pub async fn list(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+) -> Result<Json<Value>, Problem> {
+    let all = services.office.list().await.map_err(problem)?;
+    let shown: Vec<Value> = all
+        .iter()
+        .filter(|subscription| caller.sees(&subscription.consumer))
+        .map(|subscription| show(&services, subscription))
+        .collect();
+    Ok(Json(json!({ "subscriptions": shown })))
+}
+
+/// `POST /subscriptions`: creates one, for a consumer that the caller may act as.
+///
+/// The handshake begins at once in the background. A shared secret is in this answer only.
+pub async fn create(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Json(document): Json<Document>,
+) -> Result<Response, Problem> {
+    if !caller.sees(&document.consumer) {
+        let scope = Scope::Consume(document.consumer);
+        return Err(Problem::new(Code::Forbidden, format!("this needs the scope `{scope}`")));
+    }
+    let (subscription, secret) = services.office.create(document).await.map_err(problem)?;
+    tracing::info!(
+        caller.id = %caller.id(),
+        subscription.id = %subscription.id,
+        "Caller {} created subscription {}", caller.id(), subscription.id,
+    );
+    prove_in_background(&services, &subscription);
+    let mut response =
+        (StatusCode::CREATED, answer(&services, &subscription, secret.as_ref())).into_response();
+    if let Ok(location) = HeaderValue::try_from(format!("/subscriptions/{}", subscription.id)) {
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+fn prove_in_background(services: &Arc<Services>, subscription: &Arc<Subscription>) {
+    let (services, subscription) = (Arc::clone(services), Arc::clone(subscription));
+    let tasks = services.tasks.clone();
+    tasks.spawn(async move {
+        // A refusal is kept with the subscription, where its consumer reads it.
+        if let Err(error) = services.office.verify(&subscription).await {
+            tracing::info!(
+                subscription.id = %subscription.id,
+                error = &error as &dyn std::error::Error,
+                "The sink of subscription {} did not prove itself", subscription.id,
+            );
+        }
+    });
+}
+
+/// `GET /subscriptions/{id}`.
+pub async fn read(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let subscription = find(&services, &caller, &id).await?;
+    if headers.get(IF_NONE_MATCH).is_some_and(|known| *known == etag(&subscription)) {
+        return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag(&subscription))]).into_response());
+    }
+    Ok(answer(&services, &subscription, None))
+}
+
+/// `PUT /subscriptions/{id}`: replaces the document of the revision that `If-Match` names.
+pub async fn replace(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Json(document): Json<Document>,
+) -> Result<Response, Problem> {
+    let current = find(&services, &caller, &id).await?;
+    must_match(&headers, &current, true)?;
+    let (updated, secret) = services.office.update(&current, document).await.map_err(problem)?;
+    if updated.state == Standing::Pending {
+        prove_in_background(&services, &updated);
+    }
+    Ok(answer(&services, &updated, secret.as_ref()))
+}
+
+/// `DELETE /subscriptions/{id}`: ends one and forgets its cursor, retries and dead letters.
+pub async fn remove(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<StatusCode, Problem> {
+    let current = find(&services, &caller, &id).await?;
+    must_match(&headers, &current, false)?;
+    services.office.remove(&current).await.map_err(problem)?;
+    tracing::info!(
+        caller.id = %caller.id(),
+        subscription.id = %current.id,
+        "Caller {} removed subscription {}", caller.id(), current.id,
+    );
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /subscriptions/{id}/verify`: asks the sink to prove itself now.
+pub async fn verify(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let current = find(&services, &caller, &id).await?;
+    let proved = services.office.verify(&current).await.map_err(problem)?;
+    Ok(answer(&services, &proved, None))
+}
+
+/// `POST /subscriptions/{id}/pause`: events wait in the log.
+pub async fn pause(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    step(&services, &caller, &id, Standing::Paused).await
+}
+
+/// `POST /subscriptions/{id}/resume`: what has waited is delivered.
+pub async fn resume(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    step(&services, &caller, &id, Standing::Active).await
+}
+
+async fn step(
+    services: &Arc<Services>,
+    caller: &Caller,
+    id: &str,
+    to: Standing,
+) -> Result<Response, Problem> {
+    let current = find(services, caller, id).await?;
+    let reason = format!("by caller {}", caller.id());
+    let changed = services.office.step(&current, to, Some(reason)).await.map_err(problem)?;
+    Ok(answer(services, &changed, None))
+}
+
+/// `GET /subscriptions/{id}/checkpoint`: how far it has come, signed.
+pub async fn checkpoint(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let subscription = find(&services, &caller, &id).await?;
+    let token = services.office.checkpoint(&subscription).await.map_err(problem)?;
+    let media_type = HeaderValue::from_static("application/jwt");
+    Ok(([(CONTENT_TYPE, media_type)], token).into_response())
+}
+
+/// Finds a subscription that the caller may see; one of a stranger does not exist for it.
+pub(super) async fn find(
+    services: &Services,
+    caller: &Caller,
+    id: &str,
+) -> Result<Arc<Subscription>, Problem> {
+    let absent = || Problem::not_found("subscription");
+    let id: SubscriptionId = id.parse().map_err(|_| absent())?;
+    let subscription = services.office.get(&id).await.map_err(problem)?;
+    if caller.sees(&subscription.consumer) { Ok(subscription) } else { Err(absent()) }
+}
+
+/// Turns a failure into the problem that fits it.
+pub(super) fn problem(error: OfficeError) -> Problem {
+    match error {
+        OfficeError::Subscription(error) => of_subscription(error),
+        OfficeError::Handshake { source, .. } => {
+            Problem::new(Code::HandshakeFailed, source.to_string())
+        }
+        OfficeError::NoDeadLetter(id) => {
+            Problem::new(Code::NotFound, format!("there is no dead letter {id}"))
+        }
+        other @ (OfficeError::Log(_) | OfficeError::Checkpoint(_)) => other.into(),
+    }
+}
+
+fn of_subscription(error: Error) -> Problem {
+    let code = match &error {
+        Error::Invalid(_) => Code::Invalid,
+        Error::Exists(_) => Code::AlreadyExists,
+        Error::Unknown(_) => return Problem::not_found("subscription"),
+        Error::Stale(_) => Code::Changed,
+        Error::Step { .. } => Code::WrongState,
+        Error::Damaged { .. } | Error::Registry(_) => return error.into(),
+    };
+    Problem::new(code, error.to_string())
+}
+
+fn etag(subscription: &Subscription) -> HeaderValue {
+    let text = format!("\"{}\"", subscription.revision.0);
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("\"0\""))
+}
+
+fn must_match(headers: &HeaderMap, current: &Subscription, required: bool) -> Result<(), Problem> {
+    match headers.get(IF_MATCH) {
+        None if required => {
+            let detail = "send If-Match with the ETag of what is to be replaced";
+            Err(Problem::new(Code::PreconditionRequired, detail))
+        }
+        Some(known) if *known != etag(current) && known.as_bytes() != b"*" => {
+            Err(Problem::new(Code::Changed, "read it again; the ETag has changed"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn answer(services: &Services, subscription: &Subscription, secret: Option<&Secret>) -> Response {
+    let mut body = show(services, subscription);
+    if let (Some(secret), Value::Object(members)) = (secret, &mut body) {
+        let jwks = serde_json::from_str(secret.expose()).unwrap_or(Value::Null);
+        members.insert("sharedSecret".to_owned(), jwks);
+    }
+    ([(ETAG, etag(subscription))], Json(body)).into_response()
+}
+
+/// Shows a subscription: its document, and what the gateway knows of it.
+fn show(services: &Services, subscription: &Subscription) -> Value {
+    let mut shown = json!(subscription.document);
+    let Value::Object(members) = &mut shown else { return shown };
+    members.insert("state".to_owned(), json!(subscription.state));
+    members.insert("created".to_owned(), json!(subscription.created));
+    if let Some(reason) = &subscription.reason {
+        members.insert("reason".to_owned(), json!(reason));
+    }
+    if let Some(standing) = services.office.standing(&subscription.id) {
+        let lag = services.log.head().0.saturating_sub(standing.scanned.0);
+        let progress = json!({
+            "sequence": standing.sequence,
+            "chain": standing.chain.to_string(),
+            "underWay": standing.open,
+            "retrying": standing.retrying,
+            "behind": lag,
+        });
+        members.insert("progress".to_owned(), progress);
+    }
+    shown
+}

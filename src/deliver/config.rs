@@ -1,0 +1,86 @@
+//! How events are delivered, unless a subscription says otherwise.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::ambient::Span;
+use crate::deliver::Schedule;
+
+/// Settings of delivery.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Config {
+    /// How long a sink may take to answer, 1 s to 30 s.
+    pub timeout: Span,
+    /// How many attempts a subscription may have under way at once, 1 to 256.
+    #[schemars(range(min = 1, max = 256))]
+    pub parallel: u16,
+    /// The delays between attempts, each with a fifth of jitter to either side; the first attempt
+    /// is made at once.
+    pub retries: Vec<Span>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let seconds = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
+        Self {
+            timeout: Span(Duration::from_secs(15)),
+            parallel: 16,
+            retries: seconds.map(|s| Span(Duration::from_secs(s))).to_vec(),
+        }
+    }
+}
+
+/// A setting of delivery that cannot work.
+#[derive(Debug, thiserror::Error)]
+#[error("delivery.{setting}: {problem}")]
+pub struct ConfigError {
+    setting: &'static str,
+    problem: &'static str,
+}
+
+impl Config {
+    /// Checks ranges that the types do not.
+    ///
+    /// # Errors
+    ///
+    /// The operator's turn: a setting is out of range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let seconds = self.timeout.0.as_secs_f64();
+        if !(1.0..=30.0).contains(&seconds) {
+            return Err(ConfigError { setting: "timeout", problem: "use 1s to 30s" });
+        }
+        if !(1..=256).contains(&self.parallel) {
+            return Err(ConfigError { setting: "parallel", problem: "use 1 to 256" });
+        }
+        if self.retries.len() > 185 {
+            return Err(ConfigError { setting: "retries", problem: "use at most 185 delays" });
+        }
+        Ok(())
+    }
+
+    /// The schedule that the delays make.
+    pub fn schedule(&self) -> Schedule {
+        Schedule::new(self.retries.iter().map(|span| span.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_settings_make_the_default_schedule() {
+        assert!(Config::default().check().is_ok());
+        assert_eq!(Config::default().schedule(), Schedule::default());
+    }
+
+    #[test]
+    fn settings_out_of_range_are_refused_by_name() {
+        let config = Config { parallel: 0, ..Config::default() };
+
+        assert_eq!(config.check().unwrap_err().to_string(), "delivery.parallel: use 1 to 256");
+    }
+}

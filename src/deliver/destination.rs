@@ -1,0 +1,106 @@
+//! The seam to the kinds of sink: one attempt in, one answer out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+/// What is handed to a sink: a sealed event with its clear attributes.
+#[derive(Clone)]
+pub struct Parcel {
+    /// `POST`, but for the question of consent.
+    pub method: reqwest::Method,
+    /// The sink's address.
+    pub sink: url::Url,
+    /// Header names in lower case and their values, in order.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body's media type.
+    pub content_type: &'static str,
+    /// The body; usually the token.
+    pub body: bytes::Bytes,
+    /// How long the sink may take to answer.
+    pub timeout: Duration,
+}
+
+/// Why there was no response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// No connection could be made.
+    Connect,
+    /// No complete response within the time allowed.
+    Timeout,
+    /// The connection broke, or what came was not HTTP.
+    Broken,
+    /// The event could not be sealed, for example because the consumer's keys cannot be fetched.
+    Seal,
+}
+
+impl Failure {
+    /// The stable word for the attempt list.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Connect => "connect-failed",
+            Self::Timeout => "timeout",
+            Self::Broken => "connection-broken",
+            Self::Seal => "cannot-be-sealed",
+        }
+    }
+}
+
+/// How a sink answered, if it did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    outcome: Result<u16, Failure>,
+    retry_after: Option<Duration>,
+    detail: Arc<str>,
+}
+
+impl Answer {
+    /// A response with this status.
+    pub fn of_status(status: u16) -> Self {
+        Self { outcome: Ok(status), retry_after: None, detail: Arc::from("") }
+    }
+
+    /// No response, for this reason; `detail` says more and holds no secret.
+    pub fn failed(failure: Failure, detail: &str) -> Self {
+        Self { outcome: Err(failure), retry_after: None, detail: Arc::from(detail) }
+    }
+
+    /// Adds how long the sink asks to be left alone.
+    pub fn with_retry_after(self, span: Duration) -> Self {
+        Self { retry_after: Some(span), ..self }
+    }
+
+    /// Adds the beginning of the response's body.
+    pub fn with_detail(self, detail: &str) -> Self {
+        Self { detail: Arc::from(detail), ..self }
+    }
+
+    /// The status, if there was a response.
+    pub fn status(&self) -> Option<u16> {
+        self.outcome.ok()
+    }
+
+    /// How long the sink asks to be left alone.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The beginning of the response's body, or what went wrong.
+    pub fn detail(&self) -> Arc<str> {
+        match self.outcome {
+            Err(failure) if self.detail.is_empty() => Arc::from(failure.word()),
+            Err(failure) => Arc::from(format!("{}: {}", failure.word(), self.detail)),
+            Ok(_) => Arc::clone(&self.detail),
+        }
+    }
+}
+
+/// A kind of sink.
+#[async_trait]
+pub trait Destination: Send + Sync {
+    /// Makes one attempt, within the parcel's time.
+    ///
+    /// Cancel safe in that nothing is kept; the sink may have received the parcel all the same.
+    async fn attempt(&self, parcel: Parcel) -> Answer;
+}

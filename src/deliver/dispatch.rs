@@ -1,0 +1,181 @@
+//! The couriers of all subscriptions: started, told of changes, and handed their matches.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::deliver::{Command, Courier, Followed, Inbox, Round, Standing};
+use crate::event::SubscriptionId;
+use crate::eventlog::{Cursor, Entry, Error, Position, Retry};
+use crate::route::Table;
+use crate::subscriptions::{State, Subscription};
+
+/// Commands that may wait for one courier.
+const COMMANDS: usize = 64;
+
+/// All couriers, and the table that says whom an entry is for.
+pub struct Dispatch {
+    round: Round,
+    table: Table<SubscriptionId>,
+    followed: Arc<Followed>,
+    posts: RwLock<BTreeMap<SubscriptionId, Post>>,
+}
+
+/// What reaches one courier.
+struct Post {
+    inbox: Arc<Inbox>,
+    commands: mpsc::Sender<Command>,
+    standing: watch::Receiver<Standing>,
+    subscription: watch::Sender<Arc<Subscription>>,
+    courier: JoinHandle<()>,
+}
+
+/// The ends through which others speak with a courier.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Takes commands.
+    pub commands: mpsc::Sender<Command>,
+    /// The subscription as it changes.
+    pub subscription: watch::Receiver<Arc<Subscription>>,
+}
+
+impl Dispatch {
+    /// Starts without couriers; entries up to `head` are theirs to read from the log.
+    pub fn new(round: Round, head: Position) -> Self {
+        let followed = Arc::new(Followed::default());
+        followed.advance(head);
+        Self { round, table: Table::new(), followed, posts: RwLock::default() }
+    }
+
+    fn posts(&self) -> RwLockReadGuard<'_, BTreeMap<SubscriptionId, Post>> {
+        self.posts.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn posts_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<SubscriptionId, Post>> {
+        self.posts.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the courier of a subscription where its cursor stands.
+    pub fn open(&self, subscription: &Arc<Subscription>, cursor: Cursor, waiting: Vec<Retry>) {
+        if subscription.state == State::Closed {
+            return;
+        }
+        let inbox = Arc::new(Inbox::new(Arc::clone(&self.followed)));
+        let (commands, receiver) = mpsc::channel(COMMANDS);
+        let (courier, standing) = Courier::new(
+            self.round.clone(),
+            Arc::clone(subscription),
+            Arc::clone(&inbox),
+            receiver,
+            (cursor, waiting),
+        );
+        let post = Post {
+            inbox,
+            commands,
+            standing,
+            subscription: watch::Sender::new(Arc::clone(subscription)),
+            courier: self.round.tasks.spawn(courier.run()),
+        };
+        // Before the filter is in the table, so that a match finds its inbox.
+        self.posts_mut().insert(subscription.id.clone(), post);
+        self.list(subscription);
+    }
+
+    fn list(&self, subscription: &Subscription) {
+        if let Some(filter) = subscription.newest_filter() {
+            self.table.insert(subscription.id.clone(), Arc::clone(filter));
+        }
+    }
+
+    /// Keeps a courier from taking matches until [`changed`](Self::changed) is called, so that a new
+    /// filter can begin at a position that nobody has passed with the old one.
+    pub async fn hold(&self, id: &SubscriptionId) {
+        let post =
+            self.posts().get(id).map(|post| (post.commands.clone(), Arc::clone(&post.inbox)));
+        let Some((commands, inbox)) = post else { return };
+        let (answer, held) = oneshot::channel();
+        if commands.send(Command::Hold(answer)).await.is_ok() {
+            // A courier that has ended takes nothing either.
+            let _ = held.await;
+        }
+        inbox.fall_behind();
+    }
+
+    /// Tells a courier what its subscription has become; a closed one loses its courier.
+    pub async fn changed(&self, subscription: &Arc<Subscription>) {
+        if subscription.state == State::Closed {
+            self.close(&subscription.id).await;
+            return;
+        }
+        self.list(subscription);
+        let commands = {
+            let posts = self.posts();
+            let Some(post) = posts.get(&subscription.id) else { return };
+            post.subscription.send_replace(Arc::clone(subscription));
+            post.inbox.fall_behind();
+            post.commands.clone()
+        };
+        // A courier that has ended is told at its next start.
+        let _ = commands.send(Command::Changed(Arc::clone(subscription))).await;
+    }
+
+    /// Ends the courier of a subscription and waits until its attempts have ended.
+    pub async fn close(&self, id: &SubscriptionId) {
+        self.table.remove(id);
+        let post = self.posts_mut().remove(id);
+        if let Some(Post { commands, courier, subscription, .. }) = post {
+            drop((commands, subscription));
+            // A courier that panicked has ended, too.
+            let _ = courier.await;
+        }
+    }
+
+    /// Forgets what is not written yet of a subscription that has lost its courier.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log failed.
+    pub async fn forget(&self, id: &SubscriptionId) -> Result<(), Error> {
+        self.round.ledger.forget(id);
+        self.round.ledger.flush().await
+    }
+
+    /// Every entry up to here was handed over.
+    pub fn followed(&self) -> Position {
+        self.followed.position()
+    }
+
+    /// Hands each entry to the inboxes of those it is for, in log order, and says up to where.
+    pub fn hand(&self, entries: &[Arc<Entry>]) -> Option<Position> {
+        let mut matches: BTreeMap<SubscriptionId, Vec<Arc<Entry>>> = BTreeMap::new();
+        for entry in entries {
+            for id in self.table.matches(&entry.event.to_tree()) {
+                matches.entry(id).or_default().push(Arc::clone(entry));
+            }
+        }
+        let posts = self.posts();
+        for (id, entries) in matches {
+            if let Some(post) = posts.get(&id) {
+                post.inbox.put(entries);
+            }
+        }
+        let last = entries.last()?.position;
+        self.followed.advance(last);
+        Some(last)
+    }
+
+    /// Where the courier of a subscription stands.
+    pub fn standing(&self, id: &SubscriptionId) -> Option<Standing> {
+        self.posts().get(id).map(|post| *post.standing.borrow())
+    }
+
+    /// Opens a line to the courier of a subscription.
+    pub fn line(&self, id: &SubscriptionId) -> Option<Line> {
+        self.posts().get(id).map(|post| Line {
+            commands: post.commands.clone(),
+            subscription: post.subscription.subscribe(),
+        })
+    }
+}

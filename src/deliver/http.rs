@@ -1,0 +1,144 @@
+//! Speaks to HTTP sinks.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+
+use crate::ambient::Clock;
+use crate::deliver::{Answer, Destination, Failure, Parcel};
+use crate::event::Timestamp;
+
+/// How much of a response's body is read and kept.
+const BODY_LIMIT: usize = 16 * 1024;
+/// How much of a response's body is shown in the attempt list.
+const DETAIL_LIMIT: usize = 512;
+
+/// Posts parcels to HTTP sinks.
+pub struct HttpDestination {
+    client: reqwest::Client,
+    clock: std::sync::Arc<dyn Clock>,
+}
+
+impl HttpDestination {
+    /// Begins a client for sinks: it follows no redirects and keeps idle connections for a while.
+    pub fn client_builder() -> reqwest::ClientBuilder {
+        reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(Duration::from_secs(10))
+            .pool_idle_timeout(Duration::from_mins(1))
+            .user_agent(concat!("sealway/", env!("CARGO_PKG_VERSION")))
+            .no_proxy()
+    }
+
+    /// Takes the client that all sinks share, made from [`client_builder`](Self::client_builder).
+    pub fn new(client: reqwest::Client, clock: std::sync::Arc<dyn Clock>) -> Self {
+        Self { client, clock }
+    }
+
+    /// Posts a parcel and gives the whole answer with up to 16 KiB of its body.
+    ///
+    /// # Errors
+    ///
+    /// Later: there was no complete response in time.
+    pub async fn exchange(&self, parcel: Parcel) -> Result<Exchange, Answer> {
+        let mut request = self
+            .client
+            .request(parcel.method, parcel.sink)
+            .timeout(parcel.timeout)
+            .header(CONTENT_TYPE, parcel.content_type)
+            .body(parcel.body);
+        for (name, value) in parcel.headers {
+            request = request.header(name, value);
+        }
+        let response = request.send().await.map_err(|error| failure(&error))?;
+        let status = response.status().as_u16();
+        let retry_after = response
+            .headers()
+            .get(RETRY_AFTER)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| self.retry_after(value));
+        let allowed_origin = response
+            .headers()
+            .get("webhook-allowed-origin")
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned);
+        let body = read_some(response).await.map_err(|error| failure(&error))?;
+        Ok(Exchange { status, retry_after, allowed_origin, body })
+    }
+
+    /// Reads `Retry-After` as seconds or as an HTTP date (RFC 9110, section 10.2.3).
+    fn retry_after(&self, value: &str) -> Option<Duration> {
+        if let Ok(seconds) = value.trim().parse() {
+            return Some(Duration::from_secs(seconds));
+        }
+        let format = time::macros::format_description!(
+            "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
+        );
+        let date = time::PrimitiveDateTime::parse(value.trim(), &format).ok()?.assume_utc();
+        Some(Timestamp::from_unix_seconds(date.unix_timestamp()).since(self.clock.now()))
+    }
+}
+
+/// A response.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Exchange {
+    /// Its status.
+    pub status: u16,
+    /// How long the sink asks to be left alone.
+    pub retry_after: Option<Duration>,
+    /// Which origins may post to the sink, if it says so (CloudEvents webhooks, section 4.2).
+    pub allowed_origin: Option<String>,
+    /// The first 16 KiB of its body.
+    pub body: Vec<u8>,
+}
+
+#[async_trait]
+impl Destination for HttpDestination {
+    async fn attempt(&self, parcel: Parcel) -> Answer {
+        match self.exchange(parcel).await {
+            Err(answer) => answer,
+            Ok(Exchange { status, retry_after, body, .. }) => {
+                let answer = Answer::of_status(status).with_detail(&excerpt(status, &body));
+                retry_after.map_or(answer.clone(), |span| answer.with_retry_after(span))
+            }
+        }
+    }
+}
+
+/// Shows the beginning of a refusal's body without long words, among which an echoed token would be.
+fn excerpt(status: u16, body: &[u8]) -> String {
+    if (200..300).contains(&status) {
+        return String::new();
+    }
+    let text = String::from_utf8_lossy(body);
+    let words = text.split_whitespace().filter(|word| word.len() <= 64);
+    let shown: String = words.collect::<Vec<_>>().join(" ").chars().take(DETAIL_LIMIT).collect();
+    shown.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+async fn read_some(response: reqwest::Response) -> Result<Vec<u8>, reqwest::Error> {
+    let mut body = Vec::new();
+    let mut chunks = response.bytes_stream();
+    while body.len() < BODY_LIMIT
+        && let Some(chunk) = chunks.next().await
+    {
+        let chunk = chunk?;
+        body.extend(chunk.iter().take(BODY_LIMIT - body.len()));
+    }
+    Ok(body)
+}
+
+fn failure(error: &reqwest::Error) -> Answer {
+    if error.is_timeout() {
+        return Answer::failed(Failure::Timeout, "");
+    }
+    // The innermost cause names the trouble; the outer ones would repeat the address.
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let kind = if error.is_connect() { Failure::Connect } else { Failure::Broken };
+    Answer::failed(kind, &cause.to_string())
+}

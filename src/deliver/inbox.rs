@@ -1,0 +1,128 @@
+//! Hands matched entries from the follower of the log to one courier, without ever waiting for it.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::eventlog::{Entry, Position};
+
+/// Entries that an inbox holds; a courier that has more to do reads the log itself.
+const CAPACITY: usize = 512;
+
+/// How far the follower has matched the log for every subscription that is not behind.
+#[derive(Debug, Default)]
+pub struct Followed(AtomicU64);
+
+impl Followed {
+    /// Notes that every match up to here was handed over.
+    pub fn advance(&self, position: Position) {
+        self.0.fetch_max(position.0, Ordering::Release);
+    }
+
+    /// Every match up to here was handed over.
+    pub fn position(&self) -> Position {
+        Position(self.0.load(Ordering::Acquire))
+    }
+}
+
+/// The place where matched entries wait for one courier.
+///
+/// A courier that falls behind is not waited for: the inbox stops taking entries, and the courier
+/// reads the log until it has caught up. A slow consumer therefore costs a cursor, not memory.
+#[derive(Debug)]
+pub struct Inbox {
+    followed: Arc<Followed>,
+    state: Mutex<State>,
+    arrived: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    entries: VecDeque<Arc<Entry>>,
+    /// Whether the courier reads the log itself.
+    behind: bool,
+    /// The newest entry that was not taken because the courier is behind.
+    missed: Position,
+}
+
+/// What a courier finds in its inbox.
+#[derive(Debug)]
+pub enum Taken {
+    /// Matches in log order, and how far the log is thereby known.
+    Matches(Vec<Arc<Entry>>, Position),
+    /// The courier is behind and has to read the log.
+    Behind,
+}
+
+impl Inbox {
+    /// Starts behind, so that a courier first reads what it has missed.
+    pub fn new(followed: Arc<Followed>) -> Self {
+        let state = State { behind: true, ..State::default() };
+        Self { followed, state: Mutex::new(state), arrived: Notify::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands over matches in log order; called by the follower only.
+    pub fn put(&self, matches: Vec<Arc<Entry>>) {
+        let Some(newest) = matches.last().map(|entry| entry.position) else { return };
+        {
+            let mut state = self.state();
+            if state.behind || state.entries.len() + matches.len() > CAPACITY {
+                state.behind = true;
+                state.missed = state.missed.max(newest);
+            } else {
+                state.entries.extend(matches);
+            }
+        }
+        self.arrived.notify_one();
+    }
+
+    /// Takes up to `most` entries.
+    pub fn take(&self, most: usize) -> Taken {
+        let mut state = self.state();
+        if state.entries.is_empty() && state.behind {
+            return Taken::Behind;
+        }
+        let count = most.min(state.entries.len());
+        let matches: Vec<_> = state.entries.drain(..count).collect();
+        // The follower hands over before it advances, and needs this lock to hand over: what it
+        // has followed while the lock is held and nothing is left was looked at completely.
+        let known = match (state.entries.front(), state.behind) {
+            (Some(next), _) => Position(next.position.0.saturating_sub(1)),
+            (None, false) => self.followed.position(),
+            (None, true) => matches.last().map_or(Position::START, |entry| entry.position),
+        };
+        Taken::Matches(matches, known)
+    }
+
+    /// Leaves the log and goes back to being handed entries, if everything was read up to here.
+    pub fn caught_up(&self, scanned: Position) -> bool {
+        let mut state = self.state();
+        let complete = scanned >= self.followed.position().max(state.missed);
+        if complete {
+            state.behind = false;
+        }
+        complete
+    }
+
+    /// Sends the courier back to the log, because its filter has changed.
+    pub fn fall_behind(&self) {
+        let mut state = self.state();
+        state.behind = true;
+        state.entries.clear();
+        drop(state);
+        self.arrived.notify_one();
+    }
+
+    /// Waits until something was put, or the courier was sent back to the log.
+    ///
+    /// Cancel safe.
+    pub async fn arrival(&self) {
+        self.arrived.notified().await;
+    }
+}

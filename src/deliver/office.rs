@@ -1,0 +1,386 @@
+//! What can be asked about subscriptions and their deliveries: the one place that keeps the
+//! registry, the table and the couriers in step.
+
+use std::sync::Arc;
+
+use tokio::sync::Mutex;
+
+use crate::ambient::{Clock, Entropy, Secret};
+use crate::deliver::{
+    Command, Dispatch, Handshake, HandshakeError, Line, SealError, Sealer, Standing,
+};
+use crate::event::{Blame, EventId, Fault, SubscriptionId};
+use crate::eventlog::{
+    Changes, Cursor, DeadLetter, DeadLetterId, Error as LogError, EventLog, Page, Position, Retry,
+};
+use crate::subscriptions::{
+    Document, Error as SubscriptionError, State, Subscription, Subscriptions, Terms,
+};
+
+/// Why something could not be done for a subscription.
+#[derive(Debug, thiserror::Error)]
+pub enum OfficeError {
+    /// The subscription was not read or written.
+    #[error(transparent)]
+    Subscription(#[from] SubscriptionError),
+    /// The log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The sink did not prove itself.
+    #[error("subscription `{id}` stays as it is")]
+    Handshake {
+        /// Which one.
+        id: SubscriptionId,
+        /// What went wrong.
+        #[source]
+        source: HandshakeError,
+    },
+    /// There is no such dead letter.
+    #[error("there is no dead letter {0}")]
+    NoDeadLetter(u64),
+    /// A checkpoint could not be signed.
+    #[error("cannot sign a checkpoint")]
+    Checkpoint(#[from] SealError),
+}
+
+impl Blame for OfficeError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Subscription(error) => error.fault(),
+            Self::Log(error) => error.fault(),
+            Self::Handshake { .. } | Self::NoDeadLetter(_) => Fault::Caller,
+            Self::Checkpoint(_) => Fault::Ours,
+        }
+    }
+}
+
+/// Which dead letters are redriven.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Redrive {
+    /// These.
+    Some(Vec<DeadLetterId>),
+    /// All that were given up for this reason, or all.
+    All {
+        /// A word of the closed list; nothing: any reason.
+        reason: Option<String>,
+    },
+}
+
+/// Serves the API, the files under `config/subscriptions`, and the start of the gateway.
+pub struct Office {
+    subscriptions: Subscriptions,
+    dispatch: Arc<Dispatch>,
+    sealer: Arc<Sealer>,
+    handshake: Handshake,
+    log: Arc<dyn EventLog>,
+    clock: Arc<dyn Clock>,
+    dice: Arc<dyn Entropy>,
+    /// Held while a subscription changes, so that registry, table and courier change in one order.
+    changing: Mutex<()>,
+}
+
+/// The parts of an office.
+pub struct OfficeParts {
+    /// The registry of subscriptions.
+    pub subscriptions: Subscriptions,
+    /// The couriers.
+    pub dispatch: Arc<Dispatch>,
+    /// Seals challenges and signs checkpoints.
+    pub sealer: Arc<Sealer>,
+    /// Proves sinks.
+    pub handshake: Handshake,
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub dice: Arc<dyn Entropy>,
+}
+
+impl Office {
+    /// Opens with these parts.
+    pub fn new(parts: OfficeParts) -> Self {
+        let OfficeParts { subscriptions, dispatch, sealer, handshake, log, clock, dice } = parts;
+        Self {
+            subscriptions,
+            dispatch,
+            sealer,
+            handshake,
+            log,
+            clock,
+            dice,
+            changing: Mutex::default(),
+        }
+    }
+
+    /// Starts the courier of every subscription where the log says that it stood.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log or the registry failed.
+    pub async fn resume(&self) -> Result<usize, OfficeError> {
+        let state = self.log.load().await?;
+        let subscriptions = self.subscriptions.list().await?;
+        for subscription in &subscriptions {
+            let id = &subscription.id;
+            let kept = state.cursors.iter().find(|(owner, _)| owner == id);
+            let cursor = match kept {
+                Some((_, cursor)) => cursor.clone(),
+                // The gateway ended between keeping the subscription and keeping its cursor.
+                None => Cursor::starting(id, self.start_of(&subscription.document).await?),
+            };
+            let waiting: Vec<Retry> = state
+                .retries
+                .iter()
+                .filter(|retry| retry.key.subscription == *id)
+                .cloned()
+                .collect();
+            self.dispatch.open(subscription, cursor, waiting);
+        }
+        Ok(subscriptions.len())
+    }
+
+    /// Lists all subscriptions.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn list(&self) -> Result<Vec<Arc<Subscription>>, OfficeError> {
+        Ok(self.subscriptions.list().await?)
+    }
+
+    /// Reads one subscription.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: there is none. Ours: the registry failed.
+    pub async fn get(&self, id: &SubscriptionId) -> Result<Arc<Subscription>, OfficeError> {
+        Ok(self.subscriptions.get(id).await?)
+    }
+
+    /// Creates a subscription and starts its courier; it is pending until its sink has proved
+    /// itself. A shared secret that was made for it is returned and never shown again.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the document is not valid, or the name is taken. Ours: the log failed.
+    pub async fn create(
+        &self,
+        document: Document,
+    ) -> Result<(Arc<Subscription>, Option<Secret>), OfficeError> {
+        let _changing = self.changing.lock().await;
+        Subscriptions::check(&document)?;
+        let id = match &document.id {
+            Some(id) => id.clone(),
+            None => self.new_id()?,
+        };
+        let after = self.start_of(&document).await?;
+        let (shared_secret, shown) = self.shared_secret(&id, &document);
+        let terms = Terms { from: Position::START, shared_secret };
+        let subscription = self.subscriptions.create(id.clone(), document, terms).await?;
+        // A subscription of the same name may have ended before; its cursor is not this one's.
+        self.log.forget(&id).await?;
+        let cursor = Cursor::starting(&id, after);
+        let cursors = vec![(id, cursor.clone())];
+        self.log.commit(Changes { cursors, ..Changes::default() }).await?;
+        self.dispatch.open(&subscription, cursor, Vec::new());
+        Ok((subscription, shown))
+    }
+
+    fn new_id(&self) -> Result<SubscriptionId, SubscriptionError> {
+        let unix_ms = u64::try_from(self.clock.now().unix_ms()).unwrap_or(0);
+        let name = EventId::from_parts(unix_ms, self.dice.next_u128()).to_string();
+        name.to_lowercase()
+            .parse()
+            .map_err(|error| SubscriptionError::Damaged { id: name, source: Box::new(error) })
+    }
+
+    async fn start_of(&self, document: &Document) -> Result<Position, LogError> {
+        match document.config.start.parse::<EventId>() {
+            Ok(first) => self.log.seek(first).await,
+            Err(_) => Ok(self.log.head()),
+        }
+    }
+
+    fn shared_secret(
+        &self,
+        id: &SubscriptionId,
+        document: &Document,
+    ) -> (Option<String>, Option<Secret>) {
+        if !document.config.keys.shared_secret {
+            return (None, None);
+        }
+        let (kept, shown) = self.sealer.new_shared_secret(id, &*self.dice);
+        (Some(kept), Some(shown))
+    }
+
+    /// Replaces the document of a subscription; a changed filter applies to events from now on.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the document is not valid, or someone else wrote first. Ours: the log
+    /// failed.
+    pub async fn update(
+        &self,
+        current: &Arc<Subscription>,
+        document: Document,
+    ) -> Result<(Arc<Subscription>, Option<Secret>), OfficeError> {
+        let _changing = self.changing.lock().await;
+        Subscriptions::check(&document)?;
+        let asks_anew = document.config.keys != current.document.config.keys;
+        let (shared_secret, shown) =
+            if asks_anew { self.shared_secret(&current.id, &document) } else { (None, None) };
+        self.dispatch.hold(&current.id).await;
+        let terms = Terms { from: Position(self.log.head().0 + 1), shared_secret };
+        let updated = self.subscriptions.update(current, document, terms).await;
+        // On failure the courier goes on with what it had.
+        let now = updated.as_ref().unwrap_or(current);
+        self.dispatch.changed(now).await;
+        Ok((updated?, shown))
+    }
+
+    /// Pauses, resumes or closes a subscription.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the step is not allowed, or someone else wrote first. Ours: the registry
+    /// failed.
+    pub async fn step(
+        &self,
+        current: &Arc<Subscription>,
+        to: State,
+        reason: Option<String>,
+    ) -> Result<Arc<Subscription>, OfficeError> {
+        let _changing = self.changing.lock().await;
+        let changed = self.subscriptions.step(current, to, reason).await?;
+        self.dispatch.changed(&changed).await;
+        Ok(changed)
+    }
+
+    /// Ends a subscription and forgets it with its cursor, retries and dead letters.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: someone else wrote first. Ours: the log failed.
+    pub async fn remove(&self, current: &Arc<Subscription>) -> Result<(), OfficeError> {
+        let _changing = self.changing.lock().await;
+        self.subscriptions.remove(current).await?;
+        self.dispatch.close(&current.id).await;
+        self.dispatch.forget(&current.id).await?;
+        Ok(self.log.forget(&current.id).await?)
+    }
+
+    /// Asks the sink to prove itself now: an `OPTIONS` request for consent, then a sealed nonce.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the sink did not prove itself, with the reason. Ours: the registry failed.
+    pub async fn verify(
+        &self,
+        current: &Arc<Subscription>,
+    ) -> Result<Arc<Subscription>, OfficeError> {
+        let outcome = self.handshake.perform(current).await;
+        let _changing = self.changing.lock().await;
+        match outcome {
+            Ok(()) => {
+                let proved = self.subscriptions.prove(current).await?;
+                self.dispatch.changed(&proved).await;
+                Ok(proved)
+            }
+            Err(source) => {
+                let doubted = self.subscriptions.doubt(current, source.to_string()).await?;
+                self.dispatch.changed(&doubted).await;
+                Err(OfficeError::Handshake { id: current.id.clone(), source })
+            }
+        }
+    }
+
+    /// Where the courier of a subscription stands; nothing for one that is closed.
+    pub fn standing(&self, id: &SubscriptionId) -> Option<Standing> {
+        self.dispatch.standing(id)
+    }
+
+    /// Opens a line to the courier of a subscription; nothing for one that is closed.
+    pub fn line(&self, id: &SubscriptionId) -> Option<Line> {
+        self.dispatch.line(id)
+    }
+
+    /// Signs how far a subscription has come: nothing up to `head` is for it beyond `seq`.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log failed or there is no signing key.
+    pub async fn checkpoint(&self, subscription: &Subscription) -> Result<String, OfficeError> {
+        let standing = self.dispatch.standing(&subscription.id);
+        let standing =
+            standing.ok_or_else(|| SubscriptionError::Unknown(subscription.id.clone()))?;
+        let before = Position(standing.scanned.0.saturating_sub(1));
+        let head = self.log.read(before, Page { items: 1, bytes: 1 }).await?;
+        let head = head.first().filter(|entry| entry.position == standing.scanned);
+        let head = head.map(|entry| entry.event.id);
+        Ok(self.sealer.sign_standing(subscription, standing, head)?)
+    }
+
+    /// Has dead letters delivered again from their first attempt on; says how many.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: there is no such dead letter. Ours: the log failed.
+    pub async fn redrive(
+        &self,
+        subscription: &Subscription,
+        which: Redrive,
+    ) -> Result<usize, OfficeError> {
+        let line = self.dispatch.line(&subscription.id);
+        let line =
+            line.ok_or(SubscriptionError::Step { from: State::Closed, to: State::Active })?;
+        let letters = self.select(&subscription.id, which).await?;
+        let now = self.clock.now();
+        for letter in &letters {
+            let retry = Retry {
+                key: letter.key.clone(),
+                position: letter.position,
+                link: letter.link,
+                attempts: 0,
+                first_attempt: now,
+                due: now,
+            };
+            let changes = Changes {
+                retries: vec![retry.clone()],
+                revived: vec![letter.id],
+                ..Changes::default()
+            };
+            self.log.commit(changes).await?;
+            // A courier that has ended takes the retry up at its next start.
+            let _ = line.commands.send(Command::Retry(retry)).await;
+        }
+        Ok(letters.len())
+    }
+
+    async fn select(
+        &self,
+        id: &SubscriptionId,
+        which: Redrive,
+    ) -> Result<Vec<DeadLetter>, OfficeError> {
+        let mut selected = Vec::new();
+        let mut after = DeadLetterId(0);
+        loop {
+            let page = self.log.dead_letters(Some(id), after, Page::default()).await?;
+            let Some(last) = page.last() else { break };
+            after = last.id;
+            selected.extend(page.into_iter().filter(|letter| match &which {
+                Redrive::Some(ids) => ids.contains(&letter.id),
+                Redrive::All { reason } => {
+                    reason.as_deref().is_none_or(|reason| *letter.reason == *reason)
+                }
+            }));
+        }
+        if let Redrive::Some(ids) = which {
+            let missing = ids.iter().find(|id| !selected.iter().any(|letter| letter.id == **id));
+            if let Some(missing) = missing {
+                return Err(OfficeError::NoDeadLetter(missing.0));
+            }
+        }
+        Ok(selected)
+    }
+}

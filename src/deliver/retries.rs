@@ -1,0 +1,55 @@
+//! The deliveries of one subscription that wait for their next attempt.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::event::Timestamp;
+use crate::eventlog::{DeliveryKey, Retry};
+
+/// Waiting deliveries, by name and by due time.
+#[derive(Debug, Default)]
+pub struct Retries {
+    waiting: BTreeMap<DeliveryKey, Retry>,
+    due: BTreeSet<(Timestamp, DeliveryKey)>,
+}
+
+impl Retries {
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Tells whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Tells whether a delivery waits.
+    pub fn contains(&self, key: &DeliveryKey) -> bool {
+        self.waiting.contains_key(key)
+    }
+
+    /// Adds a delivery, or moves it to another due time.
+    pub fn insert(&mut self, retry: Retry) {
+        self.remove(&retry.key);
+        self.due.insert((retry.due, retry.key.clone()));
+        self.waiting.insert(retry.key.clone(), retry);
+    }
+
+    /// Takes a delivery out.
+    pub fn remove(&mut self, key: &DeliveryKey) -> Option<Retry> {
+        let retry = self.waiting.remove(key)?;
+        self.due.remove(&(retry.due, retry.key.clone()));
+        Some(retry)
+    }
+
+    /// Takes out the delivery that has been due for longest, if one is due.
+    pub fn take_due(&mut self, now: Timestamp) -> Option<Retry> {
+        let (due, key) = self.due.first()?.clone();
+        if due > now { None } else { self.remove(&key) }
+    }
+
+    /// When the next delivery is due.
+    pub fn next_due(&self) -> Option<Timestamp> {
+        self.due.first().map(|(due, _)| *due)
+    }
+}

@@ -1,0 +1,255 @@
+//! Seals events for subscriptions, with the keys of the moment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+
+use crate::ambient::{Clock, Entropy, Secret};
+use crate::deliver::{Delivery, Standing};
+use crate::event::{CloudEvent, EventId, SubscriptionId, Timestamp, TraceContext};
+use crate::eventlog::DeliveryKey;
+use crate::keys::{
+    DataKey, DataKeyError, KeyError, KeyFailure, KeyRing, RemoteKeys, RemoteKeysError, SealingKey,
+    SharedSecret, SigningAlgorithm, SigningKey,
+};
+use crate::seal::{
+    self, Checkpoint, Claims, Options, Place, Sealed, cloudevent_type, seal, sign_checkpoint,
+};
+use crate::subscriptions::{Challenge, RecipientKeys, Subscription};
+
+/// How long a sealed event is good for further attempts.
+const SEALED_FOR: Duration = Duration::from_hours(1);
+/// How many characters of sealed events are kept for near retries.
+const KEPT_CHARACTERS: u64 = 16 * 1024 * 1024;
+
+/// Why an event could not be sealed; it is tried again later.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// There is no key that signs with the algorithm that the subscription asks for.
+    #[error("the gateway has no active key for {0}")]
+    NoSigningKey(SigningAlgorithm),
+    /// The consumer's keys could not be had.
+    #[error("the consumer's keys cannot be had")]
+    Remote(#[source] Arc<RemoteKeysError>),
+    /// The shared secret could not be decrypted.
+    #[error("the shared secret cannot be decrypted with the data key")]
+    SharedSecret(#[from] DataKeyError),
+    /// The shared secret could not be read.
+    #[error("the shared secret cannot be read")]
+    Damaged(#[from] KeyError),
+    /// The cryptographic library failed.
+    #[error(transparent)]
+    Seal(#[from] seal::Error),
+    /// The cryptographic library failed.
+    #[error(transparent)]
+    Sign(#[from] KeyFailure),
+}
+
+/// The parts of a sealer.
+pub struct SealerParts {
+    /// The `iss` of every token.
+    pub issuer: String,
+    /// How long a token is valid.
+    pub lifetime: Duration,
+    /// The algorithm for subscriptions that ask for none.
+    pub signature: SigningAlgorithm,
+    /// Our keys.
+    pub ring: Arc<KeyRing>,
+    /// Decrypts shared secrets.
+    pub data_key: DataKey,
+    /// Fetches consumers' keys.
+    pub remote: Arc<RemoteKeys>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Makes the tokens of a gateway.
+pub struct Sealer {
+    parts: SealerParts,
+    event_type: String,
+    /// Sealed events that failed once, for attempts soon after.
+    kept: Cache<DeliveryKey, Kept>,
+}
+
+#[derive(Clone)]
+struct Kept {
+    sealed: Sealed,
+    at: Timestamp,
+    /// Which keys it was made with: our generation and the subscription's revision.
+    made_with: (u64, u64),
+}
+
+/// The pair of keys for one token.
+struct Pair {
+    signing: SigningKey,
+    sealing: SealingKey,
+}
+
+impl Sealer {
+    /// Starts with these parts.
+    pub fn new(parts: SealerParts) -> Self {
+        let characters = |_: &DeliveryKey, kept: &Kept| {
+            u32::try_from(kept.sealed.token().len()).unwrap_or(u32::MAX)
+        };
+        let kept = Cache::builder()
+            .weigher(characters)
+            .max_capacity(KEPT_CHARACTERS)
+            .time_to_live(SEALED_FOR)
+            .build();
+        Self { event_type: cloudevent_type(&parts.issuer), parts, kept }
+    }
+
+    /// Seals the event of a delivery, or takes what was sealed for an attempt shortly before.
+    ///
+    /// # Errors
+    ///
+    /// Later: a key is missing for now.
+    pub async fn seal(&self, delivery: &Delivery) -> Result<Sealed, SealError> {
+        let made_with = self.made_with(&delivery.subscription);
+        if delivery.attempts > 0
+            && let Some(kept) = self.kept.get(&delivery.key()).await
+            && kept.made_with == made_with
+            && self.parts.clock.now() < kept.at.after(SEALED_FOR)
+        {
+            return Ok(kept.sealed);
+        }
+        let CloudEvent { id, time, trace, .. } = &delivery.entry.event;
+        let place = delivery.link.map(|(sequence, previous)| Place { sequence, previous });
+        let pair = self.pair(&delivery.subscription).await?;
+        let claims = Claims {
+            place,
+            replay: delivery.replay.as_ref(),
+            transaction: trace.as_ref().map(TraceContext::trace_id),
+            event: &delivery.entry.event.to_json(),
+            ..self.claims(&delivery.subscription, (*id, *time))
+        };
+        Ok(seal(&claims, &pair.signing, &pair.sealing, &options(&delivery.subscription))?)
+    }
+
+    /// Keeps a sealed event whose attempt failed, for the next one.
+    pub async fn keep(&self, delivery: &Delivery, sealed: Sealed) {
+        let made_with = self.made_with(&delivery.subscription);
+        let kept = Kept { sealed, at: self.parts.clock.now(), made_with };
+        self.kept.insert(delivery.key(), kept).await;
+    }
+
+    fn made_with(&self, subscription: &Subscription) -> (u64, u64) {
+        (self.parts.ring.generation(), subscription.revision.0)
+    }
+
+    /// Seals a challenge for the key of a subscription.
+    ///
+    /// # Errors
+    ///
+    /// Later: a key is missing for now.
+    pub async fn seal_challenge(
+        &self,
+        subscription: &Subscription,
+        challenge: &Challenge,
+    ) -> Result<Sealed, SealError> {
+        let now = self.parts.clock.now();
+        let pair = self.pair(subscription).await?;
+        let claims = Claims {
+            event: &challenge.to_event(&self.parts.issuer, now).to_string(),
+            ..self.claims(subscription, (challenge.id(), now))
+        };
+        Ok(seal(&claims, &pair.signing, &pair.sealing, &options(subscription))?)
+    }
+
+    fn claims<'a>(
+        &'a self,
+        subscription: &'a Subscription,
+        (id, occurred_at): (EventId, Timestamp),
+    ) -> Claims<'a> {
+        let now = self.parts.clock.now();
+        Claims {
+            issuer: &self.parts.issuer,
+            audience: &subscription.audience,
+            issued_at: now,
+            expires_at: Some(now.after(self.parts.lifetime)),
+            id,
+            transaction: None,
+            occurred_at,
+            subscription: &subscription.id,
+            place: None,
+            replay: None,
+            event_type: &self.event_type,
+            event: "{}",
+        }
+    }
+
+    async fn pair(&self, subscription: &Subscription) -> Result<Pair, SealError> {
+        match &subscription.keys {
+            RecipientKeys::Public(keys) => Ok(Pair {
+                signing: self.signing_key(subscription)?,
+                sealing: keys.current(&self.parts.remote).await.map_err(SealError::Remote)?,
+            }),
+            RecipientKeys::Shared(kept) => {
+                let secret = self.shared_secret(&subscription.id, kept)?;
+                Ok(Pair { signing: secret.signing_key(), sealing: secret.sealing_key() })
+            }
+        }
+    }
+
+    fn signing_key(&self, subscription: &Subscription) -> Result<SigningKey, SealError> {
+        let algorithm = subscription.signature.unwrap_or(self.parts.signature);
+        self.parts.ring.active(algorithm).ok_or(SealError::NoSigningKey(algorithm))
+    }
+
+    fn shared_secret(&self, id: &SubscriptionId, kept: &str) -> Result<SharedSecret, SealError> {
+        let jwks = self.parts.data_key.open(&context(id), kept)?;
+        Ok(SharedSecret::from_jwks(&jwks)?)
+    }
+
+    /// Makes the two secret keys of a subscription: encrypted, to be kept, and as a JWK Set, to be
+    /// shown once.
+    pub fn new_shared_secret(&self, id: &SubscriptionId, dice: &dyn Entropy) -> (String, Secret) {
+        let shown = SharedSecret::generate(dice).to_jwks();
+        let kept = self.parts.data_key.seal(&context(id), shown.expose().as_bytes());
+        (kept, shown)
+    }
+
+    /// Signs how far a subscription has come.
+    ///
+    /// # Errors
+    ///
+    /// Ours: there is no key to sign with.
+    pub fn sign_standing(
+        &self,
+        subscription: &Subscription,
+        standing: Standing,
+        head: Option<EventId>,
+    ) -> Result<String, SealError> {
+        let checkpoint = Checkpoint {
+            issuer: self.parts.issuer.clone(),
+            audience: subscription.audience.clone(),
+            issued_at: self.parts.clock.now(),
+            subscription: subscription.id.clone(),
+            sequence: standing.sequence,
+            chain: standing.chain,
+            head,
+        };
+        let key = match &subscription.keys {
+            RecipientKeys::Public(_) => self.signing_key(subscription)?,
+            RecipientKeys::Shared(kept) => {
+                self.shared_secret(&subscription.id, kept)?.signing_key()
+            }
+        };
+        Ok(sign_checkpoint(&checkpoint, &key)?)
+    }
+}
+
+/// Binds an encrypted secret to its subscription, so that it cannot be moved to another.
+fn context(id: &SubscriptionId) -> String {
+    format!("subscription/{id}/shared-secret")
+}
+
+fn options(subscription: &Subscription) -> Options {
+    let settings = &subscription.document.config;
+    let content_encryption = settings.encryption.as_deref().and_then(|name| name.parse().ok());
+    Options {
+        content_encryption: content_encryption.unwrap_or_default(),
+        compress: settings.compress,
+    }
+}

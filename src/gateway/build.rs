@@ -1,0 +1,309 @@
+//! Puts the rooms together, in the order in which they must exist.
+
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use crate::ambient::{Clock, Entropy, Secret, SystemClock, SystemEntropy, Tasks};
+use crate::api::{Callers, Readiness, Services};
+use crate::config::{self, Config, SecretError};
+use crate::contract::Catalog;
+use crate::deliver::{
+    Carry, Dispatch, Handshake, HttpDestination, Ledger, Office, OfficeError, OfficeParts, Round,
+    Sealer, SealerParts,
+};
+use crate::enrich::Publications;
+use crate::event::{Blame, Diagnostic, Fault};
+use crate::eventlog::{self, EventLog, OpenError, Registry, SqliteLog};
+use crate::gateway::files::{FolderError, read_folder};
+use crate::gateway::{Gateway, Inbound, Outbound};
+use crate::identify::Naming;
+use crate::keys::{self, DataKey, FileKeyStore, KeyRing, RemoteKeys, RingError, StoreError};
+use crate::replay::{self, Desk, DeskParts, Replays};
+use crate::source::Admit;
+use crate::source::aws::{AccessKeys, Bus};
+use crate::subscriptions::Subscriptions;
+use crate::telemetry::Metrics;
+
+/// What the machine gives a gateway; a test gives it another clock and other dice.
+#[derive(Clone)]
+pub struct Machine {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+    /// Background work.
+    pub tasks: Tasks,
+}
+
+impl Default for Machine {
+    /// The machine as it is.
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), tasks: Tasks::new() }
+    }
+}
+
+/// Why a gateway could not be built; each text says what, where and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A setting is out of range.
+    #[error("the settings cannot work: {0}")]
+    Settings(String),
+    /// A secret is not where the settings say.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// A folder of documents cannot be read.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// Contracts or publications have mistakes.
+    #[error("{}", shown(.0))]
+    Documents(Vec<Diagnostic>),
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    /// The key files cannot be opened.
+    #[error(transparent)]
+    KeyFiles(#[from] StoreError),
+    /// The key ring cannot be used.
+    #[error(transparent)]
+    Keys(#[from] RingError),
+    /// The HTTP client cannot be made.
+    #[error("cannot make the HTTP client")]
+    Client(#[source] reqwest::Error),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}; is another program using it? change `listen`")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What was under way cannot be taken up again.
+    #[error("cannot take up the subscriptions")]
+    Resume(#[from] OfficeError),
+    /// What was under way cannot be taken up again.
+    #[error("cannot take up the replays")]
+    Replays(#[from] replay::Error),
+}
+
+impl Blame for BuildError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Client(_) | Self::Resume(_) | Self::Replays(_) => Fault::Ours,
+            Self::Log(error) => error.fault(),
+            Self::KeyFiles(error) => error.fault(),
+            Self::Keys(error) => error.fault(),
+            _ => Fault::Caller,
+        }
+    }
+}
+
+fn shown(mistakes: &[Diagnostic]) -> String {
+    mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+/// Builds a gateway that listens already and has taken up what was under way.
+///
+/// # Errors
+///
+/// The operator's turn: a setting, a document, a key file or the port. Ours: the store failed.
+pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildError> {
+    keys::install();
+    check(&config)?;
+    let Machine { clock, entropy, tasks } = machine.clone();
+    let metrics = Arc::new(Metrics::new());
+    let (catalog, publications, gate) = contracts(&config)?;
+    let (ring, data_key) = key_ring(&config, &machine)?;
+    let address = config.listen.to_string();
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|source| BuildError::Listen { address, source })?;
+    let log: Arc<dyn EventLog> = SqliteLog::open(
+        &config.data_dir,
+        eventlog::Limits::default(),
+        Arc::clone(&clock),
+        Arc::clone(&entropy),
+        &metrics,
+    )?;
+    let registry: Arc<dyn Registry> = Arc::clone(&log) as Arc<dyn Registry>;
+    let admit: Arc<dyn Admit> = Arc::new(Inbound {
+        publications: Arc::clone(&publications),
+        gate: Arc::new(gate),
+        naming: naming(&config),
+        log: Arc::clone(&log),
+        metrics: Arc::clone(&metrics),
+    });
+    let bus = Arc::new(Bus::new(
+        config.source.clone(),
+        access_keys(&config)?,
+        Arc::clone(&admit),
+        Arc::clone(&clock),
+        Arc::clone(&entropy),
+    ));
+    let ledger = Arc::new(Ledger::new(Arc::clone(&log), Arc::clone(&clock)));
+    let (out, gone) = outward(&config, &machine, (&ring, data_key), (&log, &ledger, &metrics))?;
+    out.office.resume().await?;
+    let replays = Desk::new(DeskParts {
+        config: config.replay.clone(),
+        log: Arc::clone(&log),
+        replays: Replays::new(Arc::clone(&registry)),
+        carrier: out.carrier,
+        office: Arc::clone(&out.office),
+        clock: Arc::clone(&clock),
+        dice: Arc::clone(&entropy),
+        tasks: tasks.clone(),
+    });
+    replays.resume().await?;
+    let services = Arc::new(Services {
+        callers: Arc::new(Callers::new(registry, config.api.caller_cache)),
+        config: config.api,
+        source: config.source,
+        issuer: config.issuer,
+        clock,
+        entropy,
+        metrics,
+        readiness: Readiness::new(),
+        tasks: tasks.clone(),
+        admit,
+        bus,
+        log,
+        ring: Arc::clone(&ring),
+        catalog,
+        publications,
+        office: out.office,
+        replays: Arc::new(replays),
+    });
+    Ok(Gateway { services, listener, dispatch: out.dispatch, ledger, ring, gone, tasks })
+}
+
+fn check(config: &Config) -> Result<(), BuildError> {
+    let settings = |error: String| Err(BuildError::Settings(error));
+    if let Err(error) = config.delivery.check() {
+        return settings(error.to_string());
+    }
+    if let Err(error) = config.keys.check() {
+        return settings(error.to_string());
+    }
+    match config.source.problems().first() {
+        Some(problem) => settings(problem.clone()),
+        None => Ok(()),
+    }
+}
+
+type Contracts = (Arc<Catalog>, Arc<Publications>, crate::contract::Gate);
+
+fn contracts(config: &Config) -> Result<Contracts, BuildError> {
+    let catalog = Catalog::load(&read_folder(&config.contracts)?).map_err(BuildError::Documents)?;
+    let publications =
+        Publications::load(&read_folder(&config.publications)?).map_err(BuildError::Documents)?;
+    let catalog = Arc::new(catalog);
+    let gate = crate::contract::Gate::new(Arc::clone(&catalog), &publications)
+        .map_err(BuildError::Documents)?;
+    Ok((catalog, Arc::new(publications), gate))
+}
+
+fn naming(config: &Config) -> Naming {
+    let issuer = config.issuer.as_str().trim_end_matches('/');
+    Naming { schemas: format!("{issuer}/schemas").into(), largest: config.largest_event.bytes() }
+}
+
+fn key_ring(config: &Config, machine: &Machine) -> Result<(Arc<KeyRing>, DataKey), BuildError> {
+    let passphrase = config
+        .keys
+        .passphrase
+        .as_ref()
+        .map(|reference| config::secret(reference, &config.directory))
+        .transpose()?;
+    let store = FileKeyStore::open(&config.keys.directory, passphrase, &*machine.entropy)?;
+    let lifecycle = config.keys.lifecycle();
+    let now = machine.clock.now();
+    let ring = KeyRing::open(Arc::new(store), lifecycle, now)?;
+    let data_key = ring.data_key(&*machine.entropy, now)?;
+    Ok((Arc::new(ring), data_key))
+}
+
+fn access_keys(config: &Config) -> Result<AccessKeys, BuildError> {
+    let resolve = |key: &crate::source::AccessKey| -> Result<_, SecretError> {
+        let secret: Secret = config::secret(&key.secret, &config.directory)?;
+        Ok((key.clone(), secret))
+    };
+    let keys: Result<Vec<_>, _> = config.source.access_keys.iter().map(resolve).collect();
+    Ok(AccessKeys::new(keys?))
+}
+
+/// The rooms of the way out.
+struct Outward {
+    dispatch: Arc<Dispatch>,
+    carrier: Arc<dyn Carry>,
+    office: Arc<Office>,
+}
+
+type Gone = mpsc::UnboundedReceiver<crate::event::SubscriptionId>;
+
+fn outward(
+    config: &Config,
+    machine: &Machine,
+    (ring, data_key): (&Arc<KeyRing>, DataKey),
+    (log, ledger, metrics): (&Arc<dyn EventLog>, &Arc<Ledger>, &Arc<Metrics>),
+) -> Result<(Outward, Gone), BuildError> {
+    let Machine { clock, entropy, tasks } = machine.clone();
+    let remote_client = RemoteKeys::client_builder().build().map_err(BuildError::Client)?;
+    let remote = Arc::new(RemoteKeys::new(
+        remote_client,
+        Arc::clone(&clock),
+        Arc::clone(&entropy),
+        config.keys.allow_loopback_http,
+    ));
+    let sealer = Arc::new(Sealer::new(SealerParts {
+        issuer: config.issuer.as_str().trim_end_matches('/').to_owned(),
+        lifetime: config.keys.token_lifetime.0,
+        signature: config.keys.algorithms.first().copied().unwrap_or_default(),
+        ring: Arc::clone(ring),
+        data_key,
+        remote,
+        clock: Arc::clone(&clock),
+    }));
+    let client = HttpDestination::client_builder().build().map_err(BuildError::Client)?;
+    let destination = Arc::new(HttpDestination::new(client, Arc::clone(&clock)));
+    let (gone, gone_receiver) = mpsc::unbounded_channel();
+    let carrier: Arc<dyn Carry> = Arc::new(Outbound {
+        sealer: Arc::clone(&sealer),
+        destination: Arc::clone(&destination) as _,
+        ledger: Arc::clone(ledger),
+        schedule: config.delivery.schedule(),
+        timeout: config.delivery.timeout.0,
+        clock: Arc::clone(&clock),
+        dice: Arc::clone(&entropy),
+        metrics: Arc::clone(metrics),
+        gone,
+    });
+    let round = Round {
+        log: Arc::clone(log),
+        ledger: Arc::clone(ledger),
+        carrier: Arc::clone(&carrier),
+        clock: Arc::clone(&clock),
+        tasks,
+        parallel: config.delivery.parallel,
+    };
+    let dispatch = Arc::new(Dispatch::new(round, log.head()));
+    let handshake = Handshake {
+        destination,
+        sealer: Arc::clone(&sealer),
+        issuer: config.issuer.clone(),
+        timeout: config.delivery.timeout.0,
+        clock: Arc::clone(&clock),
+        dice: Arc::clone(&entropy),
+    };
+    let office = Arc::new(Office::new(OfficeParts {
+        subscriptions: Subscriptions::new(Arc::clone(log) as Arc<dyn Registry>, Arc::clone(&clock)),
+        dispatch: Arc::clone(&dispatch),
+        sealer,
+        handshake,
+        log: Arc::clone(log),
+        clock,
+        dice: entropy,
+    }));
+    Ok((Outward { dispatch, carrier, office }, gone_receiver))
+}

@@ -1,0 +1,213 @@
+//! The way in, on one screen: enrich, check, identify, append.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::contract::{Gate, Refused};
+use crate::enrich::Publications;
+use crate::event::{Blame, Fault, Violation};
+use crate::eventlog::{Appended, Draft, Error as LogError, EventLog, NewQuarantined};
+use crate::identify::{Naming, identify};
+use crate::source::{Admit, Admitted, Manner, Received, Refusal};
+use crate::telemetry::{Metric, Metrics, chain};
+
+/// Takes events from their sources to the log.
+pub struct Inbound {
+    /// What crosses the border.
+    pub publications: Arc<Publications>,
+    /// The contracts.
+    pub gate: Arc<Gate>,
+    /// How events are named.
+    pub naming: Naming,
+    /// The record.
+    pub log: Arc<dyn EventLog>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+}
+
+/// What one received event becomes before anything is stored.
+#[derive(Default)]
+struct Prepared {
+    drafts: Vec<Draft>,
+    quarantined: Vec<NewQuarantined>,
+}
+
+#[async_trait]
+impl Admit for Inbound {
+    async fn admit(&self, batch: Vec<Received>, manner: Manner) -> Vec<Result<Admitted, Refusal>> {
+        let prepared: Vec<_> =
+            batch.into_iter().map(|received| self.prepare(received, manner)).collect();
+        let mut drafts = Vec::new();
+        let mut quarantined = Vec::new();
+        let mut answers = Vec::with_capacity(prepared.len());
+        for prepared in prepared {
+            answers.push(prepared.map(|one| {
+                let counts = (one.drafts.len(), one.quarantined.len());
+                drafts.extend(one.drafts);
+                quarantined.extend(one.quarantined);
+                counts
+            }));
+        }
+        match self.store(drafts, quarantined).await {
+            Ok(appended) => settle(answers, &appended),
+            Err(error) => {
+                let refusal = self.unstored(&error);
+                let refuse = |answer: Result<(usize, usize), Refusal>| match answer {
+                    Ok((0, 0)) => Ok(Admitted::default()),
+                    Ok(_) => Err(refusal.clone()),
+                    Err(own) => Err(own),
+                };
+                answers.into_iter().map(refuse).collect()
+            }
+        }
+    }
+}
+
+impl Inbound {
+    /// Walks one event through every publication that wants it.
+    fn prepare(&self, received: Received, manner: Manner) -> Result<Prepared, Refusal> {
+        let received = Arc::new(received);
+        let mut prepared = Prepared::default();
+        let wanted = self.publications.wanted_by(&received);
+        if wanted.is_empty() {
+            self.metrics.counter(Metric::EventsUnwanted, &[]).increment();
+        }
+        for publication in wanted {
+            let name = publication.name();
+            let walked = publication
+                .enrich(&received)
+                .map_err(|error| refusal(&error, "patch-failed", Vec::new()))
+                .and_then(|enriched| {
+                    self.gate.check(enriched).map_err(|refused| violated(name, refused))
+                })
+                .and_then(|validated| {
+                    if !validated.observed().is_empty() {
+                        self.metrics.counter(Metric::ViolationsObserved, &[name]).increment();
+                    }
+                    identify(validated, &self.naming)
+                        .map_err(|error| refusal(&error, "invalid-event", Vec::new()))
+                });
+            match walked {
+                Ok(identified) => prepared.drafts.push(identified.into_draft()),
+                Err(refusal)
+                    if manner == Manner::Asynchronous && refusal.fault == Fault::Caller =>
+                {
+                    self.metrics.counter(Metric::EventsQuarantined, &[name]).increment();
+                    prepared.quarantined.push(aside(name, &received, &refusal)?);
+                }
+                Err(refusal) => {
+                    self.metrics.counter(Metric::EventsRefused, &[refusal.code]).increment();
+                    return Err(refusal);
+                }
+            }
+        }
+        Ok(prepared)
+    }
+
+    /// Makes everything durable; what is set aside first, so that a yes covers it.
+    async fn store(
+        &self,
+        drafts: Vec<Draft>,
+        quarantined: Vec<NewQuarantined>,
+    ) -> Result<Vec<Appended>, LogError> {
+        if !quarantined.is_empty() {
+            self.log.quarantine(quarantined).await?;
+        }
+        if drafts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let publications: Vec<_> =
+            drafts.iter().map(|draft| Arc::clone(&draft.publication)).collect();
+        let appended = self.log.append(drafts).await?;
+        for (publication, appended) in publications.iter().zip(&appended) {
+            let metric = match appended {
+                Appended::New { conflict: None, .. } => Metric::EventsAccepted,
+                Appended::New { conflict: Some(earlier), id, .. } => {
+                    tracing::warn!(
+                        event.id = %id,
+                        "Event {id} has the idempotency key of {earlier} and another content",
+                    );
+                    self.metrics.counter(Metric::Conflicts, &[publication]).increment();
+                    Metric::EventsAccepted
+                }
+                Appended::Duplicate { .. } => Metric::Duplicates,
+            };
+            self.metrics.counter(metric, &[publication]).increment();
+        }
+        Ok(appended)
+    }
+
+    fn unstored(&self, error: &LogError) -> Refusal {
+        if error.fault() == Fault::Ours {
+            tracing::error!(error = %chain(error), "The log did not take a batch of events");
+        }
+        let code = if error.fault() == Fault::Later { "busy" } else { "internal" };
+        self.metrics.counter(Metric::EventsRefused, &[code]).increment();
+        refusal(error, code, Vec::new())
+    }
+}
+
+/// Gives each event its share of what was appended, in order.
+fn settle(
+    answers: Vec<Result<(usize, usize), Refusal>>,
+    appended: &[Appended],
+) -> Vec<Result<Admitted, Refusal>> {
+    let mut appended = appended.iter();
+    let share = |answer: Result<(usize, usize), Refusal>| {
+        let (count, quarantined) = answer?;
+        let own: Vec<Appended> = appended.by_ref().take(count).copied().collect();
+        let repeat = |one: &Appended| matches!(one, Appended::Duplicate { .. });
+        Ok(Admitted {
+            events: own.iter().map(|one| one.id()).collect(),
+            repeated: !own.is_empty() && own.iter().all(repeat),
+            quarantined,
+        })
+    };
+    answers.into_iter().map(share).collect()
+}
+
+fn refusal(
+    error: &(impl Blame + std::error::Error + 'static),
+    code: &'static str,
+    violations: Vec<Violation>,
+) -> Refusal {
+    Refusal { fault: error.fault(), code, message: chain(error).to_string(), violations }
+}
+
+fn violated(publication: &str, refused: Refused) -> Refusal {
+    Refusal {
+        fault: Fault::Caller,
+        code: "contract-violated",
+        message: format!("the event breaks the contract of publication `{publication}`"),
+        violations: refused.violations,
+    }
+}
+
+/// Describes an event that is set aside until someone releases it.
+fn aside(
+    publication: &str,
+    received: &Received,
+    refusal: &Refusal,
+) -> Result<NewQuarantined, Refusal> {
+    let ours = |message: String| Refusal {
+        fault: Fault::Ours,
+        code: "internal",
+        message,
+        violations: Vec::new(),
+    };
+    let as_violation = || Violation {
+        pointer: String::new(),
+        code: refusal.code.to_owned(),
+        message: refusal.message.clone(),
+    };
+    let violations = match refusal.violations.as_slice() {
+        [] => vec![as_violation()],
+        some => some.to_vec(),
+    };
+    Ok(NewQuarantined {
+        publication: Arc::from(publication),
+        received: received.to_json().map_err(|error| ours(error.to_string()))?,
+        violations: serde_json::to_string(&violations).map_err(|error| ours(error.to_string()))?,
+    })
+}

@@ -1,0 +1,122 @@
+//! A gateway at work: serve, tick, and stop without dropping what is under way.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+
+use crate::ambient::Tasks;
+use crate::api::{Services, router, serve};
+use crate::deliver::{Dispatch, Ledger};
+use crate::event::SubscriptionId;
+use crate::eventlog;
+use crate::gateway::follow;
+use crate::keys::KeyRing;
+use crate::subscriptions::State;
+use crate::telemetry::chain;
+
+/// How long attempts that are under way may take to end once the gateway stops.
+const DRAIN: Duration = Duration::from_secs(20);
+/// How often the key ring is looked at: for keys that are due, and for what the command line did.
+const KEY_TICK: Duration = Duration::from_secs(5);
+
+/// A gateway whose rooms are put together and which listens already.
+pub struct Gateway {
+    pub(super) services: Arc<Services>,
+    pub(super) listener: TcpListener,
+    pub(super) dispatch: Arc<Dispatch>,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) ring: Arc<KeyRing>,
+    pub(super) gone: mpsc::UnboundedReceiver<SubscriptionId>,
+    pub(super) tasks: Tasks,
+}
+
+/// Why a gateway stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The log failed; everything that was answered with yes is in it.
+    #[error("the log failed")]
+    Log(#[source] eventlog::Error),
+}
+
+impl Gateway {
+    /// The address that the gateway listens on.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the system does not tell.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// What its API is served by.
+    pub const fn services(&self) -> &Arc<Services> {
+        &self.services
+    }
+
+    /// Serves until `until` is done or something breaks, then drains: new work is refused, attempts
+    /// under way end, and their outcomes are written.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log or the server failed.
+    pub async fn run(self, until: impl Future<Output = ()> + Send) -> Result<(), RunError> {
+        let Self { services, listener, dispatch, ledger, ring, gone, tasks } = self;
+        services.readiness.set(true);
+        let routes = router(Arc::clone(&services));
+        let outcome = tokio::select! {
+            () = until => Ok(()),
+            () = follow(&*services.log, &dispatch, &*services.clock) => Ok(()),
+            error = ledger.run() => error.map_err(RunError::Log),
+            () = tend_keys(&ring, &services) => Ok(()),
+            () = close_gone(&services, gone) => Ok(()),
+            () = serve(listener, routes, &services.config, &tasks) => Ok(()),
+        };
+        services.readiness.set(false);
+        if !tasks.drain(DRAIN).await {
+            tracing::warn!("Some attempts had not ended after {DRAIN:?}; they are made again");
+        }
+        let written = ledger.flush().await.map_err(RunError::Log);
+        let closed = services.log.close().await.map_err(RunError::Log);
+        outcome.and(written).and(closed)
+    }
+}
+
+async fn tend_keys(ring: &KeyRing, services: &Services) {
+    loop {
+        services.clock.sleep(KEY_TICK).await;
+        match ring.tick(services.clock.now()) {
+            Ok(steps) => {
+                for step in steps {
+                    tracing::info!("Signing keys: {step:?}");
+                }
+            }
+            Err(error) => tracing::error!(error = %chain(&error), "The key ring cannot be tended"),
+        }
+    }
+}
+
+async fn close_gone(services: &Services, mut gone: mpsc::UnboundedReceiver<SubscriptionId>) {
+    while let Some(id) = gone.recv().await {
+        let Ok(current) = services.office.get(&id).await else { continue };
+        if current.state == State::Closed {
+            continue;
+        }
+        let reason = Some("the sink answered 410 Gone".to_owned());
+        match services.office.step(&current, State::Closed, reason).await {
+            Ok(_) => {
+                tracing::warn!(
+                    subscription.id = %id,
+                    "Subscription {id} is closed: its sink answered 410 Gone",
+                );
+            }
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "Subscription {id} could not be closed");
+            }
+        }
+    }
+    std::future::pending::<()>().await;
+}

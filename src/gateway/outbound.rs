@@ -1,0 +1,205 @@
+//! The way out, on one screen: follow, match, seal, attempt, judge, record.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use crate::ambient::{Clock, Entropy};
+use crate::deliver::{
+    Answer, Carry, Delivery, Destination, Dispatch, Failure, Ledger, Outcome, Parcel, Policy,
+    Reason, Schedule, Sealer, Situation, Verdict,
+};
+use crate::event::SubscriptionId;
+use crate::eventlog::{EventLog, Page};
+use crate::telemetry::{Metric, Metrics, chain};
+
+/// Hands every new entry of the log to the couriers of those it is for, in order, until the log
+/// fails or the future is dropped.
+pub async fn follow(log: &dyn EventLog, dispatch: &Dispatch, clock: &dyn Clock) {
+    let mut head = log.watch();
+    let mut position = dispatch.followed();
+    loop {
+        match log.read(position, Page::default()).await {
+            Ok(entries) if entries.is_empty() => {
+                if head.changed().await.is_err() {
+                    return;
+                }
+            }
+            Ok(entries) => position = dispatch.hand(&entries).unwrap_or(position),
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "The follower cannot read the log");
+                clock.sleep(Duration::from_secs(1)).await;
+            }
+        }
+    }
+}
+
+/// Carries one delivery to its sink.
+pub struct Outbound {
+    /// Makes tokens.
+    pub sealer: Arc<Sealer>,
+    /// Speaks to sinks.
+    pub destination: Arc<dyn Destination>,
+    /// Where outcomes are noted.
+    pub ledger: Arc<Ledger>,
+    /// The delays between attempts.
+    pub schedule: Schedule,
+    /// How long a sink may take to answer.
+    pub timeout: Duration,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance, for jitter.
+    pub dice: Arc<dyn Entropy>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Takes the names of subscriptions whose sink said that it is gone.
+    pub gone: mpsc::UnboundedSender<SubscriptionId>,
+}
+
+#[async_trait]
+impl Carry for Outbound {
+    async fn carry(&self, delivery: &Delivery) -> Verdict {
+        let began = self.clock.now();
+        let answer = self.attempt(delivery).await;
+        let now = self.clock.now();
+        let situation = Situation {
+            made: delivery.attempts.saturating_add(1),
+            accepted: delivery.entry.accepted,
+            now,
+        };
+        let verdict = self.policy(delivery).judge(&answer, situation, &*self.dice);
+        self.ledger.record(delivery, &Outcome { answer, verdict, began, ended: now });
+        self.observe(delivery, verdict, now.since(began));
+        if verdict == Verdict::GiveUp(Reason::SinkGone) {
+            // Nobody listens only while the gateway stops, and then the sink says so again.
+            let _ = self.gone.send(delivery.subscription.id.clone());
+        }
+        verdict
+    }
+}
+
+impl Outbound {
+    async fn attempt(&self, delivery: &Delivery) -> Answer {
+        let sealed = match self.sealer.seal(delivery).await {
+            Ok(sealed) => sealed,
+            Err(error) => return Answer::failed(Failure::Seal, &chain(&error).to_string()),
+        };
+        let parcel = Parcel {
+            method: reqwest::Method::POST,
+            sink: delivery.subscription.sink.clone(),
+            headers: headers(delivery, self.clock.now().unix_seconds()),
+            content_type: "application/jwt",
+            body: Bytes::from(sealed.token().to_owned()),
+            timeout: self.timeout,
+        };
+        let answer = self.destination.attempt(parcel).await;
+        if !answer.status().is_some_and(|status| (200..300).contains(&status)) {
+            self.sealer.keep(delivery, sealed).await;
+        }
+        answer
+    }
+
+    fn policy(&self, delivery: &Delivery) -> Policy {
+        let settings = &delivery.subscription.document.config;
+        Policy {
+            schedule: self.schedule.clone(),
+            maximum_retry_attempts: settings.maximum_retry_attempts,
+            maximum_event_age: delivery.subscription.maximum_event_age(),
+            give_up_after_refusals: settings.give_up_after_refusals,
+        }
+    }
+
+    fn observe(&self, delivery: &Delivery, verdict: Verdict, took: Duration) {
+        let subscription = delivery.subscription.id.as_str();
+        let count = |metric, labels: &[&str]| self.metrics.counter(metric, labels).increment();
+        count(Metric::Attempts, &[subscription, verdict.word()]);
+        self.metrics.histogram(Metric::AttemptSeconds, &[]).observe_span(took);
+        match verdict {
+            Verdict::Delivered => {
+                count(Metric::Delivered, &[subscription]);
+                if delivery.replay.is_some() {
+                    count(Metric::Replayed, &[subscription]);
+                } else {
+                    let age = self.clock.now().since(delivery.entry.accepted);
+                    self.metrics.histogram(Metric::EndToEndSeconds, &[]).observe_span(age);
+                }
+            }
+            Verdict::GiveUp(reason) => count(Metric::DeadLetters, &[subscription, reason.word()]),
+            Verdict::Retry { .. } => {}
+        }
+    }
+}
+
+/// The clear attributes (CloudEvents HTTP binding, section 3.1.3) and the names that receivers of
+/// webhooks look for.
+fn headers(delivery: &Delivery, now: i64) -> Vec<(&'static str, String)> {
+    let event = &delivery.entry.event;
+    let id = event.id.to_string();
+    let mut headers = vec![
+        ("ce-specversion", "1.0".to_owned()),
+        ("ce-id", id.clone()),
+        ("webhook-id", id),
+        ("webhook-timestamp", now.to_string()),
+        ("sealway-attempt", delivery.attempts.saturating_add(1).to_string()),
+    ];
+    if delivery.subscription.hides_attributes() {
+        return headers;
+    }
+    headers.push(("idempotency-key", event.idempotency_key.to_string()));
+    if let Some((sequence, _)) = delivery.link {
+        headers.push(("ce-sequence", sequence.to_string()));
+    }
+    if let Some(replay) = &delivery.replay {
+        headers.push(("sealway-replay", replay.to_string()));
+    }
+    if let Some(trace) = &event.trace {
+        headers.push(("traceparent", trace.to_string()));
+    }
+    headers.extend(event.text_attributes().filter_map(|(name, value)| {
+        let header = match name {
+            "source" => "ce-source",
+            "type" => "ce-type",
+            "subject" => "ce-subject",
+            "time" => "ce-time",
+            "dataschema" => "ce-dataschema",
+            "idempotencykey" => "ce-idempotencykey",
+            "traceparent" => "ce-traceparent",
+            // In binary mode the content type is the header of that name, which is the token's.
+            _ => return None,
+        };
+        Some((header, percent_encoded(&value)))
+    }));
+    headers
+}
+
+/// Encodes what a header cannot carry (CloudEvents HTTP binding, section 3.1.3.2).
+fn percent_encoded(value: &str) -> String {
+    use std::fmt::Write as _;
+    let mut encoded = String::with_capacity(value.len());
+    for character in value.chars() {
+        if matches!(character, '!'..='~') && !matches!(character, '"' | '%') {
+            encoded.push(character);
+        } else {
+            let mut bytes = [0; 4];
+            for byte in character.encode_utf8(&mut bytes).bytes() {
+                // Writing to a string cannot fail.
+                let _ = write!(encoded, "%{byte:02X}");
+            }
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_header_cannot_carry_is_percent_encoded() {
+        assert_eq!(percent_encoded("Payment.Authorised"), "Payment.Authorised");
+        assert_eq!(percent_encoded("Euro € 100%\""), "Euro%20%E2%82%AC%20100%25%22");
+    }
+}

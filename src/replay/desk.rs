@@ -1,0 +1,210 @@
+//! Starts, watches, cancels and resumes replays.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::ambient::{Clock, Entropy, Tasks};
+use crate::deliver::{Carry, Office};
+use crate::event::{EventId, ReplayId};
+use crate::eventlog::{EventLog, Page, Position, Revision};
+use crate::replay::{
+    Config, Counts, Error, Replay, ReplayState, Replays, Runner, Selection, count,
+};
+use crate::subscriptions::Subscription;
+
+/// What a caller asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The first id wanted.
+    pub from: EventId,
+    /// The last id wanted; nothing: the newest event that the log holds now.
+    pub to: Option<EventId>,
+    /// Only events of these types; empty: all.
+    pub types: Vec<String>,
+    /// Events per second; nothing: as the gateway is set.
+    pub rate: Option<u32>,
+}
+
+/// The parts of a desk.
+#[derive(Clone)]
+pub struct DeskParts {
+    /// How fast replays go by default.
+    pub config: Config,
+    /// Where entries are read.
+    pub log: Arc<dyn EventLog>,
+    /// Where jobs are kept.
+    pub replays: Replays,
+    /// Who makes attempts.
+    pub carrier: Arc<dyn Carry>,
+    /// Knows the couriers.
+    pub office: Arc<Office>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub dice: Arc<dyn Entropy>,
+    /// Where replays run.
+    pub tasks: Tasks,
+}
+
+/// Where replays are asked for.
+pub struct Desk {
+    parts: DeskParts,
+    running: Arc<Mutex<BTreeMap<ReplayId, CancellationToken>>>,
+}
+
+impl Desk {
+    /// Opens with these parts.
+    pub fn new(parts: DeskParts) -> Self {
+        Self { parts, running: Arc::default() }
+    }
+
+    /// Takes up every replay that was running when the gateway ended.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn resume(&self) -> Result<usize, Error> {
+        let mut resumed = 0;
+        for replay in self.parts.replays.list().await? {
+            if replay.state == ReplayState::Running {
+                resumed += usize::from(self.run(replay));
+            }
+        }
+        Ok(resumed)
+    }
+
+    /// Counts what a replay would send, without sending it.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the request cannot work. Ours: the log failed.
+    pub async fn count(
+        &self,
+        subscription: &Subscription,
+        request: &Request,
+    ) -> Result<(Selection, u64), Error> {
+        let selection = self.select(request).await?;
+        let filter = subscription
+            .newest_filter()
+            .ok_or_else(|| Error::Invalid("the subscription has no filter".to_owned()))?;
+        let matched = count(&*self.parts.log, &selection, filter).await?;
+        Ok((selection, matched))
+    }
+
+    async fn select(&self, request: &Request) -> Result<Selection, Error> {
+        let log = &self.parts.log;
+        let before = Position(log.head().0.saturating_sub(1));
+        let newest = log.read(before, Page { items: 1, bytes: 1 }).await?;
+        let newest = newest.first().map_or(EventId::MIN, |entry| entry.event.id);
+        // A replay is of what is in the log when it is asked for, so that its count is exact.
+        let to = request.to.unwrap_or(newest).min(newest);
+        if request.to.is_some_and(|to| to < request.from) {
+            return Err(Error::Invalid("`to` is before `from`".to_owned()));
+        }
+        Ok(Selection { from: request.from, to, types: request.types.clone() })
+    }
+
+    /// Counts, keeps and starts a replay.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the request cannot work, or the subscription is closed. Ours: the log
+    /// failed.
+    pub async fn start(
+        &self,
+        subscription: &Subscription,
+        request: &Request,
+    ) -> Result<Replay, Error> {
+        let parts = &self.parts;
+        if parts.office.line(&subscription.id).is_none() {
+            return Err(Error::Invalid("the subscription is closed".to_owned()));
+        }
+        let (selection, matched) = self.count(subscription, request).await?;
+        let created = parts.clock.now();
+        let unix_ms = u64::try_from(created.unix_ms()).unwrap_or(0);
+        let name = EventId::from_parts(unix_ms, parts.dice.next_u128()).to_string();
+        let id = name.parse().map_err(|_| Error::Damaged(name))?;
+        let mut replay = Replay {
+            id,
+            subscription: subscription.id.clone(),
+            reached: parts.log.seek(selection.from).await?,
+            selection,
+            rate: request.rate.unwrap_or(parts.config.rate),
+            state: ReplayState::Running,
+            counts: Counts { matched, ..Counts::default() },
+            created,
+            revision: Revision(0),
+        };
+        parts.replays.keep(&mut replay).await?;
+        self.run(replay.clone());
+        Ok(replay)
+    }
+
+    /// Reads a replay, as it was last kept.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: there is none. Ours: the registry failed.
+    pub async fn get(&self, id: &ReplayId) -> Result<Replay, Error> {
+        self.parts.replays.get(id).await
+    }
+
+    /// Lists all replays, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn list(&self) -> Result<Vec<Replay>, Error> {
+        self.parts.replays.list().await
+    }
+
+    /// Ends a running replay; attempts that are under way end by themselves.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: there is none, or it has ended. Ours: the registry failed.
+    pub async fn cancel(&self, id: &ReplayId) -> Result<(), Error> {
+        let replay = self.get(id).await?;
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        match running.get(id) {
+            Some(cancel) => {
+                cancel.cancel();
+                Ok(())
+            }
+            None => Err(Error::Ended { id: id.clone(), state: replay.state }),
+        }
+    }
+
+    /// Says whether it could be started: a subscription that is gone ends its replays.
+    fn run(&self, replay: Replay) -> bool {
+        let parts = &self.parts;
+        let Some(line) = parts.office.line(&replay.subscription) else { return false };
+        let cancel = CancellationToken::new();
+        let runner = Runner {
+            log: Arc::clone(&parts.log),
+            replays: parts.replays.clone(),
+            carrier: Arc::clone(&parts.carrier),
+            clock: Arc::clone(&parts.clock),
+            tasks: parts.tasks.clone(),
+            parallel: parts.config.parallel,
+            subscription: line.subscription,
+            courier: line.commands,
+            cancel: cancel.clone(),
+        };
+        let (id, running) = (replay.id.clone(), Arc::clone(&self.running));
+        running.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), cancel);
+        parts.tasks.spawn(async move {
+            if let Err(error) = runner.run(replay).await {
+                tracing::error!(
+                    replay.id = %id,
+                    error = &error as &dyn std::error::Error,
+                    "Replay {id} stopped; it goes on when the gateway restarts",
+                );
+            }
+            running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        });
+        true
+    }
+}

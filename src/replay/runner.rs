@@ -1,0 +1,232 @@
+//! Feeds old entries to the hands that carry live ones, at the replay's own pace.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::ambient::{Clock, Tasks};
+use crate::deliver::{Carry, Command, Delivery, Progress, Verdict};
+use crate::event::{ChainValue, Timestamp};
+use crate::eventlog::{Cursor, Entry, EventLog, Page, Position, SequenceSet};
+use crate::replay::{Error, Replay, ReplayState, Replays, Selection};
+use crate::route::Filter;
+use crate::subscriptions::Subscription;
+
+/// How often the job writes down how far it has come.
+const KEEP_EVERY: Duration = Duration::from_millis(500);
+
+/// Counts the events that a replay would send.
+///
+/// # Errors
+///
+/// The caller's turn: a type cannot be read. Ours: the log failed.
+pub async fn count(
+    log: &dyn EventLog,
+    selection: &Selection,
+    filter: &Arc<Filter>,
+) -> Result<u64, Error> {
+    let wanted = test(selection, filter)?;
+    let mut position = log.seek(selection.from).await?;
+    let mut matched = 0;
+    loop {
+        let entries = log.read(position, Page::default()).await?;
+        matched += entries.iter().filter(|entry| wanted(entry)).count() as u64;
+        match entries.last() {
+            Some(last) if last.event.id <= selection.to => position = last.position,
+            _ => return Ok(matched),
+        }
+    }
+}
+
+fn test(
+    selection: &Selection,
+    filter: &Arc<Filter>,
+) -> Result<impl Fn(&Entry) -> bool + use<>, Error> {
+    selection.test(Arc::clone(filter)).map_err(|error| Error::Invalid(error.to_string()))
+}
+
+/// Runs one replay.
+pub struct Runner {
+    /// Where entries are read.
+    pub log: Arc<dyn EventLog>,
+    /// Where the job is kept.
+    pub replays: Replays,
+    /// Who makes attempts.
+    pub carrier: Arc<dyn Carry>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where attempts run.
+    pub tasks: Tasks,
+    /// Attempts under way at once.
+    pub parallel: u16,
+    /// The subscription, as it changes.
+    pub subscription: watch::Receiver<Arc<Subscription>>,
+    /// Where failed deliveries go: the subscription's courier.
+    pub courier: mpsc::Sender<Command>,
+    /// Tells the replay to end early.
+    pub cancel: CancellationToken,
+}
+
+impl Runner {
+    /// Runs until every event of the range was attempted, the replay is cancelled, or the gateway
+    /// stops; in the last case it goes on after a restart.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log or the registry failed; the job is still running as far as is kept.
+    pub async fn run(mut self, mut replay: Replay) -> Result<Replay, Error> {
+        let stopping = self.tasks.stopping().clone();
+        let cancel = self.cancel.clone();
+        let filter = self.subscription.borrow().newest_filter().cloned();
+        let filter = filter.ok_or_else(|| Error::Invalid("no filter".to_owned()))?;
+        let wanted = test(&replay.selection, &filter)?;
+        let mut journey = Journey::new(&replay, self.clock.now());
+        let ended = tokio::select! {
+            ended = self.travel(&mut replay, &mut journey, wanted) => ended?,
+            () = stopping.cancelled() => None,
+            () = cancel.cancelled() => Some(ReplayState::Cancelled),
+        };
+        while let Some(done) = journey.under_way.next().await {
+            self.account(&mut replay, &mut journey, done).await;
+        }
+        replay.state = ended.unwrap_or(replay.state);
+        replay.reached = journey.progress.cursor().settled;
+        self.replays.keep(&mut replay).await?;
+        Ok(replay)
+    }
+
+    /// Reads and attempts; cancel safe, because attempts under way stay in `journey`.
+    async fn travel(
+        &mut self,
+        replay: &mut Replay,
+        journey: &mut Journey,
+        wanted: impl Fn(&Entry) -> bool,
+    ) -> Result<Option<ReplayState>, Error> {
+        loop {
+            let entries = self.log.read(journey.progress.scanned(), Page::default()).await?;
+            let Some(last) = entries.last().cloned() else { break };
+            for entry in entries {
+                if wanted(&entry) {
+                    if !self.make_room(replay, journey).await? {
+                        return Ok(Some(ReplayState::Cancelled));
+                    }
+                    self.launch(replay, journey, entry);
+                }
+            }
+            journey.progress.pass(last.position);
+            if last.event.id >= replay.selection.to {
+                break;
+            }
+        }
+        while let Some(done) = journey.under_way.next().await {
+            self.account(replay, journey, done).await;
+        }
+        Ok(Some(ReplayState::Completed))
+    }
+
+    /// Waits until the next attempt may begin, by pace, by room and by the subscription's state;
+    /// says `false` if it never may, because the subscription is gone.
+    async fn make_room(
+        &mut self,
+        replay: &mut Replay,
+        journey: &mut Journey,
+    ) -> Result<bool, Error> {
+        loop {
+            if self.clock.now() >= journey.kept.after(KEEP_EVERY) {
+                replay.reached = journey.progress.cursor().settled;
+                self.replays.keep(replay).await?;
+                journey.kept = self.clock.now();
+            }
+            if self.subscription.has_changed().is_err() {
+                return Ok(false);
+            }
+            let delivers = self.subscription.borrow().state.delivers();
+            let room = journey.under_way.len() < usize::from(self.parallel.max(1));
+            let now = self.clock.now();
+            if delivers && room && journey.next <= now {
+                journey.next = journey.next.max(now.before(KEEP_EVERY)).after(pace(replay.rate));
+                return Ok(true);
+            }
+            tokio::select! {
+                Some(done) = journey.under_way.next() => self.account(replay, journey, done).await,
+                () = self.clock.sleep_until(journey.next), if delivers && room => {}
+                changed = self.subscription.changed(), if !delivers => {
+                    if changed.is_err() {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
+    }
+
+    fn launch(&self, replay: &Replay, journey: &mut Journey, entry: Arc<Entry>) {
+        let numbered = journey.progress.number(entry.position, entry.event.id, entry.event.digest);
+        let delivery = Arc::new(Delivery {
+            subscription: Arc::clone(&self.subscription.borrow()),
+            entry,
+            link: None,
+            replay: Some(replay.id.clone()),
+            attempts: 0,
+            first_attempt: None,
+        });
+        let (carrier, parcel) = (Arc::clone(&self.carrier), Arc::clone(&delivery));
+        let attempt = self.tasks.spawn(async move { carrier.carry(&parcel).await });
+        let outcome = async move { (numbered.sequence, delivery, attempt.await.ok()) };
+        journey.under_way.push(Box::pin(outcome));
+    }
+
+    async fn account(&self, replay: &mut Replay, journey: &mut Journey, done: Done) {
+        let (number, delivery, verdict) = done;
+        match verdict {
+            Some(Verdict::Delivered) => replay.counts.delivered += 1,
+            Some(Verdict::GiveUp(_)) => replay.counts.given_up += 1,
+            Some(Verdict::Retry { due }) => {
+                replay.counts.retrying += 1;
+                let retry = delivery.to_retry(self.clock.now(), due);
+                // Without a courier the retry is kept all the same, and taken up after a restart.
+                let _ = self.courier.send(Command::Retry(retry)).await;
+            }
+            // The attempt died half way: leave it open, so that a restart makes it again.
+            None => return,
+        }
+        journey.progress.settle(number);
+    }
+}
+
+type Done = (u64, Arc<Delivery>, Option<Verdict>);
+
+/// What a running replay holds in memory.
+struct Journey {
+    /// Numbers here are the replay's own and never leave it.
+    progress: Progress,
+    under_way: FuturesUnordered<std::pin::Pin<Box<dyn Future<Output = Done> + Send>>>,
+    /// When the next attempt may begin.
+    next: Timestamp,
+    /// When the job was last written down.
+    kept: Timestamp,
+}
+
+impl Journey {
+    fn new(replay: &Replay, now: Timestamp) -> Self {
+        let cursor = Cursor {
+            settled: Position(replay.reached.0),
+            sequence: 0,
+            chain: ChainValue::start(&replay.subscription),
+            ahead: SequenceSet::default(),
+        };
+        Self {
+            progress: Progress::resume(cursor),
+            under_way: FuturesUnordered::new(),
+            next: now,
+            kept: now,
+        }
+    }
+}
+
+fn pace(rate: u32) -> Duration {
+    if rate == 0 { Duration::ZERO } else { Duration::from_secs(1) / rate }
+}

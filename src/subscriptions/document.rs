@@ -1,0 +1,120 @@
+//! A subscription as people write it: the CloudEvents Subscriptions API object, in JSON or YAML.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::event::{ConsumerId, SubscriptionId};
+
+/// What a consumer asks for. Members that CloudEvents Subscriptions 1.0 names keep its names.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Document {
+    /// The name of the subscription; the gateway makes one up if it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub id: Option<SubscriptionId>,
+    /// Who receives the events: the scope `consume:<consumer>` lets a caller manage it.
+    #[schemars(with = "String")]
+    pub consumer: ConsumerId,
+    /// Only events of these types: `Payment.Authorised`, `Payment.*` for everything below
+    /// `Payment`, `*` for all. Empty: all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<String>,
+    /// Only events that pass every one of these filters: the dialects `exact`, `prefix`, `suffix`,
+    /// `all`, `any`, `not`, and `pattern` (an Amazon EventBridge event pattern over the CloudEvent).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<Value>,
+    /// The address that events are posted to.
+    pub sink: String,
+    /// The protocol of the sink; `HTTP` is the one there is.
+    #[serde(default)]
+    pub protocol: Protocol,
+    /// How events are sealed and delivered.
+    pub config: Settings,
+}
+
+/// The protocol of a sink.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+pub enum Protocol {
+    /// The CloudEvents HTTP protocol binding.
+    #[default]
+    #[serde(rename = "HTTP")]
+    Http,
+}
+
+/// How events are sealed for a subscription and delivered to it.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Settings {
+    /// What events are sealed for: exactly one of `jwks`, `jwksUri` and `sharedSecret`.
+    pub keys: KeySettings,
+    /// The `aud` of the tokens; the consumer's name if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
+    /// The algorithm of the signature: one that the gateway has keys for; its first one if missing.
+    /// With a shared secret it is always `HS256`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    /// The content encryption: `A256GCM`, `A128GCM` or `A128CBC-HS256`; `A256GCM` if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption: Option<String>,
+    /// Compress events of 2 KiB and more where that saves a fifth. Do not use it for events that
+    /// mix secrets with text that a stranger chooses: their length would tell.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compress: bool,
+    /// How many attempts may be under way at once, 1 to 256; the gateway's default if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 256))]
+    pub parallel: Option<u16>,
+    /// How many times an event is tried again, 0 to 185; as the gateway's schedule says if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 185))]
+    pub maximum_retry_attempts: Option<u32>,
+    /// How old an event may become before it is given up, in seconds, 60 to 604,800; any age if
+    /// missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 60, max = 604_800))]
+    pub maximum_event_age: Option<u32>,
+    /// After how many permanent refusals (400, 401, 403, 404, 405, 413, 415, 422) an event is given
+    /// up; as the gateway's schedule says if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 185))]
+    pub give_up_after_refusals: Option<u32>,
+    /// Which CloudEvents attributes are sent as clear headers: all of them or the id alone.
+    #[serde(default)]
+    pub attributes: ClearAttributes,
+    /// Where it begins: `latest` for events from now on, or the ULID of the first event wanted.
+    #[serde(default = "latest")]
+    pub start: String,
+}
+
+fn latest() -> String {
+    "latest".to_owned()
+}
+
+/// Which attributes travel in the clear, beside the token.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClearAttributes {
+    /// Every context attribute, as CloudEvents binary mode has it.
+    #[default]
+    All,
+    /// `ce-id` and `ce-specversion` only.
+    Id,
+}
+
+/// What events are sealed for.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeySettings {
+    /// A JWK Set with the consumer's public keys; the first one that can be used is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<Value>,
+    /// Where the consumer serves its JWK Set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
+    /// Let the gateway make two secret keys and show them once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared_secret: bool,
+}

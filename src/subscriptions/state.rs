@@ -1,0 +1,69 @@
+//! The states of a subscription, and who may cause each step.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Where a subscription stands.
+///
+/// ```text
+/// pending ──handshake──▶ active ⇄ paused
+///    └──────────┴───────────┴────▶ closed
+/// ```
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// The sink has not proved itself yet; nothing is delivered, events wait in the log.
+    Pending,
+    /// Events are delivered.
+    Active,
+    /// Someone stopped delivery for a while; events wait in the log.
+    Paused,
+    /// The sink said that it is gone (410), or an operator ended it; it never delivers again.
+    Closed,
+}
+
+impl State {
+    /// Tells whether attempts are made.
+    pub const fn delivers(self) -> bool {
+        matches!(self, Self::Active)
+    }
+
+    /// Tells whether a caller may ask for a step from this state to another.
+    ///
+    /// Only the handshake leads out of `pending`, and nothing leads out of `closed`.
+    pub const fn allows(self, next: Self) -> bool {
+        matches!(
+            (self, next),
+            (Self::Active, Self::Paused)
+                | (Self::Paused, Self::Active)
+                | (Self::Pending | Self::Active | Self::Paused, Self::Closed)
+        )
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Paused => "paused",
+            Self::Closed => "closed",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_leaves_closed_and_only_the_handshake_leaves_pending() {
+        for next in [State::Pending, State::Active, State::Paused, State::Closed] {
+            assert!(!State::Closed.allows(next));
+        }
+        assert!(!State::Pending.allows(State::Active));
+        assert!(State::Active.allows(State::Paused) && State::Paused.allows(State::Active));
+    }
+}

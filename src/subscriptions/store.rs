@@ -1,0 +1,369 @@
+//! Keeps subscriptions in the registry, and hands out checked ones.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::ambient::Clock;
+use crate::event::{Blame, Fault, SubscriptionId, Timestamp};
+use crate::eventlog::{Error as LogError, Position, RecordKey, Registry, Revision};
+use crate::subscriptions::subscription::{Checked, CheckedKeys, check};
+use crate::subscriptions::{Document, Epoch, RecipientKeys, State, Subscription};
+
+const KIND: &str = "subscription";
+
+/// A part of a document that cannot work.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{pointer}: {problem}")]
+pub struct Invalid {
+    /// JSON Pointer to the part.
+    pub pointer: String,
+    /// What is wrong with it, and what would be right.
+    pub problem: String,
+}
+
+impl Invalid {
+    pub(super) fn new(pointer: &str, problem: &str) -> Self {
+        Self { pointer: pointer.to_owned(), problem: problem.to_owned() }
+    }
+}
+
+/// Why a subscription was not read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The document cannot work.
+    #[error("the subscription is not valid at {0}")]
+    Invalid(#[from] Invalid),
+    /// The name is taken.
+    #[error("there is a subscription `{0}` already")]
+    Exists(SubscriptionId),
+    /// There is none of that name.
+    #[error("there is no subscription `{0}`")]
+    Unknown(SubscriptionId),
+    /// Someone else wrote first.
+    #[error("subscription `{0}` was changed by someone else; read it again")]
+    Stale(SubscriptionId),
+    /// The step is not allowed.
+    #[error("a subscription that is {from} cannot become {to}")]
+    Step {
+        /// Where it stands.
+        from: State,
+        /// What was asked for.
+        to: State,
+    },
+    /// What was kept cannot be read.
+    #[error("subscription `{id}` in the registry is damaged")]
+    Damaged {
+        /// Which one.
+        id: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The registry failed.
+    #[error("the registry failed")]
+    Registry(#[source] LogError),
+}
+
+impl Blame for Error {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Registry(error) => error.fault(),
+            Self::Damaged { .. } => Fault::Ours,
+            _ => Fault::Caller,
+        }
+    }
+}
+
+/// What is kept of a subscription.
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Kept {
+    document: Document,
+    state: State,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    created: Timestamp,
+    epochs: Vec<KeptEpoch>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shared_secret: Option<String>,
+}
+
+#[derive(Clone, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct KeptEpoch {
+    from: u64,
+    types: Vec<String>,
+    filters: Vec<Value>,
+}
+
+/// What the gateway adds to a document when it is created or changed.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    /// The first position that the document's filter applies to.
+    pub from: Position,
+    /// The two secret keys, encrypted under the data key, if the document asks for some.
+    pub shared_secret: Option<String>,
+}
+
+/// The subscriptions in the registry.
+#[derive(Clone)]
+pub struct Subscriptions {
+    registry: Arc<dyn Registry>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Subscriptions {
+    /// Keeps them in this registry.
+    pub fn new(registry: Arc<dyn Registry>, clock: Arc<dyn Clock>) -> Self {
+        Self { registry, clock }
+    }
+
+    /// Reads all of them, in order of their names.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed or what it holds is damaged.
+    pub async fn list(&self) -> Result<Vec<Arc<Subscription>>, Error> {
+        let records = self.registry.list(KIND).await.map_err(Error::Registry)?;
+        records
+            .into_iter()
+            .map(|record| restore(&record.id, &record.body, record.revision).map(Arc::new))
+            .collect()
+    }
+
+    /// Reads one.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: there is none. Ours: the registry failed.
+    pub async fn get(&self, id: &SubscriptionId) -> Result<Arc<Subscription>, Error> {
+        let record = self.registry.get(&key(id)).await.map_err(Error::Registry)?;
+        let record = record.ok_or_else(|| Error::Unknown(id.clone()))?;
+        restore(&record.id, &record.body, record.revision).map(Arc::new)
+    }
+
+    /// Checks a document without keeping it.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: a part of it cannot work.
+    pub fn check(document: &Document) -> Result<(), Error> {
+        check(document).map(drop).map_err(Error::Invalid)
+    }
+
+    /// Keeps a new subscription; it is pending until its sink has proved itself.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the document is not valid or the name is taken. Ours: the registry failed.
+    pub async fn create(
+        &self,
+        id: SubscriptionId,
+        document: Document,
+        terms: Terms,
+    ) -> Result<Arc<Subscription>, Error> {
+        let document = Document { id: Some(id.clone()), ..document };
+        check(&document)?;
+        let kept = Kept {
+            epochs: vec![epoch(&document, terms.from)],
+            document,
+            state: State::Pending,
+            reason: None,
+            created: self.clock.now(),
+            shared_secret: terms.shared_secret,
+        };
+        self.keep(&id, None, kept).await.map_err(|error| match error {
+            Error::Stale(id) => Error::Exists(id),
+            other => other,
+        })
+    }
+
+    /// Replaces the document of a subscription.
+    ///
+    /// A changed filter applies from `terms.from` on. A changed address or key leads back to
+    /// `pending`, because the new one has not proved itself.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the document is not valid, or someone else wrote first. Ours: the
+    /// registry failed.
+    pub async fn update(
+        &self,
+        current: &Subscription,
+        document: Document,
+        terms: Terms,
+    ) -> Result<Arc<Subscription>, Error> {
+        let id = current.id.clone();
+        if current.state == State::Closed {
+            return Err(Error::Step { from: State::Closed, to: State::Pending });
+        }
+        if document.consumer != current.consumer {
+            return Err(Invalid::new("/consumer", "a subscription keeps its consumer").into());
+        }
+        let document = Document { id: Some(id.clone()), ..document };
+        check(&document)?;
+        let proved = document.sink == current.document.sink
+            && document.config.keys == current.document.config.keys;
+        let mut kept = self.kept(current).await?;
+        if document.types != current.document.types || document.filters != current.document.filters
+        {
+            kept.epochs.retain(|epoch| epoch.from < terms.from.0);
+            kept.epochs.push(epoch(&document, terms.from));
+        }
+        if !proved {
+            kept.state = State::Pending;
+            kept.reason = Some("the address or the keys were changed".to_owned());
+        }
+        if terms.shared_secret.is_some() {
+            kept.shared_secret = terms.shared_secret;
+        }
+        kept.document = document;
+        self.keep(&id, Some(current.revision), kept).await
+    }
+
+    /// Moves a subscription to another state for a caller.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the step is not allowed, or someone else wrote first. Ours: the registry
+    /// failed.
+    pub async fn step(
+        &self,
+        current: &Subscription,
+        to: State,
+        reason: Option<String>,
+    ) -> Result<Arc<Subscription>, Error> {
+        if !current.state.allows(to) {
+            return Err(Error::Step { from: current.state, to });
+        }
+        self.set_state(current, to, reason).await
+    }
+
+    /// Notes that the sink has proved itself: a pending subscription becomes active.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: someone else wrote first. Ours: the registry failed.
+    pub async fn prove(&self, current: &Subscription) -> Result<Arc<Subscription>, Error> {
+        let state = if current.state == State::Pending { State::Active } else { current.state };
+        self.set_state(current, state, None).await
+    }
+
+    /// Notes why a pending subscription has not become active.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: someone else wrote first. Ours: the registry failed.
+    pub async fn doubt(
+        &self,
+        current: &Subscription,
+        reason: String,
+    ) -> Result<Arc<Subscription>, Error> {
+        self.set_state(current, current.state, Some(reason)).await
+    }
+
+    /// Forgets a subscription.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: someone else wrote first. Ours: the registry failed.
+    pub async fn remove(&self, current: &Subscription) -> Result<(), Error> {
+        self.registry
+            .remove(&key(&current.id), current.revision)
+            .await
+            .map_err(|error| registry_error(&current.id, error))
+    }
+
+    async fn set_state(
+        &self,
+        current: &Subscription,
+        state: State,
+        reason: Option<String>,
+    ) -> Result<Arc<Subscription>, Error> {
+        let kept = Kept { state, reason, ..self.kept(current).await? };
+        self.keep(&current.id, Some(current.revision), kept).await
+    }
+
+    async fn kept(&self, current: &Subscription) -> Result<Kept, Error> {
+        let record = self.registry.get(&key(&current.id)).await.map_err(Error::Registry)?;
+        let record = record.ok_or_else(|| Error::Unknown(current.id.clone()))?;
+        read(&record.id, &record.body)
+    }
+
+    async fn keep(
+        &self,
+        id: &SubscriptionId,
+        expected: Option<Revision>,
+        kept: Kept,
+    ) -> Result<Arc<Subscription>, Error> {
+        let body = serde_json::to_string(&kept).map_err(|error| damaged(id.as_str(), error))?;
+        let revision = self
+            .registry
+            .put(&key(id), expected, body.clone())
+            .await
+            .map_err(|error| registry_error(id, error))?;
+        restore(id.as_str(), &body, revision).map(Arc::new)
+    }
+}
+
+fn key(id: &SubscriptionId) -> RecordKey {
+    RecordKey { kind: KIND, id: id.to_string() }
+}
+
+fn epoch(document: &Document, from: Position) -> KeptEpoch {
+    KeptEpoch { from: from.0, types: document.types.clone(), filters: document.filters.clone() }
+}
+
+fn registry_error(id: &SubscriptionId, error: LogError) -> Error {
+    match error {
+        LogError::Stale { .. } => Error::Stale(id.clone()),
+        other => Error::Registry(other),
+    }
+}
+
+fn damaged(id: &str, source: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::Damaged { id: id.to_owned(), source: Box::new(source) }
+}
+
+fn read(id: &str, body: &str) -> Result<Kept, Error> {
+    serde_json::from_str(body).map_err(|error| damaged(id, error))
+}
+
+fn restore(id: &str, body: &str, revision: Revision) -> Result<Subscription, Error> {
+    let kept = read(id, body)?;
+    let Checked { sink, keys, audience, signature, .. } =
+        check(&kept.document).map_err(|error| damaged(id, error))?;
+    let keys = match keys {
+        CheckedKeys::Public(keys) => RecipientKeys::Public(keys),
+        CheckedKeys::SharedSecret => {
+            let missing = || Invalid::new("/config/keys/sharedSecret", "its secret is not kept");
+            RecipientKeys::Shared(kept.shared_secret.ok_or_else(|| damaged(id, missing()))?)
+        }
+    };
+    let restore_epoch = |epoch: KeptEpoch| {
+        let filter = crate::route::Filter::new(&epoch.types, &epoch.filters)
+            .map_err(|error| damaged(id, error))?;
+        Ok(Epoch {
+            from: Position(epoch.from),
+            filter: Arc::new(filter),
+            wish: (epoch.types, epoch.filters),
+        })
+    };
+    Ok(Subscription {
+        id: id.parse().map_err(|error| damaged(id, error))?,
+        consumer: kept.document.consumer.clone(),
+        state: kept.state,
+        reason: kept.reason,
+        sink,
+        epochs: kept.epochs.into_iter().map(restore_epoch).collect::<Result<_, Error>>()?,
+        keys,
+        audience,
+        signature,
+        parallel: kept.document.config.parallel,
+        created: kept.created,
+        document: kept.document,
+        revision,
+    })
+}

@@ -1,0 +1,189 @@
+//! A subscription that was checked: every part of it is known to work.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use url::Url;
+
+use crate::event::{ConsumerId, EventId, SubscriptionId, Timestamp};
+use crate::eventlog::{Position, Revision};
+use crate::keys::{ConsumerKeys, KeySet, SigningAlgorithm};
+use crate::route::Filter;
+use crate::subscriptions::{ClearAttributes, Document, Invalid, KeySettings, State};
+
+/// Who receives what, where, and sealed for which key.
+#[derive(Clone)]
+pub struct Subscription {
+    /// Its name.
+    pub id: SubscriptionId,
+    /// Who receives.
+    pub consumer: ConsumerId,
+    /// Where it stands.
+    pub state: State,
+    /// Why it stands there, if that is not plain.
+    pub reason: Option<String>,
+    /// What its consumer asked for, word for word.
+    pub document: Document,
+    /// The address that events are posted to.
+    pub sink: Url,
+    /// What it wants, by the position from which on it wants that; never empty, oldest first.
+    pub epochs: Vec<Epoch>,
+    /// What events are sealed for.
+    pub keys: RecipientKeys,
+    /// The `aud` of its tokens.
+    pub audience: String,
+    /// The algorithm of the signature; nothing: the gateway's first one.
+    pub signature: Option<SigningAlgorithm>,
+    /// How many attempts may be under way at once; nothing: the gateway's default.
+    pub parallel: Option<u16>,
+    /// When it was created.
+    pub created: Timestamp,
+    /// The revision of what is kept.
+    pub revision: Revision,
+}
+
+/// A filter and the first position that it applies to.
+#[derive(Clone)]
+pub struct Epoch {
+    /// The first position.
+    pub from: Position,
+    /// What is wanted from there on.
+    pub filter: Arc<Filter>,
+    /// The `types` and `filters` that it was made from.
+    pub wish: (Vec<String>, Vec<Value>),
+}
+
+/// What events are sealed for.
+#[derive(Clone)]
+pub enum RecipientKeys {
+    /// Public keys of the consumer.
+    Public(ConsumerKeys),
+    /// Two secret keys of the gateway's making, encrypted under its data key.
+    Shared(String),
+}
+
+impl Subscription {
+    /// The filter that applies at a position.
+    pub fn filter_at(&self, position: Position) -> Option<&Arc<Filter>> {
+        self.epochs.iter().rev().find(|epoch| epoch.from <= position).map(|epoch| &epoch.filter)
+    }
+
+    /// The filter that applies to events from now on.
+    pub fn newest_filter(&self) -> Option<&Arc<Filter>> {
+        self.epochs.last().map(|epoch| &epoch.filter)
+    }
+
+    /// How old an event may become before it is given up.
+    pub fn maximum_event_age(&self) -> Option<Duration> {
+        self.document.config.maximum_event_age.map(|age| Duration::from_secs(age.into()))
+    }
+
+    /// Tells whether only the id travels in the clear.
+    pub fn hides_attributes(&self) -> bool {
+        self.document.config.attributes == ClearAttributes::Id
+    }
+}
+
+/// Shows names only: keys and addresses are the consumer's.
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Subscription({} of {}, {})", self.id, self.consumer, self.state)
+    }
+}
+
+/// The parts of a document that were checked.
+pub(super) struct Checked {
+    pub(super) sink: Url,
+    pub(super) keys: CheckedKeys,
+    pub(super) audience: String,
+    pub(super) signature: Option<SigningAlgorithm>,
+}
+
+/// What a document asks to be sealed for.
+pub(super) enum CheckedKeys {
+    Public(ConsumerKeys),
+    SharedSecret,
+}
+
+/// Checks every part of a document that does not depend on the gateway.
+pub(super) fn check(document: &Document) -> Result<Checked, Invalid> {
+    let settings = &document.config;
+    within("/config/parallel", settings.parallel.map(u32::from), 1, 256)?;
+    within("/config/maximumRetryAttempts", settings.maximum_retry_attempts, 0, 185)?;
+    within("/config/maximumEventAge", settings.maximum_event_age, 60, 604_800)?;
+    within("/config/giveUpAfterRefusals", settings.give_up_after_refusals, 1, 185)?;
+    if let Some(encryption) = &settings.encryption
+        && !["A256GCM", "A128GCM", "A128CBC-HS256"].contains(&encryption.as_str())
+    {
+        return Err(Invalid::new("/config/encryption", "use A256GCM, A128GCM or A128CBC-HS256"));
+    }
+    if settings.start != "latest" && settings.start.parse::<EventId>().is_err() {
+        return Err(Invalid::new("/config/start", "use `latest` or the ULID of an event"));
+    }
+    let audience = settings.audience.clone().unwrap_or_else(|| document.consumer.to_string());
+    if audience.is_empty() || audience.len() > 1024 {
+        return Err(Invalid::new("/config/audience", "use 1 to 1024 bytes"));
+    }
+    Filter::new(&document.types, &document.filters)
+        .map_err(|error| Invalid::new("/filters", &error.to_string()))?;
+    Ok(Checked {
+        sink: address("/sink", &document.sink)?,
+        keys: check_keys(&settings.keys)?,
+        audience,
+        signature: signature(document)?,
+    })
+}
+
+fn within(pointer: &str, value: Option<u32>, least: u32, most: u32) -> Result<(), Invalid> {
+    match value {
+        Some(value) if value < least || value > most => {
+            Err(Invalid::new(pointer, &format!("use {least} to {most}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn address(pointer: &str, text: &str) -> Result<Url, Invalid> {
+    let refuse = |problem: &str| Invalid::new(pointer, problem);
+    if text.len() > 2048 {
+        return Err(refuse("an address has at most 2048 characters"));
+    }
+    let url =
+        Url::parse(text).map_err(|error| refuse(&format!("not an absolute address: {error}")))?;
+    if !matches!(url.scheme(), "https" | "http") || url.host().is_none() {
+        return Err(refuse("use an https address with a host"));
+    }
+    if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
+        return Err(refuse("leave user name, password and fragment out of the address"));
+    }
+    Ok(url)
+}
+
+fn signature(document: &Document) -> Result<Option<SigningAlgorithm>, Invalid> {
+    let pointer = "/config/signature";
+    let Some(name) = &document.config.signature else { return Ok(None) };
+    let algorithm = name
+        .parse::<SigningAlgorithm>()
+        .map_err(|_| Invalid::new(pointer, "use ES256, EdDSA, PS256 or RS256"))?;
+    let symmetric = algorithm == SigningAlgorithm::HS256;
+    if symmetric != document.config.keys.shared_secret {
+        return Err(Invalid::new(pointer, "HS256 goes with a shared secret, and only with one"));
+    }
+    Ok(Some(algorithm))
+}
+
+fn check_keys(keys: &KeySettings) -> Result<CheckedKeys, Invalid> {
+    match (&keys.jwks, &keys.jwks_uri, keys.shared_secret) {
+        (Some(jwks), None, false) => {
+            let set = KeySet::read(jwks.to_string().as_bytes())
+                .map_err(|error| Invalid::new("/config/keys/jwks", &error.to_string()))?;
+            Ok(CheckedKeys::Public(ConsumerKeys::Inline(Arc::new(set))))
+        }
+        (None, Some(uri), false) => address("/config/keys/jwksUri", uri)
+            .map(|uri| CheckedKeys::Public(ConsumerKeys::Remote(uri))),
+        (None, None, true) => Ok(CheckedKeys::SharedSecret),
+        _ => Err(Invalid::new("/config/keys", "give exactly one of jwks, jwksUri, sharedSecret")),
+    }
+}
