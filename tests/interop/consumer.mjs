@@ -12,8 +12,8 @@ import { join } from 'node:path'
 const [command, directory, harness] = process.argv.slice(2)
 // The library is installed outside of this directory.
 const {
-  CompactEncrypt, SignJWT, calculateJwkThumbprint, compactDecrypt, decodeProtectedHeader, importJWK,
-  jwtVerify,
+  CompactEncrypt, SignJWT, calculateJwkThumbprint, compactDecrypt, decodeProtectedHeader, exportJWK,
+  generateKeyPair, importJWK, jwtVerify,
 } = await import(createRequire(join(harness, 'package.json')).resolve('jose'))
 
 // What the gateway inflates, and therefore what a consumer need inflate.
@@ -47,15 +47,30 @@ async function open({ token, consumer, jwks, issuer, audience, signing, manageme
   }
 }
 
-async function mint({ consumer, signer, claims, signing, management, content, compressed }) {
+// The signing pair of each algorithm, made here once.
+const signers = new Map()
+
+async function signerFor(signing, shared) {
+  if (shared) return { key: await importJWK(shared, signing), public: shared }
+  if (!signers.has(signing)) {
+    const { privateKey, publicKey } = await generateKeyPair(signing)
+    const jwk = await exportJWK(publicKey)
+    const kid = await calculateJwkThumbprint(jwk)
+    signers.set(signing, { key: privateKey, public: { ...jwk, kid, use: 'sig', alg: signing } })
+  }
+  return signers.get(signing)
+}
+
+async function mint({ consumer, shared, claims, signing, management, content, compressed }) {
+  const signer = await signerFor(signing, shared)
   const inner = await new SignJWT(claims)
-    .setProtectedHeader({ alg: signing, typ: 'secevent+jwt', kid: signer.kid })
-    .sign(await importJWK(signer, signing))
+    .setProtectedHeader({ alg: signing, typ: 'secevent+jwt', kid: signer.public.kid })
+    .sign(signer.key)
   const header = { alg: management, enc: content, kid: consumer.kid, cty: 'JWT' }
   const token = await new CompactEncrypt(new TextEncoder().encode(inner))
     .setProtectedHeader(compressed ? { ...header, zip: 'DEF' } : header)
     .encrypt(await importJWK(consumer, management))
-  return { token }
+  return { token, signer: signer.public }
 }
 
 const work = { open, mint }[command]

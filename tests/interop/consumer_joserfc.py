@@ -1,7 +1,8 @@
 """The consumer's and the producer's side with Python `joserfc` (see cases.py and README.md)."""
 
+import functools
+
 from joserfc import jwe, jwk, jws, jwt
-from joserfc.jwk import thumbprint
 
 import cases
 
@@ -27,7 +28,8 @@ def open_token(case):
     kid = jws.extract_compact(inner.encode()).headers()["kid"]
     public = next(key for key in case["jwks"]["keys"] if key["kid"] == kid)
     rules = signature_rules(case["signing"])
-    opened = jwt.decode(inner, jwk.import_key(public), registry=rules)
+    key = jwk.import_key(public)
+    opened = jwt.decode(inner, key, registry=rules)
 
     assert opened.header["typ"] == "secevent+jwt", opened.header
     assert outer.headers()["cty"] == "JWT", outer.headers()
@@ -42,13 +44,27 @@ def open_token(case):
         "claims": opened.claims,
         "outer": outer.headers(),
         "kid": kid,
-        "thumbprint": thumbprint(public),
+        "thumbprint": key.thumbprint(),
     }
 
 
+KINDS = {"ES256": ("EC", "P-256"), "EdDSA": ("OKP", "Ed25519"), "PS256": ("RSA", 2048), "RS256": ("RSA", 2048)}
+
+
+@functools.cache
+def made_signer(signing):
+    """The signing pair of an algorithm, made here once."""
+    kind, size = KINDS[signing]
+    key = jwk.generate_key(kind, size, {"use": "sig", "alg": signing}, auto_kid=True)
+    return key, key.as_dict(private=False)
+
+
 def mint_token(case):
-    header = {"alg": case["signing"], "typ": "secevent+jwt", "kid": case["signer"]["kid"]}
-    signer = jwk.import_key(case["signer"])
+    if case["shared"]:
+        signer, public = jwk.import_key(case["shared"]), case["shared"]
+    else:
+        signer, public = made_signer(case["signing"])
+    header = {"alg": case["signing"], "typ": "secevent+jwt", "kid": public["kid"]}
     inner = jwt.encode(header, case["claims"], signer, registry=signature_rules(case["signing"]))
 
     header = {
@@ -61,7 +77,8 @@ def mint_token(case):
         header["zip"] = "DEF"
     rules = encryption_rules(case["management"], case["content"])
     consumer = jwk.import_key(case["consumer"])
-    return {"token": jwe.encrypt_compact(header, inner, consumer, registry=rules)}
+    token = jwe.encrypt_compact(header, inner, consumer, registry=rules)
+    return {"token": token, "signer": public}
 
 
 cases.run({"open": open_token, "mint": mint_token})

@@ -1,5 +1,6 @@
 """The consumer's and the producer's side with Python `jwcrypto` (see cases.py and README.md)."""
 
+import functools
 import json
 import time
 
@@ -34,11 +35,30 @@ def open_token(case):
     }
 
 
+KINDS = {
+    "ES256": {"kty": "EC", "crv": "P-256"},
+    "EdDSA": {"kty": "OKP", "crv": "Ed25519"},
+    "PS256": {"kty": "RSA", "size": 2048},
+    "RS256": {"kty": "RSA", "size": 2048},
+}
+
+
+@functools.cache
+def made_signer(signing):
+    """The signing pair of an algorithm, made here once."""
+    key = jwk.JWK.generate(use="sig", alg=signing, **KINDS[signing])
+    return key, {**key.export_public(as_dict=True), "kid": key.thumbprint()}
+
+
 def mint_token(case):
+    if case["shared"]:
+        signer, public = jwk.JWK(**case["shared"]), case["shared"]
+    else:
+        signer, public = made_signer(case["signing"])
     inner = jws.JWS(json.dumps(case["claims"]))
-    header = {"alg": case["signing"], "typ": "secevent+jwt", "kid": case["signer"]["kid"]}
+    header = {"alg": case["signing"], "typ": "secevent+jwt", "kid": public["kid"]}
     inner.allowed_algs = [case["signing"]]
-    inner.add_signature(jwk.JWK(**case["signer"]), protected=json.dumps(header))
+    inner.add_signature(signer, protected=json.dumps(header))
 
     header = {
         "alg": case["management"],
@@ -54,7 +74,7 @@ def mint_token(case):
         algs=[case["management"], case["content"]],
     )
     outer.add_recipient(jwk.JWK(**case["consumer"]))
-    return {"token": outer.serialize(compact=True)}
+    return {"token": outer.serialize(compact=True), "signer": public}
 
 
 cases.run({"open": open_token, "mint": mint_token})
