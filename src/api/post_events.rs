@@ -8,11 +8,12 @@ use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::event::{Fault, Violation, json};
-use crate::source::intake::{self, Unreadable};
-use crate::source::{Admitted, Manner, Refusal};
+use crate::source::intake::{self, Posting, Unreadable};
+use crate::source::{Admit, Admitted, Manner, Refusal};
 use crate::telemetry::chain;
 
 /// How EventBridge's API destinations name themselves.
@@ -34,13 +35,14 @@ enum WantedManner {
 }
 
 /// The body of a 202.
-#[derive(Serialize)]
-struct Accepted {
+#[derive(Serialize, ToSchema)]
+pub struct Accepted {
+    /// The events, in the order sent.
     events: Vec<Outcome>,
 }
 
 /// What became of one event of a request.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Outcome {
     /// Its place in the request, from 0.
@@ -52,9 +54,9 @@ pub struct Outcome {
 }
 
 /// How it ended.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "outcome")]
-enum Settled {
+pub enum Settled {
     /// It is durable.
     Taken {
         /// The events in the log that it became, one for each publication that wanted it.
@@ -66,14 +68,30 @@ enum Settled {
     },
     /// Nothing of it was stored.
     Refused {
+        /// A stable word, as in problems.
         code: &'static str,
+        /// What is wrong and what to do.
         detail: String,
+        /// How it breaks its contract, if that is why.
         #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[schema(value_type = Vec<Object>)]
         violations: Vec<Violation>,
     },
 }
 
-/// `POST /events`: takes the events of a request, and answers 202 once all of them are durable.
+/// Takes the events of a request, and answers 202 once all of them are durable.
+#[utoipa::path(
+    post, path = "/events", tag = "events",
+    params(("manner" = Option<String>, Query,
+        description = "`asynchronous`: an event that breaks its contract is quarantined, not refused")),
+    request_body(content = Object,
+        description = "A CloudEvent (structured, binary or batched) or an EventBridge envelope"),
+    responses(
+        (status = 202, body = Accepted),
+        (status = "4XX", description = "A problem; for a batch with the outcome of each event"),
+        (status = 503, description = "A problem; the same request may be sent again")
+    )
+)]
 pub async fn publish(
     State(services): State<Arc<Services>>,
     caller: Caller,
@@ -88,9 +106,16 @@ pub async fn publish(
         .map_err(|_| Problem::new(Code::TooLarge, format!("the body is over {limit}")))?;
     let posting = intake::read(&parts.headers, &body, &services.source, services.clock.now())
         .map_err(|error| unreadable(&error))?;
+    take(posting, manner(parameters.manner, &parts.headers), &*services.admit).await
+}
+
+async fn take(posting: Posting, manner: Manner, admit: &dyn Admit) -> Result<Response, Problem> {
     let ids: Vec<String> = posting.events.iter().map(|event| event.envelope.id.clone()).collect();
-    let manner = manner(parameters.manner, &parts.headers);
-    let outcomes = services.admit.admit(posting.events, manner).await;
+    let outcomes = admit.admit(posting.events, manner).await;
+    if outcomes.len() != ids.len() {
+        // An `Admit` that does not answer for every event has promised nothing for the others.
+        return Err(Problem::new(Code::Internal, Code::Internal.title()));
+    }
     answer(ids, outcomes, posting.is_batch)
 }
 
@@ -164,5 +189,130 @@ fn settled(outcome: Result<Admitted, Refusal>) -> Settled {
             },
             violations: refusal.violations,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use axum::http::HeaderValue;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::ambient::Size;
+    use crate::event::{EventId, Timestamp};
+    use crate::source::{Config, Received};
+
+    /// Gives each event the answer that its id asks for.
+    struct Obliging;
+
+    #[async_trait]
+    impl Admit for Obliging {
+        async fn admit(&self, batch: Vec<Received>, _: Manner) -> Vec<Result<Admitted, Refusal>> {
+            let refuse = |fault, code, violations| {
+                Err(Refusal { fault, code, message: "because".to_owned(), violations })
+            };
+            let answer = |received: Received| match received.envelope.id.as_str() {
+                "breaks" => {
+                    let violation = Violation {
+                        pointer: "/id".into(),
+                        code: "required".into(),
+                        message: "`id` is required".into(),
+                    };
+                    refuse(Fault::Caller, "contract-violated", vec![violation])
+                }
+                "waits" => refuse(Fault::Later, "busy", vec![]),
+                "fails" => refuse(Fault::Ours, "internal", vec![]),
+                _ => Ok(Admitted { events: vec![EventId::first_of(7)], ..Admitted::default() }),
+            };
+            batch.into_iter().map(answer).collect()
+        }
+    }
+
+    fn header(name: header::HeaderName, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
+    }
+
+    /// Posts events with these ids, as a batch if there are several.
+    async fn post(ids: &[&str]) -> (u16, Value) {
+        let event = |id: &&str| json!({"specversion": "1.0", "id": id, "source": "/s", "type": "T", "data": {}});
+        let (media_type, body) = match ids {
+            [id] => ("application/cloudevents+json", event(id)),
+            ids => ("application/cloudevents-batch+json", ids.iter().map(event).collect()),
+        };
+        let headers = header(header::CONTENT_TYPE, media_type);
+        let body = body.to_string();
+        let posting =
+            intake::read(&headers, body.as_bytes(), &Config::default(), Timestamp::EPOCH).unwrap();
+        let answered = take(posting, Manner::Synchronous, &Obliging).await;
+        let response = answered.unwrap_or_else(IntoResponse::into_response);
+        let status = response.status().as_u16();
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap())
+    }
+
+    #[tokio::test]
+    async fn an_event_that_was_taken_is_answered_with_its_new_ids() {
+        let (status, body) = post(&["a"]).await;
+
+        assert_eq!(status, 202);
+        assert_eq!(
+            body,
+            json!({"events": [{
+                "index": 0, "id": "a", "outcome": "taken",
+                "eventIds": [EventId::first_of(7).to_string()], "repeated": false, "quarantined": 0,
+            }]})
+        );
+    }
+
+    #[tokio::test]
+    async fn an_event_that_breaks_its_contract_is_answered_with_its_violations() {
+        let (status, body) = post(&["breaks"]).await;
+
+        assert_eq!(status, 422);
+        assert_eq!(body["type"], "/problems/contract-violated");
+        assert_eq!(body["violations"][0]["pointer"], "/id");
+        assert!(body.get("events").is_none());
+    }
+
+    #[tokio::test]
+    async fn a_batch_is_answered_for_each_event_under_its_gravest_refusal() {
+        let (status, body) = post(&["a", "breaks"]).await;
+        assert_eq!(status, 422);
+        assert_eq!(body["events"][0]["outcome"], "taken");
+        assert_eq!(body["events"][1]["outcome"], "refused");
+        assert_eq!(body["events"][1]["violations"][0]["code"], "required");
+
+        assert_eq!(post(&["a", "breaks", "waits"]).await.0, 503);
+        let (status, body) = post(&["breaks", "waits", "fails"]).await;
+        assert_eq!(status, 500);
+        assert!(body["detail"].is_null());
+        assert!(!body["events"][2].to_string().contains("because"), "{body}");
+        assert_eq!(post(&["a", "b"]).await.0, 202);
+    }
+
+    #[test]
+    fn an_api_destination_waits_for_nothing_unless_it_says_so() {
+        let agent = |name| header(header::USER_AGENT, name);
+        let push = agent("Amazon/EventBridge/ApiDestinations");
+
+        assert_eq!(manner(None, &push), Manner::Asynchronous);
+        assert_eq!(manner(Some(WantedManner::Synchronous), &push), Manner::Synchronous);
+        assert_eq!(manner(None, &agent("curl/8")), Manner::Synchronous);
+        assert_eq!(manner(Some(WantedManner::Asynchronous), &agent("x")), Manner::Asynchronous);
+    }
+
+    #[test]
+    fn what_cannot_be_read_has_the_code_of_its_reason() {
+        let code = |media_type, body: &[u8]| {
+            let headers = header(header::CONTENT_TYPE, media_type);
+            let config = Config { max_body: Size(20), ..Config::default() };
+            unreadable(&intake::read(&headers, body, &config, Timestamp::EPOCH).unwrap_err()).code()
+        };
+
+        assert_eq!(code("text/plain", b"{}"), Code::UnsupportedMediaType);
+        assert_eq!(code("application/json", b"{}"), Code::InvalidEvent);
+        assert_eq!(code("application/json", b"{"), Code::InvalidEvent);
+        assert_eq!(code("application/json", &[b' '; 21]), Code::TooLarge);
     }
 }

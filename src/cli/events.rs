@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::Value;
 use url::form_urlencoded;
 
-use crate::cli::{Column, Context, Exit, Failure, Outcome, event_key};
+use crate::cli::{Column, Context, Exit, Failure, Outcome, event_key, events_put};
 use crate::event::EventId;
 
 /// The commands.
@@ -17,6 +17,8 @@ pub enum Command {
     },
     /// List events of a running gateway in the order of the log
     List(ListArgs),
+    /// Publish events to a running gateway from a file or a pipe, one to a line
+    Put(events_put::Args),
     /// Compute the idempotency key of an event, and show the bytes that it is made of
     Key(event_key::Args),
 }
@@ -55,6 +57,7 @@ pub async fn run(command: Command, context: &Context) -> Outcome {
             context.output().document(&event);
         }
         Command::List(args) => list(&args, context).await?,
+        Command::Put(args) => return events_put::run(&args, context).await,
         Command::Key(args) => return event_key::run(&args, context),
     }
     Ok(Exit::Done)

@@ -21,6 +21,7 @@ mod config;
 mod context;
 mod event_key;
 mod events;
+mod events_put;
 mod failure;
 mod keys;
 mod open;
