@@ -10,7 +10,7 @@ use crate::route::PatternError;
 use crate::route::clause::{Clause, Draft};
 use crate::route::dialect;
 use crate::route::event_tree::EventTree;
-use crate::route::pattern::Mismatch;
+use crate::route::pattern::{Mismatch, Pattern};
 
 /// A subscription's wish: an event must be of one of its types and pass all of its filters.
 #[derive(Clone, Debug)]
@@ -42,9 +42,12 @@ impl Filter {
     ///
     /// The caller's turn: a type or a filter is not valid, or there are too many.
     pub fn new(types: &[String], filters: &[Value]) -> Result<Self, FilterError> {
-        let wish = dialect::read(types, filters)?;
+        dialect::read(types, filters).map(Self::of)
+    }
+
+    fn of(wish: Clause) -> Self {
         let drafts = wish.drafts().into();
-        Ok(Self { wish, drafts })
+        Self { wish, drafts }
     }
 
     /// Tells whether an event, in its JSON form, is wanted.
@@ -64,6 +67,13 @@ impl Filter {
 
     pub(super) fn drafts(&self) -> &[Draft] {
         &self.drafts
+    }
+}
+
+/// A pattern alone, over events of every type.
+impl From<Pattern> for Filter {
+    fn from(pattern: Pattern) -> Self {
+        Self::of(Clause::Pattern(pattern))
     }
 }
 
