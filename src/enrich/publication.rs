@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::enrich::Patch;
 use crate::enrich::file;
 use crate::event::{Diagnostic, EventSource};
-use crate::route::{EventTree, Pattern};
+use crate::route::{Filter, Pattern, Table};
 use crate::source::Received;
 
 /// What happens to an event that breaks its contract.
@@ -127,6 +127,8 @@ impl fmt::Debug for Publication {
 #[derive(Debug, Default)]
 pub struct Publications {
     all: Vec<Arc<Publication>>,
+    /// Their patterns, by their index in `all`.
+    patterns: Table<usize>,
 }
 
 impl Publications {
@@ -155,7 +157,12 @@ impl Publications {
                 all.push(Arc::new(publication));
             }
         }
-        if mistakes.is_empty() { Ok(Self { all }) } else { Err(mistakes) }
+        if !mistakes.is_empty() {
+            return Err(mistakes);
+        }
+        let filter = |one: &Arc<Publication>| Arc::new(Filter::from(one.when.clone()));
+        let patterns = all.iter().map(filter).enumerate().collect();
+        Ok(Self { all, patterns })
     }
 
     /// The JSON Schema of a file of publications, made from the types that read it.
@@ -175,9 +182,8 @@ impl Publications {
 
     /// Finds the publications that want an event, in the order of their files.
     pub fn wanted_by(&self, received: &Received) -> Vec<Arc<Publication>> {
-        let tree = received.envelope.to_tree();
-        let tree = EventTree::of(&tree);
-        self.all.iter().filter(|one| one.when.matches_tree(&tree)).cloned().collect()
+        let found = self.patterns.matches(&received.envelope.to_tree());
+        found.into_iter().filter_map(|index| self.all.get(index)).cloned().collect()
     }
 }
 
