@@ -9,5 +9,7 @@
 
 mod an_aws_sdk_is_a_producer;
 mod architecture;
+mod consumer_in_rust;
 mod only_the_consumer_can_read;
 mod other_ecosystems;
+mod the_consumers_guide;

@@ -1,0 +1,205 @@
+//! docs/verify.md says what is true: its numbers are recomputed, and its programs open real tokens.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use sealway::ambient::{Clock as _, SystemClock};
+use sealway::event::{ChainValue, EventId, EventSource, EventType, Subject, SubscriptionId};
+use sealway::identify::Content;
+use sealway::keys::{
+    OpeningKey, OpeningKeyKind, OpeningKeys, SealingKey, SigningAlgorithm, SigningKey,
+    VerifyingKeys,
+};
+use sealway::seal::{Claims, Options, Place, cloudevent_type, seal};
+use serde_json::{Value, json};
+
+use crate::consumer_in_rust::{chain_after, open_event};
+use crate::other_ecosystems::{harness, node, python, said};
+
+const ISSUER: &str = "https://events.example.com";
+const IDS: [&str; 2] = ["01KAKR4ABCDEFGHJKMNPQRSTV1", "01KAKR4ABCDEFGHJKMNPQRSTV2"];
+
+fn guide() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/verify.md")).unwrap()
+}
+
+/// The one block of the guide in a language.
+fn block(language: &str) -> String {
+    let guide = guide();
+    let (_, rest) = guide.split_once(&format!("```{language}\n")).unwrap();
+    rest.split_once("```\n").unwrap().0.to_owned()
+}
+
+/// The events of the worked example, as they are before they get an id.
+fn data() -> [Value; 2] {
+    [json!({"amount": 100, "orderId": 101}), json!({"amount": 600, "orderId": 102})]
+}
+
+fn content(data: &Value) -> Content {
+    Content::of(
+        &EventSource::new("/orders").unwrap(),
+        &EventType::new("Order.Created").unwrap(),
+        Some(&Subject::new("Order.Created").unwrap()),
+        data,
+    )
+    .unwrap()
+}
+
+/// The chain values before, between and after the two events.
+fn chain() -> [ChainValue; 3] {
+    let ids = IDS.map(|id| id.parse::<EventId>().unwrap());
+    let [first, second] = data().map(|data| content(&data).digest());
+    let start = ChainValue::start(&"orders".parse::<SubscriptionId>().unwrap());
+    let between = start.next(ids[0], first);
+    [start, between, between.next(ids[1], second)]
+}
+
+/// Two tokens of the worked example, with the keys that open them.
+struct Example {
+    tokens: Vec<String>,
+    my_keys: Value,
+    gateway_keys: Value,
+}
+
+impl Example {
+    fn new() -> Self {
+        let signing = SigningKey::generate(SigningAlgorithm::ES256).unwrap();
+        let pair = OpeningKey::generate(OpeningKeyKind::X25519).unwrap();
+        let sealing = SealingKey::from_jwk(pair.public_jwk().unwrap()).unwrap();
+        let (subscription, now) = ("orders".parse().unwrap(), SystemClock.now());
+        let tokens = [0, 1].map(|at| {
+            let event = json!({
+                "specversion": "1.0", "id": IDS[at], "source": "/orders", "type": "Order.Created",
+                "subject": "Order.Created", "data": data()[at],
+            });
+            let claims = Claims {
+                issuer: ISSUER,
+                audience: "shop",
+                issued_at: now,
+                expires_at: Some(now.after(Duration::from_hours(1))),
+                id: IDS[at].parse().unwrap(),
+                transaction: None,
+                occurred_at: now,
+                subscription: &subscription,
+                place: Some(Place { sequence: at as u64 + 1, previous: chain()[at] }),
+                replay: None,
+                event_type: &cloudevent_type(ISSUER),
+                event: &event.to_string(),
+            };
+            seal(&claims, &signing, &sealing, &Options::default()).unwrap().into_token()
+        });
+        let private: Value = serde_json::from_str(pair.private_jwk().expose()).unwrap();
+        Self {
+            tokens: tokens.into(),
+            my_keys: json!({ "keys": [private] }),
+            gateway_keys: json!({ "keys": [signing.public_jwk().unwrap()] }),
+        }
+    }
+
+    /// Runs a program of the guide on the example; it prints what it found.
+    fn given_to(&self, language: &str, file: &str, ending: &str) -> Value {
+        // Below the harness, where Node finds its libraries.
+        let directory = tempfile::tempdir_in(harness()).unwrap();
+        let example = directory.path().join("example.json");
+        let content = json!({
+            "tokens": self.tokens, "mine": self.my_keys, "gateway": self.gateway_keys,
+        });
+        fs::write(&example, content.to_string()).unwrap();
+        let program = directory.path().join(file);
+        fs::write(&program, format!("{}\n{ending}", block(language))).unwrap();
+        let run = if language == "js" { node } else { python };
+        serde_json::from_str(&said(run(&program).arg(&example))).unwrap()
+    }
+}
+
+/// What each program must find: the orders, the chain value after each, and that a token whose
+/// signature was made by a stranger is refused.
+fn expected() -> Value {
+    let [_, first, second] = chain();
+    json!({ "orders": [101, 102], "after": [first.to_string(), second.to_string()], "refused": true })
+}
+
+#[test]
+fn the_worked_example_holds() {
+    let guide = guide();
+    let row = |what: &str, value: &dyn std::fmt::Display| {
+        assert!(guide.contains(&format!("| {what} | `{value}` |")), "{what}: {value}");
+    };
+    let ([start, first, second], [one, two]) = (chain(), data().map(|data| content(&data)));
+
+    row("value before the first, its `prv`", &start);
+    row("`jti` of the first", &IDS[0]);
+    row("its canonical content", &one.text());
+    row("its digest, in hex", &one.digest());
+    row("value after it, the `prv` of the second", &first);
+    row("`jti` of the second", &IDS[1]);
+    row("its canonical content", &two.text());
+    row("its digest, in hex", &two.digest());
+    row("value after it", &second);
+}
+
+#[test]
+fn the_program_in_rust_opens_and_follows_the_chain() {
+    let source = include_str!("consumer_in_rust.rs");
+    assert_eq!(source.split_once("\n\n").unwrap().1, block("rust"), "the guide shows this file");
+    let (example, stranger) = (Example::new(), Example::new());
+    let mine = OpeningKeys::from_json(example.my_keys.to_string().as_bytes()).unwrap();
+    let keys =
+        |of: &Example| VerifyingKeys::from_json(of.gateway_keys.to_string().as_bytes()).unwrap();
+    let now = SystemClock.now();
+
+    let opened = |token: &String| open_event(token, &mine, &keys(&example), now).unwrap();
+    let opened: Vec<_> = example.tokens.iter().map(opened).collect();
+
+    let found = json!({
+        "orders": opened.iter().map(|one| &one.event()["data"]["orderId"]).collect::<Vec<_>>(),
+        "after": opened.iter().map(|one| chain_after(one).unwrap().to_string()).collect::<Vec<_>>(),
+        "refused": open_event(&example.tokens[0], &mine, &keys(&stranger), now).is_err(),
+    });
+    assert_eq!(found, expected());
+}
+
+#[test]
+fn the_program_in_javascript_opens_and_follows_the_chain() {
+    let ending = "
+import { readFileSync } from 'node:fs'
+import { createLocalJWKSet, exportJWK, generateKeyPair } from 'jose'
+const { tokens, mine, gateway } = JSON.parse(readFileSync(process.argv[2]))
+const opened = await Promise.all(tokens.map((token) => openEvent(token, mine.keys, createLocalJWKSet(gateway))))
+const stranger = { ...(await exportJWK((await generateKeyPair('ES256')).publicKey)), kid: gateway.keys[0].kid }
+const refused = await openEvent(tokens[0], mine.keys, createLocalJWKSet({ keys: [stranger] })).then(
+  () => false,
+  (error) => error.code === 'ERR_JWS_SIGNATURE_VERIFICATION_FAILED',
+)
+console.log(JSON.stringify({
+  orders: opened.map(({ event }) => event.data.orderId), after: opened.map(chainAfter), refused,
+}))
+";
+
+    assert_eq!(Example::new().given_to("js", "guide.mjs", ending), expected());
+}
+
+#[test]
+fn the_program_in_python_opens_and_follows_the_chain() {
+    let ending = r#"
+import json, sys
+from joserfc.errors import BadSignatureError
+example = json.load(open(sys.argv[1]))
+mine = jwk.KeySet.import_key_set(example["mine"])
+opened = [open_event(t, mine, jwk.KeySet.import_key_set(example["gateway"])) for t in example["tokens"]]
+stranger = jwk.generate_key("EC", "P-256", {"kid": example["gateway"]["keys"][0]["kid"]})
+refused = False
+try:
+    open_event(example["tokens"][0], mine, jwk.KeySet([stranger]))
+except BadSignatureError:
+    refused = True
+print(json.dumps({
+    "orders": [event["data"]["orderId"] for _, event in opened],
+    "after": [chain_after(claims, event) for claims, event in opened],
+    "refused": refused,
+}))
+"#;
+
+    assert_eq!(Example::new().given_to("python", "guide.py", ending), expected());
+}
