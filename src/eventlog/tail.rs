@@ -6,6 +6,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use crate::event::EventId;
 use crate::eventlog::{Entry, Page, Position};
 
+/// What the tree of an event's data takes, next to its text.
+const TREE: usize = 4;
+
 /// A run of entries without gaps that ends at the head, bounded by bytes.
 #[derive(Debug)]
 pub(super) struct Tail {
@@ -29,12 +32,12 @@ impl Tail {
     pub(super) fn extend(&self, entries: impl IntoIterator<Item = Arc<Entry>>) {
         let mut run = self.run.write().unwrap_or_else(PoisonError::into_inner);
         for entry in entries {
-            run.bytes += entry.weight();
+            run.bytes += held_bytes(&entry);
             run.entries.push_back(entry);
         }
         while run.bytes > self.limit && run.entries.len() > 1 {
             if let Some(oldest) = run.entries.pop_front() {
-                run.bytes -= oldest.weight();
+                run.bytes -= held_bytes(&oldest);
             }
         }
     }
@@ -70,6 +73,11 @@ impl Tail {
         let before = run.entries.partition_point(|entry| entry.event.id < from);
         (before > 0).then(|| Position(first.position.0 - 1 + before as u64))
     }
+}
+
+/// What an entry takes once followers have matched it, and its data is parsed.
+fn held_bytes(entry: &Entry) -> usize {
+    entry.weight() + TREE * entry.event.data.text().len()
 }
 
 /// Counts what goes into a page.
@@ -115,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_tail_forgets_the_oldest_first_and_says_when_it_cannot_tell() {
-        let tail = Tail::new(entry(1).weight() * 3);
+        let tail = Tail::new(held_bytes(&entry(1)) * 3);
         assert!(tail.read(Position::START, Page::default()).is_none());
 
         tail.extend((1..=5).map(entry));

@@ -187,6 +187,7 @@ async fn after_one_failed_write_nothing_more_is_taken() {
     assert!(matches!(log.commit(Changes::default()).await, Err(Error::Broken)));
     assert_eq!(log.head(), Position(1));
     assert_eq!(log.read(Position::START, ALL).await.unwrap().len(), 1, "what is there is readable");
+    assert!(matches!(log.close().await, Err(Error::Broken)));
 }
 
 #[tokio::test]
@@ -275,4 +276,23 @@ async fn expired_origins_and_old_attempts_are_swept_out() {
     let origins = count("SELECT count(*) FROM origins");
     assert!((256..=3 * 256).contains(&origins), "{origins} origins are left of {}", 12 * 256);
     assert_eq!(count("SELECT count(*) FROM attempts"), 8 * 256, "seven days and today");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn only_the_owner_can_read_the_files() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let (directory, clock) = directory();
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let log = reopen(&directory.path().join("new"), &clock);
+    log.append(words("a")).await.unwrap();
+    let beside = reopen(directory.path(), &clock);
+    beside.append(words("a")).await.unwrap();
+
+    let mode = |name: &str| {
+        fs::metadata(directory.path().join(name)).unwrap().permissions().mode() & 0o777
+    };
+    assert_eq!(mode("new"), 0o700);
+    assert_eq!((mode("sealway.db"), mode("sealway.db-wal")), (0o600, 0o600));
 }

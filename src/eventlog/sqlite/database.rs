@@ -97,11 +97,14 @@ pub(super) struct Database {
 }
 
 impl Database {
-    /// Names the database of a data directory, and makes the directory if it is missing.
+    /// Names the database of a data directory, and makes both if they are missing.
     pub(super) fn of(directory: &Path) -> Result<Self, OpenError> {
         make_directory(directory)
             .map_err(|source| OpenError::Directory { directory: directory.to_owned(), source })?;
-        Ok(Self { directory: directory.to_owned(), path: directory.join(FILE) })
+        let path = directory.join(FILE);
+        make_private(&path)
+            .map_err(|source| OpenError::Directory { directory: directory.to_owned(), source })?;
+        Ok(Self { directory: directory.to_owned(), path })
     }
 
     /// Takes the directory for this process alone.
@@ -237,4 +240,13 @@ fn make_directory(directory: &Path) -> std::io::Result<()> {
         File::open(parent)?.sync_all()?;
     }
     Ok(())
+}
+
+/// Makes an empty file that its owner alone can read; SQLite gives its other files the same mode.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = File::options();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }

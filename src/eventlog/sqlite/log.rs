@@ -219,7 +219,7 @@ impl EventLog for SqliteLog {
         self.readers.close();
         let Some(writer) = self.take_writer() else { return Ok(()) };
         match tokio::task::spawn_blocking(move || writer.join()).await {
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) if !self.shared.queue.is_broken() => Ok(()),
             _ => Err(Error::Broken),
         }
     }

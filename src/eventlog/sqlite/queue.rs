@@ -175,6 +175,11 @@ impl Queue {
         riders.into_iter().chain(requests).for_each(|request| request.refuse(Error::Broken));
     }
 
+    /// Tells whether a write has failed.
+    pub(super) fn is_broken(&self) -> bool {
+        self.lock().door == Door::Broken
+    }
+
     fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
