@@ -280,3 +280,29 @@ fn open_up(schema: &mut Value) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_schema_is_opened_only_where_that_accepts_more() {
+        let closed = json!({
+            "additionalProperties": false,
+            "properties": {"a": {"additionalProperties": false}, "b": {"const": {"additionalProperties": false}}},
+            "definitions": {"d": {"items": [{"additionalProperties": false}], "additionalProperties": true}}
+        });
+        let exclusive = json!({"oneOf": [closed]});
+
+        assert_eq!(
+            opened(&closed),
+            json!({
+                "properties": {"a": {}, "b": {"const": {"additionalProperties": false}}},
+                "definitions": {"d": {"items": [{}], "additionalProperties": true}}
+            })
+        );
+        assert_eq!(opened(&exclusive), exclusive);
+    }
+}
