@@ -33,7 +33,7 @@ fmt: ## Format the code
 	$(CARGO) fmt
 
 schema: ## Write the JSON Schemas of the files below config/
-	UPDATE_SCHEMAS=1 $(CARGO) test --test it schemas
+	UPDATE_SCHEMAS=1 $(CARGO) test --test it the_settings_are_described
 
 .PHONY: fmt-check lint docs
 fmt-check:

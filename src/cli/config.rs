@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use crate::cli::{Context, Exit, Failure, Outcome};
-use crate::config::Config;
+use crate::config::schema;
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -26,7 +26,7 @@ pub fn run(command: &Command, context: &Context) -> Outcome {
                 output.line(serde_saphyr::to_string(&config).map_err(Failure::ours)?.trim_end());
             }
         }
-        Command::Schema => output.document(&schemars::schema_for!(Config)),
+        Command::Schema => output.document(&schema()),
     }
     Ok(Exit::Done)
 }

@@ -1,17 +1,19 @@
 //! Reads the gateway file.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io;
 use std::path::Path;
 
 use crate::config::Config;
+use crate::config::places::Places;
 use crate::event::{Blame, Diagnostic, Fault, yaml};
 
 /// A gateway file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
-    #[error("cannot read the gateway file {path}")]
+    #[error("cannot read the gateway file {path}; `--config` names another")]
     Unreadable {
         /// The file.
         path: String,
@@ -19,9 +21,9 @@ pub enum LoadError {
         #[source]
         source: io::Error,
     },
-    /// The file has a mistake.
-    #[error("{0}")]
-    Mistake(Box<Diagnostic>),
+    /// The file has mistakes, at least one.
+    #[error("the gateway file cannot be used\n{}", listed(.0))]
+    Mistakes(Vec<Diagnostic>),
 }
 
 impl Blame for LoadError {
@@ -30,15 +32,88 @@ impl Blame for LoadError {
     }
 }
 
-/// Reads the gateway file and makes its paths relative to it.
+/// Reads the gateway file, checks its values, and makes its paths relative to it.
 ///
 /// # Errors
 ///
-/// The caller's turn: the file cannot be read, or has a mistake.
+/// The operator's turn: the file cannot be read, or has mistakes.
 pub fn load(path: &Path) -> Result<Config, LoadError> {
     let name = path.display().to_string();
     let text = fs::read_to_string(path)
         .map_err(|source| LoadError::Unreadable { path: name.clone(), source })?;
-    let config: Config = yaml::read(&name, &text).map_err(LoadError::Mistake)?;
+    let config = read(&name, &text).map_err(LoadError::Mistakes)?;
     Ok(config.relative_to(path.parent().unwrap_or(Path::new("."))))
+}
+
+/// Reads the text of a gateway file; a text without a key means all defaults.
+fn read(name: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
+    let config: Option<Config> = yaml::read(name, text).map_err(|mistake| vec![*mistake])?;
+    let config = config.unwrap_or_default();
+    let mistakes = config.mistakes();
+    if mistakes.is_empty() {
+        return Ok(config);
+    }
+    let places: Places = yaml::read(name, text).map_err(|mistake| vec![*mistake])?;
+    let described = mistakes.into_iter().map(|(path, problem)| match places.of(&path) {
+        Some(place) => Diagnostic::at(name, text, place, problem),
+        None => Diagnostic::of_file(name, problem),
+    });
+    Err(described.collect())
+}
+
+fn listed(mistakes: &[Diagnostic]) -> String {
+    mistakes.iter().fold(String::new(), |mut text, mistake| {
+        let separator = if text.is_empty() { "" } else { "\n" };
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{separator}{mistake}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistakes(text: &str) -> String {
+        listed(&read("gateway.yaml", text).unwrap_err())
+    }
+
+    #[test]
+    fn an_empty_file_means_the_defaults() {
+        for text in ["", "# nothing\n", "{}\n"] {
+            assert_eq!(read("gateway.yaml", text).unwrap(), Config::default(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_cannot_work_is_shown_at_its_place() {
+        let shown = mistakes("issuer: ftp://example.com\nkeys:\n  publish-ahead: 1m\n");
+
+        assert!(shown.contains("gateway.yaml:1:1: the issuer is an http"), "{shown}");
+        assert!(shown.contains("gateway.yaml:3:3: "), "{shown}");
+        assert!(shown.contains(" 3 |   publish-ahead: 1m\n   |   ^"), "{shown}");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_shown_at_its_place() {
+        let shown = mistakes("api:\n  max-body: big\n");
+
+        assert!(shown.starts_with("gateway.yaml:2:13: "), "{shown}");
+        assert!(shown.contains("expected a size such as"), "{shown}");
+    }
+
+    #[test]
+    fn a_misspelled_key_is_answered_with_the_right_one() {
+        let shown = mistakes("api:\n  max-bodi: 1 MiB\n");
+
+        assert!(shown.contains("help: did you mean `max-body`?"), "{shown}");
+    }
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let config = Config::default().relative_to(Path::new("/etc/sealway"));
+
+        assert_eq!(config.publications, Path::new("/etc/sealway/publications"));
+        assert_eq!(config.keys.directory, Path::new("/etc/sealway/../keys"));
+    }
 }

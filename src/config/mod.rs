@@ -1,16 +1,20 @@
-//! The gateway file: the sum of the rooms' own settings, and the secrets it points at.
+//! The gateway file: the sum of the rooms' own settings, and what it points at.
 //!
 //! One YAML file comes in and [`Config`] goes out, with every path made relative to the file, or
-//! diagnostics that say where each mistake is. What one process does differently (which file, what
-//! to log) is said on its command line instead.
+//! diagnostics that say where each mistake is. [`folder`] reads the files that stand beside it, and
+//! [`secret`] what a setting says is kept elsewhere. What one process does differently (which file,
+//! what to log) is said on its command line instead.
 //!
 //! **Invariant:** the file never holds a secret, only where each is kept; and no other room reads
 //! the environment.
 
+mod folder;
 mod load;
+mod places;
 mod secret;
 mod settings;
 
+pub use folder::{Texts, folder};
 pub use load::{LoadError, load};
 pub use secret::{SecretError, secret};
-pub use settings::Config;
+pub use settings::{Config, schema};

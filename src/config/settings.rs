@@ -1,21 +1,24 @@
 //! The settings of a whole gateway.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::ambient::Size;
+use crate::ambient::{SecretReference, Size};
 use crate::api;
 use crate::deliver;
+use crate::eventlog;
 use crate::keys;
 use crate::replay;
 use crate::source;
 use crate::telemetry;
 
 /// The settings of one gateway.
+///
+/// Paths are relative to the directory that the file is in.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Config {
@@ -24,14 +27,15 @@ pub struct Config {
     #[schemars(with = "String")]
     pub issuer: Url,
     /// The address and port of the API.
+    #[schemars(with = "String")]
     pub listen: SocketAddr,
     /// Where the log and everything else that must survive is kept.
     pub data_dir: PathBuf,
-    /// The directory of publication files.
+    /// The folder of publication files.
     pub publications: PathBuf,
-    /// The directory of subscription files.
+    /// The folder of subscription files.
     pub subscriptions: PathBuf,
-    /// The directory of AsyncAPI documents.
+    /// The folder of AsyncAPI documents.
     pub contracts: PathBuf,
     /// The largest event that may cross, in bytes of its canonical content.
     pub largest_event: Size,
@@ -39,6 +43,8 @@ pub struct Config {
     pub source: source::Config,
     /// Signing keys, and where consumers' keys are fetched from.
     pub keys: keys::Config,
+    /// The record of events.
+    pub log: eventlog::Config,
     /// How events are delivered.
     pub delivery: deliver::Config,
     /// How replays are delivered.
@@ -53,11 +59,10 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// A gateway on the loopback address, beside the directories of this repository.
-    #[expect(clippy::expect_used, reason = "the text is a URL; a test reads it")]
+    #[expect(clippy::expect_used, reason = "a constant text that tests read as a URL")]
     fn default() -> Self {
         Self {
-            issuer: "http://127.0.0.1:8080".parse().expect("a URL"),
+            issuer: Url::parse("http://127.0.0.1:8080").expect("a URL"),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             data_dir: "../data".into(),
             publications: "publications".into(),
@@ -65,7 +70,8 @@ impl Default for Config {
             contracts: "../asyncapi".into(),
             largest_event: Size(64 * 1024),
             source: source::Config::default(),
-            keys: keys::Config { directory: "../keys".into(), ..keys::Config::default() },
+            keys: keys::Config::default(),
+            log: eventlog::Config::default(),
             delivery: deliver::Config::default(),
             replay: replay::Config::default(),
             api: api::Config::default(),
@@ -75,20 +81,67 @@ impl Default for Config {
     }
 }
 
+/// The JSON Schema (draft 2020-12) of the gateway file.
+pub fn schema() -> Schema {
+    schemars::schema_for!(Config)
+}
+
+/// A setting whose value cannot work: its path in the file, and what is wrong.
+pub(super) type Mistake = (Vec<&'static str>, String);
+
 impl Config {
-    /// Makes every relative path of the file relative to the directory that the file is in.
-    pub(super) fn relative_to(mut self, directory: &std::path::Path) -> Self {
-        let paths = [
-            &mut self.data_dir,
-            &mut self.publications,
-            &mut self.subscriptions,
-            &mut self.contracts,
-            &mut self.keys.directory,
-        ];
-        for path in paths {
-            *path = directory.join(&*path);
-        }
+    /// Makes every relative path relative to the directory that the file is in.
+    pub(super) fn relative_to(mut self, directory: &Path) -> Self {
+        let join = |path: &mut PathBuf| *path = directory.join(&*path);
+        join(&mut self.data_dir);
+        join(&mut self.publications);
+        join(&mut self.subscriptions);
+        join(&mut self.contracts);
+        join(&mut self.keys.directory);
         directory.clone_into(&mut self.directory);
         self
     }
+
+    /// Checks what the types of the settings cannot.
+    pub(super) fn mistakes(&self) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        if let Some(problem) = issuer_problem(&self.issuer) {
+            mistakes.push((vec!["issuer"], problem.to_owned()));
+        }
+        if let Err(error) = self.keys.check() {
+            mistakes.push((vec!["keys", error.setting], error.to_string()));
+        }
+        if let Err(error) = self.delivery.check() {
+            mistakes.push((vec!["delivery", error.setting], error.to_string()));
+        }
+        if !(1..=256).contains(&self.replay.parallel) {
+            mistakes.push((vec!["replay", "parallel"], "use 1 to 256".to_owned()));
+        }
+        mistakes
+            .extend(self.source.problems().into_iter().map(|problem| (vec!["source"], problem)));
+        if self.api.max_connections == 0 {
+            mistakes.push((vec!["api", "max-connections"], "allow at least one".to_owned()));
+        }
+        mistakes
+    }
+
+    /// Every place where a secret is kept.
+    pub fn secrets(&self) -> impl Iterator<Item = &SecretReference> {
+        let producers = self.source.access_keys.iter().map(|key| &key.secret);
+        self.keys.passphrase.iter().chain(producers)
+    }
+}
+
+/// Consumers compare the issuer as text and put paths behind it, so it has a plain form.
+fn issuer_problem(issuer: &Url) -> Option<&'static str> {
+    if !matches!(issuer.scheme(), "http" | "https") {
+        return Some("the issuer is an http or https address");
+    }
+    if issuer.query().is_some() || issuer.fragment().is_some() {
+        return Some("the issuer has neither a query nor a fragment");
+    }
+    if !issuer.username().is_empty() || issuer.password().is_some() {
+        return Some("the issuer carries no credentials: it stands in every token");
+    }
+    None
 }

@@ -37,8 +37,10 @@ impl Default for Config {
 #[derive(Debug, thiserror::Error)]
 #[error("delivery.{setting}: {problem}")]
 pub struct ConfigError {
-    setting: &'static str,
-    problem: &'static str,
+    /// The name of the setting below `delivery`.
+    pub setting: &'static str,
+    /// What to do about it.
+    pub problem: &'static str,
 }
 
 impl Config {

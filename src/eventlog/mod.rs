@@ -11,6 +11,7 @@
 //! **Invariant:** engines store and nothing else. Scheduling, ordering, matching and sealing live
 //! in other rooms, so that every engine delivers alike.
 
+mod config;
 #[cfg(test)]
 mod conformance;
 mod engine;
@@ -22,6 +23,7 @@ mod sqlite;
 mod state;
 mod tail;
 
+pub use config::Config;
 pub use engine::{Error, EventLog, Limits, Page};
 pub use entry::{Appended, Draft, Entry, Origin, Position};
 pub use memory::MemoryLog;

@@ -13,3 +13,4 @@ mod consumer_in_rust;
 mod only_the_consumer_can_read;
 mod other_ecosystems;
 mod the_consumers_guide;
+mod the_settings_are_described;

@@ -1,0 +1,67 @@
+//! The files below `config/` show every setting with its default, and their schemas are true.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sealway::config::{self, Config};
+use serde_json::Value;
+
+fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+/// Every path of keys in a tree; lists and leaves end a path.
+fn keys(tree: &Value, above: &str, found: &mut BTreeSet<String>) {
+    for (key, below) in tree.as_object().into_iter().flatten() {
+        let path = format!("{above}/{key}");
+        keys(below, &path, found);
+        found.insert(path);
+    }
+}
+
+#[test]
+fn the_gateway_file_shows_every_setting_with_its_default() {
+    let text = fs::read_to_string(repository("config/gateway.yaml")).unwrap();
+    let shown: Value = serde_saphyr::from_str(&text).unwrap();
+    let defaults = serde_json::to_value(Config::default()).unwrap();
+
+    let (mut in_file, mut in_code) = (BTreeSet::new(), BTreeSet::new());
+    keys(&shown, "", &mut in_file);
+    keys(&defaults, "", &mut in_code);
+    assert_eq!(in_file, in_code, "the keys of the file and of the code");
+
+    let read: Config = serde_saphyr::from_str(&text).unwrap();
+    assert_eq!(read, Config::default(), "the values of the file and of the code");
+}
+
+#[test]
+fn the_gateway_file_is_one_that_a_gateway_starts_with() {
+    config::load(&repository("config/gateway.yaml")).unwrap();
+}
+
+/// `make schema` writes what this test compares.
+#[test]
+fn the_schema_of_the_gateway_file_is_true() {
+    let path = repository("config/gateway.schema.json");
+    let schema = serde_json::to_string_pretty(&config::schema()).unwrap() + "\n";
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        fs::write(&path, &schema).unwrap();
+    }
+
+    let kept = fs::read_to_string(&path).unwrap();
+
+    assert!(kept == schema, "config/gateway.schema.json is old: run `make schema`");
+}
+
+#[test]
+fn the_schema_accepts_the_gateway_file_and_refuses_a_misspelled_one() {
+    let text = fs::read_to_string(repository("config/gateway.yaml")).unwrap();
+    let mut file: Value = serde_saphyr::from_str(&text).unwrap();
+    let schema = serde_json::to_value(config::schema()).unwrap();
+    let rules = jsonschema::validator_for(&schema).unwrap();
+
+    assert!(rules.is_valid(&file));
+    file["api"]["max-bodi"] = "1 MiB".into();
+    assert!(!rules.is_valid(&file));
+}
