@@ -22,9 +22,19 @@ impl Size {
     }
 }
 
+const SECONDS_OF_A_DAY: u64 = 86_400;
+
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        humantime::format_duration(self.0).fmt(f)
+        // Months and years of a calendar are no spans, so days are the largest unit.
+        let days = self.0.as_secs() / SECONDS_OF_A_DAY;
+        let rest = self.0.saturating_sub(Duration::from_secs(days * SECONDS_OF_A_DAY));
+        match days {
+            0 => return humantime::format_duration(rest).fmt(f),
+            1 => f.write_str("1day")?,
+            _ => write!(f, "{days}days")?,
+        }
+        if rest.is_zero() { Ok(()) } else { write!(f, " {}", humantime::format_duration(rest)) }
     }
 }
 
@@ -105,6 +115,13 @@ mod tests {
         assert_eq!("256 KiB".parse::<Size>().unwrap(), Size(262_144));
         for size in [Size(65_536), Size(1_048_576), Size(7)] {
             assert_eq!(size.to_string().parse::<Size>().unwrap(), size);
+        }
+        for (seconds, text) in
+            [(0, "0s"), (90, "1m 30s"), (86_401, "1day 1s"), (7_776_000, "90days")]
+        {
+            let span = Span(Duration::from_secs(seconds));
+            assert_eq!(span.to_string(), text);
+            assert_eq!(text.parse::<Span>().unwrap(), span);
         }
         assert!("soon".parse::<Span>().is_err());
         assert!("big".parse::<Size>().is_err());

@@ -15,8 +15,7 @@ use crate::deliver::{
 };
 use crate::enrich::Publications;
 use crate::event::{Blame, Diagnostic, Fault};
-use crate::eventlog::{self, EventLog, OpenError, Registry, SqliteLog};
-use crate::gateway::files::{FolderError, read_folder};
+use crate::eventlog::{EventLog, OpenError, Registry, SqliteLog};
 use crate::gateway::{Gateway, Inbound, Outbound};
 use crate::identify::Naming;
 use crate::keys::{self, DataKey, FileKeyStore, KeyRing, RemoteKeys, RingError, StoreError};
@@ -53,9 +52,6 @@ pub enum BuildError {
     /// A secret is not where the settings say.
     #[error(transparent)]
     Secret(#[from] SecretError),
-    /// A folder of documents cannot be read.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
     /// Contracts or publications have mistakes.
     #[error("{}", shown(.0))]
     Documents(Vec<Diagnostic>),
@@ -122,7 +118,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         .map_err(|source| BuildError::Listen { address, source })?;
     let log: Arc<dyn EventLog> = SqliteLog::open(
         &config.data_dir,
-        eventlog::Limits::default(),
+        config.log.limits(),
         Arc::clone(&clock),
         Arc::clone(&entropy),
         &metrics,
@@ -195,9 +191,10 @@ fn check(config: &Config) -> Result<(), BuildError> {
 type Contracts = (Arc<Catalog>, Arc<Publications>, crate::contract::Gate);
 
 fn contracts(config: &Config) -> Result<Contracts, BuildError> {
-    let catalog = Catalog::load(&read_folder(&config.contracts)?).map_err(BuildError::Documents)?;
+    let read = |path| config::folder(path).map_err(BuildError::Documents);
+    let catalog = Catalog::load(&read(&config.contracts)?).map_err(BuildError::Documents)?;
     let publications =
-        Publications::load(&read_folder(&config.publications)?).map_err(BuildError::Documents)?;
+        Publications::load(&read(&config.publications)?).map_err(BuildError::Documents)?;
     let catalog = Arc::new(catalog);
     let gate = crate::contract::Gate::new(Arc::clone(&catalog), &publications)
         .map_err(BuildError::Documents)?;

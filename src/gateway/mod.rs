@@ -7,7 +7,6 @@
 //! **Invariant:** no other room names this one, but for the command line.
 
 mod build;
-mod files;
 mod inbound;
 mod lifecycle;
 mod outbound;

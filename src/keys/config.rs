@@ -19,7 +19,6 @@ pub struct Config {
     /// The directory of the key files; private to the user that runs the gateway.
     pub directory: PathBuf,
     /// Where the passphrase that encrypts the key files is kept; without one they are plain.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub passphrase: Option<SecretReference>,
     /// Signing algorithms that subscriptions may ask for, the first for those that ask for none:
     /// ES256, EdDSA, PS256, RS256. Each has keys of its own.

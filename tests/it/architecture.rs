@@ -121,7 +121,10 @@ fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).expect("a source directory can be read") {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            collect(&path, files);
+            // Folders of tests only are laid out as their tests need.
+            if !path.ends_with("tests") {
+                collect(&path, files);
+            }
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             files.push(path);
         }
