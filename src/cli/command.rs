@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::{Context, Failure, Outcome, callers, config, events, keys, open};
+use crate::cli::{Context, Failure, Outcome, callers, config, events, keys, open, pattern};
 
 /// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
 /// replay by ULID range.
@@ -34,6 +34,9 @@ enum Command {
     Keys(keys::Command),
     /// Decrypt and verify a token, offline
     Open(open::Args),
+    /// Try event patterns
+    #[command(subcommand)]
+    Pattern(pattern::Command),
 }
 
 impl Command {
@@ -44,6 +47,7 @@ impl Command {
             Self::Events(command) => events::run(command, context).await,
             Self::Keys(command) => keys::run(&command, context),
             Self::Open(args) => open::run(args, context).await,
+            Self::Pattern(command) => pattern::run(&command, context),
         }
     }
 }

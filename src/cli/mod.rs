@@ -26,6 +26,7 @@ mod failure;
 mod keys;
 mod open;
 mod output;
+mod pattern;
 
 pub use client::Client;
 pub use command::main;
