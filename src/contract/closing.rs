@@ -25,7 +25,7 @@ enum Step<'v> {
 
 /// Adds a violation for every undeclared member, until there are [`MAX_VIOLATIONS`].
 pub(super) fn close(shapes: &Shapes, data: &Value, violations: &mut Vec<Violation>) {
-    let mut walk = Walk { shapes, applied: Vec::with_capacity(16), path: Vec::new(), violations };
+    let mut walk = Walk { shapes, applied: Vec::with_capacity(16), path: Vec::with_capacity(8), violations };
     walk.apply(0, data, 0);
     walk.value(data, 0);
 }
@@ -131,9 +131,12 @@ impl<'a, 'v> Walk<'a, 'v> {
 
     /// Puts a shape and all that apply with it on the stack, each once above `base`.
     fn apply(&mut self, id: Id, value: &Value, base: usize) {
+        // Nothing stands below a number or a text, and most members are one.
+        if !is_container(value) {
+            return;
+        }
         let Some(shape) = self.shapes.get(id) else { return };
-        let there = self.frame(base).iter().any(|known| std::ptr::eq(*known, shape));
-        if there || !is_container(value) {
+        if self.frame(base).iter().any(|known| std::ptr::eq(*known, shape)) {
             return;
         }
         self.applied.push(shape);
