@@ -16,7 +16,7 @@ use crate::ambient::Span;
 use crate::enrich::marked::{Marked, Marks, Node};
 use crate::enrich::patch::LIMITS;
 use crate::enrich::{Mode, Patch, Publication};
-use crate::event::{Diagnostic, EventSource, EventType, json};
+use crate::event::{Diagnostic, EventSource, EventType, json, yaml};
 use crate::route::Pattern;
 
 /// What one domain lets cross the border.
@@ -108,13 +108,8 @@ type Placed = (Publication, (usize, usize));
 
 /// Reads the file called `name` and gives its publications, each with its place.
 pub(super) fn read(name: &str, text: &str) -> Result<Vec<Placed>, Vec<Diagnostic>> {
-    // YAML 1.1 would read an unquoted `on` as true.
-    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    let file: File = yaml::read(name, text).map_err(|mistake| vec![*mistake])?;
     let mut reader = Reader { name, text, mistakes: Vec::new() };
-    let file: File = match serde_saphyr::from_str_with_options(text, options) {
-        Ok(file) => file,
-        Err(error) => return Err(vec![reader.misread(&error)]),
-    };
     let publications = reader.publications(file);
     if reader.mistakes.is_empty() { Ok(publications) } else { Err(reader.mistakes) }
 }
@@ -132,16 +127,6 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn misread(&self, error: &serde_saphyr::Error) -> Diagnostic {
-        let problem = error.to_string();
-        // The crate appends the place to its sentence.
-        let problem = problem.rsplit_once(" at line ").map_or(&*problem, |(problem, _)| problem);
-        match error.location() {
-            Some(location) => Diagnostic::at(self.name, self.text, place(location), problem),
-            None => Diagnostic::of_file(self.name, problem),
-        }
-    }
-
     fn mistake(&mut self, at: Location, problem: impl Into<String>, help: &str) {
         let diagnostic = Diagnostic::at(self.name, self.text, place(at), problem).with_help(help);
         self.mistakes.push(diagnostic);
@@ -426,8 +411,9 @@ publications:
         let shown = mistakes(&text);
 
         assert_eq!(shown.len(), 1);
-        assert!(shown[0].starts_with("payments.yaml:7:5: unknown field `patchs`"), "{}", shown[0]);
+        assert!(shown[0].starts_with("payments.yaml:7:5: unknown key `patchs`"), "{}", shown[0]);
         assert!(shown[0].contains("\n 7 |     patchs: []\n   |     ^"), "{}", shown[0]);
+        assert!(shown[0].contains("did you mean `patch`?"), "{}", shown[0]);
     }
 
     #[test]
