@@ -6,7 +6,7 @@ use std::sync::Arc;
 use clap::Subcommand;
 use serde::Serialize;
 
-use crate::ambient::{Clock as _, SystemClock, SystemEntropy};
+use crate::ambient::{Clock as _, SecretReference, SystemClock, SystemEntropy};
 use crate::cli::{Context, Exit, Failure, Outcome};
 use crate::config;
 use crate::event::Timestamp;
@@ -66,10 +66,15 @@ pub fn run(command: &Command, context: &Context) -> Outcome {
 }
 
 fn open(settings: &Config, beside: &Path) -> Result<KeyRing, Failure> {
-    let passphrase = settings.passphrase.as_ref().map(|place| config::secret(place, beside));
-    let passphrase = passphrase.transpose().map_err(Failure::blame)?;
+    let secret = |place: &Option<SecretReference>| {
+        let secret = place.as_ref().map(|place| config::secret(place, beside));
+        secret.transpose().map_err(Failure::blame)
+    };
+    let (passphrase, former) =
+        (secret(&settings.passphrase)?, secret(&settings.former_passphrase)?);
     let store = FileKeyStore::open(&settings.directory, passphrase, &SystemEntropy)
-        .map_err(Failure::blame)?;
+        .map_err(Failure::blame)?
+        .with_former(former, &SystemEntropy);
     KeyRing::read(Arc::new(store), settings.lifecycle()).map_err(Failure::blame)
 }
 

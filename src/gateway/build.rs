@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
-use crate::ambient::{Clock, Entropy, Secret, SystemClock, SystemEntropy, Tasks};
+use crate::ambient::{Clock, Entropy, Secret, SecretReference, SystemClock, SystemEntropy, Tasks};
 use crate::api::{Callers, Readiness, Services};
 use crate::config::{self, Config, SecretError};
 use crate::contract::Catalog;
@@ -207,13 +207,14 @@ fn naming(config: &Config) -> Naming {
 }
 
 fn key_ring(config: &Config, machine: &Machine) -> Result<(Arc<KeyRing>, DataKey), BuildError> {
-    let passphrase = config
-        .keys
-        .passphrase
-        .as_ref()
-        .map(|reference| config::secret(reference, &config.directory))
-        .transpose()?;
-    let store = FileKeyStore::open(&config.keys.directory, passphrase, &*machine.entropy)?;
+    let secret = |place: &Option<SecretReference>| {
+        place.as_ref().map(|place| config::secret(place, &config.directory)).transpose()
+    };
+    let settings = &config.keys;
+    let (passphrase, former) =
+        (secret(&settings.passphrase)?, secret(&settings.former_passphrase)?);
+    let store = FileKeyStore::open(&settings.directory, passphrase, &*machine.entropy)?
+        .with_former(former, &*machine.entropy);
     let lifecycle = config.keys.lifecycle();
     let now = machine.clock.now();
     let ring = KeyRing::open(Arc::new(store), lifecycle, now)?;

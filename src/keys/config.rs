@@ -20,6 +20,9 @@ pub struct Config {
     pub directory: PathBuf,
     /// Where the passphrase that encrypts the key files is kept; without one they are plain.
     pub passphrase: Option<SecretReference>,
+    /// Where the passphrase of an earlier time is kept, while files are still encrypted under it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub former_passphrase: Option<SecretReference>,
     /// Signing algorithms that subscriptions may ask for, the first for those that ask for none:
     /// ES256, EdDSA, PS256, RS256. Each has keys of its own.
     pub algorithms: Vec<SigningAlgorithm>,
@@ -42,6 +45,7 @@ impl Default for Config {
         Self {
             directory: PathBuf::from("../keys"),
             passphrase: None,
+            former_passphrase: None,
             algorithms: vec![SigningAlgorithm::default()],
             publish_ahead: Span(DAY),
             rotate_every: Span(DAY * 90),

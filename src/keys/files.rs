@@ -23,11 +23,13 @@ const LOCK: &str = ".lock";
 /// Keeps each key document in `NAME.json` of one directory.
 ///
 /// The directory has mode 0700 and the files 0600; anything more open is refused by name. With a
-/// passphrase the documents are encrypted, and plain ones left by an earlier run are encrypted the
-/// first time the store is read. Files that do not end in `.json` are not touched.
+/// passphrase the documents are encrypted. Those that an earlier run left plain, or under a former
+/// passphrase, are written anew the first time the store is read. Files that do not end in `.json`
+/// are not touched.
 pub struct FileKeyStore {
     directory: PathBuf,
     passphrase: Option<Passphrase>,
+    former: Option<Passphrase>,
     /// Excludes the threads of this process; the lock file excludes the others.
     turn: Mutex<()>,
 }
@@ -46,6 +48,7 @@ impl FileKeyStore {
         let store = Self {
             directory: directory.to_owned(),
             passphrase: passphrase.map(|secret| Passphrase::new(secret, entropy)),
+            former: None,
             turn: Mutex::new(()),
         };
         if !directory.exists() {
@@ -64,8 +67,38 @@ impl FileKeyStore {
         Ok(store)
     }
 
+    /// Reads also what an earlier run encrypted under a former passphrase.
+    pub fn with_former(mut self, former: Option<Secret>, entropy: &dyn Entropy) -> Self {
+        self.former = former.map(|secret| Passphrase::new(secret, entropy));
+        self
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name).with_extension(EXTENSION)
+    }
+
+    /// The text of a document, and whether its file is encrypted, or plain, as it should be.
+    fn decrypted(
+        &self,
+        name: &str,
+        text: Zeroizing<String>,
+    ) -> Result<(Zeroizing<String>, bool), StoreError> {
+        let Ok(envelope) = serde_json::from_str::<Envelope>(&text) else {
+            return Ok((text, self.passphrase.is_none()));
+        };
+        let opens =
+            |with: &Option<Passphrase>| with.as_ref().and_then(|one| one.unwrap(name, &envelope));
+        if let Some(text) = opens(&self.passphrase) {
+            return Ok((text, true));
+        }
+        if let Some(text) = opens(&self.former) {
+            return Ok((text, false));
+        }
+        let path = self.path(name);
+        Err(match (&self.passphrase, &self.former) {
+            (None, None) => StoreError::NeedsPassphrase { path },
+            _ => StoreError::WrongPassphrase { path },
+        })
     }
 
     fn names(&self) -> Result<Vec<String>, StoreError> {
@@ -119,21 +152,12 @@ impl KeySession for FileSession<'_> {
         for name in self.store.names()? {
             let path = self.store.path(&name);
             let text = read_private(&path)?;
-            let envelope: Option<Envelope> = serde_json::from_str(&text).ok();
-            let text = match (envelope, &self.store.passphrase) {
-                (Some(envelope), Some(passphrase)) => passphrase
-                    .unwrap(&name, &envelope)
-                    .ok_or(StoreError::WrongPassphrase { path })?,
-                (Some(_), None) => return Err(StoreError::NeedsPassphrase { path }),
-                (None, None) => text,
-                (None, Some(_)) => {
-                    let plain = KeyDocument { name, text };
-                    self.put(&plain)?;
-                    documents.push(plain);
-                    continue;
-                }
-            };
-            documents.push(KeyDocument { name, text });
+            let (text, as_wanted) = self.store.decrypted(&name, text)?;
+            let document = KeyDocument { name, text };
+            if !as_wanted {
+                self.put(&document)?;
+            }
+            documents.push(document);
         }
         Ok(documents)
     }
@@ -314,6 +338,24 @@ mod tests {
 
         let on_disk = fs::read_to_string(root.path().join("a.json")).unwrap();
         assert!(!on_disk.contains("private"));
+    }
+
+    #[test]
+    fn a_former_passphrase_is_replaced_or_taken_away() {
+        let root = tempfile::tempdir().unwrap();
+        put(root.path(), Some("one"), "a", r#"{"d":"private"}"#);
+        let secret = |text: &str| Some(Secret::new(text.to_owned()));
+        let turn = |to, from| {
+            let store = open(root.path(), to).unwrap().with_former(from, &SystemEntropy);
+            store.session().unwrap().read().map(|found| found[0].text.to_string())
+        };
+
+        assert!(turn(Some("two"), secret("wrong")).is_err());
+        assert_eq!(turn(Some("two"), secret("one")).unwrap(), r#"{"d":"private"}"#);
+        assert_eq!(turn(Some("two"), None).unwrap(), r#"{"d":"private"}"#);
+        assert_eq!(turn(None, secret("two")).unwrap(), r#"{"d":"private"}"#);
+        let on_disk = fs::read_to_string(root.path().join("a.json")).unwrap();
+        assert_eq!(on_disk, r#"{"d":"private"}"#);
     }
 
     #[test]
