@@ -115,7 +115,10 @@ impl Keys {
                     _ => &signature::RSA_PKCS1_SHA256,
                 };
                 let pair = RsaKeyPair::from_pkcs8(&der).unwrap();
-                (EncodingKey::from_rsa_der(&der), BareSigning::Rsa(pair, encoding))
+                // The crate wants RSA keys in the form of PKCS #1.
+                let stock = josekit::jwk::alg::rsa::RsaKeyPair::from_der(&*der).unwrap();
+                let stock = EncodingKey::from_rsa_der(&stock.to_raw_private_key());
+                (stock, BareSigning::Rsa(pair, encoding))
             }
             _ => {
                 let kind = &signature::ECDSA_P256_SHA256_FIXED_SIGNING;
