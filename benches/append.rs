@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use rusqlite::{Connection, params};
-use sealway::ambient::{Entropy, SeededEntropy, SystemClock, SystemEntropy};
+use sealway::ambient::{Entropy, SeededEntropy, SystemClock, SystemEntropy, Tasks};
 use sealway::event::{
     ContentDigest, Data, EventSource, EventType, IdempotencyKey, Subject, Timestamp,
 };
@@ -51,7 +51,7 @@ async fn main() {
     rows.push(paced(500).await);
 
     let mut table = format!(
-        "{:<28}{:>10}{:>12}{:>14}{:>10}{:>10}{:>14}{:>12}\n",
+        "{:<28}{:>10}{:>14}{:>13}{:>10}{:>10}{:>13}{:>12}\n",
         "1 KiB events",
         "events/s",
         "CPU us/event",
@@ -86,7 +86,7 @@ impl Row {
         // Writing to a string cannot fail.
         let _ = writeln!(
             table,
-            "{:<28}{:>10.0}{:>12.1}{:>14.1}{:>10.2}{:>10.2}{:>13.2}x{:>11.2}x",
+            "{:<28}{:>10.0}{:>14.1}{:>13.1}{:>10.2}{:>10.2}{:>12.2}x{:>11.2}x",
             self.name,
             rate(self),
             cpu(self).unwrap_or(f64::NAN),
@@ -153,19 +153,23 @@ async fn log(batch: usize, producers: u64) -> Row {
     row
 }
 
-/// Appends single events at a steady rate, as quiet producers do.
+/// Appends single events at a steady rate, as many quiet producers do, none waiting for another.
 async fn paced(rate: u32) -> Row {
     let (directory, metrics) = (TempDir::new().unwrap(), Metrics::new());
     let log = open(&directory, &metrics);
     let mut draft = drafts(1);
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
+    let tasks = Tasks::new();
     let (begun, cpu) = (Instant::now(), cpu());
-    let mut waits = Vec::new();
+    let mut appends = Vec::new();
     while begun.elapsed() < 4 * SPAN {
-        let due = ticks.tick().await;
-        log.append(vec![draft()]).await.unwrap();
-        waits.push(due.elapsed());
+        let (due, log, draft) = (ticks.tick().await, Arc::clone(&log), draft());
+        appends.push(tasks.spawn(async move {
+            log.append(vec![draft]).await.unwrap();
+            due.elapsed()
+        }));
     }
+    let waits: Vec<_> = join_all(appends).await.into_iter().map(Result::unwrap).collect();
     let name = format!("{rate} per second, from due");
     let row = finish(name, waits.len() as u64, syncs(&metrics), begun, cpu, waits);
     log.close().await.unwrap();

@@ -25,7 +25,8 @@ enum Step<'v> {
 
 /// Adds a violation for every undeclared member, until there are [`MAX_VIOLATIONS`].
 pub(super) fn close(shapes: &Shapes, data: &Value, violations: &mut Vec<Violation>) {
-    let mut walk = Walk { shapes, applied: Vec::with_capacity(16), path: Vec::with_capacity(8), violations };
+    let mut walk =
+        Walk { shapes, applied: Vec::with_capacity(16), path: Vec::with_capacity(8), violations };
     walk.apply(0, data, 0);
     walk.value(data, 0);
 }
