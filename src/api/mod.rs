@@ -17,6 +17,7 @@ mod health;
 mod limits;
 mod post_events;
 mod problem;
+mod published;
 mod quarantine;
 mod replays;
 mod request;

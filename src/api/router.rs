@@ -12,8 +12,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::timeout::TimeoutLayer;
 
 use crate::api::{
-    Code, Problem, Services, bus_route, deliveries, events, health, post_events, quarantine,
-    replays, request, subscriptions,
+    Code, Problem, Services, bus_route, deliveries, events, health, post_events, published,
+    quarantine, replays, request, subscriptions,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -21,6 +21,9 @@ pub fn router(services: Arc<Services>) -> Router {
     let timeout = services.config.request_timeout.0;
     let max_body = services.config.max_body.bytes();
     Router::new()
+        .route("/.well-known/jwks.json", get(published::jwks))
+        .route("/contracts", get(published::contracts))
+        .route("/schemas/{message}/{version}", get(published::schema))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/", bus_route(Arc::clone(&services.bus)))

@@ -4,7 +4,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::cli::{Context, Failure, Outcome, callers, config, events, keys, open, pattern};
+use crate::cli::{
+    Context, Failure, Outcome, callers, config, demo, events, keys, open, pattern, serve,
+};
 
 /// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
 /// replay by ULID range.
@@ -26,6 +28,8 @@ enum Command {
     /// Show the settings and their schema
     #[command(subcommand)]
     Config(config::Command),
+    /// Show the main job on this machine, with real services, and check every claim
+    Demo(demo::Args),
     /// Look at events, or publish them
     #[command(subcommand)]
     Events(events::Command),
@@ -37,6 +41,8 @@ enum Command {
     /// Try event patterns
     #[command(subcommand)]
     Pattern(pattern::Command),
+    /// Run the gateway
+    Serve,
 }
 
 impl Command {
@@ -44,10 +50,12 @@ impl Command {
         match self {
             Self::Callers(command) => callers::run(command, context).await,
             Self::Config(command) => config::run(&command, context),
+            Self::Demo(args) => demo::run(&args, context).await,
             Self::Events(command) => events::run(command, context).await,
             Self::Keys(command) => keys::run(&command, context),
             Self::Open(args) => open::run(args, context).await,
             Self::Pattern(command) => pattern::run(&command, context),
+            Self::Serve => serve::run(context).await,
         }
     }
 }

@@ -50,6 +50,11 @@ impl Failure {
         Self { error: self.error.context(doing), ..self }
     }
 
+    /// Gives what went wrong away, with its causes.
+    pub fn into_error(self) -> anyhow::Error {
+        self.error
+    }
+
     /// What went wrong, with its causes.
     pub const fn error(&self) -> &anyhow::Error {
         &self.error

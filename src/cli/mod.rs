@@ -19,6 +19,7 @@ mod client;
 mod command;
 mod config;
 mod context;
+mod demo;
 mod event_key;
 mod events;
 mod events_put;
@@ -27,6 +28,7 @@ mod keys;
 mod open;
 mod output;
 mod pattern;
+mod serve;
 
 pub use client::Client;
 pub use command::main;

@@ -1,0 +1,183 @@
+//! A gateway of the demo's own, with the settings, contracts and publications of this installation.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+
+use crate::ambient::{Secret, SecretReference, Tasks};
+use crate::api::Scope;
+use crate::cli::{Client, Failure};
+use crate::config::Config;
+use crate::event::CallerId;
+use crate::gateway::{Machine, RunError, build};
+use crate::keys::VerifyingKeys;
+use crate::source::AccessKey;
+
+/// The access key that the demo's producers sign with.
+pub const ACCESS_KEY: &str = "AKIASEALWAYDEMO00001";
+/// How long a consumer may take to prove itself.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running gateway and the keys to speak with it.
+pub struct Stage {
+    directory: PathBuf,
+    issuer: String,
+    access_secret: Secret,
+    admin_key: Secret,
+    admin: Client,
+    tasks: Tasks,
+    gateway: JoinHandle<Result<(), RunError>>,
+}
+
+impl Stage {
+    /// Starts a gateway on a fresh data directory below the installation's own.
+    pub async fn build(mut config: Config) -> anyhow::Result<Self> {
+        let directory = config.data_dir.join("demo");
+        fresh(&directory)?;
+        let machine = Machine::default();
+        let mut random = [0; 24];
+        machine.entropy.fill(&mut random);
+        let access_secret = Secret::new(base64_simd::URL_SAFE_NO_PAD.encode_to_string(random));
+        let secret_file = directory.join("access-key.secret");
+        write_private(&secret_file, access_secret.expose())?;
+        // A free port, so that the demo and a gateway can run side by side.
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let issuer = format!("http://127.0.0.1:{port}");
+        config.listen = ([127, 0, 0, 1], port).into();
+        config.issuer = issuer.parse()?;
+        config.data_dir = directory.join("data");
+        config.keys.directory = directory.join("keys");
+        config.keys.passphrase = None;
+        config.source.access_keys = vec![AccessKey {
+            id: ACCESS_KEY.to_owned(),
+            secret: SecretReference::File(std::path::absolute(&secret_file)?),
+            sources: None,
+        }];
+        let tasks = machine.tasks.clone();
+        let entropy = std::sync::Arc::clone(&machine.entropy);
+        let gateway = build(config, machine).await?;
+        let id: CallerId = "demo".parse()?;
+        let callers = std::sync::Arc::clone(&gateway.services().callers);
+        let admin_key = callers.add(&id, vec![Scope::Admin], &*entropy).await?;
+        let admin = Client::new(&issuer, Some(&admin_key)).map_err(reason)?;
+        let stop = tasks.stopping().clone().cancelled_owned();
+        let gateway = Tasks::new().spawn(gateway.run(stop));
+        Ok(Self { directory, issuer, access_secret, admin_key, admin, tasks, gateway })
+    }
+
+    /// The gateway's name and address.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Where the demo keeps its files.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The secret access key of the producers.
+    pub const fn access_secret(&self) -> &Secret {
+        &self.access_secret
+    }
+
+    /// The key of a caller that may do everything.
+    pub const fn admin_key(&self) -> &Secret {
+        &self.admin_key
+    }
+
+    /// Where the demo's servers run.
+    pub const fn tasks(&self) -> &Tasks {
+        &self.tasks
+    }
+
+    /// Writes a file that only its owner can read.
+    pub fn write(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
+        let path = self.directory.join(name);
+        write_private(&path, text)?;
+        Ok(path)
+    }
+
+    /// Fetches the gateway's public keys, as every consumer does.
+    pub async fn fetch_issuer_keys(&self) -> anyhow::Result<VerifyingKeys> {
+        let jwks = self.admin.get("/.well-known/jwks.json").await.map_err(reason)?;
+        Ok(VerifyingKeys::from_json(jwks.to_string().as_bytes())?)
+    }
+
+    /// Subscribes and waits until the sink has proved itself.
+    pub async fn subscribe(&self, document: &Value) -> anyhow::Result<()> {
+        let created = self.admin.call(Method::POST, "/subscriptions", Some(document)).await;
+        let created = created.map_err(reason)?;
+        let id = created.get("id").and_then(Value::as_str).context("a subscription has an id")?;
+        let path = format!("/subscriptions/{id}");
+        let proved = async {
+            loop {
+                let shown = self.admin.get(&path).await.map_err(reason)?;
+                match shown.get("state").and_then(Value::as_str) {
+                    Some("active") => return Ok(()),
+                    Some("pending") if shown.get("reason").is_some() => {
+                        bail!("subscription {id} did not become active: {shown}")
+                    }
+                    _ => tokio::time::sleep(Duration::from_millis(20)).await,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, proved)
+            .await
+            .map_err(|_| anyhow!("subscription {id} did not become active in {PATIENCE:?}"))?
+    }
+
+    /// Replays a range to a subscription and waits until it is complete.
+    pub async fn replay(&self, id: &str, from: &str, to: &str) -> anyhow::Result<Value> {
+        let path = format!("/subscriptions/{id}/replays");
+        let range = json!({ "from": from, "to": to });
+        let begun = self.admin.call(Method::POST, &path, Some(&range)).await.map_err(reason)?;
+        let replay = begun.get("id").and_then(Value::as_str).context("a replay has an id")?;
+        let path = format!("/replays/{replay}");
+        let completed = async {
+            loop {
+                let shown = self.admin.get(&path).await.map_err(reason)?;
+                if shown.get("state").and_then(Value::as_str) != Some("running") {
+                    return Ok(shown);
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, completed)
+            .await
+            .map_err(|_| anyhow!("replay {replay} did not complete in {PATIENCE:?}"))?
+    }
+
+    /// Stops the gateway and everything that listens.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        self.tasks.stopping().cancel();
+        Ok(self.gateway.await??)
+    }
+}
+
+fn reason(failure: Failure) -> anyhow::Error {
+    failure.into_error()
+}
+
+/// Empties the demo's directory, which nothing else uses.
+fn fresh(directory: &Path) -> anyhow::Result<()> {
+    if directory.exists() {
+        std::fs::remove_dir_all(directory)
+            .with_context(|| format!("cannot empty {}", directory.display()))?;
+    }
+    std::fs::create_dir_all(directory)
+        .with_context(|| format!("cannot make {}", directory.display()))
+}
+
+fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file =
+        options.open(path).with_context(|| format!("cannot write {}", path.display()))?;
+    file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+}
