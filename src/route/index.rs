@@ -15,6 +15,7 @@ use crate::route::evaluate;
 use crate::route::event_tree::EventTree;
 use crate::route::field::{Field, Path};
 use crate::route::filter::Filter;
+use crate::route::found::{Buckets, Found};
 use crate::route::selectivity::Selectivity;
 
 /// Up to so many filters a loop is quicker than a walk.
@@ -28,6 +29,7 @@ pub(super) struct Index<K> {
     entries: Vec<(usize, Draft)>,
     /// Entries that no field can find.
     always: Vec<u32>,
+    buckets: Buckets,
     root: Branch,
 }
 
@@ -41,8 +43,13 @@ struct Branch {
 impl<K> Index<K> {
     /// Builds an index of filters that come in the order of their keys.
     pub(super) fn build(filters: Vec<(K, Arc<Filter>)>) -> Self {
-        let mut index =
-            Self { filters, entries: Vec::new(), always: Vec::new(), root: Branch::default() };
+        let mut index = Self {
+            filters,
+            entries: Vec::new(),
+            always: Vec::new(),
+            buckets: Buckets::default(),
+            root: Branch::default(),
+        };
         if index.filters.len() <= LOOP {
             return index;
         }
@@ -66,7 +73,7 @@ impl<K> Index<K> {
             let each = fields.iter().flat_map(|(field, entry)| {
                 field.alternatives.iter().map(|alternative| (alternative, *entry))
             });
-            index.root.at(&path).access = Some(Access::new(each));
+            index.root.at(&path).access = Some(Access::new(each, &mut index.buckets));
         }
         index
     }
@@ -78,12 +85,11 @@ impl<K> Index<K> {
             found.extend(matching.map(|(key, _)| key));
             return;
         }
-        let mut candidates = self.always.clone();
+        let mut candidates = Found::new(&self.buckets, self.entries.len());
+        self.always.iter().for_each(|&entry| candidates.add(entry));
         self.root.walk(event.root(), &mut candidates);
-        candidates.sort_unstable();
-        candidates.dedup();
         let mut matched = None;
-        for candidate in candidates {
+        for candidate in candidates.into_sorted() {
             let Some((place, draft)) =
                 usize::try_from(candidate).ok().and_then(|candidate| self.entries.get(candidate))
             else {
@@ -108,7 +114,10 @@ impl Branch {
         path.iter().fold(self, |branch, name| branch.below.entry(name.clone()).or_default())
     }
 
-    fn walk(&self, value: &Value, found: &mut Vec<u32>) {
+    fn walk(&self, value: &Value, found: &mut Found) {
+        if found.is_everything() {
+            return;
+        }
         match value {
             Value::Object(members) if members.len() < self.below.len() => {
                 for (name, member) in members {

@@ -1,5 +1,6 @@
 //! Which of many ranges hold a number.
 
+use crate::route::found::Found;
 use crate::route::predicate::{Double, Range};
 
 /// How far ranges go up.
@@ -34,7 +35,7 @@ impl Intervals {
     }
 
     /// Adds the entries of every range that holds the number.
-    pub(super) fn collect(&self, number: Double, found: &mut Vec<u32>) {
+    pub(super) fn collect(&self, number: Double, found: &mut Found) {
         collect(&self.0, number, found);
     }
 }
@@ -55,14 +56,14 @@ fn set_reach(intervals: &mut [Interval]) -> Option<Reach> {
     Some(middle.reach)
 }
 
-fn collect(intervals: &[Interval], number: Double, found: &mut Vec<u32>) {
+fn collect(intervals: &[Interval], number: Double, found: &mut Found) {
     let Some((left, middle, right)) = split(intervals) else { return };
     if middle.reach < Reach::To(number) {
         return;
     }
     collect(left, number, found);
     if middle.range.contains(number) {
-        found.push(middle.entry);
+        found.add(middle.entry);
     }
     if middle.range.low.is_none_or(|low| low.at <= number) {
         collect(right, number, found);
@@ -74,6 +75,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::route::found::Buckets;
     use crate::route::predicate::Bound;
 
     fn bound() -> impl Strategy<Value = Option<Bound>> {
@@ -94,14 +96,13 @@ mod tests {
             let ranges: Vec<(Range, u32)> =
                 (0..).zip(ranges).map(|(i, (low, high))| (Range { low, high }, i)).collect();
             let number = Double::new(number.into()).unwrap();
-            let mut found = Vec::new();
+            let mut found = Found::new(&Buckets::default(), ranges.len());
 
             Intervals::new(ranges.iter().copied()).collect(number, &mut found);
 
-            found.sort_unstable();
             let expected: Vec<u32> =
                 ranges.iter().filter(|(r, _)| r.contains(number)).map(|&(_, i)| i).collect();
-            prop_assert_eq!(found, expected);
+            prop_assert_eq!(found.into_sorted(), expected);
         }
     }
 }

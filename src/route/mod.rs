@@ -19,6 +19,7 @@ mod evaluate;
 mod event_tree;
 mod field;
 mod filter;
+mod found;
 mod index;
 mod interval;
 mod operators;
