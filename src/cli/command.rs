@@ -42,7 +42,7 @@ enum Command {
     #[command(subcommand)]
     Pattern(pattern::Command),
     /// Run the gateway
-    Serve,
+    Serve(serve::Args),
 }
 
 impl Command {
@@ -55,7 +55,7 @@ impl Command {
             Self::Keys(command) => keys::run(&command, context),
             Self::Open(args) => open::run(args, context).await,
             Self::Pattern(command) => pattern::run(&command, context),
-            Self::Serve => serve::run(context).await,
+            Self::Serve(args) => serve::run(args, context).await,
         }
     }
 }

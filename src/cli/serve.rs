@@ -1,36 +1,42 @@
-//! `sealway serve`: runs the gateway until it is told to stop.
+//! `sealway serve`: runs a gateway until it is told to stop.
 
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{Context, Exit, Failure, Outcome};
-use crate::gateway::{Machine, build};
-use crate::telemetry::start_logging;
+use crate::gateway::{self, Machine};
+use crate::telemetry;
 
-/// Runs the command.
-pub async fn run(context: &Context) -> Outcome {
-    let config = context.config()?;
-    start_logging(&config.logging, context.log.as_deref()).map_err(Failure::input)?;
-    let issuer = config.issuer.clone();
-    let gateway = build(config, Machine::default()).await.map_err(Failure::blame)?;
-    let address = gateway.address().map_err(Failure::ours)?;
-    tracing::info!(address = %address, issuer = %issuer, "The gateway listens on {address}");
-    gateway.run(told_to_stop()).await.map_err(Failure::ours)?;
-    tracing::info!("The gateway has stopped; nothing is under way");
-    Ok(Exit::Done)
+/// What this process does differently from what the gateway file says.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The address and port of the API, instead of `listen`
+    #[arg(long, value_name = "ADDRESS", env = "SEALWAY_LISTEN")]
+    listen: Option<std::net::SocketAddr>,
+    /// Where the log is kept, instead of `data-dir`
+    #[arg(long, value_name = "DIRECTORY", env = "SEALWAY_DATA_DIR")]
+    data_dir: Option<std::path::PathBuf>,
 }
 
-/// Waits for Ctrl-C or for the signal that process managers send.
-async fn told_to_stop() {
-    let terminated = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut signal) => {
-                signal.recv().await;
-            }
-            Err(_) => std::future::pending().await,
+/// Runs the command: returns after an interrupt or a termination, when everything is drained.
+pub async fn run(args: Args, context: &Context) -> Outcome {
+    let mut config = context.config()?;
+    telemetry::start_logging(&config.logging, context.log.as_deref()).map_err(Failure::input)?;
+    config.listen = args.listen.unwrap_or(config.listen);
+    config.data_dir = args.data_dir.unwrap_or(config.data_dir);
+    let issuer = config.issuer.clone();
+
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::ours)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::ours)?;
+    let gateway = gateway::build(config, Machine::default()).await.map_err(Failure::blame)?;
+    let address = gateway.address().map_err(Failure::ours)?;
+    tracing::info!("Gateway of {issuer} listens on {address}");
+    let until = async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
         }
+        tracing::info!("Gateway is told to stop; it drains");
     };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
-    }
+    gateway.run(until).await.map_err(Failure::ours)?;
+    Ok(Exit::Done)
 }
