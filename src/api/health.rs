@@ -8,6 +8,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 
 use crate::api::{Caller, Code, Problem, Scope, Services};
+use crate::telemetry::Metric;
 
 /// Says whether the gateway takes work: not while it starts, and not while it drains.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +52,14 @@ pub async fn metrics(
     caller: Caller,
 ) -> Result<impl IntoResponse, Problem> {
     caller.must(&Scope::Operate)?;
+    let head = services.log.head().0;
+    for (subscription, standing) in services.office.standings() {
+        let labels = [subscription.as_str()];
+        let lag = head.saturating_sub(standing.scanned.0) + standing.open as u64;
+        services.metrics.gauge(Metric::LagEvents, &labels).set_count(lag);
+        let retrying = standing.retrying as u64;
+        services.metrics.gauge(Metric::RetriesWaiting, &labels).set_count(retrying);
+    }
     let media_type = "text/plain; version=0.0.4; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, media_type)], services.metrics.render()))
 }

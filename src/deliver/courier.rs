@@ -95,6 +95,8 @@ pub struct Courier {
     /// How far the log is known once the queue is empty.
     known: Position,
     held: bool,
+    /// Whether there is more of the log to read at once.
+    reading: bool,
     under_way: FuturesUnordered<UnderWay>,
 }
 
@@ -128,6 +130,7 @@ impl Courier {
             retries,
             queue: VecDeque::new(),
             held: false,
+            reading: false,
             under_way: FuturesUnordered::new(),
         };
         (courier, watcher)
@@ -156,6 +159,9 @@ impl Courier {
     }
 
     fn wake_after(&self) -> Duration {
+        if self.reading {
+            return Duration::ZERO;
+        }
         let due = self.retries.next_due().filter(|_| self.has_room());
         due.map_or(IDLE_TICK, |due| due.since(self.round.clock.now()).min(IDLE_TICK))
     }
@@ -165,8 +171,10 @@ impl Courier {
         self.subscription.state.delivers() && self.under_way.len() < usize::from(most)
     }
 
-    /// Starts attempts until there is no room or nothing to attempt.
+    /// Starts attempts until there is no room or nothing to attempt, or a page of the log was read
+    /// in vain: a long way to catch up must not keep outcomes and commands waiting.
     async fn fill(&mut self) {
+        self.reading = false;
         while self.has_room() {
             if let Some(retry) = self.retries.take_due(self.round.clock.now()) {
                 self.attempt_again(retry).await;
@@ -184,7 +192,7 @@ impl Courier {
         self.note();
     }
 
-    /// Looks for further matches; says whether looking again makes sense.
+    /// Looks for further matches; says whether there are some.
     async fn gather(&mut self) -> bool {
         self.progress.pass(self.known);
         match self.inbox.take(MOST_OPEN) {
@@ -193,10 +201,14 @@ impl Courier {
                 self.queue.extend(matches);
                 !self.queue.is_empty()
             }
-            Taken::Behind => self.read_log().await,
+            Taken::Behind => {
+                self.reading = self.read_log().await;
+                !self.queue.is_empty()
+            }
         }
     }
 
+    /// Reads a page of the log; says whether there may be more.
     async fn read_log(&mut self) -> bool {
         let entries = match self.round.log.read(self.known, Page::default()).await {
             Ok(entries) => entries,

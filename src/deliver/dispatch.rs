@@ -171,6 +171,12 @@ impl Dispatch {
         self.posts().get(id).map(|post| *post.standing.borrow())
     }
 
+    /// Where every courier stands.
+    pub fn standings(&self) -> Vec<(SubscriptionId, Standing)> {
+        let posts = self.posts();
+        posts.iter().map(|(id, post)| (id.clone(), *post.standing.borrow())).collect()
+    }
+
     /// Opens a line to the courier of a subscription.
     pub fn line(&self, id: &SubscriptionId) -> Option<Line> {
         self.posts().get(id).map(|post| Line {

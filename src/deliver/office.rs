@@ -300,6 +300,11 @@ impl Office {
         self.dispatch.standing(id)
     }
 
+    /// Where every courier stands.
+    pub fn standings(&self) -> Vec<(SubscriptionId, Standing)> {
+        self.dispatch.standings()
+    }
+
     /// Opens a line to the courier of a subscription; nothing for one that is closed.
     pub fn line(&self, id: &SubscriptionId) -> Option<Line> {
         self.dispatch.line(id)

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::contract::{Gate, Refused};
-use crate::enrich::Publications;
+use crate::contract::Gate;
+use crate::enrich::{Publication, Publications};
 use crate::event::{Blame, Fault, Violation};
 use crate::eventlog::{Appended, Draft, Error as LogError, EventLog, NewQuarantined};
 use crate::identify::{Naming, identify};
@@ -67,7 +67,10 @@ impl Admit for Inbound {
 impl Inbound {
     /// Walks one event through every publication that wants it.
     fn prepare(&self, received: Received, manner: Manner) -> Result<Prepared, Refusal> {
-        let received = Arc::new(received);
+        // What is set aside walks in again when it is released; then the publications that took it
+        // now must recognize it.
+        let repeatable = received.repeatable || manner == Manner::Asynchronous;
+        let received = Arc::new(Received { repeatable, ..received });
         let mut prepared = Prepared::default();
         let wanted = self.publications.wanted_by(&received);
         if wanted.is_empty() {
@@ -75,24 +78,9 @@ impl Inbound {
         }
         for publication in wanted {
             let name = publication.name();
-            let walked = publication
-                .enrich(&received)
-                .map_err(|error| refusal(&error, "patch-failed", Vec::new()))
-                .and_then(|enriched| {
-                    self.gate.check(enriched).map_err(|refused| violated(name, refused))
-                })
-                .and_then(|validated| {
-                    if !validated.observed().is_empty() {
-                        self.metrics.counter(Metric::ViolationsObserved, &[name]).increment();
-                    }
-                    identify(validated, &self.naming)
-                        .map_err(|error| refusal(&error, "invalid-event", Vec::new()))
-                });
-            match walked {
-                Ok(identified) => prepared.drafts.push(identified.into_draft()),
-                Err(refusal)
-                    if manner == Manner::Asynchronous && refusal.fault == Fault::Caller =>
-                {
+            match self.walk(&publication, &received) {
+                Ok(draft) => prepared.drafts.push(draft),
+                Err(refusal) if manner == Manner::Asynchronous => {
                     self.metrics.counter(Metric::EventsQuarantined, &[name]).increment();
                     prepared.quarantined.push(aside(name, &received, &refusal)?);
                 }
@@ -103,6 +91,28 @@ impl Inbound {
             }
         }
         Ok(prepared)
+    }
+
+    /// The walk of one event through one publication: enrich, check, identify.
+    fn walk(
+        &self,
+        publication: &Arc<Publication>,
+        received: &Arc<Received>,
+    ) -> Result<Draft, Refusal> {
+        let name = publication.name();
+        let enriched = publication
+            .enrich(received)
+            .map_err(|error| refused(name, "patch-failed", vec![error.violation()]))?;
+        let validated = self
+            .gate
+            .check(enriched)
+            .map_err(|breach| refused(name, "contract-violated", breach.violations))?;
+        if !validated.observed().is_empty() {
+            self.metrics.counter(Metric::ViolationsObserved, &[name]).increment();
+        }
+        let identified = identify(validated, &self.naming)
+            .map_err(|error| refused(name, "contract-violated", vec![error.violation()]))?;
+        Ok(identified.into_draft())
     }
 
     /// Makes everything durable; what is set aside first, so that a yes covers it.
@@ -144,7 +154,8 @@ impl Inbound {
         }
         let code = if error.fault() == Fault::Later { "busy" } else { "internal" };
         self.metrics.counter(Metric::EventsRefused, &[code]).increment();
-        refusal(error, code, Vec::new())
+        let message = chain(error).to_string();
+        Refusal { fault: error.fault(), code, message, violations: Vec::new() }
     }
 }
 
@@ -167,20 +178,12 @@ fn settle(
     answers.into_iter().map(share).collect()
 }
 
-fn refusal(
-    error: &(impl Blame + std::error::Error + 'static),
-    code: &'static str,
-    violations: Vec<Violation>,
-) -> Refusal {
-    Refusal { fault: error.fault(), code, message: chain(error).to_string(), violations }
-}
-
-fn violated(publication: &str, refused: Refused) -> Refusal {
+fn refused(publication: &str, code: &'static str, violations: Vec<Violation>) -> Refusal {
     Refusal {
         fault: Fault::Caller,
-        code: "contract-violated",
-        message: format!("the event breaks the contract of publication `{publication}`"),
-        violations: refused.violations,
+        code,
+        message: format!("publication `{publication}` cannot let the event cross"),
+        violations,
     }
 }
 
@@ -196,18 +199,10 @@ fn aside(
         message,
         violations: Vec::new(),
     };
-    let as_violation = || Violation {
-        pointer: String::new(),
-        code: refusal.code.to_owned(),
-        message: refusal.message.clone(),
-    };
-    let violations = match refusal.violations.as_slice() {
-        [] => vec![as_violation()],
-        some => some.to_vec(),
-    };
     Ok(NewQuarantined {
         publication: Arc::from(publication),
         received: received.to_json().map_err(|error| ours(error.to_string()))?,
-        violations: serde_json::to_string(&violations).map_err(|error| ours(error.to_string()))?,
+        violations: serde_json::to_string(&refusal.violations)
+            .map_err(|error| ours(error.to_string()))?,
     })
 }

@@ -85,16 +85,21 @@ impl Gateway {
     }
 }
 
-async fn tend_keys(ring: &KeyRing, services: &Services) {
+async fn tend_keys(ring: &Arc<KeyRing>, services: &Services) {
     loop {
         services.clock.sleep(KEY_TICK).await;
-        match ring.tick(services.clock.now()) {
-            Ok(steps) => {
+        let (ring, now) = (Arc::clone(ring), services.clock.now());
+        // The ring reads files, and with a passphrase it derives a key.
+        match tokio::task::spawn_blocking(move || ring.tick(now)).await {
+            Ok(Ok(steps)) => {
                 for step in steps {
                     tracing::info!("Signing keys: {step:?}");
                 }
             }
-            Err(error) => tracing::error!(error = %chain(&error), "The key ring cannot be tended"),
+            Ok(Err(error)) => {
+                tracing::error!(error = %chain(&error), "The key ring cannot be tended");
+            }
+            Err(error) => tracing::error!(error = %chain(&error), "Tending the key ring died"),
         }
     }
 }
