@@ -1,7 +1,7 @@
 //! The HTTP API: what it promises, and to whom.
 //!
 //! Requests come in, rooms are asked, answers go out: JSON, or a [`Problem`] (RFC 9457) with a
-//! stable code that `docs/errors.md` explains. [`router`] lists every route on one screen. Handlers
+//! stable code that `docs/errors.md` explains. [`router()`] lists every route on one screen. Handlers
 //! take [`Services`] as their state and a [`Caller`] where the route is not open to all.
 //!
 //! **Invariant:** only this room speaks status codes, and nothing an error of ours says inside

@@ -1,8 +1,8 @@
 //! The gateway file: the sum of the rooms' own settings, and what it points at.
 //!
 //! One YAML file comes in and [`Config`] goes out, with every path made relative to the file, or
-//! diagnostics that say where each mistake is. [`folder`] reads the files that stand beside it, and
-//! [`secret`] what a setting says is kept elsewhere. What one process does differently (which file,
+//! diagnostics that say where each mistake is. [`folder()`] reads the files that stand beside it, and
+//! [`secret()`] what a setting says is kept elsewhere. What one process does differently (which file,
 //! what to log) is said on its command line instead.
 //!
 //! **Invariant:** the file never holds a secret, only where each is kept; and no other room reads

@@ -1,6 +1,6 @@
 //! The composition root: the only room that knows every other.
 //!
-//! [`build`] takes the settings apart once and puts the rooms together in the order in which they
+//! [`build()`] takes the settings apart once and puts the rooms together in the order in which they
 //! must exist. [`Inbound`] is the way in and [`Outbound`] the way out, each on one screen.
 //! [`Gateway::run`] serves until it is told to stop, then lets go of nothing that is under way.
 //!

@@ -1,7 +1,7 @@
 //! The nested JWT: signed inside, encrypted outside, and the way back.
 //!
 //! [`Claims`] and two keys come in; a [`Sealed`] token goes out, which is a nested JWT (RFC 7519,
-//! section 5.2) and, inside, a Security Event Token (RFC 8417). [`open`] is the way back, for
+//! section 5.2) and, inside, a Security Event Token (RFC 8417). [`open()`] is the way back, for
 //! consumers, tests and the command line: twelve checks in a fixed order and one error that says
 //! nothing. [`sign_checkpoint`] signs without encrypting. Nothing is read, sent or kept here.
 //!

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use crate::event::ChainValue;
 use crate::seal::Place;
 
-/// The claims of a token whose both layers were checked. Only [`open`](crate::seal::open) makes
+/// The claims of a token whose both layers were checked. Only [`open`](crate::seal::open()) makes
 /// one; `Debug` shows no claim.
 #[derive(Clone, PartialEq)]
 pub struct Opened {
