@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::cli::{
-    Context, Failure, Outcome, callers, config, demo, events, keys, open, pattern, serve,
+    Context, Failure, Outcome, callers, check, config, demo, events, keys, open, pattern, serve,
 };
 
 /// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
@@ -25,6 +25,8 @@ enum Command {
     /// Say who may call the API
     #[command(subcommand)]
     Callers(callers::Command),
+    /// Find every mistake in settings, contracts, publications and subscriptions, offline
+    Check(check::Args),
     /// Show the settings and their schema
     #[command(subcommand)]
     Config(config::Command),
@@ -49,6 +51,7 @@ impl Command {
     async fn run(self, context: &Context) -> Outcome {
         match self {
             Self::Callers(command) => callers::run(command, context).await,
+            Self::Check(args) => check::run(&args, context),
             Self::Config(command) => config::run(&command, context),
             Self::Demo(args) => demo::run(&args, context).await,
             Self::Events(command) => events::run(command, context).await,

@@ -15,6 +15,7 @@
 //! through [`Output`].
 
 mod callers;
+mod check;
 mod client;
 mod command;
 mod config;

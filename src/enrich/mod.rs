@@ -14,7 +14,9 @@ mod file;
 mod marked;
 mod patch;
 mod publication;
+mod rehearsal;
 
 pub use enriched::{Enriched, Error};
 pub use patch::{Failure, Mistake, Patch};
 pub use publication::{Mode, Publication, Publications};
+pub use rehearsal::Rehearsal;

@@ -130,6 +130,11 @@ impl Patch {
         Ok(())
     }
 
+    /// The operations, as their author wrote them.
+    pub fn operations(&self) -> impl Iterator<Item = &PatchOperation> {
+        self.0.iter().map(|step| &step.written)
+    }
+
     /// Applies all operations in order to `data`, and gives the data that they make of it.
     pub(super) fn apply(&self, document: Document<'_>, data: Value) -> Result<Value, Failure> {
         let mut scratch = Value::Object(Map::from_iter([("data".to_owned(), data)]));

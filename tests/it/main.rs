@@ -10,6 +10,7 @@
 mod an_aws_sdk_is_a_producer;
 mod architecture;
 mod consumer_in_rust;
+mod mistakes_are_found_offline;
 mod only_the_consumer_can_read;
 mod other_ecosystems;
 mod the_consumers_guide;

@@ -1,0 +1,223 @@
+//! `sealway check`: every mistake in everything that people write, without a running gateway.
+
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::ambient::SystemEntropy;
+use crate::cli::{Context, Exit, Outcome};
+use crate::config::{self, Config, Texts};
+use crate::contract::{Catalog, Gate, Message};
+use crate::enrich::{Error, Publication, Publications};
+use crate::event::{Diagnostic, yaml};
+use crate::keys::{FileKeyStore, KeyRing};
+use crate::subscriptions::{Document, Subscriptions};
+use crate::telemetry::chain;
+
+/// What to check.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Check the files only, not the secrets and keys of this machine
+    #[arg(long)]
+    files_only: bool,
+}
+
+/// A mistake, for programs.
+#[derive(Serialize)]
+struct Shown<'a> {
+    file: &'a str,
+    line: Option<usize>,
+    column: Option<usize>,
+    problem: &'a str,
+    help: &'a str,
+}
+
+/// Runs the command: done if there is no mistake.
+pub fn run(args: &Args, context: &Context) -> Outcome {
+    let config = context.config()?;
+    let mut check = Check { config: &config, mistakes: Vec::new() };
+    let counts = check.files();
+    if !args.files_only {
+        check.machine();
+    }
+    let mistakes = check.mistakes;
+    let output = context.output();
+    if output.is_json() {
+        output.document(&mistakes.iter().map(Shown::of).collect::<Vec<_>>());
+    }
+    for mistake in &mistakes {
+        output.note(mistake);
+    }
+    if mistakes.is_empty() {
+        output.note(format_args!("no mistake in {}, {counts}", context.config.display()));
+        return Ok(Exit::Done);
+    }
+    output.note(format_args!("{} mistakes", mistakes.len()));
+    Ok(Exit::No)
+}
+
+impl<'a> Shown<'a> {
+    fn of(mistake: &'a Diagnostic) -> Self {
+        Self {
+            file: &mistake.file,
+            line: mistake.place.map(|(line, _)| line),
+            column: mistake.place.map(|(_, column)| column),
+            problem: &mistake.problem,
+            help: &mistake.help,
+        }
+    }
+}
+
+struct Check<'a> {
+    config: &'a Config,
+    mistakes: Vec<Diagnostic>,
+}
+
+impl Check<'_> {
+    /// Checks contracts, publications and subscriptions, and says how many there are.
+    fn files(&mut self) -> String {
+        let texts = self.folder(&self.config.contracts);
+        let catalog = self.keep(&self.config.contracts, Catalog::load(&texts));
+        let texts = self.folder(&self.config.publications);
+        let publications = self.keep(&self.config.publications, Publications::load(&texts));
+        let mut counts = String::new();
+        if let (Some(catalog), Some(publications)) = (catalog, publications) {
+            counts = format!(
+                "{} contracts, {} publications, ",
+                catalog.documents().count(),
+                publications.iter().count()
+            );
+            let gate = Gate::new(Arc::new(catalog), &publications);
+            if let Some(gate) = self.keep(&self.config.contracts, gate) {
+                self.mistakes.extend(publications.iter().filter_map(|one| rehearse(one, &gate)));
+            }
+        }
+        let subscriptions = self.folder(&self.config.subscriptions);
+        for (name, text) in &subscriptions {
+            self.subscription(&shown(&self.config.subscriptions.join(name)), text);
+        }
+        counts + &format!("{} subscriptions", subscriptions.len())
+    }
+
+    fn subscription(&mut self, name: &str, text: &str) {
+        match yaml::read::<Document>(name, text) {
+            Err(mistake) => self.mistakes.push(*mistake),
+            Ok(document) => {
+                if let Err(error) = Subscriptions::check(&document) {
+                    self.mistakes.push(Diagnostic::of_file(name, chain(&error).to_string()));
+                }
+            }
+        }
+    }
+
+    /// Checks that secrets can be had and keys can be used; makes none.
+    fn machine(&mut self) {
+        for reference in self.config.secrets() {
+            if let Err(error) = config::secret(reference, &self.config.directory) {
+                let problem = chain(&error).to_string();
+                self.mistakes.push(Diagnostic::of_file(&reference.to_string(), problem));
+            }
+        }
+        let settings = &self.config.keys;
+        let is_key = |entry: fs::DirEntry| entry.path().extension().is_some_and(|e| e == "json");
+        let entries = fs::read_dir(&settings.directory).into_iter().flatten().flatten();
+        // Without key files there is nothing to check: the first start makes them.
+        if !entries.into_iter().any(is_key) {
+            return;
+        }
+        let reference = settings.passphrase.as_ref();
+        let Ok(passphrase) =
+            reference.map(|at| config::secret(at, &self.config.directory)).transpose()
+        else {
+            return;
+        };
+        let place = shown(&settings.directory);
+        let store = match FileKeyStore::open(&settings.directory, passphrase, &SystemEntropy) {
+            Ok(store) => store,
+            Err(error) => {
+                return self.mistakes.push(Diagnostic::of_file(&place, chain(&error).to_string()));
+            }
+        };
+        if let Err(error) = KeyRing::read(Arc::new(store), settings.lifecycle()) {
+            self.mistakes.push(Diagnostic::of_file(&place, chain(&error).to_string()));
+        }
+    }
+
+    fn folder(&mut self, directory: &Path) -> Texts {
+        config::folder(directory).unwrap_or_else(|mut mistakes| {
+            self.mistakes.append(&mut mistakes);
+            Texts::new()
+        })
+    }
+
+    /// Notes the mistakes of files that were read from a folder, under their names on the disk.
+    fn keep<T>(&mut self, folder: &Path, read: Result<T, Vec<Diagnostic>>) -> Option<T> {
+        let on_disk = |mistake: Diagnostic| {
+            let path = folder.join(&mistake.file);
+            if path.is_file() { Diagnostic { file: shown(&path), ..mistake } } else { mistake }
+        };
+        match read {
+            Ok(value) => Some(value),
+            Err(mistakes) => {
+                self.mistakes.extend(mistakes.into_iter().map(on_disk));
+                None
+            }
+        }
+    }
+}
+
+/// Tries a publication on events made up from the examples of its message, where there are any.
+fn rehearse(publication: &Arc<Publication>, gate: &Gate) -> Option<Diagnostic> {
+    let message = gate.catalog().message(publication.contract(), publication.event())?;
+    let problem = message.examples().iter().find_map(|example| {
+        let rehearsal = publication.rehearse(&example.data);
+        match publication.enrich(&rehearsal.received) {
+            // A test of the patch asks for a value that no example tells.
+            Err(Error::Patch { failure, .. }) if failure.operation == "test" => None,
+            Err(error) => Some(chain(&error).to_string()),
+            Ok(enriched) => breach(message, enriched.data(), &rehearsal.guessed),
+        }
+    })?;
+    let problem = format!("{problem}; tried with an example of {}", publication.contract());
+    let name = format!("publication {}", publication.name());
+    Some(Diagnostic::of_file(&name, problem))
+}
+
+/// How data breaks its contract, made-up values aside: those only have to be declared.
+fn breach(message: &Message, data: &serde_json::Value, guessed: &[String]) -> Option<String> {
+    let counts = |pointer: &str, code: &str| {
+        code == "additional-property" || !guessed.iter().any(|made_up| pointer.starts_with(made_up))
+    };
+    let violations = message.check(data);
+    let first = violations.iter().find(|found| counts(&found.pointer, &found.code))?;
+    Some(format!("at `/data{}`: {}", first.pointer, first.message))
+}
+
+/// A path as a person would write it: `config/../asyncapi` is `asyncapi`.
+fn shown(path: &Path) -> String {
+    let mut tidy = PathBuf::new();
+    for component in path.components() {
+        match (component, tidy.components().next_back()) {
+            (Component::ParentDir, Some(Component::Normal(_))) => {
+                tidy.pop();
+            }
+            (Component::CurDir, _) => {}
+            _ => tidy.push(component),
+        }
+    }
+    tidy.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_shown_as_a_person_would_write_it() {
+        assert_eq!(shown(Path::new("config/../asyncapi/a.yaml")), "asyncapi/a.yaml");
+        assert_eq!(shown(Path::new("./config/x.yaml")), "config/x.yaml");
+        assert_eq!(shown(Path::new("../../x")), "../../x");
+    }
+}

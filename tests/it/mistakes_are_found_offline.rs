@@ -1,0 +1,124 @@
+//! `sealway check` finds every mistake that people make in files, at its place, without a gateway.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+/// A copy of the repository's settings, contracts and publications.
+fn settings() -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for folder in ["config", "config/publications", "asyncapi"] {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        fs::create_dir(copy.path().join(folder)).unwrap();
+        for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+            if entry.path().is_file() {
+                fs::copy(entry.path(), copy.path().join(folder).join(entry.file_name())).unwrap();
+            }
+        }
+    }
+    copy
+}
+
+/// Replaces a text in a file of the copy.
+fn change(copy: &tempfile::TempDir, file: &str, from: &str, to: &str) {
+    let path = copy.path().join(file);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{file} has no `{from}`");
+    fs::write(path, text.replacen(from, to, 1)).unwrap();
+}
+
+/// Runs a command in the copy and gives its exit code, output and complaints.
+fn sealway(copy: &tempfile::TempDir, arguments: &[&str]) -> (Option<i32>, String, String) {
+    let output = Command::new(env!("CARGO_BIN_EXE_sealway"))
+        .args(arguments)
+        .current_dir(copy.path())
+        .env_clear()
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn the_repository_has_no_mistake() {
+    let (code, _, said) = sealway(&settings(), &["check"]);
+
+    assert_eq!(code, Some(0), "{said}");
+    assert!(
+        said.contains("no mistake in config/gateway.yaml, 2 contracts, 5 publications"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_misspelled_setting_is_shown_with_the_right_one_and_exit_code_2() {
+    let copy = settings();
+    change(&copy, "config/gateway.yaml", "  max-body: 2 MiB", "  max-bodi: 2 MiB");
+
+    let (code, _, said) = sealway(&copy, &["check"]);
+
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("unknown key `max-bodi`"), "{said}");
+    assert!(said.contains("did you mean `max-body`?"), "{said}");
+}
+
+#[test]
+fn a_mistake_in_a_contract_and_one_in_a_publication_are_found_in_one_run() {
+    let copy = settings();
+    change(&copy, "asyncapi/orders.yaml", "type: integer", "type: intiger");
+    change(&copy, "config/publications/payments.yaml", "op: copy", "op: kopy");
+
+    let (code, _, said) = sealway(&copy, &["check"]);
+
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("asyncapi/orders.yaml:"), "{said}");
+    assert!(said.contains("config/publications/payments.yaml:"), "{said}");
+}
+
+#[test]
+fn a_patch_that_writes_what_the_contract_does_not_declare_is_found_by_its_examples() {
+    let copy = settings();
+    change(&copy, "config/publications/orders.yaml", "/data/orderId", "/data/orderNumber");
+
+    let (code, said, _) = sealway(&copy, &["check", "--output", "json"]);
+
+    assert_eq!(code, Some(1), "{said}");
+    let mistakes: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(mistakes[0]["file"], "publication orders/Order.Created", "{said}");
+    assert!(mistakes[0]["problem"].as_str().unwrap().contains("orders.yaml"), "{said}");
+}
+
+#[test]
+fn a_broken_subscription_file_is_found() {
+    let copy = settings();
+    fs::create_dir(copy.path().join("config/subscriptions")).unwrap();
+    fs::write(copy.path().join("config/subscriptions/a.yaml"), "consumer: x\nsinc: y\n").unwrap();
+
+    let (code, _, said) = sealway(&copy, &["check"]);
+
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("config/subscriptions/a.yaml:2:1: unknown key `sinc`"), "{said}");
+}
+
+#[test]
+fn a_secret_that_is_missing_is_a_mistake_of_this_machine_only() {
+    let copy = settings();
+    change(&copy, "config/gateway.yaml", "passphrase: null", "passphrase: { env: NOT_SET }");
+
+    let (code, _, said) = sealway(&copy, &["check"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("environment variable NOT_SET"), "{said}");
+
+    assert_eq!(sealway(&copy, &["check", "--files-only"]).0, Some(0));
+}
+
+#[test]
+fn checking_makes_no_keys_and_no_log() {
+    let copy = settings();
+
+    sealway(&copy, &["check"]);
+
+    assert!(!copy.path().join("keys").exists() && !copy.path().join("data").exists());
+}
