@@ -1,7 +1,6 @@
 # What a person does with this repository. `make check` and `make test` are what `.ci/run` runs.
 
-# Debug code of our own, with dependencies as they are: it builds in a third of the time of a
-# release and is quick enough to look at.
+# Everything but the benchmarks is a debug build: it is there in a third of the time of a release.
 CARGO ?= cargo
 # Pinned, because its rules change with it. Built into target/tools, where `cargo clean` finds it.
 CARGO_DENY_VERSION := 0.20.2
@@ -13,7 +12,7 @@ help: ## Say what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
 
 demo: ## Walk an order through two domains, sealed at every border
-	$(CARGO) run --quiet -- demo
+	$(CARGO) run -- demo
 
 run: ## Run a gateway with config/gateway.yaml
 	$(CARGO) run -- serve
