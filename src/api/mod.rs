@@ -13,6 +13,7 @@ mod callers;
 mod config;
 mod deliveries;
 mod events;
+mod explain;
 mod health;
 mod limits;
 mod post_events;

@@ -50,10 +50,6 @@ codes! {
     BadRequest: "bad-request", BAD_REQUEST, "The request cannot be understood";
     /// An event cannot be read, or lacks what every event needs.
     InvalidEvent: "invalid-event", BAD_REQUEST, "The event cannot be read";
-    /// An event pattern has a mistake.
-    InvalidPattern: "invalid-pattern", BAD_REQUEST, "The event pattern is wrong";
-    /// A key that the caller gave cannot be used.
-    InvalidKey: "invalid-key", BAD_REQUEST, "The key cannot be used";
     /// There is no valid caller key.
     Unauthorized: "unauthorized", UNAUTHORIZED, "A valid caller key is needed";
     /// The caller's scopes do not allow it.
@@ -62,8 +58,6 @@ codes! {
     NotFound: "not-found", NOT_FOUND, "There is no such thing";
     /// The path exists, with other methods.
     MethodNotAllowed: "method-not-allowed", METHOD_NOT_ALLOWED, "The path has no such method";
-    /// The client took too long to send its request.
-    SlowRequest: "slow-request", REQUEST_TIMEOUT, "The request took too long to arrive";
     /// The name is taken.
     AlreadyExists: "already-exists", CONFLICT, "The name is taken";
     /// The thing is not in a state that allows it.
@@ -86,8 +80,6 @@ codes! {
     /// Writing needs the revision that is to be replaced.
     PreconditionRequired: "precondition-required", PRECONDITION_REQUIRED,
         "Say which revision is to be replaced";
-    /// The caller sends more than it may.
-    TooManyRequests: "too-many-requests", TOO_MANY_REQUESTS, "Too many requests";
     /// A bug, or a broken disk.
     Internal: "internal", INTERNAL_SERVER_ERROR, "The gateway failed";
     /// Too much waits already.
@@ -217,7 +209,7 @@ impl IntoResponse for Problem {
         let mut response = (status, axum::Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
-        if status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS {
+        if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if status == StatusCode::UNAUTHORIZED {

@@ -1,4 +1,4 @@
-//! What happens around every handler: an id, a count, and problems instead of bare statuses.
+//! What happens around every handler: an id, a time limit, a count, and problems instead of bare statuses.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use tokio::time::timeout;
 use tracing::Instrument as _;
 
 use crate::api::{Code, Problem, Services};
@@ -17,7 +18,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest refusal of the router or an extractor that is passed on.
 const REFUSAL_BYTES: usize = 2048;
 
-/// Names a request, counts it, and answers refusals of the router as problems.
+/// Names a request, gives it up after the time limit, counts it, and answers refusals of the router as problems.
 pub async fn around(
     State(services): State<Arc<Services>>,
     route: Option<MatchedPath>,
@@ -29,8 +30,14 @@ pub async fn around(
     let span = tracing::debug_span!("request", request.id = %id, request.route = %route);
     let started = tokio::time::Instant::now();
 
-    let response = next.run(request).instrument(span).await;
-    let mut response = explained(response).await;
+    let limit = services.config.request_timeout.0;
+    let answered = timeout(limit, next.run(request).instrument(span)).await;
+    let mut response = if let Ok(response) = answered {
+        explained(response).await
+    } else {
+        let detail = "the gateway gave up on this request; its log may say why";
+        Problem::new(Code::TimedOut, detail).into_response()
+    };
 
     let status = response.status();
     services.metrics.histogram(Metric::RequestSeconds, &[&route]).observe_span(started.elapsed());

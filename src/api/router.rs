@@ -4,24 +4,22 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::timeout::TimeoutLayer;
 
 use crate::api::{
-    Code, Problem, Services, bus_route, deliveries, events, health, post_events, published,
-    quarantine, replays, request, subscriptions,
+    Code, Problem, Services, bus_route, deliveries, events, explain, health, post_events,
+    published, quarantine, replays, request, subscriptions,
 };
 
 /// Builds the server's routes over the rooms behind them.
 pub fn router(services: Arc<Services>) -> Router {
-    let timeout = services.config.request_timeout.0;
     let max_body = services.config.max_body.bytes();
     Router::new()
         .route("/.well-known/jwks.json", get(published::jwks))
+        .route("/problems/{code}", get(explain::problem))
         .route("/contracts", get(published::contracts))
         .route("/contracts/{*path}", get(published::contract))
         .route("/schemas/{name}/{version}", get(published::schema))
@@ -50,7 +48,6 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/metrics", get(health::metrics))
         // Outermost last: a panic or a timeout inside is counted and named like any answer.
         .layer(CatchPanicLayer::custom(after_panic))
-        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, timeout))
         .layer(DefaultBodyLimit::max(max_body))
         .layer(from_fn_with_state(Arc::clone(&services), request::around))
         .with_state(services)
