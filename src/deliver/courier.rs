@@ -156,6 +156,8 @@ impl Courier {
         while let Some((delivery, verdict)) = self.under_way.next().await {
             self.finish(&delivery, verdict);
         }
+        // What ended while stopping is settled, too, and need not be delivered again.
+        self.note();
     }
 
     fn wake_after(&self) -> Duration {
@@ -197,8 +199,10 @@ impl Courier {
         self.progress.pass(self.known);
         match self.inbox.take(MOST_OPEN) {
             Taken::Matches(matches, known) => {
+                // The follower may hand over what this courier has meanwhile read from the log.
+                let read = self.known;
+                self.queue.extend(matches.into_iter().filter(|entry| entry.position > read));
                 self.known = self.known.max(known);
-                self.queue.extend(matches);
                 !self.queue.is_empty()
             }
             Taken::Behind => {

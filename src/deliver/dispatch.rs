@@ -71,6 +71,9 @@ impl Dispatch {
             receiver,
             (cursor, waiting),
         );
+        // Before the courier starts: an entry that was matched without this filter is then in the
+        // log before the courier reads it, so that none falls between log and inbox.
+        self.list(subscription);
         let post = Post {
             inbox,
             commands,
@@ -78,9 +81,7 @@ impl Dispatch {
             subscription: watch::Sender::new(Arc::clone(subscription)),
             courier: self.round.tasks.spawn(courier.run()),
         };
-        // Before the filter is in the table, so that a match finds its inbox.
         self.posts_mut().insert(subscription.id.clone(), post);
-        self.list(subscription);
     }
 
     fn list(&self, subscription: &Subscription) {
