@@ -79,40 +79,52 @@ impl Runner {
     ///
     /// Ours: the log or the registry failed; the job is still running as far as is kept.
     pub async fn run(mut self, mut replay: Replay) -> Result<Replay, Error> {
-        let stopping = self.tasks.stopping().clone();
-        let cancel = self.cancel.clone();
         let filter = self.subscription.borrow().newest_filter().cloned();
         let filter = filter.ok_or_else(|| Error::Invalid("no filter".to_owned()))?;
         let wanted = test(&replay.selection, &filter)?;
         let mut journey = Journey::new(&replay, self.clock.now());
-        let ended = tokio::select! {
-            ended = self.travel(&mut replay, &mut journey, wanted) => ended?,
-            () = stopping.cancelled() => None,
-            () = cancel.cancelled() => Some(ReplayState::Cancelled),
-        };
+        let ended = self.travel(&mut replay, &mut journey, wanted).await?;
         while let Some(done) = journey.under_way.next().await {
             self.account(&mut replay, &mut journey, done).await;
         }
-        replay.state = ended.unwrap_or(replay.state);
+        replay.state = match ended {
+            End::Completed => ReplayState::Completed,
+            End::Cancelled => ReplayState::Cancelled,
+            End::Stopped => replay.state,
+        };
         replay.reached = journey.progress.cursor().settled;
         self.replays.keep(&mut replay).await?;
         Ok(replay)
     }
 
-    /// Reads and attempts; cancel safe, because attempts under way stay in `journey`.
+    /// Whether it ends before its range does.
+    fn interrupted(&self) -> Option<End> {
+        if self.cancel.is_cancelled() {
+            return Some(End::Cancelled);
+        }
+        self.tasks.stopping().is_cancelled().then_some(End::Stopped)
+    }
+
+    /// Reads and attempts until the end of the range or an interruption.
+    ///
+    /// It looks for interruptions itself: dropped while it keeps the job, it would not know which
+    /// revision was kept.
     async fn travel(
         &mut self,
         replay: &mut Replay,
         journey: &mut Journey,
         wanted: impl Fn(&Entry) -> bool,
-    ) -> Result<Option<ReplayState>, Error> {
+    ) -> Result<End, Error> {
         loop {
+            if let Some(ended) = self.interrupted() {
+                return Ok(ended);
+            }
             let entries = self.log.read(journey.progress.scanned(), Page::default()).await?;
             let Some(last) = entries.last().cloned() else { break };
             for entry in entries {
                 if wanted(&entry) {
-                    if !self.make_room(replay, journey).await? {
-                        return Ok(Some(ReplayState::Cancelled));
+                    if let Some(ended) = self.make_room(replay, journey).await? {
+                        return Ok(ended);
                     }
                     self.launch(replay, journey, entry);
                 }
@@ -125,40 +137,46 @@ impl Runner {
         while let Some(done) = journey.under_way.next().await {
             self.account(replay, journey, done).await;
         }
-        Ok(Some(ReplayState::Completed))
+        Ok(End::Completed)
     }
 
     /// Waits until the next attempt may begin, by pace, by room and by the subscription's state;
-    /// says `false` if it never may, because the subscription is gone.
+    /// says how it ends if none may, because of an interruption or because the subscription is gone.
     async fn make_room(
         &mut self,
         replay: &mut Replay,
         journey: &mut Journey,
-    ) -> Result<bool, Error> {
+    ) -> Result<Option<End>, Error> {
+        let (cancel, stopping) = (self.cancel.clone(), self.tasks.stopping().clone());
         loop {
+            if let Some(ended) = self.interrupted() {
+                return Ok(Some(ended));
+            }
             if self.clock.now() >= journey.kept.after(KEEP_EVERY) {
                 replay.reached = journey.progress.cursor().settled;
                 self.replays.keep(replay).await?;
                 journey.kept = self.clock.now();
             }
             if self.subscription.has_changed().is_err() {
-                return Ok(false);
+                return Ok(Some(End::Cancelled));
             }
             let delivers = self.subscription.borrow().state.delivers();
             let room = journey.under_way.len() < usize::from(self.parallel.max(1));
             let now = self.clock.now();
             if delivers && room && journey.next <= now {
                 journey.next = journey.next.max(now.before(KEEP_EVERY)).after(pace(replay.rate));
-                return Ok(true);
+                return Ok(None);
             }
             tokio::select! {
                 Some(done) = journey.under_way.next() => self.account(replay, journey, done).await,
                 () = self.clock.sleep_until(journey.next), if delivers && room => {}
                 changed = self.subscription.changed(), if !delivers => {
                     if changed.is_err() {
-                        return Ok(false);
+                        return Ok(Some(End::Cancelled));
                     }
                 }
+                () = cancel.cancelled() => {}
+                () = stopping.cancelled() => {}
             }
         }
     }
@@ -195,6 +213,17 @@ impl Runner {
         }
         journey.progress.settle(number);
     }
+}
+
+/// How a journey ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Everything was attempted.
+    Completed,
+    /// Someone stopped it, or its subscription is gone.
+    Cancelled,
+    /// The gateway stops; it goes on after the restart.
+    Stopped,
 }
 
 type Done = (u64, Arc<Delivery>, Option<Verdict>);
