@@ -80,8 +80,8 @@ impl Blame for RingError {
     fn fault(&self) -> Fault {
         match self {
             Self::Unknown(_) | Self::NotOffered(_) => Fault::Caller,
-            Self::Store(_)
-            | Self::Foreign { .. }
+            Self::Store(error) => error.fault(),
+            Self::Foreign { .. }
             | Self::Damaged { .. }
             | Self::Unusable { .. }
             | Self::Failure(_) => Fault::Ours,

@@ -112,7 +112,13 @@ pub enum StoreError {
 
 impl Blame for StoreError {
     fn fault(&self) -> Fault {
-        Fault::Ours
+        match self {
+            // A mode or a setting, which whoever runs the gateway changes.
+            Self::TooOpen { .. } | Self::NeedsPassphrase { .. } | Self::WrongPassphrase { .. } => {
+                Fault::Caller
+            }
+            Self::Io { .. } | Self::Damaged { .. } => Fault::Ours,
+        }
     }
 }
 
