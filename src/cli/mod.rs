@@ -19,7 +19,6 @@ mod check;
 mod client;
 mod command;
 mod config;
-mod consumer_key;
 mod context;
 mod demo;
 mod event_key;

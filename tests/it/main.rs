@@ -7,11 +7,22 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+mod a_dead_letter_can_return;
+mod a_gap_shows;
+mod a_repeat_is_recognised;
+mod accepted_means_durable;
 mod an_aws_sdk_is_a_producer;
 mod architecture;
+mod bad_input_is_answered;
 mod consumer_in_rust;
+mod every_match_is_offered;
+mod harness;
+mod keys_can_turn;
 mod mistakes_are_found_offline;
+mod nothing_leaves_without_a_contract;
 mod only_the_consumer_can_read;
 mod other_ecosystems;
+mod replay_is_exact;
+mod tenants_are_strangers;
 mod the_consumers_guide;
 mod the_settings_are_described;

@@ -1,0 +1,157 @@
+//! What was given up is kept with its reason, and delivered again when its consumer says so.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{Receiver, Reply, TestGateway, eventually, never_within};
+
+/// The dead letters of a subscription, once there are so many.
+async fn dead_letters(gateway: &TestGateway, id: &str, count: usize) -> Vec<Value> {
+    let path = format!("/subscriptions/{id}/dead-letters");
+    eventually(format!("{count} dead letters of {id}"), async || {
+        let listed = gateway.get(&path).await["deadLetters"].as_array().unwrap().clone();
+        (listed.len() == count).then_some(listed)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn exhausted_attempts_leave_a_dead_letter_with_reason_status_and_words() {
+    let gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({ "config": { "maximumRetryAttempts": 0 } })).await;
+    receiver.answer_next([Reply::Status(500)]);
+
+    let given_up = gateway.order(1).await;
+    let next = gateway.order(2).await;
+
+    let letter = dead_letters(&gateway, "shop", 1).await.remove(0);
+    receiver.wait_for_delivered(1).await;
+    assert_eq!(letter["event"], json!(given_up));
+    assert_eq!(letter["type"], "Order.Created");
+    assert_eq!(letter["reason"], "attempts-exhausted");
+    assert_eq!(letter["status"], 500);
+    assert_eq!(letter["attempts"], 1);
+    assert_eq!(letter["sequence"], 1);
+    assert_eq!(letter["detail"], "as the test says");
+    assert_eq!(receiver.delivered_ids(), [next]);
+}
+
+#[tokio::test]
+async fn a_consumer_redrives_one_and_gets_it_with_its_old_id_and_number() {
+    let mut gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({ "config": { "maximumRetryAttempts": 0 } })).await;
+    let key = gateway.add_caller("shop", &["consume:shop"]).await;
+    receiver.answer(Reply::Status(500));
+    let ids = gateway.orders(1..=3).await;
+    let letters = dead_letters(&gateway, "shop", 3).await;
+    receiver.answer(Reply::Status(204));
+    gateway.restart().await;
+    let second = letters.iter().find(|letter| letter["event"] == json!(ids[1])).unwrap();
+
+    let path = "/subscriptions/shop/dead-letters/redrive";
+    let body = json!({ "ids": [second["id"]] });
+    let answer = gateway.call_as(&key, (Method::POST, path), Some(&body)).await;
+
+    assert_eq!((answer.status, &answer.body), (200, &json!({ "redriven": 1 })));
+    let arrival = receiver.wait_for_delivered(1).await.remove(0);
+    assert_eq!((arrival.id(), arrival.sequence()), (ids[1].as_str(), Some(2)));
+    assert_eq!(arrival.header("sealway-attempt"), Some("1"));
+    assert_eq!(dead_letters(&gateway, "shop", 2).await.len(), 2);
+    assert_eq!(receiver.chain().0, 3);
+}
+
+#[tokio::test]
+async fn all_are_redriven_at_once_and_only_for_a_reason_if_one_is_named() {
+    let gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let limits = json!({ "maximumRetryAttempts": 3, "giveUpAfterRefusals": 1 });
+    gateway.subscribe(&receiver, json!({ "config": limits })).await;
+    receiver.answer(Reply::Status(422));
+    let mut ids = gateway.orders(1..=3).await;
+    dead_letters(&gateway, "shop", 3).await;
+    receiver.answer(Reply::Status(204));
+    let path = "/subscriptions/shop/dead-letters/redrive";
+
+    let none = gateway.post(path, &json!({ "reason": "attempts-exhausted" })).await;
+    let unknown = gateway.call(Method::POST, path, Some(&json!({ "ids": [999] }))).await;
+    let all = gateway.post(path, &json!({ "reason": "refused" })).await;
+
+    assert_eq!(none["redriven"], 0);
+    assert_eq!((unknown.status, unknown.code()), (404, "not-found"));
+    assert_eq!(all["redriven"], 3);
+    receiver.wait_for_delivered(3).await;
+    let mut delivered = receiver.delivered_ids();
+    delivered.sort();
+    ids.sort();
+    assert_eq!(delivered, ids);
+    dead_letters(&gateway, "shop", 0).await;
+}
+
+#[tokio::test]
+async fn a_redriven_event_that_fails_again_is_a_dead_letter_again() {
+    let gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({ "config": { "maximumRetryAttempts": 0 } })).await;
+    receiver.answer(Reply::Status(500));
+    gateway.order(1).await;
+    let first = dead_letters(&gateway, "shop", 1).await.remove(0);
+
+    gateway.post("/subscriptions/shop/dead-letters/redrive", &json!({})).await;
+    receiver.wait_for_arrivals(2).await;
+
+    let again = eventually("a new dead letter", async || {
+        let letters = gateway.get("/subscriptions/shop/dead-letters").await["deadLetters"].clone();
+        letters.get(0).filter(|letter| letter["id"] != first["id"]).cloned()
+    })
+    .await;
+    assert_eq!((&again["event"], &again["sequence"]), (&first["event"], &first["sequence"]));
+}
+
+#[tokio::test]
+async fn a_sink_that_is_gone_closes_its_subscription_and_nothing_more_is_sent() {
+    let mut gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({})).await;
+    receiver.answer_next([Reply::Status(410)]);
+    gateway.order(1).await;
+
+    let closed = eventually("the subscription is closed", async || {
+        let shown = gateway.get("/subscriptions/shop").await;
+        (shown["state"] == "closed").then_some(shown)
+    })
+    .await;
+
+    assert_eq!(closed["reason"], "the sink answered 410 Gone");
+    assert_eq!(dead_letters(&gateway, "shop", 1).await[0]["reason"], "sink-gone");
+    gateway.restart().await;
+    gateway.order(2).await;
+    let arrived = async || receiver.arrivals().get(1).cloned();
+    never_within(Duration::from_millis(300), "nothing more is sent", arrived).await;
+    let path = "/subscriptions/shop/dead-letters/redrive";
+    let redrive = gateway.call(Method::POST, path, Some(&json!({}))).await;
+    assert_eq!((redrive.status, redrive.code()), (409, "wrong-state"));
+}
+
+#[tokio::test]
+async fn dead_letters_are_read_page_by_page() {
+    let gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({ "config": { "maximumRetryAttempts": 0 } })).await;
+    receiver.answer(Reply::Status(500));
+    gateway.orders(1..=5).await;
+    let all = dead_letters(&gateway, "shop", 5).await;
+
+    let (mut pages, mut after) = (Vec::new(), json!(0));
+    while !after.is_null() {
+        let path = format!("/subscriptions/shop/dead-letters?after={after}&limit=2");
+        let page = gateway.get(&path).await;
+        pages.extend(page["deadLetters"].as_array().unwrap().clone());
+        after = page["next"].clone();
+    }
+
+    assert_eq!(pages, all);
+}

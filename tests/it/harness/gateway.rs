@@ -1,0 +1,319 @@
+//! A whole gateway in this process, on a directory and a port of its own.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aws_sdk_eventbridge::Client;
+use aws_sdk_eventbridge::config::{BehaviorVersion, Credentials, Region};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use sealway::ambient::{Clock, ManualClock, SecretReference, SystemClock, SystemEntropy, Tasks};
+use sealway::api::Services;
+use sealway::config::Config;
+use sealway::gateway::{Machine, RunError, build};
+use sealway::source::AccessKey;
+
+use crate::harness::{Receiver, eventually};
+
+/// The access key that producers sign with.
+const ACCESS_KEY: &str = "AKIATESTTESTTESTTEST";
+/// Its secret.
+pub const ACCESS_SECRET: &str = "a secret of a test, and of nothing else";
+
+/// A gateway and the keys to speak with it.
+pub struct TestGateway {
+    directory: TempDir,
+    config: Config,
+    clock: Option<ManualClock>,
+    admin: String,
+    http: reqwest::Client,
+    running: Option<Running>,
+}
+
+struct Running {
+    services: Arc<Services>,
+    tasks: Tasks,
+    end: JoinHandle<Result<(), RunError>>,
+}
+
+/// A status and a body: JSON where it is JSON, `null` where there is none.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    pub status: u16,
+    pub body: Value,
+}
+
+impl Answer {
+    /// The stable word of a problem.
+    pub fn code(&self) -> &str {
+        let problem = self.body["type"].as_str().unwrap_or_default();
+        problem.strip_prefix("/problems/").unwrap_or_default()
+    }
+}
+
+/// Finds a port of this machine that nobody listens on.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// An order as its service publishes it on its own bus.
+pub fn order_created(id: &str, number: u64) -> Value {
+    json!({
+        "specversion": "1.0", "id": id, "source": "order-service", "type": "OrderCreated",
+        "data": { "id": number, "amount": 100, "customer": "confidential-customer" },
+    })
+}
+
+/// Copies the contracts and publications of this repository below `directory`, with settings that
+/// name them.
+pub fn settle_in(directory: &Path) -> Config {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (from, to) in [("asyncapi", "asyncapi"), ("config/publications", "publications")] {
+        let to = directory.join(to);
+        fs::create_dir_all(&to).unwrap();
+        for file in fs::read_dir(root.join(from)).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+    let secret = directory.join("access-key.secret");
+    fs::write(&secret, ACCESS_SECRET).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let port = free_port();
+    let mut config = Config {
+        issuer: format!("http://127.0.0.1:{port}").parse().unwrap(),
+        listen: ([127, 0, 0, 1], port).into(),
+        data_dir: directory.join("data"),
+        publications: directory.join("publications"),
+        contracts: directory.join("asyncapi"),
+        directory: directory.to_path_buf(),
+        ..Config::default()
+    };
+    config.keys.directory = directory.join("keys");
+    config.source.access_keys = vec![AccessKey {
+        id: ACCESS_KEY.to_owned(),
+        secret: SecretReference::File(secret),
+        sources: None,
+    }];
+    config
+}
+
+impl TestGateway {
+    /// Starts one with the contracts and publications of this repository.
+    pub async fn start() -> Self {
+        Self::with(None, |_| {}).await
+    }
+
+    /// Starts one whose time stands still until the test moves it.
+    pub async fn at(clock: &ManualClock) -> Self {
+        Self::with(Some(clock.clone()), |_| {}).await
+    }
+
+    /// Starts one with settings or files that `change` has changed.
+    pub async fn with(clock: Option<ManualClock>, change: impl FnOnce(&mut Config)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = settle_in(directory.path());
+        change(&mut config);
+        let http = reqwest::Client::new();
+        let mut gateway =
+            Self { directory, config, clock, admin: String::new(), http, running: None };
+        gateway.run().await;
+        gateway.admin = gateway.add_caller("admin", &["admin"]).await;
+        gateway
+    }
+
+    /// Builds and runs on the directory as it is.
+    async fn run(&mut self) {
+        let clock: Arc<dyn Clock> = match &self.clock {
+            Some(clock) => Arc::new(clock.clone()),
+            None => Arc::new(SystemClock),
+        };
+        let machine = Machine { clock, entropy: Arc::new(SystemEntropy), tasks: Tasks::new() };
+        let tasks = machine.tasks.clone();
+        let gateway = build(self.config.clone(), machine).await.unwrap();
+        let services = Arc::clone(gateway.services());
+        let stop = tasks.stopping().clone().cancelled_owned();
+        let end = Tasks::new().spawn(gateway.run(stop));
+        self.running = Some(Running { services, tasks, end });
+    }
+
+    /// Stops as at the end of the process: drains, and waits until everything is written.
+    pub async fn stop(&mut self) {
+        let Running { services, tasks, end } = self.running.take().unwrap();
+        drop(services);
+        tasks.stopping().cancel();
+        // Connections that are kept alive would hold the drain up.
+        self.http = reqwest::Client::new();
+        end.await.unwrap().unwrap();
+    }
+
+    /// Starts again on the same directory.
+    pub async fn start_again(&mut self) {
+        self.run().await;
+    }
+
+    /// Stops and starts again.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        self.start_again().await;
+    }
+
+    /// A file below the gateway's directory.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The gateway's name and address.
+    pub fn issuer(&self) -> String {
+        self.config.issuer.as_str().trim_end_matches('/').to_owned()
+    }
+
+    /// What consumers of this gateway take for the present.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        match &self.clock {
+            Some(clock) => Arc::new(clock.clone()),
+            None => Arc::new(SystemClock),
+        }
+    }
+
+    /// Changes the settings for the next start.
+    pub fn change(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+    }
+
+    /// Adds a caller and gives its key.
+    pub async fn add_caller(&self, name: &str, scopes: &[&str]) -> String {
+        let scopes = scopes.iter().map(|scope| scope.parse().unwrap()).collect();
+        let callers = &self.running.as_ref().unwrap().services.callers;
+        let key = callers.add(&name.parse().unwrap(), scopes, &SystemEntropy).await.unwrap();
+        key.expose().to_owned()
+    }
+
+    /// Begins a request without a caller's key.
+    pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.issuer()))
+    }
+
+    /// Calls as someone, with a JSON body or none.
+    pub async fn call_as(
+        &self,
+        key: &str,
+        (method, path): (Method, &str),
+        body: Option<&Value>,
+    ) -> Answer {
+        let request = self.request(method, path).bearer_auth(key);
+        let request = match body {
+            Some(body) => request.json(body),
+            None => request,
+        };
+        answer(request).await
+    }
+
+    /// Calls as an administrator.
+    pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> Answer {
+        self.call_as(&self.admin, (method, path), body).await
+    }
+
+    /// Reads as an administrator what is there.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> impl Future<Output = Value> {
+        let place = std::panic::Location::caller();
+        async move {
+            let answer = self.call(Method::GET, path, None).await;
+            assert_eq!(answer.status, 200, "{place}: GET {path}: {}", answer.body);
+            answer.body
+        }
+    }
+
+    /// Posts as an administrator and expects success.
+    #[track_caller]
+    pub fn post(&self, path: &str, body: &Value) -> impl Future<Output = Value> {
+        let place = std::panic::Location::caller();
+        async move {
+            let answer = self.call(Method::POST, path, Some(body)).await;
+            assert!(answer.status < 300, "{place}: POST {path}: {answer:?}");
+            answer.body
+        }
+    }
+
+    /// Posts a CloudEvent.
+    pub async fn send(&self, event: &Value) -> Answer {
+        self.send_text("/events", "application/cloudevents+json", event.to_string()).await
+    }
+
+    /// Posts any bytes as an administrator.
+    pub async fn send_text(
+        &self,
+        path: &str,
+        media_type: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> Answer {
+        let request = self.request(Method::POST, path).bearer_auth(&self.admin);
+        answer(request.header("content-type", media_type).body(body)).await
+    }
+
+    /// Publishes a CloudEvent that must be taken; gives the ids of what it has become.
+    pub async fn publish(&self, event: &Value) -> Vec<String> {
+        let answer = self.send(event).await;
+        assert_eq!(answer.status, 202, "{}", answer.body);
+        let ids = answer.body["events"][0]["eventIds"].as_array().unwrap();
+        ids.iter().map(|id| id.as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Publishes an order; gives the id of its event.
+    pub async fn order(&self, number: u64) -> String {
+        let id = format!("order-{number}");
+        self.publish(&order_created(&id, number)).await.remove(0)
+    }
+
+    /// Publishes orders with these numbers, in order.
+    pub async fn orders(&self, numbers: impl IntoIterator<Item = u64>) -> Vec<String> {
+        let mut ids = Vec::new();
+        for number in numbers {
+            ids.push(self.order(number).await);
+        }
+        ids
+    }
+
+    /// Subscribes a receiver under its own name and waits until it has proved itself; `wish` adds
+    /// to the document.
+    pub async fn subscribe(&self, receiver: &Receiver, wish: Value) -> Value {
+        let document = receiver.document(wish);
+        let created = self.post("/subscriptions", &document).await;
+        let path = format!("/subscriptions/{}", created["id"].as_str().unwrap());
+        eventually("the subscription becomes active", async || {
+            let shown = self.get(&path).await;
+            assert!(shown.get("reason").is_none(), "{shown}");
+            (shown["state"] == "active").then_some(shown)
+        })
+        .await
+    }
+
+    /// An unmodified AWS SDK client with an endpoint and a secret.
+    pub fn sdk_through(address: &str, secret: &str) -> Client {
+        let credentials = Credentials::new(ACCESS_KEY, secret, None, None, "test");
+        let config = aws_sdk_eventbridge::Config::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(address)
+            .region(Region::new("us-east-1"))
+            .credentials_provider(credentials)
+            .build();
+        Client::from_conf(config)
+    }
+}
+
+/// Sends a request and reads its answer.
+pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let status = response.status().as_u16();
+    let text = response.text().await.unwrap();
+    let body = serde_json::from_str(&text)
+        .unwrap_or_else(|_| if text.is_empty() { Value::Null } else { Value::String(text) });
+    Answer { status, body }
+}

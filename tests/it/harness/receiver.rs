@@ -1,0 +1,319 @@
+//! A consumer: an HTTP server with a key pair of its own that opens everything it is sent.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::post;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use sealway::ambient::{Clock, Tasks};
+use sealway::event::ChainValue;
+use sealway::keys::{OpeningKey, OpeningKeyKind, OpeningKeys, VerifyingKeys};
+use sealway::seal::{CheckpointReader, Opened, Opening, open};
+use sealway::subscriptions::CHALLENGE_TYPE;
+
+use crate::consumer_in_rust::chain_after;
+use crate::harness::{TestGateway, eventually};
+
+/// How a receiver answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// With this status.
+    Status(u16),
+    /// With 429 and a `Retry-After` of so many seconds.
+    Later(u32),
+    /// Not before it is told another reply.
+    Hang,
+}
+
+/// One event as it arrived, in the order in which answers were decided.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// What anyone on the way could read.
+    pub headers: HeaderMap,
+    /// The token.
+    pub token: String,
+    /// What was in it.
+    pub opened: Opened,
+    /// The status that it was answered with; nothing if it still hangs.
+    pub status: Option<u16>,
+}
+
+impl Arrival {
+    /// The event's id.
+    pub fn id(&self) -> &str {
+        self.opened.id()
+    }
+
+    /// Its sequence number; nothing in a replay.
+    pub fn sequence(&self) -> Option<u64> {
+        self.opened.place().map(|place| place.sequence)
+    }
+
+    /// The event's data.
+    pub fn data(&self) -> &Value {
+        &self.opened.event()["data"]
+    }
+
+    /// The text of a header, or nothing.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+}
+
+/// A consumer that listens until it is dropped.
+pub struct Receiver {
+    state: Arc<Inner>,
+    tasks: Tasks,
+}
+
+struct Inner {
+    name: String,
+    address: String,
+    public: Value,
+    keys: OpeningKeys,
+    issuer: String,
+    issuer_keys: Mutex<VerifyingKeys>,
+    /// Every public key that the gateway has ever published to this consumer.
+    seen_keys: Mutex<Vec<Value>>,
+    clock: Arc<dyn Clock>,
+    arrivals: Mutex<Vec<Arrival>>,
+    /// Replies for the next arrivals; then the standing one.
+    script: Mutex<VecDeque<Reply>>,
+    standing: watch::Sender<Reply>,
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.tasks.stopping().cancel();
+    }
+}
+
+impl Receiver {
+    /// Starts a consumer of this name, which says yes to everything.
+    pub async fn start(gateway: &TestGateway, name: &str) -> Self {
+        Self::listening(name, &gateway.issuer(), gateway.clock()).await
+    }
+
+    /// Starts a consumer of the gateway at an address.
+    pub async fn listening(name: &str, issuer: &str, clock: Arc<dyn Clock>) -> Self {
+        let key = OpeningKey::generate(OpeningKeyKind::X25519).unwrap();
+        let private = key.private_jwk().expose().to_owned();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let state = Arc::new(Inner {
+            name: name.to_owned(),
+            address: format!("http://{}/events", listener.local_addr().unwrap()),
+            public: key.public_jwk().unwrap().clone(),
+            keys: OpeningKeys::from_json(private.as_bytes()).unwrap(),
+            issuer: issuer.to_owned(),
+            issuer_keys: Mutex::default(),
+            seen_keys: Mutex::default(),
+            clock,
+            arrivals: Mutex::default(),
+            script: Mutex::default(),
+            standing: watch::Sender::new(Reply::Status(204)),
+        });
+        state.fetch_keys().await;
+        let tasks = Tasks::new();
+        let routes = Router::new().route("/events", post(receive)).with_state(Arc::clone(&state));
+        let stop = tasks.stopping().clone().cancelled_owned();
+        tasks.spawn(async move {
+            axum::serve(listener, routes).with_graceful_shutdown(stop).await.unwrap();
+        });
+        Self { state, tasks }
+    }
+
+    /// The consumer's name, which is the subscription's, too.
+    pub fn name(&self) -> &str {
+        &self.state.name
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> &str {
+        &self.state.address
+    }
+
+    /// The subscription that it asks for.
+    pub fn document(&self, wish: Value) -> Value {
+        let mut document = json!({
+            "id": self.name(),
+            "consumer": self.name(),
+            "sink": self.address(),
+            "config": { "keys": { "jwks": { "keys": [self.state.public] } } },
+        });
+        let Value::Object(wish) = wish else { panic!("a wish is an object") };
+        for (name, value) in wish {
+            match (&mut document[&name], value) {
+                (Value::Object(own), Value::Object(more)) => own.extend(more),
+                (own, value) => *own = value,
+            }
+        }
+        document
+    }
+
+    /// Answers like this from now on; whatever hangs is answered like this.
+    pub fn answer(&self, reply: Reply) {
+        self.state.standing.send_replace(reply);
+    }
+
+    /// Answers the next arrivals like this, one by one.
+    pub fn answer_next(&self, replies: impl IntoIterator<Item = Reply>) {
+        self.state.script.lock().unwrap().extend(replies);
+    }
+
+    /// Everything that has arrived, whatever the answer was.
+    pub fn arrivals(&self) -> Vec<Arrival> {
+        self.state.arrivals.lock().unwrap().clone()
+    }
+
+    /// What it said yes to.
+    pub fn delivered(&self) -> Vec<Arrival> {
+        let yes = |arrival: &Arrival| arrival.status.is_some_and(|status| status < 300);
+        self.arrivals().into_iter().filter(yes).collect()
+    }
+
+    /// The ids of what it said yes to, in order.
+    pub fn delivered_ids(&self) -> Vec<String> {
+        self.delivered().iter().map(|arrival| arrival.id().to_owned()).collect()
+    }
+
+    /// Waits until so much has arrived, whatever the answer was.
+    #[track_caller]
+    pub fn wait_for_arrivals(&self, count: usize) -> impl Future<Output = Vec<Arrival>> {
+        let what = format!("{count} arrivals at {}", self.name());
+        eventually(what, async move || Some(self.arrivals()).filter(|all| all.len() >= count))
+    }
+
+    /// Waits until it has said yes to so many.
+    #[track_caller]
+    pub fn wait_for_delivered(&self, count: usize) -> impl Future<Output = Vec<Arrival>> {
+        let what = format!("{count} deliveries at {}", self.name());
+        eventually(what, async move || Some(self.delivered()).filter(|all| all.len() >= count))
+    }
+
+    /// Opens a token with today's public keys of the gateway.
+    pub async fn open(&self, token: &str) -> Option<Opened> {
+        self.state.open(token).await
+    }
+
+    /// The name of the published key that a token was signed with, whether it is still good or not.
+    pub fn signed_with(&self, token: &str) -> String {
+        let seen = self.state.seen_keys.lock().unwrap();
+        let signs = |jwk: &&Value| {
+            let alone = json!({ "keys": [jwk] }).to_string();
+            let alone = VerifyingKeys::from_json(alone.as_bytes()).unwrap();
+            self.state.open_with(token, &alone).is_some()
+        };
+        seen.iter().find(signs).unwrap()["kid"].as_str().unwrap().to_owned()
+    }
+
+    /// Verifies a checkpoint.
+    pub fn read_checkpoint(&self, token: &str) -> Option<sealway::seal::Checkpoint> {
+        let issuer_keys = self.state.issuer_keys.lock().unwrap();
+        let reader = CheckpointReader {
+            issuer_keys: &issuer_keys,
+            issuer: &self.state.issuer,
+            audience: &self.state.name,
+            now: self.state.clock.now(),
+            leeway: std::time::Duration::from_mins(1),
+        };
+        reader.read(token).ok()
+    }
+
+    /// Recomputes the chain from what was received, whatever the answers were; fails the test
+    /// where a sequence number or a link is missing. Gives the last number and the chain after it.
+    pub fn chain(&self) -> (u64, ChainValue) {
+        let mut by_number: Vec<Arrival> =
+            self.arrivals().into_iter().filter(|arrival| arrival.sequence().is_some()).collect();
+        by_number.sort_by_key(Arrival::sequence);
+        by_number.dedup_by_key(|arrival| (arrival.sequence(), arrival.id().to_owned()));
+        let mut chain = ChainValue::start(&self.name().parse().unwrap());
+        for (expected, arrival) in (1..).zip(&by_number) {
+            let place = arrival.opened.place().unwrap();
+            assert_eq!(place.sequence, expected, "a sequence number is missing or given twice");
+            assert_eq!(place.previous, chain, "the chain breaks before number {expected}");
+            chain = chain_after(&arrival.opened).unwrap();
+        }
+        (by_number.len() as u64, chain)
+    }
+}
+
+impl Inner {
+    /// Tries the keys that are known, then fetches them again, as every consumer does.
+    async fn open(&self, token: &str) -> Option<Opened> {
+        if let Some(opened) = self.open_with_known(token) {
+            return Some(opened);
+        }
+        self.fetch_keys().await;
+        self.open_with_known(token)
+    }
+
+    fn open_with_known(&self, token: &str) -> Option<Opened> {
+        self.open_with(token, &self.issuer_keys.lock().unwrap())
+    }
+
+    fn open_with(&self, token: &str, issuer_keys: &VerifyingKeys) -> Option<Opened> {
+        let now = self.clock.now();
+        open(token, &Opening::new(&self.keys, issuer_keys, &self.issuer, &self.name, now)).ok()
+    }
+
+    async fn fetch_keys(&self) {
+        let address = format!("{}/.well-known/jwks.json", self.issuer);
+        let Ok(response) = reqwest::get(address).await else { return };
+        let text = response.bytes().await.unwrap();
+        *self.issuer_keys.lock().unwrap() = VerifyingKeys::from_json(&text).unwrap();
+        let jwks: Value = serde_json::from_slice(&text).unwrap();
+        self.seen_keys.lock().unwrap().extend(jwks["keys"].as_array().unwrap().clone());
+    }
+
+    async fn reply(&self) -> (u16, u32) {
+        let scripted = self.script.lock().unwrap().pop_front();
+        match scripted {
+            Some(Reply::Status(status)) => return (status, 0),
+            Some(Reply::Later(seconds)) => return (429, seconds),
+            Some(Reply::Hang) | None => {}
+        }
+        let mut standing = self.standing.subscribe();
+        // A scripted hang waits for the next word, a standing one for another word.
+        if scripted.is_some() {
+            standing.changed().await.unwrap();
+        }
+        let settled = standing.wait_for(|reply| *reply != Reply::Hang).await.unwrap();
+        match *settled {
+            Reply::Status(status) => (status, 0),
+            Reply::Later(seconds) => (429, seconds),
+            Reply::Hang => unreachable!("it was waited for another reply"),
+        }
+    }
+}
+
+/// Opens what was posted, answers a challenge with its nonce, and everything else as it is told.
+async fn receive(State(inner): State<Arc<Inner>>, headers: HeaderMap, token: String) -> Response {
+    let Some(opened) = inner.open(&token).await else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    let event = opened.event();
+    if event["type"] == CHALLENGE_TYPE {
+        let nonce = event["data"]["challenge"].clone();
+        return axum::Json(json!({ "challenge": nonce })).into_response();
+    }
+    let place = {
+        let mut arrivals = inner.arrivals.lock().unwrap();
+        arrivals.push(Arrival { headers, token, opened, status: None });
+        arrivals.len() - 1
+    };
+    let (status, seconds) = inner.reply().await;
+    inner.arrivals.lock().unwrap()[place].status = Some(status);
+    let mut response = (StatusCode::from_u16(status).unwrap(), "as the test says").into_response();
+    if seconds > 0 {
+        response.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    response
+}

@@ -1,0 +1,167 @@
+//! Only data that a publication moves into `data`, and that its contract allows, is ever delivered.
+
+use std::fs;
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::harness::{Receiver, TestGateway, order_created};
+
+/// A publication that forgets to keep an internal member inside.
+const CARELESS: &str = "domain: orders
+contract: asyncapi/orders.yaml
+source: /orders
+publications:
+  - event: Order.Created
+    when: { source: [order-service], detail-type: [OrderCreated] }
+    patch:
+      - { op: copy, from: /detail/id, path: /data/orderId }
+      - { op: copy, from: /detail/amount, path: /data/amount }
+      - { op: copy, from: /detail/customer, path: /data/customer }
+";
+
+async fn careless(mode: &str) -> TestGateway {
+    let text = format!("{CARELESS}    mode: {mode}\n");
+    TestGateway::with(None, |config| {
+        fs::write(config.publications.join("orders.yaml"), text).unwrap();
+    })
+    .await
+}
+
+#[tokio::test]
+async fn an_undeclared_property_is_refused_with_its_place_and_nothing_is_stored() {
+    let gateway = careless("enforce").await;
+
+    let answer = gateway.send(&order_created("o-1", 1)).await;
+
+    assert_eq!(answer.status, 422);
+    assert_eq!(answer.code(), "contract-violated");
+    let violations = answer.body["violations"].as_array().unwrap();
+    assert_eq!(violations.len(), 1);
+    assert_eq!(violations[0]["pointer"], "/customer");
+    assert_eq!(violations[0]["code"], "additional-property");
+    assert!(!answer.body.to_string().contains("confidential-customer"));
+    assert_eq!(gateway.get("/events").await["events"], json!([]));
+}
+
+#[tokio::test]
+async fn data_of_the_wrong_type_is_refused() {
+    let gateway = TestGateway::start().await;
+    let mut event = order_created("o-1", 1);
+    event["data"]["amount"] = json!("a hundred");
+
+    let answer = gateway.send(&event).await;
+
+    assert_eq!(answer.status, 422);
+    assert_eq!(answer.body["violations"][0]["pointer"], "/amount");
+    assert_eq!(gateway.get("/events").await["events"], json!([]));
+}
+
+#[tokio::test]
+async fn a_refused_event_of_a_batch_leaves_the_others_alone() {
+    let gateway = TestGateway::start().await;
+    let mut bad = order_created("bad", 2);
+    bad["data"]["amount"] = json!(-1);
+    let batch = json!([order_created("first", 1), bad, order_created("last", 3)]);
+    let answer = {
+        let request = gateway.request(Method::POST, "/events");
+        let key = gateway.add_caller("producer", &["publish"]).await;
+        let request = request.header("content-type", "application/cloudevents-batch+json");
+        request.bearer_auth(key).body(batch.to_string()).send().await.unwrap()
+    };
+
+    assert_eq!(answer.status().as_u16(), 422);
+    let events = gateway.get("/events").await;
+    let orders: Vec<_> = events["events"].as_array().unwrap().iter().collect();
+    assert_eq!(orders.len(), 2);
+    assert_eq!(
+        (&orders[0]["data"]["orderId"], &orders[1]["data"]["orderId"]),
+        (&json!(1), &json!(3))
+    );
+}
+
+#[tokio::test]
+async fn an_event_that_no_publication_wants_goes_no_further() {
+    let gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "curious").await;
+    gateway.subscribe(&receiver, json!({})).await;
+    let mut unknown = order_created("o-1", 1);
+    unknown["type"] = json!("OrderAudited");
+
+    let ids = gateway.publish(&unknown).await;
+    let known = gateway.order(2).await;
+
+    receiver.wait_for_delivered(1).await;
+    assert_eq!(ids, Vec::<String>::new());
+    assert_eq!(receiver.delivered_ids(), [known]);
+    assert_eq!(gateway.get("/events").await["events"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn internal_members_are_neither_in_the_log_nor_in_a_token_nor_in_a_header() {
+    let gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({})).await;
+
+    let id = gateway.order(7).await;
+
+    let arrival = receiver.wait_for_delivered(1).await.remove(0);
+    assert_eq!(arrival.data(), &json!({ "orderId": 7, "amount": 100 }));
+    let seen = format!("{}{:?}", arrival.opened.claims(), arrival.headers);
+    let kept = gateway.get(&format!("/events/{id}")).await["event"].to_string();
+    for text in [seen, kept] {
+        assert!(!text.contains("confidential-customer"), "{text}");
+        assert!(!text.contains("order-service"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_nobody_waits_for_is_set_aside_and_released_after_the_fix() {
+    let mut gateway = careless("enforce").await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({})).await;
+    let path = "/events?manner=asynchronous";
+
+    let event = order_created("o-1", 1).to_string();
+    let answer = gateway.send_text(path, "application/cloudevents+json", event).await;
+
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    assert_eq!(answer.body["events"][0]["quarantined"], 1);
+    let quarantined = gateway.get("/quarantine").await["quarantined"].clone();
+    let id = quarantined[0]["id"].as_u64().unwrap();
+    assert_eq!(quarantined[0]["publication"], "orders/Order.Created");
+    assert_eq!(quarantined[0]["violations"][0]["pointer"], "/customer");
+    let early =
+        gateway.call(Method::POST, &format!("/quarantine/{id}/release"), Some(&json!({}))).await;
+    assert_eq!((early.status, early.code()), (422, "contract-violated"));
+    assert_eq!(receiver.arrivals().len(), 0);
+
+    let publications = gateway.path("publications/orders.yaml");
+    let fixed = CARELESS.lines().filter(|line| !line.contains("customer")).collect::<Vec<_>>();
+    fs::write(publications, fixed.join("\n")).unwrap();
+    gateway.restart().await;
+    let released = gateway.post(&format!("/quarantine/{id}/release"), &json!({})).await;
+
+    let arrivals = receiver.wait_for_delivered(1).await;
+    assert_eq!(released["events"], json!([arrivals[0].id()]));
+    assert_eq!(arrivals[0].data(), &json!({ "orderId": 1, "amount": 100 }));
+    assert_eq!(gateway.get("/quarantine").await["quarantined"], json!([]));
+}
+
+#[tokio::test]
+async fn a_publication_that_only_observes_lets_the_event_pass_and_counts_it() {
+    let gateway = careless("observe").await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({})).await;
+
+    gateway.order(1).await;
+
+    let arrival = receiver.wait_for_delivered(1).await.remove(0);
+    assert_eq!(arrival.data()["customer"], "confidential-customer");
+    let metrics = gateway.get("/metrics").await;
+    let observed =
+        metrics.as_str().unwrap().lines().find(|line| {
+            line.contains("violations_observed") && line.contains("orders/Order.Created")
+        });
+    assert!(observed.is_some_and(|line| line.ends_with(" 1")), "{observed:?}");
+}
