@@ -31,7 +31,7 @@ harness: ## Install the other ecosystems' JOSE libraries below .harness
 fmt: ## Format the code
 	$(CARGO) fmt
 
-schema: ## Write the JSON Schemas of the files below config/
+schema: ## Write the JSON Schemas below config/ and docs/openapi.json
 	UPDATE_SCHEMAS=1 $(CARGO) test --test it the_settings_are_described
 
 .PHONY: fmt-check lint docs

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::{Path, Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use crate::api::subscriptions::{find, problem};
 use crate::api::{Caller, Code, Problem, Services};
@@ -42,6 +43,15 @@ impl Part {
 }
 
 /// `GET /subscriptions/{id}/attempts?event=&limit=`: newest first.
+#[utoipa::path(
+    get, path = "/subscriptions/{id}/attempts", tag = "deliveries",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+        ("event" = Option<String>, Query, description = "Only of this event; a ULID"),
+        ("limit" = Option<usize>, Query, description = "How many at most, 1 to 1000"),
+    ),
+    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn attempts(
     State(services): State<Arc<Services>>,
     caller: Caller,
@@ -55,6 +65,15 @@ pub async fn attempts(
 }
 
 /// `GET /subscriptions/{id}/dead-letters?after=&limit=`: oldest first.
+#[utoipa::path(
+    get, path = "/subscriptions/{id}/dead-letters", tag = "deliveries",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+        ("after" = Option<u64>, Query, description = "Only what comes after this"),
+        ("limit" = Option<usize>, Query, description = "How many at most, 1 to 1000"),
+    ),
+    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn dead_letters(
     State(services): State<Arc<Services>>,
     caller: Caller,
@@ -71,7 +90,7 @@ pub async fn dead_letters(
 }
 
 /// Which dead letters to deliver again.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RedriveRequest {
     /// These; nothing: all.
@@ -81,6 +100,14 @@ pub struct RedriveRequest {
 }
 
 /// `POST /subscriptions/{id}/dead-letters/redrive`.
+#[utoipa::path(
+    post, path = "/subscriptions/{id}/dead-letters/redrive", tag = "deliveries",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+    ),
+    request_body = RedriveRequest,
+    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn redrive(
     State(services): State<Arc<Services>>,
     caller: Caller,

@@ -32,11 +32,19 @@ impl Readiness {
 }
 
 /// `GET /health/live`: answers as long as the process does.
+#[utoipa::path(
+    get, path = "/health/live", tag = "public",
+    responses((status = 200, description = "Done"))
+)]
 pub async fn live() -> &'static str {
     "live\n"
 }
 
 /// `GET /health/ready`: answers 200 while the gateway takes work.
+#[utoipa::path(
+    get, path = "/health/ready", tag = "public",
+    responses((status = 200, description = "Done"))
+)]
 pub async fn ready(State(services): State<Arc<Services>>) -> Result<&'static str, Problem> {
     if services.readiness.is_ready() {
         Ok("ready\n")
@@ -47,6 +55,10 @@ pub async fn ready(State(services): State<Arc<Services>>) -> Result<&'static str
 
 /// `GET /metrics`: everything counted, for Prometheus. Its labels name subscriptions, so it is for
 /// operators.
+#[utoipa::path(
+    get, path = "/metrics", tag = "operate",
+    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn metrics(
     State(services): State<Arc<Services>>,
     caller: Caller,

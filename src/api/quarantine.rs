@@ -22,6 +22,13 @@ pub struct Part {
 }
 
 /// `GET /quarantine?after=`: oldest first, without the events' data.
+#[utoipa::path(
+    get, path = "/quarantine", tag = "quarantine",
+    params(
+        ("after" = Option<u64>, Query, description = "Only what comes after this"),
+    ),
+    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
@@ -35,6 +42,13 @@ pub async fn list(
 }
 
 /// `GET /quarantine/{id}`: with the event as it was received.
+#[utoipa::path(
+    get, path = "/quarantine/{id}", tag = "quarantine",
+    params(
+        ("id" = String, Path, description = "The quarantined event"),
+    ),
+    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn read(
     State(services): State<Arc<Services>>,
     caller: Caller,
@@ -53,6 +67,13 @@ pub async fn read(
 /// `POST /quarantine/{id}/release`: lets the event walk in once more.
 ///
 /// It leaves the quarantine only once the log has it; if it still breaks its contract, it stays.
+#[utoipa::path(
+    post, path = "/quarantine/{id}/release", tag = "quarantine",
+    params(
+        ("id" = String, Path, description = "The quarantined event"),
+    ),
+    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn release(
     State(services): State<Arc<Services>>,
     caller: Caller,
@@ -73,6 +94,13 @@ pub async fn release(
 }
 
 /// `DELETE /quarantine/{id}`: drops the event for good.
+#[utoipa::path(
+    delete, path = "/quarantine/{id}", tag = "quarantine",
+    params(
+        ("id" = String, Path, description = "The quarantined event"),
+    ),
+    responses((status = 204, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn remove(
     State(services): State<Arc<Services>>,
     caller: Caller,

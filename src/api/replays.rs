@@ -8,6 +8,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::ToSchema;
 
 use crate::api::subscriptions::find;
 use crate::api::{Caller, Code, Problem, Services};
@@ -15,19 +16,33 @@ use crate::event::ReplayId;
 use crate::replay::{Error, Replay, Request};
 
 /// What to replay.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Wanted {
+    /// The first id, included; a ULID.
     from: String,
+    /// The last id, included; the newest one that is there if missing.
     to: Option<String>,
+    /// Only these types, or hierarchies such as `Payment.*`; all that the subscription wants if
+    /// empty.
     #[serde(default)]
     types: Vec<String>,
+    /// Events per second; as the settings say if missing.
     rate: Option<u32>,
+    /// Count only.
     #[serde(default)]
     dry_run: bool,
 }
 
 /// `POST /subscriptions/{id}/replays`: counts, and starts unless it is a dry run.
+#[utoipa::path(
+    post, path = "/subscriptions/{id}/replays", tag = "replays",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+    ),
+    request_body = Wanted,
+    responses((status = 201, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn start(
     State(services): State<Arc<Services>>,
     caller: Caller,
@@ -66,6 +81,13 @@ pub async fn start(
 }
 
 /// `GET /subscriptions/{id}/replays`: oldest first.
+#[utoipa::path(
+    get, path = "/subscriptions/{id}/replays", tag = "replays",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+    ),
+    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
@@ -78,6 +100,13 @@ pub async fn list(
 }
 
 /// `GET /replays/{id}`.
+#[utoipa::path(
+    get, path = "/replays/{id}", tag = "replays",
+    params(
+        ("id" = String, Path, description = "The replay"),
+    ),
+    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn read(
     State(services): State<Arc<Services>>,
     caller: Caller,
@@ -87,6 +116,13 @@ pub async fn read(
 }
 
 /// `DELETE /replays/{id}`: ends one that is running.
+#[utoipa::path(
+    delete, path = "/replays/{id}", tag = "replays",
+    params(
+        ("id" = String, Path, description = "The replay"),
+    ),
+    responses((status = 202, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn cancel(
     State(services): State<Arc<Services>>,
     caller: Caller,

@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{
-    Code, Problem, Services, bus_route, deliveries, events, explain, health, post_events,
+    Code, Problem, Services, bus_route, deliveries, events, explain, health, openapi, post_events,
     published, quarantine, replays, request, subscriptions,
 };
 
@@ -19,6 +19,7 @@ pub fn router(services: Arc<Services>) -> Router {
     let max_body = services.config.max_body.bytes();
     Router::new()
         .route("/.well-known/jwks.json", get(published::jwks))
+        .route("/openapi.json", get(openapi::serve))
         .route("/problems/{code}", get(explain::problem))
         .route("/contracts", get(published::contracts))
         .route("/contracts/{*path}", get(published::contract))

@@ -16,6 +16,10 @@ use crate::event::SubscriptionId;
 use crate::subscriptions::{Document, Error, State as Standing, Subscription};
 
 /// `GET /subscriptions`: those that the caller may see.
+#[utoipa::path(
+    get, path = "/subscriptions", tag = "subscriptions",
+    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
@@ -32,6 +36,11 @@ pub async fn list(
 /// `POST /subscriptions`: creates one, for a consumer that the caller may act as.
 ///
 /// The handshake begins at once in the background. A shared secret is in this answer only.
+#[utoipa::path(
+    post, path = "/subscriptions", tag = "subscriptions",
+    request_body(content = Object, description = "A subscription"),
+    responses((status = 201, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn create(
     State(services): State<Arc<Services>>,
     caller: Caller,
@@ -72,6 +81,13 @@ fn prove_in_background(services: &Arc<Services>, subscription: &Arc<Subscription
 }
 
 /// `GET /subscriptions/{id}`.
+#[utoipa::path(
+    get, path = "/subscriptions/{id}", tag = "subscriptions",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+    ),
+    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn read(
     State(services): State<Arc<Services>>,
     caller: Caller,
@@ -86,6 +102,15 @@ pub async fn read(
 }
 
 /// `PUT /subscriptions/{id}`: replaces the document of the revision that `If-Match` names.
+#[utoipa::path(
+    put, path = "/subscriptions/{id}", tag = "subscriptions",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+        ("If-Match" = String, Header, description = "The `ETag` of what is replaced"),
+    ),
+    request_body(content = Object, description = "A subscription"),
+    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn replace(
     State(services): State<Arc<Services>>,
     caller: Caller,
@@ -103,6 +128,13 @@ pub async fn replace(
 }
 
 /// `DELETE /subscriptions/{id}`: ends one and forgets its cursor, retries and dead letters.
+#[utoipa::path(
+    delete, path = "/subscriptions/{id}", tag = "subscriptions",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+    ),
+    responses((status = 204, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn remove(
     State(services): State<Arc<Services>>,
     caller: Caller,
@@ -121,6 +153,13 @@ pub async fn remove(
 }
 
 /// `POST /subscriptions/{id}/verify`: asks the sink to prove itself now.
+#[utoipa::path(
+    post, path = "/subscriptions/{id}/verify", tag = "subscriptions",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+    ),
+    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn verify(
     State(services): State<Arc<Services>>,
     caller: Caller,
@@ -132,6 +171,13 @@ pub async fn verify(
 }
 
 /// `POST /subscriptions/{id}/pause`: events wait in the log.
+#[utoipa::path(
+    post, path = "/subscriptions/{id}/pause", tag = "subscriptions",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+    ),
+    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn pause(
     State(services): State<Arc<Services>>,
     caller: Caller,
@@ -141,6 +187,13 @@ pub async fn pause(
 }
 
 /// `POST /subscriptions/{id}/resume`: what has waited is delivered.
+#[utoipa::path(
+    post, path = "/subscriptions/{id}/resume", tag = "subscriptions",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+    ),
+    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn resume(
     State(services): State<Arc<Services>>,
     caller: Caller,
@@ -162,6 +215,13 @@ async fn step(
 }
 
 /// `GET /subscriptions/{id}/checkpoint`: how far it has come, signed.
+#[utoipa::path(
+    get, path = "/subscriptions/{id}/checkpoint", tag = "subscriptions",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+    ),
+    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+)]
 pub async fn checkpoint(
     State(services): State<Arc<Services>>,
     caller: Caller,

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::cli::{
-    Context, Failure, Outcome, callers, check, config, demo, events, keys, open, pattern, serve,
+    Context, Failure, Outcome, callers, check, config, consumer_key, demo, events, keys, open,
+    pattern, serve,
 };
 
 /// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
@@ -30,6 +31,8 @@ enum Command {
     /// Show the settings and their schema
     #[command(subcommand)]
     Config(config::Command),
+    /// Make a key pair for a consumer
+    ConsumerKey(consumer_key::Args),
     /// Show the main job on this machine, with real services, and check every claim
     Demo(demo::Args),
     /// Look at events, or publish them
@@ -53,6 +56,7 @@ impl Command {
             Self::Callers(command) => callers::run(command, context).await,
             Self::Check(args) => check::run(&args, context),
             Self::Config(command) => config::run(&command, context),
+            Self::ConsumerKey(args) => consumer_key::run(&args, context),
             Self::Demo(args) => demo::run(&args, context).await,
             Self::Events(command) => events::run(command, context).await,
             Self::Keys(command) => keys::run(&command, context),

@@ -4,14 +4,31 @@ use clap::Subcommand;
 
 use crate::cli::{Context, Exit, Failure, Outcome};
 use crate::config::schema;
+use crate::enrich::Publications;
+use crate::subscriptions::Document;
 
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Print the settings in force: the file, and the defaults of what it leaves out
     Show,
-    /// Print the JSON Schema of the gateway file, for editors
-    Schema,
+    /// Print the JSON Schema of a file that people write, for editors
+    Schema {
+        /// Which file
+        #[arg(value_enum, default_value = "gateway")]
+        file: File,
+    },
+}
+
+/// A kind of file that people write.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum File {
+    /// The settings of a gateway
+    Gateway,
+    /// What a domain lets cross
+    Publications,
+    /// Who receives what
+    Subscription,
 }
 
 /// Runs the command.
@@ -26,7 +43,13 @@ pub fn run(command: &Command, context: &Context) -> Outcome {
                 output.line(serde_saphyr::to_string(&config).map_err(Failure::ours)?.trim_end());
             }
         }
-        Command::Schema => output.document(&schema()),
+        Command::Schema { file: File::Gateway } => output.document(&schema()),
+        Command::Schema { file: File::Publications } => {
+            output.document(&Publications::file_schema());
+        }
+        Command::Schema { file: File::Subscription } => {
+            output.document(&schemars::schema_for!(Document));
+        }
     }
     Ok(Exit::Done)
 }

@@ -19,6 +19,7 @@ mod check;
 mod client;
 mod command;
 mod config;
+mod consumer_key;
 mod context;
 mod demo;
 mod event_key;

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sealway::api;
 use sealway::config::{self, Config};
+use sealway::enrich::Publications;
+use sealway::subscriptions::Document;
 use serde_json::Value;
 
 fn repository(path: &str) -> PathBuf {
@@ -42,16 +45,23 @@ fn the_gateway_file_is_one_that_a_gateway_starts_with() {
 
 /// `make schema` writes what this test compares.
 #[test]
-fn the_schema_of_the_gateway_file_is_true() {
-    let path = repository("config/gateway.schema.json");
-    let schema = serde_json::to_string_pretty(&config::schema()).unwrap() + "\n";
-    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
-        fs::write(&path, &schema).unwrap();
+fn the_descriptions_that_the_repository_holds_are_true() {
+    for (file, described) in [
+        ("config/gateway.schema.json", config::schema().to_value()),
+        ("config/publications.schema.json", Publications::file_schema().to_value()),
+        ("config/subscription.schema.json", schemars::schema_for!(Document).to_value()),
+        ("docs/openapi.json", api::openapi()),
+    ] {
+        let path = repository(file);
+        let described = serde_json::to_string_pretty(&described).unwrap() + "\n";
+        if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+            fs::write(&path, &described).unwrap();
+        }
+
+        let kept = fs::read_to_string(&path).unwrap_or_default();
+
+        assert!(kept == described, "{file} is old: run `make schema`");
     }
-
-    let kept = fs::read_to_string(&path).unwrap();
-
-    assert!(kept == schema, "config/gateway.schema.json is old: run `make schema`");
 }
 
 #[test]

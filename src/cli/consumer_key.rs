@@ -1,0 +1,127 @@
+//! `sealway consumer-key`: makes a key pair for a consumer; the private half stays in its file.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use serde_json::{Value, json};
+
+use crate::cli::{Context, Exit, Failure, Outcome};
+use crate::keys::{OpeningKey, OpeningKeyKind};
+
+/// Which key, and where it is kept.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The file of the private key, a JWK; it is made, and never written over
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The kind of key
+    #[arg(long = "type", value_enum, default_value = "X25519")]
+    kind: Kind,
+    /// Make nothing: print the public half of the key that is in FILE
+    #[arg(long, conflicts_with = "kind")]
+    public: bool,
+}
+
+/// The kinds of key pairs that tokens are sealed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Kind {
+    /// OKP on X25519, the quickest
+    #[value(name = "X25519")]
+    X25519,
+    /// EC on P-256, known to every library
+    #[value(name = "P-256")]
+    P256,
+    /// EC on P-384
+    #[value(name = "P-384")]
+    P384,
+    /// EC on P-521
+    #[value(name = "P-521")]
+    P521,
+    /// RSA with 2048 bits
+    #[value(name = "RSA")]
+    Rsa,
+}
+
+impl From<Kind> for OpeningKeyKind {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::X25519 => Self::X25519,
+            Kind::P256 => Self::P256,
+            Kind::P384 => Self::P384,
+            Kind::P521 => Self::P521,
+            Kind::Rsa => Self::Rsa2048,
+        }
+    }
+}
+
+/// Runs the command: prints the public half as a JWK Set, ready for a subscription.
+pub fn run(args: &Args, context: &Context) -> Outcome {
+    let public = if args.public { read(&args.file) } else { make(&args.file, args.kind) }?;
+    context.output().document(&public);
+    Ok(Exit::Done)
+}
+
+fn make(file: &Path, kind: Kind) -> Result<Value, Failure> {
+    let key = OpeningKey::generate(kind.into()).map_err(Failure::ours)?;
+    let place = file.display();
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .and_then(|mut file| writeln!(file, "{}", key.private_jwk().expose()))
+        .with_context(|| format!("cannot make {place}"))
+        .map_err(Failure::input)?;
+    public_set(&key)
+}
+
+fn read(file: &Path) -> Result<Value, Failure> {
+    let place = file.display();
+    let bytes = fs::read(file).with_context(|| format!("cannot read {place}"));
+    let key = OpeningKey::from_json(&bytes.map_err(Failure::input)?);
+    let key = key.with_context(|| format!("cannot use {place}")).map_err(Failure::input)?;
+    public_set(&key)
+}
+
+fn public_set(key: &OpeningKey) -> Result<Value, Failure> {
+    let public = key.public_jwk();
+    let public = public.ok_or_else(|| anyhow!("a shared secret has no public half"));
+    Ok(json!({ "keys": [public.map_err(Failure::input)?] }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::keys::KeySet;
+
+    #[test]
+    fn the_private_half_stays_in_a_file_of_its_owner_and_the_public_half_can_be_sealed_for() {
+        let folder = tempfile::tempdir().unwrap();
+        for kind in [Kind::X25519, Kind::P256, Kind::P384, Kind::P521, Kind::Rsa] {
+            let file = folder.path().join(format!("{kind:?}.jwk"));
+
+            let public = make(&file, kind).unwrap();
+
+            assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+            assert!(KeySet::read(public.to_string().as_bytes()).is_ok(), "{kind:?}");
+            assert!(public["keys"][0].get("d").is_none());
+            assert_eq!(read(&file).unwrap(), public);
+        }
+    }
+
+    #[test]
+    fn a_key_is_never_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("consumer.jwk");
+        make(&file, Kind::X25519).unwrap();
+        let before = fs::read(&file).unwrap();
+
+        assert!(make(&file, Kind::X25519).is_err());
+        assert_eq!(fs::read(&file).unwrap(), before);
+    }
+}
