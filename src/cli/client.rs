@@ -67,10 +67,28 @@ impl Client {
     ///
     /// The caller's turn: the gateway refused (4xx). Ours: it cannot be reached or failed.
     pub async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        let response = request.send().await.map_err(|error| {
+        let response = self.exchange(request).await?;
+        Self::accept(response).await
+    }
+
+    /// Sends a request and gives whatever the gateway answers.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the gateway cannot be reached.
+    pub async fn exchange(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        request.send().await.map_err(|error| {
             Failure::ours(error.without_url())
                 .context(format!("cannot reach the gateway at {}; is it running?", self.base))
-        })?;
+        })
+    }
+
+    /// Turns a refusal into a failure with the gateway's own words.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub async fn accept(response: Response) -> Result<Response, Failure> {
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -81,7 +99,9 @@ impl Client {
             Err(_) => "no explanation".to_owned(),
         };
         let error = anyhow::anyhow!("the gateway answered {}: {words}", status.as_u16());
-        Err(if status.is_client_error() { Failure::input(error) } else { Failure::ours(error) })
+        // Too many requests or too slow a request are nothing to change a file for.
+        let is_input = status.is_client_error() && !matches!(status.as_u16(), 408 | 429);
+        Err(if is_input { Failure::input(error) } else { Failure::ours(error) })
     }
 
     /// Sends a request, with a JSON body if one is given, and reads the JSON answer.

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::cli::{
-    Context, Failure, Outcome, callers, check, config, consumer_key, demo, events, keys, open,
-    pattern, serve,
+    Context, Failure, Outcome, apply, callers, check, config, consumer_key, dead_letters, demo,
+    events, keys, open, pattern, quarantine, replay, serve, subscriptions,
 };
 
 /// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
@@ -23,6 +23,8 @@ struct Line {
 /// One row for each command; its file holds the rest.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make the gateway's subscriptions what files say
+    Apply(apply::Args),
     /// Say who may call the API
     #[command(subcommand)]
     Callers(callers::Command),
@@ -33,6 +35,9 @@ enum Command {
     Config(config::Command),
     /// Make a key pair for a consumer
     ConsumerKey(consumer_key::Args),
+    /// Look at deliveries that were given up, and have them made again
+    #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
     /// Show the main job on this machine, with real services, and check every claim
     Demo(demo::Args),
     /// Look at events, or publish them
@@ -46,23 +51,37 @@ enum Command {
     /// Try event patterns
     #[command(subcommand)]
     Pattern(pattern::Command),
+    /// Look at events that broke their contract, release or drop them
+    #[command(subcommand)]
+    Quarantine(quarantine::Command),
+    /// Deliver a range of the log to a subscription once more
+    #[command(subcommand)]
+    Replay(replay::Command),
     /// Run the gateway
     Serve(serve::Args),
+    /// Say who receives what
+    #[command(subcommand)]
+    Subscriptions(subscriptions::Command),
 }
 
 impl Command {
     async fn run(self, context: &Context) -> Outcome {
         match self {
+            Self::Apply(args) => apply::run(&args, context).await,
             Self::Callers(command) => callers::run(command, context).await,
             Self::Check(args) => check::run(&args, context),
             Self::Config(command) => config::run(&command, context),
             Self::ConsumerKey(args) => consumer_key::run(&args, context),
+            Self::DeadLetters(command) => dead_letters::run(command, context).await,
             Self::Demo(args) => demo::run(&args, context).await,
             Self::Events(command) => events::run(command, context).await,
             Self::Keys(command) => keys::run(&command, context),
             Self::Open(args) => open::run(args, context).await,
             Self::Pattern(command) => pattern::run(&command, context),
+            Self::Quarantine(command) => quarantine::run(command, context).await,
+            Self::Replay(command) => replay::run(command, context).await,
             Self::Serve(args) => serve::run(args, context).await,
+            Self::Subscriptions(command) => subscriptions::run(command, context).await,
         }
     }
 }

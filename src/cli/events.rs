@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::Value;
 use url::form_urlencoded;
 
+use crate::cli::answer::{items, note_next, text};
 use crate::cli::{Column, Context, Exit, Failure, Outcome, event_key, events_put};
 use crate::event::EventId;
 
@@ -25,11 +26,11 @@ pub enum Command {
 
 /// What a list shows of an event.
 const COLUMNS: &[Column<Value>] = &[
-    ("Id", |event| text(event, "id")),
-    ("Type", |event| text(event, "type")),
-    ("Source", |event| text(event, "source")),
-    ("Time", |event| text(event, "time")),
-    ("Idempotency key", |event| text(event, "idempotencykey")),
+    ("Id", |event| text(event, "/id")),
+    ("Type", |event| text(event, "/type")),
+    ("Source", |event| text(event, "/source")),
+    ("Time", |event| text(event, "/time")),
+    ("Idempotency key", |event| text(event, "/idempotencykey")),
 ];
 
 /// Which events to list.
@@ -72,11 +73,8 @@ async fn list(args: &ListArgs, context: &Context) -> Result<(), Failure> {
     query.extend_pairs(args.event_type.as_ref().map(|text| ("type", text)));
 
     let answer = context.client()?.get(&format!("/events?{}", query.finish())).await?;
-    let events = answer.get("events").and_then(Value::as_array).cloned().unwrap_or_default();
-    context.output().list(&events, COLUMNS);
+    let output = context.output();
+    output.list(&items(&answer, "events"), COLUMNS);
+    note_next(output, &answer, "--from");
     Ok(())
-}
-
-fn text(event: &Value, name: &str) -> String {
-    event.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
 }

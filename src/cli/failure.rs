@@ -55,6 +55,11 @@ impl Failure {
         self.error
     }
 
+    /// Whether the command line, a file or the request is to be changed.
+    pub const fn is_input(&self) -> bool {
+        self.code == 2
+    }
+
     /// What went wrong, with its causes.
     pub const fn error(&self) -> &anyhow::Error {
         &self.error

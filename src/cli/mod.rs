@@ -14,6 +14,8 @@
 //! **Invariant:** nothing outside this room writes to the terminal, and no command prints except
 //! through [`Output`].
 
+mod answer;
+mod apply;
 mod callers;
 mod check;
 mod client;
@@ -21,6 +23,7 @@ mod command;
 mod config;
 mod consumer_key;
 mod context;
+mod dead_letters;
 mod demo;
 mod event_key;
 mod events;
@@ -30,7 +33,11 @@ mod keys;
 mod open;
 mod output;
 mod pattern;
+mod quarantine;
+mod replay;
 mod serve;
+mod subscription_file;
+mod subscriptions;
 
 pub use client::Client;
 pub use command::main;

@@ -202,6 +202,9 @@ impl Subscriptions {
         if document.consumer != current.consumer {
             return Err(Invalid::new("/consumer", "a subscription keeps its consumer").into());
         }
+        if document.id.as_ref().is_some_and(|other| *other != id) {
+            return Err(Invalid::new("/id", "a subscription keeps its name").into());
+        }
         let document = Document { id: Some(id.clone()), ..document };
         check(&document)?;
         let proved = document.sink == current.document.sink
@@ -366,4 +369,70 @@ fn restore(id: &str, body: &str, revision: Revision) -> Result<Subscription, Err
         document: kept.document,
         revision,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ambient::{ManualClock, SeededEntropy};
+    use crate::eventlog::{Limits, MemoryLog};
+
+    fn subscriptions() -> Subscriptions {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Timestamp::EPOCH));
+        let entropy = Arc::new(SeededEntropy::new(1));
+        let log = MemoryLog::new(Limits::default(), Arc::clone(&clock), entropy);
+        Subscriptions::new(log, clock)
+    }
+
+    fn document(changes: Value) -> Document {
+        let keys = serde_json::json!({"jwksUri": "https://shop.example/jwks.json"});
+        let mut document = serde_json::json!({
+            "consumer": "shop", "sink": "https://shop.example", "config": {"keys": keys},
+        });
+        if let (Value::Object(members), Value::Object(changes)) = (&mut document, changes) {
+            members.extend(changes);
+        }
+        serde_json::from_value(document).unwrap()
+    }
+
+    fn terms(from: u64) -> Terms {
+        Terms { from: Position(from), shared_secret: None }
+    }
+
+    #[tokio::test]
+    async fn a_subscription_keeps_its_name_and_its_consumer() {
+        let (subscriptions, id) = (subscriptions(), "a".parse::<SubscriptionId>().unwrap());
+        let new = document(serde_json::json!({}));
+        let current = subscriptions.create(id, new, terms(1)).await.unwrap();
+
+        for (change, pointer) in [("id", "/id"), ("consumer", "/consumer")] {
+            let other = document(serde_json::json!({ change: "other" }));
+            let refused = subscriptions.update(&current, other, terms(2)).await;
+            assert!(matches!(refused, Err(Error::Invalid(at)) if at.pointer == pointer));
+        }
+        let same = document(serde_json::json!({"id": "a"}));
+        assert!(subscriptions.update(&current, same, terms(2)).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn another_address_has_to_prove_itself_and_another_filter_applies_from_its_position() {
+        let (subscriptions, id) = (subscriptions(), "a".parse::<SubscriptionId>().unwrap());
+        let new = document(serde_json::json!({}));
+        let pending = subscriptions.create(id, new, terms(1)).await.unwrap();
+        let active = subscriptions.prove(&pending).await.unwrap();
+
+        let narrower = document(serde_json::json!({"types": ["Payment.*"]}));
+        let narrowed = subscriptions.update(&active, narrower, terms(7)).await.unwrap();
+        let elsewhere = document(serde_json::json!({"sink": "https://elsewhere.example"}));
+        let moved = subscriptions.update(&narrowed, elsewhere, terms(9)).await.unwrap();
+
+        assert_eq!(
+            [active.state, narrowed.state, moved.state].map(State::delivers),
+            [true, true, false]
+        );
+        let from: Vec<u64> = moved.epochs.iter().map(|epoch| epoch.from.0).collect();
+        assert_eq!(from, [1, 7, 9]);
+        let stale = subscriptions.update(&active, document(serde_json::json!({})), terms(9)).await;
+        assert!(matches!(stale, Err(Error::Stale(_))));
+    }
 }

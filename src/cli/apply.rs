@@ -1,0 +1,230 @@
+//! `sealway apply`: makes the gateway's subscriptions what files say.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::cli::answer::items;
+use crate::cli::subscription_file::{self, Documents};
+use crate::cli::{Client, Column, Context, Exit, Failure, Outcome, Output, subscriptions};
+use crate::event::SubscriptionId;
+use crate::subscriptions::Document;
+
+/// What to apply.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Files, or folders of files, with one subscription each; the settings' folder if none is named
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What is done about a subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Action {
+    Create,
+    Replace,
+    Keep,
+}
+
+/// What was done about one subscription, or would be.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Done {
+    id: String,
+    file: String,
+    action: Action,
+    dry_run: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+    /// Shown once, if the gateway made one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared_secret: Option<Value>,
+}
+
+/// What is shown of it.
+const COLUMNS: &[Column<Done>] = &[
+    ("Subscription", |done| done.id.clone()),
+    ("Outcome", |done| done.in_words().to_owned()),
+    ("File", |done| done.file.clone()),
+];
+
+impl Done {
+    const fn in_words(&self) -> &'static str {
+        match (self.action, self.dry_run, self.problem.is_some()) {
+            (_, _, true) => "refused",
+            (Action::Keep, ..) => "as it was",
+            (Action::Create, true, _) => "would be created",
+            (Action::Create, false, _) => "created",
+            (Action::Replace, true, _) => "would be replaced",
+            (Action::Replace, false, _) => "replaced",
+        }
+    }
+}
+
+/// A subscription as the gateway shows it: its document, and more that is not applied.
+#[derive(Deserialize)]
+struct Shown {
+    #[serde(flatten)]
+    document: Document,
+}
+
+/// Runs the command; the answer is no if the gateway refused a subscription.
+pub async fn run(args: &Args, context: &Context) -> Outcome {
+    let paths = match args.paths.as_slice() {
+        [] => vec![context.config()?.subscriptions],
+        paths => paths.to_vec(),
+    };
+    let wanted = subscription_file::read_all(&paths).map_err(|mistakes| {
+        let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        Failure::input(anyhow!("nothing was applied\n{}", told.join("\n")))
+    })?;
+    let client = context.client()?;
+    let there = there(&client.get("/subscriptions").await?)?;
+    let output = context.output();
+    let mut all = Vec::new();
+    for (id, action) in plan(&wanted, &there) {
+        let Some((file, document)) = wanted.get(&id) else { continue };
+        let mut done = Done {
+            id: id.to_string(),
+            file: file.clone(),
+            action,
+            dry_run: args.dry_run,
+            problem: None,
+            shared_secret: None,
+        };
+        if !args.dry_run {
+            perform(&client, &id, document, &mut done).await?;
+        }
+        all.push(done);
+    }
+    tell(output, &all, args.dry_run, there.keys().filter(|id| !wanted.contains_key(*id)).count());
+    Ok(if all.iter().any(|done| done.problem.is_some()) { Exit::No } else { Exit::Done })
+}
+
+/// The documents that the gateway has, by the names of their subscriptions.
+fn there(answer: &Value) -> Result<BTreeMap<SubscriptionId, Document>, Failure> {
+    let mut documents = BTreeMap::new();
+    for item in items(answer, "subscriptions") {
+        let shown: Shown = serde_json::from_value(item).map_err(|error| {
+            Failure::ours(error).context("the gateway shows a subscription that cannot be read")
+        })?;
+        if let Some(id) = shown.document.id.clone() {
+            documents.insert(id, shown.document);
+        }
+    }
+    Ok(documents)
+}
+
+fn plan(
+    wanted: &Documents,
+    there: &BTreeMap<SubscriptionId, Document>,
+) -> Vec<(SubscriptionId, Action)> {
+    let action = |(id, (_, document)): (&SubscriptionId, &(String, Document))| {
+        let action = match there.get(id) {
+            None => Action::Create,
+            Some(current) if current == document => Action::Keep,
+            Some(_) => Action::Replace,
+        };
+        (id.clone(), action)
+    };
+    wanted.iter().map(action).collect()
+}
+
+/// Does it; a refusal is noted, so that the other subscriptions are still applied.
+async fn perform(
+    client: &Client,
+    id: &SubscriptionId,
+    document: &Document,
+    done: &mut Done,
+) -> Result<(), Failure> {
+    let performed = match done.action {
+        Action::Keep => return Ok(()),
+        Action::Create => subscriptions::create(client, document).await,
+        Action::Replace => subscriptions::replace(client, id, document).await,
+    };
+    match performed {
+        Ok(mut answer) => {
+            done.shared_secret = answer.get_mut("sharedSecret").map(Value::take);
+            Ok(())
+        }
+        Err(failure) if failure.is_input() => {
+            done.problem = Some(format!("{:#}", failure.error()));
+            Ok(())
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+fn tell(output: Output, all: &[Done], dry_run: bool, others: usize) {
+    output.list(all, COLUMNS);
+    for done in all {
+        if let Some(problem) = &done.problem {
+            output.note(format_args!("{}: {problem}", done.file));
+        }
+        if let Some(secret) = done.shared_secret.as_ref().filter(|_| !output.is_json()) {
+            output.note(format_args!(
+                "the shared secret of `{}`; it cannot be shown again:",
+                done.id
+            ));
+            output.document(secret);
+        }
+    }
+    if others > 0 {
+        output.note(format_args!("{others} other subscriptions of the gateway are left alone"));
+    }
+    if dry_run {
+        output.note("nothing was done; run it without --dry-run to do it");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn document(id: &str, sink: &str) -> Value {
+        let keys = json!({"jwksUri": "https://a.example/jwks.json"});
+        json!({"id": id, "consumer": "a", "sink": sink, "config": {"keys": keys}})
+    }
+
+    #[test]
+    fn what_is_missing_is_created_what_differs_is_replaced_and_the_rest_is_kept() {
+        let wanted: Documents = [("new", "https://a.example"), ("old", "https://b.example")]
+            .into_iter()
+            .chain([("same", "https://c.example")])
+            .map(|(id, sink)| {
+                let document = serde_json::from_value(document(id, sink)).unwrap();
+                (id.parse().unwrap(), ("a.yaml".to_owned(), document))
+            })
+            .collect();
+        let mut same = document("same", "https://c.example");
+        for (name, value) in [
+            ("state", json!("active")),
+            ("created", json!("2026-01-01T00:00:00Z")),
+            ("progress", json!({"sequence": 7})),
+            ("protocol", json!("HTTP")),
+        ] {
+            same[name] = value;
+        }
+        same["config"]["start"] = json!("latest");
+        let other = document("other", "https://d.example");
+        let old = document("old", "https://a.example");
+        let there = there(&json!({"subscriptions": [same, old, other]})).unwrap();
+
+        let planned: Vec<(String, Action)> = plan(&wanted, &there)
+            .into_iter()
+            .map(|(id, action)| (id.to_string(), action))
+            .collect();
+
+        let expected = [("new", Action::Create), ("old", Action::Replace), ("same", Action::Keep)];
+        assert_eq!(planned, expected.map(|(id, action)| (id.to_owned(), action)));
+    }
+}

@@ -1,0 +1,167 @@
+//! Reads subscription documents, and finds what is wrong with them before a gateway is asked.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+
+use crate::cli::Failure;
+use crate::config;
+use crate::event::{Diagnostic, SubscriptionId, yaml};
+use crate::subscriptions::{Document, Subscriptions};
+use crate::telemetry::chain;
+
+/// The largest document, as the gateway takes it by default.
+const MAX_BYTES: u64 = 2 * 1024 * 1024;
+
+/// Documents with the files that they stand in, by the names of their subscriptions.
+pub type Documents = BTreeMap<SubscriptionId, (String, Document)>;
+
+/// Reads and checks one document in YAML or JSON from a file, or from standard input for `-`.
+///
+/// # Errors
+///
+/// The caller's turn: the file cannot be read, or the document cannot work.
+pub fn read(file: &Path) -> Result<Document, Failure> {
+    let name = if is_stdin(file) { "standard input".into() } else { file.display().to_string() };
+    let text = text(file).with_context(|| format!("cannot read {name}")).map_err(Failure::input)?;
+    check(&name, &text).map_err(|mistake| Failure::input(anyhow!("{mistake}")))
+}
+
+/// Reads and checks the documents of files, and of all files in folders.
+///
+/// # Errors
+///
+/// The caller's turn: every file that cannot be read, every document that cannot work or has no
+/// name, and every name that is given twice.
+pub fn read_all(paths: &[PathBuf]) -> Result<Documents, Vec<Diagnostic>> {
+    let (mut documents, mut mistakes) = (Documents::new(), Vec::new());
+    for path in paths {
+        match texts(path) {
+            Ok(texts) => {
+                for (name, text) in texts {
+                    if let Err(mistake) = add(&mut documents, name, &text) {
+                        mistakes.push(*mistake);
+                    }
+                }
+            }
+            Err(more) => mistakes.extend(more),
+        }
+    }
+    if mistakes.is_empty() { Ok(documents) } else { Err(mistakes) }
+}
+
+/// The texts of a file or a folder, each with the path of its file.
+fn texts(path: &Path) -> Result<Vec<(String, String)>, Vec<Diagnostic>> {
+    if path.is_dir() {
+        let below = |(name, text)| (path.join(name).display().to_string(), text);
+        return Ok(config::folder(path)?.into_iter().map(below).collect());
+    }
+    let name = path.display().to_string();
+    match text(path) {
+        Ok(text) => Ok(vec![(name, text)]),
+        Err(error) => Err(vec![Diagnostic::of_file(&name, format!("cannot be read: {error}"))]),
+    }
+}
+
+fn add(documents: &mut Documents, file: String, text: &str) -> Result<(), Box<Diagnostic>> {
+    let document = check(&file, text)?;
+    let Some(id) = document.id.clone() else {
+        let mistake = Diagnostic::of_file(&file, "the subscription has no `id`")
+            .with_help("give it one: without a name it would be created anew each time");
+        return Err(Box::new(mistake));
+    };
+    if let Some((other, _)) = documents.get(&id) {
+        let problem = format!("subscription `{id}` stands in {other} already");
+        return Err(Box::new(Diagnostic::of_file(&file, problem)));
+    }
+    documents.insert(id, (file, document));
+    Ok(())
+}
+
+fn check(name: &str, text: &str) -> Result<Document, Box<Diagnostic>> {
+    let document = yaml::read(name, text)?;
+    match Subscriptions::check(&document) {
+        Ok(()) => Ok(document),
+        Err(error) => Err(Box::new(Diagnostic::of_file(name, chain(&error).to_string()))),
+    }
+}
+
+fn is_stdin(file: &Path) -> bool {
+    file.as_os_str() == "-"
+}
+
+fn text(file: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    if is_stdin(file) {
+        std::io::stdin().take(MAX_BYTES).read_to_string(&mut text)?;
+    } else {
+        fs::File::open(file)?.take(MAX_BYTES).read_to_string(&mut text)?;
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "id: a\nconsumer: shop\nsink: https://shop.example/events\n\
+                        config: { keys: { jwksUri: 'https://shop.example/jwks.json' } }\n";
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        folder
+    }
+
+    #[test]
+    fn folders_and_files_are_read_together() {
+        let folder = folder(&[("a.yaml", GOOD), ("README.md", "no document")]);
+        let other = folder.path().join("b.json");
+        fs::write(&other, GOOD.replace("id: a", "id: b")).unwrap();
+        let moved = tempfile::tempdir().unwrap().path().join("missing.yaml");
+
+        let both = read_all(&[folder.path().to_owned()]).unwrap();
+
+        assert_eq!(both.keys().map(SubscriptionId::as_str).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(read_all(std::slice::from_ref(&other)).unwrap().len(), 1);
+        assert!(read_all(&[moved]).unwrap_err()[0].problem.contains("cannot be read"));
+    }
+
+    #[test]
+    fn every_mistake_of_every_file_is_told() {
+        let folder = folder(&[
+            ("a.yaml", GOOD),
+            ("b.yaml", GOOD),
+            ("c.yaml", &GOOD.replace("id: a\n", "")),
+            ("d.yaml", &GOOD.replace("sink", "snik").replace("id: a", "id: d")),
+            ("e.yaml", &GOOD.replace("https://shop.example/events", "nowhere")),
+        ]);
+
+        let mistakes = read_all(&[folder.path().to_owned()]).unwrap_err();
+
+        let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        for (told, expected) in told.iter().zip([
+            "subscription `a` stands in ",
+            "the subscription has no `id`",
+            "d.yaml:3:1: unknown key `snik`",
+            "not valid at /sink",
+        ]) {
+            assert!(told.contains(expected), "{told}");
+        }
+        assert_eq!(told.len(), 4);
+    }
+
+    #[test]
+    fn the_example_in_the_folder_of_subscriptions_works() {
+        let readme = include_str!("../../config/subscriptions/README.md");
+        let example = readme.split("```yaml\n").nth(1).unwrap().split("```").next().unwrap();
+
+        assert!(check("README.md", example).unwrap().id.is_some());
+        assert!(read_all(&["config/subscriptions".into()]).unwrap().is_empty());
+    }
+}

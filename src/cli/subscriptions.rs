@@ -1,0 +1,202 @@
+//! `sealway subscriptions`: who receives what, at a running gateway.
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use reqwest::header::{ETAG, IF_MATCH};
+use reqwest::{Method, Response, StatusCode};
+use serde_json::Value;
+
+use crate::cli::answer::{items, show, text};
+use crate::cli::{Client, Column, Context, Exit, Failure, Outcome, subscription_file};
+use crate::event::{EventId, SubscriptionId};
+use crate::subscriptions::Document;
+
+/// How often a replacement is begun anew because someone else wrote meanwhile.
+const TRIES: usize = 5;
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List the subscriptions that the caller may see
+    List,
+    /// Show one, with its state and how far it has come
+    Get {
+        /// The subscription's name
+        id: SubscriptionId,
+    },
+    /// Create one; its sink is then asked to prove itself
+    ///
+    /// A shared secret, if the document asks for one, is in this answer only.
+    Create {
+        /// The document in YAML or JSON; `-` for standard input
+        file: PathBuf,
+    },
+    /// Replace the document of one
+    ///
+    /// Another sink or other keys have to prove themselves again; other types or filters apply to
+    /// events from now on.
+    Replace {
+        /// The subscription's name
+        id: SubscriptionId,
+        /// The document in YAML or JSON; `-` for standard input
+        file: PathBuf,
+    },
+    /// End one, and forget its position, retries and dead letters
+    Remove {
+        /// The subscription's name
+        id: SubscriptionId,
+    },
+    /// Ask the sink of one to prove itself now
+    Verify {
+        /// The subscription's name
+        id: SubscriptionId,
+    },
+    /// Stop delivery for a while; events wait in the log
+    Pause {
+        /// The subscription's name
+        id: SubscriptionId,
+    },
+    /// Deliver again, beginning with what has waited
+    Resume {
+        /// The subscription's name
+        id: SubscriptionId,
+    },
+    /// Print a signed token that says how far one has come
+    Checkpoint {
+        /// The subscription's name
+        id: SubscriptionId,
+    },
+    /// List the attempts to deliver to one, newest first
+    Attempts(AttemptsArgs),
+}
+
+/// Which attempts to list.
+#[derive(Debug, clap::Args)]
+pub struct AttemptsArgs {
+    /// The subscription's name
+    id: SubscriptionId,
+    /// Only those of this event
+    #[arg(long, value_name = "ULID")]
+    event: Option<EventId>,
+    /// The most attempts, 1 to 1000
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    limit: u16,
+}
+
+/// What a list shows of a subscription.
+const COLUMNS: &[Column<Value>] = &[
+    ("Id", |subscription| text(subscription, "/id")),
+    ("Consumer", |subscription| text(subscription, "/consumer")),
+    ("State", |subscription| text(subscription, "/state")),
+    ("Types", |subscription| types(subscription)),
+    ("Sink", |subscription| text(subscription, "/sink")),
+    ("Sequence", |subscription| text(subscription, "/progress/sequence")),
+    ("Behind", |subscription| text(subscription, "/progress/behind")),
+    ("Retrying", |subscription| text(subscription, "/progress/retrying")),
+];
+
+/// What a list shows of an attempt.
+const ATTEMPTS: &[Column<Value>] = &[
+    ("At", |attempt| text(attempt, "/at")),
+    ("Event", |attempt| text(attempt, "/event")),
+    ("Attempt", |attempt| text(attempt, "/number")),
+    ("Replay", |attempt| text(attempt, "/replay")),
+    ("Status", |attempt| text(attempt, "/status")),
+    ("Milliseconds", |attempt| text(attempt, "/durationMs")),
+    ("Verdict", |attempt| text(attempt, "/verdict")),
+    ("Detail", |attempt| text(attempt, "/detail")),
+];
+
+/// Runs the command.
+pub async fn run(command: Command, context: &Context) -> Outcome {
+    let (client, output) = (context.client()?, context.output());
+    match command {
+        Command::List => {
+            let answer = client.get("/subscriptions").await?;
+            output.list(&items(&answer, "subscriptions"), COLUMNS);
+        }
+        Command::Get { id } => show(output, &client.get(&path(&id)).await?),
+        Command::Create { file } => {
+            show(output, &create(&client, &subscription_file::read(&file)?).await?);
+        }
+        Command::Replace { id, file } => {
+            show(output, &replace(&client, &id, &subscription_file::read(&file)?).await?);
+        }
+        Command::Remove { id } => {
+            client.call::<()>(Method::DELETE, &path(&id), None).await?;
+            output.note(format_args!("subscription `{id}` is removed"));
+        }
+        Command::Verify { id } => step(&id, "verify", context).await?,
+        Command::Pause { id } => step(&id, "pause", context).await?,
+        Command::Resume { id } => step(&id, "resume", context).await?,
+        Command::Checkpoint { id } => {
+            let request = client.request(Method::GET, &(path(&id) + "/checkpoint"))?;
+            let token = client.send(request).await?.text().await.map_err(Failure::ours)?;
+            output.item(&token, Clone::clone);
+        }
+        Command::Attempts(AttemptsArgs { id, event, limit }) => {
+            let event = event.map(|event| format!("&event={event}")).unwrap_or_default();
+            let list = format!("{}/attempts?limit={limit}{event}", path(&id));
+            output.list(&items(&client.get(&list).await?, "attempts"), ATTEMPTS);
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn step(id: &SubscriptionId, verb: &str, context: &Context) -> Result<(), Failure> {
+    let output = context.output();
+    let path = format!("{}/{verb}", path(id));
+    let answer = context.client()?.call::<()>(Method::POST, &path, None).await?;
+    output.item(&answer, |answer| format!("subscription `{id}` is {}", text(answer, "/state")));
+    Ok(())
+}
+
+/// Creates a subscription and gives the gateway's answer, with a shared secret if it made one.
+///
+/// # Errors
+///
+/// The caller's turn: the gateway refused the document. Ours: it cannot be reached or failed.
+pub async fn create(client: &Client, document: &Document) -> Result<Value, Failure> {
+    client.call(Method::POST, "/subscriptions", Some(document)).await
+}
+
+/// Replaces a document, whatever it was, and gives the gateway's answer.
+///
+/// # Errors
+///
+/// As [`create`].
+pub async fn replace(
+    client: &Client,
+    id: &SubscriptionId,
+    document: &Document,
+) -> Result<Value, Failure> {
+    let path = path(id);
+    for _ in 0..TRIES {
+        let current = client.send(client.request(Method::GET, &path)?).await?;
+        let mut request = client.request(Method::PUT, &path)?.json(document);
+        if let Some(etag) = current.headers().get(ETAG) {
+            request = request.header(IF_MATCH, etag.clone());
+        }
+        let response = client.exchange(request).await?;
+        if response.status() != StatusCode::PRECONDITION_FAILED {
+            return read(Client::accept(response).await?).await;
+        }
+    }
+    let problem = anyhow::anyhow!("subscription `{id}` changes all the time; try again");
+    Err(Failure::ours(problem))
+}
+
+async fn read(response: Response) -> Result<Value, Failure> {
+    response.json().await.map_err(|error| Failure::ours(error.without_url()))
+}
+
+fn path(id: &SubscriptionId) -> String {
+    format!("/subscriptions/{id}")
+}
+
+fn types(subscription: &Value) -> String {
+    let types = items(subscription, "types");
+    let texts: Vec<&str> = types.iter().filter_map(Value::as_str).collect();
+    if texts.is_empty() { "*".to_owned() } else { texts.join(" ") }
+}
