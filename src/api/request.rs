@@ -27,7 +27,7 @@ pub async fn around(
 ) -> Response {
     let id = format!("{:032x}", services.entropy.next_u128());
     let route = route.as_ref().map_or("unknown", MatchedPath::as_str).to_owned();
-    let span = tracing::debug_span!("request", request.id = %id, request.route = %route);
+    let span = tracing::info_span!("request", request.id = %id, request.route = %route);
     let started = tokio::time::Instant::now();
 
     let limit = services.config.request_timeout.0;
