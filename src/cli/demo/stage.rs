@@ -36,8 +36,7 @@ pub struct Stage {
 impl Stage {
     /// Starts a gateway on a fresh data directory below the installation's own.
     pub async fn build(mut config: Config) -> anyhow::Result<Self> {
-        let directory = config.data_dir.join("demo");
-        fresh(&directory)?;
+        let directory = fresh(&config.data_dir.join("demo"))?;
         let machine = Machine::default();
         let mut random = [0; 24];
         machine.entropy.fill(&mut random);
@@ -162,14 +161,22 @@ fn reason(failure: Failure) -> anyhow::Error {
     failure.into_error()
 }
 
-/// Empties the demo's directory, which nothing else uses.
-fn fresh(directory: &Path) -> anyhow::Result<()> {
+/// Empties the demo's directory, which nothing else uses, and gives the shortest path to it, since
+/// people are shown commands with it.
+fn fresh(directory: &Path) -> anyhow::Result<PathBuf> {
+    use std::os::unix::fs::DirBuilderExt as _;
     if directory.exists() {
         std::fs::remove_dir_all(directory)
             .with_context(|| format!("cannot empty {}", directory.display()))?;
     }
-    std::fs::create_dir_all(directory)
-        .with_context(|| format!("cannot make {}", directory.display()))
+    // It may be the first to make the data directory, which its owner alone may read.
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    let made = builder.create(directory).and_then(|()| directory.canonicalize());
+    let whole = made.with_context(|| format!("cannot make {}", directory.display()))?;
+    let here = std::path::absolute(".").and_then(|here| here.canonicalize());
+    let below = here.ok().and_then(|here| whole.strip_prefix(here).ok().map(Path::to_owned));
+    Ok(below.unwrap_or(whole))
 }
 
 fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
