@@ -25,6 +25,8 @@ mod progress;
 mod retries;
 mod schedule;
 mod sealer;
+#[cfg(test)]
+mod tests;
 
 pub use config::{Config, ConfigError};
 pub use courier::{Carry, Command, Courier, Round, Standing};

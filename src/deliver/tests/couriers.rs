@@ -1,0 +1,139 @@
+//! Couriers number each match once, keep to their limits, and lose no outcome.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use crate::ambient::Clock as _;
+use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
+use crate::deliver::{Command, Courier, Followed, Inbox, Round, Standing, Verdict};
+use crate::eventlog::{Cursor, EventLog as _, Position};
+
+/// A courier at work.
+struct Working {
+    inbox: Arc<Inbox>,
+    followed: Arc<Followed>,
+    commands: mpsc::Sender<Command>,
+    standing: watch::Receiver<Standing>,
+    end: JoinHandle<()>,
+}
+
+async fn start(stage: &Stage, carrier: &Arc<Recorder>) -> Working {
+    let state = stage.log.load().await.unwrap();
+    let id = &stage.subscription.id;
+    let cursor = state.cursors.iter().find(|(owner, _)| owner == id);
+    let cursor =
+        cursor.map_or_else(|| Cursor::starting(id, Position::START), |(_, cursor)| cursor.clone());
+    let round = Round {
+        log: Arc::clone(&stage.log) as _,
+        ledger: Arc::clone(&stage.ledger),
+        carrier: Arc::clone(carrier) as _,
+        clock: Arc::new(stage.clock.clone()),
+        tasks: stage.tasks.clone(),
+        parallel: 2,
+    };
+    let followed = Arc::new(Followed::default());
+    let inbox = Arc::new(Inbox::new(Arc::clone(&followed)));
+    let (commands, receiver) = mpsc::channel(8);
+    let subscription = Arc::clone(&stage.subscription);
+    let kept = (cursor, state.retries);
+    let (courier, standing) = Courier::new(round, subscription, Arc::clone(&inbox), receiver, kept);
+    let end = stage.tasks.spawn(courier.run());
+    Working { inbox, followed, commands, standing, end }
+}
+
+#[tokio::test]
+async fn what_was_read_from_the_log_and_is_handed_over_later_is_numbered_once() {
+    let (stage, carrier) = (Stage::new().await, Arc::new(Recorder::default()));
+    let read = stage.append(&["a", "b", "c"]).await;
+    let working = start(&stage, &carrier).await;
+    until("three are read", || carrier.carried().len() == 3).await;
+    until("nothing is under way", || working.standing.borrow().open == 0).await;
+    assert!(working.inbox.caught_up(Position(3)));
+
+    // The follower comes late with what the courier has read, and goes on with a new entry.
+    working.inbox.put(read);
+    let new = stage.append(&["d"]).await;
+    working.inbox.put(new);
+    working.followed.advance(Position(4));
+    until("the new one is carried", || carrier.carried().len() >= 4).await;
+
+    assert_eq!(carrier.carried(), [(1, 0), (2, 0), (3, 0), (4, 0)]);
+    assert_eq!(working.standing.borrow().sequence, 4);
+}
+
+#[tokio::test]
+async fn no_more_than_the_limit_is_under_way() {
+    let (stage, carrier) = (Stage::new().await, Arc::new(Recorder::default()));
+    carrier.acts.lock().unwrap().extend([Act::Hang, Act::Hang]);
+    stage.append(&["a", "b", "c"]).await;
+
+    let working = start(&stage, &carrier).await;
+    until("two hang", || carrier.carried().len() == 2).await;
+    stage.append(&["d"]).await;
+    working.inbox.fall_behind();
+    tokio::task::yield_now().await;
+
+    assert_eq!(carrier.carried().len(), 2);
+    assert_eq!(working.standing.borrow().open, 2);
+}
+
+#[tokio::test]
+async fn an_attempt_that_panics_is_made_again() {
+    let (stage, carrier) = (Stage::new().await, Arc::new(Recorder::default()));
+    carrier.acts.lock().unwrap().push_back(Act::Panic);
+    stage.append(&["a"]).await;
+    let working = start(&stage, &carrier).await;
+    until("it waits", || working.standing.borrow().retrying == 1).await;
+    stage.ledger.flush().await.unwrap();
+    assert_eq!(stage.log.load().await.unwrap().retries.len(), 1);
+
+    stage.clock.advance(Duration::from_mins(1));
+    until("it is made again", || carrier.carried().len() == 2).await;
+
+    assert_eq!(carrier.carried(), [(1, 0), (1, 1)]);
+}
+
+#[tokio::test]
+async fn a_failed_first_attempt_does_not_hold_the_cursor_back() {
+    let (stage, carrier) = (Stage::new().await, Arc::new(Recorder::default()));
+    let due = stage.clock.now().after(Duration::from_secs(5));
+    carrier.acts.lock().unwrap().push_back(Act::Say(Verdict::Retry { due }));
+    stage.append(&["a", "b"]).await;
+
+    let working = start(&stage, &carrier).await;
+    until("both are settled", || {
+        let standing = *working.standing.borrow();
+        standing.open == 0 && standing.sequence == 2
+    })
+    .await;
+    stage.ledger.flush().await.unwrap();
+
+    let cursor = stage.log.load().await.unwrap().cursors.remove(0).1;
+    assert_eq!((cursor.settled, cursor.sequence), (Position(2), 2));
+    assert_eq!(working.standing.borrow().retrying, 1);
+}
+
+#[tokio::test]
+async fn what_ends_while_stopping_is_not_delivered_again() {
+    let (stage, carrier) = (Stage::new().await, Arc::new(Recorder::default()));
+    carrier.acts.lock().unwrap().push_back(Act::Wait);
+    stage.append(&["a"]).await;
+    let working = start(&stage, &carrier).await;
+    until("it is under way", || carrier.carried().len() == 1).await;
+
+    stage.tasks.stopping().cancel();
+    // The courier sees this before the attempt ends.
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    carrier.go_on.notify_one();
+    working.end.await.unwrap();
+    stage.ledger.flush().await.unwrap();
+    drop(working.commands);
+
+    let cursor = stage.log.load().await.unwrap().cursors.remove(0).1;
+    assert_eq!((cursor.sequence, cursor.settled), (1, Position(1)));
+}

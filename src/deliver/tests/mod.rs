@@ -1,0 +1,7 @@
+//! Couriers, inboxes, the ledger and the HTTP destination by themselves, with fakes around them.
+
+mod couriers;
+mod inboxes;
+mod ledgers;
+mod sinks;
+mod stage;

@@ -1,0 +1,96 @@
+//! Sinks that answer oddly, over real sockets.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::post;
+use bytes::Bytes;
+use tokio::net::TcpListener;
+
+use crate::ambient::{ManualClock, Tasks};
+use crate::deliver::{Answer, Destination as _, HttpDestination, Parcel};
+use crate::event::Timestamp;
+
+async fn sinks() -> String {
+    let long = format!("no {} please", "t".repeat(200));
+    let routes = Router::new()
+        .route("/yes", post(|| async { "a body that nobody keeps" }))
+        .route("/no", post(move || async { (StatusCode::BAD_REQUEST, long) }))
+        .route(
+            "/later",
+            post(|| async { (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "90")]) }),
+        )
+        .route(
+            "/on-a-date",
+            post(|| async {
+                let date = [("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")];
+                (StatusCode::SERVICE_UNAVAILABLE, date)
+            }),
+        )
+        .route(
+            "/elsewhere",
+            post(|| async { (StatusCode::TEMPORARY_REDIRECT, [("location", "/yes")]) }),
+        )
+        .route("/never", post(|| async { std::future::pending::<StatusCode>().await }));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    Tasks::new().spawn(async move { axum::serve(listener, routes).await });
+    address
+}
+
+async fn attempt(sink: &str) -> Answer {
+    crate::keys::install();
+    let clock = ManualClock::at(Timestamp::from_unix_seconds(784_111_777 - 30));
+    let client = HttpDestination::client_builder().build().unwrap();
+    let parcel = Parcel {
+        method: reqwest::Method::POST,
+        sink: sink.parse().unwrap(),
+        headers: vec![("ce-id", "1".to_owned())],
+        content_type: "application/jwt",
+        body: Bytes::from_static(b"token"),
+        timeout: Duration::from_millis(300),
+    };
+    HttpDestination::new(client, Arc::new(clock)).attempt(parcel).await
+}
+
+#[tokio::test]
+async fn a_yes_keeps_no_words_and_a_no_keeps_short_ones_only() {
+    let sinks = sinks().await;
+
+    let yes = attempt(&format!("{sinks}/yes")).await;
+    let no = attempt(&format!("{sinks}/no")).await;
+
+    assert_eq!((yes.status(), &*yes.detail()), (Some(200), ""));
+    assert_eq!((no.status(), &*no.detail()), (Some(400), "no please"));
+}
+
+#[tokio::test]
+async fn a_sink_asks_for_time_in_seconds_or_by_date() {
+    let sinks = sinks().await;
+
+    let seconds = attempt(&format!("{sinks}/later")).await;
+    let date = attempt(&format!("{sinks}/on-a-date")).await;
+
+    assert_eq!(seconds.retry_after(), Some(Duration::from_secs(90)));
+    assert_eq!(date.retry_after(), Some(Duration::from_secs(30)));
+}
+
+#[tokio::test]
+async fn no_redirect_is_followed() {
+    let answer = attempt(&format!("{}/elsewhere", sinks().await)).await;
+
+    assert_eq!(answer.status(), Some(307));
+}
+
+#[tokio::test]
+async fn silence_and_closed_doors_have_names() {
+    let silent = attempt(&format!("{}/never", sinks().await)).await;
+    let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let closed = attempt(&format!("http://{free}/")).await;
+
+    assert_eq!((silent.status(), &*silent.detail()), (None, "timeout"));
+    assert_eq!(closed.status(), None);
+    assert!(closed.detail().starts_with("connect-failed"), "{}", closed.detail());
+}

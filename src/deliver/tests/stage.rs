@@ -1,0 +1,130 @@
+//! A log in memory, a subscription, and a carrier that remembers what it was given.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::Notify;
+
+use crate::ambient::{ManualClock, SeededEntropy, Tasks};
+use crate::deliver::{Carry, Delivery, Ledger, Verdict};
+use crate::event::{ContentDigest, Data, EventSource, EventType, IdempotencyKey, Timestamp};
+use crate::eventlog::{Draft, Entry, EventLog, Limits, MemoryLog, Page, Position};
+use crate::subscriptions::{Subscription, Subscriptions, Terms};
+
+/// What is around a courier.
+pub(super) struct Stage {
+    pub(super) log: Arc<MemoryLog>,
+    pub(super) clock: ManualClock,
+    pub(super) ledger: Arc<Ledger>,
+    pub(super) tasks: Tasks,
+    pub(super) subscription: Arc<Subscription>,
+}
+
+impl Stage {
+    /// A log without entries and an active subscription to everything.
+    pub(super) async fn new() -> Self {
+        let clock = ManualClock::at(Timestamp::from_unix_seconds(1_795_282_931));
+        let log = MemoryLog::new(
+            Limits::default(),
+            Arc::new(clock.clone()),
+            Arc::new(SeededEntropy::new(1)),
+        );
+        let subscriptions = Subscriptions::new(Arc::clone(&log) as _, Arc::new(clock.clone()));
+        let document = json!({
+            "consumer": "shop",
+            "sink": "http://127.0.0.1:1/",
+            "config": { "keys": { "sharedSecret": true } },
+        });
+        let document = serde_json::from_value(document).unwrap();
+        let terms = Terms { from: Position::START, shared_secret: Some("encrypted".to_owned()) };
+        let pending = subscriptions.create("shop".parse().unwrap(), document, terms).await;
+        let subscription = subscriptions.prove(&pending.unwrap()).await.unwrap();
+        let ledger = Arc::new(Ledger::new(Arc::clone(&log) as _, Arc::new(clock.clone())));
+        Self { log, clock, ledger, tasks: Tasks::new(), subscription }
+    }
+
+    /// Appends an event for each word and gives their entries.
+    pub(super) async fn append(&self, words: &[&str]) -> Vec<Arc<Entry>> {
+        let before = self.log.head();
+        self.log.append(words.iter().map(|word| draft(word)).collect()).await.unwrap();
+        let page = Page { items: words.len(), ..Page::default() };
+        self.log.read(before, page).await.unwrap()
+    }
+}
+
+fn draft(word: &str) -> Draft {
+    let digest: [u8; 32] = Sha256::digest(word).into();
+    Draft {
+        source: EventSource::new("/tests").unwrap(),
+        event_type: EventType::new("Test.Happened").unwrap(),
+        subject: None,
+        time: Timestamp::EPOCH,
+        dataschema: None,
+        idempotency_key: IdempotencyKey::from_bytes(digest[..16].try_into().unwrap()),
+        digest: ContentDigest::from_bytes(digest),
+        trace: None,
+        data: Data::from_text(format!("{{\"word\":\"{word}\"}}")),
+        publication: "tests/happened".into(),
+        envelope_id: word.into(),
+        origin: None,
+        deduplicate: None,
+    }
+}
+
+/// What a carrier does with a delivery.
+#[derive(Clone, Copy)]
+pub(super) enum Act {
+    Say(Verdict),
+    Panic,
+    Hang,
+    /// Deliver, but not before the test says so.
+    Wait,
+}
+
+/// Remembers every delivery, and acts as it is told; beyond that it delivers.
+#[derive(Default)]
+pub(super) struct Recorder {
+    pub(super) carried: Mutex<Vec<Delivery>>,
+    pub(super) acts: Mutex<VecDeque<Act>>,
+    pub(super) go_on: Notify,
+}
+
+#[async_trait]
+impl Carry for Recorder {
+    async fn carry(&self, delivery: &Delivery) -> Verdict {
+        self.carried.lock().unwrap().push(delivery.clone());
+        let act = self.acts.lock().unwrap().pop_front();
+        match act {
+            Some(Act::Say(verdict)) => verdict,
+            Some(Act::Panic) => panic!("as the test says"),
+            Some(Act::Hang) => std::future::pending().await,
+            Some(Act::Wait) => {
+                self.go_on.notified().await;
+                Verdict::Delivered
+            }
+            None => Verdict::Delivered,
+        }
+    }
+}
+
+impl Recorder {
+    /// The sequence numbers and attempt counts of what was carried, in order.
+    pub(super) fn carried(&self) -> Vec<(u64, u32)> {
+        let carried = self.carried.lock().unwrap();
+        carried.iter().map(|one| (one.link.map_or(0, |link| link.0), one.attempts)).collect()
+    }
+}
+
+/// Lets background work run until something holds.
+pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let looking = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), looking).await.expect(what);
+}
