@@ -39,6 +39,9 @@ pub struct Wanted {
     post, path = "/subscriptions/{id}/replays", tag = "replays",
     params(
         ("id" = String, Path, description = "The subscription"),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "A name of the request, at most 255 characters: when it comes again \
+                           within 24 hours, it is answered as it was"),
     ),
     request_body = Wanted,
     responses((status = 201, description = "Done"), (status = "4XX", description = "A problem"))

@@ -6,17 +6,21 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{
     Code, Problem, Services, bus_route, deliveries, events, explain, health, openapi, post_events,
-    published, quarantine, replays, request, subscriptions,
+    published, quarantine, repeats, replays, request, subscriptions,
 };
 
 /// Builds the server's routes over the rooms behind them.
 pub fn router(services: Arc<Services>) -> Router {
     let max_body = services.config.max_body.bytes();
+    let repeats = repeats::Repeats::new(Arc::clone(&services));
+    let once = |post: MethodRouter<Arc<Services>>| {
+        post.layer(from_fn_with_state(repeats.clone(), repeats::once))
+    };
     Router::new()
         .route("/.well-known/jwks.json", get(published::jwks))
         .route("/openapi.json", get(openapi::serve))
@@ -29,7 +33,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/", bus_route(Arc::clone(&services.bus)))
         .route("/events", get(events::list).post(post_events::publish))
         .route("/events/{id}", get(events::get))
-        .route("/subscriptions", get(subscriptions::list).post(subscriptions::create))
+        .route("/subscriptions", once(post(subscriptions::create)).get(subscriptions::list))
         .route(
             "/subscriptions/{id}",
             get(subscriptions::read).put(subscriptions::replace).delete(subscriptions::remove),
@@ -41,7 +45,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/subscriptions/{id}/attempts", get(deliveries::attempts))
         .route("/subscriptions/{id}/dead-letters", get(deliveries::dead_letters))
         .route("/subscriptions/{id}/dead-letters/redrive", post(deliveries::redrive))
-        .route("/subscriptions/{id}/replays", get(replays::list).post(replays::start))
+        .route("/subscriptions/{id}/replays", once(post(replays::start)).get(replays::list))
         .route("/replays/{id}", get(replays::read).delete(replays::cancel))
         .route("/quarantine", get(quarantine::list))
         .route("/quarantine/{id}", get(quarantine::read).delete(quarantine::remove))

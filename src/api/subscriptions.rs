@@ -38,6 +38,9 @@ pub async fn list(
 /// The handshake begins at once in the background. A shared secret is in this answer only.
 #[utoipa::path(
     post, path = "/subscriptions", tag = "subscriptions",
+    params(("Idempotency-Key" = Option<String>, Header,
+        description = "A name of the request, at most 255 characters: when it comes again within \
+                       24 hours, it is answered as it was, shared secret included")),
     request_body(content = Object, description = "A subscription"),
     responses((status = 201, description = "Done"), (status = "4XX", description = "A problem"))
 )]

@@ -24,5 +24,6 @@ mod only_the_consumer_can_read;
 mod other_ecosystems;
 mod replay_is_exact;
 mod tenants_are_strangers;
+mod the_command_line_operates;
 mod the_consumers_guide;
 mod the_settings_are_described;

@@ -1,0 +1,267 @@
+//! `Idempotency-Key`: a request that is sent again is answered as it was the first time.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{FromRequestParts as _, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use moka::future::Cache;
+use sha2::{Digest as _, Sha256};
+use tracing::Instrument as _;
+
+use crate::ambient::Tasks;
+use crate::api::{Caller, Code, Problem, Services};
+use crate::event::CallerId;
+
+/// The header that names a request (draft-ietf-httpapi-idempotency-key-header).
+const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// The header of an answer that was given before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
+/// The longest key.
+const KEY_BYTES: usize = 255;
+/// How long an answer is kept.
+const KEPT: Duration = Duration::from_hours(24);
+/// How many bytes of answers are kept at most; beyond them the ones least asked for go first.
+const KEPT_BYTES: u64 = 16 * 1024 * 1024;
+/// What an answer takes beside its body.
+const OVERHEAD: u32 = 512;
+
+type Hash = [u8; 32];
+
+/// An answer, and the body of the request that it belongs to.
+#[derive(Clone)]
+struct Answer {
+    request: Hash,
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// The answers that were given to requests with a key, for 24 hours or until the gateway ends.
+///
+/// Only what succeeded is kept: a refused request may be corrected and sent again under its key.
+#[derive(Clone)]
+pub struct Repeats {
+    services: Arc<Services>,
+    answers: Answers,
+}
+
+impl Repeats {
+    /// Starts with no answer.
+    pub fn new(services: Arc<Services>) -> Self {
+        let answers = Answers::new(services.tasks.clone());
+        Self { services, answers }
+    }
+}
+
+/// Answers a request with an `Idempotency-Key` once, and its repeats alike; others pass.
+///
+/// # Errors
+///
+/// The caller's turn: it has no valid key, or the request's key is of another request or too long.
+pub async fn once(
+    State(repeats): State<Repeats>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    let Some(key) = request.headers().get(KEY).cloned() else {
+        return Ok(next.run(request).await);
+    };
+    let (mut parts, body) = request.into_parts();
+    let caller = Caller::from_request_parts(&mut parts, &repeats.services).await?;
+    let limit = repeats.services.config.max_body;
+    let body = to_bytes(body, limit.bytes())
+        .await
+        .map_err(|_| Problem::new(Code::TooLarge, format!("the body is over {limit}")))?;
+    let name = name(caller.id(), parts.uri.path(), &key)?;
+    let digest = Sha256::digest(&body).into();
+    let request = Request::from_parts(parts, Body::from(body));
+    let handler = async move { next.run(request).await };
+    repeats.answers.of(name, digest, handler.in_current_span()).await
+}
+
+/// Names a request by who sends it, where to, and under which key.
+fn name(caller: &CallerId, path: &str, key: &HeaderValue) -> Result<Hash, Problem> {
+    if key.is_empty() || key.len() > KEY_BYTES {
+        let detail = format!("Idempotency-Key: use 1 to {KEY_BYTES} characters");
+        return Err(Problem::new(Code::BadRequest, detail));
+    }
+    let mut hash = Sha256::new();
+    // Neither a caller's name nor a path has the separator in it.
+    for part in [caller.as_str().as_bytes(), path.as_bytes(), key.as_bytes()] {
+        hash.update(part);
+        hash.update([0]);
+    }
+    Ok(hash.finalize().into())
+}
+
+#[derive(Clone)]
+struct Answers {
+    kept: Cache<Hash, Arc<Answer>>,
+    tasks: Tasks,
+}
+
+impl Answers {
+    fn new(tasks: Tasks) -> Self {
+        let weight = |_: &Hash, answer: &Arc<Answer>| {
+            u32::try_from(answer.body.len()).unwrap_or(u32::MAX).saturating_add(OVERHEAD)
+        };
+        let kept =
+            Cache::builder().weigher(weight).max_capacity(KEPT_BYTES).time_to_live(KEPT).build();
+        Self { kept, tasks }
+    }
+
+    /// Gives the answer that is kept under a name, or lets the handler make it. Requests that come
+    /// while the handler works wait for its answer.
+    async fn of(
+        &self,
+        name: Hash,
+        request: Hash,
+        handler: impl Future<Output = Response> + Send + 'static,
+    ) -> Result<Response, Problem> {
+        let kept = self.kept.clone();
+        // In a task of its own: a caller that hangs up half way is the one who will ask again, and
+        // what its request did has to be known by then.
+        let asked = self.tasks.spawn(async move {
+            let answer = async move {
+                let answer = Answer::read(request, handler.await).await;
+                if answer.status.is_success() { Ok(Arc::new(answer)) } else { Err(answer) }
+            };
+            match kept.entry(name).or_try_insert_with(answer).await {
+                Ok(entry) => (entry.is_fresh(), Answer::clone(entry.value())),
+                Err(refusal) => (true, Answer::clone(&refusal)),
+            }
+        });
+        let (is_fresh, answer) = asked.await.map_err(|error| Problem::internal(&error))?;
+        if answer.request != request {
+            let detail = "this Idempotency-Key belongs to a request with another body";
+            return Err(Problem::new(Code::Invalid, detail));
+        }
+        let mut response = (answer.status, answer.headers, answer.body).into_response();
+        if !is_fresh {
+            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+        }
+        Ok(response)
+    }
+}
+
+impl Answer {
+    async fn read(request: Hash, response: Response) -> Self {
+        let (parts, body) = response.into_parts();
+        match to_bytes(body, usize::MAX).await {
+            Ok(body) => Self { request, status: parts.status, headers: parts.headers, body },
+            // Handlers answer with whole bodies, which cannot break off.
+            Err(_) => Self {
+                request,
+                status: StatusCode::INTERNAL_SERVER_ERROR,
+                headers: HeaderMap::new(),
+                body: Bytes::new(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    /// Counts how often it was asked.
+    #[derive(Clone, Default)]
+    struct Handler(Arc<AtomicU32>);
+
+    impl Handler {
+        fn call(&self, status: StatusCode) -> impl Future<Output = Response> + Send + use<> {
+            let count = Arc::clone(&self.0);
+            async move {
+                let count = count.fetch_add(1, Relaxed) + 1;
+                (status, [("etag", "\"1\"")], format!("answer {count}")).into_response()
+            }
+        }
+    }
+
+    async fn told(response: Response) -> (u16, bool, String) {
+        let (status, again) =
+            (response.status().as_u16(), response.headers().contains_key(REPLAYED));
+        assert_eq!(response.headers()["etag"], "\"1\"");
+        let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        (status, again, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    fn named(caller: &str, path: &str, key: &'static str) -> Hash {
+        name(&caller.parse().unwrap(), path, &HeaderValue::from_static(key)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_request_that_succeeded_is_answered_alike_when_it_comes_again() {
+        let (answers, handler) = (Answers::new(Tasks::new()), Handler::default());
+        let ask = || answers.of([1; 32], [7; 32], handler.call(StatusCode::CREATED));
+
+        assert_eq!(told(ask().await.unwrap()).await, (201, false, "answer 1".to_owned()));
+        assert_eq!(told(ask().await.unwrap()).await, (201, true, "answer 1".to_owned()));
+        let other = answers.of([2; 32], [7; 32], handler.call(StatusCode::CREATED)).await;
+        assert_eq!(told(other.unwrap()).await.2, "answer 2");
+    }
+
+    #[tokio::test]
+    async fn a_refused_request_may_be_corrected_under_its_key_and_an_answered_one_may_not() {
+        let (answers, handler) = (Answers::new(Tasks::new()), Handler::default());
+        let ask = |body, status| answers.of([1; 32], body, handler.call(status));
+
+        let refused = ask([7; 32], StatusCode::UNPROCESSABLE_ENTITY).await.unwrap();
+        assert_eq!(told(refused).await.0, 422);
+        let corrected = ask([8; 32], StatusCode::CREATED).await.unwrap();
+        assert_eq!(told(corrected).await, (201, false, "answer 2".to_owned()));
+        let other = ask([9; 32], StatusCode::CREATED).await.unwrap_err();
+        assert_eq!(other.code(), Code::Invalid);
+    }
+
+    #[tokio::test]
+    async fn what_a_caller_began_and_did_not_wait_for_is_done_once() {
+        let (answers, handler) = (Answers::new(Tasks::new()), Handler::default());
+        let (go, gate) = oneshot::channel::<()>();
+        let work = handler.call(StatusCode::CREATED);
+        let slow = async move {
+            let _ = gate.await;
+            work.await
+        };
+        let mut first = Box::pin(answers.of([1; 32], [7; 32], slow));
+        let hung_up = tokio::select! {
+            biased;
+            _ = &mut first => false,
+            () = tokio::task::yield_now() => true,
+        };
+        drop(first);
+        go.send(()).unwrap();
+
+        let again = answers.of([1; 32], [7; 32], handler.call(StatusCode::CREATED)).await;
+
+        assert!(hung_up);
+        assert_eq!(told(again.unwrap()).await, (201, true, "answer 1".to_owned()));
+    }
+
+    #[test]
+    fn a_key_is_its_callers_and_its_paths_own() {
+        let one = named("a", "/subscriptions", "k");
+
+        assert_eq!(one, named("a", "/subscriptions", "k"));
+        for other in [
+            named("b", "/subscriptions", "k"),
+            named("a", "/subscriptions/x/replays", "k"),
+            named("a", "/subscriptions", "l"),
+        ] {
+            assert_ne!(one, other);
+        }
+        let caller = "a".parse().unwrap();
+        for key in ["", &"x".repeat(256)] {
+            assert!(name(&caller, "/", &HeaderValue::try_from(key).unwrap()).is_err());
+        }
+    }
+}

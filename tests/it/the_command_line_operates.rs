@@ -1,0 +1,244 @@
+//! Everything that an operator does with a running gateway can be done from the command line.
+
+use std::fs;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{Receiver, Reply, TestGateway, eventually, order_created, program};
+
+/// The command line of an operator.
+struct Operator {
+    gateway: String,
+    key: String,
+}
+
+/// How a command ended.
+struct Ended {
+    code: i32,
+    output: Value,
+    remarks: String,
+}
+
+impl Operator {
+    async fn of(gateway: &TestGateway) -> Self {
+        let key = gateway.add_caller("operator", &["operate", "publish"]).await;
+        Self { gateway: gateway.issuer(), key }
+    }
+
+    /// Runs a command until it ends; its standard output is JSON or nothing.
+    fn run(&self, arguments: &[&str]) -> Ended {
+        let ended = program()
+            .args(["--output", "json", "--gateway", &self.gateway])
+            .env("SEALWAY_CALLER_KEY", &self.key)
+            .args(arguments)
+            .output()
+            .unwrap();
+        let remarks = String::from_utf8(ended.stderr).unwrap();
+        assert!(!remarks.contains(&self.key), "{remarks}");
+        let output = serde_json::from_slice(&ended.stdout).unwrap_or_default();
+        Ended { code: ended.status.code().unwrap(), output, remarks }
+    }
+
+    #[track_caller]
+    fn done(&self, arguments: &[&str]) -> Value {
+        let ended = self.run(arguments);
+        assert_eq!(ended.code, 0, "{arguments:?}: {}{}", ended.output, ended.remarks);
+        ended.output
+    }
+}
+
+async fn active(gateway: &TestGateway, id: &str) {
+    eventually(format!("{id} is active"), async || {
+        let shown = gateway.get(&format!("/subscriptions/{id}")).await;
+        (shown["state"] == "active").then_some(())
+    })
+    .await;
+}
+
+// The commands block, so the gateway has threads of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscriptions_become_what_their_files_say() {
+    let gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let operator = Operator::of(&gateway).await;
+    let folder = gateway.path("subscriptions");
+    fs::create_dir(&folder).unwrap();
+    let (file, folder) = (folder.join("shop.json"), folder.to_str().unwrap().to_owned());
+    let mut document = receiver.document(json!({}));
+    fs::write(&file, document.to_string()).unwrap();
+    let apply = |expected: &str| {
+        let done = operator.done(&["apply", &folder]);
+        assert_eq!(done[0]["action"], expected, "{done}");
+    };
+
+    let planned = operator.done(&["apply", "--dry-run", &folder]);
+    assert_eq!(planned[0]["action"], "create");
+    assert_eq!(operator.done(&["subscriptions", "list"]), json!([]));
+    apply("create");
+    active(&gateway, "shop").await;
+    apply("keep");
+    document["types"] = json!(["Order.Created"]);
+    fs::write(&file, document.to_string()).unwrap();
+    apply("replace");
+    apply("keep");
+    active(&gateway, "shop").await;
+    gateway.order(1).await;
+    receiver.wait_for_delivered(1).await;
+
+    document["consumer"] = json!("another");
+    fs::write(&file, document.to_string()).unwrap();
+    let refused = operator.run(&["apply", &folder]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.output[0]["problem"].as_str().unwrap().contains("/consumer"));
+    document["sink"] = json!("nowhere");
+    fs::write(&file, document.to_string()).unwrap();
+    let mistaken = operator.run(&["apply", &folder]);
+    assert_eq!((mistaken.code, mistaken.remarks.contains("/sink")), (2, true));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subscription_is_created_steered_and_removed() {
+    let gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let operator = Operator::of(&gateway).await;
+    let file = gateway.path("shop.json");
+    let document = receiver.document(json!({}));
+    fs::write(&file, document.to_string()).unwrap();
+    let file = file.to_str().unwrap();
+
+    let created = operator.done(&["subscriptions", "create", file]);
+    assert_eq!((&created["id"], &created["state"]), (&json!("shop"), &json!("pending")));
+    active(&gateway, "shop").await;
+    assert_eq!(operator.done(&["subscriptions", "pause", "shop"])["state"], "paused");
+    let waits = gateway.order(1).await;
+    assert_eq!(operator.done(&["subscriptions", "resume", "shop"])["state"], "active");
+    receiver.wait_for_delivered(1).await;
+    let attempts = eventually("the attempt is kept", async || {
+        let listed = operator.done(&["subscriptions", "attempts", "shop", "--event", &waits]);
+        (listed != json!([])).then_some(listed)
+    })
+    .await;
+    assert_eq!((&attempts[0]["status"], &attempts[0]["event"]), (&json!(204), &json!(waits)));
+    let checkpoint = operator.done(&["subscriptions", "checkpoint", "shop"]);
+    let checkpoint = receiver.read_checkpoint(checkpoint.as_str().unwrap()).unwrap();
+    assert_eq!(checkpoint.sequence, 1);
+    assert_eq!(operator.done(&["subscriptions", "verify", "shop"])["state"], "active");
+    let replaced = operator.done(&["subscriptions", "replace", "shop", file]);
+    assert_eq!(replaced["id"], "shop");
+    operator.done(&["subscriptions", "remove", "shop"]);
+
+    assert_eq!(operator.run(&["subscriptions", "get", "shop"]).code, 2);
+    let stranger = Operator { key: "sealway.nobody.x".to_owned(), ..operator };
+    assert!(stranger.run(&["subscriptions", "list"]).remarks.contains("401"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_given_up_is_redriven_and_a_range_is_replayed() {
+    let gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let operator = Operator::of(&gateway).await;
+    gateway.subscribe(&receiver, json!({ "config": { "maximumRetryAttempts": 0 } })).await;
+    receiver.answer(Reply::Status(500));
+    let ids = gateway.orders(1..=2).await;
+    let letters = eventually("two dead letters", async || {
+        let listed = operator.done(&["dead-letters", "list", "shop"]);
+        (listed.as_array().unwrap().len() == 2).then_some(listed)
+    })
+    .await;
+    receiver.answer(Reply::Status(204));
+
+    let first = letters[0]["id"].to_string();
+    let one = operator.done(&["dead-letters", "redrive", "shop", "--id", &first]);
+    let rest = operator.done(&["dead-letters", "redrive", "shop", "--all"]);
+    receiver.wait_for_delivered(2).await;
+    assert_eq!((&one["redriven"], &rest["redriven"]), (&json!(1), &json!(1)));
+    assert_eq!(operator.run(&["dead-letters", "redrive", "shop", "--all"]).code, 1);
+
+    let range = ["replay", "start", "shop", "--from", &ids[0], "--types", "Order.*"];
+    let counted = operator.done(&[&range[..], &["--dry-run"]].concat());
+    assert_eq!(counted["matched"], 2);
+    let ended = operator.done(&[&range[..], &["--wait", "--rate", "0"]].concat());
+    assert_eq!((&ended["state"], &ended["counts"]["delivered"]), (&json!("completed"), &json!(2)));
+    assert_eq!(receiver.wait_for_delivered(4).await.len(), 4);
+    let id = ended["id"].as_str().unwrap();
+    assert_eq!(operator.done(&["replay", "list", "shop"])[0]["id"], id);
+    assert_eq!(operator.done(&["replay", "get", id])["state"], "completed");
+    assert!(operator.run(&["replay", "cancel", id]).remarks.contains("completed"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_and_the_quarantine_are_looked_at() {
+    let gateway = TestGateway::start().await;
+    let operator = Operator::of(&gateway).await;
+    let mut broken = order_created("broken", 7);
+    broken["data"]["amount"] = json!("much");
+    let path = "/events?manner=asynchronous";
+    let answer = gateway.send_text(path, "application/cloudevents+json", broken.to_string()).await;
+    assert_eq!(answer.status, 202, "{}", answer.body);
+    let ids = gateway.orders(1..=2).await;
+
+    let listed = operator.done(&["events", "list", "--from", &ids[1], "--type", "Order.*"]);
+    assert_eq!((listed.as_array().unwrap().len(), &listed[0]["id"]), (1, &json!(ids[1])));
+    assert_eq!(operator.done(&["events", "get", &ids[0]])["event"]["id"], json!(ids[0]));
+
+    let kept = operator.done(&["quarantine", "list"]);
+    let id = kept[0]["id"].to_string();
+    let shown = operator.done(&["quarantine", "get", &id]);
+    assert_eq!(shown["violations"][0]["pointer"], "/amount");
+    let early = operator.run(&["quarantine", "release", &id]);
+    assert_eq!((early.code, early.remarks.contains("/amount")), (2, true), "{}", early.remarks);
+    operator.done(&["quarantine", "remove", &id]);
+    assert_eq!(operator.done(&["quarantine", "list"]), json!([]));
+}
+
+#[tokio::test]
+async fn a_request_that_is_sent_again_under_its_key_is_answered_as_it_was() {
+    let gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let admin = gateway.add_caller("second-admin", &["admin"]).await;
+    let ask = async |key: &str, document: &Value| {
+        let request = gateway.request(Method::POST, "/subscriptions").bearer_auth(&admin);
+        let request = request.header("idempotency-key", key).json(document);
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let again = headers.contains_key("idempotency-replayed");
+        (status, again, headers.get("location").cloned(), response.text().await.unwrap())
+    };
+    let mut document = receiver.document(json!({}));
+    document.as_object_mut().unwrap().remove("id");
+
+    let first = ask("one", &document).await;
+    let again = ask("one", &document).await;
+    let other = ask("two", &document).await;
+    let mut changed = document.clone();
+    changed["types"] = json!(["Order.*"]);
+    let misused = ask("one", &changed).await;
+
+    assert_eq!((first.0, first.1, again.0, again.1), (201, false, 201, true));
+    assert_eq!((&first.2, &first.3), (&again.2, &again.3));
+    assert_ne!(first.2, other.2);
+    assert_eq!(misused.0, 422, "{}", misused.3);
+    let listed = gateway.get("/subscriptions").await;
+    assert_eq!(listed["subscriptions"].as_array().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_document_that_cannot_be_read_is_refused_where_it_is_wrong() {
+    let gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    for (wish, told) in [
+        (json!({ "snik": "x" }), "snik: unknown field `snik`"),
+        (json!({ "config": { "paralel": 1 } }), "config.paralel: unknown field `paralel`"),
+        (json!({ "config": { "parallel": "many" } }), "config.parallel: invalid type"),
+        (json!({ "types": "all" }), "types: invalid type"),
+        (json!({ "id": "a/b" }), "id: not a subscription id"),
+        (json!({ "protocol": "MQTT" }), "protocol: unknown variant"),
+    ] {
+        let document = receiver.document(wish);
+        let answer = gateway.call(Method::POST, "/subscriptions", Some(&document)).await;
+        let detail = answer.body["detail"].as_str().unwrap();
+        assert_eq!((answer.status, answer.code()), (422, "invalid"), "{detail}");
+        assert!(detail.contains(told), "{detail}");
+    }
+}
