@@ -46,6 +46,15 @@ async fn published_once(
     .await
 }
 
+/// Waits until an attempt has failed and the next one is waited for.
+async fn wait_for_retry(gateway: &TestGateway) {
+    eventually("the retry is waited for", async || {
+        let shown: Value = gateway.get("/subscriptions/shop").await;
+        (shown["progress"]["retrying"] == 1).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_turned_key_signs_at_once_and_tokens_of_the_old_one_still_open() {
     let clock = ManualClock::at(SystemClock.now());
@@ -108,13 +117,18 @@ async fn a_revoked_key_is_gone_at_once_and_what_waits_is_sealed_anew() {
     gateway.subscribe(&receiver, json!({})).await;
     receiver.answer(Reply::Status(503));
     gateway.order(1).await;
-    let failed = receiver.wait_for_arrivals(1).await.remove(0);
+    // Twice, so that the next attempt is minutes away and none is under way at the revocation.
+    receiver.wait_for_arrivals(1).await;
+    wait_for_retry(&gateway).await;
+    clock.advance(Duration::from_secs(7));
+    let failed = receiver.wait_for_arrivals(2).await.remove(0);
+    wait_for_retry(&gateway).await;
     let old = published(&gateway).await.remove(0);
 
     keys(&gateway, &["revoke", &old]);
     let left = published_once(&gateway, &clock, |kids| !kids.contains(&old)).await;
     receiver.answer(Reply::Status(204));
-    clock.advance(Duration::from_secs(7));
+    clock.advance(Duration::from_mins(7));
     let again = receiver.wait_for_delivered(1).await.remove(0);
 
     assert_eq!(receiver.signed_with(&failed.token), old);
@@ -134,11 +148,7 @@ async fn a_near_retry_sends_the_same_token() {
     receiver.answer_next([Reply::Status(503)]);
     gateway.order(1).await;
     receiver.wait_for_arrivals(1).await;
-    eventually("the retry is waited for", async || {
-        let shown: Value = gateway.get("/subscriptions/shop").await;
-        (shown["progress"]["retrying"] == 1).then_some(())
-    })
-    .await;
+    wait_for_retry(&gateway).await;
 
     clock.advance(Duration::from_secs(7));
 
