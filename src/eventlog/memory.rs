@@ -41,6 +41,7 @@ struct Held {
     quarantine: BTreeMap<QuarantineId, Quarantined>,
     last_quarantined: QuarantineId,
     records: BTreeMap<RecordKey, Record>,
+    last_revision: Revision,
 }
 
 impl MemoryLog {
@@ -60,6 +61,7 @@ impl MemoryLog {
             quarantine: BTreeMap::new(),
             last_quarantined: QuarantineId::default(),
             records: BTreeMap::new(),
+            last_revision: Revision(0),
         };
         let head = watch::Sender::new(Position::START);
         Arc::new(Self { limits, clock, entropy, head, held: Mutex::new(held) })
@@ -285,7 +287,8 @@ impl Registry for MemoryLog {
         if found != expected {
             return Err(Error::Stale { expected, found });
         }
-        let revision = Revision(found.map_or(1, |found| found.0 + 1));
+        held.last_revision.0 += 1;
+        let revision = held.last_revision;
         let record = Record { id: key.id.clone(), revision, changed: self.clock.now(), body };
         held.records.insert(key.clone(), record);
         Ok(revision)

@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use crate::event::Timestamp;
 use crate::eventlog::Error;
 
-/// How often a document was written; grows by one each time, from 1.
+/// Which write a document comes from: grows with each write and never repeats, also when a document
+/// is removed and written anew, so that nobody takes the new one for the one that they saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(pub u64);
 
@@ -23,7 +24,7 @@ pub struct RecordKey {
 pub struct Record {
     /// Its name among its kind.
     pub id: String,
-    /// How often it was written.
+    /// Which write it comes from.
     pub revision: Revision,
     /// When it was last written.
     pub changed: Timestamp,

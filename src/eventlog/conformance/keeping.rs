@@ -79,6 +79,25 @@ async fn a_document_is_written_only_over_the_revision_that_its_writer_saw() {
 }
 
 #[tokio::test]
+async fn a_document_that_is_written_anew_is_not_taken_for_the_one_before() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let orders = key("subscription", "orders");
+        let old = log.put(&orders, None, "old".to_owned()).await.unwrap();
+        log.remove(&orders, old).await.unwrap();
+
+        let new = log.put(&orders, None, "new".to_owned()).await.unwrap();
+
+        assert!(new > old);
+        let late = log.put(&orders, Some(old), "late".to_owned()).await;
+        assert!(matches!(late, Err(Error::Stale { .. })), "{late:?}");
+        let late = log.remove(&orders, old).await;
+        assert!(matches!(late, Err(Error::Stale { .. })), "{late:?}");
+        assert_eq!(log.get(&orders).await.unwrap().unwrap().body, "new");
+    }
+}
+
+#[tokio::test]
 async fn documents_are_listed_by_name_within_their_kind() {
     for fixture in engines(Limits::default()) {
         let log = &*fixture.log;

@@ -242,6 +242,23 @@ async fn a_process_beside_the_gateway_shares_its_documents() {
 }
 
 #[tokio::test]
+async fn no_revision_comes_again_after_a_restart_or_beside_the_gateway() {
+    let (directory, clock) = directory();
+    let log = reopen(directory.path(), &clock);
+    let first = log.put(&orders_key(), None, "one".to_owned()).await.unwrap();
+    log.remove(&orders_key(), first).await.unwrap();
+    log.close().await.unwrap();
+
+    let log = reopen(directory.path(), &clock);
+    let second = log.put(&orders_key(), None, "two".to_owned()).await.unwrap();
+    log.remove(&orders_key(), second).await.unwrap();
+    let beside = SqliteRegistry::open(directory.path(), Arc::new(clock.clone())).unwrap();
+    let third = beside.put(&orders_key(), None, "three".to_owned()).await.unwrap();
+
+    assert!(first < second && second < third, "{first:?}, {second:?}, {third:?}");
+}
+
+#[tokio::test]
 async fn expired_origins_and_old_attempts_are_swept_out() {
     let (directory, clock) = directory();
     let log = reopen(directory.path(), &clock);

@@ -39,7 +39,7 @@ pub(super) fn put(
     if found != expected {
         return Ok(Err(found));
     }
-    let next = Revision(found.map_or(1, |found| found.0 + 1));
+    let next = next_revision(connection)?;
     connection
         .prepare_cached("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)")?
         .execute(params![key.kind, key.id, rows::signed(next.0), now.unix_nanos(), body])?;
@@ -60,6 +60,14 @@ pub(super) fn remove(
         .prepare_cached("DELETE FROM records WHERE kind = ? AND id = ?")?
         .execute(params![key.kind, key.id])?;
     Ok(Ok(()))
+}
+
+/// Takes a revision that no document has had.
+fn next_revision(connection: &Connection) -> rusqlite::Result<Revision> {
+    connection
+        .prepare_cached("UPDATE revisions SET last = last + 1 RETURNING last")?
+        .query_row([], |row| row.get(0))
+        .map(|last| Revision(rows::unsigned(last)))
 }
 
 fn revision(connection: &Connection, key: &RecordKey) -> rusqlite::Result<Option<Revision>> {

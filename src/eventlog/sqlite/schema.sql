@@ -107,6 +107,13 @@ CREATE TABLE quarantine (
     violations  TEXT    NOT NULL
 ) STRICT;
 
+-- The last revision that a document was written under. One row for all documents, because a document
+-- that was removed must not come back under a revision that it had.
+CREATE TABLE revisions (
+    last INTEGER NOT NULL
+) STRICT;
+INSERT INTO revisions VALUES (0);
+
 -- The registry's documents.
 CREATE TABLE records (
     kind     TEXT    NOT NULL,
