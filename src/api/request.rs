@@ -48,6 +48,20 @@ pub async fn around(
     response
 }
 
+/// Runs a change to its end, also if its client goes away or its time is up: one that is dropped
+/// half way would leave registry, table and couriers out of step, or a producer in doubt.
+pub async fn to_the_end(
+    State(services): State<Arc<Services>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if request.method().is_safe() {
+        return next.run(request).await;
+    }
+    let change = services.tasks.spawn(next.run(request).in_current_span());
+    change.await.unwrap_or_else(|error| Problem::internal(&error).into_response())
+}
+
 /// Turns an answer that failed without explanation into a problem.
 ///
 /// The router and the extractors of axum refuse in plain text; every other answer is someone's

@@ -51,6 +51,8 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/quarantine/{id}", get(quarantine::read).delete(quarantine::remove))
         .route("/quarantine/{id}/release", post(quarantine::release))
         .route("/metrics", get(health::metrics))
+        // Innermost first: what a client starts ends, whatever becomes of the client.
+        .layer(from_fn_with_state(Arc::clone(&services), request::to_the_end))
         // Outermost last: a panic or a timeout inside is counted and named like any answer.
         .layer(CatchPanicLayer::custom(after_panic))
         .layer(DefaultBodyLimit::max(max_body))

@@ -28,7 +28,7 @@ pub async fn list(
     let shown: Vec<Value> = all
         .iter()
         .filter(|subscription| caller.sees(&subscription.consumer))
-        .map(|subscription| show(&services, subscription))
+        .map(|subscription| show((&services, &caller), subscription))
         .collect();
     Ok(Json(json!({ "subscriptions": shown })))
 }
@@ -53,6 +53,7 @@ pub async fn create(
         let scope = Scope::Consume(document.consumer);
         return Err(Problem::new(Code::Forbidden, format!("this needs the scope `{scope}`")));
     }
+    must_own_audience(&caller, &document)?;
     let (subscription, secret) = services.office.create(document).await.map_err(problem)?;
     tracing::info!(
         caller.id = %caller.id(),
@@ -61,11 +62,25 @@ pub async fn create(
     );
     prove_in_background(&services, &subscription);
     let mut response =
-        (StatusCode::CREATED, answer(&services, &subscription, secret.as_ref())).into_response();
+        (StatusCode::CREATED, answer((&services, &caller), &subscription, secret.as_ref()))
+            .into_response();
     if let Ok(location) = HeaderValue::try_from(format!("/subscriptions/{}", subscription.id)) {
         response.headers_mut().insert(LOCATION, location);
     }
     Ok(response)
+}
+
+/// Only an operator gives a consumer another name in tokens: with a stranger's, the consumer could
+/// pass our signed events on to that stranger.
+fn must_own_audience(caller: &Caller, document: &Document) -> Result<(), Problem> {
+    let audience = document.config.audience.as_deref();
+    if audience.is_none_or(|name| name == document.consumer.as_str()) || caller.may(&Scope::Operate)
+    {
+        return Ok(());
+    }
+    let detail = "/config/audience: only a caller with the scope `operate` sets a name that is not \
+                  the consumer's";
+    Err(Problem::new(Code::Forbidden, detail))
 }
 
 fn prove_in_background(services: &Arc<Services>, subscription: &Arc<Subscription>) {
@@ -101,7 +116,7 @@ pub async fn read(
     if headers.get(IF_NONE_MATCH).is_some_and(|known| *known == etag(&subscription)) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag(&subscription))]).into_response());
     }
-    Ok(answer(&services, &subscription, None))
+    Ok(answer((&services, &caller), &subscription, None))
 }
 
 /// `PUT /subscriptions/{id}`: replaces the document of the revision that `If-Match` names.
@@ -123,11 +138,12 @@ pub async fn replace(
 ) -> Result<Response, Problem> {
     let current = find(&services, &caller, &id).await?;
     must_match(&headers, &current, true)?;
+    must_own_audience(&caller, &document)?;
     let (updated, secret) = services.office.update(&current, document).await.map_err(problem)?;
     if updated.state == Standing::Pending {
         prove_in_background(&services, &updated);
     }
-    Ok(answer(&services, &updated, secret.as_ref()))
+    Ok(answer((&services, &caller), &updated, secret.as_ref()))
 }
 
 /// `DELETE /subscriptions/{id}`: ends one and forgets its cursor, retries and dead letters.
@@ -170,7 +186,7 @@ pub async fn verify(
 ) -> Result<Response, Problem> {
     let current = find(&services, &caller, &id).await?;
     let proved = services.office.verify(&current).await.map_err(problem)?;
-    Ok(answer(&services, &proved, None))
+    Ok(answer((&services, &caller), &proved, None))
 }
 
 /// `POST /subscriptions/{id}/pause`: events wait in the log.
@@ -214,7 +230,7 @@ async fn step(
     let current = find(services, caller, id).await?;
     let reason = format!("by caller {}", caller.id());
     let changed = services.office.step(&current, to, Some(reason)).await.map_err(problem)?;
-    Ok(answer(services, &changed, None))
+    Ok(answer((services, caller), &changed, None))
 }
 
 /// `GET /subscriptions/{id}/checkpoint`: how far it has come, signed.
@@ -255,9 +271,7 @@ pub(super) fn problem(error: OfficeError) -> Problem {
         OfficeError::Handshake { source, .. } => {
             Problem::new(Code::HandshakeFailed, source.to_string())
         }
-        OfficeError::NoDeadLetter(id) => {
-            Problem::new(Code::NotFound, format!("there is no dead letter {id}"))
-        }
+        OfficeError::NoDeadLetter => Problem::new(Code::NotFound, error.to_string()),
         other @ (OfficeError::Log(_) | OfficeError::Checkpoint(_)) => other.into(),
     }
 }
@@ -292,8 +306,12 @@ fn must_match(headers: &HeaderMap, current: &Subscription, required: bool) -> Re
     }
 }
 
-fn answer(services: &Services, subscription: &Subscription, secret: Option<&Secret>) -> Response {
-    let mut body = show(services, subscription);
+fn answer(
+    of: (&Services, &Caller),
+    subscription: &Subscription,
+    secret: Option<&Secret>,
+) -> Response {
+    let mut body = show(of, subscription);
     if let (Some(secret), Value::Object(members)) = (secret, &mut body) {
         let jwks = serde_json::from_str(secret.expose()).unwrap_or(Value::Null);
         members.insert("sharedSecret".to_owned(), jwks);
@@ -302,7 +320,7 @@ fn answer(services: &Services, subscription: &Subscription, secret: Option<&Secr
 }
 
 /// Shows a subscription: its document, and what the gateway knows of it.
-fn show(services: &Services, subscription: &Subscription) -> Value {
+fn show((services, caller): (&Services, &Caller), subscription: &Subscription) -> Value {
     let mut shown = json!(subscription.document);
     let Value::Object(members) = &mut shown else { return shown };
     members.insert("state".to_owned(), json!(subscription.state));
@@ -312,13 +330,18 @@ fn show(services: &Services, subscription: &Subscription) -> Value {
     }
     if let Some(standing) = services.office.standing(&subscription.id) {
         let lag = services.log.head().0.saturating_sub(standing.scanned.0);
-        let progress = json!({
+        let mut progress = json!({
             "sequence": standing.sequence,
             "chain": standing.chain.to_string(),
             "underWay": standing.open,
             "retrying": standing.retrying,
-            "behind": lag,
         });
+        // How much others publish is for operators to know.
+        if caller.may(&Scope::Operate)
+            && let Value::Object(progress) = &mut progress
+        {
+            progress.insert("behind".to_owned(), json!(lag));
+        }
         members.insert("progress".to_owned(), progress);
     }
     shown

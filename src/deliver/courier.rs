@@ -1,7 +1,7 @@
 //! Serves one subscription: takes its matches in order, has each carried to the sink, and keeps
 //! count of what is settled.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use crate::ambient::{Clock, Tasks};
 use crate::deliver::{Delivery, Inbox, Ledger, Progress, Retries, Taken, Verdict};
 use crate::event::ChainValue;
-use crate::eventlog::{Cursor, Entry, EventLog, Page, Position, Retry};
+use crate::eventlog::{Cursor, DeliveryKey, Entry, EventLog, Page, Position, Retry};
 use crate::subscriptions::Subscription;
 
 /// Retries that one subscription may have waiting; beyond them its backlog stays behind the cursor.
@@ -94,6 +94,8 @@ pub struct Courier {
     queue: VecDeque<Arc<Entry>>,
     /// How far the log is known once the queue is empty.
     known: Position,
+    /// Deliveries whose further attempt is under way.
+    again: BTreeSet<DeliveryKey>,
     held: bool,
     /// Whether there is more of the log to read at once.
     reading: bool,
@@ -129,6 +131,7 @@ impl Courier {
             progress,
             retries,
             queue: VecDeque::new(),
+            again: BTreeSet::new(),
             held: false,
             reading: false,
             under_way: FuturesUnordered::new(),
@@ -181,7 +184,7 @@ impl Courier {
             if let Some(retry) = self.retries.take_due(self.round.clock.now()) {
                 self.attempt_again(retry).await;
             } else if self.held
-                || self.retries.len() >= MOST_RETRIES
+                || self.retries.live() >= MOST_RETRIES
                 || self.progress.open() >= MOST_OPEN
             {
                 break;
@@ -248,11 +251,16 @@ impl Courier {
             first_attempt: None,
         };
         // A retry that was kept before a crash stands for the match that it came from.
-        if numbered.settled || self.retries.contains(&delivery.key()) {
+        if numbered.settled || self.waits(&delivery.key()) {
             self.progress.settle(numbered.sequence);
         } else {
             self.launch(delivery);
         }
+    }
+
+    /// Whether a delivery waits for another attempt, or is at one.
+    fn waits(&self, key: &DeliveryKey) -> bool {
+        self.retries.contains(key) || self.again.contains(key)
     }
 
     async fn attempt_again(&mut self, retry: Retry) {
@@ -274,6 +282,7 @@ impl Courier {
             self.retries.insert(Retry { due, ..retry });
             return;
         };
+        self.again.insert(retry.key.clone());
         self.launch(Delivery {
             subscription: Arc::clone(&self.subscription),
             entry,
@@ -294,6 +303,7 @@ impl Courier {
     }
 
     fn finish(&mut self, delivery: &Delivery, verdict: Option<Verdict>) {
+        self.again.remove(&delivery.key());
         let now = self.round.clock.now();
         let retry = match verdict {
             Some(Verdict::Retry { due }) => Some(due),
@@ -316,16 +326,16 @@ impl Courier {
 
     fn obey(&mut self, command: Command) {
         match command {
-            Command::Hold(held) => {
-                self.held = true;
-                // Whoever asked may have gone; then nothing will change and the change is undone.
-                let _ = held.send(());
-            }
+            // Whoever asked and has gone will not change anything, and nobody would let go.
+            Command::Hold(held) => self.held = held.send(()).is_ok(),
             Command::Changed(subscription) => {
                 self.subscription = subscription;
                 self.held = false;
+                // What is dropped here must be read again, also if the courier had caught up since
+                // it was sent back to the log.
                 self.queue.clear();
                 self.known = self.progress.scanned();
+                self.inbox.fall_behind();
             }
             Command::Retry(retry) => self.retries.insert(retry),
         }

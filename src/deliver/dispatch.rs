@@ -39,6 +39,8 @@ pub struct Line {
     pub commands: mpsc::Sender<Command>,
     /// The subscription as it changes.
     pub subscription: watch::Receiver<Arc<Subscription>>,
+    /// Where the courier stands.
+    pub standing: watch::Receiver<Standing>,
 }
 
 impl Dispatch {
@@ -74,6 +76,9 @@ impl Dispatch {
         // Before the courier starts: an entry that was matched without this filter is then in the
         // log before the courier reads it, so that none falls between log and inbox.
         self.list(subscription);
+        // Nobody is handed entries while this is held, so that none can be meant for a courier that
+        // has caught up already and has no post yet.
+        let mut posts = self.posts_mut();
         let post = Post {
             inbox,
             commands,
@@ -81,7 +86,7 @@ impl Dispatch {
             subscription: watch::Sender::new(Arc::clone(subscription)),
             courier: self.round.tasks.spawn(courier.run()),
         };
-        self.posts_mut().insert(subscription.id.clone(), post);
+        posts.insert(subscription.id.clone(), post);
     }
 
     fn list(&self, subscription: &Subscription) {
@@ -120,6 +125,14 @@ impl Dispatch {
         };
         // A courier that has ended is told at its next start.
         let _ = commands.send(Command::Changed(Arc::clone(subscription))).await;
+    }
+
+    /// Lets a courier that is held go on with what it has.
+    pub async fn release(&self, id: &SubscriptionId) {
+        let now = self.posts().get(id).map(|post| Arc::clone(&post.subscription.borrow()));
+        if let Some(now) = now {
+            self.changed(&now).await;
+        }
     }
 
     /// Ends the courier of a subscription and waits until its attempts have ended.
@@ -183,6 +196,7 @@ impl Dispatch {
         self.posts().get(id).map(|post| Line {
             commands: post.commands.clone(),
             subscription: post.subscription.subscribe(),
+            standing: post.standing.clone(),
         })
     }
 }

@@ -41,4 +41,4 @@ pub use office::{Office, OfficeError, OfficeParts, Redrive};
 pub use progress::{Numbered, Progress};
 pub use retries::Retries;
 pub use schedule::{Policy, Schedule, Situation};
-pub use sealer::{SealError, Sealer, SealerParts};
+pub use sealer::{SealError, SealedEvent, Sealer, SealerParts};

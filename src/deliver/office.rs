@@ -1,9 +1,10 @@
 //! What can be asked about subscriptions and their deliveries: the one place that keeps the
 //! registry, the table and the couriers in step.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use crate::ambient::{Clock, Entropy, Secret};
 use crate::deliver::{
@@ -35,9 +36,9 @@ pub enum OfficeError {
         #[source]
         source: HandshakeError,
     },
-    /// There is no such dead letter.
-    #[error("there is no dead letter {0}")]
-    NoDeadLetter(u64),
+    /// Some of the dead letters that were named are not there; the others are redriven.
+    #[error("there are no such dead letters; those that there are were redriven")]
+    NoDeadLetter,
     /// A checkpoint could not be signed.
     #[error("cannot sign a checkpoint")]
     Checkpoint(#[from] SealError),
@@ -48,7 +49,7 @@ impl Blame for OfficeError {
         match self {
             Self::Subscription(error) => error.fault(),
             Self::Log(error) => error.fault(),
-            Self::Handshake { .. } | Self::NoDeadLetter(_) => Fault::Caller,
+            Self::Handshake { .. } | Self::NoDeadLetter => Fault::Caller,
             Self::Checkpoint(_) => Fault::Ours,
         }
     }
@@ -76,8 +77,13 @@ pub struct Office {
     clock: Arc<dyn Clock>,
     dice: Arc<dyn Entropy>,
     /// Held while a subscription changes, so that registry, table and courier change in one order.
-    changing: Mutex<()>,
+    /// One of them serves the names that share its place, so that a sink that keeps one change
+    /// waiting does not keep all others.
+    changing: [Mutex<()>; LOCKS],
 }
+
+/// Changes that can go on at the same time, at the most.
+const LOCKS: usize = 64;
 
 /// The parts of an office.
 pub struct OfficeParts {
@@ -109,7 +115,26 @@ impl Office {
             log,
             clock,
             dice,
-            changing: Mutex::default(),
+            changing: std::array::from_fn(|_| Mutex::default()),
+        }
+    }
+
+    async fn changing(&self, id: &SubscriptionId) -> MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        let place = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or_default();
+        #[expect(clippy::indexing_slicing, reason = "a remainder of LOCKS is below LOCKS")]
+        self.changing[place].lock().await
+    }
+
+    /// Reads a subscription again once nobody else can change it.
+    async fn again(&self, seen: &Subscription) -> Result<Arc<Subscription>, OfficeError> {
+        let now = self.subscriptions.get(&seen.id).await?;
+        // Another subscription may have taken the name meanwhile; it is not the caller's.
+        if now.created == seen.created {
+            Ok(now)
+        } else {
+            Err(SubscriptionError::Unknown(seen.id.clone()).into())
         }
     }
 
@@ -168,12 +193,12 @@ impl Office {
         &self,
         document: Document,
     ) -> Result<(Arc<Subscription>, Option<Secret>), OfficeError> {
-        let _changing = self.changing.lock().await;
         Subscriptions::check(&document)?;
         let id = match &document.id {
             Some(id) => id.clone(),
             None => self.new_id()?,
         };
+        let _changing = self.changing(&id).await;
         let after = self.start_of(&document).await?;
         let (shared_secret, shown) = self.shared_secret(&id, &document);
         let terms = Terms { from: Position::START, shared_secret };
@@ -225,17 +250,21 @@ impl Office {
         current: &Arc<Subscription>,
         document: Document,
     ) -> Result<(Arc<Subscription>, Option<Secret>), OfficeError> {
-        let _changing = self.changing.lock().await;
+        let _changing = self.changing(&current.id).await;
         Subscriptions::check(&document)?;
+        if self.again(current).await?.revision != current.revision {
+            return Err(SubscriptionError::Stale(current.id.clone()).into());
+        }
         let asks_anew = document.config.keys != current.document.config.keys;
         let (shared_secret, shown) =
             if asks_anew { self.shared_secret(&current.id, &document) } else { (None, None) };
         self.dispatch.hold(&current.id).await;
         let terms = Terms { from: Position(self.log.head().0 + 1), shared_secret };
         let updated = self.subscriptions.update(current, document, terms).await;
-        // On failure the courier goes on with what it had.
-        let now = updated.as_ref().unwrap_or(current);
-        self.dispatch.changed(now).await;
+        match &updated {
+            Ok(updated) => self.dispatch.changed(updated).await,
+            Err(_) => self.dispatch.release(&current.id).await,
+        }
         Ok((updated?, shown))
     }
 
@@ -251,8 +280,9 @@ impl Office {
         to: State,
         reason: Option<String>,
     ) -> Result<Arc<Subscription>, OfficeError> {
-        let _changing = self.changing.lock().await;
-        let changed = self.subscriptions.step(current, to, reason).await?;
+        let _changing = self.changing(&current.id).await;
+        let current = self.again(current).await?;
+        let changed = self.subscriptions.step(&current, to, reason).await?;
         self.dispatch.changed(&changed).await;
         Ok(changed)
     }
@@ -263,8 +293,9 @@ impl Office {
     ///
     /// The caller's turn: someone else wrote first. Ours: the log failed.
     pub async fn remove(&self, current: &Arc<Subscription>) -> Result<(), OfficeError> {
-        let _changing = self.changing.lock().await;
-        self.subscriptions.remove(current).await?;
+        let _changing = self.changing(&current.id).await;
+        let current = self.again(current).await?;
+        self.subscriptions.remove(&current).await?;
         self.dispatch.close(&current.id).await;
         self.dispatch.forget(&current.id).await?;
         Ok(self.log.forget(&current.id).await?)
@@ -280,15 +311,22 @@ impl Office {
         current: &Arc<Subscription>,
     ) -> Result<Arc<Subscription>, OfficeError> {
         let outcome = self.handshake.perform(current).await;
-        let _changing = self.changing.lock().await;
+        let _changing = self.changing(&current.id).await;
+        let now = self.again(current).await?;
+        // What was proved is this address with these keys, and they may have changed meanwhile.
+        if now.document.sink != current.document.sink
+            || now.document.config.keys != current.document.config.keys
+        {
+            return Err(SubscriptionError::Stale(current.id.clone()).into());
+        }
         match outcome {
             Ok(()) => {
-                let proved = self.subscriptions.prove(current).await?;
+                let proved = self.subscriptions.prove(&now).await?;
                 self.dispatch.changed(&proved).await;
                 Ok(proved)
             }
             Err(source) => {
-                let doubted = self.subscriptions.doubt(current, source.to_string()).await?;
+                let doubted = self.subscriptions.doubt(&now, source.to_string()).await?;
                 self.dispatch.changed(&doubted).await;
                 Err(OfficeError::Handshake { id: current.id.clone(), source })
             }
@@ -339,53 +377,53 @@ impl Office {
         let line = self.dispatch.line(&subscription.id);
         let line =
             line.ok_or(SubscriptionError::Step { from: State::Closed, to: State::Active })?;
-        let letters = self.select(&subscription.id, which).await?;
+        let mut redriven = 0;
+        let mut after = DeadLetterId(0);
+        loop {
+            let page =
+                self.log.dead_letters(Some(&subscription.id), after, Page::default()).await?;
+            let Some(last) = page.last() else { break };
+            after = last.id;
+            let chosen: Vec<_> = page.iter().filter(|letter| which.chooses(letter)).collect();
+            redriven += chosen.len();
+            self.revive(&line, &chosen).await?;
+        }
+        match &which {
+            Redrive::Some(ids) if redriven < ids.len() => Err(OfficeError::NoDeadLetter),
+            Redrive::Some(_) | Redrive::All { .. } => Ok(redriven),
+        }
+    }
+
+    /// Turns dead letters into retries that are due now, a page at a time.
+    async fn revive(&self, line: &Line, letters: &[&DeadLetter]) -> Result<(), OfficeError> {
         let now = self.clock.now();
-        for letter in &letters {
-            let retry = Retry {
-                key: letter.key.clone(),
-                position: letter.position,
-                link: letter.link,
-                attempts: 0,
-                first_attempt: now,
-                due: now,
-            };
-            let changes = Changes {
-                retries: vec![retry.clone()],
-                revived: vec![letter.id],
-                ..Changes::default()
-            };
-            self.log.commit(changes).await?;
+        let to_retry = |letter: &&DeadLetter| Retry {
+            key: letter.key.clone(),
+            position: letter.position,
+            link: letter.link,
+            attempts: 0,
+            first_attempt: now,
+            due: now,
+        };
+        let retries: Vec<Retry> = letters.iter().map(to_retry).collect();
+        let revived = letters.iter().map(|letter| letter.id).collect();
+        let changes = Changes { retries: retries.clone(), revived, ..Changes::default() };
+        self.log.commit(changes).await?;
+        for retry in retries {
             // A courier that has ended takes the retry up at its next start.
             let _ = line.commands.send(Command::Retry(retry)).await;
         }
-        Ok(letters.len())
+        Ok(())
     }
+}
 
-    async fn select(
-        &self,
-        id: &SubscriptionId,
-        which: Redrive,
-    ) -> Result<Vec<DeadLetter>, OfficeError> {
-        let mut selected = Vec::new();
-        let mut after = DeadLetterId(0);
-        loop {
-            let page = self.log.dead_letters(Some(id), after, Page::default()).await?;
-            let Some(last) = page.last() else { break };
-            after = last.id;
-            selected.extend(page.into_iter().filter(|letter| match &which {
-                Redrive::Some(ids) => ids.contains(&letter.id),
-                Redrive::All { reason } => {
-                    reason.as_deref().is_none_or(|reason| *letter.reason == *reason)
-                }
-            }));
-        }
-        if let Redrive::Some(ids) = which {
-            let missing = ids.iter().find(|id| !selected.iter().any(|letter| letter.id == **id));
-            if let Some(missing) = missing {
-                return Err(OfficeError::NoDeadLetter(missing.0));
+impl Redrive {
+    fn chooses(&self, letter: &DeadLetter) -> bool {
+        match self {
+            Self::Some(ids) => ids.contains(&letter.id),
+            Self::All { reason } => {
+                reason.as_deref().is_none_or(|reason| *letter.reason == *reason)
             }
         }
-        Ok(selected)
     }
 }

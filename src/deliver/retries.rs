@@ -9,6 +9,8 @@ use crate::eventlog::{DeliveryKey, Retry};
 #[derive(Debug, Default)]
 pub struct Retries {
     waiting: BTreeMap<DeliveryKey, Retry>,
+    /// How many of them belong to no replay.
+    live: usize,
     due: BTreeSet<(Timestamp, DeliveryKey)>,
 }
 
@@ -16,6 +18,11 @@ impl Retries {
     /// How many wait.
     pub fn len(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// How many wait that belong to no replay.
+    pub fn live(&self) -> usize {
+        self.live
     }
 
     /// Tells whether none waits.
@@ -31,6 +38,7 @@ impl Retries {
     /// Adds a delivery, or moves it to another due time.
     pub fn insert(&mut self, retry: Retry) {
         self.remove(&retry.key);
+        self.live += usize::from(retry.key.replay.is_none());
         self.due.insert((retry.due, retry.key.clone()));
         self.waiting.insert(retry.key.clone(), retry);
     }
@@ -38,6 +46,7 @@ impl Retries {
     /// Takes a delivery out.
     pub fn remove(&mut self, key: &DeliveryKey) -> Option<Retry> {
         let retry = self.waiting.remove(key)?;
+        self.live -= usize::from(retry.key.replay.is_none());
         self.due.remove(&(retry.due, retry.key.clone()));
         Some(retry)
     }

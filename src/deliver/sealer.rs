@@ -8,7 +8,7 @@ use moka::future::Cache;
 use crate::ambient::{Clock, Entropy, Secret};
 use crate::deliver::{Delivery, Standing};
 use crate::event::{CloudEvent, EventId, SubscriptionId, Timestamp, TraceContext};
-use crate::eventlog::DeliveryKey;
+use crate::eventlog::{DeliveryKey, Revision};
 use crate::keys::{
     DataKey, DataKeyError, KeyError, KeyFailure, KeyRing, RemoteKeys, RemoteKeysError, SealingKey,
     SharedSecret, SigningAlgorithm, SigningKey,
@@ -69,15 +69,33 @@ pub struct Sealer {
     parts: SealerParts,
     event_type: String,
     /// Sealed events that failed once, for attempts soon after.
-    kept: Cache<DeliveryKey, Kept>,
+    kept: Cache<DeliveryKey, SealedEvent>,
 }
 
+/// A sealed event, and what it was sealed with.
 #[derive(Clone)]
-struct Kept {
+pub struct SealedEvent {
     sealed: Sealed,
     at: Timestamp,
-    /// Which keys it was made with: our generation and the subscription's revision.
-    made_with: (u64, u64),
+    made_with: MadeWith,
+}
+
+impl SealedEvent {
+    /// The token.
+    pub fn token(&self) -> &str {
+        self.sealed.token()
+    }
+}
+
+/// The keys and settings of a moment: a token made with others is not sent again.
+#[derive(Clone, PartialEq, Eq)]
+struct MadeWith {
+    /// Of our key ring, as it was before the keys were taken.
+    generation: u64,
+    /// Of the subscription.
+    revision: Revision,
+    /// The consumer's key.
+    kid: Arc<str>,
 }
 
 /// The pair of keys for one token.
@@ -89,8 +107,8 @@ struct Pair {
 impl Sealer {
     /// Starts with these parts.
     pub fn new(parts: SealerParts) -> Self {
-        let characters = |_: &DeliveryKey, kept: &Kept| {
-            u32::try_from(kept.sealed.token().len()).unwrap_or(u32::MAX)
+        let characters = |_: &DeliveryKey, kept: &SealedEvent| {
+            u32::try_from(kept.token().len()).unwrap_or(u32::MAX)
         };
         let kept = Cache::builder()
             .weigher(characters)
@@ -105,18 +123,24 @@ impl Sealer {
     /// # Errors
     ///
     /// Later: a key is missing for now.
-    pub async fn seal(&self, delivery: &Delivery) -> Result<Sealed, SealError> {
-        let made_with = self.made_with(&delivery.subscription);
+    pub async fn seal(&self, delivery: &Delivery) -> Result<SealedEvent, SealError> {
+        let generation = self.parts.ring.generation();
+        let pair = self.pair(&delivery.subscription).await?;
+        let made_with = MadeWith {
+            generation,
+            revision: delivery.subscription.revision,
+            kid: Arc::from(pair.sealing.kid()),
+        };
+        let now = self.parts.clock.now();
         if delivery.attempts > 0
             && let Some(kept) = self.kept.get(&delivery.key()).await
             && kept.made_with == made_with
-            && self.parts.clock.now() < kept.at.after(SEALED_FOR)
+            && now < kept.at.after(SEALED_FOR)
         {
-            return Ok(kept.sealed);
+            return Ok(kept);
         }
         let CloudEvent { id, time, trace, .. } = &delivery.entry.event;
         let place = delivery.link.map(|(sequence, previous)| Place { sequence, previous });
-        let pair = self.pair(&delivery.subscription).await?;
         let claims = Claims {
             place,
             replay: delivery.replay.as_ref(),
@@ -124,18 +148,13 @@ impl Sealer {
             event: &delivery.entry.event.to_json(),
             ..self.claims(&delivery.subscription, (*id, *time))
         };
-        Ok(seal(&claims, &pair.signing, &pair.sealing, &options(&delivery.subscription))?)
+        let sealed = seal(&claims, &pair.signing, &pair.sealing, &options(&delivery.subscription))?;
+        Ok(SealedEvent { sealed, at: now, made_with })
     }
 
     /// Keeps a sealed event whose attempt failed, for the next one.
-    pub async fn keep(&self, delivery: &Delivery, sealed: Sealed) {
-        let made_with = self.made_with(&delivery.subscription);
-        let kept = Kept { sealed, at: self.parts.clock.now(), made_with };
-        self.kept.insert(delivery.key(), kept).await;
-    }
-
-    fn made_with(&self, subscription: &Subscription) -> (u64, u64) {
-        (self.parts.ring.generation(), subscription.revision.0)
+    pub async fn keep(&self, delivery: &Delivery, sealed: SealedEvent) {
+        self.kept.insert(delivery.key(), sealed).await;
     }
 
     /// Seals a challenge for the key of a subscription.

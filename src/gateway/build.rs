@@ -22,7 +22,7 @@ use crate::keys::{self, DataKey, FileKeyStore, KeyRing, RemoteKeys, RingError, S
 use crate::replay::{self, Desk, DeskParts, Replays};
 use crate::source::Admit;
 use crate::source::aws::{AccessKeys, Bus};
-use crate::subscriptions::Subscriptions;
+use crate::subscriptions::{Subscription, Subscriptions};
 use crate::telemetry::Metrics;
 
 /// What the machine gives a gateway; a test gives it another clock and other dice.
@@ -145,6 +145,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         config: config.replay.clone(),
         log: Arc::clone(&log),
         replays: Replays::new(Arc::clone(&registry)),
+        ledger: Arc::clone(&ledger),
         carrier: out.carrier,
         office: Arc::clone(&out.office),
         clock: Arc::clone(&clock),
@@ -238,7 +239,7 @@ struct Outward {
     office: Arc<Office>,
 }
 
-type Gone = mpsc::UnboundedReceiver<crate::event::SubscriptionId>;
+type Gone = mpsc::UnboundedReceiver<Arc<Subscription>>;
 
 fn outward(
     config: &Config,

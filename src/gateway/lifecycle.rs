@@ -11,11 +11,10 @@ use tokio::sync::mpsc;
 use crate::ambient::Tasks;
 use crate::api::{Services, router, serve};
 use crate::deliver::{Dispatch, Ledger};
-use crate::event::SubscriptionId;
 use crate::eventlog;
 use crate::gateway::follow;
 use crate::keys::KeyRing;
-use crate::subscriptions::State;
+use crate::subscriptions::{State, Subscription};
 use crate::telemetry::chain;
 
 /// How long attempts that are under way may take to end once the gateway stops.
@@ -30,7 +29,7 @@ pub struct Gateway {
     pub(super) dispatch: Arc<Dispatch>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) ring: Arc<KeyRing>,
-    pub(super) gone: mpsc::UnboundedReceiver<SubscriptionId>,
+    pub(super) gone: mpsc::UnboundedReceiver<Arc<Subscription>>,
     pub(super) tasks: Tasks,
 }
 
@@ -104,10 +103,13 @@ async fn tend_keys(ring: &Arc<KeyRing>, services: &Services) {
     }
 }
 
-async fn close_gone(services: &Services, mut gone: mpsc::UnboundedReceiver<SubscriptionId>) {
-    while let Some(id) = gone.recv().await {
-        let Ok(current) = services.office.get(&id).await else { continue };
-        if current.state == State::Closed {
+async fn close_gone(services: &Services, mut gone: mpsc::UnboundedReceiver<Arc<Subscription>>) {
+    while let Some(told) = gone.recv().await {
+        let id = &told.id;
+        let Ok(current) = services.office.get(id).await else { continue };
+        // Another subscription may have the name now, or this one another address.
+        let same = current.created == told.created && current.sink == told.sink;
+        if !same || current.state == State::Closed {
             continue;
         }
         let reason = Some("the sink answered 410 Gone".to_owned());

@@ -12,8 +12,8 @@ use crate::deliver::{
     Answer, Carry, Delivery, Destination, Dispatch, Failure, Ledger, Outcome, Parcel, Policy,
     Reason, Schedule, Sealer, Situation, Verdict,
 };
-use crate::event::SubscriptionId;
 use crate::eventlog::{EventLog, Page};
+use crate::subscriptions::Subscription;
 use crate::telemetry::{Metric, Metrics, chain};
 
 /// Hands every new entry of the log to the couriers of those it is for, in order, until the log
@@ -28,7 +28,11 @@ pub async fn follow(log: &dyn EventLog, dispatch: &Dispatch, clock: &dyn Clock) 
                     return;
                 }
             }
-            Ok(entries) => position = dispatch.hand(&entries).unwrap_or(position),
+            Ok(entries) => {
+                position = dispatch.hand(&entries).unwrap_or(position);
+                // Entries from memory are there at once, and others need their turn.
+                tokio::task::yield_now().await;
+            }
             Err(error) => {
                 tracing::error!(error = %chain(&error), "The follower cannot read the log");
                 clock.sleep(Duration::from_secs(1)).await;
@@ -55,8 +59,8 @@ pub struct Outbound {
     pub dice: Arc<dyn Entropy>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Takes the names of subscriptions whose sink said that it is gone.
-    pub gone: mpsc::UnboundedSender<SubscriptionId>,
+    /// Takes the subscriptions whose sink said that it is gone.
+    pub gone: mpsc::UnboundedSender<Arc<Subscription>>,
 }
 
 #[async_trait]
@@ -67,7 +71,11 @@ impl Carry for Outbound {
         let now = self.clock.now();
         let situation = Situation {
             made: delivery.attempts.saturating_add(1),
-            accepted: delivery.entry.accepted,
+            // What is replayed is old by nature, so its age counts from its first attempt.
+            accepted: match delivery.replay {
+                Some(_) => delivery.first_attempt.unwrap_or(began),
+                None => delivery.entry.accepted,
+            },
             now,
         };
         let verdict = self.policy(delivery).judge(&answer, situation, &*self.dice);
@@ -75,7 +83,7 @@ impl Carry for Outbound {
         self.observe(delivery, verdict, now.since(began));
         if verdict == Verdict::GiveUp(Reason::SinkGone) {
             // Nobody listens only while the gateway stops, and then the sink says so again.
-            let _ = self.gone.send(delivery.subscription.id.clone());
+            let _ = self.gone.send(Arc::clone(&delivery.subscription));
         }
         verdict
     }

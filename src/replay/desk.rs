@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 use crate::ambient::{Clock, Entropy, Tasks};
-use crate::deliver::{Carry, Office};
+use crate::deliver::{Carry, Ledger, Office};
 use crate::event::{EventId, ReplayId};
 use crate::eventlog::{EventLog, Page, Position, Revision};
 use crate::replay::{
@@ -36,6 +36,8 @@ pub struct DeskParts {
     pub log: Arc<dyn EventLog>,
     /// Where jobs are kept.
     pub replays: Replays,
+    /// Where retries are noted.
+    pub ledger: Arc<Ledger>,
     /// Who makes attempts.
     pub carrier: Arc<dyn Carry>,
     /// Knows the couriers.
@@ -68,11 +70,22 @@ impl Desk {
     pub async fn resume(&self) -> Result<usize, Error> {
         let mut resumed = 0;
         for replay in self.parts.replays.list().await? {
-            if replay.state == ReplayState::Running {
-                resumed += usize::from(self.run(replay));
+            if replay.state != ReplayState::Running {
+                continue;
+            }
+            if self.run(replay.clone()) {
+                resumed += 1;
+            } else {
+                self.give_up(replay).await?;
             }
         }
         Ok(resumed)
+    }
+
+    /// Ends a replay that nobody runs.
+    async fn give_up(&self, mut replay: Replay) -> Result<(), Error> {
+        replay.state = ReplayState::Cancelled;
+        self.parts.replays.keep(&mut replay).await
     }
 
     /// Counts what a replay would send, without sending it.
@@ -167,12 +180,17 @@ impl Desk {
     /// The caller's turn: there is none, or it has ended. Ours: the registry failed.
     pub async fn cancel(&self, id: &ReplayId) -> Result<(), Error> {
         let replay = self.get(id).await?;
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        match running.get(id) {
+        let runner = {
+            let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            running.get(id).cloned()
+        };
+        match runner {
             Some(cancel) => {
                 cancel.cancel();
                 Ok(())
             }
+            // Its runner has failed, or its subscription was closed before it began.
+            None if replay.state == ReplayState::Running => self.give_up(replay).await,
             None => Err(Error::Ended { id: id.clone(), state: replay.state }),
         }
     }
@@ -189,7 +207,9 @@ impl Desk {
             clock: Arc::clone(&parts.clock),
             tasks: parts.tasks.clone(),
             parallel: parts.config.parallel,
+            ledger: Arc::clone(&parts.ledger),
             subscription: line.subscription,
+            standing: line.standing,
             courier: line.commands,
             cancel: cancel.clone(),
         };

@@ -9,15 +9,19 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::ambient::{Clock, Tasks};
-use crate::deliver::{Carry, Command, Delivery, Progress, Verdict};
+use crate::deliver::{Carry, Command, Delivery, Ledger, Progress, Standing, Verdict};
 use crate::event::{ChainValue, Timestamp};
-use crate::eventlog::{Cursor, Entry, EventLog, Page, Position, SequenceSet};
+use crate::eventlog::{Cursor, Entry, EventLog, Page, Position, Retry, SequenceSet};
 use crate::replay::{Error, Replay, ReplayState, Replays, Selection};
 use crate::route::Filter;
 use crate::subscriptions::Subscription;
 
 /// How often the job writes down how far it has come.
 const KEEP_EVERY: Duration = Duration::from_millis(500);
+/// Retries of the subscription beyond which a replay waits: its sink has to recover first.
+const MOST_RETRIES: usize = 500;
+/// How long a delivery waits when its attempt could not even be made.
+const AFTER_PANIC: Duration = Duration::from_mins(1);
 
 /// Counts the events that a replay would send.
 ///
@@ -57,6 +61,8 @@ pub struct Runner {
     pub replays: Replays,
     /// Who makes attempts.
     pub carrier: Arc<dyn Carry>,
+    /// Where retries are noted.
+    pub ledger: Arc<Ledger>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where attempts run.
@@ -67,6 +73,8 @@ pub struct Runner {
     pub subscription: watch::Receiver<Arc<Subscription>>,
     /// Where failed deliveries go: the subscription's courier.
     pub courier: mpsc::Sender<Command>,
+    /// Where that courier stands.
+    pub standing: watch::Receiver<Standing>,
     /// Tells the replay to end early.
     pub cancel: CancellationToken,
 }
@@ -102,7 +110,11 @@ impl Runner {
         if self.cancel.is_cancelled() {
             return Some(End::Cancelled);
         }
-        self.tasks.stopping().is_cancelled().then_some(End::Stopped)
+        if self.tasks.stopping().is_cancelled() {
+            return Some(End::Stopped);
+        }
+        // A subscription that is closed or removed ends its replays.
+        self.subscription.has_changed().is_err().then_some(End::Cancelled)
     }
 
     /// Reads and attempts until the end of the range or an interruption.
@@ -157,11 +169,9 @@ impl Runner {
                 self.replays.keep(replay).await?;
                 journey.kept = self.clock.now();
             }
-            if self.subscription.has_changed().is_err() {
-                return Ok(Some(End::Cancelled));
-            }
             let delivers = self.subscription.borrow().state.delivers();
-            let room = journey.under_way.len() < usize::from(self.parallel.max(1));
+            let patient = self.standing.borrow_and_update().retrying < MOST_RETRIES;
+            let room = patient && journey.under_way.len() < usize::from(self.parallel.max(1));
             let now = self.clock.now();
             if delivers && room && journey.next <= now {
                 journey.next = journey.next.max(now.before(KEEP_EVERY)).after(pace(replay.rate));
@@ -170,6 +180,8 @@ impl Runner {
             tokio::select! {
                 Some(done) = journey.under_way.next() => self.account(replay, journey, done).await,
                 () = self.clock.sleep_until(journey.next), if delivers && room => {}
+                // A courier that has ended is noticed at the subscription.
+                _ = self.standing.changed(), if !patient => {}
                 changed = self.subscription.changed(), if !delivers => {
                     if changed.is_err() {
                         return Ok(Some(End::Cancelled));
@@ -203,15 +215,22 @@ impl Runner {
             Some(Verdict::Delivered) => replay.counts.delivered += 1,
             Some(Verdict::GiveUp(_)) => replay.counts.given_up += 1,
             Some(Verdict::Retry { due }) => {
-                replay.counts.retrying += 1;
-                let retry = delivery.to_retry(self.clock.now(), due);
-                // Without a courier the retry is kept all the same, and taken up after a restart.
-                let _ = self.courier.send(Command::Retry(retry)).await;
+                self.hand_over(replay, delivery.to_retry(self.clock.now(), due)).await;
             }
-            // The attempt died half way: leave it open, so that a restart makes it again.
-            None => return,
+            None => {
+                let now = self.clock.now();
+                let retry = delivery.to_retry(now, now.after(AFTER_PANIC));
+                self.ledger.retry(retry.clone());
+                self.hand_over(replay, retry).await;
+            }
         }
         journey.progress.settle(number);
+    }
+
+    async fn hand_over(&self, replay: &mut Replay, retry: Retry) {
+        replay.counts.retrying += 1;
+        // Without a courier the retry is kept all the same, and taken up after a restart.
+        let _ = self.courier.send(Command::Retry(retry)).await;
     }
 }
 
