@@ -16,6 +16,7 @@ mod architecture;
 mod bad_input_is_answered;
 mod consumer_in_rust;
 mod every_match_is_offered;
+mod every_violation_is_documented;
 mod harness;
 mod keys_can_turn;
 mod mistakes_are_found_offline;
