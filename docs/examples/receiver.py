@@ -2,7 +2,7 @@
 
     python3 receiver.py PORT PRIVATE-KEY-FILE ISSUER AUDIENCE
 """
-import json, subprocess, sys
+import json, os, subprocess, sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 port, key, issuer, audience = sys.argv[1:]
@@ -21,7 +21,7 @@ class Sink(BaseHTTPRequestHandler):
         if event["type"] == "sealway.subscription.challenge":
             return self.answer(200, event["data"])  # {"challenge": "<nonce>"} proves address and key
         seen = "replay " + claims["rpl"] if "rpl" in claims else "number %d" % claims["seq"]
-        open("last.jwt", "wb").write(token)
+        open(os.path.join(os.path.dirname(key), "last.jwt"), "wb").write(token)
         print(seen, event["id"], event["type"], event["data"], flush=True)
         self.answer(202, {})
 
