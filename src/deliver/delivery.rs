@@ -83,14 +83,12 @@ pub enum Reason {
     Refused,
     /// The sink said that it is gone, which also closes the subscription.
     SinkGone,
-    /// The sealed event is larger than its destination can take.
-    TooLarge,
 }
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 5] =
-        [Self::AttemptsExhausted, Self::EventTooOld, Self::Refused, Self::SinkGone, Self::TooLarge];
+    pub const ALL: [Self; 4] =
+        [Self::AttemptsExhausted, Self::EventTooOld, Self::Refused, Self::SinkGone];
 
     /// The stable word.
     pub const fn word(self) -> &'static str {
@@ -99,7 +97,6 @@ impl Reason {
             Self::EventTooOld => "event-too-old",
             Self::Refused => "refused",
             Self::SinkGone => "sink-gone",
-            Self::TooLarge => "too-large",
         }
     }
 }
