@@ -179,6 +179,13 @@ pub trait EventLog: Registry {
 
     /// Forgets the cursor, retries, dead letters and attempts of a subscription.
     ///
+    /// Others are served while many attempts are forgotten.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped, or cut off by a crash, it may leave some attempts; they go by their age or with the
+    /// next call.
+    ///
     /// # Errors
     ///
     /// Ours: the store failed.

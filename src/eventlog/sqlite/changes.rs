@@ -12,6 +12,9 @@ use crate::eventlog::{Attempt, Changes, Cursor, DeadLetter, DeliveryKey, Quarant
 const ATTEMPT_AGE: Duration = Duration::from_hours(7 * 24);
 const ATTEMPT_ROWS: i64 = 1_000_000;
 
+/// So many attempts of a forgotten subscription are dropped in one transaction.
+const FORGET_ATTEMPTS: usize = 2_000;
+
 /// Applies changes of the delivery state.
 pub(super) fn apply(connection: &Connection, changes: &Changes) -> rusqlite::Result<()> {
     changes.cursors.iter().try_for_each(|(id, cursor)| put_cursor(connection, id, cursor))?;
@@ -26,20 +29,26 @@ pub(super) fn apply(connection: &Connection, changes: &Changes) -> rusqlite::Res
     changes.attempts.iter().try_for_each(|attempt| put_attempt(connection, attempt))
 }
 
-/// Drops everything that belongs to a subscription.
+/// Drops what belongs to a subscription, of its attempts only so many that others need not wait
+/// long; says whether any may be left.
 pub(super) fn forget(
     connection: &Connection,
     subscription: &SubscriptionId,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<bool> {
     for table in [
         "DELETE FROM cursors WHERE subscription = ?",
         "DELETE FROM retries WHERE subscription = ?",
         "DELETE FROM dead_letters WHERE subscription = ?",
-        "DELETE FROM attempts WHERE subscription = ?",
     ] {
-        connection.execute(table, [subscription.as_str()])?;
+        connection.prepare_cached(table)?.execute([subscription.as_str()])?;
     }
-    Ok(())
+    let dropped = connection
+        .prepare_cached(
+            "DELETE FROM attempts WHERE number IN
+               (SELECT number FROM attempts WHERE subscription = ? LIMIT ?)",
+        )?
+        .execute(params![subscription.as_str(), rows::signed(FORGET_ATTEMPTS as u64)])?;
+    Ok(dropped == FORGET_ATTEMPTS)
 }
 
 /// Removes a quarantined event; says whether it was there.
@@ -164,4 +173,37 @@ fn put_attempt(connection: &Connection, attempt: &Attempt) -> rusqlite::Result<(
             attempt.detail,
         ])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eventlog::Position;
+
+    #[test]
+    fn many_attempts_are_forgotten_a_slice_at_a_time_and_all_else_at_once() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("schema.sql")).unwrap();
+        let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+        let attempts = || count("SELECT count(*) FROM attempts WHERE subscription = 'orders'");
+        let orders: SubscriptionId = "orders".parse().unwrap();
+        let slice = rows::signed(FORGET_ATTEMPTS as u64);
+        let total = 2 * slice + 1;
+        for (subscription, number) in [("orders", total), ("other", 1)] {
+            let insert = "INSERT INTO attempts
+                 WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?2)
+                 SELECT NULL, ?1, '', x'00', 1, 0, 0, NULL, 'delivered', '' FROM n";
+            connection.execute(insert, params![subscription, number]).unwrap();
+        }
+        put_cursor(&connection, &orders, &Cursor::starting(&orders, Position(1))).unwrap();
+
+        assert!(forget(&connection, &orders).unwrap());
+        assert_eq!(attempts(), total - slice);
+        assert_eq!(count("SELECT count(*) FROM cursors"), 0);
+        assert!(forget(&connection, &orders).unwrap());
+        assert!(!forget(&connection, &orders).unwrap());
+
+        assert_eq!(attempts(), 0);
+        assert_eq!(count("SELECT count(*) FROM attempts"), 1);
+    }
 }

@@ -166,8 +166,9 @@ impl EventLog for SqliteLog {
     }
 
     async fn forget(&self, subscription: &SubscriptionId) -> Result<(), Error> {
-        let subscription = subscription.clone();
-        self.ask(|reply| Request::Forget(subscription, reply)).await
+        // Many attempts go in slices, so that events and deliveries are written in between.
+        while self.ask(|reply| Request::Forget(subscription.clone(), reply)).await? {}
+        Ok(())
     }
 
     async fn dead_letters(

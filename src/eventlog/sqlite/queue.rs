@@ -27,7 +27,7 @@ pub(super) enum Request {
     Quarantine(Vec<NewQuarantined>, Reply<Vec<QuarantineId>>),
     Unquarantine(QuarantineId, Reply<bool>),
     Commit(Changes, Reply<()>),
-    Forget(SubscriptionId, Reply<()>),
+    Forget(SubscriptionId, Reply<bool>),
     Put(RecordKey, Option<Revision>, String, Reply<Revision>),
     Remove(RecordKey, Revision, Reply<()>),
 }
@@ -48,8 +48,10 @@ impl Request {
         let _ = match self {
             Self::Append(_, reply) => reply.send(Err(error)).err().map(drop),
             Self::Quarantine(_, reply) => reply.send(Err(error)).err().map(drop),
-            Self::Unquarantine(_, reply) => reply.send(Err(error)).err().map(drop),
-            Self::Commit(_, reply) | Self::Forget(_, reply) | Self::Remove(_, _, reply) => {
+            Self::Unquarantine(_, reply) | Self::Forget(_, reply) => {
+                reply.send(Err(error)).err().map(drop)
+            }
+            Self::Commit(_, reply) | Self::Remove(_, _, reply) => {
                 reply.send(Err(error)).err().map(drop)
             }
             Self::Put(_, _, _, reply) => reply.send(Err(error)).err().map(drop),
