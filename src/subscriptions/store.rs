@@ -122,15 +122,26 @@ impl Subscriptions {
 
     /// Reads all of them, in order of their names.
     ///
+    /// One that is damaged is left out and named in the log, so that it stops no other; and
+    /// [`get`](Self::get) reports it.
+    ///
     /// # Errors
     ///
-    /// Ours: the registry failed or what it holds is damaged.
+    /// Ours: the registry failed.
     pub async fn list(&self) -> Result<Vec<Arc<Subscription>>, Error> {
         let records = self.registry.list(KIND).await.map_err(Error::Registry)?;
-        records
-            .into_iter()
-            .map(|record| restore(&record.id, &record.body, record.revision).map(Arc::new))
-            .collect()
+        let restored = records.into_iter().filter_map(|record| {
+            restore(&record.id, &record.body, record.revision)
+                .inspect_err(|_| {
+                    // The cause may quote the document, so it stays out of the log.
+                    tracing::error!(
+                        subscription.id = %record.id,
+                        "Subscription {} in the registry is damaged and gets no events", record.id,
+                    );
+                })
+                .ok()
+        });
+        Ok(restored.map(Arc::new).collect())
     }
 
     /// Reads one.
@@ -244,17 +255,20 @@ impl Subscriptions {
         self.set_state(current, to, reason).await
     }
 
-    /// Notes that the sink has proved itself: a pending subscription becomes active.
+    /// Notes that the sink has proved itself: a pending subscription becomes active, any other
+    /// stays as it is.
     ///
     /// # Errors
     ///
     /// The caller's turn: someone else wrote first. Ours: the registry failed.
     pub async fn prove(&self, current: &Subscription) -> Result<Arc<Subscription>, Error> {
-        let state = if current.state == State::Pending { State::Active } else { current.state };
-        self.set_state(current, state, None).await
+        if current.state != State::Pending {
+            return Ok(Arc::new(current.clone()));
+        }
+        self.set_state(current, State::Active, None).await
     }
 
-    /// Notes why a pending subscription has not become active.
+    /// Notes why a pending subscription has not become active; any other stays as it is.
     ///
     /// # Errors
     ///
@@ -264,7 +278,10 @@ impl Subscriptions {
         current: &Subscription,
         reason: String,
     ) -> Result<Arc<Subscription>, Error> {
-        self.set_state(current, current.state, Some(reason)).await
+        if current.state != State::Pending {
+            return Ok(Arc::new(current.clone()));
+        }
+        self.set_state(current, State::Pending, Some(reason)).await
     }
 
     /// Forgets a subscription.
@@ -292,7 +309,12 @@ impl Subscriptions {
     async fn kept(&self, current: &Subscription) -> Result<Kept, Error> {
         let record = self.registry.get(&key(&current.id)).await.map_err(Error::Registry)?;
         let record = record.ok_or_else(|| Error::Unknown(current.id.clone()))?;
-        read(&record.id, &record.body)
+        let kept = read(&record.id, &record.body)?;
+        // One of the same name may have been created in the place of the one that was seen.
+        if kept.created != current.created {
+            return Err(Error::Stale(current.id.clone()));
+        }
+        Ok(kept)
     }
 
     async fn keep(
@@ -434,5 +456,61 @@ mod tests {
         assert_eq!(from, [1, 7, 9]);
         let stale = subscriptions.update(&active, document(serde_json::json!({})), terms(9)).await;
         assert!(matches!(stale, Err(Error::Stale(_))));
+    }
+
+    #[tokio::test]
+    async fn only_a_pending_subscription_is_proved_or_doubted() {
+        let (subscriptions, id) = (subscriptions(), "a".parse::<SubscriptionId>().unwrap());
+        let new = document(serde_json::json!({}));
+        let pending = subscriptions.create(id.clone(), new, terms(1)).await.unwrap();
+
+        let doubted = subscriptions.doubt(&pending, "no answer".to_owned()).await.unwrap();
+        assert_eq!((doubted.state, doubted.reason.as_deref()), (State::Pending, Some("no answer")));
+        let active = subscriptions.prove(&doubted).await.unwrap();
+        let again = subscriptions.prove(&active).await.unwrap();
+        let late = subscriptions.doubt(&active, "no answer".to_owned()).await.unwrap();
+
+        for unchanged in [again, late, subscriptions.get(&id).await.unwrap()] {
+            assert_eq!((unchanged.state, &unchanged.reason), (State::Active, &None));
+            assert_eq!(unchanged.revision, active.revision);
+        }
+    }
+
+    #[tokio::test]
+    async fn who_saw_a_subscription_that_was_removed_does_not_change_the_next_of_its_name() {
+        let clock = ManualClock::at(Timestamp::EPOCH);
+        let subscriptions = Subscriptions { clock: Arc::new(clock.clone()), ..subscriptions() };
+        let (id, new) = ("a".parse::<SubscriptionId>().unwrap(), document(serde_json::json!({})));
+        let old = subscriptions.create(id.clone(), new.clone(), terms(1)).await.unwrap();
+        subscriptions.remove(&old).await.unwrap();
+        clock.advance(std::time::Duration::from_secs(1));
+        let next = subscriptions.create(id.clone(), new.clone(), terms(2)).await.unwrap();
+
+        assert!(matches!(subscriptions.prove(&old).await, Err(Error::Stale(_))));
+        // Not even were the revision the same.
+        let disguised = Subscription { revision: next.revision, ..Subscription::clone(&old) };
+        assert!(matches!(subscriptions.prove(&disguised).await, Err(Error::Stale(_))));
+        let updated = subscriptions.update(&disguised, new, terms(3)).await;
+        assert!(matches!(updated, Err(Error::Stale(_))));
+        assert_eq!(subscriptions.get(&id).await.unwrap().state, State::Pending);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_subscription_is_left_out_of_the_list_and_reported_by_name() {
+        let (subscriptions, new) = (subscriptions(), document(serde_json::json!({})));
+        for id in ["a", "b", "c"] {
+            let terms = terms(1);
+            subscriptions.create(id.parse().unwrap(), new.clone(), terms).await.unwrap();
+        }
+        let b: SubscriptionId = "b".parse().unwrap();
+        let revision = subscriptions.get(&b).await.unwrap().revision;
+        let damage = "{\"document\":".to_owned();
+        subscriptions.registry.put(&key(&b), Some(revision), damage).await.unwrap();
+
+        let listed = subscriptions.list().await.unwrap();
+
+        let ids: Vec<&str> = listed.iter().map(|one| one.id.as_str()).collect();
+        assert_eq!(ids, ["a", "c"]);
+        assert!(matches!(subscriptions.get(&b).await, Err(Error::Damaged { id, .. }) if id == "b"));
     }
 }
