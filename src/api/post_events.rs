@@ -227,6 +227,10 @@ mod tests {
             };
             batch.into_iter().map(answer).collect()
         }
+
+        async fn release(&self, _: Received, _: &str) -> Result<EventId, Refusal> {
+            unreachable!("posting releases nothing")
+        }
     }
 
     fn header(name: header::HeaderName, value: &'static str) -> HeaderMap {

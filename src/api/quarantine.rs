@@ -8,9 +8,9 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::{Caller, Code, Problem, Scope, Services};
+use crate::api::{Caller, Problem, Scope, Services};
 use crate::eventlog::{Page, QuarantineId, Quarantined};
-use crate::source::{Manner, Received};
+use crate::source::Received;
 
 /// Which part of the list is wanted.
 #[derive(Debug, Deserialize)]
@@ -64,9 +64,10 @@ pub async fn read(
     Ok(Json(shown))
 }
 
-/// `POST /quarantine/{id}/release`: lets the event walk in once more.
+/// `POST /quarantine/{id}/release`: lets the event through the publication that set it aside.
 ///
-/// It leaves the quarantine only once the log has it; if it still breaks its contract, it stays.
+/// It leaves the quarantine only once the log has it. It stays if it still breaks its contract, or if
+/// the publication is gone or does not want it any more.
 #[utoipa::path(
     post, path = "/quarantine/{id}/release", tag = "quarantine",
     params(
@@ -83,14 +84,10 @@ pub async fn release(
     let quarantined = find(&services, id).await?;
     let received = Received::from_json(&quarantined.event.received)
         .map_err(|error| Problem::internal(&error))?;
-    let mut answers = services.admit.admit(vec![received], Manner::Synchronous).await;
-    let Some(answer) = answers.pop() else {
-        return Err(Problem::new(Code::Internal, "the gateway gave no answer"));
-    };
-    let admitted = answer.map_err(Problem::refused)?;
+    let released = services.admit.release(received, &quarantined.event.publication).await;
+    let event = released.map_err(Problem::refused)?;
     services.log.unquarantine(quarantined.id).await?;
-    let events: Vec<String> = admitted.events.iter().map(ToString::to_string).collect();
-    Ok(Json(json!({ "released": id, "events": events })))
+    Ok(Json(json!({ "released": id, "events": [event.to_string()] })))
 }
 
 /// `DELETE /quarantine/{id}`: drops the event for good.

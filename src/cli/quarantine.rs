@@ -21,7 +21,7 @@ pub enum Command {
         /// Its number in the list
         id: u64,
     },
-    /// Let one walk in once more, after a fix; if it still breaks its contract, it stays
+    /// Let one through the publication that set it aside, after a fix; it stays if it still cannot
     Release {
         /// Its number in the list
         id: u64,

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use crate::contract::Gate;
 use crate::enrich::{Publication, Publications};
-use crate::event::{Blame, Fault, Violation};
+use crate::event::{Blame, EventId, Fault, Violation};
 use crate::eventlog::{Appended, Draft, Error as LogError, EventLog, NewQuarantined};
 use crate::identify::{Naming, identify};
 use crate::source::{Admit, Admitted, Manner, Received, Refusal};
@@ -62,13 +62,28 @@ impl Admit for Inbound {
             }
         }
     }
+
+    async fn release(&self, received: Received, publication: &str) -> Result<EventId, Refusal> {
+        let wanting = self.publications.wanted_by(&received);
+        let released = match wanting.iter().find(|wanting| **wanting.name() == *publication) {
+            Some(publication) => self.walk(publication, &Arc::new(received)),
+            None => Err(self.unwanted(publication)),
+        };
+        let draft = released.inspect_err(|refusal| {
+            self.metrics.counter(Metric::EventsRefused, &[refusal.code]).increment();
+        })?;
+        let appended = self.store(vec![draft], Vec::new()).await;
+        let appended = appended.map_err(|error| self.unstored(&error))?;
+        let event = appended.first().map(|one| one.id());
+        event.ok_or_else(|| ours("the log gave no answer for an event".to_owned()))
+    }
 }
 
 impl Inbound {
     /// Walks one event through every publication that wants it.
     fn prepare(&self, received: Received, manner: Manner) -> Result<Prepared, Refusal> {
-        // What is set aside walks in again when it is released; then the publications that took it
-        // now must recognize it.
+        // What is set aside walks in again when it is released; should that happen twice, the log
+        // must recognize it.
         let repeatable = received.repeatable || manner == Manner::Asynchronous;
         let received = Arc::new(Received { repeatable, ..received });
         let mut prepared = Prepared::default();
@@ -148,6 +163,20 @@ impl Inbound {
         Ok(appended)
     }
 
+    /// Says why a publication cannot release what it once set aside.
+    fn unwanted(&self, publication: &str) -> Refusal {
+        let problem = match self.publications.get(publication) {
+            Some(_) => "does not want the event any more; widen its `when`",
+            None => "does not exist any more; bring it back",
+        };
+        Refusal {
+            fault: Fault::Caller,
+            code: "wrong-state",
+            message: format!("publication `{publication}` {problem}, or drop the event"),
+            violations: Vec::new(),
+        }
+    }
+
     fn unstored(&self, error: &LogError) -> Refusal {
         if error.fault() == Fault::Ours {
             tracing::error!(error = %chain(error), "The log did not take a batch of events");
@@ -187,18 +216,16 @@ fn refused(publication: &str, code: &'static str, violations: Vec<Violation>) ->
     }
 }
 
+fn ours(message: String) -> Refusal {
+    Refusal { fault: Fault::Ours, code: "internal", message, violations: Vec::new() }
+}
+
 /// Describes an event that is set aside until someone releases it.
 fn aside(
     publication: &str,
     received: &Received,
     refusal: &Refusal,
 ) -> Result<NewQuarantined, Refusal> {
-    let ours = |message: String| Refusal {
-        fault: Fault::Ours,
-        code: "internal",
-        message,
-        violations: Vec::new(),
-    };
     Ok(NewQuarantined {
         publication: Arc::from(publication),
         received: received.to_json().map_err(|error| ours(error.to_string()))?,

@@ -59,4 +59,19 @@ pub trait Admit: Send + Sync {
     /// Not cancel safe: a dropped future leaves the caller in doubt. Sending the same events again
     /// is harmless where their source can name them.
     async fn admit(&self, batch: Vec<Received>, manner: Manner) -> Vec<Result<Admitted, Refusal>>;
+
+    /// Takes an event from quarantine through the one publication that set it aside.
+    ///
+    /// Other publications have had the event, and are not asked again. `Ok` is the event in the log,
+    /// under the same promise as in [`admit`](Self::admit).
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the publication is gone or wants the event no more (`wrong-state`), or the
+    /// event still breaks its contract. Later: too much waits. Ours: the log failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe, as [`admit`](Self::admit).
+    async fn release(&self, received: Received, publication: &str) -> Result<EventId, Refusal>;
 }

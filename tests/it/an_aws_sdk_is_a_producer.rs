@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 
 use sealway::ambient::{Clock as _, Secret, SecretReference, SystemClock, SystemEntropy, Tasks};
 use sealway::api::{bus_route, serve};
-use sealway::event::Fault;
+use sealway::event::{EventId, Fault};
 use sealway::source::aws::{AccessKeys, Bus};
 use sealway::source::{AccessKey, Admit, Admitted, Config, Manner, Received, Refusal};
 
@@ -48,6 +48,10 @@ impl Admit for Recorder {
         let answers = answers.collect();
         self.received.lock().unwrap().extend(batch);
         answers
+    }
+
+    async fn release(&self, _: Received, _: &str) -> Result<EventId, Refusal> {
+        unreachable!("a bus releases nothing")
     }
 }
 

@@ -20,6 +20,18 @@ publications:
       - { op: copy, from: /detail/customer, path: /data/customer }
 ";
 
+/// Another publication of the same event, that keeps what it must.
+const CAREFUL: &str = "domain: sales
+contract: asyncapi/orders.yaml
+source: /sales
+publications:
+  - event: Order.Created
+    when: { source: [order-service], detail-type: [OrderCreated] }
+    patch:
+      - { op: copy, from: /detail/id, path: /data/orderId }
+      - { op: copy, from: /detail/amount, path: /data/amount }
+";
+
 async fn careless(mode: &str) -> TestGateway {
     let text = format!("{CARELESS}    mode: {mode}\n");
     TestGateway::with(None, |config| {
@@ -145,6 +157,49 @@ async fn an_event_that_nobody_waits_for_is_set_aside_and_released_after_the_fix(
     let arrivals = receiver.wait_for_delivered(1).await;
     assert_eq!(released["events"], json!([arrivals[0].id()]));
     assert_eq!(arrivals[0].data(), &json!({ "orderId": 1, "amount": 100 }));
+    assert_eq!(gateway.get("/quarantine").await["quarantined"], json!([]));
+}
+
+#[tokio::test]
+async fn a_release_concerns_the_publication_that_set_the_event_aside_and_no_other() {
+    let mut gateway = TestGateway::with(None, |config| {
+        fs::write(config.publications.join("orders.yaml"), CARELESS).unwrap();
+        fs::write(config.publications.join("sales.yaml"), CAREFUL).unwrap();
+    })
+    .await;
+    let event = order_created("o-1", 1).to_string();
+    let path = "/events?manner=asynchronous";
+    let answer = gateway.send_text(path, "application/cloudevents+json", event).await;
+    assert_eq!(answer.body["events"][0]["quarantined"], 1, "{}", answer.body);
+    let taken = answer.body["events"][0]["eventIds"].clone();
+    assert_eq!(taken.as_array().unwrap().len(), 1);
+    let id = gateway.get("/quarantine").await["quarantined"][0]["id"].as_u64().unwrap();
+    let release = format!("/quarantine/{id}/release");
+    let fixed = CARELESS.lines().filter(|line| !line.contains("customer")).collect::<Vec<_>>();
+    let fixed = fixed.join("\n");
+
+    for other in [
+        fixed.replace("domain: orders", "domain: purchases"),
+        fixed.replace("[OrderCreated]", "[OrderAudited]"),
+    ] {
+        fs::write(gateway.path("publications/orders.yaml"), other).unwrap();
+        gateway.restart().await;
+        let refused = gateway.call(Method::POST, &release, Some(&json!({}))).await;
+        assert_eq!((refused.status, refused.code()), (409, "wrong-state"), "{}", refused.body);
+        let kept = gateway.get("/quarantine").await["quarantined"].clone();
+        assert_eq!(kept[0]["id"], id);
+    }
+    assert_eq!(gateway.get("/events").await["events"].as_array().unwrap().len(), 1);
+
+    fs::write(gateway.path("publications/orders.yaml"), fixed).unwrap();
+    gateway.restart().await;
+    let released = gateway.post(&release, &json!({})).await;
+
+    assert_eq!(released["events"].as_array().unwrap().len(), 1);
+    assert_ne!(released["events"], taken);
+    let events = gateway.get("/events").await["events"].clone();
+    let sources: Vec<_> = events.as_array().unwrap().iter().map(|event| &event["source"]).collect();
+    assert_eq!(sources, ["/sales", "/orders"]);
     assert_eq!(gateway.get("/quarantine").await["quarantined"], json!([]));
 }
 

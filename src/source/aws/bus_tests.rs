@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::*;
 use crate::ambient::{ManualClock, SeededEntropy};
-use crate::event::{Timestamp, Violation};
+use crate::event::{EventId, Timestamp, Violation};
 use crate::source::Signatures;
 
 /// Takes everything but what is on its list of answers, and remembers what it was given.
@@ -28,6 +28,10 @@ impl Admit for Recorder {
         let outcomes = outcomes.map(|answer| answer.map(|()| Admitted::default())).collect();
         self.received.lock().unwrap().extend(batch);
         outcomes
+    }
+
+    async fn release(&self, _: Received, _: &str) -> Result<EventId, Refusal> {
+        unreachable!("a bus releases nothing")
     }
 }
 
