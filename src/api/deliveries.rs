@@ -14,7 +14,17 @@ use crate::deliver::Redrive;
 use crate::event::EventId;
 use crate::eventlog::{Attempt, DeadLetter, DeadLetterId, Page};
 
-/// Which part of a list is wanted.
+/// Which attempts are wanted.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Newest {
+    /// How many at most, 1 to 1000.
+    limit: Option<usize>,
+    /// Only of this event.
+    event: Option<String>,
+}
+
+/// Which part of the dead letters is wanted.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Part {
@@ -23,22 +33,20 @@ pub struct Part {
     after: u64,
     /// How many at most, 1 to 1000.
     limit: Option<usize>,
-    /// Only of this event.
-    event: Option<String>,
 }
 
-impl Part {
-    fn page(&self) -> Result<Page, Problem> {
-        match self.limit.unwrap_or(100) {
-            items @ 1..=1000 => Ok(Page { items, ..Page::default() }),
-            _ => Err(Problem::new(Code::Invalid, "limit: use 1 to 1000")),
-        }
-    }
-
+impl Newest {
     fn event(&self) -> Result<Option<EventId>, Problem> {
         let parse = |text: &String| text.parse::<EventId>();
         let event = self.event.as_ref().map(parse).transpose();
         event.map_err(|error| Problem::new(Code::Invalid, format!("event: {error}")))
+    }
+}
+
+fn page(limit: Option<usize>) -> Result<Page, Problem> {
+    match limit.unwrap_or(100) {
+        items @ 1..=1000 => Ok(Page { items, ..Page::default() }),
+        _ => Err(Problem::new(Code::Invalid, "limit: use 1 to 1000")),
     }
 }
 
@@ -56,10 +64,10 @@ pub async fn attempts(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<String>,
-    Query(part): Query<Part>,
+    Query(newest): Query<Newest>,
 ) -> Result<Json<Value>, Problem> {
     let subscription = find(&services, &caller, &id).await?;
-    let (page, event) = (part.page()?, part.event()?);
+    let (page, event) = (page(newest.limit)?, newest.event()?);
     let attempts = services.log.attempts(Some(&subscription.id), event, page).await?;
     Ok(Json(json!({ "attempts": attempts.iter().map(show_attempt).collect::<Vec<_>>() })))
 }
@@ -81,10 +89,10 @@ pub async fn dead_letters(
     Query(part): Query<Part>,
 ) -> Result<Json<Value>, Problem> {
     let subscription = find(&services, &caller, &id).await?;
-    let page = part.page()?;
-    let letters =
-        services.log.dead_letters(Some(&subscription.id), DeadLetterId(part.after), page).await?;
-    let next = letters.last().filter(|_| letters.len() == page.items).map(|last| last.id.0);
+    let (after, page) = (DeadLetterId(part.after), page(part.limit)?);
+    let letters = services.log.dead_letters(Some(&subscription.id), after, page).await?;
+    // A page ends by its bytes too, so only an empty one is known to be the end.
+    let next = letters.last().map(|last| last.id.0);
     let shown: Vec<Value> = letters.iter().map(show_dead_letter).collect();
     Ok(Json(json!({ "deadLetters": shown, "next": next })))
 }

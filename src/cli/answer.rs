@@ -31,7 +31,7 @@ pub fn show(output: Output, answer: &Value) {
 pub fn note_next(output: Output, answer: &Value, option: &str) {
     let next = text(answer, "/next");
     if !next.is_empty() {
-        output.note(format_args!("there is more: add {option} {next}"));
+        output.note(format_args!("for what comes after these: {option} {next}"));
     }
 }
 

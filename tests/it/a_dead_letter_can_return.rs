@@ -154,4 +154,7 @@ async fn dead_letters_are_read_page_by_page() {
     }
 
     assert_eq!(pages, all);
+    let path = "/subscriptions/shop/attempts?after=1";
+    let attempts = gateway.call(Method::GET, path, None::<&Value>).await;
+    assert_eq!(attempts.status, 400, "attempts have no `after` that could be ignored");
 }

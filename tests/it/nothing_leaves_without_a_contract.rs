@@ -204,6 +204,29 @@ async fn a_release_concerns_the_publication_that_set_the_event_aside_and_no_othe
 }
 
 #[tokio::test]
+async fn a_quarantine_of_large_events_is_listed_to_its_end() {
+    let gateway = careless("enforce").await;
+    for n in 1..=5 {
+        let mut event = order_created(&format!("o-{n}"), n);
+        event["data"]["padding"] = json!("x".repeat(240_000));
+        let path = "/events?manner=asynchronous";
+        let text = event.to_string();
+        let answer = gateway.send_text(path, "application/cloudevents+json", text).await;
+        assert_eq!(answer.body["events"][0]["quarantined"], 1, "{}", answer.body);
+    }
+
+    let (mut pages, mut after) = (Vec::new(), json!(0));
+    while !after.is_null() {
+        let page = gateway.get(&format!("/quarantine?after={after}")).await;
+        pages.push(page["quarantined"].as_array().unwrap().len());
+        after = page["next"].clone();
+    }
+
+    assert_eq!(pages.iter().sum::<usize>(), 5);
+    assert!(pages.len() > 2, "one page would not hold them: {pages:?}");
+}
+
+#[tokio::test]
 async fn a_publication_that_only_observes_lets_the_event_pass_and_counts_it() {
     let gateway = careless("observe").await;
     let receiver = Receiver::start(&gateway, "shop").await;
