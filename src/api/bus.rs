@@ -22,7 +22,22 @@ pub fn bus_route<S>(bus: Arc<Bus>) -> MethodRouter<S> {
 }
 
 /// Answers an AWS SDK. Nothing of the request is changed on the way, since it is signed.
-async fn call(State(bus): State<Arc<Bus>>, request: Request) -> Response {
+#[utoipa::path(
+    post, path = "/", tag = "events",
+    params(("X-Amz-Target" = String, Header,
+        description = "`AWSEvents.PutEvents`, `.TestEventPattern`, `.DescribeEventBus` or \
+                       `.ListEventBuses`")),
+    request_body(content = Object, content_type = "application/x-amz-json-1.1",
+        description = "As the reference of Amazon EventBridge describes it"),
+    responses(
+        (status = 200, description = "As AWS answers", body = Object,
+            content_type = "application/x-amz-json-1.1"),
+        (status = "4XX", description = "As AWS refuses", body = Object,
+            content_type = "application/x-amz-json-1.1"),
+    ),
+    security(("signature" = []))
+)]
+pub(super) async fn call(State(bus): State<Arc<Bus>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, bus.max_body()).await else {
         return answer(bus.refuse_long_body());

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::subscriptions::{find, problem};
 use crate::api::{Caller, Code, Problem, Services};
 use crate::deliver::Redrive;
-use crate::event::EventId;
+use crate::event::{EventId, ReplayId, Timestamp};
 use crate::eventlog::{Attempt, DeadLetter, DeadLetterId, Page};
 
 /// Which attempts are wanted.
@@ -50,6 +49,84 @@ fn page(limit: Option<usize>) -> Result<Page, Problem> {
     }
 }
 
+/// Attempts to deliver.
+#[derive(Serialize, ToSchema)]
+pub struct Attempts {
+    /// Newest first.
+    attempts: Vec<ShownAttempt>,
+}
+
+/// An attempt to deliver an event.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Attempt)]
+struct ShownAttempt {
+    /// The event's id, a ULID.
+    event: String,
+    /// The replay that made it; null for a live delivery.
+    #[schema(value_type = Option<String>)]
+    replay: Option<ReplayId>,
+    /// Its count, from 1.
+    number: u32,
+    /// When it began.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// How long it took, in milliseconds.
+    duration_ms: u32,
+    /// The status of the sink's answer; null if there was none.
+    status: Option<u16>,
+    /// What it meant, as one of the words of the metric of attempts.
+    verdict: String,
+    /// What went wrong; empty on success.
+    detail: String,
+}
+
+/// Deliveries that were given up.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLetters {
+    /// Oldest first.
+    dead_letters: Vec<ShownDeadLetter>,
+    /// Where to go on, as `after`; null if this page is empty, and the end.
+    next: Option<u64>,
+}
+
+/// A delivery that was given up.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = DeadLetter)]
+struct ShownDeadLetter {
+    /// Its number.
+    id: u64,
+    /// The event's id, a ULID.
+    event: String,
+    /// The event's type.
+    r#type: String,
+    /// The sequence number of the delivery; null in a replay.
+    sequence: Option<u64>,
+    /// The replay that it belongs to; null for a live delivery.
+    #[schema(value_type = Option<String>)]
+    replay: Option<ReplayId>,
+    /// Why it was given up, as a stable word.
+    reason: String,
+    /// How many attempts were made.
+    attempts: u32,
+    /// The status of the sink's last answer; null if there was none.
+    status: Option<u16>,
+    /// What went wrong last.
+    detail: String,
+    /// When it was given up.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+}
+
+/// How many dead letters are delivered again.
+#[derive(Serialize, ToSchema)]
+pub struct Redriven {
+    /// Their count.
+    redriven: usize,
+}
+
 /// `GET /subscriptions/{id}/attempts?event=&limit=`: newest first.
 #[utoipa::path(
     get, path = "/subscriptions/{id}/attempts", tag = "deliveries",
@@ -58,18 +135,21 @@ fn page(limit: Option<usize>) -> Result<Page, Problem> {
         ("event" = Option<String>, Query, description = "Only of this event; a ULID"),
         ("limit" = Option<usize>, Query, description = "How many at most, 1 to 1000"),
     ),
-    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+    responses(
+        (status = 200, description = "Done", body = Attempts),
+        (status = "4XX", description = "A problem")
+    )
 )]
 pub async fn attempts(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<String>,
     Query(newest): Query<Newest>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Attempts>, Problem> {
     let subscription = find(&services, &caller, &id).await?;
     let (page, event) = (page(newest.limit)?, newest.event()?);
     let attempts = services.log.attempts(Some(&subscription.id), event, page).await?;
-    Ok(Json(json!({ "attempts": attempts.iter().map(show_attempt).collect::<Vec<_>>() })))
+    Ok(Json(Attempts { attempts: attempts.iter().map(ShownAttempt::of).collect() }))
 }
 
 /// `GET /subscriptions/{id}/dead-letters?after=&limit=`: oldest first.
@@ -80,21 +160,23 @@ pub async fn attempts(
         ("after" = Option<u64>, Query, description = "Only what comes after this"),
         ("limit" = Option<usize>, Query, description = "How many at most, 1 to 1000"),
     ),
-    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+    responses(
+        (status = 200, description = "Done", body = DeadLetters),
+        (status = "4XX", description = "A problem")
+    )
 )]
 pub async fn dead_letters(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<String>,
     Query(part): Query<Part>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<DeadLetters>, Problem> {
     let subscription = find(&services, &caller, &id).await?;
     let (after, page) = (DeadLetterId(part.after), page(part.limit)?);
     let letters = services.log.dead_letters(Some(&subscription.id), after, page).await?;
     // A page ends by its bytes too, so only an empty one is known to be the end.
     let next = letters.last().map(|last| last.id.0);
-    let shown: Vec<Value> = letters.iter().map(show_dead_letter).collect();
-    Ok(Json(json!({ "deadLetters": shown, "next": next })))
+    Ok(Json(DeadLetters { dead_letters: letters.iter().map(ShownDeadLetter::of).collect(), next }))
 }
 
 /// Which dead letters to deliver again.
@@ -114,14 +196,17 @@ pub struct RedriveRequest {
         ("id" = String, Path, description = "The subscription"),
     ),
     request_body = RedriveRequest,
-    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+    responses(
+        (status = 200, description = "Done", body = Redriven),
+        (status = "4XX", description = "A problem")
+    )
 )]
 pub async fn redrive(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<String>,
     Json(request): Json<RedriveRequest>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Redriven>, Problem> {
     let subscription = find(&services, &caller, &id).await?;
     let which = match (request.ids, request.reason) {
         (Some(ids), None) => Redrive::Some(ids.into_iter().map(DeadLetterId).collect()),
@@ -136,33 +221,37 @@ pub async fn redrive(
         subscription.id = %subscription.id,
         "Caller {} redrove {count} dead letters of subscription {}", caller.id(), subscription.id,
     );
-    Ok(Json(json!({ "redriven": count })))
+    Ok(Json(Redriven { redriven: count }))
 }
 
-fn show_attempt(attempt: &Attempt) -> Value {
-    json!({
-        "event": attempt.key.event.to_string(),
-        "replay": attempt.key.replay,
-        "number": attempt.number,
-        "at": attempt.at,
-        "durationMs": attempt.duration_ms,
-        "status": attempt.status,
-        "verdict": *attempt.verdict,
-        "detail": *attempt.detail,
-    })
+impl ShownAttempt {
+    fn of(attempt: &Attempt) -> Self {
+        Self {
+            event: attempt.key.event.to_string(),
+            replay: attempt.key.replay.clone(),
+            number: attempt.number,
+            at: attempt.at,
+            duration_ms: attempt.duration_ms,
+            status: attempt.status,
+            verdict: attempt.verdict.to_string(),
+            detail: attempt.detail.to_string(),
+        }
+    }
 }
 
-fn show_dead_letter(letter: &DeadLetter) -> Value {
-    json!({
-        "id": letter.id.0,
-        "event": letter.key.event.to_string(),
-        "type": letter.event.event_type.as_str(),
-        "sequence": letter.link.map(|(sequence, _)| sequence),
-        "replay": letter.key.replay,
-        "reason": *letter.reason,
-        "attempts": letter.attempts,
-        "status": letter.status,
-        "detail": *letter.detail,
-        "at": letter.at,
-    })
+impl ShownDeadLetter {
+    fn of(letter: &DeadLetter) -> Self {
+        Self {
+            id: letter.id.0,
+            event: letter.key.event.to_string(),
+            r#type: letter.event.event_type.as_str().to_owned(),
+            sequence: letter.link.map(|(sequence, _)| sequence),
+            replay: letter.key.replay.clone(),
+            reason: letter.reason.to_string(),
+            attempts: letter.attempts,
+            status: letter.status,
+            detail: letter.detail.to_string(),
+            at: letter.at,
+        }
+    }
 }

@@ -26,6 +26,7 @@ mod replays;
 mod request;
 mod router;
 mod services;
+mod subscription_shown;
 mod subscriptions;
 
 pub use bus::bus_route;

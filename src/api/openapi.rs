@@ -9,11 +9,15 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::api::{
-    deliveries, events, explain, health, post_events, published, quarantine, replays, subscriptions,
+    bus, deliveries, events, explain, health, post_events, problem, published, quarantine, replays,
+    subscriptions,
 };
 use crate::subscriptions::Document;
 
-/// Every operation but `POST /`, which is described by AWS.
+/// The name of the schema of subscriptions as they are shown.
+const SHOWN: &str = "ShownSubscription";
+
+/// Every operation, and the schemas that no operation names by itself.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -32,6 +36,7 @@ use crate::subscriptions::Document;
         (name = "operate", description = "For those who run the gateway")
     ),
     paths(
+        bus::call,
         serve,
         published::jwks,
         published::contracts,
@@ -64,7 +69,8 @@ use crate::subscriptions::Document;
         quarantine::read,
         quarantine::release,
         quarantine::remove,
-    )
+    ),
+    components(schemas(problem::Body))
 )]
 struct Described;
 
@@ -87,24 +93,65 @@ pub fn openapi() -> Value {
             "type": "http",
             "scheme": "bearer",
             "description": "A key from `sealway callers add`; its scopes say what it opens.",
+        }, "signature": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "AWS Signature Version 4, under an access key of `source.access-keys`.",
         }});
         components.insert("securitySchemes".to_owned(), schemes);
         if let Some(schemas) = components.get_mut("schemas").and_then(Value::as_object_mut) {
-            schemas.extend(subscription());
+            let mut parts = subscription();
+            let known = schemas.remove(SHOWN).unwrap_or_default();
+            if let Some(document) = parts.get("Subscription") {
+                parts.insert(SHOWN.to_owned(), shown(document.clone(), known));
+            }
+            schemas.extend(parts);
         }
     }
     let paths = member(&mut described, "paths").into_iter().flat_map(Map::values_mut);
     for operation in paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
         let tag = operation.pointer("/tags/0").cloned().unwrap_or_default();
         if let Some(operation) = operation.as_object_mut().filter(|_| tag != "public") {
-            operation.insert("security".to_owned(), json!([{ "caller": [] }]));
+            operation.entry("security").or_insert_with(|| json!([{ "caller": [] }]));
         }
         let body = operation.pointer_mut("/requestBody/content/application~1json/schema");
         if let Some(schema) = body.filter(|_| tag == "subscriptions") {
             *schema = json!({ "$ref": "#/components/schemas/Subscription" });
         }
+        explain_refusals(operation);
     }
     described
+}
+
+/// Says of every refusal without a body of its own that it is a problem.
+fn explain_refusals(operation: &mut Value) {
+    let responses = member(operation, "responses").into_iter().flatten();
+    for (_, response) in responses.filter(|(status, _)| status.starts_with(['4', '5'])) {
+        let Some(response) = response.as_object_mut() else { continue };
+        response.entry("content").or_insert_with(|| {
+            let schema = json!({ "$ref": "#/components/schemas/Problem" });
+            json!({ "application/problem+json": { "schema": schema } })
+        });
+    }
+}
+
+/// The schema of a subscription as it is shown: its document, and what the gateway knows of it.
+fn shown(document: Value, mut known: Value) -> Value {
+    let mut shown = document;
+    for name in ["properties", "required"] {
+        match (shown.get_mut(name), known.get_mut(name).map(Value::take)) {
+            (Some(Value::Object(own)), Some(Value::Object(more))) => own.extend(more),
+            (Some(Value::Array(own)), Some(Value::Array(more))) => own.extend(more),
+            _ => {}
+        }
+    }
+    if let Some(members) = shown.as_object_mut() {
+        // A later version may know more.
+        members.remove("additionalProperties");
+        members.insert("description".to_owned(), "A subscription, and how it stands".into());
+    }
+    shown
 }
 
 fn member<'a>(tree: &'a mut Value, name: &str) -> Option<&'a mut Map<String, Value>> {
@@ -142,7 +189,8 @@ mod tests {
         for route in screen.split(".route(").skip(1) {
             let path = route.split('"').nth(1).unwrap().replace("{*", "{");
             for method in ["get", "post", "put", "delete"] {
-                if route.contains(&format!("{method}(")) {
+                let is_bus = method == "post" && route.contains("bus_route(");
+                if is_bus || route.contains(&format!("{method}(")) {
                     found.insert(format!("{method} {path}"));
                 }
             }
@@ -170,6 +218,35 @@ mod tests {
             assert!(described.pointer(pointer).is_some(), "{pointer}");
         }
         assert_eq!(described["components"]["schemas"]["Subscription"]["type"], "object");
+    }
+
+    #[test]
+    fn every_answer_in_json_has_a_schema() {
+        let described = openapi();
+        let no_json = [
+            "/.well-known/",
+            "/health/",
+            "/metrics",
+            "/contracts/{",
+            "/schemas/",
+            "/openapi",
+            "/problems",
+            "/checkpoint",
+        ];
+        for (path, methods) in described["paths"].as_object().unwrap() {
+            for operation in methods.as_object().unwrap().values() {
+                for (status, response) in operation["responses"].as_object().unwrap() {
+                    let is_empty = ["202", "204", "304"].contains(&status.as_str());
+                    let other = status == "200" && no_json.iter().any(|part| path.contains(part));
+                    let has_body = response.get("content").is_some();
+                    assert!(has_body || is_empty || other, "{path} {status}");
+                }
+            }
+        }
+        let schemas = &described["components"]["schemas"];
+        let shown = &schemas[SHOWN]["properties"];
+        assert!(shown["sink"].is_object() && shown["progress"].is_object(), "{shown}");
+        assert!(schemas["Problem"]["properties"]["detail"].is_object());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::error::Error;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::api::post_events::Outcome;
 use crate::event::{Blame, Fault, Violation};
@@ -181,16 +182,24 @@ impl<E: Blame + Error + 'static> From<E> for Problem {
     }
 }
 
-/// The wire form (RFC 9457, section 3.1).
-#[derive(Serialize)]
-struct Body {
+/// Why a request failed (RFC 9457, section 3.1).
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Body {
+    /// Where the kind of problem is explained; its last part is a stable word.
     r#type: String,
+    /// What the kind means, in a few words that never change either.
     title: &'static str,
+    /// The HTTP status.
     status: u16,
+    /// What is wrong this time, and what to do.
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<String>,
+    /// How an event breaks its contract: for each place its `pointer`, a `code` and a `message`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<Object>)]
     violations: Vec<Violation>,
+    /// What became of each event of a batch.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     events: Vec<Outcome>,
 }

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::api::{Caller, Problem, Scope, Services};
+use crate::event::Timestamp;
 use crate::eventlog::{Page, QuarantineId, Quarantined};
 use crate::source::Received;
 
@@ -21,46 +23,87 @@ pub struct Part {
     after: u64,
 }
 
+/// Events that broke their contract.
+#[derive(Serialize, ToSchema)]
+pub struct Kept {
+    /// Oldest first, without the events' data.
+    quarantined: Vec<ShownQuarantined>,
+    /// Where to go on, as `after`; null if this page is empty, and the end.
+    next: Option<u64>,
+}
+
+/// An event that broke its contract.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Quarantined)]
+pub struct ShownQuarantined {
+    /// Its number.
+    id: u64,
+    /// When it was kept aside.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// The publication that wanted it, as `domain/event`.
+    publication: String,
+    /// How it breaks its contract: for each place its `pointer`, a `code` and a `message`.
+    #[schema(value_type = Vec<Object>)]
+    violations: Value,
+    /// The event as it was received, where one alone is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    received: Option<Value>,
+}
+
+/// An event that left the quarantine for the log.
+#[derive(Serialize, ToSchema)]
+pub struct Released {
+    /// Its number in the quarantine.
+    released: u64,
+    /// The ids of the events that it became, ULIDs.
+    events: Vec<String>,
+}
+
 /// `GET /quarantine?after=`: oldest first, without the events' data.
 #[utoipa::path(
     get, path = "/quarantine", tag = "quarantine",
     params(
         ("after" = Option<u64>, Query, description = "Only what comes after this"),
     ),
-    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+    responses(
+        (status = 200, description = "Done", body = Kept),
+        (status = "4XX", description = "A problem")
+    )
 )]
 pub async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Query(part): Query<Part>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Kept>, Problem> {
     caller.must(&Scope::Operate)?;
     let events = services.log.quarantined(QuarantineId(part.after), Page::default()).await?;
     // A page ends by its bytes too, so only an empty one is known to be the end.
     let next = events.last().map(|last| last.id.0);
-    Ok(Json(json!({ "quarantined": events.iter().map(show).collect::<Vec<_>>(), "next": next })))
+    Ok(Json(Kept { quarantined: events.iter().map(ShownQuarantined::of).collect(), next }))
 }
 
 /// `GET /quarantine/{id}`: with the event as it was received.
 #[utoipa::path(
     get, path = "/quarantine/{id}", tag = "quarantine",
     params(
-        ("id" = String, Path, description = "The quarantined event"),
+        ("id" = u64, Path, description = "The number of the event in quarantine"),
     ),
-    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+    responses(
+        (status = 200, description = "Done", body = ShownQuarantined),
+        (status = "4XX", description = "A problem")
+    )
 )]
 pub async fn read(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<u64>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<ShownQuarantined>, Problem> {
     caller.must(&Scope::Operate)?;
     let quarantined = find(&services, id).await?;
-    let mut shown = show(&quarantined);
-    if let Value::Object(members) = &mut shown {
-        let received = serde_json::from_str(&quarantined.event.received).unwrap_or(Value::Null);
-        members.insert("received".to_owned(), received);
-    }
+    let received = serde_json::from_str(&quarantined.event.received).unwrap_or(Value::Null);
+    let shown = ShownQuarantined { received: Some(received), ..ShownQuarantined::of(&quarantined) };
     Ok(Json(shown))
 }
 
@@ -71,15 +114,18 @@ pub async fn read(
 #[utoipa::path(
     post, path = "/quarantine/{id}/release", tag = "quarantine",
     params(
-        ("id" = String, Path, description = "The quarantined event"),
+        ("id" = u64, Path, description = "The number of the event in quarantine"),
     ),
-    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+    responses(
+        (status = 200, description = "Done", body = Released),
+        (status = "4XX", description = "A problem")
+    )
 )]
 pub async fn release(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<u64>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Released>, Problem> {
     caller.must(&Scope::Operate)?;
     let quarantined = find(&services, id).await?;
     let received = Received::from_json(&quarantined.event.received)
@@ -87,14 +133,14 @@ pub async fn release(
     let released = services.admit.release(received, &quarantined.event.publication).await;
     let event = released.map_err(Problem::refused)?;
     services.log.unquarantine(quarantined.id).await?;
-    Ok(Json(json!({ "released": id, "events": [event.to_string()] })))
+    Ok(Json(Released { released: id, events: vec![event.to_string()] }))
 }
 
 /// `DELETE /quarantine/{id}`: drops the event for good.
 #[utoipa::path(
     delete, path = "/quarantine/{id}", tag = "quarantine",
     params(
-        ("id" = String, Path, description = "The quarantined event"),
+        ("id" = u64, Path, description = "The number of the event in quarantine"),
     ),
     responses((status = 204, description = "Done"), (status = "4XX", description = "A problem"))
 )]
@@ -119,13 +165,14 @@ async fn find(services: &Services, id: u64) -> Result<Quarantined, Problem> {
     found.filter(|quarantined| quarantined.id.0 == id).ok_or_else(absent)
 }
 
-fn show(quarantined: &Quarantined) -> Value {
-    let violations: Value =
-        serde_json::from_str(&quarantined.event.violations).unwrap_or(Value::Null);
-    json!({
-        "id": quarantined.id.0,
-        "at": quarantined.at,
-        "publication": *quarantined.event.publication,
-        "violations": violations,
-    })
+impl ShownQuarantined {
+    fn of(quarantined: &Quarantined) -> Self {
+        Self {
+            id: quarantined.id.0,
+            at: quarantined.at,
+            publication: quarantined.event.publication.to_string(),
+            violations: serde_json::from_str(&quarantined.event.violations).unwrap_or_default(),
+            received: None,
+        }
+    }
 }

@@ -6,14 +6,13 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::subscriptions::find;
 use crate::api::{Caller, Code, Problem, Services};
-use crate::event::ReplayId;
-use crate::replay::{Error, Replay, Request};
+use crate::event::{ReplayId, SubscriptionId, Timestamp};
+use crate::replay::{Counts, Error, Replay, ReplayState, Request};
 
 /// What to replay.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -34,6 +33,59 @@ pub struct Wanted {
     dry_run: bool,
 }
 
+/// What a replay would deliver.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Counted {
+    /// The first id, a ULID.
+    from: String,
+    /// The last id, a ULID.
+    to: String,
+    /// How many events match.
+    matched: u64,
+    /// Always true.
+    dry_run: bool,
+}
+
+/// The replays of a subscription.
+#[derive(Serialize, ToSchema)]
+pub struct AllReplays {
+    /// Oldest first.
+    replays: Vec<ShownReplay>,
+}
+
+/// A range of the log that is delivered once more.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Replay)]
+pub struct ShownReplay {
+    /// Its name, which its tokens carry as the claim `rpl`.
+    #[schema(value_type = String)]
+    id: ReplayId,
+    /// For whom.
+    #[schema(value_type = String)]
+    subscription: SubscriptionId,
+    /// The first id, a ULID.
+    from: String,
+    /// The last id, a ULID.
+    to: String,
+    /// Only these types; all that the subscription wants if empty.
+    types: Vec<String>,
+    /// Events per second; 0 for no bound.
+    rate: u32,
+    /// Where it stands.
+    #[schema(value_type = String)]
+    state: ReplayState,
+    /// How many events match, and what became of them at their first attempt: `matched`,
+    /// `delivered`, `retrying`, `givenUp`.
+    #[schema(value_type = Object)]
+    counts: Counts,
+    /// How many events were attempted.
+    attempted: u64,
+    /// When it was asked for.
+    #[schema(value_type = String, format = DateTime)]
+    created: Timestamp,
+}
+
 /// `POST /subscriptions/{id}/replays`: counts, and starts unless it is a dry run.
 #[utoipa::path(
     post, path = "/subscriptions/{id}/replays", tag = "replays",
@@ -44,7 +96,11 @@ pub struct Wanted {
                            within 24 hours, it is answered as it was"),
     ),
     request_body = Wanted,
-    responses((status = 201, description = "Done"), (status = "4XX", description = "A problem"))
+    responses(
+        (status = 200, description = "Counted, for a dry run", body = Counted),
+        (status = 201, description = "Started", body = ShownReplay),
+        (status = "4XX", description = "A problem")
+    )
 )]
 pub async fn start(
     State(services): State<Arc<Services>>,
@@ -65,13 +121,8 @@ pub async fn start(
     if wanted.dry_run {
         let counted = services.replays.count(&subscription, &request).await;
         let (selection, matched) = counted.map_err(problem)?;
-        let shown = json!({
-            "from": selection.from.to_string(),
-            "to": selection.to.to_string(),
-            "matched": matched,
-            "dryRun": true,
-        });
-        return Ok(Json(shown).into_response());
+        let (from, to) = (selection.from.to_string(), selection.to.to_string());
+        return Ok(Json(Counted { from, to, matched, dry_run: true }).into_response());
     }
     let replay = services.replays.start(&subscription, &request).await.map_err(problem)?;
     tracing::info!(
@@ -80,7 +131,7 @@ pub async fn start(
         replay.id = %replay.id,
         "Caller {} started replay {}", caller.id(), replay.id,
     );
-    Ok((StatusCode::CREATED, Json(show(&replay))).into_response())
+    Ok((StatusCode::CREATED, Json(ShownReplay::of(&replay))).into_response())
 }
 
 /// `GET /subscriptions/{id}/replays`: oldest first.
@@ -89,17 +140,20 @@ pub async fn start(
     params(
         ("id" = String, Path, description = "The subscription"),
     ),
-    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+    responses(
+        (status = 200, description = "Done", body = AllReplays),
+        (status = "4XX", description = "A problem")
+    )
 )]
 pub async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<String>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<AllReplays>, Problem> {
     let subscription = find(&services, &caller, &id).await?;
     let replays = services.replays.list().await.map_err(problem)?;
     let own = replays.iter().filter(|replay| replay.subscription == subscription.id);
-    Ok(Json(json!({ "replays": own.map(show).collect::<Vec<_>>() })))
+    Ok(Json(AllReplays { replays: own.map(ShownReplay::of).collect() }))
 }
 
 /// `GET /replays/{id}`.
@@ -108,14 +162,17 @@ pub async fn list(
     params(
         ("id" = String, Path, description = "The replay"),
     ),
-    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+    responses(
+        (status = 200, description = "Done", body = ShownReplay),
+        (status = "4XX", description = "A problem")
+    )
 )]
 pub async fn read(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<String>,
-) -> Result<Json<Value>, Problem> {
-    Ok(Json(show(&find_replay(&services, &caller, &id).await?)))
+) -> Result<Json<ShownReplay>, Problem> {
+    Ok(Json(ShownReplay::of(&find_replay(&services, &caller, &id).await?)))
 }
 
 /// `DELETE /replays/{id}`: ends one that is running.
@@ -157,17 +214,19 @@ fn problem(error: Error) -> Problem {
     }
 }
 
-fn show(replay: &Replay) -> Value {
-    json!({
-        "id": replay.id,
-        "subscription": replay.subscription,
-        "from": replay.selection.from.to_string(),
-        "to": replay.selection.to.to_string(),
-        "types": replay.selection.types,
-        "rate": replay.rate,
-        "state": replay.state,
-        "counts": replay.counts,
-        "attempted": replay.counts.attempted(),
-        "created": replay.created,
-    })
+impl ShownReplay {
+    fn of(replay: &Replay) -> Self {
+        Self {
+            id: replay.id.clone(),
+            subscription: replay.subscription.clone(),
+            from: replay.selection.from.to_string(),
+            to: replay.selection.to.to_string(),
+            types: replay.selection.types.clone(),
+            rate: replay.rate,
+            state: replay.state,
+            counts: replay.counts,
+            attempted: replay.counts.attempted(),
+            created: replay.created,
+        }
+    }
 }

@@ -7,9 +7,8 @@ use axum::extract::{Path, State};
 use axum::http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use serde_json::{Value, json};
 
-use crate::ambient::Secret;
+use crate::api::subscription_shown::{AllSubscriptions, Known, answer, etag, show};
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::deliver::OfficeError;
 use crate::event::SubscriptionId;
@@ -18,19 +17,22 @@ use crate::subscriptions::{Document, Error, State as Standing, Subscription};
 /// `GET /subscriptions`: those that the caller may see.
 #[utoipa::path(
     get, path = "/subscriptions", tag = "subscriptions",
-    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+    responses(
+        (status = 200, description = "Done", body = AllSubscriptions),
+        (status = "4XX", description = "A problem")
+    )
 )]
 pub async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<AllSubscriptions>, Problem> {
     let all = services.office.list().await.map_err(problem)?;
-    let shown: Vec<Value> = all
+    let subscriptions = all
         .iter()
         .filter(|subscription| caller.sees(&subscription.consumer))
         .map(|subscription| show((&services, &caller), subscription))
         .collect();
-    Ok(Json(json!({ "subscriptions": shown })))
+    Ok(Json(AllSubscriptions { subscriptions }))
 }
 
 /// `POST /subscriptions`: creates one, for a consumer that the caller may act as.
@@ -42,7 +44,10 @@ pub async fn list(
         description = "A name of the request, at most 255 characters: when it comes again within \
                        24 hours, it is answered as it was, shared secret included")),
     request_body(content = Object, description = "A subscription"),
-    responses((status = 201, description = "Done"), (status = "4XX", description = "A problem"))
+    responses(
+        (status = 201, description = "Done", body = Known),
+        (status = "4XX", description = "A problem")
+    )
 )]
 pub async fn create(
     State(services): State<Arc<Services>>,
@@ -104,7 +109,10 @@ fn prove_in_background(services: &Arc<Services>, subscription: &Arc<Subscription
     params(
         ("id" = String, Path, description = "The subscription"),
     ),
-    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+    responses(
+        (status = 200, description = "Done", body = Known),
+        (status = "4XX", description = "A problem")
+    )
 )]
 pub async fn read(
     State(services): State<Arc<Services>>,
@@ -127,7 +135,10 @@ pub async fn read(
         ("If-Match" = String, Header, description = "The `ETag` of what is replaced"),
     ),
     request_body(content = Object, description = "A subscription"),
-    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+    responses(
+        (status = 200, description = "Done", body = Known),
+        (status = "4XX", description = "A problem")
+    )
 )]
 pub async fn replace(
     State(services): State<Arc<Services>>,
@@ -177,7 +188,10 @@ pub async fn remove(
     params(
         ("id" = String, Path, description = "The subscription"),
     ),
-    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+    responses(
+        (status = 200, description = "Done", body = Known),
+        (status = "4XX", description = "A problem")
+    )
 )]
 pub async fn verify(
     State(services): State<Arc<Services>>,
@@ -195,7 +209,10 @@ pub async fn verify(
     params(
         ("id" = String, Path, description = "The subscription"),
     ),
-    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+    responses(
+        (status = 200, description = "Done", body = Known),
+        (status = "4XX", description = "A problem")
+    )
 )]
 pub async fn pause(
     State(services): State<Arc<Services>>,
@@ -211,7 +228,10 @@ pub async fn pause(
     params(
         ("id" = String, Path, description = "The subscription"),
     ),
-    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+    responses(
+        (status = 200, description = "Done", body = Known),
+        (status = "4XX", description = "A problem")
+    )
 )]
 pub async fn resume(
     State(services): State<Arc<Services>>,
@@ -288,11 +308,6 @@ fn of_subscription(error: Error) -> Problem {
     Problem::new(code, error.to_string())
 }
 
-fn etag(subscription: &Subscription) -> HeaderValue {
-    let text = format!("\"{}\"", subscription.revision.0);
-    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("\"0\""))
-}
-
 fn must_match(headers: &HeaderMap, current: &Subscription, required: bool) -> Result<(), Problem> {
     match headers.get(IF_MATCH) {
         None if required => {
@@ -304,45 +319,4 @@ fn must_match(headers: &HeaderMap, current: &Subscription, required: bool) -> Re
         }
         _ => Ok(()),
     }
-}
-
-fn answer(
-    of: (&Services, &Caller),
-    subscription: &Subscription,
-    secret: Option<&Secret>,
-) -> Response {
-    let mut body = show(of, subscription);
-    if let (Some(secret), Value::Object(members)) = (secret, &mut body) {
-        let jwks = serde_json::from_str(secret.expose()).unwrap_or(Value::Null);
-        members.insert("sharedSecret".to_owned(), jwks);
-    }
-    ([(ETAG, etag(subscription))], Json(body)).into_response()
-}
-
-/// Shows a subscription: its document, and what the gateway knows of it.
-fn show((services, caller): (&Services, &Caller), subscription: &Subscription) -> Value {
-    let mut shown = json!(subscription.document);
-    let Value::Object(members) = &mut shown else { return shown };
-    members.insert("state".to_owned(), json!(subscription.state));
-    members.insert("created".to_owned(), json!(subscription.created));
-    if let Some(reason) = &subscription.reason {
-        members.insert("reason".to_owned(), json!(reason));
-    }
-    if let Some(standing) = services.office.standing(&subscription.id) {
-        let lag = services.log.head().0.saturating_sub(standing.scanned.0);
-        let mut progress = json!({
-            "sequence": standing.sequence,
-            "chain": standing.chain.to_string(),
-            "underWay": standing.open,
-            "retrying": standing.retrying,
-        });
-        // How much others publish is for operators to know.
-        if caller.may(&Scope::Operate)
-            && let Value::Object(progress) = &mut progress
-        {
-            progress.insert("behind".to_owned(), json!(lag));
-        }
-        members.insert("progress".to_owned(), progress);
-    }
-    shown
 }

@@ -1,0 +1,113 @@
+//! What callers are told of a subscription: its document, and what the gateway knows of it.
+
+use axum::Json;
+use axum::http::HeaderValue;
+use axum::http::header::ETAG;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::ambient::Secret;
+use crate::api::{Caller, Scope, Services};
+use crate::event::Timestamp;
+use crate::subscriptions::{Document, State, Subscription};
+
+/// Subscriptions.
+#[derive(Serialize, ToSchema)]
+pub struct AllSubscriptions {
+    /// In order of their names.
+    #[schema(value_type = Vec<Known>)]
+    pub(super) subscriptions: Vec<Shown>,
+}
+
+/// A subscription: its document, and what the gateway knows of it.
+#[derive(Serialize)]
+pub struct Shown {
+    #[serde(flatten)]
+    document: Document,
+    #[serde(flatten)]
+    known: Known,
+}
+
+/// What the gateway knows of a subscription, beside its document. `openapi` adds the document.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = ShownSubscription)]
+pub struct Known {
+    /// Where it stands.
+    #[schema(value_type = String)]
+    state: State,
+    /// When it was created.
+    #[schema(value_type = String, format = DateTime)]
+    created: Timestamp,
+    /// Why it stands there, if that is not plain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    /// How far it has come; missing if it is closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    progress: Option<Progress>,
+    /// The JWK Set that the gateway has made for it: shown once, in the answer to the request that
+    /// asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    shared_secret: Option<Value>,
+}
+
+/// How far a subscription has come.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Progress {
+    /// The sequence number of the newest match.
+    sequence: u64,
+    /// The chain after that match.
+    chain: String,
+    /// Matches that are not settled yet, or settled before an earlier one.
+    under_way: usize,
+    /// Deliveries that wait for their next attempt.
+    retrying: usize,
+    /// Events of the log that were not looked at yet; for operators only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    behind: Option<u64>,
+}
+
+/// The version of a subscription, as a strong entity tag.
+pub(super) fn etag(subscription: &Subscription) -> HeaderValue {
+    let text = format!("\"{}\"", subscription.revision.0);
+    HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("\"0\""))
+}
+
+/// Answers with a subscription, its version, and a secret that was made for it just now.
+pub(super) fn answer(
+    of: (&Services, &Caller),
+    subscription: &Subscription,
+    secret: Option<&Secret>,
+) -> Response {
+    let mut body = show(of, subscription);
+    body.known.shared_secret =
+        secret.map(|secret| serde_json::from_str(secret.expose()).unwrap_or_default());
+    ([(ETAG, etag(subscription))], Json(body)).into_response()
+}
+
+/// Shows a subscription: its document, and what the gateway knows of it.
+pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subscription) -> Shown {
+    let progress = services.office.standing(&subscription.id).map(|standing| {
+        let behind = services.log.head().0.saturating_sub(standing.scanned.0);
+        Progress {
+            sequence: standing.sequence,
+            chain: standing.chain.to_string(),
+            under_way: standing.open,
+            retrying: standing.retrying,
+            // How much others publish is for operators to know.
+            behind: caller.may(&Scope::Operate).then_some(behind),
+        }
+    });
+    let known = Known {
+        state: subscription.state,
+        created: subscription.created,
+        reason: subscription.reason.clone(),
+        progress,
+        shared_secret: None,
+    };
+    Shown { document: subscription.document.clone(), known }
+}
