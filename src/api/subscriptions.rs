@@ -13,6 +13,7 @@ use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::deliver::OfficeError;
 use crate::event::SubscriptionId;
 use crate::subscriptions::{Document, Error, State as Standing, Subscription};
+use crate::telemetry::chain;
 
 /// `GET /subscriptions`: those that the caller may see.
 #[utoipa::path(
@@ -289,7 +290,7 @@ pub(super) fn problem(error: OfficeError) -> Problem {
     match error {
         OfficeError::Subscription(error) => of_subscription(error),
         OfficeError::Handshake { source, .. } => {
-            Problem::new(Code::HandshakeFailed, source.to_string())
+            Problem::new(Code::HandshakeFailed, chain(&source).to_string())
         }
         OfficeError::NoDeadLetter => Problem::new(Code::NotFound, error.to_string()),
         other @ (OfficeError::Log(_) | OfficeError::Checkpoint(_)) => other.into(),

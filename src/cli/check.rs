@@ -10,6 +10,7 @@ use crate::ambient::SystemEntropy;
 use crate::cli::{Context, Exit, Outcome};
 use crate::config::{self, Config, Texts};
 use crate::contract::{Catalog, Gate, Message};
+use crate::deliver::Egress;
 use crate::enrich::{Error, Publication, Publications};
 use crate::event::{Diagnostic, yaml};
 use crate::keys::{FileKeyStore, KeyRing};
@@ -105,7 +106,9 @@ impl Check<'_> {
         match yaml::read::<Document>(name, text) {
             Err(mistake) => self.mistakes.push(*mistake),
             Ok(document) => {
-                if let Err(error) = Subscriptions::check(&document) {
+                let egress = Egress::new(self.config.delivery.egress.clone());
+                let checked = Subscriptions::check(&document);
+                if let Err(error) = checked.and_then(|()| egress.check(&document)) {
                     self.mistakes.push(Diagnostic::of_file(name, chain(&error).to_string()));
                 }
             }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ambient::Span;
-use crate::deliver::Schedule;
+use crate::deliver::{EgressConfig, Schedule};
 
 /// Settings of delivery.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
@@ -20,6 +20,8 @@ pub struct Config {
     /// The delays between attempts, each with a fifth of jitter to either side; the first attempt
     /// is made at once.
     pub retries: Vec<Span>,
+    /// Which addresses may be dialed.
+    pub egress: EgressConfig,
 }
 
 impl Default for Config {
@@ -29,6 +31,7 @@ impl Default for Config {
             timeout: Span(Duration::from_secs(15)),
             parallel: 16,
             retries: seconds.map(|s| Span(Duration::from_secs(s))).to_vec(),
+            egress: EgressConfig::default(),
         }
     }
 }

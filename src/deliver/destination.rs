@@ -25,6 +25,8 @@ pub struct Parcel {
 /// Why there was no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
+    /// The egress guard does not let the address be dialed.
+    Refused,
     /// No connection could be made.
     Connect,
     /// No complete response within the time allowed.
@@ -39,6 +41,7 @@ impl Failure {
     /// The stable word for the attempt list.
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Refused => "address-not-allowed",
             Self::Connect => "connect-failed",
             Self::Timeout => "timeout",
             Self::Broken => "connection-broken",

@@ -28,7 +28,7 @@ pub enum HandshakeError {
     )]
     WrongAnswer,
     /// The challenge could not be sealed.
-    #[error("the challenge could not be sealed: {0}")]
+    #[error("the challenge could not be sealed")]
     Seal(#[from] SealError),
 }
 

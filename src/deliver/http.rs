@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 
 use crate::ambient::Clock;
-use crate::deliver::{Answer, Destination, Failure, Parcel};
+use crate::deliver::{Answer, Destination, Failure, GuardedClients, Parcel, Refused};
 use crate::event::Timestamp;
 
 /// How much of a response's body is read and kept.
@@ -17,34 +17,33 @@ const DETAIL_LIMIT: usize = 512;
 
 /// Posts parcels to HTTP sinks.
 pub struct HttpDestination {
-    client: reqwest::Client,
+    clients: GuardedClients,
     clock: std::sync::Arc<dyn Clock>,
 }
 
 impl HttpDestination {
-    /// Begins a client for sinks: it follows no redirects and keeps idle connections for a while.
+    /// Begins a client for sinks, which keeps idle connections for a while.
     pub fn client_builder() -> reqwest::ClientBuilder {
         reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(Duration::from_secs(10))
             .pool_idle_timeout(Duration::from_mins(1))
             .user_agent(concat!("sealway/", env!("CARGO_PKG_VERSION")))
-            .no_proxy()
     }
 
-    /// Takes the client that all sinks share, made from [`client_builder`](Self::client_builder).
-    pub fn new(client: reqwest::Client, clock: std::sync::Arc<dyn Clock>) -> Self {
-        Self { client, clock }
+    /// Takes the clients that all sinks share, made from [`client_builder`](Self::client_builder).
+    pub fn new(clients: GuardedClients, clock: std::sync::Arc<dyn Clock>) -> Self {
+        Self { clients, clock }
     }
 
     /// Posts a parcel and gives the whole answer with up to 16 KiB of its body.
     ///
     /// # Errors
     ///
-    /// Later: there was no complete response in time.
+    /// Later: there was no complete response in time, or the address is not allowed for now.
     pub async fn exchange(&self, parcel: Parcel) -> Result<Exchange, Answer> {
-        let mut request = self
-            .client
+        let client = self.clients.client_for(&parcel.sink);
+        let client = client.map_err(|refused| refusal(&refused))?;
+        let mut request = client
             .request(parcel.method, parcel.sink)
             .timeout(parcel.timeout)
             .header(CONTENT_TYPE, parcel.content_type)
@@ -130,9 +129,16 @@ async fn read_some(response: reqwest::Response) -> Result<Vec<u8>, reqwest::Erro
     Ok(body)
 }
 
+fn refusal(refused: &Refused) -> Answer {
+    Answer::failed(Failure::Refused, &refused.to_string())
+}
+
 fn failure(error: &reqwest::Error) -> Answer {
     if error.is_timeout() {
         return Answer::failed(Failure::Timeout, "");
+    }
+    if let Some(refused) = Refused::among_causes(error) {
+        return refusal(&refused);
     }
     // The innermost cause names the trouble; the outer ones would repeat the address.
     let mut cause: &dyn std::error::Error = error;

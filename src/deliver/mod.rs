@@ -7,6 +7,8 @@
 //! writes what became of it, a few times a second. A delivery that failed leaves the straight line
 //! and waits among the [`Retries`]; one that is given up is a dead letter and can be redriven.
 //!
+//! What is dialed on the way is for the egress guard to say: [`Egress`].
+//!
 //! **Invariants:** nothing here waits for a consumer except its own courier. A cursor never passes
 //! a match whose outcome is not noted with it. An outcome that a crash has lost repeats a delivery
 //! and never drops one.
@@ -16,6 +18,7 @@ mod courier;
 mod delivery;
 mod destination;
 mod dispatch;
+mod egress;
 mod handshake;
 mod http;
 mod inbox;
@@ -33,6 +36,7 @@ pub use courier::{Carry, Command, Courier, Round, Standing};
 pub use delivery::{Delivery, Reason, Verdict};
 pub use destination::{Answer, Destination, Failure, Parcel};
 pub use dispatch::{Dispatch, Line};
+pub use egress::{Egress, EgressConfig, GuardedClients, Network, NetworkError, Refused, Scheme};
 pub use handshake::{Handshake, HandshakeError};
 pub use http::{Exchange, HttpDestination};
 pub use inbox::{Followed, Inbox, Taken};

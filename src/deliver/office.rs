@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::ambient::{Clock, Entropy, Secret};
 use crate::deliver::{
-    Command, Dispatch, Handshake, HandshakeError, Line, SealError, Sealer, Standing,
+    Command, Dispatch, Egress, Handshake, HandshakeError, Line, SealError, Sealer, Standing,
 };
 use crate::event::{Blame, EventId, Fault, SubscriptionId};
 use crate::eventlog::{
@@ -17,6 +17,7 @@ use crate::eventlog::{
 use crate::subscriptions::{
     Document, Error as SubscriptionError, State, Subscription, Subscriptions, Terms,
 };
+use crate::telemetry::chain;
 
 /// Why something could not be done for a subscription.
 #[derive(Debug, thiserror::Error)]
@@ -73,6 +74,7 @@ pub struct Office {
     dispatch: Arc<Dispatch>,
     sealer: Arc<Sealer>,
     handshake: Handshake,
+    egress: Arc<Egress>,
     log: Arc<dyn EventLog>,
     clock: Arc<dyn Clock>,
     dice: Arc<dyn Entropy>,
@@ -95,6 +97,8 @@ pub struct OfficeParts {
     pub sealer: Arc<Sealer>,
     /// Proves sinks.
     pub handshake: Handshake,
+    /// Judges addresses.
+    pub egress: Arc<Egress>,
     /// The log.
     pub log: Arc<dyn EventLog>,
     /// The time.
@@ -106,12 +110,14 @@ pub struct OfficeParts {
 impl Office {
     /// Opens with these parts.
     pub fn new(parts: OfficeParts) -> Self {
-        let OfficeParts { subscriptions, dispatch, sealer, handshake, log, clock, dice } = parts;
+        let OfficeParts { subscriptions, dispatch, sealer, handshake, egress, log, clock, dice } =
+            parts;
         Self {
             subscriptions,
             dispatch,
             sealer,
             handshake,
+            egress,
             log,
             clock,
             dice,
@@ -194,6 +200,7 @@ impl Office {
         document: Document,
     ) -> Result<(Arc<Subscription>, Option<Secret>), OfficeError> {
         Subscriptions::check(&document)?;
+        self.egress.check(&document)?;
         let id = match &document.id {
             Some(id) => id.clone(),
             None => self.new_id()?,
@@ -252,6 +259,7 @@ impl Office {
     ) -> Result<(Arc<Subscription>, Option<Secret>), OfficeError> {
         let _changing = self.changing(&current.id).await;
         Subscriptions::check(&document)?;
+        self.egress.check(&document)?;
         if self.again(current).await?.revision != current.revision {
             return Err(SubscriptionError::Stale(current.id.clone()).into());
         }
@@ -326,7 +334,8 @@ impl Office {
                 Ok(proved)
             }
             Err(source) => {
-                let doubted = self.subscriptions.doubt(&now, source.to_string()).await?;
+                let reason = chain(&source).to_string();
+                let doubted = self.subscriptions.doubt(&now, reason).await?;
                 self.dispatch.changed(&doubted).await;
                 Err(OfficeError::Handshake { id: current.id.clone(), source })
             }

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
+use url::Url;
 
 use crate::ambient::{Clock, Entropy, Secret, SecretReference, SystemClock, SystemEntropy, Tasks};
 use crate::api::{Callers, Readiness, Services};
 use crate::config::{self, Config, SecretError};
 use crate::contract::Catalog;
 use crate::deliver::{
-    Carry, Dispatch, Handshake, HttpDestination, Ledger, Office, OfficeError, OfficeParts, Round,
-    Sealer, SealerParts,
+    Carry, Dispatch, Egress, GuardedClients, Handshake, HttpDestination, Ledger, Office,
+    OfficeError, OfficeParts, Round, Sealer, SealerParts,
 };
 use crate::enrich::Publications;
 use crate::event::{Blame, Diagnostic, Fault};
@@ -248,13 +249,8 @@ fn outward(
     (log, ledger, metrics): (&Arc<dyn EventLog>, &Arc<Ledger>, &Arc<Metrics>),
 ) -> Result<(Outward, Gone), BuildError> {
     let Machine { clock, entropy, tasks } = machine.clone();
-    let remote_client = RemoteKeys::client_builder().build().map_err(BuildError::Client)?;
-    let remote = Arc::new(RemoteKeys::new(
-        remote_client,
-        Arc::clone(&clock),
-        Arc::clone(&entropy),
-        config.keys.allow_loopback_http,
-    ));
+    let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
+    let remote = remote_keys(&egress, machine)?;
     let sealer = Arc::new(Sealer::new(SealerParts {
         issuer: config.issuer.as_str().trim_end_matches('/').to_owned(),
         lifetime: config.keys.token_lifetime.0,
@@ -264,8 +260,9 @@ fn outward(
         remote,
         clock: Arc::clone(&clock),
     }));
-    let client = HttpDestination::client_builder().build().map_err(BuildError::Client)?;
-    let destination = Arc::new(HttpDestination::new(client, Arc::clone(&clock)));
+    let clients = GuardedClients::new(&egress, HttpDestination::client_builder);
+    let clients = clients.map_err(BuildError::Client)?;
+    let destination = Arc::new(HttpDestination::new(clients, Arc::clone(&clock)));
     let (gone, gone_receiver) = mpsc::unbounded_channel();
     let carrier: Arc<dyn Carry> = Arc::new(Outbound {
         sealer: Arc::clone(&sealer),
@@ -300,9 +297,18 @@ fn outward(
         dispatch: Arc::clone(&dispatch),
         sealer,
         handshake,
+        egress,
         log: Arc::clone(log),
         clock,
         dice: entropy,
     }));
     Ok((Outward { dispatch, carrier, office }, gone_receiver))
+}
+
+fn remote_keys(egress: &Arc<Egress>, machine: &Machine) -> Result<Arc<RemoteKeys>, BuildError> {
+    let clients = GuardedClients::new(egress, RemoteKeys::client_builder);
+    let clients = clients.map_err(BuildError::Client)?;
+    let client_for = move |url: &Url| Ok(clients.client_for(url)?.clone());
+    let (clock, entropy) = (Arc::clone(&machine.clock), Arc::clone(&machine.entropy));
+    Ok(Arc::new(RemoteKeys::new(Box::new(client_for), clock, entropy)))
 }

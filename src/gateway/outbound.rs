@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use crate::ambient::{Clock, Entropy};
 use crate::deliver::{
     Answer, Carry, Delivery, Destination, Dispatch, Failure, Ledger, Outcome, Parcel, Policy,
-    Reason, Schedule, Sealer, Situation, Verdict,
+    Reason, Refused, Schedule, SealError, Sealer, Situation, Verdict,
 };
 use crate::eventlog::{EventLog, Page};
 use crate::subscriptions::Subscription;
@@ -93,7 +93,7 @@ impl Outbound {
     async fn attempt(&self, delivery: &Delivery) -> Answer {
         let sealed = match self.sealer.seal(delivery).await {
             Ok(sealed) => sealed,
-            Err(error) => return Answer::failed(Failure::Seal, &chain(&error).to_string()),
+            Err(error) => return unsealed(&error),
         };
         let parcel = Parcel {
             method: reqwest::Method::POST,
@@ -139,6 +139,13 @@ impl Outbound {
             Verdict::Retry { .. } => {}
         }
     }
+}
+
+fn unsealed(error: &SealError) -> Answer {
+    // The consumer's keys may lie where the egress guard lets nobody go.
+    let is_refused = Refused::among_causes(error).is_some();
+    let failure = if is_refused { Failure::Refused } else { Failure::Seal };
+    Answer::failed(failure, &chain(error).to_string())
 }
 
 /// The clear attributes (CloudEvents HTTP binding, section 3.1.3) and the names that receivers of

@@ -12,7 +12,7 @@ use crate::keys::{Lifecycle, SigningAlgorithm};
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// Signing keys, and where consumers' keys are fetched from.
+/// Signing keys.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Config {
@@ -35,9 +35,6 @@ pub struct Config {
     pub token_lifetime: Span,
     /// How long a key stays in the public key set after the last token it signed has expired.
     pub keep_after_expiry: Span,
-    /// Whether consumers' key sets may be fetched over plain http from this machine itself, for
-    /// demos and tests.
-    pub allow_loopback_http: bool,
 }
 
 impl Default for Config {
@@ -51,7 +48,6 @@ impl Default for Config {
             rotate_every: Span(DAY * 90),
             token_lifetime: Span(DAY),
             keep_after_expiry: Span(DAY),
-            allow_loopback_http: false,
         }
     }
 }

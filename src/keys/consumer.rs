@@ -56,7 +56,7 @@ impl ConsumerKeys {
     ///
     /// # Errors
     ///
-    /// For keys at an address only. The caller's turn: the address is not https. Later: its owner
+    /// For keys at an address only. The caller's turn: the address is not allowed. Later: its owner
     /// does not give a usable set.
     pub async fn current(&self, remote: &RemoteKeys) -> Result<SealingKey, Arc<RemoteKeysError>> {
         match self {

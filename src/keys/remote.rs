@@ -1,12 +1,13 @@
 //! Consumers' key sets behind a URL: fetched when needed, kept as long as they may be, never longer.
 
+use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ACCEPT, CACHE_CONTROL};
 use moka::Expiry;
 use moka::future::Cache;
-use url::{Host, Url};
+use url::Url;
 
 use crate::ambient::{Clock, Entropy};
 use crate::event::{Blame, Fault, Timestamp};
@@ -28,21 +29,24 @@ const FAILURE_SECONDS: std::ops::RangeInclusive<u64> = 10..=30;
 /// How often a set may be fetched before its time because a key is not in it.
 const BETWEEN_REFRESHES: Duration = Duration::from_secs(30);
 
+/// Gives the client that may fetch from an address, or says why none may: the egress guard.
+pub type ClientFor =
+    Box<dyn Fn(&Url) -> Result<reqwest::Client, Box<dyn Error + Send + Sync>> + Send + Sync>;
+
 /// Fetches and caches consumers' key sets.
 pub struct RemoteKeys {
-    client: reqwest::Client,
+    client_for: ClientFor,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    loopback_http: bool,
     sets: Cache<Url, Entry>,
 }
 
 /// Why a consumer's key set could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoteKeysError {
-    /// An address that is never fetched.
-    #[error("a key set is fetched over https only")]
-    NotHttps,
+    /// An address that the egress guard refuses.
+    #[error("the key set's address is not allowed")]
+    Refused(#[source] Box<dyn Error + Send + Sync>),
     /// The exchange failed.
     #[error("the key set cannot be fetched")]
     Fetch(#[source] reqwest::Error),
@@ -60,7 +64,7 @@ pub enum RemoteKeysError {
 impl Blame for RemoteKeysError {
     fn fault(&self) -> Fault {
         match self {
-            Self::NotHttps => Fault::Caller,
+            Self::Refused(_) => Fault::Caller,
             // All of these are the consumer's to mend, and delivery goes on when they are.
             Self::Fetch(_) | Self::Status(_) | Self::TooLong | Self::Content(_) => Fault::Later,
         }
@@ -118,17 +122,11 @@ impl Expiry<Url, Entry> for Lapse {
 impl RemoteKeys {
     /// Starts with an empty cache.
     ///
-    /// `client` must come from [`client_builder`](Self::client_builder), to which the egress guard
-    /// adds its resolver. `loopback_http` allows plain http to this machine itself, for the demo and
-    /// for tests.
-    pub fn new(
-        client: reqwest::Client,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-        loopback_http: bool,
-    ) -> Self {
+    /// The clients that `client_for` gives must come from [`client_builder`](Self::client_builder),
+    /// to which the egress guard adds its resolver.
+    pub fn new(client_for: ClientFor, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
         let sets = Cache::builder().max_capacity(MOST_SETS).expire_after(Lapse).build();
-        Self { client, clock, entropy, loopback_http, sets }
+        Self { client_for, clock, entropy, sets }
     }
 
     /// A client that follows no redirect and sends nothing about where it has been.
@@ -146,7 +144,7 @@ impl RemoteKeys {
     ///
     /// # Errors
     ///
-    /// The caller's turn: the address is not https. Later: its owner does not give a usable set, and
+    /// The caller's turn: the address is not allowed. Later: its owner does not give a usable set, and
     /// the last one is over an hour past its time.
     pub async fn get(&self, url: &Url) -> Result<Arc<KeySet>, Arc<RemoteKeysError>> {
         self.ask(url, |entry, now| entry.fresh_until <= now).await
@@ -167,9 +165,8 @@ impl RemoteKeys {
         url: &Url,
         is_over: impl Fn(&Entry, Timestamp) -> bool + Send + Sync,
     ) -> Result<Arc<KeySet>, Arc<RemoteKeysError>> {
-        if !self.allows(url) {
-            return Err(Arc::new(RemoteKeysError::NotHttps));
-        }
+        let client = (self.client_for)(url);
+        let client = client.map_err(|refused| Arc::new(RemoteKeysError::Refused(refused)))?;
         let before = self.sets.get(url).await;
         if let Some(entry) = before.as_ref().filter(|entry| !is_over(entry, self.clock.now())) {
             return entry.answer(self.clock.now());
@@ -177,29 +174,15 @@ impl RemoteKeys {
         let entry = self
             .sets
             .entry_by_ref(url)
-            .or_insert_with_if(self.learn(url, before), |entry| is_over(entry, self.clock.now()))
+            .or_insert_with_if(self.learn((&client, url), before), |entry| {
+                is_over(entry, self.clock.now())
+            })
             .await;
         entry.value().answer(self.clock.now())
     }
 
-    fn allows(&self, url: &Url) -> bool {
-        match url.scheme() {
-            "https" => true,
-            "http" => {
-                self.loopback_http
-                    && match url.host() {
-                        Some(Host::Ipv4(address)) => address.is_loopback(),
-                        Some(Host::Ipv6(address)) => address.is_loopback(),
-                        Some(Host::Domain(name)) => name == "localhost",
-                        None => false,
-                    }
-            }
-            _ => false,
-        }
-    }
-
-    async fn learn(&self, url: &Url, before: Option<Entry>) -> Entry {
-        let outcome = self.fetch(url).await;
+    async fn learn(&self, (client, url): (&reqwest::Client, &Url), before: Option<Entry>) -> Entry {
+        let outcome = fetch(client, url).await;
         let tried = self.clock.now();
         match outcome {
             Ok((set, lifetime)) => Entry {
@@ -223,33 +206,32 @@ impl RemoteKeys {
             }
         }
     }
+}
 
-    async fn fetch(&self, url: &Url) -> Result<(KeySet, Duration), RemoteKeysError> {
-        // The address stays out of the error: it may carry the consumer's own secret in its query.
-        let failed = |error: reqwest::Error| RemoteKeysError::Fetch(error.without_url());
-        let mut response = self
-            .client
-            .get(url.clone())
-            .header(ACCEPT, "application/jwk-set+json, application/json")
-            .timeout(PATIENCE)
-            .send()
-            .await
-            .map_err(failed)?;
-        if response.status() != http::StatusCode::OK {
-            return Err(RemoteKeysError::Status(response.status().as_u16()));
-        }
-        let policy = response.headers().get(CACHE_CONTROL).and_then(|value| value.to_str().ok());
-        let lifetime = lifetime(policy.unwrap_or_default());
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > KeySet::LONGEST {
-                return Err(RemoteKeysError::TooLong);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let set = KeySet::read(&body).map_err(RemoteKeysError::Content)?;
-        Ok((set, lifetime))
+async fn fetch(client: &reqwest::Client, url: &Url) -> Result<(KeySet, Duration), RemoteKeysError> {
+    // The address stays out of the error: it may carry the consumer's own secret in its query.
+    let failed = |error: reqwest::Error| RemoteKeysError::Fetch(error.without_url());
+    let mut response = client
+        .get(url.clone())
+        .header(ACCEPT, "application/jwk-set+json, application/json")
+        .timeout(PATIENCE)
+        .send()
+        .await
+        .map_err(failed)?;
+    if response.status() != http::StatusCode::OK {
+        return Err(RemoteKeysError::Status(response.status().as_u16()));
     }
+    let policy = response.headers().get(CACHE_CONTROL).and_then(|value| value.to_str().ok());
+    let lifetime = lifetime(policy.unwrap_or_default());
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        if body.len() + chunk.len() > KeySet::LONGEST {
+            return Err(RemoteKeysError::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let set = KeySet::read(&body).map_err(RemoteKeysError::Content)?;
+    Ok((set, lifetime))
 }
 
 /// How long an answer with this `Cache-Control` is fresh (RFC 9111, section 5.2.2), within bounds.
@@ -357,7 +339,7 @@ mod tests {
     fn remote(clock: &ManualClock) -> RemoteKeys {
         let client = RemoteKeys::client_builder().build().unwrap();
         let entropy = Arc::new(SeededEntropy::new(1));
-        RemoteKeys::new(client, Arc::new(clock.clone()), entropy, true)
+        RemoteKeys::new(Box::new(move |_| Ok(client.clone())), Arc::new(clock.clone()), entropy)
     }
 
     fn clock() -> ManualClock {
@@ -463,20 +445,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn plain_http_goes_to_this_machine_only_and_only_where_allowed() {
+    async fn an_address_that_the_guard_refuses_is_not_asked_even_if_its_set_is_known() {
         let server = Server::start().await;
+        let is_open = Arc::new(AtomicUsize::new(1));
         let client = RemoteKeys::client_builder().build().unwrap();
-        let entropy = Arc::new(SeededEntropy::new(1));
-        let strict = RemoteKeys::new(client, Arc::new(clock()), entropy, false);
-
-        let refused = |outcome: Result<_, Arc<RemoteKeysError>>| {
-            matches!(*outcome.map(|_: Arc<KeySet>| ()).unwrap_err(), RemoteKeysError::NotHttps)
+        let guard = Arc::clone(&is_open);
+        let client_for = move |_: &Url| match guard.load(Ordering::SeqCst) {
+            0 => Err("not there".into()),
+            _ => Ok(client.clone()),
         };
-        assert!(refused(strict.get(&server.url()).await));
-        for url in ["http://192.0.2.1/jwks", "http://localhost.example/", "file:///etc/passwd"] {
-            assert!(refused(remote(&clock()).get(&url.parse().unwrap()).await), "{url}");
-        }
-        assert_eq!(server.asked(), 0);
+        let entropy = Arc::new(SeededEntropy::new(1));
+        let remote = RemoteKeys::new(Box::new(client_for), Arc::new(clock()), entropy);
+
+        assert_eq!(kid(remote.get(&server.url()).await), "a");
+        is_open.store(0, Ordering::SeqCst);
+        let refused = remote.get(&server.url()).await.unwrap_err();
+
+        assert!(matches!(&*refused, RemoteKeysError::Refused(_)), "{refused}");
+        assert_eq!(refused.source().unwrap().to_string(), "not there");
+        assert_eq!(server.asked(), 1);
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod harness;
 mod keys_can_turn;
 mod mistakes_are_found_offline;
 mod nothing_leaves_without_a_contract;
+mod only_allowed_addresses_are_dialled;
 mod only_the_consumer_can_read;
 mod other_ecosystems;
 mod replay_is_exact;

@@ -12,6 +12,7 @@ use crate::ambient::{Secret, SecretReference, Tasks};
 use crate::api::Scope;
 use crate::cli::{Client, Failure};
 use crate::config::Config;
+use crate::deliver::EgressConfig;
 use crate::event::CallerId;
 use crate::gateway::{Machine, RunError, build};
 use crate::keys::VerifyingKeys;
@@ -51,6 +52,8 @@ impl Stage {
         config.data_dir = directory.join("data");
         config.keys.directory = directory.join("keys");
         config.keys.passphrase = None;
+        // The demo's services listen on this machine.
+        config.delivery.egress = EgressConfig::loopback();
         config.source.access_keys = vec![AccessKey {
             id: ACCESS_KEY.to_owned(),
             secret: SecretReference::File(std::path::absolute(&secret_file)?),

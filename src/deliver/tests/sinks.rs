@@ -10,7 +10,9 @@ use bytes::Bytes;
 use tokio::net::TcpListener;
 
 use crate::ambient::{ManualClock, Tasks};
-use crate::deliver::{Answer, Destination as _, HttpDestination, Parcel};
+use crate::deliver::{
+    Answer, Destination as _, Egress, EgressConfig, GuardedClients, HttpDestination, Parcel,
+};
 use crate::event::Timestamp;
 
 async fn sinks() -> String {
@@ -43,7 +45,8 @@ async fn sinks() -> String {
 async fn attempt(sink: &str) -> Answer {
     crate::keys::install();
     let clock = ManualClock::at(Timestamp::from_unix_seconds(784_111_777 - 30));
-    let client = HttpDestination::client_builder().build().unwrap();
+    let egress = Arc::new(Egress::new(EgressConfig::loopback()));
+    let clients = GuardedClients::new(&egress, HttpDestination::client_builder).unwrap();
     let parcel = Parcel {
         method: reqwest::Method::POST,
         sink: sink.parse().unwrap(),
@@ -52,7 +55,7 @@ async fn attempt(sink: &str) -> Answer {
         body: Bytes::from_static(b"token"),
         timeout: Duration::from_millis(300),
     };
-    HttpDestination::new(client, Arc::new(clock)).attempt(parcel).await
+    HttpDestination::new(clients, Arc::new(clock)).attempt(parcel).await
 }
 
 #[tokio::test]

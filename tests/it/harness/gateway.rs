@@ -16,6 +16,7 @@ use tokio::task::JoinHandle;
 use sealway::ambient::{Clock, ManualClock, SecretReference, SystemClock, SystemEntropy, Tasks};
 use sealway::api::Services;
 use sealway::config::Config;
+use sealway::deliver::EgressConfig;
 use sealway::gateway::{Machine, RunError, build};
 use sealway::source::AccessKey;
 
@@ -96,6 +97,8 @@ pub fn settle_in(directory: &Path) -> Config {
         ..Config::default()
     };
     config.keys.directory = directory.join("keys");
+    // Receivers listen on this machine.
+    config.delivery.egress = EgressConfig::loopback();
     config.source.access_keys = vec![AccessKey {
         id: ACCESS_KEY.to_owned(),
         secret: SecretReference::File(secret),
@@ -161,6 +164,13 @@ impl TestGateway {
     /// Stops and starts again.
     pub async fn restart(&mut self) {
         self.stop().await;
+        self.start_again().await;
+    }
+
+    /// Stops and starts again with other settings.
+    pub async fn restart_with(&mut self, change: impl FnOnce(&mut Config)) {
+        self.stop().await;
+        change(&mut self.config);
         self.start_again().await;
     }
 

@@ -31,7 +31,8 @@ impl Process {
         let issuer = config.issuer.as_str().trim_end_matches('/').to_owned();
         let text = format!(
             "issuer: {issuer}\nlisten: {}\ndata-dir: data\npublications: publications\n\
-             contracts: asyncapi\nkeys: {{ directory: keys }}\nlog: {{ disk-reserve: 1 MiB }}\n",
+             contracts: asyncapi\nkeys: {{ directory: keys }}\nlog: {{ disk-reserve: 1 MiB }}\n\
+             delivery: {{ egress: {{ allow: [127.0.0.1], plain-http: [127.0.0.1] }} }}\n",
             config.listen
         );
         fs::write(directory.path().join("gateway.yaml"), text).unwrap();

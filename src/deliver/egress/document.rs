@@ -1,0 +1,25 @@
+//! Refuses subscriptions whose addresses can never be dialed.
+
+use url::Url;
+
+use crate::deliver::Egress;
+use crate::subscriptions::{Document, Error, Invalid};
+
+impl Egress {
+    /// Judges the addresses of a subscription as far as that goes without a resolver.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: an address is refused, at its pointer.
+    pub fn check(&self, document: &Document) -> Result<(), Error> {
+        let jwks_uri = document.config.keys.jwks_uri.as_deref();
+        let addresses = [("/sink", Some(&*document.sink)), ("/config/keys/jwksUri", jwks_uri)];
+        for (pointer, text) in addresses {
+            let Some(text) = text else { continue };
+            let invalid = |problem: String| Invalid { pointer: pointer.to_owned(), problem };
+            let url = Url::parse(text).map_err(|error| invalid(error.to_string()))?;
+            self.judge_url(&url).map_err(|refused| invalid(refused.to_string()))?;
+        }
+        Ok(())
+    }
+}
