@@ -130,18 +130,23 @@ impl Inbound {
         Ok(identified.into_draft())
     }
 
-    /// Makes everything durable; what is set aside first, so that a yes covers it.
+    /// Makes everything durable before anyone hears yes.
+    ///
+    /// The log comes first: if it is full, the producer sends again, and what was set aside already
+    /// would be set aside once more.
     async fn store(
         &self,
         drafts: Vec<Draft>,
         quarantined: Vec<NewQuarantined>,
     ) -> Result<Vec<Appended>, LogError> {
+        let appended = if drafts.is_empty() { Vec::new() } else { self.append(drafts).await? };
         if !quarantined.is_empty() {
             self.log.quarantine(quarantined).await?;
         }
-        if drafts.is_empty() {
-            return Ok(Vec::new());
-        }
+        Ok(appended)
+    }
+
+    async fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Appended>, LogError> {
         let publications: Vec<_> =
             drafts.iter().map(|draft| Arc::clone(&draft.publication)).collect();
         let appended = self.log.append(drafts).await?;

@@ -134,6 +134,9 @@ impl Desk {
         if parts.office.line(&subscription.id).is_none() {
             return Err(Error::Invalid("the subscription is closed".to_owned()));
         }
+        let wish = subscription.epochs.last().map(|epoch| &epoch.wish);
+        let wish =
+            wish.ok_or_else(|| Error::Invalid("the subscription has no filter".to_owned()))?;
         let (selection, matched) = self.count(subscription, request).await?;
         let created = parts.clock.now();
         let unix_ms = u64::try_from(created.unix_ms()).unwrap_or(0);
@@ -144,6 +147,7 @@ impl Desk {
             subscription: subscription.id.clone(),
             reached: parts.log.seek(selection.from).await?,
             selection,
+            wish: wish.clone(),
             rate: request.rate.unwrap_or(parts.config.rate),
             state: ReplayState::Running,
             counts: Counts { matched, ..Counts::default() },

@@ -4,6 +4,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::event::{EventId, ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::{Entry, Position, Revision};
@@ -91,6 +92,8 @@ pub struct Replay {
     pub subscription: SubscriptionId,
     /// Which events.
     pub selection: Selection,
+    /// The `types` and `filters` of the subscription when it was asked for, which hold to its end.
+    pub wish: (Vec<String>, Vec<Value>),
     /// Events per second; 0 for no bound.
     pub rate: u32,
     /// Where it stands.

@@ -87,9 +87,10 @@ impl Runner {
     ///
     /// Ours: the log or the registry failed; the job is still running as far as is kept.
     pub async fn run(mut self, mut replay: Replay) -> Result<Replay, Error> {
-        let filter = self.subscription.borrow().newest_filter().cloned();
-        let filter = filter.ok_or_else(|| Error::Invalid("no filter".to_owned()))?;
-        let wanted = test(&replay.selection, &filter)?;
+        let (types, filters) = &replay.wish;
+        let filter =
+            Filter::new(types, filters).map_err(|error| Error::Invalid(error.to_string()))?;
+        let wanted = test(&replay.selection, &Arc::new(filter))?;
         let mut journey = Journey::new(&replay, self.clock.now());
         let ended = self.travel(&mut replay, &mut journey, wanted).await?;
         while let Some(done) = journey.under_way.next().await {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::event::{Blame, Fault, ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::{Error as LogError, Position, Record, RecordKey, Registry, Revision};
@@ -53,6 +54,7 @@ struct Kept {
     from: String,
     to: String,
     types: Vec<String>,
+    wish: (Vec<String>, Vec<Value>),
     rate: u32,
     state: ReplayState,
     reached: u64,
@@ -102,6 +104,7 @@ impl Replays {
             from: replay.selection.from.to_string(),
             to: replay.selection.to.to_string(),
             types: replay.selection.types.clone(),
+            wish: replay.wish.clone(),
             rate: replay.rate,
             state: replay.state,
             reached: replay.reached.0,
@@ -126,6 +129,7 @@ fn restore(record: &Record) -> Result<Replay, Error> {
     Ok(Replay {
         id: record.id.parse().map_err(|_| damaged())?,
         subscription: kept.subscription,
+        wish: kept.wish,
         selection: Selection {
             from: kept.from.parse().map_err(|_| damaged())?,
             to: kept.to.parse().map_err(|_| damaged())?,

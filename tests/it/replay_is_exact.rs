@@ -157,6 +157,27 @@ async fn a_replay_survives_a_restart_in_the_middle() {
 }
 
 #[tokio::test]
+async fn a_replay_keeps_the_filter_that_it_was_asked_for_with() {
+    let (mut gateway, receiver, ids) = delivered(60).await;
+    let id = replay(&gateway, &json!({ "from": ids[0], "rate": 40 })).await;
+    eventually("it is under way", async || (replayed(&receiver).len() >= 5).then_some(())).await;
+    let mut document = gateway.get("/subscriptions/shop").await;
+    for shown in ["state", "created", "reason", "progress"] {
+        document.as_object_mut().unwrap().remove(shown);
+    }
+    document["types"] = json!(["Nothing.*"]);
+
+    let key = gateway.add_caller("steer", &["operate"]).await;
+    let put = gateway.request(Method::PUT, "/subscriptions/shop").bearer_auth(key);
+    let put = put.header("if-match", "*").json(&document).send().await.unwrap();
+    assert_eq!(put.status(), 200);
+    gateway.restart().await;
+
+    assert_eq!(ended(&gateway, &id, "completed").await["counts"]["delivered"], 60);
+    assert_eq!(sorted_ids(&replayed(&receiver)), ids);
+}
+
+#[tokio::test]
 async fn a_cancelled_replay_stops_and_stays_stopped() {
     let (mut gateway, receiver, ids) = delivered(60).await;
     let id = replay(&gateway, &json!({ "from": ids[0], "rate": 40 })).await;

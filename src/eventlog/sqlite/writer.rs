@@ -170,8 +170,11 @@ impl Writer {
 
         self.mint = mint;
         if !entries.is_empty() {
-            self.shared.tail.extend(entries);
-            self.shared.head.send_replace(mint.head());
+            // Together, so that nobody who has read an entry is told of a head before it.
+            self.shared.head.send_modify(|head| {
+                self.shared.tail.extend(entries);
+                *head = mint.head();
+            });
         }
         Ok(())
     }
