@@ -2,14 +2,16 @@
 //!
 //! [`TestGateway`] is a whole gateway on a directory and a port of its own; [`Process`] is the same
 //! as a child process that can be killed. A [`Receiver`] is a consumer: an HTTP server with a key
-//! pair that opens every token it is sent.
+//! pair that opens every token it is sent; a [`Sink`] has no keys and answers as it is told.
 
 mod gateway;
 mod process;
 mod receiver;
+mod sink;
 mod waiting;
 
 pub use gateway::{ACCESS_SECRET, Answer, TestGateway, order_created};
 pub use process::{Process, program};
 pub use receiver::{Arrival, Receiver, Reply};
+pub use sink::{Posted, Said, Sink};
 pub use waiting::{eventually, never_within};

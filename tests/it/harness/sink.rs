@@ -1,0 +1,102 @@
+//! A sink without keys of its own that answers as a test tells it.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderName, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use tokio::net::TcpListener;
+
+use sealway::ambient::Tasks;
+
+use crate::harness::eventually;
+
+/// A request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Posted {
+    pub method: Method,
+    pub path: String,
+    pub body: String,
+}
+
+/// A status, a header or none, and a body.
+pub type Said = (u16, Option<(&'static str, String)>, String);
+
+type Behavior = Box<dyn Fn(&Posted) -> Said + Send + Sync>;
+
+/// A sink that listens until it is dropped.
+pub struct Sink {
+    address: String,
+    state: Arc<Inner>,
+    tasks: Tasks,
+}
+
+struct Inner {
+    behavior: Mutex<Behavior>,
+    posted: Mutex<Vec<Posted>>,
+}
+
+impl Drop for Sink {
+    fn drop(&mut self) {
+        self.tasks.stopping().cancel();
+    }
+}
+
+impl Sink {
+    /// Starts a sink with a behavior.
+    pub async fn start(behavior: impl Fn(&Posted) -> Said + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let behavior: Behavior = Box::new(behavior);
+        let state = Arc::new(Inner { behavior: Mutex::new(behavior), posted: Mutex::default() });
+        let tasks = Tasks::new();
+        let routes = Router::new().fallback(receive).with_state(Arc::clone(&state));
+        let stop = tasks.stopping().clone().cancelled_owned();
+        tasks.spawn(async move {
+            axum::serve(listener, routes).with_graceful_shutdown(stop).await.unwrap();
+        });
+        Self { address, state, tasks }
+    }
+
+    /// Behaves otherwise from now on.
+    pub fn behave(&self, behavior: impl Fn(&Posted) -> Said + Send + Sync + 'static) {
+        *self.state.behavior.lock().unwrap() = Box::new(behavior);
+    }
+
+    /// An address at this sink.
+    pub fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
+    }
+
+    /// The bodies that were posted to a path so far.
+    pub fn bodies(&self, path: &str) -> Vec<String> {
+        let posted = self.state.posted.lock().unwrap();
+        let here = posted.iter().filter(|one| one.method == Method::POST && one.path == path);
+        here.map(|one| one.body.clone()).collect()
+    }
+
+    /// Waits until so many bodies were posted to a path.
+    pub async fn wait_for(&self, path: &str, count: usize) -> Vec<String> {
+        let enough = async || Some(self.bodies(path)).filter(|all| all.len() >= count);
+        eventually(format!("{count} posts to {path}"), enough).await
+    }
+}
+
+async fn receive(
+    State(inner): State<Arc<Inner>>,
+    method: Method,
+    uri: Uri,
+    body: Bytes,
+) -> Response {
+    let body = String::from_utf8(body.to_vec()).unwrap();
+    let posted = Posted { method, path: uri.path().to_owned(), body };
+    let (status, header, body) = inner.behavior.lock().unwrap()(&posted);
+    inner.posted.lock().unwrap().push(posted);
+    let mut response = (StatusCode::from_u16(status).unwrap(), body).into_response();
+    if let Some((name, value)) = header {
+        response.headers_mut().insert(HeaderName::from_static(name), value.parse().unwrap());
+    }
+    response
+}
