@@ -103,6 +103,7 @@ impl Database {
             .map_err(|source| OpenError::Directory { directory: directory.to_owned(), source })?;
         let path = directory.join(FILE);
         make_private(&path)
+            .map(drop)
             .map_err(|source| OpenError::Directory { directory: directory.to_owned(), source })?;
         Ok(Self { directory: directory.to_owned(), path })
     }
@@ -110,12 +111,7 @@ impl Database {
     /// Takes the directory for this process alone.
     pub(super) fn lock(&self) -> Result<DirectoryLock, OpenError> {
         let failed = |source| OpenError::Directory { directory: self.directory.clone(), source };
-        let file = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(self.directory.join(LOCK))
-            .map_err(failed)?;
+        let file = make_private(&self.directory.join(LOCK)).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(DirectoryLock { _file: file }),
             Err(TryLockError::WouldBlock) => {
@@ -242,11 +238,12 @@ fn make_directory(directory: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// Makes an empty file that its owner alone can read; SQLite gives its other files the same mode.
-fn make_private(path: &Path) -> std::io::Result<()> {
+/// Makes a file that its owner alone can read, if it is not there, and opens it; SQLite gives its
+/// other files the mode of the database.
+fn make_private(path: &Path) -> std::io::Result<File> {
     let mut options = File::options();
     options.create(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop)
+    options.open(path)
 }
