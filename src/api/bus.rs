@@ -39,10 +39,14 @@ pub fn bus_route<S>(bus: Arc<Bus>) -> MethodRouter<S> {
 )]
 pub(super) async fn call(State(bus): State<Arc<Bus>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map(|ConnectInfo(address)| address.ip());
+    if let Some(refused) = bus.refuse_stranger(&parts.headers, peer) {
+        return answer(refused);
+    }
     let Ok(body) = to_bytes(body, bus.max_body()).await else {
         return answer(bus.refuse_long_body());
     };
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     let call = Call {
         method: parts.method.as_str(),
         path: parts.uri.path(),
@@ -50,7 +54,7 @@ pub(super) async fn call(State(bus): State<Arc<Bus>>, request: Request) -> Respo
         authority: parts.uri.authority().map(http::uri::Authority::as_str),
         headers: &parts.headers,
         body: &body,
-        peer: peer.map(|ConnectInfo(address)| address.ip()),
+        peer,
     };
     answer(bus.answer(call).await)
 }

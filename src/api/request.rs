@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use axum::BoxError;
 use axum::body::{Body, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use tokio::time::timeout;
+use futures_util::{StreamExt as _, stream};
+use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument as _;
 
 use crate::api::{Code, Problem, Services};
@@ -28,9 +30,10 @@ pub async fn around(
     let id = format!("{:032x}", services.entropy.next_u128());
     let route = route.as_ref().map_or("unknown", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!("request", request.id = %id, request.route = %route);
-    let started = tokio::time::Instant::now();
+    let started = Instant::now();
 
     let limit = services.config.request_timeout.0;
+    let request = request.map(|body| ending(body, started + limit));
     let answered = timeout(limit, next.run(request).instrument(span)).await;
     let mut response = if let Ok(response) = answered {
         explained(response).await
@@ -46,6 +49,20 @@ pub async fn around(
         response.headers_mut().insert(REQUEST_ID, value);
     }
     response
+}
+
+/// Ends a body that has not arrived in time with an error, because what reads it may outlive the
+/// answer, and a connection is kept for as long as its body is read.
+fn ending(body: Body, deadline: Instant) -> Body {
+    let chunks = stream::unfold(Some(body.into_data_stream()), move |chunks| async move {
+        let mut chunks = chunks?;
+        match timeout_at(deadline, chunks.next()).await {
+            Ok(Some(chunk)) => Some((chunk.map_err(BoxError::from), Some(chunks))),
+            Ok(None) => None,
+            Err(late) => Some((Err(BoxError::from(late)), None)),
+        }
+    });
+    Body::from_stream(chunks)
 }
 
 /// Runs a change to its end, also if its client goes away or its time is up: one that is dropped

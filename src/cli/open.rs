@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use url::{Host, Url};
 
 use crate::ambient::{Clock, SystemClock};
 use crate::cli::{Context, Exit, Failure, Outcome};
@@ -95,11 +96,23 @@ async fn public_keys(place: &str) -> anyhow::Result<VerifyingKeys> {
 const LARGEST_SET: usize = 64 * 1024;
 
 async fn fetch(url: &str) -> anyhow::Result<Vec<u8>> {
+    let address = Url::parse(url)?;
+    let local = match address.host() {
+        Some(Host::Ipv4(host)) => host.is_loopback(),
+        Some(Host::Ipv6(host)) => host.is_loopback(),
+        Some(Host::Domain(host)) => host == "localhost",
+        None => false,
+    };
+    if address.scheme() != "https" && !local {
+        // Whoever is on the way could answer with keys of their own, and be believed.
+        bail!("use an https address: what these keys sign is believed");
+    }
     let client = reqwest::Client::builder()
+        .no_proxy()
         .timeout(Duration::from_secs(5))
         .redirect(reqwest::redirect::Policy::none())
         .build()?;
-    let mut response = client.get(url).send().await?;
+    let mut response = client.get(address).send().await?;
     if !response.status().is_success() {
         bail!("the server answered {}", response.status());
     }
@@ -126,6 +139,13 @@ mod tests {
     use crate::seal::{Claims, Options, cloudevent_type, seal};
 
     const ISSUER: &str = "https://events.example.com";
+
+    #[tokio::test]
+    async fn keys_in_the_clear_are_fetched_from_this_machine_only() {
+        let refused = fetch("http://192.0.2.1/jwks.json").await.unwrap_err();
+
+        assert!(refused.to_string().contains("https"), "{refused}");
+    }
 
     #[test]
     fn a_token_opens_with_the_files_of_both_sides_at_its_time_only() {

@@ -88,14 +88,23 @@ impl SealedEvent {
 }
 
 /// The keys and settings of a moment: a token made with others is not sent again.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 struct MadeWith {
     /// Of our key ring, as it was before the keys were taken.
     generation: u64,
     /// Of the subscription.
     revision: Revision,
-    /// The consumer's key.
-    kid: Arc<str>,
+    /// The consumer's key; its name alone would not do, because the consumer chooses that.
+    key: SealingKey,
+}
+
+impl PartialEq for MadeWith {
+    fn eq(&self, other: &Self) -> bool {
+        self.generation == other.generation
+            && self.revision == other.revision
+            && self.key.kid() == other.key.kid()
+            && self.key.public_jwk() == other.key.public_jwk()
+    }
 }
 
 /// The pair of keys for one token.
@@ -129,7 +138,7 @@ impl Sealer {
         let made_with = MadeWith {
             generation,
             revision: delivery.subscription.revision,
-            kid: Arc::from(pair.sealing.kid()),
+            key: pair.sealing.clone(),
         };
         let now = self.parts.clock.now();
         if delivery.attempts > 0

@@ -74,7 +74,8 @@ impl FileKeyStore {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.directory.join(name).with_extension(EXTENSION)
+        // Not `with_extension`, which would take a part of a name with a dot for its ending.
+        self.directory.join(format!("{name}.{EXTENSION}"))
     }
 
     /// The text of a document, and whether its file is encrypted, or plain, as it should be.

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Output;
+use std::time::Duration;
 
 use aws_sdk_eventbridge::error::ProvideErrorMetadata as _;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
@@ -250,4 +251,53 @@ fn a_file_below(directory: &Path) -> std::path::PathBuf {
     files.retain(|file| file.is_file() && file.extension().is_some());
     files.sort();
     files.remove(0)
+}
+
+#[tokio::test]
+async fn a_body_that_never_comes_ends_with_its_connection() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let short = |config: &mut sealway::config::Config| {
+        config.api.request_timeout = "500ms".parse().unwrap();
+    };
+    let gateway = TestGateway::with(None, short).await;
+    let key = gateway.add_caller("slow", &["publish"]).await;
+    let mut connection =
+        tokio::net::TcpStream::connect(gateway.issuer().trim_start_matches("http://"))
+            .await
+            .unwrap();
+    let headers = format!(
+        "POST /events HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\n\
+         content-type: application/cloudevents+json\r\ncontent-length: 10\r\n\r\n"
+    );
+    connection.write_all(headers.as_bytes()).await.unwrap();
+
+    let mut answer = String::new();
+    let whole = connection.read_to_string(&mut answer);
+    tokio::time::timeout(Duration::from_secs(10), whole).await.expect("it ends").unwrap();
+
+    assert!(answer.starts_with("HTTP/1.1 "), "{answer}");
+    assert!(!answer.contains("HTTP/1.1 2"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_stranger_is_refused_before_its_body_is_read() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let gateway = TestGateway::start().await;
+    let mut connection =
+        tokio::net::TcpStream::connect(gateway.issuer().trim_start_matches("http://"))
+            .await
+            .unwrap();
+    let headers = "POST / HTTP/1.1\r\nhost: gateway\r\nx-amz-target: AWSEvents.PutEvents\r\n\
+                   content-length: 8000000\r\n\r\n";
+    connection.write_all(headers.as_bytes()).await.unwrap();
+
+    let mut answer = vec![0; 4096];
+    let read = connection.read(&mut answer);
+    let read =
+        tokio::time::timeout(Duration::from_secs(10), read).await.expect("an answer").unwrap();
+    let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+
+    assert!(answer.contains("MissingAuthenticationToken"), "{answer}");
 }

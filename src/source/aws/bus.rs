@@ -14,7 +14,7 @@ use crate::source::aws::entries::{self, Checked, Entry};
 use crate::source::aws::operations::{self, Buses};
 use crate::source::aws::repeats::{Answers, Invocation};
 use crate::source::aws::{AccessKeys, Answered, Identity, Kind, Refused, signature};
-use crate::source::{Admit, Admitted, Config, Envelope, Manner, Received, Refusal};
+use crate::source::{Admit, Admitted, Config, Envelope, Manner, Received, Refusal, Signatures};
 
 const TARGET_PREFIX: &str = "AWSEvents.";
 /// How many violations an error text lists.
@@ -105,21 +105,38 @@ impl Bus {
         }
     }
 
+    /// Refuses a call whose headers or peer show already that it is a stranger's, before its body is
+    /// read; nothing if the body is needed to tell.
+    pub fn refuse_stranger(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<Answered> {
+        let refused = if self.config.signatures == Signatures::Required {
+            signature::check_headers(headers, &self.keys, self.clock.now()).err()?
+        } else {
+            self.trust(headers, peer).err()?
+        };
+        Some(Answered { request_id: self.random_id(), outcome: Err(refused) })
+    }
+
     fn identify(&self, call: &Call<'_>) -> Result<Identity, Refused> {
-        if self.config.signatures == crate::source::Signatures::Required {
+        if self.config.signatures == Signatures::Required {
             return signature::verify(call, &self.keys, self.clock.now());
         }
+        self.trust(call.headers, call.peer)?;
+        Ok(Identity::unsigned(signature::claimed_access_key(call.headers)))
+    }
+
+    /// Lets a neighbor publish unsigned, where the settings say so.
+    fn trust(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Result<(), Refused> {
         // A proxy on this machine would make every stranger look like a neighbor.
         let forwarded =
-            ["forwarded", "x-forwarded-for"].iter().any(|name| call.headers.contains_key(*name));
-        if forwarded || !self.config.trusts_unsigned(call.peer) {
+            ["forwarded", "x-forwarded-for"].iter().any(|name| headers.contains_key(*name));
+        if forwarded || !self.config.trusts_unsigned(peer) {
             return Err(Refused::new(
                 Kind::AccessDenied,
                 "Signatures are switched off, so only loopback peers may publish. Set `signatures: \
                  required` and give the producer an access key.",
             ));
         }
-        Ok(Identity::unsigned(signature::claimed_access_key(call.headers)))
+        Ok(())
     }
 
     async fn put_events(&self, call: Call<'_>, identity: Identity) -> Result<String, Refused> {

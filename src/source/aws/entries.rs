@@ -1,6 +1,9 @@
 //! Reads and checks the entries of `PutEvents`, in the order and the words of AWS.
 
+use std::fmt;
+
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -39,7 +42,7 @@ pub(super) enum Checked {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct PutEvents<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "a_few")]
     entries: Option<Vec<Raw<'a>>>,
     endpoint_id: Option<String>,
 }
@@ -88,6 +91,45 @@ pub(super) fn read(
     }
     let check = |(raw, time)| check_entry(raw, time, identity, buses, config);
     Ok(entries.into_iter().zip(times).map(check).collect())
+}
+
+/// Reads entries up to one more than are allowed, which is enough to refuse them, and passes over
+/// the rest: a request of tiny entries would take many times its own size.
+fn a_few<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<Raw<'a>>>, D::Error> {
+    from.deserialize_option(Few)
+}
+
+struct Few;
+
+impl<'de> Visitor<'de> for Few {
+    type Value = Option<Vec<Raw<'de>>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of entries")
+    }
+
+    fn visit_none<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_seq(self)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while entries.len() <= MAX_ENTRIES
+            && let Some(entry) = items.next_element()?
+        {
+            entries.push(entry);
+        }
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Some(entries))
+    }
 }
 
 /// Collects what breaks the constraints of the API model, which AWS reports before all else.
@@ -228,7 +270,7 @@ fn read_detail(text: &str, limits: json::Limits) -> Result<Map<String, Value>, S
         Ok(Value::Object(detail)) => Ok(detail),
         Ok(_) => Err(MALFORMED.to_owned()),
         Err(error) => {
-            let is_json = serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+            let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
             if is_json && text.trim_start().starts_with('{') {
                 Err(format!("{MALFORMED} Reason: {error}."))
             } else {

@@ -70,6 +70,11 @@ impl AccessKeys {
         Self(keys.into_iter().map(hold).collect())
     }
 
+    /// Whether an access key is ours.
+    pub(super) fn knows(&self, access_key: &str) -> bool {
+        self.0.contains_key(access_key)
+    }
+
     /// Signs a text for a day (`YYYYMMDD`, which is that of `unix_seconds`) and a region; nothing if
     /// the access key is not ours.
     pub(super) fn sign(
