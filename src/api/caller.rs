@@ -76,6 +76,8 @@ impl From<Scope> for String {
 /// A caller whose key was checked. As an argument of a handler it closes the route to strangers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
+    /// The digest of the key that it showed: the same name may be given to another one day.
+    pub(super) key: [u8; 32],
     pub(super) id: CallerId,
     pub(super) scopes: Arc<[Scope]>,
 }
@@ -146,7 +148,7 @@ mod tests {
 
     fn caller(scopes: &[&str]) -> Caller {
         let scopes = scopes.iter().map(|scope| scope.parse().unwrap()).collect();
-        Caller { id: "someone".parse().unwrap(), scopes }
+        Caller { key: [0; 32], id: "someone".parse().unwrap(), scopes }
     }
 
     #[test]

@@ -169,7 +169,7 @@ impl Callers {
         let document = read(&record)?;
         let Ok(kept) = URL_SAFE_NO_PAD.decode_to_vec(&document.sha256) else { return Ok(None) };
         let right = bool::from(kept.as_slice().ct_eq(hash.as_slice()));
-        Ok(right.then(|| Caller { id, scopes: document.scopes.into() }))
+        Ok(right.then(|| Caller { key: *hash, id, scopes: document.scopes.into() }))
     }
 }
 

@@ -15,7 +15,6 @@ use tracing::Instrument as _;
 
 use crate::ambient::Tasks;
 use crate::api::{Caller, Code, Problem, Services};
-use crate::event::CallerId;
 
 /// The header that names a request (draft-ietf-httpapi-idempotency-key-header).
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -77,7 +76,7 @@ pub async fn once(
     let body = to_bytes(body, limit.bytes())
         .await
         .map_err(|_| Problem::new(Code::TooLarge, format!("the body is over {limit}")))?;
-    let name = name(caller.id(), parts.uri.path(), &key)?;
+    let name = name(&caller.key, parts.uri.path(), &key)?;
     let digest = Sha256::digest(&body).into();
     let request = Request::from_parts(parts, Body::from(body));
     let handler = async move { next.run(request).await };
@@ -85,14 +84,14 @@ pub async fn once(
 }
 
 /// Names a request by who sends it, where to, and under which key.
-fn name(caller: &CallerId, path: &str, key: &HeaderValue) -> Result<Hash, Problem> {
+fn name(caller: &Hash, path: &str, key: &HeaderValue) -> Result<Hash, Problem> {
     if key.is_empty() || key.len() > KEY_BYTES {
         let detail = format!("Idempotency-Key: use 1 to {KEY_BYTES} characters");
         return Err(Problem::new(Code::BadRequest, detail));
     }
     let mut hash = Sha256::new();
-    // Neither a caller's name nor a path has the separator in it.
-    for part in [caller.as_str().as_bytes(), path.as_bytes(), key.as_bytes()] {
+    // The first part has one length, and no path has the separator in it.
+    for part in [caller.as_slice(), path.as_bytes(), key.as_bytes()] {
         hash.update(part);
         hash.update([0]);
     }
@@ -196,7 +195,7 @@ mod tests {
     }
 
     fn named(caller: &str, path: &str, key: &'static str) -> Hash {
-        name(&caller.parse().unwrap(), path, &HeaderValue::from_static(key)).unwrap()
+        name(&Sha256::digest(caller).into(), path, &HeaderValue::from_static(key)).unwrap()
     }
 
     #[tokio::test]
@@ -259,7 +258,7 @@ mod tests {
         ] {
             assert_ne!(one, other);
         }
-        let caller = "a".parse().unwrap();
+        let caller = [1; 32];
         for key in ["", &"x".repeat(256)] {
             assert!(name(&caller, "/", &HeaderValue::try_from(key).unwrap()).is_err());
         }
