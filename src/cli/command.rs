@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cli::{
     Context, Failure, Outcome, apply, callers, check, config, consumer_key, dead_letters, demo,
-    events, keys, open, pattern, quarantine, replay, serve, subscriptions,
+    events, keys, open, pattern, quarantine, replay, serve, subscriptions, verify_chain,
 };
 
 /// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
@@ -62,6 +62,8 @@ enum Command {
     /// Say who receives what
     #[command(subcommand)]
     Subscriptions(subscriptions::Command),
+    /// Check stored tokens for gaps, doubles, reordering and alteration, offline
+    VerifyChain(verify_chain::Args),
 }
 
 impl Command {
@@ -82,6 +84,7 @@ impl Command {
             Self::Replay(command) => replay::run(command, context).await,
             Self::Serve(args) => serve::run(args, context).await,
             Self::Subscriptions(command) => subscriptions::run(command, context).await,
+            Self::VerifyChain(args) => verify_chain::run(args, context).await,
         }
     }
 }
@@ -106,5 +109,17 @@ pub fn main() -> ExitCode {
             line.context.output().complain(format_args!("error: {:#}", failure.error()));
             ExitCode::from(&failure)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn no_option_stands_in_the_way_of_another() {
+        Line::command().debug_assert();
     }
 }

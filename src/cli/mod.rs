@@ -38,6 +38,8 @@ mod replay;
 mod serve;
 mod subscription_file;
 mod subscriptions;
+mod token_keys;
+mod verify_chain;
 
 pub use client::Client;
 pub use command::main;

@@ -3,11 +3,13 @@
 //! [`Claims`] and two keys come in; a [`Sealed`] token goes out, which is a nested JWT (RFC 7519,
 //! section 5.2) and, inside, a Security Event Token (RFC 8417). [`open()`] is the way back, for
 //! consumers, tests and the command line: twelve checks in a fixed order and one error that says
-//! nothing. [`sign_checkpoint`] signs without encrypting. Nothing is read, sent or kept here.
+//! nothing. [`sign_checkpoint`] signs without encrypting; [`ChainCheck`] tells from opened tokens what is
+//! missing or altered. Nothing is read, sent or kept here.
 //!
 //! **Invariant:** holding an [`Opened`] is the proof that both layers were checked; there is no
 //! other way to make one.
 
+mod chain_check;
 mod claims;
 mod compact;
 mod compression;
@@ -23,6 +25,7 @@ mod text;
 #[cfg(test)]
 mod tests;
 
+pub use chain_check::{ChainCheck, Finding, Link, Numbered, Standing};
 pub use checkpoint::{Checkpoint, CheckpointReader, sign_checkpoint};
 pub use claims::{Claims, Place, cloudevent_type};
 pub use inspect::inspect;

@@ -82,6 +82,9 @@ pub struct Opening<'a> {
     pub now: Timestamp,
     /// How far the clocks of both sides may differ.
     pub leeway: Duration,
+    /// Whether the token was stored when it arrived: it is then judged at its own `iat` instead of
+    /// the present, so that its `exp` may have passed since. Its `iat` may not lie ahead either way.
+    pub stored: bool,
     /// How much is read.
     pub limits: OpenLimits,
     /// Remembers which tokens were seen; nothing: repeats are not refused here.
@@ -105,6 +108,7 @@ impl<'a> Opening<'a> {
             event_type: None,
             now,
             leeway: Duration::from_mins(1),
+            stored: false,
             limits: OpenLimits::default(),
             seen: None,
         }
@@ -198,21 +202,20 @@ fn decrypt(token: &str, opening: &Opening<'_>) -> Option<(Map<String, Value>, Ve
 /// Check 10: who, to whom, and when.
 fn check_claims(claims: &Map<String, Value>, opening: &Opening<'_>) -> Option<()> {
     check_parties(claims, opening.issuer, opening.audience)?;
-    let (earliest, latest) = (
-        opening.now.before(opening.leeway).unix_seconds(),
-        opening.now.after(opening.leeway).unix_seconds(),
-    );
-    let issued = seconds(claims, "iat").filter(|issued| *issued <= latest)?;
+    let latest = |moment: Timestamp| moment.after(opening.leeway).unix_seconds();
+    let earliest = |moment: Timestamp| moment.before(opening.leeway).unix_seconds();
+    let issued = seconds(claims, "iat").filter(|issued| *issued <= latest(opening.now))?;
+    let moment = if opening.stored { Timestamp::from_unix_seconds(issued) } else { opening.now };
     if let Some(age) = opening.limits.age
-        && issued < opening.now.before(opening.leeway).before(age).unix_seconds()
+        && issued < earliest(moment.before(age))
     {
         return None;
     }
     if claims.contains_key("exp") {
-        seconds(claims, "exp").filter(|expires| *expires > earliest)?;
+        seconds(claims, "exp").filter(|expires| *expires > earliest(moment))?;
     }
     if claims.contains_key("nbf") {
-        seconds(claims, "nbf").filter(|begins| *begins <= latest)?;
+        seconds(claims, "nbf").filter(|begins| *begins <= latest(moment))?;
     }
     Some(())
 }

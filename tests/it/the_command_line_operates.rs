@@ -192,6 +192,85 @@ async fn events_and_the_quarantine_are_looked_at() {
     assert_eq!(operator.done(&["quarantine", "list"]), json!([]));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_checks_what_it_has_stored() {
+    let gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let operator = Operator::of(&gateway).await;
+    gateway.subscribe(&receiver, json!({})).await;
+    let ids = gateway.orders(1..=5).await;
+    let mut arrivals = receiver.wait_for_delivered(5).await;
+    arrivals.sort_by_key(crate::harness::Arrival::sequence);
+    let tokens: Vec<String> = arrivals.into_iter().map(|arrival| arrival.token).collect();
+    operator.done(&["replay", "start", "shop", "--from", &ids[0], "--wait", "--rate", "0"]);
+    let again = receiver.wait_for_delivered(10).await.pop().unwrap().token;
+    let checkpoint = operator.done(&["subscriptions", "checkpoint", "shop"]);
+    let store = |name: &str, text: &str| {
+        let path = gateway.path(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let key = store("shop.key", receiver.private_key());
+    let checkpoint = store("checkpoint", checkpoint.as_str().unwrap());
+    let jwks = format!("{}/.well-known/jwks.json", gateway.issuer());
+    let issuer = gateway.issuer();
+    let check = |held: &[&String], more: &[&str]| {
+        let held: Vec<&str> = held.iter().map(|token| token.as_str()).collect();
+        let file = store("held", &held.join("\n"));
+        let given = ["verify-chain", &file, "--key", &key, "--jwks", &jwks, "--issuer", &issuer];
+        let of = ["--audience", "shop", "--subscription", "shop"];
+        operator.run(&[&given[..], &of[..], more].concat())
+    };
+    let [one, two, three, four, five] = &tokens[..] else { panic!("five tokens") };
+    let newest = ["--checkpoint", checkpoint.as_str()];
+
+    let whole = check(&[four, two, five, one, three, two, &again], &newest);
+    assert_eq!(whole.code, 0, "{}{}", whole.output, whole.remarks);
+    assert_eq!((&whole.output["whole"], &whole.output["events"]), (&json!(true), &json!(5)));
+    assert_eq!((&whole.output["repeats"], &whole.output["replays"]), (&json!(1), &json!(1)));
+    assert_eq!(whole.output["last"], json!({"sequence": 5, "id": ids[4]}));
+    assert_eq!(whole.output["checkpoint"]["held"], "newest");
+
+    let gap = check(&[one, two, four], &newest);
+    assert_eq!((gap.code, &gap.output["checkpoint"]["held"]), (1, &json!("behind")));
+    let at = |number: usize| json!({"sequence": number, "id": ids[number - 1]});
+    let missing = |number: usize, before: Value| {
+        let after = at(number - 1);
+        json!({"kind": "missing", "from": number, "to": number, "after": after, "before": before})
+    };
+    assert_eq!(gap.output["findings"], json!([missing(3, at(4)), missing(5, Value::Null)]));
+
+    let mut altered = two.clone();
+    altered.insert(two.len() / 2, 'A');
+    let altered = check(&[one, &altered, three], &[]);
+    assert_eq!(altered.code, 1);
+    let place = altered.output["findings"][0]["at"].as_str().unwrap();
+    assert!(place.ends_with("held, line 2"), "{place}");
+    assert_eq!(altered.output["findings"][1], missing(2, at(3)));
+
+    let first = check(&[one, two], &[]).output;
+    let (from, chain) = (first["next"]["sequence"].to_string(), &first["next"]["chain"]);
+    let on = ["--from", &from, "--chain", chain.as_str().unwrap()];
+    assert_eq!(check(&[three, four, five], &[&on[..], &newest[..]].concat()).code, 0);
+    let wrong = check(&[four, five], &["--from", "4", "--chain", chain.as_str().unwrap()]);
+    assert_eq!((wrong.code, &wrong.output["findings"][0]["kind"]), (1, &json!("altered")));
+    let on = ["--from", "2", "--chain", chain.as_str().unwrap()];
+    for nothing in [check(&[&again], &[]), check(&[one], &on)] {
+        assert_eq!((nothing.code, nothing.remarks.contains("none of 1 tokens")), (2, true));
+    }
+
+    fs::write(gateway.path("held"), format!("{one}\n\n{two}\n")).unwrap();
+    let told = program()
+        .args(["verify-chain", "-", "--key", &key, "--jwks", &jwks, "--issuer", &issuer])
+        .args(["--audience", "shop", "--subscription", "shop"])
+        .stdin(fs::File::open(gateway.path("held")).unwrap())
+        .output()
+        .unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    let whole = format!("whole: from 1 ({}) to 2 ({})\nread: 2 tokens: 2 events", ids[0], ids[1]);
+    assert!(told.starts_with(&whole), "{told}");
+}
+
 #[tokio::test]
 async fn a_request_that_is_sent_again_under_its_key_is_answered_as_it_was() {
     let gateway = TestGateway::start().await;

@@ -340,6 +340,26 @@ fn claims_that_are_not_for_us_now_are_refused() {
 }
 
 #[test]
+fn a_stored_token_is_judged_at_its_own_time() {
+    let parties = Parties::usual();
+    let (now, later) = (NOW.unix_seconds(), NOW.after(std::time::Duration::from_hours(1_000)));
+    let stored = Opening { now: later, stored: true, ..parties.opening() };
+    let opens = |changes: &Value, opening: &Opening<'_>| {
+        let mut claims = claims();
+        claims.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        let inner = sign(&parties, &inner_header(&parties), &claims.to_string());
+        !refused(&encrypt(&parties, &json!({}), &inner), opening)
+    };
+
+    assert!(!opens(&json!({}), &Opening { stored: false, ..stored }));
+    assert!(opens(&json!({}), &stored));
+    assert!(opens(&json!({"exp": now - 59, "nbf": now + 60}), &stored));
+    assert!(!opens(&json!({"exp": now - 60}), &stored));
+    assert!(!opens(&json!({"nbf": now + 61}), &stored));
+    assert!(!opens(&json!({"iat": later.unix_seconds() + 61, "exp": 2_000_000_000}), &stored));
+}
+
+#[test]
 fn another_consumer_another_issuer_and_a_later_day_cannot_open() {
     let parties = Parties::usual();
     let stranger = Parties::usual();

@@ -78,6 +78,7 @@ struct Inner {
     name: String,
     address: String,
     public: Value,
+    private: String,
     keys: OpeningKeys,
     issuer: String,
     issuer_keys: Mutex<VerifyingKeys>,
@@ -112,6 +113,7 @@ impl Receiver {
             address: format!("http://{}/events", listener.local_addr().unwrap()),
             public: key.public_jwk().unwrap().clone(),
             keys: OpeningKeys::from_json(private.as_bytes()).unwrap(),
+            private,
             issuer: issuer.to_owned(),
             issuer_keys: Mutex::default(),
             seen_keys: Mutex::default(),
@@ -138,6 +140,11 @@ impl Receiver {
     /// Where it listens.
     pub fn address(&self) -> &str {
         &self.state.address
+    }
+
+    /// Its private key, as the command line reads it from a file.
+    pub fn private_key(&self) -> &str {
+        &self.state.private
     }
 
     /// The subscription that it asks for.
