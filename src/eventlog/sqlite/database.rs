@@ -12,8 +12,12 @@ use crate::eventlog::Error;
 
 const FILE: &str = "sealway.db";
 const LOCK: &str = "lock";
-const SCHEMA: &str = include_str!("schema.sql");
-const VERSION: i64 = 1;
+/// The tables, one step after the other: the number of steps that were made is the version.
+///
+/// A step that was published never changes; what is to be different is another step at the end.
+const STEPS: &[&str] = &[include_str!("schema.sql")];
+/// The version of tables that this gateway writes.
+const VERSION: i64 = STEPS.len().cast_signed() as i64;
 
 /// How long to wait for another process that writes to the registry.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -202,20 +206,23 @@ impl From<Arc<rusqlite::Error>> for Cause {
     }
 }
 
-/// Makes the tables if there are none, and gives the version of those that there are.
+/// Makes the tables, or the steps that they lack, and gives the version of those that there are.
 fn make_tables(connection: &mut Connection) -> rusqlite::Result<i64> {
     let version = |c: &Connection| c.query_row("PRAGMA user_version", [], |row| row.get(0));
     // Reading first leaves a database alone that needs nothing, also when its disk is full.
     let found: i64 = version(connection)?;
-    if found != 0 {
+    if found >= VERSION {
         return Ok(found);
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let found = version(&transaction)?;
-    if found != 0 {
+    let found: i64 = version(&transaction)?;
+    if found >= VERSION {
         return Ok(found);
     }
-    transaction.execute_batch(SCHEMA)?;
+    let made = usize::try_from(found).unwrap_or_default();
+    for step in STEPS.iter().skip(made) {
+        transaction.execute_batch(step)?;
+    }
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
     Ok(VERSION)
