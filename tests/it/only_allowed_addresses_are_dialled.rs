@@ -111,7 +111,7 @@ async fn a_name_that_resolves_to_a_closed_range_is_not_dialed_until_it_is_opened
     assert_eq!(refused["event"], json!(id));
     assert_eq!(refused["verdict"], "retry");
     assert_eq!(refused["status"], Value::Null);
-    let detail = "address-not-allowed: this gateway sends nothing to loopback addresses";
+    let detail = "address-not-allowed: this gateway sends nothing to the addresses of that name";
     assert_eq!(refused["detail"], detail);
     assert!(receiver.arrivals().is_empty());
 
@@ -150,7 +150,7 @@ async fn a_sink_and_a_key_set_behind_a_closed_name_prove_nothing_and_say_why() {
     let document = keys.document(json!({ "sink": by_name(&keys), "config": by_uri }));
     gateway.post("/subscriptions", &document).await;
 
-    let reason = "this gateway sends nothing to loopback addresses";
+    let reason = "this gateway sends nothing to the addresses of that name";
     let of_sink = doubt(&gateway, "sink").await;
     assert!(of_sink.contains("address-not-allowed") && of_sink.ends_with(reason), "{of_sink}");
     let of_keys = doubt(&gateway, "keys").await;

@@ -69,7 +69,7 @@ impl Resolve for GuardedResolver {
         Box::pin(async move {
             let found: Vec<SocketAddr> =
                 tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed = egress.sift(scheme, found.iter().copied()).inspect_err(|refused| {
+            let allowed = egress.sift(scheme, found.iter().copied()).map_err(|refused| {
                 // Only the operator learns what the name stands for.
                 tracing::info!(
                     host = name.as_str(),
@@ -77,6 +77,7 @@ impl Resolve for GuardedResolver {
                     reason = %refused,
                     "No address of {} may be dialed", name.as_str(),
                 );
+                refused.of_a_name()
             })?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
@@ -116,7 +117,7 @@ mod tests {
         let not_opened = EgressConfig { allow: Vec::new(), ..EgressConfig::loopback() };
         let https_only = EgressConfig { plain_http: Vec::new(), ..EgressConfig::loopback() };
 
-        assert_eq!(ask(not_opened, &url).await, Err(Refused::Special("loopback")));
+        assert_eq!(ask(not_opened, &url).await, Err(Refused::Name));
         assert_eq!(ask(https_only, &url).await, Err(Refused::PlainHttp));
         assert_eq!(ask(loopback, &url).await, Ok(302), "and nobody follows the redirect");
     }

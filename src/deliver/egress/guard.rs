@@ -29,9 +29,23 @@ pub enum Refused {
     /// The operator has excluded it.
     #[error("this gateway sends nothing to that address")]
     Blocked,
+    /// A name leads only to addresses that are refused, for whichever reason.
+    #[error("this gateway sends nothing to the addresses of that name")]
+    Name,
 }
 
 impl Refused {
+    /// What is told of a name whose addresses were refused for this reason.
+    ///
+    /// Who chooses names could otherwise ask one after the other which kind of address each has in
+    /// the gateway's network.
+    pub(super) const fn of_a_name(self) -> Self {
+        match self {
+            Self::Scheme | Self::PlainHttp => self,
+            Self::Special(_) | Self::Metadata | Self::Blocked | Self::Name => Self::Name,
+        }
+    }
+
     /// Finds a refusal among the causes of an error, for example of an HTTP client.
     pub fn among_causes(error: &(dyn Error + 'static)) -> Option<Self> {
         let mut cause = Some(error);
