@@ -1,8 +1,10 @@
 //! Keys as files: one JSON file per key, for the owner's eyes only, each replaced whole.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown,
+};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -131,6 +133,7 @@ impl KeyStore for FileKeyStore {
             .mode(FILE_MODE)
             .open(&path)
             .map_err(failed("open the lock file", &path))?;
+        give_to_owner(&lock, &path, &self.directory)?;
         lock.lock().map_err(failed("lock", &path))?;
         Ok(Box::new(FileSession { store: self, _lock: lock, _turn: turn }))
     }
@@ -173,7 +176,7 @@ impl KeySession for FileSession<'_> {
             }
         };
         let temporary = self.store.directory.join(format!(".{}.new", document.name));
-        write_private(&temporary, text.as_bytes())?;
+        write_private(&temporary, text.as_bytes(), &self.store.directory)?;
         fs::rename(&temporary, &path).map_err(failed("put in place", &path))?;
         sync_directory(&self.store.directory)
     }
@@ -196,17 +199,35 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> S
 }
 
 fn closed_to_others(path: &Path, wanted: u32) -> Result<(), StoreError> {
-    let mode = fs::metadata(path).map_err(failed("look at", path))?.permissions().mode() & 0o7777;
+    let metadata = fs::metadata(path).map_err(failed("look at", path))?;
+    check_mode(&metadata, path, wanted)
+}
+
+fn check_mode(metadata: &Metadata, path: &Path, wanted: u32) -> Result<(), StoreError> {
+    let mode = metadata.permissions().mode() & 0o7777;
     if mode & OTHERS == 0 {
         return Ok(());
     }
     Err(StoreError::TooOpen { path: path.to_owned(), mode, wanted })
 }
 
+/// Makes a file its directory's owner's: what root makes on the command line would otherwise be
+/// closed to the gateway, which could then read no key at all.
+fn give_to_owner(file: &File, path: &Path, directory: &Path) -> Result<(), StoreError> {
+    let owner = fs::metadata(directory).map_err(failed("look at", directory))?;
+    let made = file.metadata().map_err(failed("look at", path))?;
+    if made.uid() == owner.uid() {
+        return Ok(());
+    }
+    fchown(file, Some(owner.uid()), Some(owner.gid()))
+        .map_err(failed("give to the owner of the directory", path))
+}
+
 fn read_private(path: &Path) -> Result<Zeroizing<String>, StoreError> {
-    closed_to_others(path, FILE_MODE)?;
     let damaged = |reason| StoreError::Damaged { path: path.to_owned(), reason };
     let file = File::open(path).map_err(failed("read", path))?;
+    // Of what was opened, which the name may not mean any more.
+    check_mode(&file.metadata().map_err(failed("look at", path))?, path, FILE_MODE)?;
     let mut text = Zeroizing::new(String::new());
     let read = file.take(LONGEST_FILE + 1).read_to_string(&mut text);
     match read {
@@ -218,7 +239,7 @@ fn read_private(path: &Path) -> Result<Zeroizing<String>, StoreError> {
     }
 }
 
-fn write_private(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+fn write_private(path: &Path, bytes: &[u8], directory: &Path) -> Result<(), StoreError> {
     // What a crash left under this name may be open to others or a link: start from nothing.
     match fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -232,6 +253,7 @@ fn write_private(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         .mode(FILE_MODE)
         .open(path)
         .map_err(failed("make", path))?;
+    give_to_owner(&file, path, directory)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed("write", path))
 }
 
@@ -284,6 +306,19 @@ mod tests {
         assert_eq!(mode(root.path()), 0o700);
         assert_eq!(mode(&root.path().join("a.json")), 0o600);
         assert_eq!(mode(&root.path().join(".lock")), 0o600);
+    }
+
+    #[test]
+    fn what_is_made_belongs_to_the_owner_of_the_directory_whoever_makes_it() {
+        let root = tempfile::tempdir().unwrap();
+        // Only root can make files for another user; for anyone else the owner is the same.
+        let _ = std::os::unix::fs::chown(root.path(), Some(12_345), None);
+        let owner = fs::metadata(root.path()).unwrap().uid();
+        put(root.path(), None, "a", "{}");
+
+        for name in ["a.json", ".lock"] {
+            assert_eq!(fs::metadata(root.path().join(name)).unwrap().uid(), owner, "{name}");
+        }
     }
 
     #[test]
