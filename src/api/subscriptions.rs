@@ -38,7 +38,7 @@ pub async fn list(
 
 /// `POST /subscriptions`: creates one, for a consumer that the caller may act as.
 ///
-/// The handshake begins at once in the background. A shared secret is in this answer only.
+/// The handshake begins at once in the background, unless the protocol is `PULL`. A shared secret is in this answer only.
 #[utoipa::path(
     post, path = "/subscriptions", tag = "subscriptions",
     params(("Idempotency-Key" = Option<String>, Header,
@@ -66,7 +66,9 @@ pub async fn create(
         subscription.id = %subscription.id,
         "Caller {} created subscription {}", caller.id(), subscription.id,
     );
-    prove_in_background(&services, &subscription);
+    if subscription.state == Standing::Pending {
+        prove_in_background(&services, &subscription);
+    }
     let mut response =
         (StatusCode::CREATED, answer((&services, &caller), &subscription, secret.as_ref()))
             .into_response();

@@ -33,6 +33,8 @@ pub enum Failure {
     Timeout,
     /// The connection broke, or what came was not HTTP.
     Broken,
+    /// The subscription has lost its sink: its consumer fetches events now.
+    NoSink,
     /// The event could not be sealed, for example because the consumer's keys cannot be fetched.
     Seal,
 }
@@ -45,6 +47,7 @@ impl Failure {
             Self::Connect => "connect-failed",
             Self::Timeout => "timeout",
             Self::Broken => "connection-broken",
+            Self::NoSink => "no-sink",
             Self::Seal => "cannot-be-sealed",
         }
     }

@@ -13,6 +13,9 @@ use crate::subscriptions::{CHALLENGE_TYPE, Challenge, Subscription};
 /// Why a sink has not proved itself; the text is shown to its consumer.
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
+    /// The consumer fetches its events.
+    #[error("the subscription has no sink to prove: with the protocol PULL it is active at once")]
+    NoSink,
     /// The sink named other origins (CloudEvents webhooks, section 4.2).
     #[error("the sink does not consent: WebHook-Allowed-Origin does not name this gateway")]
     NoConsent,
@@ -55,12 +58,13 @@ impl Handshake {
     ///
     /// The consumer's turn: what its sink did not do.
     pub async fn perform(&self, subscription: &Subscription) -> Result<(), HandshakeError> {
-        self.ask_consent(subscription).await?;
+        let sink = subscription.sink.as_ref().ok_or(HandshakeError::NoSink)?;
+        self.ask_consent(sink).await?;
         let challenge = Challenge::new(self.clock.now(), &*self.dice);
         let sealed = self.sealer.seal_challenge(subscription, &challenge).await?;
         let parcel = Parcel {
             method: Method::POST,
-            sink: subscription.sink.clone(),
+            sink: sink.clone(),
             headers: vec![
                 ("ce-specversion", "1.0".to_owned()),
                 ("ce-id", challenge.id().to_string()),
@@ -84,11 +88,11 @@ impl Handshake {
     }
 
     /// A sink that knows `OPTIONS` may say no; one that does not know it is asked by the nonce alone.
-    async fn ask_consent(&self, subscription: &Subscription) -> Result<(), HandshakeError> {
+    async fn ask_consent(&self, sink: &url::Url) -> Result<(), HandshakeError> {
         let origin = self.issuer.host_str().unwrap_or_default();
         let parcel = Parcel {
             method: Method::OPTIONS,
-            sink: subscription.sink.clone(),
+            sink: sink.clone(),
             headers: vec![("webhook-request-origin", origin.to_owned())],
             content_type: "application/jwt",
             body: Bytes::new(),

@@ -91,13 +91,16 @@ impl Carry for Outbound {
 
 impl Outbound {
     async fn attempt(&self, delivery: &Delivery) -> Answer {
+        let Some(sink) = delivery.subscription.sink.clone() else {
+            return Answer::failed(Failure::NoSink, "");
+        };
         let sealed = match self.sealer.seal(delivery).await {
             Ok(sealed) => sealed,
             Err(error) => return unsealed(&error),
         };
         let parcel = Parcel {
             method: reqwest::Method::POST,
-            sink: delivery.subscription.sink.clone(),
+            sink,
             headers: headers(delivery, self.clock.now().unix_seconds()),
             content_type: "application/jwt",
             body: Bytes::from(sealed.token().to_owned()),

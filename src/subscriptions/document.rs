@@ -25,22 +25,26 @@ pub struct Document {
     /// `all`, `any`, `not`, and `pattern` (an Amazon EventBridge event pattern over the CloudEvent).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<Value>,
-    /// The address that events are posted to.
-    pub sink: String,
-    /// The protocol of the sink; `HTTP` is the one there is.
+    /// The address that events are posted to; missing if the protocol is `PULL`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sink: Option<String>,
+    /// How events travel: `HTTP` posts them to the sink, `PULL` lets the consumer fetch them.
     #[serde(default)]
     pub protocol: Protocol,
     /// How events are sealed and delivered.
     pub config: Settings,
 }
 
-/// The protocol of a sink.
+/// How events travel to the consumer.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 pub enum Protocol {
     /// The CloudEvents HTTP protocol binding.
     #[default]
     #[serde(rename = "HTTP")]
     Http,
+    /// The consumer fetches its events and says which it has; there is no sink.
+    #[serde(rename = "PULL")]
+    Pull,
 }
 
 /// How events are sealed for a subscription and delivered to it.

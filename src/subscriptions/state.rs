@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub enum State {
     /// The sink has not proved itself yet; nothing is delivered, events wait in the log.
     Pending,
-    /// Events are delivered.
+    /// Events are delivered, or can be fetched.
     Active,
     /// Someone stopped delivery for a while; events wait in the log.
     Paused,

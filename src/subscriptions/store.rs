@@ -9,7 +9,7 @@ use crate::ambient::Clock;
 use crate::event::{Blame, Fault, SubscriptionId, Timestamp};
 use crate::eventlog::{Error as LogError, Position, RecordKey, Registry, Revision};
 use crate::subscriptions::subscription::{Checked, CheckedKeys, check};
-use crate::subscriptions::{Document, Epoch, RecipientKeys, State, Subscription};
+use crate::subscriptions::{Document, Epoch, Protocol, RecipientKeys, State, Subscription};
 
 const KIND: &str = "subscription";
 
@@ -164,7 +164,8 @@ impl Subscriptions {
         check(document).map(drop).map_err(Error::Invalid)
     }
 
-    /// Keeps a new subscription; it is pending until its sink has proved itself.
+    /// Keeps a new subscription. It is pending until its sink has proved itself; one without a sink
+    /// has nothing to prove, because only the holder of its key reads what is fetched.
     ///
     /// # Errors
     ///
@@ -179,8 +180,8 @@ impl Subscriptions {
         check(&document)?;
         let kept = Kept {
             epochs: vec![epoch(&document, terms.from)],
+            state: first_state(&document),
             document,
-            state: State::Pending,
             reason: None,
             created: self.clock.now(),
             shared_secret: terms.shared_secret,
@@ -226,7 +227,11 @@ impl Subscriptions {
             kept.epochs.retain(|epoch| epoch.from < terms.from.0);
             kept.epochs.push(epoch(&document, terms.from));
         }
-        if !proved {
+        if document.protocol == Protocol::Pull {
+            if kept.state == State::Pending {
+                (kept.state, kept.reason) = (State::Active, None);
+            }
+        } else if !proved {
             kept.state = State::Pending;
             kept.reason = Some("the address or the keys were changed".to_owned());
         }
@@ -339,6 +344,13 @@ fn key(id: &SubscriptionId) -> RecordKey {
 
 fn epoch(document: &Document, from: Position) -> KeptEpoch {
     KeptEpoch { from: from.0, types: document.types.clone(), filters: document.filters.clone() }
+}
+
+fn first_state(document: &Document) -> State {
+    match document.protocol {
+        Protocol::Http => State::Pending,
+        Protocol::Pull => State::Active,
+    }
 }
 
 fn registry_error(id: &SubscriptionId, error: LogError) -> Error {
@@ -456,6 +468,38 @@ mod tests {
         assert_eq!(from, [1, 7, 9]);
         let stale = subscriptions.update(&active, document(serde_json::json!({})), terms(9)).await;
         assert!(matches!(stale, Err(Error::Stale(_))));
+    }
+
+    #[tokio::test]
+    async fn without_a_sink_there_is_nothing_to_prove_and_nothing_to_attempt() {
+        let (subscriptions, id) = (subscriptions(), "a".parse::<SubscriptionId>().unwrap());
+        let pulled = |changes: Value| {
+            let mut document = document(serde_json::json!({"protocol": "PULL"}));
+            document.sink = None;
+            let mut document = serde_json::to_value(document).unwrap();
+            let config = document["config"].as_object_mut().unwrap();
+            config.extend(changes.as_object().unwrap().clone());
+            serde_json::from_value::<Document>(document).unwrap()
+        };
+        let pointer = |document: &Document| match Subscriptions::check(document) {
+            Err(Error::Invalid(invalid)) => invalid.pointer,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(pointer(&document(serde_json::json!({"protocol": "PULL"}))), "/sink");
+        let lost = Document { sink: None, ..document(serde_json::json!({})) };
+        assert_eq!(pointer(&lost), "/sink");
+        let tries = pulled(serde_json::json!({"maximumRetryAttempts": 3}));
+        assert_eq!(pointer(&tries), "/config/maximumRetryAttempts");
+
+        let new = pulled(serde_json::json!({}));
+        let pull = subscriptions.create(id, new.clone(), terms(1)).await.unwrap();
+        let push = subscriptions.update(&pull, document(serde_json::json!({})), terms(2)).await;
+        let push = push.unwrap();
+        let again = subscriptions.update(&push, new, terms(3)).await.unwrap();
+
+        let states = [pull.state, push.state, again.state];
+        assert_eq!(states, [State::Active, State::Pending, State::Active]);
+        assert!(pull.is_pulled() && !push.is_pulled() && again.reason.is_none());
     }
 
     #[tokio::test]

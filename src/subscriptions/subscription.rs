@@ -11,7 +11,9 @@ use crate::event::{ConsumerId, EventId, SubscriptionId, Timestamp};
 use crate::eventlog::{Position, Revision};
 use crate::keys::{ConsumerKeys, KeySet, SigningAlgorithm};
 use crate::route::Filter;
-use crate::subscriptions::{ClearAttributes, Document, Invalid, KeySettings, State};
+use crate::subscriptions::{
+    ClearAttributes, Document, Invalid, KeySettings, Protocol, Settings, State,
+};
 
 /// Who receives what, where, and sealed for which key.
 #[derive(Clone)]
@@ -26,8 +28,8 @@ pub struct Subscription {
     pub reason: Option<String>,
     /// What its consumer asked for, word for word.
     pub document: Document,
-    /// The address that events are posted to.
-    pub sink: Url,
+    /// The address that events are posted to; nothing if the consumer fetches them.
+    pub sink: Option<Url>,
     /// What it wants, by the position from which on it wants that; never empty, oldest first.
     pub epochs: Vec<Epoch>,
     /// What events are sealed for.
@@ -75,6 +77,11 @@ impl Subscription {
         self.epochs.last().map(|epoch| &epoch.filter)
     }
 
+    /// Tells whether the consumer fetches its events.
+    pub const fn is_pulled(&self) -> bool {
+        self.sink.is_none()
+    }
+
     /// How old an event may become before it is given up.
     pub fn maximum_event_age(&self) -> Option<Duration> {
         self.document.config.maximum_event_age.map(|age| Duration::from_secs(age.into()))
@@ -95,7 +102,7 @@ impl fmt::Debug for Subscription {
 
 /// The parts of a document that were checked.
 pub(super) struct Checked {
-    pub(super) sink: Url,
+    pub(super) sink: Option<Url>,
     pub(super) keys: CheckedKeys,
     pub(super) audience: String,
     pub(super) signature: Option<SigningAlgorithm>,
@@ -129,11 +136,42 @@ pub(super) fn check(document: &Document) -> Result<Checked, Invalid> {
     Filter::new(&document.types, &document.filters)
         .map_err(|error| Invalid::new("/filters", &error.to_string()))?;
     Ok(Checked {
-        sink: address("/sink", &document.sink)?,
+        sink: sink(document)?,
         keys: check_keys(&settings.keys)?,
         audience,
         signature: signature(document)?,
     })
+}
+
+/// The address of a sink, where the protocol has one.
+fn sink(document: &Document) -> Result<Option<Url>, Invalid> {
+    let refuse = |problem: &str| Err(Invalid::new("/sink", problem));
+    match (document.protocol, &document.sink) {
+        (Protocol::Http, Some(sink)) => address("/sink", sink).map(Some),
+        (Protocol::Http, None) => {
+            refuse("give the address of the sink, or set `protocol` to PULL to fetch events")
+        }
+        (Protocol::Pull, Some(_)) => {
+            refuse("leave it out: a subscription with the protocol PULL has no sink")
+        }
+        (Protocol::Pull, None) => without_attempts(&document.config).map(|()| None),
+    }
+}
+
+/// Refuses settings of attempts, which nobody makes for a consumer that fetches its events.
+fn without_attempts(settings: &Settings) -> Result<(), Invalid> {
+    let given = [
+        ("/config/parallel", settings.parallel.is_some()),
+        ("/config/maximumRetryAttempts", settings.maximum_retry_attempts.is_some()),
+        ("/config/maximumEventAge", settings.maximum_event_age.is_some()),
+        ("/config/giveUpAfterRefusals", settings.give_up_after_refusals.is_some()),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        Some((pointer, _)) => {
+            Err(Invalid::new(pointer, "leave it out: the protocol PULL makes no attempts"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn within(pointer: &str, value: Option<u32>, least: u32, most: u32) -> Result<(), Invalid> {

@@ -13,7 +13,7 @@ impl Egress {
     /// The caller's turn: an address is refused, at its pointer.
     pub fn check(&self, document: &Document) -> Result<(), Error> {
         let jwks_uri = document.config.keys.jwks_uri.as_deref();
-        let addresses = [("/sink", Some(&*document.sink)), ("/config/keys/jwksUri", jwks_uri)];
+        let addresses = [("/sink", document.sink.as_deref()), ("/config/keys/jwksUri", jwks_uri)];
         for (pointer, text) in addresses {
             let Some(text) = text else { continue };
             let invalid = |problem: String| Invalid { pointer: pointer.to_owned(), problem };
