@@ -1,18 +1,16 @@
 //! Serves one subscription: takes its matches in order, has each carried to the sink, and keeps
 //! count of what is settled.
 
-use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 
 use crate::ambient::{Clock, Tasks};
-use crate::deliver::{Delivery, Inbox, Ledger, Progress, Retries, Taken, Verdict};
+use crate::deliver::gathering::Gathering;
+use crate::deliver::under_way::{Ended, UnderWay};
+use crate::deliver::{Carried, Delivery, Inbox, Ledger, Progress, Retries, Verdict};
 use crate::event::ChainValue;
 use crate::eventlog::{Cursor, DeliveryKey, Entry, EventLog, Page, Position, Retry};
 use crate::subscriptions::Subscription;
@@ -33,7 +31,7 @@ pub trait Carry: Send + Sync {
     ///
     /// Not cancel safe: the sink may have the event while nothing is recorded, so that it is
     /// delivered again.
-    async fn carry(&self, delivery: &Delivery) -> Verdict;
+    async fn carry(&self, delivery: &Delivery) -> Carried;
 }
 
 /// What a courier is told.
@@ -83,7 +81,6 @@ pub struct Round {
 pub struct Courier {
     round: Round,
     subscription: Arc<Subscription>,
-    inbox: Arc<Inbox>,
     commands: mpsc::Receiver<Command>,
     standing: watch::Sender<Standing>,
     progress: Progress,
@@ -91,18 +88,10 @@ pub struct Courier {
     noted: Cursor,
     retries: Retries,
     /// Matches that are not numbered yet.
-    queue: VecDeque<Arc<Entry>>,
-    /// How far the log is known once the queue is empty.
-    known: Position,
-    /// Deliveries whose further attempt is under way.
-    again: BTreeSet<DeliveryKey>,
+    gathering: Gathering,
     held: bool,
-    /// Whether there is more of the log to read at once.
-    reading: bool,
-    under_way: FuturesUnordered<UnderWay>,
+    under_way: UnderWay,
 }
-
-type UnderWay = std::pin::Pin<Box<dyn Future<Output = (Arc<Delivery>, Option<Verdict>)> + Send>>;
 
 impl Courier {
     /// Goes on from what the log kept of a subscription.
@@ -118,23 +107,21 @@ impl Courier {
         for retry in waiting {
             retries.insert(retry);
         }
+        let gathering = Gathering::new(Arc::clone(&round.log), inbox, progress.scanned());
+        let under_way = UnderWay::new(Arc::clone(&round.carrier), round.tasks.clone());
         let standing = watch::Sender::new(stand(&progress, &retries));
         let watcher = standing.subscribe();
         let courier = Self {
             round,
             subscription,
-            inbox,
             commands,
             standing,
-            known: progress.scanned(),
+            gathering,
             noted: progress.cursor().clone(),
             progress,
             retries,
-            queue: VecDeque::new(),
-            again: BTreeSet::new(),
             held: false,
-            reading: false,
-            under_way: FuturesUnordered::new(),
+            under_way,
         };
         (courier, watcher)
     }
@@ -151,20 +138,20 @@ impl Courier {
                     Some(command) => self.obey(command),
                     None => break,
                 },
-                Some((delivery, verdict)) = self.under_way.next() => self.finish(&delivery, verdict),
-                () = self.inbox.arrival() => {}
+                Some(ended) = self.under_way.next() => self.finish(&ended),
+                () = self.gathering.arrival() => {}
                 () = self.round.clock.sleep(wake) => {}
             }
         }
-        while let Some((delivery, verdict)) = self.under_way.next().await {
-            self.finish(&delivery, verdict);
+        while let Some(ended) = self.under_way.next().await {
+            self.finish(&ended);
         }
         // What ended while stopping is settled, too, and need not be delivered again.
         self.note();
     }
 
     fn wake_after(&self) -> Duration {
-        if self.reading {
+        if self.gathering.has_more() {
             return Duration::ZERO;
         }
         let due = self.retries.next_due().filter(|_| self.has_room());
@@ -179,7 +166,7 @@ impl Courier {
     /// Starts attempts until there is no room or nothing to attempt, or a page of the log was read
     /// in vain: a long way to catch up must not keep outcomes and commands waiting.
     async fn fill(&mut self) {
-        self.reading = false;
+        self.gathering.rest();
         while self.has_room() {
             if let Some(retry) = self.retries.take_due(self.round.clock.now()) {
                 self.attempt_again(retry).await;
@@ -188,56 +175,16 @@ impl Courier {
                 || self.progress.open() >= MOST_OPEN
             {
                 break;
-            } else if let Some(entry) = self.queue.pop_front() {
+            } else if let Some(entry) = self.gathering.take() {
                 self.attempt_first(entry);
-            } else if !self.gather().await {
-                break;
+            } else {
+                self.progress.pass(self.gathering.known());
+                if !self.gathering.gather(&self.subscription).await {
+                    break;
+                }
             }
         }
         self.note();
-    }
-
-    /// Looks for further matches; says whether there are some.
-    async fn gather(&mut self) -> bool {
-        self.progress.pass(self.known);
-        match self.inbox.take(MOST_OPEN) {
-            Taken::Matches(matches, known) => {
-                // The follower may hand over what this courier has meanwhile read from the log.
-                let read = self.known;
-                self.queue.extend(matches.into_iter().filter(|entry| entry.position > read));
-                self.known = self.known.max(known);
-                !self.queue.is_empty()
-            }
-            Taken::Behind => {
-                self.reading = self.read_log().await;
-                !self.queue.is_empty()
-            }
-        }
-    }
-
-    /// Reads a page of the log; says whether there may be more.
-    async fn read_log(&mut self) -> bool {
-        let entries = match self.round.log.read(self.known, Page::default()).await {
-            Ok(entries) => entries,
-            Err(error) => {
-                tracing::error!(
-                    subscription.id = %self.subscription.id,
-                    error = &error as &dyn std::error::Error,
-                    "Cannot read the log for subscription {}", self.subscription.id,
-                );
-                return false;
-            }
-        };
-        let Some(last) = entries.last().map(|entry| entry.position) else {
-            return !self.inbox.caught_up(self.known) && self.round.log.head() > self.known;
-        };
-        let wanted = |entry: &Arc<Entry>| {
-            let filter = self.subscription.filter_at(entry.position);
-            filter.is_some_and(|filter| filter.matches(&entry.event.to_tree()))
-        };
-        self.queue.extend(entries.iter().filter(|entry| wanted(entry)).cloned());
-        self.known = last;
-        true
     }
 
     fn attempt_first(&mut self, entry: Arc<Entry>) {
@@ -254,13 +201,13 @@ impl Courier {
         if numbered.settled || self.waits(&delivery.key()) {
             self.progress.settle(numbered.sequence);
         } else {
-            self.launch(delivery);
+            self.under_way.launch(delivery);
         }
     }
 
     /// Whether a delivery waits for another attempt, or is at one.
     fn waits(&self, key: &DeliveryKey) -> bool {
-        self.retries.contains(key) || self.again.contains(key)
+        self.retries.contains(key) || self.under_way.is_again(key)
     }
 
     async fn attempt_again(&mut self, retry: Retry) {
@@ -282,8 +229,7 @@ impl Courier {
             self.retries.insert(Retry { due, ..retry });
             return;
         };
-        self.again.insert(retry.key.clone());
-        self.launch(Delivery {
+        self.under_way.launch(Delivery {
             subscription: Arc::clone(&self.subscription),
             entry,
             link: retry.link,
@@ -293,19 +239,9 @@ impl Courier {
         });
     }
 
-    fn launch(&mut self, delivery: Delivery) {
-        let delivery = Arc::new(delivery);
-        let (carrier, parcel) = (Arc::clone(&self.round.carrier), Arc::clone(&delivery));
-        // On a task of its own, so that sealing for one subscription can use every core.
-        let attempt: JoinHandle<Verdict> =
-            self.round.tasks.spawn(async move { carrier.carry(&parcel).await });
-        self.under_way.push(Box::pin(async move { (delivery, attempt.await.ok()) }));
-    }
-
-    fn finish(&mut self, delivery: &Delivery, verdict: Option<Verdict>) {
-        self.again.remove(&delivery.key());
-        let now = self.round.clock.now();
-        let retry = match verdict {
+    fn finish(&mut self, ended: &Ended) {
+        let (delivery, now) = (&ended.delivery, self.round.clock.now());
+        let retry = match ended.carried.map(|carried| carried.verdict) {
             Some(Verdict::Retry { due }) => Some(due),
             Some(Verdict::Delivered | Verdict::GiveUp(_)) => None,
             None => {
@@ -331,11 +267,7 @@ impl Courier {
             Command::Changed(subscription) => {
                 self.subscription = subscription;
                 self.held = false;
-                // What is dropped here must be read again, also if the courier had caught up since
-                // it was sent back to the log.
-                self.queue.clear();
-                self.known = self.progress.scanned();
-                self.inbox.fall_behind();
+                self.gathering.start_over(self.progress.scanned());
             }
             Command::Retry(retry) => self.retries.insert(retry),
         }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::deliver::Health;
 use crate::event::{ChainValue, ReplayId, Timestamp};
 use crate::eventlog::{DeliveryKey, Entry, Retry};
 use crate::subscriptions::Subscription;
@@ -45,6 +47,17 @@ impl Delivery {
             due,
         }
     }
+}
+
+/// What came of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// What it means for its delivery.
+    pub verdict: Verdict,
+    /// What it says of the sink.
+    pub health: Health,
+    /// How long the sink asks to be left alone.
+    pub retry_after: Option<Duration>,
 }
 
 /// What an attempt means for its delivery.

@@ -53,6 +53,23 @@ impl Failure {
     }
 }
 
+/// What an answer says of its sink, whatever it means for the delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It has taken the event.
+    Well,
+    /// It is there and does not want this event, or not like this: a redirect or a 4xx.
+    Declined,
+    /// It wants fewer events: 429.
+    Busy,
+    /// It cannot keep up: 503, or no answer in time.
+    Overloaded,
+    /// It is not there or not itself: another 5xx, no connection, no HTTP.
+    Failed,
+    /// It was not asked: the event could not be sealed, or the address is not allowed.
+    Unasked,
+}
+
 /// How a sink answered, if it did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
@@ -85,6 +102,18 @@ impl Answer {
     /// The status, if there was a response.
     pub fn status(&self) -> Option<u16> {
         self.outcome.ok()
+    }
+
+    /// What the answer says of the sink.
+    pub const fn health(&self) -> Health {
+        match self.outcome {
+            Ok(200..=299) => Health::Well,
+            Ok(429) => Health::Busy,
+            Ok(503) | Err(Failure::Timeout) => Health::Overloaded,
+            Ok(500..=599) | Err(Failure::Connect | Failure::Broken) => Health::Failed,
+            Ok(_) => Health::Declined,
+            Err(Failure::Refused | Failure::Seal | Failure::NoSink) => Health::Unasked,
+        }
     }
 
     /// How long the sink asks to be left alone.

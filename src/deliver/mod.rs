@@ -19,6 +19,7 @@ mod delivery;
 mod destination;
 mod dispatch;
 mod egress;
+mod gathering;
 mod handshake;
 mod http;
 mod inbox;
@@ -31,11 +32,12 @@ mod schedule;
 mod sealer;
 #[cfg(test)]
 mod tests;
+mod under_way;
 
 pub use config::{Config, ConfigError};
 pub use courier::{Carry, Command, Courier, Round, Standing};
-pub use delivery::{Delivery, Reason, Verdict};
-pub use destination::{Answer, Destination, Failure, Parcel};
+pub use delivery::{Carried, Delivery, Reason, Verdict};
+pub use destination::{Answer, Destination, Failure, Health, Parcel};
 pub use dispatch::{Dispatch, Line};
 pub use egress::{Egress, EgressConfig, GuardedClients, Network, NetworkError, Refused, Scheme};
 pub use handshake::{Handshake, HandshakeError};

@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 
 use crate::ambient::{Clock, Entropy};
 use crate::deliver::{
-    Answer, Carry, Delivery, Destination, Dispatch, Failure, Ledger, Outcome, Parcel, Policy,
-    Reason, Refused, Schedule, SealError, Sealer, Situation, Verdict,
+    Answer, Carried, Carry, Delivery, Destination, Dispatch, Failure, Ledger, Outcome, Parcel,
+    Policy, Reason, Refused, Schedule, SealError, Sealer, Situation, Verdict,
 };
 use crate::eventlog::{EventLog, Page};
 use crate::subscriptions::Subscription;
@@ -65,7 +65,7 @@ pub struct Outbound {
 
 #[async_trait]
 impl Carry for Outbound {
-    async fn carry(&self, delivery: &Delivery) -> Verdict {
+    async fn carry(&self, delivery: &Delivery) -> Carried {
         let began = self.clock.now();
         let answer = self.attempt(delivery).await;
         let now = self.clock.now();
@@ -79,13 +79,15 @@ impl Carry for Outbound {
             now,
         };
         let verdict = self.policy(delivery).judge(&answer, situation, &*self.dice);
+        let carried =
+            Carried { verdict, health: answer.health(), retry_after: answer.retry_after() };
         self.ledger.record(delivery, &Outcome { answer, verdict, began, ended: now });
         self.observe(delivery, verdict, now.since(began));
         if verdict == Verdict::GiveUp(Reason::SinkGone) {
             // Nobody listens only while the gateway stops, and then the sink says so again.
             let _ = self.gone.send(Arc::clone(&delivery.subscription));
         }
-        verdict
+        carried
     }
 }
 

@@ -206,7 +206,9 @@ impl Runner {
         });
         let (carrier, parcel) = (Arc::clone(&self.carrier), Arc::clone(&delivery));
         let attempt = self.tasks.spawn(async move { carrier.carry(&parcel).await });
-        let outcome = async move { (numbered.sequence, delivery, attempt.await.ok()) };
+        let outcome = async move {
+            (numbered.sequence, delivery, attempt.await.ok().map(|carried| carried.verdict))
+        };
         journey.under_way.push(Box::pin(outcome));
     }
 

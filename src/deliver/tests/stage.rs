@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
 use crate::ambient::{ManualClock, SeededEntropy, Tasks};
-use crate::deliver::{Carry, Delivery, Ledger, Verdict};
+use crate::deliver::{Carried, Carry, Delivery, Health, Ledger, Verdict};
 use crate::event::{ContentDigest, Data, EventSource, EventType, IdempotencyKey, Timestamp};
 use crate::eventlog::{Draft, Entry, EventLog, Limits, MemoryLog, Page, Position};
 use crate::subscriptions::{Subscription, Subscriptions, Terms};
@@ -95,10 +95,10 @@ pub(super) struct Recorder {
 
 #[async_trait]
 impl Carry for Recorder {
-    async fn carry(&self, delivery: &Delivery) -> Verdict {
+    async fn carry(&self, delivery: &Delivery) -> Carried {
         self.carried.lock().unwrap().push(delivery.clone());
         let act = self.acts.lock().unwrap().pop_front();
-        match act {
+        let verdict = match act {
             Some(Act::Say(verdict)) => verdict,
             Some(Act::Panic) => panic!("as the test says"),
             Some(Act::Hang) => std::future::pending().await,
@@ -107,7 +107,10 @@ impl Carry for Recorder {
                 Verdict::Delivered
             }
             None => Verdict::Delivered,
-        }
+        };
+        let well = verdict == Verdict::Delivered;
+        let health = if well { Health::Well } else { Health::Failed };
+        Carried { verdict, health, retry_after: None }
     }
 }
 

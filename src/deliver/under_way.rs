@@ -1,0 +1,70 @@
+//! The attempts of one subscription that are under way.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::task::JoinHandle;
+
+use crate::ambient::Tasks;
+use crate::deliver::{Carried, Carry, Delivery};
+use crate::eventlog::DeliveryKey;
+
+/// Attempts that were started and have not ended.
+pub(super) struct UnderWay {
+    carrier: Arc<dyn Carry>,
+    tasks: Tasks,
+    attempts: FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + Send>>>,
+    /// Deliveries whose further attempt is under way.
+    again: BTreeSet<DeliveryKey>,
+}
+
+/// An attempt that has ended.
+pub(super) struct Ended {
+    /// What was attempted.
+    pub(super) delivery: Arc<Delivery>,
+    /// What came of it; nothing if it panicked.
+    pub(super) carried: Option<Carried>,
+}
+
+impl UnderWay {
+    /// Starts with none.
+    pub(super) fn new(carrier: Arc<dyn Carry>, tasks: Tasks) -> Self {
+        Self { carrier, tasks, attempts: FuturesUnordered::new(), again: BTreeSet::new() }
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.attempts.len()
+    }
+
+    /// Whether a further attempt at this delivery is under way.
+    pub(super) fn is_again(&self, key: &DeliveryKey) -> bool {
+        self.again.contains(key)
+    }
+
+    /// Starts an attempt.
+    pub(super) fn launch(&mut self, delivery: Delivery) {
+        if delivery.first_attempt.is_some() {
+            self.again.insert(delivery.key());
+        }
+        let delivery = Arc::new(delivery);
+        let (carrier, parcel) = (Arc::clone(&self.carrier), Arc::clone(&delivery));
+        // On a task of its own, so that sealing for one subscription can use every core.
+        let attempt: JoinHandle<Carried> =
+            self.tasks.spawn(async move { carrier.carry(&parcel).await });
+        self.attempts
+            .push(Box::pin(async move { Ended { delivery, carried: attempt.await.ok() } }));
+    }
+
+    /// Waits for the next one to end; nothing if there is none.
+    ///
+    /// Cancel safe.
+    pub(super) async fn next(&mut self) -> Option<Ended> {
+        let ended = self.attempts.next().await?;
+        self.again.remove(&ended.delivery.key());
+        Some(ended)
+    }
+}
