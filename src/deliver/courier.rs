@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use crate::ambient::{Clock, Tasks};
 use crate::deliver::gathering::Gathering;
 use crate::deliver::under_way::{Ended, UnderWay};
-use crate::deliver::{Carried, Delivery, Inbox, Ledger, Progress, Retries, Verdict};
+use crate::deliver::{Carried, Delivery, Inbox, Ledger, Milestones, Progress, Retries, Verdict};
 use crate::event::ChainValue;
 use crate::eventlog::{Cursor, DeliveryKey, Entry, EventLog, Page, Position, Retry};
 use crate::subscriptions::Subscription;
@@ -86,6 +86,7 @@ pub struct Courier {
     progress: Progress,
     /// The cursor that was noted last.
     noted: Cursor,
+    milestones: Milestones,
     retries: Retries,
     /// Matches that are not numbered yet.
     gathering: Gathering,
@@ -118,6 +119,7 @@ impl Courier {
             standing,
             gathering,
             noted: progress.cursor().clone(),
+            milestones: Milestones::default(),
             progress,
             retries,
             held: false,
@@ -274,6 +276,9 @@ impl Courier {
     }
 
     fn note(&mut self) {
+        if let Some(place) = self.milestones.due(self.progress.place()) {
+            self.round.ledger.milestone(&self.subscription.id, place);
+        }
         self.standing.send_replace(stand(&self.progress, &self.retries));
         if self.noted != *self.progress.cursor() {
             self.noted.clone_from(self.progress.cursor());

@@ -43,6 +43,17 @@ pub struct Line {
     pub standing: watch::Receiver<Standing>,
 }
 
+impl Line {
+    /// Where the courier stands, and the subscription with every filter that applies up to there.
+    ///
+    /// In this order: a courier passes no entry under a filter that the subscription does not show
+    /// yet.
+    pub fn look(&self) -> (Standing, Arc<Subscription>) {
+        let standing = *self.standing.borrow();
+        (standing, Arc::clone(&self.subscription.borrow()))
+    }
+}
+
 impl Dispatch {
     /// Starts without couriers; entries up to `head` are theirs to read from the log.
     pub fn new(round: Round, head: Position) -> Self {

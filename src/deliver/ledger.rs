@@ -10,7 +10,8 @@ use crate::ambient::Clock;
 use crate::deliver::{Answer, Delivery, Reason, Verdict};
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
-    Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Error, EventLog, Retry,
+    Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Error, EventLog, Milestone,
+    Retry,
 };
 
 /// What became of one attempt.
@@ -47,6 +48,7 @@ pub struct Ledger {
 #[derive(Default)]
 struct Pending {
     cursors: BTreeMap<SubscriptionId, Cursor>,
+    milestones: Vec<(SubscriptionId, Milestone)>,
     retries: BTreeMap<DeliveryKey, Option<Retry>>,
     dead_letters: Vec<DeadLetter>,
     revived: Vec<DeadLetterId>,
@@ -56,6 +58,7 @@ struct Pending {
 impl Pending {
     fn len(&self) -> usize {
         self.cursors.len()
+            + self.milestones.len()
             + self.retries.len()
             + self.dead_letters.len()
             + self.revived.len()
@@ -72,6 +75,7 @@ impl Pending {
         }
         Changes {
             cursors: self.cursors.into_iter().collect(),
+            milestones: self.milestones,
             retries,
             settled,
             dead_letters: self.dead_letters,
@@ -113,6 +117,11 @@ impl Ledger {
         self.change(|pending| {
             pending.cursors.insert(subscription.clone(), cursor.clone());
         });
+    }
+
+    /// Notes a place from which the matches of a subscription can be numbered.
+    pub fn milestone(&self, subscription: &SubscriptionId, place: Milestone) {
+        self.change(|pending| pending.milestones.push((subscription.clone(), place)));
     }
 
     /// Notes an attempt and what follows from it.
@@ -173,6 +182,7 @@ impl Ledger {
     pub fn forget(&self, subscription: &SubscriptionId) {
         self.change(|pending| {
             pending.cursors.remove(subscription);
+            pending.milestones.retain(|(owner, _)| owner != subscription);
             pending.retries.retain(|key, _| key.subscription != *subscription);
             pending.dead_letters.retain(|letter| letter.key.subscription != *subscription);
             pending.attempts.retain(|attempt| attempt.key.subscription != *subscription);

@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::ambient::{Clock, Entropy, Secret};
 use crate::deliver::{
-    Dispatch, Egress, Handshake, HandshakeError, Line, SealError, Sealer, Standing,
+    Dispatch, Egress, Handshake, HandshakeError, Line, Reader, SealError, Sealer, Standing,
 };
 use crate::event::{Blame, EventId, Fault, SubscriptionId};
 use crate::eventlog::{Changes, Cursor, Error as LogError, EventLog, Page, Position, Retry};
@@ -62,6 +62,7 @@ pub struct Office {
     handshake: Handshake,
     egress: Arc<Egress>,
     pub(super) log: Arc<dyn EventLog>,
+    reader: Reader,
     pub(super) clock: Arc<dyn Clock>,
     dice: Arc<dyn Entropy>,
     /// Held while a subscription changes, so that registry, table and courier change in one order.
@@ -104,6 +105,7 @@ impl Office {
             sealer,
             handshake,
             egress,
+            reader: Reader::new(Arc::clone(&log)),
             log,
             clock,
             dice,
@@ -199,8 +201,9 @@ impl Office {
         // A subscription of the same name may have ended before; its cursor is not this one's.
         self.log.forget(&id).await?;
         let cursor = Cursor::starting(&id, after);
+        let milestones = vec![(id.clone(), cursor.place())];
         let cursors = vec![(id, cursor.clone())];
-        self.log.commit(Changes { cursors, ..Changes::default() }).await?;
+        self.log.commit(Changes { cursors, milestones, ..Changes::default() }).await?;
         self.dispatch.open(&subscription, cursor, Vec::new());
         Ok((subscription, shown))
     }
@@ -341,6 +344,11 @@ impl Office {
     /// Opens a line to the courier of a subscription; nothing for one that is closed.
     pub fn line(&self, id: &SubscriptionId) -> Option<Line> {
         self.dispatch.line(id)
+    }
+
+    /// Reads what a subscription was or will be sent.
+    pub const fn reader(&self) -> &Reader {
+        &self.reader
     }
 
     /// Signs how far a subscription has come: nothing up to `head` is for it beyond `seq`.

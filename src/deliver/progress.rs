@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::event::{ChainValue, ContentDigest, EventId};
-use crate::eventlog::{Cursor, Position};
+use crate::eventlog::{Cursor, Milestone, Position};
 
 /// One match that is not settled up to its left neighbor yet.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +49,12 @@ impl Progress {
     /// Everything up to here was looked at.
     pub const fn scanned(&self) -> Position {
         self.scanned
+    }
+
+    /// The place up to which everything was looked at.
+    pub fn place(&self) -> Milestone {
+        let (sequence, chain) = self.newest();
+        Milestone { position: self.scanned, sequence, chain }
     }
 
     /// Matches that are not settled, and those that wait behind them.

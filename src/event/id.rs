@@ -44,6 +44,11 @@ impl EventId {
         self.0.0.checked_add(1).map(|next| Self(Ulid(next)))
     }
 
+    /// The next lower id, or nothing before [`MIN`](Self::MIN).
+    pub fn predecessor(self) -> Option<Self> {
+        self.0.0.checked_sub(1).map(|next| Self(Ulid(next)))
+    }
+
     /// The lowest id of a millisecond.
     pub const fn first_of(unix_ms: u64) -> Self {
         Self::from_parts(unix_ms, 0)
@@ -103,6 +108,7 @@ mod tests {
         assert!(low < high && low.to_string() < high.to_string());
         assert_eq!(low.successor(), Some(high));
         assert_eq!(EventId::MAX.successor(), None);
+        assert_eq!((high.predecessor(), EventId::MIN.predecessor()), (Some(low), None));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::event::{Blame, EventId, Fault, SubscriptionId};
 use crate::eventlog::{
-    Appended, Attempt, Changes, DeadLetter, DeadLetterId, DeliveryState, Draft, Entry,
+    Appended, Attempt, Changes, DeadLetter, DeadLetterId, DeliveryState, Draft, Entry, Milestone,
     NewQuarantined, Position, QuarantineId, Quarantined, Registry, Revision,
 };
 
@@ -177,7 +177,7 @@ pub trait EventLog: Registry {
     /// Ours: the store failed.
     async fn commit(&self, changes: Changes) -> Result<(), Error>;
 
-    /// Forgets the cursor, retries, dead letters and attempts of a subscription.
+    /// Forgets the cursor, milestones, retries, dead letters and attempts of a subscription.
     ///
     /// Others are served while many attempts are forgotten.
     ///
@@ -190,6 +190,29 @@ pub trait EventLog: Registry {
     ///
     /// Ours: the store failed.
     async fn forget(&self, subscription: &SubscriptionId) -> Result<(), Error>;
+
+    /// Finds the newest milestone of a subscription at or before a place, and the oldest after it.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn milestones_around(
+        &self,
+        subscription: &SubscriptionId,
+        place: Position,
+    ) -> Result<(Option<Milestone>, Option<Milestone>), Error>;
+
+    /// Drops the milestones of all subscriptions from which nothing can be read any more, once the
+    /// entries up to `dropped` are gone. Of each subscription the newest at or before that place
+    /// stays, and so does every later one.
+    ///
+    /// Whoever drops entries keeps a milestone at `dropped` for each subscription first
+    /// (`deliver::Reader::place`), so that the entries that stay can be numbered.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn prune_milestones(&self, dropped: Position) -> Result<(), Error>;
 
     /// Lists dead letters with an id above `after`, oldest first; of one subscription or of all.
     ///

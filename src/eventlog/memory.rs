@@ -12,8 +12,8 @@ use crate::eventlog::mint::{Mint, ORIGIN_WINDOW};
 use crate::eventlog::tail::Filling;
 use crate::eventlog::{
     Appended, Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState,
-    Draft, Entry, Error, EventLog, Limits, NewQuarantined, Origin, Page, Position, QuarantineId,
-    Quarantined, Record, RecordKey, Registry, Retry, Revision,
+    Draft, Entry, Error, EventLog, Limits, Milestone, NewQuarantined, Origin, Page, Position,
+    QuarantineId, Quarantined, Record, RecordKey, Registry, Retry, Revision,
 };
 
 /// A log in memory: every promise but durability.
@@ -34,6 +34,7 @@ struct Held {
     origins: BTreeMap<Origin, (EventId, Timestamp)>,
     contents: BTreeMap<Content, (EventId, Timestamp)>,
     cursors: BTreeMap<SubscriptionId, Cursor>,
+    milestones: BTreeMap<(SubscriptionId, Position), Milestone>,
     retries: BTreeMap<DeliveryKey, Retry>,
     dead_letters: BTreeMap<DeadLetterId, DeadLetter>,
     last_dead_letter: DeadLetterId,
@@ -54,6 +55,7 @@ impl MemoryLog {
             origins: BTreeMap::new(),
             contents: BTreeMap::new(),
             cursors: BTreeMap::new(),
+            milestones: BTreeMap::new(),
             retries: BTreeMap::new(),
             dead_letters: BTreeMap::new(),
             last_dead_letter: DeadLetterId::default(),
@@ -110,6 +112,8 @@ impl Held {
 
     fn apply(&mut self, changes: Changes) {
         self.cursors.extend(changes.cursors);
+        let milestones = changes.milestones.into_iter();
+        self.milestones.extend(milestones.map(|(id, place)| ((id, place.position), place)));
         changes.settled.iter().for_each(|key| drop(self.retries.remove(key)));
         self.retries.extend(changes.retries.into_iter().map(|retry| (retry.key.clone(), retry)));
         changes.revived.iter().for_each(|id| drop(self.dead_letters.remove(id)));
@@ -191,9 +195,33 @@ impl EventLog for MemoryLog {
     async fn forget(&self, subscription: &SubscriptionId) -> Result<(), Error> {
         let mut held = self.hold()?;
         held.cursors.remove(subscription);
+        held.milestones.retain(|(owner, _), _| owner != subscription);
         held.retries.retain(|key, _| key.subscription != *subscription);
         held.dead_letters.retain(|_, letter| letter.key.subscription != *subscription);
         held.attempts.retain(|attempt| attempt.key.subscription != *subscription);
+        Ok(())
+    }
+
+    async fn milestones_around(
+        &self,
+        subscription: &SubscriptionId,
+        place: Position,
+    ) -> Result<(Option<Milestone>, Option<Milestone>), Error> {
+        let held = self.hold()?;
+        let at = |position| (subscription.clone(), Position(position));
+        let before = held.milestones.range(at(0)..=at(place.0)).next_back();
+        let after = held.milestones.range(at(place.0)..=at(u64::MAX));
+        let after = after.map(|(_, kept)| *kept).find(|kept| kept.position > place);
+        Ok((before.map(|(_, kept)| *kept), after))
+    }
+
+    async fn prune_milestones(&self, dropped: Position) -> Result<(), Error> {
+        let mut held = self.hold()?;
+        let mut newest = BTreeMap::new();
+        for (id, position) in held.milestones.keys().filter(|(_, at)| *at <= dropped) {
+            newest.insert(id.clone(), *position);
+        }
+        held.milestones.retain(|(id, at), _| newest.get(id).is_none_or(|newest| at >= newest));
         Ok(())
     }
 

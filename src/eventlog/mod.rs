@@ -30,6 +30,6 @@ pub use memory::MemoryLog;
 pub use registry::{Record, RecordKey, Registry, Revision};
 pub use sqlite::{OpenError, SqliteLog, SqliteRegistry};
 pub use state::{
-    Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState, NewQuarantined,
-    QuarantineId, Quarantined, Retry, SequenceSet,
+    Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState, Milestone,
+    NewQuarantined, QuarantineId, Quarantined, Retry, SequenceSet,
 };

@@ -29,6 +29,22 @@ impl Cursor {
             ahead: SequenceSet::default(),
         }
     }
+
+    /// The place up to which everything is settled.
+    pub const fn place(&self) -> Milestone {
+        Milestone { position: self.settled, sequence: self.sequence, chain: self.chain }
+    }
+}
+
+/// A place from which the matches of a subscription can be numbered, always in the same way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Milestone {
+    /// Everything up to here was looked at.
+    pub position: Position,
+    /// The sequence number of the last match up to there; 0 before the first.
+    pub sequence: u64,
+    /// The chain after that match.
+    pub chain: ChainValue,
 }
 
 /// A set of sequence numbers, as inclusive ranges in ascending order that neither touch nor overlap.
@@ -180,6 +196,8 @@ pub struct Attempt {
 pub struct Changes {
     /// Cursors, each replacing what was kept for its subscription.
     pub cursors: Vec<(SubscriptionId, Cursor)>,
+    /// Milestones to keep beside those that there are.
+    pub milestones: Vec<(SubscriptionId, Milestone)>,
     /// Retries to keep, each replacing what was kept under its key.
     pub retries: Vec<Retry>,
     /// Retries to drop, because they were delivered or given up.

@@ -3,5 +3,6 @@
 mod couriers;
 mod inboxes;
 mod ledgers;
+mod readers;
 mod sinks;
 mod stage;

@@ -3,8 +3,8 @@
 use crate::event::{ChainValue, CloudEvent, EventId, SubscriptionId, Timestamp};
 use crate::eventlog::conformance::fixture::{START, draft, engines};
 use crate::eventlog::{
-    Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Entry, EventLog, Limits, Page,
-    Position, Retry, SequenceSet,
+    Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Entry, EventLog, Limits,
+    Milestone, Page, Position, Retry, SequenceSet,
 };
 
 fn subscription(name: &str) -> SubscriptionId {
@@ -92,6 +92,40 @@ async fn a_cursor_comes_back_with_what_is_settled_ahead_of_it() {
         commit(log, Changes { cursors, ..Changes::default() }).await;
 
         assert_eq!(log.load().await.unwrap().cursors, [(orders, later), other]);
+    }
+}
+
+#[tokio::test]
+async fn a_milestone_is_found_from_both_sides_until_it_is_pruned_or_forgotten() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let place = |name: &str, position: u64| {
+            let id = subscription(name);
+            let chain = ChainValue::start(&id);
+            (id, Milestone { position: Position(position), sequence: position * 2, chain })
+        };
+        let kept = [("orders", 0), ("orders", 4), ("orders", 9), ("other", 6), ("orders", 20)];
+        let milestones = kept.map(|(name, position)| place(name, position)).to_vec();
+        commit(log, Changes { milestones, ..Changes::default() }).await;
+        let around = async |name: &str, at: u64| {
+            let found = log.milestones_around(&subscription(name), Position(at)).await.unwrap();
+            [found.0, found.1].map(|found| found.map(|place| (place.position.0, place.sequence)))
+        };
+        assert_eq!(around("orders", 0).await, [Some((0, 0)), Some((4, 8))]);
+        assert_eq!(around("orders", 9).await, [Some((9, 18)), Some((20, 40))]);
+        assert_eq!(around("orders", 19).await, [Some((9, 18)), Some((20, 40))]);
+        assert_eq!(around("orders", u64::MAX >> 1).await, [Some((20, 40)), None]);
+        assert_eq!(around("other", 5).await, [None, Some((6, 12))]);
+        assert_eq!(around("nobody", 5).await, [None, None]);
+
+        log.prune_milestones(Position(10)).await.unwrap();
+        assert_eq!(around("orders", 8).await, [None, Some((9, 18))]);
+        assert_eq!(around("orders", 10).await, [Some((9, 18)), Some((20, 40))]);
+        assert_eq!(around("other", 10).await, [Some((6, 12)), None]);
+
+        log.forget(&subscription("orders")).await.unwrap();
+        assert_eq!(around("orders", 10).await, [None, None]);
+        assert_eq!(around("other", 10).await, [Some((6, 12)), None]);
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use crate::event::{EventId, Subject, SubscriptionId, Timestamp, TraceContext};
-use crate::eventlog::sqlite::rows;
+use crate::eventlog::sqlite::{milestones, rows};
 use crate::eventlog::{Attempt, Changes, Cursor, DeadLetter, DeliveryKey, QuarantineId, Retry};
 
 /// Attempts are kept for so long, and at most so many.
@@ -18,6 +18,8 @@ const FORGET_ATTEMPTS: usize = 2_000;
 /// Applies changes of the delivery state.
 pub(super) fn apply(connection: &Connection, changes: &Changes) -> rusqlite::Result<()> {
     changes.cursors.iter().try_for_each(|(id, cursor)| put_cursor(connection, id, cursor))?;
+    let mut places = changes.milestones.iter();
+    places.try_for_each(|(id, milestone)| milestones::put(connection, id, milestone))?;
     changes.settled.iter().try_for_each(|key| drop_retry(connection, key))?;
     changes.retries.iter().try_for_each(|retry| put_retry(connection, retry))?;
     for id in &changes.revived {
@@ -37,6 +39,7 @@ pub(super) fn forget(
 ) -> rusqlite::Result<bool> {
     for table in [
         "DELETE FROM cursors WHERE subscription = ?",
+        "DELETE FROM milestones WHERE subscription = ?",
         "DELETE FROM retries WHERE subscription = ?",
         "DELETE FROM dead_letters WHERE subscription = ?",
     ] {
@@ -184,6 +187,7 @@ mod tests {
     fn many_attempts_are_forgotten_a_slice_at_a_time_and_all_else_at_once() {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(include_str!("schema.sql")).unwrap();
+        connection.execute_batch(include_str!("step_2_milestones.sql")).unwrap();
         let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
         let attempts = || count("SELECT count(*) FROM attempts WHERE subscription = 'orders'");
         let orders: SubscriptionId = "orders".parse().unwrap();

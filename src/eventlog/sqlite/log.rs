@@ -16,12 +16,12 @@ use crate::eventlog::sqlite::queue::{Queue, Reply, Request};
 use crate::eventlog::sqlite::readers::Readers;
 use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::writer::{Gauges, Shared, Sweeping, Writer};
-use crate::eventlog::sqlite::{queries, records};
+use crate::eventlog::sqlite::{milestones, queries, records};
 use crate::eventlog::tail::Tail;
 use crate::eventlog::{
     Appended, Attempt, Changes, DeadLetter, DeadLetterId, DeliveryState, Draft, Entry, Error,
-    EventLog, Limits, NewQuarantined, Page, Position, QuarantineId, Quarantined, Record, RecordKey,
-    Registry, Revision,
+    EventLog, Limits, Milestone, NewQuarantined, Page, Position, QuarantineId, Quarantined, Record,
+    RecordKey, Registry, Revision,
 };
 use crate::telemetry::Metrics;
 
@@ -169,6 +169,19 @@ impl EventLog for SqliteLog {
         // Many attempts go in slices, so that events and deliveries are written in between.
         while self.ask(|reply| Request::Forget(subscription.clone(), reply)).await? {}
         Ok(())
+    }
+
+    async fn milestones_around(
+        &self,
+        subscription: &SubscriptionId,
+        place: Position,
+    ) -> Result<(Option<Milestone>, Option<Milestone>), Error> {
+        let of = subscription.clone();
+        self.readers.run("find a milestone", move |c| milestones::around(c, &of, place)).await
+    }
+
+    async fn prune_milestones(&self, dropped: Position) -> Result<(), Error> {
+        self.ask(|reply| Request::PruneMilestones(dropped, reply)).await
     }
 
     async fn dead_letters(

@@ -15,6 +15,7 @@ mod changes;
 mod checkpoint;
 mod database;
 mod log;
+mod milestones;
 mod queries;
 mod queue;
 mod readers;

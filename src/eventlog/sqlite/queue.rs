@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::event::SubscriptionId;
 use crate::eventlog::{
-    Appended, Changes, Draft, Error, NewQuarantined, QuarantineId, RecordKey, Revision,
+    Appended, Changes, Draft, Error, NewQuarantined, Position, QuarantineId, RecordKey, Revision,
 };
 
 /// A group is closed at so many bytes or requests, whichever is met first.
@@ -28,6 +28,7 @@ pub(super) enum Request {
     Unquarantine(QuarantineId, Reply<bool>),
     Commit(Changes, Reply<()>),
     Forget(SubscriptionId, Reply<bool>),
+    PruneMilestones(Position, Reply<()>),
     Put(RecordKey, Option<Revision>, String, Reply<Revision>),
     Remove(RecordKey, Revision, Reply<()>),
 }
@@ -51,9 +52,9 @@ impl Request {
             Self::Unquarantine(_, reply) | Self::Forget(_, reply) => {
                 reply.send(Err(error)).err().map(drop)
             }
-            Self::Commit(_, reply) | Self::Remove(_, _, reply) => {
-                reply.send(Err(error)).err().map(drop)
-            }
+            Self::Commit(_, reply)
+            | Self::PruneMilestones(_, reply)
+            | Self::Remove(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::Put(_, _, _, reply) => reply.send(Err(error)).err().map(drop),
         };
     }

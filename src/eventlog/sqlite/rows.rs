@@ -8,8 +8,8 @@ use crate::event::{
     ReplayId, Subject, SubscriptionId, Timestamp,
 };
 use crate::eventlog::{
-    Attempt, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Entry, NewQuarantined, Position,
-    QuarantineId, Quarantined, Record, Retry, Revision, SequenceSet,
+    Attempt, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Entry, Milestone, NewQuarantined,
+    Position, QuarantineId, Quarantined, Record, Retry, Revision, SequenceSet,
 };
 
 /// The columns that [`entry`] reads.
@@ -81,6 +81,15 @@ pub(super) fn cursor(row: &Row<'_>) -> rusqlite::Result<(SubscriptionId, Cursor)
         ahead: ranges_from_bytes(ahead).ok_or(FromSqlError::InvalidType)?,
     };
     Ok((parsed(row, 0, str::parse)?, cursor))
+}
+
+/// Reads `position, sequence, chain`.
+pub(super) fn milestone(row: &Row<'_>) -> rusqlite::Result<Milestone> {
+    Ok(Milestone {
+        position: Position(unsigned(row.get(0)?)),
+        sequence: unsigned(row.get(1)?),
+        chain: ChainValue::from_bytes(row.get(2)?),
+    })
 }
 
 pub(super) fn retry(row: &Row<'_>) -> rusqlite::Result<Retry> {

@@ -15,7 +15,7 @@ use crate::eventlog::sqlite::checkpoint::Checkpoints;
 use crate::eventlog::sqlite::database::{Database, DirectoryLock};
 use crate::eventlog::sqlite::queue::{Group, Queue, Reply, Request};
 use crate::eventlog::sqlite::space::Space;
-use crate::eventlog::sqlite::{changes, records};
+use crate::eventlog::sqlite::{changes, milestones, records};
 use crate::eventlog::tail::Tail;
 use crate::eventlog::{Error, Position};
 use crate::telemetry::{Gauge, Histogram, Metric, Metrics};
@@ -228,6 +228,9 @@ fn execute(
         }
         Request::Forget(subscription, reply) => {
             keep(answers, reply, changes::forget(connection, &subscription).map(Ok))
+        }
+        Request::PruneMilestones(dropped, reply) => {
+            keep(answers, reply, milestones::prune(connection, dropped).map(Ok))
         }
         Request::Put(key, expected, body, reply) => {
             let written = records::put(connection, &key, expected, &body, appending.now);

@@ -1,0 +1,230 @@
+//! Reads what a subscription was or will be sent, at any place, with the very numbers of delivery.
+
+use std::sync::Arc;
+
+use moka::future::Cache;
+
+use crate::deliver::Standing;
+use crate::event::{Blame, ChainValue, EventId, Fault, SubscriptionId, Timestamp};
+use crate::eventlog::{Entry, Error, EventLog, Milestone, Page, Position};
+use crate::subscriptions::Subscription;
+
+/// Entries that are looked through for one answer, so that a filter that matches little cannot hold
+/// a reader up.
+const LOOKED_THROUGH: u64 = 16_384;
+/// Places that are remembered, so that who reads page after page is not numbered from a milestone
+/// each time.
+const REMEMBERED: u64 = 16_384;
+
+/// A match with its number and its link of the chain.
+#[derive(Clone, Debug)]
+pub struct Match {
+    /// The event.
+    pub entry: Arc<Entry>,
+    /// Its sequence number, from 1.
+    pub sequence: u64,
+    /// The chain before it.
+    pub previous: ChainValue,
+}
+
+/// Some matches, in order.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// The matches.
+    pub matches: Vec<Match>,
+    /// Everything up to here was looked at.
+    pub reached: Milestone,
+    /// The last event that was looked at, whether it matched or not; nothing if there was none.
+    pub last: Option<EventId>,
+}
+
+/// Why nothing was read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Events after the place that was asked for are not kept any more.
+    #[error("events after this place are not kept any more; read on after {after}")]
+    Gone {
+        /// The id after which everything can be read.
+        after: EventId,
+    },
+    /// The log failed.
+    #[error(transparent)]
+    Log(#[from] Error),
+}
+
+impl Blame for ReadError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Gone { .. } => Fault::Caller,
+            Self::Log(error) => error.fault(),
+        }
+    }
+}
+
+/// Numbers matches again from the log.
+///
+/// Numbers follow from the log and from the filters of a subscription alone, so what is read here is
+/// what was or will be delivered. Reading begins at a milestone at or before the place that is asked
+/// for, and never goes beyond where the courier stands: a filter may change from there on.
+pub struct Reader {
+    log: Arc<dyn EventLog>,
+    places: Cache<(SubscriptionId, Timestamp, Position), (u64, ChainValue)>,
+}
+
+impl Reader {
+    /// Reads from this log.
+    pub fn new(log: Arc<dyn EventLog>) -> Self {
+        Self { log, places: Cache::builder().max_capacity(REMEMBERED).build() }
+    }
+
+    /// The position after which events come that are newer than this one.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log failed.
+    pub async fn position_of(&self, after: EventId) -> Result<Position, Error> {
+        match after.successor() {
+            Some(next) => self.log.seek(next).await,
+            None => Ok(self.log.head()),
+        }
+    }
+
+    /// Reads matches after a position: as many as fit into the page, or fewer if there are no more,
+    /// or if many entries had to be looked through; then [`Part::reached`] has moved on.
+    ///
+    /// What lies before the start of the subscription is skipped. `standing` has to be taken before
+    /// `subscription`, as [`Line::look`](crate::deliver::Line::look) does: its filters are then those
+    /// that apply up to there.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: events after that position are not kept any more. Ours: the log failed.
+    pub async fn read(
+        &self,
+        (subscription, standing): (&Subscription, &Standing),
+        after: Position,
+        page: Page,
+    ) -> Result<Part, ReadError> {
+        let start = self.place((subscription, standing), after).await?;
+        let mut part = Part { matches: Vec::new(), reached: start, last: None };
+        let mut bytes = 0;
+        while part.reached.position < standing.scanned
+            && part.reached.position.0 - start.position.0 < LOOKED_THROUGH
+        {
+            for entry in self.entries((subscription, standing), part.reached.position).await? {
+                if entry.position > standing.scanned {
+                    break;
+                }
+                let matched = is_wanted(subscription, &entry);
+                if matched {
+                    bytes += entry.weight();
+                    let full = part.matches.len() == page.items
+                        || (bytes > page.bytes && !part.matches.is_empty());
+                    if full {
+                        self.remember(subscription, part.reached).await;
+                        return Ok(part);
+                    }
+                    part.matches.push(Match {
+                        entry: Arc::clone(&entry),
+                        sequence: part.reached.sequence + 1,
+                        previous: part.reached.chain,
+                    });
+                }
+                part.reached = advanced(part.reached, &entry, matched);
+                part.last = Some(entry.event.id);
+            }
+        }
+        self.remember(subscription, part.reached).await;
+        Ok(part)
+    }
+
+    /// The number and the chain of a subscription at a position, or at its start if that is later.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub async fn place(
+        &self,
+        (subscription, standing): (&Subscription, &Standing),
+        at: Position,
+    ) -> Result<Milestone, ReadError> {
+        let at = at.min(standing.scanned);
+        let key = (subscription.id.clone(), subscription.created, at);
+        if let Some((sequence, chain)) = self.places.get(&key).await {
+            return Ok(Milestone { position: at, sequence, chain });
+        }
+        let mut place = match self.log.milestones_around(&subscription.id, at).await? {
+            (Some(before), _) => before,
+            (None, Some(start)) if start.sequence == 0 => return Ok(start),
+            (None, _) => return Err(self.gone((subscription, standing), at).await?),
+        };
+        while place.position < at {
+            for entry in self.entries((subscription, standing), place.position).await? {
+                if entry.position > at {
+                    break;
+                }
+                place = advanced(place, &entry, is_wanted(subscription, &entry));
+            }
+        }
+        self.remember(subscription, place).await;
+        Ok(place)
+    }
+
+    /// Reads entries that follow a position without a gap; there must be some.
+    async fn entries(
+        &self,
+        of: (&Subscription, &Standing),
+        after: Position,
+    ) -> Result<Vec<Arc<Entry>>, ReadError> {
+        let entries = self.log.read(after, Page::default()).await?;
+        match entries.first() {
+            Some(first) if first.position.0 == after.0 + 1 => Ok(entries),
+            _ => Err(self.gone(of, after).await?),
+        }
+    }
+
+    /// Finds from where on everything can be read: the first milestone with nothing but kept
+    /// entries behind it.
+    async fn gone(
+        &self,
+        (subscription, standing): (&Subscription, &Standing),
+        after: Position,
+    ) -> Result<ReadError, Error> {
+        let one = Page { items: 1, bytes: 1 };
+        let first = self.log.read(after, one).await?;
+        let before_first =
+            first.first().map_or(standing.scanned, |entry| Position(entry.position.0 - 1));
+        let (before, later) = self.log.milestones_around(&subscription.id, before_first).await?;
+        let exact = before.filter(|place| place.position == before_first);
+        let place = exact.or(later).map_or(standing.scanned, |place| place.position);
+        let at = self.log.read(Position(place.0.saturating_sub(1)), one).await?;
+        let after = match at.first() {
+            Some(entry) if entry.position == place => Some(entry.event.id),
+            Some(next) => next.event.id.predecessor(),
+            None => None,
+        };
+        Ok(ReadError::Gone { after: after.unwrap_or(EventId::MIN) })
+    }
+
+    async fn remember(&self, subscription: &Subscription, place: Milestone) {
+        let key = (subscription.id.clone(), subscription.created, place.position);
+        self.places.insert(key, (place.sequence, place.chain)).await;
+    }
+}
+
+/// Tells whether a subscription wanted an entry when it came.
+fn is_wanted(subscription: &Subscription, entry: &Entry) -> bool {
+    let filter = subscription.filter_at(entry.position);
+    filter.is_some_and(|filter| filter.matches(&entry.event.to_tree()))
+}
+
+/// The place after one more entry.
+fn advanced(place: Milestone, entry: &Entry, matched: bool) -> Milestone {
+    let event = &entry.event;
+    let (sequence, chain) = if matched {
+        (place.sequence + 1, place.chain.next(event.id, event.digest))
+    } else {
+        (place.sequence, place.chain)
+    };
+    Milestone { position: entry.position, sequence, chain }
+}

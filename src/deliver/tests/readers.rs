@@ -1,0 +1,120 @@
+//! What is read again has the numbers of delivery, wherever reading begins.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use crate::deliver::tests::stage::Stage;
+use crate::deliver::{Match, Progress, ReadError, Reader, Standing};
+use crate::event::EventId;
+use crate::eventlog::{Changes, Cursor, Entry, EventLog as _, Milestone, Page, Position};
+use crate::subscriptions::{Document, Subscription, Subscriptions, Terms};
+
+/// A stage whose subscription wanted `a` up to entry 300 and everything since.
+async fn stage() -> (Stage, Arc<Subscription>, Vec<Arc<Entry>>) {
+    let stage = Stage::new().await;
+    let store = Subscriptions::new(Arc::clone(&stage.log) as _, Arc::new(stage.clock.clone()));
+    let old = &stage.subscription;
+    let only_a = Document {
+        filters: vec![json!({"pattern": {"data": {"word": ["a"]}}})],
+        ..old.document.clone()
+    };
+    let terms = |from| Terms { from: Position(from), shared_secret: None };
+    let narrow = store.update(old, only_a, terms(1)).await.unwrap();
+    let wide = store.update(&narrow, old.document.clone(), terms(301)).await.unwrap();
+    let words: Vec<&str> = (0..600).map(|n| if n % 3 == 0 { "a" } else { "b" }).collect();
+    let entries = stage.append(&words[..256]).await;
+    let mut all = entries;
+    all.extend(stage.append(&words[256..512]).await);
+    all.extend(stage.append(&words[512..]).await);
+    (stage, wide, all)
+}
+
+/// Numbers everything as a courier does.
+fn numbered(subscription: &Subscription, entries: &[Arc<Entry>]) -> (Vec<Match>, Vec<Milestone>) {
+    let start = Cursor::starting(&subscription.id, Position::START);
+    let mut progress = Progress::resume(start);
+    let (mut matches, mut places) = (Vec::new(), vec![progress.place()]);
+    for entry in entries {
+        let filter = subscription.filter_at(entry.position).unwrap();
+        if filter.matches(&entry.event.to_tree()) {
+            let event = &entry.event;
+            let number = progress.number(entry.position, event.id, event.digest);
+            let (sequence, previous) = (number.sequence, number.previous);
+            matches.push(Match { entry: Arc::clone(entry), sequence, previous });
+        }
+        progress.pass(entry.position);
+        places.push(progress.place());
+    }
+    (matches, places)
+}
+
+fn standing(place: &Milestone) -> Standing {
+    let Milestone { position: scanned, sequence, chain } = *place;
+    Standing { scanned, sequence, chain, open: 0, retrying: 0 }
+}
+
+async fn keep(stage: &Stage, places: &[Milestone]) {
+    let id = &stage.subscription.id;
+    let milestones = places.iter().map(|place| (id.clone(), *place)).collect();
+    stage.log.commit(Changes { milestones, ..Changes::default() }).await.unwrap();
+}
+
+fn names(matches: &[Match]) -> Vec<(EventId, u64, String)> {
+    let name = |one: &Match| (one.entry.event.id, one.sequence, one.previous.to_string());
+    matches.iter().map(name).collect()
+}
+
+#[tokio::test]
+async fn every_place_gives_the_numbers_of_delivery() {
+    let (stage, subscription, entries) = stage().await;
+    let (matches, places) = numbered(&subscription, &entries);
+    keep(&stage, &[places[0], places[290], places[512]]).await;
+    let standing = standing(&places[590]);
+
+    for after in (0..=600).step_by(37) {
+        // One that remembers nothing, and one that goes on from what it remembers.
+        let reader = Reader::new(Arc::clone(&stage.log) as _);
+        let (mut read, mut at) = (Vec::new(), Position(after));
+        loop {
+            let page = Page { items: 50, ..Page::default() };
+            let part = reader.read((&subscription, &standing), at, page).await.unwrap();
+            at = part.reached.position;
+            read.extend(part.matches);
+            if at == standing.scanned {
+                break;
+            }
+        }
+        let wanted = matches.iter().filter(|one| (after + 1..=590).contains(&one.entry.position.0));
+        assert_eq!(names(&read), names(&wanted.cloned().collect::<Vec<_>>()), "after {after}");
+        let at = Position(after.min(590));
+        let place = reader.place((&subscription, &standing), at).await.unwrap();
+        assert_eq!(place, places[usize::try_from(at.0).unwrap()]);
+    }
+}
+
+#[tokio::test]
+async fn what_lies_before_the_start_is_skipped_and_what_is_lost_is_told() {
+    let (stage, subscription, entries) = stage().await;
+    let (_, places) = numbered(&subscription, &entries);
+    let standing = standing(&places[600]);
+    let start = Cursor::starting(&subscription.id, Position(400)).place();
+    keep(&stage, &[start]).await;
+    let reader = Reader::new(Arc::clone(&stage.log) as _);
+    let page = Page { items: 1, ..Page::default() };
+
+    let part = reader.read((&subscription, &standing), Position(7), page).await.unwrap();
+    assert_eq!((part.matches[0].sequence, part.matches[0].entry.position), (1, Position(401)));
+
+    // A subscription of which only a later place is known.
+    stage.log.forget(&subscription.id).await.unwrap();
+    keep(&stage, &[places[500]]).await;
+    let reader = Reader::new(Arc::clone(&stage.log) as _);
+    let lost = reader.read((&subscription, &standing), Position(499), page).await;
+    let Err(ReadError::Gone { after }) = lost else { panic!("{lost:?}") };
+    assert_eq!(after, entries[499].event.id);
+
+    let at = reader.position_of(after).await.unwrap();
+    let part = reader.read((&subscription, &standing), at, page).await.unwrap();
+    assert_eq!(part.matches[0].sequence, places[500].sequence + 1);
+}
