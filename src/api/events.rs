@@ -76,7 +76,13 @@ pub async fn get(
     caller.must(&Scope::Operate)?;
     let id = event_id(&id)?;
     let found = services.log.find(&[id]).await?.into_iter().next().flatten();
-    let entry = found.ok_or_else(|| Problem::not_found("event"))?;
+    let entry = found.ok_or_else(|| match services.log.floor() {
+        floor if floor.is_above(id) => Problem::new(
+            Code::NotFound,
+            format!("there is no such event; those up to {} were dropped by retention", floor.id),
+        ),
+        _ => Problem::not_found("event"),
+    })?;
     Ok(Json(Found {
         event: json(&entry)?,
         position: entry.position.0,

@@ -45,6 +45,10 @@ pub struct Counted {
     matched: u64,
     /// Always true.
     dry_run: bool,
+    /// The newest event that retention has dropped, if `from` is not after it: what lies before is
+    /// neither counted nor delivered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped_through: Option<String>,
 }
 
 /// The replays of a subscription.
@@ -84,6 +88,10 @@ pub struct ShownReplay {
     /// When it was asked for.
     #[schema(value_type = String, format = DateTime)]
     created: Timestamp,
+    /// Told at the start only: the newest event that retention has dropped, if `from` is not after it: what lies before is
+    /// neither counted nor delivered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped_through: Option<String>,
 }
 
 /// `POST /subscriptions/{id}/replays`: counts, and starts unless it is a dry run.
@@ -118,20 +126,24 @@ pub async fn start(
         types: wanted.types,
         rate: wanted.rate,
     };
+    let floor = services.log.floor();
+    let dropped_through = floor.is_above(request.from).then(|| floor.id.to_string());
     if wanted.dry_run {
         let counted = services.replays.count(&subscription, &request).await;
         let (selection, matched) = counted.map_err(problem)?;
         let (from, to) = (selection.from.to_string(), selection.to.to_string());
-        return Ok(Json(Counted { from, to, matched, dry_run: true }).into_response());
+        let counted = Counted { from, to, matched, dry_run: true, dropped_through };
+        return Ok(Json(counted).into_response());
     }
     let replay = services.replays.start(&subscription, &request).await.map_err(problem)?;
+    let shown = ShownReplay { dropped_through, ..ShownReplay::of(&replay) };
     tracing::info!(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,
         replay.id = %replay.id,
         "Caller {} started replay {}", caller.id(), replay.id,
     );
-    Ok((StatusCode::CREATED, Json(ShownReplay::of(&replay))).into_response())
+    Ok((StatusCode::CREATED, Json(shown)).into_response())
 }
 
 /// `GET /subscriptions/{id}/replays`: oldest first.
@@ -227,6 +239,7 @@ impl ShownReplay {
             counts: replay.counts,
             attempted: replay.counts.attempted(),
             created: replay.created,
+            dropped_through: None,
         }
     }
 }

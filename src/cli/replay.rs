@@ -127,6 +127,9 @@ async fn start(args: &StartArgs, client: &Client, context: &Context) -> Outcome 
     let output = context.output();
     let path = format!("/subscriptions/{}/replays", args.subscription);
     let started = client.call(Method::POST, &path, Some(&wanted)).await?;
+    if let Some(floor) = started.get("droppedThrough").and_then(Value::as_str) {
+        output.note(format_args!("events up to {floor} were dropped by retention"));
+    }
     if args.dry_run {
         output.item(&started, |counted| {
             let [matched, from, to] = ["/matched", "/from", "/to"].map(|at| text(counted, at));

@@ -363,7 +363,9 @@ impl Office {
         let before = Position(standing.scanned.0.saturating_sub(1));
         let head = self.log.read(before, Page { items: 1, bytes: 1 }).await?;
         let head = head.first().filter(|entry| entry.position == standing.scanned);
-        let head = head.map(|entry| entry.event.id);
+        let floor = self.log.floor();
+        let dropped = (floor.position == standing.scanned).then_some(floor.id);
+        let head = head.map(|entry| entry.event.id).or(dropped);
         Ok(self.sealer.sign_standing(subscription, standing, head)?)
     }
 }

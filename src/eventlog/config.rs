@@ -1,9 +1,11 @@
 //! The settings of this room.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ambient::Size;
+use crate::ambient::{Size, Span};
 use crate::eventlog::Limits;
 
 /// The record of events.
@@ -16,6 +18,26 @@ pub struct Config {
     pub tail: Size,
     /// How much of the disk stays free for the delivery state; events are refused below it.
     pub disk_reserve: Size,
+    /// When events are dropped from the log, once every subscription has settled them.
+    pub retention: RetentionConfig,
+}
+
+/// When events are dropped from the log. An event goes when either bound is passed; without bounds
+/// it stays for ever. None goes that a subscription has not settled.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct RetentionConfig {
+    /// How long an event is kept; null: for ever.
+    pub age: Option<Span>,
+    /// How large the log may get on disk, before its oldest events go; null: any size.
+    pub size: Option<Size>,
+}
+
+impl Default for RetentionConfig {
+    /// 30 days, any size.
+    fn default() -> Self {
+        Self { age: Some(Span(Duration::from_hours(30 * 24))), size: None }
+    }
 }
 
 impl Default for Config {
@@ -27,6 +49,7 @@ impl Default for Config {
             max_waiting: size(limits.waiting_bytes),
             tail: size(limits.tail_bytes),
             disk_reserve: Size(limits.reserve_bytes),
+            retention: RetentionConfig::default(),
         }
     }
 }

@@ -7,8 +7,9 @@ use tokio::sync::watch;
 
 use crate::event::{Blame, EventId, Fault, SubscriptionId};
 use crate::eventlog::{
-    Appended, Attempt, Changes, DeadLetter, DeadLetterId, DeliveryState, Draft, Entry, Milestone,
-    NewQuarantined, Position, QuarantineId, Quarantined, Registry, Revision,
+    Appended, Attempt, Changes, DeadLetter, DeadLetterId, DeliveryState, Draft, Entry, Floor,
+    Milestone, NewQuarantined, Position, QuarantineId, Quarantined, Registry, Retention, Revision,
+    Trimmed,
 };
 
 /// Bounds of what the log holds in memory and leaves free on disk.
@@ -117,9 +118,11 @@ impl Blame for Error {
 ///    cut. When [`commit`](Self::commit) returns, its changes survive a crash of the process; they
 ///    may wait up to 100 ms for the disk, so a power cut can repeat deliveries and never drop one.
 /// 2. **Ordered.** Ids and positions grow together, also when the clock steps back; positions have
-///    no gaps, and a reader that has seen two of them can read every one between.
+///    no gaps, and a reader that has seen two of them can read every one between that lies above
+///    the [`floor`](Self::floor). None is given twice, also after everything was dropped.
 /// 3. **Whole.** A batch is stored entirely or not at all.
 /// 4. **Once.** A draft whose origin is in the log already (for 24 hours) is not stored again.
+/// 5. **Kept.** Nothing is dropped that a cursor has not settled or that waits for another attempt.
 #[async_trait]
 pub trait EventLog: Registry {
     /// Names a batch of drafts, makes it durable, and says for each what became of it, in order.
@@ -138,6 +141,9 @@ pub trait EventLog: Registry {
 
     /// The position of the newest durable entry.
     fn head(&self) -> Position;
+
+    /// How far the log was dropped.
+    fn floor(&self) -> Floor;
 
     /// Tells followers that the head has moved.
     fn watch(&self) -> watch::Receiver<Position>;
@@ -237,6 +243,20 @@ pub trait EventLog: Registry {
         event: Option<EventId>,
         page: Page,
     ) -> Result<Vec<Attempt>, Error>;
+
+    /// Drops a slice of the oldest entries that may go, and their contents; ask again while there
+    /// is more.
+    ///
+    /// A slice is so small that appends of the same moment hardly wait for it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: dropped, it may or may not have dropped its slice.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn trim(&self, retention: &Retention) -> Result<Trimmed, Error>;
 
     /// Keeps events that broke their contract, durably, and names them in order.
     ///

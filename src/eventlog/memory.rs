@@ -1,6 +1,6 @@
 //! A log that lives as long as the process, for tests and trials.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -12,8 +12,9 @@ use crate::eventlog::mint::{Mint, ORIGIN_WINDOW};
 use crate::eventlog::tail::Filling;
 use crate::eventlog::{
     Appended, Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState,
-    Draft, Entry, Error, EventLog, Limits, Milestone, NewQuarantined, Origin, Page, Position,
-    QuarantineId, Quarantined, Record, RecordKey, Registry, Retry, Revision,
+    Draft, Entry, Error, EventLog, Floor, Limits, Milestone, NewQuarantined, Origin, Page,
+    Position, QuarantineId, Quarantined, Record, RecordKey, Registry, Retention, Retry, Revision,
+    Trimmed,
 };
 
 /// A log in memory: every promise but durability.
@@ -30,7 +31,8 @@ type Content = (IdempotencyKey, ContentDigest, Arc<str>);
 struct Held {
     closed: bool,
     mint: Mint,
-    entries: Vec<Arc<Entry>>,
+    entries: VecDeque<Arc<Entry>>,
+    floor: Floor,
     origins: BTreeMap<Origin, (EventId, Timestamp)>,
     contents: BTreeMap<Content, (EventId, Timestamp)>,
     cursors: BTreeMap<SubscriptionId, Cursor>,
@@ -51,7 +53,8 @@ impl MemoryLog {
         let held = Held {
             closed: false,
             mint: Mint::after(EventId::MIN, Position::START),
-            entries: Vec::new(),
+            entries: VecDeque::new(),
+            floor: Floor::START,
             origins: BTreeMap::new(),
             contents: BTreeMap::new(),
             cursors: BTreeMap::new(),
@@ -106,7 +109,7 @@ impl Held {
         }
         self.contents.insert(content, (id, now));
         let entry = Entry { conflict, ..Entry::new(draft, id, position, now) };
-        self.entries.push(Arc::new(entry));
+        self.entries.push_back(Arc::new(entry));
         Some(Appended::New { id, position, conflict })
     }
 
@@ -123,6 +126,43 @@ impl Held {
             self.dead_letters.insert(id, DeadLetter { id, ..letter });
         }
         self.attempts.extend(changes.attempts);
+    }
+
+    /// Drops all that may go at once: nobody waits for a disk here.
+    fn trim(&mut self, retention: &Retention) -> Trimmed {
+        let keeps = |id: &SubscriptionId| !retention.released.contains(id);
+        let cursors = self.cursors.iter().filter(|(id, _)| keeps(id));
+        let settled = cursors.map(|(_, cursor)| cursor.settled).min();
+        let bound = settled.map_or(retention.hold, |settled| settled.min(retention.hold));
+        let retries = self.retries.iter().filter(|(key, _)| keeps(&key.subscription));
+        let waiting: BTreeSet<Position> = retries.map(|(_, retry)| retry.position).collect();
+        let bytes: u64 = self.entries.iter().map(|entry| entry.weight() as u64).sum();
+        let mut excess = retention.bytes.map_or(0, |most| bytes.saturating_sub(most));
+        let mut kept = VecDeque::new();
+        let mut dropped = 0;
+        while let Some(entry) = self.entries.pop_front_if(|entry| {
+            let too_old = retention.before.is_some_and(|before| entry.accepted < before);
+            entry.position <= bound && (too_old || excess > 0)
+        }) {
+            let (position, id) = (entry.position, entry.event.id);
+            if position > self.floor.position {
+                self.floor = Floor { position, id };
+            }
+            if waiting.contains(&position) {
+                kept.push_back(entry);
+                continue;
+            }
+            dropped += 1;
+            excess = excess.saturating_sub(entry.weight() as u64);
+            let event = &entry.event;
+            let content = (event.idempotency_key, event.digest, Arc::clone(&entry.publication));
+            if self.contents.get(&content).is_some_and(|(newest, _)| *newest == id) {
+                self.contents.remove(&content);
+            }
+        }
+        kept.append(&mut self.entries);
+        self.entries = kept;
+        Trimmed { dropped, more: false }
     }
 }
 
@@ -154,13 +194,17 @@ impl EventLog for MemoryLog {
         *self.head.borrow()
     }
 
+    fn floor(&self) -> Floor {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).floor
+    }
+
     fn watch(&self) -> watch::Receiver<Position> {
         self.head.subscribe()
     }
 
     async fn read(&self, after: Position, page: Page) -> Result<Vec<Arc<Entry>>, Error> {
         let held = self.hold()?;
-        let skip = usize::try_from(after.0).unwrap_or(usize::MAX);
+        let skip = held.entries.partition_point(|entry| entry.position <= after);
         let entries = held.entries.iter().skip(skip).map(Arc::clone);
         Ok(fill(entries, page, |entry| entry.weight()))
     }
@@ -176,7 +220,9 @@ impl EventLog for MemoryLog {
 
     async fn seek(&self, from: EventId) -> Result<Position, Error> {
         let held = self.hold()?;
-        Ok(Position(held.entries.partition_point(|entry| entry.event.id < from) as u64))
+        let first = held.entries.partition_point(|entry| entry.event.id < from);
+        let first = held.entries.get(first).map(|entry| Position(entry.position.0 - 1));
+        Ok(first.unwrap_or(held.mint.head()))
     }
 
     async fn load(&self) -> Result<DeliveryState, Error> {
@@ -256,6 +302,10 @@ impl EventLog for MemoryLog {
             .filter(|attempt| event.is_none_or(|id| attempt.key.event == id))
             .cloned();
         Ok(fill(attempts, page, |attempt| attempt.detail.len()))
+    }
+
+    async fn trim(&self, retention: &Retention) -> Result<Trimmed, Error> {
+        Ok(self.hold()?.trim(retention))
     }
 
     async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, Error> {

@@ -19,15 +19,17 @@ mod entry;
 mod memory;
 mod mint;
 mod registry;
+mod retention;
 mod sqlite;
 mod state;
 mod tail;
 
-pub use config::Config;
+pub use config::{Config, RetentionConfig};
 pub use engine::{Error, EventLog, Limits, Page};
 pub use entry::{Appended, Draft, Entry, Origin, Position};
 pub use memory::MemoryLog;
 pub use registry::{Record, RecordKey, Registry, Revision};
+pub use retention::{Floor, Retention, Trimmed};
 pub use sqlite::{OpenError, SqliteLog, SqliteRegistry};
 pub use state::{
     Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState, Milestone,

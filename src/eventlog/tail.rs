@@ -42,6 +42,14 @@ impl Tail {
         }
     }
 
+    /// Forgets entries up to a position, because the log has dropped them.
+    pub(super) fn drop_through(&self, position: Position) {
+        let mut run = self.run.write().unwrap_or_else(PoisonError::into_inner);
+        while let Some(oldest) = run.entries.pop_front_if(|entry| entry.position <= position) {
+            run.bytes -= held_bytes(&oldest);
+        }
+    }
+
     /// Reads entries after a position, or nothing if the run begins later than that.
     pub(super) fn read(&self, after: Position, page: Page) -> Option<Vec<Arc<Entry>>> {
         let run = self.run.read().unwrap_or_else(PoisonError::into_inner);

@@ -173,7 +173,16 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         office: out.office,
         replays: Arc::new(replays),
     });
-    Ok(Gateway { services, listener, dispatch: out.dispatch, ledger, ring, gone, tasks })
+    Ok(Gateway {
+        services,
+        listener,
+        dispatch: out.dispatch,
+        ledger,
+        ring,
+        retention: config.log.retention,
+        gone,
+        tasks,
+    })
 }
 
 fn check(config: &Config) -> Result<(), BuildError> {

@@ -11,8 +11,9 @@ use tokio::sync::mpsc;
 use crate::ambient::Tasks;
 use crate::api::{Services, router, serve};
 use crate::deliver::{Dispatch, Ledger};
-use crate::eventlog;
+use crate::eventlog::{self, RetentionConfig};
 use crate::gateway::follow;
+use crate::gateway::retention::Retaining;
 use crate::keys::KeyRing;
 use crate::subscriptions::{State, Subscription};
 use crate::telemetry::chain;
@@ -29,6 +30,7 @@ pub struct Gateway {
     pub(super) dispatch: Arc<Dispatch>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) ring: Arc<KeyRing>,
+    pub(super) retention: RetentionConfig,
     pub(super) gone: mpsc::UnboundedReceiver<Arc<Subscription>>,
     pub(super) tasks: Tasks,
 }
@@ -63,7 +65,12 @@ impl Gateway {
     ///
     /// Ours: the log or the server failed.
     pub async fn run(self, until: impl Future<Output = ()> + Send) -> Result<(), RunError> {
-        let Self { services, listener, dispatch, ledger, ring, gone, tasks } = self;
+        let Self { services, listener, dispatch, ledger, ring, retention, gone, tasks } = self;
+        let retaining = Retaining {
+            config: retention,
+            services: Arc::clone(&services),
+            ledger: Arc::clone(&ledger),
+        };
         services.readiness.set(true);
         let routes = router(Arc::clone(&services));
         let outcome = tokio::select! {
@@ -71,6 +78,7 @@ impl Gateway {
             () = follow(&*services.log, &dispatch, &*services.clock) => Ok(()),
             error = ledger.run() => error.map_err(RunError::Log),
             () = tend_keys(&ring, &services) => Ok(()),
+            () = retaining.run() => Ok(()),
             () = close_gone(&services, gone) => Ok(()),
             () = serve(listener, routes, &services.config, &tasks) => Ok(()),
         };

@@ -10,6 +10,7 @@ mod build;
 mod inbound;
 mod lifecycle;
 mod outbound;
+mod retention;
 
 pub use build::{BuildError, Machine, build};
 pub use inbound::Inbound;

@@ -110,7 +110,8 @@ impl Desk {
         let log = &self.parts.log;
         let before = Position(log.head().0.saturating_sub(1));
         let newest = log.read(before, Page { items: 1, bytes: 1 }).await?;
-        let newest = newest.first().map_or(EventId::MIN, |entry| entry.event.id);
+        // Everything may have been dropped; then there is nothing to replay up to where it was.
+        let newest = newest.first().map_or(log.floor().id, |entry| entry.event.id);
         // A replay is of what is in the log when it is asked for, so that its count is exact.
         let to = request.to.unwrap_or(newest).min(newest);
         if request.to.is_some_and(|to| to < request.from) {

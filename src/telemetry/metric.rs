@@ -78,6 +78,10 @@ metrics! {
     SyncSeconds: "sealway_sync_seconds", Kind::Histogram(SHORT), [];
     /// Position of the newest entry of the log.
     LogHead: "sealway_log_head_position", Kind::Gauge, [];
+    /// Position of the newest entry that retention has dropped.
+    LogFloor: "sealway_log_floor_position", Kind::Gauge, [];
+    /// Events that retention has dropped from the log.
+    EventsDropped: "sealway_events_dropped_total", Kind::Counter, [];
     /// Attempts at a sink, by verdict.
     Attempts: "sealway_attempts_total", Kind::Counter, ["subscription", "verdict"];
     /// Events delivered.

@@ -22,6 +22,7 @@ mod harness;
 mod keys_can_turn;
 mod mistakes_are_found_offline;
 mod nothing_leaves_without_a_contract;
+mod old_events_make_room;
 mod only_allowed_addresses_are_dialled;
 mod only_the_consumer_can_read;
 mod other_ecosystems;

@@ -6,5 +6,6 @@ mod fixture;
 mod keeping;
 mod reading;
 mod surviving;
+mod trimming;
 
 pub(super) use fixture::draft;

@@ -8,7 +8,8 @@ use crate::ambient::Entropy;
 use crate::event::{EventId, Subject, Timestamp, TraceContext};
 use crate::eventlog::mint::{Mint, ORIGIN_WINDOW};
 use crate::eventlog::sqlite::rows;
-use crate::eventlog::{Appended, Draft, Entry, NewQuarantined, Position, QuarantineId};
+use crate::eventlog::sqlite::trim::Trimming;
+use crate::eventlog::{Appended, Draft, Entry, Floor, NewQuarantined, Position, QuarantineId};
 
 /// What one transaction adds to the log. Nothing of it counts before the commit.
 pub(super) struct Appending<'a> {
@@ -22,6 +23,8 @@ pub(super) struct Appending<'a> {
     pub(super) entropy: &'a dyn Entropy,
     /// The entries that were added so far.
     pub(super) entries: Vec<Arc<Entry>>,
+    /// How far old entries were dropped.
+    pub(super) trimming: Trimming,
 }
 
 impl Appending<'_> {
@@ -152,15 +155,16 @@ fn insert(connection: &Connection, entry: &Entry) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Goes on after the newest entry that the database holds.
-pub(super) fn resume(connection: &Connection) -> rusqlite::Result<Mint> {
+/// Goes on after the newest entry that the database holds, or has held.
+pub(super) fn resume(connection: &Connection, floor: Floor) -> rusqlite::Result<Mint> {
     let newest = connection
         .query_row("SELECT id, position FROM events ORDER BY position DESC LIMIT 1", [], |row| {
             Ok((rows::event_id(row, 0)?, Position(rows::unsigned(row.get(1)?))))
         })
         .optional()?;
-    let (id, position) = newest.unwrap_or((EventId::MIN, Position::START));
-    Ok(Mint::after(id, position))
+    let (id, position) = newest.unwrap_or((floor.id, floor.position));
+    // An old entry that waits for another attempt may be all that is left.
+    Ok(Mint::after(id.max(floor.id), position.max(floor.position)))
 }
 
 /// Drops expired origins among the next few in key order, and says where to go on.

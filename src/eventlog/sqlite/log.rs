@@ -15,13 +15,14 @@ use crate::eventlog::sqlite::database::{Database, OpenError};
 use crate::eventlog::sqlite::queue::{Queue, Reply, Request};
 use crate::eventlog::sqlite::readers::Readers;
 use crate::eventlog::sqlite::space::Space;
+use crate::eventlog::sqlite::trim::Trimming;
 use crate::eventlog::sqlite::writer::{Gauges, Shared, Sweeping, Writer};
 use crate::eventlog::sqlite::{milestones, queries, records};
 use crate::eventlog::tail::Tail;
 use crate::eventlog::{
     Appended, Attempt, Changes, DeadLetter, DeadLetterId, DeliveryState, Draft, Entry, Error,
-    EventLog, Limits, Milestone, NewQuarantined, Page, Position, QuarantineId, Quarantined, Record,
-    RecordKey, Registry, Revision,
+    EventLog, Floor, Limits, Milestone, NewQuarantined, Page, Position, QuarantineId, Quarantined,
+    Record, RecordKey, Registry, Retention, Revision, Trimmed,
 };
 use crate::telemetry::Metrics;
 
@@ -53,12 +54,15 @@ impl SqliteLog {
         let database = Database::of(directory)?;
         let lock = database.lock()?;
         let connection = database.open_for_writing()?;
-        let mint = resume(&connection).map_err(|source| database.open_error(source))?;
+        let failed = |source| database.open_error(source);
+        let trimming = Trimming::resume(&connection).map_err(failed)?;
+        let mint = resume(&connection, trimming.floor).map_err(failed)?;
         let shared = Arc::new(Shared {
             database: database.clone(),
             queue: Queue::new(limits.waiting_bytes),
             tail: Tail::new(limits.tail_bytes),
             head: watch::Sender::new(mint.head()),
+            floor: Mutex::new(trimming.floor),
         });
         let failed = |source| OpenError::Directory { directory: directory.to_owned(), source };
         let checkpoints = Checkpoints::start(database.open_for_writing()?).map_err(failed)?;
@@ -69,6 +73,7 @@ impl SqliteLog {
             clock,
             entropy,
             mint,
+            trimming,
             sweeping: Sweeping::default(),
             space: Space::new(directory.to_owned(), limits.reserve_bytes),
             gauges: Gauges::of(metrics),
@@ -116,6 +121,10 @@ impl EventLog for SqliteLog {
 
     fn head(&self) -> Position {
         *self.shared.head.borrow()
+    }
+
+    fn floor(&self) -> Floor {
+        *self.shared.floor.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn watch(&self) -> watch::Receiver<Position> {
@@ -206,6 +215,10 @@ impl EventLog for SqliteLog {
         self.readers
             .run("list attempts", move |c| queries::attempts(c, of.as_ref(), event, page))
             .await
+    }
+
+    async fn trim(&self, retention: &Retention) -> Result<Trimmed, Error> {
+        self.ask(|reply| Request::Trim(retention.clone(), reply)).await
     }
 
     async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, Error> {

@@ -23,6 +23,7 @@ mod records;
 mod registry;
 mod rows;
 mod space;
+mod trim;
 mod writer;
 
 pub use database::OpenError;

@@ -46,8 +46,9 @@ pub(super) fn seek(connection: &Connection, from: EventId) -> rusqlite::Result<P
         .prepare_cached(
             "SELECT coalesce(
                (SELECT position - 1 FROM events WHERE id >= ? ORDER BY id LIMIT 1),
-               (SELECT max(position) FROM events),
-               0)",
+               max(
+                 (SELECT position FROM floors),
+                 (SELECT coalesce(max(position), 0) FROM events)))",
         )?
         .query_row([from.to_bytes()], |row| row.get(0))
         .map(|position| Position(rows::unsigned(position)))

@@ -8,7 +8,8 @@ use tokio::sync::oneshot;
 
 use crate::event::SubscriptionId;
 use crate::eventlog::{
-    Appended, Changes, Draft, Error, NewQuarantined, Position, QuarantineId, RecordKey, Revision,
+    Appended, Changes, Draft, Error, NewQuarantined, Position, QuarantineId, RecordKey, Retention,
+    Revision, Trimmed,
 };
 
 /// A group is closed at so many bytes or requests, whichever is met first.
@@ -29,6 +30,7 @@ pub(super) enum Request {
     Commit(Changes, Reply<()>),
     Forget(SubscriptionId, Reply<bool>),
     PruneMilestones(Position, Reply<()>),
+    Trim(Retention, Reply<Trimmed>),
     Put(RecordKey, Option<Revision>, String, Reply<Revision>),
     Remove(RecordKey, Revision, Reply<()>),
 }
@@ -55,6 +57,7 @@ impl Request {
             Self::Commit(_, reply)
             | Self::PruneMilestones(_, reply)
             | Self::Remove(_, _, reply) => reply.send(Err(error)).err().map(drop),
+            Self::Trim(_, reply) => reply.send(Err(error)).err().map(drop),
             Self::Put(_, _, _, reply) => reply.send(Err(error)).err().map(drop),
         };
     }

@@ -1,6 +1,6 @@
 //! The one thread that writes: a group of requests, one transaction, one sync, then the answers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
@@ -15,9 +15,10 @@ use crate::eventlog::sqlite::checkpoint::Checkpoints;
 use crate::eventlog::sqlite::database::{Database, DirectoryLock};
 use crate::eventlog::sqlite::queue::{Group, Queue, Reply, Request};
 use crate::eventlog::sqlite::space::Space;
+use crate::eventlog::sqlite::trim::Trimming;
 use crate::eventlog::sqlite::{changes, milestones, records};
 use crate::eventlog::tail::Tail;
-use crate::eventlog::{Error, Position};
+use crate::eventlog::{Error, Floor, Position};
 use crate::telemetry::{Gauge, Histogram, Metric, Metrics};
 
 /// Old rows are looked for once so many were added, and twice as many are looked at.
@@ -29,6 +30,7 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) tail: Tail,
     pub(super) head: watch::Sender<Position>,
+    pub(super) floor: Mutex<Floor>,
 }
 
 /// Everything that the writing thread owns.
@@ -39,6 +41,7 @@ pub(super) struct Writer {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) mint: Mint,
+    pub(super) trimming: Trimming,
     pub(super) sweeping: Sweeping,
     pub(super) space: Space,
     pub(super) gauges: Gauges,
@@ -149,6 +152,7 @@ impl Writer {
             now,
             entropy: &*self.entropy,
             entries: Vec::new(),
+            trimming: self.trimming,
         };
         for request in requests {
             if let Request::Commit(changes, _) = &request {
@@ -161,7 +165,7 @@ impl Writer {
             }
             execute(&mut appending, request, answers)?;
         }
-        let Appending { mint, entries, .. } = appending;
+        let Appending { mint, entries, trimming, .. } = appending;
         self.sweeping.origins += entries.len();
         self.sweeping.sweep(&transaction, now)?;
         let begun = Instant::now();
@@ -169,6 +173,7 @@ impl Writer {
         self.gauges.observe(entries.len(), begun.elapsed(), mint.head());
 
         self.mint = mint;
+        self.publish_floor(trimming);
         if !entries.is_empty() {
             // Together, so that nobody who has read an entry is told of a head before it.
             self.shared.head.send_modify(|head| {
@@ -177,6 +182,16 @@ impl Writer {
             });
         }
         Ok(())
+    }
+}
+
+impl Writer {
+    fn publish_floor(&mut self, trimming: Trimming) {
+        if trimming.floor != self.trimming.floor {
+            self.shared.tail.drop_through(trimming.floor.position);
+            *self.shared.floor.lock().unwrap_or_else(PoisonError::into_inner) = trimming.floor;
+        }
+        self.trimming = trimming;
     }
 }
 
@@ -231,6 +246,10 @@ fn execute(
         }
         Request::PruneMilestones(dropped, reply) => {
             keep(answers, reply, milestones::prune(connection, dropped).map(Ok))
+        }
+        Request::Trim(retention, reply) => {
+            let trimmed = appending.trimming.slice(connection, &retention);
+            keep(answers, reply, trimmed.map(Ok))
         }
         Request::Put(key, expected, body, reply) => {
             let written = records::put(connection, &key, expected, &body, appending.now);

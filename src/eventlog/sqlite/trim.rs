@@ -1,0 +1,197 @@
+//! Drops old entries, a slice at a time, inside a transaction that others may share.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+use tokio::time::Instant;
+
+use crate::event::{EventId, Timestamp};
+use crate::eventlog::sqlite::rows;
+use crate::eventlog::{Floor, Position, Retention, Trimmed};
+
+/// The most entries that one slice looks at.
+const SLICE: usize = 256;
+/// A slice ends after so long, because appends of the same group wait for it.
+const PATIENCE: Duration = Duration::from_millis(2);
+
+/// Where dropping stands between two slices.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trimming {
+    pub(super) floor: Floor,
+    /// Entries up to here were looked at in this round; those that stayed wait for an attempt.
+    looked_at: Position,
+}
+
+/// An old entry, without its data.
+struct Old {
+    position: Position,
+    id: EventId,
+    accepted: Timestamp,
+    idempotency_key: [u8; 16],
+    digest: [u8; 32],
+    publication: String,
+    bytes: u64,
+}
+
+impl Trimming {
+    /// Goes on where the database stands.
+    pub(super) fn resume(connection: &Connection) -> rusqlite::Result<Self> {
+        let floor = connection.query_row("SELECT position, id FROM floors", [], |row| {
+            Ok(Floor { position: position(row, 0)?, id: rows::event_id(row, 1)? })
+        })?;
+        Ok(Self { floor, looked_at: Position::START })
+    }
+
+    /// Drops the next few entries that may go.
+    pub(super) fn slice(
+        &mut self,
+        connection: &Connection,
+        retention: &Retention,
+    ) -> rusqlite::Result<Trimmed> {
+        let begun = Instant::now();
+        let before = self.floor;
+        let released = released(retention);
+        let bound = bound(connection, retention, &released)?;
+        let old = oldest(connection, self.looked_at, bound)?;
+        let mut excess = excess(connection, retention)?;
+        let mut trimmed = Trimmed { dropped: 0, more: old.len() == SLICE };
+        for entry in old {
+            let too_old = retention.before.is_some_and(|before| entry.accepted < before);
+            if !too_old && excess == 0 {
+                trimmed.more = false;
+                break;
+            }
+            if !waits(connection, entry.position, &released)? {
+                drop_entry(connection, &entry)?;
+                trimmed.dropped += 1;
+                excess = excess.saturating_sub(entry.bytes);
+            }
+            self.looked_at = entry.position;
+            if entry.position > self.floor.position {
+                self.floor = Floor { position: entry.position, id: entry.id };
+            }
+            if begun.elapsed() >= PATIENCE {
+                trimmed.more = true;
+                break;
+            }
+        }
+        if self.floor != before {
+            let floor = params![rows::signed(self.floor.position.0), self.floor.id.to_bytes()];
+            connection.prepare_cached("UPDATE floors SET position = ?, id = ?")?.execute(floor)?;
+        }
+        if !trimmed.more {
+            // Entries that waited for an attempt are looked at again in the next round.
+            self.looked_at = Position::START;
+        }
+        Ok(trimmed)
+    }
+}
+
+/// The names of subscriptions that keep nothing, as a JSON array.
+fn released(retention: &Retention) -> String {
+    let names: Vec<_> = retention.released.iter().map(|id| format!("\"{id}\"")).collect();
+    format!("[{}]", names.join(","))
+}
+
+/// The last position that every cursor has settled and nobody holds.
+fn bound(
+    connection: &Connection,
+    retention: &Retention,
+    released: &str,
+) -> rusqlite::Result<Position> {
+    let settled: Option<i64> = connection
+        .prepare_cached(
+            "SELECT min(settled) FROM cursors
+             WHERE subscription NOT IN (SELECT value FROM json_each(?))",
+        )?
+        .query_row([released], |row| row.get(0))?;
+    let settled = settled.map_or(retention.hold, |settled| Position(rows::unsigned(settled)));
+    // Beyond what SQLite can count there is nothing.
+    Ok(settled.min(retention.hold).min(Position(i64::MAX.unsigned_abs())))
+}
+
+fn oldest(connection: &Connection, after: Position, bound: Position) -> rusqlite::Result<Vec<Old>> {
+    connection
+        .prepare_cached(
+            "SELECT position, id, accepted, idempotency_key, digest, publication,
+                    octet_length(data)
+             FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
+        )?
+        .query_map(
+            params![rows::signed(after.0), rows::signed(bound.0), rows::signed(SLICE as u64)],
+            |row| {
+                Ok(Old {
+                    position: position(row, 0)?,
+                    id: rows::event_id(row, 1)?,
+                    accepted: rows::timestamp(row, 2)?,
+                    idempotency_key: row.get(3)?,
+                    digest: row.get(4)?,
+                    publication: row.get(5)?,
+                    bytes: rows::unsigned(row.get(6)?),
+                })
+            },
+        )?
+        .collect()
+}
+
+/// By how many bytes the log is too large. Free pages count as free: they are used again, before
+/// the file grows.
+fn excess(connection: &Connection, retention: &Retention) -> rusqlite::Result<u64> {
+    let Some(most) = retention.bytes else { return Ok(0) };
+    let pages = usage(connection)?;
+    Ok(pages.used.saturating_sub(most))
+}
+
+/// How large the database is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Usage {
+    /// Bytes of pages that hold something.
+    pub(super) used: u64,
+    /// Bytes of pages that are free for reuse.
+    pub(super) free: u64,
+}
+
+/// Asks SQLite for its pages.
+pub(super) fn usage(connection: &Connection) -> rusqlite::Result<Usage> {
+    let ask = |pragma: &str| -> rusqlite::Result<u64> {
+        connection.prepare_cached(pragma)?.query_row([], |row| row.get(0).map(rows::unsigned))
+    };
+    let size = ask("PRAGMA page_size")?;
+    let (pages, free) = (ask("PRAGMA page_count")?, ask("PRAGMA freelist_count")?);
+    Ok(Usage { used: pages.saturating_sub(free) * size, free: free * size })
+}
+
+/// Whether an entry waits for another attempt.
+fn waits(connection: &Connection, at: Position, released: &str) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "SELECT 1 FROM retries WHERE position = ?
+               AND subscription NOT IN (SELECT value FROM json_each(?)) LIMIT 1",
+        )?
+        .query_row(params![rows::signed(at.0), released], |_| Ok(()))
+        .optional()
+        .map(|found| found.is_some())
+}
+
+/// Drops an entry, and its content if no newer entry has the same.
+fn drop_entry(connection: &Connection, entry: &Old) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("DELETE FROM events WHERE position = ?")?
+        .execute([rows::signed(entry.position.0)])?;
+    connection
+        .prepare_cached(
+            "DELETE FROM contents
+             WHERE idempotency_key = ? AND digest = ? AND publication = ? AND event = ?",
+        )?
+        .execute(params![
+            entry.idempotency_key,
+            entry.digest,
+            entry.publication,
+            entry.id.to_bytes()
+        ])?;
+    Ok(())
+}
+
+fn position(row: &Row<'_>, at: usize) -> rusqlite::Result<Position> {
+    row.get(at).map(|position| Position(rows::unsigned(position)))
+}

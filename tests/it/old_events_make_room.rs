@@ -1,0 +1,118 @@
+//! Events leave the log when they are old and settled, and whoever asks for them is told so.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use sealway::ambient::{Clock as _, ManualClock, Size, Span, SystemClock};
+
+use crate::harness::{Arrival, Receiver, Reply, TestGateway, eventually};
+
+const DAY: Duration = Duration::from_hours(24);
+
+/// A gateway that keeps events for a day.
+async fn keeping_a_day(clock: &ManualClock) -> TestGateway {
+    TestGateway::with(Some(clock.clone()), |config| {
+        config.log.retention.age = Some(Span(DAY));
+    })
+    .await
+}
+
+/// The ids of the events that the log shows.
+async fn ids(gateway: &TestGateway) -> Vec<String> {
+    let listed = gateway.get("/events?limit=1000").await;
+    let events = listed["events"].as_array().unwrap();
+    events.iter().map(|event| event["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Lets time pass until the log shows so many events.
+async fn wait_for_kept(gateway: &TestGateway, clock: &ManualClock, count: usize) {
+    eventually(format!("{count} events are left"), async || {
+        clock.advance(Duration::from_secs(10));
+        (ids(gateway).await.len() == count).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_old_and_settled_is_gone_and_everyone_is_told() {
+    let clock = ManualClock::at(SystemClock.now());
+    let gateway = keeping_a_day(&clock).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({})).await;
+    let old = gateway.orders(1..=5).await;
+    receiver.wait_for_delivered(5).await;
+    clock.advance(DAY);
+    let new = gateway.orders(6..=7).await;
+    receiver.wait_for_delivered(7).await;
+
+    wait_for_kept(&gateway, &clock, 2).await;
+
+    assert_eq!(ids(&gateway).await, new);
+    let gone = gateway.call(Method::GET, &format!("/events/{}", old[0]), None).await;
+    assert_eq!((gone.status, gone.code()), (404, "not-found"));
+    let told = format!("those up to {} were dropped by retention", old[4]);
+    assert!(gone.body["detail"].as_str().unwrap().contains(&told), "{}", gone.body);
+
+    let wish = json!({ "from": old[1], "dryRun": true });
+    let counted = gateway.post("/subscriptions/shop/replays", &wish).await;
+    assert_eq!((&counted["matched"], &counted["droppedThrough"]), (&json!(2), &json!(old[4])));
+    let wish = json!({ "from": new[0], "dryRun": true });
+    let counted = gateway.post("/subscriptions/shop/replays", &wish).await;
+    assert_eq!((&counted["matched"], &counted["droppedThrough"]), (&json!(2), &Value::Null));
+
+    let late = Receiver::start(&gateway, "late").await;
+    gateway.subscribe(&late, json!({ "config": { "start": old[0] } })).await;
+    let mut arrivals = late.wait_for_delivered(2).await;
+    arrivals.sort_by_key(Arrival::sequence);
+    let seen: Vec<_> = arrivals.iter().map(|one| (one.sequence(), one.id())).collect();
+    assert_eq!(seen, [(Some(1), &*new[0]), (Some(2), &*new[1])]);
+}
+
+#[tokio::test]
+async fn what_a_subscription_has_not_settled_stays_whatever_its_age() {
+    let clock = ManualClock::at(SystemClock.now());
+    let mut gateway = keeping_a_day(&clock).await;
+    let paused = Receiver::start(&gateway, "paused").await;
+    gateway.subscribe(&paused, json!({})).await;
+    let failing = Receiver::start(&gateway, "failing").await;
+    gateway.subscribe(&failing, json!({})).await;
+    gateway.post("/subscriptions/paused/pause", &json!({})).await;
+    failing.answer_next([Reply::Status(503)]);
+    let ids_before = gateway.orders(1..=3).await;
+    failing.wait_for_delivered(2).await;
+
+    clock.advance(3 * DAY);
+    failing.wait_for_delivered(3).await;
+    clock.advance(Duration::from_mins(1));
+    gateway.restart().await;
+    assert_eq!(ids(&gateway).await, ids_before);
+
+    gateway.post("/subscriptions/paused/resume", &json!({})).await;
+    paused.wait_for_delivered(3).await;
+    wait_for_kept(&gateway, &clock, 0).await;
+
+    gateway.restart().await;
+    let next = gateway.order(4).await;
+    assert!(next > ids_before[2], "{next} is after {}", ids_before[2]);
+    assert_eq!(paused.wait_for_delivered(4).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_log_that_is_too_large_loses_its_oldest_events() {
+    let clock = ManualClock::at(SystemClock.now());
+    let gateway = TestGateway::with(Some(clock.clone()), |config| {
+        config.log.retention.age = None;
+        config.log.retention.size = Some(Size(0));
+    })
+    .await;
+    gateway.orders(1..=3).await;
+
+    wait_for_kept(&gateway, &clock, 0).await;
+
+    let shown = gateway.call(Method::GET, "/metrics", None).await;
+    let text = shown.body.as_str().unwrap();
+    assert!(text.contains("sealway_log_floor_position 3"), "{text}");
+    assert!(text.contains("sealway_events_dropped_total 3"), "{text}");
+}
