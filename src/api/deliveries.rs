@@ -1,5 +1,6 @@
 //! What became of deliveries: attempts, dead letters, and their way back.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,9 +10,8 @@ use utoipa::ToSchema;
 
 use crate::api::subscriptions::{find, problem};
 use crate::api::{Caller, Code, Problem, Services};
-use crate::deliver::Redrive;
 use crate::event::{EventId, ReplayId, Timestamp};
-use crate::eventlog::{Attempt, DeadLetter, DeadLetterId, Page};
+use crate::eventlog::{Attempt, DeadLetter, DeadLetterId, DeadLetterQuery, Page};
 
 /// Which attempts are wanted.
 #[derive(Debug, Deserialize)]
@@ -172,8 +172,9 @@ pub async fn dead_letters(
     Query(part): Query<Part>,
 ) -> Result<Json<DeadLetters>, Problem> {
     let subscription = find(&services, &caller, &id).await?;
-    let (after, page) = (DeadLetterId(part.after), page(part.limit)?);
-    let letters = services.log.dead_letters(Some(&subscription.id), after, page).await?;
+    let all = DeadLetterQuery::all(subscription.id.clone());
+    let query = DeadLetterQuery { after: DeadLetterId(part.after), ..all };
+    let letters = services.log.dead_letters(&query, page(part.limit)?).await?;
     // A page ends by its bytes too, so only an empty one is known to be the end.
     let next = letters.last().map(|last| last.id.0);
     Ok(Json(DeadLetters { dead_letters: letters.iter().map(ShownDeadLetter::of).collect(), next }))
@@ -208,14 +209,19 @@ pub async fn redrive(
     Json(request): Json<RedriveRequest>,
 ) -> Result<Json<Redriven>, Problem> {
     let subscription = find(&services, &caller, &id).await?;
-    let which = match (request.ids, request.reason) {
-        (Some(ids), None) => Redrive::Some(ids.into_iter().map(DeadLetterId).collect()),
-        (None, reason) => Redrive::All { reason },
-        (Some(_), Some(_)) => {
-            return Err(Problem::new(Code::Invalid, "give ids or a reason, not both"));
-        }
+    let named = request.ids.map(|ids| ids.into_iter().map(DeadLetterId).collect::<BTreeSet<_>>());
+    let wanted = named.as_ref().map(|ids| ids.len() as u64);
+    let query = DeadLetterQuery {
+        ids: named,
+        reason: request.reason.map(Arc::from),
+        ..DeadLetterQuery::all(subscription.id.clone())
     };
-    let count = services.office.redrive(&subscription, which).await.map_err(problem)?;
+    let found = services.log.count_chosen(&query).await?;
+    if wanted.is_some_and(|wanted| found < wanted) {
+        let detail = "some of these dead letters are not there; none is redriven";
+        return Err(Problem::new(Code::NotFound, detail));
+    }
+    let count = services.office.redrive(&subscription, query).await.map_err(problem)?;
     tracing::info!(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,

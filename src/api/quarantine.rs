@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::api::{Caller, Problem, Scope, Services};
 use crate::event::Timestamp;
-use crate::eventlog::{Page, QuarantineId, Quarantined};
+use crate::eventlog::{Page, QuarantineId, QuarantineQuery, Quarantined};
 use crate::source::Received;
 
 /// Which part of the list is wanted.
@@ -78,7 +78,8 @@ pub async fn list(
     Query(part): Query<Part>,
 ) -> Result<Json<Kept>, Problem> {
     caller.must(&Scope::Operate)?;
-    let events = services.log.quarantined(QuarantineId(part.after), Page::default()).await?;
+    let query = QuarantineQuery { after: QuarantineId(part.after), ..QuarantineQuery::default() };
+    let events = services.log.quarantined(&query, Page::default()).await?;
     // A page ends by its bytes too, so only an empty one is known to be the end.
     let next = events.last().map(|last| last.id.0);
     Ok(Json(Kept { quarantined: events.iter().map(ShownQuarantined::of).collect(), next }))
@@ -161,7 +162,8 @@ async fn find(services: &Services, id: u64) -> Result<Quarantined, Problem> {
     let absent = || Problem::not_found("event in quarantine");
     let after = QuarantineId(id.checked_sub(1).ok_or_else(absent)?);
     let page = Page { items: 1, ..Page::default() };
-    let found = services.log.quarantined(after, page).await?.pop();
+    let query = QuarantineQuery { after, ..QuarantineQuery::default() };
+    let found = services.log.quarantined(&query, page).await?.pop();
     found.filter(|quarantined| quarantined.id.0 == id).ok_or_else(absent)
 }
 

@@ -9,10 +9,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::ambient::{Clock, Tasks};
 use crate::deliver::gathering::Gathering;
+use crate::deliver::recall::recall;
 use crate::deliver::under_way::{Ended, UnderWay};
 use crate::deliver::{Carried, Delivery, Inbox, Ledger, Milestones, Progress, Retries, Verdict};
 use crate::event::ChainValue;
-use crate::eventlog::{Cursor, DeliveryKey, Entry, EventLog, Page, Position, Retry};
+use crate::eventlog::{Cursor, DeliveryKey, Entry, EventLog, Position, Retry};
 use crate::subscriptions::Subscription;
 
 /// Retries that one subscription may have waiting; beyond them its backlog stays behind the cursor.
@@ -198,6 +199,7 @@ impl Courier {
             replay: None,
             attempts: 0,
             first_attempt: None,
+            redriven: false,
         };
         // A retry that was kept before a crash stands for the match that it came from.
         if numbered.settled || self.waits(&delivery.key()) {
@@ -213,15 +215,7 @@ impl Courier {
     }
 
     async fn attempt_again(&mut self, retry: Retry) {
-        let before = Position(retry.position.0.saturating_sub(1));
-        let page = Page { items: 1, bytes: 1 };
-        let entry = match self.round.log.read(before, page).await {
-            Ok(entries) => {
-                entries.into_iter().next().filter(|entry| entry.event.id == retry.key.event)
-            }
-            Err(_) => None,
-        };
-        let Some(entry) = entry else {
+        let Ok(Some(entry)) = recall(&*self.round.log, &retry).await else {
             tracing::error!(
                 event.id = %retry.key.event,
                 subscription.id = %retry.key.subscription,
@@ -238,6 +232,7 @@ impl Courier {
             replay: retry.key.replay,
             attempts: retry.attempts,
             first_attempt: Some(retry.first_attempt),
+            redriven: retry.redriven,
         });
     }
 

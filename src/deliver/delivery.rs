@@ -24,6 +24,8 @@ pub struct Delivery {
     pub attempts: u32,
     /// When the first attempt was made; nothing before it.
     pub first_attempt: Option<Timestamp>,
+    /// Whether it was a dead letter that someone brought back.
+    pub redriven: bool,
 }
 
 impl Delivery {
@@ -36,6 +38,17 @@ impl Delivery {
         }
     }
 
+    /// From when on its age counts, if its attempt began just now.
+    ///
+    /// What is replayed or redriven is old by nature, so its age counts from its first attempt.
+    pub fn ages_from(&self, began: Timestamp) -> Timestamp {
+        if self.replay.is_some() || self.redriven {
+            self.first_attempt.unwrap_or(began)
+        } else {
+            self.entry.accepted
+        }
+    }
+
     /// What the log keeps while it waits for its next attempt.
     pub fn to_retry(&self, first_attempt: Timestamp, due: Timestamp) -> Retry {
         Retry {
@@ -45,6 +58,7 @@ impl Delivery {
             attempts: self.attempts.saturating_add(1),
             first_attempt,
             due,
+            redriven: self.redriven,
         }
     }
 }

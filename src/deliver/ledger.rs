@@ -51,7 +51,6 @@ struct Pending {
     milestones: Vec<(SubscriptionId, Milestone)>,
     retries: BTreeMap<DeliveryKey, Option<Retry>>,
     dead_letters: Vec<DeadLetter>,
-    revived: Vec<DeadLetterId>,
     attempts: Vec<Attempt>,
 }
 
@@ -61,7 +60,6 @@ impl Pending {
             + self.milestones.len()
             + self.retries.len()
             + self.dead_letters.len()
-            + self.revived.len()
             + self.attempts.len()
     }
 
@@ -79,8 +77,8 @@ impl Pending {
             retries,
             settled,
             dead_letters: self.dead_letters,
-            revived: self.revived,
             attempts: self.attempts,
+            ..Changes::default()
         }
     }
 }
@@ -150,6 +148,7 @@ impl Ledger {
             status: answer.status(),
             detail: answer.detail(),
             at: *ended,
+            redriven: false,
         };
         self.change(|pending| {
             pending.attempts.push(attempt);

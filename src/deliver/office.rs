@@ -35,8 +35,8 @@ pub enum OfficeError {
         #[source]
         source: HandshakeError,
     },
-    /// Some of the dead letters that were named are not there; the others are redriven.
-    #[error("there are no such dead letters; those that there are were redriven")]
+    /// A dead letter that was named is not there.
+    #[error("there is no such dead letter")]
     NoDeadLetter,
     /// A checkpoint could not be signed.
     #[error("cannot sign a checkpoint")]

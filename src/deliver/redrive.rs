@@ -1,65 +1,56 @@
-//! Brings dead letters back.
+//! Brings dead letters back, or lets them go.
 
 use crate::deliver::{Command, Line, Office, OfficeError};
-use crate::eventlog::{Changes, DeadLetter, DeadLetterId, Page, Retry};
+use crate::eventlog::{Changes, DeadLetter, DeadLetterId, DeadLetterQuery, Page, Retry};
 use crate::subscriptions::{Error as SubscriptionError, State, Subscription};
 
-/// Which dead letters are redriven.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Redrive {
-    /// These.
-    Some(Vec<DeadLetterId>),
-    /// All that were given up for this reason, or all.
-    All {
-        /// A word of the closed list; nothing: any reason.
-        reason: Option<String>,
-    },
-}
-
 impl Office {
-    /// Has dead letters delivered again from their first attempt on; says how many.
+    /// Has every dead letter that a query wants now delivered again, from its first attempt on; says
+    /// how many.
     ///
     /// # Errors
     ///
-    /// The caller's turn: there is no such dead letter. Ours: the log failed.
+    /// The caller's turn: the subscription is closed. Ours: the log failed.
     pub async fn redrive(
         &self,
         subscription: &Subscription,
-        which: Redrive,
+        mut query: DeadLetterQuery,
     ) -> Result<usize, OfficeError> {
         let line = self.dispatch.line(&subscription.id);
         let line =
             line.ok_or(SubscriptionError::Step { from: State::Closed, to: State::Active })?;
+        // What is given up again meanwhile has a higher number.
+        let newest = self.log.last_dead_letter(&subscription.id).await?;
+        query.last = Some(query.last.map_or(newest, |last| last.min(newest)));
         let mut redriven = 0;
-        let mut after = DeadLetterId(0);
         loop {
-            let page =
-                self.log.dead_letters(Some(&subscription.id), after, Page::default()).await?;
-            let Some(last) = page.last() else { break };
-            after = last.id;
-            let chosen: Vec<_> = page.iter().filter(|letter| which.chooses(letter)).collect();
-            redriven += chosen.len();
-            self.revive(&line, &chosen).await?;
-        }
-        match &which {
-            Redrive::Some(ids) if redriven < ids.len() => Err(OfficeError::NoDeadLetter),
-            Redrive::Some(_) | Redrive::All { .. } => Ok(redriven),
+            let page = self.log.dead_letters(&query, Page::default()).await?;
+            let Some(last) = page.last() else { return Ok(redriven) };
+            query.after = last.id;
+            redriven += page.len();
+            self.revive(&line, &page).await?;
         }
     }
 
-    /// Turns dead letters into retries that are due now, a page at a time.
-    async fn revive(&self, line: &Line, letters: &[&DeadLetter]) -> Result<(), OfficeError> {
+    /// Turns dead letters into retries that are due now; their copies stay until they are settled.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log failed.
+    pub async fn revive(&self, line: &Line, letters: &[DeadLetter]) -> Result<(), OfficeError> {
         let now = self.clock.now();
-        let to_retry = |letter: &&DeadLetter| Retry {
+        let to_retry = |letter: &DeadLetter| Retry {
             key: letter.key.clone(),
             position: letter.position,
             link: letter.link,
             attempts: 0,
             first_attempt: now,
             due: now,
+            redriven: true,
         };
         let retries: Vec<Retry> = letters.iter().map(to_retry).collect();
-        let revived = letters.iter().map(|letter| letter.id).collect();
+        let name = |letter: &DeadLetter| (letter.key.subscription.clone(), letter.id);
+        let revived = letters.iter().map(name).collect();
         let changes = Changes { retries: retries.clone(), revived, ..Changes::default() };
         self.log.commit(changes).await?;
         for retry in retries {
@@ -68,15 +59,26 @@ impl Office {
         }
         Ok(())
     }
-}
 
-impl Redrive {
-    fn chooses(&self, letter: &DeadLetter) -> bool {
-        match self {
-            Self::Some(ids) => ids.contains(&letter.id),
-            Self::All { reason } => {
-                reason.as_deref().is_none_or(|reason| *letter.reason == *reason)
-            }
-        }
+    /// Drops a dead letter that nobody wants any more.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: there is none of that number, or it is being redriven. Ours: the log
+    /// failed.
+    pub async fn dismiss(
+        &self,
+        subscription: &Subscription,
+        id: DeadLetterId,
+    ) -> Result<DeadLetter, OfficeError> {
+        let query = DeadLetterQuery {
+            ids: Some([id].into()),
+            ..DeadLetterQuery::all(subscription.id.clone())
+        };
+        let found = self.log.dead_letters(&query, Page { items: 1, ..Page::default() }).await?;
+        let letter = found.into_iter().next().ok_or(OfficeError::NoDeadLetter)?;
+        let dismissed = vec![(subscription.id.clone(), id)];
+        self.log.commit(Changes { dismissed, ..Changes::default() }).await?;
+        Ok(letter)
     }
 }

@@ -64,8 +64,8 @@ pub struct Policy {
 pub struct Situation {
     /// Attempts made, this one included.
     pub made: u32,
-    /// When the log took the event.
-    pub accepted: Timestamp,
+    /// From when on the event's age counts.
+    pub ages_from: Timestamp,
     /// Now.
     pub now: Timestamp,
 }
@@ -73,7 +73,7 @@ pub struct Situation {
 impl Policy {
     /// Decides what an answer means.
     pub fn judge(&self, answer: &Answer, situation: Situation, dice: &dyn Entropy) -> Verdict {
-        let Situation { made, accepted, now } = situation;
+        let Situation { made, ages_from, now } = situation;
         let refused = match answer.status() {
             Some(200..=299) => return Verdict::Delivered,
             Some(410) => return Verdict::GiveUp(Reason::SinkGone),
@@ -93,7 +93,7 @@ impl Policy {
         let asked = answer.retry_after().unwrap_or_default().min(LONGEST_WAIT);
         let due = now.after(planned.max(asked));
         match self.maximum_event_age {
-            Some(age) if due > accepted.after(age) => Verdict::GiveUp(Reason::EventTooOld),
+            Some(age) if due > ages_from.after(age) => Verdict::GiveUp(Reason::EventTooOld),
             _ => Verdict::Retry { due },
         }
     }
@@ -115,7 +115,7 @@ mod tests {
         let now = Timestamp::from_unix_seconds(1000);
         policy.judge(
             answer,
-            Situation { made, accepted: Timestamp::from_unix_seconds(990), now },
+            Situation { made, ages_from: Timestamp::from_unix_seconds(990), now },
             &SeededEntropy::new(1),
         )
     }

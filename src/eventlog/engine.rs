@@ -7,9 +7,8 @@ use tokio::sync::watch;
 
 use crate::event::{Blame, EventId, Fault, SubscriptionId};
 use crate::eventlog::{
-    Appended, Attempt, Changes, DeadLetter, DeadLetterId, DeliveryState, Draft, Entry, Floor,
-    Milestone, NewQuarantined, Position, QuarantineId, Quarantined, Registry, Retention, Revision,
-    Trimmed,
+    Appended, Attempt, Changes, DeliveryKey, DeliveryState, Draft, Entry, Floor, Milestone,
+    Position, Registry, Retention, Retry, Revision, SetAside, Trimmed,
 };
 
 /// Bounds of what the log holds in memory and leaves free on disk.
@@ -124,7 +123,7 @@ impl Blame for Error {
 /// 4. **Once.** A draft whose origin is in the log already (for 24 hours) is not stored again.
 /// 5. **Kept.** Nothing is dropped that a cursor has not settled or that waits for another attempt.
 #[async_trait]
-pub trait EventLog: Registry {
+pub trait EventLog: Registry + SetAside {
     /// Names a batch of drafts, makes it durable, and says for each what became of it, in order.
     ///
     /// Drafts of one batch that share an origin count as repeats of the first.
@@ -176,6 +175,13 @@ pub trait EventLog: Registry {
     /// Ours: the store failed.
     async fn load(&self) -> Result<DeliveryState, Error>;
 
+    /// Reads the waiting retry of one delivery.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn retry(&self, key: &DeliveryKey) -> Result<Option<Retry>, Error>;
+
     /// Writes changes of the delivery state together.
     ///
     /// # Errors
@@ -220,18 +226,6 @@ pub trait EventLog: Registry {
     /// Ours: the store failed.
     async fn prune_milestones(&self, dropped: Position) -> Result<(), Error>;
 
-    /// Lists dead letters with an id above `after`, oldest first; of one subscription or of all.
-    ///
-    /// # Errors
-    ///
-    /// Ours: the store failed.
-    async fn dead_letters(
-        &self,
-        subscription: Option<&SubscriptionId>,
-        after: DeadLetterId,
-        page: Page,
-    ) -> Result<Vec<DeadLetter>, Error>;
-
     /// Lists attempts, newest first: of one subscription or of one event or of both.
     ///
     /// # Errors
@@ -257,29 +251,6 @@ pub trait EventLog: Registry {
     ///
     /// Ours: the store failed.
     async fn trim(&self, retention: &Retention) -> Result<Trimmed, Error>;
-
-    /// Keeps events that broke their contract, durably, and names them in order.
-    ///
-    /// # Errors
-    ///
-    /// Later: too much waits, or the disk is full. Ours: the store failed.
-    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, Error>;
-
-    /// Lists quarantined events with an id above `after`, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// Ours: the store failed.
-    async fn quarantined(&self, after: QuarantineId, page: Page)
-    -> Result<Vec<Quarantined>, Error>;
-
-    /// Removes a quarantined event, after its release or because it is not wanted; says whether it
-    /// was there.
-    ///
-    /// # Errors
-    ///
-    /// Ours: the store failed.
-    async fn unquarantine(&self, id: QuarantineId) -> Result<bool, Error>;
 
     /// Makes everything durable and stops the engine.
     ///

@@ -11,6 +11,7 @@
 //! **Invariant:** engines store and nothing else. Scheduling, ordering, matching and sealing live
 //! in other rooms, so that every engine delivers alike.
 
+mod aside;
 mod config;
 #[cfg(test)]
 mod conformance;
@@ -24,6 +25,7 @@ mod sqlite;
 mod state;
 mod tail;
 
+pub use aside::{DeadLetterCount, DeadLetterQuery, QuarantineCount, QuarantineQuery, SetAside};
 pub use config::{Config, RetentionConfig};
 pub use engine::{Error, EventLog, Limits, Page};
 pub use entry::{Appended, Draft, Entry, Origin, Position};

@@ -141,9 +141,11 @@ pub struct Retry {
     pub first_attempt: Timestamp,
     /// When the next attempt is due.
     pub due: Timestamp,
+    /// Whether it was a dead letter that someone brought back.
+    pub redriven: bool,
 }
 
-/// Names a dead letter; grows with time, from 1.
+/// Names a dead letter of its subscription; grows with time, from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeadLetterId(pub u64);
 
@@ -170,6 +172,8 @@ pub struct DeadLetter {
     pub detail: Arc<str>,
     /// When it was given up.
     pub at: Timestamp,
+    /// Whether it is being delivered again; the engine knows, and ignores what a new one holds here.
+    pub redriven: bool,
 }
 
 /// One try at delivering, kept for people who ask what happened.
@@ -200,12 +204,15 @@ pub struct Changes {
     pub milestones: Vec<(SubscriptionId, Milestone)>,
     /// Retries to keep, each replacing what was kept under its key.
     pub retries: Vec<Retry>,
-    /// Retries to drop, because they were delivered or given up.
+    /// Retries to drop, because they were delivered or given up, and the dead letters from which
+    /// they came.
     pub settled: Vec<DeliveryKey>,
-    /// Dead letters to keep.
+    /// Dead letters to keep, each replacing the one that its delivery had.
     pub dead_letters: Vec<DeadLetter>,
-    /// Dead letters to drop, because they are redriven or not wanted.
-    pub revived: Vec<DeadLetterId>,
+    /// Dead letters that are delivered again: not listed any more, and kept until they are settled.
+    pub revived: Vec<(SubscriptionId, DeadLetterId)>,
+    /// Dead letters to drop, because they are not wanted.
+    pub dismissed: Vec<(SubscriptionId, DeadLetterId)>,
     /// Attempts to keep.
     pub attempts: Vec<Attempt>,
 }
@@ -228,6 +235,10 @@ pub struct QuarantineId(pub u64);
 pub struct NewQuarantined {
     /// The publication whose contract it broke, as `domain/event`.
     pub publication: Arc<str>,
+    /// The id that the event had on its producer's bus.
+    pub envelope_id: Arc<str>,
+    /// The codes of the violations, each once, in order, with commas between.
+    pub codes: Arc<str>,
     /// The event as it was received, in the gateway's own JSON form.
     pub received: String,
     /// What is wrong with it, as a JSON array.

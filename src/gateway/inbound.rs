@@ -231,8 +231,13 @@ fn aside(
     received: &Received,
     refusal: &Refusal,
 ) -> Result<NewQuarantined, Refusal> {
+    let mut codes: Vec<&str> = refusal.violations.iter().map(|one| one.code.as_str()).collect();
+    codes.sort_unstable();
+    codes.dedup();
     Ok(NewQuarantined {
         publication: Arc::from(publication),
+        envelope_id: Arc::from(&*received.envelope.id),
+        codes: Arc::from(codes.join(",")),
         received: received.to_json().map_err(|error| ours(error.to_string()))?,
         violations: serde_json::to_string(&refusal.violations)
             .map_err(|error| ours(error.to_string()))?,

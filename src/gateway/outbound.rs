@@ -71,11 +71,7 @@ impl Carry for Outbound {
         let now = self.clock.now();
         let situation = Situation {
             made: delivery.attempts.saturating_add(1),
-            // What is replayed is old by nature, so its age counts from its first attempt.
-            accepted: match delivery.replay {
-                Some(_) => delivery.first_attempt.unwrap_or(began),
-                None => delivery.entry.accepted,
-            },
+            ages_from: delivery.ages_from(began),
             now,
         };
         let verdict = self.policy(delivery).judge(&answer, situation, &*self.dice);
@@ -135,7 +131,7 @@ impl Outbound {
                 count(Metric::Delivered, &[subscription]);
                 if delivery.replay.is_some() {
                     count(Metric::Replayed, &[subscription]);
-                } else {
+                } else if !delivery.redriven {
                     let age = self.clock.now().since(delivery.entry.accepted);
                     self.metrics.histogram(Metric::EndToEndSeconds, &[]).observe_span(age);
                 }

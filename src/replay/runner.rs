@@ -203,6 +203,7 @@ impl Runner {
             replay: Some(replay.id.clone()),
             attempts: 0,
             first_attempt: None,
+            redriven: false,
         });
         let (carrier, parcel) = (Arc::clone(&self.carrier), Arc::clone(&delivery));
         let attempt = self.tasks.spawn(async move { carrier.carry(&parcel).await });

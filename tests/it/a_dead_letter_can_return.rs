@@ -5,6 +5,8 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use sealway::ambient::{Clock as _, ManualClock, SystemClock};
+
 use crate::harness::{Receiver, Reply, TestGateway, eventually, never_within};
 
 /// The dead letters of a subscription, once there are so many.
@@ -15,6 +17,15 @@ async fn dead_letters(gateway: &TestGateway, id: &str, count: usize) -> Vec<Valu
         (listed.len() == count).then_some(listed)
     })
     .await
+}
+
+/// Waits until so many deliveries of the subscription wait for another attempt.
+async fn retrying(gateway: &TestGateway, count: u64) {
+    eventually(format!("{count} retries"), async || {
+        let shown = gateway.get("/subscriptions/shop").await;
+        (shown["progress"]["retrying"] == count).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -157,4 +168,53 @@ async fn dead_letters_are_read_page_by_page() {
     let path = "/subscriptions/shop/attempts?after=1";
     let attempts = gateway.call(Method::GET, path, None::<&Value>).await;
     assert_eq!(attempts.status, 400, "attempts have no `after` that could be ignored");
+}
+
+#[tokio::test]
+async fn the_age_of_a_redriven_event_counts_from_the_redrive() {
+    let clock = ManualClock::at(SystemClock.now());
+    let gateway = TestGateway::at(&clock).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({ "config": { "maximumEventAge": 60 } })).await;
+    receiver.answer(Reply::Status(500));
+    gateway.order(1).await;
+    receiver.wait_for_arrivals(1).await;
+    retrying(&gateway, 1).await;
+    clock.advance(Duration::from_mins(2));
+    receiver.wait_for_arrivals(2).await;
+    let letters = eventually("it is given up", async || {
+        // The ledger writes a few times a second.
+        clock.advance(Duration::from_millis(100));
+        let listed = gateway.get("/subscriptions/shop/dead-letters").await["deadLetters"].clone();
+        (listed.as_array().map(Vec::len) == Some(1)).then_some(listed)
+    })
+    .await;
+    assert_eq!(letters[0]["reason"], "event-too-old");
+
+    gateway.post("/subscriptions/shop/dead-letters/redrive", &json!({})).await;
+    receiver.wait_for_arrivals(3).await;
+
+    retrying(&gateway, 1).await;
+    dead_letters(&gateway, "shop", 0).await;
+    receiver.answer(Reply::Status(204));
+    clock.advance(Duration::from_secs(10));
+    receiver.wait_for_delivered(1).await;
+}
+
+#[tokio::test]
+async fn a_consumer_counts_its_own_dead_letters_from_one() {
+    let gateway = TestGateway::start().await;
+    let limits = json!({ "config": { "maximumRetryAttempts": 0 } });
+    for consumer in ["bank", "shop"] {
+        let receiver = Receiver::start(&gateway, consumer).await;
+        gateway.subscribe(&receiver, limits.clone()).await;
+        receiver.answer(Reply::Status(500));
+    }
+    gateway.orders(1..=2).await;
+
+    for consumer in ["bank", "shop"] {
+        let letters = dead_letters(&gateway, consumer, 2).await;
+        let ids: Vec<_> = letters.iter().map(|letter| &letter["id"]).collect();
+        assert_eq!(ids, [1, 2]);
+    }
 }

@@ -9,7 +9,11 @@ use tokio::task::JoinHandle;
 use crate::ambient::Clock as _;
 use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
 use crate::deliver::{Command, Courier, Followed, Inbox, Round, Standing, Verdict};
-use crate::eventlog::{Cursor, EventLog as _, Position};
+use crate::event::{ChainValue, CloudEvent, EventId};
+use crate::eventlog::{
+    Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, EventLog as _, Position, Retry,
+    SetAside as _,
+};
 
 /// A courier at work.
 struct Working {
@@ -136,4 +140,57 @@ async fn what_ends_while_stopping_is_not_delivered_again() {
 
     let cursor = stage.log.load().await.unwrap().cursors.remove(0).1;
     assert_eq!((cursor.sequence, cursor.settled), (1, Position(1)));
+}
+
+#[tokio::test]
+async fn a_redriven_event_that_the_log_has_dropped_is_taken_from_its_dead_letter() {
+    let (stage, carrier) = (Stage::new().await, Arc::new(Recorder::default()));
+    let now = stage.clock.now();
+    let event = EventId::first_of(5);
+    let entry = stage.append(&["a"]).await.remove(0);
+    let key = DeliveryKey { subscription: stage.subscription.id.clone(), replay: None, event };
+    let link = Some((7, ChainValue::start(&key.subscription)));
+    let copy = CloudEvent { id: event, ..entry.event.clone() };
+    let letter = DeadLetter {
+        id: DeadLetterId(0),
+        key: key.clone(),
+        position: Position(900),
+        link,
+        event: copy.clone(),
+        reason: "refused".into(),
+        attempts: 3,
+        status: None,
+        detail: "".into(),
+        at: now,
+        redriven: false,
+    };
+    let retry = Retry {
+        key: key.clone(),
+        position: Position(900),
+        link,
+        attempts: 0,
+        first_attempt: now,
+        due: now,
+        redriven: true,
+    };
+    let dead_letters = vec![letter];
+    stage.log.commit(Changes { dead_letters, ..Changes::default() }).await.unwrap();
+    let revived = vec![(key.subscription.clone(), DeadLetterId(1))];
+    let cursor = Cursor::starting(&key.subscription, Position(1));
+    let changes = Changes {
+        cursors: vec![(key.subscription.clone(), cursor)],
+        retries: vec![retry],
+        revived,
+        ..Changes::default()
+    };
+    stage.log.commit(changes).await.unwrap();
+
+    let _working = start(&stage, &carrier).await;
+    until("it is carried", || carrier.carried().len() == 1).await;
+
+    let carried = carrier.carried.lock().unwrap()[0].clone();
+    assert_eq!((&carried.entry.event, carried.link), (&copy, link));
+    assert_eq!(carried.ages_from(now), now, "its age counts from the redrive");
+    // Until the outcome is noted, the copy is the only one there is.
+    assert!(stage.log.dead_letter(&key).await.unwrap().is_some());
 }

@@ -7,7 +7,7 @@ use crate::ambient::Clock as _;
 use crate::deliver::tests::stage::Stage;
 use crate::deliver::{Answer, Delivery, Outcome, Reason, Verdict};
 use crate::event::ChainValue;
-use crate::eventlog::{Cursor, DeadLetterId, EventLog as _, Page, Position};
+use crate::eventlog::{Cursor, DeadLetterQuery, EventLog as _, Page, Position, SetAside as _};
 
 async fn delivery(stage: &Stage) -> Delivery {
     let entry = stage.append(&["a"]).await.remove(0);
@@ -18,6 +18,7 @@ async fn delivery(stage: &Stage) -> Delivery {
         replay: None,
         attempts: 0,
         first_attempt: None,
+        redriven: false,
     }
 }
 
@@ -60,7 +61,8 @@ async fn a_retry_that_ends_is_no_longer_kept() {
     stage.ledger.flush().await.unwrap();
 
     assert!(stage.log.load().await.unwrap().retries.is_empty());
-    let letters = stage.log.dead_letters(None, DeadLetterId(0), Page::default()).await.unwrap();
+    let query = DeadLetterQuery::all(second.key().subscription);
+    let letters = stage.log.dead_letters(&query, Page::default()).await.unwrap();
     assert_eq!((letters[0].attempts, &*letters[0].reason), (2, "attempts-exhausted"));
     assert_eq!(letters[0].link, second.link);
 }

@@ -1,6 +1,7 @@
 //! The promises of the log, as tests that every engine passes.
 
 mod appending;
+mod dead_letters;
 mod delivering;
 mod fixture;
 mod keeping;

@@ -14,8 +14,8 @@ use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::conformance::fixture::{START, draft, open, words};
 use crate::eventlog::{
     Appended, Attempt, Changes, Cursor, DeliveryKey, Draft, Error, EventLog, Limits,
-    NewQuarantined, OpenError, Origin, Page, Position, QuarantineId, RecordKey, Registry, Revision,
-    SqliteLog, SqliteRegistry,
+    NewQuarantined, OpenError, Origin, Page, Position, QuarantineQuery, RecordKey, Registry,
+    Revision, SetAside as _, SqliteLog, SqliteRegistry,
 };
 
 const ALL: Page = Page { items: usize::MAX, bytes: usize::MAX };
@@ -52,6 +52,8 @@ async fn everything_acknowledged_survives_a_crash() {
     log.commit(Changes { cursors: vec![cursor.clone()], ..Changes::default() }).await.unwrap();
     let kept = NewQuarantined {
         publication: "tests/happened".into(),
+        envelope_id: "e1".into(),
+        codes: "".into(),
         received: "{}".to_owned(),
         violations: "[]".to_owned(),
     };
@@ -65,7 +67,7 @@ async fn everything_acknowledged_survives_a_crash() {
     assert_eq!(log.head(), Position(2));
     assert_eq!(log.read(Position::START, ALL).await.unwrap(), before);
     assert_eq!(log.load().await.unwrap().cursors, [cursor]);
-    assert_eq!(log.quarantined(QuarantineId(0), ALL).await.unwrap().len(), 1);
+    assert_eq!(log.quarantined(&QuarantineQuery::default(), ALL).await.unwrap().len(), 1);
     assert_eq!(log.get(&orders_key()).await.unwrap().unwrap().body, "one");
     let repeated = log.append(vec![repeatable]).await.unwrap();
     assert_eq!(repeated, [Appended::Duplicate { of: first }]);

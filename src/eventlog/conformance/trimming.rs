@@ -56,6 +56,7 @@ fn retry(name: &str, event: EventId, position: u64) -> Retry {
         attempts: 1,
         first_attempt: START,
         due: START,
+        redriven: false,
     }
 }
 

@@ -7,8 +7,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::ambient::Entropy;
 use crate::event::{EventId, Subject, Timestamp, TraceContext};
 use crate::eventlog::mint::{Mint, ORIGIN_WINDOW};
-use crate::eventlog::sqlite::rows;
 use crate::eventlog::sqlite::trim::Trimming;
+use crate::eventlog::sqlite::{quarantine, rows};
 use crate::eventlog::{Appended, Draft, Entry, Floor, NewQuarantined, Position, QuarantineId};
 
 /// What one transaction adds to the log. Nothing of it counts before the commit.
@@ -119,15 +119,7 @@ impl Appending<'_> {
         &self,
         batch: &[NewQuarantined],
     ) -> rusqlite::Result<Vec<QuarantineId>> {
-        let mut insert = self.connection.prepare_cached(
-            "INSERT INTO quarantine (at, publication, received, violations) VALUES (?, ?, ?, ?)",
-        )?;
-        let at = self.now.unix_nanos();
-        batch
-            .iter()
-            .map(|new| insert.insert(params![at, new.publication, new.received, new.violations]))
-            .map(|id| id.map(|id| QuarantineId(rows::unsigned(id))))
-            .collect()
+        quarantine::put(self.connection, batch, self.now)
     }
 }
 

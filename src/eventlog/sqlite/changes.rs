@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params};
 
-use crate::event::{EventId, Subject, SubscriptionId, Timestamp, TraceContext};
-use crate::eventlog::sqlite::{milestones, rows};
-use crate::eventlog::{Attempt, Changes, Cursor, DeadLetter, DeliveryKey, QuarantineId, Retry};
+use crate::event::{EventId, SubscriptionId, Timestamp};
+use crate::eventlog::sqlite::{letters, milestones, rows};
+use crate::eventlog::{Attempt, Changes, Cursor, DeliveryKey, Retry};
 
 /// Attempts are kept for so long, and at most so many.
 const ATTEMPT_AGE: Duration = Duration::from_hours(7 * 24);
@@ -20,14 +20,11 @@ pub(super) fn apply(connection: &Connection, changes: &Changes) -> rusqlite::Res
     changes.cursors.iter().try_for_each(|(id, cursor)| put_cursor(connection, id, cursor))?;
     let mut places = changes.milestones.iter();
     places.try_for_each(|(id, milestone)| milestones::put(connection, id, milestone))?;
-    changes.settled.iter().try_for_each(|key| drop_retry(connection, key))?;
+    changes.settled.iter().try_for_each(|key| settle(connection, key))?;
     changes.retries.iter().try_for_each(|retry| put_retry(connection, retry))?;
-    for id in &changes.revived {
-        connection
-            .prepare_cached("DELETE FROM dead_letters WHERE id = ?")?
-            .execute([rows::signed(id.0)])?;
-    }
-    changes.dead_letters.iter().try_for_each(|letter| put_dead_letter(connection, letter))?;
+    changes.revived.iter().try_for_each(|name| letters::revive(connection, name))?;
+    changes.dismissed.iter().try_for_each(|name| letters::dismiss(connection, name))?;
+    changes.dead_letters.iter().try_for_each(|letter| letters::put(connection, letter))?;
     changes.attempts.iter().try_for_each(|attempt| put_attempt(connection, attempt))
 }
 
@@ -41,10 +38,10 @@ pub(super) fn forget(
         "DELETE FROM cursors WHERE subscription = ?",
         "DELETE FROM milestones WHERE subscription = ?",
         "DELETE FROM retries WHERE subscription = ?",
-        "DELETE FROM dead_letters WHERE subscription = ?",
     ] {
         connection.prepare_cached(table)?.execute([subscription.as_str()])?;
     }
+    letters::forget(connection, subscription)?;
     let dropped = connection
         .prepare_cached(
             "DELETE FROM attempts WHERE number IN
@@ -52,14 +49,6 @@ pub(super) fn forget(
         )?
         .execute(params![subscription.as_str(), rows::signed(FORGET_ATTEMPTS as u64)])?;
     Ok(dropped == FORGET_ATTEMPTS)
-}
-
-/// Removes a quarantined event; says whether it was there.
-pub(super) fn unquarantine(connection: &Connection, id: QuarantineId) -> rusqlite::Result<bool> {
-    let removed = connection
-        .prepare_cached("DELETE FROM quarantine WHERE id = ?")?
-        .execute([rows::signed(id.0)])?;
-    Ok(removed > 0)
 }
 
 /// Drops the oldest attempts that are too many or too old, a few at a time.
@@ -102,7 +91,7 @@ fn put_cursor(
 fn put_retry(connection: &Connection, retry: &Retry) -> rusqlite::Result<()> {
     let (sequence, chain) = rows::link_columns(retry.link);
     connection
-        .prepare_cached("INSERT OR REPLACE INTO retries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+        .prepare_cached("INSERT OR REPLACE INTO retries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
         .execute(params![
             retry.key.subscription.as_str(),
             rows::replay_text(&retry.key),
@@ -113,52 +102,16 @@ fn put_retry(connection: &Connection, retry: &Retry) -> rusqlite::Result<()> {
             retry.attempts,
             retry.first_attempt.unix_nanos(),
             retry.due.unix_nanos(),
+            retry.redriven,
         ])?;
     Ok(())
 }
 
-fn drop_retry(connection: &Connection, key: &DeliveryKey) -> rusqlite::Result<()> {
+fn settle(connection: &Connection, key: &DeliveryKey) -> rusqlite::Result<()> {
     connection
         .prepare_cached("DELETE FROM retries WHERE subscription = ? AND replay = ? AND event = ?")?
-        .execute(params![
-            key.subscription.as_str(),
-            rows::replay_text(key),
-            key.event.to_bytes()
-        ])?;
-    Ok(())
-}
-
-fn put_dead_letter(connection: &Connection, letter: &DeadLetter) -> rusqlite::Result<()> {
-    let event = &letter.event;
-    let (sequence, chain) = rows::link_columns(letter.link);
-    connection
-        .prepare_cached(
-            "INSERT INTO dead_letters VALUES
-               (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )?
-        .execute(params![
-            letter.key.subscription.as_str(),
-            rows::replay_text(&letter.key),
-            event.id.to_bytes(),
-            event.source.as_str(),
-            event.event_type.as_str(),
-            event.subject.as_ref().map(Subject::as_str),
-            event.time.unix_nanos(),
-            event.dataschema,
-            event.idempotency_key.to_bytes(),
-            event.digest.to_bytes(),
-            event.trace.as_ref().map(TraceContext::as_str),
-            event.data.text(),
-            rows::signed(letter.position.0),
-            sequence,
-            chain,
-            letter.reason,
-            letter.attempts,
-            letter.status,
-            letter.detail,
-            letter.at.unix_nanos(),
-        ])?;
-    Ok(())
+        .execute(rows::key_columns(key))?;
+    letters::drop_of(connection, key)
 }
 
 fn put_attempt(connection: &Connection, attempt: &Attempt) -> rusqlite::Result<()> {
@@ -188,6 +141,7 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch(include_str!("schema.sql")).unwrap();
         connection.execute_batch(include_str!("step_2_milestones.sql")).unwrap();
+        connection.execute_batch(include_str!("step_4_set_aside.sql")).unwrap();
         let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
         let attempts = || count("SELECT count(*) FROM attempts WHERE subscription = 'orders'");
         let orders: SubscriptionId = "orders".parse().unwrap();

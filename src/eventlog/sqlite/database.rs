@@ -19,6 +19,7 @@ const STEPS: &[&str] = &[
     include_str!("schema.sql"),
     include_str!("step_2_milestones.sql"),
     include_str!("step_3_floor.sql"),
+    include_str!("step_4_set_aside.sql"),
 ];
 /// The version of tables that this gateway writes.
 const VERSION: i64 = STEPS.len().cast_signed() as i64;

@@ -20,9 +20,9 @@ use crate::eventlog::sqlite::writer::{Gauges, Shared, Sweeping, Writer};
 use crate::eventlog::sqlite::{milestones, queries, records};
 use crate::eventlog::tail::Tail;
 use crate::eventlog::{
-    Appended, Attempt, Changes, DeadLetter, DeadLetterId, DeliveryState, Draft, Entry, Error,
-    EventLog, Floor, Limits, Milestone, NewQuarantined, Page, Position, QuarantineId, Quarantined,
-    Record, RecordKey, Registry, Retention, Revision, Trimmed,
+    Appended, Attempt, Changes, DeliveryKey, DeliveryState, Draft, Entry, Error, EventLog, Floor,
+    Limits, Milestone, Page, Position, Record, RecordKey, Registry, Retention, Retry, Revision,
+    Trimmed,
 };
 use crate::telemetry::Metrics;
 
@@ -31,7 +31,7 @@ use crate::telemetry::Metrics;
 /// Dropping it without [`close`](EventLog::close) blocks until what waits is written.
 pub struct SqliteLog {
     shared: Arc<Shared>,
-    readers: Readers,
+    pub(super) readers: Readers,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -88,7 +88,10 @@ impl SqliteLog {
     }
 
     /// Hands a request to the writer and waits for its answer.
-    async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Error> {
+    pub(super) async fn ask<T>(
+        &self,
+        request: impl FnOnce(Reply<T>) -> Request,
+    ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
         self.shared.queue.push(request(reply))?;
         // A writer that ends without an answer has failed.
@@ -170,6 +173,11 @@ impl EventLog for SqliteLog {
         self.readers.run("load the delivery state", queries::delivery_state).await
     }
 
+    async fn retry(&self, key: &DeliveryKey) -> Result<Option<Retry>, Error> {
+        let key = key.clone();
+        self.readers.run("read a retry", move |c| queries::retry(c, &key)).await
+    }
+
     async fn commit(&self, changes: Changes) -> Result<(), Error> {
         self.ask(|reply| Request::Commit(changes, reply)).await
     }
@@ -193,18 +201,6 @@ impl EventLog for SqliteLog {
         self.ask(|reply| Request::PruneMilestones(dropped, reply)).await
     }
 
-    async fn dead_letters(
-        &self,
-        subscription: Option<&SubscriptionId>,
-        after: DeadLetterId,
-        page: Page,
-    ) -> Result<Vec<DeadLetter>, Error> {
-        let of = subscription.cloned();
-        self.readers
-            .run("list dead letters", move |c| queries::dead_letters(c, of.as_ref(), after, page))
-            .await
-    }
-
     async fn attempts(
         &self,
         subscription: Option<&SubscriptionId>,
@@ -219,27 +215,6 @@ impl EventLog for SqliteLog {
 
     async fn trim(&self, retention: &Retention) -> Result<Trimmed, Error> {
         self.ask(|reply| Request::Trim(retention.clone(), reply)).await
-    }
-
-    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, Error> {
-        if batch.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.ask(|reply| Request::Quarantine(batch, reply)).await
-    }
-
-    async fn quarantined(
-        &self,
-        after: QuarantineId,
-        page: Page,
-    ) -> Result<Vec<Quarantined>, Error> {
-        self.readers
-            .run("list quarantined events", move |c| queries::quarantined(c, after, page))
-            .await
-    }
-
-    async fn unquarantine(&self, id: QuarantineId) -> Result<bool, Error> {
-        self.ask(|reply| Request::Unquarantine(id, reply)).await
     }
 
     async fn close(&self) -> Result<(), Error> {

@@ -11,11 +11,14 @@
 //! and called a success.
 
 mod append;
+mod aside;
 mod changes;
 mod checkpoint;
 mod database;
+mod letters;
 mod log;
 mod milestones;
+mod quarantine;
 mod queries;
 mod queue;
 mod readers;

@@ -7,10 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::sqlite::rows;
 use crate::eventlog::tail::Filling;
-use crate::eventlog::{
-    Attempt, DeadLetter, DeadLetterId, DeliveryState, Entry, Page, Position, QuarantineId,
-    Quarantined,
-};
+use crate::eventlog::{Attempt, DeliveryKey, DeliveryState, Entry, Page, Position, Retry};
 
 /// Reads entries after a position, up to the published head.
 pub(super) fn entries(
@@ -67,22 +64,13 @@ pub(super) fn delivery_state(connection: &Connection) -> rusqlite::Result<Delive
     Ok(DeliveryState { cursors, retries })
 }
 
-/// Lists dead letters, oldest first.
-pub(super) fn dead_letters(
-    connection: &Connection,
-    of: Option<&SubscriptionId>,
-    after: DeadLetterId,
-    page: Page,
-) -> rusqlite::Result<Vec<DeadLetter>> {
-    // One statement per combination, so that each can use its index.
-    let filter = if of.is_some() { "AND subscription = ?2" } else { "AND ?2 IS NULL" };
+/// Reads one retry.
+pub(super) fn retry(connection: &Connection, key: &DeliveryKey) -> rusqlite::Result<Option<Retry>> {
     let sql = format!(
-        "SELECT {} FROM dead_letters WHERE id > ?1 {filter} ORDER BY id",
-        rows::DEAD_LETTER
+        "SELECT {} FROM retries WHERE subscription = ? AND replay = ? AND event = ?",
+        rows::RETRY
     );
-    let bounds = params![rows::signed(after.0), of.map(SubscriptionId::as_str)];
-    let weigh = |letter: &DeadLetter| letter.event.data.text().len() + letter.detail.len();
-    fill(connection, &sql, bounds, page, rows::dead_letter, weigh)
+    connection.prepare_cached(&sql)?.query_row(rows::key_columns(key), rows::retry).optional()
 }
 
 /// Lists attempts, newest first.
@@ -104,20 +92,8 @@ pub(super) fn attempts(
     fill(connection, &sql, bounds, page, rows::attempt, |attempt| attempt.detail.len())
 }
 
-/// Lists quarantined events, oldest first.
-pub(super) fn quarantined(
-    connection: &Connection,
-    after: QuarantineId,
-    page: Page,
-) -> rusqlite::Result<Vec<Quarantined>> {
-    let sql = "SELECT id, at, publication, received, violations FROM quarantine
-               WHERE id > ? ORDER BY id";
-    let weigh = |kept: &Quarantined| kept.event.weight();
-    fill(connection, sql, [rows::signed(after.0)], page, rows::quarantined, weigh)
-}
-
 /// Reads rows until the page is full.
-fn fill<T>(
+pub(super) fn fill<T>(
     connection: &Connection,
     sql: &str,
     bounds: impl Params,

@@ -1,15 +1,15 @@
 //! What waits for the writer: bounded in bytes, taken in groups.
 
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use crate::event::SubscriptionId;
+use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
-    Appended, Changes, Draft, Error, NewQuarantined, Position, QuarantineId, RecordKey, Retention,
-    Revision, Trimmed,
+    Appended, Changes, DeliveryKey, Draft, Error, NewQuarantined, Position, QuarantineId,
+    RecordKey, Retention, Revision, Trimmed,
 };
 
 /// A group is closed at so many bytes or requests, whichever is met first.
@@ -27,6 +27,8 @@ pub(super) enum Request {
     Append(Vec<Draft>, Reply<Vec<Appended>>),
     Quarantine(Vec<NewQuarantined>, Reply<Vec<QuarantineId>>),
     Unquarantine(QuarantineId, Reply<bool>),
+    ExpireDeadLetters(Timestamp, usize, Reply<Vec<(DeliveryKey, Arc<str>)>>),
+    ExpireQuarantined(Timestamp, usize, Reply<Vec<Arc<str>>>),
     Commit(Changes, Reply<()>),
     Forget(SubscriptionId, Reply<bool>),
     PruneMilestones(Position, Reply<()>),
@@ -54,6 +56,8 @@ impl Request {
             Self::Unquarantine(_, reply) | Self::Forget(_, reply) => {
                 reply.send(Err(error)).err().map(drop)
             }
+            Self::ExpireDeadLetters(_, _, reply) => reply.send(Err(error)).err().map(drop),
+            Self::ExpireQuarantined(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::Commit(_, reply)
             | Self::PruneMilestones(_, reply)
             | Self::Remove(_, _, reply) => reply.send(Err(error)).err().map(drop),

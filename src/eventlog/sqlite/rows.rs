@@ -17,17 +17,20 @@ pub(super) const ENTRY: &str = "position, accepted, publication, envelope_id, co
     id, source, type, subject, time, dataschema, idempotency_key, digest, trace, data";
 
 /// The columns that [`retry`] reads.
-pub(super) const RETRY: &str =
-    "subscription, replay, event, position, sequence, chain, attempts, first_attempt, due";
+pub(super) const RETRY: &str = "subscription, replay, event, position, sequence, chain, attempts, first_attempt, due, redriven";
 
 /// The columns that [`dead_letter`] reads.
-pub(super) const DEAD_LETTER: &str = "subscription, replay, event, position, sequence, chain, id, \
-    reason, attempts, status, detail, at, \
+pub(super) const DEAD_LETTER: &str = "subscription, replay, event, position, sequence, chain, number, \
+    reason, attempts, status, detail, at, redriven, \
     event, source, type, subject, time, dataschema, idempotency_key, digest, trace, data";
 
 /// The columns that [`attempt`] reads.
 pub(super) const ATTEMPT: &str =
     "subscription, replay, event, attempt, at, duration_ms, status, verdict, detail";
+
+/// The columns that [`quarantined`] reads.
+pub(super) const QUARANTINED: &str =
+    "id, at, publication, received, violations, envelope_id, codes";
 
 /// A position, id or count as SQLite keeps it.
 pub(super) const fn signed(number: u64) -> i64 {
@@ -42,6 +45,11 @@ pub(super) const fn unsigned(number: i64) -> u64 {
 /// The replay column: empty for live traffic.
 pub(super) fn replay_text(key: &DeliveryKey) -> &str {
     key.replay.as_ref().map_or("", ReplayId::as_str)
+}
+
+/// The columns `subscription, replay, event` of a delivery.
+pub(super) fn key_columns(key: &DeliveryKey) -> (&str, &str, [u8; 16]) {
+    (key.subscription.as_str(), replay_text(key), key.event.to_bytes())
 }
 
 /// The ranges of a set, each as two numbers of 8 bytes, least significant first.
@@ -100,6 +108,7 @@ pub(super) fn retry(row: &Row<'_>) -> rusqlite::Result<Retry> {
         attempts: row.get(6)?,
         first_attempt: timestamp(row, 7)?,
         due: timestamp(row, 8)?,
+        redriven: row.get(9)?,
     })
 }
 
@@ -114,7 +123,8 @@ pub(super) fn dead_letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
         status: row.get(9)?,
         detail: row.get(10)?,
         at: timestamp(row, 11)?,
-        event: cloud_event(row, 12)?,
+        redriven: row.get(12)?,
+        event: cloud_event(row, 13)?,
     })
 }
 
@@ -130,7 +140,6 @@ pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
     })
 }
 
-/// Reads `id, at, publication, received, violations`.
 pub(super) fn quarantined(row: &Row<'_>) -> rusqlite::Result<Quarantined> {
     Ok(Quarantined {
         id: QuarantineId(unsigned(row.get(0)?)),
@@ -139,6 +148,8 @@ pub(super) fn quarantined(row: &Row<'_>) -> rusqlite::Result<Quarantined> {
             publication: row.get(2)?,
             received: row.get(3)?,
             violations: row.get(4)?,
+            envelope_id: row.get(5)?,
+            codes: row.get(6)?,
         },
     })
 }
@@ -151,6 +162,11 @@ pub(super) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
         changed: timestamp(row, 2)?,
         body: row.get(3)?,
     })
+}
+
+/// Reads the name of a subscription.
+pub(super) fn subscription(row: &Row<'_>, at: usize) -> rusqlite::Result<SubscriptionId> {
+    parsed(row, at, str::parse)
 }
 
 /// Reads an id.
@@ -180,7 +196,7 @@ fn cloud_event(row: &Row<'_>, first: usize) -> rusqlite::Result<CloudEvent> {
 }
 
 /// Reads `subscription, replay, event` at the start of a row.
-fn delivery_key(row: &Row<'_>) -> rusqlite::Result<DeliveryKey> {
+pub(super) fn delivery_key(row: &Row<'_>) -> rusqlite::Result<DeliveryKey> {
     let replay = match row.get_ref(1)?.as_str()? {
         "" => None,
         _ => Some(parsed(row, 1, str::parse)?),

@@ -16,7 +16,7 @@ use crate::eventlog::sqlite::database::{Database, DirectoryLock};
 use crate::eventlog::sqlite::queue::{Group, Queue, Reply, Request};
 use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::trim::Trimming;
-use crate::eventlog::sqlite::{changes, milestones, records};
+use crate::eventlog::sqlite::{changes, letters, milestones, quarantine, records};
 use crate::eventlog::tail::Tail;
 use crate::eventlog::{Error, Floor, Position};
 use crate::telemetry::{Gauge, Histogram, Metric, Metrics};
@@ -236,7 +236,13 @@ fn execute(
             keep(answers, reply, appending.quarantine(&batch).map(Ok))
         }
         Request::Unquarantine(id, reply) => {
-            keep(answers, reply, changes::unquarantine(connection, id).map(Ok))
+            keep(answers, reply, quarantine::remove(connection, id).map(Ok))
+        }
+        Request::ExpireDeadLetters(before, most, reply) => {
+            keep(answers, reply, letters::expire(connection, before, most).map(Ok))
+        }
+        Request::ExpireQuarantined(before, most, reply) => {
+            keep(answers, reply, quarantine::expire(connection, before, most).map(Ok))
         }
         Request::Commit(changes, reply) => {
             keep(answers, reply, changes::apply(connection, &changes).map(Ok))

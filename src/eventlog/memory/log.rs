@@ -1,4 +1,4 @@
-//! A log that lives as long as the process, for tests and trials.
+//! A log in memory: entries, the state of their delivery, and documents.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,15 +12,14 @@ use crate::eventlog::mint::{Mint, ORIGIN_WINDOW};
 use crate::eventlog::tail::Filling;
 use crate::eventlog::{
     Appended, Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState,
-    Draft, Entry, Error, EventLog, Floor, Limits, Milestone, NewQuarantined, Origin, Page,
-    Position, QuarantineId, Quarantined, Record, RecordKey, Registry, Retention, Retry, Revision,
-    Trimmed,
+    Draft, Entry, Error, EventLog, Floor, Limits, Milestone, Origin, Page, Position, QuarantineId,
+    Quarantined, Record, RecordKey, Registry, Retention, Retry, Revision, Trimmed,
 };
 
 /// A log in memory: every promise but durability.
 pub struct MemoryLog {
     limits: Limits,
-    clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     head: watch::Sender<Position>,
     held: Mutex<Held>,
@@ -28,7 +27,7 @@ pub struct MemoryLog {
 
 type Content = (IdempotencyKey, ContentDigest, Arc<str>);
 
-struct Held {
+pub(super) struct Held {
     closed: bool,
     mint: Mint,
     entries: VecDeque<Arc<Entry>>,
@@ -38,11 +37,11 @@ struct Held {
     cursors: BTreeMap<SubscriptionId, Cursor>,
     milestones: BTreeMap<(SubscriptionId, Position), Milestone>,
     retries: BTreeMap<DeliveryKey, Retry>,
-    dead_letters: BTreeMap<DeadLetterId, DeadLetter>,
-    last_dead_letter: DeadLetterId,
+    pub(super) dead_letters: BTreeMap<(SubscriptionId, DeadLetterId), DeadLetter>,
+    pub(super) last_dead_letter: BTreeMap<SubscriptionId, DeadLetterId>,
     attempts: Vec<Attempt>,
-    quarantine: BTreeMap<QuarantineId, Quarantined>,
-    last_quarantined: QuarantineId,
+    pub(super) quarantine: BTreeMap<QuarantineId, Quarantined>,
+    pub(super) last_quarantined: QuarantineId,
     records: BTreeMap<RecordKey, Record>,
     last_revision: Revision,
 }
@@ -61,7 +60,7 @@ impl MemoryLog {
             milestones: BTreeMap::new(),
             retries: BTreeMap::new(),
             dead_letters: BTreeMap::new(),
-            last_dead_letter: DeadLetterId::default(),
+            last_dead_letter: BTreeMap::new(),
             attempts: Vec::new(),
             quarantine: BTreeMap::new(),
             last_quarantined: QuarantineId::default(),
@@ -72,13 +71,13 @@ impl MemoryLog {
         Arc::new(Self { limits, clock, entropy, head, held: Mutex::new(held) })
     }
 
-    fn hold(&self) -> Result<MutexGuard<'_, Held>, Error> {
+    pub(super) fn hold(&self) -> Result<MutexGuard<'_, Held>, Error> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.closed { Err(Error::Closed) } else { Ok(held) }
     }
 
     /// Nothing ever waits here, so only what could never wait is refused.
-    fn check_weight(&self, bytes: usize) -> Result<(), Error> {
+    pub(super) fn check_weight(&self, bytes: usize) -> Result<(), Error> {
         let limit = self.limits.waiting_bytes;
         if bytes > limit { Err(Error::Busy { waiting: 0, limit }) } else { Ok(()) }
     }
@@ -117,14 +116,14 @@ impl Held {
         self.cursors.extend(changes.cursors);
         let milestones = changes.milestones.into_iter();
         self.milestones.extend(milestones.map(|(id, place)| ((id, place.position), place)));
-        changes.settled.iter().for_each(|key| drop(self.retries.remove(key)));
-        self.retries.extend(changes.retries.into_iter().map(|retry| (retry.key.clone(), retry)));
-        changes.revived.iter().for_each(|id| drop(self.dead_letters.remove(id)));
-        for letter in changes.dead_letters {
-            self.last_dead_letter.0 += 1;
-            let id = self.last_dead_letter;
-            self.dead_letters.insert(id, DeadLetter { id, ..letter });
+        for key in &changes.settled {
+            self.retries.remove(key);
+            self.drop_letter(key);
         }
+        self.retries.extend(changes.retries.into_iter().map(|retry| (retry.key.clone(), retry)));
+        changes.revived.iter().for_each(|name| self.revive_letter(name));
+        changes.dismissed.iter().for_each(|name| drop(self.dead_letters.remove(name)));
+        changes.dead_letters.into_iter().for_each(|letter| self.keep_letter(letter));
         self.attempts.extend(changes.attempts);
     }
 
@@ -167,7 +166,11 @@ impl Held {
 }
 
 /// Takes items until the page is full.
-fn fill<T>(items: impl Iterator<Item = T>, page: Page, weigh: impl Fn(&T) -> usize) -> Vec<T> {
+pub(super) fn fill<T>(
+    items: impl Iterator<Item = T>,
+    page: Page,
+    weigh: impl Fn(&T) -> usize,
+) -> Vec<T> {
     let mut filling = Filling::new(page);
     items.take_while(|item| filling.accepts(weigh(item))).collect()
 }
@@ -233,6 +236,10 @@ impl EventLog for MemoryLog {
         Ok(DeliveryState { cursors: cursors.collect(), retries })
     }
 
+    async fn retry(&self, key: &DeliveryKey) -> Result<Option<Retry>, Error> {
+        Ok(self.hold()?.retries.get(key).cloned())
+    }
+
     async fn commit(&self, changes: Changes) -> Result<(), Error> {
         self.hold()?.apply(changes);
         Ok(())
@@ -243,7 +250,8 @@ impl EventLog for MemoryLog {
         held.cursors.remove(subscription);
         held.milestones.retain(|(owner, _), _| owner != subscription);
         held.retries.retain(|key, _| key.subscription != *subscription);
-        held.dead_letters.retain(|_, letter| letter.key.subscription != *subscription);
+        held.dead_letters.retain(|(owner, _), _| owner != subscription);
+        held.last_dead_letter.remove(subscription);
         held.attempts.retain(|attempt| attempt.key.subscription != *subscription);
         Ok(())
     }
@@ -271,22 +279,6 @@ impl EventLog for MemoryLog {
         Ok(())
     }
 
-    async fn dead_letters(
-        &self,
-        subscription: Option<&SubscriptionId>,
-        after: DeadLetterId,
-        page: Page,
-    ) -> Result<Vec<DeadLetter>, Error> {
-        let held = self.hold()?;
-        let letters = held
-            .dead_letters
-            .range(DeadLetterId(after.0.saturating_add(1))..)
-            .map(|(_, letter)| letter)
-            .filter(|letter| subscription.is_none_or(|id| letter.key.subscription == *id))
-            .cloned();
-        Ok(fill(letters, page, |letter| letter.event.data.text().len() + letter.detail.len()))
-    }
-
     async fn attempts(
         &self,
         subscription: Option<&SubscriptionId>,
@@ -306,33 +298,6 @@ impl EventLog for MemoryLog {
 
     async fn trim(&self, retention: &Retention) -> Result<Trimmed, Error> {
         Ok(self.hold()?.trim(retention))
-    }
-
-    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, Error> {
-        self.check_weight(batch.iter().map(NewQuarantined::weight).sum())?;
-        let mut held = self.hold()?;
-        let at = self.clock.now();
-        let keep = |event| {
-            held.last_quarantined.0 += 1;
-            let id = held.last_quarantined;
-            held.quarantine.insert(id, Quarantined { id, at, event });
-            id
-        };
-        Ok(batch.into_iter().map(keep).collect())
-    }
-
-    async fn quarantined(
-        &self,
-        after: QuarantineId,
-        page: Page,
-    ) -> Result<Vec<Quarantined>, Error> {
-        let held = self.hold()?;
-        let later = held.quarantine.range(QuarantineId(after.0.saturating_add(1))..);
-        Ok(fill(later.map(|(_, kept)| kept.clone()), page, |kept| kept.event.weight()))
-    }
-
-    async fn unquarantine(&self, id: QuarantineId) -> Result<bool, Error> {
-        Ok(self.hold()?.quarantine.remove(&id).is_some())
     }
 
     async fn close(&self) -> Result<(), Error> {

@@ -1,0 +1,218 @@
+//! The seam for what was set aside: dead letters and quarantined events.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::event::{EventId, SubscriptionId, Timestamp};
+use crate::eventlog::{
+    DeadLetter, DeadLetterId, DeliveryKey, Error, NewQuarantined, Page, QuarantineId, Quarantined,
+};
+
+/// Which dead letters of a subscription are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetterQuery {
+    /// Whose.
+    pub subscription: SubscriptionId,
+    /// Only these; nothing: all.
+    pub ids: Option<BTreeSet<DeadLetterId>>,
+    /// Only those with a higher number.
+    pub after: DeadLetterId,
+    /// Only those with this number or a lower one; nothing: all.
+    pub last: Option<DeadLetterId>,
+    /// Only those that were given up for this reason.
+    pub reason: Option<Arc<str>>,
+    /// Only events of this type; all below it if it ends in `.*`.
+    pub event_type: Option<Arc<str>>,
+    /// The first event wanted.
+    pub from: Option<EventId>,
+    /// The last event wanted.
+    pub to: Option<EventId>,
+}
+
+impl DeadLetterQuery {
+    /// All dead letters of a subscription.
+    pub const fn all(subscription: SubscriptionId) -> Self {
+        Self {
+            subscription,
+            ids: None,
+            after: DeadLetterId(0),
+            last: None,
+            reason: None,
+            event_type: None,
+            from: None,
+            to: None,
+        }
+    }
+
+    /// The types wanted, as an inclusive lower and an exclusive upper bound of their text.
+    pub(super) fn types(&self) -> Option<(String, String)> {
+        let wanted = self.event_type.as_deref()?;
+        Some(match wanted.strip_suffix(".*") {
+            // The character after the full stop is the slash.
+            Some(parent) => (format!("{parent}."), format!("{parent}/")),
+            None => (wanted.to_owned(), format!("{wanted}\0")),
+        })
+    }
+
+    /// Whether a dead letter is wanted.
+    pub fn chooses(&self, letter: &DeadLetter) -> bool {
+        let (event, event_type) = (letter.key.event, letter.event.event_type.as_str());
+        letter.key.subscription == self.subscription
+            && !letter.redriven
+            && self.ids.as_ref().is_none_or(|ids| ids.contains(&letter.id))
+            && letter.id > self.after
+            && self.last.is_none_or(|last| letter.id <= last)
+            && self.reason.as_deref().is_none_or(|reason| *letter.reason == *reason)
+            && self.types().is_none_or(|(from, to)| (&*from..&*to).contains(&event_type))
+            && self.from.is_none_or(|from| event >= from)
+            && self.to.is_none_or(|to| event <= to)
+    }
+}
+
+/// How many dead letters of a subscription there are of one reason.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DeadLetterCount {
+    /// Whose.
+    pub subscription: SubscriptionId,
+    /// Why they were given up.
+    pub reason: Arc<str>,
+    /// Whether they are being delivered again.
+    pub redriven: bool,
+    /// How many.
+    pub count: u64,
+}
+
+/// Which quarantined events are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QuarantineQuery {
+    /// Only those with a higher number.
+    pub after: QuarantineId,
+    /// Only those that had this id on their producer's bus.
+    pub envelope_id: Option<Arc<str>>,
+    /// Only those of this publication, as `domain/event`.
+    pub publication: Option<Arc<str>>,
+}
+
+/// How many quarantined events of a publication have a violation of one code.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct QuarantineCount {
+    /// The publication, as `domain/event`.
+    pub publication: Arc<str>,
+    /// The codes of the violations that each of them has, each once, in order, with commas between.
+    pub codes: Arc<str>,
+    /// How many.
+    pub count: u64,
+}
+
+/// Keeps what was set aside, until someone decides or it is too old.
+///
+/// Every engine keeps these promises, and `conformance` tests each of them:
+///
+/// 1. **One dead letter for each delivery.** A delivery that is given up again replaces the dead
+///    letter that it had; one that is delivered has none.
+/// 2. **Kept while it is redriven.** A redriven dead letter is not listed, and its copy of the event
+///    stays until the delivery is settled.
+/// 3. **Numbers are a subscription's own**, from 1, and none is given twice.
+#[async_trait]
+pub trait SetAside: Send + Sync {
+    /// Lists dead letters that are not being redriven, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn dead_letters(
+        &self,
+        query: &DeadLetterQuery,
+        page: Page,
+    ) -> Result<Vec<DeadLetter>, Error>;
+
+    /// Counts the dead letters that [`dead_letters`](Self::dead_letters) would list.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn count_chosen(&self, query: &DeadLetterQuery) -> Result<u64, Error>;
+
+    /// The number that the newest dead letter of a subscription was given; 0 before the first.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn last_dead_letter(&self, subscription: &SubscriptionId) -> Result<DeadLetterId, Error>;
+
+    /// Reads the dead letter of a delivery, also while it is redriven.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn dead_letter(&self, key: &DeliveryKey) -> Result<Option<DeadLetter>, Error>;
+
+    /// Counts dead letters by subscription and reason, of one subscription or of all.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn count_dead_letters(
+        &self,
+        subscription: Option<&SubscriptionId>,
+    ) -> Result<Vec<DeadLetterCount>, Error>;
+
+    /// Drops the oldest dead letters that were given up before a moment, at most so many, and names
+    /// their deliveries and reasons. Those that are being redriven stay.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn expire_dead_letters(
+        &self,
+        before: Timestamp,
+        most: usize,
+    ) -> Result<Vec<(DeliveryKey, Arc<str>)>, Error>;
+
+    /// Keeps events that broke their contract, durably, and names them in order.
+    ///
+    /// # Errors
+    ///
+    /// Later: too much waits, or the disk is full. Ours: the store failed.
+    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, Error>;
+
+    /// Lists quarantined events, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn quarantined(
+        &self,
+        query: &QuarantineQuery,
+        page: Page,
+    ) -> Result<Vec<Quarantined>, Error>;
+
+    /// Counts quarantined events by publication and by the codes of their violations.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn count_quarantined(&self) -> Result<Vec<QuarantineCount>, Error>;
+
+    /// Removes a quarantined event, after its release or because it is not wanted; says whether it
+    /// was there.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn unquarantine(&self, id: QuarantineId) -> Result<bool, Error>;
+
+    /// Drops the oldest quarantined events that were set aside before a moment, at most so many,
+    /// and names their publications.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn expire_quarantined(
+        &self,
+        before: Timestamp,
+        most: usize,
+    ) -> Result<Vec<Arc<str>>, Error>;
+}

@@ -1,0 +1,207 @@
+//! Dead letters: numbered, listed, counted, redriven and dropped.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::event::{EventId, EventType};
+use crate::eventlog::conformance::delivering::{
+    commit, dead_letter, in_replay, key, retry, subscription,
+};
+use crate::eventlog::conformance::fixture::{START, engines};
+use crate::eventlog::{
+    Changes, DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeliveryKey, EventLog,
+    Limits, Page, Retry,
+};
+
+/// The dead letters of a subscription.
+pub(super) async fn letters(log: &dyn EventLog, of: &str) -> Vec<DeadLetter> {
+    let query = DeadLetterQuery::all(subscription(of));
+    log.dead_letters(&query, Page::default()).await.unwrap()
+}
+
+async fn numbers(log: &dyn EventLog, query: DeadLetterQuery, items: usize) -> Vec<u64> {
+    let listed = log.dead_letters(&query, Page { items, ..Page::default() }).await.unwrap();
+    listed.iter().map(|letter| letter.id.0).collect()
+}
+
+async fn keep(log: &dyn EventLog, dead_letters: Vec<DeadLetter>) {
+    commit(log, Changes { dead_letters, ..Changes::default() }).await;
+}
+
+/// Brings a dead letter back, as `deliver` does it.
+async fn redrive(log: &dyn EventLog, key: DeliveryKey, number: u64) {
+    let revived = vec![(key.subscription.clone(), DeadLetterId(number))];
+    let retries = vec![Retry { redriven: true, ..retry(key, 0) }];
+    commit(log, Changes { retries, revived, ..Changes::default() }).await;
+}
+
+#[tokio::test]
+async fn dead_letters_are_numbered_for_their_subscription_and_listed_in_pages() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let dead_letters = vec![
+            dead_letter(key("orders", 1), Some(410)),
+            dead_letter(key("other", 1), None),
+            dead_letter(in_replay(key("orders", 1)), None),
+        ];
+        keep(log, dead_letters.clone()).await;
+
+        let named = |at: usize, id| DeadLetter { id: DeadLetterId(id), ..dead_letters[at].clone() };
+        assert_eq!(letters(log, "orders").await, [named(0, 1), named(2, 2)]);
+        assert_eq!(letters(log, "other").await, [named(1, 1)]);
+        let all = DeadLetterQuery::all(subscription("orders"));
+        let after = DeadLetterQuery { after: DeadLetterId(1), ..all.clone() };
+        assert_eq!(numbers(log, after, 10).await, [2]);
+        assert_eq!(numbers(log, all, 1).await, [1]);
+
+        let orders = subscription("orders");
+        assert_eq!(log.last_dead_letter(&orders).await.unwrap(), DeadLetterId(2));
+        assert_eq!(log.last_dead_letter(&subscription("none")).await.unwrap(), DeadLetterId(0));
+        let dismissed = vec![(subscription("orders"), DeadLetterId(2))];
+        commit(log, Changes { dismissed, ..Changes::default() }).await;
+        keep(log, vec![dead_letter(key("orders", 3), None)]).await;
+        let all = DeadLetterQuery::all(subscription("orders"));
+        assert_eq!(numbers(log, all, 10).await, [1, 3], "a number is never given twice");
+    }
+}
+
+#[tokio::test]
+async fn a_query_chooses_by_number_reason_type_and_event() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let of = |event, reason: &str, event_type| {
+            let mut letter = dead_letter(key("orders", event), None);
+            letter.event.event_type = EventType::new(event_type).unwrap();
+            DeadLetter { reason: reason.into(), ..letter }
+        };
+        keep(
+            log,
+            vec![
+                of(1, "refused", "Order.Created"),
+                of(2, "sink-gone", "Order.Created.Late"),
+                of(3, "refused", "Order"),
+                of(4, "refused", "OrderCreated"),
+            ],
+        )
+        .await;
+        let all = DeadLetterQuery::all(subscription("orders"));
+        let of_type = |name: &str| DeadLetterQuery { event_type: Some(name.into()), ..all.clone() };
+        let refused = DeadLetterQuery { reason: Some("refused".into()), ..all.clone() };
+        let range = DeadLetterQuery {
+            from: Some(EventId::first_of(2)),
+            to: Some(EventId::first_of(3)),
+            ..all.clone()
+        };
+
+        let named = |ids: &[u64]| ids.iter().copied().map(DeadLetterId).collect::<BTreeSet<_>>();
+
+        for (query, expected) in [
+            (of_type("Order.Created"), &[1][..]),
+            (of_type("Order.*"), &[1, 2]),
+            (of_type("Order"), &[3]),
+            (of_type("Order.Created.*"), &[2]),
+            (DeadLetterQuery { last: Some(DeadLetterId(3)), ..refused.clone() }, &[1, 3]),
+            (DeadLetterQuery { after: DeadLetterId(1), ..refused }, &[3, 4]),
+            (range, &[2, 3]),
+            (DeadLetterQuery { ids: Some(named(&[4, 2, 9])), ..all.clone() }, &[2, 4]),
+            (DeadLetterQuery { ids: Some(named(&[])), ..all }, &[]),
+        ] {
+            assert_eq!(log.count_chosen(&query).await.unwrap(), expected.len() as u64);
+            assert_eq!(numbers(log, query, 10).await, expected);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redriven_dead_letter_is_hidden_and_kept_until_it_is_settled() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let one = key("orders", 1);
+        keep(log, vec![dead_letter(one.clone(), None), dead_letter(key("orders", 2), None)]).await;
+
+        redrive(log, one.clone(), 1).await;
+
+        assert_eq!(letters(log, "orders").await.len(), 1);
+        let kept = log.dead_letter(&one).await.unwrap().unwrap();
+        assert!(kept.redriven && kept.event == dead_letter(one.clone(), None).event);
+        assert!(log.retry(&one).await.unwrap().unwrap().redriven);
+        assert!(log.load().await.unwrap().retries[0].redriven);
+        commit(log, Changes { settled: vec![one.clone()], ..Changes::default() }).await;
+        assert_eq!(log.dead_letter(&one).await.unwrap(), None);
+        assert_eq!(log.retry(&one).await.unwrap(), None);
+        assert_eq!(letters(log, "orders").await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_that_is_given_up_again_is_one_dead_letter() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let one = key("orders", 1);
+        keep(log, vec![dead_letter(one.clone(), None)]).await;
+        redrive(log, one.clone(), 1).await;
+
+        let dead_letters = vec![dead_letter(one.clone(), Some(503))];
+        let settled = vec![one.clone()];
+        commit(log, Changes { settled, dead_letters, ..Changes::default() }).await;
+        // What a crash has repeated.
+        keep(log, vec![dead_letter(one.clone(), Some(503))]).await;
+
+        let listed = letters(log, "orders").await;
+        assert_eq!(listed.iter().map(|letter| letter.id.0).collect::<Vec<_>>(), [3]);
+        assert!(!listed[0].redriven);
+    }
+}
+
+#[tokio::test]
+async fn dead_letters_are_counted_by_reason() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let refused = |event| DeadLetter {
+            reason: "refused".into(),
+            ..dead_letter(key("orders", event), None)
+        };
+        let other = dead_letter(key("other", 1), None);
+        keep(log, vec![refused(1), refused(2), dead_letter(key("orders", 3), None), other]).await;
+        redrive(log, key("orders", 2), 2).await;
+
+        let count = |of: &str, reason: &str, redriven| DeadLetterCount {
+            subscription: subscription(of),
+            reason: reason.into(),
+            redriven,
+            count: 1,
+        };
+        let orders = [
+            count("orders", "gone", false),
+            count("orders", "refused", false),
+            count("orders", "refused", true),
+        ];
+        let counted = log.count_dead_letters(Some(&subscription("orders"))).await.unwrap();
+        assert_eq!(counted, orders);
+        let all = log.count_dead_letters(None).await.unwrap();
+        assert_eq!(all, [&orders[..], &[count("other", "gone", false)]].concat());
+    }
+}
+
+#[tokio::test]
+async fn old_dead_letters_expire_oldest_first_but_not_while_they_are_redriven() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let at = |event, seconds| DeadLetter {
+            at: START.after(Duration::from_secs(seconds)),
+            ..dead_letter(key("orders", event), None)
+        };
+        keep(log, vec![at(1, 3), at(2, 1), at(3, 2), at(4, 0)]).await;
+        redrive(log, key("orders", 4), 4).await;
+        let before = START.after(Duration::from_secs(3));
+
+        let first = log.expire_dead_letters(before, 1).await.unwrap();
+        let second = log.expire_dead_letters(before, 10).await.unwrap();
+
+        assert_eq!(first, [(key("orders", 2), "gone".into())]);
+        assert_eq!(second, [(key("orders", 3), "gone".into())]);
+        assert_eq!(log.expire_dead_letters(before, 10).await.unwrap(), []);
+        assert_eq!(letters(log, "orders").await.len(), 1);
+        assert!(log.dead_letter(&key("orders", 4)).await.unwrap().is_some());
+    }
+}

@@ -1,0 +1,164 @@
+//! What the log in memory has set aside.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::event::{SubscriptionId, Timestamp};
+use crate::eventlog::memory::log::{Held, MemoryLog, fill};
+use crate::eventlog::{
+    DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeliveryKey, Error, NewQuarantined,
+    Page, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, SetAside,
+};
+
+impl Held {
+    /// Keeps a dead letter under the next number of its subscription, in place of the one that its
+    /// delivery had.
+    pub(super) fn keep_letter(&mut self, letter: DeadLetter) {
+        self.drop_letter(&letter.key);
+        let last = self.last_dead_letter.entry(letter.key.subscription.clone()).or_default();
+        last.0 += 1;
+        let name = (letter.key.subscription.clone(), *last);
+        self.dead_letters.insert(name, DeadLetter { id: *last, redriven: false, ..letter });
+    }
+
+    /// Drops the dead letter of a delivery.
+    pub(super) fn drop_letter(&mut self, key: &DeliveryKey) {
+        self.dead_letters.retain(|_, letter| letter.key != *key);
+    }
+
+    /// Marks a dead letter as redriven.
+    pub(super) fn revive_letter(&mut self, name: &(SubscriptionId, DeadLetterId)) {
+        if let Some(letter) = self.dead_letters.get_mut(name) {
+            letter.redriven = true;
+        }
+    }
+}
+
+#[async_trait]
+impl SetAside for MemoryLog {
+    async fn dead_letters(
+        &self,
+        query: &DeadLetterQuery,
+        page: Page,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        let held = self.hold()?;
+        let chosen = held.dead_letters.values().filter(|letter| query.chooses(letter)).cloned();
+        Ok(fill(chosen, page, |letter| letter.event.data.text().len() + letter.detail.len()))
+    }
+
+    async fn count_chosen(&self, query: &DeadLetterQuery) -> Result<u64, Error> {
+        let held = self.hold()?;
+        Ok(held.dead_letters.values().filter(|letter| query.chooses(letter)).count() as u64)
+    }
+
+    async fn last_dead_letter(&self, subscription: &SubscriptionId) -> Result<DeadLetterId, Error> {
+        Ok(self.hold()?.last_dead_letter.get(subscription).copied().unwrap_or_default())
+    }
+
+    async fn dead_letter(&self, key: &DeliveryKey) -> Result<Option<DeadLetter>, Error> {
+        Ok(self.hold()?.dead_letters.values().find(|letter| letter.key == *key).cloned())
+    }
+
+    async fn count_dead_letters(
+        &self,
+        subscription: Option<&SubscriptionId>,
+    ) -> Result<Vec<DeadLetterCount>, Error> {
+        let held = self.hold()?;
+        let mut counts = BTreeMap::new();
+        for letter in held.dead_letters.values() {
+            let owner = &letter.key.subscription;
+            if subscription.is_none_or(|id| owner == id) {
+                let kind = (owner.clone(), Arc::clone(&letter.reason), letter.redriven);
+                *counts.entry(kind).or_default() += 1;
+            }
+        }
+        let count = |((subscription, reason, redriven), count)| DeadLetterCount {
+            subscription,
+            reason,
+            redriven,
+            count,
+        };
+        Ok(counts.into_iter().map(count).collect())
+    }
+
+    async fn expire_dead_letters(
+        &self,
+        before: Timestamp,
+        most: usize,
+    ) -> Result<Vec<(DeliveryKey, Arc<str>)>, Error> {
+        let mut held = self.hold()?;
+        let mut old: Vec<_> = held
+            .dead_letters
+            .iter()
+            .filter(|(_, letter)| !letter.redriven && letter.at < before)
+            .map(|(name, letter)| (letter.at, name.clone()))
+            .collect();
+        old.sort_unstable();
+        old.truncate(most);
+        let dropped = old.into_iter().filter_map(|(_, name)| held.dead_letters.remove(&name));
+        Ok(dropped.map(|letter| (letter.key, letter.reason)).collect())
+    }
+
+    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, Error> {
+        self.check_weight(batch.iter().map(NewQuarantined::weight).sum())?;
+        let mut held = self.hold()?;
+        let at = self.clock.now();
+        let keep = |event| {
+            held.last_quarantined.0 += 1;
+            let id = held.last_quarantined;
+            held.quarantine.insert(id, Quarantined { id, at, event });
+            id
+        };
+        Ok(batch.into_iter().map(keep).collect())
+    }
+
+    async fn quarantined(
+        &self,
+        query: &QuarantineQuery,
+        page: Page,
+    ) -> Result<Vec<Quarantined>, Error> {
+        let held = self.hold()?;
+        let (envelope, publication) = (&query.envelope_id, &query.publication);
+        let later = held
+            .quarantine
+            .range(QuarantineId(query.after.0.saturating_add(1))..)
+            .map(|(_, kept)| kept)
+            .filter(|kept| envelope.as_ref().is_none_or(|id| kept.event.envelope_id == *id))
+            .filter(|kept| publication.as_ref().is_none_or(|of| kept.event.publication == *of));
+        Ok(fill(later.cloned(), page, |kept| kept.event.weight()))
+    }
+
+    async fn count_quarantined(&self) -> Result<Vec<QuarantineCount>, Error> {
+        let held = self.hold()?;
+        let mut counts = BTreeMap::new();
+        for kept in held.quarantine.values() {
+            let kind = (Arc::clone(&kept.event.publication), Arc::clone(&kept.event.codes));
+            *counts.entry(kind).or_default() += 1;
+        }
+        let count = |((publication, codes), count)| QuarantineCount { publication, codes, count };
+        Ok(counts.into_iter().map(count).collect())
+    }
+
+    async fn unquarantine(&self, id: QuarantineId) -> Result<bool, Error> {
+        Ok(self.hold()?.quarantine.remove(&id).is_some())
+    }
+
+    async fn expire_quarantined(
+        &self,
+        before: Timestamp,
+        most: usize,
+    ) -> Result<Vec<Arc<str>>, Error> {
+        let mut held = self.hold()?;
+        let old: Vec<QuarantineId> = held
+            .quarantine
+            .values()
+            .take(most)
+            .filter(|kept| kept.at < before)
+            .map(|kept| kept.id)
+            .collect();
+        let dropped = old.into_iter().filter_map(|id| held.quarantine.remove(&id));
+        Ok(dropped.map(|kept| kept.event.publication).collect())
+    }
+}

@@ -1,0 +1,6 @@
+//! A log that lives as long as the process, for tests and trials.
+
+mod aside;
+mod log;
+
+pub use log::MemoryLog;

@@ -1,0 +1,91 @@
+//! What the SQLite log has set aside: reads from the pool, writes by the writer.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::event::{SubscriptionId, Timestamp};
+use crate::eventlog::sqlite::log::SqliteLog;
+use crate::eventlog::sqlite::queue::Request;
+use crate::eventlog::sqlite::{letters, quarantine};
+use crate::eventlog::{
+    DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeliveryKey, Error, NewQuarantined,
+    Page, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, SetAside,
+};
+
+#[async_trait]
+impl SetAside for SqliteLog {
+    async fn dead_letters(
+        &self,
+        query: &DeadLetterQuery,
+        page: Page,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        let query = query.clone();
+        self.readers.run("list dead letters", move |c| letters::list(c, &query, page)).await
+    }
+
+    async fn count_chosen(&self, query: &DeadLetterQuery) -> Result<u64, Error> {
+        let query = query.clone();
+        self.readers.run("count dead letters", move |c| letters::count_chosen(c, &query)).await
+    }
+
+    async fn last_dead_letter(&self, subscription: &SubscriptionId) -> Result<DeadLetterId, Error> {
+        let of = subscription.clone();
+        self.readers.run("read a number", move |c| letters::last(c, &of)).await
+    }
+
+    async fn dead_letter(&self, key: &DeliveryKey) -> Result<Option<DeadLetter>, Error> {
+        let key = key.clone();
+        self.readers.run("read a dead letter", move |c| letters::get(c, &key)).await
+    }
+
+    async fn count_dead_letters(
+        &self,
+        subscription: Option<&SubscriptionId>,
+    ) -> Result<Vec<DeadLetterCount>, Error> {
+        let of = subscription.cloned();
+        self.readers.run("count dead letters", move |c| letters::count(c, of.as_ref())).await
+    }
+
+    async fn expire_dead_letters(
+        &self,
+        before: Timestamp,
+        most: usize,
+    ) -> Result<Vec<(DeliveryKey, Arc<str>)>, Error> {
+        self.ask(|reply| Request::ExpireDeadLetters(before, most, reply)).await
+    }
+
+    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, Error> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.ask(|reply| Request::Quarantine(batch, reply)).await
+    }
+
+    async fn quarantined(
+        &self,
+        query: &QuarantineQuery,
+        page: Page,
+    ) -> Result<Vec<Quarantined>, Error> {
+        let query = query.clone();
+        self.readers
+            .run("list quarantined events", move |c| quarantine::list(c, &query, page))
+            .await
+    }
+
+    async fn count_quarantined(&self) -> Result<Vec<QuarantineCount>, Error> {
+        self.readers.run("count quarantined events", quarantine::count).await
+    }
+
+    async fn unquarantine(&self, id: QuarantineId) -> Result<bool, Error> {
+        self.ask(|reply| Request::Unquarantine(id, reply)).await
+    }
+
+    async fn expire_quarantined(
+        &self,
+        before: Timestamp,
+        most: usize,
+    ) -> Result<Vec<Arc<str>>, Error> {
+        self.ask(|reply| Request::ExpireQuarantined(before, most, reply)).await
+    }
+}
