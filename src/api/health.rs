@@ -8,6 +8,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 
 use crate::api::{Caller, Code, Problem, Scope, Services};
+use crate::deliver::Phase;
 use crate::telemetry::Metric;
 
 /// Says whether the gateway takes work: not while it starts, and not while it drains.
@@ -71,6 +72,16 @@ pub async fn metrics(
         services.metrics.gauge(Metric::LagEvents, &labels).set_count(lag);
         let retrying = standing.retrying as u64;
         services.metrics.gauge(Metric::RetriesWaiting, &labels).set_count(retrying);
+        if let Some(flow) = services.office.flow(&subscription) {
+            let state = match flow.phase {
+                Phase::Closed => 0,
+                Phase::HalfOpen => 1,
+                Phase::Open { .. } => 2,
+            };
+            services.metrics.gauge(Metric::BreakerState, &labels).set_count(state);
+            let allowed = u64::from(flow.allowed);
+            services.metrics.gauge(Metric::ParallelAllowed, &labels).set_count(allowed);
+        }
     }
     let media_type = "text/plain; version=0.0.4; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, media_type)], services.metrics.render()))

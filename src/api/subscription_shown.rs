@@ -66,6 +66,19 @@ struct Progress {
     under_way: usize,
     /// Deliveries that wait for their next attempt.
     retrying: usize,
+    /// How many attempts may be under way at the moment.
+    parallel: u16,
+    /// Whether the sink is asked: `closed` (it is), `open` (it is left alone for a while), or
+    /// `half-open` (one attempt at a time finds out whether it is well again).
+    breaker: &'static str,
+    /// Until when no attempts are made, because the sink does not answer well or asked for time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    held_until: Option<Timestamp>,
+    /// When the first attempt failed since which none has succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    failing_since: Option<Timestamp>,
     /// Events of the log that were not looked at yet; for operators only.
     #[serde(skip_serializing_if = "Option::is_none")]
     behind: Option<u64>,
@@ -91,13 +104,19 @@ pub(super) fn answer(
 
 /// Shows a subscription: its document, and what the gateway knows of it.
 pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subscription) -> Shown {
-    let progress = services.office.standing(&subscription.id).map(|standing| {
+    let (standing, flow) =
+        (services.office.standing(&subscription.id), services.office.flow(&subscription.id));
+    let progress = standing.zip(flow).map(|(standing, flow)| {
         let behind = services.log.head().0.saturating_sub(standing.scanned.0);
         Progress {
             sequence: standing.sequence,
             chain: standing.chain.to_string(),
             under_way: standing.open,
             retrying: standing.retrying,
+            parallel: flow.allowed,
+            breaker: flow.phase.word(),
+            held_until: flow.held_until.max(flow.phase.until()),
+            failing_since: flow.failing_since,
             // How much others publish is for operators to know.
             behind: caller.may(&Scope::Operate).then_some(behind),
         }

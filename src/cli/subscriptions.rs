@@ -94,6 +94,7 @@ const COLUMNS: &[Column<Value>] = &[
     ("Sequence", |subscription| text(subscription, "/progress/sequence")),
     ("Behind", |subscription| text(subscription, "/progress/behind")),
     ("Retrying", |subscription| text(subscription, "/progress/retrying")),
+    ("Breaker", |subscription| text(subscription, "/progress/breaker")),
 ];
 
 /// What a list shows of an attempt.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ambient::Span;
-use crate::deliver::{EgressConfig, Schedule};
+use crate::deliver::{Allowance, BreakerConfig, EgressConfig, Schedule};
 
 /// Settings of delivery.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
@@ -17,9 +17,15 @@ pub struct Config {
     /// How many attempts a subscription may have under way at once, 1 to 256.
     #[schemars(range(min = 1, max = 256))]
     pub parallel: u16,
+    /// How many attempts per second a subscription may have, 1 to 100,000; `null`: as many as its
+    /// sink takes.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub rate: Option<u32>,
     /// The delays between attempts, each with a fifth of jitter to either side; the first attempt
     /// is made at once.
     pub retries: Vec<Span>,
+    /// When a sink that does not answer well is left alone.
+    pub breaker: BreakerConfig,
     /// Which addresses may be dialed.
     pub egress: EgressConfig,
 }
@@ -30,7 +36,9 @@ impl Default for Config {
         Self {
             timeout: Span(Duration::from_secs(15)),
             parallel: 16,
+            rate: None,
             retries: seconds.map(|s| Span(Duration::from_secs(s))).to_vec(),
+            breaker: BreakerConfig::default(),
             egress: EgressConfig::default(),
         }
     }
@@ -60,10 +68,34 @@ impl Config {
         if !(1..=256).contains(&self.parallel) {
             return Err(ConfigError { setting: "parallel", problem: "use 1 to 256" });
         }
+        if self.rate.is_some_and(|rate| !(1..=100_000).contains(&rate)) {
+            return Err(ConfigError { setting: "rate", problem: "use 1 to 100000, or null" });
+        }
+        self.check_breaker()?;
         if self.retries.len() > 185 {
             return Err(ConfigError { setting: "retries", problem: "use at most 185 delays" });
         }
         Ok(())
+    }
+
+    fn check_breaker(&self) -> Result<(), ConfigError> {
+        let BreakerConfig { failures, share, pause, longest_pause } = &self.breaker;
+        let refuse = |setting, problem| Err(ConfigError { setting, problem });
+        if !(1..=1000).contains(failures) {
+            return refuse("breaker.failures", "use 1 to 1000");
+        }
+        if !(1..=100).contains(share) {
+            return refuse("breaker.share", "use 1 to 100");
+        }
+        if pause.0.is_zero() || pause > longest_pause {
+            return refuse("breaker.pause", "use more than 0s and at most longest-pause");
+        }
+        Ok(())
+    }
+
+    /// What a subscription gets unless it says otherwise.
+    pub const fn allowance(&self) -> Allowance {
+        Allowance { parallel: self.parallel, rate: self.rate }
     }
 
     /// The schedule that the delays make.

@@ -11,9 +11,12 @@ use crate::ambient::{Clock, Tasks};
 use crate::deliver::gathering::Gathering;
 use crate::deliver::recall::recall;
 use crate::deliver::under_way::{Ended, UnderWay};
-use crate::deliver::{Carried, Delivery, Inbox, Ledger, Milestones, Progress, Retries, Verdict};
-use crate::event::ChainValue;
-use crate::eventlog::{Cursor, DeliveryKey, Entry, EventLog, Position, Retry};
+use crate::deliver::{
+    Allowance, Carried, Delivery, Gate, Inbox, Ledger, Milestones, Pass, Phase, Progress, Retries,
+    Sinks, Traffic, Verdict, Wait,
+};
+use crate::event::{ChainValue, Timestamp};
+use crate::eventlog::{Cursor, DeliveryKey, EventLog, Position, Retry};
 use crate::subscriptions::Subscription;
 
 /// Retries that one subscription may have waiting; beyond them its backlog stays behind the cursor.
@@ -44,6 +47,8 @@ pub enum Command {
     Changed(Arc<Subscription>),
     /// Attempt this delivery when it is due.
     Retry(Retry),
+    /// The sink may be well again: find out, however long it was to be left alone.
+    Nudge,
 }
 
 /// Where a courier stands.
@@ -74,8 +79,10 @@ pub struct Round {
     pub clock: Arc<dyn Clock>,
     /// Where attempts run.
     pub tasks: Tasks,
-    /// Attempts that a subscription may have under way, unless it says otherwise.
-    pub parallel: u16,
+    /// What a subscription gets unless it says otherwise.
+    pub allowance: Allowance,
+    /// What is known of the health of sinks.
+    pub sinks: Arc<Sinks>,
 }
 
 /// The worker of one subscription.
@@ -93,13 +100,29 @@ pub struct Courier {
     gathering: Gathering,
     held: bool,
     under_way: UnderWay,
+    gate: Arc<Gate>,
+    /// Tells of changes of the sink's health.
+    health: watch::Receiver<u64>,
+    /// What the gate makes it wait for.
+    waiting: Option<Wait>,
+    /// Whether the last attempt that began was not a first one.
+    was_again: bool,
+}
+
+/// What is attempted next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// A match, for the first time.
+    First,
+    /// A delivery that is due again.
+    Again,
 }
 
 impl Courier {
     /// Goes on from what the log kept of a subscription.
     pub fn new(
         round: Round,
-        subscription: Arc<Subscription>,
+        (subscription, gate): (Arc<Subscription>, Arc<Gate>),
         inbox: Arc<Inbox>,
         commands: mpsc::Receiver<Command>,
         (cursor, waiting): (Cursor, Vec<Retry>),
@@ -110,7 +133,7 @@ impl Courier {
             retries.insert(retry);
         }
         let gathering = Gathering::new(Arc::clone(&round.log), inbox, progress.scanned());
-        let under_way = UnderWay::new(Arc::clone(&round.carrier), round.tasks.clone());
+        let under_way = UnderWay::new(&round);
         let standing = watch::Sender::new(stand(&progress, &retries));
         let watcher = standing.subscribe();
         let courier = Self {
@@ -125,6 +148,10 @@ impl Courier {
             retries,
             held: false,
             under_way,
+            health: gate.watch(),
+            gate,
+            waiting: None,
+            was_again: false,
         };
         (courier, watcher)
     }
@@ -143,6 +170,8 @@ impl Courier {
                 },
                 Some(ended) = self.under_way.next() => self.finish(&ended),
                 () = self.gathering.arrival() => {}
+                // The sink lives as long as the gate.
+                Ok(()) = self.health.changed() => {}
                 () = self.round.clock.sleep(wake) => {}
             }
         }
@@ -157,40 +186,80 @@ impl Courier {
         if self.gathering.has_more() {
             return Duration::ZERO;
         }
-        let due = self.retries.next_due().filter(|_| self.has_room());
+        let due = match self.waiting {
+            Some(Wait::Until(moment)) => Some(moment),
+            Some(Wait::Turn) => None,
+            None => self.retries.next_due(),
+        };
         due.map_or(IDLE_TICK, |due| due.since(self.round.clock.now()).min(IDLE_TICK))
     }
 
-    fn has_room(&self) -> bool {
-        let most = self.subscription.parallel.unwrap_or(self.round.parallel);
-        self.subscription.state.delivers() && self.under_way.len() < usize::from(most)
-    }
-
-    /// Starts attempts until there is no room or nothing to attempt, or a page of the log was read
-    /// in vain: a long way to catch up must not keep outcomes and commands waiting.
+    /// Starts attempts until the gate is shut or nothing is to be attempted, or a page of the log
+    /// was read in vain: a long way to catch up must not keep outcomes and commands waiting.
     async fn fill(&mut self) {
         self.gathering.rest();
-        while self.has_room() {
-            if let Some(retry) = self.retries.take_due(self.round.clock.now()) {
-                self.attempt_again(retry).await;
-            } else if self.held
-                || self.retries.live() >= MOST_RETRIES
-                || self.progress.open() >= MOST_OPEN
-            {
-                break;
-            } else if let Some(entry) = self.gathering.take() {
-                self.attempt_first(entry);
+        loop {
+            let now = self.round.clock.now();
+            self.waiting = if self.subscription.state.delivers() {
+                self.gate.look(Traffic::Live, now).err()
             } else {
-                self.progress.pass(self.gathering.known());
-                if !self.gathering.gather(&self.subscription).await {
+                Some(Wait::Turn)
+            };
+            if self.waiting.is_some() {
+                self.unburden(now);
+                break;
+            }
+            let Some(next) = self.choose(now).await else { break };
+            match (self.gate.enter(Traffic::Live, now), next) {
+                (Ok(pass), Next::First) => self.attempt_first(pass),
+                (Ok(pass), Next::Again) => self.attempt_again(pass).await,
+                (Err(wait), _) => {
+                    self.waiting = Some(wait);
                     break;
                 }
             }
+            self.was_again = next == Next::Again;
         }
         self.note();
     }
 
-    fn attempt_first(&mut self, entry: Arc<Entry>) {
+    /// Matches that wait for a sink that is not asked wait in the log, not in memory.
+    fn unburden(&mut self, now: Timestamp) {
+        let is_open = || matches!(self.gate.flow(now).phase, Phase::Open { .. });
+        if !self.subscription.state.delivers() || is_open() {
+            self.gathering.let_go(self.progress.scanned());
+        }
+    }
+
+    /// Decides what is attempted next: while there are matches for the first time, every second
+    /// attempt at the most is for what has failed before, and so is half of the room.
+    async fn choose(&mut self, now: Timestamp) -> Option<Next> {
+        let is_due = self.retries.next_due().is_some_and(|due| due <= now);
+        let has_first = self.has_first().await;
+        let share = usize::from(self.gate.flow(now).allowed / 2).max(1);
+        let has_share = !self.was_again && self.under_way.again() < share;
+        match (is_due, has_first) {
+            (true, true) if has_share => Some(Next::Again),
+            (_, true) => Some(Next::First),
+            (true, false) => Some(Next::Again),
+            (false, false) => None,
+        }
+    }
+
+    /// Whether a match can be numbered; looks for some if none is at hand.
+    async fn has_first(&mut self) -> bool {
+        if self.held || self.retries.live() >= MOST_RETRIES || self.progress.open() >= MOST_OPEN {
+            return false;
+        }
+        if self.gathering.is_empty() {
+            self.progress.pass(self.gathering.known());
+            return self.gathering.gather(&self.subscription).await;
+        }
+        true
+    }
+
+    fn attempt_first(&mut self, pass: Pass) {
+        let Some(entry) = self.gathering.take() else { return pass.give_back() };
         let numbered = self.progress.number(entry.position, entry.event.id, entry.event.digest);
         let delivery = Delivery {
             subscription: Arc::clone(&self.subscription),
@@ -204,8 +273,9 @@ impl Courier {
         // A retry that was kept before a crash stands for the match that it came from.
         if numbered.settled || self.waits(&delivery.key()) {
             self.progress.settle(numbered.sequence);
+            pass.give_back();
         } else {
-            self.under_way.launch(delivery);
+            self.under_way.launch(delivery, pass);
         }
     }
 
@@ -214,7 +284,9 @@ impl Courier {
         self.retries.contains(key) || self.under_way.is_again(key)
     }
 
-    async fn attempt_again(&mut self, retry: Retry) {
+    async fn attempt_again(&mut self, pass: Pass) {
+        let due = self.retries.take_due(self.round.clock.now());
+        let Some(retry) = due else { return pass.give_back() };
         let Ok(Some(entry)) = recall(&*self.round.log, &retry).await else {
             tracing::error!(
                 event.id = %retry.key.event,
@@ -223,9 +295,10 @@ impl Courier {
             );
             let due = self.round.clock.now().after(AFTER_PANIC);
             self.retries.insert(Retry { due, ..retry });
+            pass.give_back();
             return;
         };
-        self.under_way.launch(Delivery {
+        let delivery = Delivery {
             subscription: Arc::clone(&self.subscription),
             entry,
             link: retry.link,
@@ -233,7 +306,8 @@ impl Courier {
             attempts: retry.attempts,
             first_attempt: Some(retry.first_attempt),
             redriven: retry.redriven,
-        });
+        };
+        self.under_way.launch(delivery, pass);
     }
 
     fn finish(&mut self, ended: &Ended) {
@@ -262,11 +336,18 @@ impl Courier {
             // Whoever asked and has gone will not change anything, and nobody would let go.
             Command::Hold(held) => self.held = held.send(()).is_ok(),
             Command::Changed(subscription) => {
+                if !self.subscription.state.delivers() && subscription.state.delivers() {
+                    self.gate.forgive();
+                }
+                self.gate.change(&subscription);
+                self.gate.nudge();
+                self.health = self.gate.watch();
                 self.subscription = subscription;
                 self.held = false;
                 self.gathering.start_over(self.progress.scanned());
             }
             Command::Retry(retry) => self.retries.insert(retry),
+            Command::Nudge => self.gate.nudge(),
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::deliver::{Command, Courier, Followed, Inbox, Round, Standing};
+use crate::deliver::{Command, Courier, Flow, Followed, Gate, Inbox, Round, Standing};
 use crate::event::SubscriptionId;
 use crate::eventlog::{Cursor, Entry, Error, Position, Retry};
 use crate::route::Table;
@@ -26,6 +26,7 @@ pub struct Dispatch {
 /// What reaches one courier.
 struct Post {
     inbox: Arc<Inbox>,
+    gate: Arc<Gate>,
     commands: mpsc::Sender<Command>,
     standing: watch::Receiver<Standing>,
     subscription: watch::Sender<Arc<Subscription>>,
@@ -33,7 +34,7 @@ struct Post {
 }
 
 /// The ends through which others speak with a courier.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Line {
     /// Takes commands.
     pub commands: mpsc::Sender<Command>,
@@ -41,6 +42,8 @@ pub struct Line {
     pub subscription: watch::Receiver<Arc<Subscription>>,
     /// Where the courier stands.
     pub standing: watch::Receiver<Standing>,
+    /// Lets attempts through.
+    pub gate: Arc<Gate>,
 }
 
 impl Line {
@@ -77,9 +80,11 @@ impl Dispatch {
         }
         let inbox = Arc::new(Inbox::new(Arc::clone(&self.followed)));
         let (commands, receiver) = mpsc::channel(COMMANDS);
+        let gate = Gate::new(subscription, &self.round.sinks, self.round.allowance);
+        let gate = Arc::new(gate);
         let (courier, standing) = Courier::new(
             self.round.clone(),
-            Arc::clone(subscription),
+            (Arc::clone(subscription), Arc::clone(&gate)),
             Arc::clone(&inbox),
             receiver,
             (cursor, waiting),
@@ -92,6 +97,7 @@ impl Dispatch {
         let mut posts = self.posts_mut();
         let post = Post {
             inbox,
+            gate,
             commands,
             standing,
             subscription: watch::Sender::new(Arc::clone(subscription)),
@@ -196,6 +202,11 @@ impl Dispatch {
         self.posts().get(id).map(|post| *post.standing.borrow())
     }
 
+    /// How a subscription is served at the moment.
+    pub fn flow(&self, id: &SubscriptionId) -> Option<Flow> {
+        self.posts().get(id).map(|post| post.gate.flow(self.round.clock.now()))
+    }
+
     /// Where every courier stands.
     pub fn standings(&self) -> Vec<(SubscriptionId, Standing)> {
         let posts = self.posts();
@@ -208,6 +219,7 @@ impl Dispatch {
             commands: post.commands.clone(),
             subscription: post.subscription.subscribe(),
             standing: post.standing.clone(),
+            gate: Arc::clone(&post.gate),
         })
     }
 }

@@ -42,6 +42,11 @@ impl Gathering {
         self.has_more = false;
     }
 
+    /// Tells whether everything found is taken.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     /// Takes the next match out.
     pub(super) fn take(&mut self) -> Option<Arc<Entry>> {
         self.queue.pop_front()
@@ -91,6 +96,13 @@ impl Gathering {
         self.queue.extend(entries.iter().filter(|entry| wanted(entry)).cloned());
         self.known = last;
         true
+    }
+
+    /// Lets everything found go; it is read again after `from` when it is wanted.
+    pub(super) fn let_go(&mut self, from: Position) {
+        self.queue.clear();
+        self.known = from;
+        self.inbox.let_go();
     }
 
     /// Goes back to the log after `from`, because the filter has changed.

@@ -112,11 +112,15 @@ impl Inbox {
 
     /// Sends the courier back to the log, because its filter has changed.
     pub fn fall_behind(&self) {
+        self.let_go();
+        self.arrived.notify_one();
+    }
+
+    /// Holds nothing more in memory for a courier that has to wait; it will read the log.
+    pub fn let_go(&self) {
         let mut state = self.state();
         state.behind = true;
-        state.entries.clear();
-        drop(state);
-        self.arrived.notify_one();
+        state.entries = VecDeque::new();
     }
 
     /// Waits until something was put, or the courier was sent back to the log.

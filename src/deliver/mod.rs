@@ -13,12 +13,14 @@
 //! a match whose outcome is not noted with it. An outcome that a crash has lost repeats a delivery
 //! and never drops one.
 
+mod breaker;
 mod config;
 mod courier;
 mod delivery;
 mod destination;
 mod dispatch;
 mod egress;
+mod gate;
 mod gathering;
 mod handshake;
 mod http;
@@ -26,6 +28,7 @@ mod inbox;
 mod ledger;
 mod milestones;
 mod office;
+mod pace;
 mod progress;
 mod reader;
 mod recall;
@@ -33,16 +36,19 @@ mod redrive;
 mod retries;
 mod schedule;
 mod sealer;
+mod sinks;
 #[cfg(test)]
 mod tests;
 mod under_way;
 
+pub use breaker::{BreakerConfig, Phase};
 pub use config::{Config, ConfigError};
 pub use courier::{Carry, Command, Courier, Round, Standing};
 pub use delivery::{Carried, Delivery, Reason, Verdict};
 pub use destination::{Answer, Destination, Failure, Health, Parcel};
 pub use dispatch::{Dispatch, Line};
 pub use egress::{Egress, EgressConfig, GuardedClients, Network, NetworkError, Refused, Scheme};
+pub use gate::{Allowance, Flow, Gate, Pass, Traffic, Wait};
 pub use handshake::{Handshake, HandshakeError};
 pub use http::{Exchange, HttpDestination};
 pub use inbox::{Followed, Inbox, Taken};
@@ -54,3 +60,4 @@ pub use reader::{Match, Part, ReadError, Reader};
 pub use retries::Retries;
 pub use schedule::{Policy, Schedule, Situation};
 pub use sealer::{SealError, SealedEvent, Sealer, SealerParts};
+pub use sinks::Sinks;

@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::ambient::{Clock, Entropy, Secret};
 use crate::deliver::{
-    Dispatch, Egress, Handshake, HandshakeError, Line, Reader, SealError, Sealer, Standing,
+    Dispatch, Egress, Flow, Handshake, HandshakeError, Line, Reader, SealError, Sealer, Standing,
 };
 use crate::event::{Blame, EventId, Fault, SubscriptionId};
 use crate::eventlog::{Changes, Cursor, Error as LogError, EventLog, Page, Position, Retry};
@@ -334,6 +334,11 @@ impl Office {
     /// Where the courier of a subscription stands; nothing for one that is closed.
     pub fn standing(&self, id: &SubscriptionId) -> Option<Standing> {
         self.dispatch.standing(id)
+    }
+
+    /// How a subscription is served at the moment; nothing for one that is closed.
+    pub fn flow(&self, id: &SubscriptionId) -> Option<Flow> {
+        self.dispatch.flow(id)
     }
 
     /// Where every courier stands.

@@ -53,6 +53,8 @@ impl Office {
         let revived = letters.iter().map(name).collect();
         let changes = Changes { retries: retries.clone(), revived, ..Changes::default() };
         self.log.commit(changes).await?;
+        // Whoever redrives has reason to think that the sink is well again.
+        let _ = line.commands.send(Command::Nudge).await;
         for retry in retries {
             // A courier that has ended takes the retry up at its next start.
             let _ = line.commands.send(Command::Retry(retry)).await;

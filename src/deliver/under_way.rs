@@ -8,13 +8,14 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinHandle;
 
-use crate::ambient::Tasks;
-use crate::deliver::{Carried, Carry, Delivery};
+use crate::ambient::{Clock, Tasks};
+use crate::deliver::{Carried, Carry, Delivery, Pass, Round};
 use crate::eventlog::DeliveryKey;
 
 /// Attempts that were started and have not ended.
 pub(super) struct UnderWay {
     carrier: Arc<dyn Carry>,
+    clock: Arc<dyn Clock>,
     tasks: Tasks,
     attempts: FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + Send>>>,
     /// Deliveries whose further attempt is under way.
@@ -31,13 +32,19 @@ pub(super) struct Ended {
 
 impl UnderWay {
     /// Starts with none.
-    pub(super) fn new(carrier: Arc<dyn Carry>, tasks: Tasks) -> Self {
-        Self { carrier, tasks, attempts: FuturesUnordered::new(), again: BTreeSet::new() }
+    pub(super) fn new(round: &Round) -> Self {
+        Self {
+            carrier: Arc::clone(&round.carrier),
+            clock: Arc::clone(&round.clock),
+            tasks: round.tasks.clone(),
+            attempts: FuturesUnordered::new(),
+            again: BTreeSet::new(),
+        }
     }
 
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.attempts.len()
+    /// How many of them are not the first of their delivery.
+    pub(super) fn again(&self) -> usize {
+        self.again.len()
     }
 
     /// Whether a further attempt at this delivery is under way.
@@ -46,15 +53,16 @@ impl UnderWay {
     }
 
     /// Starts an attempt.
-    pub(super) fn launch(&mut self, delivery: Delivery) {
+    pub(super) fn launch(&mut self, delivery: Delivery, pass: Pass) {
         if delivery.first_attempt.is_some() {
             self.again.insert(delivery.key());
         }
         let delivery = Arc::new(delivery);
         let (carrier, parcel) = (Arc::clone(&self.carrier), Arc::clone(&delivery));
+        let clock = Arc::clone(&self.clock);
         // On a task of its own, so that sealing for one subscription can use every core.
         let attempt: JoinHandle<Carried> =
-            self.tasks.spawn(async move { carrier.carry(&parcel).await });
+            self.tasks.spawn(async move { pass.carry(&*carrier, &parcel, &*clock).await });
         self.attempts
             .push(Box::pin(async move { Ended { delivery, carried: attempt.await.ok() } }));
     }

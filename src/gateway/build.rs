@@ -12,7 +12,7 @@ use crate::config::{self, Config, SecretError};
 use crate::contract::Catalog;
 use crate::deliver::{
     Carry, Dispatch, Egress, GuardedClients, Handshake, HttpDestination, Ledger, Office,
-    OfficeError, OfficeParts, Round, Sealer, SealerParts,
+    OfficeError, OfficeParts, Round, Sealer, SealerParts, Sinks,
 };
 use crate::enrich::Publications;
 use crate::event::{Blame, Diagnostic, Fault};
@@ -290,7 +290,8 @@ fn outward(
         carrier: Arc::clone(&carrier),
         clock: Arc::clone(&clock),
         tasks,
-        parallel: config.delivery.parallel,
+        allowance: config.delivery.allowance(),
+        sinks: Arc::new(Sinks::new(config.delivery.breaker.clone(), Arc::clone(&entropy))),
     };
     let dispatch = Arc::new(Dispatch::new(round, log.head()));
     let handshake = Handshake {

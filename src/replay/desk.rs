@@ -216,6 +216,7 @@ impl Desk {
             subscription: line.subscription,
             standing: line.standing,
             courier: line.commands,
+            gate: line.gate,
             cancel: cancel.clone(),
         };
         let (id, running) = (replay.id.clone(), Arc::clone(&self.running));

@@ -9,7 +9,9 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::ambient::{Clock, Tasks};
-use crate::deliver::{Carry, Command, Delivery, Ledger, Progress, Standing, Verdict};
+use crate::deliver::{
+    Carry, Command, Delivery, Gate, Ledger, Pass, Progress, Standing, Traffic, Verdict, Wait,
+};
 use crate::event::{ChainValue, Timestamp};
 use crate::eventlog::{Cursor, Entry, EventLog, Page, Position, Retry, SequenceSet};
 use crate::replay::{Error, Replay, ReplayState, Replays, Selection};
@@ -22,6 +24,8 @@ const KEEP_EVERY: Duration = Duration::from_millis(500);
 const MOST_RETRIES: usize = 500;
 /// How long a delivery waits when its attempt could not even be made.
 const AFTER_PANIC: Duration = Duration::from_mins(1);
+/// How long it waits for the end of an attempt of others before it looks again.
+const LONGEST_TURN: Duration = Duration::from_secs(5);
 
 /// Counts the events that a replay would send.
 ///
@@ -75,6 +79,8 @@ pub struct Runner {
     pub courier: mpsc::Sender<Command>,
     /// Where that courier stands.
     pub standing: watch::Receiver<Standing>,
+    /// Lets attempts through, as it does for live traffic.
+    pub gate: Arc<Gate>,
     /// Tells the replay to end early.
     pub cancel: CancellationToken,
 }
@@ -136,10 +142,10 @@ impl Runner {
             let Some(last) = entries.last().cloned() else { break };
             for entry in entries {
                 if wanted(&entry) {
-                    if let Some(ended) = self.make_room(replay, journey).await? {
-                        return Ok(ended);
+                    match self.make_room(replay, journey).await? {
+                        Ok(pass) => self.launch(replay, journey, (entry, pass)),
+                        Err(ended) => return Ok(ended),
                     }
-                    self.launch(replay, journey, entry);
                 }
             }
             journey.progress.pass(last.position);
@@ -153,17 +159,19 @@ impl Runner {
         Ok(End::Completed)
     }
 
-    /// Waits until the next attempt may begin, by pace, by room and by the subscription's state;
-    /// says how it ends if none may, because of an interruption or because the subscription is gone.
+    /// Waits until the next attempt may begin, by pace, by room, by the health of the sink and by the
+    /// subscription's state; says how it ends if none may, because of an interruption or because
+    /// the subscription is gone.
     async fn make_room(
         &mut self,
         replay: &mut Replay,
         journey: &mut Journey,
-    ) -> Result<Option<End>, Error> {
+    ) -> Result<Result<Pass, End>, Error> {
         let (cancel, stopping) = (self.cancel.clone(), self.tasks.stopping().clone());
+        let mut health = self.gate.watch();
         loop {
             if let Some(ended) = self.interrupted() {
-                return Ok(Some(ended));
+                return Ok(Err(ended));
             }
             if self.clock.now() >= journey.kept.after(KEEP_EVERY) {
                 replay.reached = journey.progress.cursor().settled;
@@ -174,19 +182,35 @@ impl Runner {
             let patient = self.standing.borrow_and_update().retrying < MOST_RETRIES;
             let room = patient && journey.under_way.len() < usize::from(self.parallel.max(1));
             let now = self.clock.now();
-            if delivers && room && journey.next <= now {
-                journey.next = journey.next.max(now.before(KEEP_EVERY)).after(pace(replay.rate));
-                return Ok(None);
-            }
+            let wait = if !(delivers && room) {
+                Wait::Turn
+            } else if journey.next > now {
+                Wait::Until(journey.next)
+            } else {
+                match self.gate.enter(Traffic::Replay, now) {
+                    Ok(pass) => {
+                        let earliest = journey.next.max(now.before(KEEP_EVERY));
+                        journey.next = earliest.after(pace(replay.rate));
+                        return Ok(Ok(pass));
+                    }
+                    Err(wait) => wait,
+                }
+            };
+            let until = match wait {
+                Wait::Until(moment) => moment,
+                Wait::Turn => now.after(LONGEST_TURN),
+            };
             tokio::select! {
                 Some(done) = journey.under_way.next() => self.account(replay, journey, done).await,
-                () = self.clock.sleep_until(journey.next), if delivers && room => {}
+                () = self.clock.sleep_until(until), if delivers && room => {}
+                Ok(()) = health.changed(), if delivers && room => {}
                 // A courier that has ended is noticed at the subscription.
                 _ = self.standing.changed(), if !patient => {}
                 changed = self.subscription.changed(), if !delivers => {
                     if changed.is_err() {
-                        return Ok(Some(End::Cancelled));
+                        return Ok(Err(End::Cancelled));
                     }
+                    health = self.gate.watch();
                 }
                 () = cancel.cancelled() => {}
                 () = stopping.cancelled() => {}
@@ -194,7 +218,7 @@ impl Runner {
         }
     }
 
-    fn launch(&self, replay: &Replay, journey: &mut Journey, entry: Arc<Entry>) {
+    fn launch(&self, replay: &Replay, journey: &mut Journey, (entry, pass): (Arc<Entry>, Pass)) {
         let numbered = journey.progress.number(entry.position, entry.event.id, entry.event.digest);
         let delivery = Arc::new(Delivery {
             subscription: Arc::clone(&self.subscription.borrow()),
@@ -206,7 +230,9 @@ impl Runner {
             redriven: false,
         });
         let (carrier, parcel) = (Arc::clone(&self.carrier), Arc::clone(&delivery));
-        let attempt = self.tasks.spawn(async move { carrier.carry(&parcel).await });
+        let clock = Arc::clone(&self.clock);
+        let attempt =
+            self.tasks.spawn(async move { pass.carry(&*carrier, &parcel, &*clock).await });
         let outcome = async move {
             (numbered.sequence, delivery, attempt.await.ok().map(|carried| carried.verdict))
         };

@@ -71,6 +71,10 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
     pub parallel: Option<u16>,
+    /// How many attempts may be made per second, 1 to 100,000; the gateway's default if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 100_000))]
+    pub rate: Option<u32>,
     /// How many times an event is tried again, 0 to 185; as the gateway's schedule says if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 185))]

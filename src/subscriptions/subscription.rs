@@ -118,6 +118,7 @@ pub(super) enum CheckedKeys {
 pub(super) fn check(document: &Document) -> Result<Checked, Invalid> {
     let settings = &document.config;
     within("/config/parallel", settings.parallel.map(u32::from), 1, 256)?;
+    within("/config/rate", settings.rate, 1, 100_000)?;
     within("/config/maximumRetryAttempts", settings.maximum_retry_attempts, 0, 185)?;
     within("/config/maximumEventAge", settings.maximum_event_age, 60, 604_800)?;
     within("/config/giveUpAfterRefusals", settings.give_up_after_refusals, 1, 185)?;
@@ -162,6 +163,7 @@ fn sink(document: &Document) -> Result<Option<Url>, Invalid> {
 fn without_attempts(settings: &Settings) -> Result<(), Invalid> {
     let given = [
         ("/config/parallel", settings.parallel.is_some()),
+        ("/config/rate", settings.rate.is_some()),
         ("/config/maximumRetryAttempts", settings.maximum_retry_attempts.is_some()),
         ("/config/maximumEventAge", settings.maximum_event_age.is_some()),
         ("/config/giveUpAfterRefusals", settings.give_up_after_refusals.is_some()),

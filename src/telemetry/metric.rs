@@ -94,6 +94,10 @@ metrics! {
     LagSeconds: "sealway_lag_seconds", Kind::Gauge, ["subscription"];
     /// Events of a subscription that wait for another attempt.
     RetriesWaiting: "sealway_retries_waiting", Kind::Gauge, ["subscription"];
+    /// Whether the sink of a subscription is asked: 0 it is, 1 one attempt at a time, 2 it is left alone.
+    BreakerState: "sealway_breaker_state", Kind::Gauge, ["subscription"];
+    /// Attempts that a subscription may have under way at the moment.
+    ParallelAllowed: "sealway_parallel_allowed", Kind::Gauge, ["subscription"];
     /// Time from acceptance to delivery.
     EndToEndSeconds: "sealway_end_to_end_seconds", Kind::Histogram(LONG), [];
     /// Time of one attempt at a sink.

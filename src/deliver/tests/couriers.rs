@@ -6,9 +6,12 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::ambient::Clock as _;
+use crate::ambient::{Clock as _, SeededEntropy};
 use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
-use crate::deliver::{Command, Courier, Followed, Inbox, Round, Standing, Verdict};
+use crate::deliver::{
+    Allowance, BreakerConfig, Command, Courier, Followed, Gate, Inbox, Phase, Round, Sinks,
+    Standing, Verdict,
+};
 use crate::event::{ChainValue, CloudEvent, EventId};
 use crate::eventlog::{
     Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, EventLog as _, Position, Retry,
@@ -17,6 +20,7 @@ use crate::eventlog::{
 
 /// A courier at work.
 struct Working {
+    gate: Arc<Gate>,
     inbox: Arc<Inbox>,
     followed: Arc<Followed>,
     commands: mpsc::Sender<Command>,
@@ -36,16 +40,19 @@ async fn start(stage: &Stage, carrier: &Arc<Recorder>) -> Working {
         carrier: Arc::clone(carrier) as _,
         clock: Arc::new(stage.clock.clone()),
         tasks: stage.tasks.clone(),
-        parallel: 2,
+        allowance: Allowance { parallel: 2, rate: None },
+        sinks: Arc::new(Sinks::new(BreakerConfig::default(), Arc::new(SeededEntropy::new(1)))),
     };
     let followed = Arc::new(Followed::default());
     let inbox = Arc::new(Inbox::new(Arc::clone(&followed)));
     let (commands, receiver) = mpsc::channel(8);
     let subscription = Arc::clone(&stage.subscription);
     let kept = (cursor, state.retries);
-    let (courier, standing) = Courier::new(round, subscription, Arc::clone(&inbox), receiver, kept);
+    let gate = Arc::new(Gate::new(&subscription, &round.sinks, round.allowance));
+    let served = (subscription, Arc::clone(&gate));
+    let (courier, standing) = Courier::new(round, served, Arc::clone(&inbox), receiver, kept);
     let end = stage.tasks.spawn(courier.run());
-    Working { inbox, followed, commands, standing, end }
+    Working { gate, inbox, followed, commands, standing, end }
 }
 
 #[tokio::test]
@@ -193,4 +200,62 @@ async fn a_redriven_event_that_the_log_has_dropped_is_taken_from_its_dead_letter
     assert_eq!(carried.ages_from(now), now, "its age counts from the redrive");
     // Until the outcome is noted, the copy is the only one there is.
     assert!(stage.log.dead_letter(&key).await.unwrap().is_some());
+}
+
+/// Waits until the courier has nothing more to do at this moment.
+async fn settled(working: &Working) {
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+    assert!(!working.end.is_finished());
+}
+
+#[tokio::test]
+async fn a_sink_that_fails_is_left_alone_and_its_matches_wait_unnumbered() {
+    let (stage, carrier) = (Stage::new().await, Arc::new(Recorder::default()));
+    let due = stage.clock.now().after(Duration::from_hours(1));
+    carrier.acts.lock().unwrap().extend([Act::Say(Verdict::Retry { due }); 5]);
+    stage.append(&["a", "b", "c", "d", "e", "f", "g", "h", "i"]).await;
+
+    let working = start(&stage, &carrier).await;
+    let phase = || working.gate.flow(stage.clock.now()).phase;
+    until("it is left alone", || matches!(phase(), Phase::Open { .. })).await;
+    until("nothing is under way", || working.standing.borrow().open == 0).await;
+    settled(&working).await;
+    let made = carrier.carried().len();
+    // Two may be under way at once, so that a sixth may have begun before the fifth had failed.
+    assert!((5..=6).contains(&made), "{made}");
+    assert_eq!(working.standing.borrow().sequence, made as u64);
+
+    // One attempt finds out, and says no.
+    carrier.acts.lock().unwrap().push_back(Act::Say(Verdict::Retry { due }));
+    stage.clock.advance(Duration::from_secs(6));
+    until("it is left alone again", || carrier.carried().len() == made + 1).await;
+    until("the pause is longer", || matches!(phase(), Phase::Open { .. })).await;
+    stage.clock.advance(Duration::from_secs(6));
+    settled(&working).await;
+    assert_eq!(carrier.carried().len(), made + 1);
+
+    // Two successes, one after the other, and everything else follows.
+    stage.clock.advance(Duration::from_secs(6));
+    until("the rest is delivered", || carrier.carried().len() == 9).await;
+    assert_eq!(phase(), Phase::Closed);
+    let numbers: Vec<u64> = carrier.carried().iter().map(|one| one.0).collect();
+    assert_eq!(numbers, (1..=9).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_redrive_ends_the_pause() {
+    let (stage, carrier) = (Stage::new().await, Arc::new(Recorder::default()));
+    let due = stage.clock.now().after(Duration::from_hours(1));
+    carrier.acts.lock().unwrap().extend([Act::Say(Verdict::Retry { due }); 5]);
+    stage.append(&["a", "b", "c", "d", "e"]).await;
+    let working = start(&stage, &carrier).await;
+    until("five have failed", || working.standing.borrow().retrying == 5).await;
+
+    stage.append(&["f"]).await;
+    working.commands.send(Command::Nudge).await.unwrap();
+    working.inbox.fall_behind();
+
+    until("the next finds out at once", || carrier.carried().len() == 6).await;
 }

@@ -1,0 +1,86 @@
+//! What is known of the health of sinks, shared by all subscriptions with the same address.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use tokio::sync::watch;
+use url::Url;
+
+use crate::ambient::Entropy;
+use crate::deliver::BreakerConfig;
+use crate::deliver::breaker::{Breaker, Change};
+
+/// What is known of the health of all sinks, by address.
+pub struct Sinks {
+    config: BreakerConfig,
+    dice: Arc<dyn Entropy>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    by_address: BTreeMap<String, Weak<Sink>>,
+    /// So many make it worth while to look for those that nobody uses any more.
+    plenty: usize,
+}
+
+/// What is known of the health of one sink; all subscriptions with its address share it.
+pub(super) struct Sink {
+    breaker: Mutex<Breaker>,
+    /// Tells of each change of phase, and counts how often the sink became well again.
+    recoveries: watch::Sender<u64>,
+}
+
+impl Sinks {
+    /// Starts without knowing any.
+    pub fn new(config: BreakerConfig, dice: Arc<dyn Entropy>) -> Self {
+        Self { config, dice, known: Mutex::default() }
+    }
+
+    /// What is known of the sink with this address; without an address, something of one's own.
+    pub(super) fn of(&self, address: Option<&Url>) -> Arc<Sink> {
+        let new = || {
+            let breaker = Mutex::new(Breaker::new(self.config.clone()));
+            Arc::new(Sink { breaker, recoveries: watch::Sender::new(0) })
+        };
+        let Some(address) = address else { return new() };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sink) = known.by_address.get(address.as_str()).and_then(Weak::upgrade) {
+            return sink;
+        }
+        if known.by_address.len() >= known.plenty {
+            known.by_address.retain(|_, sink| sink.strong_count() > 0);
+            known.plenty = (known.by_address.len() * 2).max(64);
+        }
+        let sink = new();
+        known.by_address.insert(address.as_str().to_owned(), Arc::downgrade(&sink));
+        sink
+    }
+
+    /// A random number, for jitter.
+    pub(super) fn chance(&self) -> u64 {
+        self.dice.next_u64()
+    }
+}
+
+impl Sink {
+    /// How the sink is.
+    pub(super) fn breaker(&self) -> MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How often it became well again.
+    pub(super) fn recoveries(&self) -> u64 {
+        *self.recoveries.borrow()
+    }
+
+    /// Tells of each change of its health.
+    pub(super) fn watch(&self) -> watch::Receiver<u64> {
+        self.recoveries.subscribe()
+    }
+
+    /// Wakes who waits for this sink.
+    pub(super) fn tell(&self, change: Option<Change>) {
+        self.recoveries.send_modify(|count| *count += u64::from(change == Some(Change::Closed)));
+    }
+}
