@@ -177,8 +177,10 @@ impl Reader {
         after: Position,
     ) -> Result<Vec<Arc<Entry>>, ReadError> {
         let entries = self.log.read(after, Page::default()).await?;
+        // Below the floor some entries are left that wait for an attempt, with gaps between them.
+        let is_whole = after >= self.log.floor().position;
         match entries.first() {
-            Some(first) if first.position.0 == after.0 + 1 => Ok(entries),
+            Some(first) if is_whole && first.position.0 == after.0 + 1 => Ok(entries),
             _ => Err(self.gone(of, after).await?),
         }
     }
@@ -191,7 +193,7 @@ impl Reader {
         after: Position,
     ) -> Result<ReadError, Error> {
         let one = Page { items: 1, bytes: 1 };
-        let first = self.log.read(after, one).await?;
+        let first = self.log.read(after.max(self.log.floor().position), one).await?;
         let before_first =
             first.first().map_or(standing.scanned, |entry| Position(entry.position.0 - 1));
         let (before, later) = self.log.milestones_around(&subscription.id, before_first).await?;
