@@ -26,6 +26,7 @@ mod replays;
 mod request;
 mod router;
 mod services;
+mod sink_credential;
 mod subscription_shown;
 mod subscriptions;
 

@@ -10,7 +10,7 @@ use utoipa::OpenApi;
 
 use crate::api::{
     bus, deliveries, events, explain, health, post_events, problem, published, quarantine, replays,
-    subscriptions,
+    sink_credential, subscriptions,
 };
 use crate::subscriptions::Document;
 
@@ -54,6 +54,8 @@ const SHOWN: &str = "ShownSubscription";
         subscriptions::read,
         subscriptions::replace,
         subscriptions::remove,
+        sink_credential::replace,
+        sink_credential::remove,
         subscriptions::verify,
         subscriptions::pause,
         subscriptions::resume,
@@ -109,15 +111,21 @@ pub fn openapi() -> Value {
             schemas.extend(parts);
         }
     }
-    let paths = member(&mut described, "paths").into_iter().flat_map(Map::values_mut);
-    for operation in paths.filter_map(Value::as_object_mut).flat_map(Map::values_mut) {
+    let paths = member(&mut described, "paths").into_iter().flatten();
+    let operations = paths.flat_map(|(path, methods)| {
+        let is_credential = path.ends_with("/sink-credential");
+        let methods = methods.as_object_mut().into_iter().flat_map(Map::values_mut);
+        methods.map(move |operation| (operation, is_credential))
+    });
+    for (operation, is_credential) in operations {
         let tag = operation.pointer("/tags/0").cloned().unwrap_or_default();
         if let Some(operation) = operation.as_object_mut().filter(|_| tag != "public") {
             operation.entry("security").or_insert_with(|| json!([{ "caller": [] }]));
         }
         let body = operation.pointer_mut("/requestBody/content/application~1json/schema");
         if let Some(schema) = body.filter(|_| tag == "subscriptions") {
-            *schema = json!({ "$ref": "#/components/schemas/Subscription" });
+            let name = if is_credential { "SinkCredential" } else { "Subscription" };
+            *schema = json!({ "$ref": format!("#/components/schemas/{name}") });
         }
         explain_refusals(operation);
     }

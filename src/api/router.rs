@@ -6,12 +6,12 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{
     Code, Problem, Services, bus_route, deliveries, events, explain, health, openapi, post_events,
-    published, quarantine, repeats, replays, request, subscriptions,
+    published, quarantine, repeats, replays, request, sink_credential, subscriptions,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -37,6 +37,10 @@ pub fn router(services: Arc<Services>) -> Router {
         .route(
             "/subscriptions/{id}",
             get(subscriptions::read).put(subscriptions::replace).delete(subscriptions::remove),
+        )
+        .route(
+            "/subscriptions/{id}/sink-credential",
+            put(sink_credential::replace).delete(sink_credential::remove),
         )
         .route("/subscriptions/{id}/verify", post(subscriptions::verify))
         .route("/subscriptions/{id}/pause", post(subscriptions::pause))

@@ -47,11 +47,27 @@ pub struct Known {
     /// How far it has come; missing if it is closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<Progress>,
+    /// Since when the sink's credential holds; missing if it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential: Option<Credential>,
     /// The JWK Set that the gateway has made for it: shown once, in the answer to the request that
     /// asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     shared_secret: Option<Value>,
+}
+
+/// Since when a sink's credential holds. Its secrets are not shown.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Credential {
+    /// When it was changed last.
+    #[schema(value_type = String, format = DateTime)]
+    changed: Timestamp,
+    /// Until when the former one is tried where this one is refused, if it still is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    former_until: Option<Timestamp>,
 }
 
 /// How far a subscription has come.
@@ -126,6 +142,10 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
         created: subscription.created,
         reason: subscription.reason.clone(),
         progress,
+        credential: subscription.credential.as_ref().map(|credential| Credential {
+            changed: credential.changed(),
+            former_until: credential.former_until(services.clock.now()),
+        }),
         shared_secret: None,
     };
     Shown { document: subscription.document.clone(), known }

@@ -91,7 +91,7 @@ fn must_own_audience(caller: &Caller, document: &Document) -> Result<(), Problem
     Err(Problem::new(Code::Forbidden, detail))
 }
 
-fn prove_in_background(services: &Arc<Services>, subscription: &Arc<Subscription>) {
+pub(super) fn prove_in_background(services: &Arc<Services>, subscription: &Arc<Subscription>) {
     let (services, subscription) = (Arc::clone(services), Arc::clone(subscription));
     let tasks = services.tasks.clone();
     tasks.spawn(async move {
@@ -311,7 +311,11 @@ fn of_subscription(error: Error) -> Problem {
     Problem::new(code, error.to_string())
 }
 
-fn must_match(headers: &HeaderMap, current: &Subscription, required: bool) -> Result<(), Problem> {
+pub(super) fn must_match(
+    headers: &HeaderMap,
+    current: &Subscription,
+    required: bool,
+) -> Result<(), Problem> {
     match headers.get(IF_MATCH) {
         None if required => {
             let detail = "send If-Match with the ETag of what is to be replaced";

@@ -11,7 +11,7 @@ use crate::cli::answer::items;
 use crate::cli::subscription_file::{self, Documents};
 use crate::cli::{Client, Column, Context, Exit, Failure, Outcome, Output, subscriptions};
 use crate::event::SubscriptionId;
-use crate::subscriptions::Document;
+use crate::subscriptions::{Document, SinkCredential};
 
 /// What to apply.
 #[derive(Debug, clap::Args)]
@@ -30,6 +30,8 @@ pub struct Args {
 enum Action {
     Create,
     Replace,
+    /// It says the same but for secrets, which only the gateway can compare.
+    Compare,
     Keep,
 }
 
@@ -63,6 +65,7 @@ impl Done {
             (Action::Create, true, _) => "would be created",
             (Action::Create, false, _) => "created",
             (Action::Replace, true, _) => "would be replaced",
+            (Action::Compare, ..) => "as it was, if its secrets are",
             (Action::Replace, false, _) => "replaced",
         }
     }
@@ -73,7 +76,12 @@ impl Done {
 struct Shown {
     #[serde(flatten)]
     document: Document,
+    #[serde(default)]
+    credential: Value,
 }
+
+/// What the gateway has: a document, and since when its credential holds.
+type Known = (Document, Value);
 
 /// Runs the command; the answer is no if the gateway refused a subscription.
 pub async fn run(args: &Args, context: &Context) -> Outcome {
@@ -100,7 +108,7 @@ pub async fn run(args: &Args, context: &Context) -> Outcome {
             shared_secret: None,
         };
         if !args.dry_run {
-            perform(&client, &id, document, &mut done).await?;
+            perform(&client, (&id, document), there.get(&id), &mut done).await?;
         }
         all.push(done);
     }
@@ -109,14 +117,14 @@ pub async fn run(args: &Args, context: &Context) -> Outcome {
 }
 
 /// The documents that the gateway has, by the names of their subscriptions.
-fn there(answer: &Value) -> Result<BTreeMap<SubscriptionId, Document>, Failure> {
+fn there(answer: &Value) -> Result<BTreeMap<SubscriptionId, Known>, Failure> {
     let mut documents = BTreeMap::new();
     for item in items(answer, "subscriptions") {
         let shown: Shown = serde_json::from_value(item).map_err(|error| {
             Failure::ours(error).context("the gateway shows a subscription that cannot be read")
         })?;
         if let Some(id) = shown.document.id.clone() {
-            documents.insert(id, shown.document);
+            documents.insert(id, (shown.document, shown.credential));
         }
     }
     Ok(documents)
@@ -124,33 +132,46 @@ fn there(answer: &Value) -> Result<BTreeMap<SubscriptionId, Document>, Failure> 
 
 fn plan(
     wanted: &Documents,
-    there: &BTreeMap<SubscriptionId, Document>,
+    there: &BTreeMap<SubscriptionId, Known>,
 ) -> Vec<(SubscriptionId, Action)> {
     let action = |(id, (_, document)): (&SubscriptionId, &(String, Document))| {
         let action = match there.get(id) {
             None => Action::Create,
-            Some(current) if current == document => Action::Keep,
-            Some(_) => Action::Replace,
+            Some((current, _)) if *current != document.without_secrets() => Action::Replace,
+            Some(_) if has_secrets(document) => Action::Compare,
+            Some(_) => Action::Keep,
         };
         (id.clone(), action)
     };
     wanted.iter().map(action).collect()
 }
 
+fn has_secrets(document: &Document) -> bool {
+    document.sinkcredential.as_ref().is_some_and(SinkCredential::has_secrets)
+}
+
 /// Does it; a refusal is noted, so that the other subscriptions are still applied.
 async fn perform(
     client: &Client,
-    id: &SubscriptionId,
-    document: &Document,
+    (id, document): (&SubscriptionId, &Document),
+    before: Option<&Known>,
     done: &mut Done,
 ) -> Result<(), Failure> {
-    let performed = match done.action {
-        Action::Keep => return Ok(()),
-        Action::Create => subscriptions::create(client, document).await,
-        Action::Replace => subscriptions::replace(client, id, document).await,
+    let document = || subscription_file::with_secrets(document.clone(), &done.file);
+    let performed = match (done.action, document()) {
+        (Action::Keep, _) => return Ok(()),
+        (_, Err(failure)) => Err(failure),
+        (Action::Create, Ok(document)) => subscriptions::create(client, &document).await,
+        (Action::Replace | Action::Compare, Ok(document)) => {
+            subscriptions::replace(client, id, &document).await
+        }
     };
     match performed {
         Ok(mut answer) => {
+            if done.action == Action::Compare {
+                let same = before.is_some_and(|(_, since)| answer.get("credential") == Some(since));
+                done.action = if same { Action::Keep } else { Action::Replace };
+            }
             done.shared_secret = answer.get_mut("sharedSecret").map(Value::take);
             Ok(())
         }

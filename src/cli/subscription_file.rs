@@ -10,24 +10,86 @@ use anyhow::{Context as _, anyhow};
 use crate::cli::Failure;
 use crate::config;
 use crate::event::{Diagnostic, SubscriptionId, yaml};
-use crate::subscriptions::{Document, Subscriptions};
+use crate::subscriptions::{CredentialAlone, Document, SecretText, SinkCredential, Subscriptions};
 use crate::telemetry::chain;
 
 /// The largest document, as the gateway takes it by default.
 const MAX_BYTES: u64 = 2 * 1024 * 1024;
 
+/// What standard input is called.
+const STDIN: &str = "standard input";
+
 /// Documents with the files that they stand in, by the names of their subscriptions.
 pub type Documents = BTreeMap<SubscriptionId, (String, Document)>;
 
-/// Reads and checks one document in YAML or JSON from a file, or from standard input for `-`.
+/// Reads and checks one document in YAML or JSON from a file, or from standard input for `-`, with
+/// the secrets that it names.
 ///
 /// # Errors
 ///
-/// The caller's turn: the file cannot be read, or the document cannot work.
+/// The caller's turn: the file or a secret cannot be read, or the document cannot work.
 pub fn read(file: &Path) -> Result<Document, Failure> {
-    let name = if is_stdin(file) { "standard input".into() } else { file.display().to_string() };
+    let (name, text) = named_text(file)?;
+    let document = check(&name, &text).map_err(|mistake| Failure::input(anyhow!("{mistake}")))?;
+    with_secrets(document, &name)
+}
+
+/// Reads the credential of a sink alone, as [`read`] reads documents.
+///
+/// # Errors
+///
+/// The caller's turn: the file or a secret cannot be read.
+pub fn read_credential(file: &Path) -> Result<SinkCredential, Failure> {
+    let (name, text) = named_text(file)?;
+    let read = yaml::read(&name, &text);
+    let CredentialAlone(mut credential) =
+        read.map_err(|mistake| Failure::input(anyhow!("{mistake}")))?;
+    fill(&mut credential, &name)?;
+    Ok(credential)
+}
+
+/// Puts the secrets that a document names into their places; the file's name is the one that it was
+/// read under.
+///
+/// # Errors
+///
+/// The caller's turn: a secret cannot be had, or stands in the file itself.
+pub fn with_secrets(mut document: Document, file: &str) -> Result<Document, Failure> {
+    if let Some(credential) = &mut document.sinkcredential {
+        fill(credential, file)?;
+    }
+    Ok(document)
+}
+
+fn fill(credential: &mut SinkCredential, file: &str) -> Result<(), Failure> {
+    let directory = Path::new(file).parent().unwrap_or(Path::new(""));
+    for mut slot in credential.slots() {
+        match slot.value {
+            Some(SecretText::Reference(place)) => {
+                let secret = config::secret(place, directory).map_err(|error| {
+                    Failure::blame(error).context(format!("{file}: {}", slot.pointer))
+                })?;
+                *slot.value = Some(SecretText::Text(secret));
+                slot.make_secret();
+            }
+            // What comes through a pipe may well come from a store of secrets.
+            Some(SecretText::Text(_)) if slot.is_secret() && file != STDIN => {
+                return Err(Failure::input(anyhow!(
+                    "{file}: {}: a secret does not belong into this file; name its place as \
+                     `{{ file: path }}` or `{{ env: NAME }}`",
+                    slot.pointer
+                )));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn named_text(file: &Path) -> Result<(String, String), Failure> {
+    let name = if is_stdin(file) { STDIN.to_owned() } else { file.display().to_string() };
     let text = text(file).with_context(|| format!("cannot read {name}")).map_err(Failure::input)?;
-    check(&name, &text).map_err(|mistake| Failure::input(anyhow!("{mistake}")))
+    Ok((name, text))
 }
 
 /// Reads and checks the documents of files, and of all files in folders.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 use reqwest::header::{ETAG, IF_MATCH};
 use reqwest::{Method, Response, StatusCode};
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::answer::{items, show, text};
@@ -42,6 +43,11 @@ pub enum Command {
         /// The document in YAML or JSON; `-` for standard input
         file: PathBuf,
     },
+    /// Replace how the gateway shows itself to the sink of one, or take it away
+    ///
+    /// Secrets that the file leaves out are kept. The former credential is tried for a day, or as
+    /// `overlap` says, where the new one is refused.
+    Credential(CredentialArgs),
     /// End one, and forget its position, retries and dead letters
     Remove {
         /// The subscription's name
@@ -69,6 +75,20 @@ pub enum Command {
     },
     /// List the attempts to deliver to one, newest first
     Attempts(AttemptsArgs),
+}
+
+/// Which credential to replace with which.
+#[derive(Debug, clap::Args)]
+pub struct CredentialArgs {
+    /// The subscription's name
+    id: SubscriptionId,
+    /// The credential in YAML or JSON, its secrets as `{ file: … }` or `{ env: … }`; `-` for
+    /// standard input
+    #[arg(long, value_name = "FILE", required_unless_present = "remove")]
+    file: Option<PathBuf>,
+    /// Take it away: the token alone says who sent it
+    #[arg(long, conflicts_with = "file")]
+    remove: bool,
 }
 
 /// Which attempts to list.
@@ -124,6 +144,17 @@ pub async fn run(command: Command, context: &Context) -> Outcome {
         Command::Replace { id, file } => {
             show(output, &replace(&client, &id, &subscription_file::read(&file)?).await?);
         }
+        Command::Credential(CredentialArgs { id, file, .. }) => {
+            let path = path(&id) + "/sink-credential";
+            let answer = match file {
+                Some(file) => {
+                    let credential = subscription_file::read_credential(&file)?;
+                    put(&client, &id, &path, &credential).await?
+                }
+                None => client.call::<()>(Method::DELETE, &path, None).await?,
+            };
+            show(output, &answer);
+        }
         Command::Remove { id } => {
             client.call::<()>(Method::DELETE, &path(&id), None).await?;
             output.note(format_args!("subscription `{id}` is removed"));
@@ -172,10 +203,19 @@ pub async fn replace(
     id: &SubscriptionId,
     document: &Document,
 ) -> Result<Value, Failure> {
-    let path = path(id);
+    put(client, id, &path(id), document).await
+}
+
+/// Replaces a subscription or a part of it, whatever it was.
+async fn put(
+    client: &Client,
+    id: &SubscriptionId,
+    to: &str,
+    body: &(impl Serialize + Sync),
+) -> Result<Value, Failure> {
     for _ in 0..TRIES {
-        let current = client.send(client.request(Method::GET, &path)?).await?;
-        let mut request = client.request(Method::PUT, &path)?.json(document);
+        let current = client.send(client.request(Method::GET, &path(id))?).await?;
+        let mut request = client.request(Method::PUT, to)?.json(body);
         if let Some(etag) = current.headers().get(ETAG) {
             request = request.header(IF_MATCH, etag.clone());
         }

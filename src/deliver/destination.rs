@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+use crate::subscriptions::SealedCredential;
+
 /// What is handed to a sink: a sealed event with its clear attributes.
 #[derive(Clone)]
 pub struct Parcel {
@@ -12,6 +14,8 @@ pub struct Parcel {
     pub method: reqwest::Method,
     /// The sink's address.
     pub sink: url::Url,
+    /// How the gateway shows itself there.
+    pub credential: Option<SealedCredential>,
     /// Header names in lower case and their values, in order.
     pub headers: Vec<(&'static str, String)>,
     /// The body's media type.
@@ -35,6 +39,8 @@ pub enum Failure {
     Broken,
     /// The subscription has lost its sink: its consumer fetches events now.
     NoSink,
+    /// There is no token for the sink, or its credential cannot be used.
+    Authorization,
     /// The event could not be sealed, for example because the consumer's keys cannot be fetched.
     Seal,
 }
@@ -48,6 +54,7 @@ impl Failure {
             Self::Timeout => "timeout",
             Self::Broken => "connection-broken",
             Self::NoSink => "no-sink",
+            Self::Authorization => "authorization-failed",
             Self::Seal => "cannot-be-sealed",
         }
     }
@@ -112,8 +119,15 @@ impl Answer {
             Ok(503) | Err(Failure::Timeout) => Health::Overloaded,
             Ok(500..=599) | Err(Failure::Connect | Failure::Broken) => Health::Failed,
             Ok(_) => Health::Declined,
-            Err(Failure::Refused | Failure::Seal | Failure::NoSink) => Health::Unasked,
+            Err(Failure::Refused | Failure::Authorization | Failure::Seal | Failure::NoSink) => {
+                Health::Unasked
+            }
         }
+    }
+
+    /// Tells whether there was no connection, or one that broke.
+    pub const fn is_broken(&self) -> bool {
+        matches!(self.outcome, Err(Failure::Connect | Failure::Broken))
     }
 
     /// How long the sink asks to be left alone.

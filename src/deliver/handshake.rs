@@ -59,12 +59,13 @@ impl Handshake {
     /// The consumer's turn: what its sink did not do.
     pub async fn perform(&self, subscription: &Subscription) -> Result<(), HandshakeError> {
         let sink = subscription.sink.as_ref().ok_or(HandshakeError::NoSink)?;
-        self.ask_consent(sink).await?;
+        self.ask_consent(subscription, sink).await?;
         let challenge = Challenge::new(self.clock.now(), &*self.dice);
         let sealed = self.sealer.seal_challenge(subscription, &challenge).await?;
         let parcel = Parcel {
             method: Method::POST,
             sink: sink.clone(),
+            credential: subscription.credential.clone(),
             headers: vec![
                 ("ce-specversion", "1.0".to_owned()),
                 ("ce-id", challenge.id().to_string()),
@@ -88,11 +89,16 @@ impl Handshake {
     }
 
     /// A sink that knows `OPTIONS` may say no; one that does not know it is asked by the nonce alone.
-    async fn ask_consent(&self, sink: &url::Url) -> Result<(), HandshakeError> {
+    async fn ask_consent(
+        &self,
+        subscription: &Subscription,
+        sink: &url::Url,
+    ) -> Result<(), HandshakeError> {
         let origin = self.issuer.host_str().unwrap_or_default();
         let parcel = Parcel {
             method: Method::OPTIONS,
             sink: sink.clone(),
+            credential: subscription.credential.clone(),
             headers: vec![("webhook-request-origin", origin.to_owned())],
             content_type: "application/jwt",
             body: Bytes::new(),

@@ -1,13 +1,15 @@
 //! Speaks to HTTP sinks.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt as _;
+use http::HeaderMap;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 
 use crate::ambient::Clock;
-use crate::deliver::{Answer, Destination, Failure, GuardedClients, Parcel, Refused};
+use crate::deliver::{Answer, Connections, Destination, Failure, GuardedClients, Parcel, Refused};
 use crate::event::Timestamp;
 
 /// How much of a response's body is read and kept.
@@ -18,7 +20,8 @@ const DETAIL_LIMIT: usize = 512;
 /// Posts parcels to HTTP sinks.
 pub struct HttpDestination {
     clients: GuardedClients,
-    clock: std::sync::Arc<dyn Clock>,
+    connections: Connections,
+    clock: Arc<dyn Clock>,
 }
 
 impl HttpDestination {
@@ -30,28 +33,51 @@ impl HttpDestination {
             .user_agent(concat!("sealway/", env!("CARGO_PKG_VERSION")))
     }
 
-    /// Takes the clients that all sinks share, made from [`client_builder`](Self::client_builder).
-    pub fn new(clients: GuardedClients, clock: std::sync::Arc<dyn Clock>) -> Self {
-        Self { clients, clock }
+    /// Takes the clients that all sinks share, made from [`client_builder`](Self::client_builder),
+    /// and what those share that have credentials.
+    pub fn new(clients: GuardedClients, connections: Connections, clock: Arc<dyn Clock>) -> Self {
+        Self { clients, connections, clock }
     }
 
-    /// Posts a parcel and gives the whole answer with up to 16 KiB of its body.
+    pub(super) const fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    /// Posts a parcel, under its credential if it has one, and gives the whole answer with up to
+    /// 16 KiB of its body.
     ///
     /// # Errors
     ///
-    /// Later: there was no complete response in time, or the address is not allowed for now.
+    /// Later: there was no complete response in time, the address is not allowed for now, or the
+    /// token endpoint of the credential gives no token.
     pub async fn exchange(&self, parcel: Parcel) -> Result<Exchange, Answer> {
+        if let Some(credential) = &parcel.credential {
+            return self.exchange_as(credential, &parcel).await;
+        }
         let client = self.clients.client_for(&parcel.sink);
         let client = client.map_err(|refused| refusal(&refused))?;
+        self.post(client, parcel, HeaderMap::new()).await
+    }
+
+    /// Posts a parcel once, with these headers more.
+    pub(super) async fn post(
+        &self,
+        client: &reqwest::Client,
+        parcel: Parcel,
+        more: HeaderMap,
+    ) -> Result<Exchange, Answer> {
         let mut request = client
             .request(parcel.method, parcel.sink)
+            .headers(more)
             .timeout(parcel.timeout)
             .header(CONTENT_TYPE, parcel.content_type)
             .body(parcel.body);
         for (name, value) in parcel.headers {
             request = request.header(name, value);
         }
-        let response = request.send().await.map_err(|error| failure(&error))?;
+        // The address stays out of every error: its query may hold a secret.
+        let failed = |error: reqwest::Error| failure(&error.without_url());
+        let response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let retry_after = response
             .headers()
@@ -63,7 +89,7 @@ impl HttpDestination {
             .get("webhook-allowed-origin")
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned);
-        let body = read_some(response).await.map_err(|error| failure(&error))?;
+        let body = read_some(response).await.map_err(failed)?;
         Ok(Exchange { status, retry_after, allowed_origin, body })
     }
 

@@ -7,7 +7,8 @@
 //! writes what became of it, a few times a second. A delivery that failed leaves the straight line
 //! and waits among the [`Retries`]; one that is given up is a dead letter and can be redriven.
 //!
-//! What is dialed on the way is for the egress guard to say: [`Egress`].
+//! How the gateway shows itself to a sink is for [`Connections`] to add, from the subscription's
+//! credential. What is dialed on the way is for the egress guard to say: [`Egress`].
 //!
 //! **Invariants:** nothing here waits for a consumer except its own courier. A cursor never passes
 //! a match whose outcome is not noted with it. An outcome that a crash has lost repeats a delivery
@@ -15,6 +16,7 @@
 
 mod breaker;
 mod config;
+mod connection;
 mod courier;
 mod delivery;
 mod destination;
@@ -43,6 +45,9 @@ mod under_way;
 
 pub use breaker::{BreakerConfig, Phase};
 pub use config::{Config, ConfigError};
+pub use connection::{
+    Access, Connections, Identities, TlsIdentity, Token, TokenError, TokenRequest, Tokens, Unusable,
+};
 pub use courier::{Carry, Command, Courier, Round, Standing};
 pub use delivery::{Carried, Delivery, Reason, Verdict};
 pub use destination::{Answer, Destination, Failure, Health, Parcel};

@@ -12,8 +12,9 @@ use crate::deliver::{
 };
 use crate::event::{Blame, EventId, Fault, SubscriptionId};
 use crate::eventlog::{Changes, Cursor, Error as LogError, EventLog, Page, Position, Retry};
+use crate::keys::DataKey;
 use crate::subscriptions::{
-    Document, Error as SubscriptionError, State, Subscription, Subscriptions, Terms,
+    Document, Error as SubscriptionError, KeptCredential, State, Subscription, Subscriptions, Terms,
 };
 use crate::telemetry::chain;
 
@@ -61,6 +62,7 @@ pub struct Office {
     sealer: Arc<Sealer>,
     handshake: Handshake,
     egress: Arc<Egress>,
+    data_key: Arc<DataKey>,
     pub(super) log: Arc<dyn EventLog>,
     reader: Reader,
     pub(super) clock: Arc<dyn Clock>,
@@ -86,6 +88,8 @@ pub struct OfficeParts {
     pub handshake: Handshake,
     /// Judges addresses.
     pub egress: Arc<Egress>,
+    /// Encrypts the credentials of sinks.
+    pub data_key: Arc<DataKey>,
     /// The log.
     pub log: Arc<dyn EventLog>,
     /// The time.
@@ -97,15 +101,15 @@ pub struct OfficeParts {
 impl Office {
     /// Opens with these parts.
     pub fn new(parts: OfficeParts) -> Self {
-        let OfficeParts { subscriptions, dispatch, sealer, handshake, egress, log, clock, dice } =
-            parts;
+        let OfficeParts { log, clock, dice, .. } = parts;
         Self {
-            subscriptions,
-            dispatch,
-            sealer,
-            handshake,
-            egress,
+            subscriptions: parts.subscriptions,
+            dispatch: parts.dispatch,
+            sealer: parts.sealer,
+            handshake: parts.handshake,
+            egress: parts.egress,
             reader: Reader::new(Arc::clone(&log)),
+            data_key: parts.data_key,
             log,
             clock,
             dice,
@@ -195,8 +199,10 @@ impl Office {
         };
         let _changing = self.changing(&id).await;
         let after = self.start_of(&document).await?;
+        let with = (&*self.data_key, self.clock.now());
+        let credential = KeptCredential::create(&id, document.sinkcredential.as_ref(), with)?;
         let (shared_secret, shown) = self.shared_secret(&id, &document);
-        let terms = Terms { from: Position::START, shared_secret };
+        let terms = Terms { from: Position::START, shared_secret, credential };
         let subscription = self.subscriptions.create(id.clone(), document, terms).await?;
         // A subscription of the same name may have ended before; its cursor is not this one's.
         self.log.forget(&id).await?;
@@ -252,11 +258,15 @@ impl Office {
         if self.again(current).await?.revision != current.revision {
             return Err(SubscriptionError::Stale(current.id.clone()).into());
         }
+        let wanted = document.sinkcredential.as_ref();
+        let with = (&*self.data_key, self.clock.now());
+        let credential = KeptCredential::replace(current, document.sink.as_deref(), wanted, with)?;
         let asks_anew = document.config.keys != current.document.config.keys;
         let (shared_secret, shown) =
             if asks_anew { self.shared_secret(&current.id, &document) } else { (None, None) };
         self.dispatch.hold(&current.id).await;
-        let terms = Terms { from: Position(self.log.head().0 + 1), shared_secret };
+        let from = Position(self.log.head().0 + 1);
+        let terms = Terms { from, shared_secret, credential };
         let updated = self.subscriptions.update(current, document, terms).await;
         match &updated {
             Ok(updated) => self.dispatch.changed(updated).await,

@@ -57,7 +57,7 @@ pub struct SealerParts {
     /// Our keys.
     pub ring: Arc<KeyRing>,
     /// Decrypts shared secrets.
-    pub data_key: DataKey,
+    pub data_key: Arc<DataKey>,
     /// Fetches consumers' keys.
     pub remote: Arc<RemoteKeys>,
     /// The time.

@@ -11,8 +11,8 @@ use crate::api::{Callers, Readiness, Services};
 use crate::config::{self, Config, SecretError};
 use crate::contract::Catalog;
 use crate::deliver::{
-    Carry, Dispatch, Egress, GuardedClients, Handshake, HttpDestination, Ledger, Office,
-    OfficeError, OfficeParts, Round, Sealer, SealerParts, Sinks,
+    Carry, Connections, Dispatch, Egress, GuardedClients, Handshake, HttpDestination, Ledger,
+    Office, OfficeError, OfficeParts, Round, Sealer, SealerParts, Sinks,
 };
 use crate::enrich::Publications;
 use crate::event::{Blame, Diagnostic, Fault};
@@ -217,7 +217,10 @@ fn naming(config: &Config) -> Naming {
     Naming { schemas: format!("{issuer}/schemas").into(), largest: config.largest_event.bytes() }
 }
 
-fn key_ring(config: &Config, machine: &Machine) -> Result<(Arc<KeyRing>, DataKey), BuildError> {
+fn key_ring(
+    config: &Config,
+    machine: &Machine,
+) -> Result<(Arc<KeyRing>, Arc<DataKey>), BuildError> {
     let secret = |place: &Option<SecretReference>| {
         place.as_ref().map(|place| config::secret(place, &config.directory)).transpose()
     };
@@ -230,7 +233,7 @@ fn key_ring(config: &Config, machine: &Machine) -> Result<(Arc<KeyRing>, DataKey
     let now = machine.clock.now();
     let ring = KeyRing::open(Arc::new(store), lifecycle, now)?;
     let data_key = ring.data_key(&*machine.entropy, now)?;
-    Ok((Arc::new(ring), data_key))
+    Ok((Arc::new(ring), Arc::new(data_key)))
 }
 
 fn access_keys(config: &Config) -> Result<AccessKeys, BuildError> {
@@ -254,7 +257,7 @@ type Gone = mpsc::UnboundedReceiver<Arc<Subscription>>;
 fn outward(
     config: &Config,
     machine: &Machine,
-    (ring, data_key): (&Arc<KeyRing>, DataKey),
+    (ring, data_key): (&Arc<KeyRing>, Arc<DataKey>),
     (log, ledger, metrics): (&Arc<dyn EventLog>, &Arc<Ledger>, &Arc<Metrics>),
 ) -> Result<(Outward, Gone), BuildError> {
     let Machine { clock, entropy, tasks } = machine.clone();
@@ -265,13 +268,20 @@ fn outward(
         lifetime: config.keys.token_lifetime.0,
         signature: config.keys.algorithms.first().copied().unwrap_or_default(),
         ring: Arc::clone(ring),
-        data_key,
+        data_key: Arc::clone(&data_key),
         remote,
         clock: Arc::clone(&clock),
     }));
     let clients = GuardedClients::new(&egress, HttpDestination::client_builder);
     let clients = clients.map_err(BuildError::Client)?;
-    let destination = Arc::new(HttpDestination::new(clients, Arc::clone(&clock)));
+    let connections = Connections::new(
+        clients.clone(),
+        Arc::clone(&data_key),
+        Arc::clone(&clock),
+        Arc::clone(&entropy),
+    );
+    let destination = HttpDestination::new(clients, connections, Arc::clone(&clock));
+    let destination = Arc::new(destination);
     let (gone, gone_receiver) = mpsc::unbounded_channel();
     let carrier: Arc<dyn Carry> = Arc::new(Outbound {
         sealer: Arc::clone(&sealer),
@@ -308,6 +318,7 @@ fn outward(
         sealer,
         handshake,
         egress,
+        data_key,
         log: Arc::clone(log),
         clock,
         dice: entropy,

@@ -99,6 +99,7 @@ impl Outbound {
         let parcel = Parcel {
             method: reqwest::Method::POST,
             sink,
+            credential: delivery.subscription.credential.clone(),
             headers: headers(delivery, self.clock.now().unix_seconds()),
             content_type: "application/jwt",
             body: Bytes::from(sealed.token().to_owned()),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::event::{ConsumerId, SubscriptionId};
+use crate::subscriptions::SinkCredential;
 
 /// What a consumer asks for. Members that CloudEvents Subscriptions 1.0 names keep its names.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -28,11 +29,27 @@ pub struct Document {
     /// The address that events are posted to; missing if the protocol is `PULL`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<String>,
+    /// How the gateway shows itself to the sink; without it, the token alone says who sent it.
+    #[serde(
+        default,
+        deserialize_with = "crate::subscriptions::credential::read",
+        skip_serializing_if = "Option::is_none"
+    )]
+    #[schemars(with = "Option<SinkCredential>")]
+    pub sinkcredential: Option<SinkCredential>,
     /// How events travel: `HTTP` posts them to the sink, `PULL` lets the consumer fetch them.
     #[serde(default)]
     pub protocol: Protocol,
     /// How events are sealed and delivered.
     pub config: Settings,
+}
+
+impl Document {
+    /// What is kept in the clear and shown: everything but the secrets of the sink's credential.
+    pub fn without_secrets(&self) -> Self {
+        let sinkcredential = self.sinkcredential.as_ref().map(SinkCredential::without_secrets);
+        Self { sinkcredential, ..self.clone() }
+    }
 }
 
 /// How events travel to the consumer.

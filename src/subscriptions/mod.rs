@@ -3,19 +3,31 @@
 //! A [`Document`] comes in, as a consumer or operator wrote it; a [`Subscription`] goes out, every
 //! part of which is known to work: its filter compiles, its keys seal, its address is one. A push
 //! subscription delivers nothing before its sink has answered a [`Challenge`] that was sealed for
-//! its key.
+//! its key. A [`SinkCredential`] says how the gateway shows itself at the sink; its secrets are kept
+//! encrypted, as a [`SealedCredential`], and leave the room in no other form.
 //!
 //! **Invariant:** a changed filter applies from a recorded position on, so that the sequence
 //! numbers of a subscription can be counted again from the log at any time.
 
+mod credential;
+mod credential_rules;
 mod document;
 mod handshake;
+mod kept;
+mod kept_credential;
+mod secret_text;
 mod state;
 mod store;
 mod subscription;
 
+pub use credential::{
+    ApiKey, Basic, ClientAuthentication, CredentialAlone, CredentialType, OAuth, Parameter,
+    SinkCredential, Slot, Tls, TokenMethod,
+};
 pub use document::{ClearAttributes, Document, KeySettings, Protocol, Settings};
 pub use handshake::{CHALLENGE_TYPE, Challenge};
+pub use kept_credential::{CredentialError, KeptCredential, SealedCredential};
+pub use secret_text::SecretText;
 pub use state::State;
 pub use store::{Error, Invalid, Subscriptions, Terms};
 pub use subscription::{Epoch, RecipientKeys, Subscription};

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
 use crate::ambient::Clock;
-use crate::event::{Blame, Fault, SubscriptionId, Timestamp};
+use crate::event::{Blame, Fault, SubscriptionId};
 use crate::eventlog::{Error as LogError, Position, RecordKey, Registry, Revision};
-use crate::subscriptions::subscription::{Checked, CheckedKeys, check};
-use crate::subscriptions::{Document, Epoch, Protocol, RecipientKeys, State, Subscription};
+use crate::subscriptions::kept::{Kept, damaged, epoch, read, restore};
+use crate::subscriptions::subscription::check;
+use crate::subscriptions::{Document, KeptCredential, Protocol, State, Subscription};
 
 const KIND: &str = "subscription";
 
@@ -76,28 +74,6 @@ impl Blame for Error {
     }
 }
 
-/// What is kept of a subscription.
-#[derive(Clone, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Kept {
-    document: Document,
-    state: State,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    created: Timestamp,
-    epochs: Vec<KeptEpoch>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    shared_secret: Option<String>,
-}
-
-#[derive(Clone, Deserialize, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct KeptEpoch {
-    from: u64,
-    types: Vec<String>,
-    filters: Vec<Value>,
-}
-
 /// What the gateway adds to a document when it is created or changed.
 #[derive(Clone, Debug)]
 pub struct Terms {
@@ -105,6 +81,8 @@ pub struct Terms {
     pub from: Position,
     /// The two secret keys, encrypted under the data key, if the document asks for some.
     pub shared_secret: Option<String>,
+    /// The credential that the document asks for, encrypted under the data key.
+    pub credential: Option<KeptCredential>,
 }
 
 /// The subscriptions in the registry.
@@ -185,6 +163,7 @@ impl Subscriptions {
             reason: None,
             created: self.clock.now(),
             shared_secret: terms.shared_secret,
+            credential: terms.credential,
         };
         self.keep(&id, None, kept).await.map_err(|error| match error {
             Error::Stale(id) => Error::Exists(id),
@@ -192,7 +171,8 @@ impl Subscriptions {
         })
     }
 
-    /// Replaces the document of a subscription.
+    /// Replaces the document of a subscription; one that says the same changes nothing, not even
+    /// the revision.
     ///
     /// A changed filter applies from `terms.from` on. A changed address or key leads back to
     /// `pending`, because the new one has not proved itself.
@@ -221,7 +201,8 @@ impl Subscriptions {
         check(&document)?;
         let proved = document.sink == current.document.sink
             && document.config.keys == current.document.config.keys;
-        let mut kept = self.kept(current).await?;
+        let before = self.kept(current).await?;
+        let mut kept = before.clone();
         if document.types != current.document.types || document.filters != current.document.filters
         {
             kept.epochs.retain(|epoch| epoch.from < terms.from.0);
@@ -238,7 +219,11 @@ impl Subscriptions {
         if terms.shared_secret.is_some() {
             kept.shared_secret = terms.shared_secret;
         }
-        kept.document = document;
+        kept.credential = terms.credential;
+        kept.document = document.without_secrets();
+        if kept == before {
+            return Ok(Arc::new(current.clone()));
+        }
         self.keep(&id, Some(current.revision), kept).await
     }
 
@@ -328,6 +313,8 @@ impl Subscriptions {
         expected: Option<Revision>,
         kept: Kept,
     ) -> Result<Arc<Subscription>, Error> {
+        // The one place where a document is written: no secret of it reaches the disk in the clear.
+        let kept = Kept { document: kept.document.without_secrets(), ..kept };
         let body = serde_json::to_string(&kept).map_err(|error| damaged(id.as_str(), error))?;
         let revision = self
             .registry
@@ -340,10 +327,6 @@ impl Subscriptions {
 
 fn key(id: &SubscriptionId) -> RecordKey {
     RecordKey { kind: KIND, id: id.to_string() }
-}
-
-fn epoch(document: &Document, from: Position) -> KeptEpoch {
-    KeptEpoch { from: from.0, types: document.types.clone(), filters: document.filters.clone() }
 }
 
 fn first_state(document: &Document) -> State {
@@ -360,55 +343,13 @@ fn registry_error(id: &SubscriptionId, error: LogError) -> Error {
     }
 }
 
-fn damaged(id: &str, source: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::Damaged { id: id.to_owned(), source: Box::new(source) }
-}
-
-fn read(id: &str, body: &str) -> Result<Kept, Error> {
-    serde_json::from_str(body).map_err(|error| damaged(id, error))
-}
-
-fn restore(id: &str, body: &str, revision: Revision) -> Result<Subscription, Error> {
-    let kept = read(id, body)?;
-    let Checked { sink, keys, audience, signature, .. } =
-        check(&kept.document).map_err(|error| damaged(id, error))?;
-    let keys = match keys {
-        CheckedKeys::Public(keys) => RecipientKeys::Public(keys),
-        CheckedKeys::SharedSecret => {
-            let missing = || Invalid::new("/config/keys/sharedSecret", "its secret is not kept");
-            RecipientKeys::Shared(kept.shared_secret.ok_or_else(|| damaged(id, missing()))?)
-        }
-    };
-    let restore_epoch = |epoch: KeptEpoch| {
-        let filter = crate::route::Filter::new(&epoch.types, &epoch.filters)
-            .map_err(|error| damaged(id, error))?;
-        Ok(Epoch {
-            from: Position(epoch.from),
-            filter: Arc::new(filter),
-            wish: (epoch.types, epoch.filters),
-        })
-    };
-    Ok(Subscription {
-        id: id.parse().map_err(|error| damaged(id, error))?,
-        consumer: kept.document.consumer.clone(),
-        state: kept.state,
-        reason: kept.reason,
-        sink,
-        epochs: kept.epochs.into_iter().map(restore_epoch).collect::<Result<_, Error>>()?,
-        keys,
-        audience,
-        signature,
-        parallel: kept.document.config.parallel,
-        created: kept.created,
-        document: kept.document,
-        revision,
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
     use crate::ambient::{ManualClock, SeededEntropy};
+    use crate::event::Timestamp;
     use crate::eventlog::{Limits, MemoryLog};
 
     fn subscriptions() -> Subscriptions {
@@ -430,7 +371,7 @@ mod tests {
     }
 
     fn terms(from: u64) -> Terms {
-        Terms { from: Position(from), shared_secret: None }
+        Terms { from: Position(from), shared_secret: None, credential: None }
     }
 
     #[tokio::test]

@@ -11,8 +11,9 @@ use crate::event::{ConsumerId, EventId, SubscriptionId, Timestamp};
 use crate::eventlog::{Position, Revision};
 use crate::keys::{ConsumerKeys, KeySet, SigningAlgorithm};
 use crate::route::Filter;
+use crate::subscriptions::credential_rules;
 use crate::subscriptions::{
-    ClearAttributes, Document, Invalid, KeySettings, Protocol, Settings, State,
+    ClearAttributes, Document, Invalid, KeySettings, Protocol, SealedCredential, Settings, State,
 };
 
 /// Who receives what, where, and sealed for which key.
@@ -26,10 +27,12 @@ pub struct Subscription {
     pub state: State,
     /// Why it stands there, if that is not plain.
     pub reason: Option<String>,
-    /// What its consumer asked for, word for word.
+    /// What its consumer asked for, word for word but for secrets.
     pub document: Document,
     /// The address that events are posted to; nothing if the consumer fetches them.
     pub sink: Option<Url>,
+    /// How the gateway shows itself there, encrypted.
+    pub credential: Option<SealedCredential>,
     /// What it wants, by the position from which on it wants that; never empty, oldest first.
     pub epochs: Vec<Epoch>,
     /// What events are sealed for.
@@ -136,8 +139,16 @@ pub(super) fn check(document: &Document) -> Result<Checked, Invalid> {
     }
     Filter::new(&document.types, &document.filters)
         .map_err(|error| Invalid::new("/filters", &error.to_string()))?;
+    let sink = sink(document)?;
+    match (&document.sinkcredential, &sink) {
+        (Some(credential), Some(sink)) => credential_rules::check(credential, sink)?,
+        (Some(_), None) => {
+            return Err(Invalid::new("/sinkcredential", "leave it out: there is no sink"));
+        }
+        (None, _) => {}
+    }
     Ok(Checked {
-        sink: sink(document)?,
+        sink,
         keys: check_keys(&settings.keys)?,
         audience,
         signature: signature(document)?,
@@ -176,7 +187,12 @@ fn without_attempts(settings: &Settings) -> Result<(), Invalid> {
     }
 }
 
-fn within(pointer: &str, value: Option<u32>, least: u32, most: u32) -> Result<(), Invalid> {
+pub(super) fn within(
+    pointer: &str,
+    value: Option<u32>,
+    least: u32,
+    most: u32,
+) -> Result<(), Invalid> {
     match value {
         Some(value) if value < least || value > most => {
             Err(Invalid::new(pointer, &format!("use {least} to {most}")))
@@ -185,7 +201,7 @@ fn within(pointer: &str, value: Option<u32>, least: u32, most: u32) -> Result<()
     }
 }
 
-fn address(pointer: &str, text: &str) -> Result<Url, Invalid> {
+pub(super) fn address(pointer: &str, text: &str) -> Result<Url, Invalid> {
     let refuse = |problem: &str| Invalid::new(pointer, problem);
     if text.len() > 2048 {
         return Err(refuse("an address has at most 2048 characters"));

@@ -10,6 +10,7 @@
 mod a_dead_letter_can_return;
 mod a_gap_shows;
 mod a_repeat_is_recognised;
+mod a_sink_authenticates_the_gateway;
 mod a_sink_proves_itself;
 mod accepted_means_durable;
 mod an_aws_sdk_is_a_producer;

@@ -16,6 +16,8 @@ pub struct GuardedClients {
     egress: Arc<Egress>,
     https: reqwest::Client,
     http: reqwest::Client,
+    /// Begins another client for https.
+    begin: Arc<dyn Fn() -> ClientBuilder + Send + Sync>,
 }
 
 impl GuardedClients {
@@ -26,20 +28,35 @@ impl GuardedClients {
     /// Ours: the TLS stack cannot be set up.
     pub fn new(
         egress: &Arc<Egress>,
-        begin: impl Fn() -> ClientBuilder,
+        begin: impl Fn() -> ClientBuilder + Send + Sync + 'static,
     ) -> Result<Self, reqwest::Error> {
-        let guarded = |scheme| {
+        let judge = Arc::clone(egress);
+        let guarded = move |scheme| {
             // A proxy would dial on our behalf, and a redirect names an address that nobody judged.
             begin()
                 .no_proxy()
                 .redirect(reqwest::redirect::Policy::none())
-                .dns_resolver(GuardedResolver { egress: Arc::clone(egress), scheme })
+                .dns_resolver(GuardedResolver { egress: Arc::clone(&judge), scheme })
         };
         Ok(Self {
             egress: Arc::clone(egress),
-            https: guarded(Scheme::Https).https_only(true).build()?,
             http: guarded(Scheme::Http).build()?,
+            https: guarded(Scheme::Https).https_only(true).build()?,
+            begin: Arc::new(move || guarded(Scheme::Https).https_only(true)),
         })
+    }
+
+    /// Makes another client for https, guarded like the shared one, to which `change` gives an
+    /// identity of its own. An address is judged by [`client_for`](Self::client_for) all the same.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the TLS stack does not take what `change` gave.
+    pub fn with_identity(
+        &self,
+        change: impl FnOnce(ClientBuilder) -> ClientBuilder,
+    ) -> Result<reqwest::Client, reqwest::Error> {
+        change((self.begin)()).build()
     }
 
     /// Gives the client for a URL; a host that is an address is judged here, and a name when the

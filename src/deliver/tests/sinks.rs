@@ -9,11 +9,13 @@ use axum::routing::post;
 use bytes::Bytes;
 use tokio::net::TcpListener;
 
-use crate::ambient::{ManualClock, Tasks};
+use crate::ambient::{Clock, ManualClock, SeededEntropy, Tasks};
 use crate::deliver::{
-    Answer, Destination as _, Egress, EgressConfig, GuardedClients, HttpDestination, Parcel,
+    Answer, Connections, Destination as _, Egress, EgressConfig, GuardedClients, HttpDestination,
+    Parcel,
 };
 use crate::event::Timestamp;
+use crate::keys::DataKey;
 
 async fn sinks() -> String {
     let long = format!("no {} please", "t".repeat(200));
@@ -50,12 +52,17 @@ async fn attempt(sink: &str) -> Answer {
     let parcel = Parcel {
         method: reqwest::Method::POST,
         sink: sink.parse().unwrap(),
+        credential: None,
         headers: vec![("ce-id", "1".to_owned())],
         content_type: "application/jwt",
         body: Bytes::from_static(b"token"),
         timeout: Duration::from_millis(300),
     };
-    HttpDestination::new(clients, Arc::new(clock)).attempt(parcel).await
+    let clock: Arc<dyn Clock> = Arc::new(clock);
+    let dice = Arc::new(SeededEntropy::new(1));
+    let data_key = Arc::new(DataKey::generate(&*dice));
+    let connections = Connections::new(clients.clone(), data_key, Arc::clone(&clock), dice);
+    HttpDestination::new(clients, connections, clock).attempt(parcel).await
 }
 
 #[tokio::test]

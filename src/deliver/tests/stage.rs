@@ -40,7 +40,11 @@ impl Stage {
             "config": { "keys": { "sharedSecret": true } },
         });
         let document = serde_json::from_value(document).unwrap();
-        let terms = Terms { from: Position::START, shared_secret: Some("encrypted".to_owned()) };
+        let terms = Terms {
+            from: Position::START,
+            shared_secret: Some("encrypted".to_owned()),
+            credential: None,
+        };
         let pending = subscriptions.create("shop".parse().unwrap(), document, terms).await;
         let subscription = subscriptions.prove(&pending.unwrap()).await.unwrap();
         let ledger = Arc::new(Ledger::new(Arc::clone(&log) as _, Arc::new(clock.clone())));

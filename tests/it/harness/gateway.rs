@@ -252,6 +252,12 @@ impl TestGateway {
         }
     }
 
+    /// Replaces as an administrator, whatever is there.
+    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+        let request = self.request(Method::PUT, path).bearer_auth(&self.admin);
+        answer(request.header("if-match", "*").json(body)).await
+    }
+
     /// Posts a CloudEvent.
     pub async fn send(&self, event: &Value) -> Answer {
         self.send_text("/events", "application/cloudevents+json", event.to_string()).await

@@ -1,24 +1,35 @@
 //! A sink without keys of its own that answers as a test tells it.
 
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderName, Method, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
+use axum::serve::Listener;
 use tokio::net::TcpListener;
 
 use sealway::ambient::Tasks;
 
-use crate::harness::eventually;
+use crate::harness::{TlsServer, eventually};
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Posted {
     pub method: Method,
     pub path: String,
+    pub query: String,
+    pub headers: HeaderMap,
     pub body: String,
+}
+
+impl Posted {
+    /// The text of a header, or nothing.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
 }
 
 /// A status, a header or none, and a body.
@@ -49,6 +60,24 @@ impl Sink {
     pub async fn start(behavior: impl Fn(&Posted) -> Said + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
+        Self::serve(listener, address, behavior)
+    }
+
+    /// Starts a sink that speaks TLS, under the name `localhost`.
+    pub async fn start_tls(
+        server: &TlsServer,
+        behavior: impl Fn(&Posted) -> Said + Send + Sync + 'static,
+    ) -> Self {
+        let listener = server.listen().await;
+        let address = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        Self::serve(listener, address, behavior)
+    }
+
+    fn serve<L: Listener<Addr = SocketAddr>>(
+        listener: L,
+        address: String,
+        behavior: impl Fn(&Posted) -> Said + Send + Sync + 'static,
+    ) -> Self {
         let behavior: Behavior = Box::new(behavior);
         let state = Arc::new(Inner { behavior: Mutex::new(behavior), posted: Mutex::default() });
         let tasks = Tasks::new();
@@ -70,6 +99,11 @@ impl Sink {
         format!("{}{path}", self.address)
     }
 
+    /// Everything that has arrived so far.
+    pub fn arrived(&self) -> Vec<Posted> {
+        self.state.posted.lock().unwrap().clone()
+    }
+
     /// The bodies that were posted to a path so far.
     pub fn bodies(&self, path: &str) -> Vec<String> {
         let posted = self.state.posted.lock().unwrap();
@@ -88,10 +122,12 @@ async fn receive(
     State(inner): State<Arc<Inner>>,
     method: Method,
     uri: Uri,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Response {
     let body = String::from_utf8(body.to_vec()).unwrap();
-    let posted = Posted { method, path: uri.path().to_owned(), body };
+    let (path, query) = (uri.path().to_owned(), uri.query().unwrap_or_default().to_owned());
+    let posted = Posted { method, path, query, headers, body };
     let (status, header, body) = inner.behavior.lock().unwrap()(&posted);
     inner.posted.lock().unwrap().push(posted);
     let mut response = (StatusCode::from_u16(status).unwrap(), body).into_response();

@@ -1,0 +1,83 @@
+//! The credential of a sink alone, over HTTP: to rotate it, or to take it away.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use crate::api::subscription_shown::{Known, answer};
+use crate::api::subscriptions::{find, must_match, problem, prove_in_background};
+use crate::api::{Caller, Problem, Services};
+use crate::subscriptions::{CredentialAlone, Document, SinkCredential, State as Standing};
+
+/// `PUT /subscriptions/{id}/sink-credential`: how the gateway shows itself to the sink from the next
+/// attempt on.
+///
+/// Secrets that are left out are kept, as far as they go where they went. The former credential is
+/// tried for the overlap where this one is refused. The sink need not prove itself again.
+#[utoipa::path(
+    put, path = "/subscriptions/{id}/sink-credential", tag = "subscriptions",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+        ("If-Match" = String, Header, description = "The `ETag` of the subscription that is changed"),
+    ),
+    request_body(content = Object, description = "A credential"),
+    responses(
+        (status = 200, description = "Done", body = Known),
+        (status = "4XX", description = "A problem")
+    )
+)]
+pub async fn replace(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    Json(CredentialAlone(credential)): Json<CredentialAlone>,
+) -> Result<Response, Problem> {
+    change(&services, &caller, (&id, &headers, true), Some(credential)).await
+}
+
+/// `DELETE /subscriptions/{id}/sink-credential`: the token alone says who sent it.
+#[utoipa::path(
+    delete, path = "/subscriptions/{id}/sink-credential", tag = "subscriptions",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+    ),
+    responses(
+        (status = 200, description = "Done", body = Known),
+        (status = "4XX", description = "A problem")
+    )
+)]
+pub async fn remove(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    change(&services, &caller, (&id, &headers, false), None).await
+}
+
+async fn change(
+    services: &Arc<Services>,
+    caller: &Caller,
+    (id, headers, must_know): (&str, &HeaderMap, bool),
+    sinkcredential: Option<SinkCredential>,
+) -> Result<Response, Problem> {
+    let current = find(services, caller, id).await?;
+    must_match(headers, &current, must_know)?;
+    let document = Document { sinkcredential, ..current.document.clone() };
+    let (changed, _) = services.office.update(&current, document).await.map_err(problem)?;
+    if changed.revision != current.revision {
+        tracing::info!(
+            caller.id = %caller.id(),
+            subscription.id = %changed.id,
+            "Caller {} changed the sink credential of subscription {}", caller.id(), changed.id,
+        );
+    }
+    if changed.state == Standing::Pending {
+        prove_in_background(services, &changed);
+    }
+    Ok(answer((services, caller), &changed, None))
+}

@@ -1,0 +1,153 @@
+//! A credential made ready for requests.
+
+use std::fmt;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use url::Url;
+use zeroize::Zeroizing;
+
+use crate::ambient::Secret;
+use crate::deliver::connection::{TlsIdentity, TokenRequest, Unusable};
+use crate::subscriptions::{Basic, Parameter, SecretText, SinkCredential};
+
+/// What takes the place of a secret in a text that is kept.
+const HIDDEN: &str = "…";
+
+/// What a credential adds to each request.
+pub struct Access {
+    headers: HeaderMap,
+    query: Vec<(String, Secret)>,
+    tls: Option<TlsIdentity>,
+    tokens: Option<TokenRequest>,
+    /// Every secret in every form in which it is sent, so that no answer repeats one.
+    secrets: Vec<Secret>,
+}
+
+impl Access {
+    /// Makes a credential ready.
+    ///
+    /// # Errors
+    ///
+    /// Ours: it was checked when it was kept, and cannot be used now.
+    pub fn new(credential: &SinkCredential) -> Result<Self, Unusable> {
+        let mut secrets = Vec::new();
+        for slot in credential.clone().slots() {
+            if let Some(text) = slot.value.as_ref().and_then(SecretText::text)
+                && slot.is_secret()
+            {
+                secrets.push(Secret::new(text.to_owned()));
+                secrets.push(Secret::new(url_encoded(text)));
+            }
+        }
+        let mut headers = HeaderMap::new();
+        if let Some(basic) = &credential.basic {
+            let encoded = user_and_password(basic);
+            headers.insert(AUTHORIZATION, sensitive(&format!("Basic {}", encoded.expose()))?);
+            secrets.push(encoded);
+        }
+        if let Some(key) = &credential.api_key {
+            add(&mut headers, &key.name, key.value.as_ref())?;
+        }
+        add_all(&mut headers, &credential.headers)?;
+        let tls = credential.tls.as_ref().map(TlsIdentity::new).transpose();
+        let tokens = credential.oauth.as_ref().map(TokenRequest::new).transpose()?;
+        if let Some(tokens) = &tokens {
+            secrets.extend(tokens.authorization().map(|text| Secret::new(text.to_owned())));
+        }
+        Ok(Self {
+            headers,
+            query: pairs(&credential.query),
+            tls: tls.map_err(|_| Unusable::Part)?,
+            tokens,
+            secrets,
+        })
+    }
+
+    /// The headers of every request to the sink.
+    pub const fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The sink's address with the parameters of its query.
+    pub fn address(&self, sink: &Url) -> Url {
+        with_query(sink, &self.query)
+    }
+
+    /// The TLS identity for the sink.
+    pub const fn tls(&self) -> Option<&TlsIdentity> {
+        self.tls.as_ref()
+    }
+
+    /// Where its tokens come from, if it has any.
+    pub const fn tokens(&self) -> Option<&TokenRequest> {
+        self.tokens.as_ref()
+    }
+
+    /// Takes secrets out of what a sink has answered, before any of it is kept.
+    pub fn hide(&self, token: Option<&str>, answer: &[u8]) -> Vec<u8> {
+        let mut text = Zeroizing::new(String::from_utf8_lossy(answer).into_owned());
+        for secret in self.secrets.iter().map(Secret::expose).chain(token) {
+            if !secret.is_empty() && text.contains(secret) {
+                *text = text.replace(secret, HIDDEN);
+            }
+        }
+        text.as_bytes().to_vec()
+    }
+}
+
+/// Shows nothing of it.
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Access(…)")
+    }
+}
+
+/// Adds parameters to the query of an address.
+pub(super) fn with_query(address: &Url, query: &[(String, Secret)]) -> Url {
+    let mut address = address.clone();
+    if !query.is_empty() {
+        let mut pairs = address.query_pairs_mut();
+        for (name, value) in query {
+            pairs.append_pair(name, value.expose());
+        }
+    }
+    address
+}
+
+/// Adds headers from a list.
+pub(super) fn add_all(headers: &mut HeaderMap, list: &[Parameter]) -> Result<(), Unusable> {
+    list.iter().try_for_each(|header| add(headers, &header.name, header.value.as_ref()))
+}
+
+fn add(headers: &mut HeaderMap, name: &str, value: Option<&SecretText>) -> Result<(), Unusable> {
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Unusable::Part)?;
+    let value = value.and_then(SecretText::text).ok_or(Unusable::Part)?;
+    headers.insert(name, sensitive(value)?);
+    Ok(())
+}
+
+/// A header's value that no log shows.
+pub(super) fn sensitive(text: &str) -> Result<HeaderValue, Unusable> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| Unusable::Part)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Names and values of a list.
+pub(super) fn pairs(list: &[Parameter]) -> Vec<(String, Secret)> {
+    let text = |one: &Parameter| one.value.as_ref().and_then(SecretText::text).map(str::to_owned);
+    list.iter().filter_map(|one| Some((one.name.clone(), Secret::new(text(one)?)))).collect()
+}
+
+/// User name and password as RFC 7617 encodes them.
+fn user_and_password(basic: &Basic) -> Secret {
+    let password = basic.password.as_ref().and_then(SecretText::text).unwrap_or_default();
+    let both = Zeroizing::new(format!("{}:{password}", basic.username));
+    Secret::new(base64_simd::STANDARD.encode_to_string(both.as_bytes()))
+}
+
+/// A text as it stands in a form or a query.
+pub(super) fn url_encoded(text: &str) -> String {
+    url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}

@@ -1,0 +1,168 @@
+//! One attempt at a sink with a credential: with a new token if the old one is refused, and with the
+//! former credential if the new one is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use tokio::time::Instant;
+
+use crate::deliver::connection::identities::NoClient;
+use crate::deliver::connection::tokens::Asking;
+use crate::deliver::connection::{Access, Connections, Token, TokenError};
+use crate::deliver::{Answer, Exchange, Failure, HttpDestination, Parcel};
+use crate::subscriptions::SealedCredential;
+use crate::telemetry::chain;
+
+/// Time for a request to a token endpoint, within the time of the attempt.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What came of one credential.
+struct Outcome {
+    answer: Result<Exchange, Answer>,
+    /// The sink or the token endpoint did not take the credential, so that another may do.
+    is_denied: bool,
+}
+
+/// A credential made ready, and the attempt that it is for.
+struct Attempt<'a> {
+    destination: &'a HttpDestination,
+    connections: &'a Connections,
+    parcel: &'a Parcel,
+    sealed: &'a Arc<str>,
+    access: &'a Access,
+    deadline: Instant,
+}
+
+impl HttpDestination {
+    /// Posts a parcel under its credential.
+    ///
+    /// # Errors
+    ///
+    /// As [`exchange`](Self::exchange); also later: there is no token.
+    pub(in crate::deliver) async fn exchange_as(
+        &self,
+        credential: &SealedCredential,
+        parcel: &Parcel,
+    ) -> Result<Exchange, Answer> {
+        let connections = self.connections();
+        let deadline = Instant::now() + parcel.timeout;
+        let first = self.exchange_with(credential, credential.current(), parcel, deadline).await;
+        let former = credential.former(connections.now()).filter(|_| first.is_denied);
+        let Some(former) = former else { return first.answer };
+        let second = self.exchange_with(credential, former, parcel, deadline).await;
+        if second.is_denied || second.answer.is_err() {
+            return first.answer;
+        }
+        tracing::info!(
+            subscription.id = %credential.subscription(),
+            "The sink of subscription {} takes the former credential still, and not the new one",
+            credential.subscription(),
+        );
+        second.answer
+    }
+
+    async fn exchange_with(
+        &self,
+        credential: &SealedCredential,
+        sealed: &Arc<str>,
+        parcel: &Parcel,
+        deadline: Instant,
+    ) -> Outcome {
+        let connections = self.connections();
+        let access = match connections.access(credential, sealed).await {
+            Ok(access) => access,
+            Err(error) => {
+                tracing::error!(
+                    subscription.id = %credential.subscription(),
+                    error = %chain(&error),
+                    "The credential of subscription {} cannot be used", credential.subscription(),
+                );
+                let answer = Answer::failed(Failure::Authorization, &error.to_string());
+                return Outcome { answer: Err(answer), is_denied: false };
+            }
+        };
+        let attempt =
+            Attempt { destination: self, connections, parcel, sealed, access: &access, deadline };
+        attempt.make().await
+    }
+}
+
+impl Attempt<'_> {
+    async fn make(&self) -> Outcome {
+        let Some(request) = self.access.tokens() else { return self.post(None).await };
+        let asking = Asking {
+            credential: self.sealed,
+            request,
+            clients: &self.connections.clients,
+            patience: PATIENCE.min(self.remaining()),
+        };
+        let token = match self.connections.tokens.get(asking).await {
+            Ok(token) => token,
+            Err(error) => {
+                let kind = match *error {
+                    TokenError::Refused(_) => Failure::Refused,
+                    _ => Failure::Authorization,
+                };
+                let answer = Err(Answer::failed(kind, &error.to_string()));
+                return Outcome { answer, is_denied: true };
+            }
+        };
+        let first = self.post(Some(&token)).await;
+        if !matches!(&first.answer, Ok(exchange) if matches!(exchange.status, 401 | 407)) {
+            return first;
+        }
+        let asking = Asking { patience: PATIENCE.min(self.remaining()), ..asking };
+        match self.connections.tokens.renew(asking, &token).await {
+            Some(token) => self.post(Some(&token)).await,
+            None => first,
+        }
+    }
+
+    async fn post(&self, token: Option<&Arc<Token>>) -> Outcome {
+        let client =
+            self.connections.clients.client_for(&self.parcel.sink, self.access.tls()).await;
+        let client = match client {
+            Ok(client) => client,
+            Err(error) => {
+                let kind = match error {
+                    NoClient::Refused(_) => Failure::Refused,
+                    NoClient::Identity => Failure::Authorization,
+                };
+                let answer = Err(Answer::failed(kind, &error.to_string()));
+                return Outcome { answer, is_denied: false };
+            }
+        };
+        let mut headers: HeaderMap = self.access.headers().clone();
+        if let Some(token) = token {
+            headers.insert(AUTHORIZATION, token.header().clone());
+        }
+        let parcel = Parcel {
+            sink: self.access.address(&self.parcel.sink),
+            timeout: self.remaining(),
+            ..self.parcel.clone()
+        };
+        let answer = self.destination.post(&client, parcel, headers).await;
+        let is_denied = match &answer {
+            Ok(exchange) => matches!(exchange.status, 401 | 403 | 407),
+            // A server that asks for another certificate ends the connection.
+            Err(answer) => self.access.tls().is_some() && answer.is_broken(),
+        };
+        let answer = answer.map(|exchange| self.without_secrets(exchange, token));
+        Outcome { answer, is_denied }
+    }
+
+    /// What is kept of a refusal may not repeat what was refused.
+    fn without_secrets(&self, exchange: Exchange, token: Option<&Arc<Token>>) -> Exchange {
+        if (200..300).contains(&exchange.status) {
+            return exchange;
+        }
+        let body = self.access.hide(token.map(|token| token.expose()), &exchange.body);
+        Exchange { body, ..exchange }
+    }
+
+    fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}

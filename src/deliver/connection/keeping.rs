@@ -1,0 +1,89 @@
+//! Keeps what connections share: decrypted credentials, clients and tokens.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+
+use crate::ambient::{Clock, Entropy};
+use crate::deliver::GuardedClients;
+use crate::deliver::connection::{Access, Identities, Tokens};
+use crate::event::{Blame, Fault, Timestamp};
+use crate::keys::DataKey;
+use crate::subscriptions::{CredentialError, SealedCredential};
+
+/// Decrypted credentials that are remembered at a time.
+const MOST: u64 = 10_000;
+/// How long one is kept after its last use.
+const IDLE: Duration = Duration::from_mins(10);
+
+/// Why a credential that is kept cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Unusable {
+    /// It cannot be decrypted.
+    #[error(transparent)]
+    Sealed(#[from] CredentialError),
+    /// A part that was good when it was kept is not now.
+    #[error("a part of the sink credential cannot be used; send it again")]
+    Part,
+}
+
+impl Blame for Unusable {
+    fn fault(&self) -> Fault {
+        Fault::Ours
+    }
+}
+
+/// What all sinks with credentials share.
+pub struct Connections {
+    pub(super) clients: Identities,
+    pub(super) tokens: Tokens,
+    /// By their encrypted text, of which no two are the same.
+    opened: Cache<Arc<str>, Arc<Access>>,
+    data_key: Arc<DataKey>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Connections {
+    /// Starts with clients that the egress guard guards.
+    pub fn new(
+        clients: GuardedClients,
+        data_key: Arc<DataKey>,
+        clock: Arc<dyn Clock>,
+        dice: Arc<dyn Entropy>,
+    ) -> Self {
+        Self {
+            clients: Identities::new(clients),
+            tokens: Tokens::new(Arc::clone(&clock), dice),
+            opened: Cache::builder().max_capacity(MOST).time_to_idle(IDLE).build(),
+            data_key,
+            clock,
+        }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Decrypts a credential, or takes what was decrypted shortly before.
+    pub(super) async fn access(
+        &self,
+        credential: &SealedCredential,
+        sealed: &Arc<str>,
+    ) -> Result<Arc<Access>, Unusable> {
+        if let Some(access) = self.opened.get(sealed).await {
+            return Ok(access);
+        }
+        let access = Arc::new(Access::new(&credential.open(sealed, &self.data_key)?)?);
+        self.opened.insert(Arc::clone(sealed), Arc::clone(&access)).await;
+        Ok(access)
+    }
+}
+
+/// Shows nothing of it.
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Connections(…)")
+    }
+}

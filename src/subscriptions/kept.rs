@@ -1,0 +1,96 @@
+//! What is kept of a subscription, and how it becomes one again.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::event::{SubscriptionId, Timestamp};
+use crate::eventlog::{Position, Revision};
+use crate::subscriptions::subscription::{Checked, CheckedKeys, check};
+use crate::subscriptions::{
+    Document, Epoch, Error, Invalid, KeptCredential, RecipientKeys, SealedCredential, State,
+    Subscription,
+};
+
+/// What is kept of a subscription.
+#[derive(Clone, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Kept {
+    pub(super) document: Document,
+    pub(super) state: State,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+    pub(super) created: Timestamp,
+    pub(super) epochs: Vec<KeptEpoch>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) shared_secret: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) credential: Option<KeptCredential>,
+}
+
+/// A filter that is kept, and the first position that it applies to.
+#[derive(Clone, Deserialize, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct KeptEpoch {
+    pub(super) from: u64,
+    types: Vec<String>,
+    filters: Vec<Value>,
+}
+
+/// The filter of a document, from this position on.
+pub(super) fn epoch(document: &Document, from: Position) -> KeptEpoch {
+    KeptEpoch { from: from.0, types: document.types.clone(), filters: document.filters.clone() }
+}
+
+/// What was kept cannot be read.
+pub(super) fn damaged(id: &str, source: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::Damaged { id: id.to_owned(), source: Box::new(source) }
+}
+
+/// Reads what is kept.
+pub(super) fn read(id: &str, body: &str) -> Result<Kept, Error> {
+    serde_json::from_str(body).map_err(|error| damaged(id, error))
+}
+
+/// Makes a subscription of what is kept.
+pub(super) fn restore(id: &str, body: &str, revision: Revision) -> Result<Subscription, Error> {
+    let kept = read(id, body)?;
+    let Checked { sink, keys, audience, signature, .. } =
+        check(&kept.document).map_err(|error| damaged(id, error))?;
+    let keys = match keys {
+        CheckedKeys::Public(keys) => RecipientKeys::Public(keys),
+        CheckedKeys::SharedSecret => {
+            let missing = || Invalid::new("/config/keys/sharedSecret", "its secret is not kept");
+            RecipientKeys::Shared(kept.shared_secret.ok_or_else(|| damaged(id, missing()))?)
+        }
+    };
+    let restore_epoch = |epoch: KeptEpoch| {
+        let filter = crate::route::Filter::new(&epoch.types, &epoch.filters)
+            .map_err(|error| damaged(id, error))?;
+        Ok(Epoch {
+            from: Position(epoch.from),
+            filter: Arc::new(filter),
+            wish: (epoch.types, epoch.filters),
+        })
+    };
+    let epochs = kept.epochs.into_iter().map(restore_epoch).collect::<Result<_, Error>>()?;
+    let id: SubscriptionId = id.parse().map_err(|error| damaged(id, error))?;
+    let owner = id.clone();
+    Ok(Subscription {
+        id,
+        credential: kept.credential.map(|kept| SealedCredential::new(owner, kept)),
+        consumer: kept.document.consumer.clone(),
+        state: kept.state,
+        reason: kept.reason,
+        sink,
+        epochs,
+        keys,
+        audience,
+        signature,
+        parallel: kept.document.config.parallel,
+        created: kept.created,
+        document: kept.document,
+        revision,
+    })
+}
