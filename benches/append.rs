@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use rusqlite::{Connection, params};
-use sealway::ambient::{Entropy, SeededEntropy, SystemClock, SystemEntropy, Tasks};
+use sealway::ambient::{Entropy, SeededEntropy, SystemClock, SystemDisk, SystemEntropy, Tasks};
 use sealway::event::{
     ContentDigest, Data, EventSource, EventType, IdempotencyKey, Subject, Timestamp,
 };
@@ -192,7 +192,8 @@ fn finish(
 
 fn open(directory: &TempDir, metrics: &Metrics) -> Arc<SqliteLog> {
     let (clock, dice) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    SqliteLog::open(directory.path(), Limits::default(), clock, dice, metrics).unwrap()
+    let machine = (clock as _, dice as _, Arc::new(SystemDisk) as _);
+    SqliteLog::open(directory.path(), Limits::default(), machine, metrics).unwrap()
 }
 
 /// Makes drafts with distinct content, cheaply.

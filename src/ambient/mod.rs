@@ -7,12 +7,14 @@
 //! spawns a task that shutdown does not wait for; `clippy.toml` refuses the calls.
 
 mod clock;
+mod disk;
 mod entropy;
 mod measure;
 mod secret;
 mod tasks;
 
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use disk::{Disk, ManualDisk, Room, SystemDisk};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
 pub use measure::{MeasureError, Size, Span};
 pub use secret::{Secret, SecretReference};

@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::deliver::Phase;
+use crate::eventlog::DiskLevel;
 use crate::telemetry::Metric;
 
 /// Says whether the gateway takes work: not while it starts, and not while it drains.
@@ -47,10 +48,13 @@ pub async fn live() -> &'static str {
     responses((status = 200, description = "Done"))
 )]
 pub async fn ready(State(services): State<Arc<Services>>) -> Result<&'static str, Problem> {
-    if services.readiness.is_ready() {
-        Ok("ready\n")
-    } else {
-        Err(Problem::new(Code::NotReady, "the gateway is starting or stopping"))
+    if !services.readiness.is_ready() {
+        return Err(Problem::new(Code::NotReady, "the gateway is starting or stopping"));
+    }
+    match services.log.disk() {
+        DiskLevel::Enough => Ok("ready\n"),
+        DiskLevel::Low => Ok("ready; the disk is filling up\n"),
+        DiskLevel::Full => Err(Problem::new(Code::NotReady, "the disk is full: no event is taken")),
     }
 }
 

@@ -18,6 +18,13 @@ pub struct Config {
     pub tail: Size,
     /// How much of the disk stays free for the delivery state; events are refused below it.
     pub disk_reserve: Size,
+    /// From how many percent of the disk in use on operators are warned, 1 to 100.
+    #[schemars(range(min = 1, max = 100))]
+    pub disk_warn: u8,
+    /// From how many percent of the disk in use on events are refused, 1 to 100; 100: the reserve
+    /// alone decides.
+    #[schemars(range(min = 1, max = 100))]
+    pub disk_refuse: u8,
     /// When events are dropped from the log, once every subscription has settled them.
     pub retention: RetentionConfig,
 }
@@ -49,6 +56,8 @@ impl Default for Config {
             max_waiting: size(limits.waiting_bytes),
             tail: size(limits.tail_bytes),
             disk_reserve: Size(limits.reserve_bytes),
+            disk_warn: limits.warn_percent,
+            disk_refuse: limits.refuse_percent,
             retention: RetentionConfig::default(),
         }
     }
@@ -61,6 +70,8 @@ impl Config {
             waiting_bytes: self.max_waiting.bytes(),
             tail_bytes: self.tail.bytes(),
             reserve_bytes: self.disk_reserve.0,
+            warn_percent: self.disk_warn,
+            refuse_percent: self.disk_refuse,
         }
     }
 }

@@ -22,17 +22,34 @@ pub struct Limits {
     /// Bytes of the disk that stay free for the delivery state; events are refused below it, with
     /// [`Error::Full`].
     pub reserve_bytes: u64,
+    /// How many percent of the disk may be in use before operators are warned.
+    pub warn_percent: u8,
+    /// From how many percent of the disk in use on events are refused.
+    pub refuse_percent: u8,
 }
 
 impl Default for Limits {
-    /// 32 MiB waiting, 16 MiB of tail, 256 MiB of disk.
+    /// 32 MiB waiting, 16 MiB of tail, 256 MiB of disk, 80 and 92 percent.
     fn default() -> Self {
         Self {
             waiting_bytes: 32 * 1024 * 1024,
             tail_bytes: 16 * 1024 * 1024,
             reserve_bytes: 256 * 1024 * 1024,
+            warn_percent: 80,
+            refuse_percent: 92,
         }
     }
+}
+
+/// How full the disk of the log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskLevel {
+    /// There is room.
+    Enough,
+    /// It is filling up; operators are warned.
+    Low,
+    /// No event is taken; the delivery state is still written.
+    Full,
 }
 
 /// How much to read at once: whichever bound is met first, but always one if there is one.
@@ -63,7 +80,10 @@ pub enum Error {
         limit: usize,
     },
     /// The disk is nearly full; nothing was stored.
-    #[error("{place} has {free} bytes free, and {reserve} are kept in reserve; free some space")]
+    #[error(
+        "the disk of {place} is full: {free} bytes are free; events are taken while {reserve} are \
+         and less than {percent} % is in use; free some space"
+    )]
     Full {
         /// The data directory.
         place: String,
@@ -71,6 +91,8 @@ pub enum Error {
         free: u64,
         /// Bytes that stay free.
         reserve: u64,
+        /// The percentage in use from which on events are refused.
+        percent: u8,
     },
     /// Someone else wrote the document first.
     #[error("the document has changed: expected revision {expected:?}, found {found:?}")]
@@ -140,6 +162,9 @@ pub trait EventLog: Registry + SetAside {
 
     /// The position of the newest durable entry.
     fn head(&self) -> Position;
+
+    /// How full the disk is; it may have been asked up to a second ago.
+    fn disk(&self) -> DiskLevel;
 
     /// How far the log was dropped.
     fn floor(&self) -> Floor;

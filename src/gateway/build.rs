@@ -6,7 +6,9 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use url::Url;
 
-use crate::ambient::{Clock, Entropy, Secret, SecretReference, SystemClock, SystemEntropy, Tasks};
+use crate::ambient::{
+    Clock, Disk, Entropy, Secret, SecretReference, SystemClock, SystemDisk, SystemEntropy, Tasks,
+};
 use crate::api::{Callers, Readiness, Services};
 use crate::config::{self, Config, SecretError};
 use crate::contract::Catalog;
@@ -33,6 +35,8 @@ pub struct Machine {
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub entropy: Arc<dyn Entropy>,
+    /// How much room its disks have.
+    pub disk: Arc<dyn Disk>,
     /// Background work.
     pub tasks: Tasks,
 }
@@ -40,7 +44,12 @@ pub struct Machine {
 impl Default for Machine {
     /// The machine as it is.
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), tasks: Tasks::new() }
+        Self {
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(SystemEntropy),
+            disk: Arc::new(SystemDisk),
+            tasks: Tasks::new(),
+        }
     }
 }
 
@@ -109,7 +118,7 @@ fn shown(mistakes: &[Diagnostic]) -> String {
 pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildError> {
     keys::install();
     check(&config)?;
-    let Machine { clock, entropy, tasks } = machine.clone();
+    let Machine { clock, entropy, disk, tasks } = machine.clone();
     let metrics = Arc::new(Metrics::new());
     let (catalog, publications, gate) = contracts(&config)?;
     let (ring, data_key) = key_ring(&config, &machine)?;
@@ -120,8 +129,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let log: Arc<dyn EventLog> = SqliteLog::open(
         &config.data_dir,
         config.log.limits(),
-        Arc::clone(&clock),
-        Arc::clone(&entropy),
+        (Arc::clone(&clock), Arc::clone(&entropy), disk),
         &metrics,
     )?;
     let registry: Arc<dyn Registry> = Arc::clone(&log) as Arc<dyn Registry>;
@@ -260,7 +268,7 @@ fn outward(
     (ring, data_key): (&Arc<KeyRing>, Arc<DataKey>),
     (log, ledger, metrics): (&Arc<dyn EventLog>, &Arc<Ledger>, &Arc<Metrics>),
 ) -> Result<(Outward, Gone), BuildError> {
-    let Machine { clock, entropy, tasks } = machine.clone();
+    let Machine { clock, entropy, tasks, .. } = machine.clone();
     let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
     let remote = remote_keys(&egress, machine)?;
     let sealer = Arc::new(Sealer::new(SealerParts {

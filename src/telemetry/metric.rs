@@ -78,6 +78,8 @@ metrics! {
     SyncSeconds: "sealway_sync_seconds", Kind::Histogram(SHORT), [];
     /// Position of the newest entry of the log.
     LogHead: "sealway_log_head_position", Kind::Gauge, [];
+    /// How much of the disk of the log is in use, 0 to 1.
+    DiskUsed: "sealway_disk_used_ratio", Kind::Gauge, [];
     /// Position of the newest entry that retention has dropped.
     LogFloor: "sealway_log_floor_position", Kind::Gauge, [];
     /// Events that retention has dropped from the log.

@@ -3,6 +3,7 @@
 mod appending;
 mod dead_letters;
 mod delivering;
+mod filling;
 mod fixture;
 mod keeping;
 mod reading;

@@ -12,8 +12,8 @@ use crate::eventlog::mint::{Mint, ORIGIN_WINDOW};
 use crate::eventlog::tail::Filling;
 use crate::eventlog::{
     Appended, Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState,
-    Draft, Entry, Error, EventLog, Floor, Limits, Milestone, Origin, Page, Position, QuarantineId,
-    Quarantined, Record, RecordKey, Registry, Retention, Retry, Revision, Trimmed,
+    DiskLevel, Draft, Entry, Error, EventLog, Floor, Limits, Milestone, Origin, Page, Position,
+    QuarantineId, Quarantined, Record, RecordKey, Registry, Retention, Retry, Revision, Trimmed,
 };
 
 /// A log in memory: every promise but durability.
@@ -195,6 +195,10 @@ impl EventLog for MemoryLog {
 
     fn head(&self) -> Position {
         *self.head.borrow()
+    }
+
+    fn disk(&self) -> DiskLevel {
+        DiskLevel::Enough
     }
 
     fn floor(&self) -> Floor {

@@ -100,21 +100,34 @@ pub(super) struct DirectoryLock {
 
 /// The place of a database. Opening it makes the directory and the tables where they are missing.
 #[derive(Clone, Debug)]
-pub(super) struct Database {
+pub(in crate::eventlog) struct Database {
     directory: PathBuf,
     path: PathBuf,
+    /// The most pages that a connection may fill, to be full before the disk is.
+    #[cfg(test)]
+    pub(in crate::eventlog) most_pages: Option<u32>,
 }
 
 impl Database {
     /// Names the database of a data directory, and makes both if they are missing.
-    pub(super) fn of(directory: &Path) -> Result<Self, OpenError> {
+    pub(in crate::eventlog) fn of(directory: &Path) -> Result<Self, OpenError> {
         make_directory(directory)
             .map_err(|source| OpenError::Directory { directory: directory.to_owned(), source })?;
         let path = directory.join(FILE);
         make_private(&path)
             .map(drop)
             .map_err(|source| OpenError::Directory { directory: directory.to_owned(), source })?;
-        Ok(Self { directory: directory.to_owned(), path })
+        Ok(Self {
+            directory: directory.to_owned(),
+            path,
+            #[cfg(test)]
+            most_pages: None,
+        })
+    }
+
+    /// Where it is.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Takes the directory for this process alone.
@@ -156,6 +169,10 @@ impl Database {
              PRAGMA trusted_schema = OFF;",
         )?;
         connection.set_prepared_statement_cache_capacity(64);
+        #[cfg(test)]
+        if let Some(pages) = self.most_pages {
+            connection.pragma_update(None, "max_page_count", pages)?;
+        }
         let found = make_tables(&mut connection)?;
         Ok(if found > VERSION { Err(found) } else { Ok(connection) })
     }

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use async_trait::async_trait;
 use tokio::sync::{oneshot, watch};
 
-use crate::ambient::{Clock, Entropy};
+use crate::ambient::{Clock, Disk, Entropy};
 use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::sqlite::append::resume;
 use crate::eventlog::sqlite::checkpoint::Checkpoints;
@@ -20,9 +20,9 @@ use crate::eventlog::sqlite::writer::{Gauges, Shared, Sweeping, Writer};
 use crate::eventlog::sqlite::{milestones, queries, records};
 use crate::eventlog::tail::Tail;
 use crate::eventlog::{
-    Appended, Attempt, Changes, DeliveryKey, DeliveryState, Draft, Entry, Error, EventLog, Floor,
-    Limits, Milestone, Page, Position, Record, RecordKey, Registry, Retention, Retry, Revision,
-    Trimmed,
+    Appended, Attempt, Changes, DeliveryKey, DeliveryState, DiskLevel, Draft, Entry, Error,
+    EventLog, Floor, Limits, Milestone, Page, Position, Record, RecordKey, Registry, Retention,
+    Retry, Revision, Trimmed,
 };
 use crate::telemetry::Metrics;
 
@@ -47,11 +47,20 @@ impl SqliteLog {
     pub fn open(
         directory: &Path,
         limits: Limits,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
+        (clock, entropy, disk): (Arc<dyn Clock>, Arc<dyn Entropy>, Arc<dyn Disk>),
         metrics: &Metrics,
     ) -> Result<Arc<Self>, OpenError> {
-        let database = Database::of(directory)?;
+        Self::open_database(&Database::of(directory)?, limits, (clock, entropy, disk), metrics)
+    }
+
+    /// Opens a database that was found already.
+    pub(in crate::eventlog) fn open_database(
+        database: &Database,
+        limits: Limits,
+        (clock, entropy, disk): (Arc<dyn Clock>, Arc<dyn Entropy>, Arc<dyn Disk>),
+        metrics: &Metrics,
+    ) -> Result<Arc<Self>, OpenError> {
+        let directory = database.directory();
         let lock = database.lock()?;
         let connection = database.open_for_writing()?;
         let failed = |source| database.open_error(source);
@@ -63,6 +72,7 @@ impl SqliteLog {
             tail: Tail::new(limits.tail_bytes),
             head: watch::Sender::new(mint.head()),
             floor: Mutex::new(trimming.floor),
+            space: Space::new(directory.to_owned(), disk, limits, metrics),
         });
         let failed = |source| OpenError::Directory { directory: directory.to_owned(), source };
         let checkpoints = Checkpoints::start(database.open_for_writing()?).map_err(failed)?;
@@ -75,7 +85,6 @@ impl SqliteLog {
             mint,
             trimming,
             sweeping: Sweeping::default(),
-            space: Space::new(directory.to_owned(), limits.reserve_bytes),
             gauges: Gauges::of(metrics),
             _lock: lock,
         };
@@ -83,7 +92,7 @@ impl SqliteLog {
             .name("eventlog-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(failed)?;
-        let readers = Readers::new(database);
+        let readers = Readers::new(database.clone());
         Ok(Arc::new(Self { shared, readers, writer: Mutex::new(Some(thread)) }))
     }
 
@@ -124,6 +133,10 @@ impl EventLog for SqliteLog {
 
     fn head(&self) -> Position {
         *self.shared.head.borrow()
+    }
+
+    fn disk(&self) -> DiskLevel {
+        self.shared.space.level()
     }
 
     fn floor(&self) -> Floor {

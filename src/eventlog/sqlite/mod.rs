@@ -7,8 +7,8 @@
 //! synced, the next group collects, so events per sync grow with load and nothing is ever delayed
 //! on purpose. Reads go to the tail in memory first, and then to a small pool of connections.
 //!
-//! **Invariant:** after one failed write nothing is written again; a failed sync is never retried
-//! and called a success.
+//! **Invariant:** after one failed write nothing is written again, unless it failed because the disk
+//! is full, which is before the sync; a failed sync is never retried and called a success.
 
 mod append;
 mod aside;
@@ -29,6 +29,8 @@ mod space;
 mod trim;
 mod writer;
 
+#[cfg(test)]
+pub(super) use database::Database;
 pub use database::OpenError;
 pub use log::SqliteLog;
 pub use registry::SqliteRegistry;

@@ -81,6 +81,8 @@ struct Waiting {
     /// State changes, which start no group of their own at once.
     riders: Vec<Request>,
     bytes: usize,
+    /// Whether the riders were tried and found the disk full.
+    lacks_room: bool,
 }
 
 /// Requests that wait to be written.
@@ -100,7 +102,15 @@ pub(super) struct Group {
 
 impl Waiting {
     /// Riders go first, so that a later request to forget their subscription finds them written.
+    ///
+    /// What has found no room is not tried together with what makes room.
     fn take_group(&mut self) -> Option<Group> {
+        if std::mem::take(&mut self.lacks_room)
+            && let Some((Request::Trim(..), _)) = self.requests.front()
+        {
+            let requests = self.requests.pop_front().into_iter().map(|(trim, _)| trim).collect();
+            return Some(Group { requests, bytes: 0 });
+        }
         let mut group = Group { requests: std::mem::take(&mut self.riders), bytes: 0 };
         while group.requests.len() < GROUP_REQUESTS
             && group.bytes < GROUP_BYTES
@@ -116,8 +126,13 @@ impl Waiting {
 impl Queue {
     /// Starts empty, with a limit of bytes that may wait or be on their way to the disk.
     pub(super) fn new(limit: usize) -> Self {
-        let waiting =
-            Waiting { door: Door::Open, requests: VecDeque::new(), riders: Vec::new(), bytes: 0 };
+        let waiting = Waiting {
+            door: Door::Open,
+            requests: VecDeque::new(),
+            riders: Vec::new(),
+            bytes: 0,
+            lacks_room: false,
+        };
         Self { limit, waiting: Mutex::new(waiting), arrival: Condvar::new() }
     }
 
@@ -141,6 +156,20 @@ impl Queue {
         }
         self.arrival.notify_one();
         Ok(())
+    }
+
+    /// Takes changes back that found no room, to be tried with the next group.
+    ///
+    /// Gives them back once the queue is closed.
+    pub(super) fn put_back(&self, changes: Vec<Request>) -> Vec<Request> {
+        let mut waiting = self.lock();
+        if waiting.door != Door::Open {
+            return changes;
+        }
+        // Before what came since, so that a newer cursor still replaces an older one.
+        waiting.lacks_room |= !changes.is_empty();
+        waiting.riders.splice(0..0, changes);
+        Vec::new()
     }
 
     /// Waits for something to write; nothing once the queue is closed and empty.

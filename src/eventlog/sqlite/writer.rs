@@ -15,10 +15,10 @@ use crate::eventlog::sqlite::checkpoint::Checkpoints;
 use crate::eventlog::sqlite::database::{Database, DirectoryLock};
 use crate::eventlog::sqlite::queue::{Group, Queue, Reply, Request};
 use crate::eventlog::sqlite::space::Space;
-use crate::eventlog::sqlite::trim::Trimming;
+use crate::eventlog::sqlite::trim::{Trimming, usage};
 use crate::eventlog::sqlite::{changes, letters, milestones, quarantine, records};
 use crate::eventlog::tail::Tail;
-use crate::eventlog::{Error, Floor, Position};
+use crate::eventlog::{Changes, Error, Floor, Position};
 use crate::telemetry::{Gauge, Histogram, Metric, Metrics};
 
 /// Old rows are looked for once so many were added, and twice as many are looked at.
@@ -31,6 +31,7 @@ pub(super) struct Shared {
     pub(super) tail: Tail,
     pub(super) head: watch::Sender<Position>,
     pub(super) floor: Mutex<Floor>,
+    pub(super) space: Space,
 }
 
 /// Everything that the writing thread owns.
@@ -43,7 +44,6 @@ pub(super) struct Writer {
     pub(super) mint: Mint,
     pub(super) trimming: Trimming,
     pub(super) sweeping: Sweeping,
-    pub(super) space: Space,
     pub(super) gauges: Gauges,
     pub(super) _lock: DirectoryLock,
 }
@@ -84,7 +84,22 @@ pub(super) struct Sweeping {
 }
 
 /// An answer that is given once the transaction is durable, or has failed.
-struct Answer(Box<dyn FnOnce(Result<(), Error>)>);
+enum Answer {
+    /// To whoever asked.
+    Now(Box<dyn FnOnce(Result<(), Error>)>),
+    /// To the ledger, whose changes wait for room when the disk is full.
+    Changes(Changes, Reply<()>),
+}
+
+impl Answer {
+    fn give(self, written: Result<(), Error>) {
+        match self {
+            Self::Now(answer) => answer(written),
+            // Nobody may wait any more; what is written stays written.
+            Self::Changes(_, reply) => drop(reply.send(written)),
+        }
+    }
+}
 
 /// Refuses whoever comes after the writer has ended without being told to.
 struct Tripwire(Arc<Shared>);
@@ -120,9 +135,13 @@ impl Writer {
         self.shared.queue.release(group.bytes);
         match written {
             Ok(()) => {
-                for Answer(answer) in answers {
-                    answer(Ok(()));
+                for answer in answers {
+                    answer.give(Ok(()));
                 }
+                true
+            }
+            Err(full) if full.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
+                self.put_off(answers, waiting);
                 true
             }
             Err(source) => {
@@ -130,12 +149,38 @@ impl Writer {
                 tracing::error!(error = %source, "the log cannot be written and takes no more events");
                 let database = &self.shared.database;
                 let error = || database.error("write", Arc::clone(&source));
-                for Answer(answer) in answers {
-                    answer(Err(error()));
+                for answer in answers {
+                    answer.give(Err(error()));
                 }
                 waiting.for_each(|request| request.refuse(error()));
                 false
             }
+        }
+    }
+
+    /// Refuses a group that the disk had no room for, but for changes of the delivery state: they
+    /// are tried again until there is room.
+    ///
+    /// Nothing of the group was written: a full disk fails before the sync, and what a failed write
+    /// has left behind the end of the WAL is overwritten by the next one.
+    fn put_off(&self, answers: Vec<Answer>, waiting: impl Iterator<Item = Request>) {
+        let Shared { space, queue, .. } = &*self.shared;
+        space.found_full();
+        let mut kept = Vec::new();
+        for answer in answers {
+            match answer {
+                Answer::Changes(changes, reply) => kept.push(Request::Commit(changes, reply)),
+                Answer::Now(answer) => answer(Err(space.full())),
+            }
+        }
+        for request in waiting {
+            match request {
+                changes @ Request::Commit(..) => kept.push(changes),
+                other => other.refuse(space.full()),
+            }
+        }
+        for request in queue.put_back(kept) {
+            request.refuse(space.full());
         }
     }
 
@@ -159,13 +204,14 @@ impl Writer {
                 self.sweeping.attempts += changes.attempts.len();
             }
             let grows = matches!(request, Request::Append(..) | Request::Quarantine(..));
-            if grows && let Some(full) = self.space.refusal() {
+            if grows && let Some(full) = self.shared.space.refusal() {
                 request.refuse(full);
                 continue;
             }
             execute(&mut appending, request, answers)?;
         }
         let Appending { mint, entries, trimming, .. } = appending;
+        self.shared.space.reuse(usage(&transaction)?.free);
         self.sweeping.origins += entries.len();
         self.sweeping.sweep(&transaction, now)?;
         let begun = Instant::now();
@@ -245,7 +291,9 @@ fn execute(
             keep(answers, reply, quarantine::expire(connection, before, most).map(Ok))
         }
         Request::Commit(changes, reply) => {
-            keep(answers, reply, changes::apply(connection, &changes).map(Ok))
+            let applied = changes::apply(connection, &changes);
+            answers.push(Answer::Changes(changes, reply));
+            applied
         }
         Request::Forget(subscription, reply) => {
             keep(answers, reply, changes::forget(connection, &subscription).map(Ok))
@@ -280,7 +328,7 @@ fn keep<T: 'static>(
         Ok(value) => (value, Ok(())),
         Err(source) => (Err(Error::Broken), Err(source)),
     };
-    answers.push(Answer(Box::new(move |written| {
+    answers.push(Answer::Now(Box::new(move |written| {
         // Nobody may wait any more; what is written stays written.
         let _ = reply.send(written.and(value));
     })));

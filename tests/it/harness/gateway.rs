@@ -13,7 +13,10 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use sealway::ambient::{Clock, ManualClock, SecretReference, SystemClock, SystemEntropy, Tasks};
+use sealway::ambient::{
+    Clock, Disk, ManualClock, ManualDisk, SecretReference, SystemClock, SystemDisk, SystemEntropy,
+    Tasks,
+};
 use sealway::api::Services;
 use sealway::config::Config;
 use sealway::deliver::EgressConfig;
@@ -32,6 +35,7 @@ pub struct TestGateway {
     directory: TempDir,
     config: Config,
     clock: Option<ManualClock>,
+    disk: Option<ManualDisk>,
     admin: String,
     http: reqwest::Client,
     running: Option<Running>,
@@ -124,8 +128,15 @@ impl TestGateway {
         let mut config = settle_in(directory.path());
         change(&mut config);
         let http = reqwest::Client::new();
-        let mut gateway =
-            Self { directory, config, clock, admin: String::new(), http, running: None };
+        let mut gateway = Self {
+            directory,
+            config,
+            clock,
+            disk: None,
+            admin: String::new(),
+            http,
+            running: None,
+        };
         gateway.run().await;
         gateway.admin = gateway.add_caller("admin", &["admin"]).await;
         gateway
@@ -137,7 +148,11 @@ impl TestGateway {
             Some(clock) => Arc::new(clock.clone()),
             None => Arc::new(SystemClock),
         };
-        let machine = Machine { clock, entropy: Arc::new(SystemEntropy), tasks: Tasks::new() };
+        let disk: Arc<dyn Disk> = match &self.disk {
+            Some(disk) => Arc::new(disk.clone()),
+            None => Arc::new(SystemDisk),
+        };
+        let machine = Machine { clock, disk, ..Machine::default() };
         let tasks = machine.tasks.clone();
         let gateway = build(self.config.clone(), machine).await.unwrap();
         let services = Arc::clone(gateway.services());
@@ -159,6 +174,12 @@ impl TestGateway {
     /// Starts again on the same directory.
     pub async fn start_again(&mut self) {
         self.run().await;
+    }
+
+    /// Starts again on a disk that is as full as the test says.
+    pub async fn restart_on(&mut self, disk: &ManualDisk) {
+        self.disk = Some(disk.clone());
+        self.restart().await;
     }
 
     /// Stops and starts again.
