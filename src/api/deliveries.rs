@@ -42,7 +42,7 @@ impl Newest {
     }
 }
 
-fn page(limit: Option<usize>) -> Result<Page, Problem> {
+pub(super) fn page(limit: Option<usize>) -> Result<Page, Problem> {
     match limit.unwrap_or(100) {
         items @ 1..=1000 => Ok(Page { items, ..Page::default() }),
         _ => Err(Problem::new(Code::Invalid, "limit: use 1 to 1000")),
@@ -79,6 +79,9 @@ struct ShownAttempt {
     verdict: String,
     /// What went wrong; empty on success.
     detail: String,
+    /// What became of the receipt in the answer: `valid` or why not, as a stable word; null if none
+    /// is asked for, or the sink did not say yes.
+    receipt: Option<String>,
 }
 
 /// Deliveries that were given up.
@@ -241,6 +244,7 @@ impl ShownAttempt {
             status: attempt.status,
             verdict: attempt.verdict.to_string(),
             detail: attempt.detail.to_string(),
+            receipt: attempt.receipt.as_deref().map(str::to_owned),
         }
     }
 }

@@ -21,6 +21,7 @@ mod post_events;
 mod problem;
 mod published;
 mod quarantine;
+mod receipts;
 mod repeats;
 mod replays;
 mod request;

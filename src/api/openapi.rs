@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::api::{
-    bus, deliveries, events, explain, health, post_events, problem, published, quarantine, replays,
-    sink_credential, subscriptions,
+    bus, deliveries, events, explain, health, post_events, problem, published, quarantine,
+    receipts, replays, sink_credential, subscriptions,
 };
 use crate::subscriptions::Document;
 
@@ -61,6 +61,7 @@ const SHOWN: &str = "ShownSubscription";
         subscriptions::resume,
         subscriptions::checkpoint,
         deliveries::attempts,
+        receipts::list,
         deliveries::dead_letters,
         deliveries::redrive,
         replays::start,

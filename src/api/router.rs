@@ -11,7 +11,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{
     Code, Problem, Services, bus_route, deliveries, events, explain, health, openapi, post_events,
-    published, quarantine, repeats, replays, request, sink_credential, subscriptions,
+    published, quarantine, receipts, repeats, replays, request, sink_credential, subscriptions,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -47,6 +47,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/subscriptions/{id}/resume", post(subscriptions::resume))
         .route("/subscriptions/{id}/checkpoint", get(subscriptions::checkpoint))
         .route("/subscriptions/{id}/attempts", get(deliveries::attempts))
+        .route("/subscriptions/{id}/receipts", get(receipts::list))
         .route("/subscriptions/{id}/dead-letters", get(deliveries::dead_letters))
         .route("/subscriptions/{id}/dead-letters/redrive", post(deliveries::redrive))
         .route("/subscriptions/{id}/replays", once(post(replays::start)).get(replays::list))

@@ -8,7 +8,7 @@ use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::answer::{items, show, text};
+use crate::cli::answer::{items, note_next, show, text};
 use crate::cli::{Client, Column, Context, Exit, Failure, Outcome, subscription_file};
 use crate::event::{EventId, SubscriptionId};
 use crate::subscriptions::Document;
@@ -75,6 +75,8 @@ pub enum Command {
     },
     /// List the attempts to deliver to one, newest first
     Attempts(AttemptsArgs),
+    /// List the signed receipts of deliveries to one, oldest first
+    Receipts(ReceiptsArgs),
 }
 
 /// Which credential to replace with which.
@@ -104,6 +106,22 @@ pub struct AttemptsArgs {
     limit: u16,
 }
 
+/// Which receipts to list.
+#[derive(Debug, clap::Args)]
+pub struct ReceiptsArgs {
+    /// The subscription's name
+    id: SubscriptionId,
+    /// Only those of this event
+    #[arg(long, value_name = "ULID")]
+    event: Option<EventId>,
+    /// Only those after this one
+    #[arg(long, value_name = "NUMBER", default_value_t = 0)]
+    after: u64,
+    /// The most receipts, 1 to 1000
+    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    limit: u16,
+}
+
 /// What a list shows of a subscription.
 const COLUMNS: &[Column<Value>] = &[
     ("Id", |subscription| text(subscription, "/id")),
@@ -126,7 +144,18 @@ const ATTEMPTS: &[Column<Value>] = &[
     ("Status", |attempt| text(attempt, "/status")),
     ("Milliseconds", |attempt| text(attempt, "/durationMs")),
     ("Verdict", |attempt| text(attempt, "/verdict")),
+    ("Receipt", |attempt| text(attempt, "/receipt")),
     ("Detail", |attempt| text(attempt, "/detail")),
+];
+
+/// What a list shows of a receipt.
+const RECEIPTS: &[Column<Value>] = &[
+    ("Id", |receipt| text(receipt, "/id")),
+    ("At", |receipt| text(receipt, "/at")),
+    ("Event", |receipt| text(receipt, "/event")),
+    ("Sequence", |receipt| text(receipt, "/sequence")),
+    ("Replay", |receipt| text(receipt, "/replay")),
+    ("Token", |receipt| text(receipt, "/tokenSha256")),
 ];
 
 /// Runs the command.
@@ -171,6 +200,13 @@ pub async fn run(command: Command, context: &Context) -> Outcome {
             let event = event.map(|event| format!("&event={event}")).unwrap_or_default();
             let list = format!("{}/attempts?limit={limit}{event}", path(&id));
             output.list(&items(&client.get(&list).await?, "attempts"), ATTEMPTS);
+        }
+        Command::Receipts(ReceiptsArgs { id, event, after, limit }) => {
+            let event = event.map(|event| format!("&event={event}")).unwrap_or_default();
+            let list = format!("{}/receipts?after={after}&limit={limit}{event}", path(&id));
+            let answer = client.get(&list).await?;
+            output.list(&items(&answer, "receipts"), RECEIPTS);
+            note_next(output, &answer, "--after");
         }
     }
     Ok(Exit::Done)

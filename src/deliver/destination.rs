@@ -1,9 +1,13 @@
 //! The seam to the kinds of sink: one attempt in, one answer out.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::seal::ReceiptFault;
 
 use crate::subscriptions::SealedCredential;
 
@@ -21,7 +25,7 @@ pub struct Parcel {
     /// The body's media type.
     pub content_type: &'static str,
     /// The body; usually the token.
-    pub body: bytes::Bytes,
+    pub body: Bytes,
     /// How long the sink may take to answer.
     pub timeout: Duration,
 }
@@ -78,22 +82,29 @@ pub enum Health {
 }
 
 /// How a sink answered, if it did.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Answer {
     outcome: Result<u16, Failure>,
     retry_after: Option<Duration>,
     detail: Arc<str>,
+    body: Bytes,
+    lacks_receipt: bool,
 }
 
 impl Answer {
+    fn new(outcome: Result<u16, Failure>, detail: &str) -> Self {
+        let (detail, body) = (Arc::from(detail), Bytes::new());
+        Self { outcome, retry_after: None, detail, body, lacks_receipt: false }
+    }
+
     /// A response with this status.
     pub fn of_status(status: u16) -> Self {
-        Self { outcome: Ok(status), retry_after: None, detail: Arc::from("") }
+        Self::new(Ok(status), "")
     }
 
     /// No response, for this reason; `detail` says more and holds no secret.
     pub fn failed(failure: Failure, detail: &str) -> Self {
-        Self { outcome: Err(failure), retry_after: None, detail: Arc::from(detail) }
+        Self::new(Err(failure), detail)
     }
 
     /// Adds how long the sink asks to be left alone.
@@ -104,6 +115,26 @@ impl Answer {
     /// Adds the beginning of the response's body.
     pub fn with_detail(self, detail: &str) -> Self {
         Self { detail: Arc::from(detail), ..self }
+    }
+
+    /// Adds the body of a response that said yes, in which a receipt may be.
+    pub fn with_body(self, body: impl Into<Bytes>) -> Self {
+        Self { body: body.into(), ..self }
+    }
+
+    /// Makes a yes count as a failure, because the receipt that it must carry is not there.
+    pub fn without_receipt(self, fault: ReceiptFault) -> Self {
+        Self { lacks_receipt: true, ..self.with_detail(&format!("no valid receipt: {fault}")) }
+    }
+
+    /// Whether the sink has taken the event.
+    pub fn is_yes(&self) -> bool {
+        matches!(self.outcome, Ok(200..=299)) && !self.lacks_receipt
+    }
+
+    /// The beginning of the body of a response that said yes.
+    pub fn body(&self) -> &[u8] {
+        &self.body
     }
 
     /// The status, if there was a response.
@@ -142,6 +173,13 @@ impl Answer {
             Err(failure) => Arc::from(format!("{}: {}", failure.word(), self.detail)),
             Ok(_) => Arc::clone(&self.detail),
         }
+    }
+}
+
+/// Shows no body, because a sink may echo what it was sent.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Answer({:?}, {:?}, {})", self.outcome, self.retry_after, self.detail)
     }
 }
 

@@ -125,7 +125,12 @@ impl Destination for HttpDestination {
         match self.exchange(parcel).await {
             Err(answer) => answer,
             Ok(Exchange { status, retry_after, body, .. }) => {
-                let answer = Answer::of_status(status).with_detail(&excerpt(status, &body));
+                let answer = Answer::of_status(status);
+                let answer = if answer.is_yes() {
+                    answer.with_body(body)
+                } else {
+                    answer.with_detail(&excerpt(&body))
+                };
                 retry_after.map_or(answer.clone(), |span| answer.with_retry_after(span))
             }
         }
@@ -133,10 +138,7 @@ impl Destination for HttpDestination {
 }
 
 /// Shows the beginning of a refusal's body without long words, among which an echoed token would be.
-fn excerpt(status: u16, body: &[u8]) -> String {
-    if (200..300).contains(&status) {
-        return String::new();
-    }
+fn excerpt(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let words = text.split_whitespace().filter(|word| word.len() <= 64);
     let shown: String = words.collect::<Vec<_>>().join(" ").chars().take(DETAIL_LIMIT).collect();

@@ -7,12 +7,13 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use crate::ambient::Clock;
-use crate::deliver::{Answer, Delivery, Reason, Verdict};
+use crate::deliver::{Answer, Delivery, Reason, SignedReceipt, Verdict, word_of};
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
     Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Error, EventLog, Milestone,
-    Retry,
+    Receipt, ReceiptId, Retry,
 };
+use crate::seal::ReceiptFault;
 
 /// What became of one attempt.
 #[derive(Clone, Debug)]
@@ -25,6 +26,9 @@ pub struct Outcome {
     pub began: Timestamp,
     /// When it ended.
     pub ended: Timestamp,
+    /// The receipt that came with the answer, or what was wrong with it; nothing if none was asked
+    /// for, or the sink did not say yes.
+    pub receipt: Option<Result<SignedReceipt, ReceiptFault>>,
 }
 
 /// How long an outcome waits for others before it is written.
@@ -52,6 +56,7 @@ struct Pending {
     retries: BTreeMap<DeliveryKey, Option<Retry>>,
     dead_letters: Vec<DeadLetter>,
     attempts: Vec<Attempt>,
+    receipts: Vec<Receipt>,
 }
 
 impl Pending {
@@ -61,6 +66,7 @@ impl Pending {
             + self.retries.len()
             + self.dead_letters.len()
             + self.attempts.len()
+            + self.receipts.len()
     }
 
     fn into_changes(self) -> Changes {
@@ -78,6 +84,7 @@ impl Pending {
             settled,
             dead_letters: self.dead_letters,
             attempts: self.attempts,
+            receipts: self.receipts,
             ..Changes::default()
         }
     }
@@ -124,7 +131,7 @@ impl Ledger {
 
     /// Notes an attempt and what follows from it.
     pub fn record(&self, delivery: &Delivery, outcome: &Outcome) {
-        let Outcome { answer, verdict, began, ended } = outcome;
+        let Outcome { answer, verdict, began, ended, receipt } = outcome;
         let first_attempt = delivery.first_attempt.unwrap_or(*began);
         let number = delivery.attempts.saturating_add(1);
         let key = delivery.key();
@@ -136,7 +143,17 @@ impl Ledger {
             status: answer.status(),
             verdict: Arc::from(verdict.word()),
             detail: answer.detail(),
+            receipt: receipt.as_ref().map(|receipt| Arc::from(word_of(receipt))),
         };
+        let receipt = receipt.as_ref().and_then(|receipt| receipt.as_ref().ok());
+        let receipt = receipt.map(|signed| Receipt {
+            id: ReceiptId(0),
+            key: key.clone(),
+            sequence: delivery.link.map(|(sequence, _)| sequence),
+            at: *ended,
+            token: signed.token,
+            jws: Arc::clone(&signed.jws),
+        });
         let dead_letter = |reason: Reason| DeadLetter {
             id: DeadLetterId(0),
             key: key.clone(),
@@ -152,6 +169,7 @@ impl Ledger {
         };
         self.change(|pending| {
             pending.attempts.push(attempt);
+            pending.receipts.extend(receipt);
             match verdict {
                 // A first attempt that succeeds has left nothing to drop.
                 Verdict::Delivered if delivery.first_attempt.is_none() => {}
@@ -185,6 +203,7 @@ impl Ledger {
             pending.retries.retain(|key, _| key.subscription != *subscription);
             pending.dead_letters.retain(|letter| letter.key.subscription != *subscription);
             pending.attempts.retain(|attempt| attempt.key.subscription != *subscription);
+            pending.receipts.retain(|receipt| receipt.key.subscription != *subscription);
         });
     }
 

@@ -75,7 +75,7 @@ impl Policy {
     pub fn judge(&self, answer: &Answer, situation: Situation, dice: &dyn Entropy) -> Verdict {
         let Situation { made, ages_from, now } = situation;
         let refused = match answer.status() {
-            Some(200..=299) => return Verdict::Delivered,
+            _ if answer.is_yes() => return Verdict::Delivered,
             Some(410) => return Verdict::GiveUp(Reason::SinkGone),
             Some(400 | 401 | 403 | 404 | 405 | 413 | 415 | 422) => true,
             _ => false,
@@ -157,6 +157,15 @@ mod tests {
             let wait = seconds_until(judge(&Policy::default(), &answer, 2));
             assert!((240..=360).contains(&wait), "{wait}");
         }
+    }
+
+    #[test]
+    fn a_yes_without_the_receipt_that_it_must_carry_is_tried_again() {
+        let answer = Answer::of_status(202).without_receipt(crate::seal::ReceiptFault::Missing);
+
+        assert!(matches!(judge(&Policy::default(), &answer, 1), Verdict::Retry { .. }));
+        assert_eq!(&*answer.detail(), "no valid receipt: missing");
+        assert_eq!(answer.status(), Some(202));
     }
 
     #[test]

@@ -25,6 +25,8 @@ pub struct Config {
     /// alone decides.
     #[schemars(range(min = 1, max = 100))]
     pub disk_refuse: u8,
+    /// How long signed receipts of delivery are kept, if their subscription is not removed before.
+    pub receipts: Span,
     /// When events are dropped from the log, once every subscription has settled them.
     pub retention: RetentionConfig,
 }
@@ -59,6 +61,7 @@ impl Default for Config {
             disk_warn: limits.warn_percent,
             disk_refuse: limits.refuse_percent,
             retention: RetentionConfig::default(),
+            receipts: Span(limits.receipt_age),
         }
     }
 }
@@ -72,6 +75,7 @@ impl Config {
             reserve_bytes: self.disk_reserve.0,
             warn_percent: self.disk_warn,
             refuse_percent: self.disk_refuse,
+            receipt_age: self.receipts.0,
         }
     }
 }

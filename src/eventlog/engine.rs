@@ -1,6 +1,7 @@
 //! The seam to the engines: what every log promises.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -8,7 +9,7 @@ use tokio::sync::watch;
 use crate::event::{Blame, EventId, Fault, SubscriptionId};
 use crate::eventlog::{
     Appended, Attempt, Changes, DeliveryKey, DeliveryState, Draft, Entry, Floor, Milestone,
-    Position, Registry, Retention, Retry, Revision, SetAside, Trimmed,
+    Position, Receipt, ReceiptId, Registry, Retention, Retry, Revision, SetAside, Trimmed,
 };
 
 /// Bounds of what the log holds in memory and leaves free on disk.
@@ -26,10 +27,12 @@ pub struct Limits {
     pub warn_percent: u8,
     /// From how many percent of the disk in use on events are refused.
     pub refuse_percent: u8,
+    /// How long receipts of delivery are kept.
+    pub receipt_age: Duration,
 }
 
 impl Default for Limits {
-    /// 32 MiB waiting, 16 MiB of tail, 256 MiB of disk, 80 and 92 percent.
+    /// 32 MiB waiting, 16 MiB of tail, 256 MiB of disk, 80 and 92 percent, receipts for 400 days.
     fn default() -> Self {
         Self {
             waiting_bytes: 32 * 1024 * 1024,
@@ -37,6 +40,7 @@ impl Default for Limits {
             reserve_bytes: 256 * 1024 * 1024,
             warn_percent: 80,
             refuse_percent: 92,
+            receipt_age: Duration::from_hours(400 * 24),
         }
     }
 }
@@ -214,14 +218,15 @@ pub trait EventLog: Registry + SetAside {
     /// Ours: the store failed.
     async fn commit(&self, changes: Changes) -> Result<(), Error>;
 
-    /// Forgets the cursor, milestones, retries, dead letters and attempts of a subscription.
+    /// Forgets the cursor, milestones, retries, dead letters, attempts and receipts of a
+    /// subscription.
     ///
-    /// Others are served while many attempts are forgotten.
+    /// Others are served while many attempts and receipts are forgotten.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, or cut off by a crash, it may leave some attempts; they go by their age or with the
-    /// next call.
+    /// Dropped, or cut off by a crash, it may leave some attempts and receipts; they go by their age
+    /// or with the next call.
     ///
     /// # Errors
     ///
@@ -276,6 +281,20 @@ pub trait EventLog: Registry + SetAside {
     ///
     /// Ours: the store failed.
     async fn trim(&self, retention: &Retention) -> Result<Trimmed, Error>;
+
+    /// Lists the receipts of a subscription with an id above `after`, oldest first; of one event or of
+    /// all.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn receipts(
+        &self,
+        subscription: &SubscriptionId,
+        event: Option<EventId>,
+        after: ReceiptId,
+        page: Page,
+    ) -> Result<Vec<Receipt>, Error>;
 
     /// Makes everything durable and stops the engine.
     ///

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::event::{ChainValue, CloudEvent, EventId, ReplayId, SubscriptionId, Timestamp};
-use crate::eventlog::Position;
+use crate::eventlog::{Position, Receipt};
 
 /// How far a subscription has come along the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -193,6 +193,9 @@ pub struct Attempt {
     pub verdict: Arc<str>,
     /// What went wrong, shortened; empty on success.
     pub detail: Arc<str>,
+    /// What the check of a receipt came to, as a word of the closed list that `seal` keeps; nothing
+    /// where none is asked for, or where the sink did not say yes.
+    pub receipt: Option<Arc<str>>,
 }
 
 /// Changes of the delivery state that are written together.
@@ -215,6 +218,8 @@ pub struct Changes {
     pub dismissed: Vec<(SubscriptionId, DeadLetterId)>,
     /// Attempts to keep.
     pub attempts: Vec<Attempt>,
+    /// Receipts to keep.
+    pub receipts: Vec<Receipt>,
 }
 
 /// Everything that delivery needs at start.

@@ -14,14 +14,16 @@ use crate::config::{self, Config, SecretError};
 use crate::contract::Catalog;
 use crate::deliver::{
     Carry, Connections, Dispatch, Egress, GuardedClients, Handshake, HttpDestination, Ledger,
-    Office, OfficeError, OfficeParts, Round, Sealer, SealerParts, Sinks,
+    Office, OfficeError, OfficeParts, ReceiptDesk, Round, Sealer, SealerParts, Sinks,
 };
 use crate::enrich::Publications;
 use crate::event::{Blame, Diagnostic, Fault};
 use crate::eventlog::{EventLog, OpenError, Registry, SqliteLog};
 use crate::gateway::{Gateway, Inbound, Outbound};
 use crate::identify::Naming;
-use crate::keys::{self, DataKey, FileKeyStore, KeyRing, RemoteKeys, RingError, StoreError};
+use crate::keys::{
+    self, DataKey, FileKeyStore, KeyRing, PublicKeys, RemoteKeys, RingError, StoreError,
+};
 use crate::replay::{self, Desk, DeskParts, Replays};
 use crate::source::Admit;
 use crate::source::aws::{AccessKeys, Bus};
@@ -271,8 +273,9 @@ fn outward(
     let Machine { clock, entropy, tasks, .. } = machine.clone();
     let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
     let remote = remote_keys(&egress, machine)?;
+    let issuer = config.issuer.as_str().trim_end_matches('/').to_owned();
     let sealer = Arc::new(Sealer::new(SealerParts {
-        issuer: config.issuer.as_str().trim_end_matches('/').to_owned(),
+        issuer: issuer.clone(),
         lifetime: config.keys.token_lifetime.0,
         signature: config.keys.algorithms.first().copied().unwrap_or_default(),
         ring: Arc::clone(ring),
@@ -291,9 +294,12 @@ fn outward(
     let destination = HttpDestination::new(clients, connections, Arc::clone(&clock));
     let destination = Arc::new(destination);
     let (gone, gone_receiver) = mpsc::unbounded_channel();
+    let receipts =
+        ReceiptDesk { issuer, remote: remote_keys(&egress, machine)?, clock: Arc::clone(&clock) };
     let carrier: Arc<dyn Carry> = Arc::new(Outbound {
         sealer: Arc::clone(&sealer),
         destination: Arc::clone(&destination) as _,
+        receipts,
         ledger: Arc::clone(ledger),
         schedule: config.delivery.schedule(),
         timeout: config.delivery.timeout.0,
@@ -334,7 +340,10 @@ fn outward(
     Ok((Outward { dispatch, carrier, office }, gone_receiver))
 }
 
-fn remote_keys(egress: &Arc<Egress>, machine: &Machine) -> Result<Arc<RemoteKeys>, BuildError> {
+fn remote_keys<S: PublicKeys>(
+    egress: &Arc<Egress>,
+    machine: &Machine,
+) -> Result<Arc<RemoteKeys<S>>, BuildError> {
     let clients = GuardedClients::new(egress, RemoteKeys::client_builder);
     let clients = clients.map_err(BuildError::Client)?;
     let client_for = move |url: &Url| Ok(clients.client_for(url)?.clone());

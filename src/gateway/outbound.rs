@@ -10,9 +10,11 @@ use tokio::sync::mpsc;
 use crate::ambient::{Clock, Entropy};
 use crate::deliver::{
     Answer, Carried, Carry, Delivery, Destination, Dispatch, Failure, Ledger, Outcome, Parcel,
-    Policy, Reason, Refused, Schedule, SealError, Sealer, Situation, Verdict,
+    Policy, Reason, ReceiptDesk, Refused, Schedule, SealError, Sealer, SignedReceipt, Situation,
+    Verdict, word_of,
 };
 use crate::eventlog::{EventLog, Page};
+use crate::seal::ReceiptFault;
 use crate::subscriptions::Subscription;
 use crate::telemetry::{Metric, Metrics, chain};
 
@@ -47,6 +49,8 @@ pub struct Outbound {
     pub sealer: Arc<Sealer>,
     /// Speaks to sinks.
     pub destination: Arc<dyn Destination>,
+    /// Checks the receipts that sinks sign.
+    pub receipts: ReceiptDesk,
     /// Where outcomes are noted.
     pub ledger: Arc<Ledger>,
     /// The delays between attempts.
@@ -63,11 +67,14 @@ pub struct Outbound {
     pub gone: mpsc::UnboundedSender<Arc<Subscription>>,
 }
 
+/// What became of a receipt.
+type Checked = Result<SignedReceipt, ReceiptFault>;
+
 #[async_trait]
 impl Carry for Outbound {
     async fn carry(&self, delivery: &Delivery) -> Carried {
         let began = self.clock.now();
-        let answer = self.attempt(delivery).await;
+        let (answer, receipt) = self.attempt(delivery).await;
         let now = self.clock.now();
         let situation = Situation {
             made: delivery.attempts.saturating_add(1),
@@ -77,7 +84,11 @@ impl Carry for Outbound {
         let verdict = self.policy(delivery).judge(&answer, situation, &*self.dice);
         let carried =
             Carried { verdict, health: answer.health(), retry_after: answer.retry_after() };
-        self.ledger.record(delivery, &Outcome { answer, verdict, began, ended: now });
+        if let Some(receipt) = &receipt {
+            let labels = [delivery.subscription.id.as_str(), word_of(receipt)];
+            self.metrics.counter(Metric::Receipts, &labels).increment();
+        }
+        self.ledger.record(delivery, &Outcome { answer, verdict, began, ended: now, receipt });
         self.observe(delivery, verdict, now.since(began));
         if verdict == Verdict::GiveUp(Reason::SinkGone) {
             // Nobody listens only while the gateway stops, and then the sink says so again.
@@ -88,13 +99,14 @@ impl Carry for Outbound {
 }
 
 impl Outbound {
-    async fn attempt(&self, delivery: &Delivery) -> Answer {
+    /// Gives the sink's answer, and what became of the receipt in it if one is asked for.
+    async fn attempt(&self, delivery: &Delivery) -> (Answer, Option<Checked>) {
         let Some(sink) = delivery.subscription.sink.clone() else {
-            return Answer::failed(Failure::NoSink, "");
+            return (Answer::failed(Failure::NoSink, ""), None);
         };
         let sealed = match self.sealer.seal(delivery).await {
             Ok(sealed) => sealed,
-            Err(error) => return unsealed(&error),
+            Err(error) => return (unsealed(&error), None),
         };
         let parcel = Parcel {
             method: reqwest::Method::POST,
@@ -105,11 +117,21 @@ impl Outbound {
             body: Bytes::from(sealed.token().to_owned()),
             timeout: self.timeout,
         };
-        let answer = self.destination.attempt(parcel).await;
-        if !answer.status().is_some_and(|status| (200..300).contains(&status)) {
+        let mut answer = self.destination.attempt(parcel).await;
+        let receipts = delivery.subscription.receipts.as_ref().filter(|_| answer.is_yes());
+        let mut checked = None;
+        if let Some(receipts) = receipts {
+            let of = (delivery, receipts);
+            let receipt = self.receipts.check(of, sealed.token(), answer.body()).await;
+            if let (Err(fault), true) = (&receipt, receipts.required) {
+                answer = answer.without_receipt(*fault);
+            }
+            checked = Some(receipt);
+        }
+        if !answer.is_yes() {
             self.sealer.keep(delivery, sealed).await;
         }
-        answer
+        (answer, checked)
     }
 
     fn policy(&self, delivery: &Delivery) -> Policy {

@@ -1,10 +1,10 @@
-//! What a consumer wants its tokens sealed with: keys it gave, or the address where it keeps them.
+//! Public keys of a consumer: given with the subscription, or at the address where it keeps them.
 
 use std::sync::Arc;
 
 use url::Url;
 
-use crate::keys::{KeyError, RemoteKeys, RemoteKeysError, SealingKey};
+use crate::keys::{KeyError, PublicKeys, RemoteKeys, RemoteKeysError, SealingKey};
 
 /// One or more public keys of one consumer, in its order of preference.
 #[derive(Clone, Debug)]
@@ -42,11 +42,42 @@ impl KeySet {
 
 /// Where the keys of a consumer come from.
 #[derive(Clone, Debug)]
-pub enum ConsumerKeys {
+pub enum ConsumerKeys<S: PublicKeys = KeySet> {
     /// Given with the subscription.
-    Inline(Arc<KeySet>),
+    Inline(Arc<S>),
     /// Kept by the consumer at an address, its `jwks_uri`.
     Remote(Url),
+}
+
+impl<S: PublicKeys> ConsumerKeys<S> {
+    /// The set as it is known.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// For keys at an address only. The caller's turn: the address is not allowed. Later: its owner
+    /// does not give a usable set.
+    pub async fn known(&self, remote: &RemoteKeys<S>) -> Result<Arc<S>, Arc<RemoteKeysError>> {
+        match self {
+            Self::Inline(set) => Ok(Arc::clone(set)),
+            Self::Remote(url) => remote.get(url).await,
+        }
+    }
+
+    /// The set, fetched again because a key is not in the one that is known.
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// As for [`known`](Self::known).
+    pub async fn renewed(&self, remote: &RemoteKeys<S>) -> Result<Arc<S>, Arc<RemoteKeysError>> {
+        match self {
+            Self::Inline(set) => Ok(Arc::clone(set)),
+            Self::Remote(url) => remote.refresh(url).await,
+        }
+    }
 }
 
 impl ConsumerKeys {
@@ -56,27 +87,9 @@ impl ConsumerKeys {
     ///
     /// # Errors
     ///
-    /// For keys at an address only. The caller's turn: the address is not allowed. Later: its owner
-    /// does not give a usable set.
+    /// As for [`known`](Self::known).
     pub async fn current(&self, remote: &RemoteKeys) -> Result<SealingKey, Arc<RemoteKeysError>> {
-        match self {
-            Self::Inline(set) => Ok(set.current().clone()),
-            Self::Remote(url) => Ok(remote.get(url).await?.current().clone()),
-        }
-    }
-
-    /// The key to seal with after the consumer has refused the last one as unknown.
-    ///
-    /// Cancel safe.
-    ///
-    /// # Errors
-    ///
-    /// As for [`current`](Self::current).
-    pub async fn renewed(&self, remote: &RemoteKeys) -> Result<SealingKey, Arc<RemoteKeysError>> {
-        match self {
-            Self::Inline(set) => Ok(set.current().clone()),
-            Self::Remote(url) => Ok(remote.refresh(url).await?.current().clone()),
-        }
+        Ok(self.known(remote).await?.current().clone())
     }
 }
 

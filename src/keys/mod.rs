@@ -44,7 +44,7 @@ pub use jwks::PublishedKeys;
 pub use lifecycle::{KeyAge, KeyState, KeyTimes, Lifecycle, Step};
 pub use opening::{OpeningKey, OpeningKeyKind, OpeningKeys};
 pub use provider::install;
-pub use remote::{ClientFor, RemoteKeys, RemoteKeysError};
+pub use remote::{ClientFor, PublicKeys, RemoteKeys, RemoteKeysError};
 pub use ring::{KeyRing, RingError};
 pub use sealing::{ContentKey, EstablishedKey, SealingKey};
 pub use shared::SharedSecret;

@@ -1,4 +1,5 @@
-//! Consumers' key sets behind a URL: fetched when needed, kept as long as they may be, never longer.
+//! Consumers' key sets behind a URL, for sealing or for receipts: fetched when needed, kept as long as
+//! they may be, never longer.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use url::Url;
 
 use crate::ambient::{Clock, Entropy};
 use crate::event::{Blame, Fault, Timestamp};
-use crate::keys::{KeyError, KeySet};
+use crate::keys::{KeyError, KeySet, VerifyingKeys};
 
 /// Key sets that are remembered at a time.
 const MOST_SETS: u64 = 10_000;
@@ -33,12 +34,34 @@ const BETWEEN_REFRESHES: Duration = Duration::from_secs(30);
 pub type ClientFor =
     Box<dyn Fn(&Url) -> Result<reqwest::Client, Box<dyn Error + Send + Sync>> + Send + Sync>;
 
+/// A set of public keys that can be fetched.
+pub trait PublicKeys: Clone + Send + Sync + Sized + 'static {
+    /// Reads the set from a JWK Set.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the text is no set, or holds no key that can be used.
+    fn read(bytes: &[u8]) -> Result<Self, KeyError>;
+}
+
+impl PublicKeys for KeySet {
+    fn read(bytes: &[u8]) -> Result<Self, KeyError> {
+        Self::read(bytes)
+    }
+}
+
+impl PublicKeys for VerifyingKeys {
+    fn read(bytes: &[u8]) -> Result<Self, KeyError> {
+        Self::from_json(bytes)
+    }
+}
+
 /// Fetches and caches consumers' key sets.
-pub struct RemoteKeys {
+pub struct RemoteKeys<S: PublicKeys = KeySet> {
     client_for: ClientFor,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    sets: Cache<Url, Entry>,
+    sets: Cache<Url, Entry<S>>,
 }
 
 /// Why a consumer's key set could not be had.
@@ -56,8 +79,8 @@ pub enum RemoteKeysError {
     /// A long answer.
     #[error("the key set is longer than {} bytes", KeySet::LONGEST)]
     TooLong,
-    /// An answer that is not a key set that can be sealed for.
-    #[error("the key set's server answered something that cannot be sealed for")]
+    /// An answer that is not a key set that can be used.
+    #[error("the key set's server answered something that is no usable key set")]
     Content(#[source] KeyError),
 }
 
@@ -73,24 +96,24 @@ impl Blame for RemoteKeysError {
 
 /// What is known about one address.
 #[derive(Clone)]
-struct Entry {
+struct Entry<S> {
     tried: Timestamp,
     fresh_until: Timestamp,
     usable_until: Timestamp,
-    last: Result<Arc<KeySet>, Arc<RemoteKeysError>>,
+    last: Result<Arc<S>, Arc<RemoteKeysError>>,
     /// The set from before the failure that `last` holds.
-    previous: Option<Arc<KeySet>>,
+    previous: Option<Arc<S>>,
 }
 
-impl Entry {
-    fn answer(&self, now: Timestamp) -> Result<Arc<KeySet>, Arc<RemoteKeysError>> {
+impl<S> Entry<S> {
+    fn answer(&self, now: Timestamp) -> Result<Arc<S>, Arc<RemoteKeysError>> {
         match (&self.last, &self.previous) {
             (Err(_), Some(previous)) if now < self.usable_until => Ok(Arc::clone(previous)),
             (last, _) => last.clone(),
         }
     }
 
-    fn set(&self) -> Option<&Arc<KeySet>> {
+    fn set(&self) -> Option<&Arc<S>> {
         self.last.as_ref().ok().or(self.previous.as_ref())
     }
 }
@@ -98,11 +121,11 @@ impl Entry {
 /// Forgets an entry when nothing of it can be used any more.
 struct Lapse;
 
-impl Expiry<Url, Entry> for Lapse {
+impl<S> Expiry<Url, Entry<S>> for Lapse {
     fn expire_after_create(
         &self,
         _: &Url,
-        entry: &Entry,
+        entry: &Entry<S>,
         _: std::time::Instant,
     ) -> Option<Duration> {
         Some(entry.usable_until.max(entry.fresh_until).since(entry.tried))
@@ -111,7 +134,7 @@ impl Expiry<Url, Entry> for Lapse {
     fn expire_after_update(
         &self,
         url: &Url,
-        entry: &Entry,
+        entry: &Entry<S>,
         updated: std::time::Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
@@ -120,21 +143,24 @@ impl Expiry<Url, Entry> for Lapse {
 }
 
 impl RemoteKeys {
-    /// Starts with an empty cache.
-    ///
-    /// The clients that `client_for` gives must come from [`client_builder`](Self::client_builder),
-    /// to which the egress guard adds its resolver.
-    pub fn new(client_for: ClientFor, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
-        let sets = Cache::builder().max_capacity(MOST_SETS).expire_after(Lapse).build();
-        Self { client_for, clock, entropy, sets }
-    }
-
-    /// A client that follows no redirect and sends nothing about where it has been.
+    /// A client that follows no redirect and sends nothing about where it has been; it fetches sets of
+    /// every kind.
     pub fn client_builder() -> reqwest::ClientBuilder {
         reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .timeout(PATIENCE)
+    }
+}
+
+impl<S: PublicKeys> RemoteKeys<S> {
+    /// Starts with an empty cache.
+    ///
+    /// The clients that `client_for` gives must come from
+    /// [`client_builder`](RemoteKeys::client_builder), to which the egress guard adds its resolver.
+    pub fn new(client_for: ClientFor, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
+        let sets = Cache::builder().max_capacity(MOST_SETS).expire_after(Lapse).build();
+        Self { client_for, clock, entropy, sets }
     }
 
     /// The key set at an address, from the cache while it is fresh.
@@ -146,7 +172,7 @@ impl RemoteKeys {
     ///
     /// The caller's turn: the address is not allowed. Later: its owner does not give a usable set, and
     /// the last one is over an hour past its time.
-    pub async fn get(&self, url: &Url) -> Result<Arc<KeySet>, Arc<RemoteKeysError>> {
+    pub async fn get(&self, url: &Url) -> Result<Arc<S>, Arc<RemoteKeysError>> {
         self.ask(url, |entry, now| entry.fresh_until <= now).await
     }
 
@@ -156,15 +182,15 @@ impl RemoteKeys {
     /// # Errors
     ///
     /// As for [`get`](Self::get).
-    pub async fn refresh(&self, url: &Url) -> Result<Arc<KeySet>, Arc<RemoteKeysError>> {
+    pub async fn refresh(&self, url: &Url) -> Result<Arc<S>, Arc<RemoteKeysError>> {
         self.ask(url, |entry, now| entry.tried.after(BETWEEN_REFRESHES) <= now).await
     }
 
     async fn ask(
         &self,
         url: &Url,
-        is_over: impl Fn(&Entry, Timestamp) -> bool + Send + Sync,
-    ) -> Result<Arc<KeySet>, Arc<RemoteKeysError>> {
+        is_over: impl Fn(&Entry<S>, Timestamp) -> bool + Send + Sync,
+    ) -> Result<Arc<S>, Arc<RemoteKeysError>> {
         let client = (self.client_for)(url);
         let client = client.map_err(|refused| Arc::new(RemoteKeysError::Refused(refused)))?;
         let before = self.sets.get(url).await;
@@ -181,7 +207,11 @@ impl RemoteKeys {
         entry.value().answer(self.clock.now())
     }
 
-    async fn learn(&self, (client, url): (&reqwest::Client, &Url), before: Option<Entry>) -> Entry {
+    async fn learn(
+        &self,
+        (client, url): (&reqwest::Client, &Url),
+        before: Option<Entry<S>>,
+    ) -> Entry<S> {
         let outcome = fetch(client, url).await;
         let tried = self.clock.now();
         match outcome {
@@ -208,7 +238,10 @@ impl RemoteKeys {
     }
 }
 
-async fn fetch(client: &reqwest::Client, url: &Url) -> Result<(KeySet, Duration), RemoteKeysError> {
+async fn fetch<S: PublicKeys>(
+    client: &reqwest::Client,
+    url: &Url,
+) -> Result<(S, Duration), RemoteKeysError> {
     // The address stays out of the error: it may carry the consumer's own secret in its query.
     let failed = |error: reqwest::Error| RemoteKeysError::Fetch(error.without_url());
     let mut response = client
@@ -230,7 +263,7 @@ async fn fetch(client: &reqwest::Client, url: &Url) -> Result<(KeySet, Duration)
         }
         body.extend_from_slice(&chunk);
     }
-    let set = KeySet::read(&body).map_err(RemoteKeysError::Content)?;
+    let set = S::read(&body).map_err(RemoteKeysError::Content)?;
     Ok((set, lifetime))
 }
 
@@ -434,7 +467,7 @@ mod tests {
         for (answer, expected) in [
             (Answer::status(302), "answered 302"),
             (long, "longer than 65536 bytes"),
-            (html, "cannot be sealed for"),
+            (html, "no usable key set"),
         ] {
             server.now_answers(answer);
             let error = remote.get(&server.url()).await.unwrap_err().to_string();

@@ -3,7 +3,7 @@
 //! [`Claims`] and two keys come in; a [`Sealed`] token goes out, which is a nested JWT (RFC 7519,
 //! section 5.2) and, inside, a Security Event Token (RFC 8417). [`open()`] is the way back, for
 //! consumers, tests and the command line: twelve checks in a fixed order and one error that says
-//! nothing. [`sign_checkpoint`] signs without encrypting; [`ChainCheck`] tells from opened tokens what is
+//! nothing. [`sign_checkpoint`] signs without encrypting, and [`ReceiptReader`] reads what consumers sign; [`ChainCheck`] tells from opened tokens what is
 //! missing or altered. Nothing is read, sent or kept here.
 //!
 //! **Invariant:** holding an [`Opened`] is the proof that both layers were checked; there is no
@@ -19,6 +19,7 @@ mod checkpoint;
 mod inspect;
 mod open;
 mod opened;
+mod receipt;
 mod sealed;
 mod signed;
 mod text;
@@ -31,4 +32,5 @@ pub use claims::{Claims, Place, cloudevent_type};
 pub use inspect::inspect;
 pub use open::{OpenError, OpenLimits, Opening, Seen, open};
 pub use opened::Opened;
+pub use receipt::{Delivered, Receipt, ReceiptFault, ReceiptReader};
 pub use sealed::{Error, Options, Sealed, seal};

@@ -61,6 +61,13 @@ impl Default for OpenLimits {
     }
 }
 
+impl OpenLimits {
+    /// The bounds of the header of the signed layer.
+    pub(super) const fn of_inner_header(&self) -> json::Limits {
+        json::Limits { bytes: self.inner_header, depth: 8 }
+    }
+}
+
 /// Tells whether a `jti` was seen before; the second argument is the token's `exp`, in seconds,
 /// until which the answer must be remembered.
 pub type Seen<'a> = &'a dyn Fn(&str, Option<i64>) -> bool;

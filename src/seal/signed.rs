@@ -15,8 +15,7 @@ pub(super) fn verify(
     limits: &OpenLimits,
 ) -> Option<Map<String, Value>> {
     let [header, payload, signature] = text::parts::<3>(token, limits.inflated.max(limits.token))?;
-    let limits_of_header = json::Limits { bytes: limits.inner_header, depth: 8 };
-    let members = text::object(header, limits_of_header)?;
+    let members = text::object(header, limits.of_inner_header())?;
     let text_of = |name: &str| members.get(name).and_then(Value::as_str);
     // `crit` names what must be understood, and nothing of that kind is; `b64` changes the payload.
     if members.contains_key("crit") || members.contains_key("b64") {

@@ -73,6 +73,9 @@ pub struct Settings {
     /// The `aud` of the tokens; the consumer's name if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
+    /// Signed receipts of delivery, in the answers of the sink; none are asked for if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipts: Option<ReceiptSettings>,
     /// The algorithm of the signature: one that the gateway has keys for; its first one if missing.
     /// With a shared secret it is always `HS256`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -142,4 +145,19 @@ pub struct KeySettings {
     /// Let the gateway make two secret keys and show them once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shared_secret: bool,
+}
+
+/// The receipts that a sink signs: exactly one of `jwks` and `jwksUri` says with which keys.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReceiptSettings {
+    /// A JWK Set with the consumer's public keys for receipts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<Value>,
+    /// Where the consumer serves that set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
+    /// An answer without a valid receipt counts as a failed attempt.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub required: bool,
 }

@@ -56,7 +56,7 @@ pub(super) fn read(id: &str, body: &str) -> Result<Kept, Error> {
 /// Makes a subscription of what is kept.
 pub(super) fn restore(id: &str, body: &str, revision: Revision) -> Result<Subscription, Error> {
     let kept = read(id, body)?;
-    let Checked { sink, keys, audience, signature, .. } =
+    let Checked { sink, keys, receipts, audience, signature } =
         check(&kept.document).map_err(|error| damaged(id, error))?;
     let keys = match keys {
         CheckedKeys::Public(keys) => RecipientKeys::Public(keys),
@@ -86,6 +86,7 @@ pub(super) fn restore(id: &str, body: &str, revision: Revision) -> Result<Subscr
         sink,
         epochs,
         keys,
+        receipts,
         audience,
         signature,
         parallel: kept.document.config.parallel,

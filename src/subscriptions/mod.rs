@@ -24,10 +24,10 @@ pub use credential::{
     ApiKey, Basic, ClientAuthentication, CredentialAlone, CredentialType, OAuth, Parameter,
     SinkCredential, Slot, Tls, TokenMethod,
 };
-pub use document::{ClearAttributes, Document, KeySettings, Protocol, Settings};
+pub use document::{ClearAttributes, Document, KeySettings, Protocol, ReceiptSettings, Settings};
 pub use handshake::{CHALLENGE_TYPE, Challenge};
 pub use kept_credential::{CredentialError, KeptCredential, SealedCredential};
 pub use secret_text::SecretText;
 pub use state::State;
 pub use store::{Error, Invalid, Subscriptions, Terms};
-pub use subscription::{Epoch, RecipientKeys, Subscription};
+pub use subscription::{Epoch, Receipts, RecipientKeys, Subscription};

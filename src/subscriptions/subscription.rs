@@ -9,11 +9,12 @@ use url::Url;
 
 use crate::event::{ConsumerId, EventId, SubscriptionId, Timestamp};
 use crate::eventlog::{Position, Revision};
-use crate::keys::{ConsumerKeys, KeySet, SigningAlgorithm};
+use crate::keys::{ConsumerKeys, KeySet, SigningAlgorithm, VerifyingKeys};
 use crate::route::Filter;
 use crate::subscriptions::credential_rules;
 use crate::subscriptions::{
-    ClearAttributes, Document, Invalid, KeySettings, Protocol, SealedCredential, Settings, State,
+    ClearAttributes, Document, Invalid, KeySettings, Protocol, ReceiptSettings, SealedCredential,
+    Settings, State,
 };
 
 /// Who receives what, where, and sealed for which key.
@@ -37,6 +38,8 @@ pub struct Subscription {
     pub epochs: Vec<Epoch>,
     /// What events are sealed for.
     pub keys: RecipientKeys,
+    /// The receipts that its sink signs; nothing: none are asked for.
+    pub receipts: Option<Receipts>,
     /// The `aud` of its tokens.
     pub audience: String,
     /// The algorithm of the signature; nothing: the gateway's first one.
@@ -67,6 +70,15 @@ pub enum RecipientKeys {
     Public(ConsumerKeys),
     /// Two secret keys of the gateway's making, encrypted under its data key.
     Shared(String),
+}
+
+/// The receipts that a sink signs.
+#[derive(Clone)]
+pub struct Receipts {
+    /// The public keys that they are checked with.
+    pub keys: ConsumerKeys<VerifyingKeys>,
+    /// Whether an answer without a valid one counts as a failed attempt.
+    pub required: bool,
 }
 
 impl Subscription {
@@ -107,6 +119,7 @@ impl fmt::Debug for Subscription {
 pub(super) struct Checked {
     pub(super) sink: Option<Url>,
     pub(super) keys: CheckedKeys,
+    pub(super) receipts: Option<Receipts>,
     pub(super) audience: String,
     pub(super) signature: Option<SigningAlgorithm>,
 }
@@ -150,6 +163,7 @@ pub(super) fn check(document: &Document) -> Result<Checked, Invalid> {
     Ok(Checked {
         sink,
         keys: check_keys(&settings.keys)?,
+        receipts: settings.receipts.as_ref().map(check_receipts).transpose()?,
         audience,
         signature: signature(document)?,
     })
@@ -178,6 +192,7 @@ fn without_attempts(settings: &Settings) -> Result<(), Invalid> {
         ("/config/maximumRetryAttempts", settings.maximum_retry_attempts.is_some()),
         ("/config/maximumEventAge", settings.maximum_event_age.is_some()),
         ("/config/giveUpAfterRefusals", settings.give_up_after_refusals.is_some()),
+        ("/config/receipts", settings.receipts.is_some()),
     ];
     match given.iter().find(|(_, given)| *given) {
         Some((pointer, _)) => {
@@ -242,4 +257,18 @@ fn check_keys(keys: &KeySettings) -> Result<CheckedKeys, Invalid> {
         (None, None, true) => Ok(CheckedKeys::SharedSecret),
         _ => Err(Invalid::new("/config/keys", "give exactly one of jwks, jwksUri, sharedSecret")),
     }
+}
+
+fn check_receipts(settings: &ReceiptSettings) -> Result<Receipts, Invalid> {
+    let keys = match (&settings.jwks, &settings.jwks_uri) {
+        (Some(jwks), None) => VerifyingKeys::from_json(jwks.to_string().as_bytes())
+            .map(|set| ConsumerKeys::Inline(Arc::new(set)))
+            .map_err(|error| Invalid::new("/config/receipts/jwks", &error.to_string()))?,
+        (None, Some(uri)) => ConsumerKeys::Remote(address("/config/receipts/jwksUri", uri)?),
+        _ => {
+            let problem = "give exactly one of jwks and jwksUri";
+            return Err(Invalid::new("/config/receipts", problem));
+        }
+    };
+    Ok(Receipts { keys, required: settings.required })
 }

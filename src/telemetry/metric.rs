@@ -88,6 +88,8 @@ metrics! {
     Attempts: "sealway_attempts_total", Kind::Counter, ["subscription", "verdict"];
     /// Events delivered.
     Delivered: "sealway_delivered_total", Kind::Counter, ["subscription"];
+    /// Answers of sinks that are asked for receipts, by what was found in them.
+    Receipts: "sealway_receipts_total", Kind::Counter, ["subscription", "result"];
     /// Events given up, by reason.
     DeadLetters: "sealway_dead_letters_total", Kind::Counter, ["subscription", "reason"];
     /// Entries of the log that a subscription has not settled.

@@ -5,13 +5,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use sealway::ambient::{Clock as _, SystemClock};
-use sealway::event::{ChainValue, EventId, EventSource, EventType, Subject, SubscriptionId};
+use sealway::event::{
+    ChainValue, EventId, EventSource, EventType, Subject, SubscriptionId, TokenDigest,
+};
 use sealway::identify::Content;
 use sealway::keys::{
     OpeningKey, OpeningKeyKind, OpeningKeys, SealingKey, SigningAlgorithm, SigningKey,
     VerifyingKeys,
 };
-use sealway::seal::{Claims, Options, Place, cloudevent_type, seal};
+use sealway::seal::{Claims, Delivered, Options, Place, ReceiptReader, cloudevent_type, seal};
 use serde_json::{Value, json};
 
 use crate::consumer_in_rust::{chain_after, open_event};
@@ -60,6 +62,7 @@ struct Example {
     tokens: Vec<String>,
     my_keys: Value,
     gateway_keys: Value,
+    receipt_key: Value,
 }
 
 impl Example {
@@ -94,7 +97,31 @@ impl Example {
             tokens: tokens.into(),
             my_keys: json!({ "keys": [private] }),
             gateway_keys: json!({ "keys": [signing.public_jwk().unwrap()] }),
+            receipt_key: private_p256("mine"),
         }
+    }
+
+    /// Checks the receipt for the first token that a program has made.
+    fn check(&self, receipt: &Value) {
+        let mut public = self.receipt_key.clone();
+        public.as_object_mut().unwrap().remove("d");
+        let keys = VerifyingKeys::from_json(public.to_string().as_bytes()).unwrap();
+        let reader = ReceiptReader {
+            keys: &keys,
+            issuer: "shop",
+            audience: ISSUER,
+            now: SystemClock.now(),
+            leeway: Duration::from_mins(1),
+        };
+        let receipt = reader.read(receipt.as_str().unwrap().as_bytes()).unwrap();
+        let delivered = Delivered {
+            event: IDS[0].parse().unwrap(),
+            subscription: &"orders".parse().unwrap(),
+            place: Some((1, chain()[1])),
+            token: TokenDigest::of(&self.tokens[0]),
+        };
+        assert_eq!(receipt.answers(&delivered), Ok(()));
+        assert_eq!(receipt.chain, Some(chain()[1]));
     }
 
     /// Runs a program of the guide on the example; it prints what it found.
@@ -104,6 +131,7 @@ impl Example {
         let example = directory.path().join("example.json");
         let content = json!({
             "tokens": self.tokens, "mine": self.my_keys, "gateway": self.gateway_keys,
+            "receipts": self.receipt_key,
         });
         fs::write(&example, content.to_string()).unwrap();
         let program = directory.path().join(file);
@@ -111,6 +139,17 @@ impl Example {
         let run = if language == "js" { node } else { python };
         serde_json::from_str(&said(run(&program).arg(&example))).unwrap()
     }
+}
+
+/// A private key on P-256, which is also one for signatures.
+fn private_p256(kid: &str) -> Value {
+    let pair = OpeningKey::generate(OpeningKeyKind::P256).unwrap();
+    let mut jwk: Value = serde_json::from_str(pair.private_jwk().expose()).unwrap();
+    jwk.as_object_mut()
+        .unwrap()
+        .retain(|name, _| ["kty", "crv", "x", "y", "d"].contains(&name.as_str()));
+    jwk["kid"] = json!(kid);
+    jwk
 }
 
 /// What each program must find: the orders, the chain value after each, and that a token whose
@@ -165,7 +204,7 @@ fn the_program_in_javascript_opens_and_follows_the_chain() {
     let ending = "
 import { readFileSync } from 'node:fs'
 import { createLocalJWKSet, exportJWK, generateKeyPair } from 'jose'
-const { tokens, mine, gateway } = JSON.parse(readFileSync(process.argv[2]))
+const { tokens, mine, gateway, receipts } = JSON.parse(readFileSync(process.argv[2]))
 const opened = await Promise.all(tokens.map((token) => openEvent(token, mine.keys, createLocalJWKSet(gateway))))
 const stranger = { ...(await exportJWK((await generateKeyPair('ES256')).publicKey)), kid: gateway.keys[0].kid }
 const refused = await openEvent(tokens[0], mine.keys, createLocalJWKSet({ keys: [stranger] })).then(
@@ -174,10 +213,15 @@ const refused = await openEvent(tokens[0], mine.keys, createLocalJWKSet({ keys: 
 )
 console.log(JSON.stringify({
   orders: opened.map(({ event }) => event.data.orderId), after: opened.map(chainAfter), refused,
+  receipt: await receiptFor(tokens[0], opened[0], receipts),
 }))
 ";
+    let example = Example::new();
 
-    assert_eq!(Example::new().given_to("js", "guide.mjs", ending), expected());
+    let mut found = example.given_to("js", "guide.mjs", ending);
+
+    example.check(&found.as_object_mut().unwrap().remove("receipt").unwrap());
+    assert_eq!(found, expected());
 }
 
 #[test]
@@ -198,8 +242,13 @@ print(json.dumps({
     "orders": [event["data"]["orderId"] for _, event in opened],
     "after": [chain_after(claims, event) for claims, event in opened],
     "refused": refused,
+    "receipt": receipt_for(example["tokens"][0], *opened[0], jwk.import_key(example["receipts"])),
 }))
 "#;
+    let example = Example::new();
 
-    assert_eq!(Example::new().given_to("python", "guide.py", ending), expected());
+    let mut found = example.given_to("python", "guide.py", ending);
+
+    example.check(&found.as_object_mut().unwrap().remove("receipt").unwrap());
+    assert_eq!(found, expected());
 }

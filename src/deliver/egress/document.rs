@@ -13,11 +13,13 @@ impl Egress {
     /// The caller's turn: an address is refused, at its pointer.
     pub fn check(&self, document: &Document) -> Result<(), Error> {
         let jwks_uri = document.config.keys.jwks_uri.as_deref();
+        let receipts = document.config.receipts.as_ref();
         let oauth = document.sinkcredential.as_ref().and_then(|one| one.oauth.as_ref());
         let addresses = [
             ("/sink", document.sink.as_deref()),
             ("/config/keys/jwksUri", jwks_uri),
             ("/sinkcredential/oauth/endpoint", oauth.map(|oauth| &*oauth.endpoint)),
+            ("/config/receipts/jwksUri", receipts.and_then(|keys| keys.jwks_uri.as_deref())),
         ];
         for (pointer, text) in addresses {
             let Some(text) = text else { continue };

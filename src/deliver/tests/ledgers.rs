@@ -25,7 +25,7 @@ async fn delivery(stage: &Stage) -> Delivery {
 fn outcome(stage: &Stage, status: u16, verdict: Verdict) -> Outcome {
     let began = stage.clock.now();
     let ended = began.after(Duration::from_millis(7));
-    Outcome { answer: Answer::of_status(status), verdict, began, ended }
+    Outcome { answer: Answer::of_status(status), verdict, began, ended, receipt: None }
 }
 
 #[tokio::test]

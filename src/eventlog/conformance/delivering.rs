@@ -3,6 +3,7 @@
 use crate::event::{ChainValue, CloudEvent, EventId, SubscriptionId, Timestamp};
 use crate::eventlog::conformance::dead_letters::letters;
 use crate::eventlog::conformance::fixture::{START, draft, engines};
+use crate::eventlog::conformance::receipts::{receipt, receipts};
 use crate::eventlog::{
     Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Entry, EventLog, Limits,
     Milestone, Page, Position, Retry, SequenceSet,
@@ -59,6 +60,7 @@ fn attempt(key: DeliveryKey, number: u32) -> Attempt {
         status: Some(503),
         verdict: "retry".into(),
         detail: "busy".into(),
+        receipt: number.is_multiple_of(2).then(|| "valid".into()),
     }
 }
 
@@ -186,6 +188,7 @@ async fn a_forgotten_subscription_leaves_nothing_and_takes_nothing_of_others() {
                 retries: vec![retry(key(name, 1), 1)],
                 dead_letters: vec![dead_letter(key(name, 1), None)],
                 attempts: vec![attempt(key(name, 1), 1)],
+                receipts: vec![receipt(key(name, 1), name)],
                 ..Changes::default()
             };
             commit(log, changes).await;
@@ -200,6 +203,8 @@ async fn a_forgotten_subscription_leaves_nothing_and_takes_nothing_of_others() {
         assert_eq!(letters(log, "other").await.len(), 1);
         let attempts = log.attempts(None, None, Page::default()).await.unwrap();
         assert_eq!(attempts, [attempt(key("other", 1), 1)]);
+        assert_eq!(receipts(log, ("orders", None), 0, 10).await, []);
+        assert_eq!(receipts(log, ("other", None), 0, 10).await.len(), 1);
     }
 }
 

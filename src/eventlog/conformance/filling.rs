@@ -52,6 +52,7 @@ async fn a_disk_that_fills_up_within_a_write_loses_nothing_and_is_written_again_
         status: None,
         verdict: "retry".into(),
         detail: "y".repeat(200_000).into(),
+        receipt: None,
     }];
     let mut waiting =
         std::pin::pin!(log.commit(Changes { cursors, attempts, ..Changes::default() }));

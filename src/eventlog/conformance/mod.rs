@@ -7,6 +7,7 @@ mod filling;
 mod fixture;
 mod keeping;
 mod reading;
+mod receipts;
 mod surviving;
 mod trimming;
 

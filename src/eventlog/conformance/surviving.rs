@@ -284,6 +284,7 @@ async fn expired_origins_and_old_attempts_are_swept_out() {
             status: None,
             verdict: "delivered".into(),
             detail: "".into(),
+            receipt: None,
         });
         let changes = Changes { attempts: attempts.collect(), ..Changes::default() };
         log.commit(changes).await.unwrap();

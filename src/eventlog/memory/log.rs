@@ -13,7 +13,8 @@ use crate::eventlog::tail::Filling;
 use crate::eventlog::{
     Appended, Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState,
     DiskLevel, Draft, Entry, Error, EventLog, Floor, Limits, Milestone, Origin, Page, Position,
-    QuarantineId, Quarantined, Record, RecordKey, Registry, Retention, Retry, Revision, Trimmed,
+    QuarantineId, Quarantined, Receipt, ReceiptId, Record, RecordKey, Registry, Retention, Retry,
+    Revision, Trimmed,
 };
 
 /// A log in memory: every promise but durability.
@@ -40,6 +41,8 @@ pub(super) struct Held {
     pub(super) dead_letters: BTreeMap<(SubscriptionId, DeadLetterId), DeadLetter>,
     pub(super) last_dead_letter: BTreeMap<SubscriptionId, DeadLetterId>,
     attempts: Vec<Attempt>,
+    receipts: BTreeMap<ReceiptId, Receipt>,
+    last_receipt: ReceiptId,
     pub(super) quarantine: BTreeMap<QuarantineId, Quarantined>,
     pub(super) last_quarantined: QuarantineId,
     records: BTreeMap<RecordKey, Record>,
@@ -62,6 +65,8 @@ impl MemoryLog {
             dead_letters: BTreeMap::new(),
             last_dead_letter: BTreeMap::new(),
             attempts: Vec::new(),
+            receipts: BTreeMap::new(),
+            last_receipt: ReceiptId::default(),
             quarantine: BTreeMap::new(),
             last_quarantined: QuarantineId::default(),
             records: BTreeMap::new(),
@@ -112,7 +117,7 @@ impl Held {
         Some(Appended::New { id, position, conflict })
     }
 
-    fn apply(&mut self, changes: Changes) {
+    fn apply(&mut self, changes: Changes, expired: Timestamp) {
         self.cursors.extend(changes.cursors);
         let milestones = changes.milestones.into_iter();
         self.milestones.extend(milestones.map(|(id, place)| ((id, place.position), place)));
@@ -125,6 +130,12 @@ impl Held {
         changes.dismissed.iter().for_each(|name| drop(self.dead_letters.remove(name)));
         changes.dead_letters.into_iter().for_each(|letter| self.keep_letter(letter));
         self.attempts.extend(changes.attempts);
+        self.receipts.retain(|_, receipt| receipt.at >= expired);
+        for receipt in changes.receipts {
+            self.last_receipt.0 += 1;
+            let id = self.last_receipt;
+            self.receipts.insert(id, Receipt { id, ..receipt });
+        }
     }
 
     /// Drops all that may go at once: nobody waits for a disk here.
@@ -245,7 +256,8 @@ impl EventLog for MemoryLog {
     }
 
     async fn commit(&self, changes: Changes) -> Result<(), Error> {
-        self.hold()?.apply(changes);
+        let expired = self.clock.now().before(self.limits.receipt_age);
+        self.hold()?.apply(changes, expired);
         Ok(())
     }
 
@@ -257,6 +269,7 @@ impl EventLog for MemoryLog {
         held.dead_letters.retain(|(owner, _), _| owner != subscription);
         held.last_dead_letter.remove(subscription);
         held.attempts.retain(|attempt| attempt.key.subscription != *subscription);
+        held.receipts.retain(|_, receipt| receipt.key.subscription != *subscription);
         Ok(())
     }
 
@@ -298,6 +311,24 @@ impl EventLog for MemoryLog {
             .filter(|attempt| event.is_none_or(|id| attempt.key.event == id))
             .cloned();
         Ok(fill(attempts, page, |attempt| attempt.detail.len()))
+    }
+
+    async fn receipts(
+        &self,
+        subscription: &SubscriptionId,
+        event: Option<EventId>,
+        after: ReceiptId,
+        page: Page,
+    ) -> Result<Vec<Receipt>, Error> {
+        let held = self.hold()?;
+        let receipts = held
+            .receipts
+            .range(ReceiptId(after.0.saturating_add(1))..)
+            .map(|(_, receipt)| receipt)
+            .filter(|receipt| receipt.key.subscription == *subscription)
+            .filter(|receipt| event.is_none_or(|id| receipt.key.event == id))
+            .cloned();
+        Ok(fill(receipts, page, |receipt| receipt.jws.len()))
     }
 
     async fn trim(&self, retention: &Retention) -> Result<Trimmed, Error> {

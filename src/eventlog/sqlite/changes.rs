@@ -5,15 +5,16 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use crate::event::{EventId, SubscriptionId, Timestamp};
-use crate::eventlog::sqlite::{letters, milestones, rows};
+use crate::eventlog::sqlite::{letters, milestones, receipts, rows};
 use crate::eventlog::{Attempt, Changes, Cursor, DeliveryKey, Retry};
 
 /// Attempts are kept for so long, and at most so many.
 const ATTEMPT_AGE: Duration = Duration::from_hours(7 * 24);
 const ATTEMPT_ROWS: i64 = 1_000_000;
 
-/// So many attempts of a forgotten subscription are dropped in one transaction.
-const FORGET_ATTEMPTS: usize = 2_000;
+/// So many attempts, and so many receipts, of a forgotten subscription are dropped in one
+/// transaction.
+const FORGET_ROWS: usize = 2_000;
 
 /// Applies changes of the delivery state.
 pub(super) fn apply(connection: &Connection, changes: &Changes) -> rusqlite::Result<()> {
@@ -25,11 +26,12 @@ pub(super) fn apply(connection: &Connection, changes: &Changes) -> rusqlite::Res
     changes.revived.iter().try_for_each(|name| letters::revive(connection, name))?;
     changes.dismissed.iter().try_for_each(|name| letters::dismiss(connection, name))?;
     changes.dead_letters.iter().try_for_each(|letter| letters::put(connection, letter))?;
-    changes.attempts.iter().try_for_each(|attempt| put_attempt(connection, attempt))
+    changes.attempts.iter().try_for_each(|attempt| put_attempt(connection, attempt))?;
+    changes.receipts.iter().try_for_each(|receipt| receipts::put(connection, receipt))
 }
 
-/// Drops what belongs to a subscription, of its attempts only so many that others need not wait
-/// long; says whether any may be left.
+/// Drops what belongs to a subscription, of its attempts and receipts only so many that others need
+/// not wait long; says whether any may be left.
 pub(super) fn forget(
     connection: &Connection,
     subscription: &SubscriptionId,
@@ -47,8 +49,9 @@ pub(super) fn forget(
             "DELETE FROM attempts WHERE number IN
                (SELECT number FROM attempts WHERE subscription = ? LIMIT ?)",
         )?
-        .execute(params![subscription.as_str(), rows::signed(FORGET_ATTEMPTS as u64)])?;
-    Ok(dropped == FORGET_ATTEMPTS)
+        .execute(params![subscription.as_str(), rows::signed(FORGET_ROWS as u64)])?;
+    let receipts = receipts::forget(connection, subscription, FORGET_ROWS)?;
+    Ok(dropped == FORGET_ROWS || receipts == FORGET_ROWS)
 }
 
 /// Drops the oldest attempts that are too many or too old, a few at a time.
@@ -116,7 +119,7 @@ fn settle(connection: &Connection, key: &DeliveryKey) -> rusqlite::Result<()> {
 
 fn put_attempt(connection: &Connection, attempt: &Attempt) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("INSERT INTO attempts VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+        .prepare_cached("INSERT INTO attempts VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
         .execute(params![
             attempt.key.subscription.as_str(),
             rows::replay_text(&attempt.key),
@@ -127,6 +130,7 @@ fn put_attempt(connection: &Connection, attempt: &Attempt) -> rusqlite::Result<(
             attempt.status,
             attempt.verdict,
             attempt.detail,
+            attempt.receipt,
         ])?;
     Ok(())
 }
@@ -135,22 +139,23 @@ fn put_attempt(connection: &Connection, attempt: &Attempt) -> rusqlite::Result<(
 mod tests {
     use super::*;
     use crate::eventlog::Position;
+    use crate::eventlog::sqlite::database::STEPS;
 
     #[test]
     fn many_attempts_are_forgotten_a_slice_at_a_time_and_all_else_at_once() {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch(include_str!("schema.sql")).unwrap();
-        connection.execute_batch(include_str!("step_2_milestones.sql")).unwrap();
-        connection.execute_batch(include_str!("step_4_set_aside.sql")).unwrap();
+        for step in STEPS {
+            connection.execute_batch(step).unwrap();
+        }
         let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
         let attempts = || count("SELECT count(*) FROM attempts WHERE subscription = 'orders'");
         let orders: SubscriptionId = "orders".parse().unwrap();
-        let slice = rows::signed(FORGET_ATTEMPTS as u64);
+        let slice = rows::signed(FORGET_ROWS as u64);
         let total = 2 * slice + 1;
         for (subscription, number) in [("orders", total), ("other", 1)] {
             let insert = "INSERT INTO attempts
                  WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?2)
-                 SELECT NULL, ?1, '', x'00', 1, 0, 0, NULL, 'delivered', '' FROM n";
+                 SELECT NULL, ?1, '', x'00', 1, 0, 0, NULL, 'delivered', '', NULL FROM n";
             connection.execute(insert, params![subscription, number]).unwrap();
         }
         put_cursor(&connection, &orders, &Cursor::starting(&orders, Position(1))).unwrap();

@@ -15,11 +15,12 @@ const LOCK: &str = "lock";
 /// The tables, one step after the other: the number of steps that were made is the version.
 ///
 /// A step that was published never changes; what is to be different is another step at the end.
-const STEPS: &[&str] = &[
+pub(super) const STEPS: &[&str] = &[
     include_str!("schema.sql"),
     include_str!("step_2_milestones.sql"),
     include_str!("step_3_floor.sql"),
     include_str!("step_4_set_aside.sql"),
+    include_str!("step_5_receipts.sql"),
 ];
 /// The version of tables that this gateway writes.
 const VERSION: i64 = STEPS.len().cast_signed() as i64;

@@ -17,12 +17,12 @@ use crate::eventlog::sqlite::readers::Readers;
 use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::trim::Trimming;
 use crate::eventlog::sqlite::writer::{Gauges, Shared, Sweeping, Writer};
-use crate::eventlog::sqlite::{milestones, queries, records};
+use crate::eventlog::sqlite::{milestones, queries, receipts, records};
 use crate::eventlog::tail::Tail;
 use crate::eventlog::{
     Appended, Attempt, Changes, DeliveryKey, DeliveryState, DiskLevel, Draft, Entry, Error,
-    EventLog, Floor, Limits, Milestone, Page, Position, Record, RecordKey, Registry, Retention,
-    Retry, Revision, Trimmed,
+    EventLog, Floor, Limits, Milestone, Page, Position, Receipt, ReceiptId, Record, RecordKey,
+    Registry, Retention, Retry, Revision, Trimmed,
 };
 use crate::telemetry::Metrics;
 
@@ -84,7 +84,7 @@ impl SqliteLog {
             entropy,
             mint,
             trimming,
-            sweeping: Sweeping::default(),
+            sweeping: Sweeping::keeping(limits.receipt_age),
             gauges: Gauges::of(metrics),
             _lock: lock,
         };
@@ -228,6 +228,17 @@ impl EventLog for SqliteLog {
 
     async fn trim(&self, retention: &Retention) -> Result<Trimmed, Error> {
         self.ask(|reply| Request::Trim(retention.clone(), reply)).await
+    }
+
+    async fn receipts(
+        &self,
+        subscription: &SubscriptionId,
+        event: Option<EventId>,
+        after: ReceiptId,
+        page: Page,
+    ) -> Result<Vec<Receipt>, Error> {
+        let of = subscription.clone();
+        self.readers.run("list receipts", move |c| receipts::list(c, &of, event, after, page)).await
     }
 
     async fn close(&self) -> Result<(), Error> {

@@ -22,6 +22,7 @@ mod quarantine;
 mod queries;
 mod queue;
 mod readers;
+mod receipts;
 mod records;
 mod registry;
 mod rows;

@@ -5,11 +5,11 @@ use rusqlite::types::{FromSqlError, Type};
 
 use crate::event::{
     ChainValue, CloudEvent, ContentDigest, Data, EventId, EventSource, EventType, IdempotencyKey,
-    ReplayId, Subject, SubscriptionId, Timestamp,
+    ReplayId, Subject, SubscriptionId, Timestamp, TokenDigest,
 };
 use crate::eventlog::{
     Attempt, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Entry, Milestone, NewQuarantined,
-    Position, QuarantineId, Quarantined, Record, Retry, Revision, SequenceSet,
+    Position, QuarantineId, Quarantined, Receipt, ReceiptId, Record, Retry, Revision, SequenceSet,
 };
 
 /// The columns that [`entry`] reads.
@@ -26,7 +26,10 @@ pub(super) const DEAD_LETTER: &str = "subscription, replay, event, position, seq
 
 /// The columns that [`attempt`] reads.
 pub(super) const ATTEMPT: &str =
-    "subscription, replay, event, attempt, at, duration_ms, status, verdict, detail";
+    "subscription, replay, event, attempt, at, duration_ms, status, verdict, detail, receipt";
+
+/// The columns that [`receipt`] reads.
+pub(super) const RECEIPT: &str = "subscription, replay, event, sequence, at, token, jws, id";
 
 /// The columns that [`quarantined`] reads.
 pub(super) const QUARANTINED: &str =
@@ -137,6 +140,18 @@ pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
         status: row.get(6)?,
         verdict: row.get(7)?,
         detail: row.get(8)?,
+        receipt: row.get(9)?,
+    })
+}
+
+pub(super) fn receipt(row: &Row<'_>) -> rusqlite::Result<Receipt> {
+    Ok(Receipt {
+        key: delivery_key(row)?,
+        sequence: row.get::<_, Option<i64>>(3)?.map(unsigned),
+        at: timestamp(row, 4)?,
+        token: TokenDigest::from_bytes(row.get(5)?),
+        jws: row.get(6)?,
+        id: ReceiptId(unsigned(row.get(7)?)),
     })
 }
 

@@ -16,7 +16,7 @@ use crate::eventlog::sqlite::database::{Database, DirectoryLock};
 use crate::eventlog::sqlite::queue::{Group, Queue, Reply, Request};
 use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::trim::{Trimming, usage};
-use crate::eventlog::sqlite::{changes, letters, milestones, quarantine, records};
+use crate::eventlog::sqlite::{changes, letters, milestones, quarantine, receipts, records};
 use crate::eventlog::tail::Tail;
 use crate::eventlog::{Changes, Error, Floor, Position};
 use crate::telemetry::{Gauge, Histogram, Metric, Metrics};
@@ -81,6 +81,8 @@ pub(super) struct Sweeping {
     origins: usize,
     origins_after: Vec<u8>,
     attempts: usize,
+    receipts: usize,
+    receipt_age: Duration,
 }
 
 /// An answer that is given once the transaction is durable, or has failed.
@@ -88,7 +90,7 @@ enum Answer {
     /// To whoever asked.
     Now(Box<dyn FnOnce(Result<(), Error>)>),
     /// To the ledger, whose changes wait for room when the disk is full.
-    Changes(Changes, Reply<()>),
+    Changes(Box<Changes>, Reply<()>),
 }
 
 impl Answer {
@@ -169,7 +171,7 @@ impl Writer {
         let mut kept = Vec::new();
         for answer in answers {
             match answer {
-                Answer::Changes(changes, reply) => kept.push(Request::Commit(changes, reply)),
+                Answer::Changes(changes, reply) => kept.push(Request::Commit(*changes, reply)),
                 Answer::Now(answer) => answer(Err(space.full())),
             }
         }
@@ -202,6 +204,7 @@ impl Writer {
         for request in requests {
             if let Request::Commit(changes, _) = &request {
                 self.sweeping.attempts += changes.attempts.len();
+                self.sweeping.receipts += changes.receipts.len();
             }
             let grows = matches!(request, Request::Append(..) | Request::Quarantine(..));
             if grows && let Some(full) = self.shared.space.refusal() {
@@ -242,6 +245,11 @@ impl Writer {
 }
 
 impl Sweeping {
+    /// Begins to look for receipts that are older than this, and for what has its age from elsewhere.
+    pub(super) fn keeping(receipt_age: Duration) -> Self {
+        Self { receipt_age, ..Self::default() }
+    }
+
     fn sweep(&mut self, transaction: &Connection, now: Timestamp) -> rusqlite::Result<()> {
         if self.origins >= SWEEP_AFTER {
             self.origins_after =
@@ -251,6 +259,10 @@ impl Sweeping {
         if self.attempts >= SWEEP_AFTER {
             changes::prune_attempts(transaction, self.attempts * 2, now)?;
             self.attempts = 0;
+        }
+        if self.receipts >= SWEEP_AFTER {
+            receipts::prune(transaction, self.receipts * 2, now.before(self.receipt_age))?;
+            self.receipts = 0;
         }
         Ok(())
     }
@@ -292,7 +304,7 @@ fn execute(
         }
         Request::Commit(changes, reply) => {
             let applied = changes::apply(connection, &changes);
-            answers.push(Answer::Changes(changes, reply));
+            answers.push(Answer::Changes(Box::new(changes), reply));
             applied
         }
         Request::Forget(subscription, reply) => {

@@ -68,6 +68,9 @@ impl Arrival {
     }
 }
 
+/// Writes the body of an answer.
+type Words = Box<dyn Fn(&Arrival) -> String + Send + Sync>;
+
 /// A consumer that listens until it is dropped.
 pub struct Receiver {
     state: Arc<Inner>,
@@ -89,6 +92,7 @@ struct Inner {
     /// Replies for the next arrivals; then the standing one.
     script: Mutex<VecDeque<Reply>>,
     standing: watch::Sender<Reply>,
+    words: Mutex<Words>,
 }
 
 impl Drop for Receiver {
@@ -121,6 +125,7 @@ impl Receiver {
             arrivals: Mutex::default(),
             script: Mutex::default(),
             standing: watch::Sender::new(Reply::Status(204)),
+            words: Mutex::new(Box::new(|_| "as the test says".to_owned())),
         });
         state.fetch_keys().await;
         let tasks = Tasks::new();
@@ -173,6 +178,11 @@ impl Receiver {
     /// Answers the next arrivals like this, one by one.
     pub fn answer_next(&self, replies: impl IntoIterator<Item = Reply>) {
         self.state.script.lock().unwrap().extend(replies);
+    }
+
+    /// Writes this into its answers from now on.
+    pub fn say(&self, words: impl Fn(&Arrival) -> String + Send + Sync + 'static) {
+        *self.state.words.lock().unwrap() = Box::new(words);
     }
 
     /// Everything that has arrived, whatever the answer was.
@@ -317,8 +327,13 @@ async fn receive(State(inner): State<Arc<Inner>>, headers: HeaderMap, token: Str
         arrivals.len() - 1
     };
     let (status, seconds) = inner.reply().await;
-    inner.arrivals.lock().unwrap()[place].status = Some(status);
-    let mut response = (StatusCode::from_u16(status).unwrap(), "as the test says").into_response();
+    let arrival = {
+        let mut arrivals = inner.arrivals.lock().unwrap();
+        arrivals[place].status = Some(status);
+        arrivals[place].clone()
+    };
+    let words = inner.words.lock().unwrap()(&arrival);
+    let mut response = (StatusCode::from_u16(status).unwrap(), words).into_response();
     if seconds > 0 {
         response.headers_mut().insert(RETRY_AFTER, seconds.into());
     }

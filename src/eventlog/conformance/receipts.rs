@@ -1,0 +1,74 @@
+//! Receipts of delivery: named, listed, and dropped with their time.
+
+use crate::ambient::Clock as _;
+use crate::event::{EventId, TokenDigest};
+use crate::eventlog::conformance::delivering::{commit, in_replay, key, subscription};
+use crate::eventlog::conformance::fixture::{START, engines};
+use crate::eventlog::{Changes, DeliveryKey, EventLog, Limits, Page, Receipt, ReceiptId};
+
+pub(super) fn receipt(key: DeliveryKey, token: &str) -> Receipt {
+    Receipt {
+        id: ReceiptId(99),
+        sequence: key.replay.is_none().then_some(u64::MAX),
+        key,
+        at: START,
+        token: TokenDigest::of(token),
+        jws: token.into(),
+    }
+}
+
+pub(super) async fn receipts(
+    log: &dyn EventLog,
+    (of, event): (&str, Option<u64>),
+    after: u64,
+    items: usize,
+) -> Vec<Receipt> {
+    let page = Page { items, ..Page::default() };
+    let event = event.map(EventId::first_of);
+    log.receipts(&subscription(of), event, ReceiptId(after), page).await.unwrap()
+}
+
+#[tokio::test]
+async fn receipts_are_named_by_the_log_and_listed_in_pages() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let made = [
+            receipt(key("orders", 1), "a"),
+            receipt(key("other", 1), "b"),
+            receipt(in_replay(key("orders", 2)), "c"),
+            receipt(in_replay(key("orders", 1)), "d"),
+        ];
+        for receipts in made.chunks(2) {
+            commit(log, Changes { receipts: receipts.to_vec(), ..Changes::default() }).await;
+        }
+        let named: Vec<_> =
+            (1..).zip(made).map(|(id, receipt)| Receipt { id: ReceiptId(id), ..receipt }).collect();
+        let expected =
+            |ids: &[usize]| ids.iter().map(|id| named[id - 1].clone()).collect::<Vec<_>>();
+
+        assert_eq!(receipts(log, ("orders", None), 0, 10).await, expected(&[1, 3, 4]));
+        assert_eq!(receipts(log, ("orders", None), 1, 1).await, expected(&[3]));
+        assert_eq!(receipts(log, ("orders", Some(1)), 0, 10).await, expected(&[1, 4]));
+        assert_eq!(receipts(log, ("orders", Some(1)), 1, 10).await, expected(&[4]));
+        assert_eq!(receipts(log, ("other", None), 2, 10).await, []);
+    }
+}
+
+#[tokio::test]
+async fn old_receipts_go_as_new_ones_come() {
+    let day = std::time::Duration::from_hours(24);
+    for fixture in engines(Limits { receipt_age: day, ..Limits::default() }) {
+        let log = &*fixture.log;
+        for _ in 0..4 {
+            let at = fixture.clock.now();
+            let made = (0..256).map(|n| Receipt { at, ..receipt(key("orders", n), "a") });
+            commit(log, Changes { receipts: made.collect(), ..Changes::default() }).await;
+            fixture.clock.advance(day);
+        }
+
+        let page = Page { items: usize::MAX, bytes: usize::MAX };
+        let of = subscription("orders");
+        let left = log.receipts(&of, None, ReceiptId(0), page).await.unwrap();
+        assert_eq!(left.len(), 2 * 256, "those of a day ago and those of now");
+    }
+}

@@ -1,0 +1,72 @@
+//! Reads and writes receipts of delivery.
+
+use rusqlite::{Connection, params};
+
+use crate::event::{EventId, SubscriptionId, Timestamp};
+use crate::eventlog::sqlite::{queries, rows};
+use crate::eventlog::{Page, Receipt, ReceiptId};
+
+/// Keeps a receipt.
+pub(super) fn put(connection: &Connection, receipt: &Receipt) -> rusqlite::Result<()> {
+    connection.prepare_cached("INSERT INTO receipts VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)")?.execute(
+        params![
+            receipt.key.subscription.as_str(),
+            rows::replay_text(&receipt.key),
+            receipt.key.event.to_bytes(),
+            receipt.sequence.map(rows::signed),
+            receipt.at.unix_nanos(),
+            receipt.token.to_bytes(),
+            receipt.jws,
+        ],
+    )?;
+    Ok(())
+}
+
+/// Drops so many receipts of a subscription; says how many there were.
+pub(super) fn forget(
+    connection: &Connection,
+    subscription: &SubscriptionId,
+    most: usize,
+) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "DELETE FROM receipts WHERE id IN
+               (SELECT id FROM receipts WHERE subscription = ? LIMIT ?)",
+        )?
+        .execute(params![subscription.as_str(), rows::signed(most as u64)])
+}
+
+/// Drops those among so many of the oldest receipts that were received before a moment.
+pub(super) fn prune(
+    connection: &Connection,
+    most: usize,
+    before: Timestamp,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "DELETE FROM receipts WHERE id IN (SELECT id FROM receipts ORDER BY id LIMIT ?)
+             AND at < ?",
+        )?
+        .execute(params![rows::signed(most as u64), before.unix_nanos()])?;
+    Ok(())
+}
+
+/// Lists receipts of a subscription, oldest first.
+pub(super) fn list(
+    connection: &Connection,
+    of: &SubscriptionId,
+    event: Option<EventId>,
+    after: ReceiptId,
+    page: Page,
+) -> rusqlite::Result<Vec<Receipt>> {
+    // An event has few receipts, so its index comes first; the plus keeps SQLite from the other.
+    let filter = if event.is_some() {
+        "+subscription = ?1 AND event = ?2"
+    } else {
+        "subscription = ?1 AND ?2 IS NULL"
+    };
+    let sql =
+        format!("SELECT {} FROM receipts WHERE {filter} AND id > ?3 ORDER BY id", rows::RECEIPT);
+    let bounds = params![of.as_str(), event.map(EventId::to_bytes), rows::signed(after.0)];
+    queries::fill(connection, &sql, bounds, page, rows::receipt, |receipt| receipt.jws.len())
+}
