@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::api::{
-    bus, deliveries, events, explain, health, post_events, problem, published, quarantine,
-    receipts, replays, sink_credential, subscriptions,
+    bus, dead_letters, deliveries, events, explain, health, post_events, problem, published,
+    quarantine, receipts, redrives, replays, sink_credential, subscriptions,
 };
 use crate::subscriptions::Document;
 
@@ -62,13 +62,20 @@ const SHOWN: &str = "ShownSubscription";
         subscriptions::checkpoint,
         deliveries::attempts,
         receipts::list,
-        deliveries::dead_letters,
-        deliveries::redrive,
+        dead_letters::list,
+        dead_letters::counts,
+        dead_letters::all_counts,
+        dead_letters::dismiss,
+        redrives::start,
+        redrives::list,
+        redrives::read,
+        redrives::cancel,
         replays::start,
         replays::list,
         replays::read,
         replays::cancel,
         quarantine::list,
+        quarantine::counts,
         quarantine::read,
         quarantine::release,
         quarantine::remove,

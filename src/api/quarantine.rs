@@ -1,5 +1,6 @@
 //! Events that broke their contract: look at them, release them after a fix, or drop them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -21,6 +22,26 @@ pub struct Part {
     /// Only what comes after this.
     #[serde(default)]
     after: u64,
+    /// Only what had this id on its producer's bus.
+    envelope: Option<String>,
+    /// Only what this publication wanted, as `domain/event`.
+    publication: Option<String>,
+}
+
+/// How many events are in quarantine.
+#[derive(Default, Serialize, ToSchema)]
+pub struct QuarantineCounts {
+    /// Of each publication that has some.
+    publications: BTreeMap<String, PublicationCount>,
+}
+
+/// How many events of one publication are in quarantine.
+#[derive(Default, Serialize, ToSchema)]
+pub struct PublicationCount {
+    /// By the code of a violation; an event with several codes counts for each.
+    codes: BTreeMap<String, u64>,
+    /// All of them.
+    total: u64,
 }
 
 /// Events that broke their contract.
@@ -43,6 +64,8 @@ pub struct ShownQuarantined {
     at: Timestamp,
     /// The publication that wanted it, as `domain/event`.
     publication: String,
+    /// The id that it had on its producer's bus.
+    envelope: String,
     /// How it breaks its contract: for each place its `pointer`, a `code` and a `message`.
     #[schema(value_type = Vec<Object>)]
     violations: Value,
@@ -61,11 +84,15 @@ pub struct Released {
     events: Vec<String>,
 }
 
-/// `GET /quarantine?after=`: oldest first, without the events' data.
+/// `GET /quarantine`: oldest first, without the events' data.
 #[utoipa::path(
     get, path = "/quarantine", tag = "quarantine",
     params(
         ("after" = Option<u64>, Query, description = "Only what comes after this"),
+        ("envelope" = Option<String>, Query,
+            description = "Only what had this id on its producer's bus"),
+        ("publication" = Option<String>, Query,
+            description = "Only what this publication wanted, as `domain/event`"),
     ),
     responses(
         (status = 200, description = "Done", body = Kept),
@@ -78,11 +105,39 @@ pub async fn list(
     Query(part): Query<Part>,
 ) -> Result<Json<Kept>, Problem> {
     caller.must(&Scope::Operate)?;
-    let query = QuarantineQuery { after: QuarantineId(part.after), ..QuarantineQuery::default() };
+    let query = QuarantineQuery {
+        after: QuarantineId(part.after),
+        envelope_id: part.envelope.map(Arc::from),
+        publication: part.publication.map(Arc::from),
+    };
     let events = services.log.quarantined(&query, Page::default()).await?;
     // A page ends by its bytes too, so only an empty one is known to be the end.
     let next = events.last().map(|last| last.id.0);
     Ok(Json(Kept { quarantined: events.iter().map(ShownQuarantined::of).collect(), next }))
+}
+
+/// `GET /quarantine/counts`: by publication and by the codes of violations.
+#[utoipa::path(
+    get, path = "/quarantine/counts", tag = "quarantine",
+    responses(
+        (status = 200, description = "Done", body = QuarantineCounts),
+        (status = "4XX", description = "A problem")
+    )
+)]
+pub async fn counts(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+) -> Result<Json<QuarantineCounts>, Problem> {
+    caller.must(&Scope::Operate)?;
+    let mut counts = QuarantineCounts::default();
+    for one in services.log.count_quarantined().await? {
+        let publication = counts.publications.entry(one.publication.to_string()).or_default();
+        publication.total += one.count;
+        for code in one.codes.split(',').filter(|code| !code.is_empty()) {
+            *publication.codes.entry(code.to_owned()).or_default() += one.count;
+        }
+    }
+    Ok(Json(counts))
 }
 
 /// `GET /quarantine/{id}`: with the event as it was received.
@@ -173,6 +228,7 @@ impl ShownQuarantined {
             id: quarantined.id.0,
             at: quarantined.at,
             publication: quarantined.event.publication.to_string(),
+            envelope: quarantined.event.envelope_id.to_string(),
             violations: serde_json::from_str(&quarantined.event.violations).unwrap_or_default(),
             received: None,
         }

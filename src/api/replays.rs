@@ -217,12 +217,13 @@ async fn find_replay(services: &Services, caller: &Caller, id: &str) -> Result<R
     }
 }
 
-fn problem(error: Error) -> Problem {
+/// Turns a failure into the problem that fits it.
+pub(super) fn problem(error: Error) -> Problem {
     match &error {
-        Error::Unknown(_) => Problem::not_found("replay"),
+        Error::Unknown { kind, .. } => Problem::not_found(kind),
         Error::Ended { .. } => Problem::new(Code::WrongState, error.to_string()),
         Error::Invalid(_) => Problem::new(Code::Invalid, error.to_string()),
-        Error::Damaged(_) | Error::Log(_) => error.into(),
+        Error::Damaged { .. } | Error::Log(_) | Error::Office(_) => error.into(),
     }
 }
 

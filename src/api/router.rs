@@ -6,12 +6,13 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, post, put};
+use axum::routing::{MethodRouter, delete, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{
-    Code, Problem, Services, bus_route, deliveries, events, explain, health, openapi, post_events,
-    published, quarantine, receipts, repeats, replays, request, sink_credential, subscriptions,
+    Code, Problem, Services, bus_route, dead_letters, deliveries, events, explain, health, openapi,
+    post_events, published, quarantine, receipts, redrives, repeats, replays, request,
+    sink_credential, subscriptions,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -48,11 +49,17 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/subscriptions/{id}/checkpoint", get(subscriptions::checkpoint))
         .route("/subscriptions/{id}/attempts", get(deliveries::attempts))
         .route("/subscriptions/{id}/receipts", get(receipts::list))
-        .route("/subscriptions/{id}/dead-letters", get(deliveries::dead_letters))
-        .route("/subscriptions/{id}/dead-letters/redrive", post(deliveries::redrive))
+        .route("/subscriptions/{id}/dead-letters", get(dead_letters::list))
+        .route("/subscriptions/{id}/dead-letters/counts", get(dead_letters::counts))
+        .route("/subscriptions/{id}/dead-letters/redrive", once(post(redrives::start)))
+        .route("/subscriptions/{id}/dead-letters/redrives", get(redrives::list))
+        .route("/subscriptions/{id}/dead-letters/{number}", delete(dead_letters::dismiss))
+        .route("/redrives/{id}", get(redrives::read).delete(redrives::cancel))
+        .route("/dead-letters/counts", get(dead_letters::all_counts))
         .route("/subscriptions/{id}/replays", once(post(replays::start)).get(replays::list))
         .route("/replays/{id}", get(replays::read).delete(replays::cancel))
         .route("/quarantine", get(quarantine::list))
+        .route("/quarantine/counts", get(quarantine::counts))
         .route("/quarantine/{id}", get(quarantine::read).delete(quarantine::remove))
         .route("/quarantine/{id}/release", post(quarantine::release))
         .route("/metrics", get(health::metrics))

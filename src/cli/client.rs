@@ -121,6 +121,15 @@ impl Client {
         if let Some(body) = body {
             request = request.json(body);
         }
+        self.read(request).await
+    }
+
+    /// Sends a request and reads the JSON answer; one without a body reads as `null`.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call).
+    pub async fn read(&self, request: RequestBuilder) -> Result<Value, Failure> {
         let text = self.send(request).await?.text().await.map_err(Failure::ours)?;
         if text.is_empty() {
             return Ok(Value::Null);

@@ -40,6 +40,7 @@ mod subscription_file;
 mod subscriptions;
 mod token_keys;
 mod verify_chain;
+mod waiting;
 
 pub use client::Client;
 pub use command::main;

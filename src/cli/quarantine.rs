@@ -15,7 +15,15 @@ pub enum Command {
         /// Only those after this one
         #[arg(long, value_name = "NUMBER", default_value_t = 0)]
         after: u64,
+        /// Only what had this id on its producer's bus: why an event never arrived
+        #[arg(long, value_name = "ID")]
+        envelope: Option<String>,
+        /// Only what this publication wanted, as `domain/event`
+        #[arg(long)]
+        publication: Option<String>,
     },
+    /// Count the events in quarantine, by publication and by the codes of their violations
+    Counts,
     /// Show one as it was received, and how it breaks its contract
     Get {
         /// Its number in the list
@@ -38,19 +46,54 @@ const COLUMNS: &[Column<Value>] = &[
     ("Id", |event| text(event, "/id")),
     ("At", |event| text(event, "/at")),
     ("Publication", |event| text(event, "/publication")),
+    ("Envelope", |event| text(event, "/envelope")),
     ("Violations", |event| items(event, "violations").len().to_string()),
     ("The first", |event| text(event, "/violations/0/message")),
     ("Place", |event| text(event, "/violations/0/pointer")),
 ];
 
+/// What a table of counts shows: a publication, a code, and how many.
+const COUNT_COLUMNS: &[Column<(String, String, u64)>] = &[
+    ("Publication", |row| row.0.clone()),
+    ("Code", |row| row.1.clone()),
+    ("Events", |row| row.2.to_string()),
+];
+
+fn count_rows(answer: &Value) -> Vec<(String, String, u64)> {
+    let members = |value: Option<&Value>| {
+        let members = value.and_then(Value::as_object).cloned().unwrap_or_default();
+        members.into_iter()
+    };
+    let mut rows = Vec::new();
+    for (publication, counted) in members(answer.get("publications")) {
+        for (code, count) in members(counted.get("codes")) {
+            rows.push((publication.clone(), code, count.as_u64().unwrap_or(0)));
+        }
+        let total = counted.get("total").and_then(Value::as_u64).unwrap_or(0);
+        rows.push((publication, "(all)".to_owned(), total));
+    }
+    rows
+}
+
 /// Runs the command.
 pub async fn run(command: Command, context: &Context) -> Outcome {
     let (client, output) = (context.client()?, context.output());
     match command {
-        Command::List { after } => {
-            let answer = client.get(&format!("/quarantine?after={after}")).await?;
+        Command::List { after, envelope, publication } => {
+            let request = client.request(Method::GET, "/quarantine")?.query(&[("after", after)]);
+            let query = [("envelope", envelope), ("publication", publication)];
+            let query: Vec<_> = query.iter().filter(|(_, value)| value.is_some()).collect();
+            let answer = client.read(request.query(&query)).await?;
             output.list(&items(&answer, "quarantined"), COLUMNS);
             note_next(output, &answer, "--after");
+        }
+        Command::Counts => {
+            let answer = client.get("/quarantine/counts").await?;
+            if output.is_json() {
+                output.document(&answer);
+            } else {
+                output.list(&count_rows(&answer), COUNT_COLUMNS);
+            }
         }
         Command::Get { id } => show(output, &client.get(&format!("/quarantine/{id}")).await?),
         Command::Release { id } => {

@@ -1,23 +1,14 @@
 //! `sealway replay`: delivers a range of the log to a subscription once more.
 
-use std::io::{self, IsTerminal as _};
-use std::time::Duration;
-
 use clap::Subcommand;
-use indicatif::ProgressBar;
 use reqwest::Method;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::ambient::{Clock as _, SystemClock};
 use crate::cli::answer::{items, show, text};
-use crate::cli::{Client, Column, Context, Exit, Failure, Outcome};
+use crate::cli::waiting::{Waiting, Work, follow};
+use crate::cli::{Client, Column, Context, Exit, Outcome};
 use crate::event::{EventId, ReplayId, SubscriptionId};
-
-/// How often a replay that is waited for is looked at.
-const EVERY: Duration = Duration::from_millis(500);
-/// How many looks in a row may fail: a gateway that restarts takes its replays up again.
-const FAILURES: usize = 60;
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -64,12 +55,8 @@ pub struct StartArgs {
     /// Count the events, and deliver nothing
     #[arg(long)]
     dry_run: bool,
-    /// Wait until it has ended; on a terminal that is what happens anyway
-    #[arg(long, conflicts_with = "no_wait")]
-    wait: bool,
-    /// Do not wait
-    #[arg(long)]
-    no_wait: bool,
+    #[command(flatten)]
+    waiting: Waiting,
 }
 
 /// The request's body.
@@ -137,38 +124,13 @@ async fn start(args: &StartArgs, client: &Client, context: &Context) -> Outcome 
         });
         return Ok(Exit::Done);
     }
-    let is_watched = io::stderr().is_terminal() && !output.is_json();
-    if args.no_wait || !(args.wait || is_watched) {
-        output.item(&started, in_words);
-        return Ok(Exit::Done);
-    }
-    output.note(format_args!("replay {} is running", text(&started, "/id")));
-    let bar =
-        output.progress(started.pointer("/counts/matched").and_then(Value::as_u64), "replaying");
-    let ended = wait(client, started, &bar).await;
-    bar.finish_and_clear();
-    let ended = ended?;
-    output.item(&ended, in_words);
-    Ok(if text(&ended, "/state") == "completed" { Exit::Done } else { Exit::No })
-}
-
-/// Looks at a replay until it has ended.
-async fn wait(client: &Client, mut replay: Value, bar: &ProgressBar) -> Result<Value, Failure> {
-    let path = format!("/replays/{}", text(&replay, "/id"));
-    let mut failures = 0;
-    while text(&replay, "/state") == "running" {
-        SystemClock.sleep(EVERY).await;
-        match client.get(&path).await {
-            Ok(now) => {
-                replay = now;
-                failures = 0;
-                bar.set_position(replay.get("attempted").and_then(Value::as_u64).unwrap_or(0));
-            }
-            Err(failure) if failure.is_input() || failures == FAILURES => return Err(failure),
-            Err(_) => failures += 1,
-        }
-    }
-    Ok(replay)
+    let work = Work {
+        path: format!("/replays/{}", text(&started, "/id")),
+        verb: "replaying",
+        done: |replay| replay.get("attempted").and_then(Value::as_u64),
+        in_words,
+    };
+    follow(args.waiting, started, &work, (client, output)).await
 }
 
 fn in_words(replay: &Value) -> String {

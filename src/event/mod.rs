@@ -30,7 +30,7 @@ pub use diagnostic::Diagnostic;
 pub use digest::{ContentDigest, DigestError, IdempotencyKey};
 pub use fault::{Blame, Fault};
 pub use id::{EventId, EventIdError};
-pub use names::{CallerId, ConsumerId, NameError, ReplayId, SubscriptionId};
+pub use names::{CallerId, ConsumerId, NameError, RedriveId, ReplayId, SubscriptionId};
 pub use timestamp::{Timestamp, TimestampError};
 pub use token_digest::{TokenDigest, TokenDigestError};
 pub use trace::{TraceContext, TraceContextError};

@@ -80,6 +80,11 @@ name!(
     "replay id"
 );
 name!(
+    /// Names a redrive of dead letters.
+    RedriveId,
+    "redrive id"
+);
+name!(
     /// Names a caller of the API.
     CallerId,
     "caller id"

@@ -40,12 +40,17 @@ pub struct RetentionConfig {
     pub age: Option<Span>,
     /// How large the log may get on disk, before its oldest events go; null: any size.
     pub size: Option<Size>,
+    /// How long a dead letter is kept; null: until it is delivered or dismissed.
+    pub dead_letters: Option<Span>,
+    /// How long an event in quarantine is kept; null: until it is released or dropped.
+    pub quarantine: Option<Span>,
 }
 
 impl Default for RetentionConfig {
-    /// 30 days, any size.
+    /// 30 days, any size; what was set aside, 90 days.
     fn default() -> Self {
-        Self { age: Some(Span(Duration::from_hours(30 * 24))), size: None }
+        let days = |days: u64| Some(Span(Duration::from_hours(days * 24)));
+        Self { age: days(30), size: None, dead_letters: days(90), quarantine: days(90) }
     }
 }
 

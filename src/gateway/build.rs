@@ -24,7 +24,7 @@ use crate::identify::Naming;
 use crate::keys::{
     self, DataKey, FileKeyStore, KeyRing, PublicKeys, RemoteKeys, RingError, StoreError,
 };
-use crate::replay::{self, Desk, DeskParts, Replays};
+use crate::replay::{self, Desk, DeskParts, Redrives, Replays};
 use crate::source::Admit;
 use crate::source::aws::{AccessKeys, Bus};
 use crate::subscriptions::{Subscription, Subscriptions};
@@ -156,6 +156,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         config: config.replay.clone(),
         log: Arc::clone(&log),
         replays: Replays::new(Arc::clone(&registry)),
+        redrives: Redrives::new(Arc::clone(&registry)),
         ledger: Arc::clone(&ledger),
         carrier: out.carrier,
         office: Arc::clone(&out.office),
@@ -198,6 +199,9 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
 fn check(config: &Config) -> Result<(), BuildError> {
     let settings = |error: String| Err(BuildError::Settings(error));
     if let Err(error) = config.delivery.check() {
+        return settings(error.to_string());
+    }
+    if let Err(error) = config.replay.check() {
         return settings(error.to_string());
     }
     if let Err(error) = config.keys.check() {

@@ -12,6 +12,7 @@ use crate::ambient::Tasks;
 use crate::api::{Services, router, serve};
 use crate::deliver::{Dispatch, Ledger};
 use crate::eventlog::{self, RetentionConfig};
+use crate::gateway::expiry::expire;
 use crate::gateway::follow;
 use crate::gateway::retention::Retaining;
 use crate::keys::KeyRing;
@@ -79,6 +80,7 @@ impl Gateway {
             error = ledger.run() => error.map_err(RunError::Log),
             () = tend_keys(&ring, &services) => Ok(()),
             () = retaining.run() => Ok(()),
+            () = expire(&services, retention) => Ok(()),
             () = close_gone(&services, gone) => Ok(()),
             () = serve(listener, routes, &services.config, &tasks) => Ok(()),
         };

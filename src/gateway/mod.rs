@@ -7,6 +7,7 @@
 //! **Invariant:** no other room names this one, but for the command line.
 
 mod build;
+mod expiry;
 mod inbound;
 mod lifecycle;
 mod outbound;

@@ -36,7 +36,7 @@ impl Retaining {
     /// Drops everything that may go now, in slices that others write between.
     async fn round(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let services = &self.services;
-        let RetentionConfig { age, size } = self.config;
+        let RetentionConfig { age, size, .. } = self.config;
         if age.is_none() && size.is_none() {
             return Ok(());
         }

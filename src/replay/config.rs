@@ -12,10 +12,43 @@ pub struct Config {
     /// How many attempts of one replay may be under way at once, 1 to 256.
     #[schemars(range(min = 1, max = 256))]
     pub parallel: u16,
+    /// Dead letters per second that a redrive brings back, unless it says otherwise, 1 to 1000.
+    #[schemars(range(min = 1, max = 1000))]
+    pub redrive_rate: u32,
+}
+
+/// A setting of replays that cannot work.
+#[derive(Debug, thiserror::Error)]
+#[error("replay.{setting}: {problem}")]
+pub struct ConfigError {
+    /// The name of the setting below `replay`.
+    pub setting: &'static str,
+    /// What to do about it.
+    pub problem: &'static str,
+}
+
+impl Config {
+    /// Dead letters per second that a redrive may ask for.
+    pub const REDRIVE_RATES: std::ops::RangeInclusive<u32> = 1..=1000;
+
+    /// Checks ranges that the types do not.
+    ///
+    /// # Errors
+    ///
+    /// The operator's turn: a setting is out of range.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if !(1..=256).contains(&self.parallel) {
+            return Err(ConfigError { setting: "parallel", problem: "use 1 to 256" });
+        }
+        if !Self::REDRIVE_RATES.contains(&self.redrive_rate) {
+            return Err(ConfigError { setting: "redrive-rate", problem: "use 1 to 1000" });
+        }
+        Ok(())
+    }
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { rate: 500, parallel: 8 }
+        Self { rate: 500, parallel: 8, redrive_rate: 50 }
     }
 }

@@ -1,16 +1,15 @@
 //! Starts, watches, cancels and resumes replays.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
-
-use tokio_util::sync::CancellationToken;
+use std::sync::Arc;
 
 use crate::ambient::{Clock, Entropy, Tasks};
 use crate::deliver::{Carry, Ledger, Office};
-use crate::event::{EventId, ReplayId};
+use crate::event::{EventId, RedriveId, ReplayId, Timestamp};
 use crate::eventlog::{EventLog, Page, Position, Revision};
+use crate::replay::running::Running;
+use crate::replay::store::KIND;
 use crate::replay::{
-    Config, Counts, Error, Replay, ReplayState, Replays, Runner, Selection, count,
+    Config, Counts, Error, Redrives, Replay, ReplayState, Replays, Runner, Selection, count,
 };
 use crate::subscriptions::Subscription;
 
@@ -36,6 +35,8 @@ pub struct DeskParts {
     pub log: Arc<dyn EventLog>,
     /// Where jobs are kept.
     pub replays: Replays,
+    /// Where redrives are kept.
+    pub redrives: Redrives,
     /// Where retries are noted.
     pub ledger: Arc<Ledger>,
     /// Who makes attempts.
@@ -52,17 +53,18 @@ pub struct DeskParts {
 
 /// Where replays are asked for.
 pub struct Desk {
-    parts: DeskParts,
-    running: Arc<Mutex<BTreeMap<ReplayId, CancellationToken>>>,
+    pub(super) parts: DeskParts,
+    running: Running<ReplayId>,
+    pub(super) redriving: Running<RedriveId>,
 }
 
 impl Desk {
     /// Opens with these parts.
     pub fn new(parts: DeskParts) -> Self {
-        Self { parts, running: Arc::default() }
+        Self { parts, running: Running::default(), redriving: Running::default() }
     }
 
-    /// Takes up every replay that was running when the gateway ended.
+    /// Takes up every replay and every redrive that was running when the gateway ended.
     ///
     /// # Errors
     ///
@@ -79,7 +81,7 @@ impl Desk {
                 self.give_up(replay).await?;
             }
         }
-        Ok(resumed)
+        Ok(resumed + self.resume_redrives().await?)
     }
 
     /// Ends a replay that nobody runs.
@@ -139,10 +141,9 @@ impl Desk {
         let wish =
             wish.ok_or_else(|| Error::Invalid("the subscription has no filter".to_owned()))?;
         let (selection, matched) = self.count(subscription, request).await?;
-        let created = parts.clock.now();
-        let unix_ms = u64::try_from(created.unix_ms()).unwrap_or(0);
-        let name = EventId::from_parts(unix_ms, parts.dice.next_u128()).to_string();
-        let id = name.parse().map_err(|_| Error::Damaged(name))?;
+        let (name, created) = self.new_name();
+        let damaged = |_| Error::Damaged { kind: KIND, id: name.clone() };
+        let id = name.parse().map_err(damaged)?;
         let mut replay = Replay {
             id,
             subscription: subscription.id.clone(),
@@ -158,6 +159,13 @@ impl Desk {
         parts.replays.keep(&mut replay).await?;
         self.run(replay.clone());
         Ok(replay)
+    }
+
+    /// Makes a name for what begins now; names grow with time.
+    pub(super) fn new_name(&self) -> (String, Timestamp) {
+        let created = self.parts.clock.now();
+        let unix_ms = u64::try_from(created.unix_ms()).unwrap_or(0);
+        (EventId::from_parts(unix_ms, self.parts.dice.next_u128()).to_string(), created)
     }
 
     /// Reads a replay, as it was last kept.
@@ -185,26 +193,21 @@ impl Desk {
     /// The caller's turn: there is none, or it has ended. Ours: the registry failed.
     pub async fn cancel(&self, id: &ReplayId) -> Result<(), Error> {
         let replay = self.get(id).await?;
-        let runner = {
-            let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-            running.get(id).cloned()
-        };
-        match runner {
-            Some(cancel) => {
-                cancel.cancel();
-                Ok(())
-            }
-            // Its runner has failed, or its subscription was closed before it began.
-            None if replay.state == ReplayState::Running => self.give_up(replay).await,
-            None => Err(Error::Ended { id: id.clone(), state: replay.state }),
+        if self.running.cancel(id) {
+            return Ok(());
         }
+        if replay.state == ReplayState::Running {
+            // Its runner has failed, or its subscription was closed before it began.
+            return self.give_up(replay).await;
+        }
+        Err(Error::Ended { kind: KIND, id: id.to_string(), state: replay.state })
     }
 
     /// Says whether it could be started: a subscription that is gone ends its replays.
     fn run(&self, replay: Replay) -> bool {
         let parts = &self.parts;
         let Some(line) = parts.office.line(&replay.subscription) else { return false };
-        let cancel = CancellationToken::new();
+        let cancel = self.running.begin(&replay.id);
         let runner = Runner {
             log: Arc::clone(&parts.log),
             replays: parts.replays.clone(),
@@ -217,10 +220,9 @@ impl Desk {
             standing: line.standing,
             courier: line.commands,
             gate: line.gate,
-            cancel: cancel.clone(),
+            cancel,
         };
-        let (id, running) = (replay.id.clone(), Arc::clone(&self.running));
-        running.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), cancel);
+        let (id, running) = (replay.id.clone(), self.running.clone());
         parts.tasks.spawn(async move {
             if let Err(error) = runner.run(replay).await {
                 tracing::error!(
@@ -229,7 +231,7 @@ impl Desk {
                     "Replay {id} stopped; it goes on when the gateway restarts",
                 );
             }
-            running.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+            running.end(&id);
         });
         true
     }

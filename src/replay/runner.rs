@@ -14,6 +14,7 @@ use crate::deliver::{
 };
 use crate::event::{ChainValue, Timestamp};
 use crate::eventlog::{Cursor, Entry, EventLog, Page, Position, Retry, SequenceSet};
+use crate::replay::running::{End, interrupted, pace};
 use crate::replay::{Error, Replay, ReplayState, Replays, Selection};
 use crate::route::Filter;
 use crate::subscriptions::Subscription;
@@ -112,16 +113,8 @@ impl Runner {
         Ok(replay)
     }
 
-    /// Whether it ends before its range does.
     fn interrupted(&self) -> Option<End> {
-        if self.cancel.is_cancelled() {
-            return Some(End::Cancelled);
-        }
-        if self.tasks.stopping().is_cancelled() {
-            return Some(End::Stopped);
-        }
-        // A subscription that is closed or removed ends its replays.
-        self.subscription.has_changed().is_err().then_some(End::Cancelled)
+        interrupted(&self.cancel, &self.tasks, &self.subscription)
     }
 
     /// Reads and attempts until the end of the range or an interruption.
@@ -264,17 +257,6 @@ impl Runner {
     }
 }
 
-/// How a journey ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
-    /// Everything was attempted.
-    Completed,
-    /// Someone stopped it, or its subscription is gone.
-    Cancelled,
-    /// The gateway stops; it goes on after the restart.
-    Stopped,
-}
-
 type Done = (u64, Arc<Delivery>, Option<Verdict>);
 
 /// What a running replay holds in memory.
@@ -303,8 +285,4 @@ impl Journey {
             kept: now,
         }
     }
-}
-
-fn pace(rate: u32) -> Duration {
-    if rate == 0 { Duration::ZERO } else { Duration::from_secs(1) / rate }
 }

@@ -5,43 +5,62 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::deliver::OfficeError;
 use crate::event::{Blame, Fault, ReplayId, SubscriptionId, Timestamp};
-use crate::eventlog::{Error as LogError, Position, Record, RecordKey, Registry, Revision};
+use crate::eventlog::{Error as LogError, Position, Registry, Revision};
+use crate::replay::shelf::Shelf;
 use crate::replay::{Counts, Replay, ReplayState, Selection};
 
-const KIND: &str = "replay";
+/// The kind of documents that replays are kept as.
+pub(super) const KIND: &str = "replay";
 
 /// Why a replay was not read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is none of that name.
-    #[error("there is no replay `{0}`")]
-    Unknown(ReplayId),
+    #[error("there is no {kind} `{id}`")]
+    Unknown {
+        /// A replay or a redrive.
+        kind: &'static str,
+        /// Its name.
+        id: String,
+    },
     /// It has ended already.
-    #[error("replay `{id}` is {state} already")]
+    #[error("{kind} `{id}` is {state} already")]
     Ended {
-        /// Which one.
-        id: ReplayId,
+        /// A replay or a redrive.
+        kind: &'static str,
+        /// Its name.
+        id: String,
         /// Where it stands.
         state: ReplayState,
     },
     /// The request cannot work.
-    #[error("the replay is not valid: {0}")]
+    #[error("this cannot be done: {0}")]
     Invalid(String),
     /// What was kept cannot be read.
-    #[error("replay `{0}` in the registry is damaged")]
-    Damaged(String),
+    #[error("{kind} `{id}` in the registry is damaged")]
+    Damaged {
+        /// A replay or a redrive.
+        kind: &'static str,
+        /// Its name.
+        id: String,
+    },
     /// The log or the registry failed.
     #[error("the log failed")]
     Log(#[from] LogError),
+    /// A dead letter could not be brought back.
+    #[error(transparent)]
+    Office(#[from] OfficeError),
 }
 
 impl Blame for Error {
     fn fault(&self) -> Fault {
         match self {
-            Self::Unknown(_) | Self::Ended { .. } | Self::Invalid(_) => Fault::Caller,
-            Self::Damaged(_) => Fault::Ours,
+            Self::Unknown { .. } | Self::Ended { .. } | Self::Invalid(_) => Fault::Caller,
+            Self::Damaged { .. } => Fault::Ours,
             Self::Log(error) => error.fault(),
+            Self::Office(error) => error.fault(),
         }
     }
 }
@@ -65,13 +84,13 @@ struct Kept {
 /// The replays in the registry.
 #[derive(Clone)]
 pub struct Replays {
-    registry: Arc<dyn Registry>,
+    shelf: Shelf,
 }
 
 impl Replays {
     /// Keeps them in this registry.
     pub fn new(registry: Arc<dyn Registry>) -> Self {
-        Self { registry }
+        Self { shelf: Shelf::new(registry, KIND) }
     }
 
     /// Reads all of them, oldest first.
@@ -80,7 +99,8 @@ impl Replays {
     ///
     /// Ours: the registry failed or what it holds is damaged.
     pub async fn list(&self) -> Result<Vec<Replay>, Error> {
-        self.registry.list(KIND).await?.iter().map(restore).collect()
+        let kept = self.shelf.list().await?;
+        kept.into_iter().map(|(id, kept, revision)| restore(&id, kept, revision)).collect()
     }
 
     /// Reads one.
@@ -89,8 +109,8 @@ impl Replays {
     ///
     /// The caller's turn: there is none. Ours: the registry failed.
     pub async fn get(&self, id: &ReplayId) -> Result<Replay, Error> {
-        let record = self.registry.get(&key(id)).await?;
-        restore(&record.ok_or_else(|| Error::Unknown(id.clone()))?)
+        let (kept, revision) = self.shelf.get(id.as_str()).await?;
+        restore(id.as_str(), kept, revision)
     }
 
     /// Keeps a replay; a revision of 0 means that it is new.
@@ -111,23 +131,15 @@ impl Replays {
             counts: replay.counts,
             created: replay.created,
         };
-        let body = serde_json::to_string(&kept)
-            .map_err(|error| Error::Damaged(format!("{}: {error}", replay.id)))?;
-        let expected = Some(replay.revision).filter(|revision| revision.0 > 0);
-        replay.revision = self.registry.put(&key(&replay.id), expected, body).await?;
+        replay.revision = self.shelf.keep(replay.id.as_str(), &kept, replay.revision).await?;
         Ok(())
     }
 }
 
-fn key(id: &ReplayId) -> RecordKey {
-    RecordKey { kind: KIND, id: id.to_string() }
-}
-
-fn restore(record: &Record) -> Result<Replay, Error> {
-    let damaged = || Error::Damaged(record.id.clone());
-    let kept: Kept = serde_json::from_str(&record.body).map_err(|_| damaged())?;
+fn restore(id: &str, kept: Kept, revision: Revision) -> Result<Replay, Error> {
+    let damaged = || Error::Damaged { kind: KIND, id: id.to_owned() };
     Ok(Replay {
-        id: record.id.parse().map_err(|_| damaged())?,
+        id: id.parse().map_err(|_| damaged())?,
         subscription: kept.subscription,
         wish: kept.wish,
         selection: Selection {
@@ -140,6 +152,6 @@ fn restore(record: &Record) -> Result<Replay, Error> {
         reached: Position(kept.reached),
         counts: kept.counts,
         created: kept.created,
-        revision: Revision(record.revision.0),
+        revision,
     })
 }

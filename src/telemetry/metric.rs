@@ -92,6 +92,11 @@ metrics! {
     Receipts: "sealway_receipts_total", Kind::Counter, ["subscription", "result"];
     /// Events given up, by reason.
     DeadLetters: "sealway_dead_letters_total", Kind::Counter, ["subscription", "reason"];
+    /// Dead letters dropped because of their age, by the reason that they had.
+    DeadLettersExpired: "sealway_dead_letters_expired_total", Kind::Counter,
+        ["subscription", "reason"];
+    /// Events dropped from the quarantine because of their age.
+    QuarantineExpired: "sealway_quarantine_expired_total", Kind::Counter, ["publication"];
     /// Entries of the log that a subscription has not settled.
     LagEvents: "sealway_lag_events", Kind::Gauge, ["subscription"];
     /// Age of the oldest entry that a subscription has not settled.

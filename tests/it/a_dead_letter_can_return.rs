@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use sealway::ambient::{Clock as _, ManualClock, SystemClock};
+use sealway::ambient::{Clock as _, ManualClock, Span, SystemClock};
 
 use crate::harness::{Receiver, Reply, TestGateway, eventually, never_within};
 
@@ -217,4 +217,174 @@ async fn a_consumer_counts_its_own_dead_letters_from_one() {
         let ids: Vec<_> = letters.iter().map(|letter| &letter["id"]).collect();
         assert_eq!(ids, [1, 2]);
     }
+}
+
+/// The body of an answer that must be there.
+async fn deleted(gateway: &TestGateway, path: &str) -> (u16, String) {
+    let answer = gateway.call(Method::DELETE, path, None::<&Value>).await;
+    (answer.status, answer.code().to_owned())
+}
+
+/// Waits until a redrive has ended in a state.
+async fn ended(gateway: &TestGateway, id: &str, state: &str) -> Value {
+    eventually(format!("redrive {id} is {state}"), async || {
+        let shown = gateway.get(&format!("/redrives/{id}")).await;
+        (shown["state"] == state).then_some(shown)
+    })
+    .await
+}
+
+/// A gateway with so many dead letters of one subscription, and the events' ids.
+async fn given_up(count: u64) -> (TestGateway, Receiver, Vec<String>) {
+    let gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({ "config": { "giveUpAfterRefusals": 1 } })).await;
+    // A refusal is an answer, after which the sink is not left alone.
+    receiver.answer(Reply::Status(422));
+    let ids = gateway.orders(1..=count).await;
+    dead_letters(&gateway, "shop", ids.len()).await;
+    receiver.answer(Reply::Status(204));
+    (gateway, receiver, ids)
+}
+
+#[tokio::test]
+async fn dead_letters_are_chosen_counted_and_dismissed() {
+    let (gateway, receiver, ids) = given_up(3).await;
+    let key = gateway.add_caller("shop", &["consume:shop"]).await;
+    let path = "/subscriptions/shop/dead-letters";
+    let listed = async |query: String| {
+        let path = format!("{path}{query}");
+        let body = gateway.call_as(&key, (Method::GET, &path), None::<&Value>).await.body;
+        let letters = body["deadLetters"].as_array().cloned().unwrap_or_default();
+        letters
+            .iter()
+            .map(|letter| letter["event"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+
+    assert_eq!(listed(format!("?from={}", ids[1])).await, ids[1..]);
+    assert_eq!(listed(format!("?to={}&type=Order.*", ids[1])).await, ids[..2]);
+    assert_eq!(listed("?reason=sink-gone".to_owned()).await, [""; 0]);
+    assert_eq!(listed("?type=Order".to_owned()).await, [""; 0]);
+    let unknown = gateway.call(Method::GET, &format!("{path}?reason=bored"), None::<&Value>).await;
+    assert_eq!((unknown.status, unknown.code()), (422, "invalid"));
+    let expected = json!({ "reasons": { "refused": 3 }, "total": 3, "redriven": 0 });
+    assert_eq!(gateway.get(&format!("{path}/counts")).await, expected);
+    let all = gateway.get("/dead-letters/counts").await;
+    assert_eq!(all, json!({ "subscriptions": { "shop": expected } }));
+    let others = gateway.call_as(&key, (Method::GET, "/dead-letters/counts"), None::<&Value>).await;
+    assert_eq!(others.status, 403, "counts of all subscriptions are the operator's");
+
+    let letters = dead_letters(&gateway, "shop", 3).await;
+    let second = letters.iter().find(|letter| letter["event"] == json!(ids[1])).unwrap();
+    let one = format!("{path}/{}", second["id"]);
+    assert_eq!(deleted(&gateway, &one).await.0, 204);
+    assert_eq!(deleted(&gateway, &one).await, (404, "not-found".to_owned()));
+    gateway.post(&format!("{path}/redrive"), &json!({})).await;
+    receiver.wait_for_delivered(2).await;
+    let mut delivered = receiver.delivered_ids();
+    delivered.sort();
+    assert_eq!(delivered, [ids[0].clone(), ids[2].clone()]);
+}
+
+#[tokio::test]
+async fn a_redrive_with_a_rate_is_a_job_that_survives_a_restart_and_brings_each_back_once() {
+    let (mut gateway, receiver, mut ids) = given_up(12).await;
+    let path = "/subscriptions/shop/dead-letters/redrive";
+
+    let started = gateway.post(path, &json!({ "rate": 10 })).await;
+    assert_eq!((&started["state"], &started["counts"]["matched"]), (&json!("running"), &json!(12)));
+    let id = started["id"].as_str().unwrap().to_owned();
+    receiver.wait_for_delivered(2).await;
+    gateway.restart().await;
+    let shown = ended(&gateway, &id, "completed").await;
+
+    assert_eq!(shown["counts"], json!({ "matched": 12, "redriven": 12 }));
+    receiver.wait_for_delivered(12).await;
+    let mut delivered = receiver.delivered_ids();
+    delivered.sort();
+    ids.sort();
+    assert_eq!(delivered, ids);
+    dead_letters(&gateway, "shop", 0).await;
+    let listed = gateway.get("/subscriptions/shop/dead-letters/redrives").await;
+    assert_eq!(listed["redrives"][0]["id"], json!(id));
+    let cancelled = deleted(&gateway, &format!("/redrives/{id}")).await;
+    assert_eq!(cancelled, (409, "wrong-state".to_owned()));
+}
+
+#[tokio::test]
+async fn a_redrive_is_cancelled_and_what_is_given_up_again_is_not_brought_back_twice() {
+    let (gateway, receiver, _) = given_up(5).await;
+    receiver.answer(Reply::Status(422));
+    let path = "/subscriptions/shop/dead-letters/redrive";
+
+    let all = gateway.post(path, &json!({ "rate": 1000 })).await;
+    let shown = ended(&gateway, all["id"].as_str().unwrap(), "completed").await;
+    assert_eq!(shown["counts"], json!({ "matched": 5, "redriven": 5 }));
+    dead_letters(&gateway, "shop", 5).await;
+    assert_eq!(receiver.arrivals().len(), 10);
+
+    let slow = gateway.post(path, &json!({ "rate": 1 })).await;
+    let id = slow["id"].as_str().unwrap();
+    let (status, _) = deleted(&gateway, &format!("/redrives/{id}")).await;
+    assert_eq!(status, 202);
+    let shown = ended(&gateway, id, "cancelled").await;
+    assert!(shown["counts"]["redriven"].as_u64().unwrap() < 5);
+}
+
+#[tokio::test]
+async fn a_redrive_that_cannot_be_is_refused() {
+    let (gateway, _receiver, ids) = given_up(1).await;
+    let path = "/subscriptions/shop/dead-letters/redrive";
+
+    for (body, status, code) in [
+        (json!({ "rate": 0 }), 422, "invalid"),
+        (json!({ "rate": 1001 }), 422, "invalid"),
+        (json!({ "reason": "bored" }), 422, "invalid"),
+        (json!({ "from": "yesterday" }), 422, "invalid"),
+        (json!({ "ids": [1], "type": "Order.*" }), 422, "invalid"),
+        (json!({ "ids": [1, 2] }), 404, "not-found"),
+    ] {
+        let answer = gateway.call(Method::POST, path, Some(&body)).await;
+        assert_eq!((answer.status, answer.code()), (status, code), "{body}");
+    }
+    assert_eq!(dead_letters(&gateway, "shop", 1).await[0]["event"], json!(ids[0]));
+    let started = gateway.post(path, &json!({ "rate": 1 })).await;
+    let stranger = gateway.add_caller("bank", &["consume:bank"]).await;
+    let theirs = format!("/redrives/{}", started["id"].as_str().unwrap());
+    let peeked = gateway.call_as(&stranger, (Method::GET, &theirs), None::<&Value>).await;
+    assert_eq!((peeked.status, peeked.code()), (404, "not-found"));
+}
+
+#[tokio::test]
+async fn dead_letters_go_when_they_are_too_old() {
+    let clock = ManualClock::at(SystemClock.now());
+    let gateway = TestGateway::with(Some(clock.clone()), |config| {
+        config.log.retention.dead_letters = Some(Span(Duration::from_hours(24)));
+    })
+    .await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({ "config": { "maximumRetryAttempts": 0 } })).await;
+    receiver.answer(Reply::Status(500));
+    gateway.order(1).await;
+    let total = async || {
+        // The ledger and the sweeper wait for the time.
+        clock.advance(Duration::from_secs(1));
+        gateway.get("/subscriptions/shop/dead-letters/counts").await["total"].clone()
+    };
+    eventually("it is given up", async || (total().await == 1).then_some(())).await;
+
+    clock.advance(Duration::from_hours(23));
+    assert_eq!(total().await, 1);
+    clock.advance(Duration::from_hours(2));
+
+    eventually("it is gone", async || {
+        clock.advance(Duration::from_mins(1));
+        (total().await == 0).then_some(())
+    })
+    .await;
+    let metrics = gateway.get("/metrics").await;
+    let counted =
+        r#"sealway_dead_letters_expired_total{subscription="shop",reason="attempts-exhausted"} 1"#;
+    assert!(metrics.as_str().unwrap().contains(counted), "{metrics}");
 }

@@ -1,0 +1,262 @@
+//! Deliveries that were given up: listed, counted, dismissed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::api::deliveries::page;
+use crate::api::subscriptions::{find, problem};
+use crate::api::{Caller, Code, Problem, Scope, Services};
+use crate::deliver::Reason;
+use crate::event::{EventId, ReplayId, SubscriptionId, Timestamp};
+use crate::eventlog::{DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery};
+
+/// Which dead letters are wanted.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// Only what comes after this.
+    #[serde(default)]
+    after: u64,
+    /// How many at most, 1 to 1000.
+    limit: Option<usize>,
+    /// Only those that were given up for this reason.
+    reason: Option<String>,
+    /// Only events of this type, or of a hierarchy such as `Payment.*`.
+    r#type: Option<String>,
+    /// The first event wanted, a ULID.
+    from: Option<String>,
+    /// The last event wanted, a ULID.
+    to: Option<String>,
+}
+
+/// What a request says about the dead letters that it wants.
+#[derive(Debug, Default)]
+pub(super) struct Wish {
+    pub(super) ids: Option<BTreeSet<DeadLetterId>>,
+    pub(super) reason: Option<String>,
+    pub(super) event_type: Option<String>,
+    pub(super) from: Option<String>,
+    pub(super) to: Option<String>,
+}
+
+impl Wish {
+    /// Reads the wish as a query.
+    pub(super) fn query(self, of: &SubscriptionId) -> Result<DeadLetterQuery, Problem> {
+        let invalid = |text: String| Problem::new(Code::Invalid, text);
+        let event = |name: &str, text: Option<String>| {
+            let parsed = text.map(|text| text.parse::<EventId>()).transpose();
+            parsed.map_err(|error| invalid(format!("{name}: {error}")))
+        };
+        if let Some(reason) = &self.reason
+            && !Reason::ALL.iter().any(|known| known.word() == reason)
+        {
+            let known: Vec<_> = Reason::ALL.iter().map(|known| known.word()).collect();
+            let known = known.join(", ");
+            return Err(invalid(format!("reason: `{reason}` is none; there are {known}")));
+        }
+        Ok(DeadLetterQuery {
+            ids: self.ids,
+            reason: self.reason.map(Arc::from),
+            event_type: self.event_type.map(Arc::from),
+            from: event("from", self.from)?,
+            to: event("to", self.to)?,
+            ..DeadLetterQuery::all(of.clone())
+        })
+    }
+}
+
+/// Deliveries that were given up.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLetters {
+    /// Oldest first.
+    dead_letters: Vec<ShownDeadLetter>,
+    /// Where to go on, as `after`; null if this page is empty, and the end.
+    next: Option<u64>,
+}
+
+/// A delivery that was given up.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = DeadLetter)]
+struct ShownDeadLetter {
+    /// Its number among those of its subscription.
+    id: u64,
+    /// The event's id, a ULID.
+    event: String,
+    /// The event's type.
+    r#type: String,
+    /// The sequence number of the delivery; null in a replay.
+    sequence: Option<u64>,
+    /// The replay that it belongs to; null for a live delivery.
+    #[schema(value_type = Option<String>)]
+    replay: Option<ReplayId>,
+    /// Why it was given up, as a stable word.
+    reason: String,
+    /// How many attempts were made.
+    attempts: u32,
+    /// The status of the sink's last answer; null if there was none.
+    status: Option<u16>,
+    /// What went wrong last.
+    detail: String,
+    /// When it was given up.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+}
+
+/// How many dead letters a subscription has.
+#[derive(Default, Serialize, ToSchema)]
+pub struct Counted {
+    /// By reason; those that are being redriven are not among them.
+    reasons: BTreeMap<String, u64>,
+    /// All of them together.
+    total: u64,
+    /// How many are being delivered again.
+    redriven: u64,
+}
+
+/// How many dead letters there are.
+#[derive(Serialize, ToSchema)]
+pub struct AllCounted {
+    /// Of each subscription that has some.
+    subscriptions: BTreeMap<String, Counted>,
+}
+
+impl Counted {
+    fn add(&mut self, one: &DeadLetterCount) {
+        if one.redriven {
+            self.redriven += one.count;
+        } else {
+            self.total += one.count;
+            *self.reasons.entry(one.reason.to_string()).or_default() += one.count;
+        }
+    }
+}
+
+/// `GET /subscriptions/{id}/dead-letters`: oldest first.
+#[utoipa::path(
+    get, path = "/subscriptions/{id}/dead-letters", tag = "deliveries",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+        ("after" = Option<u64>, Query, description = "Only what comes after this"),
+        ("limit" = Option<usize>, Query, description = "How many at most, 1 to 1000"),
+        ("reason" = Option<String>, Query, description = "Only those given up for this reason"),
+        ("type" = Option<String>, Query, description = "One type, or all below it: `Payment.*`"),
+        ("from" = Option<String>, Query, description = "The first event, included; a ULID"),
+        ("to" = Option<String>, Query, description = "The last event, included; a ULID"),
+    ),
+    responses(
+        (status = 200, description = "Done", body = DeadLetters),
+        (status = "4XX", description = "A problem")
+    )
+)]
+pub async fn list(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(part): Query<Part>,
+) -> Result<Json<DeadLetters>, Problem> {
+    let subscription = find(&services, &caller, &id).await?;
+    let Part { after, limit, reason, r#type: event_type, from, to } = part;
+    let wish = Wish { ids: None, reason, event_type, from, to };
+    let query = DeadLetterQuery { after: DeadLetterId(after), ..wish.query(&subscription.id)? };
+    let letters = services.log.dead_letters(&query, page(limit)?).await?;
+    // A page ends by its bytes too, so only an empty one is known to be the end.
+    let next = letters.last().map(|last| last.id.0);
+    Ok(Json(DeadLetters { dead_letters: letters.iter().map(ShownDeadLetter::of).collect(), next }))
+}
+
+/// `GET /subscriptions/{id}/dead-letters/counts`: by reason.
+#[utoipa::path(
+    get, path = "/subscriptions/{id}/dead-letters/counts", tag = "deliveries",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+    ),
+    responses(
+        (status = 200, description = "Done", body = Counted),
+        (status = "4XX", description = "A problem")
+    )
+)]
+pub async fn counts(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Counted>, Problem> {
+    let subscription = find(&services, &caller, &id).await?;
+    let mut counted = Counted::default();
+    for one in services.log.count_dead_letters(Some(&subscription.id)).await? {
+        counted.add(&one);
+    }
+    Ok(Json(counted))
+}
+
+/// `GET /dead-letters/counts`: by subscription and reason, for operators.
+#[utoipa::path(
+    get, path = "/dead-letters/counts", tag = "deliveries",
+    responses(
+        (status = 200, description = "Done", body = AllCounted),
+        (status = "4XX", description = "A problem")
+    )
+)]
+pub async fn all_counts(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+) -> Result<Json<AllCounted>, Problem> {
+    caller.must(&Scope::Operate)?;
+    let mut subscriptions: BTreeMap<String, Counted> = BTreeMap::new();
+    for one in services.log.count_dead_letters(None).await? {
+        subscriptions.entry(one.subscription.to_string()).or_default().add(&one);
+    }
+    Ok(Json(AllCounted { subscriptions }))
+}
+
+/// `DELETE /subscriptions/{id}/dead-letters/{number}`: drops one for good.
+#[utoipa::path(
+    delete, path = "/subscriptions/{id}/dead-letters/{number}", tag = "deliveries",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+        ("number" = u64, Path, description = "The number of the dead letter"),
+    ),
+    responses((status = 204, description = "Done"), (status = "4XX", description = "A problem"))
+)]
+pub async fn dismiss(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path((id, number)): Path<(String, u64)>,
+) -> Result<StatusCode, Problem> {
+    let subscription = find(&services, &caller, &id).await?;
+    let dismissed = services.office.dismiss(&subscription, DeadLetterId(number)).await;
+    let letter = dismissed.map_err(problem)?;
+    tracing::info!(
+        caller.id = %caller.id(),
+        subscription.id = %subscription.id,
+        event.id = %letter.key.event,
+        "Caller {} dismissed dead letter {number} of subscription {}",
+        caller.id(),
+        subscription.id,
+    );
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl ShownDeadLetter {
+    fn of(letter: &DeadLetter) -> Self {
+        Self {
+            id: letter.id.0,
+            event: letter.key.event.to_string(),
+            r#type: letter.event.event_type.as_str().to_owned(),
+            sequence: letter.link.map(|(sequence, _)| sequence),
+            replay: letter.key.replay.clone(),
+            reason: letter.reason.to_string(),
+            attempts: letter.attempts,
+            status: letter.status,
+            detail: letter.detail.to_string(),
+            at: letter.at,
+        }
+    }
+}

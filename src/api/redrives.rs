@@ -1,0 +1,252 @@
+//! Redrives over HTTP: start, watch, cancel.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::api::dead_letters::Wish;
+use crate::api::subscriptions::{find, problem};
+use crate::api::{Caller, Code, Problem, Services, replays};
+use crate::event::{RedriveId, SubscriptionId, Timestamp};
+use crate::eventlog::{DeadLetterId, DeadLetterQuery};
+use crate::replay::{Redrive, RedriveCounts, ReplayState};
+use crate::subscriptions::Subscription;
+
+/// So many dead letters are brought back before the answer, if no pace is asked for.
+const MOST_AT_ONCE: u64 = 100;
+/// The most dead letters that can be named in one request.
+const MOST_IDS: usize = 10_000;
+
+/// Which dead letters to deliver again, and how fast.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RedriveRequest {
+    /// These, at most 10,000; nothing: all.
+    ids: Option<Vec<u64>>,
+    /// Of all, only those that were given up for this reason.
+    reason: Option<String>,
+    /// Of all, only events of this type, or of a hierarchy such as `Payment.*`.
+    r#type: Option<String>,
+    /// Of all, only from this event on; a ULID.
+    from: Option<String>,
+    /// Of all, only up to this event; a ULID.
+    to: Option<String>,
+    /// Dead letters per second, 1 to 1000; as the settings say if missing.
+    rate: Option<u32>,
+}
+
+/// How many dead letters are delivered again.
+#[derive(Serialize, ToSchema)]
+pub struct Redriven {
+    /// Their count.
+    redriven: usize,
+}
+
+/// The redrives of a subscription.
+#[derive(Serialize, ToSchema)]
+pub struct AllRedrives {
+    /// Oldest first.
+    redrives: Vec<ShownRedrive>,
+}
+
+/// Dead letters that are brought back at a pace.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Redrive)]
+pub struct ShownRedrive {
+    /// Its name.
+    #[schema(value_type = String)]
+    id: RedriveId,
+    /// Of which subscription.
+    #[schema(value_type = String)]
+    subscription: SubscriptionId,
+    /// How many dead letters were named; null: all, as far as the following members do not say less.
+    ids: Option<usize>,
+    /// Only those that were given up for this reason.
+    reason: Option<String>,
+    /// Only events of this type or hierarchy.
+    r#type: Option<String>,
+    /// From this event on; a ULID.
+    from: Option<String>,
+    /// Up to this event; a ULID.
+    to: Option<String>,
+    /// Dead letters per second.
+    rate: u32,
+    /// Where it stands: `running`, `completed` or `cancelled`.
+    #[schema(value_type = String)]
+    state: ReplayState,
+    /// How many dead letters are wanted, and how many of them were handed over for delivery:
+    /// `matched`, `redriven`.
+    #[schema(value_type = Object)]
+    counts: RedriveCounts,
+    /// When it was asked for.
+    #[schema(value_type = String, format = DateTime)]
+    created: Timestamp,
+}
+
+/// `POST /subscriptions/{id}/dead-letters/redrive`: a few at once, many as a job with a pace.
+#[utoipa::path(
+    post, path = "/subscriptions/{id}/dead-letters/redrive", tag = "deliveries",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+        ("Idempotency-Key" = Option<String>, Header,
+            description = "A name of the request, at most 255 characters: when it comes again \
+                           within 24 hours, it is answered as it was"),
+    ),
+    request_body = RedriveRequest,
+    responses(
+        (status = 200, description = "At most a hundred, which are delivered again", body = Redriven),
+        (status = 201, description = "More, or with a rate: a redrive began", body = ShownRedrive),
+        (status = "4XX", description = "A problem")
+    )
+)]
+pub async fn start(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(request): Json<RedriveRequest>,
+) -> Result<Response, Problem> {
+    let subscription = find(&services, &caller, &id).await?;
+    let rate = request.rate;
+    let (query, found) = wanted(&services, &subscription, request).await?;
+    if rate.is_none() && found <= MOST_AT_ONCE {
+        let count = services.office.redrive(&subscription, query).await.map_err(problem)?;
+        tracing::info!(
+            caller.id = %caller.id(),
+            subscription.id = %subscription.id,
+            "Caller {} redrove {count} dead letters of subscription {}",
+            caller.id(),
+            subscription.id,
+        );
+        return Ok(Json(Redriven { redriven: count }).into_response());
+    }
+    let redrive = services.replays.redrive(query, rate).await.map_err(replays::problem)?;
+    tracing::info!(
+        caller.id = %caller.id(),
+        subscription.id = %subscription.id,
+        redrive.id = %redrive.id,
+        "Caller {} started redrive {}", caller.id(), redrive.id,
+    );
+    Ok((StatusCode::CREATED, Json(ShownRedrive::of(&redrive))).into_response())
+}
+
+/// The dead letters that a request wants, and how many there are.
+async fn wanted(
+    services: &Services,
+    subscription: &Subscription,
+    request: RedriveRequest,
+) -> Result<(DeadLetterQuery, u64), Problem> {
+    let RedriveRequest { ids, reason, r#type: event_type, from, to, rate: _ } = request;
+    let named = ids.is_some();
+    if named && (reason.is_some() || event_type.is_some() || from.is_some() || to.is_some()) {
+        let detail = "give ids, or what else to choose by, not both";
+        return Err(Problem::new(Code::Invalid, detail));
+    }
+    if ids.as_ref().is_some_and(|ids| ids.len() > MOST_IDS) {
+        let detail = format!("ids: name at most {MOST_IDS}, or choose by reason, type or range");
+        return Err(Problem::new(Code::Invalid, detail));
+    }
+    let ids = ids.map(|ids| ids.into_iter().map(DeadLetterId).collect::<BTreeSet<_>>());
+    let count = ids.as_ref().map(|ids| ids.len() as u64);
+    let query = Wish { ids, reason, event_type, from, to }.query(&subscription.id)?;
+    let found = services.log.count_chosen(&query).await?;
+    if count.is_some_and(|count| found < count) {
+        let detail = "some of these dead letters are not there; none is redriven";
+        return Err(Problem::new(Code::NotFound, detail));
+    }
+    Ok((query, found))
+}
+
+/// `GET /subscriptions/{id}/dead-letters/redrives`: oldest first.
+#[utoipa::path(
+    get, path = "/subscriptions/{id}/dead-letters/redrives", tag = "deliveries",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+    ),
+    responses(
+        (status = 200, description = "Done", body = AllRedrives),
+        (status = "4XX", description = "A problem")
+    )
+)]
+pub async fn list(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<AllRedrives>, Problem> {
+    let subscription = find(&services, &caller, &id).await?;
+    let redrives = services.replays.redrives(&subscription.id).await.map_err(replays::problem)?;
+    Ok(Json(AllRedrives { redrives: redrives.iter().map(ShownRedrive::of).collect() }))
+}
+
+/// `GET /redrives/{id}`.
+#[utoipa::path(
+    get, path = "/redrives/{id}", tag = "deliveries",
+    params(
+        ("id" = String, Path, description = "The redrive"),
+    ),
+    responses(
+        (status = 200, description = "Done", body = ShownRedrive),
+        (status = "4XX", description = "A problem")
+    )
+)]
+pub async fn read(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<ShownRedrive>, Problem> {
+    Ok(Json(ShownRedrive::of(&find_redrive(&services, &caller, &id).await?)))
+}
+
+/// `DELETE /redrives/{id}`: ends one that is running.
+#[utoipa::path(
+    delete, path = "/redrives/{id}", tag = "deliveries",
+    params(
+        ("id" = String, Path, description = "The redrive"),
+    ),
+    responses((status = 202, description = "Done"), (status = "4XX", description = "A problem"))
+)]
+pub async fn cancel(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<StatusCode, Problem> {
+    let redrive = find_redrive(&services, &caller, &id).await?;
+    services.replays.cancel_redrive(&redrive.id).await.map_err(replays::problem)?;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// Finds a redrive of a subscription that the caller may see.
+async fn find_redrive(services: &Services, caller: &Caller, id: &str) -> Result<Redrive, Problem> {
+    let absent = || Problem::not_found("redrive");
+    let id: RedriveId = id.parse().map_err(|_| absent())?;
+    let redrive = services.replays.redrive_of(&id).await.map_err(replays::problem)?;
+    match find(services, caller, redrive.query.subscription.as_str()).await {
+        Ok(_) => Ok(redrive),
+        Err(problem) if problem.code() == Code::NotFound => Err(absent()),
+        Err(problem) => Err(problem),
+    }
+}
+
+impl ShownRedrive {
+    fn of(redrive: &Redrive) -> Self {
+        let query = &redrive.query;
+        Self {
+            id: redrive.id.clone(),
+            subscription: query.subscription.clone(),
+            ids: query.ids.as_ref().map(BTreeSet::len),
+            reason: query.reason.as_deref().map(str::to_owned),
+            r#type: query.event_type.as_deref().map(str::to_owned),
+            from: query.from.map(|id| id.to_string()),
+            to: query.to.map(|id| id.to_string()),
+            rate: redrive.rate,
+            state: redrive.state,
+            counts: redrive.counts,
+            created: redrive.created,
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Starts, watches, cancels and resumes redrives.
+
+use std::sync::Arc;
+
+use crate::event::{RedriveId, SubscriptionId};
+use crate::eventlog::{DeadLetterId, DeadLetterQuery, Revision};
+use crate::replay::redrive_runner::RedriveRunner;
+use crate::replay::redrives::KIND;
+use crate::replay::{Config, Desk, Error, Redrive, RedriveCounts, ReplayState};
+
+impl Desk {
+    /// Keeps and starts a redrive of the dead letters that a query wants now.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the rate is out of bounds, or the subscription is closed. Ours: the log
+    /// failed.
+    pub async fn redrive(
+        &self,
+        mut query: DeadLetterQuery,
+        rate: Option<u32>,
+    ) -> Result<Redrive, Error> {
+        let parts = &self.parts;
+        let rate = rate.unwrap_or(parts.config.redrive_rate);
+        if !Config::REDRIVE_RATES.contains(&rate) {
+            return Err(Error::Invalid("`rate` is 1 to 1000 dead letters per second".to_owned()));
+        }
+        if parts.office.line(&query.subscription).is_none() {
+            return Err(Error::Invalid("the subscription is closed".to_owned()));
+        }
+        // What is given up again meanwhile has a higher number.
+        query.last = Some(parts.log.last_dead_letter(&query.subscription).await?);
+        let matched = parts.log.count_chosen(&query).await?;
+        let (name, created) = self.new_name();
+        let damaged = |_| Error::Damaged { kind: KIND, id: name.clone() };
+        let mut redrive = Redrive {
+            id: name.parse().map_err(damaged)?,
+            query,
+            rate,
+            state: ReplayState::Running,
+            reached: DeadLetterId(0),
+            counts: RedriveCounts { matched, redriven: 0 },
+            created,
+            revision: Revision(0),
+        };
+        parts.redrives.keep(&mut redrive).await?;
+        self.bring_back(redrive.clone());
+        Ok(redrive)
+    }
+
+    /// Reads a redrive, as it was last kept.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: there is none. Ours: the registry failed.
+    pub async fn redrive_of(&self, id: &RedriveId) -> Result<Redrive, Error> {
+        self.parts.redrives.get(id).await
+    }
+
+    /// Lists the redrives of a subscription, oldest first.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn redrives(&self, of: &SubscriptionId) -> Result<Vec<Redrive>, Error> {
+        let mut redrives = self.parts.redrives.list().await?;
+        redrives.retain(|redrive| redrive.query.subscription == *of);
+        Ok(redrives)
+    }
+
+    /// Ends a running redrive; what was handed over is still delivered.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: there is none, or it has ended. Ours: the registry failed.
+    pub async fn cancel_redrive(&self, id: &RedriveId) -> Result<(), Error> {
+        let redrive = self.redrive_of(id).await?;
+        if self.redriving.cancel(id) {
+            return Ok(());
+        }
+        if redrive.state == ReplayState::Running {
+            return self.give_up_redrive(redrive).await;
+        }
+        Err(Error::Ended { kind: KIND, id: id.to_string(), state: redrive.state })
+    }
+
+    /// Takes up every redrive that was running when the gateway ended.
+    pub(super) async fn resume_redrives(&self) -> Result<usize, Error> {
+        let mut resumed = 0;
+        for mut redrive in self.parts.redrives.list().await? {
+            if redrive.state != ReplayState::Running {
+                continue;
+            }
+            // What was handed over after the job was last kept is not listed any more.
+            let rest = self.parts.log.count_chosen(&redrive.rest()).await?;
+            redrive.counts.redriven = redrive.counts.matched.saturating_sub(rest);
+            if self.bring_back(redrive.clone()) {
+                resumed += 1;
+            } else {
+                self.give_up_redrive(redrive).await?;
+            }
+        }
+        Ok(resumed)
+    }
+
+    /// Ends a redrive that nobody runs.
+    async fn give_up_redrive(&self, mut redrive: Redrive) -> Result<(), Error> {
+        redrive.state = ReplayState::Cancelled;
+        self.parts.redrives.keep(&mut redrive).await
+    }
+
+    /// Says whether it could be started: a subscription that is gone ends its redrives.
+    fn bring_back(&self, redrive: Redrive) -> bool {
+        let parts = &self.parts;
+        let Some(line) = parts.office.line(&redrive.query.subscription) else { return false };
+        let runner = RedriveRunner {
+            log: Arc::clone(&parts.log),
+            redrives: parts.redrives.clone(),
+            office: Arc::clone(&parts.office),
+            clock: Arc::clone(&parts.clock),
+            tasks: parts.tasks.clone(),
+            line,
+            cancel: self.redriving.begin(&redrive.id),
+        };
+        let (id, redriving) = (redrive.id.clone(), self.redriving.clone());
+        parts.tasks.spawn(async move {
+            if let Err(error) = runner.run(redrive).await {
+                tracing::error!(
+                    redrive.id = %id,
+                    error = &error as &dyn std::error::Error,
+                    "Redrive {id} stopped; it goes on when the gateway restarts",
+                );
+            }
+            redriving.end(&id);
+        });
+        true
+    }
+}

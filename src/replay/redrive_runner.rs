@@ -1,0 +1,102 @@
+//! Hands dead letters to the courier of their subscription, at the redrive's own pace.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::ambient::{Clock, Tasks};
+use crate::deliver::{Line, Office};
+use crate::event::Timestamp;
+use crate::eventlog::{EventLog, Page};
+use crate::replay::running::{End, interrupted, pace};
+use crate::replay::{Error, Redrive, Redrives, ReplayState};
+
+/// How often the job writes down how far it has come.
+const KEEP_EVERY: Duration = Duration::from_millis(500);
+/// Retries of the subscription beyond which a redrive waits: its sink has to recover first.
+const MOST_RETRIES: usize = 500;
+/// The most dead letters that are handed over in one go.
+const MOST_AT_ONCE: usize = 100;
+
+/// Runs one redrive.
+pub(super) struct RedriveRunner {
+    pub(super) log: Arc<dyn EventLog>,
+    pub(super) redrives: Redrives,
+    pub(super) office: Arc<Office>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) tasks: Tasks,
+    /// The subscription and its courier.
+    pub(super) line: Line,
+    pub(super) cancel: CancellationToken,
+}
+
+impl RedriveRunner {
+    /// Runs until every dead letter was handed over, the redrive is cancelled, or the gateway stops;
+    /// in the last case it goes on after a restart.
+    pub(super) async fn run(mut self, mut redrive: Redrive) -> Result<(), Error> {
+        let ended = self.travel(&mut redrive).await?;
+        redrive.state = match ended {
+            End::Completed => ReplayState::Completed,
+            End::Cancelled => ReplayState::Cancelled,
+            End::Stopped => redrive.state,
+        };
+        self.redrives.keep(&mut redrive).await
+    }
+
+    async fn travel(&mut self, redrive: &mut Redrive) -> Result<End, Error> {
+        let mut next = self.clock.now();
+        let mut kept = next;
+        loop {
+            let items = match self.room(redrive.rate, next).await {
+                Ok(items) => items,
+                Err(ended) => return Ok(ended),
+            };
+            let page = Page { items, ..Page::default() };
+            let letters = self.log.dead_letters(&redrive.rest(), page).await?;
+            let Some(last) = letters.last() else { return Ok(End::Completed) };
+            let took = pace(redrive.rate) * u32::try_from(letters.len()).unwrap_or(u32::MAX);
+            redrive.reached = last.id;
+            redrive.counts.redriven += letters.len() as u64;
+            self.office.revive(&self.line, &letters).await?;
+            // Time that was lost is made up for, within bounds.
+            let now = self.clock.now();
+            next = next.max(now.before(KEEP_EVERY)).after(took);
+            if now >= kept.after(KEEP_EVERY) {
+                self.redrives.keep(redrive).await?;
+                kept = now;
+            }
+        }
+    }
+
+    /// Waits until dead letters may be handed over, by pace, by the courier's room and by the
+    /// subscription's state; says how many, or how it ends because of an interruption.
+    async fn room(&mut self, rate: u32, next: Timestamp) -> Result<usize, End> {
+        let (cancel, stopping) = (self.cancel.clone(), self.tasks.stopping().clone());
+        loop {
+            if let Some(ended) = interrupted(&cancel, &self.tasks, &self.line.subscription) {
+                return Err(ended);
+            }
+            let delivers = self.line.subscription.borrow_and_update().state.delivers();
+            let waiting = self.line.standing.borrow_and_update().retrying;
+            let room = MOST_RETRIES.saturating_sub(waiting).min(MOST_AT_ONCE);
+            if delivers && room > 0 && next <= self.clock.now() {
+                // A tenth of a second's worth, so that a fast redrive is not a commit for each.
+                let share = usize::try_from(rate / 10).unwrap_or(usize::MAX);
+                return Ok(share.clamp(1, room));
+            }
+            tokio::select! {
+                () = self.clock.sleep_until(next), if delivers && room > 0 => {}
+                // A courier that has ended is noticed at the subscription.
+                _ = self.line.standing.changed(), if room == 0 => {}
+                changed = self.line.subscription.changed(), if !delivers => {
+                    if changed.is_err() {
+                        return Err(End::Cancelled);
+                    }
+                }
+                () = cancel.cancelled() => {}
+                () = stopping.cancelled() => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Jobs that run in this process: how each is told to end, and what ends it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::ambient::Tasks;
+use crate::subscriptions::Subscription;
+
+/// The jobs of one kind that run, by name.
+pub(super) struct Running<Id>(Arc<Mutex<BTreeMap<Id, CancellationToken>>>);
+
+impl<Id> Default for Running<Id> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<Id> Clone for Running<Id> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<Id: Clone + Ord> Running<Id> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Id, CancellationToken>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a job begins; gives what it is told to end by.
+    pub(super) fn begin(&self, id: &Id) -> CancellationToken {
+        let cancel = CancellationToken::new();
+        self.lock().insert(id.clone(), cancel.clone());
+        cancel
+    }
+
+    /// Notes that a job has ended.
+    pub(super) fn end(&self, id: &Id) {
+        self.lock().remove(id);
+    }
+
+    /// Tells a job to end; says whether it runs.
+    pub(super) fn cancel(&self, id: &Id) -> bool {
+        let found = self.lock().get(id).cloned();
+        found.inspect(CancellationToken::cancel).is_some()
+    }
+}
+
+/// How a job ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// Everything was done.
+    Completed,
+    /// Someone stopped it, or its subscription is gone.
+    Cancelled,
+    /// The gateway stops; it goes on after the restart.
+    Stopped,
+}
+
+/// Whether a job ends before its work does.
+pub(super) fn interrupted(
+    cancel: &CancellationToken,
+    tasks: &Tasks,
+    subscription: &watch::Receiver<Arc<Subscription>>,
+) -> Option<End> {
+    if cancel.is_cancelled() {
+        return Some(End::Cancelled);
+    }
+    if tasks.stopping().is_cancelled() {
+        return Some(End::Stopped);
+    }
+    // A subscription that is closed or removed ends its jobs.
+    subscription.has_changed().is_err().then_some(End::Cancelled)
+}
+
+/// The time that one item takes at a rate per second; 0 is no bound.
+pub(super) fn pace(rate: u32) -> Duration {
+    if rate == 0 { Duration::ZERO } else { Duration::from_secs(1) / rate }
+}
