@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::ambient::SystemEntropy;
+use crate::ambient::{SecretReference, SystemEntropy};
+use crate::cli::subscription_file::places_of_secrets;
 use crate::cli::{Context, Exit, Outcome};
 use crate::config::{self, Config, Texts};
 use crate::contract::{Catalog, Gate, Message};
@@ -38,7 +39,7 @@ struct Shown<'a> {
 /// Runs the command: done if there is no mistake.
 pub fn run(args: &Args, context: &Context) -> Outcome {
     let config = context.config()?;
-    let mut check = Check { config: &config, mistakes: Vec::new() };
+    let mut check = Check { config: &config, mistakes: Vec::new(), secrets: Vec::new() };
     let counts = check.files();
     if !args.files_only {
         check.machine();
@@ -74,6 +75,8 @@ impl<'a> Shown<'a> {
 struct Check<'a> {
     config: &'a Config,
     mistakes: Vec<Diagnostic>,
+    /// Secrets that subscriptions name, and the folders where their paths begin.
+    secrets: Vec<(SecretReference, PathBuf)>,
 }
 
 impl Check<'_> {
@@ -111,14 +114,23 @@ impl Check<'_> {
                 if let Err(error) = checked.and_then(|()| egress.check(&document)) {
                     self.mistakes.push(Diagnostic::of_file(name, chain(&error).to_string()));
                 }
+                match places_of_secrets(document.sinkcredential.as_ref(), name) {
+                    Ok(places) => {
+                        let folder = Path::new(name).parent().unwrap_or(Path::new(""));
+                        self.secrets.extend(places.into_iter().map(|at| (at, folder.to_owned())));
+                    }
+                    Err(mistake) => self.mistakes.push(*mistake),
+                }
             }
         }
     }
 
     /// Checks that secrets can be had and keys can be used; makes none.
     fn machine(&mut self) {
-        for reference in self.config.secrets() {
-            if let Err(error) = config::secret(reference, &self.config.directory) {
+        let ours = self.config.secrets().map(|at| (at, &*self.config.directory));
+        let theirs = self.secrets.iter().map(|(at, folder)| (at, &**folder));
+        for (reference, folder) in ours.chain(theirs) {
+            if let Err(error) = config::secret(reference, folder) {
                 let problem = chain(&error).to_string();
                 self.mistakes.push(Diagnostic::of_file(&reference.to_string(), problem));
             }

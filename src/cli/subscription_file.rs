@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
 
+use crate::ambient::SecretReference;
 use crate::cli::Failure;
 use crate::config;
 use crate::event::{Diagnostic, SubscriptionId, yaml};
@@ -42,8 +43,9 @@ pub fn read(file: &Path) -> Result<Document, Failure> {
 pub fn read_credential(file: &Path) -> Result<SinkCredential, Failure> {
     let (name, text) = named_text(file)?;
     let read = yaml::read(&name, &text);
-    let CredentialAlone(mut credential) =
-        read.map_err(|mistake| Failure::input(anyhow!("{mistake}")))?;
+    let refused = |mistake: Box<Diagnostic>| Failure::input(anyhow!("{mistake}"));
+    let CredentialAlone(mut credential) = read.map_err(refused)?;
+    places_of_secrets(Some(&credential), &name).map_err(refused)?;
     fill(&mut credential, &name)?;
     Ok(credential)
 }
@@ -53,7 +55,7 @@ pub fn read_credential(file: &Path) -> Result<SinkCredential, Failure> {
 ///
 /// # Errors
 ///
-/// The caller's turn: a secret cannot be had, or stands in the file itself.
+/// The caller's turn: a secret cannot be had.
 pub fn with_secrets(mut document: Document, file: &str) -> Result<Document, Failure> {
     if let Some(credential) = &mut document.sinkcredential {
         fill(credential, file)?;
@@ -64,26 +66,38 @@ pub fn with_secrets(mut document: Document, file: &str) -> Result<Document, Fail
 fn fill(credential: &mut SinkCredential, file: &str) -> Result<(), Failure> {
     let directory = Path::new(file).parent().unwrap_or(Path::new(""));
     for mut slot in credential.slots() {
+        if let Some(SecretText::Reference(place)) = slot.value {
+            let secret = config::secret(place, directory).map_err(|error| {
+                Failure::blame(error).context(format!("{file}: {}", slot.pointer))
+            })?;
+            *slot.value = Some(SecretText::Text(secret));
+            slot.make_secret();
+        }
+    }
+    Ok(())
+}
+
+/// The places where a credential says that its secrets are, and its first mistake about them: a
+/// secret that stands in the file itself.
+pub fn places_of_secrets(
+    credential: Option<&SinkCredential>,
+    file: &str,
+) -> Result<Vec<SecretReference>, Box<Diagnostic>> {
+    let mut places = Vec::new();
+    for slot in credential.cloned().unwrap_or_default().slots() {
         match slot.value {
-            Some(SecretText::Reference(place)) => {
-                let secret = config::secret(place, directory).map_err(|error| {
-                    Failure::blame(error).context(format!("{file}: {}", slot.pointer))
-                })?;
-                *slot.value = Some(SecretText::Text(secret));
-                slot.make_secret();
-            }
+            Some(SecretText::Reference(place)) => places.push(place.clone()),
             // What comes through a pipe may well come from a store of secrets.
             Some(SecretText::Text(_)) if slot.is_secret() && file != STDIN => {
-                return Err(Failure::input(anyhow!(
-                    "{file}: {}: a secret does not belong into this file; name its place as \
-                     `{{ file: path }}` or `{{ env: NAME }}`",
-                    slot.pointer
-                )));
+                let problem = format!("{}: a secret does not belong into this file", slot.pointer);
+                let mistake = Diagnostic::of_file(file, problem)
+                    .with_help("name its place: `{ file: path }` or `{ env: NAME }`");
+                return Err(Box::new(mistake));
             }
             _ => {}
         }
     }
-    Ok(())
+    Ok(places)
 }
 
 fn named_text(file: &Path) -> Result<(String, String), Failure> {
@@ -146,7 +160,7 @@ fn add(documents: &mut Documents, file: String, text: &str) -> Result<(), Box<Di
 fn check(name: &str, text: &str) -> Result<Document, Box<Diagnostic>> {
     let document = yaml::read(name, text)?;
     match Subscriptions::check(&document) {
-        Ok(()) => Ok(document),
+        Ok(()) => places_of_secrets(document.sinkcredential.as_ref(), name).map(|_| document),
         Err(error) => Err(Box::new(Diagnostic::of_file(name, chain(&error).to_string()))),
     }
 }

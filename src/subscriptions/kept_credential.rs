@@ -190,3 +190,94 @@ fn seal(id: &SubscriptionId, credential: &SinkCredential, data_key: &DataKey) ->
 fn context(id: &SubscriptionId) -> String {
     format!("subscription/{id}/sink-credential")
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::ambient::SeededEntropy;
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_800_000_000);
+
+    fn key() -> DataKey {
+        DataKey::generate(&SeededEntropy::new(1))
+    }
+
+    fn oauth(change: &Value) -> SinkCredential {
+        let mut oauth = json!({ "endpoint": "https://id.example/token", "clientId": "shop" });
+        oauth.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        serde_json::from_value(json!({
+            "credentialtype": "OAUTH_CLIENT_CREDENTIALS", "oauth": oauth,
+        }))
+        .unwrap()
+    }
+
+    fn secret(change: &Value) -> SinkCredential {
+        let mut credential = oauth(change);
+        credential.oauth.as_mut().unwrap().client_secret = Some("hunter2".into());
+        credential
+    }
+
+    #[test]
+    fn what_is_kept_holds_no_secret_and_opens_for_its_subscription_only() {
+        let id: SubscriptionId = "a".parse().unwrap();
+        let credential = secret(&json!({}));
+        let kept = KeptCredential::create(&id, Some(&credential), (&key(), NOW)).unwrap().unwrap();
+        assert!(!serde_json::to_string(&kept).unwrap().contains("hunter2"));
+        let sealed = SealedCredential::new(id, kept.clone());
+        let moved = SealedCredential::new("b".parse().unwrap(), kept);
+
+        assert_eq!(sealed.open(sealed.current(), &key()).unwrap(), credential);
+        assert!(moved.open(moved.current(), &key()).is_err());
+        assert!(!format!("{sealed:?}").contains(&**sealed.current()));
+    }
+
+    #[test]
+    fn a_secret_is_filled_in_where_it_goes_to_the_same_place_only() {
+        let filled = |wanted: SinkCredential| {
+            let mut wanted = wanted;
+            wanted.fill_from(&secret(&json!({ "tls": { "authorities": "one" } })));
+            wanted.oauth.unwrap().client_secret.is_some()
+        };
+        let at = |change: &Value| {
+            let mut wanted = oauth(&json!({ "tls": { "authorities": "one" } }));
+            let mut json = serde_json::to_value(&wanted).unwrap();
+            json["oauth"].as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+            wanted = serde_json::from_value(json).unwrap();
+            filled(wanted)
+        };
+
+        assert!(at(&json!({})) && at(&json!({ "scope": "other" })));
+        for elsewhere in [
+            json!({ "endpoint": "https://id.example/other" }),
+            json!({ "endpoint": "https://evil.example/token" }),
+            json!({ "clientId": "other" }),
+            json!({ "tls": { "authorities": "two" } }),
+            json!({ "tls": null }),
+        ] {
+            assert!(!at(&elsewhere), "{elsewhere}");
+        }
+        let mut distrusting = oauth(&json!({ "tls": { "authorities": "one" } }));
+        distrusting.tls = serde_json::from_value(json!({ "authorities": "two" })).unwrap();
+        assert!(!filled(distrusting), "a token goes to the sink, too");
+    }
+
+    #[test]
+    fn a_secret_that_becomes_plain_is_not_filled_in() {
+        let parameter = |secret: bool| -> SinkCredential {
+            serde_json::from_value(json!({ "headers": [{ "name": "x", "secret": secret }] }))
+                .unwrap()
+        };
+        let mut before = parameter(true);
+        before.headers[0].value = Some("hunter2".into());
+        let (mut same, mut plain) = (parameter(true), parameter(false));
+        same.fill_from(&before);
+        plain.fill_from(&before);
+
+        assert_eq!(
+            (same.headers[0].value.is_some(), plain.headers[0].value.is_some()),
+            (true, false)
+        );
+    }
+}

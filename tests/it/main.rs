@@ -14,6 +14,7 @@ mod a_receipt_proves_delivery;
 mod a_repeat_is_recognised;
 mod a_sink_authenticates_the_gateway;
 mod a_sink_proves_itself;
+mod a_token_is_asked_for_once;
 mod accepted_means_durable;
 mod an_aws_sdk_is_a_producer;
 mod architecture;

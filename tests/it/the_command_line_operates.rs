@@ -1,11 +1,12 @@
 //! Everything that an operator does with a running gateway can be done from the command line.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Receiver, Reply, TestGateway, eventually, order_created, program};
+use crate::harness::{Guarded, Receiver, Reply, TestGateway, eventually, order_created, program};
 
 /// The command line of an operator.
 struct Operator {
@@ -320,4 +321,59 @@ async fn a_document_that_cannot_be_read_is_refused_where_it_is_wrong() {
         assert_eq!((answer.status, answer.code()), (422, "invalid"), "{detail}");
         assert!(detail.contains(told), "{detail}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_credential_is_applied_rotated_and_taken_away_and_its_secrets_stay_in_their_places() {
+    let gateway = TestGateway::start().await;
+    let consumer = Guarded::start(&gateway, None, |posted| {
+        if posted.header("x-key") == Some("confidential-one") { 200 } else { 401 }
+    })
+    .await;
+    let operator = Operator::of(&gateway).await;
+    let folder = gateway.path("subscriptions");
+    fs::create_dir(&folder).unwrap();
+    let keep = |name: &str, text: &str| {
+        let path = folder.join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let key = |value: Value| json!({ "credentialtype": "API_KEY", "apiKey": { "name": "x-key", "value": value } });
+    let file = keep("shop.json", &consumer.document(&key(json!({"file": "a.key"}))).to_string());
+    let apply = |arguments: &[&str]| {
+        let done = operator.done(&[&["apply"], arguments, &[&file]].concat());
+        assert!(!done.to_string().contains("confidential"), "{done}");
+        done[0]["action"].as_str().unwrap().to_owned()
+    };
+
+    let missing = operator.run(&["apply", &file]);
+    assert!(missing.output[0]["problem"].as_str().unwrap().contains("a.key"), "{}", missing.output);
+    keep("a.key", "confidential-one\n");
+    assert_eq!(apply(&[]), "create");
+    active(&gateway, "shop").await;
+    assert_eq!(apply(&["--dry-run"]), "compare");
+    assert_eq!(apply(&[]), "keep");
+    // Only the secret is another one, which no file tells.
+    keep("a.key", "confidential-two");
+    assert_eq!(apply(&[]), "replace");
+    assert_eq!(apply(&[]), "keep");
+    gateway.order(1).await;
+    consumer.wait_for_delivered(1).await;
+
+    let credential = keep("credential.yaml", &key(json!({"file": "b.key"})).to_string());
+    keep("b.key", "confidential-one");
+    let rotate = ["subscriptions", "credential", "shop", "--file", &credential];
+    let rotated = operator.done(&rotate);
+    assert!(rotated["credential"]["formerUntil"].is_string(), "{rotated}");
+    assert!(!rotated.to_string().contains("confidential"), "{rotated}");
+    gateway.order(2).await;
+    consumer.wait_for_delivered(2).await;
+    keep("credential.yaml", &key(json!("confidential-three")).to_string());
+    let refused = operator.run(&rotate);
+    assert_eq!(refused.code, 2);
+    assert!(refused.remarks.contains("/sinkcredential/apiKey/value: a secret does not belong"));
+    assert!(!refused.remarks.contains("confidential-three"), "{}", refused.remarks);
+    let removed = operator.done(&["subscriptions", "credential", "shop", "--remove"]);
+    assert!(removed.get("sinkcredential").is_none() && removed.get("credential").is_none());
 }

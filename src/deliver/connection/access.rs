@@ -151,3 +151,90 @@ fn user_and_password(basic: &Basic) -> Secret {
 pub(super) fn url_encoded(text: &str) -> String {
     url::form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::subscriptions::{Document, Subscriptions};
+
+    fn document(credential: &Value) -> Option<Document> {
+        serde_json::from_value(json!({
+            "consumer": "shop", "sink": "https://shop.example/events?a=b",
+            "sinkcredential": credential,
+            "config": { "keys": { "jwksUri": "https://shop.example/jwks.json" } },
+        }))
+        .ok()
+    }
+
+    #[test]
+    fn secrets_are_hidden_in_every_form_in_which_they_were_sent() {
+        let credential: SinkCredential = serde_json::from_value(json!({
+            "credentialtype": "BASIC",
+            "basic": { "username": "shop", "password": "open sesame" },
+            "query": [{ "name": "code", "value": "a/b", "secret": true }],
+        }))
+        .unwrap();
+        let access = Access::new(&credential).unwrap();
+        let answer = "no c2hvcDpvcGVuIHNlc2FtZQ== no open sesame no a%2Fb no a/b no token-1 no";
+
+        let hidden = access.hide(Some("token-1"), answer.as_bytes());
+
+        assert_eq!(String::from_utf8(hidden).unwrap(), "no … no … no … no … no … no");
+        assert!(!format!("{access:?}").contains("sesame"));
+    }
+
+    /// Names and values around the border of what is taken.
+    fn text() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "[a-zA-Z0-9!#$&^_.|~ -]{0,12}",
+            "\\PC{0,6}",
+            "[\\x00-\\x7f]{0,6}",
+            Just("Content-Type".to_owned()),
+            Just("ce-id".to_owned()),
+            Just("x".repeat(5_000)),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_accepted_can_be_sent(
+            (name, value, key, user) in (text(), text(), text(), text()),
+            (parameter, inner) in (text(), text()),
+        ) {
+            let all = [
+                json!({ "headers": [{ "name": name, "value": value }] }),
+                json!({ "query": [{ "name": parameter, "value": inner }] }),
+                json!({
+                    "credentialtype": "API_KEY", "apiKey": { "name": name, "value": key },
+                    "headers": [{ "name": parameter, "value": value, "secret": true }],
+                }),
+                json!({
+                    "credentialtype": "BASIC", "basic": { "username": user, "password": key },
+                }),
+                json!({ "credentialtype": "OAUTH_CLIENT_CREDENTIALS", "oauth": {
+                    "endpoint": "https://id.example/", "clientId": user, "clientSecret": key,
+                    "headers": [{ "name": name, "value": value }],
+                    "body": [{ "name": parameter, "value": inner }],
+                }}),
+            ];
+            for credential in all {
+                let Some(document) = document(&credential) else { continue };
+                if Subscriptions::check(&document).is_err() {
+                    continue;
+                }
+                let credential = document.sinkcredential.unwrap();
+                let access = Access::new(&credential);
+                prop_assert!(access.is_ok(), "{credential:?}");
+                let access = access.unwrap();
+                for name in access.headers().keys().map(HeaderName::as_str) {
+                    prop_assert!(!name.starts_with("ce-") && !name.starts_with("content-"));
+                }
+                let address = access.address(&"https://shop.example/?a=b".parse().unwrap());
+                prop_assert_eq!(address.host_str(), Some("shop.example"));
+            }
+        }
+    }
+}
