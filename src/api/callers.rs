@@ -106,6 +106,17 @@ impl Callers {
         Ok(caller)
     }
 
+    /// Looks a caller up again: nothing if its key is not good any more.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn again(&self, caller: &Caller) -> Result<Option<Caller>, CallerError> {
+        let found = self.registry.get(&record_key(&caller.id)).await;
+        let Some(record) = found.map_err(CallerError::Registry)? else { return Ok(None) };
+        recognize(&record, caller.id.clone(), &caller.key)
+    }
+
     /// Adds a caller and gives its key, which nobody can read again.
     ///
     /// # Errors
@@ -166,11 +177,16 @@ impl Callers {
         };
         let found = self.registry.get(&record_key(&id)).await.map_err(CallerError::Registry)?;
         let Some(record) = found else { return Ok(None) };
-        let document = read(&record)?;
-        let Ok(kept) = URL_SAFE_NO_PAD.decode_to_vec(&document.sha256) else { return Ok(None) };
-        let right = bool::from(kept.as_slice().ct_eq(hash.as_slice()));
-        Ok(right.then(|| Caller { key: *hash, id, scopes: document.scopes.into() }))
+        recognize(&record, id, hash)
     }
+}
+
+/// The caller of a record, if the key with this hash is its own.
+fn recognize(record: &Record, id: CallerId, hash: &Hash) -> Result<Option<Caller>, CallerError> {
+    let document = read(record)?;
+    let Ok(kept) = URL_SAFE_NO_PAD.decode_to_vec(&document.sha256) else { return Ok(None) };
+    let right = bool::from(kept.as_slice().ct_eq(hash.as_slice()));
+    Ok(right.then(|| Caller { key: *hash, id, scopes: document.scopes.into() }))
 }
 
 fn record_key(id: &CallerId) -> RecordKey {
@@ -208,8 +224,14 @@ mod tests {
         assert_eq!(caller.id(), &name);
         assert!(caller.may(&Scope::Operate) && !caller.may(&Scope::Admin));
 
+        assert_eq!(callers.again(&caller).await.unwrap(), Some(caller.clone()));
+
         callers.remove(&name).await.unwrap();
         assert_eq!(callers.identify(key.expose()).await.unwrap(), None);
+        assert_eq!(callers.again(&caller).await.unwrap(), None);
+        callers.add(&name, vec![Scope::Operate], &SeededEntropy::new(8)).await.unwrap();
+        assert_eq!(callers.again(&caller).await.unwrap(), None);
+        callers.remove(&name).await.unwrap();
         assert!(matches!(callers.remove(&name).await, Err(CallerError::Unknown(_))));
     }
 

@@ -17,20 +17,29 @@ pub struct Config {
     pub header_timeout: Span,
     /// How long an answer may take; after it the caller is told to try again.
     pub request_timeout: Span,
+    /// How long a client may leave an answer unread; its connection is then closed.
+    pub write_timeout: Span,
     /// How many connections may be open at once.
     pub max_connections: usize,
+    /// How many streams and waiting polls one caller may have open.
+    pub caller_readers: usize,
+    /// How many streams and waiting polls one subscription may have open.
+    pub subscription_readers: usize,
     /// How long a caller's key is remembered; a removed caller is refused after this time at most.
     pub caller_cache: Span,
 }
 
 impl Default for Config {
-    /// 2 MiB, 10 s, 30 s, 4096 connections, 5 s.
+    /// 2 MiB, 10 s, 30 s, 60 s, 4096 connections, 64 readers, 16 readers, 5 s.
     fn default() -> Self {
         Self {
             max_body: Size(2 * 1024 * 1024),
             header_timeout: Span(Duration::from_secs(10)),
             request_timeout: Span(Duration::from_secs(30)),
+            write_timeout: Span(Duration::from_mins(1)),
             max_connections: 4096,
+            caller_readers: 64,
+            subscription_readers: 16,
             caller_cache: Span(Duration::from_secs(5)),
         }
     }

@@ -11,12 +11,13 @@ use axum::http::Request;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
 
 use crate::ambient::Tasks;
 use crate::api::Config;
+use crate::api::stalled::Stalled;
 use crate::telemetry::chain;
 
 /// The most bytes of one request's line and headers.
@@ -52,6 +53,9 @@ pub async fn serve(listener: TcpListener, router: Router, config: &Config, tasks
         };
         match accepted {
             (Ok(place), Ok((stream, peer))) => {
+                // Small answers go out at once; a failure to say so costs only time.
+                let _ = stream.set_nodelay(true);
+                let stream = Stalled::new(stream, config.write_timeout.0);
                 attend((stream, peer), place, &http, &router, tasks);
             }
             // The semaphore is never closed, so only the system can refuse.
@@ -68,14 +72,12 @@ pub async fn serve(listener: TcpListener, router: Router, config: &Config, tasks
 
 /// Serves one connection in the background.
 fn attend(
-    (stream, peer): (TcpStream, SocketAddr),
+    (stream, peer): (Stalled, SocketAddr),
     place: OwnedSemaphorePermit,
     http: &Builder<TokioExecutor>,
     router: &Router,
     tasks: &Tasks,
 ) {
-    // Small answers go out at once; a failure to say so costs only time.
-    let _ = stream.set_nodelay(true);
     let service = TowerToHyperService::new(router.clone().map_request(introduce(peer)));
     let (http, stop) = (http.clone(), tasks.stopping().clone());
     tasks.spawn(async move {
@@ -112,6 +114,7 @@ fn is_the_clients(error: &io::Error) -> bool {
 mod tests {
     use axum::routing::get;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpStream;
 
     use super::*;
     use crate::ambient::Span;
@@ -138,6 +141,26 @@ mod tests {
         client.read_to_string(&mut answer).await.unwrap();
 
         assert!(!answer.contains("200"), "{answer}");
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_read_its_answer_is_dropped() {
+        let config = Config { write_timeout: Span(Duration::from_millis(50)), ..Config::default() };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let body = || async {
+            let chunks =
+                futures_util::stream::repeat_with(|| Ok::<_, io::Error>(vec![b'x'; 65536]));
+            axum::body::Body::from_stream(chunks)
+        };
+        let (router, tasks) = (Router::new().route("/", get(body)), Tasks::new());
+        let inner = tasks.clone();
+        tasks.spawn(async move { serve(listener, router, &config, &inner).await });
+        let mut client = TcpStream::connect(address).await.unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+
+        // Nobody reads, so the answer fills what the system holds and then stalls.
+        assert!(tasks.drain(Duration::from_secs(20)).await);
     }
 
     #[tokio::test]

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::api::{
-    bus, dead_letters, deliveries, events, explain, health, post_events, problem, published,
-    quarantine, receipts, redrives, replays, sink_credential, subscriptions,
+    bus, dead_letters, deliveries, events, explain, health, post_events, problem, published, pull,
+    quarantine, receipts, redrives, replays, sink_credential, stream, subscriptions,
 };
 use crate::subscriptions::Document;
 
@@ -30,6 +30,7 @@ const SHOWN: &str = "ShownSubscription";
         (name = "public", description = "Open to all"),
         (name = "events", description = "Publish events, and look at them"),
         (name = "subscriptions", description = "Who receives what, where, sealed for which key"),
+        (name = "fetching", description = "Events that consumers fetch themselves"),
         (name = "deliveries", description = "What became of deliveries"),
         (name = "replays", description = "Send a range of events again"),
         (name = "quarantine", description = "Events that broke their contract"),
@@ -60,6 +61,9 @@ const SHOWN: &str = "ShownSubscription";
         subscriptions::pause,
         subscriptions::resume,
         subscriptions::checkpoint,
+        pull::events,
+        pull::poll,
+        stream::stream,
         deliveries::attempts,
         receipts::list,
         dead_letters::list,

@@ -63,6 +63,8 @@ codes! {
     AlreadyExists: "already-exists", CONFLICT, "The name is taken";
     /// The thing is not in a state that allows it.
     WrongState: "wrong-state", CONFLICT, "The present state does not allow this";
+    /// What is asked for was here and is not kept any more.
+    Gone: "gone", GONE, "It is not kept any more";
     /// Someone else changed it first.
     Changed: "changed", PRECONDITION_FAILED, "It has changed since it was read";
     /// The body is larger than the gateway takes.
@@ -78,6 +80,8 @@ codes! {
     PatchFailed: "patch-failed", UNPROCESSABLE_ENTITY, "The publication does not fit the event";
     /// The sink did not prove that it is the consumer's.
     HandshakeFailed: "handshake-failed", UNPROCESSABLE_ENTITY, "The sink did not prove itself";
+    /// The caller has too much open at once.
+    TooMany: "too-many", TOO_MANY_REQUESTS, "Too much is open at once";
     /// Writing needs the revision that is to be replaced.
     PreconditionRequired: "precondition-required", PRECONDITION_REQUIRED,
         "Say which revision is to be replaced";

@@ -11,8 +11,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{
     Code, Problem, Services, bus_route, dead_letters, deliveries, events, explain, health, openapi,
-    post_events, published, quarantine, receipts, redrives, repeats, replays, request,
-    sink_credential, subscriptions,
+    post_events, published, pull, quarantine, receipts, redrives, repeats, replays, request,
+    sink_credential, stream, subscriptions,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -47,6 +47,9 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/subscriptions/{id}/pause", post(subscriptions::pause))
         .route("/subscriptions/{id}/resume", post(subscriptions::resume))
         .route("/subscriptions/{id}/checkpoint", get(subscriptions::checkpoint))
+        .route("/subscriptions/{id}/events", get(pull::events))
+        .route("/subscriptions/{id}/poll", post(pull::poll))
+        .route("/subscriptions/{id}/stream", get(stream::stream))
         .route("/subscriptions/{id}/attempts", get(deliveries::attempts))
         .route("/subscriptions/{id}/receipts", get(receipts::list))
         .route("/subscriptions/{id}/dead-letters", get(dead_letters::list))

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::ambient::{Clock, Entropy, Tasks};
-use crate::api::{Callers, Config, Readiness};
+use crate::api::{Callers, Config, Readers, Readiness};
 use crate::contract::Catalog;
-use crate::deliver::Office;
+use crate::deliver::{Office, Pickup};
 use crate::enrich::Publications;
 use crate::eventlog::EventLog;
 use crate::keys::KeyRing;
@@ -50,6 +50,10 @@ pub struct Services {
     pub publications: Arc<Publications>,
     /// Subscriptions and their deliveries.
     pub office: Arc<Office>,
+    /// Hands out events to those who fetch them.
+    pub pickup: Arc<Pickup>,
+    /// Counts who waits for events.
+    pub readers: Arc<Readers>,
     /// Replays.
     pub replays: Arc<Desk>,
 }

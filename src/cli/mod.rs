@@ -33,6 +33,7 @@ mod keys;
 mod open;
 mod output;
 mod pattern;
+mod pull;
 mod quarantine;
 mod replay;
 mod serve;

@@ -45,6 +45,17 @@ impl Output {
         let _ = writeln!(io::stdout().lock(), "{text}");
     }
 
+    /// Writes a line of the result as it is, now, where the command must know that it is written.
+    ///
+    /// # Errors
+    ///
+    /// Ours: standard output does not take it.
+    pub fn must_line(self, text: impl Display) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        writeln!(out, "{text}")?;
+        out.flush()
+    }
+
     /// Writes one result: as JSON, or as the text that `human` makes.
     pub fn item<T: Serialize>(self, item: &T, human: impl FnOnce(&T) -> String) {
         if self.is_json() {

@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::answer::{items, note_next, show, text};
-use crate::cli::{Client, Column, Context, Exit, Failure, Outcome, subscription_file};
+use crate::cli::pull::PullArgs;
+use crate::cli::{Client, Column, Context, Exit, Failure, Outcome, pull, subscription_file};
 use crate::event::{EventId, SubscriptionId};
 use crate::subscriptions::Document;
 
@@ -73,6 +74,10 @@ pub enum Command {
         /// The subscription's name
         id: SubscriptionId,
     },
+    /// Fetch sealed events, a token on each line
+    ///
+    /// What is written is then acknowledged, if the subscription has no sink.
+    Pull(PullArgs),
     /// List the attempts to deliver to one, newest first
     Attempts(AttemptsArgs),
     /// List the signed receipts of deliveries to one, oldest first
@@ -196,6 +201,7 @@ pub async fn run(command: Command, context: &Context) -> Outcome {
             let token = client.send(request).await?.text().await.map_err(Failure::ours)?;
             output.item(&token, Clone::clone);
         }
+        Command::Pull(args) => return pull::run(args, context).await,
         Command::Attempts(AttemptsArgs { id, event, limit }) => {
             let event = event.map(|event| format!("&event={event}")).unwrap_or_default();
             let list = format!("{}/attempts?limit={limit}{event}", path(&id));

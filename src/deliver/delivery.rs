@@ -110,12 +110,19 @@ pub enum Reason {
     Refused,
     /// The sink said that it is gone, which also closes the subscription.
     SinkGone,
+    /// The consumer has fetched it and said that it will not take it (RFC 8936, `setErrs`).
+    RefusedByConsumer,
 }
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 4] =
-        [Self::AttemptsExhausted, Self::EventTooOld, Self::Refused, Self::SinkGone];
+    pub const ALL: [Self; 5] = [
+        Self::AttemptsExhausted,
+        Self::EventTooOld,
+        Self::Refused,
+        Self::SinkGone,
+        Self::RefusedByConsumer,
+    ];
 
     /// The stable word.
     pub const fn word(self) -> &'static str {
@@ -124,6 +131,7 @@ impl Reason {
             Self::EventTooOld => "event-too-old",
             Self::Refused => "refused",
             Self::SinkGone => "sink-gone",
+            Self::RefusedByConsumer => "refused-by-consumer",
         }
     }
 }

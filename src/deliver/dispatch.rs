@@ -1,12 +1,15 @@
 //! The couriers of all subscriptions: started, told of changes, and handed their matches.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use crate::deliver::{Command, Courier, Flow, Followed, Gate, Inbox, Round, Standing};
+use crate::deliver::{
+    Clerk, Command, Courier, Flow, Followed, Gate, Inbox, Round, Shelf, Standing, View,
+};
 use crate::event::SubscriptionId;
 use crate::eventlog::{Cursor, Entry, Error, Position, Retry};
 use crate::route::Table;
@@ -31,7 +34,10 @@ struct Post {
     standing: watch::Receiver<Standing>,
     subscription: watch::Sender<Arc<Subscription>>,
     courier: JoinHandle<()>,
+    shelf: Option<Arc<Shelf>>,
 }
+
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The ends through which others speak with a courier.
 #[derive(Clone)]
@@ -44,6 +50,8 @@ pub struct Line {
     pub standing: watch::Receiver<Standing>,
     /// Lets attempts through.
     pub gate: Arc<Gate>,
+    /// What the consumer has acknowledged; nothing if the subscription has a sink.
+    pub shelf: Option<Arc<Shelf>>,
 }
 
 impl Line {
@@ -51,9 +59,13 @@ impl Line {
     ///
     /// In this order: a courier passes no entry under a filter that the subscription does not show
     /// yet.
-    pub fn look(&self) -> (Standing, Arc<Subscription>) {
+    pub fn look(&self) -> View {
         let standing = *self.standing.borrow();
-        (standing, Arc::clone(&self.subscription.borrow()))
+        View {
+            standing,
+            subscription: Arc::clone(&self.subscription.borrow()),
+            acknowledged: self.shelf.as_ref().map(|shelf| shelf.acknowledged().place()),
+        }
     }
 }
 
@@ -73,7 +85,7 @@ impl Dispatch {
         self.posts.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the courier of a subscription where its cursor stands.
+    /// Starts the courier of a subscription where its cursor stands, or its clerk if it has no sink.
     pub fn open(&self, subscription: &Arc<Subscription>, cursor: Cursor, waiting: Vec<Retry>) {
         if subscription.state == State::Closed {
             return;
@@ -82,13 +94,16 @@ impl Dispatch {
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let gate = Gate::new(subscription, &self.round.sinks, self.round.allowance);
         let gate = Arc::new(gate);
-        let (courier, standing) = Courier::new(
-            self.round.clone(),
-            (Arc::clone(subscription), Arc::clone(&gate)),
-            Arc::clone(&inbox),
-            receiver,
-            (cursor, waiting),
-        );
+        let (round, served) = (self.round.clone(), Arc::clone(subscription));
+        let (given, kept) = (Arc::clone(&inbox), (cursor, waiting));
+        let (work, standing, shelf): (Work, _, _) = if subscription.is_pulled() {
+            let (clerk, standing, shelf) = Clerk::new(round, served, given, receiver, kept);
+            (Box::pin(clerk.run()), standing, Some(shelf))
+        } else {
+            let served = (served, Arc::clone(&gate));
+            let (courier, standing) = Courier::new(round, served, given, receiver, kept);
+            (Box::pin(courier.run()), standing, None)
+        };
         // Before the courier starts: an entry that was matched without this filter is then in the
         // log before the courier reads it, so that none falls between log and inbox.
         self.list(subscription);
@@ -101,7 +116,8 @@ impl Dispatch {
             commands,
             standing,
             subscription: watch::Sender::new(Arc::clone(subscription)),
-            courier: self.round.tasks.spawn(courier.run()),
+            courier: self.round.tasks.spawn(work),
+            shelf,
         };
         posts.insert(subscription.id.clone(), post);
     }
@@ -163,6 +179,28 @@ impl Dispatch {
         }
     }
 
+    /// Ends the worker of a subscription and starts one anew where the log says that it stood,
+    /// because events now travel in another way.
+    ///
+    /// What a sink was not given yet is left to be fetched, and what was not acknowledged is left
+    /// to be delivered: both are kept in the same way.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log failed.
+    pub async fn reopen(&self, subscription: &Arc<Subscription>) -> Result<(), Error> {
+        self.close(&subscription.id).await;
+        self.round.ledger.flush().await?;
+        let state = self.round.log.load().await?;
+        let mut cursors = state.cursors.into_iter();
+        let cursor = cursors.find(|(owner, _)| *owner == subscription.id);
+        let start = || Cursor::starting(&subscription.id, self.followed());
+        let mut waiting = state.retries;
+        waiting.retain(|retry| retry.key.subscription == subscription.id);
+        self.open(subscription, cursor.map_or_else(start, |(_, cursor)| cursor), waiting);
+        Ok(())
+    }
+
     /// Forgets what is not written yet of a subscription that has lost its courier.
     ///
     /// # Errors
@@ -220,6 +258,7 @@ impl Dispatch {
             subscription: post.subscription.subscribe(),
             standing: post.standing.clone(),
             gate: Arc::clone(&post.gate),
+            shelf: post.shelf.clone(),
         })
     }
 }

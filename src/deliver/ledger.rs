@@ -188,6 +188,18 @@ impl Ledger {
         });
     }
 
+    /// Notes a delivery that was given up without an attempt.
+    pub fn give_up(&self, letter: DeadLetter) {
+        self.change(|pending| pending.dead_letters.push(letter));
+    }
+
+    /// Notes that a delivery no longer waits.
+    pub fn settle(&self, key: DeliveryKey) {
+        self.change(|pending| {
+            pending.retries.insert(key, None);
+        });
+    }
+
     /// Notes that a delivery waits for its next attempt.
     pub fn retry(&self, retry: Retry) {
         self.change(|pending| {

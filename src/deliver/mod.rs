@@ -31,6 +31,7 @@ mod ledger;
 mod milestones;
 mod office;
 mod pace;
+mod pickup;
 mod progress;
 mod reader;
 mod recall;
@@ -61,8 +62,12 @@ pub use inbox::{Followed, Inbox, Taken};
 pub use ledger::{Ledger, Outcome};
 pub use milestones::Milestones;
 pub use office::{Office, OfficeError, OfficeParts};
+pub use pickup::{
+    Clerk, Collected, MOST_OUTSTANDING, Pickup, PickupError, PickupParts, Polled, Polling, Refusal,
+    Served, Shelf,
+};
 pub use progress::{Numbered, Progress};
-pub use reader::{Match, Part, ReadError, Reader};
+pub use reader::{Match, Part, ReadError, Reader, View};
 pub use receipts::{ReceiptDesk, SignedReceipt, word_of};
 pub use retries::Retries;
 pub use schedule::{Policy, Schedule, Situation};

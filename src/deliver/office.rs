@@ -269,6 +269,9 @@ impl Office {
         let terms = Terms { from, shared_secret, credential };
         let updated = self.subscriptions.update(current, document, terms).await;
         match &updated {
+            Ok(updated) if updated.is_pulled() != current.is_pulled() => {
+                self.dispatch.reopen(updated).await?;
+            }
             Ok(updated) => self.dispatch.changed(updated).await,
             Err(_) => self.dispatch.release(&current.id).await,
         }

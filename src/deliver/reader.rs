@@ -16,6 +16,17 @@ const LOOKED_THROUGH: u64 = 16_384;
 /// each time.
 const REMEMBERED: u64 = 16_384;
 
+/// A subscription, and how far its matches are numbered.
+#[derive(Clone, Debug)]
+pub struct View {
+    /// Where its courier stands.
+    pub standing: Standing,
+    /// The subscription, with every filter that applies up to there.
+    pub subscription: Arc<Subscription>,
+    /// A place that is known apart from milestones: what the consumer has acknowledged.
+    pub acknowledged: Option<Milestone>,
+}
+
 /// A match with its number and its link of the chain.
 #[derive(Clone, Debug)]
 pub struct Match {
@@ -83,35 +94,33 @@ impl Reader {
     ///
     /// Ours: the log failed.
     pub async fn position_of(&self, after: EventId) -> Result<Position, Error> {
-        match after.successor() {
-            Some(next) => self.log.seek(next).await,
-            None => Ok(self.log.head()),
-        }
+        let sought = match after.successor() {
+            Some(next) => self.log.seek(next).await?,
+            None => self.log.head(),
+        };
+        // What was dropped after it cannot be sought, and must not be skipped in silence.
+        let floor = self.log.floor();
+        let is_below = after < floor.id && sought >= floor.position;
+        Ok(if is_below { Position(floor.position.0.saturating_sub(1)) } else { sought })
     }
 
     /// Reads matches after a position: as many as fit into the page, or fewer if there are no more,
     /// or if many entries had to be looked through; then [`Part::reached`] has moved on.
     ///
-    /// What lies before the start of the subscription is skipped. `standing` has to be taken before
-    /// `subscription`, as [`Line::look`](crate::deliver::Line::look) does: its filters are then those
-    /// that apply up to there.
+    /// What lies before the start of the subscription is skipped.
     ///
     /// # Errors
     ///
     /// The caller's turn: events after that position are not kept any more. Ours: the log failed.
-    pub async fn read(
-        &self,
-        (subscription, standing): (&Subscription, &Standing),
-        after: Position,
-        page: Page,
-    ) -> Result<Part, ReadError> {
-        let start = self.place((subscription, standing), after).await?;
+    pub async fn read(&self, view: &View, after: Position, page: Page) -> Result<Part, ReadError> {
+        let (subscription, standing) = (&*view.subscription, &view.standing);
+        let start = self.place(view, after).await?;
         let mut part = Part { matches: Vec::new(), reached: start, last: None };
         let mut bytes = 0;
         while part.reached.position < standing.scanned
             && part.reached.position.0 - start.position.0 < LOOKED_THROUGH
         {
-            for entry in self.entries((subscription, standing), part.reached.position).await? {
+            for entry in self.entries(view, part.reached.position).await? {
                 if entry.position > standing.scanned {
                     break;
                 }
@@ -143,23 +152,26 @@ impl Reader {
     /// # Errors
     ///
     /// As [`read`](Self::read).
-    pub async fn place(
-        &self,
-        (subscription, standing): (&Subscription, &Standing),
-        at: Position,
-    ) -> Result<Milestone, ReadError> {
-        let at = at.min(standing.scanned);
+    pub async fn place(&self, view: &View, at: Position) -> Result<Milestone, ReadError> {
+        let subscription = &*view.subscription;
+        let Standing { scanned, sequence, chain, .. } = view.standing;
+        if at >= scanned {
+            return Ok(Milestone { position: scanned, sequence, chain });
+        }
         let key = (subscription.id.clone(), subscription.created, at);
         if let Some((sequence, chain)) = self.places.get(&key).await {
             return Ok(Milestone { position: at, sequence, chain });
         }
-        let mut place = match self.log.milestones_around(&subscription.id, at).await? {
-            (Some(before), _) => before,
+        let (before, later) = self.log.milestones_around(&subscription.id, at).await?;
+        let known = view.acknowledged.filter(|place| place.position <= at);
+        let nearest = before.into_iter().chain(known).max_by_key(|place| place.position);
+        let mut place = match (nearest, later) {
+            (Some(nearest), _) => nearest,
             (None, Some(start)) if start.sequence == 0 => return Ok(start),
-            (None, _) => return Err(self.gone((subscription, standing), at).await?),
+            (None, _) => return Err(self.gone(view).await?),
         };
         while place.position < at {
-            for entry in self.entries((subscription, standing), place.position).await? {
+            for entry in self.entries(view, place.position).await? {
                 if entry.position > at {
                     break;
                 }
@@ -171,34 +183,26 @@ impl Reader {
     }
 
     /// Reads entries that follow a position without a gap; there must be some.
-    async fn entries(
-        &self,
-        of: (&Subscription, &Standing),
-        after: Position,
-    ) -> Result<Vec<Arc<Entry>>, ReadError> {
+    async fn entries(&self, view: &View, after: Position) -> Result<Vec<Arc<Entry>>, ReadError> {
         let entries = self.log.read(after, Page::default()).await?;
         // Below the floor some entries are left that wait for an attempt, with gaps between them.
         let is_whole = after >= self.log.floor().position;
-        match entries.first() {
-            Some(first) if is_whole && first.position.0 == after.0 + 1 => Ok(entries),
-            _ => Err(self.gone(of, after).await?),
+        let expected = Position(after.0 + entries.len() as u64);
+        match entries.last() {
+            Some(last) if is_whole && last.position == expected => Ok(entries),
+            _ => Err(self.gone(view).await?),
         }
     }
 
-    /// Finds from where on everything can be read: the first milestone with nothing but kept
+    /// Finds from where on everything can be read: the first known place with nothing but kept
     /// entries behind it.
-    async fn gone(
-        &self,
-        (subscription, standing): (&Subscription, &Standing),
-        after: Position,
-    ) -> Result<ReadError, Error> {
+    async fn gone(&self, view: &View) -> Result<ReadError, Error> {
+        let floor = self.log.floor().position;
+        let (before, later) = self.log.milestones_around(&view.subscription.id, floor).await?;
+        let known = [before, later, view.acknowledged].into_iter().flatten();
+        let usable = known.map(|place| place.position).filter(|position| *position >= floor);
+        let place = usable.min().unwrap_or(view.standing.scanned);
         let one = Page { items: 1, bytes: 1 };
-        let first = self.log.read(after.max(self.log.floor().position), one).await?;
-        let before_first =
-            first.first().map_or(standing.scanned, |entry| Position(entry.position.0 - 1));
-        let (before, later) = self.log.milestones_around(&subscription.id, before_first).await?;
-        let exact = before.filter(|place| place.position == before_first);
-        let place = exact.or(later).map_or(standing.scanned, |place| place.position);
         let at = self.log.read(Position(place.0.saturating_sub(1)), one).await?;
         let after = match at.first() {
             Some(entry) if entry.position == place => Some(entry.event.id),

@@ -9,12 +9,13 @@ use url::Url;
 use crate::ambient::{
     Clock, Disk, Entropy, Secret, SecretReference, SystemClock, SystemDisk, SystemEntropy, Tasks,
 };
-use crate::api::{Callers, Readiness, Services};
+use crate::api::{Callers, Readers, Readiness, Services};
 use crate::config::{self, Config, SecretError};
 use crate::contract::Catalog;
 use crate::deliver::{
     Carry, Connections, Dispatch, Egress, GuardedClients, Handshake, HttpDestination, Ledger,
-    Office, OfficeError, OfficeParts, ReceiptDesk, Round, Sealer, SealerParts, Sinks,
+    Office, OfficeError, OfficeParts, Pickup, PickupParts, ReceiptDesk, Round, Sealer, SealerParts,
+    Sinks,
 };
 use crate::enrich::Publications;
 use crate::event::{Blame, Diagnostic, Fault};
@@ -142,13 +143,9 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         log: Arc::clone(&log),
         metrics: Arc::clone(&metrics),
     });
-    let bus = Arc::new(Bus::new(
-        config.source.clone(),
-        access_keys(&config)?,
-        Arc::clone(&admit),
-        Arc::clone(&clock),
-        Arc::clone(&entropy),
-    ));
+    let (source, keys) = (config.source.clone(), access_keys(&config)?);
+    let admitted = Arc::clone(&admit);
+    let bus = Bus::new(source, keys, admitted, Arc::clone(&clock), Arc::clone(&entropy));
     let ledger = Arc::new(Ledger::new(Arc::clone(&log), Arc::clone(&clock)));
     let (out, gone) = outward(&config, &machine, (&ring, data_key), (&log, &ledger, &metrics))?;
     out.office.resume().await?;
@@ -158,7 +155,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         replays: Replays::new(Arc::clone(&registry)),
         redrives: Redrives::new(Arc::clone(&registry)),
         ledger: Arc::clone(&ledger),
-        carrier: out.carrier,
+        carrier: Arc::clone(&out.carrier),
         office: Arc::clone(&out.office),
         clock: Arc::clone(&clock),
         dice: Arc::clone(&entropy),
@@ -166,6 +163,8 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     });
     replays.resume().await?;
     let services = Arc::new(Services {
+        pickup: pickup(&out, &machine, (&log, &ledger, &metrics)),
+        readers: Arc::new(Readers::new(&config.api, Arc::clone(&metrics))),
         callers: Arc::new(Callers::new(registry, config.api.caller_cache)),
         config: config.api,
         source: config.source,
@@ -176,7 +175,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         readiness: Readiness::new(),
         tasks: tasks.clone(),
         admit,
-        bus,
+        bus: Arc::new(bus),
         log,
         ring: Arc::clone(&ring),
         catalog,
@@ -264,6 +263,7 @@ struct Outward {
     dispatch: Arc<Dispatch>,
     carrier: Arc<dyn Carry>,
     office: Arc<Office>,
+    sealer: Arc<Sealer>,
 }
 
 type Gone = mpsc::UnboundedReceiver<Arc<Subscription>>;
@@ -333,7 +333,7 @@ fn outward(
     let office = Arc::new(Office::new(OfficeParts {
         subscriptions: Subscriptions::new(Arc::clone(log) as Arc<dyn Registry>, Arc::clone(&clock)),
         dispatch: Arc::clone(&dispatch),
-        sealer,
+        sealer: Arc::clone(&sealer),
         handshake,
         egress,
         data_key,
@@ -341,7 +341,23 @@ fn outward(
         clock,
         dice: entropy,
     }));
-    Ok((Outward { dispatch, carrier, office }, gone_receiver))
+    Ok((Outward { dispatch, carrier, office, sealer }, gone_receiver))
+}
+
+fn pickup(
+    out: &Outward,
+    machine: &Machine,
+    (log, ledger, metrics): (&Arc<dyn EventLog>, &Arc<Ledger>, &Arc<Metrics>),
+) -> Arc<Pickup> {
+    Arc::new(Pickup::new(PickupParts {
+        office: Arc::clone(&out.office),
+        sealer: Arc::clone(&out.sealer),
+        ledger: Arc::clone(ledger),
+        log: Arc::clone(log),
+        clock: Arc::clone(&machine.clock),
+        tasks: machine.tasks.clone(),
+        metrics: Arc::clone(metrics),
+    }))
 }
 
 fn remote_keys<S: PublicKeys>(

@@ -134,6 +134,10 @@ impl Desk {
         request: &Request,
     ) -> Result<Replay, Error> {
         let parts = &self.parts;
+        if subscription.is_pulled() {
+            let problem = "the subscription has no sink; fetch old events with `after`";
+            return Err(Error::Invalid(problem.to_owned()));
+        }
         if parts.office.line(&subscription.id).is_none() {
             return Err(Error::Invalid("the subscription is closed".to_owned()));
         }

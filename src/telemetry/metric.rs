@@ -90,6 +90,10 @@ metrics! {
     Delivered: "sealway_delivered_total", Kind::Counter, ["subscription"];
     /// Answers of sinks that are asked for receipts, by what was found in them.
     Receipts: "sealway_receipts_total", Kind::Counter, ["subscription", "result"];
+    /// Events handed out to consumers that fetch them.
+    Fetched: "sealway_fetched_total", Kind::Counter, ["subscription"];
+    /// Streams and polls that wait for events.
+    Waiting: "sealway_waiting_readers", Kind::Gauge, [];
     /// Events given up, by reason.
     DeadLetters: "sealway_dead_letters_total", Kind::Counter, ["subscription", "reason"];
     /// Dead letters dropped because of their age, by the reason that they had.

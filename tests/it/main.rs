@@ -7,6 +7,7 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+mod a_consumer_can_pull;
 mod a_dead_letter_can_return;
 mod a_full_disk_is_survived;
 mod a_gap_shows;
@@ -14,6 +15,7 @@ mod a_receipt_proves_delivery;
 mod a_repeat_is_recognised;
 mod a_sink_authenticates_the_gateway;
 mod a_sink_proves_itself;
+mod a_stream_resumes;
 mod a_token_is_asked_for_once;
 mod accepted_means_durable;
 mod an_aws_sdk_is_a_producer;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::deliver::tests::stage::Stage;
-use crate::deliver::{Match, Progress, ReadError, Reader, Standing};
+use crate::deliver::{Match, Progress, ReadError, Reader, Standing, View};
 use crate::event::EventId;
 use crate::eventlog::{Changes, Cursor, Entry, EventLog as _, Milestone, Page, Position};
 use crate::subscriptions::{Document, Subscription, Subscriptions, Terms};
@@ -49,9 +49,10 @@ fn numbered(subscription: &Subscription, entries: &[Arc<Entry>]) -> (Vec<Match>,
     (matches, places)
 }
 
-fn standing(place: &Milestone) -> Standing {
+fn view(subscription: &Arc<Subscription>, place: &Milestone) -> View {
     let Milestone { position: scanned, sequence, chain } = *place;
-    Standing { scanned, sequence, chain, open: 0, retrying: 0 }
+    let standing = Standing { scanned, sequence, chain, open: 0, retrying: 0 };
+    View { standing, subscription: Arc::clone(subscription), acknowledged: None }
 }
 
 async fn keep(stage: &Stage, places: &[Milestone]) {
@@ -70,7 +71,7 @@ async fn every_place_gives_the_numbers_of_delivery() {
     let (stage, subscription, entries) = stage().await;
     let (matches, places) = numbered(&subscription, &entries);
     keep(&stage, &[places[0], places[290], places[512]]).await;
-    let standing = standing(&places[590]);
+    let view = view(&subscription, &places[590]);
 
     for after in (0..=600).step_by(37) {
         // One that remembers nothing, and one that goes on from what it remembers.
@@ -78,17 +79,17 @@ async fn every_place_gives_the_numbers_of_delivery() {
         let (mut read, mut at) = (Vec::new(), Position(after));
         loop {
             let page = Page { items: 50, ..Page::default() };
-            let part = reader.read((&subscription, &standing), at, page).await.unwrap();
+            let part = reader.read(&view, at, page).await.unwrap();
             at = part.reached.position;
             read.extend(part.matches);
-            if at == standing.scanned {
+            if at == view.standing.scanned {
                 break;
             }
         }
         let wanted = matches.iter().filter(|one| (after + 1..=590).contains(&one.entry.position.0));
         assert_eq!(names(&read), names(&wanted.cloned().collect::<Vec<_>>()), "after {after}");
         let at = Position(after.min(590));
-        let place = reader.place((&subscription, &standing), at).await.unwrap();
+        let place = reader.place(&view, at).await.unwrap();
         assert_eq!(place, places[usize::try_from(at.0).unwrap()]);
     }
 }
@@ -97,24 +98,30 @@ async fn every_place_gives_the_numbers_of_delivery() {
 async fn what_lies_before_the_start_is_skipped_and_what_is_lost_is_told() {
     let (stage, subscription, entries) = stage().await;
     let (_, places) = numbered(&subscription, &entries);
-    let standing = standing(&places[600]);
+    let mut view = view(&subscription, &places[600]);
     let start = Cursor::starting(&subscription.id, Position(400)).place();
     keep(&stage, &[start]).await;
     let reader = Reader::new(Arc::clone(&stage.log) as _);
     let page = Page { items: 1, ..Page::default() };
 
-    let part = reader.read((&subscription, &standing), Position(7), page).await.unwrap();
+    let part = reader.read(&view, Position(7), page).await.unwrap();
     assert_eq!((part.matches[0].sequence, part.matches[0].entry.position), (1, Position(401)));
 
     // A subscription of which only a later place is known.
     stage.log.forget(&subscription.id).await.unwrap();
     keep(&stage, &[places[500]]).await;
     let reader = Reader::new(Arc::clone(&stage.log) as _);
-    let lost = reader.read((&subscription, &standing), Position(499), page).await;
+    let lost = reader.read(&view, Position(499), page).await;
     let Err(ReadError::Gone { after }) = lost else { panic!("{lost:?}") };
     assert_eq!(after, entries[499].event.id);
 
+    // What the consumer has acknowledged is a place to begin at, too.
+    view.acknowledged = Some(places[450]);
+    let part = reader.read(&view, Position(455), page).await.unwrap();
+    assert_eq!(part.matches[0].sequence, places[455].sequence + 1);
+    view.acknowledged = None;
+
     let at = reader.position_of(after).await.unwrap();
-    let part = reader.read((&subscription, &standing), at, page).await.unwrap();
+    let part = reader.read(&view, at, page).await.unwrap();
     assert_eq!(part.matches[0].sequence, places[500].sequence + 1);
 }

@@ -226,6 +226,12 @@ impl TestGateway {
         key.expose().to_owned()
     }
 
+    /// Removes a caller.
+    pub async fn remove_caller(&self, name: &str) {
+        let callers = &self.running.as_ref().unwrap().services.callers;
+        callers.remove(&name.parse().unwrap()).await.unwrap();
+    }
+
     /// Begins a request without a caller's key.
     pub fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
         self.http.request(method, format!("{}{path}", self.issuer()))

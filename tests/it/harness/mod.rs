@@ -12,7 +12,7 @@ mod receiver;
 mod sink;
 mod waiting;
 
-pub use gateway::{ACCESS_SECRET, Answer, TestGateway, order_created};
+pub use gateway::{ACCESS_SECRET, Answer, TestGateway, answer, order_created};
 pub use guarded::{Guarded, TlsServer};
 pub use process::{Process, program};
 pub use receiver::{Arrival, Receiver, Reply};

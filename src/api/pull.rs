@@ -1,0 +1,269 @@
+//! Events that consumers fetch: pages with a long poll, and polls of RFC 8936.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, Query, State};
+use axum::http::HeaderValue;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::api::subscriptions::find;
+use crate::api::{Caller, Code, Problem, Services};
+use crate::deliver::{Collected, Line, MOST_OUTSTANDING, PickupError, Polling, ReadError, Refusal};
+use crate::event::{EventId, SubscriptionId};
+use crate::eventlog::Page;
+use crate::telemetry::chain;
+
+/// The longest wait for an event, if the gateway's own time limit allows it.
+const LONGEST_WAIT: Duration = Duration::from_secs(25);
+/// How many events there are in an answer if the caller does not say.
+const LIMIT: usize = 100;
+/// The most events of one answer.
+const MOST: usize = 1000;
+
+/// Tokens are for one reader at one time.
+pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// Which events are wanted.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wanted {
+    /// Only what comes after this event.
+    after: Option<String>,
+    /// How many at most, 0 to 1000.
+    limit: Option<usize>,
+    /// How many seconds to wait if there is none, 0 to 25.
+    #[serde(default)]
+    wait: u64,
+    /// Whether `after` says what the caller has; yes if missing.
+    #[serde(default = "yes")]
+    acknowledge: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+/// Sealed events, in order.
+#[derive(Serialize, ToSchema)]
+pub struct Fetched {
+    /// The events.
+    events: Vec<FetchedEvent>,
+    /// Where to go on, as `after`; missing if nothing was looked at yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// A sealed event.
+#[derive(Serialize, ToSchema)]
+struct FetchedEvent {
+    /// Its id, a ULID: the `jti` of the token.
+    id: String,
+    /// Its sequence number: the `seq` of the token.
+    sequence: u64,
+    /// The token.
+    token: String,
+}
+
+/// `GET /subscriptions/{id}/events?after=&limit=&wait=`: sealed events, in order.
+///
+/// Of a subscription with the protocol `PULL`, `after` acknowledges everything up to that event; any
+/// other is read and not changed.
+#[utoipa::path(
+    get, path = "/subscriptions/{id}/events", tag = "fetching",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+        ("after" = Option<String>, Query,
+            description = "Only what comes after this event; if missing, after what was \
+                           acknowledged, or from now on if the subscription has a sink"),
+        ("limit" = Option<usize>, Query,
+            description = "How many at most, 0 to 1000; 0 acknowledges and fetches nothing"),
+        ("wait" = Option<u64>, Query,
+            description = "How many seconds to wait if there is none, 0 to 25"),
+        ("acknowledge" = Option<bool>, Query,
+            description = "`false`: `after` only says where to begin"),
+    ),
+    responses(
+        (status = 200, description = "Done", body = Fetched),
+        (status = "4XX", description = "A problem")
+    )
+)]
+pub async fn events(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(wanted): Query<Wanted>,
+) -> Result<Response, Problem> {
+    let line = line(&services, &caller, &id).await?;
+    let after = wanted.after.as_deref().map(event_id).transpose()?;
+    let limit = wanted.limit.unwrap_or(LIMIT);
+    if limit > MOST {
+        return Err(Problem::new(Code::Invalid, format!("limit: use 0 to {MOST}")));
+    }
+    let patience = patience(&services, wanted.wait)?;
+    let _place = place(&services, &caller, &line, patience)?;
+    let deadline = services.clock.now().after(patience);
+    let begin = services.pickup.begin(&line, after).await.map_err(problem)?;
+    if wanted.acknowledge && after.is_some() && line.shelf.is_some() {
+        services.pickup.acknowledge(&line, begin).await.map_err(problem)?;
+    }
+    let (mut events, mut next) = (Vec::new(), after);
+    if limit > 0 {
+        let page = Page { items: limit, ..Page::default() };
+        let served = services.pickup.read(&line, begin, (page, deadline)).await.map_err(problem)?;
+        next = served.next.or(after);
+        events = served.events.into_iter().map(FetchedEvent::of).collect();
+    }
+    let next = next.map(|next| next.to_string());
+    Ok(([(CACHE_CONTROL, NO_STORE)], Json(Fetched { events, next })).into_response())
+}
+
+/// What a recipient says and asks for (RFC 8936, section 2.2).
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct PollRequest {
+    /// The most events wanted; 0: only say what is acknowledged.
+    max_events: Option<u64>,
+    /// Answer at once, also if there is no event.
+    return_immediately: bool,
+    /// The ids of events that the recipient has.
+    ack: Vec<String>,
+    /// The ids of events that the recipient will not take, each with the reason.
+    #[schema(value_type = Object)]
+    set_errs: BTreeMap<String, SetError>,
+}
+
+/// Why a recipient will not take an event (RFC 8936, section 2.6).
+#[derive(Debug, Deserialize)]
+struct SetError {
+    /// A code of the registry of RFC 8935, section 7.1, or one's own.
+    err: String,
+    /// What is wrong, for people.
+    #[serde(default)]
+    description: String,
+}
+
+/// Events that are not acknowledged (RFC 8936, section 2.3).
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PollAnswer {
+    /// Tokens by the id of their event.
+    sets: BTreeMap<String, String>,
+    /// Whether more of them wait.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more_available: bool,
+}
+
+/// `POST /subscriptions/{id}/poll`: acknowledges and refuses events, and fetches what is not settled
+/// (RFC 8936).
+#[utoipa::path(
+    post, path = "/subscriptions/{id}/poll", tag = "fetching",
+    params(("id" = String, Path, description = "The subscription")),
+    request_body = PollRequest,
+    responses(
+        (status = 200, description = "Done", body = PollAnswer),
+        (status = "4XX", description = "A problem")
+    )
+)]
+pub async fn poll(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    body: Bytes,
+) -> Result<Response, Problem> {
+    let line = line(&services, &caller, &id).await?;
+    let polling = read(&services, &body)?;
+    let _place = place(&services, &caller, &line, polling.patience)?;
+    let polled = services.pickup.poll(&line, polling).await.map_err(problem)?;
+    let tokens = polled.events.into_iter().map(|one| (one.id.to_string(), one.token));
+    let answer = PollAnswer { sets: tokens.collect(), more_available: polled.more };
+    Ok(([(CACHE_CONTROL, NO_STORE)], Json(answer)).into_response())
+}
+
+fn read(services: &Services, body: &[u8]) -> Result<Polling, Problem> {
+    let bad = |detail: String| Problem::new(Code::BadRequest, detail);
+    let request: PollRequest = serde_json::from_slice(body)
+        .map_err(|error| bad(format!("the body is not a poll of RFC 8936: {error}")))?;
+    let words = request.ack.len() + request.set_errs.len();
+    if words as u64 > MOST_OUTSTANDING {
+        return Err(bad(format!("ack and setErrs may name {MOST_OUTSTANDING} events together")));
+    }
+    if let Some(both) = request.ack.iter().find(|id| request.set_errs.contains_key(*id)) {
+        return Err(bad(format!("{both} is in ack and in setErrs; name it in one of them")));
+    }
+    let jti = |text: &String| text.parse().map_err(|error| bad(format!("jti: {error}")));
+    let refusal = |(id, SetError { err: error, description }): (&String, SetError)| {
+        Ok(Refusal { event: jti(id)?, error, description })
+    };
+    let most = usize::try_from(request.max_events.unwrap_or(LIMIT as u64)).unwrap_or(MOST);
+    let wait = if request.return_immediately { Duration::ZERO } else { longest_wait(services) };
+    let refused: Result<Vec<_>, Problem> =
+        request.set_errs.into_iter().map(|(id, error)| refusal((&id, error))).collect();
+    Ok(Polling {
+        most: most.min(MOST),
+        patience: if most == 0 { Duration::ZERO } else { wait },
+        acknowledged: request.ack.iter().map(jti).collect::<Result<_, _>>()?,
+        refused: refused?,
+    })
+}
+
+/// Finds the line to a subscription that the caller may see.
+pub(super) async fn line(services: &Services, caller: &Caller, id: &str) -> Result<Line, Problem> {
+    let subscription = find(services, caller, id).await?;
+    let closed = || Problem::new(Code::WrongState, "the subscription is closed");
+    services.office.line(&subscription.id).ok_or_else(closed)
+}
+
+/// Reads an event's id.
+pub(super) fn event_id(text: &str) -> Result<EventId, Problem> {
+    text.parse().map_err(|error| Problem::new(Code::Invalid, format!("after: {error}")))
+}
+
+/// Takes a place among those who wait, if one waits at all.
+fn place(
+    services: &Services,
+    caller: &Caller,
+    line: &Line,
+    patience: Duration,
+) -> Result<Option<super::readers::Place>, Problem> {
+    let id: SubscriptionId = line.look().subscription.id.clone();
+    (!patience.is_zero()).then(|| services.readers.enter(caller, &id)).transpose()
+}
+
+/// An answer has to be on its way before the gateway gives the request up.
+fn longest_wait(services: &Services) -> Duration {
+    LONGEST_WAIT.min(services.config.request_timeout.0 * 5 / 6)
+}
+
+fn patience(services: &Services, seconds: u64) -> Result<Duration, Problem> {
+    let most = longest_wait(services);
+    let wanted = Duration::from_secs(seconds);
+    if wanted > most {
+        let detail = format!("wait: use 0 to {} seconds", most.as_secs());
+        return Err(Problem::new(Code::Invalid, detail));
+    }
+    Ok(wanted)
+}
+
+/// Turns a failure into the problem that fits it.
+pub(super) fn problem(error: PickupError) -> Problem {
+    let code = match &error {
+        PickupError::NotActive(_) | PickupError::HasSink => Code::WrongState,
+        PickupError::NotYet(_) => Code::Invalid,
+        PickupError::Read(ReadError::Gone { .. }) => Code::Gone,
+        _ => return error.into(),
+    };
+    Problem::new(code, chain(&error).to_string())
+}
+
+impl FetchedEvent {
+    fn of(event: Collected) -> Self {
+        Self { id: event.id.to_string(), sequence: event.sequence, token: event.token }
+    }
+}

@@ -1,0 +1,117 @@
+//! Counts who waits for events, so that no caller and no subscription takes all connections.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::api::{Caller, Code, Config, Problem};
+use crate::event::SubscriptionId;
+use crate::telemetry::{Metric, Metrics};
+
+/// Streams and waiting polls, by whom and of what.
+pub struct Readers {
+    limits: (usize, usize),
+    metrics: Arc<Metrics>,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    by_caller: BTreeMap<[u8; 32], usize>,
+    by_subscription: BTreeMap<SubscriptionId, usize>,
+    all: u64,
+}
+
+/// One reader's place, which is free again once this is dropped.
+pub struct Place {
+    readers: Arc<Readers>,
+    caller: [u8; 32],
+    subscription: SubscriptionId,
+}
+
+impl Readers {
+    /// Starts with nobody.
+    pub fn new(config: &Config, metrics: Arc<Metrics>) -> Self {
+        let limits = (config.caller_readers, config.subscription_readers);
+        Self { limits, metrics, open: Mutex::default() }
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a place.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: it has too many open, or the subscription has.
+    pub fn enter(
+        self: &Arc<Self>,
+        caller: &Caller,
+        subscription: &SubscriptionId,
+    ) -> Result<Place, Problem> {
+        let (most_of_caller, most_of_subscription) = self.limits;
+        let mut open = self.open();
+        let of_caller = open.by_caller.get(&caller.key).copied().unwrap_or_default();
+        let of_subscription = open.by_subscription.get(subscription).copied().unwrap_or_default();
+        for (count, most, whose) in [
+            (of_caller, most_of_caller, "this caller"),
+            (of_subscription, most_of_subscription, "this subscription"),
+        ] {
+            if count >= most {
+                let detail = format!("{whose} has {most} streams and waiting polls open; end one");
+                return Err(Problem::new(Code::TooMany, detail));
+            }
+        }
+        open.by_caller.insert(caller.key, of_caller + 1);
+        open.by_subscription.insert(subscription.clone(), of_subscription + 1);
+        open.all += 1;
+        self.metrics.gauge(Metric::Waiting, &[]).set_count(open.all);
+        let subscription = subscription.clone();
+        Ok(Place { readers: Arc::clone(self), caller: caller.key, subscription })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.readers.open();
+        leave(&mut open.by_caller, &self.caller);
+        leave(&mut open.by_subscription, &self.subscription);
+        open.all = open.all.saturating_sub(1);
+        self.readers.metrics.gauge(Metric::Waiting, &[]).set_count(open.all);
+    }
+}
+
+fn leave<K: Ord>(counts: &mut BTreeMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_free_again_once_its_reader_has_left() {
+        let config = Config { caller_readers: 2, subscription_readers: 1, ..Config::default() };
+        let readers = Arc::new(Readers::new(&config, Arc::new(Metrics::new())));
+        let caller =
+            |key| Caller { key: [key; 32], id: "someone".parse().unwrap(), scopes: Arc::default() };
+        let (a, b, c) = ("a".parse().unwrap(), "b".parse().unwrap(), "c".parse().unwrap());
+        let refused = |caller: &Caller, of| readers.enter(caller, of).err().map(|p| p.code());
+
+        let first = readers.enter(&caller(1), &a).unwrap();
+        assert_eq!(refused(&caller(2), &a), Some(Code::TooMany));
+        let second = readers.enter(&caller(1), &b).unwrap();
+        assert_eq!(refused(&caller(1), &c), Some(Code::TooMany));
+        assert_eq!(refused(&caller(2), &c), None);
+
+        drop((first, second));
+        assert_eq!(refused(&caller(1), &a), None);
+        assert_eq!(readers.open().all, 0);
+        assert!(readers.open().by_caller.is_empty() && readers.open().by_subscription.is_empty());
+    }
+}

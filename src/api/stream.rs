@@ -1,0 +1,157 @@
+//! Events as they come, over one connection: server-sent events.
+
+use std::convert::Infallible;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query, State};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde::Deserialize;
+
+use crate::api::pull::{NO_STORE, event_id, line, problem};
+use crate::api::readers::Place;
+use crate::api::{Caller, Problem, Services};
+use crate::deliver::Line;
+use crate::event::Timestamp;
+use crate::eventlog::{Page, Position};
+use crate::telemetry::chain;
+
+/// How long a stream is silent before it says that it is there.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+/// What is sealed at once: a reader that is slow has no more than this waiting in memory.
+const PAGE: Page = Page { items: 16, bytes: 256 * 1024 };
+/// Where a reader says what it has seen last.
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// Tells proxies not to hold events back.
+const BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Where a stream begins.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Beginning {
+    /// Only what comes after this event.
+    after: Option<String>,
+}
+
+/// A reader and how far it has come.
+struct Streaming {
+    services: Arc<Services>,
+    caller: Caller,
+    line: Line,
+    at: Position,
+    /// When the caller's key was last looked at.
+    checked: Timestamp,
+    greeted: bool,
+    _place: Place,
+}
+
+/// `GET /subscriptions/{id}/stream`: sealed events as they come, as server-sent events.
+///
+/// Each event has the event's id as `id` and the token as `data`. Reading acknowledges nothing.
+#[utoipa::path(
+    get, path = "/subscriptions/{id}/stream", tag = "fetching",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+        ("Last-Event-ID" = Option<String>, Header,
+            description = "Only what comes after this event"),
+        ("after" = Option<String>, Query,
+            description = "The same, for readers that cannot set the header; if both are missing, \
+                           after what was acknowledged, or from now on if the subscription has a sink"),
+    ),
+    responses(
+        (status = 200, description = "Server-sent events", content_type = "text/event-stream"),
+        (status = "4XX", description = "A problem")
+    )
+)]
+pub async fn stream(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(beginning): Query<Beginning>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let line = line(&services, &caller, &id).await?;
+    let after = match headers.get(LAST_EVENT_ID) {
+        Some(seen) => {
+            let text = seen.to_str().unwrap_or_default();
+            Some(event_id(text)?)
+        }
+        None => beginning.after.as_deref().map(event_id).transpose()?,
+    };
+    let place = services.readers.enter(&caller, &line.look().subscription.id)?;
+    let at = services.pickup.begin(&line, after).await.map_err(problem)?;
+    // What cannot be read is told now, when there still is a status to tell it with.
+    let now = services.clock.now();
+    let nothing = Page { items: 0, bytes: 0 };
+    services.pickup.read(&line, at, (nothing, now)).await.map_err(problem)?;
+    let streaming =
+        Streaming { services, caller, line, at, checked: now, greeted: false, _place: place };
+    let chunks = stream::unfold(streaming, async |mut streaming| {
+        let chunk = streaming.next().await?;
+        Some((Ok::<_, Infallible>(chunk), streaming))
+    });
+    let media_type = HeaderValue::from_static("text/event-stream");
+    let unbuffered = HeaderValue::from_static("no");
+    let headers = [(CONTENT_TYPE, media_type), (CACHE_CONTROL, NO_STORE), (BUFFERING, unbuffered)];
+    Ok((headers, Body::from_stream(chunks)).into_response())
+}
+
+impl Streaming {
+    /// The next events, or a sign of life; nothing at the end.
+    ///
+    /// It is asked only when the reader has room for more, so a slow reader is not read for.
+    async fn next(&mut self) -> Option<Bytes> {
+        if !self.greeted {
+            self.greeted = true;
+            return Some(Bytes::from_static(b"retry: 2000\n\n"));
+        }
+        let now = self.services.clock.now();
+        if self.services.tasks.stopping().is_cancelled() || !self.is_welcome(now).await {
+            return None;
+        }
+        let deadline = now.after(HEARTBEAT);
+        // The subscription is looked at anew, so that new filters and keys apply from here on.
+        let served = self.services.pickup.read(&self.line, self.at, (PAGE, deadline)).await;
+        let served = match served {
+            Ok(served) => served,
+            Err(error) => {
+                let problem = problem(error);
+                tracing::debug!("A stream ended with {}", problem.code().text());
+                return None;
+            }
+        };
+        self.at = served.reached;
+        if served.events.is_empty() {
+            let is_gone = self.line.subscription.has_changed().is_err();
+            return (!is_gone).then(|| Bytes::from_static(b":\n\n"));
+        }
+        let mut text = String::new();
+        for event in served.events {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "id: {}\ndata: {}\n\n", event.id, event.token);
+        }
+        Some(Bytes::from(text))
+    }
+
+    /// Whether the caller's key is still good for this subscription, looked up now and then.
+    async fn is_welcome(&mut self, now: Timestamp) -> bool {
+        if now < self.checked.after(HEARTBEAT) {
+            return true;
+        }
+        self.checked = now;
+        let consumer = self.line.look().subscription.consumer.clone();
+        match self.services.callers.again(&self.caller).await {
+            Ok(Some(caller)) => caller.sees(&consumer),
+            Ok(None) => false,
+            Err(error) => {
+                tracing::error!(error = %chain(&error), "A stream ends: callers cannot be read");
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! `sealway subscriptions pull`: fetches sealed events, a line each.
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use crate::cli::answer::{items, text};
+use crate::cli::{Client, Context, Exit, Failure, Outcome, Output};
+use crate::event::{EventId, SubscriptionId};
+
+/// How many events are asked for at once.
+const PAGE: usize = 100;
+/// How many seconds the gateway is to wait for an event.
+const WAIT: u64 = 20;
+
+/// Which events to fetch.
+#[derive(Debug, clap::Args)]
+pub struct PullArgs {
+    /// The subscription's name
+    id: SubscriptionId,
+    /// Only what comes after this event; without it, after what was acknowledged
+    ///
+    /// Of a subscription with a sink, without it, what comes from now on.
+    #[arg(long, value_name = "ULID")]
+    after: Option<EventId>,
+    /// The most events; without it, all that there are
+    #[arg(long, value_name = "NUMBER")]
+    limit: Option<usize>,
+    /// Wait for more events, until stopped
+    #[arg(long)]
+    follow: bool,
+    /// Leave everything as it is: what is written here is not acknowledged
+    #[arg(long)]
+    keep: bool,
+}
+
+/// Runs the command.
+pub async fn run(args: PullArgs, context: &Context) -> Outcome {
+    let (client, output) = (context.client()?, context.output());
+    let mut after = args.after.map(|id| id.to_string());
+    let mut left = args.limit.unwrap_or(usize::MAX);
+    while left > 0 {
+        let wait = if args.follow { WAIT } else { 0 };
+        let answer = ask(&client, &args, (left.min(PAGE), wait), after.as_deref()).await?;
+        let events = items(&answer, "events");
+        write(output, &events).map_err(Failure::ours)?;
+        left = left.saturating_sub(events.len());
+        let next = Some(text(&answer, "/next")).filter(|next| !next.is_empty());
+        if !args.follow && events.is_empty() && next == after {
+            break;
+        }
+        after = next;
+    }
+    if after.is_some() {
+        // The last page was written, and nothing that follows would say so.
+        ask(&client, &args, (0, 0), after.as_deref()).await?;
+    }
+    Ok(Exit::Done)
+}
+
+async fn ask(
+    client: &Client,
+    args: &PullArgs,
+    (limit, wait): (usize, u64),
+    after: Option<&str>,
+) -> Result<Value, Failure> {
+    let acknowledge = !args.keep;
+    let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
+    let query = format!("limit={limit}&wait={wait}&acknowledge={acknowledge}{after}");
+    client.get(&format!("/subscriptions/{}/events?{query}", args.id)).await
+}
+
+/// Writes a token, or a JSON object, on a line for each event. One that cannot be written ends the
+/// command, so that it is not acknowledged.
+fn write(output: Output, events: &[Value]) -> anyhow::Result<()> {
+    for event in events {
+        let line = if output.is_json() { event.to_string() } else { text(event, "/token") };
+        output.must_line(line).context("cannot write to standard output")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,207 @@
+//! Polls of RFC 8936: acknowledge some events and refuse others, in any order, and take the next.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::deliver::pickup::fetch::must_be_active;
+use crate::deliver::recall::recall;
+use crate::deliver::{Collected, Line, Match, Pickup, PickupError, Reason, Shelf, Standing};
+use crate::event::EventId;
+use crate::eventlog::{DeadLetter, DeadLetterId, DeliveryKey, Page, Retry};
+use crate::subscriptions::Subscription;
+use crate::telemetry::Metric;
+
+/// Matches beyond the oldest one that is not acknowledged that are handed out in polls.
+pub const MOST_OUTSTANDING: u64 = 1024;
+/// How much of a consumer's explanation is kept.
+const DETAIL_CHARACTERS: usize = 512;
+
+/// What a consumer says and asks for in a poll.
+#[derive(Debug, Default)]
+pub struct Polling {
+    /// The most events to be handed out.
+    pub most: usize,
+    /// How long to wait if there is none.
+    pub patience: Duration,
+    /// The events that the consumer has.
+    pub acknowledged: Vec<EventId>,
+    /// The events that the consumer will not take.
+    pub refused: Vec<Refusal>,
+}
+
+/// Why a consumer will not take an event (RFC 8936, section 2.6).
+#[derive(Debug)]
+pub struct Refusal {
+    /// Which.
+    pub event: EventId,
+    /// The `err` code.
+    pub error: String,
+    /// The `description`.
+    pub description: String,
+}
+
+/// What a poll is answered with.
+#[derive(Default)]
+pub struct Polled {
+    /// Events that are not acknowledged, oldest first.
+    pub events: Vec<Collected>,
+    /// Whether there are more of them.
+    pub more: bool,
+}
+
+impl Pickup {
+    /// Settles what the consumer says it has or will not take, then hands out what is not settled.
+    ///
+    /// Events that are not known, or settled already, are passed over in silence.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the subscription has a sink or is paused. Later: an event cannot be
+    /// sealed. Ours: the log failed.
+    pub async fn poll(&self, line: &Line, polling: Polling) -> Result<Polled, PickupError> {
+        let shelf = line.shelf.clone().ok_or(PickupError::HasSink)?;
+        must_be_active(&line.look().subscription)?;
+        let Polling { most, patience, acknowledged, refused } = polling;
+        let mut words: BTreeMap<EventId, Option<Refusal>> =
+            acknowledged.into_iter().map(|event| (event, None)).collect();
+        words.extend(refused.into_iter().map(|refusal| (refusal.event, Some(refusal))));
+        if !words.is_empty() {
+            self.hear(line, &shelf, words).await?;
+        }
+        let deadline = self.parts.clock.now().after(patience);
+        let mut line = line.clone();
+        loop {
+            line.standing.mark_unchanged();
+            let polled = self.hand_out(&line, &shelf, most).await?;
+            let is_done = most == 0 || !polled.events.is_empty();
+            if is_done || !self.parts.wait(&mut line, deadline).await {
+                return Ok(polled);
+            }
+        }
+    }
+
+    /// Settles events by the consumer's word.
+    async fn hear(
+        &self,
+        line: &Line,
+        shelf: &Shelf,
+        mut words: BTreeMap<EventId, Option<Refusal>>,
+    ) -> Result<(), PickupError> {
+        let _turn = shelf.turn.lock().await;
+        let view = line.look();
+        for retry in shelf.returned() {
+            let Some(word) = words.remove(&retry.key.event) else { continue };
+            if let (Some(refusal), Some(one)) = (word, self.returned(&retry).await?) {
+                self.refuse(&view.subscription, &one, &refusal);
+            }
+            self.parts.ledger.settle(retry.key.clone());
+            shelf.take_back(retry.key.event);
+        }
+        let mut cursor = shelf.acknowledged();
+        let mut at = cursor.settled;
+        let last = cursor.sequence + MOST_OUTSTANDING;
+        while !words.is_empty() && at < view.standing.scanned {
+            let part = self.parts.office.reader().read(&view, at, Page::default()).await?;
+            at = part.reached.position;
+            for one in &part.matches {
+                let Some(word) = words.remove(&one.entry.event.id) else { continue };
+                if cursor.ahead.contains(one.sequence) || one.sequence > last {
+                    continue;
+                }
+                cursor.ahead.insert(one.sequence);
+                if let Some(refusal) = word {
+                    self.refuse(&view.subscription, one, &refusal);
+                }
+            }
+            let newest = part.last.unwrap_or(EventId::MAX);
+            let is_passed = words.last_key_value().is_none_or(|(wanted, _)| *wanted <= newest);
+            if is_passed || part.reached.sequence >= last {
+                break;
+            }
+        }
+        self.settle(line, shelf, cursor).await
+    }
+
+    fn refuse(&self, subscription: &Subscription, one: &Match, refusal: &Refusal) {
+        let reason = Reason::RefusedByConsumer;
+        self.parts.ledger.give_up(DeadLetter {
+            id: DeadLetterId(0),
+            key: DeliveryKey {
+                subscription: subscription.id.clone(),
+                replay: None,
+                event: one.entry.event.id,
+            },
+            position: one.entry.position,
+            link: Some((one.sequence, one.previous)),
+            event: one.entry.event.clone(),
+            reason: Arc::from(reason.word()),
+            attempts: 0,
+            status: None,
+            detail: Arc::from(shortened(&format!("{}: {}", refusal.error, refusal.description))),
+            at: self.parts.clock.now(),
+            redriven: false,
+        });
+        let labels = [subscription.id.as_str(), reason.word()];
+        self.parts.metrics.counter(Metric::DeadLetters, &labels).increment();
+    }
+
+    /// Hands out what was brought back, then what is not settled, oldest first.
+    async fn hand_out(
+        &self,
+        line: &Line,
+        shelf: &Shelf,
+        most: usize,
+    ) -> Result<Polled, PickupError> {
+        let view = line.look();
+        must_be_active(&view.subscription)?;
+        let mut polled = Polled::default();
+        for retry in shelf.returned().into_iter().take(most) {
+            if let Some(one) = self.returned(&retry).await? {
+                polled.events.push(self.seal(&view.subscription, &one).await?);
+            }
+        }
+        let cursor = shelf.acknowledged();
+        let page = Page { items: most.clamp(1, 256), ..Page::default() };
+        let (mut at, mut bytes) = (cursor.settled, 0);
+        'pages: while polled.events.len() < most && at < view.standing.scanned {
+            let part = self.parts.office.reader().read(&view, at, page).await?;
+            at = part.reached.position;
+            for one in &part.matches {
+                if one.sequence > cursor.sequence + MOST_OUTSTANDING
+                    || polled.events.len() == most
+                    || bytes > page.bytes
+                {
+                    break 'pages;
+                }
+                if !cursor.ahead.contains(one.sequence) {
+                    bytes += one.entry.weight();
+                    polled.events.push(self.seal(&view.subscription, one).await?);
+                }
+            }
+        }
+        polled.more = is_more(&view.standing, shelf, polled.events.len());
+        Ok(polled)
+    }
+
+    /// The match that a delivery was brought back of; nothing if its event is not kept any more.
+    async fn returned(&self, retry: &Retry) -> Result<Option<Match>, PickupError> {
+        let entry = recall(&*self.parts.log, retry).await?;
+        let of = |(entry, (sequence, previous))| Match { entry, sequence, previous };
+        Ok(entry.zip(retry.link).map(of))
+    }
+}
+
+fn is_more(standing: &Standing, shelf: &Shelf, handed_out: usize) -> bool {
+    let (open, returned) = shelf.waiting(standing.sequence);
+    open + returned as u64 > handed_out as u64
+}
+
+/// Keeps the beginning of what a consumer says, without control characters and without long words,
+/// among which a token would be.
+fn shortened(text: &str) -> String {
+    let words = text.split_whitespace().filter(|word| word.len() <= 64);
+    let shown = words.collect::<Vec<_>>().join(" ");
+    let shown = shown.chars().take(DETAIL_CHARACTERS);
+    shown.map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
