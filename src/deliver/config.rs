@@ -75,6 +75,9 @@ impl Config {
         if self.retries.len() > 185 {
             return Err(ConfigError { setting: "retries", problem: "use at most 185 delays" });
         }
+        if self.retries.iter().any(|delay| delay.0 > Duration::from_hours(24)) {
+            return Err(ConfigError { setting: "retries", problem: "use delays of at most 1day" });
+        }
         Ok(())
     }
 

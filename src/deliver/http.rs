@@ -95,13 +95,15 @@ impl HttpDestination {
 
     /// Reads `Retry-After` as seconds or as an HTTP date (RFC 9110, section 10.2.3).
     fn retry_after(&self, value: &str) -> Option<Duration> {
-        if let Ok(seconds) = value.trim().parse() {
-            return Some(Duration::from_secs(seconds));
+        let value = value.trim();
+        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+            // More than a number can hold is still a number.
+            return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
         }
         let format = time::macros::format_description!(
             "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
         );
-        let date = time::PrimitiveDateTime::parse(value.trim(), &format).ok()?.assume_utc();
+        let date = time::PrimitiveDateTime::parse(value, &format).ok()?.assume_utc();
         Some(Timestamp::from_unix_seconds(date.unix_timestamp()).since(self.clock.now()))
     }
 }

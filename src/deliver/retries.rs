@@ -1,9 +1,14 @@
 //! The deliveries of one subscription that wait for their next attempt.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use crate::event::Timestamp;
 use crate::eventlog::{DeliveryKey, Retry};
+
+/// No schedule and no sink makes a delivery wait for so long: one that is due later was put off
+/// before the clock was set back, perhaps by years.
+const FARTHEST: Duration = Duration::from_hours(36);
 
 /// Waiting deliveries, by name and by due time.
 #[derive(Debug, Default)]
@@ -51,10 +56,13 @@ impl Retries {
         Some(retry)
     }
 
-    /// Takes out the delivery that has been due for longest, if one is due.
+    /// Takes out the delivery that has been due for longest, if one is due, or one that would
+    /// otherwise wait for the clock to come back to where it once was.
     pub fn take_due(&mut self, now: Timestamp) -> Option<Retry> {
-        let (due, key) = self.due.first()?.clone();
-        if due > now { None } else { self.remove(&key) }
+        let first = self.due.first().filter(|(due, _)| *due <= now);
+        let stray = || self.due.last().filter(|(due, _)| due.since(now) > FARTHEST);
+        let (_, key) = first.or_else(stray)?.clone();
+        self.remove(&key)
     }
 
     /// When the next delivery is due.
