@@ -6,7 +6,7 @@ CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := target/tools/$(CARGO_DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help demo run test check bench harness fmt deny advisories schema
+.PHONY: help demo run test check bench cuts harness fmt deny advisories schema
 
 help: ## Say what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
@@ -24,6 +24,12 @@ check: fmt-check lint docs deny advisories ## Check form, lints, docs, dependenc
 
 bench: ## Measure against the bare primitives and the stock crates
 	$(CARGO) bench
+
+# A cut takes about a second; SEED=n begins with other dice, and a failure names the seed.
+N ?= 200
+cuts: ## Cut the power and kill the gateway N times, 200 if not said
+	CUTS=$(N) KILLS=$(N) $(CARGO) test --test it -- --nocapture --test-threads=1 \
+		the_power_may_fail accepted_means_durable
 
 harness: ## Install the other ecosystems' JOSE libraries below .harness
 	tests/interop/setup.sh

@@ -9,12 +9,14 @@
 
 mod a_consumer_can_pull;
 mod a_dead_letter_can_return;
+mod a_disk_can_fail;
 mod a_full_disk_is_survived;
 mod a_gap_shows;
 mod a_receipt_proves_delivery;
 mod a_repeat_is_recognised;
 mod a_sink_authenticates_the_gateway;
 mod a_sink_proves_itself;
+mod a_sink_that_lies;
 mod a_stream_resumes;
 mod a_token_is_asked_for_once;
 mod accepted_means_durable;
@@ -34,6 +36,8 @@ mod only_the_consumer_can_read;
 mod other_ecosystems;
 mod replay_is_exact;
 mod tenants_are_strangers;
+mod the_clock_can_jump;
 mod the_command_line_operates;
 mod the_consumers_guide;
+mod the_power_may_fail;
 mod the_settings_are_described;

@@ -1,19 +1,24 @@
 //! A gateway in this process or in one of its own, a real consumer, and waiting without sleeping.
 //!
 //! [`TestGateway`] is a whole gateway on a directory and a port of its own; [`Process`] is the same
-//! as a child process that can be killed. A [`Receiver`] is a consumer: an HTTP server with a key
-//! pair that opens every token it is sent; a [`Sink`] has no keys and answers as it is told. A
-//! [`Guarded`] consumer lets nobody in who does not show the right credential.
+//! as a child process that can be killed, also on a disk that fails. A [`Receiver`] is a consumer:
+//! an HTTP server with a key pair that opens every token it is sent; a [`Sink`] has no keys and
+//! answers as it is told; a [`Guarded`] consumer lets nobody in who does not show the right
+//! credential. A [`Load`] is everything at once: producers, consumers of several tempers, operators.
 
+mod disk;
 mod gateway;
 mod guarded;
+mod load;
 mod process;
 mod receiver;
 mod sink;
 mod waiting;
 
+pub use disk::Number;
 pub use gateway::{ACCESS_SECRET, Answer, TestGateway, answer, order_created};
 pub use guarded::{Guarded, TlsServer};
+pub use load::{Activity, Caller, Load, PROMPT_RETRIES, number_from_environment};
 pub use process::{Process, program};
 pub use receiver::{Arrival, Receiver, Reply};
 pub use sink::{Posted, Said, Sink};

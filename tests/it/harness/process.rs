@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 
 use tempfile::TempDir;
 
+use crate::harness::disk::Disk;
 use crate::harness::eventually;
 use crate::harness::gateway::settle_in;
 
@@ -20,23 +21,30 @@ pub fn program() -> Command {
 pub struct Process {
     directory: TempDir,
     issuer: String,
+    disk: Option<Disk>,
     child: Option<Child>,
 }
 
 impl Process {
     /// Writes settings with the contracts and publications of this repository; starts nothing.
     pub fn prepare() -> Self {
+        Self::prepare_with("")
+    }
+
+    /// Writes settings of which `delivery` are those below that name, as members of a YAML flow
+    /// mapping, each with a comma in front.
+    pub fn prepare_with(delivery: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = settle_in(directory.path());
         let issuer = config.issuer.as_str().trim_end_matches('/').to_owned();
         let text = format!(
             "issuer: {issuer}\nlisten: {}\ndata-dir: data\npublications: publications\n\
              contracts: asyncapi\nkeys: {{ directory: keys }}\nlog: {{ disk-reserve: 1 MiB }}\n\
-             delivery: {{ egress: {{ allow: [127.0.0.1], plain-http: [127.0.0.1] }} }}\n",
+             delivery: {{ egress: {{ allow: [127.0.0.1], plain-http: [127.0.0.1] }}{delivery} }}\n",
             config.listen
         );
         fs::write(directory.path().join("gateway.yaml"), text).unwrap();
-        Self { directory, issuer, child: None }
+        Self { directory, issuer, disk: None, child: None }
     }
 
     /// The gateway's name and address.
@@ -66,30 +74,72 @@ impl Process {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
+    /// Puts a disk below everything in the directory, for every start from now on.
+    pub fn with_disk(mut self) -> Self {
+        self.disk = Some(Disk::below(self.directory.path()));
+        self
+    }
+
+    /// The disk that was put below it.
+    pub fn disk(&self) -> &Disk {
+        self.disk.as_ref().unwrap()
+    }
+
+    /// The number of the process that serves.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().unwrap().id()
+    }
+
     /// Starts to serve and waits until it is ready.
     pub async fn serve(&mut self) {
+        assert!(self.try_to_serve().await, "the gateway has ended: {}", self.log());
+    }
+
+    /// Starts to serve; says whether it became ready before it ended.
+    pub async fn try_to_serve(&mut self) -> bool {
         let log = fs::File::options()
             .create(true)
             .append(true)
             .open(self.directory().join("serve.log"))
             .unwrap();
-        let child = program()
-            .arg("--config")
-            .arg(self.settings())
-            .arg("serve")
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let mut command = program();
+        if let Some(disk) = &self.disk {
+            disk.put_below(&mut command);
+        }
+        command.arg("--config").arg(self.settings()).arg("serve");
+        let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         self.child = Some(child);
         let ready = format!("{}/health/ready", self.issuer);
         eventually("the gateway is ready", async || {
-            let ended = self.child.as_mut().unwrap().try_wait().unwrap();
-            assert!(ended.is_none(), "{ended:?}: {}", self.log());
+            if self.ended().is_some() {
+                return Some(false);
+            }
             let answer = reqwest::get(&ready).await.ok()?;
-            answer.status().is_success().then_some(())
+            answer.status().is_success().then_some(true)
         })
-        .await;
+        .await
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        let ended = self.child.as_mut()?.try_wait().unwrap();
+        if ended.is_some() {
+            self.child = None;
+        }
+        ended
+    }
+
+    /// Tells whether it runs.
+    pub fn lives(&mut self) -> bool {
+        self.ended();
+        self.child.is_some()
+    }
+
+    /// Asks it to stop, as an operator's service manager does, and waits until it has.
+    pub async fn stop(&mut self) -> ExitStatus {
+        let asked = Command::new("kill").arg(self.id().to_string()).status().unwrap();
+        assert!(asked.success(), "the gateway could not be asked to stop");
+        eventually("the gateway stops", async || self.ended()).await
     }
 
     /// What it has written.

@@ -1,7 +1,9 @@
 //! A consumer: an HTTP server with a key pair of its own that opens everything it is sent.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -12,6 +14,7 @@ use axum::routing::post;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use sealway::ambient::{Clock, Tasks};
 use sealway::event::ChainValue;
@@ -29,6 +32,10 @@ pub enum Reply {
     Status(u16),
     /// With 429 and a `Retry-After` of so many seconds.
     Later(u32),
+    /// With 204, after so long.
+    After(Duration),
+    /// With 503, and each so many-th time with 204.
+    Seldom(usize),
     /// Not before it is told another reply.
     Hang,
 }
@@ -36,14 +43,20 @@ pub enum Reply {
 /// One event as it arrived, in the order in which answers were decided.
 #[derive(Clone, Debug)]
 pub struct Arrival {
+    /// Which one it is, from 0.
+    number: usize,
     /// What anyone on the way could read.
     pub headers: HeaderMap,
     /// The token.
     pub token: String,
     /// What was in it.
     pub opened: Opened,
+    /// When it arrived.
+    pub at: Instant,
     /// The status that it was answered with; nothing if it still hangs.
     pub status: Option<u16>,
+    /// When it was answered.
+    pub answered: Option<Instant>,
 }
 
 impl Arrival {
@@ -89,6 +102,8 @@ struct Inner {
     seen_keys: Mutex<Vec<Value>>,
     clock: Arc<dyn Clock>,
     arrivals: Mutex<Vec<Arrival>>,
+    /// How many have arrived.
+    count: AtomicUsize,
     /// Replies for the next arrivals; then the standing one.
     script: Mutex<VecDeque<Reply>>,
     standing: watch::Sender<Reply>,
@@ -123,6 +138,7 @@ impl Receiver {
             seen_keys: Mutex::default(),
             clock,
             arrivals: Mutex::default(),
+            count: AtomicUsize::new(0),
             script: Mutex::default(),
             standing: watch::Sender::new(Reply::Status(204)),
             words: Mutex::new(Box::new(|_| "as the test says".to_owned())),
@@ -190,6 +206,12 @@ impl Receiver {
         self.state.arrivals.lock().unwrap().clone()
     }
 
+    /// Takes away what is answered; what has arrived for long needs no memory then.
+    pub fn take_arrivals(&self) -> Vec<Arrival> {
+        let mut arrivals = self.state.arrivals.lock().unwrap();
+        arrivals.extract_if(.., |arrival| arrival.status.is_some()).collect()
+    }
+
     /// What it said yes to.
     pub fn delivered(&self) -> Vec<Arrival> {
         let yes = |arrival: &Arrival| arrival.status.is_some_and(|status| status < 300);
@@ -239,7 +261,7 @@ impl Receiver {
             issuer: &self.state.issuer,
             audience: &self.state.name,
             now: self.state.clock.now(),
-            leeway: std::time::Duration::from_mins(1),
+            leeway: Duration::from_mins(1),
         };
         reader.read(token).ok()
     }
@@ -290,22 +312,27 @@ impl Inner {
         self.seen_keys.lock().unwrap().extend(jwks["keys"].as_array().unwrap().clone());
     }
 
-    async fn reply(&self) -> (u16, u32) {
+    async fn reply(&self, number: usize) -> (u16, u32) {
         let scripted = self.script.lock().unwrap().pop_front();
-        match scripted {
-            Some(Reply::Status(status)) => return (status, 0),
-            Some(Reply::Later(seconds)) => return (429, seconds),
-            Some(Reply::Hang) | None => {}
-        }
-        let mut standing = self.standing.subscribe();
-        // A scripted hang waits for the next word, a standing one for another word.
-        if scripted.is_some() {
-            standing.changed().await.unwrap();
-        }
-        let settled = standing.wait_for(|reply| *reply != Reply::Hang).await.unwrap();
-        match *settled {
+        let reply = match scripted {
+            Some(reply) if reply != Reply::Hang => reply,
+            hanging => {
+                let mut standing = self.standing.subscribe();
+                // A scripted hang waits for the next word, a standing one for another word.
+                if hanging.is_some() {
+                    standing.changed().await.unwrap();
+                }
+                *standing.wait_for(|reply| *reply != Reply::Hang).await.unwrap()
+            }
+        };
+        match reply {
             Reply::Status(status) => (status, 0),
             Reply::Later(seconds) => (429, seconds),
+            Reply::After(span) => {
+                tokio::time::sleep(span).await;
+                (204, 0)
+            }
+            Reply::Seldom(times) => (if number.is_multiple_of(times) { 204 } else { 503 }, 0),
             Reply::Hang => unreachable!("it was waited for another reply"),
         }
     }
@@ -321,16 +348,19 @@ async fn receive(State(inner): State<Arc<Inner>>, headers: HeaderMap, token: Str
         let nonce = event["data"]["challenge"].clone();
         return axum::Json(json!({ "challenge": nonce })).into_response();
     }
-    let place = {
+    let number = {
         let mut arrivals = inner.arrivals.lock().unwrap();
-        arrivals.push(Arrival { headers, token, opened, status: None });
-        arrivals.len() - 1
+        let (number, at) = (inner.count.fetch_add(1, Ordering::Relaxed), Instant::now());
+        arrivals.push(Arrival { number, headers, token, opened, at, status: None, answered: None });
+        number
     };
-    let (status, seconds) = inner.reply().await;
+    let (status, seconds) = inner.reply(number).await;
     let arrival = {
         let mut arrivals = inner.arrivals.lock().unwrap();
-        arrivals[place].status = Some(status);
-        arrivals[place].clone()
+        let place = arrivals.binary_search_by_key(&number, |arrival| arrival.number).unwrap();
+        let arrival = &mut arrivals[place];
+        (arrival.status, arrival.answered) = (Some(status), Some(Instant::now()));
+        arrival.clone()
     };
     let words = inner.words.lock().unwrap()(&arrival);
     let mut response = (StatusCode::from_u16(status).unwrap(), words).into_response();

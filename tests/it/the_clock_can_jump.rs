@@ -1,0 +1,150 @@
+//! A clock that is set back or forward by hours or years loses no event, starts no storm, and takes
+//! no key away.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use sealway::ambient::{Clock as _, ManualClock, SystemClock};
+use sealway::event::{EventId, Timestamp};
+
+use crate::harness::{Receiver, Reply, TestGateway, eventually, never_within};
+
+const YEAR: Duration = Duration::from_hours(24 * 365);
+
+/// Puts the clock back by a span.
+fn back(clock: &ManualClock, span: Duration) {
+    let seconds = i64::try_from(span.as_secs()).unwrap();
+    clock.set(Timestamp::from_unix_seconds(clock.now().unix_seconds() - seconds));
+}
+
+fn numbers(ids: &[String]) -> Vec<EventId> {
+    ids.iter().map(|id| id.parse().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ids_grow_and_everything_is_delivered_whatever_the_clock_does() {
+    let clock = ManualClock::at(SystemClock.now());
+    let mut gateway = TestGateway::at(&clock).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({})).await;
+    let mut ids = Vec::new();
+    let mut number = 1..;
+    for jump in 0..8 {
+        let orders = number.by_ref().take(5).collect::<Vec<_>>();
+        ids.extend(gateway.orders(orders).await);
+        // A token that is opened on the other side of a jump has expired or is not valid yet.
+        receiver.wait_for_delivered(ids.len()).await;
+        match jump {
+            0 => back(&clock, Duration::from_hours(3)),
+            1 => clock.advance(YEAR * 10),
+            2 => gateway.restart().await,
+            3 => back(&clock, YEAR * 10),
+            4 => gateway.restart().await,
+            5 => back(&clock, YEAR * 20),
+            6 => clock.advance(YEAR * 20),
+            _ => {}
+        }
+    }
+
+    assert!(numbers(&ids).is_sorted_by(|one, next| one < next), "{ids:?}");
+    assert_eq!(receiver.chain().0, ids.len() as u64);
+    // A token is of the moment in which it is sealed, whatever the event's id says.
+    for arrival in receiver.arrivals() {
+        let claims = arrival.opened.claims();
+        let (issued, expires) = (claims["iat"].as_i64().unwrap(), claims["exp"].as_i64().unwrap());
+        assert_eq!(expires - issued, 24 * 60 * 60);
+    }
+    // A replay of all of them is by id, and so is its range.
+    let wish = json!({ "from": ids[5], "to": ids[24] });
+    gateway.post("/subscriptions/shop/replays", &wish).await;
+    let replayed = eventually("the replay", async || {
+        clock.advance(Duration::from_millis(50));
+        let arrivals = receiver.arrivals();
+        let replayed = arrivals.iter().filter(|one| one.opened.replay().is_some());
+        let mut replayed: Vec<_> = replayed.map(|one| one.id().to_owned()).collect();
+        replayed.sort();
+        (replayed.len() >= 20).then_some(replayed)
+    })
+    .await;
+    assert_eq!(replayed, ids[5..25]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_jump_forward_makes_every_retry_due_and_no_more_under_way_than_is_allowed() {
+    let clock = ManualClock::at(SystemClock.now());
+    let gateway = TestGateway::at(&clock).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({ "config": { "parallel": 4 } })).await;
+    receiver.answer(Reply::Status(503));
+    let ids = gateway.orders(1..=40).await;
+    eventually("all wait", async || {
+        (gateway.get("/subscriptions/shop").await["progress"]["retrying"] == 40).then_some(())
+    })
+    .await;
+    receiver.answer(Reply::Hang);
+
+    clock.advance(YEAR);
+
+    receiver.wait_for_arrivals(44).await;
+    let fifth = async || receiver.arrivals().get(44).cloned();
+    never_within(Duration::from_millis(200), "a storm", fifth).await;
+    receiver.answer(Reply::Status(204));
+    receiver.wait_for_delivered(40).await;
+    let mut delivered = receiver.delivered_ids();
+    delivered.sort();
+    assert_eq!(delivered, ids);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_jump_back_keeps_no_retry_waiting_for_years() {
+    let clock = ManualClock::at(SystemClock.now());
+    let mut gateway = TestGateway::at(&clock).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({})).await;
+    receiver.answer_next([Reply::Status(503), Reply::Status(503)]);
+    gateway.orders(1..=2).await;
+    receiver.wait_for_arrivals(2).await;
+    eventually("both wait", async || {
+        (gateway.get("/subscriptions/shop").await["progress"]["retrying"] == 2).then_some(())
+    })
+    .await;
+
+    back(&clock, YEAR * 5);
+    gateway.restart().await;
+
+    let delivered = eventually("the retries come", async || {
+        clock.advance(Duration::from_secs(5));
+        Some(receiver.delivered_ids()).filter(|ids| ids.len() == 2)
+    })
+    .await;
+    assert_eq!(delivered.len(), 2);
+}
+
+#[tokio::test]
+async fn a_jump_forward_and_back_takes_no_key_away_and_what_was_signed_still_opens() {
+    let clock = ManualClock::at(SystemClock.now());
+    let gateway = TestGateway::at(&clock).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({})).await;
+    gateway.order(1).await;
+    let token = receiver.wait_for_delivered(1).await[0].token.clone();
+    let kids = async || {
+        let set = gateway.get("/.well-known/jwks.json").await;
+        let keys = set["keys"].as_array().unwrap().iter();
+        keys.map(|key| key["kid"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let before = kids().await;
+
+    clock.advance(YEAR);
+    eventually("a successor is published", async || (kids().await.len() == 2).then_some(())).await;
+    back(&clock, YEAR);
+    clock.advance(Duration::from_secs(30));
+    gateway.order(2).await;
+    let arrivals = receiver.wait_for_delivered(2).await;
+
+    let after = kids().await;
+    assert!(before.iter().all(|kid| after.contains(kid)), "{before:?} {after:?}");
+    assert!(receiver.open(&token).await.is_some(), "what was signed before the jump opens");
+    assert_eq!(receiver.signed_with(&arrivals[1].token), before[0]);
+}
