@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-use sealway::ambient::{Clock as _, ManualClock, SystemClock, Tasks};
+use sealway::ambient::{Clock as _, ManualClock, Span, SystemClock, Tasks};
 
 use crate::harness::{Receiver, TestGateway, eventually, never_within};
 
@@ -123,8 +123,8 @@ impl State {
             Lie::Endless(first, then) => {
                 stream.write_all(&first).await?;
                 loop {
-                    let taken = stream.write(&then).await?;
-                    *self.taken.lock().unwrap() += taken;
+                    stream.write_all(&then).await?;
+                    *self.taken.lock().unwrap() += then.len();
                 }
             }
             Lie::Dripping(bytes) => {
@@ -287,7 +287,7 @@ fn whole() -> Vec<Case> {
             "an endless body in chunks",
             Lie::endless(
                 "HTTP/1.1 202 Accepted\r\ntransfer-encoding: chunked\r\n\r\n",
-                "1\r\nx\r\n",
+                "20\r\nand more and more and more, then\r\n",
             ),
             yes(202),
         ),
@@ -316,7 +316,9 @@ async fn attempt(gateway: &TestGateway, clock: &ManualClock, id: &str) -> Value 
 async fn each_lie_costs_one_attempt_within_a_bound_and_no_event() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = TestGateway::with(Some(clock.clone()), |config| {
-        config.delivery.timeout.0 = Duration::from_secs(1);
+        config.delivery.timeout.0 = Duration::from_secs(2);
+        // No second attempt before the sink has come to its senses.
+        config.delivery.retries = vec![Span(Duration::from_hours(1)); 3];
     })
     .await;
     let (receiver, neighbor) =
