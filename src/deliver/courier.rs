@@ -234,7 +234,7 @@ impl Courier {
     /// Decides what is attempted next: while there are matches for the first time, every second
     /// attempt at the most is for what has failed before, and so is half of the room.
     async fn choose(&mut self, now: Timestamp) -> Option<Next> {
-        let is_due = self.retries.next_due().is_some_and(|due| due <= now);
+        let is_due = self.retries.has_due(now);
         let has_first = self.has_first().await;
         let share = usize::from(self.gate.flow(now).allowed / 2).max(1);
         let has_share = !self.was_again && self.under_way.again() < share;

@@ -56,13 +56,21 @@ impl Retries {
         Some(retry)
     }
 
-    /// Takes out the delivery that has been due for longest, if one is due, or one that would
-    /// otherwise wait for the clock to come back to where it once was.
+    /// Tells whether a delivery is due, or was put off so far that only the clock can have been
+    /// set back.
+    pub fn has_due(&self, now: Timestamp) -> bool {
+        self.first_due(now).is_some()
+    }
+
+    /// Takes out the delivery that has been due for longest, if one is due.
     pub fn take_due(&mut self, now: Timestamp) -> Option<Retry> {
-        let first = self.due.first().filter(|(due, _)| *due <= now);
-        let stray = || self.due.last().filter(|(due, _)| due.since(now) > FARTHEST);
-        let (_, key) = first.or_else(stray)?.clone();
+        let (_, key) = self.first_due(now)?.clone();
         self.remove(&key)
+    }
+
+    fn first_due(&self, now: Timestamp) -> Option<&(Timestamp, DeliveryKey)> {
+        let first = self.due.first().filter(|(due, _)| *due <= now);
+        first.or_else(|| self.due.last().filter(|(due, _)| due.since(now) > FARTHEST))
     }
 
     /// When the next delivery is due.
