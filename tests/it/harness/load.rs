@@ -20,7 +20,8 @@ use sealway::seal::{ChainCheck, Link, Opened, Place};
 use crate::harness::{Arrival, Process, Receiver, Reply, eventually, order_created};
 
 /// Settings of delivery under which a failing sink is tried again within a test.
-pub const PROMPT_RETRIES: &str = ", retries: [200ms, 200ms, 300ms, 400ms, 500ms], timeout: 5s";
+pub const PROMPT_RETRIES: &str = ", retries: [200ms, 200ms, 300ms, 400ms, 500ms], timeout: 5s, \
+                                  breaker: { pause: 200ms, longest-pause: 1s }";
 
 /// Someone with a key who calls a gateway that may die at any moment.
 #[derive(Clone)]
