@@ -159,8 +159,9 @@ type Case = (&'static str, Lie, (Option<u16>, &'static str, &'static str));
 
 fn bomb() -> Vec<u8> {
     let mut packed = GzEncoder::new(Vec::new(), Compression::best());
+    let zeros = vec![0; 1024 * 1024];
     for _ in 0..64 {
-        packed.write_all(&[0; 1024 * 1024]).unwrap();
+        packed.write_all(&zeros).unwrap();
     }
     let packed = packed.finish().unwrap();
     let head = format!(

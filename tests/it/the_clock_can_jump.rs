@@ -42,9 +42,8 @@ async fn ids_grow_and_everything_is_delivered_whatever_the_clock_does() {
         match jump {
             0 => back(&clock, Duration::from_hours(3)),
             1 => clock.advance(YEAR * 10),
-            2 => gateway.restart().await,
+            2 | 4 => gateway.restart().await,
             3 => back(&clock, YEAR * 10),
-            4 => gateway.restart().await,
             5 => back(&clock, YEAR * 20),
             6 => clock.advance(YEAR * 20),
             _ => {}

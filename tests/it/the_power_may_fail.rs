@@ -71,7 +71,7 @@ async fn every_acknowledged_event_survives_cuts_of_power_and_reaches_its_consume
         println!("seed {}: {told}", seed + round);
         // Now and then the power goes again while the gateway starts.
         gateway.disk().heal();
-        if dice.next_u64() % 3 == 0 {
+        if dice.next_u64().is_multiple_of(3) {
             gateway.disk().set(Number::Seed, dice.next_u64());
             gateway.disk().set(Number::CutAtWrite, 1 + dice.next_u64() % 20);
             if gateway.try_to_serve().await {
