@@ -15,18 +15,22 @@ async fn begun() -> (Process, Load) {
     (gateway, load)
 }
 
-/// Works until the gateway has stopped by itself, and says why it did.
-async fn work_until_it_stops(gateway: &mut Process, load: &mut Load, trouble: (Number, u64)) {
-    let working = load.work(4, Duration::from_millis(1), &[]);
-    let disk = gateway.disk();
-    eventually("events are taken", async || (disk.get(Number::Syncs) > 20).then_some(())).await;
-    disk.set(trouble.0, trouble.1);
-    let status = eventually("the gateway gives up", async || gateway.ended()).await;
-    let produced = working.end().await;
-    assert!(!status.success(), "{status}");
-    let refused: Vec<_> = produced.refused.keys().copied().collect();
-    assert!(refused.iter().all(|status| [500, 503].contains(status)), "{refused:?}");
-    load.add(produced);
+/// Works until an answer has a status.
+async fn work_until(load: &mut Load, status: u16) {
+    eventually(format!("{status} is answered"), async || {
+        let working = load.work(2, Duration::from_millis(1), &[]);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let produced = working.end().await;
+        let refused: Vec<_> = produced.refused.keys().copied().collect();
+        assert!(refused.iter().all(|status| [500, 503].contains(status)), "{refused:?}");
+        let answered = match status {
+            202 => !produced.promised.is_empty(),
+            refusal => refused.contains(&refusal),
+        };
+        load.add(produced);
+        answered.then_some(())
+    })
+    .await;
 }
 
 /// Everything that was acknowledged is there, and more is taken.
@@ -52,7 +56,14 @@ async fn goes_on(gateway: &mut Process, load: &mut Load) {
 async fn after_one_failed_sync_nothing_is_acknowledged_before_a_restart() {
     let (mut gateway, mut load) = begun().await;
 
-    work_until_it_stops(&mut gateway, &mut load, (Number::FailSyncs, 1)).await;
+    let working = load.work(4, Duration::from_millis(1), &[]);
+    let disk = gateway.disk();
+    eventually("events are taken", async || (disk.get(Number::Syncs) > 20).then_some(())).await;
+    disk.set(Number::FailSyncs, 1);
+    let status = eventually("the gateway gives up", async || gateway.ended()).await;
+    let produced = working.end().await;
+    assert!(!status.success(), "{status}");
+    load.add(produced);
 
     let log = gateway.log();
     assert!(log.contains("cannot be written and takes no more events"), "{log}");
@@ -62,15 +73,13 @@ async fn after_one_failed_sync_nothing_is_acknowledged_before_a_restart() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_is_full_all_of_a_sudden_loses_nothing_and_goes_on_when_there_is_room() {
     let (mut gateway, mut load) = begun().await;
+    work_until(&mut load, 202).await;
 
-    work_until_it_stops(&mut gateway, &mut load, (Number::Room, 100_000)).await;
+    gateway.disk().set(Number::Room, 100_000);
+    work_until(&mut load, 503).await;
+    gateway.disk().set(Number::Room, u64::MAX);
 
-    // While there is no room, a start says so instead of pretending.
-    if gateway.try_to_serve().await {
-        let working = load.work(1, Duration::from_millis(1), &[]);
-        eventually("there is still no room", async || gateway.ended()).await;
-        let produced = working.end().await;
-        load.add(produced);
-    }
+    work_until(&mut load, 202).await;
+    gateway.kill();
     goes_on(&mut gateway, &mut load).await;
 }
