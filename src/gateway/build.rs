@@ -292,8 +292,8 @@ fn outward(
     let connections = Connections::new(
         clients.clone(),
         Arc::clone(&data_key),
-        Arc::clone(&clock),
-        Arc::clone(&entropy),
+        (Arc::clone(&clock), Arc::clone(&entropy)),
+        Arc::clone(metrics),
     );
     let destination = HttpDestination::new(clients, connections, Arc::clone(&clock));
     let destination = Arc::new(destination);

@@ -86,6 +86,10 @@ metrics! {
     EventsDropped: "sealway_events_dropped_total", Kind::Counter, [];
     /// Attempts at a sink, by verdict.
     Attempts: "sealway_attempts_total", Kind::Counter, ["subscription", "verdict"];
+    /// Requests to token endpoints, by what came of them: `token` or `failure`.
+    TokenRequests: "sealway_token_requests_total", Kind::Counter, ["outcome"];
+    /// Attempts for which a sink took the former credential and not the present one.
+    FormerCredentials: "sealway_former_credential_attempts_total", Kind::Counter, ["subscription"];
     /// Events delivered.
     Delivered: "sealway_delivered_total", Kind::Counter, ["subscription"];
     /// Answers of sinks that are asked for receipts, by what was found in them.

@@ -165,6 +165,9 @@ async fn a_rotation_loses_no_attempt_in_either_order() {
     for attempt in attempts["attempts"].as_array().unwrap() {
         assert_eq!((&attempt["number"], &attempt["verdict"]), (&json!(1), &json!("delivered")));
     }
+    let metrics = gateway.get("/metrics").await;
+    let counted = "sealway_former_credential_attempts_total{subscription=\"shop\"} 1";
+    assert!(metrics.as_str().unwrap().contains(counted), "{metrics}");
     // Without an overlap, the former one is gone.
     let mut sudden = key("newest");
     sudden["overlap"] = json!(0);

@@ -116,6 +116,9 @@ async fn a_hundred_attempts_share_one_token_and_its_successor_comes_before_its_e
     consumer.wait_for_delivered(102).await;
 
     assert_eq!(endpoint.asked(), 2, "a minute before its end another one was asked for, once");
+    let metrics = gateway.get("/metrics").await;
+    let counted = "sealway_token_requests_total{outcome=\"token\"} 2";
+    assert!(metrics.as_str().unwrap().contains(counted), "{metrics}");
     // The sink was shown nothing that it refused.
     assert!(attempts(&gateway, &clock, 102).await.iter().all(|one| one["status"] == 204));
 }

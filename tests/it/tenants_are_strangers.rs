@@ -47,6 +47,12 @@ async fn what_belongs_to_another_looks_like_what_does_not_exist() {
     calls.extend([
         (Method::PUT, "/subscriptions/ID".to_owned(), wish),
         (Method::DELETE, "/subscriptions/ID".to_owned(), Value::Null),
+        (
+            Method::PUT,
+            "/subscriptions/ID/sink-credential".to_owned(),
+            json!({ "headers": [{ "name": "x", "value": "y" }] }),
+        ),
+        (Method::DELETE, "/subscriptions/ID/sink-credential".to_owned(), Value::Null),
         (Method::POST, "/subscriptions/ID/dead-letters/redrive".to_owned(), json!({})),
         (Method::POST, "/subscriptions/ID/replays".to_owned(), json!({ "from": "0".repeat(26) })),
         (Method::GET, "/replays/REPLAY".to_owned(), Value::Null),

@@ -38,6 +38,9 @@ impl Access {
             {
                 secrets.push(Secret::new(text.to_owned()));
                 secrets.push(Secret::new(url_encoded(text)));
+                // As it stands in a JSON text.
+                let quoted = Zeroizing::new(serde_json::to_string(text).unwrap_or_default());
+                secrets.push(Secret::new(quoted.trim_matches('"').to_owned()));
             }
         }
         let mut headers = HeaderMap::new();
@@ -55,6 +58,8 @@ impl Access {
         if let Some(tokens) = &tokens {
             secrets.extend(tokens.authorization().map(|text| Secret::new(text.to_owned())));
         }
+        // One may be a part of another, of which the rest would stay.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
         Ok(Self {
             headers,
             query: pairs(&credential.query),
@@ -87,7 +92,7 @@ impl Access {
     /// Takes secrets out of what a sink has answered, before any of it is kept.
     pub fn hide(&self, token: Option<&str>, answer: &[u8]) -> Vec<u8> {
         let mut text = Zeroizing::new(String::from_utf8_lossy(answer).into_owned());
-        for secret in self.secrets.iter().map(Secret::expose).chain(token) {
+        for secret in token.into_iter().chain(self.secrets.iter().map(Secret::expose)) {
             if !secret.is_empty() && text.contains(secret) {
                 *text = text.replace(secret, HIDDEN);
             }

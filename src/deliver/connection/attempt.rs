@@ -13,7 +13,7 @@ use crate::deliver::connection::tokens::Asking;
 use crate::deliver::connection::{Access, Connections, Token, TokenError};
 use crate::deliver::{Answer, Exchange, Failure, HttpDestination, Parcel};
 use crate::subscriptions::SealedCredential;
-use crate::telemetry::chain;
+use crate::telemetry::{Metric, chain};
 
 /// Time for a request to a token endpoint, within the time of the attempt.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -55,10 +55,13 @@ impl HttpDestination {
         if second.is_denied || second.answer.is_err() {
             return first.answer;
         }
-        tracing::info!(
-            subscription.id = %credential.subscription(),
-            "The sink of subscription {} takes the former credential still, and not the new one",
-            credential.subscription(),
+        let subscription = credential.subscription();
+        let count =
+            connections.metrics.counter(Metric::FormerCredentials, &[subscription.as_str()]);
+        count.increment();
+        tracing::debug!(
+            subscription.id = %subscription,
+            "The sink of subscription {subscription} takes the former credential and not the new one",
         );
         second.answer
     }

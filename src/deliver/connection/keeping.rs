@@ -12,6 +12,7 @@ use crate::deliver::connection::{Access, Identities, Tokens};
 use crate::event::{Blame, Fault, Timestamp};
 use crate::keys::DataKey;
 use crate::subscriptions::{CredentialError, SealedCredential};
+use crate::telemetry::Metrics;
 
 /// Decrypted credentials that are remembered at a time.
 const MOST: u64 = 10_000;
@@ -39,6 +40,7 @@ impl Blame for Unusable {
 pub struct Connections {
     pub(super) clients: Identities,
     pub(super) tokens: Tokens,
+    pub(super) metrics: Arc<Metrics>,
     /// By their encrypted text, of which no two are the same.
     opened: Cache<Arc<str>, Arc<Access>>,
     data_key: Arc<DataKey>,
@@ -50,12 +52,13 @@ impl Connections {
     pub fn new(
         clients: GuardedClients,
         data_key: Arc<DataKey>,
-        clock: Arc<dyn Clock>,
-        dice: Arc<dyn Entropy>,
+        (clock, dice): (Arc<dyn Clock>, Arc<dyn Entropy>),
+        metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             clients: Identities::new(clients),
-            tokens: Tokens::new(Arc::clone(&clock), dice),
+            tokens: Tokens::new(Arc::clone(&clock), dice, Arc::clone(&metrics)),
+            metrics,
             opened: Cache::builder().max_capacity(MOST).time_to_idle(IDLE).build(),
             data_key,
             clock,

@@ -10,6 +10,7 @@ use crate::ambient::{Clock, Entropy};
 use crate::deliver::connection::identities::NoClient;
 use crate::deliver::connection::{Identities, Token, TokenError, TokenRequest};
 use crate::event::Timestamp;
+use crate::telemetry::{Metric, Metrics};
 
 /// Credentials whose tokens are remembered at a time.
 const MOST: u64 = 10_000;
@@ -29,6 +30,7 @@ pub struct Tokens {
     entries: Cache<Arc<str>, Entry>,
     clock: Arc<dyn Clock>,
     dice: Arc<dyn Entropy>,
+    metrics: Arc<Metrics>,
 }
 
 /// What is known about one credential.
@@ -73,9 +75,9 @@ pub struct Asking<'a> {
 
 impl Tokens {
     /// Starts with none.
-    pub fn new(clock: Arc<dyn Clock>, dice: Arc<dyn Entropy>) -> Self {
+    pub fn new(clock: Arc<dyn Clock>, dice: Arc<dyn Entropy>, metrics: Arc<Metrics>) -> Self {
         let entries = Cache::builder().max_capacity(MOST).time_to_idle(IDLE).build();
-        Self { entries, clock, dice }
+        Self { entries, clock, dice, metrics }
     }
 
     /// The token of a credential, from the cache while it is fresh.
@@ -126,6 +128,8 @@ impl Tokens {
 
     async fn learn(&self, asking: Asking<'_>, before: Option<Entry>) -> Entry {
         let outcome = fetch(asking).await;
+        let word = if outcome.is_ok() { "token" } else { "failure" };
+        self.metrics.counter(Metric::TokenRequests, &[word]).increment();
         let tried = self.clock.now();
         let renewed = before.as_ref().and_then(|entry| entry.renewed);
         match outcome {

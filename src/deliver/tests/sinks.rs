@@ -16,6 +16,7 @@ use crate::deliver::{
 };
 use crate::event::Timestamp;
 use crate::keys::DataKey;
+use crate::telemetry::Metrics;
 
 async fn sinks() -> String {
     let long = format!("no {} please", "t".repeat(200));
@@ -60,8 +61,10 @@ async fn attempt(sink: &str) -> Answer {
     };
     let clock: Arc<dyn Clock> = Arc::new(clock);
     let dice = Arc::new(SeededEntropy::new(1));
+    let metrics = Arc::new(Metrics::new());
     let data_key = Arc::new(DataKey::generate(&*dice));
-    let connections = Connections::new(clients.clone(), data_key, Arc::clone(&clock), dice);
+    let connections =
+        Connections::new(clients.clone(), data_key, (Arc::clone(&clock), dice), metrics);
     HttpDestination::new(clients, connections, clock).attempt(parcel).await
 }
 
