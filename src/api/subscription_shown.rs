@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::ambient::Secret;
 use crate::api::{Caller, Scope, Services};
 use crate::event::Timestamp;
-use crate::subscriptions::{Document, State, Subscription};
+use crate::subscriptions::{Document, Ordering, State, Subscription};
 
 /// Subscriptions.
 #[derive(Serialize, ToSchema)]
@@ -82,6 +82,9 @@ struct Progress {
     under_way: usize,
     /// Deliveries that wait for their next attempt.
     retrying: usize,
+    /// Dead letters that hold up the later events of their subject; only with `ordering: subject`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    blocked: Option<usize>,
     /// How many attempts may be under way at the moment.
     parallel: u16,
     /// Whether the sink is asked: `closed` (it is), `open` (it is left alone for a while), or
@@ -122,6 +125,7 @@ pub(super) fn answer(
 pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subscription) -> Shown {
     let (standing, flow) =
         (services.office.standing(&subscription.id), services.office.flow(&subscription.id));
+    let ordered = subscription.document.config.ordering == Ordering::Subject;
     let progress = standing.zip(flow).map(|(standing, flow)| {
         let behind = services.log.head().0.saturating_sub(standing.scanned.0);
         Progress {
@@ -129,6 +133,7 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
             chain: standing.chain.to_string(),
             under_way: standing.open,
             retrying: standing.retrying,
+            blocked: ordered.then_some(standing.blocked),
             parallel: flow.allowed,
             breaker: flow.phase.word(),
             held_until: flow.held_until.max(flow.phase.until()),

@@ -24,6 +24,8 @@ pub struct Config {
     /// The delays between attempts, each with a fifth of jitter to either side; the first attempt
     /// is made at once.
     pub retries: Vec<Span>,
+    /// How long the attempts of a subscription may only fail before it is paused, at least 1h.
+    pub pause_after: Span,
     /// When a sink that does not answer well is left alone.
     pub breaker: BreakerConfig,
     /// Which addresses may be dialed.
@@ -38,6 +40,7 @@ impl Default for Config {
             parallel: 16,
             rate: None,
             retries: seconds.map(|s| Span(Duration::from_secs(s))).to_vec(),
+            pause_after: Span(Duration::from_hours(5 * 24)),
             breaker: BreakerConfig::default(),
             egress: EgressConfig::default(),
         }
@@ -70,6 +73,9 @@ impl Config {
         }
         if self.rate.is_some_and(|rate| !(1..=100_000).contains(&rate)) {
             return Err(ConfigError { setting: "rate", problem: "use 1 to 100000, or null" });
+        }
+        if self.pause_after.0 < Duration::from_hours(1) {
+            return Err(ConfigError { setting: "pause-after", problem: "use 1h or more" });
         }
         self.check_breaker()?;
         if self.retries.len() > 185 {

@@ -1,105 +1,50 @@
 //! Serves one subscription: takes its matches in order, has each carried to the sink, and keeps
 //! count of what is settled.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
-use crate::ambient::{Clock, Tasks};
 use crate::deliver::gathering::Gathering;
+use crate::deliver::order::Order;
 use crate::deliver::recall::recall;
 use crate::deliver::under_way::{Ended, UnderWay};
 use crate::deliver::{
-    Allowance, Carried, Delivery, Gate, Inbox, Ledger, Milestones, Pass, Phase, Progress, Retries,
-    Sinks, Traffic, Verdict, Wait,
+    Command, Delivery, Gate, Inbox, Milestones, Notice, Pass, Phase, Progress, Retries, Round,
+    Standing, Traffic, Verdict, Wait,
 };
-use crate::event::{ChainValue, Timestamp};
-use crate::eventlog::{Cursor, DeliveryKey, EventLog, Position, Retry};
+use crate::event::Timestamp;
+use crate::eventlog::{Cursor, DeliveryKey, Retry};
 use crate::subscriptions::Subscription;
 
 /// Retries that one subscription may have waiting; beyond them its backlog stays behind the cursor.
 const MOST_RETRIES: usize = 1000;
 /// Numbered matches that may wait behind the oldest open one.
 const MOST_OPEN: usize = 1024;
+/// Bytes of event data that may wait in lanes for their turn.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// How often an idle courier moves its cursor past entries that do not match.
 const IDLE_TICK: Duration = Duration::from_secs(5);
 /// How long a delivery waits when its attempt could not even be made.
 const AFTER_PANIC: Duration = Duration::from_mins(1);
 
-/// Makes one attempt at a delivery and records what became of it.
-#[async_trait]
-pub trait Carry: Send + Sync {
-    /// Seals, attempts, judges and records.
-    ///
-    /// Not cancel safe: the sink may have the event while nothing is recorded, so that it is
-    /// delivered again.
-    async fn carry(&self, delivery: &Delivery) -> Carried;
-}
-
-/// What a courier is told.
-#[derive(Debug)]
-pub enum Command {
-    /// Take no further matches until the subscription has changed; answer when that is so.
-    Hold(oneshot::Sender<()>),
-    /// The subscription is now this one.
-    Changed(Arc<Subscription>),
-    /// Attempt this delivery when it is due.
-    Retry(Retry),
-    /// The sink may be well again: find out, however long it was to be left alone.
-    Nudge,
-}
-
-/// Where a courier stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// Everything up to here was looked at.
-    pub scanned: Position,
-    /// The sequence number of the newest match.
-    pub sequence: u64,
-    /// The chain after that match.
-    pub chain: ChainValue,
-    /// Matches that are not settled without a gap.
-    pub open: usize,
-    /// Deliveries that wait for their next attempt.
-    pub retrying: usize,
-}
-
-/// What all couriers share.
-#[derive(Clone)]
-pub struct Round {
-    /// The log that a courier reads when it is behind.
-    pub log: Arc<dyn EventLog>,
-    /// Where cursors are noted.
-    pub ledger: Arc<Ledger>,
-    /// Who makes attempts.
-    pub carrier: Arc<dyn Carry>,
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Where attempts run.
-    pub tasks: Tasks,
-    /// What a subscription gets unless it says otherwise.
-    pub allowance: Allowance,
-    /// What is known of the health of sinks.
-    pub sinks: Arc<Sinks>,
-}
-
 /// The worker of one subscription.
 pub struct Courier {
-    round: Round,
-    subscription: Arc<Subscription>,
+    pub(super) round: Round,
+    pub(super) subscription: Arc<Subscription>,
     commands: mpsc::Receiver<Command>,
     standing: watch::Sender<Standing>,
     progress: Progress,
     /// The cursor that was noted last.
     noted: Cursor,
     milestones: Milestones,
-    retries: Retries,
+    pub(super) retries: Retries,
     /// Matches that are not numbered yet.
     gathering: Gathering,
     held: bool,
-    under_way: UnderWay,
+    pub(super) under_way: UnderWay,
     gate: Arc<Gate>,
     /// Tells of changes of the sink's health.
     health: watch::Receiver<u64>,
@@ -107,6 +52,11 @@ pub struct Courier {
     waiting: Option<Wait>,
     /// Whether the last attempt that began was not a first one.
     was_again: bool,
+    pub(super) order: Order,
+    /// Numbered matches whose turn it is in their lanes.
+    pub(super) ready: VecDeque<Delivery>,
+    /// Whether it was told that every attempt fails.
+    told: bool,
 }
 
 /// What is attempted next.
@@ -134,7 +84,8 @@ impl Courier {
         }
         let gathering = Gathering::new(Arc::clone(&round.log), inbox, progress.scanned());
         let under_way = UnderWay::new(&round);
-        let standing = watch::Sender::new(stand(&progress, &retries));
+        let order = Order::of(&subscription, Vec::new());
+        let standing = watch::Sender::new(stand(&progress, &retries, &order));
         let watcher = standing.subscribe();
         let courier = Self {
             round,
@@ -152,6 +103,9 @@ impl Courier {
             gate,
             waiting: None,
             was_again: false,
+            order,
+            ready: VecDeque::new(),
+            told: false,
         };
         (courier, watcher)
     }
@@ -165,7 +119,7 @@ impl Courier {
             tokio::select! {
                 () = stopping.cancelled() => break,
                 command = self.commands.recv() => match command {
-                    Some(command) => self.obey(command),
+                    Some(command) => self.obey(command).await,
                     None => break,
                 },
                 Some(ended) = self.under_way.next() => self.finish(&ended),
@@ -198,9 +152,10 @@ impl Courier {
     /// was read in vain: a long way to catch up must not keep outcomes and commands waiting.
     async fn fill(&mut self) {
         self.gathering.rest();
+        self.lay_lanes().await;
         loop {
             let now = self.round.clock.now();
-            self.waiting = if self.subscription.state.delivers() {
+            self.waiting = if self.subscription.state.delivers() && self.order.is_known() {
                 self.gate.look(Traffic::Live, now).err()
             } else {
                 Some(Wait::Turn)
@@ -248,7 +203,14 @@ impl Courier {
 
     /// Whether a match can be numbered; looks for some if none is at hand.
     async fn has_first(&mut self) -> bool {
-        if self.held || self.retries.live() >= MOST_RETRIES || self.progress.open() >= MOST_OPEN {
+        if !self.ready.is_empty() {
+            return true;
+        }
+        if self.held
+            || self.retries.live() >= MOST_RETRIES
+            || self.progress.open() >= MOST_OPEN
+            || self.order.bytes() >= MOST_BYTES
+        {
             return false;
         }
         if self.gathering.is_empty() {
@@ -259,6 +221,11 @@ impl Courier {
     }
 
     fn attempt_first(&mut self, pass: Pass) {
+        if let Some(delivery) = self.ready.pop_front() {
+            // It may have changed since the match was numbered.
+            let subscription = Arc::clone(&self.subscription);
+            return self.under_way.launch(Delivery { subscription, ..delivery }, pass);
+        }
         let Some(entry) = self.gathering.take() else { return pass.give_back() };
         let numbered = self.progress.number(entry.position, entry.event.id, entry.event.digest);
         let delivery = Delivery {
@@ -270,18 +237,20 @@ impl Courier {
             first_attempt: None,
             redriven: false,
         };
-        // A retry that was kept before a crash stands for the match that it came from.
+        // A retry or dead letter that was kept before a crash stands for the match that it came from.
         if numbered.settled || self.waits(&delivery.key()) {
             self.progress.settle(numbered.sequence);
-            pass.give_back();
-        } else {
-            self.under_way.launch(delivery, pass);
+            return pass.give_back();
+        }
+        match self.order.offer(numbered.sequence, delivery) {
+            Some(delivery) => self.under_way.launch(delivery, pass),
+            None => pass.give_back(),
         }
     }
 
-    /// Whether a delivery waits for another attempt, or is at one.
+    /// Whether a delivery waits for another attempt, is at one, or waits for someone to decide.
     fn waits(&self, key: &DeliveryKey) -> bool {
-        self.retries.contains(key) || self.under_way.is_again(key)
+        self.retries.contains(key) || self.under_way.is_again(key) || self.order.is_dead(key)
     }
 
     async fn attempt_again(&mut self, pass: Pass) {
@@ -307,6 +276,7 @@ impl Courier {
             first_attempt: Some(retry.first_attempt),
             redriven: retry.redriven,
         };
+        self.order.begin(&delivery);
         self.under_way.launch(delivery, pass);
     }
 
@@ -329,25 +299,43 @@ impl Courier {
         if let (Some((sequence, _)), None) = (delivery.link, delivery.first_attempt) {
             self.progress.settle(sequence);
         }
+        self.follow_order(delivery, ended.carried.map(|carried| carried.verdict));
+        self.tell_failing(now);
     }
 
-    fn obey(&mut self, command: Command) {
+    /// Says so, once, when attempts have only failed for too long.
+    fn tell_failing(&mut self, now: Timestamp) {
+        let since = self.gate.flow(now).failing_since;
+        self.progress.note_failing(since);
+        let Some(since) = since else { return };
+        if !self.told && now.since(since) >= self.round.pause_after {
+            self.told = true;
+            let subscription = Arc::clone(&self.subscription);
+            self.round.notices.tell(Notice::OnlyFailing { subscription, since });
+        }
+    }
+
+    async fn obey(&mut self, command: Command) {
         match command {
             // Whoever asked and has gone will not change anything, and nobody would let go.
             Command::Hold(held) => self.held = held.send(()).is_ok(),
             Command::Changed(subscription) => {
                 if !self.subscription.state.delivers() && subscription.state.delivers() {
                     self.gate.forgive();
+                    self.progress.note_failing(None);
+                    self.told = false;
                 }
                 self.gate.change(&subscription);
                 self.gate.nudge();
                 self.health = self.gate.watch();
+                self.change_order(&subscription);
                 self.subscription = subscription;
                 self.held = false;
                 self.gathering.start_over(self.progress.scanned());
             }
-            Command::Retry(retry) => self.retries.insert(retry),
+            Command::Retry(retry) => self.take_up(retry).await,
             Command::Nudge => self.gate.nudge(),
+            Command::Dismissed(key) => self.dismiss(&key),
         }
     }
 
@@ -355,7 +343,7 @@ impl Courier {
         if let Some(place) = self.milestones.due(self.progress.place()) {
             self.round.ledger.milestone(&self.subscription.id, place);
         }
-        self.standing.send_replace(stand(&self.progress, &self.retries));
+        self.standing.send_replace(stand(&self.progress, &self.retries, &self.order));
         if self.noted != *self.progress.cursor() {
             self.noted.clone_from(self.progress.cursor());
             self.round.ledger.cursor(&self.subscription.id, &self.noted);
@@ -363,7 +351,7 @@ impl Courier {
     }
 }
 
-fn stand(progress: &Progress, retries: &Retries) -> Standing {
+fn stand(progress: &Progress, retries: &Retries, order: &Order) -> Standing {
     let (sequence, chain) = progress.newest();
     Standing {
         scanned: progress.scanned(),
@@ -371,5 +359,6 @@ fn stand(progress: &Progress, retries: &Retries) -> Standing {
         chain,
         open: progress.open(),
         retrying: retries.len(),
+        blocked: order.blocked(),
     }
 }

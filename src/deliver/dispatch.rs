@@ -92,8 +92,8 @@ impl Dispatch {
         }
         let inbox = Arc::new(Inbox::new(Arc::clone(&self.followed)));
         let (commands, receiver) = mpsc::channel(COMMANDS);
-        let gate = Gate::new(subscription, &self.round.sinks, self.round.allowance);
-        let gate = Arc::new(gate);
+        let (sinks, allowance) = (&self.round.sinks, self.round.allowance);
+        let gate = Arc::new(Gate::new(subscription, sinks, allowance, cursor.failing_since));
         let (round, served) = (self.round.clone(), Arc::clone(subscription));
         let (given, kept) = (Arc::clone(&inbox), (cursor, waiting));
         let (work, standing, shelf): (Work, _, _) = if subscription.is_pulled() {

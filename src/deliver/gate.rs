@@ -10,8 +10,8 @@ use crate::ambient::Clock;
 use crate::deliver::breaker::{Change, Leave, Ticket};
 use crate::deliver::pace::{Bucket, Window, later_by_a_fifth};
 use crate::deliver::sinks::Sink;
-use crate::deliver::{Carried, Carry, Delivery, Health, Phase, Sinks, Verdict};
-use crate::event::{SubscriptionId, Timestamp};
+use crate::deliver::{Carried, Carry, Delivery, Health, Notice, Phase, Sinks, Verdict};
+use crate::event::Timestamp;
 use crate::subscriptions::Subscription;
 
 /// The longest time for which `Retry-After` holds a whole subscription.
@@ -60,12 +60,12 @@ pub struct Flow {
 
 /// The gate of one subscription.
 pub struct Gate {
-    id: SubscriptionId,
     sinks: Arc<Sinks>,
     state: Mutex<State>,
 }
 
 struct State {
+    subscription: Arc<Subscription>,
     sink: Arc<Sink>,
     allowance: Allowance,
     bucket: Option<Bucket>,
@@ -92,11 +92,17 @@ pub struct Pass {
 
 impl Gate {
     /// Opens the gate of a subscription.
-    pub fn new(subscription: &Subscription, sinks: &Arc<Sinks>, allowance: Allowance) -> Self {
+    pub fn new(
+        subscription: &Arc<Subscription>,
+        sinks: &Arc<Sinks>,
+        allowance: Allowance,
+        failing_since: Option<Timestamp>,
+    ) -> Self {
         let (parallel, rate) = limits(subscription, allowance);
         let sink = sinks.of(subscription.sink.as_ref());
         let recoveries = sink.recoveries();
         let state = State {
+            subscription: Arc::clone(subscription),
             sink,
             recoveries,
             allowance,
@@ -105,9 +111,9 @@ impl Gate {
             live: 0,
             replayed: 0,
             held: None,
-            failing_since: None,
+            failing_since,
         };
-        Self { id: subscription.id.clone(), sinks: Arc::clone(sinks), state: Mutex::new(state) }
+        Self { sinks: Arc::clone(sinks), state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -115,8 +121,9 @@ impl Gate {
     }
 
     /// Follows a change of the subscription.
-    pub fn change(&self, subscription: &Subscription) {
+    pub fn change(&self, subscription: &Arc<Subscription>) {
         let mut state = self.state();
+        state.subscription = Arc::clone(subscription);
         let (parallel, rate) = limits(subscription, state.allowance);
         state.window.limit(parallel);
         let bucket = rate.map(Bucket::new);
@@ -210,12 +217,20 @@ impl Gate {
 
     /// One line for each step of the breaker. An address may hold a secret, so it is not named.
     fn tell(&self, change: Option<Change>) {
-        let id = &self.id;
+        if change.is_none() {
+            return;
+        }
+        let subscription = Arc::clone(&self.state().subscription);
+        let id = &subscription.id;
         match change {
-            Some(Change::Opened { until, again: false }) => tracing::warn!(
-                subscription.id = %id,
-                "The sink of subscription {id} does not answer well; no attempts before {until}",
-            ),
+            Some(Change::Opened { until, again: false }) => {
+                tracing::warn!(
+                    subscription.id = %id,
+                    "The sink of subscription {id} does not answer well; no attempts before {until}",
+                );
+                let subscription = Arc::clone(&subscription);
+                self.sinks.tell(Notice::SinkLeftAlone { subscription, until });
+            }
             Some(Change::Opened { until, again: true }) => tracing::info!(
                 subscription.id = %id,
                 "The sink of subscription {id} is still not well; no attempts before {until}",

@@ -27,9 +27,12 @@ mod gathering;
 mod handshake;
 mod http;
 mod inbox;
+mod lanes;
 mod ledger;
 mod milestones;
+mod notice;
 mod office;
+mod order;
 mod pace;
 mod pickup;
 mod progress;
@@ -38,6 +41,7 @@ mod recall;
 mod receipts;
 mod redrive;
 mod retries;
+mod round;
 mod schedule;
 mod sealer;
 mod sinks;
@@ -50,7 +54,7 @@ pub use config::{Config, ConfigError};
 pub use connection::{
     Access, Connections, Identities, TlsIdentity, Token, TokenError, TokenRequest, Tokens, Unusable,
 };
-pub use courier::{Carry, Command, Courier, Round, Standing};
+pub use courier::Courier;
 pub use delivery::{Carried, Delivery, Reason, Verdict};
 pub use destination::{Answer, Destination, Failure, Health, Parcel};
 pub use dispatch::{Dispatch, Line};
@@ -61,6 +65,7 @@ pub use http::{Exchange, HttpDestination};
 pub use inbox::{Followed, Inbox, Taken};
 pub use ledger::{Ledger, Outcome};
 pub use milestones::Milestones;
+pub use notice::{Notice, Notices};
 pub use office::{Office, OfficeError, OfficeParts};
 pub use pickup::{
     Clerk, Collected, MOST_OUTSTANDING, Pickup, PickupError, PickupParts, Polled, Polling, Refusal,
@@ -70,6 +75,7 @@ pub use progress::{Numbered, Progress};
 pub use reader::{Match, Part, ReadError, Reader, View};
 pub use receipts::{ReceiptDesk, SignedReceipt, word_of};
 pub use retries::Retries;
+pub use round::{Carry, Command, Round, Standing};
 pub use schedule::{Policy, Schedule, Situation};
 pub use sealer::{SealError, SealedEvent, Sealer, SealerParts};
 pub use sinks::Sinks;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::event::{ChainValue, ContentDigest, EventId};
+use crate::event::{ChainValue, ContentDigest, EventId, Timestamp};
 use crate::eventlog::{Cursor, Milestone, Position};
 
 /// One match that is not settled up to its left neighbor yet.
@@ -95,6 +95,11 @@ impl Progress {
             self.cursor.ahead.insert(sequence);
             self.advance();
         }
+    }
+
+    /// Notes since when attempts have only failed.
+    pub const fn note_failing(&mut self, since: Option<Timestamp>) {
+        self.cursor.failing_since = since;
     }
 
     /// The cursor to keep.

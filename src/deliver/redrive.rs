@@ -81,6 +81,9 @@ impl Office {
         let letter = found.into_iter().next().ok_or(OfficeError::NoDeadLetter)?;
         let dismissed = vec![(subscription.id.clone(), id)];
         self.log.commit(Changes { dismissed, ..Changes::default() }).await?;
+        if let Some(line) = self.dispatch.line(&subscription.id) {
+            let _ = line.commands.send(Command::Dismissed(letter.key.clone())).await;
+        }
         Ok(letter)
     }
 }

@@ -10,7 +10,7 @@ use crate::eventlog::{DeliveryKey, Retry};
 /// before the clock was set back, perhaps by years.
 const FARTHEST: Duration = Duration::from_hours(36);
 
-/// Waiting deliveries, by name and by due time.
+/// Waiting deliveries, by name, and by due time those that are not held.
 #[derive(Debug, Default)]
 pub struct Retries {
     waiting: BTreeMap<DeliveryKey, Retry>,
@@ -56,6 +56,30 @@ impl Retries {
         Some(retry)
     }
 
+    /// All of them, in order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Retry> {
+        self.waiting.values()
+    }
+
+    /// Keeps a delivery from being taken, whenever it is due, until it is let go.
+    pub fn hold(&mut self, key: &DeliveryKey) {
+        if let Some(retry) = self.waiting.get(key) {
+            self.due.remove(&(retry.due, key.clone()));
+        }
+    }
+
+    /// Lets a delivery be taken when it is due.
+    pub fn let_go(&mut self, key: &DeliveryKey) {
+        if let Some(retry) = self.waiting.get(key) {
+            self.due.insert((retry.due, key.clone()));
+        }
+    }
+
+    /// Lets every delivery be taken when it is due.
+    pub fn let_all_go(&mut self) {
+        self.due = self.waiting.values().map(|retry| (retry.due, retry.key.clone())).collect();
+    }
+
     /// Tells whether a delivery is due, or was put off so far that only the clock can have been
     /// set back.
     pub fn has_due(&self, now: Timestamp) -> bool {
@@ -73,7 +97,7 @@ impl Retries {
         first.or_else(|| self.due.last().filter(|(due, _)| due.since(now) > FARTHEST))
     }
 
-    /// When the next delivery is due.
+    /// When the next delivery that is not held is due.
     pub fn next_due(&self) -> Option<Timestamp> {
         self.due.first().map(|(due, _)| *due)
     }

@@ -7,13 +7,14 @@ use tokio::sync::watch;
 use url::Url;
 
 use crate::ambient::Entropy;
-use crate::deliver::BreakerConfig;
 use crate::deliver::breaker::{Breaker, Change};
+use crate::deliver::{BreakerConfig, Notice, Notices};
 
 /// What is known of the health of all sinks, by address.
 pub struct Sinks {
     config: BreakerConfig,
     dice: Arc<dyn Entropy>,
+    notices: Notices,
     known: Mutex<Known>,
 }
 
@@ -33,8 +34,8 @@ pub(super) struct Sink {
 
 impl Sinks {
     /// Starts without knowing any.
-    pub fn new(config: BreakerConfig, dice: Arc<dyn Entropy>) -> Self {
-        Self { config, dice, known: Mutex::default() }
+    pub fn new(config: BreakerConfig, dice: Arc<dyn Entropy>, notices: Notices) -> Self {
+        Self { config, dice, notices, known: Mutex::default() }
     }
 
     /// What is known of the sink with this address; without an address, something of one's own.
@@ -55,6 +56,11 @@ impl Sinks {
         let sink = new();
         known.by_address.insert(address.as_str().to_owned(), Arc::downgrade(&sink));
         sink
+    }
+
+    /// Tells others.
+    pub(super) fn tell(&self, notice: Notice) {
+        self.notices.tell(notice);
     }
 
     /// A random number, for jitter.

@@ -42,6 +42,11 @@ impl UnderWay {
         }
     }
 
+    /// Tells whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.attempts.is_empty()
+    }
+
     /// How many of them are not the first of their delivery.
     pub(super) fn again(&self) -> usize {
         self.again.len()

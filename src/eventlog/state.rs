@@ -17,6 +17,8 @@ pub struct Cursor {
     pub chain: ChainValue,
     /// Sequence numbers above `sequence` that are settled already.
     pub ahead: SequenceSet,
+    /// When the first attempt failed since which none has succeeded.
+    pub failing_since: Option<Timestamp>,
 }
 
 impl Cursor {
@@ -27,6 +29,7 @@ impl Cursor {
             sequence: 0,
             chain: ChainValue::start(subscription),
             ahead: SequenceSet::default(),
+            failing_since: None,
         }
     }
 

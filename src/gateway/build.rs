@@ -14,8 +14,8 @@ use crate::config::{self, Config, SecretError};
 use crate::contract::Catalog;
 use crate::deliver::{
     Carry, Connections, Dispatch, Egress, GuardedClients, Handshake, HttpDestination, Ledger,
-    Office, OfficeError, OfficeParts, Pickup, PickupParts, ReceiptDesk, Round, Sealer, SealerParts,
-    Sinks,
+    Notice, Notices, Office, OfficeError, OfficeParts, Pickup, PickupParts, ReceiptDesk, Round,
+    Sealer, SealerParts, Sinks,
 };
 use crate::enrich::Publications;
 use crate::event::{Blame, Diagnostic, Fault};
@@ -28,7 +28,7 @@ use crate::keys::{
 use crate::replay::{self, Desk, DeskParts, Redrives, Replays};
 use crate::source::Admit;
 use crate::source::aws::{AccessKeys, Bus};
-use crate::subscriptions::{Subscription, Subscriptions};
+use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
 
 /// What the machine gives a gateway; a test gives it another clock and other dice.
@@ -147,7 +147,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let admitted = Arc::clone(&admit);
     let bus = Bus::new(source, keys, admitted, Arc::clone(&clock), Arc::clone(&entropy));
     let ledger = Arc::new(Ledger::new(Arc::clone(&log), Arc::clone(&clock)));
-    let (out, gone) = outward(&config, &machine, (&ring, data_key), (&log, &ledger, &metrics))?;
+    let (out, notices) = outward(&config, &machine, (&ring, data_key), (&log, &ledger, &metrics))?;
     out.office.resume().await?;
     let replays = Desk::new(DeskParts {
         config: config.replay.clone(),
@@ -190,7 +190,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         ledger,
         ring,
         retention: config.log.retention,
-        gone,
+        notices,
         tasks,
     })
 }
@@ -266,14 +266,14 @@ struct Outward {
     sealer: Arc<Sealer>,
 }
 
-type Gone = mpsc::UnboundedReceiver<Arc<Subscription>>;
+type Told = mpsc::UnboundedReceiver<Notice>;
 
 fn outward(
     config: &Config,
     machine: &Machine,
     (ring, data_key): (&Arc<KeyRing>, Arc<DataKey>),
     (log, ledger, metrics): (&Arc<dyn EventLog>, &Arc<Ledger>, &Arc<Metrics>),
-) -> Result<(Outward, Gone), BuildError> {
+) -> Result<(Outward, Told), BuildError> {
     let Machine { clock, entropy, tasks, .. } = machine.clone();
     let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
     let remote = remote_keys(&egress, machine)?;
@@ -297,7 +297,7 @@ fn outward(
     );
     let destination = HttpDestination::new(clients, connections, Arc::clone(&clock));
     let destination = Arc::new(destination);
-    let (gone, gone_receiver) = mpsc::unbounded_channel();
+    let (notices, told) = Notices::channel();
     let receipts =
         ReceiptDesk { issuer, remote: remote_keys(&egress, machine)?, clock: Arc::clone(&clock) };
     let carrier: Arc<dyn Carry> = Arc::new(Outbound {
@@ -310,7 +310,7 @@ fn outward(
         clock: Arc::clone(&clock),
         dice: Arc::clone(&entropy),
         metrics: Arc::clone(metrics),
-        gone,
+        notices: notices.clone(),
     });
     let round = Round {
         log: Arc::clone(log),
@@ -319,7 +319,13 @@ fn outward(
         clock: Arc::clone(&clock),
         tasks,
         allowance: config.delivery.allowance(),
-        sinks: Arc::new(Sinks::new(config.delivery.breaker.clone(), Arc::clone(&entropy))),
+        sinks: Arc::new(Sinks::new(
+            config.delivery.breaker.clone(),
+            Arc::clone(&entropy),
+            notices.clone(),
+        )),
+        notices,
+        pause_after: config.delivery.pause_after.0,
     };
     let dispatch = Arc::new(Dispatch::new(round, log.head()));
     let handshake = Handshake {
@@ -341,7 +347,7 @@ fn outward(
         clock,
         dice: entropy,
     }));
-    Ok((Outward { dispatch, carrier, office, sealer }, gone_receiver))
+    Ok((Outward { dispatch, carrier, office, sealer }, told))
 }
 
 fn pickup(

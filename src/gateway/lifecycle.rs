@@ -10,13 +10,13 @@ use tokio::sync::mpsc;
 
 use crate::ambient::Tasks;
 use crate::api::{Services, router, serve};
-use crate::deliver::{Dispatch, Ledger};
+use crate::deliver::{Dispatch, Ledger, Notice};
 use crate::eventlog::{self, RetentionConfig};
 use crate::gateway::expiry::expire;
 use crate::gateway::follow;
 use crate::gateway::retention::Retaining;
+use crate::gateway::watching::watch;
 use crate::keys::KeyRing;
-use crate::subscriptions::{State, Subscription};
 use crate::telemetry::chain;
 
 /// How long attempts that are under way may take to end once the gateway stops.
@@ -32,7 +32,7 @@ pub struct Gateway {
     pub(super) ledger: Arc<Ledger>,
     pub(super) ring: Arc<KeyRing>,
     pub(super) retention: RetentionConfig,
-    pub(super) gone: mpsc::UnboundedReceiver<Arc<Subscription>>,
+    pub(super) notices: mpsc::UnboundedReceiver<Notice>,
     pub(super) tasks: Tasks,
 }
 
@@ -66,7 +66,7 @@ impl Gateway {
     ///
     /// Ours: the log or the server failed.
     pub async fn run(self, until: impl Future<Output = ()> + Send) -> Result<(), RunError> {
-        let Self { services, listener, dispatch, ledger, ring, retention, gone, tasks } = self;
+        let Self { services, listener, dispatch, ledger, ring, retention, notices, tasks } = self;
         let retaining = Retaining {
             config: retention,
             services: Arc::clone(&services),
@@ -81,7 +81,7 @@ impl Gateway {
             () = tend_keys(&ring, &services) => Ok(()),
             () = retaining.run() => Ok(()),
             () = expire(&services, retention) => Ok(()),
-            () = close_gone(&services, gone) => Ok(()),
+            () = watch(&services, notices) => Ok(()),
             () = serve(listener, routes, &services.config, &tasks) => Ok(()),
         };
         services.readiness.set(false);
@@ -111,29 +111,4 @@ async fn tend_keys(ring: &Arc<KeyRing>, services: &Services) {
             Err(error) => tracing::error!(error = %chain(&error), "Tending the key ring died"),
         }
     }
-}
-
-async fn close_gone(services: &Services, mut gone: mpsc::UnboundedReceiver<Arc<Subscription>>) {
-    while let Some(told) = gone.recv().await {
-        let id = &told.id;
-        let Ok(current) = services.office.get(id).await else { continue };
-        // Another subscription may have the name now, or this one another address.
-        let same = current.created == told.created && current.sink == told.sink;
-        if !same || current.state == State::Closed {
-            continue;
-        }
-        let reason = Some("the sink answered 410 Gone".to_owned());
-        match services.office.step(&current, State::Closed, reason).await {
-            Ok(_) => {
-                tracing::warn!(
-                    subscription.id = %id,
-                    "Subscription {id} is closed: its sink answered 410 Gone",
-                );
-            }
-            Err(error) => {
-                tracing::error!(error = %chain(&error), "Subscription {id} could not be closed");
-            }
-        }
-    }
-    std::future::pending::<()>().await;
 }

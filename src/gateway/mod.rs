@@ -12,6 +12,7 @@ mod inbound;
 mod lifecycle;
 mod outbound;
 mod retention;
+mod watching;
 
 pub use build::{BuildError, Machine, build};
 pub use inbound::Inbound;

@@ -5,17 +5,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::sync::mpsc;
 
 use crate::ambient::{Clock, Entropy};
 use crate::deliver::{
-    Answer, Carried, Carry, Delivery, Destination, Dispatch, Failure, Ledger, Outcome, Parcel,
-    Policy, Reason, ReceiptDesk, Refused, Schedule, SealError, Sealer, SignedReceipt, Situation,
-    Verdict, word_of,
+    Answer, Carried, Carry, Delivery, Destination, Dispatch, Failure, Ledger, Notice, Notices,
+    Outcome, Parcel, Policy, Reason, ReceiptDesk, Refused, Schedule, SealError, Sealer,
+    SignedReceipt, Situation, Verdict, word_of,
 };
 use crate::eventlog::{EventLog, Page};
 use crate::seal::ReceiptFault;
-use crate::subscriptions::Subscription;
 use crate::telemetry::{Metric, Metrics, chain};
 
 /// Hands every new entry of the log to the couriers of those it is for, in order, until the log
@@ -63,8 +61,8 @@ pub struct Outbound {
     pub dice: Arc<dyn Entropy>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Takes the subscriptions whose sink said that it is gone.
-    pub gone: mpsc::UnboundedSender<Arc<Subscription>>,
+    /// Takes word of sinks that are gone.
+    pub notices: Notices,
 }
 
 /// What became of a receipt.
@@ -91,8 +89,7 @@ impl Carry for Outbound {
         self.ledger.record(delivery, &Outcome { answer, verdict, began, ended: now, receipt });
         self.observe(delivery, verdict, now.since(began));
         if verdict == Verdict::GiveUp(Reason::SinkGone) {
-            // Nobody listens only while the gateway stops, and then the sink says so again.
-            let _ = self.gone.send(Arc::clone(&delivery.subscription));
+            self.notices.tell(Notice::SinkGone(Arc::clone(&delivery.subscription)));
         }
         carried
     }

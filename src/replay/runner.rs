@@ -277,6 +277,7 @@ impl Journey {
             sequence: 0,
             chain: ChainValue::start(&replay.subscription),
             ahead: SequenceSet::default(),
+            failing_since: None,
         };
         Self {
             progress: Progress::resume(cursor),

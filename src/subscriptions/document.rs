@@ -109,6 +109,14 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 185))]
     pub give_up_after_refusals: Option<u32>,
+    /// The order of events: `none`, or `subject` for one after the other within each subject.
+    #[serde(default)]
+    pub ordering: Ordering,
+    /// What happens with the later events of a subject when one is given up, with
+    /// `ordering: subject` only: `block` (if missing) keeps them until the dead letter is redriven
+    /// and delivered, or dismissed; `skip` goes on without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_dead_letter: Option<OnDeadLetter>,
     /// Which CloudEvents attributes are sent as clear headers: all of them or the id alone.
     #[serde(default)]
     pub attributes: ClearAttributes,
@@ -119,6 +127,28 @@ pub struct Settings {
 
 fn latest() -> String {
     "latest".to_owned()
+}
+
+/// The order of events.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ordering {
+    /// None is promised: attempts run side by side, and a retry comes later.
+    #[default]
+    None,
+    /// The events of a subject come in the order of the log.
+    Subject,
+}
+
+/// What happens with the later events of a subject when one is given up.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDeadLetter {
+    /// They wait until someone has decided.
+    #[default]
+    Block,
+    /// They go on without it.
+    Skip,
 }
 
 /// Which attributes travel in the clear, beside the token.

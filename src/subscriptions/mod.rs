@@ -24,7 +24,10 @@ pub use credential::{
     ApiKey, Basic, ClientAuthentication, CredentialAlone, CredentialType, OAuth, Parameter,
     SinkCredential, Slot, Tls, TokenMethod,
 };
-pub use document::{ClearAttributes, Document, KeySettings, Protocol, ReceiptSettings, Settings};
+pub use document::{
+    ClearAttributes, Document, KeySettings, OnDeadLetter, Ordering, Protocol, ReceiptSettings,
+    Settings,
+};
 pub use handshake::{CHALLENGE_TYPE, Challenge};
 pub use kept_credential::{CredentialError, KeptCredential, SealedCredential};
 pub use secret_text::SecretText;

@@ -13,8 +13,8 @@ use crate::keys::{ConsumerKeys, KeySet, SigningAlgorithm, VerifyingKeys};
 use crate::route::Filter;
 use crate::subscriptions::credential_rules;
 use crate::subscriptions::{
-    ClearAttributes, Document, Invalid, KeySettings, Protocol, ReceiptSettings, SealedCredential,
-    Settings, State,
+    ClearAttributes, Document, Invalid, KeySettings, OnDeadLetter, Ordering, Protocol,
+    ReceiptSettings, SealedCredential, Settings, State,
 };
 
 /// Who receives what, where, and sealed for which key.
@@ -102,6 +102,11 @@ impl Subscription {
         self.document.config.maximum_event_age.map(|age| Duration::from_secs(age.into()))
     }
 
+    /// What happens with the later events of a subject when one is given up.
+    pub fn on_dead_letter(&self) -> OnDeadLetter {
+        self.document.config.on_dead_letter.unwrap_or_default()
+    }
+
     /// Tells whether only the id travels in the clear.
     pub fn hides_attributes(&self) -> bool {
         self.document.config.attributes == ClearAttributes::Id
@@ -137,6 +142,10 @@ pub(super) fn check(document: &Document) -> Result<Checked, Invalid> {
     within("/config/rate", settings.rate, 1, 100_000)?;
     within("/config/maximumRetryAttempts", settings.maximum_retry_attempts, 0, 185)?;
     within("/config/maximumEventAge", settings.maximum_event_age, 60, 604_800)?;
+    if settings.on_dead_letter.is_some() && settings.ordering == Ordering::None {
+        let problem = "leave it out, or set `ordering` to subject: without order nothing waits";
+        return Err(Invalid::new("/config/onDeadLetter", problem));
+    }
     within("/config/giveUpAfterRefusals", settings.give_up_after_refusals, 1, 185)?;
     if let Some(encryption) = &settings.encryption
         && !["A256GCM", "A128GCM", "A128CBC-HS256"].contains(&encryption.as_str())
@@ -189,6 +198,7 @@ fn without_attempts(settings: &Settings) -> Result<(), Invalid> {
     let given = [
         ("/config/parallel", settings.parallel.is_some()),
         ("/config/rate", settings.rate.is_some()),
+        ("/config/ordering", settings.ordering != Ordering::None),
         ("/config/maximumRetryAttempts", settings.maximum_retry_attempts.is_some()),
         ("/config/maximumEventAge", settings.maximum_event_age.is_some()),
         ("/config/giveUpAfterRefusals", settings.give_up_after_refusals.is_some()),

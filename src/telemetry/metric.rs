@@ -113,6 +113,10 @@ metrics! {
     RetriesWaiting: "sealway_retries_waiting", Kind::Gauge, ["subscription"];
     /// Whether the sink of a subscription is asked: 0 it is, 1 one attempt at a time, 2 it is left alone.
     BreakerState: "sealway_breaker_state", Kind::Gauge, ["subscription"];
+    /// Times that a sink was left alone because it did not answer well, by whose attempt showed it.
+    SinksLeftAlone: "sealway_sinks_left_alone_total", Kind::Counter, ["subscription"];
+    /// Subscriptions that were paused because every attempt failed.
+    SubscriptionsPaused: "sealway_subscriptions_paused_total", Kind::Counter, ["subscription"];
     /// Attempts that a subscription may have under way at the moment.
     ParallelAllowed: "sealway_parallel_allowed", Kind::Gauge, ["subscription"];
     /// Time from acceptance to delivery.

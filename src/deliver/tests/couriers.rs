@@ -9,8 +9,8 @@ use tokio::task::JoinHandle;
 use crate::ambient::{Clock as _, SeededEntropy};
 use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
 use crate::deliver::{
-    Allowance, BreakerConfig, Command, Courier, Followed, Gate, Inbox, Phase, Round, Sinks,
-    Standing, Verdict,
+    Allowance, BreakerConfig, Command, Courier, Followed, Gate, Inbox, Notices, Phase, Round,
+    Sinks, Standing, Verdict,
 };
 use crate::event::{ChainValue, CloudEvent, EventId};
 use crate::eventlog::{
@@ -19,16 +19,16 @@ use crate::eventlog::{
 };
 
 /// A courier at work.
-struct Working {
+pub(super) struct Working {
     gate: Arc<Gate>,
-    inbox: Arc<Inbox>,
+    pub(super) inbox: Arc<Inbox>,
     followed: Arc<Followed>,
-    commands: mpsc::Sender<Command>,
-    standing: watch::Receiver<Standing>,
-    end: JoinHandle<()>,
+    pub(super) commands: mpsc::Sender<Command>,
+    pub(super) standing: watch::Receiver<Standing>,
+    pub(super) end: JoinHandle<()>,
 }
 
-async fn start(stage: &Stage, carrier: &Arc<Recorder>) -> Working {
+pub(super) async fn start(stage: &Stage, carrier: &Arc<Recorder>) -> Working {
     let state = stage.log.load().await.unwrap();
     let id = &stage.subscription.id;
     let cursor = state.cursors.iter().find(|(owner, _)| owner == id);
@@ -41,14 +41,20 @@ async fn start(stage: &Stage, carrier: &Arc<Recorder>) -> Working {
         clock: Arc::new(stage.clock.clone()),
         tasks: stage.tasks.clone(),
         allowance: Allowance { parallel: 2, rate: None },
-        sinks: Arc::new(Sinks::new(BreakerConfig::default(), Arc::new(SeededEntropy::new(1)))),
+        sinks: Arc::new(Sinks::new(
+            BreakerConfig::default(),
+            Arc::new(SeededEntropy::new(1)),
+            Notices::channel().0,
+        )),
+        notices: Notices::channel().0,
+        pause_after: Duration::from_hours(5 * 24),
     };
     let followed = Arc::new(Followed::default());
     let inbox = Arc::new(Inbox::new(Arc::clone(&followed)));
     let (commands, receiver) = mpsc::channel(8);
     let subscription = Arc::clone(&stage.subscription);
     let kept = (cursor, state.retries);
-    let gate = Arc::new(Gate::new(&subscription, &round.sinks, round.allowance));
+    let gate = Arc::new(Gate::new(&subscription, &round.sinks, round.allowance, None));
     let served = (subscription, Arc::clone(&gate));
     let (courier, standing) = Courier::new(round, served, Arc::clone(&inbox), receiver, kept);
     let end = stage.tasks.spawn(courier.run());
@@ -203,7 +209,7 @@ async fn a_redriven_event_that_the_log_has_dropped_is_taken_from_its_dead_letter
 }
 
 /// Waits until the courier has nothing more to do at this moment.
-async fn settled(working: &Working) {
+pub(super) async fn settled(working: &Working) {
     for _ in 0..50 {
         tokio::task::yield_now().await;
     }

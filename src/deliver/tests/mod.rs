@@ -3,6 +3,7 @@
 mod couriers;
 mod inboxes;
 mod ledgers;
+mod orders;
 mod readers;
 mod sinks;
 mod stage;

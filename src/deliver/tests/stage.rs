@@ -11,7 +11,9 @@ use tokio::sync::Notify;
 
 use crate::ambient::{ManualClock, SeededEntropy, Tasks};
 use crate::deliver::{Carried, Carry, Delivery, Health, Ledger, Verdict};
-use crate::event::{ContentDigest, Data, EventSource, EventType, IdempotencyKey, Timestamp};
+use crate::event::{
+    ContentDigest, Data, EventSource, EventType, IdempotencyKey, Subject, Timestamp,
+};
 use crate::eventlog::{Draft, Entry, EventLog, Limits, MemoryLog, Page, Position};
 use crate::subscriptions::{Subscription, Subscriptions, Terms};
 
@@ -51,7 +53,17 @@ impl Stage {
         Self { log, clock, ledger, tasks: Tasks::new(), subscription }
     }
 
-    /// Appends an event for each word and gives their entries.
+    /// The subscription, now with this order.
+    pub(super) fn in_order(&mut self, config: &serde_json::Value) {
+        let mut subscription = Subscription::clone(&self.subscription);
+        let mut document = serde_json::to_value(&subscription.document).unwrap();
+        document["config"].as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
+        subscription.document = serde_json::from_value(document).unwrap();
+        self.subscription = Arc::new(subscription);
+    }
+
+    /// Appends an event for each word and gives their entries. The subject is what stands before a
+    /// full stop, if there is one.
     pub(super) async fn append(&self, words: &[&str]) -> Vec<Arc<Entry>> {
         let before = self.log.head();
         self.log.append(words.iter().map(|word| draft(word)).collect()).await.unwrap();
@@ -65,7 +77,7 @@ fn draft(word: &str) -> Draft {
     Draft {
         source: EventSource::new("/tests").unwrap(),
         event_type: EventType::new("Test.Happened").unwrap(),
-        subject: None,
+        subject: word.split_once('.').map(|(subject, _)| Subject::new(subject).unwrap()),
         time: Timestamp::EPOCH,
         dataschema: None,
         idempotency_key: IdempotencyKey::from_bytes(digest[..16].try_into().unwrap()),
@@ -119,6 +131,12 @@ impl Carry for Recorder {
 }
 
 impl Recorder {
+    /// The words of what was carried, in order.
+    pub(super) fn words(&self) -> Vec<String> {
+        let carried = self.carried.lock().unwrap();
+        carried.iter().map(|one| one.entry.envelope_id.to_string()).collect()
+    }
+
     /// The sequence numbers and attempt counts of what was carried, in order.
     pub(super) fn carried(&self) -> Vec<(u64, u32)> {
         let carried = self.carried.lock().unwrap();

@@ -79,15 +79,16 @@ fn put_cursor(
     subscription: &SubscriptionId,
     cursor: &Cursor,
 ) -> rusqlite::Result<()> {
-    connection.prepare_cached("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?, ?, ?)")?.execute(
-        params![
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?, ?, ?, ?)")?
+        .execute(params![
             subscription.as_str(),
             rows::signed(cursor.settled.0),
             rows::signed(cursor.sequence),
             cursor.chain.to_bytes(),
             rows::ranges_to_bytes(&cursor.ahead),
-        ],
-    )?;
+            cursor.failing_since.map(Timestamp::unix_nanos),
+        ])?;
     Ok(())
 }
 

@@ -21,6 +21,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("step_3_floor.sql"),
     include_str!("step_4_set_aside.sql"),
     include_str!("step_5_receipts.sql"),
+    include_str!("step_6_failing.sql"),
 ];
 /// The version of tables that this gateway writes.
 const VERSION: i64 = STEPS.len().cast_signed() as i64;

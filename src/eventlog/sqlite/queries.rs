@@ -54,7 +54,9 @@ pub(super) fn seek(connection: &Connection, from: EventId) -> rusqlite::Result<P
 /// Loads every cursor and retry.
 pub(super) fn delivery_state(connection: &Connection) -> rusqlite::Result<DeliveryState> {
     let cursors = connection
-        .prepare("SELECT subscription, settled, sequence, chain, ahead FROM cursors")?
+        .prepare(
+            "SELECT subscription, settled, sequence, chain, ahead, failing_since FROM cursors",
+        )?
         .query_map([], rows::cursor)?
         .collect::<Result<_, _>>()?;
     let retries = connection

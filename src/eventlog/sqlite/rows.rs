@@ -90,6 +90,7 @@ pub(super) fn cursor(row: &Row<'_>) -> rusqlite::Result<(SubscriptionId, Cursor)
         sequence: unsigned(row.get(2)?),
         chain: ChainValue::from_bytes(row.get(3)?),
         ahead: ranges_from_bytes(ahead).ok_or(FromSqlError::InvalidType)?,
+        failing_since: row.get::<_, Option<i64>>(5)?.map(Timestamp::from_unix_nanos),
     };
     Ok((parsed(row, 0, str::parse)?, cursor))
 }

@@ -1,0 +1,187 @@
+//! Keeps the events of each subject in order: one attempt at a time, and nothing overtakes what has
+//! failed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use crate::deliver::{Delivery, Retries};
+use crate::event::{CloudEvent, EventId, Subject};
+use crate::eventlog::DeliveryKey;
+
+/// The lane of a subject; all events without a subject share one. Subjects whose hashes are the same
+/// share one, too, which costs speed and never order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Lane(u64);
+
+impl Lane {
+    /// The lane of an event.
+    pub(super) fn of(event: &CloudEvent) -> Self {
+        let mut hasher = DefaultHasher::new();
+        event.subject.as_ref().map(Subject::as_str).hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
+/// The lanes of one subscription: of each subject for which something is under way or waits.
+pub(super) struct Lanes {
+    /// Whether a dead letter holds up its lane.
+    blocks: bool,
+    queues: HashMap<Lane, Queue>,
+    /// Dead letters that hold up a lane.
+    dead: BTreeMap<EventId, (Lane, u64)>,
+    /// Bytes of event data that wait in lanes.
+    bytes: usize,
+}
+
+/// What is under way or waits in a lane, by sequence number.
+#[derive(Default)]
+struct Queue {
+    places: BTreeMap<u64, Place>,
+    under_way: Option<u64>,
+}
+
+enum Place {
+    /// Is attempted, or will be as soon as there is room.
+    UnderWay,
+    /// Waits for its first attempt.
+    First(Box<Delivery>),
+    /// Waits among the retries.
+    Again(DeliveryKey),
+    /// Was given up, and waits for someone to decide.
+    Dead,
+}
+
+impl Lanes {
+    /// Starts without any lane; `blocks` says whether a dead letter holds up its lane.
+    pub(super) fn new(blocks: bool) -> Self {
+        Self { blocks, queues: HashMap::new(), dead: BTreeMap::new(), bytes: 0 }
+    }
+
+    /// Every lane in which something is under way or waits.
+    pub(super) fn all(&self) -> Vec<Lane> {
+        self.queues.keys().copied().collect()
+    }
+
+    /// Bytes of event data that wait in lanes.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many dead letters hold up a lane.
+    pub(super) fn blocked(&self) -> usize {
+        self.dead.len()
+    }
+
+    /// Whether the dead letter of this event holds up a lane.
+    pub(super) fn is_dead(&self, event: EventId) -> bool {
+        self.dead.contains_key(&event)
+    }
+
+    /// Lets a numbered match in; gives it back if it may be attempted now.
+    pub(super) fn first(&mut self, sequence: u64, delivery: Delivery) -> Option<Delivery> {
+        let queue = self.queues.entry(Lane::of(&delivery.entry.event)).or_default();
+        if queue.places.is_empty() {
+            queue.places.insert(sequence, Place::UnderWay);
+            queue.under_way = Some(sequence);
+            return Some(delivery);
+        }
+        self.bytes += delivery.entry.event.data.text().len();
+        queue.places.insert(sequence, Place::First(Box::new(delivery)));
+        None
+    }
+
+    /// Notes that a further attempt at what waits has begun.
+    pub(super) fn begin(&mut self, lane: Lane, sequence: u64) {
+        let queue = self.queues.entry(lane).or_default();
+        queue.places.insert(sequence, Place::UnderWay);
+        queue.under_way = Some(sequence);
+    }
+
+    /// Notes that a delivery waits among the retries: it has failed, was kept before a restart, or is
+    /// redriven. Whose turn it is in the lane has to be asked afterwards.
+    pub(super) fn wait(&mut self, lane: Lane, sequence: u64, key: DeliveryKey) {
+        self.dead.remove(&key.event);
+        let queue = self.queues.entry(lane).or_default();
+        queue.leave(sequence);
+        queue.places.insert(sequence, Place::Again(key));
+    }
+
+    /// Notes that a delivery was given up: it holds up its lane, or leaves it.
+    pub(super) fn die(&mut self, lane: Lane, sequence: u64, event: EventId) {
+        if !self.blocks {
+            return self.end(lane, sequence);
+        }
+        let queue = self.queues.entry(lane).or_default();
+        queue.leave(sequence);
+        queue.places.insert(sequence, Place::Dead);
+        self.dead.insert(event, (lane, sequence));
+    }
+
+    /// Notes that a delivery has left its lane.
+    pub(super) fn end(&mut self, lane: Lane, sequence: u64) {
+        let Some(queue) = self.queues.get_mut(&lane) else { return };
+        queue.leave(sequence);
+        queue.places.remove(&sequence);
+    }
+
+    /// Finds the lane that the dead letter of an event holds up.
+    pub(super) fn of_dead(&self, event: EventId) -> Option<Lane> {
+        self.dead.get(&event).map(|(lane, _)| *lane)
+    }
+
+    /// Lets a lane go on without a dead letter that nobody wants any more; says which lane.
+    pub(super) fn dismiss(&mut self, event: EventId) -> Option<Lane> {
+        let (lane, sequence) = self.dead.remove(&event)?;
+        self.end(lane, sequence);
+        Some(lane)
+    }
+
+    /// Decides whose turn it is in a lane: the lowest number, once nothing is under way. A match for
+    /// the first time is given back to be attempted; a retry is let go to be taken when it is due,
+    /// and those behind it are held.
+    pub(super) fn turn(&mut self, lane: Lane, retries: &mut Retries) -> Option<Delivery> {
+        let queue = self.queues.get_mut(&lane)?;
+        let Some(sequence) = queue.places.keys().next().copied() else {
+            self.queues.remove(&lane);
+            return None;
+        };
+        let is_free = queue.under_way.is_none();
+        for (number, place) in &queue.places {
+            if let Place::Again(key) = place {
+                if is_free && *number == sequence { retries.let_go(key) } else { retries.hold(key) }
+            }
+        }
+        if !is_free || !matches!(queue.places.get(&sequence), Some(Place::First(_))) {
+            return None;
+        }
+        queue.under_way = Some(sequence);
+        match queue.places.insert(sequence, Place::UnderWay) {
+            Some(Place::First(delivery)) => {
+                self.bytes -= delivery.entry.event.data.text().len();
+                Some(*delivery)
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes every lane down; gives back what waits for its first attempt, in order.
+    pub(super) fn take_down(self) -> Vec<Delivery> {
+        let places = self.queues.into_values().flat_map(|queue| queue.places);
+        let mut firsts: Vec<(u64, Delivery)> = places
+            .filter_map(|(sequence, place)| match place {
+                Place::First(delivery) => Some((sequence, *delivery)),
+                _ => None,
+            })
+            .collect();
+        firsts.sort_by_key(|(sequence, _)| *sequence);
+        firsts.into_iter().map(|(_, delivery)| delivery).collect()
+    }
+}
+
+impl Queue {
+    fn leave(&mut self, sequence: u64) {
+        if self.under_way == Some(sequence) {
+            self.under_way = None;
+        }
+    }
+}

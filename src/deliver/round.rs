@@ -1,0 +1,78 @@
+//! What all couriers share, what they are told, and where they stand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+
+use crate::ambient::{Clock, Tasks};
+use crate::deliver::{Allowance, Carried, Delivery, Ledger, Notices, Sinks};
+use crate::event::ChainValue;
+use crate::eventlog::{DeliveryKey, EventLog, Position, Retry};
+use crate::subscriptions::Subscription;
+
+/// Makes one attempt at a delivery and records what became of it.
+#[async_trait]
+pub trait Carry: Send + Sync {
+    /// Seals, attempts, judges and records.
+    ///
+    /// Not cancel safe: the sink may have the event while nothing is recorded, so that it is
+    /// delivered again.
+    async fn carry(&self, delivery: &Delivery) -> Carried;
+}
+
+/// What a courier is told.
+#[derive(Debug)]
+pub enum Command {
+    /// Take no further matches until the subscription has changed; answer when that is so.
+    Hold(oneshot::Sender<()>),
+    /// The subscription is now this one.
+    Changed(Arc<Subscription>),
+    /// Attempt this delivery when it is due.
+    Retry(Retry),
+    /// The sink may be well again: find out, however long it was to be left alone.
+    Nudge,
+    /// Nobody wants this dead letter any more: let go on what waits behind it.
+    Dismissed(DeliveryKey),
+}
+
+/// Where a courier stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Everything up to here was looked at.
+    pub scanned: Position,
+    /// The sequence number of the newest match.
+    pub sequence: u64,
+    /// The chain after that match.
+    pub chain: ChainValue,
+    /// Matches that are not settled without a gap.
+    pub open: usize,
+    /// Deliveries that wait for their next attempt.
+    pub retrying: usize,
+    /// Dead letters that hold up the events of their subject.
+    pub blocked: usize,
+}
+
+/// What all couriers share.
+#[derive(Clone)]
+pub struct Round {
+    /// The log that a courier reads when it is behind.
+    pub log: Arc<dyn EventLog>,
+    /// Where cursors are noted.
+    pub ledger: Arc<Ledger>,
+    /// Who makes attempts.
+    pub carrier: Arc<dyn Carry>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where attempts run.
+    pub tasks: Tasks,
+    /// What a subscription gets unless it says otherwise.
+    pub allowance: Allowance,
+    /// What is known of the health of sinks.
+    pub sinks: Arc<Sinks>,
+    /// Takes word of what others should know.
+    pub notices: Notices,
+    /// How long the attempts of a subscription may only fail before it is paused.
+    pub pause_after: Duration,
+}

@@ -1,0 +1,201 @@
+//! Couriers keep the events of a subject in order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::ambient::{Clock as _, Tasks};
+use crate::deliver::tests::couriers::{settled, start};
+use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
+use crate::deliver::{Command, Reason, Verdict};
+use crate::event::{ChainValue, EventId};
+use crate::eventlog::{
+    Changes, DeadLetter, DeadLetterId, DeliveryKey, Entry, EventLog as _, Retry,
+};
+
+async fn ordered(config: serde_json::Value) -> (Stage, Arc<Recorder>) {
+    let mut stage = Stage::new().await;
+    stage.in_order(&config);
+    (stage, Arc::new(Recorder::default()))
+}
+
+fn later(stage: &Stage) -> Act {
+    Act::Say(Verdict::Retry { due: stage.clock.now().after(Duration::from_secs(5)) })
+}
+
+#[tokio::test]
+async fn a_retry_holds_its_subject_and_nobody_else() {
+    let (stage, carrier) = ordered(json!({"ordering": "subject"})).await;
+    carrier.acts.lock().unwrap().push_back(later(&stage));
+    stage.append(&["a.1", "a.2", "b.1", "a.3", "none", "b.2"]).await;
+
+    let working = start(&stage, &carrier).await;
+    until("the others go on", || carrier.words().len() == 4).await;
+    settled(&working).await;
+    assert_eq!(carrier.words(), ["a.1", "b.1", "none", "b.2"]);
+    // Two wait for their turn and are neither under way nor settled.
+    assert_eq!(working.standing.borrow().retrying, 1);
+
+    stage.clock.advance(Duration::from_secs(5));
+    until("the rest follows", || carrier.words().len() == 7).await;
+    assert_eq!(carrier.words()[4..], ["a.1", "a.2", "a.3"]);
+    until("everything is settled", || working.standing.borrow().open == 0).await;
+}
+
+#[tokio::test]
+async fn a_subject_has_one_attempt_under_way() {
+    let (stage, carrier) = ordered(json!({"ordering": "subject"})).await;
+    carrier.acts.lock().unwrap().push_back(Act::Wait);
+    stage.append(&["a.1", "a.2", "b.1"]).await;
+
+    let working = start(&stage, &carrier).await;
+    until("the other subject goes on", || carrier.words().len() == 2).await;
+    settled(&working).await;
+    assert_eq!(carrier.words(), ["a.1", "b.1"]);
+
+    carrier.go_on.notify_one();
+    until("it follows", || carrier.words().len() == 3).await;
+}
+
+#[tokio::test]
+async fn a_restart_keeps_a_held_subject_in_order() {
+    let (mut stage, carrier) = ordered(json!({"ordering": "subject"})).await;
+    let due = stage.clock.now().after(Duration::from_secs(5));
+    let entries = stage.append(&["a.1", "a.2", "a.3", "b.1"]).await;
+    // The first and the third were attempted before; the second was not.
+    let retries = vec![retry(&entries[0], 1, due), retry(&entries[2], 3, stage.clock.now())];
+    stage.log.commit(Changes { retries, ..Changes::default() }).await.unwrap();
+    stage.tasks = Tasks::new();
+
+    let working = start(&stage, &carrier).await;
+    until("the other subject goes on", || carrier.words().len() == 1).await;
+    settled(&working).await;
+    assert_eq!(carrier.words(), ["b.1"]);
+
+    stage.clock.advance(Duration::from_secs(5));
+    until("all follow", || carrier.words().len() == 4).await;
+    assert_eq!(carrier.words()[1..], ["a.1", "a.2", "a.3"]);
+}
+
+fn retry(entry: &Entry, sequence: u64, due: crate::event::Timestamp) -> Retry {
+    let subscription = "shop".parse().unwrap();
+    Retry {
+        link: Some((sequence, ChainValue::start(&subscription))),
+        key: DeliveryKey { subscription, replay: None, event: entry.event.id },
+        position: entry.position,
+        attempts: 1,
+        first_attempt: due,
+        due,
+        redriven: false,
+    }
+}
+
+fn dead(entry: &Entry, sequence: u64) -> DeadLetter {
+    let kept = retry(entry, sequence, entry.accepted);
+    DeadLetter {
+        id: DeadLetterId(0),
+        key: kept.key,
+        position: kept.position,
+        link: kept.link,
+        event: entry.event.clone(),
+        reason: Reason::Refused.word().into(),
+        attempts: 1,
+        status: Some(400),
+        detail: "".into(),
+        at: entry.accepted,
+        redriven: false,
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_blocks_its_subject_until_it_is_dismissed() {
+    let (stage, carrier) = ordered(json!({"ordering": "subject"})).await;
+    carrier.acts.lock().unwrap().push_back(Act::Say(Verdict::GiveUp(Reason::Refused)));
+    let entries = stage.append(&["a.1", "a.2", "b.1"]).await;
+
+    let working = start(&stage, &carrier).await;
+    until("the other subject goes on", || carrier.words().len() == 2).await;
+    settled(&working).await;
+    assert_eq!((carrier.words(), working.standing.borrow().blocked), (words(&["a.1", "b.1"]), 1));
+
+    let key = retry(&entries[0], 1, stage.clock.now()).key;
+    working.commands.send(Command::Dismissed(key)).await.unwrap();
+    until("it goes on", || carrier.words().len() == 3).await;
+    until("nothing is blocked", || working.standing.borrow().blocked == 0).await;
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_block_outlives_a_restart_and_what_is_redriven_goes_first() {
+    let (stage, carrier) = ordered(json!({"ordering": "subject", "onDeadLetter": "block"})).await;
+    let entries = stage.append(&["a.1", "a.2", "a.3", "b.1"]).await;
+    let dead_letters = vec![dead(&entries[0], 1)];
+    stage.log.commit(Changes { dead_letters, ..Changes::default() }).await.unwrap();
+
+    // The cursor was not kept with the dead letter, which stands for its match all the same.
+    let working = start(&stage, &carrier).await;
+    until("the other subject goes on", || carrier.words().len() == 1).await;
+    settled(&working).await;
+    assert_eq!((carrier.words(), working.standing.borrow().blocked), (words(&["b.1"]), 1));
+
+    let redriven = Retry { redriven: true, ..retry(&entries[0], 1, stage.clock.now()) };
+    working.commands.send(Command::Retry(redriven)).await.unwrap();
+    until("all follow", || carrier.words().len() == 4).await;
+    assert_eq!(carrier.words(), ["b.1", "a.1", "a.2", "a.3"]);
+}
+
+#[tokio::test]
+async fn a_subject_goes_on_without_a_dead_letter_where_it_says_so() {
+    let (stage, carrier) = ordered(json!({"ordering": "subject", "onDeadLetter": "skip"})).await;
+    carrier.acts.lock().unwrap().push_back(Act::Say(Verdict::GiveUp(Reason::Refused)));
+    stage.append(&["a.1", "a.2", "a.3"]).await;
+
+    let _working = start(&stage, &carrier).await;
+
+    until("all are attempted", || carrier.words().len() == 3).await;
+    assert_eq!(carrier.words(), ["a.1", "a.2", "a.3"]);
+}
+
+#[tokio::test]
+async fn another_order_begins_once_nothing_is_under_way() {
+    let (mut stage, carrier) = ordered(json!({})).await;
+    carrier.acts.lock().unwrap().extend([Act::Wait, later(&stage)]);
+    stage.append(&["a.1", "a.2"]).await;
+    let working = start(&stage, &carrier).await;
+    until("both are attempted side by side", || carrier.words().len() == 2).await;
+    until("one waits", || working.standing.borrow().retrying == 1).await;
+
+    stage.in_order(&json!({"ordering": "subject"}));
+    let changed = Command::Changed(Arc::clone(&stage.subscription));
+    working.commands.send(changed).await.unwrap();
+    settled(&working).await;
+    stage.append(&["a.3", "a.4"]).await;
+    working.inbox.fall_behind();
+    settled(&working).await;
+    assert_eq!(carrier.words().len(), 2);
+    carrier.go_on.notify_one();
+    until("the others are numbered", || working.standing.borrow().sequence == 4).await;
+    settled(&working).await;
+    assert_eq!(carrier.words().len(), 2, "the second holds its subject");
+
+    stage.clock.advance(Duration::from_secs(5));
+    until("all follow", || carrier.words().len() == 5).await;
+    assert_eq!(carrier.words()[2..], ["a.2", "a.3", "a.4"]);
+}
+
+#[tokio::test]
+async fn an_event_that_is_nowhere_holds_nobody_up() {
+    let (stage, carrier) = ordered(json!({"ordering": "subject"})).await;
+    let entries = stage.append(&["a.1"]).await;
+    let mut lost = retry(&entries[0], 9, stage.clock.now());
+    lost.key.event = EventId::first_of(1);
+    stage.log.commit(Changes { retries: vec![lost], ..Changes::default() }).await.unwrap();
+
+    let _working = start(&stage, &carrier).await;
+
+    until("others go on", || carrier.words() == ["a.1"]).await;
+}

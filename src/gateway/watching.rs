@@ -1,0 +1,115 @@
+//! Acts on what delivery tells: closes, pauses, counts, and publishes operational events.
+
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::api::Services;
+use crate::deliver::Notice;
+use crate::event::Timestamp;
+use crate::source::{Envelope, Manner, Received};
+use crate::subscriptions::{State, Subscription};
+use crate::telemetry::{Metric, chain};
+
+/// The `source` of operational events.
+const SOURCE: &str = "sealway";
+
+/// Acts on every notice until nobody can send one any more.
+pub(super) async fn watch(services: &Services, mut notices: mpsc::UnboundedReceiver<Notice>) {
+    while let Some(notice) = notices.recv().await {
+        match notice {
+            Notice::SinkGone(told) => close(services, &told).await,
+            Notice::OnlyFailing { subscription, since } => {
+                pause(services, &subscription, since).await;
+            }
+            Notice::SinkLeftAlone { subscription, until } => {
+                let labels = [subscription.id.as_str()];
+                services.metrics.counter(Metric::SinksLeftAlone, &labels).increment();
+                let now = services.clock.now();
+                let about = json!({ "since": now, "until": until });
+                publish(services, "Sink Left Alone", (&subscription, now), about).await;
+            }
+        }
+    }
+    std::future::pending::<()>().await;
+}
+
+async fn close(services: &Services, told: &Subscription) {
+    let id = &told.id;
+    let Ok(current) = services.office.get(id).await else { return };
+    // Another subscription may have the name now, or this one another address.
+    let same = current.created == told.created && current.sink == told.sink;
+    if !same || current.state == State::Closed {
+        return;
+    }
+    let reason = Some("the sink answered 410 Gone".to_owned());
+    match services.office.step(&current, State::Closed, reason).await {
+        Ok(_) => {
+            tracing::warn!(
+                subscription.id = %id,
+                "Subscription {id} is closed: its sink answered 410 Gone",
+            );
+        }
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "Subscription {id} could not be closed");
+        }
+    }
+}
+
+async fn pause(services: &Services, told: &Subscription, since: Timestamp) {
+    let id = &told.id;
+    let Ok(current) = services.office.get(id).await else { return };
+    if current.created != told.created || current.state != State::Active {
+        return;
+    }
+    let reason = format!("every attempt since {since} has failed");
+    match services.office.step(&current, State::Paused, Some(reason.clone())).await {
+        Ok(paused) => {
+            tracing::warn!(
+                subscription.id = %id,
+                "Subscription {id} is paused, {reason}; its events are kept until it is resumed",
+            );
+            let labels = [id.as_str()];
+            services.metrics.counter(Metric::SubscriptionsPaused, &labels).increment();
+            let about = json!({ "since": since, "reason": reason });
+            publish(services, "Subscription Paused", (&paused, since), about).await;
+        }
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "Subscription {id} could not be paused");
+        }
+    }
+}
+
+/// Puts an operational event on the way in, like any producer's: it goes where the operator has
+/// written a publication and a contract for it, and nowhere else.
+async fn publish(
+    services: &Services,
+    detail_type: &str,
+    (subscription, since): (&Subscription, Timestamp),
+    about: Value,
+) {
+    let mut detail = json!({ "subscription": subscription.id, "consumer": subscription.consumer });
+    if let (Value::Object(detail), Value::Object(about)) = (&mut detail, about) {
+        detail.extend(about);
+    }
+    let envelope = Envelope {
+        id: format!("{detail_type}/{}/{}", subscription.id, since.unix_nanos()),
+        source: SOURCE.to_owned(),
+        detail_type: detail_type.to_owned(),
+        time: services.clock.now(),
+        account: None,
+        region: None,
+        resources: Vec::new(),
+        detail,
+    };
+    let received = Received { envelope, repeatable: true, traceparent: None };
+    for answer in services.admit.admit(vec![received], Manner::Asynchronous).await {
+        if let Err(refusal) = answer {
+            tracing::error!(
+                subscription.id = %subscription.id,
+                code = refusal.code,
+                "The operational event `{detail_type}` of subscription {} was not taken",
+                subscription.id,
+            );
+        }
+    }
+}
