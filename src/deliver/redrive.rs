@@ -1,7 +1,9 @@
 //! Brings dead letters back, or lets them go.
 
 use crate::deliver::{Command, Line, Office, OfficeError};
-use crate::eventlog::{Changes, DeadLetter, DeadLetterId, DeadLetterQuery, Page, Retry};
+use crate::eventlog::{
+    Changes, DeadLetter, DeadLetterId, DeadLetterQuery, DeliveryKey, Page, Retry,
+};
 use crate::subscriptions::{Error as SubscriptionError, State, Subscription};
 
 impl Office {
@@ -81,9 +83,15 @@ impl Office {
         let letter = found.into_iter().next().ok_or(OfficeError::NoDeadLetter)?;
         let dismissed = vec![(subscription.id.clone(), id)];
         self.log.commit(Changes { dismissed, ..Changes::default() }).await?;
-        if let Some(line) = self.dispatch.line(&subscription.id) {
-            let _ = line.commands.send(Command::Dismissed(letter.key.clone())).await;
-        }
+        self.let_go(&letter.key).await;
         Ok(letter)
+    }
+
+    /// Lets the events go on that wait behind a dead letter which is dropped.
+    pub async fn let_go(&self, key: &DeliveryKey) {
+        if let Some(line) = self.dispatch.line(&key.subscription) {
+            // A courier that has ended looks at its next start.
+            let _ = line.commands.send(Command::Dismissed(key.clone())).await;
+        }
     }
 }

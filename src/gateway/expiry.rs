@@ -31,6 +31,8 @@ async fn dead_letters(services: &Services, config: RetentionConfig) -> Result<()
         for (key, reason) in &expired {
             let labels = [key.subscription.as_str(), reason];
             services.metrics.counter(Metric::DeadLettersExpired, &labels).increment();
+            // Nothing waits any more behind what is dropped.
+            services.office.let_go(key).await;
         }
         if expired.len() < SLICE {
             return Ok(());

@@ -24,6 +24,7 @@ mod an_aws_sdk_is_a_producer;
 mod architecture;
 mod bad_input_is_answered;
 mod consumer_in_rust;
+mod events_of_a_subject_arrive_in_order;
 mod every_match_is_offered;
 mod every_violation_is_documented;
 mod harness;

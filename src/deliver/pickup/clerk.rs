@@ -127,8 +127,8 @@ impl Clerk {
                 gathering.start_over(self.place.position);
             }
             Command::Retry(retry) => self.shelf.bring_back(retry),
-            // There is no sink that could be ill.
-            Command::Nudge => {}
+            // There is no sink, and no order that a dead letter could hold up.
+            Command::Nudge | Command::Dismissed(_) => {}
         }
     }
 
@@ -154,5 +154,6 @@ fn stand(place: Milestone, shelf: &Shelf) -> Standing {
         chain: place.chain,
         open: usize::try_from(open).unwrap_or(usize::MAX),
         retrying,
+        blocked: 0,
     }
 }
