@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cli::{
     Context, Failure, Outcome, apply, callers, check, config, consumer_key, dead_letters, demo,
-    events, keys, open, pattern, quarantine, replay, serve, subscriptions, verify_chain,
+    events, keys, log, open, pattern, quarantine, replay, serve, subscriptions, verify_chain,
 };
 
 /// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
@@ -46,6 +46,9 @@ enum Command {
     /// Look at the gateway's signing keys, turn or revoke them
     #[command(subcommand)]
     Keys(keys::Command),
+    /// Check the log, copy it while the gateway runs, and bring a copy back
+    #[command(subcommand)]
+    Log(log::Command),
     /// Decrypt and verify a token, offline
     Open(open::Args),
     /// Try event patterns
@@ -78,6 +81,7 @@ impl Command {
             Self::Demo(args) => demo::run(&args, context).await,
             Self::Events(command) => events::run(command, context).await,
             Self::Keys(command) => keys::run(&command, context),
+            Self::Log(command) => log::run(command, context).await,
             Self::Open(args) => open::run(args, context).await,
             Self::Pattern(command) => pattern::run(&command, context),
             Self::Quarantine(command) => quarantine::run(command, context).await,

@@ -30,6 +30,8 @@ mod events;
 mod events_put;
 mod failure;
 mod keys;
+mod log;
+mod log_verify;
 mod open;
 mod output;
 mod pattern;

@@ -1,5 +1,6 @@
 //! The seam to the engines: what every log promises.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::event::{Blame, EventId, Fault, SubscriptionId};
 use crate::eventlog::{
-    Appended, Attempt, Changes, DeliveryKey, DeliveryState, Draft, Entry, Floor, Milestone,
+    Appended, Attempt, Changes, DeliveryKey, DeliveryState, Draft, Entry, Extent, Floor, Milestone,
     Position, Receipt, ReceiptId, Registry, Retention, Retry, Revision, SetAside, Trimmed,
 };
 
@@ -267,6 +268,14 @@ pub trait EventLog: Registry + SetAside {
         event: Option<EventId>,
         page: Page,
     ) -> Result<Vec<Attempt>, Error>;
+
+    /// Says how far entries are settled by all cursors but those of `released`, and how large the log
+    /// is.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn extent(&self, released: &BTreeSet<SubscriptionId>) -> Result<Extent, Error>;
 
     /// Drops a slice of the oldest entries that may go, and their contents; ask again while there
     /// is more.

@@ -33,8 +33,11 @@ pub use entry::{Appended, Draft, Entry, Origin, Position};
 pub use memory::MemoryLog;
 pub use receipt::{Receipt, ReceiptId};
 pub use registry::{Record, RecordKey, Registry, Revision};
-pub use retention::{Floor, Retention, Trimmed};
-pub use sqlite::{OpenError, SqliteLog, SqliteRegistry};
+pub use retention::{Extent, Floor, Retention, Trimmed};
+pub use sqlite::{
+    CopyError, OpenError, Pointer, SqliteLog, SqliteRegistry, StoredEntry, StoredLog, back_up,
+    restore,
+};
 pub use state::{
     Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState, Milestone,
     NewQuarantined, QuarantineId, Quarantined, Retry, SequenceSet,

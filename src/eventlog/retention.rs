@@ -22,6 +22,15 @@ pub struct Retention {
     pub released: BTreeSet<SubscriptionId>,
 }
 
+/// What retention has to know before it drops anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// Everything up to here is settled by the cursors that count.
+    pub settled: Position,
+    /// The bytes that the log takes on disk; pages that are free for reuse are not counted.
+    pub bytes: u64,
+}
+
 /// How far the log has been dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Floor {

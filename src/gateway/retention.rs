@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use crate::api::Services;
 use crate::deliver::Ledger;
-use crate::event::{Blame as _, Fault, SubscriptionId};
-use crate::eventlog::{Position, Retention, RetentionConfig};
+use crate::event::{Blame as _, EventId, Fault, SubscriptionId};
+use crate::eventlog::{Extent, Position, Retention, RetentionConfig};
 use crate::replay::ReplayState;
 use crate::subscriptions::State;
 use crate::telemetry::{Metric, chain};
 
 /// How often old entries are looked for.
 const TICK: Duration = Duration::from_secs(10);
+
+/// Why a round was not made.
+type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// Drops old entries until it is dropped itself.
 pub(super) struct Retaining {
@@ -34,25 +37,24 @@ impl Retaining {
     }
 
     /// Drops everything that may go now, in slices that others write between.
-    async fn round(&self) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    async fn round(&self) -> Result<(), Cause> {
         let services = &self.services;
-        let RetentionConfig { age, size, .. } = self.config;
-        if age.is_none() && size.is_none() {
+        if self.config.age.is_none() && self.config.size.is_none() {
             return Ok(());
         }
-        let hold = self.hold().await?;
+        let (released, hold) = (self.released().await?, self.hold().await?);
         // What a replay has passed is noted before the replay is kept: once that is written, all
         // entries up to where it was kept are settled or wait for another attempt.
-        self.ledger.flush().await.map_err(Box::new)?;
-        let retention = Retention {
-            before: age.map(|age| services.clock.now().before(age.0)),
-            bytes: size.map(|size| size.0),
-            hold,
-            released: self.released().await?,
-        };
-        let dropped = services.metrics.counter(Metric::EventsDropped, &[]);
-        let floor = services.metrics.gauge(Metric::LogFloor, &[]);
+        self.ledger.flush().await?;
+        let through = self.target(&released).await?.min(hold);
         let before = services.log.floor().position;
+        if through <= before {
+            return Ok(());
+        }
+        self.keep_places(through).await?;
+        let retention =
+            Retention { bytes: Some(0), hold: through, released, ..Retention::default() };
+        let dropped = services.metrics.counter(Metric::EventsDropped, &[]);
         loop {
             let trimmed = match services.log.trim(&retention).await {
                 Ok(trimmed) => trimmed,
@@ -61,20 +63,56 @@ impl Retaining {
                 Err(error) => return Err(Box::new(error)),
             };
             dropped.add(trimmed.dropped);
-            floor.set_count(services.log.floor().position.0);
             if !trimmed.more {
                 break;
             }
         }
         let after = services.log.floor().position;
-        if after > before {
-            services.log.prune_milestones(after).await.map_err(Box::new)?;
+        services.metrics.gauge(Metric::LogFloor, &[]).set_count(after.0);
+        services.log.prune_milestones(after).await?;
+        Ok(())
+    }
+
+    /// The last position that is too old or too much, as far as every cursor has settled it.
+    async fn target(&self, released: &BTreeSet<SubscriptionId>) -> Result<Position, Cause> {
+        let services = &self.services;
+        let Extent { settled, bytes } = services.log.extent(released).await?;
+        let floor = services.log.floor().position;
+        let too_old = match self.config.age {
+            Some(age) => {
+                let oldest = services.clock.now().before(age.0).unix_ms();
+                let oldest = EventId::first_of(u64::try_from(oldest).unwrap_or(0));
+                services.log.seek(oldest).await?
+            }
+            None => floor,
+        };
+        let kept = services.log.head().0.saturating_sub(floor.0);
+        let excess = self.config.size.map_or(0, |most| bytes.saturating_sub(most.0));
+        // As many of the entries as bytes are too many; the next round corrects what is left.
+        let surplus = (u128::from(kept) * u128::from(excess)).div_ceil(u128::from(bytes.max(1)));
+        let too_much = Position(floor.0 + u64::try_from(surplus).unwrap_or(kept));
+        Ok(too_old.max(too_much).min(settled))
+    }
+
+    /// Keeps where each subscription stands in its numbering at a position, so that what stays after
+    /// it can be numbered when what lies before it is gone.
+    async fn keep_places(&self, at: Position) -> Result<(), Cause> {
+        let office = &self.services.office;
+        for (id, _) in office.standings() {
+            let Some(line) = office.line(&id) else { continue };
+            match office.reader().place(&line.look(), at).await {
+                Ok(place) => self.ledger.milestone(&id, place),
+                // It begins later, or what it needs is gone already.
+                Err(error) if error.fault() == Fault::Caller => {}
+                Err(error) => return Err(Box::new(error)),
+            }
         }
+        self.ledger.flush().await?;
         Ok(())
     }
 
     /// The position that the slowest running replay has passed.
-    async fn hold(&self) -> Result<Position, crate::replay::Error> {
+    async fn hold(&self) -> Result<Position, Cause> {
         let replays = self.services.replays.list().await?;
         let running = replays.iter().filter(|replay| replay.state == ReplayState::Running);
         let head = self.services.log.head();
@@ -82,7 +120,7 @@ impl Retaining {
     }
 
     /// Subscriptions that never deliver again.
-    async fn released(&self) -> Result<BTreeSet<SubscriptionId>, crate::deliver::OfficeError> {
+    async fn released(&self) -> Result<BTreeSet<SubscriptionId>, Cause> {
         let all = self.services.office.list().await?;
         let closed = all.iter().filter(|subscription| subscription.state == State::Closed);
         Ok(closed.map(|subscription| subscription.id.clone()).collect())

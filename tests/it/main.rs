@@ -7,6 +7,7 @@
     reason = "a test says what is wrong by panicking"
 )]
 
+mod a_backup_restores;
 mod a_consumer_can_pull;
 mod a_dead_letter_can_return;
 mod a_disk_can_fail;

@@ -112,6 +112,12 @@ async fn nothing_goes_that_is_not_settled_or_held_or_waits_for_an_attempt() {
         fixture.clock.advance(2 * DAY);
         let all = older_than_a_day(&fixture.clock);
 
+        let extent = log.extent(&all.released).await.unwrap();
+        assert_eq!(extent.settled, Position(1));
+        let extent = log.extent(&["closed".parse().unwrap()].into()).await.unwrap();
+        assert_eq!(extent.settled, Position(6));
+        assert!(extent.bytes > 0);
+
         assert_eq!(trim(log, &all).await, 1, "the closed one is counted like the others");
         let released = [retries[1].key.subscription.clone()].into();
         let held = Retention { released, hold: Position(4), ..all };

@@ -12,9 +12,9 @@ use crate::eventlog::mint::{Mint, ORIGIN_WINDOW};
 use crate::eventlog::tail::Filling;
 use crate::eventlog::{
     Appended, Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState,
-    DiskLevel, Draft, Entry, Error, EventLog, Floor, Limits, Milestone, Origin, Page, Position,
-    QuarantineId, Quarantined, Receipt, ReceiptId, Record, RecordKey, Registry, Retention, Retry,
-    Revision, Trimmed,
+    DiskLevel, Draft, Entry, Error, EventLog, Extent, Floor, Limits, Milestone, Origin, Page,
+    Position, QuarantineId, Quarantined, Receipt, ReceiptId, Record, RecordKey, Registry,
+    Retention, Retry, Revision, Trimmed,
 };
 
 /// A log in memory: every promise but durability.
@@ -138,12 +138,16 @@ impl Held {
         }
     }
 
+    /// The last position that every cursor has settled and nobody holds.
+    fn settled(&self, released: &BTreeSet<SubscriptionId>, hold: Position) -> Position {
+        let cursors = self.cursors.iter().filter(|(id, _)| !released.contains(id));
+        cursors.map(|(_, cursor)| cursor.settled).fold(hold, Position::min)
+    }
+
     /// Drops all that may go at once: nobody waits for a disk here.
     fn trim(&mut self, retention: &Retention) -> Trimmed {
         let keeps = |id: &SubscriptionId| !retention.released.contains(id);
-        let cursors = self.cursors.iter().filter(|(id, _)| keeps(id));
-        let settled = cursors.map(|(_, cursor)| cursor.settled).min();
-        let bound = settled.map_or(retention.hold, |settled| settled.min(retention.hold));
+        let bound = self.settled(&retention.released, retention.hold);
         let retries = self.retries.iter().filter(|(key, _)| keeps(&key.subscription));
         let waiting: BTreeSet<Position> = retries.map(|(_, retry)| retry.position).collect();
         let bytes: u64 = self.entries.iter().map(|entry| entry.weight() as u64).sum();
@@ -329,6 +333,12 @@ impl EventLog for MemoryLog {
             .filter(|receipt| event.is_none_or(|id| receipt.key.event == id))
             .cloned();
         Ok(fill(receipts, page, |receipt| receipt.jws.len()))
+    }
+
+    async fn extent(&self, released: &BTreeSet<SubscriptionId>) -> Result<Extent, Error> {
+        let held = self.hold()?;
+        let bytes = held.entries.iter().map(|entry| entry.weight() as u64).sum();
+        Ok(Extent { settled: held.settled(released, held.mint.head()), bytes })
     }
 
     async fn trim(&self, retention: &Retention) -> Result<Trimmed, Error> {

@@ -147,8 +147,20 @@ fn insert(connection: &Connection, entry: &Entry) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Goes on after the newest entry that the database holds, or has held.
+/// Goes on after the newest entry that the database holds, or has held, and after all ids that can
+/// have been given before it was brought back from a backup.
 pub(super) fn resume(connection: &Connection, floor: Floor) -> rusqlite::Result<Mint> {
+    let (id, head) = newest(connection, floor)?;
+    let restored: Option<[u8; 16]> =
+        connection.query_row("SELECT max(id) FROM restores", [], |row| row.get(0))?;
+    Ok(Mint::after(id.max(restored.map_or(EventId::MIN, EventId::from_bytes)), head))
+}
+
+/// The newest entry that the database holds, or has held.
+pub(super) fn newest(
+    connection: &Connection,
+    floor: Floor,
+) -> rusqlite::Result<(EventId, Position)> {
     let newest = connection
         .query_row("SELECT id, position FROM events ORDER BY position DESC LIMIT 1", [], |row| {
             Ok((rows::event_id(row, 0)?, Position(rows::unsigned(row.get(1)?))))
@@ -156,7 +168,7 @@ pub(super) fn resume(connection: &Connection, floor: Floor) -> rusqlite::Result<
         .optional()?;
     let (id, position) = newest.unwrap_or((floor.id, floor.position));
     // An old entry that waits for another attempt may be all that is left.
-    Ok(Mint::after(id.max(floor.id), position.max(floor.position)))
+    Ok((id.max(floor.id), position.max(floor.position)))
 }
 
 /// Drops expired origins among the next few in key order, and says where to go on.

@@ -22,9 +22,10 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("step_4_set_aside.sql"),
     include_str!("step_5_receipts.sql"),
     include_str!("step_6_failing.sql"),
+    include_str!("step_7_restores.sql"),
 ];
 /// The version of tables that this gateway writes.
-const VERSION: i64 = STEPS.len().cast_signed() as i64;
+pub(super) const VERSION: i64 = STEPS.len().cast_signed() as i64;
 
 /// How long to wait for another process that writes to the registry.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -54,6 +55,26 @@ pub enum OpenError {
         found: i64,
         /// The newest version that this gateway reads.
         known: i64,
+    },
+    /// An older gateway has written the tables, and what only reads does not change them.
+    #[error(
+        "{} was written by an older sealway (tables of version {found}, this one writes {known}); \
+         start a gateway on it once, or check it with that sealway",
+        place.display()
+    )]
+    Older {
+        /// The database.
+        place: PathBuf,
+        /// The version of its tables.
+        found: i64,
+        /// The version that this gateway writes.
+        known: i64,
+    },
+    /// There is nothing to read.
+    #[error("there is no log at {}; name a data directory or a backup file", place.display())]
+    Absent {
+        /// Where it was looked for.
+        place: PathBuf,
     },
     /// The file is not what a gateway wrote.
     #[error("{} is damaged or not a sealway log; restore it from a backup", place.display())]
@@ -88,7 +109,7 @@ impl Blame for OpenError {
     fn fault(&self) -> Fault {
         match self {
             Self::InUse { .. } => Fault::Later,
-            Self::Newer { .. } => Fault::Caller,
+            Self::Newer { .. } | Self::Older { .. } | Self::Absent { .. } => Fault::Caller,
             Self::Damaged { .. } | Self::Directory { .. } | Self::Storage { .. } => Fault::Ours,
         }
     }
@@ -111,6 +132,14 @@ pub(in crate::eventlog) struct Database {
 }
 
 impl Database {
+    /// How long to wait for another process that writes.
+    pub(super) const PATIENCE: Duration = PATIENCE;
+
+    /// The database of a directory.
+    pub(super) fn place_in(directory: &Path) -> PathBuf {
+        directory.join(FILE)
+    }
+
     /// Names the database of a data directory, and makes both if they are missing.
     pub(in crate::eventlog) fn of(directory: &Path) -> Result<Self, OpenError> {
         make_directory(directory)
@@ -200,13 +229,33 @@ impl Database {
 
     /// Says why the database cannot be opened.
     pub(super) fn open_error(&self, source: rusqlite::Error) -> OpenError {
-        let place = self.path.clone();
-        match source.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-                OpenError::Damaged { place, source }
-            }
-            _ => OpenError::Storage { place, source },
+        open_error(&self.path, source)
+    }
+}
+
+/// Says why a database cannot be opened.
+pub(super) fn open_error(place: &Path, source: rusqlite::Error) -> OpenError {
+    let place = place.to_owned();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+            OpenError::Damaged { place, source }
         }
+        _ => OpenError::Storage { place, source },
+    }
+}
+
+/// Finds the database of a data directory, or a backup file; makes nothing.
+pub(super) fn find(place: &Path) -> Result<PathBuf, OpenError> {
+    let file = if place.is_dir() { Database::place_in(place) } else { place.to_owned() };
+    if file.is_file() { Ok(file) } else { Err(OpenError::Absent { place: place.to_owned() }) }
+}
+
+/// Makes sure that the entry of a file in its directory survives a power cut.
+pub(super) fn sync_directory(file: &Path) -> std::io::Result<()> {
+    match file.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => File::open(".")?.sync_all(),
+        Some(parent) => File::open(parent)?.sync_all(),
+        None => Ok(()),
     }
 }
 
@@ -253,7 +302,7 @@ fn make_tables(connection: &mut Connection) -> rusqlite::Result<i64> {
 }
 
 /// Makes a directory that its owner alone can read, and syncs the entries that lead to it.
-fn make_directory(directory: &Path) -> std::io::Result<()> {
+pub(super) fn make_directory(directory: &Path) -> std::io::Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
@@ -271,7 +320,7 @@ fn make_directory(directory: &Path) -> std::io::Result<()> {
 
 /// Makes a file that its owner alone can read, if it is not there, and opens it; SQLite gives its
 /// other files the mode of the database.
-fn make_private(path: &Path) -> std::io::Result<File> {
+pub(super) fn make_private(path: &Path) -> std::io::Result<File> {
     let mut options = File::options();
     options.create(true).append(true);
     #[cfg(unix)]

@@ -1,5 +1,6 @@
 //! The log itself: asks the writer, and reads from memory or from the disk.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -17,12 +18,12 @@ use crate::eventlog::sqlite::readers::Readers;
 use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::trim::Trimming;
 use crate::eventlog::sqlite::writer::{Gauges, Shared, Sweeping, Writer};
-use crate::eventlog::sqlite::{milestones, queries, receipts, records};
+use crate::eventlog::sqlite::{milestones, queries, receipts, records, trim};
 use crate::eventlog::tail::Tail;
 use crate::eventlog::{
     Appended, Attempt, Changes, DeliveryKey, DeliveryState, DiskLevel, Draft, Entry, Error,
-    EventLog, Floor, Limits, Milestone, Page, Position, Receipt, ReceiptId, Record, RecordKey,
-    Registry, Retention, Retry, Revision, Trimmed,
+    EventLog, Extent, Floor, Limits, Milestone, Page, Position, Receipt, ReceiptId, Record,
+    RecordKey, Registry, Retention, Retry, Revision, Trimmed,
 };
 use crate::telemetry::Metrics;
 
@@ -223,6 +224,13 @@ impl EventLog for SqliteLog {
         let of = subscription.cloned();
         self.readers
             .run("list attempts", move |c| queries::attempts(c, of.as_ref(), event, page))
+            .await
+    }
+
+    async fn extent(&self, released: &BTreeSet<SubscriptionId>) -> Result<Extent, Error> {
+        let (released, head) = (released.clone(), self.head());
+        self.readers
+            .run("measure the log", move |connection| trim::extent(connection, &released, head))
             .await
     }
 

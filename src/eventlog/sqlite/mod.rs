@@ -11,6 +11,7 @@
 //! is full, which is before the sync; a failed sync is never retried and called a success.
 
 mod append;
+mod backup;
 mod aside;
 mod changes;
 mod checkpoint;
@@ -27,11 +28,14 @@ mod records;
 mod registry;
 mod rows;
 mod space;
+mod stored;
 mod trim;
 mod writer;
 
+pub use backup::{CopyError, back_up, restore};
 #[cfg(test)]
 pub(super) use database::Database;
 pub use database::OpenError;
 pub use log::SqliteLog;
 pub use registry::SqliteRegistry;
+pub use stored::{Pointer, StoredEntry, StoredLog};

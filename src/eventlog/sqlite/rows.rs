@@ -16,6 +16,9 @@ use crate::eventlog::{
 pub(super) const ENTRY: &str = "position, accepted, publication, envelope_id, conflict, \
     id, source, type, subject, time, dataschema, idempotency_key, digest, trace, data";
 
+/// How many columns [`ENTRY`] has.
+pub(super) const ENTRY_COLUMNS: usize = 15;
+
 /// The columns that [`retry`] reads.
 pub(super) const RETRY: &str = "subscription, replay, event, position, sequence, chain, attempts, first_attempt, due, redriven";
 
@@ -227,7 +230,7 @@ fn link(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<(u64, ChainValue
     Ok(sequence.map(unsigned).zip(chain.map(ChainValue::from_bytes)))
 }
 
-fn parsed<T, E>(
+pub(super) fn parsed<T, E>(
     row: &Row<'_>,
     at: usize,
     parse: impl FnOnce(&str) -> Result<T, E>,

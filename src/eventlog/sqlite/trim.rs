@@ -1,13 +1,14 @@
 //! Drops old entries, a slice at a time, inside a transaction that others may share.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::time::Instant;
 
-use crate::event::{EventId, Timestamp};
+use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::sqlite::rows;
-use crate::eventlog::{Floor, Position, Retention, Trimmed};
+use crate::eventlog::{Extent, Floor, Position, Retention, Trimmed};
 
 /// The most entries that one slice looks at.
 const SLICE: usize = 256;
@@ -50,8 +51,8 @@ impl Trimming {
     ) -> rusqlite::Result<Trimmed> {
         let begun = Instant::now();
         let before = self.floor;
-        let released = released(retention);
-        let bound = bound(connection, retention, &released)?;
+        let released = names(&retention.released);
+        let bound = settled(connection, &released, retention.hold)?;
         let old = oldest(connection, self.looked_at, bound)?;
         let mut excess = excess(connection, retention)?;
         let mut trimmed = Trimmed { dropped: 0, more: old.len() == SLICE };
@@ -88,26 +89,32 @@ impl Trimming {
 }
 
 /// The names of subscriptions that keep nothing, as a JSON array.
-fn released(retention: &Retention) -> String {
-    let names: Vec<_> = retention.released.iter().map(|id| format!("\"{id}\"")).collect();
+fn names(released: &BTreeSet<SubscriptionId>) -> String {
+    let names: Vec<_> = released.iter().map(|id| format!("\"{id}\"")).collect();
     format!("[{}]", names.join(","))
 }
 
-/// The last position that every cursor has settled and nobody holds.
-fn bound(
+/// Says how far entries are settled, and how large the log is.
+pub(super) fn extent(
     connection: &Connection,
-    retention: &Retention,
-    released: &str,
-) -> rusqlite::Result<Position> {
+    released: &BTreeSet<SubscriptionId>,
+    head: Position,
+) -> rusqlite::Result<Extent> {
+    let settled = settled(connection, &names(released), head)?;
+    Ok(Extent { settled, bytes: usage(connection)?.used })
+}
+
+/// The last position that every cursor has settled and nobody holds.
+fn settled(connection: &Connection, released: &str, hold: Position) -> rusqlite::Result<Position> {
     let settled: Option<i64> = connection
         .prepare_cached(
             "SELECT min(settled) FROM cursors
              WHERE subscription NOT IN (SELECT value FROM json_each(?))",
         )?
         .query_row([released], |row| row.get(0))?;
-    let settled = settled.map_or(retention.hold, |settled| Position(rows::unsigned(settled)));
+    let settled = settled.map_or(hold, |settled| Position(rows::unsigned(settled)));
     // Beyond what SQLite can count there is nothing.
-    Ok(settled.min(retention.hold).min(Position(i64::MAX.unsigned_abs())))
+    Ok(settled.min(hold).min(Position(i64::MAX.unsigned_abs())))
 }
 
 fn oldest(connection: &Connection, after: Position, bound: Position) -> rusqlite::Result<Vec<Old>> {

@@ -1,0 +1,104 @@
+//! `sealway log`: checks the log of a gateway, copies it beside the running gateway, and brings a
+//! copy back.
+
+use std::path::PathBuf;
+
+use serde_json::json;
+
+use crate::ambient::{Clock as _, SystemClock, SystemEntropy};
+use crate::cli::{Context, Exit, Failure, Outcome, Output, log_verify};
+use crate::eventlog::{CopyError, StoredLog, back_up, restore};
+
+/// What to do with the log.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Check everything that the log holds: pages, places, ids, digests, chains
+    Verify {
+        /// A data directory, of a running gateway, too, or a backup file; that of the gateway file,
+        /// if not given
+        #[arg(value_name = "DIR|FILE")]
+        place: Option<PathBuf>,
+    },
+    /// Copy the log into one new file, while the gateway runs
+    Backup {
+        /// The file, which must not be there, or a directory that gets a file named by the time
+        #[arg(value_name = "DIR|FILE")]
+        to: PathBuf,
+        /// The data directory; that of the gateway file, if not given
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+    /// Make the log of an empty directory from a backup, once it is checked
+    Restore {
+        /// The backup
+        #[arg(value_name = "FILE")]
+        from: PathBuf,
+        /// The data directory, empty or not there; that of the gateway file, if not given
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
+}
+
+/// Runs the command.
+pub async fn run(command: Command, context: &Context) -> Outcome {
+    let output = context.output();
+    match command {
+        Command::Verify { place } => {
+            let place = data_directory(place, context)?;
+            let log = StoredLog::open(&place).map_err(Failure::blame)?;
+            let report = log_verify::check(log, output).await?;
+            output.item(&report, |report| report.in_words(&place));
+            Ok(if report.is_sound() { Exit::Done } else { Exit::No })
+        }
+        Command::Backup { to, data_dir } => {
+            let from = data_directory(data_dir, context)?;
+            let file = if to.is_dir() { to.join(name_of_now()) } else { to };
+            copy(output, "copying", |progress| back_up(&from, &file, progress))?;
+            output.item(&json!({ "file": file }), |_| format!("the log is in {}", file.display()));
+            Ok(Exit::Done)
+        }
+        Command::Restore { from, data_dir } => {
+            let directory = data_directory(data_dir, context)?;
+            let log = StoredLog::open(&from).map_err(Failure::blame)?;
+            let report = log_verify::check(log, output).await?;
+            if !report.is_sound() {
+                output.item(&report, |report| report.in_words(&from));
+                output.note("nothing was restored");
+                return Ok(Exit::No);
+            }
+            let work = |progress: &mut dyn FnMut(u64, u64)| {
+                restore(&from, &directory, &SystemClock, &SystemEntropy, progress)
+            };
+            copy(output, "restoring", work)?;
+            output.item(&json!({ "directory": directory, "verified": report }), |_| {
+                format!("the log is in {}; start the gateway", directory.display())
+            });
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn data_directory(given: Option<PathBuf>, context: &Context) -> Result<PathBuf, Failure> {
+    given.map_or_else(|| context.config().map(|config| config.data_dir), Ok)
+}
+
+fn name_of_now() -> String {
+    let now = SystemClock.now().to_string();
+    let digits: String = now.chars().filter(char::is_ascii_digit).take(14).collect();
+    format!("sealway-{digits}.db")
+}
+
+/// Shows how far a copy has come. Nothing else runs in this process, so that it may keep its thread.
+fn copy(
+    output: Output,
+    verb: &'static str,
+    work: impl FnOnce(&mut dyn FnMut(u64, u64)) -> Result<(), CopyError>,
+) -> Result<(), Failure> {
+    let bar = output.progress(Some(0), verb);
+    let done = work(&mut |copied, total| {
+        bar.set_length(total);
+        bar.set_position(copied);
+    });
+    bar.finish_and_clear();
+    done.map_err(Failure::blame)
+}

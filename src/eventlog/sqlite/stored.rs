@@ -1,0 +1,224 @@
+//! A log on disk as it is, for those who check it: read-only, without the lock.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::event::{EventId, SubscriptionId};
+use crate::eventlog::sqlite::append::newest;
+use crate::eventlog::sqlite::database::{Database, OpenError, VERSION, find, open_error};
+use crate::eventlog::sqlite::trim::Trimming;
+use crate::eventlog::sqlite::{queries, records, rows};
+use crate::eventlog::{
+    DeliveryState, Entry, Error, Floor, Milestone, Position, Record, RecordKey, Registry, Revision,
+};
+
+/// The log of a directory or of a backup file, whether or not a gateway is using it.
+pub struct StoredLog {
+    place: PathBuf,
+    connection: Mutex<Connection>,
+}
+
+/// An entry as it is stored.
+#[derive(Debug)]
+pub struct StoredEntry {
+    /// Its place.
+    pub position: Position,
+    /// What it holds, or why that cannot be read.
+    pub entry: Result<Entry, Error>,
+    /// Whether its content is among the known ones, as that of every kept entry is.
+    pub known: bool,
+}
+
+/// A row that points somewhere, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pointer {
+    /// What it is, for example `dead letter 7`.
+    pub name: String,
+    /// The position that it names.
+    pub position: Position,
+    /// The event that it names, if the log holds one at that position.
+    pub event: Option<EventId>,
+    /// The event that is there.
+    pub found: Option<EventId>,
+}
+
+impl StoredLog {
+    /// Opens the log of a directory, or a backup file.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: there is no log, or one of another version. Ours: it cannot be read.
+    pub fn open(place: &Path) -> Result<Self, OpenError> {
+        let place = find(place)?;
+        let connect = || -> rusqlite::Result<(Connection, i64)> {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let connection = Connection::open_with_flags(&place, flags)?;
+            connection.busy_timeout(Database::PATIENCE)?;
+            connection.execute_batch("PRAGMA cache_size = -16384; PRAGMA trusted_schema = OFF;")?;
+            let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+            Ok((connection, version))
+        };
+        let (connection, found) = connect().map_err(|source| open_error(&place, source))?;
+        match found {
+            VERSION => Ok(Self { place, connection: Mutex::new(connection) }),
+            _ if found > VERSION => Err(OpenError::Newer { place, found, known: VERSION }),
+            _ => Err(OpenError::Older { place, found, known: VERSION }),
+        }
+    }
+
+    fn read<T>(
+        &self,
+        action: &'static str,
+        query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        query(&self.connection()).map_err(|source| self.error(action, source))
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn error(&self, action: &'static str, source: rusqlite::Error) -> Error {
+        let place = self.place.display().to_string();
+        Error::Storage { action, place, source: Box::new(source) }
+    }
+
+    /// What SQLite finds wrong with the file, at most so many things; empty if nothing.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the file cannot be read.
+    pub fn integrity(&self, most: usize) -> Result<Vec<String>, Error> {
+        let sql = format!("PRAGMA integrity_check({most})");
+        let found: Vec<String> = self.read("check the database", |connection| {
+            connection.prepare(&sql)?.query_map([], |row| row.get(0))?.collect()
+        })?;
+        Ok(if found == ["ok"] { Vec::new() } else { found })
+    }
+
+    /// How far the log was dropped, and where it ends.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the file cannot be read.
+    pub fn span(&self) -> Result<(Floor, Position), Error> {
+        self.read("read the span of the log", |connection| {
+            let floor = Trimming::resume(connection)?.floor;
+            Ok((floor, newest(connection, floor)?.1))
+        })
+    }
+
+    /// Reads entries after a position and up to another, also those that cannot be understood.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the file cannot be read.
+    pub fn entries(
+        &self,
+        (after, through): (Position, Position),
+        most: usize,
+    ) -> Result<Vec<StoredEntry>, Error> {
+        let sql = format!(
+            "SELECT {}, EXISTS (SELECT 1 FROM contents
+               WHERE contents.idempotency_key = events.idempotency_key
+                 AND contents.digest = events.digest
+                 AND contents.publication = events.publication)
+             FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
+            rows::ENTRY
+        );
+        let bounds = [rows::signed(after.0), rows::signed(through.0), rows::signed(most as u64)];
+        self.read("read events", |connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let mut found = statement.query(bounds)?;
+            let mut entries = Vec::new();
+            while let Some(row) = found.next()? {
+                entries.push(StoredEntry {
+                    position: Position(rows::unsigned(row.get(0)?)),
+                    known: row.get(rows::ENTRY_COLUMNS)?,
+                    entry: rows::entry(row).map_err(|source| self.error("read an event", source)),
+                });
+            }
+            Ok(entries)
+        })
+    }
+
+    /// Reads every cursor and retry.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the file cannot be read.
+    pub fn delivery_state(&self) -> Result<DeliveryState, Error> {
+        self.read("read the delivery state", queries::delivery_state)
+    }
+
+    /// Reads all milestones in the order of their positions.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the file cannot be read.
+    pub fn milestones(&self) -> Result<Vec<(SubscriptionId, Milestone)>, Error> {
+        self.read("read the milestones", |connection| {
+            connection
+                .prepare(
+                    "SELECT position, sequence, chain, subscription FROM milestones
+                     ORDER BY position",
+                )?
+                .query_map([], |row| {
+                    Ok((rows::parsed(row, 3, str::parse)?, rows::milestone(row)?))
+                })?
+                .collect()
+        })
+    }
+
+    /// Finds retries and dead letters that name another event than the log holds at their position,
+    /// or a position that it has never given; at most so many.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the file cannot be read.
+    pub fn astray(&self, head: Position, most: usize) -> Result<Vec<Pointer>, Error> {
+        let sql = "SELECT name, position, event, found FROM (
+               SELECT 'retry of ' || subscription AS name, r.position, r.event, e.id AS found
+                 FROM retries r LEFT JOIN events e ON e.position = r.position
+               UNION ALL
+               SELECT 'dead letter ' || d.id, d.position, d.event, e.id
+                 FROM dead_letters d LEFT JOIN events e ON e.position = d.position)
+             WHERE position > ?1 OR (found IS NOT NULL AND found <> event) LIMIT ?2";
+        self.read("read retries and dead letters", |connection| {
+            connection
+                .prepare(sql)?
+                .query_map([rows::signed(head.0), rows::signed(most as u64)], |row| {
+                    Ok(Pointer {
+                        name: row.get(0)?,
+                        position: Position(rows::unsigned(row.get(1)?)),
+                        event: row.get::<_, Option<[u8; 16]>>(2)?.map(EventId::from_bytes),
+                        found: row.get::<_, Option<[u8; 16]>>(3)?.map(EventId::from_bytes),
+                    })
+                })?
+                .collect()
+        })
+    }
+}
+
+/// Documents can be read and not written.
+#[async_trait]
+impl Registry for StoredLog {
+    async fn get(&self, key: &RecordKey) -> Result<Option<Record>, Error> {
+        self.read("read a document", |connection| records::get(connection, key))
+    }
+
+    async fn list(&self, kind: &'static str) -> Result<Vec<Record>, Error> {
+        self.read("list documents", |connection| records::list(connection, kind))
+    }
+
+    async fn put(&self, _: &RecordKey, _: Option<Revision>, _: String) -> Result<Revision, Error> {
+        Err(Error::Closed)
+    }
+
+    async fn remove(&self, _: &RecordKey, _: Revision) -> Result<(), Error> {
+        Err(Error::Closed)
+    }
+}

@@ -1,0 +1,157 @@
+//! A copy that is taken beside a running gateway is whole, and a gateway goes on from it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::harness::{Receiver, TestGateway};
+
+fn sealway(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sealway"));
+    command.args(["--output", "json", "log"]).args(arguments).output().unwrap()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn verified(place: &Path) -> (Option<i32>, Value) {
+    let output = sealway(&["verify", text(place)]);
+    let report = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    (output.status.code(), report)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_acknowledged_before_a_backup_is_in_it_and_chains_go_on() {
+    let mut gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({})).await;
+    let before = gateway.orders(1..=20).await;
+    receiver.wait_for_delivered(20).await;
+    let (data, copy) = (gateway.path("data"), gateway.path("copy.db"));
+
+    let take = {
+        let (data, copy) = (data.clone(), copy.clone());
+        tokio::task::spawn_blocking(move || {
+            sealway(&["backup", text(&copy), "--data-dir", text(&data)])
+        })
+    };
+    let during = gateway.orders(21..=60).await;
+    let taken = take.await.unwrap();
+
+    assert!(taken.status.success(), "{taken:?}");
+    assert_eq!(fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
+    let beside: Vec<_> = fs::read_dir(copy.parent().unwrap())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("copy.db"))
+        .collect();
+    assert_eq!(beside, ["copy.db"], "the copy needs no other file and leaves none");
+    let again = sealway(&["backup", text(&copy), "--data-dir", text(&data)]);
+    assert_eq!(again.status.code(), Some(2), "nothing is overwritten");
+    let (code, report) = verified(&data);
+    assert_eq!((code, &report["wrong"]), (Some(0), &json!(0)), "a running gateway: {report}");
+    receiver.wait_for_delivered(60).await;
+
+    gateway.stop().await;
+    let restored = gateway.path("restored");
+    let back = sealway(&["restore", text(&copy), "--data-dir", text(&restored)]);
+    assert!(back.status.success(), "{back:?}");
+    let refused = sealway(&["restore", text(&copy), "--data-dir", text(&restored)]);
+    assert_eq!(refused.status.code(), Some(2), "the directory is not empty any more");
+    gateway.change(|config| config.data_dir.clone_from(&restored));
+    gateway.start_again().await;
+
+    let listed = gateway.get("/events?limit=1000").await;
+    let kept: Vec<_> =
+        listed["events"].as_array().unwrap().iter().map(|e| e["id"].clone()).collect();
+    assert!(before.iter().all(|id| kept.contains(&json!(id))), "{} are kept", kept.len());
+    let seen = receiver.delivered().len();
+    let after = gateway.orders(61..=63).await;
+    receiver.wait_for_delivered(seen + 3).await;
+    assert!(after.iter().all(|id| !before.contains(id) && !during.contains(id)));
+    gateway.stop().await;
+    let (code, report) = verified(&restored);
+    assert_eq!(code, Some(0), "{report}");
+    assert_eq!(report["head"], json!(kept.len() + 3));
+    assert!(report["chains"].as_u64().unwrap() > 0, "{report}");
+}
+
+#[tokio::test]
+async fn damage_is_named_with_its_place() {
+    let mut gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({})).await;
+    gateway.orders(1..=10).await;
+    receiver.wait_for_delivered(10).await;
+    gateway.stop().await;
+    let whole = gateway.path("whole.db");
+    let taken = sealway(&["backup", text(&whole), "--data-dir", text(&gateway.path("data"))]);
+    assert!(taken.status.success(), "{taken:?}");
+    assert_eq!(verified(&whole).0, Some(0));
+
+    let cases = [
+        ("DELETE FROM events WHERE position = 4", "positions 4 to 4: are missing"),
+        ("DELETE FROM events WHERE position > 8", "positions 9 to 10: are missing"),
+        ("UPDATE events SET digest = zeroblob(32) WHERE position = 3", "position 3, event"),
+        (
+            "UPDATE events SET data = replace(data, '1', '2') WHERE position = 1",
+            "the digest is not",
+        ),
+        ("UPDATE events SET idempotency_key = zeroblob(16) WHERE position = 2", "idempotency key"),
+        ("UPDATE events SET type = '' WHERE position = 5", "position 5: cannot be read"),
+        ("UPDATE events SET id = zeroblob(16) WHERE position = 6", "position 6: id"),
+        ("UPDATE cursors SET settled = 99", "cursor of shop: has settled 99"),
+        ("UPDATE cursors SET chain = zeroblob(32)", "subscription shop: at position 10"),
+    ];
+    for (number, (damage, finding)) in cases.into_iter().enumerate() {
+        let place = gateway.path(&format!("damaged-{number}.db"));
+        fs::copy(&whole, &place).unwrap();
+        let head = "DELETE FROM events WHERE position > 8";
+        let connection = Connection::open(&place).unwrap();
+        assert!(connection.execute(damage, []).unwrap() > 0, "{damage}");
+        if damage == head {
+            // What was dropped from the end shows by the cursor alone.
+            drop(connection);
+            let (code, report) = verified(&place);
+            assert_eq!(code, Some(1), "{damage}: {report}");
+            continue;
+        }
+        drop(connection);
+
+        let (code, report) = verified(&place);
+
+        assert_eq!(code, Some(1), "{damage}: {report}");
+        assert!(report["findings"].to_string().contains(finding), "{damage}: {report}");
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_byte_is_found_and_not_restored() {
+    let mut gateway = TestGateway::start().await;
+    gateway.orders(1..=5).await;
+    gateway.stop().await;
+    let copy = gateway.path("copy.db");
+    let taken = sealway(&["backup", text(&copy), "--data-dir", text(&gateway.path("data"))]);
+    assert!(taken.status.success(), "{taken:?}");
+    let mut bytes = fs::read(&copy).unwrap();
+    let text_of_an_event = b"{\"amount\":";
+    let at = bytes.windows(text_of_an_event.len()).position(|part| part == text_of_an_event);
+    bytes[at.unwrap()] ^= 0x01;
+    fs::write(&copy, bytes).unwrap();
+
+    let (code, report) = verified(&copy);
+    let restored = gateway.path("restored");
+    let refused = sealway(&["restore", text(&copy), "--data-dir", text(&restored)]);
+
+    assert_eq!(code, Some(1), "{report}");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(!restored.exists(), "nothing was begun");
+    let nothing = sealway(&["verify", text(&gateway.path("nowhere"))]);
+    assert_eq!(nothing.status.code(), Some(2));
+}
