@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::deliver::SetError;
 use crate::seal::ReceiptFault;
-
 use crate::subscriptions::SealedCredential;
 
 /// What is handed to a sink: a sealed event with its clear attributes.
@@ -89,12 +89,13 @@ pub struct Answer {
     detail: Arc<str>,
     body: Bytes,
     lacks_receipt: bool,
+    set_error: Option<SetError>,
 }
 
 impl Answer {
     fn new(outcome: Result<u16, Failure>, detail: &str) -> Self {
         let (detail, body) = (Arc::from(detail), Bytes::new());
-        Self { outcome, retry_after: None, detail, body, lacks_receipt: false }
+        Self { outcome, retry_after: None, detail, body, lacks_receipt: false, set_error: None }
     }
 
     /// A response with this status.
@@ -105,6 +106,16 @@ impl Answer {
     /// No response, for this reason; `detail` says more and holds no secret.
     pub fn failed(failure: Failure, detail: &str) -> Self {
         Self::new(Err(failure), detail)
+    }
+
+    /// Adds the refusal of a receiver of Security Event Tokens.
+    pub fn with_set_error(self, error: SetError) -> Self {
+        Self { set_error: Some(error), ..self }
+    }
+
+    /// Whether the token may be taken once it is sealed or signed with another key.
+    pub fn asks_for_another_key(&self) -> bool {
+        self.set_error.as_ref().is_some_and(SetError::asks_for_another_key)
     }
 
     /// Adds how long the sink asks to be left alone.

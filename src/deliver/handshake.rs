@@ -7,7 +7,7 @@ use bytes::Bytes;
 use reqwest::Method;
 
 use crate::ambient::{Clock, Entropy};
-use crate::deliver::{HttpDestination, Parcel, SealError, Sealer};
+use crate::deliver::{HttpDestination, Parcel, SealError, Sealer, body};
 use crate::subscriptions::{CHALLENGE_TYPE, Challenge, Subscription};
 
 /// Why a sink has not proved itself; the text is shown to its consumer.
@@ -62,18 +62,22 @@ impl Handshake {
         self.ask_consent(subscription, sink).await?;
         let challenge = Challenge::new(self.clock.now(), &*self.dice);
         let sealed = self.sealer.seal_challenge(subscription, &challenge).await?;
+        let mode = subscription.document.config.content_mode;
+        let (id, source) = (challenge.id().to_string(), self.issuer.to_string());
+        let headers = vec![
+            ("ce-specversion", "1.0".to_owned()),
+            ("ce-id", id.clone()),
+            ("ce-type", CHALLENGE_TYPE.to_owned()),
+            ("ce-source", source.clone()),
+        ];
+        let attributes = [("id", id), ("type", CHALLENGE_TYPE.to_owned()), ("source", source)];
         let parcel = Parcel {
             method: Method::POST,
             sink: sink.clone(),
             credential: subscription.credential.clone(),
-            headers: vec![
-                ("ce-specversion", "1.0".to_owned()),
-                ("ce-id", challenge.id().to_string()),
-                ("ce-type", CHALLENGE_TYPE.to_owned()),
-                ("ce-source", self.issuer.to_string()),
-            ],
-            content_type: "application/jwt",
-            body: Bytes::from(sealed.into_token()),
+            headers: if mode.is_binary() { headers } else { Vec::new() },
+            content_type: mode.media_type(),
+            body: body(mode, sealed.token(), attributes),
             timeout: self.timeout,
         };
         let exchange = self.destination.exchange(parcel).await;

@@ -9,7 +9,9 @@ use http::HeaderMap;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 
 use crate::ambient::Clock;
-use crate::deliver::{Answer, Connections, Destination, Failure, GuardedClients, Parcel, Refused};
+use crate::deliver::{
+    Answer, Connections, Destination, Failure, GuardedClients, Parcel, Refused, SetError,
+};
 use crate::event::Timestamp;
 
 /// How much of a response's body is read and kept.
@@ -128,14 +130,24 @@ impl Destination for HttpDestination {
             Err(answer) => answer,
             Ok(Exchange { status, retry_after, body, .. }) => {
                 let answer = Answer::of_status(status);
-                let answer = if answer.is_yes() {
-                    answer.with_body(body)
-                } else {
-                    answer.with_detail(&excerpt(&body))
-                };
+                let answer =
+                    if answer.is_yes() { answer.with_body(body) } else { refused(answer, &body) };
                 retry_after.map_or(answer.clone(), |span| answer.with_retry_after(span))
             }
         }
+    }
+}
+
+/// Adds what the sink says of its refusal: the code and words of RFC 8935, or the beginning of the
+/// body.
+fn refused(answer: Answer, body: &[u8]) -> Answer {
+    let error = SetError::read(body).filter(|_| answer.status() == Some(400));
+    match error {
+        Some(error) => {
+            let words = format!("{}: {}", error.code, error.description);
+            answer.with_detail(&excerpt(words.as_bytes())).with_set_error(error)
+        }
+        None => answer.with_detail(&excerpt(body)),
     }
 }
 

@@ -17,6 +17,7 @@
 mod breaker;
 mod config;
 mod connection;
+mod content;
 mod courier;
 mod delivery;
 mod destination;
@@ -54,6 +55,7 @@ pub use config::{Config, ConfigError};
 pub use connection::{
     Access, Connections, Identities, TlsIdentity, Token, TokenError, TokenRequest, Tokens, Unusable,
 };
+pub use content::{SetError, body};
 pub use courier::Courier;
 pub use delivery::{Carried, Delivery, Reason, Verdict};
 pub use destination::{Answer, Destination, Failure, Health, Parcel};

@@ -77,6 +77,8 @@ impl Policy {
         let refused = match answer.status() {
             _ if answer.is_yes() => return Verdict::Delivered,
             Some(410) => return Verdict::GiveUp(Reason::SinkGone),
+            // The consumer's keys have turned, and the next token is sealed with new ones.
+            Some(_) if answer.asks_for_another_key() => false,
             Some(400 | 401 | 403 | 404 | 405 | 413 | 415 | 422) => true,
             _ => false,
         };

@@ -166,6 +166,16 @@ impl Sealer {
         self.kept.insert(delivery.key(), sealed).await;
     }
 
+    /// Fetches the consumer's keys again and forgets what was sealed with the old ones, because the
+    /// sink said that it has others.
+    pub async fn renew(&self, delivery: &Delivery) {
+        self.kept.invalidate(&delivery.key()).await;
+        if let RecipientKeys::Public(keys) = &delivery.subscription.keys {
+            // What cannot be fetched now is told by the next attempt.
+            let _ = keys.renewed(&self.parts.remote).await;
+        }
+    }
+
     /// Seals a challenge for the key of a subscription.
     ///
     /// # Errors

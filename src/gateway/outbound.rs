@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 
 use crate::ambient::{Clock, Entropy};
 use crate::deliver::{
     Answer, Carried, Carry, Delivery, Destination, Dispatch, Failure, Ledger, Notice, Notices,
     Outcome, Parcel, Policy, Reason, ReceiptDesk, Refused, Schedule, SealError, Sealer,
-    SignedReceipt, Situation, Verdict, word_of,
+    SignedReceipt, Situation, Verdict, body, word_of,
 };
 use crate::eventlog::{EventLog, Page};
 use crate::seal::ReceiptFault;
+use crate::subscriptions::ContentMode;
 use crate::telemetry::{Metric, Metrics, chain};
 
 /// Hands every new entry of the log to the couriers of those it is for, in order, until the log
@@ -105,13 +105,14 @@ impl Outbound {
             Ok(sealed) => sealed,
             Err(error) => return (unsealed(&error), None),
         };
+        let mode = delivery.subscription.document.config.content_mode;
         let parcel = Parcel {
             method: reqwest::Method::POST,
             sink,
             credential: delivery.subscription.credential.clone(),
             headers: headers(delivery, self.clock.now().unix_seconds()),
-            content_type: "application/jwt",
-            body: Bytes::from(sealed.token().to_owned()),
+            content_type: mode.media_type(),
+            body: body(mode, sealed.token(), clear_attributes(delivery)),
             timeout: self.timeout,
         };
         let mut answer = self.destination.attempt(parcel).await;
@@ -125,7 +126,9 @@ impl Outbound {
             }
             checked = Some(receipt);
         }
-        if !answer.is_yes() {
+        if answer.asks_for_another_key() {
+            self.sealer.renew(delivery).await;
+        } else if !answer.is_yes() {
             self.sealer.keep(delivery, sealed).await;
         }
         (answer, checked)
@@ -169,18 +172,37 @@ fn unsealed(error: &SealError) -> Answer {
     Answer::failed(failure, &chain(error).to_string())
 }
 
+/// The attributes of a structured CloudEvent.
+fn clear_attributes(delivery: &Delivery) -> impl Iterator<Item = (&'static str, String)> {
+    let event = &delivery.entry.event;
+    let sequence = delivery.link.map(|(sequence, _)| ("sequence", sequence.to_string()));
+    let replay = delivery.replay.as_ref().map(|id| ("sealwayreplay", id.to_string()));
+    let id = [("id", event.id.to_string())];
+    let own = event.text_attributes().filter(|(name, _)| *name != "datacontenttype");
+    id.into_iter().chain(own).chain(sequence).chain(replay)
+}
+
 /// The clear attributes (CloudEvents HTTP binding, section 3.1.3) and the names that receivers of
 /// webhooks look for.
 fn headers(delivery: &Delivery, now: i64) -> Vec<(&'static str, String)> {
     let event = &delivery.entry.event;
     let id = event.id.to_string();
     let mut headers = vec![
-        ("ce-specversion", "1.0".to_owned()),
-        ("ce-id", id.clone()),
-        ("webhook-id", id),
+        ("webhook-id", id.clone()),
         ("webhook-timestamp", now.to_string()),
         ("sealway-attempt", delivery.attempts.saturating_add(1).to_string()),
     ];
+    match delivery.subscription.document.config.content_mode {
+        ContentMode::Binary => {}
+        // A CloudEvent in JSON shows its attributes itself.
+        ContentMode::Structured => return headers,
+        // RFC 8935, section 2.1: refusals are explained in JSON.
+        ContentMode::Set => {
+            headers.push(("accept", "application/json".to_owned()));
+            return headers;
+        }
+    }
+    headers.extend([("ce-specversion", "1.0".to_owned()), ("ce-id", id)]);
     if delivery.subscription.hides_attributes() {
         return headers;
     }

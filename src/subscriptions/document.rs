@@ -117,6 +117,9 @@ pub struct Settings {
     /// and delivered, or dismissed; `skip` goes on without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_dead_letter: Option<OnDeadLetter>,
+    /// How a token travels to the sink: `binary`, `structured` or `set`.
+    #[serde(default)]
+    pub content_mode: ContentMode,
     /// Which CloudEvents attributes are sent as clear headers: all of them or the id alone.
     #[serde(default)]
     pub attributes: ClearAttributes,
@@ -149,6 +152,35 @@ pub enum OnDeadLetter {
     Block,
     /// They go on without it.
     Skip,
+}
+
+/// How a token travels to the sink.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ContentMode {
+    /// The body is the token and attributes are headers (CloudEvents HTTP binding, section 3.1).
+    #[default]
+    Binary,
+    /// The body is a CloudEvent in JSON whose data is the token (section 3.2).
+    Structured,
+    /// The body is the token, as a Security Event Token is pushed (RFC 8935).
+    Set,
+}
+
+impl ContentMode {
+    /// The media type of the body.
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Binary => "application/jwt",
+            Self::Structured => "application/cloudevents+json",
+            Self::Set => "application/secevent+jwt",
+        }
+    }
+
+    /// Tells whether it is the one that needs no word.
+    pub const fn is_binary(self) -> bool {
+        matches!(self, Self::Binary)
+    }
 }
 
 /// Which attributes travel in the clear, beside the token.

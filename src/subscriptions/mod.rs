@@ -25,8 +25,8 @@ pub use credential::{
     SinkCredential, Slot, Tls, TokenMethod,
 };
 pub use document::{
-    ClearAttributes, Document, KeySettings, OnDeadLetter, Ordering, Protocol, ReceiptSettings,
-    Settings,
+    ClearAttributes, ContentMode, Document, KeySettings, OnDeadLetter, Ordering, Protocol,
+    ReceiptSettings, Settings,
 };
 pub use handshake::{CHALLENGE_TYPE, Challenge};
 pub use kept_credential::{CredentialError, KeptCredential, SealedCredential};

@@ -13,7 +13,7 @@ use crate::keys::{ConsumerKeys, KeySet, SigningAlgorithm, VerifyingKeys};
 use crate::route::Filter;
 use crate::subscriptions::credential_rules;
 use crate::subscriptions::{
-    ClearAttributes, Document, Invalid, KeySettings, OnDeadLetter, Ordering, Protocol,
+    ClearAttributes, ContentMode, Document, Invalid, KeySettings, OnDeadLetter, Ordering, Protocol,
     ReceiptSettings, SealedCredential, Settings, State,
 };
 
@@ -152,6 +152,11 @@ pub(super) fn check(document: &Document) -> Result<Checked, Invalid> {
     {
         return Err(Invalid::new("/config/encryption", "use A256GCM, A128GCM or A128CBC-HS256"));
     }
+    let hides = settings.attributes == ClearAttributes::Id;
+    if settings.content_mode == ContentMode::Structured && hides {
+        let problem = "a structured CloudEvent shows its attributes: use `all`, or another mode";
+        return Err(Invalid::new("/config/attributes", problem));
+    }
     if settings.start != "latest" && settings.start.parse::<EventId>().is_err() {
         return Err(Invalid::new("/config/start", "use `latest` or the ULID of an event"));
     }
@@ -203,6 +208,7 @@ fn without_attempts(settings: &Settings) -> Result<(), Invalid> {
         ("/config/maximumEventAge", settings.maximum_event_age.is_some()),
         ("/config/giveUpAfterRefusals", settings.give_up_after_refusals.is_some()),
         ("/config/receipts", settings.receipts.is_some()),
+        ("/config/contentMode", !settings.content_mode.is_binary()),
     ];
     match given.iter().find(|(_, given)| *given) {
         Some((pointer, _)) => {
