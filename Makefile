@@ -6,7 +6,7 @@ CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := target/tools/$(CARGO_DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help demo run test check bench cuts harness fmt deny advisories schema
+.PHONY: help demo run test check bench cuts soak harness fmt deny advisories schema
 
 help: ## Say what can be made
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
@@ -31,6 +31,11 @@ cuts: ## Cut the power and kill the gateway N times, 200 if not said
 	CUTS=$(N) KILLS=$(N) $(CARGO) test --test it -- --nocapture --test-threads=1 \
 		the_power_may_fail accepted_means_durable
 
+# RATE=n events per second, 40 if not said. It fails when anything was lost.
+MINUTES ?= 10
+soak: ## Run a mixed load for MINUTES, 10 if not said, and print figures
+	MINUTES=$(MINUTES) $(CARGO) test --release --test soak
+
 harness: ## Install the other ecosystems' JOSE libraries below .harness
 	tests/interop/setup.sh
 
@@ -46,6 +51,7 @@ fmt-check:
 
 lint:
 	$(CARGO) clippy --all-targets --quiet -- -D warnings
+	$(CARGO) clippy --test soak --quiet -- -D warnings
 
 docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items --quiet

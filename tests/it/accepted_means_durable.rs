@@ -39,7 +39,7 @@ async fn every_acknowledged_event_survives_kills_under_mixed_load_and_reaches_it
         load.add(produced);
         killed.push((moment, Instant::now()));
         gateway.serve().await;
-        load.collect();
+        load.collect().await;
     }
 
     let events = load.produced.promised.len();

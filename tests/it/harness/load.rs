@@ -210,9 +210,27 @@ pub struct Consumer {
     pub receiver: Receiver,
     /// In the order in which it was answered.
     pub seen: Vec<Seen>,
+    /// The last event that it has fetched, if it fetches and has no sink.
+    fetched: Option<String>,
 }
 
 impl Consumer {
+    /// Fetches a page, if it is one that fetches; says whether there may be more.
+    async fn fetch(&mut self, caller: &Caller) -> bool {
+        let Some(after) = &self.fetched else { return false };
+        let after = if after.is_empty() { String::new() } else { format!("&after={after}") };
+        let path = format!("/subscriptions/{}/events?limit=100{after}", self.receiver.name());
+        let Some(page) = caller.get(&path).await else { return false };
+        for event in page["events"].as_array().unwrap() {
+            let opened = self.receiver.open(event["token"].as_str().unwrap()).await.unwrap();
+            let (id, now) = (opened.id().to_owned(), Instant::now());
+            let link = link_of(&opened);
+            self.seen.push(Seen { id: id.parse().unwrap(), link, at: now, taken: Some(now) });
+            self.fetched = Some(id);
+        }
+        page["events"] != json!([])
+    }
+
     /// The events that it has said yes to.
     pub fn taken(&self) -> BTreeSet<EventId> {
         self.seen.iter().filter(|seen| seen.taken.is_some()).map(|seen| seen.id).collect()
@@ -243,10 +261,12 @@ impl Consumer {
 pub struct Load {
     /// The operators' and producers' key.
     pub caller: Caller,
-    /// `steady` says yes at once, `slow` says so late, `failing` seldom.
+    /// `steady` says yes at once, `slow` says so late, `failing` seldom; `fetching` has no sink.
     pub consumers: Vec<Consumer>,
     /// What was promised so far, in all lives of the gateway.
     pub produced: Produced,
+    /// How long operators rest between two acts.
+    pub rest: Duration,
     numbers: Arc<AtomicU64>,
 }
 
@@ -254,16 +274,22 @@ impl Load {
     /// Nobody yet.
     pub fn on(caller: Caller) -> Self {
         let numbers = Arc::new(AtomicU64::new(1));
-        Self { caller, consumers: Vec::new(), produced: Produced::default(), numbers }
+        let rest = Duration::from_millis(400);
+        Self { caller, consumers: Vec::new(), produced: Produced::default(), rest, numbers }
     }
 
-    /// Subscribes one that says yes at once, one that is slow, and one that fails.
+    /// Subscribes one that says yes at once, one that is slow, one that fails, and one that fetches.
     pub async fn subscribe_all(&mut self) {
         self.subscribe("steady", json!({}), Reply::Status(204)).await;
         let slow = Reply::After(Duration::from_millis(120));
         self.subscribe("slow", json!({ "config": { "parallel": 32 } }), slow).await;
         let few = json!({ "config": { "maximumRetryAttempts": 1, "parallel": 32 } });
         self.subscribe("failing", few, Reply::Seldom(2)).await;
+        let fetching = json!({ "sink": null, "protocol": "PULL" });
+        self.subscribe("fetching", fetching, Reply::Status(204)).await;
+        if let Some(consumer) = self.consumers.last_mut() {
+            consumer.fetched = Some(String::new());
+        }
     }
 
     /// Subscribes a consumer and waits until it has proved itself.
@@ -278,7 +304,7 @@ impl Load {
             (self.caller.get(&path).await?["state"] == "active").then_some(())
         })
         .await;
-        self.consumers.push(Consumer { receiver, seen: Vec::new() });
+        self.consumers.push(Consumer { receiver, seen: Vec::new(), fetched: None });
     }
 
     /// Begins to publish on so many connections, each with a pause between two events, and to act.
@@ -291,10 +317,11 @@ impl Load {
         let producers = producers.collect();
         let operators = activities.iter().map(|activity| {
             let (activity, caller, enough) = (*activity, self.caller.clone(), Arc::clone(&enough));
+            let rest = self.rest;
             tasks.spawn(async move {
                 while !enough.load(Ordering::Relaxed) {
                     activity.act(&caller).await;
-                    tokio::time::sleep(Duration::from_millis(400)).await;
+                    tokio::time::sleep(rest).await;
                 }
             })
         });
@@ -307,11 +334,12 @@ impl Load {
         self.produced.extend(produced);
     }
 
-    /// Takes down what has arrived since, and lets its content go.
-    pub fn collect(&mut self) {
+    /// Takes down what has arrived since, and lets its content go; consumers that fetch do so.
+    pub async fn collect(&mut self) {
         for consumer in &mut self.consumers {
             let arrivals = consumer.receiver.take_arrivals();
             consumer.seen.extend(arrivals.iter().map(Seen::of));
+            while consumer.fetch(&self.caller).await {}
         }
     }
 
@@ -335,7 +363,7 @@ impl Load {
         for name in self.names() {
             let letters = format!("/subscriptions/{name}/dead-letters");
             eventually(format!("{name} has everything"), async || {
-                self.collect();
+                self.collect().await;
                 let shown = self.caller.get(&format!("/subscriptions/{name}")).await?;
                 let progress = &shown["progress"];
                 let rest = ["behind", "underWay", "retrying"].map(|rest| progress[rest] == 0);
@@ -348,7 +376,7 @@ impl Load {
             })
             .await;
         }
-        self.collect();
+        self.collect().await;
     }
 
     /// Says what is wrong with what the consumers have, in words; nothing if all is well.
