@@ -36,6 +36,7 @@ mod stalled;
 mod stream;
 mod subscription_shown;
 mod subscriptions;
+mod trace;
 
 pub use bus::bus_route;
 pub use caller::{Caller, Scope, ScopeError};

@@ -10,7 +10,7 @@ use utoipa::OpenApi;
 
 use crate::api::{
     bus, dead_letters, deliveries, events, explain, health, post_events, problem, published, pull,
-    quarantine, receipts, redrives, replays, sink_credential, stream, subscriptions,
+    quarantine, receipts, redrives, replays, sink_credential, stream, subscriptions, trace,
 };
 use crate::subscriptions::Document;
 
@@ -49,6 +49,7 @@ const SHOWN: &str = "ShownSubscription";
         health::metrics,
         post_events::publish,
         events::list,
+        trace::trace,
         events::get,
         subscriptions::list,
         subscriptions::create,

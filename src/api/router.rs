@@ -12,7 +12,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::api::{
     Code, Problem, Services, bus_route, dead_letters, deliveries, events, explain, health, openapi,
     post_events, published, pull, quarantine, receipts, redrives, repeats, replays, request,
-    sink_credential, stream, subscriptions,
+    sink_credential, stream, subscriptions, trace,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -34,6 +34,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/", bus_route(Arc::clone(&services.bus)))
         .route("/events", get(events::list).post(post_events::publish))
         .route("/events/{id}", get(events::get))
+        .route("/events/{id}/trace", get(trace::trace))
         .route("/subscriptions", once(post(subscriptions::create)).get(subscriptions::list))
         .route(
             "/subscriptions/{id}",

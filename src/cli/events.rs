@@ -5,7 +5,7 @@ use serde_json::Value;
 use url::form_urlencoded;
 
 use crate::cli::answer::{items, note_next, text};
-use crate::cli::{Column, Context, Exit, Failure, Outcome, event_key, events_put};
+use crate::cli::{Column, Context, Exit, Failure, Outcome, event_key, events_put, events_trace};
 use crate::event::EventId;
 
 /// The commands.
@@ -18,6 +18,8 @@ pub enum Command {
     },
     /// List events of a running gateway in the order of the log
     List(ListArgs),
+    /// Tell the way of one event: received, matched or why not, attempts, where it stands
+    Trace(events_trace::Args),
     /// Publish events to a running gateway from a file or a pipe, one to a line
     Put(events_put::Args),
     /// Compute the idempotency key of an event, and show the bytes that it is made of
@@ -58,6 +60,7 @@ pub async fn run(command: Command, context: &Context) -> Outcome {
             context.output().document(&event);
         }
         Command::List(args) => list(&args, context).await?,
+        Command::Trace(args) => return events_trace::run(&args, context).await,
         Command::Put(args) => return events_put::run(&args, context).await,
         Command::Key(args) => return event_key::run(&args, context),
     }

@@ -28,6 +28,7 @@ mod demo;
 mod event_key;
 mod events;
 mod events_put;
+mod events_trace;
 mod failure;
 mod keys;
 mod log;

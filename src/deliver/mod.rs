@@ -48,6 +48,7 @@ mod sealer;
 mod sinks;
 #[cfg(test)]
 mod tests;
+mod trace;
 mod under_way;
 
 pub use breaker::{BreakerConfig, Phase};
@@ -81,3 +82,4 @@ pub use round::{Carry, Command, Round, Standing};
 pub use schedule::{Policy, Schedule, Situation};
 pub use sealer::{SealError, SealedEvent, Sealer, SealerParts};
 pub use sinks::Sinks;
+pub use trace::{Fate, Matching, Trace};

@@ -44,3 +44,4 @@ mod the_command_line_operates;
 mod the_consumers_guide;
 mod the_power_may_fail;
 mod the_settings_are_described;
+mod why_an_event_did_not_arrive;

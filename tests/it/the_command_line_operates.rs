@@ -377,3 +377,35 @@ async fn a_credential_is_applied_rotated_and_taken_away_and_its_secrets_stay_in_
     let removed = operator.done(&["subscriptions", "credential", "shop", "--remove"]);
     assert!(removed.get("sinkcredential").is_none() && removed.get("credential").is_none());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dead_letters_come_back_and_events_are_traced() {
+    let gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({ "config": { "giveUpAfterRefusals": 1 } })).await;
+    let operator = Operator::of(&gateway).await;
+    receiver.answer(Reply::Status(422));
+    let ids = gateway.orders(1..=3).await;
+    eventually("three are given up", async || {
+        let counted = operator.done(&["dead-letters", "counts", "shop"]);
+        (counted["subscriptions"]["shop"]["total"] == 3).then_some(())
+    })
+    .await;
+    receiver.answer(Reply::Status(204));
+
+    let trace = operator.done(&["events", "trace", &ids[0], "--subscription", "shop"]);
+    assert_eq!(trace["deliveries"][0]["state"], "dead-letter");
+    let first = operator.done(&["dead-letters", "list", "shop", "--to", &ids[0]]);
+    let number = first[0]["id"].to_string();
+    operator.done(&["dead-letters", "dismiss", "shop", &number]);
+    let redrive =
+        ["dead-letters", "redrive", "shop", "--reason", "refused", "--rate", "100", "--wait"];
+    let ended = operator.done(&redrive);
+    assert_eq!((&ended["state"], &ended["counts"]["redriven"]), (&json!("completed"), &json!(2)));
+    receiver.wait_for_delivered(2).await;
+    let listed = operator.done(&["dead-letters", "redrives", "shop"]);
+    assert_eq!(listed[0]["id"], ended["id"]);
+    assert_eq!(operator.run(&["dead-letters", "redrive", "shop", "--all"]).code, 1);
+    assert_eq!(operator.done(&["quarantine", "list", "--envelope", "order-1"]), json!([]));
+    assert_eq!(operator.done(&["quarantine", "counts"])["publications"], json!({}));
+}

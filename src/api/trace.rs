@@ -1,0 +1,249 @@
+//! Why an event arrived, or did not: everything the gateway knows of its way, in one answer.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use crate::api::subscriptions::{find, problem};
+use crate::api::{Caller, Code, Problem, Scope, Services};
+use crate::deliver::{Fate, Matching, Trace};
+use crate::enrich::Mode;
+use crate::event::{EventId, Timestamp};
+use crate::eventlog::{Attempt, Entry};
+use crate::subscriptions::Subscription;
+
+/// Subscriptions that are told why they did not want an event, if none is named.
+const MOST_UNWANTED: usize = 100;
+
+/// For whom the way of an event is told.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Whose {
+    /// Only for this subscription.
+    subscription: Option<String>,
+}
+
+/// The way of an event.
+#[derive(Serialize, ToSchema)]
+pub struct EventTrace {
+    /// The event's id, a ULID.
+    event: String,
+    /// The event's type; null if the log does not hold it any more.
+    r#type: Option<String>,
+    /// How it came in, for operators; null if the log does not hold it any more.
+    received: Option<ReceivedTrace>,
+    /// What became of it, subscription by subscription.
+    deliveries: Vec<DeliveryTrace>,
+}
+
+/// How an event came in.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct ReceivedTrace {
+    /// When the log took it.
+    #[schema(value_type = String, format = DateTime)]
+    accepted: Timestamp,
+    /// Its place in the log.
+    position: u64,
+    /// The id that it had on its producer's bus.
+    envelope_id: String,
+    /// The producer's trace id.
+    trace_id: Option<String>,
+    /// The name of its content.
+    idempotency_key: String,
+    /// The earlier event with the same key and another content.
+    conflict: Option<String>,
+    /// Where the schema of its data is served.
+    dataschema: Option<String>,
+    /// The publication that let it cross, as `domain/event`.
+    publication: String,
+    /// That publication as it is today: `contract`, `version`, `mode` and the `patch` without
+    /// values; null if it is gone.
+    #[schema(value_type = Option<Object>)]
+    today: Option<Value>,
+}
+
+/// What became of an event for one subscription.
+#[derive(Serialize, ToSchema)]
+struct DeliveryTrace {
+    /// The subscription.
+    subscription: String,
+    /// Whether the filter that applied at the event's place wants it; null if the event is gone.
+    matched: Option<bool>,
+    /// What kept it from matching: for each field its `path` and the `reason`.
+    #[schema(value_type = Vec<Object>)]
+    mismatches: Vec<Value>,
+    /// The sequence number of its delivery, as far as it is known.
+    sequence: Option<u64>,
+    /// Where its delivery stands, as a word that docs/trace.md lists.
+    state: &'static str,
+    /// What belongs to that word: `at`, `reason`, `number`, `attempts`, `nextAttempt`, `redriven`.
+    #[schema(value_type = Object)]
+    detail: Value,
+    /// Every attempt of the last seven days, oldest first: `number`, `at`, `durationMs`, `status`,
+    /// `verdict`, `detail`, `replay`.
+    #[schema(value_type = Vec<Object>)]
+    attempts: Vec<Value>,
+    /// The replays that carried it.
+    replays: BTreeSet<String>,
+    /// When the consumer signed for it.
+    #[schema(value_type = Vec<String>)]
+    receipts: Vec<Timestamp>,
+}
+
+/// `GET /events/{id}/trace?subscription=`: a consumer learns of its own subscriptions, and only of
+/// events that these want or were sent.
+#[utoipa::path(
+    get, path = "/events/{id}/trace", tag = "events",
+    params(
+        ("id" = String, Path, description = "The event's ULID"),
+        ("subscription" = Option<String>, Query, description = "Only for this subscription"),
+    ),
+    responses(
+        (status = 200, description = "Done", body = EventTrace),
+        (status = "4XX", description = "A problem")
+    )
+)]
+pub async fn trace(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(whose): Query<Whose>,
+) -> Result<Json<EventTrace>, Problem> {
+    let operates = caller.may(&Scope::Operate);
+    if !operates && caller.consumers().next().is_none() {
+        caller.must(&Scope::Operate)?;
+    }
+    let absent = || Problem::not_found("event");
+    let event: EventId =
+        id.parse().map_err(|error| Problem::new(Code::BadRequest, format!("{error}")))?;
+    let subscriptions = match &whose.subscription {
+        Some(id) => vec![find(&services, &caller, id).await?],
+        None => services.office.list().await.map_err(problem)?,
+    };
+    let entry = services.log.find(&[event]).await?.into_iter().next().flatten();
+    let mut deliveries = Vec::new();
+    let mut unwanted = 0;
+    for subscription in subscriptions.iter().filter(|one| caller.sees(&one.consumer)) {
+        let traced = services.office.trace(subscription, (event, entry.as_deref())).await;
+        let traced = traced.map_err(problem)?;
+        if !concerns(&traced) {
+            // Whether an event exists that a consumer does not want is not the consumer's to know.
+            unwanted += 1;
+            let is_named = whose.subscription.is_some();
+            if !operates || entry.is_none() || (unwanted > MOST_UNWANTED && !is_named) {
+                continue;
+            }
+        }
+        deliveries.push(delivery(subscription, &traced));
+    }
+    if deliveries.is_empty() && !(operates && entry.is_some()) {
+        return Err(absent());
+    }
+    Ok(Json(EventTrace {
+        event: event.to_string(),
+        r#type: entry.as_ref().map(|entry| entry.event.event_type.as_str().to_owned()),
+        received: entry.filter(|_| operates).map(|entry| received(&services, &entry)),
+        deliveries,
+    }))
+}
+
+/// Whether a subscription wanted the event, or has something to show for it.
+fn concerns(trace: &Trace) -> bool {
+    let is_on_record = matches!(trace.fate, Fate::Retrying { .. } | Fate::DeadLetter { .. })
+        || !trace.attempts.is_empty()
+        || !trace.receipts.is_empty();
+    trace.matching == Matching::Matched || is_on_record
+}
+
+fn received(services: &Services, entry: &Entry) -> ReceivedTrace {
+    let event = &entry.event;
+    let publication = services.publications.get(&entry.publication);
+    let today = publication.map(|publication| {
+        let contract = services.catalog.document(publication.contract());
+        json!({
+            "contract": publication.contract(),
+            "version": contract.map(crate::contract::Document::version),
+            "mode": if publication.mode() == Mode::Observe { "observe" } else { "enforce" },
+            "patch": publication.patch().operations().map(without_value).collect::<Vec<_>>(),
+        })
+    });
+    ReceivedTrace {
+        accepted: entry.accepted,
+        position: entry.position.0,
+        envelope_id: entry.envelope_id.to_string(),
+        trace_id: event.trace.as_ref().map(|trace| trace.trace_id().to_string()),
+        idempotency_key: event.idempotency_key.to_string(),
+        conflict: entry.conflict.map(|id| id.to_string()),
+        dataschema: event.dataschema.as_deref().map(str::to_owned),
+        publication: entry.publication.to_string(),
+        today,
+    }
+}
+
+/// An operation of a patch, which may carry data of a domain in its value.
+fn without_value(operation: impl Serialize) -> Value {
+    let mut shown = serde_json::to_value(operation).unwrap_or(Value::Null);
+    if let Some(members) = shown.as_object_mut() {
+        members.remove("value");
+    }
+    shown
+}
+
+fn delivery(subscription: &Subscription, trace: &Trace) -> DeliveryTrace {
+    let mismatches = match &trace.matching {
+        Matching::Missed(mismatches) => mismatches.as_slice(),
+        Matching::Matched | Matching::Unknown => &[],
+    };
+    let mismatch = |one: &crate::route::Mismatch| json!({ "path": one.path, "reason": one.reason });
+    DeliveryTrace {
+        subscription: subscription.id.to_string(),
+        matched: match trace.matching {
+            Matching::Matched => Some(true),
+            Matching::Missed(_) => Some(false),
+            Matching::Unknown => None,
+        },
+        mismatches: mismatches.iter().map(mismatch).collect(),
+        sequence: trace.sequence,
+        state: trace.fate.word(),
+        detail: detail(&trace.fate),
+        attempts: trace.attempts.iter().map(attempt).collect(),
+        replays: trace
+            .attempts
+            .iter()
+            .filter_map(|attempt| attempt.key.replay.as_ref().map(ToString::to_string))
+            .collect(),
+        receipts: trace.receipts.iter().map(|receipt| receipt.at).collect(),
+    }
+}
+
+fn detail(fate: &Fate) -> Value {
+    match fate {
+        Fate::Retrying { attempts, due, redriven } => {
+            json!({ "attempts": attempts, "nextAttempt": due, "redriven": redriven })
+        }
+        Fate::Delivered { at } => json!({ "at": at }),
+        Fate::DeadLetter { number, reason, at } => {
+            json!({ "number": number.0, "reason": reason, "at": at })
+        }
+        Fate::Dropped { reason } => json!({ "reason": reason }),
+        _ => json!({}),
+    }
+}
+
+fn attempt(attempt: &Attempt) -> Value {
+    json!({
+        "number": attempt.number,
+        "at": attempt.at,
+        "durationMs": attempt.duration_ms,
+        "status": attempt.status,
+        "verdict": attempt.verdict,
+        "detail": attempt.detail,
+        "replay": attempt.key.replay,
+    })
+}

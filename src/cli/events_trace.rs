@@ -1,0 +1,191 @@
+//! `sealway events trace`: the way of one event, from its producer to its consumers, as a story.
+
+use std::fmt::Write as _;
+
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::cli::answer::{items, text};
+use crate::cli::{Context, Exit, Outcome};
+use crate::event::{EventId, SubscriptionId};
+
+/// Which event, and for whom.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The event's ULID
+    id: EventId,
+    /// Only for this subscription; all that the caller may see if missing
+    #[arg(long)]
+    subscription: Option<SubscriptionId>,
+}
+
+/// Asks the gateway and tells what it answers.
+pub async fn run(args: &Args, context: &Context) -> Outcome {
+    let client = context.client()?;
+    let request = client.request(Method::GET, &format!("/events/{}/trace", args.id))?;
+    let query: Vec<_> =
+        args.subscription.iter().map(|id| ("subscription", id.to_string())).collect();
+    let trace = client.read(request.query(&query)).await?;
+    context.output().item(&trace, |trace| story(trace).trim_end().to_owned());
+    Ok(Exit::Done)
+}
+
+/// The way of an event, top to bottom.
+fn story(trace: &Value) -> String {
+    let mut told = String::new();
+    let mut say = |line: String| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(told, "{line}");
+    };
+    let (event, event_type) = (text(trace, "/event"), text(trace, "/type"));
+    say(match event_type.as_str() {
+        "" => format!("event {event}, which the log does not hold any more"),
+        event_type => format!("event {event}, {event_type}"),
+    });
+    if let Some(received) = trace.get("received").filter(|received| received.is_object()) {
+        received_lines(received).into_iter().for_each(&mut say);
+    }
+    let deliveries = items(trace, "deliveries");
+    if deliveries.is_empty() {
+        say("no subscription wants it".to_owned());
+    }
+    for delivery in &deliveries {
+        delivery_lines(delivery).into_iter().for_each(&mut say);
+    }
+    told
+}
+
+fn received_lines(received: &Value) -> Vec<String> {
+    let [accepted, envelope, trace, publication, key, conflict] =
+        ["/accepted", "/envelopeId", "/traceId", "/publication", "/idempotencyKey", "/conflict"]
+            .map(|at| text(received, at));
+    let mut lines = vec![format!("  {accepted}  received as envelope {envelope}")];
+    if !trace.is_empty() {
+        lines.push(format!("  in the producer's trace {trace}"));
+    }
+    lines.push(match received.get("today").filter(|today| today.is_object()) {
+        Some(today) => format!(
+            "  let through by publication {publication}, contract {} {} ({})",
+            text(today, "/contract"),
+            text(today, "/version"),
+            text(today, "/mode"),
+        ),
+        None => format!("  let through by publication {publication}, which is gone"),
+    });
+    for operation in
+        received.pointer("/today/patch").and_then(Value::as_array).into_iter().flatten()
+    {
+        let [op, from, path] = ["/op", "/from", "/path"].map(|at| text(operation, at));
+        lines.push(format!("    {op} {from} {path}").replace("  /", " /"));
+    }
+    lines.push(format!("  idempotency key {key}"));
+    if !conflict.is_empty() {
+        lines.push(format!("  in conflict with event {conflict}: the same key, other content"));
+    }
+    lines
+}
+
+fn delivery_lines(delivery: &Value) -> Vec<String> {
+    let [id, sequence, state] =
+        ["/subscription", "/sequence", "/state"].map(|at| text(delivery, at));
+    let number = if sequence.is_empty() { String::new() } else { format!(", number {sequence}") };
+    let mut lines = vec![format!("subscription {id}{number}: {}", in_words(&state, delivery))];
+    for mismatch in items(delivery, "mismatches") {
+        lines.push(format!("  {}: {}", text(&mismatch, "/path"), text(&mismatch, "/reason")));
+    }
+    for attempt in items(delivery, "attempts") {
+        let [at, number, status, verdict, detail, replay, took] =
+            ["/at", "/number", "/status", "/verdict", "/detail", "/replay", "/durationMs"]
+                .map(|at| text(&attempt, at));
+        let status = if status.is_empty() { "no answer".to_owned() } else { status };
+        let replay = if replay.is_empty() { replay } else { format!(" in replay {replay}") };
+        let detail = if detail.is_empty() { detail } else { format!(": {detail}") };
+        let line =
+            format!("  {at}  attempt {number}{replay}: {status}, {took} ms, {verdict}{detail}");
+        lines.push(line);
+    }
+    let receipts = delivery.get("receipts").and_then(Value::as_array).into_iter().flatten();
+    for at in receipts.filter_map(Value::as_str) {
+        lines.push(format!("  {at}  the consumer signed for it"));
+    }
+    lines
+}
+
+/// What a state means.
+fn in_words(state: &str, delivery: &Value) -> String {
+    let of = |name: &str| text(delivery, &format!("/detail/{name}"));
+    match state {
+        "unwanted" => "its filter did not want it".to_owned(),
+        "before-start" => "it is older than the subscription's start".to_owned(),
+        "waiting" => "it waits for its turn".to_owned(),
+        "under-way" => "an attempt is under way".to_owned(),
+        "to-fetch" => "its consumer can fetch it, and has not acknowledged it".to_owned(),
+        "acknowledged" => "its consumer has fetched and acknowledged it".to_owned(),
+        "retrying" => {
+            format!(
+                "{} attempts have failed, the next is due {}",
+                of("attempts"),
+                of("nextAttempt")
+            )
+        }
+        "delivered" => format!("delivered {}", of("at")),
+        "dead-letter" => {
+            format!("given up {}, {}; it is dead letter {}", of("at"), of("reason"), of("number"))
+        }
+        "dropped" => format!("given up, {}; its dead letter is gone", of("reason")),
+        "settled" => "settled so long ago that no attempt is on record".to_owned(),
+        "closed" => "the subscription is closed".to_owned(),
+        other => other.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_way_of_an_event_reads_from_top_to_bottom() {
+        let trace = json!({
+            "event": "01M8", "type": "Order.Created",
+            "received": {
+                "accepted": "10:00", "envelopeId": "order-1", "publication": "orders/Order.Created",
+                "idempotencyKey": "ab12", "traceId": null, "conflict": null,
+                "today": {
+                    "contract": "orders.yaml", "version": "1.0.0", "mode": "enforce",
+                    "patch": [{ "op": "copy", "from": "/detail/id", "path": "/data/id" }],
+                },
+            },
+            "deliveries": [
+                {
+                    "subscription": "shop", "sequence": 7, "state": "retrying", "mismatches": [],
+                    "detail": { "attempts": 1, "nextAttempt": "10:05" },
+                    "attempts": [{
+                        "number": 1, "at": "10:00", "durationMs": 12, "status": 503,
+                        "verdict": "retry", "detail": "busy", "replay": null,
+                    }],
+                    "receipts": [],
+                },
+                {
+                    "subscription": "bank", "sequence": null, "state": "unwanted",
+                    "mismatches": [{ "path": "type", "reason": "is none of the types" }],
+                    "detail": {}, "attempts": [], "receipts": [],
+                },
+            ],
+        });
+
+        let expected = "\
+event 01M8, Order.Created
+  10:00  received as envelope order-1
+  let through by publication orders/Order.Created, contract orders.yaml 1.0.0 (enforce)
+    copy /detail/id /data/id
+  idempotency key ab12
+subscription shop, number 7: 1 attempts have failed, the next is due 10:05
+  10:00  attempt 1: 503, 12 ms, retry: busy
+subscription bank: its filter did not want it
+  type: is none of the types
+";
+        assert_eq!(story(&trace), expected);
+    }
+}
