@@ -1,0 +1,340 @@
+//! A consumer that never answers, answers slowly, resets, answers garbage, redirects or sends
+//! endless bodies costs only itself.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use sealway::ambient::{Clock as _, ManualClock, Span, SystemClock, Tasks};
+use sealway::event::EventId;
+use sealway::keys::{OpeningKey, OpeningKeyKind, OpeningKeys, VerifyingKeys};
+use sealway::seal::{Opening, open};
+
+use crate::harness::{Receiver, Reply, TestGateway, eventually, never_within, order_created};
+
+/// Sinks of each of the two sorts.
+const SINKS: usize = 50;
+/// Sinks of both sorts are in so many groups, and each event is for one group: a machine with few
+/// cores would otherwise mostly measure how long it takes to seal for a hundred at once.
+const GROUPS: u64 = 10;
+/// Events of one measurement.
+const EVENTS: u64 = 80;
+/// The time between two events.
+const EVERY: Duration = Duration::from_millis(50);
+/// A machine that does other things may add this much to a p99, whatever the sinks do.
+const NOISE: Duration = Duration::from_millis(50);
+/// Pairs of measurements, alone and beside hostile sinks, of which one must be undisturbed by what
+/// else the machine does.
+const TRIES: u64 = 3;
+
+/// How a sink behaves once it has proved itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    Healthy,
+    Silent,
+    Slow,
+    Resetting,
+    Garbage,
+    Redirecting,
+    Endless,
+}
+
+const HOSTILE: [Manner; 6] = [
+    Manner::Silent,
+    Manner::Slow,
+    Manner::Resetting,
+    Manner::Garbage,
+    Manner::Redirecting,
+    Manner::Endless,
+];
+
+/// Many sinks that share one key pair and open challenges only.
+struct Crowd {
+    public: Value,
+    keys: OpeningKeys,
+    issuer: String,
+    issuer_keys: VerifyingKeys,
+    /// Time from acceptance to arrival at healthy sinks.
+    arrivals: Mutex<Vec<Duration>>,
+    tasks: Tasks,
+}
+
+impl Drop for Crowd {
+    fn drop(&mut self) {
+        self.tasks.stopping().cancel();
+    }
+}
+
+impl Crowd {
+    async fn new(gateway: &TestGateway) -> Arc<Self> {
+        let key = OpeningKey::generate(OpeningKeyKind::X25519).unwrap();
+        let jwks = gateway.get("/.well-known/jwks.json").await.to_string();
+        Arc::new(Self {
+            public: key.public_jwk().unwrap().clone(),
+            keys: OpeningKeys::from_json(key.private_jwk().expose().as_bytes()).unwrap(),
+            issuer: gateway.issuer(),
+            issuer_keys: VerifyingKeys::from_json(jwks.as_bytes()).unwrap(),
+            arrivals: Mutex::default(),
+            tasks: Tasks::new(),
+        })
+    }
+
+    /// Starts a sink, subscribes it, and waits until it has proved itself.
+    async fn join(
+        self: &Arc<Self>,
+        gateway: &TestGateway,
+        (sort, n): (&str, usize),
+        manner: Manner,
+    ) {
+        let name = format!("{sort}-{n}");
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let sink = format!("http://{}/", listener.local_addr().unwrap());
+        let (crowd, stop) = (Arc::downgrade(self), self.tasks.stopping().clone());
+        let tasks = self.tasks.clone();
+        self.tasks.spawn(async move {
+            while let Some(Ok((stream, _))) = stop.run_until_cancelled(listener.accept()).await {
+                let Some(crowd) = crowd.upgrade() else { return };
+                let stop = stop.clone();
+                tasks.spawn(async move {
+                    stop.run_until_cancelled(serve(&crowd, stream, manner)).await;
+                });
+            }
+        });
+        let keys = json!({ "jwks": { "keys": [self.public] } });
+        let group = u64::try_from(n).unwrap() % GROUPS + 1;
+        let filters = json!([{ "pattern": { "data": { "orderId": [group] } } }]);
+        let document = json!({
+            "id": name, "consumer": "crowd", "filters": filters, "sink": sink,
+            "config": { "keys": keys },
+        });
+        gateway.post("/subscriptions", &document).await;
+        eventually(format!("{name} becomes active"), async || {
+            let shown = gateway.get(&format!("/subscriptions/{name}")).await;
+            (shown["state"] == "active").then_some(())
+        })
+        .await;
+    }
+
+    fn nonce(&self, token: &str) -> Value {
+        let now = SystemClock.now();
+        let opening = Opening::new(&self.keys, &self.issuer_keys, &self.issuer, "crowd", now);
+        open(token, &opening).unwrap().event()["data"]["challenge"].clone()
+    }
+
+    /// Publishes at the same pace as always, and gives the p99 from acceptance to arrival.
+    async fn measure(&self, gateway: &TestGateway, first: u64) -> Duration {
+        self.arrivals.lock().unwrap().clear();
+        let mut pace = tokio::time::interval(EVERY);
+        for number in first..first + EVENTS {
+            pace.tick().await;
+            let group = number % GROUPS + 1;
+            gateway.publish(&order_created(&format!("order-{number}"), group)).await;
+        }
+        let all = SINKS * usize::try_from(EVENTS / GROUPS).unwrap();
+        eventually(format!("{all} arrivals at healthy sinks"), async || {
+            (self.arrivals.lock().unwrap().len() >= all).then_some(())
+        })
+        .await;
+        let mut arrivals = self.arrivals.lock().unwrap().clone();
+        arrivals.sort_unstable();
+        arrivals[arrivals.len() * 99 / 100]
+    }
+}
+
+/// Reads a request; gives its head and body.
+async fn request(stream: &mut TcpStream) -> Option<(String, String)> {
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n")
+            && body.len() >= header(head, "content-length").unwrap_or("0").parse().unwrap()
+        {
+            return Some((head.to_owned(), body.to_owned()));
+        }
+        if stream.read_buf(&mut bytes).await.ok()? == 0 {
+            return None;
+        }
+    }
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+    lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+}
+
+/// Answers what comes over one connection, until it ends.
+async fn serve(crowd: &Crowd, mut stream: TcpStream, manner: Manner) -> Option<()> {
+    loop {
+        let (head, body) = request(&mut stream).await?;
+        let answer = if head.starts_with("OPTIONS") {
+            "HTTP/1.1 405 No\r\ncontent-length: 0\r\n\r\n".to_owned()
+        } else if header(&head, "ce-type") == Some("sealway.subscription.challenge") {
+            let nonce = json!({ "challenge": crowd.nonce(&body) }).to_string();
+            format!("HTTP/1.1 200 Yes\r\ncontent-length: {}\r\n\r\n{nonce}", nonce.len())
+        } else {
+            behave(crowd, &mut stream, manner, &head).await?
+        };
+        stream.write_all(answer.as_bytes()).await.ok()?;
+    }
+}
+
+/// Answers an event as its manner is; nothing if the connection is to end.
+async fn behave(
+    crowd: &Crowd,
+    stream: &mut TcpStream,
+    manner: Manner,
+    head: &str,
+) -> Option<String> {
+    match manner {
+        Manner::Healthy => {
+            let id: EventId = header(head, "ce-id").unwrap().parse().unwrap();
+            let now = u64::try_from(SystemClock.now().unix_ms()).unwrap();
+            let took = Duration::from_millis(now.saturating_sub(id.unix_ms()));
+            crowd.arrivals.lock().unwrap().push(took);
+            Some("HTTP/1.1 204 Yes\r\n\r\n".to_owned())
+        }
+        Manner::Silent => std::future::pending().await,
+        Manner::Slow => {
+            for byte in b"HTTP/1.1 204 Yes\r\n" {
+                stream.write_all(&[*byte]).await.ok()?;
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Some("\r\n".to_owned())
+        }
+        Manner::Resetting => {
+            stream.set_zero_linger().unwrap();
+            None
+        }
+        Manner::Garbage => {
+            stream.write_all(b"\x00\xff\x16 this is no HTTP\r\n\r\n").await.ok()?;
+            None
+        }
+        Manner::Redirecting => {
+            Some("HTTP/1.1 307 There\r\nlocation: /\r\ncontent-length: 0\r\n\r\n".to_owned())
+        }
+        Manner::Endless => {
+            stream
+                .write_all(b"HTTP/1.1 200 Yes\r\ntransfer-encoding: chunked\r\n\r\n")
+                .await
+                .ok()?;
+            let chunk = format!("1000\r\n{}\r\n", "x".repeat(0x1000));
+            loop {
+                stream.write_all(chunk.as_bytes()).await.ok()?;
+                // Endless, and yet no hog of the machine that the test runs on.
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_healthy_sinks_hardly_notice_fifty_hostile_ones() {
+    let gateway = TestGateway::with(None, |config| {
+        config.delivery.timeout = Span(Duration::from_secs(2));
+    })
+    .await;
+    let crowd = Crowd::new(&gateway).await;
+    join_all((0..SINKS).map(|n| crowd.join(&gateway, ("healthy", n), Manner::Healthy))).await;
+    // The first measurement warms everything up.
+    crowd.measure(&gateway, 1).await;
+
+    let mut pairs = Vec::new();
+    for round in 1..=TRIES {
+        let alone = crowd.measure(&gateway, round * 1_000).await;
+        let sort = format!("hostile-{round}");
+        let hostile = HOSTILE.iter().cycle().take(SINKS).enumerate();
+        join_all(hostile.map(|(n, manner)| crowd.join(&gateway, (&sort, n), *manner))).await;
+        let beside = crowd.measure(&gateway, round * 1_000 + 500).await;
+        pairs.push((alone, beside));
+        if beside <= (alone * 2).max(alone + NOISE) {
+            println!("p99 from acceptance to arrival, alone and beside hostile sinks: {pairs:?}");
+            return are_dealt_with(&gateway, &sort).await;
+        }
+        join_all((0..SINKS).map(async |n| {
+            let path = format!("/subscriptions/{sort}-{n}");
+            assert!(gateway.call(Method::DELETE, &path, None).await.status < 300);
+        }))
+        .await;
+    }
+    panic!("the healthy sinks noticed, alone and beside hostile sinks: {pairs:?}");
+}
+
+/// Waits until each hostile sink is dealt with by its manner.
+async fn are_dealt_with(gateway: &TestGateway, sort: &str) {
+    for (n, manner) in HOSTILE.iter().enumerate() {
+        let left_alone = matches!(manner, Manner::Silent | Manner::Resetting | Manner::Garbage);
+        eventually(format!("the breaker of a sink that is {manner:?}"), async || {
+            let shown = gateway.get(&format!("/subscriptions/{sort}-{n}")).await;
+            ((shown["progress"]["breaker"] != "closed") == left_alone).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_sink_that_fails_is_left_alone_and_found_again() {
+    let clock = ManualClock::at(SystemClock.now());
+    let gateway = TestGateway::at(&clock).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({})).await;
+    receiver.answer(Reply::Status(500));
+    gateway.orders(1..=20).await;
+
+    let progress = eventually("the breaker opens", async || {
+        let progress = gateway.get("/subscriptions/shop").await["progress"].clone();
+        (progress["breaker"] == "open").then_some(progress)
+    })
+    .await;
+    assert!(progress["heldUntil"].is_string() && progress["failingSince"].is_string());
+    let metrics = gateway.call(Method::GET, "/metrics", None).await.body;
+    let metrics = metrics.as_str().unwrap();
+    assert!(metrics.contains("sealway_breaker_state{subscription=\"shop\"} 2"), "{metrics}");
+    assert!(metrics.contains("sealway_sinks_left_alone_total{subscription=\"shop\"} 1"));
+    // Four may be under way at once, so that some may have begun before the fifth had failed.
+    let made = receiver.arrivals().len();
+    assert!((5..=8).contains(&made), "{made}");
+    let more = async || receiver.arrivals().get(made).cloned();
+    never_within(Duration::from_millis(100), "it is left alone", more).await;
+
+    // One attempt after the pause, which fails.
+    clock.advance(Duration::from_secs(7));
+    receiver.wait_for_arrivals(made + 1).await;
+    let more = async || receiver.arrivals().get(made + 1).cloned();
+    never_within(Duration::from_millis(100), "one attempt finds out", more).await;
+
+    receiver.answer(Reply::Status(204));
+    clock.advance(Duration::from_secs(13));
+    eventually("everything is delivered", async || {
+        clock.advance(Duration::from_secs(10));
+        (receiver.delivered().len() >= 20).then_some(())
+    })
+    .await;
+    let shown = gateway.get("/subscriptions/shop").await;
+    assert_eq!(shown["progress"]["breaker"], "closed");
+    assert!(shown["progress"].get("failingSince").is_none(), "{shown}");
+    assert_eq!(receiver.chain().0, 20);
+}
+
+#[tokio::test]
+async fn attempts_keep_to_the_rate() {
+    let clock = ManualClock::at(SystemClock.now());
+    let gateway = TestGateway::at(&clock).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({ "config": { "rate": 2 } })).await;
+    gateway.orders(1..=6).await;
+
+    for (count, span) in [(2, 0), (3, 500), (5, 1000), (6, 500)] {
+        clock.advance(Duration::from_millis(span));
+        receiver.wait_for_arrivals(count).await;
+        let more = async || receiver.arrivals().get(count).cloned();
+        never_within(Duration::from_millis(100), "it came too early", more).await;
+    }
+    let refused = receiver.document(json!({ "id": "other", "config": { "rate": 0 } }));
+    let answer = gateway.call(Method::POST, "/subscriptions", Some(&refused)).await;
+    assert_eq!((answer.status, answer.code()), (422, "invalid"), "{}", answer.body);
+}

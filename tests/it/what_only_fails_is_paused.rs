@@ -1,0 +1,99 @@
+//! A subscription that only fails for five days is paused, with everything kept, and says so.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::json;
+
+use sealway::ambient::{Clock as _, ManualClock, SystemClock};
+
+use crate::harness::{Receiver, Reply, TestGateway, eventually, never_within};
+
+/// A gateway with the example's publications of operational events.
+async fn gateway(clock: &ManualClock) -> TestGateway {
+    TestGateway::with(Some(clock.clone()), |config| {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/operations");
+        let copy = |from: &str, to: &Path| fs::copy(examples.join(from), to).unwrap();
+        copy("asyncapi.yaml", &config.contracts.join("operations.yaml"));
+        copy("publications.yaml", &config.publications.join("operations.yaml"));
+    })
+    .await
+}
+
+#[tokio::test]
+async fn five_days_of_failures_pause_and_a_resume_delivers_everything() {
+    let clock = ManualClock::at(SystemClock.now());
+    let mut gateway = gateway(&clock).await;
+    let operator = Receiver::start(&gateway, "operator").await;
+    gateway.subscribe(&operator, json!({ "types": ["Subscription.Paused"] })).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({ "types": ["Order.*"] })).await;
+    receiver.answer(Reply::Status(500));
+    let began = clock.now();
+    let state = async |gateway: &TestGateway| gateway.get("/subscriptions/shop").await;
+
+    // Half a day at a time; in the middle the gateway restarts.
+    let mut number = 0;
+    while clock.now() < began.after(Duration::from_hours(5 * 24 - 1)) {
+        assert_eq!(state(&gateway).await["state"], "active");
+        number += 1;
+        let before = receiver.arrivals().len();
+        gateway.order(number).await;
+        // The sink is left alone between single attempts.
+        eventually("another attempt fails", async || {
+            clock.advance(Duration::from_secs(10));
+            (receiver.arrivals().len() > before).then_some(())
+        })
+        .await;
+        eventually("the failure is noted", async || {
+            state(&gateway).await["progress"]["failingSince"].is_string().then_some(())
+        })
+        .await;
+        if number == 5 {
+            gateway.restart().await;
+        }
+        clock.advance(Duration::from_hours(12));
+    }
+    let paused = eventually("it is paused", async || {
+        clock.advance(Duration::from_mins(10));
+        let shown = state(&gateway).await;
+        (shown["state"] == "paused").then_some(shown)
+    })
+    .await;
+    assert!(paused["reason"].as_str().unwrap().starts_with("every attempt since "), "{paused}");
+    let metrics = gateway.call(Method::GET, "/metrics", None).await.body;
+    let counted = "sealway_subscriptions_paused_total{subscription=\"shop\"} 1";
+    assert!(metrics.as_str().unwrap().contains(counted));
+    let told = operator.wait_for_delivered(1).await.remove(0);
+    assert_eq!(told.opened.event()["type"], "Subscription.Paused");
+    assert_eq!(told.data()["subscription"], "shop");
+    assert_eq!(told.data()["consumer"], "shop");
+    assert!(told.data()["since"].is_string() && told.data()["reason"].is_string());
+
+    let made = receiver.arrivals().len();
+    number += 1;
+    gateway.order(number).await;
+    clock.advance(Duration::from_hours(24));
+    let more = async || receiver.arrivals().get(made).cloned();
+    never_within(Duration::from_millis(100), "it is paused", more).await;
+    gateway.restart().await;
+    assert_eq!(state(&gateway).await["state"], "paused");
+
+    receiver.answer(Reply::Status(204));
+    gateway.post("/subscriptions/shop/resume", &json!({})).await;
+    let all = usize::try_from(number).unwrap();
+    eventually("everything is delivered", async || {
+        clock.advance(Duration::from_hours(1));
+        (receiver.delivered().len() >= all).then_some(())
+    })
+    .await;
+    assert_eq!(receiver.chain().0, number);
+    eventually("nothing is said of failures any more", async || {
+        let shown = state(&gateway).await;
+        let resumed = shown["reason"] == "by caller admin" && shown["state"] == "active";
+        (resumed && shown["progress"].get("failingSince").is_none()).then_some(())
+    })
+    .await;
+}
