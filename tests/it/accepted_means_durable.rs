@@ -17,7 +17,7 @@ const SEED: u64 = 0x5ea1_3a7e;
 /// Outcomes are written within 100 ms. Beside that, an answer takes its time from the consumer to
 /// the gateway and the sync takes its own, on a machine whose cores are busy with other tests.
 const WRITTEN_WITHIN: Duration = Duration::from_millis(100);
-const BUSY_MACHINE: Duration = Duration::from_millis(400);
+const BUSY_MACHINE: Duration = Duration::from_millis(900);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_acknowledged_event_survives_kills_under_mixed_load_and_reaches_its_consumers() {
@@ -60,5 +60,6 @@ async fn every_acknowledged_event_survives_kills_under_mixed_load_and_reaches_it
         repeats.len(),
     );
     assert!(repeats.iter().all(Option::is_some), "seed {seed}: a repeat without a kill");
+    assert!(late * 2 <= repeats.len(), "seed {seed}: {late} of {} repeats", repeats.len());
     assert!(oldest <= WRITTEN_WITHIN + BUSY_MACHINE, "seed {seed}: {oldest:?}");
 }
