@@ -14,6 +14,7 @@ mod config;
 mod dead_letters;
 mod deliveries;
 mod events;
+mod evidence;
 mod explain;
 mod health;
 mod limits;

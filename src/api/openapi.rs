@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::api::{
-    bus, dead_letters, deliveries, events, explain, health, post_events, problem, published, pull,
-    quarantine, receipts, redrives, replays, sink_credential, stream, subscriptions, trace,
+    bus, dead_letters, deliveries, events, evidence, explain, health, post_events, problem,
+    published, pull, quarantine, receipts, redrives, replays, sink_credential, stream,
+    subscriptions, trace,
 };
 use crate::subscriptions::Document;
 
@@ -67,6 +68,7 @@ const SHOWN: &str = "ShownSubscription";
         stream::stream,
         deliveries::attempts,
         receipts::list,
+        evidence::export,
         dead_letters::list,
         dead_letters::counts,
         dead_letters::all_counts,

@@ -10,9 +10,9 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{
-    Code, Problem, Services, bus_route, dead_letters, deliveries, events, explain, health, openapi,
-    post_events, published, pull, quarantine, receipts, redrives, repeats, replays, request,
-    sink_credential, stream, subscriptions, trace,
+    Code, Problem, Services, bus_route, dead_letters, deliveries, events, evidence, explain,
+    health, openapi, post_events, published, pull, quarantine, receipts, redrives, repeats,
+    replays, request, sink_credential, stream, subscriptions, trace,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -53,6 +53,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/subscriptions/{id}/stream", get(stream::stream))
         .route("/subscriptions/{id}/attempts", get(deliveries::attempts))
         .route("/subscriptions/{id}/receipts", get(receipts::list))
+        .route("/subscriptions/{id}/evidence", get(evidence::export))
         .route("/subscriptions/{id}/dead-letters", get(dead_letters::list))
         .route("/subscriptions/{id}/dead-letters/counts", get(dead_letters::counts))
         .route("/subscriptions/{id}/dead-letters/redrive", once(post(redrives::start)))

@@ -6,7 +6,8 @@ use clap::{Parser, Subcommand};
 
 use crate::cli::{
     Context, Failure, Outcome, apply, callers, check, config, consumer_key, dead_letters, demo,
-    events, keys, log, open, pattern, quarantine, replay, serve, subscriptions, verify_chain,
+    events, evidence, keys, log, open, pattern, quarantine, replay, serve, subscriptions,
+    verify_chain,
 };
 
 /// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
@@ -43,6 +44,9 @@ enum Command {
     /// Look at events, or publish them
     #[command(subcommand)]
     Events(events::Command),
+    /// Export what a subscription was sent as a file that proves it, and verify such a file offline
+    #[command(subcommand)]
+    Evidence(evidence::Command),
     /// Look at the gateway's signing keys, turn or revoke them
     #[command(subcommand)]
     Keys(keys::Command),
@@ -80,6 +84,7 @@ impl Command {
             Self::DeadLetters(command) => dead_letters::run(command, context).await,
             Self::Demo(args) => demo::run(&args, context).await,
             Self::Events(command) => events::run(command, context).await,
+            Self::Evidence(command) => evidence::run(command, context).await,
             Self::Keys(command) => keys::run(&command, context),
             Self::Log(command) => log::run(command, context).await,
             Self::Open(args) => open::run(args, context).await,

@@ -29,6 +29,7 @@ mod event_key;
 mod events;
 mod events_put;
 mod events_trace;
+mod evidence;
 mod failure;
 mod keys;
 mod log;

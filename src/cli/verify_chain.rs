@@ -165,7 +165,7 @@ fn link(opened: &Opened, place: Place) -> Option<Link> {
 }
 
 /// The digest of an event's content; nothing if it is no CloudEvent of the gateway.
-fn digest(event: &Value) -> Option<ContentDigest> {
+pub(super) fn digest(event: &Value) -> Option<ContentDigest> {
     let text = |name: &str| event.get(name).and_then(Value::as_str);
     let subject = text("subject").map(Subject::new).transpose().ok()?;
     let (source, kind) = (EventSource::new(text("source")?), EventType::new(text("type")?));

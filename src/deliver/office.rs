@@ -354,6 +354,11 @@ impl Office {
         self.dispatch.flow(id)
     }
 
+    /// Makes tokens, with the keys of the moment.
+    pub const fn sealer(&self) -> &Arc<Sealer> {
+        &self.sealer
+    }
+
     /// Where every courier stands.
     pub fn standings(&self) -> Vec<(SubscriptionId, Standing)> {
         self.dispatch.standings()

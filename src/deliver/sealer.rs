@@ -230,7 +230,12 @@ impl Sealer {
         }
     }
 
-    fn signing_key(&self, subscription: &Subscription) -> Result<SigningKey, SealError> {
+    /// The key pair that signs for a subscription.
+    ///
+    /// # Errors
+    ///
+    /// Later: there is none for now.
+    pub fn signing_key(&self, subscription: &Subscription) -> Result<SigningKey, SealError> {
         let algorithm = subscription.signature.unwrap_or(self.parts.signature);
         self.parts.ring.active(algorithm).ok_or(SealError::NoSigningKey(algorithm))
     }

@@ -14,6 +14,7 @@ mod claims;
 mod compact;
 mod compression;
 mod content;
+pub mod evidence;
 mod framework;
 mod checkpoint;
 mod inspect;

@@ -29,6 +29,7 @@ mod bad_input_is_answered;
 mod consumer_in_rust;
 mod events_of_a_subject_arrive_in_order;
 mod every_match_is_offered;
+mod evidence_stands_alone;
 mod every_violation_is_documented;
 mod harness;
 mod keys_can_turn;

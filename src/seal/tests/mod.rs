@@ -2,6 +2,7 @@
 
 mod agreement_with_crates;
 mod checkpoints;
+mod evidence;
 mod receipts;
 mod refusals;
 mod round_trips;

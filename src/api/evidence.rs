@@ -1,0 +1,251 @@
+//! Evidence bundles: what a subscription was sent in a range, streamed as a file that stands alone.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Query, State};
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use crate::api::subscriptions::{find, problem};
+use crate::api::{Caller, Code, Problem, Services};
+use crate::contract::Document;
+use crate::deliver::{Delivery, Match, ReadError, Standing, View};
+use crate::event::EventId;
+use crate::eventlog::{Milestone, Page, Position, ReceiptId};
+use crate::seal::Place;
+use crate::seal::evidence::{Bundle, EventLine, Header};
+use crate::subscriptions::{RecipientKeys, Subscription};
+use crate::telemetry::chain;
+
+/// Events that are sealed before the next are read.
+const PAGE: Page = Page { items: 64, bytes: 1024 * 1024 };
+/// Receipts of one event that go into a bundle, live and replays together.
+const RECEIPTS: Page = Page { items: 32, bytes: 256 * 1024 };
+/// Lines that may wait for the caller to read on.
+const WAITING: usize = 16;
+
+/// The range of a bundle.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Range {
+    /// The first event; from the start if missing.
+    from: Option<String>,
+    /// The last event; up to the newest if missing.
+    to: Option<String>,
+}
+
+/// Why a bundle ends before its time; whoever reads it sees that it is cut.
+type Broken = Box<dyn std::error::Error + Send + Sync>;
+
+/// `GET /subscriptions/{id}/evidence?from=&to=`: an evidence bundle, one JSON object a line.
+#[utoipa::path(
+    get, path = "/subscriptions/{id}/evidence", tag = "deliveries",
+    params(
+        ("id" = String, Path, description = "The subscription"),
+        ("from" = Option<String>, Query, description = "The first event; a ULID"),
+        ("to" = Option<String>, Query, description = "The last event; a ULID"),
+    ),
+    responses(
+        (status = 200, description = "A bundle as docs/evidence.md describes it",
+            content_type = "application/x-ndjson", body = String),
+        (status = "4XX", description = "A problem")
+    )
+)]
+pub async fn export(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Query(range): Query<Range>,
+) -> Result<Response, Problem> {
+    let subscription = find(&services, &caller, &id).await?;
+    let (from, to) = (bound("from", range.from.as_ref())?, bound("to", range.to.as_ref())?);
+    if matches!(subscription.keys, RecipientKeys::Shared(_)) {
+        let why = "a shared secret proves nothing: both sides could have made its tokens";
+        return Err(Problem::new(Code::Invalid, why));
+    }
+    let line = services.office.line(&subscription.id);
+    let line = line.ok_or_else(|| Problem::not_found("courier: the subscription is closed"))?;
+    let view = line.look();
+    let subscription = Arc::clone(&view.subscription);
+    let reader = services.office.reader();
+    let start = match from.and_then(EventId::predecessor) {
+        Some(before) => reader.position_of(before).await?,
+        None => Position::START,
+    };
+    let start = reader.place(&view, start).await.map_err(unread)?;
+    let header = Header {
+        issuer: services.issuer.as_str().trim_end_matches('/').to_owned(),
+        audience: subscription.audience.clone(),
+        subscription: subscription.id.clone(),
+        from,
+        to,
+        at: services.clock.now(),
+    };
+    tracing::info!(
+        caller.id = %caller.id(),
+        subscription.id = %subscription.id,
+        "Caller {} exports evidence of subscription {}", caller.id(), subscription.id,
+    );
+    let (lines, read) = mpsc::channel(WAITING);
+    let export = Export {
+        services: Arc::clone(&services),
+        subscription,
+        view,
+        header,
+        bundle: Bundle::default(),
+        contracts: BTreeSet::new(),
+        lines,
+    };
+    services.tasks.spawn(export.run(start));
+    let lines = stream::unfold(read, async |mut read: mpsc::Receiver<io::Result<Bytes>>| {
+        read.recv().await.map(|line| (line, read))
+    });
+    Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
+}
+
+fn bound(name: &str, text: Option<&String>) -> Result<Option<EventId>, Problem> {
+    let id = text.map(|text| text.parse::<EventId>()).transpose();
+    id.map_err(|error| Problem::new(Code::Invalid, format!("{name}: {error}")))
+}
+
+fn unread(error: ReadError) -> Problem {
+    match error {
+        ReadError::Log(error) => problem(error.into()),
+        gone @ ReadError::Gone { .. } => Problem::new(Code::Gone, gone.to_string()),
+    }
+}
+
+/// A bundle on its way to whoever asked.
+struct Export {
+    services: Arc<Services>,
+    subscription: Arc<Subscription>,
+    view: View,
+    header: Header,
+    bundle: Bundle,
+    /// Of which the bundle has the contract.
+    contracts: BTreeSet<String>,
+    lines: mpsc::Sender<io::Result<Bytes>>,
+}
+
+impl Export {
+    async fn run(mut self, start: Milestone) {
+        let Err(error) = self.write(start).await else { return };
+        if !self.lines.is_closed() {
+            tracing::error!(
+                subscription.id = %self.subscription.id,
+                error = %chain(&*error),
+                "A bundle of evidence of subscription {} is cut", self.subscription.id,
+            );
+            // Whoever reads sees that there is no end, and the closing line is missing.
+            let _ = self.lines.send(Err(io::Error::other("the bundle is cut"))).await;
+        }
+    }
+
+    async fn say(&self, line: String) -> Result<(), Broken> {
+        Ok(self.lines.send(Ok(Bytes::from(line))).await?)
+    }
+
+    async fn write(&mut self, start: Milestone) -> Result<(), Broken> {
+        let line = self.bundle.header(&self.header);
+        self.say(line).await?;
+        let jwks: Value = serde_json::from_str(&self.services.ring.jwks().text)?;
+        let line = self.bundle.keys(&jwks);
+        self.say(line).await?;
+        let receipts = self.subscription.document.config.receipts.as_ref();
+        if let Some(jwks) = receipts.and_then(|receipts| receipts.jwks.clone()) {
+            let line = self.bundle.receipt_keys(&jwks);
+            self.say(line).await?;
+        }
+        let before = Position(start.position.0.saturating_sub(1));
+        let head = self.services.log.read(before, Page { items: 1, bytes: 1 }).await?;
+        let head = head.first().filter(|entry| entry.position == start.position);
+        let mut head = head.map(|entry| entry.event.id);
+        let mut place = start;
+        self.checkpoint(place, head).await?;
+        'pages: while place.position < self.view.standing.scanned {
+            let reader = self.services.office.reader();
+            let part = reader.read(&self.view, place.position, PAGE).await?;
+            for found in &part.matches {
+                let event = &found.entry.event;
+                if self.header.to.is_some_and(|to| event.id > to) {
+                    break 'pages;
+                }
+                self.event(found).await?;
+                head = Some(event.id);
+                place.sequence = found.sequence;
+                place.chain = found.previous.next(event.id, event.digest);
+            }
+            place.position = part.reached.position;
+            if self.services.tasks.stopping().is_cancelled() {
+                return Err("the gateway is stopping".into());
+            }
+        }
+        self.checkpoint(place, head).await?;
+        let key = self.services.office.sealer().signing_key(&self.subscription)?;
+        let bundle = std::mem::take(&mut self.bundle);
+        let line = bundle.close(&self.header, self.services.clock.now(), &key)?;
+        self.say(line).await
+    }
+
+    /// Says how far the subscription had come at a place.
+    async fn checkpoint(&mut self, place: Milestone, head: Option<EventId>) -> Result<(), Broken> {
+        let Milestone { position, sequence, chain } = place;
+        let standing = Standing { scanned: position, sequence, chain, ..self.view.standing };
+        let sealer = self.services.office.sealer();
+        let token = sealer.sign_standing(&self.subscription, standing, head)?;
+        let line = self.bundle.checkpoint(&token);
+        self.say(line).await
+    }
+
+    async fn event(&mut self, found: &Match) -> Result<(), Broken> {
+        let event = &found.entry.event;
+        if let Some(dataschema) = event.dataschema.as_deref()
+            && !self.contracts.contains(dataschema)
+        {
+            self.contracts.insert(dataschema.to_owned());
+            let contract = self.contract(dataschema);
+            let contract = contract.as_ref().map(|(text, schema)| (&**text, schema));
+            let line = self.bundle.contract(dataschema, contract);
+            self.say(line).await?;
+        }
+        let delivery = Delivery {
+            subscription: Arc::clone(&self.subscription),
+            entry: Arc::clone(&found.entry),
+            link: Some((found.sequence, found.previous)),
+            replay: None,
+            attempts: 0,
+            first_attempt: None,
+            redriven: false,
+        };
+        let sealed = self.services.office.sealer().seal(&delivery).await?;
+        let (of, log) = (&self.subscription.id, &self.services.log);
+        let receipts = log.receipts(of, Some(event.id), ReceiptId(0), RECEIPTS).await?;
+        let receipts: Vec<&str> = receipts.iter().map(|receipt| &*receipt.jws).collect();
+        let line = self.bundle.event(&EventLine {
+            id: event.id,
+            place: Place { sequence: found.sequence, previous: found.previous },
+            digest: event.digest,
+            token: sealed.token(),
+            receipts: &receipts,
+        });
+        self.say(line).await
+    }
+
+    /// The contract of a `dataschema` as it is now, if it still has that version.
+    fn contract(&self, dataschema: &str) -> Option<(Arc<str>, Value)> {
+        let (rest, version) = dataschema.rsplit_once('/')?;
+        let (_, name) = rest.rsplit_once('/')?;
+        let of = |document: &Document| {
+            let message = document.message(name).filter(|one| one.version() == version)?;
+            Some((Arc::clone(document.text()), message.schema_json().clone()))
+        };
+        self.services.catalog.documents().find_map(of)
+    }
+}

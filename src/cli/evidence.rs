@@ -1,0 +1,227 @@
+//! `sealway evidence`: exports what a subscription was sent, and verifies such a file offline.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Subcommand;
+use jsonschema::Validator;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::ambient::{Clock as _, SystemClock};
+use crate::cli::verify_chain::digest;
+use crate::cli::{Context, Exit, Failure, Outcome};
+use crate::event::{EventId, SubscriptionId};
+use crate::keys::{OpeningKeys, VerifyingKeys};
+use crate::seal::evidence::{Examiner, LONGEST_LINE, Told};
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write what a subscription was sent into a file that stands alone
+    Export(ExportArgs),
+    /// Check such a file, with no network and no gateway; the answer is no if anything is wrong
+    Verify(VerifyArgs),
+}
+
+/// What to export.
+#[derive(Debug, clap::Args)]
+pub struct ExportArgs {
+    /// The subscription's name
+    #[arg(long, value_name = "ID")]
+    subscription: SubscriptionId,
+    /// The first event; from the start, if not given
+    #[arg(long, value_name = "ULID")]
+    from: Option<EventId>,
+    /// The last event; up to the newest, if not given
+    #[arg(long, value_name = "ULID")]
+    to: Option<EventId>,
+    /// The file, which must not be there yet
+    file: PathBuf,
+}
+
+/// What to verify.
+#[derive(Debug, clap::Args)]
+pub struct VerifyArgs {
+    /// The bundle
+    file: PathBuf,
+    /// The gateway's public keys from a source that you trust, a JWK or a JWK Set; without them the
+    /// bundle's own are used, and their names are shown for you to compare
+    #[arg(long, value_name = "FILE")]
+    jwks: Option<PathBuf>,
+    /// The consumer's private key, a JWK or a JWK Set: opens every token, too
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// The consumer's public keys for receipts; the bundle's own, if not given
+    #[arg(long, value_name = "FILE")]
+    receipt_keys: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub async fn run(command: Command, context: &Context) -> Outcome {
+    match command {
+        Command::Export(args) => export(&args, context).await,
+        Command::Verify(args) => verify(&args, context),
+    }
+}
+
+async fn export(args: &ExportArgs, context: &Context) -> Outcome {
+    let bounds = [("from", args.from), ("to", args.to)];
+    let bounds = bounds.into_iter().filter_map(|(name, id)| Some(format!("{name}={}", id?)));
+    let query = bounds.collect::<Vec<_>>().join("&");
+    let path = format!("/subscriptions/{}/evidence?{query}", args.subscription);
+    let client = context.client()?;
+    let place = args.file.display().to_string();
+    let mut response = client.send(client.request(Method::GET, &path)?).await?;
+    let mut file = File::create_new(&args.file)
+        .with_context(|| format!("cannot make {place}"))
+        .map_err(Failure::input)?;
+    let cut = || format!("{place} is not whole; remove it and export again");
+    while let Some(chunk) =
+        response.chunk().await.map_err(|error| Failure::ours(error.without_url()).context(cut()))?
+    {
+        file.write_all(&chunk).map_err(|error| Failure::ours(error).context(cut()))?;
+    }
+    file.sync_all().map_err(|error| Failure::ours(error).context(cut()))?;
+    context.output().note(format_args!("the evidence is in {place}"));
+    Ok(Exit::Done)
+}
+
+fn verify(args: &VerifyArgs, context: &Context) -> Outcome {
+    let read = |path: &Path| {
+        std::fs::read(path)
+            .with_context(|| format!("cannot read {}", path.display()))
+            .map_err(Failure::input)
+    };
+    let public = |path: &PathBuf| {
+        VerifyingKeys::from_json(&read(path)?).map_err(|error| {
+            Failure::input(error).context(format!("cannot use {}", path.display()))
+        })
+    };
+    let trusted = args.jwks.as_ref().map(public).transpose()?;
+    let receipt_keys = args.receipt_keys.as_ref().map(public).transpose()?;
+    let own = match &args.key {
+        Some(path) => Some(OpeningKeys::from_json(&read(path)?).map_err(|error| {
+            Failure::input(error).context(format!("cannot use {}", path.display()))
+        })?),
+        None => None,
+    };
+    let now = SystemClock.now();
+    let mut examiner = Examiner::new(trusted.as_ref(), own.as_ref(), receipt_keys, now);
+    let unvalidated = examine(&args.file, &mut examiner)?;
+    let report = report(&examiner, args, unvalidated);
+    context.output().item(&report, |_| text(&examiner, args, unvalidated));
+    Ok(if examiner.flaw_count == 0 { Exit::Done } else { Exit::No })
+}
+
+/// Reads the file line by line; gives how many events have a contract that is not in it.
+fn examine(path: &Path, examiner: &mut Examiner<'_>) -> Result<u64, Failure> {
+    let file = File::open(path)
+        .with_context(|| format!("cannot read {}", path.display()))
+        .map_err(Failure::input)?;
+    let mut reader = BufReader::new(file);
+    let mut schemas = HashMap::new();
+    let mut unvalidated = 0;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // One byte more than a line may have, so that a longer one has no end and is refused.
+        let limit = LONGEST_LINE as u64 + 1;
+        let length = reader.by_ref().take(limit).read_until(b'\n', &mut line);
+        if length.map_err(Failure::ours)? == 0 {
+            break;
+        }
+        if let Some(told) = examiner.take(&line) {
+            compare(&told, examiner, &mut schemas, &mut unvalidated);
+        }
+    }
+    examiner.finish();
+    Ok(unvalidated)
+}
+
+/// Holds what was in a token against its line and its contract.
+fn compare(
+    told: &Told,
+    examiner: &mut Examiner<'_>,
+    schemas: &mut HashMap<String, Option<Validator>>,
+    unvalidated: &mut u64,
+) {
+    let event = told.opened.event();
+    if digest(event) != Some(told.digest) {
+        examiner.find("the content in the token is not the one that the chain covers".to_owned());
+    }
+    let Some(dataschema) = event.get("dataschema").and_then(Value::as_str) else {
+        *unvalidated += 1;
+        return;
+    };
+    let Some(known) = examiner.schema(dataschema) else {
+        return examiner.find(format!("the contract {dataschema} is not in the bundle"));
+    };
+    let validator = schemas.entry(dataschema.to_owned()).or_insert_with(|| {
+        known.as_ref().and_then(|schema| jsonschema::validator_for(schema).ok())
+    });
+    match (validator, event.get("data")) {
+        (Some(validator), Some(data)) if !validator.is_valid(data) => {
+            examiner.find(format!("the data breaks its contract {dataschema}"));
+        }
+        (Some(_), Some(_)) => {}
+        _ => *unvalidated += 1,
+    }
+}
+
+fn report(examiner: &Examiner<'_>, args: &VerifyArgs, unvalidated: u64) -> Value {
+    let flaws = examiner.flaws.iter().map(|flaw| {
+        let (sequence, id) = flaw.event.unzip();
+        json!({
+            "line": flaw.line, "sequence": sequence, "id": id.map(|id| id.to_string()),
+            "problem": flaw.problem,
+        })
+    });
+    let header = examiner.header();
+    json!({
+        "valid": examiner.flaw_count == 0,
+        "issuer": header.map(|header| &header.issuer),
+        "audience": header.map(|header| &header.audience),
+        "subscription": header.map(|header| &header.subscription),
+        "events": examiner.events, "opened": examiner.opened, "receipts": examiner.receipts,
+        "unchecked-receipts": examiner.unchecked_receipts, "unvalidated": unvalidated,
+        "trusted-keys": args.jwks.is_some(), "keys": examiner.bundled_keys,
+        "flaw-count": examiner.flaw_count, "flaws": flaws.collect::<Vec<_>>(),
+    })
+}
+
+fn text(examiner: &Examiner<'_>, args: &VerifyArgs, unvalidated: u64) -> String {
+    let mut lines: Vec<String> = examiner.flaws.iter().map(ToString::to_string).collect();
+    if examiner.flaw_count > lines.len() as u64 {
+        lines.push(format!("and {} more", examiner.flaw_count - lines.len() as u64));
+    }
+    if let (0, Some(header)) = (examiner.flaw_count, examiner.header()) {
+        lines.push(format!(
+            "valid: what {} has sent to {} for the subscription {}",
+            header.issuer, header.audience, header.subscription
+        ));
+    }
+    lines.push(format!(
+        "read: {} events up to number {}, {} tokens opened, {} receipts checked, {} not",
+        examiner.events,
+        examiner.last_sequence().unwrap_or_default(),
+        examiner.opened,
+        examiner.receipts,
+        examiner.unchecked_receipts,
+    ));
+    if args.key.is_none() {
+        lines.push("no token was opened; --key does that".to_owned());
+    } else if unvalidated > 0 {
+        lines.push(format!("{unvalidated} events have no contract in the bundle"));
+    }
+    if args.jwks.is_none() {
+        lines.push(format!(
+            "the bundle's own keys were believed; compare their names with the gateway's: {}",
+            examiner.bundled_keys.join(" ")
+        ));
+    }
+    lines.join("\n")
+}

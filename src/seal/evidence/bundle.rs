@@ -1,0 +1,123 @@
+//! Writes an evidence bundle: JSON objects, one in each line, and a signature over them all.
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::event::{ContentDigest, EventId, SubscriptionId, Timestamp, TokenDigest};
+use crate::keys::{KeyFailure, SigningKey};
+use crate::seal::Place;
+use crate::seal::evidence::BUNDLE_TYPE;
+
+/// What a bundle is about.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Header {
+    /// The gateway, the `iss` of its tokens.
+    pub issuer: String,
+    /// The `aud` of the tokens.
+    pub audience: String,
+    /// Whose events they are.
+    pub subscription: SubscriptionId,
+    /// The first event id that was asked for; nothing: from the start.
+    pub from: Option<EventId>,
+    /// The last event id that was asked for; nothing: up to the newest.
+    pub to: Option<EventId>,
+    /// When the bundle was begun.
+    pub at: Timestamp,
+}
+
+/// An event of a bundle.
+#[derive(Clone, Copy, Debug)]
+pub struct EventLine<'a> {
+    /// The event id.
+    pub id: EventId,
+    /// Its place in the subscription.
+    pub place: Place,
+    /// The digest of its content.
+    pub digest: ContentDigest,
+    /// The token, sealed for the consumer.
+    pub token: &'a str,
+    /// The receipts that the consumer has signed.
+    pub receipts: &'a [&'a str],
+}
+
+/// A bundle that is being written; each function gives a line with its end.
+#[derive(Clone, Debug, Default)]
+pub struct Bundle {
+    hash: Sha256,
+    lines: u64,
+}
+
+impl Bundle {
+    fn line(&mut self, value: &Value) -> String {
+        let line = format!("{value}\n");
+        self.hash.update(&line);
+        self.lines += 1;
+        line
+    }
+
+    /// The first line: what the bundle is about.
+    pub fn header(&mut self, header: &Header) -> String {
+        self.line(&json!({
+            "kind": "evidence", "version": 1, "issuer": header.issuer,
+            "audience": header.audience, "subscription": header.subscription,
+            "from": header.from.map(|id| id.to_string()),
+            "to": header.to.map(|id| id.to_string()), "at": header.at,
+        }))
+    }
+
+    /// The second line: the gateway's public keys, a JWK Set.
+    pub fn keys(&mut self, jwks: &Value) -> String {
+        self.line(&json!({"kind": "keys", "jwks": jwks}))
+    }
+
+    /// The consumer's public keys for receipts, a JWK Set.
+    pub fn receipt_keys(&mut self, jwks: &Value) -> String {
+        self.line(&json!({"kind": "receipt-keys", "jwks": jwks}))
+    }
+
+    /// A signed checkpoint, before the first event and after the last.
+    pub fn checkpoint(&mut self, token: &str) -> String {
+        self.line(&json!({"kind": "checkpoint", "token": token}))
+    }
+
+    /// The contract of a `dataschema`, before its first event; nothing if it is not kept any more.
+    pub fn contract(&mut self, dataschema: &str, contract: Option<(&str, &Value)>) -> String {
+        let (document, schema) = contract.unzip();
+        let digest = document.map(|text| TokenDigest::of(text).to_string());
+        self.line(&json!({
+            "kind": "contract", "dataschema": dataschema, "schema": schema,
+            "document": document, "sha256": digest,
+        }))
+    }
+
+    /// An event.
+    pub fn event(&mut self, event: &EventLine<'_>) -> String {
+        self.line(&json!({
+            "kind": "event", "id": event.id.to_string(), "seq": event.place.sequence,
+            "prv": event.place.previous.to_string(), "digest": event.digest.to_string(),
+            "token_sha256": TokenDigest::of(event.token).to_string(), "token": event.token,
+            "receipts": event.receipts,
+        }))
+    }
+
+    /// The last line: a signature over all lines before it.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the cryptographic library failed.
+    pub fn close(
+        self,
+        header: &Header,
+        now: Timestamp,
+        key: &SigningKey,
+    ) -> Result<String, KeyFailure> {
+        let claims = json!({
+            "iss": header.issuer, "aud": header.audience, "iat": now.unix_seconds(),
+            "sub_id": {"format": "opaque", "id": header.subscription},
+            "lines": self.lines,
+            "sha256": base64_simd::URL_SAFE_NO_PAD.encode_to_string(self.hash.finalize()),
+        });
+        let token = key.sign(BUNDLE_TYPE, claims.to_string().as_bytes())?;
+        Ok(format!("{}\n", json!({"kind": "closing", "token": token})))
+    }
+}

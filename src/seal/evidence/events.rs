@@ -1,0 +1,98 @@
+//! Checks the events of a bundle: the chain, the form of the tokens, what is in them, and receipts.
+
+use serde_json::{Map, Value, json};
+
+use crate::event::{ChainValue, ContentDigest, EventId, TokenDigest, json};
+use crate::seal::evidence::examiner::{Checked, LEEWAY, parsed, text_of, wrong};
+use crate::seal::evidence::{Examiner, Told};
+use crate::seal::{
+    ChainCheck, Link, OpenLimits, Opened, Opening, Place, ReceiptFault, ReceiptReader, open, text,
+};
+
+impl Examiner<'_> {
+    /// Takes an event; gives what was in its token, if that was opened.
+    pub(super) fn take_event(&mut self, members: &Map<String, Value>) -> Checked<Option<Told>> {
+        let id: EventId = parsed(members, "id")?;
+        let sequence = members.get("seq").and_then(Value::as_u64);
+        let Some(sequence) = sequence else { return wrong("`seq` is missing or no number") };
+        self.event = Some((sequence, id));
+        self.events += 1;
+        let place = Place { sequence, previous: parsed(members, "prv")? };
+        let digest: ContentDigest = parsed(members, "digest")?;
+        let Some(next) = self.next else { return wrong("there is no first checkpoint") };
+        let check = ChainCheck::of(next, [Link { id, place, digest }]);
+        if check.earlier > 0 {
+            return Err(format!("out of order: number {} was expected", next.sequence));
+        }
+        self.next = Some(check.next);
+        for finding in &check.findings {
+            self.find(finding.to_string());
+        }
+        let token = text_of(members, "token")?;
+        if parsed::<TokenDigest>(members, "token_sha256")? != TokenDigest::of(token) {
+            return wrong("the token is not the one whose digest stands beside it");
+        }
+        let outer = text::parts::<5>(token, OpenLimits::default().token)
+            .and_then(|[header, ..]| text::object(header, json::Limits { bytes: 4096, depth: 8 }));
+        if outer.is_none_or(|header| header.get("cty") != Some(&json!("JWT"))) {
+            return wrong("the token does not have the form of a nested JWT");
+        }
+        self.take_receipts(members, (id, place, check.next.previous))?;
+        let Some(opened) = self.open(token)? else { return Ok(None) };
+        if opened.id() != id.to_string() || opened.place() != Some(place) {
+            return wrong("the token is for another event or another place");
+        }
+        self.opened += 1;
+        Ok(Some(Told { opened, digest, event: (sequence, id) }))
+    }
+
+    fn open(&self, token: &str) -> Checked<Option<Opened>> {
+        let (Some(keys), Some(header)) = (self.opening, &self.header) else { return Ok(None) };
+        let (issuer, audience) = (&header.issuer, &header.audience);
+        let opening = Opening::new(keys, &self.keys, issuer, audience, self.now);
+        let opened = open(token, &Opening { stored: true, ..opening });
+        let opened = opened.map_err(|_| "the token cannot be opened with these keys")?;
+        let of = opened.claims().pointer("/sub_id/id").and_then(Value::as_str);
+        if of != Some(header.subscription.as_str()) {
+            return wrong("the token is of another subscription");
+        }
+        Ok(Some(opened))
+    }
+
+    fn take_receipts(
+        &mut self,
+        members: &Map<String, Value>,
+        (id, place, after): (EventId, Place, ChainValue),
+    ) -> Checked<()> {
+        let receipts = members.get("receipts").and_then(Value::as_array);
+        let Some(receipts) = receipts else { return wrong("`receipts` is missing or no list") };
+        let (Some(keys), Some(header)) = (&self.receipt_keys, &self.header) else {
+            self.unchecked_receipts += receipts.len() as u64;
+            return Ok(());
+        };
+        let reader = ReceiptReader {
+            keys,
+            issuer: &header.audience,
+            audience: &header.issuer,
+            now: self.now,
+            leeway: LEEWAY,
+        };
+        for receipt in receipts {
+            let receipt = match reader.read(receipt.as_str().unwrap_or_default().as_bytes()) {
+                Ok(receipt) => receipt,
+                Err(ReceiptFault::UnknownKey) => {
+                    self.unchecked_receipts += 1;
+                    continue;
+                }
+                Err(fault) => return Err(format!("a receipt is no valid one: {fault}")),
+            };
+            // A receipt of a replay has no place.
+            let place = receipt.sequence.map(|_| (place.sequence, after));
+            receipt
+                .concerns(id, &header.subscription, place)
+                .map_err(|fault| format!("a receipt is for something else: {fault}"))?;
+            self.receipts += 1;
+        }
+        Ok(())
+    }
+}

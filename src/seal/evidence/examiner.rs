@@ -1,0 +1,355 @@
+//! Holds an evidence bundle against itself, line by line.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::event::{ChainValue, ContentDigest, EventId, Timestamp, TokenDigest, json};
+use crate::keys::{OpeningKeys, VerifyingKeys};
+use crate::seal::evidence::{BUNDLE_TYPE, Header, LONGEST_LINE};
+use crate::seal::open::check_parties;
+use crate::seal::{
+    ChainCheck, Checkpoint, CheckpointReader, OpenLimits, Opened, Place, Standing, signed,
+};
+
+pub(super) const LEEWAY: Duration = Duration::from_mins(1);
+/// So many flaws are told; the others are counted.
+const MOST_FLAWS: usize = 100;
+/// So many contract versions are remembered.
+const MOST_CONTRACTS: usize = 1000;
+
+/// Something that is wrong with a bundle.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Flaw {
+    /// The line, from 1.
+    pub line: u64,
+    /// The sequence number and the id of the event in it, as far as it says so.
+    pub event: Option<(u64, EventId)>,
+    /// What is wrong.
+    pub problem: String,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}", self.line)?;
+        if let Some((sequence, id)) = self.event {
+            write!(f, ", number {sequence} ({id})")?;
+        }
+        write!(f, ": {}", self.problem)
+    }
+}
+
+/// An event whose token was opened and agrees with its line.
+#[derive(Debug)]
+pub struct Told {
+    /// What was in the token.
+    pub opened: Opened,
+    /// The digest that the chain covers, as the line has it.
+    pub digest: ContentDigest,
+    /// Its number and id.
+    pub event: (u64, EventId),
+}
+
+/// Which line comes next.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Stage {
+    Header,
+    Keys,
+    First,
+    Events,
+    Closing,
+    Done,
+}
+
+/// Reads a bundle line by line; what it remembers does not grow with the events.
+pub struct Examiner<'a> {
+    trusted: Option<&'a VerifyingKeys>,
+    pub(super) opening: Option<&'a OpeningKeys>,
+    pub(super) now: Timestamp,
+    stage: Stage,
+    line: u64,
+    pub(super) event: Option<(u64, EventId)>,
+    hash: Sha256,
+    pub(super) header: Option<Header>,
+    pub(super) keys: VerifyingKeys,
+    pub(super) receipt_keys: Option<VerifyingKeys>,
+    pub(super) next: Option<Place>,
+    schemas: BTreeMap<String, Option<Value>>,
+    /// The names of the keys that the bundle brings.
+    pub bundled_keys: Vec<String>,
+    /// Events that were read.
+    pub events: u64,
+    /// Tokens that were opened.
+    pub opened: u64,
+    /// Receipts that were checked.
+    pub receipts: u64,
+    /// Receipts for whose key there is no copy.
+    pub unchecked_receipts: u64,
+    /// What is wrong, as much of it as is told.
+    pub flaws: Vec<Flaw>,
+    /// How much is wrong.
+    pub flaw_count: u64,
+}
+
+/// What a check gives, or what is wrong.
+pub(super) type Checked<T> = Result<T, String>;
+
+pub(super) fn wrong<T>(problem: &str) -> Checked<T> {
+    Err(problem.to_owned())
+}
+
+pub(super) fn text_of<'v>(members: &'v Map<String, Value>, name: &str) -> Checked<&'v str> {
+    let text = members.get(name).and_then(Value::as_str);
+    text.ok_or_else(|| format!("`{name}` is missing or no text"))
+}
+
+pub(super) fn parsed<T: std::str::FromStr>(members: &Map<String, Value>, name: &str) -> Checked<T> {
+    text_of(members, name)?.parse().map_err(|_| format!("`{name}` is malformed"))
+}
+
+impl<'a> Examiner<'a> {
+    /// Begins. With trusted keys the bundle's own are not believed; with the consumer's keys its
+    /// tokens are opened.
+    pub fn new(
+        trusted: Option<&'a VerifyingKeys>,
+        opening: Option<&'a OpeningKeys>,
+        receipt_keys: Option<VerifyingKeys>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            trusted,
+            opening,
+            now,
+            stage: Stage::Header,
+            line: 0,
+            event: None,
+            hash: Sha256::new(),
+            header: None,
+            keys: VerifyingKeys::default(),
+            receipt_keys,
+            next: None,
+            schemas: BTreeMap::new(),
+            bundled_keys: Vec::new(),
+            events: 0,
+            opened: 0,
+            receipts: 0,
+            unchecked_receipts: 0,
+            flaws: Vec::new(),
+            flaw_count: 0,
+        }
+    }
+
+    /// What the bundle is about, once its first line was read.
+    pub const fn header(&self) -> Option<&Header> {
+        self.header.as_ref()
+    }
+
+    /// The sequence number of the last event that was read.
+    pub fn last_sequence(&self) -> Option<u64> {
+        self.next.map(|next| next.sequence.saturating_sub(1))
+    }
+
+    /// The JSON Schema of a `dataschema`: nothing if the bundle does not know it, and nothing inside
+    /// if it says that the contract was not kept.
+    pub fn schema(&self, dataschema: &str) -> Option<&Option<Value>> {
+        self.schemas.get(dataschema)
+    }
+
+    /// Notes a flaw of the present line.
+    pub fn find(&mut self, problem: String) {
+        self.flaw_count += 1;
+        if self.flaws.len() < MOST_FLAWS {
+            self.flaws.push(Flaw { line: self.line, event: self.event, problem });
+        }
+    }
+
+    /// Takes the next line, with its end; gives an event that was opened.
+    pub fn take(&mut self, line: &[u8]) -> Option<Told> {
+        self.line += 1;
+        self.event = None;
+        let told = self.examine(line);
+        if self.stage != Stage::Done {
+            self.hash.update(line);
+        }
+        told.unwrap_or_else(|problem| {
+            self.find(problem);
+            None
+        })
+    }
+
+    /// Says that there is no further line.
+    pub fn finish(&mut self) {
+        if self.stage != Stage::Done {
+            self.line += 1;
+            self.event = None;
+            self.find("the bundle is cut: its closing line is missing".to_owned());
+        }
+    }
+
+    fn examine(&mut self, line: &[u8]) -> Checked<Option<Told>> {
+        let Some(content) = line.strip_suffix(b"\n") else { return wrong("the line is cut") };
+        let limits = json::Limits { bytes: LONGEST_LINE, depth: 96 };
+        let Ok(Value::Object(members)) = json::read(content, limits) else {
+            return wrong("this is no JSON object, or too long a one");
+        };
+        let kind = text_of(&members, "kind")?;
+        match (self.stage, kind) {
+            (Stage::Header, "evidence") => self.take_header(&members)?,
+            (Stage::Keys, "keys") => self.take_keys(&members)?,
+            (Stage::First, "receipt-keys") => self.take_receipt_keys(&members)?,
+            (Stage::First, "checkpoint") => {
+                self.stage = Stage::Events;
+                self.take_first(text_of(&members, "token")?)?;
+            }
+            (Stage::Events, "contract") => self.take_contract(members)?,
+            (Stage::Events, "event") => return self.take_event(&members),
+            (Stage::Events, "checkpoint") => {
+                self.stage = Stage::Closing;
+                self.take_last(text_of(&members, "token")?)?;
+            }
+            (Stage::Closing, "closing") => {
+                let token = text_of(&members, "token")?;
+                if content != json!({"kind": "closing", "token": token}).to_string().as_bytes() {
+                    return wrong("the closing line is not in its one form");
+                }
+                self.take_closing(token)?;
+            }
+            (Stage::Done, _) => return wrong("there is a line behind the closing line"),
+            _ => return Err(format!("a line of the kind `{kind}` does not belong here")),
+        }
+        Ok(None)
+    }
+
+    fn take_header(&mut self, members: &Map<String, Value>) -> Checked<()> {
+        if members.get("version").and_then(Value::as_u64) != Some(1) {
+            return wrong("this version of bundles is not known");
+        }
+        let bound = |name| match members.get(name) {
+            Some(Value::Null) => Ok(None),
+            _ => parsed(members, name).map(Some),
+        };
+        self.header = Some(Header {
+            issuer: text_of(members, "issuer")?.to_owned(),
+            audience: text_of(members, "audience")?.to_owned(),
+            subscription: parsed(members, "subscription")?,
+            from: bound("from")?,
+            to: bound("to")?,
+            at: parsed(members, "at")?,
+        });
+        self.stage = Stage::Keys;
+        Ok(())
+    }
+
+    fn take_keys(&mut self, members: &Map<String, Value>) -> Checked<()> {
+        self.stage = Stage::First;
+        let jwks = members.get("jwks").unwrap_or(&Value::Null);
+        let own = VerifyingKeys::from_json(jwks.to_string().as_bytes())
+            .map_err(|error| format!("the key set cannot be used: {error}"))?;
+        let named = jwks.get("keys").and_then(Value::as_array).into_iter().flatten();
+        let names = named.filter_map(|key| key.get("kid")?.as_str().map(str::to_owned));
+        self.bundled_keys = names.collect();
+        self.keys = self.trusted.cloned().unwrap_or(own);
+        Ok(())
+    }
+
+    fn take_receipt_keys(&mut self, members: &Map<String, Value>) -> Checked<()> {
+        let jwks = members.get("jwks").unwrap_or(&Value::Null).to_string();
+        let own = VerifyingKeys::from_json(jwks.as_bytes())
+            .map_err(|error| format!("the keys for receipts cannot be used: {error}"))?;
+        self.receipt_keys.get_or_insert(own);
+        Ok(())
+    }
+
+    fn read_checkpoint(&self, token: &str) -> Checked<Checkpoint> {
+        let Some(header) = &self.header else { return wrong("there is no header") };
+        let reader = CheckpointReader {
+            issuer_keys: &self.keys,
+            issuer: &header.issuer,
+            audience: &header.audience,
+            now: self.now,
+            leeway: LEEWAY,
+        };
+        let checkpoint = reader.read(token).map_err(
+            |_| "the checkpoint is not signed by a key that is believed, or for somebody else",
+        )?;
+        if checkpoint.subscription != header.subscription {
+            return wrong("the checkpoint is of another subscription");
+        }
+        Ok(checkpoint)
+    }
+
+    fn take_first(&mut self, token: &str) -> Checked<()> {
+        let checkpoint = self.read_checkpoint(token)?;
+        if checkpoint.sequence == 0
+            && checkpoint.chain != ChainValue::start(&checkpoint.subscription)
+        {
+            return wrong("the chain does not begin where that of the subscription does");
+        }
+        let sequence = checkpoint.sequence.saturating_add(1);
+        self.next = Some(Place { sequence, previous: checkpoint.chain });
+        Ok(())
+    }
+
+    fn take_last(&mut self, token: &str) -> Checked<()> {
+        let checkpoint = self.read_checkpoint(token)?;
+        let Some(next) = self.next else { return wrong("there is no first checkpoint") };
+        let mut check = ChainCheck::of(next, []);
+        let standing = check.compare(&checkpoint);
+        if let Some(finding) = check.findings.first() {
+            return Err(finding.to_string());
+        }
+        if standing == Standing::Newest {
+            Ok(())
+        } else {
+            wrong("the events go on behind the last checkpoint")
+        }
+    }
+
+    fn take_contract(&mut self, mut members: Map<String, Value>) -> Checked<()> {
+        let dataschema = text_of(&members, "dataschema")?.to_owned();
+        let schema = match members.remove("schema") {
+            Some(Value::Null) | None => None,
+            Some(schema) => {
+                let digest = TokenDigest::of(text_of(&members, "document")?);
+                if parsed::<TokenDigest>(&members, "sha256")? != digest {
+                    return wrong("the contract is not the one whose digest stands beside it");
+                }
+                Some(schema)
+            }
+        };
+        if self.schemas.len() == MOST_CONTRACTS {
+            return wrong("there are too many contracts");
+        }
+        if self.schemas.insert(dataschema, schema).is_some() {
+            return wrong("the contract was there before");
+        }
+        Ok(())
+    }
+
+    fn take_closing(&mut self, token: &str) -> Checked<()> {
+        self.stage = Stage::Done;
+        let Some(header) = &self.header else { return wrong("there is no header") };
+        let limits =
+            OpenLimits { token: 16 * 1024, inflated: 0, depth: 8, ..OpenLimits::default() };
+        let claims = signed::verify(token, BUNDLE_TYPE, &self.keys, &limits);
+        let Some(claims) = claims else {
+            return wrong("the closing signature is not by a key that is believed");
+        };
+        let of = claims.get("sub_id").and_then(|subject| subject.get("id")?.as_str());
+        if check_parties(&claims, &header.issuer, &header.audience).is_none()
+            || of != Some(header.subscription.as_str())
+        {
+            return wrong("the closing signature is of another bundle");
+        }
+        let hash = base64_simd::URL_SAFE_NO_PAD.encode_to_string(self.hash.clone().finalize());
+        if claims.get("lines").and_then(Value::as_u64) != Some(self.line - 1)
+            || claims.get("sha256").and_then(Value::as_str) != Some(&hash)
+        {
+            return wrong("lines before this one were added, removed or altered");
+        }
+        Ok(())
+    }
+}

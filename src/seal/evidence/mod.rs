@@ -1,0 +1,17 @@
+//! Evidence bundles: what a subscription was sent in a range, in one file that stands alone.
+//!
+//! [`Bundle`] writes the lines of such a file, and [`Examiner`] holds a file against itself, line by
+//! line, in memory that does not grow with it. The last line is signed over all lines before it.
+
+mod bundle;
+mod events;
+mod examiner;
+
+pub use bundle::{Bundle, EventLine, Header};
+pub use examiner::{Examiner, Flaw, Told};
+
+/// The longest line, in bytes: a contract with its schema fits.
+pub const LONGEST_LINE: usize = 4 * 1024 * 1024;
+
+/// The `typ` of the signature over a bundle.
+const BUNDLE_TYPE: &str = "evidence+jwt";
