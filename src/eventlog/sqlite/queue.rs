@@ -17,7 +17,7 @@ const GROUP_BYTES: usize = 1024 * 1024;
 const GROUP_REQUESTS: usize = 512;
 
 /// How long changes of the delivery state may wait for an append to ride with.
-const RIDE: Duration = Duration::from_millis(50);
+const RIDE: Duration = Duration::from_millis(20);
 
 /// Where an answer goes; nobody may be there any more.
 pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
