@@ -28,8 +28,38 @@ pub struct Config {
     pub pause_after: Span,
     /// When a sink that does not answer well is left alone.
     pub breaker: BreakerConfig,
+    /// How much may wait for a subscription; what is beyond becomes dead letters.
+    pub backlog: BacklogConfig,
     /// Which addresses may be dialed.
     pub egress: EgressConfig,
+}
+
+/// How much may wait for a subscription that was never offered; the oldest becomes dead letters.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct BacklogConfig {
+    /// How long an event may wait; null: for as long as the subscription is there.
+    pub maximum_age: Option<Span>,
+    /// How many events may wait, 1 to 1,000,000; null: any number.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub maximum_events: Option<u32>,
+}
+
+/// The bounds of a backlog.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct BacklogLimit {
+    /// How long a match may wait; nothing: any time.
+    pub age: Option<Duration>,
+    /// How many matches may wait; nothing: any number.
+    pub events: Option<u64>,
+}
+
+impl BacklogConfig {
+    /// The bounds that these settings make.
+    pub fn limit(self) -> BacklogLimit {
+        let age = self.maximum_age.map(|age| age.0);
+        BacklogLimit { age, events: self.maximum_events.map(u64::from) }
+    }
 }
 
 impl Default for Config {
@@ -42,6 +72,7 @@ impl Default for Config {
             retries: seconds.map(|s| Span(Duration::from_secs(s))).to_vec(),
             pause_after: Span(Duration::from_hours(5 * 24)),
             breaker: BreakerConfig::default(),
+            backlog: BacklogConfig::default(),
             egress: EgressConfig::default(),
         }
     }
@@ -78,6 +109,10 @@ impl Config {
             return Err(ConfigError { setting: "pause-after", problem: "use 1h or more" });
         }
         self.check_breaker()?;
+        if self.backlog.maximum_events.is_some_and(|most| !(1..=1_000_000).contains(&most)) {
+            let problem = "use 1 to 1,000,000";
+            return Err(ConfigError { setting: "backlog.maximum-events", problem });
+        }
         if self.retries.len() > 185 {
             return Err(ConfigError { setting: "retries", problem: "use at most 185 delays" });
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
+use crate::deliver::expiry::{Backlog, Expiry};
 use crate::deliver::gathering::Gathering;
 use crate::deliver::order::Order;
 use crate::deliver::recall::recall;
@@ -43,6 +44,7 @@ pub struct Courier {
     pub(super) retries: Retries,
     /// Matches that are not numbered yet.
     gathering: Gathering,
+    expiry: Expiry,
     held: bool,
     pub(super) under_way: UnderWay,
     gate: Arc<Gate>,
@@ -97,6 +99,7 @@ impl Courier {
             milestones: Milestones::default(),
             progress,
             retries,
+            expiry: Expiry::new(),
             held: false,
             under_way,
             health: gate.watch(),
@@ -137,7 +140,7 @@ impl Courier {
     }
 
     fn wake_after(&self) -> Duration {
-        if self.gathering.has_more() {
+        if self.gathering.has_more() || self.expiry.has_more() {
             return Duration::ZERO;
         }
         let due = match self.waiting {
@@ -152,6 +155,7 @@ impl Courier {
     /// was read in vain: a long way to catch up must not keep outcomes and commands waiting.
     async fn fill(&mut self) {
         self.gathering.rest();
+        self.expire().await;
         self.lay_lanes().await;
         loop {
             let now = self.round.clock.now();
@@ -176,6 +180,34 @@ impl Courier {
             self.was_again = next == Next::Again;
         }
         self.note();
+    }
+
+    /// Gives up matches that the backlog cannot hold, whether or not the sink is asked.
+    async fn expire(&mut self) {
+        if self.held {
+            return;
+        }
+        let backlog = Backlog {
+            round: &self.round,
+            subscription: &self.subscription,
+            progress: &mut self.progress,
+            gathering: &mut self.gathering,
+        };
+        let mut letters = self.expiry.look(backlog).await;
+        // What was offered before a crash is settled by its retry.
+        letters.retain(|letter| !self.waits(&letter.key));
+        if letters.is_empty() {
+            return;
+        }
+        self.round.carrier.expired(&self.subscription, letters.len());
+        self.round.ledger.expire(&self.subscription.id, letters, self.progress.cursor());
+        if let Err(error) = self.round.ledger.flush().await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "Expired events of subscription {} are not written",
+                self.subscription.id,
+            );
+        }
     }
 
     /// Matches that wait for a sink that is not asked wait in the log, not in memory.
@@ -331,6 +363,7 @@ impl Courier {
                 self.change_order(&subscription);
                 self.subscription = subscription;
                 self.held = false;
+                self.expiry = Expiry::new();
                 self.gathering.start_over(self.progress.scanned());
             }
             Command::Retry(retry) => self.take_up(retry).await,

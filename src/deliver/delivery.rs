@@ -110,18 +110,21 @@ pub enum Reason {
     Refused,
     /// The sink said that it is gone, which also closes the subscription.
     SinkGone,
+    /// It was never offered within what the subscription's backlog may hold.
+    Expired,
     /// The consumer has fetched it and said that it will not take it (RFC 8936, `setErrs`).
     RefusedByConsumer,
 }
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::AttemptsExhausted,
         Self::EventTooOld,
         Self::Refused,
         Self::SinkGone,
         Self::RefusedByConsumer,
+        Self::Expired,
     ];
 
     /// The stable word.
@@ -131,6 +134,7 @@ impl Reason {
             Self::EventTooOld => "event-too-old",
             Self::Refused => "refused",
             Self::SinkGone => "sink-gone",
+            Self::Expired => "expired",
             Self::RefusedByConsumer => "refused-by-consumer",
         }
     }

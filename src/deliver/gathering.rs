@@ -47,6 +47,16 @@ impl Gathering {
         self.queue.is_empty()
     }
 
+    /// How many matches are found and not taken.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The next match, which stays.
+    pub(super) fn first(&self) -> Option<Arc<Entry>> {
+        self.queue.front().map(Arc::clone)
+    }
+
     /// Takes the next match out.
     pub(super) fn take(&mut self) -> Option<Arc<Entry>> {
         self.queue.pop_front()
@@ -89,11 +99,7 @@ impl Gathering {
         let Some(last) = entries.last().map(|entry| entry.position) else {
             return !self.inbox.caught_up(self.known) && self.log.head() > self.known;
         };
-        let wanted = |entry: &Arc<Entry>| {
-            let filter = subscription.filter_at(entry.position);
-            filter.is_some_and(|filter| filter.matches(&entry.event.to_tree()))
-        };
-        self.queue.extend(entries.iter().filter(|entry| wanted(entry)).cloned());
+        self.queue.extend(matches_of(subscription, &entries).cloned());
         self.known = last;
         true
     }
@@ -114,4 +120,15 @@ impl Gathering {
         self.known = from;
         self.inbox.fall_behind();
     }
+}
+
+/// The entries that a subscription wanted when they came.
+pub(super) fn matches_of<'a>(
+    subscription: &'a Subscription,
+    entries: &'a [Arc<Entry>],
+) -> impl Iterator<Item = &'a Arc<Entry>> {
+    entries.iter().filter(|entry| {
+        let filter = subscription.filter_at(entry.position);
+        filter.is_some_and(|filter| filter.matches(&entry.event.to_tree()))
+    })
 }

@@ -124,6 +124,14 @@ impl Ledger {
         });
     }
 
+    /// Notes deliveries that were given up before they were offered, with the cursor that passes them.
+    pub fn expire(&self, id: &SubscriptionId, letters: Vec<DeadLetter>, cursor: &Cursor) {
+        self.change(|pending| {
+            pending.dead_letters.extend(letters);
+            pending.cursors.insert(id.clone(), cursor.clone());
+        });
+    }
+
     /// Notes a place from which the matches of a subscription can be numbered.
     pub fn milestone(&self, subscription: &SubscriptionId, place: Milestone) {
         self.change(|pending| pending.milestones.push((subscription.clone(), place)));

@@ -23,6 +23,7 @@ mod delivery;
 mod destination;
 mod dispatch;
 mod egress;
+mod expiry;
 mod gate;
 mod gathering;
 mod handshake;
@@ -52,7 +53,7 @@ mod trace;
 mod under_way;
 
 pub use breaker::{BreakerConfig, Phase};
-pub use config::{Config, ConfigError};
+pub use config::{BacklogConfig, BacklogLimit, Config, ConfigError};
 pub use connection::{
     Access, Connections, Identities, TlsIdentity, Token, TokenError, TokenRequest, Tokens, Unusable,
 };

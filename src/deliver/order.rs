@@ -2,7 +2,7 @@
 
 use crate::deliver::lanes::{Lane, Lanes};
 use crate::deliver::recall::recall;
-use crate::deliver::{Courier, Delivery, Retries, Round, Verdict};
+use crate::deliver::{Courier, Delivery, Reason, Retries, Round, Verdict};
 use crate::eventlog::{DeadLetterQuery, DeliveryKey, Error, Page, Retry};
 use crate::subscriptions::{OnDeadLetter, Ordering, Subscription};
 
@@ -215,7 +215,11 @@ async fn lanes_kept(
         let Some(last) = page.last() else { return Ok(lanes) };
         query.after = last.id;
         for letter in &page {
-            if let (Some((sequence, _)), None) = (letter.link, &letter.key.replay) {
+            // What has expired holds nobody up: it is no failure that someone has to look into.
+            let has_expired = &*letter.reason == Reason::Expired.word();
+            if let (Some((sequence, _)), None, false) =
+                (letter.link, &letter.key.replay, has_expired)
+            {
                 lanes.die(Lane::of(&letter.event), sequence, letter.event.id);
             }
         }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use crate::ambient::{Clock, Tasks};
-use crate::deliver::{Allowance, Carried, Delivery, Ledger, Notices, Sinks};
+use crate::deliver::{Allowance, BacklogLimit, Carried, Delivery, Ledger, Notices, Sinks};
 use crate::event::ChainValue;
 use crate::eventlog::{DeliveryKey, EventLog, Position, Retry};
 use crate::subscriptions::Subscription;
@@ -20,6 +20,9 @@ pub trait Carry: Send + Sync {
     /// Not cancel safe: the sink may have the event while nothing is recorded, so that it is
     /// delivered again.
     async fn carry(&self, delivery: &Delivery) -> Carried;
+
+    /// Counts deliveries that were given up before they were offered.
+    fn expired(&self, subscription: &Subscription, count: usize);
 }
 
 /// What a courier is told.
@@ -71,6 +74,8 @@ pub struct Round {
     pub allowance: Allowance,
     /// What is known of the health of sinks.
     pub sinks: Arc<Sinks>,
+    /// How much may wait for a subscription, unless it says otherwise.
+    pub backlog: BacklogLimit,
     /// Takes word of what others should know.
     pub notices: Notices,
     /// How long the attempts of a subscription may only fail before it is paused.

@@ -319,6 +319,7 @@ fn outward(
         clock: Arc::clone(&clock),
         tasks,
         allowance: config.delivery.allowance(),
+        backlog: config.delivery.backlog.limit(),
         sinks: Arc::new(Sinks::new(
             config.delivery.breaker.clone(),
             Arc::clone(&entropy),

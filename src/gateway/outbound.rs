@@ -13,7 +13,7 @@ use crate::deliver::{
 };
 use crate::eventlog::{EventLog, Page};
 use crate::seal::ReceiptFault;
-use crate::subscriptions::ContentMode;
+use crate::subscriptions::{ContentMode, Subscription};
 use crate::telemetry::{Metric, Metrics, chain};
 
 /// Hands every new entry of the log to the couriers of those it is for, in order, until the log
@@ -92,6 +92,11 @@ impl Carry for Outbound {
             self.notices.tell(Notice::SinkGone(Arc::clone(&delivery.subscription)));
         }
         carried
+    }
+
+    fn expired(&self, subscription: &Subscription, count: usize) {
+        let labels = [subscription.id.as_str(), Reason::Expired.word()];
+        self.metrics.counter(Metric::DeadLetters, &labels).add(count as u64);
     }
 }
 

@@ -104,6 +104,10 @@ pub struct Settings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 60, max = 604_800))]
     pub maximum_event_age: Option<u32>,
+    /// How much may wait that was never offered; beyond it, the oldest become dead letters. As the
+    /// gateway is set if missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backlog: Option<BacklogSettings>,
     /// After how many permanent refusals (400, 401, 403, 404, 405, 413, 415, 422) an event is given
     /// up; as the gateway's schedule says if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -181,6 +185,20 @@ impl ContentMode {
     pub const fn is_binary(self) -> bool {
         matches!(self, Self::Binary)
     }
+}
+
+/// How much may wait for a subscription that is paused, pending or behind.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BacklogSettings {
+    /// How long an event may wait, in seconds, 60 to 31,536,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 60, max = 31_536_000))]
+    pub maximum_age: Option<u32>,
+    /// How many events may wait, 1 to 1,000,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub maximum_events: Option<u32>,
 }
 
 /// Which attributes travel in the clear, beside the token.

@@ -146,6 +146,9 @@ pub(super) fn check(document: &Document) -> Result<Checked, Invalid> {
         let problem = "leave it out, or set `ordering` to subject: without order nothing waits";
         return Err(Invalid::new("/config/onDeadLetter", problem));
     }
+    let backlog = settings.backlog.unwrap_or_default();
+    within("/config/backlog/maximumAge", backlog.maximum_age, 60, 31_536_000)?;
+    within("/config/backlog/maximumEvents", backlog.maximum_events, 1, 1_000_000)?;
     within("/config/giveUpAfterRefusals", settings.give_up_after_refusals, 1, 185)?;
     if let Some(encryption) = &settings.encryption
         && !["A256GCM", "A128GCM", "A128CBC-HS256"].contains(&encryption.as_str())

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use crate::deliver::gathering::Gathering;
+use crate::deliver::pickup::overdue::Overdue;
 use crate::deliver::{Command, Inbox, Milestones, Round, Shelf, Standing};
 use crate::eventlog::{Cursor, Milestone, Retry};
 use crate::subscriptions::Subscription;
@@ -23,6 +24,7 @@ pub struct Clerk {
     shelf: Arc<Shelf>,
     place: Milestone,
     milestones: Milestones,
+    overdue: Overdue,
     held: bool,
 }
 
@@ -49,6 +51,7 @@ impl Clerk {
             shelf,
             place,
             milestones,
+            overdue: Overdue::new(),
             held: false,
         };
         (clerk, watcher, consumers)
@@ -61,7 +64,7 @@ impl Clerk {
         let (log, inbox) = (Arc::clone(&self.round.log), Arc::clone(&self.inbox));
         let mut gathering = Gathering::new(log, inbox, self.place.position);
         loop {
-            let more = self.number(&mut gathering).await;
+            let more = self.number(&mut gathering).await | self.expire().await;
             let wake = if more { Duration::ZERO } else { IDLE_TICK };
             tokio::select! {
                 () = stopping.cancelled() => break,
@@ -111,6 +114,24 @@ impl Clerk {
         found || gathering.has_more()
     }
 
+    /// Gives up what was not acknowledged in time; says whether there may be more at once.
+    async fn expire(&mut self) -> bool {
+        if self.held {
+            return false;
+        }
+        let of = (&self.round, &*self.subscription);
+        let more = self.overdue.look(of, &self.shelf, self.place).await;
+        self.note();
+        more.unwrap_or_else(|error| {
+            tracing::error!(
+                subscription.id = %self.subscription.id,
+                error = &error as &dyn std::error::Error,
+                "Overdue events of subscription {} cannot be given up", self.subscription.id,
+            );
+            false
+        })
+    }
+
     fn keep_milestone(&mut self) {
         if let Some(place) = self.milestones.due(self.place) {
             self.round.ledger.milestone(&self.subscription.id, place);
@@ -124,6 +145,7 @@ impl Clerk {
             Command::Changed(subscription) => {
                 self.subscription = subscription;
                 self.held = false;
+                self.overdue = Overdue::new();
                 gathering.start_over(self.place.position);
             }
             Command::Retry(retry) => self.shelf.bring_back(retry),

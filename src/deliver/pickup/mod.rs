@@ -5,10 +5,12 @@
 //! out events: page by page, in polls of RFC 8936, and one after the other for a stream.
 //!
 //! **Invariant:** what is handed out has the number and the link that delivery gives, whoever fetches
-//! it, however often. An event of a subscription without a sink is settled by its consumer alone.
+//! it, however often. An event of a subscription without a sink is settled by its consumer, or expires
+//! where its backlog is bounded.
 
 mod clerk;
 mod fetch;
+mod overdue;
 mod poll;
 mod shelf;
 

@@ -9,8 +9,8 @@ use tokio::task::JoinHandle;
 use crate::ambient::{Clock as _, SeededEntropy};
 use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
 use crate::deliver::{
-    Allowance, BreakerConfig, Command, Courier, Followed, Gate, Inbox, Notices, Phase, Round,
-    Sinks, Standing, Verdict,
+    Allowance, BacklogLimit, BreakerConfig, Command, Courier, Followed, Gate, Inbox, Notices,
+    Phase, Round, Sinks, Standing, Verdict,
 };
 use crate::event::{ChainValue, CloudEvent, EventId};
 use crate::eventlog::{
@@ -41,6 +41,7 @@ pub(super) async fn start(stage: &Stage, carrier: &Arc<Recorder>) -> Working {
         clock: Arc::new(stage.clock.clone()),
         tasks: stage.tasks.clone(),
         allowance: Allowance { parallel: 2, rate: None },
+        backlog: BacklogLimit::default(),
         sinks: Arc::new(Sinks::new(
             BreakerConfig::default(),
             Arc::new(SeededEntropy::new(1)),

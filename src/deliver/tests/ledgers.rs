@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ambient::Clock as _;
+use crate::deliver::expiry::letter_of;
 use crate::deliver::tests::stage::Stage;
 use crate::deliver::{Answer, Delivery, Outcome, Reason, Verdict};
 use crate::event::ChainValue;
@@ -65,6 +66,26 @@ async fn a_retry_that_ends_is_no_longer_kept() {
     let letters = stage.log.dead_letters(&query, Page::default()).await.unwrap();
     assert_eq!((letters[0].attempts, &*letters[0].reason), (2, "attempts-exhausted"));
     assert_eq!(letters[0].link, second.link);
+}
+
+#[tokio::test]
+async fn what_expires_is_written_with_the_cursor_that_passes_it() {
+    let stage = Stage::new().await;
+    let delivery = delivery(&stage).await;
+    let (id, link) = (&stage.subscription.id, delivery.link.unwrap());
+    let letter = letter_of(&stage.subscription, &delivery.entry, link, stage.clock.now());
+    let cursor = Cursor { sequence: 1, ..Cursor::starting(id, Position(1)) };
+    let query = DeadLetterQuery::all(id.clone());
+
+    stage.ledger.expire(id, vec![letter], &cursor);
+    // A crash here leaves neither: it expires again.
+    assert!(stage.log.load().await.unwrap().cursors.is_empty());
+    assert!(stage.log.dead_letters(&query, Page::default()).await.unwrap().is_empty());
+    stage.ledger.flush().await.unwrap();
+
+    assert_eq!(stage.log.load().await.unwrap().cursors, [(id.clone(), cursor)]);
+    let letters = stage.log.dead_letters(&query, Page::default()).await.unwrap();
+    assert_eq!((letters[0].link, &*letters[0].reason), (delivery.link, "expired"));
 }
 
 #[tokio::test]

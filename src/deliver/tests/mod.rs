@@ -1,5 +1,6 @@
 //! Couriers, inboxes, the ledger and the HTTP destination by themselves, with fakes around them.
 
+mod backlogs;
 mod couriers;
 mod inboxes;
 mod ledgers;

@@ -128,6 +128,8 @@ impl Carry for Recorder {
         let health = if well { Health::Well } else { Health::Failed };
         Carried { verdict, health, retry_after: None }
     }
+
+    fn expired(&self, _: &Subscription, _: usize) {}
 }
 
 impl Recorder {

@@ -1,0 +1,170 @@
+//! Gives up matches that were never offered: those that have waited too long, and the oldest of too
+//! many.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::deliver::Round;
+use crate::deliver::gathering::{Gathering, matches_of};
+use crate::deliver::{BacklogLimit, Progress, Reason};
+use crate::event::{ChainValue, Timestamp};
+use crate::eventlog::{DeadLetter, DeadLetterId, DeliveryKey, Entry, Page, Position};
+use crate::subscriptions::Subscription;
+
+/// Matches that are given up together; others are served before the next.
+const SLICE: usize = 256;
+/// Matches that are numbered and not settled, beyond which nothing more is given up.
+const MOST_OPEN: usize = 1024;
+/// How often a backlog is looked at that was within its bounds.
+const TICK: Duration = Duration::from_secs(5);
+
+/// Holds the backlog of one subscription within its bounds.
+pub(super) struct Expiry {
+    /// When the backlog is looked at next.
+    look_at: Timestamp,
+    /// Whether there is more to give up at once.
+    has_more: bool,
+    /// The places of matches that are not gathered yet, as far as they were counted.
+    ahead: VecDeque<Position>,
+    /// How far they were counted.
+    counted: Position,
+}
+
+/// What of a courier a look at its backlog needs.
+pub(super) struct Backlog<'a> {
+    pub(super) round: &'a Round,
+    pub(super) subscription: &'a Arc<Subscription>,
+    pub(super) progress: &'a mut Progress,
+    pub(super) gathering: &'a mut Gathering,
+}
+
+impl Expiry {
+    /// Looks at once.
+    pub(super) const fn new() -> Self {
+        Self {
+            look_at: Timestamp::EPOCH,
+            has_more: false,
+            ahead: VecDeque::new(),
+            counted: Position::START,
+        }
+    }
+
+    /// Whether there is more to give up at once.
+    pub(super) const fn has_more(&self) -> bool {
+        self.has_more
+    }
+
+    /// Gives up what is due, in the order of the log, as it would have been delivered: numbered, and
+    /// with its link.
+    ///
+    /// What it gives is to be written with the cursor before the next look, so that a crash neither
+    /// repeats nor skips it, and the writer sets the pace.
+    pub(super) async fn look(&mut self, mut backlog: Backlog<'_>) -> Vec<DeadLetter> {
+        let limit = limit_of(backlog.subscription, backlog.round.backlog);
+        let now = backlog.round.clock.now();
+        self.has_more = false;
+        if limit == BacklogLimit::default() || now < self.look_at {
+            return Vec::new();
+        }
+        let mut letters = Vec::new();
+        let mut taken = 0;
+        while taken < SLICE && backlog.progress.open() < MOST_OPEN {
+            let Some(oldest) = backlog.oldest().await else { break };
+            let is_old = limit.age.is_some_and(|age| now.since(oldest.accepted) > age);
+            if !is_old && !self.is_too_long(&backlog, limit.events, &oldest).await {
+                break;
+            }
+            letters.extend(backlog.give_up(now));
+            taken += 1;
+        }
+        self.has_more = taken == SLICE || backlog.gathering.has_more();
+        self.look_at = if self.has_more { now } else { now.after(TICK) };
+        letters
+    }
+
+    /// Whether more matches wait than may, counted as far as it takes to know.
+    async fn is_too_long(
+        &mut self,
+        backlog: &Backlog<'_>,
+        most: Option<u64>,
+        oldest: &Entry,
+    ) -> bool {
+        let Some(most) = most else { return false };
+        let (log, head) = (&backlog.round.log, backlog.round.log.head());
+        // Not all that is in the log matches, so no more than this can wait.
+        if head.0 - oldest.position.0 < most {
+            return false;
+        }
+        let known = backlog.gathering.known();
+        while self.ahead.pop_front_if(|place| *place <= known).is_some() {}
+        self.counted = self.counted.max(known);
+        let waiting = |ahead: usize| (backlog.gathering.len() + ahead) as u64;
+        while waiting(self.ahead.len()) <= most && self.counted < head {
+            let Ok(entries) = log.read(self.counted, Page::default()).await else { return false };
+            let Some(last) = entries.last() else { break };
+            self.counted = last.position;
+            let places = matches_of(backlog.subscription, &entries).map(|entry| entry.position);
+            self.ahead.extend(places);
+        }
+        waiting(self.ahead.len()) > most
+    }
+}
+
+impl Backlog<'_> {
+    /// The oldest match that was not offered; a page of the log is read for it at most.
+    async fn oldest(&mut self) -> Option<Arc<Entry>> {
+        if self.gathering.is_empty() {
+            self.progress.pass(self.gathering.known());
+            self.gathering.gather(self.subscription).await;
+        }
+        let oldest = self.gathering.first();
+        if oldest.is_none() {
+            self.progress.pass(self.gathering.known());
+        }
+        oldest
+    }
+
+    /// Numbers the oldest match and settles it; gives a dead letter, unless it was offered before a
+    /// crash.
+    fn give_up(&mut self, now: Timestamp) -> Option<DeadLetter> {
+        let entry = self.gathering.take()?;
+        let event = &entry.event;
+        let numbered = self.progress.number(entry.position, event.id, event.digest);
+        self.progress.settle(numbered.sequence);
+        let link = (numbered.sequence, numbered.previous);
+        (!numbered.settled).then(|| letter_of(self.subscription, &entry, link, now))
+    }
+}
+
+/// The bounds of a subscription's backlog: its own, or the gateway's.
+pub(super) fn limit_of(subscription: &Subscription, general: BacklogLimit) -> BacklogLimit {
+    let own = subscription.document.config.backlog.unwrap_or_default();
+    BacklogLimit {
+        age: own.maximum_age.map(|age| Duration::from_secs(age.into())).or(general.age),
+        events: own.maximum_events.map(u64::from).or(general.events),
+    }
+}
+
+/// The dead letter of a match that has expired.
+pub(super) fn letter_of(
+    subscription: &Subscription,
+    entry: &Entry,
+    link: (u64, ChainValue),
+    at: Timestamp,
+) -> DeadLetter {
+    let (subscription, event) = (subscription.id.clone(), entry.event.clone());
+    DeadLetter {
+        id: DeadLetterId(0),
+        key: DeliveryKey { subscription, replay: None, event: event.id },
+        position: entry.position,
+        link: Some(link),
+        event,
+        reason: Reason::Expired.word().into(),
+        attempts: 0,
+        status: None,
+        detail: "".into(),
+        at,
+        redriven: false,
+    }
+}

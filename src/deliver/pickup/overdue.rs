@@ -1,0 +1,95 @@
+//! Gives up what a consumer has not acknowledged within the bounds of its backlog.
+
+use std::time::Duration;
+
+use crate::deliver::expiry::{letter_of, limit_of};
+use crate::deliver::gathering::matches_of;
+use crate::deliver::{BacklogLimit, Round, Shelf};
+use crate::event::Timestamp;
+use crate::eventlog::{Error, Milestone, Page, Position};
+use crate::subscriptions::Subscription;
+
+/// How often a backlog is looked at that was within its bounds.
+const TICK: Duration = Duration::from_secs(5);
+
+/// Holds what waits to be acknowledged within its bounds.
+pub(super) struct Overdue {
+    /// When it is looked at next.
+    look_at: Timestamp,
+}
+
+impl Overdue {
+    /// Looks at once.
+    pub(super) const fn new() -> Self {
+        Self { look_at: Timestamp::EPOCH }
+    }
+
+    /// Gives up the oldest matches that are due, of one page of the log, and moves what is
+    /// acknowledged past them; says whether there may be more at once. `place` is the newest match
+    /// that is numbered.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log failed.
+    pub(super) async fn look(
+        &mut self,
+        (round, subscription): (&Round, &Subscription),
+        shelf: &Shelf,
+        place: Milestone,
+    ) -> Result<bool, Error> {
+        let (limit, now) = (limit_of(subscription, round.backlog), round.clock.now());
+        if limit == BacklogLimit::default() || now < self.look_at {
+            return Ok(false);
+        }
+        self.look_at = now.after(TICK);
+        let _turn = shelf.turn.lock().await;
+        let mut cursor = shelf.acknowledged();
+        let before = cursor.settled;
+        if before >= place.position {
+            return Ok(false);
+        }
+        let waiting = shelf.waiting(place.sequence).0;
+        let mut excess = limit.events.map_or(0, |most| waiting.saturating_sub(most));
+        let entries = round.log.read(before, Page::default()).await?;
+        let Some(last) = entries.last() else { return Ok(false) };
+        let (mut through, mut is_within) = (last.position.min(place.position), false);
+        let mut letters = Vec::new();
+        for entry in matches_of(subscription, &entries) {
+            if entry.position > place.position {
+                break;
+            }
+            let sequence = cursor.sequence + 1;
+            if !cursor.ahead.contains(sequence) {
+                let is_old = limit.age.is_some_and(|age| now.since(entry.accepted) > age);
+                if !is_old && excess == 0 {
+                    is_within = true;
+                    through = Position(entry.position.0.saturating_sub(1));
+                    break;
+                }
+                excess = excess.saturating_sub(1);
+                letters.push(letter_of(subscription, entry, (sequence, cursor.chain), now));
+            }
+            cursor.settled = entry.position;
+            cursor.sequence = sequence;
+            cursor.chain = cursor.chain.next(entry.event.id, entry.event.digest);
+        }
+        cursor.settled = cursor.settled.max(through);
+        cursor.ahead.drop_through(cursor.sequence);
+        if cursor.settled == before {
+            return Ok(false);
+        }
+        let count = letters.len();
+        // Noted before anyone sees it, and together, so that no cursor is kept without its letters.
+        round.ledger.expire(&subscription.id, letters, &cursor);
+        let more = !is_within && cursor.settled < place.position;
+        shelf.acknowledge(cursor);
+        if count > 0 {
+            round.carrier.expired(subscription, count);
+            round.ledger.flush().await?;
+        }
+        if more {
+            self.look_at = now;
+        }
+        Ok(more)
+    }
+}
