@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::ambient::{SecretReference, SystemEntropy};
-use crate::cli::subscription_file::places_of_secrets;
+use crate::cli::subscription_file::{check_place, places_of_secrets};
 use crate::cli::{Context, Exit, Outcome};
 use crate::config::{self, Config, Texts};
 use crate::contract::{Catalog, Gate, Message};
@@ -117,6 +117,9 @@ impl Check<'_> {
                 match places_of_secrets(document.sinkcredential.as_ref(), name) {
                     Ok(places) => {
                         let folder = Path::new(name).parent().unwrap_or(Path::new(""));
+                        let refused = places.iter().filter_map(|at| check_place(at, folder).err());
+                        let refused = refused.map(|problem| Diagnostic::of_file(name, problem));
+                        self.mistakes.extend(refused);
                         self.secrets.extend(places.into_iter().map(|at| (at, folder.to_owned())));
                     }
                     Err(mistake) => self.mistakes.push(*mistake),

@@ -17,6 +17,11 @@ use crate::telemetry::chain;
 /// The largest document, as the gateway takes it by default.
 const MAX_BYTES: u64 = 2 * 1024 * 1024;
 
+/// What the variables of the command line itself begin with, such as the caller's key.
+const OWN_VARIABLES: &str = "SEALWAY_";
+/// What those of them begin with that documents may name.
+const VARIABLES_FOR_DOCUMENTS: &str = "SEALWAY_SECRET_";
+
 /// What standard input is called.
 const STDIN: &str = "standard input";
 
@@ -67,6 +72,8 @@ fn fill(credential: &mut SinkCredential, file: &str) -> Result<(), Failure> {
     let directory = Path::new(file).parent().unwrap_or(Path::new(""));
     for mut slot in credential.slots() {
         if let Some(SecretText::Reference(place)) = slot.value {
+            let refused = |problem| Failure::input(anyhow!("{file}: {}: {problem}", slot.pointer));
+            check_place(place, directory).map_err(refused)?;
             let secret = config::secret(place, directory).map_err(|error| {
                 Failure::blame(error).context(format!("{file}: {}", slot.pointer))
             })?;
@@ -75,6 +82,43 @@ fn fill(credential: &mut SinkCredential, file: &str) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// Checks that a document names a secret of its own: who writes it may not be who applies it, and
+/// must not be able to send away what else that person's environment and files hold.
+///
+/// # Errors
+///
+/// Says what to do instead.
+pub fn check_place(place: &SecretReference, directory: &Path) -> Result<(), String> {
+    match place {
+        SecretReference::Env(name)
+            if name.starts_with(OWN_VARIABLES) && !name.starts_with(VARIABLES_FOR_DOCUMENTS) =>
+        {
+            Err(format!(
+                "variables that begin with {OWN_VARIABLES} are the command line's own; call it \
+                 {VARIABLES_FOR_DOCUMENTS}…, or without {OWN_VARIABLES}"
+            ))
+        }
+        SecretReference::Env(_) => Ok(()),
+        SecretReference::File(path) => {
+            let outside = || {
+                format!(
+                    "`{}` is not below the folder of this file; put the secret there, or name a \
+                     variable with `{{ env: NAME }}`",
+                    path.display()
+                )
+            };
+            let folder = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+            // Of one that is not there, reading it says so.
+            let (Ok(found), Ok(folder)) =
+                (fs::canonicalize(folder.join(path)), fs::canonicalize(folder))
+            else {
+                return if path.is_absolute() { Err(outside()) } else { Ok(()) };
+            };
+            if found.starts_with(folder) { Ok(()) } else { Err(outside()) }
+        }
+    }
 }
 
 /// The places where a credential says that its secrets are, and its first mistake about them: a
@@ -239,5 +283,26 @@ mod tests {
 
         assert!(check("README.md", example).unwrap().id.is_some());
         assert!(read_all(&["config/subscriptions".into()]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_document_names_secrets_of_its_own_only() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("subscriptions");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("own"), "s").unwrap();
+        fs::write(root.path().join("operators"), "s").unwrap();
+        std::os::unix::fs::symlink(root.path().join("operators"), folder.join("link")).unwrap();
+        let file = |path: &str| check_place(&SecretReference::File(path.into()), &folder);
+        let variable = |name: &str| check_place(&SecretReference::Env(name.to_owned()), &folder);
+
+        assert_eq!(file("own"), Ok(()));
+        assert_eq!(file(folder.join("own").to_str().unwrap()), Ok(()));
+        for outside in ["../operators", "link", "/etc/hostname", "/not/there"] {
+            assert!(file(outside).unwrap_err().contains("below the folder"), "{outside}");
+        }
+        assert_eq!(variable("SHOP_PASSWORD"), Ok(()));
+        assert_eq!(variable("SEALWAY_SECRET_SHOP"), Ok(()));
+        assert!(variable("SEALWAY_CALLER_KEY").unwrap_err().contains("SEALWAY_SECRET_"));
     }
 }

@@ -14,6 +14,9 @@ use crate::subscriptions::{Basic, Parameter, SecretText, SinkCredential};
 /// What takes the place of a secret in a text that is kept.
 const HIDDEN: &str = "…";
 
+/// Texts within texts whose escapes are resolved in search of a secret.
+const NESTED_ESCAPES: usize = 3;
+
 /// What a credential adds to each request.
 pub struct Access {
     headers: HeaderMap,
@@ -90,15 +93,90 @@ impl Access {
     }
 
     /// Takes secrets out of what a sink has answered, before any of it is kept.
+    ///
+    /// A sink that repeats a request's headers may escape them as its language does, perhaps as a
+    /// JSON text within another; where a secret shows without its escapes, the text is kept without.
     pub fn hide(&self, token: Option<&str>, answer: &[u8]) -> Vec<u8> {
         let mut text = Zeroizing::new(String::from_utf8_lossy(answer).into_owned());
-        for secret in token.into_iter().chain(self.secrets.iter().map(Secret::expose)) {
-            if !secret.is_empty() && text.contains(secret) {
-                *text = text.replace(secret, HIDDEN);
+        self.cover(token, &mut text);
+        let mut plain = text.clone();
+        for _ in 0..NESTED_ESCAPES {
+            let next = Zeroizing::new(unescaped(&plain));
+            if *next == *plain {
+                break;
+            }
+            plain = next;
+            if self.cover(token, &mut plain) {
+                text.clone_from(&plain);
             }
         }
         text.as_bytes().to_vec()
     }
+
+    /// Replaces secrets; says whether there were some.
+    fn cover(&self, token: Option<&str>, text: &mut String) -> bool {
+        let mut found = false;
+        for secret in token.into_iter().chain(self.secrets.iter().map(Secret::expose)) {
+            if !secret.is_empty() && text.contains(secret) {
+                *text = text.replace(secret, HIDDEN);
+                found = true;
+            }
+        }
+        found
+    }
+}
+
+/// Resolves the escapes of JSON (RFC 8259, section 7) and of HTML, wherever they stand; what is none
+/// stays as it is.
+fn unescaped(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(['\\', '&']) {
+        let (before, escape) = rest.split_at(at);
+        plain.push_str(before);
+        let (character, length) = json_escape(escape)
+            .or_else(|| html_escape(escape))
+            .unwrap_or_else(|| (if escape.starts_with('&') { '&' } else { '\\' }, 1));
+        plain.push(character);
+        rest = escape.get(length..).unwrap_or_default();
+    }
+    plain.push_str(rest);
+    plain
+}
+
+/// The character that a JSON escape at the beginning of a text means, and the escape's length.
+fn json_escape(text: &str) -> Option<(char, usize)> {
+    let escaped = text.strip_prefix('\\')?;
+    match escaped.chars().next()? {
+        'u' => {
+            let code = u32::from_str_radix(escaped.get(1..5)?, 16).ok()?;
+            Some((char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER), 6))
+        }
+        // White space keeps the words of an excerpt apart.
+        'b' | 'f' | 'n' | 'r' | 't' => Some((' ', 2)),
+        sign @ ('"' | '\\' | '/') => Some((sign, 2)),
+        _ => None,
+    }
+}
+
+/// The same for a character reference of HTML.
+fn html_escape(text: &str) -> Option<(char, usize)> {
+    let (name, _) = text.strip_prefix('&')?.split_once(';').filter(|(name, _)| name.len() <= 8)?;
+    let character = match name {
+        "amp" => '&',
+        "lt" => '<',
+        "gt" => '>',
+        "quot" => '"',
+        "apos" => '\'',
+        _ => {
+            let number = name.strip_prefix('#')?;
+            let hexadecimal = number.strip_prefix(['x', 'X']);
+            let code = hexadecimal
+                .map_or_else(|| number.parse(), |digits| u32::from_str_radix(digits, 16));
+            char::from_u32(code.ok()?)?
+        }
+    };
+    Some((character, name.len() + 2))
 }
 
 /// Shows nothing of it.
@@ -191,6 +269,27 @@ mod tests {
         assert!(!format!("{access:?}").contains("sesame"));
     }
 
+    #[test]
+    fn secrets_are_hidden_behind_the_escapes_of_other_languages() {
+        let credential: SinkCredential = serde_json::from_value(json!({
+            "credentialtype": "API_KEY", "apiKey": { "name": "x-key", "value": "a/b+c&d<e=" },
+        }))
+        .unwrap();
+        let access = Access::new(&credential).unwrap();
+        let plain = r#"{"no": "\"\u00e9\" &amp; C:\\new"}"#;
+
+        for answer in [
+            r#"{"err": "a\/b+c&d<e="}"#,
+            r#"{"err": "a/b\u002Bc\u0026d\u003ce="}"#,
+            r#"{"err": "{\"inner\": \"a\\\/b\\u002bc&d<e=\"}"}"#,
+            "<p>a&#x2F;b&#43;c&amp;d&lt;e=</p>",
+        ] {
+            let hidden = String::from_utf8(access.hide(None, answer.as_bytes())).unwrap();
+            assert!(hidden.contains(HIDDEN) && !hidden.contains("d<e"), "{answer}: {hidden}");
+        }
+        assert_eq!(access.hide(None, plain.as_bytes()), plain.as_bytes(), "nothing to hide");
+    }
+
     /// Names and values around the border of what is taken.
     fn text() -> impl Strategy<Value = String> {
         prop_oneof![
@@ -204,6 +303,11 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn any_text_can_be_searched(text in "[\\\\&;u0-9a-f#x\\PC]{0,40}") {
+            unescaped(&text);
+        }
+
         #[test]
         fn what_is_accepted_can_be_sent(
             (name, value, key, user) in (text(), text(), text(), text()),
