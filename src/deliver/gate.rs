@@ -99,7 +99,7 @@ impl Gate {
         failing_since: Option<Timestamp>,
     ) -> Self {
         let (parallel, rate) = limits(subscription, allowance);
-        let sink = sinks.of(subscription.sink.as_ref());
+        let sink = sinks.of(subscription);
         let recoveries = sink.recoveries();
         let state = State {
             subscription: Arc::clone(subscription),
@@ -130,7 +130,7 @@ impl Gate {
         if state.bucket.map(Bucket::interval) != bucket.map(Bucket::interval) {
             state.bucket = bucket;
         }
-        let sink = self.sinks.of(subscription.sink.as_ref());
+        let sink = self.sinks.of(subscription);
         if !Arc::ptr_eq(&sink, &state.sink) {
             (state.held, state.recoveries) = (None, sink.recoveries());
             state.sink = sink;

@@ -1,16 +1,21 @@
-//! What is known of the health of sinks, shared by all subscriptions with the same address.
+//! What is known of the health of sinks, shared by a consumer's subscriptions with the same address.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use tokio::sync::watch;
-use url::Url;
 
 use crate::ambient::Entropy;
 use crate::deliver::breaker::{Breaker, Change};
 use crate::deliver::{BreakerConfig, Notice, Notices};
+use crate::event::ConsumerId;
+use crate::subscriptions::Subscription;
 
-/// What is known of the health of all sinks, by address.
+/// What is known of the health of all sinks, by consumer and address.
+///
+/// What one consumer's attempts have found out says nothing to another: anybody can name an
+/// address, and would otherwise see how others fare there, end their pauses, or bring pauses upon
+/// them.
 pub struct Sinks {
     config: BreakerConfig,
     dice: Arc<dyn Entropy>,
@@ -20,12 +25,13 @@ pub struct Sinks {
 
 #[derive(Default)]
 struct Known {
-    by_address: BTreeMap<String, Weak<Sink>>,
+    by_address: BTreeMap<(ConsumerId, String), Weak<Sink>>,
     /// So many make it worth while to look for those that nobody uses any more.
     plenty: usize,
 }
 
-/// What is known of the health of one sink; all subscriptions with its address share it.
+/// What is known of the health of one sink; all subscriptions of one consumer with its address
+/// share it.
 pub(super) struct Sink {
     breaker: Mutex<Breaker>,
     /// Tells of each change of phase, and counts how often the sink became well again.
@@ -38,15 +44,16 @@ impl Sinks {
         Self { config, dice, notices, known: Mutex::default() }
     }
 
-    /// What is known of the sink with this address; without an address, something of one's own.
-    pub(super) fn of(&self, address: Option<&Url>) -> Arc<Sink> {
+    /// What is known of the sink of a subscription; without an address, something of one's own.
+    pub(super) fn of(&self, subscription: &Subscription) -> Arc<Sink> {
         let new = || {
             let breaker = Mutex::new(Breaker::new(self.config.clone()));
             Arc::new(Sink { breaker, recoveries: watch::Sender::new(0) })
         };
-        let Some(address) = address else { return new() };
+        let Some(address) = &subscription.sink else { return new() };
+        let key = (subscription.consumer.clone(), address.as_str().to_owned());
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sink) = known.by_address.get(address.as_str()).and_then(Weak::upgrade) {
+        if let Some(sink) = known.by_address.get(&key).and_then(Weak::upgrade) {
             return sink;
         }
         if known.by_address.len() >= known.plenty {
@@ -54,7 +61,7 @@ impl Sinks {
             known.plenty = (known.by_address.len() * 2).max(64);
         }
         let sink = new();
-        known.by_address.insert(address.as_str().to_owned(), Arc::downgrade(&sink));
+        known.by_address.insert(key, Arc::downgrade(&sink));
         sink
     }
 

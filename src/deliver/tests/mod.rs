@@ -2,6 +2,7 @@
 
 mod backlogs;
 mod couriers;
+mod gates;
 mod inboxes;
 mod ledgers;
 mod orders;

@@ -1,0 +1,64 @@
+//! Gates know how a sink is from the attempts of one consumer, and how long everything has failed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ambient::{Clock as _, SeededEntropy};
+use crate::deliver::tests::stage::{Act, Recorder, Stage};
+use crate::deliver::{
+    Allowance, BreakerConfig, Delivery, Gate, Notices, Phase, Sinks, Traffic, Verdict,
+};
+use crate::subscriptions::Subscription;
+
+fn sinks() -> Arc<Sinks> {
+    let dice = Arc::new(SeededEntropy::new(1));
+    Arc::new(Sinks::new(BreakerConfig::default(), dice, Notices::channel().0))
+}
+
+fn gate(subscription: &Arc<Subscription>, sinks: &Arc<Sinks>) -> Arc<Gate> {
+    let allowance = Allowance { parallel: 4, rate: None };
+    Arc::new(Gate::new(subscription, sinks, allowance, None))
+}
+
+/// Makes one attempt of the first event, which ends as the carrier is told.
+async fn attempt(stage: &Stage, gate: &Arc<Gate>, act: Act) {
+    let carrier = Recorder::default();
+    carrier.acts.lock().unwrap().push_back(act);
+    let delivery = Delivery {
+        subscription: Arc::clone(&stage.subscription),
+        entry: stage.append(&["a"]).await.remove(0),
+        link: None,
+        replay: None,
+        attempts: 0,
+        first_attempt: None,
+        redriven: false,
+    };
+    let pass = gate.enter(Traffic::Live, stage.clock.now()).ok().unwrap();
+    pass.carry(&carrier, &delivery, &stage.clock).await;
+}
+
+fn again(stage: &Stage) -> Act {
+    Act::Say(Verdict::Retry { due: stage.clock.now().after(Duration::from_hours(1)) })
+}
+
+#[tokio::test]
+async fn consumers_with_the_same_address_know_nothing_of_each_other() {
+    let (stage, sinks) = (Stage::new().await, sinks());
+    let other = Subscription { id: "other".parse().unwrap(), ..(*stage.subscription).clone() };
+    let stranger = Subscription { consumer: "stranger".parse().unwrap(), ..other.clone() };
+    let first = gate(&stage.subscription, &sinks);
+    let second = gate(&Arc::new(other), &sinks);
+    let strange = gate(&Arc::new(stranger), &sinks);
+
+    for _ in 0..5 {
+        attempt(&stage, &first, again(&stage)).await;
+    }
+
+    let phase = |gate: &Gate| gate.flow(stage.clock.now()).phase;
+    assert!(matches!(phase(&first), Phase::Open { .. }));
+    assert_eq!(phase(&second), phase(&first), "a consumer's subscriptions share what they learn");
+    assert_eq!(phase(&strange), Phase::Closed);
+    strange.nudge();
+    attempt(&stage, &strange, Act::Say(Verdict::Delivered)).await;
+    assert!(first.look(Traffic::Live, stage.clock.now()).is_err(), "nobody else ends its pause");
+}
