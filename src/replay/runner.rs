@@ -108,9 +108,16 @@ impl Runner {
             End::Cancelled => ReplayState::Cancelled,
             End::Stopped => replay.state,
         };
-        replay.reached = journey.progress.cursor().settled;
-        self.replays.keep(&mut replay).await?;
+        self.keep(&mut replay, journey.progress.cursor().settled).await?;
         Ok(replay)
+    }
+
+    /// Writes down how far it has come, after what became of the events up to there: a crash between
+    /// the two attempts some of them again and loses none.
+    async fn keep(&self, replay: &mut Replay, reached: Position) -> Result<(), Error> {
+        replay.reached = reached;
+        self.ledger.flush().await?;
+        self.replays.keep(replay).await
     }
 
     fn interrupted(&self) -> Option<End> {
@@ -167,8 +174,7 @@ impl Runner {
                 return Ok(Err(ended));
             }
             if self.clock.now() >= journey.kept.after(KEEP_EVERY) {
-                replay.reached = journey.progress.cursor().settled;
-                self.replays.keep(replay).await?;
+                self.keep(replay, journey.progress.cursor().settled).await?;
                 journey.kept = self.clock.now();
             }
             let delivers = self.subscription.borrow().state.delivers();

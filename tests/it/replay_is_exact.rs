@@ -240,3 +240,22 @@ async fn a_replayed_event_that_fails_is_tried_again_or_given_up_like_a_live_one(
     assert_eq!(again.header("sealway-attempt"), Some("2"));
     assert_eq!((again.id(), again.opened.replay()), (ids[1].as_str(), Some(id.as_str())));
 }
+
+#[tokio::test]
+async fn a_replay_is_not_complete_before_what_came_of_its_events_is_kept() {
+    let clock = ManualClock::at(SystemClock.now());
+    let gateway = TestGateway::at(&clock).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({ "config": { "giveUpAfterRefusals": 1 } })).await;
+    let id = gateway.order(1).await;
+    receiver.wait_for_delivered(1).await;
+    receiver.answer(Reply::Status(422));
+
+    // The ledger writes a few times a second, and here the time stands still.
+    let replay = replay(&gateway, &json!({ "from": id })).await;
+    let shown = ended(&gateway, &replay, "completed").await;
+
+    assert_eq!(shown["counts"]["givenUp"], 1);
+    let letters = gateway.get("/subscriptions/shop/dead-letters").await["deadLetters"].clone();
+    assert_eq!((&letters[0]["event"], &letters[0]["replay"]), (&json!(id), &json!(replay)));
+}
