@@ -286,18 +286,21 @@ impl Courier {
     }
 
     async fn attempt_again(&mut self, pass: Pass) {
-        let due = self.retries.take_due(self.round.clock.now());
-        let Some(retry) = due else { return pass.give_back() };
-        let Ok(Some(entry)) = recall(&*self.round.log, &retry).await else {
+        let now = self.round.clock.now();
+        let Some(retry) = self.retries.take_due(now) else { return pass.give_back() };
+        let found = recall(&*self.round.log, &retry).await;
+        let Ok(Some(entry)) = found else {
             tracing::error!(
                 event.id = %retry.key.event,
                 subscription.id = %retry.key.subscription,
                 "Cannot read event {} for another attempt", retry.key.event,
             );
-            let due = self.round.clock.now().after(AFTER_PANIC);
-            self.retries.insert(Retry { due, ..retry });
-            pass.give_back();
-            return;
+            match found {
+                // It is kept nowhere any more, and will not be.
+                Ok(_) => self.round.ledger.settle(retry.key),
+                Err(_) => self.retries.insert(Retry { due: now.after(AFTER_PANIC), ..retry }),
+            }
+            return pass.give_back();
         };
         let delivery = Delivery {
             subscription: Arc::clone(&self.subscription),

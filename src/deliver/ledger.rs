@@ -85,7 +85,6 @@ impl Pending {
             dead_letters: self.dead_letters,
             attempts: self.attempts,
             receipts: self.receipts,
-            ..Changes::default()
         }
     }
 }

@@ -1,9 +1,7 @@
 //! Brings dead letters back, or lets them go.
 
 use crate::deliver::{Command, Line, Office, OfficeError};
-use crate::eventlog::{
-    Changes, DeadLetter, DeadLetterId, DeadLetterQuery, DeliveryKey, Page, Retry,
-};
+use crate::eventlog::{DeadLetter, DeadLetterId, DeadLetterQuery, DeliveryKey, Page, Retry};
 use crate::subscriptions::{Error as SubscriptionError, State, Subscription};
 
 impl Office {
@@ -29,17 +27,17 @@ impl Office {
             let page = self.log.dead_letters(&query, Page::default()).await?;
             let Some(last) = page.last() else { return Ok(redriven) };
             query.after = last.id;
-            redriven += page.len();
-            self.revive(&line, &page).await?;
+            redriven += self.revive(&line, &page).await?;
         }
     }
 
     /// Turns dead letters into retries that are due now; their copies stay until they are settled.
+    /// Says of how many: those that others have brought back or dropped meanwhile are left alone.
     ///
     /// # Errors
     ///
     /// Ours: the log failed.
-    pub async fn revive(&self, line: &Line, letters: &[DeadLetter]) -> Result<(), OfficeError> {
+    pub async fn revive(&self, line: &Line, letters: &[DeadLetter]) -> Result<usize, OfficeError> {
         let now = self.clock.now();
         let to_retry = |letter: &DeadLetter| Retry {
             key: letter.key.clone(),
@@ -50,18 +48,16 @@ impl Office {
             due: now,
             redriven: true,
         };
-        let retries: Vec<Retry> = letters.iter().map(to_retry).collect();
-        let name = |letter: &DeadLetter| (letter.key.subscription.clone(), letter.id);
-        let revived = letters.iter().map(name).collect();
-        let changes = Changes { retries: retries.clone(), revived, ..Changes::default() };
-        self.log.commit(changes).await?;
+        let wanted = letters.iter().map(|letter| (letter.id, to_retry(letter))).collect();
+        let retries = self.log.revive(wanted).await?;
+        let revived = retries.len();
         // Whoever redrives has reason to think that the sink is well again.
         let _ = line.commands.send(Command::Nudge).await;
         for retry in retries {
             // A courier that has ended takes the retry up at its next start.
             let _ = line.commands.send(Command::Retry(retry)).await;
         }
-        Ok(())
+        Ok(revived)
     }
 
     /// Drops a dead letter that nobody wants any more.
@@ -81,8 +77,9 @@ impl Office {
         };
         let found = self.log.dead_letters(&query, Page { items: 1, ..Page::default() }).await?;
         let letter = found.into_iter().next().ok_or(OfficeError::NoDeadLetter)?;
-        let dismissed = vec![(subscription.id.clone(), id)];
-        self.log.commit(Changes { dismissed, ..Changes::default() }).await?;
+        if !self.log.dismiss(&subscription.id, id).await? {
+            return Err(OfficeError::NoDeadLetter);
+        }
         self.let_go(&letter.key).await;
         Ok(letter)
     }

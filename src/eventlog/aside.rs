@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::{
     DeadLetter, DeadLetterId, DeliveryKey, Error, NewQuarantined, Page, QuarantineId, Quarantined,
+    Retry,
 };
 
 /// Which dead letters of a subscription are wanted.
@@ -158,6 +159,24 @@ pub trait SetAside: Send + Sync {
         &self,
         subscription: Option<&SubscriptionId>,
     ) -> Result<Vec<DeadLetterCount>, Error>;
+
+    /// Has dead letters delivered again: each that is listed is listed no more and is kept until its
+    /// delivery is settled, and the retry beside its number is kept. Gives the retries that are kept;
+    /// one whose dead letter is redriven already, or gone, is not among them.
+    ///
+    /// # Errors
+    ///
+    /// Later: the disk is full; then none is redriven. Ours: the store failed.
+    async fn revive(&self, letters: Vec<(DeadLetterId, Retry)>) -> Result<Vec<Retry>, Error>;
+
+    /// Drops a dead letter that is not wanted; says whether it was listed. One that is being
+    /// redriven stays.
+    ///
+    /// # Errors
+    ///
+    /// Later: the disk is full. Ours: the store failed.
+    async fn dismiss(&self, subscription: &SubscriptionId, id: DeadLetterId)
+    -> Result<bool, Error>;
 
     /// Drops the oldest dead letters that were given up before a moment, at most so many, and names
     /// their deliveries and reasons. Those that are being redriven stay.

@@ -215,10 +215,6 @@ pub struct Changes {
     pub settled: Vec<DeliveryKey>,
     /// Dead letters to keep, each replacing the one that its delivery had.
     pub dead_letters: Vec<DeadLetter>,
-    /// Dead letters that are delivered again: not listed any more, and kept until they are settled.
-    pub revived: Vec<(SubscriptionId, DeadLetterId)>,
-    /// Dead letters to drop, because they are not wanted.
-    pub dismissed: Vec<(SubscriptionId, DeadLetterId)>,
     /// Attempts to keep.
     pub attempts: Vec<Attempt>,
     /// Receipts to keep.

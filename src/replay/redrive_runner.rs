@@ -57,8 +57,7 @@ impl RedriveRunner {
             let Some(last) = letters.last() else { return Ok(End::Completed) };
             let took = pace(redrive.rate) * u32::try_from(letters.len()).unwrap_or(u32::MAX);
             redrive.reached = last.id;
-            redrive.counts.redriven += letters.len() as u64;
-            self.office.revive(&self.line, &letters).await?;
+            redrive.counts.redriven += self.office.revive(&self.line, &letters).await? as u64;
             // Time that was lost is made up for, within bounds.
             let now = self.clock.now();
             next = next.max(now.before(KEEP_EVERY)).after(took);

@@ -189,15 +189,11 @@ async fn a_redriven_event_that_the_log_has_dropped_is_taken_from_its_dead_letter
     };
     let dead_letters = vec![letter];
     stage.log.commit(Changes { dead_letters, ..Changes::default() }).await.unwrap();
-    let revived = vec![(key.subscription.clone(), DeadLetterId(1))];
     let cursor = Cursor::starting(&key.subscription, Position(1));
-    let changes = Changes {
-        cursors: vec![(key.subscription.clone(), cursor)],
-        retries: vec![retry],
-        revived,
-        ..Changes::default()
-    };
+    let changes =
+        Changes { cursors: vec![(key.subscription.clone(), cursor)], ..Changes::default() };
     stage.log.commit(changes).await.unwrap();
+    stage.log.revive(vec![(DeadLetterId(1), retry)]).await.unwrap();
 
     let _working = start(&stage, &carrier).await;
     until("it is carried", || carrier.carried().len() == 1).await;

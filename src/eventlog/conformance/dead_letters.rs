@@ -30,9 +30,9 @@ async fn keep(log: &dyn EventLog, dead_letters: Vec<DeadLetter>) {
 
 /// Brings a dead letter back, as `deliver` does it.
 async fn redrive(log: &dyn EventLog, key: DeliveryKey, number: u64) {
-    let revived = vec![(key.subscription.clone(), DeadLetterId(number))];
-    let retries = vec![Retry { redriven: true, ..retry(key, 0) }];
-    commit(log, Changes { retries, revived, ..Changes::default() }).await;
+    let retry = Retry { redriven: true, ..retry(key, 0) };
+    let revived = log.revive(vec![(DeadLetterId(number), retry.clone())]).await.unwrap();
+    assert_eq!(revived, [retry]);
 }
 
 #[tokio::test]
@@ -57,8 +57,8 @@ async fn dead_letters_are_numbered_for_their_subscription_and_listed_in_pages() 
         let orders = subscription("orders");
         assert_eq!(log.last_dead_letter(&orders).await.unwrap(), DeadLetterId(2));
         assert_eq!(log.last_dead_letter(&subscription("none")).await.unwrap(), DeadLetterId(0));
-        let dismissed = vec![(subscription("orders"), DeadLetterId(2))];
-        commit(log, Changes { dismissed, ..Changes::default() }).await;
+        assert!(log.dismiss(&orders, DeadLetterId(2)).await.unwrap());
+        assert!(!log.dismiss(&orders, DeadLetterId(2)).await.unwrap());
         keep(log, vec![dead_letter(key("orders", 3), None)]).await;
         let all = DeadLetterQuery::all(subscription("orders"));
         assert_eq!(numbers(log, all, 10).await, [1, 3], "a number is never given twice");
@@ -130,6 +130,27 @@ async fn a_redriven_dead_letter_is_hidden_and_kept_until_it_is_settled() {
         assert_eq!(log.dead_letter(&one).await.unwrap(), None);
         assert_eq!(log.retry(&one).await.unwrap(), None);
         assert_eq!(letters(log, "orders").await.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_redriven_once_and_neither_dismissed_meanwhile_nor_brought_back_after() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let (one, two) = (key("orders", 1), key("orders", 2));
+        keep(log, vec![dead_letter(one.clone(), None), dead_letter(two.clone(), None)]).await;
+        redrive(log, one.clone(), 1).await;
+        commit(log, Changes { retries: vec![retry(one.clone(), 3)], ..Changes::default() }).await;
+        assert!(log.dismiss(&two.subscription, DeadLetterId(2)).await.unwrap());
+
+        let named = |number, key| (DeadLetterId(number), retry(key, 0));
+        let again = vec![named(1, one.clone()), named(2, two.clone()), named(3, two.clone())];
+        assert_eq!(log.revive(again).await.unwrap(), [], "redriven already, gone, never there");
+        assert!(!log.dismiss(&one.subscription, DeadLetterId(1)).await.unwrap());
+
+        assert!(log.dead_letter(&one).await.unwrap().unwrap().redriven);
+        assert_eq!(log.retry(&one).await.unwrap().unwrap().attempts, 3, "it is under way");
+        assert_eq!(log.retry(&two).await.unwrap(), None);
     }
 }
 

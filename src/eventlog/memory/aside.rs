@@ -9,7 +9,7 @@ use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::memory::log::{Held, MemoryLog, fill};
 use crate::eventlog::{
     DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeliveryKey, Error, NewQuarantined,
-    Page, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, SetAside,
+    Page, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, Retry, SetAside,
 };
 
 impl Held {
@@ -28,11 +28,10 @@ impl Held {
         self.dead_letters.retain(|_, letter| letter.key != *key);
     }
 
-    /// Marks a dead letter as redriven.
-    pub(super) fn revive_letter(&mut self, name: &(SubscriptionId, DeadLetterId)) {
-        if let Some(letter) = self.dead_letters.get_mut(name) {
-            letter.redriven = true;
-        }
+    /// The dead letter of a number, if it is listed.
+    fn listed(&mut self, of: &SubscriptionId, id: DeadLetterId) -> Option<&mut DeadLetter> {
+        let found = self.dead_letters.get_mut(&(of.clone(), id));
+        found.filter(|letter| !letter.redriven)
     }
 }
 
@@ -81,6 +80,32 @@ impl SetAside for MemoryLog {
             count,
         };
         Ok(counts.into_iter().map(count).collect())
+    }
+
+    async fn revive(&self, letters: Vec<(DeadLetterId, Retry)>) -> Result<Vec<Retry>, Error> {
+        let mut held = self.hold()?;
+        let mut revived = Vec::new();
+        for (id, retry) in letters {
+            if let Some(letter) = held.listed(&retry.key.subscription, id) {
+                letter.redriven = true;
+                held.retries.insert(retry.key.clone(), retry.clone());
+                revived.push(retry);
+            }
+        }
+        Ok(revived)
+    }
+
+    async fn dismiss(
+        &self,
+        subscription: &SubscriptionId,
+        id: DeadLetterId,
+    ) -> Result<bool, Error> {
+        let mut held = self.hold()?;
+        let is_listed = held.listed(subscription, id).is_some();
+        if is_listed {
+            held.dead_letters.remove(&(subscription.clone(), id));
+        }
+        Ok(is_listed)
     }
 
     async fn expire_dead_letters(

@@ -37,7 +37,7 @@ pub(super) struct Held {
     contents: BTreeMap<Content, (EventId, Timestamp)>,
     cursors: BTreeMap<SubscriptionId, Cursor>,
     milestones: BTreeMap<(SubscriptionId, Position), Milestone>,
-    retries: BTreeMap<DeliveryKey, Retry>,
+    pub(super) retries: BTreeMap<DeliveryKey, Retry>,
     pub(super) dead_letters: BTreeMap<(SubscriptionId, DeadLetterId), DeadLetter>,
     pub(super) last_dead_letter: BTreeMap<SubscriptionId, DeadLetterId>,
     attempts: Vec<Attempt>,
@@ -126,8 +126,6 @@ impl Held {
             self.drop_letter(key);
         }
         self.retries.extend(changes.retries.into_iter().map(|retry| (retry.key.clone(), retry)));
-        changes.revived.iter().for_each(|name| self.revive_letter(name));
-        changes.dismissed.iter().for_each(|name| drop(self.dead_letters.remove(name)));
         changes.dead_letters.into_iter().for_each(|letter| self.keep_letter(letter));
         self.attempts.extend(changes.attempts);
         self.receipts.retain(|_, receipt| receipt.at >= expired);

@@ -10,7 +10,7 @@ use crate::eventlog::sqlite::queue::Request;
 use crate::eventlog::sqlite::{letters, quarantine};
 use crate::eventlog::{
     DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeliveryKey, Error, NewQuarantined,
-    Page, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, SetAside,
+    Page, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, Retry, SetAside,
 };
 
 #[async_trait]
@@ -45,6 +45,19 @@ impl SetAside for SqliteLog {
     ) -> Result<Vec<DeadLetterCount>, Error> {
         let of = subscription.cloned();
         self.readers.run("count dead letters", move |c| letters::count(c, of.as_ref())).await
+    }
+
+    async fn revive(&self, letters: Vec<(DeadLetterId, Retry)>) -> Result<Vec<Retry>, Error> {
+        self.ask(|reply| Request::Revive(letters, reply)).await
+    }
+
+    async fn dismiss(
+        &self,
+        subscription: &SubscriptionId,
+        id: DeadLetterId,
+    ) -> Result<bool, Error> {
+        let subscription = subscription.clone();
+        self.ask(|reply| Request::Dismiss(subscription, id, reply)).await
     }
 
     async fn expire_dead_letters(

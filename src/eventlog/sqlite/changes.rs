@@ -23,8 +23,6 @@ pub(super) fn apply(connection: &Connection, changes: &Changes) -> rusqlite::Res
     places.try_for_each(|(id, milestone)| milestones::put(connection, id, milestone))?;
     changes.settled.iter().try_for_each(|key| settle(connection, key))?;
     changes.retries.iter().try_for_each(|retry| put_retry(connection, retry))?;
-    changes.revived.iter().try_for_each(|name| letters::revive(connection, name))?;
-    changes.dismissed.iter().try_for_each(|name| letters::dismiss(connection, name))?;
     changes.dead_letters.iter().try_for_each(|letter| letters::put(connection, letter))?;
     changes.attempts.iter().try_for_each(|attempt| put_attempt(connection, attempt))?;
     changes.receipts.iter().try_for_each(|receipt| receipts::put(connection, receipt))
@@ -92,7 +90,8 @@ fn put_cursor(
     Ok(())
 }
 
-fn put_retry(connection: &Connection, retry: &Retry) -> rusqlite::Result<()> {
+/// Keeps a retry in place of the one that its delivery had.
+pub(super) fn put_retry(connection: &Connection, retry: &Retry) -> rusqlite::Result<()> {
     let (sequence, chain) = rows::link_columns(retry.link);
     connection
         .prepare_cached("INSERT OR REPLACE INTO retries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?

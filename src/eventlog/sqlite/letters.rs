@@ -7,9 +7,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use crate::event::{Subject, SubscriptionId, Timestamp, TraceContext};
 use crate::eventlog::sqlite::queries::fill;
-use crate::eventlog::sqlite::rows;
+use crate::eventlog::sqlite::{changes, rows};
 use crate::eventlog::{
-    DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeliveryKey, Page,
+    DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeliveryKey, Page, Retry,
 };
 
 /// Lists the dead letters that a query wants, oldest first.
@@ -168,28 +168,39 @@ pub(super) fn drop_of(connection: &Connection, key: &DeliveryKey) -> rusqlite::R
     Ok(())
 }
 
-/// Marks a dead letter as redriven.
+/// Marks dead letters that are listed as redriven and keeps their retries; gives these.
 pub(super) fn revive(
     connection: &Connection,
-    (subscription, id): &(SubscriptionId, DeadLetterId),
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "UPDATE dead_letters SET redriven = 1 WHERE subscription = ? AND number = ?",
-        )?
-        .execute(params![subscription.as_str(), rows::signed(id.0)])?;
-    Ok(())
+    letters: Vec<(DeadLetterId, Retry)>,
+) -> rusqlite::Result<Vec<Retry>> {
+    let mut revived = Vec::with_capacity(letters.len());
+    for (id, retry) in letters {
+        let marked = connection
+            .prepare_cached(
+                "UPDATE dead_letters SET redriven = 1
+                 WHERE subscription = ? AND number = ? AND redriven = 0",
+            )?
+            .execute(params![retry.key.subscription.as_str(), rows::signed(id.0)])?;
+        if marked > 0 {
+            changes::put_retry(connection, &retry)?;
+            revived.push(retry);
+        }
+    }
+    Ok(revived)
 }
 
-/// Drops a dead letter that is not wanted.
+/// Drops a dead letter that is not wanted; says whether it was listed.
 pub(super) fn dismiss(
     connection: &Connection,
-    (subscription, id): &(SubscriptionId, DeadLetterId),
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("DELETE FROM dead_letters WHERE subscription = ? AND number = ?")?
+    subscription: &SubscriptionId,
+    id: DeadLetterId,
+) -> rusqlite::Result<bool> {
+    let dropped = connection
+        .prepare_cached(
+            "DELETE FROM dead_letters WHERE subscription = ? AND number = ? AND redriven = 0",
+        )?
         .execute(params![subscription.as_str(), rows::signed(id.0)])?;
-    Ok(())
+    Ok(dropped > 0)
 }
 
 /// Drops the dead letters of a subscription, and its last number.

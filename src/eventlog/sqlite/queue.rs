@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
-    Appended, Changes, DeliveryKey, Draft, Error, NewQuarantined, Position, QuarantineId,
-    RecordKey, Retention, Revision, Trimmed,
+    Appended, Changes, DeadLetterId, DeliveryKey, Draft, Error, NewQuarantined, Position,
+    QuarantineId, RecordKey, Retention, Retry, Revision, Trimmed,
 };
 
 /// A group is closed at so many bytes or requests, whichever is met first.
@@ -27,6 +27,8 @@ pub(super) enum Request {
     Append(Vec<Draft>, Reply<Vec<Appended>>),
     Quarantine(Vec<NewQuarantined>, Reply<Vec<QuarantineId>>),
     Unquarantine(QuarantineId, Reply<bool>),
+    Revive(Vec<(DeadLetterId, Retry)>, Reply<Vec<Retry>>),
+    Dismiss(SubscriptionId, DeadLetterId, Reply<bool>),
     ExpireDeadLetters(Timestamp, usize, Reply<Vec<(DeliveryKey, Arc<str>)>>),
     ExpireQuarantined(Timestamp, usize, Reply<Vec<Arc<str>>>),
     Commit(Changes, Reply<()>),
@@ -53,9 +55,10 @@ impl Request {
         let _ = match self {
             Self::Append(_, reply) => reply.send(Err(error)).err().map(drop),
             Self::Quarantine(_, reply) => reply.send(Err(error)).err().map(drop),
-            Self::Unquarantine(_, reply) | Self::Forget(_, reply) => {
+            Self::Unquarantine(_, reply) | Self::Forget(_, reply) | Self::Dismiss(_, _, reply) => {
                 reply.send(Err(error)).err().map(drop)
             }
+            Self::Revive(_, reply) => reply.send(Err(error)).err().map(drop),
             Self::ExpireDeadLetters(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::ExpireQuarantined(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::Commit(_, reply)

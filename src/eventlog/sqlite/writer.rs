@@ -296,6 +296,12 @@ fn execute(
         Request::Unquarantine(id, reply) => {
             keep(answers, reply, quarantine::remove(connection, id).map(Ok))
         }
+        Request::Revive(letters, reply) => {
+            keep(answers, reply, letters::revive(connection, letters).map(Ok))
+        }
+        Request::Dismiss(subscription, id, reply) => {
+            keep(answers, reply, letters::dismiss(connection, &subscription, id).map(Ok))
+        }
         Request::ExpireDeadLetters(before, most, reply) => {
             keep(answers, reply, letters::expire(connection, before, most).map(Ok))
         }
