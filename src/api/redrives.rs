@@ -125,7 +125,10 @@ pub async fn start(
         );
         return Ok(Json(Redriven { redriven: count }).into_response());
     }
-    let redrive = services.replays.redrive(query, rate).await.map_err(replays::problem)?;
+    let redrive = services.replays.redrive(&subscription, query, rate).await;
+    let Some(redrive) = redrive.map_err(replays::problem)? else {
+        return Ok(Json(Redriven { redriven: 0 }).into_response());
+    };
     tracing::info!(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,
@@ -179,7 +182,7 @@ pub async fn list(
     Path(id): Path<String>,
 ) -> Result<Json<AllRedrives>, Problem> {
     let subscription = find(&services, &caller, &id).await?;
-    let redrives = services.replays.redrives(&subscription.id).await.map_err(replays::problem)?;
+    let redrives = services.replays.redrives(&subscription).await.map_err(replays::problem)?;
     Ok(Json(AllRedrives { redrives: redrives.iter().map(ShownRedrive::of).collect() }))
 }
 
@@ -226,7 +229,8 @@ async fn find_redrive(services: &Services, caller: &Caller, id: &str) -> Result<
     let id: RedriveId = id.parse().map_err(|_| absent())?;
     let redrive = services.replays.redrive_of(&id).await.map_err(replays::problem)?;
     match find(services, caller, redrive.query.subscription.as_str()).await {
-        Ok(_) => Ok(redrive),
+        Ok(subscription) if redrive.belongs_to(&subscription) => Ok(redrive),
+        Ok(_) => Err(absent()),
         Err(problem) if problem.code() == Code::NotFound => Err(absent()),
         Err(problem) => Err(problem),
     }

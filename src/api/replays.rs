@@ -164,7 +164,7 @@ pub async fn list(
 ) -> Result<Json<AllReplays>, Problem> {
     let subscription = find(&services, &caller, &id).await?;
     let replays = services.replays.list().await.map_err(problem)?;
-    let own = replays.iter().filter(|replay| replay.subscription == subscription.id);
+    let own = replays.iter().filter(|replay| replay.belongs_to(&subscription));
     Ok(Json(AllReplays { replays: own.map(ShownReplay::of).collect() }))
 }
 
@@ -211,7 +211,8 @@ async fn find_replay(services: &Services, caller: &Caller, id: &str) -> Result<R
     let id: ReplayId = id.parse().map_err(|_| absent())?;
     let replay = services.replays.get(&id).await.map_err(problem)?;
     match find(services, caller, replay.subscription.as_str()).await {
-        Ok(_) => Ok(replay),
+        Ok(subscription) if replay.belongs_to(&subscription) => Ok(replay),
+        Ok(_) => Err(absent()),
         Err(problem) if problem.code() == Code::NotFound => Err(absent()),
         Err(problem) => Err(problem),
     }

@@ -55,6 +55,12 @@ pub struct Line {
 }
 
 impl Line {
+    /// Goes on watching only: a courier ends once nobody can command it any more.
+    #[must_use]
+    pub fn watching(self) -> Self {
+        Self { commands: mpsc::channel(1).0, ..self }
+    }
+
     /// Where the courier stands, and the subscription with every filter that applies up to there.
     ///
     /// In this order: a courier passes no entry under a filter that the subscription does not show

@@ -117,7 +117,7 @@ impl Office {
         }
     }
 
-    async fn changing(&self, id: &SubscriptionId) -> MutexGuard<'_, ()> {
+    pub(super) async fn changing(&self, id: &SubscriptionId) -> MutexGuard<'_, ()> {
         let mut hasher = DefaultHasher::new();
         id.hash(&mut hasher);
         let place = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Brings dead letters back, or lets them go.
 
 use crate::deliver::{Command, Line, Office, OfficeError};
+use crate::event::SubscriptionId;
 use crate::eventlog::{DeadLetter, DeadLetterId, DeadLetterQuery, DeliveryKey, Page, Retry};
 use crate::subscriptions::{Error as SubscriptionError, State, Subscription};
 
@@ -16,9 +17,7 @@ impl Office {
         subscription: &Subscription,
         mut query: DeadLetterQuery,
     ) -> Result<usize, OfficeError> {
-        let line = self.dispatch.line(&subscription.id);
-        let line =
-            line.ok_or(SubscriptionError::Step { from: State::Closed, to: State::Active })?;
+        self.open_line(subscription)?;
         // What is given up again meanwhile has a higher number.
         let newest = self.log.last_dead_letter(&subscription.id).await?;
         query.last = Some(query.last.map_or(newest, |last| last.min(newest)));
@@ -27,8 +26,22 @@ impl Office {
             let page = self.log.dead_letters(&query, Page::default()).await?;
             let Some(last) = page.last() else { return Ok(redriven) };
             query.after = last.id;
-            redriven += self.revive(&line, &page).await?;
+            redriven += self.revive(subscription, &page).await?;
         }
+    }
+
+    fn open_line(&self, of: &Subscription) -> Result<Line, SubscriptionError> {
+        let line = self.dispatch.line(&of.id);
+        let line = line.filter(|line| line.subscription.borrow().created == of.created);
+        line.ok_or(SubscriptionError::Step { from: State::Closed, to: State::Active })
+    }
+
+    /// The line to the courier of a subscription, once no change of the subscription is under way.
+    ///
+    /// Whoever asks has let go of earlier lines: a courier that ends waits for whoever commands it.
+    pub async fn line_again(&self, id: &SubscriptionId) -> Option<Line> {
+        let _changing = self.changing(id).await;
+        self.dispatch.line(id)
     }
 
     /// Turns dead letters into retries that are due now; their copies stay until they are settled.
@@ -36,8 +49,15 @@ impl Office {
     ///
     /// # Errors
     ///
-    /// Ours: the log failed.
-    pub async fn revive(&self, line: &Line, letters: &[DeadLetter]) -> Result<usize, OfficeError> {
+    /// The caller's turn: the subscription is closed or gone. Ours: the log failed.
+    pub async fn revive(
+        &self,
+        of: &Subscription,
+        letters: &[DeadLetter],
+    ) -> Result<usize, OfficeError> {
+        // What is kept while a courier is replaced would be neither loaded by the next nor sent to it.
+        let _changing = self.changing(&of.id).await;
+        let line = self.open_line(of)?;
         let now = self.clock.now();
         let to_retry = |letter: &DeadLetter| Retry {
             key: letter.key.clone(),

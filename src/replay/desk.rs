@@ -151,6 +151,7 @@ impl Desk {
         let mut replay = Replay {
             id,
             subscription: subscription.id.clone(),
+            owner: Some(subscription.created),
             reached: parts.log.seek(selection.from).await?,
             selection,
             wish: wish.clone(),
@@ -181,7 +182,7 @@ impl Desk {
         self.parts.replays.get(id).await
     }
 
-    /// Lists all replays, oldest first.
+    /// Lists the replays of all subscriptions, also of those that are gone, oldest first.
     ///
     /// # Errors
     ///
@@ -210,7 +211,9 @@ impl Desk {
     /// Says whether it could be started: a subscription that is gone ends its replays.
     fn run(&self, replay: Replay) -> bool {
         let parts = &self.parts;
-        let Some(line) = parts.office.line(&replay.subscription) else { return false };
+        let line = parts.office.line(&replay.subscription);
+        let line = line.filter(|line| replay.belongs_to(&line.subscription.borrow()));
+        let Some(line) = line else { return false };
         let cancel = self.running.begin(&replay.id);
         let runner = Runner {
             log: Arc::clone(&parts.log),

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::event::{EventId, ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::{Entry, Position, Revision};
 use crate::route::{Filter, FilterError};
+use crate::subscriptions::Subscription;
 
 /// Which events are replayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +84,23 @@ impl Counts {
     }
 }
 
+/// Says whether a job is of this subscription and not of an earlier one of its name; `owner` is when
+/// the subscription of the job was created, where that is known.
+pub(super) fn belongs(
+    owner: Option<Timestamp>,
+    created: Timestamp,
+    subscription: &Subscription,
+) -> bool {
+    owner.map_or(created >= subscription.created, |owner| owner == subscription.created)
+}
+
+impl Replay {
+    /// Whether it is of this subscription and not of an earlier one of its name.
+    pub fn belongs_to(&self, subscription: &Subscription) -> bool {
+        self.subscription == subscription.id && belongs(self.owner, self.created, subscription)
+    }
+}
+
 /// A replay of a range of the log to one subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Replay {
@@ -90,6 +108,8 @@ pub struct Replay {
     pub id: ReplayId,
     /// For whom.
     pub subscription: SubscriptionId,
+    /// When that subscription was created; nothing in a replay that an older gateway kept.
+    pub owner: Option<Timestamp>,
     /// Which events.
     pub selection: Selection,
     /// The `types` and `filters` of the subscription when it was asked for, which hold to its end.

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::event::{RedriveId, Timestamp};
 use crate::eventlog::{DeadLetterId, DeadLetterQuery, Revision};
 use crate::replay::ReplayState;
+use crate::replay::job::belongs;
+use crate::subscriptions::Subscription;
 
 /// How far a redrive has come.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
@@ -22,6 +24,8 @@ pub struct RedriveCounts {
 pub struct Redrive {
     /// Its name.
     pub id: RedriveId,
+    /// When its subscription was created; nothing in a redrive that an older gateway kept.
+    pub owner: Option<Timestamp>,
     /// Which dead letters; `last` is the newest when it began, so that what is given up again
     /// meanwhile is not brought back once more.
     pub query: DeadLetterQuery,
@@ -40,6 +44,12 @@ pub struct Redrive {
 }
 
 impl Redrive {
+    /// Whether it is of this subscription and not of an earlier one of its name.
+    pub fn belongs_to(&self, subscription: &Subscription) -> bool {
+        self.query.subscription == subscription.id
+            && belongs(self.owner, self.created, subscription)
+    }
+
     /// The dead letters that are still to be handed over.
     pub fn rest(&self) -> DeadLetterQuery {
         DeadLetterQuery { after: self.reached, ..self.query.clone() }

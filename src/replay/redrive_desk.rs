@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use crate::event::{RedriveId, SubscriptionId};
+use crate::event::RedriveId;
 use crate::eventlog::{DeadLetterId, DeadLetterQuery, Revision};
 use crate::replay::redrive_runner::RedriveRunner;
 use crate::replay::redrives::KIND;
 use crate::replay::{Config, Desk, Error, Redrive, RedriveCounts, ReplayState};
+use crate::subscriptions::Subscription;
 
 impl Desk {
-    /// Keeps and starts a redrive of the dead letters that a query wants now.
+    /// Keeps and starts a redrive of the dead letters that a query wants now; nothing if there is
+    /// none.
     ///
     /// # Errors
     ///
@@ -17,9 +19,10 @@ impl Desk {
     /// failed.
     pub async fn redrive(
         &self,
+        subscription: &Subscription,
         mut query: DeadLetterQuery,
         rate: Option<u32>,
-    ) -> Result<Redrive, Error> {
+    ) -> Result<Option<Redrive>, Error> {
         let parts = &self.parts;
         let rate = rate.unwrap_or(parts.config.redrive_rate);
         if !Config::REDRIVE_RATES.contains(&rate) {
@@ -31,10 +34,14 @@ impl Desk {
         // What is given up again meanwhile has a higher number.
         query.last = Some(parts.log.last_dead_letter(&query.subscription).await?);
         let matched = parts.log.count_chosen(&query).await?;
+        if matched == 0 {
+            return Ok(None);
+        }
         let (name, created) = self.new_name();
         let damaged = |_| Error::Damaged { kind: KIND, id: name.clone() };
         let mut redrive = Redrive {
             id: name.parse().map_err(damaged)?,
+            owner: Some(subscription.created),
             query,
             rate,
             state: ReplayState::Running,
@@ -45,7 +52,7 @@ impl Desk {
         };
         parts.redrives.keep(&mut redrive).await?;
         self.bring_back(redrive.clone());
-        Ok(redrive)
+        Ok(Some(redrive))
     }
 
     /// Reads a redrive, as it was last kept.
@@ -62,9 +69,9 @@ impl Desk {
     /// # Errors
     ///
     /// Ours: the registry failed.
-    pub async fn redrives(&self, of: &SubscriptionId) -> Result<Vec<Redrive>, Error> {
+    pub async fn redrives(&self, of: &Subscription) -> Result<Vec<Redrive>, Error> {
         let mut redrives = self.parts.redrives.list().await?;
-        redrives.retain(|redrive| redrive.query.subscription == *of);
+        redrives.retain(|redrive| redrive.belongs_to(of));
         Ok(redrives)
     }
 
@@ -112,14 +119,16 @@ impl Desk {
     /// Says whether it could be started: a subscription that is gone ends its redrives.
     fn bring_back(&self, redrive: Redrive) -> bool {
         let parts = &self.parts;
-        let Some(line) = parts.office.line(&redrive.query.subscription) else { return false };
+        let line = parts.office.line(&redrive.query.subscription);
+        let line = line.filter(|line| redrive.belongs_to(&line.subscription.borrow()));
+        let Some(line) = line else { return false };
         let runner = RedriveRunner {
             log: Arc::clone(&parts.log),
             redrives: parts.redrives.clone(),
             office: Arc::clone(&parts.office),
             clock: Arc::clone(&parts.clock),
             tasks: parts.tasks.clone(),
-            line,
+            line: line.watching(),
             cancel: self.redriving.begin(&redrive.id),
         };
         let (id, redriving) = (redrive.id.clone(), self.redriving.clone());

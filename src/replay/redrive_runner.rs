@@ -6,10 +6,10 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::ambient::{Clock, Tasks};
-use crate::deliver::{Line, Office};
+use crate::deliver::{Line, Office, OfficeError};
 use crate::event::Timestamp;
 use crate::eventlog::{EventLog, Page};
-use crate::replay::running::{End, interrupted, pace};
+use crate::replay::running::{End, pace};
 use crate::replay::{Error, Redrive, Redrives, ReplayState};
 
 /// How often the job writes down how far it has come.
@@ -26,7 +26,7 @@ pub(super) struct RedriveRunner {
     pub(super) office: Arc<Office>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) tasks: Tasks,
-    /// The subscription and its courier.
+    /// The subscription and its courier, to watch.
     pub(super) line: Line,
     pub(super) cancel: CancellationToken,
 }
@@ -48,7 +48,7 @@ impl RedriveRunner {
         let mut next = self.clock.now();
         let mut kept = next;
         loop {
-            let items = match self.room(redrive.rate, next).await {
+            let items = match self.room(redrive, next).await {
                 Ok(items) => items,
                 Err(ended) => return Ok(ended),
             };
@@ -56,8 +56,14 @@ impl RedriveRunner {
             let letters = self.log.dead_letters(&redrive.rest(), page).await?;
             let Some(last) = letters.last() else { return Ok(End::Completed) };
             let took = pace(redrive.rate) * u32::try_from(letters.len()).unwrap_or(u32::MAX);
+            let subscription = Arc::clone(&self.line.subscription.borrow());
+            redrive.counts.redriven += match self.office.revive(&subscription, &letters).await {
+                Ok(revived) => revived as u64,
+                // It was closed or removed a moment ago, which ends this.
+                Err(OfficeError::Subscription(_)) => continue,
+                Err(error) => return Err(error.into()),
+            };
             redrive.reached = last.id;
-            redrive.counts.redriven += self.office.revive(&self.line, &letters).await? as u64;
             // Time that was lost is made up for, within bounds.
             let now = self.clock.now();
             next = next.max(now.before(KEEP_EVERY)).after(took);
@@ -68,31 +74,44 @@ impl RedriveRunner {
         }
     }
 
+    /// Goes on with the courier that has taken the place of the one before, because events now travel
+    /// in another way; says whether there is one.
+    async fn reconnect(&mut self, redrive: &Redrive) -> bool {
+        let line = self.office.line_again(&redrive.query.subscription).await;
+        let line = line.filter(|line| redrive.belongs_to(&line.subscription.borrow()));
+        let Some(line) = line else { return false };
+        self.line = line.watching();
+        true
+    }
+
     /// Waits until dead letters may be handed over, by pace, by the courier's room and by the
     /// subscription's state; says how many, or how it ends because of an interruption.
-    async fn room(&mut self, rate: u32, next: Timestamp) -> Result<usize, End> {
+    async fn room(&mut self, redrive: &Redrive, next: Timestamp) -> Result<usize, End> {
         let (cancel, stopping) = (self.cancel.clone(), self.tasks.stopping().clone());
         loop {
-            if let Some(ended) = interrupted(&cancel, &self.tasks, &self.line.subscription) {
-                return Err(ended);
+            if cancel.is_cancelled() {
+                return Err(End::Cancelled);
+            }
+            if stopping.is_cancelled() {
+                return Err(End::Stopped);
+            }
+            if self.line.subscription.has_changed().is_err() && !self.reconnect(redrive).await {
+                // It was closed or removed.
+                return Err(End::Cancelled);
             }
             let delivers = self.line.subscription.borrow_and_update().state.delivers();
             let waiting = self.line.standing.borrow_and_update().retrying;
             let room = MOST_RETRIES.saturating_sub(waiting).min(MOST_AT_ONCE);
             if delivers && room > 0 && next <= self.clock.now() {
                 // A tenth of a second's worth, so that a fast redrive is not a commit for each.
-                let share = usize::try_from(rate / 10).unwrap_or(usize::MAX);
+                let share = usize::try_from(redrive.rate / 10).unwrap_or(usize::MAX);
                 return Ok(share.clamp(1, room));
             }
             tokio::select! {
                 () = self.clock.sleep_until(next), if delivers && room > 0 => {}
-                // A courier that has ended is noticed at the subscription.
-                _ = self.line.standing.changed(), if room == 0 => {}
-                changed = self.line.subscription.changed(), if !delivers => {
-                    if changed.is_err() {
-                        return Err(End::Cancelled);
-                    }
-                }
+                Ok(()) = self.line.standing.changed(), if delivers && room == 0 => {}
+                // It has changed, or it has lost its courier.
+                _ = self.line.subscription.changed() => {}
                 () = cancel.cancelled() => {}
                 () = stopping.cancelled() => {}
             }

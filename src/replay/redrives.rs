@@ -17,6 +17,8 @@ pub(super) const KIND: &str = "redrive";
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Kept {
     subscription: SubscriptionId,
+    #[serde(default)]
+    owner: Option<Timestamp>,
     ids: Option<Vec<u64>>,
     reason: Option<String>,
     r#type: Option<String>,
@@ -72,6 +74,7 @@ impl Redrives {
         let ids = query.ids.as_ref().map(|ids| ids.iter().map(|id| id.0).collect());
         let kept = Kept {
             subscription: query.subscription.clone(),
+            owner: redrive.owner,
             ids,
             reason: query.reason.as_deref().map(str::to_owned),
             r#type: query.event_type.as_deref().map(str::to_owned),
@@ -108,6 +111,7 @@ fn restore(id: &str, kept: Kept, revision: Revision) -> Result<Redrive, Error> {
     };
     Ok(Redrive {
         id: id.parse().map_err(|_| damaged())?,
+        owner: kept.owner,
         query,
         rate: kept.rate,
         state: kept.state,

@@ -72,7 +72,7 @@ pub(super) fn interrupted(
     if tasks.stopping().is_cancelled() {
         return Some(End::Stopped);
     }
-    // A subscription that is closed or removed ends its jobs.
+    // A subscription that is closed, removed or served in another way ends its replays.
     subscription.has_changed().is_err().then_some(End::Cancelled)
 }
 

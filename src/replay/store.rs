@@ -70,6 +70,8 @@ impl Blame for Error {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Kept {
     subscription: SubscriptionId,
+    #[serde(default)]
+    owner: Option<Timestamp>,
     from: String,
     to: String,
     types: Vec<String>,
@@ -121,6 +123,7 @@ impl Replays {
     pub async fn keep(&self, replay: &mut Replay) -> Result<(), Error> {
         let kept = Kept {
             subscription: replay.subscription.clone(),
+            owner: replay.owner,
             from: replay.selection.from.to_string(),
             to: replay.selection.to.to_string(),
             types: replay.selection.types.clone(),
@@ -141,6 +144,7 @@ fn restore(id: &str, kept: Kept, revision: Revision) -> Result<Replay, Error> {
     Ok(Replay {
         id: id.parse().map_err(|_| damaged())?,
         subscription: kept.subscription,
+        owner: kept.owner,
         wish: kept.wish,
         selection: Selection {
             from: kept.from.parse().map_err(|_| damaged())?,

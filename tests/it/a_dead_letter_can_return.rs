@@ -333,6 +333,68 @@ async fn a_redrive_is_cancelled_and_what_is_given_up_again_is_not_brought_back_t
 }
 
 #[tokio::test]
+async fn a_redrive_goes_on_when_its_subscription_is_fetched_from_instead() {
+    let (gateway, receiver, ids) = given_up(3).await;
+    let path = "/subscriptions/shop/dead-letters/redrive";
+    let started = gateway.post(path, &json!({ "rate": 1 })).await;
+
+    let document = receiver.document(json!({ "sink": null, "protocol": "PULL" }));
+    let put = gateway.put("/subscriptions/shop", &document).await;
+    assert_eq!(put.status, 200, "{}", put.body);
+    let shown = ended(&gateway, started["id"].as_str().unwrap(), "completed").await;
+
+    assert_eq!(shown["counts"], json!({ "matched": 3, "redriven": 3 }));
+    let polled = gateway.post("/subscriptions/shop/poll", &json!({ "maxEvents": 10 })).await;
+    let mut given = receiver.delivered_ids();
+    given.extend(polled["sets"].as_object().unwrap().keys().cloned());
+    given.sort();
+    given.dedup();
+    assert_eq!(given, ids);
+}
+
+#[tokio::test]
+async fn a_redrive_of_nothing_is_answered_at_once_and_not_kept() {
+    let gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({})).await;
+    let path = "/subscriptions/shop/dead-letters/redrive";
+
+    let nothing = gateway.call(Method::POST, path, Some(&json!({ "rate": 5 }))).await;
+    let too_fast = gateway.call(Method::POST, path, Some(&json!({ "rate": 1001 }))).await;
+
+    assert_eq!((nothing.status, nothing.body), (200, json!({ "redriven": 0 })));
+    assert_eq!(too_fast.status, 422);
+    assert_eq!(gateway.get(&format!("{path}s")).await["redrives"], json!([]));
+}
+
+#[tokio::test]
+async fn jobs_do_not_pass_to_the_next_subscription_of_a_name() {
+    let (gateway, receiver, ids) = given_up(1).await;
+    let redrive = "/subscriptions/shop/dead-letters/redrive";
+    let replays = "/subscriptions/shop/replays";
+    let redriven = gateway.post(redrive, &json!({ "rate": 1 })).await["id"].clone();
+    ended(&gateway, redriven.as_str().unwrap(), "completed").await;
+    let replayed = gateway.post(replays, &json!({ "from": ids[0] })).await["id"].clone();
+    let jobs = [("replays", replayed), ("redrives", redriven)]
+        .map(|(kind, id)| format!("/{kind}/{}", id.as_str().unwrap()));
+    for job in &jobs {
+        assert_eq!(gateway.call(Method::GET, job, None::<&Value>).await.status, 200);
+    }
+
+    let removed = gateway.call(Method::DELETE, "/subscriptions/shop", None::<&Value>).await;
+    assert_eq!(removed.status, 204);
+    gateway.subscribe(&receiver, json!({})).await;
+
+    for job in &jobs {
+        for method in [Method::GET, Method::DELETE] {
+            assert_eq!(gateway.call(method, job, None::<&Value>).await.status, 404, "{job}");
+        }
+    }
+    assert_eq!(gateway.get(replays).await["replays"], json!([]));
+    assert_eq!(gateway.get(&format!("{redrive}s")).await["redrives"], json!([]));
+}
+
+#[tokio::test]
 async fn a_redrive_that_cannot_be_is_refused() {
     let (gateway, _receiver, ids) = given_up(1).await;
     let path = "/subscriptions/shop/dead-letters/redrive";
