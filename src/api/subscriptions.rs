@@ -99,7 +99,7 @@ pub(super) fn prove_in_background(services: &Arc<Services>, subscription: &Arc<S
         if let Err(error) = services.office.verify(&subscription).await {
             tracing::info!(
                 subscription.id = %subscription.id,
-                error = &error as &dyn std::error::Error,
+                error = %chain(&error),
                 "The sink of subscription {} did not prove itself", subscription.id,
             );
         }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::api::subscriptions::{find, problem};
 use crate::api::{Caller, Code, Problem, Scope, Services};
-use crate::deliver::{Fate, Matching, Trace};
+use crate::deliver::{Fate, Hindrance, Matching, Trace};
 use crate::enrich::Mode;
 use crate::event::{EventId, Timestamp};
 use crate::eventlog::{Attempt, Entry};
@@ -232,6 +232,11 @@ fn detail(fate: &Fate) -> Value {
             json!({ "number": number.0, "reason": reason, "at": at })
         }
         Fate::Dropped { reason } => json!({ "reason": reason }),
+        Fate::Waiting { because } => match because {
+            Hindrance::SinkLeftAlone(until) => json!({ "because": because.word(), "until": until }),
+            _ => json!({ "because": because.word() }),
+        },
+        Fate::Blocked { by } => json!({ "deadLetter": by.0 }),
         _ => json!({}),
     }
 }

@@ -220,7 +220,7 @@ async fn redrive(args: &RedriveArgs, client: &Client, output: Output) -> Outcome
     let path = format!("/subscriptions/{}/dead-letters/redrive", args.subscription);
     let answer = client.call(Method::POST, &path, Some(&wanted(args))).await?;
     if let Some(count) = answer.get("redriven").and_then(Value::as_u64) {
-        output.item(&answer, |_| format!("{count} dead letters are delivered again"));
+        output.item(&answer, |_| format!("{count} dead letters are brought back"));
         return Ok(if count == 0 { Exit::No } else { Exit::Done });
     }
     let work = Work {
@@ -235,7 +235,7 @@ async fn redrive(args: &RedriveArgs, client: &Client, output: Output) -> Outcome
 fn in_words(redrive: &Value) -> String {
     let [id, state, redriven, matched] =
         ["/id", "/state", "/counts/redriven", "/counts/matched"].map(|at| text(redrive, at));
-    format!("redrive {id} is {state}: {redriven} of {matched} dead letters are delivered again")
+    format!("redrive {id} is {state}: {redriven} of {matched} dead letters are brought back")
 }
 
 /// The request's body.

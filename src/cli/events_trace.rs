@@ -117,13 +117,22 @@ fn in_words(state: &str, delivery: &Value) -> String {
     match state {
         "unwanted" => "its filter did not want it".to_owned(),
         "before-start" => "it is older than the subscription's start".to_owned(),
-        "waiting" => "it waits for its turn".to_owned(),
+        "waiting" => match of("because").as_str() {
+            "pending" => "it waits until the sink has proved itself".to_owned(),
+            "paused" => "it waits until the subscription is resumed".to_owned(),
+            "sink-left-alone" => format!("it waits; the sink is left alone until {}", of("until")),
+            _ => "it waits for its turn".to_owned(),
+        },
+        "blocked" => format!(
+            "it waits behind dead letter {} of its subject; redrive or dismiss that",
+            of("deadLetter")
+        ),
         "under-way" => "an attempt is under way".to_owned(),
         "to-fetch" => "its consumer can fetch it, and has not acknowledged it".to_owned(),
         "acknowledged" => "its consumer has fetched and acknowledged it".to_owned(),
         "retrying" => {
             format!(
-                "{} attempts have failed, the next is due {}",
+                "attempts that have failed: {}, the next is due {}",
                 of("attempts"),
                 of("nextAttempt")
             )
@@ -181,7 +190,7 @@ event 01M8, Order.Created
   let through by publication orders/Order.Created, contract orders.yaml 1.0.0 (enforce)
     copy /detail/id /data/id
   idempotency key ab12
-subscription shop, number 7: 1 attempts have failed, the next is due 10:05
+subscription shop, number 7: attempts that have failed: 1, the next is due 10:05
   10:00  attempt 1: 503, 12 ms, retry: busy
 subscription bank: its filter did not want it
   type: is none of the types

@@ -83,4 +83,4 @@ pub use round::{Carry, Command, Round, Standing};
 pub use schedule::{Policy, Schedule, Situation};
 pub use sealer::{SealError, SealedEvent, Sealer, SealerParts};
 pub use sinks::Sinks;
-pub use trace::{Fate, Matching, Trace};
+pub use trace::{Fate, Hindrance, Matching, Trace};

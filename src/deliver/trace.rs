@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use crate::deliver::{Office, OfficeError, ReadError, View};
+use crate::deliver::{Office, OfficeError, Phase, ReadError, View};
 use crate::event::{EventId, Timestamp};
 use crate::eventlog::{
-    Attempt, DeadLetterId, DeliveryKey, Entry, Page, Position, Receipt, ReceiptId,
+    Attempt, DeadLetter, DeadLetterId, DeadLetterQuery, DeliveryKey, Entry, Page, Position,
+    Receipt, ReceiptId,
 };
 use crate::route::Mismatch;
-use crate::subscriptions::Subscription;
+use crate::subscriptions::{State, Subscription};
 
 /// Attempts and receipts that are shown of one event and subscription.
 const MOST: usize = 1000;
@@ -24,6 +25,31 @@ pub enum Matching {
     Unknown,
 }
 
+/// What keeps a subscription from coming further in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hindrance {
+    /// Its sink has not proved itself.
+    Pending,
+    /// Someone has paused it, or the gateway has.
+    Paused,
+    /// Its sink is left alone until this moment, or until an attempt has found that it is well.
+    SinkLeftAlone(Option<Timestamp>),
+    /// Nothing: others go first.
+    Turn,
+}
+
+impl Hindrance {
+    /// The stable word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Paused => "paused",
+            Self::SinkLeftAlone(_) => "sink-left-alone",
+            Self::Turn => "turn",
+        }
+    }
+}
+
 /// Where the delivery of an event stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
@@ -32,7 +58,15 @@ pub enum Fate {
     /// It is older than the subscription's start.
     BeforeStart,
     /// The subscription has not come so far in the log.
-    Waiting,
+    Waiting {
+        /// What keeps it.
+        because: Hindrance,
+    },
+    /// A dead letter of its subject goes first, and waits for someone to redrive or dismiss it.
+    Blocked {
+        /// The number of the dead letter.
+        by: DeadLetterId,
+    },
     /// An attempt is being made, or its outcome is not written yet.
     UnderWay,
     /// The consumer fetches its events, and has not acknowledged this one.
@@ -79,7 +113,8 @@ impl Fate {
         match self {
             Self::Unwanted => "unwanted",
             Self::BeforeStart => "before-start",
-            Self::Waiting => "waiting",
+            Self::Waiting { .. } => "waiting",
+            Self::Blocked { .. } => "blocked",
             Self::UnderWay => "under-way",
             Self::ToFetch => "to-fetch",
             Self::Acknowledged => "acknowledged",
@@ -143,7 +178,10 @@ impl Office {
             (Some(fate), _) => fate,
             (None, _) if matches!(matching, Matching::Missed(_)) => Fate::Unwanted,
             (None, None) => Fate::Closed,
-            (None, Some(view)) => undecided(place, view),
+            (None, Some(view)) => match undecided(place, view, self.hindrance(view)) {
+                Fate::UnderWay => self.held(view, entry).await?.unwrap_or(Fate::UnderWay),
+                other => other,
+            },
         };
         let numbered = match place {
             Place::Numbered(sequence) => Some(sequence),
@@ -181,6 +219,36 @@ impl Office {
         Ok((fate.filter(|_| place != Place::BeforeStart), None))
     }
 
+    fn hindrance(&self, view: &View) -> Hindrance {
+        match (view.subscription.state, self.flow(&view.subscription.id)) {
+            (State::Pending, _) => Hindrance::Pending,
+            (State::Paused, _) => Hindrance::Paused,
+            (_, Some(flow)) if flow.phase != Phase::Closed || flow.held_until.is_some() => {
+                Hindrance::SinkLeftAlone(flow.held_until.max(flow.phase.until()))
+            }
+            _ => Hindrance::Turn,
+        }
+    }
+
+    /// The dead letter that keeps a numbered event from its first attempt, if one does.
+    async fn held(&self, view: &View, entry: Option<&Entry>) -> Result<Option<Fate>, OfficeError> {
+        let (Some(entry), true) = (entry, view.standing.blocked > 0) else { return Ok(None) };
+        let mut query = DeadLetterQuery::all(view.subscription.id.clone());
+        query.to = Some(entry.event.id);
+        loop {
+            let page = self.log.dead_letters(&query, Page::default()).await?;
+            let Some(last) = page.last() else { return Ok(None) };
+            query.after = last.id;
+            let subject = &entry.event.subject;
+            let earlier = |letter: &&DeadLetter| {
+                letter.event.subject == *subject && letter.event.id < entry.event.id
+            };
+            if let Some(letter) = page.iter().find(earlier) {
+                return Ok(Some(Fate::Blocked { by: letter.id }));
+            }
+        }
+    }
+
     /// Where a match lies on the way of a subscription.
     async fn place(&self, view: &View, position: Position) -> Result<Place, OfficeError> {
         if position > view.standing.scanned {
@@ -210,10 +278,10 @@ enum Place {
 }
 
 /// Where a delivery stands of which neither a retry, a dead letter nor an attempt is kept.
-fn undecided(place: Place, view: &View) -> Fate {
+fn undecided(place: Place, view: &View, because: Hindrance) -> Fate {
     match place {
         Place::BeforeStart => Fate::BeforeStart,
-        Place::Ahead => Fate::Waiting,
+        Place::Ahead => Fate::Waiting { because },
         Place::Numbered(sequence) if view.subscription.is_pulled() => {
             let acknowledged = view.acknowledged.is_some_and(|place| sequence <= place.sequence);
             if acknowledged { Fate::Acknowledged } else { Fate::ToFetch }

@@ -103,6 +103,22 @@ async fn what_waits_what_is_tried_again_and_what_was_given_up_is_told() {
     let waiting = gateway.order(3).await;
     let delivery = in_state(&gateway, &waiting, "waiting").await;
     assert_eq!((&delivery["matched"], &delivery["attempts"]), (&json!(true), &json!([])));
+    assert_eq!(delivery["detail"], json!({ "because": "paused" }));
+}
+
+#[tokio::test]
+async fn what_waits_behind_a_dead_letter_of_its_subject_names_it() {
+    let config =
+        json!({ "ordering": "subject", "onDeadLetter": "block", "maximumRetryAttempts": 0 });
+    let (gateway, receiver) = subscribed(json!({ "config": config })).await;
+    receiver.answer_next([Reply::Status(500)]);
+    let given_up = gateway.order(1).await;
+    let letter = in_state(&gateway, &given_up, "dead-letter").await;
+    let behind = gateway.order(2).await;
+
+    let blocked = in_state(&gateway, &behind, "blocked").await;
+
+    assert_eq!(blocked["detail"]["deadLetter"], letter["detail"]["number"]);
 }
 
 #[tokio::test]
