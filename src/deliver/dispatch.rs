@@ -213,8 +213,7 @@ impl Dispatch {
     ///
     /// Ours: the log failed.
     pub async fn forget(&self, id: &SubscriptionId) -> Result<(), Error> {
-        self.round.ledger.forget(id);
-        self.round.ledger.flush().await
+        self.round.ledger.forget(id).await
     }
 
     /// Every entry up to here was handed over.

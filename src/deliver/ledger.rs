@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::sync::Notify;
 
 use crate::ambient::Clock;
@@ -35,6 +36,10 @@ pub struct Outcome {
 const INTERVAL: Duration = Duration::from_millis(50);
 /// How many changes are written without waiting any longer.
 const PLENTY: usize = 1024;
+/// How long to wait for room on a full disk before writing is tried again.
+const ROOM: Duration = Duration::from_secs(1);
+/// How many attempts may wait for room; then the oldest are dropped. Nothing follows from them.
+pub(super) const MOST_ATTEMPTS: usize = 16 * 1024;
 
 /// The outcomes that are not written yet.
 ///
@@ -46,10 +51,17 @@ pub struct Ledger {
     pending: Mutex<Pending>,
     plenty: Notify,
     /// Held while writing, so that a newer cursor is never overtaken by an older one.
-    writing: tokio::sync::Mutex<()>,
+    writing: tokio::sync::Mutex<Option<Writing>>,
 }
 
-#[derive(Default)]
+/// What is being written. Whoever writes next ends what its asker has left.
+struct Writing {
+    commit: BoxFuture<'static, Result<(), Error>>,
+    /// The same, for when there was no room.
+    batch: Pending,
+}
+
+#[derive(Clone, Default)]
 struct Pending {
     cursors: BTreeMap<SubscriptionId, Cursor>,
     milestones: Vec<(SubscriptionId, Milestone)>,
@@ -67,6 +79,19 @@ impl Pending {
             + self.dead_letters.len()
             + self.attempts.len()
             + self.receipts.len()
+    }
+
+    /// Puts what found no room back before what was noted since.
+    fn put_back(&mut self, older: Self) {
+        let newer = std::mem::replace(self, older);
+        self.cursors.extend(newer.cursors);
+        self.milestones.extend(newer.milestones);
+        self.retries.extend(newer.retries);
+        self.dead_letters.extend(newer.dead_letters);
+        self.attempts.extend(newer.attempts);
+        self.receipts.extend(newer.receipts);
+        let surplus = self.attempts.len().saturating_sub(MOST_ATTEMPTS);
+        self.attempts.drain(..surplus);
     }
 
     fn into_changes(self) -> Changes {
@@ -214,8 +239,15 @@ impl Ledger {
         });
     }
 
-    /// Forgets what is not written yet of a subscription that is being removed.
-    pub fn forget(&self, subscription: &SubscriptionId) {
+    /// Forgets what is not written yet of a subscription that is being removed, once what is being
+    /// written is.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log failed.
+    pub async fn forget(&self, subscription: &SubscriptionId) -> Result<(), Error> {
+        let mut writing = self.writing.lock().await;
+        let written = self.end(&mut writing).await;
         self.change(|pending| {
             pending.cursors.remove(subscription);
             pending.milestones.retain(|(owner, _)| owner != subscription);
@@ -224,20 +256,54 @@ impl Ledger {
             pending.attempts.retain(|attempt| attempt.key.subscription != *subscription);
             pending.receipts.retain(|receipt| receipt.key.subscription != *subscription);
         });
+        // What found no room is kept no longer than everything else.
+        written.or_else(|error| matches!(error, Error::Full { .. }).then_some(()).ok_or(error))
     }
 
-    /// Writes everything that was noted.
+    /// Writes everything that was noted, and waits for room where the disk is full.
     ///
     /// # Errors
     ///
     /// Ours: the log failed; what was noted is lost, so its deliveries are repeated after a restart.
     pub async fn flush(&self) -> Result<(), Error> {
-        let _writing = self.writing.lock().await;
-        let pending = std::mem::take(&mut *self.pending());
-        if pending.len() == 0 {
+        loop {
+            match self.try_flush().await {
+                Err(Error::Full { .. }) => self.clock.sleep(ROOM).await,
+                other => return other,
+            }
+        }
+    }
+
+    /// Writes everything that was noted, if the disk has room.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: what is under way is ended by the next who writes.
+    ///
+    /// # Errors
+    ///
+    /// Later: the disk is full; what was noted waits. Ours: as for [`flush`](Self::flush).
+    pub async fn try_flush(&self) -> Result<(), Error> {
+        let mut writing = self.writing.lock().await;
+        self.end(&mut writing).await?;
+        let batch = std::mem::take(&mut *self.pending());
+        if batch.len() == 0 {
             return Ok(());
         }
-        self.log.commit(pending.into_changes()).await
+        let (log, changes) = (Arc::clone(&self.log), batch.clone().into_changes());
+        let commit = Box::pin(async move { log.commit(changes).await });
+        *writing = Some(Writing { commit, batch });
+        self.end(&mut writing).await
+    }
+
+    /// Waits for what is being written, and takes it back if there was no room.
+    async fn end(&self, writing: &mut Option<Writing>) -> Result<(), Error> {
+        let Some(under_way) = writing else { return Ok(()) };
+        let written = (&mut under_way.commit).await;
+        if let (Some(Writing { batch, .. }), Err(Error::Full { .. })) = (writing.take(), &written) {
+            self.pending().put_back(batch);
+        }
+        written
     }
 
     /// Writes a few times a second until it is dropped or the log fails.

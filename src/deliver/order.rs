@@ -208,7 +208,7 @@ async fn lanes_kept(
         return Ok(lanes);
     }
     // What was given up a moment ago must be there to be found.
-    round.ledger.flush().await?;
+    round.ledger.try_flush().await?;
     let mut query = DeadLetterQuery::all(subscription.id.clone());
     loop {
         let page = round.log.dead_letters(&query, Page::default()).await?;

@@ -84,7 +84,7 @@ pub enum Error {
         /// Bytes that may wait.
         limit: usize,
     },
-    /// The disk is nearly full; nothing was stored.
+    /// The disk is full, or nearly so; nothing was stored.
     #[error(
         "the disk of {place} is full: {free} bytes are free; events are taken while {reserve} are \
          and less than {percent} % is in use; free some space"
@@ -216,7 +216,7 @@ pub trait EventLog: Registry + SetAside {
     ///
     /// # Errors
     ///
-    /// Ours: the store failed.
+    /// Later: the disk is full to the last byte; none of them was written. Ours: the store failed.
     async fn commit(&self, changes: Changes) -> Result<(), Error>;
 
     /// Forgets the cursor, milestones, retries, dead letters, attempts and receipts of a

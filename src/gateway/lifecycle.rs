@@ -88,7 +88,14 @@ impl Gateway {
         if !tasks.drain(DRAIN).await {
             tracing::warn!("Some attempts had not ended after {DRAIN:?}; they are made again");
         }
-        let written = ledger.flush().await.map_err(RunError::Log);
+        let written = match ledger.try_flush().await {
+            // Waiting for room could take for ever, and what is not written is only repeated.
+            Err(error @ eventlog::Error::Full { .. }) => {
+                tracing::warn!(error = %chain(&error), "The last outcomes are not written; they are delivered again");
+                Ok(())
+            }
+            other => other.map_err(RunError::Log),
+        };
         let closed = services.log.close().await.map_err(RunError::Log);
         outcome.and(written).and(closed)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::api::Services;
 use crate::deliver::Ledger;
 use crate::event::{Blame as _, EventId, Fault, SubscriptionId};
-use crate::eventlog::{Extent, Position, Retention, RetentionConfig};
+use crate::eventlog::{Error, Extent, Position, Retention, RetentionConfig};
 use crate::replay::ReplayState;
 use crate::subscriptions::State;
 use crate::telemetry::{Metric, chain};
@@ -45,7 +45,7 @@ impl Retaining {
         let (released, hold) = (self.released().await?, self.hold().await?);
         // What a replay has passed is noted before the replay is kept: once that is written, all
         // entries up to where it was kept are settled or wait for another attempt.
-        self.ledger.flush().await?;
+        self.flush().await?;
         let through = self.target(&released).await?.min(hold);
         let before = services.log.floor().position;
         if through <= before {
@@ -71,6 +71,15 @@ impl Retaining {
         services.metrics.gauge(Metric::LogFloor, &[]).set_count(after.0);
         services.log.prune_milestones(after).await?;
         Ok(())
+    }
+
+    /// Writes what was noted, if the disk has room. Where it has none, only dropping makes some, and
+    /// what is written already holds every entry that is needed; places in the numbering follow.
+    async fn flush(&self) -> Result<(), Error> {
+        self.ledger.try_flush().await.or_else(|error| match error {
+            Error::Full { .. } => Ok(()),
+            other => Err(other),
+        })
     }
 
     /// The last position that is too old or too much, as far as every cursor has settled it.
@@ -107,7 +116,7 @@ impl Retaining {
                 Err(error) => return Err(Box::new(error)),
             }
         }
-        self.ledger.flush().await?;
+        self.flush().await?;
         Ok(())
     }
 

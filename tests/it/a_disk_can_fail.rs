@@ -83,3 +83,17 @@ async fn a_disk_that_is_full_all_of_a_sudden_loses_nothing_and_goes_on_when_ther
     gateway.kill();
     goes_on(&mut gateway, &mut load).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_gateway_whose_disk_has_no_room_can_be_stopped_and_goes_on_with_room() {
+    let (mut gateway, mut load) = begun().await;
+    work_until(&mut load, 202).await;
+
+    gateway.disk().set(Number::Room, 100_000);
+    work_until(&mut load, 503).await;
+    gateway.disk().set(Number::Room, 0);
+    let status = gateway.stop().await;
+
+    assert!(status.success(), "{status}: {}", gateway.log());
+    goes_on(&mut gateway, &mut load).await;
+}

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use crate::ambient::Clock as _;
 use crate::deliver::expiry::letter_of;
+use crate::deliver::ledger::MOST_ATTEMPTS;
 use crate::deliver::tests::stage::Stage;
 use crate::deliver::{Answer, Delivery, Outcome, Reason, Verdict};
 use crate::event::ChainValue;
-use crate::eventlog::{Cursor, DeadLetterQuery, EventLog as _, Page, Position, SetAside as _};
+use crate::eventlog::{
+    Cursor, DeadLetterQuery, Error, EventLog as _, Page, Position, SetAside as _,
+};
 
 async fn delivery(stage: &Stage) -> Delivery {
     let entry = stage.append(&["a"]).await.remove(0);
@@ -97,10 +100,61 @@ async fn what_is_forgotten_is_never_written() {
     stage.ledger.retry(delivery.to_retry(stage.clock.now(), stage.clock.now()));
     stage.ledger.cursor(&stage.subscription.id, &cursor);
 
-    stage.ledger.forget(&stage.subscription.id);
+    stage.ledger.forget(&stage.subscription.id).await.unwrap();
     stage.ledger.flush().await.unwrap();
 
     let state = stage.log.load().await.unwrap();
     assert!(state.cursors.is_empty() && state.retries.is_empty());
     assert!(stage.log.attempts(None, None, Page::default()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_finds_no_room_is_written_with_what_came_since_once_there_is_some() {
+    let stage = Stage::new().await;
+    let first = delivery(&stage).await;
+    let due = stage.clock.now().after(Duration::from_secs(5));
+    let id = &stage.subscription.id;
+    stage.ledger.record(&first, &outcome(&stage, 503, Verdict::Retry { due }));
+    stage.ledger.cursor(id, &Cursor::starting(id, Position(1)));
+
+    stage.log.fill(true);
+    let refused = stage.ledger.try_flush().await;
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    {
+        let mut waits = std::pin::pin!(stage.ledger.flush());
+        assert!(futures_util::poll!(&mut waits).is_pending());
+    }
+    let newer = Cursor::starting(id, Position(2));
+    stage.ledger.cursor(id, &newer);
+    let second = Delivery { attempts: 1, first_attempt: Some(due), ..first };
+    for _ in 0..MOST_ATTEMPTS {
+        stage.ledger.record(&second, &outcome(&stage, 503, Verdict::Retry { due }));
+    }
+    let refused = stage.ledger.try_flush().await;
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    stage.log.fill(false);
+    stage.ledger.try_flush().await.unwrap();
+
+    let state = stage.log.load().await.unwrap();
+    assert_eq!(state.cursors, [(id.clone(), newer)]);
+    assert_eq!((state.retries.len(), state.retries[0].attempts), (1, 2));
+    let all = Page { items: usize::MAX, bytes: usize::MAX };
+    let attempts = stage.log.attempts(None, None, all).await.unwrap();
+    assert_eq!(attempts.len(), MOST_ATTEMPTS, "the oldest attempt is dropped");
+    assert!(attempts.iter().all(|attempt| attempt.number == 2));
+}
+
+#[tokio::test]
+async fn nothing_of_a_forgotten_subscription_comes_back_for_want_of_room() {
+    let stage = Stage::new().await;
+    let id = &stage.subscription.id;
+    stage.ledger.cursor(id, &Cursor::starting(id, Position(1)));
+    stage.log.fill(true);
+    stage.ledger.try_flush().await.unwrap_err();
+
+    stage.ledger.forget(id).await.unwrap();
+    stage.log.fill(false);
+    stage.ledger.flush().await.unwrap();
+
+    assert!(stage.log.load().await.unwrap().cursors.is_empty());
 }

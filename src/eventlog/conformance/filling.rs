@@ -54,15 +54,15 @@ async fn a_disk_that_fills_up_within_a_write_loses_nothing_and_is_written_again_
         detail: "y".repeat(200_000).into(),
         receipt: None,
     }];
-    let mut waiting =
-        std::pin::pin!(log.commit(Changes { cursors, attempts, ..Changes::default() }));
-    assert!(futures_util::poll!(&mut waiting).is_pending());
+    let changes = Changes { cursors, attempts, ..Changes::default() };
+    let refused = log.commit(changes.clone()).await;
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
     let hold = log.head();
     clock.advance(Duration::from_hours(1));
     let retention = Retention { before: Some(clock.now()), hold, ..Retention::default() };
     eventually_trimmed(&log, &retention).await;
 
-    waiting.await.unwrap();
+    log.commit(changes).await.unwrap();
     assert_eq!(log.attempts(None, None, ALL).await.unwrap().len(), 1);
     let head = log.head();
     assert_eq!(head, Position(taken.len() as u64), "nothing that was refused was kept");

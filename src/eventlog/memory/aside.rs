@@ -35,6 +35,19 @@ impl Held {
     }
 }
 
+impl MemoryLog {
+    /// Says from now on whether there is no room for changes, as a test wishes.
+    #[cfg(test)]
+    pub(crate) fn fill(&self, full: bool) {
+        self.hold().unwrap().full = full;
+    }
+
+    pub(super) fn must_have_room(&self) -> Result<(), Error> {
+        let full = || Error::Full { place: "memory".to_owned(), free: 0, reserve: 0, percent: 0 };
+        if self.hold()?.full { Err(full()) } else { Ok(()) }
+    }
+}
+
 #[async_trait]
 impl SetAside for MemoryLog {
     async fn dead_letters(

@@ -30,6 +30,7 @@ type Content = (IdempotencyKey, ContentDigest, Arc<str>);
 
 pub(super) struct Held {
     closed: bool,
+    pub(super) full: bool,
     mint: Mint,
     entries: VecDeque<Arc<Entry>>,
     floor: Floor,
@@ -54,6 +55,7 @@ impl MemoryLog {
     pub fn new(limits: Limits, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Arc<Self> {
         let held = Held {
             closed: false,
+            full: false,
             mint: Mint::after(EventId::MIN, Position::START),
             entries: VecDeque::new(),
             floor: Floor::START,
@@ -259,6 +261,7 @@ impl EventLog for MemoryLog {
 
     async fn commit(&self, changes: Changes) -> Result<(), Error> {
         let expired = self.clock.now().before(self.limits.receipt_age);
+        self.must_have_room()?;
         self.hold()?.apply(changes, expired);
         Ok(())
     }

@@ -84,7 +84,7 @@ struct Waiting {
     /// State changes, which start no group of their own at once.
     riders: Vec<Request>,
     bytes: usize,
-    /// Whether the riders were tried and found the disk full.
+    /// Whether the last group found the disk full.
     lacks_room: bool,
 }
 
@@ -106,7 +106,7 @@ pub(super) struct Group {
 impl Waiting {
     /// Riders go first, so that a later request to forget their subscription finds them written.
     ///
-    /// What has found no room is not tried together with what makes room.
+    /// Once the disk was found full, what needs room is not tried together with what makes room.
     fn take_group(&mut self) -> Option<Group> {
         if std::mem::take(&mut self.lacks_room)
             && let Some((Request::Trim(..), _)) = self.requests.front()
@@ -161,18 +161,9 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes changes back that found no room, to be tried with the next group.
-    ///
-    /// Gives them back once the queue is closed.
-    pub(super) fn put_back(&self, changes: Vec<Request>) -> Vec<Request> {
-        let mut waiting = self.lock();
-        if waiting.door != Door::Open {
-            return changes;
-        }
-        // Before what came since, so that a newer cursor still replaces an older one.
-        waiting.lacks_room |= !changes.is_empty();
-        waiting.riders.splice(0..0, changes);
-        Vec::new()
+    /// Notes that a group found the disk full.
+    pub(super) fn found_full(&self) {
+        self.lock().lacks_room = true;
     }
 
     /// Waits for something to write; nothing once the queue is closed and empty.

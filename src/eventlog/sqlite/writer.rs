@@ -18,7 +18,7 @@ use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::trim::{Trimming, usage};
 use crate::eventlog::sqlite::{changes, letters, milestones, quarantine, receipts, records};
 use crate::eventlog::tail::Tail;
-use crate::eventlog::{Changes, Error, Floor, Position};
+use crate::eventlog::{Error, Floor, Position};
 use crate::telemetry::{Gauge, Histogram, Metric, Metrics};
 
 /// Old rows are looked for once so many were added, and twice as many are looked at.
@@ -86,22 +86,7 @@ pub(super) struct Sweeping {
 }
 
 /// An answer that is given once the transaction is durable, or has failed.
-enum Answer {
-    /// To whoever asked.
-    Now(Box<dyn FnOnce(Result<(), Error>)>),
-    /// To the ledger, whose changes wait for room when the disk is full.
-    Changes(Box<Changes>, Reply<()>),
-}
-
-impl Answer {
-    fn give(self, written: Result<(), Error>) {
-        match self {
-            Self::Now(answer) => answer(written),
-            // Nobody may wait any more; what is written stays written.
-            Self::Changes(_, reply) => drop(reply.send(written)),
-        }
-    }
-}
+type Answer = Box<dyn FnOnce(Result<(), Error>)>;
 
 /// Refuses whoever comes after the writer has ended without being told to.
 struct Tripwire(Arc<Shared>);
@@ -138,12 +123,20 @@ impl Writer {
         match written {
             Ok(()) => {
                 for answer in answers {
-                    answer.give(Ok(()));
+                    answer(Ok(()));
                 }
                 true
             }
             Err(full) if full.sqlite_error_code() == Some(ErrorCode::DiskFull) => {
-                self.put_off(answers, waiting);
+                // Nothing was written: a full disk fails before the sync, and what a failed write
+                // has left behind the end of the WAL is overwritten by the next one.
+                let Shared { space, queue, .. } = &*self.shared;
+                space.found_full();
+                queue.found_full();
+                for answer in answers {
+                    answer(Err(space.full()));
+                }
+                waiting.for_each(|request| request.refuse(space.full()));
                 true
             }
             Err(source) => {
@@ -152,37 +145,11 @@ impl Writer {
                 let database = &self.shared.database;
                 let error = || database.error("write", Arc::clone(&source));
                 for answer in answers {
-                    answer.give(Err(error()));
+                    answer(Err(error()));
                 }
                 waiting.for_each(|request| request.refuse(error()));
                 false
             }
-        }
-    }
-
-    /// Refuses a group that the disk had no room for, but for changes of the delivery state: they
-    /// are tried again until there is room.
-    ///
-    /// Nothing of the group was written: a full disk fails before the sync, and what a failed write
-    /// has left behind the end of the WAL is overwritten by the next one.
-    fn put_off(&self, answers: Vec<Answer>, waiting: impl Iterator<Item = Request>) {
-        let Shared { space, queue, .. } = &*self.shared;
-        space.found_full();
-        let mut kept = Vec::new();
-        for answer in answers {
-            match answer {
-                Answer::Changes(changes, reply) => kept.push(Request::Commit(*changes, reply)),
-                Answer::Now(answer) => answer(Err(space.full())),
-            }
-        }
-        for request in waiting {
-            match request {
-                changes @ Request::Commit(..) => kept.push(changes),
-                other => other.refuse(space.full()),
-            }
-        }
-        for request in queue.put_back(kept) {
-            request.refuse(space.full());
         }
     }
 
@@ -309,9 +276,7 @@ fn execute(
             keep(answers, reply, quarantine::expire(connection, before, most).map(Ok))
         }
         Request::Commit(changes, reply) => {
-            let applied = changes::apply(connection, &changes);
-            answers.push(Answer::Changes(Box::new(changes), reply));
-            applied
+            keep(answers, reply, changes::apply(connection, &changes).map(Ok))
         }
         Request::Forget(subscription, reply) => {
             keep(answers, reply, changes::forget(connection, &subscription).map(Ok))
@@ -346,9 +311,9 @@ fn keep<T: 'static>(
         Ok(value) => (value, Ok(())),
         Err(source) => (Err(Error::Broken), Err(source)),
     };
-    answers.push(Answer::Now(Box::new(move |written| {
+    answers.push(Box::new(move |written| {
         // Nobody may wait any more; what is written stays written.
         let _ = reply.send(written.and(value));
-    })));
+    }));
     outcome
 }
