@@ -11,7 +11,7 @@ use crate::deliver::{
     Clerk, Command, Courier, Flow, Followed, Gate, Inbox, Round, Shelf, Standing, View,
 };
 use crate::event::SubscriptionId;
-use crate::eventlog::{Cursor, Entry, Error, Position, Retry};
+use crate::eventlog::{Changes, Cursor, Entry, Error, Position, Retry};
 use crate::route::Table;
 use crate::subscriptions::{State, Subscription};
 
@@ -203,8 +203,21 @@ impl Dispatch {
         let start = || Cursor::starting(&subscription.id, self.followed());
         let mut waiting = state.retries;
         waiting.retain(|retry| retry.key.subscription == subscription.id);
+        if subscription.is_pulled() {
+            self.end_replays(&mut waiting).await?;
+        }
         self.open(subscription, cursor.map_or_else(start, |(_, cursor)| cursor), waiting);
         Ok(())
+    }
+
+    /// Ends the deliveries of replays, which nobody fetches: what was a dead letter is one again.
+    async fn end_replays(&self, waiting: &mut Vec<Retry>) -> Result<(), Error> {
+        let mut changes = Changes::default();
+        for retry in waiting.extract_if(.., |retry| retry.key.replay.is_some()) {
+            changes.dead_letters.extend(self.round.log.dead_letter(&retry.key).await?);
+            changes.settled.push(retry.key);
+        }
+        self.round.log.commit(changes).await
     }
 
     /// Forgets what is not written yet of a subscription that has lost its courier.

@@ -45,7 +45,8 @@ impl Office {
     }
 
     /// Turns dead letters into retries that are due now; their copies stay until they are settled.
-    /// Says of how many: those that others have brought back or dropped meanwhile are left alone.
+    /// Says of how many: those that others have brought back or dropped meanwhile are left alone, and
+    /// so are those of replays where there is no sink, since nobody fetches a replay.
     ///
     /// # Errors
     ///
@@ -68,7 +69,9 @@ impl Office {
             due: now,
             redriven: true,
         };
-        let wanted = letters.iter().map(|letter| (letter.id, to_retry(letter))).collect();
+        let fits = |letter: &&DeadLetter| line.shelf.is_none() || letter.key.replay.is_none();
+        let wanted = letters.iter().filter(fits).map(|letter| (letter.id, to_retry(letter)));
+        let wanted = wanted.collect();
         let retries = self.log.revive(wanted).await?;
         let revived = retries.len();
         // Whoever redrives has reason to think that the sink is well again.

@@ -353,6 +353,25 @@ async fn a_redrive_goes_on_when_its_subscription_is_fetched_from_instead() {
 }
 
 #[tokio::test]
+async fn a_dead_letter_of_a_replay_is_not_lost_where_nobody_can_be_sent_it() {
+    let (gateway, receiver, ids) = given_up(1).await;
+    let path = "/subscriptions/shop/dead-letters/redrive";
+    gateway.post(path, &json!({})).await;
+    receiver.wait_for_delivered(1).await;
+    receiver.answer(Reply::Status(422));
+    gateway.post("/subscriptions/shop/replays", &json!({ "from": ids[0] })).await;
+    let letter = dead_letters(&gateway, "shop", 1).await.remove(0);
+    assert!(letter["replay"].is_string());
+
+    let document = receiver.document(json!({ "sink": null, "protocol": "PULL" }));
+    assert_eq!(gateway.put("/subscriptions/shop", &document).await.status, 200);
+    let redriven = gateway.post(path, &json!({})).await;
+
+    assert_eq!(redriven["redriven"], 0);
+    assert_eq!(dead_letters(&gateway, "shop", 1).await, [letter]);
+}
+
+#[tokio::test]
 async fn a_redrive_of_nothing_is_answered_at_once_and_not_kept() {
     let gateway = TestGateway::start().await;
     let receiver = Receiver::start(&gateway, "shop").await;
