@@ -76,7 +76,12 @@ async fn export(args: &ExportArgs, context: &Context) -> Outcome {
     let client = context.client()?;
     let place = args.file.display().to_string();
     let mut response = client.send(client.request(Method::GET, &path)?).await?;
-    let mut file = File::create_new(&args.file)
+    let mut options = File::options();
+    options.create_new(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options
+        .open(&args.file)
         .with_context(|| format!("cannot make {place}"))
         .map_err(Failure::input)?;
     let cut = || format!("{place} is not whole; remove it and export again");

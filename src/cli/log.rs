@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::ambient::{Clock as _, SystemClock, SystemEntropy};
 use crate::cli::{Context, Exit, Failure, Outcome, Output, log_verify};
-use crate::eventlog::{CopyError, StoredLog, back_up, restore};
+use crate::eventlog::{CopyError, Restoring, StoredLog, back_up};
 
 /// What to do with the log.
 #[derive(Debug, clap::Subcommand)]
@@ -59,17 +59,18 @@ pub async fn run(command: Command, context: &Context) -> Outcome {
         }
         Command::Restore { from, data_dir } => {
             let directory = data_directory(data_dir, context)?;
-            let log = StoredLog::open(&from).map_err(Failure::blame)?;
+            let work =
+                |progress: &mut dyn FnMut(u64, u64)| Restoring::begin(&from, &directory, progress);
+            let restoring = copy(output, "copying", work)?;
+            // The copy is checked, because it has the tables that this program reads.
+            let log = StoredLog::open(restoring.place()).map_err(Failure::blame)?;
             let report = log_verify::check(log, output).await?;
             if !report.is_sound() {
                 output.item(&report, |report| report.in_words(&from));
                 output.note("nothing was restored");
                 return Ok(Exit::No);
             }
-            let work = |progress: &mut dyn FnMut(u64, u64)| {
-                restore(&from, &directory, &SystemClock, &SystemEntropy, progress)
-            };
-            copy(output, "restoring", work)?;
+            restoring.finish(&SystemClock, &SystemEntropy).map_err(Failure::blame)?;
             output.item(&json!({ "directory": directory, "verified": report }), |_| {
                 format!("the log is in {}; start the gateway", directory.display())
             });
@@ -89,11 +90,11 @@ fn name_of_now() -> String {
 }
 
 /// Shows how far a copy has come. Nothing else runs in this process, so that it may keep its thread.
-fn copy(
+fn copy<T>(
     output: Output,
     verb: &'static str,
-    work: impl FnOnce(&mut dyn FnMut(u64, u64)) -> Result<(), CopyError>,
-) -> Result<(), Failure> {
+    work: impl FnOnce(&mut dyn FnMut(u64, u64)) -> Result<T, CopyError>,
+) -> Result<T, Failure> {
     let bar = output.progress(Some(0), verb);
     let done = work(&mut |copied, total| {
         bar.set_length(total);

@@ -35,8 +35,8 @@ pub use receipt::{Receipt, ReceiptId};
 pub use registry::{Record, RecordKey, Registry, Revision};
 pub use retention::{Extent, Floor, Retention, Trimmed};
 pub use sqlite::{
-    CopyError, OpenError, Pointer, SqliteLog, SqliteRegistry, StoredEntry, StoredLog, back_up,
-    restore,
+    CopyError, OpenError, Pointer, Restoring, SqliteLog, SqliteRegistry, StoredEntry, StoredLog,
+    back_up,
 };
 pub use state::{
     Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState, Milestone,

@@ -151,7 +151,73 @@ async fn a_flipped_byte_is_found_and_not_restored() {
 
     assert_eq!(code, Some(1), "{report}");
     assert_eq!(refused.status.code(), Some(1));
-    assert!(!restored.exists(), "nothing was begun");
+    let left: Vec<_> =
+        fs::read_dir(&restored).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["lock"], "nothing was restored");
     let nothing = sealway(&["verify", text(&gateway.path("nowhere"))]);
     assert_eq!(nothing.status.code(), Some(2));
+}
+
+#[tokio::test]
+async fn a_backup_from_before_an_upgrade_is_restored_with_todays_tables() {
+    let mut gateway = TestGateway::start().await;
+    gateway.stop().await;
+    let copy = gateway.path("old.db");
+    let old = Connection::open(&copy).unwrap();
+    old.execute_batch(include_str!("../../src/eventlog/sqlite/schema.sql")).unwrap();
+    old.pragma_update(None, "user_version", 1).unwrap();
+    drop(old);
+
+    let refused = sealway(&["verify", text(&copy)]);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("if it is a backup, restore it"), "{said}");
+    let restored = gateway.path("restored");
+    let back = sealway(&["restore", text(&copy), "--data-dir", text(&restored)]);
+
+    assert!(back.status.success(), "{back:?}");
+    let (code, report) = verified(&restored);
+    assert_eq!((code, &report["head"]), (Some(0), &json!(0)), "{report}");
+    gateway.change(|config| config.data_dir.clone_from(&restored));
+    gateway.start_again().await;
+    gateway.orders(1..=3).await;
+    gateway.stop().await;
+    assert_eq!(verified(&restored).1["head"], json!(3));
+    let nothing = gateway.path("empty.db");
+    Connection::open(&nothing).unwrap().execute_batch("CREATE TABLE a (b)").unwrap();
+    let other = gateway.path("other");
+    let refused = sealway(&["restore", text(&nothing), "--data-dir", text(&other)]);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    assert!(!other.exists(), "nothing was begun");
+}
+
+#[tokio::test]
+async fn nothing_is_restored_where_a_gateway_could_begin_a_log_or_where_something_lies() {
+    let mut gateway = TestGateway::start().await;
+    gateway.orders(1..=3).await;
+    gateway.stop().await;
+    let copy = gateway.path("copy.db");
+    let taken = sealway(&["backup", text(&copy), "--data-dir", text(&gateway.path("data"))]);
+    assert!(taken.status.success(), "{taken:?}");
+
+    let held = gateway.path("held");
+    fs::create_dir(&held).unwrap();
+    let lock = fs::File::create(held.join("lock")).unwrap();
+    lock.lock().unwrap();
+    let refused = sealway(&["restore", text(&copy), "--data-dir", text(&held)]);
+    assert!(!refused.status.success());
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("another gateway is using"), "{said}");
+    drop(lock);
+    fs::write(held.join("sealway.db-wal"), "").unwrap();
+    let refused = sealway(&["restore", text(&copy), "--data-dir", text(&held)]);
+    assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+    fs::remove_file(held.join("sealway.db-wal")).unwrap();
+
+    let back = sealway(&["restore", text(&copy), "--data-dir", text(&held)]);
+    assert!(back.status.success(), "a lock that nobody holds is nothing: {back:?}");
+    let mut names: Vec<_> =
+        fs::read_dir(&held).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["lock", "sealway.db"]);
 }

@@ -11,9 +11,11 @@ use crate::ambient::{Clock, Entropy};
 use crate::event::{Blame, EventId, Fault};
 use crate::eventlog::sqlite::append::newest;
 use crate::eventlog::sqlite::database::{
-    Database, OpenError, find, make_directory, make_private, sync_directory,
+    Database, DirectoryLock, LOCK, OpenError, VERSION, find, make_new_private, make_tables,
+    sync_directory,
 };
 use crate::eventlog::sqlite::rows;
+use crate::eventlog::sqlite::stored::connect;
 use crate::eventlog::sqlite::trim::Trimming;
 
 /// Pages that are copied at once (4 MiB).
@@ -84,64 +86,133 @@ pub fn back_up(
     mut progress: impl FnMut(u64, u64),
 ) -> Result<(), CopyError> {
     let source = find(log)?;
-    let exists = || CopyError::Exists { place: file.to_owned() };
     if file.symlink_metadata().is_ok() {
-        return Err(exists());
+        return Err(CopyError::Exists { place: file.to_owned() });
     }
-    let partial = Partial::beside(file);
-    let failed = |source| CopyError::Files { place: file.to_owned(), source };
-    drop(make_private(&partial.0).map_err(failed)?);
-    copy(&source, &partial.0, &mut progress)
-        .map_err(|error| CopyError::Copy { place: source.clone(), source: error })?;
-    File::open(&partial.0).and_then(|copied| copied.sync_all()).map_err(failed)?;
-    // A link refuses to replace what has come meanwhile; a rename would not.
-    fs::hard_link(&partial.0, file).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => exists(),
-        _ => failed(error),
-    })?;
-    drop(partial);
-    sync_directory(file).map_err(failed)
+    let partial = Partial::beside(file)?;
+    partial.take(&source, &mut progress)?;
+    partial.name(file)
 }
 
-/// Makes the log of an empty directory from a backup.
+/// The log of an empty directory, while it is made from a backup. Until it is finished there is none.
 ///
-/// The log goes on in a new span of ids: none that was minted after the backup is minted again, also
-/// when the clock is behind.
-///
-/// # Errors
-///
-/// The caller's turn: the directory is not empty, or the file is no log. Ours: the disk.
-pub fn restore(
-    file: &Path,
-    directory: &Path,
-    clock: &dyn Clock,
-    entropy: &dyn Entropy,
-    progress: impl FnMut(u64, u64),
-) -> Result<(), CopyError> {
+/// Holds the lock of the directory, so that no gateway begins a log there meanwhile.
+pub struct Restoring {
+    partial: Partial,
+    directory: PathBuf,
+    _lock: DirectoryLock,
+}
+
+impl Restoring {
+    /// Copies a backup into an empty directory, and brings its tables to this gateway's version.
+    ///
+    /// # Errors
+    ///
+    /// Later: a gateway is using the directory. The caller's turn: it is not empty, or the file is no
+    /// log or one of a newer gateway. Ours: the disk.
+    pub fn begin(
+        file: &Path,
+        directory: &Path,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Self, CopyError> {
+        let source = find(file)?;
+        // What cannot be restored leaves no directory behind.
+        match connect(&source)?.1 {
+            0 => return Err(OpenError::Absent { place: source }.into()),
+            found if found > VERSION => {
+                return Err(OpenError::Newer { place: source, found, known: VERSION }.into());
+            }
+            _ => {}
+        }
+        let lock = Database::of(directory)?.lock()?;
+        must_be_empty(directory)?;
+        // Made under another name, so that no gateway takes half of it for a log.
+        let partial = Partial::beside(&Database::place_in(directory))?;
+        partial.take(&source, &mut progress)?;
+        Connection::open(&partial.0)
+            .and_then(|mut copy| {
+                make_tables(&mut copy)?;
+                copy.close().map_err(|(_, error)| error)
+            })
+            .map_err(|error| CopyError::Copy { place: source, source: error })?;
+        Ok(Self { partial, directory: directory.to_owned(), _lock: lock })
+    }
+
+    /// Where the copy is that becomes the log, to be checked.
+    pub fn place(&self) -> &Path {
+        &self.partial.0
+    }
+
+    /// Makes the copy the log of the directory.
+    ///
+    /// It goes on in a new span of ids: none that was minted after the backup is minted again, also
+    /// when the clock is behind.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: something has come into the directory meanwhile. Ours: the disk.
+    pub fn finish(self, clock: &dyn Clock, entropy: &dyn Entropy) -> Result<(), CopyError> {
+        let Self { partial, directory, _lock } = self;
+        let copied = |source| CopyError::Copy { place: partial.0.clone(), source };
+        begin_anew(&partial.0, clock, entropy).map_err(copied)?;
+        let place = Database::place_in(&directory);
+        for beside in ["-wal", "-shm"] {
+            let mut name = place.clone().into_os_string();
+            name.push(beside);
+            if Path::new(&name).symlink_metadata().is_ok() {
+                return Err(CopyError::NotEmpty { place: directory });
+            }
+        }
+        partial.name(&place)
+    }
+}
+
+/// Refuses a directory that holds more than its lock.
+fn must_be_empty(directory: &Path) -> Result<(), CopyError> {
     let failed = |source| CopyError::Files { place: directory.to_owned(), source };
-    make_directory(directory).map_err(failed)?;
-    if fs::read_dir(directory).map_err(failed)?.next().is_some() {
-        return Err(CopyError::NotEmpty { place: directory.to_owned() });
+    for entry in fs::read_dir(directory).map_err(failed)? {
+        if entry.map_err(failed)?.file_name() != LOCK {
+            return Err(CopyError::NotEmpty { place: directory.to_owned() });
+        }
     }
-    let place = Database::place_in(directory);
-    // Made under another name, so that no gateway takes half of it for a log.
-    let partial = Partial::beside(&place);
-    back_up(file, &partial.0, progress)?;
-    begin_anew(&partial.0, clock, entropy)
-        .map_err(|source| CopyError::Copy { place: file.to_owned(), source })?;
-    File::open(&partial.0).and_then(|copied| copied.sync_all()).map_err(failed)?;
-    fs::rename(&partial.0, &place).map_err(failed)?;
-    sync_directory(&place).map_err(failed)
+    Ok(())
 }
 
-/// A file that is removed again unless it became something else.
+/// A file of our own that is removed again; what it became meanwhile stays.
 struct Partial(PathBuf);
 
 impl Partial {
-    fn beside(file: &Path) -> Self {
+    /// Makes an empty file beside another; one that is there already may be someone else's.
+    fn beside(file: &Path) -> Result<Self, CopyError> {
         let mut name = file.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.partial", std::process::id()));
-        Self(file.with_file_name(name))
+        let place = file.with_file_name(name);
+        match make_new_private(&place) {
+            Ok(_) => Ok(Self(place)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                Err(CopyError::Exists { place })
+            }
+            Err(source) => Err(CopyError::Files { place, source }),
+        }
+    }
+
+    /// Copies a database into it.
+    fn take(&self, from: &Path, progress: &mut impl FnMut(u64, u64)) -> Result<(), CopyError> {
+        copy(from, &self.0, progress)
+            .map_err(|source| CopyError::Copy { place: from.to_owned(), source })
+    }
+
+    /// Gives the synced file its name, if nothing has it.
+    fn name(self, file: &Path) -> Result<(), CopyError> {
+        let failed = |source| CopyError::Files { place: file.to_owned(), source };
+        File::open(&self.0).and_then(|copied| copied.sync_all()).map_err(failed)?;
+        // A link refuses to replace what has come meanwhile; a rename would not.
+        fs::hard_link(&self.0, file).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => CopyError::Exists { place: file.to_owned() },
+            _ => failed(error),
+        })?;
+        drop(self);
+        sync_directory(file).map_err(failed)
     }
 }
 
@@ -158,7 +229,7 @@ fn copy(from: &Path, to: &Path, progress: &mut impl FnMut(u64, u64)) -> rusqlite
     source.busy_timeout(Database::PATIENCE)?;
     // One read from beginning to end: otherwise each write of the gateway would begin the copy anew.
     let snapshot = source.unchecked_transaction()?;
-    snapshot.query_row("SELECT count(*) FROM floors", [], |_| Ok(()))?;
+    snapshot.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     let mut copy = Connection::open(to)?;
     copy.execute_batch("PRAGMA synchronous = OFF;")?;
     {
@@ -198,4 +269,57 @@ fn begin_anew(file: &Path, clock: &dyn Clock, entropy: &dyn Entropy) -> rusqlite
     )?;
     transaction.commit()?;
     connection.close().map_err(|(_, error)| error)
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::ambient::{ManualClock, SeededEntropy};
+    use crate::event::Timestamp;
+
+    fn begun_log(directory: &Path) {
+        Database::of(directory).unwrap().open_for_writing().unwrap();
+    }
+
+    #[test]
+    fn a_partial_file_of_someone_else_is_neither_written_nor_removed() {
+        let directory = TempDir::new().unwrap();
+        begun_log(&directory.path().join("data"));
+        let file = directory.path().join("copy.db");
+        let theirs = directory.path().join(format!("copy.db.{}.partial", std::process::id()));
+        fs::write(&theirs, "theirs").unwrap();
+
+        let refused = back_up(&directory.path().join("data"), &file, |_, _| {});
+
+        assert!(matches!(refused, Err(CopyError::Exists { .. })), "{refused:?}");
+        assert_eq!(fs::read_to_string(&theirs).unwrap(), "theirs");
+        assert!(!file.exists());
+    }
+
+    #[test]
+    fn no_gateway_begins_a_log_while_one_is_restored_and_none_is_replaced() {
+        let directory = TempDir::new().unwrap();
+        let (data, copy) = (directory.path().join("data"), directory.path().join("copy.db"));
+        begun_log(&data);
+        back_up(&data, &copy, |_, _| {}).unwrap();
+        let target = directory.path().join("restored");
+        let (clock, entropy) = (ManualClock::at(Timestamp::EPOCH), SeededEntropy::new(1));
+
+        let restoring = Restoring::begin(&copy, &target, |_, _| {}).unwrap();
+        let locked = Database::of(&target).unwrap().lock();
+        assert!(matches!(locked, Err(OpenError::InUse { .. })), "{locked:?}");
+        let place = Database::place_in(&target);
+        assert!(!place.exists());
+        fs::write(&place, "live").unwrap();
+        let refused = restoring.finish(&clock, &entropy);
+        assert!(matches!(refused, Err(CopyError::Exists { .. })), "{refused:?}");
+        assert_eq!(fs::read_to_string(&place).unwrap(), "live");
+
+        fs::remove_file(&place).unwrap();
+        let restoring = Restoring::begin(&copy, &target, |_, _| {}).unwrap();
+        restoring.finish(&clock, &entropy).unwrap();
+        assert_eq!(connect(&place).unwrap().1, VERSION);
+    }
 }

@@ -1,6 +1,6 @@
 //! The database file: its place, its lock, its settings, and the version of its tables.
 
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::event::{Blame, Fault};
 use crate::eventlog::Error;
 
 const FILE: &str = "sealway.db";
-const LOCK: &str = "lock";
+pub(super) const LOCK: &str = "lock";
 /// The tables, one step after the other: the number of steps that were made is the version.
 ///
 /// A step that was published never changes; what is to be different is another step at the end.
@@ -59,7 +59,7 @@ pub enum OpenError {
     /// An older gateway has written the tables, and what only reads does not change them.
     #[error(
         "{} was written by an older sealway (tables of version {found}, this one writes {known}); \
-         start a gateway on it once, or check it with that sealway",
+         start this sealway's gateway on it or, if it is a backup, restore it, which checks it",
         place.display()
     )]
     Older {
@@ -140,14 +140,11 @@ impl Database {
         directory.join(FILE)
     }
 
-    /// Names the database of a data directory, and makes both if they are missing.
+    /// Names the database of a data directory, and makes the directory if it is missing.
     pub(in crate::eventlog) fn of(directory: &Path) -> Result<Self, OpenError> {
         make_directory(directory)
             .map_err(|source| OpenError::Directory { directory: directory.to_owned(), source })?;
         let path = directory.join(FILE);
-        make_private(&path)
-            .map(drop)
-            .map_err(|source| OpenError::Directory { directory: directory.to_owned(), source })?;
         Ok(Self {
             directory: directory.to_owned(),
             path,
@@ -174,8 +171,12 @@ impl Database {
         }
     }
 
-    /// Opens a connection that writes; its commits are synced.
+    /// Opens a connection that writes; its commits are synced. Makes what is missing, so that the
+    /// directory must be this process's own.
     pub(super) fn open_for_writing(&self) -> Result<Connection, OpenError> {
+        make_private(&self.path)
+            .map(drop)
+            .map_err(|source| OpenError::Directory { directory: self.directory.clone(), source })?;
         self.try_open_for_writing()
             .map_err(|source| self.open_error(source))?
             .map_err(|found| OpenError::Newer { place: self.path.clone(), found, known: VERSION })
@@ -280,7 +281,7 @@ impl From<Arc<rusqlite::Error>> for Cause {
 }
 
 /// Makes the tables, or the steps that they lack, and gives the version of those that there are.
-fn make_tables(connection: &mut Connection) -> rusqlite::Result<i64> {
+pub(super) fn make_tables(connection: &mut Connection) -> rusqlite::Result<i64> {
     let version = |c: &Connection| c.query_row("PRAGMA user_version", [], |row| row.get(0));
     // Reading first leaves a database alone that needs nothing, also when its disk is full.
     let found: i64 = version(connection)?;
@@ -302,7 +303,7 @@ fn make_tables(connection: &mut Connection) -> rusqlite::Result<i64> {
 }
 
 /// Makes a directory that its owner alone can read, and syncs the entries that lead to it.
-pub(super) fn make_directory(directory: &Path) -> std::io::Result<()> {
+fn make_directory(directory: &Path) -> std::io::Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
@@ -320,10 +321,18 @@ pub(super) fn make_directory(directory: &Path) -> std::io::Result<()> {
 
 /// Makes a file that its owner alone can read, if it is not there, and opens it; SQLite gives its
 /// other files the mode of the database.
-pub(super) fn make_private(path: &Path) -> std::io::Result<File> {
-    let mut options = File::options();
-    options.create(true).append(true);
+fn make_private(path: &Path) -> std::io::Result<File> {
+    open_private(File::options().create(true), path)
+}
+
+/// Makes a file that its owner alone can read, which must not be there.
+pub(super) fn make_new_private(path: &Path) -> std::io::Result<File> {
+    open_private(File::options().create_new(true), path)
+}
+
+fn open_private(options: &mut OpenOptions, path: &Path) -> std::io::Result<File> {
+    options.append(true);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
     options.open(path)
 }

@@ -32,7 +32,7 @@ mod stored;
 mod trim;
 mod writer;
 
-pub use backup::{CopyError, back_up, restore};
+pub use backup::{CopyError, Restoring, back_up};
 #[cfg(test)]
 pub(super) use database::Database;
 pub use database::OpenError;

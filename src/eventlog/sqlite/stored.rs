@@ -21,6 +21,19 @@ pub struct StoredLog {
     connection: Mutex<Connection>,
 }
 
+/// Opens a file to be read, and says of which version its tables are.
+pub(super) fn connect(place: &Path) -> Result<(Connection, i64), OpenError> {
+    let connect = || -> rusqlite::Result<_> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(place, flags)?;
+        connection.busy_timeout(Database::PATIENCE)?;
+        connection.execute_batch("PRAGMA cache_size = -16384; PRAGMA trusted_schema = OFF;")?;
+        let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+        Ok((connection, version))
+    };
+    connect().map_err(|source| open_error(place, source))
+}
+
 /// An entry as it is stored.
 #[derive(Debug)]
 pub struct StoredEntry {
@@ -53,15 +66,7 @@ impl StoredLog {
     /// The caller's turn: there is no log, or one of another version. Ours: it cannot be read.
     pub fn open(place: &Path) -> Result<Self, OpenError> {
         let place = find(place)?;
-        let connect = || -> rusqlite::Result<(Connection, i64)> {
-            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-            let connection = Connection::open_with_flags(&place, flags)?;
-            connection.busy_timeout(Database::PATIENCE)?;
-            connection.execute_batch("PRAGMA cache_size = -16384; PRAGMA trusted_schema = OFF;")?;
-            let version = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-            Ok((connection, version))
-        };
-        let (connection, found) = connect().map_err(|source| open_error(&place, source))?;
+        let (connection, found) = connect(&place)?;
         match found {
             VERSION => Ok(Self { place, connection: Mutex::new(connection) }),
             _ if found > VERSION => Err(OpenError::Newer { place, found, known: VERSION }),
