@@ -243,6 +243,32 @@ async fn a_process_beside_the_gateway_shares_its_documents() {
     assert!(log.get(&orders_key()).await.unwrap().is_none());
 }
 
+/// The gateway that runs goes by the tables that it knows.
+#[tokio::test]
+async fn a_newer_process_beside_a_gateway_leaves_older_tables_alone_until_it_has_stopped() {
+    let (directory, clock) = directory();
+    let beside = || SqliteRegistry::open(directory.path(), Arc::new(clock.clone()));
+    let other = Connection::open(directory.path().join("sealway.db")).unwrap();
+    other.execute_batch(include_str!("../sqlite/schema.sql")).unwrap();
+    other.pragma_update(None, "user_version", 1).unwrap();
+    let version =
+        || other.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)).unwrap();
+    let held = fs::File::create(directory.path().join("lock")).unwrap();
+    held.lock().unwrap();
+
+    let refused = beside().err().unwrap();
+    assert!(matches!(refused, OpenError::Older { found: 1, .. }), "{refused}");
+    assert!(refused.to_string().contains("start this sealway's gateway on it"), "{refused}");
+    assert_eq!(version(), 1);
+
+    drop(held);
+    beside().unwrap().put(&orders_key(), None, "one".to_owned()).await.unwrap();
+    assert!(version() > 1);
+    let log = reopen(directory.path(), &clock);
+    beside().unwrap().remove(&orders_key(), Revision(1)).await.unwrap();
+    assert!(log.get(&orders_key()).await.unwrap().is_none(), "beside one of the same version");
+}
+
 #[tokio::test]
 async fn no_revision_comes_again_after_a_restart_or_beside_the_gateway() {
     let (directory, clock) = directory();

@@ -78,7 +78,11 @@ fn put_cursor(
     cursor: &Cursor,
 ) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?, ?, ?, ?)")?
+        .prepare_cached(
+            "INSERT OR REPLACE INTO cursors
+               (subscription, settled, sequence, chain, ahead, failing_since)
+             VALUES (?, ?, ?, ?, ?, ?)",
+        )?
         .execute(params![
             subscription.as_str(),
             rows::signed(cursor.settled.0),
@@ -94,7 +98,11 @@ fn put_cursor(
 pub(super) fn put_retry(connection: &Connection, retry: &Retry) -> rusqlite::Result<()> {
     let (sequence, chain) = rows::link_columns(retry.link);
     connection
-        .prepare_cached("INSERT OR REPLACE INTO retries VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+        .prepare_cached("INSERT OR REPLACE INTO retries
+               (subscription, replay, event, position, sequence, chain, attempts, first_attempt, due,
+                redriven)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?
         .execute(params![
             retry.key.subscription.as_str(),
             rows::replay_text(&retry.key),
@@ -119,7 +127,12 @@ fn settle(connection: &Connection, key: &DeliveryKey) -> rusqlite::Result<()> {
 
 fn put_attempt(connection: &Connection, attempt: &Attempt) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("INSERT INTO attempts VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+        .prepare_cached(
+            "INSERT INTO attempts
+               (subscription, replay, event, attempt, at, duration_ms, status, verdict, detail,
+                receipt)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?
         .execute(params![
             attempt.key.subscription.as_str(),
             rows::replay_text(&attempt.key),

@@ -182,6 +182,28 @@ impl Database {
             .map_err(|found| OpenError::Newer { place: self.path.clone(), found, known: VERSION })
     }
 
+    /// Opens a connection that writes, without the lock, beside whoever holds it. Tables that are
+    /// missing or older are made only while nobody does: a gateway that runs knows its own alone.
+    pub(super) fn open_beside(&self) -> Result<Connection, OpenError> {
+        let version = || -> rusqlite::Result<i64> {
+            self.open_for_reading()?.query_row("PRAGMA user_version", [], |row| row.get(0))
+        };
+        let found = match self.path.symlink_metadata() {
+            Ok(_) => version().map_err(|source| self.open_error(source))?,
+            Err(_) => 0,
+        };
+        if found >= VERSION {
+            return self.open_for_writing();
+        }
+        let _lock = self.lock().map_err(|error| match error {
+            OpenError::InUse { .. } if found > 0 => {
+                OpenError::Older { place: self.path.clone(), found, known: VERSION }
+            }
+            other => other,
+        })?;
+        self.open_for_writing()
+    }
+
     /// The connection, or the version of tables that are too new for it.
     fn try_open_for_writing(&self) -> rusqlite::Result<Result<Connection, i64>> {
         let mut connection = Connection::open(&self.path)?;

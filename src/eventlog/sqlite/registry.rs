@@ -13,7 +13,7 @@ use crate::eventlog::{Error, Record, RecordKey, Registry, Revision};
 
 /// The documents of a data directory, whether or not a gateway is using it.
 ///
-/// Takes no lock. A write holds the database for a moment, in which the gateway's writer waits.
+/// Takes no lock, but for the moment in which tables are made. A write holds the database for a moment, in which the gateway's writer waits.
 pub struct SqliteRegistry {
     database: Database,
     connection: Arc<Mutex<Connection>>,
@@ -25,10 +25,11 @@ impl SqliteRegistry {
     ///
     /// # Errors
     ///
-    /// The caller's turn: a newer gateway has written it. Ours: it is damaged or cannot be opened.
+    /// The caller's turn: a newer gateway has written it, or an older one is using it. Later: a
+    /// gateway is just beginning it. Ours: it is damaged or cannot be opened.
     pub fn open(directory: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
         let database = Database::of(directory)?;
-        let connection = Arc::new(Mutex::new(database.open_for_writing()?));
+        let connection = Arc::new(Mutex::new(database.open_beside()?));
         Ok(Self { database, connection, clock })
     }
 
