@@ -6,12 +6,9 @@ use tokio::sync::mpsc;
 use crate::api::Services;
 use crate::deliver::Notice;
 use crate::event::Timestamp;
-use crate::source::{Envelope, Manner, Received};
+use crate::source::{Envelope, Manner, OWN_SOURCE, Received};
 use crate::subscriptions::{State, Subscription};
 use crate::telemetry::{Metric, chain};
-
-/// The `source` of operational events.
-const SOURCE: &str = "sealway";
 
 /// Acts on every notice until nobody can send one any more.
 pub(super) async fn watch(services: &Services, mut notices: mpsc::UnboundedReceiver<Notice>) {
@@ -93,7 +90,7 @@ async fn publish(
     }
     let envelope = Envelope {
         id: format!("{detail_type}/{}/{}", subscription.id, since.unix_nanos()),
-        source: SOURCE.to_owned(),
+        source: OWN_SOURCE.to_owned(),
         detail_type: detail_type.to_owned(),
         time: services.clock.now(),
         account: None,

@@ -22,4 +22,4 @@ mod received;
 pub use admit::{Admit, Admitted, Manner, Refusal};
 pub use config::{AccessKey, Config, Signatures, UnknownBus};
 pub use lines::{Line, LineError, Lines};
-pub use received::{Envelope, Received, ReceivedError};
+pub use received::{Envelope, OWN_SOURCE, Received, ReceivedError};

@@ -7,6 +7,14 @@ use serde_json::{Value, json};
 
 use crate::event::{Timestamp, TraceContext};
 
+/// The `source` of the gateway's own events, which no producer may use.
+pub const OWN_SOURCE: &str = "sealway";
+
+/// Tells whether a producer's `source` could be taken for the gateway's own.
+pub(super) fn is_own_source(source: &str) -> bool {
+    source.trim().eq_ignore_ascii_case(OWN_SOURCE)
+}
+
 /// The EventBridge envelope: what every source turns its input into.
 #[derive(Clone, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]

@@ -11,6 +11,7 @@ use crate::event::{Timestamp, TraceContext, json};
 use crate::source::aws::answer::EntryResult;
 use crate::source::aws::operations::{Buses, parse};
 use crate::source::aws::{Identity, Kind, Refused};
+use crate::source::received::is_own_source;
 use crate::source::{Config, UnknownBus};
 
 const MAX_ENTRIES: usize = 10;
@@ -188,8 +189,9 @@ fn check_entry(
         Ok(detail) => detail,
         Err(message) => return Checked::Fail(EntryResult::failed("MalformedDetail", message)),
     };
-    // AWS keeps this prefix for itself, and its SDKs' users count on that.
-    if source.starts_with("aws.") || !identity.may_publish_as(&source) {
+    // AWS keeps this prefix for itself, and its SDKs' users count on that; so does the gateway with
+    // its own name.
+    if source.starts_with("aws.") || is_own_source(&source) || !identity.may_publish_as(&source) {
         let message = "Not authorized for the source.";
         return Checked::Fail(EntryResult::failed("NotAuthorizedForSourceException", message));
     }

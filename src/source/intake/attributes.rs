@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::event::{EventSource, EventType, Subject, Timestamp, TraceContext};
 use crate::source::intake::Unreadable;
+use crate::source::received::is_own_source;
 use crate::source::{Envelope, Received};
 
 const MAX_ID: usize = 1024;
@@ -40,7 +41,7 @@ impl Attributes {
             return Err(Unreadable::new("specversion", "must be `1.0`"));
         }
         let id = check_id(required("id", self.id)?)?;
-        let source = required("source", self.source)?;
+        let source = check_source(required("source", self.source)?)?;
         EventSource::new(&source).map_err(Unreadable::Attribute)?;
         let detail_type = required("type", self.event_type)?;
         EventType::new(&detail_type).map_err(Unreadable::Attribute)?;
@@ -82,6 +83,16 @@ pub(super) fn check_id(id: String) -> Result<String, Unreadable> {
         return Err(Unreadable::new("id", "must be 1 to 1024 bytes without control characters"));
     }
     Ok(id)
+}
+
+/// Checks that nobody speaks in the gateway's name: who acts on its operational events believes
+/// their `source`.
+pub(super) fn check_source(source: String) -> Result<String, Unreadable> {
+    if is_own_source(&source) {
+        let problem = "must not be `sealway`, which the gateway's own events have; use another";
+        return Err(Unreadable::new("source", problem));
+    }
+    Ok(source)
 }
 
 /// Takes a JSON object and nothing else, since publications point into it.

@@ -4,7 +4,9 @@ use serde_json::{Map, Value};
 
 use crate::event::Timestamp;
 use crate::source::intake::Unreadable;
-use crate::source::intake::attributes::{check_id, object, readable, required, take_text};
+use crate::source::intake::attributes::{
+    check_id, check_source, object, readable, required, take_text,
+};
 use crate::source::{Envelope, Received};
 
 /// Takes one envelope. Members that are not of the envelope are left out.
@@ -33,7 +35,7 @@ pub(super) fn receive(
     })?;
     let envelope = Envelope {
         id: check_id(required("id", take("id")?)?)?,
-        source: filled("source", take("source")?)?,
+        source: check_source(filled("source", take("source")?)?)?,
         detail_type: filled("detail-type", take("detail-type")?)?,
         time,
         account: take("account")?.filter(|account| !account.is_empty()),

@@ -139,12 +139,16 @@ fn attributes_that_are_missing_or_wrong_are_named() {
         ("data_base64", json!("AAAA")),
         ("subject", json!("a\nb")),
         ("id", json!("x".repeat(1025))),
+        ("source", json!("sealway")),
+        ("source", json!("SealWay")),
     ] {
         let words = refusal(STRUCTURED, &with(name, value));
         assert!(words.starts_with(&format!("`{name}` ")), "{words}");
     }
     let envelope = r#"{"id":"e","source":"s","detail-type":"t","detail":[]}"#;
     assert_eq!(refusal("application/json", envelope), "`detail` must be a JSON object");
+    let own = r#"{"id":"e","source":"sealway","detail-type":"t","detail":{}}"#;
+    assert!(refusal("application/json", own).starts_with("`source` must not be `sealway`"));
     let repeated = [
         ("ce-specversion", "1.0"),
         ("ce-id", "a"),
