@@ -12,7 +12,7 @@ use crate::deliver::{Answer, Delivery, Reason, SignedReceipt, Verdict, word_of};
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
     Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Error, EventLog, Milestone,
-    Receipt, ReceiptId, Retry,
+    Position, Receipt, ReceiptId, Retry,
 };
 use crate::seal::ReceiptFault;
 
@@ -52,6 +52,8 @@ pub struct Ledger {
     plenty: Notify,
     /// Held while writing, so that a newer cursor is never overtaken by an older one.
     writing: tokio::sync::Mutex<Option<Writing>>,
+    /// The newest entry before this start.
+    before: Position,
 }
 
 /// What is being written. Whoever writes next ends what its asker has left.
@@ -118,6 +120,7 @@ impl Ledger {
     /// Starts with nothing to write.
     pub fn new(log: Arc<dyn EventLog>, clock: Arc<dyn Clock>) -> Self {
         Self {
+            before: log.head(),
             log,
             clock,
             pending: Mutex::default(),
@@ -203,8 +206,11 @@ impl Ledger {
             pending.attempts.push(attempt);
             pending.receipts.extend(receipt);
             match verdict {
-                // A first attempt that succeeds has left nothing to drop.
-                Verdict::Delivered if delivery.first_attempt.is_none() => {}
+                // A first attempt that succeeds has left nothing to drop, unless there was one
+                // before a crash that kept a dead letter and no cursor that has passed it.
+                Verdict::Delivered
+                    if delivery.first_attempt.is_none()
+                        && delivery.entry.position > self.before => {}
                 Verdict::Delivered => {
                     pending.retries.insert(key.clone(), None);
                 }

@@ -7,7 +7,7 @@ use crate::ambient::Clock as _;
 use crate::deliver::expiry::letter_of;
 use crate::deliver::ledger::MOST_ATTEMPTS;
 use crate::deliver::tests::stage::Stage;
-use crate::deliver::{Answer, Delivery, Outcome, Reason, Verdict};
+use crate::deliver::{Answer, Delivery, Ledger, Outcome, Reason, Verdict};
 use crate::event::ChainValue;
 use crate::eventlog::{
     Cursor, DeadLetterQuery, Error, EventLog as _, Page, Position, SetAside as _,
@@ -89,6 +89,25 @@ async fn what_expires_is_written_with_the_cursor_that_passes_it() {
     assert_eq!(stage.log.load().await.unwrap().cursors, [(id.clone(), cursor)]);
     let letters = stage.log.dead_letters(&query, Page::default()).await.unwrap();
     assert_eq!((letters[0].link, &*letters[0].reason), (delivery.link, "expired"));
+}
+
+#[tokio::test]
+async fn what_is_delivered_after_a_crash_is_no_dead_letter() {
+    let stage = Stage::new().await;
+    let first = delivery(&stage).await;
+    // The dead letter reaches the disk, and the cursor that has passed it does not.
+    stage.ledger.record(&first, &outcome(&stage, 500, Verdict::GiveUp(Reason::Refused)));
+    stage.ledger.flush().await.unwrap();
+    let query = DeadLetterQuery::all(first.key().subscription);
+    assert_eq!(stage.log.dead_letters(&query, Page::default()).await.unwrap().len(), 1);
+
+    let started = Ledger::new(Arc::clone(&stage.log) as _, Arc::new(stage.clock.clone()));
+    started.record(&first, &outcome(&stage, 204, Verdict::Delivered));
+    started.flush().await.unwrap();
+
+    assert!(stage.log.dead_letters(&query, Page::default()).await.unwrap().is_empty());
+    let attempts = stage.log.attempts(None, None, Page::default()).await.unwrap();
+    assert_eq!(attempts.len(), 2);
 }
 
 #[tokio::test]
