@@ -202,7 +202,8 @@ impl Office {
         let with = (&*self.data_key, self.clock.now());
         let credential = KeptCredential::create(&id, document.sinkcredential.as_ref(), with)?;
         let (shared_secret, shown) = self.shared_secret(&id, &document);
-        let terms = Terms { from: Position::START, shared_secret, credential };
+        let floor = self.log.floor().position;
+        let terms = Terms { from: Position::START, floor, shared_secret, credential };
         let subscription = self.subscriptions.create(id.clone(), document, terms).await?;
         // A subscription of the same name may have ended before; its cursor is not this one's.
         self.log.forget(&id).await?;
@@ -266,7 +267,8 @@ impl Office {
             if asks_anew { self.shared_secret(&current.id, &document) } else { (None, None) };
         self.dispatch.hold(&current.id).await;
         let from = Position(self.log.head().0 + 1);
-        let terms = Terms { from, shared_secret, credential };
+        let floor = self.log.floor().position;
+        let terms = Terms { from, floor, shared_secret, credential };
         let updated = self.subscriptions.update(current, document, terms).await;
         match &updated {
             Ok(updated) if updated.is_pulled() != current.is_pulled() => {

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use crate::ambient::Clock;
 use crate::event::{Blame, Fault, SubscriptionId};
 use crate::eventlog::{Error as LogError, Position, RecordKey, Registry, Revision};
-use crate::subscriptions::kept::{Kept, damaged, epoch, read, restore};
+use crate::subscriptions::kept::{Kept, KeptEpoch, damaged, epoch, read, restore};
 use crate::subscriptions::subscription::check;
 use crate::subscriptions::{Document, KeptCredential, Protocol, State, Subscription};
 
 const KIND: &str = "subscription";
+/// Filters that a subscription may have for the entries that the log still holds; each is compiled
+/// wherever the subscription is read.
+const MOST_EPOCHS: usize = 100;
 
 /// A part of a document that cannot work.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -79,6 +82,8 @@ impl Blame for Error {
 pub struct Terms {
     /// The first position that the document's filter applies to.
     pub from: Position,
+    /// Up to here the log was dropped, so that nothing asks for the filters of before.
+    pub floor: Position,
     /// The two secret keys, encrypted under the data key, if the document asks for some.
     pub shared_secret: Option<String>,
     /// The credential that the document asks for, encrypted under the data key.
@@ -207,6 +212,13 @@ impl Subscriptions {
         {
             kept.epochs.retain(|epoch| epoch.from < terms.from.0);
             kept.epochs.push(epoch(&document, terms.from));
+            drop_epochs(&mut kept.epochs, terms.floor);
+            if kept.epochs.len() > MOST_EPOCHS {
+                let problem = "was changed a hundred times for events that the log still holds; \
+                               change it when older events have left the log, or make another \
+                               subscription";
+                return Err(Invalid::new(changed_filter(current, &document), problem).into());
+            }
         }
         if document.protocol == Protocol::Pull {
             if kept.state == State::Pending {
@@ -329,6 +341,16 @@ fn key(id: &SubscriptionId) -> RecordKey {
     RecordKey { kind: KIND, id: id.to_string() }
 }
 
+/// Drops the filters whose successors hold for everything that the log still has.
+fn drop_epochs(epochs: &mut Vec<KeptEpoch>, floor: Position) {
+    let needless = epochs.iter().skip(1).take_while(|next| next.from <= floor.0).count();
+    epochs.drain(..needless);
+}
+
+fn changed_filter(current: &Subscription, document: &Document) -> &'static str {
+    if document.types == current.document.types { "/filters" } else { "/types" }
+}
+
 fn first_state(document: &Document) -> State {
     match document.protocol {
         Protocol::Http => State::Pending,
@@ -371,7 +393,8 @@ mod tests {
     }
 
     fn terms(from: u64) -> Terms {
-        Terms { from: Position(from), shared_secret: None, credential: None }
+        let floor = Position::START;
+        Terms { from: Position(from), floor, shared_secret: None, credential: None }
     }
 
     #[tokio::test]
@@ -409,6 +432,30 @@ mod tests {
         assert_eq!(from, [1, 7, 9]);
         let stale = subscriptions.update(&active, document(serde_json::json!({})), terms(9)).await;
         assert!(matches!(stale, Err(Error::Stale(_))));
+    }
+
+    #[tokio::test]
+    async fn filters_of_dropped_events_are_forgotten_and_others_are_bounded() {
+        let (subscriptions, id) = (subscriptions(), "a".parse::<SubscriptionId>().unwrap());
+        let wish = |number: u64| document(serde_json::json!({"types": [format!("Type{number}")]}));
+        let mut current = subscriptions.create(id, wish(1), terms(1)).await.unwrap();
+        for number in 2..=100 {
+            current = subscriptions.update(&current, wish(number), terms(number)).await.unwrap();
+        }
+
+        let refused = subscriptions.update(&current, wish(101), terms(101)).await;
+        assert!(matches!(refused, Err(Error::Invalid(at)) if at.pointer == "/types"));
+        // What changes no filter is not refused, and no event between: the last one is replaced.
+        let mut other = wish(100);
+        other.config.audience = Some("shop".to_owned());
+        current = subscriptions.update(&current, other, terms(101)).await.unwrap();
+        current = subscriptions.update(&current, wish(101), terms(100)).await.unwrap();
+        assert_eq!(current.epochs.len(), 100);
+
+        let dropped = Terms { floor: Position(98), ..terms(101) };
+        current = subscriptions.update(&current, wish(102), dropped).await.unwrap();
+        let from: Vec<u64> = current.epochs.iter().map(|epoch| epoch.from.0).collect();
+        assert_eq!(from, [98, 99, 100, 101]);
     }
 
     #[tokio::test]

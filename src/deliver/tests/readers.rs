@@ -19,7 +19,8 @@ async fn stage() -> (Stage, Arc<Subscription>, Vec<Arc<Entry>>) {
         filters: vec![json!({"pattern": {"data": {"word": ["a"]}}})],
         ..old.document.clone()
     };
-    let terms = |from| Terms { from: Position(from), shared_secret: None, credential: None };
+    let floor = Position::START;
+    let terms = |from| Terms { from: Position(from), floor, shared_secret: None, credential: None };
     let narrow = store.update(old, only_a, terms(1)).await.unwrap();
     let wide = store.update(&narrow, old.document.clone(), terms(301)).await.unwrap();
     let words: Vec<&str> = (0..600).map(|n| if n % 3 == 0 { "a" } else { "b" }).collect();

@@ -44,6 +44,7 @@ impl Stage {
         let document = serde_json::from_value(document).unwrap();
         let terms = Terms {
             from: Position::START,
+            floor: Position::START,
             shared_secret: Some("encrypted".to_owned()),
             credential: None,
         };
