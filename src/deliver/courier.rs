@@ -13,8 +13,8 @@ use crate::deliver::order::Order;
 use crate::deliver::recall::recall;
 use crate::deliver::under_way::{Ended, UnderWay};
 use crate::deliver::{
-    Command, Delivery, Gate, Inbox, Milestones, Notice, Pass, Phase, Progress, Retries, Round,
-    Standing, Traffic, Verdict, Wait,
+    Command, Delivery, Gate, Inbox, Milestones, Pass, Phase, Progress, Retries, Round, Standing,
+    Traffic, Verdict, Wait,
 };
 use crate::event::Timestamp;
 use crate::eventlog::{Cursor, DeliveryKey, Retry};
@@ -37,7 +37,7 @@ pub struct Courier {
     pub(super) subscription: Arc<Subscription>,
     commands: mpsc::Receiver<Command>,
     standing: watch::Sender<Standing>,
-    progress: Progress,
+    pub(super) progress: Progress,
     /// The cursor that was noted last.
     noted: Cursor,
     milestones: Milestones,
@@ -47,7 +47,7 @@ pub struct Courier {
     expiry: Expiry,
     held: bool,
     pub(super) under_way: UnderWay,
-    gate: Arc<Gate>,
+    pub(super) gate: Arc<Gate>,
     /// Tells of changes of the sink's health.
     health: watch::Receiver<u64>,
     /// What the gate makes it wait for.
@@ -57,8 +57,8 @@ pub struct Courier {
     pub(super) order: Order,
     /// Numbered matches whose turn it is in their lanes.
     pub(super) ready: VecDeque<Delivery>,
-    /// Whether it was told that every attempt fails.
-    told: bool,
+    /// When it was told that every attempt fails.
+    pub(super) told: Option<Timestamp>,
 }
 
 /// What is attempted next.
@@ -108,7 +108,7 @@ impl Courier {
             was_again: false,
             order,
             ready: VecDeque::new(),
-            told: false,
+            told: None,
         };
         (courier, watcher)
     }
@@ -116,6 +116,7 @@ impl Courier {
     /// Works until the gateway stops or the subscription is removed, then lets attempts end.
     pub async fn run(mut self) {
         let stopping = self.round.tasks.stopping().clone();
+        self.recall_failures().await;
         loop {
             self.fill().await;
             let wake = self.wake_after();
@@ -338,18 +339,6 @@ impl Courier {
         self.tell_failing(now);
     }
 
-    /// Says so, once, when attempts have only failed for too long.
-    fn tell_failing(&mut self, now: Timestamp) {
-        let since = self.gate.flow(now).failing_since;
-        self.progress.note_failing(since);
-        let Some(since) = since else { return };
-        if !self.told && now.since(since) >= self.round.pause_after {
-            self.told = true;
-            let subscription = Arc::clone(&self.subscription);
-            self.round.notices.tell(Notice::OnlyFailing { subscription, since });
-        }
-    }
-
     async fn obey(&mut self, command: Command) {
         match command {
             // Whoever asked and has gone will not change anything, and nobody would let go.
@@ -358,7 +347,7 @@ impl Courier {
                 if !self.subscription.state.delivers() && subscription.state.delivers() {
                     self.gate.forgive();
                     self.progress.note_failing(None);
-                    self.told = false;
+                    self.told = None;
                 }
                 self.gate.change(&subscription);
                 self.gate.nudge();

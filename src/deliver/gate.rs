@@ -8,10 +8,11 @@ use tokio::sync::watch;
 
 use crate::ambient::Clock;
 use crate::deliver::breaker::{Change, Leave, Ticket};
+use crate::deliver::failing::Failures;
 use crate::deliver::pace::{Bucket, Window, later_by_a_fifth};
 use crate::deliver::sinks::Sink;
-use crate::deliver::{Carried, Carry, Delivery, Health, Notice, Phase, Sinks, Verdict};
-use crate::event::Timestamp;
+use crate::deliver::{Carried, Carry, Delivery, Health, Notice, Phase, Sinks};
+use crate::event::{EventId, Timestamp};
 use crate::subscriptions::Subscription;
 
 /// The longest time for which `Retry-After` holds a whole subscription.
@@ -56,6 +57,8 @@ pub struct Flow {
     pub allowed: u16,
     /// When the first attempt failed since which none has succeeded.
     pub failing_since: Option<Timestamp>,
+    /// The same, if it is the sink that fails, and not one event that it refuses.
+    pub sink_failing_since: Option<Timestamp>,
 }
 
 /// The gate of one subscription.
@@ -74,7 +77,7 @@ struct State {
     replayed: u16,
     /// When the sink asked to be left alone, and until when.
     held: Option<(Timestamp, Timestamp)>,
-    failing_since: Option<Timestamp>,
+    failures: Failures,
     /// Recoveries of the sink that the window has followed.
     recoveries: u64,
 }
@@ -111,7 +114,7 @@ impl Gate {
             live: 0,
             replayed: 0,
             held: None,
-            failing_since,
+            failures: Failures::since(failing_since),
         };
         Self { sinks: Arc::clone(sinks), state: Mutex::new(state) }
     }
@@ -149,8 +152,13 @@ impl Gate {
     /// Begins anew: what has failed so far is forgiven.
     pub fn forgive(&self) {
         let mut state = self.state();
-        (state.failing_since, state.held) = (None, None);
+        (state.failures, state.held) = (Failures::default(), None);
         state.window.begin();
+    }
+
+    /// Learns when the last attempt before a restart failed.
+    pub(super) fn remember_failure(&self, last: Timestamp) {
+        self.state().failures.remember(last);
     }
 
     /// How the subscription is served at the moment.
@@ -160,7 +168,8 @@ impl Gate {
             phase: state.sink.breaker().phase(),
             held_until: state.held(now),
             allowed: state.window.allowed(),
-            failing_since: state.failing_since,
+            failing_since: state.failures.first(),
+            sink_failing_since: state.failures.of_the_sink(),
         }
     }
 
@@ -307,7 +316,7 @@ impl Pass {
         clock: &dyn Clock,
     ) -> Carried {
         let carried = carrier.carry(delivery).await;
-        self.report(carried, clock.now());
+        self.report(delivery.entry.event.id, carried, clock.now());
         carried
     }
 
@@ -318,16 +327,13 @@ impl Pass {
         }
     }
 
-    fn report(mut self, carried: Carried, now: Timestamp) {
+    fn report(mut self, event: EventId, carried: Carried, now: Timestamp) {
         self.reported = true;
         self.end((carried.health, carried.retry_after), now);
         let mut state = self.gate.state();
         state.follow_recovery();
         state.window.follow(carried.health, self.round, self.used);
-        state.failing_since = match carried.verdict {
-            Verdict::Delivered => None,
-            Verdict::Retry { .. } | Verdict::GiveUp(_) => state.failing_since.or(Some(now)),
-        };
+        state.failures.note(event, carried, now);
         if let (Health::Busy | Health::Overloaded, Some(asked)) =
             (carried.health, carried.retry_after)
         {

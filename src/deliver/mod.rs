@@ -23,6 +23,7 @@ mod delivery;
 mod destination;
 mod dispatch;
 mod egress;
+mod failing;
 mod expiry;
 mod gate;
 mod gathering;
