@@ -96,6 +96,7 @@ impl Dispatch {
         if subscription.state == State::Closed {
             return;
         }
+        self.round.ledger.open(&subscription.id);
         let inbox = Arc::new(Inbox::new(Arc::clone(&self.followed)));
         let (commands, receiver) = mpsc::channel(COMMANDS);
         let (sinks, allowance) = (&self.round.sinks, self.round.allowance);
@@ -220,7 +221,8 @@ impl Dispatch {
         self.round.log.commit(changes).await
     }
 
-    /// Forgets what is not written yet of a subscription that has lost its courier.
+    /// Forgets what is not written yet of a subscription that has lost its courier, and writes no
+    /// more of it.
     ///
     /// # Errors
     ///

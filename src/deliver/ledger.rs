@@ -1,6 +1,6 @@
 //! Gathers what became of deliveries and writes it together, a few times a second.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ const PLENTY: usize = 1024;
 const ROOM: Duration = Duration::from_secs(1);
 /// How many attempts may wait for room; then the oldest are dropped. Nothing follows from them.
 pub(super) const MOST_ATTEMPTS: usize = 16 * 1024;
+/// So many removed subscriptions are remembered: whatever still served an older one has ended.
+const REMOVED: usize = 4096;
 
 /// The outcomes that are not written yet.
 ///
@@ -71,9 +73,17 @@ struct Pending {
     dead_letters: Vec<DeadLetter>,
     attempts: Vec<Attempt>,
     receipts: Vec<Receipt>,
+    /// Removed subscriptions, the newest last.
+    removed: VecDeque<SubscriptionId>,
 }
 
 impl Pending {
+    /// Takes what was noted, and still knows whose notes not to take.
+    fn take(&mut self) -> Self {
+        let removed = std::mem::take(&mut self.removed);
+        std::mem::replace(self, Self { removed, ..Self::default() })
+    }
+
     fn len(&self) -> usize {
         self.cursors.len()
             + self.milestones.len()
@@ -133,8 +143,13 @@ impl Ledger {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn change(&self, change: impl FnOnce(&mut Pending)) {
+    /// Notes something, unless its subscription is removed: an attempt of a replay or a poll may end
+    /// after that, and would leave what nobody drops.
+    fn change(&self, of: &SubscriptionId, change: impl FnOnce(&mut Pending)) {
         let mut pending = self.pending();
+        if pending.removed.contains(of) {
+            return;
+        }
         change(&mut pending);
         if pending.len() >= PLENTY {
             self.plenty.notify_one();
@@ -146,14 +161,14 @@ impl Ledger {
     /// Called after the outcomes that let it come so far: what is written together is noted in
     /// this order, so that no cursor is ever kept without the retries that it has passed.
     pub fn cursor(&self, subscription: &SubscriptionId, cursor: &Cursor) {
-        self.change(|pending| {
+        self.change(subscription, |pending| {
             pending.cursors.insert(subscription.clone(), cursor.clone());
         });
     }
 
     /// Notes deliveries that were given up before they were offered, with the cursor that passes them.
     pub fn expire(&self, id: &SubscriptionId, letters: Vec<DeadLetter>, cursor: &Cursor) {
-        self.change(|pending| {
+        self.change(id, |pending| {
             pending.dead_letters.extend(letters);
             pending.cursors.insert(id.clone(), cursor.clone());
         });
@@ -161,7 +176,9 @@ impl Ledger {
 
     /// Notes a place from which the matches of a subscription can be numbered.
     pub fn milestone(&self, subscription: &SubscriptionId, place: Milestone) {
-        self.change(|pending| pending.milestones.push((subscription.clone(), place)));
+        self.change(subscription, |pending| {
+            pending.milestones.push((subscription.clone(), place));
+        });
     }
 
     /// Notes an attempt and what follows from it.
@@ -202,7 +219,7 @@ impl Ledger {
             at: *ended,
             redriven: false,
         };
-        self.change(|pending| {
+        self.change(&key.subscription, |pending| {
             pending.attempts.push(attempt);
             pending.receipts.extend(receipt);
             match verdict {
@@ -228,25 +245,28 @@ impl Ledger {
 
     /// Notes a delivery that was given up without an attempt.
     pub fn give_up(&self, letter: DeadLetter) {
-        self.change(|pending| pending.dead_letters.push(letter));
+        let of = letter.key.subscription.clone();
+        self.change(&of, |pending| pending.dead_letters.push(letter));
     }
 
     /// Notes that a delivery no longer waits.
     pub fn settle(&self, key: DeliveryKey) {
-        self.change(|pending| {
+        let of = key.subscription.clone();
+        self.change(&of, |pending| {
             pending.retries.insert(key, None);
         });
     }
 
     /// Notes that a delivery waits for its next attempt.
     pub fn retry(&self, retry: Retry) {
-        self.change(|pending| {
+        let of = retry.key.subscription.clone();
+        self.change(&of, |pending| {
             pending.retries.insert(retry.key.clone(), Some(retry));
         });
     }
 
     /// Forgets what is not written yet of a subscription that is being removed, once what is being
-    /// written is.
+    /// written is, and takes no more of it until it is [`opened`](Self::open) anew.
     ///
     /// # Errors
     ///
@@ -254,16 +274,25 @@ impl Ledger {
     pub async fn forget(&self, subscription: &SubscriptionId) -> Result<(), Error> {
         let mut writing = self.writing.lock().await;
         let written = self.end(&mut writing).await;
-        self.change(|pending| {
-            pending.cursors.remove(subscription);
-            pending.milestones.retain(|(owner, _)| owner != subscription);
-            pending.retries.retain(|key, _| key.subscription != *subscription);
-            pending.dead_letters.retain(|letter| letter.key.subscription != *subscription);
-            pending.attempts.retain(|attempt| attempt.key.subscription != *subscription);
-            pending.receipts.retain(|receipt| receipt.key.subscription != *subscription);
-        });
+        let mut pending = self.pending();
+        pending.cursors.remove(subscription);
+        pending.milestones.retain(|(owner, _)| owner != subscription);
+        pending.retries.retain(|key, _| key.subscription != *subscription);
+        pending.dead_letters.retain(|letter| letter.key.subscription != *subscription);
+        pending.attempts.retain(|attempt| attempt.key.subscription != *subscription);
+        pending.receipts.retain(|receipt| receipt.key.subscription != *subscription);
+        pending.removed.retain(|removed| removed != subscription);
+        pending.removed.push_back(subscription.clone());
+        if pending.removed.len() > REMOVED {
+            pending.removed.pop_front();
+        }
         // What found no room is kept no longer than everything else.
         written.or_else(|error| matches!(error, Error::Full { .. }).then_some(()).ok_or(error))
+    }
+
+    /// Takes notes of a subscription; one of the same name may have been removed before.
+    pub fn open(&self, subscription: &SubscriptionId) {
+        self.pending().removed.retain(|removed| removed != subscription);
     }
 
     /// Writes everything that was noted, and waits for room where the disk is full.
@@ -292,7 +321,7 @@ impl Ledger {
     pub async fn try_flush(&self) -> Result<(), Error> {
         let mut writing = self.writing.lock().await;
         self.end(&mut writing).await?;
-        let batch = std::mem::take(&mut *self.pending());
+        let batch = self.pending().take();
         if batch.len() == 0 {
             return Ok(());
         }

@@ -43,6 +43,7 @@ mod reader;
 mod recall;
 mod receipts;
 mod redrive;
+mod resuming;
 mod retries;
 mod round;
 mod schedule;

@@ -11,7 +11,7 @@ use crate::deliver::{
     Dispatch, Egress, Flow, Handshake, HandshakeError, Line, Reader, SealError, Sealer, Standing,
 };
 use crate::event::{Blame, EventId, Fault, SubscriptionId};
-use crate::eventlog::{Changes, Cursor, Error as LogError, EventLog, Page, Position, Retry};
+use crate::eventlog::{Changes, Cursor, Error as LogError, EventLog, Page, Position};
 use crate::keys::DataKey;
 use crate::subscriptions::{
     Document, Error as SubscriptionError, KeptCredential, State, Subscription, Subscriptions, Terms,
@@ -57,7 +57,7 @@ impl Blame for OfficeError {
 
 /// Serves the API, the files under `config/subscriptions`, and the start of the gateway.
 pub struct Office {
-    subscriptions: Subscriptions,
+    pub(super) subscriptions: Subscriptions,
     pub(super) dispatch: Arc<Dispatch>,
     sealer: Arc<Sealer>,
     handshake: Handshake,
@@ -136,33 +136,6 @@ impl Office {
         }
     }
 
-    /// Starts the courier of every subscription where the log says that it stood.
-    ///
-    /// # Errors
-    ///
-    /// Ours: the log or the registry failed.
-    pub async fn resume(&self) -> Result<usize, OfficeError> {
-        let state = self.log.load().await?;
-        let subscriptions = self.subscriptions.list().await?;
-        for subscription in &subscriptions {
-            let id = &subscription.id;
-            let kept = state.cursors.iter().find(|(owner, _)| owner == id);
-            let cursor = match kept {
-                Some((_, cursor)) => cursor.clone(),
-                // The gateway ended between keeping the subscription and keeping its cursor.
-                None => Cursor::starting(id, self.start_of(&subscription.document).await?),
-            };
-            let waiting: Vec<Retry> = state
-                .retries
-                .iter()
-                .filter(|retry| retry.key.subscription == *id)
-                .cloned()
-                .collect();
-            self.dispatch.open(subscription, cursor, waiting);
-        }
-        Ok(subscriptions.len())
-    }
-
     /// Lists all subscriptions.
     ///
     /// # Errors
@@ -221,13 +194,6 @@ impl Office {
         name.to_lowercase()
             .parse()
             .map_err(|error| SubscriptionError::Damaged { id: name, source: Box::new(error) })
-    }
-
-    async fn start_of(&self, document: &Document) -> Result<Position, LogError> {
-        match document.config.start.parse::<EventId>() {
-            Ok(first) => self.log.seek(first).await,
-            Err(_) => Ok(self.log.head()),
-        }
     }
 
     fn shared_secret(

@@ -1,5 +1,6 @@
 //! Keeps subscriptions in the registry, and hands out checked ones.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::ambient::Clock;
@@ -125,6 +126,16 @@ impl Subscriptions {
                 .ok()
         });
         Ok(restored.map(Arc::new).collect())
+    }
+
+    /// The names of all of them, of damaged ones, too.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn names(&self) -> Result<BTreeSet<String>, Error> {
+        let records = self.registry.list(KIND).await.map_err(Error::Registry)?;
+        Ok(records.into_iter().map(|record| record.id).collect())
     }
 
     /// Reads one.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use sealway::ambient::{Clock as _, ManualClock, Size, Span, SystemClock};
@@ -115,4 +116,25 @@ async fn a_log_that_is_too_large_loses_its_oldest_events() {
     let text = shown.body.as_str().unwrap();
     assert!(text.contains("sealway_log_floor_position 3"), "{text}");
     assert!(text.contains("sealway_events_dropped_total 3"), "{text}");
+}
+
+#[tokio::test]
+async fn what_a_removal_left_that_a_crash_cut_short_keeps_nothing() {
+    let clock = ManualClock::at(SystemClock.now());
+    let mut gateway = keeping_a_day(&clock).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({})).await;
+    gateway.post("/subscriptions/shop/pause", &json!({})).await;
+    gateway.orders(1..=3).await;
+    gateway.stop().await;
+    // Killed after the registry has dropped the subscription, and before its cursor went.
+    let database = Connection::open(gateway.path("data").join("sealway.db")).unwrap();
+    let dropped = database.execute("DELETE FROM records WHERE kind = 'subscription'", []).unwrap();
+    assert_eq!(dropped, 1);
+    drop(database);
+
+    clock.advance(2 * DAY);
+    gateway.start_again().await;
+
+    wait_for_kept(&gateway, &clock, 0).await;
 }

@@ -177,3 +177,29 @@ async fn nothing_of_a_forgotten_subscription_comes_back_for_want_of_room() {
 
     assert!(stage.log.load().await.unwrap().cursors.is_empty());
 }
+
+#[tokio::test]
+async fn what_ends_after_its_subscription_was_removed_is_not_written() {
+    let stage = Stage::new().await;
+    let (delivery, id) = (delivery(&stage).await, &stage.subscription.id);
+    let due = stage.clock.now();
+    let cursor = Cursor::starting(id, Position(1));
+    let note = async || {
+        stage.ledger.record(&delivery, &outcome(&stage, 503, Verdict::Retry { due }));
+        stage.ledger.retry(delivery.to_retry(due, due));
+        stage.ledger.cursor(id, &cursor);
+        stage.ledger.milestone(id, cursor.place());
+        stage.ledger.flush().await.unwrap();
+        let state = stage.log.load().await.unwrap();
+        (state.cursors.len(), state.retries.len())
+    };
+
+    stage.ledger.forget(id).await.unwrap();
+    assert_eq!(note().await, (0, 0));
+    assert_eq!(note().await, (0, 0), "also after a flush");
+    let places = stage.log.milestones_around(id, Position(9)).await.unwrap();
+    assert_eq!(places, (None, None));
+
+    stage.ledger.open(id);
+    assert_eq!(note().await, (1, 1), "a new subscription of the same name");
+}
