@@ -11,7 +11,7 @@ use crate::deliver::{
     Dispatch, Egress, Flow, Handshake, HandshakeError, Line, Reader, SealError, Sealer, Standing,
 };
 use crate::event::{Blame, EventId, Fault, SubscriptionId};
-use crate::eventlog::{Changes, Cursor, Error as LogError, EventLog, Page, Position};
+use crate::eventlog::{Error as LogError, EventLog, Page, Position};
 use crate::keys::DataKey;
 use crate::subscriptions::{
     Document, Error as SubscriptionError, KeptCredential, State, Subscription, Subscriptions, Terms,
@@ -171,19 +171,13 @@ impl Office {
             None => self.new_id()?,
         };
         let _changing = self.changing(&id).await;
-        let after = self.start_of(&document).await?;
         let with = (&*self.data_key, self.clock.now());
         let credential = KeptCredential::create(&id, document.sinkcredential.as_ref(), with)?;
         let (shared_secret, shown) = self.shared_secret(&id, &document);
         let floor = self.log.floor().position;
         let terms = Terms { from: Position::START, floor, shared_secret, credential };
         let subscription = self.subscriptions.create(id.clone(), document, terms).await?;
-        // A subscription of the same name may have ended before; its cursor is not this one's.
-        self.log.forget(&id).await?;
-        let cursor = Cursor::starting(&id, after);
-        let milestones = vec![(id.clone(), cursor.place())];
-        let cursors = vec![(id, cursor.clone())];
-        self.log.commit(Changes { cursors, milestones, ..Changes::default() }).await?;
+        let cursor = self.begin(&id, &subscription.document).await?;
         self.dispatch.open(&subscription, cursor, Vec::new());
         Ok((subscription, shown))
     }

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::deliver::{Office, OfficeError};
-use crate::event::{EventId, SubscriptionId};
-use crate::eventlog::{Cursor, DeliveryState, Error as LogError, Position, Retry};
+use crate::event::{Blame as _, EventId, Fault, SubscriptionId};
+use crate::eventlog::{Changes, Cursor, DeliveryState, Error as LogError, Position, Retry};
 use crate::subscriptions::Document;
 
 impl Office {
@@ -30,7 +30,7 @@ impl Office {
             let cursor = match cursors.remove(id) {
                 Some(cursor) => cursor,
                 // The gateway ended between keeping the subscription and keeping its cursor.
-                None => Cursor::starting(id, self.start_of(&subscription.document).await?),
+                None => self.begin(id, &subscription.document).await?,
             };
             self.dispatch.open(subscription, cursor, waiting.remove(id).unwrap_or_default());
         }
@@ -49,16 +49,41 @@ impl Office {
         gone.dedup();
         for id in gone {
             tracing::info!(subscription.id = %id, "Subscription {id} was removed; what it left goes");
-            self.log.forget(id).await?;
+            match self.log.forget(id).await {
+                // A disk that is full keeps no gateway from starting.
+                Err(error) if error.fault() == Fault::Later => break,
+                other => other?,
+            }
         }
         Ok(())
     }
 
-    /// Where a new subscription begins.
-    pub(super) async fn start_of(&self, document: &Document) -> Result<Position, LogError> {
-        match document.config.start.parse::<EventId>() {
-            Ok(first) => self.log.seek(first).await,
-            Err(_) => Ok(self.log.head()),
+    /// Keeps where a new subscription begins: nowhere below what retention has dropped, also if it
+    /// drops something while this is written. Once it is written, it holds what lies after it.
+    pub(super) async fn begin(
+        &self,
+        id: &SubscriptionId,
+        document: &Document,
+    ) -> Result<Cursor, LogError> {
+        loop {
+            // A subscription of the same name may have ended before; its cursor is not this one's.
+            self.log.forget(id).await?;
+            let cursor = Cursor::starting(id, self.start_of(document).await?);
+            let milestones = vec![(id.clone(), cursor.place())];
+            let cursors = vec![(id.clone(), cursor.clone())];
+            self.log.commit(Changes { cursors, milestones, ..Changes::default() }).await?;
+            if cursor.settled >= self.log.floor().position {
+                return Ok(cursor);
+            }
         }
+    }
+
+    async fn start_of(&self, document: &Document) -> Result<Position, LogError> {
+        let start = match document.config.start.parse::<EventId>() {
+            Ok(first) => self.log.seek(first).await?,
+            Err(_) => self.log.head(),
+        };
+        // Below the floor an entry may be left that waits for another attempt elsewhere.
+        Ok(start.max(self.log.floor().position))
     }
 }

@@ -138,3 +138,33 @@ async fn what_a_removal_left_that_a_crash_cut_short_keeps_nothing() {
 
     wait_for_kept(&gateway, &clock, 0).await;
 }
+
+#[tokio::test]
+async fn a_subscription_that_starts_at_an_event_that_waits_elsewhere_begins_after_the_hole() {
+    let clock = ManualClock::at(SystemClock.now());
+    let gateway = keeping_a_day(&clock).await;
+    let failing = Receiver::start(&gateway, "failing").await;
+    gateway.subscribe(&failing, json!({})).await;
+    failing.answer_next([Reply::Status(503)]);
+    let old = vec![gateway.order(1).await];
+    eventually("it was refused", async || (failing.arrivals().len() == 1).then_some(())).await;
+    gateway.orders(2..=3).await;
+    failing.wait_for_delivered(2).await;
+    failing.answer_next([Reply::Status(503); 200]);
+    clock.advance(DAY + Duration::from_secs(1));
+    wait_for_kept(&gateway, &clock, 1).await;
+    assert_eq!(ids(&gateway).await, old, "it waits for another attempt");
+
+    let wish = json!({ "sink": null, "protocol": "PULL", "config": { "start": old[0] } });
+    let puller = Receiver::start(&gateway, "puller").await;
+    gateway.subscribe(&puller, wish).await;
+    let new = gateway.order(4).await;
+
+    eventually("the new event is handed out", async || {
+        let page = gateway.call(Method::GET, "/subscriptions/puller/events", None).await;
+        assert_eq!(page.status, 200, "{}", page.body);
+        let events = page.body["events"].as_array().unwrap();
+        events.first().map(|event| assert_eq!((&event["id"], events.len()), (&json!(new), 1)))
+    })
+    .await;
+}
