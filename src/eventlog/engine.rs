@@ -247,7 +247,7 @@ pub trait EventLog: Registry + SetAside {
 
     /// Drops the milestones of all subscriptions from which nothing can be read any more, once the
     /// entries up to `dropped` are gone. Of each subscription the newest at or before that place
-    /// stays, and so does every later one.
+    /// stays, and so does every later one. Others are served meanwhile.
     ///
     /// Whoever drops entries keeps a milestone at `dropped` for each subscription first
     /// (`deliver::Reader::place`), so that the entries that stay can be numbered.

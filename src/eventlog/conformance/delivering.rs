@@ -126,6 +126,35 @@ async fn a_milestone_is_found_from_both_sides_until_it_is_pruned_or_forgotten() 
 }
 
 #[tokio::test]
+async fn many_milestones_are_pruned_and_of_each_subscription_the_newest_stays() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let place = |id: &SubscriptionId, position: u64| {
+            let chain = ChainValue::start(id);
+            (id.clone(), Milestone { position: Position(position), sequence: position, chain })
+        };
+        let long = subscription("long");
+        let many: Vec<_> = (0..600).map(|n| subscription(&format!("many-{n}"))).collect();
+        let mut milestones: Vec<_> = (0..1500).map(|position| place(&long, position)).collect();
+        milestones.extend(many.iter().flat_map(|id| [place(id, 3), place(id, 8), place(id, 2000)]));
+        commit(log, Changes { milestones, ..Changes::default() }).await;
+
+        log.prune_milestones(Position(1400)).await.unwrap();
+
+        let around = async |id: &SubscriptionId, at: u64| {
+            let found = log.milestones_around(id, Position(at)).await.unwrap();
+            [found.0, found.1].map(|found| found.map(|place| place.position.0))
+        };
+        assert_eq!(around(&long, 1399).await, [None, Some(1400)]);
+        assert_eq!(around(&long, 1400).await, [Some(1400), Some(1401)]);
+        for id in &many {
+            assert_eq!(around(id, 7).await, [None, Some(8)]);
+            assert_eq!(around(id, 8).await, [Some(8), Some(2000)]);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_retry_is_replaced_under_its_key_and_dropped_when_settled() {
     for fixture in engines(Limits::default()) {
         let log = &*fixture.log;

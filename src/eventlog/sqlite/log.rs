@@ -212,7 +212,11 @@ impl EventLog for SqliteLog {
     }
 
     async fn prune_milestones(&self, dropped: Position) -> Result<(), Error> {
-        self.ask(|reply| Request::PruneMilestones(dropped, reply)).await
+        let mut first = Some(String::new());
+        while let Some(name) = first {
+            first = self.ask(|reply| Request::PruneMilestones(name, dropped, reply)).await?;
+        }
+        Ok(())
     }
 
     async fn attempts(

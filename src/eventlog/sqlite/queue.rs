@@ -33,7 +33,7 @@ pub(super) enum Request {
     ExpireQuarantined(Timestamp, usize, Reply<Vec<Arc<str>>>),
     Commit(Changes, Reply<()>),
     Forget(SubscriptionId, Reply<bool>),
-    PruneMilestones(Position, Reply<()>),
+    PruneMilestones(String, Position, Reply<Option<String>>),
     Trim(Retention, Reply<Trimmed>),
     Put(RecordKey, Option<Revision>, String, Reply<Revision>),
     Remove(RecordKey, Revision, Reply<()>),
@@ -61,9 +61,10 @@ impl Request {
             Self::Revive(_, reply) => reply.send(Err(error)).err().map(drop),
             Self::ExpireDeadLetters(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::ExpireQuarantined(_, _, reply) => reply.send(Err(error)).err().map(drop),
-            Self::Commit(_, reply)
-            | Self::PruneMilestones(_, reply)
-            | Self::Remove(_, _, reply) => reply.send(Err(error)).err().map(drop),
+            Self::PruneMilestones(_, _, reply) => reply.send(Err(error)).err().map(drop),
+            Self::Commit(_, reply) | Self::Remove(_, _, reply) => {
+                reply.send(Err(error)).err().map(drop)
+            }
             Self::Trim(_, reply) => reply.send(Err(error)).err().map(drop),
             Self::Put(_, _, _, reply) => reply.send(Err(error)).err().map(drop),
         };

@@ -281,8 +281,8 @@ fn execute(
         Request::Forget(subscription, reply) => {
             keep(answers, reply, changes::forget(connection, &subscription).map(Ok))
         }
-        Request::PruneMilestones(dropped, reply) => {
-            keep(answers, reply, milestones::prune(connection, dropped).map(Ok))
+        Request::PruneMilestones(first, dropped, reply) => {
+            keep(answers, reply, milestones::prune(connection, &first, dropped).map(Ok))
         }
         Request::Trim(retention, reply) => {
             let trimmed = appending.trimming.slice(connection, &retention);
