@@ -126,17 +126,21 @@ pub async fn start(
         types: wanted.types,
         rate: wanted.rate,
     };
-    let floor = services.log.floor();
-    let dropped_through = floor.is_above(request.from).then(|| floor.id.to_string());
+    let dropped_through = || {
+        let floor = services.log.floor();
+        floor.is_above(request.from).then(|| floor.id.to_string())
+    };
     if wanted.dry_run {
         let counted = services.replays.count(&subscription, &request).await;
         let (selection, matched) = counted.map_err(problem)?;
         let (from, to) = (selection.from.to_string(), selection.to.to_string());
+        let dropped_through = dropped_through();
         let counted = Counted { from, to, matched, dry_run: true, dropped_through };
         return Ok(Json(counted).into_response());
     }
     let replay = services.replays.start(&subscription, &request).await.map_err(problem)?;
-    let shown = ShownReplay { dropped_through, ..ShownReplay::of(&replay) };
+    // Since it began nothing of its range goes, so this is exact.
+    let shown = ShownReplay { dropped_through: dropped_through(), ..ShownReplay::of(&replay) };
     tracing::info!(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,

@@ -52,11 +52,15 @@ impl Retaining {
             return Ok(());
         }
         self.keep_places(through).await?;
-        let retention =
-            Retention { bytes: Some(0), hold: through, released, ..Retention::default() };
+        let retention = Retention { bytes: Some(0), released, ..Retention::default() };
         let dropped = services.metrics.counter(Metric::EventsDropped, &[]);
         loop {
-            let trimmed = match services.log.trim(&retention).await {
+            let beginnings = services.replays.hold_beginnings().await;
+            // A replay may have begun since the last slice.
+            let hold = through.min(self.hold().await?);
+            let trimmed = services.log.trim(&Retention { hold, ..retention.clone() }).await;
+            drop(beginnings);
+            let trimmed = match trimmed {
                 Ok(trimmed) => trimmed,
                 // A log that is full or closing is no news of retention's.
                 Err(error) if error.fault() == Fault::Later => return Ok(()),

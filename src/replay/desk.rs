@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::{Mutex, MutexGuard};
+
 use crate::ambient::{Clock, Entropy, Tasks};
 use crate::deliver::{Carry, Ledger, Office};
 use crate::event::{EventId, RedriveId, ReplayId, Timestamp};
@@ -55,13 +57,20 @@ pub struct DeskParts {
 pub struct Desk {
     pub(super) parts: DeskParts,
     running: Running<ReplayId>,
+    /// Held while a new replay is kept, and while retention looks for replays and drops a slice.
+    beginning: Mutex<()>,
     pub(super) redriving: Running<RedriveId>,
 }
 
 impl Desk {
     /// Opens with these parts.
     pub fn new(parts: DeskParts) -> Self {
-        Self { parts, running: Running::default(), redriving: Running::default() }
+        Self {
+            parts,
+            running: Running::default(),
+            beginning: Mutex::default(),
+            redriving: Running::default(),
+        }
     }
 
     /// Takes up every replay and every redrive that was running when the gateway ended.
@@ -101,11 +110,19 @@ impl Desk {
         request: &Request,
     ) -> Result<(Selection, u64), Error> {
         let selection = self.select(request).await?;
+        let matched = self.matched(subscription, &selection).await?;
+        Ok((selection, matched))
+    }
+
+    async fn matched(
+        &self,
+        subscription: &Subscription,
+        selection: &Selection,
+    ) -> Result<u64, Error> {
         let filter = subscription
             .newest_filter()
             .ok_or_else(|| Error::Invalid("the subscription has no filter".to_owned()))?;
-        let matched = count(&*self.parts.log, &selection, filter).await?;
-        Ok((selection, matched))
+        count(&*self.parts.log, selection, filter).await
     }
 
     async fn select(&self, request: &Request) -> Result<Selection, Error> {
@@ -122,7 +139,7 @@ impl Desk {
         Ok(Selection { from: request.from, to, types: request.types.clone() })
     }
 
-    /// Counts, keeps and starts a replay.
+    /// Keeps, counts and starts a replay.
     ///
     /// # Errors
     ///
@@ -144,7 +161,7 @@ impl Desk {
         let wish = subscription.epochs.last().map(|epoch| &epoch.wish);
         let wish =
             wish.ok_or_else(|| Error::Invalid("the subscription has no filter".to_owned()))?;
-        let (selection, matched) = self.count(subscription, request).await?;
+        let selection = self.select(request).await?;
         let (name, created) = self.new_name();
         let damaged = |_| Error::Damaged { kind: KIND, id: name.clone() };
         let id = name.parse().map_err(damaged)?;
@@ -157,13 +174,34 @@ impl Desk {
             wish: wish.clone(),
             rate: request.rate.unwrap_or(parts.config.rate),
             state: ReplayState::Running,
-            counts: Counts { matched, ..Counts::default() },
+            counts: Counts::default(),
             created,
             revision: Revision(0),
         };
+        let beginning = self.beginning.lock().await;
         parts.replays.keep(&mut replay).await?;
+        drop(beginning);
+        // Only now retention drops nothing of its range any more, so that what is counted is sent.
+        if let Err(error) = self.measure(subscription, &mut replay).await {
+            self.give_up(replay).await?;
+            return Err(error);
+        }
         self.run(replay.clone());
         Ok(replay)
+    }
+
+    /// Keeps where a replay begins and how much it will send.
+    async fn measure(&self, subscription: &Subscription, replay: &mut Replay) -> Result<(), Error> {
+        let log = &*self.parts.log;
+        replay.reached = log.seek(replay.selection.from).await?;
+        replay.counts.matched = self.matched(subscription, &replay.selection).await?;
+        self.parts.replays.keep(replay).await
+    }
+
+    /// Waits until no replay is just beginning, and lets none begin: whoever drops events looks for
+    /// replays and drops while this is held.
+    pub async fn hold_beginnings(&self) -> MutexGuard<'_, ()> {
+        self.beginning.lock().await
     }
 
     /// Makes a name for what begins now; names grow with time.
