@@ -102,6 +102,7 @@ impl Pending {
         self.dead_letters.extend(newer.dead_letters);
         self.attempts.extend(newer.attempts);
         self.receipts.extend(newer.receipts);
+        self.removed = newer.removed;
         let surplus = self.attempts.len().saturating_sub(MOST_ATTEMPTS);
         self.attempts.drain(..surplus);
     }

@@ -177,6 +177,8 @@ impl Reader {
                 }
                 place = advanced(place, &entry, is_wanted(subscription, &entry));
             }
+            // Matching a page is work for milliseconds, and others need their turn.
+            tokio::task::yield_now().await;
         }
         self.remember(subscription, place).await;
         Ok(place)

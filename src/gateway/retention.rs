@@ -6,14 +6,24 @@ use std::time::Duration;
 
 use crate::api::Services;
 use crate::deliver::Ledger;
+<<<<<<< HEAD
 use crate::event::{Blame as _, EventId, Fault, SubscriptionId};
 use crate::eventlog::{Error, Extent, Position, Retention, RetentionConfig};
+=======
+use crate::event::{Blame as _, EventId, Fault, SubscriptionId, Timestamp};
+use crate::eventlog::{DiskLevel, Extent, Position, Retention, RetentionConfig};
+>>>>>>> 8af9b8e (gateway: the floor moves in strides)
 use crate::replay::ReplayState;
 use crate::subscriptions::State;
 use crate::telemetry::{Metric, chain};
 
 /// How often old entries are looked for.
 const TICK: Duration = Duration::from_secs(10);
+/// So many entries are worth moving the floor at once, so that looking at some of them anew for every
+/// subscription costs a fraction of what routing them did.
+const WORTH: u64 = 65_536;
+/// The longest that fewer entries wait.
+const LONGEST_WAIT: Duration = Duration::from_hours(1);
 
 /// Why a round was not made.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -28,16 +38,17 @@ pub(super) struct Retaining {
 impl Retaining {
     /// Looks for old entries now and then, for ever.
     pub(super) async fn run(&self) {
+        let mut moved = None;
         loop {
             self.services.clock.sleep(TICK).await;
-            if let Err(failure) = self.round().await {
+            if let Err(failure) = self.round(&mut moved).await {
                 tracing::error!(error = %chain(&*failure), "Old entries of the log cannot be dropped");
             }
         }
     }
 
     /// Drops everything that may go now, in slices that others write between.
-    async fn round(&self) -> Result<(), Cause> {
+    async fn round(&self, moved: &mut Option<Timestamp>) -> Result<(), Cause> {
         let services = &self.services;
         if self.config.age.is_none() && self.config.size.is_none() {
             return Ok(());
@@ -45,12 +56,21 @@ impl Retaining {
         let (released, hold) = (self.released().await?, self.hold().await?);
         // What a replay has passed is noted before the replay is kept: once that is written, all
         // entries up to where it was kept are settled or wait for another attempt.
+<<<<<<< HEAD
         self.flush().await?;
         let through = self.target(&released).await?.min(hold);
+=======
+        self.ledger.flush().await?;
+        let (target, presses) = self.target(&released).await?;
+        let through = target.min(hold);
+>>>>>>> 8af9b8e (gateway: the floor moves in strides)
         let before = services.log.floor().position;
-        if through <= before {
+        let waited = moved.is_none_or(|moved| self.has_waited(moved));
+        let many = through.0.saturating_sub(before.0) >= WORTH;
+        if through <= before || !(waited || many || presses) {
             return Ok(());
         }
+        *moved = Some(services.clock.now());
         self.keep_places(through).await?;
         let retention = Retention { bytes: Some(0), released, ..Retention::default() };
         let dropped = services.metrics.counter(Metric::EventsDropped, &[]);
@@ -77,6 +97,7 @@ impl Retaining {
         Ok(())
     }
 
+<<<<<<< HEAD
     /// Writes what was noted, if the disk has room. Where it has none, only dropping makes some, and
     /// what is written already holds every entry that is needed; places in the numbering follow.
     async fn flush(&self) -> Result<(), Error> {
@@ -88,6 +109,19 @@ impl Retaining {
 
     /// The last position that is too old or too much, as far as every cursor has settled it.
     async fn target(&self, released: &BTreeSet<SubscriptionId>) -> Result<Position, Cause> {
+=======
+    /// Whether entries that are few have waited long enough since the floor was moved.
+    fn has_waited(&self, moved: Timestamp) -> bool {
+        let now = self.services.clock.now();
+        let wait = self.config.age.map_or(LONGEST_WAIT, |age| LONGEST_WAIT.min(age.0 / 24));
+        // A clock that was set back says nothing.
+        now < moved || now.since(moved) >= wait
+    }
+
+    /// The last position that is too old or too much, as far as every cursor has settled it; and
+    /// whether room is so short that it must go at once.
+    async fn target(&self, released: &BTreeSet<SubscriptionId>) -> Result<(Position, bool), Cause> {
+>>>>>>> 8af9b8e (gateway: the floor moves in strides)
         let services = &self.services;
         let Extent { settled, bytes } = services.log.extent(released).await?;
         let floor = services.log.floor().position;
@@ -104,7 +138,9 @@ impl Retaining {
         // As many of the entries as bytes are too many; the next round corrects what is left.
         let surplus = (u128::from(kept) * u128::from(excess)).div_ceil(u128::from(bytes.max(1)));
         let too_much = Position(floor.0 + u64::try_from(surplus).unwrap_or(kept));
-        Ok(too_old.max(too_much).min(settled))
+        let is_far_too_large = self.config.size.is_some_and(|most| excess > most.0 / 64);
+        let presses = is_far_too_large || services.log.disk() == DiskLevel::Full;
+        Ok((too_old.max(too_much).min(settled), presses))
     }
 
     /// Keeps where each subscription stands in its numbering at a position, so that what stays after
@@ -119,6 +155,8 @@ impl Retaining {
                 Err(error) if error.fault() == Fault::Caller => {}
                 Err(error) => return Err(Box::new(error)),
             }
+            // Places near the floor are found in memory, and others need their turn.
+            tokio::task::yield_now().await;
         }
         self.flush().await?;
         Ok(())

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use sealway::ambient::{Clock as _, ManualClock, Size, Span, SystemClock};
 
-use crate::harness::{Arrival, Receiver, Reply, TestGateway, eventually};
+use crate::harness::{Arrival, Receiver, Reply, TestGateway, eventually, never_within};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -30,7 +30,8 @@ async fn ids(gateway: &TestGateway) -> Vec<String> {
 /// Lets time pass until the log shows so many events.
 async fn wait_for_kept(gateway: &TestGateway, clock: &ManualClock, count: usize) {
     eventually(format!("{count} events are left"), async || {
-        clock.advance(Duration::from_secs(10));
+        // Few events wait up to an hour for others that go with them.
+        clock.advance(Duration::from_mins(5));
         (ids(gateway).await.len() == count).then_some(())
     })
     .await;
@@ -167,4 +168,43 @@ async fn a_subscription_that_starts_at_an_event_that_waits_elsewhere_begins_afte
         events.first().map(|event| assert_eq!((&event["id"], events.len()), (&json!(new), 1)))
     })
     .await;
+}
+
+#[tokio::test]
+async fn few_events_wait_for_others_and_what_stays_can_still_be_fetched() {
+    let clock = ManualClock::at(SystemClock.now());
+    let gateway = keeping_a_day(&clock).await;
+    let puller = Receiver::start(&gateway, "puller").await;
+    gateway.subscribe(&puller, json!({ "sink": null, "protocol": "PULL" })).await;
+    let mut sent = gateway.orders(1..=3).await;
+    clock.advance(Duration::from_mins(10));
+    sent.extend(gateway.orders(4..=6).await);
+    clock.advance(Duration::from_mins(110));
+    sent.extend(gateway.orders(7..=8).await);
+    let fetch = async |query: String| {
+        let path = format!("/subscriptions/puller/events?{query}");
+        gateway.call(Method::GET, &path, None).await
+    };
+    eventually("everything is acknowledged", async || {
+        let page = fetch(format!("limit=0&after={}", sent[7])).await;
+        (page.status == 200).then_some(())
+    })
+    .await;
+    let tick = async |left: usize| {
+        clock.advance(Duration::from_secs(10));
+        (ids(&gateway).await.len() == left).then_some(())
+    };
+    clock.advance(DAY - Duration::from_hours(2));
+    eventually("the first three go", async || tick(5).await).await;
+
+    clock.advance(Duration::from_mins(15));
+    never_within(Duration::from_millis(300), "three more go", async || tick(2).await).await;
+    clock.advance(Duration::from_mins(30));
+    eventually("three more go after an hour", async || tick(2).await).await;
+
+    let page = fetch(format!("after={}", sent[5])).await;
+    let events = page.body["events"].as_array().unwrap();
+    let names: Vec<_> = events.iter().map(|event| event["id"].as_str().unwrap()).collect();
+    assert_eq!((page.status, names), (200, vec![&*sent[6], &*sent[7]]));
+    assert_eq!(fetch(format!("after={}", sent[2])).await.status, 410);
 }
