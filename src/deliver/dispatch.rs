@@ -198,16 +198,12 @@ impl Dispatch {
     pub async fn reopen(&self, subscription: &Arc<Subscription>) -> Result<(), Error> {
         self.close(&subscription.id).await;
         self.round.ledger.flush().await?;
-        let state = self.round.log.load().await?;
-        let mut cursors = state.cursors.into_iter();
-        let cursor = cursors.find(|(owner, _)| *owner == subscription.id);
+        let (cursor, mut waiting) = self.round.log.load_one(&subscription.id).await?;
         let start = || Cursor::starting(&subscription.id, self.followed());
-        let mut waiting = state.retries;
-        waiting.retain(|retry| retry.key.subscription == subscription.id);
         if subscription.is_pulled() {
             self.end_replays(&mut waiting).await?;
         }
-        self.open(subscription, cursor.map_or_else(start, |(_, cursor)| cursor), waiting);
+        self.open(subscription, cursor.unwrap_or_else(start), waiting);
         Ok(())
     }
 

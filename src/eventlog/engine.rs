@@ -9,8 +9,9 @@ use tokio::sync::watch;
 
 use crate::event::{Blame, EventId, Fault, SubscriptionId};
 use crate::eventlog::{
-    Appended, Attempt, Changes, DeliveryKey, DeliveryState, Draft, Entry, Extent, Floor, Milestone,
-    Position, Receipt, ReceiptId, Registry, Retention, Retry, Revision, SetAside, Trimmed,
+    Appended, Attempt, Changes, Cursor, DeliveryKey, DeliveryState, Draft, Entry, Extent, Floor,
+    Milestone, Position, Receipt, ReceiptId, Registry, Retention, Retry, Revision, SetAside,
+    Trimmed,
 };
 
 /// Bounds of what the log holds in memory and leaves free on disk.
@@ -204,6 +205,21 @@ pub trait EventLog: Registry + SetAside {
     ///
     /// Ours: the store failed.
     async fn load(&self) -> Result<DeliveryState, Error>;
+
+    /// Loads the cursor and every waiting retry of one subscription.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn load_one(
+        &self,
+        subscription: &SubscriptionId,
+    ) -> Result<(Option<Cursor>, Vec<Retry>), Error> {
+        let DeliveryState { cursors, mut retries } = self.load().await?;
+        let mut cursors = cursors.into_iter().filter(|(of, _)| of == subscription);
+        retries.retain(|retry| retry.key.subscription == *subscription);
+        Ok((cursors.next().map(|(_, cursor)| cursor), retries))
+    }
 
     /// Reads the waiting retry of one delivery.
     ///

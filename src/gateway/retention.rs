@@ -6,13 +6,8 @@ use std::time::Duration;
 
 use crate::api::Services;
 use crate::deliver::Ledger;
-<<<<<<< HEAD
-use crate::event::{Blame as _, EventId, Fault, SubscriptionId};
-use crate::eventlog::{Error, Extent, Position, Retention, RetentionConfig};
-=======
 use crate::event::{Blame as _, EventId, Fault, SubscriptionId, Timestamp};
-use crate::eventlog::{DiskLevel, Extent, Position, Retention, RetentionConfig};
->>>>>>> 8af9b8e (gateway: the floor moves in strides)
+use crate::eventlog::{DiskLevel, Error, Extent, Position, Retention, RetentionConfig};
 use crate::replay::ReplayState;
 use crate::subscriptions::State;
 use crate::telemetry::{Metric, chain};
@@ -56,14 +51,9 @@ impl Retaining {
         let (released, hold) = (self.released().await?, self.hold().await?);
         // What a replay has passed is noted before the replay is kept: once that is written, all
         // entries up to where it was kept are settled or wait for another attempt.
-<<<<<<< HEAD
         self.flush().await?;
-        let through = self.target(&released).await?.min(hold);
-=======
-        self.ledger.flush().await?;
         let (target, presses) = self.target(&released).await?;
         let through = target.min(hold);
->>>>>>> 8af9b8e (gateway: the floor moves in strides)
         let before = services.log.floor().position;
         let waited = moved.is_none_or(|moved| self.has_waited(moved));
         let many = through.0.saturating_sub(before.0) >= WORTH;
@@ -97,7 +87,6 @@ impl Retaining {
         Ok(())
     }
 
-<<<<<<< HEAD
     /// Writes what was noted, if the disk has room. Where it has none, only dropping makes some, and
     /// what is written already holds every entry that is needed; places in the numbering follow.
     async fn flush(&self) -> Result<(), Error> {
@@ -107,9 +96,6 @@ impl Retaining {
         })
     }
 
-    /// The last position that is too old or too much, as far as every cursor has settled it.
-    async fn target(&self, released: &BTreeSet<SubscriptionId>) -> Result<Position, Cause> {
-=======
     /// Whether entries that are few have waited long enough since the floor was moved.
     fn has_waited(&self, moved: Timestamp) -> bool {
         let now = self.services.clock.now();
@@ -121,7 +107,6 @@ impl Retaining {
     /// The last position that is too old or too much, as far as every cursor has settled it; and
     /// whether room is so short that it must go at once.
     async fn target(&self, released: &BTreeSet<SubscriptionId>) -> Result<(Position, bool), Cause> {
->>>>>>> 8af9b8e (gateway: the floor moves in strides)
         let services = &self.services;
         let Extent { settled, bytes } = services.log.extent(released).await?;
         let floor = services.log.floor().position;

@@ -87,6 +87,12 @@ async fn a_cursor_comes_back_with_what_is_settled_ahead_of_it() {
         let cursors = vec![(orders.clone(), later.clone()), other.clone()];
         commit(log, Changes { cursors, ..Changes::default() }).await;
 
+        let retries = vec![retry(key("orders", 1), 2), retry(key("other", 1), 1)];
+        commit(log, Changes { retries: retries.clone(), ..Changes::default() }).await;
+
+        let (cursor, waiting) = log.load_one(&orders).await.unwrap();
+        assert_eq!((cursor.as_ref(), &*waiting), (Some(&later), &retries[..1]));
+        assert_eq!(log.load_one(&subscription("nobody")).await.unwrap(), (None, Vec::new()));
         assert_eq!(log.load().await.unwrap().cursors, [(orders, later), other]);
     }
 }

@@ -21,7 +21,7 @@ use crate::eventlog::sqlite::writer::{Gauges, Shared, Sweeping, Writer};
 use crate::eventlog::sqlite::{milestones, queries, receipts, records, trim};
 use crate::eventlog::tail::Tail;
 use crate::eventlog::{
-    Appended, Attempt, Changes, DeliveryKey, DeliveryState, DiskLevel, Draft, Entry, Error,
+    Appended, Attempt, Changes, Cursor, DeliveryKey, DeliveryState, DiskLevel, Draft, Entry, Error,
     EventLog, Extent, Floor, Limits, Milestone, Page, Position, Receipt, ReceiptId, Record,
     RecordKey, Registry, Retention, Retry, Revision, Trimmed,
 };
@@ -185,6 +185,14 @@ impl EventLog for SqliteLog {
 
     async fn load(&self) -> Result<DeliveryState, Error> {
         self.readers.run("load the delivery state", queries::delivery_state).await
+    }
+
+    async fn load_one(
+        &self,
+        subscription: &SubscriptionId,
+    ) -> Result<(Option<Cursor>, Vec<Retry>), Error> {
+        let of = subscription.clone();
+        self.readers.run("load the delivery state", move |c| queries::state_of(c, &of)).await
     }
 
     async fn retry(&self, key: &DeliveryKey) -> Result<Option<Retry>, Error> {

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, params};
 use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::sqlite::rows;
 use crate::eventlog::tail::Filling;
-use crate::eventlog::{Attempt, DeliveryKey, DeliveryState, Entry, Page, Position, Retry};
+use crate::eventlog::{Attempt, Cursor, DeliveryKey, DeliveryState, Entry, Page, Position, Retry};
 
 /// Reads entries after a position, up to the published head.
 pub(super) fn entries(
@@ -49,6 +49,24 @@ pub(super) fn seek(connection: &Connection, from: EventId) -> rusqlite::Result<P
         )?
         .query_row([from.to_bytes()], |row| row.get(0))
         .map(|position| Position(rows::unsigned(position)))
+}
+
+/// Loads the cursor and the retries of one subscription.
+pub(super) fn state_of(
+    connection: &Connection,
+    of: &SubscriptionId,
+) -> rusqlite::Result<(Option<Cursor>, Vec<Retry>)> {
+    let cursor = connection
+        .prepare_cached(
+            "SELECT subscription, settled, sequence, chain, ahead, failing_since FROM cursors
+             WHERE subscription = ?",
+        )?
+        .query_row([of.as_str()], rows::cursor)
+        .optional()?;
+    let sql = format!("SELECT {} FROM retries WHERE subscription = ? ORDER BY due", rows::RETRY);
+    let mut retries = connection.prepare_cached(&sql)?;
+    let retries = retries.query_map([of.as_str()], rows::retry)?.collect::<Result<_, _>>()?;
+    Ok((cursor.map(|(_, cursor)| cursor), retries))
 }
 
 /// Loads every cursor and retry.
