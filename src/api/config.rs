@@ -17,13 +17,14 @@ pub struct Config {
     pub header_timeout: Span,
     /// How long an answer may take; after it the caller is told to try again.
     pub request_timeout: Span,
-    /// How long a client may leave an answer unread; its connection is then closed.
+    /// How long a client may leave an answer unread, or take less than 1,000 bytes a second of it;
+    /// its connection is then closed.
     pub write_timeout: Span,
     /// How many connections may be open at once.
     pub max_connections: usize,
-    /// How many streams and waiting polls one caller may have open.
+    /// How many streams, polls and pages one caller may have open.
     pub caller_readers: usize,
-    /// How many streams and waiting polls one subscription may have open.
+    /// How many streams, polls and pages one subscription may have open.
     pub subscription_readers: usize,
     /// How long a caller's key is remembered; a removed caller is refused after this time at most.
     pub caller_cache: Span,
