@@ -1,22 +1,24 @@
 //! Events that consumers fetch: pages with a long poll, and polls of RFC 8936.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::{Path, Query, State};
 use axum::http::HeaderValue;
-use axum::http::header::CACHE_CONTROL;
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
+use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::api::readers::Place;
 use crate::api::subscriptions::find;
 use crate::api::{Caller, Code, Problem, Services};
 use crate::deliver::{Collected, Line, MOST_OUTSTANDING, PickupError, Polling, ReadError, Refusal};
-use crate::event::{EventId, SubscriptionId};
+use crate::event::EventId;
 use crate::eventlog::Page;
 use crate::telemetry::chain;
 
@@ -26,6 +28,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(25);
 const LIMIT: usize = 100;
 /// The most events of one answer.
 const MOST: usize = 1000;
+
+/// So much of an answer is handed to a connection at once.
+const CHUNK: usize = 16 * 1024;
 
 /// Tokens are for one reader at one time.
 pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
@@ -107,7 +112,7 @@ pub async fn events(
         return Err(Problem::new(Code::Invalid, format!("limit: use 0 to {MOST}")));
     }
     let patience = patience(&services, wanted.wait)?;
-    let _place = place(&services, &caller, &line, patience)?;
+    let place = enter(&services, &caller, &line)?;
     let deadline = services.clock.now().after(patience);
     let begin = services.pickup.begin(&line, after).await.map_err(problem)?;
     if wanted.acknowledge && after.is_some() && line.shelf.is_some() {
@@ -121,7 +126,7 @@ pub async fn events(
         events = served.events.into_iter().map(FetchedEvent::of).collect();
     }
     let next = next.map(|next| next.to_string());
-    Ok(([(CACHE_CONTROL, NO_STORE)], Json(Fetched { events, next })).into_response())
+    Ok(answer(&Fetched { events, next }, place))
 }
 
 /// What a recipient says and asks for (RFC 8936, section 2.2).
@@ -179,11 +184,11 @@ pub async fn poll(
 ) -> Result<Response, Problem> {
     let line = line(&services, &caller, &id).await?;
     let polling = read(&services, &body)?;
-    let _place = place(&services, &caller, &line, polling.patience)?;
+    let place = enter(&services, &caller, &line)?;
     let polled = services.pickup.poll(&line, polling).await.map_err(problem)?;
     let tokens = polled.events.into_iter().map(|one| (one.id.to_string(), one.token));
-    let answer = PollAnswer { sets: tokens.collect(), more_available: polled.more };
-    Ok(([(CACHE_CONTROL, NO_STORE)], Json(answer)).into_response())
+    let sets = PollAnswer { sets: tokens.collect(), more_available: polled.more };
+    Ok(answer(&sets, place))
 }
 
 fn read(services: &Services, body: &[u8]) -> Result<Polling, Problem> {
@@ -225,15 +230,28 @@ pub(super) fn event_id(text: &str) -> Result<EventId, Problem> {
     text.parse().map_err(|error| Problem::new(Code::Invalid, format!("after: {error}")))
 }
 
-/// Takes a place among those who wait, if one waits at all.
-fn place(
-    services: &Services,
-    caller: &Caller,
-    line: &Line,
-    patience: Duration,
-) -> Result<Option<super::readers::Place>, Problem> {
-    let id: SubscriptionId = line.look().subscription.id.clone();
-    (!patience.is_zero()).then(|| services.readers.enter(caller, &id)).transpose()
+/// Takes a place among those who read, whether one waits or not.
+fn enter(services: &Services, caller: &Caller, line: &Line) -> Result<Place, Problem> {
+    services.readers.enter(caller, &line.look().subscription.id)
+}
+
+/// An answer of tokens, which keeps its reader's place until the connection takes the last of it.
+fn answer(content: &impl Serialize, place: Place) -> Response {
+    let json = match serde_json::to_vec(content) {
+        Ok(json) => Bytes::from(json),
+        Err(error) => return Problem::internal(&error).into_response(),
+    };
+    let length = HeaderValue::from(json.len());
+    let body = stream::unfold((json, Some(place)), async |(mut rest, mut place)| {
+        let next = rest.split_to(rest.len().min(CHUNK));
+        if rest.is_empty() {
+            place = None;
+        }
+        (!next.is_empty()).then_some((Ok::<_, Infallible>(next), (rest, place)))
+    });
+    let media_type = HeaderValue::from_static("application/json");
+    let headers = [(CACHE_CONTROL, NO_STORE), (CONTENT_TYPE, media_type), (CONTENT_LENGTH, length)];
+    (headers, Body::from_stream(body)).into_response()
 }
 
 /// An answer has to be on its way before the gateway gives the request up.

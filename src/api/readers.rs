@@ -1,4 +1,4 @@
-//! Counts who waits for events, so that no caller and no subscription takes all connections.
+//! Counts who reads events, so that no caller and no subscription takes all connections.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use crate::api::{Caller, Code, Config, Problem};
 use crate::event::SubscriptionId;
 use crate::telemetry::{Metric, Metrics};
 
-/// Streams and waiting polls, by whom and of what.
+/// Streams, polls and pages, by whom and of what.
 pub struct Readers {
     limits: (usize, usize),
     metrics: Arc<Metrics>,
@@ -58,7 +58,7 @@ impl Readers {
             (of_subscription, most_of_subscription, "this subscription"),
         ] {
             if count >= most {
-                let detail = format!("{whose} has {most} streams and waiting polls open; end one");
+                let detail = format!("{whose} has {most} streams, polls and pages open; end one");
                 return Err(Problem::new(Code::TooMany, detail));
             }
         }

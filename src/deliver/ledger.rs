@@ -244,10 +244,16 @@ impl Ledger {
         });
     }
 
-    /// Notes a delivery that was given up without an attempt.
+    /// Notes a delivery that was given up without an attempt, and that it no longer waits.
+    ///
+    /// Both are written together: what waited may have been a dead letter before, and whoever settles
+    /// it later would take the new one for that.
     pub fn give_up(&self, letter: DeadLetter) {
         let of = letter.key.subscription.clone();
-        self.change(&of, |pending| pending.dead_letters.push(letter));
+        self.change(&of, |pending| {
+            pending.retries.insert(letter.key.clone(), None);
+            pending.dead_letters.push(letter);
+        });
     }
 
     /// Notes that a delivery no longer waits.

@@ -11,7 +11,7 @@ use crate::subscriptions::Subscription;
 
 /// Entries that are looked through for one answer, so that a filter that matches little cannot hold
 /// a reader up.
-const LOOKED_THROUGH: u64 = 16_384;
+pub(super) const LOOKED_THROUGH: u64 = 16_384;
 /// Places that are remembered, so that who reads page after page is not numbered from a milestone
 /// each time.
 const REMEMBERED: u64 = 16_384;

@@ -10,7 +10,9 @@ use sealway::config::Config;
 use sealway::event::ChainValue;
 
 use crate::consumer_in_rust::chain_after;
-use crate::harness::{Answer, Receiver, Reply, TestGateway, answer, eventually, program};
+use crate::harness::{
+    Answer, Receiver, Reply, TestGateway, answer, eventually, order_created, program,
+};
 
 /// The wish of a consumer that fetches.
 fn pulled() -> Value {
@@ -360,6 +362,44 @@ async fn what_is_gone_is_told_and_what_is_not_acknowledged_stays() {
 }
 
 #[tokio::test]
+async fn a_poll_looks_at_so_much_and_the_next_one_goes_on_from_there() {
+    let gateway = TestGateway::start().await;
+    let consumer = Receiver::start(&gateway, "sparse").await;
+    let wish = json!({ "sink": null, "protocol": "PULL", "types": ["Payment.*"] });
+    gateway.subscribe(&consumer, wish).await;
+    let payment = |id: &str| {
+        json!({
+            "specversion": "1.0", "id": id, "source": "payment-service",
+            "type": "PaymentSucceeded", "data": { "id": 1 },
+        })
+    };
+    let first = gateway.publish(&payment("p-1")).await.remove(0);
+    // More than one poll looks at.
+    for batch in 0..170_u64 {
+        let batch: Vec<_> = (batch * 100 + 1..=batch * 100 + 100)
+            .map(|number| order_created(&format!("order-{number}"), number))
+            .collect();
+        let media_type = "application/cloudevents-batch+json";
+        let sent = gateway.send_text("/events", media_type, json!(batch).to_string()).await;
+        assert_eq!(sent.status, 202, "{}", sent.body);
+    }
+    let second = gateway.publish(&payment("p-2")).await.remove(0);
+    eventually("two wait", async || (waiting(&gateway, &consumer).await == 2).then_some(())).await;
+
+    let polled = poll(&gateway, &consumer, json!({})).await;
+    let names: Vec<_> = polled["sets"].as_object().unwrap().keys().cloned().collect();
+    assert_eq!((names, &polled["moreAvailable"]), (vec![first.clone()], &json!(true)));
+    // What was not handed out is not settled either; what was, is.
+    let polled = poll(&gateway, &consumer, json!({ "ack": [first, second] })).await;
+    assert_eq!(polled, json!({ "sets": {}, "moreAvailable": true }), "it did not wait");
+    let polled = poll(&gateway, &consumer, json!({})).await;
+    assert!(polled["sets"][&second].is_string() && polled.get("moreAvailable").is_none());
+    let polled = json!({ "ack": [second], "returnImmediately": true });
+    assert_eq!(poll(&gateway, &consumer, polled).await, json!({ "sets": {} }));
+    assert_eq!(waiting(&gateway, &consumer).await, 0);
+}
+
+#[tokio::test]
 async fn wrong_polls_and_strangers_are_told() {
     let gateway = TestGateway::with(None, |config| config.api.subscription_readers = 1).await;
     let consumer = Receiver::start(&gateway, "strict").await;
@@ -402,10 +442,17 @@ async fn wrong_polls_and_strangers_are_told() {
     assert_eq!(stream.status(), 200);
     let second = fetch(&gateway, &consumer, "?wait=5").await;
     assert_eq!((second.status, second.code()), (429, "too-many"));
-    assert_eq!(fetch(&gateway, &consumer, "").await.status, 200);
+    assert_eq!(fetch(&gateway, &consumer, "").await.code(), "too-many", "who does not wait, too");
+    let polled = json!({ "returnImmediately": true });
+    let polled = gateway.call(Method::POST, path, Some(&polled)).await;
+    assert_eq!((polled.status, polled.code()), (429, "too-many"));
+    drop(stream);
 
     gateway.post("/subscriptions/strict/pause", &Value::Null).await;
-    assert_eq!(fetch(&gateway, &consumer, "").await.code(), "wrong-state");
+    eventually("the place is free and the subscription paused", async || {
+        (fetch(&gateway, &consumer, "").await.code() == "wrong-state").then_some(())
+    })
+    .await;
     let replay = json!({ "from": id });
     let replay = gateway.call(Method::POST, "/subscriptions/strict/replays", Some(&replay)).await;
     assert!(replay.body["detail"].as_str().unwrap().contains("fetch"), "{}", replay.body);

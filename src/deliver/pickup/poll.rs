@@ -5,10 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::deliver::pickup::fetch::must_be_active;
+use crate::deliver::reader::LOOKED_THROUGH;
 use crate::deliver::recall::recall;
-use crate::deliver::{Collected, Line, Match, Pickup, PickupError, Reason, Shelf, Standing};
+use crate::deliver::{Collected, Line, Match, Pickup, PickupError, Reason, Shelf, Standing, View};
 use crate::event::EventId;
-use crate::eventlog::{DeadLetter, DeadLetterId, DeliveryKey, Page, Retry};
+use crate::eventlog::{
+    Cursor, DeadLetter, DeadLetterId, DeliveryKey, Milestone, Page, Position, Retry,
+};
 use crate::subscriptions::Subscription;
 use crate::telemetry::Metric;
 
@@ -73,8 +76,8 @@ impl Pickup {
         let mut line = line.clone();
         loop {
             line.standing.mark_unchanged();
-            let polled = self.hand_out(&line, &shelf, most).await?;
-            let is_done = most == 0 || !polled.events.is_empty();
+            let (polled, is_cut) = self.hand_out(&line, &shelf, most).await?;
+            let is_done = most == 0 || is_cut || !polled.events.is_empty();
             if is_done || !self.parts.wait(&mut line, deadline).await {
                 return Ok(polled);
             }
@@ -92,16 +95,17 @@ impl Pickup {
         let view = line.look();
         for retry in shelf.returned() {
             let Some(word) = words.remove(&retry.key.event) else { continue };
-            if let (Some(refusal), Some(one)) = (word, self.returned(&retry).await?) {
-                self.refuse(&view.subscription, &one, &refusal);
+            match (word, self.returned(&retry).await?) {
+                (Some(refusal), Some(one)) => self.refuse(&view.subscription, &one, &refusal),
+                _ => self.parts.ledger.settle(retry.key.clone()),
             }
-            self.parts.ledger.settle(retry.key.clone());
             shelf.take_back(retry.key.event);
         }
+        self.drop_unheard_of(&view, &mut words).await?;
         let mut cursor = shelf.acknowledged();
         let mut at = cursor.settled;
         let last = cursor.sequence + MOST_OUTSTANDING;
-        while !words.is_empty() && at < view.standing.scanned {
+        while !words.is_empty() && at < furthest(&view.standing, &cursor) {
             let part = self.parts.office.reader().read(&view, at, Page::default()).await?;
             at = part.reached.position;
             for one in &part.matches {
@@ -121,6 +125,20 @@ impl Pickup {
             }
         }
         self.settle(line, shelf, cursor).await
+    }
+
+    /// Drops the ids that are newer than everything that was handed out: nobody has to look for them.
+    async fn drop_unheard_of(
+        &self,
+        view: &View,
+        words: &mut BTreeMap<EventId, Option<Refusal>>,
+    ) -> Result<(), PickupError> {
+        let before = Position(view.standing.scanned.0.saturating_sub(1));
+        let newest = self.parts.log.read(before, Page { items: 1, bytes: 1 }).await?;
+        if let Some(newest) = newest.first().filter(|one| one.position == view.standing.scanned) {
+            words.retain(|id, _| *id <= newest.event.id);
+        }
+        Ok(())
     }
 
     fn refuse(&self, subscription: &Subscription, one: &Match, refusal: &Refusal) {
@@ -146,13 +164,14 @@ impl Pickup {
         self.parts.metrics.counter(Metric::DeadLetters, &labels).increment();
     }
 
-    /// Hands out what was brought back, then what is not settled, oldest first.
+    /// Hands out what was brought back, then what is not settled, oldest first; says whether it
+    /// ends before all was looked at, so that one poll is never work for minutes.
     async fn hand_out(
         &self,
         line: &Line,
         shelf: &Shelf,
         most: usize,
-    ) -> Result<Polled, PickupError> {
+    ) -> Result<(Polled, bool), PickupError> {
         let view = line.look();
         must_be_active(&view.subscription)?;
         let mut polled = Polled::default();
@@ -164,11 +183,14 @@ impl Pickup {
         let cursor = shelf.acknowledged();
         let page = Page { items: most.clamp(1, 256), ..Page::default() };
         let (mut at, mut bytes) = (cursor.settled, 0);
-        'pages: while polled.events.len() < most && at < view.standing.scanned {
+        let end = furthest(&view.standing, &cursor);
+        'pages: while polled.events.len() < most && at < end {
             let part = self.parts.office.reader().read(&view, at, page).await?;
             at = part.reached.position;
+            self.pass(&view, shelf, part.reached).await;
             for one in &part.matches {
                 if one.sequence > cursor.sequence + MOST_OUTSTANDING
+                    || one.entry.position > end
                     || polled.events.len() == most
                     || bytes > page.bytes
                 {
@@ -181,7 +203,16 @@ impl Pickup {
             }
         }
         polled.more = is_more(&view.standing, shelf, polled.events.len());
-        Ok(polled)
+        let is_cut = polled.more && at >= end && end < view.standing.scanned;
+        Ok((polled, is_cut))
+    }
+
+    /// Notes that nothing up to a place is for the consumer, so that the next poll begins there.
+    async fn pass(&self, view: &View, shelf: &Shelf, place: Milestone) {
+        let _turn = shelf.turn.lock().await;
+        if let Some(cursor) = shelf.pass(place) {
+            self.parts.ledger.cursor(&view.subscription.id, &cursor);
+        }
     }
 
     /// The match that a delivery was brought back of; nothing if its event is not kept any more.
@@ -190,6 +221,11 @@ impl Pickup {
         let of = |(entry, (sequence, previous))| Match { entry, sequence, previous };
         Ok(entry.zip(retry.link).map(of))
     }
+}
+
+/// How far one poll looks: what it hands out, the next one can be told of.
+fn furthest(standing: &Standing, cursor: &Cursor) -> Position {
+    standing.scanned.min(Position(cursor.settled.0.saturating_add(LOOKED_THROUGH)))
 }
 
 fn is_more(standing: &Standing, shelf: &Shelf, handed_out: usize) -> bool {
