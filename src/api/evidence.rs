@@ -13,10 +13,12 @@ use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use crate::api::subscriptions::{find, problem};
-use crate::api::{Caller, Code, Problem, Services};
+use crate::api::pull::line;
+use crate::api::readers;
+use crate::api::subscriptions::problem;
+use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::contract::Document;
-use crate::deliver::{Delivery, Match, ReadError, Standing, View};
+use crate::deliver::{Delivery, Line, Match, ReadError, View};
 use crate::event::EventId;
 use crate::eventlog::{Milestone, Page, Position, ReceiptId};
 use crate::seal::Place;
@@ -64,16 +66,21 @@ pub async fn export(
     Path(id): Path<String>,
     Query(range): Query<Range>,
 ) -> Result<Response, Problem> {
-    let subscription = find(&services, &caller, &id).await?;
+    let line = line(&services, &caller, &id).await?;
+    let view = line.look();
+    let subscription = Arc::clone(&view.subscription);
     let (from, to) = (bound("from", range.from.as_ref())?, bound("to", range.to.as_ref())?);
     if matches!(subscription.keys, RecipientKeys::Shared(_)) {
         let why = "a shared secret proves nothing: both sides could have made its tokens";
         return Err(Problem::new(Code::Invalid, why));
     }
-    let line = services.office.line(&subscription.id);
-    let line = line.ok_or_else(|| Problem::not_found("courier: the subscription is closed"))?;
-    let view = line.look();
-    let subscription = Arc::clone(&view.subscription);
+    // What a paused consumer may not fetch, it may not have in a bundle either.
+    let is_held = subscription.is_pulled() && !subscription.state.delivers();
+    if is_held && !caller.may(&Scope::Operate) {
+        let why = format!("the subscription is {}; only operators export it", subscription.state);
+        return Err(Problem::new(Code::WrongState, why));
+    }
+    let place = Arc::new(services.readers.enter_export(&caller, &subscription.id)?);
     let reader = services.office.reader();
     let start = match from.and_then(EventId::predecessor) {
         Some(before) => reader.position_of(before).await?,
@@ -96,16 +103,24 @@ pub async fn export(
     let (lines, read) = mpsc::channel(WAITING);
     let export = Export {
         services: Arc::clone(&services),
+        caller,
+        line,
         subscription,
         view,
         header,
         bundle: Bundle::default(),
         contracts: BTreeSet::new(),
         lines,
+        _place: Arc::clone(&place),
     };
     services.tasks.spawn(export.run(start));
-    let lines = stream::unfold(read, async |mut read: mpsc::Receiver<io::Result<Bytes>>| {
-        read.recv().await.map(|line| (line, read))
+    let lines = stream::unfold((Some(read), place), async |(read, place)| {
+        let mut read: mpsc::Receiver<Option<Bytes>> = read?;
+        match read.recv().await {
+            Some(line) => line.map(|line| (Ok(line), (Some(read), place))),
+            // Whoever reads sees that there is no end, and the closing line is missing.
+            None => Some((Err(io::Error::other("the bundle is cut")), (None, place))),
+        }
     });
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
 }
@@ -125,13 +140,17 @@ fn unread(error: ReadError) -> Problem {
 /// A bundle on its way to whoever asked.
 struct Export {
     services: Arc<Services>,
+    caller: Caller,
+    line: Line,
     subscription: Arc<Subscription>,
     view: View,
     header: Header,
     bundle: Bundle,
     /// Of which the bundle has the contract.
     contracts: BTreeSet<String>,
-    lines: mpsc::Sender<io::Result<Bytes>>,
+    /// Nothing is the end of a whole bundle.
+    lines: mpsc::Sender<Option<Bytes>>,
+    _place: Arc<readers::Place>,
 }
 
 impl Export {
@@ -143,13 +162,38 @@ impl Export {
                 error = %chain(&*error),
                 "A bundle of evidence of subscription {} is cut", self.subscription.id,
             );
-            // Whoever reads sees that there is no end, and the closing line is missing.
-            let _ = self.lines.send(Err(io::Error::other("the bundle is cut"))).await;
         }
     }
 
     async fn say(&self, line: String) -> Result<(), Broken> {
-        Ok(self.lines.send(Ok(Bytes::from(line))).await?)
+        self.send(Some(Bytes::from(line))).await
+    }
+
+    /// A reader that is slow does not keep the gateway from stopping.
+    async fn send(&self, line: Option<Bytes>) -> Result<(), Broken> {
+        tokio::select! {
+            sent = self.lines.send(line) => Ok(sent?),
+            () = self.services.tasks.stopping().cancelled() => Err("the gateway is stopping".into()),
+        }
+    }
+
+    /// Ends the work for a reader that has gone or may not read any more, once a page.
+    async fn must_be_wanted(&self) -> Result<(), Broken> {
+        if self.lines.is_closed() {
+            return Err("nobody reads it".into());
+        }
+        if self.services.tasks.stopping().is_cancelled() {
+            return Err("the gateway is stopping".into());
+        }
+        if self.line.subscription.has_changed().is_err() {
+            return Err("the subscription has ended".into());
+        }
+        let now = self.services.callers.again(&self.caller).await?;
+        if now.is_some_and(|caller| caller.sees(&self.subscription.consumer)) {
+            Ok(())
+        } else {
+            Err("the caller may not see it any more".into())
+        }
     }
 
     async fn write(&mut self, start: Milestone) -> Result<(), Broken> {
@@ -170,6 +214,7 @@ impl Export {
         let mut place = start;
         self.checkpoint(place, head).await?;
         'pages: while place.position < self.view.standing.scanned {
+            self.must_be_wanted().await?;
             let reader = self.services.office.reader();
             let part = reader.read(&self.view, place.position, PAGE).await?;
             for found in &part.matches {
@@ -183,23 +228,19 @@ impl Export {
                 place.chain = found.previous.next(event.id, event.digest);
             }
             place.position = part.reached.position;
-            if self.services.tasks.stopping().is_cancelled() {
-                return Err("the gateway is stopping".into());
-            }
         }
         self.checkpoint(place, head).await?;
         let key = self.services.office.sealer().signing_key(&self.subscription)?;
         let bundle = std::mem::take(&mut self.bundle);
         let line = bundle.close(&self.header, self.services.clock.now(), &key)?;
-        self.say(line).await
+        self.say(line).await?;
+        self.send(None).await
     }
 
     /// Says how far the subscription had come at a place.
     async fn checkpoint(&mut self, place: Milestone, head: Option<EventId>) -> Result<(), Broken> {
-        let Milestone { position, sequence, chain } = place;
-        let standing = Standing { scanned: position, sequence, chain, ..self.view.standing };
         let sealer = self.services.office.sealer();
-        let token = sealer.sign_standing(&self.subscription, standing, head)?;
+        let token = sealer.sign_place(&self.subscription, place, head)?;
         let line = self.bundle.checkpoint(&token);
         self.say(line).await
     }

@@ -7,6 +7,10 @@ use crate::api::{Caller, Code, Config, Problem};
 use crate::event::SubscriptionId;
 use crate::telemetry::{Metric, Metrics};
 
+/// Exports of evidence that one caller, or anyone of one subscription, may have open: each is work
+/// for as long as the subscription is.
+const EXPORTS: usize = 2;
+
 /// Streams, polls and pages, by whom and of what.
 pub struct Readers {
     limits: (usize, usize),
@@ -18,6 +22,8 @@ pub struct Readers {
 struct Open {
     by_caller: BTreeMap<[u8; 32], usize>,
     by_subscription: BTreeMap<SubscriptionId, usize>,
+    exports_of_caller: BTreeMap<[u8; 32], usize>,
+    exports_of_subscription: BTreeMap<SubscriptionId, usize>,
     all: u64,
 }
 
@@ -26,6 +32,7 @@ pub struct Place {
     readers: Arc<Readers>,
     caller: [u8; 32],
     subscription: SubscriptionId,
+    is_export: bool,
 }
 
 impl Readers {
@@ -67,7 +74,36 @@ impl Readers {
         open.all += 1;
         self.metrics.gauge(Metric::Waiting, &[]).set_count(open.all);
         let subscription = subscription.clone();
-        Ok(Place { readers: Arc::clone(self), caller: caller.key, subscription })
+        let readers = Arc::clone(self);
+        Ok(Place { readers, caller: caller.key, subscription, is_export: false })
+    }
+
+    /// Takes a place for an export of evidence.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: it has too many open, or the subscription has.
+    pub fn enter_export(
+        self: &Arc<Self>,
+        caller: &Caller,
+        subscription: &SubscriptionId,
+    ) -> Result<Place, Problem> {
+        let mut place = self.enter(caller, subscription)?;
+        let mut open = self.open();
+        let of_caller = open.exports_of_caller.get(&caller.key).copied().unwrap_or_default();
+        let of_subscription =
+            open.exports_of_subscription.get(subscription).copied().unwrap_or_default();
+        if of_caller.max(of_subscription) >= EXPORTS {
+            // The place is given back with this lock.
+            drop(open);
+            let whose = if of_caller >= EXPORTS { "this caller" } else { "this subscription" };
+            let detail = format!("{whose} has {EXPORTS} exports of evidence open; end one");
+            return Err(Problem::new(Code::TooMany, detail));
+        }
+        open.exports_of_caller.insert(caller.key, of_caller + 1);
+        open.exports_of_subscription.insert(subscription.clone(), of_subscription + 1);
+        place.is_export = true;
+        Ok(place)
     }
 }
 
@@ -76,6 +112,10 @@ impl Drop for Place {
         let mut open = self.readers.open();
         leave(&mut open.by_caller, &self.caller);
         leave(&mut open.by_subscription, &self.subscription);
+        if self.is_export {
+            leave(&mut open.exports_of_caller, &self.caller);
+            leave(&mut open.exports_of_subscription, &self.subscription);
+        }
         open.all = open.all.saturating_sub(1);
         self.readers.metrics.gauge(Metric::Waiting, &[]).set_count(open.all);
     }
@@ -110,6 +150,20 @@ mod tests {
         assert_eq!(refused(&caller(2), &c), None);
 
         drop((first, second));
+        // Two of a caller, and two of a subscription.
+        let wide = Config { caller_readers: 9, subscription_readers: 9, ..Config::default() };
+        let wide = Arc::new(Readers::new(&wide, Arc::new(Metrics::new())));
+        let exports = [&a, &b].map(|of| wide.enter_export(&caller(1), of).unwrap());
+        let refused_export = |key, of| wide.enter_export(&caller(key), of).err().map(|p| p.code());
+        assert_eq!(refused_export(1, &c), Some(Code::TooMany));
+        assert_eq!(refused_export(2, &a), None);
+        let second = wide.enter_export(&caller(2), &a).unwrap();
+        assert_eq!(refused_export(3, &a), Some(Code::TooMany));
+        assert_eq!(wide.open().all, 3, "who was refused has no place");
+        drop((exports, second));
+        assert!(wide.open().exports_of_caller.is_empty());
+        assert!(wide.open().exports_of_subscription.is_empty());
+
         assert_eq!(refused(&caller(1), &a), None);
         assert_eq!(readers.open().all, 0);
         assert!(readers.open().by_caller.is_empty() && readers.open().by_subscription.is_empty());

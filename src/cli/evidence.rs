@@ -1,8 +1,9 @@
 //! `sealway evidence`: exports what a subscription was sent, and verifies such a file offline.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -49,7 +50,7 @@ pub struct VerifyArgs {
     /// The bundle
     file: PathBuf,
     /// The gateway's public keys from a source that you trust, a JWK or a JWK Set; without them the
-    /// bundle's own are used, and their names are shown for you to compare
+    /// bundle's own are used, their thumbprints are shown for you to compare, and the exit code is 4
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
     /// The consumer's private key, a JWK or a JWK Set: opens every token, too
@@ -76,11 +77,10 @@ async fn export(args: &ExportArgs, context: &Context) -> Outcome {
     let client = context.client()?;
     let place = args.file.display().to_string();
     let mut response = client.send(client.request(Method::GET, &path)?).await?;
-    let mut options = File::options();
-    options.create_new(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut file = options
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
         .open(&args.file)
         .with_context(|| format!("cannot make {place}"))
         .map_err(Failure::input)?;
@@ -119,7 +119,11 @@ fn verify(args: &VerifyArgs, context: &Context) -> Outcome {
     let unvalidated = examine(&args.file, &mut examiner)?;
     let report = report(&examiner, args, unvalidated);
     context.output().item(&report, |_| text(&examiner, args, unvalidated));
-    Ok(if examiner.flaw_count == 0 { Exit::Done } else { Exit::No })
+    Ok(match verdict(&examiner, args) {
+        "valid" => Exit::Done,
+        "consistent" => Exit::Unproved,
+        _ => Exit::No,
+    })
 }
 
 /// Reads the file line by line; gives how many events have a contract that is not in it.
@@ -177,6 +181,15 @@ fn compare(
     }
 }
 
+/// What the bundle is: without keys from elsewhere whoever made it may be anyone.
+const fn verdict(examiner: &Examiner<'_>, args: &VerifyArgs) -> &'static str {
+    match (examiner.flaw_count, &args.jwks) {
+        (0, Some(_)) => "valid",
+        (0, None) => "consistent",
+        _ => "wrong",
+    }
+}
+
 fn report(examiner: &Examiner<'_>, args: &VerifyArgs, unvalidated: u64) -> Value {
     let flaws = examiner.flaws.iter().map(|flaw| {
         let (sequence, id) = flaw.event.unzip();
@@ -187,13 +200,15 @@ fn report(examiner: &Examiner<'_>, args: &VerifyArgs, unvalidated: u64) -> Value
     });
     let header = examiner.header();
     json!({
-        "valid": examiner.flaw_count == 0,
+        "verdict": verdict(examiner, args),
+        "valid": verdict(examiner, args) == "valid",
         "issuer": header.map(|header| &header.issuer),
         "audience": header.map(|header| &header.audience),
         "subscription": header.map(|header| &header.subscription),
         "events": examiner.events, "opened": examiner.opened, "receipts": examiner.receipts,
         "unchecked-receipts": examiner.unchecked_receipts, "unvalidated": unvalidated,
         "trusted-keys": args.jwks.is_some(), "keys": examiner.bundled_keys,
+        "bundled-receipt-keys": examiner.bundled_receipt_keys,
         "flaw-count": examiner.flaw_count, "flaws": flaws.collect::<Vec<_>>(),
     })
 }
@@ -204,8 +219,9 @@ fn text(examiner: &Examiner<'_>, args: &VerifyArgs, unvalidated: u64) -> String 
         lines.push(format!("and {} more", examiner.flaw_count - lines.len() as u64));
     }
     if let (0, Some(header)) = (examiner.flaw_count, examiner.header()) {
+        let verdict = verdict(examiner, args);
         lines.push(format!(
-            "valid: what {} has sent to {} for the subscription {}",
+            "{verdict}: what {} has sent to {} for the subscription {}",
             header.issuer, header.audience, header.subscription
         ));
     }
@@ -224,9 +240,46 @@ fn text(examiner: &Examiner<'_>, args: &VerifyArgs, unvalidated: u64) -> String 
     }
     if args.jwks.is_none() {
         lines.push(format!(
-            "the bundle's own keys were believed; compare their names with the gateway's: {}",
+            "the bundle's own keys were believed, so anyone may have made it; use --jwks, or compare \
+             each thumbprint with the gateway's: {}",
             examiner.bundled_keys.join(" ")
         ));
     }
+    if !examiner.bundled_receipt_keys.is_empty() {
+        lines.push(format!(
+            "the bundle's own keys for receipts were believed; use --receipt-keys, or compare each \
+             thumbprint with the consumer's: {}",
+            examiner.bundled_receipt_keys.join(" ")
+        ));
+    }
+    let lines: Vec<String> = lines.iter().map(|line| harmless(line)).collect();
     lines.join("\n")
+}
+
+/// A line without what a terminal would obey: a bundle says what its maker likes.
+fn harmless(line: &str) -> String {
+    let is_order = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut shown = String::with_capacity(line.len());
+    for c in line.chars() {
+        if is_order(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_given_nothing_to_obey() {
+        let text = "valid: \u{1b}[2K\r\u{9b}1A \u{202e}gnp.ü";
+        assert_eq!(harmless(text), r"valid: \u{1b}[2K\u{d}\u{9b}1A \u{202e}gnp.ü");
+    }
 }

@@ -11,6 +11,8 @@ pub enum Exit {
     Done,
     /// The answer is no.
     No,
+    /// Nothing is wrong, but whether to believe it was not asked of anyone.
+    Unproved,
 }
 
 /// What a command returns.
@@ -71,6 +73,7 @@ impl From<Exit> for ExitCode {
         match exit {
             Exit::Done => Self::SUCCESS,
             Exit::No => Self::from(1),
+            Exit::Unproved => Self::from(4),
         }
     }
 }

@@ -10,6 +10,7 @@
 //! | 1 | the answer is no: nothing matches, a token does not open, a check found mistakes |
 //! | 2 | the command line, a file or the request is wrong; change it |
 //! | 3 | the gateway cannot be reached, or something of ours is broken |
+//! | 4 | nothing is wrong, but it is believed on its own word only |
 //!
 //! **Invariant:** nothing outside this room writes to the terminal, and no command prints except
 //! through [`Output`].

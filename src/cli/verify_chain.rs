@@ -210,6 +210,7 @@ fn report(
         json!({
             "sequence": checkpoint.sequence,
             "issued-at": checkpoint.issued_at,
+            "head": checkpoint.head.map(|head| head.to_string()),
             "held": word(*standing),
         })
     });
@@ -283,9 +284,10 @@ fn text(held: &Held, check: &ChainCheck, stands: Option<&(Standing, Checkpoint)>
     if let Some((standing, checkpoint)) = stands {
         let _ = writeln!(
             text,
-            "checkpoint: at {}, of {}; what is held is {}",
+            "checkpoint: at {}, of {}, with everything up to {} looked at; what is held is {}",
             checkpoint.sequence,
             checkpoint.issued_at,
+            checkpoint.head.map_or_else(|| "no event".to_owned(), |head| head.to_string()),
             match standing {
                 Standing::Newest => "the newest",
                 Standing::Behind => "behind it",

@@ -7,14 +7,15 @@ use moka::future::Cache;
 
 use crate::ambient::{Clock, Entropy, Secret};
 use crate::deliver::{Delivery, Standing};
-use crate::event::{CloudEvent, EventId, SubscriptionId, Timestamp, TraceContext};
-use crate::eventlog::{DeliveryKey, Revision};
+use crate::event::{ChainValue, CloudEvent, EventId, SubscriptionId, Timestamp, TraceContext};
+use crate::eventlog::{DeliveryKey, Milestone, Revision};
 use crate::keys::{
     DataKey, DataKeyError, KeyError, KeyFailure, KeyRing, RemoteKeys, RemoteKeysError, SealingKey,
     SharedSecret, SigningAlgorithm, SigningKey,
 };
 use crate::seal::{
     self, Checkpoint, Claims, Options, Place, Sealed, cloudevent_type, seal, sign_checkpoint,
+    sign_place,
 };
 use crate::subscriptions::{Challenge, RecipientKeys, Subscription};
 
@@ -264,15 +265,8 @@ impl Sealer {
         standing: Standing,
         head: Option<EventId>,
     ) -> Result<String, SealError> {
-        let checkpoint = Checkpoint {
-            issuer: self.parts.issuer.clone(),
-            audience: subscription.audience.clone(),
-            issued_at: self.parts.clock.now(),
-            subscription: subscription.id.clone(),
-            sequence: standing.sequence,
-            chain: standing.chain,
-            head,
-        };
+        let Standing { sequence, chain, .. } = standing;
+        let checkpoint = self.checkpoint(subscription, (sequence, chain), head);
         let key = match &subscription.keys {
             RecipientKeys::Public(_) => self.signing_key(subscription)?,
             RecipientKeys::Shared(kept) => {
@@ -280,6 +274,38 @@ impl Sealer {
             }
         };
         Ok(sign_checkpoint(&checkpoint, &key)?)
+    }
+
+    /// Signs where an evidence bundle begins or ends.
+    ///
+    /// # Errors
+    ///
+    /// Ours: there is no key to sign with.
+    pub fn sign_place(
+        &self,
+        subscription: &Subscription,
+        place: Milestone,
+        head: Option<EventId>,
+    ) -> Result<String, SealError> {
+        let place = self.checkpoint(subscription, (place.sequence, place.chain), head);
+        Ok(sign_place(&place, &self.signing_key(subscription)?)?)
+    }
+
+    fn checkpoint(
+        &self,
+        subscription: &Subscription,
+        (sequence, chain): (u64, ChainValue),
+        head: Option<EventId>,
+    ) -> Checkpoint {
+        Checkpoint {
+            issuer: self.parts.issuer.clone(),
+            audience: subscription.audience.clone(),
+            issued_at: self.parts.clock.now(),
+            subscription: subscription.id.clone(),
+            sequence,
+            chain,
+            head,
+        }
     }
 }
 

@@ -16,6 +16,7 @@ const OFFERED: &str = "EC on P-256, OKP on Ed25519, or RSA of 2048 to 4096 bits 
 #[derive(Clone)]
 pub struct VerifyingKey {
     kid: String,
+    thumbprint: String,
     algorithm: SigningAlgorithm,
     signature_length: usize,
     key: DecodingKey,
@@ -40,6 +41,7 @@ impl VerifyingKey {
         install();
         Self {
             kid: kid.to_owned(),
+            thumbprint: String::new(),
             algorithm: SigningAlgorithm::HS256,
             signature_length: 32,
             key: DecodingKey::from_secret(secret),
@@ -91,8 +93,8 @@ impl VerifyingKey {
         if alg.is_some_and(|alg| alg != algorithm) {
             return Err(KeyError::Malformed("alg"));
         }
-        let kid = jwk.kid()?.map_or(thumbprint, str::to_owned);
-        Ok(Self { kid, algorithm, signature_length, key })
+        let kid = jwk.kid()?.map_or_else(|| thumbprint.clone(), str::to_owned);
+        Ok(Self { kid, thumbprint, algorithm, signature_length, key })
     }
 
     /// Reads the MAC key of a shared secret: `oct`, HS256, 32 bytes or more.
@@ -201,6 +203,15 @@ impl VerifyingKeys {
         }
         self.0.insert(key.kid.clone(), key);
         Ok(())
+    }
+
+    /// The RFC 7638 thumbprints of the public keys among them, which follow from the keys alone: a
+    /// name is whatever the set says.
+    pub fn thumbprints(&self) -> Vec<String> {
+        let prints = self.0.values().map(|key| key.thumbprint.clone());
+        let mut prints: Vec<String> = prints.filter(|print| !print.is_empty()).collect();
+        prints.sort();
+        prints
     }
 
     /// The key of a name.

@@ -11,6 +11,8 @@ use crate::seal::signed::{self, seconds};
 use crate::seal::{OpenError, OpenLimits};
 
 const CHECKPOINT_TYPE: &str = "checkpoint+jwt";
+/// A place of the past, in a bundle; it says nothing about how far a subscription has come.
+const PLACE_TYPE: &str = "place+jwt";
 
 /// How far a subscription has come at a moment.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -39,6 +41,20 @@ pub struct Checkpoint {
 ///
 /// Ours: the cryptographic library failed.
 pub fn sign_checkpoint(checkpoint: &Checkpoint, key: &SigningKey) -> Result<String, KeyFailure> {
+    sign(CHECKPOINT_TYPE, checkpoint, key)
+}
+
+/// Signs where an evidence bundle begins or ends, with the claims of a checkpoint and the `typ`
+/// `place+jwt`: an old place must not pass for how far the subscription has come today.
+///
+/// # Errors
+///
+/// Ours: the cryptographic library failed.
+pub fn sign_place(place: &Checkpoint, key: &SigningKey) -> Result<String, KeyFailure> {
+    sign(PLACE_TYPE, place, key)
+}
+
+fn sign(kind: &str, checkpoint: &Checkpoint, key: &SigningKey) -> Result<String, KeyFailure> {
     let claims = json!({
         "iss": checkpoint.issuer,
         "aud": checkpoint.audience,
@@ -48,7 +64,7 @@ pub fn sign_checkpoint(checkpoint: &Checkpoint, key: &SigningKey) -> Result<Stri
         "chain": checkpoint.chain.to_string(),
         "head": checkpoint.head.map(|head| head.to_string()),
     });
-    key.sign(CHECKPOINT_TYPE, claims.to_string().as_bytes())
+    key.sign(kind, claims.to_string().as_bytes())
 }
 
 /// What a consumer expects of its checkpoints.
@@ -73,12 +89,21 @@ impl CheckpointReader<'_> {
     ///
     /// The sender's turn: this is not a checkpoint that the consumer may believe.
     pub fn read(&self, token: &str) -> Result<Checkpoint, OpenError> {
-        self.verified(token).ok_or(OpenError(()))
+        self.verified(CHECKPOINT_TYPE, token).ok_or(OpenError(()))
     }
 
-    fn verified(&self, token: &str) -> Option<Checkpoint> {
+    /// Verifies a place of an evidence bundle.
+    ///
+    /// # Errors
+    ///
+    /// The sender's turn: this is not a place that whoever reads may believe.
+    pub fn read_place(&self, token: &str) -> Result<Checkpoint, OpenError> {
+        self.verified(PLACE_TYPE, token).ok_or(OpenError(()))
+    }
+
+    fn verified(&self, kind: &str, token: &str) -> Option<Checkpoint> {
         let limits = OpenLimits::default();
-        let claims = signed::verify(token, CHECKPOINT_TYPE, self.issuer_keys, &limits)?;
+        let claims = signed::verify(token, kind, self.issuer_keys, &limits)?;
         check_parties(&claims, self.issuer, self.audience)?;
         let latest = self.now.after(self.leeway).unix_seconds();
         let issued = seconds(&claims, "iat").filter(|issued| *issued <= latest)?;

@@ -28,7 +28,7 @@ mod text;
 mod tests;
 
 pub use chain_check::{ChainCheck, Finding, Link, Numbered, Standing};
-pub use checkpoint::{Checkpoint, CheckpointReader, sign_checkpoint};
+pub use checkpoint::{Checkpoint, CheckpointReader, sign_checkpoint, sign_place};
 pub use claims::{Claims, Place, cloudevent_type};
 pub use inspect::inspect;
 pub use open::{OpenError, OpenLimits, Opening, Seen, open};

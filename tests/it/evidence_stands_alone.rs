@@ -1,6 +1,7 @@
 //! A file proves what a consumer was sent, with the gateway gone and no network.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use reqwest::Method;
@@ -96,8 +97,13 @@ async fn a_bundle_of_several_pages_is_verified_with_the_gateway_gone() {
     let (code, said) = verify(&part, &keys);
     assert_eq!((code, &said["events"]), (0, &json!(10)), "{said}");
     let (code, said) = verify(&whole, &[]);
-    assert_eq!((code, &said["opened"]), (0, &json!(0)), "{said}");
-    assert_eq!(said["keys"].as_array().unwrap().len(), 1, "their names are shown");
+    assert_eq!((code, &said["opened"]), (4, &json!(0)), "{said}");
+    assert_eq!((&said["verdict"], &said["valid"]), (&json!("consistent"), &json!(false)));
+    let keys: Value = serde_json::from_str(&fs::read_to_string(&jwks).unwrap()).unwrap();
+    assert_eq!(said["keys"], json!([keys["keys"][0]["kid"]]), "their thumbprints are shown");
+    assert_eq!(said["bundled-receipt-keys"].as_array().unwrap().len(), 1);
+    let mode = fs::metadata(&whole).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
     let text = fs::read_to_string(&whole).unwrap();
     assert_eq!(text.matches(r#""kind":"contract""#).count(), 1);
     assert!(text.len() < 1_000_000 && !text.contains(r#""amount":100,"#), "events are sealed");
@@ -154,6 +160,15 @@ async fn a_consumer_exports_its_own_and_nothing_of_another() {
     let stranger = gateway.add_caller("stranger", &["consume:stranger"]).await;
     let own = gateway.add_caller("shop", &["consume:shop"]).await;
     gateway.subscribe(&receiver, json!({})).await;
+
+    let puller = Receiver::start(&gateway, "puller").await;
+    let pulls = gateway.add_caller("puller", &["consume:puller"]).await;
+    gateway.subscribe(&puller, json!({ "sink": null, "protocol": "PULL" })).await;
+    gateway.post("/subscriptions/puller/pause", &Value::Null).await;
+    let held = "/subscriptions/puller/evidence";
+    let held_back = gateway.call_as(&pulls, (Method::GET, held), None).await;
+    assert_eq!((held_back.status, held_back.code()), (409, "wrong-state"));
+    assert_eq!(gateway.call(Method::GET, held, None).await.status, 200, "operators may");
 
     let path = "/subscriptions/shop/evidence";
     let refused = gateway.call_as(&stranger, (Method::GET, path), None).await;

@@ -78,8 +78,10 @@ pub struct Examiner<'a> {
     pub(super) receipt_keys: Option<VerifyingKeys>,
     pub(super) next: Option<Place>,
     schemas: BTreeMap<String, Option<Value>>,
-    /// The names of the keys that the bundle brings.
+    /// The RFC 7638 thumbprints of the gateway's keys as the bundle brings them.
     pub bundled_keys: Vec<String>,
+    /// The same of the keys for receipts, where the bundle's own are believed.
+    pub bundled_receipt_keys: Vec<String>,
     /// Events that were read.
     pub events: u64,
     /// Tokens that were opened.
@@ -133,6 +135,7 @@ impl<'a> Examiner<'a> {
             next: None,
             schemas: BTreeMap::new(),
             bundled_keys: Vec::new(),
+            bundled_receipt_keys: Vec::new(),
             events: 0,
             opened: 0,
             receipts: 0,
@@ -248,9 +251,7 @@ impl<'a> Examiner<'a> {
         let jwks = members.get("jwks").unwrap_or(&Value::Null);
         let own = VerifyingKeys::from_json(jwks.to_string().as_bytes())
             .map_err(|error| format!("the key set cannot be used: {error}"))?;
-        let named = jwks.get("keys").and_then(Value::as_array).into_iter().flatten();
-        let names = named.filter_map(|key| key.get("kid")?.as_str().map(str::to_owned));
-        self.bundled_keys = names.collect();
+        self.bundled_keys = own.thumbprints();
         self.keys = self.trusted.cloned().unwrap_or(own);
         Ok(())
     }
@@ -259,7 +260,10 @@ impl<'a> Examiner<'a> {
         let jwks = members.get("jwks").unwrap_or(&Value::Null).to_string();
         let own = VerifyingKeys::from_json(jwks.as_bytes())
             .map_err(|error| format!("the keys for receipts cannot be used: {error}"))?;
-        self.receipt_keys.get_or_insert(own);
+        if self.receipt_keys.is_none() {
+            self.bundled_receipt_keys = own.thumbprints();
+            self.receipt_keys = Some(own);
+        }
         Ok(())
     }
 
@@ -272,7 +276,7 @@ impl<'a> Examiner<'a> {
             now: self.now,
             leeway: LEEWAY,
         };
-        let checkpoint = reader.read(token).map_err(
+        let checkpoint = reader.read_place(token).map_err(
             |_| "the checkpoint is not signed by a key that is believed, or for somebody else",
         )?;
         if checkpoint.subscription != header.subscription {

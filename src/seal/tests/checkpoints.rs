@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::seal::{Checkpoint, CheckpointReader, sign_checkpoint};
+use crate::seal::{Checkpoint, CheckpointReader, sign_checkpoint, sign_place};
 
 fn checkpoint() -> Checkpoint {
     let subscription: SubscriptionId = "orders".parse().unwrap();
@@ -54,7 +54,11 @@ fn an_event_is_not_a_checkpoint_nor_the_other_way_round() {
     };
     let claims = refusals::claims().to_string();
     let event = parties.signing.sign_event(claims.as_bytes()).unwrap();
+    let place = sign_place(&checkpoint(), &parties.signing).unwrap();
+    assert!(reader.read(&place).is_err(), "a place of the past is none either");
+    assert_eq!(reader.read_place(&place).unwrap(), checkpoint());
     let checkpoint = sign_checkpoint(&checkpoint(), &parties.signing).unwrap();
+    assert!(reader.read_place(&checkpoint).is_err());
 
     assert!(reader.read(&event).is_err());
     let sealed = refusals::encrypt(&parties, &json!({}), &checkpoint);

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::event::{ContentDigest, TokenDigest};
 use crate::seal::evidence::{Bundle, EventLine, Examiner, Header};
-use crate::seal::{Checkpoint, sign_checkpoint};
+use crate::seal::{Checkpoint, sign_place};
 
 fn header() -> Header {
     Header {
@@ -32,7 +32,7 @@ fn bundle(parties: &Parties, events: u64) -> Vec<String> {
             sequence,
             head: None,
         };
-        sign_checkpoint(&checkpoint, &parties.signing).unwrap()
+        sign_place(&checkpoint, &parties.signing).unwrap()
     };
     let mut chain = ChainValue::start(&header.subscription);
     let mut lines = vec![
@@ -93,6 +93,24 @@ fn what_was_written_is_valid_with_and_without_the_key_of_the_consumer() {
     }
     assert!(trusted.flaw_count >= 3, "{:?}", trusted.flaws);
     assert!(!flaws(&stranger, &lines, true).is_empty(), "another consumer opens nothing");
+}
+
+#[test]
+fn keys_are_named_by_what_they_are_and_not_by_what_they_are_called() {
+    let parties = Parties::usual();
+    let lines = bundle(&parties, 1);
+    let own = parties.signing.kid();
+    let renamed = lines[1].replace(&format!("\"kid\":\"{own}\""), "\"kid\":\"the-gateways\"");
+    assert_ne!(renamed, lines[1]);
+
+    let mut examiner = Examiner::new(None, None, None, NOW);
+    examiner.take(lines[0].as_bytes());
+    examiner.take(renamed.as_bytes());
+
+    assert_eq!(examiner.bundled_keys, [own]);
+    let renamed = renamed.replace("\"kind\":\"keys\"", "\"kind\":\"receipt-keys\"");
+    examiner.take(renamed.as_bytes());
+    assert_eq!(examiner.bundled_receipt_keys, [own]);
 }
 
 #[test]
