@@ -222,7 +222,13 @@ fn read(services: &Services, body: &[u8]) -> Result<Polling, Problem> {
 pub(super) async fn line(services: &Services, caller: &Caller, id: &str) -> Result<Line, Problem> {
     let subscription = find(services, caller, id).await?;
     let closed = || Problem::new(Code::WrongState, "the subscription is closed");
-    services.office.line(&subscription.id).ok_or_else(closed)
+    let line = services.office.line(&subscription.id).ok_or_else(closed)?;
+    // Another subscription may have taken the name meanwhile; it is not the caller's.
+    if line.look().subscription.created == subscription.created {
+        Ok(line)
+    } else {
+        Err(Problem::not_found("subscription"))
+    }
 }
 
 /// Reads an event's id.
@@ -272,7 +278,7 @@ fn patience(services: &Services, seconds: u64) -> Result<Duration, Problem> {
 /// Turns a failure into the problem that fits it.
 pub(super) fn problem(error: PickupError) -> Problem {
     let code = match &error {
-        PickupError::NotActive(_) | PickupError::HasSink => Code::WrongState,
+        PickupError::NotActive(_) | PickupError::HasSink | PickupError::Ended => Code::WrongState,
         PickupError::NotYet(_) => Code::Invalid,
         PickupError::Read(ReadError::Gone { .. }) => Code::Gone,
         _ => return error.into(),

@@ -127,8 +127,7 @@ impl Streaming {
         };
         self.at = served.reached;
         if served.events.is_empty() {
-            let is_gone = self.line.subscription.has_changed().is_err();
-            return (!is_gone).then(|| Bytes::from_static(b":\n\n"));
+            return Some(Bytes::from_static(b":\n\n"));
         }
         let mut text = String::new();
         for event in served.events {

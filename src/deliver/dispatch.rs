@@ -152,6 +152,10 @@ impl Dispatch {
     /// Tells a courier what its subscription has become; a closed one loses its courier.
     pub async fn changed(&self, subscription: &Arc<Subscription>) {
         if subscription.state == State::Closed {
+            // Whoever reads along is told before there is nobody to tell it.
+            if let Some(post) = self.posts().get(&subscription.id) {
+                post.subscription.send_replace(Arc::clone(subscription));
+            }
             self.close(&subscription.id).await;
             return;
         }

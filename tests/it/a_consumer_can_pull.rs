@@ -400,6 +400,29 @@ async fn a_poll_looks_at_so_much_and_the_next_one_goes_on_from_there() {
 }
 
 #[tokio::test]
+async fn who_waits_for_a_subscription_that_ends_is_told() {
+    let gateway = TestGateway::start().await;
+    let consumer = Receiver::start(&gateway, "ending").await;
+    gateway.subscribe(&consumer, pulled()).await;
+    let nothing = json!({});
+    let (page, polled, removed) = tokio::join!(
+        fetch(&gateway, &consumer, "?wait=20"),
+        gateway.call(Method::POST, "/subscriptions/ending/poll", Some(&nothing)),
+        async {
+            eventually("both wait", async || {
+                let metrics = gateway.get("/metrics").await;
+                metrics.as_str().unwrap().contains("sealway_waiting_readers 2").then_some(())
+            })
+            .await;
+            gateway.call(Method::DELETE, "/subscriptions/ending", None).await
+        },
+    );
+    assert_eq!(removed.status, 204);
+    assert_eq!((page.status, page.code()), (409, "wrong-state"));
+    assert_eq!((polled.status, polled.code()), (409, "wrong-state"));
+}
+
+#[tokio::test]
 async fn wrong_polls_and_strangers_are_told() {
     let gateway = TestGateway::with(None, |config| config.api.subscription_readers = 1).await;
     let consumer = Receiver::start(&gateway, "strict").await;

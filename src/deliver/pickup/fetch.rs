@@ -21,6 +21,9 @@ pub enum PickupError {
     /// The subscription is paused or closed.
     #[error("the subscription is {0}; its events wait until it is resumed")]
     NotActive(State),
+    /// The subscription was closed, removed, or is served in another way now.
+    #[error("the subscription was closed, removed, or is served in another way now; read it again")]
+    Ended,
     /// The subscription has a sink.
     #[error("the subscription has a sink; only one with the protocol PULL is acknowledged")]
     HasSink,
@@ -47,7 +50,7 @@ impl From<LogError> for PickupError {
 impl Blame for PickupError {
     fn fault(&self) -> Fault {
         match self {
-            Self::NotActive(_) | Self::HasSink | Self::NotYet(_) => Fault::Caller,
+            Self::NotActive(_) | Self::Ended | Self::HasSink | Self::NotYet(_) => Fault::Caller,
             Self::CatchingUp | Self::Seal(_) => Fault::Later,
             Self::Read(error) => error.fault(),
         }
@@ -161,8 +164,8 @@ impl Pickup {
         let mut served = Served { reached: after, ..Served::default() };
         loop {
             line.standing.mark_unchanged();
+            must_be_served(&line)?;
             let view = line.look();
-            must_be_active(&view.subscription)?;
             let part = self.parts.office.reader().read(&view, served.reached, page).await?;
             served.next = part.last.or(served.next);
             let more = part.reached.position < view.standing.scanned;
@@ -172,6 +175,7 @@ impl Pickup {
             }
             let late = self.parts.clock.now() >= deadline;
             if late || (!more && !self.parts.wait(&mut line, deadline).await) {
+                must_be_served(&line)?;
                 return Ok(served);
             }
         }
@@ -284,9 +288,14 @@ impl PickupParts {
     }
 }
 
-/// Refuses to hand out events of a subscription without a sink that is paused. One with a sink is
-/// read as far as its courier has come, in every state.
-pub(super) fn must_be_active(subscription: &Subscription) -> Result<(), PickupError> {
+/// Refuses to hand out events of a subscription that has ended, or has no sink and is paused. One
+/// with a sink is read as far as its courier has come, in every state.
+pub(super) fn must_be_served(line: &Line) -> Result<(), PickupError> {
+    // Its worker has gone, and what the line shows is of before.
+    if line.subscription.has_changed().is_err() {
+        return Err(PickupError::Ended);
+    }
+    let subscription = line.subscription.borrow();
     if subscription.is_pulled() && !subscription.state.delivers() {
         return Err(PickupError::NotActive(subscription.state));
     }

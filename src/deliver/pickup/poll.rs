@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::deliver::pickup::fetch::must_be_active;
+use crate::deliver::pickup::fetch::must_be_served;
 use crate::deliver::reader::LOOKED_THROUGH;
 use crate::deliver::recall::recall;
 use crate::deliver::{Collected, Line, Match, Pickup, PickupError, Reason, Shelf, Standing, View};
@@ -64,7 +64,7 @@ impl Pickup {
     /// sealed. Ours: the log failed.
     pub async fn poll(&self, line: &Line, polling: Polling) -> Result<Polled, PickupError> {
         let shelf = line.shelf.clone().ok_or(PickupError::HasSink)?;
-        must_be_active(&line.look().subscription)?;
+        must_be_served(line)?;
         let Polling { most, patience, acknowledged, refused } = polling;
         let mut words: BTreeMap<EventId, Option<Refusal>> =
             acknowledged.into_iter().map(|event| (event, None)).collect();
@@ -79,6 +79,7 @@ impl Pickup {
             let (polled, is_cut) = self.hand_out(&line, &shelf, most).await?;
             let is_done = most == 0 || is_cut || !polled.events.is_empty();
             if is_done || !self.parts.wait(&mut line, deadline).await {
+                must_be_served(&line)?;
                 return Ok(polled);
             }
         }
@@ -172,8 +173,8 @@ impl Pickup {
         shelf: &Shelf,
         most: usize,
     ) -> Result<(Polled, bool), PickupError> {
+        must_be_served(line)?;
         let view = line.look();
-        must_be_active(&view.subscription)?;
         let mut polled = Polled::default();
         for retry in shelf.returned().into_iter().take(most) {
             if let Some(one) = self.returned(&retry).await? {
