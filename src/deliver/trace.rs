@@ -161,17 +161,22 @@ impl Office {
         let matching = entry.map_or(Matching::Unknown, |entry| matching(&subscription, entry));
         let id = subscription.id.clone();
         let page = Page { items: MOST, ..Page::default() };
+        let key = DeliveryKey { subscription: id.clone(), replay: None, event };
+        // Before the attempts: what is written with one of them is then never shown without it.
+        let aside = self.set_aside(&key).await?;
         let mut attempts = self.log.attempts(Some(&id), Some(event), page).await?;
         attempts.reverse();
         let receipts = self.log.receipts(&id, Some(event), ReceiptId(0), page).await?;
-        let key = DeliveryKey { subscription: id, replay: None, event };
         let place = match (&matching, entry, &view) {
             (Matching::Matched, Some(entry), Some(view)) => {
                 self.place(view, entry.position).await?
             }
             _ => Place::Unknown,
         };
-        let (fate, sequence) = self.fate(&key, &attempts, place).await?;
+        let (fate, sequence) = match aside {
+            Some((fate, sequence)) => (Some(fate), sequence),
+            None => (tried(&attempts, place), None),
+        };
         let fate = match (fate, &view) {
             // What was brought back comes with the next poll.
             (Some(Fate::Retrying { .. }), _) if subscription.is_pulled() => Fate::ToFetch,
@@ -190,33 +195,21 @@ impl Office {
         Ok(Trace { matching, sequence: sequence.or(numbered), fate, attempts, receipts })
     }
 
-    /// What the log keeps of a live delivery, and the number that it had there.
-    async fn fate(
+    /// What has left the straight line of a live delivery, and the number that it had there.
+    async fn set_aside(
         &self,
         key: &DeliveryKey,
-        attempts: &[Attempt],
-        place: Place,
-    ) -> Result<(Option<Fate>, Option<u64>), OfficeError> {
+    ) -> Result<Option<(Fate, Option<u64>)>, OfficeError> {
         let number = |link: Option<(u64, _)>| link.map(|(sequence, _)| sequence);
         if let Some(retry) = self.log.retry(key).await? {
             let (attempts, due, redriven) = (retry.attempts, retry.due, retry.redriven);
-            return Ok((Some(Fate::Retrying { attempts, due, redriven }), number(retry.link)));
+            return Ok(Some((Fate::Retrying { attempts, due, redriven }, number(retry.link))));
         }
-        if let Some(letter) = self.log.dead_letter(key).await?
-            && !letter.redriven
-        {
+        let letter = self.log.dead_letter(key).await?.filter(|letter| !letter.redriven);
+        Ok(letter.map(|letter| {
             let (number_of, reason, at) = (letter.id, letter.reason, letter.at);
-            let fate = Fate::DeadLetter { number: number_of, reason, at };
-            return Ok((Some(fate), number(letter.link)));
-        }
-        let newest = attempts.iter().rev().find(|attempt| attempt.key.replay.is_none());
-        let fate = newest.map(|attempt| match &*attempt.verdict {
-            "delivered" => Fate::Delivered { at: attempt.at },
-            "retry" => Fate::UnderWay,
-            _ => Fate::Dropped { reason: Arc::clone(&attempt.verdict) },
-        });
-        // What lies before the start may have been delivered by a replay only.
-        Ok((fate.filter(|_| place != Place::BeforeStart), None))
+            (Fate::DeadLetter { number: number_of, reason, at }, number(letter.link))
+        }))
     }
 
     fn hindrance(&self, view: &View) -> Hindrance {
@@ -275,6 +268,18 @@ enum Place {
     Ahead,
     /// It cannot be told any more.
     Unknown,
+}
+
+/// What the newest attempt at a live delivery says of it.
+fn tried(attempts: &[Attempt], place: Place) -> Option<Fate> {
+    let newest = attempts.iter().rev().find(|attempt| attempt.key.replay.is_none());
+    let fate = newest.map(|attempt| match &*attempt.verdict {
+        "delivered" => Fate::Delivered { at: attempt.at },
+        "retry" => Fate::UnderWay,
+        _ => Fate::Dropped { reason: Arc::clone(&attempt.verdict) },
+    });
+    // What lies before the start may have been delivered by a replay only.
+    fate.filter(|_| place != Place::BeforeStart)
 }
 
 /// Where a delivery stands of which neither a retry, a dead letter nor an attempt is kept.
