@@ -1,6 +1,6 @@
 //! Gathers what became of deliveries and writes it together, a few times a second.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -73,8 +73,9 @@ struct Pending {
     dead_letters: Vec<DeadLetter>,
     attempts: Vec<Attempt>,
     receipts: Vec<Receipt>,
-    /// Removed subscriptions, the newest last.
-    removed: VecDeque<SubscriptionId>,
+    /// Removed subscriptions, and how many were removed before each. A map, because every note looks
+    /// its subscription up.
+    removed: BTreeMap<SubscriptionId, u64>,
 }
 
 impl Pending {
@@ -148,7 +149,7 @@ impl Ledger {
     /// after that, and would leave what nobody drops.
     fn change(&self, of: &SubscriptionId, change: impl FnOnce(&mut Pending)) {
         let mut pending = self.pending();
-        if pending.removed.contains(of) {
+        if pending.removed.contains_key(of) {
             return;
         }
         change(&mut pending);
@@ -288,10 +289,11 @@ impl Ledger {
         pending.dead_letters.retain(|letter| letter.key.subscription != *subscription);
         pending.attempts.retain(|attempt| attempt.key.subscription != *subscription);
         pending.receipts.retain(|receipt| receipt.key.subscription != *subscription);
-        pending.removed.retain(|removed| removed != subscription);
-        pending.removed.push_back(subscription.clone());
+        let before = pending.removed.values().max().map_or(0, |newest| newest + 1);
+        pending.removed.insert(subscription.clone(), before);
         if pending.removed.len() > REMOVED {
-            pending.removed.pop_front();
+            let oldest = before.saturating_sub(REMOVED as u64);
+            pending.removed.retain(|_, removed| *removed > oldest);
         }
         // What found no room is kept no longer than everything else.
         written.or_else(|error| matches!(error, Error::Full { .. }).then_some(()).ok_or(error))
@@ -299,7 +301,7 @@ impl Ledger {
 
     /// Takes notes of a subscription; one of the same name may have been removed before.
     pub fn open(&self, subscription: &SubscriptionId) {
-        self.pending().removed.retain(|removed| removed != subscription);
+        self.pending().removed.remove(subscription);
     }
 
     /// Writes everything that was noted, and waits for room where the disk is full.
