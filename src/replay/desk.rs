@@ -80,7 +80,7 @@ impl Desk {
     /// Ours: the registry failed.
     pub async fn resume(&self) -> Result<usize, Error> {
         let mut resumed = 0;
-        for replay in self.parts.replays.list().await? {
+        for replay in self.parts.replays.learn().await? {
             if replay.state != ReplayState::Running {
                 continue;
             }
@@ -202,6 +202,13 @@ impl Desk {
     /// replays and drops while this is held.
     pub async fn hold_beginnings(&self) -> MutexGuard<'_, ()> {
         self.beginning.lock().await
+    }
+
+    /// How far the slowest running replay has come: nothing that lies after it may be dropped.
+    /// Nothing if none runs. It costs no read, and is exact while
+    /// [beginnings](Self::hold_beginnings) are held.
+    pub fn slowest(&self) -> Option<Position> {
+        self.parts.replays.slowest()
     }
 
     /// Makes a name for what begins now; names grow with time.

@@ -12,6 +12,7 @@
 mod config;
 mod desk;
 mod job;
+mod reached;
 mod redrive;
 mod redrive_desk;
 mod redrive_runner;

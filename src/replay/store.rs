@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::deliver::OfficeError;
 use crate::event::{Blame, Fault, ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::{Error as LogError, Position, Registry, Revision};
+use crate::replay::reached::Reached;
 use crate::replay::shelf::Shelf;
 use crate::replay::{Counts, Replay, ReplayState, Selection};
 
@@ -87,12 +88,13 @@ struct Kept {
 #[derive(Clone)]
 pub struct Replays {
     shelf: Shelf,
+    reached: Reached,
 }
 
 impl Replays {
     /// Keeps them in this registry.
     pub fn new(registry: Arc<dyn Registry>) -> Self {
-        Self { shelf: Shelf::new(registry, KIND) }
+        Self { shelf: Shelf::new(registry, KIND), reached: Reached::default() }
     }
 
     /// Reads all of them, oldest first.
@@ -103,6 +105,24 @@ impl Replays {
     pub async fn list(&self) -> Result<Vec<Replay>, Error> {
         let kept = self.shelf.list().await?;
         kept.into_iter().map(|(id, kept, revision)| restore(&id, kept, revision)).collect()
+    }
+
+    /// Reads all of them, oldest first, and learns how far those that run have come: once, before
+    /// any is written.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed or what it holds is damaged.
+    pub async fn learn(&self) -> Result<Vec<Replay>, Error> {
+        let kept = self.list().await?;
+        self.reached.learn(&kept);
+        Ok(kept)
+    }
+
+    /// How far the slowest of those that run has come by what is kept of it, without asking the
+    /// registry; nothing if none runs. Before they were [learned](Self::learn), the start of the log.
+    pub fn slowest(&self) -> Option<Position> {
+        self.reached.slowest()
     }
 
     /// Reads one.
@@ -135,6 +155,7 @@ impl Replays {
             created: replay.created,
         };
         replay.revision = self.shelf.keep(replay.id.as_str(), &kept, replay.revision).await?;
+        self.reached.note(replay);
         Ok(())
     }
 }
