@@ -223,6 +223,7 @@ fn drafts(seed: u64) -> impl FnMut() -> Draft {
             envelope_id: Arc::clone(&envelope_id),
             origin: Some(Origin(origin.try_into().unwrap())),
             deduplicate: None,
+            observed: None,
         }
     }
 }

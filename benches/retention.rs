@@ -138,6 +138,7 @@ fn drafts() -> impl FnMut() -> Draft {
             envelope_id: Arc::clone(&envelope_id),
             origin: None,
             deduplicate: None,
+            observed: None,
         }
     }
 }

@@ -13,8 +13,8 @@ use crate::api::subscriptions::{find, problem};
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::deliver::{Fate, Hindrance, Matching, Trace};
 use crate::enrich::Mode;
-use crate::event::{EventId, Timestamp};
-use crate::eventlog::{Attempt, Entry};
+use crate::event::{EventId, Timestamp, Violation};
+use crate::eventlog::{Attempt, Entry, Observed};
 use crate::subscriptions::Subscription;
 
 /// Subscriptions that are told why they did not want an event, if none is named.
@@ -62,6 +62,12 @@ struct ReceivedTrace {
     dataschema: Option<String>,
     /// The publication that let it cross, as `domain/event`.
     publication: String,
+    /// How it broke its contract then and was let through, because the publication only observed:
+    /// the first violations, each with `pointer`, `code` and `message`.
+    #[schema(value_type = Vec<Object>)]
+    violations: Vec<Violation>,
+    /// How many violations were found then, kept or not.
+    violations_found: usize,
     /// That publication as it is today: `contract`, `version`, `mode` and the `patch` without
     /// values; null if it is gone.
     #[schema(value_type = Option<Object>)]
@@ -145,10 +151,14 @@ pub async fn trace(
     if deliveries.is_empty() && !(operates && entry.is_some()) {
         return Err(absent());
     }
+    let received = match entry.as_deref().filter(|_| operates) {
+        Some(entry) => Some(received(&services, entry).await?),
+        None => None,
+    };
     Ok(Json(EventTrace {
         event: event.to_string(),
         r#type: entry.as_ref().map(|entry| entry.event.event_type.as_str().to_owned()),
-        received: entry.filter(|_| operates).map(|entry| received(&services, &entry)),
+        received,
         deliveries,
     }))
 }
@@ -161,7 +171,8 @@ fn concerns(trace: &Trace) -> bool {
     trace.matching == Matching::Matched || is_on_record
 }
 
-fn received(services: &Services, entry: &Entry) -> ReceivedTrace {
+async fn received(services: &Services, entry: &Entry) -> Result<ReceivedTrace, Problem> {
+    let observed = services.log.observed(entry.position).await?;
     let event = &entry.event;
     let publication = services.publications.get(&entry.publication);
     let today = publication.map(|publication| {
@@ -173,7 +184,7 @@ fn received(services: &Services, entry: &Entry) -> ReceivedTrace {
             "patch": publication.patch().operations().map(without_value).collect::<Vec<_>>(),
         })
     });
-    ReceivedTrace {
+    Ok(ReceivedTrace {
         accepted: entry.accepted,
         position: entry.position.0,
         envelope_id: entry.envelope_id.to_string(),
@@ -182,8 +193,10 @@ fn received(services: &Services, entry: &Entry) -> ReceivedTrace {
         conflict: entry.conflict.map(|id| id.to_string()),
         dataschema: event.dataschema.as_deref().map(str::to_owned),
         publication: entry.publication.to_string(),
+        violations_found: observed.as_ref().map_or(0, Observed::found),
+        violations: observed.map_or_else(Vec::new, |observed| observed.violations().to_vec()),
         today,
-    }
+    })
 }
 
 /// An operation of a patch, which may carry data of a domain in its value.

@@ -78,9 +78,31 @@ fn received_lines(received: &Value) -> Vec<String> {
         let [op, from, path] = ["/op", "/from", "/path"].map(|at| text(operation, at));
         lines.push(format!("    {op} {from} {path}").replace("  /", " /"));
     }
+    lines.extend(violation_lines(received));
     lines.push(format!("  idempotency key {key}"));
     if !conflict.is_empty() {
         lines.push(format!("  in conflict with event {conflict}: the same key, other content"));
+    }
+    lines
+}
+
+/// How it broke its contract, where the publication only observed that.
+fn violation_lines(received: &Value) -> Vec<String> {
+    let found = received.get("violationsFound").and_then(Value::as_u64).unwrap_or_default();
+    if found == 0 {
+        return Vec::new();
+    }
+    let told = items(received, "violations");
+    let mut lines = vec!["  it broke its contract, which was only observed".to_owned()];
+    for violation in &told {
+        let [pointer, code, message] =
+            ["/pointer", "/code", "/message"].map(|at| text(violation, at));
+        let place = if pointer.is_empty() { "the data".to_owned() } else { pointer };
+        lines.push(format!("    {place}: {code}, {message}"));
+    }
+    let untold = found.saturating_sub(told.len() as u64);
+    if untold > 0 {
+        lines.push(format!("    and {untold} more, not kept"));
     }
     lines
 }
@@ -161,8 +183,13 @@ mod tests {
             "received": {
                 "accepted": "10:00", "envelopeId": "order-1", "publication": "orders/Order.Created",
                 "idempotencyKey": "ab12", "traceId": null, "conflict": null,
+                "violations": [
+                    { "pointer": "/amount", "code": "maximum", "message": "must be 10 at most" },
+                    { "pointer": "", "code": "required", "message": "`id` is missing" },
+                ],
+                "violationsFound": 5,
                 "today": {
-                    "contract": "orders.yaml", "version": "1.0.0", "mode": "enforce",
+                    "contract": "orders.yaml", "version": "1.0.0", "mode": "observe",
                     "patch": [{ "op": "copy", "from": "/detail/id", "path": "/data/id" }],
                 },
             },
@@ -187,8 +214,12 @@ mod tests {
         let expected = "\
 event 01M8, Order.Created
   10:00  received as envelope order-1
-  let through by publication orders/Order.Created, contract orders.yaml 1.0.0 (enforce)
+  let through by publication orders/Order.Created, contract orders.yaml 1.0.0 (observe)
     copy /detail/id /data/id
+  it broke its contract, which was only observed
+    /amount: maximum, must be 10 at most
+    the data: required, `id` is missing
+    and 3 more, not kept
   idempotency key ab12
 subscription shop, number 7: attempts that have failed: 1, the next is due 10:05
   10:00  attempt 1: 503, 12 ms, retry: busy

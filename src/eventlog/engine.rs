@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use crate::event::{Blame, EventId, Fault, SubscriptionId};
 use crate::eventlog::{
     Appended, Attempt, Changes, Cursor, DeliveryKey, DeliveryState, Draft, Entry, Extent, Floor,
-    Milestone, Position, Receipt, ReceiptId, Registry, Retention, Retry, Revision, SetAside,
-    Trimmed,
+    Milestone, Observed, Position, Receipt, ReceiptId, Registry, Retention, Retry, Revision,
+    SetAside, Trimmed,
 };
 
 /// Bounds of what the log holds in memory and leaves free on disk.
@@ -191,6 +191,14 @@ pub trait EventLog: Registry + SetAside {
     ///
     /// Ours: the store failed.
     async fn find(&self, ids: &[EventId]) -> Result<Vec<Option<Arc<Entry>>>, Error>;
+
+    /// Reads the violations that a publication let pass with an entry; nothing if there were none,
+    /// or the log does not hold the entry any more.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn observed(&self, at: Position) -> Result<Option<Observed>, Error>;
 
     /// The position just before the first entry whose id is `from` or higher.
     ///

@@ -8,6 +8,7 @@ use crate::event::{
     CloudEvent, ContentDigest, Data, EventId, EventSource, EventType, IdempotencyKey, Subject,
     Timestamp, TraceContext,
 };
+use crate::eventlog::Observed;
 
 /// The place of an entry in the log: dense, from 1, in commit order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,6 +63,8 @@ pub struct Draft {
     pub origin: Option<Origin>,
     /// For how long equal content of this publication is swallowed; nothing: never.
     pub deduplicate: Option<Duration>,
+    /// How it breaks its contract, where its publication only observes.
+    pub observed: Option<Observed>,
 }
 
 /// An event in the log. It never changes.
@@ -84,7 +87,8 @@ pub struct Entry {
 impl Draft {
     /// About how many bytes it takes in memory.
     pub fn weight(&self) -> usize {
-        ATTRIBUTE_BYTES + self.data.text().len()
+        let observed = self.observed.as_ref().map_or(0, Observed::weight);
+        ATTRIBUTE_BYTES + self.data.text().len() + observed
     }
 }
 

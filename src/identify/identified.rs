@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::contract::Validated;
 use crate::event::{Blame, Data, Fault, Violation};
-use crate::eventlog::{Draft, Origin};
+use crate::eventlog::{Draft, Observed, Origin};
 use crate::identify::{BusinessKey, BusinessKeyError, CanonicalError, Content};
 use crate::source::Received;
 
@@ -93,7 +93,7 @@ pub struct Identified(Draft);
 /// The caller's turn: the event is too large, lacks a part of its business key, or holds a number
 /// that is not exact.
 pub fn identify(validated: Validated, naming: &Naming) -> Result<Identified, Error> {
-    let (enriched, message, _) = validated.into_parts();
+    let (enriched, message, observed) = validated.into_parts();
     let publication = Arc::clone(enriched.publication());
     let (source, event_type) = (publication.source(), enriched.event_type().clone());
     let subject = enriched.subject().clone();
@@ -129,6 +129,7 @@ pub fn identify(validated: Validated, naming: &Naming) -> Result<Identified, Err
         envelope_id: Arc::from(received.envelope.id.as_str()),
         origin: origin(&received, publication.name()),
         deduplicate: publication.deduplicate(),
+        observed: Observed::of(observed),
     }))
 }
 

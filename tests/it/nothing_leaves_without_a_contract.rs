@@ -227,12 +227,12 @@ async fn a_quarantine_of_large_events_is_listed_to_its_end() {
 }
 
 #[tokio::test]
-async fn a_publication_that_only_observes_lets_the_event_pass_and_counts_it() {
-    let gateway = careless("observe").await;
+async fn a_publication_that_only_observes_lets_the_event_pass_counts_it_and_keeps_why() {
+    let mut gateway = careless("observe").await;
     let receiver = Receiver::start(&gateway, "shop").await;
     gateway.subscribe(&receiver, json!({})).await;
 
-    gateway.order(1).await;
+    let id = gateway.order(1).await;
 
     let arrival = receiver.wait_for_delivered(1).await.remove(0);
     assert_eq!(arrival.data()["customer"], "confidential-customer");
@@ -242,4 +242,11 @@ async fn a_publication_that_only_observes_lets_the_event_pass_and_counts_it() {
             line.contains("violations_observed") && line.contains("orders/Order.Created")
         });
     assert!(observed.is_some_and(|line| line.ends_with(" 1")), "{observed:?}");
+    gateway.restart().await;
+    let trace = gateway.get(&format!("/events/{id}/trace")).await;
+    let (found, kept) = (&trace["received"]["violationsFound"], &trace["received"]["violations"]);
+    assert_eq!(json!(kept.as_array().unwrap().len()), *found);
+    let codes: Vec<_> = kept.as_array().unwrap().iter().map(|one| &one["code"]).collect();
+    assert!(codes.contains(&&json!("additional-property")), "{kept}");
+    assert!(!trace.to_string().contains("confidential-customer"));
 }

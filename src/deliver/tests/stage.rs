@@ -89,6 +89,7 @@ fn draft(word: &str) -> Draft {
         envelope_id: word.into(),
         origin: None,
         deduplicate: None,
+        observed: None,
     }
 }
 

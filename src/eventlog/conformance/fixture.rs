@@ -28,6 +28,7 @@ pub(in crate::eventlog) fn draft(word: &str) -> Draft {
         envelope_id: word.into(),
         origin: None,
         deduplicate: None,
+        observed: None,
     }
 }
 

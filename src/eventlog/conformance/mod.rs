@@ -6,6 +6,7 @@ mod delivering;
 mod filling;
 mod fixture;
 mod keeping;
+mod observing;
 mod reading;
 mod receipts;
 mod surviving;

@@ -12,8 +12,8 @@ use crate::eventlog::mint::{Mint, ORIGIN_WINDOW};
 use crate::eventlog::tail::Filling;
 use crate::eventlog::{
     Appended, Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState,
-    DiskLevel, Draft, Entry, Error, EventLog, Extent, Floor, Limits, Milestone, Origin, Page,
-    Position, QuarantineId, Quarantined, Receipt, ReceiptId, Record, RecordKey, Registry,
+    DiskLevel, Draft, Entry, Error, EventLog, Extent, Floor, Limits, Milestone, Observed, Origin,
+    Page, Position, QuarantineId, Quarantined, Receipt, ReceiptId, Record, RecordKey, Registry,
     Retention, Retry, Revision, Trimmed,
 };
 
@@ -26,17 +26,18 @@ pub struct MemoryLog {
     held: Mutex<Held>,
 }
 
-type Content = (IdempotencyKey, ContentDigest, Arc<str>);
+pub(super) type Content = (IdempotencyKey, ContentDigest, Arc<str>);
 
 pub(super) struct Held {
     closed: bool,
     pub(super) full: bool,
     mint: Mint,
-    entries: VecDeque<Arc<Entry>>,
-    floor: Floor,
+    pub(super) entries: VecDeque<Arc<Entry>>,
+    pub(super) observed: BTreeMap<Position, Observed>,
+    pub(super) floor: Floor,
     origins: BTreeMap<Origin, (EventId, Timestamp)>,
-    contents: BTreeMap<Content, (EventId, Timestamp)>,
-    cursors: BTreeMap<SubscriptionId, Cursor>,
+    pub(super) contents: BTreeMap<Content, (EventId, Timestamp)>,
+    pub(super) cursors: BTreeMap<SubscriptionId, Cursor>,
     milestones: BTreeMap<(SubscriptionId, Position), Milestone>,
     pub(super) retries: BTreeMap<DeliveryKey, Retry>,
     pub(super) dead_letters: BTreeMap<(SubscriptionId, DeadLetterId), DeadLetter>,
@@ -58,6 +59,7 @@ impl MemoryLog {
             full: false,
             mint: Mint::after(EventId::MIN, Position::START),
             entries: VecDeque::new(),
+            observed: BTreeMap::new(),
             floor: Floor::START,
             origins: BTreeMap::new(),
             contents: BTreeMap::new(),
@@ -91,7 +93,12 @@ impl MemoryLog {
 }
 
 impl Held {
-    fn append(&mut self, draft: Draft, now: Timestamp, entropy: &dyn Entropy) -> Option<Appended> {
+    fn append(
+        &mut self,
+        mut draft: Draft,
+        now: Timestamp,
+        entropy: &dyn Entropy,
+    ) -> Option<Appended> {
         let content = (draft.idempotency_key, draft.digest, Arc::clone(&draft.publication));
         let same_origin = draft.origin.and_then(|origin| self.origins.get(&origin));
         let same_content = draft.deduplicate.zip(self.contents.get(&content));
@@ -114,6 +121,9 @@ impl Held {
             self.origins.insert(origin, (id, now));
         }
         self.contents.insert(content, (id, now));
+        if let Some(observed) = draft.observed.take() {
+            self.observed.insert(position, observed);
+        }
         let entry = Entry { conflict, ..Entry::new(draft, id, position, now) };
         self.entries.push_back(Arc::new(entry));
         Some(Appended::New { id, position, conflict })
@@ -136,47 +146,6 @@ impl Held {
             let id = self.last_receipt;
             self.receipts.insert(id, Receipt { id, ..receipt });
         }
-    }
-
-    /// The last position that every cursor has settled and nobody holds.
-    fn settled(&self, released: &BTreeSet<SubscriptionId>, hold: Position) -> Position {
-        let cursors = self.cursors.iter().filter(|(id, _)| !released.contains(id));
-        cursors.map(|(_, cursor)| cursor.settled).fold(hold, Position::min)
-    }
-
-    /// Drops all that may go at once: nobody waits for a disk here.
-    fn trim(&mut self, retention: &Retention) -> Trimmed {
-        let keeps = |id: &SubscriptionId| !retention.released.contains(id);
-        let bound = self.settled(&retention.released, retention.hold);
-        let retries = self.retries.iter().filter(|(key, _)| keeps(&key.subscription));
-        let waiting: BTreeSet<Position> = retries.map(|(_, retry)| retry.position).collect();
-        let bytes: u64 = self.entries.iter().map(|entry| entry.weight() as u64).sum();
-        let mut excess = retention.bytes.map_or(0, |most| bytes.saturating_sub(most));
-        let mut kept = VecDeque::new();
-        let mut dropped = 0;
-        while let Some(entry) = self.entries.pop_front_if(|entry| {
-            let too_old = retention.before.is_some_and(|before| entry.accepted < before);
-            entry.position <= bound && (too_old || excess > 0)
-        }) {
-            let (position, id) = (entry.position, entry.event.id);
-            if position > self.floor.position {
-                self.floor = Floor { position, id };
-            }
-            if waiting.contains(&position) {
-                kept.push_back(entry);
-                continue;
-            }
-            dropped += 1;
-            excess = excess.saturating_sub(entry.weight() as u64);
-            let event = &entry.event;
-            let content = (event.idempotency_key, event.digest, Arc::clone(&entry.publication));
-            if self.contents.get(&content).is_some_and(|(newest, _)| *newest == id) {
-                self.contents.remove(&content);
-            }
-        }
-        kept.append(&mut self.entries);
-        self.entries = kept;
-        Trimmed { dropped, more: false }
     }
 }
 
@@ -238,6 +207,10 @@ impl EventLog for MemoryLog {
             held.entries.get(at).map(Arc::clone)
         };
         Ok(ids.iter().map(find).collect())
+    }
+
+    async fn observed(&self, at: Position) -> Result<Option<Observed>, Error> {
+        Ok(self.hold()?.observed.get(&at).cloned())
     }
 
     async fn seek(&self, from: EventId) -> Result<Position, Error> {

@@ -2,5 +2,6 @@
 
 mod aside;
 mod log;
+mod trim;
 
 pub use log::MemoryLog;

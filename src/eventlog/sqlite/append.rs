@@ -8,7 +8,7 @@ use crate::ambient::Entropy;
 use crate::event::{EventId, Subject, Timestamp, TraceContext};
 use crate::eventlog::mint::{Mint, ORIGIN_WINDOW};
 use crate::eventlog::sqlite::trim::Trimming;
-use crate::eventlog::sqlite::{quarantine, rows};
+use crate::eventlog::sqlite::{observed, quarantine, rows};
 use crate::eventlog::{Appended, Draft, Entry, Floor, NewQuarantined, Position, QuarantineId};
 
 /// What one transaction adds to the log. Nothing of it counts before the commit.
@@ -35,7 +35,7 @@ impl Appending<'_> {
         drafts.into_iter().map(|draft| self.append_one(draft)).collect()
     }
 
-    fn append_one(&mut self, draft: Draft) -> rusqlite::Result<Appended> {
+    fn append_one(&mut self, mut draft: Draft) -> rusqlite::Result<Appended> {
         if let Some(of) = self.repeat_of_origin(&draft)? {
             return Ok(Appended::Duplicate { of });
         }
@@ -47,6 +47,9 @@ impl Appending<'_> {
             return Err(rusqlite::Error::IntegralValueOutOfRange(0, i64::MAX));
         };
         self.remember(&draft, id)?;
+        if let Some(observed) = draft.observed.take() {
+            observed::put(self.connection, position, &observed)?;
+        }
         let entry = Entry { conflict, ..Entry::new(draft, id, position, self.now) };
         insert(self.connection, &entry)?;
         self.entries.push(Arc::new(entry));

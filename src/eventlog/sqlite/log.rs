@@ -18,12 +18,12 @@ use crate::eventlog::sqlite::readers::Readers;
 use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::trim::Trimming;
 use crate::eventlog::sqlite::writer::{Gauges, Shared, Sweeping, Writer};
-use crate::eventlog::sqlite::{milestones, queries, receipts, records, trim};
+use crate::eventlog::sqlite::{milestones, observed, queries, receipts, records, trim};
 use crate::eventlog::tail::Tail;
 use crate::eventlog::{
     Appended, Attempt, Changes, Cursor, DeliveryKey, DeliveryState, DiskLevel, Draft, Entry, Error,
-    EventLog, Extent, Floor, Limits, Milestone, Page, Position, Receipt, ReceiptId, Record,
-    RecordKey, Registry, Retention, Retry, Revision, Trimmed,
+    EventLog, Extent, Floor, Limits, Milestone, Observed, Page, Position, Receipt, ReceiptId,
+    Record, RecordKey, Registry, Retention, Retry, Revision, Trimmed,
 };
 use crate::telemetry::Metrics;
 
@@ -174,6 +174,10 @@ impl EventLog for SqliteLog {
         let places = found.iter_mut().filter(|found| found.is_none());
         places.zip(older).for_each(|(place, entry)| *place = entry);
         Ok(found)
+    }
+
+    async fn observed(&self, at: Position) -> Result<Option<Observed>, Error> {
+        self.readers.run("read violations", move |c| observed::of(c, at)).await
     }
 
     async fn seek(&self, from: EventId) -> Result<Position, Error> {

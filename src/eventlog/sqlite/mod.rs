@@ -19,6 +19,7 @@ mod database;
 mod letters;
 mod log;
 mod milestones;
+mod observed;
 mod quarantine;
 mod queries;
 mod queue;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::time::Instant;
 
 use crate::event::{EventId, SubscriptionId, Timestamp};
-use crate::eventlog::sqlite::rows;
+use crate::eventlog::sqlite::{observed, rows};
 use crate::eventlog::{Extent, Floor, Position, Retention, Trimmed};
 
 /// The most entries that one slice looks at.
@@ -185,6 +185,7 @@ fn drop_entry(connection: &Connection, entry: &Old) -> rusqlite::Result<()> {
     connection
         .prepare_cached("DELETE FROM events WHERE position = ?")?
         .execute([rows::signed(entry.position.0)])?;
+    observed::drop_of(connection, entry.position)?;
     connection
         .prepare_cached(
             "DELETE FROM contents
