@@ -32,8 +32,8 @@ pub struct Outcome {
     pub receipt: Option<Result<SignedReceipt, ReceiptFault>>,
 }
 
-/// How long an outcome waits for others before it is written.
-const INTERVAL: Duration = Duration::from_millis(50);
+/// How long an outcome waits for others before it is handed to the log.
+const GATHERING: Duration = Duration::from_millis(30);
 /// How many changes are written without waiting any longer.
 const PLENTY: usize = 1024;
 /// How long to wait for room on a full disk before writing is tried again.
@@ -51,6 +51,8 @@ pub struct Ledger {
     log: Arc<dyn EventLog>,
     clock: Arc<dyn Clock>,
     pending: Mutex<Pending>,
+    /// There is something to write.
+    noted: Notify,
     plenty: Notify,
     /// Held while writing, so that a newer cursor is never overtaken by an older one.
     writing: tokio::sync::Mutex<Option<Writing>>,
@@ -67,6 +69,8 @@ struct Writing {
 
 #[derive(Clone, Default)]
 struct Pending {
+    /// When the oldest of it was noted.
+    since: Option<Timestamp>,
     cursors: BTreeMap<SubscriptionId, Cursor>,
     milestones: Vec<(SubscriptionId, Milestone)>,
     retries: BTreeMap<DeliveryKey, Option<Retry>>,
@@ -136,6 +140,7 @@ impl Ledger {
             log,
             clock,
             pending: Mutex::default(),
+            noted: Notify::new(),
             plenty: Notify::new(),
             writing: tokio::sync::Mutex::default(),
         }
@@ -153,6 +158,10 @@ impl Ledger {
             return;
         }
         change(&mut pending);
+        if pending.since.is_none() {
+            pending.since = Some(self.clock.now());
+            self.noted.notify_one();
+        }
         if pending.len() >= PLENTY {
             self.plenty.notify_one();
         }
@@ -350,15 +359,24 @@ impl Ledger {
         written
     }
 
-    /// Writes a few times a second until it is dropped or the log fails.
+    /// Writes, until it is dropped or the log fails, whatever was noted for as long as outcomes wait.
+    ///
+    /// What is noted while something is being written waits from that moment on, and not anew from
+    /// the end of the writing: that would be the longest wait of all.
     ///
     /// # Errors
     ///
     /// Ours: the log failed.
     pub async fn run(&self) -> Result<(), Error> {
         loop {
+            let since = self.pending().since;
+            let Some(since) = since else {
+                self.noted.notified().await;
+                continue;
+            };
+            let waited = self.clock.now().since(since);
             tokio::select! {
-                () = self.clock.sleep(INTERVAL) => {}
+                () = self.clock.sleep(GATHERING.saturating_sub(waited)) => {}
                 () = self.plenty.notified() => {}
             }
             self.flush().await?;

@@ -52,6 +52,29 @@ async fn nothing_is_written_before_the_flush_and_then_everything_at_once() {
 }
 
 #[tokio::test]
+async fn an_outcome_waits_from_its_own_moment_on() {
+    let stage = Stage::new().await;
+    let id = &stage.subscription.id;
+    let settled = async || stage.log.load().await.unwrap().cursors.len();
+    let mut running = std::pin::pin!(stage.ledger.run());
+    assert!(futures_util::poll!(&mut running).is_pending());
+
+    stage.ledger.cursor(id, &Cursor::starting(id, Position(1)));
+    stage.clock.advance(Duration::from_millis(29));
+    assert!(futures_util::poll!(&mut running).is_pending());
+    assert_eq!(settled().await, 0, "others may come that are written with it");
+    stage.clock.advance(Duration::from_millis(1));
+    assert!(futures_util::poll!(&mut running).is_pending());
+    assert_eq!(settled().await, 1);
+
+    // As when something else is being written meanwhile.
+    stage.ledger.cursor(&"other".parse().unwrap(), &Cursor::starting(id, Position(1)));
+    stage.clock.advance(Duration::from_millis(30));
+    assert!(futures_util::poll!(&mut running).is_pending());
+    assert_eq!(settled().await, 2, "it has waited long enough already");
+}
+
+#[tokio::test]
 async fn a_retry_that_ends_is_no_longer_kept() {
     let stage = Stage::new().await;
     let first = delivery(&stage).await;
