@@ -1,13 +1,12 @@
 //! Serves one subscription: takes its matches in order, has each carried to the sink, and keeps
 //! count of what is settled.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::deliver::expiry::{Backlog, Expiry};
+use crate::deliver::expiry::Expiry;
 use crate::deliver::gathering::Gathering;
 use crate::deliver::order::Order;
 use crate::deliver::recall::recall;
@@ -43,9 +42,9 @@ pub struct Courier {
     milestones: Milestones,
     pub(super) retries: Retries,
     /// Matches that are not numbered yet.
-    gathering: Gathering,
-    expiry: Expiry,
-    held: bool,
+    pub(super) gathering: Gathering,
+    pub(super) expiry: Expiry,
+    pub(super) held: bool,
     pub(super) under_way: UnderWay,
     pub(super) gate: Arc<Gate>,
     /// Tells of changes of the sink's health.
@@ -55,8 +54,6 @@ pub struct Courier {
     /// Whether the last attempt that began was not a first one.
     was_again: bool,
     pub(super) order: Order,
-    /// Numbered matches whose turn it is in their lanes.
-    pub(super) ready: VecDeque<Delivery>,
     /// When it was told that every attempt fails.
     pub(super) told: Option<Timestamp>,
 }
@@ -86,7 +83,7 @@ impl Courier {
         }
         let gathering = Gathering::new(Arc::clone(&round.log), inbox, progress.scanned());
         let under_way = UnderWay::new(&round);
-        let order = Order::of(&subscription, Vec::new());
+        let order = Order::of(&subscription);
         let standing = watch::Sender::new(stand(&progress, &retries, &order));
         let watcher = standing.subscribe();
         let courier = Self {
@@ -107,7 +104,6 @@ impl Courier {
             waiting: None,
             was_again: false,
             order,
-            ready: VecDeque::new(),
             told: None,
         };
         (courier, watcher)
@@ -183,34 +179,6 @@ impl Courier {
         self.note();
     }
 
-    /// Gives up matches that the backlog cannot hold, whether or not the sink is asked.
-    async fn expire(&mut self) {
-        if self.held {
-            return;
-        }
-        let backlog = Backlog {
-            round: &self.round,
-            subscription: &self.subscription,
-            progress: &mut self.progress,
-            gathering: &mut self.gathering,
-        };
-        let mut letters = self.expiry.look(backlog).await;
-        // What was offered before a crash is settled by its retry.
-        letters.retain(|letter| !self.waits(&letter.key));
-        if letters.is_empty() {
-            return;
-        }
-        self.round.carrier.expired(&self.subscription, letters.len());
-        self.round.ledger.expire(&self.subscription.id, letters, self.progress.cursor());
-        if let Err(error) = self.round.ledger.flush().await {
-            tracing::error!(
-                error = &error as &dyn std::error::Error,
-                "Expired events of subscription {} are not written",
-                self.subscription.id,
-            );
-        }
-    }
-
     /// Matches that wait for a sink that is not asked wait in the log, not in memory.
     fn unburden(&mut self, now: Timestamp) {
         let is_open = || matches!(self.gate.flow(now).phase, Phase::Open { .. });
@@ -236,7 +204,7 @@ impl Courier {
 
     /// Whether a match can be numbered; looks for some if none is at hand.
     async fn has_first(&mut self) -> bool {
-        if !self.ready.is_empty() {
+        if self.order.is_ready() {
             return true;
         }
         if self.held
@@ -254,7 +222,7 @@ impl Courier {
     }
 
     fn attempt_first(&mut self, pass: Pass) {
-        if let Some(delivery) = self.ready.pop_front() {
+        if let Some(delivery) = self.order.take_ready() {
             // It may have changed since the match was numbered.
             let subscription = Arc::clone(&self.subscription);
             return self.under_way.launch(Delivery { subscription, ..delivery }, pass);
@@ -282,7 +250,7 @@ impl Courier {
     }
 
     /// Whether a delivery waits for another attempt, is at one, or waits for someone to decide.
-    fn waits(&self, key: &DeliveryKey) -> bool {
+    pub(super) fn waits(&self, key: &DeliveryKey) -> bool {
         self.retries.contains(key) || self.under_way.is_again(key) || self.order.is_dead(key)
     }
 

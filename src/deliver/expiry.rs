@@ -5,9 +5,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::deliver::Round;
 use crate::deliver::gathering::{Gathering, matches_of};
-use crate::deliver::{BacklogLimit, Progress, Reason};
+use crate::deliver::order::Order;
+use crate::deliver::{BacklogLimit, Courier, Progress, Reason, Retries, Round};
 use crate::event::{ChainValue, Timestamp};
 use crate::eventlog::{DeadLetter, DeadLetterId, DeliveryKey, Entry, Page, Position};
 use crate::subscriptions::Subscription;
@@ -32,11 +32,45 @@ pub(super) struct Expiry {
 }
 
 /// What of a courier a look at its backlog needs.
-pub(super) struct Backlog<'a> {
-    pub(super) round: &'a Round,
-    pub(super) subscription: &'a Arc<Subscription>,
-    pub(super) progress: &'a mut Progress,
-    pub(super) gathering: &'a mut Gathering,
+struct Backlog<'a> {
+    round: &'a Round,
+    subscription: &'a Arc<Subscription>,
+    progress: &'a mut Progress,
+    gathering: &'a mut Gathering,
+    order: &'a mut Order,
+    retries: &'a mut Retries,
+}
+
+impl Courier {
+    /// Gives up matches that the backlog cannot hold, whether or not the sink is asked.
+    pub(super) async fn expire(&mut self) {
+        if self.held {
+            return;
+        }
+        let backlog = Backlog {
+            round: &self.round,
+            subscription: &self.subscription,
+            progress: &mut self.progress,
+            gathering: &mut self.gathering,
+            order: &mut self.order,
+            retries: &mut self.retries,
+        };
+        let mut letters = self.expiry.look(backlog).await;
+        // What was offered before a crash is settled by its retry.
+        letters.retain(|letter| !self.waits(&letter.key));
+        if letters.is_empty() {
+            return;
+        }
+        self.round.carrier.expired(&self.subscription, letters.len());
+        self.round.ledger.expire(&self.subscription.id, letters, self.progress.cursor());
+        if let Err(error) = self.round.ledger.flush().await {
+            tracing::error!(
+                error = &error as &dyn std::error::Error,
+                "Expired events of subscription {} are not written",
+                self.subscription.id,
+            );
+        }
+    }
 }
 
 impl Expiry {
@@ -60,7 +94,7 @@ impl Expiry {
     ///
     /// What it gives is to be written with the cursor before the next look, so that a crash neither
     /// repeats nor skips it, and the writer sets the pace.
-    pub(super) async fn look(&mut self, mut backlog: Backlog<'_>) -> Vec<DeadLetter> {
+    async fn look(&mut self, mut backlog: Backlog<'_>) -> Vec<DeadLetter> {
         let limit = limit_of(backlog.subscription, backlog.round.backlog);
         let now = backlog.round.clock.now();
         self.has_more = false;
@@ -69,7 +103,7 @@ impl Expiry {
         }
         let mut letters = Vec::new();
         let mut taken = 0;
-        while taken < SLICE && backlog.progress.open() < MOST_OPEN {
+        while taken < SLICE {
             let Some(oldest) = backlog.oldest().await else { break };
             let is_old = limit.age.is_some_and(|age| now.since(oldest.accepted) > age);
             if !is_old && !self.is_too_long(&backlog, limit.events, &oldest).await {
@@ -97,9 +131,10 @@ impl Expiry {
             return false;
         }
         let known = backlog.gathering.known();
+        let found = backlog.order.waiting() + backlog.gathering.len();
         while self.ahead.pop_front_if(|place| *place <= known).is_some() {}
         self.counted = self.counted.max(known);
-        let waiting = |ahead: usize| (backlog.gathering.len() + ahead) as u64;
+        let waiting = |ahead: usize| (found + ahead) as u64;
         while waiting(self.ahead.len()) <= most && self.counted < head {
             let Ok(entries) = log.read(self.counted, Page::default()).await else { return false };
             let Some(last) = entries.last() else { break };
@@ -112,8 +147,15 @@ impl Expiry {
 }
 
 impl Backlog<'_> {
-    /// The oldest match that was not offered; a page of the log is read for it at most.
+    /// The oldest match that was not offered: one that is numbered and waits, or else the next; a page
+    /// of the log is read for it at most.
     async fn oldest(&mut self) -> Option<Arc<Entry>> {
+        if let Some(waiting) = self.order.oldest() {
+            return Some(Arc::clone(&waiting.entry));
+        }
+        if self.progress.open() >= MOST_OPEN {
+            return None;
+        }
         if self.gathering.is_empty() {
             self.progress.pass(self.gathering.known());
             self.gathering.gather(self.subscription).await;
@@ -125,9 +167,14 @@ impl Backlog<'_> {
         oldest
     }
 
-    /// Numbers the oldest match and settles it; gives a dead letter, unless it was offered before a
-    /// crash.
+    /// Settles the oldest match, numbered if it was not; gives a dead letter, unless it was offered
+    /// before a crash.
     fn give_up(&mut self, now: Timestamp) -> Option<DeadLetter> {
+        if let Some(waiting) = self.order.take_oldest(self.retries) {
+            let link = waiting.link?;
+            self.progress.settle(link.0);
+            return Some(letter_of(self.subscription, &waiting.entry, link, now));
+        }
         let entry = self.gathering.take()?;
         let event = &entry.event;
         let numbered = self.progress.number(entry.position, event.id, event.digest);

@@ -27,6 +27,8 @@ pub(super) struct Lanes {
     /// Whether a dead letter holds up its lane.
     blocks: bool,
     queues: HashMap<Lane, Queue>,
+    /// Where what waits for its first attempt stands, by sequence number.
+    firsts: BTreeMap<u64, Lane>,
     /// Dead letters that hold up a lane.
     dead: BTreeMap<EventId, (Lane, u64)>,
     /// Bytes of event data that wait in lanes.
@@ -54,7 +56,8 @@ enum Place {
 impl Lanes {
     /// Starts without any lane; `blocks` says whether a dead letter holds up its lane.
     pub(super) fn new(blocks: bool) -> Self {
-        Self { blocks, queues: HashMap::new(), dead: BTreeMap::new(), bytes: 0 }
+        let (firsts, dead) = (BTreeMap::new(), BTreeMap::new());
+        Self { blocks, queues: HashMap::new(), firsts, dead, bytes: 0 }
     }
 
     /// Every lane in which something is under way or waits.
@@ -79,13 +82,15 @@ impl Lanes {
 
     /// Lets a numbered match in; gives it back if it may be attempted now.
     pub(super) fn first(&mut self, sequence: u64, delivery: Delivery) -> Option<Delivery> {
-        let queue = self.queues.entry(Lane::of(&delivery.entry.event)).or_default();
+        let lane = Lane::of(&delivery.entry.event);
+        let queue = self.queues.entry(lane).or_default();
         if queue.places.is_empty() {
             queue.places.insert(sequence, Place::UnderWay);
             queue.under_way = Some(sequence);
             return Some(delivery);
         }
         self.bytes += delivery.entry.event.data.text().len();
+        self.firsts.insert(sequence, lane);
         queue.places.insert(sequence, Place::First(Box::new(delivery)));
         None
     }
@@ -155,13 +160,37 @@ impl Lanes {
             return None;
         }
         queue.under_way = Some(sequence);
-        match queue.places.insert(sequence, Place::UnderWay) {
-            Some(Place::First(delivery)) => {
-                self.bytes -= delivery.entry.event.data.text().len();
-                Some(*delivery)
-            }
+        let place = queue.places.insert(sequence, Place::UnderWay);
+        self.first_of(sequence, place)
+    }
+
+    /// The delivery that has left its place before its first attempt.
+    fn first_of(&mut self, sequence: u64, place: Option<Place>) -> Option<Delivery> {
+        let Some(Place::First(delivery)) = place else { return None };
+        self.firsts.remove(&sequence);
+        self.bytes -= delivery.entry.event.data.text().len();
+        Some(*delivery)
+    }
+
+    /// How many wait for their first attempt.
+    pub(super) fn firsts(&self) -> usize {
+        self.firsts.len()
+    }
+
+    /// The lowest number that waits for its first attempt, and its delivery.
+    pub(super) fn oldest_first(&self) -> Option<(u64, &Delivery)> {
+        let (sequence, lane) = self.firsts.first_key_value()?;
+        match self.queues.get(lane)?.places.get(sequence)? {
+            Place::First(delivery) => Some((*sequence, delivery)),
             _ => None,
         }
+    }
+
+    /// Takes out what waits for its first attempt; its turn never comes.
+    pub(super) fn take_first(&mut self, sequence: u64) -> Option<Delivery> {
+        let queue = self.queues.get_mut(self.firsts.get(&sequence)?)?;
+        let place = queue.places.remove(&sequence);
+        self.first_of(sequence, place)
     }
 
     /// Takes every lane down; gives back what waits for its first attempt, in order.

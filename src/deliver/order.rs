@@ -1,70 +1,82 @@
 //! Keeps to the order that a subscription asks for.
 
+use std::collections::BTreeMap;
+
 use crate::deliver::lanes::{Lane, Lanes};
 use crate::deliver::recall::recall;
 use crate::deliver::{Courier, Delivery, Reason, Retries, Round, Verdict};
 use crate::eventlog::{DeadLetterQuery, DeliveryKey, Error, Page, Retry};
 use crate::subscriptions::{OnDeadLetter, Ordering, Subscription};
 
-/// The order in which matches are attempted.
-pub(super) enum Order {
+/// The order in which matches are attempted, and those that are numbered and wait for their first
+/// attempt.
+pub(super) struct Order {
+    rule: Rule,
+    /// Matches whose turn it is, by their numbers.
+    ready: BTreeMap<u64, Delivery>,
+}
+
+enum Rule {
     /// As they come, many at once.
     Free,
-    /// By subject, as soon as it is known what waits in which lane; these wait for their first
-    /// attempt.
-    Unknown(Vec<Delivery>),
+    /// By subject, as soon as it is known what waits in which lane.
+    Unknown,
     /// By subject.
     BySubject(Lanes),
 }
 
-impl Order {
-    /// The order that a subscription asks for, while these wait for their first attempt.
-    pub(super) fn of(subscription: &Subscription, waiting: Vec<Delivery>) -> Self {
+impl Rule {
+    fn of(subscription: &Subscription) -> Self {
         match subscription.document.config.ordering {
             Ordering::None => Self::Free,
-            Ordering::Subject => Self::Unknown(waiting),
+            Ordering::Subject => Self::Unknown,
         }
+    }
+}
+
+impl Order {
+    /// The order that a subscription asks for, while nothing waits for its first attempt.
+    pub(super) fn of(subscription: &Subscription) -> Self {
+        Self { rule: Rule::of(subscription), ready: BTreeMap::new() }
     }
 
     /// Whether it is known what may be attempted.
     pub(super) const fn is_known(&self) -> bool {
-        !matches!(self, Self::Unknown(_))
+        !matches!(self.rule, Rule::Unknown)
     }
 
-    const fn lanes(&mut self) -> Option<&mut Lanes> {
-        match self {
-            Self::BySubject(lanes) => Some(lanes),
-            Self::Free | Self::Unknown(_) => None,
+    const fn lanes(&self) -> Option<&Lanes> {
+        match &self.rule {
+            Rule::BySubject(lanes) => Some(lanes),
+            Rule::Free | Rule::Unknown => None,
+        }
+    }
+
+    const fn lanes_mut(&mut self) -> Option<&mut Lanes> {
+        match &mut self.rule {
+            Rule::BySubject(lanes) => Some(lanes),
+            Rule::Free | Rule::Unknown => None,
         }
     }
 
     /// Bytes of event data that wait for their turn.
-    pub(super) const fn bytes(&self) -> usize {
-        match self {
-            Self::BySubject(lanes) => lanes.bytes(),
-            Self::Free | Self::Unknown(_) => 0,
-        }
+    pub(super) fn bytes(&self) -> usize {
+        self.lanes().map_or(0, Lanes::bytes)
     }
 
     /// Dead letters that hold up the events of their subject.
     pub(super) fn blocked(&self) -> usize {
-        match self {
-            Self::BySubject(lanes) => lanes.blocked(),
-            Self::Free | Self::Unknown(_) => 0,
-        }
+        self.lanes().map_or(0, Lanes::blocked)
     }
 
     /// Whether this dead letter holds up the events of its subject.
     pub(super) fn is_dead(&self, key: &DeliveryKey) -> bool {
-        match self {
-            Self::BySubject(lanes) => key.replay.is_none() && lanes.is_dead(key.event),
-            Self::Free | Self::Unknown(_) => false,
-        }
+        key.replay.is_none() && self.lanes().is_some_and(|lanes| lanes.is_dead(key.event))
     }
 
     /// Takes a numbered match; gives it back if it may be attempted now.
     pub(super) fn offer(&mut self, sequence: u64, delivery: Delivery) -> Option<Delivery> {
-        match self.lanes() {
+        match self.lanes_mut() {
             Some(lanes) => lanes.first(sequence, delivery),
             None => Some(delivery),
         }
@@ -72,25 +84,73 @@ impl Order {
 
     /// Notes that a further attempt begins.
     pub(super) fn begin(&mut self, delivery: &Delivery) {
-        if let (Some(lanes), Some((sequence, _))) = (self.lanes(), delivery.link) {
+        if let (Some(lanes), Some((sequence, _))) = (self.lanes_mut(), delivery.link) {
             lanes.begin(Lane::of(&delivery.entry.event), sequence);
         }
+    }
+
+    /// Whether it is the turn of a match that waits.
+    pub(super) fn is_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Takes the oldest match out whose turn it is.
+    pub(super) fn take_ready(&mut self) -> Option<Delivery> {
+        self.ready.pop_first().map(|(_, delivery)| delivery)
+    }
+
+    fn make_ready(&mut self, delivery: Delivery) {
+        if let Some((sequence, _)) = delivery.link {
+            self.ready.insert(sequence, delivery);
+        }
+    }
+
+    /// Lets whose turn it is in a lane go.
+    fn turn(&mut self, lane: Lane, retries: &mut Retries) {
+        if let Some(next) = self.lanes_mut().and_then(|lanes| lanes.turn(lane, retries)) {
+            self.make_ready(next);
+        }
+    }
+
+    /// How many numbered matches wait for their first attempt.
+    pub(super) fn waiting(&self) -> usize {
+        self.ready.len() + self.lanes().map_or(0, Lanes::firsts)
+    }
+
+    /// The oldest numbered match that waits for its first attempt.
+    pub(super) fn oldest(&self) -> Option<&Delivery> {
+        let ready = self.ready.first_key_value().map(|(sequence, delivery)| (*sequence, delivery));
+        let behind = self.lanes().and_then(Lanes::oldest_first);
+        let oldest = ready.into_iter().chain(behind).min_by_key(|(sequence, _)| *sequence);
+        oldest.map(|(_, delivery)| delivery)
+    }
+
+    /// Takes the oldest numbered match out that waits for its first attempt, which it will not have:
+    /// those behind it in its lane go on.
+    pub(super) fn take_oldest(&mut self, retries: &mut Retries) -> Option<Delivery> {
+        let (sequence, _) = self.oldest()?.link?;
+        if let Some(taken) = self.lanes_mut().and_then(|lanes| lanes.take_first(sequence)) {
+            return Some(taken);
+        }
+        let taken = self.ready.remove(&sequence)?;
+        let lane = Lane::of(&taken.entry.event);
+        if let Some(lanes) = self.lanes_mut() {
+            lanes.end(lane, sequence);
+            self.turn(lane, retries);
+        }
+        Some(taken)
     }
 }
 
 impl Courier {
     /// Lets whose turn it is in a lane go.
     fn turn(&mut self, lane: Lane) {
-        if let Some(lanes) = self.order.lanes()
-            && let Some(delivery) = lanes.turn(lane, &mut self.retries)
-        {
-            self.ready.push_back(delivery);
-        }
+        self.order.turn(lane, &mut self.retries);
     }
 
     /// Follows what came of an attempt; nothing if it died.
     pub(super) fn follow_order(&mut self, delivery: &Delivery, verdict: Option<Verdict>) {
-        let (Some(lanes), Some((sequence, _))) = (self.order.lanes(), delivery.link) else {
+        let (Some(lanes), Some((sequence, _))) = (self.order.lanes_mut(), delivery.link) else {
             return;
         };
         let event = &delivery.entry.event;
@@ -106,8 +166,8 @@ impl Courier {
     /// Takes up a delivery that others bring: of a replay, or redriven. The latter goes before those
     /// that wait in its lane, because its number is lower.
     pub(super) async fn take_up(&mut self, retry: Retry) {
-        let lane = match (&self.order, retry.link) {
-            (Order::BySubject(lanes), Some((sequence, _))) => {
+        let lane = match (self.order.lanes(), retry.link) {
+            (Some(lanes), Some((sequence, _))) => {
                 let lane = match lanes.of_dead(retry.key.event) {
                     Some(lane) => Some(lane),
                     None => lane_of(&self.round, &retry).await.ok().flatten(),
@@ -118,7 +178,7 @@ impl Courier {
         };
         let key = retry.key.clone();
         self.retries.insert(retry);
-        if let (Some((lane, sequence)), Some(lanes)) = (lane, self.order.lanes()) {
+        if let (Some((lane, sequence)), Some(lanes)) = (lane, self.order.lanes_mut()) {
             lanes.wait(lane, sequence, key);
             self.turn(lane);
         }
@@ -127,7 +187,7 @@ impl Courier {
     /// Lets the events behind a dead letter go on.
     pub(super) fn dismiss(&mut self, key: &DeliveryKey) {
         if key.replay.is_none()
-            && let Some(lane) = self.order.lanes().and_then(|lanes| lanes.dismiss(key.event))
+            && let Some(lane) = self.order.lanes_mut().and_then(|lanes| lanes.dismiss(key.event))
         {
             self.turn(lane);
         }
@@ -140,19 +200,11 @@ impl Courier {
         if asked(&self.subscription) == asked(next) {
             return;
         }
-        let waiting = match std::mem::replace(&mut self.order, Order::Free) {
-            Order::Free => Vec::new(),
-            Order::Unknown(waiting) => waiting,
-            Order::BySubject(lanes) => lanes.take_down(),
-        };
-        let mut waiting: Vec<Delivery> = self.ready.drain(..).chain(waiting).collect();
-        waiting.sort_by_key(|delivery| delivery.link.map(|(sequence, _)| sequence));
-        self.retries.let_all_go();
-        self.order = Order::of(next, Vec::new());
-        match &mut self.order {
-            Order::Unknown(later) => *later = waiting,
-            Order::Free | Order::BySubject(_) => self.ready.extend(waiting),
+        let before = std::mem::replace(&mut self.order.rule, Rule::of(next));
+        if let Rule::BySubject(lanes) = before {
+            lanes.take_down().into_iter().for_each(|waiting| self.order.make_ready(waiting));
         }
+        self.retries.let_all_go();
     }
 
     /// Finds out what waits in which lane, if that is not known and nothing is under way.
@@ -172,14 +224,15 @@ impl Courier {
 
     fn enter_lanes(&mut self, lanes: Lanes) {
         let known = lanes.all();
-        let before = std::mem::replace(&mut self.order, Order::BySubject(lanes));
-        let Order::Unknown(waiting) = before else { return };
+        self.order.rule = Rule::BySubject(lanes);
+        let waiting = std::mem::take(&mut self.order.ready);
         for lane in known {
             self.turn(lane);
         }
-        for delivery in waiting {
-            let Some((sequence, _)) = delivery.link else { continue };
-            self.ready.extend(self.order.offer(sequence, delivery));
+        for (sequence, delivery) in waiting {
+            if let Some(first) = self.order.offer(sequence, delivery) {
+                self.order.make_ready(first);
+            }
         }
     }
 }

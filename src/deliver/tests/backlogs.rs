@@ -1,13 +1,14 @@
 //! What a backlog cannot hold expires once, in line, and holds nobody up.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::deliver::Ledger;
 use crate::deliver::tests::couriers::{Working, settled, start};
-use crate::deliver::tests::stage::{Recorder, Stage, until};
-use crate::eventlog::{DeadLetterQuery, EventLog as _, Page, SetAside as _};
+use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
+use crate::deliver::{Command, Ledger, Reason, Verdict};
+use crate::eventlog::{DeadLetterQuery, DeliveryKey, EventLog as _, Page, SetAside as _};
 use crate::subscriptions::{State, Subscription};
 
 async fn waiting(config: &Value) -> (Stage, Arc<Recorder>) {
@@ -32,7 +33,7 @@ async fn crash(stage: &mut Stage, working: Working) {
 /// The numbers of the dead letters, as they are listed.
 async fn expired(stage: &Stage) -> Vec<u64> {
     let query = DeadLetterQuery::all(stage.subscription.id.clone());
-    let page = Page { items: 1000, bytes: usize::MAX };
+    let page = Page { items: 2000, bytes: usize::MAX };
     let letters = stage.log.dead_letters(&query, page).await.unwrap();
     letters.iter().map(|letter| letter.link.unwrap().0).collect()
 }
@@ -78,4 +79,103 @@ async fn what_has_expired_does_not_block_its_subject() {
 
     until("the last is carried", || carrier.words() == ["a.3"]).await;
     assert_eq!(working.standing.borrow().blocked, 0);
+}
+
+/// Appends events of one subject, page after page, and lets the courier read them.
+async fn append(stage: &Stage, working: &Working, subject: char, count: usize) {
+    let words: Vec<String> = (1..=count).map(|number| format!("{subject}.{number}")).collect();
+    for part in words.chunks(100) {
+        stage.append(&part.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    }
+    working.inbox.fall_behind();
+}
+
+#[tokio::test]
+async fn what_waits_behind_a_dead_letter_expires_by_age() {
+    let mut stage = Stage::new().await;
+    stage.in_order(&json!({"ordering": "subject", "backlog": {"maximumAge": 3600}}));
+    let carrier = Arc::new(Recorder::default());
+    carrier.acts.lock().unwrap().push_back(Act::Say(Verdict::GiveUp(Reason::Refused)));
+    let entries = stage.append(&["a.1", "a.2", "b.1", "a.3"]).await;
+    let working = start(&stage, &carrier).await;
+    until("the other subject goes on", || carrier.words() == ["a.1", "b.1"]).await;
+    settled(&working).await;
+    stage.clock.advance(Duration::from_mins(50));
+    append(&stage, &working, 'a', 1).await;
+    until("one more waits", || working.standing.borrow().sequence == 5).await;
+
+    stage.clock.advance(Duration::from_secs(601));
+
+    until("two have expired", || working.standing.borrow().open == 1).await;
+    stage.ledger.flush().await.unwrap();
+    assert_eq!(expired(&stage).await, [2, 4]);
+    let cursor = stage.log.load().await.unwrap().cursors.remove(0).1;
+    assert_eq!((cursor.sequence, cursor.settled.0), (4, 4), "they hold the log no longer");
+    assert_eq!(working.standing.borrow().blocked, 1);
+
+    // The young one is the next of its subject.
+    let subscription = stage.subscription.id.clone();
+    let key = DeliveryKey { subscription, replay: None, event: entries[0].event.id };
+    working.commands.send(Command::Dismissed(key)).await.unwrap();
+    until("it goes on", || carrier.carried().len() == 3).await;
+    assert_eq!(carrier.carried()[2], (5, 0));
+}
+
+#[tokio::test]
+async fn what_waits_behind_a_dead_letter_expires_by_number_and_not_twice_after_a_crash() {
+    let mut stage = Stage::new().await;
+    stage.in_order(&json!({"ordering": "subject", "backlog": {"maximumEvents": 3}}));
+    let carrier = Arc::new(Recorder::default());
+    carrier.acts.lock().unwrap().push_back(Act::Say(Verdict::GiveUp(Reason::Refused)));
+    stage.append(&["a.0"]).await;
+    let working = start(&stage, &carrier).await;
+    until("one blocks its subject", || working.standing.borrow().blocked == 1).await;
+    // More than can be numbered while they wait.
+    append(&stage, &working, 'a', 1499).await;
+
+    until("all but three have expired", || {
+        stage.clock.advance(Duration::from_secs(5));
+        let standing = *working.standing.borrow();
+        standing.sequence >= 1497 && standing.open <= 3
+    })
+    .await;
+    settled(&working).await;
+    crash(&mut stage, working).await;
+
+    let letters = expired(&stage).await;
+    assert!(letters.is_sorted() && letters.starts_with(&[2, 3]), "the oldest go first");
+    // The carrier keeps no dead letter, so nothing is blocked any more after the crash.
+    let working = start(&stage, &carrier).await;
+    until("the newest are carried", || carrier.carried().len() == 4).await;
+    settled(&working).await;
+    assert_eq!(carrier.carried(), [(1, 0), (1498, 0), (1499, 0), (1500, 0)]);
+    assert_eq!(expired(&stage).await, (2..=1497).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_waits_for_a_sink_that_is_not_asked_expires_though_it_is_its_turn() {
+    let mut stage = Stage::new().await;
+    stage.in_order(&json!({"ordering": "subject", "backlog": {"maximumAge": 3600}}));
+    let carrier = Arc::new(Recorder::default());
+    carrier.acts.lock().unwrap().push_back(Act::Wait);
+    stage.append(&["a.1", "a.2", "a.3"]).await;
+    let working = start(&stage, &carrier).await;
+    until("one is under way", || working.standing.borrow().sequence == 3).await;
+    turn(&mut stage, State::Paused);
+    let paused = Command::Changed(Arc::clone(&stage.subscription));
+    working.commands.send(paused).await.unwrap();
+    carrier.go_on.notify_one();
+    until("it is the next one's turn", || working.standing.borrow().open == 2).await;
+
+    stage.clock.advance(Duration::from_secs(3601));
+
+    until("both have expired", || working.standing.borrow().open == 0).await;
+    stage.append(&["a.4"]).await;
+    turn(&mut stage, State::Active);
+    let active = Command::Changed(Arc::clone(&stage.subscription));
+    working.commands.send(active).await.unwrap();
+    working.inbox.fall_behind();
+    until("what comes later goes on", || carrier.words() == ["a.1", "a.4"]).await;
+    stage.ledger.flush().await.unwrap();
+    assert_eq!(expired(&stage).await, [2, 3]);
 }
