@@ -266,7 +266,10 @@ impl Courier {
             );
             match found {
                 // It is kept nowhere any more, and will not be.
-                Ok(_) => self.round.ledger.settle(retry.key),
+                Ok(_) => {
+                    self.order.abandon(&retry, &mut self.retries);
+                    self.round.ledger.settle(retry.key);
+                }
                 Err(_) => self.retries.insert(Retry { due: now.after(AFTER_PANIC), ..retry }),
             }
             return pass.give_back();

@@ -129,6 +129,15 @@ impl Lanes {
         queue.places.remove(&sequence);
     }
 
+    /// Takes out what waits among the retries and will not be attempted any more; says of which lane.
+    /// Whose turn it is there has to be asked afterwards.
+    pub(super) fn abandon(&mut self, sequence: u64) -> Option<Lane> {
+        let waits = |queue: &Queue| matches!(queue.places.get(&sequence), Some(Place::Again(_)));
+        let lane = self.queues.iter().find_map(|(lane, queue)| waits(queue).then_some(*lane))?;
+        self.end(lane, sequence);
+        Some(lane)
+    }
+
     /// Finds the lane that the dead letter of an event holds up.
     pub(super) fn of_dead(&self, event: EventId) -> Option<Lane> {
         self.dead.get(&event).map(|(lane, _)| *lane)

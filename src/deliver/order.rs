@@ -140,6 +140,15 @@ impl Order {
         }
         Some(taken)
     }
+
+    /// Frees the lane of a delivery that will not be attempted any more.
+    pub(super) fn abandon(&mut self, retry: &Retry, retries: &mut Retries) {
+        if let (Some(lanes), Some((sequence, _))) = (self.lanes_mut(), retry.link)
+            && let Some(lane) = lanes.abandon(sequence)
+        {
+            self.turn(lane, retries);
+        }
+    }
 }
 
 impl Courier {

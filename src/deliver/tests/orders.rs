@@ -11,7 +11,7 @@ use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
 use crate::deliver::{Command, Reason, Verdict};
 use crate::event::{ChainValue, EventId};
 use crate::eventlog::{
-    Changes, DeadLetter, DeadLetterId, DeliveryKey, Entry, EventLog as _, Retry,
+    Changes, DeadLetter, DeadLetterId, DeliveryKey, Entry, EventLog as _, Retention, Retry,
 };
 
 async fn ordered(config: serde_json::Value) -> (Stage, Arc<Recorder>) {
@@ -198,4 +198,22 @@ async fn an_event_that_is_nowhere_holds_nobody_up() {
     let _working = start(&stage, &carrier).await;
 
     until("others go on", || carrier.words() == ["a.1"]).await;
+}
+
+#[tokio::test]
+async fn a_retry_whose_event_is_lost_lets_its_subject_go() {
+    let (stage, carrier) = ordered(json!({"ordering": "subject"})).await;
+    carrier.acts.lock().unwrap().push_back(later(&stage));
+    let entries = stage.append(&["a.1", "a.2", "a.3"]).await;
+    let working = start(&stage, &carrier).await;
+    until("one waits", || working.standing.borrow().retrying == 1).await;
+    settled(&working).await;
+    let (bytes, hold) = (Some(0), entries[0].position);
+    let lost = Retention { bytes, hold, ..Retention::default() };
+    assert_eq!(stage.log.trim(&lost).await.unwrap().dropped, 1);
+
+    stage.clock.advance(Duration::from_secs(5));
+
+    until("the others follow", || carrier.words() == ["a.1", "a.2", "a.3"]).await;
+    until("nothing waits", || working.standing.borrow().retrying == 0).await;
 }
