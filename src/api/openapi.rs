@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::api::{
-    bus, dead_letters, deliveries, events, evidence, explain, health, post_events, problem,
+    bus, dead_letters, deliveries, events, evidence, explain, health, poll, post_events, problem,
     published, pull, quarantine, receipts, redrives, replays, sink_credential, stream,
     subscriptions, trace,
 };
@@ -64,7 +64,7 @@ const SHOWN: &str = "ShownSubscription";
         subscriptions::resume,
         subscriptions::checkpoint,
         pull::events,
-        pull::poll,
+        poll::poll,
         stream::stream,
         deliveries::attempts,
         receipts::list,

@@ -172,6 +172,12 @@ impl Problem {
     pub const fn code(&self) -> Code {
         self.code
     }
+
+    /// What is wrong this time, and what to do.
+    #[cfg(test)]
+    pub(super) fn detail(&self) -> Option<&str> {
+        self.detail.as_deref()
+    }
 }
 
 /// Asks the error whose turn it is: the caller learns what to change or when to come back, and

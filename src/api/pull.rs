@@ -1,6 +1,5 @@
-//! Events that consumers fetch: pages with a long poll, and polls of RFC 8936.
+//! Events that consumers fetch page by page, and what all ways of fetching share.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,7 @@ use utoipa::ToSchema;
 use crate::api::readers::Place;
 use crate::api::subscriptions::find;
 use crate::api::{Caller, Code, Problem, Services};
-use crate::deliver::{Collected, Line, MOST_OUTSTANDING, PickupError, Polling, ReadError, Refusal};
+use crate::deliver::{Collected, Line, PickupError, ReadError};
 use crate::event::EventId;
 use crate::eventlog::Page;
 use crate::telemetry::chain;
@@ -25,9 +24,9 @@ use crate::telemetry::chain;
 /// The longest wait for an event, if the gateway's own time limit allows it.
 const LONGEST_WAIT: Duration = Duration::from_secs(25);
 /// How many events there are in an answer if the caller does not say.
-const LIMIT: usize = 100;
+pub(super) const LIMIT: usize = 100;
 /// The most events of one answer.
-const MOST: usize = 1000;
+pub(super) const MOST: usize = 1000;
 
 /// So much of an answer is handed to a connection at once.
 const CHUNK: usize = 16 * 1024;
@@ -129,95 +128,6 @@ pub async fn events(
     Ok(answer(&Fetched { events, next }, place))
 }
 
-/// What a recipient says and asks for (RFC 8936, section 2.2).
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase", default)]
-pub struct PollRequest {
-    /// The most events wanted; 0: only say what is acknowledged.
-    max_events: Option<u64>,
-    /// Answer at once, also if there is no event.
-    return_immediately: bool,
-    /// The ids of events that the recipient has.
-    ack: Vec<String>,
-    /// The ids of events that the recipient will not take, each with the reason.
-    #[schema(value_type = Object)]
-    set_errs: BTreeMap<String, SetError>,
-}
-
-/// Why a recipient will not take an event (RFC 8936, section 2.6).
-#[derive(Debug, Deserialize)]
-struct SetError {
-    /// A code of the registry of RFC 8935, section 7.1, or one's own.
-    err: String,
-    /// What is wrong, for people.
-    #[serde(default)]
-    description: String,
-}
-
-/// Events that are not acknowledged (RFC 8936, section 2.3).
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct PollAnswer {
-    /// Tokens by the id of their event.
-    sets: BTreeMap<String, String>,
-    /// Whether more of them wait.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    more_available: bool,
-}
-
-/// `POST /subscriptions/{id}/poll`: acknowledges and refuses events, and fetches what is not settled
-/// (RFC 8936).
-#[utoipa::path(
-    post, path = "/subscriptions/{id}/poll", tag = "fetching",
-    params(("id" = String, Path, description = "The subscription")),
-    request_body = PollRequest,
-    responses(
-        (status = 200, description = "Done", body = PollAnswer),
-        (status = "4XX", description = "A problem")
-    )
-)]
-pub async fn poll(
-    State(services): State<Arc<Services>>,
-    caller: Caller,
-    Path(id): Path<String>,
-    body: Bytes,
-) -> Result<Response, Problem> {
-    let line = line(&services, &caller, &id).await?;
-    let polling = read(&services, &body)?;
-    let place = enter(&services, &caller, &line)?;
-    let polled = services.pickup.poll(&line, polling).await.map_err(problem)?;
-    let tokens = polled.events.into_iter().map(|one| (one.id.to_string(), one.token));
-    let sets = PollAnswer { sets: tokens.collect(), more_available: polled.more };
-    Ok(answer(&sets, place))
-}
-
-fn read(services: &Services, body: &[u8]) -> Result<Polling, Problem> {
-    let bad = |detail: String| Problem::new(Code::BadRequest, detail);
-    let request: PollRequest = serde_json::from_slice(body)
-        .map_err(|error| bad(format!("the body is not a poll of RFC 8936: {error}")))?;
-    let words = request.ack.len() + request.set_errs.len();
-    if words as u64 > MOST_OUTSTANDING {
-        return Err(bad(format!("ack and setErrs may name {MOST_OUTSTANDING} events together")));
-    }
-    if let Some(both) = request.ack.iter().find(|id| request.set_errs.contains_key(*id)) {
-        return Err(bad(format!("{both} is in ack and in setErrs; name it in one of them")));
-    }
-    let jti = |text: &String| text.parse().map_err(|error| bad(format!("jti: {error}")));
-    let refusal = |(id, SetError { err: error, description }): (&String, SetError)| {
-        Ok(Refusal { event: jti(id)?, error, description })
-    };
-    let most = usize::try_from(request.max_events.unwrap_or(LIMIT as u64)).unwrap_or(MOST);
-    let wait = if request.return_immediately { Duration::ZERO } else { longest_wait(services) };
-    let refused: Result<Vec<_>, Problem> =
-        request.set_errs.into_iter().map(|(id, error)| refusal((&id, error))).collect();
-    Ok(Polling {
-        most: most.min(MOST),
-        patience: if most == 0 { Duration::ZERO } else { wait },
-        acknowledged: request.ack.iter().map(jti).collect::<Result<_, _>>()?,
-        refused: refused?,
-    })
-}
-
 /// Finds the line to a subscription that the caller may see.
 pub(super) async fn line(services: &Services, caller: &Caller, id: &str) -> Result<Line, Problem> {
     let subscription = find(services, caller, id).await?;
@@ -237,12 +147,12 @@ pub(super) fn event_id(text: &str) -> Result<EventId, Problem> {
 }
 
 /// Takes a place among those who read, whether one waits or not.
-fn enter(services: &Services, caller: &Caller, line: &Line) -> Result<Place, Problem> {
+pub(super) fn enter(services: &Services, caller: &Caller, line: &Line) -> Result<Place, Problem> {
     services.readers.enter(caller, &line.look().subscription.id)
 }
 
 /// An answer of tokens, which keeps its reader's place until the connection takes the last of it.
-fn answer(content: &impl Serialize, place: Place) -> Response {
+pub(super) fn answer(content: &impl Serialize, place: Place) -> Response {
     let json = match serde_json::to_vec(content) {
         Ok(json) => Bytes::from(json),
         Err(error) => return Problem::internal(&error).into_response(),
@@ -261,7 +171,7 @@ fn answer(content: &impl Serialize, place: Place) -> Response {
 }
 
 /// An answer has to be on its way before the gateway gives the request up.
-fn longest_wait(services: &Services) -> Duration {
+pub(super) fn longest_wait(services: &Services) -> Duration {
     LONGEST_WAIT.min(services.config.request_timeout.0 * 5 / 6)
 }
 

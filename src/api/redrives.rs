@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::dead_letters::Wish;
+use crate::api::jobs::{self, find_job};
+use crate::api::json_object::JsonObject;
 use crate::api::subscriptions::{find, problem};
-use crate::api::{Caller, Code, Problem, Services, replays};
+use crate::api::{Caller, Code, Problem, Services};
 use crate::event::{RedriveId, SubscriptionId, Timestamp};
 use crate::eventlog::{DeadLetterId, DeadLetterQuery};
 use crate::replay::{Redrive, RedriveCounts, ReplayState};
@@ -109,7 +111,7 @@ pub async fn start(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<String>,
-    Json(request): Json<RedriveRequest>,
+    JsonObject(request): JsonObject<RedriveRequest>,
 ) -> Result<Response, Problem> {
     let subscription = find(&services, &caller, &id).await?;
     let rate = request.rate;
@@ -126,7 +128,7 @@ pub async fn start(
         return Ok(Json(Redriven { redriven: count }).into_response());
     }
     let redrive = services.replays.redrive(&subscription, query, rate).await;
-    let Some(redrive) = redrive.map_err(replays::problem)? else {
+    let Some(redrive) = redrive.map_err(jobs::problem)? else {
         return Ok(Json(Redriven { redriven: 0 }).into_response());
     };
     tracing::info!(
@@ -182,7 +184,7 @@ pub async fn list(
     Path(id): Path<String>,
 ) -> Result<Json<AllRedrives>, Problem> {
     let subscription = find(&services, &caller, &id).await?;
-    let redrives = services.replays.redrives(&subscription).await.map_err(replays::problem)?;
+    let redrives = services.replays.redrives(&subscription).await.map_err(jobs::problem)?;
     Ok(Json(AllRedrives { redrives: redrives.iter().map(ShownRedrive::of).collect() }))
 }
 
@@ -202,7 +204,8 @@ pub async fn read(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<ShownRedrive>, Problem> {
-    Ok(Json(ShownRedrive::of(&find_redrive(&services, &caller, &id).await?)))
+    let redrive: Redrive = find_job(&services, &caller, &id).await?;
+    Ok(Json(ShownRedrive::of(&redrive)))
 }
 
 /// `DELETE /redrives/{id}`: ends one that is running.
@@ -218,22 +221,9 @@ pub async fn cancel(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let redrive = find_redrive(&services, &caller, &id).await?;
-    services.replays.cancel_redrive(&redrive.id).await.map_err(replays::problem)?;
+    let redrive: Redrive = find_job(&services, &caller, &id).await?;
+    services.replays.cancel_redrive(&redrive.id).await.map_err(jobs::problem)?;
     Ok(StatusCode::ACCEPTED)
-}
-
-/// Finds a redrive of a subscription that the caller may see.
-async fn find_redrive(services: &Services, caller: &Caller, id: &str) -> Result<Redrive, Problem> {
-    let absent = || Problem::not_found("redrive");
-    let id: RedriveId = id.parse().map_err(|_| absent())?;
-    let redrive = services.replays.redrive_of(&id).await.map_err(replays::problem)?;
-    match find(services, caller, redrive.query.subscription.as_str()).await {
-        Ok(subscription) if redrive.belongs_to(&subscription) => Ok(redrive),
-        Ok(_) => Err(absent()),
-        Err(problem) if problem.code() == Code::NotFound => Err(absent()),
-        Err(problem) => Err(problem),
-    }
 }
 
 impl ShownRedrive {

@@ -9,10 +9,12 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::api::jobs::{find_job, problem};
+use crate::api::json_object::JsonObject;
 use crate::api::subscriptions::find;
 use crate::api::{Caller, Code, Problem, Services};
 use crate::event::{ReplayId, SubscriptionId, Timestamp};
-use crate::replay::{Counts, Error, Replay, ReplayState, Request};
+use crate::replay::{Counts, Replay, ReplayState, Request};
 
 /// What to replay.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -114,7 +116,7 @@ pub async fn start(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<String>,
-    Json(wanted): Json<Wanted>,
+    JsonObject(wanted): JsonObject<Wanted>,
 ) -> Result<Response, Problem> {
     let subscription = find(&services, &caller, &id).await?;
     let read = |name: &str, text: &str| {
@@ -188,7 +190,8 @@ pub async fn read(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<ShownReplay>, Problem> {
-    Ok(Json(ShownReplay::of(&find_replay(&services, &caller, &id).await?)))
+    let replay: Replay = find_job(&services, &caller, &id).await?;
+    Ok(Json(ShownReplay::of(&replay)))
 }
 
 /// `DELETE /replays/{id}`: ends one that is running.
@@ -204,32 +207,9 @@ pub async fn cancel(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<StatusCode, Problem> {
-    let replay = find_replay(&services, &caller, &id).await?;
+    let replay: Replay = find_job(&services, &caller, &id).await?;
     services.replays.cancel(&replay.id).await.map_err(problem)?;
     Ok(StatusCode::ACCEPTED)
-}
-
-/// Finds a replay of a subscription that the caller may see.
-async fn find_replay(services: &Services, caller: &Caller, id: &str) -> Result<Replay, Problem> {
-    let absent = || Problem::not_found("replay");
-    let id: ReplayId = id.parse().map_err(|_| absent())?;
-    let replay = services.replays.get(&id).await.map_err(problem)?;
-    match find(services, caller, replay.subscription.as_str()).await {
-        Ok(subscription) if replay.belongs_to(&subscription) => Ok(replay),
-        Ok(_) => Err(absent()),
-        Err(problem) if problem.code() == Code::NotFound => Err(absent()),
-        Err(problem) => Err(problem),
-    }
-}
-
-/// Turns a failure into the problem that fits it.
-pub(super) fn problem(error: Error) -> Problem {
-    match &error {
-        Error::Unknown { kind, .. } => Problem::not_found(kind),
-        Error::Ended { .. } => Problem::new(Code::WrongState, error.to_string()),
-        Error::Invalid(_) => Problem::new(Code::Invalid, error.to_string()),
-        Error::Damaged { .. } | Error::Log(_) | Error::Office(_) => error.into(),
-    }
 }
 
 impl ShownReplay {

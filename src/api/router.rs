@@ -11,7 +11,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{
     Code, Problem, Services, bus_route, dead_letters, deliveries, events, evidence, explain,
-    health, openapi, post_events, published, pull, quarantine, receipts, redrives, repeats,
+    health, openapi, poll, post_events, published, pull, quarantine, receipts, redrives, repeats,
     replays, request, sink_credential, stream, subscriptions, trace,
 };
 
@@ -49,7 +49,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/subscriptions/{id}/resume", post(subscriptions::resume))
         .route("/subscriptions/{id}/checkpoint", get(subscriptions::checkpoint))
         .route("/subscriptions/{id}/events", get(pull::events))
-        .route("/subscriptions/{id}/poll", post(pull::poll))
+        .route("/subscriptions/{id}/poll", post(poll::poll))
         .route("/subscriptions/{id}/stream", get(stream::stream))
         .route("/subscriptions/{id}/attempts", get(deliveries::attempts))
         .route("/subscriptions/{id}/receipts", get(receipts::list))

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 
+use crate::api::json_object::JsonObject;
 use crate::api::subscription_shown::{Known, answer};
 use crate::api::subscriptions::{find, must_match, problem, prove_in_background};
 use crate::api::{Caller, Problem, Services};
@@ -34,7 +34,7 @@ pub async fn replace(
     caller: Caller,
     Path(id): Path<String>,
     headers: HeaderMap,
-    Json(CredentialAlone(credential)): Json<CredentialAlone>,
+    JsonObject(CredentialAlone(credential)): JsonObject<CredentialAlone>,
 ) -> Result<Response, Problem> {
     change(&services, &caller, (&id, &headers, true), Some(credential)).await
 }

@@ -8,6 +8,7 @@ use axum::http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use crate::api::json_object::JsonObject;
 use crate::api::subscription_shown::{AllSubscriptions, Known, answer, etag, show};
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::deliver::OfficeError;
@@ -53,7 +54,7 @@ pub async fn list(
 pub async fn create(
     State(services): State<Arc<Services>>,
     caller: Caller,
-    Json(document): Json<Document>,
+    JsonObject(document): JsonObject<Document>,
 ) -> Result<Response, Problem> {
     if !caller.sees(&document.consumer) {
         let scope = Scope::Consume(document.consumer);
@@ -148,7 +149,7 @@ pub async fn replace(
     caller: Caller,
     Path(id): Path<String>,
     headers: HeaderMap,
-    Json(document): Json<Document>,
+    JsonObject(document): JsonObject<Document>,
 ) -> Result<Response, Problem> {
     let current = find(&services, &caller, &id).await?;
     must_match(&headers, &current, true)?;

@@ -431,6 +431,8 @@ async fn wrong_polls_and_strangers_are_told() {
     let path = "/subscriptions/strict/poll";
     for body in [
         "{".to_owned(),
+        "[]".to_owned(),
+        json!({ "maxEvent": 1 }).to_string(),
         json!({ "maxEvents": -1 }).to_string(),
         json!({ "ack": "x" }).to_string(),
         json!({ "ack": ["not-an-id"] }).to_string(),

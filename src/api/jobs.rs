@@ -1,0 +1,88 @@
+//! What replays and redrives have in common for callers: jobs of one subscription, each with a name of
+//! its own.
+
+use std::str::FromStr;
+
+use crate::api::subscriptions::find;
+use crate::api::{Caller, Code, Problem, Services};
+use crate::event::{RedriveId, ReplayId, SubscriptionId};
+use crate::replay::{Error, Redrive, Replay};
+use crate::subscriptions::Subscription;
+
+/// A job of one subscription.
+pub(super) trait Job: Sized {
+    /// What it is called.
+    type Id: FromStr;
+    /// What callers call its kind.
+    const KIND: &'static str;
+
+    /// Reads one, as it was last kept.
+    async fn read(services: &Services, id: &Self::Id) -> Result<Self, Error>;
+
+    /// The name of its subscription.
+    fn subscription(&self) -> &SubscriptionId;
+
+    /// Tells whether a subscription is the one that it was made for, and not a later one of that name.
+    fn belongs_to(&self, subscription: &Subscription) -> bool;
+}
+
+impl Job for Replay {
+    type Id = ReplayId;
+    const KIND: &'static str = "replay";
+
+    async fn read(services: &Services, id: &ReplayId) -> Result<Self, Error> {
+        services.replays.get(id).await
+    }
+
+    fn subscription(&self) -> &SubscriptionId {
+        &self.subscription
+    }
+
+    fn belongs_to(&self, subscription: &Subscription) -> bool {
+        self.belongs_to(subscription)
+    }
+}
+
+impl Job for Redrive {
+    type Id = RedriveId;
+    const KIND: &'static str = "redrive";
+
+    async fn read(services: &Services, id: &RedriveId) -> Result<Self, Error> {
+        services.replays.redrive_of(id).await
+    }
+
+    fn subscription(&self) -> &SubscriptionId {
+        &self.query.subscription
+    }
+
+    fn belongs_to(&self, subscription: &Subscription) -> bool {
+        self.belongs_to(subscription)
+    }
+}
+
+/// Finds a job of a subscription that the caller may see; a stranger's does not exist for it.
+pub(super) async fn find_job<J: Job>(
+    services: &Services,
+    caller: &Caller,
+    id: &str,
+) -> Result<J, Problem> {
+    let absent = || Problem::not_found(J::KIND);
+    let id: J::Id = id.parse().map_err(|_| absent())?;
+    let job = J::read(services, &id).await.map_err(problem)?;
+    match find(services, caller, job.subscription().as_str()).await {
+        Ok(subscription) if job.belongs_to(&subscription) => Ok(job),
+        Ok(_) => Err(absent()),
+        Err(problem) if problem.code() == Code::NotFound => Err(absent()),
+        Err(problem) => Err(problem),
+    }
+}
+
+/// Turns a failure into the problem that fits it.
+pub(super) fn problem(error: Error) -> Problem {
+    match &error {
+        Error::Unknown { kind, .. } => Problem::not_found(kind),
+        Error::Ended { .. } => Problem::new(Code::WrongState, error.to_string()),
+        Error::Invalid(_) => Problem::new(Code::Invalid, error.to_string()),
+        Error::Damaged { .. } | Error::Log(_) | Error::Office(_) => error.into(),
+    }
+}
