@@ -95,6 +95,15 @@ mod tests {
     }
 
     #[test]
+    fn retention_neither_spins_nor_sleeps_for_days() {
+        for every in ["0s", "99ms", "2days"] {
+            let shown = mistakes(&format!("log:\n  retention:\n    every: {every}\n"));
+
+            assert!(shown.contains("gateway.yaml:3:5: use 100ms to 1day"), "{shown}");
+        }
+    }
+
+    #[test]
     fn a_value_of_the_wrong_kind_is_shown_at_its_place() {
         let shown = mistakes("api:\n  max-body: big\n");
 

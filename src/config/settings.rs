@@ -114,6 +114,10 @@ impl Config {
         if let Err(error) = self.delivery.check() {
             mistakes.push((vec!["delivery", error.setting], error.to_string()));
         }
+        if !eventlog::RetentionConfig::EVERY.contains(&self.log.retention.every.0) {
+            let problem = "use 100ms to 1day".to_owned();
+            mistakes.push((vec!["log", "retention", "every"], problem));
+        }
         if !(1..=256).contains(&self.replay.parallel) {
             mistakes.push((vec!["replay", "parallel"], "use 1 to 256".to_owned()));
         }

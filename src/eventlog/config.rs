@@ -1,5 +1,6 @@
 //! The settings of this room.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -36,6 +37,8 @@ pub struct Config {
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct RetentionConfig {
+    /// How often it is looked for events that may go, 100ms to 1day.
+    pub every: Span,
     /// How long an event is kept; null: for ever.
     pub age: Option<Span>,
     /// How large the log may get on disk, before its oldest events go; null: any size.
@@ -46,11 +49,18 @@ pub struct RetentionConfig {
     pub quarantine: Option<Span>,
 }
 
+impl RetentionConfig {
+    /// How often it may be looked. Each look reads all cursors.
+    pub const EVERY: RangeInclusive<Duration> =
+        Duration::from_millis(100)..=Duration::from_hours(24);
+}
+
 impl Default for RetentionConfig {
-    /// 30 days, any size; what was set aside, 90 days.
+    /// 30 days, any size, looked at every ten seconds; what was set aside, 90 days.
     fn default() -> Self {
         let days = |days: u64| Some(Span(Duration::from_hours(days * 24)));
-        Self { age: days(30), size: None, dead_letters: days(90), quarantine: days(90) }
+        let every = Span(Duration::from_secs(10));
+        Self { every, age: days(30), size: None, dead_letters: days(90), quarantine: days(90) }
     }
 }
 

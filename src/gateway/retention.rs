@@ -12,8 +12,6 @@ use crate::replay::ReplayState;
 use crate::subscriptions::State;
 use crate::telemetry::{Metric, chain};
 
-/// How often old entries are looked for.
-const TICK: Duration = Duration::from_secs(10);
 /// So many entries are worth moving the floor at once, so that looking at some of them anew for every
 /// subscription costs a fraction of what routing them did.
 const WORTH: u64 = 65_536;
@@ -35,7 +33,7 @@ impl Retaining {
     pub(super) async fn run(&self) {
         let mut moved = None;
         loop {
-            self.services.clock.sleep(TICK).await;
+            self.services.clock.sleep(self.config.every.0).await;
             if let Err(failure) = self.round(&mut moved).await {
                 tracing::error!(error = %chain(&*failure), "Old entries of the log cannot be dropped");
             }
