@@ -176,7 +176,7 @@ async fn perform(
             Ok(())
         }
         Err(failure) if failure.is_input() => {
-            done.problem = Some(format!("{:#}", failure.error()));
+            done.problem = Some(failure.to_string());
             Ok(())
         }
         Err(failure) => Err(failure),

@@ -115,7 +115,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(failure) => {
-            line.context.output().complain(format_args!("error: {:#}", failure.error()));
+            line.context.output().complain(format_args!("error: {failure}"));
             ExitCode::from(&failure)
         }
     }

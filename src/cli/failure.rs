@@ -1,8 +1,10 @@
 //! How a command ends.
 
+use std::fmt;
 use std::process::ExitCode;
 
 use crate::event::{Blame, Fault};
+use crate::telemetry::chain;
 
 /// How a command ended that did its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +20,7 @@ pub enum Exit {
 /// What a command returns.
 pub type Outcome = Result<Exit, Failure>;
 
-/// Why a command did not do its work; `Display` of the error is the line that the person reads.
+/// Why a command did not do its work; its `Display` is what the person reads, each cause once.
 #[derive(Debug)]
 pub struct Failure {
     code: u8,
@@ -48,7 +50,7 @@ impl Failure {
     }
 
     /// Says what was being done, in front of the cause.
-    pub fn context(self, doing: impl std::fmt::Display + Send + Sync + 'static) -> Self {
+    pub fn context(self, doing: impl fmt::Display + Send + Sync + 'static) -> Self {
         Self { error: self.error.context(doing), ..self }
     }
 
@@ -61,10 +63,11 @@ impl Failure {
     pub const fn is_input(&self) -> bool {
         self.code == 2
     }
+}
 
-    /// What went wrong, with its causes.
-    pub const fn error(&self) -> &anyhow::Error {
-        &self.error
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        chain(&*self.error).fmt(f)
     }
 }
 

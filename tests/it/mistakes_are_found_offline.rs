@@ -122,3 +122,20 @@ fn checking_makes_no_keys_and_no_log() {
 
     assert!(!copy.path().join("keys").exists() && !copy.path().join("data").exists());
 }
+
+#[test]
+fn what_is_wrong_is_said_once() {
+    let copy = settings();
+    fs::create_dir(copy.path().join("config/subscriptions")).unwrap();
+    let document =
+        "id: a\nconsumer: shop\nsink: nowhere\nconfig: { keys: { sharedSecret: true } }\n";
+    fs::write(copy.path().join("config/subscriptions/a.yaml"), document).unwrap();
+    fs::write(copy.path().join("foreign.db"), "no database at all ".repeat(500)).unwrap();
+
+    let (code, _, said) = sealway(&copy, &["check"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(said.matches("/sink").count(), 1, "{said}");
+    let (code, _, said) = sealway(&copy, &["log", "verify", "foreign.db"]);
+    assert_eq!(code, Some(3), "{said}");
+    assert_eq!(said.matches("file is not a database").count(), 1, "{said}");
+}
