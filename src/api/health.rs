@@ -1,5 +1,6 @@
 //! Whether the gateway lives and takes work, and what it has counted.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -69,11 +70,17 @@ pub async fn metrics(
     caller: Caller,
 ) -> Result<impl IntoResponse, Problem> {
     caller.must(&Scope::Operate)?;
-    let head = services.log.head().0;
+    let (head, now) = (services.log.head().0, services.clock.now());
+    // Where everyone keeps up, this reads memory only.
+    let behind = services.office.behind().await?;
+    let since: BTreeMap<_, _> =
+        behind.iter().map(|one| (&one.subscription.id, one.since)).collect();
     for (subscription, standing) in services.office.standings() {
         let labels = [subscription.as_str()];
         let lag = head.saturating_sub(standing.scanned.0) + standing.open as u64;
         services.metrics.gauge(Metric::LagEvents, &labels).set_count(lag);
+        let age = since.get(&subscription).map_or(0, |since| now.since(*since).as_secs());
+        services.metrics.gauge(Metric::LagSeconds, &labels).set_count(age);
         let retrying = standing.retrying as u64;
         services.metrics.gauge(Metric::RetriesWaiting, &labels).set_count(retrying);
         if let Some(flow) = services.office.flow(&subscription) {

@@ -20,6 +20,7 @@ mod health;
 mod jobs;
 mod json_object;
 mod limits;
+mod log;
 mod openapi;
 mod poll;
 mod post_events;

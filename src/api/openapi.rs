@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::api::{
-    bus, dead_letters, deliveries, events, evidence, explain, health, poll, post_events, problem,
-    published, pull, quarantine, receipts, redrives, replays, sink_credential, stream,
+    bus, dead_letters, deliveries, events, evidence, explain, health, log, poll, post_events,
+    problem, published, pull, quarantine, receipts, redrives, replays, sink_credential, stream,
     subscriptions, trace,
 };
 use crate::subscriptions::Document;
@@ -48,6 +48,7 @@ const SHOWN: &str = "ShownSubscription";
         health::live,
         health::ready,
         health::metrics,
+        log::show,
         post_events::publish,
         events::list,
         trace::trace,

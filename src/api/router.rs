@@ -11,8 +11,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{
     Code, Problem, Services, bus_route, dead_letters, deliveries, events, evidence, explain,
-    health, openapi, poll, post_events, published, pull, quarantine, receipts, redrives, repeats,
-    replays, request, sink_credential, stream, subscriptions, trace,
+    health, log, openapi, poll, post_events, published, pull, quarantine, receipts, redrives,
+    repeats, replays, request, sink_credential, stream, subscriptions, trace,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -67,6 +67,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/quarantine/counts", get(quarantine::counts))
         .route("/quarantine/{id}", get(quarantine::read).delete(quarantine::remove))
         .route("/quarantine/{id}/release", post(quarantine::release))
+        .route("/log", get(log::show))
         .route("/metrics", get(health::metrics))
         // Innermost first: what a client starts ends, whatever becomes of the client.
         .layer(from_fn_with_state(Arc::clone(&services), request::to_the_end))

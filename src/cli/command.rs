@@ -50,7 +50,7 @@ enum Command {
     /// Look at the gateway's signing keys, turn or revoke them
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Check the log, copy it while the gateway runs, and bring a copy back
+    /// See who needs the log, check it, copy it while the gateway runs, and bring a copy back
     #[command(subcommand)]
     Log(log::Command),
     /// Decrypt and verify a token, offline

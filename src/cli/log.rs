@@ -1,12 +1,13 @@
-//! `sealway log`: checks the log of a gateway, copies it beside the running gateway, and brings a
-//! copy back.
+//! `sealway log`: says who needs the log of a gateway, checks it, copies it beside the running
+//! gateway, and brings a copy back.
 
 use std::path::PathBuf;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::ambient::{Clock as _, SystemClock, SystemEntropy};
-use crate::cli::{Context, Exit, Failure, Outcome, Output, log_verify};
+use crate::cli::answer::{items, text};
+use crate::cli::{Column, Context, Exit, Failure, Outcome, Output, log_verify};
 use crate::eventlog::{CopyError, Restoring, StoredLog, back_up};
 
 /// What to do with the log.
@@ -19,6 +20,9 @@ pub enum Command {
         #[arg(value_name = "DIR|FILE")]
         place: Option<PathBuf>,
     },
+    /// List who needs old events of a running gateway's log, and since when: those first that keep
+    /// most of it from being dropped
+    Holders,
     /// Copy the log into one new file, while the gateway runs
     Backup {
         /// The file, which must not be there, or a directory that gets a file named by the time
@@ -39,6 +43,17 @@ pub enum Command {
     },
 }
 
+/// What a list shows of who needs the log.
+const COLUMNS: &[Column<Value>] = &[
+    ("Subscription", |holder| text(holder, "/subscription")),
+    ("Consumer", |holder| text(holder, "/consumer")),
+    ("State", |holder| text(holder, "/state")),
+    ("Replay", |holder| text(holder, "/replay")),
+    ("Events", |holder| text(holder, "/events")),
+    ("Since", |holder| text(holder, "/since")),
+    ("Expires", |holder| text(holder, "/expires")),
+];
+
 /// Runs the command.
 pub async fn run(command: Command, context: &Context) -> Outcome {
     let output = context.output();
@@ -49,6 +64,11 @@ pub async fn run(command: Command, context: &Context) -> Outcome {
             let report = log_verify::check(log, output).await?;
             output.item(&report, |report| report.in_words(&place));
             Ok(if report.is_sound() { Exit::Done } else { Exit::No })
+        }
+        Command::Holders => {
+            let answer = context.client()?.get("/log").await?;
+            output.list(&items(&answer, "holders"), COLUMNS);
+            Ok(Exit::Done)
         }
         Command::Backup { to, data_dir } => {
             let from = data_directory(data_dir, context)?;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ambient::Span;
 use crate::deliver::{Allowance, BreakerConfig, EgressConfig, Schedule};
+use crate::event::Timestamp;
 
 /// Settings of delivery.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
@@ -35,10 +36,11 @@ pub struct Config {
 }
 
 /// How much may wait for a subscription that was never offered; the oldest becomes dead letters.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct BacklogConfig {
-    /// How long an event may wait; null: for as long as the subscription is there.
+    /// How long an event may wait, 1m or more; null: for as long as the subscription is there, or 14
+    /// days where the number is bounded.
     pub maximum_age: Option<Span>,
     /// How many events may wait, 1 to 1,000,000; null: any number.
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -52,6 +54,34 @@ pub struct BacklogLimit {
     pub age: Option<Duration>,
     /// How many matches may wait; nothing: any number.
     pub events: Option<u64>,
+}
+
+impl Default for BacklogConfig {
+    fn default() -> Self {
+        Self { maximum_age: Some(Span(BacklogLimit::AGE)), maximum_events: None }
+    }
+}
+
+impl BacklogLimit {
+    /// How long a match may wait if nobody says otherwise.
+    pub const AGE: Duration = Duration::from_hours(14 * 24);
+
+    /// With an age where there is a number: a few matches that keep within it would keep the log for
+    /// ever.
+    #[must_use]
+    pub fn with_age(self) -> Self {
+        let age = self.age.or(self.events.map(|_| Self::AGE));
+        Self { age, ..self }
+    }
+
+    /// When the oldest match has to be looked at again that is within these bounds: others may become
+    /// too many at any time, and it becomes too old at one.
+    pub fn due(self, accepted: Timestamp) -> Timestamp {
+        match (self.age, self.events) {
+            (Some(age), None) => accepted.after(age),
+            _ => Timestamp::EPOCH,
+        }
+    }
 }
 
 impl BacklogConfig {
@@ -113,6 +143,10 @@ impl Config {
             let problem = "use 1 to 1,000,000";
             return Err(ConfigError { setting: "backlog.maximum-events", problem });
         }
+        if self.backlog.maximum_age.is_some_and(|age| age.0 < Duration::from_mins(1)) {
+            let problem = "use 1m or more, or null";
+            return Err(ConfigError { setting: "backlog.maximum-age", problem });
+        }
         if self.retries.len() > 185 {
             return Err(ConfigError { setting: "retries", problem: "use at most 185 delays" });
         }
@@ -156,6 +190,16 @@ mod tests {
     fn the_default_settings_make_the_default_schedule() {
         assert!(Config::default().check().is_ok());
         assert_eq!(Config::default().schedule(), Schedule::default());
+    }
+
+    #[test]
+    fn a_backlog_that_is_bounded_by_number_is_bounded_by_age_too() {
+        let limit = |age, events| BacklogLimit { age, events }.with_age();
+        let hour = Some(Duration::from_hours(1));
+
+        assert_eq!(limit(None, Some(3)), limit(Some(BacklogLimit::AGE), Some(3)));
+        assert_eq!(limit(hour, Some(3)).age, hour);
+        assert_eq!(limit(None, None), BacklogLimit::default());
     }
 
     #[test]

@@ -351,6 +351,7 @@ fn stand(progress: &Progress, retries: &Retries, order: &Order) -> Standing {
     let (sequence, chain) = progress.newest();
     Standing {
         scanned: progress.scanned(),
+        settled: progress.cursor().settled,
         sequence,
         chain,
         open: progress.open(),

@@ -8,7 +8,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::deliver::{
-    Clerk, Command, Courier, Flow, Followed, Gate, Inbox, Round, Shelf, Standing, View,
+    BacklogLimit, Clerk, Command, Courier, Flow, Followed, Gate, Inbox, Round, Shelf, Standing,
+    View,
 };
 use crate::event::SubscriptionId;
 use crate::eventlog::{Changes, Cursor, Entry, Error, Position, Retry};
@@ -253,6 +254,11 @@ impl Dispatch {
         let last = entries.last()?.position;
         self.followed.advance(last);
         Some(last)
+    }
+
+    /// How much may wait for a subscription that says nothing itself.
+    pub(super) const fn backlog(&self) -> BacklogLimit {
+        self.round.backlog
     }
 
     /// Where the courier of a subscription stands.

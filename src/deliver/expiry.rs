@@ -103,17 +103,19 @@ impl Expiry {
         }
         let mut letters = Vec::new();
         let mut taken = 0;
+        let mut due = now;
         while taken < SLICE {
             let Some(oldest) = backlog.oldest().await else { break };
             let is_old = limit.age.is_some_and(|age| now.since(oldest.accepted) > age);
             if !is_old && !self.is_too_long(&backlog, limit.events, &oldest).await {
+                due = limit.due(oldest.accepted);
                 break;
             }
             letters.extend(backlog.give_up(now));
             taken += 1;
         }
         self.has_more = taken == SLICE || backlog.gathering.has_more();
-        self.look_at = if self.has_more { now } else { now.after(TICK) };
+        self.look_at = if self.has_more { now } else { now.after(TICK).max(due) };
         letters
     }
 
@@ -187,10 +189,11 @@ impl Backlog<'_> {
 /// The bounds of a subscription's backlog: its own, or the gateway's.
 pub(super) fn limit_of(subscription: &Subscription, general: BacklogLimit) -> BacklogLimit {
     let own = subscription.document.config.backlog.unwrap_or_default();
-    BacklogLimit {
+    let limit = BacklogLimit {
         age: own.maximum_age.map(|age| Duration::from_secs(age.into())).or(general.age),
         events: own.maximum_events.map(u64::from).or(general.events),
-    }
+    };
+    limit.with_age()
 }
 
 /// The dead letter of a match that has expired.

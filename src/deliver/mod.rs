@@ -14,6 +14,7 @@
 //! a match whose outcome is not noted with it. An outcome that a crash has lost repeats a delivery
 //! and never drops one.
 
+mod behind;
 mod breaker;
 mod config;
 mod connection;
@@ -54,6 +55,7 @@ mod tests;
 mod trace;
 mod under_way;
 
+pub use behind::{Behind, accepted_after};
 pub use breaker::{BreakerConfig, Phase};
 pub use config::{BacklogConfig, BacklogLimit, Config, ConfigError};
 pub use connection::{

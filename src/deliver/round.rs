@@ -45,6 +45,8 @@ pub enum Command {
 pub struct Standing {
     /// Everything up to here was looked at.
     pub scanned: Position,
+    /// Everything up to here is settled; what lies after it is kept in the log.
+    pub settled: Position,
     /// The sequence number of the newest match.
     pub sequence: u64,
     /// The chain after that match.

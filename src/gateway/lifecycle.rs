@@ -14,6 +14,7 @@ use crate::deliver::{Dispatch, Ledger, Notice};
 use crate::eventlog::{self, RetentionConfig};
 use crate::gateway::expiry::expire;
 use crate::gateway::follow;
+use crate::gateway::lagging::warn;
 use crate::gateway::retention::Retaining;
 use crate::gateway::watching::watch;
 use crate::keys::KeyRing;
@@ -81,6 +82,7 @@ impl Gateway {
             () = tend_keys(&ring, &services) => Ok(()),
             () = retaining.run() => Ok(()),
             () = expire(&services, retention) => Ok(()),
+            () = warn(&services, retention) => Ok(()),
             () = watch(&services, notices) => Ok(()),
             () = serve(listener, routes, &services.config, &tasks) => Ok(()),
         };

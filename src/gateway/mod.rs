@@ -9,6 +9,7 @@
 mod build;
 mod expiry;
 mod inbound;
+mod lagging;
 mod lifecycle;
 mod outbound;
 mod retention;

@@ -78,7 +78,7 @@ async fn pause(services: &Services, told: &Subscription, since: Timestamp) {
 
 /// Puts an operational event on the way in, like any producer's: it goes where the operator has
 /// written a publication and a contract for it, and nowhere else.
-async fn publish(
+pub(super) async fn publish(
     services: &Services,
     detail_type: &str,
     (subscription, since): (&Subscription, Timestamp),

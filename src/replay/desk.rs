@@ -6,7 +6,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::ambient::{Clock, Entropy, Tasks};
 use crate::deliver::{Carry, Ledger, Office};
-use crate::event::{EventId, RedriveId, ReplayId, Timestamp};
+use crate::event::{EventId, RedriveId, ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::{EventLog, Page, Position, Revision};
 use crate::replay::running::Running;
 use crate::replay::store::KIND;
@@ -209,6 +209,11 @@ impl Desk {
     /// [beginnings](Self::hold_beginnings) are held.
     pub fn slowest(&self) -> Option<Position> {
         self.parts.replays.slowest()
+    }
+
+    /// How far each running replay has come, and for which subscription it runs.
+    pub fn holds(&self) -> Vec<(ReplayId, SubscriptionId, Position)> {
+        self.parts.replays.holds()
     }
 
     /// Makes a name for what begins now; names grow with time.

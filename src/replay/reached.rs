@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::event::ReplayId;
+use crate::event::{ReplayId, SubscriptionId};
 use crate::eventlog::Position;
 use crate::replay::{Replay, ReplayState};
 
@@ -17,7 +17,7 @@ pub(super) struct Reached(Arc<Mutex<Places>>);
 struct Places {
     /// Whether what the registry held at the start was learned.
     is_complete: bool,
-    places: BTreeMap<ReplayId, Position>,
+    places: BTreeMap<ReplayId, (SubscriptionId, Position)>,
 }
 
 impl Reached {
@@ -37,7 +37,10 @@ impl Reached {
     pub(super) fn note(&self, replay: &Replay) {
         let places = &mut self.lock().places;
         match replay.state {
-            ReplayState::Running => places.insert(replay.id.clone(), replay.reached),
+            ReplayState::Running => {
+                let place = (replay.subscription.clone(), replay.reached);
+                places.insert(replay.id.clone(), place)
+            }
             ReplayState::Completed | ReplayState::Cancelled => places.remove(&replay.id),
         };
     }
@@ -46,8 +49,16 @@ impl Reached {
     /// at the start of the log.
     pub(super) fn slowest(&self) -> Option<Position> {
         let places = self.lock();
-        let slowest = places.places.values().min().copied();
+        let slowest = places.places.values().map(|(_, reached)| *reached).min();
         if places.is_complete { slowest } else { Some(Position::START) }
+    }
+
+    /// The place of every one that runs, with its subscription.
+    pub(super) fn all(&self) -> Vec<(ReplayId, SubscriptionId, Position)> {
+        let places = self.lock();
+        let all = places.places.iter();
+        all.map(|(id, (subscription, reached))| (id.clone(), subscription.clone(), *reached))
+            .collect()
     }
 }
 

@@ -125,6 +125,11 @@ impl Replays {
         self.reached.slowest()
     }
 
+    /// How far each that runs has come by what is kept of it, and for which subscription it runs.
+    pub fn holds(&self) -> Vec<(ReplayId, SubscriptionId, Position)> {
+        self.reached.all()
+    }
+
     /// Reads one.
     ///
     /// # Errors

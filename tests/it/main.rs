@@ -35,6 +35,7 @@ mod every_violation_is_documented;
 mod harness;
 mod keys_can_turn;
 mod mistakes_are_found_offline;
+mod nobody_keeps_the_log_for_ever;
 mod nothing_leaves_without_a_contract;
 mod old_events_make_room;
 mod only_allowed_addresses_are_dialled;

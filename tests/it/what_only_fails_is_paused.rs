@@ -1,7 +1,5 @@
 //! A subscription that only fails for five days is paused, with everything kept, and says so.
 
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -9,23 +7,14 @@ use serde_json::json;
 
 use sealway::ambient::{Clock as _, ManualClock, SystemClock};
 
-use crate::harness::{Receiver, Reply, TestGateway, eventually, never_within};
-
-/// A gateway with the example's publications of operational events.
-async fn gateway(clock: &ManualClock) -> TestGateway {
-    TestGateway::with(Some(clock.clone()), |config| {
-        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/operations");
-        let copy = |from: &str, to: &Path| fs::copy(examples.join(from), to).unwrap();
-        copy("asyncapi.yaml", &config.contracts.join("operations.yaml"));
-        copy("publications.yaml", &config.publications.join("operations.yaml"));
-    })
-    .await
-}
+use crate::harness::{
+    Receiver, Reply, TestGateway, eventually, let_operational_events_cross, never_within,
+};
 
 #[tokio::test]
 async fn five_days_of_failures_pause_and_a_resume_delivers_everything() {
     let clock = ManualClock::at(SystemClock.now());
-    let mut gateway = gateway(&clock).await;
+    let mut gateway = TestGateway::with(Some(clock.clone()), let_operational_events_cross).await;
     let operator = Receiver::start(&gateway, "operator").await;
     gateway.subscribe(&operator, json!({ "types": ["Subscription.Paused"] })).await;
     let receiver = Receiver::start(&gateway, "shop").await;

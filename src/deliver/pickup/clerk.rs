@@ -172,6 +172,7 @@ fn stand(place: Milestone, shelf: &Shelf) -> Standing {
     let (open, retrying) = shelf.waiting(place.sequence);
     Standing {
         scanned: place.position,
+        settled: shelf.settled(),
         sequence: place.sequence,
         chain: place.chain,
         open: usize::try_from(open).unwrap_or(usize::MAX),

@@ -62,6 +62,7 @@ impl Overdue {
             if !cursor.ahead.contains(sequence) {
                 let is_old = limit.age.is_some_and(|age| now.since(entry.accepted) > age);
                 if !is_old && excess == 0 {
+                    self.look_at = self.look_at.max(limit.due(entry.accepted));
                     is_within = true;
                     through = Position(entry.position.0.saturating_sub(1));
                     break;

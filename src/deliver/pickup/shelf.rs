@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::event::EventId;
-use crate::eventlog::{Cursor, Milestone, Retry};
+use crate::eventlog::{Cursor, Milestone, Position, Retry};
 
 /// What the consumer of a subscription without a sink has acknowledged, and what was brought back
 /// for it. The log keeps both: the first as the subscription's cursor, the second as its retries.
@@ -44,6 +44,11 @@ impl Shelf {
     /// What was acknowledged.
     pub fn acknowledged(&self) -> Cursor {
         self.held().acknowledged.clone()
+    }
+
+    /// Up to where everything was acknowledged.
+    pub(super) fn settled(&self) -> Position {
+        self.held().acknowledged.settled
     }
 
     /// What was brought back and is not settled again, oldest first.

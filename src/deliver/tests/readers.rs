@@ -52,7 +52,8 @@ fn numbered(subscription: &Subscription, entries: &[Arc<Entry>]) -> (Vec<Match>,
 
 fn view(subscription: &Arc<Subscription>, place: &Milestone) -> View {
     let Milestone { position: scanned, sequence, chain } = *place;
-    let standing = Standing { scanned, sequence, chain, open: 0, retrying: 0, blocked: 0 };
+    let settled = scanned;
+    let standing = Standing { scanned, settled, sequence, chain, open: 0, retrying: 0, blocked: 0 };
     View { standing, subscription: Arc::clone(subscription), acknowledged: None }
 }
 

@@ -75,6 +75,14 @@ pub fn order_created(id: &str, number: u64) -> Value {
     })
 }
 
+/// Adds the example's publications and contract of operational events.
+pub fn let_operational_events_cross(config: &mut Config) {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/operations");
+    let copy = |from: &str, to: &Path| fs::copy(examples.join(from), to).unwrap();
+    copy("asyncapi.yaml", &config.contracts.join("operations.yaml"));
+    copy("publications.yaml", &config.publications.join("operations.yaml"));
+}
+
 /// Copies the contracts and publications of this repository below `directory`, with settings that
 /// name them.
 pub fn settle_in(directory: &Path) -> Config {

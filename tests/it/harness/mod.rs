@@ -16,7 +16,9 @@ mod sink;
 mod waiting;
 
 pub use disk::Number;
-pub use gateway::{ACCESS_SECRET, Answer, TestGateway, answer, order_created};
+pub use gateway::{
+    ACCESS_SECRET, Answer, TestGateway, answer, let_operational_events_cross, order_created,
+};
 pub use guarded::{Guarded, TlsServer};
 pub use load::{Activity, Caller, Load, PROMPT_RETRIES, number_from_environment};
 pub use process::{Process, program};

@@ -1,0 +1,114 @@
+//! How far the log reaches, and who keeps its oldest events from being dropped.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::api::{Caller, Problem, Scope, Services};
+use crate::deliver::accepted_after;
+use crate::event::{ConsumerId, ReplayId, SubscriptionId, Timestamp};
+use crate::eventlog::{Error, Position};
+use crate::subscriptions;
+
+/// The most holders that are shown.
+const MOST: usize = 1000;
+
+/// The log, and who needs it.
+#[derive(Serialize, ToSchema)]
+pub struct Shown {
+    /// The position of the newest event.
+    head: u64,
+    /// The position of the newest event that retention has dropped.
+    floor: u64,
+    /// Who needs events that lie after the floor, those first that keep most; at most 1,000.
+    holders: Vec<Holder>,
+}
+
+/// A subscription or a replay that needs events which retention could drop without it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Holder {
+    /// The subscription, also of a replay.
+    #[schema(value_type = String)]
+    subscription: SubscriptionId,
+    /// Its consumer; missing if a replay has lost its subscription.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    consumer: Option<ConsumerId>,
+    /// Where the subscription stands; missing if a replay has lost it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    state: Option<subscriptions::State>,
+    /// The replay that needs the events; missing if the subscription itself does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    replay: Option<ReplayId>,
+    /// Everything up to this position it needs no longer.
+    settled: u64,
+    /// How many events of the log lie after that, for whomever they are.
+    events: u64,
+    /// When the oldest of them was accepted.
+    #[schema(value_type = String, format = DateTime)]
+    since: Timestamp,
+    /// When that becomes a dead letter if it only waits; missing where no age bounds the backlog.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires: Option<Timestamp>,
+}
+
+/// `GET /log`: how far the log reaches and who keeps it from being dropped, for operators.
+#[utoipa::path(
+    get, path = "/log", tag = "operate",
+    responses(
+        (status = 200, description = "Done", body = Shown),
+        (status = "4XX", description = "A problem")
+    )
+)]
+pub async fn show(
+    State(services): State<Arc<Services>>,
+    caller: Caller,
+) -> Result<Json<Shown>, Problem> {
+    caller.must(&Scope::Operate)?;
+    let (head, floor) = (services.log.head().0, services.log.floor().position.0);
+    let mut holders = holders(&services).await?;
+    holders.truncate(MOST);
+    Ok(Json(Shown { head, floor, holders }))
+}
+
+async fn holders(services: &Services) -> Result<Vec<Holder>, Error> {
+    let head = services.log.head();
+    let events = |settled: Position| head.0.saturating_sub(settled.0);
+    let mut holders: Vec<Holder> = Vec::new();
+    for behind in services.office.behind().await? {
+        holders.push(Holder {
+            subscription: behind.subscription.id.clone(),
+            consumer: Some(behind.subscription.consumer.clone()),
+            state: Some(behind.subscription.state),
+            replay: None,
+            settled: behind.settled.0,
+            events: events(behind.settled),
+            since: behind.since,
+            expires: behind.expires(),
+        });
+    }
+    for (replay, subscription, reached) in services.replays.holds() {
+        let Some(since) = accepted_after(&*services.log, reached).await? else { continue };
+        let line = services.office.line(&subscription);
+        let known = line.map(|line| Arc::clone(&line.subscription.borrow()));
+        holders.push(Holder {
+            subscription,
+            consumer: known.as_ref().map(|known| known.consumer.clone()),
+            state: known.map(|known| known.state),
+            replay: Some(replay),
+            settled: reached.0,
+            events: events(reached),
+            since,
+            expires: None,
+        });
+    }
+    holders.sort_by_key(|holder| holder.settled);
+    Ok(holders)
+}

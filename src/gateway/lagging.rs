@@ -1,0 +1,72 @@
+//! Warns of subscriptions that have been behind for so long that their events are about to expire, or
+//! keep the log from being dropped.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::api::Services;
+use crate::deliver::{BacklogLimit, Behind};
+use crate::event::{SubscriptionId, Timestamp};
+use crate::eventlog::{Error, RetentionConfig};
+use crate::gateway::watching::publish;
+use crate::telemetry::chain;
+
+/// How often it is looked who is behind.
+const TICK: Duration = Duration::from_mins(1);
+
+/// The subscriptions that were warned of and are still behind, and when each was created.
+type Told = BTreeMap<SubscriptionId, Timestamp>;
+
+/// Looks who is behind now and then, for ever.
+pub(super) async fn warn(services: &Services, retention: RetentionConfig) {
+    let mut told = Told::new();
+    loop {
+        services.clock.sleep(TICK).await;
+        if let Err(error) = look(services, retention, &mut told).await {
+            tracing::error!(error = %chain(&error), "Cannot find out which subscriptions are behind");
+        }
+    }
+}
+
+async fn look(
+    services: &Services,
+    retention: RetentionConfig,
+    told: &mut Told,
+) -> Result<(), Error> {
+    let now = services.clock.now();
+    let mut late = services.office.behind().await?;
+    late.retain(|one| now.since(one.since) > patience(one.limit, retention));
+    let still = |id: &SubscriptionId, created: Timestamp| {
+        late.iter().any(|one| one.subscription.id == *id && one.subscription.created == created)
+    };
+    told.retain(|id, created| still(id, *created));
+    for one in late {
+        let id = &one.subscription.id;
+        if told.insert(id.clone(), one.subscription.created).is_none() {
+            tell(services, &one).await;
+        }
+    }
+    Ok(())
+}
+
+/// How long a subscription may be behind before it is warned of: half of what its events may wait.
+/// Where that has no bound, until it keeps the log from being dropped.
+fn patience(limit: BacklogLimit, retention: RetentionConfig) -> Duration {
+    let half = limit.age.map(|age| age / 2);
+    let dropped = retention.age.map(|age| age.0);
+    half.or(dropped).unwrap_or(BacklogLimit::AGE / 2)
+}
+
+async fn tell(services: &Services, late: &Behind) {
+    let (id, since) = (&late.subscription.id, late.since);
+    let then = match late.expires() {
+        Some(expires) => format!("what waits becomes a dead letter from {expires} on"),
+        None => "what waits keeps the log from being dropped".to_owned(),
+    };
+    let reason = format!("nothing that came since {since} is settled; {then}");
+    tracing::warn!(subscription.id = %id, "Subscription {id} is behind: {reason}");
+    let about = json!({ "since": since, "reason": reason });
+    publish(services, "Subscription Behind", (&late.subscription, since), about).await;
+}

@@ -1,0 +1,76 @@
+//! Whoever needs old events is listed, warned of, and bounded: nobody keeps the log for ever.
+
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use sealway::ambient::{Clock as _, ManualClock, SystemClock};
+
+use crate::harness::{Receiver, TestGateway, eventually, let_operational_events_cross};
+
+const DAY: Duration = Duration::from_hours(24);
+
+async fn holder(gateway: &TestGateway, name: &str) -> Option<Value> {
+    let log = gateway.get("/log").await;
+    let mut holders = log["holders"].as_array().unwrap().iter();
+    holders.find(|holder| holder["subscription"] == name).cloned()
+}
+
+async fn lag_seconds(gateway: &TestGateway, name: &str) -> Option<u64> {
+    let metrics = gateway.call(Method::GET, "/metrics", None).await.body;
+    let start = format!("sealway_lag_seconds{{subscription=\"{name}\"}} ");
+    metrics.as_str()?.lines().find_map(|line| line.strip_prefix(&start)?.parse().ok())
+}
+
+#[tokio::test]
+async fn what_nobody_takes_expires_after_two_weeks_and_operators_are_warned_after_one() {
+    let clock = ManualClock::at(SystemClock.now());
+    let gateway = TestGateway::with(Some(clock.clone()), let_operational_events_cross).await;
+    let operator = Receiver::start(&gateway, "operator").await;
+    gateway.subscribe(&operator, json!({ "types": ["Subscription.Behind"] })).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({ "types": ["Order.*"] })).await;
+    gateway.post("/subscriptions/shop/pause", &json!({})).await;
+    let id = gateway.order(1).await;
+    let accepted = clock.now();
+
+    clock.advance(6 * DAY);
+    let held = eventually("it is listed", async || holder(&gateway, "shop").await).await;
+    assert_eq!((&held["consumer"], &held["state"]), (&json!("shop"), &json!("paused")));
+    assert_eq!(held["events"], 1);
+    assert_eq!(held["since"], accepted.to_string());
+    assert_eq!(held["expires"], accepted.after(14 * DAY).to_string());
+    assert_eq!(lag_seconds(&gateway, "shop").await, Some(6 * 86_400));
+    assert_eq!(lag_seconds(&gateway, "operator").await, Some(0));
+    let consumer = gateway.add_caller("shop", &["consume:shop"]).await;
+    let refused = gateway.call_as(&consumer, (Method::GET, "/log"), None).await;
+    assert_eq!(refused.status, 403, "who needs what is for operators to know");
+
+    clock.advance(DAY);
+    let told = eventually("an operator is warned", async || {
+        clock.advance(Duration::from_mins(1));
+        operator.delivered().pop()
+    })
+    .await;
+    assert_eq!(told.opened.event()["type"], "Subscription.Behind");
+    assert_eq!(told.data()["subscription"], "shop");
+    assert_eq!(told.data()["since"], accepted.to_string());
+    let expires = accepted.after(14 * DAY).to_string();
+    assert!(told.data()["reason"].as_str().unwrap().contains(&expires), "{}", told.data());
+
+    clock.advance(7 * DAY);
+    let letters = eventually("it has expired", async || {
+        clock.advance(Duration::from_mins(1));
+        let listed = gateway.get("/subscriptions/shop/dead-letters").await;
+        listed["deadLetters"].as_array().filter(|letters| !letters.is_empty()).cloned()
+    })
+    .await;
+    assert_eq!((&letters[0]["event"], &letters[0]["reason"]), (&json!(id), &json!("expired")));
+    eventually("it needs nothing any more", async || {
+        clock.advance(Duration::from_mins(1));
+        holder(&gateway, "shop").await.is_none().then_some(())
+    })
+    .await;
+    assert_eq!(operator.arrivals().len(), 2, "a challenge and one warning");
+}
