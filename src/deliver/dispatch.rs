@@ -219,7 +219,7 @@ impl Dispatch {
             changes.dead_letters.extend(self.round.log.dead_letter(&retry.key).await?);
             changes.settled.push(retry.key);
         }
-        self.round.log.commit(changes).await
+        Ok(self.round.log.commit(changes).await?)
     }
 
     /// Forgets what is not written yet of a subscription that has lost its courier, and writes no

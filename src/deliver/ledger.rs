@@ -1,18 +1,18 @@
 //! Gathers what became of deliveries and writes it together, a few times a second.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::ambient::Clock;
+use crate::deliver::notes::Notes;
 use crate::deliver::{Answer, Delivery, Reason, SignedReceipt, Verdict, word_of};
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
-    Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Error, EventLog, Milestone,
-    Position, Receipt, ReceiptId, Retry,
+    Attempt, CommitError, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Error, EventLog,
+    Milestone, Position, Receipt, ReceiptId, Retry,
 };
 use crate::seal::ReceiptFault;
 
@@ -38,11 +38,6 @@ const GATHERING: Duration = Duration::from_millis(30);
 const PLENTY: usize = 1024;
 /// How long to wait for room on a full disk before writing is tried again.
 const ROOM: Duration = Duration::from_secs(1);
-/// How many attempts may wait for room; then the oldest are dropped. Nothing follows from them.
-pub(super) const MOST_ATTEMPTS: usize = 16 * 1024;
-/// So many removed subscriptions are remembered: whatever still served an older one has ended.
-const REMOVED: usize = 4096;
-
 /// The outcomes that are not written yet.
 ///
 /// Nothing is synced for one delivery: outcomes ride together, and a crash before they are written
@@ -50,86 +45,43 @@ const REMOVED: usize = 4096;
 pub struct Ledger {
     log: Arc<dyn EventLog>,
     clock: Arc<dyn Clock>,
-    pending: Mutex<Pending>,
+    pending: Mutex<Notes>,
     /// There is something to write.
     noted: Notify,
     plenty: Notify,
     /// Held while writing, so that a newer cursor is never overtaken by an older one.
     writing: tokio::sync::Mutex<Option<Writing>>,
+    written: watch::Sender<Written>,
     /// The newest entry before this start.
     before: Position,
 }
 
 /// What is being written. Whoever writes next ends what its asker has left.
 struct Writing {
-    commit: BoxFuture<'static, Result<(), Error>>,
-    /// The same, for when there was no room.
-    batch: Pending,
-}
-
-#[derive(Clone, Default)]
-struct Pending {
+    /// The number of the batch.
+    batch: u64,
     /// When the oldest of it was noted.
     since: Option<Timestamp>,
-    cursors: BTreeMap<SubscriptionId, Cursor>,
-    milestones: Vec<(SubscriptionId, Milestone)>,
-    retries: BTreeMap<DeliveryKey, Option<Retry>>,
-    dead_letters: Vec<DeadLetter>,
-    attempts: Vec<Attempt>,
-    receipts: Vec<Receipt>,
-    /// Removed subscriptions, and how many were removed before each. A map, because every note looks
-    /// its subscription up.
-    removed: BTreeMap<SubscriptionId, u64>,
+    commit: BoxFuture<'static, Result<(), CommitError>>,
 }
 
-impl Pending {
-    /// Takes what was noted, and still knows whose notes not to take.
-    fn take(&mut self) -> Self {
-        let removed = std::mem::take(&mut self.removed);
-        std::mem::replace(self, Self { removed, ..Self::default() })
-    }
+/// How far the ledger has come.
+#[derive(Clone, Copy)]
+struct Written {
+    /// So many batches are written.
+    batches: u64,
+    state: State,
+}
 
-    fn len(&self) -> usize {
-        self.cursors.len()
-            + self.milestones.len()
-            + self.retries.len()
-            + self.dead_letters.len()
-            + self.attempts.len()
-            + self.receipts.len()
-    }
-
-    /// Puts what found no room back before what was noted since.
-    fn put_back(&mut self, older: Self) {
-        let newer = std::mem::replace(self, older);
-        self.cursors.extend(newer.cursors);
-        self.milestones.extend(newer.milestones);
-        self.retries.extend(newer.retries);
-        self.dead_letters.extend(newer.dead_letters);
-        self.attempts.extend(newer.attempts);
-        self.receipts.extend(newer.receipts);
-        self.removed = newer.removed;
-        let surplus = self.attempts.len().saturating_sub(MOST_ATTEMPTS);
-        self.attempts.drain(..surplus);
-    }
-
-    fn into_changes(self) -> Changes {
-        let (mut retries, mut settled) = (Vec::new(), Vec::new());
-        for (key, retry) in self.retries {
-            match retry {
-                Some(retry) => retries.push(retry),
-                None => settled.push(key),
-            }
-        }
-        Changes {
-            cursors: self.cursors.into_iter().collect(),
-            milestones: self.milestones,
-            retries,
-            settled,
-            dead_letters: self.dead_letters,
-            attempts: self.attempts,
-            receipts: self.receipts,
-        }
-    }
+/// What became of the last batch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It is written.
+    Going,
+    /// It found no room and waits.
+    Full,
+    /// It is lost, and no further one is written.
+    Failed,
 }
 
 impl Ledger {
@@ -143,18 +95,19 @@ impl Ledger {
             noted: Notify::new(),
             plenty: Notify::new(),
             writing: tokio::sync::Mutex::default(),
+            written: watch::Sender::new(Written { batches: 0, state: State::Going }),
         }
     }
 
-    fn pending(&self) -> MutexGuard<'_, Pending> {
+    fn pending(&self) -> MutexGuard<'_, Notes> {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Notes something, unless its subscription is removed: an attempt of a replay or a poll may end
     /// after that, and would leave what nobody drops.
-    fn change(&self, of: &SubscriptionId, change: impl FnOnce(&mut Pending)) {
+    fn change(&self, of: &SubscriptionId, change: impl FnOnce(&mut Notes)) {
         let mut pending = self.pending();
-        if pending.removed.contains_key(of) {
+        if pending.is_removed(of) {
             return;
         }
         change(&mut pending);
@@ -291,26 +244,14 @@ impl Ledger {
     pub async fn forget(&self, subscription: &SubscriptionId) -> Result<(), Error> {
         let mut writing = self.writing.lock().await;
         let written = self.end(&mut writing).await;
-        let mut pending = self.pending();
-        pending.cursors.remove(subscription);
-        pending.milestones.retain(|(owner, _)| owner != subscription);
-        pending.retries.retain(|key, _| key.subscription != *subscription);
-        pending.dead_letters.retain(|letter| letter.key.subscription != *subscription);
-        pending.attempts.retain(|attempt| attempt.key.subscription != *subscription);
-        pending.receipts.retain(|receipt| receipt.key.subscription != *subscription);
-        let before = pending.removed.values().max().map_or(0, |newest| newest + 1);
-        pending.removed.insert(subscription.clone(), before);
-        if pending.removed.len() > REMOVED {
-            let oldest = before.saturating_sub(REMOVED as u64);
-            pending.removed.retain(|_, removed| *removed > oldest);
-        }
+        self.pending().remove(subscription);
         // What found no room is kept no longer than everything else.
         written.or_else(|error| matches!(error, Error::Full { .. }).then_some(()).ok_or(error))
     }
 
     /// Takes notes of a subscription; one of the same name may have been removed before.
     pub fn open(&self, subscription: &SubscriptionId) {
-        self.pending().removed.remove(subscription);
+        self.pending().open(subscription);
     }
 
     /// Writes everything that was noted, and waits for room where the disk is full.
@@ -339,24 +280,72 @@ impl Ledger {
     pub async fn try_flush(&self) -> Result<(), Error> {
         let mut writing = self.writing.lock().await;
         self.end(&mut writing).await?;
-        let batch = self.pending().take();
-        if batch.len() == 0 {
+        let notes = self.pending().take();
+        let (batch, since) = (notes.batch, notes.since);
+        if notes.len() == 0 {
+            self.tell(State::Going, batch + 1);
             return Ok(());
         }
-        let (log, changes) = (Arc::clone(&self.log), batch.clone().into_changes());
+        let (log, changes) = (Arc::clone(&self.log), notes.into_changes());
         let commit = Box::pin(async move { log.commit(changes).await });
-        *writing = Some(Writing { commit, batch });
+        *writing = Some(Writing { batch, since, commit });
         self.end(&mut writing).await
     }
 
     /// Waits for what is being written, and takes it back if there was no room.
     async fn end(&self, writing: &mut Option<Writing>) -> Result<(), Error> {
         let Some(under_way) = writing else { return Ok(()) };
+        let (batch, since) = (under_way.batch, under_way.since);
         let written = (&mut under_way.commit).await;
-        if let (Some(Writing { batch, .. }), Err(Error::Full { .. })) = (writing.take(), &written) {
-            self.pending().put_back(batch);
+        *writing = None;
+        match written {
+            Ok(()) => {
+                self.tell(State::Going, batch + 1);
+                Ok(())
+            }
+            Err(CommitError::NoRoom { error, changes }) => {
+                self.pending().put_back(*changes, since);
+                // Whoever writes may have found nothing noted meanwhile, and waits for a note.
+                self.noted.notify_one();
+                self.tell(State::Full, 0);
+                Err(error)
+            }
+            Err(CommitError::Failed(error)) => {
+                self.tell(State::Failed, 0);
+                Err(error)
+            }
         }
-        written
+    }
+
+    fn tell(&self, state: State, batches: u64) {
+        self.written.send_modify(|written| {
+            *written = Written { state, batches: written.batches.max(batches) };
+        });
+    }
+
+    /// Waits until everything that was noted before is written, with what is written next anyway:
+    /// nothing is synced for whoever waits, unless the disk is full.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// As for [`try_flush`](Self::try_flush).
+    pub async fn written(&self) -> Result<(), Error> {
+        let wanted = {
+            let pending = self.pending();
+            pending.batch + u64::from(pending.len() > 0)
+        };
+        let mut watched = self.written.subscribe();
+        let ended = |written: &Written| written.batches >= wanted || written.state != State::Going;
+        let written = watched.wait_for(ended).await.map(|written| *written);
+        match written {
+            Ok(Written { batches, .. }) if batches >= wanted => Ok(()),
+            Ok(Written { state: State::Full, .. }) => self.try_flush().await,
+            _ => Err(Error::Broken),
+        }
     }
 
     /// Writes, until it is dropped or the log fails, whatever was noted for as long as outcomes wait.

@@ -34,6 +34,7 @@ mod inbox;
 mod lanes;
 mod ledger;
 mod milestones;
+mod notes;
 mod notice;
 mod office;
 mod order;

@@ -1,6 +1,7 @@
 //! The seam to the engines: what every log promises.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,6 +128,46 @@ pub enum Error {
     },
 }
 
+/// Why changes of the delivery state were not written.
+pub enum CommitError {
+    /// The disk is full to the last byte; they can be tried again.
+    NoRoom {
+        /// [`Error::Full`].
+        error: Error,
+        /// The changes, none of which was written.
+        changes: Box<Changes>,
+    },
+    /// Anything else; they are lost.
+    Failed(Error),
+}
+
+impl CommitError {
+    /// Gives the changes back where they can be tried again.
+    pub(super) fn of(error: Error, changes: Changes) -> Self {
+        match error {
+            Error::Full { .. } => Self::NoRoom { error, changes: Box::new(changes) },
+            other => Self::Failed(other),
+        }
+    }
+}
+
+/// Shows the error only, because dead letters hold events.
+impl fmt::Debug for CommitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRoom { error, .. } | Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<CommitError> for Error {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::NoRoom { error, .. } | CommitError::Failed(error) => error,
+        }
+    }
+}
+
 impl Blame for Error {
     fn fault(&self) -> Fault {
         match self {
@@ -240,8 +281,9 @@ pub trait EventLog: Registry + SetAside {
     ///
     /// # Errors
     ///
-    /// Later: the disk is full to the last byte; none of them was written. Ours: the store failed.
-    async fn commit(&self, changes: Changes) -> Result<(), Error>;
+    /// Later: the disk is full to the last byte; none of them was written, and they come back. Ours:
+    /// the store failed.
+    async fn commit(&self, changes: Changes) -> Result<(), CommitError>;
 
     /// Forgets the cursor, milestones, retries, dead letters, attempts and receipts of a
     /// subscription.

@@ -29,7 +29,7 @@ mod tail;
 
 pub use aside::{DeadLetterCount, DeadLetterQuery, QuarantineCount, QuarantineQuery, SetAside};
 pub use config::{Config, RetentionConfig};
-pub use engine::{DiskLevel, Error, EventLog, Limits, Page};
+pub use engine::{CommitError, DiskLevel, Error, EventLog, Limits, Page};
 pub use entry::{Appended, Draft, Entry, Origin, Position};
 pub use memory::MemoryLog;
 pub use observed::Observed;

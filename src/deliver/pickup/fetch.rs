@@ -286,6 +286,15 @@ impl PickupParts {
             () = self.tasks.stopping().cancelled() => false,
         }
     }
+
+    /// Waits until what was noted is written.
+    pub(super) async fn written(&self) -> Result<(), LogError> {
+        tokio::select! {
+            written = self.ledger.written() => written,
+            // Who writes regularly may have stopped.
+            () = self.tasks.stopping().cancelled() => self.ledger.try_flush().await,
+        }
+    }
 }
 
 /// Refuses to hand out events of a subscription that has ended, or has no sink and is paused. One

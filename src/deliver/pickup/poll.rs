@@ -55,22 +55,29 @@ pub struct Polled {
 
 impl Pickup {
     /// Settles what the consumer says it has or will not take, then hands out what is not settled.
+    /// What it refuses is a dead letter by then.
     ///
     /// Events that are not known, or settled already, are passed over in silence.
     ///
     /// # Errors
     ///
     /// The caller's turn: the subscription has a sink or is paused. Later: an event cannot be
-    /// sealed. Ours: the log failed.
+    /// sealed, or what is refused finds no room on the disk. Ours: the log failed.
     pub async fn poll(&self, line: &Line, polling: Polling) -> Result<Polled, PickupError> {
         let shelf = line.shelf.clone().ok_or(PickupError::HasSink)?;
         must_be_served(line)?;
         let Polling { most, patience, acknowledged, refused } = polling;
+        let refuses = !refused.is_empty();
         let mut words: BTreeMap<EventId, Option<Refusal>> =
             acknowledged.into_iter().map(|event| (event, None)).collect();
         words.extend(refused.into_iter().map(|refusal| (refusal.event, Some(refusal))));
         if !words.is_empty() {
             self.hear(line, &shelf, words).await?;
+        }
+        if refuses {
+            // Also if all of it was heard before: an earlier answer may not have arrived because what
+            // was refused could not be written.
+            self.parts.written().await?;
         }
         let deadline = self.parts.clock.now().after(patience);
         let mut line = line.clone();

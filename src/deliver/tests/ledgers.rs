@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::ambient::Clock as _;
 use crate::deliver::expiry::letter_of;
-use crate::deliver::ledger::MOST_ATTEMPTS;
+use crate::deliver::notes::MOST_ATTEMPTS;
 use crate::deliver::tests::stage::Stage;
 use crate::deliver::{Answer, Delivery, Ledger, Outcome, Reason, Verdict};
 use crate::event::ChainValue;
@@ -184,6 +184,50 @@ async fn what_finds_no_room_is_written_with_what_came_since_once_there_is_some()
     let attempts = stage.log.attempts(None, None, all).await.unwrap();
     assert_eq!(attempts.len(), MOST_ATTEMPTS, "the oldest attempt is dropped");
     assert!(attempts.iter().all(|attempt| attempt.number == 2));
+}
+
+#[tokio::test]
+async fn who_waits_until_it_is_written_causes_no_writing_and_hears_of_trouble() {
+    let stage = Stage::new().await;
+    let id = &stage.subscription.id;
+    let note = |at| stage.ledger.cursor(id, &Cursor::starting(id, Position(at)));
+    stage.ledger.written().await.unwrap();
+
+    note(1);
+    {
+        let mut first = std::pin::pin!(stage.ledger.written());
+        assert!(futures_util::poll!(&mut first).is_pending());
+        assert!(stage.log.load().await.unwrap().cursors.is_empty());
+        stage.ledger.flush().await.unwrap();
+        assert!(futures_util::poll!(&mut first).is_ready());
+        assert!(futures_util::poll!(std::pin::pin!(stage.ledger.written())).is_ready());
+    }
+    // What is forgotten before it is written has nobody wait for ever.
+    note(2);
+    let mut forgotten = std::pin::pin!(stage.ledger.written());
+    assert!(futures_util::poll!(&mut forgotten).is_pending());
+    stage.ledger.forget(id).await.unwrap();
+    stage.ledger.flush().await.unwrap();
+    forgotten.await.unwrap();
+    stage.ledger.open(id);
+
+    note(3);
+    let mut unlucky = std::pin::pin!(stage.ledger.written());
+    assert!(futures_util::poll!(&mut unlucky).is_pending());
+    stage.log.fill(true);
+    stage.ledger.try_flush().await.unwrap_err();
+    let refused = unlucky.await;
+    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    stage.log.fill(false);
+    stage.ledger.written().await.unwrap();
+    assert_eq!(stage.log.load().await.unwrap().cursors[0].1.settled, Position(3));
+
+    note(4);
+    let mut broken = std::pin::pin!(stage.ledger.written());
+    assert!(futures_util::poll!(&mut broken).is_pending());
+    stage.log.close().await.unwrap();
+    stage.ledger.try_flush().await.unwrap_err();
+    assert!(broken.await.is_err());
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ use crate::event::SubscriptionId;
 use crate::eventlog::conformance::fixture::{START, draft, open, words};
 use crate::eventlog::sqlite::Database;
 use crate::eventlog::{
-    Attempt, Changes, Cursor, DeliveryKey, DiskLevel, Error, EventLog, Limits, Page, Position,
-    Retention, SqliteLog,
+    Attempt, Changes, CommitError, Cursor, DeliveryKey, DiskLevel, Error, EventLog, Limits, Page,
+    Position, Retention, SqliteLog,
 };
 use crate::telemetry::Metrics;
 
@@ -55,14 +55,16 @@ async fn a_disk_that_fills_up_within_a_write_loses_nothing_and_is_written_again_
         receipt: None,
     }];
     let changes = Changes { cursors, attempts, ..Changes::default() };
-    let refused = log.commit(changes.clone()).await;
-    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    let refused = log.commit(changes).await;
+    let Err(CommitError::NoRoom { error: Error::Full { .. }, changes }) = refused else {
+        panic!("{refused:?}")
+    };
     let hold = log.head();
     clock.advance(Duration::from_hours(1));
     let retention = Retention { before: Some(clock.now()), hold, ..Retention::default() };
     eventually_trimmed(&log, &retention).await;
 
-    log.commit(changes).await.unwrap();
+    log.commit(*changes).await.unwrap();
     assert_eq!(log.attempts(None, None, ALL).await.unwrap().len(), 1);
     let head = log.head();
     assert_eq!(head, Position(taken.len() as u64), "nothing that was refused was kept");

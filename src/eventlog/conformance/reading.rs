@@ -7,7 +7,9 @@ use futures_util::future::join;
 
 use crate::event::{Data, EventId, Subject};
 use crate::eventlog::conformance::fixture::{START, draft, engines, words};
-use crate::eventlog::{Changes, Draft, Entry, Error, EventLog, Limits, Page, Position};
+use crate::eventlog::{
+    Changes, CommitError, Draft, Entry, Error, EventLog, Limits, Page, Position,
+};
 
 /// Every bound of memory so small that most reads go to the disk.
 fn short_tail() -> Limits {
@@ -138,7 +140,10 @@ async fn a_closed_log_has_kept_what_it_took_and_refuses_the_rest() {
 
         assert_eq!(taken.unwrap().len(), 3);
         assert!(matches!(log.append(words("d")).await, Err(Error::Closed)));
-        assert!(matches!(log.commit(Changes::default()).await, Err(Error::Closed)));
+        assert!(matches!(
+            log.commit(Changes::default()).await,
+            Err(CommitError::Failed(Error::Closed))
+        ));
         log.close().await.unwrap();
     }
 }

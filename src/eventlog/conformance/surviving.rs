@@ -13,7 +13,7 @@ use crate::ambient::{Clock, Entropy, ManualClock, SeededEntropy};
 use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::conformance::fixture::{START, draft, open, words};
 use crate::eventlog::{
-    Appended, Attempt, Changes, Cursor, DeliveryKey, Draft, Error, EventLog, Limits,
+    Appended, Attempt, Changes, CommitError, Cursor, DeliveryKey, Draft, Error, EventLog, Limits,
     NewQuarantined, OpenError, Origin, Page, Position, QuarantineQuery, RecordKey, Registry,
     Revision, SetAside as _, SqliteLog, SqliteRegistry,
 };
@@ -186,7 +186,10 @@ async fn after_one_failed_write_nothing_more_is_taken() {
 
     assert!(matches!(failed, Err(Error::Storage { action: "write", .. })), "{failed:?}");
     assert!(matches!(log.append(words("c")).await, Err(Error::Broken)));
-    assert!(matches!(log.commit(Changes::default()).await, Err(Error::Broken)));
+    assert!(matches!(
+        log.commit(Changes::default()).await,
+        Err(CommitError::Failed(Error::Broken))
+    ));
     assert_eq!(log.head(), Position(1));
     assert_eq!(log.read(Position::START, ALL).await.unwrap().len(), 1, "what is there is readable");
     assert!(matches!(log.close().await, Err(Error::Broken)));

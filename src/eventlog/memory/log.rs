@@ -11,10 +11,10 @@ use crate::event::{ContentDigest, EventId, IdempotencyKey, SubscriptionId, Times
 use crate::eventlog::mint::{Mint, ORIGIN_WINDOW};
 use crate::eventlog::tail::Filling;
 use crate::eventlog::{
-    Appended, Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState,
-    DiskLevel, Draft, Entry, Error, EventLog, Extent, Floor, Limits, Milestone, Observed, Origin,
-    Page, Position, QuarantineId, Quarantined, Receipt, ReceiptId, Record, RecordKey, Registry,
-    Retention, Retry, Revision, Trimmed,
+    Appended, Attempt, Changes, CommitError, Cursor, DeadLetter, DeadLetterId, DeliveryKey,
+    DeliveryState, DiskLevel, Draft, Entry, Error, EventLog, Extent, Floor, Limits, Milestone,
+    Observed, Origin, Page, Position, QuarantineId, Quarantined, Receipt, ReceiptId, Record,
+    RecordKey, Registry, Retention, Retry, Revision, Trimmed,
 };
 
 /// A log in memory: every promise but durability.
@@ -232,10 +232,12 @@ impl EventLog for MemoryLog {
         Ok(self.hold()?.retries.get(key).cloned())
     }
 
-    async fn commit(&self, changes: Changes) -> Result<(), Error> {
+    async fn commit(&self, changes: Changes) -> Result<(), CommitError> {
         let expired = self.clock.now().before(self.limits.receipt_age);
-        self.must_have_room()?;
-        self.hold()?.apply(changes, expired);
+        match self.must_have_room().and_then(|()| self.hold()) {
+            Ok(mut held) => held.apply(changes, expired),
+            Err(error) => return Err(CommitError::of(error, changes)),
+        }
         Ok(())
     }
 

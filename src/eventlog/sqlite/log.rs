@@ -21,9 +21,9 @@ use crate::eventlog::sqlite::writer::{Gauges, Shared, Sweeping, Writer};
 use crate::eventlog::sqlite::{milestones, observed, queries, receipts, records, trim};
 use crate::eventlog::tail::Tail;
 use crate::eventlog::{
-    Appended, Attempt, Changes, Cursor, DeliveryKey, DeliveryState, DiskLevel, Draft, Entry, Error,
-    EventLog, Extent, Floor, Limits, Milestone, Observed, Page, Position, Receipt, ReceiptId,
-    Record, RecordKey, Registry, Retention, Retry, Revision, Trimmed,
+    Appended, Attempt, Changes, CommitError, Cursor, DeliveryKey, DeliveryState, DiskLevel, Draft,
+    Entry, Error, EventLog, Extent, Floor, Limits, Milestone, Observed, Page, Position, Receipt,
+    ReceiptId, Record, RecordKey, Registry, Retention, Retry, Revision, Trimmed,
 };
 use crate::telemetry::Metrics;
 
@@ -204,8 +204,10 @@ impl EventLog for SqliteLog {
         self.readers.run("read a retry", move |c| queries::retry(c, &key)).await
     }
 
-    async fn commit(&self, changes: Changes) -> Result<(), Error> {
-        self.ask(|reply| Request::Commit(changes, reply)).await
+    async fn commit(&self, changes: Changes) -> Result<(), CommitError> {
+        let (reply, answer) = oneshot::channel();
+        self.shared.queue.push(Request::Commit(changes, reply)).map_err(CommitError::Failed)?;
+        answer.await.unwrap_or(Err(CommitError::Failed(Error::Broken)))
     }
 
     async fn forget(&self, subscription: &SubscriptionId) -> Result<(), Error> {

@@ -8,8 +8,8 @@ use tokio::sync::oneshot;
 
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
-    Appended, Changes, DeadLetterId, DeliveryKey, Draft, Error, NewQuarantined, Position,
-    QuarantineId, RecordKey, Retention, Retry, Revision, Trimmed,
+    Appended, Changes, CommitError, DeadLetterId, DeliveryKey, Draft, Error, NewQuarantined,
+    Position, QuarantineId, RecordKey, Retention, Retry, Revision, Trimmed,
 };
 
 /// A group is closed at so many bytes or requests, whichever is met first.
@@ -31,7 +31,7 @@ pub(super) enum Request {
     Dismiss(SubscriptionId, DeadLetterId, Reply<bool>),
     ExpireDeadLetters(Timestamp, usize, Reply<Vec<(DeliveryKey, Arc<str>)>>),
     ExpireQuarantined(Timestamp, usize, Reply<Vec<Arc<str>>>),
-    Commit(Changes, Reply<()>),
+    Commit(Changes, oneshot::Sender<Result<(), CommitError>>),
     Forget(SubscriptionId, Reply<bool>),
     PruneMilestones(String, Position, Reply<Option<String>>),
     Trim(Retention, Reply<Trimmed>),
@@ -62,9 +62,10 @@ impl Request {
             Self::ExpireDeadLetters(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::ExpireQuarantined(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::PruneMilestones(_, _, reply) => reply.send(Err(error)).err().map(drop),
-            Self::Commit(_, reply) | Self::Remove(_, _, reply) => {
-                reply.send(Err(error)).err().map(drop)
+            Self::Commit(changes, reply) => {
+                reply.send(Err(CommitError::of(error, changes))).err().map(drop)
             }
+            Self::Remove(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::Trim(_, reply) => reply.send(Err(error)).err().map(drop),
             Self::Put(_, _, _, reply) => reply.send(Err(error)).err().map(drop),
         };

@@ -18,7 +18,7 @@ use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::trim::{Trimming, usage};
 use crate::eventlog::sqlite::{changes, letters, milestones, quarantine, receipts, records};
 use crate::eventlog::tail::Tail;
-use crate::eventlog::{Error, Floor, Position};
+use crate::eventlog::{CommitError, Error, Floor, Position};
 use crate::telemetry::{Gauge, Histogram, Metric, Metrics};
 
 /// Old rows are looked for once so many were added, and twice as many are looked at.
@@ -276,7 +276,11 @@ fn execute(
             keep(answers, reply, quarantine::expire(connection, before, most).map(Ok))
         }
         Request::Commit(changes, reply) => {
-            keep(answers, reply, changes::apply(connection, &changes).map(Ok))
+            let applied = changes::apply(connection, &changes);
+            answers.push(Box::new(move |written| {
+                let _ = reply.send(written.map_err(|error| CommitError::of(error, changes)));
+            }));
+            applied
         }
         Request::Forget(subscription, reply) => {
             keep(answers, reply, changes::forget(connection, &subscription).map(Ok))
