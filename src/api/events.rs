@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::api::deliveries::page;
+use crate::api::query::Query;
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::event::{EventId, EventIdError, Timestamp};
 use crate::eventlog::{Entry, Page};
 
-/// The most events of one answer, and how many if the caller does not say.
-const MOST: usize = 1000;
 /// The most entries that are looked through for one answer, so that a rare type cannot hold it up.
 const MOST_LOOKED_THROUGH: usize = 20_000;
 
@@ -110,12 +110,13 @@ pub async fn list(
     Query(range): Query<Range>,
 ) -> Result<Json<Events>, Problem> {
     caller.must(&Scope::Operate)?;
-    let from = range.from.as_deref().map_or(Ok(EventId::MIN), event_id)?;
-    let to = range.to.as_deref().map_or(Ok(EventId::MAX), event_id)?;
-    let limit = range.limit.unwrap_or(100);
-    if !(1..=MOST).contains(&limit) {
-        return Err(Problem::new(Code::BadRequest, format!("`limit` is 1 to {MOST}")));
-    }
+    let end = |name: &str, text: &Option<String>, missing: EventId| {
+        let read = text.as_deref().map_or(Ok(missing), str::parse);
+        read.map_err(|error: EventIdError| Problem::new(Code::Invalid, format!("{name}: {error}")))
+    };
+    let from = end("from", &range.from, EventId::MIN)?;
+    let to = end("to", &range.to, EventId::MAX)?;
+    let limit = page(range.limit)?.items;
     let mut answer = Events { events: Vec::new(), next: None };
     let mut after = services.log.seek(from).await?;
     let mut looked_through = 0;

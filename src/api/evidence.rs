@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::api::pull::line;
+use crate::api::query::Query;
 use crate::api::readers;
 use crate::api::subscriptions::problem;
 use crate::api::{Caller, Code, Problem, Scope, Services};

@@ -1,5 +1,7 @@
 //! Reads the body of a request: one JSON object, of which every member is known and named once.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
@@ -8,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
-use crate::api::{Code, Problem};
+use crate::api::{Code, Problem, Services};
 use crate::event::json;
 
 /// What a body says, as a `T`.
@@ -58,16 +60,24 @@ impl IntoResponse for Unread {
     }
 }
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonObject<T> {
+impl<T: DeserializeOwned> FromRequest<Arc<Services>> for JsonObject<T> {
     type Rejection = Unread;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Unread> {
+    async fn from_request(request: Request, services: &Arc<Services>) -> Result<Self, Unread> {
         let media_type = request.headers().get(CONTENT_TYPE);
         if !media_type.is_some_and(|value| is_json(value.as_bytes())) {
             return Err(Unread::MediaType);
         }
-        let body = Bytes::from_request(request, state).await.map_err(|refusal| {
-            Unread::Body(Problem::new(Code::from_status(refusal.status()), refusal.body_text()))
+        let body = Bytes::from_request(request, services).await.map_err(|refusal| {
+            let code = Code::from_status(refusal.status());
+            let detail = match code {
+                Code::TooLarge => {
+                    let most = services.config.max_body.bytes();
+                    format!("the body is larger than {most} bytes (`api.max-body`)")
+                }
+                _ => "the body did not come whole; send it again".to_owned(),
+            };
+            Unread::Body(Problem::new(code, detail))
         })?;
         read(&body).map(Self)
     }
@@ -119,16 +129,93 @@ fn pointer(path: &Path) -> String {
     pointer
 }
 
-/// What the deserialiser says, without the value that it repeats: that may be a secret.
-fn reason(words: &str) -> String {
-    let Some(found) =
-        ["invalid type: ", "invalid value: "].iter().find_map(|start| words.strip_prefix(start))
-    else {
+/// What the deserialiser says, in the words of JSON and without the value that it repeats: that may be
+/// a secret.
+pub(super) fn reason(words: &str) -> String {
+    if words.starts_with("invalid digit") || words.starts_with("number too large") {
+        return "use a whole number".to_owned();
+    }
+    let starts = ["invalid type: ", "invalid value: "];
+    let Some(mismatch) = starts.iter().find_map(|start| words.strip_prefix(start)) else {
         return words.to_owned();
     };
-    let Some((found, expected)) = found.rsplit_once(", expected ") else {
+    let Some((found, expected)) = mismatch.rsplit_once(", expected ") else {
         return "it is of another type".to_owned();
     };
-    let kind = found.split(['"', '`']).next().unwrap_or_default().trim();
-    format!("found {kind}, expected {expected}")
+    let found = match found.split(['"', '`']).next().unwrap_or_default().trim() {
+        "integer" | "floating point" => "this number",
+        "sequence" => "a list",
+        "map" => "an object",
+        "boolean" => "a boolean",
+        "string" => "this text",
+        other => other,
+    };
+    let expected = match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "a sequence" => "a list",
+        "a map" => "an object",
+        other if other.starts_with("struct ") => "an object",
+        other => other,
+    };
+    format!("expected {expected}, found {found}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Wanted {
+        #[serde(rename = "rate")]
+        _rate: Option<u32>,
+        #[serde(rename = "parts", default)]
+        _parts: Vec<Part>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Part {
+        #[serde(rename = "a/b")]
+        _name: String,
+    }
+
+    #[test]
+    fn a_refusal_says_where_and_what_and_repeats_nothing() {
+        for (body, words) in [
+            (r#"{"rate": -1}"#, "/rate: expected a whole number, 0 or more, found this number"),
+            (r#"{"rate": "s3cret"}"#, "/rate: expected a whole number, 0 or more, found this text"),
+            (r#"{"rate": 1, "rate": 1}"#, "a member name that is repeated at line 1"),
+            (r#"{"parts": {"s3cret": 1}}"#, "/parts: expected a list, found an object"),
+            (
+                r#"{"parts": [{"a/b": ["s3cret"]}]}"#,
+                "/parts/0/a~1b: expected a string, found a list",
+            ),
+            (
+                r#"{"parts": [{"a/b": "x"}, "s3cret"]}"#,
+                "/parts/1: expected an object, found this text",
+            ),
+            (r#"{"parts": [{}]}"#, "/parts/0: missing field `a/b`"),
+            (r#"{"rat": 1}"#, "/rat: unknown field `rat`, expected `rate` or `parts`"),
+            ("7", "the body: it is a number, send an object"),
+        ] {
+            let refused = read::<Wanted>(body.as_bytes()).unwrap_err().problem(Code::Invalid);
+            let detail = refused.detail().unwrap();
+            assert!(detail.contains(words), "{body}: {detail}");
+            assert!(!detail.contains("s3cret"), "{detail}");
+        }
+    }
+
+    #[test]
+    fn a_media_type_may_have_parameters_and_be_built_upon_json() {
+        for media_type in
+            ["application/json", "Application/JSON; charset=utf-8", "application/a+json"]
+        {
+            assert!(is_json(media_type.as_bytes()), "{media_type}");
+        }
+        for media_type in ["", "text/plain", "text/json", "application/jsonp", "image/a+json"] {
+            assert!(!is_json(media_type.as_bytes()), "{media_type}");
+        }
+    }
 }

@@ -28,6 +28,7 @@ mod problem;
 mod published;
 mod pull;
 mod quarantine;
+mod query;
 mod readers;
 mod receipts;
 mod redrives;

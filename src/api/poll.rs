@@ -243,7 +243,7 @@ mod tests {
                 body[member] = value.clone();
                 let (status, detail) = read(body.to_string().as_bytes()).unwrap_err();
                 prop_assert_eq!(status, 400);
-                prop_assert!(detail.starts_with(&format!("/{member}: found ")), "{}", detail);
+                prop_assert!(detail.starts_with(&format!("/{member}: expected ")), "{}", detail);
             }
         }
 
@@ -271,7 +271,7 @@ mod tests {
             (String::new(), "the body is not JSON"),
             (r#"{"ack": [], "ack": []}"#.to_owned(), "a member name that is repeated"),
             (json!({ "ack": ["x"] }).to_string(), "/ack/0: "),
-            (json!({ "ack": [id, 1] }).to_string(), "/ack/1: found integer"),
+            (json!({ "ack": [id, 1] }).to_string(), "/ack/1: expected a string"),
             (json!({ "ack": vec![id; 1025] }).to_string(), "name at most 1024"),
             (errors(&json!({})), "missing field `err`"),
             (errors(&json!({ "err": "" })), "/err: use 1 to 64"),

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::api::query::Query;
 use crate::api::{Caller, Problem, Scope, Services};
 use crate::event::Timestamp;
 use crate::eventlog::{Page, QuarantineId, QuarantineQuery, Quarantined};

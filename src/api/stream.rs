@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
@@ -14,6 +14,7 @@ use futures_util::stream;
 use serde::Deserialize;
 
 use crate::api::pull::{NO_STORE, event_id, line, problem};
+use crate::api::query::Query;
 use crate::api::readers::Place;
 use crate::api::{Caller, Problem, Services};
 use crate::deliver::Line;

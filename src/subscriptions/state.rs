@@ -43,6 +43,19 @@ impl State {
     }
 }
 
+impl State {
+    /// What to do instead of a step that is not allowed, as the end of a sentence that names this
+    /// state.
+    pub(super) const fn way_to(self, next: Self) -> &'static str {
+        match (self, next) {
+            (Self::Paused, Self::Paused) | (Self::Active, Self::Active) => " already",
+            (Self::Pending, _) => "; its sink has to prove itself first (`POST …/verify`)",
+            (Self::Closed, _) => "; nothing leads out of that: remove it and create it anew",
+            (Self::Active | Self::Paused, _) => "; it cannot be that",
+        }
+    }
+}
+
 impl fmt::Display for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

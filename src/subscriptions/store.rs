@@ -47,7 +47,7 @@ pub enum Error {
     #[error("subscription `{0}` was changed by someone else; read it again")]
     Stale(SubscriptionId),
     /// The step is not allowed.
-    #[error("a subscription that is {from} cannot become {to}")]
+    #[error("the subscription is {from}{}", from.way_to(*to))]
     Step {
         /// Where it stands.
         from: State,

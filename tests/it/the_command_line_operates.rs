@@ -308,12 +308,12 @@ async fn a_document_that_cannot_be_read_is_refused_where_it_is_wrong() {
     let gateway = TestGateway::start().await;
     let receiver = Receiver::start(&gateway, "shop").await;
     for (wish, told) in [
-        (json!({ "snik": "x" }), "snik: unknown field `snik`"),
-        (json!({ "config": { "paralel": 1 } }), "config.paralel: unknown field `paralel`"),
-        (json!({ "config": { "parallel": "many" } }), "config.parallel: invalid type"),
-        (json!({ "types": "all" }), "types: invalid type"),
-        (json!({ "id": "a/b" }), "id: not a subscription id"),
-        (json!({ "protocol": "MQTT" }), "protocol: unknown variant"),
+        (json!({ "snik": "x" }), "/snik: unknown field `snik`"),
+        (json!({ "config": { "paralel": 1 } }), "/config/paralel: unknown field `paralel`"),
+        (json!({ "config": { "parallel": "many" } }), "/config/parallel: expected a whole number"),
+        (json!({ "types": "all" }), "/types: expected a list"),
+        (json!({ "id": "a/b" }), "/id: not a subscription id"),
+        (json!({ "protocol": "MQTT" }), "/protocol: unknown variant"),
     ] {
         let document = receiver.document(wish);
         let answer = gateway.call(Method::POST, "/subscriptions", Some(&document)).await;

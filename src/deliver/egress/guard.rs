@@ -21,7 +21,7 @@ pub enum Refused {
     #[error("plain http is not allowed there; use https")]
     PlainHttp,
     /// It lies in a range that is not for the public, and that is not opened.
-    #[error("this gateway sends nothing to {0} addresses")]
+    #[error("this gateway sends nothing to {0} addresses, unless its operator opens them")]
     Special(&'static str),
     /// A cloud answers there with the credentials of the machine that asks.
     #[error("this gateway sends nothing to metadata services")]
