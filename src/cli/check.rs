@@ -56,7 +56,8 @@ pub fn run(args: &Args, context: &Context) -> Outcome {
         output.note(format_args!("no mistake in {}, {counts}", context.config.display()));
         return Ok(Exit::Done);
     }
-    output.note(format_args!("{} mistakes", mistakes.len()));
+    let count = mistakes.len();
+    output.note(format_args!("{count} mistake{}", if count == 1 { "" } else { "s" }));
     Ok(Exit::No)
 }
 

@@ -2,12 +2,12 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::cli::{
     Context, Failure, Outcome, apply, callers, check, config, consumer_key, dead_letters, demo,
-    events, evidence, keys, log, open, pattern, quarantine, replay, serve, subscriptions,
-    verify_chain,
+    events, evidence, exit_codes, keys, log, open, pattern, quarantine, replay, serve,
+    subscriptions, verify_chain,
 };
 
 /// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
@@ -98,9 +98,15 @@ impl Command {
     }
 }
 
+/// The tree of commands, as it reads the command line.
+pub(super) fn line() -> clap::Command {
+    Line::command()
+}
+
 /// Reads the command line, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
-    let line = match Line::try_parse() {
+    let matches = exit_codes::described(line(), "").try_get_matches();
+    let line = match matches.and_then(|matches| Line::from_arg_matches(&matches)) {
         Ok(line) => line,
         Err(error) => {
             // Help and version are no mistakes; clap knows where each belongs.
@@ -123,12 +129,10 @@ pub fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]
     fn no_option_stands_in_the_way_of_another() {
-        Line::command().debug_assert();
+        exit_codes::described(line(), "").debug_assert();
     }
 }

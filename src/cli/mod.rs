@@ -31,6 +31,7 @@ mod events;
 mod events_put;
 mod events_trace;
 mod evidence;
+mod exit_codes;
 mod failure;
 mod keys;
 mod log;

@@ -29,6 +29,7 @@ pub async fn run(args: Args, context: &Context) -> Outcome {
     let mut terminate = signal(SignalKind::terminate()).map_err(Failure::ours)?;
     let gateway = gateway::build(config, Machine::default()).await.map_err(Failure::blame)?;
     let address = gateway.address().map_err(Failure::ours)?;
+    let issuer = issuer.as_str().trim_end_matches('/');
     tracing::info!("Gateway of {issuer} listens on {address}");
     let until = async move {
         tokio::select! {

@@ -91,11 +91,14 @@ pub struct CredentialArgs {
     id: SubscriptionId,
     /// The credential in YAML or JSON, its secrets as `{ file: … }` or `{ env: … }`; `-` for
     /// standard input
-    #[arg(long, value_name = "FILE", required_unless_present = "remove")]
+    #[arg(required_unless_present_any = ["remove", "former_file"])]
     file: Option<PathBuf>,
     /// Take it away: the token alone says who sent it
-    #[arg(long, conflicts_with = "file")]
+    #[arg(long, conflicts_with_all = ["file", "former_file"])]
     remove: bool,
+    /// How the file was named before
+    #[arg(long = "file", value_name = "FILE", hide = true, conflicts_with = "file")]
+    former_file: Option<PathBuf>,
 }
 
 /// Which attempts to list.
@@ -178,9 +181,9 @@ pub async fn run(command: Command, context: &Context) -> Outcome {
         Command::Replace { id, file } => {
             show(output, &replace(&client, &id, &subscription_file::read(&file)?).await?);
         }
-        Command::Credential(CredentialArgs { id, file, .. }) => {
+        Command::Credential(CredentialArgs { id, file, former_file, remove: _ }) => {
             let path = path(&id) + "/sink-credential";
-            let answer = match file {
+            let answer = match file.or(former_file) {
                 Some(file) => {
                     let credential = subscription_file::read_credential(&file)?;
                     put(&client, &id, &path, &credential).await?

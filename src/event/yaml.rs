@@ -51,8 +51,21 @@ fn words(error: &Error) -> (String, String) {
             let problem = other.to_string();
             // The crate appends the place to its sentence.
             let cut = problem.rsplit_once(" at line ").map(|(problem, _)| problem.to_owned());
-            (cut.unwrap_or(problem), String::new())
+            let problem = cut.unwrap_or(problem);
+            let help = example(&problem).to_owned();
+            (problem, help)
         }
+    }
+}
+
+/// What fits, where the words of a library only say what does not.
+fn example(problem: &str) -> &'static str {
+    if problem.starts_with("invalid socket address") {
+        "write an IP address and a port, such as 127.0.0.1:8080"
+    } else if problem.starts_with("relative URL without a base") {
+        "write an address with its scheme, such as https://events.example.com"
+    } else {
+        ""
     }
 }
 
@@ -79,6 +92,8 @@ mod tests {
         port: u16,
         #[serde(default)]
         names: Vec<String>,
+        listen: Option<std::net::SocketAddr>,
+        issuer: Option<url::Url>,
     }
 
     fn mistake(text: &str) -> String {
@@ -91,7 +106,16 @@ mod tests {
             mistake("port: 1\nnmaes: []\n"),
             "a.yaml:2:1: unknown key `nmaes`\n 2 | nmaes: []\n   | ^\n  help: did you mean `names`?"
         );
-        assert!(mistake("port: 1\nzebra: 2\n").ends_with("help: known here: port, names"));
+        assert!(
+            mistake("port: 1\nzebra: 2\n")
+                .ends_with("help: known here: port, names, listen, issuer")
+        );
+    }
+
+    #[test]
+    fn an_address_that_is_none_is_answered_with_one() {
+        assert!(mistake("port: 1\nlisten: localhost\n").ends_with("such as 127.0.0.1:8080"));
+        assert!(mistake("port: 1\nissuer: me\n").ends_with("such as https://events.example.com"));
     }
 
     #[test]

@@ -363,7 +363,7 @@ async fn a_credential_is_applied_rotated_and_taken_away_and_its_secrets_stay_in_
 
     let credential = keep("credential.yaml", &key(json!({"file": "b.key"})).to_string());
     keep("b.key", "confidential-one");
-    let rotate = ["subscriptions", "credential", "shop", "--file", &credential];
+    let rotate = ["subscriptions", "credential", "shop", &credential];
     let rotated = operator.done(&rotate);
     assert!(rotated["credential"]["formerUntil"].is_string(), "{rotated}");
     assert!(!rotated.to_string().contains("confidential"), "{rotated}");
