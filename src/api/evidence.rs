@@ -22,6 +22,7 @@ use crate::contract::Document;
 use crate::deliver::{Delivery, Line, Match, ReadError, View};
 use crate::event::EventId;
 use crate::eventlog::{Milestone, Page, Position, ReceiptId};
+use crate::keys::ConsumerKeys;
 use crate::seal::Place;
 use crate::seal::evidence::{Bundle, EventLine, Header};
 use crate::subscriptions::{RecipientKeys, Subscription};
@@ -110,6 +111,7 @@ pub async fn export(
         view,
         header,
         bundle: Bundle::default(),
+        published: None,
         contracts: BTreeSet::new(),
         lines,
         _place: Arc::clone(&place),
@@ -147,6 +149,8 @@ struct Export {
     view: View,
     header: Header,
     bundle: Bundle,
+    /// The entity tag of the gateway's keys as the bundle has them.
+    published: Option<String>,
     /// Of which the bundle has the contract.
     contracts: BTreeSet<String>,
     /// Nothing is the end of a whole bundle.
@@ -200,14 +204,8 @@ impl Export {
     async fn write(&mut self, start: Milestone) -> Result<(), Broken> {
         let line = self.bundle.header(&self.header);
         self.say(line).await?;
-        let jwks: Value = serde_json::from_str(&self.services.ring.jwks().text)?;
-        let line = self.bundle.keys(&jwks);
-        self.say(line).await?;
-        let receipts = self.subscription.document.config.receipts.as_ref();
-        if let Some(jwks) = receipts.and_then(|receipts| receipts.jwks.clone()) {
-            let line = self.bundle.receipt_keys(&jwks);
-            self.say(line).await?;
-        }
+        self.keys().await?;
+        self.receipt_keys().await?;
         let before = Position(start.position.0.saturating_sub(1));
         let head = self.services.log.read(before, Page { items: 1, bytes: 1 }).await?;
         let head = head.first().filter(|entry| entry.position == start.position);
@@ -232,16 +230,43 @@ impl Export {
         }
         self.checkpoint(place, head).await?;
         let key = self.services.office.sealer().signing_key(&self.subscription)?;
+        self.keys().await?;
         let bundle = std::mem::take(&mut self.bundle);
         let line = bundle.close(&self.header, self.services.clock.now(), &key)?;
         self.say(line).await?;
         self.send(None).await
     }
 
+    /// Says the gateway's public keys, if they are others than before. A key may begin to sign while
+    /// the bundle is written, so whatever was signed is said after this.
+    async fn keys(&mut self) -> Result<(), Broken> {
+        let published = self.services.ring.jwks();
+        if self.published.as_deref() == Some(&*published.etag) {
+            return Ok(());
+        }
+        self.published = Some(published.etag.clone());
+        let jwks: Value = serde_json::from_str(&published.text)?;
+        let line = self.bundle.keys(&jwks);
+        self.say(line).await
+    }
+
+    /// Says the consumer's keys for receipts, those behind its address, too, or why there are none.
+    async fn receipt_keys(&mut self) -> Result<(), Broken> {
+        let Some(receipts) = &self.subscription.receipts else { return Ok(()) };
+        let fetched = matches!(receipts.keys, ConsumerKeys::Remote(_));
+        let line = match receipts.keys.known(&self.services.receipt_keys).await {
+            Ok(keys) => self.bundle.receipt_keys(Ok(&keys.to_jwks()), fetched),
+            // What the guard or the network says behind this is not for whoever reads the bundle.
+            Err(error) => self.bundle.receipt_keys(Err(&error.to_string()), fetched),
+        };
+        self.say(line).await
+    }
+
     /// Says how far the subscription had come at a place.
     async fn checkpoint(&mut self, place: Milestone, head: Option<EventId>) -> Result<(), Broken> {
         let sealer = self.services.office.sealer();
         let token = sealer.sign_place(&self.subscription, place, head)?;
+        self.keys().await?;
         let line = self.bundle.checkpoint(&token);
         self.say(line).await
     }
@@ -267,6 +292,7 @@ impl Export {
             redriven: false,
         };
         let sealed = self.services.office.sealer().seal(&delivery).await?;
+        self.keys().await?;
         let (of, log) = (&self.subscription.id, &self.services.log);
         let receipts = log.receipts(of, Some(event.id), ReceiptId(0), RECEIPTS).await?;
         let receipts: Vec<&str> = receipts.iter().map(|receipt| &*receipt.jws).collect();

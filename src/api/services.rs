@@ -10,7 +10,7 @@ use crate::contract::Catalog;
 use crate::deliver::{Office, Pickup};
 use crate::enrich::Publications;
 use crate::eventlog::EventLog;
-use crate::keys::KeyRing;
+use crate::keys::{KeyRing, RemoteKeys, VerifyingKeys};
 use crate::replay::Desk;
 use crate::source::aws::Bus;
 use crate::source::{self, Admit};
@@ -44,6 +44,8 @@ pub struct Services {
     pub issuer: Url,
     /// Our keys.
     pub ring: Arc<KeyRing>,
+    /// Fetches consumers' keys for receipts.
+    pub receipt_keys: Arc<RemoteKeys<VerifyingKeys>>,
     /// The contracts.
     pub catalog: Arc<Catalog>,
     /// What crosses the border.

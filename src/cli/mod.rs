@@ -31,6 +31,8 @@ mod events;
 mod events_put;
 mod events_trace;
 mod evidence;
+mod evidence_export;
+mod evidence_verify;
 mod exit_codes;
 mod failure;
 mod keys;

@@ -56,6 +56,25 @@ impl Output {
         out.flush()
     }
 
+    /// Writes a part of the result as it is, now, where the command must know that it is written.
+    ///
+    /// # Errors
+    ///
+    /// Ours: standard output does not take it.
+    pub fn must_write(self, part: &[u8]) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(part)?;
+        out.flush()
+    }
+
+    /// Writes one result beside what stands on standard output: to standard error.
+    pub fn aside<T: Serialize>(self, item: &T, human: impl FnOnce(&T) -> String) {
+        match serde_json::to_string_pretty(item) {
+            Ok(text) if self.is_json() => self.complain(text),
+            Ok(_) | Err(_) => self.complain(human(item)),
+        }
+    }
+
     /// Writes one result: as JSON, or as the text that `human` makes.
     pub fn item<T: Serialize>(self, item: &T, human: impl FnOnce(&T) -> String) {
         if self.is_json() {

@@ -24,6 +24,7 @@ use crate::gateway::{Gateway, Inbound, Outbound};
 use crate::identify::Naming;
 use crate::keys::{
     self, DataKey, FileKeyStore, KeyRing, PublicKeys, RemoteKeys, RingError, StoreError,
+    VerifyingKeys,
 };
 use crate::replay::{self, Desk, DeskParts, Redrives, Replays};
 use crate::source::Admit;
@@ -178,6 +179,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         bus: Arc::new(bus),
         log,
         ring: Arc::clone(&ring),
+        receipt_keys: out.receipt_keys,
         catalog,
         publications,
         office: out.office,
@@ -264,6 +266,7 @@ struct Outward {
     carrier: Arc<dyn Carry>,
     office: Arc<Office>,
     sealer: Arc<Sealer>,
+    receipt_keys: Arc<RemoteKeys<VerifyingKeys>>,
 }
 
 type Told = mpsc::UnboundedReceiver<Notice>;
@@ -298,8 +301,9 @@ fn outward(
     let destination = HttpDestination::new(clients, connections, Arc::clone(&clock));
     let destination = Arc::new(destination);
     let (notices, told) = Notices::channel();
+    let receipt_keys = remote_keys(&egress, machine)?;
     let receipts =
-        ReceiptDesk { issuer, remote: remote_keys(&egress, machine)?, clock: Arc::clone(&clock) };
+        ReceiptDesk { issuer, remote: Arc::clone(&receipt_keys), clock: Arc::clone(&clock) };
     let carrier: Arc<dyn Carry> = Arc::new(Outbound {
         sealer: Arc::clone(&sealer),
         destination: Arc::clone(&destination) as _,
@@ -348,7 +352,7 @@ fn outward(
         clock,
         dice: entropy,
     }));
-    Ok((Outward { dispatch, carrier, office, sealer }, told))
+    Ok((Outward { dispatch, carrier, office, sealer, receipt_keys }, told))
 }
 
 fn pickup(

@@ -5,7 +5,7 @@ use std::fmt;
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, UnparsedPublicKey};
 use jsonwebtoken::DecodingKey;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::keys::jwk::{self, Jwk};
 use crate::keys::{KeyError, SigningAlgorithm, install};
@@ -20,6 +20,8 @@ pub struct VerifyingKey {
     algorithm: SigningAlgorithm,
     signature_length: usize,
     key: DecodingKey,
+    /// The members of its JWK that make the key; empty for a secret.
+    public: Map<String, Value>,
 }
 
 impl VerifyingKey {
@@ -45,6 +47,7 @@ impl VerifyingKey {
             algorithm: SigningAlgorithm::HS256,
             signature_length: 32,
             key: DecodingKey::from_secret(secret),
+            public: Map::new(),
         }
     }
 
@@ -55,7 +58,7 @@ impl VerifyingKey {
         let alg = jwk.optional("alg")?.map(str::parse::<SigningAlgorithm>).transpose();
         let alg = alg.map_err(|_| KeyError::NotOffered { expected: OFFERED })?;
         let invalid = |_| KeyError::Invalid;
-        let (algorithm, signature_length, key, thumbprint) = match jwk.text("kty")? {
+        let (algorithm, signature_length, key, members) = match jwk.text("kty")? {
             "EC" if jwk.text("crv")? == "P-256" => {
                 let point =
                     [&[4], jwk.exactly("x", 32)?.as_slice(), jwk.exactly("y", 32)?.as_slice()]
@@ -65,8 +68,8 @@ impl VerifyingKey {
                     .map_err(invalid)?;
                 let (x, y) = (jwk.text("x")?, jwk.text("y")?);
                 let key = DecodingKey::from_ec_components(x, y).map_err(|_| KeyError::Invalid)?;
-                let print = jwk::thumbprint(&[("crv", "P-256"), ("kty", "EC"), ("x", x), ("y", y)]);
-                (SigningAlgorithm::ES256, 64, key, print)
+                let members = vec![("crv", "P-256"), ("kty", "EC"), ("x", x), ("y", y)];
+                (SigningAlgorithm::ES256, 64, key, members)
             }
             "OKP" if jwk.text("crv")? == "Ed25519" => {
                 UnparsedPublicKey::new(&ED25519, jwk.exactly("x", 32)?.as_slice())
@@ -74,8 +77,12 @@ impl VerifyingKey {
                     .map_err(invalid)?;
                 let x = jwk.text("x")?;
                 let key = DecodingKey::from_ed_components(x).map_err(|_| KeyError::Invalid)?;
-                let print = jwk::thumbprint(&[("crv", "Ed25519"), ("kty", "OKP"), ("x", x)]);
-                (SigningAlgorithm::EdDSA, 64, key, print)
+                (
+                    SigningAlgorithm::EdDSA,
+                    64,
+                    key,
+                    vec![("crv", "Ed25519"), ("kty", "OKP"), ("x", x)],
+                )
             }
             "RSA" => {
                 let (modulus, exponent) = jwk::rsa_public(jwk)?;
@@ -85,16 +92,19 @@ impl VerifyingKey {
                     return Err(KeyError::Malformed("alg"));
                 }
                 let key = DecodingKey::from_rsa_raw_components(&modulus, &exponent);
-                let members = [("e", jwk.text("e")?), ("kty", "RSA"), ("n", jwk.text("n")?)];
-                (algorithm, modulus.len(), key, jwk::thumbprint(&members))
+                let members = vec![("e", jwk.text("e")?), ("kty", "RSA"), ("n", jwk.text("n")?)];
+                (algorithm, modulus.len(), key, members)
             }
             _ => return Err(KeyError::NotOffered { expected: OFFERED }),
         };
         if alg.is_some_and(|alg| alg != algorithm) {
             return Err(KeyError::Malformed("alg"));
         }
+        let thumbprint = jwk::thumbprint(&members);
         let kid = jwk.kid()?.map_or_else(|| thumbprint.clone(), str::to_owned);
-        Ok(Self { kid, thumbprint, algorithm, signature_length, key })
+        let public =
+            members.into_iter().map(|(name, text)| (name.to_owned(), json!(text))).collect();
+        Ok(Self { kid, thumbprint, algorithm, signature_length, key, public })
     }
 
     /// Reads the MAC key of a shared secret: `oct`, HS256, 32 bytes or more.
@@ -214,6 +224,41 @@ impl VerifyingKeys {
         prints
     }
 
+    /// A JWK Set of the public keys among them, in the order of their names.
+    pub fn to_jwks(&self) -> Value {
+        let mut keys: Vec<&VerifyingKey> =
+            self.0.values().filter(|key| !key.public.is_empty()).collect();
+        keys.sort_by_key(|key| &key.kid);
+        let jwk = |key: &VerifyingKey| {
+            let mut jwk = key.public.clone();
+            jwk.insert("kid".to_owned(), json!(key.kid));
+            jwk.insert("alg".to_owned(), json!(key.algorithm.name()));
+            jwk
+        };
+        json!({ "keys": keys.into_iter().map(jwk).collect::<Vec<_>>() })
+    }
+
+    /// Adds the keys of another set, which may hold the same ones.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: a key of the other set has the name of another key of this one.
+    pub fn join(&mut self, other: Self) -> Result<(), KeyError> {
+        let clashes = |key: &VerifyingKey| {
+            self.get(&key.kid).is_some_and(|own| own.thumbprint != key.thumbprint)
+        };
+        if other.0.values().any(clashes) {
+            return Err(KeyError::Repeated);
+        }
+        self.0.extend(other.0);
+        Ok(())
+    }
+
+    /// Those that another set does not hold.
+    pub fn without(&self, other: &Self) -> impl Iterator<Item = &VerifyingKey> {
+        self.0.values().filter(|key| other.get(&key.kid).is_none())
+    }
+
     /// The key of a name.
     pub fn get(&self, kid: &str) -> Option<&VerifyingKey> {
         self.0.get(kid)
@@ -248,6 +293,9 @@ mod tests {
             let (message, signature) = token.rsplit_once('.').unwrap();
 
             assert_eq!((public.kid(), public.algorithm()), (key.kid(), algorithm));
+            let set: VerifyingKeys = [public.clone()].into_iter().collect();
+            let again = VerifyingKeys::from_json(set.to_jwks().to_string().as_bytes()).unwrap();
+            assert_eq!(again.get(key.kid()).unwrap().thumbprint, public.thumbprint);
             assert!(public.verifies(message.as_bytes(), signature));
             assert!(!public.verifies(b"another message", signature));
             assert!(!public.verifies(message.as_bytes(), ""));
@@ -300,5 +348,25 @@ mod tests {
         ));
         let keys = VerifyingKeys::from_json_with_secrets(with_secret.as_bytes()).unwrap();
         assert!(keys.get("m").is_some());
+        assert_eq!(keys.to_jwks()["keys"].as_array().unwrap().len(), 1, "a secret stays inside");
+    }
+
+    #[test]
+    fn sets_are_joined_unless_one_name_is_of_two_keys() {
+        let [one, other] = [(); 2].map(|()| SigningKey::generate(SigningAlgorithm::ES256).unwrap());
+        let named = |key: &SigningKey, kid: &str| {
+            let mut jwk = key.public_jwk().unwrap().clone();
+            jwk["kid"] = json!(kid);
+            VerifyingKeys::from_json(jwk.to_string().as_bytes()).unwrap()
+        };
+        let mut keys = named(&one, "a");
+
+        keys.join(named(&one, "a")).unwrap();
+        keys.join(named(&other, "b")).unwrap();
+        assert!(matches!(keys.join(named(&other, "a")), Err(KeyError::Repeated)));
+
+        let missing: Vec<_> = keys.without(&named(&one, "a")).map(VerifyingKey::kid).collect();
+        assert_eq!(missing, ["b"]);
+        assert_eq!(keys.to_jwks()["keys"][1]["kid"], "b");
     }
 }

@@ -3,15 +3,23 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::Request;
+use futures_util::StreamExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
+use sealway::ambient::{Clock as _, ManualClock, SystemClock};
 use sealway::event::TokenDigest;
 use sealway::keys::{SigningAlgorithm, SigningKey};
 
 use crate::consumer_in_rust::chain_after;
-use crate::harness::{Receiver, Reply, TestGateway, eventually, program};
+use crate::harness::{Receiver, Reply, Sink, TestGateway, eventually, program};
+use crate::keys_can_turn;
 
 /// Runs `sealway evidence verify` and gives its exit code and what it says.
 fn verify(file: &Path, more: &[&str]) -> (i32, Value) {
@@ -26,22 +34,33 @@ fn verify(file: &Path, more: &[&str]) -> (i32, Value) {
     (ended.status.code().unwrap(), said)
 }
 
-fn export(gateway: &TestGateway, key: &str, more: &[&str], file: &Path) -> i32 {
+fn public(key: &SigningKey) -> Value {
+    json!({ "keys": [key.public_jwk().unwrap()] })
+}
+
+/// Runs `sealway evidence export` for the subscription `shop`.
+fn run_export(gateway: &TestGateway, key: &str, arguments: &[&str]) -> Output {
     let ended = program()
         .args(["--gateway", &gateway.issuer(), "evidence", "export", "--subscription", "shop"])
         .env("SEALWAY_CALLER_KEY", key)
-        .args(more)
-        .arg(file)
+        .args(arguments)
         .output()
         .unwrap();
     assert!(!String::from_utf8_lossy(&ended.stderr).contains(key));
-    ended.status.code().unwrap()
+    ended
 }
 
-/// Answers each delivery with a receipt.
-async fn subscribe_with_receipts(gateway: &TestGateway, receiver: &Receiver) {
-    let pen = SigningKey::generate(SigningAlgorithm::ES256).unwrap();
-    let receipts = json!({ "jwks": { "keys": [pen.public_jwk().unwrap()] } });
+fn export(gateway: &TestGateway, key: &str, more: &[&str], file: &Path) -> i32 {
+    let arguments = [more, &[file.to_str().unwrap()]].concat();
+    run_export(gateway, key, &arguments).status.code().unwrap()
+}
+
+/// Subscribes with receipts under these settings, and answers each delivery with one.
+async fn subscribe_with_receipts(
+    gateway: &TestGateway,
+    receiver: &Receiver,
+    (pen, receipts): (SigningKey, Value),
+) {
     gateway.subscribe(receiver, json!({ "config": { "receipts": receipts } })).await;
     let issuer = gateway.issuer();
     receiver.say(move |arrival| {
@@ -65,7 +84,9 @@ async fn a_bundle_of_several_pages_is_verified_with_the_gateway_gone() {
     let mut gateway = TestGateway::start().await;
     let receiver = Receiver::start(&gateway, "shop").await;
     let key = gateway.add_caller("shop", &["consume:shop"]).await;
-    subscribe_with_receipts(&gateway, &receiver).await;
+    let pen = SigningKey::generate(SigningAlgorithm::ES256).unwrap();
+    let receipts = json!({ "jwks": public(&pen) });
+    subscribe_with_receipts(&gateway, &receiver, (pen, receipts)).await;
     receiver.answer_next([Reply::Status(503)]);
     let ids = gateway.orders(1..=70).await;
     receiver.wait_for_delivered(69).await;
@@ -180,4 +201,145 @@ async fn a_consumer_exports_its_own_and_nothing_of_another() {
     assert_eq!((malformed.status, malformed.code()), (422, "invalid"));
     assert_eq!(empty.status, 200);
     assert_eq!(empty.body.as_str().unwrap().lines().count(), 5, "no events, and yet a proof");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_turns_within_a_bundle_is_in_it_and_is_named_where_it_lacks() {
+    // Behind the time of the machine, because the command line reads tokens by that.
+    let clock = ManualClock::at(SystemClock.now().before(Duration::from_hours(1)));
+    let gateway = keys_can_turn::gateway(&clock).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let key = gateway.add_caller("shop", &["consume:shop"]).await;
+    gateway.subscribe(&receiver, json!({})).await;
+    gateway.orders(1..=60).await;
+    receiver.wait_for_delivered(60).await;
+    let old = keys_can_turn::published(&gateway).await.remove(0);
+    let request = Request::get("/subscriptions/shop/evidence")
+        .header("authorization", format!("Bearer {key}"))
+        .body(Body::empty())
+        .unwrap();
+
+    let answer = gateway.routes().oneshot(request).await.unwrap();
+    let mut lines = answer.into_body().into_data_stream();
+    let mut bundle = Vec::new();
+    for _ in 0..8 {
+        bundle.extend_from_slice(&lines.next().await.unwrap().unwrap());
+    }
+    keys_can_turn::keys(&gateway, &["rotate", "--now"]);
+    let both = keys_can_turn::published_once(&gateway, &clock, |kids| kids.len() == 2).await;
+    while let Some(line) = lines.next().await {
+        bundle.extend_from_slice(&line.unwrap());
+    }
+
+    let file = gateway.path("bundle.ndjson");
+    fs::write(&file, &bundle).unwrap();
+    let text = String::from_utf8(bundle).unwrap();
+    let key_sets: Vec<&str> =
+        text.lines().filter(|line| line.contains(r#""kind":"keys""#)).collect();
+    assert_eq!(key_sets.len(), 2, "one for each state of the key set");
+    assert!(both.iter().all(|kid| key_sets[1].contains(kid.as_str())));
+    let own = gateway.path("key.json");
+    fs::write(&own, receiver.private_key()).unwrap();
+    let served = gateway.get("/.well-known/jwks.json").await;
+    let of = |wanted: &dyn Fn(&Value) -> bool| {
+        let keys = served["keys"].as_array().unwrap().iter().filter(|key| wanted(&key["kid"]));
+        let path = gateway.path("jwks.json");
+        fs::write(&path, json!({ "keys": keys.collect::<Vec<_>>() }).to_string()).unwrap();
+        path
+    };
+    let verify_with = |jwks: &Path| {
+        let keys = ["--jwks", jwks.to_str().unwrap(), "--key", own.to_str().unwrap()];
+        verify(&file, &keys)
+    };
+    let (code, said) = verify_with(&of(&|_| true));
+    assert_eq!(
+        (code, &said["verdict"], &said["opened"]),
+        (0, &json!("valid"), &json!(60)),
+        "{said}"
+    );
+    let (code, said) = verify_with(&of(&|kid| *kid != *old));
+    assert_eq!((code, &said["missing-keys"]), (1, &json!([old])), "{said}");
+    let opened = said["opened"].as_u64().unwrap();
+    assert!((1..60).contains(&opened), "tokens of the new key open, and those of the old do not");
+    assert!(said["flaws"][0]["problem"].as_str().unwrap().contains(&old), "{said}");
+    let (code, said) = verify_with(&of(&|kid| *kid == *old));
+    assert_eq!((code, said["missing-keys"].as_array().unwrap().len()), (1, 1), "{said}");
+    let (code, said) = verify(&file, &[]);
+    assert_eq!((code, said["keys"].as_array().unwrap().len()), (4, 2), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_for_receipts_behind_an_address_are_in_the_bundle_or_it_says_why_not() {
+    let mut gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let key = gateway.add_caller("shop", &["consume:shop"]).await;
+    let pen = SigningKey::generate(SigningAlgorithm::ES256).unwrap();
+    let (served, kid) = (public(&pen).to_string(), pen.kid().to_owned());
+    let keys = Sink::start(move |_| (200, None, served.clone())).await;
+    let own = gateway.path("receipt-keys.json");
+    fs::write(&own, public(&pen).to_string()).unwrap();
+    let receipts = json!({ "jwksUri": keys.at("/receipts.json?secret=of-the-consumer") });
+    subscribe_with_receipts(&gateway, &receiver, (pen, receipts)).await;
+    gateway.orders(1..=3).await;
+    receiver.wait_for_delivered(3).await;
+    eventually("all receipts are kept", async || {
+        let kept = gateway.get("/subscriptions/shop/receipts").await;
+        (kept["receipts"].as_array().unwrap().len() == 3).then_some(())
+    })
+    .await;
+    let (with, without) = (gateway.path("with.ndjson"), gateway.path("without.ndjson"));
+
+    assert_eq!(export(&gateway, &key, &[], &with), 0);
+    keys.behave(|_| (404, None, String::new()));
+    gateway.restart().await;
+    let ended = run_export(&gateway, &key, &[without.to_str().unwrap()]);
+
+    assert_eq!(ended.status.code(), Some(0), "that keys cannot be had is no failure");
+    let remark = String::from_utf8(ended.stderr).unwrap();
+    assert!(remark.contains("no keys for receipts: the key set's server answered 404"), "{remark}");
+    let (_, said) = verify(&with, &[]);
+    assert_eq!((&said["receipts"], &said["bundled-receipt-keys"]), (&json!(3), &json!([kid])));
+    let (_, said) = verify(&without, &[]);
+    assert_eq!((&said["receipts"], &said["unchecked-receipts"]), (&json!(0), &json!(3)));
+    assert!(said["receipt-keys-problem"].as_str().unwrap().contains("404"), "{said}");
+    let (_, said) = verify(&without, &["--receipt-keys", own.to_str().unwrap()]);
+    assert_eq!((&said["receipts"], &said["bundled-receipt-keys"]), (&json!(3), &json!([])));
+    for file in [&with, &without] {
+        assert!(!fs::read_to_string(file).unwrap().contains("of-the-consumer"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_command_says_what_it_made_and_a_file_that_is_no_bundle_is_told_in_one_line() {
+    let gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let key = gateway.add_caller("shop", &["consume:shop"]).await;
+    gateway.subscribe(&receiver, json!({})).await;
+    gateway.orders(1..=3).await;
+    receiver.wait_for_delivered(3).await;
+    let file = gateway.path("bundle.ndjson");
+
+    let made = run_export(&gateway, &key, &["--output", "json", file.to_str().unwrap()]);
+    let said: Value = serde_json::from_slice(&made.stdout).unwrap();
+    let bytes = fs::metadata(&file).unwrap().len();
+    assert_eq!((&said["events"], &said["bytes"]), (&json!(3), &json!(bytes)), "{said}");
+    assert_eq!((&said["file"], &said["subscription"]), (&json!(file), &json!("shop")));
+    let streamed = run_export(&gateway, &key, &["--output", "json", "-"]);
+    let beside: Value = serde_json::from_slice(&streamed.stderr).unwrap();
+    assert_eq!((&beside["events"], &beside["file"]), (&json!(3), &Value::Null));
+    fs::write(&file, &streamed.stdout).unwrap();
+    assert_eq!(verify(&file, &[]).0, 4, "what is on standard output is the bundle");
+    assert!(!Path::new("-").exists());
+
+    for text in ["", "hello", "{}\n", "{\"kind\":\"event\"}\n", "a\nb\nc\n"] {
+        fs::write(&file, text).unwrap();
+        let ended = program().args(["evidence", "verify"]).arg(&file).output().unwrap();
+        let complaint = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!((ended.status.code(), complaint.lines().count()), (Some(2), 1), "{complaint}");
+        assert!(complaint.contains("is no evidence bundle") && ended.stdout.is_empty());
+    }
+    fs::write(&file, "{\"kind\":\"evidence\",\"version\":2}\n{}\n{}\n").unwrap();
+    let (code, said) = verify(&file, &[]);
+    assert_eq!((code, &said["flaw-count"]), (1, &json!(1)), "{said}");
+    assert_eq!(said["flaws"][0]["problem"], "this version of bundles is not known");
 }

@@ -10,7 +10,7 @@ use sealway::ambient::{Clock as _, ManualClock, SystemClock};
 use crate::harness::{Receiver, Reply, TestGateway, eventually, program};
 
 /// A gateway whose keys the command line finds, on time that a test moves.
-async fn gateway(clock: &ManualClock) -> TestGateway {
+pub async fn gateway(clock: &ManualClock) -> TestGateway {
     TestGateway::with(Some(clock.clone()), |config| {
         let text = "keys: { directory: keys }\n";
         std::fs::write(config.directory.join("gateway.yaml"), text).unwrap();
@@ -18,7 +18,7 @@ async fn gateway(clock: &ManualClock) -> TestGateway {
     .await
 }
 
-fn keys(gateway: &TestGateway, arguments: &[&str]) -> Output {
+pub fn keys(gateway: &TestGateway, arguments: &[&str]) -> Output {
     let settings = gateway.path("gateway.yaml");
     let output =
         program().arg("--config").arg(settings).arg("keys").args(arguments).output().unwrap();
@@ -26,14 +26,14 @@ fn keys(gateway: &TestGateway, arguments: &[&str]) -> Output {
     output
 }
 
-async fn published(gateway: &TestGateway) -> Vec<String> {
+pub async fn published(gateway: &TestGateway) -> Vec<String> {
     let jwks = gateway.get("/.well-known/jwks.json").await;
     let kids = jwks["keys"].as_array().unwrap().iter();
     kids.map(|key| key["kid"].as_str().unwrap().to_owned()).collect()
 }
 
 /// Waits until the running gateway publishes what the files say.
-async fn published_once(
+pub async fn published_once(
     gateway: &TestGateway,
     clock: &ManualClock,
     holds: impl Fn(&[String]) -> bool,

@@ -65,14 +65,19 @@ impl Bundle {
         }))
     }
 
-    /// The second line: the gateway's public keys, a JWK Set.
+    /// The second line, and again before the first token by a key that was not there: the gateway's
+    /// public keys, a JWK Set.
     pub fn keys(&mut self, jwks: &Value) -> String {
         self.line(&json!({"kind": "keys", "jwks": jwks}))
     }
 
-    /// The consumer's public keys for receipts, a JWK Set.
-    pub fn receipt_keys(&mut self, jwks: &Value) -> String {
-        self.line(&json!({"kind": "receipt-keys", "jwks": jwks}))
+    /// The consumer's public keys for receipts, a JWK Set, or why they could not be had; `fetched`
+    /// says whether the gateway had them from an address of the consumer's.
+    pub fn receipt_keys(&mut self, jwks: Result<&Value, &str>, fetched: bool) -> String {
+        self.line(&match jwks {
+            Ok(jwks) => json!({"kind": "receipt-keys", "jwks": jwks, "fetched": fetched}),
+            Err(problem) => json!({"kind": "receipt-keys", "jwks": null, "problem": problem}),
+        })
     }
 
     /// A signed checkpoint, before the first event and after the last.

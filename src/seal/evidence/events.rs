@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::event::{ChainValue, ContentDigest, EventId, TokenDigest, json};
+use crate::keys::{VerifyingKey, VerifyingKeys};
 use crate::seal::evidence::examiner::{Checked, LEEWAY, parsed, text_of, wrong};
 use crate::seal::evidence::{Examiner, Told};
 use crate::seal::{
@@ -19,7 +20,8 @@ impl Examiner<'_> {
         self.events += 1;
         let place = Place { sequence, previous: parsed(members, "prv")? };
         let digest: ContentDigest = parsed(members, "digest")?;
-        let Some(next) = self.next else { return wrong("there is no first checkpoint") };
+        // That there is no first checkpoint is a flaw already; what follows can be held together.
+        let next = self.next.unwrap_or(place);
         let check = ChainCheck::of(next, [Link { id, place, digest }]);
         if check.earlier > 0 {
             return Err(format!("out of order: number {} was expected", next.sequence));
@@ -38,7 +40,14 @@ impl Examiner<'_> {
             return wrong("the token does not have the form of a nested JWT");
         }
         self.take_receipts(members, (id, place, check.next.previous))?;
-        let Some(opened) = self.open(token)? else { return Ok(None) };
+        let opened = match self.open(token, &self.keys) {
+            Ok(Some(opened)) => opened,
+            Ok(None) => return Ok(None),
+            Err(problem) => {
+                let signer = self.signer_within(token);
+                return Err(signer.map_or(problem, |kid| self.unbelieved(&kid)));
+            }
+        };
         if opened.id() != id.to_string() || opened.place() != Some(place) {
             return wrong("the token is for another event or another place");
         }
@@ -46,10 +55,19 @@ impl Examiner<'_> {
         Ok(Some(Told { opened, digest, event: (sequence, id) }))
     }
 
-    fn open(&self, token: &str) -> Checked<Option<Opened>> {
+    /// The key of the bundle that has signed what is in a token, if it is not believed.
+    fn signer_within(&self, token: &str) -> Option<String> {
+        let has_signed = |key: &&VerifyingKey| {
+            let alone = std::iter::once((*key).clone()).collect();
+            self.open(token, &alone).is_ok_and(|opened| opened.is_some())
+        };
+        self.bundled.without(&self.keys).find(has_signed).map(|key| key.kid().to_owned())
+    }
+
+    fn open(&self, token: &str, issuer_keys: &VerifyingKeys) -> Checked<Option<Opened>> {
         let (Some(keys), Some(header)) = (self.opening, &self.header) else { return Ok(None) };
         let (issuer, audience) = (&header.issuer, &header.audience);
-        let opening = Opening::new(keys, &self.keys, issuer, audience, self.now);
+        let opening = Opening::new(keys, issuer_keys, issuer, audience, self.now);
         let opened = open(token, &Opening { stored: true, ..opening });
         let opened = opened.map_err(|_| "the token cannot be opened with these keys")?;
         let of = opened.claims().pointer("/sub_id/id").and_then(Value::as_str);

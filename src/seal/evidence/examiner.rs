@@ -1,19 +1,16 @@
 //! Holds an evidence bundle against itself, line by line.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::event::{ChainValue, ContentDigest, EventId, Timestamp, TokenDigest, json};
+use crate::event::{ContentDigest, EventId, Timestamp, TokenDigest, json};
 use crate::keys::{OpeningKeys, VerifyingKeys};
-use crate::seal::evidence::{BUNDLE_TYPE, Header, LONGEST_LINE};
-use crate::seal::open::check_parties;
-use crate::seal::{
-    ChainCheck, Checkpoint, CheckpointReader, OpenLimits, Opened, Place, Standing, signed,
-};
+use crate::seal::evidence::{Header, LONGEST_LINE};
+use crate::seal::{Opened, Place};
 
 pub(super) const LEEWAY: Duration = Duration::from_mins(1);
 /// So many flaws are told; the others are counted.
@@ -55,7 +52,7 @@ pub struct Told {
 
 /// Which line comes next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Stage {
+pub(super) enum Stage {
     Header,
     Keys,
     First,
@@ -66,15 +63,19 @@ enum Stage {
 
 /// Reads a bundle line by line; what it remembers does not grow with the events.
 pub struct Examiner<'a> {
-    trusted: Option<&'a VerifyingKeys>,
+    pub(super) trusted: Option<&'a VerifyingKeys>,
     pub(super) opening: Option<&'a OpeningKeys>,
     pub(super) now: Timestamp,
-    stage: Stage,
+    pub(super) stage: Stage,
+    is_bundle: bool,
     line: u64,
     pub(super) event: Option<(u64, EventId)>,
     hash: Sha256,
     pub(super) header: Option<Header>,
+    /// The keys that are believed.
     pub(super) keys: VerifyingKeys,
+    /// The keys that the bundle brings.
+    pub(super) bundled: VerifyingKeys,
     pub(super) receipt_keys: Option<VerifyingKeys>,
     pub(super) next: Option<Place>,
     schemas: BTreeMap<String, Option<Value>>,
@@ -82,6 +83,10 @@ pub struct Examiner<'a> {
     pub bundled_keys: Vec<String>,
     /// The same of the keys for receipts, where the bundle's own are believed.
     pub bundled_receipt_keys: Vec<String>,
+    /// Why the bundle brings no keys for receipts, if the gateway could not have them.
+    pub receipt_keys_problem: Option<String>,
+    /// The names of keys that have signed something and are not believed.
+    pub missing_keys: BTreeSet<String>,
     /// Events that were read.
     pub events: u64,
     /// Tokens that were opened.
@@ -126,16 +131,20 @@ impl<'a> Examiner<'a> {
             opening,
             now,
             stage: Stage::Header,
+            is_bundle: false,
             line: 0,
             event: None,
             hash: Sha256::new(),
             header: None,
-            keys: VerifyingKeys::default(),
+            keys: trusted.cloned().unwrap_or_default(),
+            bundled: VerifyingKeys::default(),
             receipt_keys,
             next: None,
             schemas: BTreeMap::new(),
             bundled_keys: Vec::new(),
             bundled_receipt_keys: Vec::new(),
+            receipt_keys_problem: None,
+            missing_keys: BTreeSet::new(),
             events: 0,
             opened: 0,
             receipts: 0,
@@ -143,6 +152,11 @@ impl<'a> Examiner<'a> {
             flaws: Vec::new(),
             flaw_count: 0,
         }
+    }
+
+    /// Whether the first line says that this is a bundle.
+    pub const fn is_bundle(&self) -> bool {
+        self.is_bundle
     }
 
     /// What the bundle is about, once its first line was read.
@@ -199,9 +213,17 @@ impl<'a> Examiner<'a> {
             return wrong("this is no JSON object, or too long a one");
         };
         let kind = text_of(&members, "kind")?;
+        self.expect(kind);
         match (self.stage, kind) {
-            (Stage::Header, "evidence") => self.take_header(&members)?,
-            (Stage::Keys, "keys") => self.take_keys(&members)?,
+            (Stage::Header, "evidence") => {
+                self.is_bundle = true;
+                self.take_header(&members)?;
+            }
+            (Stage::Keys, "keys") => {
+                self.stage = Stage::First;
+                self.take_keys(&members)?;
+            }
+            (Stage::Events | Stage::Closing, "keys") => self.take_keys(&members)?,
             (Stage::First, "receipt-keys") => self.take_receipt_keys(&members)?,
             (Stage::First, "checkpoint") => {
                 self.stage = Stage::Events;
@@ -226,6 +248,28 @@ impl<'a> Examiner<'a> {
         Ok(None)
     }
 
+    /// Notes once that a line is missing, and goes on behind it.
+    fn expect(&mut self, kind: &str) {
+        if self.stage == Stage::Keys && kind != "keys" {
+            self.find("the line with the gateway's keys is missing before this one".to_owned());
+            self.stage = Stage::First;
+        }
+        if self.stage == Stage::First && matches!(kind, "contract" | "event" | "closing") {
+            self.find("the first checkpoint is missing before this line".to_owned());
+            self.stage = Stage::Events;
+        }
+        if self.stage == Stage::Events && kind == "closing" {
+            self.find("the last checkpoint is missing before this line".to_owned());
+            self.stage = Stage::Closing;
+        }
+    }
+
+    /// How many lines there were before this one, and their digest.
+    pub(super) fn before(&self) -> (u64, String) {
+        let hash = self.hash.clone().finalize();
+        (self.line - 1, base64_simd::URL_SAFE_NO_PAD.encode_to_string(hash))
+    }
+
     fn take_header(&mut self, members: &Map<String, Value>) -> Checked<()> {
         if members.get("version").and_then(Value::as_u64) != Some(1) {
             return wrong("this version of bundles is not known");
@@ -246,72 +290,6 @@ impl<'a> Examiner<'a> {
         Ok(())
     }
 
-    fn take_keys(&mut self, members: &Map<String, Value>) -> Checked<()> {
-        self.stage = Stage::First;
-        let jwks = members.get("jwks").unwrap_or(&Value::Null);
-        let own = VerifyingKeys::from_json(jwks.to_string().as_bytes())
-            .map_err(|error| format!("the key set cannot be used: {error}"))?;
-        self.bundled_keys = own.thumbprints();
-        self.keys = self.trusted.cloned().unwrap_or(own);
-        Ok(())
-    }
-
-    fn take_receipt_keys(&mut self, members: &Map<String, Value>) -> Checked<()> {
-        let jwks = members.get("jwks").unwrap_or(&Value::Null).to_string();
-        let own = VerifyingKeys::from_json(jwks.as_bytes())
-            .map_err(|error| format!("the keys for receipts cannot be used: {error}"))?;
-        if self.receipt_keys.is_none() {
-            self.bundled_receipt_keys = own.thumbprints();
-            self.receipt_keys = Some(own);
-        }
-        Ok(())
-    }
-
-    fn read_checkpoint(&self, token: &str) -> Checked<Checkpoint> {
-        let Some(header) = &self.header else { return wrong("there is no header") };
-        let reader = CheckpointReader {
-            issuer_keys: &self.keys,
-            issuer: &header.issuer,
-            audience: &header.audience,
-            now: self.now,
-            leeway: LEEWAY,
-        };
-        let checkpoint = reader.read_place(token).map_err(
-            |_| "the checkpoint is not signed by a key that is believed, or for somebody else",
-        )?;
-        if checkpoint.subscription != header.subscription {
-            return wrong("the checkpoint is of another subscription");
-        }
-        Ok(checkpoint)
-    }
-
-    fn take_first(&mut self, token: &str) -> Checked<()> {
-        let checkpoint = self.read_checkpoint(token)?;
-        if checkpoint.sequence == 0
-            && checkpoint.chain != ChainValue::start(&checkpoint.subscription)
-        {
-            return wrong("the chain does not begin where that of the subscription does");
-        }
-        let sequence = checkpoint.sequence.saturating_add(1);
-        self.next = Some(Place { sequence, previous: checkpoint.chain });
-        Ok(())
-    }
-
-    fn take_last(&mut self, token: &str) -> Checked<()> {
-        let checkpoint = self.read_checkpoint(token)?;
-        let Some(next) = self.next else { return wrong("there is no first checkpoint") };
-        let mut check = ChainCheck::of(next, []);
-        let standing = check.compare(&checkpoint);
-        if let Some(finding) = check.findings.first() {
-            return Err(finding.to_string());
-        }
-        if standing == Standing::Newest {
-            Ok(())
-        } else {
-            wrong("the events go on behind the last checkpoint")
-        }
-    }
-
     fn take_contract(&mut self, mut members: Map<String, Value>) -> Checked<()> {
         let dataschema = text_of(&members, "dataschema")?.to_owned();
         let schema = match members.remove("schema") {
@@ -329,30 +307,6 @@ impl<'a> Examiner<'a> {
         }
         if self.schemas.insert(dataschema, schema).is_some() {
             return wrong("the contract was there before");
-        }
-        Ok(())
-    }
-
-    fn take_closing(&mut self, token: &str) -> Checked<()> {
-        self.stage = Stage::Done;
-        let Some(header) = &self.header else { return wrong("there is no header") };
-        let limits =
-            OpenLimits { token: 16 * 1024, inflated: 0, depth: 8, ..OpenLimits::default() };
-        let claims = signed::verify(token, BUNDLE_TYPE, &self.keys, &limits);
-        let Some(claims) = claims else {
-            return wrong("the closing signature is not by a key that is believed");
-        };
-        let of = claims.get("sub_id").and_then(|subject| subject.get("id")?.as_str());
-        if check_parties(&claims, &header.issuer, &header.audience).is_none()
-            || of != Some(header.subscription.as_str())
-        {
-            return wrong("the closing signature is of another bundle");
-        }
-        let hash = base64_simd::URL_SAFE_NO_PAD.encode_to_string(self.hash.clone().finalize());
-        if claims.get("lines").and_then(Value::as_u64) != Some(self.line - 1)
-            || claims.get("sha256").and_then(Value::as_str) != Some(&hash)
-        {
-            return wrong("lines before this one were added, removed or altered");
         }
         Ok(())
     }

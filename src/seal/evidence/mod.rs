@@ -6,6 +6,7 @@
 mod bundle;
 mod events;
 mod examiner;
+mod signatures;
 
 pub use bundle::{Bundle, EventLine, Header};
 pub use examiner::{Examiner, Flaw, Told};

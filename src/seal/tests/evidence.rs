@@ -1,6 +1,7 @@
 //! A bundle says yes only as it was written: whatever byte is another, it says no.
 
 use proptest::prelude::*;
+use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::event::{ContentDigest, TokenDigest};
@@ -16,6 +17,10 @@ fn header() -> Header {
         to: Some(EventId::MAX),
         at: NOW,
     }
+}
+
+fn jwks(key: &SigningKey) -> Value {
+    json!({ "keys": [key.public_jwk().unwrap()] })
 }
 
 /// A bundle of events, as lines with their ends.
@@ -37,7 +42,7 @@ fn bundle(parties: &Parties, events: u64) -> Vec<String> {
     let mut chain = ChainValue::start(&header.subscription);
     let mut lines = vec![
         bundle.header(&header),
-        bundle.keys(&json!({ "keys": [parties.signing.public_jwk().unwrap()] })),
+        bundle.keys(&jwks(&parties.signing)),
         bundle.checkpoint(&checkpoint(0, chain)),
     ];
     for sequence in 1..=events {
@@ -188,4 +193,97 @@ proptest! {
     fn any_lines_are_read_without_panic(lines in prop::collection::vec("\\PC{0,60}\n", 0..8)) {
         prop_assert!(!flaws(&Parties::usual(), &lines, true).is_empty());
     }
+}
+
+#[test]
+fn what_is_missing_before_the_events_is_told_once_and_they_are_looked_at_all_the_same() {
+    let parties = Parties::usual();
+    let lines = bundle(&parties, 4);
+    let without = |at: usize| {
+        let mut lines = lines.clone();
+        lines.remove(at);
+        flaws(&parties, &lines, false)
+    };
+
+    let no_keys = without(1);
+    assert!(no_keys[0].contains("the gateway's keys is missing"), "{no_keys:?}");
+    let no_start = without(2);
+    assert_eq!(no_start[0], "line 3: the first checkpoint is missing before this line");
+    assert_eq!(no_start.len(), 2, "{no_start:?}");
+    let no_end = without(7);
+    assert!(no_end[0].contains("the last checkpoint is missing"), "{no_end:?}");
+    let mut forged = lines.clone();
+    forged[2] = "{\"kind\":\"checkpoint\",\"token\":\"x\"}\n".to_owned();
+    forged.remove(5);
+    let forged = flaws(&parties, &forged, false);
+    assert!(forged[0].contains("the checkpoint is not signed by its key"), "{forged:?}");
+    assert!(forged[1].contains("missing: 3"), "{forged:?}");
+    assert_eq!(forged.len(), 3, "{forged:?}");
+}
+
+#[test]
+fn a_key_that_begins_to_sign_within_a_bundle_is_brought_by_it_and_named_where_it_lacks() {
+    let parties = Parties::usual();
+    let successor = SigningKey::generate(SigningAlgorithm::ES256).unwrap();
+    let mut lines = bundle(&parties, 2);
+    lines.pop();
+    lines.push(Bundle::default().keys(&jwks(&successor)));
+    let written = Sha256::digest(lines.concat());
+    let claims = json!({
+        "iss": ISSUER, "aud": AUDIENCE, "iat": NOW.unix_seconds(),
+        "sub_id": { "format": "opaque", "id": header().subscription }, "lines": lines.len(),
+        "sha256": base64_simd::URL_SAFE_NO_PAD.encode_to_string(written),
+    });
+    let closing = successor.sign("evidence+jwt", claims.to_string().as_bytes()).unwrap();
+    lines.push(format!("{}\n", json!({ "kind": "closing", "token": closing })));
+
+    assert_eq!(flaws(&parties, &lines, true), [] as [String; 0]);
+    let believed = |keys: &[&SigningKey]| {
+        let jwks: Vec<_> = keys.iter().map(|key| key.public_jwk().unwrap()).collect();
+        let trusted = VerifyingKeys::from_json(json!({ "keys": jwks }).to_string().as_bytes());
+        let trusted = trusted.unwrap();
+        let mut examiner = Examiner::new(Some(&trusted), Some(&parties.keys), None, NOW);
+        for line in &lines {
+            examiner.take(line.as_bytes());
+        }
+        examiner.finish();
+        (examiner.flaws, examiner.missing_keys.into_iter().collect::<Vec<_>>())
+    };
+    assert_eq!(believed(&[&parties.signing, &successor]), (vec![], vec![]));
+    let (found, missing) = believed(&[&successor]);
+    assert_eq!(missing, [parties.signing.kid()]);
+    let named = format!("signed with the key `{}`", parties.signing.kid());
+    assert_eq!(found.len(), 4, "both checkpoints and both events: {found:?}");
+    assert!(found.iter().all(|flaw| flaw.problem.contains(&named)), "{found:?}");
+    let (found, missing) = believed(&[&parties.signing]);
+    assert_eq!((found.len(), missing), (1, vec![successor.kid().to_owned()]), "{found:?}");
+}
+
+#[test]
+fn a_set_that_gives_a_name_of_the_bundle_to_another_key_is_refused() {
+    let parties = Parties::usual();
+    let lines = bundle(&parties, 1);
+    let impostor = SigningKey::generate(SigningAlgorithm::ES256).unwrap();
+    let mut jwks = jwks(&impostor);
+    jwks["keys"][0]["kid"] = json!(parties.signing.kid());
+
+    let mut examiner = Examiner::new(None, None, None, NOW);
+    lines[..3].iter().for_each(|line| drop(examiner.take(line.as_bytes())));
+    examiner.take(format!("{}\n", json!({ "kind": "keys", "jwks": jwks })).as_bytes());
+
+    assert!(examiner.flaws[0].problem.contains("the name of another key"), "{:?}", examiner.flaws);
+    assert_eq!(examiner.bundled_keys, [parties.signing.kid()]);
+}
+
+#[test]
+fn that_there_are_no_keys_for_receipts_is_said_and_no_flaw() {
+    let (parties, mut bundle) = (Parties::usual(), Bundle::default());
+    let mut examiner = Examiner::new(None, None, None, NOW);
+    examiner.take(bundle.header(&header()).as_bytes());
+    examiner.take(bundle.keys(&jwks(&parties.signing)).as_bytes());
+    examiner.take(bundle.receipt_keys(Err("they are gone"), true).as_bytes());
+
+    assert_eq!(examiner.flaws, []);
+    assert_eq!(examiner.receipt_keys_problem.as_deref(), Some("they are gone"));
+    assert!(examiner.bundled_receipt_keys.is_empty());
 }

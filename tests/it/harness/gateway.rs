@@ -234,6 +234,11 @@ impl TestGateway {
         key.expose().to_owned()
     }
 
+    /// The routes, to be asked without a socket: what is not read from an answer is not written.
+    pub fn routes(&self) -> axum::Router {
+        sealway::api::router(Arc::clone(&self.running.as_ref().unwrap().services))
+    }
+
     /// Removes a caller.
     pub async fn remove_caller(&self, name: &str) {
         let callers = &self.running.as_ref().unwrap().services.callers;

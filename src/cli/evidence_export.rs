@@ -1,0 +1,186 @@
+//! `sealway evidence export`: writes what a subscription was sent into a file that stands alone.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use reqwest::Method;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::{Context, Exit, Failure, Outcome, Output};
+use crate::event::{EventId, SubscriptionId};
+
+/// What to export.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The subscription's name
+    #[arg(long, value_name = "ID")]
+    subscription: SubscriptionId,
+    /// The first event; from the start, if not given
+    #[arg(long, value_name = "ULID")]
+    from: Option<EventId>,
+    /// The last event; up to the newest, if not given
+    #[arg(long, value_name = "ULID")]
+    to: Option<EventId>,
+    /// The file, which must not be there yet; `-` for standard output, and then the summary goes to
+    /// standard error
+    file: PathBuf,
+}
+
+/// What was exported.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Summary<'a> {
+    /// The file; nothing for standard output.
+    file: Option<&'a Path>,
+    subscription: &'a SubscriptionId,
+    #[serde(flatten)]
+    tally: Tally,
+}
+
+/// What went by, line by line.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Tally {
+    events: u64,
+    lines: u64,
+    bytes: u64,
+    /// Why there are no keys for receipts in it, if the gateway could not have them.
+    receipt_keys_problem: Option<String>,
+    /// The line that has no end yet.
+    #[serde(skip)]
+    begun: Vec<u8>,
+}
+
+/// What is read of a line.
+#[derive(Deserialize)]
+struct Line {
+    kind: String,
+    problem: Option<String>,
+}
+
+/// Where the bundle goes.
+enum Target {
+    File(File),
+    StandardOutput(Output),
+}
+
+/// Runs the command.
+pub async fn run(args: &Args, context: &Context) -> Outcome {
+    let bounds = [("from", args.from), ("to", args.to)];
+    let bounds = bounds.into_iter().filter_map(|(name, id)| Some(format!("{name}={}", id?)));
+    let query = bounds.collect::<Vec<_>>().join("&");
+    let path = format!("/subscriptions/{}/evidence?{query}", args.subscription);
+    let client = context.client()?;
+    let mut response = client.send(client.request(Method::GET, &path)?).await?;
+    let output = context.output();
+    let mut target = Target::of(&args.file, output)?;
+    let place = target.name(&args.file);
+    let cut = || format!("{place} is not whole; remove it and export again");
+    let mut tally = Tally::default();
+    while let Some(chunk) =
+        response.chunk().await.map_err(|error| Failure::ours(error.without_url()).context(cut()))?
+    {
+        target.write(&chunk).map_err(|error| Failure::ours(error).context(cut()))?;
+        tally.take(&chunk);
+    }
+    target.finish().map_err(|error| Failure::ours(error).context(cut()))?;
+    if let Some(problem) = &tally.receipt_keys_problem {
+        output.complain(format_args!(
+            "the bundle has no keys for receipts: {problem}; verify them with --receipt-keys"
+        ));
+    }
+    let is_file = matches!(target, Target::File(_));
+    let file = is_file.then_some(&*args.file);
+    let summary = Summary { file, subscription: &args.subscription, tally };
+    let words = |summary: &Summary<'_>| format!("{} events are in {place}", summary.tally.events);
+    if is_file {
+        output.item(&summary, words);
+    } else {
+        output.aside(&summary, words);
+    }
+    Ok(Exit::Done)
+}
+
+impl Target {
+    fn of(file: &Path, output: Output) -> Result<Self, Failure> {
+        if file.as_os_str() == "-" {
+            return Ok(Self::StandardOutput(output));
+        }
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(file)
+            .map(Self::File)
+            .with_context(|| format!("cannot make {}", file.display()))
+            .map_err(Failure::input)
+    }
+
+    fn name(&self, file: &Path) -> String {
+        match self {
+            Self::File(_) => file.display().to_string(),
+            Self::StandardOutput(_) => "the bundle on standard output".to_owned(),
+        }
+    }
+
+    fn write(&mut self, chunk: &[u8]) -> std::io::Result<()> {
+        match self {
+            Self::File(file) => file.write_all(chunk),
+            Self::StandardOutput(output) => output.must_write(chunk),
+        }
+    }
+
+    fn finish(&self) -> std::io::Result<()> {
+        match self {
+            Self::File(file) => file.sync_all(),
+            // Each part was flushed.
+            Self::StandardOutput(_) => Ok(()),
+        }
+    }
+}
+
+impl Tally {
+    fn take(&mut self, chunk: &[u8]) {
+        self.bytes += chunk.len() as u64;
+        for part in chunk.split_inclusive(|byte| *byte == b'\n') {
+            self.begun.extend_from_slice(part);
+            if part.ends_with(b"\n") {
+                self.count();
+                self.begun.clear();
+            }
+        }
+    }
+
+    fn count(&mut self) {
+        self.lines += 1;
+        let Ok(line) = serde_json::from_slice::<Line>(&self.begun) else { return };
+        match &*line.kind {
+            "event" => self.events += 1,
+            "receipt-keys" => self.receipt_keys_problem = line.problem,
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_counted_however_the_bundle_comes_in() {
+        let text = concat!(
+            "{\"kind\":\"evidence\"}\n{\"kind\":\"receipt-keys\",\"jwks\":null,\"problem\":\"gone\"}\n",
+            "{\"kind\":\"event\",\"token\":\"a\"}\n{\"kind\":\"event\"}\n{\"kind\":\"closing\"}\n",
+        );
+        for size in [1, 7, 64, 1000] {
+            let mut tally = Tally::default();
+            text.as_bytes().chunks(size).for_each(|chunk| tally.take(chunk));
+
+            assert_eq!((tally.events, tally.lines, tally.bytes), (2, 5, text.len() as u64));
+            assert_eq!(tally.receipt_keys_problem.as_deref(), Some("gone"));
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! `sealway evidence verify`: holds an evidence bundle against itself and its keys, offline.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, anyhow};
+use jsonschema::Validator;
+use serde_json::{Value, json};
+
+use crate::ambient::{Clock as _, SystemClock};
+use crate::cli::verify_chain::digest;
+use crate::cli::{Context, Exit, Failure, Outcome};
+use crate::keys::{OpeningKeys, VerifyingKeys};
+use crate::seal::evidence::{Examiner, Flaw, LONGEST_LINE, Told};
+
+/// What to verify.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The bundle
+    file: PathBuf,
+    /// The gateway's public keys from a source that you trust, a JWK or a JWK Set; without them the
+    /// bundle's own are used, their thumbprints are shown for you to compare, and the exit code is 4
+    #[arg(long, value_name = "FILE")]
+    jwks: Option<PathBuf>,
+    /// The consumer's private key, a JWK or a JWK Set: opens every token, too
+    #[arg(long, value_name = "FILE")]
+    key: Option<PathBuf>,
+    /// The consumer's public keys for receipts; the bundle's own, if not given
+    #[arg(long, value_name = "FILE")]
+    receipt_keys: Option<PathBuf>,
+}
+
+/// Runs the command.
+pub fn run(args: &Args, context: &Context) -> Outcome {
+    let read = |path: &Path| {
+        std::fs::read(path)
+            .with_context(|| format!("cannot read {}", path.display()))
+            .map_err(Failure::input)
+    };
+    let public = |path: &PathBuf| {
+        VerifyingKeys::from_json(&read(path)?).map_err(|error| {
+            Failure::input(error).context(format!("cannot use {}", path.display()))
+        })
+    };
+    let trusted = args.jwks.as_ref().map(public).transpose()?;
+    let receipt_keys = args.receipt_keys.as_ref().map(public).transpose()?;
+    let own = match &args.key {
+        Some(path) => Some(OpeningKeys::from_json(&read(path)?).map_err(|error| {
+            Failure::input(error).context(format!("cannot use {}", path.display()))
+        })?),
+        None => None,
+    };
+    let now = SystemClock.now();
+    let mut examiner = Examiner::new(trusted.as_ref(), own.as_ref(), receipt_keys, now);
+    let unvalidated = examine(&args.file, &mut examiner)?;
+    let report = report(&examiner, args, unvalidated);
+    context.output().item(&report, |_| text(&examiner, args, unvalidated));
+    Ok(match verdict(&examiner, args) {
+        "valid" => Exit::Done,
+        "consistent" => Exit::Unproved,
+        _ => Exit::No,
+    })
+}
+
+/// Reads the file line by line; gives how many events have a contract that is not in it.
+fn examine(path: &Path, examiner: &mut Examiner<'_>) -> Result<u64, Failure> {
+    let file = File::open(path)
+        .with_context(|| format!("cannot read {}", path.display()))
+        .map_err(Failure::input)?;
+    let mut reader = BufReader::new(file);
+    let mut schemas = HashMap::new();
+    let mut unvalidated = 0;
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // One byte more than a line may have, so that a longer one has no end and is refused.
+        let limit = LONGEST_LINE as u64 + 1;
+        let length = reader.by_ref().take(limit).read_until(b'\n', &mut line);
+        if length.map_err(Failure::ours)? == 0 {
+            break;
+        }
+        if let Some(told) = examiner.take(&line) {
+            compare(&told, examiner, &mut schemas, &mut unvalidated);
+        }
+        if examiner.header().is_none() {
+            break;
+        }
+    }
+    if !examiner.is_bundle() {
+        let problem = "is no evidence bundle: its first line is not of the kind `evidence`";
+        return Err(Failure::input(anyhow!("{} {problem}", path.display())));
+    }
+    // Nothing that follows a header that cannot be read is worth a word.
+    if examiner.header().is_some() {
+        examiner.finish();
+    }
+    Ok(unvalidated)
+}
+
+/// Holds what was in a token against its line and its contract.
+fn compare(
+    told: &Told,
+    examiner: &mut Examiner<'_>,
+    schemas: &mut HashMap<String, Option<Validator>>,
+    unvalidated: &mut u64,
+) {
+    let event = told.opened.event();
+    if digest(event) != Some(told.digest) {
+        examiner.find("the content in the token is not the one that the chain covers".to_owned());
+    }
+    let Some(dataschema) = event.get("dataschema").and_then(Value::as_str) else {
+        *unvalidated += 1;
+        return;
+    };
+    let Some(known) = examiner.schema(dataschema) else {
+        return examiner.find(format!("the contract {dataschema} is not in the bundle"));
+    };
+    let validator = schemas.entry(dataschema.to_owned()).or_insert_with(|| {
+        known.as_ref().and_then(|schema| jsonschema::validator_for(schema).ok())
+    });
+    match (validator, event.get("data")) {
+        (Some(validator), Some(data)) if !validator.is_valid(data) => {
+            examiner.find(format!("the data breaks its contract {dataschema}"));
+        }
+        (Some(_), Some(_)) => {}
+        _ => *unvalidated += 1,
+    }
+}
+
+/// What the bundle is: without keys from elsewhere whoever made it may be anyone.
+const fn verdict(examiner: &Examiner<'_>, args: &Args) -> &'static str {
+    match (examiner.flaw_count, &args.jwks) {
+        (0, Some(_)) => "valid",
+        (0, None) => "consistent",
+        _ => "wrong",
+    }
+}
+
+fn report(examiner: &Examiner<'_>, args: &Args, unvalidated: u64) -> Value {
+    let flaws = examiner.flaws.iter().map(|flaw| {
+        let (sequence, id) = flaw.event.unzip();
+        json!({
+            "line": flaw.line, "sequence": sequence, "id": id.map(|id| id.to_string()),
+            "problem": flaw.problem,
+        })
+    });
+    let header = examiner.header();
+    json!({
+        "verdict": verdict(examiner, args),
+        "valid": verdict(examiner, args) == "valid",
+        "issuer": header.map(|header| &header.issuer),
+        "audience": header.map(|header| &header.audience),
+        "subscription": header.map(|header| &header.subscription),
+        "events": examiner.events, "opened": examiner.opened, "receipts": examiner.receipts,
+        "unchecked-receipts": examiner.unchecked_receipts, "unvalidated": unvalidated,
+        "trusted-keys": args.jwks.is_some(), "keys": examiner.bundled_keys,
+        "missing-keys": examiner.missing_keys,
+        "bundled-receipt-keys": examiner.bundled_receipt_keys,
+        "receipt-keys-problem": examiner.receipt_keys_problem,
+        "flaw-count": examiner.flaw_count, "flaws": flaws.collect::<Vec<_>>(),
+    })
+}
+
+fn text(examiner: &Examiner<'_>, args: &Args, unvalidated: u64) -> String {
+    let mut lines: Vec<String> = examiner
+        .flaws
+        .chunk_by(|one, next| one.problem == next.problem)
+        .filter_map(in_one_line)
+        .collect();
+    let told = examiner.flaws.len() as u64;
+    if examiner.flaw_count > told {
+        lines.push(format!("and {} more", examiner.flaw_count - told));
+    }
+    if let (0, Some(header)) = (examiner.flaw_count, examiner.header()) {
+        let verdict = verdict(examiner, args);
+        lines.push(format!(
+            "{verdict}: what {} has sent to {} for the subscription {}",
+            header.issuer, header.audience, header.subscription
+        ));
+    }
+    lines.push(format!(
+        "read: {} events up to number {}, {} tokens opened, {} receipts checked, {} not",
+        examiner.events,
+        examiner.last_sequence().unwrap_or_default(),
+        examiner.opened,
+        examiner.receipts,
+        examiner.unchecked_receipts,
+    ));
+    if args.key.is_none() {
+        lines.push("no token was opened; --key does that".to_owned());
+    } else if unvalidated > 0 {
+        lines.push(format!("{unvalidated} events have no contract in the bundle"));
+    }
+    if args.jwks.is_none() {
+        lines.push(format!(
+            "the bundle's own keys were believed, so anyone may have made it; use --jwks, or compare \
+             each thumbprint with the gateway's: {}",
+            examiner.bundled_keys.join(" ")
+        ));
+    }
+    if !examiner.missing_keys.is_empty() {
+        let missing: Vec<&str> = examiner.missing_keys.iter().map(String::as_str).collect();
+        let from = if args.jwks.is_some() { "among the keys of --jwks" } else { "in the bundle" };
+        lines.push(format!("missing {from}: {}", missing.join(" ")));
+    }
+    if let Some(problem) = &examiner.receipt_keys_problem {
+        lines.push(format!("the bundle has no keys for receipts, {problem}; use --receipt-keys"));
+    }
+    if !examiner.bundled_receipt_keys.is_empty() {
+        lines.push(format!(
+            "the bundle's own keys for receipts were believed; use --receipt-keys, or compare each \
+             thumbprint with the consumer's: {}",
+            examiner.bundled_receipt_keys.join(" ")
+        ));
+    }
+    let lines: Vec<String> = lines.iter().map(|line| harmless(line)).collect();
+    lines.join("\n")
+}
+
+/// What is wrong with some lines in the same way.
+fn in_one_line(flaws: &[Flaw]) -> Option<String> {
+    let (first, last) = (flaws.first()?, flaws.last()?);
+    if flaws.len() == 1 {
+        return Some(first.to_string());
+    }
+    let numbers = match (first.event, last.event) {
+        (Some((from, _)), Some((to, _))) => format!(", numbers {from} to {to}"),
+        _ => String::new(),
+    };
+    let (from, to, count) = (first.line, last.line, flaws.len());
+    Some(format!("lines {from} to {to}{numbers}: {} ({count} times)", first.problem))
+}
+
+/// A line without what a terminal would obey: a bundle says what its maker likes.
+fn harmless(line: &str) -> String {
+    let is_order = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut shown = String::with_capacity(line.len());
+    for c in line.chars() {
+        if is_order(c) {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_given_nothing_to_obey() {
+        let text = "valid: \u{1b}[2K\r\u{9b}1A \u{202e}gnp.ü";
+        assert_eq!(harmless(text), r"valid: \u{1b}[2K\u{d}\u{9b}1A \u{202e}gnp.ü");
+    }
+}

@@ -1,0 +1,135 @@
+//! Checks who has signed a bundle: the keys that it brings, its checkpoints and its closing line.
+
+use serde_json::{Map, Value};
+
+use crate::event::{ChainValue, json};
+use crate::keys::VerifyingKeys;
+use crate::seal::evidence::examiner::{Checked, LEEWAY, Stage, wrong};
+use crate::seal::evidence::{BUNDLE_TYPE, Examiner};
+use crate::seal::open::check_parties;
+use crate::seal::{
+    ChainCheck, Checkpoint, CheckpointReader, OpenLimits, Place, Standing, signed, text,
+};
+
+/// Keys that are told to be missing.
+const MOST_MISSING: usize = 32;
+/// Characters that a bundle may say about why it has no keys for receipts.
+const LONGEST_PROBLEM: usize = 300;
+
+impl Examiner<'_> {
+    pub(super) fn take_keys(&mut self, members: &Map<String, Value>) -> Checked<()> {
+        let jwks = members.get("jwks").unwrap_or(&Value::Null);
+        let own = VerifyingKeys::from_json(jwks.to_string().as_bytes())
+            .map_err(|error| format!("the key set cannot be used: {error}"))?;
+        self.bundled
+            .join(own)
+            .map_err(|_| "a key of the set has the name of another key of the bundle")?;
+        self.bundled_keys = self.bundled.thumbprints();
+        if self.trusted.is_none() {
+            self.keys = self.bundled.clone();
+        }
+        Ok(())
+    }
+
+    pub(super) fn take_receipt_keys(&mut self, members: &Map<String, Value>) -> Checked<()> {
+        if let Some(Value::String(problem)) = members.get("problem") {
+            self.receipt_keys_problem = Some(problem.chars().take(LONGEST_PROBLEM).collect());
+            return Ok(());
+        }
+        let jwks = members.get("jwks").unwrap_or(&Value::Null).to_string();
+        let own = VerifyingKeys::from_json(jwks.as_bytes())
+            .map_err(|error| format!("the keys for receipts cannot be used: {error}"))?;
+        if self.receipt_keys.is_none() {
+            self.bundled_receipt_keys = own.thumbprints();
+            self.receipt_keys = Some(own);
+        }
+        Ok(())
+    }
+
+    fn read_checkpoint(&mut self, token: &str) -> Checked<Checkpoint> {
+        let Some(header) = &self.header else { return wrong("there is no header") };
+        let reader = CheckpointReader {
+            issuer_keys: &self.keys,
+            issuer: &header.issuer,
+            audience: &header.audience,
+            now: self.now,
+            leeway: LEEWAY,
+        };
+        let Ok(checkpoint) = reader.read_place(token) else {
+            let foreign = "the checkpoint is not signed by its key, or for somebody else";
+            return Err(self.signer(token).unwrap_or_else(|| foreign.to_owned()));
+        };
+        if checkpoint.subscription != header.subscription {
+            return wrong("the checkpoint is of another subscription");
+        }
+        Ok(checkpoint)
+    }
+
+    pub(super) fn take_first(&mut self, token: &str) -> Checked<()> {
+        let checkpoint = self.read_checkpoint(token)?;
+        if checkpoint.sequence == 0
+            && checkpoint.chain != ChainValue::start(&checkpoint.subscription)
+        {
+            return wrong("the chain does not begin where that of the subscription does");
+        }
+        let sequence = checkpoint.sequence.saturating_add(1);
+        self.next = Some(Place { sequence, previous: checkpoint.chain });
+        Ok(())
+    }
+
+    pub(super) fn take_last(&mut self, token: &str) -> Checked<()> {
+        let checkpoint = self.read_checkpoint(token)?;
+        // That the first is no good is a flaw already.
+        let Some(next) = self.next else { return Ok(()) };
+        let mut check = ChainCheck::of(next, []);
+        let standing = check.compare(&checkpoint);
+        if let Some(finding) = check.findings.first() {
+            return Err(finding.to_string());
+        }
+        if standing == Standing::Newest {
+            Ok(())
+        } else {
+            wrong("the events go on behind the last checkpoint")
+        }
+    }
+
+    pub(super) fn take_closing(&mut self, token: &str) -> Checked<()> {
+        self.stage = Stage::Done;
+        let limits =
+            OpenLimits { token: 16 * 1024, inflated: 0, depth: 8, ..OpenLimits::default() };
+        let Some(claims) = signed::verify(token, BUNDLE_TYPE, &self.keys, &limits) else {
+            let foreign = "the closing line is not signed by its key";
+            return Err(self.signer(token).unwrap_or_else(|| foreign.to_owned()));
+        };
+        let Some(header) = &self.header else { return wrong("there is no header") };
+        let of = claims.get("sub_id").and_then(|subject| subject.get("id")?.as_str());
+        if check_parties(&claims, &header.issuer, &header.audience).is_none()
+            || of != Some(header.subscription.as_str())
+        {
+            return wrong("the closing signature is of another bundle");
+        }
+        let (lines, hash) = self.before();
+        if claims.get("lines").and_then(Value::as_u64) != Some(lines)
+            || claims.get("sha256").and_then(Value::as_str) != Some(&hash)
+        {
+            return wrong("lines before this one were added, removed or altered");
+        }
+        Ok(())
+    }
+
+    /// Names the key of a JWS, if it is not among those that are believed.
+    fn signer(&mut self, token: &str) -> Option<String> {
+        let [header, ..] = text::parts::<3>(token, OpenLimits::default().token)?;
+        let header = text::object(header, json::Limits { bytes: 4096, depth: 8 })?;
+        let kid = header.get("kid")?.as_str()?;
+        self.keys.get(kid).is_none().then(|| self.unbelieved(kid))
+    }
+
+    /// Notes that a key has signed which is not believed; gives what to say of that.
+    pub(super) fn unbelieved(&mut self, kid: &str) -> String {
+        if self.missing_keys.len() < MOST_MISSING {
+            self.missing_keys.insert(kid.to_owned());
+        }
+        format!("it is signed with the key `{kid}`, which is not among those that are believed")
+    }
+}
