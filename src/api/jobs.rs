@@ -83,6 +83,7 @@ pub(super) fn problem(error: Error) -> Problem {
         Error::Unknown { kind, .. } => Problem::not_found(kind),
         Error::Ended { .. } => Problem::new(Code::WrongState, error.to_string()),
         Error::Invalid(_) => Problem::new(Code::Invalid, error.to_string()),
+        Error::TooMany { .. } => Problem::new(Code::TooMany, error.to_string()),
         Error::Damaged { .. } | Error::Log(_) | Error::Office(_) => error.into(),
     }
 }

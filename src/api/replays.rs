@@ -169,9 +169,8 @@ pub async fn list(
     Path(id): Path<String>,
 ) -> Result<Json<AllReplays>, Problem> {
     let subscription = find(&services, &caller, &id).await?;
-    let replays = services.replays.list().await.map_err(problem)?;
-    let own = replays.iter().filter(|replay| replay.belongs_to(&subscription));
-    Ok(Json(AllReplays { replays: own.map(ShownReplay::of).collect() }))
+    let replays = services.replays.list_of(&subscription).await.map_err(problem)?;
+    Ok(Json(AllReplays { replays: replays.iter().map(ShownReplay::of).collect() }))
 }
 
 /// `GET /replays/{id}`.

@@ -1,4 +1,4 @@
-//! Drops what was set aside and is too old: dead letters and quarantined events.
+//! Drops what was set aside or has ended and is too old: dead letters, quarantined events, jobs.
 
 use std::time::Duration;
 
@@ -8,16 +8,26 @@ use crate::telemetry::{Metric, chain};
 
 /// How often old ones are looked for.
 const TICK: Duration = Duration::from_mins(1);
+/// How often replays and redrives that have ended are looked through.
+const JOBS_TICK: Duration = Duration::from_mins(10);
 /// So many are dropped in one transaction, so that others need not wait long.
 const SLICE: usize = 200;
 
 /// Looks for what is too old now and then, for ever.
 pub(super) async fn expire(services: &Services, config: RetentionConfig) {
+    let mut jobs_at = services.clock.now();
     loop {
         services.clock.sleep(TICK).await;
         for outcome in [dead_letters(services, config).await, quarantined(services, config).await] {
             if let Err(error) = outcome {
                 tracing::error!(error = %chain(&error), "What was set aside cannot be dropped");
+            }
+        }
+        let now = services.clock.now();
+        if now >= jobs_at {
+            jobs_at = now.after(JOBS_TICK);
+            if let Err(error) = services.replays.tidy().await {
+                tracing::error!(error = %chain(&error), "Jobs that have ended cannot be dropped");
             }
         }
     }

@@ -1,7 +1,11 @@
 //! How fast replays go, unless one says otherwise.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::ambient::Span;
 
 /// Settings of replays.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
@@ -15,6 +19,15 @@ pub struct Config {
     /// Dead letters per second that a redrive brings back, unless it says otherwise, 1 to 1000.
     #[schemars(range(min = 1, max = 1000))]
     pub redrive_rate: u32,
+    /// How long a replay may stand still, because its subscription is paused or its sink does not
+    /// answer, before it is cancelled: as long as it runs, the log keeps its range.
+    pub patience: Span,
+    /// How many replays and redrives of one consumer may run at once, 1 to 1000.
+    #[schemars(range(min = 1, max = 1000))]
+    pub running_per_consumer: u16,
+    /// How long replays and redrives that have ended are kept; of a subscription, the newest hundred
+    /// at the most.
+    pub keep_ended: Span,
 }
 
 /// A setting of replays that cannot work.
@@ -43,12 +56,28 @@ impl Config {
         if !Self::REDRIVE_RATES.contains(&self.redrive_rate) {
             return Err(ConfigError { setting: "redrive-rate", problem: "use 1 to 1000" });
         }
+        if self.patience.0 < Duration::from_mins(1) {
+            return Err(ConfigError { setting: "patience", problem: "use 1m or more" });
+        }
+        if !(1..=1000).contains(&self.running_per_consumer) {
+            return Err(ConfigError { setting: "running-per-consumer", problem: "use 1 to 1000" });
+        }
+        if self.keep_ended.0 < Duration::from_mins(1) {
+            return Err(ConfigError { setting: "keep-ended", problem: "use 1m or more" });
+        }
         Ok(())
     }
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { rate: 500, parallel: 8, redrive_rate: 50 }
+        Self {
+            rate: 500,
+            parallel: 8,
+            redrive_rate: 50,
+            patience: Span(Duration::from_hours(14 * 24)),
+            running_per_consumer: 10,
+            keep_ended: Span(Duration::from_hours(30 * 24)),
+        }
     }
 }

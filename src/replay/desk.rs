@@ -9,11 +9,19 @@ use crate::deliver::{Carry, Ledger, Office};
 use crate::event::{EventId, RedriveId, ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::{EventLog, Page, Position, Revision};
 use crate::replay::running::Running;
+use crate::replay::shelf::Keeping;
+use crate::replay::slots::{Slot, Slots};
 use crate::replay::store::KIND;
 use crate::replay::{
     Config, Counts, Error, Redrives, Replay, ReplayState, Replays, Runner, Selection, count,
 };
 use crate::subscriptions::Subscription;
+
+/// Of the jobs of a subscription that have ended, so many of the newest are kept.
+const MOST_ENDED: usize = 100;
+/// Of the jobs of a subscription, so many of the newest are listed: more are there only if they ended
+/// within a few minutes.
+const MOST_LISTED: usize = 1000;
 
 /// What a caller asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +65,7 @@ pub struct DeskParts {
 pub struct Desk {
     pub(super) parts: DeskParts,
     running: Running<ReplayId>,
+    pub(super) slots: Slots,
     /// Held while a new replay is kept, and while retention looks for replays and drops a slice.
     beginning: Mutex<()>,
     pub(super) redriving: Running<RedriveId>,
@@ -68,6 +77,7 @@ impl Desk {
         Self {
             parts,
             running: Running::default(),
+            slots: Slots::default(),
             beginning: Mutex::default(),
             redriving: Running::default(),
         }
@@ -84,7 +94,7 @@ impl Desk {
             if replay.state != ReplayState::Running {
                 continue;
             }
-            if self.run(replay.clone()) {
+            if self.run(replay.clone(), None) {
                 resumed += 1;
             } else {
                 self.give_up(replay).await?;
@@ -161,6 +171,8 @@ impl Desk {
         let wish = subscription.epochs.last().map(|epoch| &epoch.wish);
         let wish =
             wish.ok_or_else(|| Error::Invalid("the subscription has no filter".to_owned()))?;
+        let most = usize::from(parts.config.running_per_consumer);
+        let slot = self.slots.enter(&subscription.consumer, most)?;
         let selection = self.select(request).await?;
         let (name, created) = self.new_name();
         let damaged = |_| Error::Damaged { kind: KIND, id: name.clone() };
@@ -176,6 +188,7 @@ impl Desk {
             state: ReplayState::Running,
             counts: Counts::default(),
             created,
+            moved: created,
             revision: Revision(0),
         };
         let beginning = self.beginning.lock().await;
@@ -186,7 +199,7 @@ impl Desk {
             self.give_up(replay).await?;
             return Err(error);
         }
-        self.run(replay.clone());
+        self.run(replay.clone(), Some(slot));
         Ok(replay)
     }
 
@@ -241,6 +254,29 @@ impl Desk {
         self.parts.replays.list().await
     }
 
+    /// Lists the replays of a subscription, oldest first; of very many, the newest.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn list_of(&self, of: &Subscription) -> Result<Vec<Replay>, Error> {
+        let mut replays = self.parts.replays.list().await?;
+        replays.retain(|replay| replay.belongs_to(of));
+        Ok(newest(replays))
+    }
+
+    /// Drops replays and redrives that have ended and are too old or too many; says how many went.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn tidy(&self) -> Result<usize, Error> {
+        let parts = &self.parts;
+        let since = parts.clock.now().before(parts.config.keep_ended.0);
+        let keeping = Keeping { since, newest: MOST_ENDED };
+        Ok(parts.replays.tidy(keeping).await? + parts.redrives.tidy(keeping).await?)
+    }
+
     /// Ends a running replay; attempts that are under way end by themselves.
     ///
     /// # Errors
@@ -258,12 +294,14 @@ impl Desk {
         Err(Error::Ended { kind: KIND, id: id.to_string(), state: replay.state })
     }
 
-    /// Says whether it could be started: a subscription that is gone ends its replays.
-    fn run(&self, replay: Replay) -> bool {
+    /// Says whether it could be started: a subscription that is gone ends its replays. One that ran
+    /// before a restart has no slot yet.
+    fn run(&self, replay: Replay, slot: Option<Slot>) -> bool {
         let parts = &self.parts;
         let line = parts.office.line(&replay.subscription);
         let line = line.filter(|line| replay.belongs_to(&line.subscription.borrow()));
         let Some(line) = line else { return false };
+        let slot = slot.unwrap_or_else(|| self.slots.take(&line.subscription.borrow().consumer));
         let cancel = self.running.begin(&replay.id);
         let runner = Runner {
             log: Arc::clone(&parts.log),
@@ -272,6 +310,7 @@ impl Desk {
             clock: Arc::clone(&parts.clock),
             tasks: parts.tasks.clone(),
             parallel: parts.config.parallel,
+            patience: parts.config.patience.0,
             ledger: Arc::clone(&parts.ledger),
             subscription: line.subscription,
             standing: line.standing,
@@ -289,7 +328,14 @@ impl Desk {
                 );
             }
             running.end(&id);
+            drop(slot);
         });
         true
     }
+}
+
+/// The last of many jobs.
+pub(super) fn newest<J>(mut jobs: Vec<J>) -> Vec<J> {
+    jobs.drain(..jobs.len().saturating_sub(MOST_LISTED));
+    jobs
 }

@@ -124,6 +124,8 @@ pub struct Replay {
     pub counts: Counts,
     /// When it was asked for.
     pub created: Timestamp,
+    /// When it came further last.
+    pub moved: Timestamp,
     /// The revision of what is kept.
     pub revision: Revision,
 }

@@ -20,6 +20,7 @@ mod redrives;
 mod runner;
 mod running;
 mod shelf;
+mod slots;
 mod store;
 
 pub use config::{Config, ConfigError};

@@ -88,6 +88,7 @@ mod tests {
             reached: Position(reached),
             counts: Counts::default(),
             created: Timestamp::EPOCH,
+            moved: Timestamp::EPOCH,
             revision: Revision(0),
         }
     }

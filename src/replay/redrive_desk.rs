@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use crate::event::RedriveId;
 use crate::eventlog::{DeadLetterId, DeadLetterQuery, Revision};
+use crate::replay::desk::newest;
 use crate::replay::redrive_runner::RedriveRunner;
 use crate::replay::redrives::KIND;
+use crate::replay::slots::Slot;
 use crate::replay::{Config, Desk, Error, Redrive, RedriveCounts, ReplayState};
 use crate::subscriptions::Subscription;
 
@@ -31,6 +33,8 @@ impl Desk {
         if parts.office.line(&query.subscription).is_none() {
             return Err(Error::Invalid("the subscription is closed".to_owned()));
         }
+        let most = usize::from(parts.config.running_per_consumer);
+        let slot = self.slots.enter(&subscription.consumer, most)?;
         // What is given up again meanwhile has a higher number.
         query.last = Some(parts.log.last_dead_letter(&query.subscription).await?);
         let matched = parts.log.count_chosen(&query).await?;
@@ -51,7 +55,7 @@ impl Desk {
             revision: Revision(0),
         };
         parts.redrives.keep(&mut redrive).await?;
-        self.bring_back(redrive.clone());
+        self.bring_back(redrive.clone(), Some(slot));
         Ok(Some(redrive))
     }
 
@@ -64,7 +68,7 @@ impl Desk {
         self.parts.redrives.get(id).await
     }
 
-    /// Lists the redrives of a subscription, oldest first.
+    /// Lists the redrives of a subscription, oldest first; of very many, the newest.
     ///
     /// # Errors
     ///
@@ -72,7 +76,7 @@ impl Desk {
     pub async fn redrives(&self, of: &Subscription) -> Result<Vec<Redrive>, Error> {
         let mut redrives = self.parts.redrives.list().await?;
         redrives.retain(|redrive| redrive.belongs_to(of));
-        Ok(redrives)
+        Ok(newest(redrives))
     }
 
     /// Ends a running redrive; what was handed over is still delivered.
@@ -101,7 +105,7 @@ impl Desk {
             // What was handed over after the job was last kept is not listed any more.
             let rest = self.parts.log.count_chosen(&redrive.rest()).await?;
             redrive.counts.redriven = redrive.counts.matched.saturating_sub(rest);
-            if self.bring_back(redrive.clone()) {
+            if self.bring_back(redrive.clone(), None) {
                 resumed += 1;
             } else {
                 self.give_up_redrive(redrive).await?;
@@ -117,11 +121,12 @@ impl Desk {
     }
 
     /// Says whether it could be started: a subscription that is gone ends its redrives.
-    fn bring_back(&self, redrive: Redrive) -> bool {
+    fn bring_back(&self, redrive: Redrive, slot: Option<Slot>) -> bool {
         let parts = &self.parts;
         let line = parts.office.line(&redrive.query.subscription);
         let line = line.filter(|line| redrive.belongs_to(&line.subscription.borrow()));
         let Some(line) = line else { return false };
+        let slot = slot.unwrap_or_else(|| self.slots.take(&line.subscription.borrow().consumer));
         let runner = RedriveRunner {
             log: Arc::clone(&parts.log),
             redrives: parts.redrives.clone(),
@@ -141,6 +146,7 @@ impl Desk {
                 );
             }
             redriving.end(&id);
+            drop(slot);
         });
         true
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{EventId, EventIdError, RedriveId, SubscriptionId, Timestamp};
+use crate::event::{EventId, RedriveId, SubscriptionId, Timestamp};
 use crate::eventlog::{DeadLetterId, DeadLetterQuery, Registry, Revision};
-use crate::replay::shelf::Shelf;
+use crate::replay::shelf::{Job, Keeping, Shelf};
 use crate::replay::{Error, Redrive, RedriveCounts, ReplayState};
 
 /// The kind of documents that redrives are kept as.
@@ -15,7 +15,7 @@ pub(super) const KIND: &str = "redrive";
 /// What is kept of a redrive.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Kept {
+pub(super) struct Kept {
     subscription: SubscriptionId,
     #[serde(default)]
     owner: Option<Timestamp>,
@@ -35,23 +35,22 @@ struct Kept {
 /// The redrives in the registry.
 #[derive(Clone)]
 pub struct Redrives {
-    shelf: Shelf,
+    shelf: Shelf<Redrive>,
 }
 
 impl Redrives {
     /// Keeps them in this registry.
     pub fn new(registry: Arc<dyn Registry>) -> Self {
-        Self { shelf: Shelf::new(registry, KIND) }
+        Self { shelf: Shelf::new(registry) }
     }
 
-    /// Reads all of them, oldest first.
+    /// Reads all that can be read, oldest first.
     ///
     /// # Errors
     ///
-    /// Ours: the registry failed or what it holds is damaged.
+    /// Ours: the registry failed.
     pub async fn list(&self) -> Result<Vec<Redrive>, Error> {
-        let kept = self.shelf.list().await?;
-        kept.into_iter().map(|(id, kept, revision)| restore(&id, kept, revision)).collect()
+        self.shelf.list().await
     }
 
     /// Reads one.
@@ -60,8 +59,7 @@ impl Redrives {
     ///
     /// The caller's turn: there is none. Ours: the registry failed.
     pub async fn get(&self, id: &RedriveId) -> Result<Redrive, Error> {
-        let (kept, revision) = self.shelf.get(id.as_str()).await?;
-        restore(id.as_str(), kept, revision)
+        self.shelf.get(id.as_str()).await
     }
 
     /// Keeps a redrive; a revision of 0 means that it is new.
@@ -70,54 +68,78 @@ impl Redrives {
     ///
     /// The caller's turn: someone else wrote first. Ours: the registry failed.
     pub async fn keep(&self, redrive: &mut Redrive) -> Result<(), Error> {
-        let query = &redrive.query;
+        self.shelf.keep(redrive).await
+    }
+
+    /// Drops those that have ended and are too old or too many; says how many went.
+    pub(super) async fn tidy(&self, keeping: Keeping) -> Result<usize, Error> {
+        self.shelf.tidy(keeping).await
+    }
+}
+
+impl Job for Redrive {
+    const KIND: &'static str = KIND;
+    type Kept = Kept;
+
+    fn to_kept(&self) -> Kept {
+        let query = &self.query;
         let ids = query.ids.as_ref().map(|ids| ids.iter().map(|id| id.0).collect());
-        let kept = Kept {
+        Kept {
             subscription: query.subscription.clone(),
-            owner: redrive.owner,
+            owner: self.owner,
             ids,
             reason: query.reason.as_deref().map(str::to_owned),
             r#type: query.event_type.as_deref().map(str::to_owned),
             from: query.from.map(|id| id.to_string()),
             to: query.to.map(|id| id.to_string()),
             last: query.last.map(|last| last.0),
-            rate: redrive.rate,
-            state: redrive.state,
-            reached: redrive.reached.0,
-            counts: redrive.counts,
-            created: redrive.created,
-        };
-        let id = redrive.id.as_str();
-        redrive.revision = self.shelf.keep(id, &kept, redrive.revision).await?;
-        Ok(())
+            rate: self.rate,
+            state: self.state,
+            reached: self.reached.0,
+            counts: self.counts,
+            created: self.created,
+        }
     }
-}
 
-fn restore(id: &str, kept: Kept, revision: Revision) -> Result<Redrive, Error> {
-    let damaged = || Error::Damaged { kind: KIND, id: id.to_owned() };
-    let event = |text: Option<String>| {
-        text.map(|text| text.parse()).transpose().map_err(|_: EventIdError| damaged())
-    };
-    let (from, to): (Option<EventId>, Option<EventId>) = (event(kept.from)?, event(kept.to)?);
-    let query = DeadLetterQuery {
-        subscription: kept.subscription,
-        ids: kept.ids.map(|ids| ids.into_iter().map(DeadLetterId).collect()),
-        after: DeadLetterId(0),
-        last: kept.last.map(DeadLetterId),
-        reason: kept.reason.map(Arc::from),
-        event_type: kept.r#type.map(Arc::from),
-        from,
-        to,
-    };
-    Ok(Redrive {
-        id: id.parse().map_err(|_| damaged())?,
-        owner: kept.owner,
-        query,
-        rate: kept.rate,
-        state: kept.state,
-        reached: DeadLetterId(kept.reached),
-        counts: kept.counts,
-        created: kept.created,
-        revision,
-    })
+    fn restore(id: &str, kept: Kept, revision: Revision) -> Option<Self> {
+        let event = |text: Option<String>| text.map(|text| text.parse()).transpose().ok();
+        let (from, to): (Option<EventId>, Option<EventId>) = (event(kept.from)?, event(kept.to)?);
+        let query = DeadLetterQuery {
+            subscription: kept.subscription,
+            ids: kept.ids.map(|ids| ids.into_iter().map(DeadLetterId).collect()),
+            after: DeadLetterId(0),
+            last: kept.last.map(DeadLetterId),
+            reason: kept.reason.map(Arc::from),
+            event_type: kept.r#type.map(Arc::from),
+            from,
+            to,
+        };
+        Some(Self {
+            id: id.parse().ok()?,
+            owner: kept.owner,
+            query,
+            rate: kept.rate,
+            state: kept.state,
+            reached: DeadLetterId(kept.reached),
+            counts: kept.counts,
+            created: kept.created,
+            revision,
+        })
+    }
+
+    fn name(&self) -> &str {
+        self.id.as_str()
+    }
+
+    fn subscription(&self) -> &SubscriptionId {
+        &self.query.subscription
+    }
+
+    fn state(&self) -> ReplayState {
+        self.state
+    }
+
+    fn revision(&mut self) -> &mut Revision {
+        &mut self.revision
+    }
 }

@@ -74,6 +74,8 @@ pub struct Runner {
     pub tasks: Tasks,
     /// Attempts under way at once.
     pub parallel: u16,
+    /// How long it may stand still.
+    pub patience: Duration,
     /// The subscription, as it changes.
     pub subscription: watch::Receiver<Arc<Subscription>>,
     /// Where failed deliveries go: the subscription's courier.
@@ -115,7 +117,9 @@ impl Runner {
     /// Writes down how far it has come, after what became of the events up to there: a crash between
     /// the two attempts some of them again and loses none.
     async fn keep(&self, replay: &mut Replay, reached: Position) -> Result<(), Error> {
-        replay.reached = reached;
+        if replay.reached != reached {
+            (replay.reached, replay.moved) = (reached, self.clock.now());
+        }
         self.ledger.flush().await?;
         self.replays.keep(replay).await
     }
@@ -177,6 +181,11 @@ impl Runner {
                 self.keep(replay, journey.progress.cursor().settled).await?;
                 journey.kept = self.clock.now();
             }
+            let overdue = replay.moved.after(self.patience);
+            if self.clock.now() >= overdue {
+                tell_overdue(replay);
+                return Ok(Err(End::Cancelled));
+            }
             let delivers = self.subscription.borrow().state.delivers();
             let patient = self.standing.borrow_and_update().retrying < MOST_RETRIES;
             let room = patient && journey.under_way.len() < usize::from(self.parallel.max(1));
@@ -202,6 +211,7 @@ impl Runner {
             tokio::select! {
                 Some(done) = journey.under_way.next() => self.account(replay, journey, done).await,
                 () = self.clock.sleep_until(until), if delivers && room => {}
+                () = self.clock.sleep_until(overdue) => {}
                 Ok(()) = health.changed(), if delivers && room => {}
                 // A courier that has ended is noticed at the subscription.
                 _ = self.standing.changed(), if !patient => {}
@@ -261,6 +271,15 @@ impl Runner {
         // Without a courier the retry is kept all the same, and taken up after a restart.
         let _ = self.courier.send(Command::Retry(retry)).await;
     }
+}
+
+fn tell_overdue(replay: &Replay) {
+    tracing::warn!(
+        replay.id = %replay.id,
+        subscription.id = %replay.subscription,
+        "Replay {} is cancelled: it has stood still since {}, and the log keeps its range",
+        replay.id, replay.moved,
+    );
 }
 
 type Done = (u64, Arc<Delivery>, Option<Verdict>);

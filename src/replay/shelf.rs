@@ -1,64 +1,219 @@
-//! Keeps the documents of one kind of job in the registry.
+//! Keeps the documents of one kind of job in the registry, and drops those that have ended.
 
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::eventlog::{Record, RecordKey, Registry, Revision};
-use crate::replay::Error;
+use crate::event::{SubscriptionId, Timestamp};
+use crate::eventlog::{Error as LogError, Record, RecordKey, Registry, Revision};
+use crate::replay::{Error, ReplayState};
 
-/// The jobs of one kind.
-#[derive(Clone)]
-pub(super) struct Shelf {
-    registry: Arc<dyn Registry>,
-    kind: &'static str,
+/// A kind of job.
+pub(super) trait Job: Sized {
+    /// The kind of documents that it is kept as.
+    const KIND: &'static str;
+    /// What is kept of it.
+    type Kept: DeserializeOwned + Serialize + Send + Sync;
+
+    /// What to keep of it.
+    fn to_kept(&self) -> Self::Kept;
+
+    /// Makes it from what was kept; nothing if that is damaged.
+    fn restore(id: &str, kept: Self::Kept, revision: Revision) -> Option<Self>;
+
+    /// Its name.
+    fn name(&self) -> &str;
+
+    /// For whom.
+    fn subscription(&self) -> &SubscriptionId;
+
+    /// Where it stands.
+    fn state(&self) -> ReplayState;
+
+    /// The revision of what is kept; 0 means that it is new.
+    fn revision(&mut self) -> &mut Revision;
 }
 
-impl Shelf {
-    /// Keeps jobs of a kind in this registry.
-    pub(super) fn new(registry: Arc<dyn Registry>, kind: &'static str) -> Self {
-        Self { registry, kind }
+/// Which jobs that have ended are kept.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Keeping {
+    /// Those that were written last before this moment go.
+    pub(super) since: Timestamp,
+    /// Of each subscription, so many of the newest stay at the most.
+    pub(super) newest: usize,
+}
+
+/// The jobs of one kind.
+pub(super) struct Shelf<J> {
+    registry: Arc<dyn Registry>,
+    /// The damaged ones that were complained of.
+    damaged: Arc<Mutex<BTreeSet<String>>>,
+    jobs: PhantomData<fn() -> J>,
+}
+
+impl<J> Clone for Shelf<J> {
+    fn clone(&self) -> Self {
+        let (registry, damaged) = (Arc::clone(&self.registry), Arc::clone(&self.damaged));
+        Self { registry, damaged, jobs: PhantomData }
+    }
+}
+
+impl<J: Job> Shelf<J> {
+    /// Keeps jobs in this registry.
+    pub(super) fn new(registry: Arc<dyn Registry>) -> Self {
+        Self { registry, damaged: Arc::default(), jobs: PhantomData }
     }
 
-    fn key(&self, id: &str) -> RecordKey {
-        RecordKey { kind: self.kind, id: id.to_owned() }
+    fn key(id: &str) -> RecordKey {
+        RecordKey { kind: J::KIND, id: id.to_owned() }
     }
 
-    fn damaged(&self, id: &str) -> Error {
-        Error::Damaged { kind: self.kind, id: id.to_owned() }
+    fn read(record: &Record) -> Result<J, Error> {
+        let kept = serde_json::from_str(&record.body).ok();
+        let job = kept.and_then(|kept| J::restore(&record.id, kept, record.revision));
+        job.ok_or_else(|| Error::Damaged { kind: J::KIND, id: record.id.clone() })
     }
 
-    fn read<T: DeserializeOwned>(&self, record: &Record) -> Result<(String, T, Revision), Error> {
-        let body = serde_json::from_str(&record.body).map_err(|_| self.damaged(&record.id))?;
-        Ok((record.id.clone(), body, record.revision))
+    /// Reads all that can be read, by name, which is by age. A damaged one costs itself only, and one
+    /// line in the log of the process.
+    pub(super) async fn list(&self) -> Result<Vec<J>, Error> {
+        let records = self.registry.list(J::KIND).await?;
+        Ok(records.iter().filter_map(|record| self.look(record)).collect())
     }
 
-    /// Reads all of them, by name, which is by age.
-    pub(super) async fn list<T: DeserializeOwned>(
-        &self,
-    ) -> Result<Vec<(String, T, Revision)>, Error> {
-        let records = self.registry.list(self.kind).await?;
-        records.iter().map(|record| self.read(record)).collect()
+    fn look(&self, record: &Record) -> Option<J> {
+        let read = Self::read(record);
+        if let Err(error) = &read {
+            let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+            if damaged.insert(record.id.clone()) {
+                tracing::error!("The {error}; it is left out");
+            }
+        }
+        read.ok()
     }
 
     /// Reads one.
-    pub(super) async fn get<T: DeserializeOwned>(&self, id: &str) -> Result<(T, Revision), Error> {
-        let record = self.registry.get(&self.key(id)).await?;
-        let unknown = || Error::Unknown { kind: self.kind, id: id.to_owned() };
-        let (_, body, revision) = self.read(&record.ok_or_else(unknown)?)?;
-        Ok((body, revision))
+    pub(super) async fn get(&self, id: &str) -> Result<J, Error> {
+        let record = self.registry.get(&Self::key(id)).await?;
+        let unknown = || Error::Unknown { kind: J::KIND, id: id.to_owned() };
+        Self::read(&record.ok_or_else(unknown)?)
     }
 
-    /// Keeps one; a revision of 0 means that it is new.
-    pub(super) async fn keep<T: Serialize + Sync>(
-        &self,
-        id: &str,
-        body: &T,
-        revision: Revision,
-    ) -> Result<Revision, Error> {
-        let body = serde_json::to_string(body).map_err(|_| self.damaged(id))?;
-        let expected = Some(revision).filter(|revision| revision.0 > 0);
-        Ok(self.registry.put(&self.key(id), expected, body).await?)
+    /// Keeps one.
+    pub(super) async fn keep(&self, job: &mut J) -> Result<(), Error> {
+        let damaged = || Error::Damaged { kind: J::KIND, id: job.name().to_owned() };
+        let body = serde_json::to_string(&job.to_kept()).map_err(|_| damaged())?;
+        let key = Self::key(job.name());
+        let expected = Some(*job.revision()).filter(|revision| revision.0 > 0);
+        *job.revision() = self.registry.put(&key, expected, body).await?;
+        Ok(())
+    }
+
+    /// Drops jobs that have ended and are too old or too many, and damaged ones that are too old; says
+    /// how many went.
+    pub(super) async fn tidy(&self, keeping: Keeping) -> Result<usize, Error> {
+        let mut newer: BTreeMap<SubscriptionId, usize> = BTreeMap::new();
+        let mut dropped = 0;
+        for record in self.registry.list(J::KIND).await?.iter().rev() {
+            let is_old = record.changed < keeping.since;
+            let goes = match self.look(record) {
+                Some(job) if job.state() == ReplayState::Running => false,
+                Some(job) => {
+                    let newer = newer.entry(job.subscription().clone()).or_default();
+                    *newer += 1;
+                    is_old || *newer > keeping.newest
+                }
+                None => is_old,
+            };
+            if !goes {
+                continue;
+            }
+            match self.registry.remove(&Self::key(&record.id), record.revision).await {
+                // Someone was here first.
+                Ok(()) | Err(LogError::Stale { .. }) => dropped += 1,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(dropped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::ambient::{Clock as _, ManualClock, SeededEntropy};
+    use crate::event::EventId;
+    use crate::eventlog::{Limits, MemoryLog, Position};
+    use crate::replay::{Counts, Replay, Replays, Selection};
+
+    fn registry() -> (Arc<MemoryLog>, ManualClock) {
+        let clock = ManualClock::at(Timestamp::from_unix_seconds(1_795_282_931));
+        let entropy = Arc::new(SeededEntropy::new(1));
+        (MemoryLog::new(Limits::default(), Arc::new(clock.clone()), entropy), clock)
+    }
+
+    async fn keep(replays: &Replays, id: &str, subscription: &str, state: ReplayState) {
+        let mut replay = Replay {
+            id: id.parse().unwrap(),
+            subscription: subscription.parse().unwrap(),
+            owner: None,
+            selection: Selection { from: EventId::MIN, to: EventId::MIN, types: Vec::new() },
+            wish: (Vec::new(), Vec::new()),
+            rate: 1,
+            state,
+            reached: Position(1),
+            counts: Counts::default(),
+            created: Timestamp::EPOCH,
+            moved: Timestamp::EPOCH,
+            revision: Revision(0),
+        };
+        replays.keep(&mut replay).await.unwrap();
+    }
+
+    async fn names(replays: &Replays) -> Vec<String> {
+        let kept = replays.list().await.unwrap();
+        kept.iter().map(|replay| replay.id.to_string()).collect()
+    }
+
+    #[tokio::test]
+    async fn a_damaged_job_costs_itself_only() {
+        let (registry, _) = registry();
+        let replays = Replays::new(Arc::clone(&registry) as _);
+        keep(&replays, "a", "shop", ReplayState::Running).await;
+        for (id, body) in [("b", "{"), ("c", "{}")] {
+            let key = RecordKey { kind: Replay::KIND, id: id.to_owned() };
+            registry.put(&key, None, body.to_owned()).await.unwrap();
+        }
+        keep(&replays, "d", "shop", ReplayState::Completed).await;
+
+        assert_eq!(names(&replays).await, ["a", "d"]);
+        let one = replays.get(&"b".parse().unwrap()).await;
+        assert!(matches!(one, Err(Error::Damaged { .. })), "{one:?}");
+    }
+
+    #[tokio::test]
+    async fn what_has_ended_goes_when_it_is_old_or_one_of_many_and_what_runs_stays() {
+        let (registry, clock) = registry();
+        let replays = Replays::new(Arc::clone(&registry) as _);
+        keep(&replays, "a", "shop", ReplayState::Running).await;
+        keep(&replays, "b", "shop", ReplayState::Completed).await;
+        let key = RecordKey { kind: Replay::KIND, id: "c".to_owned() };
+        registry.put(&key, None, "damaged".to_owned()).await.unwrap();
+        clock.advance(Duration::from_hours(1));
+        let since = clock.now();
+        for id in ["d", "e", "f"] {
+            keep(&replays, id, "shop", ReplayState::Cancelled).await;
+        }
+        keep(&replays, "g", "other", ReplayState::Completed).await;
+
+        assert_eq!(replays.tidy(Keeping { since, newest: 2 }).await.unwrap(), 3);
+
+        assert_eq!(names(&replays).await, ["a", "e", "f", "g"]);
+        assert_eq!(registry.list(Replay::KIND).await.unwrap().len(), 4);
     }
 }

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::deliver::OfficeError;
-use crate::event::{Blame, Fault, ReplayId, SubscriptionId, Timestamp};
+use crate::event::{Blame, ConsumerId, Fault, ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::{Error as LogError, Position, Registry, Revision};
 use crate::replay::reached::Reached;
-use crate::replay::shelf::Shelf;
+use crate::replay::shelf::{Job, Keeping, Shelf};
 use crate::replay::{Counts, Replay, ReplayState, Selection};
 
 /// The kind of documents that replays are kept as.
@@ -39,6 +39,17 @@ pub enum Error {
     /// The request cannot work.
     #[error("this cannot be done: {0}")]
     Invalid(String),
+    /// As many jobs of the consumer run as may.
+    #[error(
+        "{most} replays and redrives of consumer `{consumer}` are running, and no more may at once \
+         (`replay.running-per-consumer`); wait until one has ended, or end one"
+    )]
+    TooMany {
+        /// Whose.
+        consumer: ConsumerId,
+        /// How many may run.
+        most: usize,
+    },
     /// What was kept cannot be read.
     #[error("{kind} `{id}` in the registry is damaged")]
     Damaged {
@@ -58,7 +69,9 @@ pub enum Error {
 impl Blame for Error {
     fn fault(&self) -> Fault {
         match self {
-            Self::Unknown { .. } | Self::Ended { .. } | Self::Invalid(_) => Fault::Caller,
+            Self::Unknown { .. } | Self::Ended { .. } | Self::Invalid(_) | Self::TooMany { .. } => {
+                Fault::Caller
+            }
             Self::Damaged { .. } => Fault::Ours,
             Self::Log(error) => error.fault(),
             Self::Office(error) => error.fault(),
@@ -69,7 +82,7 @@ impl Blame for Error {
 /// What is kept of a replay.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Kept {
+pub(super) struct Kept {
     subscription: SubscriptionId,
     #[serde(default)]
     owner: Option<Timestamp>,
@@ -82,37 +95,38 @@ struct Kept {
     reached: u64,
     counts: Counts,
     created: Timestamp,
+    #[serde(default)]
+    moved: Option<Timestamp>,
 }
 
 /// The replays in the registry.
 #[derive(Clone)]
 pub struct Replays {
-    shelf: Shelf,
+    shelf: Shelf<Replay>,
     reached: Reached,
 }
 
 impl Replays {
     /// Keeps them in this registry.
     pub fn new(registry: Arc<dyn Registry>) -> Self {
-        Self { shelf: Shelf::new(registry, KIND), reached: Reached::default() }
+        Self { shelf: Shelf::new(registry), reached: Reached::default() }
     }
 
-    /// Reads all of them, oldest first.
+    /// Reads all that can be read, oldest first.
     ///
     /// # Errors
     ///
-    /// Ours: the registry failed or what it holds is damaged.
+    /// Ours: the registry failed.
     pub async fn list(&self) -> Result<Vec<Replay>, Error> {
-        let kept = self.shelf.list().await?;
-        kept.into_iter().map(|(id, kept, revision)| restore(&id, kept, revision)).collect()
+        self.shelf.list().await
     }
 
-    /// Reads all of them, oldest first, and learns how far those that run have come: once, before
-    /// any is written.
+    /// Reads all that can be read, oldest first, and learns how far those that run have come: once,
+    /// before any is written.
     ///
     /// # Errors
     ///
-    /// Ours: the registry failed or what it holds is damaged.
+    /// Ours: the registry failed.
     pub async fn learn(&self) -> Result<Vec<Replay>, Error> {
         let kept = self.list().await?;
         self.reached.learn(&kept);
@@ -136,8 +150,7 @@ impl Replays {
     ///
     /// The caller's turn: there is none. Ours: the registry failed.
     pub async fn get(&self, id: &ReplayId) -> Result<Replay, Error> {
-        let (kept, revision) = self.shelf.get(id.as_str()).await?;
-        restore(id.as_str(), kept, revision)
+        self.shelf.get(id.as_str()).await
     }
 
     /// Keeps a replay; a revision of 0 means that it is new.
@@ -146,42 +159,72 @@ impl Replays {
     ///
     /// The caller's turn: someone else wrote first. Ours: the registry failed.
     pub async fn keep(&self, replay: &mut Replay) -> Result<(), Error> {
-        let kept = Kept {
-            subscription: replay.subscription.clone(),
-            owner: replay.owner,
-            from: replay.selection.from.to_string(),
-            to: replay.selection.to.to_string(),
-            types: replay.selection.types.clone(),
-            wish: replay.wish.clone(),
-            rate: replay.rate,
-            state: replay.state,
-            reached: replay.reached.0,
-            counts: replay.counts,
-            created: replay.created,
-        };
-        replay.revision = self.shelf.keep(replay.id.as_str(), &kept, replay.revision).await?;
+        self.shelf.keep(replay).await?;
         self.reached.note(replay);
         Ok(())
     }
+
+    /// Drops those that have ended and are too old or too many; says how many went.
+    pub(super) async fn tidy(&self, keeping: Keeping) -> Result<usize, Error> {
+        self.shelf.tidy(keeping).await
+    }
 }
 
-fn restore(id: &str, kept: Kept, revision: Revision) -> Result<Replay, Error> {
-    let damaged = || Error::Damaged { kind: KIND, id: id.to_owned() };
-    Ok(Replay {
-        id: id.parse().map_err(|_| damaged())?,
-        subscription: kept.subscription,
-        owner: kept.owner,
-        wish: kept.wish,
-        selection: Selection {
-            from: kept.from.parse().map_err(|_| damaged())?,
-            to: kept.to.parse().map_err(|_| damaged())?,
-            types: kept.types,
-        },
-        rate: kept.rate,
-        state: kept.state,
-        reached: Position(kept.reached),
-        counts: kept.counts,
-        created: kept.created,
-        revision,
-    })
+impl Job for Replay {
+    const KIND: &'static str = KIND;
+    type Kept = Kept;
+
+    fn to_kept(&self) -> Kept {
+        Kept {
+            subscription: self.subscription.clone(),
+            owner: self.owner,
+            from: self.selection.from.to_string(),
+            to: self.selection.to.to_string(),
+            types: self.selection.types.clone(),
+            wish: self.wish.clone(),
+            rate: self.rate,
+            state: self.state,
+            reached: self.reached.0,
+            counts: self.counts,
+            created: self.created,
+            moved: Some(self.moved),
+        }
+    }
+
+    fn restore(id: &str, kept: Kept, revision: Revision) -> Option<Self> {
+        Some(Self {
+            id: id.parse().ok()?,
+            subscription: kept.subscription,
+            owner: kept.owner,
+            wish: kept.wish,
+            selection: Selection {
+                from: kept.from.parse().ok()?,
+                to: kept.to.parse().ok()?,
+                types: kept.types,
+            },
+            rate: kept.rate,
+            state: kept.state,
+            reached: Position(kept.reached),
+            counts: kept.counts,
+            created: kept.created,
+            moved: kept.moved.unwrap_or(kept.created),
+            revision,
+        })
+    }
+
+    fn name(&self) -> &str {
+        self.id.as_str()
+    }
+
+    fn subscription(&self) -> &SubscriptionId {
+        &self.subscription
+    }
+
+    fn state(&self) -> ReplayState {
+        self.state
+    }
+
+    fn revision(&mut self) -> &mut Revision {
+        &mut self.revision
+    }
 }

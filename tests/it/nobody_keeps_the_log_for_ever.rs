@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use sealway::ambient::{Clock as _, ManualClock, SystemClock};
 
-use crate::harness::{Receiver, TestGateway, eventually, let_operational_events_cross};
+use crate::harness::{Receiver, Reply, TestGateway, eventually, let_operational_events_cross};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -72,5 +72,80 @@ async fn what_nobody_takes_expires_after_two_weeks_and_operators_are_warned_afte
         holder(&gateway, "shop").await.is_none().then_some(())
     })
     .await;
-    assert_eq!(operator.arrivals().len(), 2, "a challenge and one warning");
+    let once = operator.arrivals().iter().all(|arrival| arrival.id() == told.id());
+    assert!(once, "one warning is enough");
+}
+
+#[tokio::test]
+async fn a_replay_that_stands_still_is_listed_and_then_cancelled() {
+    let clock = ManualClock::at(SystemClock.now());
+    let mut gateway = TestGateway::at(&clock).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({})).await;
+    let ids = gateway.orders(1..=3).await;
+    receiver.wait_for_delivered(3).await;
+    gateway.post("/subscriptions/shop/pause", &json!({})).await;
+    let wish = json!({ "from": ids[0] });
+    let id = gateway.post("/subscriptions/shop/replays", &wish).await["id"].clone();
+    let path = format!("/replays/{}", id.as_str().unwrap());
+    let listed = async |gateway: &TestGateway| {
+        let log = gateway.get("/log").await;
+        log["holders"].as_array().unwrap().iter().find(|holder| holder["replay"] == id).cloned()
+    };
+    let held = listed(&gateway).await.expect("it is listed");
+    assert_eq!((&held["subscription"], &held["events"]), (&json!("shop"), &json!(3)));
+
+    clock.advance(7 * DAY);
+    gateway.restart().await;
+    assert_eq!(gateway.get(&path).await["state"], "running");
+    clock.advance(7 * DAY);
+
+    eventually("it is cancelled", async || {
+        clock.advance(Duration::from_secs(1));
+        (gateway.get(&path).await["state"] == "cancelled").then_some(())
+    })
+    .await;
+    assert_eq!(listed(&gateway).await, None);
+    assert!(receiver.arrivals().iter().all(|arrival| arrival.opened.replay().is_none()));
+
+    clock.advance(30 * DAY);
+    eventually("nothing is left of it", async || {
+        clock.advance(Duration::from_mins(1));
+        let answer = gateway.call(Method::GET, &path, None).await;
+        (answer.status == 404).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_consumer_has_so_many_jobs_at_once_and_no_more() {
+    let gateway = TestGateway::with(None, |config| config.replay.running_per_consumer = 1).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({ "config": { "maximumRetryAttempts": 0 } })).await;
+    receiver.answer(Reply::Status(500));
+    let id = gateway.order(1).await;
+    eventually("it is given up", async || {
+        let listed = gateway.get("/subscriptions/shop/dead-letters").await;
+        (listed["deadLetters"].as_array()?.len() == 1).then_some(())
+    })
+    .await;
+    gateway.post("/subscriptions/shop/pause", &json!({})).await;
+    let (replays, wish) = ("/subscriptions/shop/replays", json!({ "from": id }));
+    let (redrives, pace) = ("/subscriptions/shop/dead-letters/redrive", json!({ "rate": 1 }));
+    let first = gateway.post(replays, &wish).await["id"].clone();
+
+    for (path, body) in [(replays, &wish), (redrives, &pace)] {
+        let refused = gateway.call(Method::POST, path, Some(body)).await;
+        assert_eq!((refused.status, refused.code()), (429, "too-many"), "{}", refused.body);
+        let detail = refused.body["detail"].as_str().unwrap();
+        assert!(detail.contains("replay.running-per-consumer"), "{detail}");
+    }
+
+    let path = format!("/replays/{}", first.as_str().unwrap());
+    gateway.call(Method::DELETE, &path, None).await;
+    eventually("there is room again", async || {
+        let answer = gateway.call(Method::POST, redrives, Some(&pace)).await;
+        (answer.status == 201).then_some(())
+    })
+    .await;
 }
