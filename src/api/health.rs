@@ -83,7 +83,8 @@ pub async fn metrics(
         services.metrics.gauge(Metric::LagSeconds, &labels).set_count(age);
         let retrying = standing.retrying as u64;
         services.metrics.gauge(Metric::RetriesWaiting, &labels).set_count(retrying);
-        if let Some(flow) = services.office.flow(&subscription) {
+        let attempts = services.office.line(&subscription).is_some_and(|line| line.shelf.is_none());
+        if let (true, Some(flow)) = (attempts, services.office.flow(&subscription)) {
             let state = match flow.phase {
                 Phase::Closed => 0,
                 Phase::HalfOpen => 1,

@@ -85,11 +85,13 @@ struct Progress {
     /// Dead letters that hold up the later events of their subject; only with `ordering: subject`.
     #[serde(skip_serializing_if = "Option::is_none")]
     blocked: Option<usize>,
-    /// How many attempts may be under way at the moment.
-    parallel: u16,
+    /// How many attempts may be under way at the moment; missing without a sink.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parallel: Option<u16>,
     /// Whether the sink is asked: `closed` (it is), `open` (it is left alone for a while), or
-    /// `half-open` (one attempt at a time finds out whether it is well again).
-    breaker: &'static str,
+    /// `half-open` (one attempt at a time finds out whether it is well again); missing without a sink.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    breaker: Option<&'static str>,
     /// Until when no attempts are made, because the sink does not answer well or asked for time.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -128,16 +130,20 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
     let ordered = subscription.document.config.ordering == Ordering::Subject;
     let progress = standing.zip(flow).map(|(standing, flow)| {
         let behind = services.log.head().0.saturating_sub(standing.scanned.0);
+        // Nothing is attempted without a sink.
+        let has_sink = !subscription.is_pulled();
+        // While nothing is attempted, a pause that is over is ended by nobody.
+        let held_until = flow.held_until.max(flow.phase.until());
         Progress {
             sequence: standing.sequence,
             chain: standing.chain.to_string(),
             under_way: standing.open,
             retrying: standing.retrying,
             blocked: ordered.then_some(standing.blocked),
-            parallel: flow.allowed,
-            breaker: flow.phase.word(),
-            held_until: flow.held_until.max(flow.phase.until()),
-            failing_since: flow.failing_since,
+            parallel: has_sink.then_some(flow.allowed),
+            breaker: has_sink.then(|| flow.phase.word()),
+            held_until: held_until.filter(|until| has_sink && *until > services.clock.now()),
+            failing_since: flow.failing_since.filter(|_| has_sink),
             // How much others publish is for operators to know.
             behind: caller.may(&Scope::Operate).then_some(behind),
         }

@@ -265,7 +265,8 @@ impl Subscriptions {
         if !current.state.allows(to) {
             return Err(Error::Step { from: current.state, to });
         }
-        self.set_state(current, to, reason).await
+        // One that is active again needs no reason, and what its pause was for is over.
+        self.set_state(current, to, reason.filter(|_| to != State::Active)).await
     }
 
     /// Notes that the sink has proved itself: a pending subscription becomes active, any other

@@ -235,6 +235,9 @@ async fn a_poll_settles_in_any_order_and_brings_the_rest_again() {
     })
     .await;
     assert_eq!(delivered["progress"]["sequence"], 5);
+    for member in ["parallel", "breaker", "heldUntil", "failingSince"] {
+        assert!(delivered["progress"].get(member).is_none(), "{member} is for sinks");
+    }
 }
 
 #[tokio::test]

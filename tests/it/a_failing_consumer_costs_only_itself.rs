@@ -321,6 +321,30 @@ async fn a_sink_that_fails_is_left_alone_and_found_again() {
 }
 
 #[tokio::test]
+async fn what_is_over_is_not_shown_of_a_paused_subscription_nor_of_one_that_was() {
+    let clock = ManualClock::at(SystemClock.now());
+    let gateway = TestGateway::at(&clock).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({})).await;
+    receiver.answer(Reply::Status(500));
+    gateway.orders(1..=20).await;
+    let shown = async || gateway.get("/subscriptions/shop").await;
+    eventually("the sink is left alone", async || {
+        shown().await["progress"]["heldUntil"].is_string().then_some(())
+    })
+    .await;
+
+    gateway.post("/subscriptions/shop/pause", &json!({})).await;
+    clock.advance(Duration::from_secs(7));
+    let paused = shown().await;
+    assert_eq!(paused["reason"], "by caller admin");
+    assert!(paused["progress"].get("heldUntil").is_none(), "{paused}");
+
+    gateway.post("/subscriptions/shop/resume", &json!({})).await;
+    assert!(shown().await.get("reason").is_none());
+}
+
+#[tokio::test]
 async fn attempts_keep_to_the_rate() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = TestGateway::at(&clock).await;
