@@ -187,6 +187,34 @@ async fn a_content_is_forgotten_with_its_event_and_a_newer_one_is_not() {
 }
 
 #[tokio::test]
+async fn an_event_that_is_gone_is_in_conflict_with_none_and_one_that_waits_still_is() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let clash = |word: &str, of: &str| {
+            let (draft, of) = (draft(word), draft(of));
+            Draft { idempotency_key: of.idempotency_key, ..draft }
+        };
+        let appended = log.append(words("ab")).await.unwrap();
+        let waits = retry("s", appended[1].id(), 2);
+        settle(log, "s", 2).await;
+        log.commit(Changes { retries: vec![waits], ..Changes::default() }).await.unwrap();
+        fixture.clock.advance(2 * DAY);
+        assert_eq!(trim(log, &older_than_a_day(&fixture.clock)).await, 1);
+        assert_eq!(log.floor().position, Position(2));
+
+        let clashes = log.append(vec![clash("c", "a"), clash("d", "b")]).await.unwrap();
+        assert!(matches!(clashes[0], Appended::New { conflict: None, .. }), "{clashes:?}");
+        let held = appended[1].id();
+        assert!(
+            matches!(clashes[1], Appended::New { conflict: Some(of), .. } if of == held),
+            "{clashes:?}"
+        );
+        let repeat = Draft { deduplicate: Some(100 * DAY), ..draft("b") };
+        assert_eq!(log.append(vec![repeat]).await.unwrap(), [Appended::Duplicate { of: held }]);
+    }
+}
+
+#[tokio::test]
 async fn ids_and_positions_go_on_after_everything_was_dropped_and_a_restart() {
     let (directory, clock) = (TempDir::new().unwrap(), ManualClock::at(START));
     let log = open(directory.path(), Limits::default(), &clock).unwrap();
@@ -233,10 +261,27 @@ async fn a_crash_between_two_slices_leaves_a_floor_and_everything_above_it() {
         }
     }
     assert!(slices > 3, "{slices} slices");
+}
+
+#[tokio::test]
+async fn the_contents_of_what_is_gone_are_swept_as_more_goes() {
+    let (directory, clock) = (TempDir::new().unwrap(), ManualClock::at(START));
+    let log = open(directory.path(), Limits::default(), &clock).unwrap();
     let look = Connection::open(directory.path().join("sealway.db")).unwrap();
-    let contents: i64 =
-        look.query_row("SELECT count(*) FROM contents", [], |row| row.get(0)).unwrap();
-    assert_eq!(contents, 0, "contents go with their events");
+    let mut longest = 0;
+    for round in 0..40 {
+        let batch = (0..200).map(|n| draft(&format!("{round}-{n}")));
+        log.append(batch.collect()).await.unwrap();
+        clock.advance(DAY / 3);
+        trim(&*log, &older_than_a_day(&clock)).await;
+        let contents: u32 =
+            look.query_row("SELECT count(*) FROM contents", [], |row| row.get(0)).unwrap();
+        let contents = u64::from(contents);
+        assert!(contents >= log.head().0 - log.floor().position.0);
+        longest = longest.max(contents);
+    }
+    assert_eq!(log.head().0 - log.floor().position.0, 600, "three rounds are a day");
+    assert!(longest < 1_100, "{longest} contents of 600 entries");
 }
 
 #[tokio::test]

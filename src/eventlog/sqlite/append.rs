@@ -8,7 +8,7 @@ use crate::ambient::Entropy;
 use crate::event::{EventId, Subject, Timestamp, TraceContext};
 use crate::eventlog::mint::{Mint, ORIGIN_WINDOW};
 use crate::eventlog::sqlite::trim::Trimming;
-use crate::eventlog::sqlite::{observed, quarantine, rows};
+use crate::eventlog::sqlite::{contents, observed, quarantine, rows};
 use crate::eventlog::{Appended, Draft, Entry, Floor, NewQuarantined, Position, QuarantineId};
 
 /// What one transaction adds to the log. Nothing of it counts before the commit.
@@ -42,7 +42,7 @@ impl Appending<'_> {
         if let Some(of) = self.repeat_of_content(&draft)? {
             return Ok(Appended::Duplicate { of });
         }
-        let conflict = self.conflict(&draft)?;
+        let conflict = contents::conflict(self.connection, &draft, self.trimming.floor.id)?;
         let Some((id, position)) = self.mint.next(self.now, self.entropy) else {
             return Err(rusqlite::Error::IntegralValueOutOfRange(0, i64::MAX));
         };
@@ -68,53 +68,17 @@ impl Appending<'_> {
 
     fn repeat_of_content(&self, draft: &Draft) -> rusqlite::Result<Option<EventId>> {
         let Some(window) = draft.deduplicate else { return Ok(None) };
-        let known = self
-            .connection
-            .prepare_cached(
-                "SELECT event, accepted FROM contents
-                 WHERE idempotency_key = ? AND digest = ? AND publication = ?",
-            )?
-            .query_row(
-                params![
-                    draft.idempotency_key.to_bytes(),
-                    draft.digest.to_bytes(),
-                    draft.publication
-                ],
-                |row| Ok((rows::event_id(row, 0)?, rows::timestamp(row, 1)?)),
-            )
-            .optional()?;
+        let known = contents::newest(self.connection, draft, self.trimming.floor.id)?;
         Ok(known.filter(|(_, at)| self.now.since(*at) < window).map(|(event, _)| event))
     }
 
-    /// At most one row per content and publication has the key, so this looks at few.
-    fn conflict(&self, draft: &Draft) -> rusqlite::Result<Option<EventId>> {
-        self.connection
-            .prepare_cached(
-                "SELECT event FROM contents WHERE idempotency_key = ? AND digest <> ? LIMIT 1",
-            )?
-            .query_row(params![draft.idempotency_key.to_bytes(), draft.digest.to_bytes()], |row| {
-                rows::event_id(row, 0)
-            })
-            .optional()
-    }
-
     fn remember(&self, draft: &Draft, id: EventId) -> rusqlite::Result<()> {
-        let accepted = self.now.unix_nanos();
         if let Some(origin) = draft.origin {
             self.connection
                 .prepare_cached("INSERT OR REPLACE INTO origins VALUES (?, ?, ?)")?
-                .execute(params![origin.0, id.to_bytes(), accepted])?;
+                .execute(params![origin.0, id.to_bytes(), self.now.unix_nanos()])?;
         }
-        self.connection
-            .prepare_cached("INSERT OR REPLACE INTO contents VALUES (?, ?, ?, ?, ?)")?
-            .execute(params![
-            draft.idempotency_key.to_bytes(),
-            draft.digest.to_bytes(),
-            draft.publication,
-            id.to_bytes(),
-            accepted
-        ])?;
-        Ok(())
+        contents::remember(self.connection, draft, id, self.now)
     }
 
     /// Keeps events that broke their contract.

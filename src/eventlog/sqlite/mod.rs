@@ -15,6 +15,7 @@ mod backup;
 mod aside;
 mod changes;
 mod checkpoint;
+mod contents;
 mod database;
 mod letters;
 mod log;

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use tokio::time::Instant;
 
 use crate::event::{EventId, SubscriptionId, Timestamp};
+use crate::eventlog::sqlite::contents::Sweep;
 use crate::eventlog::sqlite::{observed, rows};
 use crate::eventlog::{Extent, Floor, Position, Retention, Trimmed};
 
@@ -21,6 +22,7 @@ pub(super) struct Trimming {
     pub(super) floor: Floor,
     /// Entries up to here were looked at in this round; those that stayed wait for an attempt.
     looked_at: Position,
+    sweep: Sweep,
 }
 
 /// An old entry, without its data.
@@ -28,9 +30,6 @@ struct Old {
     position: Position,
     id: EventId,
     accepted: Timestamp,
-    idempotency_key: [u8; 16],
-    digest: [u8; 32],
-    publication: String,
     bytes: u64,
 }
 
@@ -40,7 +39,7 @@ impl Trimming {
         let floor = connection.query_row("SELECT position, id FROM floors", [], |row| {
             Ok(Floor { position: position(row, 0)?, id: rows::event_id(row, 1)? })
         })?;
-        Ok(Self { floor, looked_at: Position::START })
+        Ok(Self { floor, looked_at: Position::START, sweep: Sweep::default() })
     }
 
     /// Drops the next few entries that may go.
@@ -63,7 +62,7 @@ impl Trimming {
                 break;
             }
             if !waits(connection, entry.position, &released)? {
-                drop_entry(connection, &entry)?;
+                drop_entry(connection, entry.position)?;
                 trimmed.dropped += 1;
                 excess = excess.saturating_sub(entry.bytes);
             }
@@ -80,6 +79,7 @@ impl Trimming {
             let floor = params![rows::signed(self.floor.position.0), self.floor.id.to_bytes()];
             connection.prepare_cached("UPDATE floors SET position = ?, id = ?")?.execute(floor)?;
         }
+        self.sweep.go_on(connection, trimmed.dropped, self.floor.id)?;
         if !trimmed.more {
             // Entries that waited for an attempt are looked at again in the next round.
             self.looked_at = Position::START;
@@ -120,9 +120,8 @@ fn settled(connection: &Connection, released: &str, hold: Position) -> rusqlite:
 fn oldest(connection: &Connection, after: Position, bound: Position) -> rusqlite::Result<Vec<Old>> {
     connection
         .prepare_cached(
-            "SELECT position, id, accepted, idempotency_key, digest, publication,
-                    octet_length(data)
-             FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
+            "SELECT position, id, accepted, octet_length(data) FROM events
+             WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
         )?
         .query_map(
             params![rows::signed(after.0), rows::signed(bound.0), rows::signed(SLICE as u64)],
@@ -131,10 +130,7 @@ fn oldest(connection: &Connection, after: Position, bound: Position) -> rusqlite
                     position: position(row, 0)?,
                     id: rows::event_id(row, 1)?,
                     accepted: rows::timestamp(row, 2)?,
-                    idempotency_key: row.get(3)?,
-                    digest: row.get(4)?,
-                    publication: row.get(5)?,
-                    bytes: rows::unsigned(row.get(6)?),
+                    bytes: rows::unsigned(row.get(3)?),
                 })
             },
         )?
@@ -180,24 +176,11 @@ fn waits(connection: &Connection, at: Position, released: &str) -> rusqlite::Res
         .map(|found| found.is_some())
 }
 
-/// Drops an entry, and its content if no newer entry has the same.
-fn drop_entry(connection: &Connection, entry: &Old) -> rusqlite::Result<()> {
+fn drop_entry(connection: &Connection, at: Position) -> rusqlite::Result<()> {
     connection
         .prepare_cached("DELETE FROM events WHERE position = ?")?
-        .execute([rows::signed(entry.position.0)])?;
-    observed::drop_of(connection, entry.position)?;
-    connection
-        .prepare_cached(
-            "DELETE FROM contents
-             WHERE idempotency_key = ? AND digest = ? AND publication = ? AND event = ?",
-        )?
-        .execute(params![
-            entry.idempotency_key,
-            entry.digest,
-            entry.publication,
-            entry.id.to_bytes()
-        ])?;
-    Ok(())
+        .execute([rows::signed(at.0)])?;
+    observed::drop_of(connection, at)
 }
 
 fn position(row: &Row<'_>, at: usize) -> rusqlite::Result<Position> {
