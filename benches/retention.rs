@@ -1,5 +1,5 @@
-//! What producers feel of retention: the wait of an append while old entries are dropped, against
-//! the same load on the same log while nothing is.
+//! What producers feel of the log's upkeep: the wait of an append while old entries are dropped, and
+//! while a backup is made, against the same load on the same log while nothing else is done.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its table")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that cannot run has nothing to say")]
@@ -10,7 +10,9 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use sealway::ambient::{Entropy, SeededEntropy, SystemClock, SystemDisk, SystemEntropy, Tasks};
 use sealway::event::{ContentDigest, Data, EventSource, EventType, IdempotencyKey, Timestamp};
-use sealway::eventlog::{Draft, EventLog, Limits, Position, Retention, SqliteLog};
+use sealway::eventlog::{
+    Draft, EventLog, Limits, Position, Retention, SqliteLog, Trimmed, back_up,
+};
 use sealway::telemetry::Metrics;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -39,22 +41,19 @@ async fn main() {
     let tasks = Tasks::new();
     let begun = Instant::now();
     let trimming = tasks.spawn(drop_old(Arc::clone(&log)));
-    let during = appends(&log, &tasks, &mut draft, || trimming.is_finished()).await;
+    let dropping = appends(&log, &tasks, &mut draft, || trimming.is_finished()).await;
     let (slices, longest) = trimming.await.unwrap();
-    let took = begun.elapsed();
-    let until = Instant::now() + took.max(Duration::from_secs(5));
+    let dropped_in = begun.elapsed();
+    let until = Instant::now() + Duration::from_secs(8);
     let alone = appends(&log, &tasks, &mut draft, || Instant::now() >= until).await;
+    let begun = Instant::now();
+    let (place, copy) = (directory.path().to_owned(), directory.path().join("copy.db"));
+    let copying =
+        tokio::task::spawn_blocking(move || back_up(&place, &copy, |_, _| {}).map(|()| copy));
+    let copying_while = appends(&log, &tasks, &mut draft, || copying.is_finished()).await;
+    let copy = copying.await.unwrap().unwrap();
+    let copied_in = begun.elapsed();
 
-    let part = |waits: &[Duration], part: f64| {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "a part of a length is within it"
-        )]
-        let at = ((waits.len() - 1) as f64 * part) as usize;
-        waits.get(at).map_or(0.0, |wait| wait.as_secs_f64() * 1e3)
-    };
     println!(
         "{:<34}{:>9}{:>10}{:>10}{:>10}",
         format!("{RATE} appends/s of 1 KiB"),
@@ -63,21 +62,43 @@ async fn main() {
         "p99 ms",
         "max ms"
     );
-    for (name, waits) in [("while nothing is dropped", &alone), ("while old entries go", &during)] {
-        let [p50, p99, max] = [0.5, 0.99, 1.0].map(|at| part(waits, at));
-        println!("{name:<34}{:>9}{p50:>10.2}{p99:>10.2}{max:>10.2}", waits.len());
-    }
-    let [p50, p99, max] = [0.5, 0.99, 1.0].map(|at| part(&during, at) / part(&alone, at));
-    println!("{:<34}{:>9}{p50:>9.2}x{p99:>9.2}x{max:>9.2}x", "ratio", "");
+    print_waits("while nothing else is done", &alone, None);
+    print_waits("while old entries go", &dropping, Some(&alone));
+    print_waits("while a backup is made", &copying_while, Some(&alone));
     println!(
         "{DROPPED} of {FILLED} entries dropped in {:.1} s, {slices} slices, the longest answer {:.1} ms",
-        took.as_secs_f64(),
+        dropped_in.as_secs_f64(),
         longest.as_secs_f64() * 1e3
+    );
+    println!(
+        "{} MiB copied in {:.1} s",
+        copy.metadata().unwrap().len() >> 20,
+        copied_in.as_secs_f64()
     );
     log.close().await.unwrap();
 }
 
-/// Drops the oldest entries; says in how many slices, and how long the slowest took with its sync.
+/// Prints how long appends waited and, on the next line, how many times as long as others did.
+fn print_waits(name: &str, waits: &[Duration], others: Option<&[Duration]>) {
+    let part = |waits: &[Duration], part: f64| {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a part of a length is within it"
+        )]
+        let at = (waits.len().saturating_sub(1) as f64 * part) as usize;
+        waits.get(at).map_or(0.0, |wait| wait.as_secs_f64() * 1e3)
+    };
+    let [p50, p99, max] = [0.5, 0.99, 1.0].map(|at| part(waits, at));
+    println!("{name:<34}{:>9}{p50:>10.2}{p99:>10.2}{max:>10.2}", waits.len());
+    if let Some(others) = others {
+        let [p50, p99, max] = [0.5, 0.99, 1.0].map(|at| part(waits, at) / part(others, at));
+        println!("{:<34}{:>9}{p50:>9.2}x{p99:>9.2}x{max:>9.2}x", "  ratio", "");
+    }
+}
+
+/// Drops the oldest entries as the gateway does; says in how many slices, and how long the slowest took with its sync.
 async fn drop_old(log: Arc<SqliteLog>) -> (u64, Duration) {
     let retention = Retention { bytes: Some(0), hold: Position(DROPPED), ..Retention::default() };
     let (mut slices, mut longest) = (0, Duration::ZERO);
@@ -89,6 +110,7 @@ async fn drop_old(log: Arc<SqliteLog>) -> (u64, Duration) {
         if !trimmed.more {
             return (slices, longest);
         }
+        tokio::time::sleep(Trimmed::PAUSE).await;
     }
 }
 

@@ -7,8 +7,7 @@ use std::time::Duration;
 use crate::api::Services;
 use crate::deliver::Ledger;
 use crate::event::{Blame as _, EventId, Fault, SubscriptionId, Timestamp};
-use crate::eventlog::{DiskLevel, Error, Extent, Position, Retention, RetentionConfig};
-use crate::replay::ReplayState;
+use crate::eventlog::{DiskLevel, Error, Extent, Position, Retention, RetentionConfig, Trimmed};
 use crate::subscriptions::State;
 use crate::telemetry::{Metric, chain};
 
@@ -46,7 +45,7 @@ impl Retaining {
         if self.config.age.is_none() && self.config.size.is_none() {
             return Ok(());
         }
-        let (released, hold) = (self.released().await?, self.hold().await?);
+        let (released, hold) = (self.released().await?, self.hold());
         // What a replay has passed is noted before the replay is kept: once that is written, all
         // entries up to where it was kept are settled or wait for another attempt.
         self.flush().await?;
@@ -65,7 +64,7 @@ impl Retaining {
         loop {
             let beginnings = services.replays.hold_beginnings().await;
             // A replay may have begun since the last slice.
-            let hold = through.min(self.hold().await?);
+            let hold = through.min(self.hold());
             let trimmed = services.log.trim(&Retention { hold, ..retention.clone() }).await;
             drop(beginnings);
             let trimmed = match trimmed {
@@ -77,6 +76,9 @@ impl Retaining {
             dropped.add(trimmed.dropped);
             if !trimmed.more {
                 break;
+            }
+            if services.log.disk() != DiskLevel::Full {
+                services.clock.sleep(Trimmed::PAUSE).await;
             }
         }
         let after = services.log.floor().position;
@@ -146,11 +148,9 @@ impl Retaining {
     }
 
     /// The position that the slowest running replay has passed.
-    async fn hold(&self) -> Result<Position, Cause> {
-        let replays = self.services.replays.list().await?;
-        let running = replays.iter().filter(|replay| replay.state == ReplayState::Running);
+    fn hold(&self) -> Position {
         let head = self.services.log.head();
-        Ok(running.map(|replay| replay.reached).fold(head, Position::min))
+        self.services.replays.slowest().map_or(head, |slowest| slowest.min(head))
     }
 
     /// Subscriptions that never deliver again.
