@@ -5,6 +5,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
@@ -85,6 +86,8 @@ struct Waiting {
     requests: VecDeque<(Request, usize)>,
     /// State changes, which start no group of their own at once.
     riders: Vec<Request>,
+    /// Since when the first of them waits.
+    riding: Option<Instant>,
     bytes: usize,
     /// Whether the last group found the disk full.
     lacks_room: bool,
@@ -117,6 +120,7 @@ impl Waiting {
             return Some(Group { requests, bytes: 0 });
         }
         let mut group = Group { requests: std::mem::take(&mut self.riders), bytes: 0 };
+        self.riding = None;
         while group.requests.len() < GROUP_REQUESTS
             && group.bytes < GROUP_BYTES
             && let Some((request, bytes)) = self.requests.pop_front()
@@ -135,6 +139,7 @@ impl Queue {
             door: Door::Open,
             requests: VecDeque::new(),
             riders: Vec::new(),
+            riding: None,
             bytes: 0,
             lacks_room: false,
         };
@@ -156,6 +161,7 @@ impl Queue {
         waiting.bytes += bytes;
         if matches!(request, Request::Commit(..)) {
             waiting.riders.push(request);
+            waiting.riding.get_or_insert_with(Instant::now);
         } else {
             waiting.requests.push_back((request, bytes));
         }
@@ -176,10 +182,12 @@ impl Queue {
             .arrival
             .wait_while(self.lock(), |waiting| quiet(waiting) && waiting.riders.is_empty())
             .unwrap_or_else(PoisonError::into_inner);
-        // Riders alone wait for company; requests, or the closing of the door, do not.
+        // Riders alone wait for company; requests, or the closing of the door, do not. What they waited
+        // while the group before was written counts.
+        let waited = waiting.riding.map_or(Duration::ZERO, |since| since.elapsed());
         let (mut waiting, _) = self
             .arrival
-            .wait_timeout_while(waiting, RIDE, quiet)
+            .wait_timeout_while(waiting, RIDE.saturating_sub(waited), quiet)
             .unwrap_or_else(PoisonError::into_inner);
         waiting.take_group()
     }
