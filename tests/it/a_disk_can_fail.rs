@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::harness::{Caller, Load, Number, PROMPT_RETRIES, Process, Reply, eventually};
+use crate::harness::{Load, Number, PROMPT_RETRIES, Process, Reply, eventually};
 
 async fn begun() -> (Process, Load) {
     let mut gateway = Process::prepare_with(PROMPT_RETRIES).with_disk();
-    let mut load = Load::on(Caller::of(&gateway));
+    let mut load = Load::on(&gateway).await;
     gateway.serve().await;
     load.subscribe("steady", json!({}), Reply::Status(204)).await;
     (gateway, load)

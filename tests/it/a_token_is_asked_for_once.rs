@@ -1,8 +1,6 @@
 //! OAuth tokens are asked for once, before they run out, and anew when a sink refuses them; a broken
 //! token endpoint delays events and loses none.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::Method;
@@ -11,67 +9,10 @@ use serde_json::{Value, json};
 use sealway::ambient::{Clock as _, ManualClock, SystemClock};
 use sealway::deliver::Network;
 
-use crate::harness::{Guarded, Posted, Said, Sink, TestGateway, TlsServer, eventually};
+use crate::harness::{Guarded, TestGateway, TlsServer, TokenEndpoint, eventually};
 
 /// Name and secret of the client, in a header.
 const CLIENT: &str = "Basic c2hvcDpvcGVuK3Nlc2FtZQ==";
-
-/// A token endpoint that gives `token-1`, `token-2` and so on, each good for ten minutes.
-struct Endpoint {
-    sink: Sink,
-    status: Arc<AtomicU16>,
-    given: Arc<AtomicUsize>,
-}
-
-impl Endpoint {
-    async fn start(tls: Option<&TlsServer>) -> Self {
-        let (status, given) = (Arc::new(AtomicU16::new(200)), Arc::new(AtomicUsize::new(0)));
-        let (says, count) = (Arc::clone(&status), Arc::clone(&given));
-        let behavior = move |_: &Posted| match says.load(Ordering::SeqCst) {
-            200 => token(count.fetch_add(1, Ordering::SeqCst) + 1),
-            status => (status, None, json!({ "error": "invalid_client" }).to_string()),
-        };
-        let sink = match tls {
-            Some(tls) => Sink::start_tls(tls, behavior).await,
-            None => Sink::start(behavior).await,
-        };
-        Self { sink, status, given }
-    }
-
-    /// Requests that have arrived.
-    fn asked(&self) -> usize {
-        self.sink.arrived().len()
-    }
-
-    fn answers(&self, status: u16) {
-        self.status.store(status, Ordering::SeqCst);
-    }
-
-    /// Lets in who shows the newest token.
-    fn newest(&self) -> impl Fn(&Posted) -> u16 + Send + Sync + use<> {
-        let given = Arc::clone(&self.given);
-        move |posted| {
-            let newest = format!("Bearer token-{}", given.load(Ordering::SeqCst));
-            if posted.header("authorization") == Some(&newest) { 200 } else { 401 }
-        }
-    }
-
-    fn credential(&self, change: &Value) -> Value {
-        let mut oauth = json!({
-            "endpoint": self.sink.at("/token"), "clientId": "shop", "clientSecret": "open sesame",
-        });
-        oauth.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
-        json!({ "credentialtype": "OAUTH_CLIENT_CREDENTIALS", "oauth": oauth })
-    }
-}
-
-fn token(number: usize) -> Said {
-    let header = ("content-type", "application/json; charset=utf-8".to_owned());
-    let token = json!({
-        "access_token": format!("token-{number}"), "token_type": "Bearer", "expires_in": 600,
-    });
-    (200, Some(header), token.to_string())
-}
 
 async fn at_now() -> (ManualClock, TestGateway) {
     let clock = ManualClock::at(SystemClock.now());
@@ -94,7 +35,7 @@ async fn attempts(gateway: &TestGateway, clock: &ManualClock, count: usize) -> V
 #[tokio::test]
 async fn a_hundred_attempts_share_one_token_and_its_successor_comes_before_its_end() {
     let (clock, gateway) = at_now().await;
-    let endpoint = Endpoint::start(None).await;
+    let endpoint = TokenEndpoint::start(None).await;
     let consumer = Guarded::start(&gateway, None, endpoint.newest()).await;
     let mut document = consumer.document(&endpoint.credential(&json!({})));
     document["config"]["parallel"] = json!(100);
@@ -126,12 +67,12 @@ async fn a_hundred_attempts_share_one_token_and_its_successor_comes_before_its_e
 #[tokio::test]
 async fn a_refused_token_is_replaced_at_once_and_not_again_and_again() {
     let (clock, gateway) = at_now().await;
-    let endpoint = Endpoint::start(None).await;
+    let endpoint = TokenEndpoint::start(None).await;
     let consumer = Guarded::start(&gateway, None, endpoint.newest()).await;
     consumer.subscribe(&gateway, &endpoint.credential(&json!({}))).await;
 
     // The sink forgets the token that it was shown.
-    endpoint.given.fetch_add(1, Ordering::SeqCst);
+    endpoint.forget_newest();
     gateway.order(1).await;
     consumer.wait_for_delivered(1).await;
     assert_eq!(endpoint.asked(), 2);
@@ -152,7 +93,7 @@ async fn a_refused_token_is_replaced_at_once_and_not_again_and_again() {
 #[tokio::test]
 async fn a_broken_token_endpoint_delays_events_and_is_left_alone() {
     let (clock, gateway) = at_now().await;
-    let endpoint = Endpoint::start(None).await;
+    let endpoint = TokenEndpoint::start(None).await;
     let consumer = Guarded::start(&gateway, None, endpoint.newest()).await;
     consumer.subscribe(&gateway, &endpoint.credential(&json!({}))).await;
 
@@ -185,7 +126,7 @@ async fn a_broken_token_endpoint_delays_events_and_is_left_alone() {
 #[tokio::test]
 async fn a_token_request_says_what_the_credential_says() {
     let gateway = TestGateway::start().await;
-    let endpoint = Endpoint::start(None).await;
+    let endpoint = TokenEndpoint::start(None).await;
     let consumer = Guarded::start(&gateway, None, endpoint.newest()).await;
     let more = json!({
         "scope": "events.write other", "audience": "https://shop.example",
@@ -229,7 +170,7 @@ async fn a_token_request_says_what_the_credential_says() {
 #[tokio::test]
 async fn a_new_client_secret_that_the_endpoint_does_not_know_yet_stops_nothing() {
     let gateway = TestGateway::start().await;
-    let endpoint = Endpoint::start(None).await;
+    let endpoint = TokenEndpoint::start(None).await;
     let consumer = Guarded::start(&gateway, None, endpoint.newest()).await;
     consumer.subscribe(&gateway, &endpoint.credential(&json!({}))).await;
 
@@ -249,7 +190,7 @@ async fn a_new_client_secret_that_the_endpoint_does_not_know_yet_stops_nothing()
 async fn a_token_endpoint_may_have_a_private_authority_and_ask_for_a_certificate() {
     let gateway = TestGateway::start().await;
     let server = TlsServer::new(true);
-    let endpoint = Endpoint::start(Some(&server)).await;
+    let endpoint = TokenEndpoint::start(Some(&server)).await;
     let consumer = Guarded::start(&gateway, None, endpoint.newest()).await;
     let (certificates, key) = server.client();
     let tls = json!({
@@ -269,7 +210,7 @@ async fn a_token_endpoint_is_dialed_where_the_operator_allows_it_only() {
         config.delivery.egress.block.push(block);
     };
     let mut gateway = TestGateway::at(&clock).await;
-    let endpoint = Endpoint::start(None).await;
+    let endpoint = TokenEndpoint::start(None).await;
     let consumer = Guarded::start(&gateway, None, endpoint.newest()).await;
     // The endpoint is at the same place under another address.
     let mut credential = endpoint.credential(&json!({}));

@@ -1,7 +1,6 @@
 //! With `ordering: subject` the events of a subject arrive in the order of the log, whatever fails.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -9,15 +8,14 @@ use serde_json::{Value, json};
 
 use sealway::ambient::Span;
 
-use crate::harness::{Arrival, Receiver, Reply, TestGateway, eventually, never_within};
+use crate::harness::{
+    Arrival, Receiver, Reply, TestGateway, eventually, never_within, order_by_number,
+};
 
 /// A gateway whose orders have their number as subject, and which tries again soon.
 async fn gateway() -> TestGateway {
     TestGateway::with(None, |config| {
-        let file = config.publications.join("orders.yaml");
-        let text = fs::read_to_string(&file).unwrap();
-        let text = text.replace("    patch:\n", "    subject: /data/orderId\n    patch:\n");
-        fs::write(file, text).unwrap();
+        order_by_number(&config.publications);
         config.delivery.retries = vec![Span(Duration::from_millis(50)); 20];
         config.delivery.breaker.failures = 1000;
         config.delivery.breaker.share = 100;

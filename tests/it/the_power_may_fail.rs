@@ -5,7 +5,7 @@ use std::time::Duration;
 use sealway::ambient::{Entropy as _, SeededEntropy};
 
 use crate::harness::{
-    Caller, Load, Number, PROMPT_RETRIES, Process, Reply, eventually,
+    EAGER_RETENTION, Load, Number, PROMPT_RETRIES, Process, Reply, eventually,
     number_from_environment as number,
 };
 
@@ -15,10 +15,9 @@ const SEED: u64 = 0x000f_f5e7;
 
 /// A gateway on a disk that can be cut off, with one consumer.
 async fn begun() -> (Process, Load) {
-    let mut gateway = Process::prepare_with(PROMPT_RETRIES).with_disk();
-    let caller = Caller::of(&gateway);
+    let mut gateway = Process::prepare_with(PROMPT_RETRIES).keeping(EAGER_RETENTION).with_disk();
+    let mut load = Load::on(&gateway).await;
     gateway.serve().await;
-    let mut load = Load::on(caller);
     load.subscribe_all().await;
     (gateway, load)
 }
@@ -100,9 +99,8 @@ async fn a_disk_that_lies_about_its_syncs_loses_what_was_acknowledged() {
     for seed in SEED..SEED + 10 {
         let dice = SeededEntropy::new(seed);
         let mut gateway = Process::prepare().with_disk();
-        let caller = Caller::of(&gateway);
         gateway.serve().await;
-        let mut load = Load::on(caller);
+        let mut load = Load::on(&gateway).await;
         load.subscribe("steady", serde_json::json!({}), Reply::Status(204)).await;
         gateway.disk().set(Number::Lies, 1);
         let told = work_until_cut(&mut gateway, &mut load, &dice).await;

@@ -25,12 +25,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use harness::{Activity, Caller, Load, PROMPT_RETRIES, Process, number_from_environment};
+use harness::{Activity, Load, PROMPT_RETRIES, Process, number_from_environment};
 use sealway::event::EventId;
 
 const PRODUCERS: u64 = 4;
 /// The log that is kept; retention drops what is older and settled.
-const LOG: &str = "16 MiB";
+const LOG: &str = "size: 16 MiB";
 
 /// What the process has used, over all its lives.
 #[derive(Default)]
@@ -99,11 +99,8 @@ fn minutes() -> f64 {
 }
 
 async fn prepare() -> (Process, Load) {
-    let mut gateway = Process::prepare_with(PROMPT_RETRIES);
-    let settings = fs::read_to_string(gateway.settings()).unwrap();
-    let kept = format!("log: {{ retention: {{ size: {LOG} }}, ");
-    fs::write(gateway.settings(), settings.replace("log: { ", &kept)).unwrap();
-    let mut load = Load::on(Caller::of(&gateway));
+    let mut gateway = Process::prepare_with(PROMPT_RETRIES).keeping(LOG);
+    let mut load = Load::on(&gateway).await;
     load.rest = Duration::from_secs(3);
     gateway.serve().await;
     load.subscribe_all().await;
@@ -128,7 +125,7 @@ fn report(load: &Load, faults: &[String]) {
     );
     for (number, consumer) in load.consumers.iter().enumerate() {
         let taken = consumer.taken();
-        let lost = produced.promised.keys().filter(|id| !taken.contains(id)).count();
+        let lost = produced.promised.keys().filter(|id| !taken.contains_key(id)).count();
         let live = consumer.seen.iter().filter(|seen| seen.taken.is_some() && seen.link.is_some());
         let replayed = consumer.seen.iter().filter(|seen| seen.link.is_none()).count();
         let took = latencies(load, number);

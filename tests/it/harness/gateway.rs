@@ -119,6 +119,14 @@ pub fn settle_in(directory: &Path) -> Config {
     config
 }
 
+/// Gives the orders of these publications their number as subject.
+pub fn order_by_number(publications: &Path) {
+    let file = publications.join("orders.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    let text = text.replace("    patch:\n", "    subject: /data/orderId\n    patch:\n");
+    fs::write(file, text).unwrap();
+}
+
 impl TestGateway {
     /// Starts one with the contracts and publications of this repository.
     pub async fn start() -> Self {

@@ -13,15 +13,20 @@ mod load;
 mod process;
 mod receiver;
 mod sink;
+mod stalls;
+mod token_endpoint;
 mod waiting;
 
 pub use disk::Number;
 pub use gateway::{
-    ACCESS_SECRET, Answer, TestGateway, answer, let_operational_events_cross, order_created,
+    ACCESS_SECRET, Answer, TestGateway, answer, let_operational_events_cross, order_by_number,
+    order_created,
 };
 pub use guarded::{Guarded, TlsServer};
-pub use load::{Activity, Caller, Load, PROMPT_RETRIES, number_from_environment};
+pub use load::{Activity, Copying, EAGER_RETENTION, Load, PROMPT_RETRIES, number_from_environment};
 pub use process::{Process, program};
 pub use receiver::{Arrival, Receiver, Reply};
 pub use sink::{Posted, Said, Sink};
+pub use stalls::Stalls;
+pub use token_endpoint::TokenEndpoint;
 pub use waiting::{eventually, never_within};

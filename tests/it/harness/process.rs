@@ -47,6 +47,14 @@ impl Process {
         Self { directory, issuer, disk: None, child: None }
     }
 
+    /// Keeps events as the members of a YAML flow mapping below `log.retention` say.
+    pub fn keeping(self, retention: &str) -> Self {
+        let settings = fs::read_to_string(self.settings()).unwrap();
+        let kept = format!("log: {{ retention: {{ {retention} }}, ");
+        fs::write(self.settings(), settings.replace("log: { ", &kept)).unwrap();
+        self
+    }
+
     /// The gateway's name and address.
     pub fn issuer(&self) -> &str {
         &self.issuer
@@ -64,7 +72,14 @@ impl Process {
 
     /// Runs a command of the program on these settings until it ends.
     pub fn run(&self, arguments: &[&str]) -> Output {
-        program().arg("--config").arg(self.settings()).args(arguments).output().unwrap()
+        self.command(arguments).output().unwrap()
+    }
+
+    /// A command of the program on these settings.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = program();
+        command.arg("--config").arg(self.settings()).args(arguments);
+        command
     }
 
     /// Adds a caller and gives its key.

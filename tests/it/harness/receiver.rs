@@ -34,8 +34,8 @@ pub enum Reply {
     Later(u32),
     /// With 204, after so long.
     After(Duration),
-    /// With 503, and each so many-th time with 204.
-    Seldom(usize),
+    /// With 204, and each so many-th time with 503.
+    Mostly(usize),
     /// Not before it is told another reply.
     Hang,
 }
@@ -83,6 +83,8 @@ impl Arrival {
 
 /// Writes the body of an answer.
 type Words = Box<dyn Fn(&Arrival) -> String + Send + Sync>;
+/// Says by the headers whether a request is let in.
+type Admission = Box<dyn Fn(&HeaderMap) -> bool + Send + Sync>;
 
 /// A consumer that listens until it is dropped.
 pub struct Receiver {
@@ -108,6 +110,7 @@ struct Inner {
     script: Mutex<VecDeque<Reply>>,
     standing: watch::Sender<Reply>,
     words: Mutex<Words>,
+    admission: Mutex<Admission>,
 }
 
 impl Drop for Receiver {
@@ -142,6 +145,7 @@ impl Receiver {
             script: Mutex::default(),
             standing: watch::Sender::new(Reply::Status(204)),
             words: Mutex::new(Box::new(|_| "as the test says".to_owned())),
+            admission: Mutex::new(Box::new(|_| true)),
         });
         state.fetch_keys().await;
         let tasks = Tasks::new();
@@ -199,6 +203,11 @@ impl Receiver {
     /// Writes this into its answers from now on.
     pub fn say(&self, words: impl Fn(&Arrival) -> String + Send + Sync + 'static) {
         *self.state.words.lock().unwrap() = Box::new(words);
+    }
+
+    /// Answers 401 to whoever is not let in, and takes nothing from it.
+    pub fn admit(&self, admission: impl Fn(&HeaderMap) -> bool + Send + Sync + 'static) {
+        *self.state.admission.lock().unwrap() = Box::new(admission);
     }
 
     /// Everything that has arrived, whatever the answer was.
@@ -332,7 +341,7 @@ impl Inner {
                 tokio::time::sleep(span).await;
                 (204, 0)
             }
-            Reply::Seldom(times) => (if number.is_multiple_of(times) { 204 } else { 503 }, 0),
+            Reply::Mostly(times) => (if number.is_multiple_of(times) { 503 } else { 204 }, 0),
             Reply::Hang => unreachable!("it was waited for another reply"),
         }
     }
@@ -340,6 +349,9 @@ impl Inner {
 
 /// Opens what was posted, answers a challenge with its nonce, and everything else as it is told.
 async fn receive(State(inner): State<Arc<Inner>>, headers: HeaderMap, token: String) -> Response {
+    if !inner.admission.lock().unwrap()(&headers) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
     let Some(opened) = inner.open(&token).await else {
         return StatusCode::BAD_REQUEST.into_response();
     };
