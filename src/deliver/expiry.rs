@@ -104,8 +104,12 @@ impl Expiry {
         let mut letters = Vec::new();
         let mut taken = 0;
         let mut due = now;
+        let mut is_searching = false;
         while taken < SLICE {
-            let Some(oldest) = backlog.oldest().await else { break };
+            let Some(oldest) = backlog.oldest().await else {
+                is_searching = backlog.gathering.has_more();
+                break;
+            };
             let is_old = limit.age.is_some_and(|age| now.since(oldest.accepted) > age);
             if !is_old && !self.is_too_long(&backlog, limit.events, &oldest).await {
                 due = limit.due(oldest.accepted);
@@ -114,7 +118,8 @@ impl Expiry {
             letters.extend(backlog.give_up(now));
             taken += 1;
         }
-        self.has_more = taken == SLICE || backlog.gathering.has_more();
+        // Where the oldest is found and may stay, what lies behind it is nothing to look for.
+        self.has_more = taken == SLICE || is_searching;
         self.look_at = if self.has_more { now } else { now.after(TICK).max(due) };
         letters
     }

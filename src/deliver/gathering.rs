@@ -108,6 +108,7 @@ impl Gathering {
     pub(super) fn let_go(&mut self, from: Position) {
         self.queue.clear();
         self.known = from;
+        self.has_more = false;
         self.inbox.let_go();
     }
 

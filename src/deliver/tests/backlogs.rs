@@ -65,6 +65,24 @@ async fn a_crash_in_the_middle_neither_doubles_nor_drops_what_expires() {
 }
 
 #[tokio::test]
+async fn a_backlog_within_its_bounds_is_left_alone_until_it_is_due() {
+    let (stage, carrier) = waiting(&json!({"backlog": {"maximumAge": 3600}})).await;
+    stage.append(&["a", "b"]).await;
+    let mut working = start(&stage, &carrier).await;
+    settled(&working).await;
+
+    // Each round of the courier says how it stands.
+    working.standing.borrow_and_update();
+    settled(&working).await;
+    assert!(!working.standing.has_changed().unwrap(), "the courier goes round and round");
+
+    stage.clock.advance(Duration::from_secs(3601));
+    until("both have expired", || working.standing.borrow().sequence == 2).await;
+    settled(&working).await;
+    assert_eq!(expired(&stage).await, [1, 2]);
+}
+
+#[tokio::test]
 async fn what_has_expired_does_not_block_its_subject() {
     let config = json!({"ordering": "subject", "backlog": {"maximumEvents": 1}});
     let (mut stage, carrier) = waiting(&config).await;
