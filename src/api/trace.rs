@@ -89,7 +89,8 @@ struct DeliveryTrace {
     sequence: Option<u64>,
     /// Where its delivery stands, as a word that docs/trace.md lists.
     state: &'static str,
-    /// What belongs to that word: `at`, `reason`, `number`, `attempts`, `nextAttempt`, `redriven`.
+    /// What belongs to that word: `at`, `reason`, `number`, `attempts`, `nextAttempt`, `redriven`,
+    /// `because`, `until`, `behind`, `behindSequence`, `deadLetter`.
     #[schema(value_type = Object)]
     detail: Value,
     /// Every attempt of the last seven days, oldest first: `number`, `at`, `durationMs`, `status`,
@@ -238,21 +239,36 @@ fn delivery(subscription: &Subscription, trace: &Trace) -> DeliveryTrace {
 
 fn detail(fate: &Fate) -> Value {
     match fate {
-        Fate::Retrying { attempts, due, redriven } => {
-            json!({ "attempts": attempts, "nextAttempt": due, "redriven": redriven })
+        Fate::Retrying { attempts, due, redriven, because } => {
+            let mut told =
+                json!({ "attempts": attempts, "nextAttempt": due, "redriven": redriven });
+            if let (Some(told), Some(because)) = (told.as_object_mut(), because) {
+                told.extend(hindrance(because));
+            }
+            told
         }
         Fate::Delivered { at } => json!({ "at": at }),
         Fate::DeadLetter { number, reason, at } => {
             json!({ "number": number.0, "reason": reason, "at": at })
         }
         Fate::Dropped { reason } => json!({ "reason": reason }),
-        Fate::Waiting { because } => match because {
-            Hindrance::SinkLeftAlone(until) => json!({ "because": because.word(), "until": until }),
-            _ => json!({ "because": because.word() }),
-        },
+        Fate::Waiting { because } => Value::Object(hindrance(because).collect()),
         Fate::Blocked { by } => json!({ "deadLetter": by.0 }),
         _ => json!({}),
     }
+}
+
+/// The members that tell of what keeps a delivery.
+fn hindrance(because: &Hindrance) -> impl Iterator<Item = (String, Value)> {
+    let more = match because {
+        Hindrance::SinkLeftAlone(until) => vec![("until", json!(until))],
+        Hindrance::Subject { event, sequence } => {
+            vec![("behind", json!(event.to_string())), ("behindSequence", json!(sequence))]
+        }
+        Hindrance::Pending | Hindrance::Paused | Hindrance::Turn => Vec::new(),
+    };
+    let told = std::iter::once(("because", json!(because.word()))).chain(more);
+    told.map(|(name, value)| (name.to_owned(), value))
 }
 
 fn attempt(attempt: &Attempt) -> Value {

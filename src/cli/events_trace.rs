@@ -139,12 +139,9 @@ fn in_words(state: &str, delivery: &Value) -> String {
     match state {
         "unwanted" => "its filter did not want it".to_owned(),
         "before-start" => "it is older than the subscription's start".to_owned(),
-        "waiting" => match of("because").as_str() {
-            "pending" => "it waits until the sink has proved itself".to_owned(),
-            "paused" => "it waits until the subscription is resumed".to_owned(),
-            "sink-left-alone" => format!("it waits; the sink is left alone until {}", of("until")),
-            _ => "it waits for its turn".to_owned(),
-        },
+        "waiting" => {
+            format!("it waits {}", hindrance(delivery).unwrap_or("for its turn".to_owned()))
+        }
         "blocked" => format!(
             "it waits behind dead letter {} of its subject; redrive or dismiss that",
             of("deadLetter")
@@ -153,10 +150,12 @@ fn in_words(state: &str, delivery: &Value) -> String {
         "to-fetch" => "its consumer can fetch it, and has not acknowledged it".to_owned(),
         "acknowledged" => "its consumer has fetched and acknowledged it".to_owned(),
         "retrying" => {
+            let kept_back = hindrance(delivery).map(|why| format!(", and waits {why}"));
             format!(
-                "attempts that have failed: {}, the next is due {}",
+                "attempts that have failed: {}, the next is due {}{}",
                 of("attempts"),
-                of("nextAttempt")
+                of("nextAttempt"),
+                kept_back.unwrap_or_default()
             )
         }
         "delivered" => format!("delivered {}", of("at")),
@@ -168,6 +167,23 @@ fn in_words(state: &str, delivery: &Value) -> String {
         "closed" => "the subscription is closed".to_owned(),
         other => other.to_owned(),
     }
+}
+
+/// For what a delivery waits, if it is known to wait for something.
+fn hindrance(delivery: &Value) -> Option<String> {
+    let of = |name: &str| text(delivery, &format!("/detail/{name}"));
+    Some(match of("because").as_str() {
+        "pending" => "until the sink has proved itself".to_owned(),
+        "paused" => "until the subscription is resumed".to_owned(),
+        "sink-left-alone" => match of("until").as_str() {
+            "" => "until one attempt has found the sink well".to_owned(),
+            until => format!("while the sink is left alone until {until}"),
+        },
+        "subject" => {
+            format!("behind event {} of its subject, number {}", of("behind"), of("behindSequence"))
+        }
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -204,6 +220,11 @@ mod tests {
                     "receipts": [],
                 },
                 {
+                    "subscription": "till", "sequence": 9, "state": "waiting", "mismatches": [],
+                    "detail": { "because": "subject", "behind": "01M7", "behindSequence": 8 },
+                    "attempts": [], "receipts": [],
+                },
+                {
                     "subscription": "bank", "sequence": null, "state": "unwanted",
                     "mismatches": [{ "path": "type", "reason": "is none of the types" }],
                     "detail": {}, "attempts": [], "receipts": [],
@@ -223,6 +244,7 @@ event 01M8, Order.Created
   idempotency key ab12
 subscription shop, number 7: attempts that have failed: 1, the next is due 10:05
   10:00  attempt 1: 503, 12 ms, retry: busy
+subscription till, number 9: it waits behind event 01M7 of its subject, number 8
 subscription bank: its filter did not want it
   type: is none of the types
 ";

@@ -13,7 +13,7 @@ use crate::deliver::recall::recall;
 use crate::deliver::under_way::{Ended, UnderWay};
 use crate::deliver::{
     Command, Delivery, Gate, Inbox, Milestones, Pass, Phase, Progress, Retries, Round, Standing,
-    Traffic, Verdict, Wait,
+    Traffic, Turn, Verdict, Wait,
 };
 use crate::event::Timestamp;
 use crate::eventlog::{Cursor, DeliveryKey, Retry};
@@ -332,6 +332,14 @@ impl Courier {
             Command::Retry(retry) => self.take_up(retry).await,
             Command::Nudge => self.gate.nudge(),
             Command::Dismissed(key) => self.dismiss(&key),
+            Command::Turn { sequence, subject, answer } => {
+                let turn = match self.order.turn_of(sequence, subject.as_ref()) {
+                    Turn::None if self.progress.has_settled(sequence) => Turn::Past,
+                    turn => turn,
+                };
+                // Whoever asked may have gone.
+                let _ = answer.send(turn);
+            }
         }
     }
 

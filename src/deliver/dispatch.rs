@@ -256,6 +256,15 @@ impl Dispatch {
         Some(last)
     }
 
+    /// Writes the outcomes that are not written yet.
+    ///
+    /// # Errors
+    ///
+    /// Later: the disk is full. Ours: the log failed.
+    pub(super) async fn write_outcomes(&self) -> Result<(), Error> {
+        self.round.ledger.try_flush().await
+    }
+
     /// How much may wait for a subscription that says nothing itself.
     pub(super) const fn backlog(&self) -> BacklogLimit {
         self.round.backlog

@@ -16,8 +16,13 @@ pub(super) struct Lane(u64);
 impl Lane {
     /// The lane of an event.
     pub(super) fn of(event: &CloudEvent) -> Self {
+        Self::named(event.subject.as_ref())
+    }
+
+    /// The lane of a subject.
+    pub(super) fn named(subject: Option<&Subject>) -> Self {
         let mut hasher = DefaultHasher::new();
-        event.subject.as_ref().map(Subject::as_str).hash(&mut hasher);
+        subject.map(Subject::as_str).hash(&mut hasher);
         Self(hasher.finish())
     }
 }
@@ -44,13 +49,23 @@ struct Queue {
 
 enum Place {
     /// Is attempted, or will be as soon as there is room.
-    UnderWay,
+    UnderWay(EventId),
     /// Waits for its first attempt.
     First(Box<Delivery>),
     /// Waits among the retries.
     Again(DeliveryKey),
     /// Was given up, and waits for someone to decide.
-    Dead,
+    Dead(EventId),
+}
+
+impl Place {
+    fn event(&self) -> EventId {
+        match self {
+            Self::UnderWay(event) | Self::Dead(event) => *event,
+            Self::First(delivery) => delivery.entry.event.id,
+            Self::Again(key) => key.event,
+        }
+    }
 }
 
 impl Lanes {
@@ -85,7 +100,7 @@ impl Lanes {
         let lane = Lane::of(&delivery.entry.event);
         let queue = self.queues.entry(lane).or_default();
         if queue.places.is_empty() {
-            queue.places.insert(sequence, Place::UnderWay);
+            queue.places.insert(sequence, Place::UnderWay(delivery.entry.event.id));
             queue.under_way = Some(sequence);
             return Some(delivery);
         }
@@ -96,9 +111,9 @@ impl Lanes {
     }
 
     /// Notes that a further attempt at what waits has begun.
-    pub(super) fn begin(&mut self, lane: Lane, sequence: u64) {
-        let queue = self.queues.entry(lane).or_default();
-        queue.places.insert(sequence, Place::UnderWay);
+    pub(super) fn begin(&mut self, event: &CloudEvent, sequence: u64) {
+        let queue = self.queues.entry(Lane::of(event)).or_default();
+        queue.places.insert(sequence, Place::UnderWay(event.id));
         queue.under_way = Some(sequence);
     }
 
@@ -118,7 +133,7 @@ impl Lanes {
         }
         let queue = self.queues.entry(lane).or_default();
         queue.leave(sequence);
-        queue.places.insert(sequence, Place::Dead);
+        queue.places.insert(sequence, Place::Dead(event));
         self.dead.insert(event, (lane, sequence));
     }
 
@@ -165,11 +180,12 @@ impl Lanes {
                 if is_free && *number == sequence { retries.let_go(key) } else { retries.hold(key) }
             }
         }
-        if !is_free || !matches!(queue.places.get(&sequence), Some(Place::First(_))) {
+        let Some(first @ Place::First(_)) = queue.places.get(&sequence).filter(|_| is_free) else {
             return None;
-        }
+        };
+        let event = first.event();
         queue.under_way = Some(sequence);
-        let place = queue.places.insert(sequence, Place::UnderWay);
+        let place = queue.places.insert(sequence, Place::UnderWay(event));
         self.first_of(sequence, place)
     }
 
@@ -179,6 +195,16 @@ impl Lanes {
         self.firsts.remove(&sequence);
         self.bytes -= delivery.entry.event.data.text().len();
         Some(*delivery)
+    }
+
+    /// What goes before a place in a lane: the lowest number, or what is under way. Nothing if the
+    /// place is not there, or goes next.
+    pub(super) fn ahead_of(&self, lane: Lane, sequence: u64) -> Option<(u64, EventId)> {
+        let queue = self.queues.get(&lane)?;
+        queue.places.get(&sequence)?;
+        let lowest = queue.places.keys().next().copied().filter(|lowest| *lowest < sequence);
+        let ahead = lowest.or(queue.under_way).filter(|ahead| *ahead != sequence)?;
+        Some((ahead, queue.places.get(&ahead)?.event()))
     }
 
     /// How many wait for their first attempt.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::deliver::lanes::{Lane, Lanes};
 use crate::deliver::recall::recall;
-use crate::deliver::{Courier, Delivery, Reason, Retries, Round, Verdict};
+use crate::deliver::{Courier, Delivery, Reason, Retries, Round, Turn, Verdict};
+use crate::event::Subject;
 use crate::eventlog::{DeadLetterQuery, DeliveryKey, Error, Page, Retry};
 use crate::subscriptions::{OnDeadLetter, Ordering, Subscription};
 
@@ -85,7 +86,7 @@ impl Order {
     /// Notes that a further attempt begins.
     pub(super) fn begin(&mut self, delivery: &Delivery) {
         if let (Some(lanes), Some((sequence, _))) = (self.lanes_mut(), delivery.link) {
-            lanes.begin(Lane::of(&delivery.entry.event), sequence);
+            lanes.begin(&delivery.entry.event, sequence);
         }
     }
 
@@ -110,6 +111,15 @@ impl Order {
         if let Some(next) = self.lanes_mut().and_then(|lanes| lanes.turn(lane, retries)) {
             self.make_ready(next);
         }
+    }
+
+    /// Whether a numbered match of a subject waits for its turn.
+    pub(super) fn turn_of(&self, sequence: u64, subject: Option<&Subject>) -> Turn {
+        if self.ready.contains_key(&sequence) {
+            return Turn::Next;
+        }
+        let ahead = self.lanes().and_then(|lanes| lanes.ahead_of(Lane::named(subject), sequence));
+        ahead.map_or(Turn::None, |(sequence, event)| Turn::After { event, sequence })
     }
 
     /// How many numbered matches wait for their first attempt.

@@ -97,6 +97,13 @@ impl Progress {
         }
     }
 
+    /// Whether a match that was numbered is settled.
+    pub fn has_settled(&self, sequence: u64) -> bool {
+        let Some(offset) = sequence.checked_sub(self.cursor.sequence + 1) else { return true };
+        let step = usize::try_from(offset).ok().and_then(|index| self.steps.get(index));
+        step.is_some_and(|step| step.settled)
+    }
+
     /// Notes since when attempts have only failed.
     pub const fn note_failing(&mut self, since: Option<Timestamp>) {
         self.cursor.failing_since = since;
@@ -146,11 +153,13 @@ mod tests {
         assert_eq!(progress.cursor().settled, Position(2));
         assert_eq!(progress.cursor().sequence, 0);
         assert!(progress.cursor().ahead.contains(2));
+        assert_eq!([1, 2, 3].map(|number| progress.has_settled(number)), [false, true, false]);
 
         progress.settle(1);
         assert_eq!(progress.cursor().settled, Position(9));
         assert_eq!(progress.cursor().sequence, 2);
         assert!(progress.cursor().ahead.is_empty());
+        assert!(progress.has_settled(1));
     }
 
     proptest! {

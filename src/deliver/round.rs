@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::ambient::{Clock, Tasks};
 use crate::deliver::{Allowance, BacklogLimit, Carried, Delivery, Ledger, Notices, Sinks};
-use crate::event::ChainValue;
+use crate::event::{ChainValue, EventId, Subject};
 use crate::eventlog::{DeliveryKey, EventLog, Position, Retry};
 use crate::subscriptions::Subscription;
 
@@ -38,6 +38,33 @@ pub enum Command {
     Nudge,
     /// Nobody wants this dead letter any more: let go on what waits behind it.
     Dismissed(DeliveryKey),
+    /// Say whether a numbered match waits for its turn; this changes nothing.
+    Turn {
+        /// Its sequence number.
+        sequence: u64,
+        /// Its subject.
+        subject: Option<Subject>,
+        /// Where the answer goes.
+        answer: oneshot::Sender<Turn>,
+    },
+}
+
+/// Whether a numbered match waits for its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It is settled.
+    Past,
+    /// It waits for none: an attempt is under way, or it is not known.
+    None,
+    /// It is its turn, and the sink is not asked yet.
+    Next,
+    /// An event of its subject goes first.
+    After {
+        /// That event.
+        event: EventId,
+        /// Its sequence number.
+        sequence: u64,
+    },
 }
 
 /// Where a courier stands.

@@ -1,18 +1,22 @@
 //! Says what became of an event for one subscription, and why.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::deliver::{Office, OfficeError, Phase, ReadError, View};
-use crate::event::{EventId, Timestamp};
-use crate::eventlog::{
-    Attempt, DeadLetter, DeadLetterId, DeadLetterQuery, DeliveryKey, Entry, Page, Position,
-    Receipt, ReceiptId,
+use tokio::sync::oneshot;
+
+use crate::deliver::{
+    Command, Fate, Hindrance, Line, Office, OfficeError, Phase, ReadError, Turn, View,
 };
+use crate::event::EventId;
+use crate::eventlog::{Attempt, DeliveryKey, Entry, Page, Position, Receipt, ReceiptId};
 use crate::route::Mismatch;
 use crate::subscriptions::{State, Subscription};
 
 /// Attempts and receipts that are shown of one event and subscription.
 const MOST: usize = 1000;
+/// How long a courier is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether a subscription wanted an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,109 +27,6 @@ pub enum Matching {
     Missed(Vec<Mismatch>),
     /// The log does not hold the event any more.
     Unknown,
-}
-
-/// What keeps a subscription from coming further in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hindrance {
-    /// Its sink has not proved itself.
-    Pending,
-    /// Someone has paused it, or the gateway has.
-    Paused,
-    /// Its sink is left alone until this moment, or until an attempt has found that it is well.
-    SinkLeftAlone(Option<Timestamp>),
-    /// Nothing: others go first.
-    Turn,
-}
-
-impl Hindrance {
-    /// The stable word.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Paused => "paused",
-            Self::SinkLeftAlone(_) => "sink-left-alone",
-            Self::Turn => "turn",
-        }
-    }
-}
-
-/// Where the delivery of an event stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
-    /// The subscription does not want it.
-    Unwanted,
-    /// It is older than the subscription's start.
-    BeforeStart,
-    /// The subscription has not come so far in the log.
-    Waiting {
-        /// What keeps it.
-        because: Hindrance,
-    },
-    /// A dead letter of its subject goes first, and waits for someone to redrive or dismiss it.
-    Blocked {
-        /// The number of the dead letter.
-        by: DeadLetterId,
-    },
-    /// An attempt is being made, or its outcome is not written yet.
-    UnderWay,
-    /// The consumer fetches its events, and has not acknowledged this one.
-    ToFetch,
-    /// The consumer has fetched and acknowledged it.
-    Acknowledged,
-    /// Another attempt will be made.
-    Retrying {
-        /// Attempts made, by the schedule's count.
-        attempts: u32,
-        /// Not before this moment.
-        due: Timestamp,
-        /// Whether it was a dead letter that someone brought back.
-        redriven: bool,
-    },
-    /// The sink has it.
-    Delivered {
-        /// Since then.
-        at: Timestamp,
-    },
-    /// It was given up, and waits as a dead letter.
-    DeadLetter {
-        /// Its number.
-        number: DeadLetterId,
-        /// Why, as a word of the closed list.
-        reason: Arc<str>,
-        /// When it was given up.
-        at: Timestamp,
-    },
-    /// It was given up, and its dead letter was dismissed or has expired.
-    Dropped {
-        /// Why it was given up, as a word of the closed list.
-        reason: Arc<str>,
-    },
-    /// It is settled, and so long ago that no attempt is on record.
-    Settled,
-    /// The subscription is closed and delivers no more.
-    Closed,
-}
-
-impl Fate {
-    /// The stable word.
-    pub const fn word(&self) -> &'static str {
-        match self {
-            Self::Unwanted => "unwanted",
-            Self::BeforeStart => "before-start",
-            Self::Waiting { .. } => "waiting",
-            Self::Blocked { .. } => "blocked",
-            Self::UnderWay => "under-way",
-            Self::ToFetch => "to-fetch",
-            Self::Acknowledged => "acknowledged",
-            Self::Retrying { .. } => "retrying",
-            Self::Delivered { .. } => "delivered",
-            Self::DeadLetter { .. } => "dead-letter",
-            Self::Dropped { .. } => "dropped",
-            Self::Settled => "settled",
-            Self::Closed => "closed",
-        }
-    }
 }
 
 /// What became of an event for one subscription.
@@ -154,8 +55,24 @@ impl Office {
         subscription: &Arc<Subscription>,
         (event, entry): (EventId, Option<&Entry>),
     ) -> Result<Trace, OfficeError> {
+        let trace = self.look(subscription, (event, entry)).await?;
+        if trace.fate != Fate::Settled {
+            return Ok(trace);
+        }
+        // Nothing of it is on record, which may be because that is not written yet. Where it cannot
+        // be, there is nothing more to be told.
+        let _ = self.dispatch.write_outcomes().await;
+        self.look(subscription, (event, entry)).await
+    }
+
+    async fn look(
+        &self,
+        subscription: &Arc<Subscription>,
+        (event, entry): (EventId, Option<&Entry>),
+    ) -> Result<Trace, OfficeError> {
         // Where the courier stands comes before its filters, see `Line::look`.
-        let view = self.dispatch.line(&subscription.id).map(|line| line.look());
+        let line = self.dispatch.line(&subscription.id).map(Line::watching);
+        let view = line.as_ref().map(Line::look);
         let latest = view.as_ref().map_or(subscription, |view| &view.subscription);
         let subscription = Arc::clone(latest);
         let matching = entry.map_or(Matching::Unknown, |entry| matching(&subscription, entry));
@@ -177,22 +94,22 @@ impl Office {
             Some((fate, sequence)) => (Some(fate), sequence),
             None => (tried(&attempts, place), None),
         };
-        let fate = match (fate, &view) {
-            // What was brought back comes with the next poll.
-            (Some(Fate::Retrying { .. }), _) if subscription.is_pulled() => Fate::ToFetch,
-            (Some(fate), _) => fate,
-            (None, _) if matches!(matching, Matching::Missed(_)) => Fate::Unwanted,
-            (None, None) => Fate::Closed,
-            (None, Some(view)) => match undecided(place, view, self.hindrance(view)) {
-                Fate::UnderWay => self.held(view, entry).await?.unwrap_or(Fate::UnderWay),
-                other => other,
-            },
+        let sequence = sequence.or(place.number());
+        let fate = match (fate, &line, &view) {
+            (Some(Fate::Retrying { .. }), _, Some(view)) if subscription.is_pulled() => {
+                // What was brought back comes with the next poll.
+                self.to_fetch(view)
+            }
+            (Some(Fate::Retrying { attempts, due, redriven, .. }), _, Some(view)) => {
+                let because = self.kept_back(view, sequence, entry).await;
+                Fate::Retrying { attempts, due, redriven, because }
+            }
+            (Some(fate), ..) => fate,
+            (None, ..) if matches!(matching, Matching::Missed(_)) => Fate::Unwanted,
+            (None, Some(line), Some(view)) => self.undecided((line, view), (place, entry)).await?,
+            (None, ..) => Fate::Closed,
         };
-        let numbered = match place {
-            Place::Numbered(sequence) => Some(sequence),
-            _ => None,
-        };
-        Ok(Trace { matching, sequence: sequence.or(numbered), fate, attempts, receipts })
+        Ok(Trace { matching, sequence, fate, attempts, receipts })
     }
 
     /// What has left the straight line of a live delivery, and the number that it had there.
@@ -203,7 +120,10 @@ impl Office {
         let number = |link: Option<(u64, _)>| link.map(|(sequence, _)| sequence);
         if let Some(retry) = self.log.retry(key).await? {
             let (attempts, due, redriven) = (retry.attempts, retry.due, retry.redriven);
-            return Ok(Some((Fate::Retrying { attempts, due, redriven }, number(retry.link))));
+            return Ok(Some((
+                Fate::Retrying { attempts, due, redriven, because: None },
+                number(retry.link),
+            )));
         }
         let letter = self.log.dead_letter(key).await?.filter(|letter| !letter.redriven);
         Ok(letter.map(|letter| {
@@ -223,22 +143,80 @@ impl Office {
         }
     }
 
-    /// The dead letter that keeps a numbered event from its first attempt, if one does.
-    async fn held(&self, view: &View, entry: Option<&Entry>) -> Result<Option<Fate>, OfficeError> {
-        let (Some(entry), true) = (entry, view.standing.blocked > 0) else { return Ok(None) };
-        let mut query = DeadLetterQuery::all(view.subscription.id.clone());
-        query.to = Some(entry.event.id);
-        loop {
-            let page = self.log.dead_letters(&query, Page::default()).await?;
-            let Some(last) = page.last() else { return Ok(None) };
-            query.after = last.id;
-            let subject = &entry.event.subject;
-            let earlier = |letter: &&DeadLetter| {
-                letter.event.subject == *subject && letter.event.id < entry.event.id
-            };
-            if let Some(letter) = page.iter().find(earlier) {
-                return Ok(Some(Fate::Blocked { by: letter.id }));
+    /// What keeps a delivery from an attempt that is due.
+    async fn kept_back(
+        &self,
+        view: &View,
+        sequence: Option<u64>,
+        entry: Option<&Entry>,
+    ) -> Option<Hindrance> {
+        let hindrance = self.hindrance(view);
+        if matches!(hindrance, Hindrance::Pending | Hindrance::Paused) {
+            return Some(hindrance);
+        }
+        let turn = match (sequence, entry) {
+            (Some(sequence), Some(entry)) => self.turn(view, sequence, entry).await,
+            _ => Turn::None,
+        };
+        match turn {
+            Turn::After { event, sequence } => Some(Hindrance::Subject { event, sequence }),
+            _ => Some(hindrance).filter(|hindrance| *hindrance != Hindrance::Turn),
+        }
+    }
+
+    fn to_fetch(&self, view: &View) -> Fate {
+        match self.hindrance(view) {
+            because @ (Hindrance::Pending | Hindrance::Paused) => Fate::Waiting { because },
+            _ => Fate::ToFetch,
+        }
+    }
+
+    /// Where a delivery stands of which neither a retry, a dead letter nor an attempt is kept.
+    async fn undecided(
+        &self,
+        (line, view): (&Line, &View),
+        (place, entry): (Place, Option<&Entry>),
+    ) -> Result<Fate, OfficeError> {
+        let (sequence, entry) = match (place, entry) {
+            (Place::Numbered(sequence), Some(entry)) => (sequence, entry),
+            (Place::BeforeStart, _) => return Ok(Fate::BeforeStart),
+            (Place::Ahead, _) => return Ok(Fate::Waiting { because: self.hindrance(view) }),
+            // Only what is settled leaves the log.
+            _ => return Ok(Fate::Settled),
+        };
+        if let Some(shelf) = &line.shelf {
+            return Ok(if shelf.has(sequence) { Fate::Acknowledged } else { self.to_fetch(view) });
+        }
+        match self.turn(view, sequence, entry).await {
+            Turn::Past => Ok(Fate::Settled),
+            Turn::None => Ok(Fate::UnderWay),
+            Turn::Next => Ok(Fate::Waiting { because: self.hindrance(view) }),
+            Turn::After { event, sequence } => {
+                let subscription = view.subscription.id.clone();
+                let ahead = DeliveryKey { subscription, replay: None, event };
+                let letter = self.log.dead_letter(&ahead).await?;
+                Ok(match letter.filter(|letter| !letter.redriven) {
+                    Some(letter) => Fate::Blocked { by: letter.id },
+                    None => Fate::Waiting { because: Hindrance::Subject { event, sequence } },
+                })
             }
+        }
+    }
+
+    /// Asks the courier whether a match waits for its turn. One that does not answer in time has
+    /// other things to do, such as to wait for a full disk.
+    async fn turn(&self, view: &View, sequence: u64, entry: &Entry) -> Turn {
+        let Some(line) = self.dispatch.line(&view.subscription.id) else { return Turn::None };
+        let (answer, told) = oneshot::channel();
+        let subject = entry.event.subject.clone();
+        if line.commands.try_send(Command::Turn { sequence, subject, answer }).is_err() {
+            return Turn::None;
+        }
+        // A courier ends once nobody can command it any more, and then nobody answers.
+        drop(line);
+        tokio::select! {
+            told = told => told.unwrap_or(Turn::None),
+            () = self.clock.sleep(PATIENCE) => Turn::None,
         }
     }
 
@@ -270,6 +248,15 @@ enum Place {
     Unknown,
 }
 
+impl Place {
+    const fn number(self) -> Option<u64> {
+        match self {
+            Self::Numbered(sequence) => Some(sequence),
+            Self::BeforeStart | Self::Ahead | Self::Unknown => None,
+        }
+    }
+}
+
 /// What the newest attempt at a live delivery says of it.
 fn tried(attempts: &[Attempt], place: Place) -> Option<Fate> {
     let newest = attempts.iter().rev().find(|attempt| attempt.key.replay.is_none());
@@ -280,20 +267,6 @@ fn tried(attempts: &[Attempt], place: Place) -> Option<Fate> {
     });
     // What lies before the start may have been delivered by a replay only.
     fate.filter(|_| place != Place::BeforeStart)
-}
-
-/// Where a delivery stands of which neither a retry, a dead letter nor an attempt is kept.
-fn undecided(place: Place, view: &View, because: Hindrance) -> Fate {
-    match place {
-        Place::BeforeStart => Fate::BeforeStart,
-        Place::Ahead => Fate::Waiting { because },
-        Place::Numbered(sequence) if view.subscription.is_pulled() => {
-            let acknowledged = view.acknowledged.is_some_and(|place| sequence <= place.sequence);
-            if acknowledged { Fate::Acknowledged } else { Fate::ToFetch }
-        }
-        Place::Numbered(_) | Place::Unknown if view.standing.open > 0 => Fate::UnderWay,
-        Place::Numbered(_) | Place::Unknown => Fate::Settled,
-    }
 }
 
 fn matching(subscription: &Subscription, entry: &Entry) -> Matching {

@@ -122,6 +122,43 @@ async fn what_waits_behind_a_dead_letter_of_its_subject_names_it() {
 }
 
 #[tokio::test]
+async fn what_waits_behind_an_earlier_event_of_its_subject_names_it() {
+    let (gateway, receiver) = subscribed(json!({ "config": { "ordering": "subject" } })).await;
+    receiver.answer(Reply::Status(500));
+    let first = gateway.order(1).await;
+    in_state(&gateway, &first, "retrying").await;
+    let behind = gateway.order(2).await;
+
+    let waits = in_state(&gateway, &behind, "waiting").await;
+    let detail = json!({ "because": "subject", "behind": first, "behindSequence": 1 });
+    assert_eq!((&waits["detail"], &waits["sequence"]), (&detail, &json!(2)));
+
+    gateway.post("/subscriptions/shop/pause", &json!({})).await;
+    let retrying = in_state(&gateway, &first, "retrying").await;
+    assert_eq!(retrying["detail"]["because"], "paused");
+    assert!(retrying["detail"]["nextAttempt"].is_string());
+}
+
+#[tokio::test]
+async fn what_a_consumer_has_not_fetched_or_acknowledged_is_told() {
+    let (gateway, _consumer) = subscribed(json!({ "sink": null, "protocol": "PULL" })).await;
+    let ids = gateway.orders(1..=3).await;
+
+    assert_eq!(in_state(&gateway, &ids[1], "to-fetch").await["sequence"], 2);
+    let polled = json!({ "returnImmediately": true });
+    gateway.post("/subscriptions/shop/poll", &polled).await;
+    let acknowledged = json!({ "returnImmediately": true, "ack": [ids[1]] });
+    gateway.post("/subscriptions/shop/poll", &acknowledged).await;
+
+    in_state(&gateway, &ids[1], "acknowledged").await;
+    in_state(&gateway, &ids[0], "to-fetch").await;
+    gateway.post("/subscriptions/shop/pause", &json!({})).await;
+    let held = in_state(&gateway, &ids[0], "waiting").await;
+    assert_eq!(held["detail"], json!({ "because": "paused" }));
+    in_state(&gateway, &ids[1], "acknowledged").await;
+}
+
+#[tokio::test]
 async fn an_event_from_before_the_start_is_told_and_so_is_its_replay() {
     let gateway = TestGateway::start().await;
     let id = gateway.order(1).await;

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::deliver::gathering::Gathering;
 use crate::deliver::pickup::overdue::Overdue;
-use crate::deliver::{Command, Inbox, Milestones, Round, Shelf, Standing};
+use crate::deliver::{Command, Inbox, Milestones, Round, Shelf, Standing, Turn};
 use crate::eventlog::{Cursor, Milestone, Retry};
 use crate::subscriptions::Subscription;
 
@@ -151,6 +151,8 @@ impl Clerk {
             Command::Retry(retry) => self.shelf.bring_back(retry),
             // There is no sink, and no order that a dead letter could hold up.
             Command::Nudge | Command::Dismissed(_) => {}
+            // Whoever asked may have gone.
+            Command::Turn { answer, .. } => drop(answer.send(Turn::None)),
         }
     }
 

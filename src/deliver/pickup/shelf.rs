@@ -46,6 +46,12 @@ impl Shelf {
         self.held().acknowledged.clone()
     }
 
+    /// Whether a numbered match was acknowledged.
+    pub fn has(&self, sequence: u64) -> bool {
+        let cursor = &self.held().acknowledged;
+        sequence <= cursor.sequence || cursor.ahead.contains(sequence)
+    }
+
     /// Up to where everything was acknowledged.
     pub(super) fn settled(&self) -> Position {
         self.held().acknowledged.settled

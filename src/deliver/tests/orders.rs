@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::sync::oneshot;
 
 use crate::ambient::{Clock as _, Tasks};
-use crate::deliver::tests::couriers::{settled, start};
+use crate::deliver::tests::couriers::{Working, settled, start};
 use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
-use crate::deliver::{Command, Reason, Verdict};
+use crate::deliver::{Command, Reason, Turn, Verdict};
 use crate::event::{ChainValue, EventId};
 use crate::eventlog::{
     Changes, DeadLetter, DeadLetterId, DeliveryKey, Entry, EventLog as _, Retention, Retry,
@@ -41,6 +42,37 @@ async fn a_retry_holds_its_subject_and_nobody_else() {
     until("the rest follows", || carrier.words().len() == 7).await;
     assert_eq!(carrier.words()[4..], ["a.1", "a.2", "a.3"]);
     until("everything is settled", || working.standing.borrow().open == 0).await;
+}
+
+/// What a courier says of the turn of a match.
+async fn turn(working: &Working, entry: &Entry, sequence: u64) -> Turn {
+    let (answer, told) = oneshot::channel();
+    let subject = entry.event.subject.clone();
+    working.commands.send(Command::Turn { sequence, subject, answer }).await.unwrap();
+    told.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_courier_says_behind_what_a_match_waits() {
+    let (stage, carrier) = ordered(json!({"ordering": "subject"})).await;
+    carrier.acts.lock().unwrap().extend([later(&stage), Act::Wait]);
+    let entries = stage.append(&["a.1", "b.1", "a.2", "c.1", "a.3"]).await;
+    let working = start(&stage, &carrier).await;
+    until("what may be attempted is", || carrier.words().len() == 3).await;
+    until("the last is settled", || working.standing.borrow().sequence == 5).await;
+    settled(&working).await;
+
+    let first = Turn::After { event: entries[0].event.id, sequence: 1 };
+    assert_eq!(turn(&working, &entries[2], 3).await, first);
+    assert_eq!(turn(&working, &entries[4], 5).await, first);
+    assert_eq!(turn(&working, &entries[1], 2).await, Turn::None, "its attempt is under way");
+    assert_eq!(turn(&working, &entries[3], 4).await, Turn::Past);
+    assert_eq!(turn(&working, &entries[0], 1).await, Turn::Past, "it is the one that goes first");
+
+    carrier.go_on.notify_one();
+    stage.clock.advance(Duration::from_secs(5));
+    until("everything is settled", || working.standing.borrow().open == 0).await;
+    assert_eq!(turn(&working, &entries[4], 5).await, Turn::Past);
 }
 
 #[tokio::test]
