@@ -112,7 +112,9 @@ impl Check<'_> {
             Ok(document) => {
                 let egress = Egress::new(self.config.delivery.egress.clone());
                 let checked = Subscriptions::check(&document);
-                if let Err(error) = checked.and_then(|()| egress.check(&document)) {
+                let caps = self.config.delivery.caps();
+                let allowed = || egress.check(&document).and_then(|()| caps.check(&document));
+                if let Err(error) = checked.and_then(|()| allowed()) {
                     self.mistakes.push(Diagnostic::of_file(name, chain(&error).to_string()));
                 }
                 match places_of_secrets(document.sinkcredential.as_ref(), name) {

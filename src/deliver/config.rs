@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ambient::Span;
-use crate::deliver::{Allowance, BreakerConfig, EgressConfig, Schedule};
+use crate::deliver::{Allowance, BreakerConfig, Caps, EgressConfig, Schedule};
 use crate::event::Timestamp;
 
 /// Settings of delivery.
@@ -22,6 +22,13 @@ pub struct Config {
     /// sink takes.
     #[schemars(range(min = 1, max = 100_000))]
     pub rate: Option<u32>,
+    /// The most attempts at once that a subscription may ask for, `parallel` to 256.
+    #[schemars(range(min = 1, max = 256))]
+    pub maximum_parallel: u16,
+    /// The most attempts per second that a subscription may ask for or have, `rate` to 100,000;
+    /// `null`: as many as its sink takes.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub maximum_rate: Option<u32>,
     /// The delays between attempts, each with a fifth of jitter to either side; the first attempt
     /// is made at once.
     pub retries: Vec<Span>,
@@ -99,6 +106,8 @@ impl Default for Config {
             timeout: Span(Duration::from_secs(15)),
             parallel: 16,
             rate: None,
+            maximum_parallel: Caps::default().parallel,
+            maximum_rate: None,
             retries: seconds.map(|s| Span(Duration::from_secs(s))).to_vec(),
             pause_after: Span(Duration::from_hours(5 * 24)),
             breaker: BreakerConfig::default(),
@@ -134,6 +143,15 @@ impl Config {
         }
         if self.rate.is_some_and(|rate| !(1..=100_000).contains(&rate)) {
             return Err(ConfigError { setting: "rate", problem: "use 1 to 100000, or null" });
+        }
+        if !(self.parallel..=256).contains(&self.maximum_parallel) {
+            let problem = "use 256 or less, and not less than parallel";
+            return Err(ConfigError { setting: "maximum-parallel", problem });
+        }
+        let least = self.rate.unwrap_or(1);
+        if self.maximum_rate.is_some_and(|most| !(least..=100_000).contains(&most)) {
+            let problem = "use 1 to 100000 and not less than rate, or null";
+            return Err(ConfigError { setting: "maximum-rate", problem });
         }
         if self.pause_after.0 < Duration::from_hours(1) {
             return Err(ConfigError { setting: "pause-after", problem: "use 1h or more" });
@@ -171,9 +189,14 @@ impl Config {
         Ok(())
     }
 
+    /// The most that a subscription may ask for.
+    pub const fn caps(&self) -> Caps {
+        Caps { parallel: self.maximum_parallel, rate: self.maximum_rate }
+    }
+
     /// What a subscription gets unless it says otherwise.
     pub const fn allowance(&self) -> Allowance {
-        Allowance { parallel: self.parallel, rate: self.rate }
+        Allowance { parallel: self.parallel, rate: self.rate, caps: self.caps() }
     }
 
     /// The schedule that the delays make.
@@ -207,5 +230,9 @@ mod tests {
         let config = Config { parallel: 0, ..Config::default() };
 
         assert_eq!(config.check().unwrap_err().to_string(), "delivery.parallel: use 1 to 256");
+        let config = Config { parallel: 16, maximum_parallel: 8, ..Config::default() };
+        assert_eq!(config.check().unwrap_err().setting, "maximum-parallel");
+        let config = Config { rate: Some(9), maximum_rate: Some(8), ..Config::default() };
+        assert_eq!(config.check().unwrap_err().setting, "maximum-rate");
     }
 }

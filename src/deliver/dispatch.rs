@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::deliver::{
-    BacklogLimit, Clerk, Command, Courier, Flow, Followed, Gate, Inbox, Round, Shelf, Standing,
-    View,
+    BacklogLimit, Caps, Clerk, Command, Courier, Flow, Followed, Gate, Inbox, Round, Shelf,
+    Standing, View,
 };
 use crate::event::SubscriptionId;
 use crate::eventlog::{Changes, Cursor, Entry, Error, Position, Retry};
@@ -263,6 +263,11 @@ impl Dispatch {
     /// Later: the disk is full. Ours: the log failed.
     pub(super) async fn write_outcomes(&self) -> Result<(), Error> {
         self.round.ledger.try_flush().await
+    }
+
+    /// The most that a subscription may ask for.
+    pub(super) const fn caps(&self) -> Caps {
+        self.round.allowance.caps
     }
 
     /// How much may wait for a subscription that says nothing itself.

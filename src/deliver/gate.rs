@@ -11,7 +11,7 @@ use crate::deliver::breaker::{Change, Leave, Ticket};
 use crate::deliver::failing::Failures;
 use crate::deliver::pace::{Bucket, Window, later_by_a_fifth};
 use crate::deliver::sinks::Sink;
-use crate::deliver::{Carried, Carry, Delivery, Health, Notice, Phase, Sinks};
+use crate::deliver::{Caps, Carried, Carry, Delivery, Health, Notice, Phase, Sinks};
 use crate::event::{EventId, Timestamp};
 use crate::subscriptions::Subscription;
 
@@ -25,6 +25,8 @@ pub struct Allowance {
     pub parallel: u16,
     /// Attempts per second; nothing: as fast as the sink takes them.
     pub rate: Option<u32>,
+    /// The most that it may ask for itself.
+    pub caps: Caps,
 }
 
 /// Which traffic an attempt belongs to.
@@ -101,7 +103,7 @@ impl Gate {
         allowance: Allowance,
         failing_since: Option<Timestamp>,
     ) -> Self {
-        let (parallel, rate) = limits(subscription, allowance);
+        let (parallel, rate) = allowance.caps.bound(subscription, allowance);
         let sink = sinks.of(subscription);
         let recoveries = sink.recoveries();
         let state = State {
@@ -127,7 +129,7 @@ impl Gate {
     pub fn change(&self, subscription: &Arc<Subscription>) {
         let mut state = self.state();
         state.subscription = Arc::clone(subscription);
-        let (parallel, rate) = limits(subscription, state.allowance);
+        let (parallel, rate) = state.allowance.caps.bound(subscription, state.allowance);
         state.window.limit(parallel);
         let bucket = rate.map(Bucket::new);
         if state.bucket.map(Bucket::interval) != bucket.map(Bucket::interval) {
@@ -255,11 +257,6 @@ impl Gate {
             None => {}
         }
     }
-}
-
-fn limits(subscription: &Subscription, allowance: Allowance) -> (u16, Option<u32>) {
-    let parallel = subscription.parallel.unwrap_or(allowance.parallel);
-    (parallel, subscription.document.config.rate.or(allowance.rate))
 }
 
 impl State {

@@ -16,6 +16,7 @@
 
 mod behind;
 mod breaker;
+mod caps;
 mod config;
 mod connection;
 mod content;
@@ -59,6 +60,7 @@ mod under_way;
 
 pub use behind::{Behind, accepted_after};
 pub use breaker::{BreakerConfig, Phase};
+pub use caps::Caps;
 pub use config::{BacklogConfig, BacklogLimit, Config, ConfigError};
 pub use connection::{
     Access, Connections, Identities, TlsIdentity, Token, TokenError, TokenRequest, Tokens, Unusable,

@@ -164,8 +164,7 @@ impl Office {
         &self,
         document: Document,
     ) -> Result<(Arc<Subscription>, Option<Secret>), OfficeError> {
-        Subscriptions::check(&document)?;
-        self.egress.check(&document)?;
+        self.check(&document)?;
         let id = match &document.id {
             Some(id) => id.clone(),
             None => self.new_id()?,
@@ -180,6 +179,13 @@ impl Office {
         let cursor = self.begin(&id, &subscription.document).await?;
         self.dispatch.open(&subscription, cursor, Vec::new());
         Ok((subscription, shown))
+    }
+
+    /// Checks a document by itself, and against what the operator allows.
+    fn check(&self, document: &Document) -> Result<(), SubscriptionError> {
+        Subscriptions::check(document)?;
+        self.egress.check(document)?;
+        self.dispatch.caps().check(document)
     }
 
     fn new_id(&self) -> Result<SubscriptionId, SubscriptionError> {
@@ -214,8 +220,7 @@ impl Office {
         document: Document,
     ) -> Result<(Arc<Subscription>, Option<Secret>), OfficeError> {
         let _changing = self.changing(&current.id).await;
-        Subscriptions::check(&document)?;
-        self.egress.check(&document)?;
+        self.check(&document)?;
         if self.again(current).await?.revision != current.revision {
             return Err(SubscriptionError::Stale(current.id.clone()).into());
         }

@@ -1,4 +1,4 @@
-//! The seam for what was set aside: dead letters and quarantined events.
+//! The seam for what was set aside: dead letters and quarantined events; and the bounds of receipts.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -189,6 +189,36 @@ pub trait SetAside: Send + Sync {
         before: Timestamp,
         most: usize,
     ) -> Result<Vec<(DeliveryKey, Arc<str>)>, Error>;
+
+    /// Drops the oldest dead letters of a subscription, at most so many, and names their deliveries
+    /// and reasons. Those that are being redriven stay.
+    ///
+    /// # Errors
+    ///
+    /// Later: the disk is full. Ours: the store failed.
+    async fn drop_dead_letters(
+        &self,
+        subscription: &SubscriptionId,
+        most: usize,
+    ) -> Result<Vec<(DeliveryKey, Arc<str>)>, Error>;
+
+    /// Counts receipts of delivery by subscription.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn count_receipts(&self) -> Result<Vec<(SubscriptionId, u64)>, Error>;
+
+    /// Drops the oldest receipts of a subscription, at most so many; says how many went.
+    ///
+    /// # Errors
+    ///
+    /// Later: the disk is full. Ours: the store failed.
+    async fn drop_receipts(
+        &self,
+        subscription: &SubscriptionId,
+        most: usize,
+    ) -> Result<usize, Error>;
 
     /// Keeps events that broke their contract, durably, and names them in order.
     ///

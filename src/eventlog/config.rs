@@ -47,6 +47,12 @@ pub struct RetentionConfig {
     pub dead_letters: Option<Span>,
     /// How long an event in quarantine is kept; null: until it is released or dropped.
     pub quarantine: Option<Span>,
+    /// How many dead letters of one consumer are kept; null: any number. Of more, the
+    /// oldest of the subscription that has most go.
+    pub dead_letters_per_consumer: Option<u64>,
+    /// How many receipts of one consumer are kept; null: any number. Of more, the oldest of
+    /// the subscription that has most go.
+    pub receipts_per_consumer: Option<u64>,
 }
 
 impl RetentionConfig {
@@ -56,11 +62,20 @@ impl RetentionConfig {
 }
 
 impl Default for RetentionConfig {
-    /// 30 days, any size, looked at every ten seconds; what was set aside, 90 days.
+    /// 30 days, any size, looked at every ten seconds; what was set aside, 90 days; a million dead
+    /// letters and a million receipts of a consumer.
     fn default() -> Self {
         let days = |days: u64| Some(Span(Duration::from_hours(days * 24)));
         let every = Span(Duration::from_secs(10));
-        Self { every, age: days(30), size: None, dead_letters: days(90), quarantine: days(90) }
+        Self {
+            every,
+            age: days(30),
+            size: None,
+            dead_letters: days(90),
+            quarantine: days(90),
+            dead_letters_per_consumer: Some(1_000_000),
+            receipts_per_consumer: Some(1_000_000),
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use crate::eventlog::{self, RetentionConfig};
 use crate::gateway::expiry::expire;
 use crate::gateway::follow;
 use crate::gateway::lagging::warn;
+use crate::gateway::quotas::hold;
 use crate::gateway::retention::Retaining;
 use crate::gateway::watching::watch;
 use crate::keys::KeyRing;
@@ -83,6 +84,7 @@ impl Gateway {
             () = retaining.run() => Ok(()),
             () = expire(&services, retention) => Ok(()),
             () = warn(&services, retention) => Ok(()),
+            () = hold(&services, retention) => Ok(()),
             () = watch(&services, notices) => Ok(()),
             () = serve(listener, routes, &services.config, &tasks) => Ok(()),
         };

@@ -12,6 +12,7 @@ mod inbound;
 mod lagging;
 mod lifecycle;
 mod outbound;
+mod quotas;
 mod retention;
 mod watching;
 

@@ -103,6 +103,11 @@ metrics! {
     /// Dead letters dropped because of their age, by the reason that they had.
     DeadLettersExpired: "sealway_dead_letters_expired_total", Kind::Counter,
         ["subscription", "reason"];
+    /// Dead letters dropped because their consumer has too many, by the reason that they had.
+    DeadLettersDropped: "sealway_dead_letters_dropped_total", Kind::Counter,
+        ["subscription", "reason"];
+    /// Receipts dropped because their consumer has too many.
+    ReceiptsDropped: "sealway_receipts_dropped_total", Kind::Counter, ["subscription"];
     /// Events dropped from the quarantine because of their age.
     QuarantineExpired: "sealway_quarantine_expired_total", Kind::Counter, ["publication"];
     /// Entries of the log that a subscription has not settled.

@@ -156,6 +156,33 @@ async fn subscriptions_that_cannot_work_are_refused_at_their_place() {
 }
 
 #[tokio::test]
+async fn a_subscription_that_asks_for_more_than_its_operator_allows_is_refused_at_its_place() {
+    let mut gateway = TestGateway::with(None, |config| {
+        config.delivery.maximum_parallel = 32;
+        config.delivery.maximum_rate = Some(100);
+    })
+    .await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    for (name, asked) in [("parallel", 33), ("rate", 101)] {
+        let document = receiver.document(json!({ "config": { name: asked } }));
+        let answer = gateway.call(Method::POST, "/subscriptions", Some(&document)).await;
+        assert_eq!((answer.status, answer.code()), (422, "invalid"), "{}", answer.body);
+        let detail = answer.body["detail"].as_str().unwrap();
+        for part in [&format!("/config/{name}"), &format!("delivery.maximum-{name}")] {
+            assert!(detail.contains(part.as_str()), "{detail}");
+        }
+    }
+    gateway.subscribe(&receiver, json!({ "config": { "parallel": 32, "rate": 100 } })).await;
+
+    gateway.restart_with(|config| config.delivery.maximum_rate = Some(50)).await;
+    gateway.order(1).await;
+    receiver.wait_for_delivered(1).await;
+    let document = receiver.document(json!({ "config": { "parallel": 31, "rate": 100 } }));
+    let answer = gateway.put("/subscriptions/shop", &document).await;
+    assert_eq!((answer.status, answer.code()), (422, "invalid"), "{}", answer.body);
+}
+
+#[tokio::test]
 async fn an_sdk_is_told_in_its_own_words() {
     let (gateway, receiver, accepted) = small().await;
     let entry = |bus: &str| {

@@ -156,3 +156,37 @@ async fn a_consumer_has_so_many_jobs_at_once_and_no_more() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn of_too_many_dead_letters_the_oldest_go_and_are_counted() {
+    let clock = ManualClock::at(SystemClock.now());
+    let gateway = TestGateway::with(Some(clock.clone()), |config| {
+        config.log.retention.dead_letters_per_consumer = Some(3);
+    })
+    .await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let config = json!({ "backlog": { "maximumEvents": 1 } });
+    gateway.subscribe(&receiver, json!({ "config": config })).await;
+    gateway.post("/subscriptions/shop/pause", &json!({})).await;
+    let stranger = Receiver::start(&gateway, "other").await;
+    gateway.subscribe(&stranger, json!({ "config": config })).await;
+    gateway.post("/subscriptions/other/pause", &json!({})).await;
+    gateway.orders(1..=5).await;
+    let sequences = async |of: &str| {
+        let listed = gateway.get(&format!("/subscriptions/{of}/dead-letters")).await;
+        let letters = listed["deadLetters"].as_array().unwrap().clone();
+        letters.iter().map(|letter| letter["sequence"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
+
+    for name in ["shop", "other"] {
+        eventually("the oldest is gone", async || {
+            clock.advance(Duration::from_secs(20));
+            (sequences(name).await == [2, 3, 4]).then_some(())
+        })
+        .await;
+    }
+
+    let metrics = gateway.call(Method::GET, "/metrics", None).await.body;
+    let dropped = "sealway_dead_letters_dropped_total{subscription=\"shop\",reason=\"expired\"} 1";
+    assert!(metrics.as_str().unwrap().contains(dropped), "{metrics}");
+}

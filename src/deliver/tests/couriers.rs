@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use crate::ambient::{Clock as _, SeededEntropy};
 use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
 use crate::deliver::{
-    Allowance, BacklogLimit, BreakerConfig, Command, Courier, Followed, Gate, Inbox, Notices,
+    Allowance, BacklogLimit, BreakerConfig, Caps, Command, Courier, Followed, Gate, Inbox, Notices,
     Phase, Round, Sinks, Standing, Verdict,
 };
 use crate::event::{ChainValue, CloudEvent, EventId};
@@ -40,7 +40,7 @@ pub(super) async fn start(stage: &Stage, carrier: &Arc<Recorder>) -> Working {
         carrier: Arc::clone(carrier) as _,
         clock: Arc::new(stage.clock.clone()),
         tasks: stage.tasks.clone(),
-        allowance: Allowance { parallel: 2, rate: None },
+        allowance: Allowance { parallel: 2, rate: None, caps: Caps::default() },
         backlog: BacklogLimit::default(),
         sinks: Arc::new(Sinks::new(
             BreakerConfig::default(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::ambient::{Clock as _, SeededEntropy};
 use crate::deliver::tests::stage::{Act, Recorder, Stage};
 use crate::deliver::{
-    Allowance, BreakerConfig, Delivery, Gate, Notices, Phase, Sinks, Traffic, Verdict,
+    Allowance, BreakerConfig, Caps, Delivery, Gate, Notices, Phase, Sinks, Traffic, Verdict,
 };
 use crate::subscriptions::Subscription;
 
@@ -16,7 +16,7 @@ fn sinks() -> Arc<Sinks> {
 }
 
 fn gate(subscription: &Arc<Subscription>, sinks: &Arc<Sinks>) -> Arc<Gate> {
-    let allowance = Allowance { parallel: 4, rate: None };
+    let allowance = Allowance { parallel: 4, rate: None, caps: Caps::default() };
     Arc::new(Gate::new(subscription, sinks, allowance, None))
 }
 
@@ -61,4 +61,19 @@ async fn consumers_with_the_same_address_know_nothing_of_each_other() {
     strange.nudge();
     attempt(&stage, &strange, Act::Say(Verdict::Delivered)).await;
     assert!(first.look(Traffic::Live, stage.clock.now()).is_err(), "nobody else ends its pause");
+}
+
+#[tokio::test]
+async fn what_was_asked_for_once_gives_way_to_what_the_operator_allows_now() {
+    let mut stage = Stage::new().await;
+    let general = |caps| Allowance { parallel: 4, rate: None, caps };
+    let low = general(Caps { parallel: 8, rate: Some(5) });
+    assert_eq!(low.caps.bound(&stage.subscription, low), (4, Some(5)));
+
+    stage.in_order(&serde_json::json!({ "rate": 100 }));
+    let asks = Subscription { parallel: Some(64), ..(*stage.subscription).clone() };
+
+    assert_eq!(low.caps.bound(&asks, low), (8, Some(5)));
+    let none = general(Caps::default());
+    assert_eq!(none.caps.bound(&asks, none), (64, Some(100)));
 }

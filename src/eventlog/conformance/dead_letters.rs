@@ -226,3 +226,24 @@ async fn old_dead_letters_expire_oldest_first_but_not_while_they_are_redriven() 
         assert!(log.dead_letter(&key("orders", 4)).await.unwrap().is_some());
     }
 }
+
+#[tokio::test]
+async fn of_too_many_dead_letters_the_oldest_of_their_subscription_go_unless_they_are_redriven() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let made = [key("orders", 1), key("other", 1), key("orders", 2), key("orders", 3)];
+        keep(log, made.map(|key| dead_letter(key, None)).into()).await;
+        redrive(log, key("orders", 1), 1).await;
+
+        let dropped = log.drop_dead_letters(&subscription("orders"), 1).await.unwrap();
+
+        assert_eq!(dropped, [(key("orders", 2), "gone".into())]);
+        let left = letters(log, "orders").await;
+        assert_eq!(
+            left.iter().map(|letter| letter.key.clone()).collect::<Vec<_>>(),
+            [key("orders", 3)]
+        );
+        assert!(log.dead_letter(&key("orders", 1)).await.unwrap().is_some());
+        assert_eq!(letters(log, "other").await.len(), 1);
+    }
+}

@@ -72,3 +72,22 @@ async fn old_receipts_go_as_new_ones_come() {
         assert_eq!(left.len(), 2 * 256, "those of a day ago and those of now");
     }
 }
+
+#[tokio::test]
+async fn of_too_many_receipts_the_oldest_of_their_subscription_go() {
+    for fixture in engines(Limits::default()) {
+        let log = &*fixture.log;
+        let made = [key("orders", 1), key("other", 1), key("orders", 2), key("orders", 3)];
+        let made = made.map(|key| receipt(key, "a"));
+        commit(log, Changes { receipts: made.into(), ..Changes::default() }).await;
+        let counted = log.count_receipts().await.unwrap();
+        assert_eq!(counted, [(subscription("orders"), 3), (subscription("other"), 1)]);
+
+        assert_eq!(log.drop_receipts(&subscription("orders"), 2).await.unwrap(), 2);
+
+        let left = receipts(log, ("orders", None), 0, 10).await;
+        assert_eq!(left.iter().map(|one| one.id.0).collect::<Vec<_>>(), [4]);
+        assert_eq!(receipts(log, ("other", None), 0, 10).await.len(), 1);
+        assert_eq!(log.drop_receipts(&subscription("orders"), 9).await.unwrap(), 1);
+    }
+}

@@ -139,6 +139,42 @@ impl SetAside for MemoryLog {
         Ok(dropped.map(|letter| (letter.key, letter.reason)).collect())
     }
 
+    async fn drop_dead_letters(
+        &self,
+        subscription: &SubscriptionId,
+        most: usize,
+    ) -> Result<Vec<(DeliveryKey, Arc<str>)>, Error> {
+        let mut held = self.hold()?;
+        let listed = held
+            .dead_letters
+            .iter()
+            .filter(|((owner, _), letter)| owner == subscription && !letter.redriven);
+        let oldest: Vec<_> = listed.take(most).map(|(name, _)| name.clone()).collect();
+        let dropped = oldest.into_iter().filter_map(|name| held.dead_letters.remove(&name));
+        Ok(dropped.map(|letter| (letter.key, letter.reason)).collect())
+    }
+
+    async fn count_receipts(&self) -> Result<Vec<(SubscriptionId, u64)>, Error> {
+        let mut counts = BTreeMap::new();
+        for receipt in self.hold()?.receipts.values() {
+            *counts.entry(receipt.key.subscription.clone()).or_default() += 1;
+        }
+        Ok(counts.into_iter().collect())
+    }
+
+    async fn drop_receipts(
+        &self,
+        subscription: &SubscriptionId,
+        most: usize,
+    ) -> Result<usize, Error> {
+        let mut held = self.hold()?;
+        let own =
+            held.receipts.values().filter(|receipt| receipt.key.subscription == *subscription);
+        let oldest: Vec<_> = own.take(most).map(|receipt| receipt.id).collect();
+        held.receipts.retain(|id, _| !oldest.contains(id));
+        Ok(oldest.len())
+    }
+
     async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, Error> {
         self.check_weight(batch.iter().map(NewQuarantined::weight).sum())?;
         let mut held = self.hold()?;

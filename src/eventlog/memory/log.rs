@@ -43,7 +43,7 @@ pub(super) struct Held {
     pub(super) dead_letters: BTreeMap<(SubscriptionId, DeadLetterId), DeadLetter>,
     pub(super) last_dead_letter: BTreeMap<SubscriptionId, DeadLetterId>,
     attempts: Vec<Attempt>,
-    receipts: BTreeMap<ReceiptId, Receipt>,
+    pub(super) receipts: BTreeMap<ReceiptId, Receipt>,
     last_receipt: ReceiptId,
     pub(super) quarantine: BTreeMap<QuarantineId, Quarantined>,
     pub(super) last_quarantined: QuarantineId,

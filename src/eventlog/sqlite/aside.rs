@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::sqlite::log::SqliteLog;
 use crate::eventlog::sqlite::queue::Request;
-use crate::eventlog::sqlite::{letters, quarantine};
+use crate::eventlog::sqlite::{letters, quarantine, receipts};
 use crate::eventlog::{
     DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeliveryKey, Error, NewQuarantined,
     Page, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, Retry, SetAside,
@@ -66,6 +66,28 @@ impl SetAside for SqliteLog {
         most: usize,
     ) -> Result<Vec<(DeliveryKey, Arc<str>)>, Error> {
         self.ask(|reply| Request::ExpireDeadLetters(before, most, reply)).await
+    }
+
+    async fn drop_dead_letters(
+        &self,
+        subscription: &SubscriptionId,
+        most: usize,
+    ) -> Result<Vec<(DeliveryKey, Arc<str>)>, Error> {
+        let of = subscription.clone();
+        self.ask(|reply| Request::DropDeadLetters(of, most, reply)).await
+    }
+
+    async fn count_receipts(&self) -> Result<Vec<(SubscriptionId, u64)>, Error> {
+        self.readers.run("count receipts", receipts::count).await
+    }
+
+    async fn drop_receipts(
+        &self,
+        subscription: &SubscriptionId,
+        most: usize,
+    ) -> Result<usize, Error> {
+        let of = subscription.clone();
+        self.ask(|reply| Request::DropReceipts(of, most, reply)).await
     }
 
     async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, Error> {

@@ -223,13 +223,33 @@ pub(super) fn expire(
     before: Timestamp,
     most: usize,
 ) -> rusqlite::Result<Vec<(DeliveryKey, Arc<str>)>> {
-    let read = |row: &Row<'_>| Ok((rows::delivery_key(row)?, row.get(3)?));
     connection
         .prepare_cached(
             "DELETE FROM dead_letters WHERE id IN
                (SELECT id FROM dead_letters WHERE redriven = 0 AND at < ? ORDER BY at LIMIT ?)
              RETURNING subscription, replay, event, reason",
         )?
-        .query_map(params![before.unix_nanos(), rows::signed(most as u64)], read)?
+        .query_map(params![before.unix_nanos(), rows::signed(most as u64)], delivery_and_reason)?
         .collect()
+}
+
+/// Drops the oldest dead letters of a subscription, and names their deliveries and reasons.
+pub(super) fn drop_oldest(
+    connection: &Connection,
+    of: &SubscriptionId,
+    most: usize,
+) -> rusqlite::Result<Vec<(DeliveryKey, Arc<str>)>> {
+    connection
+        .prepare_cached(
+            "DELETE FROM dead_letters WHERE id IN
+               (SELECT id FROM dead_letters WHERE subscription = ? AND redriven = 0
+                ORDER BY number LIMIT ?)
+             RETURNING subscription, replay, event, reason",
+        )?
+        .query_map(params![of.as_str(), rows::signed(most as u64)], delivery_and_reason)?
+        .collect()
+}
+
+fn delivery_and_reason(row: &Row<'_>) -> rusqlite::Result<(DeliveryKey, Arc<str>)> {
+    Ok((rows::delivery_key(row)?, row.get(3)?))
 }

@@ -31,6 +31,8 @@ pub(super) enum Request {
     Revive(Vec<(DeadLetterId, Retry)>, Reply<Vec<Retry>>),
     Dismiss(SubscriptionId, DeadLetterId, Reply<bool>),
     ExpireDeadLetters(Timestamp, usize, Reply<Vec<(DeliveryKey, Arc<str>)>>),
+    DropDeadLetters(SubscriptionId, usize, Reply<Vec<(DeliveryKey, Arc<str>)>>),
+    DropReceipts(SubscriptionId, usize, Reply<usize>),
     ExpireQuarantined(Timestamp, usize, Reply<Vec<Arc<str>>>),
     Commit(Changes, oneshot::Sender<Result<(), CommitError>>),
     Forget(SubscriptionId, Reply<bool>),
@@ -60,7 +62,10 @@ impl Request {
                 reply.send(Err(error)).err().map(drop)
             }
             Self::Revive(_, reply) => reply.send(Err(error)).err().map(drop),
-            Self::ExpireDeadLetters(_, _, reply) => reply.send(Err(error)).err().map(drop),
+            Self::ExpireDeadLetters(_, _, reply) | Self::DropDeadLetters(_, _, reply) => {
+                reply.send(Err(error)).err().map(drop)
+            }
+            Self::DropReceipts(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::ExpireQuarantined(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::PruneMilestones(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::Commit(changes, reply) => {

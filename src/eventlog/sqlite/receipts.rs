@@ -22,7 +22,15 @@ pub(super) fn put(connection: &Connection, receipt: &Receipt) -> rusqlite::Resul
     Ok(())
 }
 
-/// Drops so many receipts of a subscription; says how many there were.
+/// Counts receipts by subscription.
+pub(super) fn count(connection: &Connection) -> rusqlite::Result<Vec<(SubscriptionId, u64)>> {
+    connection
+        .prepare_cached("SELECT subscription, count(*) FROM receipts GROUP BY subscription")?
+        .query_map([], |row| Ok((rows::subscription(row, 0)?, rows::unsigned(row.get(1)?))))?
+        .collect()
+}
+
+/// Drops so many of the oldest receipts of a subscription; says how many there were.
 pub(super) fn forget(
     connection: &Connection,
     subscription: &SubscriptionId,
@@ -31,7 +39,7 @@ pub(super) fn forget(
     connection
         .prepare_cached(
             "DELETE FROM receipts WHERE id IN
-               (SELECT id FROM receipts WHERE subscription = ? LIMIT ?)",
+               (SELECT id FROM receipts WHERE subscription = ? ORDER BY id LIMIT ?)",
         )?
         .execute(params![subscription.as_str(), rows::signed(most as u64)])
 }

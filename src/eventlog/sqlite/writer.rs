@@ -272,6 +272,12 @@ fn execute(
         Request::ExpireDeadLetters(before, most, reply) => {
             keep(answers, reply, letters::expire(connection, before, most).map(Ok))
         }
+        Request::DropDeadLetters(of, most, reply) => {
+            keep(answers, reply, letters::drop_oldest(connection, &of, most).map(Ok))
+        }
+        Request::DropReceipts(of, most, reply) => {
+            keep(answers, reply, receipts::forget(connection, &of, most).map(Ok))
+        }
         Request::ExpireQuarantined(before, most, reply) => {
             keep(answers, reply, quarantine::expire(connection, before, most).map(Ok))
         }
