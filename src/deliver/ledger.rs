@@ -15,6 +15,7 @@ use crate::eventlog::{
     Milestone, Position, Receipt, ReceiptId, Retry,
 };
 use crate::seal::ReceiptFault;
+use crate::telemetry::{Histogram, Metric, Metrics};
 
 /// What became of one attempt.
 #[derive(Clone, Debug)]
@@ -38,6 +39,7 @@ const GATHERING: Duration = Duration::from_millis(30);
 const PLENTY: usize = 1024;
 /// How long to wait for room on a full disk before writing is tried again.
 const ROOM: Duration = Duration::from_secs(1);
+
 /// The outcomes that are not written yet.
 ///
 /// Nothing is synced for one delivery: outcomes ride together, and a crash before they are written
@@ -52,6 +54,8 @@ pub struct Ledger {
     /// Held while writing, so that a newer cursor is never overtaken by an older one.
     writing: tokio::sync::Mutex<Option<Writing>>,
     written: watch::Sender<Written>,
+    /// How long the oldest outcome of each batch waited.
+    waited: Histogram,
     /// The newest entry before this start.
     before: Position,
 }
@@ -86,7 +90,7 @@ enum State {
 
 impl Ledger {
     /// Starts with nothing to write.
-    pub fn new(log: Arc<dyn EventLog>, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(log: Arc<dyn EventLog>, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
         Self {
             before: log.head(),
             log,
@@ -95,6 +99,7 @@ impl Ledger {
             noted: Notify::new(),
             plenty: Notify::new(),
             writing: tokio::sync::Mutex::default(),
+            waited: metrics.histogram(Metric::OutcomeSeconds, &[]),
             written: watch::Sender::new(Written { batches: 0, state: State::Going }),
         }
     }
@@ -300,6 +305,9 @@ impl Ledger {
         *writing = None;
         match written {
             Ok(()) => {
+                if let Some(since) = since {
+                    self.waited.observe_span(self.clock.now().since(since));
+                }
                 self.tell(State::Going, batch + 1);
                 Ok(())
             }

@@ -147,7 +147,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let (source, keys) = (config.source.clone(), access_keys(&config)?);
     let admitted = Arc::clone(&admit);
     let bus = Bus::new(source, keys, admitted, Arc::clone(&clock), Arc::clone(&entropy));
-    let ledger = Arc::new(Ledger::new(Arc::clone(&log), Arc::clone(&clock)));
+    let ledger = Arc::new(Ledger::new(Arc::clone(&log), Arc::clone(&clock), &metrics));
     let (out, notices) = outward(&config, &machine, (&ring, data_key), (&log, &ledger, &metrics))?;
     out.office.resume().await?;
     let replays = Desk::new(DeskParts {

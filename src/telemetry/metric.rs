@@ -76,6 +76,9 @@ metrics! {
     AppendGroup: "sealway_append_group_events", Kind::Histogram(GROUP), [];
     /// Time of one sync of the log.
     SyncSeconds: "sealway_sync_seconds", Kind::Histogram(SHORT), [];
+    /// Time from an outcome to the sync that keeps it; a crash repeats what is younger. The oldest
+    /// outcome of each sync counts.
+    OutcomeSeconds: "sealway_outcome_seconds", Kind::Histogram(SHORT), [];
     /// Position of the newest entry of the log.
     LogHead: "sealway_log_head_position", Kind::Gauge, [];
     /// How much of the disk of the log is in use, 0 to 1.

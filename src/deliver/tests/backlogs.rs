@@ -10,6 +10,7 @@ use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
 use crate::deliver::{Command, Ledger, Reason, Verdict};
 use crate::eventlog::{DeadLetterQuery, DeliveryKey, EventLog as _, Page, SetAside as _};
 use crate::subscriptions::{State, Subscription};
+use crate::telemetry::Metrics;
 
 async fn waiting(config: &Value) -> (Stage, Arc<Recorder>) {
     let mut stage = Stage::new().await;
@@ -27,7 +28,7 @@ async fn crash(stage: &mut Stage, working: Working) {
     working.end.abort();
     working.end.await.unwrap_err();
     let (log, clock) = (Arc::clone(&stage.log), stage.clock.clone());
-    stage.ledger = Arc::new(Ledger::new(log, Arc::new(clock)));
+    stage.ledger = Arc::new(Ledger::new(log, Arc::new(clock), &Metrics::new()));
 }
 
 /// The numbers of the dead letters, as they are listed.

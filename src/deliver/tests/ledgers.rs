@@ -72,6 +72,8 @@ async fn an_outcome_waits_from_its_own_moment_on() {
     stage.clock.advance(Duration::from_millis(30));
     assert!(futures_util::poll!(&mut running).is_pending());
     assert_eq!(settled().await, 2, "it has waited long enough already");
+    let shown = stage.metrics.render();
+    assert!(shown.contains("sealway_outcome_seconds_sum 0.06\n"), "{shown}");
 }
 
 #[tokio::test]
@@ -124,7 +126,8 @@ async fn what_is_delivered_after_a_crash_is_no_dead_letter() {
     let query = DeadLetterQuery::all(first.key().subscription);
     assert_eq!(stage.log.dead_letters(&query, Page::default()).await.unwrap().len(), 1);
 
-    let started = Ledger::new(Arc::clone(&stage.log) as _, Arc::new(stage.clock.clone()));
+    let started =
+        Ledger::new(Arc::clone(&stage.log) as _, Arc::new(stage.clock.clone()), &stage.metrics);
     started.record(&first, &outcome(&stage, 204, Verdict::Delivered));
     started.flush().await.unwrap();
 

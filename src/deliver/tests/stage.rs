@@ -16,12 +16,14 @@ use crate::event::{
 };
 use crate::eventlog::{Draft, Entry, EventLog, Limits, MemoryLog, Page, Position};
 use crate::subscriptions::{Subscription, Subscriptions, Terms};
+use crate::telemetry::Metrics;
 
 /// What is around a courier.
 pub(super) struct Stage {
     pub(super) log: Arc<MemoryLog>,
     pub(super) clock: ManualClock,
     pub(super) ledger: Arc<Ledger>,
+    pub(super) metrics: Metrics,
     pub(super) tasks: Tasks,
     pub(super) subscription: Arc<Subscription>,
 }
@@ -50,8 +52,10 @@ impl Stage {
         };
         let pending = subscriptions.create("shop".parse().unwrap(), document, terms).await;
         let subscription = subscriptions.prove(&pending.unwrap()).await.unwrap();
-        let ledger = Arc::new(Ledger::new(Arc::clone(&log) as _, Arc::new(clock.clone())));
-        Self { log, clock, ledger, tasks: Tasks::new(), subscription }
+        let metrics = Metrics::new();
+        let ledger =
+            Arc::new(Ledger::new(Arc::clone(&log) as _, Arc::new(clock.clone()), &metrics));
+        Self { log, clock, ledger, metrics, tasks: Tasks::new(), subscription }
     }
 
     /// The subscription, now with this order.
