@@ -113,6 +113,7 @@ struct ShownDeadLetter {
 
 /// How many dead letters a subscription has.
 #[derive(Default, Serialize, ToSchema)]
+#[schema(as = DeadLetterCounts)]
 pub struct Counted {
     /// By reason; those that are being redriven are not among them.
     reasons: BTreeMap<String, u64>,

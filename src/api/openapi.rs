@@ -148,8 +148,13 @@ pub fn openapi() -> Value {
     described
 }
 
-/// Says of every refusal without a body of its own that it is a problem.
+/// Says of every refusal without a body of its own that it is a problem, and that each operation that
+/// refuses may also fail.
 fn explain_refusals(operation: &mut Value) {
+    if let Some(responses) = member(operation, "responses").filter(|all| all.contains_key("4XX")) {
+        let words = "A problem: later (503, with `Retry-After`), or a failure of the gateway (500)";
+        responses.entry("5XX").or_insert_with(|| json!({ "description": words }));
+    }
     let responses = member(operation, "responses").into_iter().flatten();
     for (_, response) in responses.filter(|(status, _)| status.starts_with(['4', '5'])) {
         let Some(response) = response.as_object_mut() else { continue };
@@ -273,13 +278,22 @@ mod tests {
         assert!(schemas["Problem"]["properties"]["detail"].is_object());
     }
 
+    /// The embedded bus fails in words of its own.
+    fn is_bus(operation: &Value) -> bool {
+        operation["security"][0].get("signature").is_some()
+    }
+
     #[test]
-    fn only_public_operations_are_open() {
+    fn only_public_operations_are_open_and_all_others_may_fail() {
         let described = openapi();
         for methods in described["paths"].as_object().unwrap().values() {
             for operation in methods.as_object().unwrap().values() {
                 let is_public = operation["tags"][0] == "public";
                 assert_eq!(is_public, operation.get("security").is_none(), "{operation}");
+                for class in ["4XX", "5XX"] {
+                    let may_fail = operation["responses"].get(class).is_some();
+                    assert!(is_public || is_bus(operation) || may_fail, "{class}: {operation}");
+                }
             }
         }
     }

@@ -19,6 +19,7 @@ use crate::replay::{Counts, Replay, ReplayState, Request};
 /// What to replay.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schema(as = ReplayRequest)]
 pub struct Wanted {
     /// The first id, included; a ULID.
     from: String,
@@ -38,6 +39,7 @@ pub struct Wanted {
 /// What a replay would deliver.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = DryRun)]
 pub struct Counted {
     /// The first id, a ULID.
     from: String,

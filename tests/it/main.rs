@@ -43,6 +43,7 @@ mod only_the_consumer_can_read;
 mod other_ecosystems;
 mod replay_is_exact;
 mod tenants_are_strangers;
+mod the_api_is_as_described;
 mod the_clock_can_jump;
 mod the_command_line_operates;
 mod the_consumers_guide;
