@@ -18,7 +18,7 @@ use crate::seal::evidence::{Examiner, Flaw, LONGEST_LINE, Told};
 /// What to verify.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The bundle
+    /// The bundle; `-` for standard input
     file: PathBuf,
     /// The gateway's public keys from a source that you trust, a JWK or a JWK Set; without them the
     /// bundle's own are used, their thumbprints are shown for you to compare, and the exit code is 4
@@ -64,12 +64,17 @@ pub fn run(args: &Args, context: &Context) -> Outcome {
     })
 }
 
-/// Reads the file line by line; gives how many events have a contract that is not in it.
+fn bundle(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
+    if path.as_os_str() == "-" {
+        return Ok(Box::new(BufReader::new(std::io::stdin())));
+    }
+    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()));
+    Ok(Box::new(BufReader::new(file.map_err(Failure::input)?)))
+}
+
+/// Reads the bundle line by line; gives how many events have a contract that is not in it.
 fn examine(path: &Path, examiner: &mut Examiner<'_>) -> Result<u64, Failure> {
-    let file = File::open(path)
-        .with_context(|| format!("cannot read {}", path.display()))
-        .map_err(Failure::input)?;
-    let mut reader = BufReader::new(file);
+    let mut reader = bundle(path)?;
     let mut schemas = HashMap::new();
     let mut unvalidated = 0;
     let mut line = Vec::new();

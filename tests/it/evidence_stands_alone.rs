@@ -329,6 +329,12 @@ async fn the_command_says_what_it_made_and_a_file_that_is_no_bundle_is_told_in_o
     assert_eq!((&beside["events"], &beside["file"]), (&json!(3), &Value::Null));
     fs::write(&file, &streamed.stdout).unwrap();
     assert_eq!(verify(&file, &[]).0, 4, "what is on standard output is the bundle");
+    let piped = program()
+        .args(["evidence", "verify", "-"])
+        .stdin(fs::File::open(&file).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(piped.status.code(), Some(4), "{piped:?}");
     assert!(!Path::new("-").exists());
 
     for text in ["", "hello", "{}\n", "{\"kind\":\"event\"}\n", "a\nb\nc\n"] {
