@@ -1,7 +1,7 @@
 //! Speaks to a running gateway, for the commands that need one.
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
@@ -94,10 +94,13 @@ impl Client {
             return Ok(response);
         }
         let text = response.text().await.unwrap_or_default();
-        let words = match serde_json::from_str::<Told>(&text) {
+        let mut words = match serde_json::from_str::<Told>(&text) {
             Ok(told) => told.in_words(),
             Err(_) => "no explanation".to_owned(),
         };
+        if status == StatusCode::UNAUTHORIZED {
+            words += "; name it with `--caller-key` or SEALWAY_CALLER_KEY";
+        }
         let error = anyhow::anyhow!("the gateway answered {}: {words}", status.as_u16());
         // Too many requests or too slow a request are nothing to change a file for.
         let is_input = status.is_client_error() && !matches!(status.as_u16(), 408 | 429);
@@ -150,13 +153,13 @@ impl Client {
 
 impl Told {
     fn in_words(self) -> String {
-        let mut words = match self.detail {
-            Some(detail) => format!("{}: {detail}", self.title),
-            None => self.title,
-        };
+        let mut words = self.detail.unwrap_or(self.title);
         for violation in self.violations {
             let text = |name: &str| violation.get(name).and_then(Value::as_str).unwrap_or("");
-            words.extend(["\n  at `", text("pointer"), "`: ", text("message")]);
+            match text("pointer") {
+                "" => words.extend(["\n  ", text("message")]),
+                pointer => words.extend(["\n  at `", pointer, "`: ", text("message")]),
+            }
         }
         words
     }

@@ -10,6 +10,7 @@ use indicatif::ProgressBar;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::ambient::{Clock, SystemClock};
 use crate::cli::{Client, Context, Exit, Failure, Outcome, Output};
@@ -51,6 +52,18 @@ impl Form {
         match self {
             Self::Envelope => "application/json",
             Self::Cloudevents => "application/cloudevents-batch+json",
+        }
+    }
+
+    /// What to say where an event is written in the other way.
+    fn mismatch(self, event: &Value) -> Option<&'static str> {
+        let is_envelope = event.get("detail-type").is_some();
+        match (self, event.get("specversion").is_some()) {
+            (Self::Envelope, true) => Some("is a CloudEvent; say `--format cloudevents`"),
+            (Self::Cloudevents, false) if is_envelope => {
+                Some("is an envelope; leave `--format cloudevents` out")
+            }
+            _ => None,
         }
     }
 }
@@ -103,7 +116,7 @@ pub async fn run(args: &Args, context: &Context) -> Outcome {
     let total = if is_stdin(&args.file) { None } else { Some(count(&args.file)?) };
     let mut sender = Sender {
         client: context.client()?,
-        media_type: args.format.media_type(),
+        form: args.format,
         output,
         bar: output.progress(total, "publishing"),
         tally: Tally::default(),
@@ -144,7 +157,7 @@ fn count(file: &Path) -> Result<u64, Failure> {
 /// Sends events in batches, and keeps the tally.
 struct Sender {
     client: Client,
-    media_type: &'static str,
+    form: Form,
     output: Output,
     bar: ProgressBar,
     tally: Tally,
@@ -157,9 +170,12 @@ impl Sender {
         for line in Lines::new(input, REQUEST_BYTES) {
             let line = line.map_err(Failure::blame)?;
             // Read here, since a broken line would break the whole batch around it.
-            json::read(line.text.as_bytes(), Limits::default())
+            let event = json::read(line.text.as_bytes(), Limits::default())
                 .map_err(|error| anyhow!(error).context(format!("in line {}", line.number)))
                 .map_err(Failure::input)?;
+            if let Some(mismatch) = self.form.mismatch(&event) {
+                return Err(Failure::input(anyhow!("line {} {mismatch}", line.number)));
+            }
             if batch.len() == most || bytes + line.text.len() > REQUEST_BYTES {
                 self.send(&batch).await?;
                 batch.clear();
@@ -192,7 +208,7 @@ impl Sender {
 
     async fn post(&self, body: String) -> Result<(StatusCode, Answer), Failure> {
         let request = self.client.request(Method::POST, "/events")?;
-        let sent = request.header(CONTENT_TYPE, self.media_type).body(body).send().await;
+        let sent = request.header(CONTENT_TYPE, self.form.media_type()).body(body).send().await;
         let response = sent
             .map_err(reqwest::Error::without_url)
             .context("cannot reach the gateway; is it running?")
@@ -212,11 +228,10 @@ impl Sender {
             let numbers = (batch.first(), batch.last());
             let (first, last) =
                 (numbers.0.map_or(0, |l| l.number), numbers.1.map_or(0, |l| l.number));
-            let detail = answer.detail.unwrap_or_default();
+            let words = answer.detail.unwrap_or(answer.title);
             let error = anyhow!(
-                "the gateway answered {} to lines {first} to {last}: {} {detail}",
+                "the gateway answered {} to lines {first} to {last}: {words}",
                 status.as_u16(),
-                answer.title,
             );
             return Err(if status.is_client_error() {
                 Failure::input(error)
@@ -254,10 +269,11 @@ impl Tally {
                 self.refused += 1;
                 let mut words = vec![format!("{detail} ({code})")];
                 words.extend(violations.into_iter().map(|violation| {
-                    format!(
-                        "at `{}`: {} ({})",
-                        violation.pointer, violation.message, violation.code
-                    )
+                    let Violation { pointer, message, code } = violation;
+                    // The whole event has no place.
+                    let place =
+                        if pointer.is_empty() { pointer } else { format!("at `{pointer}`: ") };
+                    format!("{place}{message} ({code})")
                 }));
                 Some(words.join("\n  "))
             }
@@ -292,5 +308,15 @@ mod tests {
             complaints,
             ["because (contract-violated)\n  at `/data/x`: `x` is required (required)"]
         );
+    }
+
+    #[test]
+    fn events_in_the_other_form_are_known_before_they_are_sent() {
+        let cloudevent = json!({ "specversion": "1.0", "id": "1" });
+        let envelope = json!({ "id": "1", "detail-type": "OrderCreated" });
+        assert_eq!(Form::Envelope.mismatch(&envelope), None);
+        assert_eq!(Form::Cloudevents.mismatch(&cloudevent), None);
+        assert!(Form::Envelope.mismatch(&cloudevent).unwrap().contains("--format cloudevents"));
+        assert!(Form::Cloudevents.mismatch(&envelope).unwrap().contains("out"));
     }
 }
