@@ -13,6 +13,9 @@ use serde_path_to_error::{Path, Segment};
 use crate::api::{Code, Problem, Services};
 use crate::event::json;
 
+/// The longest name of a member that a refusal repeats whole, in characters.
+const LONGEST_NAME: usize = 64;
+
 /// What a body says, as a `T`.
 ///
 /// Unlike `axum::Json` it takes no list in the place of an object, and no member that is named
@@ -121,7 +124,13 @@ fn pointer(path: &Path) -> String {
         pointer.push('/');
         match segment {
             Segment::Seq { index } => pointer.push_str(&index.to_string()),
-            Segment::Map { key } => pointer.push_str(&key.replace('~', "~0").replace('/', "~1")),
+            Segment::Map { key } => {
+                let shown: String = key.chars().take(LONGEST_NAME).collect();
+                pointer.push_str(&shown.replace('~', "~0").replace('/', "~1"));
+                if shown.len() < key.len() {
+                    pointer.push('…');
+                }
+            }
             Segment::Enum { variant } => pointer.push_str(variant),
             Segment::Unknown => pointer.push('?'),
         }
@@ -134,6 +143,14 @@ fn pointer(path: &Path) -> String {
 pub(super) fn reason(words: &str) -> String {
     if words.starts_with("invalid digit") || words.starts_with("number too large") {
         return "use a whole number".to_owned();
+    }
+    // What stands before is the caller's.
+    for unknown in ["unknown field", "unknown variant"] {
+        if words.starts_with(unknown) {
+            let expected =
+                words.rsplit_once("`, expected ").map_or("none", |(_, expected)| expected);
+            return format!("{unknown}, expected {expected}");
+        }
     }
     let starts = ["invalid type: ", "invalid value: "];
     let Some(mismatch) = starts.iter().find_map(|start| words.strip_prefix(start)) else {
@@ -173,6 +190,14 @@ mod tests {
         _rate: Option<u32>,
         #[serde(rename = "parts", default)]
         _parts: Vec<Part>,
+        #[serde(rename = "as")]
+        _form: Option<Form>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Form {
+        Whole,
     }
 
     #[derive(Debug, Deserialize)]
@@ -197,7 +222,9 @@ mod tests {
                 "/parts/1: expected an object, found this text",
             ),
             (r#"{"parts": [{}]}"#, "/parts/0: missing field `a/b`"),
-            (r#"{"rat": 1}"#, "/rat: unknown field `rat`, expected `rate` or `parts`"),
+            (r#"{"rat": 1}"#, "/rat: unknown field, expected one of `rate`, `parts`, `as`"),
+            (r#"{"as": "s3cret"}"#, "/as: unknown variant, expected `whole`"),
+            (r#"{"as": "s3cret`, expected `x"}"#, "/as: unknown variant, expected `whole`"),
             ("7", "the body: it is a number, send an object"),
         ] {
             let refused = read::<Wanted>(body.as_bytes()).unwrap_err().problem(Code::Invalid);
@@ -205,6 +232,14 @@ mod tests {
             assert!(detail.contains(words), "{body}: {detail}");
             assert!(!detail.contains("s3cret"), "{detail}");
         }
+    }
+
+    #[test]
+    fn a_long_name_is_cut() {
+        let body = format!(r#"{{"{}": 1}}"#, "ä".repeat(5000));
+        let refused = read::<Wanted>(body.as_bytes()).unwrap_err().problem(Code::Invalid);
+        let expected = format!("/{}…: unknown field, expected", "ä".repeat(LONGEST_NAME));
+        assert!(refused.detail().unwrap().starts_with(&expected), "{:?}", refused.detail());
     }
 
     #[test]

@@ -278,7 +278,7 @@ mod tests {
             (errors(&json!({ "err": "x".repeat(65) })), "/err: use 1 to 64"),
             (errors(&json!({ "err": "two words" })), "/err: use 1 to 64"),
             (errors(&json!({ "err": "x", "description": "y".repeat(4097) })), "use at most 4096"),
-            (errors(&json!({ "err": "x", "descripton": "y" })), "unknown field `descripton`"),
+            (errors(&json!({ "err": "x", "descripton": "y" })), "/descripton: unknown field"),
             (json!({ "setErrs": { "x": { "err": "x" } } }).to_string(), "/setErrs/x: "),
             (
                 json!({ "ack": [id], "setErrs": { id: { "err": "x" } } }).to_string(),

@@ -94,8 +94,11 @@ async fn explained(response: Response) -> Response {
     let code = Code::from_status(status);
     let words = text_of(body).await;
     let words = match code {
-        Code::BadRequest if words.starts_with("Invalid URL") => {
+        Code::BadRequest if words.starts_with("Invalid URL: Cannot parse") => {
             "a part of the path has to be a number; see /openapi.json".to_owned()
+        }
+        Code::BadRequest if words.starts_with("Invalid URL") => {
+            "a part of the path is not UTF-8 once its percent signs are decoded".to_owned()
         }
         _ if !words.is_empty() && status.is_client_error() => words,
         Code::NotFound => "the gateway has no such path; see /openapi.json".to_owned(),

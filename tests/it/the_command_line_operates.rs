@@ -308,8 +308,8 @@ async fn a_document_that_cannot_be_read_is_refused_where_it_is_wrong() {
     let gateway = TestGateway::start().await;
     let receiver = Receiver::start(&gateway, "shop").await;
     for (wish, told) in [
-        (json!({ "snik": "x" }), "/snik: unknown field `snik`"),
-        (json!({ "config": { "paralel": 1 } }), "/config/paralel: unknown field `paralel`"),
+        (json!({ "snik": "x" }), "/snik: unknown field"),
+        (json!({ "config": { "paralel": 1 } }), "/config/paralel: unknown field"),
         (json!({ "config": { "parallel": "many" } }), "/config/parallel: expected a whole number"),
         (json!({ "types": "all" }), "/types: expected a list"),
         (json!({ "id": "a/b" }), "/id: not a subscription id"),
