@@ -343,8 +343,8 @@ pub trait EventLog: Registry + SetAside {
     /// Ours: the store failed.
     async fn extent(&self, released: &BTreeSet<SubscriptionId>) -> Result<Extent, Error>;
 
-    /// Drops a slice of the oldest entries that may go, and their contents; ask again while there
-    /// is more.
+    /// Drops a slice of the oldest entries that may go; their contents tell repeats and conflicts no
+    /// more. Ask again while there is more, [not at once](Trimmed::PAUSE).
     ///
     /// A slice is so small that appends of the same moment hardly wait for it.
     ///

@@ -62,7 +62,7 @@ pub struct Trimmed {
 }
 
 impl Trimmed {
-    /// How long to wait before the next slice: appends have the disk to themselves so long. About a
-    /// slice's own work twice, so that dropping is still faster than anything that is appended.
+    /// How long to wait before the next slice, if there is no hurry: appends have the disk to
+    /// themselves so long. It is about twice a slice's own work.
     pub const PAUSE: Duration = Duration::from_millis(5);
 }
