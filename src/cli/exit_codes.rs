@@ -12,7 +12,6 @@ const NO: &[(&str, &str)] = &[
     ("log restore", "the backup is damaged"),
     ("log verify", "something is wrong"),
     ("open", "the token does not open"),
-    ("pattern test", "nothing matches"),
     ("replay start", "it was cancelled"),
     ("verify-chain", "something is missing, doubled, out of order or altered"),
 ];
