@@ -4,9 +4,9 @@
 use std::str::FromStr;
 
 use crate::api::subscriptions::find;
-use crate::api::{Caller, Code, Problem, Services};
+use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::event::{RedriveId, ReplayId, SubscriptionId};
-use crate::replay::{Error, Redrive, Replay};
+use crate::replay::{Error, Redrive, Replay, ReplayState};
 use crate::subscriptions::Subscription;
 
 /// A job of one subscription.
@@ -22,6 +22,9 @@ pub(super) trait Job: Sized {
     /// The name of its subscription.
     fn subscription(&self) -> &SubscriptionId;
 
+    /// Where it stands.
+    fn state(&self) -> ReplayState;
+
     /// Tells whether a subscription is the one that it was made for, and not a later one of that name.
     fn belongs_to(&self, subscription: &Subscription) -> bool;
 }
@@ -36,6 +39,10 @@ impl Job for Replay {
 
     fn subscription(&self) -> &SubscriptionId {
         &self.subscription
+    }
+
+    fn state(&self) -> ReplayState {
+        self.state
     }
 
     fn belongs_to(&self, subscription: &Subscription) -> bool {
@@ -55,12 +62,17 @@ impl Job for Redrive {
         &self.query.subscription
     }
 
+    fn state(&self) -> ReplayState {
+        self.state
+    }
+
     fn belongs_to(&self, subscription: &Subscription) -> bool {
         self.belongs_to(subscription)
     }
 }
 
-/// Finds a job of a subscription that the caller may see; a stranger's does not exist for it.
+/// Finds a job of a subscription that the caller may see; a stranger's does not exist for it. One that
+/// has lost its subscription and runs all the same is there for operators, who may end it.
 pub(super) async fn find_job<J: Job>(
     services: &Services,
     caller: &Caller,
@@ -71,9 +83,9 @@ pub(super) async fn find_job<J: Job>(
     let job = J::read(services, &id).await.map_err(problem)?;
     match find(services, caller, job.subscription().as_str()).await {
         Ok(subscription) if job.belongs_to(&subscription) => Ok(job),
-        Ok(_) => Err(absent()),
-        Err(problem) if problem.code() == Code::NotFound => Err(absent()),
-        Err(problem) => Err(problem),
+        Err(problem) if problem.code() != Code::NotFound => Err(problem),
+        _ if job.state() == ReplayState::Running && caller.may(&Scope::Operate) => Ok(job),
+        _ => Err(absent()),
     }
 }
 
@@ -82,8 +94,8 @@ pub(super) fn problem(error: Error) -> Problem {
     match &error {
         Error::Unknown { kind, .. } => Problem::not_found(kind),
         Error::Ended { .. } => Problem::new(Code::WrongState, error.to_string()),
-        Error::Invalid(_) => Problem::new(Code::Invalid, error.to_string()),
+        Error::Invalid(_) | Error::Closed => Problem::new(Code::Invalid, error.to_string()),
         Error::TooMany { .. } => Problem::new(Code::TooMany, error.to_string()),
-        Error::Damaged { .. } | Error::Log(_) | Error::Office(_) => error.into(),
+        Error::Damaged { .. } | Error::Log(_) | Error::Office(_) | Error::Died(_) => error.into(),
     }
 }

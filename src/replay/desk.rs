@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard};
+use tracing::Instrument as _;
 
 use crate::ambient::{Clock, Entropy, Tasks};
 use crate::deliver::{Carry, Ledger, Office};
 use crate::event::{EventId, RedriveId, ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::{EventLog, Page, Position, Revision};
-use crate::replay::running::Running;
+use crate::replay::running::{Run, Running};
 use crate::replay::shelf::Keeping;
 use crate::replay::slots::{Slot, Slots};
 use crate::replay::store::KIND;
@@ -64,7 +65,7 @@ pub struct DeskParts {
 /// Where replays are asked for.
 pub struct Desk {
     pub(super) parts: DeskParts,
-    running: Running<ReplayId>,
+    pub(super) running: Running<ReplayId>,
     pub(super) slots: Slots,
     /// Held while a new replay is kept, and while retention looks for replays and drops a slice.
     beginning: Mutex<()>,
@@ -94,19 +95,14 @@ impl Desk {
             if replay.state != ReplayState::Running {
                 continue;
             }
-            if self.run(replay.clone(), None) {
+            let run = self.running.begin(&replay.id);
+            if self.run(replay.clone(), run, None) {
                 resumed += 1;
             } else {
                 self.give_up(replay).await?;
             }
         }
         Ok(resumed + self.resume_redrives().await?)
-    }
-
-    /// Ends a replay that nobody runs.
-    async fn give_up(&self, mut replay: Replay) -> Result<(), Error> {
-        replay.state = ReplayState::Cancelled;
-        self.parts.replays.keep(&mut replay).await
     }
 
     /// Counts what a replay would send, without sending it.
@@ -149,24 +145,37 @@ impl Desk {
         Ok(Selection { from: request.from, to, types: request.types.clone() })
     }
 
-    /// Keeps, counts and starts a replay.
+    /// Keeps, counts and starts a replay. Cancel safe: it goes on though nobody waits for it.
     ///
     /// # Errors
     ///
     /// The caller's turn: the request cannot work, or the subscription is closed. Ours: the log
     /// failed.
     pub async fn start(
-        &self,
-        subscription: &Subscription,
-        request: &Request,
+        self: &Arc<Self>,
+        subscription: &Arc<Subscription>,
+        request: Request,
     ) -> Result<Replay, Error> {
+        let (desk, subscription) = (Arc::clone(self), Arc::clone(subscription));
+        self.apart(async move { desk.begin(&subscription, &request).await }).await
+    }
+
+    /// Does it in a task of its own: a caller that hangs up half way leaves no job that nobody runs.
+    pub(super) async fn apart<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, Error>> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.parts.tasks.spawn(work.in_current_span()).await?
+    }
+
+    async fn begin(&self, subscription: &Subscription, request: &Request) -> Result<Replay, Error> {
         let parts = &self.parts;
         if subscription.is_pulled() {
             let problem = "the subscription has no sink; fetch old events with `after`";
             return Err(Error::Invalid(problem.to_owned()));
         }
         if parts.office.line(&subscription.id).is_none() {
-            return Err(Error::Invalid("the subscription is closed".to_owned()));
+            return Err(Error::Closed);
         }
         let wish = subscription.epochs.last().map(|epoch| &epoch.wish);
         let wish =
@@ -191,6 +200,7 @@ impl Desk {
             moved: created,
             revision: Revision(0),
         };
+        let run = self.running.begin(&replay.id);
         let beginning = self.beginning.lock().await;
         parts.replays.keep(&mut replay).await?;
         drop(beginning);
@@ -199,7 +209,11 @@ impl Desk {
             self.give_up(replay).await?;
             return Err(error);
         }
-        self.run(replay.clone(), Some(slot));
+        if !self.run(replay.clone(), run, Some(slot)) {
+            // It was closed or removed while its events were counted.
+            self.give_up(replay).await?;
+            return Err(Error::Closed);
+        }
         Ok(replay)
     }
 
@@ -265,12 +279,14 @@ impl Desk {
         Ok(newest(replays))
     }
 
-    /// Drops replays and redrives that have ended and are too old or too many; says how many went.
+    /// Ends replays and redrives that nobody runs any more, and drops those that have ended and are too
+    /// old or too many; says how many went.
     ///
     /// # Errors
     ///
     /// Ours: the registry failed.
     pub async fn tidy(&self) -> Result<usize, Error> {
+        self.end_abandoned().await?;
         let parts = &self.parts;
         let since = parts.clock.now().before(parts.config.keep_ended.0);
         let keeping = Keeping { since, newest: MOST_ENDED };
@@ -296,13 +312,12 @@ impl Desk {
 
     /// Says whether it could be started: a subscription that is gone ends its replays. One that ran
     /// before a restart has no slot yet.
-    fn run(&self, replay: Replay, slot: Option<Slot>) -> bool {
+    fn run(&self, replay: Replay, run: Run<ReplayId>, slot: Option<Slot>) -> bool {
         let parts = &self.parts;
         let line = parts.office.line(&replay.subscription);
         let line = line.filter(|line| replay.belongs_to(&line.subscription.borrow()));
         let Some(line) = line else { return false };
         let slot = slot.unwrap_or_else(|| self.slots.take(&line.subscription.borrow().consumer));
-        let cancel = self.running.begin(&replay.id);
         let runner = Runner {
             log: Arc::clone(&parts.log),
             replays: parts.replays.clone(),
@@ -316,9 +331,9 @@ impl Desk {
             standing: line.standing,
             courier: line.commands,
             gate: line.gate,
-            cancel,
+            cancel: run.cancel.clone(),
         };
-        let (id, running) = (replay.id.clone(), self.running.clone());
+        let id = replay.id.clone();
         parts.tasks.spawn(async move {
             if let Err(error) = runner.run(replay).await {
                 tracing::error!(
@@ -327,8 +342,7 @@ impl Desk {
                     "Replay {id} stopped; it goes on when the gateway restarts",
                 );
             }
-            running.end(&id);
-            drop(slot);
+            drop((run, slot));
         });
         true
     }

@@ -9,6 +9,7 @@
 //!
 //! **Invariant:** a replay touches no cursor, no sequence number and no chain.
 
+mod abandoned;
 mod config;
 mod desk;
 mod job;

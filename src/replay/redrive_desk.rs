@@ -7,19 +7,30 @@ use crate::eventlog::{DeadLetterId, DeadLetterQuery, Revision};
 use crate::replay::desk::newest;
 use crate::replay::redrive_runner::RedriveRunner;
 use crate::replay::redrives::KIND;
+use crate::replay::running::Run;
 use crate::replay::slots::Slot;
 use crate::replay::{Config, Desk, Error, Redrive, RedriveCounts, ReplayState};
 use crate::subscriptions::Subscription;
 
 impl Desk {
     /// Keeps and starts a redrive of the dead letters that a query wants now; nothing if there is
-    /// none.
+    /// none. Cancel safe: it goes on though nobody waits for it.
     ///
     /// # Errors
     ///
     /// The caller's turn: the rate is out of bounds, or the subscription is closed. Ours: the log
     /// failed.
     pub async fn redrive(
+        self: &Arc<Self>,
+        subscription: &Arc<Subscription>,
+        query: DeadLetterQuery,
+        rate: Option<u32>,
+    ) -> Result<Option<Redrive>, Error> {
+        let (desk, subscription) = (Arc::clone(self), Arc::clone(subscription));
+        self.apart(async move { desk.begin_redrive(&subscription, query, rate).await }).await
+    }
+
+    async fn begin_redrive(
         &self,
         subscription: &Subscription,
         mut query: DeadLetterQuery,
@@ -31,7 +42,7 @@ impl Desk {
             return Err(Error::Invalid("`rate` is 1 to 1000 dead letters per second".to_owned()));
         }
         if parts.office.line(&query.subscription).is_none() {
-            return Err(Error::Invalid("the subscription is closed".to_owned()));
+            return Err(Error::Closed);
         }
         let most = usize::from(parts.config.running_per_consumer);
         let slot = self.slots.enter(&subscription.consumer, most)?;
@@ -54,8 +65,13 @@ impl Desk {
             created,
             revision: Revision(0),
         };
+        let run = self.redriving.begin(&redrive.id);
         parts.redrives.keep(&mut redrive).await?;
-        self.bring_back(redrive.clone(), Some(slot));
+        if !self.bring_back(redrive.clone(), run, Some(slot)) {
+            // It was closed or removed while its dead letters were counted.
+            self.give_up_redrive(redrive).await?;
+            return Err(Error::Closed);
+        }
         Ok(Some(redrive))
     }
 
@@ -105,7 +121,8 @@ impl Desk {
             // What was handed over after the job was last kept is not listed any more.
             let rest = self.parts.log.count_chosen(&redrive.rest()).await?;
             redrive.counts.redriven = redrive.counts.matched.saturating_sub(rest);
-            if self.bring_back(redrive.clone(), None) {
+            let run = self.redriving.begin(&redrive.id);
+            if self.bring_back(redrive.clone(), run, None) {
                 resumed += 1;
             } else {
                 self.give_up_redrive(redrive).await?;
@@ -114,14 +131,8 @@ impl Desk {
         Ok(resumed)
     }
 
-    /// Ends a redrive that nobody runs.
-    async fn give_up_redrive(&self, mut redrive: Redrive) -> Result<(), Error> {
-        redrive.state = ReplayState::Cancelled;
-        self.parts.redrives.keep(&mut redrive).await
-    }
-
     /// Says whether it could be started: a subscription that is gone ends its redrives.
-    fn bring_back(&self, redrive: Redrive, slot: Option<Slot>) -> bool {
+    fn bring_back(&self, redrive: Redrive, run: Run<RedriveId>, slot: Option<Slot>) -> bool {
         let parts = &self.parts;
         let line = parts.office.line(&redrive.query.subscription);
         let line = line.filter(|line| redrive.belongs_to(&line.subscription.borrow()));
@@ -134,9 +145,9 @@ impl Desk {
             clock: Arc::clone(&parts.clock),
             tasks: parts.tasks.clone(),
             line: line.watching(),
-            cancel: self.redriving.begin(&redrive.id),
+            cancel: run.cancel.clone(),
         };
-        let (id, redriving) = (redrive.id.clone(), self.redriving.clone());
+        let id = redrive.id.clone();
         parts.tasks.spawn(async move {
             if let Err(error) = runner.run(redrive).await {
                 tracing::error!(
@@ -145,8 +156,7 @@ impl Desk {
                     "Redrive {id} stopped; it goes on when the gateway restarts",
                 );
             }
-            redriving.end(&id);
-            drop(slot);
+            drop((run, slot));
         });
         true
     }

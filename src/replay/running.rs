@@ -25,21 +25,37 @@ impl<Id> Clone for Running<Id> {
     }
 }
 
-impl<Id: Clone + Ord> Running<Id> {
+/// One job that runs, until this is dropped.
+pub(super) struct Run<Id: Ord> {
+    id: Id,
+    running: Running<Id>,
+    /// Tells it to end.
+    pub(super) cancel: CancellationToken,
+}
+
+impl<Id: Ord> Drop for Run<Id> {
+    fn drop(&mut self) {
+        self.running.lock().remove(&self.id);
+    }
+}
+
+impl<Id: Ord> Running<Id> {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Id, CancellationToken>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a job begins; gives what it is told to end by.
-    pub(super) fn begin(&self, id: &Id) -> CancellationToken {
+    /// Tells whether a job runs, or is just beginning.
+    pub(super) fn has(&self, id: &Id) -> bool {
+        self.lock().contains_key(id)
+    }
+}
+
+impl<Id: Clone + Ord> Running<Id> {
+    /// Notes that a job begins.
+    pub(super) fn begin(&self, id: &Id) -> Run<Id> {
         let cancel = CancellationToken::new();
         self.lock().insert(id.clone(), cancel.clone());
-        cancel
-    }
-
-    /// Notes that a job has ended.
-    pub(super) fn end(&self, id: &Id) {
-        self.lock().remove(id);
+        Run { id: id.clone(), running: self.clone(), cancel }
     }
 
     /// Tells a job to end; says whether it runs.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::task::JoinError;
 
 use crate::deliver::OfficeError;
 use crate::event::{Blame, ConsumerId, Fault, ReplayId, SubscriptionId, Timestamp};
@@ -50,6 +51,9 @@ pub enum Error {
         /// How many may run.
         most: usize,
     },
+    /// Its subscription is closed, or was removed.
+    #[error("this cannot be done: the subscription is closed")]
+    Closed,
     /// What was kept cannot be read.
     #[error("{kind} `{id}` in the registry is damaged")]
     Damaged {
@@ -64,15 +68,20 @@ pub enum Error {
     /// A dead letter could not be brought back.
     #[error(transparent)]
     Office(#[from] OfficeError),
+    /// What was to start a job died.
+    #[error("a job could not be started")]
+    Died(#[from] JoinError),
 }
 
 impl Blame for Error {
     fn fault(&self) -> Fault {
         match self {
-            Self::Unknown { .. } | Self::Ended { .. } | Self::Invalid(_) | Self::TooMany { .. } => {
-                Fault::Caller
-            }
-            Self::Damaged { .. } => Fault::Ours,
+            Self::Unknown { .. }
+            | Self::Ended { .. }
+            | Self::Invalid(_)
+            | Self::TooMany { .. }
+            | Self::Closed => Fault::Caller,
+            Self::Damaged { .. } | Self::Died(_) => Fault::Ours,
             Self::Log(error) => error.fault(),
             Self::Office(error) => error.fault(),
         }

@@ -1,11 +1,15 @@
 //! Whoever needs old events is listed, warned of, and bounded: nobody keeps the log for ever.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::Method;
+use rusqlite::Connection;
 use serde_json::{Value, json};
+use tokio::task::JoinHandle;
 
 use sealway::ambient::{Clock as _, ManualClock, SystemClock};
+use sealway::replay;
 
 use crate::harness::{Receiver, Reply, TestGateway, eventually, let_operational_events_cross};
 
@@ -189,4 +193,117 @@ async fn of_too_many_dead_letters_the_oldest_go_and_are_counted() {
     let metrics = gateway.call(Method::GET, "/metrics", None).await.body;
     let dropped = "sealway_dead_letters_dropped_total{subscription=\"shop\",reason=\"expired\"} 1";
     assert!(metrics.as_str().unwrap().contains(dropped), "{metrics}");
+}
+
+/// Asks for a replay that begins no sooner than the test lets it, and waits until that is asked for.
+async fn asked_for_a_replay(
+    gateway: &TestGateway,
+    from: &str,
+) -> JoinHandle<Result<replay::Replay, replay::Error>> {
+    let services = gateway.services();
+    let subscription = services.office.get(&"shop".parse().unwrap()).await.unwrap();
+    let request =
+        replay::Request { from: from.parse().unwrap(), to: None, types: Vec::new(), rate: None };
+    let desk = Arc::clone(&services.replays);
+    let asked = services.tasks.spawn(async move { desk.start(&subscription, request).await });
+    eventually("the only job that may run is the one that was asked for", async || {
+        let path = "/subscriptions/shop/dead-letters/redrive";
+        let answer = gateway.call(Method::POST, path, Some(&json!({ "rate": 1 }))).await;
+        (answer.status == 429).then_some(())
+    })
+    .await;
+    asked
+}
+
+async fn with_one_job_at_a_time() -> (TestGateway, Receiver, String) {
+    let gateway = TestGateway::with(None, |config| config.replay.running_per_consumer = 1).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({})).await;
+    let id = gateway.order(1).await;
+    receiver.wait_for_delivered(1).await;
+    (gateway, receiver, id)
+}
+
+#[tokio::test]
+async fn a_replay_whose_subscription_goes_while_it_begins_is_refused_and_keeps_nothing() {
+    let (gateway, _receiver, id) = with_one_job_at_a_time().await;
+    let beginnings = gateway.services().replays.hold_beginnings().await;
+    let asked = asked_for_a_replay(&gateway, &id).await;
+    let removed = gateway.call(Method::DELETE, "/subscriptions/shop", None).await;
+    assert_eq!(removed.status, 204);
+
+    drop(beginnings);
+
+    let refused = asked.await.unwrap().unwrap_err();
+    assert!(refused.to_string().contains("the subscription is closed"), "{refused}");
+    assert_eq!(gateway.get("/log").await["holders"], json!([]));
+}
+
+#[tokio::test]
+async fn a_replay_whose_caller_hangs_up_is_run_all_the_same() {
+    let (gateway, receiver, id) = with_one_job_at_a_time().await;
+    let beginnings = gateway.services().replays.hold_beginnings().await;
+    let asked = asked_for_a_replay(&gateway, &id).await;
+    asked.abort();
+    assert!(asked.await.unwrap_err().is_cancelled());
+
+    drop(beginnings);
+
+    let arrived = receiver.wait_for_delivered(2).await;
+    assert!(arrived.last().unwrap().opened.replay().is_some(), "{arrived:?}");
+}
+
+/// A gateway with a paused subscription and a replay of it whose runner has failed.
+async fn with_a_replay_that_nobody_runs(clock: &ManualClock) -> (TestGateway, String) {
+    let mut gateway = TestGateway::at(clock).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({})).await;
+    let id = gateway.order(1).await;
+    receiver.wait_for_delivered(1).await;
+    gateway.post("/subscriptions/shop/pause", &json!({})).await;
+    let started = gateway.post("/subscriptions/shop/replays", &json!({ "from": id })).await;
+    gateway.stop().await;
+    let database = Connection::open(gateway.path("data").join("sealway.db")).unwrap();
+    let spoiled = "UPDATE records SET body = json_set(body, '$.wish', json('[[],[{}]]'))
+                   WHERE kind = 'replay'";
+    assert_eq!(database.execute(spoiled, []).unwrap(), 1);
+    drop(database);
+    gateway.start_again().await;
+    (gateway, format!("/replays/{}", started["id"].as_str().unwrap()))
+}
+
+#[tokio::test]
+async fn a_replay_that_nobody_runs_is_cancelled_like_one_that_stands_still() {
+    let clock = ManualClock::at(SystemClock.now());
+    let (gateway, path) = with_a_replay_that_nobody_runs(&clock).await;
+    clock.advance(13 * DAY);
+    assert_eq!(gateway.get(&path).await["state"], "running");
+
+    eventually("it is cancelled", async || {
+        clock.advance(Duration::from_hours(1));
+        (gateway.get(&path).await["state"] == "cancelled").then_some(())
+    })
+    .await;
+    assert_eq!(gateway.get("/log").await["holders"], json!([]));
+}
+
+#[tokio::test]
+async fn operators_end_a_replay_that_has_lost_its_subscription() {
+    let clock = ManualClock::at(SystemClock.now());
+    let (gateway, path) = with_a_replay_that_nobody_runs(&clock).await;
+    let removed = gateway.call(Method::DELETE, "/subscriptions/shop", None).await;
+    assert_eq!(removed.status, 204);
+    assert_eq!(
+        gateway.get("/log").await["holders"][0]["replay"],
+        path.strip_prefix("/replays/").unwrap()
+    );
+    let consumer = gateway.add_caller("shop", &["consume:shop"]).await;
+    let refused = gateway.call_as(&consumer, (Method::DELETE, &path), None).await;
+    assert_eq!(refused.status, 404);
+
+    let ended = gateway.call(Method::DELETE, &path, None).await;
+
+    assert_eq!(ended.status, 202, "{}", ended.body);
+    assert_eq!(gateway.get("/log").await["holders"], json!([]));
+    assert_eq!(gateway.call(Method::GET, &path, None).await.status, 404, "it is over");
 }

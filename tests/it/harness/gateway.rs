@@ -242,6 +242,11 @@ impl TestGateway {
         key.expose().to_owned()
     }
 
+    /// What its API is served by.
+    pub fn services(&self) -> &Arc<Services> {
+        &self.running.as_ref().unwrap().services
+    }
+
     /// The routes, to be asked without a socket: what is not read from an answer is not written.
     pub fn routes(&self) -> axum::Router {
         sealway::api::router(Arc::clone(&self.running.as_ref().unwrap().services))
