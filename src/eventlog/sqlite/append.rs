@@ -75,7 +75,9 @@ impl Appending<'_> {
     fn remember(&self, draft: &Draft, id: EventId) -> rusqlite::Result<()> {
         if let Some(origin) = draft.origin {
             self.connection
-                .prepare_cached("INSERT OR REPLACE INTO origins VALUES (?, ?, ?)")?
+                .prepare_cached(
+                    "INSERT OR REPLACE INTO origins (origin, event, accepted) VALUES (?, ?, ?)",
+                )?
                 .execute(params![origin.0, id.to_bytes(), self.now.unix_nanos()])?;
         }
         contents::remember(self.connection, draft, id, self.now)
@@ -93,7 +95,12 @@ impl Appending<'_> {
 fn insert(connection: &Connection, entry: &Entry) -> rusqlite::Result<()> {
     let event = &entry.event;
     connection
-        .prepare_cached("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?
+        .prepare_cached(
+            "INSERT INTO events
+               (position, id, source, type, subject, time, dataschema, idempotency_key, digest, trace,
+                data, accepted, publication, envelope_id, conflict)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )?
         .execute(params![
             rows::signed(entry.position.0),
             event.id.to_bytes(),

@@ -264,7 +264,7 @@ fn begin_anew(file: &Path, clock: &dyn Clock, entropy: &dyn Entropy) -> rusqlite
     // Chance keeps it apart from the ids of that millisecond, if it was lived through before.
     let id = EventId::from_parts(now_ms, entropy.next_u128() & (u128::MAX >> 49));
     transaction.execute(
-        "INSERT INTO restores VALUES (?, ?, ?)",
+        "INSERT INTO restores (at, head, id) VALUES (?, ?, ?)",
         params![now.unix_nanos(), rows::signed(head.0), id.to_bytes()],
     )?;
     transaction.commit()?;

@@ -121,7 +121,7 @@ pub(super) fn put(connection: &Connection, letter: &DeadLetter) -> rusqlite::Res
     drop_of(connection, &letter.key)?;
     let number: i64 = connection
         .prepare_cached(
-            "INSERT INTO dead_letter_numbers VALUES (?, 1)
+            "INSERT INTO dead_letter_numbers (subscription, last) VALUES (?, 1)
              ON CONFLICT (subscription) DO UPDATE SET last = last + 1 RETURNING last",
         )?
         .query_row([letter.key.subscription.as_str()], |row| row.get(0))?;
@@ -129,8 +129,11 @@ pub(super) fn put(connection: &Connection, letter: &DeadLetter) -> rusqlite::Res
     let (sequence, chain) = rows::link_columns(letter.link);
     connection
         .prepare_cached(
-            "INSERT INTO dead_letters VALUES
-               (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+            "INSERT INTO dead_letters
+               (subscription, replay, event, source, type, subject, time, dataschema, idempotency_key,
+                digest, trace, data, position, sequence, chain, reason, attempts, status, detail, at,
+                number, redriven)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
         )?
         .execute(params![
             letter.key.subscription.as_str(),

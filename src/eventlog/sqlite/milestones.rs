@@ -15,14 +15,14 @@ pub(super) fn put(
     subscription: &SubscriptionId,
     milestone: &Milestone,
 ) -> rusqlite::Result<()> {
-    connection.prepare_cached("INSERT OR REPLACE INTO milestones VALUES (?, ?, ?, ?)")?.execute(
-        params![
-            subscription.as_str(),
-            rows::signed(milestone.position.0),
-            rows::signed(milestone.sequence),
-            milestone.chain.to_bytes(),
-        ],
-    )?;
+    let insert = "INSERT OR REPLACE INTO milestones (subscription, position, sequence, chain)
+                  VALUES (?, ?, ?, ?)";
+    connection.prepare_cached(insert)?.execute(params![
+        subscription.as_str(),
+        rows::signed(milestone.position.0),
+        rows::signed(milestone.sequence),
+        milestone.chain.to_bytes(),
+    ])?;
     Ok(())
 }
 

@@ -8,17 +8,17 @@ use crate::eventlog::{Page, Receipt, ReceiptId};
 
 /// Keeps a receipt.
 pub(super) fn put(connection: &Connection, receipt: &Receipt) -> rusqlite::Result<()> {
-    connection.prepare_cached("INSERT INTO receipts VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)")?.execute(
-        params![
-            receipt.key.subscription.as_str(),
-            rows::replay_text(&receipt.key),
-            receipt.key.event.to_bytes(),
-            receipt.sequence.map(rows::signed),
-            receipt.at.unix_nanos(),
-            receipt.token.to_bytes(),
-            receipt.jws,
-        ],
-    )?;
+    let insert = "INSERT INTO receipts (subscription, replay, event, sequence, at, token, jws)
+                  VALUES (?, ?, ?, ?, ?, ?, ?)";
+    connection.prepare_cached(insert)?.execute(params![
+        receipt.key.subscription.as_str(),
+        rows::replay_text(&receipt.key),
+        receipt.key.event.to_bytes(),
+        receipt.sequence.map(rows::signed),
+        receipt.at.unix_nanos(),
+        receipt.token.to_bytes(),
+        receipt.jws,
+    ])?;
     Ok(())
 }
 

@@ -41,7 +41,10 @@ pub(super) fn put(
     }
     let next = next_revision(connection)?;
     connection
-        .prepare_cached("INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?, ?)")?
+        .prepare_cached(
+            "INSERT OR REPLACE INTO records (kind, id, revision, changed, body)
+             VALUES (?, ?, ?, ?, ?)",
+        )?
         .execute(params![key.kind, key.id, rows::signed(next.0), now.unix_nanos(), body])?;
     Ok(Ok(next))
 }
