@@ -172,7 +172,7 @@ pub async fn list(
     Path(id): Path<String>,
 ) -> Result<Json<AllReplays>, Problem> {
     let subscription = find(&services, &caller, &id).await?;
-    let replays = services.replays.list_of(&subscription).await.map_err(problem)?;
+    let replays = services.replays.list(&subscription).await.map_err(problem)?;
     Ok(Json(AllReplays { replays: replays.iter().map(ShownReplay::of).collect() }))
 }
 

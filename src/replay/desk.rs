@@ -259,21 +259,12 @@ impl Desk {
         self.parts.replays.get(id).await
     }
 
-    /// Lists the replays of all subscriptions, also of those that are gone, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// Ours: the registry failed.
-    pub async fn list(&self) -> Result<Vec<Replay>, Error> {
-        self.parts.replays.list().await
-    }
-
     /// Lists the replays of a subscription, oldest first; of very many, the newest.
     ///
     /// # Errors
     ///
     /// Ours: the registry failed.
-    pub async fn list_of(&self, of: &Subscription) -> Result<Vec<Replay>, Error> {
+    pub async fn list(&self, of: &Subscription) -> Result<Vec<Replay>, Error> {
         let mut replays = self.parts.replays.list().await?;
         replays.retain(|replay| replay.belongs_to(of));
         Ok(newest(replays))

@@ -113,6 +113,9 @@ async fn a_subscription_is_created_steered_and_removed() {
     active(&gateway, "shop").await;
     assert_eq!(operator.done(&["subscriptions", "pause", "shop"])["state"], "paused");
     let waits = gateway.order(1).await;
+    let holders = operator.done(&["log", "holders"]);
+    let held = (&holders[0]["subscription"], &holders[0]["state"], &holders[0]["events"]);
+    assert_eq!(held, (&json!("shop"), &json!("paused"), &json!(1)));
     assert_eq!(operator.done(&["subscriptions", "resume", "shop"])["state"], "active");
     receiver.wait_for_delivered(1).await;
     let attempts = eventually("the attempt is kept", async || {
