@@ -42,6 +42,11 @@ impl Disk for SystemDisk {
 pub struct ManualDisk(Arc<Mutex<Room>>);
 
 impl ManualDisk {
+    /// Starts empty, with more room than any test needs.
+    pub fn empty() -> Self {
+        Self::with(Room { free: 1 << 50, total: 1 << 50 })
+    }
+
     /// Starts with this room.
     pub fn with(room: Room) -> Self {
         Self(Arc::new(Mutex::new(room)))

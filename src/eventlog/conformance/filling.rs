@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::ambient::{Clock, ManualClock, ManualDisk, Room, SystemDisk, SystemEntropy};
+use crate::ambient::{Clock, ManualClock, ManualDisk, Room, SystemEntropy};
 use crate::event::SubscriptionId;
 use crate::eventlog::conformance::fixture::{START, draft, open, words};
 use crate::eventlog::sqlite::Database;
@@ -26,8 +26,10 @@ async fn a_disk_that_fills_up_within_a_write_loses_nothing_and_is_written_again_
     let (directory, clock) = directory();
     let mut database = Database::of(directory.path()).unwrap();
     database.most_pages = Some(64);
-    let machine =
-        || (Arc::new(clock.clone()) as _, Arc::new(SystemEntropy) as _, Arc::new(SystemDisk) as _);
+    let machine = || {
+        let disk = Arc::new(ManualDisk::empty());
+        (Arc::new(clock.clone()) as _, Arc::new(SystemEntropy) as _, disk as _)
+    };
     let log =
         SqliteLog::open_database(&database, Limits::default(), machine(), &Metrics::new()).unwrap();
     let large = || vec![draft(&"x".repeat(20_000))];

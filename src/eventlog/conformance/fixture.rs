@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-use crate::ambient::{ManualClock, SeededEntropy, SystemDisk, SystemEntropy};
+use crate::ambient::{ManualClock, ManualDisk, SeededEntropy, SystemEntropy};
 use crate::event::{ContentDigest, Data, EventSource, EventType, IdempotencyKey, Timestamp};
 use crate::eventlog::{Draft, EventLog, Limits, MemoryLog, OpenError, SqliteLog};
 use crate::telemetry::Metrics;
@@ -69,7 +69,7 @@ pub(super) fn open(
     SqliteLog::open(
         directory,
         limits,
-        (Arc::new(clock.clone()), Arc::new(SystemEntropy), Arc::new(SystemDisk)),
+        (Arc::new(clock.clone()), Arc::new(SystemEntropy), Arc::new(ManualDisk::empty())),
         &Metrics::new(),
     )
 }

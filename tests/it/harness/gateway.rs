@@ -14,8 +14,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use sealway::ambient::{
-    Clock, Disk, ManualClock, ManualDisk, SecretReference, SystemClock, SystemDisk, SystemEntropy,
-    Tasks,
+    Clock, ManualClock, ManualDisk, SecretReference, SystemClock, SystemEntropy, Tasks,
 };
 use sealway::api::Services;
 use sealway::config::Config;
@@ -164,10 +163,8 @@ impl TestGateway {
             Some(clock) => Arc::new(clock.clone()),
             None => Arc::new(SystemClock),
         };
-        let disk: Arc<dyn Disk> = match &self.disk {
-            Some(disk) => Arc::new(disk.clone()),
-            None => Arc::new(SystemDisk),
-        };
+        // How full this machine's disk is, is no concern of a test.
+        let disk = Arc::new(self.disk.clone().unwrap_or_else(ManualDisk::empty));
         let machine = Machine { clock, disk, ..Machine::default() };
         let tasks = machine.tasks.clone();
         let gateway = build(self.config.clone(), machine).await.unwrap();

@@ -39,7 +39,8 @@ impl Process {
         let issuer = config.issuer.as_str().trim_end_matches('/').to_owned();
         let text = format!(
             "issuer: {issuer}\nlisten: {}\ndata-dir: data\npublications: publications\n\
-             contracts: asyncapi\nkeys: {{ directory: keys }}\nlog: {{ disk-reserve: 1 MiB }}\n\
+             contracts: asyncapi\nkeys: {{ directory: keys }}\nlog: {{ disk-reserve: 1 MiB, \
+             disk-warn: 100, disk-refuse: 100 }}\n\
              delivery: {{ egress: {{ allow: [127.0.0.1], plain-http: [127.0.0.1] }}{delivery} }}\n",
             config.listen
         );
