@@ -11,6 +11,7 @@ use axum::http::Request;
 use futures_util::StreamExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 
 use sealway::ambient::{Clock as _, ManualClock, SystemClock};
@@ -266,6 +267,39 @@ async fn a_key_that_turns_within_a_bundle_is_in_it_and_is_named_where_it_lacks()
     assert_eq!((code, said["missing-keys"].as_array().unwrap().len()), (1, 1), "{said}");
     let (code, said) = verify(&file, &[]);
     assert_eq!((code, said["keys"].as_array().unwrap().len()), (4, 2), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_turns_while_keys_for_receipts_are_fetched_leaves_the_bundle_whole() {
+    let clock = ManualClock::at(SystemClock.now().before(Duration::from_hours(1)));
+    let gateway = keys_can_turn::gateway(&clock).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let key = gateway.add_caller("shop", &["consume:shop"]).await;
+    let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let jwks_uri = format!("http://{}/receipts.json", server.local_addr().unwrap());
+    let receipts = json!({ "jwksUri": jwks_uri });
+    gateway.subscribe(&receiver, json!({ "config": { "receipts": receipts } })).await;
+    // The gateway looks at the files only once the clock moves.
+    keys_can_turn::keys(&gateway, &["rotate", "--now"]);
+    let request = Request::get("/subscriptions/shop/evidence")
+        .header("authorization", format!("Bearer {key}"))
+        .body(Body::empty())
+        .unwrap();
+
+    let answer = gateway.routes().oneshot(request).await.unwrap();
+    let fetching = server.accept().await.unwrap();
+    keys_can_turn::published_once(&gateway, &clock, |kids| kids.len() == 2).await;
+    drop((fetching, server));
+    let bundle = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+
+    let text = str::from_utf8(&bundle).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let kinds: Vec<Value> = lines.map(|line| line["kind"].clone()).collect();
+    assert_eq!(kinds[..5], ["evidence", "keys", "receipt-keys", "keys", "checkpoint"]);
+    let file = gateway.path("bundle.ndjson");
+    fs::write(&file, &bundle).unwrap();
+    let (code, said) = verify(&file, &[]);
+    assert_eq!((code, &said["verdict"]), (4, &json!("consistent")), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

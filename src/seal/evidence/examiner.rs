@@ -223,7 +223,8 @@ impl<'a> Examiner<'a> {
                 self.stage = Stage::First;
                 self.take_keys(&members)?;
             }
-            (Stage::Events | Stage::Closing, "keys") => self.take_keys(&members)?,
+            // A key may begin to sign at any time, also while the keys for receipts are fetched.
+            (Stage::First | Stage::Events | Stage::Closing, "keys") => self.take_keys(&members)?,
             (Stage::First, "receipt-keys") => self.take_receipt_keys(&members)?,
             (Stage::First, "checkpoint") => {
                 self.stage = Stage::Events;
