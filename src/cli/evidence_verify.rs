@@ -210,7 +210,15 @@ fn text(examiner: &Examiner<'_>, args: &Args, unvalidated: u64) -> String {
         let from = if args.jwks.is_some() { "among the keys of --jwks" } else { "in the bundle" };
         lines.push(format!("missing {from}: {}", missing.join(" ")));
     }
-    if let Some(problem) = &examiner.receipt_keys_problem {
+    lines.extend(on_receipts(examiner, args));
+    let lines: Vec<String> = lines.iter().map(|line| harmless(line)).collect();
+    lines.join("\n")
+}
+
+/// What there is to say of the keys for receipts.
+fn on_receipts(examiner: &Examiner<'_>, args: &Args) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let (Some(problem), None) = (&examiner.receipt_keys_problem, &args.receipt_keys) {
         lines.push(format!("the bundle has no keys for receipts, {problem}; use --receipt-keys"));
     }
     if !examiner.bundled_receipt_keys.is_empty() {
@@ -220,8 +228,7 @@ fn text(examiner: &Examiner<'_>, args: &Args, unvalidated: u64) -> String {
             examiner.bundled_receipt_keys.join(" ")
         ));
     }
-    let lines: Vec<String> = lines.iter().map(|line| harmless(line)).collect();
-    lines.join("\n")
+    lines
 }
 
 /// What is wrong with some lines in the same way.

@@ -35,6 +35,12 @@ fn verify(file: &Path, more: &[&str]) -> (i32, Value) {
     (ended.status.code().unwrap(), said)
 }
 
+/// Runs `sealway evidence verify` and gives what it tells a person.
+fn told(file: &Path, more: &[&str]) -> String {
+    let ended = program().args(["evidence", "verify"]).arg(file).args(more).output().unwrap();
+    String::from_utf8(ended.stdout).unwrap()
+}
+
 fn public(key: &SigningKey) -> Value {
     json!({ "keys": [key.public_jwk().unwrap()] })
 }
@@ -338,6 +344,9 @@ async fn keys_for_receipts_behind_an_address_are_in_the_bundle_or_it_says_why_no
     assert!(said["receipt-keys-problem"].as_str().unwrap().contains("404"), "{said}");
     let (_, said) = verify(&without, &["--receipt-keys", own.to_str().unwrap()]);
     assert_eq!((&said["receipts"], &said["bundled-receipt-keys"]), (&json!(3), &json!([])));
+    assert!(told(&without, &[]).contains("use --receipt-keys"));
+    let remarks = told(&without, &["--receipt-keys", own.to_str().unwrap()]);
+    assert!(!remarks.contains("--receipt-keys"), "they were given: {remarks}");
     for file in [&with, &without] {
         assert!(!fs::read_to_string(file).unwrap().contains("of-the-consumer"));
     }
