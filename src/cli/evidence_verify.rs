@@ -159,7 +159,8 @@ fn report(examiner: &Examiner<'_>, args: &Args, unvalidated: u64) -> Value {
         "audience": header.map(|header| &header.audience),
         "subscription": header.map(|header| &header.subscription),
         "events": examiner.events, "opened": examiner.opened, "receipts": examiner.receipts,
-        "unchecked-receipts": examiner.unchecked_receipts, "unvalidated": unvalidated,
+        "unchecked-receipts": examiner.unchecked_receipts,
+        "doubtful-receipts": examiner.doubtful_receipts, "unvalidated": unvalidated,
         "trusted-keys": args.jwks.is_some(), "keys": examiner.bundled_keys,
         "missing-keys": examiner.missing_keys,
         "bundled-receipt-keys": examiner.bundled_receipt_keys,
@@ -226,6 +227,13 @@ fn on_receipts(examiner: &Examiner<'_>, args: &Args) -> Vec<String> {
             "the bundle's own keys for receipts were believed; use --receipt-keys, or compare each \
              thumbprint with the consumer's: {}",
             examiner.bundled_receipt_keys.join(" ")
+        ));
+    }
+    if examiner.doubtful_receipts > 0 {
+        lines.push(format!(
+            "{} receipts do not fit the bundle's own keys for them, as when the consumer has put \
+             another key under the same name since; use --receipt-keys with the keys of then",
+            examiner.doubtful_receipts
         ));
     }
     lines

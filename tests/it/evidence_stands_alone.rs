@@ -353,6 +353,54 @@ async fn keys_for_receipts_behind_an_address_are_in_the_bundle_or_it_says_why_no
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_consumer_that_gives_its_keys_name_to_another_key_does_not_make_the_bundle_wrong() {
+    let mut gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let key = gateway.add_caller("shop", &["consume:shop"]).await;
+    let pen = SigningKey::generate(SigningAlgorithm::ES256).unwrap();
+    let (of_then, mut of_today) =
+        (public(&pen), public(&SigningKey::generate(SigningAlgorithm::ES256).unwrap()));
+    of_today["keys"][0]["kid"] = json!(pen.kid());
+    let served = of_then.to_string();
+    let server = Sink::start(move |_| (200, None, served.clone())).await;
+    let receipts = json!({ "jwksUri": server.at("/receipts.json") });
+    subscribe_with_receipts(&gateway, &receiver, (pen, receipts)).await;
+    gateway.orders(1..=3).await;
+    receiver.wait_for_delivered(3).await;
+    eventually("all receipts are kept", async || {
+        let kept = gateway.get("/subscriptions/shop/receipts").await;
+        (kept["receipts"].as_array().unwrap().len() == 3).then_some(())
+    })
+    .await;
+    let served = of_today.to_string();
+    server.behave(move |_| (200, None, served.clone()));
+    gateway.restart().await;
+    let file = gateway.path("bundle.ndjson");
+    let own = gateway.path("key.json");
+    fs::write(&own, receiver.private_key()).unwrap();
+
+    assert_eq!(export(&gateway, &key, &[], &file), 0);
+
+    let opened = ["--key", own.to_str().unwrap()];
+    let (code, said) = verify(&file, &opened);
+    assert_eq!((code, &said["verdict"]), (4, &json!("consistent")), "{said}");
+    assert_eq!((&said["opened"], &said["receipts"]), (&json!(3), &json!(0)));
+    let unchecked = (&said["unchecked-receipts"], &said["doubtful-receipts"]);
+    assert_eq!(unchecked, (&json!(3), &json!(3)));
+    let remarks = told(&file, &opened);
+    assert!(remarks.contains("3 receipts do not fit the bundle's own keys"), "{remarks}");
+    let given = gateway.path("receipt-keys.json");
+    let arguments = [opened[0], opened[1], "--receipt-keys", given.to_str().unwrap()];
+    fs::write(&given, of_then.to_string()).unwrap();
+    let (code, said) = verify(&file, &arguments);
+    assert_eq!((code, &said["receipts"]), (4, &json!(3)), "{said}");
+    fs::write(&given, of_today.to_string()).unwrap();
+    let (code, said) = verify(&file, &arguments);
+    assert_eq!((code, &said["flaw-count"]), (1, &json!(3)), "{said}");
+    assert_eq!(said["opened"], json!(3), "the tokens are looked at all the same");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_command_says_what_it_made_and_a_file_that_is_no_bundle_is_told_in_one_line() {
     let gateway = TestGateway::start().await;
     let receiver = Receiver::start(&gateway, "shop").await;

@@ -39,7 +39,7 @@ impl Examiner<'_> {
         if outer.is_none_or(|header| header.get("cty") != Some(&json!("JWT"))) {
             return wrong("the token does not have the form of a nested JWT");
         }
-        self.take_receipts(members, (id, place, check.next.previous))?;
+        self.take_receipts(members, (id, place, check.next.previous));
         let opened = match self.open(token, &self.keys) {
             Ok(Some(opened)) => opened,
             Ok(None) => return Ok(None),
@@ -77,16 +77,30 @@ impl Examiner<'_> {
         Ok(Some(opened))
     }
 
-    fn take_receipts(
-        &mut self,
-        members: &Map<String, Value>,
+    fn take_receipts(&mut self, members: &Map<String, Value>, at: (EventId, Place, ChainValue)) {
+        let Some(receipts) = members.get("receipts").and_then(Value::as_array) else {
+            return self.find("`receipts` is missing or no list".to_owned());
+        };
+        for receipt in receipts {
+            match self.judge(receipt.as_str().unwrap_or_default(), at) {
+                Ok(Word::Kept) => self.receipts += 1,
+                Ok(Word::Unknown) => self.unchecked_receipts += 1,
+                Ok(Word::Doubtful) => {
+                    self.unchecked_receipts += 1;
+                    self.doubtful_receipts += 1;
+                }
+                Err(problem) => self.find(problem),
+            }
+        }
+    }
+
+    fn judge(
+        &self,
+        receipt: &str,
         (id, place, after): (EventId, Place, ChainValue),
-    ) -> Checked<()> {
-        let receipts = members.get("receipts").and_then(Value::as_array);
-        let Some(receipts) = receipts else { return wrong("`receipts` is missing or no list") };
+    ) -> Checked<Word> {
         let (Some(keys), Some(header)) = (&self.receipt_keys, &self.header) else {
-            self.unchecked_receipts += receipts.len() as u64;
-            return Ok(());
+            return Ok(Word::Unknown);
         };
         let reader = ReceiptReader {
             keys,
@@ -95,22 +109,31 @@ impl Examiner<'_> {
             now: self.now,
             leeway: LEEWAY,
         };
-        for receipt in receipts {
-            let receipt = match reader.read(receipt.as_str().unwrap_or_default().as_bytes()) {
-                Ok(receipt) => receipt,
-                Err(ReceiptFault::UnknownKey) => {
-                    self.unchecked_receipts += 1;
-                    continue;
-                }
-                Err(fault) => return Err(format!("a receipt is no valid one: {fault}")),
-            };
-            // A receipt of a replay has no place.
-            let place = receipt.sequence.map(|_| (place.sequence, after));
-            receipt
-                .concerns(id, &header.subscription, place)
-                .map_err(|fault| format!("a receipt is for something else: {fault}"))?;
-            self.receipts += 1;
-        }
-        Ok(())
+        let receipt = match reader.read(receipt.as_bytes()) {
+            Ok(receipt) => receipt,
+            Err(ReceiptFault::UnknownKey) => return Ok(Word::Unknown),
+            // The bundle's own keys are those that the consumer gives today, with the names and the
+            // audience that it likes: what it signed before must not turn into a flaw of the bundle.
+            Err(ReceiptFault::Invalid) if !self.bundled_receipt_keys.is_empty() => {
+                return Ok(Word::Doubtful);
+            }
+            Err(fault) => return Err(format!("a receipt is no valid one: {fault}")),
+        };
+        // A receipt of a replay has no place.
+        let place = receipt.sequence.map(|_| (place.sequence, after));
+        receipt
+            .concerns(id, &header.subscription, place)
+            .map_err(|fault| format!("a receipt is for something else: {fault}"))?;
+        Ok(Word::Kept)
     }
+}
+
+/// What a receipt without a flaw is worth.
+enum Word {
+    /// The consumer's key has signed it.
+    Kept,
+    /// There is no copy of the key that it names.
+    Unknown,
+    /// It does not fit the key that the bundle itself brings under that name.
+    Doubtful,
 }

@@ -93,8 +93,10 @@ pub struct Examiner<'a> {
     pub opened: u64,
     /// Receipts that were checked.
     pub receipts: u64,
-    /// Receipts for whose key there is no copy.
+    /// Receipts for whose key there is no copy, the doubtful ones included.
     pub unchecked_receipts: u64,
+    /// Receipts that do not fit the key that the bundle itself brings under the name in them.
+    pub doubtful_receipts: u64,
     /// What is wrong, as much of it as is told.
     pub flaws: Vec<Flaw>,
     /// How much is wrong.
@@ -149,6 +151,7 @@ impl<'a> Examiner<'a> {
             opened: 0,
             receipts: 0,
             unchecked_receipts: 0,
+            doubtful_receipts: 0,
             flaws: Vec::new(),
             flaw_count: 0,
         }
