@@ -126,6 +126,12 @@ pub fn order_by_number(publications: &Path) {
     fs::write(file, text).unwrap();
 }
 
+/// A client that lets go of an idle connection before the gateway does, which might else do so just
+/// when the next request goes out.
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().pool_idle_timeout(Duration::from_secs(5)).build().unwrap()
+}
+
 impl TestGateway {
     /// Starts one with the contracts and publications of this repository.
     pub async fn start() -> Self {
@@ -142,7 +148,7 @@ impl TestGateway {
         let directory = tempfile::tempdir().unwrap();
         let mut config = settle_in(directory.path());
         change(&mut config);
-        let http = reqwest::Client::new();
+        let http = client();
         let mut gateway = Self {
             directory,
             config,
@@ -180,7 +186,7 @@ impl TestGateway {
         drop(services);
         tasks.stopping().cancel();
         // Connections that are kept alive would hold the drain up.
-        self.http = reqwest::Client::new();
+        self.http = client();
         end.await.unwrap().unwrap();
     }
 
