@@ -13,6 +13,7 @@ mod abandoned;
 mod config;
 mod desk;
 mod job;
+mod journey;
 mod reached;
 mod redrive;
 mod redrive_desk;

@@ -4,16 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::ambient::{Clock, Tasks};
 use crate::deliver::{
-    Carry, Command, Delivery, Gate, Ledger, Pass, Progress, Standing, Traffic, Verdict, Wait,
+    Carry, Command, Delivery, Gate, Ledger, Pass, Standing, Traffic, Verdict, Wait,
 };
-use crate::event::{ChainValue, Timestamp};
-use crate::eventlog::{Cursor, Entry, EventLog, Page, Position, Retry, SequenceSet};
+use crate::eventlog::{Entry, EventLog, Page, Position, Retry};
+use crate::replay::journey::{Done, Journey};
 use crate::replay::running::{End, interrupted, pace};
 use crate::replay::{Error, Replay, ReplayState, Replays, Selection};
 use crate::route::Filter;
@@ -280,35 +279,4 @@ fn tell_overdue(replay: &Replay) {
         "Replay {} is cancelled: it has stood still since {}, and the log keeps its range",
         replay.id, replay.moved,
     );
-}
-
-type Done = (u64, Arc<Delivery>, Option<Verdict>);
-
-/// What a running replay holds in memory.
-struct Journey {
-    /// Numbers here are the replay's own and never leave it.
-    progress: Progress,
-    under_way: FuturesUnordered<std::pin::Pin<Box<dyn Future<Output = Done> + Send>>>,
-    /// When the next attempt may begin.
-    next: Timestamp,
-    /// When the job was last written down.
-    kept: Timestamp,
-}
-
-impl Journey {
-    fn new(replay: &Replay, now: Timestamp) -> Self {
-        let cursor = Cursor {
-            settled: Position(replay.reached.0),
-            sequence: 0,
-            chain: ChainValue::start(&replay.subscription),
-            ahead: SequenceSet::default(),
-            failing_since: None,
-        };
-        Self {
-            progress: Progress::resume(cursor),
-            under_way: FuturesUnordered::new(),
-            next: now,
-            kept: now,
-        }
-    }
 }
