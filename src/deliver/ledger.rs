@@ -325,9 +325,14 @@ impl Ledger {
         }
     }
 
+    /// Says how far it has come. What is lost stays lost: a batch after it says nothing of it.
     fn tell(&self, state: State, batches: u64) {
-        self.written.send_modify(|written| {
-            *written = Written { state, batches: written.batches.max(batches) };
+        self.written.send_if_modified(|written| {
+            let tells = written.state != State::Failed;
+            if tells {
+                *written = Written { state, batches: written.batches.max(batches) };
+            }
+            tells
         });
     }
 

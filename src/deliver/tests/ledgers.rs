@@ -234,6 +234,23 @@ async fn who_waits_until_it_is_written_causes_no_writing_and_hears_of_trouble() 
 }
 
 #[tokio::test]
+async fn what_was_lost_is_never_said_to_be_written() {
+    let stage = Stage::new().await;
+    let id = &stage.subscription.id;
+    stage.ledger.cursor(id, &Cursor::starting(id, Position(1)));
+    let mut slow = std::pin::pin!(stage.ledger.written());
+    assert!(futures_util::poll!(&mut slow).is_pending());
+
+    stage.log.close().await.unwrap();
+    stage.ledger.try_flush().await.unwrap_err();
+    // There is nothing left to write, and who waits looks only now.
+    stage.ledger.try_flush().await.unwrap();
+
+    let lost = slow.await;
+    assert!(matches!(lost, Err(Error::Broken)), "{lost:?}");
+}
+
+#[tokio::test]
 async fn nothing_of_a_forgotten_subscription_comes_back_for_want_of_room() {
     let stage = Stage::new().await;
     let id = &stage.subscription.id;
