@@ -138,7 +138,8 @@ impl Gate {
         let sink = self.sinks.of(subscription);
         if !Arc::ptr_eq(&sink, &state.sink) {
             (state.held, state.recoveries) = (None, sink.recoveries());
-            state.sink = sink;
+            // Who waits for that one waits in vain now.
+            std::mem::replace(&mut state.sink, sink).tell(None);
         }
     }
 

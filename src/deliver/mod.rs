@@ -54,7 +54,7 @@ mod schedule;
 mod sealer;
 mod sinks;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod trace;
 mod under_way;
 

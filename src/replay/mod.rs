@@ -24,6 +24,8 @@ mod running;
 mod shelf;
 mod slots;
 mod store;
+#[cfg(test)]
+mod tests;
 
 pub use config::{Config, ConfigError};
 pub use desk::{Desk, DeskParts, Request};

@@ -171,11 +171,13 @@ impl Runner {
         journey: &mut Journey,
     ) -> Result<Result<Pass, End>, Error> {
         let (cancel, stopping) = (self.cancel.clone(), self.tasks.stopping().clone());
-        let mut health = self.gate.watch();
         loop {
             if let Some(ended) = self.interrupted() {
                 return Ok(Err(ended));
             }
+            // Anew each time, because the subscription may have another sink now, and before the gate
+            // is asked, so that no change after its answer is missed.
+            let mut health = self.gate.watch();
             if self.clock.now() >= journey.kept.after(KEEP_EVERY) {
                 self.keep(replay, journey.progress.cursor().settled).await?;
                 journey.kept = self.clock.now();
@@ -214,12 +216,9 @@ impl Runner {
                 Ok(()) = health.changed(), if delivers && room => {}
                 // A courier that has ended is noticed at the subscription.
                 _ = self.standing.changed(), if !patient => {}
-                changed = self.subscription.changed(), if !delivers => {
-                    if changed.is_err() {
-                        return Ok(Err(End::Cancelled));
-                    }
-                    health = self.gate.watch();
-                }
+                // It is seen above what it has become, and whether it is gone: its courier ends only
+                // when this does.
+                _ = self.subscription.changed() => {}
                 () = cancel.cancelled() => {}
                 () = stopping.cancelled() => {}
             }

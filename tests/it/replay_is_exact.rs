@@ -259,3 +259,25 @@ async fn a_replay_is_not_complete_before_what_came_of_its_events_is_kept() {
     let letters = gateway.get("/subscriptions/shop/dead-letters").await["deadLetters"].clone();
     assert_eq!((&letters[0]["event"], &letters[0]["replay"]), (&json!(id), &json!(replay)));
 }
+
+#[tokio::test]
+async fn a_subscription_is_removed_though_its_replay_waits_for_the_sink() {
+    let clock = ManualClock::at(SystemClock.now());
+    let gateway = TestGateway::at(&clock).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({})).await;
+    let ids = gateway.orders(1..=20).await;
+    receiver.wait_for_delivered(20).await;
+    receiver.answer(Reply::Later(3600));
+
+    replay(&gateway, &json!({ "from": ids[0] })).await;
+    eventually("the sink asks to be left alone", async || {
+        clock.advance(Duration::from_millis(10));
+        let shown = gateway.get("/subscriptions/shop").await;
+        shown["progress"]["retrying"].as_u64().filter(|retrying| *retrying > 0)
+    })
+    .await;
+    let removed = gateway.call(Method::DELETE, "/subscriptions/shop", None).await;
+
+    assert_eq!(removed.status, 204, "{}", removed.body);
+}

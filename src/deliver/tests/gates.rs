@@ -77,3 +77,20 @@ async fn what_was_asked_for_once_gives_way_to_what_the_operator_allows_now() {
     let none = general(Caps::default());
     assert_eq!(none.caps.bound(&asks, none), (64, Some(100)));
 }
+
+#[tokio::test]
+async fn who_waits_for_a_sink_hears_that_the_subscription_has_another_one() {
+    let (stage, sinks) = (Stage::new().await, sinks());
+    let moved = Subscription {
+        sink: Some("http://127.0.0.1:2/".parse().unwrap()),
+        ..(*stage.subscription).clone()
+    };
+    let other = gate(&stage.subscription, &sinks);
+    let gate = gate(&stage.subscription, &sinks);
+    let health = gate.watch();
+
+    gate.change(&Arc::new(moved));
+
+    assert!(health.has_changed().unwrap());
+    drop(other);
+}

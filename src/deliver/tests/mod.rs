@@ -8,4 +8,4 @@ mod ledgers;
 mod orders;
 mod readers;
 mod sinks;
-mod stage;
+pub(crate) mod stage;

@@ -19,18 +19,18 @@ use crate::subscriptions::{Subscription, Subscriptions, Terms};
 use crate::telemetry::Metrics;
 
 /// What is around a courier.
-pub(super) struct Stage {
-    pub(super) log: Arc<MemoryLog>,
-    pub(super) clock: ManualClock,
-    pub(super) ledger: Arc<Ledger>,
-    pub(super) metrics: Metrics,
-    pub(super) tasks: Tasks,
-    pub(super) subscription: Arc<Subscription>,
+pub(crate) struct Stage {
+    pub(crate) log: Arc<MemoryLog>,
+    pub(crate) clock: ManualClock,
+    pub(crate) ledger: Arc<Ledger>,
+    pub(crate) metrics: Metrics,
+    pub(crate) tasks: Tasks,
+    pub(crate) subscription: Arc<Subscription>,
 }
 
 impl Stage {
     /// A log without entries and an active subscription to everything.
-    pub(super) async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let clock = ManualClock::at(Timestamp::from_unix_seconds(1_795_282_931));
         let log = MemoryLog::new(
             Limits::default(),
@@ -59,7 +59,7 @@ impl Stage {
     }
 
     /// The subscription, now with this order.
-    pub(super) fn in_order(&mut self, config: &serde_json::Value) {
+    pub(crate) fn in_order(&mut self, config: &serde_json::Value) {
         let mut subscription = Subscription::clone(&self.subscription);
         let mut document = serde_json::to_value(&subscription.document).unwrap();
         document["config"].as_object_mut().unwrap().extend(config.as_object().unwrap().clone());
@@ -69,7 +69,7 @@ impl Stage {
 
     /// Appends an event for each word and gives their entries. The subject is what stands before a
     /// full stop, if there is one.
-    pub(super) async fn append(&self, words: &[&str]) -> Vec<Arc<Entry>> {
+    pub(crate) async fn append(&self, words: &[&str]) -> Vec<Arc<Entry>> {
         let before = self.log.head();
         self.log.append(words.iter().map(|word| draft(word)).collect()).await.unwrap();
         let page = Page { items: words.len(), ..Page::default() };
@@ -99,7 +99,7 @@ fn draft(word: &str) -> Draft {
 
 /// What a carrier does with a delivery.
 #[derive(Clone, Copy)]
-pub(super) enum Act {
+pub(crate) enum Act {
     Say(Verdict),
     Panic,
     Hang,
@@ -109,10 +109,10 @@ pub(super) enum Act {
 
 /// Remembers every delivery, and acts as it is told; beyond that it delivers.
 #[derive(Default)]
-pub(super) struct Recorder {
-    pub(super) carried: Mutex<Vec<Delivery>>,
-    pub(super) acts: Mutex<VecDeque<Act>>,
-    pub(super) go_on: Notify,
+pub(crate) struct Recorder {
+    pub(crate) carried: Mutex<Vec<Delivery>>,
+    pub(crate) acts: Mutex<VecDeque<Act>>,
+    pub(crate) go_on: Notify,
 }
 
 #[async_trait]
@@ -140,20 +140,20 @@ impl Carry for Recorder {
 
 impl Recorder {
     /// The words of what was carried, in order.
-    pub(super) fn words(&self) -> Vec<String> {
+    pub(crate) fn words(&self) -> Vec<String> {
         let carried = self.carried.lock().unwrap();
         carried.iter().map(|one| one.entry.envelope_id.to_string()).collect()
     }
 
     /// The sequence numbers and attempt counts of what was carried, in order.
-    pub(super) fn carried(&self) -> Vec<(u64, u32)> {
+    pub(crate) fn carried(&self) -> Vec<(u64, u32)> {
         let carried = self.carried.lock().unwrap();
         carried.iter().map(|one| (one.link.map_or(0, |link| link.0), one.attempts)).collect()
     }
 }
 
 /// Lets background work run until something holds.
-pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let looking = async {
         while !holds() {
             tokio::time::sleep(Duration::from_millis(1)).await;

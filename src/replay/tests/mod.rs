@@ -1,0 +1,3 @@
+//! Runners by themselves, with a log in memory and a carrier that remembers.
+
+mod runners;

@@ -1,0 +1,141 @@
+//! A runner ends with what it serves.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::ambient::{Clock as _, SeededEntropy};
+use crate::deliver::tests::stage::{Recorder, Stage, until};
+use crate::deliver::{
+    Allowance, BreakerConfig, Caps, Command, Gate, Notices, Sinks, Standing, Traffic,
+};
+use crate::event::ChainValue;
+use crate::eventlog::{EventLog as _, Page, Position, Revision};
+use crate::replay::{Counts, Error, Replay, ReplayState, Replays, Runner, Selection};
+use crate::subscriptions::Subscription;
+
+const PATIENCE: Duration = Duration::from_hours(14 * 24);
+
+type Running = JoinHandle<Result<Replay, Error>>;
+
+/// What is around a runner.
+struct Scene {
+    stage: Stage,
+    replays: Replays,
+    carrier: Arc<Recorder>,
+    subscription: watch::Sender<Arc<Subscription>>,
+    standing: watch::Sender<Standing>,
+    gate: Arc<Gate>,
+    commands: Option<mpsc::Receiver<Command>>,
+}
+
+impl Scene {
+    /// A log of these events, and an active subscription.
+    async fn of(words: &[&str]) -> Self {
+        let stage = Stage::new().await;
+        stage.append(words).await;
+        let replays = Replays::new(Arc::clone(&stage.log) as _);
+        let dice = Arc::new(SeededEntropy::new(1));
+        let sinks = Arc::new(Sinks::new(BreakerConfig::default(), dice, Notices::channel().0));
+        let allowance = Allowance { parallel: 4, rate: None, caps: Caps::default() };
+        let standing = Standing {
+            scanned: Position(0),
+            settled: Position(0),
+            sequence: 0,
+            chain: ChainValue::start(&stage.subscription.id),
+            open: 0,
+            retrying: 0,
+            blocked: 0,
+        };
+        Self {
+            replays,
+            carrier: Arc::default(),
+            subscription: watch::Sender::new(Arc::clone(&stage.subscription)),
+            standing: watch::Sender::new(standing),
+            gate: Arc::new(Gate::new(&stage.subscription, &sinks, allowance, None)),
+            commands: None,
+            stage,
+        }
+    }
+
+    /// Keeps a replay of everything, one event per second.
+    async fn keep(&self, counts: Counts) -> Replay {
+        let now = self.stage.clock.now();
+        let entries = self.stage.log.read(Position::START, Page::default()).await.unwrap();
+        let mut replay = Replay {
+            id: "again".parse().unwrap(),
+            subscription: self.stage.subscription.id.clone(),
+            owner: Some(self.stage.subscription.created),
+            selection: Selection {
+                from: entries[0].event.id,
+                to: entries[entries.len() - 1].event.id,
+                types: Vec::new(),
+            },
+            wish: (Vec::new(), Vec::new()),
+            rate: 1,
+            state: ReplayState::Running,
+            reached: Position::START,
+            counts,
+            created: now,
+            moved: now,
+            revision: Revision(0),
+        };
+        self.replays.keep(&mut replay).await.unwrap();
+        replay
+    }
+
+    fn run(&mut self, replay: Replay) -> Running {
+        let (courier, commands) = mpsc::channel(64);
+        self.commands = Some(commands);
+        let runner = Runner {
+            log: Arc::clone(&self.stage.log) as _,
+            replays: self.replays.clone(),
+            carrier: Arc::clone(&self.carrier) as _,
+            ledger: Arc::clone(&self.stage.ledger),
+            clock: Arc::new(self.stage.clock.clone()),
+            tasks: self.stage.tasks.clone(),
+            parallel: 1,
+            patience: PATIENCE,
+            subscription: self.subscription.subscribe(),
+            courier,
+            standing: self.standing.subscribe(),
+            gate: Arc::clone(&self.gate),
+            cancel: CancellationToken::new(),
+        };
+        self.stage.tasks.spawn(runner.run(replay))
+    }
+}
+
+/// Lets the runner do all that it can do now: everything around it answers at once.
+async fn settle() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn counted(matched: u64) -> Counts {
+    Counts { matched, ..Counts::default() }
+}
+
+#[tokio::test]
+async fn a_replay_that_ends_early_lets_go_of_a_courier_that_it_waits_for() {
+    let mut scene = Scene::of(&["a", "b"]).await;
+    let replay = scene.keep(counted(2)).await;
+    // All attempts at once are under way, so that the replay waits for its turn.
+    let taken: Vec<_> =
+        std::iter::from_fn(|| scene.gate.enter(Traffic::Replay, scene.stage.clock.now()).ok())
+            .collect();
+    let running = scene.run(replay);
+    settle().await;
+    assert!(!running.is_finished() && scene.carrier.words().is_empty());
+
+    let removed = watch::Sender::new(Arc::clone(&scene.stage.subscription));
+    drop(std::mem::replace(&mut scene.subscription, removed));
+
+    until("the runner ends", || running.is_finished()).await;
+    assert_eq!(running.await.unwrap().unwrap().state, ReplayState::Cancelled);
+    drop(taken);
+}
