@@ -8,7 +8,7 @@ use tracing::Instrument as _;
 use crate::ambient::{Clock, Entropy, Tasks};
 use crate::deliver::{Carry, Ledger, Office};
 use crate::event::{EventId, RedriveId, ReplayId, SubscriptionId, Timestamp};
-use crate::eventlog::{EventLog, Page, Position, Revision};
+use crate::eventlog::{Error as LogError, EventLog, Page, Position, Revision};
 use crate::replay::running::{Run, Running};
 use crate::replay::shelf::Keeping;
 use crate::replay::slots::{Slot, Slots};
@@ -205,9 +205,13 @@ impl Desk {
         parts.replays.keep(&mut replay).await?;
         drop(beginning);
         // Only now retention drops nothing of its range any more, so that what is counted is sent.
-        if let Err(error) = self.measure(subscription, &mut replay).await {
-            self.give_up(replay).await?;
-            return Err(error);
+        match self.measure(subscription, &mut replay).await {
+            // Its runner keeps it once there is room.
+            Ok(()) | Err(Error::Log(LogError::Full { .. })) => {}
+            Err(error) => {
+                self.give_up(replay).await?;
+                return Err(error);
+            }
         }
         if !self.run(replay.clone(), run, Some(slot)) {
             // It was closed or removed while its events were counted.

@@ -23,6 +23,8 @@ pub(super) struct Journey {
     pub(super) next: Timestamp,
     /// When the job was last written down.
     pub(super) kept: Timestamp,
+    /// Whether there was no room for that.
+    pub(super) full: bool,
 }
 
 impl Journey {
@@ -40,6 +42,7 @@ impl Journey {
             under_way: FuturesUnordered::new(),
             next: now,
             kept: now,
+            full: false,
         }
     }
 }

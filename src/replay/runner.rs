@@ -11,7 +11,7 @@ use crate::ambient::{Clock, Tasks};
 use crate::deliver::{
     Carry, Command, Delivery, Gate, Ledger, Pass, Standing, Traffic, Verdict, Wait,
 };
-use crate::eventlog::{Entry, EventLog, Page, Position, Retry};
+use crate::eventlog::{Entry, Error as LogError, EventLog, Page, Position, Retry};
 use crate::replay::journey::{Done, Journey};
 use crate::replay::running::{End, interrupted, pace};
 use crate::replay::{Error, Replay, ReplayState, Replays, Selection};
@@ -26,6 +26,8 @@ const MOST_RETRIES: usize = 500;
 const AFTER_PANIC: Duration = Duration::from_mins(1);
 /// How long it waits for the end of an attempt of others before it looks again.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
+/// How long it waits for room on a full disk before it tries again to write down how it ended.
+const ROOM: Duration = Duration::from_secs(1);
 
 /// Counts the events that a replay would send.
 ///
@@ -91,6 +93,8 @@ impl Runner {
     /// Runs until every event of the range was attempted, the replay is cancelled, or the gateway
     /// stops; in the last case it goes on after a restart.
     ///
+    /// A full disk ends nothing: it waits, and goes on when there is room.
+    ///
     /// # Errors
     ///
     /// Ours: the log or the registry failed; the job is still running as far as is kept.
@@ -109,7 +113,9 @@ impl Runner {
             End::Cancelled => ReplayState::Cancelled,
             End::Stopped => replay.state,
         };
-        self.keep(&mut replay, journey.progress.cursor().settled).await?;
+        // A courier ends once nobody can command it, and need not wait for room.
+        self.courier = mpsc::channel(1).0;
+        self.keep_end(&mut replay, journey.progress.cursor().settled).await?;
         Ok(replay)
     }
 
@@ -119,8 +125,24 @@ impl Runner {
         if replay.reached != reached {
             (replay.reached, replay.moved) = (reached, self.clock.now());
         }
-        self.ledger.flush().await?;
+        self.ledger.try_flush().await?;
         self.replays.keep(replay).await
+    }
+
+    /// Writes down how it ended, once there is room. A gateway that stops does not wait for that: it
+    /// goes on after the restart from where it was kept last.
+    async fn keep_end(&self, replay: &mut Replay, reached: Position) -> Result<(), Error> {
+        let stopping = self.tasks.stopping();
+        loop {
+            match self.keep(replay, reached).await {
+                Err(Error::Log(LogError::Full { .. })) if stopping.is_cancelled() => return Ok(()),
+                Err(Error::Log(LogError::Full { .. })) => tokio::select! {
+                    () = self.clock.sleep(ROOM) => {}
+                    () = stopping.cancelled() => {}
+                },
+                other => return other,
+            }
+        }
     }
 
     fn interrupted(&self) -> Option<End> {
@@ -179,7 +201,12 @@ impl Runner {
             // is asked, so that no change after its answer is missed.
             let mut health = self.gate.watch();
             if self.clock.now() >= journey.kept.after(KEEP_EVERY) {
-                self.keep(replay, journey.progress.cursor().settled).await?;
+                // What cannot be written would only pile up, and be sent again after a crash.
+                journey.full = match self.keep(replay, journey.progress.cursor().settled).await {
+                    Ok(()) => false,
+                    Err(Error::Log(LogError::Full { .. })) => true,
+                    Err(error) => return Err(error),
+                };
                 journey.kept = self.clock.now();
             }
             let overdue = replay.moved.after(self.patience);
@@ -189,7 +216,9 @@ impl Runner {
             }
             let delivers = self.subscription.borrow().state.delivers();
             let patient = self.standing.borrow_and_update().retrying < MOST_RETRIES;
-            let room = patient && journey.under_way.len() < usize::from(self.parallel.max(1));
+            let room = !journey.full
+                && patient
+                && journey.under_way.len() < usize::from(self.parallel.max(1));
             let now = self.clock.now();
             let wait = if !(delivers && room) {
                 Wait::Turn
@@ -213,6 +242,7 @@ impl Runner {
                 Some(done) = journey.under_way.next() => self.account(replay, journey, done).await,
                 () = self.clock.sleep_until(until), if delivers && room => {}
                 () = self.clock.sleep_until(overdue) => {}
+                () = self.clock.sleep(KEEP_EVERY), if journey.full => {}
                 Ok(()) = health.changed(), if delivers && room => {}
                 // A courier that has ended is noticed at the subscription.
                 _ = self.standing.changed(), if !patient => {}

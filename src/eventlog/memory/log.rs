@@ -346,6 +346,7 @@ impl Registry for MemoryLog {
         expected: Option<Revision>,
         body: String,
     ) -> Result<Revision, Error> {
+        self.must_have_room()?;
         let mut held = self.hold()?;
         let found = held.records.get(key).map(|record| record.revision);
         if found != expected {

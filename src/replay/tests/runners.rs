@@ -1,4 +1,4 @@
-//! A runner ends with what it serves.
+//! A runner goes on whatever the disk does, and ends with what it serves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -87,6 +87,10 @@ impl Scene {
         replay
     }
 
+    async fn kept(&self) -> Replay {
+        self.replays.get(&"again".parse().unwrap()).await.unwrap()
+    }
+
     fn run(&mut self, replay: Replay) -> Running {
         let (courier, commands) = mpsc::channel(64);
         self.commands = Some(commands);
@@ -107,6 +111,21 @@ impl Scene {
         };
         self.stage.tasks.spawn(runner.run(replay))
     }
+
+    /// Moves the clock by steps until a runner has ended, and says how often.
+    async fn run_out(&self, running: &Running, step: Duration) -> u32 {
+        let mut steps = 0;
+        until("the runner ends", || {
+            if running.is_finished() {
+                return true;
+            }
+            self.stage.clock.advance(step);
+            steps += 1;
+            false
+        })
+        .await;
+        steps
+    }
 }
 
 /// Lets the runner do all that it can do now: everything around it answers at once.
@@ -118,6 +137,60 @@ async fn settle() {
 
 fn counted(matched: u64) -> Counts {
     Counts { matched, ..Counts::default() }
+}
+
+#[tokio::test]
+async fn a_replay_goes_on_once_a_full_disk_has_room() {
+    let mut scene = Scene::of(&["a", "b", "c"]).await;
+    let replay = scene.keep(counted(3)).await;
+    let running = scene.run(replay);
+    until("one event is sent", || scene.carrier.words().len() == 1).await;
+
+    scene.stage.log.fill(true);
+    scene.stage.clock.advance(Duration::from_secs(1));
+    settle().await;
+    assert!(!running.is_finished(), "it ended for want of room");
+    assert_eq!(scene.kept().await.counts.delivered, 0);
+    scene.stage.log.fill(false);
+
+    scene.run_out(&running, Duration::from_secs(1)).await;
+    assert_eq!(running.await.unwrap().unwrap().state, ReplayState::Completed);
+    let kept = scene.kept().await;
+    assert_eq!((kept.state, kept.counts.delivered), (ReplayState::Completed, 3));
+    assert_eq!(scene.carrier.words(), ["a", "b", "c"]);
+}
+
+#[tokio::test]
+async fn how_a_replay_ended_is_kept_once_there_is_room_and_its_courier_does_not_wait_for_that() {
+    let mut scene = Scene::of(&["a"]).await;
+    let replay = scene.keep(counted(1)).await;
+    scene.stage.log.fill(true);
+    let running = scene.run(replay);
+    let mut commands = scene.commands.take().unwrap();
+    assert!(commands.recv().await.is_none(), "nobody commands the courier any more");
+    settle().await;
+    assert!(!running.is_finished(), "how it ended is not kept");
+
+    scene.stage.log.fill(false);
+    scene.run_out(&running, Duration::from_secs(1)).await;
+
+    running.await.unwrap().unwrap();
+    assert_eq!(scene.kept().await.state, ReplayState::Completed);
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_does_not_wait_for_room() {
+    let mut scene = Scene::of(&["a"]).await;
+    let replay = scene.keep(counted(1)).await;
+    scene.stage.log.fill(true);
+    let running = scene.run(replay);
+    until("the event is sent", || scene.carrier.words().len() == 1).await;
+    settle().await;
+
+    scene.stage.tasks.stopping().cancel();
+
+    running.await.unwrap().unwrap();
+    assert_eq!(scene.kept().await.state, ReplayState::Running, "it goes on after the restart");
 }
 
 #[tokio::test]
