@@ -1,6 +1,7 @@
 //! Starts, watches, cancels and resumes replays.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
 use tracing::Instrument as _;
@@ -198,6 +199,7 @@ impl Desk {
             counts: Counts::default(),
             created,
             moved: created,
+            stood: Duration::ZERO,
             revision: Revision(0),
         };
         let run = self.running.begin(&replay.id);

@@ -1,6 +1,7 @@
 //! A replay as a durable job.
 
 use std::fmt;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -126,6 +127,8 @@ pub struct Replay {
     pub created: Timestamp,
     /// When it came further last.
     pub moved: Timestamp,
+    /// For how long it has stood still since then while the gateway ran.
+    pub stood: Duration,
     /// The revision of what is kept.
     pub revision: Revision,
 }

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::FuturesUnordered;
 
@@ -25,6 +26,8 @@ pub(super) struct Journey {
     pub(super) kept: Timestamp,
     /// Whether there was no room for that.
     pub(super) full: bool,
+    /// When it was last counted for how long it stands still.
+    looked: Timestamp,
 }
 
 impl Journey {
@@ -43,6 +46,14 @@ impl Journey {
             next: now,
             kept: now,
             full: false,
+            looked: now,
         }
+    }
+
+    /// Counts for how long a replay stands still: what has passed since the last look, and `most` at
+    /// the most.
+    pub(super) fn stand(&mut self, replay: &mut Replay, (now, most): (Timestamp, Duration)) {
+        replay.stood = replay.stood.saturating_add(now.since(self.looked).min(most));
+        self.looked = now;
     }
 }

@@ -65,6 +65,7 @@ impl Reached {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use crate::ambient::{ManualClock, SeededEntropy};
     use crate::event::{EventId, Timestamp};
@@ -89,6 +90,7 @@ mod tests {
             counts: Counts::default(),
             created: Timestamp::EPOCH,
             moved: Timestamp::EPOCH,
+            stood: Duration::ZERO,
             revision: Revision(0),
         }
     }

@@ -26,6 +26,9 @@ const MOST_RETRIES: usize = 500;
 const AFTER_PANIC: Duration = Duration::from_mins(1);
 /// How long it waits for the end of an attempt of others before it looks again.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
+/// How often it looks at the time while it stands still, and the most that one look counts: what the
+/// gateway was not there for, and what a clock has leapt over, is nobody's fault.
+const LOOK_EVERY: Duration = Duration::from_hours(1);
 /// How long it waits for room on a full disk before it tries again to write down how it ended.
 const ROOM: Duration = Duration::from_secs(1);
 
@@ -75,7 +78,7 @@ pub struct Runner {
     pub tasks: Tasks,
     /// Attempts under way at once.
     pub parallel: u16,
-    /// How long it may stand still.
+    /// How long it may stand still while the gateway runs.
     pub patience: Duration,
     /// The subscription, as it changes.
     pub subscription: watch::Receiver<Arc<Subscription>>,
@@ -124,6 +127,7 @@ impl Runner {
     async fn keep(&self, replay: &mut Replay, reached: Position) -> Result<(), Error> {
         if replay.reached != reached {
             (replay.reached, replay.moved) = (reached, self.clock.now());
+            replay.stood = Duration::ZERO;
         }
         self.ledger.try_flush().await?;
         self.replays.keep(replay).await
@@ -200,6 +204,7 @@ impl Runner {
             // Anew each time, because the subscription may have another sink now, and before the gate
             // is asked, so that no change after its answer is missed.
             let mut health = self.gate.watch();
+            journey.stand(replay, (self.clock.now(), LOOK_EVERY));
             if self.clock.now() >= journey.kept.after(KEEP_EVERY) {
                 // What cannot be written would only pile up, and be sent again after a crash.
                 journey.full = match self.keep(replay, journey.progress.cursor().settled).await {
@@ -209,8 +214,8 @@ impl Runner {
                 };
                 journey.kept = self.clock.now();
             }
-            let overdue = replay.moved.after(self.patience);
-            if self.clock.now() >= overdue {
+            let patience = self.patience.saturating_sub(replay.stood);
+            if patience.is_zero() {
                 tell_overdue(replay);
                 return Ok(Err(End::Cancelled));
             }
@@ -238,11 +243,11 @@ impl Runner {
                 Wait::Until(moment) => moment,
                 Wait::Turn => now.after(LONGEST_TURN),
             };
+            let look = if journey.full { KEEP_EVERY } else { LOOK_EVERY };
             tokio::select! {
                 Some(done) = journey.under_way.next() => self.account(replay, journey, done).await,
                 () = self.clock.sleep_until(until), if delivers && room => {}
-                () = self.clock.sleep_until(overdue) => {}
-                () = self.clock.sleep(KEEP_EVERY), if journey.full => {}
+                () = self.clock.sleep(patience.min(look)) => {}
                 Ok(()) = health.changed(), if delivers && room => {}
                 // A courier that has ended is noticed at the subscription.
                 _ = self.standing.changed(), if !patient => {}

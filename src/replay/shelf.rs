@@ -170,6 +170,7 @@ mod tests {
             counts: Counts::default(),
             created: Timestamp::EPOCH,
             moved: Timestamp::EPOCH,
+            stood: Duration::ZERO,
             revision: Revision(0),
         };
         replays.keep(&mut replay).await.unwrap();

@@ -1,6 +1,7 @@
 //! Keeps replays in the registry.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -106,6 +107,8 @@ pub(super) struct Kept {
     created: Timestamp,
     #[serde(default)]
     moved: Option<Timestamp>,
+    #[serde(default)]
+    stood_seconds: u64,
 }
 
 /// The replays in the registry.
@@ -197,6 +200,7 @@ impl Job for Replay {
             counts: self.counts,
             created: self.created,
             moved: Some(self.moved),
+            stood_seconds: self.stood.as_secs(),
         }
     }
 
@@ -217,6 +221,7 @@ impl Job for Replay {
             counts: kept.counts,
             created: kept.created,
             moved: kept.moved.unwrap_or(kept.created),
+            stood: Duration::from_secs(kept.stood_seconds),
             revision,
         })
     }

@@ -1,4 +1,4 @@
-//! A runner goes on whatever the disk does, and ends with what it serves.
+//! A runner goes on whatever the disk and the clock do, and ends with what it serves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +15,9 @@ use crate::deliver::{
 use crate::event::ChainValue;
 use crate::eventlog::{EventLog as _, Page, Position, Revision};
 use crate::replay::{Counts, Error, Replay, ReplayState, Replays, Runner, Selection};
-use crate::subscriptions::Subscription;
+use crate::subscriptions::{State, Subscription};
 
+const DAY: Duration = Duration::from_hours(24);
 const PATIENCE: Duration = Duration::from_hours(14 * 24);
 
 type Running = JoinHandle<Result<Replay, Error>>;
@@ -81,6 +82,7 @@ impl Scene {
             counts,
             created: now,
             moved: now,
+            stood: Duration::ZERO,
             revision: Revision(0),
         };
         self.replays.keep(&mut replay).await.unwrap();
@@ -110,6 +112,11 @@ impl Scene {
             cancel: CancellationToken::new(),
         };
         self.stage.tasks.spawn(runner.run(replay))
+    }
+
+    fn become_state(&self, state: State) {
+        let subscription = Subscription { state, ..(*self.stage.subscription).clone() };
+        self.subscription.send_replace(Arc::new(subscription));
     }
 
     /// Moves the clock by steps until a runner has ended, and says how often.
@@ -211,4 +218,49 @@ async fn a_replay_that_ends_early_lets_go_of_a_courier_that_it_waits_for() {
     until("the runner ends", || running.is_finished()).await;
     assert_eq!(running.await.unwrap().unwrap().state, ReplayState::Cancelled);
     drop(taken);
+}
+
+#[tokio::test]
+async fn downtime_is_not_standing_still() {
+    let mut scene = Scene::of(&["a", "b"]).await;
+    let replay = scene.keep(counted(2)).await;
+    scene.stage.clock.advance(20 * DAY);
+
+    let running = scene.run(replay);
+    scene.run_out(&running, Duration::from_secs(1)).await;
+
+    assert_eq!(running.await.unwrap().unwrap().state, ReplayState::Completed);
+}
+
+#[tokio::test]
+async fn a_clock_that_leaps_costs_no_replay_its_patience() {
+    let mut scene = Scene::of(&["a", "b"]).await;
+    let replay = scene.keep(counted(2)).await;
+    scene.become_state(State::Paused);
+    let running = scene.run(replay);
+    settle().await;
+
+    scene.stage.clock.advance(20 * DAY);
+    settle().await;
+    scene.become_state(State::Active);
+
+    scene.run_out(&running, Duration::from_secs(1)).await;
+    assert_eq!(running.await.unwrap().unwrap().state, ReplayState::Completed);
+}
+
+#[tokio::test]
+async fn a_replay_that_stands_still_is_cancelled_and_a_restart_does_not_begin_its_patience_anew() {
+    let mut scene = Scene::of(&["a"]).await;
+    let mut replay = scene.keep(counted(1)).await;
+    replay.stood = 13 * DAY;
+    scene.replays.keep(&mut replay).await.unwrap();
+    scene.become_state(State::Paused);
+    let replay = scene.kept().await;
+
+    let running = scene.run(replay);
+    let hours = scene.run_out(&running, Duration::from_hours(1)).await;
+
+    assert_eq!(running.await.unwrap().unwrap().state, ReplayState::Cancelled);
+    assert!((24..13 * 24).contains(&hours), "after {hours} hours");
+    assert!(scene.kept().await.stood >= PATIENCE);
 }
