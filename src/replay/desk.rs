@@ -17,6 +17,7 @@ use crate::replay::store::KIND;
 use crate::replay::{
     Config, Counts, Error, Redrives, Replay, ReplayState, Replays, Runner, Selection, count,
 };
+use crate::route::{Filter, FilterError};
 use crate::subscriptions::Subscription;
 
 /// Of the jobs of a subscription that have ended, so many of the newest are kept.
@@ -117,22 +118,13 @@ impl Desk {
         request: &Request,
     ) -> Result<(Selection, u64), Error> {
         let selection = self.select(request).await?;
-        let matched = self.matched(subscription, &selection).await?;
+        let matched = count(&*self.parts.log, &selection, filter_of(subscription)?).await?;
         Ok((selection, matched))
     }
 
-    async fn matched(
-        &self,
-        subscription: &Subscription,
-        selection: &Selection,
-    ) -> Result<u64, Error> {
-        let filter = subscription
-            .newest_filter()
-            .ok_or_else(|| Error::Invalid("the subscription has no filter".to_owned()))?;
-        count(&*self.parts.log, selection, filter).await
-    }
-
     async fn select(&self, request: &Request) -> Result<Selection, Error> {
+        let unreadable = |error: FilterError| Error::Invalid(error.to_string());
+        Filter::new(&request.types, &[]).map_err(unreadable)?;
         let log = &self.parts.log;
         let before = Position(log.head().0.saturating_sub(1));
         let newest = log.read(before, Page { items: 1, bytes: 1 }).await?;
@@ -181,6 +173,7 @@ impl Desk {
         let wish = subscription.epochs.last().map(|epoch| &epoch.wish);
         let wish =
             wish.ok_or_else(|| Error::Invalid("the subscription has no filter".to_owned()))?;
+        let filter = filter_of(subscription)?;
         let most = usize::from(parts.config.running_per_consumer);
         let slot = self.slots.enter(&subscription.consumer, most)?;
         let selection = self.select(request).await?;
@@ -207,7 +200,7 @@ impl Desk {
         parts.replays.keep(&mut replay).await?;
         drop(beginning);
         // Only now retention drops nothing of its range any more, so that what is counted is sent.
-        match self.measure(subscription, &mut replay).await {
+        match self.measure(filter, &mut replay).await {
             // Its runner keeps it once there is room.
             Ok(()) | Err(Error::Log(LogError::Full { .. })) => {}
             Err(error) => {
@@ -224,10 +217,10 @@ impl Desk {
     }
 
     /// Keeps where a replay begins and how much it will send.
-    async fn measure(&self, subscription: &Subscription, replay: &mut Replay) -> Result<(), Error> {
+    async fn measure(&self, filter: &Arc<Filter>, replay: &mut Replay) -> Result<(), Error> {
         let log = &*self.parts.log;
         replay.reached = log.seek(replay.selection.from).await?;
-        replay.counts.matched = self.matched(subscription, &replay.selection).await?;
+        replay.counts.matched = count(log, &replay.selection, filter).await?;
         self.parts.replays.keep(replay).await
     }
 
@@ -343,6 +336,11 @@ impl Desk {
         });
         true
     }
+}
+
+fn filter_of(subscription: &Subscription) -> Result<&Arc<Filter>, Error> {
+    let none = || Error::Invalid("the subscription has no filter".to_owned());
+    subscription.newest_filter().ok_or_else(none)
 }
 
 /// The last of many jobs.

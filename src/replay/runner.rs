@@ -14,7 +14,7 @@ use crate::deliver::{
 use crate::eventlog::{Entry, Error as LogError, EventLog, Page, Position, Retry};
 use crate::replay::journey::{Done, Journey};
 use crate::replay::running::{End, interrupted, pace};
-use crate::replay::{Error, Replay, ReplayState, Replays, Selection};
+use crate::replay::{Counts, Error, Replay, ReplayState, Replays, Selection};
 use crate::route::Filter;
 use crate::subscriptions::Subscription;
 
@@ -105,9 +105,13 @@ impl Runner {
         let (types, filters) = &replay.wish;
         let filter =
             Filter::new(types, filters).map_err(|error| Error::Invalid(error.to_string()))?;
-        let wanted = test(&replay.selection, &Arc::new(filter))?;
+        let filter = Arc::new(filter);
+        let wanted = test(&replay.selection, &filter)?;
         let mut journey = Journey::new(&replay, self.clock.now());
-        let ended = self.travel(&mut replay, &mut journey, wanted).await?;
+        let ended = match self.measure(&mut replay, &filter).await? {
+            Some(ended) => ended,
+            None => self.travel(&mut replay, &mut journey, wanted).await?,
+        };
         while let Some(done) = journey.under_way.next().await {
             self.account(&mut replay, &mut journey, done).await;
         }
@@ -120,6 +124,25 @@ impl Runner {
         self.courier = mpsc::channel(1).0;
         self.keep_end(&mut replay, journey.progress.cursor().settled).await?;
         Ok(replay)
+    }
+
+    /// Counts what it will send, if a crash came before that; says how it ends if it is interrupted.
+    async fn measure(
+        &self,
+        replay: &mut Replay,
+        filter: &Arc<Filter>,
+    ) -> Result<Option<End>, Error> {
+        // Where nothing matches, this is all that there is to do.
+        if replay.counts != Counts::default() {
+            return Ok(None);
+        }
+        tokio::select! {
+            counted = count(&*self.log, &replay.selection, filter) => {
+                replay.counts.matched = counted?;
+                Ok(None)
+            }
+            ended = self.interruption() => Ok(Some(ended)),
+        }
     }
 
     /// Writes down how far it has come, after what became of the events up to there: a crash between
@@ -151,6 +174,22 @@ impl Runner {
 
     fn interrupted(&self) -> Option<End> {
         interrupted(&self.cancel, &self.tasks, &self.subscription)
+    }
+
+    /// Waits until something ends it early.
+    async fn interruption(&self) -> End {
+        let mut subscription = self.subscription.clone();
+        loop {
+            if let Some(ended) = self.interrupted() {
+                return ended;
+            }
+            tokio::select! {
+                // Whether it is gone is seen above.
+                _ = subscription.changed() => {}
+                () = self.cancel.cancelled() => {}
+                () = self.tasks.stopping().cancelled() => {}
+            }
+        }
     }
 
     /// Reads and attempts until the end of the range or an interruption.

@@ -281,3 +281,15 @@ async fn a_subscription_is_removed_though_its_replay_waits_for_the_sink() {
 
     assert_eq!(removed.status, 204, "{}", removed.body);
 }
+
+#[tokio::test]
+async fn a_request_that_is_refused_leaves_no_replay_behind() {
+    let (gateway, _receiver, ids) = delivered(1).await;
+    let path = "/subscriptions/shop/replays";
+    let wish = json!({ "from": ids[0], "types": ["Order.*.Created"] });
+
+    let refused = gateway.call(Method::POST, path, Some(&wish)).await;
+
+    assert_eq!((refused.status, refused.code()), (422, "invalid"), "{}", refused.body);
+    assert_eq!(gateway.get(path).await["replays"], json!([]));
+}

@@ -264,3 +264,16 @@ async fn a_replay_that_stands_still_is_cancelled_and_a_restart_does_not_begin_it
     assert!((24..13 * 24).contains(&hours), "after {hours} hours");
     assert!(scene.kept().await.stood >= PATIENCE);
 }
+
+#[tokio::test]
+async fn what_was_not_counted_before_a_kill_is_counted_after_it() {
+    let mut scene = Scene::of(&["a", "b", "c"]).await;
+    let replay = scene.keep(Counts::default()).await;
+
+    let running = scene.run(replay);
+    scene.run_out(&running, Duration::from_secs(1)).await;
+
+    running.await.unwrap().unwrap();
+    let counts = Counts { delivered: 3, ..counted(3) };
+    assert_eq!(scene.kept().await.counts, counts);
+}
