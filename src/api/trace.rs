@@ -137,9 +137,9 @@ pub async fn trace(
     let entry = services.log.find(&[event]).await?.into_iter().next().flatten();
     let mut deliveries = Vec::new();
     let mut unwanted = 0;
-    for subscription in subscriptions.iter().filter(|one| caller.sees(&one.consumer)) {
-        let traced = services.office.trace(subscription, (event, entry.as_deref())).await;
-        let traced = traced.map_err(problem)?;
+    let seen: Vec<_> = subscriptions.into_iter().filter(|one| caller.sees(&one.consumer)).collect();
+    let traces = services.office.traces(&seen, (event, entry.as_deref())).await.map_err(problem)?;
+    for (subscription, traced) in seen.iter().zip(traces) {
         if !concerns(&traced) {
             // Whether an event exists that a consumer does not want is not the consumer's to know.
             unwanted += 1;

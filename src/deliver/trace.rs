@@ -3,20 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use tokio::sync::oneshot;
 
+use crate::ambient::Clock;
 use crate::deliver::{
     Command, Fate, Hindrance, Line, Office, OfficeError, Phase, ReadError, Turn, View,
 };
-use crate::event::EventId;
+use crate::event::{EventId, Timestamp};
 use crate::eventlog::{Attempt, DeliveryKey, Entry, Page, Position, Receipt, ReceiptId};
 use crate::route::Mismatch;
 use crate::subscriptions::{State, Subscription};
 
 /// Attempts and receipts that are shown of one event and subscription.
 const MOST: usize = 1000;
-/// How long a courier is waited for.
+/// How long couriers are waited for, all together.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long each is waited for, however late it has become: one that is well answers sooner.
+const LEAST: Duration = Duration::from_millis(20);
+/// Subscriptions that are looked at together.
+const TOGETHER: usize = 32;
 
 /// Whether a subscription wanted an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,32 +50,94 @@ pub struct Trace {
     pub receipts: Vec<Receipt>,
 }
 
+impl Trace {
+    /// Whether nothing of a delivery is on record because that may not be written yet. What has no
+    /// number lies where nothing is under way any more.
+    fn may_be_unwritten(&self) -> bool {
+        self.fate == Fate::Settled && self.sequence.is_some()
+    }
+}
+
+/// What is asked of every subscription.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    event: EventId,
+    entry: Option<&'a Entry>,
+    patience: Patience<'a>,
+}
+
+/// One time limit for all couriers that are asked.
+#[derive(Clone, Copy)]
+struct Patience<'a> {
+    clock: &'a dyn Clock,
+    until: Timestamp,
+}
+
+impl<'a> Patience<'a> {
+    fn new(clock: &'a dyn Clock) -> Self {
+        Self { clock, until: clock.now().after(PATIENCE) }
+    }
+
+    /// Waits for an answer. A courier that does not give it in time has other things to do, such as
+    /// to wait for a full disk.
+    async fn wait_for(self, answer: oneshot::Receiver<Turn>) -> Turn {
+        let left = self.until.since(self.clock.now()).max(LEAST);
+        tokio::select! {
+            biased;
+            told = answer => told.unwrap_or(Turn::None),
+            () = self.clock.sleep(left) => Turn::None,
+        }
+    }
+}
+
 impl Office {
-    /// Says what became of an event for a subscription.
+    /// Says what became of an event for each of some subscriptions, in their order.
     ///
     /// # Errors
     ///
     /// Ours: the log failed.
-    pub async fn trace(
+    pub async fn traces(
         &self,
-        subscription: &Arc<Subscription>,
+        subscriptions: &[Arc<Subscription>],
         (event, entry): (EventId, Option<&Entry>),
-    ) -> Result<Trace, OfficeError> {
-        let trace = self.look(subscription, (event, entry)).await?;
-        if trace.fate != Fate::Settled {
-            return Ok(trace);
+    ) -> Result<Vec<Trace>, OfficeError> {
+        let asked = Asked { event, entry, patience: Patience::new(&*self.clock) };
+        let mut traces = self.looks(subscriptions, asked).await?;
+        let unsure = |(_, trace): &(&Arc<Subscription>, &Trace)| trace.may_be_unwritten();
+        let again: Vec<_> = subscriptions
+            .iter()
+            .zip(&traces)
+            .filter(unsure)
+            .map(|(one, _)| Arc::clone(one))
+            .collect();
+        if again.is_empty() {
+            return Ok(traces);
         }
-        // Nothing of it is on record, which may be because that is not written yet. Where it cannot
-        // be, there is nothing more to be told.
+        // Once for all, because each writing is a sync. Where it cannot be written, there is nothing
+        // more to be told.
         let _ = self.dispatch.write_outcomes().await;
-        self.look(subscription, (event, entry)).await
+        let sure = self.looks(&again, asked).await?;
+        let unsure = traces.iter_mut().filter(|trace| trace.may_be_unwritten());
+        unsure.zip(sure).for_each(|(trace, sure)| *trace = sure);
+        Ok(traces)
+    }
+
+    /// Looks at some together, so that one courier that does not answer does not keep all others.
+    async fn looks(
+        &self,
+        subscriptions: &[Arc<Subscription>],
+        asked: Asked<'_>,
+    ) -> Result<Vec<Trace>, OfficeError> {
+        let looks: Vec<_> = subscriptions.iter().map(|one| self.look(one, asked)).collect();
+        stream::iter(looks).buffered(TOGETHER).try_collect().await
     }
 
     async fn look(
         &self,
         subscription: &Arc<Subscription>,
-        (event, entry): (EventId, Option<&Entry>),
+        asked: Asked<'_>,
     ) -> Result<Trace, OfficeError> {
+        let Asked { event, entry, .. } = asked;
         // Where the courier stands comes before its filters, see `Line::look`.
         let line = self.dispatch.line(&subscription.id).map(Line::watching);
         let view = line.as_ref().map(Line::look);
@@ -101,12 +169,12 @@ impl Office {
                 self.to_fetch(view)
             }
             (Some(Fate::Retrying { attempts, due, redriven, .. }), _, Some(view)) => {
-                let because = self.kept_back(view, sequence, entry).await;
+                let because = self.kept_back(view, sequence, asked).await;
                 Fate::Retrying { attempts, due, redriven, because }
             }
             (Some(fate), ..) => fate,
             (None, ..) if matches!(matching, Matching::Missed(_)) => Fate::Unwanted,
-            (None, Some(line), Some(view)) => self.undecided((line, view), (place, entry)).await?,
+            (None, Some(line), Some(view)) => self.undecided((line, view), place, asked).await?,
             (None, ..) => Fate::Closed,
         };
         Ok(Trace { matching, sequence, fate, attempts, receipts })
@@ -148,15 +216,15 @@ impl Office {
         &self,
         view: &View,
         sequence: Option<u64>,
-        entry: Option<&Entry>,
+        asked: Asked<'_>,
     ) -> Option<Hindrance> {
         let hindrance = self.hindrance(view);
         if matches!(hindrance, Hindrance::Pending | Hindrance::Paused) {
             return Some(hindrance);
         }
-        let turn = match (sequence, entry) {
-            (Some(sequence), Some(entry)) => self.turn(view, sequence, entry).await,
-            _ => Turn::None,
+        let turn = match sequence {
+            Some(sequence) => self.turn(view, sequence, asked).await,
+            None => Turn::None,
         };
         match turn {
             Turn::After { event, sequence } => Some(Hindrance::Subject { event, sequence }),
@@ -175,19 +243,20 @@ impl Office {
     async fn undecided(
         &self,
         (line, view): (&Line, &View),
-        (place, entry): (Place, Option<&Entry>),
+        place: Place,
+        asked: Asked<'_>,
     ) -> Result<Fate, OfficeError> {
-        let (sequence, entry) = match (place, entry) {
-            (Place::Numbered(sequence), Some(entry)) => (sequence, entry),
-            (Place::BeforeStart, _) => return Ok(Fate::BeforeStart),
-            (Place::Ahead, _) => return Ok(Fate::Waiting { because: self.hindrance(view) }),
+        let sequence = match place {
+            Place::Numbered(sequence) => sequence,
+            Place::BeforeStart => return Ok(Fate::BeforeStart),
+            Place::Ahead => return Ok(Fate::Waiting { because: self.hindrance(view) }),
             // Only what is settled leaves the log.
-            _ => return Ok(Fate::Settled),
+            Place::Unknown => return Ok(Fate::Settled),
         };
         if let Some(shelf) = &line.shelf {
             return Ok(if shelf.has(sequence) { Fate::Acknowledged } else { self.to_fetch(view) });
         }
-        match self.turn(view, sequence, entry).await {
+        match self.turn(view, sequence, asked).await {
             Turn::Past => Ok(Fate::Settled),
             Turn::None => Ok(Fate::UnderWay),
             Turn::Next => Ok(Fate::Waiting { because: self.hindrance(view) }),
@@ -203,10 +272,12 @@ impl Office {
         }
     }
 
-    /// Asks the courier whether a match waits for its turn. One that does not answer in time has
-    /// other things to do, such as to wait for a full disk.
-    async fn turn(&self, view: &View, sequence: u64, entry: &Entry) -> Turn {
-        let Some(line) = self.dispatch.line(&view.subscription.id) else { return Turn::None };
+    /// Asks the courier whether a match waits for its turn.
+    async fn turn(&self, view: &View, sequence: u64, asked: Asked<'_>) -> Turn {
+        let (Some(line), Some(entry)) = (self.dispatch.line(&view.subscription.id), asked.entry)
+        else {
+            return Turn::None;
+        };
         let (answer, told) = oneshot::channel();
         let subject = entry.event.subject.clone();
         if line.commands.try_send(Command::Turn { sequence, subject, answer }).is_err() {
@@ -214,10 +285,7 @@ impl Office {
         }
         // A courier ends once nobody can command it any more, and then nobody answers.
         drop(line);
-        tokio::select! {
-            told = told => told.unwrap_or(Turn::None),
-            () = self.clock.sleep(PATIENCE) => Turn::None,
-        }
+        asked.patience.wait_for(told).await
     }
 
     /// Where a match lies on the way of a subscription.
@@ -273,4 +341,51 @@ fn matching(subscription: &Subscription, entry: &Entry) -> Matching {
     let Some(filter) = subscription.filter_at(entry.position) else { return Matching::Unknown };
     let tree = entry.event.to_tree();
     if filter.matches(&tree) { Matching::Matched } else { Matching::Missed(filter.explain(&tree)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::ambient::ManualClock;
+
+    #[tokio::test]
+    async fn couriers_that_do_not_answer_share_one_time_limit() {
+        let clock = ManualClock::at(Timestamp::EPOCH);
+        let patience = Patience::new(&clock);
+        let silent = || {
+            let (answer, told) = oneshot::channel();
+            (answer, patience.wait_for(told))
+        };
+        let (_silent, waits): (Vec<_>, Vec<_>) = (0..100).map(|_| silent()).unzip();
+        let mut waits = std::pin::pin!(join_all(waits));
+        assert!(futures_util::poll!(&mut waits).is_pending());
+        clock.advance(PATIENCE);
+        assert_eq!(waits.await, [Turn::None; 100]);
+
+        let (_silent, late) = silent();
+        let mut late = std::pin::pin!(late);
+        assert!(futures_util::poll!(&mut late).is_pending());
+        clock.advance(LEAST);
+        assert_eq!(late.await, Turn::None);
+        let (answer, late) = silent();
+        answer.send(Turn::Next).unwrap();
+        assert_eq!(late.await, Turn::Next, "one that answers at once is heard, however late it is");
+    }
+
+    #[test]
+    fn only_what_is_settled_at_a_known_place_may_be_written_later() {
+        let trace = |fate, sequence| Trace {
+            matching: Matching::Unknown,
+            sequence,
+            fate,
+            attempts: Vec::new(),
+            receipts: Vec::new(),
+        };
+
+        assert!(trace(Fate::Settled, Some(7)).may_be_unwritten());
+        assert!(!trace(Fate::Settled, None).may_be_unwritten());
+        assert!(!trace(Fate::UnderWay, Some(7)).may_be_unwritten());
+    }
 }
