@@ -60,7 +60,7 @@ pub async fn ready(State(services): State<Arc<Services>>) -> Result<&'static str
 }
 
 /// `GET /metrics`: everything counted, for Prometheus. Its labels name subscriptions, so it is for
-/// operators.
+/// operators. While the log cannot be read, everything but the age of what waits is told.
 #[utoipa::path(
     get, path = "/metrics", tag = "operate",
     responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
@@ -71,16 +71,23 @@ pub async fn metrics(
 ) -> Result<impl IntoResponse, Problem> {
     caller.must(&Scope::Operate)?;
     let (head, now) = (services.log.head().0, services.clock.now());
-    // Where everyone keeps up, this reads memory only.
-    let behind = services.office.behind().await?;
-    let since: BTreeMap<_, _> =
-        behind.iter().map(|one| (&one.subscription.id, one.since)).collect();
+    // A log that fails is told of by the gateway's own look at who is behind, once a minute. That is
+    // when everything else that is counted is wanted most.
+    let behind = services.office.behind().await.ok();
+    let since: Option<BTreeMap<_, _>> = behind
+        .as_ref()
+        .map(|behind| behind.iter().map(|one| (&one.subscription.id, one.since)).collect());
+    if since.is_none() {
+        services.metrics.leave_out(Metric::LagSeconds);
+    }
     for (subscription, standing) in services.office.standings() {
         let labels = [subscription.as_str()];
         let lag = head.saturating_sub(standing.scanned.0) + standing.open as u64;
         services.metrics.gauge(Metric::LagEvents, &labels).set_count(lag);
-        let age = since.get(&subscription).map_or(0, |since| now.since(*since).as_secs());
-        services.metrics.gauge(Metric::LagSeconds, &labels).set_count(age);
+        if let Some(since) = &since {
+            let age = since.get(&subscription).map_or(0, |since| now.since(*since).as_secs());
+            services.metrics.gauge(Metric::LagSeconds, &labels).set_count(age);
+        }
         let retrying = standing.retrying as u64;
         services.metrics.gauge(Metric::RetriesWaiting, &labels).set_count(retrying);
         let attempts = services.office.line(&subscription).is_some_and(|line| line.shelf.is_none());

@@ -1,7 +1,7 @@
 //! Says which subscriptions keep the log from being dropped, and since when.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::deliver::expiry::limit_of;
 use crate::deliver::{BacklogLimit, Office};
@@ -29,33 +29,48 @@ impl Behind {
     }
 }
 
+/// When the first entry after a place was accepted, for the places where subscriptions stand: a log
+/// that only grows does not change that, and to ask it each time is a read for each of them.
+#[derive(Debug, Default)]
+pub(super) struct Oldest(Mutex<BTreeMap<Position, Timestamp>>);
+
+impl Oldest {
+    fn known(&self) -> BTreeMap<Position, Timestamp> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn keep(&self, places: BTreeMap<Position, Timestamp>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = places;
+    }
+}
+
 impl Office {
     /// Finds the subscriptions that have not settled everything, those first that are farthest
-    /// behind. Where everyone keeps up, that reads nothing but memory.
+    /// behind. It reads the log only for those that stand where nobody stood before.
     ///
     /// # Errors
     ///
     /// Ours: the log failed.
     pub async fn behind(&self) -> Result<Vec<Behind>, Error> {
-        let mut oldest: BTreeMap<Position, Option<Timestamp>> = BTreeMap::new();
+        let known = self.oldest.known();
+        let mut oldest = BTreeMap::new();
         let mut behind = Vec::new();
         for (id, standing) in self.standings() {
             let settled = standing.settled;
             if settled >= self.log.head() {
                 continue;
             }
-            let since = if let Some(known) = oldest.get(&settled) {
-                *known
-            } else {
-                let found = accepted_after(&*self.log, settled).await?;
-                oldest.insert(settled, found);
-                found
+            let since = match oldest.get(&settled).or_else(|| known.get(&settled)) {
+                Some(since) => Some(*since),
+                None => accepted_after(&*self.log, settled).await?,
             };
             let (Some(since), Some(line)) = (since, self.line(&id)) else { continue };
+            oldest.insert(settled, since);
             let subscription = Arc::clone(&line.subscription.borrow());
             let limit = limit_of(&subscription, self.dispatch.backlog());
             behind.push(Behind { subscription, settled, since, limit });
         }
+        self.oldest.keep(oldest);
         behind.sort_by_key(|one| one.settled);
         Ok(behind)
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::ambient::{Clock, Entropy, Secret};
+use crate::deliver::behind::Oldest;
 use crate::deliver::{
     Dispatch, Egress, Flow, Handshake, HandshakeError, Line, Reader, SealError, Sealer, Standing,
 };
@@ -65,6 +66,7 @@ pub struct Office {
     data_key: Arc<DataKey>,
     pub(super) log: Arc<dyn EventLog>,
     reader: Reader,
+    pub(super) oldest: Oldest,
     pub(super) clock: Arc<dyn Clock>,
     dice: Arc<dyn Entropy>,
     /// Held while a subscription changes, so that registry, table and courier change in one order.
@@ -109,6 +111,7 @@ impl Office {
             handshake: parts.handshake,
             egress: parts.egress,
             reader: Reader::new(Arc::clone(&log)),
+            oldest: Oldest::default(),
             data_key: parts.data_key,
             log,
             clock,

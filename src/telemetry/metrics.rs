@@ -79,6 +79,12 @@ impl Metrics {
         });
     }
 
+    /// Drops the series of a metric whose levels are not known at the moment.
+    pub fn leave_out(&self, unknown: Metric) {
+        let mut series = self.series.lock().unwrap_or_else(PoisonError::into_inner);
+        series.retain(|(metric, _), _| *metric != unknown);
+    }
+
     /// Writes everything in the Prometheus text format, version 0.0.4.
     pub fn render(&self) -> String {
         let series = self.series.lock().unwrap_or_else(PoisonError::into_inner);

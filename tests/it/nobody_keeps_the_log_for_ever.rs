@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::{Body, to_bytes};
+use axum::http::{Request, StatusCode};
 use reqwest::Method;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+use tower::ServiceExt as _;
 
 use sealway::ambient::{Clock as _, ManualClock, Span, SystemClock};
 use sealway::replay;
@@ -313,4 +316,53 @@ async fn operators_end_a_replay_that_has_lost_its_subscription() {
     assert_eq!(ended.status, 202, "{}", ended.body);
     assert_eq!(gateway.get("/log").await["holders"], json!([]));
     assert_eq!(gateway.call(Method::GET, &path, None).await.status, 404, "it is over");
+}
+
+/// A gateway with a paused subscription, an event that waits for it, and an operator's key.
+async fn with_something_that_waits() -> (TestGateway, String) {
+    let mut gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({})).await;
+    gateway.post("/subscriptions/shop/pause", &json!({})).await;
+    gateway.order(1).await;
+    let key = gateway.add_caller("operator", &["operate"]).await;
+    // What was appended before this start is not in memory.
+    gateway.restart().await;
+    (gateway, key)
+}
+
+/// Asks without a socket, because a gateway whose log has failed stops to listen.
+async fn ask(gateway: &TestGateway, key: &str, path: &str) -> (StatusCode, String) {
+    let request = Request::get(path).header("authorization", format!("Bearer {key}"));
+    let answer = gateway.routes().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let status = answer.status();
+    let body = to_bytes(answer.into_body(), usize::MAX).await.unwrap();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn metrics_answer_also_when_the_log_does_not() {
+    let (gateway, key) = with_something_that_waits().await;
+    // The gateway remembers the caller from here on.
+    assert_eq!(ask(&gateway, &key, "/subscriptions").await.0, StatusCode::OK);
+    gateway.break_log().await;
+
+    let (status, metrics) = ask(&gateway, &key, "/metrics").await;
+
+    assert_eq!(status, StatusCode::OK, "{metrics}");
+    assert!(metrics.contains("sealway_lag_events{subscription=\"shop\"} 1\n"), "{metrics}");
+    assert!(!metrics.contains("sealway_lag_seconds{"), "{metrics}");
+}
+
+#[tokio::test]
+async fn the_log_is_asked_once_since_when_a_subscription_stands_still() {
+    let (gateway, key) = with_something_that_waits().await;
+    let age = "sealway_lag_seconds{subscription=\"shop\"} ";
+    let (_, first) = ask(&gateway, &key, "/metrics").await;
+    assert!(first.contains(age), "{first}");
+    gateway.break_log().await;
+
+    let (_, second) = ask(&gateway, &key, "/metrics").await;
+
+    assert!(second.contains(age), "{second}");
 }

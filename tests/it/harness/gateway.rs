@@ -256,6 +256,11 @@ impl TestGateway {
         sealway::api::router(Arc::clone(&self.running.as_ref().unwrap().services))
     }
 
+    /// Has the log refuse everything from now on, as one that has failed does.
+    pub async fn break_log(&self) {
+        self.running.as_ref().unwrap().services.log.close().await.unwrap();
+    }
+
     /// Removes a caller.
     pub async fn remove_caller(&self, name: &str) {
         let callers = &self.running.as_ref().unwrap().services.callers;
