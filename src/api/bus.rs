@@ -24,6 +24,7 @@ pub fn bus_route<S>(bus: Arc<Bus>) -> MethodRouter<S> {
 /// Answers an AWS SDK. Nothing of the request is changed on the way, since it is signed.
 #[utoipa::path(
     post, path = "/", tag = "events",
+    operation_id = "bus_call",
     params(("X-Amz-Target" = String, Header,
         description = "`AWSEvents.PutEvents`, `.TestEventPattern`, `.DescribeEventBus` or \
                        `.ListEventBuses`")),

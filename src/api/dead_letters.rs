@@ -144,6 +144,7 @@ impl Counted {
 /// `GET /subscriptions/{id}/dead-letters`: oldest first.
 #[utoipa::path(
     get, path = "/subscriptions/{id}/dead-letters", tag = "deliveries",
+    operation_id = "dead_letters_list",
     params(
         ("id" = String, Path, description = "The subscription"),
         ("after" = Option<u64>, Query, description = "Only what comes after this"),
@@ -177,6 +178,7 @@ pub async fn list(
 /// `GET /subscriptions/{id}/dead-letters/counts`: by reason.
 #[utoipa::path(
     get, path = "/subscriptions/{id}/dead-letters/counts", tag = "deliveries",
+    operation_id = "dead_letters_count",
     params(
         ("id" = String, Path, description = "The subscription"),
     ),
@@ -201,6 +203,7 @@ pub async fn counts(
 /// `GET /dead-letters/counts`: by subscription and reason, for operators.
 #[utoipa::path(
     get, path = "/dead-letters/counts", tag = "deliveries",
+    operation_id = "dead_letters_count_all",
     responses(
         (status = 200, description = "Done", body = AllCounted),
         (status = "4XX", description = "A problem")
@@ -221,6 +224,7 @@ pub async fn all_counts(
 /// `DELETE /subscriptions/{id}/dead-letters/{number}`: drops one for good.
 #[utoipa::path(
     delete, path = "/subscriptions/{id}/dead-letters/{number}", tag = "deliveries",
+    operation_id = "dead_letters_dismiss",
     params(
         ("id" = String, Path, description = "The subscription"),
         ("number" = u64, Path, description = "The number of the dead letter"),

@@ -77,6 +77,7 @@ struct ShownAttempt {
 /// `GET /subscriptions/{id}/attempts?event=&limit=`: newest first.
 #[utoipa::path(
     get, path = "/subscriptions/{id}/attempts", tag = "deliveries",
+    operation_id = "attempts_list",
     params(
         ("id" = String, Path, description = "The subscription"),
         ("event" = Option<String>, Query, description = "Only of this event; a ULID"),

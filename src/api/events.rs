@@ -65,7 +65,8 @@ pub struct Found {
 
 /// Gives one event.
 #[utoipa::path(
-    get, path = "/events/{id}", tag = "events", params(("id" = String, Path, description = "The event's ULID")),
+    get, path = "/events/{id}", tag = "events",
+    operation_id = "events_read", params(("id" = String, Path, description = "The event's ULID")),
     responses((status = 200, body = Found), (status = "4XX", description = "A problem"))
 )]
 pub async fn get(
@@ -96,6 +97,7 @@ pub async fn get(
 /// Lists events in the order of the log.
 #[utoipa::path(
     get, path = "/events", tag = "events",
+    operation_id = "events_list",
     params(
         ("from" = Option<String>, Query, description = "The first id, included; a ULID"),
         ("to" = Option<String>, Query, description = "The last id, included; a ULID"),

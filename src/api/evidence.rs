@@ -51,6 +51,7 @@ type Broken = Box<dyn std::error::Error + Send + Sync>;
 /// `GET /subscriptions/{id}/evidence?from=&to=`: an evidence bundle, one JSON object a line.
 #[utoipa::path(
     get, path = "/subscriptions/{id}/evidence", tag = "deliveries",
+    operation_id = "evidence_export",
     params(
         ("id" = String, Path, description = "The subscription"),
         ("from" = Option<String>, Query, description = "The first event; a ULID"),

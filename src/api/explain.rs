@@ -12,6 +12,7 @@ const ERRORS: &str = include_str!("../../docs/errors.md");
 /// What a problem means, and what to do about it.
 #[utoipa::path(
     get, path = "/problems/{code}", tag = "public",
+    operation_id = "problems_explain",
     params(("code" = String, Path, description = "The last part of a problem's `type`")),
     responses((status = 200, description = "Markdown"), (status = 404, description = "A problem"))
 )]

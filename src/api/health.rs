@@ -37,6 +37,7 @@ impl Readiness {
 /// `GET /health/live`: answers as long as the process does.
 #[utoipa::path(
     get, path = "/health/live", tag = "public",
+    operation_id = "health_live",
     responses((status = 200, description = "Done"))
 )]
 pub async fn live() -> &'static str {
@@ -46,6 +47,7 @@ pub async fn live() -> &'static str {
 /// `GET /health/ready`: answers 200 while the gateway takes work.
 #[utoipa::path(
     get, path = "/health/ready", tag = "public",
+    operation_id = "health_ready",
     responses((status = 200, description = "Done"))
 )]
 pub async fn ready(State(services): State<Arc<Services>>) -> Result<&'static str, Problem> {
@@ -63,6 +65,7 @@ pub async fn ready(State(services): State<Arc<Services>>) -> Result<&'static str
 /// operators. While the log cannot be read, everything but the age of what waits is told.
 #[utoipa::path(
     get, path = "/metrics", tag = "operate",
+    operation_id = "metrics_read",
     responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
 )]
 pub async fn metrics(

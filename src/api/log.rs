@@ -62,6 +62,7 @@ pub(super) struct Holder {
 /// `GET /log`: how far the log reaches and who keeps it from being dropped, for operators.
 #[utoipa::path(
     get, path = "/log", tag = "operate",
+    operation_id = "log_show",
     responses(
         (status = 200, description = "Done", body = Shown),
         (status = "4XX", description = "A problem")

@@ -95,6 +95,7 @@ struct Described;
 /// This description of the API, as OpenAPI 3.1.
 #[utoipa::path(
     get, path = "/openapi.json", tag = "public",
+    operation_id = "openapi_read",
     responses((status = 200, description = "An OpenAPI document"))
 )]
 pub async fn serve() -> impl IntoResponse {
@@ -236,6 +237,20 @@ mod tests {
         }
 
         assert_eq!(operations, routes());
+    }
+
+    /// Programs that are made from the description name their functions after them.
+    #[test]
+    fn every_operation_has_a_name_of_its_own() {
+        let described = openapi();
+        let mut names = BTreeSet::new();
+        for methods in described["paths"].as_object().unwrap().values() {
+            for operation in methods.as_object().unwrap().values() {
+                let name = operation["operationId"].as_str().unwrap();
+                assert!(name.contains('_'), "{name} does not say what of");
+                assert!(names.insert(name.to_owned()), "{name} is the name of two operations");
+            }
+        }
     }
 
     #[test]

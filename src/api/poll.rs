@@ -62,6 +62,7 @@ pub struct PollAnswer {
 /// (RFC 8936).
 #[utoipa::path(
     post, path = "/subscriptions/{id}/poll", tag = "fetching",
+    operation_id = "subscriptions_poll",
     params(("id" = String, Path, description = "The subscription")),
     request_body = PollRequest,
     responses(

@@ -83,6 +83,7 @@ pub enum Settled {
 /// Takes the events of a request, and answers 202 once all of them are durable.
 #[utoipa::path(
     post, path = "/events", tag = "events",
+    operation_id = "events_publish",
     params(("manner" = Option<String>, Query,
         description = "`asynchronous`: an event that breaks its contract is quarantined, not refused")),
     request_body(content = Object,

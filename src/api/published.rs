@@ -20,6 +20,7 @@ use crate::keys::PublishedKeys;
 /// before it signs.
 #[utoipa::path(
     get, path = "/.well-known/jwks.json", tag = "public",
+    operation_id = "jwks_read",
     responses((status = 200, description = "A JWK Set"), (status = 304, description = "Unchanged"))
 )]
 pub async fn jwks(State(services): State<Arc<Services>>, headers: HeaderMap) -> Response {
@@ -106,7 +107,8 @@ impl Contract {
 
 /// The contracts, and the events that each describes.
 #[utoipa::path(
-    get, path = "/contracts", tag = "public", responses((status = 200, body = Contracts))
+    get, path = "/contracts", tag = "public",
+    operation_id = "contracts_list", responses((status = 200, body = Contracts))
 )]
 pub async fn contracts(State(services): State<Arc<Services>>) -> Json<Contracts> {
     Json(Contracts { contracts: services.catalog.documents().map(Contract::of).collect() })
@@ -115,6 +117,7 @@ pub async fn contracts(State(services): State<Arc<Services>>) -> Json<Contracts>
 /// One contract: the AsyncAPI document as its domain wrote it.
 #[utoipa::path(
     get, path = "/contracts/{path}", tag = "public",
+    operation_id = "contracts_read",
     params(("path" = String, Path, description = "Its path below the folder of contracts")),
     responses((status = 200, description = "An AsyncAPI document"), (status = 404))
 )]
@@ -131,6 +134,7 @@ pub async fn contract(
 /// The JSON Schema (draft-07) of an event's data: where the attribute `dataschema` leads.
 #[utoipa::path(
     get, path = "/schemas/{name}/{version}", tag = "public",
+    operation_id = "schemas_read",
     params(
         ("name" = String, Path, description = "The event name"),
         ("version" = String, Path, description = "The version of its contract"),

@@ -82,6 +82,7 @@ struct FetchedEvent {
 /// other is read and not changed.
 #[utoipa::path(
     get, path = "/subscriptions/{id}/events", tag = "fetching",
+    operation_id = "subscriptions_fetch",
     params(
         ("id" = String, Path, description = "The subscription"),
         ("after" = Option<String>, Query,

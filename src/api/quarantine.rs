@@ -88,6 +88,7 @@ pub struct Released {
 /// `GET /quarantine`: oldest first, without the events' data.
 #[utoipa::path(
     get, path = "/quarantine", tag = "quarantine",
+    operation_id = "quarantine_list",
     params(
         ("after" = Option<u64>, Query, description = "Only what comes after this"),
         ("envelope" = Option<String>, Query,
@@ -120,6 +121,7 @@ pub async fn list(
 /// `GET /quarantine/counts`: by publication and by the codes of violations.
 #[utoipa::path(
     get, path = "/quarantine/counts", tag = "quarantine",
+    operation_id = "quarantine_count",
     responses(
         (status = 200, description = "Done", body = QuarantineCounts),
         (status = "4XX", description = "A problem")
@@ -144,6 +146,7 @@ pub async fn counts(
 /// `GET /quarantine/{id}`: with the event as it was received.
 #[utoipa::path(
     get, path = "/quarantine/{id}", tag = "quarantine",
+    operation_id = "quarantine_read",
     params(
         ("id" = u64, Path, description = "The number of the event in quarantine"),
     ),
@@ -170,6 +173,7 @@ pub async fn read(
 /// the publication is gone or does not want it any more.
 #[utoipa::path(
     post, path = "/quarantine/{id}/release", tag = "quarantine",
+    operation_id = "quarantine_release",
     params(
         ("id" = u64, Path, description = "The number of the event in quarantine"),
     ),
@@ -196,6 +200,7 @@ pub async fn release(
 /// `DELETE /quarantine/{id}`: drops the event for good.
 #[utoipa::path(
     delete, path = "/quarantine/{id}", tag = "quarantine",
+    operation_id = "quarantine_remove",
     params(
         ("id" = u64, Path, description = "The number of the event in quarantine"),
     ),

@@ -62,6 +62,7 @@ struct ShownReceipt {
 /// `GET /subscriptions/{id}/receipts?event=&after=&limit=`: oldest first.
 #[utoipa::path(
     get, path = "/subscriptions/{id}/receipts", tag = "deliveries",
+    operation_id = "receipts_list",
     params(
         ("id" = String, Path, description = "The subscription"),
         ("event" = Option<String>, Query, description = "Only of this event; a ULID"),

@@ -94,6 +94,7 @@ pub struct ShownRedrive {
 /// `POST /subscriptions/{id}/dead-letters/redrive`: a few at once, many as a job with a pace.
 #[utoipa::path(
     post, path = "/subscriptions/{id}/dead-letters/redrive", tag = "deliveries",
+    operation_id = "redrives_start",
     params(
         ("id" = String, Path, description = "The subscription"),
         ("Idempotency-Key" = Option<String>, Header,
@@ -170,6 +171,7 @@ async fn wanted(
 /// `GET /subscriptions/{id}/dead-letters/redrives`: oldest first.
 #[utoipa::path(
     get, path = "/subscriptions/{id}/dead-letters/redrives", tag = "deliveries",
+    operation_id = "redrives_list",
     params(
         ("id" = String, Path, description = "The subscription"),
     ),
@@ -191,6 +193,7 @@ pub async fn list(
 /// `GET /redrives/{id}`.
 #[utoipa::path(
     get, path = "/redrives/{id}", tag = "deliveries",
+    operation_id = "redrives_read",
     params(
         ("id" = String, Path, description = "The redrive"),
     ),
@@ -211,6 +214,7 @@ pub async fn read(
 /// `DELETE /redrives/{id}`: ends one that is running.
 #[utoipa::path(
     delete, path = "/redrives/{id}", tag = "deliveries",
+    operation_id = "redrives_cancel",
     params(
         ("id" = String, Path, description = "The redrive"),
     ),

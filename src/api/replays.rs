@@ -101,6 +101,7 @@ pub struct ShownReplay {
 /// `POST /subscriptions/{id}/replays`: counts, and starts unless it is a dry run.
 #[utoipa::path(
     post, path = "/subscriptions/{id}/replays", tag = "replays",
+    operation_id = "replays_start",
     params(
         ("id" = String, Path, description = "The subscription"),
         ("Idempotency-Key" = Option<String>, Header,
@@ -158,6 +159,7 @@ pub async fn start(
 /// `GET /subscriptions/{id}/replays`: oldest first.
 #[utoipa::path(
     get, path = "/subscriptions/{id}/replays", tag = "replays",
+    operation_id = "replays_list",
     params(
         ("id" = String, Path, description = "The subscription"),
     ),
@@ -179,6 +181,7 @@ pub async fn list(
 /// `GET /replays/{id}`.
 #[utoipa::path(
     get, path = "/replays/{id}", tag = "replays",
+    operation_id = "replays_read",
     params(
         ("id" = String, Path, description = "The replay"),
     ),
@@ -199,6 +202,7 @@ pub async fn read(
 /// `DELETE /replays/{id}`: ends one that is running.
 #[utoipa::path(
     delete, path = "/replays/{id}", tag = "replays",
+    operation_id = "replays_cancel",
     params(
         ("id" = String, Path, description = "The replay"),
     ),

@@ -19,6 +19,7 @@ use crate::subscriptions::{CredentialAlone, Document, SinkCredential, State as S
 /// tried for the overlap where this one is refused. The sink need not prove itself again.
 #[utoipa::path(
     put, path = "/subscriptions/{id}/sink-credential", tag = "subscriptions",
+    operation_id = "sink_credential_replace",
     params(
         ("id" = String, Path, description = "The subscription"),
         ("If-Match" = String, Header, description = "The `ETag` of the subscription that is changed"),
@@ -42,6 +43,7 @@ pub async fn replace(
 /// `DELETE /subscriptions/{id}/sink-credential`: the token alone says who sent it.
 #[utoipa::path(
     delete, path = "/subscriptions/{id}/sink-credential", tag = "subscriptions",
+    operation_id = "sink_credential_remove",
     params(
         ("id" = String, Path, description = "The subscription"),
     ),

@@ -56,6 +56,7 @@ struct Streaming {
 /// Each event has the event's id as `id` and the token as `data`. Reading acknowledges nothing.
 #[utoipa::path(
     get, path = "/subscriptions/{id}/stream", tag = "fetching",
+    operation_id = "subscriptions_stream",
     params(
         ("id" = String, Path, description = "The subscription"),
         ("Last-Event-ID" = Option<String>, Header,

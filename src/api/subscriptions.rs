@@ -19,6 +19,7 @@ use crate::telemetry::chain;
 /// `GET /subscriptions`: those that the caller may see.
 #[utoipa::path(
     get, path = "/subscriptions", tag = "subscriptions",
+    operation_id = "subscriptions_list",
     responses(
         (status = 200, description = "Done", body = AllSubscriptions),
         (status = "4XX", description = "A problem")
@@ -42,6 +43,7 @@ pub async fn list(
 /// The handshake begins at once in the background, unless the protocol is `PULL`. A shared secret is in this answer only.
 #[utoipa::path(
     post, path = "/subscriptions", tag = "subscriptions",
+    operation_id = "subscriptions_create",
     params(("Idempotency-Key" = Option<String>, Header,
         description = "A name of the request, at most 255 characters: when it comes again within \
                        24 hours, it is answered as it was, shared secret included")),
@@ -110,6 +112,7 @@ pub(super) fn prove_in_background(services: &Arc<Services>, subscription: &Arc<S
 /// `GET /subscriptions/{id}`.
 #[utoipa::path(
     get, path = "/subscriptions/{id}", tag = "subscriptions",
+    operation_id = "subscriptions_read",
     params(
         ("id" = String, Path, description = "The subscription"),
     ),
@@ -134,6 +137,7 @@ pub async fn read(
 /// `PUT /subscriptions/{id}`: replaces the document of the revision that `If-Match` names.
 #[utoipa::path(
     put, path = "/subscriptions/{id}", tag = "subscriptions",
+    operation_id = "subscriptions_replace",
     params(
         ("id" = String, Path, description = "The subscription"),
         ("If-Match" = String, Header, description = "The `ETag` of what is replaced"),
@@ -164,6 +168,7 @@ pub async fn replace(
 /// `DELETE /subscriptions/{id}`: ends one and forgets its cursor, retries and dead letters.
 #[utoipa::path(
     delete, path = "/subscriptions/{id}", tag = "subscriptions",
+    operation_id = "subscriptions_remove",
     params(
         ("id" = String, Path, description = "The subscription"),
     ),
@@ -189,6 +194,7 @@ pub async fn remove(
 /// `POST /subscriptions/{id}/verify`: asks the sink to prove itself now.
 #[utoipa::path(
     post, path = "/subscriptions/{id}/verify", tag = "subscriptions",
+    operation_id = "subscriptions_verify",
     params(
         ("id" = String, Path, description = "The subscription"),
     ),
@@ -210,6 +216,7 @@ pub async fn verify(
 /// `POST /subscriptions/{id}/pause`: events wait in the log.
 #[utoipa::path(
     post, path = "/subscriptions/{id}/pause", tag = "subscriptions",
+    operation_id = "subscriptions_pause",
     params(
         ("id" = String, Path, description = "The subscription"),
     ),
@@ -229,6 +236,7 @@ pub async fn pause(
 /// `POST /subscriptions/{id}/resume`: what has waited is delivered.
 #[utoipa::path(
     post, path = "/subscriptions/{id}/resume", tag = "subscriptions",
+    operation_id = "subscriptions_resume",
     params(
         ("id" = String, Path, description = "The subscription"),
     ),
@@ -260,6 +268,7 @@ async fn step(
 /// `GET /subscriptions/{id}/checkpoint`: how far it has come, signed.
 #[utoipa::path(
     get, path = "/subscriptions/{id}/checkpoint", tag = "subscriptions",
+    operation_id = "subscriptions_checkpoint",
     params(
         ("id" = String, Path, description = "The subscription"),
     ),

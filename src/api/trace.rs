@@ -108,6 +108,7 @@ struct DeliveryTrace {
 /// events that these want or were sent.
 #[utoipa::path(
     get, path = "/events/{id}/trace", tag = "events",
+    operation_id = "events_trace",
     params(
         ("id" = String, Path, description = "The event's ULID"),
         ("subscription" = Option<String>, Query, description = "Only for this subscription"),
