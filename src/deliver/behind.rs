@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::deliver::expiry::limit_of;
 use crate::deliver::{BacklogLimit, Office};
 use crate::event::Timestamp;
 use crate::eventlog::{Error, EventLog, Page, Position};
@@ -67,7 +66,7 @@ impl Office {
             let (Some(since), Some(line)) = (since, self.line(&id)) else { continue };
             oldest.insert(settled, since);
             let subscription = Arc::clone(&line.subscription.borrow());
-            let limit = limit_of(&subscription, self.dispatch.backlog());
+            let limit = self.dispatch.limit_of(&subscription);
             behind.push(Behind { subscription, settled, since, limit });
         }
         self.oldest.keep(oldest);

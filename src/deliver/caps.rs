@@ -1,6 +1,8 @@
 //! The most that a subscription may ask for, by the operator's word.
 
-use crate::deliver::Allowance;
+use std::time::Duration;
+
+use crate::deliver::{Allowance, BacklogLimit};
 use crate::subscriptions::{Document, Error, Invalid, Subscription};
 
 /// The most that a subscription may ask for.
@@ -10,12 +12,14 @@ pub struct Caps {
     pub parallel: u16,
     /// Attempts per second; nothing: as many as its sink takes.
     pub rate: Option<u32>,
+    /// What may wait.
+    pub backlog: BacklogLimit,
 }
 
 impl Default for Caps {
-    /// As many at once as a document can ask for, at any rate.
+    /// As many at once as a document can ask for, at any rate, and any backlog.
     fn default() -> Self {
-        Self { parallel: 256, rate: None }
+        Self { parallel: 256, rate: None, backlog: BacklogLimit::default() }
     }
 }
 
@@ -26,19 +30,30 @@ impl Caps {
     ///
     /// The caller's turn: it asks for more than the operator lets it.
     pub fn check(&self, document: &Document) -> Result<(), Error> {
+        let config = &document.config;
+        let backlog = config.backlog.unwrap_or_default();
+        let (parallel, rate) = (Some(u64::from(self.parallel)), self.rate.map(u64::from));
+        let (age, events) = (self.backlog.age.map(|age| age.as_secs()), self.backlog.events);
         let asked = [
-            ("parallel", document.config.parallel.map(u32::from), Some(self.parallel.into())),
-            ("rate", document.config.rate, self.rate),
+            ("parallel", config.parallel.map(u64::from), parallel, "maximum-parallel"),
+            ("rate", config.rate.map(u64::from), rate, "maximum-rate"),
+            ("backlog/maximumAge", backlog.maximum_age.map(u64::from), age, "backlog.longest-age"),
+            (
+                "backlog/maximumEvents",
+                backlog.maximum_events.map(u64::from),
+                events,
+                "backlog.most-events",
+            ),
         ];
-        for (name, asked, most) in asked {
+        for (member, asked, most, setting) in asked {
             if let (Some(asked), Some(most)) = (asked, most)
                 && asked > most
             {
                 let problem = format!(
                     "{asked} is more than this gateway allows: use {most} at the most, or ask its \
-                     operator (`delivery.maximum-{name}`)",
+                     operator (`delivery.{setting}`)",
                 );
-                return Err(Invalid { pointer: format!("/config/{name}"), problem }.into());
+                return Err(Invalid { pointer: format!("/config/{member}"), problem }.into());
             }
         }
         Ok(())
@@ -54,5 +69,18 @@ impl Caps {
         let parallel = subscription.parallel.unwrap_or(general.parallel).min(self.parallel);
         let rate = subscription.document.config.rate.or(general.rate);
         (parallel, rate.into_iter().chain(self.rate).min())
+    }
+
+    /// The bounds of a subscription's backlog: its own or the gateway's, within what it may ask for
+    /// now.
+    pub(super) fn limit(self, subscription: &Subscription, general: BacklogLimit) -> BacklogLimit {
+        let own = subscription.document.config.backlog.unwrap_or_default();
+        let age = own.maximum_age.map(|age| Duration::from_secs(age.into())).or(general.age);
+        let events = own.maximum_events.map(u64::from).or(general.events);
+        let limit = BacklogLimit {
+            age: age.into_iter().chain(self.backlog.age).min(),
+            events: events.into_iter().chain(self.backlog.events).min(),
+        };
+        limit.with_age()
     }
 }

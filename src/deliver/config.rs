@@ -52,6 +52,12 @@ pub struct BacklogConfig {
     /// How many events may wait, 1 to 1,000,000; null: any number.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub maximum_events: Option<u32>,
+    /// The longest age that a subscription may ask for, `maximum-age` or more; null: `maximum-age`.
+    pub longest_age: Option<Span>,
+    /// The most events that a subscription may ask for, `maximum-events` to 1,000,000; null:
+    /// `maximum-events`.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub most_events: Option<u32>,
 }
 
 /// The bounds of a backlog.
@@ -65,7 +71,8 @@ pub struct BacklogLimit {
 
 impl Default for BacklogConfig {
     fn default() -> Self {
-        Self { maximum_age: Some(Span(BacklogLimit::AGE)), maximum_events: None }
+        let maximum_age = Some(Span(BacklogLimit::AGE));
+        Self { maximum_age, maximum_events: None, longest_age: None, most_events: None }
     }
 }
 
@@ -92,10 +99,21 @@ impl BacklogLimit {
 }
 
 impl BacklogConfig {
-    /// The bounds that these settings make.
+    /// The bounds of a subscription that asks for none.
     pub fn limit(self) -> BacklogLimit {
         let age = self.maximum_age.map(|age| age.0);
         BacklogLimit { age, events: self.maximum_events.map(u64::from) }
+    }
+
+    /// The most that a subscription may ask for.
+    pub fn cap(self) -> BacklogLimit {
+        let Self { maximum_age, maximum_events, longest_age, most_events } = self;
+        let wider = Self {
+            maximum_age: longest_age.or(maximum_age),
+            maximum_events: most_events.or(maximum_events),
+            ..self
+        };
+        wider.limit()
     }
 }
 
@@ -157,19 +175,32 @@ impl Config {
             return Err(ConfigError { setting: "pause-after", problem: "use 1h or more" });
         }
         self.check_breaker()?;
-        if self.backlog.maximum_events.is_some_and(|most| !(1..=1_000_000).contains(&most)) {
-            let problem = "use 1 to 1,000,000";
-            return Err(ConfigError { setting: "backlog.maximum-events", problem });
-        }
-        if self.backlog.maximum_age.is_some_and(|age| age.0 < Duration::from_mins(1)) {
-            let problem = "use 1m or more, or null";
-            return Err(ConfigError { setting: "backlog.maximum-age", problem });
-        }
+        self.check_backlog()?;
         if self.retries.len() > 185 {
             return Err(ConfigError { setting: "retries", problem: "use at most 185 delays" });
         }
         if self.retries.iter().any(|delay| delay.0 > Duration::from_hours(24)) {
             return Err(ConfigError { setting: "retries", problem: "use delays of at most 1day" });
+        }
+        Ok(())
+    }
+
+    fn check_backlog(&self) -> Result<(), ConfigError> {
+        let BacklogConfig { maximum_age, maximum_events, longest_age, most_events } = self.backlog;
+        let refuse = |setting, problem| Err(ConfigError { setting, problem });
+        if maximum_events.is_some_and(|most| !(1..=1_000_000).contains(&most)) {
+            return refuse("backlog.maximum-events", "use 1 to 1,000,000");
+        }
+        if maximum_age.is_some_and(|age| age.0 < Duration::from_mins(1)) {
+            return refuse("backlog.maximum-age", "use 1m or more, or null");
+        }
+        // Without a bound of its own a subscription already may have more than any bound.
+        if longest_age.is_some_and(|longest| maximum_age.is_none_or(|age| longest < age)) {
+            return refuse("backlog.longest-age", "use maximum-age or more, or null");
+        }
+        let is_no_cap = |most| !(maximum_events.unwrap_or(u32::MAX)..=1_000_000).contains(&most);
+        if most_events.is_some_and(is_no_cap) {
+            return refuse("backlog.most-events", "use maximum-events to 1,000,000, or null");
         }
         Ok(())
     }
@@ -190,12 +221,13 @@ impl Config {
     }
 
     /// The most that a subscription may ask for.
-    pub const fn caps(&self) -> Caps {
-        Caps { parallel: self.maximum_parallel, rate: self.maximum_rate }
+    pub fn caps(&self) -> Caps {
+        let backlog = self.backlog.cap();
+        Caps { parallel: self.maximum_parallel, rate: self.maximum_rate, backlog }
     }
 
     /// What a subscription gets unless it says otherwise.
-    pub const fn allowance(&self) -> Allowance {
+    pub fn allowance(&self) -> Allowance {
         Allowance { parallel: self.parallel, rate: self.rate, caps: self.caps() }
     }
 
@@ -234,5 +266,31 @@ mod tests {
         assert_eq!(config.check().unwrap_err().setting, "maximum-parallel");
         let config = Config { rate: Some(9), maximum_rate: Some(8), ..Config::default() };
         assert_eq!(config.check().unwrap_err().setting, "maximum-rate");
+    }
+
+    #[test]
+    fn a_cap_of_backlogs_is_no_less_than_what_everyone_gets() {
+        let day = |days: u64| Some(Span(Duration::from_hours(days * 24)));
+        let refused = |backlog: BacklogConfig| {
+            let checked = Config { backlog, ..Config::default() }.check();
+            checked.err().map(|error| error.setting)
+        };
+        let general = BacklogConfig::default();
+
+        assert_eq!(general.cap(), general.limit());
+        let wide = BacklogConfig { longest_age: day(30), ..general };
+        assert_eq!((wide.cap().age, refused(wide)), (day(30).map(|age| age.0), None));
+        for backlog in [
+            BacklogConfig { longest_age: day(13), ..general },
+            BacklogConfig { longest_age: day(30), maximum_age: None, ..general },
+        ] {
+            assert_eq!(refused(backlog), Some("backlog.longest-age"));
+        }
+        for backlog in [
+            BacklogConfig { most_events: Some(9), ..general },
+            BacklogConfig { most_events: Some(9), maximum_events: Some(10), ..general },
+        ] {
+            assert_eq!(refused(backlog), Some("backlog.most-events"));
+        }
     }
 }

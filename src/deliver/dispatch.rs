@@ -270,9 +270,9 @@ impl Dispatch {
         self.round.allowance.caps
     }
 
-    /// How much may wait for a subscription that says nothing itself.
-    pub(super) const fn backlog(&self) -> BacklogLimit {
-        self.round.backlog
+    /// How much may wait for a subscription.
+    pub(super) fn limit_of(&self, subscription: &Subscription) -> BacklogLimit {
+        self.round.limit_of(subscription)
     }
 
     /// Where the courier of a subscription stands.

@@ -95,7 +95,7 @@ impl Expiry {
     /// What it gives is to be written with the cursor before the next look, so that a crash neither
     /// repeats nor skips it, and the writer sets the pace.
     async fn look(&mut self, mut backlog: Backlog<'_>) -> Vec<DeadLetter> {
-        let limit = limit_of(backlog.subscription, backlog.round.backlog);
+        let limit = backlog.round.limit_of(backlog.subscription);
         let now = backlog.round.clock.now();
         self.has_more = false;
         if limit == BacklogLimit::default() || now < self.look_at {
@@ -189,16 +189,6 @@ impl Backlog<'_> {
         let link = (numbered.sequence, numbered.previous);
         (!numbered.settled).then(|| letter_of(self.subscription, &entry, link, now))
     }
-}
-
-/// The bounds of a subscription's backlog: its own, or the gateway's.
-pub(super) fn limit_of(subscription: &Subscription, general: BacklogLimit) -> BacklogLimit {
-    let own = subscription.document.config.backlog.unwrap_or_default();
-    let limit = BacklogLimit {
-        age: own.maximum_age.map(|age| Duration::from_secs(age.into())).or(general.age),
-        events: own.maximum_events.map(u64::from).or(general.events),
-    };
-    limit.with_age()
 }
 
 /// The dead letter of a match that has expired.

@@ -110,3 +110,10 @@ pub struct Round {
     /// How long the attempts of a subscription may only fail before it is paused.
     pub pause_after: Duration,
 }
+
+impl Round {
+    /// How much may wait for a subscription.
+    pub(super) fn limit_of(&self, subscription: &Subscription) -> BacklogLimit {
+        self.allowance.caps.limit(subscription, self.backlog)
+    }
+}

@@ -51,12 +51,12 @@ async fn look(
     Ok(())
 }
 
-/// How long a subscription may be behind before it is warned of: half of what its events may wait.
-/// Where that has no bound, until it keeps the log from being dropped.
+/// How long a subscription may be behind before it is warned of: half of what its events may wait, or
+/// until it keeps the log from being dropped, if that is sooner.
 fn patience(limit: BacklogLimit, retention: RetentionConfig) -> Duration {
     let half = limit.age.map(|age| age / 2);
     let dropped = retention.age.map(|age| age.0);
-    half.or(dropped).unwrap_or(BacklogLimit::AGE / 2)
+    half.into_iter().chain(dropped).min().unwrap_or(BacklogLimit::AGE / 2)
 }
 
 async fn tell(services: &Services, late: &Behind) {
@@ -69,4 +69,26 @@ async fn tell(services: &Services, late: &Behind) {
     tracing::warn!(subscription.id = %id, "Subscription {id} is behind: {reason}");
     let about = json!({ "since": since, "reason": reason });
     publish(services, "Subscription Behind", (&late.subscription, since), about).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ambient::Span;
+
+    #[test]
+    fn a_warning_comes_before_anything_expires_and_no_later_than_the_log_is_held() {
+        let days = |days: u64| Duration::from_hours(days * 24);
+        let told = |waits: Option<u64>, kept: Option<u64>| {
+            let limit = BacklogLimit { age: waits.map(days), events: None };
+            let age = kept.map(|kept| Span(days(kept)));
+            patience(limit, RetentionConfig { age, ..RetentionConfig::default() })
+        };
+
+        assert_eq!(told(Some(14), Some(30)), days(7));
+        assert_eq!(told(Some(90), Some(30)), days(30));
+        assert_eq!(told(Some(90), None), days(45));
+        assert_eq!(told(None, Some(30)), days(30));
+        assert_eq!(told(None, None), days(7));
+    }
 }

@@ -191,11 +191,11 @@ impl ContentMode {
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BacklogSettings {
-    /// How long an event may wait, in seconds, 60 to 31,536,000.
+    /// How long an event may wait, in seconds, 60 to 31,536,000, or what the operator allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 60, max = 31_536_000))]
     pub maximum_age: Option<u32>,
-    /// How many events may wait, 1 to 1,000,000.
+    /// How many events may wait, 1 to 1,000,000, or what the operator allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub maximum_events: Option<u32>,

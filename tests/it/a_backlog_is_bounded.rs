@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use sealway::ambient::{Clock as _, ManualClock, Span, SystemClock};
@@ -41,7 +42,7 @@ async fn a_paused_subscription_keeps_the_newest_and_the_rest_expires_in_line() {
     assert!(member(&expired, "/reason").iter().all(|reason| reason == "expired"), "{expired:?}");
     assert!(member(&expired, "/attempts").iter().all(|attempts| attempts == 0), "{expired:?}");
     gateway.restart().await;
-    let metrics = gateway.call(reqwest::Method::GET, "/metrics", None).await.body;
+    let metrics = gateway.call(Method::GET, "/metrics", None).await.body;
     assert!(!metrics.as_str().unwrap().contains("reason=\"expired\""), "nothing expires twice");
 
     gateway.post("/subscriptions/shop/resume", &json!({})).await;
@@ -83,6 +84,42 @@ async fn what_has_waited_too_long_expires_and_then_leaves_the_log() {
     arrived.sort_by_key(crate::harness::Arrival::sequence);
     let seen: Vec<_> = arrived.iter().map(|one| (one.sequence(), one.id())).collect();
     assert_eq!(seen, [(Some(301), &*young[0]), (Some(302), &*young[1])]);
+}
+
+#[tokio::test]
+async fn no_consumer_has_events_kept_for_longer_than_the_operator_allows() {
+    let clock = ManualClock::at(SystemClock.now());
+    let hour = Span(Duration::from_hours(1));
+    let mut gateway = TestGateway::with(Some(clock.clone()), |config| {
+        config.delivery.backlog.maximum_age = Some(hour);
+    })
+    .await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let year = json!({ "config": { "backlog": { "maximumAge": 31_536_000 } } });
+    let document = receiver.document(year.clone());
+
+    let refused = gateway.call(Method::POST, "/subscriptions", Some(&document)).await;
+
+    assert_eq!((refused.status, refused.code()), (422, "invalid"), "{}", refused.body);
+    let detail = refused.body["detail"].as_str().unwrap();
+    for part in ["/config/backlog/maximumAge", "3600", "delivery.backlog.longest-age"] {
+        assert!(detail.contains(part), "{detail}");
+    }
+    gateway.change(|config| {
+        config.delivery.backlog.longest_age = Some(Span(Duration::from_hours(366 * 24)));
+    });
+    gateway.restart().await;
+    gateway.subscribe(&receiver, year).await;
+    gateway.post("/subscriptions/shop/pause", &json!({})).await;
+    gateway.order(1).await;
+    clock.advance(Duration::from_hours(24));
+    let listed = gateway.get("/subscriptions/shop/dead-letters").await;
+    assert_eq!(listed["deadLetters"], json!([]), "it was let ask for more");
+
+    gateway.change(|config| config.delivery.backlog.longest_age = None);
+    gateway.restart().await;
+
+    letters(&gateway, &clock, "shop", 1).await;
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::deliver::expiry::{letter_of, limit_of};
+use crate::deliver::expiry::letter_of;
 use crate::deliver::gathering::matches_of;
 use crate::deliver::{BacklogLimit, Round, Shelf};
 use crate::event::Timestamp;
@@ -37,7 +37,7 @@ impl Overdue {
         shelf: &Shelf,
         place: Milestone,
     ) -> Result<bool, Error> {
-        let (limit, now) = (limit_of(subscription, round.backlog), round.clock.now());
+        let (limit, now) = (round.limit_of(subscription), round.clock.now());
         if limit == BacklogLimit::default() || now < self.look_at {
             return Ok(false);
         }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use crate::ambient::{Clock as _, SeededEntropy};
 use crate::deliver::tests::stage::{Act, Recorder, Stage};
 use crate::deliver::{
-    Allowance, BreakerConfig, Caps, Delivery, Gate, Notices, Phase, Sinks, Traffic, Verdict,
+    Allowance, BacklogLimit, BreakerConfig, Caps, Delivery, Gate, Notices, Phase, Sinks, Traffic,
+    Verdict,
 };
 use crate::subscriptions::Subscription;
 
@@ -67,7 +68,7 @@ async fn consumers_with_the_same_address_know_nothing_of_each_other() {
 async fn what_was_asked_for_once_gives_way_to_what_the_operator_allows_now() {
     let mut stage = Stage::new().await;
     let general = |caps| Allowance { parallel: 4, rate: None, caps };
-    let low = general(Caps { parallel: 8, rate: Some(5) });
+    let low = general(Caps { parallel: 8, rate: Some(5), ..Caps::default() });
     assert_eq!(low.caps.bound(&stage.subscription, low), (4, Some(5)));
 
     stage.in_order(&serde_json::json!({ "rate": 100 }));
@@ -93,4 +94,23 @@ async fn who_waits_for_a_sink_hears_that_the_subscription_has_another_one() {
 
     assert!(health.has_changed().unwrap());
     drop(other);
+}
+
+#[tokio::test]
+async fn a_backlog_that_was_asked_for_once_gives_way_to_what_the_operator_allows_now() {
+    let mut stage = Stage::new().await;
+    let hours = |hours| Some(Duration::from_hours(hours));
+    let general = BacklogLimit { age: hours(24), events: None };
+    let caps =
+        Caps { backlog: BacklogLimit { age: hours(48), events: Some(9) }, ..Caps::default() };
+    assert_eq!(caps.limit(&stage.subscription, general).age, hours(24));
+
+    let year = serde_json::json!({ "maximumAge": 31_536_000, "maximumEvents": 100 });
+    stage.in_order(&serde_json::json!({ "backlog": year }));
+    assert_eq!(caps.limit(&stage.subscription, general), caps.backlog);
+
+    let less = serde_json::json!({ "maximumAge": 3600, "maximumEvents": 3 });
+    stage.in_order(&serde_json::json!({ "backlog": less }));
+    let own = BacklogLimit { age: hours(1), events: Some(3) };
+    assert_eq!(caps.limit(&stage.subscription, general), own);
 }
