@@ -22,7 +22,7 @@ pub struct Config {
     /// How long a replay may stand still, because its subscription is paused or its sink does not
     /// answer, before it is cancelled: as long as it runs, the log keeps its range.
     pub patience: Span,
-    /// How many replays and redrives of one consumer may run at once, 1 to 1000.
+    /// How many replays, dry runs and redrives of one consumer may run at once, 1 to 1000.
     #[schemars(range(min = 1, max = 1000))]
     pub running_per_consumer: u16,
     /// How long replays and redrives that have ended are kept; of a subscription, the newest hundred

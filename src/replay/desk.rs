@@ -107,19 +107,28 @@ impl Desk {
         Ok(resumed + self.resume_redrives().await?)
     }
 
-    /// Counts what a replay would send, without sending it.
+    /// Counts what a replay would send, without sending it. It is a job of the consumer like any other
+    /// while it counts. Cancel safe: dropped, it reads no further.
     ///
     /// # Errors
     ///
-    /// The caller's turn: the request cannot work. Ours: the log failed.
+    /// The caller's turn: the request cannot work, or the consumer has as many jobs as it may. Ours: the
+    /// log failed.
     pub async fn count(
         &self,
         subscription: &Subscription,
         request: &Request,
     ) -> Result<(Selection, u64), Error> {
+        let _slot = self.enter(subscription)?;
         let selection = self.select(request).await?;
         let matched = count(&*self.parts.log, &selection, filter_of(subscription)?).await?;
         Ok((selection, matched))
+    }
+
+    /// Takes a place for a new job.
+    pub(super) fn enter(&self, subscription: &Subscription) -> Result<Slot, Error> {
+        let most = usize::from(self.parts.config.running_per_consumer);
+        self.slots.enter(&subscription.consumer, most)
     }
 
     async fn select(&self, request: &Request) -> Result<Selection, Error> {
@@ -174,8 +183,7 @@ impl Desk {
         let wish =
             wish.ok_or_else(|| Error::Invalid("the subscription has no filter".to_owned()))?;
         let filter = filter_of(subscription)?;
-        let most = usize::from(parts.config.running_per_consumer);
-        let slot = self.slots.enter(&subscription.consumer, most)?;
+        let slot = self.enter(subscription)?;
         let selection = self.select(request).await?;
         let (name, created) = self.new_name();
         let damaged = |_| Error::Damaged { kind: KIND, id: name.clone() };

@@ -44,8 +44,7 @@ impl Desk {
         if parts.office.line(&query.subscription).is_none() {
             return Err(Error::Closed);
         }
-        let most = usize::from(parts.config.running_per_consumer);
-        let slot = self.slots.enter(&subscription.consumer, most)?;
+        let slot = self.enter(subscription)?;
         // What is given up again meanwhile has a higher number.
         query.last = Some(parts.log.last_dead_letter(&query.subscription).await?);
         let matched = parts.log.count_chosen(&query).await?;

@@ -43,8 +43,8 @@ pub enum Error {
     Invalid(String),
     /// As many jobs of the consumer run as may.
     #[error(
-        "{most} replays and redrives of consumer `{consumer}` are running, and no more may at once \
-         (`replay.running-per-consumer`); wait until one has ended, or end one"
+        "{most} replays, dry runs and redrives of consumer `{consumer}` are running, and no more may at \
+         once (`replay.running-per-consumer`); wait until one has ended, or end one"
     )]
     TooMany {
         /// Whose.

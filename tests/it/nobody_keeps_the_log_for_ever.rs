@@ -155,7 +155,8 @@ async fn a_consumer_has_so_many_jobs_at_once_and_no_more() {
     let (redrives, pace) = ("/subscriptions/shop/dead-letters/redrive", json!({ "rate": 1 }));
     let first = gateway.post(replays, &wish).await["id"].clone();
 
-    for (path, body) in [(replays, &wish), (redrives, &pace)] {
+    let dry = json!({ "from": id, "dryRun": true });
+    for (path, body) in [(replays, &wish), (replays, &dry), (redrives, &pace)] {
         let refused = gateway.call(Method::POST, path, Some(body)).await;
         assert_eq!((refused.status, refused.code()), (429, "too-many"), "{}", refused.body);
         let detail = refused.body["detail"].as_str().unwrap();
