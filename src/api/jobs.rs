@@ -96,6 +96,6 @@ pub(super) fn problem(error: Error) -> Problem {
         Error::Ended { .. } => Problem::new(Code::WrongState, error.to_string()),
         Error::Invalid(_) | Error::Closed => Problem::new(Code::Invalid, error.to_string()),
         Error::TooMany { .. } => Problem::new(Code::TooMany, error.to_string()),
-        Error::Damaged { .. } | Error::Log(_) | Error::Office(_) | Error::Died(_) => error.into(),
+        Error::Damaged { .. } | Error::Log(_) | Error::Office(_) => error.into(),
     }
 }

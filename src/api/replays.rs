@@ -131,10 +131,9 @@ pub async fn start(
         types: wanted.types,
         rate: wanted.rate,
     };
-    let from = request.from;
     let dropped_through = || {
         let floor = services.log.floor();
-        floor.is_above(from).then(|| floor.id.to_string())
+        floor.is_above(request.from).then(|| floor.id.to_string())
     };
     if wanted.dry_run {
         let counted = services.replays.count(&subscription, &request).await;
@@ -144,7 +143,7 @@ pub async fn start(
         let counted = Counted { from, to, matched, dry_run: true, dropped_through };
         return Ok(Json(counted).into_response());
     }
-    let replay = services.replays.start(&subscription, request).await.map_err(problem)?;
+    let replay = services.replays.start(&subscription, &request).await.map_err(problem)?;
     // Since it began nothing of its range goes, so this is exact.
     let shown = ShownReplay { dropped_through: dropped_through(), ..ShownReplay::of(&replay) };
     tracing::info!(

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
-use tracing::Instrument as _;
 
 use crate::ambient::{Clock, Entropy, Tasks};
 use crate::deliver::{Carry, Ledger, Office};
@@ -108,7 +107,7 @@ impl Desk {
     }
 
     /// Counts what a replay would send, without sending it. It is a job of the consumer like any other
-    /// while it counts. Cancel safe: dropped, it reads no further.
+    /// while it counts.
     ///
     /// # Errors
     ///
@@ -147,30 +146,19 @@ impl Desk {
         Ok(Selection { from: request.from, to, types: request.types.clone() })
     }
 
-    /// Keeps, counts and starts a replay. Cancel safe: it goes on though nobody waits for it.
+    /// Keeps, counts and starts a replay.
+    ///
+    /// Not cancel safe: dropped half way, it leaves a replay that nobody runs, until that is tidied.
     ///
     /// # Errors
     ///
     /// The caller's turn: the request cannot work, or the subscription is closed. Ours: the log
     /// failed.
     pub async fn start(
-        self: &Arc<Self>,
-        subscription: &Arc<Subscription>,
-        request: Request,
-    ) -> Result<Replay, Error> {
-        let (desk, subscription) = (Arc::clone(self), Arc::clone(subscription));
-        self.apart(async move { desk.begin(&subscription, &request).await }).await
-    }
-
-    /// Does it in a task of its own: a caller that hangs up half way leaves no job that nobody runs.
-    pub(super) async fn apart<T: Send + 'static>(
         &self,
-        work: impl Future<Output = Result<T, Error>> + Send + 'static,
-    ) -> Result<T, Error> {
-        self.parts.tasks.spawn(work.in_current_span()).await?
-    }
-
-    async fn begin(&self, subscription: &Subscription, request: &Request) -> Result<Replay, Error> {
+        subscription: &Subscription,
+        request: &Request,
+    ) -> Result<Replay, Error> {
         let parts = &self.parts;
         if subscription.is_pulled() {
             let problem = "the subscription has no sink; fetch old events with `after`";

@@ -14,23 +14,15 @@ use crate::subscriptions::Subscription;
 
 impl Desk {
     /// Keeps and starts a redrive of the dead letters that a query wants now; nothing if there is
-    /// none. Cancel safe: it goes on though nobody waits for it.
+    /// none.
+    ///
+    /// Not cancel safe: dropped half way, it leaves a redrive that nobody runs, until a restart.
     ///
     /// # Errors
     ///
     /// The caller's turn: the rate is out of bounds, or the subscription is closed. Ours: the log
     /// failed.
     pub async fn redrive(
-        self: &Arc<Self>,
-        subscription: &Arc<Subscription>,
-        query: DeadLetterQuery,
-        rate: Option<u32>,
-    ) -> Result<Option<Redrive>, Error> {
-        let (desk, subscription) = (Arc::clone(self), Arc::clone(subscription));
-        self.apart(async move { desk.begin_redrive(&subscription, query, rate).await }).await
-    }
-
-    async fn begin_redrive(
         &self,
         subscription: &Subscription,
         mut query: DeadLetterQuery,

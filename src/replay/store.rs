@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tokio::task::JoinError;
 
 use crate::deliver::OfficeError;
 use crate::event::{Blame, ConsumerId, Fault, ReplayId, SubscriptionId, Timestamp};
@@ -69,9 +68,6 @@ pub enum Error {
     /// A dead letter could not be brought back.
     #[error(transparent)]
     Office(#[from] OfficeError),
-    /// What was to start a job died.
-    #[error("a job could not be started")]
-    Died(#[from] JoinError),
 }
 
 impl Blame for Error {
@@ -82,7 +78,7 @@ impl Blame for Error {
             | Self::Invalid(_)
             | Self::TooMany { .. }
             | Self::Closed => Fault::Caller,
-            Self::Damaged { .. } | Self::Died(_) => Fault::Ours,
+            Self::Damaged { .. } => Fault::Ours,
             Self::Log(error) => error.fault(),
             Self::Office(error) => error.fault(),
         }
