@@ -20,7 +20,8 @@ use crate::eventlog::{DeadLetterId, DeadLetterQuery};
 use crate::replay::{Redrive, RedriveCounts, ReplayState};
 use crate::subscriptions::Subscription;
 
-/// So many dead letters are brought back before the answer, if no pace is asked for.
+/// So many dead letters are brought back before the answer, if no pace is asked for and they can be
+/// attempted.
 const MOST_AT_ONCE: u64 = 100;
 /// The most dead letters that can be named in one request.
 const MOST_IDS: usize = 10_000;
@@ -104,7 +105,8 @@ pub struct ShownRedrive {
     request_body = RedriveRequest,
     responses(
         (status = 200, description = "At most a hundred, which are delivered again", body = Redriven),
-        (status = 201, description = "More, or with a rate: a redrive began", body = ShownRedrive),
+        (status = 201, description = "More, with a rate, or while the subscription is paused or has many \
+                                     retries: a redrive began", body = ShownRedrive),
         (status = "4XX", description = "A problem")
     )
 )]
@@ -117,7 +119,8 @@ pub async fn start(
     let subscription = find(&services, &caller, &id).await?;
     let rate = request.rate;
     let (query, found) = wanted(&services, &subscription, request).await?;
-    if rate.is_none() && found <= MOST_AT_ONCE {
+    let is_small = rate.is_none() && found <= MOST_AT_ONCE;
+    if is_small && !services.office.must_wait(&subscription, found) {
         let count = services.office.redrive(&subscription, query).await.map_err(problem)?;
         tracing::info!(
             caller.id = %caller.id(),

@@ -30,6 +30,16 @@ impl Office {
         }
     }
 
+    /// Tells whether so many dead letters have to stay dead letters for now: their subscription does not
+    /// deliver, or many of its deliveries wait for their next attempt. Brought back all the same, they
+    /// would be retries that nobody attempts and that no bound on dead letters counts.
+    pub fn must_wait(&self, of: &Subscription, letters: u64) -> bool {
+        self.open_line(of).is_ok_and(|line| {
+            let delivers = line.subscription.borrow().state.delivers();
+            !delivers || (line.standing.borrow().room() as u64) < letters
+        })
+    }
+
     fn open_line(&self, of: &Subscription) -> Result<Line, SubscriptionError> {
         let line = self.dispatch.line(&of.id);
         let line = line.filter(|line| line.subscription.borrow().created == of.created);

@@ -86,6 +86,17 @@ pub struct Standing {
     pub blocked: usize,
 }
 
+impl Standing {
+    /// Deliveries that wait for their next attempt, beyond which nobody hands the courier more: its sink
+    /// has to recover first.
+    pub const MOST_RETRIES: usize = 500;
+
+    /// How many more deliveries may be handed to the courier.
+    pub const fn room(&self) -> usize {
+        Self::MOST_RETRIES.saturating_sub(self.retrying)
+    }
+}
+
 /// What all couriers share.
 #[derive(Clone)]
 pub struct Round {

@@ -14,8 +14,6 @@ use crate::replay::{Error, Redrive, Redrives, ReplayState};
 
 /// How often the job writes down how far it has come.
 const KEEP_EVERY: Duration = Duration::from_millis(500);
-/// Retries of the subscription beyond which a redrive waits: its sink has to recover first.
-const MOST_RETRIES: usize = 500;
 /// The most dead letters that are handed over in one go.
 const MOST_AT_ONCE: usize = 100;
 
@@ -100,8 +98,7 @@ impl RedriveRunner {
                 return Err(End::Cancelled);
             }
             let delivers = self.line.subscription.borrow_and_update().state.delivers();
-            let waiting = self.line.standing.borrow_and_update().retrying;
-            let room = MOST_RETRIES.saturating_sub(waiting).min(MOST_AT_ONCE);
+            let room = self.line.standing.borrow_and_update().room().min(MOST_AT_ONCE);
             if delivers && room > 0 && next <= self.clock.now() {
                 // A tenth of a second's worth, so that a fast redrive is not a commit for each.
                 let share = usize::try_from(redrive.rate / 10).unwrap_or(usize::MAX);

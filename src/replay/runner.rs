@@ -20,8 +20,6 @@ use crate::subscriptions::Subscription;
 
 /// How often the job writes down how far it has come.
 const KEEP_EVERY: Duration = Duration::from_millis(500);
-/// Retries of the subscription beyond which a replay waits: its sink has to recover first.
-const MOST_RETRIES: usize = 500;
 /// How long a delivery waits when its attempt could not even be made.
 const AFTER_PANIC: Duration = Duration::from_mins(1);
 /// How long it waits for the end of an attempt of others before it looks again.
@@ -259,7 +257,7 @@ impl Runner {
                 return Ok(Err(End::Cancelled));
             }
             let delivers = self.subscription.borrow().state.delivers();
-            let patient = self.standing.borrow_and_update().retrying < MOST_RETRIES;
+            let patient = self.standing.borrow_and_update().room() > 0;
             let room = !journey.full
                 && patient
                 && journey.under_way.len() < usize::from(self.parallel.max(1));

@@ -387,6 +387,53 @@ async fn a_redrive_of_nothing_is_answered_at_once_and_not_kept() {
 }
 
 #[tokio::test]
+async fn a_few_stay_dead_letters_while_their_subscription_is_paused() {
+    let (gateway, receiver, _) = given_up(1).await;
+    let letter = dead_letters(&gateway, "shop", 1).await.remove(0);
+    gateway.post("/subscriptions/shop/pause", &json!({})).await;
+    let path = "/subscriptions/shop/dead-letters/redrive";
+
+    let begun = gateway.call(Method::POST, path, Some(&json!({ "ids": [letter["id"]] }))).await;
+
+    assert_eq!((begun.status, &begun.body["state"]), (201, &json!("running")), "{}", begun.body);
+    assert_eq!(dead_letters(&gateway, "shop", 1).await, [letter]);
+    gateway.post("/subscriptions/shop/resume", &json!({})).await;
+    ended(&gateway, begun.body["id"].as_str().unwrap(), "completed").await;
+    receiver.wait_for_delivered(1).await;
+}
+
+#[tokio::test]
+async fn no_more_come_back_at_once_than_may_wait_for_an_attempt() {
+    let clock = ManualClock::at(SystemClock.now());
+    let gateway = TestGateway::at(&clock).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let backlog = json!({ "backlog": { "maximumEvents": 1 } });
+    let wish = json!({ "sink": null, "protocol": "PULL", "config": backlog });
+    gateway.subscribe(&receiver, wish).await;
+    let path = "/subscriptions/shop/dead-letters";
+    gateway.orders(1..=560).await;
+    let letters = eventually("all but one have expired", async || {
+        clock.advance(Duration::from_secs(5));
+        let listed = gateway.get(&format!("{path}?limit=1000")).await;
+        listed["deadLetters"].as_array().filter(|letters| letters.len() == 559).cloned()
+    })
+    .await;
+    let numbers: Vec<Value> = letters.iter().map(|letter| letter["id"].clone()).collect();
+    let redrive = async |ids: &[Value]| {
+        let wish = json!({ "ids": ids });
+        gateway.call(Method::POST, &format!("{path}/redrive"), Some(&wish)).await.status
+    };
+
+    for (place, ids) in numbers[..500].chunks(100).enumerate() {
+        assert_eq!(redrive(ids).await, 200);
+        retrying(&gateway, 100 * (place as u64 + 1)).await;
+    }
+
+    assert_eq!(redrive(&numbers[500..501]).await, 201);
+    assert_eq!(dead_letters(&gateway, "shop", 59).await.len(), 59);
+}
+
+#[tokio::test]
 async fn jobs_do_not_pass_to_the_next_subscription_of_a_name() {
     let (gateway, receiver, ids) = given_up(1).await;
     let redrive = "/subscriptions/shop/dead-letters/redrive";
