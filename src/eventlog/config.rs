@@ -50,7 +50,7 @@ pub struct RetentionConfig {
     /// How many dead letters of one consumer are kept; null: any number. Of more, the
     /// oldest of the subscription that has most go.
     pub dead_letters_per_consumer: Option<u64>,
-    /// How many receipts of one consumer are kept; null: any number. Of more, the oldest of
+    /// How many receipts of one consumer are kept; null: as many as their age allows. Of more, the oldest of
     /// the subscription that has most go.
     pub receipts_per_consumer: Option<u64>,
 }
@@ -62,8 +62,8 @@ impl RetentionConfig {
 }
 
 impl Default for RetentionConfig {
-    /// 30 days, any size, looked at every ten seconds; what was set aside, 90 days; a million dead
-    /// letters and a million receipts of a consumer.
+    /// 30 days, any size, looked at every ten seconds; what was set aside, 90 days, and a million dead
+    /// letters of a consumer. Receipts are evidence: only their age bounds them.
     fn default() -> Self {
         let days = |days: u64| Some(Span(Duration::from_hours(days * 24)));
         let every = Span(Duration::from_secs(10));
@@ -74,7 +74,7 @@ impl Default for RetentionConfig {
             dead_letters: days(90),
             quarantine: days(90),
             dead_letters_per_consumer: Some(1_000_000),
-            receipts_per_consumer: Some(1_000_000),
+            receipts_per_consumer: None,
         }
     }
 }
@@ -107,5 +107,16 @@ impl Config {
             refuse_percent: self.disk_refuse,
             receipt_age: self.receipts.0,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn by_default_no_receipt_goes_before_its_age() {
+        assert_eq!(RetentionConfig::default().receipts_per_consumer, None);
+        assert_eq!(Config::default().receipts.0, Duration::from_hours(400 * 24));
     }
 }
