@@ -113,7 +113,7 @@ impl Check<'_> {
                 let egress = Egress::new(self.config.delivery.egress.clone());
                 let checked = Subscriptions::check(&document);
                 let caps = self.config.delivery.caps();
-                let allowed = || egress.check(&document).and_then(|()| caps.check(&document));
+                let allowed = || egress.check(&document).and_then(|()| caps.check(&document, None));
                 if let Err(error) = checked.and_then(|()| allowed()) {
                     self.mistakes.push(Diagnostic::of_file(name, chain(&error).to_string()));
                 }

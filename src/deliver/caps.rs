@@ -16,6 +16,9 @@ pub struct Caps {
     pub backlog: BacklogLimit,
 }
 
+/// What a document asks for in one of its members.
+type Asked = fn(&Document) -> Option<u64>;
+
 impl Default for Caps {
     /// As many at once as a document can ask for, at any rate, and any backlog.
     fn default() -> Self {
@@ -24,30 +27,35 @@ impl Default for Caps {
 }
 
 impl Caps {
-    /// Checks what a document asks for.
+    /// Checks what a document asks for that the current one does not: what was allowed once may stay.
     ///
     /// # Errors
     ///
     /// The caller's turn: it asks for more than the operator lets it.
-    pub fn check(&self, document: &Document) -> Result<(), Error> {
-        let config = &document.config;
-        let backlog = config.backlog.unwrap_or_default();
+    pub fn check(&self, document: &Document, current: Option<&Document>) -> Result<(), Error> {
         let (parallel, rate) = (Some(u64::from(self.parallel)), self.rate.map(u64::from));
         let (age, events) = (self.backlog.age.map(|age| age.as_secs()), self.backlog.events);
-        let asked = [
-            ("parallel", config.parallel.map(u64::from), parallel, "maximum-parallel"),
-            ("rate", config.rate.map(u64::from), rate, "maximum-rate"),
-            ("backlog/maximumAge", backlog.maximum_age.map(u64::from), age, "backlog.longest-age"),
+        let members: [(_, Asked, _, _); 4] = [
+            ("parallel", |it| it.config.parallel.map(u64::from), parallel, "maximum-parallel"),
+            ("rate", |it| it.config.rate.map(u64::from), rate, "maximum-rate"),
+            (
+                "backlog/maximumAge",
+                |it| it.config.backlog?.maximum_age.map(u64::from),
+                age,
+                "backlog.longest-age",
+            ),
             (
                 "backlog/maximumEvents",
-                backlog.maximum_events.map(u64::from),
+                |it| it.config.backlog?.maximum_events.map(u64::from),
                 events,
                 "backlog.most-events",
             ),
         ];
-        for (member, asked, most, setting) in asked {
+        for (member, of, most, setting) in members {
+            let (asked, before) = (of(document), current.and_then(of));
             if let (Some(asked), Some(most)) = (asked, most)
                 && asked > most
+                && before != Some(asked)
             {
                 let problem = format!(
                     "{asked} is more than this gateway allows: use {most} at the most, or ask its \

@@ -167,7 +167,7 @@ impl Office {
         &self,
         document: Document,
     ) -> Result<(Arc<Subscription>, Option<Secret>), OfficeError> {
-        self.check(&document)?;
+        self.check(&document, None)?;
         let id = match &document.id {
             Some(id) => id.clone(),
             None => self.new_id()?,
@@ -184,11 +184,16 @@ impl Office {
         Ok((subscription, shown))
     }
 
-    /// Checks a document by itself, and against what the operator allows.
-    fn check(&self, document: &Document) -> Result<(), SubscriptionError> {
+    /// Checks a document by itself, and against what the operator allows of what is not as in the
+    /// current one.
+    fn check(
+        &self,
+        document: &Document,
+        current: Option<&Document>,
+    ) -> Result<(), SubscriptionError> {
         Subscriptions::check(document)?;
         self.egress.check(document)?;
-        self.dispatch.caps().check(document)
+        self.dispatch.caps().check(document, current)
     }
 
     fn new_id(&self) -> Result<SubscriptionId, SubscriptionError> {
@@ -223,7 +228,7 @@ impl Office {
         document: Document,
     ) -> Result<(Arc<Subscription>, Option<Secret>), OfficeError> {
         let _changing = self.changing(&current.id).await;
-        self.check(&document)?;
+        self.check(&document, Some(&current.document))?;
         if self.again(current).await?.revision != current.revision {
             return Err(SubscriptionError::Stale(current.id.clone()).into());
         }

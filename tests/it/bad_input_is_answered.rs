@@ -177,9 +177,19 @@ async fn a_subscription_that_asks_for_more_than_its_operator_allows_is_refused_a
     gateway.restart_with(|config| config.delivery.maximum_rate = Some(50)).await;
     gateway.order(1).await;
     receiver.wait_for_delivered(1).await;
-    let document = receiver.document(json!({ "config": { "parallel": 31, "rate": 100 } }));
-    let answer = gateway.put("/subscriptions/shop", &document).await;
-    assert_eq!((answer.status, answer.code()), (422, "invalid"), "{}", answer.body);
+    let path = "/subscriptions/shop/sink-credential";
+    let credential = json!({
+        "credentialtype": "API_KEY", "apiKey": { "name": "X-Api-Key", "value": "new" },
+    });
+    let answer = gateway.put(path, &credential).await;
+    assert_eq!(answer.status, 200, "a leaked credential can be replaced: {}", answer.body);
+    let answer = gateway.call(Method::DELETE, path, None).await;
+    assert!(answer.status < 300, "and taken away: {}", answer.body);
+    for (rate, status) in [(100, 200), (99, 422)] {
+        let document = receiver.document(json!({ "config": { "parallel": 31, "rate": rate } }));
+        let answer = gateway.put("/subscriptions/shop", &document).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+    }
 }
 
 #[tokio::test]
