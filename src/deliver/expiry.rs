@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::deliver::gathering::{Gathering, matches_of};
+use crate::deliver::next_look::NextLook;
 use crate::deliver::order::Order;
 use crate::deliver::{BacklogLimit, Courier, Progress, Reason, Retries, Round};
 use crate::event::{ChainValue, Timestamp};
@@ -22,7 +23,7 @@ const TICK: Duration = Duration::from_secs(5);
 /// Holds the backlog of one subscription within its bounds.
 pub(super) struct Expiry {
     /// When the backlog is looked at next.
-    look_at: Timestamp,
+    next: NextLook,
     /// Whether there is more to give up at once.
     has_more: bool,
     /// The places of matches that are not gathered yet, as far as they were counted.
@@ -77,7 +78,7 @@ impl Expiry {
     /// Looks at once.
     pub(super) const fn new() -> Self {
         Self {
-            look_at: Timestamp::EPOCH,
+            next: NextLook::at_once(),
             has_more: false,
             ahead: VecDeque::new(),
             counted: Position::START,
@@ -98,7 +99,7 @@ impl Expiry {
         let limit = backlog.round.limit_of(backlog.subscription);
         let now = backlog.round.clock.now();
         self.has_more = false;
-        if limit == BacklogLimit::default() || now < self.look_at {
+        if limit == BacklogLimit::default() || !self.next.is_due(now) {
             return Vec::new();
         }
         let mut letters = Vec::new();
@@ -120,7 +121,7 @@ impl Expiry {
         }
         // Where the oldest is found and may stay, what lies behind it is nothing to look for.
         self.has_more = taken == SLICE || is_searching;
-        self.look_at = if self.has_more { now } else { now.after(TICK).max(due) };
+        self.next.looked(now, if self.has_more { now } else { now.after(TICK).max(due) });
         letters
     }
 

@@ -36,6 +36,7 @@ mod inbox;
 mod lanes;
 mod ledger;
 mod milestones;
+mod next_look;
 mod notes;
 mod notice;
 mod office;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::api::Services;
+use crate::event::Timestamp;
 use crate::eventlog::{Error, RetentionConfig};
 use crate::telemetry::{Metric, chain};
 
@@ -15,7 +16,7 @@ const SLICE: usize = 200;
 
 /// Looks for what is too old now and then, for ever.
 pub(super) async fn expire(services: &Services, config: RetentionConfig) {
-    let mut jobs_at = services.clock.now();
+    let mut looked_through = None;
     loop {
         services.clock.sleep(TICK).await;
         for outcome in [dead_letters(services, config).await, quarantined(services, config).await] {
@@ -24,13 +25,18 @@ pub(super) async fn expire(services: &Services, config: RetentionConfig) {
             }
         }
         let now = services.clock.now();
-        if now >= jobs_at {
-            jobs_at = now.after(JOBS_TICK);
+        if is_again(looked_through, now) {
+            looked_through = Some(now);
             if let Err(error) = services.replays.tidy().await {
                 tracing::error!(error = %chain(&error), "Jobs that have ended cannot be dropped");
             }
         }
     }
+}
+
+/// Whether it is time to look through jobs again. A clock that was set back says nothing.
+fn is_again(last: Option<Timestamp>, now: Timestamp) -> bool {
+    last.is_none_or(|last| now < last || now.since(last) >= JOBS_TICK)
 }
 
 async fn dead_letters(services: &Services, config: RetentionConfig) -> Result<(), Error> {
@@ -61,5 +67,20 @@ async fn quarantined(services: &Services, config: RetentionConfig) -> Result<(),
         if expired.len() < SLICE {
             return Ok(());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jobs_are_looked_through_every_ten_minutes_also_after_the_clock_was_set_back() {
+        let at = |minutes: i64| Timestamp::from_unix_seconds(minutes * 60);
+        assert!(is_again(None, at(50)));
+        assert_eq!(
+            [49, 50, 59, 60].map(|now| is_again(Some(at(50)), at(now))),
+            [true, false, false, true]
+        );
     }
 }

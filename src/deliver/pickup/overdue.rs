@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::deliver::expiry::letter_of;
 use crate::deliver::gathering::matches_of;
+use crate::deliver::next_look::NextLook;
 use crate::deliver::{BacklogLimit, Round, Shelf};
-use crate::event::Timestamp;
 use crate::eventlog::{Error, Milestone, Page, Position};
 use crate::subscriptions::Subscription;
 
@@ -15,13 +15,13 @@ const TICK: Duration = Duration::from_secs(5);
 /// Holds what waits to be acknowledged within its bounds.
 pub(super) struct Overdue {
     /// When it is looked at next.
-    look_at: Timestamp,
+    next: NextLook,
 }
 
 impl Overdue {
     /// Looks at once.
     pub(super) const fn new() -> Self {
-        Self { look_at: Timestamp::EPOCH }
+        Self { next: NextLook::at_once() }
     }
 
     /// Gives up the oldest matches that are due, of one page of the log, and moves what is
@@ -38,10 +38,10 @@ impl Overdue {
         place: Milestone,
     ) -> Result<bool, Error> {
         let (limit, now) = (round.limit_of(subscription), round.clock.now());
-        if limit == BacklogLimit::default() || now < self.look_at {
+        if limit == BacklogLimit::default() || !self.next.is_due(now) {
             return Ok(false);
         }
-        self.look_at = now.after(TICK);
+        self.next.looked(now, now.after(TICK));
         let _turn = shelf.turn.lock().await;
         let mut cursor = shelf.acknowledged();
         let before = cursor.settled;
@@ -62,7 +62,7 @@ impl Overdue {
             if !cursor.ahead.contains(sequence) {
                 let is_old = limit.age.is_some_and(|age| now.since(entry.accepted) > age);
                 if !is_old && excess == 0 {
-                    self.look_at = self.look_at.max(limit.due(entry.accepted));
+                    self.next.looked(now, now.after(TICK).max(limit.due(entry.accepted)));
                     is_within = true;
                     through = Position(entry.position.0.saturating_sub(1));
                     break;
@@ -89,7 +89,7 @@ impl Overdue {
             round.ledger.flush().await?;
         }
         if more {
-            self.look_at = now;
+            self.next.looked(now, now);
         }
         Ok(more)
     }

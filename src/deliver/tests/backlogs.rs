@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::ambient::Clock as _;
 use crate::deliver::tests::couriers::{Working, settled, start};
 use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
 use crate::deliver::{Command, Ledger, Reason, Verdict};
@@ -79,6 +80,21 @@ async fn a_backlog_within_its_bounds_is_left_alone_until_it_is_due() {
 
     stage.clock.advance(Duration::from_secs(3601));
     until("both have expired", || working.standing.borrow().sequence == 2).await;
+    settled(&working).await;
+    assert_eq!(expired(&stage).await, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_does_not_keep_a_backlog_from_being_looked_at() {
+    let (stage, carrier) = waiting(&json!({"backlog": {"maximumEvents": 1}})).await;
+    stage.append(&["a"]).await;
+    let working = start(&stage, &carrier).await;
+    settled(&working).await;
+
+    stage.clock.set(stage.clock.now().before(Duration::from_hours(24)));
+    append(&stage, &working, 'b', 2).await;
+
+    until("all but one have expired", || working.standing.borrow().sequence == 2).await;
     settled(&working).await;
     assert_eq!(expired(&stage).await, [1, 2]);
 }
