@@ -28,8 +28,8 @@ impl Behind {
     }
 }
 
-/// When the first entry after a place was accepted, for the places where subscriptions stand: a log
-/// that only grows does not change that, and to ask it each time is a read for each of them.
+/// When the first entry after a place was accepted, for the places where subscriptions stand. That
+/// entry stays as long as one stands there, and to ask for it each time is a read for each of them.
 #[derive(Debug, Default)]
 pub(super) struct Oldest(Mutex<BTreeMap<Position, Timestamp>>);
 
