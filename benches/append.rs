@@ -19,7 +19,7 @@ use sealway::ambient::{Entropy, SeededEntropy, SystemClock, SystemDisk, SystemEn
 use sealway::event::{
     ContentDigest, Data, EventSource, EventType, IdempotencyKey, Subject, Timestamp,
 };
-use sealway::eventlog::{Draft, EventLog, Limits, Origin, SqliteLog};
+use sealway::eventlog::{Draft, EventLog, LogLimits, Origin, SqliteLog};
 use sealway::telemetry::Metrics;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -109,7 +109,7 @@ fn plain_loop() -> Row {
              CREATE TABLE events (position INTEGER PRIMARY KEY, id BLOB UNIQUE, data TEXT);",
         )
         .unwrap();
-    let (text, dice) = (data(), SeededEntropy::new(1));
+    let (text, entropy) = (data(), SeededEntropy::new(1));
     let (begun, cpu) = (Instant::now(), cpu());
     let mut waits = Vec::new();
     while begun.elapsed() < SPAN {
@@ -117,7 +117,7 @@ fn plain_loop() -> Row {
         connection
             .prepare_cached("INSERT INTO events (id, data) VALUES (?, ?)")
             .unwrap()
-            .execute(params![dice.next_u128().to_be_bytes(), text])
+            .execute(params![entropy.next_u128().to_be_bytes(), text])
             .unwrap();
         waits.push(asked.elapsed());
     }
@@ -191,14 +191,14 @@ fn finish(
 }
 
 fn open(directory: &TempDir, metrics: &Metrics) -> Arc<SqliteLog> {
-    let (clock, dice) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-    let machine = (clock as _, dice as _, Arc::new(SystemDisk) as _);
-    SqliteLog::open(directory.path(), Limits::default(), machine, metrics).unwrap()
+    let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+    let machine = (clock as _, entropy as _, Arc::new(SystemDisk) as _);
+    SqliteLog::open(directory.path(), LogLimits::default(), machine, metrics).unwrap()
 }
 
 /// Makes drafts with distinct content, cheaply.
 fn drafts(seed: u64) -> impl FnMut() -> Draft {
-    let dice = SeededEntropy::new(seed << 32);
+    let entropy = SeededEntropy::new(seed << 32);
     let source = EventSource::new("/payments").unwrap();
     let event_type = EventType::new("Payment.Authorised").unwrap();
     let subject = Subject::new("Payment.Authorised").unwrap();
@@ -206,7 +206,7 @@ fn drafts(seed: u64) -> impl FnMut() -> Draft {
     let data = Data::from_text(data());
     move || {
         let mut bytes = [0; 64];
-        dice.fill(&mut bytes);
+        entropy.fill(&mut bytes);
         let (key, rest) = bytes.split_first_chunk::<16>().unwrap();
         let (digest, origin) = rest.split_first_chunk::<32>().unwrap();
         Draft {

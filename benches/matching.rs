@@ -50,11 +50,11 @@ const STATES: &[&str] = &["open", "paid", "failed", "refunded", "pending", "clos
 const COUNTRIES: &[&str] = &["NL", "DE", "FR", "BE", "ES", "IT", "PL", "SE"];
 
 /// A `CloudEvent` of about 900 bytes.
-fn event(dice: &Dice) -> Value {
-    let kind = format!("{}.{}", dice.pick(ENTITIES), dice.pick(VERBS));
+fn event(entropy: &Dice) -> Value {
+    let kind = format!("{}.{}", entropy.pick(ENTITIES), entropy.pick(VERBS));
     let line = || {
-        let sku = format!("SKU-{:05}", dice.below(5000));
-        json!({"sku": sku, "quantity": dice.below(9), "price": dice.below(9000)})
+        let sku = format!("SKU-{:05}", entropy.below(5000));
+        json!({"sku": sku, "quantity": entropy.below(9), "price": entropy.below(9000)})
     };
     json!({
         "specversion": "1.0", "id": "01KAMXP3V8S0W6Q1N4Z7T2C5RD", "source": "/commerce",
@@ -62,12 +62,12 @@ fn event(dice: &Dice) -> Value {
         "datacontenttype": "application/json", "idempotencykey": "0800fc577294c34e0b28ad2839435945",
         "traceparent": "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01",
         "data": {
-            "tenant": dice.tenant(), "status": dice.pick(STATES), "amount": dice.below(100_000),
-            "currency": "EUR", "country": dice.pick(COUNTRIES), "test": dice.below(10) == 0,
-            "ip": format!("10.{}.{}.{}", dice.below(256), dice.below(256), dice.below(256)),
+            "tenant": entropy.tenant(), "status": entropy.pick(STATES), "amount": entropy.below(100_000),
+            "currency": "EUR", "country": entropy.pick(COUNTRIES), "test": entropy.below(10) == 0,
+            "ip": format!("10.{}.{}.{}", entropy.below(256), entropy.below(256), entropy.below(256)),
             "customer": {
-                "id": format!("c-{:05}", dice.below(20_000)),
-                "email": format!("user{}@example.org", dice.below(900)),
+                "id": format!("c-{:05}", entropy.below(20_000)),
+                "email": format!("user{}@example.org", entropy.below(900)),
                 "name": "A. Customer",
                 "address": {"street": "Long Street 12", "zip": "1011AB", "city": "Amsterdam"},
             },
@@ -78,63 +78,63 @@ fn event(dice: &Dice) -> Value {
 }
 
 /// One of every operator that selects, on different fields.
-fn mixed_pattern(dice: &Dice) -> Value {
+fn mixed_pattern(entropy: &Dice) -> Value {
     let data = |value: Value| json!({"data": value});
     let email = |value: Value| json!({"data": {"customer": {"email": [value]}}});
-    match dice.below(8) {
-        0 => data(json!({"tenant": [{"prefix": format!("tenant-{:03}", dice.below(100))}]})),
-        1 => email(json!({"suffix": format!("r{}@example.org", dice.below(900))})),
-        2 => email(json!({"wildcard": format!("user{}*org", dice.below(900))})),
+    match entropy.below(8) {
+        0 => data(json!({"tenant": [{"prefix": format!("tenant-{:03}", entropy.below(100))}]})),
+        1 => email(json!({"suffix": format!("r{}@example.org", entropy.below(900))})),
+        2 => email(json!({"wildcard": format!("user{}*org", entropy.below(900))})),
         3 => {
-            let low = dice.below(100_000);
+            let low = entropy.below(100_000);
             data(json!({"amount": [{"numeric": [">=", low, "<", low + 500]}]}))
         }
         4 => data(json!({
-            "tenant": [{"equals-ignore-case": dice.tenant().to_uppercase()}],
+            "tenant": [{"equals-ignore-case": entropy.tenant().to_uppercase()}],
             "status": [{"anything-but": ["open", "failed"]}],
         })),
         5 => {
-            let block = format!("10.{}.{}.0/24", dice.below(256), dice.below(256));
+            let block = format!("10.{}.{}.0/24", entropy.below(256), entropy.below(256));
             data(json!({"ip": [{"cidr": block}]}))
         }
-        6 => data(json!({"tenant": [dice.tenant()], "coupon": [{"exists": false}]})),
+        6 => data(json!({"tenant": [entropy.tenant()], "coupon": [{"exists": false}]})),
         _ => data(json!({
-            "tenant": [dice.tenant()],
+            "tenant": [entropy.tenant()],
             "$or": [{"status": ["failed"]}, {"amount": [{"numeric": [">", 90_000]}]}],
         })),
     }
 }
 
 /// What one subscription of a kind asks for.
-fn pattern(kind: &str, dice: &Dice) -> Value {
-    let event = || format!("{}.{}", dice.pick(ENTITIES), dice.pick(VERBS));
+fn pattern(kind: &str, entropy: &Dice) -> Value {
+    let event = || format!("{}.{}", entropy.pick(ENTITIES), entropy.pick(VERBS));
     let customer = |value: Value| json!({"data": {"customer": value}});
     match kind {
-        "exact" => customer(json!({"id": [format!("c-{:05}", dice.below(20_000))]})),
-        "mixed" => mixed_pattern(dice),
+        "exact" => customer(json!({"id": [format!("c-{:05}", entropy.below(20_000))]})),
+        "mixed" => mixed_pattern(entropy),
         // Subscriptions as domains write them: a type, whose tenant, and further conditions.
         _ => {
-            let mut wish = json!({"type": [event()], "data": {"tenant": [dice.tenant()]}});
-            match dice.below(6) {
-                0 => wish["data"]["status"] = json!([dice.pick(STATES), dice.pick(STATES)]),
+            let mut wish = json!({"type": [event()], "data": {"tenant": [entropy.tenant()]}});
+            match entropy.below(6) {
+                0 => wish["data"]["status"] = json!([entropy.pick(STATES), entropy.pick(STATES)]),
                 1 => {
-                    wish["data"]["amount"] = json!([{"numeric": [">", dice.below(90_000)]}]);
+                    wish["data"]["amount"] = json!([{"numeric": [">", entropy.below(90_000)]}]);
                 }
                 2 => {
-                    let block = format!("10.{}.0.0/16", dice.below(256));
+                    let block = format!("10.{}.0.0/16", entropy.below(256));
                     wish["data"]["ip"] = json!([{"cidr": block}]);
                 }
                 3 => {
-                    let sku = format!("SKU-{:05}", dice.below(5000));
+                    let sku = format!("SKU-{:05}", entropy.below(5000));
                     wish["data"] = json!({
                         "lines": {"sku": [sku], "quantity": [{"numeric": [">", 2]}]},
                     });
                 }
                 4 => {
                     wish = json!({
-                        "type": [{"prefix": format!("{}.", dice.pick(ENTITIES))}],
+                        "type": [{"prefix": format!("{}.", entropy.pick(ENTITIES))}],
                         "data": {
-                            "country": [dice.pick(COUNTRIES)], "test": [false],
+                            "country": [entropy.pick(COUNTRIES)], "test": [false],
                             "amount": [{"numeric": [">", 99_000]}],
                         },
                     });
@@ -174,10 +174,10 @@ fn once<T>(call: impl FnOnce() -> T) -> (T, f64) {
 
 /// Measures one kind and number of filters; gives the gain over the loop.
 fn compare(kind: &str, count: u32, events: &[Value]) -> f64 {
-    let dice = Dice(SeededEntropy::new(u64::from(count) + 1));
+    let entropy = Dice(SeededEntropy::new(u64::from(count) + 1));
     let filters: Vec<(u32, Arc<Filter>)> = (0..count)
         .map(|n| {
-            (n, Arc::new(Filter::new(&[], &[json!({"pattern": pattern(kind, &dice)})]).unwrap()))
+            (n, Arc::new(Filter::new(&[], &[json!({"pattern": pattern(kind, &entropy)})]).unwrap()))
         })
         .collect();
     let (table, built) = once(|| filters.iter().cloned().collect::<Table<u32>>());
@@ -217,8 +217,8 @@ fn compare(kind: &str, count: u32, events: &[Value]) -> f64 {
 }
 
 fn main() -> ExitCode {
-    let dice = Dice(SeededEntropy::new(7));
-    let events: Vec<Value> = (0..EVENTS).map(|_| event(&dice)).collect();
+    let entropy = Dice(SeededEntropy::new(7));
+    let events: Vec<Value> = (0..EVENTS).map(|_| event(&entropy)).collect();
     let parsed = measure(|| serde_json::from_str::<Value>(&black_box(events[0].to_string())));
     println!(
         "{EVENTS} events of about {} bytes; to write and parse one takes {parsed:.0} ns",

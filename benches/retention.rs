@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use sealway::ambient::{Entropy, SeededEntropy, SystemClock, SystemDisk, SystemEntropy, Tasks};
 use sealway::event::{ContentDigest, Data, EventSource, EventType, IdempotencyKey, Timestamp};
 use sealway::eventlog::{
-    Draft, EventLog, Limits, Position, Retention, SqliteLog, Trimmed, back_up,
+    Draft, EventLog, LogLimits, Position, Retention, SqliteLog, Trimmed, back_up,
 };
 use sealway::telemetry::Metrics;
 use tempfile::TempDir;
@@ -32,7 +32,7 @@ async fn main() {
     let machine =
         (Arc::new(SystemClock) as _, Arc::new(SystemEntropy) as _, Arc::new(SystemDisk) as _);
     let log =
-        SqliteLog::open(directory.path(), Limits::default(), machine, &Metrics::new()).unwrap();
+        SqliteLog::open(directory.path(), LogLimits::default(), machine, &Metrics::new()).unwrap();
     let mut draft = drafts();
     for _ in 0..FILLED / 1000 {
         log.append((0..1000).map(|_| draft()).collect()).await.unwrap();
@@ -142,14 +142,14 @@ async fn appends(
 
 /// Makes drafts with distinct content, cheaply.
 fn drafts() -> impl FnMut() -> Draft {
-    let dice = SeededEntropy::new(1);
+    let entropy = SeededEntropy::new(1);
     let source = EventSource::new("/payments").unwrap();
     let event_type = EventType::new("Payment.Authorised").unwrap();
     let (publication, envelope_id) = (Arc::from("payments/Payment.Authorised"), Arc::from("e-1"));
     let data = Data::from_text(format!("{{\"text\":\"{}\"}}", "x".repeat(DATA_BYTES - 11)));
     move || {
         let mut bytes = [0; 48];
-        dice.fill(&mut bytes);
+        entropy.fill(&mut bytes);
         let (key, digest) = bytes.split_first_chunk::<16>().unwrap();
         Draft {
             source: source.clone(),

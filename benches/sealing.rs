@@ -28,7 +28,7 @@ use sealway::keys::{
     ContentEncryption, OpeningKey, OpeningKeyKind, SealingKey, SharedSecret, SigningAlgorithm,
     SigningKey,
 };
-use sealway::seal::{Claims, Options, Place, cloudevent_type, seal};
+use sealway::seal::{Claims, Options, PlaceClaims, cloudevent_type, seal};
 use serde_json::{Value, json};
 
 const ISSUER: &str = "https://events.example.com";
@@ -288,7 +288,7 @@ fn measure(case: &Case, size: usize) {
         transaction: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
         occurred_at: Timestamp::from_unix_seconds(1_795_282_900),
         subscription: &subscription,
-        place: Some(Place { sequence: 123_456, previous: ChainValue::start(&subscription) }),
+        place: Some(PlaceClaims { sequence: 123_456, previous: ChainValue::start(&subscription) }),
         replay: None,
         event_type: &event_type,
         event: &event,

@@ -29,11 +29,12 @@ pub mod eventlog;
 
 // ── the way out ──
 pub mod route;
+pub mod egress;
 pub mod keys;
 pub mod subscriptions;
 pub mod seal;
 pub mod deliver;
-pub mod replay;
+pub mod jobs;
 
 // ── faces ──
 pub mod api;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// A span of time, written `500ms`, `30s`, `5m`, `2h`, `7days` or a sum such as `1h 30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Span(pub Duration);
+pub struct HumanDuration(pub Duration);
 
 /// A number of bytes, written `64 KiB`, `1 MiB` or plain `65536`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -24,7 +24,7 @@ impl Size {
 
 const SECONDS_OF_A_DAY: u64 = 86_400;
 
-impl fmt::Display for Span {
+impl fmt::Display for HumanDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Months and years of a calendar are no spans, so days are the largest unit.
         let days = self.0.as_secs() / SECONDS_OF_A_DAY;
@@ -52,7 +52,7 @@ pub struct MeasureError {
     found: String,
 }
 
-impl FromStr for Span {
+impl FromStr for HumanDuration {
     type Err = MeasureError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
@@ -102,7 +102,7 @@ macro_rules! as_text {
     };
 }
 
-as_text!(Span, "Span", "a span of time such as 500ms, 30s, 5m, 2h or 7days");
+as_text!(HumanDuration, "Span", "a span of time such as 500ms, 30s, 5m, 2h or 7days");
 as_text!(Size, "Size", "a size such as 65536, 64 KiB or 1 MiB");
 
 #[cfg(test)]
@@ -111,7 +111,10 @@ mod tests {
 
     #[test]
     fn measures_read_what_they_write() {
-        assert_eq!("1h 30m".parse::<Span>().unwrap(), Span(Duration::from_mins(90)));
+        assert_eq!(
+            "1h 30m".parse::<HumanDuration>().unwrap(),
+            HumanDuration(Duration::from_mins(90))
+        );
         assert_eq!("256 KiB".parse::<Size>().unwrap(), Size(262_144));
         for size in [Size(65_536), Size(1_048_576), Size(7)] {
             assert_eq!(size.to_string().parse::<Size>().unwrap(), size);
@@ -119,11 +122,11 @@ mod tests {
         for (seconds, text) in
             [(0, "0s"), (90, "1m 30s"), (86_401, "1day 1s"), (7_776_000, "90days")]
         {
-            let span = Span(Duration::from_secs(seconds));
+            let span = HumanDuration(Duration::from_secs(seconds));
             assert_eq!(span.to_string(), text);
-            assert_eq!(text.parse::<Span>().unwrap(), span);
+            assert_eq!(text.parse::<HumanDuration>().unwrap(), span);
         }
-        assert!("soon".parse::<Span>().is_err());
+        assert!("soon".parse::<HumanDuration>().is_err());
         assert!("big".parse::<Size>().is_err());
     }
 }

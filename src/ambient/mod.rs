@@ -16,6 +16,6 @@ mod tasks;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use disk::{Disk, ManualDisk, Room, SystemDisk};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
-pub use measure::{MeasureError, Size, Span};
+pub use measure::{HumanDuration, MeasureError, Size};
 pub use secret::{Secret, SecretReference};
 pub use tasks::Tasks;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 
-use crate::ambient::{Entropy, Secret, Span};
+use crate::ambient::{Entropy, HumanDuration, Secret};
 use crate::api::{Caller, Scope};
 use crate::event::{Blame, CallerId, Fault, Timestamp};
 use crate::eventlog::{self, Record, RecordKey, Registry};
@@ -61,7 +61,7 @@ pub enum CallerError {
     },
     /// The registry failed.
     #[error("cannot read or write callers")]
-    Registry(#[source] eventlog::Error),
+    Registry(#[source] eventlog::LogError),
 }
 
 impl Blame for CallerError {
@@ -86,7 +86,7 @@ pub struct Callers {
 
 impl Callers {
     /// Reads callers from a registry and remembers each for a while.
-    pub fn new(registry: Arc<dyn Registry>, remember: Span) -> Self {
+    pub fn new(registry: Arc<dyn Registry>, remember: HumanDuration) -> Self {
         let remembered = Cache::builder().max_capacity(REMEMBERED).time_to_live(remember.0).build();
         Self { registry, remembered }
     }
@@ -137,7 +137,7 @@ impl Callers {
             serde_json::to_string(&document).map_err(|source| damaged(id.as_str(), source))?;
         match self.registry.put(&record_key(id), None, body).await {
             Ok(_) => Ok(Secret::new(key)),
-            Err(eventlog::Error::Stale { .. }) => Err(CallerError::Exists(id.clone())),
+            Err(eventlog::LogError::Stale { .. }) => Err(CallerError::Exists(id.clone())),
             Err(error) => Err(CallerError::Registry(error)),
         }
     }
@@ -207,12 +207,12 @@ mod tests {
 
     use super::*;
     use crate::ambient::{ManualClock, SeededEntropy};
-    use crate::eventlog::{Limits, MemoryLog};
+    use crate::eventlog::{LogLimits, MemoryLog};
 
     fn callers() -> Callers {
         let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
-        let log = MemoryLog::new(Limits::default(), clock, Arc::new(SeededEntropy::new(1)));
-        Callers::new(log, Span(Duration::from_secs(5)))
+        let log = MemoryLog::new(LogLimits::default(), clock, Arc::new(SeededEntropy::new(1)));
+        Callers::new(log, HumanDuration(Duration::from_secs(5)))
     }
 
     #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ambient::{Size, Span};
+use crate::ambient::{HumanDuration, Size};
 
 /// What the API accepts, and for how long it waits.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
@@ -14,12 +14,12 @@ pub struct Config {
     /// The largest request body.
     pub max_body: Size,
     /// How long a client may take to send the headers of a request.
-    pub header_timeout: Span,
+    pub header_timeout: HumanDuration,
     /// How long an answer may take; after it the caller is told to try again.
-    pub request_timeout: Span,
+    pub request_timeout: HumanDuration,
     /// How long a client may leave an answer unread, or take less than 1,000 bytes a second of it;
     /// its connection is then closed.
-    pub write_timeout: Span,
+    pub write_timeout: HumanDuration,
     /// How many connections may be open at once.
     pub max_connections: usize,
     /// How many streams, polls and pages one caller may have open.
@@ -27,7 +27,7 @@ pub struct Config {
     /// How many streams, polls and pages one subscription may have open.
     pub subscription_readers: usize,
     /// How long a caller's key is remembered; a removed caller is refused after this time at most.
-    pub caller_cache: Span,
+    pub caller_cache: HumanDuration,
 }
 
 impl Default for Config {
@@ -35,13 +35,13 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             max_body: Size(2 * 1024 * 1024),
-            header_timeout: Span(Duration::from_secs(10)),
-            request_timeout: Span(Duration::from_secs(30)),
-            write_timeout: Span(Duration::from_mins(1)),
+            header_timeout: HumanDuration(Duration::from_secs(10)),
+            request_timeout: HumanDuration(Duration::from_secs(30)),
+            write_timeout: HumanDuration(Duration::from_mins(1)),
             max_connections: 4096,
             caller_readers: 64,
             subscription_readers: 16,
-            caller_cache: Span(Duration::from_secs(5)),
+            caller_cache: HumanDuration(Duration::from_secs(5)),
         }
     }
 }

@@ -237,7 +237,8 @@ pub async fn dismiss(
     Path((id, number)): Path<(String, u64)>,
 ) -> Result<StatusCode, Problem> {
     let subscription = find(&services, &caller, &id).await?;
-    let dismissed = services.office.dismiss(&subscription, DeadLetterId(number)).await;
+    let dismissed =
+        services.subscription_service.dismiss(&subscription, DeadLetterId(number)).await;
     let letter = dismissed.map_err(problem)?;
     tracing::info!(
         caller.id = %caller.id(),

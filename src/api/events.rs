@@ -20,7 +20,7 @@ const MOST_LOOKED_THROUGH: usize = 20_000;
 /// Which events are asked for.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Range {
+pub struct EventRange {
     /// The first id, included; a ULID.
     from: Option<String>,
     /// The last id, included; a ULID.
@@ -77,7 +77,7 @@ pub async fn get(
     caller.must(&Scope::Operate)?;
     let id = event_id(&id)?;
     let found = services.log.find(&[id]).await?.into_iter().next().flatten();
-    let entry = found.ok_or_else(|| match services.log.floor() {
+    let entry = found.ok_or_else(|| match services.log.low_watermark() {
         floor if floor.is_above(id) => Problem::new(
             Code::NotFound,
             format!("there is no such event; those up to {} were dropped by retention", floor.id),
@@ -109,7 +109,7 @@ pub async fn get(
 pub async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
-    Query(range): Query<Range>,
+    Query(range): Query<EventRange>,
 ) -> Result<Json<Events>, Problem> {
     caller.must(&Scope::Operate)?;
     let end = |name: &str, text: &Option<String>, missing: EventId| {

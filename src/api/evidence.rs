@@ -18,15 +18,15 @@ use crate::api::query::Query;
 use crate::api::readers;
 use crate::api::subscriptions::problem;
 use crate::api::{Caller, Code, Problem, Scope, Services};
-use crate::contract::Document;
-use crate::deliver::{Delivery, Line, Match, ReadError, View};
+use crate::contract::ContractDocument;
+use crate::deliver::{Delivery, NumberedEntry, SequenceReadError, SubscriptionView, WorkerHandle};
 use crate::event::EventId;
-use crate::eventlog::{Milestone, Page, Position, ReceiptId};
+use crate::eventlog::{Page, Position, ReceiptId, SequenceCheckpoint};
 use crate::keys::ConsumerKeys;
-use crate::seal::Place;
-use crate::seal::evidence::{Bundle, EventLine, Header};
+use crate::seal::PlaceClaims;
+use crate::seal::evidence::{EventLine, EvidenceBundle, Header};
 use crate::subscriptions::{RecipientKeys, Subscription};
-use crate::telemetry::chain;
+use crate::telemetry::error_chain;
 
 /// Events that are sealed before the next are read.
 const PAGE: Page = Page { items: 64, bytes: 1024 * 1024 };
@@ -38,7 +38,7 @@ const WAITING: usize = 16;
 /// The range of a bundle.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Range {
+pub struct EventRange {
     /// The first event; from the start if missing.
     from: Option<String>,
     /// The last event; up to the newest if missing.
@@ -67,7 +67,7 @@ pub async fn export(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<String>,
-    Query(range): Query<Range>,
+    Query(range): Query<EventRange>,
 ) -> Result<Response, Problem> {
     let line = line(&services, &caller, &id).await?;
     let view = line.look();
@@ -84,7 +84,7 @@ pub async fn export(
         return Err(Problem::new(Code::WrongState, why));
     }
     let place = Arc::new(services.readers.enter_export(&caller, &subscription.id)?);
-    let reader = services.office.reader();
+    let reader = services.subscription_service.reader();
     let start = match from.and_then(EventId::predecessor) {
         Some(before) => reader.position_of(before).await?,
         None => Position::START,
@@ -111,7 +111,7 @@ pub async fn export(
         subscription,
         view,
         header,
-        bundle: Bundle::default(),
+        bundle: EvidenceBundle::default(),
         published: None,
         contracts: BTreeSet::new(),
         lines,
@@ -134,10 +134,10 @@ fn bound(name: &str, text: Option<&String>) -> Result<Option<EventId>, Problem> 
     id.map_err(|error| Problem::new(Code::Invalid, format!("{name}: {error}")))
 }
 
-fn unread(error: ReadError) -> Problem {
+fn unread(error: SequenceReadError) -> Problem {
     match error {
-        ReadError::Log(error) => problem(error.into()),
-        gone @ ReadError::Gone { .. } => Problem::new(Code::Gone, gone.to_string()),
+        SequenceReadError::Log(error) => problem(error.into()),
+        gone @ SequenceReadError::Gone { .. } => Problem::new(Code::Gone, gone.to_string()),
     }
 }
 
@@ -145,27 +145,27 @@ fn unread(error: ReadError) -> Problem {
 struct Export {
     services: Arc<Services>,
     caller: Caller,
-    line: Line,
+    line: WorkerHandle,
     subscription: Arc<Subscription>,
-    view: View,
+    view: SubscriptionView,
     header: Header,
-    bundle: Bundle,
+    bundle: EvidenceBundle,
     /// The entity tag of the gateway's keys as the bundle has them.
     published: Option<String>,
     /// Of which the bundle has the contract.
     contracts: BTreeSet<String>,
     /// Nothing is the end of a whole bundle.
     lines: mpsc::Sender<Option<Bytes>>,
-    _place: Arc<readers::Place>,
+    _place: Arc<readers::ReaderPlace>,
 }
 
 impl Export {
-    async fn run(mut self, start: Milestone) {
+    async fn run(mut self, start: SequenceCheckpoint) {
         let Err(error) = self.write(start).await else { return };
         if !self.lines.is_closed() {
             tracing::error!(
                 subscription.id = %self.subscription.id,
-                error = %chain(&*error),
+                error = %error_chain(&*error),
                 "A bundle of evidence of subscription {} is cut", self.subscription.id,
             );
         }
@@ -202,7 +202,7 @@ impl Export {
         }
     }
 
-    async fn write(&mut self, start: Milestone) -> Result<(), Broken> {
+    async fn write(&mut self, start: SequenceCheckpoint) -> Result<(), Broken> {
         let line = self.bundle.header(&self.header);
         self.say(line).await?;
         self.keys().await?;
@@ -215,7 +215,7 @@ impl Export {
         self.checkpoint(place, head).await?;
         'pages: while place.position < self.view.standing.scanned {
             self.must_be_wanted().await?;
-            let reader = self.services.office.reader();
+            let reader = self.services.subscription_service.reader();
             let part = reader.read(&self.view, place.position, PAGE).await?;
             for found in &part.matches {
                 let event = &found.entry.event;
@@ -230,7 +230,7 @@ impl Export {
             place.position = part.reached.position;
         }
         self.checkpoint(place, head).await?;
-        let key = self.services.office.sealer().signing_key(&self.subscription)?;
+        let key = self.services.subscription_service.sealer().signing_key(&self.subscription)?;
         self.keys().await?;
         let bundle = std::mem::take(&mut self.bundle);
         let line = bundle.close(&self.header, self.services.clock.now(), &key)?;
@@ -264,15 +264,19 @@ impl Export {
     }
 
     /// Says how far the subscription had come at a place.
-    async fn checkpoint(&mut self, place: Milestone, head: Option<EventId>) -> Result<(), Broken> {
-        let sealer = self.services.office.sealer();
+    async fn checkpoint(
+        &mut self,
+        place: SequenceCheckpoint,
+        head: Option<EventId>,
+    ) -> Result<(), Broken> {
+        let sealer = self.services.subscription_service.sealer();
         let token = sealer.sign_place(&self.subscription, place, head)?;
         self.keys().await?;
         let line = self.bundle.checkpoint(&token);
         self.say(line).await
     }
 
-    async fn event(&mut self, found: &Match) -> Result<(), Broken> {
+    async fn event(&mut self, found: &NumberedEntry) -> Result<(), Broken> {
         let event = &found.entry.event;
         if let Some(dataschema) = event.dataschema.as_deref()
             && !self.contracts.contains(dataschema)
@@ -292,14 +296,14 @@ impl Export {
             first_attempt: None,
             redriven: false,
         };
-        let sealed = self.services.office.sealer().seal(&delivery).await?;
+        let sealed = self.services.subscription_service.sealer().seal(&delivery).await?;
         self.keys().await?;
         let (of, log) = (&self.subscription.id, &self.services.log);
         let receipts = log.receipts(of, Some(event.id), ReceiptId(0), RECEIPTS).await?;
         let receipts: Vec<&str> = receipts.iter().map(|receipt| &*receipt.jws).collect();
         let line = self.bundle.event(&EventLine {
             id: event.id,
-            place: Place { sequence: found.sequence, previous: found.previous },
+            place: PlaceClaims { sequence: found.sequence, previous: found.previous },
             digest: event.digest,
             token: sealed.token(),
             receipts: &receipts,
@@ -311,7 +315,7 @@ impl Export {
     fn contract(&self, dataschema: &str) -> Option<(Arc<str>, Value)> {
         let (rest, version) = dataschema.rsplit_once('/')?;
         let (_, name) = rest.rsplit_once('/')?;
-        let of = |document: &Document| {
+        let of = |document: &ContractDocument| {
             let message = document.message(name).filter(|one| one.version() == version)?;
             Some((Arc::clone(document.text()), message.schema_json().clone()))
         };

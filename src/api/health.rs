@@ -9,7 +9,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 
 use crate::api::{Caller, Code, Problem, Scope, Services};
-use crate::deliver::Phase;
+use crate::deliver::BreakerPhase;
 use crate::eventlog::DiskLevel;
 use crate::telemetry::Metric;
 
@@ -76,14 +76,14 @@ pub async fn metrics(
     let (head, now) = (services.log.head().0, services.clock.now());
     // A log that fails is told of by the gateway's own look at who is behind, once a minute. That is
     // when everything else that is counted is wanted most.
-    let behind = services.office.behind().await.ok();
+    let behind = services.subscription_service.behind().await.ok();
     let since: Option<BTreeMap<_, _>> = behind
         .as_ref()
         .map(|behind| behind.iter().map(|one| (&one.subscription.id, one.since)).collect());
     if since.is_none() {
         services.metrics.leave_out(Metric::LagSeconds);
     }
-    for (subscription, standing) in services.office.standings() {
+    for (subscription, standing) in services.subscription_service.standings() {
         let labels = [subscription.as_str()];
         let lag = head.saturating_sub(standing.scanned.0) + standing.open as u64;
         services.metrics.gauge(Metric::LagEvents, &labels).set_count(lag);
@@ -93,12 +93,15 @@ pub async fn metrics(
         }
         let retrying = standing.retrying as u64;
         services.metrics.gauge(Metric::RetriesWaiting, &labels).set_count(retrying);
-        let attempts = services.office.line(&subscription).is_some_and(|line| line.shelf.is_none());
-        if let (true, Some(flow)) = (attempts, services.office.flow(&subscription)) {
+        let attempts = services
+            .subscription_service
+            .worker(&subscription)
+            .is_some_and(|line| line.ack_state.is_none());
+        if let (true, Some(flow)) = (attempts, services.subscription_service.flow(&subscription)) {
             let state = match flow.phase {
-                Phase::Closed => 0,
-                Phase::HalfOpen => 1,
-                Phase::Open { .. } => 2,
+                BreakerPhase::Closed => 0,
+                BreakerPhase::HalfOpen => 1,
+                BreakerPhase::Open { .. } => 2,
             };
             services.metrics.gauge(Metric::BreakerState, &labels).set_count(state);
             let allowed = u64::from(flow.allowed);

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::api::subscriptions::find;
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::event::{RedriveId, ReplayId, SubscriptionId};
-use crate::replay::{Error, Redrive, Replay, ReplayState};
+use crate::jobs::{Redrive, Replay, ReplayError, ReplayState};
 use crate::subscriptions::Subscription;
 
 /// A job of one subscription.
@@ -17,7 +17,7 @@ pub(super) trait Job: Sized {
     const KIND: &'static str;
 
     /// Reads one, as it was last kept.
-    async fn read(services: &Services, id: &Self::Id) -> Result<Self, Error>;
+    async fn read(services: &Services, id: &Self::Id) -> Result<Self, ReplayError>;
 
     /// The name of its subscription.
     fn subscription(&self) -> &SubscriptionId;
@@ -33,7 +33,7 @@ impl Job for Replay {
     type Id = ReplayId;
     const KIND: &'static str = "replay";
 
-    async fn read(services: &Services, id: &ReplayId) -> Result<Self, Error> {
+    async fn read(services: &Services, id: &ReplayId) -> Result<Self, ReplayError> {
         services.replays.get(id).await
     }
 
@@ -54,7 +54,7 @@ impl Job for Redrive {
     type Id = RedriveId;
     const KIND: &'static str = "redrive";
 
-    async fn read(services: &Services, id: &RedriveId) -> Result<Self, Error> {
+    async fn read(services: &Services, id: &RedriveId) -> Result<Self, ReplayError> {
         services.replays.redrive_of(id).await
     }
 
@@ -90,12 +90,14 @@ pub(super) async fn find_job<J: Job>(
 }
 
 /// Turns a failure into the problem that fits it.
-pub(super) fn problem(error: Error) -> Problem {
+pub(super) fn problem(error: ReplayError) -> Problem {
     match &error {
-        Error::Unknown { kind, .. } => Problem::not_found(kind),
-        Error::Ended { .. } => Problem::new(Code::WrongState, error.to_string()),
-        Error::Invalid(_) | Error::Closed => Problem::new(Code::Invalid, error.to_string()),
-        Error::TooMany { .. } => Problem::new(Code::TooMany, error.to_string()),
-        Error::Damaged { .. } | Error::Log(_) | Error::Office(_) => error.into(),
+        ReplayError::Unknown { kind, .. } => Problem::not_found(kind),
+        ReplayError::Ended { .. } => Problem::new(Code::WrongState, error.to_string()),
+        ReplayError::Invalid(_) | ReplayError::Closed => {
+            Problem::new(Code::Invalid, error.to_string())
+        }
+        ReplayError::TooMany { .. } => Problem::new(Code::TooMany, error.to_string()),
+        ReplayError::Damaged { .. } | ReplayError::Log(_) | ReplayError::Office(_) => error.into(),
     }
 }

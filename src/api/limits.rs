@@ -18,7 +18,7 @@ use tower::ServiceExt as _;
 use crate::ambient::Tasks;
 use crate::api::Config;
 use crate::api::stalled::Stalled;
-use crate::telemetry::chain;
+use crate::telemetry::error_chain;
 
 /// The most bytes of one request's line and headers.
 const HEADER_BYTES: usize = 64 * 1024;
@@ -62,7 +62,7 @@ pub async fn serve(listener: TcpListener, router: Router, config: &Config, tasks
             (_, Err(error)) if is_the_clients(&error) => {}
             (_, accepted) => {
                 if let Err(error) = accepted {
-                    tracing::warn!(error = %chain(&error), "A connection cannot be accepted");
+                    tracing::warn!(error = %error_chain(&error), "A connection cannot be accepted");
                 }
                 tokio::time::sleep(PAUSE).await;
             }
@@ -117,7 +117,7 @@ mod tests {
     use tokio::net::TcpStream;
 
     use super::*;
-    use crate::ambient::Span;
+    use crate::ambient::HumanDuration;
 
     async fn start(config: Config) -> (SocketAddr, Tasks) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -131,8 +131,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_is_slow_with_its_headers_is_dropped() {
-        let config =
-            Config { header_timeout: Span(Duration::from_millis(20)), ..Config::default() };
+        let config = Config {
+            header_timeout: HumanDuration(Duration::from_millis(20)),
+            ..Config::default()
+        };
         let (address, _tasks) = start(config).await;
         let mut client = TcpStream::connect(address).await.unwrap();
         client.write_all(b"GET / HTTP/1.1\r\nho").await.unwrap();
@@ -145,7 +147,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_does_not_read_its_answer_is_dropped() {
-        let config = Config { write_timeout: Span(Duration::from_millis(50)), ..Config::default() };
+        let config =
+            Config { write_timeout: HumanDuration(Duration::from_millis(50)), ..Config::default() };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let body = || async {

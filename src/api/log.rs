@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use crate::api::{Caller, Problem, Scope, Services};
 use crate::deliver::accepted_after;
 use crate::event::{ConsumerId, ReplayId, SubscriptionId, Timestamp};
-use crate::eventlog::{Error, Position};
+use crate::eventlog::{LogError, Position};
 use crate::subscriptions;
 
 /// The most holders that are shown.
@@ -41,7 +41,7 @@ pub(super) struct Holder {
     /// Where the subscription stands; missing if a replay has lost it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
-    state: Option<subscriptions::State>,
+    state: Option<subscriptions::SubscriptionState>,
     /// The replay that needs the events; missing if the subscription itself does.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -73,17 +73,17 @@ pub async fn show(
     caller: Caller,
 ) -> Result<Json<Shown>, Problem> {
     caller.must(&Scope::Operate)?;
-    let (head, floor) = (services.log.head().0, services.log.floor().position.0);
+    let (head, floor) = (services.log.head().0, services.log.low_watermark().position.0);
     let mut holders = holders(&services).await?;
     holders.truncate(MOST);
     Ok(Json(Shown { head, floor, holders }))
 }
 
-async fn holders(services: &Services) -> Result<Vec<Holder>, Error> {
+async fn holders(services: &Services) -> Result<Vec<Holder>, LogError> {
     let head = services.log.head();
     let events = |settled: Position| head.0.saturating_sub(settled.0);
     let mut holders: Vec<Holder> = Vec::new();
-    for behind in services.office.behind().await? {
+    for behind in services.subscription_service.behind().await? {
         holders.push(Holder {
             subscription: behind.subscription.id.clone(),
             consumer: Some(behind.subscription.consumer.clone()),
@@ -97,7 +97,7 @@ async fn holders(services: &Services) -> Result<Vec<Holder>, Error> {
     }
     for (replay, subscription, reached) in services.replays.holds() {
         let Some(since) = accepted_after(&*services.log, reached).await? else { continue };
-        let line = services.office.line(&subscription);
+        let line = services.subscription_service.worker(&subscription);
         let known = line.map(|line| Arc::clone(&line.subscription.borrow()));
         holders.push(Holder {
             subscription,

@@ -13,7 +13,7 @@ use crate::api::{
     problem, published, pull, quarantine, receipts, redrives, replays, sink_credential, stream,
     subscriptions, trace,
 };
-use crate::subscriptions::Document;
+use crate::subscriptions::SubscriptionDocument;
 
 /// The name of the schema of subscriptions as they are shown.
 const SHOWN: &str = "ShownSubscription";
@@ -194,7 +194,8 @@ fn subscription() -> Map<String, Value> {
         settings.definitions_path = "/components/schemas".into();
         settings.meta_schema = None;
     });
-    let mut schema = settings.into_generator().into_root_schema_for::<Document>().to_value();
+    let mut schema =
+        settings.into_generator().into_root_schema_for::<SubscriptionDocument>().to_value();
     let mut schemas = Map::new();
     if let Some(parts) = schema.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
         schemas.append(parts);

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use crate::api::json_object::{JsonObject, Unread};
 use crate::api::pull::{LIMIT, MOST, answer, enter, line, longest_wait, problem};
 use crate::api::{Caller, Code, Problem, Services};
-use crate::deliver::{MOST_OUTSTANDING, Polling, Refusal};
+use crate::deliver::{MOST_OUTSTANDING, PollRefusal, Polling};
 use crate::event::EventId;
 
 /// The longest code of a refusal; those that are registered have less than half of it.
@@ -32,13 +32,13 @@ pub struct PollRequest {
     /// The ids of events that the recipient has; with those of `setErrs` 1,024 at most.
     ack: Vec<String>,
     /// The ids of events that the recipient will not take, each with the reason.
-    set_errs: BTreeMap<String, SetError>,
+    set_errs: BTreeMap<String, PollSetError>,
 }
 
 /// Why a recipient will not take an event (RFC 8936, section 2.6).
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct SetError {
+struct PollSetError {
     /// A code of the registry of RFC 8935, section 7.1, or one's own: 1 to 64 visible characters of
     /// ASCII.
     err: String,
@@ -81,7 +81,7 @@ pub async fn poll(
     let polling = request.check(longest_wait(&services)).map_err(bad)?;
     let line = line(&services, &caller, &id).await?;
     let place = enter(&services, &caller, &line)?;
-    let polled = services.pickup.poll(&line, polling).await.map_err(problem)?;
+    let polled = services.pull_service.poll(&line, polling).await.map_err(problem)?;
     let tokens = polled.events.into_iter().map(|one| (one.id.to_string(), one.token));
     let sets = PollAnswer { sets: tokens.collect(), more_available: polled.more };
     Ok(answer(&sets, place))
@@ -122,8 +122,8 @@ impl PollRequest {
     }
 }
 
-impl SetError {
-    fn about(self, id: &str) -> Result<Refusal, String> {
+impl PollSetError {
+    fn about(self, id: &str) -> Result<PollRefusal, String> {
         let place = format!("/setErrs/{}", shown(id));
         let Self { err: error, description } = self;
         let is_code = error.bytes().all(|byte| byte.is_ascii_graphic());
@@ -138,7 +138,7 @@ impl SetError {
                 "{place}/description: it has {length} bytes; use at most {LONGEST_DESCRIPTION}"
             ));
         }
-        Ok(Refusal { event: event(&place, id)?, error, description })
+        Ok(PollRefusal { event: event(&place, id)?, error, description })
     }
 }
 
@@ -189,7 +189,7 @@ mod tests {
             description in ".{0,200}",
         ) -> (PollRequest, Vec<EventId>, Vec<EventId>) {
             let (refused, acknowledged) = ids.split_at(refused.index(ids.len() + 1));
-            let error = SetError { err, description };
+            let error = PollSetError { err, description };
             let request = PollRequest {
                 max_events,
                 return_immediately,

@@ -14,8 +14,8 @@ use crate::api::query::Query;
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::event::{Fault, Violation, json};
 use crate::source::intake::{self, Posting, Unreadable};
-use crate::source::{Admit, Admitted, Manner, Refusal};
-use crate::telemetry::chain;
+use crate::source::{Admit, AdmitRefusal, Admitted, ResponseMode};
+use crate::telemetry::error_chain;
 
 /// How EventBridge's API destinations name themselves.
 const API_DESTINATIONS: &[u8] = b"Amazon/EventBridge/ApiDestinations";
@@ -24,13 +24,14 @@ const API_DESTINATIONS: &[u8] = b"Amazon/EventBridge/ApiDestinations";
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Parameters {
-    manner: Option<WantedManner>,
+    #[serde(rename = "manner")]
+    response_mode: Option<WantedMode>,
 }
 
 /// Whether the producer waits for violations.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum WantedManner {
+enum WantedMode {
     Synchronous,
     Asynchronous,
 }
@@ -108,12 +109,16 @@ pub async fn publish(
         .map_err(|_| Problem::new(Code::TooLarge, format!("the body is over {limit}")))?;
     let posting = intake::read(&parts.headers, &body, &services.source, services.clock.now())
         .map_err(|error| unreadable(&error))?;
-    take(posting, manner(parameters.manner, &parts.headers), &*services.admit).await
+    take(posting, response_mode(parameters.response_mode, &parts.headers), &*services.admit).await
 }
 
-async fn take(posting: Posting, manner: Manner, admit: &dyn Admit) -> Result<Response, Problem> {
+async fn take(
+    posting: Posting,
+    response_mode: ResponseMode,
+    admit: &dyn Admit,
+) -> Result<Response, Problem> {
     let ids: Vec<String> = posting.events.iter().map(|event| event.envelope.id.clone()).collect();
-    let outcomes = admit.admit(posting.events, manner).await;
+    let outcomes = admit.admit(posting.events, response_mode).await;
     if outcomes.len() != ids.len() {
         // An `Admit` that does not answer for every event has promised nothing for the others.
         return Err(Problem::new(Code::Internal, Code::Internal.title()));
@@ -123,13 +128,13 @@ async fn take(posting: Posting, manner: Manner, admit: &dyn Admit) -> Result<Res
 
 /// Waits for nobody who cannot act on the answer: API destinations repeat a refused event for a day
 /// and drop it.
-fn manner(wanted: Option<WantedManner>, headers: &HeaderMap) -> Manner {
+fn response_mode(wanted: Option<WantedMode>, headers: &HeaderMap) -> ResponseMode {
     let agent = headers.get(header::USER_AGENT);
     let is_push = agent.is_some_and(|agent| agent.as_bytes().starts_with(API_DESTINATIONS));
     match wanted {
-        Some(WantedManner::Asynchronous) => Manner::Asynchronous,
-        None if is_push => Manner::Asynchronous,
-        Some(WantedManner::Synchronous) | None => Manner::Synchronous,
+        Some(WantedMode::Asynchronous) => ResponseMode::Asynchronous,
+        None if is_push => ResponseMode::Asynchronous,
+        Some(WantedMode::Synchronous) | None => ResponseMode::Synchronous,
     }
 }
 
@@ -139,7 +144,7 @@ fn unreadable(error: &Unreadable) -> Problem {
         Unreadable::Json(json::Error::TooLong { .. }) => Code::TooLarge,
         _ => Code::InvalidEvent,
     };
-    Problem::new(code, chain(error).to_string())
+    Problem::new(code, error_chain(error).to_string())
 }
 
 /// Answers 202 if every event was taken. Otherwise the answer is a problem: for a batch with what
@@ -147,7 +152,7 @@ fn unreadable(error: &Unreadable) -> Problem {
 /// that were taken are recognized by their ids.
 fn answer(
     ids: Vec<String>,
-    outcomes: Vec<Result<Admitted, Refusal>>,
+    outcomes: Vec<Result<Admitted, AdmitRefusal>>,
     is_batch: bool,
 ) -> Result<Response, Problem> {
     let first_refusal = gravest(&outcomes).cloned();
@@ -166,8 +171,8 @@ fn answer(
 
 /// The refusal that decides about the whole request: one that time or we must heal comes first,
 /// because correcting the request would be in vain.
-fn gravest(outcomes: &[Result<Admitted, Refusal>]) -> Option<&Refusal> {
-    let rank = |refusal: &&Refusal| match refusal.fault {
+fn gravest(outcomes: &[Result<Admitted, AdmitRefusal>]) -> Option<&AdmitRefusal> {
+    let rank = |refusal: &&AdmitRefusal| match refusal.fault {
         Fault::Ours => 0,
         Fault::Later => 1,
         Fault::Caller => 2,
@@ -175,7 +180,7 @@ fn gravest(outcomes: &[Result<Admitted, Refusal>]) -> Option<&Refusal> {
     outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).min_by_key(rank)
 }
 
-fn settled(outcome: Result<Admitted, Refusal>) -> Settled {
+fn settled(outcome: Result<Admitted, AdmitRefusal>) -> Settled {
     match outcome {
         Ok(admitted) => Settled::Taken {
             event_ids: admitted.events.iter().map(ToString::to_string).collect(),
@@ -210,9 +215,13 @@ mod tests {
 
     #[async_trait]
     impl Admit for Obliging {
-        async fn admit(&self, batch: Vec<Received>, _: Manner) -> Vec<Result<Admitted, Refusal>> {
+        async fn admit(
+            &self,
+            batch: Vec<Received>,
+            _: ResponseMode,
+        ) -> Vec<Result<Admitted, AdmitRefusal>> {
             let refuse = |fault, code, violations| {
-                Err(Refusal { fault, code, message: "because".to_owned(), violations })
+                Err(AdmitRefusal { fault, code, message: "because".to_owned(), violations })
             };
             let answer = |received: Received| match received.envelope.id.as_str() {
                 "breaks" => {
@@ -230,7 +239,7 @@ mod tests {
             batch.into_iter().map(answer).collect()
         }
 
-        async fn release(&self, _: Received, _: &str) -> Result<EventId, Refusal> {
+        async fn release(&self, _: Received, _: &str) -> Result<EventId, AdmitRefusal> {
             unreachable!("posting releases nothing")
         }
     }
@@ -250,7 +259,7 @@ mod tests {
         let body = body.to_string();
         let posting =
             intake::read(&headers, body.as_bytes(), &Config::default(), Timestamp::EPOCH).unwrap();
-        let answered = take(posting, Manner::Synchronous, &Obliging).await;
+        let answered = take(posting, ResponseMode::Synchronous, &Obliging).await;
         let response = answered.unwrap_or_else(IntoResponse::into_response);
         let status = response.status().as_u16();
         let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
@@ -302,10 +311,13 @@ mod tests {
         let agent = |name| header(header::USER_AGENT, name);
         let push = agent("Amazon/EventBridge/ApiDestinations");
 
-        assert_eq!(manner(None, &push), Manner::Asynchronous);
-        assert_eq!(manner(Some(WantedManner::Synchronous), &push), Manner::Synchronous);
-        assert_eq!(manner(None, &agent("curl/8")), Manner::Synchronous);
-        assert_eq!(manner(Some(WantedManner::Asynchronous), &agent("x")), Manner::Asynchronous);
+        assert_eq!(response_mode(None, &push), ResponseMode::Asynchronous);
+        assert_eq!(response_mode(Some(WantedMode::Synchronous), &push), ResponseMode::Synchronous);
+        assert_eq!(response_mode(None, &agent("curl/8")), ResponseMode::Synchronous);
+        assert_eq!(
+            response_mode(Some(WantedMode::Asynchronous), &agent("x")),
+            ResponseMode::Asynchronous
+        );
     }
 
     #[test]

@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use crate::api::post_events::Outcome;
 use crate::event::{Blame, Fault, Violation};
 use crate::eventlog;
-use crate::source::Refusal;
-use crate::telemetry::chain;
+use crate::source::AdmitRefusal;
+use crate::telemetry::error_chain;
 
 /// The media type of a problem (RFC 9457).
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -135,12 +135,12 @@ impl Problem {
 
     /// A failure of ours: the caller learns nothing of it, the log gets all of it.
     pub fn internal(error: &(dyn Error + 'static)) -> Self {
-        tracing::error!(error = %chain(error), "A request failed for a reason of ours");
+        tracing::error!(error = %error_chain(error), "A request failed for a reason of ours");
         Self { code: Code::Internal, detail: None, violations: Vec::new(), outcomes: Vec::new() }
     }
 
     /// A refused event, under the refusal's own code where this room knows it.
-    pub fn refused(refusal: Refusal) -> Self {
+    pub fn refused(refusal: AdmitRefusal) -> Self {
         let code = Code::from_text(refusal.code).unwrap_or(match refusal.fault {
             Fault::Caller => Code::InvalidEvent,
             Fault::Later => Code::Busy,
@@ -158,9 +158,9 @@ impl Problem {
     }
 
     /// A failed write to the registry: a document that changed meanwhile is the caller's turn.
-    pub fn on_write(error: eventlog::Error) -> Self {
+    pub fn on_write(error: eventlog::LogError) -> Self {
         match error {
-            eventlog::Error::Stale { .. } => Self::new(
+            eventlog::LogError::Stale { .. } => Self::new(
                 Code::Changed,
                 "read it again, and repeat the change on what is there now",
             ),
@@ -185,8 +185,8 @@ impl Problem {
 impl<E: Blame + Error + 'static> From<E> for Problem {
     fn from(error: E) -> Self {
         match error.fault() {
-            Fault::Caller => Self::new(Code::BadRequest, chain(&error).to_string()),
-            Fault::Later => Self::new(Code::Busy, chain(&error).to_string()),
+            Fault::Caller => Self::new(Code::BadRequest, error_chain(&error).to_string()),
+            Fault::Later => Self::new(Code::Busy, error_chain(&error).to_string()),
             Fault::Ours => Self::internal(&error),
         }
     }

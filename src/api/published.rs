@@ -11,7 +11,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::api::{Problem, Services};
-use crate::contract::Document;
+use crate::contract::ContractDocument;
 use crate::keys::PublishedKeys;
 
 /// The public keys that check the gateway's tokens.
@@ -86,7 +86,7 @@ pub struct Described {
 }
 
 impl Contract {
-    fn of(document: &Document) -> Self {
+    fn of(document: &ContractDocument) -> Self {
         let messages = document.messages().map(|message| Described {
             name: message.name().to_owned(),
             title: message.title().map(str::to_owned),

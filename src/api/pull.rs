@@ -14,13 +14,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::query::Query;
-use crate::api::readers::Place;
+use crate::api::readers::ReaderPlace;
 use crate::api::subscriptions::find;
 use crate::api::{Caller, Code, Problem, Services};
-use crate::deliver::{Collected, Line, PickupError, ReadError};
+use crate::deliver::{Collected, PullError, SequenceReadError, WorkerHandle};
 use crate::event::EventId;
 use crate::eventlog::Page;
-use crate::telemetry::chain;
+use crate::telemetry::error_chain;
 
 /// The longest wait for an event, if the gateway's own time limit allows it.
 const LONGEST_WAIT: Duration = Duration::from_secs(25);
@@ -115,14 +115,15 @@ pub async fn events(
     let patience = patience(&services, wanted.wait)?;
     let place = enter(&services, &caller, &line)?;
     let deadline = services.clock.now().after(patience);
-    let begin = services.pickup.begin(&line, after).await.map_err(problem)?;
-    if wanted.acknowledge && after.is_some() && line.shelf.is_some() {
-        services.pickup.acknowledge(&line, begin).await.map_err(problem)?;
+    let begin = services.pull_service.begin(&line, after).await.map_err(problem)?;
+    if wanted.acknowledge && after.is_some() && line.ack_state.is_some() {
+        services.pull_service.acknowledge(&line, begin).await.map_err(problem)?;
     }
     let (mut events, mut next) = (Vec::new(), after);
     if limit > 0 {
         let page = Page { items: limit, ..Page::default() };
-        let served = services.pickup.read(&line, begin, (page, deadline)).await.map_err(problem)?;
+        let served =
+            services.pull_service.read(&line, begin, (page, deadline)).await.map_err(problem)?;
         next = served.next.or(after);
         events = served.events.into_iter().map(FetchedEvent::of).collect();
     }
@@ -131,10 +132,14 @@ pub async fn events(
 }
 
 /// Finds the line to a subscription that the caller may see.
-pub(super) async fn line(services: &Services, caller: &Caller, id: &str) -> Result<Line, Problem> {
+pub(super) async fn line(
+    services: &Services,
+    caller: &Caller,
+    id: &str,
+) -> Result<WorkerHandle, Problem> {
     let subscription = find(services, caller, id).await?;
     let closed = || Problem::new(Code::WrongState, "the subscription is closed");
-    let line = services.office.line(&subscription.id).ok_or_else(closed)?;
+    let line = services.subscription_service.worker(&subscription.id).ok_or_else(closed)?;
     // Another subscription may have taken the name meanwhile; it is not the caller's.
     if line.look().subscription.created == subscription.created {
         Ok(line)
@@ -149,12 +154,16 @@ pub(super) fn event_id(text: &str) -> Result<EventId, Problem> {
 }
 
 /// Takes a place among those who read, whether one waits or not.
-pub(super) fn enter(services: &Services, caller: &Caller, line: &Line) -> Result<Place, Problem> {
+pub(super) fn enter(
+    services: &Services,
+    caller: &Caller,
+    line: &WorkerHandle,
+) -> Result<ReaderPlace, Problem> {
     services.readers.enter(caller, &line.look().subscription.id)
 }
 
 /// An answer of tokens, which keeps its reader's place until the connection takes the last of it.
-pub(super) fn answer(content: &impl Serialize, place: Place) -> Response {
+pub(super) fn answer(content: &impl Serialize, place: ReaderPlace) -> Response {
     let json = match serde_json::to_vec(content) {
         Ok(json) => Bytes::from(json),
         Err(error) => return Problem::internal(&error).into_response(),
@@ -188,14 +197,14 @@ fn patience(services: &Services, seconds: u64) -> Result<Duration, Problem> {
 }
 
 /// Turns a failure into the problem that fits it.
-pub(super) fn problem(error: PickupError) -> Problem {
+pub(super) fn problem(error: PullError) -> Problem {
     let code = match &error {
-        PickupError::NotActive(_) | PickupError::HasSink | PickupError::Ended => Code::WrongState,
-        PickupError::NotYet(_) => Code::Invalid,
-        PickupError::Read(ReadError::Gone { .. }) => Code::Gone,
+        PullError::NotActive(_) | PullError::HasSink | PullError::Ended => Code::WrongState,
+        PullError::NotYet(_) => Code::Invalid,
+        PullError::Read(SequenceReadError::Gone { .. }) => Code::Gone,
         _ => return error.into(),
     };
-    Problem::new(code, chain(&error).to_string())
+    Problem::new(code, error_chain(&error).to_string())
 }
 
 impl FetchedEvent {

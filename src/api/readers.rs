@@ -28,7 +28,7 @@ struct Open {
 }
 
 /// One reader's place, which is free again once this is dropped.
-pub struct Place {
+pub struct ReaderPlace {
     readers: Arc<Readers>,
     caller: [u8; 32],
     subscription: SubscriptionId,
@@ -55,7 +55,7 @@ impl Readers {
         self: &Arc<Self>,
         caller: &Caller,
         subscription: &SubscriptionId,
-    ) -> Result<Place, Problem> {
+    ) -> Result<ReaderPlace, Problem> {
         let (most_of_caller, most_of_subscription) = self.limits;
         let mut open = self.open();
         let of_caller = open.by_caller.get(&caller.key).copied().unwrap_or_default();
@@ -75,7 +75,7 @@ impl Readers {
         self.metrics.gauge(Metric::Waiting, &[]).set_count(open.all);
         let subscription = subscription.clone();
         let readers = Arc::clone(self);
-        Ok(Place { readers, caller: caller.key, subscription, is_export: false })
+        Ok(ReaderPlace { readers, caller: caller.key, subscription, is_export: false })
     }
 
     /// Takes a place for an export of evidence.
@@ -87,7 +87,7 @@ impl Readers {
         self: &Arc<Self>,
         caller: &Caller,
         subscription: &SubscriptionId,
-    ) -> Result<Place, Problem> {
+    ) -> Result<ReaderPlace, Problem> {
         let mut place = self.enter(caller, subscription)?;
         let mut open = self.open();
         let of_caller = open.exports_of_caller.get(&caller.key).copied().unwrap_or_default();
@@ -107,7 +107,7 @@ impl Readers {
     }
 }
 
-impl Drop for Place {
+impl Drop for ReaderPlace {
     fn drop(&mut self) {
         let mut open = self.readers.open();
         leave(&mut open.by_caller, &self.caller);

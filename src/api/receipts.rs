@@ -12,7 +12,7 @@ use crate::api::query::Query;
 use crate::api::subscriptions::find;
 use crate::api::{Caller, Code, Problem, Services};
 use crate::event::{EventId, ReplayId, Timestamp};
-use crate::eventlog::{Receipt, ReceiptId};
+use crate::eventlog::{KeptReceipt, ReceiptId};
 
 /// Which receipts are wanted.
 #[derive(Debug, Deserialize)]
@@ -39,7 +39,7 @@ pub struct Receipts {
 /// A consumer's signed word that it has received a token.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(as = Receipt)]
+#[schema(as = KeptReceipt)]
 struct ShownReceipt {
     /// Its number.
     id: u64,
@@ -91,7 +91,7 @@ pub async fn list(
 }
 
 impl ShownReceipt {
-    fn of(receipt: &Receipt) -> Self {
+    fn of(receipt: &KeptReceipt) -> Self {
         Self {
             id: receipt.id.0,
             event: receipt.key.event.to_string(),

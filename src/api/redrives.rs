@@ -17,7 +17,7 @@ use crate::api::subscriptions::{find, problem};
 use crate::api::{Caller, Code, Problem, Services};
 use crate::event::{RedriveId, SubscriptionId, Timestamp};
 use crate::eventlog::{DeadLetterId, DeadLetterQuery};
-use crate::replay::{Redrive, RedriveCounts, ReplayState};
+use crate::jobs::{Redrive, RedriveCounts, ReplayState};
 use crate::subscriptions::Subscription;
 
 /// So many dead letters are brought back before the answer, if no pace is asked for and they can be
@@ -120,8 +120,9 @@ pub async fn start(
     let rate = request.rate;
     let (query, found) = wanted(&services, &subscription, request).await?;
     let is_small = rate.is_none() && found <= MOST_AT_ONCE;
-    if is_small && !services.office.must_wait(&subscription, found) {
-        let count = services.office.redrive(&subscription, query).await.map_err(problem)?;
+    if is_small && !services.subscription_service.must_wait(&subscription, found) {
+        let count =
+            services.subscription_service.redrive(&subscription, query).await.map_err(problem)?;
         tracing::info!(
             caller.id = %caller.id(),
             subscription.id = %subscription.id,

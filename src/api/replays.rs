@@ -14,7 +14,7 @@ use crate::api::json_object::JsonObject;
 use crate::api::subscriptions::find;
 use crate::api::{Caller, Code, Problem, Services};
 use crate::event::{ReplayId, SubscriptionId, Timestamp};
-use crate::replay::{Counts, Replay, ReplayState, Request};
+use crate::jobs::{Replay, ReplayCounts, ReplayRequest, ReplayState};
 
 /// What to replay.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -86,7 +86,7 @@ pub struct ShownReplay {
     /// How many events match, and what became of them at their first attempt: `matched`,
     /// `delivered`, `retrying`, `givenUp`.
     #[schema(value_type = Object)]
-    counts: Counts,
+    counts: ReplayCounts,
     /// How many events were attempted.
     attempted: u64,
     /// When it was asked for.
@@ -125,14 +125,14 @@ pub async fn start(
     let read = |name: &str, text: &str| {
         text.parse().map_err(|error| Problem::new(Code::Invalid, format!("{name}: {error}")))
     };
-    let request = Request {
+    let request = ReplayRequest {
         from: read("from", &wanted.from)?,
         to: wanted.to.as_deref().map(|to| read("to", to)).transpose()?,
         types: wanted.types,
         rate: wanted.rate,
     };
     let dropped_through = || {
-        let floor = services.log.floor();
+        let floor = services.log.low_watermark();
         floor.is_above(request.from).then(|| floor.id.to_string())
     };
     if wanted.dry_run {

@@ -43,7 +43,10 @@ pub async fn around(
     };
 
     let status = response.status();
-    services.metrics.histogram(Metric::RequestSeconds, &[&route]).observe_span(started.elapsed());
+    services
+        .metrics
+        .histogram(Metric::RequestSeconds, &[&route])
+        .observe_duration(started.elapsed());
     services.metrics.counter(Metric::Requests, &[&route, status.as_str()]).increment();
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);

@@ -7,11 +7,11 @@ use url::Url;
 use crate::ambient::{Clock, Entropy, Tasks};
 use crate::api::{Callers, Config, Readers, Readiness};
 use crate::contract::Catalog;
-use crate::deliver::{Office, Pickup};
+use crate::deliver::{PullService, SubscriptionService};
 use crate::enrich::Publications;
 use crate::eventlog::EventLog;
+use crate::jobs::JobService;
 use crate::keys::{KeyRing, RemoteKeys, VerifyingKeys};
-use crate::replay::Desk;
 use crate::source::aws::Bus;
 use crate::source::{self, Admit};
 use crate::telemetry::Metrics;
@@ -51,11 +51,11 @@ pub struct Services {
     /// What crosses the border.
     pub publications: Arc<Publications>,
     /// Subscriptions and their deliveries.
-    pub office: Arc<Office>,
+    pub subscription_service: Arc<SubscriptionService>,
     /// Hands out events to those who fetch them.
-    pub pickup: Arc<Pickup>,
+    pub pull_service: Arc<PullService>,
     /// Counts who waits for events.
     pub readers: Arc<Readers>,
     /// Replays.
-    pub replays: Arc<Desk>,
+    pub replays: Arc<JobService>,
 }

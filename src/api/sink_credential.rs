@@ -10,7 +10,9 @@ use crate::api::json_object::JsonObject;
 use crate::api::subscription_shown::{Known, answer};
 use crate::api::subscriptions::{find, must_match, problem, prove_in_background};
 use crate::api::{Caller, Problem, Services};
-use crate::subscriptions::{CredentialAlone, Document, SinkCredential, State as Standing};
+use crate::subscriptions::{
+    CredentialAlone, SinkCredential, SubscriptionDocument, SubscriptionState as Standing,
+};
 
 /// `PUT /subscriptions/{id}/sink-credential`: how the gateway shows itself to the sink from the next
 /// attempt on.
@@ -69,8 +71,9 @@ async fn change(
 ) -> Result<Response, Problem> {
     let current = find(services, caller, id).await?;
     must_match(headers, &current, must_know)?;
-    let document = Document { sinkcredential, ..current.document.clone() };
-    let (changed, _) = services.office.update(&current, document).await.map_err(problem)?;
+    let document = SubscriptionDocument { sinkcredential, ..current.document.clone() };
+    let (changed, _) =
+        services.subscription_service.update(&current, document).await.map_err(problem)?;
     if changed.revision != current.revision {
         tracing::info!(
             caller.id = %caller.id(),

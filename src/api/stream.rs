@@ -15,12 +15,12 @@ use serde::Deserialize;
 
 use crate::api::pull::{NO_STORE, event_id, line, problem};
 use crate::api::query::Query;
-use crate::api::readers::Place;
+use crate::api::readers::ReaderPlace;
 use crate::api::{Caller, Problem, Services};
-use crate::deliver::Line;
+use crate::deliver::WorkerHandle;
 use crate::event::Timestamp;
 use crate::eventlog::{Page, Position};
-use crate::telemetry::chain;
+use crate::telemetry::error_chain;
 
 /// How long a stream is silent before it says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -43,12 +43,12 @@ pub struct Beginning {
 struct Streaming {
     services: Arc<Services>,
     caller: Caller,
-    line: Line,
+    line: WorkerHandle,
     at: Position,
     /// When the caller's key was last looked at.
     checked: Timestamp,
     greeted: bool,
-    _place: Place,
+    _place: ReaderPlace,
 }
 
 /// `GET /subscriptions/{id}/stream`: sealed events as they come, as server-sent events.
@@ -86,11 +86,11 @@ pub async fn stream(
         None => beginning.after.as_deref().map(event_id).transpose()?,
     };
     let place = services.readers.enter(&caller, &line.look().subscription.id)?;
-    let at = services.pickup.begin(&line, after).await.map_err(problem)?;
+    let at = services.pull_service.begin(&line, after).await.map_err(problem)?;
     // What cannot be read is told now, when there still is a status to tell it with.
     let now = services.clock.now();
     let nothing = Page { items: 0, bytes: 0 };
-    services.pickup.read(&line, at, (nothing, now)).await.map_err(problem)?;
+    services.pull_service.read(&line, at, (nothing, now)).await.map_err(problem)?;
     let streaming =
         Streaming { services, caller, line, at, checked: now, greeted: false, _place: place };
     let chunks = stream::unfold(streaming, async |mut streaming| {
@@ -118,7 +118,7 @@ impl Streaming {
         }
         let deadline = now.after(HEARTBEAT);
         // The subscription is looked at anew, so that new filters and keys apply from here on.
-        let served = self.services.pickup.read(&self.line, self.at, (PAGE, deadline)).await;
+        let served = self.services.pull_service.read(&self.line, self.at, (PAGE, deadline)).await;
         let served = match served {
             Ok(served) => served,
             Err(error) => {
@@ -150,7 +150,7 @@ impl Streaming {
             Ok(Some(caller)) => caller.sees(&consumer),
             Ok(None) => false,
             Err(error) => {
-                tracing::error!(error = %chain(&error), "A stream ends: callers cannot be read");
+                tracing::error!(error = %error_chain(&error), "A stream ends: callers cannot be read");
                 false
             }
         }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::ambient::Secret;
 use crate::api::{Caller, Scope, Services};
 use crate::event::Timestamp;
-use crate::subscriptions::{Document, Ordering, State, Subscription};
+use crate::subscriptions::{Ordering, Subscription, SubscriptionDocument, SubscriptionState};
 
 /// Subscriptions.
 #[derive(Serialize, ToSchema)]
@@ -25,7 +25,7 @@ pub struct AllSubscriptions {
 #[derive(Serialize)]
 pub struct Shown {
     #[serde(flatten)]
-    document: Document,
+    document: SubscriptionDocument,
     #[serde(flatten)]
     known: Known,
 }
@@ -37,7 +37,7 @@ pub struct Shown {
 pub struct Known {
     /// Where it stands.
     #[schema(value_type = String)]
-    state: State,
+    state: SubscriptionState,
     /// When it was created.
     #[schema(value_type = String, format = DateTime)]
     created: Timestamp,
@@ -46,7 +46,7 @@ pub struct Known {
     reason: Option<String>,
     /// How far it has come; missing if it is closed.
     #[serde(skip_serializing_if = "Option::is_none")]
-    progress: Option<Progress>,
+    progress: Option<ShownProgress>,
     /// Since when the sink's credential holds; missing if it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     credential: Option<Credential>,
@@ -73,13 +73,13 @@ struct Credential {
 /// How far a subscription has come.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Progress {
+struct ShownProgress {
     /// The sequence number of the newest match.
     sequence: u64,
     /// The chain after that match.
     chain: String,
     /// Matches that are not settled yet, or settled before an earlier one.
-    under_way: usize,
+    in_flight: usize,
     /// Deliveries that wait for their next attempt.
     retrying: usize,
     /// Dead letters that hold up the later events of their subject; only with `ordering: subject`.
@@ -125,8 +125,10 @@ pub(super) fn answer(
 
 /// Shows a subscription: its document, and what the gateway knows of it.
 pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subscription) -> Shown {
-    let (standing, flow) =
-        (services.office.standing(&subscription.id), services.office.flow(&subscription.id));
+    let (standing, flow) = (
+        services.subscription_service.standing(&subscription.id),
+        services.subscription_service.flow(&subscription.id),
+    );
     let ordered = subscription.document.config.ordering == Ordering::Subject;
     let progress = standing.zip(flow).map(|(standing, flow)| {
         let behind = services.log.head().0.saturating_sub(standing.scanned.0);
@@ -134,10 +136,10 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
         let has_sink = !subscription.is_pulled();
         // While nothing is attempted, a pause that is over is ended by nobody.
         let held_until = flow.held_until.max(flow.phase.until());
-        Progress {
+        ShownProgress {
             sequence: standing.sequence,
             chain: standing.chain.to_string(),
-            under_way: standing.open,
+            in_flight: standing.open,
             retrying: standing.retrying,
             blocked: ordered.then_some(standing.blocked),
             parallel: has_sink.then_some(flow.allowed),

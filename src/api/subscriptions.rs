@@ -11,10 +11,12 @@ use axum::response::{IntoResponse, Response};
 use crate::api::json_object::JsonObject;
 use crate::api::subscription_shown::{AllSubscriptions, Known, answer, etag, show};
 use crate::api::{Caller, Code, Problem, Scope, Services};
-use crate::deliver::OfficeError;
+use crate::deliver::SubscriptionServiceError;
 use crate::event::SubscriptionId;
-use crate::subscriptions::{Document, Error, State as Standing, Subscription};
-use crate::telemetry::chain;
+use crate::subscriptions::{
+    Subscription, SubscriptionDocument, SubscriptionError, SubscriptionState as Standing,
+};
+use crate::telemetry::error_chain;
 
 /// `GET /subscriptions`: those that the caller may see.
 #[utoipa::path(
@@ -29,7 +31,7 @@ pub async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
 ) -> Result<Json<AllSubscriptions>, Problem> {
-    let all = services.office.list().await.map_err(problem)?;
+    let all = services.subscription_service.list().await.map_err(problem)?;
     let subscriptions = all
         .iter()
         .filter(|subscription| caller.sees(&subscription.consumer))
@@ -56,14 +58,15 @@ pub async fn list(
 pub async fn create(
     State(services): State<Arc<Services>>,
     caller: Caller,
-    JsonObject(document): JsonObject<Document>,
+    JsonObject(document): JsonObject<SubscriptionDocument>,
 ) -> Result<Response, Problem> {
     if !caller.sees(&document.consumer) {
         let scope = Scope::Consume(document.consumer);
         return Err(Problem::new(Code::Forbidden, format!("this needs the scope `{scope}`")));
     }
     must_own_audience(&caller, &document)?;
-    let (subscription, secret) = services.office.create(document).await.map_err(problem)?;
+    let (subscription, secret) =
+        services.subscription_service.create(document).await.map_err(problem)?;
     tracing::info!(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,
@@ -83,7 +86,7 @@ pub async fn create(
 
 /// Only an operator gives a consumer another name in tokens: with a stranger's, the consumer could
 /// pass our signed events on to that stranger.
-fn must_own_audience(caller: &Caller, document: &Document) -> Result<(), Problem> {
+fn must_own_audience(caller: &Caller, document: &SubscriptionDocument) -> Result<(), Problem> {
     let audience = document.config.audience.as_deref();
     if audience.is_none_or(|name| name == document.consumer.as_str()) || caller.may(&Scope::Operate)
     {
@@ -99,10 +102,10 @@ pub(super) fn prove_in_background(services: &Arc<Services>, subscription: &Arc<S
     let tasks = services.tasks.clone();
     tasks.spawn(async move {
         // A refusal is kept with the subscription, where its consumer reads it.
-        if let Err(error) = services.office.verify(&subscription).await {
+        if let Err(error) = services.subscription_service.verify(&subscription).await {
             tracing::info!(
                 subscription.id = %subscription.id,
-                error = %chain(&error),
+                error = %error_chain(&error),
                 "The sink of subscription {} did not prove itself", subscription.id,
             );
         }
@@ -153,12 +156,13 @@ pub async fn replace(
     caller: Caller,
     Path(id): Path<String>,
     headers: HeaderMap,
-    JsonObject(document): JsonObject<Document>,
+    JsonObject(document): JsonObject<SubscriptionDocument>,
 ) -> Result<Response, Problem> {
     let current = find(&services, &caller, &id).await?;
     must_match(&headers, &current, true)?;
     must_own_audience(&caller, &document)?;
-    let (updated, secret) = services.office.update(&current, document).await.map_err(problem)?;
+    let (updated, secret) =
+        services.subscription_service.update(&current, document).await.map_err(problem)?;
     if updated.state == Standing::Pending {
         prove_in_background(&services, &updated);
     }
@@ -182,7 +186,7 @@ pub async fn remove(
 ) -> Result<StatusCode, Problem> {
     let current = find(&services, &caller, &id).await?;
     must_match(&headers, &current, false)?;
-    services.office.remove(&current).await.map_err(problem)?;
+    services.subscription_service.remove(&current).await.map_err(problem)?;
     tracing::info!(
         caller.id = %caller.id(),
         subscription.id = %current.id,
@@ -209,7 +213,7 @@ pub async fn verify(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let current = find(&services, &caller, &id).await?;
-    let proved = services.office.verify(&current).await.map_err(problem)?;
+    let proved = services.subscription_service.verify(&current).await.map_err(problem)?;
     Ok(answer((&services, &caller), &proved, None))
 }
 
@@ -261,7 +265,8 @@ async fn step(
 ) -> Result<Response, Problem> {
     let current = find(services, caller, id).await?;
     let reason = format!("by caller {}", caller.id());
-    let changed = services.office.step(&current, to, Some(reason)).await.map_err(problem)?;
+    let changed =
+        services.subscription_service.step(&current, to, Some(reason)).await.map_err(problem)?;
     Ok(answer((services, caller), &changed, None))
 }
 
@@ -280,7 +285,7 @@ pub async fn checkpoint(
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
     let subscription = find(&services, &caller, &id).await?;
-    let token = services.office.checkpoint(&subscription).await.map_err(problem)?;
+    let token = services.subscription_service.checkpoint(&subscription).await.map_err(problem)?;
     let media_type = HeaderValue::from_static("application/jwt");
     Ok(([(CONTENT_TYPE, media_type)], token).into_response())
 }
@@ -293,30 +298,32 @@ pub(super) async fn find(
 ) -> Result<Arc<Subscription>, Problem> {
     let absent = || Problem::not_found("subscription");
     let id: SubscriptionId = id.parse().map_err(|_| absent())?;
-    let subscription = services.office.get(&id).await.map_err(problem)?;
+    let subscription = services.subscription_service.get(&id).await.map_err(problem)?;
     if caller.sees(&subscription.consumer) { Ok(subscription) } else { Err(absent()) }
 }
 
 /// Turns a failure into the problem that fits it.
-pub(super) fn problem(error: OfficeError) -> Problem {
+pub(super) fn problem(error: SubscriptionServiceError) -> Problem {
     match error {
-        OfficeError::Subscription(error) => of_subscription(error),
-        OfficeError::Handshake { source, .. } => {
-            Problem::new(Code::HandshakeFailed, chain(&source).to_string())
+        SubscriptionServiceError::Subscription(error) => of_subscription(error),
+        SubscriptionServiceError::Handshake { source, .. } => {
+            Problem::new(Code::HandshakeFailed, error_chain(&source).to_string())
         }
-        OfficeError::NoDeadLetter => Problem::new(Code::NotFound, error.to_string()),
-        other @ (OfficeError::Log(_) | OfficeError::Checkpoint(_)) => other.into(),
+        SubscriptionServiceError::NoDeadLetter => Problem::new(Code::NotFound, error.to_string()),
+        other @ (SubscriptionServiceError::Log(_) | SubscriptionServiceError::Checkpoint(_)) => {
+            other.into()
+        }
     }
 }
 
-fn of_subscription(error: Error) -> Problem {
+fn of_subscription(error: SubscriptionError) -> Problem {
     let code = match &error {
-        Error::Invalid(_) => Code::Invalid,
-        Error::Exists(_) => Code::AlreadyExists,
-        Error::Unknown(_) => return Problem::not_found("subscription"),
-        Error::Stale(_) => Code::Changed,
-        Error::Step { .. } => Code::WrongState,
-        Error::Damaged { .. } | Error::Registry(_) => return error.into(),
+        SubscriptionError::Invalid(_) => Code::Invalid,
+        SubscriptionError::Exists(_) => Code::AlreadyExists,
+        SubscriptionError::Unknown(_) => return Problem::not_found("subscription"),
+        SubscriptionError::Stale(_) => Code::Changed,
+        SubscriptionError::Step { .. } => Code::WrongState,
+        SubscriptionError::Damaged { .. } | SubscriptionError::Registry(_) => return error.into(),
     };
     Problem::new(code, error.to_string())
 }

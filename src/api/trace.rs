@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use crate::api::query::Query;
 use crate::api::subscriptions::{find, problem};
 use crate::api::{Caller, Code, Problem, Scope, Services};
-use crate::deliver::{Fate, Hindrance, Matching, Trace};
+use crate::deliver::{BlockedBy, DeliveryStatus, Explanation, FilterMatching};
 use crate::enrich::Mode;
 use crate::event::{EventId, Timestamp, Violation};
 use crate::eventlog::{Attempt, Entry, Observed};
@@ -133,13 +133,17 @@ pub async fn trace(
         id.parse().map_err(|error| Problem::new(Code::BadRequest, format!("{error}")))?;
     let subscriptions = match &whose.subscription {
         Some(id) => vec![find(&services, &caller, id).await?],
-        None => services.office.list().await.map_err(problem)?,
+        None => services.subscription_service.list().await.map_err(problem)?,
     };
     let entry = services.log.find(&[event]).await?.into_iter().next().flatten();
     let mut deliveries = Vec::new();
     let mut unwanted = 0;
     let seen: Vec<_> = subscriptions.into_iter().filter(|one| caller.sees(&one.consumer)).collect();
-    let traces = services.office.traces(&seen, (event, entry.as_deref())).await.map_err(problem)?;
+    let traces = services
+        .subscription_service
+        .traces(&seen, (event, entry.as_deref()))
+        .await
+        .map_err(problem)?;
     for (subscription, traced) in seen.iter().zip(traces) {
         if !concerns(&traced) {
             // Whether an event exists that a consumer does not want is not the consumer's to know.
@@ -167,11 +171,13 @@ pub async fn trace(
 }
 
 /// Whether a subscription wanted the event, or has something to show for it.
-fn concerns(trace: &Trace) -> bool {
-    let is_on_record = matches!(trace.fate, Fate::Retrying { .. } | Fate::DeadLetter { .. })
-        || !trace.attempts.is_empty()
+fn concerns(trace: &Explanation) -> bool {
+    let is_on_record = matches!(
+        trace.delivery_status,
+        DeliveryStatus::Retrying { .. } | DeliveryStatus::DeadLetter { .. }
+    ) || !trace.attempts.is_empty()
         || !trace.receipts.is_empty();
-    trace.matching == Matching::Matched || is_on_record
+    trace.matching == FilterMatching::Matched || is_on_record
 }
 
 async fn received(services: &Services, entry: &Entry) -> Result<ReceivedTrace, Problem> {
@@ -182,7 +188,7 @@ async fn received(services: &Services, entry: &Entry) -> Result<ReceivedTrace, P
         let contract = services.catalog.document(publication.contract());
         json!({
             "contract": publication.contract(),
-            "version": contract.map(crate::contract::Document::version),
+            "version": contract.map(crate::contract::ContractDocument::version),
             "mode": if publication.mode() == Mode::Observe { "observe" } else { "enforce" },
             "patch": publication.patch().operations().map(without_value).collect::<Vec<_>>(),
         })
@@ -211,23 +217,23 @@ fn without_value(operation: impl Serialize) -> Value {
     shown
 }
 
-fn delivery(subscription: &Subscription, trace: &Trace) -> DeliveryTrace {
+fn delivery(subscription: &Subscription, trace: &Explanation) -> DeliveryTrace {
     let mismatches = match &trace.matching {
-        Matching::Missed(mismatches) => mismatches.as_slice(),
-        Matching::Matched | Matching::Unknown => &[],
+        FilterMatching::Missed(mismatches) => mismatches.as_slice(),
+        FilterMatching::Matched | FilterMatching::Unknown => &[],
     };
     let mismatch = |one: &crate::route::Mismatch| json!({ "path": one.path, "reason": one.reason });
     DeliveryTrace {
         subscription: subscription.id.to_string(),
         matched: match trace.matching {
-            Matching::Matched => Some(true),
-            Matching::Missed(_) => Some(false),
-            Matching::Unknown => None,
+            FilterMatching::Matched => Some(true),
+            FilterMatching::Missed(_) => Some(false),
+            FilterMatching::Unknown => None,
         },
         mismatches: mismatches.iter().map(mismatch).collect(),
         sequence: trace.sequence,
-        state: trace.fate.word(),
-        detail: detail(&trace.fate),
+        state: trace.delivery_status.word(),
+        detail: detail(&trace.delivery_status),
         attempts: trace.attempts.iter().map(attempt).collect(),
         replays: trace
             .attempts
@@ -238,35 +244,35 @@ fn delivery(subscription: &Subscription, trace: &Trace) -> DeliveryTrace {
     }
 }
 
-fn detail(fate: &Fate) -> Value {
-    match fate {
-        Fate::Retrying { attempts, due, redriven, because } => {
+fn detail(delivery_status: &DeliveryStatus) -> Value {
+    match delivery_status {
+        DeliveryStatus::Retrying { attempts, due, redriven, because } => {
             let mut told =
                 json!({ "attempts": attempts, "nextAttempt": due, "redriven": redriven });
             if let (Some(told), Some(because)) = (told.as_object_mut(), because) {
-                told.extend(hindrance(because));
+                told.extend(blocked_by(because));
             }
             told
         }
-        Fate::Delivered { at } => json!({ "at": at }),
-        Fate::DeadLetter { number, reason, at } => {
+        DeliveryStatus::Delivered { at } => json!({ "at": at }),
+        DeliveryStatus::DeadLetter { number, reason, at } => {
             json!({ "number": number.0, "reason": reason, "at": at })
         }
-        Fate::Dropped { reason } => json!({ "reason": reason }),
-        Fate::Waiting { because } => Value::Object(hindrance(because).collect()),
-        Fate::Blocked { by } => json!({ "deadLetter": by.0 }),
+        DeliveryStatus::Dropped { reason } => json!({ "reason": reason }),
+        DeliveryStatus::Waiting { because } => Value::Object(blocked_by(because).collect()),
+        DeliveryStatus::Blocked { by } => json!({ "deadLetter": by.0 }),
         _ => json!({}),
     }
 }
 
 /// The members that tell of what keeps a delivery.
-fn hindrance(because: &Hindrance) -> impl Iterator<Item = (String, Value)> {
+fn blocked_by(because: &BlockedBy) -> impl Iterator<Item = (String, Value)> {
     let more = match because {
-        Hindrance::SinkLeftAlone(until) => vec![("until", json!(until))],
-        Hindrance::Subject { event, sequence } => {
+        BlockedBy::SinkLeftAlone(until) => vec![("until", json!(until))],
+        BlockedBy::Subject { event, sequence } => {
             vec![("behind", json!(event.to_string())), ("behindSequence", json!(sequence))]
         }
-        Hindrance::Pending | Hindrance::Paused | Hindrance::Turn => Vec::new(),
+        BlockedBy::Pending | BlockedBy::Paused | BlockedBy::Turn => Vec::new(),
     };
     let told = std::iter::once(("because", json!(because.word()))).chain(more);
     told.map(|(name, value)| (name.to_owned(), value))

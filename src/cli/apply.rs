@@ -9,9 +9,9 @@ use serde_json::Value;
 
 use crate::cli::answer::items;
 use crate::cli::subscription_file::{self, Documents};
-use crate::cli::{Client, Column, Context, Exit, Failure, Outcome, Output, subscriptions};
+use crate::cli::{Client, Column, CommandResult, Context, Exit, Failure, Output, subscriptions};
 use crate::event::SubscriptionId;
-use crate::subscriptions::{Document, SinkCredential};
+use crate::subscriptions::{SinkCredential, SubscriptionDocument};
 
 /// What to apply.
 #[derive(Debug, clap::Args)]
@@ -75,16 +75,16 @@ impl Done {
 #[derive(Deserialize)]
 struct Shown {
     #[serde(flatten)]
-    document: Document,
+    document: SubscriptionDocument,
     #[serde(default)]
     credential: Value,
 }
 
 /// What the gateway has: a document, and since when its credential holds.
-type Known = (Document, Value);
+type Known = (SubscriptionDocument, Value);
 
 /// Runs the command; the answer is no if the gateway refused a subscription.
-pub async fn run(args: &Args, context: &Context) -> Outcome {
+pub async fn run(args: &Args, context: &Context) -> CommandResult {
     let paths = match args.paths.as_slice() {
         [] => vec![context.config()?.subscriptions],
         paths => paths.to_vec(),
@@ -134,7 +134,7 @@ fn plan(
     wanted: &Documents,
     there: &BTreeMap<SubscriptionId, Known>,
 ) -> Vec<(SubscriptionId, Action)> {
-    let action = |(id, (_, document)): (&SubscriptionId, &(String, Document))| {
+    let action = |(id, (_, document)): (&SubscriptionId, &(String, SubscriptionDocument))| {
         let action = match there.get(id) {
             None => Action::Create,
             Some((current, _)) if *current != document.without_secrets() => Action::Replace,
@@ -146,14 +146,14 @@ fn plan(
     wanted.iter().map(action).collect()
 }
 
-fn has_secrets(document: &Document) -> bool {
+fn has_secrets(document: &SubscriptionDocument) -> bool {
     document.sinkcredential.as_ref().is_some_and(SinkCredential::has_secrets)
 }
 
 /// Does it; a refusal is noted, so that the other subscriptions are still applied.
 async fn perform(
     client: &Client,
-    (id, document): (&SubscriptionId, &Document),
+    (id, document): (&SubscriptionId, &SubscriptionDocument),
     before: Option<&Known>,
     done: &mut Done,
 ) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::ambient::{SystemClock, SystemEntropy};
 use crate::api::{CallerRecord, Callers, Scope};
-use crate::cli::{Column, Context, Exit, Failure, Outcome};
+use crate::cli::{Column, CommandResult, Context, Exit, Failure};
 use crate::event::CallerId;
 use crate::eventlog::SqliteRegistry;
 
@@ -39,7 +39,7 @@ const COLUMNS: &[Column<CallerRecord>] = &[
 ];
 
 /// Runs the command.
-pub async fn run(command: Command, context: &Context) -> Outcome {
+pub async fn run(command: Command, context: &Context) -> CommandResult {
     let config = context.config()?;
     let registry =
         SqliteRegistry::open(&config.data_dir, Arc::new(SystemClock)).map_err(Failure::blame)?;

@@ -8,15 +8,15 @@ use serde::Serialize;
 
 use crate::ambient::{SecretReference, SystemEntropy};
 use crate::cli::subscription_file::{check_place, places_of_secrets};
-use crate::cli::{Context, Exit, Outcome};
+use crate::cli::{CommandResult, Context, Exit};
 use crate::config::{self, Config, Texts};
 use crate::contract::{Catalog, Gate, Message};
-use crate::deliver::Egress;
-use crate::enrich::{Error, Publication, Publications};
+use crate::egress::Egress;
+use crate::enrich::{EnrichError, Publication, Publications};
 use crate::event::{Diagnostic, yaml};
 use crate::keys::{FileKeyStore, KeyRing};
-use crate::subscriptions::{Document, Subscriptions};
-use crate::telemetry::chain;
+use crate::subscriptions::{SubscriptionDocument, Subscriptions};
+use crate::telemetry::error_chain;
 
 /// What to check.
 #[derive(Debug, clap::Args)]
@@ -37,7 +37,7 @@ struct Shown<'a> {
 }
 
 /// Runs the command: done if there is no mistake.
-pub fn run(args: &Args, context: &Context) -> Outcome {
+pub fn run(args: &Args, context: &Context) -> CommandResult {
     let config = context.config()?;
     let mut check = Check { config: &config, mistakes: Vec::new(), secrets: Vec::new() };
     let counts = check.files();
@@ -107,7 +107,7 @@ impl Check<'_> {
     }
 
     fn subscription(&mut self, name: &str, text: &str) {
-        match yaml::read::<Document>(name, text) {
+        match yaml::read::<SubscriptionDocument>(name, text) {
             Err(mistake) => self.mistakes.push(*mistake),
             Ok(document) => {
                 let egress = Egress::new(self.config.delivery.egress.clone());
@@ -115,7 +115,7 @@ impl Check<'_> {
                 let caps = self.config.delivery.caps();
                 let allowed = || egress.check(&document).and_then(|()| caps.check(&document, None));
                 if let Err(error) = checked.and_then(|()| allowed()) {
-                    self.mistakes.push(Diagnostic::of_file(name, chain(&error).to_string()));
+                    self.mistakes.push(Diagnostic::of_file(name, error_chain(&error).to_string()));
                 }
                 match places_of_secrets(document.sinkcredential.as_ref(), name) {
                     Ok(places) => {
@@ -137,7 +137,7 @@ impl Check<'_> {
         let theirs = self.secrets.iter().map(|(at, folder)| (at, &**folder));
         for (reference, folder) in ours.chain(theirs) {
             if let Err(error) = config::secret(reference, folder) {
-                let problem = chain(&error).to_string();
+                let problem = error_chain(&error).to_string();
                 self.mistakes.push(Diagnostic::of_file(&reference.to_string(), problem));
             }
         }
@@ -158,11 +158,13 @@ impl Check<'_> {
         let store = match FileKeyStore::open(&settings.directory, passphrase, &SystemEntropy) {
             Ok(store) => store,
             Err(error) => {
-                return self.mistakes.push(Diagnostic::of_file(&place, chain(&error).to_string()));
+                return self
+                    .mistakes
+                    .push(Diagnostic::of_file(&place, error_chain(&error).to_string()));
             }
         };
         if let Err(error) = KeyRing::read(Arc::new(store), settings.lifecycle()) {
-            self.mistakes.push(Diagnostic::of_file(&place, chain(&error).to_string()));
+            self.mistakes.push(Diagnostic::of_file(&place, error_chain(&error).to_string()));
         }
     }
 
@@ -196,8 +198,8 @@ fn rehearse(publication: &Arc<Publication>, gate: &Gate) -> Option<Diagnostic> {
         let rehearsal = publication.rehearse(&example.data);
         match publication.enrich(&rehearsal.received) {
             // A test of the patch asks for a value that no example tells.
-            Err(Error::Patch { failure, .. }) if failure.operation == "test" => None,
-            Err(error) => Some(chain(&error).to_string()),
+            Err(EnrichError::Patch { failure, .. }) if failure.operation == "test" => None,
+            Err(error) => Some(error_chain(&error).to_string()),
             Ok(enriched) => breach(message, enriched.data(), &rehearsal.guessed),
         }
     })?;

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::cli::{
-    Context, Failure, Outcome, apply, callers, check, config, consumer_key, dead_letters, demo,
-    events, evidence, exit_codes, keys, log, open, pattern, quarantine, replay, serve,
+    CommandResult, Context, Failure, apply, callers, check, config, consumer_key, dead_letters,
+    demo, events, evidence, exit_codes, keys, log, open, pattern, quarantine, replay, serve,
     subscriptions, verify_chain,
 };
 
@@ -14,7 +14,7 @@ use crate::cli::{
 /// replay by ULID range.
 #[derive(Debug, Parser)]
 #[command(name = "sealway", version, propagate_version = true)]
-struct Line {
+struct OutputLine {
     #[command(flatten)]
     context: Context,
     #[command(subcommand)]
@@ -74,7 +74,7 @@ enum Command {
 }
 
 impl Command {
-    async fn run(self, context: &Context) -> Outcome {
+    async fn run(self, context: &Context) -> CommandResult {
         match self {
             Self::Apply(args) => apply::run(&args, context).await,
             Self::Callers(command) => callers::run(command, context).await,
@@ -100,13 +100,13 @@ impl Command {
 
 /// The tree of commands, as it reads the command line.
 pub(super) fn line() -> clap::Command {
-    Line::command()
+    OutputLine::command()
 }
 
 /// Reads the command line, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
     let matches = exit_codes::described(line(), "").try_get_matches();
-    let line = match matches.and_then(|matches| Line::from_arg_matches(&matches)) {
+    let line = match matches.and_then(|matches| OutputLine::from_arg_matches(&matches)) {
         Ok(line) => line,
         Err(error) => {
             // Help and version are no mistakes; clap knows where each belongs.

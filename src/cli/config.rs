@@ -2,10 +2,10 @@
 
 use clap::Subcommand;
 
-use crate::cli::{Context, Exit, Failure, Outcome};
+use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::config::schema;
 use crate::enrich::Publications;
-use crate::subscriptions::Document;
+use crate::subscriptions::SubscriptionDocument;
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -32,7 +32,7 @@ pub enum File {
 }
 
 /// Runs the command.
-pub fn run(command: &Command, context: &Context) -> Outcome {
+pub fn run(command: &Command, context: &Context) -> CommandResult {
     let output = context.output();
     match command {
         Command::Show => {
@@ -48,7 +48,7 @@ pub fn run(command: &Command, context: &Context) -> Outcome {
             output.document(&Publications::file_schema());
         }
         Command::Schema { file: File::Subscription } => {
-            output.document(&schemars::schema_for!(Document));
+            output.document(&schemars::schema_for!(SubscriptionDocument));
         }
     }
     Ok(Exit::Done)

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
-use crate::cli::{Context, Exit, Failure, Outcome};
+use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::keys::{OpeningKey, OpeningKeyKind};
 
 /// Which key, and where it is kept.
@@ -58,7 +58,7 @@ impl From<Kind> for OpeningKeyKind {
 }
 
 /// Runs the command: prints the public half as a JWK Set, ready for a subscription.
-pub fn run(args: &Args, context: &Context) -> Outcome {
+pub fn run(args: &Args, context: &Context) -> CommandResult {
     let public = if args.public { read(&args.file) } else { make(&args.file, args.kind) }?;
     context.output().document(&public);
     Ok(Exit::Done)

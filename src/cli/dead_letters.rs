@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::answer::{items, note_next, text};
 use crate::cli::waiting::{Waiting, Work, follow};
-use crate::cli::{Client, Column, Context, Exit, Failure, Outcome, Output};
+use crate::cli::{Client, Column, CommandResult, Context, Exit, Failure, Output};
 use crate::event::{EventId, RedriveId, SubscriptionId};
 
 /// The commands.
@@ -148,7 +148,7 @@ const COUNT_COLUMNS: &[Column<(String, String, u64)>] = &[
 ];
 
 /// Runs the command; the answer is no if there was nothing to deliver again.
-pub async fn run(command: Command, context: &Context) -> Outcome {
+pub async fn run(command: Command, context: &Context) -> CommandResult {
     let (client, output) = (context.client()?, context.output());
     match command {
         Command::List(ListArgs { subscription, after, limit, choice }) => {
@@ -216,7 +216,7 @@ async fn counts(
     Ok(())
 }
 
-async fn redrive(args: &RedriveArgs, client: &Client, output: Output) -> Outcome {
+async fn redrive(args: &RedriveArgs, client: &Client, output: Output) -> CommandResult {
     let path = format!("/subscriptions/{}/dead-letters/redrive", args.subscription);
     let answer = client.call(Method::POST, &path, Some(&wanted(args))).await?;
     if let Some(count) = answer.get("redriven").and_then(Value::as_u64) {

@@ -9,7 +9,7 @@ use json_patch::jsonptr::PointerBuf;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::{Context, Exit, Failure, Outcome};
+use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::event::json::{self, Limits};
 use crate::event::{EventSource, EventType, Subject};
 use crate::identify::{BusinessKey, Content};
@@ -34,7 +34,7 @@ struct Names {
 }
 
 /// Runs the command; the answer is no if the event carries another key than its content has.
-pub fn run(args: &Args, context: &Context) -> Outcome {
+pub fn run(args: &Args, context: &Context) -> CommandResult {
     let file = match args.file.display().to_string() {
         name if name == "-" => "standard input".to_owned(),
         name => name,

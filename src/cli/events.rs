@@ -5,7 +5,9 @@ use serde_json::Value;
 use url::form_urlencoded;
 
 use crate::cli::answer::{items, note_next, text};
-use crate::cli::{Column, Context, Exit, Failure, Outcome, event_key, events_put, events_trace};
+use crate::cli::{
+    Column, CommandResult, Context, Exit, Failure, event_key, events_put, events_trace,
+};
 use crate::event::EventId;
 
 /// The commands.
@@ -53,7 +55,7 @@ pub struct ListArgs {
 }
 
 /// Runs the command.
-pub async fn run(command: Command, context: &Context) -> Outcome {
+pub async fn run(command: Command, context: &Context) -> CommandResult {
     match command {
         Command::Get { id } => {
             let event = context.client()?.get(&format!("/events/{id}")).await?;

@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ambient::{Clock, SystemClock};
-use crate::cli::{Client, Context, Exit, Failure, Outcome, Output};
+use crate::cli::{Client, CommandResult, Context, Exit, Failure, Output};
 use crate::event::Violation;
 use crate::event::json::{self, Limits};
-use crate::source::{Line, Lines};
+use crate::source::{InputLine, Lines};
 
 /// The most bytes of one request, well below what the gateway takes.
 const REQUEST_BYTES: usize = 1024 * 1024;
@@ -111,7 +111,7 @@ struct Answer {
 }
 
 /// Runs the command; the answer is no if an event was refused.
-pub async fn run(args: &Args, context: &Context) -> Outcome {
+pub async fn run(args: &Args, context: &Context) -> CommandResult {
     let output = context.output();
     let total = if is_stdin(&args.file) { None } else { Some(count(&args.file)?) };
     let mut sender = Sender {
@@ -165,7 +165,7 @@ struct Sender {
 
 impl Sender {
     async fn send_all(&mut self, input: Box<dyn BufRead>, most: usize) -> Result<(), Failure> {
-        let mut batch: Vec<Line> = Vec::new();
+        let mut batch: Vec<InputLine> = Vec::new();
         let mut bytes = 0;
         for line in Lines::new(input, REQUEST_BYTES) {
             let line = line.map_err(Failure::blame)?;
@@ -189,7 +189,7 @@ impl Sender {
 
     /// Sends a batch, and again while the gateway is busy: events that it took already are
     /// recognized by their ids.
-    async fn send(&mut self, batch: &[Line]) -> Result<(), Failure> {
+    async fn send(&mut self, batch: &[InputLine]) -> Result<(), Failure> {
         let texts: Vec<&str> = batch.iter().map(|line| line.text.as_str()).collect();
         let body = format!("[{}]", texts.join(","));
         let mut wait = FIRST_WAIT;
@@ -220,7 +220,7 @@ impl Sender {
 
     fn record(
         &mut self,
-        batch: &[Line],
+        batch: &[InputLine],
         status: StatusCode,
         answer: Answer,
     ) -> Result<(), Failure> {

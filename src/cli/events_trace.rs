@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::cli::answer::{items, text};
-use crate::cli::{Context, Exit, Outcome};
+use crate::cli::{CommandResult, Context, Exit};
 use crate::event::{EventId, SubscriptionId};
 
 /// Which event, and for whom.
@@ -20,7 +20,7 @@ pub struct Args {
 }
 
 /// Asks the gateway and tells what it answers.
-pub async fn run(args: &Args, context: &Context) -> Outcome {
+pub async fn run(args: &Args, context: &Context) -> CommandResult {
     let client = context.client()?;
     let request = client.request(Method::GET, &format!("/events/{}/trace", args.id))?;
     let query: Vec<_> =
@@ -140,7 +140,7 @@ fn in_words(state: &str, delivery: &Value) -> String {
         "unwanted" => "its filter did not want it".to_owned(),
         "before-start" => "it is older than the subscription's start".to_owned(),
         "waiting" => {
-            format!("it waits {}", hindrance(delivery).unwrap_or("for its turn".to_owned()))
+            format!("it waits {}", blocked_by(delivery).unwrap_or("for its turn".to_owned()))
         }
         "blocked" => format!(
             "it waits behind dead letter {} of its subject; redrive or dismiss that",
@@ -150,7 +150,7 @@ fn in_words(state: &str, delivery: &Value) -> String {
         "to-fetch" => "its consumer can fetch it, and has not acknowledged it".to_owned(),
         "acknowledged" => "its consumer has fetched and acknowledged it".to_owned(),
         "retrying" => {
-            let kept_back = hindrance(delivery).map(|why| format!(", and waits {why}"));
+            let kept_back = blocked_by(delivery).map(|why| format!(", and waits {why}"));
             format!(
                 "attempts that have failed: {}, the next is due {}{}",
                 of("attempts"),
@@ -170,7 +170,7 @@ fn in_words(state: &str, delivery: &Value) -> String {
 }
 
 /// For what a delivery waits, if it is known to wait for something.
-fn hindrance(delivery: &Value) -> Option<String> {
+fn blocked_by(delivery: &Value) -> Option<String> {
     let of = |name: &str| text(delivery, &format!("/detail/{name}"));
     Some(match of("because").as_str() {
         "pending" => "until the sink has proved itself".to_owned(),

@@ -2,7 +2,7 @@
 
 use clap::Subcommand;
 
-use crate::cli::{Context, Outcome, evidence_export, evidence_verify};
+use crate::cli::{CommandResult, Context, evidence_export, evidence_verify};
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -14,7 +14,7 @@ pub enum Command {
 }
 
 /// Runs the command.
-pub async fn run(command: Command, context: &Context) -> Outcome {
+pub async fn run(command: Command, context: &Context) -> CommandResult {
     match command {
         Command::Export(args) => evidence_export::run(&args, context).await,
         Command::Verify(args) => evidence_verify::run(&args, context),

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::{Context, Exit, Failure, Outcome, Output};
+use crate::cli::{CommandResult, Context, Exit, Failure, Output};
 use crate::event::{EventId, SubscriptionId};
 
 /// What to export.
@@ -68,7 +68,7 @@ enum Target {
 }
 
 /// Runs the command.
-pub async fn run(args: &Args, context: &Context) -> Outcome {
+pub async fn run(args: &Args, context: &Context) -> CommandResult {
     let bounds = [("from", args.from), ("to", args.to)];
     let bounds = bounds.into_iter().filter_map(|(name, id)| Some(format!("{name}={}", id?)));
     let query = bounds.collect::<Vec<_>>().join("&");

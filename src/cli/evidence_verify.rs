@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::ambient::{Clock as _, SystemClock};
 use crate::cli::verify_chain::digest;
-use crate::cli::{Context, Exit, Failure, Outcome};
+use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::keys::{OpeningKeys, VerifyingKeys};
 use crate::seal::evidence::{Examiner, Flaw, LONGEST_LINE, Told};
 
@@ -33,7 +33,7 @@ pub struct Args {
 }
 
 /// Runs the command.
-pub fn run(args: &Args, context: &Context) -> Outcome {
+pub fn run(args: &Args, context: &Context) -> CommandResult {
     let read = |path: &Path| {
         std::fs::read(path)
             .with_context(|| format!("cannot read {}", path.display()))

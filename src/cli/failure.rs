@@ -4,7 +4,7 @@ use std::fmt;
 use std::process::ExitCode;
 
 use crate::event::{Blame, Fault};
-use crate::telemetry::chain;
+use crate::telemetry::error_chain;
 
 /// How a command ended that did its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Exit {
 }
 
 /// What a command returns.
-pub type Outcome = Result<Exit, Failure>;
+pub type CommandResult = Result<Exit, Failure>;
 
 /// Why a command did not do its work; its `Display` is what the person reads, each cause once.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        chain(&*self.error).fmt(f)
+        error_chain(&*self.error).fmt(f)
     }
 }
 

@@ -7,10 +7,10 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::ambient::{Clock as _, SecretReference, SystemClock, SystemEntropy};
-use crate::cli::{Context, Exit, Failure, Outcome};
+use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::config;
 use crate::event::Timestamp;
-use crate::keys::{Config, FileKeyStore, KeyRing, KeyState, RingKey, SigningAlgorithm, Step};
+use crate::keys::{Config, FileKeyStore, KeyRing, KeyState, KeyStep, RingKey, SigningAlgorithm};
 
 /// The commands.
 ///
@@ -41,7 +41,7 @@ pub enum Command {
 }
 
 /// Runs the command.
-pub fn run(command: &Command, context: &Context) -> Outcome {
+pub fn run(command: &Command, context: &Context) -> CommandResult {
     let gateway = context.config()?;
     let settings = &gateway.keys;
     settings.check().map_err(Failure::input)?;
@@ -157,7 +157,7 @@ struct Report {
     keys: Vec<Row>,
 }
 
-fn say(steps: &[Step], ring: &KeyRing, now: Timestamp, context: &Context) {
+fn say(steps: &[KeyStep], ring: &KeyRing, now: Timestamp, context: &Context) {
     let keys = ring.keys();
     // New keys are named by no step; the ring knows which it made just now.
     let made: Vec<_> =
@@ -167,15 +167,15 @@ fn say(steps: &[Step], ring: &KeyRing, now: Timestamp, context: &Context) {
     };
     let signs_from = minute(now.after(ring.lifecycle().publish_ahead));
     let lines = steps.iter().map(|step| match step {
-        Step::Publish(algorithm) => {
+        KeyStep::Publish(algorithm) => {
             format!("published {} ({algorithm}); it signs from {signs_from}", name_of(algorithm))
         }
-        Step::Start(algorithm) => {
+        KeyStep::Start(algorithm) => {
             format!("made {} ({algorithm}); it signs now", name_of(algorithm))
         }
-        Step::Activate(kid) => format!("activated {kid}; it signs now"),
-        Step::Retire(kid) => format!("retired {kid}; it stays published for what it signed"),
-        Step::Remove(kid) => format!("removed {kid}"),
+        KeyStep::Activate(kid) => format!("activated {kid}; it signs now"),
+        KeyStep::Retire(kid) => format!("retired {kid}; it stays published for what it signed"),
+        KeyStep::Remove(kid) => format!("removed {kid}"),
     });
     let rows = keys.iter().map(|key| Row::of(key, ring)).collect();
     let report = Report { steps: lines.collect(), keys: rows };

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::ambient::{Clock as _, SystemClock, SystemEntropy};
 use crate::cli::answer::{items, text};
-use crate::cli::{Column, Context, Exit, Failure, Outcome, Output, log_verify};
+use crate::cli::{Column, CommandResult, Context, Exit, Failure, Output, log_verify};
 use crate::eventlog::{CopyError, Restoring, StoredLog, back_up};
 
 /// What to do with the log.
@@ -55,7 +55,7 @@ const COLUMNS: &[Column<Value>] = &[
 ];
 
 /// Runs the command.
-pub async fn run(command: Command, context: &Context) -> Outcome {
+pub async fn run(command: Command, context: &Context) -> CommandResult {
     let output = context.output();
     match command {
         Command::Verify { place } => {

@@ -9,7 +9,9 @@ use serde::Serialize;
 use crate::ambient::SystemClock;
 use crate::cli::{Failure, Output};
 use crate::event::{EventId, SubscriptionId};
-use crate::eventlog::{Cursor, Entry, Floor, Milestone, Position, StoredEntry, StoredLog};
+use crate::eventlog::{
+    Cursor, Entry, LowWatermark, Position, SequenceCheckpoint, StoredEntry, StoredLog,
+};
 use crate::identify::Content;
 use crate::subscriptions::{Subscription, Subscriptions};
 
@@ -70,10 +72,10 @@ impl Report {
 struct Line {
     subscription: Arc<Subscription>,
     /// Where numbering stands; nothing before the first place that is kept.
-    place: Option<Milestone>,
+    place: Option<SequenceCheckpoint>,
     /// Kept places that are still to come, in order.
-    kept: std::vec::IntoIter<Milestone>,
-    next: Option<Milestone>,
+    kept: std::vec::IntoIter<SequenceCheckpoint>,
+    next: Option<SequenceCheckpoint>,
 }
 
 /// Reads a whole log, one page after the other.
@@ -135,7 +137,7 @@ pub async fn check(log: StoredLog, output: Output) -> Result<Report, Failure> {
 
 /// How far entries were found to follow each other.
 struct Walk {
-    floor: Floor,
+    floor: LowWatermark,
     position: Position,
     id: EventId,
 }
@@ -216,9 +218,9 @@ async fn lines(
     log: &Arc<StoredLog>,
     cursors: &[(SubscriptionId, Cursor)],
 ) -> Result<Vec<Line>, Failure> {
-    let mut places: BTreeMap<SubscriptionId, Vec<Milestone>> = BTreeMap::new();
-    for (id, milestone) in log.milestones().map_err(Failure::blame)? {
-        places.entry(id).or_default().push(milestone);
+    let mut places: BTreeMap<SubscriptionId, Vec<SequenceCheckpoint>> = BTreeMap::new();
+    for (id, sequence_checkpoint) in log.sequence_checkpoints().map_err(Failure::blame)? {
+        places.entry(id).or_default().push(sequence_checkpoint);
     }
     for (id, cursor) in cursors {
         places.entry(id.clone()).or_default().push(cursor.place());
@@ -281,7 +283,7 @@ impl Line {
     }
 }
 
-fn advance(place: &mut Milestone, subscription: &Subscription, entry: &Entry) {
+fn advance(place: &mut SequenceCheckpoint, subscription: &Subscription, entry: &Entry) {
     place.position = entry.position;
     let filter = subscription.filter_at(entry.position);
     if filter.is_some_and(|filter| filter.matches(&entry.event.to_tree())) {

@@ -54,5 +54,5 @@ mod waiting;
 pub use client::Client;
 pub use command::main;
 pub use context::Context;
-pub use failure::{Exit, Failure, Outcome};
+pub use failure::{CommandResult, Exit, Failure};
 pub use output::{Column, Format, Output};

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use crate::ambient::{Clock, SystemClock};
 use crate::cli::token_keys::{Parties, TokenKeys};
-use crate::cli::{Context, Exit, Failure, Outcome};
+use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::event::Timestamp;
 use crate::seal::{OpenError, OpenLimits, Opened, Opening, open};
 
@@ -27,7 +27,7 @@ pub struct Args {
 }
 
 /// Runs the command: prints the claims, or one line that says no.
-pub async fn run(args: Args, context: &Context) -> Outcome {
+pub async fn run(args: Args, context: &Context) -> CommandResult {
     let token = token(&args.token).map_err(Failure::input)?;
     let keys = args.parties.keys().await?;
     match opened(&args, &token, &keys) {

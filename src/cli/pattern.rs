@@ -8,7 +8,7 @@ use anyhow::{Context as _, anyhow};
 use clap::Subcommand;
 use serde_json::Value;
 
-use crate::cli::{Context, Exit, Failure, Outcome, Output};
+use crate::cli::{CommandResult, Context, Exit, Failure, Output};
 use crate::event::json::{self, Limits};
 use crate::route::{Mismatch, Pattern};
 
@@ -37,7 +37,7 @@ pub struct TestArgs {
 }
 
 /// Runs the command.
-pub fn run(command: &Command, context: &Context) -> Outcome {
+pub fn run(command: &Command, context: &Context) -> CommandResult {
     let Command::Test(args) = command;
     test(args, context.output()).map(|()| Exit::Done).map_err(Failure::input)
 }

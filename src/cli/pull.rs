@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use serde_json::Value;
 
 use crate::cli::answer::{items, text};
-use crate::cli::{Client, Context, Exit, Failure, Outcome, Output};
+use crate::cli::{Client, CommandResult, Context, Exit, Failure, Output};
 use crate::event::{EventId, SubscriptionId};
 
 /// How many events are asked for at once.
@@ -34,7 +34,7 @@ pub struct PullArgs {
 }
 
 /// Runs the command.
-pub async fn run(args: PullArgs, context: &Context) -> Outcome {
+pub async fn run(args: PullArgs, context: &Context) -> CommandResult {
     let (client, output) = (context.client()?, context.output());
     let mut after = args.after.map(|id| id.to_string());
     let mut left = args.limit.unwrap_or(usize::MAX);

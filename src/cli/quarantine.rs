@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::cli::answer::{items, note_next, show, text};
-use crate::cli::{Column, Context, Exit, Outcome};
+use crate::cli::{Column, CommandResult, Context, Exit};
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -76,7 +76,7 @@ fn count_rows(answer: &Value) -> Vec<(String, String, u64)> {
 }
 
 /// Runs the command.
-pub async fn run(command: Command, context: &Context) -> Outcome {
+pub async fn run(command: Command, context: &Context) -> CommandResult {
     let (client, output) = (context.client()?, context.output());
     match command {
         Command::List { after, envelope, publication } => {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::cli::answer::{items, show, text};
 use crate::cli::waiting::{Waiting, Work, follow};
-use crate::cli::{Client, Column, Context, Exit, Outcome};
+use crate::cli::{Client, Column, CommandResult, Context, Exit};
 use crate::event::{EventId, ReplayId, SubscriptionId};
 
 /// The commands.
@@ -86,7 +86,7 @@ const COLUMNS: &[Column<Value>] = &[
 ];
 
 /// Runs the command.
-pub async fn run(command: Command, context: &Context) -> Outcome {
+pub async fn run(command: Command, context: &Context) -> CommandResult {
     let (client, output) = (context.client()?, context.output());
     match command {
         Command::Start(args) => return start(&args, &client, context).await,
@@ -103,7 +103,7 @@ pub async fn run(command: Command, context: &Context) -> Outcome {
     Ok(Exit::Done)
 }
 
-async fn start(args: &StartArgs, client: &Client, context: &Context) -> Outcome {
+async fn start(args: &StartArgs, client: &Client, context: &Context) -> CommandResult {
     let wanted = Wanted {
         from: args.from.to_string(),
         to: args.to.map(|to| to.to_string()),

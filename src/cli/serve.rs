@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::cli::{Context, Exit, Failure, Outcome};
+use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::gateway::{self, Machine};
 use crate::telemetry;
 
@@ -18,7 +18,7 @@ pub struct Args {
 }
 
 /// Runs the command: returns after an interrupt or a termination, when everything is drained.
-pub async fn run(args: Args, context: &Context) -> Outcome {
+pub async fn run(args: Args, context: &Context) -> CommandResult {
     let mut config = context.config()?;
     telemetry::start_logging(&config.logging, context.log.as_deref()).map_err(Failure::input)?;
     config.listen = args.listen.unwrap_or(config.listen);

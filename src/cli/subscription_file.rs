@@ -11,8 +11,10 @@ use crate::ambient::SecretReference;
 use crate::cli::Failure;
 use crate::config;
 use crate::event::{Diagnostic, SubscriptionId, yaml};
-use crate::subscriptions::{CredentialAlone, Document, SecretText, SinkCredential, Subscriptions};
-use crate::telemetry::chain;
+use crate::subscriptions::{
+    CredentialAlone, SecretText, SinkCredential, SubscriptionDocument, Subscriptions,
+};
+use crate::telemetry::error_chain;
 
 /// The largest document, as the gateway takes it by default.
 const MAX_BYTES: u64 = 2 * 1024 * 1024;
@@ -26,7 +28,7 @@ const VARIABLES_FOR_DOCUMENTS: &str = "SEALWAY_SECRET_";
 const STDIN: &str = "standard input";
 
 /// Documents with the files that they stand in, by the names of their subscriptions.
-pub type Documents = BTreeMap<SubscriptionId, (String, Document)>;
+pub type Documents = BTreeMap<SubscriptionId, (String, SubscriptionDocument)>;
 
 /// Reads and checks one document in YAML or JSON from a file, or from standard input for `-`, with
 /// the secrets that it names.
@@ -34,7 +36,7 @@ pub type Documents = BTreeMap<SubscriptionId, (String, Document)>;
 /// # Errors
 ///
 /// The caller's turn: the file or a secret cannot be read, or the document cannot work.
-pub fn read(file: &Path) -> Result<Document, Failure> {
+pub fn read(file: &Path) -> Result<SubscriptionDocument, Failure> {
     let (name, text) = named_text(file)?;
     let document = check(&name, &text).map_err(|mistake| Failure::input(anyhow!("{mistake}")))?;
     with_secrets(document, &name)
@@ -61,7 +63,10 @@ pub fn read_credential(file: &Path) -> Result<SinkCredential, Failure> {
 /// # Errors
 ///
 /// The caller's turn: a secret cannot be had.
-pub fn with_secrets(mut document: Document, file: &str) -> Result<Document, Failure> {
+pub fn with_secrets(
+    mut document: SubscriptionDocument,
+    file: &str,
+) -> Result<SubscriptionDocument, Failure> {
     if let Some(credential) = &mut document.sinkcredential {
         fill(credential, file)?;
     }
@@ -201,11 +206,11 @@ fn add(documents: &mut Documents, file: String, text: &str) -> Result<(), Box<Di
     Ok(())
 }
 
-fn check(name: &str, text: &str) -> Result<Document, Box<Diagnostic>> {
+fn check(name: &str, text: &str) -> Result<SubscriptionDocument, Box<Diagnostic>> {
     let document = yaml::read(name, text)?;
     match Subscriptions::check(&document) {
         Ok(()) => places_of_secrets(document.sinkcredential.as_ref(), name).map(|_| document),
-        Err(error) => Err(Box::new(Diagnostic::of_file(name, chain(&error).to_string()))),
+        Err(error) => Err(Box::new(Diagnostic::of_file(name, error_chain(&error).to_string()))),
     }
 }
 

@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::cli::answer::{items, note_next, show, text};
 use crate::cli::pull::PullArgs;
-use crate::cli::{Client, Column, Context, Exit, Failure, Outcome, pull, subscription_file};
+use crate::cli::{Client, Column, CommandResult, Context, Exit, Failure, pull, subscription_file};
 use crate::event::{EventId, SubscriptionId};
-use crate::subscriptions::Document;
+use crate::subscriptions::SubscriptionDocument;
 
 /// How often a replacement is begun anew because someone else wrote meanwhile.
 const TRIES: usize = 5;
@@ -167,7 +167,7 @@ const RECEIPTS: &[Column<Value>] = &[
 ];
 
 /// Runs the command.
-pub async fn run(command: Command, context: &Context) -> Outcome {
+pub async fn run(command: Command, context: &Context) -> CommandResult {
     let (client, output) = (context.client()?, context.output());
     match command {
         Command::List => {
@@ -234,7 +234,7 @@ async fn step(id: &SubscriptionId, verb: &str, context: &Context) -> Result<(), 
 /// # Errors
 ///
 /// The caller's turn: the gateway refused the document. Ours: it cannot be reached or failed.
-pub async fn create(client: &Client, document: &Document) -> Result<Value, Failure> {
+pub async fn create(client: &Client, document: &SubscriptionDocument) -> Result<Value, Failure> {
     client.call(Method::POST, "/subscriptions", Some(document)).await
 }
 
@@ -246,7 +246,7 @@ pub async fn create(client: &Client, document: &Document) -> Result<Value, Failu
 pub async fn replace(
     client: &Client,
     id: &SubscriptionId,
-    document: &Document,
+    document: &SubscriptionDocument,
 ) -> Result<Value, Failure> {
     put(client, id, &path(id), document).await
 }

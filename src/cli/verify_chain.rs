@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 
 use crate::ambient::{Clock as _, SystemClock};
 use crate::cli::token_keys::{Parties, TokenKeys};
-use crate::cli::{Context, Exit, Failure, Outcome};
+use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::event::{
     ChainValue, ContentDigest, EventSource, EventType, Subject, SubscriptionId, Timestamp,
 };
 use crate::identify::Content;
 use crate::seal::{
-    ChainCheck, Checkpoint, CheckpointReader, Finding, Link, Numbered, Opened, Opening, Place,
-    Standing, open,
+    ChainCheck, ChainStanding, Checkpoint, CheckpointReader, Finding, Link, NumberedToken, Opened,
+    Opening, PlaceClaims, open,
 };
 
 /// Which tokens, of which subscription, and where its chain begins.
@@ -77,7 +77,7 @@ struct Report {
 }
 
 /// Runs the command; the answer is no if anything is missing, doubled, reordered or altered.
-pub async fn run(args: Args, context: &Context) -> Outcome {
+pub async fn run(args: Args, context: &Context) -> CommandResult {
     let keys = args.parties.keys().await?;
     let now = SystemClock.now();
     let opening = Opening { stored: true, ..args.parties.opening(&keys, now) };
@@ -91,14 +91,14 @@ pub async fn run(args: Args, context: &Context) -> Outcome {
         .map(|file| checkpoint(file, &args, &keys, now))
         .transpose()
         .map_err(Failure::input)?;
-    let start = Place {
+    let start = PlaceClaims {
         sequence: args.from.unwrap_or(1),
         previous: args.chain.unwrap_or_else(|| ChainValue::start(&args.subscription)),
     };
     let mut check = ChainCheck::of(start, std::mem::take(&mut held.links));
     let stands = checkpoint.map(|checkpoint| (check.compare(&checkpoint), checkpoint));
     // A checkpoint may say that there is nothing to hold; one of before the start says nothing.
-    let told = stands.as_ref().is_some_and(|(standing, _)| *standing != Standing::Ahead);
+    let told = stands.as_ref().is_some_and(|(standing, _)| *standing != ChainStanding::Ahead);
     if check.events == 0 && held.unusable.is_empty() && !told {
         let (tokens, of) = (held.tokens, &args.subscription);
         let what =
@@ -160,7 +160,7 @@ impl Held {
     }
 }
 
-fn link(opened: &Opened, place: Place) -> Option<Link> {
+fn link(opened: &Opened, place: PlaceClaims) -> Option<Link> {
     Some(Link { id: opened.id().parse().ok()?, place, digest: digest(opened.event())? })
 }
 
@@ -203,7 +203,7 @@ fn report(
     subscription: SubscriptionId,
     held: &Held,
     check: &ChainCheck,
-    stands: Option<&(Standing, Checkpoint)>,
+    stands: Option<&(ChainStanding, Checkpoint)>,
 ) -> Report {
     let unusable = held.unusable.iter().map(|at| json!({"kind": "unusable", "at": at}));
     let checkpoint = stands.map(|(standing, checkpoint)| {
@@ -233,15 +233,15 @@ fn report(
     }
 }
 
-const fn word(standing: Standing) -> &'static str {
+const fn word(standing: ChainStanding) -> &'static str {
     match standing {
-        Standing::Newest => "newest",
-        Standing::Behind => "behind",
-        Standing::Ahead => "ahead",
+        ChainStanding::Newest => "newest",
+        ChainStanding::Behind => "behind",
+        ChainStanding::Ahead => "ahead",
     }
 }
 
-fn numbered(event: Numbered) -> Value {
+fn numbered(event: NumberedToken) -> Value {
     json!({"sequence": event.sequence, "id": event.id.to_string()})
 }
 
@@ -269,7 +269,7 @@ fn finding(finding: &Finding) -> Value {
     }
 }
 
-fn text(held: &Held, check: &ChainCheck, stands: Option<&(Standing, Checkpoint)>) -> String {
+fn text(held: &Held, check: &ChainCheck, stands: Option<&(ChainStanding, Checkpoint)>) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     for place in &held.unusable {
@@ -289,9 +289,9 @@ fn text(held: &Held, check: &ChainCheck, stands: Option<&(Standing, Checkpoint)>
             checkpoint.issued_at,
             checkpoint.head.map_or_else(|| "no event".to_owned(), |head| head.to_string()),
             match standing {
-                Standing::Newest => "the newest",
-                Standing::Behind => "behind it",
-                Standing::Ahead => "newer",
+                ChainStanding::Newest => "the newest",
+                ChainStanding::Behind => "behind it",
+                ChainStanding::Ahead => "newer",
             }
         );
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::ambient::{Clock as _, SystemClock};
 use crate::cli::answer::text;
-use crate::cli::{Client, Exit, Failure, Outcome, Output};
+use crate::cli::{Client, CommandResult, Exit, Failure, Output};
 
 /// How often work that is waited for is looked at.
 const EVERY: Duration = Duration::from_millis(500);
@@ -44,7 +44,7 @@ pub async fn follow(
     started: Value,
     work: &Work,
     at: (&Client, Output),
-) -> Outcome {
+) -> CommandResult {
     let (client, output) = at;
     let is_watched = io::stderr().is_terminal() && !output.is_json();
     if waiting.no_wait || !(waiting.wait || is_watched) {

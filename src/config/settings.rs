@@ -11,8 +11,8 @@ use crate::ambient::{SecretReference, Size};
 use crate::api;
 use crate::deliver;
 use crate::eventlog;
+use crate::jobs;
 use crate::keys;
-use crate::replay;
 use crate::source;
 use crate::telemetry;
 
@@ -48,7 +48,7 @@ pub struct Config {
     /// How events are delivered.
     pub delivery: deliver::Config,
     /// How replays are delivered.
-    pub replay: replay::Config,
+    pub replay: jobs::Config,
     /// The HTTP API.
     pub api: api::Config,
     /// The log lines of the process.
@@ -73,7 +73,7 @@ impl Default for Config {
             keys: keys::Config::default(),
             log: eventlog::Config::default(),
             delivery: deliver::Config::default(),
-            replay: replay::Config::default(),
+            replay: jobs::Config::default(),
             api: api::Config::default(),
             logging: telemetry::Config::default(),
             directory: PathBuf::new(),

@@ -23,14 +23,14 @@ const DIALECT: &str = "http://json-schema.org/draft-07/schema#";
 const ENVELOPE: [&str; 4] = ["specversion", "type", "source", "id"];
 
 /// A schema without references to the outside, and where each part of it came from.
-pub(super) struct Bundle {
+pub(super) struct ContractBundle {
     pub(super) schema: Value,
     /// Whether the payload was a CloudEvents envelope, of which only `data` is described.
     pub(super) envelope: bool,
     origins: BTreeMap<String, Location>,
 }
 
-impl Bundle {
+impl ContractBundle {
     /// Collects everything that a payload schema says about data.
     pub(super) fn of(
         library: &Library,

@@ -14,7 +14,7 @@ const MAX_MESSAGES: usize = 1_000;
 
 /// One contract: an AsyncAPI document.
 #[derive(Debug)]
-pub struct Document {
+pub struct ContractDocument {
     path: String,
     specification: String,
     title: String,
@@ -24,7 +24,7 @@ pub struct Document {
     messages: BTreeMap<String, Arc<Message>>,
 }
 
-impl Document {
+impl ContractDocument {
     /// Its file, below the contracts folder.
     pub fn path(&self) -> &str {
         &self.path
@@ -69,7 +69,7 @@ impl Document {
 /// All contracts.
 #[derive(Debug, Default)]
 pub struct Catalog {
-    documents: BTreeMap<String, Document>,
+    documents: BTreeMap<String, ContractDocument>,
 }
 
 impl Catalog {
@@ -103,12 +103,12 @@ impl Catalog {
     }
 
     /// All contracts, by path.
-    pub fn documents(&self) -> impl Iterator<Item = &Document> {
+    pub fn documents(&self) -> impl Iterator<Item = &ContractDocument> {
         self.documents.values()
     }
 
     /// A contract by its path below the contracts folder.
-    pub fn document(&self, path: &str) -> Option<&Document> {
+    pub fn document(&self, path: &str) -> Option<&ContractDocument> {
         self.documents.get(path)
     }
 
@@ -128,7 +128,7 @@ fn document(
     path: &str,
     text: &str,
     mistakes: &mut Vec<Diagnostic>,
-) -> Option<Document> {
+) -> Option<ContractDocument> {
     let outline = outline::read(library, path, mistakes)?;
     if outline.messages.len() > MAX_MESSAGES {
         let problem = format!("more than {MAX_MESSAGES} messages in one contract");
@@ -144,7 +144,7 @@ fn document(
             messages.insert(name.clone(), Arc::new(message));
         }
     }
-    Some(Document {
+    Some(ContractDocument {
         path: path.to_owned(),
         specification: outline.specification,
         title: outline.title,
@@ -164,7 +164,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::contract::Action;
+    use crate::contract::ChannelAction;
 
     type Files = BTreeMap<String, String>;
 
@@ -204,7 +204,7 @@ mod tests {
 
         let names: Vec<&str> = catalog
             .documents()
-            .flat_map(Document::messages)
+            .flat_map(ContractDocument::messages)
             .map(|message| message.name())
             .collect();
         assert_eq!(
@@ -217,8 +217,8 @@ mod tests {
                 "Payment.Succeeded"
             ]
         );
-        for message in catalog.documents().flat_map(Document::messages) {
-            assert_eq!((message.action(), message.version()), (Some(Action::Send), "1.0.0"));
+        for message in catalog.documents().flat_map(ContractDocument::messages) {
+            assert_eq!((message.action(), message.version()), (Some(ChannelAction::Send), "1.0.0"));
             assert!(!message.examples().is_empty(), "{message:?}");
         }
         let order = catalog.message("orders.yaml", "Order.Created").unwrap();
@@ -269,9 +269,9 @@ mod tests {
         let action =
             |contract: &str, event: &str| catalog.message(contract, event).unwrap().action();
 
-        assert_eq!(action("lights-2.6.yaml", "Light.Switched"), Some(Action::Send));
-        assert_eq!(action("lights-2.6.yaml", "SwitchLight"), Some(Action::Receive));
-        assert_eq!(action("shop-3.0.yaml", "Sale.Asked"), Some(Action::Receive));
+        assert_eq!(action("lights-2.6.yaml", "Light.Switched"), Some(ChannelAction::Send));
+        assert_eq!(action("lights-2.6.yaml", "SwitchLight"), Some(ChannelAction::Receive));
+        assert_eq!(action("shop-3.0.yaml", "Sale.Asked"), Some(ChannelAction::Receive));
         assert_eq!(action("shop-3.0.yaml", "Sale.Opened"), None);
         let switched = catalog.message("lights-2.6.yaml", "Light.Switched").unwrap();
         let mut channels = switched.channels().to_vec();
@@ -283,7 +283,7 @@ mod tests {
     fn a_served_schema_stands_alone() {
         let catalog = load(&good()).unwrap();
 
-        for message in catalog.documents().flat_map(Document::messages) {
+        for message in catalog.documents().flat_map(ContractDocument::messages) {
             let schema = message.schema_json();
             assert_eq!(schema["$schema"], "http://json-schema.org/draft-07/schema#");
             let alone = jsonschema::validator_for(schema).unwrap();

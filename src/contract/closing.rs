@@ -18,7 +18,7 @@ use crate::event::Violation;
 
 /// A step from a value to a part of it.
 #[derive(Clone, Copy)]
-enum Step<'v> {
+enum ClosingStep<'v> {
     Member(&'v str),
     Item(usize),
 }
@@ -35,7 +35,7 @@ struct Walk<'a, 'v> {
     shapes: &'a Shapes,
     /// The shapes that apply to the value at hand, above those of the values around it.
     applied: Vec<&'a Shape>,
-    path: Vec<Step<'v>>,
+    path: Vec<ClosingStep<'v>>,
     violations: &'a mut Vec<Violation>,
 }
 
@@ -49,7 +49,7 @@ impl<'a, 'v> Walk<'a, 'v> {
         match value {
             Value::Object(members) => {
                 for (name, member) in members {
-                    self.path.push(Step::Member(name));
+                    self.path.push(ClosingStep::Member(name));
                     if !self.member(name, member, start, end) {
                         self.report();
                     } else if is_container(member) {
@@ -62,7 +62,7 @@ impl<'a, 'v> Walk<'a, 'v> {
             Value::Array(items) => {
                 for (index, item) in items.iter().enumerate().filter(|(_, item)| is_container(item))
                 {
-                    self.path.push(Step::Item(index));
+                    self.path.push(ClosingStep::Item(index));
                     self.item(index, item, start, end);
                     self.value(item, end);
                     self.applied.truncate(end);
@@ -191,8 +191,8 @@ impl<'a, 'v> Walk<'a, 'v> {
         let mut pointer = String::new();
         for step in &self.path {
             match step {
-                Step::Member(name) => pointer::push(&mut pointer, name),
-                Step::Item(index) => pointer::push(&mut pointer, &index.to_string()),
+                ClosingStep::Member(name) => pointer::push(&mut pointer, name),
+                ClosingStep::Item(index) => pointer::push(&mut pointer, &index.to_string()),
             }
         }
         let violation = undeclared(pointer);

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::contract::{Action, Catalog, Document, Message};
+use crate::contract::{Catalog, ChannelAction, ContractDocument, Message};
 use crate::enrich::{Enriched, Mode, Publications};
 use crate::event::{Blame, Diagnostic, Fault, Violation};
 
@@ -21,7 +21,7 @@ pub struct Validated {
 }
 
 /// An event that breaks its contract, and how. It comes back whole, to be quarantined.
-pub struct Refused {
+pub struct ContractRefusal {
     /// The event, to be quarantined or handed back.
     pub enriched: Enriched,
     /// Every breach that was found, at least one.
@@ -62,7 +62,7 @@ impl Gate {
     /// # Errors
     ///
     /// The caller's turn: the event breaks its contract.
-    pub fn check(&self, enriched: Enriched) -> Result<Validated, Refused> {
+    pub fn check(&self, enriched: Enriched) -> Result<Validated, ContractRefusal> {
         let publication = enriched.publication();
         let message = self.catalog.message(publication.contract(), publication.event());
         let Some(message) = message.cloned() else {
@@ -71,13 +71,13 @@ impl Gate {
                 code: "unknown-message".to_owned(),
                 message: "no contract describes this event".to_owned(),
             }];
-            return Err(Refused { enriched, violations });
+            return Err(ContractRefusal { enriched, violations });
         };
         let violations = message.check(enriched.data());
         if violations.is_empty() || enriched.publication().mode() == Mode::Observe {
             return Ok(Validated { enriched, message, observed: violations });
         }
-        Err(Refused { enriched, violations })
+        Err(ContractRefusal { enriched, violations })
     }
 }
 
@@ -116,7 +116,7 @@ impl Catalog {
     pub fn absence(&self, contract: &str, event: &str) -> Option<Absence> {
         let Some(document) = self.document(contract) else {
             let problem = format!("there is no contract `{contract}`");
-            let known: Vec<&str> = self.documents().map(Document::path).collect();
+            let known: Vec<&str> = self.documents().map(ContractDocument::path).collect();
             return Some(Absence { problem, help: format!("there are: {}", known.join(", ")) });
         };
         let Some(message) = document.message(event) else {
@@ -124,7 +124,7 @@ impl Catalog {
             let known: Vec<&str> = document.messages().map(|message| message.name()).collect();
             return Some(Absence { problem, help: format!("it has: {}", known.join(", ")) });
         };
-        if message.action() != Some(Action::Receive) {
+        if message.action() != Some(ChannelAction::Receive) {
             return None;
         }
         let help = "give it an operation with `action: send`; in AsyncAPI 2 that is `subscribe`, \
@@ -140,7 +140,7 @@ impl fmt::Debug for Validated {
     }
 }
 
-impl fmt::Debug for Refused {
+impl fmt::Debug for ContractRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -151,16 +151,16 @@ impl fmt::Debug for Refused {
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for ContractRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.enriched.publication().name();
         write!(f, "`{name}` breaks its contract in {} places", self.violations.len())
     }
 }
 
-impl std::error::Error for Refused {}
+impl std::error::Error for ContractRefusal {}
 
-impl Blame for Refused {
+impl Blame for ContractRefusal {
     fn fault(&self) -> Fault {
         Fault::Caller
     }
@@ -212,7 +212,7 @@ publications:
         Arc::new(Catalog::load(&files).unwrap())
     }
 
-    fn check(mode: &str, detail: Value) -> Result<Validated, Refused> {
+    fn check(mode: &str, detail: Value) -> Result<Validated, ContractRefusal> {
         let publications = publications("Order.Created", mode);
         let received = Arc::new(Received {
             envelope: Envelope {

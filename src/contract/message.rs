@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::contract::bundle::{Bundle, check_format};
+use crate::contract::bundle::{ContractBundle, check_format};
 use crate::contract::closing;
 use crate::contract::effort;
-use crate::contract::outline::{Action, Definition, Generation};
+use crate::contract::outline::{ChannelAction, Definition, Generation};
 use crate::contract::reference::{Library, Location};
-use crate::contract::rules::{Mistake, Rules};
+use crate::contract::rules::{ContractMistake, Rules};
 use crate::contract::shape::Shapes;
 use crate::event::{Diagnostic, Violation};
 
@@ -21,7 +21,7 @@ pub struct Message {
     summary: Option<String>,
     description: Option<String>,
     channels: Vec<String>,
-    action: Option<Action>,
+    action: Option<ChannelAction>,
     version: Arc<str>,
     place: (usize, usize),
     examples: Vec<Example>,
@@ -67,7 +67,7 @@ impl Message {
     }
 
     /// What the contract's application does with it; nothing if no operation says.
-    pub const fn action(&self) -> Option<Action> {
+    pub const fn action(&self) -> Option<ChannelAction> {
         self.action
     }
 
@@ -128,7 +128,7 @@ pub(super) fn compile(
     let compiled = check_media(library, definition)
         .and_then(|()| payload(library, generation, definition))
         .and_then(|payload| {
-            let bundle = Bundle::of(library, &payload, generation)?;
+            let bundle = ContractBundle::of(library, &payload, generation)?;
             let (rules, shapes) = engines(&bundle.schema).map_err(|mistake| {
                 let at = bundle.origin(&mistake.pointer).unwrap_or_else(|| payload.clone());
                 library
@@ -170,11 +170,11 @@ pub(super) fn compile(
     Some(message)
 }
 
-fn engines(schema: &Value) -> Result<(Rules, Shapes), Mistake> {
+fn engines(schema: &Value) -> Result<(Rules, Shapes), ContractMistake> {
     // Shapes come second: the compiler has seen by then that every keyword holds what it takes.
     let rules = Rules::compile(schema)?;
     let shapes = Shapes::of(schema)?;
-    let endless = |problem| Mistake { pointer: String::new(), problem };
+    let endless = |problem| ContractMistake { pointer: String::new(), problem };
     effort::check(&shapes).map_err(endless)?;
     Ok((rules, shapes))
 }

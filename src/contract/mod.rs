@@ -1,7 +1,7 @@
 //! The gate: only what an AsyncAPI message describes goes on.
 //!
 //! Texts of AsyncAPI documents come in once, as a [`Catalog`]; an [`Enriched`] event comes in each
-//! time, and leaves as [`Validated`] or [`Refused`]. Data has to keep the message's JSON Schema,
+//! time, and leaves as [`Validated`] or [`ContractRefusal`]. Data has to keep the message's JSON Schema,
 //! and every member of it has to be declared: closed on the way out, open for consumers.
 //!
 //! A text becomes a tree with places (`text`), whose references are followed within the contracts
@@ -31,7 +31,7 @@ mod text;
 mod version2;
 mod version3;
 
-pub use catalog::{Catalog, Document};
-pub use gate::{Absence, Gate, Refused, Validated};
+pub use catalog::{Catalog, ContractDocument};
+pub use gate::{Absence, ContractRefusal, Gate, Validated};
 pub use message::{Example, Message};
-pub use outline::Action;
+pub use outline::ChannelAction;

@@ -10,7 +10,7 @@ use crate::event::Diagnostic;
 
 /// Whether the application that a document describes sends a message or receives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub enum ChannelAction {
     /// It sends: the message is an event that it publishes.
     Send,
     /// It receives: the message is asked of it.
@@ -39,7 +39,7 @@ pub(super) struct Outline {
 /// A message as a document defines it.
 pub(super) struct Definition {
     pub(super) at: Location,
-    pub(super) action: Option<Action>,
+    pub(super) action: Option<ChannelAction>,
     pub(super) channels: Vec<String>,
     pub(super) fields: Fields,
 }
@@ -53,7 +53,7 @@ pub(super) struct Usage {
     /// The channel's address, if it has one.
     pub(super) channel: Option<String>,
     /// What an operation does with it, if there is one.
-    pub(super) action: Option<Action>,
+    pub(super) action: Option<ChannelAction>,
 }
 
 /// Reads the document in a file; mistakes are added to `mistakes`.
@@ -140,7 +140,9 @@ fn by_name(
             Some(known) if known.at == usage.at => {
                 known.channels.extend(usage.channel.filter(|new| !known.channels.contains(new)));
                 known.action = match (known.action, usage.action) {
-                    (Some(Action::Send), _) | (_, Some(Action::Send)) => Some(Action::Send),
+                    (Some(ChannelAction::Send), _) | (_, Some(ChannelAction::Send)) => {
+                        Some(ChannelAction::Send)
+                    }
                     (known, new) => known.or(new),
                 };
             }

@@ -135,10 +135,10 @@ impl Library {
     }
 }
 
-type Refusal = (&'static str, &'static str);
+type ReferenceRefusal = (&'static str, &'static str);
 
 /// The path, below the contracts folder, of a file named from another one.
-fn sibling(from: &str, address: &str) -> Result<String, Refusal> {
+fn sibling(from: &str, address: &str) -> Result<String, ReferenceRefusal> {
     let scheme = address.split(['/', '?']).next().is_some_and(|first| first.contains(':'));
     if scheme || address.starts_with("//") {
         let help = "copy the file below the contracts folder and refer to it by its path";

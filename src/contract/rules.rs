@@ -39,14 +39,14 @@ pub(super) const TEXT_FORMATS: [&str; 16] = [
 pub(super) struct Rules(Validator);
 
 /// Why a schema cannot be compiled, and the pointer of the part of it that is wrong.
-pub(super) struct Mistake {
+pub(super) struct ContractMistake {
     pub(super) pointer: String,
     pub(super) problem: String,
 }
 
 impl Rules {
     /// Compiles a schema that stands alone.
-    pub(super) fn compile(schema: &Value) -> Result<Self, Mistake> {
+    pub(super) fn compile(schema: &Value) -> Result<Self, ContractMistake> {
         let patterns = PatternOptions::regex().size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN);
         jsonschema::options()
             .with_draft(Draft::Draft7)
@@ -54,7 +54,7 @@ impl Rules {
             .with_keyword("format", |_, format, _| Ok(format_check(format)))
             .build(schema)
             .map(Self)
-            .map_err(|error| Mistake {
+            .map_err(|error| ContractMistake {
                 pointer: error.instance_path().to_string(),
                 problem: error.to_string().chars().take(200).collect(),
             })

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use serde_json::{Value, json};
 
 use crate::contract::pointer;
-use crate::contract::rules::{Mistake, Rules};
+use crate::contract::rules::{ContractMistake, Rules};
 
 /// Alternatives of one payload that need a schema of their own to be told apart.
 const MAX_ALTERNATIVES: usize = 256;
@@ -83,7 +83,7 @@ pub(super) struct Shapes(Vec<Shape>);
 
 impl Shapes {
     /// Lays out the shapes of a schema that stands alone.
-    pub(super) fn of(schema: &Value) -> Result<Self, Mistake> {
+    pub(super) fn of(schema: &Value) -> Result<Self, ContractMistake> {
         let mut builder = Builder {
             schema,
             shapes: Vec::new(),
@@ -91,7 +91,7 @@ impl Shapes {
             waiting: Vec::new(),
             alternatives: 0,
         };
-        builder.build(schema, "", Standing::Value)?;
+        builder.build(schema, "", ShapeStanding::Value)?;
         while let Some((id, name, definition, standing)) = builder.waiting.pop() {
             builder.fill(id, definition, &pointer::join("/definitions", name), standing)?;
         }
@@ -145,7 +145,7 @@ impl Shapes {
 
 /// Whether a schema stands for a value of its own or adds to one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum ShapeStanding {
     Value,
     Added,
 }
@@ -155,12 +155,17 @@ struct Builder<'a> {
     shapes: Vec<Shape>,
     definitions: HashMap<(&'a str, bool), Id>,
     /// Definitions whose shape is promised; a long chain of references must not become a deep stack.
-    waiting: Vec<(Id, &'a str, &'a Value, Standing)>,
+    waiting: Vec<(Id, &'a str, &'a Value, ShapeStanding)>,
     alternatives: usize,
 }
 
 impl<'a> Builder<'a> {
-    fn build(&mut self, schema: &'a Value, at: &str, standing: Standing) -> Result<Id, Mistake> {
+    fn build(
+        &mut self,
+        schema: &'a Value,
+        at: &str,
+        standing: ShapeStanding,
+    ) -> Result<Id, ContractMistake> {
         let id = self.shapes.len();
         self.shapes.push(Shape::default());
         self.fill(id, schema, at, standing)?;
@@ -172,10 +177,10 @@ impl<'a> Builder<'a> {
         id: Id,
         schema: &'a Value,
         at: &str,
-        standing: Standing,
-    ) -> Result<(), Mistake> {
+        standing: ShapeStanding,
+    ) -> Result<(), ContractMistake> {
         let mut shape = Shape {
-            anything: schema == &Value::Bool(true) && standing == Standing::Value,
+            anything: schema == &Value::Bool(true) && standing == ShapeStanding::Value,
             ..Shape::default()
         };
         if let Some(object) = schema.as_object() {
@@ -188,7 +193,7 @@ impl<'a> Builder<'a> {
                 (schema.get("items"), schema.get("additionalItems"))
             {
                 let at = pointer::join(at, "additionalItems");
-                shape.other_items = Some(self.build(rest, &at, Standing::Value)?);
+                shape.other_items = Some(self.build(rest, &at, ShapeStanding::Value)?);
             }
         }
         if let Some(place) = self.shapes.get_mut(id) {
@@ -203,39 +208,41 @@ impl<'a> Builder<'a> {
         keyword: &str,
         value: &'a Value,
         at: &str,
-        standing: Standing,
-    ) -> Result<(), Mistake> {
+        standing: ShapeStanding,
+    ) -> Result<(), ContractMistake> {
         match (keyword, value) {
             ("properties", Value::Object(members)) => {
                 for (name, member) in members {
                     let at = pointer::join(at, name);
-                    shape.named.insert(name.clone(), self.build(member, &at, Standing::Value)?);
+                    shape
+                        .named
+                        .insert(name.clone(), self.build(member, &at, ShapeStanding::Value)?);
                 }
             }
             ("patternProperties", Value::Object(members)) => {
                 for (pattern, member) in members {
                     let at = pointer::join(at, pattern);
                     let rules = compile(&json!({ "pattern": pattern }), &at)?;
-                    shape.patterned.push((rules, self.build(member, &at, Standing::Value)?));
+                    shape.patterned.push((rules, self.build(member, &at, ShapeStanding::Value)?));
                 }
             }
             ("additionalProperties", Value::Bool(false)) => {}
             ("additionalProperties", rest) => {
-                shape.additional = Some(self.build(rest, at, Standing::Value)?);
+                shape.additional = Some(self.build(rest, at, ShapeStanding::Value)?);
             }
             ("items", Value::Array(items)) => {
                 for (index, item) in items.iter().enumerate() {
                     let at = pointer::join(at, &index.to_string());
-                    shape.first_items.push(self.build(item, &at, Standing::Value)?);
+                    shape.first_items.push(self.build(item, &at, ShapeStanding::Value)?);
                 }
             }
             ("items", item) => {
-                shape.other_items = Some(self.build(item, at, Standing::Value)?);
+                shape.other_items = Some(self.build(item, at, ShapeStanding::Value)?);
             }
             ("allOf", Value::Array(parts)) => {
                 for (index, part) in parts.iter().enumerate() {
                     let at = pointer::join(at, &index.to_string());
-                    shape.all.push(self.build(part, &at, Standing::Added)?);
+                    shape.all.push(self.build(part, &at, ShapeStanding::Added)?);
                 }
             }
             ("anyOf" | "oneOf", Value::Array(branches)) => {
@@ -243,19 +250,19 @@ impl<'a> Builder<'a> {
                 for (index, branch) in branches.iter().enumerate() {
                     let at = pointer::join(at, &index.to_string());
                     let rules = self.alternative(branch, &at)?;
-                    built.push((rules, self.build(branch, &at, Standing::Added)?));
+                    built.push((rules, self.build(branch, &at, ShapeStanding::Added)?));
                 }
                 shape.choices.push(Choice::Branches(built));
             }
             ("dependencies", Value::Object(members)) => {
                 for (name, member) in members.iter().filter(|(_, member)| !member.is_array()) {
                     let at = pointer::join(at, name);
-                    let id = self.build(member, &at, Standing::Added)?;
+                    let id = self.build(member, &at, ShapeStanding::Added)?;
                     shape.dependent.push((name.clone(), id));
                 }
             }
             ("not" | "propertyNames" | "contains", schema) => {
-                shape.silent.push(self.build(schema, at, Standing::Added)?);
+                shape.silent.push(self.build(schema, at, ShapeStanding::Added)?);
             }
             ("$ref", Value::String(reference)) => {
                 shape.all.extend(self.definition(reference, standing));
@@ -265,13 +272,20 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn condition(&mut self, shape: &mut Shape, schema: &'a Value, at: &str) -> Result<(), Mistake> {
+    fn condition(
+        &mut self,
+        shape: &mut Shape,
+        schema: &'a Value,
+        at: &str,
+    ) -> Result<(), ContractMistake> {
         // `then` and `else` without `if` are ignored (draft-07, section 6.6).
         let Some(test) = schema.get("if") else { return Ok(()) };
         let rules = self.alternative(test, &pointer::join(at, "if"))?;
-        let when = self.build(test, &pointer::join(at, "if"), Standing::Added)?;
+        let when = self.build(test, &pointer::join(at, "if"), ShapeStanding::Added)?;
         let mut part = |keyword: &str| match schema.get(keyword) {
-            Some(part) => self.build(part, &pointer::join(at, keyword), Standing::Added).map(Some),
+            Some(part) => {
+                self.build(part, &pointer::join(at, keyword), ShapeStanding::Added).map(Some)
+            }
             None => Ok(None),
         };
         let (then, otherwise) = (part("then")?, part("else")?);
@@ -279,13 +293,13 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn definition(&mut self, reference: &str, standing: Standing) -> Option<Id> {
+    fn definition(&mut self, reference: &str, standing: ShapeStanding) -> Option<Id> {
         let schema = self.schema;
         let found = reference
             .strip_prefix("#/definitions/")
             .and_then(|name| schema.get("definitions")?.as_object()?.get_key_value(name));
         let (name, definition) = found?;
-        let key = (name.as_str(), standing == Standing::Value);
+        let key = (name.as_str(), standing == ShapeStanding::Value);
         if let Some(id) = self.definitions.get(&key) {
             return Some(*id);
         }
@@ -297,11 +311,11 @@ impl<'a> Builder<'a> {
     }
 
     /// Compiles a branch by itself, so that a walk can ask whether it applies.
-    fn alternative(&mut self, branch: &Value, at: &str) -> Result<Rules, Mistake> {
+    fn alternative(&mut self, branch: &Value, at: &str) -> Result<Rules, ContractMistake> {
         self.alternatives += 1;
         if self.alternatives > MAX_ALTERNATIVES {
             let problem = format!("more than {MAX_ALTERNATIVES} alternatives in one payload");
-            return Err(Mistake { pointer: at.to_owned(), problem });
+            return Err(ContractMistake { pointer: at.to_owned(), problem });
         }
         let mut alone = json!({ "allOf": [branch] });
         if let (Some(object), Some(definitions)) =
@@ -313,7 +327,7 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn compile(schema: &Value, at: &str) -> Result<Rules, Mistake> {
+fn compile(schema: &Value, at: &str) -> Result<Rules, ContractMistake> {
     Rules::compile(schema)
-        .map_err(|mistake| Mistake { pointer: at.to_owned(), problem: mistake.problem })
+        .map_err(|mistake| ContractMistake { pointer: at.to_owned(), problem: mistake.problem })
 }

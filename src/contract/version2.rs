@@ -2,13 +2,14 @@
 
 use serde_json::Value;
 
-use crate::contract::outline::{Action, Usage};
+use crate::contract::outline::{ChannelAction, Usage};
 use crate::contract::reference::{Library, Location};
 use crate::event::Diagnostic;
 
 /// In version 2, operations are named from the other side: what others may *subscribe* to is what
 /// the described application sends.
-const OPERATIONS: [(&str, Action); 2] = [("subscribe", Action::Send), ("publish", Action::Receive)];
+const OPERATIONS: [(&str, ChannelAction); 2] =
+    [("subscribe", ChannelAction::Send), ("publish", ChannelAction::Receive)];
 
 /// Every use of a message by a channel, in the order of the document's channel addresses.
 pub(super) fn usages(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::contract::outline::{Action, Usage};
+use crate::contract::outline::{ChannelAction, Usage};
 use crate::contract::reference::{Library, Location};
 use crate::event::Diagnostic;
 
@@ -77,8 +77,8 @@ fn of_operation(
     let at = library.settle(at)?;
     let place = at.child("action");
     let action = match library.text(&at, "action") {
-        Some("send") => Action::Send,
-        Some("receive") => Action::Receive,
+        Some("send") => ChannelAction::Send,
+        Some("receive") => ChannelAction::Receive,
         _ => return Err(library.mistake(&place, "`action` is neither `send` nor `receive`")),
     };
     let place = at.child("channel");
@@ -113,7 +113,7 @@ fn of_operation(
     Ok(())
 }
 
-fn usage(channel: &Channel, at: &Location, key: &str, action: Option<Action>) -> Usage {
+fn usage(channel: &Channel, at: &Location, key: &str, action: Option<ChannelAction>) -> Usage {
     Usage {
         at: at.clone(),
         fallback: Some(key.to_owned()),

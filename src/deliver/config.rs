@@ -5,16 +5,17 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ambient::Span;
-use crate::deliver::{Allowance, BreakerConfig, Caps, EgressConfig, Schedule};
-use crate::event::Timestamp;
+use crate::ambient::HumanDuration;
+use crate::deliver::limits::{Allowance, BacklogConfig, BreakerConfig, OperatorLimits};
+use crate::deliver::outcome::Schedule;
+use crate::egress::EgressConfig;
 
 /// Settings of delivery.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Config {
     /// How long a sink may take to answer, 1 s to 30 s.
-    pub timeout: Span,
+    pub timeout: HumanDuration,
     /// How many attempts a subscription may have under way at once, 1 to 256.
     #[schemars(range(min = 1, max = 256))]
     pub parallel: u16,
@@ -31,9 +32,9 @@ pub struct Config {
     pub maximum_rate: Option<u32>,
     /// The delays between attempts, each with a fifth of jitter to either side; the first attempt
     /// is made at once.
-    pub retries: Vec<Span>,
+    pub retries: Vec<HumanDuration>,
     /// How long the attempts of a subscription may only fail before it is paused, at least 1h.
-    pub pause_after: Span,
+    pub pause_after: HumanDuration,
     /// When a sink that does not answer well is left alone.
     pub breaker: BreakerConfig,
     /// How much may wait for a subscription; what is beyond becomes dead letters.
@@ -42,92 +43,17 @@ pub struct Config {
     pub egress: EgressConfig,
 }
 
-/// How much may wait for a subscription that was never offered; the oldest becomes dead letters.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct BacklogConfig {
-    /// How long an event may wait, 1m or more; null: for as long as the subscription is there, or 14
-    /// days where the number is bounded.
-    pub maximum_age: Option<Span>,
-    /// How many events may wait, 1 to 1,000,000; null: any number.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub maximum_events: Option<u32>,
-    /// The longest age that a subscription may ask for, `maximum-age` or more; null: `maximum-age`.
-    pub longest_age: Option<Span>,
-    /// The most events that a subscription may ask for, `maximum-events` to 1,000,000; null:
-    /// `maximum-events`.
-    #[schemars(range(min = 1, max = 1_000_000))]
-    pub most_events: Option<u32>,
-}
-
-/// The bounds of a backlog.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BacklogLimit {
-    /// How long a match may wait; nothing: any time.
-    pub age: Option<Duration>,
-    /// How many matches may wait; nothing: any number.
-    pub events: Option<u64>,
-}
-
-impl Default for BacklogConfig {
-    fn default() -> Self {
-        let maximum_age = Some(Span(BacklogLimit::AGE));
-        Self { maximum_age, maximum_events: None, longest_age: None, most_events: None }
-    }
-}
-
-impl BacklogLimit {
-    /// How long a match may wait if nobody says otherwise.
-    pub const AGE: Duration = Duration::from_hours(14 * 24);
-
-    /// With an age where there is a number: a few matches that keep within it would keep the log for
-    /// ever.
-    #[must_use]
-    pub fn with_age(self) -> Self {
-        let age = self.age.or(self.events.map(|_| Self::AGE));
-        Self { age, ..self }
-    }
-
-    /// When the oldest match has to be looked at again that is within these bounds: others may become
-    /// too many at any time, and it becomes too old at one.
-    pub fn due(self, accepted: Timestamp) -> Timestamp {
-        match (self.age, self.events) {
-            (Some(age), None) => accepted.after(age),
-            _ => Timestamp::EPOCH,
-        }
-    }
-}
-
-impl BacklogConfig {
-    /// The bounds of a subscription that asks for none.
-    pub fn limit(self) -> BacklogLimit {
-        let age = self.maximum_age.map(|age| age.0);
-        BacklogLimit { age, events: self.maximum_events.map(u64::from) }
-    }
-
-    /// The most that a subscription may ask for.
-    pub fn cap(self) -> BacklogLimit {
-        let Self { maximum_age, maximum_events, longest_age, most_events } = self;
-        let wider = Self {
-            maximum_age: longest_age.or(maximum_age),
-            maximum_events: most_events.or(maximum_events),
-            ..self
-        };
-        wider.limit()
-    }
-}
-
 impl Default for Config {
     fn default() -> Self {
         let seconds = [5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400];
         Self {
-            timeout: Span(Duration::from_secs(15)),
+            timeout: HumanDuration(Duration::from_secs(15)),
             parallel: 16,
             rate: None,
-            maximum_parallel: Caps::default().parallel,
+            maximum_parallel: OperatorLimits::default().parallel,
             maximum_rate: None,
-            retries: seconds.map(|s| Span(Duration::from_secs(s))).to_vec(),
-            pause_after: Span(Duration::from_hours(5 * 24)),
+            retries: seconds.map(|s| HumanDuration(Duration::from_secs(s))).to_vec(),
+            pause_after: HumanDuration(Duration::from_hours(5 * 24)),
             breaker: BreakerConfig::default(),
             backlog: BacklogConfig::default(),
             egress: EgressConfig::default(),
@@ -138,7 +64,7 @@ impl Default for Config {
 /// A setting of delivery that cannot work.
 #[derive(Debug, thiserror::Error)]
 #[error("delivery.{setting}: {problem}")]
-pub struct ConfigError {
+pub struct DeliverConfigError {
     /// The name of the setting below `delivery`.
     pub setting: &'static str,
     /// What to do about it.
@@ -151,43 +77,52 @@ impl Config {
     /// # Errors
     ///
     /// The operator's turn: a setting is out of range.
-    pub fn check(&self) -> Result<(), ConfigError> {
+    pub fn check(&self) -> Result<(), DeliverConfigError> {
         let seconds = self.timeout.0.as_secs_f64();
         if !(1.0..=30.0).contains(&seconds) {
-            return Err(ConfigError { setting: "timeout", problem: "use 1s to 30s" });
+            return Err(DeliverConfigError { setting: "timeout", problem: "use 1s to 30s" });
         }
         if !(1..=256).contains(&self.parallel) {
-            return Err(ConfigError { setting: "parallel", problem: "use 1 to 256" });
+            return Err(DeliverConfigError { setting: "parallel", problem: "use 1 to 256" });
         }
         if self.rate.is_some_and(|rate| !(1..=100_000).contains(&rate)) {
-            return Err(ConfigError { setting: "rate", problem: "use 1 to 100000, or null" });
+            return Err(DeliverConfigError {
+                setting: "rate",
+                problem: "use 1 to 100000, or null",
+            });
         }
         if !(self.parallel..=256).contains(&self.maximum_parallel) {
             let problem = "use 256 or less, and not less than parallel";
-            return Err(ConfigError { setting: "maximum-parallel", problem });
+            return Err(DeliverConfigError { setting: "maximum-parallel", problem });
         }
         let least = self.rate.unwrap_or(1);
         if self.maximum_rate.is_some_and(|most| !(least..=100_000).contains(&most)) {
             let problem = "use 1 to 100000 and not less than rate, or null";
-            return Err(ConfigError { setting: "maximum-rate", problem });
+            return Err(DeliverConfigError { setting: "maximum-rate", problem });
         }
         if self.pause_after.0 < Duration::from_hours(1) {
-            return Err(ConfigError { setting: "pause-after", problem: "use 1h or more" });
+            return Err(DeliverConfigError { setting: "pause-after", problem: "use 1h or more" });
         }
         self.check_breaker()?;
         self.check_backlog()?;
         if self.retries.len() > 185 {
-            return Err(ConfigError { setting: "retries", problem: "use at most 185 delays" });
+            return Err(DeliverConfigError {
+                setting: "retries",
+                problem: "use at most 185 delays",
+            });
         }
         if self.retries.iter().any(|delay| delay.0 > Duration::from_hours(24)) {
-            return Err(ConfigError { setting: "retries", problem: "use delays of at most 1day" });
+            return Err(DeliverConfigError {
+                setting: "retries",
+                problem: "use delays of at most 1day",
+            });
         }
         Ok(())
     }
 
-    fn check_backlog(&self) -> Result<(), ConfigError> {
+    fn check_backlog(&self) -> Result<(), DeliverConfigError> {
         let BacklogConfig { maximum_age, maximum_events, longest_age, most_events } = self.backlog;
-        let refuse = |setting, problem| Err(ConfigError { setting, problem });
+        let refuse = |setting, problem| Err(DeliverConfigError { setting, problem });
         if maximum_events.is_some_and(|most| !(1..=1_000_000).contains(&most)) {
             return refuse("backlog.maximum-events", "use 1 to 1,000,000");
         }
@@ -205,9 +140,9 @@ impl Config {
         Ok(())
     }
 
-    fn check_breaker(&self) -> Result<(), ConfigError> {
+    fn check_breaker(&self) -> Result<(), DeliverConfigError> {
         let BreakerConfig { failures, share, pause, longest_pause } = &self.breaker;
-        let refuse = |setting, problem| Err(ConfigError { setting, problem });
+        let refuse = |setting, problem| Err(DeliverConfigError { setting, problem });
         if !(1..=1000).contains(failures) {
             return refuse("breaker.failures", "use 1 to 1000");
         }
@@ -221,14 +156,14 @@ impl Config {
     }
 
     /// The most that a subscription may ask for.
-    pub fn caps(&self) -> Caps {
+    pub fn caps(&self) -> OperatorLimits {
         let backlog = self.backlog.cap();
-        Caps { parallel: self.maximum_parallel, rate: self.maximum_rate, backlog }
+        OperatorLimits { parallel: self.maximum_parallel, rate: self.maximum_rate, backlog }
     }
 
     /// What a subscription gets unless it says otherwise.
     pub fn allowance(&self) -> Allowance {
-        Allowance { parallel: self.parallel, rate: self.rate, caps: self.caps() }
+        Allowance { parallel: self.parallel, rate: self.rate, operator_limits: self.caps() }
     }
 
     /// The schedule that the delays make.
@@ -240,6 +175,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::deliver::limits::BacklogLimit;
 
     #[test]
     fn the_default_settings_make_the_default_schedule() {
@@ -270,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_cap_of_backlogs_is_no_less_than_what_everyone_gets() {
-        let day = |days: u64| Some(Span(Duration::from_hours(days * 24)));
+        let day = |days: u64| Some(HumanDuration(Duration::from_hours(days * 24)));
         let refused = |backlog: BacklogConfig| {
             let checked = Config { backlog, ..Config::default() }.check();
             checked.err().map(|error| error.setting)

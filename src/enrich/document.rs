@@ -10,14 +10,14 @@ use crate::source::Envelope;
 /// What a patch can read beside the data that it makes. Nothing of it is copied before it is asked
 /// for, so the size of an event costs nothing that a patch does not take.
 #[derive(Clone, Copy)]
-pub(super) struct Document<'a> {
+pub(super) struct PatchedDocument<'a> {
     /// The event as its bus described it: every member of [`Envelope::to_tree`].
     pub envelope: &'a Envelope,
     /// The publication's constants, below `/context`.
     pub context: &'a Value,
 }
 
-impl<'a> Document<'a> {
+impl<'a> PatchedDocument<'a> {
     /// Finds what `pointer` names, where `data` is what lies below `/data`.
     pub fn find(self, pointer: &Pointer, data: &'a Value) -> Option<Cow<'a, Value>> {
         let (member, rest) = pointer.split_front()?;
@@ -68,7 +68,7 @@ mod tests {
         let mut tree = envelope.to_tree();
         tree["context"] = context.clone();
         tree["data"] = data.clone();
-        let document = Document { envelope: &envelope, context: &context };
+        let document = PatchedDocument { envelope: &envelope, context: &context };
         let members: Vec<String> =
             tree.as_object().unwrap().keys().map(|member| format!("/{member}")).collect();
         let deeper = [

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use json_patch::jsonptr::Pointer;
 use serde_json::{Value, json};
 
-use crate::enrich::document::Document;
-use crate::enrich::{Failure, Publication};
+use crate::enrich::document::PatchedDocument;
+use crate::enrich::{PatchFailure, Publication};
 use crate::event::{AttributeError, Blame, EventType, Fault, Subject, Violation};
 use crate::source::Received;
 
@@ -25,14 +25,14 @@ pub struct Enriched {
 ///
 /// It names operations and pointers, which the publication's author wrote, and never values.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum EnrichError {
     /// The patch does not fit the event.
     #[error("the patch of `{publication}` does not fit the event: {failure}")]
     Patch {
         /// The publication, as `domain/event`.
         publication: Arc<str>,
         /// Which operation, and why.
-        failure: Failure,
+        failure: PatchFailure,
     },
     /// The event lacks a text that the publication names it by.
     #[error("`{publication}` takes its {attribute} from `{pointer}`, where the event has {found}")]
@@ -57,13 +57,13 @@ pub enum Error {
     },
 }
 
-impl Blame for Error {
+impl Blame for EnrichError {
     fn fault(&self) -> Fault {
         Fault::Caller
     }
 }
 
-impl Error {
+impl EnrichError {
     /// A stable word for what went wrong; listed in `docs/errors.md`.
     pub const fn code(&self) -> &'static str {
         match self {
@@ -93,13 +93,13 @@ impl Publication {
     /// # Errors
     ///
     /// The caller's turn: the patch does not fit the event, or a text that names it is missing.
-    pub fn enrich(self: &Arc<Self>, received: &Arc<Received>) -> Result<Enriched, Error> {
-        let document = Document { envelope: &received.envelope, context: self.context() };
+    pub fn enrich(self: &Arc<Self>, received: &Arc<Received>) -> Result<Enriched, EnrichError> {
+        let document = PatchedDocument { envelope: &received.envelope, context: self.context() };
         let publication = || Arc::clone(self.name());
         let data = self
             .patch()
             .apply(document, json!({}))
-            .map_err(|failure| Error::Patch { publication: publication(), failure })?;
+            .map_err(|failure| EnrichError::Patch { publication: publication(), failure })?;
         let mut name = self.event().to_owned();
         if let Some(pointer) = self.metadata() {
             let level = self.text_at("metadata", pointer, document, &data)?;
@@ -113,7 +113,7 @@ impl Publication {
             Some(pointer) => self.text_at("subject", pointer, document, &data)?,
             None => name.clone(),
         };
-        let unusable = |source| Error::Attribute { publication: publication(), source };
+        let unusable = |source| EnrichError::Attribute { publication: publication(), source };
         Ok(Enriched {
             received: Arc::clone(received),
             publication: Arc::clone(self),
@@ -128,9 +128,9 @@ impl Publication {
         &self,
         attribute: &'static str,
         pointer: &Pointer,
-        document: Document<'_>,
+        document: PatchedDocument<'_>,
         data: &Value,
-    ) -> Result<String, Error> {
+    ) -> Result<String, EnrichError> {
         let found = match document.find(pointer, data).as_deref() {
             Some(Value::String(text)) => return Ok(text.clone()),
             // A subject is often a number, such as an order's; a metadata level is a word.
@@ -141,9 +141,14 @@ impl Publication {
         Err(self.unnamed(attribute, pointer, found))
     }
 
-    fn unnamed(&self, attribute: &'static str, pointer: &Pointer, found: &'static str) -> Error {
+    fn unnamed(
+        &self,
+        attribute: &'static str,
+        pointer: &Pointer,
+        found: &'static str,
+    ) -> EnrichError {
         let publication = Arc::clone(self.name());
-        Error::Name { publication, attribute, pointer: pointer.to_string(), found }
+        EnrichError::Name { publication, attribute, pointer: pointer.to_string(), found }
     }
 }
 
@@ -192,7 +197,7 @@ mod tests {
     use crate::enrich::Publications;
     use crate::source::Envelope;
 
-    fn enrich(item: &str, detail: Value) -> Result<Enriched, Error> {
+    fn enrich(item: &str, detail: Value) -> Result<Enriched, EnrichError> {
         let text = format!(
             "domain: payments\ncontract: asyncapi/payments.yaml\nsource: /payments\n\
              type-prefix: com.example.\npublications:\n  - event: Payment.Authorised\n    \

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_saphyr::{Location, Spanned};
 
-use crate::ambient::Span;
+use crate::ambient::HumanDuration;
 use crate::enrich::marked::{Marked, Marks, Node};
 use crate::enrich::patch::LIMITS;
 use crate::enrich::{Mode, Patch, Publication};
@@ -72,7 +72,7 @@ struct Item {
     key: Vec<Spanned<String>>,
     /// For how long an event with equal content is taken for a repeat; without it, never.
     #[serde(default)]
-    deduplicate: Option<Span>,
+    deduplicate: Option<HumanDuration>,
     /// What happens to an event that breaks its contract.
     #[serde(default)]
     mode: Mode,
@@ -109,7 +109,7 @@ type Placed = (Publication, (usize, usize));
 /// Reads the file called `name` and gives its publications, each with its place.
 pub(super) fn read(name: &str, text: &str) -> Result<Vec<Placed>, Vec<Diagnostic>> {
     let file: File = yaml::read(name, text).map_err(|mistake| vec![*mistake])?;
-    let mut reader = Reader { name, text, mistakes: Vec::new() };
+    let mut reader = PublicationReader { name, text, mistakes: Vec::new() };
     let publications = reader.publications(file);
     if reader.mistakes.is_empty() { Ok(publications) } else { Err(reader.mistakes) }
 }
@@ -120,13 +120,13 @@ fn place(location: Location) -> (usize, usize) {
     (index(location.line()), index(location.column()))
 }
 
-struct Reader<'a> {
+struct PublicationReader<'a> {
     name: &'a str,
     text: &'a str,
     mistakes: Vec<Diagnostic>,
 }
 
-impl Reader<'_> {
+impl PublicationReader<'_> {
     fn mistake(&mut self, at: Location, problem: impl Into<String>, help: &str) {
         let diagnostic = Diagnostic::at(self.name, self.text, place(at), problem).with_help(help);
         self.mistakes.push(diagnostic);

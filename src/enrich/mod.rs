@@ -16,7 +16,7 @@ mod patch;
 mod publication;
 mod rehearsal;
 
-pub use enriched::{Enriched, Error};
-pub use patch::{Failure, Mistake, Patch};
+pub use enriched::{EnrichError, Enriched};
+pub use patch::{Patch, PatchFailure, PatchMistake};
 pub use publication::{Mode, Publication, Publications};
 pub use rehearsal::Rehearsal;

@@ -11,11 +11,11 @@ use json_patch::jsonptr::{Pointer, PointerBuf};
 use json_patch::{MoveOperation, PatchErrorKind, PatchOperation, patch_unsafe};
 use serde_json::{Map, Value};
 
-use crate::enrich::document::Document;
+use crate::enrich::document::PatchedDocument;
 
 /// How much a patch may do.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub(super) struct PatchLimits {
     /// The most operations.
     pub operations: usize,
     /// The most bytes of JSON that all operations write together.
@@ -27,18 +27,18 @@ pub(super) struct Limits {
 }
 
 /// What every patch is held to: 100 operations, 256 KiB, 64 levels, pointers of 1 KiB.
-pub(super) const LIMITS: Limits =
-    Limits { operations: 100, bytes: 256 * 1024, depth: 64, pointer: 1024 };
+pub(super) const LIMITS: PatchLimits =
+    PatchLimits { operations: 100, bytes: 256 * 1024, depth: 64, pointer: 1024 };
 
 /// The member of the scratch document that holds a value on its way from the event to the data.
 const TAKEN: &str = "taken";
 
 /// A patch that was read and found sound.
 #[derive(Debug, Default)]
-pub struct Patch(Vec<Step>);
+pub struct Patch(Vec<PatchStep>);
 
 #[derive(Debug)]
-struct Step {
+struct PatchStep {
     /// As its author wrote it.
     written: PatchOperation,
     /// For a copy from the event: how the copy, once taken, comes to its place.
@@ -48,7 +48,7 @@ struct Step {
 /// A mistake in an operation, found when the patch is read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
-pub struct Mistake {
+pub struct PatchMistake {
     /// The member of the operation that holds it: `op`, `from`, `path` or `value`.
     pub member: &'static str,
     /// What is wrong with it.
@@ -57,7 +57,7 @@ pub struct Mistake {
 
 /// An operation that does not fit an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct PatchFailure {
     /// Which operation, from 0.
     pub index: usize,
     /// Its `op`.
@@ -68,14 +68,14 @@ pub struct Failure {
     pub reason: &'static str,
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for PatchFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { index, operation, path, reason } = self;
         write!(f, "operation {index}, `{operation}` at `{path}`: {reason}")
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for PatchFailure {}
 
 impl Patch {
     /// Adds an operation at the end.
@@ -84,16 +84,19 @@ impl Patch {
     ///
     /// The caller's turn: the operation writes outside `/data`, takes the event apart, or is over
     /// a limit.
-    pub fn push(&mut self, operation: PatchOperation) -> Result<(), Mistake> {
+    pub fn push(&mut self, operation: PatchOperation) -> Result<(), PatchMistake> {
         if self.0.len() >= LIMITS.operations {
-            return Err(Mistake { member: "op", reason: "a patch has at most 100 operations" });
+            return Err(PatchMistake {
+                member: "op",
+                reason: "a patch has at most 100 operations",
+            });
         }
         let path = operation.path();
         bounded("path", path)?;
         let writes = !matches!(operation, PatchOperation::Test(_));
         if writes && !in_data(path) {
             let reason = "only `/data` and what lies below it can be written";
-            return Err(Mistake { member: "path", reason });
+            return Err(PatchMistake { member: "path", reason });
         }
         let mut landing = None;
         match &operation {
@@ -109,24 +112,24 @@ impl Patch {
                 bounded("from", &step.from)?;
                 if !in_data(&step.from) || step.from.count() == 1 {
                     let reason = "only what lies below `/data` can be moved; use `copy`";
-                    return Err(Mistake { member: "from", reason });
+                    return Err(PatchMistake { member: "from", reason });
                 }
             }
             PatchOperation::Remove(remove) if remove.path.count() == 1 => {
                 let reason = "the data as a whole cannot be removed";
-                return Err(Mistake { member: "path", reason });
+                return Err(PatchMistake { member: "path", reason });
             }
             PatchOperation::Add(json_patch::AddOperation { value, .. })
             | PatchOperation::Replace(json_patch::ReplaceOperation { value, .. })
             | PatchOperation::Test(json_patch::TestOperation { value, .. }) => {
                 if !fits(value, LIMITS.depth) {
                     let reason = "the value is nested too deeply";
-                    return Err(Mistake { member: "value", reason });
+                    return Err(PatchMistake { member: "value", reason });
                 }
             }
             PatchOperation::Remove(_) => {}
         }
-        self.0.push(Step { written: operation, landing });
+        self.0.push(PatchStep { written: operation, landing });
         Ok(())
     }
 
@@ -136,11 +139,15 @@ impl Patch {
     }
 
     /// Applies all operations in order to `data`, and gives the data that they make of it.
-    pub(super) fn apply(&self, document: Document<'_>, data: Value) -> Result<Value, Failure> {
+    pub(super) fn apply(
+        &self,
+        document: PatchedDocument<'_>,
+        data: Value,
+    ) -> Result<Value, PatchFailure> {
         let mut scratch = Value::Object(Map::from_iter([("data".to_owned(), data)]));
         let mut left = LIMITS.bytes;
         for (index, step) in self.0.iter().enumerate() {
-            step.apply(document, &mut scratch, &mut left).map_err(|reason| Failure {
+            step.apply(document, &mut scratch, &mut left).map_err(|reason| PatchFailure {
                 index,
                 operation: name(&step.written),
                 path: step.written.path().to_string(),
@@ -151,10 +158,10 @@ impl Patch {
     }
 }
 
-impl Step {
+impl PatchStep {
     fn apply(
         &self,
-        document: Document<'_>,
+        document: PatchedDocument<'_>,
         scratch: &mut Value,
         left: &mut usize,
     ) -> Result<(), &'static str> {
@@ -213,13 +220,13 @@ fn in_data(pointer: &Pointer) -> bool {
     pointer.front().is_some_and(|member| member.encoded() == "data")
 }
 
-fn bounded(member: &'static str, pointer: &Pointer) -> Result<(), Mistake> {
+fn bounded(member: &'static str, pointer: &Pointer) -> Result<(), PatchMistake> {
     if pointer.len() > LIMITS.pointer {
-        return Err(Mistake { member, reason: "a pointer has at most 1024 bytes" });
+        return Err(PatchMistake { member, reason: "a pointer has at most 1024 bytes" });
     }
     if pointer.is_root() {
         let reason = "the empty pointer names the event as a whole; name a member";
-        return Err(Mistake { member, reason });
+        return Err(PatchMistake { member, reason });
     }
     Ok(())
 }
@@ -227,7 +234,7 @@ fn bounded(member: &'static str, pointer: &Pointer) -> Result<(), Mistake> {
 /// Takes what `value` will need at `path` from the bytes that are left.
 fn reserve(path: &Pointer, value: &Value, left: &mut usize) -> Result<(), &'static str> {
     deep_enough(path, value)?;
-    let mut counter = Counter { left: *left };
+    let mut counter = OperationCount { left: *left };
     serde_json::to_writer(&mut counter, value).map_err(|_| "the data grows over 256 KiB")?;
     *left = counter.left.saturating_sub(path.back().map_or(0, |member| member.encoded().len()));
     Ok(())
@@ -250,11 +257,11 @@ fn fits(value: &Value, levels: usize) -> bool {
 }
 
 /// Counts bytes instead of writing them, and fails at the first one too many.
-struct Counter {
+struct OperationCount {
     left: usize,
 }
 
-impl io::Write for Counter {
+impl io::Write for OperationCount {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.left = self.left.checked_sub(bytes.len()).ok_or(io::ErrorKind::FileTooLarge)?;
         Ok(bytes.len())
@@ -303,15 +310,15 @@ mod tests {
         }
     }
 
-    fn patch(operations: Value) -> Result<Patch, Mistake> {
+    fn patch(operations: Value) -> Result<Patch, PatchMistake> {
         let operations: Vec<PatchOperation> = serde_json::from_value(operations).unwrap();
         let mut patch = Patch::default();
         operations.into_iter().try_for_each(|operation| patch.push(operation)).map(|()| patch)
     }
 
-    fn apply(operations: Value, detail: Value, data: Value) -> Result<Value, Failure> {
+    fn apply(operations: Value, detail: Value, data: Value) -> Result<Value, PatchFailure> {
         let (envelope, context) = (envelope(detail), json!({"currency": "EUR"}));
-        let document = Document { envelope: &envelope, context: &context };
+        let document = PatchedDocument { envelope: &envelope, context: &context };
         patch(operations).unwrap().apply(document, data)
     }
 
@@ -524,7 +531,7 @@ mod tests {
                 operations.into_iter().filter(|one| sound.push(one.clone()).is_ok()).collect();
             let envelope = envelope(detail);
             let before = envelope.clone();
-            let document = Document { envelope: &envelope, context: &json!({}) };
+            let document = PatchedDocument { envelope: &envelope, context: &json!({}) };
 
             let made = sound.apply(document, data.clone());
 
@@ -550,7 +557,7 @@ mod tests {
                 let mut patch = patch(operation).unwrap();
                 let _ = patch.push(PatchOperation::Remove(json_patch::RemoveOperation { path }));
                 let envelope = envelope(json!({}));
-                let _ = patch.apply(Document { envelope: &envelope, context: &json!({}) }, json!({}));
+                let _ = patch.apply(PatchedDocument { envelope: &envelope, context: &json!({}) }, json!({}));
             }
         }
     }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::{
-    DeadLetter, DeadLetterId, DeliveryKey, Error, NewQuarantined, Page, QuarantineId, Quarantined,
-    Retry,
+    DeadLetter, DeadLetterId, DeliveryKey, LogError, NewQuarantined, Page, QuarantineId,
+    Quarantined, Retry,
 };
 
 /// Which dead letters of a subscription are wanted.
@@ -127,28 +127,31 @@ pub trait SetAside: Send + Sync {
         &self,
         query: &DeadLetterQuery,
         page: Page,
-    ) -> Result<Vec<DeadLetter>, Error>;
+    ) -> Result<Vec<DeadLetter>, LogError>;
 
     /// Counts the dead letters that [`dead_letters`](Self::dead_letters) would list.
     ///
     /// # Errors
     ///
     /// Ours: the store failed.
-    async fn count_chosen(&self, query: &DeadLetterQuery) -> Result<u64, Error>;
+    async fn count_chosen(&self, query: &DeadLetterQuery) -> Result<u64, LogError>;
 
     /// The number that the newest dead letter of a subscription was given; 0 before the first.
     ///
     /// # Errors
     ///
     /// Ours: the store failed.
-    async fn last_dead_letter(&self, subscription: &SubscriptionId) -> Result<DeadLetterId, Error>;
+    async fn last_dead_letter(
+        &self,
+        subscription: &SubscriptionId,
+    ) -> Result<DeadLetterId, LogError>;
 
     /// Reads the dead letter of a delivery, also while it is redriven.
     ///
     /// # Errors
     ///
     /// Ours: the store failed.
-    async fn dead_letter(&self, key: &DeliveryKey) -> Result<Option<DeadLetter>, Error>;
+    async fn dead_letter(&self, key: &DeliveryKey) -> Result<Option<DeadLetter>, LogError>;
 
     /// Counts dead letters by subscription and reason, of one subscription or of all.
     ///
@@ -158,7 +161,7 @@ pub trait SetAside: Send + Sync {
     async fn count_dead_letters(
         &self,
         subscription: Option<&SubscriptionId>,
-    ) -> Result<Vec<DeadLetterCount>, Error>;
+    ) -> Result<Vec<DeadLetterCount>, LogError>;
 
     /// Has dead letters delivered again: each that is listed is listed no more and is kept until its
     /// delivery is settled, and the retry beside its number is kept. Gives the retries that are kept;
@@ -167,7 +170,7 @@ pub trait SetAside: Send + Sync {
     /// # Errors
     ///
     /// Later: the disk is full; then none is redriven. Ours: the store failed.
-    async fn revive(&self, letters: Vec<(DeadLetterId, Retry)>) -> Result<Vec<Retry>, Error>;
+    async fn revive(&self, letters: Vec<(DeadLetterId, Retry)>) -> Result<Vec<Retry>, LogError>;
 
     /// Drops a dead letter that is not wanted; says whether it was listed. One that is being
     /// redriven stays.
@@ -175,8 +178,11 @@ pub trait SetAside: Send + Sync {
     /// # Errors
     ///
     /// Later: the disk is full. Ours: the store failed.
-    async fn dismiss(&self, subscription: &SubscriptionId, id: DeadLetterId)
-    -> Result<bool, Error>;
+    async fn dismiss(
+        &self,
+        subscription: &SubscriptionId,
+        id: DeadLetterId,
+    ) -> Result<bool, LogError>;
 
     /// Drops the oldest dead letters that were given up before a moment, at most so many, and names
     /// their deliveries and reasons. Those that are being redriven stay.
@@ -188,7 +194,7 @@ pub trait SetAside: Send + Sync {
         &self,
         before: Timestamp,
         most: usize,
-    ) -> Result<Vec<(DeliveryKey, Arc<str>)>, Error>;
+    ) -> Result<Vec<(DeliveryKey, Arc<str>)>, LogError>;
 
     /// Drops the oldest dead letters of a subscription, at most so many, and names their deliveries
     /// and reasons. Those that are being redriven stay.
@@ -200,14 +206,14 @@ pub trait SetAside: Send + Sync {
         &self,
         subscription: &SubscriptionId,
         most: usize,
-    ) -> Result<Vec<(DeliveryKey, Arc<str>)>, Error>;
+    ) -> Result<Vec<(DeliveryKey, Arc<str>)>, LogError>;
 
     /// Counts receipts of delivery by subscription.
     ///
     /// # Errors
     ///
     /// Ours: the store failed.
-    async fn count_receipts(&self) -> Result<Vec<(SubscriptionId, u64)>, Error>;
+    async fn count_receipts(&self) -> Result<Vec<(SubscriptionId, u64)>, LogError>;
 
     /// Drops the oldest receipts of a subscription, at most so many; says how many went.
     ///
@@ -218,14 +224,14 @@ pub trait SetAside: Send + Sync {
         &self,
         subscription: &SubscriptionId,
         most: usize,
-    ) -> Result<usize, Error>;
+    ) -> Result<usize, LogError>;
 
     /// Keeps events that broke their contract, durably, and names them in order.
     ///
     /// # Errors
     ///
     /// Later: too much waits, or the disk is full. Ours: the store failed.
-    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, Error>;
+    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, LogError>;
 
     /// Lists quarantined events, oldest first.
     ///
@@ -236,14 +242,14 @@ pub trait SetAside: Send + Sync {
         &self,
         query: &QuarantineQuery,
         page: Page,
-    ) -> Result<Vec<Quarantined>, Error>;
+    ) -> Result<Vec<Quarantined>, LogError>;
 
     /// Counts quarantined events by publication and by the codes of their violations.
     ///
     /// # Errors
     ///
     /// Ours: the store failed.
-    async fn count_quarantined(&self) -> Result<Vec<QuarantineCount>, Error>;
+    async fn count_quarantined(&self) -> Result<Vec<QuarantineCount>, LogError>;
 
     /// Removes a quarantined event, after its release or because it is not wanted; says whether it
     /// was there.
@@ -251,7 +257,7 @@ pub trait SetAside: Send + Sync {
     /// # Errors
     ///
     /// Ours: the store failed.
-    async fn unquarantine(&self, id: QuarantineId) -> Result<bool, Error>;
+    async fn unquarantine(&self, id: QuarantineId) -> Result<bool, LogError>;
 
     /// Drops the oldest quarantined events that were set aside before a moment, at most so many,
     /// and names their publications.
@@ -263,5 +269,5 @@ pub trait SetAside: Send + Sync {
         &self,
         before: Timestamp,
         most: usize,
-    ) -> Result<Vec<Arc<str>>, Error>;
+    ) -> Result<Vec<Arc<str>>, LogError>;
 }

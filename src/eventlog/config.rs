@@ -6,8 +6,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ambient::{Size, Span};
-use crate::eventlog::Limits;
+use crate::ambient::{HumanDuration, Size};
+use crate::eventlog::LogLimits;
 
 /// The record of events.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
@@ -27,7 +27,7 @@ pub struct Config {
     #[schemars(range(min = 1, max = 100))]
     pub disk_refuse: u8,
     /// How long signed receipts of delivery are kept, if their subscription is not removed before.
-    pub receipts: Span,
+    pub receipts: HumanDuration,
     /// When events are dropped from the log, once every subscription has settled them.
     pub retention: RetentionConfig,
 }
@@ -38,15 +38,15 @@ pub struct Config {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct RetentionConfig {
     /// How often it is looked for events that may go, 100ms to 1day.
-    pub every: Span,
+    pub every: HumanDuration,
     /// How long an event is kept; null: for ever.
-    pub age: Option<Span>,
+    pub age: Option<HumanDuration>,
     /// How large the log may get on disk, before its oldest events go; null: any size.
     pub size: Option<Size>,
     /// How long a dead letter is kept; null: until it is delivered or dismissed.
-    pub dead_letters: Option<Span>,
+    pub dead_letters: Option<HumanDuration>,
     /// How long an event in quarantine is kept; null: until it is released or dropped.
-    pub quarantine: Option<Span>,
+    pub quarantine: Option<HumanDuration>,
     /// How many dead letters of one consumer are kept; null: any number. Of more, the
     /// oldest of the subscription that has most go.
     pub dead_letters_per_consumer: Option<u64>,
@@ -65,8 +65,8 @@ impl Default for RetentionConfig {
     /// 30 days, any size, looked at every ten seconds; what was set aside, 90 days, and a million dead
     /// letters of a consumer. Receipts are evidence: only their age bounds them.
     fn default() -> Self {
-        let days = |days: u64| Some(Span(Duration::from_hours(days * 24)));
-        let every = Span(Duration::from_secs(10));
+        let days = |days: u64| Some(HumanDuration(Duration::from_hours(days * 24)));
+        let every = HumanDuration(Duration::from_secs(10));
         Self {
             every,
             age: days(30),
@@ -80,9 +80,9 @@ impl Default for RetentionConfig {
 }
 
 impl Default for Config {
-    /// As [`Limits::default`].
+    /// As [`LogLimits::default`].
     fn default() -> Self {
-        let limits = Limits::default();
+        let limits = LogLimits::default();
         let size = |bytes| Size(u64::try_from(bytes).unwrap_or(u64::MAX));
         Self {
             max_waiting: size(limits.waiting_bytes),
@@ -91,15 +91,15 @@ impl Default for Config {
             disk_warn: limits.warn_percent,
             disk_refuse: limits.refuse_percent,
             retention: RetentionConfig::default(),
-            receipts: Span(limits.receipt_age),
+            receipts: HumanDuration(limits.receipt_age),
         }
     }
 }
 
 impl Config {
     /// The bounds that these settings make.
-    pub fn limits(&self) -> Limits {
-        Limits {
+    pub fn limits(&self) -> LogLimits {
+        LogLimits {
             waiting_bytes: self.max_waiting.bytes(),
             tail_bytes: self.tail.bytes(),
             reserve_bytes: self.disk_reserve.0,

@@ -10,21 +10,21 @@ use tokio::sync::watch;
 
 use crate::event::{Blame, EventId, Fault, SubscriptionId};
 use crate::eventlog::{
-    Appended, Attempt, Changes, Cursor, DeliveryKey, DeliveryState, Draft, Entry, Extent, Floor,
-    Milestone, Observed, Position, Receipt, ReceiptId, Registry, Retention, Retry, Revision,
-    SetAside, Trimmed,
+    Appended, Attempt, Changes, Cursor, DeliveryKey, DeliveryState, Draft, Entry, Extent,
+    KeptReceipt, LowWatermark, Observed, Position, ReceiptId, Registry, Retention, Retry, Revision,
+    SequenceCheckpoint, SetAside, Trimmed,
 };
 
 /// Bounds of what the log holds in memory and leaves free on disk.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Bytes of drafts that may wait for a commit; more are refused with [`Error::Busy`], as is a
+pub struct LogLimits {
+    /// Bytes of drafts that may wait for a commit; more are refused with [`LogError::Busy`], as is a
     /// single batch that is larger.
     pub waiting_bytes: usize,
     /// Bytes of recent entries kept in memory for followers.
     pub tail_bytes: usize,
     /// Bytes of the disk that stay free for the delivery state; events are refused below it, with
-    /// [`Error::Full`].
+    /// [`LogError::Full`].
     pub reserve_bytes: u64,
     /// How many percent of the disk may be in use before operators are warned.
     pub warn_percent: u8,
@@ -34,7 +34,7 @@ pub struct Limits {
     pub receipt_age: Duration,
 }
 
-impl Default for Limits {
+impl Default for LogLimits {
     /// 32 MiB waiting, 16 MiB of tail, 256 MiB of disk, 80 and 92 percent, receipts for 400 days.
     fn default() -> Self {
         Self {
@@ -77,7 +77,7 @@ impl Default for Page {
 
 /// Why the log did not do as asked.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum LogError {
     /// Too much waits for the disk already; nothing was stored.
     #[error("the log has {waiting} bytes waiting for the disk, its limit is {limit}; try again")]
     Busy {
@@ -132,20 +132,20 @@ pub enum Error {
 pub enum CommitError {
     /// The disk is full to the last byte; they can be tried again.
     NoRoom {
-        /// [`Error::Full`].
-        error: Error,
+        /// [`LogError::Full`].
+        error: LogError,
         /// The changes, none of which was written.
         changes: Box<Changes>,
     },
     /// Anything else; they are lost.
-    Failed(Error),
+    Failed(LogError),
 }
 
 impl CommitError {
     /// Gives the changes back where they can be tried again.
-    pub(super) fn of(error: Error, changes: Changes) -> Self {
+    pub(super) fn of(error: LogError, changes: Changes) -> Self {
         match error {
-            Error::Full { .. } => Self::NoRoom { error, changes: Box::new(changes) },
+            LogError::Full { .. } => Self::NoRoom { error, changes: Box::new(changes) },
             other => Self::Failed(other),
         }
     }
@@ -160,7 +160,7 @@ impl fmt::Debug for CommitError {
     }
 }
 
-impl From<CommitError> for Error {
+impl From<CommitError> for LogError {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::NoRoom { error, .. } | CommitError::Failed(error) => error,
@@ -168,7 +168,7 @@ impl From<CommitError> for Error {
     }
 }
 
-impl Blame for Error {
+impl Blame for LogError {
     fn fault(&self) -> Fault {
         match self {
             Self::Busy { .. } | Self::Full { .. } | Self::Closed => Fault::Later,
@@ -187,7 +187,7 @@ impl Blame for Error {
 ///    may wait up to 100 ms for the disk, so a power cut can repeat deliveries and never drop one.
 /// 2. **Ordered.** Ids and positions grow together, also when the clock steps back; positions have
 ///    no gaps, and a reader that has seen two of them can read every one between that lies above
-///    the [`floor`](Self::floor). None is given twice, also after everything was dropped.
+///    the [`low_watermark`](Self::low_watermark). None is given twice, also after everything was dropped.
 /// 3. **Whole.** A batch is stored entirely or not at all.
 /// 4. **Once.** A draft whose origin is in the log already (for 24 hours) is not stored again.
 /// 5. **Kept.** Nothing is dropped that a cursor has not settled or that waits for another attempt.
@@ -205,7 +205,7 @@ pub trait EventLog: Registry + SetAside {
     /// # Cancel safety
     ///
     /// Not cancel safe: a dropped future leaves the caller in the same doubt as an error.
-    async fn append(&self, batch: Vec<Draft>) -> Result<Vec<Appended>, Error>;
+    async fn append(&self, batch: Vec<Draft>) -> Result<Vec<Appended>, LogError>;
 
     /// The position of the newest durable entry.
     fn head(&self) -> Position;
@@ -214,7 +214,7 @@ pub trait EventLog: Registry + SetAside {
     fn disk(&self) -> DiskLevel;
 
     /// How far the log was dropped.
-    fn floor(&self) -> Floor;
+    fn low_watermark(&self) -> LowWatermark;
 
     /// Tells followers that the head has moved.
     fn watch(&self) -> watch::Receiver<Position>;
@@ -224,14 +224,14 @@ pub trait EventLog: Registry + SetAside {
     /// # Errors
     ///
     /// Ours: the store failed.
-    async fn read(&self, after: Position, page: Page) -> Result<Vec<Arc<Entry>>, Error>;
+    async fn read(&self, after: Position, page: Page) -> Result<Vec<Arc<Entry>>, LogError>;
 
     /// Finds entries by id, in the order asked, each or nothing.
     ///
     /// # Errors
     ///
     /// Ours: the store failed.
-    async fn find(&self, ids: &[EventId]) -> Result<Vec<Option<Arc<Entry>>>, Error>;
+    async fn find(&self, ids: &[EventId]) -> Result<Vec<Option<Arc<Entry>>>, LogError>;
 
     /// Reads the violations that a publication let pass with an entry; nothing if there were none,
     /// or the log does not hold the entry any more.
@@ -239,21 +239,21 @@ pub trait EventLog: Registry + SetAside {
     /// # Errors
     ///
     /// Ours: the store failed.
-    async fn observed(&self, at: Position) -> Result<Option<Observed>, Error>;
+    async fn observed(&self, at: Position) -> Result<Option<Observed>, LogError>;
 
     /// The position just before the first entry whose id is `from` or higher.
     ///
     /// # Errors
     ///
     /// Ours: the store failed.
-    async fn seek(&self, from: EventId) -> Result<Position, Error>;
+    async fn seek(&self, from: EventId) -> Result<Position, LogError>;
 
     /// Loads every cursor and every waiting retry, once, at start.
     ///
     /// # Errors
     ///
     /// Ours: the store failed.
-    async fn load(&self) -> Result<DeliveryState, Error>;
+    async fn load(&self) -> Result<DeliveryState, LogError>;
 
     /// Loads the cursor and every waiting retry of one subscription.
     ///
@@ -263,7 +263,7 @@ pub trait EventLog: Registry + SetAside {
     async fn load_one(
         &self,
         subscription: &SubscriptionId,
-    ) -> Result<(Option<Cursor>, Vec<Retry>), Error> {
+    ) -> Result<(Option<Cursor>, Vec<Retry>), LogError> {
         let DeliveryState { cursors, mut retries } = self.load().await?;
         let mut cursors = cursors.into_iter().filter(|(of, _)| of == subscription);
         retries.retain(|retry| retry.key.subscription == *subscription);
@@ -275,7 +275,7 @@ pub trait EventLog: Registry + SetAside {
     /// # Errors
     ///
     /// Ours: the store failed.
-    async fn retry(&self, key: &DeliveryKey) -> Result<Option<Retry>, Error>;
+    async fn retry(&self, key: &DeliveryKey) -> Result<Option<Retry>, LogError>;
 
     /// Writes changes of the delivery state together.
     ///
@@ -298,18 +298,18 @@ pub trait EventLog: Registry + SetAside {
     /// # Errors
     ///
     /// Ours: the store failed.
-    async fn forget(&self, subscription: &SubscriptionId) -> Result<(), Error>;
+    async fn forget(&self, subscription: &SubscriptionId) -> Result<(), LogError>;
 
     /// Finds the newest milestone of a subscription at or before a place, and the oldest after it.
     ///
     /// # Errors
     ///
     /// Ours: the store failed.
-    async fn milestones_around(
+    async fn sequence_checkpoints_around(
         &self,
         subscription: &SubscriptionId,
         place: Position,
-    ) -> Result<(Option<Milestone>, Option<Milestone>), Error>;
+    ) -> Result<(Option<SequenceCheckpoint>, Option<SequenceCheckpoint>), LogError>;
 
     /// Drops the milestones of all subscriptions from which nothing can be read any more, once the
     /// entries up to `dropped` are gone. Of each subscription the newest at or before that place
@@ -321,7 +321,7 @@ pub trait EventLog: Registry + SetAside {
     /// # Errors
     ///
     /// Ours: the store failed.
-    async fn prune_milestones(&self, dropped: Position) -> Result<(), Error>;
+    async fn prune_sequence_checkpoints(&self, dropped: Position) -> Result<(), LogError>;
 
     /// Lists attempts, newest first: of one subscription or of one event or of both.
     ///
@@ -333,7 +333,7 @@ pub trait EventLog: Registry + SetAside {
         subscription: Option<&SubscriptionId>,
         event: Option<EventId>,
         page: Page,
-    ) -> Result<Vec<Attempt>, Error>;
+    ) -> Result<Vec<Attempt>, LogError>;
 
     /// Says how far entries are settled by all cursors but those of `released`, and how large the log
     /// is.
@@ -341,7 +341,7 @@ pub trait EventLog: Registry + SetAside {
     /// # Errors
     ///
     /// Ours: the store failed.
-    async fn extent(&self, released: &BTreeSet<SubscriptionId>) -> Result<Extent, Error>;
+    async fn extent(&self, released: &BTreeSet<SubscriptionId>) -> Result<Extent, LogError>;
 
     /// Drops a slice of the oldest entries that may go; their contents tell repeats and conflicts no
     /// more. Ask again while there is more, [not at once](Trimmed::PAUSE).
@@ -355,7 +355,7 @@ pub trait EventLog: Registry + SetAside {
     /// # Errors
     ///
     /// Ours: the store failed.
-    async fn trim(&self, retention: &Retention) -> Result<Trimmed, Error>;
+    async fn trim(&self, retention: &Retention) -> Result<Trimmed, LogError>;
 
     /// Lists the receipts of a subscription with an id above `after`, oldest first; of one event or of
     /// all.
@@ -369,12 +369,12 @@ pub trait EventLog: Registry + SetAside {
         event: Option<EventId>,
         after: ReceiptId,
         page: Page,
-    ) -> Result<Vec<Receipt>, Error>;
+    ) -> Result<Vec<KeptReceipt>, LogError>;
 
     /// Makes everything durable and stops the engine.
     ///
     /// # Errors
     ///
     /// Ours: the store failed.
-    async fn close(&self) -> Result<(), Error>;
+    async fn close(&self) -> Result<(), LogError>;
 }

@@ -18,7 +18,7 @@ mod conformance;
 mod engine;
 mod entry;
 mod memory;
-mod mint;
+mod id_generator;
 mod observed;
 mod receipt;
 mod registry;
@@ -29,18 +29,18 @@ mod tail;
 
 pub use aside::{DeadLetterCount, DeadLetterQuery, QuarantineCount, QuarantineQuery, SetAside};
 pub use config::{Config, RetentionConfig};
-pub use engine::{CommitError, DiskLevel, Error, EventLog, Limits, Page};
+pub use engine::{CommitError, DiskLevel, EventLog, LogError, LogLimits, Page};
 pub use entry::{Appended, Draft, Entry, Origin, Position};
 pub use memory::MemoryLog;
 pub use observed::Observed;
-pub use receipt::{Receipt, ReceiptId};
+pub use receipt::{KeptReceipt, ReceiptId};
 pub use registry::{Record, RecordKey, Registry, Revision};
-pub use retention::{Extent, Floor, Retention, Trimmed};
+pub use retention::{Extent, LowWatermark, Retention, Trimmed};
 pub use sqlite::{
-    CopyError, OpenError, Pointer, Restoring, SqliteLog, SqliteRegistry, StoredEntry, StoredLog,
+    CopyError, LogOpenError, Pointer, Restoring, SqliteLog, SqliteRegistry, StoredEntry, StoredLog,
     back_up,
 };
 pub use state::{
-    Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState, Milestone,
-    NewQuarantined, QuarantineId, Quarantined, Retry, SequenceSet,
+    Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState, NewQuarantined,
+    QuarantineId, Quarantined, Retry, SequenceCheckpoint, SequenceSet,
 };

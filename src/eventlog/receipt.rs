@@ -12,7 +12,7 @@ pub struct ReceiptId(pub u64);
 
 /// A consumer's signed word that it has received a token. Whoever keeps one has checked it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Receipt {
+pub struct KeptReceipt {
     /// Its name; the engine gives it, and ignores what a new one holds here.
     pub id: ReceiptId,
     /// Which delivery.
@@ -28,7 +28,7 @@ pub struct Receipt {
 }
 
 /// Shows names only, because a consumer may have put anything into what it signs.
-impl fmt::Debug for Receipt {
+impl fmt::Debug for KeptReceipt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Receipt({}, {:?}, {})", self.id.0, self.key, self.token)
     }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::event::Timestamp;
-use crate::eventlog::Error;
+use crate::eventlog::LogError;
 
 /// Which write a document comes from: grows with each write and never repeats, also when a document
 /// is removed and written anew, so that nobody takes the new one for the one that they saw.
@@ -43,32 +43,32 @@ pub trait Registry: Send + Sync {
     /// # Errors
     ///
     /// Ours: the store failed.
-    async fn get(&self, key: &RecordKey) -> Result<Option<Record>, Error>;
+    async fn get(&self, key: &RecordKey) -> Result<Option<Record>, LogError>;
 
     /// Reads all documents of a kind, in order of their names.
     ///
     /// # Errors
     ///
     /// Ours: the store failed.
-    async fn list(&self, kind: &'static str) -> Result<Vec<Record>, Error>;
+    async fn list(&self, kind: &'static str) -> Result<Vec<Record>, LogError>;
 
     /// Writes a document durably if its revision is still `expected` (nothing: it does not exist).
     ///
     /// # Errors
     ///
-    /// The caller's turn, [`Error::Stale`]: someone else wrote first. Ours: the store failed.
+    /// The caller's turn, [`LogError::Stale`]: someone else wrote first. Ours: the store failed.
     async fn put(
         &self,
         key: &RecordKey,
         expected: Option<Revision>,
         body: String,
-    ) -> Result<Revision, Error>;
+    ) -> Result<Revision, LogError>;
 
     /// Removes a document durably if its revision is still `expected`.
     ///
     /// # Errors
     ///
-    /// The caller's turn, [`Error::Stale`]: someone else wrote first, or it does not exist. Ours:
+    /// The caller's turn, [`LogError::Stale`]: someone else wrote first, or it does not exist. Ours:
     /// the store failed.
-    async fn remove(&self, key: &RecordKey, expected: Revision) -> Result<(), Error>;
+    async fn remove(&self, key: &RecordKey, expected: Revision) -> Result<(), LogError>;
 }

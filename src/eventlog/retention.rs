@@ -34,7 +34,7 @@ pub struct Extent {
 
 /// How far the log has been dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Floor {
+pub struct LowWatermark {
     /// Everything up to here is gone, but for entries that wait for another attempt; everything
     /// after it is there.
     pub position: Position,
@@ -42,7 +42,7 @@ pub struct Floor {
     pub id: EventId,
 }
 
-impl Floor {
+impl LowWatermark {
     /// Nothing was dropped yet.
     pub const START: Self = Self { position: Position::START, id: EventId::MIN };
 

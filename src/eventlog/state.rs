@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::event::{ChainValue, CloudEvent, EventId, ReplayId, SubscriptionId, Timestamp};
-use crate::eventlog::{Position, Receipt};
+use crate::eventlog::{KeptReceipt, Position};
 
 /// How far a subscription has come along the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,14 +34,14 @@ impl Cursor {
     }
 
     /// The place up to which everything is settled.
-    pub const fn place(&self) -> Milestone {
-        Milestone { position: self.settled, sequence: self.sequence, chain: self.chain }
+    pub const fn place(&self) -> SequenceCheckpoint {
+        SequenceCheckpoint { position: self.settled, sequence: self.sequence, chain: self.chain }
     }
 }
 
 /// A place from which the matches of a subscription can be numbered, always in the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Milestone {
+pub struct SequenceCheckpoint {
     /// Everything up to here was looked at.
     pub position: Position,
     /// The sequence number of the last match up to there; 0 before the first.
@@ -207,7 +207,7 @@ pub struct Changes {
     /// Cursors, each replacing what was kept for its subscription.
     pub cursors: Vec<(SubscriptionId, Cursor)>,
     /// Milestones to keep beside those that there are.
-    pub milestones: Vec<(SubscriptionId, Milestone)>,
+    pub sequence_checkpoints: Vec<(SubscriptionId, SequenceCheckpoint)>,
     /// Retries to keep, each replacing what was kept under its key.
     pub retries: Vec<Retry>,
     /// Retries to drop, because they were delivered or given up, and the dead letters from which
@@ -218,7 +218,7 @@ pub struct Changes {
     /// Attempts to keep.
     pub attempts: Vec<Attempt>,
     /// Receipts to keep.
-    pub receipts: Vec<Receipt>,
+    pub receipts: Vec<KeptReceipt>,
 }
 
 /// Everything that delivery needs at start.

@@ -13,11 +13,11 @@ const TREE: usize = 4;
 #[derive(Debug)]
 pub(super) struct Tail {
     limit: usize,
-    run: RwLock<Run>,
+    run: RwLock<TailRun>,
 }
 
 #[derive(Debug, Default)]
-struct Run {
+struct TailRun {
     entries: VecDeque<Arc<Entry>>,
     bytes: usize,
 }

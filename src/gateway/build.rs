@@ -13,20 +13,22 @@ use crate::api::{Callers, Readers, Readiness, Services};
 use crate::config::{self, Config, SecretError};
 use crate::contract::Catalog;
 use crate::deliver::{
-    Carry, Connections, Dispatch, Egress, GuardedClients, Handshake, HttpDestination, Ledger,
-    Notice, Notices, Office, OfficeError, OfficeParts, Pickup, PickupParts, ReceiptDesk, Round,
-    Sealer, SealerParts, Sinks,
+    Carry, Connections, DeliveryContext, DeliverySignal, DeliverySignals, Dispatch, Handshake,
+    HttpDestination, Ledger, PullService, PullServiceParts, ReceiptChecker, Sealer, SealerParts,
+    Sinks, SubscriptionService, SubscriptionServiceError, SubscriptionServiceParts,
 };
+use crate::egress::{Egress, GuardedClients};
 use crate::enrich::Publications;
 use crate::event::{Blame, Diagnostic, Fault};
-use crate::eventlog::{EventLog, OpenError, Registry, SqliteLog};
+use crate::eventlog::{EventLog, LogOpenError, Registry, SqliteLog};
 use crate::gateway::{Gateway, Inbound, Outbound};
 use crate::identify::Naming;
+use crate::jobs;
+use crate::jobs::{JobService, JobServiceParts, Redrives, Replays};
 use crate::keys::{
     self, DataKey, FileKeyStore, KeyRing, PublicKeys, RemoteKeys, RingError, StoreError,
     VerifyingKeys,
 };
-use crate::replay::{self, Desk, DeskParts, Redrives, Replays};
 use crate::source::Admit;
 use crate::source::aws::{AccessKeys, Bus};
 use crate::subscriptions::Subscriptions;
@@ -71,7 +73,7 @@ pub enum BuildError {
     Documents(Vec<Diagnostic>),
     /// The log cannot be opened.
     #[error(transparent)]
-    Log(#[from] OpenError),
+    Log(#[from] LogOpenError),
     /// The key files cannot be opened.
     #[error(transparent)]
     KeyFiles(#[from] StoreError),
@@ -92,10 +94,10 @@ pub enum BuildError {
     },
     /// What was under way cannot be taken up again.
     #[error("cannot take up the subscriptions")]
-    Resume(#[from] OfficeError),
+    Resume(#[from] SubscriptionServiceError),
     /// What was under way cannot be taken up again.
     #[error("cannot take up the replays")]
-    Replays(#[from] replay::Error),
+    Replays(#[from] jobs::ReplayError),
 }
 
 impl Blame for BuildError {
@@ -148,23 +150,23 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let admitted = Arc::clone(&admit);
     let bus = Bus::new(source, keys, admitted, Arc::clone(&clock), Arc::clone(&entropy));
     let ledger = Arc::new(Ledger::new(Arc::clone(&log), Arc::clone(&clock), &metrics));
-    let (out, notices) = outward(&config, &machine, (&ring, data_key), (&log, &ledger, &metrics))?;
-    out.office.resume().await?;
-    let replays = Desk::new(DeskParts {
+    let (out, signals) = outward(&config, &machine, (&ring, data_key), (&log, &ledger, &metrics))?;
+    out.subscription_service.resume().await?;
+    let replays = JobService::new(JobServiceParts {
         config: config.replay.clone(),
         log: Arc::clone(&log),
         replays: Replays::new(Arc::clone(&registry)),
         redrives: Redrives::new(Arc::clone(&registry)),
         ledger: Arc::clone(&ledger),
         carrier: Arc::clone(&out.carrier),
-        office: Arc::clone(&out.office),
+        subscription_service: Arc::clone(&out.subscription_service),
         clock: Arc::clone(&clock),
-        dice: Arc::clone(&entropy),
+        entropy: Arc::clone(&entropy),
         tasks: tasks.clone(),
     });
     replays.resume().await?;
     let services = Arc::new(Services {
-        pickup: pickup(&out, &machine, (&log, &ledger, &metrics)),
+        pull_service: pull_service(&out, &machine, (&log, &ledger, &metrics)),
         readers: Arc::new(Readers::new(&config.api, Arc::clone(&metrics))),
         callers: Arc::new(Callers::new(registry, config.api.caller_cache)),
         config: config.api,
@@ -182,7 +184,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         receipt_keys: out.receipt_keys,
         catalog,
         publications,
-        office: out.office,
+        subscription_service: out.subscription_service,
         replays: Arc::new(replays),
     });
     Ok(Gateway {
@@ -192,7 +194,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         ledger,
         ring,
         retention: config.log.retention,
-        notices,
+        signals,
         tasks,
     })
 }
@@ -264,12 +266,12 @@ fn access_keys(config: &Config) -> Result<AccessKeys, BuildError> {
 struct Outward {
     dispatch: Arc<Dispatch>,
     carrier: Arc<dyn Carry>,
-    office: Arc<Office>,
+    subscription_service: Arc<SubscriptionService>,
     sealer: Arc<Sealer>,
     receipt_keys: Arc<RemoteKeys<VerifyingKeys>>,
 }
 
-type Told = mpsc::UnboundedReceiver<Notice>;
+type Told = mpsc::UnboundedReceiver<DeliverySignal>;
 
 fn outward(
     config: &Config,
@@ -300,10 +302,10 @@ fn outward(
     );
     let destination = HttpDestination::new(clients, connections, Arc::clone(&clock));
     let destination = Arc::new(destination);
-    let (notices, told) = Notices::channel();
+    let (signals, told) = DeliverySignals::channel();
     let receipt_keys = remote_keys(&egress, machine)?;
     let receipts =
-        ReceiptDesk { issuer, remote: Arc::clone(&receipt_keys), clock: Arc::clone(&clock) };
+        ReceiptChecker { issuer, remote: Arc::clone(&receipt_keys), clock: Arc::clone(&clock) };
     let carrier: Arc<dyn Carry> = Arc::new(Outbound {
         sealer: Arc::clone(&sealer),
         destination: Arc::clone(&destination) as _,
@@ -312,11 +314,11 @@ fn outward(
         schedule: config.delivery.schedule(),
         timeout: config.delivery.timeout.0,
         clock: Arc::clone(&clock),
-        dice: Arc::clone(&entropy),
+        entropy: Arc::clone(&entropy),
         metrics: Arc::clone(metrics),
-        notices: notices.clone(),
+        signals: signals.clone(),
     });
-    let round = Round {
+    let context = DeliveryContext {
         log: Arc::clone(log),
         ledger: Arc::clone(ledger),
         carrier: Arc::clone(&carrier),
@@ -327,21 +329,21 @@ fn outward(
         sinks: Arc::new(Sinks::new(
             config.delivery.breaker.clone(),
             Arc::clone(&entropy),
-            notices.clone(),
+            signals.clone(),
         )),
-        notices,
+        signals,
         pause_after: config.delivery.pause_after.0,
     };
-    let dispatch = Arc::new(Dispatch::new(round, log.head()));
+    let dispatch = Arc::new(Dispatch::new(context, log.head()));
     let handshake = Handshake {
         destination,
         sealer: Arc::clone(&sealer),
         issuer: config.issuer.clone(),
         timeout: config.delivery.timeout.0,
         clock: Arc::clone(&clock),
-        dice: Arc::clone(&entropy),
+        entropy: Arc::clone(&entropy),
     };
-    let office = Arc::new(Office::new(OfficeParts {
+    let subscription_service = Arc::new(SubscriptionService::new(SubscriptionServiceParts {
         subscriptions: Subscriptions::new(Arc::clone(log) as Arc<dyn Registry>, Arc::clone(&clock)),
         dispatch: Arc::clone(&dispatch),
         sealer: Arc::clone(&sealer),
@@ -350,18 +352,18 @@ fn outward(
         data_key,
         log: Arc::clone(log),
         clock,
-        dice: entropy,
+        entropy,
     }));
-    Ok((Outward { dispatch, carrier, office, sealer, receipt_keys }, told))
+    Ok((Outward { dispatch, carrier, subscription_service, sealer, receipt_keys }, told))
 }
 
-fn pickup(
+fn pull_service(
     out: &Outward,
     machine: &Machine,
     (log, ledger, metrics): (&Arc<dyn EventLog>, &Arc<Ledger>, &Arc<Metrics>),
-) -> Arc<Pickup> {
-    Arc::new(Pickup::new(PickupParts {
-        office: Arc::clone(&out.office),
+) -> Arc<PullService> {
+    Arc::new(PullService::new(PullServiceParts {
+        subscription_service: Arc::clone(&out.subscription_service),
         sealer: Arc::clone(&out.sealer),
         ledger: Arc::clone(ledger),
         log: Arc::clone(log),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::api::Services;
 use crate::event::Timestamp;
-use crate::eventlog::{Error, RetentionConfig};
-use crate::telemetry::{Metric, chain};
+use crate::eventlog::{LogError, RetentionConfig};
+use crate::telemetry::{Metric, error_chain};
 
 /// How often old ones are looked for.
 const TICK: Duration = Duration::from_mins(1);
@@ -21,14 +21,14 @@ pub(super) async fn expire(services: &Services, config: RetentionConfig) {
         services.clock.sleep(TICK).await;
         for outcome in [dead_letters(services, config).await, quarantined(services, config).await] {
             if let Err(error) = outcome {
-                tracing::error!(error = %chain(&error), "What was set aside cannot be dropped");
+                tracing::error!(error = %error_chain(&error), "What was set aside cannot be dropped");
             }
         }
         let now = services.clock.now();
         if is_again(looked_through, now) {
             looked_through = Some(now);
             if let Err(error) = services.replays.tidy().await {
-                tracing::error!(error = %chain(&error), "Jobs that have ended cannot be dropped");
+                tracing::error!(error = %error_chain(&error), "Jobs that have ended cannot be dropped");
             }
         }
     }
@@ -39,7 +39,7 @@ fn is_again(last: Option<Timestamp>, now: Timestamp) -> bool {
     last.is_none_or(|last| now < last || now.since(last) >= JOBS_TICK)
 }
 
-async fn dead_letters(services: &Services, config: RetentionConfig) -> Result<(), Error> {
+async fn dead_letters(services: &Services, config: RetentionConfig) -> Result<(), LogError> {
     let Some(age) = config.dead_letters else { return Ok(()) };
     let before = services.clock.now().before(age.0);
     loop {
@@ -48,7 +48,7 @@ async fn dead_letters(services: &Services, config: RetentionConfig) -> Result<()
             let labels = [key.subscription.as_str(), reason];
             services.metrics.counter(Metric::DeadLettersExpired, &labels).increment();
             // Nothing waits any more behind what is dropped.
-            services.office.let_go(key).await;
+            services.subscription_service.let_go(key).await;
         }
         if expired.len() < SLICE {
             return Ok(());
@@ -56,7 +56,7 @@ async fn dead_letters(services: &Services, config: RetentionConfig) -> Result<()
     }
 }
 
-async fn quarantined(services: &Services, config: RetentionConfig) -> Result<(), Error> {
+async fn quarantined(services: &Services, config: RetentionConfig) -> Result<(), LogError> {
     let Some(age) = config.quarantine else { return Ok(()) };
     let before = services.clock.now().before(age.0);
     loop {

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use crate::contract::Gate;
 use crate::enrich::{Publication, Publications};
 use crate::event::{Blame, EventId, Fault, Violation};
-use crate::eventlog::{Appended, Draft, Error as LogError, EventLog, NewQuarantined};
+use crate::eventlog::{Appended, Draft, EventLog, LogError, NewQuarantined};
 use crate::identify::{Naming, identify};
-use crate::source::{Admit, Admitted, Manner, Received, Refusal};
-use crate::telemetry::{Metric, Metrics, chain};
+use crate::source::{Admit, AdmitRefusal, Admitted, Received, ResponseMode};
+use crate::telemetry::{Metric, Metrics, error_chain};
 
 /// Takes events from their sources to the log.
 pub struct Inbound {
@@ -35,9 +35,13 @@ struct Prepared {
 
 #[async_trait]
 impl Admit for Inbound {
-    async fn admit(&self, batch: Vec<Received>, manner: Manner) -> Vec<Result<Admitted, Refusal>> {
+    async fn admit(
+        &self,
+        batch: Vec<Received>,
+        response_mode: ResponseMode,
+    ) -> Vec<Result<Admitted, AdmitRefusal>> {
         let prepared: Vec<_> =
-            batch.into_iter().map(|received| self.prepare(received, manner)).collect();
+            batch.into_iter().map(|received| self.prepare(received, response_mode)).collect();
         let mut drafts = Vec::new();
         let mut quarantined = Vec::new();
         let mut answers = Vec::with_capacity(prepared.len());
@@ -53,7 +57,7 @@ impl Admit for Inbound {
             Ok(appended) => settle(answers, &appended),
             Err(error) => {
                 let refusal = self.unstored(&error);
-                let refuse = |answer: Result<(usize, usize), Refusal>| match answer {
+                let refuse = |answer: Result<(usize, usize), AdmitRefusal>| match answer {
                     Ok((0, 0)) => Ok(Admitted::default()),
                     Ok(_) => Err(refusal.clone()),
                     Err(own) => Err(own),
@@ -63,7 +67,11 @@ impl Admit for Inbound {
         }
     }
 
-    async fn release(&self, received: Received, publication: &str) -> Result<EventId, Refusal> {
+    async fn release(
+        &self,
+        received: Received,
+        publication: &str,
+    ) -> Result<EventId, AdmitRefusal> {
         let wanting = self.publications.wanted_by(&received);
         let released = match wanting.iter().find(|wanting| **wanting.name() == *publication) {
             Some(publication) => self.walk(publication, &Arc::new(received)),
@@ -81,10 +89,14 @@ impl Admit for Inbound {
 
 impl Inbound {
     /// Walks one event through every publication that wants it.
-    fn prepare(&self, received: Received, manner: Manner) -> Result<Prepared, Refusal> {
+    fn prepare(
+        &self,
+        received: Received,
+        response_mode: ResponseMode,
+    ) -> Result<Prepared, AdmitRefusal> {
         // What is set aside walks in again when it is released; should that happen twice, the log
         // must recognize it.
-        let repeatable = received.repeatable || manner == Manner::Asynchronous;
+        let repeatable = received.repeatable || response_mode == ResponseMode::Asynchronous;
         let received = Arc::new(Received { repeatable, ..received });
         let mut prepared = Prepared::default();
         let wanted = self.publications.wanted_by(&received);
@@ -95,7 +107,7 @@ impl Inbound {
             let name = publication.name();
             match self.walk(&publication, &received) {
                 Ok(draft) => prepared.drafts.push(draft),
-                Err(refusal) if manner == Manner::Asynchronous => {
+                Err(refusal) if response_mode == ResponseMode::Asynchronous => {
                     self.metrics.counter(Metric::EventsQuarantined, &[name]).increment();
                     prepared.quarantined.push(aside(name, &received, &refusal)?);
                 }
@@ -113,7 +125,7 @@ impl Inbound {
         &self,
         publication: &Arc<Publication>,
         received: &Arc<Received>,
-    ) -> Result<Draft, Refusal> {
+    ) -> Result<Draft, AdmitRefusal> {
         let name = publication.name();
         let enriched = publication
             .enrich(received)
@@ -169,12 +181,12 @@ impl Inbound {
     }
 
     /// Says why a publication cannot release what it once set aside.
-    fn unwanted(&self, publication: &str) -> Refusal {
+    fn unwanted(&self, publication: &str) -> AdmitRefusal {
         let problem = match self.publications.get(publication) {
             Some(_) => "does not want the event any more; widen its `when`",
             None => "does not exist any more; bring it back",
         };
-        Refusal {
+        AdmitRefusal {
             fault: Fault::Caller,
             code: "wrong-state",
             message: format!("publication `{publication}` {problem}, or drop the event"),
@@ -182,24 +194,24 @@ impl Inbound {
         }
     }
 
-    fn unstored(&self, error: &LogError) -> Refusal {
+    fn unstored(&self, error: &LogError) -> AdmitRefusal {
         if error.fault() == Fault::Ours {
-            tracing::error!(error = %chain(error), "The log did not take a batch of events");
+            tracing::error!(error = %error_chain(error), "The log did not take a batch of events");
         }
         let code = if error.fault() == Fault::Later { "busy" } else { "internal" };
         self.metrics.counter(Metric::EventsRefused, &[code]).increment();
-        let message = chain(error).to_string();
-        Refusal { fault: error.fault(), code, message, violations: Vec::new() }
+        let message = error_chain(error).to_string();
+        AdmitRefusal { fault: error.fault(), code, message, violations: Vec::new() }
     }
 }
 
 /// Gives each event its share of what was appended, in order.
 fn settle(
-    answers: Vec<Result<(usize, usize), Refusal>>,
+    answers: Vec<Result<(usize, usize), AdmitRefusal>>,
     appended: &[Appended],
-) -> Vec<Result<Admitted, Refusal>> {
+) -> Vec<Result<Admitted, AdmitRefusal>> {
     let mut appended = appended.iter();
-    let share = |answer: Result<(usize, usize), Refusal>| {
+    let share = |answer: Result<(usize, usize), AdmitRefusal>| {
         let (count, quarantined) = answer?;
         let own: Vec<Appended> = appended.by_ref().take(count).copied().collect();
         let repeat = |one: &Appended| matches!(one, Appended::Duplicate { .. });
@@ -212,8 +224,8 @@ fn settle(
     answers.into_iter().map(share).collect()
 }
 
-fn refused(publication: &str, code: &'static str, violations: Vec<Violation>) -> Refusal {
-    Refusal {
+fn refused(publication: &str, code: &'static str, violations: Vec<Violation>) -> AdmitRefusal {
+    AdmitRefusal {
         fault: Fault::Caller,
         code,
         message: format!("publication `{publication}` cannot let the event cross"),
@@ -221,16 +233,16 @@ fn refused(publication: &str, code: &'static str, violations: Vec<Violation>) ->
     }
 }
 
-fn ours(message: String) -> Refusal {
-    Refusal { fault: Fault::Ours, code: "internal", message, violations: Vec::new() }
+fn ours(message: String) -> AdmitRefusal {
+    AdmitRefusal { fault: Fault::Ours, code: "internal", message, violations: Vec::new() }
 }
 
 /// Describes an event that is set aside until someone releases it.
 fn aside(
     publication: &str,
     received: &Received,
-    refusal: &Refusal,
-) -> Result<NewQuarantined, Refusal> {
+    refusal: &AdmitRefusal,
+) -> Result<NewQuarantined, AdmitRefusal> {
     let mut codes: Vec<&str> = refusal.violations.iter().map(|one| one.code.as_str()).collect();
     codes.sort_unstable();
     codes.dedup();

@@ -7,11 +7,11 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::api::Services;
-use crate::deliver::{BacklogLimit, Behind};
+use crate::deliver::{BacklogLimit, Lag};
 use crate::event::{SubscriptionId, Timestamp};
-use crate::eventlog::{Error, RetentionConfig};
+use crate::eventlog::{LogError, RetentionConfig};
 use crate::gateway::watching::publish;
-use crate::telemetry::chain;
+use crate::telemetry::error_chain;
 
 /// How often it is looked who is behind.
 const TICK: Duration = Duration::from_mins(1);
@@ -25,7 +25,7 @@ pub(super) async fn warn(services: &Services, retention: RetentionConfig) {
     loop {
         services.clock.sleep(TICK).await;
         if let Err(error) = look(services, retention, &mut told).await {
-            tracing::error!(error = %chain(&error), "Cannot find out which subscriptions are behind");
+            tracing::error!(error = %error_chain(&error), "Cannot find out which subscriptions are behind");
         }
     }
 }
@@ -34,9 +34,9 @@ async fn look(
     services: &Services,
     retention: RetentionConfig,
     told: &mut Told,
-) -> Result<(), Error> {
+) -> Result<(), LogError> {
     let now = services.clock.now();
-    let mut late = services.office.behind().await?;
+    let mut late = services.subscription_service.behind().await?;
     late.retain(|one| now.since(one.since) > patience(one.limit, retention));
     let still = |id: &SubscriptionId, created: Timestamp| {
         late.iter().any(|one| one.subscription.id == *id && one.subscription.created == created)
@@ -59,7 +59,7 @@ fn patience(limit: BacklogLimit, retention: RetentionConfig) -> Duration {
     half.into_iter().chain(dropped).min().unwrap_or(BacklogLimit::AGE / 2)
 }
 
-async fn tell(services: &Services, late: &Behind) {
+async fn tell(services: &Services, late: &Lag) {
     let (id, since) = (&late.subscription.id, late.since);
     let then = match late.expires() {
         Some(expires) => format!("what waits becomes a dead letter from {expires} on"),
@@ -74,14 +74,14 @@ async fn tell(services: &Services, late: &Behind) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ambient::Span;
+    use crate::ambient::HumanDuration;
 
     #[test]
     fn a_warning_comes_before_anything_expires_and_no_later_than_the_log_is_held() {
         let days = |days: u64| Duration::from_hours(days * 24);
         let told = |waits: Option<u64>, kept: Option<u64>| {
             let limit = BacklogLimit { age: waits.map(days), events: None };
-            let age = kept.map(|kept| Span(days(kept)));
+            let age = kept.map(|kept| HumanDuration(days(kept)));
             patience(limit, RetentionConfig { age, ..RetentionConfig::default() })
         };
 

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::ambient::Tasks;
 use crate::api::{Services, router, serve};
-use crate::deliver::{Dispatch, Ledger, Notice};
+use crate::deliver::{DeliverySignal, Dispatch, Ledger};
 use crate::eventlog::{self, RetentionConfig};
 use crate::gateway::expiry::expire;
 use crate::gateway::follow;
@@ -19,7 +19,7 @@ use crate::gateway::quotas::hold;
 use crate::gateway::retention::Retaining;
 use crate::gateway::watching::watch;
 use crate::keys::KeyRing;
-use crate::telemetry::chain;
+use crate::telemetry::error_chain;
 
 /// How long attempts that are under way may take to end once the gateway stops.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -34,7 +34,7 @@ pub struct Gateway {
     pub(super) ledger: Arc<Ledger>,
     pub(super) ring: Arc<KeyRing>,
     pub(super) retention: RetentionConfig,
-    pub(super) notices: mpsc::UnboundedReceiver<Notice>,
+    pub(super) signals: mpsc::UnboundedReceiver<DeliverySignal>,
     pub(super) tasks: Tasks,
 }
 
@@ -43,7 +43,7 @@ pub struct Gateway {
 pub enum RunError {
     /// The log failed; everything that was answered with yes is in it.
     #[error("the log failed")]
-    Log(#[source] eventlog::Error),
+    Log(#[source] eventlog::LogError),
 }
 
 impl Gateway {
@@ -68,7 +68,7 @@ impl Gateway {
     ///
     /// Ours: the log or the server failed.
     pub async fn run(self, until: impl Future<Output = ()> + Send) -> Result<(), RunError> {
-        let Self { services, listener, dispatch, ledger, ring, retention, notices, tasks } = self;
+        let Self { services, listener, dispatch, ledger, ring, retention, signals, tasks } = self;
         let retaining = Retaining {
             config: retention,
             services: Arc::clone(&services),
@@ -85,7 +85,7 @@ impl Gateway {
             () = expire(&services, retention) => Ok(()),
             () = warn(&services, retention) => Ok(()),
             () = hold(&services, retention) => Ok(()),
-            () = watch(&services, notices) => Ok(()),
+            () = watch(&services, signals) => Ok(()),
             () = serve(listener, routes, &services.config, &tasks) => Ok(()),
         };
         services.readiness.set(false);
@@ -94,8 +94,8 @@ impl Gateway {
         }
         let written = match ledger.try_flush().await {
             // Waiting for room could take for ever, and what is not written is only repeated.
-            Err(error @ eventlog::Error::Full { .. }) => {
-                tracing::warn!(error = %chain(&error), "The last outcomes are not written; they are delivered again");
+            Err(error @ eventlog::LogError::Full { .. }) => {
+                tracing::warn!(error = %error_chain(&error), "The last outcomes are not written; they are delivered again");
                 Ok(())
             }
             other => other.map_err(RunError::Log),
@@ -117,9 +117,11 @@ async fn tend_keys(ring: &Arc<KeyRing>, services: &Services) {
                 }
             }
             Ok(Err(error)) => {
-                tracing::error!(error = %chain(&error), "The key ring cannot be tended");
+                tracing::error!(error = %error_chain(&error), "The key ring cannot be tended");
             }
-            Err(error) => tracing::error!(error = %chain(&error), "Tending the key ring died"),
+            Err(error) => {
+                tracing::error!(error = %error_chain(&error), "Tending the key ring died");
+            }
         }
     }
 }

@@ -7,14 +7,15 @@ use async_trait::async_trait;
 
 use crate::ambient::{Clock, Entropy};
 use crate::deliver::{
-    Answer, Carried, Carry, Delivery, Destination, Dispatch, Failure, Ledger, Notice, Notices,
-    Outcome, Parcel, Policy, Reason, ReceiptDesk, Refused, Schedule, SealError, Sealer,
-    SignedReceipt, Situation, Verdict, body, word_of,
+    Answer, AttemptFailure, AttemptOutcome, AttemptResult, Carry, Delivery, DeliverySignal,
+    DeliverySignals, Destination, Dispatch, Ledger, Parcel, Policy, Reason, ReceiptChecker,
+    Schedule, Sealer, SealerError, SignedReceipt, Situation, Verdict, body, word_of,
 };
+use crate::egress::EgressRefusal;
 use crate::eventlog::{EventLog, Page};
 use crate::seal::ReceiptFault;
 use crate::subscriptions::{ContentMode, Subscription};
-use crate::telemetry::{Metric, Metrics, chain};
+use crate::telemetry::{Metric, Metrics, error_chain};
 
 /// Hands every new entry of the log to the couriers of those it is for, in order, until the log
 /// fails or the future is dropped.
@@ -34,7 +35,7 @@ pub async fn follow(log: &dyn EventLog, dispatch: &Dispatch, clock: &dyn Clock) 
                 tokio::task::yield_now().await;
             }
             Err(error) => {
-                tracing::error!(error = %chain(&error), "The follower cannot read the log");
+                tracing::error!(error = %error_chain(&error), "The follower cannot read the log");
                 clock.sleep(Duration::from_secs(1)).await;
             }
         }
@@ -48,7 +49,7 @@ pub struct Outbound {
     /// Speaks to sinks.
     pub destination: Arc<dyn Destination>,
     /// Checks the receipts that sinks sign.
-    pub receipts: ReceiptDesk,
+    pub receipts: ReceiptChecker,
     /// Where outcomes are noted.
     pub ledger: Arc<Ledger>,
     /// The delays between attempts.
@@ -58,11 +59,11 @@ pub struct Outbound {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Chance, for jitter.
-    pub dice: Arc<dyn Entropy>,
+    pub entropy: Arc<dyn Entropy>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Takes word of sinks that are gone.
-    pub notices: Notices,
+    pub signals: DeliverySignals,
 }
 
 /// What became of a receipt.
@@ -70,7 +71,7 @@ type Checked = Result<SignedReceipt, ReceiptFault>;
 
 #[async_trait]
 impl Carry for Outbound {
-    async fn carry(&self, delivery: &Delivery) -> Carried {
+    async fn carry(&self, delivery: &Delivery) -> AttemptResult {
         let began = self.clock.now();
         let (answer, receipt) = self.attempt(delivery).await;
         let now = self.clock.now();
@@ -79,17 +80,18 @@ impl Carry for Outbound {
             ages_from: delivery.ages_from(began),
             now,
         };
-        let verdict = self.policy(delivery).judge(&answer, situation, &*self.dice);
+        let verdict = self.policy(delivery).judge(&answer, situation, &*self.entropy);
         let carried =
-            Carried { verdict, health: answer.health(), retry_after: answer.retry_after() };
+            AttemptResult { verdict, health: answer.health(), retry_after: answer.retry_after() };
         if let Some(receipt) = &receipt {
             let labels = [delivery.subscription.id.as_str(), word_of(receipt)];
             self.metrics.counter(Metric::Receipts, &labels).increment();
         }
-        self.ledger.record(delivery, &Outcome { answer, verdict, began, ended: now, receipt });
+        self.ledger
+            .record(delivery, &AttemptOutcome { answer, verdict, began, ended: now, receipt });
         self.observe(delivery, verdict, now.since(began));
         if verdict == Verdict::GiveUp(Reason::SinkGone) {
-            self.notices.tell(Notice::SinkGone(Arc::clone(&delivery.subscription)));
+            self.signals.tell(DeliverySignal::SinkGone(Arc::clone(&delivery.subscription)));
         }
         carried
     }
@@ -104,7 +106,7 @@ impl Outbound {
     /// Gives the sink's answer, and what became of the receipt in it if one is asked for.
     async fn attempt(&self, delivery: &Delivery) -> (Answer, Option<Checked>) {
         let Some(sink) = delivery.subscription.sink.clone() else {
-            return (Answer::failed(Failure::NoSink, ""), None);
+            return (Answer::failed(AttemptFailure::NoSink, ""), None);
         };
         let sealed = match self.sealer.seal(delivery).await {
             Ok(sealed) => sealed,
@@ -153,7 +155,7 @@ impl Outbound {
         let subscription = delivery.subscription.id.as_str();
         let count = |metric, labels: &[&str]| self.metrics.counter(metric, labels).increment();
         count(Metric::Attempts, &[subscription, verdict.word()]);
-        self.metrics.histogram(Metric::AttemptSeconds, &[]).observe_span(took);
+        self.metrics.histogram(Metric::AttemptSeconds, &[]).observe_duration(took);
         match verdict {
             Verdict::Delivered => {
                 count(Metric::Delivered, &[subscription]);
@@ -161,7 +163,7 @@ impl Outbound {
                     count(Metric::Replayed, &[subscription]);
                 } else if !delivery.redriven {
                     let age = self.clock.now().since(delivery.entry.accepted);
-                    self.metrics.histogram(Metric::EndToEndSeconds, &[]).observe_span(age);
+                    self.metrics.histogram(Metric::EndToEndSeconds, &[]).observe_duration(age);
                 }
             }
             Verdict::GiveUp(reason) => count(Metric::DeadLetters, &[subscription, reason.word()]),
@@ -170,11 +172,11 @@ impl Outbound {
     }
 }
 
-fn unsealed(error: &SealError) -> Answer {
+fn unsealed(error: &SealerError) -> Answer {
     // The consumer's keys may lie where the egress guard lets nobody go.
-    let is_refused = Refused::among_causes(error).is_some();
-    let failure = if is_refused { Failure::Refused } else { Failure::Seal };
-    Answer::failed(failure, &chain(error).to_string())
+    let is_refused = EgressRefusal::among_causes(error).is_some();
+    let failure = if is_refused { AttemptFailure::Refused } else { AttemptFailure::Seal };
+    Answer::failed(failure, &error_chain(error).to_string())
 }
 
 /// The attributes of a structured CloudEvent.

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::api::Services;
-use crate::deliver::OfficeError;
+use crate::deliver::SubscriptionServiceError;
 use crate::event::{ConsumerId, SubscriptionId};
 use crate::eventlog::RetentionConfig;
-use crate::telemetry::{Metric, chain};
+use crate::telemetry::{Metric, error_chain};
 
 /// How often it is counted what is kept.
 const TICK: Duration = Duration::from_mins(1);
@@ -23,13 +23,16 @@ pub(super) async fn hold(services: &Services, config: RetentionConfig) {
         services.clock.sleep(TICK).await;
         for outcome in [dead_letters(services, config).await, receipts(services, config).await] {
             if let Err(error) = outcome {
-                tracing::error!(error = %chain(&error), "What consumers have too much of cannot be dropped");
+                tracing::error!(error = %error_chain(&error), "What consumers have too much of cannot be dropped");
             }
         }
     }
 }
 
-async fn dead_letters(services: &Services, config: RetentionConfig) -> Result<(), OfficeError> {
+async fn dead_letters(
+    services: &Services,
+    config: RetentionConfig,
+) -> Result<(), SubscriptionServiceError> {
     let Some(most) = config.dead_letters_per_consumer else { return Ok(()) };
     // Those that are being redriven are kept until they are settled.
     let counts = services.log.count_dead_letters(None).await?;
@@ -43,7 +46,7 @@ async fn dead_letters(services: &Services, config: RetentionConfig) -> Result<()
                 let labels = [key.subscription.as_str(), reason];
                 services.metrics.counter(Metric::DeadLettersDropped, &labels).increment();
                 // Nothing waits any more behind what is dropped.
-                services.office.let_go(key).await;
+                services.subscription_service.let_go(key).await;
             }
             gone += dropped.len();
             take(&mut kept, of, dropped.len());
@@ -53,7 +56,10 @@ async fn dead_letters(services: &Services, config: RetentionConfig) -> Result<()
     Ok(())
 }
 
-async fn receipts(services: &Services, config: RetentionConfig) -> Result<(), OfficeError> {
+async fn receipts(
+    services: &Services,
+    config: RetentionConfig,
+) -> Result<(), SubscriptionServiceError> {
     let Some(most) = config.receipts_per_consumer else { return Ok(()) };
     let kept = by_consumer(services, services.log.count_receipts().await?).await?;
     for (consumer, mut kept) in kept {
@@ -73,8 +79,8 @@ async fn receipts(services: &Services, config: RetentionConfig) -> Result<(), Of
 async fn by_consumer(
     services: &Services,
     counts: impl IntoIterator<Item = (SubscriptionId, u64)>,
-) -> Result<Kept, OfficeError> {
-    let all = services.office.list().await?;
+) -> Result<Kept, SubscriptionServiceError> {
+    let all = services.subscription_service.list().await?;
     let consumers: BTreeMap<_, _> = all.iter().map(|one| (&one.id, &one.consumer)).collect();
     let mut kept = Kept::new();
     for (subscription, count) in counts {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::api::Services;
 use crate::deliver::Ledger;
 use crate::event::{Blame as _, EventId, Fault, SubscriptionId, Timestamp};
-use crate::eventlog::{DiskLevel, Error, Extent, Position, Retention, RetentionConfig, Trimmed};
-use crate::subscriptions::State;
-use crate::telemetry::{Metric, chain};
+use crate::eventlog::{DiskLevel, Extent, LogError, Position, Retention, RetentionConfig, Trimmed};
+use crate::subscriptions::SubscriptionState;
+use crate::telemetry::{Metric, error_chain};
 
 /// So many entries are worth moving the floor at once, so that looking at some of them anew for every
 /// subscription costs a fraction of what routing them did.
@@ -34,7 +34,7 @@ impl Retaining {
         loop {
             self.services.clock.sleep(self.config.every.0).await;
             if let Err(failure) = self.round(&mut moved).await {
-                tracing::error!(error = %chain(&*failure), "Old entries of the log cannot be dropped");
+                tracing::error!(error = %error_chain(&*failure), "Old entries of the log cannot be dropped");
             }
         }
     }
@@ -51,7 +51,7 @@ impl Retaining {
         self.flush().await?;
         let (target, presses) = self.target(&released).await?;
         let through = target.min(hold);
-        let before = services.log.floor().position;
+        let before = services.log.low_watermark().position;
         let waited = moved.is_none_or(|moved| self.has_waited(moved));
         let many = through.0.saturating_sub(before.0) >= WORTH;
         if through <= before || !(waited || many || presses) {
@@ -82,17 +82,17 @@ impl Retaining {
                 services.clock.sleep(Trimmed::PAUSE).await;
             }
         }
-        let after = services.log.floor().position;
+        let after = services.log.low_watermark().position;
         services.metrics.gauge(Metric::LogFloor, &[]).set_count(after.0);
-        services.log.prune_milestones(after).await?;
+        services.log.prune_sequence_checkpoints(after).await?;
         Ok(())
     }
 
     /// Writes what was noted, if the disk has room. Where it has none, only dropping makes some, and
     /// what is written already holds every entry that is needed; places in the numbering follow.
-    async fn flush(&self) -> Result<(), Error> {
+    async fn flush(&self) -> Result<(), LogError> {
         self.ledger.try_flush().await.or_else(|error| match error {
-            Error::Full { .. } => Ok(()),
+            LogError::Full { .. } => Ok(()),
             other => Err(other),
         })
     }
@@ -110,20 +110,20 @@ impl Retaining {
     async fn target(&self, released: &BTreeSet<SubscriptionId>) -> Result<(Position, bool), Cause> {
         let services = &self.services;
         let Extent { settled, bytes } = services.log.extent(released).await?;
-        let floor = services.log.floor().position;
+        let low_watermark = services.log.low_watermark().position;
         let too_old = match self.config.age {
             Some(age) => {
                 let oldest = services.clock.now().before(age.0).unix_ms();
                 let oldest = EventId::first_of(u64::try_from(oldest).unwrap_or(0));
                 services.log.seek(oldest).await?
             }
-            None => floor,
+            None => low_watermark,
         };
-        let kept = services.log.head().0.saturating_sub(floor.0);
+        let kept = services.log.head().0.saturating_sub(low_watermark.0);
         let excess = self.config.size.map_or(0, |most| bytes.saturating_sub(most.0));
         // As many of the entries as bytes are too many; the next round corrects what is left.
         let surplus = (u128::from(kept) * u128::from(excess)).div_ceil(u128::from(bytes.max(1)));
-        let too_much = Position(floor.0 + u64::try_from(surplus).unwrap_or(kept));
+        let too_much = Position(low_watermark.0 + u64::try_from(surplus).unwrap_or(kept));
         let is_far_too_large = self.config.size.is_some_and(|most| excess > most.0 / 64);
         let presses = is_far_too_large || services.log.disk() == DiskLevel::Full;
         Ok((too_old.max(too_much).min(settled), presses))
@@ -132,11 +132,11 @@ impl Retaining {
     /// Keeps where each subscription stands in its numbering at a position, so that what stays after
     /// it can be numbered when what lies before it is gone.
     async fn keep_places(&self, at: Position) -> Result<(), Cause> {
-        let office = &self.services.office;
-        for (id, _) in office.standings() {
-            let Some(line) = office.line(&id) else { continue };
-            match office.reader().place(&line.look(), at).await {
-                Ok(place) => self.ledger.milestone(&id, place),
+        let subscription_service = &self.services.subscription_service;
+        for (id, _) in subscription_service.standings() {
+            let Some(line) = subscription_service.worker(&id) else { continue };
+            match subscription_service.reader().place(&line.look(), at).await {
+                Ok(place) => self.ledger.sequence_checkpoint(&id, place),
                 // It begins later, or what it needs is gone already.
                 Err(error) if error.fault() == Fault::Caller => {}
                 Err(error) => return Err(Box::new(error)),
@@ -156,8 +156,9 @@ impl Retaining {
 
     /// Subscriptions that never deliver again.
     async fn released(&self) -> Result<BTreeSet<SubscriptionId>, Cause> {
-        let all = self.services.office.list().await?;
-        let closed = all.iter().filter(|subscription| subscription.state == State::Closed);
+        let all = self.services.subscription_service.list().await?;
+        let closed =
+            all.iter().filter(|subscription| subscription.state == SubscriptionState::Closed);
         Ok(closed.map(|subscription| subscription.id.clone()).collect())
     }
 }

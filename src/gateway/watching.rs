@@ -4,21 +4,24 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::api::Services;
-use crate::deliver::Notice;
+use crate::deliver::DeliverySignal;
 use crate::event::Timestamp;
-use crate::source::{Envelope, Manner, OWN_SOURCE, Received};
-use crate::subscriptions::{State, Subscription};
-use crate::telemetry::{Metric, chain};
+use crate::source::{Envelope, OWN_SOURCE, Received, ResponseMode};
+use crate::subscriptions::{Subscription, SubscriptionState};
+use crate::telemetry::{Metric, error_chain};
 
 /// Acts on every notice until nobody can send one any more.
-pub(super) async fn watch(services: &Services, mut notices: mpsc::UnboundedReceiver<Notice>) {
-    while let Some(notice) = notices.recv().await {
-        match notice {
-            Notice::SinkGone(told) => close(services, &told).await,
-            Notice::OnlyFailing { subscription, since } => {
+pub(super) async fn watch(
+    services: &Services,
+    mut signals: mpsc::UnboundedReceiver<DeliverySignal>,
+) {
+    while let Some(signal) = signals.recv().await {
+        match signal {
+            DeliverySignal::SinkGone(told) => close(services, &told).await,
+            DeliverySignal::OnlyFailing { subscription, since } => {
                 pause(services, &subscription, since).await;
             }
-            Notice::SinkLeftAlone { subscription, until } => {
+            DeliverySignal::SinkLeftAlone { subscription, until } => {
                 let labels = [subscription.id.as_str()];
                 services.metrics.counter(Metric::SinksLeftAlone, &labels).increment();
                 let now = services.clock.now();
@@ -32,14 +35,14 @@ pub(super) async fn watch(services: &Services, mut notices: mpsc::UnboundedRecei
 
 async fn close(services: &Services, told: &Subscription) {
     let id = &told.id;
-    let Ok(current) = services.office.get(id).await else { return };
+    let Ok(current) = services.subscription_service.get(id).await else { return };
     // Another subscription may have the name now, or this one another address.
     let same = current.created == told.created && current.sink == told.sink;
-    if !same || current.state == State::Closed {
+    if !same || current.state == SubscriptionState::Closed {
         return;
     }
     let reason = Some("the sink answered 410 Gone".to_owned());
-    match services.office.step(&current, State::Closed, reason).await {
+    match services.subscription_service.step(&current, SubscriptionState::Closed, reason).await {
         Ok(_) => {
             tracing::warn!(
                 subscription.id = %id,
@@ -47,19 +50,23 @@ async fn close(services: &Services, told: &Subscription) {
             );
         }
         Err(error) => {
-            tracing::error!(error = %chain(&error), "Subscription {id} could not be closed");
+            tracing::error!(error = %error_chain(&error), "Subscription {id} could not be closed");
         }
     }
 }
 
 async fn pause(services: &Services, told: &Subscription, since: Timestamp) {
     let id = &told.id;
-    let Ok(current) = services.office.get(id).await else { return };
-    if current.created != told.created || current.state != State::Active {
+    let Ok(current) = services.subscription_service.get(id).await else { return };
+    if current.created != told.created || current.state != SubscriptionState::Active {
         return;
     }
     let reason = format!("every attempt since {since} has failed");
-    match services.office.step(&current, State::Paused, Some(reason.clone())).await {
+    match services
+        .subscription_service
+        .step(&current, SubscriptionState::Paused, Some(reason.clone()))
+        .await
+    {
         Ok(paused) => {
             tracing::warn!(
                 subscription.id = %id,
@@ -71,7 +78,7 @@ async fn pause(services: &Services, told: &Subscription, since: Timestamp) {
             publish(services, "Subscription Paused", (&paused, since), about).await;
         }
         Err(error) => {
-            tracing::error!(error = %chain(&error), "Subscription {id} could not be paused");
+            tracing::error!(error = %error_chain(&error), "Subscription {id} could not be paused");
         }
     }
 }
@@ -99,7 +106,7 @@ pub(super) async fn publish(
         detail,
     };
     let received = Received { envelope, repeatable: true, traceparent: None };
-    for answer in services.admit.admit(vec![received], Manner::Asynchronous).await {
+    for answer in services.admit.admit(vec![received], ResponseMode::Asynchronous).await {
         if let Err(refusal) = answer {
             tracing::error!(
                 subscription.id = %subscription.id,

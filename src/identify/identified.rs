@@ -27,7 +27,7 @@ impl Naming {
 
 /// Why an event cannot be named.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum IdentifyError {
     /// A number that another library would round.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
@@ -51,13 +51,13 @@ pub enum Error {
     },
 }
 
-impl Blame for Error {
+impl Blame for IdentifyError {
     fn fault(&self) -> Fault {
         Fault::Caller
     }
 }
 
-impl Error {
+impl IdentifyError {
     /// A stable word for what went wrong; listed in `docs/errors.md`.
     pub const fn code(&self) -> &'static str {
         match self {
@@ -92,7 +92,7 @@ pub struct Identified(Draft);
 ///
 /// The caller's turn: the event is too large, lacks a part of its business key, or holds a number
 /// that is not exact.
-pub fn identify(validated: Validated, naming: &Naming) -> Result<Identified, Error> {
+pub fn identify(validated: Validated, naming: &Naming) -> Result<Identified, IdentifyError> {
     let (enriched, message, observed) = validated.into_parts();
     let publication = Arc::clone(enriched.publication());
     let (source, event_type) = (publication.source(), enriched.event_type().clone());
@@ -100,16 +100,17 @@ pub fn identify(validated: Validated, naming: &Naming) -> Result<Identified, Err
     let content = Content::of(source, &event_type, Some(&subject), enriched.data())?;
     let (actual, limit) = (content.text().len(), naming.largest);
     if actual > limit {
-        return Err(Error::TooLarge { actual, limit });
+        return Err(IdentifyError::TooLarge { actual, limit });
     }
     let idempotency_key = match publication.key() {
         [] => content.idempotency_key(),
         pointers => BusinessKey::of(source, &event_type, pointers, enriched.data())
             .map_err(|error| match error {
-                BusinessKeyError::Canonical(error) => Error::Canonical(error),
-                BusinessKeyError::Missing { pointer } => {
-                    Error::KeyMissing { publication: Arc::clone(publication.name()), pointer }
-                }
+                BusinessKeyError::Canonical(error) => IdentifyError::Canonical(error),
+                BusinessKeyError::Missing { pointer } => IdentifyError::KeyMissing {
+                    publication: Arc::clone(publication.name()),
+                    pointer,
+                },
             })?
             .idempotency_key(),
     };
@@ -183,7 +184,7 @@ mod tests {
         Arc::new(Received { envelope, repeatable, traceparent: None })
     }
 
-    fn name(item: &str, received: &Arc<Received>, largest: usize) -> Result<Draft, Error> {
+    fn name(item: &str, received: &Arc<Received>, largest: usize) -> Result<Draft, IdentifyError> {
         let text = include_str!("../../config/publications/orders.yaml").replacen(
             "    patch:\n",
             &format!("{item}    patch:\n"),

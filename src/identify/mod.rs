@@ -12,4 +12,4 @@ mod identified;
 
 pub use canonical::{CanonicalError, canonical};
 pub use content::{BusinessKey, BusinessKeyError, Content};
-pub use identified::{Error, Identified, Naming, identify};
+pub use identified::{Identified, IdentifyError, Naming, identify};

@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ambient::{SecretReference, Span};
+use crate::ambient::{HumanDuration, SecretReference};
 use crate::keys::{Lifecycle, SigningAlgorithm};
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -28,13 +28,13 @@ pub struct Config {
     pub algorithms: Vec<SigningAlgorithm>,
     /// How long a new key is in the public key set before it signs; at least an hour, so that no
     /// consumer's cached copy lacks it.
-    pub publish_ahead: Span,
+    pub publish_ahead: HumanDuration,
     /// How long a key signs.
-    pub rotate_every: Span,
+    pub rotate_every: HumanDuration,
     /// How long a token is valid: from its `iat` to its `exp`.
-    pub token_lifetime: Span,
+    pub token_lifetime: HumanDuration,
     /// How long a key stays in the public key set after the last token it signed has expired.
-    pub keep_after_expiry: Span,
+    pub keep_after_expiry: HumanDuration,
 }
 
 impl Default for Config {
@@ -44,10 +44,10 @@ impl Default for Config {
             passphrase: None,
             former_passphrase: None,
             algorithms: vec![SigningAlgorithm::default()],
-            publish_ahead: Span(DAY),
-            rotate_every: Span(DAY * 90),
-            token_lifetime: Span(DAY),
-            keep_after_expiry: Span(DAY),
+            publish_ahead: HumanDuration(DAY),
+            rotate_every: HumanDuration(DAY * 90),
+            token_lifetime: HumanDuration(DAY),
+            keep_after_expiry: HumanDuration(DAY),
         }
     }
 }
@@ -55,7 +55,7 @@ impl Default for Config {
 /// A setting of this room that does not make sense.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("`keys.{setting}` {problem}")]
-pub struct ConfigError {
+pub struct KeysConfigError {
     /// The name of the setting below `keys`.
     pub setting: &'static str,
     /// What is wrong with it.
@@ -68,8 +68,8 @@ impl Config {
     /// # Errors
     ///
     /// The caller's turn: the first setting that does not make sense.
-    pub fn check(&self) -> Result<(), ConfigError> {
-        let refuse = |setting, problem| Err(ConfigError { setting, problem });
+    pub fn check(&self) -> Result<(), KeysConfigError> {
+        let refuse = |setting, problem| Err(KeysConfigError { setting, problem });
         if self.algorithms.is_empty() {
             return refuse("algorithms", "is empty: name at least one, for example ES256");
         }
@@ -128,8 +128,8 @@ mod tests {
         assert_eq!(refused(|c| c.algorithms.clear()), "algorithms");
         assert_eq!(refused(|c| c.algorithms.push(SigningAlgorithm::HS256)), "algorithms");
         assert_eq!(refused(|c| c.algorithms.push(SigningAlgorithm::ES256)), "algorithms");
-        assert_eq!(refused(|c| c.publish_ahead = Span(Duration::ZERO)), "publish-ahead");
-        assert_eq!(refused(|c| c.token_lifetime = Span(HOUR)), "token-lifetime");
-        assert_eq!(refused(|c| c.rotate_every = Span(DAY)), "rotate-every");
+        assert_eq!(refused(|c| c.publish_ahead = HumanDuration(Duration::ZERO)), "publish-ahead");
+        assert_eq!(refused(|c| c.token_lifetime = HumanDuration(HOUR)), "token-lifetime");
+        assert_eq!(refused(|c| c.rotate_every = HumanDuration(DAY)), "rotate-every");
     }
 }

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use zeroize::Zeroizing;
 
 use crate::ambient::{Entropy, Secret};
-use crate::keys::passphrase::{Envelope, Passphrase};
+use crate::keys::passphrase::{Passphrase, PassphraseEnvelope};
 use crate::keys::{KeyDocument, KeySession, KeyStore, StoreError};
 
 /// A key file is a few kilobytes; more is damage.
@@ -86,7 +86,7 @@ impl FileKeyStore {
         name: &str,
         text: Zeroizing<String>,
     ) -> Result<(Zeroizing<String>, bool), StoreError> {
-        let Ok(envelope) = serde_json::from_str::<Envelope>(&text) else {
+        let Ok(envelope) = serde_json::from_str::<PassphraseEnvelope>(&text) else {
             return Ok((text, self.passphrase.is_none()));
         };
         let opens =

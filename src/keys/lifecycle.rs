@@ -2,7 +2,7 @@
 //!
 //! A key is published before it signs, so that every cached key set already holds it; it stays
 //! published after it last signed, until nothing it signed can still be valid. The rules look at
-//! times and give [`Step`]s; [`KeyRing`](crate::keys::KeyRing) takes the steps.
+//! times and give [`KeyStep`]s; [`KeyRing`](crate::keys::KeyRing) takes the steps.
 
 use std::time::Duration;
 
@@ -64,7 +64,7 @@ pub struct KeyAge {
 /// One change of a key ring. Steps are taken in order, and each leaves a ring that can sign, so a
 /// crash between two of them loses nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum KeyStep {
     /// Make a key and put it in the key set.
     Publish(SigningAlgorithm),
     /// Make a key that signs at once, because there is none to wait for.
@@ -95,7 +95,7 @@ pub struct Lifecycle {
 impl Lifecycle {
     /// The steps that time asks for. Once they are taken, asking again at the same moment gives
     /// none.
-    pub fn due(&self, keys: &[KeyAge], now: Timestamp) -> Vec<Step> {
+    pub fn due(&self, keys: &[KeyAge], now: Timestamp) -> Vec<KeyStep> {
         let mut steps = Vec::new();
         for algorithm in &self.algorithms {
             self.due_in_ring(&Ring::of(keys, *algorithm), now, &mut steps);
@@ -103,10 +103,10 @@ impl Lifecycle {
         for key in keys {
             let unused = !self.algorithms.contains(&key.algorithm);
             match key.times.state() {
-                KeyState::Published if unused => steps.push(Step::Remove(key.kid.clone())),
-                KeyState::Active if unused => steps.push(Step::Retire(key.kid.clone())),
+                KeyState::Published if unused => steps.push(KeyStep::Remove(key.kid.clone())),
+                KeyState::Active if unused => steps.push(KeyStep::Retire(key.kid.clone())),
                 KeyState::Retired if self.outlived(key, now) => {
-                    steps.push(Step::Remove(key.kid.clone()));
+                    steps.push(KeyStep::Remove(key.kid.clone()));
                 }
                 KeyState::Published | KeyState::Active | KeyState::Retired => {}
             }
@@ -114,14 +114,14 @@ impl Lifecycle {
         steps
     }
 
-    fn due_in_ring(&self, ring: &Ring<'_>, now: Timestamp, steps: &mut Vec<Step>) {
+    fn due_in_ring(&self, ring: &Ring<'_>, now: Timestamp, steps: &mut Vec<KeyStep>) {
         let ripe = |key: &&KeyAge| key.times.published.after(self.publish_ahead) <= now;
         match (ring.signer(), ring.successor()) {
-            (None, None) => steps.push(Step::Start(ring.algorithm)),
-            (None, Some(successor)) => steps.push(Step::Activate(successor.kid.clone())),
+            (None, None) => steps.push(KeyStep::Start(ring.algorithm)),
+            (None, Some(successor)) => steps.push(KeyStep::Activate(successor.kid.clone())),
             (Some(_), Some(successor)) if ripe(&successor) => ring.hand_over(successor, steps),
             (Some(signer), None) if self.aged(signer, now) => {
-                steps.push(Step::Publish(ring.algorithm));
+                steps.push(KeyStep::Publish(ring.algorithm));
                 ring.retire_doubles(steps);
             }
             (Some(_), _) => ring.retire_doubles(steps),
@@ -135,16 +135,16 @@ impl Lifecycle {
         keys: &[KeyAge],
         algorithm: SigningAlgorithm,
         at_once: bool,
-    ) -> Vec<Step> {
+    ) -> Vec<KeyStep> {
         let ring = Ring::of(keys, algorithm);
         let mut steps = Vec::new();
         match (at_once, ring.signer(), ring.successor()) {
             (false, Some(_), Some(_)) => {}
-            (false, Some(_), None) => steps.push(Step::Publish(algorithm)),
+            (false, Some(_), None) => steps.push(KeyStep::Publish(algorithm)),
             (_, _, Some(successor)) => ring.hand_over(successor, &mut steps),
             (_, _, None) => {
-                steps.push(Step::Start(algorithm));
-                steps.extend(ring.active.iter().map(|key| Step::Retire(key.kid.clone())));
+                steps.push(KeyStep::Start(algorithm));
+                steps.extend(ring.active.iter().map(|key| KeyStep::Retire(key.kid.clone())));
             }
         }
         steps
@@ -154,7 +154,7 @@ impl Lifecycle {
     ///
     /// A successor of the signer signs at once. It comes first, so that a crash between the two
     /// leaves a ring that can sign; the revocation can then be asked for again.
-    pub fn revocation(&self, keys: &[KeyAge], kid: &str) -> Option<Vec<Step>> {
+    pub fn revocation(&self, keys: &[KeyAge], kid: &str) -> Option<Vec<KeyStep>> {
         let key = keys.iter().find(|key| key.kid == kid)?;
         let ring = Ring::of(keys, key.algorithm);
         let mut steps = Vec::new();
@@ -162,11 +162,11 @@ impl Lifecycle {
         if wanted && ring.active.iter().all(|active| active.kid == kid) {
             let successor = ring.published.iter().find(|published| published.kid != kid);
             steps.push(match successor {
-                Some(successor) => Step::Activate(successor.kid.clone()),
-                None => Step::Start(key.algorithm),
+                Some(successor) => KeyStep::Activate(successor.kid.clone()),
+                None => KeyStep::Start(key.algorithm),
             });
         }
-        steps.push(Step::Remove(kid.to_owned()));
+        steps.push(KeyStep::Remove(kid.to_owned()));
         Some(steps)
     }
 
@@ -232,13 +232,13 @@ impl<'a> Ring<'a> {
         self.published.first().copied()
     }
 
-    fn hand_over(&self, successor: &KeyAge, steps: &mut Vec<Step>) {
-        steps.push(Step::Activate(successor.kid.clone()));
-        steps.extend(self.active.iter().map(|key| Step::Retire(key.kid.clone())));
+    fn hand_over(&self, successor: &KeyAge, steps: &mut Vec<KeyStep>) {
+        steps.push(KeyStep::Activate(successor.kid.clone()));
+        steps.extend(self.active.iter().map(|key| KeyStep::Retire(key.kid.clone())));
     }
 
-    fn retire_doubles(&self, steps: &mut Vec<Step>) {
-        steps.extend(self.active.iter().skip(1).map(|key| Step::Retire(key.kid.clone())));
+    fn retire_doubles(&self, steps: &mut Vec<KeyStep>) {
+        steps.extend(self.active.iter().skip(1).map(|key| KeyStep::Retire(key.kid.clone())));
     }
 }
 
@@ -271,19 +271,19 @@ mod tests {
     }
 
     impl Model {
-        fn take(&mut self, steps: &[Step], now: Timestamp) {
+        fn take(&mut self, steps: &[KeyStep], now: Timestamp) {
             for step in steps {
                 match step {
-                    Step::Publish(algorithm) | Step::Start(algorithm) => {
+                    KeyStep::Publish(algorithm) | KeyStep::Start(algorithm) => {
                         self.made += 1;
-                        let activated = matches!(step, Step::Start(_)).then_some(now);
+                        let activated = matches!(step, KeyStep::Start(_)).then_some(now);
                         let times = KeyTimes { published: now, activated, retired: None };
                         let kid = format!("k{:03}", self.made);
                         self.keys.push(KeyAge { kid, algorithm: *algorithm, times });
                     }
-                    Step::Activate(kid) => self.key(kid).times.activated = Some(now),
-                    Step::Retire(kid) => self.key(kid).times.retired = Some(now),
-                    Step::Remove(kid) => self.keys.retain(|key| key.kid != *kid),
+                    KeyStep::Activate(kid) => self.key(kid).times.activated = Some(now),
+                    KeyStep::Retire(kid) => self.key(kid).times.retired = Some(now),
+                    KeyStep::Remove(kid) => self.keys.retain(|key| key.kid != *kid),
                 }
             }
         }
@@ -292,7 +292,7 @@ mod tests {
             self.keys.iter_mut().find(|key| key.kid == kid).unwrap()
         }
 
-        fn tick(&mut self, now: Timestamp) -> Vec<Step> {
+        fn tick(&mut self, now: Timestamp) -> Vec<KeyStep> {
             let steps = rules().due(&self.keys, now);
             self.take(&steps, now);
             steps
@@ -306,7 +306,7 @@ mod tests {
 
     fn started() -> Model {
         let mut model = Model::default();
-        assert_eq!(model.tick(START), [Step::Start(ALGORITHM)]);
+        assert_eq!(model.tick(START), [KeyStep::Start(ALGORITHM)]);
         model
     }
 
@@ -315,9 +315,9 @@ mod tests {
         let mut model = started();
 
         assert_eq!(model.tick(START.after(DAY * 89).before(HOUR)), []);
-        assert_eq!(model.tick(START.after(DAY * 89)), [Step::Publish(ALGORITHM)]);
+        assert_eq!(model.tick(START.after(DAY * 89)), [KeyStep::Publish(ALGORITHM)]);
         assert_eq!(model.tick(START.after(DAY * 90).before(HOUR)), []);
-        let hand_over = [Step::Activate("k002".to_owned()), Step::Retire("k001".to_owned())];
+        let hand_over = [KeyStep::Activate("k002".to_owned()), KeyStep::Retire("k001".to_owned())];
         assert_eq!(model.tick(START.after(DAY * 90)), hand_over);
         assert_eq!(model.signers(), ["k002"]);
     }
@@ -328,7 +328,7 @@ mod tests {
         model.take(&rules().rotation(&model.keys, ALGORITHM, true), START);
 
         assert_eq!(model.tick(START.after(DAY * 5).before(HOUR)), []);
-        assert_eq!(model.tick(START.after(DAY * 5)), [Step::Remove("k001".to_owned())]);
+        assert_eq!(model.tick(START.after(DAY * 5)), [KeyStep::Remove("k001".to_owned())]);
     }
 
     #[test]
@@ -337,7 +337,7 @@ mod tests {
         let rotation = rules().rotation(&model.keys, ALGORITHM, false);
         model.take(&rotation, START);
 
-        assert_eq!(rotation, [Step::Publish(ALGORITHM)]);
+        assert_eq!(rotation, [KeyStep::Publish(ALGORITHM)]);
         assert_eq!(rules().rotation(&model.keys, ALGORITHM, false), []);
         assert_eq!(model.signers(), ["k001"]);
         model.tick(START.after(DAY));
@@ -348,37 +348,37 @@ mod tests {
     fn revoking_the_signer_lets_the_published_key_or_else_a_new_one_sign_at_once() {
         let mut model = started();
         let with_none = rules().revocation(&model.keys, "k001").unwrap();
-        assert_eq!(with_none, [Step::Start(ALGORITHM), Step::Remove("k001".to_owned())]);
+        assert_eq!(with_none, [KeyStep::Start(ALGORITHM), KeyStep::Remove("k001".to_owned())]);
 
-        model.take(&[Step::Publish(ALGORITHM)], START);
+        model.take(&[KeyStep::Publish(ALGORITHM)], START);
         let with_one = rules().revocation(&model.keys, "k001").unwrap();
-        let expected = [Step::Activate("k002".to_owned()), Step::Remove("k001".to_owned())];
+        let expected = [KeyStep::Activate("k002".to_owned()), KeyStep::Remove("k001".to_owned())];
         assert_eq!(with_one, expected);
         let successor = rules().revocation(&model.keys, "k002").unwrap();
-        assert_eq!(successor, [Step::Remove("k002".to_owned())]);
+        assert_eq!(successor, [KeyStep::Remove("k002".to_owned())]);
         assert_eq!(rules().revocation(&model.keys, "k009"), None);
     }
 
     #[test]
     fn the_keys_of_an_algorithm_that_is_no_longer_configured_retire() {
         let mut model = started();
-        model.take(&[Step::Start(SigningAlgorithm::EdDSA)], START);
-        model.take(&[Step::Publish(SigningAlgorithm::EdDSA)], START);
+        model.take(&[KeyStep::Start(SigningAlgorithm::EdDSA)], START);
+        model.take(&[KeyStep::Publish(SigningAlgorithm::EdDSA)], START);
 
         let steps = model.tick(START.after(HOUR));
 
-        assert_eq!(steps, [Step::Retire("k002".to_owned()), Step::Remove("k003".to_owned())]);
+        assert_eq!(steps, [KeyStep::Retire("k002".to_owned()), KeyStep::Remove("k003".to_owned())]);
     }
 
     #[test]
     fn a_hand_over_that_a_crash_cut_short_is_finished() {
         let mut model = started();
         model.take(
-            &[Step::Publish(ALGORITHM), Step::Activate("k002".to_owned())],
+            &[KeyStep::Publish(ALGORITHM), KeyStep::Activate("k002".to_owned())],
             START.after(HOUR),
         );
 
-        assert_eq!(model.tick(START.after(HOUR)), [Step::Retire("k001".to_owned())]);
+        assert_eq!(model.tick(START.after(HOUR)), [KeyStep::Retire("k001".to_owned())]);
     }
 
     #[derive(Clone, Debug)]

@@ -34,14 +34,14 @@ mod verifying;
 
 pub use agreement::EphemeralKey;
 pub use algorithm::{AlgorithmError, ContentEncryption, KeyManagement, SigningAlgorithm};
-pub use config::{Config, ConfigError};
+pub use config::{Config, KeysConfigError};
 pub use consumer::{ConsumerKeys, KeySet};
 pub use data_key::{DataKey, DataKeyError};
 pub use documents::RingKey;
 pub use error::{KeyError, KeyFailure};
 pub use files::FileKeyStore;
 pub use jwks::PublishedKeys;
-pub use lifecycle::{KeyAge, KeyState, KeyTimes, Lifecycle, Step};
+pub use lifecycle::{KeyAge, KeyState, KeyStep, KeyTimes, Lifecycle};
 pub use opening::{OpeningKey, OpeningKeyKind, OpeningKeys};
 pub use provider::install;
 pub use remote::{ClientFor, PublicKeys, RemoteKeys, RemoteKeysError};

@@ -21,7 +21,7 @@ const CIPHER: &str = "A256GCM";
 /// An encrypted document as it stands in a file.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Envelope {
+pub(super) struct PassphraseEnvelope {
     encrypted: Encrypted,
 }
 
@@ -54,13 +54,13 @@ impl Passphrase {
     }
 
     /// Encrypts a document; its name is bound in, so that two files cannot be exchanged.
-    pub(super) fn wrap(&self, name: &str, text: &str) -> Envelope {
+    pub(super) fn wrap(&self, name: &str, text: &str) -> PassphraseEnvelope {
         // A salt that an earlier run chose saves a derivation, and is as good as a new one.
         let known = self.known().keys().next().cloned();
         let (salt, rounds) = known.unwrap_or_else(|| (self.salt.clone(), ROUNDS));
         let key = self.derive(&salt, rounds);
         self.known().insert((salt.clone(), rounds), Arc::clone(&key));
-        Envelope {
+        PassphraseEnvelope {
             encrypted: Encrypted {
                 derivation: FUNCTION.to_owned(),
                 rounds: rounds.get(),
@@ -72,7 +72,11 @@ impl Passphrase {
     }
 
     /// Decrypts a document, or nothing if passphrase, name or envelope are not the right ones.
-    pub(super) fn unwrap(&self, name: &str, envelope: &Envelope) -> Option<Zeroizing<String>> {
+    pub(super) fn unwrap(
+        &self,
+        name: &str,
+        envelope: &PassphraseEnvelope,
+    ) -> Option<Zeroizing<String>> {
         let Encrypted { derivation, rounds, salt, cipher, text } = &envelope.encrypted;
         if derivation != FUNCTION || cipher != CIPHER || *rounds > MOST_ROUNDS {
             return None;
@@ -119,7 +123,7 @@ mod tests {
         let envelope = passphrase("correct horse").wrap("signing-a", "{\"d\":1}");
         let text = serde_json::to_string(&envelope).unwrap();
         assert!(!text.contains("\\\"d\\\""));
-        let envelope: Envelope = serde_json::from_str(&text).unwrap();
+        let envelope: PassphraseEnvelope = serde_json::from_str(&text).unwrap();
 
         let opened = passphrase("correct horse").unwrap("signing-a", &envelope).unwrap();
         assert_eq!(opened.as_str(), "{\"d\":1}");
@@ -130,7 +134,7 @@ mod tests {
     #[test]
     fn unknown_functions_and_absurd_rounds_are_refused_before_any_work() {
         let make = |edit: fn(&mut Encrypted)| {
-            let mut envelope = Envelope {
+            let mut envelope = PassphraseEnvelope {
                 encrypted: Encrypted {
                     derivation: FUNCTION.to_owned(),
                     rounds: 1,

@@ -27,12 +27,12 @@ pub(super) enum PrivateKey {
     Hmac(Box<hmac::Key>),
 }
 
-struct Parsed {
+struct ParsedKey {
     algorithm: SigningAlgorithm,
     key: PrivateKey,
 }
 
-static PARSED: LazyLock<RwLock<HashMap<u64, Arc<Parsed>>>> = LazyLock::new(RwLock::default);
+static PARSED: LazyLock<RwLock<HashMap<u64, Arc<ParsedKey>>>> = LazyLock::new(RwLock::default);
 static NEXT: AtomicU64 = AtomicU64::new(1);
 static PROVIDER: LazyLock<CryptoProvider> = LazyLock::new(|| CryptoProvider {
     signer_factory: signer_for,
@@ -57,7 +57,7 @@ pub fn install() {
 pub(super) struct Handle {
     number: u64,
     encoding: EncodingKey,
-    parsed: Arc<Parsed>,
+    parsed: Arc<ParsedKey>,
 }
 
 impl Handle {
@@ -71,7 +71,7 @@ impl Handle {
             SigningAlgorithm::PS256 | SigningAlgorithm::RS256 => EncodingKey::from_rsa_der(&bytes),
             SigningAlgorithm::HS256 => EncodingKey::from_secret(&bytes),
         };
-        let parsed = Arc::new(Parsed { algorithm, key });
+        let parsed = Arc::new(ParsedKey { algorithm, key });
         let mut table = PARSED.write().unwrap_or_else(PoisonError::into_inner);
         table.insert(number, Arc::clone(&parsed));
         Self { number, encoding, parsed }
@@ -110,7 +110,7 @@ fn signer_for(algorithm: &Algorithm, key: &EncodingKey) -> Result<Box<dyn JwtSig
     }
 }
 
-struct ParsedSigner(Arc<Parsed>);
+struct ParsedSigner(Arc<ParsedKey>);
 
 impl JwtSigner for ParsedSigner {
     fn algorithm(&self) -> Algorithm {

@@ -61,7 +61,7 @@ pub struct RemoteKeys<S: PublicKeys = KeySet> {
     client_for: ClientFor,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    sets: Cache<Url, Entry<S>>,
+    sets: Cache<Url, RemoteEntry<S>>,
 }
 
 /// Why a consumer's key set could not be had.
@@ -96,7 +96,7 @@ impl Blame for RemoteKeysError {
 
 /// What is known about one address.
 #[derive(Clone)]
-struct Entry<S> {
+struct RemoteEntry<S> {
     tried: Timestamp,
     fresh_until: Timestamp,
     usable_until: Timestamp,
@@ -105,7 +105,7 @@ struct Entry<S> {
     previous: Option<Arc<S>>,
 }
 
-impl<S> Entry<S> {
+impl<S> RemoteEntry<S> {
     fn answer(&self, now: Timestamp) -> Result<Arc<S>, Arc<RemoteKeysError>> {
         match (&self.last, &self.previous) {
             (Err(_), Some(previous)) if now < self.usable_until => Ok(Arc::clone(previous)),
@@ -121,11 +121,11 @@ impl<S> Entry<S> {
 /// Forgets an entry when nothing of it can be used any more.
 struct Lapse;
 
-impl<S> Expiry<Url, Entry<S>> for Lapse {
+impl<S> Expiry<Url, RemoteEntry<S>> for Lapse {
     fn expire_after_create(
         &self,
         _: &Url,
-        entry: &Entry<S>,
+        entry: &RemoteEntry<S>,
         _: std::time::Instant,
     ) -> Option<Duration> {
         Some(entry.usable_until.max(entry.fresh_until).since(entry.tried))
@@ -134,7 +134,7 @@ impl<S> Expiry<Url, Entry<S>> for Lapse {
     fn expire_after_update(
         &self,
         url: &Url,
-        entry: &Entry<S>,
+        entry: &RemoteEntry<S>,
         updated: std::time::Instant,
         _: Option<Duration>,
     ) -> Option<Duration> {
@@ -189,7 +189,7 @@ impl<S: PublicKeys> RemoteKeys<S> {
     async fn ask(
         &self,
         url: &Url,
-        is_over: impl Fn(&Entry<S>, Timestamp) -> bool + Send + Sync,
+        is_over: impl Fn(&RemoteEntry<S>, Timestamp) -> bool + Send + Sync,
     ) -> Result<Arc<S>, Arc<RemoteKeysError>> {
         let client = (self.client_for)(url);
         let client = client.map_err(|refused| Arc::new(RemoteKeysError::Refused(refused)))?;
@@ -210,12 +210,12 @@ impl<S: PublicKeys> RemoteKeys<S> {
     async fn learn(
         &self,
         (client, url): (&reqwest::Client, &Url),
-        before: Option<Entry<S>>,
-    ) -> Entry<S> {
+        before: Option<RemoteEntry<S>>,
+    ) -> RemoteEntry<S> {
         let outcome = fetch(client, url).await;
         let tried = self.clock.now();
         match outcome {
-            Ok((set, lifetime)) => Entry {
+            Ok((set, lifetime)) => RemoteEntry {
                 tried,
                 fresh_until: tried.after(lifetime),
                 usable_until: tried.after(lifetime).after(STALE),
@@ -224,14 +224,14 @@ impl<S: PublicKeys> RemoteKeys<S> {
             },
             Err(error) => {
                 let (shortest, longest) = FAILURE_SECONDS.into_inner();
-                let chance = self.entropy.next_u64() % (longest - shortest + 1);
-                let pause = Duration::from_secs(shortest + chance);
-                Entry {
+                let random = self.entropy.next_u64() % (longest - shortest + 1);
+                let pause = Duration::from_secs(shortest + random);
+                RemoteEntry {
                     tried,
                     fresh_until: tried.after(pause),
                     usable_until: before.as_ref().map_or(tried, |entry| entry.usable_until),
                     last: Err(Arc::new(error)),
-                    previous: before.as_ref().and_then(Entry::set).cloned(),
+                    previous: before.as_ref().and_then(RemoteEntry::set).cloned(),
                 }
             }
         }

@@ -8,8 +8,8 @@ use crate::ambient::Entropy;
 use crate::event::{Blame, Fault, Timestamp};
 use crate::keys::documents;
 use crate::keys::{
-    DataKey, KeyAge, KeyError, KeyFailure, KeySession, KeyState, KeyStore, KeyTimes, Lifecycle,
-    PublishedKeys, RingKey, SigningAlgorithm, SigningKey, Step, StoreError,
+    DataKey, KeyAge, KeyError, KeyFailure, KeySession, KeyState, KeyStep, KeyStore, KeyTimes,
+    Lifecycle, PublishedKeys, RingKey, SigningAlgorithm, SigningKey, StoreError,
 };
 
 /// The gateway's keys: which sign now, which can be checked, and what time and people change.
@@ -20,13 +20,13 @@ use crate::keys::{
 pub struct KeyRing {
     store: Arc<dyn KeyStore>,
     lifecycle: Lifecycle,
-    current: ArcSwap<Snapshot>,
+    current: ArcSwap<RingSnapshot>,
     /// Lets one change at a time replace the snapshot, so that none replaces a newer one.
     changing: Mutex<()>,
 }
 
 /// One moment's keys.
-struct Snapshot {
+struct RingSnapshot {
     keys: Vec<RingKey>,
     published: Arc<PublishedKeys>,
     generation: u64,
@@ -112,7 +112,7 @@ impl KeyRing {
     /// Ours, as for [`open`](Self::open).
     pub fn read(store: Arc<dyn KeyStore>, lifecycle: Lifecycle) -> Result<Self, RingError> {
         let keys = documents::load(store.as_ref(), store.session()?.as_mut())?;
-        let current = ArcSwap::from_pointee(Snapshot::of(keys, 0));
+        let current = ArcSwap::from_pointee(RingSnapshot::of(keys, 0));
         Ok(Self { store, lifecycle, current, changing: Mutex::new(()) })
     }
 
@@ -154,7 +154,7 @@ impl KeyRing {
     /// # Errors
     ///
     /// Ours: the store failed or a key in it cannot be used; the ring goes on with what it had.
-    pub fn tick(&self, now: Timestamp) -> Result<Vec<Step>, RingError> {
+    pub fn tick(&self, now: Timestamp) -> Result<Vec<KeyStep>, RingError> {
         self.change(now, |ages| Ok(self.lifecycle.due(ages, now)))
     }
 
@@ -169,7 +169,7 @@ impl KeyRing {
         algorithm: SigningAlgorithm,
         at_once: bool,
         now: Timestamp,
-    ) -> Result<Vec<Step>, RingError> {
+    ) -> Result<Vec<KeyStep>, RingError> {
         if !self.lifecycle.algorithms.contains(&algorithm) {
             return Err(RingError::NotOffered(algorithm));
         }
@@ -181,7 +181,7 @@ impl KeyRing {
     /// # Errors
     ///
     /// The caller's turn: there is no such key. Ours: the store failed.
-    pub fn revoke(&self, kid: &str, now: Timestamp) -> Result<Vec<Step>, RingError> {
+    pub fn revoke(&self, kid: &str, now: Timestamp) -> Result<Vec<KeyStep>, RingError> {
         self.change(now, |ages| {
             let steps = self.lifecycle.revocation(ages, kid);
             steps.ok_or_else(|| RingError::Unknown(kid.to_owned()))
@@ -206,8 +206,8 @@ impl KeyRing {
     fn change(
         &self,
         now: Timestamp,
-        plan: impl FnOnce(&[KeyAge]) -> Result<Vec<Step>, RingError>,
-    ) -> Result<Vec<Step>, RingError> {
+        plan: impl FnOnce(&[KeyAge]) -> Result<Vec<KeyStep>, RingError>,
+    ) -> Result<Vec<KeyStep>, RingError> {
         let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut session = self.store.session()?;
         let mut keys = documents::load(self.store.as_ref(), session.as_mut())?;
@@ -218,12 +218,12 @@ impl KeyRing {
         // Also after a failure: what was written before it already holds for every other process.
         let before = self.current.load();
         let generation = before.generation + u64::from(self.was_revoked(&before, &keys, now));
-        self.current.store(Arc::new(Snapshot::of(keys, generation)));
+        self.current.store(Arc::new(RingSnapshot::of(keys, generation)));
         outcome.map(|()| steps)
     }
 
     /// Tells whether a key is gone that could still have signed something valid.
-    fn was_revoked(&self, before: &Snapshot, keys: &[RingKey], now: Timestamp) -> bool {
+    fn was_revoked(&self, before: &RingSnapshot, keys: &[RingKey], now: Timestamp) -> bool {
         before.keys.iter().any(|old| {
             old.age.times.state() != KeyState::Published
                 && !keys.iter().any(|key| key.age.kid == old.age.kid)
@@ -232,7 +232,7 @@ impl KeyRing {
     }
 }
 
-impl Snapshot {
+impl RingSnapshot {
     fn of(keys: Vec<RingKey>, generation: u64) -> Self {
         let public = keys.iter().filter_map(|key| key.key.public_jwk());
         let published = Arc::new(PublishedKeys::of(public));
@@ -242,34 +242,34 @@ impl Snapshot {
 
 /// Takes one step, in the store first and then in `keys`.
 fn take(
-    step: &Step,
+    step: &KeyStep,
     keys: &mut Vec<RingKey>,
     session: &mut dyn KeySession,
     now: Timestamp,
 ) -> Result<(), RingError> {
     match step {
-        Step::Publish(algorithm) | Step::Start(algorithm) => {
+        KeyStep::Publish(algorithm) | KeyStep::Start(algorithm) => {
             let key = SigningKey::generate(*algorithm)?;
-            let activated = matches!(step, Step::Start(_)).then_some(now);
+            let activated = matches!(step, KeyStep::Start(_)).then_some(now);
             let times = KeyTimes { published: now, activated, retired: None };
             let age = KeyAge { kid: key.kid().to_owned(), algorithm: *algorithm, times };
             let key = RingKey { key, age };
             session.put(&key.document()?)?;
             keys.push(key);
         }
-        Step::Activate(kid) | Step::Retire(kid) => {
+        KeyStep::Activate(kid) | KeyStep::Retire(kid) => {
             for key in keys.iter_mut().filter(|key| key.age.kid == *kid) {
                 let mut changed = key.clone();
                 let times = &mut changed.age.times;
                 match step {
-                    Step::Retire(_) => times.retired = Some(now),
+                    KeyStep::Retire(_) => times.retired = Some(now),
                     _ => times.activated = Some(now),
                 }
                 session.put(&changed.document()?)?;
                 *key = changed;
             }
         }
-        Step::Remove(kid) => {
+        KeyStep::Remove(kid) => {
             session.remove(&documents::name_of(kid))?;
             keys.retain(|key| key.age.kid != *kid);
         }

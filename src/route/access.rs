@@ -16,7 +16,7 @@ use crate::route::predicate::{Double, Predicate, Range};
 /// An entry is found if the predicate that it is filed under accepts the value; it may be found
 /// without that, because every entry found is verified.
 #[derive(Debug, Default)]
-pub(super) struct Access {
+pub(super) struct FieldAccess {
     texts: HashMap<Box<str>, Bucket>,
     lower_texts: HashMap<Box<str>, Bucket>,
     prefixes: Affixes,
@@ -66,7 +66,7 @@ impl Affixes {
     }
 }
 
-impl Access {
+impl FieldAccess {
     /// Files entries, each under one predicate; an entry may come with several.
     pub(super) fn new<'p>(
         filed: impl IntoIterator<Item = (&'p Predicate, u32)>,

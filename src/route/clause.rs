@@ -22,7 +22,7 @@ pub(super) enum Clause {
 
 /// Conjunctions that must all hold for a formula to hold; one draft of several is enough.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Draft {
+pub(super) struct ClauseDraft {
     /// Each has array consistency of its own, so they are never merged.
     pub(super) parts: Vec<Arc<Conjunction>>,
     /// Whether the parts hold only if the formula does too, and need the formula's word.
@@ -62,34 +62,36 @@ impl Clause {
 
     /// The formula as alternatives of conjunctions; every event that satisfies the formula
     /// satisfies one of them.
-    pub(super) fn drafts(&self) -> Vec<Draft> {
-        let of = |conjunction: &Arc<Conjunction>| Draft {
+    pub(super) fn drafts(&self) -> Vec<ClauseDraft> {
+        let of = |conjunction: &Arc<Conjunction>| ClauseDraft {
             parts: vec![Arc::clone(conjunction)],
             coarse: false,
         };
         match self {
             Self::Fields(conjunction) => vec![of(conjunction)],
             Self::Pattern(pattern) => pattern.conjunctions().iter().map(of).collect(),
-            Self::All(clauses) => clauses
-                .iter()
-                .fold(vec![Draft::default()], |drafts, clause| multiply(drafts, &clause.drafts())),
-            Self::Any(clauses) => {
-                let drafts: Vec<Draft> = clauses.iter().flat_map(Self::drafts).collect();
-                if drafts.len() > MAX_DRAFTS { vec![Draft::unknown()] } else { drafts }
+            Self::All(clauses) => {
+                clauses.iter().fold(vec![ClauseDraft::default()], |drafts, clause| {
+                    multiply(drafts, &clause.drafts())
+                })
             }
-            Self::Not { .. } => vec![Draft::unknown()],
+            Self::Any(clauses) => {
+                let drafts: Vec<ClauseDraft> = clauses.iter().flat_map(Self::drafts).collect();
+                if drafts.len() > MAX_DRAFTS { vec![ClauseDraft::unknown()] } else { drafts }
+            }
+            Self::Not { .. } => vec![ClauseDraft::unknown()],
         }
     }
 }
 
-impl Draft {
+impl ClauseDraft {
     /// Says nothing, so that the formula decides.
     fn unknown() -> Self {
         Self { parts: Vec::new(), coarse: true }
     }
 }
 
-fn multiply(mut left: Vec<Draft>, right: &[Draft]) -> Vec<Draft> {
+fn multiply(mut left: Vec<ClauseDraft>, right: &[ClauseDraft]) -> Vec<ClauseDraft> {
     if left.len().saturating_mul(right.len()) > MAX_DRAFTS {
         // What is left out is a further condition only, so the formula can still add it.
         for draft in &mut left {
@@ -97,7 +99,7 @@ fn multiply(mut left: Vec<Draft>, right: &[Draft]) -> Vec<Draft> {
         }
         return left;
     }
-    let joined = |a: &Draft, b: &Draft| Draft {
+    let joined = |a: &ClauseDraft, b: &ClauseDraft| ClauseDraft {
         parts: a.parts.iter().chain(&b.parts).map(Arc::clone).collect(),
         coarse: a.coarse || b.coarse,
     };

@@ -19,7 +19,7 @@ const MAX_COMBINATIONS: usize = 1000;
 
 /// Reads the whole wish of a subscription.
 pub(super) fn read(types: &[String], filters: &[Value]) -> Result<Clause, FilterError> {
-    let mut reader = Reader::default();
+    let mut reader = DialectReader::default();
     let mut clauses = Vec::new();
     clauses.extend(reader.types(types)?);
     for (index, filter) in filters.iter().enumerate() {
@@ -29,12 +29,12 @@ pub(super) fn read(types: &[String], filters: &[Value]) -> Result<Clause, Filter
 }
 
 #[derive(Default)]
-struct Reader {
+struct DialectReader {
     parts: usize,
     combinations: usize,
 }
 
-impl Reader {
+impl DialectReader {
     fn count(&mut self, place: &str) -> Result<(), FilterError> {
         self.parts += 1;
         if self.parts > MAX_PARTS {

@@ -71,29 +71,29 @@ fn one_element_holds(items: &[Value], terms: &[Term], depth: usize, demanded: Op
 
 /// What a field finds below a value, whatever the elements of arrays.
 #[derive(Clone, Copy, Default)]
-struct Reached {
+struct ReachedNode {
     present: bool,
     accepted: bool,
 }
 
-fn reach(value: &Value, field: &Field, depth: usize) -> Reached {
+fn reach(value: &Value, field: &Field, depth: usize) -> ReachedNode {
     match value {
         Value::Object(members) => field
             .path
             .get(depth)
             .and_then(|name| members.get(&**name))
-            .map_or_else(Reached::default, |member| reach(member, field, depth + 1)),
-        Value::Array(items) => items.iter().fold(Reached::default(), |so_far, item| {
+            .map_or_else(ReachedNode::default, |member| reach(member, field, depth + 1)),
+        Value::Array(items) => items.iter().fold(ReachedNode::default(), |so_far, item| {
             let reached = if so_far.accepted { so_far } else { reach(item, field, depth) };
-            Reached {
+            ReachedNode {
                 present: so_far.present || reached.present,
                 accepted: so_far.accepted || reached.accepted,
             }
         }),
         leaf if depth == field.path.len() => {
-            Reached { present: true, accepted: field.accepts(leaf) }
+            ReachedNode { present: true, accepted: field.accepts(leaf) }
         }
-        _ => Reached::default(),
+        _ => ReachedNode::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::event::{Blame, Fault};
 use crate::route::PatternError;
-use crate::route::clause::{Clause, Draft};
+use crate::route::clause::{Clause, ClauseDraft};
 use crate::route::dialect;
 use crate::route::event_tree::EventTree;
 use crate::route::pattern::{Mismatch, Pattern};
@@ -16,7 +16,7 @@ use crate::route::pattern::{Mismatch, Pattern};
 #[derive(Clone, Debug)]
 pub struct Filter {
     wish: Clause,
-    drafts: Arc<[Draft]>,
+    drafts: Arc<[ClauseDraft]>,
 }
 
 /// A mistake in a filter and its place.
@@ -65,7 +65,7 @@ impl Filter {
         self.wish.mismatches(&EventTree::of(event))
     }
 
-    pub(super) fn drafts(&self) -> &[Draft] {
+    pub(super) fn drafts(&self) -> &[ClauseDraft] {
         &self.drafts
     }
 }

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::route::access::Access;
-use crate::route::clause::Draft;
+use crate::route::access::FieldAccess;
+use crate::route::clause::ClauseDraft;
 use crate::route::evaluate;
 use crate::route::event_tree::EventTree;
 use crate::route::field::{Field, Path};
@@ -26,7 +26,7 @@ const LOOP: usize = 4;
 pub(super) struct Index<K> {
     filters: Vec<(K, Arc<Filter>)>,
     /// The drafts of all filters, each with the place of its filter.
-    entries: Vec<(usize, Draft)>,
+    entries: Vec<(usize, ClauseDraft)>,
     /// Entries that no field can find.
     always: Vec<u32>,
     buckets: Buckets,
@@ -37,7 +37,7 @@ pub(super) struct Index<K> {
 #[derive(Debug, Default)]
 struct Branch {
     below: HashMap<Box<str>, Branch>,
-    access: Option<Access>,
+    access: Option<FieldAccess>,
 }
 
 impl<K> Index<K> {
@@ -73,7 +73,7 @@ impl<K> Index<K> {
             let each = fields.iter().flat_map(|(field, entry)| {
                 field.alternatives.iter().map(|alternative| (alternative, *entry))
             });
-            index.root.at(&path).access = Some(Access::new(each, &mut index.buckets));
+            index.root.at(&path).access = Some(FieldAccess::new(each, &mut index.buckets));
         }
         index
     }

@@ -8,7 +8,7 @@ use crate::route::predicate::{Bound, Double, Excluded, Predicate, Range};
 use crate::route::reader::{Kind, Member, Node};
 use crate::route::wildcard::{MAX_SCORE, Wildcard};
 
-type Outcome<T> = Result<T, PatternError>;
+type ReadOutcome<T> = Result<T, PatternError>;
 
 const OPERATORS: &str = "use prefix, suffix, equals-ignore-case, wildcard, anything-but, numeric, \
                          cidr or exists";
@@ -20,7 +20,7 @@ pub(super) struct Operators<'t> {
 }
 
 impl Operators<'_> {
-    pub(super) fn alternative(self, node: Node) -> Outcome<Predicate> {
+    pub(super) fn alternative(self, node: Node) -> ReadOutcome<Predicate> {
         match node.kind {
             Kind::Null => Ok(Predicate::Null),
             Kind::Bool(value) => Ok(Predicate::Bool(value)),
@@ -43,7 +43,7 @@ impl Operators<'_> {
         PatternError::at(self.text, at, message)
     }
 
-    fn only_member(self, at: usize, members: Vec<Member>, none: &str) -> Outcome<Member> {
+    fn only_member(self, at: usize, members: Vec<Member>, none: &str) -> ReadOutcome<Member> {
         let mut members = members.into_iter();
         let first = members.next().ok_or_else(|| self.mistake(at, none).with_help(OPERATORS))?;
         match members.next() {
@@ -54,7 +54,7 @@ impl Operators<'_> {
         }
     }
 
-    fn operator(self, member: Member) -> Outcome<Predicate> {
+    fn operator(self, member: Member) -> ReadOutcome<Predicate> {
         let Member { at, name, value } = member;
         match name.as_str() {
             "exactly" => self.text(value, "exact match").map(|(text, _)| Predicate::Text(text)),
@@ -91,7 +91,7 @@ impl Operators<'_> {
         }
     }
 
-    fn text(self, node: Node, what: &str) -> Outcome<(Box<str>, usize)> {
+    fn text(self, node: Node, what: &str) -> ReadOutcome<(Box<str>, usize)> {
         match node.kind {
             Kind::Text(text) => Ok((text.into(), node.at)),
             other => Err(self
@@ -100,7 +100,7 @@ impl Operators<'_> {
         }
     }
 
-    fn number(self, node: &Node, spelled: &str) -> Outcome<Double> {
+    fn number(self, node: &Node, spelled: &str) -> ReadOutcome<Double> {
         let number = if is_exact(spelled) { spelled.parse().ok() } else { None };
         number.and_then(Double::new).ok_or_else(|| {
             self.mistake(node.at, "The number cannot be carried exactly by binary64").with_help(
@@ -115,7 +115,7 @@ impl Operators<'_> {
         operator: &str,
         plain: fn(Box<str>) -> Predicate,
         ignoring_case: fn(Caseless) -> Predicate,
-    ) -> Outcome<Predicate> {
+    ) -> ReadOutcome<Predicate> {
         let Kind::Object(members) = node.kind else {
             return self.text(node, &format!("{operator} match")).map(|(text, _)| plain(text));
         };
@@ -131,7 +131,7 @@ impl Operators<'_> {
         Ok(ignoring_case(Caseless::new(&text)))
     }
 
-    fn wildcard(self, text: &str, at: usize) -> Outcome<Wildcard> {
+    fn wildcard(self, text: &str, at: usize) -> ReadOutcome<Wildcard> {
         Wildcard::parse(text).map_err(|(character, reason)| {
             self.mistake(at, format!("{reason} at pos {character}")).with_help(
                 r"write a single * for any run of characters, \* for a star, \\ for a backslash",
@@ -139,7 +139,7 @@ impl Operators<'_> {
         })
     }
 
-    fn wildcard_within_limits(self, node: Node) -> Outcome<Predicate> {
+    fn wildcard_within_limits(self, node: Node) -> ReadOutcome<Predicate> {
         let (text, at) = self.text(node, "wildcard match")?;
         let wildcard = self.wildcard(&text, at)?;
         if wildcard.score() > MAX_SCORE {
@@ -151,7 +151,7 @@ impl Operators<'_> {
         Ok(Predicate::Wildcard(wildcard))
     }
 
-    fn numeric(self, node: Node) -> Outcome<Predicate> {
+    fn numeric(self, node: Node) -> ReadOutcome<Predicate> {
         let Kind::Array(items) = node.kind else {
             return Err(self.mistake(node.at, "Value of numeric must be an array."));
         };
@@ -191,7 +191,7 @@ impl Operators<'_> {
         self,
         place: usize,
         terms: &mut impl Iterator<Item = Node>,
-    ) -> Outcome<(&'static str, Double)> {
+    ) -> ReadOutcome<(&'static str, Double)> {
         const EXAMPLE: &str = r#"write for example [">", 0, "<=", 5]"#;
         let Some(Node { at, kind: Kind::Text(operator) }) = terms.next() else {
             return Err(self.mistake(place, "Invalid member in numeric match").with_help(EXAMPLE));
@@ -210,7 +210,7 @@ impl Operators<'_> {
         }
     }
 
-    fn end_of_terms(self, mut terms: impl Iterator<Item = Node>) -> Outcome<()> {
+    fn end_of_terms(self, mut terms: impl Iterator<Item = Node>) -> ReadOutcome<()> {
         terms.next().map_or(Ok(()), |extra| {
             Err(self
                 .mistake(extra.at, "Too many elements in numeric expression")
@@ -218,7 +218,7 @@ impl Operators<'_> {
         })
     }
 
-    fn anything_but(self, node: Node) -> Outcome<Excluded> {
+    fn anything_but(self, node: Node) -> ReadOutcome<Excluded> {
         match node.kind {
             Kind::Object(members) => {
                 let none = "Anything-But expression name not found";
@@ -234,7 +234,7 @@ impl Operators<'_> {
         }
     }
 
-    fn anything_but_list(self, at: usize, items: Vec<Node>) -> Outcome<Excluded> {
+    fn anything_but_list(self, at: usize, items: Vec<Node>) -> ReadOutcome<Excluded> {
         let (mut texts, mut numbers) = (Vec::new(), Vec::new());
         for item in items {
             match item.kind {
@@ -259,7 +259,7 @@ impl Operators<'_> {
         }
     }
 
-    fn anything_but_operator(self, member: Member) -> Outcome<Excluded> {
+    fn anything_but_operator(self, member: Member) -> ReadOutcome<Excluded> {
         let Member { at, name, value } = member;
         if !matches!(name.as_str(), "prefix" | "suffix" | "equals-ignore-case" | "wildcard") {
             return Err(self
@@ -275,7 +275,7 @@ impl Operators<'_> {
         };
         let what = format!("anything-but {name} match");
         let operands: Vec<(Box<str>, usize)> =
-            operands.into_iter().map(|node| self.text(node, &what)).collect::<Outcome<_>>()?;
+            operands.into_iter().map(|node| self.text(node, &what)).collect::<ReadOutcome<_>>()?;
         let texts = || operands.iter().map(|(text, _)| text.clone()).collect();
         match name.as_str() {
             "equals-ignore-case" => Ok(Excluded::IgnoringCase(
@@ -284,7 +284,7 @@ impl Operators<'_> {
             "wildcard" => operands
                 .iter()
                 .map(|(text, at)| self.wildcard(text, *at))
-                .collect::<Outcome<_>>()
+                .collect::<ReadOutcome<_>>()
                 .map(Excluded::Wildcards),
             affix => {
                 if let Some((_, at)) = operands.iter().find(|(text, _)| text.is_empty()) {

@@ -31,7 +31,7 @@ pub(super) struct Member {
 
 /// Reads one JSON text whole (RFC 8259).
 pub(super) fn read(text: &str, depth: usize) -> Result<Node, PatternError> {
-    let mut reader = Reader { text, at: 0 };
+    let mut reader = PatternReader { text, at: 0 };
     reader.skip_space();
     let node = reader.value(depth)?;
     reader.skip_space();
@@ -41,12 +41,12 @@ pub(super) fn read(text: &str, depth: usize) -> Result<Node, PatternError> {
     Ok(node)
 }
 
-struct Reader<'t> {
+struct PatternReader<'t> {
     text: &'t str,
     at: usize,
 }
 
-impl Reader<'_> {
+impl PatternReader<'_> {
     fn rest(&self) -> &str {
         self.text.get(self.at..).unwrap_or_default()
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::route::clause::Draft;
+use crate::route::clause::ClauseDraft;
 use crate::route::field::{Field, Path};
 use crate::route::predicate::Predicate;
 
@@ -12,18 +12,18 @@ use crate::route::predicate::Predicate;
 /// What is asked for often is taken to happen often: a value that half of all drafts ask for at
 /// some path is worse to be filed under than one of a thousand.
 pub(super) struct Selectivity<'d> {
-    paths: HashMap<&'d Path, Counts<'d>>,
+    paths: HashMap<&'d Path, ClauseCounts<'d>>,
 }
 
 #[derive(Default)]
-struct Counts<'d> {
+struct ClauseCounts<'d> {
     all: u32,
     each: HashMap<&'d Predicate, u32>,
 }
 
 impl<'d> Selectivity<'d> {
-    pub(super) fn of(drafts: impl IntoIterator<Item = &'d Draft>) -> Self {
-        let mut paths: HashMap<&Path, Counts<'_>> = HashMap::new();
+    pub(super) fn of(drafts: impl IntoIterator<Item = &'d ClauseDraft>) -> Self {
+        let mut paths: HashMap<&Path, ClauseCounts<'_>> = HashMap::new();
         for field in drafts.into_iter().flat_map(fields) {
             let counts = paths.entry(&field.path).or_default();
             for predicate in field.alternatives.iter().filter(|predicate| is_certain(predicate)) {
@@ -35,21 +35,21 @@ impl<'d> Selectivity<'d> {
     }
 
     /// The field to file a draft under; nothing if the draft has none that needs a value.
-    pub(super) fn best_field<'f>(&self, draft: &'f Draft) -> Option<&'f Arc<Field>> {
+    pub(super) fn best_field<'f>(&self, draft: &'f ClauseDraft) -> Option<&'f Arc<Field>> {
         let usable = fields(draft).filter(|field| !field.may_be_absent());
         usable
-            .map(|field| (self.chance(field), field))
+            .map(|field| (self.random(field), field))
             .min_by(|(a, _), (b, _)| a.total_cmp(b))
             .map(|(_, field)| field)
     }
 
-    fn chance(&self, field: &Field) -> f64 {
+    fn random(&self, field: &Field) -> f64 {
         let counts = self.paths.get(&field.path);
-        field.alternatives.iter().map(|predicate| chance(predicate, counts)).sum()
+        field.alternatives.iter().map(|predicate| random(predicate, counts)).sum()
     }
 }
 
-fn fields(draft: &Draft) -> impl Iterator<Item = &Arc<Field>> {
+fn fields(draft: &ClauseDraft) -> impl Iterator<Item = &Arc<Field>> {
     draft.parts.iter().flat_map(|part| part.terms()).map(|term| &term.field)
 }
 
@@ -67,7 +67,7 @@ fn is_certain(predicate: &Predicate) -> bool {
 }
 
 /// A guess at how likely a value satisfies a predicate, to be compared and no more.
-fn chance(predicate: &Predicate, counts: Option<&Counts<'_>>) -> f64 {
+fn random(predicate: &Predicate, counts: Option<&ClauseCounts<'_>>) -> f64 {
     let share = || {
         let count = counts.and_then(|counts| counts.each.get(predicate)).copied().unwrap_or(1);
         // The ten keep a lone value from looking like every value.

@@ -46,9 +46,9 @@ type Fields = BTreeMap<Path, Arc<Field>>;
 
 /// An object of a pattern without its `$or` lists, which are kept aside until all fields are known.
 #[derive(Default)]
-struct Scope {
+struct SyntaxScope {
     fields: Fields,
-    choices: Vec<(usize, Vec<Scope>)>,
+    choices: Vec<(usize, Vec<SyntaxScope>)>,
 }
 
 /// Turns the tree of a pattern into the conjunctions of which one must hold.
@@ -58,7 +58,7 @@ pub(super) fn conjunctions(text: &str, root: Node) -> Result<Vec<Conjunction>, P
             .with_help(r#"write for example {"type": ["Payment.Authorised"]}"#));
     };
     let mut compiler = Compiler { text, fields: 0, path: Vec::new(), below_or: false };
-    let mut scope = Scope::default();
+    let mut scope = SyntaxScope::default();
     compiler.object(&mut scope, root.at, members)?;
     let expanded = compiler.expand(&scope)?;
     Ok(expanded
@@ -81,7 +81,7 @@ impl Compiler<'_> {
 
     fn object(
         &mut self,
-        scope: &mut Scope,
+        scope: &mut SyntaxScope,
         at: usize,
         members: Vec<Member>,
     ) -> Result<(), PatternError> {
@@ -108,7 +108,12 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    fn member(&mut self, scope: &mut Scope, at: usize, value: Node) -> Result<(), PatternError> {
+    fn member(
+        &mut self,
+        scope: &mut SyntaxScope,
+        at: usize,
+        value: Node,
+    ) -> Result<(), PatternError> {
         match value.kind {
             Kind::Object(members) => self.object(scope, value.at, members),
             Kind::Array(items) => self.field(scope, at, value.at, items),
@@ -122,7 +127,7 @@ impl Compiler<'_> {
 
     fn field(
         &mut self,
-        scope: &mut Scope,
+        scope: &mut SyntaxScope,
         name_at: usize,
         at: usize,
         items: Vec<Node>,
@@ -153,7 +158,7 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    fn or(&mut self, list: Node) -> Result<Vec<Scope>, PatternError> {
+    fn or(&mut self, list: Node) -> Result<Vec<SyntaxScope>, PatternError> {
         let Kind::Array(items) = list.kind else {
             return Err(self.mistake(list.at, "It must be an Array followed with $or."));
         };
@@ -167,7 +172,7 @@ impl Compiler<'_> {
             .into_iter()
             .map(|item| match item.kind {
                 Kind::Object(members) => {
-                    let mut scope = Scope::default();
+                    let mut scope = SyntaxScope::default();
                     self.object(&mut scope, item.at, members)?;
                     Ok(scope)
                 }
@@ -180,7 +185,7 @@ impl Compiler<'_> {
     }
 
     /// Multiplies a scope out. A field of a branch replaces the same field outside of it.
-    fn expand(&self, scope: &Scope) -> Result<Vec<Fields>, PatternError> {
+    fn expand(&self, scope: &SyntaxScope) -> Result<Vec<Fields>, PatternError> {
         // What the lists of this scope have chosen so far, without its own fields.
         let mut chosen = vec![Fields::new()];
         for (at, branches) in &scope.choices {

@@ -21,7 +21,7 @@ const MAX_CHANGES: usize = 256;
 /// large one, which is built again after 256 of them.
 pub struct Table<K> {
     published: ArcSwap<Snapshot<K>>,
-    writer: Mutex<Writer<K>>,
+    writer: Mutex<TableWriter<K>>,
 }
 
 struct Snapshot<K> {
@@ -32,7 +32,7 @@ struct Snapshot<K> {
     changed: BTreeSet<K>,
 }
 
-struct Writer<K> {
+struct TableWriter<K> {
     filters: BTreeMap<K, Arc<Filter>>,
     changed: BTreeSet<K>,
 }
@@ -49,7 +49,7 @@ impl<K: Clone + Ord + Send + Sync> Table<K> {
             recent: Index::build(Vec::new()),
             changed: BTreeSet::new(),
         };
-        let writer = Writer { filters, changed: BTreeSet::new() };
+        let writer = TableWriter { filters, changed: BTreeSet::new() };
         Self { published: ArcSwap::from_pointee(snapshot), writer: Mutex::new(writer) }
     }
 
@@ -108,12 +108,12 @@ impl<K: Clone + Ord + Send + Sync> Table<K> {
         self.len() == 0
     }
 
-    fn write(&self) -> MutexGuard<'_, Writer<K>> {
+    fn write(&self) -> MutexGuard<'_, TableWriter<K>> {
         // A panic leaves both maps whole, because each change is one call.
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn publish(&self, writer: &mut Writer<K>) {
+    fn publish(&self, writer: &mut TableWriter<K>) {
         let base = if writer.changed.len() > MAX_CHANGES {
             writer.changed.clear();
             Arc::new(index_of(&writer.filters, writer.filters.keys()))

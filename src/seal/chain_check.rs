@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use crate::event::{ChainValue, ContentDigest, EventId};
-use crate::seal::{Checkpoint, Place};
+use crate::seal::{Checkpoint, PlaceClaims};
 
 /// One event that a consumer holds, as its token places it in the chain.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -12,7 +12,7 @@ pub struct Link {
     /// `jti`: the event id.
     pub id: EventId,
     /// `seq` and `prv`: the place that the gateway signed.
-    pub place: Place,
+    pub place: PlaceClaims,
     /// The digest of the content that the token carries.
     pub digest: ContentDigest,
 }
@@ -23,21 +23,21 @@ impl Link {
         self.place.previous.next(self.id, self.digest)
     }
 
-    const fn numbered(&self) -> Numbered {
-        Numbered { sequence: self.place.sequence, id: self.id }
+    const fn numbered(&self) -> NumberedToken {
+        NumberedToken { sequence: self.place.sequence, id: self.id }
     }
 }
 
 /// An event by its sequence number and its id.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Numbered {
+pub struct NumberedToken {
     /// The sequence number.
     pub sequence: u64,
     /// The event id.
     pub id: EventId,
 }
 
-impl fmt::Display for Numbered {
+impl fmt::Display for NumberedToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.sequence, self.id)
     }
@@ -53,9 +53,9 @@ pub enum Finding {
         /// The last missing number.
         to: u64,
         /// The event before them; nothing if none is held.
-        after: Option<Numbered>,
+        after: Option<NumberedToken>,
         /// The event behind them; nothing if only a checkpoint tells of them.
-        before: Option<Numbered>,
+        before: Option<NumberedToken>,
     },
     /// One number that was signed for more than one event, content or chain value.
     Conflict {
@@ -67,23 +67,23 @@ pub enum Finding {
     /// One event that was given two numbers.
     Doubled {
         /// The event under its lower number.
-        event: Numbered,
+        event: NumberedToken,
         /// Its other number.
         again: u64,
     },
     /// An event whose number is not its place.
     Reordered {
         /// The event.
-        event: Numbered,
+        event: NumberedToken,
         /// What it belongs behind.
-        behind: Numbered,
+        behind: NumberedToken,
     },
     /// An event that does not follow from the one before it: one of both was altered.
     Altered {
         /// The event whose `prv` does not fit.
-        event: Numbered,
+        event: NumberedToken,
         /// The event before it; nothing at the value that the check began with.
-        after: Option<Numbered>,
+        after: Option<NumberedToken>,
     },
     /// A checkpoint that signs another chain value than the events have.
     Contradicted {
@@ -144,7 +144,7 @@ impl fmt::Display for Finding {
 
 /// How far what is held reaches, next to a checkpoint.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Standing {
+pub enum ChainStanding {
     /// The last event held is the newest that the checkpoint knows.
     Newest,
     /// The checkpoint knows events that are not held.
@@ -157,11 +157,11 @@ pub enum Standing {
 #[derive(Clone, Debug)]
 pub struct ChainCheck {
     /// The first event held at or after the start.
-    pub first: Option<Numbered>,
+    pub first: Option<NumberedToken>,
     /// The last event held.
-    pub last: Option<Numbered>,
+    pub last: Option<NumberedToken>,
     /// Where the next check goes on: the next number, and the chain value before it.
-    pub next: Place,
+    pub next: PlaceClaims,
     /// How many events are held, each counted once.
     pub events: usize,
     /// How many more times the same was received.
@@ -177,7 +177,7 @@ pub struct ChainCheck {
 impl ChainCheck {
     /// Checks events in any order, from a number and the chain value before it on. A whole
     /// subscription begins at 1 with [`ChainValue::start`].
-    pub fn of(start: Place, links: impl IntoIterator<Item = Link>) -> Self {
+    pub fn of(start: PlaceClaims, links: impl IntoIterator<Item = Link>) -> Self {
         let mut check = Self {
             first: None,
             last: None,
@@ -226,7 +226,7 @@ impl ChainCheck {
         &mut self,
         link: Link,
         statements: &[Link],
-        behind: &HashMap<ChainValue, Numbered>,
+        behind: &HashMap<ChainValue, NumberedToken>,
         numbers: &mut HashMap<EventId, u64>,
     ) {
         let event = link.numbered();
@@ -241,7 +241,7 @@ impl ChainCheck {
         }
         let older = self.last.filter(|last| event.id < last.id);
         if let Some(sequence) = numbers.insert(event.id, event.sequence) {
-            let event = Numbered { sequence, ..event };
+            let event = NumberedToken { sequence, ..event };
             self.find(Finding::Doubled { event, again: link.place.sequence });
         } else if let Some(newer) = older {
             self.find(Finding::Reordered { event: newer, behind: event });
@@ -255,7 +255,8 @@ impl ChainCheck {
         self.first.get_or_insert(event);
         self.last = Some(event);
         self.values.insert(event.sequence, link.after());
-        self.next = Place { sequence: event.sequence.saturating_add(1), previous: link.after() };
+        self.next =
+            PlaceClaims { sequence: event.sequence.saturating_add(1), previous: link.after() };
     }
 
     /// Two neighbors that changed places find the same of each other.
@@ -266,7 +267,7 @@ impl ChainCheck {
     }
 
     /// Compares with a checkpoint of the same subscription, and says how far what is held reaches.
-    pub fn compare(&mut self, checkpoint: &Checkpoint) -> Standing {
+    pub fn compare(&mut self, checkpoint: &Checkpoint) -> ChainStanding {
         let sequence = checkpoint.sequence;
         if self.values.get(&sequence).is_some_and(|value| *value != checkpoint.chain) {
             self.find(Finding::Contradicted { sequence });
@@ -274,11 +275,11 @@ impl ChainCheck {
         if sequence >= self.next.sequence {
             let from = self.next.sequence;
             self.find(Finding::Missing { from, to: sequence, after: self.last, before: None });
-            Standing::Behind
+            ChainStanding::Behind
         } else if sequence.saturating_add(1) == self.next.sequence {
-            Standing::Newest
+            ChainStanding::Newest
         } else {
-            Standing::Ahead
+            ChainStanding::Ahead
         }
     }
 }
@@ -299,16 +300,16 @@ mod tests {
     use super::*;
     use crate::event::{SubscriptionId, Timestamp};
 
-    fn start() -> Place {
+    fn start() -> PlaceClaims {
         let subscription: SubscriptionId = "orders".parse().unwrap();
-        Place { sequence: 1, previous: ChainValue::start(&subscription) }
+        PlaceClaims { sequence: 1, previous: ChainValue::start(&subscription) }
     }
 
     fn chain(count: u8) -> Vec<Link> {
         let mut previous = start().previous;
         (1..=count)
             .map(|number| {
-                let place = Place { sequence: number.into(), previous };
+                let place = PlaceClaims { sequence: number.into(), previous };
                 let digest = ContentDigest::from_bytes([number; 32]);
                 let link = Link { id: EventId::first_of(number.into()), place, digest };
                 previous = link.after();
@@ -348,9 +349,9 @@ mod tests {
         assert_eq!(check.findings, []);
         assert_eq!((check.events, check.repeats), (5, 2));
         assert_eq!(check.first, Some(links[0].numbered()));
-        assert_eq!(check.next, Place { sequence: 6, previous: links[4].after() });
-        assert_eq!(check.compare(&checkpoint(5, links[4].after())), Standing::Newest);
-        assert_eq!(check.compare(&checkpoint(2, links[1].after())), Standing::Ahead);
+        assert_eq!(check.next, PlaceClaims { sequence: 6, previous: links[4].after() });
+        assert_eq!(check.compare(&checkpoint(5, links[4].after())), ChainStanding::Newest);
+        assert_eq!(check.compare(&checkpoint(2, links[1].after())), ChainStanding::Ahead);
         assert_eq!(check.findings, []);
     }
 
@@ -375,7 +376,7 @@ mod tests {
         let mut check = ChainCheck::of(start(), links[..2].iter().copied());
         assert_eq!(check.findings, []);
 
-        assert_eq!(check.compare(&checkpoint(3, links[2].after())), Standing::Behind);
+        assert_eq!(check.compare(&checkpoint(3, links[2].after())), ChainStanding::Behind);
 
         let after = Some(links[1].numbered());
         let missing = Finding::Missing { from: 3, to: 3, after, before: None };
@@ -403,8 +404,8 @@ mod tests {
     #[test]
     fn the_first_event_must_follow_from_the_start() {
         let links = chain(4);
-        let wrong = Place { sequence: 3, previous: start().previous };
-        let right = Place { sequence: 3, previous: links[1].after() };
+        let wrong = PlaceClaims { sequence: 3, previous: start().previous };
+        let right = PlaceClaims { sequence: 3, previous: links[1].after() };
 
         let check = ChainCheck::of(wrong, links.iter().copied());
         let event = links[2].numbered();
@@ -455,9 +456,9 @@ mod tests {
     fn nothing_held_is_whole_where_the_checkpoint_knows_of_nothing() {
         let mut check = ChainCheck::of(start(), []);
 
-        assert_eq!(check.compare(&checkpoint(0, start().previous)), Standing::Newest);
+        assert_eq!(check.compare(&checkpoint(0, start().previous)), ChainStanding::Newest);
         assert_eq!(check.findings, []);
-        assert_eq!(check.compare(&checkpoint(u64::MAX, start().previous)), Standing::Behind);
+        assert_eq!(check.compare(&checkpoint(u64::MAX, start().previous)), ChainStanding::Behind);
     }
 
     proptest! {

@@ -24,7 +24,7 @@ pub struct Claims<'a> {
     /// `sub_id`: the subscription, as an opaque identifier (RFC 9493, section 3.2.7).
     pub subscription: &'a SubscriptionId,
     /// `seq` and `prv`: the place among all that the subscription was sent; absent on replays.
-    pub place: Option<Place>,
+    pub place: Option<PlaceClaims>,
     /// `rpl`: the replay that this is part of.
     pub replay: Option<&'a ReplayId>,
     /// The name of the one member of `events`, such as [`cloudevent_type`] makes.
@@ -35,7 +35,7 @@ pub struct Claims<'a> {
 
 /// A place in the sequence of a subscription.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Place {
+pub struct PlaceClaims {
     /// Counts from 1 without gaps.
     pub sequence: u64,
     /// The chain value before this event.
@@ -74,7 +74,7 @@ impl Claims<'_> {
         // Names of subscriptions and replays need no escaping: see `event::names`.
         let subscription = self.subscription.as_str();
         write!(text, r#","sub_id":{{"format":"opaque","id":"{subscription}"}}"#)?;
-        if let Some(Place { sequence, previous }) = self.place {
+        if let Some(PlaceClaims { sequence, previous }) = self.place {
             write!(text, r#","seq":{sequence},"prv":"{previous}""#)?;
         }
         if let Some(replay) = self.replay {
@@ -109,7 +109,7 @@ mod tests {
             transaction: Some("4bf92f35"),
             occurred_at: Timestamp::from_unix_seconds(1_795_282_900),
             subscription: &subscription,
-            place: Some(Place { sequence: 123_456, previous }),
+            place: Some(PlaceClaims { sequence: 123_456, previous }),
             replay: Some(&replay),
             event_type: &cloudevent_type("https://events.example.com/"),
             event: r#"{"specversion":"1.0","data":{"amount":1.50}}"#,

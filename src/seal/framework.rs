@@ -13,7 +13,7 @@ use josekit::jwe::{
 };
 
 use crate::keys::{ContentEncryption, EstablishedKey, KeyManagement};
-use crate::seal::{Error, OpenError, content};
+use crate::seal::{OpenError, SealError, content};
 
 static CONTEXT: LazyLock<JweContext> = LazyLock::new(|| {
     let mut context = JweContext::new();
@@ -117,7 +117,7 @@ impl JweContentEncryption for Gcm {
         message: &[u8],
         aad: &[u8],
     ) -> Result<(Vec<u8>, Option<Vec<u8>>), JoseError> {
-        let failure = || JoseError::InvalidJweFormat(Error::Encrypt.into());
+        let failure = || JoseError::InvalidJweFormat(SealError::Encrypt.into());
         let iv = iv.and_then(|iv| iv.try_into().ok()).ok_or_else(failure)?;
         let mut output = message.to_vec();
         let tag = content::encrypt_gcm((key, self.0), iv, aad, &mut output).ok_or_else(failure)?;

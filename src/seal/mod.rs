@@ -27,11 +27,11 @@ mod text;
 #[cfg(test)]
 mod tests;
 
-pub use chain_check::{ChainCheck, Finding, Link, Numbered, Standing};
+pub use chain_check::{ChainCheck, ChainStanding, Finding, Link, NumberedToken};
 pub use checkpoint::{Checkpoint, CheckpointReader, sign_checkpoint, sign_place};
-pub use claims::{Claims, Place, cloudevent_type};
+pub use claims::{Claims, PlaceClaims, cloudevent_type};
 pub use inspect::inspect;
 pub use open::{OpenError, OpenLimits, Opening, Seen, open};
 pub use opened::Opened;
 pub use receipt::{Delivered, Receipt, ReceiptFault, ReceiptReader};
-pub use sealed::{Error, Options, Sealed, seal};
+pub use sealed::{Options, SealError, Sealed, seal};

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::event::ChainValue;
-use crate::seal::Place;
+use crate::seal::PlaceClaims;
 
 /// The claims of a token whose both layers were checked. Only [`open`](crate::seal::open()) makes
 /// one; `Debug` shows no claim.
@@ -14,7 +14,7 @@ pub struct Opened {
     claims: Value,
     event_type: String,
     id: String,
-    place: Option<Place>,
+    place: Option<PlaceClaims>,
 }
 
 impl Opened {
@@ -30,7 +30,7 @@ impl Opened {
         let event_type = event_type.clone();
         let place = match (claims.get("seq"), claims.get("prv")) {
             (None, None) => None,
-            (Some(sequence), Some(previous)) => Some(Place {
+            (Some(sequence), Some(previous)) => Some(PlaceClaims {
                 sequence: sequence.as_u64().filter(|sequence| *sequence > 0)?,
                 previous: previous.as_str()?.parse::<ChainValue>().ok()?,
             }),
@@ -66,7 +66,7 @@ impl Opened {
     }
 
     /// `seq` and `prv`: the place in the sequence of the subscription; nothing on replays.
-    pub const fn place(&self) -> Option<Place> {
+    pub const fn place(&self) -> Option<PlaceClaims> {
         self.place
     }
 

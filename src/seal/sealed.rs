@@ -41,7 +41,7 @@ impl fmt::Debug for Sealed {
 
 /// Why a token could not be made. Never the caller's doing: keys and claims are valid already.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum SealError {
     /// A key could not be used.
     #[error(transparent)]
     Key(#[from] KeyFailure),
@@ -50,7 +50,7 @@ pub enum Error {
     Encrypt,
 }
 
-impl Blame for Error {
+impl Blame for SealError {
     fn fault(&self) -> Fault {
         Fault::Ours
     }
@@ -66,7 +66,7 @@ pub fn seal(
     signing: &SigningKey,
     sealing: &SealingKey,
     options: &Options,
-) -> Result<Sealed, Error> {
+) -> Result<Sealed, SealError> {
     let inner = signing.sign_event(&claims.to_json())?.into_bytes();
     let small = options
         .compress
@@ -80,7 +80,7 @@ fn encrypt(
     (content, deflated): (Vec<u8>, bool),
     sealing: &SealingKey,
     encryption: ContentEncryption,
-) -> Result<Sealed, Error> {
+) -> Result<Sealed, SealError> {
     let established = sealing.establish(encryption)?;
     let token = match &established.ephemeral {
         Some(ephemeral) if encryption != ContentEncryption::A128CbcHs256 => {
@@ -91,5 +91,5 @@ fn encrypt(
             framework::write(sealing.kid(), sealing.management(), established, content)
         }
     };
-    token.map(Sealed).ok_or(Error::Encrypt)
+    token.map(Sealed).ok_or(SealError::Encrypt)
 }

@@ -7,7 +7,7 @@ use crate::source::Received;
 
 /// Whether the producer waits for the answer and can act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
+pub enum ResponseMode {
     /// It waits: an event that breaks its contract is refused with its violations.
     Synchronous,
     /// It is gone: an event that breaks its contract is quarantined and counts as taken.
@@ -29,7 +29,7 @@ pub struct Admitted {
 /// Why an event was not taken. Nothing of it was stored.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
-pub struct Refusal {
+pub struct AdmitRefusal {
     /// Whose turn it is.
     pub fault: Fault,
     /// A stable word, for example `contract-violated`; listed in `docs/errors.md`.
@@ -40,7 +40,7 @@ pub struct Refusal {
     pub violations: Vec<Violation>,
 }
 
-impl Blame for Refusal {
+impl Blame for AdmitRefusal {
     fn fault(&self) -> Fault {
         self.fault
     }
@@ -58,7 +58,11 @@ pub trait Admit: Send + Sync {
     ///
     /// Not cancel safe: a dropped future leaves the caller in doubt. Sending the same events again
     /// is harmless where their source can name them.
-    async fn admit(&self, batch: Vec<Received>, manner: Manner) -> Vec<Result<Admitted, Refusal>>;
+    async fn admit(
+        &self,
+        batch: Vec<Received>,
+        response_mode: ResponseMode,
+    ) -> Vec<Result<Admitted, AdmitRefusal>>;
 
     /// Takes an event from quarantine through the one publication that set it aside.
     ///
@@ -73,5 +77,6 @@ pub trait Admit: Send + Sync {
     /// # Cancel safety
     ///
     /// Not cancel safe, as [`admit`](Self::admit).
-    async fn release(&self, received: Received, publication: &str) -> Result<EventId, Refusal>;
+    async fn release(&self, received: Received, publication: &str)
+    -> Result<EventId, AdmitRefusal>;
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::ambient::{SecretReference, Size, Span};
+use crate::ambient::{HumanDuration, SecretReference, Size};
 use crate::event::json;
 
 /// How events come in: the embedded bus (`POST /`) and the event intake (`POST /events`).
@@ -28,7 +28,7 @@ pub struct Config {
     /// The access keys that producers sign with.
     pub access_keys: Vec<AccessKey>,
     /// How long the answer to a request is kept, to be given again when an SDK repeats the request.
-    pub repeat_answers: Span,
+    pub repeat_answers: HumanDuration,
     /// The longest request body.
     pub max_body: Size,
     /// What the entries of one `PutEvents` request may come to, counted as AWS counts.
@@ -82,7 +82,7 @@ impl Default for Config {
             region: "us-east-1".to_owned(),
             signatures: Signatures::Required,
             access_keys: Vec::new(),
-            repeat_answers: Span(Duration::from_mins(5)),
+            repeat_answers: HumanDuration(Duration::from_mins(5)),
             max_body: Size(8 * 1024 * 1024),
             max_entries: Size(1024 * 1024),
             max_batch: 100,

@@ -6,7 +6,7 @@ use crate::event::{Blame, Fault};
 
 /// A line and its place.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Line {
+pub struct InputLine {
     /// Its number in the input, from 1; blank lines count and are not given out.
     pub number: usize,
     /// Its text, without the line break.
@@ -92,7 +92,7 @@ impl<R: BufRead> Lines<R> {
 }
 
 impl<R: BufRead> Iterator for Lines<R> {
-    type Item = Result<Line, LineError>;
+    type Item = Result<InputLine, LineError>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.is_over {
@@ -103,7 +103,7 @@ impl<R: BufRead> Iterator for Lines<R> {
                         text.remove(0);
                     }
                     if !text.trim().is_empty() {
-                        return Some(Ok(Line { number: self.number, text }));
+                        return Some(Ok(InputLine { number: self.number, text }));
                     }
                 }
                 Ok(None) => self.is_over = true,

@@ -19,7 +19,7 @@ pub mod intake;
 mod lines;
 mod received;
 
-pub use admit::{Admit, Admitted, Manner, Refusal};
+pub use admit::{Admit, AdmitRefusal, Admitted, ResponseMode};
 pub use config::{AccessKey, Config, Signatures, UnknownBus};
-pub use lines::{Line, LineError, Lines};
+pub use lines::{InputLine, LineError, Lines};
 pub use received::{Envelope, OWN_SOURCE, Received, ReceivedError};

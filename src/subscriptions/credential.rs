@@ -181,7 +181,7 @@ pub struct Tls {
 }
 
 /// A place of a value in a credential, and whether the value is a secret by nature or by wish.
-pub struct Slot<'a> {
+pub struct SecretSlot<'a> {
     /// JSON Pointer in the document of the subscription.
     pub pointer: String,
     /// The value; nothing where it is left out.
@@ -190,7 +190,7 @@ pub struct Slot<'a> {
     wish: Option<&'a mut bool>,
 }
 
-impl Slot<'_> {
+impl SecretSlot<'_> {
     /// Whether the value is kept encrypted and never shown.
     pub fn is_secret(&self) -> bool {
         self.wish.as_ref().is_none_or(|wish| **wish)
@@ -211,11 +211,11 @@ impl SinkCredential {
     }
 
     /// Every place where a secret stands, or may stand.
-    pub fn slots(&mut self) -> Vec<Slot<'_>> {
+    pub fn slots(&mut self) -> Vec<SecretSlot<'_>> {
         let mut slots = Vec::new();
         let mut fixed = |pointer: &str, value| {
             let pointer = format!("/sinkcredential/{pointer}");
-            slots.push(Slot { pointer, value, wish: None });
+            slots.push(SecretSlot { pointer, value, wish: None });
         };
         if let Some(basic) = &mut self.basic {
             fixed("basic/password", &mut basic.password);
@@ -240,7 +240,7 @@ impl SinkCredential {
         }
         for (list, parameters) in lists {
             for (index, parameter) in parameters.iter_mut().enumerate() {
-                slots.push(Slot {
+                slots.push(SecretSlot {
                     pointer: format!("/sinkcredential/{list}/{index}/value"),
                     value: &mut parameter.value,
                     wish: Some(&mut parameter.secret),

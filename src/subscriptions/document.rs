@@ -10,7 +10,7 @@ use crate::subscriptions::SinkCredential;
 /// What a consumer asks for. Members that CloudEvents Subscriptions 1.0 names keep its names.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Document {
+pub struct SubscriptionDocument {
     /// The name of the subscription; the gateway makes one up if it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
@@ -44,7 +44,7 @@ pub struct Document {
     pub config: Settings,
 }
 
-impl Document {
+impl SubscriptionDocument {
     /// What is kept in the clear and shown: everything but the secrets of the sink's credential.
     pub fn without_secrets(&self) -> Self {
         let sinkcredential = self.sinkcredential.as_ref().map(SinkCredential::without_secrets);

@@ -21,12 +21,12 @@ pub struct Challenge {
 
 impl Challenge {
     /// Makes a challenge with 128 bits of chance.
-    pub fn new(now: Timestamp, dice: &dyn Entropy) -> Self {
+    pub fn new(now: Timestamp, entropy: &dyn Entropy) -> Self {
         let unix_ms = u64::try_from(now.unix_ms()).unwrap_or(0);
         let mut nonce = [0; 16];
-        dice.fill(&mut nonce);
+        entropy.fill(&mut nonce);
         Self {
-            id: EventId::from_parts(unix_ms, dice.next_u128()),
+            id: EventId::from_parts(unix_ms, entropy.next_u128()),
             nonce: base64_simd::URL_SAFE_NO_PAD.encode_to_string(nonce),
         }
     }

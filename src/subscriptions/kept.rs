@@ -7,18 +7,18 @@ use serde_json::Value;
 
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{Position, Revision};
-use crate::subscriptions::subscription::{Checked, CheckedKeys, check};
+use crate::subscriptions::subscription::{CheckedKeys, CheckedParts, check};
 use crate::subscriptions::{
-    Document, Epoch, Error, Invalid, KeptCredential, RecipientKeys, SealedCredential, State,
-    Subscription,
+    Epoch, Invalid, KeptCredential, RecipientKeys, SealedCredential, Subscription,
+    SubscriptionDocument, SubscriptionError, SubscriptionState,
 };
 
 /// What is kept of a subscription.
 #[derive(Clone, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Kept {
-    pub(super) document: Document,
-    pub(super) state: State,
+pub(super) struct KeptSubscription {
+    pub(super) document: SubscriptionDocument,
+    pub(super) state: SubscriptionState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
     pub(super) created: Timestamp,
@@ -39,24 +39,31 @@ pub(super) struct KeptEpoch {
 }
 
 /// The filter of a document, from this position on.
-pub(super) fn epoch(document: &Document, from: Position) -> KeptEpoch {
+pub(super) fn epoch(document: &SubscriptionDocument, from: Position) -> KeptEpoch {
     KeptEpoch { from: from.0, types: document.types.clone(), filters: document.filters.clone() }
 }
 
 /// What was kept cannot be read.
-pub(super) fn damaged(id: &str, source: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::Damaged { id: id.to_owned(), source: Box::new(source) }
+pub(super) fn damaged(
+    id: &str,
+    source: impl std::error::Error + Send + Sync + 'static,
+) -> SubscriptionError {
+    SubscriptionError::Damaged { id: id.to_owned(), source: Box::new(source) }
 }
 
 /// Reads what is kept.
-pub(super) fn read(id: &str, body: &str) -> Result<Kept, Error> {
+pub(super) fn read(id: &str, body: &str) -> Result<KeptSubscription, SubscriptionError> {
     serde_json::from_str(body).map_err(|error| damaged(id, error))
 }
 
 /// Makes a subscription of what is kept.
-pub(super) fn restore(id: &str, body: &str, revision: Revision) -> Result<Subscription, Error> {
+pub(super) fn restore(
+    id: &str,
+    body: &str,
+    revision: Revision,
+) -> Result<Subscription, SubscriptionError> {
     let kept = read(id, body)?;
-    let Checked { sink, keys, receipts, audience, signature } =
+    let CheckedParts { sink, keys, receipts, audience, signature } =
         check(&kept.document).map_err(|error| damaged(id, error))?;
     let keys = match keys {
         CheckedKeys::Public(keys) => RecipientKeys::Public(keys),
@@ -74,7 +81,8 @@ pub(super) fn restore(id: &str, body: &str, revision: Revision) -> Result<Subscr
             wish: (epoch.types, epoch.filters),
         })
     };
-    let epochs = kept.epochs.into_iter().map(restore_epoch).collect::<Result<_, Error>>()?;
+    let epochs =
+        kept.epochs.into_iter().map(restore_epoch).collect::<Result<_, SubscriptionError>>()?;
     let id: SubscriptionId = id.parse().map_err(|error| damaged(id, error))?;
     let owner = id.clone();
     Ok(Subscription {

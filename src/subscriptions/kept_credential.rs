@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use crate::event::{Blame, Fault, SubscriptionId, Timestamp};
 use crate::keys::{DataKey, DataKeyError};
 use crate::subscriptions::credential_rules::check_complete;
-use crate::subscriptions::{Error, SinkCredential, Subscription};
+use crate::subscriptions::{SinkCredential, Subscription, SubscriptionError};
 
 /// What is kept of a credential: all of it, encrypted under the gateway's data key.
 #[derive(Clone, Deserialize, PartialEq, Serialize)]
@@ -122,7 +122,7 @@ impl KeptCredential {
         id: &SubscriptionId,
         wanted: Option<&SinkCredential>,
         (data_key, now): (&DataKey, Timestamp),
-    ) -> Result<Option<Self>, Error> {
+    ) -> Result<Option<Self>, SubscriptionError> {
         let Some(wanted) = wanted else { return Ok(None) };
         check_complete(wanted)?;
         Ok(Some(Self { sealed: seal(id, wanted, data_key), changed: now, former: None }))
@@ -143,14 +143,14 @@ impl KeptCredential {
         sink: Option<&str>,
         wanted: Option<&SinkCredential>,
         (data_key, now): (&DataKey, Timestamp),
-    ) -> Result<Option<Self>, Error> {
+    ) -> Result<Option<Self>, SubscriptionError> {
         let Some(wanted) = wanted else { return Ok(None) };
         let same_sink = current.document.sink.as_deref() == sink;
         let Some(before) = current.credential.as_ref().filter(|_| same_sink) else {
             return Self::create(&current.id, Some(wanted), (data_key, now));
         };
         let opened = before.open(before.current(), data_key);
-        let opened = opened.map_err(|error| Error::Damaged {
+        let opened = opened.map_err(|error| SubscriptionError::Damaged {
             id: current.id.to_string(),
             source: Box::new(error),
         })?;

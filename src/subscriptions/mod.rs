@@ -1,6 +1,6 @@
 //! Who receives what, where, and sealed for which key.
 //!
-//! A [`Document`] comes in, as a consumer or operator wrote it; a [`Subscription`] goes out, every
+//! A [`SubscriptionDocument`] comes in, as a consumer or operator wrote it; a [`Subscription`] goes out, every
 //! part of which is known to work: its filter compiles, its keys seal, its address is one. A push
 //! subscription delivers nothing before its sink has answered a [`Challenge`] that was sealed for
 //! its key. A [`SinkCredential`] says how the gateway shows itself at the sink; its secrets are kept
@@ -22,15 +22,15 @@ mod subscription;
 
 pub use credential::{
     ApiKey, Basic, ClientAuthentication, CredentialAlone, CredentialType, OAuth, Parameter,
-    SinkCredential, Slot, Tls, TokenMethod,
+    SecretSlot, SinkCredential, Tls, TokenMethod,
 };
 pub use document::{
-    ClearAttributes, ContentMode, Document, KeySettings, OnDeadLetter, Ordering, Protocol,
-    ReceiptSettings, Settings,
+    ClearAttributes, ContentMode, KeySettings, OnDeadLetter, Ordering, Protocol, ReceiptSettings,
+    Settings, SubscriptionDocument,
 };
 pub use handshake::{CHALLENGE_TYPE, Challenge};
 pub use kept_credential::{CredentialError, KeptCredential, SealedCredential};
 pub use secret_text::SecretText;
-pub use state::State;
-pub use store::{Error, Invalid, Subscriptions, Terms};
-pub use subscription::{Epoch, Receipts, RecipientKeys, Subscription};
+pub use state::SubscriptionState;
+pub use store::{Invalid, SubscriptionError, Subscriptions, Terms};
+pub use subscription::{Epoch, ReceiptTerms, RecipientKeys, Subscription};

@@ -67,14 +67,14 @@ impl Serialize for SecretText {
 
 impl<'de> Deserialize<'de> for SecretText {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Reader)
+        deserializer.deserialize_any(SecretReader)
     }
 }
 
 /// Refuses in words of its own, because the usual ones repeat what they found.
-struct Reader;
+struct SecretReader;
 
-impl<'de> Visitor<'de> for Reader {
+impl<'de> Visitor<'de> for SecretReader {
     type Value = SecretText;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum State {
+pub enum SubscriptionState {
     /// The sink has not proved itself yet; nothing is delivered, events wait in the log.
     Pending,
     /// Events are delivered, or can be fetched.
@@ -24,7 +24,7 @@ pub enum State {
     Closed,
 }
 
-impl State {
+impl SubscriptionState {
     /// Tells whether attempts are made.
     pub const fn delivers(self) -> bool {
         matches!(self, Self::Active)
@@ -43,7 +43,7 @@ impl State {
     }
 }
 
-impl State {
+impl SubscriptionState {
     /// What to do instead of a step that is not allowed, as the end of a sentence that names this
     /// state.
     pub(super) const fn way_to(self, next: Self) -> &'static str {
@@ -56,7 +56,7 @@ impl State {
     }
 }
 
-impl fmt::Display for State {
+impl fmt::Display for SubscriptionState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Pending => "pending",
@@ -73,10 +73,18 @@ mod tests {
 
     #[test]
     fn nothing_leaves_closed_and_only_the_handshake_leaves_pending() {
-        for next in [State::Pending, State::Active, State::Paused, State::Closed] {
-            assert!(!State::Closed.allows(next));
+        for next in [
+            SubscriptionState::Pending,
+            SubscriptionState::Active,
+            SubscriptionState::Paused,
+            SubscriptionState::Closed,
+        ] {
+            assert!(!SubscriptionState::Closed.allows(next));
         }
-        assert!(!State::Pending.allows(State::Active));
-        assert!(State::Active.allows(State::Paused) && State::Paused.allows(State::Active));
+        assert!(!SubscriptionState::Pending.allows(SubscriptionState::Active));
+        assert!(
+            SubscriptionState::Active.allows(SubscriptionState::Paused)
+                && SubscriptionState::Paused.allows(SubscriptionState::Active)
+        );
     }
 }

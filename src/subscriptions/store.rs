@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use crate::ambient::Clock;
 use crate::event::{Blame, Fault, SubscriptionId};
-use crate::eventlog::{Error as LogError, Position, RecordKey, Registry, Revision};
-use crate::subscriptions::kept::{Kept, KeptEpoch, damaged, epoch, read, restore};
+use crate::eventlog::{LogError, Position, RecordKey, Registry, Revision};
+use crate::subscriptions::kept::{KeptEpoch, KeptSubscription, damaged, epoch, read, restore};
 use crate::subscriptions::subscription::check;
-use crate::subscriptions::{Document, KeptCredential, Protocol, State, Subscription};
+use crate::subscriptions::{
+    KeptCredential, Protocol, Subscription, SubscriptionDocument, SubscriptionState,
+};
 
 const KIND: &str = "subscription";
 /// Filters that a subscription may have for the entries that the log still holds; each is compiled
@@ -33,7 +35,7 @@ impl Invalid {
 
 /// Why a subscription was not read or written.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+pub enum SubscriptionError {
     /// The document cannot work.
     #[error("the subscription is not valid at {0}")]
     Invalid(#[from] Invalid),
@@ -50,9 +52,9 @@ pub enum Error {
     #[error("the subscription is {from}{}", from.way_to(*to))]
     Step {
         /// Where it stands.
-        from: State,
+        from: SubscriptionState,
         /// What was asked for.
-        to: State,
+        to: SubscriptionState,
     },
     /// What was kept cannot be read.
     #[error("subscription `{id}` in the registry is damaged")]
@@ -68,7 +70,7 @@ pub enum Error {
     Registry(#[source] LogError),
 }
 
-impl Blame for Error {
+impl Blame for SubscriptionError {
     fn fault(&self) -> Fault {
         match self {
             Self::Registry(error) => error.fault(),
@@ -84,7 +86,7 @@ pub struct Terms {
     /// The first position that the document's filter applies to.
     pub from: Position,
     /// Up to here the log was dropped, so that nothing asks for the filters of before.
-    pub floor: Position,
+    pub low_watermark: Position,
     /// The two secret keys, encrypted under the data key, if the document asks for some.
     pub shared_secret: Option<String>,
     /// The credential that the document asks for, encrypted under the data key.
@@ -112,8 +114,8 @@ impl Subscriptions {
     /// # Errors
     ///
     /// Ours: the registry failed.
-    pub async fn list(&self) -> Result<Vec<Arc<Subscription>>, Error> {
-        let records = self.registry.list(KIND).await.map_err(Error::Registry)?;
+    pub async fn list(&self) -> Result<Vec<Arc<Subscription>>, SubscriptionError> {
+        let records = self.registry.list(KIND).await.map_err(SubscriptionError::Registry)?;
         let restored = records.into_iter().filter_map(|record| {
             restore(&record.id, &record.body, record.revision)
                 .inspect_err(|_| {
@@ -133,8 +135,8 @@ impl Subscriptions {
     /// # Errors
     ///
     /// Ours: the registry failed.
-    pub async fn names(&self) -> Result<BTreeSet<String>, Error> {
-        let records = self.registry.list(KIND).await.map_err(Error::Registry)?;
+    pub async fn names(&self) -> Result<BTreeSet<String>, SubscriptionError> {
+        let records = self.registry.list(KIND).await.map_err(SubscriptionError::Registry)?;
         Ok(records.into_iter().map(|record| record.id).collect())
     }
 
@@ -143,9 +145,9 @@ impl Subscriptions {
     /// # Errors
     ///
     /// The caller's turn: there is none. Ours: the registry failed.
-    pub async fn get(&self, id: &SubscriptionId) -> Result<Arc<Subscription>, Error> {
-        let record = self.registry.get(&key(id)).await.map_err(Error::Registry)?;
-        let record = record.ok_or_else(|| Error::Unknown(id.clone()))?;
+    pub async fn get(&self, id: &SubscriptionId) -> Result<Arc<Subscription>, SubscriptionError> {
+        let record = self.registry.get(&key(id)).await.map_err(SubscriptionError::Registry)?;
+        let record = record.ok_or_else(|| SubscriptionError::Unknown(id.clone()))?;
         restore(&record.id, &record.body, record.revision).map(Arc::new)
     }
 
@@ -154,8 +156,8 @@ impl Subscriptions {
     /// # Errors
     ///
     /// The caller's turn: a part of it cannot work.
-    pub fn check(document: &Document) -> Result<(), Error> {
-        check(document).map(drop).map_err(Error::Invalid)
+    pub fn check(document: &SubscriptionDocument) -> Result<(), SubscriptionError> {
+        check(document).map(drop).map_err(SubscriptionError::Invalid)
     }
 
     /// Keeps a new subscription. It is pending until its sink has proved itself; one without a sink
@@ -167,12 +169,12 @@ impl Subscriptions {
     pub async fn create(
         &self,
         id: SubscriptionId,
-        document: Document,
+        document: SubscriptionDocument,
         terms: Terms,
-    ) -> Result<Arc<Subscription>, Error> {
-        let document = Document { id: Some(id.clone()), ..document };
+    ) -> Result<Arc<Subscription>, SubscriptionError> {
+        let document = SubscriptionDocument { id: Some(id.clone()), ..document };
         check(&document)?;
-        let kept = Kept {
+        let kept = KeptSubscription {
             epochs: vec![epoch(&document, terms.from)],
             state: first_state(&document),
             document,
@@ -182,7 +184,7 @@ impl Subscriptions {
             credential: terms.credential,
         };
         self.keep(&id, None, kept).await.map_err(|error| match error {
-            Error::Stale(id) => Error::Exists(id),
+            SubscriptionError::Stale(id) => SubscriptionError::Exists(id),
             other => other,
         })
     }
@@ -200,12 +202,15 @@ impl Subscriptions {
     pub async fn update(
         &self,
         current: &Subscription,
-        document: Document,
+        document: SubscriptionDocument,
         terms: Terms,
-    ) -> Result<Arc<Subscription>, Error> {
+    ) -> Result<Arc<Subscription>, SubscriptionError> {
         let id = current.id.clone();
-        if current.state == State::Closed {
-            return Err(Error::Step { from: State::Closed, to: State::Pending });
+        if current.state == SubscriptionState::Closed {
+            return Err(SubscriptionError::Step {
+                from: SubscriptionState::Closed,
+                to: SubscriptionState::Pending,
+            });
         }
         if document.consumer != current.consumer {
             return Err(Invalid::new("/consumer", "a subscription keeps its consumer").into());
@@ -213,7 +218,7 @@ impl Subscriptions {
         if document.id.as_ref().is_some_and(|other| *other != id) {
             return Err(Invalid::new("/id", "a subscription keeps its name").into());
         }
-        let document = Document { id: Some(id.clone()), ..document };
+        let document = SubscriptionDocument { id: Some(id.clone()), ..document };
         check(&document)?;
         let proved = document.sink == current.document.sink
             && document.config.keys == current.document.config.keys;
@@ -223,7 +228,7 @@ impl Subscriptions {
         {
             kept.epochs.retain(|epoch| epoch.from < terms.from.0);
             kept.epochs.push(epoch(&document, terms.from));
-            drop_epochs(&mut kept.epochs, terms.floor);
+            drop_epochs(&mut kept.epochs, terms.low_watermark);
             if kept.epochs.len() > MOST_EPOCHS {
                 let problem = "was changed a hundred times for events that the log still holds; \
                                change it when older events have left the log, or make another \
@@ -232,11 +237,11 @@ impl Subscriptions {
             }
         }
         if document.protocol == Protocol::Pull {
-            if kept.state == State::Pending {
-                (kept.state, kept.reason) = (State::Active, None);
+            if kept.state == SubscriptionState::Pending {
+                (kept.state, kept.reason) = (SubscriptionState::Active, None);
             }
         } else if !proved {
-            kept.state = State::Pending;
+            kept.state = SubscriptionState::Pending;
             kept.reason = Some("the address or the keys were changed".to_owned());
         }
         if terms.shared_secret.is_some() {
@@ -259,14 +264,14 @@ impl Subscriptions {
     pub async fn step(
         &self,
         current: &Subscription,
-        to: State,
+        to: SubscriptionState,
         reason: Option<String>,
-    ) -> Result<Arc<Subscription>, Error> {
+    ) -> Result<Arc<Subscription>, SubscriptionError> {
         if !current.state.allows(to) {
-            return Err(Error::Step { from: current.state, to });
+            return Err(SubscriptionError::Step { from: current.state, to });
         }
         // One that is active again needs no reason, and what its pause was for is over.
-        self.set_state(current, to, reason.filter(|_| to != State::Active)).await
+        self.set_state(current, to, reason.filter(|_| to != SubscriptionState::Active)).await
     }
 
     /// Notes that the sink has proved itself: a pending subscription becomes active, any other
@@ -275,11 +280,14 @@ impl Subscriptions {
     /// # Errors
     ///
     /// The caller's turn: someone else wrote first. Ours: the registry failed.
-    pub async fn prove(&self, current: &Subscription) -> Result<Arc<Subscription>, Error> {
-        if current.state != State::Pending {
+    pub async fn prove(
+        &self,
+        current: &Subscription,
+    ) -> Result<Arc<Subscription>, SubscriptionError> {
+        if current.state != SubscriptionState::Pending {
             return Ok(Arc::new(current.clone()));
         }
-        self.set_state(current, State::Active, None).await
+        self.set_state(current, SubscriptionState::Active, None).await
     }
 
     /// Notes why a pending subscription has not become active; any other stays as it is.
@@ -291,11 +299,11 @@ impl Subscriptions {
         &self,
         current: &Subscription,
         reason: String,
-    ) -> Result<Arc<Subscription>, Error> {
-        if current.state != State::Pending {
+    ) -> Result<Arc<Subscription>, SubscriptionError> {
+        if current.state != SubscriptionState::Pending {
             return Ok(Arc::new(current.clone()));
         }
-        self.set_state(current, State::Pending, Some(reason)).await
+        self.set_state(current, SubscriptionState::Pending, Some(reason)).await
     }
 
     /// Forgets a subscription.
@@ -303,7 +311,7 @@ impl Subscriptions {
     /// # Errors
     ///
     /// The caller's turn: someone else wrote first. Ours: the registry failed.
-    pub async fn remove(&self, current: &Subscription) -> Result<(), Error> {
+    pub async fn remove(&self, current: &Subscription) -> Result<(), SubscriptionError> {
         self.registry
             .remove(&key(&current.id), current.revision)
             .await
@@ -313,20 +321,21 @@ impl Subscriptions {
     async fn set_state(
         &self,
         current: &Subscription,
-        state: State,
+        state: SubscriptionState,
         reason: Option<String>,
-    ) -> Result<Arc<Subscription>, Error> {
-        let kept = Kept { state, reason, ..self.kept(current).await? };
+    ) -> Result<Arc<Subscription>, SubscriptionError> {
+        let kept = KeptSubscription { state, reason, ..self.kept(current).await? };
         self.keep(&current.id, Some(current.revision), kept).await
     }
 
-    async fn kept(&self, current: &Subscription) -> Result<Kept, Error> {
-        let record = self.registry.get(&key(&current.id)).await.map_err(Error::Registry)?;
-        let record = record.ok_or_else(|| Error::Unknown(current.id.clone()))?;
+    async fn kept(&self, current: &Subscription) -> Result<KeptSubscription, SubscriptionError> {
+        let record =
+            self.registry.get(&key(&current.id)).await.map_err(SubscriptionError::Registry)?;
+        let record = record.ok_or_else(|| SubscriptionError::Unknown(current.id.clone()))?;
         let kept = read(&record.id, &record.body)?;
         // One of the same name may have been created in the place of the one that was seen.
         if kept.created != current.created {
-            return Err(Error::Stale(current.id.clone()));
+            return Err(SubscriptionError::Stale(current.id.clone()));
         }
         Ok(kept)
     }
@@ -335,10 +344,10 @@ impl Subscriptions {
         &self,
         id: &SubscriptionId,
         expected: Option<Revision>,
-        kept: Kept,
-    ) -> Result<Arc<Subscription>, Error> {
+        kept: KeptSubscription,
+    ) -> Result<Arc<Subscription>, SubscriptionError> {
         // The one place where a document is written: no secret of it reaches the disk in the clear.
-        let kept = Kept { document: kept.document.without_secrets(), ..kept };
+        let kept = KeptSubscription { document: kept.document.without_secrets(), ..kept };
         let body = serde_json::to_string(&kept).map_err(|error| damaged(id.as_str(), error))?;
         let revision = self
             .registry
@@ -354,26 +363,26 @@ fn key(id: &SubscriptionId) -> RecordKey {
 }
 
 /// Drops the filters whose successors hold for everything that the log still has.
-fn drop_epochs(epochs: &mut Vec<KeptEpoch>, floor: Position) {
-    let needless = epochs.iter().skip(1).take_while(|next| next.from <= floor.0).count();
+fn drop_epochs(epochs: &mut Vec<KeptEpoch>, low_watermark: Position) {
+    let needless = epochs.iter().skip(1).take_while(|next| next.from <= low_watermark.0).count();
     epochs.drain(..needless);
 }
 
-fn changed_filter(current: &Subscription, document: &Document) -> &'static str {
+fn changed_filter(current: &Subscription, document: &SubscriptionDocument) -> &'static str {
     if document.types == current.document.types { "/filters" } else { "/types" }
 }
 
-fn first_state(document: &Document) -> State {
+fn first_state(document: &SubscriptionDocument) -> SubscriptionState {
     match document.protocol {
-        Protocol::Http => State::Pending,
-        Protocol::Pull => State::Active,
+        Protocol::Http => SubscriptionState::Pending,
+        Protocol::Pull => SubscriptionState::Active,
     }
 }
 
-fn registry_error(id: &SubscriptionId, error: LogError) -> Error {
+fn registry_error(id: &SubscriptionId, error: LogError) -> SubscriptionError {
     match error {
-        LogError::Stale { .. } => Error::Stale(id.clone()),
-        other => Error::Registry(other),
+        LogError::Stale { .. } => SubscriptionError::Stale(id.clone()),
+        other => SubscriptionError::Registry(other),
     }
 }
 
@@ -384,16 +393,16 @@ mod tests {
     use super::*;
     use crate::ambient::{ManualClock, SeededEntropy};
     use crate::event::Timestamp;
-    use crate::eventlog::{Limits, MemoryLog};
+    use crate::eventlog::{LogLimits, MemoryLog};
 
     fn subscriptions() -> Subscriptions {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Timestamp::EPOCH));
         let entropy = Arc::new(SeededEntropy::new(1));
-        let log = MemoryLog::new(Limits::default(), Arc::clone(&clock), entropy);
+        let log = MemoryLog::new(LogLimits::default(), Arc::clone(&clock), entropy);
         Subscriptions::new(log, clock)
     }
 
-    fn document(changes: Value) -> Document {
+    fn document(changes: Value) -> SubscriptionDocument {
         let keys = serde_json::json!({"jwksUri": "https://shop.example/jwks.json"});
         let mut document = serde_json::json!({
             "consumer": "shop", "sink": "https://shop.example", "config": {"keys": keys},
@@ -405,8 +414,8 @@ mod tests {
     }
 
     fn terms(from: u64) -> Terms {
-        let floor = Position::START;
-        Terms { from: Position(from), floor, shared_secret: None, credential: None }
+        let low_watermark = Position::START;
+        Terms { from: Position(from), low_watermark, shared_secret: None, credential: None }
     }
 
     #[tokio::test]
@@ -418,7 +427,9 @@ mod tests {
         for (change, pointer) in [("id", "/id"), ("consumer", "/consumer")] {
             let other = document(serde_json::json!({ change: "other" }));
             let refused = subscriptions.update(&current, other, terms(2)).await;
-            assert!(matches!(refused, Err(Error::Invalid(at)) if at.pointer == pointer));
+            assert!(
+                matches!(refused, Err(SubscriptionError::Invalid(at)) if at.pointer == pointer)
+            );
         }
         let same = document(serde_json::json!({"id": "a"}));
         assert!(subscriptions.update(&current, same, terms(2)).await.is_ok());
@@ -437,13 +448,13 @@ mod tests {
         let moved = subscriptions.update(&narrowed, elsewhere, terms(9)).await.unwrap();
 
         assert_eq!(
-            [active.state, narrowed.state, moved.state].map(State::delivers),
+            [active.state, narrowed.state, moved.state].map(SubscriptionState::delivers),
             [true, true, false]
         );
         let from: Vec<u64> = moved.epochs.iter().map(|epoch| epoch.from.0).collect();
         assert_eq!(from, [1, 7, 9]);
         let stale = subscriptions.update(&active, document(serde_json::json!({})), terms(9)).await;
-        assert!(matches!(stale, Err(Error::Stale(_))));
+        assert!(matches!(stale, Err(SubscriptionError::Stale(_))));
     }
 
     #[tokio::test]
@@ -456,7 +467,7 @@ mod tests {
         }
 
         let refused = subscriptions.update(&current, wish(101), terms(101)).await;
-        assert!(matches!(refused, Err(Error::Invalid(at)) if at.pointer == "/types"));
+        assert!(matches!(refused, Err(SubscriptionError::Invalid(at)) if at.pointer == "/types"));
         // What changes no filter is not refused, and no event between: the last one is replaced.
         let mut other = wish(100);
         other.config.audience = Some("shop".to_owned());
@@ -464,7 +475,7 @@ mod tests {
         current = subscriptions.update(&current, wish(101), terms(100)).await.unwrap();
         assert_eq!(current.epochs.len(), 100);
 
-        let dropped = Terms { floor: Position(98), ..terms(101) };
+        let dropped = Terms { low_watermark: Position(98), ..terms(101) };
         current = subscriptions.update(&current, wish(102), dropped).await.unwrap();
         let from: Vec<u64> = current.epochs.iter().map(|epoch| epoch.from.0).collect();
         assert_eq!(from, [98, 99, 100, 101]);
@@ -479,14 +490,14 @@ mod tests {
             let mut document = serde_json::to_value(document).unwrap();
             let config = document["config"].as_object_mut().unwrap();
             config.extend(changes.as_object().unwrap().clone());
-            serde_json::from_value::<Document>(document).unwrap()
+            serde_json::from_value::<SubscriptionDocument>(document).unwrap()
         };
-        let pointer = |document: &Document| match Subscriptions::check(document) {
-            Err(Error::Invalid(invalid)) => invalid.pointer,
+        let pointer = |document: &SubscriptionDocument| match Subscriptions::check(document) {
+            Err(SubscriptionError::Invalid(invalid)) => invalid.pointer,
             other => panic!("{other:?}"),
         };
         assert_eq!(pointer(&document(serde_json::json!({"protocol": "PULL"}))), "/sink");
-        let lost = Document { sink: None, ..document(serde_json::json!({})) };
+        let lost = SubscriptionDocument { sink: None, ..document(serde_json::json!({})) };
         assert_eq!(pointer(&lost), "/sink");
         let tries = pulled(serde_json::json!({"maximumRetryAttempts": 3}));
         assert_eq!(pointer(&tries), "/config/maximumRetryAttempts");
@@ -498,7 +509,10 @@ mod tests {
         let again = subscriptions.update(&push, new, terms(3)).await.unwrap();
 
         let states = [pull.state, push.state, again.state];
-        assert_eq!(states, [State::Active, State::Pending, State::Active]);
+        assert_eq!(
+            states,
+            [SubscriptionState::Active, SubscriptionState::Pending, SubscriptionState::Active]
+        );
         assert!(pull.is_pulled() && !push.is_pulled() && again.reason.is_none());
     }
 
@@ -509,13 +523,16 @@ mod tests {
         let pending = subscriptions.create(id.clone(), new, terms(1)).await.unwrap();
 
         let doubted = subscriptions.doubt(&pending, "no answer".to_owned()).await.unwrap();
-        assert_eq!((doubted.state, doubted.reason.as_deref()), (State::Pending, Some("no answer")));
+        assert_eq!(
+            (doubted.state, doubted.reason.as_deref()),
+            (SubscriptionState::Pending, Some("no answer"))
+        );
         let active = subscriptions.prove(&doubted).await.unwrap();
         let again = subscriptions.prove(&active).await.unwrap();
         let late = subscriptions.doubt(&active, "no answer".to_owned()).await.unwrap();
 
         for unchanged in [again, late, subscriptions.get(&id).await.unwrap()] {
-            assert_eq!((unchanged.state, &unchanged.reason), (State::Active, &None));
+            assert_eq!((unchanged.state, &unchanged.reason), (SubscriptionState::Active, &None));
             assert_eq!(unchanged.revision, active.revision);
         }
     }
@@ -530,13 +547,13 @@ mod tests {
         clock.advance(std::time::Duration::from_secs(1));
         let next = subscriptions.create(id.clone(), new.clone(), terms(2)).await.unwrap();
 
-        assert!(matches!(subscriptions.prove(&old).await, Err(Error::Stale(_))));
+        assert!(matches!(subscriptions.prove(&old).await, Err(SubscriptionError::Stale(_))));
         // Not even were the revision the same.
         let disguised = Subscription { revision: next.revision, ..Subscription::clone(&old) };
-        assert!(matches!(subscriptions.prove(&disguised).await, Err(Error::Stale(_))));
+        assert!(matches!(subscriptions.prove(&disguised).await, Err(SubscriptionError::Stale(_))));
         let updated = subscriptions.update(&disguised, new, terms(3)).await;
-        assert!(matches!(updated, Err(Error::Stale(_))));
-        assert_eq!(subscriptions.get(&id).await.unwrap().state, State::Pending);
+        assert!(matches!(updated, Err(SubscriptionError::Stale(_))));
+        assert_eq!(subscriptions.get(&id).await.unwrap().state, SubscriptionState::Pending);
     }
 
     #[tokio::test]
@@ -555,6 +572,8 @@ mod tests {
 
         let ids: Vec<&str> = listed.iter().map(|one| one.id.as_str()).collect();
         assert_eq!(ids, ["a", "c"]);
-        assert!(matches!(subscriptions.get(&b).await, Err(Error::Damaged { id, .. }) if id == "b"));
+        assert!(
+            matches!(subscriptions.get(&b).await, Err(SubscriptionError::Damaged { id, .. }) if id == "b")
+        );
     }
 }

@@ -13,8 +13,8 @@ use crate::keys::{ConsumerKeys, KeySet, SigningAlgorithm, VerifyingKeys};
 use crate::route::Filter;
 use crate::subscriptions::credential_rules;
 use crate::subscriptions::{
-    ClearAttributes, ContentMode, Document, Invalid, KeySettings, OnDeadLetter, Ordering, Protocol,
-    ReceiptSettings, SealedCredential, Settings, State,
+    ClearAttributes, ContentMode, Invalid, KeySettings, OnDeadLetter, Ordering, Protocol,
+    ReceiptSettings, SealedCredential, Settings, SubscriptionDocument, SubscriptionState,
 };
 
 /// Who receives what, where, and sealed for which key.
@@ -25,11 +25,11 @@ pub struct Subscription {
     /// Who receives.
     pub consumer: ConsumerId,
     /// Where it stands.
-    pub state: State,
+    pub state: SubscriptionState,
     /// Why it stands there, if that is not plain.
     pub reason: Option<String>,
     /// What its consumer asked for, word for word but for secrets.
-    pub document: Document,
+    pub document: SubscriptionDocument,
     /// The address that events are posted to; nothing if the consumer fetches them.
     pub sink: Option<Url>,
     /// How the gateway shows itself there, encrypted.
@@ -39,7 +39,7 @@ pub struct Subscription {
     /// What events are sealed for.
     pub keys: RecipientKeys,
     /// The receipts that its sink signs; nothing: none are asked for.
-    pub receipts: Option<Receipts>,
+    pub receipts: Option<ReceiptTerms>,
     /// The `aud` of its tokens.
     pub audience: String,
     /// The algorithm of the signature; nothing: the gateway's first one.
@@ -74,7 +74,7 @@ pub enum RecipientKeys {
 
 /// The receipts that a sink signs.
 #[derive(Clone)]
-pub struct Receipts {
+pub struct ReceiptTerms {
     /// The public keys that they are checked with.
     pub keys: ConsumerKeys<VerifyingKeys>,
     /// Whether an answer without a valid one counts as a failed attempt.
@@ -121,10 +121,10 @@ impl fmt::Debug for Subscription {
 }
 
 /// The parts of a document that were checked.
-pub(super) struct Checked {
+pub(super) struct CheckedParts {
     pub(super) sink: Option<Url>,
     pub(super) keys: CheckedKeys,
-    pub(super) receipts: Option<Receipts>,
+    pub(super) receipts: Option<ReceiptTerms>,
     pub(super) audience: String,
     pub(super) signature: Option<SigningAlgorithm>,
 }
@@ -136,7 +136,7 @@ pub(super) enum CheckedKeys {
 }
 
 /// Checks every part of a document that does not depend on the gateway.
-pub(super) fn check(document: &Document) -> Result<Checked, Invalid> {
+pub(super) fn check(document: &SubscriptionDocument) -> Result<CheckedParts, Invalid> {
     let settings = &document.config;
     within("/config/parallel", settings.parallel.map(u32::from), 1, 256)?;
     within("/config/rate", settings.rate, 1, 100_000)?;
@@ -177,7 +177,7 @@ pub(super) fn check(document: &Document) -> Result<Checked, Invalid> {
         }
         (None, _) => {}
     }
-    Ok(Checked {
+    Ok(CheckedParts {
         sink,
         keys: check_keys(&settings.keys)?,
         receipts: settings.receipts.as_ref().map(check_receipts).transpose()?,
@@ -187,7 +187,7 @@ pub(super) fn check(document: &Document) -> Result<Checked, Invalid> {
 }
 
 /// The address of a sink, where the protocol has one.
-fn sink(document: &Document) -> Result<Option<Url>, Invalid> {
+fn sink(document: &SubscriptionDocument) -> Result<Option<Url>, Invalid> {
     let refuse = |problem: &str| Err(Invalid::new("/sink", problem));
     match (document.protocol, &document.sink) {
         (Protocol::Http, Some(sink)) => address("/sink", sink).map(Some),
@@ -251,7 +251,7 @@ pub(super) fn address(pointer: &str, text: &str) -> Result<Url, Invalid> {
     Ok(url)
 }
 
-fn signature(document: &Document) -> Result<Option<SigningAlgorithm>, Invalid> {
+fn signature(document: &SubscriptionDocument) -> Result<Option<SigningAlgorithm>, Invalid> {
     let pointer = "/config/signature";
     let Some(name) = &document.config.signature else { return Ok(None) };
     let algorithm = name
@@ -278,7 +278,7 @@ fn check_keys(keys: &KeySettings) -> Result<CheckedKeys, Invalid> {
     }
 }
 
-fn check_receipts(settings: &ReceiptSettings) -> Result<Receipts, Invalid> {
+fn check_receipts(settings: &ReceiptSettings) -> Result<ReceiptTerms, Invalid> {
     let keys = match (&settings.jwks, &settings.jwks_uri) {
         (Some(jwks), None) => VerifyingKeys::from_json(jwks.to_string().as_bytes())
             .map(|set| ConsumerKeys::Inline(Arc::new(set)))
@@ -289,5 +289,5 @@ fn check_receipts(settings: &ReceiptSettings) -> Result<Receipts, Invalid> {
             return Err(Invalid::new("/config/receipts", problem));
         }
     };
-    Ok(Receipts { keys, required: settings.required })
+    Ok(ReceiptTerms { keys, required: settings.required })
 }

@@ -2,7 +2,7 @@
 
 /// What a metric does over time.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Kind {
+pub enum MetricKind {
     /// It only grows.
     Counter,
     /// It goes up and down.
@@ -38,7 +38,7 @@ macro_rules! metrics {
             }
 
             /// What it does over time.
-            pub const fn kind(self) -> Kind {
+            pub const fn kind(self) -> MetricKind {
                 match self { $(Self::$variant => $kind),+ }
             }
 
@@ -57,92 +57,92 @@ macro_rules! metrics {
 
 metrics! {
     /// Events made durable.
-    EventsAccepted: "sealway_events_accepted_total", Kind::Counter, ["publication"];
+    EventsAccepted: "sealway_events_accepted_total", MetricKind::Counter, ["publication"];
     /// Events that no publication wanted.
-    EventsUnwanted: "sealway_events_unwanted_total", Kind::Counter, [];
+    EventsUnwanted: "sealway_events_unwanted_total", MetricKind::Counter, [];
     /// Events refused at the border, by the code of the problem.
-    EventsRefused: "sealway_events_refused_total", Kind::Counter, ["reason"];
+    EventsRefused: "sealway_events_refused_total", MetricKind::Counter, ["reason"];
     /// Events kept aside because they broke their contract.
-    EventsQuarantined: "sealway_events_quarantined_total", Kind::Counter, ["publication"];
+    EventsQuarantined: "sealway_events_quarantined_total", MetricKind::Counter, ["publication"];
     /// Events that broke their contract and crossed in mode `observe`.
-    ViolationsObserved: "sealway_violations_observed_total", Kind::Counter, ["publication"];
+    ViolationsObserved: "sealway_violations_observed_total", MetricKind::Counter, ["publication"];
     /// Events recognized as repeats.
-    Duplicates: "sealway_duplicates_total", Kind::Counter, ["publication"];
+    Duplicates: "sealway_duplicates_total", MetricKind::Counter, ["publication"];
     /// Events with the idempotency key of another content.
-    Conflicts: "sealway_conflicts_total", Kind::Counter, ["publication"];
+    Conflicts: "sealway_conflicts_total", MetricKind::Counter, ["publication"];
     /// Time from the first byte of an event to its place in the log.
-    AdmitSeconds: "sealway_admit_seconds", Kind::Histogram(SHORT), [];
+    AdmitSeconds: "sealway_admit_seconds", MetricKind::Histogram(SHORT), [];
     /// Events made durable by one sync.
-    AppendGroup: "sealway_append_group_events", Kind::Histogram(GROUP), [];
+    AppendGroup: "sealway_append_group_events", MetricKind::Histogram(GROUP), [];
     /// Time of one sync of the log.
-    SyncSeconds: "sealway_sync_seconds", Kind::Histogram(SHORT), [];
+    SyncSeconds: "sealway_sync_seconds", MetricKind::Histogram(SHORT), [];
     /// Time from an outcome to the sync that keeps it; a crash repeats what is younger. The oldest
     /// outcome of each sync counts.
-    OutcomeSeconds: "sealway_outcome_seconds", Kind::Histogram(SHORT), [];
+    OutcomeSeconds: "sealway_outcome_seconds", MetricKind::Histogram(SHORT), [];
     /// Position of the newest entry of the log.
-    LogHead: "sealway_log_head_position", Kind::Gauge, [];
+    LogHead: "sealway_log_head_position", MetricKind::Gauge, [];
     /// How much of the disk of the log is in use, 0 to 1.
-    DiskUsed: "sealway_disk_used_ratio", Kind::Gauge, [];
+    DiskUsed: "sealway_disk_used_ratio", MetricKind::Gauge, [];
     /// Position of the newest entry that retention has dropped.
-    LogFloor: "sealway_log_floor_position", Kind::Gauge, [];
+    LogFloor: "sealway_log_floor_position", MetricKind::Gauge, [];
     /// Events that retention has dropped from the log.
-    EventsDropped: "sealway_events_dropped_total", Kind::Counter, [];
+    EventsDropped: "sealway_events_dropped_total", MetricKind::Counter, [];
     /// Attempts at a sink, by verdict.
-    Attempts: "sealway_attempts_total", Kind::Counter, ["subscription", "verdict"];
+    Attempts: "sealway_attempts_total", MetricKind::Counter, ["subscription", "verdict"];
     /// Requests to token endpoints, by what came of them: `token` or `failure`.
-    TokenRequests: "sealway_token_requests_total", Kind::Counter, ["outcome"];
+    TokenRequests: "sealway_token_requests_total", MetricKind::Counter, ["outcome"];
     /// Attempts for which a sink took the former credential and not the present one.
-    FormerCredentials: "sealway_former_credential_attempts_total", Kind::Counter, ["subscription"];
+    FormerCredentials: "sealway_former_credential_attempts_total", MetricKind::Counter, ["subscription"];
     /// Events delivered.
-    Delivered: "sealway_delivered_total", Kind::Counter, ["subscription"];
+    Delivered: "sealway_delivered_total", MetricKind::Counter, ["subscription"];
     /// Answers of sinks that are asked for receipts, by what was found in them.
-    Receipts: "sealway_receipts_total", Kind::Counter, ["subscription", "result"];
+    Receipts: "sealway_receipts_total", MetricKind::Counter, ["subscription", "result"];
     /// Events handed out to consumers that fetch them.
-    Fetched: "sealway_fetched_total", Kind::Counter, ["subscription"];
+    Fetched: "sealway_fetched_total", MetricKind::Counter, ["subscription"];
     /// Streams and polls that wait for events.
-    Waiting: "sealway_waiting_readers", Kind::Gauge, [];
+    Waiting: "sealway_waiting_readers", MetricKind::Gauge, [];
     /// Events given up, by reason.
-    DeadLetters: "sealway_dead_letters_total", Kind::Counter, ["subscription", "reason"];
+    DeadLetters: "sealway_dead_letters_total", MetricKind::Counter, ["subscription", "reason"];
     /// Dead letters dropped because of their age, by the reason that they had.
-    DeadLettersExpired: "sealway_dead_letters_expired_total", Kind::Counter,
+    DeadLettersExpired: "sealway_dead_letters_expired_total", MetricKind::Counter,
         ["subscription", "reason"];
     /// Dead letters dropped because their consumer has too many, by the reason that they had.
-    DeadLettersDropped: "sealway_dead_letters_dropped_total", Kind::Counter,
+    DeadLettersDropped: "sealway_dead_letters_dropped_total", MetricKind::Counter,
         ["subscription", "reason"];
     /// Receipts dropped because their consumer has too many.
-    ReceiptsDropped: "sealway_receipts_dropped_total", Kind::Counter, ["subscription"];
+    ReceiptsDropped: "sealway_receipts_dropped_total", MetricKind::Counter, ["subscription"];
     /// Events dropped from the quarantine because of their age.
-    QuarantineExpired: "sealway_quarantine_expired_total", Kind::Counter, ["publication"];
+    QuarantineExpired: "sealway_quarantine_expired_total", MetricKind::Counter, ["publication"];
     /// Entries of the log that a subscription has not settled.
-    LagEvents: "sealway_lag_events", Kind::Gauge, ["subscription"];
+    LagEvents: "sealway_lag_events", MetricKind::Gauge, ["subscription"];
     /// Age of the oldest entry that a subscription has not settled.
-    LagSeconds: "sealway_lag_seconds", Kind::Gauge, ["subscription"];
+    LagSeconds: "sealway_lag_seconds", MetricKind::Gauge, ["subscription"];
     /// Events of a subscription that wait for another attempt.
-    RetriesWaiting: "sealway_retries_waiting", Kind::Gauge, ["subscription"];
+    RetriesWaiting: "sealway_retries_waiting", MetricKind::Gauge, ["subscription"];
     /// Whether the sink of a subscription is asked: 0 it is, 1 one attempt at a time, 2 it is left alone.
-    BreakerState: "sealway_breaker_state", Kind::Gauge, ["subscription"];
+    BreakerState: "sealway_breaker_state", MetricKind::Gauge, ["subscription"];
     /// Times that a sink was left alone because it did not answer well, by whose attempt showed it.
-    SinksLeftAlone: "sealway_sinks_left_alone_total", Kind::Counter, ["subscription"];
+    SinksLeftAlone: "sealway_sinks_left_alone_total", MetricKind::Counter, ["subscription"];
     /// Subscriptions that were paused because every attempt failed.
-    SubscriptionsPaused: "sealway_subscriptions_paused_total", Kind::Counter, ["subscription"];
+    SubscriptionsPaused: "sealway_subscriptions_paused_total", MetricKind::Counter, ["subscription"];
     /// Attempts that a subscription may have under way at the moment.
-    ParallelAllowed: "sealway_parallel_allowed", Kind::Gauge, ["subscription"];
+    ParallelAllowed: "sealway_parallel_allowed", MetricKind::Gauge, ["subscription"];
     /// Time from acceptance to delivery.
-    EndToEndSeconds: "sealway_end_to_end_seconds", Kind::Histogram(LONG), [];
+    EndToEndSeconds: "sealway_end_to_end_seconds", MetricKind::Histogram(LONG), [];
     /// Time of one attempt at a sink.
-    AttemptSeconds: "sealway_attempt_seconds", Kind::Histogram(LONG), [];
+    AttemptSeconds: "sealway_attempt_seconds", MetricKind::Histogram(LONG), [];
     /// Time to sign and encrypt one event.
-    SealSeconds: "sealway_seal_seconds", Kind::Histogram(SHORT), [];
+    SealSeconds: "sealway_seal_seconds", MetricKind::Histogram(SHORT), [];
     /// Subscriptions by state.
-    Subscriptions: "sealway_subscriptions", Kind::Gauge, ["state"];
+    Subscriptions: "sealway_subscriptions", MetricKind::Gauge, ["state"];
     /// Events sent again by replays.
-    Replayed: "sealway_replayed_total", Kind::Counter, ["subscription"];
+    Replayed: "sealway_replayed_total", MetricKind::Counter, ["subscription"];
     /// Age of the active signing key.
-    SigningKeyAge: "sealway_signing_key_age_seconds", Kind::Gauge, [];
+    SigningKeyAge: "sealway_signing_key_age_seconds", MetricKind::Gauge, [];
     /// Requests answered, by route and status.
-    Requests: "sealway_requests_total", Kind::Counter, ["route", "status"];
+    Requests: "sealway_requests_total", MetricKind::Counter, ["route", "status"];
     /// Time to answer a request.
-    RequestSeconds: "sealway_request_seconds", Kind::Histogram(LONG), ["route"];
+    RequestSeconds: "sealway_request_seconds", MetricKind::Histogram(LONG), ["route"];
 }
 
 #[cfg(test)]
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(names.len(), Metric::ALL.len());
         for metric in Metric::ALL {
             assert_eq!(
-                metric.kind() == Kind::Counter,
+                metric.kind() == MetricKind::Counter,
                 metric.name().ends_with("_total"),
                 "{metric:?}"
             );

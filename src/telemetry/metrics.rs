@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::telemetry::{Kind, Metric};
+use crate::telemetry::{Metric, MetricKind};
 
 /// Counts up.
 #[derive(Clone, Debug)]
@@ -51,19 +51,19 @@ impl Metrics {
 
     /// The counter with these label values, in the order of [`Metric::labels`].
     pub fn counter(&self, metric: Metric, labels: &[&str]) -> Counter {
-        debug_assert_eq!(metric.kind(), Kind::Counter, "{metric:?}");
+        debug_assert_eq!(metric.kind(), MetricKind::Counter, "{metric:?}");
         Counter(self.series(metric, labels))
     }
 
     /// The gauge with these label values, in the order of [`Metric::labels`].
     pub fn gauge(&self, metric: Metric, labels: &[&str]) -> Gauge {
-        debug_assert_eq!(metric.kind(), Kind::Gauge, "{metric:?}");
+        debug_assert_eq!(metric.kind(), MetricKind::Gauge, "{metric:?}");
         Gauge(self.series(metric, labels))
     }
 
     /// The histogram with these label values, in the order of [`Metric::labels`].
     pub fn histogram(&self, metric: Metric, labels: &[&str]) -> Histogram {
-        debug_assert!(matches!(metric.kind(), Kind::Histogram(_)), "{metric:?}");
+        debug_assert!(matches!(metric.kind(), MetricKind::Histogram(_)), "{metric:?}");
         Histogram(self.series(metric, labels))
     }
 
@@ -153,7 +153,7 @@ impl Histogram {
     }
 
     /// Adds a span of time, in seconds.
-    pub fn observe_span(&self, span: Duration) {
+    pub fn observe_duration(&self, span: Duration) {
         self.observe(span.as_secs_f64());
     }
 }
@@ -161,8 +161,8 @@ impl Histogram {
 impl Series {
     fn new(metric: Metric) -> Self {
         let bounds = match metric.kind() {
-            Kind::Histogram(bounds) => bounds,
-            Kind::Counter | Kind::Gauge => &[],
+            MetricKind::Histogram(bounds) => bounds,
+            MetricKind::Counter | MetricKind::Gauge => &[],
         };
         // The bits of 0.0 are 0, so one start serves all kinds. The last bucket is `+Inf`.
         let buckets = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
@@ -172,11 +172,11 @@ impl Series {
     fn render(&self, text: &mut String, metric: Metric, values: &[String]) -> fmt::Result {
         let (name, total) = (metric.name(), self.total.load(Relaxed));
         match metric.kind() {
-            Kind::Counter => writeln!(text, "{name}{} {total}", Labels(metric, values, None)),
-            Kind::Gauge => {
+            MetricKind::Counter => writeln!(text, "{name}{} {total}", Labels(metric, values, None)),
+            MetricKind::Gauge => {
                 writeln!(text, "{name}{} {}", Labels(metric, values, None), f64::from_bits(total))
             }
-            Kind::Histogram(bounds) => {
+            MetricKind::Histogram(bounds) => {
                 let mut seen = 0;
                 let bounds = bounds.iter().copied().chain([f64::INFINITY]);
                 for (bound, bucket) in bounds.zip(&self.buckets) {
@@ -191,11 +191,11 @@ impl Series {
     }
 }
 
-const fn word(kind: Kind) -> &'static str {
+const fn word(kind: MetricKind) -> &'static str {
     match kind {
-        Kind::Counter => "counter",
-        Kind::Gauge => "gauge",
-        Kind::Histogram(_) => "histogram",
+        MetricKind::Counter => "counter",
+        MetricKind::Gauge => "gauge",
+        MetricKind::Histogram(_) => "histogram",
     }
 }
 

@@ -6,12 +6,12 @@
 //!
 //! **Invariant:** no event data, token, key or credential ever passes through here.
 
-mod chain;
+mod error_chain;
 mod logging;
 mod metric;
 mod metrics;
 
-pub use chain::chain;
+pub use error_chain::error_chain;
 pub use logging::{Config, Layout, LoggingError, start_logging};
-pub use metric::{Kind, Metric};
+pub use metric::{Metric, MetricKind};
 pub use metrics::{Counter, Gauge, Histogram, Metrics};

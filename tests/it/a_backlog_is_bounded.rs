@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use sealway::ambient::{Clock as _, ManualClock, Span, SystemClock};
+use sealway::ambient::{Clock as _, HumanDuration, ManualClock, SystemClock};
 
 use crate::harness::{Receiver, TestGateway, eventually};
 
@@ -59,8 +59,8 @@ async fn a_paused_subscription_keeps_the_newest_and_the_rest_expires_in_line() {
 async fn what_has_waited_too_long_expires_and_then_leaves_the_log() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = TestGateway::with(Some(clock.clone()), |config| {
-        config.log.retention.age = Some(Span(Duration::from_mins(1)));
-        config.delivery.backlog.maximum_age = Some(Span(Duration::from_hours(1)));
+        config.log.retention.age = Some(HumanDuration(Duration::from_mins(1)));
+        config.delivery.backlog.maximum_age = Some(HumanDuration(Duration::from_hours(1)));
     })
     .await;
     let receiver = Receiver::start(&gateway, "shop").await;
@@ -89,7 +89,7 @@ async fn what_has_waited_too_long_expires_and_then_leaves_the_log() {
 #[tokio::test]
 async fn no_consumer_has_events_kept_for_longer_than_the_operator_allows() {
     let clock = ManualClock::at(SystemClock.now());
-    let hour = Span(Duration::from_hours(1));
+    let hour = HumanDuration(Duration::from_hours(1));
     let mut gateway = TestGateway::with(Some(clock.clone()), |config| {
         config.delivery.backlog.maximum_age = Some(hour);
     })
@@ -106,7 +106,7 @@ async fn no_consumer_has_events_kept_for_longer_than_the_operator_allows() {
         assert!(detail.contains(part), "{detail}");
     }
     gateway.change(|config| {
-        config.delivery.backlog.longest_age = Some(Span(Duration::from_hours(366 * 24)));
+        config.delivery.backlog.longest_age = Some(HumanDuration(Duration::from_hours(366 * 24)));
     });
     gateway.restart().await;
     gateway.subscribe(&receiver, year).await;
@@ -126,8 +126,8 @@ async fn no_consumer_has_events_kept_for_longer_than_the_operator_allows() {
 async fn what_nobody_fetches_expires_in_line_and_then_leaves_the_log() {
     let clock = ManualClock::at(SystemClock.now());
     let mut gateway = TestGateway::with(Some(clock.clone()), |config| {
-        config.log.retention.age = Some(Span(Duration::from_mins(1)));
-        config.delivery.backlog.maximum_age = Some(Span(Duration::from_hours(1)));
+        config.log.retention.age = Some(HumanDuration(Duration::from_mins(1)));
+        config.delivery.backlog.maximum_age = Some(HumanDuration(Duration::from_hours(1)));
     })
     .await;
     let shop = Receiver::start(&gateway, "shop").await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use sealway::ambient::{Clock as _, ManualClock, Span, SystemClock};
+use sealway::ambient::{Clock as _, HumanDuration, ManualClock, SystemClock};
 use sealway::config::Config;
 use sealway::event::ChainValue;
 
@@ -307,7 +307,7 @@ async fn the_command_line_writes_tokens_and_acknowledges_what_it_wrote() {
 async fn what_is_gone_is_told_and_what_is_not_acknowledged_stays() {
     let day = Duration::from_hours(24);
     let clock = ManualClock::at(SystemClock.now());
-    let change = |config: &mut Config| config.log.retention.age = Some(Span(day));
+    let change = |config: &mut Config| config.log.retention.age = Some(HumanDuration(day));
     let mut gateway = TestGateway::with(Some(clock.clone()), change).await;
     let (both, puller) =
         (Receiver::start(&gateway, "both").await, Receiver::start(&gateway, "puller").await);

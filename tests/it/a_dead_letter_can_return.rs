@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use sealway::ambient::{Clock as _, ManualClock, Span, SystemClock};
+use sealway::ambient::{Clock as _, HumanDuration, ManualClock, SystemClock};
 
 use crate::harness::{Receiver, Reply, TestGateway, eventually, never_within};
 
@@ -488,7 +488,7 @@ async fn a_redrive_that_cannot_be_is_refused() {
 async fn dead_letters_go_when_they_are_too_old() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = TestGateway::with(Some(clock.clone()), |config| {
-        config.log.retention.dead_letters = Some(Span(Duration::from_hours(24)));
+        config.log.retention.dead_letters = Some(HumanDuration(Duration::from_hours(24)));
     })
     .await;
     let receiver = Receiver::start(&gateway, "shop").await;

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use sealway::ambient::{Clock as _, ManualClock, Span, SystemClock, Tasks};
+use sealway::ambient::{Clock as _, HumanDuration, ManualClock, SystemClock, Tasks};
 use sealway::event::EventId;
 use sealway::keys::{OpeningKey, OpeningKeyKind, OpeningKeys, VerifyingKeys};
 use sealway::seal::{Opening, open};
@@ -96,7 +96,7 @@ impl Crowd {
         self: &Arc<Self>,
         gateway: &TestGateway,
         (sort, n): (&str, usize),
-        manner: Manner,
+        response_mode: Manner,
     ) {
         let name = format!("{sort}-{n}");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -108,14 +108,15 @@ impl Crowd {
                 let Some(crowd) = crowd.upgrade() else { return };
                 let stop = stop.clone();
                 tasks.spawn(async move {
-                    stop.run_until_cancelled(serve(&crowd, stream, manner)).await;
+                    stop.run_until_cancelled(serve(&crowd, stream, response_mode)).await;
                 });
             }
         });
         let keys = json!({ "jwks": { "keys": [self.public] } });
         let group = u64::try_from(n).unwrap() % GROUPS + 1;
         let both = group + FOR_BOTH;
-        let wanted = if manner == Manner::Healthy { json!([group, both]) } else { json!([both]) };
+        let wanted =
+            if response_mode == Manner::Healthy { json!([group, both]) } else { json!([both]) };
         let filters = json!([{ "pattern": { "data": { "orderId": wanted } } }]);
         let document = json!({
             "id": name, "consumer": "crowd", "filters": filters, "sink": sink,
@@ -186,7 +187,7 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 }
 
 /// Answers what comes over one connection, until it ends.
-async fn serve(crowd: &Crowd, mut stream: TcpStream, manner: Manner) -> Option<()> {
+async fn serve(crowd: &Crowd, mut stream: TcpStream, response_mode: Manner) -> Option<()> {
     loop {
         let (head, body) = request(&mut stream).await?;
         let answer = if head.starts_with("OPTIONS") {
@@ -195,7 +196,7 @@ async fn serve(crowd: &Crowd, mut stream: TcpStream, manner: Manner) -> Option<(
             let nonce = json!({ "challenge": crowd.nonce(&body) }).to_string();
             format!("HTTP/1.1 200 Yes\r\ncontent-length: {}\r\n\r\n{nonce}", nonce.len())
         } else {
-            behave(crowd, &mut stream, manner, &head).await?
+            behave(crowd, &mut stream, response_mode, &head).await?
         };
         stream.write_all(answer.as_bytes()).await.ok()?;
     }
@@ -205,10 +206,10 @@ async fn serve(crowd: &Crowd, mut stream: TcpStream, manner: Manner) -> Option<(
 async fn behave(
     crowd: &Crowd,
     stream: &mut TcpStream,
-    manner: Manner,
+    response_mode: Manner,
     head: &str,
 ) -> Option<String> {
-    match manner {
+    match response_mode {
         Manner::Healthy => {
             let id: EventId = header(head, "ce-id").unwrap().parse().unwrap();
             crowd.arrivals.lock().unwrap().push((id, Instant::now()));
@@ -251,13 +252,16 @@ async fn behave(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_healthy_sinks_hardly_notice_fifty_hostile_ones() {
     let gateway = TestGateway::with(None, |config| {
-        config.delivery.timeout = Span(Duration::from_secs(2));
+        config.delivery.timeout = HumanDuration(Duration::from_secs(2));
     })
     .await;
     let crowd = Crowd::new(&gateway).await;
     join_all((0..SINKS).map(|n| crowd.join(&gateway, ("healthy", n), Manner::Healthy))).await;
     let hostile = HOSTILE.iter().cycle().take(SINKS).enumerate();
-    join_all(hostile.map(|(n, manner)| crowd.join(&gateway, ("hostile", n), *manner))).await;
+    join_all(
+        hostile.map(|(n, response_mode)| crowd.join(&gateway, ("hostile", n), *response_mode)),
+    )
+    .await;
     let all_hostile = async |step: &str| {
         join_all((0..SINKS).map(async |n| {
             let path = format!("/subscriptions/hostile-{n}/{step}");
@@ -291,9 +295,10 @@ async fn fifty_healthy_sinks_hardly_notice_fifty_hostile_ones() {
 
 /// Waits until each hostile sink is dealt with by its manner.
 async fn are_dealt_with(gateway: &TestGateway) {
-    for (n, manner) in HOSTILE.iter().enumerate() {
-        let left_alone = matches!(manner, Manner::Silent | Manner::Resetting | Manner::Garbage);
-        eventually(format!("the breaker of a sink that is {manner:?}"), async || {
+    for (n, response_mode) in HOSTILE.iter().enumerate() {
+        let left_alone =
+            matches!(response_mode, Manner::Silent | Manner::Resetting | Manner::Garbage);
+        eventually(format!("the breaker of a sink that is {response_mode:?}"), async || {
             let shown = gateway.get(&format!("/subscriptions/hostile-{n}")).await;
             ((shown["progress"]["breaker"] != "closed") == left_alone).then_some(())
         })

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Instant;
 
-use sealway::ambient::{Clock as _, ManualClock, Span, SystemClock, Tasks};
+use sealway::ambient::{Clock as _, HumanDuration, ManualClock, SystemClock, Tasks};
 
 use crate::harness::{Receiver, TestGateway, eventually, never_within};
 
@@ -319,7 +319,7 @@ async fn each_lie_costs_one_attempt_within_a_bound_and_no_event() {
     let gateway = TestGateway::with(Some(clock.clone()), |config| {
         config.delivery.timeout.0 = Duration::from_secs(2);
         // No second attempt before the sink has come to its senses.
-        config.delivery.retries = vec![Span(Duration::from_hours(1)); 3];
+        config.delivery.retries = vec![HumanDuration(Duration::from_hours(1)); 3];
         config.delivery.breaker.failures = 1000;
         config.delivery.breaker.share = 100;
     })

@@ -8,7 +8,7 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use sealway::ambient::{ManualClock, Span, Tasks};
+use sealway::ambient::{HumanDuration, ManualClock, Tasks};
 use sealway::event::{ChainValue, Timestamp};
 
 use crate::consumer_in_rust::chain_after;
@@ -154,7 +154,7 @@ async fn a_stream_goes_on_with_other_keys_and_ends_with_its_subscription_or_its_
 #[tokio::test]
 async fn a_reader_that_does_not_read_is_let_go_and_costs_nobody_else() {
     let change = |config: &mut sealway::config::Config| {
-        config.api.write_timeout = Span(Duration::from_secs(2));
+        config.api.write_timeout = HumanDuration(Duration::from_secs(2));
         config.api.subscription_readers = 1;
     };
     let gateway = TestGateway::with(None, change).await;

@@ -7,7 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use sealway::ambient::{Clock as _, ManualClock, SystemClock};
-use sealway::deliver::Network;
+use sealway::egress::Network;
 
 use crate::harness::{Guarded, TestGateway, TlsServer, TokenEndpoint, eventually};
 

@@ -40,12 +40,12 @@ struct Life {
 /// Lives for a while under load, is killed, and starts again; what was promised must be there.
 async fn live(
     (gateway, load): (&mut Process, &mut Load),
-    dice: &SeededEntropy,
+    entropy: &SeededEntropy,
     round: u64,
 ) -> (Life, Vec<String>) {
     let stalls = Stalls::watched();
     let working = load.work(3, Duration::from_millis(5), &Activity::ALL);
-    let span = Duration::from_millis(50 + dice.next_u64() % 350);
+    let span = Duration::from_millis(50 + entropy.next_u64() % 350);
     tokio::time::sleep(span).await;
     let takes_backup = round % BACKUP == BACKUP - 1;
     let copying = takes_backup.then(|| Copying::begin(gateway, &format!("backup-{round}")));
@@ -123,16 +123,16 @@ async fn every_acknowledged_event_survives_kills_under_mixed_load_and_reaches_it
     let mut load = Load::on(&gateway).await;
     gateway.serve().await;
     load.subscribe_all().await;
-    let dice = SeededEntropy::new(seed);
+    let entropy = SeededEntropy::new(seed);
     let (mut lives, mut floors) = (Vec::new(), Vec::<Option<EventId>>::new());
 
     for round in 0..kills {
-        let (life, faults) = live((&mut gateway, &mut load), &dice, round).await;
+        let (life, faults) = live((&mut gateway, &mut load), &entropy, round).await;
         assert!(faults.is_empty(), "seed {seed}, life {round}: {faults:#?}");
         let Life { acknowledged, sync, stall, .. } = life;
         println!("life {round}: {acknowledged} acknowledged, sync {sync:?}, stall {stall:?}");
         lives.push(life);
-        floors.push(load.floor().await);
+        floors.push(load.low_watermark().await);
     }
 
     let events = load.produced.promised.len();

@@ -21,7 +21,7 @@ use sealway::ambient::{Clock as _, Secret, SecretReference, SystemClock, SystemE
 use sealway::api::{bus_route, serve};
 use sealway::event::{EventId, Fault};
 use sealway::source::aws::{AccessKeys, Bus};
-use sealway::source::{AccessKey, Admit, Admitted, Config, Manner, Received, Refusal};
+use sealway::source::{AccessKey, Admit, AdmitRefusal, Admitted, Config, Received, ResponseMode};
 
 const KEY: &str = "AKIAEXAMPLE";
 const SECRET: &str = "a secret of forty characters, more or less";
@@ -35,12 +35,16 @@ struct Recorder {
 
 #[async_trait]
 impl Admit for Recorder {
-    async fn admit(&self, batch: Vec<Received>, _: Manner) -> Vec<Result<Admitted, Refusal>> {
+    async fn admit(
+        &self,
+        batch: Vec<Received>,
+        _: ResponseMode,
+    ) -> Vec<Result<Admitted, AdmitRefusal>> {
         let is_busy = self.busy.lock().unwrap().pop_front().unwrap_or(false);
         let answers = batch.iter().map(|_| {
             if is_busy {
                 let message = "too much waits for the disk".to_owned();
-                Err(Refusal { fault: Fault::Later, code: "busy", message, violations: vec![] })
+                Err(AdmitRefusal { fault: Fault::Later, code: "busy", message, violations: vec![] })
             } else {
                 Ok(Admitted::default())
             }
@@ -50,7 +54,7 @@ impl Admit for Recorder {
         answers
     }
 
-    async fn release(&self, _: Received, _: &str) -> Result<EventId, Refusal> {
+    async fn release(&self, _: Received, _: &str) -> Result<EventId, AdmitRefusal> {
         unreachable!("a bus releases nothing")
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use sealway::ambient::Span;
+use sealway::ambient::HumanDuration;
 
 use crate::harness::{
     Arrival, Receiver, Reply, TestGateway, eventually, never_within, order_by_number,
@@ -16,7 +16,7 @@ use crate::harness::{
 async fn gateway() -> TestGateway {
     TestGateway::with(None, |config| {
         order_by_number(&config.publications);
-        config.delivery.retries = vec![Span(Duration::from_millis(50)); 20];
+        config.delivery.retries = vec![HumanDuration(Duration::from_millis(50)); 20];
         config.delivery.breaker.failures = 1000;
         config.delivery.breaker.share = 100;
     })

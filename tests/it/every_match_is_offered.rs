@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use sealway::ambient::{Clock as _, ManualClock, Span, SystemClock};
+use sealway::ambient::{Clock as _, HumanDuration, ManualClock, SystemClock};
 
 use crate::harness::{Receiver, Reply, TestGateway, eventually, never_within};
 
@@ -43,7 +43,7 @@ async fn a_sink_that_hangs_or_fails_holds_nobody_else_up() {
 async fn a_sink_that_does_not_answer_in_time_is_tried_again() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = TestGateway::with(Some(clock.clone()), |config| {
-        config.delivery.timeout = Span(Duration::from_secs(1));
+        config.delivery.timeout = HumanDuration(Duration::from_secs(1));
     })
     .await;
     let receiver = Receiver::start(&gateway, "slow").await;

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tower::ServiceExt as _;
 
-use sealway::ambient::{Clock as _, ManualClock, Span, SystemClock};
-use sealway::replay;
+use sealway::ambient::{Clock as _, HumanDuration, ManualClock, SystemClock};
+use sealway::jobs;
 
 use crate::harness::{
     Receiver, Reply, TestGateway, eventually, let_operational_events_cross, never_within,
@@ -96,7 +96,7 @@ async fn what_nobody_takes_expires_after_two_weeks_and_operators_are_warned_afte
 async fn a_replay_that_stands_still_is_listed_and_then_cancelled() {
     let clock = ManualClock::at(SystemClock.now());
     let mut gateway = TestGateway::with(Some(clock.clone()), |config| {
-        config.replay.patience = Span(Duration::from_hours(12));
+        config.replay.patience = HumanDuration(Duration::from_hours(12));
     })
     .await;
     let receiver = Receiver::start(&gateway, "shop").await;
@@ -210,13 +210,18 @@ async fn of_too_many_dead_letters_the_oldest_go_and_are_counted() {
 async fn asked_for_a_replay(
     gateway: &TestGateway,
     from: &str,
-) -> JoinHandle<Result<replay::Replay, replay::Error>> {
+) -> JoinHandle<Result<jobs::Replay, jobs::ReplayError>> {
     let services = gateway.services();
-    let subscription = services.office.get(&"shop".parse().unwrap()).await.unwrap();
-    let request =
-        replay::Request { from: from.parse().unwrap(), to: None, types: Vec::new(), rate: None };
-    let desk = Arc::clone(&services.replays);
-    let asked = services.tasks.spawn(async move { desk.start(&subscription, &request).await });
+    let subscription = services.subscription_service.get(&"shop".parse().unwrap()).await.unwrap();
+    let request = jobs::ReplayRequest {
+        from: from.parse().unwrap(),
+        to: None,
+        types: Vec::new(),
+        rate: None,
+    };
+    let job_service = Arc::clone(&services.replays);
+    let asked =
+        services.tasks.spawn(async move { job_service.start(&subscription, &request).await });
     eventually("the only job that may run is the one that was asked for", async || {
         let path = "/subscriptions/shop/dead-letters/redrive";
         let answer = gateway.call(Method::POST, path, Some(&json!({ "rate": 1 }))).await;

@@ -6,7 +6,7 @@ use reqwest::Method;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use sealway::ambient::{Clock as _, ManualClock, Size, Span, SystemClock};
+use sealway::ambient::{Clock as _, HumanDuration, ManualClock, Size, SystemClock};
 
 use crate::harness::{Arrival, Receiver, Reply, TestGateway, eventually, never_within};
 
@@ -15,7 +15,7 @@ const DAY: Duration = Duration::from_hours(24);
 /// A gateway that keeps events for a day.
 async fn keeping_a_day(clock: &ManualClock) -> TestGateway {
     TestGateway::with(Some(clock.clone()), |config| {
-        config.log.retention.age = Some(Span(DAY));
+        config.log.retention.age = Some(HumanDuration(DAY));
     })
     .await
 }

@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use sealway::ambient::{Clock as _, ManualClock, SystemClock};
-use sealway::deliver::EgressConfig;
+use sealway::egress::EgressConfig;
 
 use crate::harness::{Receiver, TestGateway, eventually};
 

@@ -9,7 +9,7 @@ use sealway::keys::{
     ContentEncryption, OpeningKey, OpeningKeyKind, OpeningKeys, SealingKey, SharedSecret,
     SigningAlgorithm, SigningKey, VerifyingKeys,
 };
-use sealway::seal::{Claims, Opening, Options, Place, cloudevent_type, open, seal};
+use sealway::seal::{Claims, Opening, Options, PlaceClaims, cloudevent_type, open, seal};
 use serde_json::{Value, json};
 
 use crate::other_ecosystems::Library;
@@ -164,7 +164,7 @@ fn sealed(combination: &Combination<'_>) -> String {
         transaction: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
         occurred_at: now(),
         subscription: &subscription,
-        place: Some(Place { sequence: 1, previous: ChainValue::start(&subscription) }),
+        place: Some(PlaceClaims { sequence: 1, previous: ChainValue::start(&subscription) }),
         replay: None,
         event_type: &cloudevent_type(ISSUER),
         event: &text,

@@ -13,7 +13,9 @@ use sealway::keys::{
     OpeningKey, OpeningKeyKind, OpeningKeys, SealingKey, SigningAlgorithm, SigningKey,
     VerifyingKeys,
 };
-use sealway::seal::{Claims, Delivered, Options, Place, ReceiptReader, cloudevent_type, seal};
+use sealway::seal::{
+    Claims, Delivered, Options, PlaceClaims, ReceiptReader, cloudevent_type, seal,
+};
 use serde_json::{Value, json};
 
 use crate::consumer_in_rust::{chain_after, open_event};
@@ -85,7 +87,7 @@ impl Example {
                 transaction: None,
                 occurred_at: now,
                 subscription: &subscription,
-                place: Some(Place { sequence: at as u64 + 1, previous: chain()[at] }),
+                place: Some(PlaceClaims { sequence: at as u64 + 1, previous: chain()[at] }),
                 replay: None,
                 event_type: &cloudevent_type(ISSUER),
                 event: &event.to_string(),

@@ -24,11 +24,11 @@ async fn begun() -> (Process, Load) {
 
 /// Has the power go at a write or a sync to come, and works until it does; or stops the gateway
 /// meanwhile, which moves everything from the write-ahead log into the database.
-async fn work_until_cut(gateway: &mut Process, load: &mut Load, dice: &SeededEntropy) -> String {
-    let (how, ahead) = (dice.next_u64() % 5, dice.next_u64());
+async fn work_until_cut(gateway: &mut Process, load: &mut Load, entropy: &SeededEntropy) -> String {
+    let (how, ahead) = (entropy.next_u64() % 5, entropy.next_u64());
     let working = load.work(4, Duration::from_millis(1), &[]);
     let disk = gateway.disk();
-    disk.set(Number::Seed, dice.next_u64());
+    disk.set(Number::Seed, entropy.next_u64());
     let when = match how {
         0 | 1 => {
             disk.set(Number::CutAtSync, disk.get(Number::Syncs) + 1 + ahead % 60);
@@ -64,15 +64,15 @@ async fn every_acknowledged_event_survives_cuts_of_power_and_reaches_its_consume
     let (cuts, seed) = (number("CUTS", CUTS), number("SEED", SEED));
     let (mut gateway, mut load) = begun().await;
     for round in 0..cuts {
-        let dice = SeededEntropy::new(seed + round);
+        let entropy = SeededEntropy::new(seed + round);
         let before = load.produced.promised.clone();
-        let told = work_until_cut(&mut gateway, &mut load, &dice).await;
+        let told = work_until_cut(&mut gateway, &mut load, &entropy).await;
         println!("seed {}: {told}", seed + round);
         // Now and then the power goes again while the gateway starts.
         gateway.disk().heal();
-        if dice.next_u64().is_multiple_of(3) {
-            gateway.disk().set(Number::Seed, dice.next_u64());
-            gateway.disk().set(Number::CutAtWrite, 1 + dice.next_u64() % 20);
+        if entropy.next_u64().is_multiple_of(3) {
+            gateway.disk().set(Number::Seed, entropy.next_u64());
+            gateway.disk().set(Number::CutAtWrite, 1 + entropy.next_u64() % 20);
             if gateway.try_to_serve().await {
                 gateway.kill();
             }
@@ -97,13 +97,13 @@ async fn every_acknowledged_event_survives_cuts_of_power_and_reaches_its_consume
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_lies_about_its_syncs_loses_what_was_acknowledged() {
     for seed in SEED..SEED + 10 {
-        let dice = SeededEntropy::new(seed);
+        let entropy = SeededEntropy::new(seed);
         let mut gateway = Process::prepare().with_disk();
         gateway.serve().await;
         let mut load = Load::on(&gateway).await;
         load.subscribe("steady", serde_json::json!({}), Reply::Status(204)).await;
         gateway.disk().set(Number::Lies, 1);
-        let told = work_until_cut(&mut gateway, &mut load, &dice).await;
+        let told = work_until_cut(&mut gateway, &mut load, &entropy).await;
         println!("seed {seed}, lying: {told}");
         gateway.disk().heal();
         // A log that is damaged, and says so, has lost everything.
@@ -121,10 +121,10 @@ async fn a_disk_that_lies_about_its_syncs_loses_what_was_acknowledged() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_start_that_was_cut_off_begins_again() {
     for seed in SEED..SEED + 6 {
-        let dice = SeededEntropy::new(seed);
+        let entropy = SeededEntropy::new(seed);
         let mut gateway = Process::prepare().with_disk();
-        gateway.disk().set(Number::Seed, dice.next_u64());
-        gateway.disk().set(Number::CutAtWrite, 1 + dice.next_u64() % 30);
+        gateway.disk().set(Number::Seed, entropy.next_u64());
+        gateway.disk().set(Number::CutAtWrite, 1 + entropy.next_u64() % 30);
         gateway.try_to_serve().await;
         let [cut, undone] = [Number::Cut, Number::Undone].map(|number| gateway.disk().get(number));
         println!("seed {seed}: cut {cut}, {undone} changes of directories undone");

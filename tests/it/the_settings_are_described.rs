@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use sealway::api;
 use sealway::config::{self, Config};
-use sealway::deliver::EgressConfig;
+use sealway::egress::EgressConfig;
 use sealway::enrich::Publications;
-use sealway::subscriptions::Document;
+use sealway::subscriptions::SubscriptionDocument;
 use serde_json::Value;
 
 fn repository(path: &str) -> PathBuf {
@@ -53,7 +53,7 @@ fn the_descriptions_that_the_repository_holds_are_true() {
     for (file, described) in [
         ("config/gateway.schema.json", config::schema().to_value()),
         ("config/publications.schema.json", Publications::file_schema().to_value()),
-        ("config/subscription.schema.json", schemars::schema_for!(Document).to_value()),
+        ("config/subscription.schema.json", schemars::schema_for!(SubscriptionDocument).to_value()),
         ("docs/openapi.json", api::openapi()),
     ] {
         let path = repository(file);

@@ -2,8 +2,8 @@
 
 use anyhow::Context as _;
 
-use crate::cli::demo::{Narrator, Services, Stage, proof, story};
-use crate::cli::{Context, Exit, Failure, Outcome};
+use crate::cli::demo::{DemoServices, Narrator, Stage, proof, story};
+use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::config::Config;
 
 /// How the demo ends.
@@ -15,7 +15,7 @@ pub struct Args {
 }
 
 /// Runs the demo.
-pub async fn run(args: &Args, context: &Context) -> Outcome {
+pub async fn run(args: &Args, context: &Context) -> CommandResult {
     let config = context.config()?;
     perform(args, config, context).await.map_err(Failure::ours)
 }
@@ -25,7 +25,7 @@ async fn perform(args: &Args, config: Config, context: &Context) -> anyhow::Resu
     narrator.chapter("The stage");
     let stage = Stage::build(config).await.context("the gateway did not start")?;
     narrator.hop("gateway", &format!("listens on {}, its own log and keys", stage.issuer()));
-    let services = Services::start(&stage, &narrator).await?;
+    let services = DemoServices::start(&stage, &narrator).await?;
     narrator.hop("four consumers", "proved their sinks and keys by answering a sealed nonce");
     story::orders(&services, &narrator).await?;
     let first = story::eavesdrop(&services, &narrator)?;

@@ -25,7 +25,7 @@ pub type Reaction = Arc<dyn Fn(Value) -> Pin<Box<dyn Future<Output = ()> + Send>
 
 /// One event as it arrived.
 #[derive(Clone)]
-pub struct Delivered {
+pub struct DeliveredToken {
     /// The headers, which anyone on the way can read.
     pub headers: HeaderMap,
     /// The body, which only the consumer can.
@@ -42,7 +42,7 @@ pub struct Consumer {
     issuer: String,
     issuer_keys: VerifyingKeys,
     reaction: Reaction,
-    delivered: Mutex<Vec<Delivered>>,
+    delivered: Mutex<Vec<DeliveredToken>>,
     count: watch::Sender<usize>,
 }
 
@@ -106,7 +106,7 @@ impl Consumer {
     }
 
     /// Everything that has arrived so far.
-    pub fn delivered(&self) -> Vec<Delivered> {
+    pub fn delivered(&self) -> Vec<DeliveredToken> {
         self.delivered.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
@@ -117,7 +117,7 @@ impl Consumer {
         let _ = watcher.wait_for(|arrived| *arrived >= count).await;
     }
 
-    fn keep(&self, delivered: Delivered) {
+    fn keep(&self, delivered: DeliveredToken) {
         let mut all = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
         all.push(delivered);
         self.count.send_replace(all.len());
@@ -139,6 +139,6 @@ async fn receive(
     if opened.replay().is_none() {
         (consumer.reaction)(event).await;
     }
-    consumer.keep(Delivered { headers, token, opened });
+    consumer.keep(DeliveredToken { headers, token, opened });
     StatusCode::NO_CONTENT.into_response()
 }

@@ -19,8 +19,8 @@ mod story;
 
 pub use command::{Args, run};
 
-use consumer::{Consumer, Delivered};
+use consumer::{Consumer, DeliveredToken};
 use narrator::Narrator;
 use producer::Producer;
-use services::Services;
+use services::DemoServices;
 use stage::Stage;

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::cli::demo::story::{EVENTS_PER_ORDER, ORDERS};
-use crate::cli::demo::{Delivered, Narrator, Services};
+use crate::cli::demo::{DeliveredToken, DemoServices, Narrator};
 use crate::event::{ChainValue, ContentDigest, EventId};
 use crate::identify::Content;
 
 /// Checks how the orders ended, that nothing is missing, and that the replay was exact.
-pub fn check(services: &Services, narrator: &Narrator) {
+pub fn check(services: &DemoServices, narrator: &Narrator) {
     narrator.chapter("What held");
     for (id, amount, expected) in ORDERS {
         let ended = services.orders.outcome(id) == Some(expected);
@@ -39,8 +39,8 @@ pub fn check(services: &Services, narrator: &Narrator) {
 }
 
 /// The pairs of id and idempotency key.
-fn names(delivered: &[Delivered]) -> BTreeSet<(String, String)> {
-    let key = |one: &Delivered| {
+fn names(delivered: &[DeliveredToken]) -> BTreeSet<(String, String)> {
+    let key = |one: &DeliveredToken| {
         let key = one.opened.event().get("idempotencykey").and_then(Value::as_str);
         (one.opened.id().to_owned(), key.unwrap_or_default().to_owned())
     };
@@ -48,7 +48,7 @@ fn names(delivered: &[Delivered]) -> BTreeSet<(String, String)> {
 }
 
 /// Follows the chain as `docs/verify.md` describes it.
-fn is_whole(subscription: &str, delivered: &[Delivered]) -> bool {
+fn is_whole(subscription: &str, delivered: &[DeliveredToken]) -> bool {
     let Ok(subscription) = subscription.parse() else { return false };
     let mut sorted: Vec<_> =
         delivered.iter().filter_map(|one| Some((one.opened.place()?, one))).collect();

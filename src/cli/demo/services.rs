@@ -13,7 +13,7 @@ use crate::cli::demo::{Consumer, Narrator, Producer, Stage};
 const LIMIT: u64 = 500;
 
 /// All of them, running.
-pub struct Services {
+pub struct DemoServices {
     /// Publishes orders and consumes payments.
     pub orders: Arc<Orders>,
     /// The order service's consuming half.
@@ -75,7 +75,7 @@ impl Orders {
     }
 }
 
-impl Services {
+impl DemoServices {
     /// Starts every service and waits until each has proved its sink and its key.
     pub async fn start(stage: &Stage, narrator: &Narrator) -> anyhow::Result<Self> {
         let key = (ACCESS_KEY, stage.access_secret());

@@ -12,7 +12,7 @@ use crate::ambient::{Secret, SecretReference, Tasks};
 use crate::api::Scope;
 use crate::cli::{Client, Failure};
 use crate::config::Config;
-use crate::deliver::EgressConfig;
+use crate::egress::EgressConfig;
 use crate::event::CallerId;
 use crate::gateway::{Machine, RunError, build};
 use crate::keys::VerifyingKeys;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use serde_json::Value;
 
-use crate::cli::demo::{Delivered, Narrator, Services, Stage};
+use crate::cli::demo::{DeliveredToken, DemoServices, Narrator, Stage};
 use crate::seal::inspect;
 
 /// The orders: id, amount, and how each must end.
@@ -17,7 +17,7 @@ pub const EVENTS_PER_ORDER: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Lets the three orders through.
-pub async fn orders(services: &Services, narrator: &Narrator) -> anyhow::Result<()> {
+pub async fn orders(services: &DemoServices, narrator: &Narrator) -> anyhow::Result<()> {
     for (index, (id, amount, _)) in ORDERS.iter().enumerate() {
         narrator.chapter(&format!("Order {id} for {amount}"));
         services.orders.take(*id, *amount).await?;
@@ -36,7 +36,7 @@ pub async fn orders(services: &Services, narrator: &Narrator) -> anyhow::Result<
 }
 
 /// Shows what someone on the way sees of the payment service's first event.
-pub fn eavesdrop(services: &Services, narrator: &Narrator) -> anyhow::Result<Delivered> {
+pub fn eavesdrop(services: &DemoServices, narrator: &Narrator) -> anyhow::Result<DeliveredToken> {
     let delivered = services.payment_service.delivered();
     let first = delivered.into_iter().next().context("the payment service received nothing")?;
     narrator.chapter("What an eavesdropper sees of Order.Created on its way to payment-service");
@@ -54,8 +54,8 @@ pub fn eavesdrop(services: &Services, narrator: &Narrator) -> anyhow::Result<Del
 
 /// Opens a token step by step, with the key of its consumer and with that of another.
 pub fn open_step_by_step(
-    services: &Services,
-    delivered: &Delivered,
+    services: &DemoServices,
+    delivered: &DeliveredToken,
     narrator: &Narrator,
 ) -> anyhow::Result<()> {
     let token = &delivered.token;
@@ -102,9 +102,13 @@ fn indent(text: &str) -> String {
 }
 
 /// Replays everything to the audit.
-pub async fn replay(stage: &Stage, services: &Services, narrator: &Narrator) -> anyhow::Result<()> {
+pub async fn replay(
+    stage: &Stage,
+    services: &DemoServices,
+    narrator: &Narrator,
+) -> anyhow::Result<()> {
     let live = services.audit.delivered();
-    let id = |delivered: Option<&Delivered>| {
+    let id = |delivered: Option<&DeliveredToken>| {
         delivered.map(|one| one.opened.id().to_owned()).context("the audit received nothing")
     };
     let (from, to) = (id(live.first())?, id(live.last())?);

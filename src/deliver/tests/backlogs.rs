@@ -6,21 +6,22 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::ambient::Clock as _;
+use crate::deliver::outcome::{Ledger, Reason, Verdict};
 use crate::deliver::tests::couriers::{Working, settled, start};
 use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
-use crate::deliver::{Command, Ledger, Reason, Verdict};
+use crate::deliver::worker::WorkerCommand;
 use crate::eventlog::{DeadLetterQuery, DeliveryKey, EventLog as _, Page, SetAside as _};
-use crate::subscriptions::{State, Subscription};
+use crate::subscriptions::{Subscription, SubscriptionState};
 use crate::telemetry::Metrics;
 
 async fn waiting(config: &Value) -> (Stage, Arc<Recorder>) {
     let mut stage = Stage::new().await;
     stage.in_order(config);
-    turn(&mut stage, State::Paused);
+    turn(&mut stage, SubscriptionState::Paused);
     (stage, Arc::new(Recorder::default()))
 }
 
-fn turn(stage: &mut Stage, state: State) {
+fn turn(stage: &mut Stage, state: SubscriptionState) {
     stage.subscription = Arc::new(Subscription { state, ..(*stage.subscription).clone() });
 }
 
@@ -60,7 +61,7 @@ async fn a_crash_in_the_middle_neither_doubles_nor_drops_what_expires() {
     assert_eq!(expired(&stage).await, (1..=797).collect::<Vec<_>>());
     let cursor = stage.log.load().await.unwrap().cursors.remove(0).1;
     assert_eq!(cursor.sequence, 797);
-    turn(&mut stage, State::Active);
+    turn(&mut stage, SubscriptionState::Active);
     let _working = start(&stage, &carrier).await;
     until("the newest are carried", || carrier.carried().len() == 3).await;
     assert_eq!(carrier.carried(), [(798, 0), (799, 0), (800, 0)]);
@@ -109,7 +110,7 @@ async fn what_has_expired_does_not_block_its_subject() {
     crash(&mut stage, working).await;
     assert_eq!(expired(&stage).await, [1, 2]);
 
-    turn(&mut stage, State::Active);
+    turn(&mut stage, SubscriptionState::Active);
     let working = start(&stage, &carrier).await;
 
     until("the last is carried", || carrier.words() == ["a.3"]).await;
@@ -151,7 +152,7 @@ async fn what_waits_behind_a_dead_letter_expires_by_age() {
     // The young one is the next of its subject.
     let subscription = stage.subscription.id.clone();
     let key = DeliveryKey { subscription, replay: None, event: entries[0].event.id };
-    working.commands.send(Command::Dismissed(key)).await.unwrap();
+    working.commands.send(WorkerCommand::Dismissed(key)).await.unwrap();
     until("it goes on", || carrier.carried().len() == 3).await;
     assert_eq!(carrier.carried()[2], (5, 0));
 }
@@ -196,8 +197,8 @@ async fn what_waits_for_a_sink_that_is_not_asked_expires_though_it_is_its_turn()
     stage.append(&["a.1", "a.2", "a.3"]).await;
     let working = start(&stage, &carrier).await;
     until("one is under way", || working.standing.borrow().sequence == 3).await;
-    turn(&mut stage, State::Paused);
-    let paused = Command::Changed(Arc::clone(&stage.subscription));
+    turn(&mut stage, SubscriptionState::Paused);
+    let paused = WorkerCommand::Changed(Arc::clone(&stage.subscription));
     working.commands.send(paused).await.unwrap();
     carrier.go_on.notify_one();
     until("it is the next one's turn", || working.standing.borrow().open == 2).await;
@@ -206,8 +207,8 @@ async fn what_waits_for_a_sink_that_is_not_asked_expires_though_it_is_its_turn()
 
     until("both have expired", || working.standing.borrow().open == 0).await;
     stage.append(&["a.4"]).await;
-    turn(&mut stage, State::Active);
-    let active = Command::Changed(Arc::clone(&stage.subscription));
+    turn(&mut stage, SubscriptionState::Active);
+    let active = WorkerCommand::Changed(Arc::clone(&stage.subscription));
     working.commands.send(active).await.unwrap();
     working.inbox.fall_behind();
     until("what comes later goes on", || carrier.words() == ["a.1", "a.4"]).await;

@@ -7,10 +7,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::ambient::{Clock as _, SeededEntropy};
+use crate::deliver::limits::{
+    Allowance, AttemptLimiter, BacklogLimit, BreakerConfig, BreakerPhase, OperatorLimits, Sinks,
+};
+use crate::deliver::outcome::{DeliverySignals, Verdict};
 use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
-use crate::deliver::{
-    Allowance, BacklogLimit, BreakerConfig, Caps, Command, Courier, Followed, Gate, Inbox, Notices,
-    Phase, Round, Sinks, Standing, Verdict,
+use crate::deliver::worker::{
+    Courier, DeliveryContext, Followed, Inbox, WorkerCommand, WorkerStanding,
 };
 use crate::event::{ChainValue, CloudEvent, EventId};
 use crate::eventlog::{
@@ -20,11 +23,11 @@ use crate::eventlog::{
 
 /// A courier at work.
 pub(super) struct Working {
-    gate: Arc<Gate>,
+    limiter: Arc<AttemptLimiter>,
     pub(super) inbox: Arc<Inbox>,
     followed: Arc<Followed>,
-    pub(super) commands: mpsc::Sender<Command>,
-    pub(super) standing: watch::Receiver<Standing>,
+    pub(super) commands: mpsc::Sender<WorkerCommand>,
+    pub(super) standing: watch::Receiver<WorkerStanding>,
     pub(super) end: JoinHandle<()>,
 }
 
@@ -34,20 +37,24 @@ pub(super) async fn start(stage: &Stage, carrier: &Arc<Recorder>) -> Working {
     let cursor = state.cursors.iter().find(|(owner, _)| owner == id);
     let cursor =
         cursor.map_or_else(|| Cursor::starting(id, Position::START), |(_, cursor)| cursor.clone());
-    let round = Round {
+    let context = DeliveryContext {
         log: Arc::clone(&stage.log) as _,
         ledger: Arc::clone(&stage.ledger),
         carrier: Arc::clone(carrier) as _,
         clock: Arc::new(stage.clock.clone()),
         tasks: stage.tasks.clone(),
-        allowance: Allowance { parallel: 2, rate: None, caps: Caps::default() },
+        allowance: Allowance {
+            parallel: 2,
+            rate: None,
+            operator_limits: OperatorLimits::default(),
+        },
         backlog: BacklogLimit::default(),
         sinks: Arc::new(Sinks::new(
             BreakerConfig::default(),
             Arc::new(SeededEntropy::new(1)),
-            Notices::channel().0,
+            DeliverySignals::channel().0,
         )),
-        notices: Notices::channel().0,
+        signals: DeliverySignals::channel().0,
         pause_after: Duration::from_hours(5 * 24),
     };
     let followed = Arc::new(Followed::default());
@@ -55,11 +62,12 @@ pub(super) async fn start(stage: &Stage, carrier: &Arc<Recorder>) -> Working {
     let (commands, receiver) = mpsc::channel(8);
     let subscription = Arc::clone(&stage.subscription);
     let kept = (cursor, state.retries);
-    let gate = Arc::new(Gate::new(&subscription, &round.sinks, round.allowance, None));
-    let served = (subscription, Arc::clone(&gate));
-    let (courier, standing) = Courier::new(round, served, Arc::clone(&inbox), receiver, kept);
+    let limiter =
+        Arc::new(AttemptLimiter::new(&subscription, &context.sinks, context.allowance, None));
+    let served = (subscription, Arc::clone(&limiter));
+    let (courier, standing) = Courier::new(context, served, Arc::clone(&inbox), receiver, kept);
     let end = stage.tasks.spawn(courier.run());
-    Working { gate, inbox, followed, commands, standing, end }
+    Working { limiter, inbox, followed, commands, standing, end }
 }
 
 #[tokio::test]
@@ -221,8 +229,8 @@ async fn a_sink_that_fails_is_left_alone_and_its_matches_wait_unnumbered() {
     stage.append(&["a", "b", "c", "d", "e", "f", "g", "h", "i"]).await;
 
     let working = start(&stage, &carrier).await;
-    let phase = || working.gate.flow(stage.clock.now()).phase;
-    until("it is left alone", || matches!(phase(), Phase::Open { .. })).await;
+    let phase = || working.limiter.flow(stage.clock.now()).phase;
+    until("it is left alone", || matches!(phase(), BreakerPhase::Open { .. })).await;
     until("nothing is under way", || working.standing.borrow().open == 0).await;
     settled(&working).await;
     let made = carrier.carried().len();
@@ -234,7 +242,7 @@ async fn a_sink_that_fails_is_left_alone_and_its_matches_wait_unnumbered() {
     carrier.acts.lock().unwrap().push_back(Act::Say(Verdict::Retry { due }));
     stage.clock.advance(Duration::from_secs(6));
     until("it is left alone again", || carrier.carried().len() == made + 1).await;
-    until("the pause is longer", || matches!(phase(), Phase::Open { .. })).await;
+    until("the pause is longer", || matches!(phase(), BreakerPhase::Open { .. })).await;
     stage.clock.advance(Duration::from_secs(6));
     settled(&working).await;
     assert_eq!(carrier.carried().len(), made + 1);
@@ -242,7 +250,7 @@ async fn a_sink_that_fails_is_left_alone_and_its_matches_wait_unnumbered() {
     // Two successes, one after the other, and everything else follows.
     stage.clock.advance(Duration::from_secs(6));
     until("the rest is delivered", || carrier.carried().len() == 9).await;
-    assert_eq!(phase(), Phase::Closed);
+    assert_eq!(phase(), BreakerPhase::Closed);
     let numbers: Vec<u64> = carrier.carried().iter().map(|one| one.0).collect();
     assert_eq!(numbers, (1..=9).collect::<Vec<_>>());
 }
@@ -257,7 +265,7 @@ async fn a_redrive_ends_the_pause() {
     until("five have failed", || working.standing.borrow().retrying == 5).await;
 
     stage.append(&["f"]).await;
-    working.commands.send(Command::Nudge).await.unwrap();
+    working.commands.send(WorkerCommand::Nudge).await.unwrap();
     working.inbox.fall_behind();
 
     until("the next finds out at once", || carrier.carried().len() == 6).await;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::deliver::tests::stage::Stage;
-use crate::deliver::{Followed, Inbox, Taken};
+use crate::deliver::worker::{Followed, Inbox, Taken};
 use crate::eventlog::{Entry, Position};
 
 fn inbox() -> (Arc<Followed>, Inbox) {

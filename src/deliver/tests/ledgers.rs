@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ambient::Clock as _;
-use crate::deliver::expiry::letter_of;
-use crate::deliver::notes::MOST_ATTEMPTS;
+use crate::deliver::outcome::MOST_ATTEMPTS;
+use crate::deliver::outcome::{AttemptOutcome, Delivery, Ledger, Reason, Verdict};
+use crate::deliver::sink::Answer;
 use crate::deliver::tests::stage::Stage;
-use crate::deliver::{Answer, Delivery, Ledger, Outcome, Reason, Verdict};
+use crate::deliver::worker::letter_of;
 use crate::event::ChainValue;
 use crate::eventlog::{
-    Cursor, DeadLetterQuery, Error, EventLog as _, Page, Position, SetAside as _,
+    Cursor, DeadLetterQuery, EventLog as _, LogError, Page, Position, SetAside as _,
 };
 
 async fn delivery(stage: &Stage) -> Delivery {
@@ -26,10 +27,10 @@ async fn delivery(stage: &Stage) -> Delivery {
     }
 }
 
-fn outcome(stage: &Stage, status: u16, verdict: Verdict) -> Outcome {
+fn outcome(stage: &Stage, status: u16, verdict: Verdict) -> AttemptOutcome {
     let began = stage.clock.now();
     let ended = began.after(Duration::from_millis(7));
-    Outcome { answer: Answer::of_status(status), verdict, began, ended, receipt: None }
+    AttemptOutcome { answer: Answer::of_status(status), verdict, began, ended, receipt: None }
 }
 
 #[tokio::test]
@@ -164,7 +165,7 @@ async fn what_finds_no_room_is_written_with_what_came_since_once_there_is_some()
 
     stage.log.fill(true);
     let refused = stage.ledger.try_flush().await;
-    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(LogError::Full { .. })), "{refused:?}");
     {
         let mut waits = std::pin::pin!(stage.ledger.flush());
         assert!(futures_util::poll!(&mut waits).is_pending());
@@ -176,7 +177,7 @@ async fn what_finds_no_room_is_written_with_what_came_since_once_there_is_some()
         stage.ledger.record(&second, &outcome(&stage, 503, Verdict::Retry { due }));
     }
     let refused = stage.ledger.try_flush().await;
-    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(LogError::Full { .. })), "{refused:?}");
     stage.log.fill(false);
     stage.ledger.try_flush().await.unwrap();
 
@@ -220,7 +221,7 @@ async fn who_waits_until_it_is_written_causes_no_writing_and_hears_of_trouble() 
     stage.log.fill(true);
     stage.ledger.try_flush().await.unwrap_err();
     let refused = unlucky.await;
-    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(LogError::Full { .. })), "{refused:?}");
     stage.log.fill(false);
     stage.ledger.written().await.unwrap();
     assert_eq!(stage.log.load().await.unwrap().cursors[0].1.settled, Position(3));
@@ -247,7 +248,7 @@ async fn what_was_lost_is_never_said_to_be_written() {
     stage.ledger.try_flush().await.unwrap();
 
     let lost = slow.await;
-    assert!(matches!(lost, Err(Error::Broken)), "{lost:?}");
+    assert!(matches!(lost, Err(LogError::Broken)), "{lost:?}");
 }
 
 #[tokio::test]
@@ -275,7 +276,7 @@ async fn what_ends_after_its_subscription_was_removed_is_not_written() {
         stage.ledger.record(&delivery, &outcome(&stage, 503, Verdict::Retry { due }));
         stage.ledger.retry(delivery.to_retry(due, due));
         stage.ledger.cursor(id, &cursor);
-        stage.ledger.milestone(id, cursor.place());
+        stage.ledger.sequence_checkpoint(id, cursor.place());
         stage.ledger.flush().await.unwrap();
         let state = stage.log.load().await.unwrap();
         (state.cursors.len(), state.retries.len())
@@ -284,7 +285,7 @@ async fn what_ends_after_its_subscription_was_removed_is_not_written() {
     stage.ledger.forget(id).await.unwrap();
     assert_eq!(note().await, (0, 0));
     assert_eq!(note().await, (0, 0), "also after a flush");
-    let places = stage.log.milestones_around(id, Position(9)).await.unwrap();
+    let places = stage.log.sequence_checkpoints_around(id, Position(9)).await.unwrap();
     assert_eq!(places, (None, None));
 
     stage.ledger.open(id);

@@ -7,9 +7,10 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::ambient::{Clock as _, Tasks};
+use crate::deliver::outcome::{Reason, Verdict};
 use crate::deliver::tests::couriers::{Working, settled, start};
 use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
-use crate::deliver::{Command, Reason, Turn, Verdict};
+use crate::deliver::worker::{SubjectTurn, WorkerCommand};
 use crate::event::{ChainValue, EventId};
 use crate::eventlog::{
     Changes, DeadLetter, DeadLetterId, DeliveryKey, Entry, EventLog as _, Retention, Retry,
@@ -45,10 +46,10 @@ async fn a_retry_holds_its_subject_and_nobody_else() {
 }
 
 /// What a courier says of the turn of a match.
-async fn turn(working: &Working, entry: &Entry, sequence: u64) -> Turn {
+async fn turn(working: &Working, entry: &Entry, sequence: u64) -> SubjectTurn {
     let (answer, told) = oneshot::channel();
     let subject = entry.event.subject.clone();
-    working.commands.send(Command::Turn { sequence, subject, answer }).await.unwrap();
+    working.commands.send(WorkerCommand::Turn { sequence, subject, answer }).await.unwrap();
     told.await.unwrap()
 }
 
@@ -62,17 +63,21 @@ async fn a_courier_says_behind_what_a_match_waits() {
     until("the last is settled", || working.standing.borrow().sequence == 5).await;
     settled(&working).await;
 
-    let first = Turn::After { event: entries[0].event.id, sequence: 1 };
+    let first = SubjectTurn::After { event: entries[0].event.id, sequence: 1 };
     assert_eq!(turn(&working, &entries[2], 3).await, first);
     assert_eq!(turn(&working, &entries[4], 5).await, first);
-    assert_eq!(turn(&working, &entries[1], 2).await, Turn::None, "its attempt is under way");
-    assert_eq!(turn(&working, &entries[3], 4).await, Turn::Past);
-    assert_eq!(turn(&working, &entries[0], 1).await, Turn::Past, "it is the one that goes first");
+    assert_eq!(turn(&working, &entries[1], 2).await, SubjectTurn::None, "its attempt is under way");
+    assert_eq!(turn(&working, &entries[3], 4).await, SubjectTurn::Past);
+    assert_eq!(
+        turn(&working, &entries[0], 1).await,
+        SubjectTurn::Past,
+        "it is the one that goes first"
+    );
 
     carrier.go_on.notify_one();
     stage.clock.advance(Duration::from_secs(5));
     until("everything is settled", || working.standing.borrow().open == 0).await;
-    assert_eq!(turn(&working, &entries[4], 5).await, Turn::Past);
+    assert_eq!(turn(&working, &entries[4], 5).await, SubjectTurn::Past);
 }
 
 #[tokio::test]
@@ -152,7 +157,7 @@ async fn a_dead_letter_blocks_its_subject_until_it_is_dismissed() {
     assert_eq!((carrier.words(), working.standing.borrow().blocked), (words(&["a.1", "b.1"]), 1));
 
     let key = retry(&entries[0], 1, stage.clock.now()).key;
-    working.commands.send(Command::Dismissed(key)).await.unwrap();
+    working.commands.send(WorkerCommand::Dismissed(key)).await.unwrap();
     until("it goes on", || carrier.words().len() == 3).await;
     until("nothing is blocked", || working.standing.borrow().blocked == 0).await;
 }
@@ -175,7 +180,7 @@ async fn a_block_outlives_a_restart_and_what_is_redriven_goes_first() {
     assert_eq!((carrier.words(), working.standing.borrow().blocked), (words(&["b.1"]), 1));
 
     let redriven = Retry { redriven: true, ..retry(&entries[0], 1, stage.clock.now()) };
-    working.commands.send(Command::Retry(redriven)).await.unwrap();
+    working.commands.send(WorkerCommand::Retry(redriven)).await.unwrap();
     until("all follow", || carrier.words().len() == 4).await;
     assert_eq!(carrier.words(), ["b.1", "a.1", "a.2", "a.3"]);
 }
@@ -202,7 +207,7 @@ async fn another_order_begins_once_nothing_is_under_way() {
     until("one waits", || working.standing.borrow().retrying == 1).await;
 
     stage.in_order(&json!({"ordering": "subject"}));
-    let changed = Command::Changed(Arc::clone(&stage.subscription));
+    let changed = WorkerCommand::Changed(Arc::clone(&stage.subscription));
     working.commands.send(changed).await.unwrap();
     settled(&working).await;
     stage.append(&["a.3", "a.4"]).await;

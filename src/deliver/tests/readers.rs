@@ -5,22 +5,25 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::deliver::tests::stage::Stage;
-use crate::deliver::{Match, Progress, ReadError, Reader, Standing, View};
+use crate::deliver::worker::{
+    NumberedEntry, Progress, SequenceReadError, SequenceReader, SubscriptionView, WorkerStanding,
+};
 use crate::event::EventId;
-use crate::eventlog::{Changes, Cursor, Entry, EventLog as _, Milestone, Page, Position};
-use crate::subscriptions::{Document, Subscription, Subscriptions, Terms};
+use crate::eventlog::{Changes, Cursor, Entry, EventLog as _, Page, Position, SequenceCheckpoint};
+use crate::subscriptions::{Subscription, SubscriptionDocument, Subscriptions, Terms};
 
 /// A stage whose subscription wanted `a` up to entry 300 and everything since.
 async fn stage() -> (Stage, Arc<Subscription>, Vec<Arc<Entry>>) {
     let stage = Stage::new().await;
     let store = Subscriptions::new(Arc::clone(&stage.log) as _, Arc::new(stage.clock.clone()));
     let old = &stage.subscription;
-    let only_a = Document {
+    let only_a = SubscriptionDocument {
         filters: vec![json!({"pattern": {"data": {"word": ["a"]}}})],
         ..old.document.clone()
     };
-    let floor = Position::START;
-    let terms = |from| Terms { from: Position(from), floor, shared_secret: None, credential: None };
+    let low_watermark = Position::START;
+    let terms =
+        |from| Terms { from: Position(from), low_watermark, shared_secret: None, credential: None };
     let narrow = store.update(old, only_a, terms(1)).await.unwrap();
     let wide = store.update(&narrow, old.document.clone(), terms(301)).await.unwrap();
     let words: Vec<&str> = (0..600).map(|n| if n % 3 == 0 { "a" } else { "b" }).collect();
@@ -32,7 +35,10 @@ async fn stage() -> (Stage, Arc<Subscription>, Vec<Arc<Entry>>) {
 }
 
 /// Numbers everything as a courier does.
-fn numbered(subscription: &Subscription, entries: &[Arc<Entry>]) -> (Vec<Match>, Vec<Milestone>) {
+fn numbered(
+    subscription: &Subscription,
+    entries: &[Arc<Entry>],
+) -> (Vec<NumberedEntry>, Vec<SequenceCheckpoint>) {
     let start = Cursor::starting(&subscription.id, Position::START);
     let mut progress = Progress::resume(start);
     let (mut matches, mut places) = (Vec::new(), vec![progress.place()]);
@@ -42,7 +48,7 @@ fn numbered(subscription: &Subscription, entries: &[Arc<Entry>]) -> (Vec<Match>,
             let event = &entry.event;
             let number = progress.number(entry.position, event.id, event.digest);
             let (sequence, previous) = (number.sequence, number.previous);
-            matches.push(Match { entry: Arc::clone(entry), sequence, previous });
+            matches.push(NumberedEntry { entry: Arc::clone(entry), sequence, previous });
         }
         progress.pass(entry.position);
         places.push(progress.place());
@@ -50,21 +56,22 @@ fn numbered(subscription: &Subscription, entries: &[Arc<Entry>]) -> (Vec<Match>,
     (matches, places)
 }
 
-fn view(subscription: &Arc<Subscription>, place: &Milestone) -> View {
-    let Milestone { position: scanned, sequence, chain } = *place;
+fn view(subscription: &Arc<Subscription>, place: &SequenceCheckpoint) -> SubscriptionView {
+    let SequenceCheckpoint { position: scanned, sequence, chain } = *place;
     let settled = scanned;
-    let standing = Standing { scanned, settled, sequence, chain, open: 0, retrying: 0, blocked: 0 };
-    View { standing, subscription: Arc::clone(subscription), acknowledged: None }
+    let standing =
+        WorkerStanding { scanned, settled, sequence, chain, open: 0, retrying: 0, blocked: 0 };
+    SubscriptionView { standing, subscription: Arc::clone(subscription), acknowledged: None }
 }
 
-async fn keep(stage: &Stage, places: &[Milestone]) {
+async fn keep(stage: &Stage, places: &[SequenceCheckpoint]) {
     let id = &stage.subscription.id;
-    let milestones = places.iter().map(|place| (id.clone(), *place)).collect();
-    stage.log.commit(Changes { milestones, ..Changes::default() }).await.unwrap();
+    let sequence_checkpoints = places.iter().map(|place| (id.clone(), *place)).collect();
+    stage.log.commit(Changes { sequence_checkpoints, ..Changes::default() }).await.unwrap();
 }
 
-fn names(matches: &[Match]) -> Vec<(EventId, u64, String)> {
-    let name = |one: &Match| (one.entry.event.id, one.sequence, one.previous.to_string());
+fn names(matches: &[NumberedEntry]) -> Vec<(EventId, u64, String)> {
+    let name = |one: &NumberedEntry| (one.entry.event.id, one.sequence, one.previous.to_string());
     matches.iter().map(name).collect()
 }
 
@@ -77,7 +84,7 @@ async fn every_place_gives_the_numbers_of_delivery() {
 
     for after in (0..=600).step_by(37) {
         // One that remembers nothing, and one that goes on from what it remembers.
-        let reader = Reader::new(Arc::clone(&stage.log) as _);
+        let reader = SequenceReader::new(Arc::clone(&stage.log) as _);
         let (mut read, mut at) = (Vec::new(), Position(after));
         loop {
             let page = Page { items: 50, ..Page::default() };
@@ -103,7 +110,7 @@ async fn what_lies_before_the_start_is_skipped_and_what_is_lost_is_told() {
     let mut view = view(&subscription, &places[600]);
     let start = Cursor::starting(&subscription.id, Position(400)).place();
     keep(&stage, &[start]).await;
-    let reader = Reader::new(Arc::clone(&stage.log) as _);
+    let reader = SequenceReader::new(Arc::clone(&stage.log) as _);
     let page = Page { items: 1, ..Page::default() };
 
     let part = reader.read(&view, Position(7), page).await.unwrap();
@@ -112,9 +119,9 @@ async fn what_lies_before_the_start_is_skipped_and_what_is_lost_is_told() {
     // A subscription of which only a later place is known.
     stage.log.forget(&subscription.id).await.unwrap();
     keep(&stage, &[places[500]]).await;
-    let reader = Reader::new(Arc::clone(&stage.log) as _);
+    let reader = SequenceReader::new(Arc::clone(&stage.log) as _);
     let lost = reader.read(&view, Position(499), page).await;
-    let Err(ReadError::Gone { after }) = lost else { panic!("{lost:?}") };
+    let Err(SequenceReadError::Gone { after }) = lost else { panic!("{lost:?}") };
     assert_eq!(after, entries[499].event.id);
 
     // What the consumer has acknowledged is a place to begin at, too.

@@ -10,10 +10,8 @@ use bytes::Bytes;
 use tokio::net::TcpListener;
 
 use crate::ambient::{Clock, ManualClock, SeededEntropy, Tasks};
-use crate::deliver::{
-    Answer, Connections, Destination as _, Egress, EgressConfig, GuardedClients, HttpDestination,
-    Parcel,
-};
+use crate::deliver::sink::{Answer, Connections, Destination as _, HttpDestination, Parcel};
+use crate::egress::{Egress, EgressConfig, GuardedClients};
 use crate::event::Timestamp;
 use crate::keys::DataKey;
 use crate::telemetry::Metrics;
@@ -60,11 +58,11 @@ async fn attempt(sink: &str) -> Answer {
         timeout: Duration::from_millis(300),
     };
     let clock: Arc<dyn Clock> = Arc::new(clock);
-    let dice = Arc::new(SeededEntropy::new(1));
+    let entropy = Arc::new(SeededEntropy::new(1));
     let metrics = Arc::new(Metrics::new());
-    let data_key = Arc::new(DataKey::generate(&*dice));
+    let data_key = Arc::new(DataKey::generate(&*entropy));
     let connections =
-        Connections::new(clients.clone(), data_key, (Arc::clone(&clock), dice), metrics);
+        Connections::new(clients.clone(), data_key, (Arc::clone(&clock), entropy), metrics);
     HttpDestination::new(clients, connections, clock).attempt(parcel).await
 }
 

@@ -10,11 +10,13 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
 use crate::ambient::{ManualClock, SeededEntropy, Tasks};
-use crate::deliver::{Carried, Carry, Delivery, Health, Ledger, Verdict};
+use crate::deliver::outcome::{AttemptResult, Delivery, Ledger, Verdict};
+use crate::deliver::sink::Health;
+use crate::deliver::worker::Carry;
 use crate::event::{
     ContentDigest, Data, EventSource, EventType, IdempotencyKey, Subject, Timestamp,
 };
-use crate::eventlog::{Draft, Entry, EventLog, Limits, MemoryLog, Page, Position};
+use crate::eventlog::{Draft, Entry, EventLog, LogLimits, MemoryLog, Page, Position};
 use crate::subscriptions::{Subscription, Subscriptions, Terms};
 use crate::telemetry::Metrics;
 
@@ -33,7 +35,7 @@ impl Stage {
     pub(crate) async fn new() -> Self {
         let clock = ManualClock::at(Timestamp::from_unix_seconds(1_795_282_931));
         let log = MemoryLog::new(
-            Limits::default(),
+            LogLimits::default(),
             Arc::new(clock.clone()),
             Arc::new(SeededEntropy::new(1)),
         );
@@ -46,7 +48,7 @@ impl Stage {
         let document = serde_json::from_value(document).unwrap();
         let terms = Terms {
             from: Position::START,
-            floor: Position::START,
+            low_watermark: Position::START,
             shared_secret: Some("encrypted".to_owned()),
             credential: None,
         };
@@ -117,7 +119,7 @@ pub(crate) struct Recorder {
 
 #[async_trait]
 impl Carry for Recorder {
-    async fn carry(&self, delivery: &Delivery) -> Carried {
+    async fn carry(&self, delivery: &Delivery) -> AttemptResult {
         self.carried.lock().unwrap().push(delivery.clone());
         let act = self.acts.lock().unwrap().pop_front();
         let verdict = match act {
@@ -132,7 +134,7 @@ impl Carry for Recorder {
         };
         let well = verdict == Verdict::Delivered;
         let health = if well { Health::Well } else { Health::Failed };
-        Carried { verdict, health, retry_after: None }
+        AttemptResult { verdict, health, retry_after: None }
     }
 
     fn expired(&self, _: &Subscription, _: usize) {}

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 
 use crate::event::{EventId, Timestamp};
 use crate::eventlog::conformance::fixture::{START, draft, engines};
-use crate::eventlog::{Appended, Draft, Error, EventLog, Limits, Origin, Page, Position};
+use crate::eventlog::{Appended, Draft, EventLog, LogError, LogLimits, Origin, Page, Position};
 
 fn with_origin(word: &str, origin: u8) -> Draft {
     Draft { origin: Some(Origin([origin; 16])), ..draft(word) }
@@ -28,7 +28,7 @@ fn position(appended: Appended) -> Option<u64> {
 
 #[tokio::test]
 async fn a_batch_is_named_in_order_and_read_back_as_it_was_given() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = fixture.log;
         let given = vec![draft("a"), draft("b"), draft("c")];
 
@@ -54,7 +54,7 @@ async fn a_batch_is_named_in_order_and_read_back_as_it_was_given() {
 
 #[tokio::test]
 async fn an_empty_batch_changes_nothing() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         assert_eq!(fixture.log.append(vec![]).await.unwrap(), []);
         assert_eq!(fixture.log.head(), Position::START);
     }
@@ -62,7 +62,7 @@ async fn an_empty_batch_changes_nothing() {
 
 #[tokio::test]
 async fn ids_grow_with_positions_when_the_clock_steps_back() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let mut ids = Vec::new();
         for seconds in [0, 5, 4, -3_600, 6] {
             let moment = Timestamp::from_unix_seconds(START.unix_seconds() + seconds);
@@ -77,7 +77,7 @@ async fn ids_grow_with_positions_when_the_clock_steps_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_appends_leave_no_gap_and_one_order() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let producers = (0..8_u8).map(|producer| {
             let (log, clock) = (Arc::clone(&fixture.log), fixture.clock.clone());
             async move {
@@ -104,7 +104,7 @@ async fn concurrent_appends_leave_no_gap_and_one_order() {
 
 #[tokio::test]
 async fn a_repeat_by_the_bus_is_answered_with_the_first_id_for_a_day() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let first = append_one(log, with_origin("a", 1)).await.id();
 
@@ -124,7 +124,7 @@ async fn a_repeat_by_the_bus_is_answered_with_the_first_id_for_a_day() {
 
 #[tokio::test]
 async fn drafts_of_one_batch_with_one_origin_are_repeats_of_the_first() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let batch = vec![with_origin("a", 1), with_origin("b", 2), with_origin("c", 1)];
 
         let appended = fixture.log.append(batch).await.unwrap();
@@ -137,7 +137,7 @@ async fn drafts_of_one_batch_with_one_origin_are_repeats_of_the_first() {
 
 #[tokio::test]
 async fn drafts_of_one_group_with_one_origin_are_repeats_of_the_first() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let one = || fixture.log.append(vec![with_origin("a", 1)]);
 
         let answers = join_all((0..20).map(|_| one())).await;
@@ -150,7 +150,7 @@ async fn drafts_of_one_group_with_one_origin_are_repeats_of_the_first() {
 
 #[tokio::test]
 async fn equal_content_is_swallowed_only_where_asked_and_within_its_window() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let minute = |word| Draft { deduplicate: Some(Duration::from_mins(1)), ..draft(word) };
         let first = append_one(log, draft("a")).await.id();
@@ -167,7 +167,7 @@ async fn equal_content_is_swallowed_only_where_asked_and_within_its_window() {
 
 #[tokio::test]
 async fn equal_keys_with_different_content_are_kept_as_a_conflict() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let first = append_one(log, draft("a")).await.id();
         let clash = Draft { idempotency_key: draft("a").idempotency_key, ..draft("b") };
@@ -184,11 +184,11 @@ async fn equal_keys_with_different_content_are_kept_as_a_conflict() {
 
 #[tokio::test]
 async fn more_than_may_wait_is_refused_and_nothing_of_it_is_stored() {
-    let limits = Limits { waiting_bytes: draft("a").weight() * 2, ..Limits::default() };
+    let limits = LogLimits { waiting_bytes: draft("a").weight() * 2, ..LogLimits::default() };
     for fixture in engines(limits) {
         let refused = fixture.log.append(vec![draft("a"), draft("b"), draft("c")]).await;
 
-        assert!(matches!(refused, Err(Error::Busy { .. })), "{refused:?}");
+        assert!(matches!(refused, Err(LogError::Busy { .. })), "{refused:?}");
         assert_eq!(fixture.log.head(), Position::START);
         for _ in 0..5 {
             fixture.log.append(vec![draft("a"), draft("b")]).await.unwrap();

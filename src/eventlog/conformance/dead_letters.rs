@@ -10,7 +10,7 @@ use crate::eventlog::conformance::delivering::{
 use crate::eventlog::conformance::fixture::{START, engines};
 use crate::eventlog::{
     Changes, DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeliveryKey, EventLog,
-    Limits, Page, Retry,
+    LogLimits, Page, Retry,
 };
 
 /// The dead letters of a subscription.
@@ -37,7 +37,7 @@ async fn redrive(log: &dyn EventLog, key: DeliveryKey, number: u64) {
 
 #[tokio::test]
 async fn dead_letters_are_numbered_for_their_subscription_and_listed_in_pages() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let dead_letters = vec![
             dead_letter(key("orders", 1), Some(410)),
@@ -67,7 +67,7 @@ async fn dead_letters_are_numbered_for_their_subscription_and_listed_in_pages() 
 
 #[tokio::test]
 async fn a_query_chooses_by_number_reason_type_and_event() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let of = |event, reason: &str, event_type| {
             let mut letter = dead_letter(key("orders", event), None);
@@ -114,7 +114,7 @@ async fn a_query_chooses_by_number_reason_type_and_event() {
 
 #[tokio::test]
 async fn a_redriven_dead_letter_is_hidden_and_kept_until_it_is_settled() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let one = key("orders", 1);
         keep(log, vec![dead_letter(one.clone(), None), dead_letter(key("orders", 2), None)]).await;
@@ -135,7 +135,7 @@ async fn a_redriven_dead_letter_is_hidden_and_kept_until_it_is_settled() {
 
 #[tokio::test]
 async fn a_dead_letter_is_redriven_once_and_neither_dismissed_meanwhile_nor_brought_back_after() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let (one, two) = (key("orders", 1), key("orders", 2));
         keep(log, vec![dead_letter(one.clone(), None), dead_letter(two.clone(), None)]).await;
@@ -156,7 +156,7 @@ async fn a_dead_letter_is_redriven_once_and_neither_dismissed_meanwhile_nor_brou
 
 #[tokio::test]
 async fn a_delivery_that_is_given_up_again_is_one_dead_letter() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let one = key("orders", 1);
         keep(log, vec![dead_letter(one.clone(), None)]).await;
@@ -176,7 +176,7 @@ async fn a_delivery_that_is_given_up_again_is_one_dead_letter() {
 
 #[tokio::test]
 async fn dead_letters_are_counted_by_reason() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let refused = |event| DeadLetter {
             reason: "refused".into(),
@@ -206,7 +206,7 @@ async fn dead_letters_are_counted_by_reason() {
 
 #[tokio::test]
 async fn old_dead_letters_expire_oldest_first_but_not_while_they_are_redriven() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let at = |event, seconds| DeadLetter {
             at: START.after(Duration::from_secs(seconds)),
@@ -229,7 +229,7 @@ async fn old_dead_letters_expire_oldest_first_but_not_while_they_are_redriven() 
 
 #[tokio::test]
 async fn of_too_many_dead_letters_the_oldest_of_their_subscription_go_unless_they_are_redriven() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let made = [key("orders", 1), key("other", 1), key("orders", 2), key("orders", 3)];
         keep(log, made.map(|key| dead_letter(key, None)).into()).await;

@@ -5,8 +5,8 @@ use crate::eventlog::conformance::dead_letters::letters;
 use crate::eventlog::conformance::fixture::{START, draft, engines};
 use crate::eventlog::conformance::receipts::{receipt, receipts};
 use crate::eventlog::{
-    Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Entry, EventLog, Limits,
-    Milestone, Page, Position, Retry, SequenceSet,
+    Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Entry, EventLog, LogLimits,
+    Page, Position, Retry, SequenceCheckpoint, SequenceSet,
 };
 
 pub(super) fn subscription(name: &str) -> SubscriptionId {
@@ -70,7 +70,7 @@ pub(super) async fn commit(log: &dyn EventLog, changes: Changes) {
 
 #[tokio::test]
 async fn a_cursor_comes_back_with_what_is_settled_ahead_of_it() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let orders = subscription("orders");
         let first = Cursor::starting(&orders, Position(2));
@@ -98,19 +98,20 @@ async fn a_cursor_comes_back_with_what_is_settled_ahead_of_it() {
 }
 
 #[tokio::test]
-async fn a_milestone_is_found_from_both_sides_until_it_is_pruned_or_forgotten() {
-    for fixture in engines(Limits::default()) {
+async fn a_sequence_checkpoint_is_found_from_both_sides_until_it_is_pruned_or_forgotten() {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let place = |name: &str, position: u64| {
             let id = subscription(name);
             let chain = ChainValue::start(&id);
-            (id, Milestone { position: Position(position), sequence: position * 2, chain })
+            (id, SequenceCheckpoint { position: Position(position), sequence: position * 2, chain })
         };
         let kept = [("orders", 0), ("orders", 4), ("orders", 9), ("other", 6), ("orders", 20)];
-        let milestones = kept.map(|(name, position)| place(name, position)).to_vec();
-        commit(log, Changes { milestones, ..Changes::default() }).await;
+        let sequence_checkpoints = kept.map(|(name, position)| place(name, position)).to_vec();
+        commit(log, Changes { sequence_checkpoints, ..Changes::default() }).await;
         let around = async |name: &str, at: u64| {
-            let found = log.milestones_around(&subscription(name), Position(at)).await.unwrap();
+            let found =
+                log.sequence_checkpoints_around(&subscription(name), Position(at)).await.unwrap();
             [found.0, found.1].map(|found| found.map(|place| (place.position.0, place.sequence)))
         };
         assert_eq!(around("orders", 0).await, [Some((0, 0)), Some((4, 8))]);
@@ -120,7 +121,7 @@ async fn a_milestone_is_found_from_both_sides_until_it_is_pruned_or_forgotten() 
         assert_eq!(around("other", 5).await, [None, Some((6, 12))]);
         assert_eq!(around("nobody", 5).await, [None, None]);
 
-        log.prune_milestones(Position(10)).await.unwrap();
+        log.prune_sequence_checkpoints(Position(10)).await.unwrap();
         assert_eq!(around("orders", 8).await, [None, Some((9, 18))]);
         assert_eq!(around("orders", 10).await, [Some((9, 18)), Some((20, 40))]);
         assert_eq!(around("other", 10).await, [Some((6, 12)), None]);
@@ -132,23 +133,28 @@ async fn a_milestone_is_found_from_both_sides_until_it_is_pruned_or_forgotten() 
 }
 
 #[tokio::test]
-async fn many_milestones_are_pruned_and_of_each_subscription_the_newest_stays() {
-    for fixture in engines(Limits::default()) {
+async fn many_sequence_checkpoints_are_pruned_and_of_each_subscription_the_newest_stays() {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let place = |id: &SubscriptionId, position: u64| {
             let chain = ChainValue::start(id);
-            (id.clone(), Milestone { position: Position(position), sequence: position, chain })
+            (
+                id.clone(),
+                SequenceCheckpoint { position: Position(position), sequence: position, chain },
+            )
         };
         let long = subscription("long");
         let many: Vec<_> = (0..600).map(|n| subscription(&format!("many-{n}"))).collect();
-        let mut milestones: Vec<_> = (0..1500).map(|position| place(&long, position)).collect();
-        milestones.extend(many.iter().flat_map(|id| [place(id, 3), place(id, 8), place(id, 2000)]));
-        commit(log, Changes { milestones, ..Changes::default() }).await;
+        let mut sequence_checkpoints: Vec<_> =
+            (0..1500).map(|position| place(&long, position)).collect();
+        sequence_checkpoints
+            .extend(many.iter().flat_map(|id| [place(id, 3), place(id, 8), place(id, 2000)]));
+        commit(log, Changes { sequence_checkpoints, ..Changes::default() }).await;
 
-        log.prune_milestones(Position(1400)).await.unwrap();
+        log.prune_sequence_checkpoints(Position(1400)).await.unwrap();
 
         let around = async |id: &SubscriptionId, at: u64| {
-            let found = log.milestones_around(id, Position(at)).await.unwrap();
+            let found = log.sequence_checkpoints_around(id, Position(at)).await.unwrap();
             [found.0, found.1].map(|found| found.map(|place| place.position.0))
         };
         assert_eq!(around(&long, 1399).await, [None, Some(1400)]);
@@ -162,7 +168,7 @@ async fn many_milestones_are_pruned_and_of_each_subscription_the_newest_stays() 
 
 #[tokio::test]
 async fn a_retry_is_replaced_under_its_key_and_dropped_when_settled() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let replayed = in_replay(key("orders", 1));
         let retries =
@@ -184,7 +190,7 @@ async fn a_retry_is_replaced_under_its_key_and_dropped_when_settled() {
 
 #[tokio::test]
 async fn attempts_are_listed_newest_first_by_subscription_and_event() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let made = [
             attempt(key("orders", 1), 1),
@@ -215,7 +221,7 @@ async fn attempts_are_listed_newest_first_by_subscription_and_event() {
 
 #[tokio::test]
 async fn a_forgotten_subscription_leaves_nothing_and_takes_nothing_of_others() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         for name in ["orders", "other"] {
             let id = subscription(name);
@@ -246,7 +252,7 @@ async fn a_forgotten_subscription_leaves_nothing_and_takes_nothing_of_others() {
 
 #[tokio::test]
 async fn a_change_that_waits_is_written_before_its_subscription_is_forgotten() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let orders = subscription("orders");
         let cursors = vec![(orders.clone(), Cursor::starting(&orders, Position(1)))];

@@ -10,8 +10,8 @@ use crate::event::SubscriptionId;
 use crate::eventlog::conformance::fixture::{START, draft, open, words};
 use crate::eventlog::sqlite::Database;
 use crate::eventlog::{
-    Attempt, Changes, CommitError, Cursor, DeliveryKey, DiskLevel, Error, EventLog, Limits, Page,
-    Position, Retention, SqliteLog,
+    Attempt, Changes, CommitError, Cursor, DeliveryKey, DiskLevel, EventLog, LogError, LogLimits,
+    Page, Position, Retention, SqliteLog,
 };
 use crate::telemetry::Metrics;
 
@@ -30,8 +30,8 @@ async fn a_disk_that_fills_up_within_a_write_loses_nothing_and_is_written_again_
         let disk = Arc::new(ManualDisk::empty());
         (Arc::new(clock.clone()) as _, Arc::new(SystemEntropy) as _, disk as _)
     };
-    let log =
-        SqliteLog::open_database(&database, Limits::default(), machine(), &Metrics::new()).unwrap();
+    let log = SqliteLog::open_database(&database, LogLimits::default(), machine(), &Metrics::new())
+        .unwrap();
     let large = || vec![draft(&"x".repeat(20_000))];
     let mut taken = Vec::new();
     let refused = loop {
@@ -41,7 +41,7 @@ async fn a_disk_that_fills_up_within_a_write_loses_nothing_and_is_written_again_
         }
     };
 
-    assert!(matches!(refused, Error::Full { .. }), "{refused:?}");
+    assert!(matches!(refused, LogError::Full { .. }), "{refused:?}");
     assert_eq!(log.disk(), DiskLevel::Full);
     assert!(taken.len() > 5, "{} were taken", taken.len());
     let subscription: SubscriptionId = "orders".parse().unwrap();
@@ -58,7 +58,7 @@ async fn a_disk_that_fills_up_within_a_write_loses_nothing_and_is_written_again_
     }];
     let changes = Changes { cursors, attempts, ..Changes::default() };
     let refused = log.commit(changes).await;
-    let Err(CommitError::NoRoom { error: Error::Full { .. }, changes }) = refused else {
+    let Err(CommitError::NoRoom { error: LogError::Full { .. }, changes }) = refused else {
         panic!("{refused:?}")
     };
     let hold = log.head();
@@ -71,7 +71,7 @@ async fn a_disk_that_fills_up_within_a_write_loses_nothing_and_is_written_again_
     let head = log.head();
     assert_eq!(head, Position(taken.len() as u64), "nothing that was refused was kept");
     log.close().await.unwrap();
-    let log = open(directory.path(), Limits::default(), &clock).unwrap();
+    let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
     assert_eq!(log.head(), head);
     let next = log.append(words("a")).await.unwrap()[0];
     assert!(next.id() > *taken.last().unwrap());
@@ -83,7 +83,7 @@ async fn eventually_trimmed(log: &SqliteLog, retention: &Retention) {
         match log.trim(retention).await {
             Ok(trimmed) if trimmed.more || trimmed.dropped > 0 => {}
             Ok(_) => return,
-            Err(error) => assert!(matches!(error, Error::Full { .. }), "{error:?}"),
+            Err(error) => assert!(matches!(error, LogError::Full { .. }), "{error:?}"),
         }
         tokio::task::yield_now().await;
     }
@@ -103,7 +103,7 @@ async fn events_are_refused_from_a_percentage_on_until_there_is_room_again() {
         let disk = ManualDisk::with(room(used));
         let machine =
             (Arc::new(clock.clone()) as _, Arc::new(SystemEntropy) as _, Arc::new(disk) as _);
-        let log = SqliteLog::open(directory.path(), Limits::default(), machine, &Metrics::new());
+        let log = SqliteLog::open(directory.path(), LogLimits::default(), machine, &Metrics::new());
         let log = log.unwrap();
 
         assert_eq!(log.disk(), level, "{used} of 1000");

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::ambient::{ManualClock, ManualDisk, SeededEntropy, SystemEntropy};
 use crate::event::{ContentDigest, Data, EventSource, EventType, IdempotencyKey, Timestamp};
-use crate::eventlog::{Draft, EventLog, Limits, MemoryLog, OpenError, SqliteLog};
+use crate::eventlog::{Draft, EventLog, LogLimits, LogOpenError, MemoryLog, SqliteLog};
 use crate::telemetry::Metrics;
 
 /// A draft whose content is one word: equal words have equal keys and digests.
@@ -43,17 +43,17 @@ pub(super) struct Fixture {
 pub(super) const START: Timestamp = Timestamp::from_unix_seconds(1_795_282_931);
 
 /// Makes a log of each engine.
-pub(super) fn engines(limits: Limits) -> Vec<Fixture> {
+pub(super) fn engines(limits: LogLimits) -> Vec<Fixture> {
     vec![memory(limits), sqlite(limits)]
 }
 
-fn memory(limits: Limits) -> Fixture {
+fn memory(limits: LogLimits) -> Fixture {
     let clock = ManualClock::at(START);
     let log = MemoryLog::new(limits, Arc::new(clock.clone()), Arc::new(SeededEntropy::new(1)));
     Fixture { log, clock, _directory: None }
 }
 
-fn sqlite(limits: Limits) -> Fixture {
+fn sqlite(limits: LogLimits) -> Fixture {
     let clock = ManualClock::at(START);
     let directory = TempDir::new().unwrap();
     let log = open(directory.path(), limits, &clock).unwrap();
@@ -63,9 +63,9 @@ fn sqlite(limits: Limits) -> Fixture {
 /// Opens a SQLite log.
 pub(super) fn open(
     directory: &Path,
-    limits: Limits,
+    limits: LogLimits,
     clock: &ManualClock,
-) -> Result<Arc<SqliteLog>, OpenError> {
+) -> Result<Arc<SqliteLog>, LogOpenError> {
     SqliteLog::open(
         directory,
         limits,

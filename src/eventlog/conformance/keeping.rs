@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 
 use crate::eventlog::conformance::fixture::{START, engines};
 use crate::eventlog::{
-    Error, EventLog, Limits, NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineQuery,
-    RecordKey, Revision,
+    EventLog, LogError, LogLimits, NewQuarantined, Page, QuarantineCount, QuarantineId,
+    QuarantineQuery, RecordKey, Revision,
 };
 
 fn broken(word: &str) -> NewQuarantined {
@@ -29,7 +29,7 @@ async fn kept(log: &dyn EventLog, after: u64, items: usize) -> Vec<(u64, String)
 
 #[tokio::test]
 async fn a_quarantined_event_waits_until_it_is_taken_out() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let ids = log.quarantine(vec![broken("a"), broken("b"), broken("c")]).await.unwrap();
         assert_eq!(ids, [QuarantineId(1), QuarantineId(2), QuarantineId(3)]);
@@ -50,7 +50,7 @@ async fn a_quarantined_event_waits_until_it_is_taken_out() {
 
 #[tokio::test]
 async fn quarantined_events_are_found_by_the_id_on_their_bus_and_counted_by_code() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let other = NewQuarantined {
             publication: "tests/other".into(),
@@ -82,7 +82,7 @@ async fn quarantined_events_are_found_by_the_id_on_their_bus_and_counted_by_code
 
 #[tokio::test]
 async fn quarantined_events_expire_oldest_first_and_a_few_at_a_time() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         log.quarantine(vec![broken("a"), broken("b"), broken("c")]).await.unwrap();
         fixture.clock.advance(Duration::from_secs(10));
@@ -103,7 +103,7 @@ fn key(kind: &'static str, id: &str) -> RecordKey {
 
 #[tokio::test]
 async fn a_document_is_written_only_over_the_revision_that_its_writer_saw() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let orders = key("subscription", "orders");
         assert!(log.get(&orders).await.unwrap().is_none());
@@ -116,7 +116,7 @@ async fn a_document_is_written_only_over_the_revision_that_its_writer_saw() {
         for expected in [None, Some(first), Some(Revision(3))] {
             let refused = log.put(&orders, expected, "late".to_owned()).await;
             assert!(
-                matches!(refused, Err(Error::Stale { expected: e, found }) if e == expected && found == Some(second)),
+                matches!(refused, Err(LogError::Stale { expected: e, found }) if e == expected && found == Some(second)),
                 "{refused:?}"
             );
         }
@@ -124,17 +124,17 @@ async fn a_document_is_written_only_over_the_revision_that_its_writer_saw() {
         assert_eq!((record.revision, &*record.body), (second, "two"));
         assert_eq!(record.changed, START.after(Duration::from_secs(1)));
 
-        assert!(matches!(log.remove(&orders, first).await, Err(Error::Stale { .. })));
+        assert!(matches!(log.remove(&orders, first).await, Err(LogError::Stale { .. })));
         log.remove(&orders, second).await.unwrap();
         assert!(log.get(&orders).await.unwrap().is_none());
         let gone = log.remove(&orders, second).await;
-        assert!(matches!(gone, Err(Error::Stale { found: None, .. })));
+        assert!(matches!(gone, Err(LogError::Stale { found: None, .. })));
     }
 }
 
 #[tokio::test]
 async fn a_document_that_is_written_anew_is_not_taken_for_the_one_before() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let orders = key("subscription", "orders");
         let old = log.put(&orders, None, "old".to_owned()).await.unwrap();
@@ -144,16 +144,16 @@ async fn a_document_that_is_written_anew_is_not_taken_for_the_one_before() {
 
         assert!(new > old);
         let late = log.put(&orders, Some(old), "late".to_owned()).await;
-        assert!(matches!(late, Err(Error::Stale { .. })), "{late:?}");
+        assert!(matches!(late, Err(LogError::Stale { .. })), "{late:?}");
         let late = log.remove(&orders, old).await;
-        assert!(matches!(late, Err(Error::Stale { .. })), "{late:?}");
+        assert!(matches!(late, Err(LogError::Stale { .. })), "{late:?}");
         assert_eq!(log.get(&orders).await.unwrap().unwrap().body, "new");
     }
 }
 
 #[tokio::test]
 async fn documents_are_listed_by_name_within_their_kind() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         for (kind, id) in [("b", "2"), ("a", "9"), ("b", "1"), ("c", "0")] {
             log.put(&key(kind, id), None, format!("{kind}{id}")).await.unwrap();
@@ -168,7 +168,7 @@ async fn documents_are_listed_by_name_within_their_kind() {
 
 #[tokio::test]
 async fn of_writers_who_saw_the_same_revision_one_wins() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let orders = key("subscription", "orders");
 

@@ -7,7 +7,9 @@ use tempfile::TempDir;
 use crate::ambient::{Clock as _, ManualClock};
 use crate::event::Violation;
 use crate::eventlog::conformance::fixture::{START, draft, engines, open};
-use crate::eventlog::{Appended, Draft, EventLog, Limits, Observed, Origin, Position, Retention};
+use crate::eventlog::{
+    Appended, Draft, EventLog, LogLimits, Observed, Origin, Position, Retention,
+};
 
 fn observed(pointer: &str) -> Option<Observed> {
     let (pointer, code) = (pointer.to_owned(), "maximum".to_owned());
@@ -24,7 +26,7 @@ async fn of(log: &dyn EventLog, position: u64) -> Option<Observed> {
 
 #[tokio::test]
 async fn violations_are_kept_with_their_event_and_with_no_other() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         log.append(vec![draft("a"), breaking("b", "/b"), breaking("c", "/c")]).await.unwrap();
 
@@ -37,7 +39,7 @@ async fn violations_are_kept_with_their_event_and_with_no_other() {
 
 #[tokio::test]
 async fn a_repeat_leaves_the_violations_of_the_first_as_they_are() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let origin = Some(Origin([1; 16]));
         log.append(vec![Draft { origin, ..breaking("a", "/first") }]).await.unwrap();
@@ -52,7 +54,7 @@ async fn a_repeat_leaves_the_violations_of_the_first_as_they_are() {
 
 #[tokio::test]
 async fn violations_go_with_their_event_and_not_before() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         log.append(vec![breaking("a", "/a"), draft("b")]).await.unwrap();
         fixture.clock.advance(Duration::from_hours(1));
@@ -70,18 +72,18 @@ async fn violations_go_with_their_event_and_not_before() {
 #[tokio::test]
 async fn violations_outlive_a_restart() {
     let (directory, clock) = (TempDir::new().unwrap(), ManualClock::at(START));
-    let log = open(directory.path(), Limits::default(), &clock).unwrap();
+    let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
     log.append(vec![breaking("a", "/a")]).await.unwrap();
     log.close().await.unwrap();
 
-    let log = open(directory.path(), Limits::default(), &clock).unwrap();
+    let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
 
     assert_eq!(of(&*log, 1).await, observed("/a"));
 }
 
 #[tokio::test]
 async fn violations_count_against_what_may_wait() {
-    let limits = Limits { waiting_bytes: draft("a").weight() + 10, ..Limits::default() };
+    let limits = LogLimits { waiting_bytes: draft("a").weight() + 10, ..LogLimits::default() };
     for fixture in engines(limits) {
         let log = &*fixture.log;
         assert!(log.append(vec![draft("a")]).await.is_ok());

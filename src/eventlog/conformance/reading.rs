@@ -8,12 +8,12 @@ use futures_util::future::join;
 use crate::event::{Data, EventId, Subject};
 use crate::eventlog::conformance::fixture::{START, draft, engines, words};
 use crate::eventlog::{
-    Changes, CommitError, Draft, Entry, Error, EventLog, Limits, Page, Position,
+    Changes, CommitError, Draft, Entry, EventLog, LogError, LogLimits, Page, Position,
 };
 
 /// Every bound of memory so small that most reads go to the disk.
-fn short_tail() -> Limits {
-    Limits { tail_bytes: 1, ..Limits::default() }
+fn short_tail() -> LogLimits {
+    LogLimits { tail_bytes: 1, ..LogLimits::default() }
 }
 
 fn read_words(entries: &[Arc<Entry>]) -> Vec<&str> {
@@ -26,7 +26,7 @@ async fn read(log: &dyn EventLog, after: u64, items: usize, bytes: usize) -> Vec
 
 #[tokio::test]
 async fn pages_begin_after_the_position_and_end_at_the_first_bound() {
-    for limits in [Limits::default(), short_tail()] {
+    for limits in [LogLimits::default(), short_tail()] {
         for fixture in engines(limits) {
             let log = &*fixture.log;
             log.append(words("abcdef")).await.unwrap();
@@ -48,7 +48,7 @@ async fn pages_begin_after_the_position_and_end_at_the_first_bound() {
 
 #[tokio::test]
 async fn every_attribute_comes_back() {
-    for limits in [Limits::default(), short_tail()] {
+    for limits in [LogLimits::default(), short_tail()] {
         for fixture in engines(limits) {
             let log = &*fixture.log;
             let given = Draft {
@@ -72,7 +72,7 @@ async fn every_attribute_comes_back() {
 
 #[tokio::test]
 async fn events_are_found_by_id_in_the_order_asked() {
-    for limits in [Limits::default(), short_tail()] {
+    for limits in [LogLimits::default(), short_tail()] {
         for fixture in engines(limits) {
             let appended = fixture.log.append(words("abc")).await.unwrap();
             let [a, b, c] = [appended[0].id(), appended[1].id(), appended[2].id()];
@@ -87,7 +87,7 @@ async fn events_are_found_by_id_in_the_order_asked() {
 
 #[tokio::test]
 async fn an_id_is_sought_by_its_place_whether_or_not_it_is_there() {
-    for limits in [Limits::default(), short_tail()] {
+    for limits in [LogLimits::default(), short_tail()] {
         for fixture in engines(limits) {
             let log = &*fixture.log;
             assert_eq!(log.seek(EventId::MIN).await.unwrap(), Position::START);
@@ -107,7 +107,7 @@ async fn an_id_is_sought_by_its_place_whether_or_not_it_is_there() {
 
 #[tokio::test]
 async fn followers_hear_of_a_head_that_they_can_read_up_to() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = Arc::clone(&fixture.log);
         let follower = async {
             let mut news = log.watch();
@@ -132,17 +132,17 @@ async fn followers_hear_of_a_head_that_they_can_read_up_to() {
 
 #[tokio::test]
 async fn a_closed_log_has_kept_what_it_took_and_refuses_the_rest() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let (taken, ()) = tokio::join!(log.append(words("abc")), async {
             log.close().await.unwrap();
         });
 
         assert_eq!(taken.unwrap().len(), 3);
-        assert!(matches!(log.append(words("d")).await, Err(Error::Closed)));
+        assert!(matches!(log.append(words("d")).await, Err(LogError::Closed)));
         assert!(matches!(
             log.commit(Changes::default()).await,
-            Err(CommitError::Failed(Error::Closed))
+            Err(CommitError::Failed(LogError::Closed))
         ));
         log.close().await.unwrap();
     }

@@ -4,10 +4,10 @@ use crate::ambient::Clock as _;
 use crate::event::{EventId, TokenDigest};
 use crate::eventlog::conformance::delivering::{commit, in_replay, key, subscription};
 use crate::eventlog::conformance::fixture::{START, engines};
-use crate::eventlog::{Changes, DeliveryKey, EventLog, Limits, Page, Receipt, ReceiptId};
+use crate::eventlog::{Changes, DeliveryKey, EventLog, KeptReceipt, LogLimits, Page, ReceiptId};
 
-pub(super) fn receipt(key: DeliveryKey, token: &str) -> Receipt {
-    Receipt {
+pub(super) fn receipt(key: DeliveryKey, token: &str) -> KeptReceipt {
+    KeptReceipt {
         id: ReceiptId(99),
         sequence: key.replay.is_none().then_some(u64::MAX),
         key,
@@ -22,7 +22,7 @@ pub(super) async fn receipts(
     (of, event): (&str, Option<u64>),
     after: u64,
     items: usize,
-) -> Vec<Receipt> {
+) -> Vec<KeptReceipt> {
     let page = Page { items, ..Page::default() };
     let event = event.map(EventId::first_of);
     log.receipts(&subscription(of), event, ReceiptId(after), page).await.unwrap()
@@ -30,7 +30,7 @@ pub(super) async fn receipts(
 
 #[tokio::test]
 async fn receipts_are_named_by_the_log_and_listed_in_pages() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let made = [
             receipt(key("orders", 1), "a"),
@@ -41,8 +41,10 @@ async fn receipts_are_named_by_the_log_and_listed_in_pages() {
         for receipts in made.chunks(2) {
             commit(log, Changes { receipts: receipts.to_vec(), ..Changes::default() }).await;
         }
-        let named: Vec<_> =
-            (1..).zip(made).map(|(id, receipt)| Receipt { id: ReceiptId(id), ..receipt }).collect();
+        let named: Vec<_> = (1..)
+            .zip(made)
+            .map(|(id, receipt)| KeptReceipt { id: ReceiptId(id), ..receipt })
+            .collect();
         let expected =
             |ids: &[usize]| ids.iter().map(|id| named[id - 1].clone()).collect::<Vec<_>>();
 
@@ -57,11 +59,11 @@ async fn receipts_are_named_by_the_log_and_listed_in_pages() {
 #[tokio::test]
 async fn old_receipts_go_as_new_ones_come() {
     let day = std::time::Duration::from_hours(24);
-    for fixture in engines(Limits { receipt_age: day, ..Limits::default() }) {
+    for fixture in engines(LogLimits { receipt_age: day, ..LogLimits::default() }) {
         let log = &*fixture.log;
         for _ in 0..4 {
             let at = fixture.clock.now();
-            let made = (0..256).map(|n| Receipt { at, ..receipt(key("orders", n), "a") });
+            let made = (0..256).map(|n| KeptReceipt { at, ..receipt(key("orders", n), "a") });
             commit(log, Changes { receipts: made.collect(), ..Changes::default() }).await;
             fixture.clock.advance(day);
         }
@@ -75,7 +77,7 @@ async fn old_receipts_go_as_new_ones_come() {
 
 #[tokio::test]
 async fn of_too_many_receipts_the_oldest_of_their_subscription_go() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let made = [key("orders", 1), key("other", 1), key("orders", 2), key("orders", 3)];
         let made = made.map(|key| receipt(key, "a"));

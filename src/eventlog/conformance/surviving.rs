@@ -13,9 +13,9 @@ use crate::ambient::{Clock, Entropy, ManualClock, SeededEntropy};
 use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::conformance::fixture::{START, draft, open, words};
 use crate::eventlog::{
-    Appended, Attempt, Changes, CommitError, Cursor, DeliveryKey, Draft, Error, EventLog, Limits,
-    NewQuarantined, OpenError, Origin, Page, Position, QuarantineQuery, RecordKey, Registry,
-    Revision, SetAside as _, SqliteLog, SqliteRegistry,
+    Appended, Attempt, Changes, CommitError, Cursor, DeliveryKey, Draft, EventLog, LogError,
+    LogLimits, LogOpenError, NewQuarantined, Origin, Page, Position, QuarantineQuery, RecordKey,
+    Registry, Revision, SetAside as _, SqliteLog, SqliteRegistry,
 };
 
 const ALL: Page = Page { items: usize::MAX, bytes: usize::MAX };
@@ -25,7 +25,7 @@ fn directory() -> (TempDir, ManualClock) {
 }
 
 fn reopen(directory: &Path, clock: &ManualClock) -> Arc<SqliteLog> {
-    open(directory, Limits::default(), clock).unwrap()
+    open(directory, LogLimits::default(), clock).unwrap()
 }
 
 /// What a crash leaves: the files as they are while the log is open.
@@ -99,11 +99,11 @@ async fn a_torn_write_leaves_whole_batches_and_no_hole() {
     }
     let whole = crash(directory.path());
     let wal = fs::read(whole.path().join("sealway.db-wal")).unwrap();
-    let dice = SeededEntropy::new(11);
+    let entropy = SeededEntropy::new(11);
     let mut heads = BTreeSet::new();
 
     for _ in 0..30 {
-        let at = usize::try_from(dice.next_u64() % wal.len() as u64).unwrap();
+        let at = usize::try_from(entropy.next_u64() % wal.len() as u64).unwrap();
         for garble in [false, true] {
             let torn = TempDir::new().unwrap();
             fs::copy(whole.path().join("sealway.db"), torn.path().join("sealway.db")).unwrap();
@@ -133,8 +133,8 @@ async fn a_second_gateway_is_refused_until_the_first_has_closed() {
     let (directory, clock) = directory();
     let log = reopen(directory.path(), &clock);
 
-    let refused = open(directory.path(), Limits::default(), &clock).err().unwrap();
-    assert!(matches!(refused, OpenError::InUse { .. }));
+    let refused = open(directory.path(), LogLimits::default(), &clock).err().unwrap();
+    assert!(matches!(refused, LogOpenError::InUse { .. }));
     assert!(refused.to_string().contains(directory.path().to_str().unwrap()), "{refused}");
 
     log.close().await.unwrap();
@@ -155,9 +155,9 @@ async fn tables_of_a_newer_gateway_are_refused_and_left_alone() {
     let path = directory.path().join("sealway.db");
     Connection::open(&path).unwrap().pragma_update(None, "user_version", 7000).unwrap();
 
-    let refused = open(directory.path(), Limits::default(), &clock).err().unwrap();
+    let refused = open(directory.path(), LogLimits::default(), &clock).err().unwrap();
 
-    assert!(matches!(refused, OpenError::Newer { found: 7000, .. }), "{refused}");
+    assert!(matches!(refused, LogOpenError::Newer { found: 7000, .. }), "{refused}");
     assert!(refused.to_string().contains("run that sealway or a newer one"), "{refused}");
 }
 
@@ -166,9 +166,9 @@ async fn a_file_that_is_no_log_is_called_damaged() {
     let (directory, clock) = directory();
     fs::write(directory.path().join("sealway.db"), vec![b'x'; 16_384]).unwrap();
 
-    let refused = open(directory.path(), Limits::default(), &clock).err().unwrap();
+    let refused = open(directory.path(), LogLimits::default(), &clock).err().unwrap();
 
-    assert!(matches!(refused, OpenError::Damaged { .. }), "{refused}");
+    assert!(matches!(refused, LogOpenError::Damaged { .. }), "{refused}");
     assert!(refused.to_string().contains("restore it from a backup"), "{refused}");
 }
 
@@ -184,21 +184,21 @@ async fn after_one_failed_write_nothing_more_is_taken() {
     let failed = log.append(repeatable()).await;
     other.execute_batch("CREATE TABLE origins (origin, event, accepted)").unwrap();
 
-    assert!(matches!(failed, Err(Error::Storage { action: "write", .. })), "{failed:?}");
-    assert!(matches!(log.append(words("c")).await, Err(Error::Broken)));
+    assert!(matches!(failed, Err(LogError::Storage { action: "write", .. })), "{failed:?}");
+    assert!(matches!(log.append(words("c")).await, Err(LogError::Broken)));
     assert!(matches!(
         log.commit(Changes::default()).await,
-        Err(CommitError::Failed(Error::Broken))
+        Err(CommitError::Failed(LogError::Broken))
     ));
     assert_eq!(log.head(), Position(1));
     assert_eq!(log.read(Position::START, ALL).await.unwrap().len(), 1, "what is there is readable");
-    assert!(matches!(log.close().await, Err(Error::Broken)));
+    assert!(matches!(log.close().await, Err(LogError::Broken)));
 }
 
 #[tokio::test]
 async fn producers_hear_busy_while_the_disk_cannot_keep_up() {
     let (directory, clock) = directory();
-    let limits = Limits { waiting_bytes: draft("a").weight() * 3, ..Limits::default() };
+    let limits = LogLimits { waiting_bytes: draft("a").weight() * 3, ..LogLimits::default() };
     let log = open(directory.path(), limits, &clock).unwrap();
     let other = Connection::open(directory.path().join("sealway.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -208,7 +208,7 @@ async fn producers_hear_busy_while_the_disk_cannot_keep_up() {
     let refused = log.append(words("cd")).await;
     other.execute_batch("ROLLBACK").unwrap();
 
-    assert!(matches!(refused, Err(Error::Busy { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(LogError::Busy { .. })), "{refused:?}");
     assert_eq!(waiting.await.unwrap().len(), 2);
     assert_eq!(log.append(words("cd")).await.unwrap().len(), 2);
     assert_eq!(log.head(), Position(4));
@@ -217,12 +217,12 @@ async fn producers_hear_busy_while_the_disk_cannot_keep_up() {
 #[tokio::test]
 async fn a_full_disk_refuses_events_and_still_keeps_the_delivery_state() {
     let (directory, clock) = directory();
-    let limits = Limits { reserve_bytes: u64::MAX, ..Limits::default() };
+    let limits = LogLimits { reserve_bytes: u64::MAX, ..LogLimits::default() };
     let log = open(directory.path(), limits, &clock).unwrap();
 
     let refused = log.append(words("a")).await;
 
-    assert!(matches!(refused, Err(Error::Full { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(LogError::Full { .. })), "{refused:?}");
     let cursor = Cursor::starting(&"orders".parse().unwrap(), Position::START);
     let cursors = vec![("orders".parse().unwrap(), cursor)];
     log.commit(Changes { cursors, ..Changes::default() }).await.unwrap();
@@ -241,7 +241,7 @@ async fn a_process_beside_the_gateway_shares_its_documents() {
     let second = log.put(&orders_key(), Some(first), "two".to_owned()).await.unwrap();
     assert_eq!(beside.list("subscription").await.unwrap()[0].body, "two");
     let stale = beside.put(&orders_key(), Some(first), "three".to_owned()).await;
-    assert!(matches!(stale, Err(Error::Stale { found: Some(Revision(2)), .. })), "{stale:?}");
+    assert!(matches!(stale, Err(LogError::Stale { found: Some(Revision(2)), .. })), "{stale:?}");
     beside.remove(&orders_key(), second).await.unwrap();
     assert!(log.get(&orders_key()).await.unwrap().is_none());
 }
@@ -260,7 +260,7 @@ async fn a_newer_process_beside_a_gateway_leaves_older_tables_alone_until_it_has
     held.lock().unwrap();
 
     let refused = beside().err().unwrap();
-    assert!(matches!(refused, OpenError::Older { found: 1, .. }), "{refused}");
+    assert!(matches!(refused, LogOpenError::Older { found: 1, .. }), "{refused}");
     assert!(refused.to_string().contains("start this sealway's gateway on it"), "{refused}");
     assert_eq!(version(), 1);
 

@@ -10,8 +10,8 @@ use crate::ambient::ManualClock;
 use crate::event::{ChainValue, EventId, SubscriptionId};
 use crate::eventlog::conformance::fixture::{START, draft, engines, open, words};
 use crate::eventlog::{
-    Appended, Changes, Cursor, DeliveryKey, Draft, EventLog, Floor, Limits, Page, Position,
-    Retention, Retry,
+    Appended, Changes, Cursor, DeliveryKey, Draft, EventLog, LogLimits, LowWatermark, Page,
+    Position, Retention, Retry,
 };
 
 const ALL: Page = Page { items: usize::MAX, bytes: usize::MAX };
@@ -62,19 +62,19 @@ fn retry(name: &str, event: EventId, position: u64) -> Retry {
 
 #[tokio::test]
 async fn entries_go_when_they_are_too_old_and_not_before() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let old = log.append(words("abc")).await.unwrap();
         fixture.clock.advance(DAY);
         log.append(words("de")).await.unwrap();
         assert_eq!(trim(log, &older_than_a_day(&fixture.clock)).await, 0, "a day is not older");
-        assert_eq!(log.floor(), Floor::START);
+        assert_eq!(log.low_watermark(), LowWatermark::START);
 
         fixture.clock.advance(Duration::from_secs(1));
         assert_eq!(trim(log, &older_than_a_day(&fixture.clock)).await, 3);
 
         assert_eq!(positions(log).await, [4, 5]);
-        assert_eq!(log.floor(), Floor { position: Position(3), id: old[2].id() });
+        assert_eq!(log.low_watermark(), LowWatermark { position: Position(3), id: old[2].id() });
         assert_eq!(log.find(&[old[0].id()]).await.unwrap(), [None]);
         assert_eq!(trim(log, &Retention::default()).await, 0, "nothing is asked for");
     }
@@ -82,7 +82,7 @@ async fn entries_go_when_they_are_too_old_and_not_before() {
 
 #[tokio::test]
 async fn the_oldest_go_first_when_the_log_is_too_large() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         for _ in 0..40 {
             log.append((0..20).map(|n| draft(&"x".repeat(1_000 + n))).collect()).await.unwrap();
@@ -101,7 +101,7 @@ async fn the_oldest_go_first_when_the_log_is_too_large() {
 
 #[tokio::test]
 async fn nothing_goes_that_is_not_settled_or_held_or_waits_for_an_attempt() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let ids = log.append(words("abcdefgh")).await.unwrap();
         settle(log, "slow", 6).await;
@@ -123,7 +123,7 @@ async fn nothing_goes_that_is_not_settled_or_held_or_waits_for_an_attempt() {
         let held = Retention { released, hold: Position(4), ..all };
         assert_eq!(trim(log, &held).await, 2);
         assert_eq!(positions(log).await, [2, 5, 6, 7, 8]);
-        assert_eq!(log.floor().position, Position(4));
+        assert_eq!(log.low_watermark().position, Position(4));
         let kept = log.find(&[ids[1].id()]).await.unwrap();
         assert!(kept[0].is_some(), "what waits for another attempt is readable");
 
@@ -139,7 +139,7 @@ async fn nothing_goes_that_is_not_settled_or_held_or_waits_for_an_attempt() {
 
 #[tokio::test]
 async fn an_id_is_sought_across_the_hole() {
-    for limits in [Limits::default(), Limits { tail_bytes: 1, ..Limits::default() }] {
+    for limits in [LogLimits::default(), LogLimits { tail_bytes: 1, ..LogLimits::default() }] {
         for fixture in engines(limits) {
             let log = &*fixture.log;
             let old = log.append(words("abc")).await.unwrap();
@@ -165,7 +165,7 @@ async fn an_id_is_sought_across_the_hole() {
 
 #[tokio::test]
 async fn a_content_is_forgotten_with_its_event_and_a_newer_one_is_not() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let once = || vec![Draft { deduplicate: Some(100 * DAY), ..draft("a") }];
         let first = log.append(once()).await.unwrap()[0].id();
@@ -188,7 +188,7 @@ async fn a_content_is_forgotten_with_its_event_and_a_newer_one_is_not() {
 
 #[tokio::test]
 async fn an_event_that_is_gone_is_in_conflict_with_none_and_one_that_waits_still_is() {
-    for fixture in engines(Limits::default()) {
+    for fixture in engines(LogLimits::default()) {
         let log = &*fixture.log;
         let clash = |word: &str, of: &str| {
             let (draft, of) = (draft(word), draft(of));
@@ -200,7 +200,7 @@ async fn an_event_that_is_gone_is_in_conflict_with_none_and_one_that_waits_still
         log.commit(Changes { retries: vec![waits], ..Changes::default() }).await.unwrap();
         fixture.clock.advance(2 * DAY);
         assert_eq!(trim(log, &older_than_a_day(&fixture.clock)).await, 1);
-        assert_eq!(log.floor().position, Position(2));
+        assert_eq!(log.low_watermark().position, Position(2));
 
         let clashes = log.append(vec![clash("c", "a"), clash("d", "b")]).await.unwrap();
         assert!(matches!(clashes[0], Appended::New { conflict: None, .. }), "{clashes:?}");
@@ -217,17 +217,17 @@ async fn an_event_that_is_gone_is_in_conflict_with_none_and_one_that_waits_still
 #[tokio::test]
 async fn ids_and_positions_go_on_after_everything_was_dropped_and_a_restart() {
     let (directory, clock) = (TempDir::new().unwrap(), ManualClock::at(START));
-    let log = open(directory.path(), Limits::default(), &clock).unwrap();
+    let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
     let last = log.append(words("abc")).await.unwrap()[2].id();
     clock.advance(2 * DAY);
     assert_eq!(trim(&*log, &older_than_a_day(&clock)).await, 3);
     log.close().await.unwrap();
 
     clock.set(START.before(DAY));
-    let log = open(directory.path(), Limits::default(), &clock).unwrap();
+    let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
 
     assert_eq!(log.head(), Position(3));
-    assert_eq!(log.floor(), Floor { position: Position(3), id: last });
+    assert_eq!(log.low_watermark(), LowWatermark { position: Position(3), id: last });
     let next = log.append(words("d")).await.unwrap()[0];
     assert!(matches!(next, Appended::New { position: Position(4), .. }), "{next:?}");
     assert!(next.id() > last);
@@ -236,7 +236,7 @@ async fn ids_and_positions_go_on_after_everything_was_dropped_and_a_restart() {
 #[tokio::test]
 async fn a_crash_between_two_slices_leaves_a_floor_and_everything_above_it() {
     let (directory, clock) = (TempDir::new().unwrap(), ManualClock::at(START));
-    let log = open(directory.path(), Limits::default(), &clock).unwrap();
+    let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
     for _ in 0..3 {
         log.append(words(&"abcdefghij".repeat(40))).await.unwrap();
     }
@@ -250,11 +250,11 @@ async fn a_crash_between_two_slices_leaves_a_floor_and_everything_above_it() {
         for name in ["sealway.db", "sealway.db-wal"] {
             std::fs::copy(directory.path().join(name), left.path().join(name)).unwrap();
         }
-        let after: Arc<_> = open(left.path(), Limits::default(), &clock).unwrap();
-        assert_eq!(after.floor(), log.floor());
+        let after: Arc<_> = open(left.path(), LogLimits::default(), &clock).unwrap();
+        assert_eq!(after.low_watermark(), log.low_watermark());
         assert_eq!(
             positions(&*after).await,
-            (log.floor().position.0 + 1..=1200).collect::<Vec<_>>()
+            (log.low_watermark().position.0 + 1..=1200).collect::<Vec<_>>()
         );
         if !trimmed.more {
             break;
@@ -266,7 +266,7 @@ async fn a_crash_between_two_slices_leaves_a_floor_and_everything_above_it() {
 #[tokio::test]
 async fn the_contents_of_what_is_gone_are_swept_as_more_goes() {
     let (directory, clock) = (TempDir::new().unwrap(), ManualClock::at(START));
-    let log = open(directory.path(), Limits::default(), &clock).unwrap();
+    let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
     let look = Connection::open(directory.path().join("sealway.db")).unwrap();
     let mut longest = 0;
     for round in 0..40 {
@@ -277,17 +277,17 @@ async fn the_contents_of_what_is_gone_are_swept_as_more_goes() {
         let contents: u32 =
             look.query_row("SELECT count(*) FROM contents", [], |row| row.get(0)).unwrap();
         let contents = u64::from(contents);
-        assert!(contents >= log.head().0 - log.floor().position.0);
+        assert!(contents >= log.head().0 - log.low_watermark().position.0);
         longest = longest.max(contents);
     }
-    assert_eq!(log.head().0 - log.floor().position.0, 600, "three rounds are a day");
+    assert_eq!(log.head().0 - log.low_watermark().position.0, 600, "three rounds are a day");
     assert!(longest < 1_100, "{longest} contents of 600 entries");
 }
 
 #[tokio::test]
 async fn the_file_stops_growing_while_as_much_is_dropped_as_comes() {
     let (directory, clock) = (TempDir::new().unwrap(), ManualClock::at(START));
-    let log = open(directory.path(), Limits::default(), &clock).unwrap();
+    let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
     let hold = Position(u64::MAX);
     let most = Retention { bytes: Some(2_000_000), hold, ..Retention::default() };
     let mut sizes = Vec::new();

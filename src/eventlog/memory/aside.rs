@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::memory::log::{Held, MemoryLog, fill};
 use crate::eventlog::{
-    DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeliveryKey, Error, NewQuarantined,
-    Page, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, Retry, SetAside,
+    DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeliveryKey, LogError,
+    NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, Retry,
+    SetAside,
 };
 
 impl Held {
@@ -42,8 +43,9 @@ impl MemoryLog {
         self.hold().unwrap().full = full;
     }
 
-    pub(super) fn must_have_room(&self) -> Result<(), Error> {
-        let full = || Error::Full { place: "memory".to_owned(), free: 0, reserve: 0, percent: 0 };
+    pub(super) fn must_have_room(&self) -> Result<(), LogError> {
+        let full =
+            || LogError::Full { place: "memory".to_owned(), free: 0, reserve: 0, percent: 0 };
         if self.hold()?.full { Err(full()) } else { Ok(()) }
     }
 }
@@ -54,29 +56,32 @@ impl SetAside for MemoryLog {
         &self,
         query: &DeadLetterQuery,
         page: Page,
-    ) -> Result<Vec<DeadLetter>, Error> {
+    ) -> Result<Vec<DeadLetter>, LogError> {
         let held = self.hold()?;
         let chosen = held.dead_letters.values().filter(|letter| query.chooses(letter)).cloned();
         Ok(fill(chosen, page, |letter| letter.event.data.text().len() + letter.detail.len()))
     }
 
-    async fn count_chosen(&self, query: &DeadLetterQuery) -> Result<u64, Error> {
+    async fn count_chosen(&self, query: &DeadLetterQuery) -> Result<u64, LogError> {
         let held = self.hold()?;
         Ok(held.dead_letters.values().filter(|letter| query.chooses(letter)).count() as u64)
     }
 
-    async fn last_dead_letter(&self, subscription: &SubscriptionId) -> Result<DeadLetterId, Error> {
+    async fn last_dead_letter(
+        &self,
+        subscription: &SubscriptionId,
+    ) -> Result<DeadLetterId, LogError> {
         Ok(self.hold()?.last_dead_letter.get(subscription).copied().unwrap_or_default())
     }
 
-    async fn dead_letter(&self, key: &DeliveryKey) -> Result<Option<DeadLetter>, Error> {
+    async fn dead_letter(&self, key: &DeliveryKey) -> Result<Option<DeadLetter>, LogError> {
         Ok(self.hold()?.dead_letters.values().find(|letter| letter.key == *key).cloned())
     }
 
     async fn count_dead_letters(
         &self,
         subscription: Option<&SubscriptionId>,
-    ) -> Result<Vec<DeadLetterCount>, Error> {
+    ) -> Result<Vec<DeadLetterCount>, LogError> {
         let held = self.hold()?;
         let mut counts = BTreeMap::new();
         for letter in held.dead_letters.values() {
@@ -95,7 +100,7 @@ impl SetAside for MemoryLog {
         Ok(counts.into_iter().map(count).collect())
     }
 
-    async fn revive(&self, letters: Vec<(DeadLetterId, Retry)>) -> Result<Vec<Retry>, Error> {
+    async fn revive(&self, letters: Vec<(DeadLetterId, Retry)>) -> Result<Vec<Retry>, LogError> {
         let mut held = self.hold()?;
         let mut revived = Vec::new();
         for (id, retry) in letters {
@@ -112,7 +117,7 @@ impl SetAside for MemoryLog {
         &self,
         subscription: &SubscriptionId,
         id: DeadLetterId,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, LogError> {
         let mut held = self.hold()?;
         let is_listed = held.listed(subscription, id).is_some();
         if is_listed {
@@ -125,7 +130,7 @@ impl SetAside for MemoryLog {
         &self,
         before: Timestamp,
         most: usize,
-    ) -> Result<Vec<(DeliveryKey, Arc<str>)>, Error> {
+    ) -> Result<Vec<(DeliveryKey, Arc<str>)>, LogError> {
         let mut held = self.hold()?;
         let mut old: Vec<_> = held
             .dead_letters
@@ -143,7 +148,7 @@ impl SetAside for MemoryLog {
         &self,
         subscription: &SubscriptionId,
         most: usize,
-    ) -> Result<Vec<(DeliveryKey, Arc<str>)>, Error> {
+    ) -> Result<Vec<(DeliveryKey, Arc<str>)>, LogError> {
         let mut held = self.hold()?;
         let listed = held
             .dead_letters
@@ -154,7 +159,7 @@ impl SetAside for MemoryLog {
         Ok(dropped.map(|letter| (letter.key, letter.reason)).collect())
     }
 
-    async fn count_receipts(&self) -> Result<Vec<(SubscriptionId, u64)>, Error> {
+    async fn count_receipts(&self) -> Result<Vec<(SubscriptionId, u64)>, LogError> {
         let mut counts = BTreeMap::new();
         for receipt in self.hold()?.receipts.values() {
             *counts.entry(receipt.key.subscription.clone()).or_default() += 1;
@@ -166,7 +171,7 @@ impl SetAside for MemoryLog {
         &self,
         subscription: &SubscriptionId,
         most: usize,
-    ) -> Result<usize, Error> {
+    ) -> Result<usize, LogError> {
         let mut held = self.hold()?;
         let own =
             held.receipts.values().filter(|receipt| receipt.key.subscription == *subscription);
@@ -175,7 +180,7 @@ impl SetAside for MemoryLog {
         Ok(oldest.len())
     }
 
-    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, Error> {
+    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, LogError> {
         self.check_weight(batch.iter().map(NewQuarantined::weight).sum())?;
         let mut held = self.hold()?;
         let at = self.clock.now();
@@ -192,7 +197,7 @@ impl SetAside for MemoryLog {
         &self,
         query: &QuarantineQuery,
         page: Page,
-    ) -> Result<Vec<Quarantined>, Error> {
+    ) -> Result<Vec<Quarantined>, LogError> {
         let held = self.hold()?;
         let (envelope, publication) = (&query.envelope_id, &query.publication);
         let later = held
@@ -204,7 +209,7 @@ impl SetAside for MemoryLog {
         Ok(fill(later.cloned(), page, |kept| kept.event.weight()))
     }
 
-    async fn count_quarantined(&self) -> Result<Vec<QuarantineCount>, Error> {
+    async fn count_quarantined(&self) -> Result<Vec<QuarantineCount>, LogError> {
         let held = self.hold()?;
         let mut counts = BTreeMap::new();
         for kept in held.quarantine.values() {
@@ -215,7 +220,7 @@ impl SetAside for MemoryLog {
         Ok(counts.into_iter().map(count).collect())
     }
 
-    async fn unquarantine(&self, id: QuarantineId) -> Result<bool, Error> {
+    async fn unquarantine(&self, id: QuarantineId) -> Result<bool, LogError> {
         Ok(self.hold()?.quarantine.remove(&id).is_some())
     }
 
@@ -223,7 +228,7 @@ impl SetAside for MemoryLog {
         &self,
         before: Timestamp,
         most: usize,
-    ) -> Result<Vec<Arc<str>>, Error> {
+    ) -> Result<Vec<Arc<str>>, LogError> {
         let mut held = self.hold()?;
         let old: Vec<QuarantineId> = held
             .quarantine

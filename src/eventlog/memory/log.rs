@@ -8,42 +8,42 @@ use tokio::sync::watch;
 
 use crate::ambient::{Clock, Entropy};
 use crate::event::{ContentDigest, EventId, IdempotencyKey, SubscriptionId, Timestamp};
-use crate::eventlog::mint::{Mint, ORIGIN_WINDOW};
+use crate::eventlog::id_generator::{IdGenerator, ORIGIN_WINDOW};
 use crate::eventlog::tail::Filling;
 use crate::eventlog::{
     Appended, Attempt, Changes, CommitError, Cursor, DeadLetter, DeadLetterId, DeliveryKey,
-    DeliveryState, DiskLevel, Draft, Entry, Error, EventLog, Extent, Floor, Limits, Milestone,
-    Observed, Origin, Page, Position, QuarantineId, Quarantined, Receipt, ReceiptId, Record,
-    RecordKey, Registry, Retention, Retry, Revision, Trimmed,
+    DeliveryState, DiskLevel, Draft, Entry, EventLog, Extent, KeptReceipt, LogError, LogLimits,
+    LowWatermark, Observed, Origin, Page, Position, QuarantineId, Quarantined, ReceiptId, Record,
+    RecordKey, Registry, Retention, Retry, Revision, SequenceCheckpoint, Trimmed,
 };
 
 /// A log in memory: every promise but durability.
 pub struct MemoryLog {
-    limits: Limits,
+    limits: LogLimits,
     pub(super) clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     head: watch::Sender<Position>,
     held: Mutex<Held>,
 }
 
-pub(super) type Content = (IdempotencyKey, ContentDigest, Arc<str>);
+pub(super) type StoredContent = (IdempotencyKey, ContentDigest, Arc<str>);
 
 pub(super) struct Held {
     closed: bool,
     pub(super) full: bool,
-    mint: Mint,
+    id_generator: IdGenerator,
     pub(super) entries: VecDeque<Arc<Entry>>,
     pub(super) observed: BTreeMap<Position, Observed>,
-    pub(super) floor: Floor,
+    pub(super) low_watermark: LowWatermark,
     origins: BTreeMap<Origin, (EventId, Timestamp)>,
-    pub(super) contents: BTreeMap<Content, (EventId, Timestamp)>,
+    pub(super) contents: BTreeMap<StoredContent, (EventId, Timestamp)>,
     pub(super) cursors: BTreeMap<SubscriptionId, Cursor>,
-    milestones: BTreeMap<(SubscriptionId, Position), Milestone>,
+    sequence_checkpoints: BTreeMap<(SubscriptionId, Position), SequenceCheckpoint>,
     pub(super) retries: BTreeMap<DeliveryKey, Retry>,
     pub(super) dead_letters: BTreeMap<(SubscriptionId, DeadLetterId), DeadLetter>,
     pub(super) last_dead_letter: BTreeMap<SubscriptionId, DeadLetterId>,
     attempts: Vec<Attempt>,
-    pub(super) receipts: BTreeMap<ReceiptId, Receipt>,
+    pub(super) receipts: BTreeMap<ReceiptId, KeptReceipt>,
     last_receipt: ReceiptId,
     pub(super) quarantine: BTreeMap<QuarantineId, Quarantined>,
     pub(super) last_quarantined: QuarantineId,
@@ -53,18 +53,18 @@ pub(super) struct Held {
 
 impl MemoryLog {
     /// Starts empty.
-    pub fn new(limits: Limits, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Arc<Self> {
+    pub fn new(limits: LogLimits, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Arc<Self> {
         let held = Held {
             closed: false,
             full: false,
-            mint: Mint::after(EventId::MIN, Position::START),
+            id_generator: IdGenerator::after(EventId::MIN, Position::START),
             entries: VecDeque::new(),
             observed: BTreeMap::new(),
-            floor: Floor::START,
+            low_watermark: LowWatermark::START,
             origins: BTreeMap::new(),
             contents: BTreeMap::new(),
             cursors: BTreeMap::new(),
-            milestones: BTreeMap::new(),
+            sequence_checkpoints: BTreeMap::new(),
             retries: BTreeMap::new(),
             dead_letters: BTreeMap::new(),
             last_dead_letter: BTreeMap::new(),
@@ -80,15 +80,15 @@ impl MemoryLog {
         Arc::new(Self { limits, clock, entropy, head, held: Mutex::new(held) })
     }
 
-    pub(super) fn hold(&self) -> Result<MutexGuard<'_, Held>, Error> {
+    pub(super) fn hold(&self) -> Result<MutexGuard<'_, Held>, LogError> {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.closed { Err(Error::Closed) } else { Ok(held) }
+        if held.closed { Err(LogError::Closed) } else { Ok(held) }
     }
 
     /// Nothing ever waits here, so only what could never wait is refused.
-    pub(super) fn check_weight(&self, bytes: usize) -> Result<(), Error> {
+    pub(super) fn check_weight(&self, bytes: usize) -> Result<(), LogError> {
         let limit = self.limits.waiting_bytes;
-        if bytes > limit { Err(Error::Busy { waiting: 0, limit }) } else { Ok(()) }
+        if bytes > limit { Err(LogError::Busy { waiting: 0, limit }) } else { Ok(()) }
     }
 }
 
@@ -116,7 +116,7 @@ impl Held {
             .take_while(|((other, _, _), _)| *other == key)
             .find(|((_, digest, _), _)| *digest != draft.digest)
             .map(|(_, (event, _))| *event);
-        let (id, position) = self.mint.next(now, entropy)?;
+        let (id, position) = self.id_generator.next(now, entropy)?;
         if let Some(origin) = draft.origin {
             self.origins.insert(origin, (id, now));
         }
@@ -131,8 +131,9 @@ impl Held {
 
     fn apply(&mut self, changes: Changes, expired: Timestamp) {
         self.cursors.extend(changes.cursors);
-        let milestones = changes.milestones.into_iter();
-        self.milestones.extend(milestones.map(|(id, place)| ((id, place.position), place)));
+        let sequence_checkpoints = changes.sequence_checkpoints.into_iter();
+        self.sequence_checkpoints
+            .extend(sequence_checkpoints.map(|(id, place)| ((id, place.position), place)));
         for key in &changes.settled {
             self.retries.remove(key);
             self.drop_letter(key);
@@ -144,7 +145,7 @@ impl Held {
         for receipt in changes.receipts {
             self.last_receipt.0 += 1;
             let id = self.last_receipt;
-            self.receipts.insert(id, Receipt { id, ..receipt });
+            self.receipts.insert(id, KeptReceipt { id, ..receipt });
         }
     }
 }
@@ -161,17 +162,17 @@ pub(super) fn fill<T>(
 
 #[async_trait]
 impl EventLog for MemoryLog {
-    async fn append(&self, batch: Vec<Draft>) -> Result<Vec<Appended>, Error> {
+    async fn append(&self, batch: Vec<Draft>) -> Result<Vec<Appended>, LogError> {
         self.check_weight(batch.iter().map(Draft::weight).sum())?;
         let mut held = self.hold()?;
         let now = self.clock.now();
         let appended = batch
             .into_iter()
-            .map(|draft| held.append(draft, now, &*self.entropy).ok_or(Error::Broken))
+            .map(|draft| held.append(draft, now, &*self.entropy).ok_or(LogError::Broken))
             .collect();
         self.head.send_if_modified(|head| {
-            let moved = *head < held.mint.head();
-            *head = held.mint.head();
+            let moved = *head < held.id_generator.head();
+            *head = held.id_generator.head();
             moved
         });
         appended
@@ -185,22 +186,22 @@ impl EventLog for MemoryLog {
         DiskLevel::Enough
     }
 
-    fn floor(&self) -> Floor {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).floor
+    fn low_watermark(&self) -> LowWatermark {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).low_watermark
     }
 
     fn watch(&self) -> watch::Receiver<Position> {
         self.head.subscribe()
     }
 
-    async fn read(&self, after: Position, page: Page) -> Result<Vec<Arc<Entry>>, Error> {
+    async fn read(&self, after: Position, page: Page) -> Result<Vec<Arc<Entry>>, LogError> {
         let held = self.hold()?;
         let skip = held.entries.partition_point(|entry| entry.position <= after);
         let entries = held.entries.iter().skip(skip).map(Arc::clone);
         Ok(fill(entries, page, |entry| entry.weight()))
     }
 
-    async fn find(&self, ids: &[EventId]) -> Result<Vec<Option<Arc<Entry>>>, Error> {
+    async fn find(&self, ids: &[EventId]) -> Result<Vec<Option<Arc<Entry>>>, LogError> {
         let held = self.hold()?;
         let find = |id: &EventId| {
             let at = held.entries.binary_search_by_key(id, |entry| entry.event.id).ok()?;
@@ -209,18 +210,18 @@ impl EventLog for MemoryLog {
         Ok(ids.iter().map(find).collect())
     }
 
-    async fn observed(&self, at: Position) -> Result<Option<Observed>, Error> {
+    async fn observed(&self, at: Position) -> Result<Option<Observed>, LogError> {
         Ok(self.hold()?.observed.get(&at).cloned())
     }
 
-    async fn seek(&self, from: EventId) -> Result<Position, Error> {
+    async fn seek(&self, from: EventId) -> Result<Position, LogError> {
         let held = self.hold()?;
         let first = held.entries.partition_point(|entry| entry.event.id < from);
         let first = held.entries.get(first).map(|entry| Position(entry.position.0 - 1));
-        Ok(first.unwrap_or(held.mint.head()))
+        Ok(first.unwrap_or(held.id_generator.head()))
     }
 
-    async fn load(&self) -> Result<DeliveryState, Error> {
+    async fn load(&self) -> Result<DeliveryState, LogError> {
         let held = self.hold()?;
         let cursors = held.cursors.iter().map(|(id, cursor)| (id.clone(), cursor.clone()));
         let mut retries: Vec<Retry> = held.retries.values().cloned().collect();
@@ -228,7 +229,7 @@ impl EventLog for MemoryLog {
         Ok(DeliveryState { cursors: cursors.collect(), retries })
     }
 
-    async fn retry(&self, key: &DeliveryKey) -> Result<Option<Retry>, Error> {
+    async fn retry(&self, key: &DeliveryKey) -> Result<Option<Retry>, LogError> {
         Ok(self.hold()?.retries.get(key).cloned())
     }
 
@@ -241,10 +242,10 @@ impl EventLog for MemoryLog {
         Ok(())
     }
 
-    async fn forget(&self, subscription: &SubscriptionId) -> Result<(), Error> {
+    async fn forget(&self, subscription: &SubscriptionId) -> Result<(), LogError> {
         let mut held = self.hold()?;
         held.cursors.remove(subscription);
-        held.milestones.retain(|(owner, _), _| owner != subscription);
+        held.sequence_checkpoints.retain(|(owner, _), _| owner != subscription);
         held.retries.retain(|key, _| key.subscription != *subscription);
         held.dead_letters.retain(|(owner, _), _| owner != subscription);
         held.last_dead_letter.remove(subscription);
@@ -253,26 +254,27 @@ impl EventLog for MemoryLog {
         Ok(())
     }
 
-    async fn milestones_around(
+    async fn sequence_checkpoints_around(
         &self,
         subscription: &SubscriptionId,
         place: Position,
-    ) -> Result<(Option<Milestone>, Option<Milestone>), Error> {
+    ) -> Result<(Option<SequenceCheckpoint>, Option<SequenceCheckpoint>), LogError> {
         let held = self.hold()?;
         let at = |position| (subscription.clone(), Position(position));
-        let before = held.milestones.range(at(0)..=at(place.0)).next_back();
-        let after = held.milestones.range(at(place.0)..=at(u64::MAX));
+        let before = held.sequence_checkpoints.range(at(0)..=at(place.0)).next_back();
+        let after = held.sequence_checkpoints.range(at(place.0)..=at(u64::MAX));
         let after = after.map(|(_, kept)| *kept).find(|kept| kept.position > place);
         Ok((before.map(|(_, kept)| *kept), after))
     }
 
-    async fn prune_milestones(&self, dropped: Position) -> Result<(), Error> {
+    async fn prune_sequence_checkpoints(&self, dropped: Position) -> Result<(), LogError> {
         let mut held = self.hold()?;
         let mut newest = BTreeMap::new();
-        for (id, position) in held.milestones.keys().filter(|(_, at)| *at <= dropped) {
+        for (id, position) in held.sequence_checkpoints.keys().filter(|(_, at)| *at <= dropped) {
             newest.insert(id.clone(), *position);
         }
-        held.milestones.retain(|(id, at), _| newest.get(id).is_none_or(|newest| at >= newest));
+        held.sequence_checkpoints
+            .retain(|(id, at), _| newest.get(id).is_none_or(|newest| at >= newest));
         Ok(())
     }
 
@@ -281,7 +283,7 @@ impl EventLog for MemoryLog {
         subscription: Option<&SubscriptionId>,
         event: Option<EventId>,
         page: Page,
-    ) -> Result<Vec<Attempt>, Error> {
+    ) -> Result<Vec<Attempt>, LogError> {
         let held = self.hold()?;
         let attempts = held
             .attempts
@@ -299,7 +301,7 @@ impl EventLog for MemoryLog {
         event: Option<EventId>,
         after: ReceiptId,
         page: Page,
-    ) -> Result<Vec<Receipt>, Error> {
+    ) -> Result<Vec<KeptReceipt>, LogError> {
         let held = self.hold()?;
         let receipts = held
             .receipts
@@ -311,17 +313,17 @@ impl EventLog for MemoryLog {
         Ok(fill(receipts, page, |receipt| receipt.jws.len()))
     }
 
-    async fn extent(&self, released: &BTreeSet<SubscriptionId>) -> Result<Extent, Error> {
+    async fn extent(&self, released: &BTreeSet<SubscriptionId>) -> Result<Extent, LogError> {
         let held = self.hold()?;
         let bytes = held.entries.iter().map(|entry| entry.weight() as u64).sum();
-        Ok(Extent { settled: held.settled(released, held.mint.head()), bytes })
+        Ok(Extent { settled: held.settled(released, held.id_generator.head()), bytes })
     }
 
-    async fn trim(&self, retention: &Retention) -> Result<Trimmed, Error> {
+    async fn trim(&self, retention: &Retention) -> Result<Trimmed, LogError> {
         Ok(self.hold()?.trim(retention))
     }
 
-    async fn close(&self) -> Result<(), Error> {
+    async fn close(&self) -> Result<(), LogError> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         Ok(())
     }
@@ -329,11 +331,11 @@ impl EventLog for MemoryLog {
 
 #[async_trait]
 impl Registry for MemoryLog {
-    async fn get(&self, key: &RecordKey) -> Result<Option<Record>, Error> {
+    async fn get(&self, key: &RecordKey) -> Result<Option<Record>, LogError> {
         Ok(self.hold()?.records.get(key).cloned())
     }
 
-    async fn list(&self, kind: &'static str) -> Result<Vec<Record>, Error> {
+    async fn list(&self, kind: &'static str) -> Result<Vec<Record>, LogError> {
         let held = self.hold()?;
         let first = RecordKey { kind, id: String::new() };
         let of_kind = held.records.range(first..).take_while(|(key, _)| key.kind == kind);
@@ -345,12 +347,12 @@ impl Registry for MemoryLog {
         key: &RecordKey,
         expected: Option<Revision>,
         body: String,
-    ) -> Result<Revision, Error> {
+    ) -> Result<Revision, LogError> {
         self.must_have_room()?;
         let mut held = self.hold()?;
         let found = held.records.get(key).map(|record| record.revision);
         if found != expected {
-            return Err(Error::Stale { expected, found });
+            return Err(LogError::Stale { expected, found });
         }
         held.last_revision.0 += 1;
         let revision = held.last_revision;
@@ -359,11 +361,11 @@ impl Registry for MemoryLog {
         Ok(revision)
     }
 
-    async fn remove(&self, key: &RecordKey, expected: Revision) -> Result<(), Error> {
+    async fn remove(&self, key: &RecordKey, expected: Revision) -> Result<(), LogError> {
         let mut held = self.hold()?;
         let found = held.records.get(key).map(|record| record.revision);
         if found != Some(expected) {
-            return Err(Error::Stale { expected: Some(expected), found });
+            return Err(LogError::Stale { expected: Some(expected), found });
         }
         held.records.remove(key);
         Ok(())

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::event::SubscriptionId;
 use crate::eventlog::memory::log::Held;
-use crate::eventlog::{Floor, Position, Retention, Trimmed};
+use crate::eventlog::{LowWatermark, Position, Retention, Trimmed};
 
 impl Held {
     /// The last position that every cursor has settled and nobody holds.
@@ -29,8 +29,8 @@ impl Held {
             entry.position <= bound && (too_old || excess > 0)
         }) {
             let (position, id) = (entry.position, entry.event.id);
-            if position > self.floor.position {
-                self.floor = Floor { position, id };
+            if position > self.low_watermark.position {
+                self.low_watermark = LowWatermark { position, id };
             }
             if waiting.contains(&position) {
                 kept.push_back(entry);

@@ -6,17 +6,19 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::ambient::Entropy;
 use crate::event::{EventId, Subject, Timestamp, TraceContext};
-use crate::eventlog::mint::{Mint, ORIGIN_WINDOW};
+use crate::eventlog::id_generator::{IdGenerator, ORIGIN_WINDOW};
 use crate::eventlog::sqlite::trim::Trimming;
 use crate::eventlog::sqlite::{contents, observed, quarantine, rows};
-use crate::eventlog::{Appended, Draft, Entry, Floor, NewQuarantined, Position, QuarantineId};
+use crate::eventlog::{
+    Appended, Draft, Entry, LowWatermark, NewQuarantined, Position, QuarantineId,
+};
 
 /// What one transaction adds to the log. Nothing of it counts before the commit.
 pub(super) struct Appending<'a> {
     /// The connection, with its transaction open.
     pub(super) connection: &'a Connection,
     /// Goes on after the newest entry.
-    pub(super) mint: Mint,
+    pub(super) id_generator: IdGenerator,
     /// The moment of the transaction.
     pub(super) now: Timestamp,
     /// Chance for new ids.
@@ -42,8 +44,8 @@ impl Appending<'_> {
         if let Some(of) = self.repeat_of_content(&draft)? {
             return Ok(Appended::Duplicate { of });
         }
-        let conflict = contents::conflict(self.connection, &draft, self.trimming.floor.id)?;
-        let Some((id, position)) = self.mint.next(self.now, self.entropy) else {
+        let conflict = contents::conflict(self.connection, &draft, self.trimming.low_watermark.id)?;
+        let Some((id, position)) = self.id_generator.next(self.now, self.entropy) else {
             return Err(rusqlite::Error::IntegralValueOutOfRange(0, i64::MAX));
         };
         self.remember(&draft, id)?;
@@ -68,7 +70,7 @@ impl Appending<'_> {
 
     fn repeat_of_content(&self, draft: &Draft) -> rusqlite::Result<Option<EventId>> {
         let Some(window) = draft.deduplicate else { return Ok(None) };
-        let known = contents::newest(self.connection, draft, self.trimming.floor.id)?;
+        let known = contents::newest(self.connection, draft, self.trimming.low_watermark.id)?;
         Ok(known.filter(|(_, at)| self.now.since(*at) < window).map(|(event, _)| event))
     }
 
@@ -123,26 +125,29 @@ fn insert(connection: &Connection, entry: &Entry) -> rusqlite::Result<()> {
 
 /// Goes on after the newest entry that the database holds, or has held, and after all ids that can
 /// have been given before it was brought back from a backup.
-pub(super) fn resume(connection: &Connection, floor: Floor) -> rusqlite::Result<Mint> {
-    let (id, head) = newest(connection, floor)?;
+pub(super) fn resume(
+    connection: &Connection,
+    low_watermark: LowWatermark,
+) -> rusqlite::Result<IdGenerator> {
+    let (id, head) = newest(connection, low_watermark)?;
     let restored: Option<[u8; 16]> =
         connection.query_row("SELECT max(id) FROM restores", [], |row| row.get(0))?;
-    Ok(Mint::after(id.max(restored.map_or(EventId::MIN, EventId::from_bytes)), head))
+    Ok(IdGenerator::after(id.max(restored.map_or(EventId::MIN, EventId::from_bytes)), head))
 }
 
 /// The newest entry that the database holds, or has held.
 pub(super) fn newest(
     connection: &Connection,
-    floor: Floor,
+    low_watermark: LowWatermark,
 ) -> rusqlite::Result<(EventId, Position)> {
     let newest = connection
         .query_row("SELECT id, position FROM events ORDER BY position DESC LIMIT 1", [], |row| {
             Ok((rows::event_id(row, 0)?, Position(rows::unsigned(row.get(1)?))))
         })
         .optional()?;
-    let (id, position) = newest.unwrap_or((floor.id, floor.position));
+    let (id, position) = newest.unwrap_or((low_watermark.id, low_watermark.position));
     // An old entry that waits for another attempt may be all that is left.
-    Ok((id.max(floor.id), position.max(floor.position)))
+    Ok((id.max(low_watermark.id), position.max(low_watermark.position)))
 }
 
 /// Drops expired origins among the next few in key order, and says where to go on.

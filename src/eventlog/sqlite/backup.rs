@@ -11,7 +11,7 @@ use crate::ambient::{Clock, Entropy};
 use crate::event::{Blame, EventId, Fault};
 use crate::eventlog::sqlite::append::newest;
 use crate::eventlog::sqlite::database::{
-    Database, DirectoryLock, LOCK, OpenError, VERSION, find, make_new_private, make_tables,
+    Database, DirectoryLock, LOCK, LogOpenError, VERSION, find, make_new_private, make_tables,
     sync_directory,
 };
 use crate::eventlog::sqlite::rows;
@@ -38,7 +38,7 @@ pub enum CopyError {
     },
     /// The log cannot be opened.
     #[error(transparent)]
-    Open(#[from] OpenError),
+    Open(#[from] LogOpenError),
     /// Files cannot be made.
     #[error("cannot write {}", place.display())]
     Files {
@@ -118,9 +118,9 @@ impl Restoring {
         let source = find(file)?;
         // What cannot be restored leaves no directory behind.
         match connect(&source)?.1 {
-            0 => return Err(OpenError::Absent { place: source }.into()),
+            0 => return Err(LogOpenError::Absent { place: source }.into()),
             found if found > VERSION => {
-                return Err(OpenError::Newer { place: source, found, known: VERSION }.into());
+                return Err(LogOpenError::Newer { place: source, found, known: VERSION }.into());
             }
             _ => {}
         }
@@ -257,8 +257,8 @@ fn copy(from: &Path, to: &Path, progress: &mut impl FnMut(u64, u64)) -> rusqlite
 fn begin_anew(file: &Path, clock: &dyn Clock, entropy: &dyn Entropy) -> rusqlite::Result<()> {
     let mut connection = Connection::open(file)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let floor = Trimming::resume(&transaction)?.floor;
-    let (last, head) = newest(&transaction, floor)?;
+    let low_watermark = Trimming::resume(&transaction)?.low_watermark;
+    let (last, head) = newest(&transaction, low_watermark)?;
     let now = clock.now();
     let now_ms = u64::try_from(now.unix_ms()).unwrap_or(0).max(last.unix_ms() + 1);
     // Chance keeps it apart from the ids of that millisecond, if it was lived through before.
@@ -309,7 +309,7 @@ mod tests {
 
         let restoring = Restoring::begin(&copy, &target, |_, _| {}).unwrap();
         let locked = Database::of(&target).unwrap().lock();
-        assert!(matches!(locked, Err(OpenError::InUse { .. })), "{locked:?}");
+        assert!(matches!(locked, Err(LogOpenError::InUse { .. })), "{locked:?}");
         let place = Database::place_in(&target);
         assert!(!place.exists());
         fs::write(&place, "live").unwrap();

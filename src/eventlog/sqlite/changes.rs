@@ -5,7 +5,7 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use crate::event::{EventId, SubscriptionId, Timestamp};
-use crate::eventlog::sqlite::{letters, milestones, receipts, rows};
+use crate::eventlog::sqlite::{letters, receipts, rows, sequence_checkpoints};
 use crate::eventlog::{Attempt, Changes, Cursor, DeliveryKey, Retry};
 
 /// Attempts are kept for so long, and at most so many.
@@ -19,8 +19,10 @@ const FORGET_ROWS: usize = 2_000;
 /// Applies changes of the delivery state.
 pub(super) fn apply(connection: &Connection, changes: &Changes) -> rusqlite::Result<()> {
     changes.cursors.iter().try_for_each(|(id, cursor)| put_cursor(connection, id, cursor))?;
-    let mut places = changes.milestones.iter();
-    places.try_for_each(|(id, milestone)| milestones::put(connection, id, milestone))?;
+    let mut places = changes.sequence_checkpoints.iter();
+    places.try_for_each(|(id, sequence_checkpoint)| {
+        sequence_checkpoints::put(connection, id, sequence_checkpoint)
+    })?;
     changes.settled.iter().try_for_each(|key| settle(connection, key))?;
     changes.retries.iter().try_for_each(|retry| put_retry(connection, retry))?;
     changes.dead_letters.iter().try_for_each(|letter| letters::put(connection, letter))?;

@@ -20,7 +20,7 @@ const LOOKS: u64 = 4;
 pub(super) fn newest(
     connection: &Connection,
     draft: &Draft,
-    floor: EventId,
+    low_watermark: EventId,
 ) -> rusqlite::Result<Option<(EventId, Timestamp)>> {
     connection
         .prepare_cached(
@@ -33,7 +33,7 @@ pub(super) fn newest(
                 draft.idempotency_key.to_bytes(),
                 draft.digest.to_bytes(),
                 draft.publication,
-                floor.to_bytes()
+                low_watermark.to_bytes()
             ],
             |row| Ok((rows::event_id(row, 0)?, rows::timestamp(row, 1)?)),
         )
@@ -46,7 +46,7 @@ pub(super) fn newest(
 pub(super) fn conflict(
     connection: &Connection,
     draft: &Draft,
-    floor: EventId,
+    low_watermark: EventId,
 ) -> rusqlite::Result<Option<EventId>> {
     connection
         .prepare_cached(
@@ -55,7 +55,11 @@ pub(super) fn conflict(
              LIMIT 1",
         )?
         .query_row(
-            params![draft.idempotency_key.to_bytes(), draft.digest.to_bytes(), floor.to_bytes()],
+            params![
+                draft.idempotency_key.to_bytes(),
+                draft.digest.to_bytes(),
+                low_watermark.to_bytes()
+            ],
             |row| rows::event_id(row, 0),
         )
         .optional()
@@ -93,7 +97,7 @@ impl Sweep {
         &mut self,
         connection: &Connection,
         dropped: u64,
-        floor: EventId,
+        low_watermark: EventId,
     ) -> rusqlite::Result<()> {
         let looks = rows::signed(dropped.saturating_mul(LOOKS));
         if looks == 0 {
@@ -114,7 +118,7 @@ impl Sweep {
                      WHERE idempotency_key > ? AND idempotency_key <= ? AND event <= ?
                        AND NOT EXISTS (SELECT 1 FROM events WHERE id = contents.event)",
                 )?
-                .execute(params![after, last, floor.to_bytes()])?;
+                .execute(params![after, last, low_watermark.to_bytes()])?;
         }
         // At the end of the table, the next sweep begins at the front again.
         self.0 = last.filter(|_| looked_at == looks).map(IdempotencyKey::from_bytes);

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::event::{Blame, Fault};
-use crate::eventlog::Error;
+use crate::eventlog::LogError;
 
 const FILE: &str = "sealway.db";
 pub(super) const LOCK: &str = "lock";
@@ -33,7 +33,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Why a log cannot be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum LogOpenError {
     /// Another gateway holds the directory.
     #[error(
         "another gateway is using the data directory {}; stop it, or give this one its own",
@@ -106,7 +106,7 @@ pub enum OpenError {
     },
 }
 
-impl Blame for OpenError {
+impl Blame for LogOpenError {
     fn fault(&self) -> Fault {
         match self {
             Self::InUse { .. } => Fault::Later,
@@ -142,9 +142,11 @@ impl Database {
     }
 
     /// Names the database of a data directory, and makes the directory if it is missing.
-    pub(in crate::eventlog) fn of(directory: &Path) -> Result<Self, OpenError> {
-        make_directory(directory)
-            .map_err(|source| OpenError::Directory { directory: directory.to_owned(), source })?;
+    pub(in crate::eventlog) fn of(directory: &Path) -> Result<Self, LogOpenError> {
+        make_directory(directory).map_err(|source| LogOpenError::Directory {
+            directory: directory.to_owned(),
+            source,
+        })?;
         let path = directory.join(FILE);
         Ok(Self {
             directory: directory.to_owned(),
@@ -160,13 +162,13 @@ impl Database {
     }
 
     /// Takes the directory for this process alone.
-    pub(super) fn lock(&self) -> Result<DirectoryLock, OpenError> {
-        let failed = |source| OpenError::Directory { directory: self.directory.clone(), source };
+    pub(super) fn lock(&self) -> Result<DirectoryLock, LogOpenError> {
+        let failed = |source| LogOpenError::Directory { directory: self.directory.clone(), source };
         let file = make_private(&self.directory.join(LOCK)).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(DirectoryLock { _file: file }),
             Err(TryLockError::WouldBlock) => {
-                Err(OpenError::InUse { directory: self.directory.clone() })
+                Err(LogOpenError::InUse { directory: self.directory.clone() })
             }
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
@@ -174,18 +176,19 @@ impl Database {
 
     /// Opens a connection that writes; its commits are synced. Makes what is missing, so that the
     /// directory must be this process's own.
-    pub(super) fn open_for_writing(&self) -> Result<Connection, OpenError> {
-        make_private(&self.path)
-            .map(drop)
-            .map_err(|source| OpenError::Directory { directory: self.directory.clone(), source })?;
-        self.try_open_for_writing()
-            .map_err(|source| self.open_error(source))?
-            .map_err(|found| OpenError::Newer { place: self.path.clone(), found, known: VERSION })
+    pub(super) fn open_for_writing(&self) -> Result<Connection, LogOpenError> {
+        make_private(&self.path).map(drop).map_err(|source| LogOpenError::Directory {
+            directory: self.directory.clone(),
+            source,
+        })?;
+        self.try_open_for_writing().map_err(|source| self.open_error(source))?.map_err(|found| {
+            LogOpenError::Newer { place: self.path.clone(), found, known: VERSION }
+        })
     }
 
     /// Opens a connection that writes, without the lock, beside whoever holds it. Tables that are
     /// missing or older are made only while nobody does: a gateway that runs knows its own alone.
-    pub(super) fn open_beside(&self) -> Result<Connection, OpenError> {
+    pub(super) fn open_beside(&self) -> Result<Connection, LogOpenError> {
         let version = || -> rusqlite::Result<i64> {
             self.open_for_reading()?.query_row("PRAGMA user_version", [], |row| row.get(0))
         };
@@ -197,8 +200,8 @@ impl Database {
             return self.open_for_writing();
         }
         let _lock = self.lock().map_err(|error| match error {
-            OpenError::InUse { .. } if found > 0 => {
-                OpenError::Older { place: self.path.clone(), found, known: VERSION }
+            LogOpenError::InUse { .. } if found > 0 => {
+                LogOpenError::Older { place: self.path.clone(), found, known: VERSION }
             }
             other => other,
         })?;
@@ -243,35 +246,35 @@ impl Database {
     }
 
     /// Says what failed where.
-    pub(super) fn error(&self, action: &'static str, source: impl Into<Cause>) -> Error {
+    pub(super) fn error(&self, action: &'static str, source: impl Into<Cause>) -> LogError {
         let source = match source.into() {
             Cause::Own(source) => Box::new(source) as Box<_>,
             Cause::Shared(source) => Box::new(source) as Box<_>,
         };
-        Error::Storage { action, place: self.path.display().to_string(), source }
+        LogError::Storage { action, place: self.path.display().to_string(), source }
     }
 
     /// Says why the database cannot be opened.
-    pub(super) fn open_error(&self, source: rusqlite::Error) -> OpenError {
+    pub(super) fn open_error(&self, source: rusqlite::Error) -> LogOpenError {
         open_error(&self.path, source)
     }
 }
 
 /// Says why a database cannot be opened.
-pub(super) fn open_error(place: &Path, source: rusqlite::Error) -> OpenError {
+pub(super) fn open_error(place: &Path, source: rusqlite::Error) -> LogOpenError {
     let place = place.to_owned();
     match source.sqlite_error_code() {
         Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-            OpenError::Damaged { place, source }
+            LogOpenError::Damaged { place, source }
         }
-        _ => OpenError::Storage { place, source },
+        _ => LogOpenError::Storage { place, source },
     }
 }
 
 /// Finds the database of a data directory, or a backup file; makes nothing.
-pub(super) fn find(place: &Path) -> Result<PathBuf, OpenError> {
+pub(super) fn find(place: &Path) -> Result<PathBuf, LogOpenError> {
     let file = if place.is_dir() { Database::place_in(place) } else { place.to_owned() };
-    if file.is_file() { Ok(file) } else { Err(OpenError::Absent { place: place.to_owned() }) }
+    if file.is_file() { Ok(file) } else { Err(LogOpenError::Absent { place: place.to_owned() }) }
 }
 
 /// Makes sure that the entry of a file in its directory survives a power cut.

@@ -19,7 +19,7 @@ mod contents;
 mod database;
 mod letters;
 mod log;
-mod milestones;
+mod sequence_checkpoints;
 mod observed;
 mod quarantine;
 mod queries;
@@ -37,7 +37,7 @@ mod writer;
 pub use backup::{CopyError, Restoring, back_up};
 #[cfg(test)]
 pub(super) use database::Database;
-pub use database::OpenError;
+pub use database::LogOpenError;
 pub use log::SqliteLog;
 pub use registry::SqliteRegistry;
 pub use stored::{Pointer, StoredEntry, StoredLog};

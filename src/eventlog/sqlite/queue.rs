@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
-    Appended, Changes, CommitError, DeadLetterId, DeliveryKey, Draft, Error, NewQuarantined,
+    Appended, Changes, CommitError, DeadLetterId, DeliveryKey, Draft, LogError, NewQuarantined,
     Position, QuarantineId, RecordKey, Retention, Retry, Revision, Trimmed,
 };
 
@@ -21,10 +21,10 @@ const GROUP_REQUESTS: usize = 512;
 const RIDE: Duration = Duration::from_millis(20);
 
 /// Where an answer goes; nobody may be there any more.
-pub(super) type Reply<T> = oneshot::Sender<Result<T, Error>>;
+pub(super) type Reply<T> = oneshot::Sender<Result<T, LogError>>;
 
 /// One thing to write, and where its answer goes.
-pub(super) enum Request {
+pub(super) enum WriteRequest {
     Append(Vec<Draft>, Reply<Vec<Appended>>),
     Quarantine(Vec<NewQuarantined>, Reply<Vec<QuarantineId>>),
     Unquarantine(QuarantineId, Reply<bool>),
@@ -42,7 +42,7 @@ pub(super) enum Request {
     Remove(RecordKey, Revision, Reply<()>),
 }
 
-impl Request {
+impl WriteRequest {
     /// The bytes that count against what may wait: those that come from outside.
     fn weight(&self) -> usize {
         match self {
@@ -53,7 +53,7 @@ impl Request {
     }
 
     /// Answers with an error.
-    pub(super) fn refuse(self, error: Error) {
+    pub(super) fn refuse(self, error: LogError) {
         // An answer that nobody waits for is dropped.
         let _ = match self {
             Self::Append(_, reply) => reply.send(Err(error)).err().map(drop),
@@ -88,9 +88,9 @@ enum Door {
 
 struct Waiting {
     door: Door,
-    requests: VecDeque<(Request, usize)>,
+    requests: VecDeque<(WriteRequest, usize)>,
     /// State changes, which start no group of their own at once.
-    riders: Vec<Request>,
+    riders: Vec<WriteRequest>,
     /// Since when the first of them waits.
     riding: Option<Instant>,
     bytes: usize,
@@ -108,7 +108,7 @@ pub(super) struct Queue {
 /// Requests that are written together.
 pub(super) struct Group {
     /// In the order in which they came.
-    pub(super) requests: Vec<Request>,
+    pub(super) requests: Vec<WriteRequest>,
     /// What they weigh, to be released when they are done.
     pub(super) bytes: usize,
 }
@@ -119,7 +119,7 @@ impl Waiting {
     /// Once the disk was found full, what needs room is not tried together with what makes room.
     fn take_group(&mut self) -> Option<Group> {
         if std::mem::take(&mut self.lacks_room)
-            && let Some((Request::Trim(..), _)) = self.requests.front()
+            && let Some((WriteRequest::Trim(..), _)) = self.requests.front()
         {
             let requests = self.requests.pop_front().into_iter().map(|(trim, _)| trim).collect();
             return Some(Group { requests, bytes: 0 });
@@ -152,19 +152,19 @@ impl Queue {
     }
 
     /// Adds a request, or refuses it.
-    pub(super) fn push(&self, request: Request) -> Result<(), Error> {
+    pub(super) fn push(&self, request: WriteRequest) -> Result<(), LogError> {
         let mut waiting = self.lock();
         match waiting.door {
             Door::Open => {}
-            Door::Closed => return Err(Error::Closed),
-            Door::Broken => return Err(Error::Broken),
+            Door::Closed => return Err(LogError::Closed),
+            Door::Broken => return Err(LogError::Broken),
         }
         let bytes = request.weight();
         if bytes > 0 && waiting.bytes + bytes > self.limit {
-            return Err(Error::Busy { waiting: waiting.bytes, limit: self.limit });
+            return Err(LogError::Busy { waiting: waiting.bytes, limit: self.limit });
         }
         waiting.bytes += bytes;
-        if matches!(request, Request::Commit(..)) {
+        if matches!(request, WriteRequest::Commit(..)) {
             waiting.riders.push(request);
             waiting.riding.get_or_insert_with(Instant::now);
         } else {
@@ -220,7 +220,7 @@ impl Queue {
         let requests: Vec<_> = waiting.requests.drain(..).map(|(request, _)| request).collect();
         let riders = std::mem::take(&mut waiting.riders);
         drop(waiting);
-        riders.into_iter().chain(requests).for_each(|request| request.refuse(Error::Broken));
+        riders.into_iter().chain(requests).for_each(|request| request.refuse(LogError::Broken));
     }
 
     /// Tells whether a write has failed.

@@ -5,20 +5,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-use crate::eventlog::Error;
+use crate::eventlog::LogError;
 use crate::eventlog::sqlite::database::Database;
 
 /// How many reads touch the disk at once.
 const CONNECTIONS: usize = 4;
 
 /// A pool of connections that are opened when they are first needed.
-pub(super) struct Readers {
+pub(super) struct ReadPool {
     database: Database,
     idle: Arc<Mutex<Vec<Connection>>>,
     permits: Semaphore,
 }
 
-impl Readers {
+impl ReadPool {
     /// Starts without any connection.
     pub(super) fn new(database: Database) -> Self {
         Self { database, idle: Arc::default(), permits: Semaphore::new(CONNECTIONS) }
@@ -29,8 +29,8 @@ impl Readers {
         &self,
         action: &'static str,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, Error> {
-        let _permit = self.permits.acquire().await.map_err(|_| Error::Closed)?;
+    ) -> Result<T, LogError> {
+        let _permit = self.permits.acquire().await.map_err(|_| LogError::Closed)?;
         let database = self.database.clone();
         let idle = Arc::clone(&self.idle);
         let work = move || {
@@ -49,7 +49,7 @@ impl Readers {
         match tokio::task::spawn_blocking(work).await {
             Ok(result) => result.map_err(|source| self.database.error(action, source)),
             // The runtime is shutting down, or the query panicked and has said so.
-            Err(_) => Err(Error::Closed),
+            Err(_) => Err(LogError::Closed),
         }
     }
 

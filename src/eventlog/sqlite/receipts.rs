@@ -4,10 +4,10 @@ use rusqlite::{Connection, params};
 
 use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::sqlite::{queries, rows};
-use crate::eventlog::{Page, Receipt, ReceiptId};
+use crate::eventlog::{KeptReceipt, Page, ReceiptId};
 
 /// Keeps a receipt.
-pub(super) fn put(connection: &Connection, receipt: &Receipt) -> rusqlite::Result<()> {
+pub(super) fn put(connection: &Connection, receipt: &KeptReceipt) -> rusqlite::Result<()> {
     let insert = "INSERT INTO receipts (subscription, replay, event, sequence, at, token, jws)
                   VALUES (?, ?, ?, ?, ?, ?, ?)";
     connection.prepare_cached(insert)?.execute(params![
@@ -66,7 +66,7 @@ pub(super) fn list(
     event: Option<EventId>,
     after: ReceiptId,
     page: Page,
-) -> rusqlite::Result<Vec<Receipt>> {
+) -> rusqlite::Result<Vec<KeptReceipt>> {
     // An event has few receipts, so its index comes first; the plus keeps SQLite from the other.
     let filter = if event.is_some() {
         "+subscription = ?1 AND event = ?2"

@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::ambient::Clock;
-use crate::eventlog::sqlite::database::{Database, OpenError};
+use crate::eventlog::sqlite::database::{Database, LogOpenError};
 use crate::eventlog::sqlite::records;
-use crate::eventlog::{Error, Record, RecordKey, Registry, Revision};
+use crate::eventlog::{LogError, Record, RecordKey, Registry, Revision};
 
 /// The documents of a data directory, whether or not a gateway is using it.
 ///
@@ -27,7 +27,7 @@ impl SqliteRegistry {
     ///
     /// The caller's turn: a newer gateway has written it, or an older one is using it. Later: a
     /// gateway is just beginning it. Ours: it is damaged or cannot be opened.
-    pub fn open(directory: &Path, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+    pub fn open(directory: &Path, clock: Arc<dyn Clock>) -> Result<Self, LogOpenError> {
         let database = Database::of(directory)?;
         let connection = Arc::new(Mutex::new(database.open_beside()?));
         Ok(Self { database, connection, clock })
@@ -39,7 +39,7 @@ impl SqliteRegistry {
         action: &'static str,
         behavior: TransactionBehavior,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
-    ) -> Result<T, Error> {
+    ) -> Result<T, LogError> {
         let connection = Arc::clone(&self.connection);
         let work = move || {
             let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
@@ -53,20 +53,20 @@ impl SqliteRegistry {
                 result.map_err(|source: rusqlite::Error| self.database.error(action, source))
             }
             // The runtime is shutting down, or the statement panicked and has said so.
-            Err(_) => Err(Error::Closed),
+            Err(_) => Err(LogError::Closed),
         }
     }
 }
 
 #[async_trait]
 impl Registry for SqliteRegistry {
-    async fn get(&self, key: &RecordKey) -> Result<Option<Record>, Error> {
+    async fn get(&self, key: &RecordKey) -> Result<Option<Record>, LogError> {
         let key = key.clone();
         self.run("read a document", TransactionBehavior::Deferred, move |c| records::get(c, &key))
             .await
     }
 
-    async fn list(&self, kind: &'static str) -> Result<Vec<Record>, Error> {
+    async fn list(&self, kind: &'static str) -> Result<Vec<Record>, LogError> {
         self.run("list documents", TransactionBehavior::Deferred, move |c| records::list(c, kind))
             .await
     }
@@ -76,19 +76,19 @@ impl Registry for SqliteRegistry {
         key: &RecordKey,
         expected: Option<Revision>,
         body: String,
-    ) -> Result<Revision, Error> {
+    ) -> Result<Revision, LogError> {
         let (key, now) = (key.clone(), self.clock.now());
         let put = move |c: &Connection| records::put(c, &key, expected, &body, now);
         self.run("write a document", TransactionBehavior::Immediate, put)
             .await?
-            .map_err(|found| Error::Stale { expected, found })
+            .map_err(|found| LogError::Stale { expected, found })
     }
 
-    async fn remove(&self, key: &RecordKey, expected: Revision) -> Result<(), Error> {
+    async fn remove(&self, key: &RecordKey, expected: Revision) -> Result<(), LogError> {
         let key = key.clone();
         let remove = move |c: &Connection| records::remove(c, &key, expected);
         self.run("remove a document", TransactionBehavior::Immediate, remove)
             .await?
-            .map_err(|found| Error::Stale { expected: Some(expected), found })
+            .map_err(|found| LogError::Stale { expected: Some(expected), found })
     }
 }

@@ -8,8 +8,9 @@ use crate::event::{
     ReplayId, Subject, SubscriptionId, Timestamp, TokenDigest,
 };
 use crate::eventlog::{
-    Attempt, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Entry, Milestone, NewQuarantined,
-    Position, QuarantineId, Quarantined, Receipt, ReceiptId, Record, Retry, Revision, SequenceSet,
+    Attempt, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Entry, KeptReceipt, NewQuarantined,
+    Position, QuarantineId, Quarantined, ReceiptId, Record, Retry, Revision, SequenceCheckpoint,
+    SequenceSet,
 };
 
 /// The columns that [`entry`] reads.
@@ -99,8 +100,8 @@ pub(super) fn cursor(row: &Row<'_>) -> rusqlite::Result<(SubscriptionId, Cursor)
 }
 
 /// Reads `position, sequence, chain`.
-pub(super) fn milestone(row: &Row<'_>) -> rusqlite::Result<Milestone> {
-    Ok(Milestone {
+pub(super) fn sequence_checkpoint(row: &Row<'_>) -> rusqlite::Result<SequenceCheckpoint> {
+    Ok(SequenceCheckpoint {
         position: Position(unsigned(row.get(0)?)),
         sequence: unsigned(row.get(1)?),
         chain: ChainValue::from_bytes(row.get(2)?),
@@ -148,8 +149,8 @@ pub(super) fn attempt(row: &Row<'_>) -> rusqlite::Result<Attempt> {
     })
 }
 
-pub(super) fn receipt(row: &Row<'_>) -> rusqlite::Result<Receipt> {
-    Ok(Receipt {
+pub(super) fn receipt(row: &Row<'_>) -> rusqlite::Result<KeptReceipt> {
+    Ok(KeptReceipt {
         key: delivery_key(row)?,
         sequence: row.get::<_, Option<i64>>(3)?.map(unsigned),
         at: timestamp(row, 4)?,

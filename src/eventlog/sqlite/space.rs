@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::ambient::Disk;
-use crate::eventlog::{DiskLevel, Error, Limits};
+use crate::eventlog::{DiskLevel, LogError, LogLimits};
 use crate::telemetry::{Gauge, Metric, Metrics};
 
 /// How often the disk is asked, and how long events are refused after a write that found it full.
@@ -20,13 +20,13 @@ const WARNING: u64 = 4;
 pub(super) struct Space {
     directory: PathBuf,
     disk: Arc<dyn Disk>,
-    limits: Limits,
+    limits: LogLimits,
     used: Gauge,
-    seen: Mutex<Seen>,
+    seen: Mutex<DiskSeen>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct DiskSeen {
     asked: Option<Instant>,
     level: DiskLevel,
     /// Bytes on the disk that can be written.
@@ -40,26 +40,26 @@ impl Space {
     pub(super) fn new(
         directory: PathBuf,
         disk: Arc<dyn Disk>,
-        limits: Limits,
+        limits: LogLimits,
         metrics: &Metrics,
     ) -> Self {
-        let seen = Seen { asked: None, level: DiskLevel::Enough, free: u64::MAX, reusable: 0 };
+        let seen = DiskSeen { asked: None, level: DiskLevel::Enough, free: u64::MAX, reusable: 0 };
         let used = metrics.gauge(Metric::DiskUsed, &[]);
         Self { directory, disk, limits, used, seen: Mutex::new(seen) }
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn seen(&self) -> MutexGuard<'_, DiskSeen> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says why no event can be taken now, if none can.
-    pub(super) fn refusal(&self) -> Option<Error> {
+    pub(super) fn refusal(&self) -> Option<LogError> {
         (self.level() == DiskLevel::Full).then(|| self.full())
     }
 
     /// The error for a disk that has no room.
-    pub(super) fn full(&self) -> Error {
-        Error::Full {
+    pub(super) fn full(&self) -> LogError {
+        LogError::Full {
             place: self.directory.display().to_string(),
             free: self.seen().free,
             reserve: self.limits.reserve_bytes,
@@ -92,7 +92,7 @@ impl Space {
     }
 
     /// A disk that does not answer is taken to be as it was: a full one shows when it is written.
-    fn ask(&self, seen: &mut Seen) {
+    fn ask(&self, seen: &mut DiskSeen) {
         let Ok(room) = self.disk.room(&self.directory) else { return };
         seen.free = room.free;
         let occupied = room.total.saturating_sub(room.free);
@@ -100,7 +100,7 @@ impl Space {
         let reaches = |used: u64, percent: u8| {
             u128::from(used) * 100 >= u128::from(room.total) * u128::from(percent)
         };
-        let Limits { reserve_bytes: reserve, warn_percent, refuse_percent, .. } = self.limits;
+        let LogLimits { reserve_bytes: reserve, warn_percent, refuse_percent, .. } = self.limits;
         let needed = occupied.saturating_sub(seen.reusable);
         let level = if room.free < reserve || reaches(needed, refuse_percent) {
             DiskLevel::Full
@@ -114,7 +114,7 @@ impl Space {
         self.enter(seen, level);
     }
 
-    fn enter(&self, seen: &mut Seen, level: DiskLevel) {
+    fn enter(&self, seen: &mut DiskSeen, level: DiskLevel) {
         if level != seen.level {
             let (directory, free) = (self.directory.display(), seen.free);
             match level {

@@ -8,11 +8,12 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::sqlite::append::newest;
-use crate::eventlog::sqlite::database::{Database, OpenError, VERSION, find, open_error};
+use crate::eventlog::sqlite::database::{Database, LogOpenError, VERSION, find, open_error};
 use crate::eventlog::sqlite::trim::Trimming;
 use crate::eventlog::sqlite::{queries, records, rows};
 use crate::eventlog::{
-    DeliveryState, Entry, Error, Floor, Milestone, Position, Record, RecordKey, Registry, Revision,
+    DeliveryState, Entry, LogError, LowWatermark, Position, Record, RecordKey, Registry, Revision,
+    SequenceCheckpoint,
 };
 
 /// The log of a directory or of a backup file, whether or not a gateway is using it.
@@ -22,7 +23,7 @@ pub struct StoredLog {
 }
 
 /// Opens a file to be read, and says of which version its tables are.
-pub(super) fn connect(place: &Path) -> Result<(Connection, i64), OpenError> {
+pub(super) fn connect(place: &Path) -> Result<(Connection, i64), LogOpenError> {
     let connect = || -> rusqlite::Result<_> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(place, flags)?;
@@ -40,7 +41,7 @@ pub struct StoredEntry {
     /// Its place.
     pub position: Position,
     /// What it holds, or why that cannot be read.
-    pub entry: Result<Entry, Error>,
+    pub entry: Result<Entry, LogError>,
     /// Whether its content is among the known ones, as that of every kept entry is.
     pub known: bool,
 }
@@ -64,13 +65,13 @@ impl StoredLog {
     /// # Errors
     ///
     /// The caller's turn: there is no log, or one of another version. Ours: it cannot be read.
-    pub fn open(place: &Path) -> Result<Self, OpenError> {
+    pub fn open(place: &Path) -> Result<Self, LogOpenError> {
         let place = find(place)?;
         let (connection, found) = connect(&place)?;
         match found {
             VERSION => Ok(Self { place, connection: Mutex::new(connection) }),
-            _ if found > VERSION => Err(OpenError::Newer { place, found, known: VERSION }),
-            _ => Err(OpenError::Older { place, found, known: VERSION }),
+            _ if found > VERSION => Err(LogOpenError::Newer { place, found, known: VERSION }),
+            _ => Err(LogOpenError::Older { place, found, known: VERSION }),
         }
     }
 
@@ -78,7 +79,7 @@ impl StoredLog {
         &self,
         action: &'static str,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-    ) -> Result<T, Error> {
+    ) -> Result<T, LogError> {
         query(&self.connection()).map_err(|source| self.error(action, source))
     }
 
@@ -86,9 +87,9 @@ impl StoredLog {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn error(&self, action: &'static str, source: rusqlite::Error) -> Error {
+    fn error(&self, action: &'static str, source: rusqlite::Error) -> LogError {
         let place = self.place.display().to_string();
-        Error::Storage { action, place, source: Box::new(source) }
+        LogError::Storage { action, place, source: Box::new(source) }
     }
 
     /// What SQLite finds wrong with the file, at most so many things; empty if nothing.
@@ -96,7 +97,7 @@ impl StoredLog {
     /// # Errors
     ///
     /// Ours: the file cannot be read.
-    pub fn integrity(&self, most: usize) -> Result<Vec<String>, Error> {
+    pub fn integrity(&self, most: usize) -> Result<Vec<String>, LogError> {
         let sql = format!("PRAGMA integrity_check({most})");
         let found: Vec<String> = self.read("check the database", |connection| {
             connection.prepare(&sql)?.query_map([], |row| row.get(0))?.collect()
@@ -109,10 +110,10 @@ impl StoredLog {
     /// # Errors
     ///
     /// Ours: the file cannot be read.
-    pub fn span(&self) -> Result<(Floor, Position), Error> {
+    pub fn span(&self) -> Result<(LowWatermark, Position), LogError> {
         self.read("read the span of the log", |connection| {
-            let floor = Trimming::resume(connection)?.floor;
-            Ok((floor, newest(connection, floor)?.1))
+            let low_watermark = Trimming::resume(connection)?.low_watermark;
+            Ok((low_watermark, newest(connection, low_watermark)?.1))
         })
     }
 
@@ -125,7 +126,7 @@ impl StoredLog {
         &self,
         (after, through): (Position, Position),
         most: usize,
-    ) -> Result<Vec<StoredEntry>, Error> {
+    ) -> Result<Vec<StoredEntry>, LogError> {
         let sql = format!(
             "SELECT {}, EXISTS (SELECT 1 FROM contents
                WHERE contents.idempotency_key = events.idempotency_key
@@ -155,7 +156,7 @@ impl StoredLog {
     /// # Errors
     ///
     /// Ours: the file cannot be read.
-    pub fn delivery_state(&self) -> Result<DeliveryState, Error> {
+    pub fn delivery_state(&self) -> Result<DeliveryState, LogError> {
         self.read("read the delivery state", queries::delivery_state)
     }
 
@@ -164,7 +165,9 @@ impl StoredLog {
     /// # Errors
     ///
     /// Ours: the file cannot be read.
-    pub fn milestones(&self) -> Result<Vec<(SubscriptionId, Milestone)>, Error> {
+    pub fn sequence_checkpoints(
+        &self,
+    ) -> Result<Vec<(SubscriptionId, SequenceCheckpoint)>, LogError> {
         self.read("read the milestones", |connection| {
             connection
                 .prepare(
@@ -172,7 +175,7 @@ impl StoredLog {
                      ORDER BY position",
                 )?
                 .query_map([], |row| {
-                    Ok((rows::parsed(row, 3, str::parse)?, rows::milestone(row)?))
+                    Ok((rows::parsed(row, 3, str::parse)?, rows::sequence_checkpoint(row)?))
                 })?
                 .collect()
         })
@@ -184,7 +187,7 @@ impl StoredLog {
     /// # Errors
     ///
     /// Ours: the file cannot be read.
-    pub fn astray(&self, head: Position, most: usize) -> Result<Vec<Pointer>, Error> {
+    pub fn astray(&self, head: Position, most: usize) -> Result<Vec<Pointer>, LogError> {
         let sql = "SELECT name, position, event, found FROM (
                SELECT 'retry of ' || subscription AS name, r.position, r.event, e.id AS found
                  FROM retries r LEFT JOIN events e ON e.position = r.position
@@ -211,19 +214,24 @@ impl StoredLog {
 /// Documents can be read and not written.
 #[async_trait]
 impl Registry for StoredLog {
-    async fn get(&self, key: &RecordKey) -> Result<Option<Record>, Error> {
+    async fn get(&self, key: &RecordKey) -> Result<Option<Record>, LogError> {
         self.read("read a document", |connection| records::get(connection, key))
     }
 
-    async fn list(&self, kind: &'static str) -> Result<Vec<Record>, Error> {
+    async fn list(&self, kind: &'static str) -> Result<Vec<Record>, LogError> {
         self.read("list documents", |connection| records::list(connection, kind))
     }
 
-    async fn put(&self, _: &RecordKey, _: Option<Revision>, _: String) -> Result<Revision, Error> {
-        Err(Error::Closed)
+    async fn put(
+        &self,
+        _: &RecordKey,
+        _: Option<Revision>,
+        _: String,
+    ) -> Result<Revision, LogError> {
+        Err(LogError::Closed)
     }
 
-    async fn remove(&self, _: &RecordKey, _: Revision) -> Result<(), Error> {
-        Err(Error::Closed)
+    async fn remove(&self, _: &RecordKey, _: Revision) -> Result<(), LogError> {
+        Err(LogError::Closed)
     }
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::sqlite::contents::Sweep;
 use crate::eventlog::sqlite::{observed, rows};
-use crate::eventlog::{Extent, Floor, Position, Retention, Trimmed};
+use crate::eventlog::{Extent, LowWatermark, Position, Retention, Trimmed};
 
 /// The most entries that one slice looks at.
 const SLICE: usize = 256;
@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_millis(2);
 /// Where dropping stands between two slices.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Trimming {
-    pub(super) floor: Floor,
+    pub(super) low_watermark: LowWatermark,
     /// Entries up to here were looked at in this round; those that stayed wait for an attempt.
     looked_at: Position,
     sweep: Sweep,
@@ -36,10 +36,10 @@ struct Old {
 impl Trimming {
     /// Goes on where the database stands.
     pub(super) fn resume(connection: &Connection) -> rusqlite::Result<Self> {
-        let floor = connection.query_row("SELECT position, id FROM floors", [], |row| {
-            Ok(Floor { position: position(row, 0)?, id: rows::event_id(row, 1)? })
+        let low_watermark = connection.query_row("SELECT position, id FROM floors", [], |row| {
+            Ok(LowWatermark { position: position(row, 0)?, id: rows::event_id(row, 1)? })
         })?;
-        Ok(Self { floor, looked_at: Position::START, sweep: Sweep::default() })
+        Ok(Self { low_watermark, looked_at: Position::START, sweep: Sweep::default() })
     }
 
     /// Drops the next few entries that may go.
@@ -49,7 +49,7 @@ impl Trimming {
         retention: &Retention,
     ) -> rusqlite::Result<Trimmed> {
         let begun = Instant::now();
-        let before = self.floor;
+        let before = self.low_watermark;
         let released = names(&retention.released);
         let bound = settled(connection, &released, retention.hold)?;
         let old = oldest(connection, self.looked_at, bound)?;
@@ -67,19 +67,24 @@ impl Trimming {
                 excess = excess.saturating_sub(entry.bytes);
             }
             self.looked_at = entry.position;
-            if entry.position > self.floor.position {
-                self.floor = Floor { position: entry.position, id: entry.id };
+            if entry.position > self.low_watermark.position {
+                self.low_watermark = LowWatermark { position: entry.position, id: entry.id };
             }
             if begun.elapsed() >= PATIENCE {
                 trimmed.more = true;
                 break;
             }
         }
-        if self.floor != before {
-            let floor = params![rows::signed(self.floor.position.0), self.floor.id.to_bytes()];
-            connection.prepare_cached("UPDATE floors SET position = ?, id = ?")?.execute(floor)?;
+        if self.low_watermark != before {
+            let low_watermark = params![
+                rows::signed(self.low_watermark.position.0),
+                self.low_watermark.id.to_bytes()
+            ];
+            connection
+                .prepare_cached("UPDATE floors SET position = ?, id = ?")?
+                .execute(low_watermark)?;
         }
-        self.sweep.go_on(connection, trimmed.dropped, self.floor.id)?;
+        self.sweep.go_on(connection, trimmed.dropped, self.low_watermark.id)?;
         if !trimmed.more {
             // Entries that waited for an attempt are looked at again in the next round.
             self.looked_at = Position::START;

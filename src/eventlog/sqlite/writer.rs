@@ -9,16 +9,18 @@ use tokio::time::Instant;
 
 use crate::ambient::{Clock, Entropy};
 use crate::event::Timestamp;
-use crate::eventlog::mint::Mint;
+use crate::eventlog::id_generator::IdGenerator;
 use crate::eventlog::sqlite::append::{Appending, sweep_origins};
 use crate::eventlog::sqlite::checkpoint::Checkpoints;
 use crate::eventlog::sqlite::database::{Database, DirectoryLock};
-use crate::eventlog::sqlite::queue::{Group, Queue, Reply, Request};
+use crate::eventlog::sqlite::queue::{Group, Queue, Reply, WriteRequest};
 use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::trim::{Trimming, usage};
-use crate::eventlog::sqlite::{changes, letters, milestones, quarantine, receipts, records};
+use crate::eventlog::sqlite::{
+    changes, letters, quarantine, receipts, records, sequence_checkpoints,
+};
 use crate::eventlog::tail::Tail;
-use crate::eventlog::{CommitError, Error, Floor, Position};
+use crate::eventlog::{CommitError, LogError, LowWatermark, Position};
 use crate::telemetry::{Gauge, Histogram, Metric, Metrics};
 
 /// Old rows are looked for once so many were added, and twice as many are looked at.
@@ -30,18 +32,18 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) tail: Tail,
     pub(super) head: watch::Sender<Position>,
-    pub(super) floor: Mutex<Floor>,
+    pub(super) low_watermark: Mutex<LowWatermark>,
     pub(super) space: Space,
 }
 
 /// Everything that the writing thread owns.
-pub(super) struct Writer {
+pub(super) struct LogWriter {
     pub(super) shared: Arc<Shared>,
     pub(super) connection: Connection,
     pub(super) checkpoints: Checkpoints,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
-    pub(super) mint: Mint,
+    pub(super) id_generator: IdGenerator,
     pub(super) trimming: Trimming,
     pub(super) sweeping: Sweeping,
     pub(super) gauges: Gauges,
@@ -67,7 +69,7 @@ impl Gauges {
 
     #[expect(clippy::cast_precision_loss, reason = "a group has far fewer than 2^52 events")]
     fn observe(&self, events: usize, sync: Duration, head: Position) {
-        self.sync.observe_span(sync);
+        self.sync.observe_duration(sync);
         if events > 0 {
             self.group.observe(events as f64);
             self.head.set_count(head.0);
@@ -86,7 +88,7 @@ pub(super) struct Sweeping {
 }
 
 /// An answer that is given once the transaction is durable, or has failed.
-type Answer = Box<dyn FnOnce(Result<(), Error>)>;
+type WriterAnswer = Box<dyn FnOnce(Result<(), LogError>)>;
 
 /// Refuses whoever comes after the writer has ended without being told to.
 struct Tripwire(Arc<Shared>);
@@ -99,7 +101,7 @@ impl Drop for Tripwire {
     }
 }
 
-impl Writer {
+impl LogWriter {
     /// Writes groups until the queue is closed and empty, or a write has failed.
     pub(super) fn run(mut self) {
         let _tripwire = Tripwire(Arc::clone(&self.shared));
@@ -155,57 +157,58 @@ impl Writer {
 
     fn write_all(
         &mut self,
-        requests: &mut impl Iterator<Item = Request>,
-        answers: &mut Vec<Answer>,
+        requests: &mut impl Iterator<Item = WriteRequest>,
+        answers: &mut Vec<WriterAnswer>,
     ) -> rusqlite::Result<()> {
         let now = self.clock.now();
         let transaction = begin(&mut self.connection)?;
         let mut appending = Appending {
             connection: &transaction,
-            mint: self.mint,
+            id_generator: self.id_generator,
             now,
             entropy: &*self.entropy,
             entries: Vec::new(),
             trimming: self.trimming,
         };
         for request in requests {
-            if let Request::Commit(changes, _) = &request {
+            if let WriteRequest::Commit(changes, _) = &request {
                 self.sweeping.attempts += changes.attempts.len();
                 self.sweeping.receipts += changes.receipts.len();
             }
-            let grows = matches!(request, Request::Append(..) | Request::Quarantine(..));
+            let grows = matches!(request, WriteRequest::Append(..) | WriteRequest::Quarantine(..));
             if grows && let Some(full) = self.shared.space.refusal() {
                 request.refuse(full);
                 continue;
             }
             execute(&mut appending, request, answers)?;
         }
-        let Appending { mint, entries, trimming, .. } = appending;
+        let Appending { id_generator, entries, trimming, .. } = appending;
         self.shared.space.reuse(usage(&transaction)?.free);
         self.sweeping.origins += entries.len();
         self.sweeping.sweep(&transaction, now)?;
         let begun = Instant::now();
         transaction.commit()?;
-        self.gauges.observe(entries.len(), begun.elapsed(), mint.head());
+        self.gauges.observe(entries.len(), begun.elapsed(), id_generator.head());
 
-        self.mint = mint;
+        self.id_generator = id_generator;
         self.publish_floor(trimming);
         if !entries.is_empty() {
             // Together, so that nobody who has read an entry is told of a head before it.
             self.shared.head.send_modify(|head| {
                 self.shared.tail.extend(entries);
-                *head = mint.head();
+                *head = id_generator.head();
             });
         }
         Ok(())
     }
 }
 
-impl Writer {
+impl LogWriter {
     fn publish_floor(&mut self, trimming: Trimming) {
-        if trimming.floor != self.trimming.floor {
-            self.shared.tail.drop_through(trimming.floor.position);
-            *self.shared.floor.lock().unwrap_or_else(PoisonError::into_inner) = trimming.floor;
+        if trimming.low_watermark != self.trimming.low_watermark {
+            self.shared.tail.drop_through(trimming.low_watermark.position);
+            *self.shared.low_watermark.lock().unwrap_or_else(PoisonError::into_inner) =
+                trimming.low_watermark;
         }
         self.trimming = trimming;
     }
@@ -251,61 +254,63 @@ fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
 /// Does what a request asks, and keeps the answer for after the commit.
 fn execute(
     appending: &mut Appending<'_>,
-    request: Request,
-    answers: &mut Vec<Answer>,
+    request: WriteRequest,
+    answers: &mut Vec<WriterAnswer>,
 ) -> rusqlite::Result<()> {
     let connection = appending.connection;
     match request {
-        Request::Append(drafts, reply) => keep(answers, reply, appending.append(drafts).map(Ok)),
-        Request::Quarantine(batch, reply) => {
+        WriteRequest::Append(drafts, reply) => {
+            keep(answers, reply, appending.append(drafts).map(Ok))
+        }
+        WriteRequest::Quarantine(batch, reply) => {
             keep(answers, reply, appending.quarantine(&batch).map(Ok))
         }
-        Request::Unquarantine(id, reply) => {
+        WriteRequest::Unquarantine(id, reply) => {
             keep(answers, reply, quarantine::remove(connection, id).map(Ok))
         }
-        Request::Revive(letters, reply) => {
+        WriteRequest::Revive(letters, reply) => {
             keep(answers, reply, letters::revive(connection, letters).map(Ok))
         }
-        Request::Dismiss(subscription, id, reply) => {
+        WriteRequest::Dismiss(subscription, id, reply) => {
             keep(answers, reply, letters::dismiss(connection, &subscription, id).map(Ok))
         }
-        Request::ExpireDeadLetters(before, most, reply) => {
+        WriteRequest::ExpireDeadLetters(before, most, reply) => {
             keep(answers, reply, letters::expire(connection, before, most).map(Ok))
         }
-        Request::DropDeadLetters(of, most, reply) => {
+        WriteRequest::DropDeadLetters(of, most, reply) => {
             keep(answers, reply, letters::drop_oldest(connection, &of, most).map(Ok))
         }
-        Request::DropReceipts(of, most, reply) => {
+        WriteRequest::DropReceipts(of, most, reply) => {
             keep(answers, reply, receipts::forget(connection, &of, most).map(Ok))
         }
-        Request::ExpireQuarantined(before, most, reply) => {
+        WriteRequest::ExpireQuarantined(before, most, reply) => {
             keep(answers, reply, quarantine::expire(connection, before, most).map(Ok))
         }
-        Request::Commit(changes, reply) => {
+        WriteRequest::Commit(changes, reply) => {
             let applied = changes::apply(connection, &changes);
             answers.push(Box::new(move |written| {
                 let _ = reply.send(written.map_err(|error| CommitError::of(error, changes)));
             }));
             applied
         }
-        Request::Forget(subscription, reply) => {
+        WriteRequest::Forget(subscription, reply) => {
             keep(answers, reply, changes::forget(connection, &subscription).map(Ok))
         }
-        Request::PruneMilestones(first, dropped, reply) => {
-            keep(answers, reply, milestones::prune(connection, &first, dropped).map(Ok))
+        WriteRequest::PruneMilestones(first, dropped, reply) => {
+            keep(answers, reply, sequence_checkpoints::prune(connection, &first, dropped).map(Ok))
         }
-        Request::Trim(retention, reply) => {
+        WriteRequest::Trim(retention, reply) => {
             let trimmed = appending.trimming.slice(connection, &retention);
             keep(answers, reply, trimmed.map(Ok))
         }
-        Request::Put(key, expected, body, reply) => {
+        WriteRequest::Put(key, expected, body, reply) => {
             let written = records::put(connection, &key, expected, &body, appending.now);
-            let stale = |found| Error::Stale { expected, found };
+            let stale = |found| LogError::Stale { expected, found };
             keep(answers, reply, written.map(|written| written.map_err(stale)))
         }
-        Request::Remove(key, expected, reply) => {
+        WriteRequest::Remove(key, expected, reply) => {
             let written = records::remove(connection, &key, expected);
-            let stale = |found| Error::Stale { expected: Some(expected), found };
+            let stale = |found| LogError::Stale { expected: Some(expected), found };
             keep(answers, reply, written.map(|written| written.map_err(stale)))
         }
     }
@@ -313,13 +318,13 @@ fn execute(
 
 /// Keeps an answer; where the store has failed, the whole group will hear of it instead.
 fn keep<T: 'static>(
-    answers: &mut Vec<Answer>,
+    answers: &mut Vec<WriterAnswer>,
     reply: Reply<T>,
-    done: rusqlite::Result<Result<T, Error>>,
+    done: rusqlite::Result<Result<T, LogError>>,
 ) -> rusqlite::Result<()> {
     let (value, outcome) = match done {
         Ok(value) => (value, Ok(())),
-        Err(source) => (Err(Error::Broken), Err(source)),
+        Err(source) => (Err(LogError::Broken), Err(source)),
     };
     answers.push(Box::new(move |written| {
         // Nobody may wait any more; what is written stays written.

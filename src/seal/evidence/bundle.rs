@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::event::{ContentDigest, EventId, SubscriptionId, Timestamp, TokenDigest};
 use crate::keys::{KeyFailure, SigningKey};
-use crate::seal::Place;
+use crate::seal::PlaceClaims;
 use crate::seal::evidence::BUNDLE_TYPE;
 
 /// What a bundle is about.
@@ -31,7 +31,7 @@ pub struct EventLine<'a> {
     /// The event id.
     pub id: EventId,
     /// Its place in the subscription.
-    pub place: Place,
+    pub place: PlaceClaims,
     /// The digest of its content.
     pub digest: ContentDigest,
     /// The token, sealed for the consumer.
@@ -42,12 +42,12 @@ pub struct EventLine<'a> {
 
 /// A bundle that is being written; each function gives a line with its end.
 #[derive(Clone, Debug, Default)]
-pub struct Bundle {
+pub struct EvidenceBundle {
     hash: Sha256,
     lines: u64,
 }
 
-impl Bundle {
+impl EvidenceBundle {
     fn line(&mut self, value: &Value) -> String {
         let line = format!("{value}\n");
         self.hash.update(&line);

@@ -7,7 +7,8 @@ use crate::keys::{VerifyingKey, VerifyingKeys};
 use crate::seal::evidence::examiner::{Checked, LEEWAY, parsed, text_of, wrong};
 use crate::seal::evidence::{Examiner, Told};
 use crate::seal::{
-    ChainCheck, Link, OpenLimits, Opened, Opening, Place, ReceiptFault, ReceiptReader, open, text,
+    ChainCheck, Link, OpenLimits, Opened, Opening, PlaceClaims, ReceiptFault, ReceiptReader, open,
+    text,
 };
 
 impl Examiner<'_> {
@@ -18,7 +19,7 @@ impl Examiner<'_> {
         let Some(sequence) = sequence else { return wrong("`seq` is missing or no number") };
         self.event = Some((sequence, id));
         self.events += 1;
-        let place = Place { sequence, previous: parsed(members, "prv")? };
+        let place = PlaceClaims { sequence, previous: parsed(members, "prv")? };
         let digest: ContentDigest = parsed(members, "digest")?;
         // That there is no first checkpoint is a flaw already; what follows can be held together.
         let next = self.next.unwrap_or(place);
@@ -77,7 +78,11 @@ impl Examiner<'_> {
         Ok(Some(opened))
     }
 
-    fn take_receipts(&mut self, members: &Map<String, Value>, at: (EventId, Place, ChainValue)) {
+    fn take_receipts(
+        &mut self,
+        members: &Map<String, Value>,
+        at: (EventId, PlaceClaims, ChainValue),
+    ) {
         let Some(receipts) = members.get("receipts").and_then(Value::as_array) else {
             return self.find("`receipts` is missing or no list".to_owned());
         };
@@ -97,7 +102,7 @@ impl Examiner<'_> {
     fn judge(
         &self,
         receipt: &str,
-        (id, place, after): (EventId, Place, ChainValue),
+        (id, place, after): (EventId, PlaceClaims, ChainValue),
     ) -> Checked<Word> {
         let (Some(keys), Some(header)) = (&self.receipt_keys, &self.header) else {
             return Ok(Word::Unknown);

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::event::{ContentDigest, EventId, Timestamp, TokenDigest, json};
 use crate::keys::{OpeningKeys, VerifyingKeys};
 use crate::seal::evidence::{Header, LONGEST_LINE};
-use crate::seal::{Opened, Place};
+use crate::seal::{Opened, PlaceClaims};
 
 pub(super) const LEEWAY: Duration = Duration::from_mins(1);
 /// So many flaws are told; the others are counted.
@@ -77,7 +77,7 @@ pub struct Examiner<'a> {
     /// The keys that the bundle brings.
     pub(super) bundled: VerifyingKeys,
     pub(super) receipt_keys: Option<VerifyingKeys>,
-    pub(super) next: Option<Place>,
+    pub(super) next: Option<PlaceClaims>,
     schemas: BTreeMap<String, Option<Value>>,
     /// The RFC 7638 thumbprints of the gateway's keys as the bundle brings them.
     pub bundled_keys: Vec<String>,

@@ -1,6 +1,6 @@
 //! Evidence bundles: what a subscription was sent in a range, in one file that stands alone.
 //!
-//! [`Bundle`] writes the lines of such a file, and [`Examiner`] holds a file against itself, line by
+//! [`EvidenceBundle`] writes the lines of such a file, and [`Examiner`] holds a file against itself, line by
 //! line, in memory that does not grow with it. The last line is signed over all lines before it.
 
 mod bundle;
@@ -8,7 +8,7 @@ mod events;
 mod examiner;
 mod signatures;
 
-pub use bundle::{Bundle, EventLine, Header};
+pub use bundle::{EventLine, EvidenceBundle, Header};
 pub use examiner::{Examiner, Flaw, Told};
 
 /// The longest line, in bytes: a contract with its schema fits.

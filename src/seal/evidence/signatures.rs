@@ -8,7 +8,7 @@ use crate::seal::evidence::examiner::{Checked, LEEWAY, Stage, wrong};
 use crate::seal::evidence::{BUNDLE_TYPE, Examiner};
 use crate::seal::open::check_parties;
 use crate::seal::{
-    ChainCheck, Checkpoint, CheckpointReader, OpenLimits, Place, Standing, signed, text,
+    ChainCheck, ChainStanding, Checkpoint, CheckpointReader, OpenLimits, PlaceClaims, signed, text,
 };
 
 /// Keys that are told to be missing.
@@ -73,7 +73,7 @@ impl Examiner<'_> {
             return wrong("the chain does not begin where that of the subscription does");
         }
         let sequence = checkpoint.sequence.saturating_add(1);
-        self.next = Some(Place { sequence, previous: checkpoint.chain });
+        self.next = Some(PlaceClaims { sequence, previous: checkpoint.chain });
         Ok(())
     }
 
@@ -86,7 +86,7 @@ impl Examiner<'_> {
         if let Some(finding) = check.findings.first() {
             return Err(finding.to_string());
         }
-        if standing == Standing::Newest {
+        if standing == ChainStanding::Newest {
             Ok(())
         } else {
             wrong("the events go on behind the last checkpoint")

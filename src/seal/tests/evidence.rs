@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::event::{ContentDigest, TokenDigest};
-use crate::seal::evidence::{Bundle, EventLine, Examiner, Header};
+use crate::seal::evidence::{EventLine, EvidenceBundle, Examiner, Header};
 use crate::seal::{Checkpoint, sign_place};
 
 fn header() -> Header {
@@ -25,7 +25,7 @@ fn jwks(key: &SigningKey) -> Value {
 
 /// A bundle of events, as lines with their ends.
 fn bundle(parties: &Parties, events: u64) -> Vec<String> {
-    let (mut bundle, header) = (Bundle::default(), header());
+    let (mut bundle, header) = (EvidenceBundle::default(), header());
     let id = header.subscription.clone();
     let checkpoint = |sequence: u64, chain: ChainValue| {
         let checkpoint = Checkpoint {
@@ -46,7 +46,8 @@ fn bundle(parties: &Parties, events: u64) -> Vec<String> {
         bundle.checkpoint(&checkpoint(0, chain)),
     ];
     for sequence in 1..=events {
-        let (event_id, place) = (EventId::first_of(sequence), Place { sequence, previous: chain });
+        let (event_id, place) =
+            (EventId::first_of(sequence), PlaceClaims { sequence, previous: chain });
         let digest = ContentDigest::from_bytes([9; 32]);
         let event = event().to_string();
         let event_type = cloudevent_type(ISSUER);
@@ -227,7 +228,7 @@ fn a_key_that_begins_to_sign_within_a_bundle_is_brought_by_it_and_named_where_it
     let successor = SigningKey::generate(SigningAlgorithm::ES256).unwrap();
     let mut lines = bundle(&parties, 2);
     lines.pop();
-    lines.push(Bundle::default().keys(&jwks(&successor)));
+    lines.push(EvidenceBundle::default().keys(&jwks(&successor)));
     let written = Sha256::digest(lines.concat());
     let claims = json!({
         "iss": ISSUER, "aud": AUDIENCE, "iat": NOW.unix_seconds(),
@@ -277,7 +278,7 @@ fn a_set_that_gives_a_name_of_the_bundle_to_another_key_is_refused() {
 
 #[test]
 fn that_there_are_no_keys_for_receipts_is_said_and_no_flaw() {
-    let (parties, mut bundle) = (Parties::usual(), Bundle::default());
+    let (parties, mut bundle) = (Parties::usual(), EvidenceBundle::default());
     let mut examiner = Examiner::new(None, None, None, NOW);
     examiner.take(bundle.header(&header()).as_bytes());
     examiner.take(bundle.keys(&jwks(&parties.signing)).as_bytes());

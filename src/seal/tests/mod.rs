@@ -16,7 +16,7 @@ use crate::keys::{
     ContentEncryption, OpeningKey, OpeningKeyKind, OpeningKeys, SealingKey, SharedSecret,
     SigningAlgorithm, SigningKey, VerifyingKey, VerifyingKeys,
 };
-use crate::seal::{Claims, Opening, Options, Place, cloudevent_type, seal};
+use crate::seal::{Claims, Opening, Options, PlaceClaims, cloudevent_type, seal};
 
 const ISSUER: &str = "https://events.example.com";
 const AUDIENCE: &str = "https://shop.example.net/hook";
@@ -91,7 +91,7 @@ fn claims_of<'a>(
         transaction: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
         occurred_at: NOW,
         subscription,
-        place: Some(Place { sequence: 7, previous: ChainValue::start(subscription) }),
+        place: Some(PlaceClaims { sequence: 7, previous: ChainValue::start(subscription) }),
         replay: None,
         event_type,
         event,

@@ -10,11 +10,13 @@ use uuid::Uuid;
 use crate::ambient::{Clock, Entropy};
 use crate::event::{Fault, TraceContext};
 use crate::source::aws::answer::{EntryResult, put_events_json};
-use crate::source::aws::entries::{self, Checked, Entry};
+use crate::source::aws::entries::{self, Checked, PutEntry};
 use crate::source::aws::operations::{self, Buses};
 use crate::source::aws::repeats::{Answers, Invocation};
 use crate::source::aws::{AccessKeys, Answered, Identity, Kind, Refused, signature};
-use crate::source::{Admit, Admitted, Config, Envelope, Manner, Received, Refusal, Signatures};
+use crate::source::{
+    Admit, AdmitRefusal, Admitted, Config, Envelope, Received, ResponseMode, Signatures,
+};
 
 const TARGET_PREFIX: &str = "AWSEvents.";
 /// How many violations an error text lists.
@@ -179,7 +181,7 @@ impl Bus {
         let outcomes = if batch.is_empty() {
             Vec::new()
         } else {
-            self.admit.admit(batch, Manner::Synchronous).await
+            self.admit.admit(batch, ResponseMode::Synchronous).await
         };
         refuse_whole(&outcomes, invocation.is_some())?;
         let mut outcomes = outcomes.into_iter();
@@ -193,7 +195,7 @@ impl Bus {
 
     fn receive(
         &self,
-        entry: Entry,
+        entry: PutEntry,
         event_id: Uuid,
         repeatable: bool,
         headers: &HeaderMap,
@@ -230,7 +232,10 @@ impl Bus {
 /// whole requests and never single entries.
 ///
 /// Once something was stored, that is only harmless where the repeat is recognised.
-fn refuse_whole(outcomes: &[Result<Admitted, Refusal>], repeatable: bool) -> Result<(), Refused> {
+fn refuse_whole(
+    outcomes: &[Result<Admitted, AdmitRefusal>],
+    repeatable: bool,
+) -> Result<(), Refused> {
     if !repeatable && outcomes.iter().any(Result::is_ok) {
         return Ok(());
     }
@@ -246,7 +251,7 @@ fn refuse_whole(outcomes: &[Result<Admitted, Refusal>], repeatable: bool) -> Res
 
 const INTERNAL: &str = "The gateway failed to store the event; its own log says why.";
 
-fn entry_result(outcome: Option<Result<Admitted, Refusal>>, event_id: Uuid) -> EntryResult {
+fn entry_result(outcome: Option<Result<Admitted, AdmitRefusal>>, event_id: Uuid) -> EntryResult {
     let refusal = match outcome {
         Some(Ok(_)) => return EntryResult::Taken { event_id },
         Some(Err(refusal)) => refusal,
@@ -264,7 +269,7 @@ fn entry_result(outcome: Option<Result<Admitted, Refusal>>, event_id: Uuid) -> E
     }
 }
 
-fn violations_text(refusal: &Refusal) -> String {
+fn violations_text(refusal: &AdmitRefusal) -> String {
     let mut lines = vec![refusal.message.clone()];
     lines.extend(refusal.violations.iter().take(LISTED_VIOLATIONS).map(|violation| {
         format!("at '{}': {} ({})", violation.pointer, violation.message, violation.code)

@@ -17,12 +17,16 @@ use crate::source::Signatures;
 struct Recorder {
     received: Mutex<Vec<Received>>,
     /// The answers for the next events, last first; afterwards every event is taken.
-    answers: Mutex<Vec<Result<(), Refusal>>>,
+    answers: Mutex<Vec<Result<(), AdmitRefusal>>>,
 }
 
 #[async_trait]
 impl Admit for Recorder {
-    async fn admit(&self, batch: Vec<Received>, _: Manner) -> Vec<Result<Admitted, Refusal>> {
+    async fn admit(
+        &self,
+        batch: Vec<Received>,
+        _: ResponseMode,
+    ) -> Vec<Result<Admitted, AdmitRefusal>> {
         let mut answers = self.answers.lock().unwrap();
         let outcomes = batch.iter().map(|_| answers.pop().unwrap_or(Ok(())));
         let outcomes = outcomes.map(|answer| answer.map(|()| Admitted::default())).collect();
@@ -30,7 +34,7 @@ impl Admit for Recorder {
         outcomes
     }
 
-    async fn release(&self, _: Received, _: &str) -> Result<EventId, Refusal> {
+    async fn release(&self, _: Received, _: &str) -> Result<EventId, AdmitRefusal> {
         unreachable!("a bus releases nothing")
     }
 }
@@ -40,14 +44,14 @@ impl Recorder {
         self.received.lock().unwrap().iter().map(|received| received.envelope.id.clone()).collect()
     }
 
-    fn will_answer(&self, answers: impl IntoIterator<Item = Result<(), Refusal>>) {
+    fn will_answer(&self, answers: impl IntoIterator<Item = Result<(), AdmitRefusal>>) {
         *self.answers.lock().unwrap() = answers.into_iter().collect();
         self.answers.lock().unwrap().reverse();
     }
 }
 
-fn refusal(fault: Fault, code: &'static str) -> Refusal {
-    Refusal { fault, code, message: "because".to_owned(), violations: Vec::new() }
+fn refusal(fault: Fault, code: &'static str) -> AdmitRefusal {
+    AdmitRefusal { fault, code, message: "because".to_owned(), violations: Vec::new() }
 }
 
 struct House {
@@ -62,8 +66,8 @@ impl House {
         let config = Config { signatures, ..Config::default() };
         let clock = ManualClock::at(Timestamp::EPOCH.after(Duration::from_secs(1_795_283_489)));
         let admit = Arc::clone(&recorder) as Arc<dyn Admit>;
-        let dice = Arc::new(SeededEntropy::new(1));
-        let bus = Bus::new(config, AccessKeys::default(), admit, Arc::new(clock), dice);
+        let entropy = Arc::new(SeededEntropy::new(1));
+        let bus = Bus::new(config, AccessKeys::default(), admit, Arc::new(clock), entropy);
         Self { recorder, bus, peer: "127.0.0.1".parse().ok() }
     }
 

@@ -21,7 +21,7 @@ const MAX_TRACE_HEADER: usize = 500;
 const TIME_SIZE: usize = 14;
 
 /// An entry that passed every check which needs no contract.
-pub(super) struct Entry {
+pub(super) struct PutEntry {
     pub source: String,
     pub detail_type: String,
     pub detail: Map<String, Value>,
@@ -33,7 +33,7 @@ pub(super) struct Entry {
 /// What is to be done with an entry.
 pub(super) enum Checked {
     /// Offer it to the gateway.
-    Take(Box<Entry>),
+    Take(Box<PutEntry>),
     /// Answer an event id and forget it: its bus does not exist, and the settings say so.
     Drop,
     /// Answer why it is wrong.
@@ -207,7 +207,7 @@ fn check_entry(
     }
     let trace = raw.trace_header.and_then(|header| TraceContext::from_aws(&header).ok());
     let resources = raw.resources.unwrap_or_default();
-    Checked::Take(Box::new(Entry { source, detail_type, detail, resources, time, trace }))
+    Checked::Take(Box::new(PutEntry { source, detail_type, detail, resources, time, trace }))
 }
 
 impl Raw<'_> {

@@ -33,7 +33,7 @@ fn failure(entry: &Value) -> (String, String) {
     }
 }
 
-fn taken(entry: &Value) -> Entry {
+fn taken(entry: &Value) -> PutEntry {
     match read_default(&json!([entry])).unwrap().pop().unwrap() {
         Checked::Take(entry) => *entry,
         _ => panic!("the entry was not taken"),

@@ -19,7 +19,7 @@ use sealway::ambient::{
 };
 use sealway::api::Services;
 use sealway::config::Config;
-use sealway::deliver::EgressConfig;
+use sealway::egress::EgressConfig;
 use sealway::gateway::{Machine, RunError, build};
 use sealway::source::AccessKey;
 

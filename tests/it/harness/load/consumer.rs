@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use sealway::event::{ChainValue, EventId, EventSource, EventType, Subject};
 use sealway::identify::Content;
-use sealway::seal::{ChainCheck, Link, Opened, Place};
+use sealway::seal::{ChainCheck, Link, Opened, PlaceClaims};
 
 use crate::harness::load::Caller;
 use crate::harness::load::caller::number_of;
@@ -177,7 +177,8 @@ impl Consumer {
     /// with the chain; and how far the chain has come.
     pub(super) fn faults(&self) -> (Vec<String>, u64, ChainValue) {
         let name = self.receiver.name();
-        let start = Place { sequence: 1, previous: ChainValue::start(&name.parse().unwrap()) };
+        let start =
+            PlaceClaims { sequence: 1, previous: ChainValue::start(&name.parse().unwrap()) };
         let check = ChainCheck::of(start, self.seen.iter().filter_map(|seen| seen.link));
         let mut faults: Vec<_> = check.findings.iter().map(ToString::to_string).collect();
         if self.in_order {

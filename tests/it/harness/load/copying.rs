@@ -41,7 +41,7 @@ impl Copying {
         let copy = Connection::open_with_flags(&self.place, OpenFlags::SQLITE_OPEN_READ_ONLY);
         let copy = copy.unwrap();
         let mut faults = Vec::new();
-        let (floor, dropped): ([u8; 16], i64) = copy
+        let (low_watermark, dropped): ([u8; 16], i64) = copy
             .query_row("SELECT id, position FROM floors", [], |row| Ok((row.get(0)?, row.get(1)?)))
             .unwrap();
         let settled: i64 =
@@ -49,10 +49,10 @@ impl Copying {
         if dropped > settled {
             faults.push(format!("a backup: {dropped} is dropped, and only {settled} settled"));
         }
-        let floor = EventId::from_bytes(floor);
+        let low_watermark = EventId::from_bytes(low_watermark);
         let mut held = copy.prepare("SELECT 1 FROM events WHERE id = ?").unwrap();
         for (id, promise) in promised {
-            let before = promise.at < self.begun && *id > floor;
+            let before = promise.at < self.begun && *id > low_watermark;
             if before && !held.exists([id.to_bytes()]).unwrap() {
                 faults.push(format!("a backup: {id} was promised before and is not in it"));
             }

@@ -137,7 +137,7 @@ impl Load {
     }
 
     /// The newest event that retention has dropped, if it has dropped any.
-    pub async fn floor(&self) -> Option<EventId> {
+    pub async fn low_watermark(&self) -> Option<EventId> {
         let wish = json!({ "from": EventId::MIN.to_string(), "dryRun": true });
         let path = "/subscriptions/steady/replays";
         let (_, counted) = self.caller.call((Method::POST, path), Some(&wish)).await.unwrap();
@@ -163,10 +163,10 @@ impl Load {
     /// Says what was promised and is neither in the log, with its content, nor dropped by retention.
     pub async fn missing_in_log(&self, promised: &Promised) -> Vec<EventId> {
         let kept = self.kept().await;
-        let floor = self.floor().await;
+        let low_watermark = self.low_watermark().await;
         let is_missing = |id: &EventId, promise: &Promise| match kept.get(id) {
             Some(number) => *number != Some(promise.number),
-            None => Some(*id) > floor,
+            None => Some(*id) > low_watermark,
         };
         let missing = promised.iter().filter(|(id, promise)| is_missing(id, promise));
         missing.map(|(id, _)| *id).collect()

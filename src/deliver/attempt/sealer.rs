@@ -1,0 +1,327 @@
+//! Seals events for subscriptions, with the keys of the moment.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+
+use crate::ambient::{Clock, Entropy, Secret};
+use crate::deliver::outcome::Delivery;
+use crate::event::{ChainValue, CloudEvent, EventId, SubscriptionId, Timestamp, TraceContext};
+use crate::eventlog::{DeliveryKey, Revision, SequenceCheckpoint};
+use crate::keys::{
+    DataKey, DataKeyError, KeyError, KeyFailure, KeyRing, RemoteKeys, RemoteKeysError, SealingKey,
+    SharedSecret, SigningAlgorithm, SigningKey,
+};
+use crate::seal::{
+    self, Checkpoint, Claims, Options, PlaceClaims, Sealed, cloudevent_type, seal, sign_checkpoint,
+    sign_place,
+};
+use crate::subscriptions::{Challenge, RecipientKeys, Subscription};
+
+/// How long a sealed event is good for further attempts.
+const SEALED_FOR: Duration = Duration::from_hours(1);
+/// How many characters of sealed events are kept for near retries.
+const KEPT_CHARACTERS: u64 = 16 * 1024 * 1024;
+
+/// Why an event could not be sealed; it is tried again later.
+#[derive(Debug, thiserror::Error)]
+pub enum SealerError {
+    /// There is no key that signs with the algorithm that the subscription asks for.
+    #[error("the gateway has no active key for {0}")]
+    NoSigningKey(SigningAlgorithm),
+    /// The consumer's keys could not be had.
+    #[error("the consumer's keys cannot be had")]
+    Remote(#[source] Arc<RemoteKeysError>),
+    /// The shared secret could not be decrypted.
+    #[error("the shared secret cannot be decrypted with the data key")]
+    SharedSecret(#[from] DataKeyError),
+    /// The shared secret could not be read.
+    #[error("the shared secret cannot be read")]
+    Damaged(#[from] KeyError),
+    /// The cryptographic library failed.
+    #[error(transparent)]
+    Seal(#[from] seal::SealError),
+    /// The cryptographic library failed.
+    #[error(transparent)]
+    Sign(#[from] KeyFailure),
+}
+
+/// The parts of a sealer.
+pub struct SealerParts {
+    /// The `iss` of every token.
+    pub issuer: String,
+    /// How long a token is valid.
+    pub lifetime: Duration,
+    /// The algorithm for subscriptions that ask for none.
+    pub signature: SigningAlgorithm,
+    /// Our keys.
+    pub ring: Arc<KeyRing>,
+    /// Decrypts shared secrets.
+    pub data_key: Arc<DataKey>,
+    /// Fetches consumers' keys.
+    pub remote: Arc<RemoteKeys>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Makes the tokens of a gateway.
+pub struct Sealer {
+    parts: SealerParts,
+    event_type: String,
+    /// Sealed events that failed once, for attempts soon after.
+    kept: Cache<DeliveryKey, SealedEvent>,
+}
+
+/// A sealed event, and what it was sealed with.
+#[derive(Clone)]
+pub struct SealedEvent {
+    sealed: Sealed,
+    at: Timestamp,
+    made_with: MadeWith,
+}
+
+impl SealedEvent {
+    /// The token.
+    pub fn token(&self) -> &str {
+        self.sealed.token()
+    }
+}
+
+/// The keys and settings of a moment: a token made with others is not sent again.
+#[derive(Clone)]
+struct MadeWith {
+    /// Of our key ring, as it was before the keys were taken.
+    generation: u64,
+    /// Of the subscription.
+    revision: Revision,
+    /// The consumer's key; its name alone would not do, because the consumer chooses that.
+    key: SealingKey,
+}
+
+impl PartialEq for MadeWith {
+    fn eq(&self, other: &Self) -> bool {
+        self.generation == other.generation
+            && self.revision == other.revision
+            && self.key.kid() == other.key.kid()
+            && self.key.public_jwk() == other.key.public_jwk()
+    }
+}
+
+/// The pair of keys for one token.
+struct Pair {
+    signing: SigningKey,
+    sealing: SealingKey,
+}
+
+impl Sealer {
+    /// Starts with these parts.
+    pub fn new(parts: SealerParts) -> Self {
+        let characters = |_: &DeliveryKey, kept: &SealedEvent| {
+            u32::try_from(kept.token().len()).unwrap_or(u32::MAX)
+        };
+        let kept = Cache::builder()
+            .weigher(characters)
+            .max_capacity(KEPT_CHARACTERS)
+            .time_to_live(SEALED_FOR)
+            .build();
+        Self { event_type: cloudevent_type(&parts.issuer), parts, kept }
+    }
+
+    /// Seals the event of a delivery, or takes what was sealed for an attempt shortly before.
+    ///
+    /// # Errors
+    ///
+    /// Later: a key is missing for now.
+    pub async fn seal(&self, delivery: &Delivery) -> Result<SealedEvent, SealerError> {
+        let generation = self.parts.ring.generation();
+        let pair = self.pair(&delivery.subscription).await?;
+        let made_with = MadeWith {
+            generation,
+            revision: delivery.subscription.revision,
+            key: pair.sealing.clone(),
+        };
+        let now = self.parts.clock.now();
+        if delivery.attempts > 0
+            && let Some(kept) = self.kept.get(&delivery.key()).await
+            && kept.made_with == made_with
+            && now < kept.at.after(SEALED_FOR)
+        {
+            return Ok(kept);
+        }
+        let CloudEvent { id, time, trace, .. } = &delivery.entry.event;
+        let place = delivery.link.map(|(sequence, previous)| PlaceClaims { sequence, previous });
+        let claims = Claims {
+            place,
+            replay: delivery.replay.as_ref(),
+            transaction: trace.as_ref().map(TraceContext::trace_id),
+            event: &delivery.entry.event.to_json(),
+            ..self.claims(&delivery.subscription, (*id, *time))
+        };
+        let sealed = seal(&claims, &pair.signing, &pair.sealing, &options(&delivery.subscription))?;
+        Ok(SealedEvent { sealed, at: now, made_with })
+    }
+
+    /// Keeps a sealed event whose attempt failed, for the next one.
+    pub async fn keep(&self, delivery: &Delivery, sealed: SealedEvent) {
+        self.kept.insert(delivery.key(), sealed).await;
+    }
+
+    /// Fetches the consumer's keys again and forgets what was sealed with the old ones, because the
+    /// sink said that it has others.
+    pub async fn renew(&self, delivery: &Delivery) {
+        self.kept.invalidate(&delivery.key()).await;
+        if let RecipientKeys::Public(keys) = &delivery.subscription.keys {
+            // What cannot be fetched now is told by the next attempt.
+            let _ = keys.renewed(&self.parts.remote).await;
+        }
+    }
+
+    /// Seals a challenge for the key of a subscription.
+    ///
+    /// # Errors
+    ///
+    /// Later: a key is missing for now.
+    pub async fn seal_challenge(
+        &self,
+        subscription: &Subscription,
+        challenge: &Challenge,
+    ) -> Result<Sealed, SealerError> {
+        let now = self.parts.clock.now();
+        let pair = self.pair(subscription).await?;
+        let claims = Claims {
+            event: &challenge.to_event(&self.parts.issuer, now).to_string(),
+            ..self.claims(subscription, (challenge.id(), now))
+        };
+        Ok(seal(&claims, &pair.signing, &pair.sealing, &options(subscription))?)
+    }
+
+    fn claims<'a>(
+        &'a self,
+        subscription: &'a Subscription,
+        (id, occurred_at): (EventId, Timestamp),
+    ) -> Claims<'a> {
+        let now = self.parts.clock.now();
+        Claims {
+            issuer: &self.parts.issuer,
+            audience: &subscription.audience,
+            issued_at: now,
+            expires_at: Some(now.after(self.parts.lifetime)),
+            id,
+            transaction: None,
+            occurred_at,
+            subscription: &subscription.id,
+            place: None,
+            replay: None,
+            event_type: &self.event_type,
+            event: "{}",
+        }
+    }
+
+    async fn pair(&self, subscription: &Subscription) -> Result<Pair, SealerError> {
+        match &subscription.keys {
+            RecipientKeys::Public(keys) => Ok(Pair {
+                signing: self.signing_key(subscription)?,
+                sealing: keys.current(&self.parts.remote).await.map_err(SealerError::Remote)?,
+            }),
+            RecipientKeys::Shared(kept) => {
+                let secret = self.shared_secret(&subscription.id, kept)?;
+                Ok(Pair { signing: secret.signing_key(), sealing: secret.sealing_key() })
+            }
+        }
+    }
+
+    /// The key pair that signs for a subscription.
+    ///
+    /// # Errors
+    ///
+    /// Later: there is none for now.
+    pub fn signing_key(&self, subscription: &Subscription) -> Result<SigningKey, SealerError> {
+        let algorithm = subscription.signature.unwrap_or(self.parts.signature);
+        self.parts.ring.active(algorithm).ok_or(SealerError::NoSigningKey(algorithm))
+    }
+
+    fn shared_secret(&self, id: &SubscriptionId, kept: &str) -> Result<SharedSecret, SealerError> {
+        let jwks = self.parts.data_key.open(&context(id), kept)?;
+        Ok(SharedSecret::from_jwks(&jwks)?)
+    }
+
+    /// Makes the two secret keys of a subscription: encrypted, to be kept, and as a JWK Set, to be
+    /// shown once.
+    pub fn new_shared_secret(
+        &self,
+        id: &SubscriptionId,
+        entropy: &dyn Entropy,
+    ) -> (String, Secret) {
+        let shown = SharedSecret::generate(entropy).to_jwks();
+        let kept = self.parts.data_key.seal(&context(id), shown.expose().as_bytes());
+        (kept, shown)
+    }
+
+    /// Signs how far a subscription has come.
+    ///
+    /// # Errors
+    ///
+    /// Ours: there is no key to sign with.
+    pub fn sign_standing(
+        &self,
+        subscription: &Subscription,
+        newest: (u64, ChainValue),
+        head: Option<EventId>,
+    ) -> Result<String, SealerError> {
+        let checkpoint = self.checkpoint(subscription, newest, head);
+        let key = match &subscription.keys {
+            RecipientKeys::Public(_) => self.signing_key(subscription)?,
+            RecipientKeys::Shared(kept) => {
+                self.shared_secret(&subscription.id, kept)?.signing_key()
+            }
+        };
+        Ok(sign_checkpoint(&checkpoint, &key)?)
+    }
+
+    /// Signs where an evidence bundle begins or ends.
+    ///
+    /// # Errors
+    ///
+    /// Ours: there is no key to sign with.
+    pub fn sign_place(
+        &self,
+        subscription: &Subscription,
+        place: SequenceCheckpoint,
+        head: Option<EventId>,
+    ) -> Result<String, SealerError> {
+        let place = self.checkpoint(subscription, (place.sequence, place.chain), head);
+        Ok(sign_place(&place, &self.signing_key(subscription)?)?)
+    }
+
+    fn checkpoint(
+        &self,
+        subscription: &Subscription,
+        (sequence, chain): (u64, ChainValue),
+        head: Option<EventId>,
+    ) -> Checkpoint {
+        Checkpoint {
+            issuer: self.parts.issuer.clone(),
+            audience: subscription.audience.clone(),
+            issued_at: self.parts.clock.now(),
+            subscription: subscription.id.clone(),
+            sequence,
+            chain,
+            head,
+        }
+    }
+}
+
+/// Binds an encrypted secret to its subscription, so that it cannot be moved to another.
+fn context(id: &SubscriptionId) -> String {
+    format!("subscription/{id}/shared-secret")
+}
+
+fn options(subscription: &Subscription) -> Options {
+    let settings = &subscription.document.config;
+    let content_encryption = settings.encryption.as_deref().and_then(|name| name.parse().ok());
+    Options {
+        content_encryption: content_encryption.unwrap_or_default(),
+        compress: settings.compress,
+    }
+}

@@ -1,0 +1,75 @@
+//! Says which subscriptions keep the log from being dropped, and since when.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::deliver::dispatch::service::SubscriptionService;
+use crate::deliver::limits::BacklogLimit;
+use crate::event::Timestamp;
+use crate::eventlog::{EventLog, LogError, Page, Position};
+use crate::subscriptions::Subscription;
+
+/// A subscription that has not settled everything.
+#[derive(Clone, Debug)]
+pub struct Lag {
+    /// Which one.
+    pub subscription: Arc<Subscription>,
+    /// Everything up to here is settled.
+    pub settled: Position,
+    /// When the oldest entry was accepted that is not.
+    pub since: Timestamp,
+    /// How much may wait for it.
+    pub limit: BacklogLimit,
+}
+
+impl Lag {
+    /// When that entry expires, if it is a match and only waits; nothing if its age has no bound.
+    pub fn expires(&self) -> Option<Timestamp> {
+        self.limit.age.map(|age| self.since.after(age))
+    }
+}
+
+impl SubscriptionService {
+    /// Finds the subscriptions that have not settled everything, those first that are farthest
+    /// behind. It reads the log only for those that stand where nobody stood before.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log failed.
+    pub async fn behind(&self) -> Result<Vec<Lag>, LogError> {
+        let known = self.oldest.known();
+        let mut oldest = BTreeMap::new();
+        let mut behind = Vec::new();
+        for (id, standing) in self.standings() {
+            let settled = standing.settled;
+            if settled >= self.log.head() {
+                continue;
+            }
+            let since = match oldest.get(&settled).or_else(|| known.get(&settled)) {
+                Some(since) => Some(*since),
+                None => accepted_after(&*self.log, settled).await?,
+            };
+            let (Some(since), Some(worker)) = (since, self.worker(&id)) else { continue };
+            oldest.insert(settled, since);
+            let subscription = Arc::clone(&worker.subscription.borrow());
+            let limit = self.dispatch.limit_of(&subscription);
+            behind.push(Lag { subscription, settled, since, limit });
+        }
+        self.oldest.keep(oldest);
+        behind.sort_by_key(|one| one.settled);
+        Ok(behind)
+    }
+}
+
+/// When the first entry after a place was accepted; nothing if there is none.
+///
+/// # Errors
+///
+/// Ours: the log failed.
+pub async fn accepted_after(
+    log: &dyn EventLog,
+    place: Position,
+) -> Result<Option<Timestamp>, LogError> {
+    let first = log.read(place, Page { items: 1, bytes: 1 }).await?;
+    Ok(first.first().map(|entry| entry.accepted))
+}

@@ -1,0 +1,16 @@
+//! Follows the log and hands each entry to the workers of those it is for; starts, changes and ends
+//! workers.
+//!
+//! Entries come in, matches go out to inboxes. [`SubscriptionService`] keeps the registry, the table
+//! and the workers in step. Nothing here waits for a consumer.
+
+mod lag;
+mod oldest;
+mod redrive;
+mod resume;
+mod service;
+mod workers;
+
+pub use lag::{Lag, accepted_after};
+pub use service::{SubscriptionService, SubscriptionServiceError, SubscriptionServiceParts};
+pub use workers::{Dispatch, WorkerHandle};

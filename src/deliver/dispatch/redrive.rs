@@ -1,0 +1,132 @@
+//! Brings dead letters back, or lets them go.
+
+use crate::deliver::dispatch::service::{SubscriptionService, SubscriptionServiceError};
+use crate::deliver::dispatch::workers::WorkerHandle;
+use crate::deliver::worker::WorkerCommand;
+use crate::event::SubscriptionId;
+use crate::eventlog::{DeadLetter, DeadLetterId, DeadLetterQuery, DeliveryKey, Page, Retry};
+use crate::subscriptions::{Subscription, SubscriptionError, SubscriptionState};
+
+impl SubscriptionService {
+    /// Has every dead letter that a query wants now delivered again, from its first attempt on; says
+    /// how many.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the subscription is closed. Ours: the log failed.
+    pub async fn redrive(
+        &self,
+        subscription: &Subscription,
+        mut query: DeadLetterQuery,
+    ) -> Result<usize, SubscriptionServiceError> {
+        self.open_worker(subscription)?;
+        // What is given up again meanwhile has a higher number.
+        let newest = self.log.last_dead_letter(&subscription.id).await?;
+        query.last = Some(query.last.map_or(newest, |last| last.min(newest)));
+        let mut redriven = 0;
+        loop {
+            let page = self.log.dead_letters(&query, Page::default()).await?;
+            let Some(last) = page.last() else { return Ok(redriven) };
+            query.after = last.id;
+            redriven += self.revive(subscription, &page).await?;
+        }
+    }
+
+    /// Tells whether so many dead letters have to stay dead letters for now: their subscription does not
+    /// deliver, or many of its deliveries wait for their next attempt. Brought back all the same, they
+    /// would be retries that nobody attempts and that no bound on dead letters counts.
+    pub fn must_wait(&self, of: &Subscription, letters: u64) -> bool {
+        self.open_worker(of).is_ok_and(|worker| {
+            let delivers = worker.subscription.borrow().state.delivers();
+            !delivers || (worker.standing.borrow().room() as u64) < letters
+        })
+    }
+
+    fn open_worker(&self, of: &Subscription) -> Result<WorkerHandle, SubscriptionError> {
+        let worker = self.dispatch.worker(&of.id);
+        let worker = worker.filter(|worker| worker.subscription.borrow().created == of.created);
+        worker.ok_or(SubscriptionError::Step {
+            from: SubscriptionState::Closed,
+            to: SubscriptionState::Active,
+        })
+    }
+
+    /// The line to the courier of a subscription, once no change of the subscription is under way.
+    ///
+    /// Whoever asks has let go of earlier lines: a courier that ends waits for whoever commands it.
+    pub async fn worker_again(&self, id: &SubscriptionId) -> Option<WorkerHandle> {
+        let _changing = self.changing(id).await;
+        self.dispatch.worker(id)
+    }
+
+    /// Turns dead letters into retries that are due now; their copies stay until they are settled.
+    /// Says of how many: those that others have brought back or dropped meanwhile are left alone, and
+    /// so are those of replays where there is no sink, since nobody fetches a replay.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the subscription is closed or gone. Ours: the log failed.
+    pub async fn revive(
+        &self,
+        of: &Subscription,
+        letters: &[DeadLetter],
+    ) -> Result<usize, SubscriptionServiceError> {
+        // What is kept while a courier is replaced would be neither loaded by the next nor sent to it.
+        let _changing = self.changing(&of.id).await;
+        let worker = self.open_worker(of)?;
+        let now = self.clock.now();
+        let to_retry = |letter: &DeadLetter| Retry {
+            key: letter.key.clone(),
+            position: letter.position,
+            link: letter.link,
+            attempts: 0,
+            first_attempt: now,
+            due: now,
+            redriven: true,
+        };
+        let fits = |letter: &&DeadLetter| worker.ack_state.is_none() || letter.key.replay.is_none();
+        let wanted = letters.iter().filter(fits).map(|letter| (letter.id, to_retry(letter)));
+        let wanted = wanted.collect();
+        let retries = self.log.revive(wanted).await?;
+        let revived = retries.len();
+        // Whoever redrives has reason to think that the sink is well again.
+        let _ = worker.commands.send(WorkerCommand::Nudge).await;
+        for retry in retries {
+            // A courier that has ended takes the retry up at its next start.
+            let _ = worker.commands.send(WorkerCommand::Retry(retry)).await;
+        }
+        Ok(revived)
+    }
+
+    /// Drops a dead letter that nobody wants any more.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: there is none of that number, or it is being redriven. Ours: the log
+    /// failed.
+    pub async fn dismiss(
+        &self,
+        subscription: &Subscription,
+        id: DeadLetterId,
+    ) -> Result<DeadLetter, SubscriptionServiceError> {
+        let query = DeadLetterQuery {
+            ids: Some([id].into()),
+            ..DeadLetterQuery::all(subscription.id.clone())
+        };
+        let found = self.log.dead_letters(&query, Page { items: 1, ..Page::default() }).await?;
+        let letter = found.into_iter().next().ok_or(SubscriptionServiceError::NoDeadLetter)?;
+        if !self.log.dismiss(&subscription.id, id).await? {
+            return Err(SubscriptionServiceError::NoDeadLetter);
+        }
+        self.let_go(&letter.key).await;
+        Ok(letter)
+    }
+
+    /// Lets the events go on that wait behind a dead letter which is dropped.
+    pub async fn let_go(&self, key: &DeliveryKey) {
+        if let Some(worker) = self.dispatch.worker(&key.subscription) {
+            // A courier that has ended looks at its next start.
+            let _ = worker.commands.send(WorkerCommand::Dismissed(key.clone())).await;
+        }
+    }
+}

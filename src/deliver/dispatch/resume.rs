@@ -1,0 +1,94 @@
+//! Starts every courier where the log says that it stood.
+
+use std::collections::BTreeMap;
+
+use crate::deliver::dispatch::service::{SubscriptionService, SubscriptionServiceError};
+use crate::event::{Blame as _, EventId, Fault, SubscriptionId};
+use crate::eventlog::{Changes, Cursor, DeliveryState, LogError, Position, Retry};
+use crate::subscriptions::SubscriptionDocument;
+
+impl SubscriptionService {
+    /// Starts the courier of every subscription where the log says that it stood.
+    ///
+    /// What a subscription has left whose removal a crash has cut short is forgotten first: its
+    /// cursor would keep every event for ever.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log or the registry failed.
+    pub async fn resume(&self) -> Result<usize, SubscriptionServiceError> {
+        let state = self.log.load().await?;
+        self.forget_leftovers(&state).await?;
+        let mut cursors: BTreeMap<_, _> = state.cursors.into_iter().collect();
+        let mut waiting: BTreeMap<_, Vec<Retry>> = BTreeMap::new();
+        for retry in state.retries {
+            waiting.entry(retry.key.subscription.clone()).or_default().push(retry);
+        }
+        let subscriptions = self.subscriptions.list().await?;
+        for subscription in &subscriptions {
+            let id = &subscription.id;
+            let cursor = match cursors.remove(id) {
+                Some(cursor) => cursor,
+                // The gateway ended between keeping the subscription and keeping its cursor.
+                None => self.begin(id, &subscription.document).await?,
+            };
+            self.dispatch.open(subscription, cursor, waiting.remove(id).unwrap_or_default());
+        }
+        Ok(subscriptions.len())
+    }
+
+    /// Forgets the owners of cursors and retries that the registry does not know; a damaged
+    /// subscription is known, and keeps what it has.
+    async fn forget_leftovers(
+        &self,
+        state: &DeliveryState,
+    ) -> Result<(), SubscriptionServiceError> {
+        let known = self.subscriptions.names().await?;
+        let cursors = state.cursors.iter().map(|(id, _)| id);
+        let owners = cursors.chain(state.retries.iter().map(|retry| &retry.key.subscription));
+        let mut gone: Vec<&SubscriptionId> =
+            owners.filter(|id| !known.contains(id.as_str())).collect();
+        gone.sort_unstable();
+        gone.dedup();
+        for id in gone {
+            tracing::info!(subscription.id = %id, "Subscription {id} was removed; what it left goes");
+            match self.log.forget(id).await {
+                // A disk that is full keeps no gateway from starting.
+                Err(error) if error.fault() == Fault::Later => break,
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps where a new subscription begins: nowhere below what retention has dropped, also if it
+    /// drops something while this is written. Once it is written, it holds what lies after it.
+    pub(super) async fn begin(
+        &self,
+        id: &SubscriptionId,
+        document: &SubscriptionDocument,
+    ) -> Result<Cursor, LogError> {
+        loop {
+            // A subscription of the same name may have ended before; its cursor is not this one's.
+            self.log.forget(id).await?;
+            let cursor = Cursor::starting(id, self.start_of(document).await?);
+            let sequence_checkpoints = vec![(id.clone(), cursor.place())];
+            let cursors = vec![(id.clone(), cursor.clone())];
+            self.log
+                .commit(Changes { cursors, sequence_checkpoints, ..Changes::default() })
+                .await?;
+            if cursor.settled >= self.log.low_watermark().position {
+                return Ok(cursor);
+            }
+        }
+    }
+
+    async fn start_of(&self, document: &SubscriptionDocument) -> Result<Position, LogError> {
+        let start = match document.config.start.parse::<EventId>() {
+            Ok(first) => self.log.seek(first).await?,
+            Err(_) => self.log.head(),
+        };
+        // Below the floor an entry may be left that waits for another attempt elsewhere.
+        Ok(start.max(self.log.low_watermark().position))
+    }
+}

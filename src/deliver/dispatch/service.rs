@@ -1,0 +1,384 @@
+//! What can be asked about subscriptions and their deliveries: the one place that keeps the
+//! registry, the table and the couriers in step.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::ambient::{Clock, Entropy, Secret};
+use crate::deliver::attempt::{Handshake, HandshakeError, Sealer, SealerError};
+use crate::deliver::dispatch::oldest::Oldest;
+use crate::deliver::dispatch::workers::{Dispatch, WorkerHandle};
+use crate::deliver::limits::Flow;
+use crate::deliver::worker::{SequenceReader, WorkerStanding};
+use crate::egress::Egress;
+use crate::event::{Blame, EventId, Fault, SubscriptionId};
+use crate::eventlog::{EventLog, LogError, Page, Position};
+use crate::keys::DataKey;
+use crate::subscriptions::{
+    KeptCredential, Subscription, SubscriptionDocument, SubscriptionError, SubscriptionState,
+    Subscriptions, Terms,
+};
+use crate::telemetry::error_chain;
+
+/// Why something could not be done for a subscription.
+#[derive(Debug, thiserror::Error)]
+pub enum SubscriptionServiceError {
+    /// The subscription was not read or written.
+    #[error(transparent)]
+    Subscription(#[from] SubscriptionError),
+    /// The log failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The sink did not prove itself.
+    #[error("subscription `{id}` stays as it is")]
+    Handshake {
+        /// Which one.
+        id: SubscriptionId,
+        /// What went wrong.
+        #[source]
+        source: HandshakeError,
+    },
+    /// A dead letter that was named is not there.
+    #[error("there is no such dead letter")]
+    NoDeadLetter,
+    /// A checkpoint could not be signed.
+    #[error("cannot sign a checkpoint")]
+    Checkpoint(#[from] SealerError),
+}
+
+impl Blame for SubscriptionServiceError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Subscription(error) => error.fault(),
+            Self::Log(error) => error.fault(),
+            Self::Handshake { .. } | Self::NoDeadLetter => Fault::Caller,
+            Self::Checkpoint(_) => Fault::Ours,
+        }
+    }
+}
+
+/// Serves the API, the files under `config/subscriptions`, and the start of the gateway.
+pub struct SubscriptionService {
+    pub(in crate::deliver) subscriptions: Subscriptions,
+    pub(in crate::deliver) dispatch: Arc<Dispatch>,
+    sealer: Arc<Sealer>,
+    handshake: Handshake,
+    egress: Arc<Egress>,
+    data_key: Arc<DataKey>,
+    pub(in crate::deliver) log: Arc<dyn EventLog>,
+    reader: SequenceReader,
+    pub(super) oldest: Oldest,
+    pub(in crate::deliver) clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    /// Held while a subscription changes, so that registry, table and courier change in one order.
+    /// One of them serves the names that share its place, so that a sink that keeps one change
+    /// waiting does not keep all others.
+    changing: [Mutex<()>; LOCKS],
+}
+
+/// Changes that can go on at the same time, at the most.
+const LOCKS: usize = 64;
+
+/// The parts of an office.
+pub struct SubscriptionServiceParts {
+    /// The registry of subscriptions.
+    pub subscriptions: Subscriptions,
+    /// The couriers.
+    pub dispatch: Arc<Dispatch>,
+    /// Seals challenges and signs checkpoints.
+    pub sealer: Arc<Sealer>,
+    /// Proves sinks.
+    pub handshake: Handshake,
+    /// Judges addresses.
+    pub egress: Arc<Egress>,
+    /// Encrypts the credentials of sinks.
+    pub data_key: Arc<DataKey>,
+    /// The log.
+    pub log: Arc<dyn EventLog>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl SubscriptionService {
+    /// Opens with these parts.
+    pub fn new(parts: SubscriptionServiceParts) -> Self {
+        let SubscriptionServiceParts { log, clock, entropy, .. } = parts;
+        Self {
+            subscriptions: parts.subscriptions,
+            dispatch: parts.dispatch,
+            sealer: parts.sealer,
+            handshake: parts.handshake,
+            egress: parts.egress,
+            reader: SequenceReader::new(Arc::clone(&log)),
+            oldest: Oldest::default(),
+            data_key: parts.data_key,
+            log,
+            clock,
+            entropy,
+            changing: std::array::from_fn(|_| Mutex::default()),
+        }
+    }
+
+    pub(super) async fn changing(&self, id: &SubscriptionId) -> MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        id.hash(&mut hasher);
+        let place = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or_default();
+        #[expect(clippy::indexing_slicing, reason = "a remainder of LOCKS is below LOCKS")]
+        self.changing[place].lock().await
+    }
+
+    /// Reads a subscription again once nobody else can change it.
+    async fn again(
+        &self,
+        seen: &Subscription,
+    ) -> Result<Arc<Subscription>, SubscriptionServiceError> {
+        let now = self.subscriptions.get(&seen.id).await?;
+        // Another subscription may have taken the name meanwhile; it is not the caller's.
+        if now.created == seen.created {
+            Ok(now)
+        } else {
+            Err(SubscriptionError::Unknown(seen.id.clone()).into())
+        }
+    }
+
+    /// Lists all subscriptions.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn list(&self) -> Result<Vec<Arc<Subscription>>, SubscriptionServiceError> {
+        Ok(self.subscriptions.list().await?)
+    }
+
+    /// Reads one subscription.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: there is none. Ours: the registry failed.
+    pub async fn get(
+        &self,
+        id: &SubscriptionId,
+    ) -> Result<Arc<Subscription>, SubscriptionServiceError> {
+        Ok(self.subscriptions.get(id).await?)
+    }
+
+    /// Creates a subscription and starts its courier; it is pending until its sink has proved
+    /// itself. A shared secret that was made for it is returned and never shown again.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the document is not valid, or the name is taken. Ours: the log failed.
+    pub async fn create(
+        &self,
+        document: SubscriptionDocument,
+    ) -> Result<(Arc<Subscription>, Option<Secret>), SubscriptionServiceError> {
+        self.check(&document, None)?;
+        let id = match &document.id {
+            Some(id) => id.clone(),
+            None => self.new_id()?,
+        };
+        let _changing = self.changing(&id).await;
+        let with = (&*self.data_key, self.clock.now());
+        let credential = KeptCredential::create(&id, document.sinkcredential.as_ref(), with)?;
+        let (shared_secret, shown) = self.shared_secret(&id, &document);
+        let low_watermark = self.log.low_watermark().position;
+        let terms = Terms { from: Position::START, low_watermark, shared_secret, credential };
+        let subscription = self.subscriptions.create(id.clone(), document, terms).await?;
+        let cursor = self.begin(&id, &subscription.document).await?;
+        self.dispatch.open(&subscription, cursor, Vec::new());
+        Ok((subscription, shown))
+    }
+
+    /// Checks a document by itself, and against what the operator allows of what is not as in the
+    /// current one.
+    fn check(
+        &self,
+        document: &SubscriptionDocument,
+        current: Option<&SubscriptionDocument>,
+    ) -> Result<(), SubscriptionError> {
+        Subscriptions::check(document)?;
+        self.egress.check(document)?;
+        self.dispatch.caps().check(document, current)
+    }
+
+    fn new_id(&self) -> Result<SubscriptionId, SubscriptionError> {
+        let unix_ms = u64::try_from(self.clock.now().unix_ms()).unwrap_or(0);
+        let name = EventId::from_parts(unix_ms, self.entropy.next_u128()).to_string();
+        name.to_lowercase()
+            .parse()
+            .map_err(|error| SubscriptionError::Damaged { id: name, source: Box::new(error) })
+    }
+
+    fn shared_secret(
+        &self,
+        id: &SubscriptionId,
+        document: &SubscriptionDocument,
+    ) -> (Option<String>, Option<Secret>) {
+        if !document.config.keys.shared_secret {
+            return (None, None);
+        }
+        let (kept, shown) = self.sealer.new_shared_secret(id, &*self.entropy);
+        (Some(kept), Some(shown))
+    }
+
+    /// Replaces the document of a subscription; a changed filter applies to events from now on.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the document is not valid, or someone else wrote first. Ours: the log
+    /// failed.
+    pub async fn update(
+        &self,
+        current: &Arc<Subscription>,
+        document: SubscriptionDocument,
+    ) -> Result<(Arc<Subscription>, Option<Secret>), SubscriptionServiceError> {
+        let _changing = self.changing(&current.id).await;
+        self.check(&document, Some(&current.document))?;
+        if self.again(current).await?.revision != current.revision {
+            return Err(SubscriptionError::Stale(current.id.clone()).into());
+        }
+        let wanted = document.sinkcredential.as_ref();
+        let with = (&*self.data_key, self.clock.now());
+        let credential = KeptCredential::replace(current, document.sink.as_deref(), wanted, with)?;
+        let asks_anew = document.config.keys != current.document.config.keys;
+        let (shared_secret, shown) =
+            if asks_anew { self.shared_secret(&current.id, &document) } else { (None, None) };
+        self.dispatch.hold(&current.id).await;
+        let from = Position(self.log.head().0 + 1);
+        let low_watermark = self.log.low_watermark().position;
+        let terms = Terms { from, low_watermark, shared_secret, credential };
+        let updated = self.subscriptions.update(current, document, terms).await;
+        match &updated {
+            Ok(updated) if updated.is_pulled() != current.is_pulled() => {
+                self.dispatch.reopen(updated).await?;
+            }
+            Ok(updated) => self.dispatch.changed(updated).await,
+            Err(_) => self.dispatch.release(&current.id).await,
+        }
+        Ok((updated?, shown))
+    }
+
+    /// Pauses, resumes or closes a subscription.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the step is not allowed, or someone else wrote first. Ours: the registry
+    /// failed.
+    pub async fn step(
+        &self,
+        current: &Arc<Subscription>,
+        to: SubscriptionState,
+        reason: Option<String>,
+    ) -> Result<Arc<Subscription>, SubscriptionServiceError> {
+        let _changing = self.changing(&current.id).await;
+        let current = self.again(current).await?;
+        let changed = self.subscriptions.step(&current, to, reason).await?;
+        self.dispatch.changed(&changed).await;
+        Ok(changed)
+    }
+
+    /// Ends a subscription and forgets it with its cursor, retries and dead letters.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: someone else wrote first. Ours: the log failed.
+    pub async fn remove(
+        &self,
+        current: &Arc<Subscription>,
+    ) -> Result<(), SubscriptionServiceError> {
+        let _changing = self.changing(&current.id).await;
+        let current = self.again(current).await?;
+        self.subscriptions.remove(&current).await?;
+        self.dispatch.close(&current.id).await;
+        self.dispatch.forget(&current.id).await?;
+        Ok(self.log.forget(&current.id).await?)
+    }
+
+    /// Asks the sink to prove itself now: an `OPTIONS` request for consent, then a sealed nonce.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the sink did not prove itself, with the reason. Ours: the registry failed.
+    pub async fn verify(
+        &self,
+        current: &Arc<Subscription>,
+    ) -> Result<Arc<Subscription>, SubscriptionServiceError> {
+        let outcome = self.handshake.perform(current).await;
+        let _changing = self.changing(&current.id).await;
+        let now = self.again(current).await?;
+        // What was proved is this address with these keys, and they may have changed meanwhile.
+        if now.document.sink != current.document.sink
+            || now.document.config.keys != current.document.config.keys
+        {
+            return Err(SubscriptionError::Stale(current.id.clone()).into());
+        }
+        match outcome {
+            Ok(()) => {
+                let proved = self.subscriptions.prove(&now).await?;
+                self.dispatch.changed(&proved).await;
+                Ok(proved)
+            }
+            Err(source) => {
+                let reason = error_chain(&source).to_string();
+                let doubted = self.subscriptions.doubt(&now, reason).await?;
+                self.dispatch.changed(&doubted).await;
+                Err(SubscriptionServiceError::Handshake { id: current.id.clone(), source })
+            }
+        }
+    }
+
+    /// Where the courier of a subscription stands; nothing for one that is closed.
+    pub fn standing(&self, id: &SubscriptionId) -> Option<WorkerStanding> {
+        self.dispatch.standing(id)
+    }
+
+    /// How a subscription is served at the moment; nothing for one that is closed.
+    pub fn flow(&self, id: &SubscriptionId) -> Option<Flow> {
+        self.dispatch.flow(id)
+    }
+
+    /// Makes tokens, with the keys of the moment.
+    pub const fn sealer(&self) -> &Arc<Sealer> {
+        &self.sealer
+    }
+
+    /// Where every courier stands.
+    pub fn standings(&self) -> Vec<(SubscriptionId, WorkerStanding)> {
+        self.dispatch.standings()
+    }
+
+    /// Opens a line to the courier of a subscription; nothing for one that is closed.
+    pub fn worker(&self, id: &SubscriptionId) -> Option<WorkerHandle> {
+        self.dispatch.worker(id)
+    }
+
+    /// Reads what a subscription was or will be sent.
+    pub const fn reader(&self) -> &SequenceReader {
+        &self.reader
+    }
+
+    /// Signs how far a subscription has come: nothing up to `head` is for it beyond `seq`.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log failed or there is no signing key.
+    pub async fn checkpoint(
+        &self,
+        subscription: &Subscription,
+    ) -> Result<String, SubscriptionServiceError> {
+        let standing = self.dispatch.standing(&subscription.id);
+        let standing =
+            standing.ok_or_else(|| SubscriptionError::Unknown(subscription.id.clone()))?;
+        let before = Position(standing.scanned.0.saturating_sub(1));
+        let head = self.log.read(before, Page { items: 1, bytes: 1 }).await?;
+        let head = head.first().filter(|entry| entry.position == standing.scanned);
+        let low_watermark = self.log.low_watermark();
+        let dropped = (low_watermark.position == standing.scanned).then_some(low_watermark.id);
+        let head = head.map(|entry| entry.event.id).or(dropped);
+        Ok(self.sealer.sign_standing(subscription, (standing.sequence, standing.chain), head)?)
+    }
+}

@@ -1,0 +1,309 @@
+//! The couriers of all subscriptions: started, told of changes, and handed their matches.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::deliver::limits::{AttemptLimiter, BacklogLimit, Flow, OperatorLimits};
+use crate::deliver::worker::{
+    AckState, Courier, DeliveryContext, Followed, Inbox, PullWorker, SubscriptionView,
+    WorkerCommand, WorkerStanding,
+};
+use crate::event::SubscriptionId;
+use crate::eventlog::{Changes, Cursor, Entry, LogError, Position, Retry};
+use crate::route::Table;
+use crate::subscriptions::{Subscription, SubscriptionState};
+
+/// Commands that may wait for one courier.
+const COMMANDS: usize = 64;
+
+/// All couriers, and the table that says whom an entry is for.
+pub struct Dispatch {
+    context: DeliveryContext,
+    table: Table<SubscriptionId>,
+    followed: Arc<Followed>,
+    workers: RwLock<BTreeMap<SubscriptionId, RunningWorker>>,
+}
+
+/// What reaches one courier.
+struct RunningWorker {
+    inbox: Arc<Inbox>,
+    limiter: Arc<AttemptLimiter>,
+    commands: mpsc::Sender<WorkerCommand>,
+    standing: watch::Receiver<WorkerStanding>,
+    subscription: watch::Sender<Arc<Subscription>>,
+    courier: JoinHandle<()>,
+    ack_state: Option<Arc<AckState>>,
+}
+
+type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// The ends through which others speak with a courier.
+#[derive(Clone)]
+pub struct WorkerHandle {
+    /// Takes commands.
+    pub commands: mpsc::Sender<WorkerCommand>,
+    /// The subscription as it changes.
+    pub subscription: watch::Receiver<Arc<Subscription>>,
+    /// Where the courier stands.
+    pub standing: watch::Receiver<WorkerStanding>,
+    /// Lets attempts through.
+    pub limiter: Arc<AttemptLimiter>,
+    /// What the consumer has acknowledged; nothing if the subscription has a sink.
+    pub ack_state: Option<Arc<AckState>>,
+}
+
+impl WorkerHandle {
+    /// Goes on watching only: a courier ends once nobody can command it any more.
+    #[must_use]
+    pub fn watching(self) -> Self {
+        Self { commands: mpsc::channel(1).0, ..self }
+    }
+
+    /// Where the courier stands, and the subscription with every filter that applies up to there.
+    ///
+    /// In this order: a courier passes no entry under a filter that the subscription does not show
+    /// yet.
+    pub fn look(&self) -> SubscriptionView {
+        let standing = *self.standing.borrow();
+        SubscriptionView {
+            standing,
+            subscription: Arc::clone(&self.subscription.borrow()),
+            acknowledged: self.ack_state.as_ref().map(|ack_state| ack_state.acknowledged().place()),
+        }
+    }
+}
+
+impl Dispatch {
+    /// Starts without couriers; entries up to `head` are theirs to read from the log.
+    pub fn new(context: DeliveryContext, head: Position) -> Self {
+        let followed = Arc::new(Followed::default());
+        followed.advance(head);
+        Self { context, table: Table::new(), followed, workers: RwLock::default() }
+    }
+
+    fn workers(&self) -> RwLockReadGuard<'_, BTreeMap<SubscriptionId, RunningWorker>> {
+        self.workers.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn workers_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<SubscriptionId, RunningWorker>> {
+        self.workers.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts the courier of a subscription where its cursor stands, or its clerk if it has no sink.
+    pub fn open(&self, subscription: &Arc<Subscription>, cursor: Cursor, waiting: Vec<Retry>) {
+        if subscription.state == SubscriptionState::Closed {
+            return;
+        }
+        self.context.ledger.open(&subscription.id);
+        let inbox = Arc::new(Inbox::new(Arc::clone(&self.followed)));
+        let (commands, receiver) = mpsc::channel(COMMANDS);
+        let (sinks, allowance) = (&self.context.sinks, self.context.allowance);
+        let limiter =
+            Arc::new(AttemptLimiter::new(subscription, sinks, allowance, cursor.failing_since));
+        let (context, served) = (self.context.clone(), Arc::clone(subscription));
+        let (given, kept) = (Arc::clone(&inbox), (cursor, waiting));
+        let (work, standing, ack_state): (Work, _, _) = if subscription.is_pulled() {
+            let (pull_worker, standing, ack_state) =
+                PullWorker::new(context, served, given, receiver, kept);
+            (Box::pin(pull_worker.run()), standing, Some(ack_state))
+        } else {
+            let served = (served, Arc::clone(&limiter));
+            let (courier, standing) = Courier::new(context, served, given, receiver, kept);
+            (Box::pin(courier.run()), standing, None)
+        };
+        // Before the courier starts: an entry that was matched without this filter is then in the
+        // log before the courier reads it, so that none falls between log and inbox.
+        self.list(subscription);
+        // Nobody is handed entries while this is held, so that none can be meant for a courier that
+        // has caught up already and has no post yet.
+        let mut workers = self.workers_mut();
+        let worker = RunningWorker {
+            inbox,
+            limiter,
+            commands,
+            standing,
+            subscription: watch::Sender::new(Arc::clone(subscription)),
+            courier: self.context.tasks.spawn(work),
+            ack_state,
+        };
+        workers.insert(subscription.id.clone(), worker);
+    }
+
+    fn list(&self, subscription: &Subscription) {
+        if let Some(filter) = subscription.newest_filter() {
+            self.table.insert(subscription.id.clone(), Arc::clone(filter));
+        }
+    }
+
+    /// Keeps a courier from taking matches until [`changed`](Self::changed) is called, so that a new
+    /// filter can begin at a position that nobody has passed with the old one.
+    pub async fn hold(&self, id: &SubscriptionId) {
+        let worker = self
+            .workers()
+            .get(id)
+            .map(|worker| (worker.commands.clone(), Arc::clone(&worker.inbox)));
+        let Some((commands, inbox)) = worker else { return };
+        let (answer, held) = oneshot::channel();
+        if commands.send(WorkerCommand::Hold(answer)).await.is_ok() {
+            // A courier that has ended takes nothing either.
+            let _ = held.await;
+        }
+        inbox.fall_behind();
+    }
+
+    /// Tells a courier what its subscription has become; a closed one loses its courier.
+    pub async fn changed(&self, subscription: &Arc<Subscription>) {
+        if subscription.state == SubscriptionState::Closed {
+            // Whoever reads along is told before there is nobody to tell it.
+            if let Some(worker) = self.workers().get(&subscription.id) {
+                worker.subscription.send_replace(Arc::clone(subscription));
+            }
+            self.close(&subscription.id).await;
+            return;
+        }
+        self.list(subscription);
+        let commands = {
+            let workers = self.workers();
+            let Some(worker) = workers.get(&subscription.id) else { return };
+            worker.subscription.send_replace(Arc::clone(subscription));
+            worker.inbox.fall_behind();
+            worker.commands.clone()
+        };
+        // A courier that has ended is told at its next start.
+        let _ = commands.send(WorkerCommand::Changed(Arc::clone(subscription))).await;
+    }
+
+    /// Lets a courier that is held go on with what it has.
+    pub async fn release(&self, id: &SubscriptionId) {
+        let now = self.workers().get(id).map(|worker| Arc::clone(&worker.subscription.borrow()));
+        if let Some(now) = now {
+            self.changed(&now).await;
+        }
+    }
+
+    /// Ends the courier of a subscription and waits until its attempts have ended.
+    pub async fn close(&self, id: &SubscriptionId) {
+        self.table.remove(id);
+        let worker = self.workers_mut().remove(id);
+        if let Some(RunningWorker { commands, courier, subscription, .. }) = worker {
+            drop((commands, subscription));
+            // A courier that panicked has ended, too.
+            let _ = courier.await;
+        }
+    }
+
+    /// Ends the worker of a subscription and starts one anew where the log says that it stood,
+    /// because events now travel in another way.
+    ///
+    /// What a sink was not given yet is left to be fetched, and what was not acknowledged is left
+    /// to be delivered: both are kept in the same way.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log failed.
+    pub async fn reopen(&self, subscription: &Arc<Subscription>) -> Result<(), LogError> {
+        self.close(&subscription.id).await;
+        self.context.ledger.flush().await?;
+        let (cursor, mut waiting) = self.context.log.load_one(&subscription.id).await?;
+        let start = || Cursor::starting(&subscription.id, self.followed());
+        if subscription.is_pulled() {
+            self.end_replays(&mut waiting).await?;
+        }
+        self.open(subscription, cursor.unwrap_or_else(start), waiting);
+        Ok(())
+    }
+
+    /// Ends the deliveries of replays, which nobody fetches: what was a dead letter is one again.
+    async fn end_replays(&self, waiting: &mut Vec<Retry>) -> Result<(), LogError> {
+        let mut changes = Changes::default();
+        for retry in waiting.extract_if(.., |retry| retry.key.replay.is_some()) {
+            changes.dead_letters.extend(self.context.log.dead_letter(&retry.key).await?);
+            changes.settled.push(retry.key);
+        }
+        Ok(self.context.log.commit(changes).await?)
+    }
+
+    /// Forgets what is not written yet of a subscription that has lost its courier, and writes no
+    /// more of it.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log failed.
+    pub async fn forget(&self, id: &SubscriptionId) -> Result<(), LogError> {
+        self.context.ledger.forget(id).await
+    }
+
+    /// Every entry up to here was handed over.
+    pub fn followed(&self) -> Position {
+        self.followed.position()
+    }
+
+    /// Hands each entry to the inboxes of those it is for, in log order, and says up to where.
+    pub fn hand(&self, entries: &[Arc<Entry>]) -> Option<Position> {
+        let mut matches: BTreeMap<SubscriptionId, Vec<Arc<Entry>>> = BTreeMap::new();
+        for entry in entries {
+            for id in self.table.matches(&entry.event.to_tree()) {
+                matches.entry(id).or_default().push(Arc::clone(entry));
+            }
+        }
+        let workers = self.workers();
+        for (id, entries) in matches {
+            if let Some(worker) = workers.get(&id) {
+                worker.inbox.put(entries);
+            }
+        }
+        let last = entries.last()?.position;
+        self.followed.advance(last);
+        Some(last)
+    }
+
+    /// Writes the outcomes that are not written yet.
+    ///
+    /// # Errors
+    ///
+    /// Later: the disk is full. Ours: the log failed.
+    pub async fn write_outcomes(&self) -> Result<(), LogError> {
+        self.context.ledger.try_flush().await
+    }
+
+    /// The most that a subscription may ask for.
+    pub(super) const fn caps(&self) -> OperatorLimits {
+        self.context.allowance.operator_limits
+    }
+
+    /// How much may wait for a subscription.
+    pub(super) fn limit_of(&self, subscription: &Subscription) -> BacklogLimit {
+        self.context.limit_of(subscription)
+    }
+
+    /// Where the courier of a subscription stands.
+    pub fn standing(&self, id: &SubscriptionId) -> Option<WorkerStanding> {
+        self.workers().get(id).map(|worker| *worker.standing.borrow())
+    }
+
+    /// How a subscription is served at the moment.
+    pub fn flow(&self, id: &SubscriptionId) -> Option<Flow> {
+        self.workers().get(id).map(|worker| worker.limiter.flow(self.context.clock.now()))
+    }
+
+    /// Where every courier stands.
+    pub fn standings(&self) -> Vec<(SubscriptionId, WorkerStanding)> {
+        let workers = self.workers();
+        workers.iter().map(|(id, worker)| (id.clone(), *worker.standing.borrow())).collect()
+    }
+
+    /// Opens a line to the courier of a subscription.
+    pub fn worker(&self, id: &SubscriptionId) -> Option<WorkerHandle> {
+        self.workers().get(id).map(|worker| WorkerHandle {
+            commands: worker.commands.clone(),
+            subscription: worker.subscription.subscribe(),
+            standing: worker.standing.clone(),
+            limiter: Arc::clone(&worker.limiter),
+            ack_state: worker.ack_state.clone(),
+        })
+    }
+}

@@ -1,0 +1,147 @@
+//! One delivery and what an attempt at it means.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::deliver::sink::Health;
+use crate::event::{ChainValue, ReplayId, Timestamp};
+use crate::eventlog::{DeliveryKey, Entry, Retry};
+use crate::subscriptions::Subscription;
+
+/// An event on its way to one subscription.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// For whom.
+    pub subscription: Arc<Subscription>,
+    /// What.
+    pub entry: Arc<Entry>,
+    /// Its sequence number and the chain before it; nothing in a replay.
+    pub link: Option<(u64, ChainValue)>,
+    /// The replay that it belongs to; nothing for live traffic.
+    pub replay: Option<ReplayId>,
+    /// How many attempts were made before this one.
+    pub attempts: u32,
+    /// When the first attempt was made; nothing before it.
+    pub first_attempt: Option<Timestamp>,
+    /// Whether it was a dead letter that someone brought back.
+    pub redriven: bool,
+}
+
+impl Delivery {
+    /// The name under which the log keeps what becomes of it.
+    pub fn key(&self) -> DeliveryKey {
+        DeliveryKey {
+            subscription: self.subscription.id.clone(),
+            replay: self.replay.clone(),
+            event: self.entry.event.id,
+        }
+    }
+
+    /// From when on its age counts, if its attempt began just now.
+    ///
+    /// What is replayed or redriven is old by nature, so its age counts from its first attempt.
+    pub fn ages_from(&self, began: Timestamp) -> Timestamp {
+        if self.replay.is_some() || self.redriven {
+            self.first_attempt.unwrap_or(began)
+        } else {
+            self.entry.accepted
+        }
+    }
+
+    /// What the log keeps while it waits for its next attempt.
+    pub fn to_retry(&self, first_attempt: Timestamp, due: Timestamp) -> Retry {
+        Retry {
+            key: self.key(),
+            position: self.entry.position,
+            link: self.link,
+            attempts: self.attempts.saturating_add(1),
+            first_attempt,
+            due,
+            redriven: self.redriven,
+        }
+    }
+}
+
+/// What came of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttemptResult {
+    /// What it means for its delivery.
+    pub verdict: Verdict,
+    /// What it says of the sink.
+    pub health: Health,
+    /// How long the sink asks to be left alone.
+    pub retry_after: Option<Duration>,
+}
+
+/// What an attempt means for its delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The sink has it.
+    Delivered,
+    /// It is tried again.
+    Retry {
+        /// Not before this moment.
+        due: Timestamp,
+    },
+    /// It is given up and kept as a dead letter.
+    GiveUp(Reason),
+}
+
+impl Verdict {
+    /// The stable word for logs, metrics and the attempt list.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Retry { .. } => "retry",
+            Self::GiveUp(reason) => reason.word(),
+        }
+    }
+}
+
+/// Why a delivery was given up: a closed list, explained in `docs/delivery.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// Every attempt of the schedule was used.
+    AttemptsExhausted,
+    /// The event is older than the subscription wants.
+    EventTooOld,
+    /// The sink refused it for good as often as the subscription allows.
+    Refused,
+    /// The sink said that it is gone, which also closes the subscription.
+    SinkGone,
+    /// It was never offered within what the subscription's backlog may hold.
+    Expired,
+    /// The consumer has fetched it and said that it will not take it (RFC 8936, `setErrs`).
+    RefusedByConsumer,
+}
+
+impl Reason {
+    /// Every reason, in the order of the documentation.
+    pub const ALL: [Self; 6] = [
+        Self::AttemptsExhausted,
+        Self::EventTooOld,
+        Self::Refused,
+        Self::SinkGone,
+        Self::RefusedByConsumer,
+        Self::Expired,
+    ];
+
+    /// The stable word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::AttemptsExhausted => "attempts-exhausted",
+            Self::EventTooOld => "event-too-old",
+            Self::Refused => "refused",
+            Self::SinkGone => "sink-gone",
+            Self::Expired => "expired",
+            Self::RefusedByConsumer => "refused-by-consumer",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
+}

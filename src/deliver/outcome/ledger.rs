@@ -1,0 +1,390 @@
+//! Gathers what became of deliveries and writes it together, a few times a second.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{Notify, watch};
+
+use crate::ambient::Clock;
+use crate::deliver::outcome::delivery::{Delivery, Reason, Verdict};
+use crate::deliver::outcome::pending_changes::PendingChanges;
+use crate::deliver::outcome::receipts::{SignedReceipt, word_of};
+use crate::deliver::sink::Answer;
+use crate::event::{SubscriptionId, Timestamp};
+use crate::eventlog::{
+    Attempt, CommitError, Cursor, DeadLetter, DeadLetterId, DeliveryKey, EventLog, KeptReceipt,
+    LogError, Position, ReceiptId, Retry, SequenceCheckpoint,
+};
+use crate::seal::ReceiptFault;
+use crate::telemetry::{Histogram, Metric, Metrics};
+
+/// What became of one attempt.
+#[derive(Clone, Debug)]
+pub struct AttemptOutcome {
+    /// How the sink answered.
+    pub answer: Answer,
+    /// What that means.
+    pub verdict: Verdict,
+    /// When the attempt began.
+    pub began: Timestamp,
+    /// When it ended.
+    pub ended: Timestamp,
+    /// The receipt that came with the answer, or what was wrong with it; nothing if none was asked
+    /// for, or the sink did not say yes.
+    pub receipt: Option<Result<SignedReceipt, ReceiptFault>>,
+}
+
+/// How long an outcome waits for others before it is handed to the log.
+const GATHERING: Duration = Duration::from_millis(30);
+/// How many changes are written without waiting any longer.
+const PLENTY: usize = 1024;
+/// How long to wait for room on a full disk before writing is tried again.
+const ROOM: Duration = Duration::from_secs(1);
+
+/// The outcomes that are not written yet.
+///
+/// Nothing is synced for one delivery: outcomes ride together, and a crash before they are written
+/// repeats these deliveries and drops none.
+pub struct Ledger {
+    log: Arc<dyn EventLog>,
+    clock: Arc<dyn Clock>,
+    pending: Mutex<PendingChanges>,
+    /// There is something to write.
+    noted: Notify,
+    plenty: Notify,
+    /// Held while writing, so that a newer cursor is never overtaken by an older one.
+    writing: tokio::sync::Mutex<Option<Writing>>,
+    written: watch::Sender<WrittenOutcomes>,
+    /// How long the oldest outcome of each batch waited.
+    waited: Histogram,
+    /// The newest entry before this start.
+    before: Position,
+}
+
+/// What is being written. Whoever writes next ends what its asker has left.
+struct Writing {
+    /// The number of the batch.
+    batch: u64,
+    /// When the oldest of it was noted.
+    since: Option<Timestamp>,
+    commit: BoxFuture<'static, Result<(), CommitError>>,
+}
+
+/// How far the ledger has come.
+#[derive(Clone, Copy)]
+struct WrittenOutcomes {
+    /// So many batches are written.
+    batches: u64,
+    state: State,
+}
+
+/// What became of the last batch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// It is written.
+    Going,
+    /// It found no room and waits.
+    Full,
+    /// It is lost, and no further one is written.
+    Failed,
+}
+
+impl Ledger {
+    /// Starts with nothing to write.
+    pub fn new(log: Arc<dyn EventLog>, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
+        Self {
+            before: log.head(),
+            log,
+            clock,
+            pending: Mutex::default(),
+            noted: Notify::new(),
+            plenty: Notify::new(),
+            writing: tokio::sync::Mutex::default(),
+            waited: metrics.histogram(Metric::OutcomeSeconds, &[]),
+            written: watch::Sender::new(WrittenOutcomes { batches: 0, state: State::Going }),
+        }
+    }
+
+    fn pending(&self) -> MutexGuard<'_, PendingChanges> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes something, unless its subscription is removed: an attempt of a replay or a poll may end
+    /// after that, and would leave what nobody drops.
+    fn change(&self, of: &SubscriptionId, change: impl FnOnce(&mut PendingChanges)) {
+        let mut pending = self.pending();
+        if pending.is_removed(of) {
+            return;
+        }
+        change(&mut pending);
+        if pending.since.is_none() {
+            pending.since = Some(self.clock.now());
+            self.noted.notify_one();
+        }
+        if pending.len() >= PLENTY {
+            self.plenty.notify_one();
+        }
+    }
+
+    /// Notes how far a subscription has come.
+    ///
+    /// Called after the outcomes that let it come so far: what is written together is noted in
+    /// this order, so that no cursor is ever kept without the retries that it has passed.
+    pub fn cursor(&self, subscription: &SubscriptionId, cursor: &Cursor) {
+        self.change(subscription, |pending| {
+            pending.cursors.insert(subscription.clone(), cursor.clone());
+        });
+    }
+
+    /// Notes deliveries that were given up before they were offered, with the cursor that passes them.
+    pub fn expire(&self, id: &SubscriptionId, letters: Vec<DeadLetter>, cursor: &Cursor) {
+        self.change(id, |pending| {
+            pending.dead_letters.extend(letters);
+            pending.cursors.insert(id.clone(), cursor.clone());
+        });
+    }
+
+    /// Notes a place from which the matches of a subscription can be numbered.
+    pub fn sequence_checkpoint(&self, subscription: &SubscriptionId, place: SequenceCheckpoint) {
+        self.change(subscription, |pending| {
+            pending.sequence_checkpoints.push((subscription.clone(), place));
+        });
+    }
+
+    /// Notes an attempt and what follows from it.
+    pub fn record(&self, delivery: &Delivery, outcome: &AttemptOutcome) {
+        let AttemptOutcome { answer, verdict, began, ended, receipt } = outcome;
+        let first_attempt = delivery.first_attempt.unwrap_or(*began);
+        let number = delivery.attempts.saturating_add(1);
+        let key = delivery.key();
+        let attempt = Attempt {
+            key: key.clone(),
+            number,
+            at: *began,
+            duration_ms: u32::try_from(ended.since(*began).as_millis()).unwrap_or(u32::MAX),
+            status: answer.status(),
+            verdict: Arc::from(verdict.word()),
+            detail: answer.detail(),
+            receipt: receipt.as_ref().map(|receipt| Arc::from(word_of(receipt))),
+        };
+        let receipt = receipt.as_ref().and_then(|receipt| receipt.as_ref().ok());
+        let receipt = receipt.map(|signed| KeptReceipt {
+            id: ReceiptId(0),
+            key: key.clone(),
+            sequence: delivery.link.map(|(sequence, _)| sequence),
+            at: *ended,
+            token: signed.token,
+            jws: Arc::clone(&signed.jws),
+        });
+        let dead_letter = |reason: Reason| DeadLetter {
+            id: DeadLetterId(0),
+            key: key.clone(),
+            position: delivery.entry.position,
+            link: delivery.link,
+            event: delivery.entry.event.clone(),
+            reason: Arc::from(reason.word()),
+            attempts: number,
+            status: answer.status(),
+            detail: answer.detail(),
+            at: *ended,
+            redriven: false,
+        };
+        self.change(&key.subscription, |pending| {
+            pending.attempts.push(attempt);
+            pending.receipts.extend(receipt);
+            match verdict {
+                // A first attempt that succeeds has left nothing to drop, unless there was one
+                // before a crash that kept a dead letter and no cursor that has passed it.
+                Verdict::Delivered
+                    if delivery.first_attempt.is_none()
+                        && delivery.entry.position > self.before => {}
+                Verdict::Delivered => {
+                    pending.retries.insert(key.clone(), None);
+                }
+                Verdict::Retry { due } => {
+                    let retry = delivery.to_retry(first_attempt, *due);
+                    pending.retries.insert(key.clone(), Some(retry));
+                }
+                Verdict::GiveUp(reason) => {
+                    pending.retries.insert(key.clone(), None);
+                    pending.dead_letters.push(dead_letter(*reason));
+                }
+            }
+        });
+    }
+
+    /// Notes a delivery that was given up without an attempt, and that it no longer waits.
+    ///
+    /// Both are written together: what waited may have been a dead letter before, and whoever settles
+    /// it later would take the new one for that.
+    pub fn give_up(&self, letter: DeadLetter) {
+        let of = letter.key.subscription.clone();
+        self.change(&of, |pending| {
+            pending.retries.insert(letter.key.clone(), None);
+            pending.dead_letters.push(letter);
+        });
+    }
+
+    /// Notes that a delivery no longer waits.
+    pub fn settle(&self, key: DeliveryKey) {
+        let of = key.subscription.clone();
+        self.change(&of, |pending| {
+            pending.retries.insert(key, None);
+        });
+    }
+
+    /// Notes that a delivery waits for its next attempt.
+    pub fn retry(&self, retry: Retry) {
+        let of = retry.key.subscription.clone();
+        self.change(&of, |pending| {
+            pending.retries.insert(retry.key.clone(), Some(retry));
+        });
+    }
+
+    /// Forgets what is not written yet of a subscription that is being removed, once what is being
+    /// written is, and takes no more of it until it is [`opened`](Self::open) anew.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log failed.
+    pub async fn forget(&self, subscription: &SubscriptionId) -> Result<(), LogError> {
+        let mut writing = self.writing.lock().await;
+        let written = self.end(&mut writing).await;
+        self.pending().remove(subscription);
+        // What found no room is kept no longer than everything else.
+        written.or_else(|error| matches!(error, LogError::Full { .. }).then_some(()).ok_or(error))
+    }
+
+    /// Takes notes of a subscription; one of the same name may have been removed before.
+    pub fn open(&self, subscription: &SubscriptionId) {
+        self.pending().open(subscription);
+    }
+
+    /// Writes everything that was noted, and waits for room where the disk is full.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log failed; what was noted is lost, so its deliveries are repeated after a restart.
+    pub async fn flush(&self) -> Result<(), LogError> {
+        loop {
+            match self.try_flush().await {
+                Err(LogError::Full { .. }) => self.clock.sleep(ROOM).await,
+                other => return other,
+            }
+        }
+    }
+
+    /// Writes everything that was noted, if the disk has room.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: what is under way is ended by the next who writes.
+    ///
+    /// # Errors
+    ///
+    /// Later: the disk is full; what was noted waits. Ours: as for [`flush`](Self::flush).
+    pub async fn try_flush(&self) -> Result<(), LogError> {
+        let mut writing = self.writing.lock().await;
+        self.end(&mut writing).await?;
+        let pending = self.pending().take();
+        let (batch, since) = (pending.batch, pending.since);
+        if pending.len() == 0 {
+            self.tell(State::Going, batch + 1);
+            return Ok(());
+        }
+        let (log, changes) = (Arc::clone(&self.log), pending.into_changes());
+        let commit = Box::pin(async move { log.commit(changes).await });
+        *writing = Some(Writing { batch, since, commit });
+        self.end(&mut writing).await
+    }
+
+    /// Waits for what is being written, and takes it back if there was no room.
+    async fn end(&self, writing: &mut Option<Writing>) -> Result<(), LogError> {
+        let Some(in_flight) = writing else { return Ok(()) };
+        let (batch, since) = (in_flight.batch, in_flight.since);
+        let written = (&mut in_flight.commit).await;
+        *writing = None;
+        match written {
+            Ok(()) => {
+                if let Some(since) = since {
+                    self.waited.observe_duration(self.clock.now().since(since));
+                }
+                self.tell(State::Going, batch + 1);
+                Ok(())
+            }
+            Err(CommitError::NoRoom { error, changes }) => {
+                self.pending().put_back(*changes, since);
+                // Whoever writes may have found nothing noted meanwhile, and waits for a note.
+                self.noted.notify_one();
+                self.tell(State::Full, 0);
+                Err(error)
+            }
+            Err(CommitError::Failed(error)) => {
+                self.tell(State::Failed, 0);
+                Err(error)
+            }
+        }
+    }
+
+    /// Says how far it has come. What is lost stays lost: a batch after it says nothing of it.
+    fn tell(&self, state: State, batches: u64) {
+        self.written.send_if_modified(|written| {
+            let tells = written.state != State::Failed;
+            if tells {
+                *written = WrittenOutcomes { state, batches: written.batches.max(batches) };
+            }
+            tells
+        });
+    }
+
+    /// Waits until everything that was noted before is written, with what is written next anyway:
+    /// nothing is synced for whoever waits, unless the disk is full.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    ///
+    /// # Errors
+    ///
+    /// As for [`try_flush`](Self::try_flush).
+    pub async fn written(&self) -> Result<(), LogError> {
+        let wanted = {
+            let pending = self.pending();
+            pending.batch + u64::from(pending.len() > 0)
+        };
+        let mut watched = self.written.subscribe();
+        let ended =
+            |written: &WrittenOutcomes| written.batches >= wanted || written.state != State::Going;
+        let written = watched.wait_for(ended).await.map(|written| *written);
+        match written {
+            Ok(WrittenOutcomes { batches, .. }) if batches >= wanted => Ok(()),
+            Ok(WrittenOutcomes { state: State::Full, .. }) => self.try_flush().await,
+            _ => Err(LogError::Broken),
+        }
+    }
+
+    /// Writes, until it is dropped or the log fails, whatever was noted for as long as outcomes wait.
+    ///
+    /// What is noted while something is being written waits from that moment on, and not anew from
+    /// the end of the writing: that would be the longest wait of all.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the log failed.
+    pub async fn run(&self) -> Result<(), LogError> {
+        loop {
+            let since = self.pending().since;
+            let Some(since) = since else {
+                self.noted.notified().await;
+                continue;
+            };
+            let waited = self.clock.now().since(since);
+            tokio::select! {
+                () = self.clock.sleep(GATHERING.saturating_sub(waited)) => {}
+                () = self.plenty.notified() => {}
+            }
+            self.flush().await?;
+        }
+    }
+}

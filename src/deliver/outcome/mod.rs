@@ -1,0 +1,20 @@
+//! What became of an attempt: judged, gathered, and written with the log.
+//!
+//! An answer comes in; a [`Policy`] judges it: delivered, another attempt later, or given up. The
+//! [`Ledger`] gathers what was decided and writes it a few times a second, and what others should
+//! know goes out as a [`DeliverySignal`].
+
+mod delivery;
+mod ledger;
+mod pending_changes;
+mod receipts;
+mod schedule;
+mod signal;
+
+pub use delivery::{AttemptResult, Delivery, Reason, Verdict};
+pub use ledger::{AttemptOutcome, Ledger};
+#[cfg(test)]
+pub use pending_changes::MOST_ATTEMPTS;
+pub use receipts::{ReceiptChecker, SignedReceipt, word_of};
+pub use schedule::{Policy, Schedule, Situation};
+pub use signal::{DeliverySignal, DeliverySignals};

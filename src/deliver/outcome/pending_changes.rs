@@ -1,0 +1,130 @@
+//! What is noted of deliveries and not written yet, the newest word on each thing.
+
+use std::collections::BTreeMap;
+
+use crate::event::{SubscriptionId, Timestamp};
+use crate::eventlog::{
+    Attempt, Changes, Cursor, DeadLetter, DeliveryKey, KeptReceipt, Retry, SequenceCheckpoint,
+};
+
+/// How many attempts may wait for room; then the oldest are dropped. Nothing follows from them.
+pub const MOST_ATTEMPTS: usize = 16 * 1024;
+/// So many removed subscriptions are remembered: whatever still served an older one has ended.
+const REMOVED: usize = 4096;
+
+/// The notes of a ledger, which are written together.
+#[derive(Default)]
+pub(super) struct PendingChanges {
+    /// How many batches were taken before: the number of the one that is gathered.
+    pub(super) batch: u64,
+    /// When the oldest of it was noted.
+    pub(super) since: Option<Timestamp>,
+    pub(super) cursors: BTreeMap<SubscriptionId, Cursor>,
+    pub(super) sequence_checkpoints: Vec<(SubscriptionId, SequenceCheckpoint)>,
+    /// Nothing: it is settled.
+    pub(super) retries: BTreeMap<DeliveryKey, Option<Retry>>,
+    pub(super) dead_letters: Vec<DeadLetter>,
+    pub(super) attempts: Vec<Attempt>,
+    pub(super) receipts: Vec<KeptReceipt>,
+    /// Removed subscriptions, and how many were removed before each. A map, because every note looks
+    /// its subscription up.
+    removed: BTreeMap<SubscriptionId, u64>,
+}
+
+impl PendingChanges {
+    /// Takes what was noted, and still knows whose notes not to take.
+    pub(super) fn take(&mut self) -> Self {
+        let (removed, batch) = (std::mem::take(&mut self.removed), self.batch + 1);
+        std::mem::replace(self, Self { batch, removed, ..Self::default() })
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.cursors.len()
+            + self.sequence_checkpoints.len()
+            + self.retries.len()
+            + self.dead_letters.len()
+            + self.attempts.len()
+            + self.receipts.len()
+    }
+
+    /// Puts what found no room, and was noted at that time, back before what was noted since.
+    pub(super) fn put_back(&mut self, older: Changes, since: Option<Timestamp>) {
+        let Changes {
+            cursors,
+            sequence_checkpoints,
+            retries,
+            settled,
+            dead_letters,
+            attempts,
+            receipts,
+        } = older;
+        let waiting = retries.into_iter().map(|retry| (retry.key.clone(), Some(retry)));
+        let older = Self {
+            batch: self.batch,
+            since: since.or(self.since),
+            cursors: cursors.into_iter().collect(),
+            sequence_checkpoints,
+            retries: waiting.chain(settled.into_iter().map(|key| (key, None))).collect(),
+            dead_letters,
+            attempts,
+            receipts,
+            removed: std::mem::take(&mut self.removed),
+        };
+        let newer = std::mem::replace(self, older);
+        self.cursors.extend(newer.cursors);
+        self.sequence_checkpoints.extend(newer.sequence_checkpoints);
+        self.retries.extend(newer.retries);
+        self.dead_letters.extend(newer.dead_letters);
+        self.attempts.extend(newer.attempts);
+        self.receipts.extend(newer.receipts);
+        let surplus = self.attempts.len().saturating_sub(MOST_ATTEMPTS);
+        self.attempts.drain(..surplus);
+    }
+
+    /// The same as the log takes it.
+    pub(super) fn into_changes(self) -> Changes {
+        let (mut retries, mut settled) = (Vec::new(), Vec::new());
+        for (key, retry) in self.retries {
+            match retry {
+                Some(retry) => retries.push(retry),
+                None => settled.push(key),
+            }
+        }
+        Changes {
+            cursors: self.cursors.into_iter().collect(),
+            sequence_checkpoints: self.sequence_checkpoints,
+            retries,
+            settled,
+            dead_letters: self.dead_letters,
+            attempts: self.attempts,
+            receipts: self.receipts,
+        }
+    }
+
+    /// Whether a subscription was removed.
+    pub(super) fn is_removed(&self, subscription: &SubscriptionId) -> bool {
+        self.removed.contains_key(subscription)
+    }
+
+    /// Forgets everything of a subscription, which is removed until it is [`opened`](Self::open).
+    pub(super) fn remove(&mut self, subscription: &SubscriptionId) {
+        self.cursors.remove(subscription);
+        self.sequence_checkpoints.retain(|(owner, _)| owner != subscription);
+        self.retries.retain(|key, _| key.subscription != *subscription);
+        self.dead_letters.retain(|letter| letter.key.subscription != *subscription);
+        self.attempts.retain(|attempt| attempt.key.subscription != *subscription);
+        self.receipts.retain(|receipt| receipt.key.subscription != *subscription);
+        let before = self.removed.values().max().map_or(0, |newest| newest + 1);
+        self.removed.insert(subscription.clone(), before);
+        if self.removed.len() > REMOVED {
+            let oldest = before.saturating_sub(REMOVED as u64);
+            self.removed.retain(|_, removed| *removed > oldest);
+        }
+    }
+
+    /// A subscription of this name is not removed any more.
+    pub(super) fn open(&mut self, subscription: &SubscriptionId) {
+        self.removed.remove(subscription);
+    }
+}

@@ -1,0 +1,180 @@
+//! One attempt at a sink with a credential: with a new token if the old one is refused, and with the
+//! former credential if the new one is.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use tokio::time::Instant;
+
+use crate::deliver::sink::connection::identities::NoClient;
+use crate::deliver::sink::connection::keeping::Connections;
+use crate::deliver::sink::connection::prepared::PreparedCredential;
+use crate::deliver::sink::connection::request::{Token, TokenError};
+use crate::deliver::sink::connection::tokens::Asking;
+use crate::deliver::sink::destination::{Answer, AttemptFailure, Parcel};
+use crate::deliver::sink::http::{Exchange, HttpDestination};
+use crate::subscriptions::SealedCredential;
+use crate::telemetry::{Metric, error_chain};
+
+/// Time for a request to a token endpoint, within the time of the attempt.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What came of one credential.
+struct SinkResponse {
+    answer: Result<Exchange, Answer>,
+    /// The sink or the token endpoint did not take the credential, so that another may do.
+    is_denied: bool,
+}
+
+/// A credential made ready, and the attempt that it is for.
+struct SinkRequest<'a> {
+    destination: &'a HttpDestination,
+    connections: &'a Connections,
+    parcel: &'a Parcel,
+    sealed: &'a Arc<str>,
+    access: &'a PreparedCredential,
+    deadline: Instant,
+}
+
+impl HttpDestination {
+    /// Posts a parcel under its credential.
+    ///
+    /// # Errors
+    ///
+    /// As [`exchange`](Self::exchange); also later: there is no token.
+    pub(in crate::deliver) async fn exchange_as(
+        &self,
+        credential: &SealedCredential,
+        parcel: &Parcel,
+    ) -> Result<Exchange, Answer> {
+        let connections = self.connections();
+        let deadline = Instant::now() + parcel.timeout;
+        let first = self.exchange_with(credential, credential.current(), parcel, deadline).await;
+        let former = credential.former(connections.now()).filter(|_| first.is_denied);
+        let Some(former) = former else { return first.answer };
+        let second = self.exchange_with(credential, former, parcel, deadline).await;
+        if second.is_denied || second.answer.is_err() {
+            return first.answer;
+        }
+        let subscription = credential.subscription();
+        let count =
+            connections.metrics.counter(Metric::FormerCredentials, &[subscription.as_str()]);
+        count.increment();
+        tracing::debug!(
+            subscription.id = %subscription,
+            "The sink of subscription {subscription} takes the former credential and not the new one",
+        );
+        second.answer
+    }
+
+    async fn exchange_with(
+        &self,
+        credential: &SealedCredential,
+        sealed: &Arc<str>,
+        parcel: &Parcel,
+        deadline: Instant,
+    ) -> SinkResponse {
+        let connections = self.connections();
+        let access = match connections.access(credential, sealed).await {
+            Ok(access) => access,
+            Err(error) => {
+                tracing::error!(
+                    subscription.id = %credential.subscription(),
+                    error = %error_chain(&error),
+                    "The credential of subscription {} cannot be used", credential.subscription(),
+                );
+                let answer = Answer::failed(AttemptFailure::Authorization, &error.to_string());
+                return SinkResponse { answer: Err(answer), is_denied: false };
+            }
+        };
+        let attempt = SinkRequest {
+            destination: self,
+            connections,
+            parcel,
+            sealed,
+            access: &access,
+            deadline,
+        };
+        attempt.make().await
+    }
+}
+
+impl SinkRequest<'_> {
+    async fn make(&self) -> SinkResponse {
+        let Some(request) = self.access.tokens() else { return self.post(None).await };
+        let asking = Asking {
+            credential: self.sealed,
+            request,
+            clients: &self.connections.clients,
+            patience: PATIENCE.min(self.remaining()),
+        };
+        let token = match self.connections.tokens.get(asking).await {
+            Ok(token) => token,
+            Err(error) => {
+                let kind = match *error {
+                    TokenError::Refused(_) => AttemptFailure::Refused,
+                    _ => AttemptFailure::Authorization,
+                };
+                let answer = Err(Answer::failed(kind, &error.to_string()));
+                return SinkResponse { answer, is_denied: true };
+            }
+        };
+        let first = self.post(Some(&token)).await;
+        if !matches!(&first.answer, Ok(exchange) if matches!(exchange.status, 401 | 407)) {
+            return first;
+        }
+        let asking = Asking { patience: PATIENCE.min(self.remaining()), ..asking };
+        match self.connections.tokens.renew(asking, &token).await {
+            Some(token) => self.post(Some(&token)).await,
+            None => first,
+        }
+    }
+
+    async fn post(&self, token: Option<&Arc<Token>>) -> SinkResponse {
+        let client =
+            self.connections.clients.client_for(&self.parcel.sink, self.access.tls()).await;
+        let client = match client {
+            Ok(client) => client,
+            Err(error) => {
+                let kind = match error {
+                    NoClient::Refused(_) => AttemptFailure::Refused,
+                    NoClient::Identity => AttemptFailure::Authorization,
+                };
+                let answer = Err(Answer::failed(kind, &error.to_string()));
+                return SinkResponse { answer, is_denied: false };
+            }
+        };
+        let mut headers: HeaderMap = self.access.headers().clone();
+        if let Some(token) = token {
+            headers.insert(AUTHORIZATION, token.header().clone());
+        }
+        let parcel = Parcel {
+            sink: self.access.address(&self.parcel.sink),
+            timeout: self.remaining(),
+            ..self.parcel.clone()
+        };
+        let answer = self.destination.post(&client, parcel, headers).await;
+        let is_denied = match &answer {
+            Ok(exchange) => matches!(exchange.status, 401 | 403 | 407),
+            // A server that asks for another certificate ends the connection.
+            Err(answer) => self.access.tls().is_some() && answer.is_broken(),
+        };
+        let answer = answer.map(|exchange| self.without_secrets(exchange, token));
+        SinkResponse { answer, is_denied }
+    }
+
+    /// What is kept of a refusal may not repeat what was refused.
+    fn without_secrets(&self, exchange: Exchange, token: Option<&Arc<Token>>) -> Exchange {
+        if (200..300).contains(&exchange.status) {
+            return exchange;
+        }
+        let body = self.access.hide(token.map(|token| token.expose()), &exchange.body);
+        Exchange { body, ..exchange }
+    }
+
+    fn remaining(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+}

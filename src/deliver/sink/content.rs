@@ -1,0 +1,98 @@
+//! The bodies in which a token travels, and those in which a sink refuses one.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::subscriptions::ContentMode;
+
+/// The error codes of pushed Security Event Tokens (RFC 8935, section 2.4).
+const CODES: [&str; 6] = [
+    "invalid_request",
+    "invalid_key",
+    "invalid_issuer",
+    "invalid_audience",
+    "authentication_failed",
+    "access_denied",
+];
+
+/// Puts a token into the body that a mode asks for; in structured mode with these attributes, a
+/// CloudEvent in JSON (CloudEvents JSON format, section 3).
+pub fn body(
+    mode: ContentMode,
+    token: &str,
+    attributes: impl IntoIterator<Item = (&'static str, String)>,
+) -> Bytes {
+    if mode != ContentMode::Structured {
+        return Bytes::from(token.to_owned());
+    }
+    let text = |text: &str| Value::String(text.to_owned());
+    let mut event: Map<String, Value> = attributes
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), Value::String(value)))
+        .collect();
+    event.insert("specversion".to_owned(), text("1.0"));
+    event.insert("datacontenttype".to_owned(), text("application/jwt"));
+    event.insert("data".to_owned(), text(token));
+    Bytes::from(Value::Object(event).to_string())
+}
+
+/// How a receiver of Security Event Tokens refuses one (RFC 8935, section 2.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetError {
+    /// One of the codes of section 2.4.
+    pub code: &'static str,
+    /// What it says to people.
+    pub description: String,
+}
+
+#[derive(Deserialize)]
+struct RefusedSet {
+    err: String,
+    #[serde(default)]
+    description: String,
+}
+
+impl SetError {
+    /// Reads the body of an answer with status 400; nothing if it is of another kind.
+    pub fn read(body: &[u8]) -> Option<Self> {
+        let RefusedSet { err, description } = serde_json::from_slice(body).ok()?;
+        let code = CODES.into_iter().find(|code| *code == err)?;
+        Some(Self { code, description })
+    }
+
+    /// Whether the receiver could not decrypt the token or did not know the key that signed it:
+    /// another one may do, so it is no refusal for good.
+    pub fn asks_for_another_key(&self) -> bool {
+        self.code == "invalid_key"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_error_bodies_of_the_rfc_are_read() {
+        let read = |body: &str| SetError::read(body.as_bytes());
+        let error = read(r#"{"err":"invalid_key","description":"kid 7","more":1}"#).unwrap();
+        assert_eq!((error.code, &*error.description), ("invalid_key", "kid 7"));
+        assert!(error.asks_for_another_key());
+        assert!(!read(r#"{"err":"access_denied"}"#).unwrap().asks_for_another_key());
+        for other in ["", "{}", "null", r#"{"err":"my_own"}"#, r#"{"err":1}"#] {
+            assert_eq!(read(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_structured_event_holds_the_token_as_its_data() {
+        let attributes = [("id", "01A".to_owned()), ("type", "A.B".to_owned())];
+        let body = body(ContentMode::Structured, "a.b.c", attributes);
+        let event: Value = serde_json::from_slice(&body).unwrap();
+        let expected = serde_json::json!({
+            "specversion": "1.0", "id": "01A", "type": "A.B",
+            "datacontenttype": "application/jwt", "data": "a.b.c",
+        });
+        assert_eq!(event, expected);
+    }
+}

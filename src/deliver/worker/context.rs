@@ -1,0 +1,131 @@
+//! What all couriers share, what they are told, and where they stand.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::oneshot;
+
+use crate::ambient::{Clock, Tasks};
+use crate::deliver::limits::{Allowance, BacklogLimit, Sinks};
+use crate::deliver::outcome::{AttemptResult, Delivery, DeliverySignals, Ledger};
+use crate::event::{ChainValue, EventId, Subject};
+use crate::eventlog::{DeliveryKey, EventLog, Position, Retry};
+use crate::subscriptions::Subscription;
+
+/// Makes one attempt at a delivery and records what became of it.
+#[async_trait]
+pub trait Carry: Send + Sync {
+    /// Seals, attempts, judges and records.
+    ///
+    /// Not cancel safe: the sink may have the event while nothing is recorded, so that it is
+    /// delivered again.
+    async fn carry(&self, delivery: &Delivery) -> AttemptResult;
+
+    /// Counts deliveries that were given up before they were offered.
+    fn expired(&self, subscription: &Subscription, count: usize);
+}
+
+/// What a courier is told.
+#[derive(Debug)]
+pub enum WorkerCommand {
+    /// Take no further matches until the subscription has changed; answer when that is so.
+    Hold(oneshot::Sender<()>),
+    /// The subscription is now this one.
+    Changed(Arc<Subscription>),
+    /// Attempt this delivery when it is due.
+    Retry(Retry),
+    /// The sink may be well again: find out, however long it was to be left alone.
+    Nudge,
+    /// Nobody wants this dead letter any more: let go on what waits behind it.
+    Dismissed(DeliveryKey),
+    /// Say whether a numbered match waits for its turn; this changes nothing.
+    Turn {
+        /// Its sequence number.
+        sequence: u64,
+        /// Its subject.
+        subject: Option<Subject>,
+        /// Where the answer goes.
+        answer: oneshot::Sender<SubjectTurn>,
+    },
+}
+
+/// Whether a numbered match waits for its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SubjectTurn {
+    /// It is settled.
+    Past,
+    /// It waits for none: an attempt is under way, or it is not known.
+    None,
+    /// It is its turn, and the sink is not asked yet.
+    Next,
+    /// An event of its subject goes first.
+    After {
+        /// That event.
+        event: EventId,
+        /// Its sequence number.
+        sequence: u64,
+    },
+}
+
+/// Where a courier stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerStanding {
+    /// Everything up to here was looked at.
+    pub scanned: Position,
+    /// Everything up to here is settled; what lies after it is kept in the log.
+    pub settled: Position,
+    /// The sequence number of the newest match.
+    pub sequence: u64,
+    /// The chain after that match.
+    pub chain: ChainValue,
+    /// Matches that are not settled without a gap.
+    pub open: usize,
+    /// Deliveries that wait for their next attempt.
+    pub retrying: usize,
+    /// Dead letters that hold up the events of their subject.
+    pub blocked: usize,
+}
+
+impl WorkerStanding {
+    /// Deliveries that wait for their next attempt, beyond which nobody hands the courier more: its sink
+    /// has to recover first.
+    pub const MOST_RETRIES: usize = 500;
+
+    /// How many more deliveries may be handed to the courier.
+    pub const fn room(&self) -> usize {
+        Self::MOST_RETRIES.saturating_sub(self.retrying)
+    }
+}
+
+/// What all couriers share.
+#[derive(Clone)]
+pub struct DeliveryContext {
+    /// The log that a courier reads when it is behind.
+    pub log: Arc<dyn EventLog>,
+    /// Where cursors are noted.
+    pub ledger: Arc<Ledger>,
+    /// Who makes attempts.
+    pub carrier: Arc<dyn Carry>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where attempts run.
+    pub tasks: Tasks,
+    /// What a subscription gets unless it says otherwise.
+    pub allowance: Allowance,
+    /// What is known of the health of sinks.
+    pub sinks: Arc<Sinks>,
+    /// How much may wait for a subscription, unless it says otherwise.
+    pub backlog: BacklogLimit,
+    /// Takes word of what others should know.
+    pub signals: DeliverySignals,
+    /// How long the attempts of a subscription may only fail before it is paused.
+    pub pause_after: Duration,
+}
+
+impl DeliveryContext {
+    /// How much may wait for a subscription.
+    pub fn limit_of(&self, subscription: &Subscription) -> BacklogLimit {
+        self.allowance.operator_limits.limit(subscription, self.backlog)
+    }
+}

@@ -1,0 +1,374 @@
+//! Serves one subscription: takes its matches in order, has each carried to the sink, and keeps
+//! count of what is settled.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::deliver::limits::{AttemptLimiter, BreakerPhase, Permit, Traffic, Wait};
+use crate::deliver::outcome::{Delivery, Verdict};
+use crate::deliver::worker::context::{
+    DeliveryContext, SubjectTurn, WorkerCommand, WorkerStanding,
+};
+use crate::deliver::worker::expiry::Expiry;
+use crate::deliver::worker::in_flight::{Ended, InFlight};
+use crate::deliver::worker::inbox::Inbox;
+use crate::deliver::worker::match_source::MatchSource;
+use crate::deliver::worker::order::Order;
+use crate::deliver::worker::progress::Progress;
+use crate::deliver::worker::recall::recall;
+use crate::deliver::worker::retries::Retries;
+use crate::deliver::worker::sequence_checkpoints::SequenceCheckpoints;
+use crate::event::Timestamp;
+use crate::eventlog::{Cursor, DeliveryKey, Retry};
+use crate::subscriptions::Subscription;
+
+/// Retries that one subscription may have waiting; beyond them its backlog stays behind the cursor.
+const MOST_RETRIES: usize = 1000;
+/// Numbered matches that may wait behind the oldest open one.
+const MOST_OPEN: usize = 1024;
+/// Bytes of event data that may wait in lanes for their turn.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// How often an idle courier moves its cursor past entries that do not match.
+const IDLE_TICK: Duration = Duration::from_secs(5);
+/// How long a delivery waits when its attempt could not even be made.
+const AFTER_PANIC: Duration = Duration::from_mins(1);
+
+/// The worker of one subscription.
+pub struct Courier {
+    pub(super) context: DeliveryContext,
+    pub(super) subscription: Arc<Subscription>,
+    commands: mpsc::Receiver<WorkerCommand>,
+    standing: watch::Sender<WorkerStanding>,
+    pub(super) progress: Progress,
+    /// The cursor that was noted last.
+    noted: Cursor,
+    sequence_checkpoints: SequenceCheckpoints,
+    pub(super) retries: Retries,
+    /// Matches that are not numbered yet.
+    pub(super) match_source: MatchSource,
+    pub(super) expiry: Expiry,
+    pub(super) held: bool,
+    pub(super) in_flight: InFlight,
+    pub(super) limiter: Arc<AttemptLimiter>,
+    /// Tells of changes of the sink's health.
+    health: watch::Receiver<u64>,
+    /// What the gate makes it wait for.
+    waiting: Option<Wait>,
+    /// Whether the last attempt that began was not a first one.
+    was_again: bool,
+    pub(super) order: Order,
+    /// When it was told that every attempt fails.
+    pub(super) told: Option<Timestamp>,
+}
+
+/// What is attempted next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// A match, for the first time.
+    First,
+    /// A delivery that is due again.
+    Again,
+}
+
+impl Courier {
+    /// Goes on from what the log kept of a subscription.
+    pub fn new(
+        context: DeliveryContext,
+        (subscription, limiter): (Arc<Subscription>, Arc<AttemptLimiter>),
+        inbox: Arc<Inbox>,
+        commands: mpsc::Receiver<WorkerCommand>,
+        (cursor, waiting): (Cursor, Vec<Retry>),
+    ) -> (Self, watch::Receiver<WorkerStanding>) {
+        let progress = Progress::resume(cursor);
+        let mut retries = Retries::default();
+        for retry in waiting {
+            retries.insert(retry);
+        }
+        let match_source = MatchSource::new(Arc::clone(&context.log), inbox, progress.scanned());
+        let in_flight = InFlight::new(&context);
+        let order = Order::of(&subscription);
+        let standing = watch::Sender::new(stand(&progress, &retries, &order));
+        let watcher = standing.subscribe();
+        let courier = Self {
+            context,
+            subscription,
+            commands,
+            standing,
+            match_source,
+            noted: progress.cursor().clone(),
+            sequence_checkpoints: SequenceCheckpoints::default(),
+            progress,
+            retries,
+            expiry: Expiry::new(),
+            held: false,
+            in_flight,
+            health: limiter.watch(),
+            limiter,
+            waiting: None,
+            was_again: false,
+            order,
+            told: None,
+        };
+        (courier, watcher)
+    }
+
+    /// Works until the gateway stops or the subscription is removed, then lets attempts end.
+    pub async fn run(mut self) {
+        let stopping = self.context.tasks.stopping().clone();
+        self.recall_failures().await;
+        loop {
+            self.fill().await;
+            let wake = self.wake_after();
+            tokio::select! {
+                () = stopping.cancelled() => break,
+                command = self.commands.recv() => match command {
+                    Some(command) => self.obey(command).await,
+                    None => break,
+                },
+                Some(ended) = self.in_flight.next() => self.finish(&ended),
+                () = self.match_source.arrival() => {}
+                // The sink lives as long as the gate.
+                Ok(()) = self.health.changed() => {}
+                () = self.context.clock.sleep(wake) => {}
+            }
+        }
+        while let Some(ended) = self.in_flight.next().await {
+            self.finish(&ended);
+        }
+        // What ended while stopping is settled, too, and need not be delivered again.
+        self.note();
+    }
+
+    fn wake_after(&self) -> Duration {
+        if self.match_source.has_more() || self.expiry.has_more() {
+            return Duration::ZERO;
+        }
+        let due = match self.waiting {
+            Some(Wait::Until(moment)) => Some(moment),
+            Some(Wait::Turn) => None,
+            None => self.retries.next_due(),
+        };
+        due.map_or(IDLE_TICK, |due| due.since(self.context.clock.now()).min(IDLE_TICK))
+    }
+
+    /// Starts attempts until the gate is shut or nothing is to be attempted, or a page of the log
+    /// was read in vain: a long way to catch up must not keep outcomes and commands waiting.
+    async fn fill(&mut self) {
+        self.match_source.rest();
+        self.expire().await;
+        self.lay_queues().await;
+        loop {
+            let now = self.context.clock.now();
+            self.waiting = if self.subscription.state.delivers() && self.order.is_known() {
+                self.limiter.look(Traffic::Live, now).err()
+            } else {
+                Some(Wait::Turn)
+            };
+            if self.waiting.is_some() {
+                self.unburden(now);
+                break;
+            }
+            let Some(next) = self.choose(now).await else { break };
+            match (self.limiter.enter(Traffic::Live, now), next) {
+                (Ok(permit), Next::First) => self.attempt_first(permit),
+                (Ok(permit), Next::Again) => self.attempt_again(permit).await,
+                (Err(wait), _) => {
+                    self.waiting = Some(wait);
+                    break;
+                }
+            }
+            self.was_again = next == Next::Again;
+        }
+        self.note();
+    }
+
+    /// Matches that wait for a sink that is not asked wait in the log, not in memory.
+    fn unburden(&mut self, now: Timestamp) {
+        let is_open = || matches!(self.limiter.flow(now).phase, BreakerPhase::Open { .. });
+        if !self.subscription.state.delivers() || is_open() {
+            self.match_source.let_go(self.progress.scanned());
+        }
+    }
+
+    /// Decides what is attempted next: while there are matches for the first time, every second
+    /// attempt at the most is for what has failed before, and so is half of the room.
+    async fn choose(&mut self, now: Timestamp) -> Option<Next> {
+        let is_due = self.retries.has_due(now);
+        let has_first = self.has_first().await;
+        let share = usize::from(self.limiter.flow(now).allowed / 2).max(1);
+        let has_share = !self.was_again && self.in_flight.again() < share;
+        match (is_due, has_first) {
+            (true, true) if has_share => Some(Next::Again),
+            (_, true) => Some(Next::First),
+            (true, false) => Some(Next::Again),
+            (false, false) => None,
+        }
+    }
+
+    /// Whether a match can be numbered; looks for some if none is at hand.
+    async fn has_first(&mut self) -> bool {
+        if self.order.is_ready() {
+            return true;
+        }
+        if self.held
+            || self.retries.live() >= MOST_RETRIES
+            || self.progress.open() >= MOST_OPEN
+            || self.order.bytes() >= MOST_BYTES
+        {
+            return false;
+        }
+        if self.match_source.is_empty() {
+            self.progress.pass(self.match_source.known());
+            return self.match_source.gather(&self.subscription).await;
+        }
+        true
+    }
+
+    fn attempt_first(&mut self, permit: Permit) {
+        if let Some(delivery) = self.order.take_ready() {
+            // It may have changed since the match was numbered.
+            let subscription = Arc::clone(&self.subscription);
+            return self.in_flight.launch(Delivery { subscription, ..delivery }, permit);
+        }
+        let Some(entry) = self.match_source.take() else { return permit.give_back() };
+        let numbered = self.progress.number(entry.position, entry.event.id, entry.event.digest);
+        let delivery = Delivery {
+            subscription: Arc::clone(&self.subscription),
+            entry,
+            link: Some((numbered.sequence, numbered.previous)),
+            replay: None,
+            attempts: 0,
+            first_attempt: None,
+            redriven: false,
+        };
+        // A retry or dead letter that was kept before a crash stands for the match that it came from.
+        if numbered.settled || self.waits(&delivery.key()) {
+            self.progress.settle(numbered.sequence);
+            return permit.give_back();
+        }
+        match self.order.offer(numbered.sequence, delivery) {
+            Some(delivery) => self.in_flight.launch(delivery, permit),
+            None => permit.give_back(),
+        }
+    }
+
+    /// Whether a delivery waits for another attempt, is at one, or waits for someone to decide.
+    pub(super) fn waits(&self, key: &DeliveryKey) -> bool {
+        self.retries.contains(key) || self.in_flight.is_again(key) || self.order.is_dead(key)
+    }
+
+    async fn attempt_again(&mut self, permit: Permit) {
+        let now = self.context.clock.now();
+        let Some(retry) = self.retries.take_due(now) else { return permit.give_back() };
+        let found = recall(&*self.context.log, &retry).await;
+        let Ok(Some(entry)) = found else {
+            tracing::error!(
+                event.id = %retry.key.event,
+                subscription.id = %retry.key.subscription,
+                "Cannot read event {} for another attempt", retry.key.event,
+            );
+            match found {
+                // It is kept nowhere any more, and will not be.
+                Ok(_) => {
+                    self.order.abandon(&retry, &mut self.retries);
+                    self.context.ledger.settle(retry.key);
+                }
+                Err(_) => self.retries.insert(Retry { due: now.after(AFTER_PANIC), ..retry }),
+            }
+            return permit.give_back();
+        };
+        let delivery = Delivery {
+            subscription: Arc::clone(&self.subscription),
+            entry,
+            link: retry.link,
+            replay: retry.key.replay,
+            attempts: retry.attempts,
+            first_attempt: Some(retry.first_attempt),
+            redriven: retry.redriven,
+        };
+        self.order.begin(&delivery);
+        self.in_flight.launch(delivery, permit);
+    }
+
+    fn finish(&mut self, ended: &Ended) {
+        let (delivery, now) = (&ended.delivery, self.context.clock.now());
+        let retry = match ended.carried.map(|carried| carried.verdict) {
+            Some(Verdict::Retry { due }) => Some(due),
+            Some(Verdict::Delivered | Verdict::GiveUp(_)) => None,
+            None => {
+                let due = now.after(AFTER_PANIC);
+                let first = delivery.first_attempt.unwrap_or(now);
+                self.context.ledger.retry(delivery.to_retry(first, due));
+                Some(due)
+            }
+        };
+        if let Some(due) = retry {
+            self.retries.insert(delivery.to_retry(delivery.first_attempt.unwrap_or(now), due));
+        }
+        // The first attempt of a live delivery settles its place in line, whatever came of it.
+        if let (Some((sequence, _)), None) = (delivery.link, delivery.first_attempt) {
+            self.progress.settle(sequence);
+        }
+        self.follow_order(delivery, ended.carried.map(|carried| carried.verdict));
+        self.tell_failing(now);
+    }
+
+    async fn obey(&mut self, command: WorkerCommand) {
+        match command {
+            // Whoever asked and has gone will not change anything, and nobody would let go.
+            WorkerCommand::Hold(held) => self.held = held.send(()).is_ok(),
+            WorkerCommand::Changed(subscription) => {
+                if !self.subscription.state.delivers() && subscription.state.delivers() {
+                    self.limiter.forgive();
+                    self.progress.note_failing(None);
+                    self.told = None;
+                }
+                self.limiter.change(&subscription);
+                self.limiter.nudge();
+                self.health = self.limiter.watch();
+                self.change_order(&subscription);
+                self.subscription = subscription;
+                self.held = false;
+                self.expiry = Expiry::new();
+                self.match_source.start_over(self.progress.scanned());
+            }
+            WorkerCommand::Retry(retry) => self.take_up(retry).await,
+            WorkerCommand::Nudge => self.limiter.nudge(),
+            WorkerCommand::Dismissed(key) => self.dismiss(&key),
+            WorkerCommand::Turn { sequence, subject, answer } => {
+                let turn = match self.order.turn_of(sequence, subject.as_ref()) {
+                    SubjectTurn::None if self.progress.has_settled(sequence) => SubjectTurn::Past,
+                    turn => turn,
+                };
+                // Whoever asked may have gone.
+                let _ = answer.send(turn);
+            }
+        }
+    }
+
+    fn note(&mut self) {
+        if let Some(place) = self.sequence_checkpoints.due(self.progress.place()) {
+            self.context.ledger.sequence_checkpoint(&self.subscription.id, place);
+        }
+        self.standing.send_replace(stand(&self.progress, &self.retries, &self.order));
+        if self.noted != *self.progress.cursor() {
+            self.noted.clone_from(self.progress.cursor());
+            self.context.ledger.cursor(&self.subscription.id, &self.noted);
+        }
+    }
+}
+
+fn stand(progress: &Progress, retries: &Retries, order: &Order) -> WorkerStanding {
+    let (sequence, chain) = progress.newest();
+    WorkerStanding {
+        scanned: progress.scanned(),
+        settled: progress.cursor().settled,
+        sequence,
+        chain,
+        open: progress.open(),
+        retrying: retries.len(),
+        blocked: order.blocked(),
+    }
+}

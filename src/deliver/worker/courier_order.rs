@@ -1,0 +1,152 @@
+//! Keeps the courier to the order that its subscription asks for.
+
+use crate::deliver::outcome::{Delivery, Reason, Verdict};
+use crate::deliver::worker::context::DeliveryContext;
+use crate::deliver::worker::courier::Courier;
+use crate::deliver::worker::order::Rule;
+use crate::deliver::worker::recall::recall;
+use crate::deliver::worker::retries::Retries;
+use crate::deliver::worker::subject_queues::{QueueKey, SubjectQueues};
+use crate::eventlog::{DeadLetterQuery, DeliveryKey, LogError, Page, Retry};
+use crate::subscriptions::{OnDeadLetter, Subscription};
+
+impl Courier {
+    /// Lets whose turn it is in a lane go.
+    fn turn(&mut self, queue_key: QueueKey) {
+        self.order.turn(queue_key, &mut self.retries);
+    }
+
+    /// Follows what came of an attempt; nothing if it died.
+    pub(super) fn follow_order(&mut self, delivery: &Delivery, verdict: Option<Verdict>) {
+        let (Some(queues), Some((sequence, _))) = (self.order.queues_mut(), delivery.link) else {
+            return;
+        };
+        let event = &delivery.entry.event;
+        let queue_key = QueueKey::of(event);
+        match verdict {
+            Some(Verdict::Delivered) => queues.end(queue_key, sequence),
+            Some(Verdict::GiveUp(_)) => queues.die(queue_key, sequence, event.id),
+            Some(Verdict::Retry { .. }) | None => queues.wait(queue_key, sequence, delivery.key()),
+        }
+        self.turn(queue_key);
+    }
+
+    /// Takes up a delivery that others bring: of a replay, or redriven. The latter goes before those
+    /// that wait in its lane, because its number is lower.
+    pub(super) async fn take_up(&mut self, retry: Retry) {
+        let queue_key = match (self.order.queues(), retry.link) {
+            (Some(queues), Some((sequence, _))) => {
+                let queue_key = match queues.of_dead(retry.key.event) {
+                    Some(queue_key) => Some(queue_key),
+                    None => queue_key_of(&self.context, &retry).await.ok().flatten(),
+                };
+                queue_key.map(|queue_key| (queue_key, sequence))
+            }
+            _ => None,
+        };
+        let key = retry.key.clone();
+        self.retries.insert(retry);
+        if let (Some((queue_key, sequence)), Some(queues)) = (queue_key, self.order.queues_mut()) {
+            queues.wait(queue_key, sequence, key);
+            self.turn(queue_key);
+        }
+    }
+
+    /// Lets the events behind a dead letter go on.
+    pub(super) fn dismiss(&mut self, key: &DeliveryKey) {
+        if key.replay.is_none()
+            && let Some(queue_key) =
+                self.order.queues_mut().and_then(|queues| queues.dismiss(key.event))
+        {
+            self.turn(queue_key);
+        }
+    }
+
+    /// Follows a change of the subscription. Another order is begun from what is kept, once nothing
+    /// is under way.
+    pub(super) fn change_order(&mut self, next: &Subscription) {
+        let asked = |of: &Subscription| (of.document.config.ordering, of.on_dead_letter());
+        if asked(&self.subscription) == asked(next) {
+            return;
+        }
+        let before = std::mem::replace(&mut self.order.rule, Rule::of(next));
+        if let Rule::BySubject(queues) = before {
+            queues.take_down().into_iter().for_each(|waiting| self.order.make_ready(waiting));
+        }
+        self.retries.let_all_go();
+    }
+
+    /// Finds out what waits in which lane, if that is not known and nothing is under way.
+    pub(super) async fn lay_queues(&mut self) {
+        if self.order.is_known() || !self.in_flight.is_empty() {
+            return;
+        }
+        match queues_kept(&self.context, &self.subscription, &self.retries).await {
+            Ok(queues) => self.enter_queues(queues),
+            Err(error) => tracing::error!(
+                subscription.id = %self.subscription.id,
+                error = &error as &dyn std::error::Error,
+                "Cannot read what waits for subscription {}; trying again", self.subscription.id,
+            ),
+        }
+    }
+
+    fn enter_queues(&mut self, queues: SubjectQueues) {
+        let known = queues.all();
+        self.order.rule = Rule::BySubject(queues);
+        let waiting = std::mem::take(&mut self.order.ready);
+        for queue_key in known {
+            self.turn(queue_key);
+        }
+        for (sequence, delivery) in waiting {
+            if let Some(first) = self.order.offer(sequence, delivery) {
+                self.order.make_ready(first);
+            }
+        }
+    }
+}
+
+async fn queue_key_of(
+    context: &DeliveryContext,
+    retry: &Retry,
+) -> Result<Option<QueueKey>, LogError> {
+    let entry = recall(&*context.log, retry).await?;
+    Ok(entry.map(|entry| QueueKey::of(&entry.event)))
+}
+
+/// Reads the lanes of retries and, where they hold lanes up, of dead letters.
+async fn queues_kept(
+    context: &DeliveryContext,
+    subscription: &Subscription,
+    retries: &Retries,
+) -> Result<SubjectQueues, LogError> {
+    let blocks = subscription.on_dead_letter() == OnDeadLetter::Block;
+    let mut queues = SubjectQueues::new(blocks);
+    for retry in retries.iter() {
+        let Some((sequence, _)) = retry.link else { continue };
+        // An event that is nowhere any more holds nobody up.
+        if let Some(queue_key) = queue_key_of(context, retry).await? {
+            queues.wait(queue_key, sequence, retry.key.clone());
+        }
+    }
+    if !blocks {
+        return Ok(queues);
+    }
+    // What was given up a moment ago must be there to be found.
+    context.ledger.try_flush().await?;
+    let mut query = DeadLetterQuery::all(subscription.id.clone());
+    loop {
+        let page = context.log.dead_letters(&query, Page::default()).await?;
+        let Some(last) = page.last() else { return Ok(queues) };
+        query.after = last.id;
+        for letter in &page {
+            // What has expired holds nobody up: it is no failure that someone has to look into.
+            let has_expired = &*letter.reason == Reason::Expired.word();
+            if let (Some((sequence, _)), None, false) =
+                (letter.link, &letter.key.replay, has_expired)
+            {
+                queues.die(QueueKey::of(&letter.event), sequence, letter.event.id);
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The attempts of one subscription that are under way.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::task::JoinHandle;
+
+use crate::ambient::{Clock, Tasks};
+use crate::deliver::limits::Permit;
+use crate::deliver::outcome::{AttemptResult, Delivery};
+use crate::deliver::worker::context::{Carry, DeliveryContext};
+use crate::eventlog::DeliveryKey;
+
+/// Attempts that were started and have not ended.
+pub(super) struct InFlight {
+    carrier: Arc<dyn Carry>,
+    clock: Arc<dyn Clock>,
+    tasks: Tasks,
+    attempts: FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + Send>>>,
+    /// Deliveries whose further attempt is under way.
+    again: BTreeSet<DeliveryKey>,
+}
+
+/// An attempt that has ended.
+pub(super) struct Ended {
+    /// What was attempted.
+    pub(super) delivery: Arc<Delivery>,
+    /// What came of it; nothing if it panicked.
+    pub(super) carried: Option<AttemptResult>,
+}
+
+impl InFlight {
+    /// Starts with none.
+    pub(super) fn new(context: &DeliveryContext) -> Self {
+        Self {
+            carrier: Arc::clone(&context.carrier),
+            clock: Arc::clone(&context.clock),
+            tasks: context.tasks.clone(),
+            attempts: FuturesUnordered::new(),
+            again: BTreeSet::new(),
+        }
+    }
+
+    /// Tells whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.attempts.is_empty()
+    }
+
+    /// How many of them are not the first of their delivery.
+    pub(super) fn again(&self) -> usize {
+        self.again.len()
+    }
+
+    /// Whether a further attempt at this delivery is under way.
+    pub(super) fn is_again(&self, key: &DeliveryKey) -> bool {
+        self.again.contains(key)
+    }
+
+    /// Starts an attempt.
+    pub(super) fn launch(&mut self, delivery: Delivery, permit: Permit) {
+        if delivery.first_attempt.is_some() {
+            self.again.insert(delivery.key());
+        }
+        let delivery = Arc::new(delivery);
+        let (carrier, parcel) = (Arc::clone(&self.carrier), Arc::clone(&delivery));
+        let clock = Arc::clone(&self.clock);
+        // On a task of its own, so that sealing for one subscription can use every core.
+        let attempt: JoinHandle<AttemptResult> = self.tasks.spawn(async move {
+            permit.run(parcel.entry.event.id, carrier.carry(&parcel), &*clock).await
+        });
+        self.attempts
+            .push(Box::pin(async move { Ended { delivery, carried: attempt.await.ok() } }));
+    }
+
+    /// Waits for the next one to end; nothing if there is none.
+    ///
+    /// Cancel safe.
+    pub(super) async fn next(&mut self) -> Option<Ended> {
+        let ended = self.attempts.next().await?;
+        self.again.remove(&ended.delivery.key());
+        Some(ended)
+    }
+}

@@ -1,0 +1,193 @@
+//! How one subscription comes along the log: numbers, chain, and what is settled.
+
+use std::collections::VecDeque;
+
+use crate::event::{ChainValue, ContentDigest, EventId, Timestamp};
+use crate::eventlog::{Cursor, Position, SequenceCheckpoint};
+
+/// One match that is not settled up to its left neighbor yet.
+#[derive(Clone, Copy, Debug)]
+struct ProgressStep {
+    position: Position,
+    after: ChainValue,
+    settled: bool,
+}
+
+/// Numbers matches in log order and finds the cursor that may be kept.
+///
+/// The cursor moves only over matches that are settled without a gap, so what is kept is enough to
+/// number everything after it again in the same way: same log, same pattern, same numbers.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// What was settled without a gap, and settled numbers above it.
+    cursor: Cursor,
+    /// Everything up to here was looked at.
+    scanned: Position,
+    /// The chain after the newest match.
+    chain: ChainValue,
+    /// Matches after the cursor, in order; the first has number `cursor.sequence + 1`.
+    steps: VecDeque<ProgressStep>,
+}
+
+/// The number and the chain that a match was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NumberedMatch {
+    /// Its sequence number, from 1.
+    pub sequence: u64,
+    /// The chain before it.
+    pub previous: ChainValue,
+    /// Whether it was settled in an earlier life of the gateway.
+    pub settled: bool,
+}
+
+impl Progress {
+    /// Goes on from a kept cursor.
+    pub fn resume(cursor: Cursor) -> Self {
+        Self { scanned: cursor.settled, chain: cursor.chain, steps: VecDeque::new(), cursor }
+    }
+
+    /// Everything up to here was looked at.
+    pub const fn scanned(&self) -> Position {
+        self.scanned
+    }
+
+    /// The place up to which everything was looked at.
+    pub fn place(&self) -> SequenceCheckpoint {
+        let (sequence, chain) = self.newest();
+        SequenceCheckpoint { position: self.scanned, sequence, chain }
+    }
+
+    /// Matches that are not settled, and those that wait behind them.
+    pub fn open(&self) -> usize {
+        self.steps.len()
+    }
+
+    /// The sequence number of the newest match, and the chain after it.
+    pub fn newest(&self) -> (u64, ChainValue) {
+        (self.cursor.sequence + self.steps.len() as u64, self.chain)
+    }
+
+    /// Numbers a match; matches must come in log order.
+    pub fn number(
+        &mut self,
+        position: Position,
+        id: EventId,
+        digest: ContentDigest,
+    ) -> NumberedMatch {
+        let previous = self.chain;
+        let after = previous.next(id, digest);
+        let sequence = self.newest().0 + 1;
+        let settled = self.cursor.ahead.contains(sequence);
+        self.steps.push_back(ProgressStep { position, after, settled });
+        self.chain = after;
+        self.scanned = self.scanned.max(position);
+        self.advance();
+        NumberedMatch { sequence, previous, settled }
+    }
+
+    /// Notes that nothing up to `position` matches beyond what was numbered.
+    pub fn pass(&mut self, position: Position) {
+        self.scanned = self.scanned.max(position);
+        self.advance();
+    }
+
+    /// Notes that a match is settled: delivered, set aside for a retry, or given up.
+    pub fn settle(&mut self, sequence: u64) {
+        let offset = sequence.checked_sub(self.cursor.sequence + 1);
+        let index = offset.and_then(|offset| usize::try_from(offset).ok());
+        if let Some(step) = index.and_then(|index| self.steps.get_mut(index)) {
+            step.settled = true;
+            self.cursor.ahead.insert(sequence);
+            self.advance();
+        }
+    }
+
+    /// Whether a match that was numbered is settled.
+    pub fn has_settled(&self, sequence: u64) -> bool {
+        let Some(offset) = sequence.checked_sub(self.cursor.sequence + 1) else { return true };
+        let step = usize::try_from(offset).ok().and_then(|index| self.steps.get(index));
+        step.is_some_and(|step| step.settled)
+    }
+
+    /// Notes since when attempts have only failed.
+    pub const fn note_failing(&mut self, since: Option<Timestamp>) {
+        self.cursor.failing_since = since;
+    }
+
+    /// The cursor to keep.
+    pub const fn cursor(&self) -> &Cursor {
+        &self.cursor
+    }
+
+    fn advance(&mut self) {
+        while let Some(step) = self.steps.pop_front_if(|step| step.settled) {
+            self.cursor.sequence += 1;
+            self.cursor.chain = step.after;
+        }
+        self.cursor.ahead.drop_through(self.cursor.sequence);
+        self.cursor.settled = match self.steps.front() {
+            Some(open) => Position(open.position.0.saturating_sub(1)),
+            None => self.scanned,
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn start() -> Progress {
+        Progress::resume(Cursor::starting(&"s".parse().unwrap(), Position::START))
+    }
+
+    fn feed(progress: &mut Progress, position: u64) -> NumberedMatch {
+        let digest = ContentDigest::from_bytes([u8::try_from(position).unwrap(); 32]);
+        progress.number(Position(position), EventId::first_of(position), digest)
+    }
+
+    #[test]
+    fn the_cursor_waits_for_the_oldest_open_match() {
+        let mut progress = start();
+        feed(&mut progress, 3);
+        feed(&mut progress, 5);
+        progress.pass(Position(9));
+
+        progress.settle(2);
+        assert_eq!(progress.cursor().settled, Position(2));
+        assert_eq!(progress.cursor().sequence, 0);
+        assert!(progress.cursor().ahead.contains(2));
+        assert_eq!([1, 2, 3].map(|number| progress.has_settled(number)), [false, true, false]);
+
+        progress.settle(1);
+        assert_eq!(progress.cursor().settled, Position(9));
+        assert_eq!(progress.cursor().sequence, 2);
+        assert!(progress.cursor().ahead.is_empty());
+        assert!(progress.has_settled(1));
+    }
+
+    proptest! {
+        #[test]
+        fn a_crash_at_any_moment_numbers_everything_again_in_the_same_way(
+            settle_order in proptest::collection::vec(1_u64..20, 0..30),
+        ) {
+            let mut first = start();
+            let numbered: Vec<NumberedMatch> = (1..=20).map(|p| feed(&mut first, p)).collect();
+            for &sequence in &settle_order {
+                first.settle(sequence);
+            }
+
+            let kept = first.cursor().clone();
+            let mut second = Progress::resume(kept.clone());
+            for position in kept.settled.0 + 1..=20 {
+                let again = feed(&mut second, position);
+                let before = numbered[usize::try_from(position).unwrap() - 1];
+                prop_assert_eq!((again.sequence, again.previous), (before.sequence, before.previous));
+                prop_assert_eq!(again.settled, settle_order.contains(&again.sequence));
+            }
+            prop_assert_eq!(second.newest(), first.newest());
+            prop_assert_eq!(second.cursor(), first.cursor());
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Serves one subscription without a sink: numbers its matches, and attempts nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+
+use crate::deliver::worker::ack_state::AckState;
+use crate::deliver::worker::context::{
+    DeliveryContext, SubjectTurn, WorkerCommand, WorkerStanding,
+};
+use crate::deliver::worker::inbox::Inbox;
+use crate::deliver::worker::match_source::MatchSource;
+use crate::deliver::worker::overdue::Overdue;
+use crate::deliver::worker::sequence_checkpoints::SequenceCheckpoints;
+use crate::eventlog::{Cursor, Retry, SequenceCheckpoint};
+use crate::subscriptions::Subscription;
+
+/// How often an idle clerk looks at the log by itself.
+const IDLE_TICK: Duration = Duration::from_secs(5);
+
+/// The worker of one subscription without a sink.
+pub struct PullWorker {
+    context: DeliveryContext,
+    subscription: Arc<Subscription>,
+    inbox: Arc<Inbox>,
+    commands: mpsc::Receiver<WorkerCommand>,
+    standing: watch::Sender<WorkerStanding>,
+    ack_state: Arc<AckState>,
+    place: SequenceCheckpoint,
+    sequence_checkpoints: SequenceCheckpoints,
+    overdue: Overdue,
+    held: bool,
+}
+
+impl PullWorker {
+    /// Goes on from what the log kept of a subscription.
+    pub fn new(
+        context: DeliveryContext,
+        subscription: Arc<Subscription>,
+        inbox: Arc<Inbox>,
+        commands: mpsc::Receiver<WorkerCommand>,
+        (cursor, waiting): (Cursor, Vec<Retry>),
+    ) -> (Self, watch::Receiver<WorkerStanding>, Arc<AckState>) {
+        let place = cursor.place();
+        let ack_state = Arc::new(AckState::new(cursor, waiting));
+        let standing = watch::Sender::new(stand(place, &ack_state));
+        let (watcher, consumers) = (standing.subscribe(), Arc::clone(&ack_state));
+        let sequence_checkpoints = SequenceCheckpoints::default();
+        let pull_worker = Self {
+            context,
+            subscription,
+            inbox,
+            commands,
+            standing,
+            ack_state,
+            place,
+            sequence_checkpoints,
+            overdue: Overdue::new(),
+            held: false,
+        };
+        (pull_worker, watcher, consumers)
+    }
+
+    /// Works until the gateway stops or the subscription is removed.
+    pub async fn run(mut self) {
+        let stopping = self.context.tasks.stopping().clone();
+        self.skip_ahead().await;
+        let (log, inbox) = (Arc::clone(&self.context.log), Arc::clone(&self.inbox));
+        let mut match_source = MatchSource::new(log, inbox, self.place.position);
+        loop {
+            let more = self.number(&mut match_source).await | self.expire().await;
+            let wake = if more { Duration::ZERO } else { IDLE_TICK };
+            tokio::select! {
+                () = stopping.cancelled() => break,
+                command = self.commands.recv() => match command {
+                    Some(command) => self.obey(command, &mut match_source),
+                    None => break,
+                },
+                () = match_source.arrival() => {}
+                () = self.ack_state.change() => {}
+                () = self.context.clock.sleep(wake) => {}
+            }
+        }
+    }
+
+    /// Begins at the newest milestone if that is further than what was acknowledged. Where none
+    /// can be read the way is longer, and leads to the same numbers.
+    async fn skip_ahead(&mut self) {
+        let log = &self.context.log;
+        let newest = log.sequence_checkpoints_around(&self.subscription.id, log.head()).await;
+        if let Ok((Some(newest), _)) = newest
+            && newest.position > self.place.position
+        {
+            self.place = newest;
+        }
+    }
+
+    /// Numbers a batch of matches, so that commands need not wait for a long way; says whether there
+    /// may be more at once.
+    async fn number(&mut self, match_source: &mut MatchSource) -> bool {
+        match_source.rest();
+        if self.held {
+            self.note();
+            return false;
+        }
+        let found = match_source.gather(&self.subscription).await;
+        while let Some(entry) = match_source.take() {
+            self.place = SequenceCheckpoint {
+                position: entry.position,
+                sequence: self.place.sequence + 1,
+                chain: self.place.chain.next(entry.event.id, entry.event.digest),
+            };
+            self.keep_sequence_checkpoint();
+        }
+        self.place.position = self.place.position.max(match_source.known());
+        self.keep_sequence_checkpoint();
+        self.note();
+        found || match_source.has_more()
+    }
+
+    /// Gives up what was not acknowledged in time; says whether there may be more at once.
+    async fn expire(&mut self) -> bool {
+        if self.held {
+            return false;
+        }
+        let of = (&self.context, &*self.subscription);
+        let more = self.overdue.look(of, &self.ack_state, self.place).await;
+        self.note();
+        more.unwrap_or_else(|error| {
+            tracing::error!(
+                subscription.id = %self.subscription.id,
+                error = &error as &dyn std::error::Error,
+                "Overdue events of subscription {} cannot be given up", self.subscription.id,
+            );
+            false
+        })
+    }
+
+    fn keep_sequence_checkpoint(&mut self) {
+        if let Some(place) = self.sequence_checkpoints.due(self.place) {
+            self.context.ledger.sequence_checkpoint(&self.subscription.id, place);
+        }
+    }
+
+    fn obey(&mut self, command: WorkerCommand, match_source: &mut MatchSource) {
+        match command {
+            // Whoever asked and has gone will not change anything, and nobody would let go.
+            WorkerCommand::Hold(held) => self.held = held.send(()).is_ok(),
+            WorkerCommand::Changed(subscription) => {
+                self.subscription = subscription;
+                self.held = false;
+                self.overdue = Overdue::new();
+                match_source.start_over(self.place.position);
+            }
+            WorkerCommand::Retry(retry) => self.ack_state.bring_back(retry),
+            // There is no sink, and no order that a dead letter could hold up.
+            WorkerCommand::Nudge | WorkerCommand::Dismissed(_) => {}
+            // Whoever asked may have gone.
+            WorkerCommand::Turn { answer, .. } => drop(answer.send(SubjectTurn::None)),
+        }
+    }
+
+    fn note(&self) {
+        if let Some(cursor) = self.ack_state.pass(self.place) {
+            self.context.ledger.cursor(&self.subscription.id, &cursor);
+        }
+        let standing = stand(self.place, &self.ack_state);
+        // Who waits for events is not woken for nothing.
+        self.standing.send_if_modified(|shown| {
+            let moved = *shown != standing;
+            *shown = standing;
+            moved
+        });
+    }
+}
+
+fn stand(place: SequenceCheckpoint, ack_state: &AckState) -> WorkerStanding {
+    let (open, retrying) = ack_state.waiting(place.sequence);
+    WorkerStanding {
+        scanned: place.position,
+        settled: ack_state.settled(),
+        sequence: place.sequence,
+        chain: place.chain,
+        open: usize::try_from(open).unwrap_or(usize::MAX),
+        retrying,
+        blocked: 0,
+    }
+}

@@ -1,0 +1,256 @@
+//! Keeps the events of each subject in order: one attempt at a time, and nothing overtakes what has
+//! failed.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use crate::deliver::outcome::Delivery;
+use crate::deliver::worker::retries::Retries;
+use crate::event::{CloudEvent, EventId, Subject};
+use crate::eventlog::DeliveryKey;
+
+/// The lane of a subject; all events without a subject share one. Subjects whose hashes are the same
+/// share one, too, which costs speed and never order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct QueueKey(u64);
+
+impl QueueKey {
+    /// The lane of an event.
+    pub(super) fn of(event: &CloudEvent) -> Self {
+        Self::named(event.subject.as_ref())
+    }
+
+    /// The lane of a subject.
+    pub(super) fn named(subject: Option<&Subject>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        subject.map(Subject::as_str).hash(&mut hasher);
+        Self(hasher.finish())
+    }
+}
+
+/// The lanes of one subscription: of each subject for which something is under way or waits.
+pub(super) struct SubjectQueues {
+    /// Whether a dead letter holds up its lane.
+    blocks: bool,
+    queues: HashMap<QueueKey, SubjectQueue>,
+    /// Where what waits for its first attempt stands, by sequence number.
+    firsts: BTreeMap<u64, QueueKey>,
+    /// Dead letters that hold up a lane.
+    dead: BTreeMap<EventId, (QueueKey, u64)>,
+    /// Bytes of event data that wait in lanes.
+    bytes: usize,
+}
+
+/// What is under way or waits in a lane, by sequence number.
+#[derive(Default)]
+struct SubjectQueue {
+    places: BTreeMap<u64, QueuePlace>,
+    in_flight: Option<u64>,
+}
+
+enum QueuePlace {
+    /// Is attempted, or will be as soon as there is room.
+    UnderWay(EventId),
+    /// Waits for its first attempt.
+    First(Box<Delivery>),
+    /// Waits among the retries.
+    Again(DeliveryKey),
+    /// Was given up, and waits for someone to decide.
+    Dead(EventId),
+}
+
+impl QueuePlace {
+    fn event(&self) -> EventId {
+        match self {
+            Self::UnderWay(event) | Self::Dead(event) => *event,
+            Self::First(delivery) => delivery.entry.event.id,
+            Self::Again(key) => key.event,
+        }
+    }
+}
+
+impl SubjectQueues {
+    /// Starts without any lane; `blocks` says whether a dead letter holds up its lane.
+    pub(super) fn new(blocks: bool) -> Self {
+        let (firsts, dead) = (BTreeMap::new(), BTreeMap::new());
+        Self { blocks, queues: HashMap::new(), firsts, dead, bytes: 0 }
+    }
+
+    /// Every lane in which something is under way or waits.
+    pub(super) fn all(&self) -> Vec<QueueKey> {
+        self.queues.keys().copied().collect()
+    }
+
+    /// Bytes of event data that wait in lanes.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// How many dead letters hold up a lane.
+    pub(super) fn blocked(&self) -> usize {
+        self.dead.len()
+    }
+
+    /// Whether the dead letter of this event holds up a lane.
+    pub(super) fn is_dead(&self, event: EventId) -> bool {
+        self.dead.contains_key(&event)
+    }
+
+    /// Lets a numbered match in; gives it back if it may be attempted now.
+    pub(super) fn first(&mut self, sequence: u64, delivery: Delivery) -> Option<Delivery> {
+        let queue_key = QueueKey::of(&delivery.entry.event);
+        let queue = self.queues.entry(queue_key).or_default();
+        if queue.places.is_empty() {
+            queue.places.insert(sequence, QueuePlace::UnderWay(delivery.entry.event.id));
+            queue.in_flight = Some(sequence);
+            return Some(delivery);
+        }
+        self.bytes += delivery.entry.event.data.text().len();
+        self.firsts.insert(sequence, queue_key);
+        queue.places.insert(sequence, QueuePlace::First(Box::new(delivery)));
+        None
+    }
+
+    /// Notes that a further attempt at what waits has begun.
+    pub(super) fn begin(&mut self, event: &CloudEvent, sequence: u64) {
+        let queue = self.queues.entry(QueueKey::of(event)).or_default();
+        queue.places.insert(sequence, QueuePlace::UnderWay(event.id));
+        queue.in_flight = Some(sequence);
+    }
+
+    /// Notes that a delivery waits among the retries: it has failed, was kept before a restart, or is
+    /// redriven. Whose turn it is in the lane has to be asked afterwards.
+    pub(super) fn wait(&mut self, queue_key: QueueKey, sequence: u64, key: DeliveryKey) {
+        self.dead.remove(&key.event);
+        let queue = self.queues.entry(queue_key).or_default();
+        queue.leave(sequence);
+        queue.places.insert(sequence, QueuePlace::Again(key));
+    }
+
+    /// Notes that a delivery was given up: it holds up its lane, or leaves it.
+    pub(super) fn die(&mut self, queue_key: QueueKey, sequence: u64, event: EventId) {
+        if !self.blocks {
+            return self.end(queue_key, sequence);
+        }
+        let queue = self.queues.entry(queue_key).or_default();
+        queue.leave(sequence);
+        queue.places.insert(sequence, QueuePlace::Dead(event));
+        self.dead.insert(event, (queue_key, sequence));
+    }
+
+    /// Notes that a delivery has left its lane.
+    pub(super) fn end(&mut self, queue_key: QueueKey, sequence: u64) {
+        let Some(queue) = self.queues.get_mut(&queue_key) else { return };
+        queue.leave(sequence);
+        queue.places.remove(&sequence);
+    }
+
+    /// Takes out what waits among the retries and will not be attempted any more; says of which lane.
+    /// Whose turn it is there has to be asked afterwards.
+    pub(super) fn abandon(&mut self, sequence: u64) -> Option<QueueKey> {
+        let waits = |queue: &SubjectQueue| {
+            matches!(queue.places.get(&sequence), Some(QueuePlace::Again(_)))
+        };
+        let queue_key =
+            self.queues.iter().find_map(|(queue_key, queue)| waits(queue).then_some(*queue_key))?;
+        self.end(queue_key, sequence);
+        Some(queue_key)
+    }
+
+    /// Finds the lane that the dead letter of an event holds up.
+    pub(super) fn of_dead(&self, event: EventId) -> Option<QueueKey> {
+        self.dead.get(&event).map(|(queue_key, _)| *queue_key)
+    }
+
+    /// Lets a lane go on without a dead letter that nobody wants any more; says which lane.
+    pub(super) fn dismiss(&mut self, event: EventId) -> Option<QueueKey> {
+        let (queue_key, sequence) = self.dead.remove(&event)?;
+        self.end(queue_key, sequence);
+        Some(queue_key)
+    }
+
+    /// Decides whose turn it is in a lane: the lowest number, once nothing is under way. A match for
+    /// the first time is given back to be attempted; a retry is let go to be taken when it is due,
+    /// and those behind it are held.
+    pub(super) fn turn(&mut self, queue_key: QueueKey, retries: &mut Retries) -> Option<Delivery> {
+        let queue = self.queues.get_mut(&queue_key)?;
+        let Some(sequence) = queue.places.keys().next().copied() else {
+            self.queues.remove(&queue_key);
+            return None;
+        };
+        let is_free = queue.in_flight.is_none();
+        for (number, place) in &queue.places {
+            if let QueuePlace::Again(key) = place {
+                if is_free && *number == sequence { retries.let_go(key) } else { retries.hold(key) }
+            }
+        }
+        let Some(first @ QueuePlace::First(_)) = queue.places.get(&sequence).filter(|_| is_free)
+        else {
+            return None;
+        };
+        let event = first.event();
+        queue.in_flight = Some(sequence);
+        let place = queue.places.insert(sequence, QueuePlace::UnderWay(event));
+        self.first_of(sequence, place)
+    }
+
+    /// The delivery that has left its place before its first attempt.
+    fn first_of(&mut self, sequence: u64, place: Option<QueuePlace>) -> Option<Delivery> {
+        let Some(QueuePlace::First(delivery)) = place else { return None };
+        self.firsts.remove(&sequence);
+        self.bytes -= delivery.entry.event.data.text().len();
+        Some(*delivery)
+    }
+
+    /// What goes before a place in a lane: the lowest number, or what is under way. Nothing if the
+    /// place is not there, or goes next.
+    pub(super) fn ahead_of(&self, queue_key: QueueKey, sequence: u64) -> Option<(u64, EventId)> {
+        let queue = self.queues.get(&queue_key)?;
+        queue.places.get(&sequence)?;
+        let lowest = queue.places.keys().next().copied().filter(|lowest| *lowest < sequence);
+        let ahead = lowest.or(queue.in_flight).filter(|ahead| *ahead != sequence)?;
+        Some((ahead, queue.places.get(&ahead)?.event()))
+    }
+
+    /// How many wait for their first attempt.
+    pub(super) fn firsts(&self) -> usize {
+        self.firsts.len()
+    }
+
+    /// The lowest number that waits for its first attempt, and its delivery.
+    pub(super) fn oldest_first(&self) -> Option<(u64, &Delivery)> {
+        let (sequence, queue_key) = self.firsts.first_key_value()?;
+        match self.queues.get(queue_key)?.places.get(sequence)? {
+            QueuePlace::First(delivery) => Some((*sequence, delivery)),
+            _ => None,
+        }
+    }
+
+    /// Takes out what waits for its first attempt; its turn never comes.
+    pub(super) fn take_first(&mut self, sequence: u64) -> Option<Delivery> {
+        let queue = self.queues.get_mut(self.firsts.get(&sequence)?)?;
+        let place = queue.places.remove(&sequence);
+        self.first_of(sequence, place)
+    }
+
+    /// Takes every lane down; gives back what waits for its first attempt, in order.
+    pub(super) fn take_down(self) -> Vec<Delivery> {
+        let places = self.queues.into_values().flat_map(|queue| queue.places);
+        let mut firsts: Vec<(u64, Delivery)> = places
+            .filter_map(|(sequence, place)| match place {
+                QueuePlace::First(delivery) => Some((sequence, *delivery)),
+                _ => None,
+            })
+            .collect();
+        firsts.sort_by_key(|(sequence, _)| *sequence);
+        firsts.into_iter().map(|(_, delivery)| delivery).collect()
+    }
+}
+
+impl SubjectQueue {
+    fn leave(&mut self, sequence: u64) {
+        if self.in_flight == Some(sequence) {
+            self.in_flight = None;
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The egress guard: which addresses the gateway dials on behalf of others.
+//!
+//! A sink or a key set's address comes from a consumer, so it may name the gateway's own machine,
+//! a neighbor in its network, or a cloud's metadata service. [`Egress`] judges the address that is
+//! dialed: [`GuardedClients`] resolve names through it, so that a name that changes between check
+//! and use is judged as it is used, and a literal address, which no resolver sees, is judged before
+//! each request. A subscription whose addresses can be judged without a resolver is refused when it
+//! is written.
+//!
+//! **Invariants:** nothing special-purpose is dialed unless [`EgressConfig`] opens it; no metadata
+//! service unless it is opened by its own address; plain http only where that is opened besides. No
+//! redirect is followed and no proxy is used, because neither would come past the guard.
+
+mod clients;
+mod config;
+mod embedded;
+mod guard;
+mod network;
+mod special;
+
+pub use clients::GuardedClients;
+pub use config::EgressConfig;
+pub use guard::{Egress, EgressRefusal, Scheme};
+pub use network::{Network, NetworkError};

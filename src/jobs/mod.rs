@@ -1,0 +1,36 @@
+//! Sends what was already let in, again.
+//!
+//! A [`Replay`] is a durable job over `[from, to]` of the log for one subscription. Its [`ReplayRunner`]
+//! reads old entries and has each carried by the same hands as live traffic, at a pace of its own,
+//! with the same ids and idempotency keys, and marked as a replay.
+//!
+//! A [`Redrive`] brings the dead letters of a subscription back in the same way; they are handed to
+//! its courier, because they take up their own deliveries again.
+//!
+//! **Invariant:** a replay touches no cursor, no sequence number and no chain.
+
+mod abandoned;
+mod config;
+mod service;
+mod replay;
+mod replay_run;
+mod replay_positions;
+mod redrive;
+mod redrive_service;
+mod redrive_runner;
+mod redrives;
+mod runner;
+mod running;
+mod job_store;
+mod slots;
+mod replays;
+#[cfg(test)]
+mod tests;
+
+pub use config::{Config, ReplayConfigError};
+pub use redrive::{Redrive, RedriveCounts};
+pub use redrives::Redrives;
+pub use replay::{Replay, ReplayCounts, ReplayState, Selection};
+pub use replays::{ReplayError, Replays};
+pub use runner::{ReplayRunner, count};
+pub use service::{JobService, JobServiceParts, ReplayRequest};
