@@ -13,7 +13,7 @@
 //! ```
 //!
 //! The modules below are the rooms of the house, in the order in which an event walks through
-//! them. `docs/ARCHITECTURE.md` is the map; `tests/it/architecture.rs` holds the walls.
+//! them. `docs/ARCHITECTURE.md` is the map; `tests/it/architecture/` holds the walls.
 
 // ── vocabulary ──
 pub mod event;

@@ -4,12 +4,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
-use axum::http::header::AUTHORIZATION;
-use axum::http::request::Parts;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Code, Problem, Services};
+use crate::api::{Code, Problem};
 use crate::event::{CallerId, ConsumerId};
 
 /// What a caller may do.
@@ -119,26 +116,6 @@ impl Caller {
             Scope::Consume(consumer) => Some(consumer),
             Scope::Admin | Scope::Operate | Scope::Publish => None,
         })
-    }
-}
-
-impl FromRequestParts<Arc<Services>> for Caller {
-    type Rejection = Problem;
-
-    async fn from_request_parts(
-        parts: &mut Parts,
-        services: &Arc<Services>,
-    ) -> Result<Self, Self::Rejection> {
-        let refuse = || {
-            let detail = "send `Authorization: Bearer` with a key from `sealway callers add`";
-            Problem::new(Code::Unauthorized, detail)
-        };
-        let value = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let (scheme, key) = value.and_then(|value| value.split_once(' ')).ok_or_else(refuse)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(refuse());
-        }
-        services.callers.identify(key.trim()).await?.ok_or_else(refuse)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use axum::extract::State;
 use axum::http::header;
@@ -12,27 +11,6 @@ use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::deliver::BreakerPhase;
 use crate::eventlog::DiskLevel;
 use crate::telemetry::Metric;
-
-/// Says whether the gateway takes work: not while it starts, and not while it drains.
-#[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<AtomicBool>);
-
-impl Readiness {
-    /// Starts as not ready.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Says whether the gateway takes work from now on.
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Relaxed);
-    }
-
-    /// Whether the gateway takes work.
-    pub fn is_ready(&self) -> bool {
-        self.0.load(Relaxed)
-    }
-}
 
 /// `GET /health/live`: answers as long as the process does.
 #[utoipa::path(

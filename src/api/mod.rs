@@ -7,6 +7,7 @@
 //! **Invariant:** only this room speaks status codes, and nothing an error of ours says inside
 //! reaches a caller.
 
+mod authentication;
 mod bus;
 mod caller;
 mod callers;
@@ -22,6 +23,7 @@ mod json_object;
 mod limits;
 mod log;
 mod openapi;
+mod outcome;
 mod poll;
 mod post_events;
 mod problem;
@@ -30,6 +32,7 @@ mod pull;
 mod quarantine;
 mod query;
 mod readers;
+mod readiness;
 mod receipts;
 mod redrives;
 mod repeats;
@@ -48,10 +51,10 @@ pub use bus::bus_route;
 pub use caller::{Caller, Scope, ScopeError};
 pub use callers::{CallerError, CallerRecord, Callers};
 pub use config::Config;
-pub use health::Readiness;
 pub use limits::serve;
 pub use openapi::openapi;
 pub use problem::{Code, Problem};
 pub use readers::Readers;
+pub use readiness::Readiness;
 pub use router::router;
 pub use services::Services;

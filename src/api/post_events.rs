@@ -10,9 +10,10 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::api::outcome::{Outcome, Settled};
 use crate::api::query::Query;
 use crate::api::{Caller, Code, Problem, Scope, Services};
-use crate::event::{Fault, Violation, json};
+use crate::event::{Fault, json};
 use crate::source::intake::{self, Posting, Unreadable};
 use crate::source::{Admit, AdmitRefusal, Admitted, ResponseMode};
 use crate::telemetry::error_chain;
@@ -41,44 +42,6 @@ enum WantedMode {
 pub struct Accepted {
     /// The events, in the order sent.
     events: Vec<Outcome>,
-}
-
-/// What became of one event of a request.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Outcome {
-    /// Its place in the request, from 0.
-    index: usize,
-    /// The id under which the producer sent it.
-    id: String,
-    #[serde(flatten)]
-    result: Settled,
-}
-
-/// How it ended.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "outcome")]
-pub enum Settled {
-    /// It is durable.
-    Taken {
-        /// The events in the log that it became, one for each publication that wanted it.
-        event_ids: Vec<String>,
-        /// Whether the log had all of them already.
-        repeated: bool,
-        /// How many publications had it quarantined.
-        quarantined: usize,
-    },
-    /// Nothing of it was stored.
-    Refused {
-        /// A stable word, as in problems.
-        code: &'static str,
-        /// What is wrong and what to do.
-        detail: String,
-        /// How it breaks its contract, if that is why.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        #[schema(value_type = Vec<Object>)]
-        violations: Vec<Violation>,
-    },
 }
 
 /// Takes the events of a request, and answers 202 once all of them are durable.
@@ -207,7 +170,7 @@ mod tests {
 
     use super::*;
     use crate::ambient::Size;
-    use crate::event::{EventId, Timestamp};
+    use crate::event::{EventId, Timestamp, Violation};
     use crate::source::{Config, Received};
 
     /// Gives each event the answer that its id asks for.

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::post_events::Outcome;
+use crate::api::outcome::Outcome;
 use crate::event::{Blame, Fault, Violation};
 use crate::eventlog;
 use crate::source::AdmitRefusal;

@@ -14,12 +14,12 @@ use crate::api::json_object::JsonObject;
 use crate::api::subscriptions::find;
 use crate::api::{Caller, Code, Problem, Services};
 use crate::event::{ReplayId, SubscriptionId, Timestamp};
-use crate::jobs::{Replay, ReplayCounts, ReplayRequest, ReplayState};
+use crate::jobs::{NewReplay, Replay, ReplayCounts, ReplayState};
 
 /// What to replay.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schema(as = ReplayRequest)]
+#[schema(as = NewReplay)]
 pub struct Wanted {
     /// The first id, included; a ULID.
     from: String,
@@ -125,7 +125,7 @@ pub async fn start(
     let read = |name: &str, text: &str| {
         text.parse().map_err(|error| Problem::new(Code::Invalid, format!("{name}: {error}")))
     };
-    let request = ReplayRequest {
+    let request = NewReplay {
         from: read("from", &wanted.from)?,
         to: wanted.to.as_deref().map(|to| read("to", to)).transpose()?,
         types: wanted.types,

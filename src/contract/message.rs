@@ -8,10 +8,11 @@ use serde_json::Value;
 use crate::contract::bundle::{ContractBundle, check_format};
 use crate::contract::closing;
 use crate::contract::effort;
-use crate::contract::outline::{ChannelAction, Definition, Generation};
+use crate::contract::outline::{Definition, Generation};
 use crate::contract::reference::{Library, Location};
 use crate::contract::rules::{ContractMistake, Rules};
 use crate::contract::shape::Shapes;
+use crate::contract::usage::ChannelAction;
 use crate::event::{Diagnostic, Violation};
 
 /// A message that a contract describes.

@@ -6,7 +6,7 @@
 //!
 //! A text becomes a tree with places (`text`), whose references are followed within the contracts
 //! folder (`reference`); the readers of the versions (`version2`, `version3`) find the messages
-//! (`outline`); a payload becomes a schema that stands alone (`bundle`), is compiled (`rules`), laid
+//! (`usage`), which become one list by name (`outline`); a payload becomes a schema that stands alone (`bundle`), is compiled (`rules`), laid
 //! out as a graph of declared members (`shape`) and bounded in effort (`effort`); `closing` walks
 //! data along that graph.
 //!
@@ -28,10 +28,11 @@ mod reference;
 mod rules;
 mod shape;
 mod text;
+mod usage;
 mod version2;
 mod version3;
 
 pub use catalog::{Catalog, ContractDocument};
 pub use gate::{Absence, ContractRefusal, Gate, Validated};
 pub use message::{Example, Message};
-pub use outline::ChannelAction;
+pub use usage::ChannelAction;

@@ -5,17 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::contract::reference::{Library, Location};
+use crate::contract::usage::{ChannelAction, Usage};
 use crate::contract::{version2, version3};
 use crate::event::Diagnostic;
-
-/// Whether the application that a document describes sends a message or receives it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ChannelAction {
-    /// It sends: the message is an event that it publishes.
-    Send,
-    /// It receives: the message is asked of it.
-    Receive,
-}
 
 /// Where traits stand against the object that they are applied to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,18 +34,6 @@ pub(super) struct Definition {
     pub(super) action: Option<ChannelAction>,
     pub(super) channels: Vec<String>,
     pub(super) fields: Fields,
-}
-
-/// One place where a message is used, found by the reader of a version.
-pub(super) struct Usage {
-    /// The message object.
-    pub(super) at: Location,
-    /// What the message is called if it has no `name`.
-    pub(super) fallback: Option<String>,
-    /// The channel's address, if it has one.
-    pub(super) channel: Option<String>,
-    /// What an operation does with it, if there is one.
-    pub(super) action: Option<ChannelAction>,
 }
 
 /// Reads the document in a file; mistakes are added to `mistakes`.

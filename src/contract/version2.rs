@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::contract::outline::{ChannelAction, Usage};
 use crate::contract::reference::{Library, Location};
+use crate::contract::usage::{ChannelAction, Usage};
 use crate::event::Diagnostic;
 
 /// In version 2, operations are named from the other side: what others may *subscribe* to is what
@@ -48,21 +48,23 @@ fn of_channel(
         if library.value(&message).is_none() {
             continue;
         }
-        let first = library.settle(message)?;
-        let choices = library.value(&first).and_then(|one| one.get("oneOf"));
-        let messages = match choices.and_then(Value::as_array) {
-            None => vec![first],
-            Some(choices) => (0..choices.len())
-                .map(|index| library.settle(first.child("oneOf").child(&index.to_string())))
-                .collect::<Result<_, _>>()?,
-        };
-        for at in messages {
+        for at in choices(library, message)? {
             let fallback = component_name(&at);
             let channel = Some(address.to_owned());
             usages.push(Usage { at, fallback, channel, action: Some(action) });
         }
     }
     Ok(())
+}
+
+/// The messages of an operation: one, or each of a list to choose from.
+fn choices(library: &Library, message: Location) -> Result<Vec<Location>, Diagnostic> {
+    let first = library.settle(message)?;
+    let list = library.value(&first).and_then(|one| one.get("oneOf"));
+    let Some(list) = list.and_then(Value::as_array) else { return Ok(vec![first]) };
+    (0..list.len())
+        .map(|index| library.settle(first.child("oneOf").child(&index.to_string())))
+        .collect()
 }
 
 /// A message defined among the components may be called by its key there.

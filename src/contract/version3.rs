@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::contract::outline::{ChannelAction, Usage};
 use crate::contract::reference::{Library, Location};
+use crate::contract::usage::{ChannelAction, Usage};
 use crate::event::Diagnostic;
 
 /// What a channel holds: its address and its messages, by location, with their keys.

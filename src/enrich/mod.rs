@@ -14,9 +14,11 @@ mod file;
 mod marked;
 mod patch;
 mod publication;
+mod publications;
 mod rehearsal;
 
 pub use enriched::{EnrichError, Enriched};
 pub use patch::{Patch, PatchFailure, PatchMistake};
-pub use publication::{Mode, Publication, Publications};
+pub use publication::{Mode, Publication};
+pub use publications::Publications;
 pub use rehearsal::Rehearsal;

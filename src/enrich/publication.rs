@@ -1,6 +1,5 @@
-//! What a domain lets cross, and under which names.
+//! One kind of event that crosses, and under which names.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +10,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::enrich::Patch;
-use crate::enrich::file;
-use crate::event::{Diagnostic, EventSource};
-use crate::route::{Filter, Pattern, Table};
-use crate::source::Received;
+use crate::event::EventSource;
+use crate::route::Pattern;
 
 /// What happens to an event that breaks its contract.
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
@@ -120,145 +117,5 @@ impl Publication {
 impl fmt::Debug for Publication {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Publication({})", self.name)
-    }
-}
-
-/// Everything that crosses.
-#[derive(Debug, Default)]
-pub struct Publications {
-    all: Vec<Arc<Publication>>,
-    /// Their patterns, by their index in `all`.
-    patterns: Table<usize>,
-}
-
-impl Publications {
-    /// Reads all files of publications, given as texts by the names that a person knows them by.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: every mistake in every file, each at its place.
-    pub fn load(files: &BTreeMap<String, String>) -> Result<Self, Vec<Diagnostic>> {
-        let mut all: Vec<Arc<Publication>> = Vec::new();
-        let mut mistakes = Vec::new();
-        let mut places: BTreeMap<Arc<str>, String> = BTreeMap::new();
-        for (file, text) in files {
-            let publications = file::read(file, text).unwrap_or_else(|mut found| {
-                mistakes.append(&mut found);
-                Vec::new()
-            });
-            for (publication, at) in publications {
-                let name = Arc::clone(&publication.name);
-                if let Some(first) = places.get(&name) {
-                    let problem = format!("`{name}` is published already, at {first}");
-                    let help = "join the two patterns with `$or`, or name the domains apart";
-                    mistakes.push(Diagnostic::at(file, text, at, problem).with_help(help));
-                }
-                places.entry(name).or_insert_with(|| format!("{file}:{}", at.0));
-                all.push(Arc::new(publication));
-            }
-        }
-        if !mistakes.is_empty() {
-            return Err(mistakes);
-        }
-        let filter = |one: &Arc<Publication>| Arc::new(Filter::from(one.when.clone()));
-        let patterns = all.iter().map(filter).enumerate().collect();
-        Ok(Self { all, patterns })
-    }
-
-    /// The JSON Schema of a file of publications, made from the types that read it.
-    pub fn file_schema() -> schemars::Schema {
-        schemars::schema_for!(file::File)
-    }
-
-    /// All publications, in the order of their files.
-    pub fn iter(&self) -> impl Iterator<Item = &Arc<Publication>> {
-        self.all.iter()
-    }
-
-    /// Finds a publication by its name, `domain/event`.
-    pub fn get(&self, name: &str) -> Option<&Arc<Publication>> {
-        self.all.iter().find(|publication| &*publication.name == name)
-    }
-
-    /// Finds the publications that want an event, in the order of their files.
-    pub fn wanted_by(&self, received: &Received) -> Vec<Arc<Publication>> {
-        let found = self.patterns.matches(&received.envelope.to_tree());
-        found.into_iter().filter_map(|index| self.all.get(index)).cloned().collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::source::Envelope;
-
-    fn file(domain: &str, event: &str) -> String {
-        format!(
-            "domain: {domain}\ncontract: asyncapi/x.yaml\nsource: /x\npublications:\n  \
-             - event: {event}\n    when: {{ source: [a] }}\n    patch: []\n"
-        )
-    }
-
-    fn load(files: &[(&str, String)]) -> Result<Publications, Vec<Diagnostic>> {
-        let files = files.iter().map(|(name, text)| ((*name).to_owned(), text.clone()));
-        Publications::load(&files.collect())
-    }
-
-    #[test]
-    fn mistakes_of_all_files_are_found_at_once() {
-        let found = load(&[("a.yaml", "x".into()), ("b.yaml", file("orders", "not/a/name"))]);
-
-        let files: Vec<String> = found.unwrap_err().into_iter().map(|found| found.file).collect();
-        assert_eq!(files, ["a.yaml", "b.yaml"]);
-    }
-
-    #[test]
-    fn one_event_of_a_domain_is_published_once() {
-        let found = load(&[("a.yaml", file("orders", "A.B")), ("b.yaml", file("orders", "A.B"))]);
-
-        let found = found.unwrap_err().remove(0).to_string();
-        assert!(found.starts_with("b.yaml:5:12: `orders/A.B` is published already, at a.yaml:5"));
-        assert!(load(&[("a.yaml", file("x", "A.B")), ("b.yaml", file("y", "A.B"))]).is_ok());
-    }
-
-    #[test]
-    fn the_publications_of_the_demo_are_sound() {
-        let orders = include_str!("../../config/publications/orders.yaml").to_owned();
-        let payments = include_str!("../../config/publications/payments.yaml").to_owned();
-
-        let loaded = load(&[("orders.yaml", orders), ("payments.yaml", payments)]).unwrap();
-
-        let names: Vec<&str> = loaded.iter().map(|publication| &**publication.name()).collect();
-        assert_eq!(
-            names,
-            [
-                "orders/Order.Created",
-                "orders/Order.Completed",
-                "orders/Order.Cancelled",
-                "payments/Payment.Succeeded",
-                "payments/Payment.Failed",
-            ]
-        );
-        assert!(loaded.get("orders/Order.Created").is_some());
-        let received = Received {
-            envelope: Envelope {
-                id: "e1".into(),
-                source: "payment-service".into(),
-                detail_type: "PaymentFailed".into(),
-                time: "2026-11-21T20:17:00Z".parse().unwrap(),
-                account: None,
-                region: None,
-                resources: vec![],
-                detail: json!({"id": 102}),
-            },
-            repeatable: false,
-            traceparent: None,
-        };
-        let wanted = loaded.wanted_by(&received);
-        assert_eq!(wanted.len(), 1);
-        let made = wanted[0].enrich(&Arc::new(received)).unwrap();
-        assert_eq!(made.data(), &json!({"orderId": 102}));
     }
 }

@@ -282,16 +282,7 @@ fn outward(
     let Machine { clock, entropy, tasks, .. } = machine.clone();
     let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
     let remote = remote_keys(&egress, machine)?;
-    let issuer = config.issuer.as_str().trim_end_matches('/').to_owned();
-    let sealer = Arc::new(Sealer::new(SealerParts {
-        issuer: issuer.clone(),
-        lifetime: config.keys.token_lifetime.0,
-        signature: config.keys.algorithms.first().copied().unwrap_or_default(),
-        ring: Arc::clone(ring),
-        data_key: Arc::clone(&data_key),
-        remote,
-        clock: Arc::clone(&clock),
-    }));
+    let sealer = sealer(config, (ring, &data_key), remote, &clock);
     let clients = GuardedClients::new(&egress, HttpDestination::client_builder);
     let clients = clients.map_err(BuildError::Client)?;
     let connections = Connections::new(
@@ -304,6 +295,7 @@ fn outward(
     let destination = Arc::new(destination);
     let (signals, told) = DeliverySignals::channel();
     let receipt_keys = remote_keys(&egress, machine)?;
+    let issuer = config.issuer.as_str().trim_end_matches('/').to_owned();
     let receipts =
         ReceiptChecker { issuer, remote: Arc::clone(&receipt_keys), clock: Arc::clone(&clock) };
     let carrier: Arc<dyn Carry> = Arc::new(Outbound {
@@ -355,6 +347,23 @@ fn outward(
         entropy,
     }));
     Ok((Outward { dispatch, carrier, subscription_service, sealer, receipt_keys }, told))
+}
+
+fn sealer(
+    config: &Config,
+    (ring, data_key): (&Arc<KeyRing>, &Arc<DataKey>),
+    remote: Arc<RemoteKeys>,
+    clock: &Arc<dyn Clock>,
+) -> Arc<Sealer> {
+    Arc::new(Sealer::new(SealerParts {
+        issuer: config.issuer.as_str().trim_end_matches('/').to_owned(),
+        lifetime: config.keys.token_lifetime.0,
+        signature: config.keys.algorithms.first().copied().unwrap_or_default(),
+        ring: Arc::clone(ring),
+        data_key: Arc::clone(data_key),
+        remote,
+        clock: Arc::clone(clock),
+    }))
 }
 
 fn pull_service(

@@ -9,28 +9,30 @@
 //!
 //! **Invariant:** a replay touches no cursor, no sequence number and no chain.
 
-mod abandoned;
 mod config;
-mod service;
+mod error;
 mod replay;
-mod replay_run;
 mod replay_positions;
+mod replay_run;
+mod replays;
 mod redrive;
-mod redrive_service;
-mod redrive_runner;
 mod redrives;
+mod redrive_runner;
+mod redrive_service;
 mod runner;
 mod running;
 mod job_store;
 mod slots;
-mod replays;
+mod service;
+mod abandoned;
 #[cfg(test)]
 mod tests;
 
 pub use config::{Config, ReplayConfigError};
+pub use error::ReplayError;
 pub use redrive::{Redrive, RedriveCounts};
 pub use redrives::Redrives;
 pub use replay::{Replay, ReplayCounts, ReplayState, Selection};
-pub use replays::{ReplayError, Replays};
+pub use replays::Replays;
 pub use runner::{ReplayRunner, count};
-pub use service::{JobService, JobServiceParts, ReplayRequest};
+pub use service::{JobService, JobServiceParts, NewReplay};

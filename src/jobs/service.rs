@@ -28,7 +28,7 @@ const MOST_LISTED: usize = 1000;
 
 /// What a caller asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReplayRequest {
+pub struct NewReplay {
     /// The first id wanted.
     pub from: EventId,
     /// The last id wanted; nothing: the newest event that the log holds now.
@@ -117,7 +117,7 @@ impl JobService {
     pub async fn count(
         &self,
         subscription: &Subscription,
-        request: &ReplayRequest,
+        request: &NewReplay,
     ) -> Result<(Selection, u64), ReplayError> {
         let _slot = self.enter(subscription)?;
         let selection = self.select(request).await?;
@@ -131,7 +131,7 @@ impl JobService {
         self.slots.enter(&subscription.consumer, most)
     }
 
-    async fn select(&self, request: &ReplayRequest) -> Result<Selection, ReplayError> {
+    async fn select(&self, request: &NewReplay) -> Result<Selection, ReplayError> {
         let unreadable = |error: FilterError| ReplayError::Invalid(error.to_string());
         Filter::new(&request.types, &[]).map_err(unreadable)?;
         let log = &self.parts.log;
@@ -158,7 +158,7 @@ impl JobService {
     pub async fn start(
         &self,
         subscription: &Subscription,
-        request: &ReplayRequest,
+        request: &NewReplay,
     ) -> Result<Replay, ReplayError> {
         let parts = &self.parts;
         if subscription.is_pulled() {

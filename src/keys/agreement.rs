@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::keys::ContentEncryption;
+use crate::keys::ContentKey;
 use crate::keys::KeyError;
 use crate::keys::jwk::{self, Jwk};
-use crate::keys::sealing::ContentKey;
 
 /// A curve on which keys are agreed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

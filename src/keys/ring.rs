@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 use crate::ambient::Entropy;
-use crate::event::{Blame, Fault, Timestamp};
+use crate::event::Timestamp;
 use crate::keys::documents;
 use crate::keys::{
-    DataKey, KeyAge, KeyError, KeyFailure, KeySession, KeyState, KeyStep, KeyStore, KeyTimes,
-    Lifecycle, PublishedKeys, RingKey, SigningAlgorithm, SigningKey, StoreError,
+    DataKey, KeyAge, KeySession, KeyState, KeyStep, KeyStore, KeyTimes, Lifecycle, PublishedKeys,
+    RingError, RingKey, SigningAlgorithm, SigningKey,
 };
 
 /// The gateway's keys: which sign now, which can be checked, and what time and people change.
@@ -30,63 +30,6 @@ struct RingSnapshot {
     keys: Vec<RingKey>,
     published: Arc<PublishedKeys>,
     generation: u64,
-}
-
-/// Why the ring could not be read or changed.
-#[derive(Debug, thiserror::Error)]
-pub enum RingError {
-    /// The store failed, and says what to do.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A document that the gateway did not write.
-    #[error("{place} is not a key of the gateway: move it out of the directory")]
-    Foreign {
-        /// Where it is.
-        place: String,
-    },
-    /// A document that is not whole.
-    #[error(
-        "{place} is damaged ({reason}): restore it from a backup, or move it out of the directory to go on without this key"
-    )]
-    Damaged {
-        /// Where it is.
-        place: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-    /// A key that the cryptographic library refuses.
-    #[error(
-        "{place} holds a key that cannot be used: restore it from a backup, or move it out of the directory to go on without this key"
-    )]
-    Unusable {
-        /// Where it is.
-        place: String,
-        /// Why.
-        #[source]
-        source: KeyError,
-    },
-    /// The cryptographic library failed.
-    #[error(transparent)]
-    Failure(#[from] KeyFailure),
-    /// There is no key of this name.
-    #[error("there is no key `{0}`: `sealway keys list` shows those there are")]
-    Unknown(String),
-    /// The settings name no such algorithm.
-    #[error("{0} has no keys here: name it in `keys.algorithms` first")]
-    NotOffered(SigningAlgorithm),
-}
-
-impl Blame for RingError {
-    fn fault(&self) -> Fault {
-        match self {
-            Self::Unknown(_) | Self::NotOffered(_) => Fault::Caller,
-            Self::Store(error) => error.fault(),
-            Self::Foreign { .. }
-            | Self::Damaged { .. }
-            | Self::Unusable { .. }
-            | Self::Failure(_) => Fault::Ours,
-        }
-    }
 }
 
 impl KeyRing {
@@ -285,6 +228,7 @@ mod tests {
 
     use super::*;
     use crate::ambient::SystemEntropy;
+    use crate::event::{Blame as _, Fault};
     use crate::keys::{FileKeyStore, MemoryKeyStore};
 
     const ES256: SigningAlgorithm = SigningAlgorithm::ES256;

@@ -5,47 +5,19 @@ use std::sync::Arc;
 
 use aws_lc_rs::agreement;
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrap};
-use aws_lc_rs::rand;
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicKeyComponents};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::keys::agreement::{Curve, EphemeralKey, Parties, agree};
 use crate::keys::jwk::{self, Jwk};
-use crate::keys::{ContentEncryption, KeyError, KeyFailure, KeyManagement};
+use crate::keys::{ContentEncryption, ContentKey, KeyError, KeyFailure, KeyManagement};
 
 const OFFERED: &str =
     "EC on P-256, P-384 or P-521, OKP on X25519, or RSA of 2048 to 4096 bits, for encryption";
 
-/// The key that encrypts the content of one token; wiped when dropped.
-pub struct ContentKey {
-    bytes: Zeroizing<[u8; 32]>,
-    encryption: ContentEncryption,
-}
-
-impl ContentKey {
-    pub(super) const fn new(bytes: Zeroizing<[u8; 32]>, encryption: ContentEncryption) -> Self {
-        Self { bytes, encryption }
-    }
-
-    /// Makes a key by chance.
-    pub(super) fn random(encryption: ContentEncryption) -> Result<Self, KeyFailure> {
-        let mut bytes = Zeroizing::new([0; 32]);
-        rand::fill(bytes.as_mut()).map_err(|_| KeyFailure("make a content key"))?;
-        Ok(Self { bytes, encryption })
-    }
-
-    /// What it encrypts with.
-    pub const fn encryption(&self) -> ContentEncryption {
-        self.encryption
-    }
-
-    /// The bytes of the key.
-    pub fn as_bytes(&self) -> &[u8] {
-        // No key is longer than the array.
-        self.bytes.get(..self.encryption.key_length()).unwrap_or_default()
-    }
-}
+/// What is said when the library fails with a consumer's key.
+const FAILURE: KeyFailure = KeyFailure("encrypt to a consumer's key");
 
 /// A content key together with what lets the consumer find it.
 pub struct EstablishedKey {
@@ -190,16 +162,9 @@ impl SealingKey {
     ///
     /// Ours: the cryptographic library failed.
     pub fn establish(&self, encryption: ContentEncryption) -> Result<EstablishedKey, KeyFailure> {
-        let failure = |_| KeyFailure("encrypt to a consumer's key");
+        let failure = |_| FAILURE;
         match &self.0.recipient {
-            Recipient::Agreement(curve, peer) => {
-                let mine = agreement::PrivateKey::generate(curve.algorithm()).map_err(failure)?;
-                let public = mine.compute_public_key().map_err(failure)?;
-                let content_key = agree(&mine, peer.clone(), encryption, &Parties::default())
-                    .ok_or(KeyFailure("agree with a consumer's key"))?;
-                let ephemeral = Some(EphemeralKey::new(*curve, public));
-                Ok(EstablishedKey { content_key, encrypted_key: Vec::new(), ephemeral })
-            }
+            Recipient::Agreement(curve, peer) => agreed(*curve, peer.clone(), encryption),
             Recipient::Rsa(key) => {
                 let content_key = ContentKey::random(encryption)?;
                 let mut encrypted_key = vec![0; key.ciphertext_size()];
@@ -220,6 +185,21 @@ impl SealingKey {
             }
         }
     }
+}
+
+/// A content key that is agreed with a consumer's key and a fresh one of ours.
+fn agreed(
+    curve: Curve,
+    peer: agreement::ParsedPublicKey,
+    encryption: ContentEncryption,
+) -> Result<EstablishedKey, KeyFailure> {
+    let failure = |_| FAILURE;
+    let mine = agreement::PrivateKey::generate(curve.algorithm()).map_err(failure)?;
+    let public = mine.compute_public_key().map_err(failure)?;
+    let content_key = agree(&mine, peer, encryption, &Parties::default())
+        .ok_or(KeyFailure("agree with a consumer's key"))?;
+    let ephemeral = Some(EphemeralKey::new(curve, public));
+    Ok(EstablishedKey { content_key, encrypted_key: Vec::new(), ephemeral })
 }
 
 impl Recipient {

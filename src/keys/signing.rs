@@ -93,30 +93,7 @@ impl SigningKey {
     }
 
     fn of_pair(algorithm: SigningAlgorithm, key: PrivateKey) -> Self {
-        let (kid, public) = match &key {
-            PrivateKey::Ecdsa(pair) => {
-                let point = pair.public_key().as_ref();
-                let (x, y) =
-                    point.get(1..).unwrap_or_default().split_at_checked(32).unwrap_or_default();
-                let (x, y) = (jwk::encode(x), jwk::encode(y));
-                let members = [("crv", "P-256"), ("kty", "EC"), ("x", &x), ("y", &y)];
-                (jwk::thumbprint(&members), json!({"kty": "EC", "crv": "P-256", "x": x, "y": y}))
-            }
-            PrivateKey::Ed25519(pair) => {
-                let x = jwk::encode(pair.public_key().as_ref());
-                let members = [("crv", "Ed25519"), ("kty", "OKP"), ("x", &x)];
-                (jwk::thumbprint(&members), json!({"kty": "OKP", "crv": "Ed25519", "x": x}))
-            }
-            PrivateKey::Rsa(pair) => {
-                let public = pair.public_key();
-                let n = jwk::encode(public.modulus().big_endian_without_leading_zero());
-                let e = jwk::encode(public.exponent().big_endian_without_leading_zero());
-                let members = [("e", e.as_str()), ("kty", "RSA"), ("n", &n)];
-                (jwk::thumbprint(&members), json!({"kty": "RSA", "n": n, "e": e}))
-            }
-            PrivateKey::Hmac(_) => (String::new(), Value::Null),
-        };
-        let mut public = public;
+        let (kid, mut public) = public_members(&key);
         for (member, value) in [("use", "sig"), ("alg", algorithm.name()), ("kid", &kid)] {
             if let Some(members) = public.as_object_mut() {
                 members.insert(member.to_owned(), value.into());
@@ -217,6 +194,33 @@ fn header(algorithm: SigningAlgorithm, kid: &str, typ: &str) -> String {
     header.kid = Some(kid.to_owned());
     // A header of texts always serializes.
     jwk::encode(&serde_json::to_vec(&header).unwrap_or_default())
+}
+
+/// The RFC 7638 thumbprint of a key and its public members; both empty for a shared secret.
+fn public_members(key: &PrivateKey) -> (String, Value) {
+    match key {
+        PrivateKey::Ecdsa(pair) => {
+            let point = pair.public_key().as_ref();
+            let (x, y) =
+                point.get(1..).unwrap_or_default().split_at_checked(32).unwrap_or_default();
+            let (x, y) = (jwk::encode(x), jwk::encode(y));
+            let members = [("crv", "P-256"), ("kty", "EC"), ("x", &x), ("y", &y)];
+            (jwk::thumbprint(&members), json!({"kty": "EC", "crv": "P-256", "x": x, "y": y}))
+        }
+        PrivateKey::Ed25519(pair) => {
+            let x = jwk::encode(pair.public_key().as_ref());
+            let members = [("crv", "Ed25519"), ("kty", "OKP"), ("x", &x)];
+            (jwk::thumbprint(&members), json!({"kty": "OKP", "crv": "Ed25519", "x": x}))
+        }
+        PrivateKey::Rsa(pair) => {
+            let public = pair.public_key();
+            let n = jwk::encode(public.modulus().big_endian_without_leading_zero());
+            let e = jwk::encode(public.exponent().big_endian_without_leading_zero());
+            let members = [("e", e.as_str()), ("kty", "RSA"), ("n", &n)];
+            (jwk::thumbprint(&members), json!({"kty": "RSA", "n": n, "e": e}))
+        }
+        PrivateKey::Hmac(_) => (String::new(), Value::Null),
+    }
 }
 
 impl fmt::Debug for SigningKey {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::route::clause::Clause;
+use crate::route::error::FilterError;
 use crate::route::field::{Conjunction, Field};
-use crate::route::filter::FilterError;
 use crate::route::pattern::Pattern;
 use crate::route::predicate::Predicate;
 

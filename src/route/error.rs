@@ -1,4 +1,4 @@
-//! Where a pattern is wrong, and what to do about it.
+//! Where a pattern or a filter is wrong, and what to do about it.
 
 use std::fmt;
 
@@ -65,6 +65,31 @@ impl fmt::Display for PatternError {
 impl std::error::Error for PatternError {}
 
 impl Blame for PatternError {
+    fn fault(&self) -> Fault {
+        Fault::Caller
+    }
+}
+
+/// A mistake in a filter and its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilterError {
+    /// Where it is, for example `filters[1].any[0].prefix.type`.
+    pub place: String,
+    /// What is wrong and what to do.
+    pub message: String,
+    /// The mistake in the pattern, if it is in one.
+    pub pattern: Option<PatternError>,
+}
+
+impl fmt::Display for FilterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)
+    }
+}
+
+impl std::error::Error for FilterError {}
+
+impl Blame for FilterError {
     fn fault(&self) -> Fault {
         Fault::Caller
     }

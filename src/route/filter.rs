@@ -1,14 +1,12 @@
 //! What a subscription wants: types, and filters in the dialects of the CloudEvents Subscriptions API.
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::event::{Blame, Fault};
-use crate::route::PatternError;
 use crate::route::clause::{Clause, ClauseDraft};
 use crate::route::dialect;
+use crate::route::error::FilterError;
 use crate::route::event_tree::EventTree;
 use crate::route::pattern::{Mismatch, Pattern};
 
@@ -17,17 +15,6 @@ use crate::route::pattern::{Mismatch, Pattern};
 pub struct Filter {
     wish: Clause,
     drafts: Arc<[ClauseDraft]>,
-}
-
-/// A mistake in a filter and its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FilterError {
-    /// Where it is, for example `filters[1].any[0].prefix.type`.
-    pub place: String,
-    /// What is wrong and what to do.
-    pub message: String,
-    /// The mistake in the pattern, if it is in one.
-    pub pattern: Option<PatternError>,
 }
 
 impl Filter {
@@ -74,20 +61,6 @@ impl Filter {
 impl From<Pattern> for Filter {
     fn from(pattern: Pattern) -> Self {
         Self::of(Clause::Pattern(pattern))
-    }
-}
-
-impl fmt::Display for FilterError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)
-    }
-}
-
-impl std::error::Error for FilterError {}
-
-impl Blame for FilterError {
-    fn fault(&self) -> Fault {
-        Fault::Caller
     }
 }
 

@@ -33,8 +33,8 @@ mod syntax;
 mod table;
 mod wildcard;
 
-pub use error::PatternError;
+pub use error::{FilterError, PatternError};
 pub use event_tree::EventTree;
-pub use filter::{Filter, FilterError};
+pub use filter::Filter;
 pub use pattern::{Mismatch, Pattern};
 pub use table::Table;

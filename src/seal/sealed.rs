@@ -2,10 +2,8 @@
 
 use std::fmt;
 
-use crate::event::Blame;
-use crate::event::Fault;
-use crate::keys::{ContentEncryption, KeyFailure, SealingKey, SigningKey};
-use crate::seal::{Claims, compact, compression, framework};
+use crate::keys::{ContentEncryption, SealingKey, SigningKey};
+use crate::seal::{Claims, SealError, compact, compression, framework};
 
 /// How a subscription wants its tokens.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -36,23 +34,6 @@ impl Sealed {
 impl fmt::Debug for Sealed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Sealed({} characters)", self.0.len())
-    }
-}
-
-/// Why a token could not be made. Never the caller's doing: keys and claims are valid already.
-#[derive(Debug, thiserror::Error)]
-pub enum SealError {
-    /// A key could not be used.
-    #[error(transparent)]
-    Key(#[from] KeyFailure),
-    /// The content could not be encrypted.
-    #[error("the cryptographic library could not encrypt a token")]
-    Encrypt,
-}
-
-impl Blame for SealError {
-    fn fault(&self) -> Fault {
-        Fault::Ours
     }
 }
 

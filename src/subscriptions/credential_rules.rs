@@ -8,8 +8,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use url::Url;
 
+use crate::subscriptions::bounds::{address, within};
 use crate::subscriptions::credential::authorities;
-use crate::subscriptions::subscription::{address, within};
 use crate::subscriptions::{
     ClientAuthentication, CredentialType, Invalid, OAuth, Parameter, SecretText, SinkCredential,
     Tls, TokenMethod,

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{Position, Revision};
-use crate::subscriptions::subscription::{CheckedKeys, CheckedParts, check};
+use crate::subscriptions::check::{CheckedKeys, CheckedParts, check};
 use crate::subscriptions::{
     Epoch, Invalid, KeptCredential, RecipientKeys, SealedCredential, Subscription,
     SubscriptionDocument, SubscriptionError, SubscriptionState,

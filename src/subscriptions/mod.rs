@@ -9,12 +9,16 @@
 //! **Invariant:** a changed filter applies from a recorded position on, so that the sequence
 //! numbers of a subscription can be counted again from the log at any time.
 
+mod bounds;
+mod check;
 mod credential;
 mod credential_rules;
 mod document;
+mod error;
 mod handshake;
 mod kept;
 mod kept_credential;
+mod sealed_credential;
 mod secret_text;
 mod state;
 mod store;
@@ -28,9 +32,10 @@ pub use document::{
     ClearAttributes, ContentMode, KeySettings, OnDeadLetter, Ordering, Protocol, ReceiptSettings,
     Settings, SubscriptionDocument,
 };
+pub use error::{Invalid, SubscriptionError};
 pub use handshake::{CHALLENGE_TYPE, Challenge};
-pub use kept_credential::{CredentialError, KeptCredential, SealedCredential};
+pub use sealed_credential::{CredentialError, KeptCredential, SealedCredential};
 pub use secret_text::SecretText;
 pub use state::SubscriptionState;
-pub use store::{Invalid, SubscriptionError, Subscriptions, Terms};
+pub use store::{Subscriptions, Terms};
 pub use subscription::{Epoch, ReceiptTerms, RecipientKeys, Subscription};

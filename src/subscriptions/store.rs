@@ -4,81 +4,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::ambient::Clock;
-use crate::event::{Blame, Fault, SubscriptionId};
+use crate::event::SubscriptionId;
 use crate::eventlog::{LogError, Position, RecordKey, Registry, Revision};
+use crate::subscriptions::check::check;
 use crate::subscriptions::kept::{KeptEpoch, KeptSubscription, damaged, epoch, read, restore};
-use crate::subscriptions::subscription::check;
 use crate::subscriptions::{
-    KeptCredential, Protocol, Subscription, SubscriptionDocument, SubscriptionState,
+    Invalid, KeptCredential, Protocol, Subscription, SubscriptionDocument, SubscriptionError,
+    SubscriptionState,
 };
 
 const KIND: &str = "subscription";
 /// Filters that a subscription may have for the entries that the log still holds; each is compiled
 /// wherever the subscription is read.
 const MOST_EPOCHS: usize = 100;
-
-/// A part of a document that cannot work.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{pointer}: {problem}")]
-pub struct Invalid {
-    /// JSON Pointer to the part.
-    pub pointer: String,
-    /// What is wrong with it, and what would be right.
-    pub problem: String,
-}
-
-impl Invalid {
-    pub(super) fn new(pointer: &str, problem: &str) -> Self {
-        Self { pointer: pointer.to_owned(), problem: problem.to_owned() }
-    }
-}
-
-/// Why a subscription was not read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum SubscriptionError {
-    /// The document cannot work.
-    #[error("the subscription is not valid at {0}")]
-    Invalid(#[from] Invalid),
-    /// The name is taken.
-    #[error("there is a subscription `{0}` already")]
-    Exists(SubscriptionId),
-    /// There is none of that name.
-    #[error("there is no subscription `{0}`")]
-    Unknown(SubscriptionId),
-    /// Someone else wrote first.
-    #[error("subscription `{0}` was changed by someone else; read it again")]
-    Stale(SubscriptionId),
-    /// The step is not allowed.
-    #[error("the subscription is {from}{}", from.way_to(*to))]
-    Step {
-        /// Where it stands.
-        from: SubscriptionState,
-        /// What was asked for.
-        to: SubscriptionState,
-    },
-    /// What was kept cannot be read.
-    #[error("subscription `{id}` in the registry is damaged")]
-    Damaged {
-        /// Which one.
-        id: String,
-        /// What is wrong with it.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// The registry failed.
-    #[error("the registry failed")]
-    Registry(#[source] LogError),
-}
-
-impl Blame for SubscriptionError {
-    fn fault(&self) -> Fault {
-        match self {
-            Self::Registry(error) => error.fault(),
-            Self::Damaged { .. } => Fault::Ours,
-            _ => Fault::Caller,
-        }
-    }
-}
 
 /// What the gateway adds to a document when it is created or changed.
 #[derive(Clone, Debug)]

@@ -213,12 +213,8 @@ async fn asked_for_a_replay(
 ) -> JoinHandle<Result<jobs::Replay, jobs::ReplayError>> {
     let services = gateway.services();
     let subscription = services.subscription_service.get(&"shop".parse().unwrap()).await.unwrap();
-    let request = jobs::ReplayRequest {
-        from: from.parse().unwrap(),
-        to: None,
-        types: Vec::new(),
-        rate: None,
-    };
+    let request =
+        jobs::NewReplay { from: from.parse().unwrap(), to: None, types: Vec::new(), rate: None };
     let job_service = Arc::clone(&services.replays);
     let asked =
         services.tasks.spawn(async move { job_service.start(&subscription, &request).await });

@@ -13,7 +13,7 @@ use crate::source::aws::answer::{EntryResult, put_events_json};
 use crate::source::aws::entries::{self, Checked, PutEntry};
 use crate::source::aws::operations::{self, Buses};
 use crate::source::aws::repeats::{Answers, Invocation};
-use crate::source::aws::{AccessKeys, Answered, Identity, Kind, Refused, signature};
+use crate::source::aws::{AccessKeys, Answered, Call, Identity, Kind, Refused, signature};
 use crate::source::{
     Admit, AdmitRefusal, Admitted, Config, Envelope, Received, ResponseMode, Signatures,
 };
@@ -21,25 +21,6 @@ use crate::source::{
 const TARGET_PREFIX: &str = "AWSEvents.";
 /// How many violations an error text lists.
 const LISTED_VIOLATIONS: usize = 10;
-
-/// One HTTP request, as the embedded bus needs to see it: unchanged, because it is signed.
-#[derive(Clone, Copy)]
-pub struct Call<'a> {
-    /// The method.
-    pub method: &'a str,
-    /// The path, as sent.
-    pub path: &'a str,
-    /// The query without `?`, as sent.
-    pub query: &'a str,
-    /// The authority of an HTTP/2 request, which has no `host` header.
-    pub authority: Option<&'a str>,
-    /// The headers.
-    pub headers: &'a HeaderMap,
-    /// The whole body.
-    pub body: &'a [u8],
-    /// Who is at the other end of the connection.
-    pub peer: Option<IpAddr>,
-}
 
 /// The embedded bus.
 pub struct Bus {

@@ -11,6 +11,7 @@
 
 mod answer;
 mod bus;
+mod call;
 mod entries;
 mod keys;
 mod operations;
@@ -18,5 +19,6 @@ mod repeats;
 mod signature;
 
 pub use answer::{Answered, Kind, Refused};
-pub use bus::{Bus, Call};
+pub use bus::Bus;
+pub use call::Call;
 pub use keys::{AccessKeys, Identity};

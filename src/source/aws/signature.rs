@@ -267,17 +267,22 @@ fn canonical_request(
             if at > 0 {
                 text.push(',');
             }
-            for (at, word) in value.split([' ', '\t']).filter(|word| !word.is_empty()).enumerate() {
-                if at > 0 {
-                    text.push(' ');
-                }
-                text.push_str(word);
-            }
+            push_words(&mut text, value);
         }
         text.push('\n');
     }
     let _ = write!(text, "\n{}\n{body_hash}", claim.signed_headers);
     Ok(text)
+}
+
+/// Adds the words of a header's value with one space between them.
+fn push_words(text: &mut String, value: &str) {
+    for (at, word) in value.split([' ', '\t']).filter(|word| !word.is_empty()).enumerate() {
+        if at > 0 {
+            text.push(' ');
+        }
+        text.push_str(word);
+    }
 }
 
 /// Sorts the parameters; clients have percent-encoded them already.

@@ -18,5 +18,7 @@ mod binary;
 mod envelope;
 mod posting;
 mod structured;
+mod unreadable;
 
-pub use posting::{Posting, Unreadable, read};
+pub use posting::{Posting, read};
+pub use unreadable::Unreadable;

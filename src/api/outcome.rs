@@ -1,0 +1,44 @@
+//! What became of one event of a request, as its producer is told.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::event::Violation;
+
+/// What became of one event of a request.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Outcome {
+    /// Its place in the request, from 0.
+    pub(super) index: usize,
+    /// The id under which the producer sent it.
+    pub(super) id: String,
+    #[serde(flatten)]
+    pub(super) result: Settled,
+}
+
+/// How it ended.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase", tag = "outcome")]
+pub enum Settled {
+    /// It is durable.
+    Taken {
+        /// The events in the log that it became, one for each publication that wanted it.
+        event_ids: Vec<String>,
+        /// Whether the log had all of them already.
+        repeated: bool,
+        /// How many publications had it quarantined.
+        quarantined: usize,
+    },
+    /// Nothing of it was stored.
+    Refused {
+        /// A stable word, as in problems.
+        code: &'static str,
+        /// What is wrong and what to do.
+        detail: String,
+        /// How it breaks its contract, if that is why.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        #[schema(value_type = Vec<Object>)]
+        violations: Vec<Violation>,
+    },
+}

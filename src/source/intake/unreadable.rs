@@ -1,0 +1,60 @@
+//! Why a request cannot be read.
+
+use crate::event::{AttributeError, Blame, Fault, json};
+
+/// Why a request cannot be read. Nothing of it was looked at further, and no value is repeated.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    /// The media type does not say how to read the body.
+    #[error("the media type cannot be taken: {0}")]
+    MediaType(String),
+    /// The body is not JSON that every reader reads alike.
+    #[error("the body cannot be read")]
+    Json(#[source] json::Error),
+    /// The event is not a JSON object.
+    #[error("an event must be a JSON object")]
+    NotAnObject,
+    /// An attribute is missing or wrong.
+    #[error("`{name}` {problem}")]
+    Member {
+        /// The attribute or member.
+        name: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// An attribute holds a text that CloudEvents does not allow.
+    #[error(transparent)]
+    Attribute(AttributeError),
+    /// The body should be an array of events.
+    #[error("a batch must be a JSON array")]
+    NotABatch,
+    /// The batch has no events or too many.
+    #[error("a batch has 1 to {limit} events, this one has {actual}")]
+    BatchSize {
+        /// How many events there are.
+        actual: usize,
+        /// How many are allowed.
+        limit: usize,
+    },
+    /// One event of a batch cannot be read.
+    #[error("event {index} of the batch (counted from 0)")]
+    InBatch {
+        /// Which event, from 0.
+        index: usize,
+        /// Why.
+        #[source]
+        source: Box<Self>,
+    },
+}
+
+impl Unreadable {
+    pub(super) const fn new(name: &'static str, problem: &'static str) -> Self {
+        Self::Member { name, problem }
+    }
+}
+
+impl Blame for Unreadable {
+    fn fault(&self) -> Fault {
+        Fault::Caller
+    }
+}

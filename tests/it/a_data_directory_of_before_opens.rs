@@ -1,0 +1,201 @@
+//! A gateway that is upgraded goes on from what an earlier one left, and reads its settings.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::Method;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use sealway::ambient::ManualClock;
+use sealway::event::ChainValue;
+
+use crate::consumer_in_rust::chain_after;
+use crate::harness::{
+    Arrival, Receiver, TestGateway, eventually, order_created, program, settle_in,
+};
+
+/// What an earlier gateway left; `tests/vectors/data-directory/README.md` says what is in it.
+const DATABASE: &str = include_str!("../vectors/data-directory/sealway.sql");
+/// The settings that it was shipped with.
+const SETTINGS: &str = include_str!("../vectors/data-directory/gateway.yaml");
+/// A moment after its end, and before anything that waits in it is due.
+const AFTERWARDS: &str = "2026-11-29T11:08:36Z";
+
+/// The ids of its orders, the last two of which wait for another attempt, the one before is given up.
+const ORDERS: [&str; 6] = [
+    "01M8KFW3PPBMGWHFYAMPTMVXH3",
+    "01M8KFW3PTAN5SXYRY59JV7XPG",
+    "01M8KFW3PW13Y5C38W0SYW3C4X",
+    "01M8KFW3RP794CK0BWY93A9XB2",
+    "01M8KFW3TRDM63NYVV9ZH58M9Z",
+    "01M8KFW3TV4N80HT9V9A3RDVHJ",
+];
+/// The ids of its payments, the last two of which are not acknowledged.
+const PAYMENTS: [&str; 4] = [
+    "01M8KFW3PZEK4WCM9A3ZF1C181",
+    "01M8KFW3Q02DDX41Y5ZQ631YD3",
+    "01M8KFW3Q12P9RNH1Z5VJTW7VH",
+    "01M8KFW3Q3EQY6FATPQZCF0XXV",
+];
+/// A replay that has ended, and one that goes on.
+const REPLAYS: [&str; 2] = ["01M8KFW3Q9MX09ESRRZR9B5WDY", "01M8KFW3TZ7GXCZBNKBCDT5TMR"];
+
+/// Starts a gateway on the database as it was left.
+async fn upgraded() -> (TestGateway, ManualClock) {
+    let clock = ManualClock::at(AFTERWARDS.parse().unwrap());
+    let gateway = TestGateway::with(Some(clock.clone()), |config| {
+        fs::create_dir(&config.data_dir).unwrap();
+        let database = Connection::open(config.data_dir.join("sealway.db")).unwrap();
+        database.execute_batch(DATABASE).unwrap();
+    })
+    .await;
+    (gateway, clock)
+}
+
+/// Gives a subscription the key, and the sink, of a consumer that has lost its own.
+async fn move_to(gateway: &TestGateway, consumer: &Receiver) {
+    let path = format!("/subscriptions/{}", consumer.name());
+    let mut document = gateway.get(&path).await;
+    let members = document.as_object_mut().unwrap();
+    members.retain(|name, _| {
+        ["id", "consumer", "types", "sink", "protocol", "config"].contains(&name.as_str())
+    });
+    let wanted = consumer.document(json!({}));
+    document["config"]["keys"] = wanted["config"]["keys"].clone();
+    if document["protocol"] == "HTTP" {
+        document["sink"] = wanted["sink"].clone();
+    }
+    let put = gateway.put(&path, &document).await;
+    assert_eq!(put.status, 200, "{}", put.body);
+}
+
+async fn list(gateway: &TestGateway, path: &str, member: &str) -> Vec<Value> {
+    gateway.get(path).await[member].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn what_was_recorded_is_shown_as_before() {
+    let (gateway, _) = upgraded().await;
+
+    for (number, id) in (1..).zip(ORDERS) {
+        let event = gateway.get(&format!("/events/{id}")).await["event"].take();
+        assert_eq!(event["type"], "Order.Created", "{event}");
+        assert_eq!(event["data"], json!({ "orderId": number, "amount": 100 }));
+    }
+    let listed = list(&gateway, "/events?limit=100", "events").await;
+    let ids: Vec<_> = listed.iter().map(|event| event["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, [&ORDERS[..3], &PAYMENTS, &ORDERS[3..]].concat());
+    let again = gateway.send(&order_created("order-1", 1)).await;
+    let again = &again.body["events"][0];
+    assert_eq!((&again["repeated"], &again["eventIds"]), (&json!(true), &json!([ORDERS[0]])));
+
+    let letters = list(&gateway, "/subscriptions/shop/dead-letters", "deadLetters").await;
+    assert_eq!(letters.len(), 1);
+    let letter = &letters[0];
+    assert_eq!((&letter["event"], &letter["sequence"]), (&json!(ORDERS[3]), &json!(4)));
+    assert_eq!((&letter["reason"], &letter["status"]), (&json!("refused"), &json!(422)));
+
+    let quarantined = list(&gateway, "/quarantine", "quarantined").await;
+    assert_eq!(quarantined.len(), 1);
+    assert_eq!(quarantined[0]["envelope"], "order-broken");
+    assert_eq!(quarantined[0]["violations"][0]["pointer"], "/amount");
+
+    let receipts = list(&gateway, "/subscriptions/shop/receipts", "receipts").await;
+    assert_eq!(receipts.len(), 6);
+    let attempts = list(&gateway, "/subscriptions/shop/attempts", "attempts").await;
+    let verdicts = |verdict: &str| attempts.iter().filter(|one| one["verdict"] == verdict).count();
+    assert_eq!((verdicts("delivered"), verdicts("refused")), (6, 1));
+
+    let replays = list(&gateway, "/subscriptions/shop/replays", "replays").await;
+    let ids: Vec<_> = replays.iter().map(|one| one["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, REPLAYS);
+    assert_eq!(replays[0]["state"], "completed");
+    assert_eq!(replays[0]["counts"]["delivered"], 3);
+    // The other one has gone on already.
+    assert_eq!((&replays[1]["from"], &replays[1]["to"]), (&json!(ORDERS[0]), &json!(ORDERS[2])));
+}
+
+#[tokio::test]
+async fn a_consumer_that_fetches_goes_on_at_its_cursor_with_the_next_number_and_link() {
+    let (gateway, _) = upgraded().await;
+    let books = Receiver::start(&gateway, "books").await;
+    let shown = gateway.get("/subscriptions/books").await;
+    assert_eq!((&shown["state"], &shown["types"]), (&json!("active"), &json!(["Payment.*"])));
+    move_to(&gateway, &books).await;
+    let payment = json!({
+        "specversion": "1.0", "id": "payment-5", "source": "payment-service",
+        "type": "PaymentSucceeded", "data": { "id": 5 },
+    });
+    let new = gateway.publish(&payment).await.remove(0);
+
+    let page = eventually("three payments wait", async || {
+        let page = list(&gateway, "/subscriptions/books/events", "events").await;
+        (page.len() == 3).then_some(page)
+    })
+    .await;
+
+    let text = |event: &Value, name: &str| event[name].as_str().unwrap().to_owned();
+    let ids: Vec<_> = page.iter().map(|event| text(event, "id")).collect();
+    assert_eq!(ids, [PAYMENTS[2], PAYMENTS[3], &new]);
+    // What its cursor stood at.
+    let mut chain: ChainValue = "jKNmxlKUaDa7EUkxkGdOfiFCVSYBiJhFuSA6u-S0DrY".parse().unwrap();
+    for (sequence, event) in (3..).zip(&page) {
+        let opened = books.open(&text(event, "token")).await.unwrap();
+        let place = opened.place().unwrap();
+        assert_eq!((place.sequence, place.previous), (sequence, chain));
+        chain = chain_after(&opened).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_waited_is_sent_and_a_replay_ends() {
+    let (mut gateway, clock) = upgraded().await;
+    let shop = Receiver::start(&gateway, "shop").await;
+    move_to(&gateway, &shop).await;
+
+    let replay = format!("/replays/{}", REPLAYS[1]);
+    let ended = eventually("everything is delivered", async || {
+        clock.advance(Duration::from_secs(1));
+        let shown = gateway.get(&replay).await;
+        (shown["state"] == "completed" && shop.delivered().len() == 5).then_some(shown)
+    })
+    .await;
+
+    assert_eq!((&ended["attempted"], &ended["counts"]["matched"]), (&json!(3), &json!(3)));
+    let mut live: Vec<_> = shop.delivered();
+    live.retain(|arrival| arrival.opened.replay().is_none());
+    live.sort_by_key(Arrival::sequence);
+    let live: Vec<_> = live.iter().map(|one| (one.id().to_owned(), one.sequence())).collect();
+    assert_eq!(live, [(ORDERS[4].to_owned(), Some(5)), (ORDERS[5].to_owned(), Some(6))]);
+
+    let redrive = "/subscriptions/shop/dead-letters/redrive";
+    let answer = gateway.call(Method::POST, redrive, Some(&json!({}))).await;
+    assert_eq!((answer.status, &answer.body["redriven"]), (200, &json!(1)), "{}", answer.body);
+    let arrivals = shop.wait_for_delivered(6).await;
+    assert!(arrivals.iter().any(|one| one.id() == ORDERS[3] && one.sequence() == Some(4)));
+
+    gateway.stop().await;
+    let data = gateway.path("data");
+    let verified = program().args(["log", "verify"]).arg(&data).output().unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+}
+
+#[test]
+fn settings_of_before_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("config");
+    fs::create_dir(&config).unwrap();
+    // Contracts and publications as they are today: the settings name folders beside them.
+    let settled = settle_in(&config);
+    fs::rename(settled.contracts, directory.path().join("asyncapi")).unwrap();
+    fs::write(config.join("gateway.yaml"), SETTINGS).unwrap();
+
+    let settings: &Path = &config.join("gateway.yaml");
+    let output = program().arg("--config").arg(settings).arg("check").output().unwrap();
+
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("no mistake in"), "{said}");
+}
