@@ -6,12 +6,13 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark ends when its set-up is wrong")]
 #![expect(clippy::indexing_slicing, reason = "a benchmark ends when its set-up is wrong")]
 
+mod measuring;
+
 use std::fmt::Write as _;
-use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
-use criterion::measurement::{Measurement, WallTime};
+use measuring::Rounds;
 use sealway::contract::{Catalog, Gate};
 use sealway::enrich::Publications;
 use sealway::event::json::{self, Limits};
@@ -19,29 +20,8 @@ use sealway::identify::{Naming, identify};
 use sealway::source::{Envelope, Received};
 use serde_json::{Value, json};
 
-/// How long each line is measured.
-const ROUND: Duration = Duration::from_millis(40);
-const ROUNDS: usize = 15;
-
-/// The median over rounds of what one call costs, in nanoseconds.
-fn measure<T>(mut call: impl FnMut() -> T) -> f64 {
-    let clock = WallTime;
-    let mut time = |calls: u32| {
-        let start = clock.start();
-        for _ in 0..calls {
-            black_box(call());
-        }
-        clock.end(start)
-    };
-    let mut calls = 1;
-    while time(calls) < ROUND {
-        calls *= 2;
-    }
-    let mut rounds: Vec<f64> =
-        (0..ROUNDS).map(|_| time(calls).as_secs_f64() * 1e9 / f64::from(calls)).collect();
-    rounds.sort_by(f64::total_cmp);
-    rounds[ROUNDS / 2]
-}
+/// For how long each line is measured.
+const ROUNDS: Rounds = Rounds { count: 15, length: Duration::from_millis(40) };
 
 fn detail() -> Value {
     let line = |n: u32| json!({"sku": format!("SKU-{n:06}"), "quantity": n, "price": 1999.5});
@@ -132,7 +112,7 @@ fn gate(publications: &Publications) -> Gate {
 fn main() {
     let received = Arc::new(received());
     let text = received.envelope.to_tree().to_string();
-    let plain = measure(|| serde_json::from_str::<Value>(&text).unwrap());
+    let plain = ROUNDS.cost_of(|| serde_json::from_str::<Value>(&text).unwrap());
     let report = |what: &str, nanoseconds: f64| {
         println!("{what:<42} {nanoseconds:>9.0} ns   {:>5.2} × parse", nanoseconds / plain);
     };
@@ -140,7 +120,7 @@ fn main() {
     report("parse (serde_json, the measure)", plain);
     report(
         "read strictly (event::json)",
-        measure(|| json::read(text.as_bytes(), Limits::default()).unwrap()),
+        ROUNDS.cost_of(|| json::read(text.as_bytes(), Limits::default()).unwrap()),
     );
     let naming =
         Naming { schemas: "https://gw.example/schemas".into(), largest: Naming::DEFAULT_LARGEST };
@@ -153,8 +133,8 @@ fn main() {
         let named = || identify(checked(), &naming).unwrap();
         println!("\n{count} publications");
         let (patch, through_gate, through_names) =
-            (measure(enriched), measure(checked), measure(named));
-        report("match", measure(wanted));
+            (ROUNDS.cost_of(enriched), ROUNDS.cost_of(checked), ROUNDS.cost_of(named));
+        report("match", ROUNDS.cost_of(wanted));
         report("patch", patch);
         report("gate", through_gate - patch);
         report("identity", through_names - through_gate);
@@ -162,6 +142,6 @@ fn main() {
             let enriched = wanted().enrich(&received).unwrap();
             identify(gate.check(enriched).unwrap(), &naming).unwrap()
         };
-        report("all four", measure(whole));
+        report("all four", ROUNDS.cost_of(whole));
     }
 }

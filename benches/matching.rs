@@ -7,19 +7,21 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark ends when its set-up is wrong")]
 #![expect(clippy::indexing_slicing, reason = "a benchmark ends when its set-up is wrong")]
 
+mod measuring;
+
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::measurement::{Measurement, WallTime};
+use measuring::Rounds;
 use sealway::ambient::{Entropy, SeededEntropy};
 use sealway::route::{EventTree, Filter, Table};
 use serde_json::{Value, json};
 
 /// How long each round of a measurement lasts at least.
-const ROUND: Duration = Duration::from_millis(30);
-const ROUNDS: usize = 7;
+const ROUNDS: Rounds = Rounds { count: 7, length: Duration::from_millis(30) };
 const EVENTS: usize = 200;
 /// How much quicker than the loop the index is at 1,000 filters, and how much slower it may be at 1.
 const LEAST_GAIN_AT_1000: f64 = 5.0;
@@ -146,26 +148,6 @@ fn pattern(kind: &str, entropy: &Dice) -> Value {
     }
 }
 
-/// The median over rounds of what one call costs, in nanoseconds.
-fn measure<T>(mut call: impl FnMut() -> T) -> f64 {
-    let clock = WallTime;
-    let mut time = |calls: u32| {
-        let start = clock.start();
-        for _ in 0..calls {
-            black_box(call());
-        }
-        clock.end(start)
-    };
-    let mut calls = 1;
-    while time(calls) < ROUND {
-        calls *= 2;
-    }
-    let mut rounds: Vec<f64> =
-        (0..ROUNDS).map(|_| time(calls).as_secs_f64() * 1e9 / f64::from(calls)).collect();
-    rounds.sort_by(f64::total_cmp);
-    rounds[ROUNDS / 2]
-}
-
 fn once<T>(call: impl FnOnce() -> T) -> (T, f64) {
     let start = WallTime.start();
     let value = call();
@@ -200,9 +182,9 @@ fn compare(kind: &str, count: u32, events: &[Value]) -> f64 {
         matches += found.len();
     }
     let mut next = events.iter().cycle();
-    let index = measure(|| table.matches(next.next().unwrap()));
+    let index = ROUNDS.cost_of(|| table.matches(next.next().unwrap()));
     let mut next = events.iter().cycle();
-    let looped = measure(|| by_loop(next.next().unwrap()));
+    let looped = ROUNDS.cost_of(|| by_loop(next.next().unwrap()));
     let each = f64::from(count);
     println!(
         "{kind:<8} {count:>6}   loop {looped:>11.0} ns   index {index:>8.0} ns   gain {:>6.1} ×   \
@@ -219,7 +201,8 @@ fn compare(kind: &str, count: u32, events: &[Value]) -> f64 {
 fn main() -> ExitCode {
     let entropy = Dice(SeededEntropy::new(7));
     let events: Vec<Value> = (0..EVENTS).map(|_| event(&entropy)).collect();
-    let parsed = measure(|| serde_json::from_str::<Value>(&black_box(events[0].to_string())));
+    let parsed =
+        ROUNDS.cost_of(|| serde_json::from_str::<Value>(&black_box(events[0].to_string())));
     println!(
         "{EVENTS} events of about {} bytes; to write and parse one takes {parsed:.0} ns",
         events[0].to_string().len()

@@ -6,35 +6,17 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::deliveries::page;
-use crate::api::query::Query;
+use crate::api::found::FoundSubscription;
+use crate::api::lists::{DeadLetterListQuery, next, page};
+use crate::api::query::{Query, parse_given};
 use crate::api::subscriptions::{find, problem};
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::deliver::Reason;
-use crate::event::{EventId, ReplayId, SubscriptionId, Timestamp};
+use crate::event::{ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::{DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery};
-
-/// Which dead letters are wanted.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Part {
-    /// Only what comes after this.
-    #[serde(default)]
-    after: u64,
-    /// How many at most, 1 to 1000.
-    limit: Option<usize>,
-    /// Only those that were given up for this reason.
-    reason: Option<String>,
-    /// Only events of this type, or of a hierarchy such as `Payment.*`.
-    r#type: Option<String>,
-    /// The first event wanted, a ULID.
-    from: Option<String>,
-    /// The last event wanted, a ULID.
-    to: Option<String>,
-}
 
 /// What a request says about the dead letters that it wants.
 #[derive(Debug, Default)]
@@ -49,24 +31,20 @@ pub(super) struct Wish {
 impl Wish {
     /// Reads the wish as a query.
     pub(super) fn query(self, of: &SubscriptionId) -> Result<DeadLetterQuery, Problem> {
-        let invalid = |text: String| Problem::new(Code::Invalid, text);
-        let event = |name: &str, text: Option<String>| {
-            let parsed = text.map(|text| text.parse::<EventId>()).transpose();
-            parsed.map_err(|error| invalid(format!("{name}: {error}")))
-        };
         if let Some(reason) = &self.reason
             && !Reason::ALL.iter().any(|known| known.word() == reason)
         {
             let known: Vec<_> = Reason::ALL.iter().map(|known| known.word()).collect();
             let known = known.join(", ");
-            return Err(invalid(format!("reason: `{reason}` is none; there are {known}")));
+            let detail = format!("reason: `{reason}` is none; there are {known}");
+            return Err(Problem::new(Code::Invalid, detail));
         }
         Ok(DeadLetterQuery {
             ids: self.ids,
             reason: self.reason.map(Arc::from),
             event_type: self.event_type.map(Arc::from),
-            from: event("from", self.from)?,
-            to: event("to", self.to)?,
+            from: parse_given("from", self.from.as_deref())?,
+            to: parse_given("to", self.to.as_deref())?,
             ..DeadLetterQuery::all(of.clone())
         })
     }
@@ -147,31 +125,23 @@ impl Counted {
     operation_id = "dead_letters_list",
     params(
         ("id" = String, Path, description = "The subscription"),
-        ("after" = Option<u64>, Query, description = "Only what comes after this"),
-        ("limit" = Option<usize>, Query, description = "How many at most, 1 to 1000"),
-        ("reason" = Option<String>, Query, description = "Only those given up for this reason"),
-        ("type" = Option<String>, Query, description = "One type, or all below it: `Payment.*`"),
-        ("from" = Option<String>, Query, description = "The first event, included; a ULID"),
-        ("to" = Option<String>, Query, description = "The last event, included; a ULID"),
+        DeadLetterListQuery,
     ),
-    responses(
-        (status = 200, description = "Done", body = DeadLetters),
-        (status = "4XX", description = "A problem")
-    )
+    responses((status = 200, description = "Done", body = DeadLetters))
 )]
 pub async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<String>,
-    Query(part): Query<Part>,
+    Query(wanted): Query<DeadLetterListQuery>,
 ) -> Result<Json<DeadLetters>, Problem> {
     let subscription = find(&services, &caller, &id).await?;
-    let Part { after, limit, reason, r#type: event_type, from, to } = part;
+    let DeadLetterListQuery { after, limit, reason, r#type: event_type, from, to } = wanted;
+    let after = DeadLetterId(after.unwrap_or_default());
     let wish = Wish { ids: None, reason, event_type, from, to };
-    let query = DeadLetterQuery { after: DeadLetterId(after), ..wish.query(&subscription.id)? };
+    let query = DeadLetterQuery { after, ..wish.query(&subscription.id)? };
     let letters = services.log.dead_letters(&query, page(limit)?).await?;
-    // A page ends by its bytes too, so only an empty one is known to be the end.
-    let next = letters.last().map(|last| last.id.0);
+    let next = next(&letters, |letter| letter.id.0);
     Ok(Json(DeadLetters { dead_letters: letters.iter().map(ShownDeadLetter::of).collect(), next }))
 }
 
@@ -179,20 +149,12 @@ pub async fn list(
 #[utoipa::path(
     get, path = "/subscriptions/{id}/dead-letters/counts", tag = "deliveries",
     operation_id = "dead_letters_count",
-    params(
-        ("id" = String, Path, description = "The subscription"),
-    ),
-    responses(
-        (status = 200, description = "Done", body = Counted),
-        (status = "4XX", description = "A problem")
-    )
+    params(("id" = String, Path, description = "The subscription")),
+    responses((status = 200, description = "Done", body = Counted))
 )]
 pub async fn counts(
-    State(services): State<Arc<Services>>,
-    caller: Caller,
-    Path(id): Path<String>,
+    FoundSubscription { services, subscription, .. }: FoundSubscription,
 ) -> Result<Json<Counted>, Problem> {
-    let subscription = find(&services, &caller, &id).await?;
     let mut counted = Counted::default();
     for one in services.log.count_dead_letters(Some(&subscription.id)).await? {
         counted.add(&one);
@@ -204,10 +166,7 @@ pub async fn counts(
 #[utoipa::path(
     get, path = "/dead-letters/counts", tag = "deliveries",
     operation_id = "dead_letters_count_all",
-    responses(
-        (status = 200, description = "Done", body = AllCounted),
-        (status = "4XX", description = "A problem")
-    )
+    responses((status = 200, description = "Done", body = AllCounted))
 )]
 pub async fn all_counts(
     State(services): State<Arc<Services>>,
@@ -229,7 +188,7 @@ pub async fn all_counts(
         ("id" = String, Path, description = "The subscription"),
         ("number" = u64, Path, description = "The number of the dead letter"),
     ),
-    responses((status = 204, description = "Done"), (status = "4XX", description = "A problem"))
+    responses((status = 204, description = "Done"))
 )]
 pub async fn dismiss(
     State(services): State<Arc<Services>>,

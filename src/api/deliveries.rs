@@ -4,40 +4,15 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::query::Query;
+use crate::api::lists::{AttemptListQuery, page};
+use crate::api::query::{Query, parse_given};
 use crate::api::subscriptions::find;
-use crate::api::{Caller, Code, Problem, Services};
-use crate::event::{EventId, ReplayId, Timestamp};
-use crate::eventlog::{Attempt, Page};
-
-/// Which attempts are wanted.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Newest {
-    /// How many at most, 1 to 1000.
-    limit: Option<usize>,
-    /// Only of this event.
-    event: Option<String>,
-}
-
-impl Newest {
-    fn event(&self) -> Result<Option<EventId>, Problem> {
-        let parse = |text: &String| text.parse::<EventId>();
-        let event = self.event.as_ref().map(parse).transpose();
-        event.map_err(|error| Problem::new(Code::Invalid, format!("event: {error}")))
-    }
-}
-
-/// Reads how much is wanted at once.
-pub(super) fn page(limit: Option<usize>) -> Result<Page, Problem> {
-    match limit.unwrap_or(100) {
-        items @ 1..=1000 => Ok(Page { items, ..Page::default() }),
-        _ => Err(Problem::new(Code::Invalid, "limit: use 1 to 1000")),
-    }
-}
+use crate::api::{Caller, Problem, Services};
+use crate::event::{ReplayId, Timestamp};
+use crate::eventlog::Attempt;
 
 /// Attempts to deliver.
 #[derive(Serialize, ToSchema)]
@@ -80,22 +55,18 @@ struct ShownAttempt {
     operation_id = "attempts_list",
     params(
         ("id" = String, Path, description = "The subscription"),
-        ("event" = Option<String>, Query, description = "Only of this event; a ULID"),
-        ("limit" = Option<usize>, Query, description = "How many at most, 1 to 1000"),
+        AttemptListQuery,
     ),
-    responses(
-        (status = 200, description = "Done", body = Attempts),
-        (status = "4XX", description = "A problem")
-    )
+    responses((status = 200, description = "Done", body = Attempts))
 )]
 pub async fn attempts(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<String>,
-    Query(newest): Query<Newest>,
+    Query(newest): Query<AttemptListQuery>,
 ) -> Result<Json<Attempts>, Problem> {
     let subscription = find(&services, &caller, &id).await?;
-    let (page, event) = (page(newest.limit)?, newest.event()?);
+    let (page, event) = (page(newest.limit)?, parse_given("event", newest.event.as_deref())?);
     let attempts = services.log.attempts(Some(&subscription.id), event, page).await?;
     Ok(Json(Attempts { attempts: attempts.iter().map(ShownAttempt::of).collect() }))
 }

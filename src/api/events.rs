@@ -4,32 +4,18 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::api::deliveries::page;
-use crate::api::query::Query;
+use crate::api::lists::{EventListQuery, page};
+use crate::api::query::{Query, parse_given};
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::event::{EventId, EventIdError, Timestamp};
 use crate::eventlog::{Entry, Page};
 
 /// The most entries that are looked through for one answer, so that a rare type cannot hold it up.
 const MOST_LOOKED_THROUGH: usize = 20_000;
-
-/// Which events are asked for.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EventRange {
-    /// The first id, included; a ULID.
-    from: Option<String>,
-    /// The last id, included; a ULID.
-    to: Option<String>,
-    /// One type, or everything below it: `Payment.*`.
-    r#type: Option<String>,
-    /// The most events, 1 to 1000.
-    limit: Option<usize>,
-}
 
 /// Events in the order of the log.
 #[derive(Serialize, ToSchema)]
@@ -67,7 +53,7 @@ pub struct Found {
 #[utoipa::path(
     get, path = "/events/{id}", tag = "events",
     operation_id = "events_read", params(("id" = String, Path, description = "The event's ULID")),
-    responses((status = 200, body = Found), (status = "4XX", description = "A problem"))
+    responses((status = 200, body = Found))
 )]
 pub async fn get(
     State(services): State<Arc<Services>>,
@@ -98,26 +84,17 @@ pub async fn get(
 #[utoipa::path(
     get, path = "/events", tag = "events",
     operation_id = "events_list",
-    params(
-        ("from" = Option<String>, Query, description = "The first id, included; a ULID"),
-        ("to" = Option<String>, Query, description = "The last id, included; a ULID"),
-        ("type" = Option<String>, Query, description = "One type, or all below it: `Payment.*`"),
-        ("limit" = Option<usize>, Query, description = "The most events, 1 to 1000"),
-    ),
-    responses((status = 200, body = Events), (status = "4XX", description = "A problem"))
+    params(EventListQuery),
+    responses((status = 200, body = Events))
 )]
 pub async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
-    Query(range): Query<EventRange>,
+    Query(range): Query<EventListQuery>,
 ) -> Result<Json<Events>, Problem> {
     caller.must(&Scope::Operate)?;
-    let end = |name: &str, text: &Option<String>, missing: EventId| {
-        let read = text.as_deref().map_or(Ok(missing), str::parse);
-        read.map_err(|error: EventIdError| Problem::new(Code::Invalid, format!("{name}: {error}")))
-    };
-    let from = end("from", &range.from, EventId::MIN)?;
-    let to = end("to", &range.to, EventId::MAX)?;
+    let from = parse_given("from", range.from.as_deref())?.unwrap_or(EventId::MIN);
+    let to = parse_given("to", range.to.as_deref())?.unwrap_or(EventId::MAX);
     let limit = page(range.limit)?.items;
     let mut answer = Events { events: Vec::new(), next: None };
     let mut after = services.log.seek(from).await?;

@@ -9,12 +9,12 @@ use axum::extract::{Path, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use crate::api::lists::EvidenceQuery;
 use crate::api::pull::line;
-use crate::api::query::Query;
+use crate::api::query::{Query, parse_given};
 use crate::api::readers;
 use crate::api::subscriptions::problem;
 use crate::api::{Caller, Code, Problem, Scope, Services};
@@ -35,16 +35,6 @@ const RECEIPTS: Page = Page { items: 32, bytes: 256 * 1024 };
 /// Lines that may wait for the caller to read on.
 const WAITING: usize = 16;
 
-/// The range of a bundle.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EventRange {
-    /// The first event; from the start if missing.
-    from: Option<String>,
-    /// The last event; up to the newest if missing.
-    to: Option<String>,
-}
-
 /// Why a bundle ends before its time; whoever reads it sees that it is cut.
 type Broken = Box<dyn std::error::Error + Send + Sync>;
 
@@ -54,25 +44,24 @@ type Broken = Box<dyn std::error::Error + Send + Sync>;
     operation_id = "evidence_export",
     params(
         ("id" = String, Path, description = "The subscription"),
-        ("from" = Option<String>, Query, description = "The first event; a ULID"),
-        ("to" = Option<String>, Query, description = "The last event; a ULID"),
+        EvidenceQuery,
     ),
     responses(
         (status = 200, description = "A bundle as docs/evidence.md describes it",
-            content_type = "application/x-ndjson", body = String),
-        (status = "4XX", description = "A problem")
+            content_type = "application/x-ndjson", body = String)
     )
 )]
 pub async fn export(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<String>,
-    Query(range): Query<EventRange>,
+    Query(range): Query<EvidenceQuery>,
 ) -> Result<Response, Problem> {
     let line = line(&services, &caller, &id).await?;
     let view = line.look();
     let subscription = Arc::clone(&view.subscription);
-    let (from, to) = (bound("from", range.from.as_ref())?, bound("to", range.to.as_ref())?);
+    let from: Option<EventId> = parse_given("from", range.from.as_deref())?;
+    let to = parse_given("to", range.to.as_deref())?;
     if matches!(subscription.keys, RecipientKeys::Shared(_)) {
         let why = "a shared secret proves nothing: both sides could have made its tokens";
         return Err(Problem::new(Code::Invalid, why));
@@ -127,11 +116,6 @@ pub async fn export(
         }
     });
     Ok(([(CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
-}
-
-fn bound(name: &str, text: Option<&String>) -> Result<Option<EventId>, Problem> {
-    let id = text.map(|text| text.parse::<EventId>()).transpose();
-    id.map_err(|error| Problem::new(Code::Invalid, format!("{name}: {error}")))
 }
 
 fn unread(error: SequenceReadError) -> Problem {

@@ -44,7 +44,7 @@ pub async fn ready(State(services): State<Arc<Services>>) -> Result<&'static str
 #[utoipa::path(
     get, path = "/metrics", tag = "operate",
     operation_id = "metrics_read",
-    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+    responses((status = 200, description = "Done"))
 )]
 pub async fn metrics(
     State(services): State<Arc<Services>>,

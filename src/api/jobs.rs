@@ -10,14 +10,17 @@ use crate::jobs::{Redrive, Replay, ReplayError, ReplayState};
 use crate::subscriptions::Subscription;
 
 /// A job of one subscription.
-pub(super) trait Job: Sized {
+pub(super) trait Job: Sized + Send + Sync {
     /// What it is called.
-    type Id: FromStr;
+    type Id: FromStr + Send + Sync;
     /// What callers call its kind.
     const KIND: &'static str;
 
     /// Reads one, as it was last kept.
-    async fn read(services: &Services, id: &Self::Id) -> Result<Self, ReplayError>;
+    fn read(
+        services: &Services,
+        id: &Self::Id,
+    ) -> impl Future<Output = Result<Self, ReplayError>> + Send;
 
     /// The name of its subscription.
     fn subscription(&self) -> &SubscriptionId;

@@ -63,10 +63,7 @@ pub(super) struct Holder {
 #[utoipa::path(
     get, path = "/log", tag = "operate",
     operation_id = "log_show",
-    responses(
-        (status = 200, description = "Done", body = Shown),
-        (status = "4XX", description = "A problem")
-    )
+    responses((status = 200, description = "Done", body = Shown))
 )]
 pub async fn show(
     State(services): State<Arc<Services>>,

@@ -17,10 +17,12 @@ mod deliveries;
 mod events;
 mod evidence;
 mod explain;
+mod found;
 mod health;
 mod jobs;
 mod json_object;
 mod limits;
+mod lists;
 mod log;
 mod openapi;
 mod outcome;
@@ -52,9 +54,15 @@ pub use caller::{Caller, Scope, ScopeError};
 pub use callers::{CallerError, CallerRecord, Callers};
 pub use config::Config;
 pub use limits::serve;
+pub use lists::{
+    AttemptListQuery, DEFAULT_LIMIT, DeadLetterListQuery, EventListQuery, EvidenceQuery,
+    FetchQuery, ListAnswer, QuarantineListQuery, ReceiptListQuery,
+};
 pub use openapi::openapi;
 pub use problem::{Code, Problem};
 pub use readers::Readers;
 pub use readiness::Readiness;
+pub use redrives::RedriveRequest;
+pub use replays::ReplayRequest;
 pub use router::router;
 pub use services::Services;

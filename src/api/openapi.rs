@@ -139,6 +139,9 @@ pub fn openapi() -> Value {
         if let Some(operation) = operation.as_object_mut().filter(|_| tag != "public") {
             operation.entry("security").or_insert_with(|| json!([{ "caller": [] }]));
         }
+        if let Some(responses) = member(operation, "responses").filter(|_| tag != "public") {
+            responses.entry("4XX").or_insert_with(|| json!({ "description": "A problem" }));
+        }
         let body = operation.pointer_mut("/requestBody/content/application~1json/schema");
         if let Some(schema) = body.filter(|_| tag == "subscriptions") {
             let name = if is_credential { "SinkCredential" } else { "Subscription" };

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::json_object::{JsonObject, Unread};
-use crate::api::pull::{LIMIT, MOST, answer, enter, line, longest_wait, problem};
+use crate::api::lists::{DEFAULT_LIMIT, MOST};
+use crate::api::pull::{answer, enter, line, longest_wait, problem};
 use crate::api::{Caller, Code, Problem, Services};
 use crate::deliver::{MOST_OUTSTANDING, PollRefusal, Polling};
 use crate::event::EventId;
@@ -65,10 +66,7 @@ pub struct PollAnswer {
     operation_id = "subscriptions_poll",
     params(("id" = String, Path, description = "The subscription")),
     request_body = PollRequest,
-    responses(
-        (status = 200, description = "Done", body = PollAnswer),
-        (status = "4XX", description = "A problem")
-    )
+    responses((status = 200, description = "Done", body = PollAnswer))
 )]
 pub async fn poll(
     State(services): State<Arc<Services>>,
@@ -111,7 +109,9 @@ impl PollRequest {
         if let Some(both) = refused.iter().find(|one| acknowledged.contains(&one.event)) {
             return Err(format!("/setErrs/{}: it is in /ack, too; name it in one", both.event));
         }
-        let most = max_events.map_or(LIMIT, |most| usize::try_from(most).unwrap_or(MOST)).min(MOST);
+        let most = max_events
+            .map_or(DEFAULT_LIMIT.into(), |most| usize::try_from(most).unwrap_or(MOST))
+            .min(MOST);
         let waits = most > 0 && !return_immediately;
         Ok(Polling {
             most,

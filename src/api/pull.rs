@@ -10,50 +10,25 @@ use axum::http::HeaderValue;
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::query::Query;
+use crate::api::lists::{DEFAULT_LIMIT, FetchQuery, MOST};
+use crate::api::query::{Query, parse_given};
 use crate::api::readers::ReaderPlace;
 use crate::api::subscriptions::find;
 use crate::api::{Caller, Code, Problem, Services};
 use crate::deliver::{Collected, PullError, SequenceReadError, WorkerHandle};
-use crate::event::EventId;
 use crate::eventlog::Page;
 use crate::telemetry::error_chain;
 
 /// The longest wait for an event, if the gateway's own time limit allows it.
 const LONGEST_WAIT: Duration = Duration::from_secs(25);
-/// How many events there are in an answer if the caller does not say.
-pub(super) const LIMIT: usize = 100;
-/// The most events of one answer.
-pub(super) const MOST: usize = 1000;
-
 /// So much of an answer is handed to a connection at once.
 const CHUNK: usize = 16 * 1024;
 
 /// Tokens are for one reader at one time.
 pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-
-/// Which events are wanted.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Wanted {
-    /// Only what comes after this event.
-    after: Option<String>,
-    /// How many at most, 0 to 1000.
-    limit: Option<usize>,
-    /// How many seconds to wait if there is none, 0 to 25.
-    #[serde(default)]
-    wait: u64,
-    /// Whether `after` says what the caller has; yes if missing.
-    #[serde(default = "yes")]
-    acknowledge: bool,
-}
-
-const fn yes() -> bool {
-    true
-}
 
 /// Sealed events, in order.
 #[derive(Serialize, ToSchema)]
@@ -85,38 +60,28 @@ struct FetchedEvent {
     operation_id = "subscriptions_fetch",
     params(
         ("id" = String, Path, description = "The subscription"),
-        ("after" = Option<String>, Query,
-            description = "Only what comes after this event; if missing, after what was \
-                           acknowledged, or from now on if the subscription has a sink"),
-        ("limit" = Option<usize>, Query,
-            description = "How many at most, 0 to 1000; 0 acknowledges and fetches nothing"),
-        ("wait" = Option<u64>, Query,
-            description = "How many seconds to wait if there is none, 0 to 25"),
-        ("acknowledge" = Option<bool>, Query,
-            description = "`false`: `after` only says where to begin"),
+        FetchQuery,
     ),
-    responses(
-        (status = 200, description = "Done", body = Fetched),
-        (status = "4XX", description = "A problem")
-    )
+    responses((status = 200, description = "Done", body = Fetched))
 )]
 pub async fn events(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<String>,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<FetchQuery>,
 ) -> Result<Response, Problem> {
     let line = line(&services, &caller, &id).await?;
-    let after = wanted.after.as_deref().map(event_id).transpose()?;
-    let limit = wanted.limit.unwrap_or(LIMIT);
+    let after = parse_given("after", wanted.after.as_deref())?;
+    let limit = wanted.limit.unwrap_or(DEFAULT_LIMIT.into());
     if limit > MOST {
         return Err(Problem::new(Code::Invalid, format!("limit: use 0 to {MOST}")));
     }
-    let patience = patience(&services, wanted.wait)?;
+    let patience = patience(&services, wanted.wait.unwrap_or_default())?;
     let place = enter(&services, &caller, &line)?;
     let deadline = services.clock.now().after(patience);
     let begin = services.pull_service.begin(&line, after).await.map_err(problem)?;
-    if wanted.acknowledge && after.is_some() && line.ack_state.is_some() {
+    let acknowledges = wanted.acknowledge.unwrap_or(true);
+    if acknowledges && after.is_some() && line.ack_state.is_some() {
         services.pull_service.acknowledge(&line, begin).await.map_err(problem)?;
     }
     let (mut events, mut next) = (Vec::new(), after);
@@ -146,11 +111,6 @@ pub(super) async fn line(
     } else {
         Err(Problem::not_found("subscription"))
     }
-}
-
-/// Reads an event's id.
-pub(super) fn event_id(text: &str) -> Result<EventId, Problem> {
-    text.parse().map_err(|error| Problem::new(Code::Invalid, format!("after: {error}")))
 }
 
 /// Takes a place among those who read, whether one waits or not.

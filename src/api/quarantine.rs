@@ -6,28 +6,16 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::api::lists::{QuarantineListQuery, next};
 use crate::api::query::Query;
 use crate::api::{Caller, Problem, Scope, Services};
 use crate::event::Timestamp;
 use crate::eventlog::{Page, QuarantineId, QuarantineQuery, Quarantined};
 use crate::source::Received;
-
-/// Which part of the list is wanted.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Part {
-    /// Only what comes after this.
-    #[serde(default)]
-    after: u64,
-    /// Only what had this id on its producer's bus.
-    envelope: Option<String>,
-    /// Only what this publication wanted, as `domain/event`.
-    publication: Option<String>,
-}
 
 /// How many events are in quarantine.
 #[derive(Default, Serialize, ToSchema)]
@@ -89,32 +77,22 @@ pub struct Released {
 #[utoipa::path(
     get, path = "/quarantine", tag = "quarantine",
     operation_id = "quarantine_list",
-    params(
-        ("after" = Option<u64>, Query, description = "Only what comes after this"),
-        ("envelope" = Option<String>, Query,
-            description = "Only what had this id on its producer's bus"),
-        ("publication" = Option<String>, Query,
-            description = "Only what this publication wanted, as `domain/event`"),
-    ),
-    responses(
-        (status = 200, description = "Done", body = Kept),
-        (status = "4XX", description = "A problem")
-    )
+    params(QuarantineListQuery),
+    responses((status = 200, description = "Done", body = Kept))
 )]
 pub async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
-    Query(part): Query<Part>,
+    Query(wanted): Query<QuarantineListQuery>,
 ) -> Result<Json<Kept>, Problem> {
     caller.must(&Scope::Operate)?;
     let query = QuarantineQuery {
-        after: QuarantineId(part.after),
-        envelope_id: part.envelope.map(Arc::from),
-        publication: part.publication.map(Arc::from),
+        after: QuarantineId(wanted.after.unwrap_or_default()),
+        envelope_id: wanted.envelope.map(Arc::from),
+        publication: wanted.publication.map(Arc::from),
     };
     let events = services.log.quarantined(&query, Page::default()).await?;
-    // A page ends by its bytes too, so only an empty one is known to be the end.
-    let next = events.last().map(|last| last.id.0);
+    let next = next(&events, |event| event.id.0);
     Ok(Json(Kept { quarantined: events.iter().map(ShownQuarantined::of).collect(), next }))
 }
 
@@ -122,10 +100,7 @@ pub async fn list(
 #[utoipa::path(
     get, path = "/quarantine/counts", tag = "quarantine",
     operation_id = "quarantine_count",
-    responses(
-        (status = 200, description = "Done", body = QuarantineCounts),
-        (status = "4XX", description = "A problem")
-    )
+    responses((status = 200, description = "Done", body = QuarantineCounts))
 )]
 pub async fn counts(
     State(services): State<Arc<Services>>,
@@ -147,13 +122,8 @@ pub async fn counts(
 #[utoipa::path(
     get, path = "/quarantine/{id}", tag = "quarantine",
     operation_id = "quarantine_read",
-    params(
-        ("id" = u64, Path, description = "The number of the event in quarantine"),
-    ),
-    responses(
-        (status = 200, description = "Done", body = ShownQuarantined),
-        (status = "4XX", description = "A problem")
-    )
+    params(("id" = u64, Path, description = "The number of the event in quarantine")),
+    responses((status = 200, description = "Done", body = ShownQuarantined))
 )]
 pub async fn read(
     State(services): State<Arc<Services>>,
@@ -174,13 +144,8 @@ pub async fn read(
 #[utoipa::path(
     post, path = "/quarantine/{id}/release", tag = "quarantine",
     operation_id = "quarantine_release",
-    params(
-        ("id" = u64, Path, description = "The number of the event in quarantine"),
-    ),
-    responses(
-        (status = 200, description = "Done", body = Released),
-        (status = "4XX", description = "A problem")
-    )
+    params(("id" = u64, Path, description = "The number of the event in quarantine")),
+    responses((status = 200, description = "Done", body = Released))
 )]
 pub async fn release(
     State(services): State<Arc<Services>>,
@@ -201,10 +166,8 @@ pub async fn release(
 #[utoipa::path(
     delete, path = "/quarantine/{id}", tag = "quarantine",
     operation_id = "quarantine_remove",
-    params(
-        ("id" = u64, Path, description = "The number of the event in quarantine"),
-    ),
-    responses((status = 204, description = "Done"), (status = "4XX", description = "A problem"))
+    params(("id" = u64, Path, description = "The number of the event in quarantine")),
+    responses((status = 204, description = "Done"))
 )]
 pub async fn remove(
     State(services): State<Arc<Services>>,

@@ -1,6 +1,8 @@
 //! Reads the query of a request, in which every parameter is known.
 
 use std::error::Error as _;
+use std::fmt::Display;
+use std::str::FromStr;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -29,6 +31,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
         })?;
         Ok(Self(query))
     }
+}
+
+/// Reads what a member of a request says as text.
+pub(super) fn parse<T: FromStr<Err: Display>>(name: &str, text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|error| Problem::new(Code::Invalid, format!("{name}: {error}")))
+}
+
+/// Reads what a member of a request says as text, if it is there.
+pub(super) fn parse_given<T: FromStr<Err: Display>>(
+    name: &str,
+    text: Option<&str>,
+) -> Result<Option<T>, Problem> {
+    text.map(|text| parse(name, text)).transpose()
 }
 
 #[cfg(test)]

@@ -4,28 +4,15 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::deliveries::page;
-use crate::api::query::Query;
+use crate::api::lists::{ReceiptListQuery, next, page};
+use crate::api::query::{Query, parse_given};
 use crate::api::subscriptions::find;
-use crate::api::{Caller, Code, Problem, Services};
-use crate::event::{EventId, ReplayId, Timestamp};
+use crate::api::{Caller, Problem, Services};
+use crate::event::{ReplayId, Timestamp};
 use crate::eventlog::{KeptReceipt, ReceiptId};
-
-/// Which receipts are wanted.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Part {
-    /// Only of this event.
-    event: Option<String>,
-    /// Only what comes after this.
-    #[serde(default)]
-    after: u64,
-    /// How many at most, 1 to 1000.
-    limit: Option<usize>,
-}
 
 /// Receipts of delivery.
 #[derive(Serialize, ToSchema)]
@@ -65,28 +52,21 @@ struct ShownReceipt {
     operation_id = "receipts_list",
     params(
         ("id" = String, Path, description = "The subscription"),
-        ("event" = Option<String>, Query, description = "Only of this event; a ULID"),
-        ("after" = Option<u64>, Query, description = "Only what comes after this"),
-        ("limit" = Option<usize>, Query, description = "How many at most, 1 to 1000"),
+        ReceiptListQuery,
     ),
-    responses(
-        (status = 200, description = "Done", body = Receipts),
-        (status = "4XX", description = "A problem")
-    )
+    responses((status = 200, description = "Done", body = Receipts))
 )]
 pub async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<String>,
-    Query(part): Query<Part>,
+    Query(wanted): Query<ReceiptListQuery>,
 ) -> Result<Json<Receipts>, Problem> {
     let subscription = find(&services, &caller, &id).await?;
-    let event = part.event.as_deref().map(str::parse::<EventId>).transpose();
-    let event = event.map_err(|error| Problem::new(Code::Invalid, format!("event: {error}")))?;
-    let (after, page) = (ReceiptId(part.after), page(part.limit)?);
+    let event = parse_given("event", wanted.event.as_deref())?;
+    let (after, page) = (ReceiptId(wanted.after.unwrap_or_default()), page(wanted.limit)?);
     let receipts = services.log.receipts(&subscription.id, event, after, page).await?;
-    // A page ends by its bytes too, so only an empty one is known to be the end.
-    let next = receipts.last().map(|last| last.id.0);
+    let next = next(&receipts, |receipt| receipt.id.0);
     Ok(Json(Receipts { receipts: receipts.iter().map(ShownReceipt::of).collect(), next }))
 }
 

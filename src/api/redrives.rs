@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::dead_letters::Wish;
-use crate::api::jobs::{self, find_job};
+use crate::api::found::{FoundJob, FoundSubscription};
+use crate::api::jobs;
 use crate::api::json_object::JsonObject;
 use crate::api::subscriptions::{find, problem};
 use crate::api::{Caller, Code, Problem, Services};
@@ -27,21 +28,27 @@ const MOST_AT_ONCE: u64 = 100;
 const MOST_IDS: usize = 10_000;
 
 /// Which dead letters to deliver again, and how fast.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Default, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RedriveRequest {
     /// These, at most 10,000; nothing: all.
-    ids: Option<Vec<u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ids: Option<Vec<u64>>,
     /// Of all, only those that were given up for this reason.
-    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Of all, only events of this type, or of a hierarchy such as `Payment.*`.
-    r#type: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub r#type: Option<String>,
     /// Of all, only from this event on; a ULID.
-    from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
     /// Of all, only up to this event; a ULID.
-    to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
     /// Dead letters per second, 1 to 1000; as the settings say if missing.
-    rate: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
 }
 
 /// How many dead letters are delivered again.
@@ -106,8 +113,7 @@ pub struct ShownRedrive {
     responses(
         (status = 200, description = "At most a hundred, which are delivered again", body = Redriven),
         (status = 201, description = "More, with a rate, or while the subscription is paused or has many \
-                                     retries: a redrive began", body = ShownRedrive),
-        (status = "4XX", description = "A problem")
+                                     retries: a redrive began", body = ShownRedrive)
     )
 )]
 pub async fn start(
@@ -176,20 +182,12 @@ async fn wanted(
 #[utoipa::path(
     get, path = "/subscriptions/{id}/dead-letters/redrives", tag = "deliveries",
     operation_id = "redrives_list",
-    params(
-        ("id" = String, Path, description = "The subscription"),
-    ),
-    responses(
-        (status = 200, description = "Done", body = AllRedrives),
-        (status = "4XX", description = "A problem")
-    )
+    params(("id" = String, Path, description = "The subscription")),
+    responses((status = 200, description = "Done", body = AllRedrives))
 )]
 pub async fn list(
-    State(services): State<Arc<Services>>,
-    caller: Caller,
-    Path(id): Path<String>,
+    FoundSubscription { services, subscription, .. }: FoundSubscription,
 ) -> Result<Json<AllRedrives>, Problem> {
-    let subscription = find(&services, &caller, &id).await?;
     let redrives = services.replays.redrives(&subscription).await.map_err(jobs::problem)?;
     Ok(Json(AllRedrives { redrives: redrives.iter().map(ShownRedrive::of).collect() }))
 }
@@ -198,39 +196,22 @@ pub async fn list(
 #[utoipa::path(
     get, path = "/redrives/{id}", tag = "deliveries",
     operation_id = "redrives_read",
-    params(
-        ("id" = String, Path, description = "The redrive"),
-    ),
-    responses(
-        (status = 200, description = "Done", body = ShownRedrive),
-        (status = "4XX", description = "A problem")
-    )
+    params(("id" = String, Path, description = "The redrive")),
+    responses((status = 200, description = "Done", body = ShownRedrive))
 )]
-pub async fn read(
-    State(services): State<Arc<Services>>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Json<ShownRedrive>, Problem> {
-    let redrive: Redrive = find_job(&services, &caller, &id).await?;
-    Ok(Json(ShownRedrive::of(&redrive)))
+pub async fn read(FoundJob { job, .. }: FoundJob<Redrive>) -> Result<Json<ShownRedrive>, Problem> {
+    Ok(Json(ShownRedrive::of(&job)))
 }
 
 /// `DELETE /redrives/{id}`: ends one that is running.
 #[utoipa::path(
     delete, path = "/redrives/{id}", tag = "deliveries",
     operation_id = "redrives_cancel",
-    params(
-        ("id" = String, Path, description = "The redrive"),
-    ),
-    responses((status = 202, description = "Done"), (status = "4XX", description = "A problem"))
+    params(("id" = String, Path, description = "The redrive")),
+    responses((status = 202, description = "Done"))
 )]
-pub async fn cancel(
-    State(services): State<Arc<Services>>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
-    let redrive: Redrive = find_job(&services, &caller, &id).await?;
-    services.replays.cancel_redrive(&redrive.id).await.map_err(jobs::problem)?;
+pub async fn cancel(FoundJob { services, job }: FoundJob<Redrive>) -> Result<StatusCode, Problem> {
+    services.replays.cancel_redrive(&job.id).await.map_err(jobs::problem)?;
     Ok(StatusCode::ACCEPTED)
 }
 

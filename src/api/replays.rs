@@ -9,31 +9,34 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::jobs::{find_job, problem};
+use crate::api::found::{FoundJob, FoundSubscription};
+use crate::api::jobs::problem;
 use crate::api::json_object::JsonObject;
+use crate::api::query::{parse, parse_given};
 use crate::api::subscriptions::find;
-use crate::api::{Caller, Code, Problem, Services};
+use crate::api::{Caller, Problem, Services};
 use crate::event::{ReplayId, SubscriptionId, Timestamp};
 use crate::jobs::{NewReplay, Replay, ReplayCounts, ReplayState};
 
 /// What to replay.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[schema(as = NewReplay)]
-pub struct Wanted {
+pub struct ReplayRequest {
     /// The first id, included; a ULID.
-    from: String,
+    pub from: String,
     /// The last id, included; the newest one that is there if missing.
-    to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
     /// Only these types, or hierarchies such as `Payment.*`; all that the subscription wants if
     /// empty.
     #[serde(default)]
-    types: Vec<String>,
+    pub types: Vec<String>,
     /// Events per second; as the settings say if missing.
-    rate: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
     /// Count only.
     #[serde(default)]
-    dry_run: bool,
+    pub dry_run: bool,
 }
 
 /// What a replay would deliver.
@@ -108,26 +111,22 @@ pub struct ShownReplay {
             description = "A name of the request, at most 255 characters: when it comes again \
                            within 24 hours, it is answered as it was"),
     ),
-    request_body = Wanted,
+    request_body = ReplayRequest,
     responses(
         (status = 200, description = "Counted, for a dry run", body = Counted),
-        (status = 201, description = "Started", body = ShownReplay),
-        (status = "4XX", description = "A problem")
+        (status = 201, description = "Started", body = ShownReplay)
     )
 )]
 pub async fn start(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<String>,
-    JsonObject(wanted): JsonObject<Wanted>,
+    JsonObject(wanted): JsonObject<ReplayRequest>,
 ) -> Result<Response, Problem> {
     let subscription = find(&services, &caller, &id).await?;
-    let read = |name: &str, text: &str| {
-        text.parse().map_err(|error| Problem::new(Code::Invalid, format!("{name}: {error}")))
-    };
     let request = NewReplay {
-        from: read("from", &wanted.from)?,
-        to: wanted.to.as_deref().map(|to| read("to", to)).transpose()?,
+        from: parse("from", &wanted.from)?,
+        to: parse_given("to", wanted.to.as_deref())?,
         types: wanted.types,
         rate: wanted.rate,
     };
@@ -159,20 +158,12 @@ pub async fn start(
 #[utoipa::path(
     get, path = "/subscriptions/{id}/replays", tag = "replays",
     operation_id = "replays_list",
-    params(
-        ("id" = String, Path, description = "The subscription"),
-    ),
-    responses(
-        (status = 200, description = "Done", body = AllReplays),
-        (status = "4XX", description = "A problem")
-    )
+    params(("id" = String, Path, description = "The subscription")),
+    responses((status = 200, description = "Done", body = AllReplays))
 )]
 pub async fn list(
-    State(services): State<Arc<Services>>,
-    caller: Caller,
-    Path(id): Path<String>,
+    FoundSubscription { services, subscription, .. }: FoundSubscription,
 ) -> Result<Json<AllReplays>, Problem> {
-    let subscription = find(&services, &caller, &id).await?;
     let replays = services.replays.list(&subscription).await.map_err(problem)?;
     Ok(Json(AllReplays { replays: replays.iter().map(ShownReplay::of).collect() }))
 }
@@ -181,39 +172,22 @@ pub async fn list(
 #[utoipa::path(
     get, path = "/replays/{id}", tag = "replays",
     operation_id = "replays_read",
-    params(
-        ("id" = String, Path, description = "The replay"),
-    ),
-    responses(
-        (status = 200, description = "Done", body = ShownReplay),
-        (status = "4XX", description = "A problem")
-    )
+    params(("id" = String, Path, description = "The replay")),
+    responses((status = 200, description = "Done", body = ShownReplay))
 )]
-pub async fn read(
-    State(services): State<Arc<Services>>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Json<ShownReplay>, Problem> {
-    let replay: Replay = find_job(&services, &caller, &id).await?;
-    Ok(Json(ShownReplay::of(&replay)))
+pub async fn read(FoundJob { job, .. }: FoundJob<Replay>) -> Result<Json<ShownReplay>, Problem> {
+    Ok(Json(ShownReplay::of(&job)))
 }
 
 /// `DELETE /replays/{id}`: ends one that is running.
 #[utoipa::path(
     delete, path = "/replays/{id}", tag = "replays",
     operation_id = "replays_cancel",
-    params(
-        ("id" = String, Path, description = "The replay"),
-    ),
-    responses((status = 202, description = "Done"), (status = "4XX", description = "A problem"))
+    params(("id" = String, Path, description = "The replay")),
+    responses((status = 202, description = "Done"))
 )]
-pub async fn cancel(
-    State(services): State<Arc<Services>>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
-    let replay: Replay = find_job(&services, &caller, &id).await?;
-    services.replays.cancel(&replay.id).await.map_err(problem)?;
+pub async fn cancel(FoundJob { services, job }: FoundJob<Replay>) -> Result<StatusCode, Problem> {
+    services.replays.cancel(&job.id).await.map_err(problem)?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -6,6 +6,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 
+use crate::api::found::FoundSubscription;
 use crate::api::json_object::JsonObject;
 use crate::api::subscription_shown::{Known, answer};
 use crate::api::subscriptions::{find, must_match, problem, prove_in_background};
@@ -27,10 +28,7 @@ use crate::subscriptions::{
         ("If-Match" = String, Header, description = "The `ETag` of the subscription that is changed"),
     ),
     request_body(content = Object, description = "A credential"),
-    responses(
-        (status = 200, description = "Done", body = Known),
-        (status = "4XX", description = "A problem")
-    )
+    responses((status = 200, description = "Done", body = Known))
 )]
 pub async fn replace(
     State(services): State<Arc<Services>>,
@@ -39,37 +37,27 @@ pub async fn replace(
     headers: HeaderMap,
     JsonObject(CredentialAlone(credential)): JsonObject<CredentialAlone>,
 ) -> Result<Response, Problem> {
-    change(&services, &caller, (&id, &headers, true), Some(credential)).await
+    let subscription = find(&services, &caller, &id).await?;
+    let found = FoundSubscription { services, caller, subscription };
+    change(found, (&headers, true), Some(credential)).await
 }
 
 /// `DELETE /subscriptions/{id}/sink-credential`: the token alone says who sent it.
 #[utoipa::path(
     delete, path = "/subscriptions/{id}/sink-credential", tag = "subscriptions",
     operation_id = "sink_credential_remove",
-    params(
-        ("id" = String, Path, description = "The subscription"),
-    ),
-    responses(
-        (status = 200, description = "Done", body = Known),
-        (status = "4XX", description = "A problem")
-    )
+    params(("id" = String, Path, description = "The subscription")),
+    responses((status = 200, description = "Done", body = Known))
 )]
-pub async fn remove(
-    State(services): State<Arc<Services>>,
-    caller: Caller,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    change(&services, &caller, (&id, &headers, false), None).await
+pub async fn remove(found: FoundSubscription, headers: HeaderMap) -> Result<Response, Problem> {
+    change(found, (&headers, false), None).await
 }
 
 async fn change(
-    services: &Arc<Services>,
-    caller: &Caller,
-    (id, headers, must_know): (&str, &HeaderMap, bool),
+    FoundSubscription { services, caller, subscription: current }: FoundSubscription,
+    (headers, must_know): (&HeaderMap, bool),
     sinkcredential: Option<SinkCredential>,
 ) -> Result<Response, Problem> {
-    let current = find(services, caller, id).await?;
     must_match(headers, &current, must_know)?;
     let document = SubscriptionDocument { sinkcredential, ..current.document.clone() };
     let (changed, _) =
@@ -82,7 +70,7 @@ async fn change(
         );
     }
     if changed.state == Standing::Pending {
-        prove_in_background(services, &changed);
+        prove_in_background(&services, &changed);
     }
-    Ok(answer((services, caller), &changed, None))
+    Ok(answer((&services, &caller), &changed, None))
 }

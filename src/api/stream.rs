@@ -1,20 +1,20 @@
 //! Events as they come, over one connection: server-sent events.
 
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde::Deserialize;
 
-use crate::api::pull::{NO_STORE, event_id, line, problem};
-use crate::api::query::Query;
+use crate::api::pull::{NO_STORE, line, problem};
+use crate::api::query::{Query, parse_given};
 use crate::api::readers::ReaderPlace;
 use crate::api::{Caller, Problem, Services};
 use crate::deliver::WorkerHandle;
@@ -24,6 +24,8 @@ use crate::telemetry::error_chain;
 
 /// How long a stream is silent before it says that it is there.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// How long a reader waits before it comes back.
+const COME_BACK_AFTER: Duration = Duration::from_secs(2);
 /// What is sealed at once: a reader that is slow has no more than this waiting in memory.
 const PAGE: Page = Page { items: 16, bytes: 256 * 1024 };
 /// Where a reader says what it has seen last.
@@ -66,8 +68,7 @@ struct Streaming {
                            after what was acknowledged, or from now on if the subscription has a sink"),
     ),
     responses(
-        (status = 200, description = "Server-sent events", content_type = "text/event-stream"),
-        (status = "4XX", description = "A problem")
+        (status = 200, description = "Server-sent events", content_type = "text/event-stream")
     )
 )]
 pub async fn stream(
@@ -78,13 +79,8 @@ pub async fn stream(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let line = line(&services, &caller, &id).await?;
-    let after = match headers.get(LAST_EVENT_ID) {
-        Some(seen) => {
-            let text = seen.to_str().unwrap_or_default();
-            Some(event_id(text)?)
-        }
-        None => beginning.after.as_deref().map(event_id).transpose()?,
-    };
+    let seen = headers.get(LAST_EVENT_ID).map(|seen| seen.to_str().unwrap_or_default());
+    let after = parse_given("after", seen.or(beginning.after.as_deref()))?;
     let place = services.readers.enter(&caller, &line.look().subscription.id)?;
     let at = services.pull_service.begin(&line, after).await.map_err(problem)?;
     // What cannot be read is told now, when there still is a status to tell it with.
@@ -93,24 +89,23 @@ pub async fn stream(
     services.pull_service.read(&line, at, (nothing, now)).await.map_err(problem)?;
     let streaming =
         Streaming { services, caller, line, at, checked: now, greeted: false, _place: place };
-    let chunks = stream::unfold(streaming, async |mut streaming| {
-        let chunk = streaming.next().await?;
-        Some((Ok::<_, Infallible>(chunk), streaming))
+    let batches = stream::unfold(streaming, async |mut streaming| {
+        let batch = streaming.next().await?;
+        Some((stream::iter(batch), streaming))
     });
-    let media_type = HeaderValue::from_static("text/event-stream");
-    let unbuffered = HeaderValue::from_static("no");
-    let headers = [(CONTENT_TYPE, media_type), (CACHE_CONTROL, NO_STORE), (BUFFERING, unbuffered)];
-    Ok((headers, Body::from_stream(chunks)).into_response())
+    let events = batches.flatten().map(Ok::<_, Infallible>);
+    let headers = [(CACHE_CONTROL, NO_STORE), (BUFFERING, HeaderValue::from_static("no"))];
+    Ok((headers, Sse::new(events)).into_response())
 }
 
 impl Streaming {
     /// The next events, or a sign of life; nothing at the end.
     ///
     /// It is asked only when the reader has room for more, so a slow reader is not read for.
-    async fn next(&mut self) -> Option<Bytes> {
+    async fn next(&mut self) -> Option<Vec<Event>> {
         if !self.greeted {
             self.greeted = true;
-            return Some(Bytes::from_static(b"retry: 2000\n\n"));
+            return Some(vec![Event::default().retry(COME_BACK_AFTER)]);
         }
         let now = self.services.clock.now();
         if self.services.tasks.stopping().is_cancelled() || !self.is_welcome(now).await {
@@ -129,14 +124,12 @@ impl Streaming {
         };
         self.at = served.reached;
         if served.events.is_empty() {
-            return Some(Bytes::from_static(b":\n\n"));
+            // On our clock, not by axum's timer, because the caller is looked at on the same beat.
+            return Some(vec![Event::DEFAULT_KEEP_ALIVE]);
         }
-        let mut text = String::new();
-        for event in served.events {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "id: {}\ndata: {}\n\n", event.id, event.token);
-        }
-        Some(Bytes::from(text))
+        let sealed = served.events.into_iter();
+        let shown = sealed.map(|event| Event::default().id(event.id.to_string()).data(event.token));
+        Some(shown.collect())
     }
 
     /// Whether the caller's key is still good for this subscription, looked up now and then.

@@ -8,6 +8,7 @@ use axum::http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use crate::api::found::FoundSubscription;
 use crate::api::json_object::JsonObject;
 use crate::api::subscription_shown::{AllSubscriptions, Known, answer, etag, show};
 use crate::api::{Caller, Code, Problem, Scope, Services};
@@ -22,10 +23,7 @@ use crate::telemetry::error_chain;
 #[utoipa::path(
     get, path = "/subscriptions", tag = "subscriptions",
     operation_id = "subscriptions_list",
-    responses(
-        (status = 200, description = "Done", body = AllSubscriptions),
-        (status = "4XX", description = "A problem")
-    )
+    responses((status = 200, description = "Done", body = AllSubscriptions))
 )]
 pub async fn list(
     State(services): State<Arc<Services>>,
@@ -50,10 +48,7 @@ pub async fn list(
         description = "A name of the request, at most 255 characters: when it comes again within \
                        24 hours, it is answered as it was, shared secret included")),
     request_body(content = Object, description = "A subscription"),
-    responses(
-        (status = 201, description = "Done", body = Known),
-        (status = "4XX", description = "A problem")
-    )
+    responses((status = 201, description = "Done", body = Known))
 )]
 pub async fn create(
     State(services): State<Arc<Services>>,
@@ -116,21 +111,13 @@ pub(super) fn prove_in_background(services: &Arc<Services>, subscription: &Arc<S
 #[utoipa::path(
     get, path = "/subscriptions/{id}", tag = "subscriptions",
     operation_id = "subscriptions_read",
-    params(
-        ("id" = String, Path, description = "The subscription"),
-    ),
-    responses(
-        (status = 200, description = "Done", body = Known),
-        (status = "4XX", description = "A problem")
-    )
+    params(("id" = String, Path, description = "The subscription")),
+    responses((status = 200, description = "Done", body = Known))
 )]
 pub async fn read(
-    State(services): State<Arc<Services>>,
-    caller: Caller,
-    Path(id): Path<String>,
+    FoundSubscription { services, caller, subscription }: FoundSubscription,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let subscription = find(&services, &caller, &id).await?;
     if headers.get(IF_NONE_MATCH).is_some_and(|known| *known == etag(&subscription)) {
         return Ok((StatusCode::NOT_MODIFIED, [(ETAG, etag(&subscription))]).into_response());
     }
@@ -146,10 +133,7 @@ pub async fn read(
         ("If-Match" = String, Header, description = "The `ETag` of what is replaced"),
     ),
     request_body(content = Object, description = "A subscription"),
-    responses(
-        (status = 200, description = "Done", body = Known),
-        (status = "4XX", description = "A problem")
-    )
+    responses((status = 200, description = "Done", body = Known))
 )]
 pub async fn replace(
     State(services): State<Arc<Services>>,
@@ -173,24 +157,19 @@ pub async fn replace(
 #[utoipa::path(
     delete, path = "/subscriptions/{id}", tag = "subscriptions",
     operation_id = "subscriptions_remove",
-    params(
-        ("id" = String, Path, description = "The subscription"),
-    ),
-    responses((status = 204, description = "Done"), (status = "4XX", description = "A problem"))
+    params(("id" = String, Path, description = "The subscription")),
+    responses((status = 204, description = "Done"))
 )]
 pub async fn remove(
-    State(services): State<Arc<Services>>,
-    caller: Caller,
-    Path(id): Path<String>,
+    FoundSubscription { services, caller, subscription }: FoundSubscription,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
-    let current = find(&services, &caller, &id).await?;
-    must_match(&headers, &current, false)?;
-    services.subscription_service.remove(&current).await.map_err(problem)?;
+    must_match(&headers, &subscription, false)?;
+    services.subscription_service.remove(&subscription).await.map_err(problem)?;
     tracing::info!(
         caller.id = %caller.id(),
-        subscription.id = %current.id,
-        "Caller {} removed subscription {}", caller.id(), current.id,
+        subscription.id = %subscription.id,
+        "Caller {} removed subscription {}", caller.id(), subscription.id,
     );
     Ok(StatusCode::NO_CONTENT)
 }
@@ -199,21 +178,13 @@ pub async fn remove(
 #[utoipa::path(
     post, path = "/subscriptions/{id}/verify", tag = "subscriptions",
     operation_id = "subscriptions_verify",
-    params(
-        ("id" = String, Path, description = "The subscription"),
-    ),
-    responses(
-        (status = 200, description = "Done", body = Known),
-        (status = "4XX", description = "A problem")
-    )
+    params(("id" = String, Path, description = "The subscription")),
+    responses((status = 200, description = "Done", body = Known))
 )]
 pub async fn verify(
-    State(services): State<Arc<Services>>,
-    caller: Caller,
-    Path(id): Path<String>,
+    FoundSubscription { services, caller, subscription }: FoundSubscription,
 ) -> Result<Response, Problem> {
-    let current = find(&services, &caller, &id).await?;
-    let proved = services.subscription_service.verify(&current).await.map_err(problem)?;
+    let proved = services.subscription_service.verify(&subscription).await.map_err(problem)?;
     Ok(answer((&services, &caller), &proved, None))
 }
 
@@ -221,70 +192,47 @@ pub async fn verify(
 #[utoipa::path(
     post, path = "/subscriptions/{id}/pause", tag = "subscriptions",
     operation_id = "subscriptions_pause",
-    params(
-        ("id" = String, Path, description = "The subscription"),
-    ),
-    responses(
-        (status = 200, description = "Done", body = Known),
-        (status = "4XX", description = "A problem")
-    )
+    params(("id" = String, Path, description = "The subscription")),
+    responses((status = 200, description = "Done", body = Known))
 )]
-pub async fn pause(
-    State(services): State<Arc<Services>>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Response, Problem> {
-    step(&services, &caller, &id, Standing::Paused).await
+pub async fn pause(found: FoundSubscription) -> Result<Response, Problem> {
+    step(found, Standing::Paused).await
 }
 
 /// `POST /subscriptions/{id}/resume`: what has waited is delivered.
 #[utoipa::path(
     post, path = "/subscriptions/{id}/resume", tag = "subscriptions",
     operation_id = "subscriptions_resume",
-    params(
-        ("id" = String, Path, description = "The subscription"),
-    ),
-    responses(
-        (status = 200, description = "Done", body = Known),
-        (status = "4XX", description = "A problem")
-    )
+    params(("id" = String, Path, description = "The subscription")),
+    responses((status = 200, description = "Done", body = Known))
 )]
-pub async fn resume(
-    State(services): State<Arc<Services>>,
-    caller: Caller,
-    Path(id): Path<String>,
-) -> Result<Response, Problem> {
-    step(&services, &caller, &id, Standing::Active).await
+pub async fn resume(found: FoundSubscription) -> Result<Response, Problem> {
+    step(found, Standing::Active).await
 }
 
 async fn step(
-    services: &Arc<Services>,
-    caller: &Caller,
-    id: &str,
+    FoundSubscription { services, caller, subscription }: FoundSubscription,
     to: Standing,
 ) -> Result<Response, Problem> {
-    let current = find(services, caller, id).await?;
     let reason = format!("by caller {}", caller.id());
-    let changed =
-        services.subscription_service.step(&current, to, Some(reason)).await.map_err(problem)?;
-    Ok(answer((services, caller), &changed, None))
+    let changed = services
+        .subscription_service
+        .step(&subscription, to, Some(reason))
+        .await
+        .map_err(problem)?;
+    Ok(answer((&services, &caller), &changed, None))
 }
 
 /// `GET /subscriptions/{id}/checkpoint`: how far it has come, signed.
 #[utoipa::path(
     get, path = "/subscriptions/{id}/checkpoint", tag = "subscriptions",
     operation_id = "subscriptions_checkpoint",
-    params(
-        ("id" = String, Path, description = "The subscription"),
-    ),
-    responses((status = 200, description = "Done"), (status = "4XX", description = "A problem"))
+    params(("id" = String, Path, description = "The subscription")),
+    responses((status = 200, description = "Done"))
 )]
 pub async fn checkpoint(
-    State(services): State<Arc<Services>>,
-    caller: Caller,
-    Path(id): Path<String>,
+    FoundSubscription { services, subscription, .. }: FoundSubscription,
 ) -> Result<Response, Problem> {
-    let subscription = find(&services, &caller, &id).await?;
     let token = services.subscription_service.checkpoint(&subscription).await.map_err(problem)?;
     let media_type = HeaderValue::from_static("application/jwt");
     Ok(([(CONTENT_TYPE, media_type)], token).into_response())

@@ -113,10 +113,7 @@ struct DeliveryTrace {
         ("id" = String, Path, description = "The event's ULID"),
         ("subscription" = Option<String>, Query, description = "Only for this subscription"),
     ),
-    responses(
-        (status = 200, description = "Done", body = EventTrace),
-        (status = "4XX", description = "A problem")
-    )
+    responses((status = 200, description = "Done", body = EventTrace))
 )]
 pub async fn trace(
     State(services): State<Arc<Services>>,

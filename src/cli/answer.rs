@@ -1,8 +1,11 @@
 //! Reads what the gateway answers: members as cells of a table, and whole answers for people.
 
+use reqwest::Method;
+use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::Output;
+use crate::api::ListAnswer;
+use crate::cli::{Client, Failure, Output};
 
 /// A member, found by its JSON Pointer, as the cell of a table: text as it is, and nothing for a
 /// member that is missing or null.
@@ -12,6 +15,47 @@ pub fn text(answer: &Value, pointer: &str) -> String {
         Some(Value::String(text)) => text.clone(),
         Some(other) => other.to_string(),
     }
+}
+
+/// A column of a list that the gateway answers: its heading, the member of an item that it shows,
+/// and how.
+pub struct ListColumn {
+    heading: &'static str,
+    pointer: &'static str,
+    cell: fn(&Value, &str) -> String,
+}
+
+/// A column that shows a member as it is.
+pub const fn column(heading: &'static str, pointer: &'static str) -> ListColumn {
+    ListColumn { heading, pointer, cell: text }
+}
+
+impl ListColumn {
+    /// The same column with another way to show the member.
+    pub const fn shown_by(self, cell: fn(&Value, &str) -> String) -> Self {
+        Self { cell, ..self }
+    }
+}
+
+/// Asks for a list, shows it as a table, and says where it goes on.
+///
+/// # Errors
+///
+/// As [`Client::send`].
+pub async fn list(
+    (client, output): (&Client, Output),
+    path: &str,
+    query: &impl Serialize,
+    (list, columns): (ListAnswer, &[ListColumn]),
+) -> Result<(), Failure> {
+    let answer = client.read(client.request(Method::GET, path)?.query(query)).await?;
+    let row = |item: &Value| columns.iter().map(|one| (one.cell)(item, one.pointer)).collect();
+    output.rows(&items(&answer, list.items), columns.iter().map(|one| one.heading), row);
+    let next = text(&answer, "/next");
+    if let Some(option) = list.next.filter(|_| !next.is_empty()) {
+        output.note(format_args!("for what comes after these: --{option} {next}"));
+    }
+    Ok(())
 }
 
 /// The list that an answer carries under a name.
@@ -27,19 +71,33 @@ pub fn show(output: Output, answer: &Value) {
     }
 }
 
-/// Says where a list goes on, if the answer says that it does.
-pub fn note_next(output: Output, answer: &Value, option: &str) {
-    let next = text(answer, "/next");
-    if !next.is_empty() {
-        output.note(format_args!("for what comes after these: {option} {next}"));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::api::openapi;
+    use crate::cli::{dead_letters, quarantine, replay, subscriptions};
+
+    #[test]
+    fn every_column_shows_a_member_that_the_gateway_answers() {
+        let described = openapi();
+        let schemas = &described["components"]["schemas"];
+        for (schema, columns) in [
+            ("ShownSubscription", subscriptions::COLUMNS),
+            ("Attempt", subscriptions::ATTEMPTS),
+            ("Receipt", subscriptions::RECEIPTS),
+            ("DeadLetter", dead_letters::COLUMNS),
+            ("Redrive", dead_letters::REDRIVE_COLUMNS),
+            ("Replay", replay::COLUMNS),
+            ("Quarantined", quarantine::COLUMNS),
+        ] {
+            for ListColumn { pointer, .. } in columns {
+                let member = pointer.split('/').nth(1).unwrap();
+                assert!(schemas[schema]["properties"][member].is_object(), "{schema} {pointer}");
+            }
+        }
+    }
 
     #[test]
     fn a_cell_is_the_plain_text_of_a_member() {

@@ -2,9 +2,10 @@
 
 use clap::{ArgGroup, Subcommand};
 use reqwest::Method;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::cli::answer::{items, note_next, text};
+use crate::api::{DEFAULT_LIMIT, DeadLetterListQuery, ListAnswer, RedriveRequest};
+use crate::cli::answer::{ListColumn, column, list, text};
 use crate::cli::waiting::{Waiting, Work, follow};
 use crate::cli::{Client, Column, CommandResult, Context, Exit, Failure, Output};
 use crate::event::{EventId, RedriveId, SubscriptionId};
@@ -54,7 +55,7 @@ pub struct ListArgs {
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     after: u64,
     /// The most dead letters, 1 to 1000
-    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    #[arg(long, value_name = "NUMBER", default_value_t = DEFAULT_LIMIT)]
     limit: u16,
     #[command(flatten)]
     choice: Choice,
@@ -75,20 +76,6 @@ pub struct Choice {
     /// The last event wanted
     #[arg(long, value_name = "ULID")]
     to: Option<EventId>,
-}
-
-impl Choice {
-    /// The members of a request.
-    fn members(&self) -> Vec<(&'static str, String)> {
-        let id = |id: &Option<EventId>| id.map(|id| id.to_string());
-        let members = [
-            ("reason", self.reason.clone()),
-            ("type", self.event_type.clone()),
-            ("from", id(&self.from)),
-            ("to", id(&self.to)),
-        ];
-        members.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
-    }
 }
 
 /// Which dead letters to deliver again.
@@ -115,29 +102,29 @@ pub struct RedriveArgs {
 }
 
 /// What a list shows of a dead letter.
-const COLUMNS: &[Column<Value>] = &[
-    ("Id", |letter| text(letter, "/id")),
-    ("Event", |letter| text(letter, "/event")),
-    ("Type", |letter| text(letter, "/type")),
-    ("Sequence", |letter| text(letter, "/sequence")),
-    ("Replay", |letter| text(letter, "/replay")),
-    ("Reason", |letter| text(letter, "/reason")),
-    ("Attempts", |letter| text(letter, "/attempts")),
-    ("Status", |letter| text(letter, "/status")),
-    ("Detail", |letter| text(letter, "/detail")),
-    ("At", |letter| text(letter, "/at")),
+pub(super) const COLUMNS: &[ListColumn] = &[
+    column("Id", "/id"),
+    column("Event", "/event"),
+    column("Type", "/type"),
+    column("Sequence", "/sequence"),
+    column("Replay", "/replay"),
+    column("Reason", "/reason"),
+    column("Attempts", "/attempts"),
+    column("Status", "/status"),
+    column("Detail", "/detail"),
+    column("At", "/at"),
 ];
 
 /// What a list shows of a redrive.
-const REDRIVE_COLUMNS: &[Column<Value>] = &[
-    ("Id", |redrive| text(redrive, "/id")),
-    ("State", |redrive| text(redrive, "/state")),
-    ("Reason", |redrive| text(redrive, "/reason")),
-    ("Type", |redrive| text(redrive, "/type")),
-    ("Rate", |redrive| text(redrive, "/rate")),
-    ("Matched", |redrive| text(redrive, "/counts/matched")),
-    ("Redriven", |redrive| text(redrive, "/counts/redriven")),
-    ("Created", |redrive| text(redrive, "/created")),
+pub(super) const REDRIVE_COLUMNS: &[ListColumn] = &[
+    column("Id", "/id"),
+    column("State", "/state"),
+    column("Reason", "/reason"),
+    column("Type", "/type"),
+    column("Rate", "/rate"),
+    column("Matched", "/counts/matched"),
+    column("Redriven", "/counts/redriven"),
+    column("Created", "/created"),
 ];
 
 /// What a table of counts shows: a subscription, a reason, and how many.
@@ -153,18 +140,23 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
     match command {
         Command::List(ListArgs { subscription, after, limit, choice }) => {
             let path = format!("/subscriptions/{subscription}/dead-letters");
-            let query = [("after", after.to_string()), ("limit", limit.to_string())];
-            let request = client.request(Method::GET, &path)?.query(&query);
-            let answer = client.read(request.query(&choice.members())).await?;
-            output.list(&items(&answer, "deadLetters"), COLUMNS);
-            note_next(output, &answer, "--after");
+            let query = DeadLetterListQuery {
+                after: Some(after),
+                limit: Some(limit.into()),
+                reason: choice.reason,
+                r#type: choice.event_type,
+                from: choice.from.map(|id| id.to_string()),
+                to: choice.to.map(|id| id.to_string()),
+            };
+            let shown = (ListAnswer::DEAD_LETTERS, COLUMNS);
+            list((&client, output), &path, &query, shown).await?;
         }
         Command::Counts { subscription } => counts(subscription.as_ref(), &client, output).await?,
-        Command::Redrive(args) => return redrive(&args, &client, output).await,
+        Command::Redrive(args) => return redrive(args, &client, output).await,
         Command::Redrives { subscription } => {
             let path = format!("/subscriptions/{subscription}/dead-letters/redrives");
-            let answer = client.get(&path).await?;
-            output.list(&items(&answer, "redrives"), REDRIVE_COLUMNS);
+            let shown = (ListAnswer::REDRIVES, REDRIVE_COLUMNS);
+            list((&client, output), &path, &(), shown).await?;
         }
         Command::Cancel { id } => {
             client.call::<()>(Method::DELETE, &format!("/redrives/{id}"), None).await?;
@@ -216,8 +208,9 @@ async fn counts(
     Ok(())
 }
 
-async fn redrive(args: &RedriveArgs, client: &Client, output: Output) -> CommandResult {
+async fn redrive(args: RedriveArgs, client: &Client, output: Output) -> CommandResult {
     let path = format!("/subscriptions/{}/dead-letters/redrive", args.subscription);
+    let waiting = args.waiting;
     let answer = client.call(Method::POST, &path, Some(&wanted(args))).await?;
     if let Some(count) = answer.get("redriven").and_then(Value::as_u64) {
         output.item(&answer, |_| format!("{count} dead letters are brought back"));
@@ -229,7 +222,7 @@ async fn redrive(args: &RedriveArgs, client: &Client, output: Output) -> Command
         done: |redrive| redrive.pointer("/counts/redriven").and_then(Value::as_u64),
         in_words,
     };
-    follow(args.waiting, answer, &work, (client, output)).await
+    follow(waiting, answer, &work, (client, output)).await
 }
 
 fn in_words(redrive: &Value) -> String {
@@ -239,17 +232,15 @@ fn in_words(redrive: &Value) -> String {
 }
 
 /// The request's body.
-fn wanted(args: &RedriveArgs) -> Value {
-    let members = args.choice.members().into_iter();
-    let mut wanted: Map<String, Value> =
-        members.map(|(name, value)| (name.to_owned(), value.into())).collect();
-    if !args.ids.is_empty() {
-        wanted.insert("ids".to_owned(), json!(args.ids));
+fn wanted(args: RedriveArgs) -> RedriveRequest {
+    RedriveRequest {
+        ids: Some(args.ids).filter(|ids| !ids.is_empty()),
+        reason: args.choice.reason,
+        r#type: args.choice.event_type,
+        from: args.choice.from.map(|id| id.to_string()),
+        to: args.choice.to.map(|id| id.to_string()),
+        rate: args.rate,
     }
-    if let Some(rate) = args.rate {
-        wanted.insert("rate".to_owned(), rate.into());
-    }
-    Value::Object(wanted)
 }
 
 #[cfg(test)]
@@ -266,7 +257,7 @@ mod tests {
 
     fn asked(line: &str) -> Option<Value> {
         match Line::try_parse_from(line.split(' ')).ok()?.command {
-            Command::Redrive(args) => Some(wanted(&args)),
+            Command::Redrive(args) => serde_json::to_value(wanted(args)).ok(),
             _ => None,
         }
     }

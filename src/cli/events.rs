@@ -1,13 +1,10 @@
 //! `sealway events`: what is in the log.
 
 use clap::Subcommand;
-use serde_json::Value;
-use url::form_urlencoded;
 
-use crate::cli::answer::{items, note_next, text};
-use crate::cli::{
-    Column, CommandResult, Context, Exit, Failure, event_key, events_put, events_trace,
-};
+use crate::api::{DEFAULT_LIMIT, EventListQuery, ListAnswer};
+use crate::cli::answer::{ListColumn, column, list};
+use crate::cli::{CommandResult, Context, Exit, event_key, events_put, events_trace};
 use crate::event::EventId;
 
 /// The commands.
@@ -29,12 +26,12 @@ pub enum Command {
 }
 
 /// What a list shows of an event.
-const COLUMNS: &[Column<Value>] = &[
-    ("Id", |event| text(event, "/id")),
-    ("Type", |event| text(event, "/type")),
-    ("Source", |event| text(event, "/source")),
-    ("Time", |event| text(event, "/time")),
-    ("Idempotency key", |event| text(event, "/idempotencykey")),
+const COLUMNS: &[ListColumn] = &[
+    column("Id", "/id"),
+    column("Type", "/type"),
+    column("Source", "/source"),
+    column("Time", "/time"),
+    column("Idempotency key", "/idempotencykey"),
 ];
 
 /// Which events to list.
@@ -50,7 +47,7 @@ pub struct ListArgs {
     #[arg(long = "type", value_name = "TYPE")]
     event_type: Option<String>,
     /// The most events
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = DEFAULT_LIMIT.into())]
     limit: usize,
 }
 
@@ -61,7 +58,10 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
             let event = context.client()?.get(&format!("/events/{id}")).await?;
             context.output().document(&event);
         }
-        Command::List(args) => list(&args, context).await?,
+        Command::List(args) => {
+            let at = (&context.client()?, context.output());
+            list(at, "/events", &args.query(), (ListAnswer::EVENTS, COLUMNS)).await?;
+        }
         Command::Trace(args) => return events_trace::run(&args, context).await,
         Command::Put(args) => return events_put::run(&args, context).await,
         Command::Key(args) => return event_key::run(&args, context),
@@ -69,17 +69,13 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
     Ok(Exit::Done)
 }
 
-async fn list(args: &ListArgs, context: &Context) -> Result<(), Failure> {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    query.append_pair("limit", &args.limit.to_string());
-    for (name, id) in [("from", args.from), ("to", args.to)] {
-        query.extend_pairs(id.map(|id| (name, id.to_string())));
+impl ListArgs {
+    fn query(self) -> EventListQuery {
+        EventListQuery {
+            from: self.from.map(|id| id.to_string()),
+            to: self.to.map(|id| id.to_string()),
+            r#type: self.event_type,
+            limit: Some(self.limit),
+        }
     }
-    query.extend_pairs(args.event_type.as_ref().map(|text| ("type", text)));
-
-    let answer = context.client()?.get(&format!("/events?{}", query.finish())).await?;
-    let output = context.output();
-    output.list(&items(&answer, "events"), COLUMNS);
-    note_next(output, &answer, "--from");
-    Ok(())
 }

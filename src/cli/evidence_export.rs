@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
+use crate::api::EvidenceQuery;
 use crate::cli::{CommandResult, Context, Exit, Failure, Output};
 use crate::event::{EventId, SubscriptionId};
 
@@ -69,12 +70,11 @@ enum Target {
 
 /// Runs the command.
 pub async fn run(args: &Args, context: &Context) -> CommandResult {
-    let bounds = [("from", args.from), ("to", args.to)];
-    let bounds = bounds.into_iter().filter_map(|(name, id)| Some(format!("{name}={}", id?)));
-    let query = bounds.collect::<Vec<_>>().join("&");
-    let path = format!("/subscriptions/{}/evidence?{query}", args.subscription);
+    let [from, to] = [args.from, args.to].map(|id| id.map(|id| id.to_string()));
+    let path = format!("/subscriptions/{}/evidence", args.subscription);
     let client = context.client()?;
-    let mut response = client.send(client.request(Method::GET, &path)?).await?;
+    let mut response =
+        client.send(client.request(Method::GET, &path)?.query(&EvidenceQuery { from, to })).await?;
     let output = context.output();
     let mut target = Target::of(&args.file, output)?;
     let place = target.name(&args.file);

@@ -86,6 +86,17 @@ impl Output {
 
     /// Writes a list: as a JSON array, or as a table with these columns.
     pub fn list<T: Serialize>(self, items: &[T], columns: &[Column<T>]) {
+        let row = |item: &T| columns.iter().map(|(_, cell)| cell(item)).collect();
+        self.rows(items, columns.iter().map(|(heading, _)| *heading), row);
+    }
+
+    /// Writes a list: as a JSON array, or as a table with these headings and the cells of each row.
+    pub fn rows<T: Serialize>(
+        self,
+        items: &[T],
+        headings: impl Iterator<Item = &'static str>,
+        row: impl Fn(&T) -> Vec<String>,
+    ) {
         if self.is_json() {
             self.document(items);
             return;
@@ -97,9 +108,9 @@ impl Output {
             presets::NOTHING
         };
         table.load_style(style).set_content_arrangement(ContentArrangement::Dynamic);
-        table.set_header(columns.iter().map(|(heading, _)| *heading));
+        table.set_header(headings);
         for item in items {
-            table.add_row(columns.iter().map(|(_, cell)| cell(item)));
+            table.add_row(row(item));
         }
         self.line(table.trim_fmt());
     }

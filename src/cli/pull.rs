@@ -1,14 +1,14 @@
 //! `sealway subscriptions pull`: fetches sealed events, a line each.
 
 use anyhow::Context as _;
+use reqwest::Method;
 use serde_json::Value;
 
+use crate::api::{DEFAULT_LIMIT, FetchQuery, ListAnswer};
 use crate::cli::answer::{items, text};
 use crate::cli::{Client, CommandResult, Context, Exit, Failure, Output};
 use crate::event::{EventId, SubscriptionId};
 
-/// How many events are asked for at once.
-const PAGE: usize = 100;
 /// How many seconds the gateway is to wait for an event.
 const WAIT: u64 = 20;
 
@@ -40,8 +40,9 @@ pub async fn run(args: PullArgs, context: &Context) -> CommandResult {
     let mut left = args.limit.unwrap_or(usize::MAX);
     while left > 0 {
         let wait = if args.follow { WAIT } else { 0 };
-        let answer = ask(&client, &args, (left.min(PAGE), wait), after.as_deref()).await?;
-        let events = items(&answer, "events");
+        let answer =
+            ask(&client, &args, (left.min(DEFAULT_LIMIT.into()), wait), after.as_deref()).await?;
+        let events = items(&answer, ListAnswer::FETCHED.items);
         write(output, &events).map_err(Failure::ours)?;
         left = left.saturating_sub(events.len());
         let next = Some(text(&answer, "/next")).filter(|next| !next.is_empty());
@@ -63,10 +64,14 @@ async fn ask(
     (limit, wait): (usize, u64),
     after: Option<&str>,
 ) -> Result<Value, Failure> {
-    let acknowledge = !args.keep;
-    let after = after.map(|after| format!("&after={after}")).unwrap_or_default();
-    let query = format!("limit={limit}&wait={wait}&acknowledge={acknowledge}{after}");
-    client.get(&format!("/subscriptions/{}/events?{query}", args.id)).await
+    let query = FetchQuery {
+        after: after.map(str::to_owned),
+        limit: Some(limit),
+        wait: Some(wait),
+        acknowledge: Some(!args.keep),
+    };
+    let request = client.request(Method::GET, &format!("/subscriptions/{}/events", args.id))?;
+    client.read(request.query(&query)).await
 }
 
 /// Writes a token, or a JSON object, on a line for each event. One that cannot be written ends the

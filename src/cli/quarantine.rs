@@ -4,7 +4,8 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::cli::answer::{items, note_next, show, text};
+use crate::api::{ListAnswer, QuarantineListQuery};
+use crate::cli::answer::{ListColumn, column, items, list, show};
 use crate::cli::{Column, CommandResult, Context, Exit};
 
 /// The commands.
@@ -42,14 +43,14 @@ pub enum Command {
 }
 
 /// What a list shows of an event in quarantine.
-const COLUMNS: &[Column<Value>] = &[
-    ("Id", |event| text(event, "/id")),
-    ("At", |event| text(event, "/at")),
-    ("Publication", |event| text(event, "/publication")),
-    ("Envelope", |event| text(event, "/envelope")),
-    ("Violations", |event| items(event, "violations").len().to_string()),
-    ("The first", |event| text(event, "/violations/0/message")),
-    ("Place", |event| text(event, "/violations/0/pointer")),
+pub(super) const COLUMNS: &[ListColumn] = &[
+    column("Id", "/id"),
+    column("At", "/at"),
+    column("Publication", "/publication"),
+    column("Envelope", "/envelope"),
+    column("Violations", "/violations").shown_by(count),
+    column("The first", "/violations/0/message"),
+    column("Place", "/violations/0/pointer"),
 ];
 
 /// What a table of counts shows: a publication, a code, and how many.
@@ -58,6 +59,10 @@ const COUNT_COLUMNS: &[Column<(String, String, u64)>] = &[
     ("Code", |row| row.1.clone()),
     ("Events", |row| row.2.to_string()),
 ];
+
+fn count(event: &Value, pointer: &str) -> String {
+    event.pointer(pointer).and_then(Value::as_array).map_or(0, Vec::len).to_string()
+}
 
 fn count_rows(answer: &Value) -> Vec<(String, String, u64)> {
     let members = |value: Option<&Value>| {
@@ -80,12 +85,9 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
     let (client, output) = (context.client()?, context.output());
     match command {
         Command::List { after, envelope, publication } => {
-            let request = client.request(Method::GET, "/quarantine")?.query(&[("after", after)]);
-            let query = [("envelope", envelope), ("publication", publication)];
-            let query: Vec<_> = query.iter().filter(|(_, value)| value.is_some()).collect();
-            let answer = client.read(request.query(&query)).await?;
-            output.list(&items(&answer, "quarantined"), COLUMNS);
-            note_next(output, &answer, "--after");
+            let query = QuarantineListQuery { after: Some(after), envelope, publication };
+            let shown = (ListAnswer::QUARANTINED, COLUMNS);
+            list((&client, output), "/quarantine", &query, shown).await?;
         }
         Command::Counts => {
             let answer = client.get("/quarantine/counts").await?;

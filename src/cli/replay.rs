@@ -2,12 +2,12 @@
 
 use clap::Subcommand;
 use reqwest::Method;
-use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::answer::{items, show, text};
+use crate::api::{ListAnswer, ReplayRequest};
+use crate::cli::answer::{ListColumn, column, list, show, text};
 use crate::cli::waiting::{Waiting, Work, follow};
-use crate::cli::{Client, Column, CommandResult, Context, Exit};
+use crate::cli::{Client, CommandResult, Context, Exit};
 use crate::event::{EventId, ReplayId, SubscriptionId};
 
 /// The commands.
@@ -59,40 +59,27 @@ pub struct StartArgs {
     waiting: Waiting,
 }
 
-/// The request's body.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Wanted<'a> {
-    from: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    to: Option<String>,
-    types: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rate: Option<u32>,
-    dry_run: bool,
-}
-
 /// What a list shows of a replay.
-const COLUMNS: &[Column<Value>] = &[
-    ("Id", |replay| text(replay, "/id")),
-    ("State", |replay| text(replay, "/state")),
-    ("From", |replay| text(replay, "/from")),
-    ("To", |replay| text(replay, "/to")),
-    ("Matched", |replay| text(replay, "/counts/matched")),
-    ("Delivered", |replay| text(replay, "/counts/delivered")),
-    ("Retrying", |replay| text(replay, "/counts/retrying")),
-    ("Given up", |replay| text(replay, "/counts/givenUp")),
-    ("Created", |replay| text(replay, "/created")),
+pub(super) const COLUMNS: &[ListColumn] = &[
+    column("Id", "/id"),
+    column("State", "/state"),
+    column("From", "/from"),
+    column("To", "/to"),
+    column("Matched", "/counts/matched"),
+    column("Delivered", "/counts/delivered"),
+    column("Retrying", "/counts/retrying"),
+    column("Given up", "/counts/givenUp"),
+    column("Created", "/created"),
 ];
 
 /// Runs the command.
 pub async fn run(command: Command, context: &Context) -> CommandResult {
     let (client, output) = (context.client()?, context.output());
     match command {
-        Command::Start(args) => return start(&args, &client, context).await,
+        Command::Start(args) => return start(args, &client, context).await,
         Command::List { subscription } => {
-            let answer = client.get(&format!("/subscriptions/{subscription}/replays")).await?;
-            output.list(&items(&answer, "replays"), COLUMNS);
+            let path = format!("/subscriptions/{subscription}/replays");
+            list((&client, output), &path, &(), (ListAnswer::REPLAYS, COLUMNS)).await?;
         }
         Command::Get { id } => show(output, &client.get(&format!("/replays/{id}")).await?),
         Command::Cancel { id } => {
@@ -103,17 +90,17 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
     Ok(Exit::Done)
 }
 
-async fn start(args: &StartArgs, client: &Client, context: &Context) -> CommandResult {
-    let wanted = Wanted {
+async fn start(args: StartArgs, client: &Client, context: &Context) -> CommandResult {
+    let request = ReplayRequest {
         from: args.from.to_string(),
         to: args.to.map(|to| to.to_string()),
-        types: &args.types,
+        types: args.types,
         rate: args.rate,
         dry_run: args.dry_run,
     };
     let output = context.output();
     let path = format!("/subscriptions/{}/replays", args.subscription);
-    let started = client.call(Method::POST, &path, Some(&wanted)).await?;
+    let started = client.call(Method::POST, &path, Some(&request)).await?;
     if let Some(floor) = started.get("droppedThrough").and_then(Value::as_str) {
         output.note(format_args!("events up to {floor} were dropped by retention"));
     }

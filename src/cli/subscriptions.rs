@@ -8,9 +8,10 @@ use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::answer::{items, note_next, show, text};
+use crate::api::{AttemptListQuery, DEFAULT_LIMIT, ListAnswer, ReceiptListQuery};
+use crate::cli::answer::{ListColumn, column, list, show, text};
 use crate::cli::pull::PullArgs;
-use crate::cli::{Client, Column, CommandResult, Context, Exit, Failure, pull, subscription_file};
+use crate::cli::{Client, CommandResult, Context, Exit, Failure, pull, subscription_file};
 use crate::event::{EventId, SubscriptionId};
 use crate::subscriptions::SubscriptionDocument;
 
@@ -110,7 +111,7 @@ pub struct AttemptsArgs {
     #[arg(long, value_name = "ULID")]
     event: Option<EventId>,
     /// The most attempts, 1 to 1000
-    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    #[arg(long, value_name = "NUMBER", default_value_t = DEFAULT_LIMIT)]
     limit: u16,
 }
 
@@ -126,44 +127,44 @@ pub struct ReceiptsArgs {
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     after: u64,
     /// The most receipts, 1 to 1000
-    #[arg(long, value_name = "NUMBER", default_value_t = 100)]
+    #[arg(long, value_name = "NUMBER", default_value_t = DEFAULT_LIMIT)]
     limit: u16,
 }
 
 /// What a list shows of a subscription.
-const COLUMNS: &[Column<Value>] = &[
-    ("Id", |subscription| text(subscription, "/id")),
-    ("Consumer", |subscription| text(subscription, "/consumer")),
-    ("State", |subscription| text(subscription, "/state")),
-    ("Types", |subscription| types(subscription)),
-    ("Sink", |subscription| text(subscription, "/sink")),
-    ("Sequence", |subscription| text(subscription, "/progress/sequence")),
-    ("Behind", |subscription| text(subscription, "/progress/behind")),
-    ("Retrying", |subscription| text(subscription, "/progress/retrying")),
-    ("Breaker", |subscription| text(subscription, "/progress/breaker")),
+pub(super) const COLUMNS: &[ListColumn] = &[
+    column("Id", "/id"),
+    column("Consumer", "/consumer"),
+    column("State", "/state"),
+    column("Types", "/types").shown_by(types),
+    column("Sink", "/sink"),
+    column("Sequence", "/progress/sequence"),
+    column("Behind", "/progress/behind"),
+    column("Retrying", "/progress/retrying"),
+    column("Breaker", "/progress/breaker"),
 ];
 
 /// What a list shows of an attempt.
-const ATTEMPTS: &[Column<Value>] = &[
-    ("At", |attempt| text(attempt, "/at")),
-    ("Event", |attempt| text(attempt, "/event")),
-    ("Attempt", |attempt| text(attempt, "/number")),
-    ("Replay", |attempt| text(attempt, "/replay")),
-    ("Status", |attempt| text(attempt, "/status")),
-    ("Milliseconds", |attempt| text(attempt, "/durationMs")),
-    ("Verdict", |attempt| text(attempt, "/verdict")),
-    ("Receipt", |attempt| text(attempt, "/receipt")),
-    ("Detail", |attempt| text(attempt, "/detail")),
+pub(super) const ATTEMPTS: &[ListColumn] = &[
+    column("At", "/at"),
+    column("Event", "/event"),
+    column("Attempt", "/number"),
+    column("Replay", "/replay"),
+    column("Status", "/status"),
+    column("Milliseconds", "/durationMs"),
+    column("Verdict", "/verdict"),
+    column("Receipt", "/receipt"),
+    column("Detail", "/detail"),
 ];
 
 /// What a list shows of a receipt.
-const RECEIPTS: &[Column<Value>] = &[
-    ("Id", |receipt| text(receipt, "/id")),
-    ("At", |receipt| text(receipt, "/at")),
-    ("Event", |receipt| text(receipt, "/event")),
-    ("Sequence", |receipt| text(receipt, "/sequence")),
-    ("Replay", |receipt| text(receipt, "/replay")),
-    ("Token", |receipt| text(receipt, "/tokenSha256")),
+pub(super) const RECEIPTS: &[ListColumn] = &[
+    column("Id", "/id"),
+    column("At", "/at"),
+    column("Event", "/event"),
+    column("Sequence", "/sequence"),
+    column("Replay", "/replay"),
+    column("Token", "/tokenSha256"),
 ];
 
 /// Runs the command.
@@ -171,8 +172,8 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
     let (client, output) = (context.client()?, context.output());
     match command {
         Command::List => {
-            let answer = client.get("/subscriptions").await?;
-            output.list(&items(&answer, "subscriptions"), COLUMNS);
+            let shown = (ListAnswer::SUBSCRIPTIONS, COLUMNS);
+            list((&client, output), "/subscriptions", &(), shown).await?;
         }
         Command::Get { id } => show(output, &client.get(&path(&id)).await?),
         Command::Create { file } => {
@@ -206,16 +207,16 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
         }
         Command::Pull(args) => return pull::run(args, context).await,
         Command::Attempts(AttemptsArgs { id, event, limit }) => {
-            let event = event.map(|event| format!("&event={event}")).unwrap_or_default();
-            let list = format!("{}/attempts?limit={limit}{event}", path(&id));
-            output.list(&items(&client.get(&list).await?, "attempts"), ATTEMPTS);
+            let event = event.map(|event| event.to_string());
+            let query = AttemptListQuery { limit: Some(limit.into()), event };
+            let (path, shown) = (path(&id) + "/attempts", (ListAnswer::ATTEMPTS, ATTEMPTS));
+            list((&client, output), &path, &query, shown).await?;
         }
         Command::Receipts(ReceiptsArgs { id, event, after, limit }) => {
-            let event = event.map(|event| format!("&event={event}")).unwrap_or_default();
-            let list = format!("{}/receipts?after={after}&limit={limit}{event}", path(&id));
-            let answer = client.get(&list).await?;
-            output.list(&items(&answer, "receipts"), RECEIPTS);
-            note_next(output, &answer, "--after");
+            let event = event.map(|event| event.to_string());
+            let query = ReceiptListQuery { event, after: Some(after), limit: Some(limit.into()) };
+            let (path, shown) = (path(&id) + "/receipts", (ListAnswer::RECEIPTS, RECEIPTS));
+            list((&client, output), &path, &query, shown).await?;
         }
     }
     Ok(Exit::Done)
@@ -281,8 +282,8 @@ fn path(id: &SubscriptionId) -> String {
     format!("/subscriptions/{id}")
 }
 
-fn types(subscription: &Value) -> String {
-    let types = items(subscription, "types");
-    let texts: Vec<&str> = types.iter().filter_map(Value::as_str).collect();
+fn types(subscription: &Value, pointer: &str) -> String {
+    let types = subscription.pointer(pointer).and_then(Value::as_array);
+    let texts: Vec<&str> = types.into_iter().flatten().filter_map(Value::as_str).collect();
     if texts.is_empty() { "*".to_owned() } else { texts.join(" ") }
 }

@@ -6,7 +6,6 @@ use std::io;
 use std::path::Path;
 
 use crate::config::Config;
-use crate::config::places::Places;
 use crate::event::{Blame, Diagnostic, Fault, yaml};
 
 /// A gateway file that cannot be used.
@@ -53,8 +52,8 @@ fn read(name: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
     if mistakes.is_empty() {
         return Ok(config);
     }
-    let places: Places = yaml::read(name, text).map_err(|mistake| vec![*mistake])?;
-    let described = mistakes.into_iter().map(|(path, problem)| match places.of(&path) {
+    let tree = yaml::read_tree(name, text).map_err(|mistake| vec![*mistake])?.value;
+    let described = mistakes.into_iter().map(|(path, problem)| match tree.place_of(path) {
         Some(place) => Diagnostic::at(name, text, place, problem),
         None => Diagnostic::of_file(name, problem),
     });

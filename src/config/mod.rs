@@ -10,7 +10,6 @@
 
 mod folder;
 mod load;
-mod places;
 mod secret;
 mod settings;
 

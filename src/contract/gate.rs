@@ -215,16 +215,7 @@ publications:
     fn check(mode: &str, detail: Value) -> Result<Validated, ContractRefusal> {
         let publications = publications("Order.Created", mode);
         let received = Arc::new(Received {
-            envelope: Envelope {
-                id: "e1".into(),
-                source: "order-service".into(),
-                detail_type: "OrderCreated".into(),
-                time: "2026-11-21T20:17:00Z".parse().unwrap(),
-                account: None,
-                region: None,
-                resources: vec![],
-                detail,
-            },
+            envelope: Envelope::example(detail),
             repeatable: true,
             traceparent: None,
         });

@@ -54,14 +54,9 @@ mod tests {
     #[test]
     fn every_pointer_finds_what_it_finds_in_the_envelopes_tree() {
         let envelope = Envelope {
-            id: "e1".into(),
-            source: "order-service".into(),
-            detail_type: "OrderCreated".into(),
-            time: "2026-11-21T20:17:00Z".parse().unwrap(),
-            account: None,
             region: Some("eu-west-1".into()),
             resources: vec!["arn:a".into(), "arn:b".into()],
-            detail: json!({"id": 1, "lines": [{"a/b": "x"}], "": 0}),
+            ..Envelope::example(json!({"id": 1, "lines": [{"a/b": "x"}], "": 0}))
         };
         let context = json!({"currency": "EUR"});
         let data = json!({"orderId": 7});

@@ -207,14 +207,9 @@ mod tests {
         let publications = Publications::load(&files).unwrap();
         let received = Received {
             envelope: Envelope {
-                id: "e1".into(),
                 source: "a".into(),
                 detail_type: "PaymentSucceeded".into(),
-                time: "2026-11-21T20:17:00Z".parse().unwrap(),
-                account: None,
-                region: None,
-                resources: vec![],
-                detail,
+                ..Envelope::example(detail)
             },
             repeatable: true,
             traceparent: None,

@@ -10,13 +10,12 @@ use json_patch::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
-use serde_saphyr::{Location, Spanned};
 
 use crate::ambient::HumanDuration;
-use crate::enrich::marked::{Marked, Marks, Node};
+use crate::enrich::marked::Marks;
 use crate::enrich::patch::LIMITS;
 use crate::enrich::{Mode, Patch, Publication};
-use crate::event::{Diagnostic, EventSource, EventType, json, yaml};
+use crate::event::{Diagnostic, EventSource, EventType, Placed, YamlNode, json, yaml};
 use crate::route::Pattern;
 
 /// What one domain lets cross the border.
@@ -25,24 +24,24 @@ use crate::route::Pattern;
 pub(super) struct File {
     /// The domain's name: letters, digits, `-`, `_` and `.`.
     #[schemars(with = "String")]
-    domain: Spanned<String>,
+    domain: Placed<String>,
     /// The AsyncAPI document that describes the events, `asyncapi/payments.yaml`.
     #[schemars(with = "String")]
-    contract: Spanned<String>,
+    contract: Placed<String>,
     /// The CloudEvents `source` of the events, a URI reference such as `/payments`.
     #[schemars(with = "String")]
-    source: Spanned<String>,
+    source: Placed<String>,
     /// What stands before the event name in the CloudEvents `type`, with its dot: `com.example.`.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
-    type_prefix: Option<Spanned<String>>,
+    type_prefix: Option<Placed<String>>,
     /// Constants that patches find below `/context`.
     #[serde(default)]
     #[schemars(with = "Option<serde_json::Map<String, Value>>")]
-    context: Option<Marked>,
+    context: Option<Placed<YamlNode>>,
     /// What crosses.
     #[schemars(with = "Vec<Item>")]
-    publications: Vec<Spanned<Item>>,
+    publications: Vec<Placed<Item>>,
 }
 
 /// One kind of event that crosses.
@@ -51,25 +50,25 @@ pub(super) struct File {
 struct Item {
     /// The name of the message in the contract, by custom `Entity.Event`.
     #[schemars(with = "String")]
-    event: Spanned<String>,
+    event: Placed<String>,
     /// An EventBridge pattern over the envelope: which internal events become this one.
     #[schemars(with = "serde_json::Map<String, Value>")]
-    when: Marked,
+    when: Placed<YamlNode>,
     /// Pointer to the text that makes the third level of the name.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
-    metadata: Option<Spanned<String>>,
+    metadata: Option<Placed<String>>,
     /// Pointer to the CloudEvents `subject`; without it, the subject is the event's name.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
-    subject: Option<Spanned<String>>,
+    subject: Option<Placed<String>>,
     /// JSON Patch (RFC 6902) that moves public data from the envelope to `/data`.
     #[schemars(with = "Vec<Operation>")]
-    patch: Vec<Spanned<Operation>>,
+    patch: Vec<Placed<Operation>>,
     /// Pointers below `/data` that make the idempotency key; without them, all content does.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
-    key: Vec<Spanned<String>>,
+    key: Vec<Placed<String>>,
     /// For how long an event with equal content is taken for a repeat; without it, never.
     #[serde(default)]
     deduplicate: Option<HumanDuration>,
@@ -84,40 +83,36 @@ struct Item {
 struct Operation {
     /// `add`, `remove`, `replace`, `move`, `copy` or `test`.
     #[schemars(with = "String")]
-    op: Spanned<String>,
+    op: Placed<String>,
     /// Where the value comes from, for `move` and `copy`.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
-    from: Option<Spanned<String>>,
+    from: Option<Placed<String>>,
     /// What is written, or tested.
     #[schemars(with = "String")]
-    path: Spanned<String>,
+    path: Placed<String>,
     /// The value, for `add`, `replace` and `test`.
     #[serde(default, deserialize_with = "present")]
     #[schemars(with = "Value")]
-    value: Option<Marked>,
+    value: Option<Placed<YamlNode>>,
 }
 
 /// Tells `value: null` from no value.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Marked>, D::Error> {
-    Marked::deserialize(deserializer).map(Some)
+fn present<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Placed<YamlNode>>, D::Error> {
+    Placed::deserialize(deserializer).map(Some)
 }
 
 /// A publication, and the line and column of its name in the file.
-type Placed = (Publication, (usize, usize));
+type PublicationAndPlace = (Publication, (usize, usize));
 
 /// Reads the file called `name` and gives its publications, each with its place.
-pub(super) fn read(name: &str, text: &str) -> Result<Vec<Placed>, Vec<Diagnostic>> {
+pub(super) fn read(name: &str, text: &str) -> Result<Vec<PublicationAndPlace>, Vec<Diagnostic>> {
     let file: File = yaml::read(name, text).map_err(|mistake| vec![*mistake])?;
     let mut reader = PublicationReader { name, text, mistakes: Vec::new() };
     let publications = reader.publications(file);
     if reader.mistakes.is_empty() { Ok(publications) } else { Err(reader.mistakes) }
-}
-
-/// Line and column of a location, each from 1.
-fn place(location: Location) -> (usize, usize) {
-    let index = |number| usize::try_from(number).unwrap_or(usize::MAX);
-    (index(location.line()), index(location.column()))
 }
 
 struct PublicationReader<'a> {
@@ -127,27 +122,25 @@ struct PublicationReader<'a> {
 }
 
 impl PublicationReader<'_> {
-    fn mistake(&mut self, at: Location, problem: impl Into<String>, help: &str) {
-        let diagnostic = Diagnostic::at(self.name, self.text, place(at), problem).with_help(help);
+    fn mistake(&mut self, at: (usize, usize), problem: impl Into<String>, help: &str) {
+        let diagnostic = Diagnostic::at(self.name, self.text, at, problem).with_help(help);
         self.mistakes.push(diagnostic);
     }
 
     /// Gives the value, or notes the mistake at the place of the text.
     fn checked<T, E: std::error::Error>(
         &mut self,
-        text: &Spanned<String>,
+        text: &Placed<String>,
         read: impl FnOnce(&str) -> Result<T, E>,
         help: &str,
     ) -> Option<T> {
-        read(&text.value)
-            .map_err(|error| self.mistake(text.referenced, error.to_string(), help))
-            .ok()
+        read(&text.value).map_err(|error| self.mistake(text.place, error.to_string(), help)).ok()
     }
 
-    fn publications(&mut self, file: File) -> Vec<Placed> {
+    fn publications(&mut self, file: File) -> Vec<PublicationAndPlace> {
         if !is_name(&file.domain.value) {
             let problem = "a domain's name is made of letters, digits, `-`, `_` and `.`";
-            self.mistake(file.domain.referenced, problem, "");
+            self.mistake(file.domain.place, problem, "");
         }
         let contract = self.contract(&file.contract);
         let source = self.checked(&file.source, EventSource::new, "");
@@ -160,7 +153,7 @@ impl PublicationReader<'_> {
             .as_ref()
             .map_or_else(|| Value::Object(serde_json::Map::new()), |context| self.exact(context));
         if let Some(marked) = file.context.as_ref().filter(|_| !context.is_object()) {
-            self.mistake(marked.referenced, "`context` names constants: a mapping", "");
+            self.mistake(marked.place, "`context` names constants: a mapping", "");
         }
         let (Some(contract), Some(source)) = (contract, source) else { return Vec::new() };
         let domain = Domain {
@@ -175,7 +168,7 @@ impl PublicationReader<'_> {
     }
 
     /// The contract's file, relative to the folder of contracts.
-    fn contract(&mut self, written: &Spanned<String>) -> Option<Arc<str>> {
+    fn contract(&mut self, written: &Placed<String>) -> Option<Arc<str>> {
         let path = written.value.trim_start_matches("./");
         let path = path.strip_prefix("asyncapi/").unwrap_or(path);
         let inside = path.split('/').all(|part| !matches!(part, "" | "." | ".."));
@@ -183,16 +176,16 @@ impl PublicationReader<'_> {
             return Some(Arc::from(path));
         }
         let problem = "a contract is a file below the folder of contracts";
-        self.mistake(written.referenced, problem, "write `asyncapi/<file>.yaml`");
+        self.mistake(written.place, problem, "write `asyncapi/<file>.yaml`");
         None
     }
 
-    fn publication(&mut self, domain: &Domain, item: Item) -> Option<Placed> {
+    fn publication(&mut self, domain: &Domain, item: Item) -> Option<PublicationAndPlace> {
         let before = self.mistakes.len();
-        let at = place(item.event.referenced);
+        let at = item.event.place;
         if !is_name(&item.event.value) {
             let problem = "an event's name is made of letters, digits, `-`, `_` and `.`";
-            self.mistake(item.event.referenced, problem, "by custom it is `Entity.Event`");
+            self.mistake(item.event.place, problem, "by custom it is `Entity.Event`");
         }
         let when = self.pattern(&item.when);
         let metadata = item.metadata.as_ref().and_then(|pointer| self.pointer(pointer));
@@ -221,46 +214,45 @@ impl PublicationReader<'_> {
         (self.mistakes.len() == before).then_some((publication, at))
     }
 
-    fn pattern(&mut self, when: &Marked) -> Option<Pattern> {
-        let mut marks = Marks::default();
-        when.value.write(&mut marks, when.referenced);
+    fn pattern(&mut self, when: &Placed<YamlNode>) -> Option<Pattern> {
+        let marks = Marks::of(when);
         Pattern::parse(marks.text())
             .map_err(|error| {
-                let at = marks.place(error.column).unwrap_or(when.referenced);
+                let at = marks.place(error.column).unwrap_or(when.place);
                 self.mistake(at, error.message, &error.help);
             })
             .ok()
     }
 
-    fn pointer(&mut self, text: &Spanned<String>) -> Option<PointerBuf> {
+    fn pointer(&mut self, text: &Placed<String>) -> Option<PointerBuf> {
         if text.value.len() > LIMITS.pointer {
-            self.mistake(text.referenced, "a pointer has at most 1024 bytes", "");
+            self.mistake(text.place, "a pointer has at most 1024 bytes", "");
             return None;
         }
         let help = "a JSON Pointer (RFC 6901) starts with `/`; write `~` as `~0`, `/` as `~1`";
         let Ok(pointer) = PointerBuf::parse(text.value.as_str()) else {
-            self.mistake(text.referenced, format!("`{}` is not a pointer", text.value), help);
+            self.mistake(text.place, format!("`{}` is not a pointer", text.value), help);
             return None;
         };
         Some(pointer)
     }
 
-    fn key(&mut self, text: &Spanned<String>) -> Option<PointerBuf> {
+    fn key(&mut self, text: &Placed<String>) -> Option<PointerBuf> {
         let pointer = self.pointer(text)?;
         if pointer.first().is_none_or(|first| first.encoded() != "data") {
             let problem = "a key is made of public data, so that a consumer can compute it";
-            self.mistake(text.referenced, problem, "name something below `/data`");
+            self.mistake(text.place, problem, "name something below `/data`");
             return None;
         }
         Some(pointer)
     }
 
-    fn operation(&mut self, patch: &mut Patch, written: &Spanned<Operation>) {
+    fn operation(&mut self, patch: &mut Patch, written: &Placed<Operation>) {
         let operation = &written.value;
         let op = &operation.op;
         if !matches!(&*op.value, "add" | "remove" | "replace" | "move" | "copy" | "test") {
             let help = "RFC 6902 knows add, remove, replace, move, copy and test";
-            self.mistake(op.referenced, format!("unknown operation `{}`", op.value), help);
+            self.mistake(op.place, format!("unknown operation `{}`", op.value), help);
             return;
         }
         self.no_extra(operation);
@@ -268,12 +260,12 @@ impl PublicationReader<'_> {
             return;
         };
         let at = match mistake.member {
-            "from" => operation.from.as_ref().map(|from| from.referenced),
-            "path" => Some(operation.path.referenced),
-            "value" => operation.value.as_ref().map(|value| value.referenced),
-            _ => Some(op.referenced),
+            "from" => operation.from.as_ref().map(|from| from.place),
+            "path" => Some(operation.path.place),
+            "value" => operation.value.as_ref().map(|value| value.place),
+            _ => Some(op.place),
         };
-        self.mistake(at.unwrap_or(op.referenced), mistake.reason, "");
+        self.mistake(at.unwrap_or(op.place), mistake.reason, "");
     }
 
     fn typed(&mut self, operation: &Operation) -> Option<PatchOperation> {
@@ -294,18 +286,18 @@ impl PublicationReader<'_> {
     fn no_extra(&mut self, operation: &Operation) {
         let op = operation.op.value.as_str();
         if let Some(from) = operation.from.as_ref().filter(|_| !matches!(op, "copy" | "move")) {
-            self.mistake(from.referenced, format!("`{op}` has no `from`"), "");
+            self.mistake(from.place, format!("`{op}` has no `from`"), "");
         }
         let valued = matches!(op, "add" | "replace" | "test");
         if let Some(value) = operation.value.as_ref().filter(|_| !valued) {
-            self.mistake(value.referenced, format!("`{op}` has no `value`"), "");
+            self.mistake(value.place, format!("`{op}` has no `value`"), "");
         }
     }
 
     fn from(&mut self, operation: &Operation) -> Option<PointerBuf> {
         let op = &operation.op;
         let Some(from) = &operation.from else {
-            self.mistake(op.referenced, format!("`{}` needs a `from`", op.value), "");
+            self.mistake(op.place, format!("`{}` needs a `from`", op.value), "");
             return None;
         };
         self.pointer(from)
@@ -314,24 +306,24 @@ impl PublicationReader<'_> {
     fn value(&mut self, operation: &Operation) -> Option<Value> {
         let op = &operation.op;
         let Some(value) = &operation.value else {
-            self.mistake(op.referenced, format!("`{}` needs a `value`", op.value), "");
+            self.mistake(op.place, format!("`{}` needs a `value`", op.value), "");
             return None;
         };
         Some(self.exact(value))
     }
 
     /// The value, all of whose numbers must be the same in every JSON library.
-    fn exact(&mut self, marked: &Marked) -> Value {
+    fn exact(&mut self, marked: &Placed<YamlNode>) -> Value {
         let mut around = vec![marked];
         while let Some(node) = around.pop() {
             match &node.value {
-                Node::Plain(Value::Number(number)) if !json::is_exact(&number.to_string()) => {
+                YamlNode::Scalar(Value::Number(number)) if !json::is_exact(&number.to_string()) => {
                     let problem = "a number that binary64 cannot carry exactly";
-                    self.mistake(node.referenced, problem, "write it as text, in quotes");
+                    self.mistake(node.place, problem, "write it as text, in quotes");
                 }
-                Node::Plain(_) => {}
-                Node::Array(items) => around.extend(items),
-                Node::Object(members) => around.extend(members.iter().map(|(_, node)| node)),
+                YamlNode::Scalar(_) => {}
+                YamlNode::Array(items) => around.extend(items),
+                YamlNode::Object(members) => around.extend(members.iter().map(|(_, node)| node)),
             }
         }
         marked.value.to_value()

@@ -297,19 +297,6 @@ mod tests {
     use super::*;
     use crate::source::Envelope;
 
-    fn envelope(detail: Value) -> Envelope {
-        Envelope {
-            id: "e1".into(),
-            source: "order-service".into(),
-            detail_type: "OrderCreated".into(),
-            time: "2026-11-21T20:17:00Z".parse().unwrap(),
-            account: None,
-            region: None,
-            resources: vec![],
-            detail,
-        }
-    }
-
     fn patch(operations: Value) -> Result<Patch, PatchMistake> {
         let operations: Vec<PatchOperation> = serde_json::from_value(operations).unwrap();
         let mut patch = Patch::default();
@@ -317,7 +304,7 @@ mod tests {
     }
 
     fn apply(operations: Value, detail: Value, data: Value) -> Result<Value, PatchFailure> {
-        let (envelope, context) = (envelope(detail), json!({"currency": "EUR"}));
+        let (envelope, context) = (Envelope::example(detail), json!({"currency": "EUR"}));
         let document = PatchedDocument { envelope: &envelope, context: &context };
         patch(operations).unwrap().apply(document, data)
     }
@@ -529,7 +516,7 @@ mod tests {
             let mut sound = Patch::default();
             let kept: Vec<PatchOperation> =
                 operations.into_iter().filter(|one| sound.push(one.clone()).is_ok()).collect();
-            let envelope = envelope(detail);
+            let envelope = Envelope::example(detail);
             let before = envelope.clone();
             let document = PatchedDocument { envelope: &envelope, context: &json!({}) };
 
@@ -556,7 +543,7 @@ mod tests {
             if let Ok(path) = parsed {
                 let mut patch = patch(operation).unwrap();
                 let _ = patch.push(PatchOperation::Remove(json_patch::RemoveOperation { path }));
-                let envelope = envelope(json!({}));
+                let envelope = Envelope::example(json!({}));
                 let _ = patch.apply(PatchedDocument { envelope: &envelope, context: &json!({}) }, json!({}));
             }
         }

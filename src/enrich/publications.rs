@@ -130,14 +130,9 @@ mod tests {
         assert!(loaded.get("orders/Order.Created").is_some());
         let received = Received {
             envelope: Envelope {
-                id: "e1".into(),
                 source: "payment-service".into(),
                 detail_type: "PaymentFailed".into(),
-                time: "2026-11-21T20:17:00Z".parse().unwrap(),
-                account: None,
-                region: None,
-                resources: vec![],
-                detail: json!({"id": 102}),
+                ..Envelope::example(json!({"id": 102}))
             },
             repeatable: false,
             traceparent: None,

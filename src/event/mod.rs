@@ -21,6 +21,7 @@ mod token_digest;
 mod trace;
 mod violation;
 pub mod yaml;
+mod yaml_tree;
 
 pub use attributes::{AttributeError, EventSource, EventType, Subject};
 pub use chain::{ChainValue, ChainValueError};
@@ -35,3 +36,4 @@ pub use timestamp::{Timestamp, TimestampError};
 pub use token_digest::{TokenDigest, TokenDigestError};
 pub use trace::{TraceContext, TraceContextError};
 pub use violation::Violation;
+pub use yaml_tree::{Placed, YamlNode};

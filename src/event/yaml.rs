@@ -1,9 +1,16 @@
-//! Reads YAML that people write into a type, with every mistake at its place.
+//! Reads YAML that people write, into a type or a tree, with every mistake at its place.
 
 use serde::de::DeserializeOwned;
-use serde_saphyr::Error;
+use serde_saphyr::{Error, Options};
 
-use crate::event::Diagnostic;
+use crate::event::yaml_tree::place;
+use crate::event::{Diagnostic, Placed, YamlNode};
+
+/// Bytes of one file. Real contracts stay below a tenth of it.
+const MAX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Levels of nesting; a level of data takes two levels of schema.
+const MAX_DEPTH: usize = 64;
 
 /// Reads one YAML document.
 ///
@@ -14,23 +21,55 @@ use crate::event::Diagnostic;
 ///
 /// The caller's turn: the document is not YAML, or not of this type.
 pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Box<Diagnostic>> {
-    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
-    serde_saphyr::from_str_with_options(text, options)
-        .map_err(|error| Box::new(misread(file, text, &error)))
+    must_fit(file, text)?;
+    serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
+        let (problem, help) = words(error.without_snippet());
+        Box::new(misread(file, text, &error, problem).with_help(help))
+    })
 }
 
-/// Describes what the reader of YAML refused.
-pub fn misread(file: &str, text: &str, error: &Error) -> Diagnostic {
-    let (problem, help) = words(error.without_snippet());
-    let diagnostic = match error.location() {
-        Some(location) => {
-            let index = |number| usize::try_from(number).unwrap_or(usize::MAX);
-            let place = (index(location.line()), index(location.column()));
-            Diagnostic::at(file, text, place, problem)
-        }
+/// Reads one document of any shape in YAML, or in the JSON that is YAML too.
+///
+/// Numbers with leading zeros or underscores are text, as in YAML 1.2.
+///
+/// # Errors
+///
+/// The caller's turn: the document is not YAML, or has no form in JSON.
+pub fn read_tree(file: &str, text: &str) -> Result<Placed<YamlNode>, Box<Diagnostic>> {
+    must_fit(file, text)?;
+    let mut options = options();
+    options.leading_zero_numbers_as_strings = true;
+    options.underscored_numbers_as_strings = true;
+    if let Some(budget) = &mut options.budget {
+        // Sooner than the depth, which counts what is built.
+        budget.flow_nesting_limit = MAX_DEPTH;
+    }
+    serde_saphyr::from_str_with_options(text, options)
+        .map_err(|error| Box::new(misread(file, text, &error, sentence(error.without_snippet()))))
+}
+
+fn must_fit(file: &str, text: &str) -> Result<(), Box<Diagnostic>> {
+    if text.len() <= MAX_BYTES {
+        return Ok(());
+    }
+    let problem = format!("{} bytes are more than the {MAX_BYTES} that are read", text.len());
+    Err(Box::new(Diagnostic::of_file(file, problem)))
+}
+
+/// The library's own budget bounds the rest: nodes, aliases, and what aliases unfold to.
+fn options() -> Options {
+    let mut options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    if let Some(budget) = &mut options.budget {
+        budget.max_depth = MAX_DEPTH;
+    }
+    options
+}
+
+fn misread(file: &str, text: &str, error: &Error, problem: String) -> Diagnostic {
+    match error.location() {
+        Some(location) => Diagnostic::at(file, text, place(location), problem),
         None => Diagnostic::of_file(file, problem),
-    };
-    diagnostic.with_help(help)
+    }
 }
 
 fn words(error: &Error) -> (String, String) {
@@ -48,14 +87,17 @@ fn words(error: &Error) -> (String, String) {
             (format!("the key `{key}` stands here twice"), "keep one of them".to_owned())
         }
         other => {
-            let problem = other.to_string();
-            // The crate appends the place to its sentence.
-            let cut = problem.rsplit_once(" at line ").map(|(problem, _)| problem.to_owned());
-            let problem = cut.unwrap_or(problem);
+            let problem = sentence(other);
             let help = example(&problem).to_owned();
             (problem, help)
         }
     }
+}
+
+fn sentence(error: &Error) -> String {
+    let problem = error.to_string();
+    // The crate appends the place to its sentence.
+    problem.rsplit_once(" at line ").map_or(&*problem, |(problem, _)| problem).to_owned()
 }
 
 /// What fits, where the words of a library only say what does not.

@@ -171,16 +171,7 @@ mod tests {
     use crate::source::Envelope;
 
     fn received(id: &str, repeatable: bool, detail: Value) -> Arc<Received> {
-        let envelope = Envelope {
-            id: id.into(),
-            source: "order-service".into(),
-            detail_type: "OrderCreated".into(),
-            time: "2026-11-21T20:17:00Z".parse().unwrap(),
-            account: None,
-            region: None,
-            resources: vec![],
-            detail,
-        };
+        let envelope = Envelope { id: id.into(), ..Envelope::example(detail) };
         Arc::new(Received { envelope, repeatable, traceparent: None })
     }
 

@@ -84,20 +84,7 @@ impl KeyManagement {
 }
 
 /// How the content is encrypted (RFC 7518, section 5).
-#[derive(
-    Clone,
-    Copy,
-    Debug,
-    Default,
-    Deserialize,
-    Eq,
-    Hash,
-    JsonSchema,
-    Ord,
-    PartialEq,
-    PartialOrd,
-    Serialize,
-)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 pub enum ContentEncryption {
     /// AES-GCM with a key of 256 bits.
     #[default]

@@ -1,5 +1,6 @@
 //! What stands in the key documents, and reading it with suspicion.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
@@ -90,15 +91,8 @@ impl RingKey {
         place: impl Fn() -> String,
     ) -> Result<Self, RingError> {
         let damaged = |reason| RingError::Damaged { place: place(), reason };
-        let read: SigningDocument = serde_json::from_str(&document.text)
-            .map_err(|_| damaged("not the JSON that the gateway writes"))?;
-        if read.format != FORMAT {
-            return Err(damaged("written by a newer version"));
-        }
-        let der = base64_simd::URL_SAFE_NO_PAD
-            .decode_to_vec(&read.private)
-            .map(Zeroizing::new)
-            .map_err(|_| damaged("its key is not base64url"))?;
+        let (read, der) = opened(document, |read: &SigningDocument| (read.format, &read.private))
+            .map_err(damaged)?;
         let key = SigningKey::from_pkcs8(read.algorithm, &der)
             .map_err(|source| RingError::Unusable { place: place(), source })?;
         if key.kid() != kid {
@@ -141,17 +135,26 @@ fn document(name: &str, content: &impl Serialize) -> KeyDocument {
     KeyDocument { name: name.to_owned(), text }
 }
 
+/// Reads a document and the private bytes in it, or says how it is damaged.
+fn opened<T: DeserializeOwned>(
+    document: &KeyDocument,
+    parts: impl Fn(&T) -> (u8, &str),
+) -> Result<(T, Zeroizing<Vec<u8>>), &'static str> {
+    let read: T =
+        serde_json::from_str(&document.text).map_err(|_| "not the JSON that the gateway writes")?;
+    let (format, private) = parts(&read);
+    if format != FORMAT {
+        return Err("written by a newer version");
+    }
+    let private = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(private);
+    let private = private.map_err(|_| "its key is not base64url")?;
+    Ok((read, Zeroizing::new(private)))
+}
+
 fn read_data_key(document: &KeyDocument, place: impl Fn() -> String) -> Result<DataKey, RingError> {
     let damaged = |reason| RingError::Damaged { place: place(), reason };
-    let read: DataDocument = serde_json::from_str(&document.text)
-        .map_err(|_| damaged("not the JSON that the gateway writes"))?;
-    if read.format != FORMAT {
-        return Err(damaged("written by a newer version"));
-    }
-    let bytes = base64_simd::URL_SAFE_NO_PAD
-        .decode_to_vec(&read.private)
-        .map(Zeroizing::new)
-        .map_err(|_| damaged("its key is not base64url"))?;
+    let (_, bytes) =
+        opened(document, |read: &DataDocument| (read.format, &read.private)).map_err(damaged)?;
     let bytes: [u8; DataKey::LENGTH] =
         bytes.as_slice().try_into().map_err(|_| damaged("its key has the wrong length"))?;
     Ok(DataKey::from_bytes(Zeroizing::new(bytes)))

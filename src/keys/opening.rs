@@ -36,6 +36,11 @@ pub enum OpeningKeyKind {
     Rsa2048,
 }
 
+impl OpeningKeyKind {
+    /// Every kind.
+    pub const ALL: [Self; 5] = [Self::P256, Self::P384, Self::P521, Self::X25519, Self::Rsa2048];
+}
+
 /// A consumer's private key.
 pub struct OpeningKey {
     kid: String,
@@ -367,14 +372,6 @@ mod tests {
     use super::*;
     use crate::keys::{SealingKey, SharedSecret};
 
-    const KINDS: [OpeningKeyKind; 5] = [
-        OpeningKeyKind::P256,
-        OpeningKeyKind::P384,
-        OpeningKeyKind::P521,
-        OpeningKeyKind::X25519,
-        OpeningKeyKind::Rsa2048,
-    ];
-
     fn header_of(established: &crate::keys::EstablishedKey) -> Map<String, Value> {
         let epk = established.ephemeral.as_ref().map(crate::keys::EphemeralKey::to_jwk);
         epk.into_iter().map(|epk| ("epk".to_owned(), epk)).collect()
@@ -395,7 +392,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_key_finds_the_content_key_that_its_public_half_established() {
-        for kind in KINDS {
+        for kind in OpeningKeyKind::ALL {
             let key = OpeningKey::generate(kind).unwrap();
             let again = OpeningKey::from_json(key.private_jwk().expose().as_bytes()).unwrap();
             let sealing = SealingKey::from_jwk(key.public_jwk().unwrap()).unwrap();

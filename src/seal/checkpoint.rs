@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::event::{ChainValue, EventId, SubscriptionId, Timestamp};
 use crate::keys::{KeyFailure, SigningKey, VerifyingKeys};
 use crate::seal::open::check_parties;
-use crate::seal::signed::{self, seconds};
+use crate::seal::signed;
 use crate::seal::{OpenError, OpenLimits};
 
 const CHECKPOINT_TYPE: &str = "checkpoint+jwt";
@@ -105,12 +105,7 @@ impl CheckpointReader<'_> {
         let limits = OpenLimits::default();
         let claims = signed::verify(token, kind, self.issuer_keys, &limits)?;
         check_parties(&claims, self.issuer, self.audience)?;
-        let latest = self.now.after(self.leeway).unix_seconds();
-        let issued = seconds(&claims, "iat").filter(|issued| *issued <= latest)?;
-        let subject = claims.get("sub_id")?;
-        if subject.get("format")? != "opaque" {
-            return None;
-        }
+        let (issued_at, subscription) = signed::statement(&claims, self.now.after(self.leeway))?;
         let head = match claims.get("head")? {
             Value::Null => None,
             Value::String(head) => Some(head.parse().ok()?),
@@ -119,8 +114,8 @@ impl CheckpointReader<'_> {
         Some(Checkpoint {
             issuer: self.issuer.to_owned(),
             audience: self.audience.to_owned(),
-            issued_at: Timestamp::from_unix_seconds(issued),
-            subscription: subject.get("id")?.as_str()?.parse().ok()?,
+            issued_at,
+            subscription,
             sequence: claims.get("seq")?.as_u64()?,
             chain: claims.get("chain")?.as_str()?.parse().ok()?,
             head,

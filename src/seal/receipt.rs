@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::event::{ChainValue, EventId, SubscriptionId, Timestamp, TokenDigest};
 use crate::keys::VerifyingKeys;
 use crate::seal::open::check_parties;
-use crate::seal::signed::{self, seconds};
+use crate::seal::signed;
 use crate::seal::{OpenLimits, text};
 
 const RECEIPT_TYPE: &str = "receipt+jwt";
@@ -123,12 +123,7 @@ impl ReceiptReader<'_> {
     fn verified(&self, receipt: &str, limits: &OpenLimits) -> Option<Receipt> {
         let claims = signed::verify(receipt, RECEIPT_TYPE, self.keys, limits)?;
         check_parties(&claims, self.issuer, self.audience)?;
-        let latest = self.now.after(self.leeway).unix_seconds();
-        let issued = seconds(&claims, "iat").filter(|issued| *issued <= latest)?;
-        let subject = claims.get("sub_id")?;
-        if subject.get("format")? != "opaque" {
-            return None;
-        }
+        let (issued_at, subscription) = signed::statement(&claims, self.now.after(self.leeway))?;
         let sequence = match claims.get("seq") {
             None => None,
             Some(sequence) => Some(sequence.as_u64()?),
@@ -140,11 +135,11 @@ impl ReceiptReader<'_> {
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
         Some(Receipt {
             event: text("jti")?.parse().ok()?,
-            subscription: subject.get("id")?.as_str()?.parse().ok()?,
+            subscription,
             sequence,
             token: text("token_sha256")?.parse().ok()?,
             chain,
-            issued_at: Timestamp::from_unix_seconds(issued),
+            issued_at,
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::event::json;
+use crate::event::{SubscriptionId, Timestamp, json};
 use crate::keys::VerifyingKeys;
 use crate::seal::OpenLimits;
 use crate::seal::text;
@@ -34,6 +34,20 @@ pub(super) fn verify(
         return None;
     }
     text::object(payload, json::Limits { bytes: limits.token, depth: limits.depth })
+}
+
+/// When a statement about a subscription was made, not later than a moment, and about which one.
+pub(super) fn statement(
+    claims: &Map<String, Value>,
+    latest: Timestamp,
+) -> Option<(Timestamp, SubscriptionId)> {
+    let issued = seconds(claims, "iat").filter(|issued| *issued <= latest.unix_seconds())?;
+    let subject = claims.get("sub_id")?;
+    if subject.get("format")? != "opaque" {
+        return None;
+    }
+    let subscription = subject.get("id")?.as_str()?.parse().ok()?;
+    Some((Timestamp::from_unix_seconds(issued), subscription))
 }
 
 /// A claim that is a number of seconds since the Unix epoch (RFC 7519, section 2), rounded down.

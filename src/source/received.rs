@@ -101,6 +101,23 @@ impl Received {
     }
 }
 
+#[cfg(test)]
+impl Envelope {
+    /// An order's event with this detail, for tests.
+    pub(crate) fn example(detail: Value) -> Self {
+        Self {
+            id: "e1".to_owned(),
+            source: "order-service".to_owned(),
+            detail_type: "OrderCreated".to_owned(),
+            time: "2026-11-21T20:17:00Z".parse().unwrap(),
+            account: None,
+            region: None,
+            resources: vec![],
+            detail,
+        }
+    }
+}
+
 /// Shows names only, because detail is data.
 impl fmt::Debug for Envelope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -122,14 +139,8 @@ mod tests {
     fn a_received_event_survives_quarantine_and_hides_its_detail_in_logs() {
         let received = Received {
             envelope: Envelope {
-                id: "e1".into(),
-                source: "order-service".into(),
-                detail_type: "OrderCreated".into(),
-                time: "2026-11-21T20:17:00Z".parse().unwrap(),
-                account: None,
                 region: Some("eu-west-1".into()),
-                resources: vec![],
-                detail: json!({"card": "4111"}),
+                ..Envelope::example(json!({"card": "4111"}))
             },
             repeatable: true,
             traceparent: None,

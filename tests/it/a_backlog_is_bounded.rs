@@ -63,8 +63,7 @@ async fn what_has_waited_too_long_expires_and_then_leaves_the_log() {
         config.delivery.backlog.maximum_age = Some(HumanDuration(Duration::from_hours(1)));
     })
     .await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     gateway.post("/subscriptions/shop/pause", &json!({})).await;
     gateway.orders(1..=300).await;
     clock.advance(Duration::from_mins(30));

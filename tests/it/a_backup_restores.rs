@@ -29,8 +29,7 @@ fn verified(place: &Path) -> (Option<i32>, Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_acknowledged_before_a_backup_is_in_it_and_chains_go_on() {
     let mut gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     let before = gateway.orders(1..=20).await;
     receiver.wait_for_delivered(20).await;
     let (data, copy) = (gateway.path("data"), gateway.path("copy.db"));
@@ -85,8 +84,7 @@ async fn what_was_acknowledged_before_a_backup_is_in_it_and_chains_go_on() {
 #[tokio::test]
 async fn damage_is_named_with_its_place() {
     let mut gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     gateway.orders(1..=10).await;
     receiver.wait_for_delivered(10).await;
     gateway.stop().await;

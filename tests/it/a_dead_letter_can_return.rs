@@ -125,8 +125,7 @@ async fn a_redriven_event_that_fails_again_is_a_dead_letter_again() {
 #[tokio::test]
 async fn a_sink_that_is_gone_closes_its_subscription_and_nothing_more_is_sent() {
     let mut gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     receiver.answer_next([Reply::Status(410)]);
     gateway.order(1).await;
 
@@ -374,8 +373,7 @@ async fn a_dead_letter_of_a_replay_is_not_lost_where_nobody_can_be_sent_it() {
 #[tokio::test]
 async fn a_redrive_of_nothing_is_answered_at_once_and_not_kept() {
     let gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let _receiver = Receiver::subscribed(&gateway, "shop").await;
     let path = "/subscriptions/shop/dead-letters/redrive";
 
     let nothing = gateway.call(Method::POST, path, Some(&json!({ "rate": 5 }))).await;

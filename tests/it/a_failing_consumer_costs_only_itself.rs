@@ -310,8 +310,7 @@ async fn are_dealt_with(gateway: &TestGateway) {
 async fn a_sink_that_fails_is_left_alone_and_found_again() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = TestGateway::at(&clock).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     receiver.answer(Reply::Status(500));
     gateway.orders(1..=20).await;
 
@@ -354,8 +353,7 @@ async fn a_sink_that_fails_is_left_alone_and_found_again() {
 async fn what_is_over_is_not_shown_of_a_paused_subscription_nor_of_one_that_was() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = TestGateway::at(&clock).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     receiver.answer(Reply::Status(500));
     gateway.orders(1..=20).await;
     let shown = async || gateway.get("/subscriptions/shop").await;

@@ -2,7 +2,6 @@
 //! again takes events without a restart.
 
 use reqwest::Method;
-use serde_json::json;
 
 use sealway::ambient::{ManualDisk, Room};
 
@@ -22,8 +21,7 @@ async fn events_are_refused_and_outcomes_are_written_until_there_is_room() {
     let disk = ManualDisk::with(used(50));
     let mut gateway = TestGateway::start().await;
     gateway.restart_on(&disk).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     receiver.answer(Reply::Status(410));
     assert_eq!(readiness(&gateway).await, (200, "\"ready\\n\"".to_owned()));
 

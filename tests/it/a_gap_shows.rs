@@ -23,8 +23,7 @@ async fn checkpoint(
 #[tokio::test]
 async fn the_chain_that_a_consumer_computes_is_the_one_that_the_gateway_signs() {
     let mut gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "audit").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "audit").await;
     let before = checkpoint(&gateway, &receiver, 0).await;
 
     let ids = gateway.orders(1..=20).await;

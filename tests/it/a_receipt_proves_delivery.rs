@@ -65,6 +65,20 @@ async fn subscribe(gateway: &TestGateway, receiver: &Receiver, pen: &Pen, requir
     gateway.subscribe(receiver, json!({ "config": { "receipts": receipts } })).await;
 }
 
+/// A receiver with a pen, whose receipts have to come or may.
+async fn with_pen(gateway: &TestGateway, required: bool) -> (Receiver, Pen) {
+    let (receiver, pen) = (Receiver::start(gateway, "shop").await, Pen::of("shop", gateway));
+    subscribe(gateway, &receiver, &pen, required).await;
+    (receiver, pen)
+}
+
+/// Has a receiver sign for everything with a pen.
+fn sign_all(receiver: &Receiver, pen: &Pen) {
+    let pen = pen.clone();
+    receiver.say(move |arrival| pen.receipt(arrival));
+    receiver.answer(Reply::Status(202));
+}
+
 async fn attempts(gateway: &TestGateway, id: &str, count: usize) -> Vec<Value> {
     let path = format!("/subscriptions/{id}/attempts");
     eventually(format!("{count} attempts of {id}"), async || {
@@ -92,12 +106,8 @@ async fn receipts(gateway: &TestGateway, path: &str) -> Vec<Value> {
 #[tokio::test]
 async fn a_valid_receipt_is_kept_shown_and_counted_and_outlives_a_restart() {
     let mut gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    let pen = Pen::of("shop", &gateway);
-    subscribe(&gateway, &receiver, &pen, true).await;
-    let signs = pen.clone();
-    receiver.say(move |arrival| signs.receipt(arrival));
-    receiver.answer(Reply::Status(202));
+    let (receiver, pen) = with_pen(&gateway, true).await;
+    sign_all(&receiver, &pen);
 
     let ids = gateway.orders(1..=3).await;
     let arrivals = receiver.wait_for_delivered(3).await;
@@ -134,9 +144,7 @@ async fn a_valid_receipt_is_kept_shown_and_counted_and_outlives_a_restart() {
 #[tokio::test]
 async fn every_kind_of_wrong_receipt_has_its_word_and_is_not_kept() {
     let gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    let pen = Pen::of("shop", &gateway);
-    subscribe(&gateway, &receiver, &pen, false).await;
+    let (receiver, pen) = with_pen(&gateway, false).await;
     let stranger = Pen::of("shop", &gateway);
     receiver.answer(Reply::Status(200));
     let with = |member: &'static str, value: Value| {
@@ -176,9 +184,7 @@ async fn every_kind_of_wrong_receipt_has_its_word_and_is_not_kept() {
 #[tokio::test]
 async fn the_receipt_of_another_event_or_of_an_older_token_does_not_count() {
     let gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    let pen = Pen::of("shop", &gateway);
-    subscribe(&gateway, &receiver, &pen, true).await;
+    let (receiver, pen) = with_pen(&gateway, true).await;
     // It signs once, and sends the same receipt for everything that comes after.
     let (signs, first) = (pen.clone(), std::sync::OnceLock::<String>::new());
     receiver.say(move |arrival| first.get_or_init(|| signs.receipt(arrival)).clone());
@@ -200,9 +206,7 @@ async fn the_receipt_of_another_event_or_of_an_older_token_does_not_count() {
 async fn where_it_is_required_an_answer_without_a_receipt_is_tried_again() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = TestGateway::at(&clock).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    let pen = Pen::of("shop", &gateway);
-    subscribe(&gateway, &receiver, &pen, true).await;
+    let (receiver, pen) = with_pen(&gateway, true).await;
     receiver.answer(Reply::Status(202));
     receiver.say(|_| "thank you".to_owned());
 
@@ -227,12 +231,8 @@ async fn where_it_is_required_an_answer_without_a_receipt_is_tried_again() {
 #[tokio::test]
 async fn a_replay_has_receipts_of_its_own_and_all_go_with_their_subscription() {
     let gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    let pen = Pen::of("shop", &gateway);
-    subscribe(&gateway, &receiver, &pen, true).await;
-    let signs = pen.clone();
-    receiver.say(move |arrival| signs.receipt(arrival));
-    receiver.answer(Reply::Status(202));
+    let (receiver, pen) = with_pen(&gateway, true).await;
+    sign_all(&receiver, &pen);
     let id = gateway.order(1).await;
     receiver.wait_for_delivered(1).await;
 

@@ -27,8 +27,7 @@ async fn the_same_bus_event_twice_is_one_event() {
 #[tokio::test]
 async fn a_repeat_is_recognised_after_a_restart() {
     let mut gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     let first = gateway.order(1).await;
     receiver.wait_for_delivered(1).await;
 
@@ -94,8 +93,7 @@ async fn an_sdk_whose_answer_was_lost_asks_again_and_its_event_is_one_event() {
 #[tokio::test]
 async fn equal_facts_are_two_events_with_one_key_that_travels_with_them() {
     let gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
 
     let first = gateway.publish(&order_created("o-1", 1)).await;
     let second = gateway.publish(&order_created("o-2", 1)).await;
@@ -124,8 +122,7 @@ async fn one_key_with_two_contents_is_a_conflict_that_is_kept_and_reported() {
         fs::write(file, keyed).unwrap();
     })
     .await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     let mut other = order_created("o-2", 1);
     other["data"]["amount"] = json!(999);
 
@@ -161,8 +158,7 @@ async fn a_publication_may_swallow_equal_content_for_a_while() {
 #[tokio::test]
 async fn a_repeated_delivery_has_the_id_and_the_number_of_the_first() {
     let mut gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     receiver.answer_next([Reply::Status(503)]);
     gateway.order(1).await;
     receiver.wait_for_arrivals(1).await;

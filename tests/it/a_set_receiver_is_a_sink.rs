@@ -100,17 +100,6 @@ fn deliveries(sink: &Sink, id: &str) -> Vec<Posted> {
     all.filter(|posted| posted.header("webhook-id") == Some(id)).collect()
 }
 
-async fn attempts(gateway: &TestGateway, clock: &ManualClock, count: usize) -> Vec<Value> {
-    eventually(format!("{count} attempts"), async || {
-        // Outcomes are written a few times a second.
-        clock.advance(Duration::from_millis(100));
-        let list = gateway.get("/subscriptions/sets/attempts").await;
-        let list = list["attempts"].as_array().unwrap().clone();
-        (list.len() >= count).then_some(list)
-    })
-    .await
-}
-
 #[tokio::test]
 async fn refusals_of_the_rfc_are_understood_and_another_key_is_taken() {
     let clock = ManualClock::at(SystemClock.now());
@@ -121,7 +110,7 @@ async fn refusals_of_the_rfc_are_understood_and_another_key_is_taken() {
     subscribe(&gateway, &sink, json!({ "contentMode": "set", "giveUpAfterRefusals": 2 })).await;
 
     let first = gateway.order(1).await;
-    attempts(&gateway, &clock, 1).await;
+    gateway.attempts(&clock, "sets", 1).await;
     let posted = deliveries(&sink, &first).remove(0);
     assert_eq!(posted.header("content-type"), Some("application/secevent+jwt"));
     assert_eq!(posted.header("accept"), Some("application/json"));
@@ -132,7 +121,7 @@ async fn refusals_of_the_rfc_are_understood_and_another_key_is_taken() {
     clock.advance(Duration::from_mins(1));
     *consumer.keys.lock().unwrap() = new_keys();
     let second = gateway.order(2).await;
-    let failed = attempts(&gateway, &clock, 2).await.remove(0);
+    let failed = gateway.attempts(&clock, "sets", 2).await.remove(0);
     assert_eq!(failed["detail"], "invalid_key: no such key here");
     eventually("the second attempt is taken", async || {
         clock.advance(Duration::from_secs(6));
@@ -164,7 +153,7 @@ async fn a_structured_event_shows_its_attributes_and_hides_its_data() {
     subscribe(&gateway, &sink, json!({ "contentMode": "structured" })).await;
 
     let id = gateway.publish(&order_created("o-1", 4711)).await.remove(0);
-    attempts(&gateway, &clock, 1).await;
+    gateway.attempts(&clock, "sets", 1).await;
     let posted = deliveries(&sink, &id).remove(0);
     let mut shown: Value = serde_json::from_str(&posted.body).unwrap();
     let opened = consumer.open(&Consumer::token(&posted)).unwrap();

@@ -20,18 +20,6 @@ async fn at_now() -> (ManualClock, TestGateway) {
     (clock, gateway)
 }
 
-/// The newest attempts, once there are so many.
-async fn attempts(gateway: &TestGateway, clock: &ManualClock, count: usize) -> Vec<Value> {
-    eventually(format!("{count} attempts"), async || {
-        // Outcomes are written a few times a second.
-        clock.advance(Duration::from_millis(100));
-        let answer = gateway.get("/subscriptions/shop/attempts?limit=1000").await;
-        let attempts = answer["attempts"].as_array().unwrap().clone();
-        (attempts.len() >= count).then_some(attempts)
-    })
-    .await
-}
-
 #[tokio::test]
 async fn a_hundred_attempts_share_one_token_and_its_successor_comes_before_its_end() {
     let (clock, gateway) = at_now().await;
@@ -61,7 +49,7 @@ async fn a_hundred_attempts_share_one_token_and_its_successor_comes_before_its_e
     let counted = "sealway_token_requests_total{outcome=\"token\"} 2";
     assert!(metrics.as_str().unwrap().contains(counted), "{metrics}");
     // The sink was shown nothing that it refused.
-    assert!(attempts(&gateway, &clock, 102).await.iter().all(|one| one["status"] == 204));
+    assert!(gateway.attempts(&clock, "shop", 102).await.iter().all(|one| one["status"] == 204));
 }
 
 #[tokio::test]
@@ -76,13 +64,13 @@ async fn a_refused_token_is_replaced_at_once_and_not_again_and_again() {
     gateway.order(1).await;
     consumer.wait_for_delivered(1).await;
     assert_eq!(endpoint.asked(), 2);
-    let made = attempts(&gateway, &clock, 1).await;
+    let made = gateway.attempts(&clock, "shop", 1).await;
     assert_eq!((&made[0]["number"], &made[0]["verdict"]), (&json!(1), &json!("delivered")));
 
     // A sink that refuses every token does not make a request of each attempt.
     consumer.admit(|_| 401);
     gateway.orders(2..12).await;
-    let made = attempts(&gateway, &clock, 11).await;
+    let made = gateway.attempts(&clock, "shop", 11).await;
     assert_eq!(made.iter().filter(|attempt| attempt["status"] == 401).count(), 10);
     assert_eq!(endpoint.asked(), 2);
     consumer.admit(endpoint.newest());
@@ -104,7 +92,7 @@ async fn a_broken_token_endpoint_delays_events_and_is_left_alone() {
     consumer.wait_for_delivered(1).await;
     clock.advance(Duration::from_mins(1));
     gateway.orders(2..22).await;
-    let made = attempts(&gateway, &clock, 21).await;
+    let made = gateway.attempts(&clock, "shop", 21).await;
 
     let failed: Vec<&Value> = made.iter().filter(|attempt| attempt["status"].is_null()).collect();
     assert!(failed.len() >= 20, "{made:?}");
@@ -237,7 +225,7 @@ async fn a_token_endpoint_is_dialed_where_the_operator_allows_it_only() {
         })
         .await;
     gateway.order(1).await;
-    let made = attempts(&gateway, &clock, 1).await;
+    let made = gateway.attempts(&clock, "shop", 1).await;
     let detail = "address-not-allowed: the token endpoint: this gateway sends nothing to that \
                   address";
     assert_eq!((&made[0]["verdict"], &made[0]["detail"]), (&json!("retry"), &json!(detail)));

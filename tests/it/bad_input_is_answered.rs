@@ -32,8 +32,7 @@ async fn small() -> (TestGateway, Receiver, String) {
         config.api.max_body = Size(8 * 1024);
     })
     .await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     let accepted = gateway.order(1).await;
     receiver.wait_for_delivered(1).await;
     (gateway, receiver, accepted)

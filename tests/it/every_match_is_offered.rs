@@ -46,8 +46,7 @@ async fn a_sink_that_does_not_answer_in_time_is_tried_again() {
         config.delivery.timeout = HumanDuration(Duration::from_secs(1));
     })
     .await;
-    let receiver = Receiver::start(&gateway, "slow").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "slow").await;
     receiver.answer(Reply::Hang);
     gateway.order(1).await;
     receiver.wait_for_arrivals(1).await;
@@ -69,8 +68,7 @@ async fn a_sink_that_does_not_answer_in_time_is_tried_again() {
 async fn attempts_follow_the_schedule_and_end_in_a_dead_letter() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = TestGateway::at(&clock).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     receiver.answer(Reply::Status(503));
     let id = gateway.order(1).await;
     receiver.wait_for_arrivals(1).await;
@@ -112,8 +110,7 @@ async fn attempts_follow_the_schedule_and_end_in_a_dead_letter() {
 async fn a_retry_is_due_at_its_time_whatever_restarts_between() {
     let clock = ManualClock::at(SystemClock.now());
     let mut gateway = TestGateway::at(&clock).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     receiver.answer_next([Reply::Status(500)]);
     gateway.order(1).await;
     receiver.wait_for_arrivals(1).await;
@@ -130,8 +127,7 @@ async fn a_retry_is_due_at_its_time_whatever_restarts_between() {
 async fn a_sink_may_ask_for_more_time() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = TestGateway::at(&clock).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     receiver.answer_next([Reply::Later(60)]);
     gateway.order(1).await;
     receiver.wait_for_arrivals(1).await;
@@ -157,8 +153,7 @@ async fn a_sink_may_ask_for_more_time() {
 #[tokio::test]
 async fn a_paused_subscription_keeps_its_events_for_later() {
     let mut gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     gateway.order(1).await;
     receiver.wait_for_delivered(1).await;
 
@@ -221,8 +216,7 @@ async fn a_changed_filter_takes_effect_at_a_place_and_leaves_no_gap() {
 #[tokio::test]
 async fn filters_that_change_under_load_give_each_event_one_number() {
     let gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     let (mut wanted, key) = (0, gateway.add_caller("operator", &["operate"]).await);
 
     for round in 0..10_u64 {
@@ -274,8 +268,7 @@ async fn subscriptions_that_begin_under_load_miss_nothing_from_their_start_on() 
 #[tokio::test]
 async fn a_restart_goes_on_where_deliveries_had_come_to() {
     let mut gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     gateway.orders(1..=10).await;
     receiver.wait_for_delivered(10).await;
 

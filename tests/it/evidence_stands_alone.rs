@@ -86,6 +86,14 @@ async fn subscribe_with_receipts(
 }
 
 // The commands block, so the gateway has threads of its own.
+async fn receipts_are_kept(gateway: &TestGateway, count: usize) {
+    eventually("all receipts are kept", async || {
+        let kept = gateway.get("/subscriptions/shop/receipts?limit=1000").await;
+        (kept["receipts"].as_array().unwrap().len() == count).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bundle_of_several_pages_is_verified_with_the_gateway_gone() {
     let mut gateway = TestGateway::start().await;
@@ -100,11 +108,7 @@ async fn a_bundle_of_several_pages_is_verified_with_the_gateway_gone() {
     let replay = json!({ "from": ids[1], "to": ids[3] });
     gateway.post("/subscriptions/shop/replays", &replay).await;
     receiver.wait_for_delivered(72).await;
-    eventually("all receipts are kept", async || {
-        let kept = gateway.get("/subscriptions/shop/receipts?limit=1000").await;
-        (kept["receipts"].as_array().unwrap().len() >= 72).then_some(())
-    })
-    .await;
+    receipts_are_kept(&gateway, 72).await;
     let (whole, part) = (gateway.path("whole.ndjson"), gateway.path("part.ndjson"));
     let own = gateway.path("key.json");
     fs::write(&own, receiver.private_key()).unwrap();
@@ -322,11 +326,7 @@ async fn keys_for_receipts_behind_an_address_are_in_the_bundle_or_it_says_why_no
     subscribe_with_receipts(&gateway, &receiver, (pen, receipts)).await;
     gateway.orders(1..=3).await;
     receiver.wait_for_delivered(3).await;
-    eventually("all receipts are kept", async || {
-        let kept = gateway.get("/subscriptions/shop/receipts").await;
-        (kept["receipts"].as_array().unwrap().len() == 3).then_some(())
-    })
-    .await;
+    receipts_are_kept(&gateway, 3).await;
     let (with, without) = (gateway.path("with.ndjson"), gateway.path("without.ndjson"));
 
     assert_eq!(export(&gateway, &key, &[], &with), 0);
@@ -367,11 +367,7 @@ async fn a_consumer_that_gives_its_keys_name_to_another_key_does_not_make_the_bu
     subscribe_with_receipts(&gateway, &receiver, (pen, receipts)).await;
     gateway.orders(1..=3).await;
     receiver.wait_for_delivered(3).await;
-    eventually("all receipts are kept", async || {
-        let kept = gateway.get("/subscriptions/shop/receipts").await;
-        (kept["receipts"].as_array().unwrap().len() == 3).then_some(())
-    })
-    .await;
+    receipts_are_kept(&gateway, 3).await;
     let served = of_today.to_string();
     server.behave(move |_| (200, None, served.clone()));
     gateway.restart().await;

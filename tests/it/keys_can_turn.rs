@@ -3,7 +3,7 @@
 use std::process::Output;
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use sealway::ambient::{Clock as _, ManualClock, SystemClock};
 
@@ -59,8 +59,7 @@ async fn wait_for_retry(gateway: &TestGateway) {
 async fn a_turned_key_signs_at_once_and_tokens_of_the_old_one_still_open() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = gateway(&clock).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     gateway.order(1).await;
     receiver.wait_for_delivered(1).await;
     let before = published(&gateway).await;
@@ -84,8 +83,7 @@ async fn a_turned_key_signs_at_once_and_tokens_of_the_old_one_still_open() {
 async fn a_successor_is_published_before_it_signs() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = gateway(&clock).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     let before = published(&gateway).await.remove(0);
 
     keys(&gateway, &["rotate"]);
@@ -113,8 +111,7 @@ async fn a_successor_is_published_before_it_signs() {
 async fn a_revoked_key_is_gone_at_once_and_what_waits_is_sealed_anew() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = gateway(&clock).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     receiver.answer(Reply::Status(503));
     gateway.order(1).await;
     // Twice, so that the next attempt is minutes away and none is under way at the revocation.
@@ -143,8 +140,7 @@ async fn a_revoked_key_is_gone_at_once_and_what_waits_is_sealed_anew() {
 async fn a_near_retry_sends_the_same_token() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = gateway(&clock).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     receiver.answer_next([Reply::Status(503)]);
     gateway.order(1).await;
     receiver.wait_for_arrivals(1).await;

@@ -99,8 +99,7 @@ async fn a_replay_that_stands_still_is_listed_and_then_cancelled() {
         config.replay.patience = HumanDuration(Duration::from_hours(12));
     })
     .await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     let ids = gateway.orders(1..=3).await;
     receiver.wait_for_delivered(3).await;
     gateway.post("/subscriptions/shop/pause", &json!({})).await;
@@ -230,8 +229,7 @@ async fn asked_for_a_replay(
 #[tokio::test]
 async fn a_replay_whose_subscription_goes_while_it_begins_is_refused_and_keeps_nothing() {
     let gateway = TestGateway::with(None, |config| config.replay.running_per_consumer = 1).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let _receiver = Receiver::subscribed(&gateway, "shop").await;
     let id = gateway.order(1).await;
     let beginnings = gateway.services().replays.hold_beginnings().await;
     let asked = asked_for_a_replay(&gateway, &id).await;
@@ -248,8 +246,7 @@ async fn a_replay_whose_subscription_goes_while_it_begins_is_refused_and_keeps_n
 /// A gateway with a paused subscription and a replay of it whose runner has failed.
 async fn with_a_replay_that_nobody_runs(clock: &ManualClock) -> (TestGateway, String) {
     let mut gateway = TestGateway::at(clock).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     let id = gateway.order(1).await;
     receiver.wait_for_delivered(1).await;
     gateway.post("/subscriptions/shop/pause", &json!({})).await;
@@ -303,8 +300,7 @@ async fn operators_end_a_replay_that_has_lost_its_subscription() {
 /// A gateway with a paused subscription, an event that waits for it, and an operator's key.
 async fn with_something_that_waits() -> (TestGateway, String) {
     let mut gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let _receiver = Receiver::subscribed(&gateway, "shop").await;
     gateway.post("/subscriptions/shop/pause", &json!({})).await;
     gateway.order(1).await;
     let key = gateway.add_caller("operator", &["operate"]).await;

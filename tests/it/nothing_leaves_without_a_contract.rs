@@ -95,8 +95,7 @@ async fn a_refused_event_of_a_batch_leaves_the_others_alone() {
 #[tokio::test]
 async fn an_event_that_no_publication_wants_goes_no_further() {
     let gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "curious").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "curious").await;
     let mut unknown = order_created("o-1", 1);
     unknown["type"] = json!("OrderAudited");
 
@@ -112,8 +111,7 @@ async fn an_event_that_no_publication_wants_goes_no_further() {
 #[tokio::test]
 async fn internal_members_are_neither_in_the_log_nor_in_a_token_nor_in_a_header() {
     let gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
 
     let id = gateway.order(7).await;
 
@@ -130,8 +128,7 @@ async fn internal_members_are_neither_in_the_log_nor_in_a_token_nor_in_a_header(
 #[tokio::test]
 async fn an_event_that_nobody_waits_for_is_set_aside_and_released_after_the_fix() {
     let mut gateway = careless("enforce").await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     let path = "/events?manner=asynchronous";
 
     let event = order_created("o-1", 1).to_string();
@@ -229,8 +226,7 @@ async fn a_quarantine_of_large_events_is_listed_to_its_end() {
 #[tokio::test]
 async fn a_publication_that_only_observes_lets_the_event_pass_counts_it_and_keeps_why() {
     let mut gateway = careless("observe").await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
 
     let id = gateway.order(1).await;
 

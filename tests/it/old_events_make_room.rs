@@ -41,8 +41,7 @@ async fn wait_for_kept(gateway: &TestGateway, clock: &ManualClock, count: usize)
 async fn what_is_old_and_settled_is_gone_and_everyone_is_told() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = keeping_a_day(&clock).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     let old = gateway.orders(1..=5).await;
     receiver.wait_for_delivered(5).await;
     clock.advance(DAY);
@@ -76,10 +75,8 @@ async fn what_is_old_and_settled_is_gone_and_everyone_is_told() {
 async fn what_a_subscription_has_not_settled_stays_whatever_its_age() {
     let clock = ManualClock::at(SystemClock.now());
     let mut gateway = keeping_a_day(&clock).await;
-    let paused = Receiver::start(&gateway, "paused").await;
-    gateway.subscribe(&paused, json!({})).await;
-    let failing = Receiver::start(&gateway, "failing").await;
-    gateway.subscribe(&failing, json!({})).await;
+    let paused = Receiver::subscribed(&gateway, "paused").await;
+    let failing = Receiver::subscribed(&gateway, "failing").await;
     gateway.post("/subscriptions/paused/pause", &json!({})).await;
     failing.answer_next([Reply::Status(503)]);
     let ids_before = gateway.orders(1..=3).await;
@@ -123,8 +120,7 @@ async fn a_log_that_is_too_large_loses_its_oldest_events() {
 async fn what_a_removal_left_that_a_crash_cut_short_keeps_nothing() {
     let clock = ManualClock::at(SystemClock.now());
     let mut gateway = keeping_a_day(&clock).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let _receiver = Receiver::subscribed(&gateway, "shop").await;
     gateway.post("/subscriptions/shop/pause", &json!({})).await;
     gateway.orders(1..=3).await;
     gateway.stop().await;
@@ -144,8 +140,7 @@ async fn what_a_removal_left_that_a_crash_cut_short_keeps_nothing() {
 async fn a_subscription_that_starts_at_an_event_that_waits_elsewhere_begins_after_the_hole() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = keeping_a_day(&clock).await;
-    let failing = Receiver::start(&gateway, "failing").await;
-    gateway.subscribe(&failing, json!({})).await;
+    let failing = Receiver::subscribed(&gateway, "failing").await;
     failing.answer_next([Reply::Status(503)]);
     let old = vec![gateway.order(1).await];
     eventually("it was refused", async || (failing.arrivals().len() == 1).then_some(())).await;

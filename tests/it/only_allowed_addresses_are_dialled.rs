@@ -85,8 +85,7 @@ async fn a_special_address_is_refused_when_a_subscription_is_made() {
 #[tokio::test]
 async fn a_special_address_is_refused_when_a_subscription_is_changed() {
     let gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     let document = receiver.document(json!({ "sink": "https://10.0.0.7/" }));
 
     let key = gateway.add_caller("operator", &["admin"]).await;
@@ -127,8 +126,7 @@ async fn a_name_that_resolves_to_a_closed_range_is_not_dialed_until_it_is_opened
 async fn a_literal_address_is_judged_at_each_attempt_too() {
     let clock = ManualClock::at(SystemClock.now());
     let mut gateway = TestGateway::at(&clock).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
 
     gateway.restart_with(|config| config.delivery.egress = EgressConfig::default()).await;
     gateway.order(1).await;

@@ -12,8 +12,7 @@ use crate::harness::{Arrival, Receiver, Reply, TestGateway, eventually, never_wi
 /// A gateway with `count` orders delivered to one receiver, and their ids.
 async fn delivered(count: u64) -> (TestGateway, Receiver, Vec<String>) {
     let gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     let ids = gateway.orders(1..=count).await;
     receiver.wait_for_delivered(ids.len()).await;
     (gateway, receiver, ids)
@@ -125,8 +124,7 @@ async fn only_types_that_were_asked_for_are_sent() {
 async fn a_replay_keeps_its_pace() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = TestGateway::at(&clock).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     let ids = gateway.orders(1..=5).await;
     receiver.wait_for_delivered(5).await;
 
@@ -264,8 +262,7 @@ async fn a_replay_is_not_complete_before_what_came_of_its_events_is_kept() {
 async fn a_subscription_is_removed_though_its_replay_waits_for_the_sink() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = TestGateway::at(&clock).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     let ids = gateway.orders(1..=20).await;
     receiver.wait_for_delivered(20).await;
     receiver.answer(Reply::Later(3600));

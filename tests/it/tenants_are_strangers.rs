@@ -91,8 +91,7 @@ async fn a_list_shows_what_is_ones_own() {
 #[tokio::test]
 async fn nobody_subscribes_for_another_or_gives_a_subscription_away() {
     let gateway = TestGateway::start().await;
-    let receiver = Receiver::start(&gateway, "first").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "first").await;
     let key = gateway.add_caller("first", &["consume:first"]).await;
     let stranger = gateway.add_caller("stranger", &["consume:stranger"]).await;
     let publisher = gateway.add_caller("publisher", &["publish"]).await;

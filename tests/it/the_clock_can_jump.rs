@@ -30,8 +30,7 @@ async fn ids_grow_and_everything_is_delivered_whatever_the_clock_does() {
         config.log.retention.age = None;
     })
     .await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     let mut ids = Vec::new();
     let mut number = 1..;
     for jump in 0..8 {
@@ -104,8 +103,7 @@ async fn a_jump_forward_makes_every_retry_due_and_no_more_under_way_than_is_allo
 async fn a_jump_back_keeps_no_retry_waiting_for_years() {
     let clock = ManualClock::at(SystemClock.now());
     let mut gateway = TestGateway::at(&clock).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     receiver.answer_next([Reply::Status(503), Reply::Status(503)]);
     gateway.orders(1..=2).await;
     receiver.wait_for_arrivals(2).await;
@@ -129,8 +127,7 @@ async fn a_jump_back_keeps_no_retry_waiting_for_years() {
 async fn a_jump_forward_and_back_takes_no_key_away_and_what_was_signed_still_opens() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = TestGateway::at(&clock).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
     gateway.order(1).await;
     let token = receiver.wait_for_delivered(1).await[0].token.clone();
     let kids = async || {

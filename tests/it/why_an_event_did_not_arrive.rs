@@ -162,8 +162,7 @@ async fn what_a_consumer_has_not_fetched_or_acknowledged_is_told() {
 async fn an_event_from_before_the_start_is_told_and_so_is_its_replay() {
     let gateway = TestGateway::start().await;
     let id = gateway.order(1).await;
-    let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.subscribe(&receiver, json!({})).await;
+    let _receiver = Receiver::subscribed(&gateway, "shop").await;
     // What comes later lets the courier move on.
     let later = gateway.order(2).await;
     in_state(&gateway, &later, "delivered").await;

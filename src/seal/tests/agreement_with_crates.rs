@@ -19,7 +19,7 @@ fn decrypter(management: KeyManagement, key: &OpeningKey) -> Box<dyn JweDecrypte
 
 #[test]
 fn both_writers_make_tokens_that_both_readers_open_alike() {
-    for kind in KINDS {
+    for kind in OpeningKeyKind::ALL {
         let opening = OpeningKey::generate(kind).unwrap();
         let sealing = SealingKey::from_jwk(opening.public_jwk().unwrap()).unwrap();
         let signing = SigningKey::generate(SigningAlgorithm::ES256).unwrap();

@@ -18,16 +18,20 @@ fn checkpoint() -> Checkpoint {
     }
 }
 
-#[test]
-fn a_checkpoint_is_read_as_it_was_signed() {
-    let parties = Parties::usual();
-    let reader = CheckpointReader {
+fn reader(parties: &Parties) -> CheckpointReader<'_> {
+    CheckpointReader {
         issuer_keys: &parties.issuer_keys,
         issuer: ISSUER,
         audience: AUDIENCE,
         now: NOW,
         leeway: Duration::from_mins(1),
-    };
+    }
+}
+
+#[test]
+fn a_checkpoint_is_read_as_it_was_signed() {
+    let parties = Parties::usual();
+    let reader = reader(&parties);
     for head in [None, Some(EventId::MIN)] {
         let checkpoint = Checkpoint { head, ..checkpoint() };
         let token = sign_checkpoint(&checkpoint, &parties.signing).unwrap();
@@ -45,13 +49,7 @@ fn a_checkpoint_is_read_as_it_was_signed() {
 #[test]
 fn an_event_is_not_a_checkpoint_nor_the_other_way_round() {
     let parties = Parties::usual();
-    let reader = CheckpointReader {
-        issuer_keys: &parties.issuer_keys,
-        issuer: ISSUER,
-        audience: AUDIENCE,
-        now: NOW,
-        leeway: Duration::from_mins(1),
-    };
+    let reader = reader(&parties);
     let claims = refusals::claims().to_string();
     let event = parties.signing.sign_event(claims.as_bytes()).unwrap();
     let place = sign_place(&checkpoint(), &parties.signing).unwrap();

@@ -21,13 +21,6 @@ use crate::seal::{Claims, Opening, Options, PlaceClaims, cloudevent_type, seal};
 const ISSUER: &str = "https://events.example.com";
 const AUDIENCE: &str = "https://shop.example.net/hook";
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_282_931);
-const KINDS: [OpeningKeyKind; 5] = [
-    OpeningKeyKind::P256,
-    OpeningKeyKind::P384,
-    OpeningKeyKind::P521,
-    OpeningKeyKind::X25519,
-    OpeningKeyKind::Rsa2048,
-];
 
 /// A gateway and one consumer, with their keys.
 struct Parties {

@@ -83,7 +83,7 @@ fn the_forgeries_below_differ_from_good_tokens_in_one_thing_only() {
 #[test]
 fn a_token_that_was_altered_in_any_part_is_refused() {
     let mut all: Vec<Parties> =
-        KINDS.map(|kind| Parties::new(SigningAlgorithm::ES256, kind)).into();
+        OpeningKeyKind::ALL.map(|kind| Parties::new(SigningAlgorithm::ES256, kind)).into();
     all.push(Parties::sharing_a_secret());
     for parties in &all {
         for content_encryption in ContentEncryption::ALL {

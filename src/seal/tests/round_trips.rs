@@ -16,7 +16,9 @@ fn every_offered_combination_opens_and_says_the_same() {
     ];
     let mut pairs: Vec<Parties> = algorithms
         .into_iter()
-        .flat_map(|algorithm| KINDS.into_iter().map(move |kind| Parties::new(algorithm, kind)))
+        .flat_map(|algorithm| {
+            OpeningKeyKind::ALL.into_iter().map(move |kind| Parties::new(algorithm, kind))
+        })
         .collect();
     pairs.push(Parties::sharing_a_secret());
     let large = json!({"data": {"text": "order ".repeat(600)}});
@@ -63,7 +65,7 @@ fn an_opened_token_gives_what_the_claims_said() {
 
 #[test]
 fn the_outer_header_holds_nothing_that_readers_may_not_know() {
-    for kind in KINDS {
+    for kind in OpeningKeyKind::ALL {
         let parties = Parties::new(SigningAlgorithm::ES256, kind);
         for content_encryption in ContentEncryption::ALL {
             let header = inspect(&parties.token(&event(), with(content_encryption))).unwrap();

@@ -359,6 +359,18 @@ impl TestGateway {
         ids
     }
 
+    /// The newest attempts of a subscription, once there are so many.
+    pub async fn attempts(&self, clock: &ManualClock, of: &str, count: usize) -> Vec<Value> {
+        eventually(format!("{count} attempts"), async || {
+            // Outcomes are written a few times a second.
+            clock.advance(Duration::from_millis(100));
+            let answer = self.get(&format!("/subscriptions/{of}/attempts?limit=1000")).await;
+            let attempts = answer["attempts"].as_array().unwrap().clone();
+            (attempts.len() >= count).then_some(attempts)
+        })
+        .await
+    }
+
     /// Subscribes a receiver under its own name and waits until it has proved itself; `wish` adds
     /// to the document.
     pub async fn subscribe(&self, receiver: &Receiver, wish: Value) -> Value {

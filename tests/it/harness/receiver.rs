@@ -125,6 +125,13 @@ impl Receiver {
         Self::listening(name, &gateway.issuer(), gateway.clock()).await
     }
 
+    /// Starts a consumer of this name and subscribes it to everything.
+    pub async fn subscribed(gateway: &TestGateway, name: &str) -> Self {
+        let receiver = Self::start(gateway, name).await;
+        gateway.subscribe(&receiver, json!({})).await;
+        receiver
+    }
+
     /// Starts a consumer of the gateway at an address.
     pub async fn listening(name: &str, issuer: &str, clock: Arc<dyn Clock>) -> Self {
         let key = OpeningKey::generate(OpeningKeyKind::X25519).unwrap();

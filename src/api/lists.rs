@@ -1,0 +1,183 @@
+//! The lists of the API as both of its ends know them: what may be asked, and how answers read.
+//!
+//! The handlers read these queries and the command line writes them.
+
+use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
+
+use crate::api::{Code, Problem};
+use crate::eventlog::Page;
+
+/// How many items there are in an answer if the caller does not say.
+pub const DEFAULT_LIMIT: u16 = 100;
+/// The most items of one answer.
+pub(super) const MOST: usize = 1000;
+
+/// Where a list stands in an answer, and how to ask for what comes after it.
+#[derive(Clone, Copy, Debug)]
+pub struct ListAnswer {
+    /// The member that holds the items.
+    pub items: &'static str,
+    /// The parameter that takes the answer's `next`; nothing if the list has one page.
+    pub next: Option<&'static str>,
+}
+
+impl ListAnswer {
+    /// The subscriptions that a caller may see.
+    pub const SUBSCRIPTIONS: Self = Self { items: "subscriptions", next: None };
+    /// The replays of a subscription.
+    pub const REPLAYS: Self = Self { items: "replays", next: None };
+    /// The redrives of a subscription.
+    pub const REDRIVES: Self = Self { items: "redrives", next: None };
+    /// What [`AttemptListQuery`] asks for.
+    pub const ATTEMPTS: Self = Self { items: "attempts", next: None };
+    /// What [`DeadLetterListQuery`] asks for.
+    pub const DEAD_LETTERS: Self = Self { items: "deadLetters", next: Some("after") };
+    /// What [`EventListQuery`] asks for.
+    pub const EVENTS: Self = Self { items: "events", next: Some("from") };
+    /// What [`FetchQuery`] asks for.
+    pub const FETCHED: Self = Self { items: "events", next: Some("after") };
+    /// What [`QuarantineListQuery`] asks for.
+    pub const QUARANTINED: Self = Self { items: "quarantined", next: Some("after") };
+    /// What [`ReceiptListQuery`] asks for.
+    pub const RECEIPTS: Self = Self { items: "receipts", next: Some("after") };
+}
+
+/// Which attempts are wanted.
+#[derive(Debug, Deserialize, IntoParams, Serialize)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AttemptListQuery {
+    /// How many at most, 1 to 1000
+    pub limit: Option<usize>,
+    /// Only of this event; a ULID
+    pub event: Option<String>,
+}
+
+/// Which dead letters are wanted.
+#[derive(Debug, Deserialize, IntoParams, Serialize)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DeadLetterListQuery {
+    /// Only what comes after this
+    pub after: Option<u64>,
+    /// How many at most, 1 to 1000
+    pub limit: Option<usize>,
+    /// Only those given up for this reason
+    pub reason: Option<String>,
+    /// One type, or all below it: `Payment.*`
+    pub r#type: Option<String>,
+    /// The first event, included; a ULID
+    pub from: Option<String>,
+    /// The last event, included; a ULID
+    pub to: Option<String>,
+}
+
+/// Which events of the log are wanted.
+#[derive(Debug, Deserialize, IntoParams, Serialize)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct EventListQuery {
+    /// The first id, included; a ULID
+    pub from: Option<String>,
+    /// The last id, included; a ULID
+    pub to: Option<String>,
+    /// One type, or all below it: `Payment.*`
+    pub r#type: Option<String>,
+    /// The most events, 1 to 1000
+    pub limit: Option<usize>,
+}
+
+/// Which sealed events are wanted.
+#[derive(Debug, Deserialize, IntoParams, Serialize)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct FetchQuery {
+    /// Only what comes after this event; if missing, after what was acknowledged, or from now on if the subscription has a sink
+    pub after: Option<String>,
+    /// How many at most, 0 to 1000; 0 acknowledges and fetches nothing
+    pub limit: Option<usize>,
+    /// How many seconds to wait if there is none, 0 to 25
+    pub wait: Option<u64>,
+    /// `false`: `after` only says where to begin
+    pub acknowledge: Option<bool>,
+}
+
+/// Which events in quarantine are wanted.
+#[derive(Debug, Deserialize, IntoParams, Serialize)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct QuarantineListQuery {
+    /// Only what comes after this
+    pub after: Option<u64>,
+    /// Only what had this id on its producer's bus
+    pub envelope: Option<String>,
+    /// Only what this publication wanted, as `domain/event`
+    pub publication: Option<String>,
+}
+
+/// Which receipts are wanted.
+#[derive(Debug, Deserialize, IntoParams, Serialize)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ReceiptListQuery {
+    /// Only of this event; a ULID
+    pub event: Option<String>,
+    /// Only what comes after this
+    pub after: Option<u64>,
+    /// How many at most, 1 to 1000
+    pub limit: Option<usize>,
+}
+
+/// Which range of a subscription's events is wanted.
+#[derive(Debug, Deserialize, IntoParams, Serialize)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct EvidenceQuery {
+    /// The first event; a ULID
+    pub from: Option<String>,
+    /// The last event; a ULID
+    pub to: Option<String>,
+}
+
+/// Reads how much is wanted at once.
+pub(super) fn page(limit: Option<usize>) -> Result<Page, Problem> {
+    match limit.unwrap_or(DEFAULT_LIMIT.into()) {
+        items @ 1..=MOST => Ok(Page { items, ..Page::default() }),
+        _ => Err(Problem::new(Code::Invalid, format!("limit: use 1 to {MOST}"))),
+    }
+}
+
+/// Where a list goes on: a page ends by its bytes too, so only an empty one is known to be the end.
+pub(super) fn next<T>(page: &[T], number: impl Fn(&T) -> u64) -> Option<u64> {
+    page.last().map(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::openapi;
+
+    #[test]
+    fn every_list_is_answered_as_it_is_described() {
+        let described = openapi();
+        for (schema, list) in [
+            ("AllSubscriptions", ListAnswer::SUBSCRIPTIONS),
+            ("AllReplays", ListAnswer::REPLAYS),
+            ("AllRedrives", ListAnswer::REDRIVES),
+            ("Attempts", ListAnswer::ATTEMPTS),
+            ("DeadLetters", ListAnswer::DEAD_LETTERS),
+            ("Events", ListAnswer::EVENTS),
+            ("Fetched", ListAnswer::FETCHED),
+            ("Kept", ListAnswer::QUARANTINED),
+            ("Receipts", ListAnswer::RECEIPTS),
+        ] {
+            let members = described["components"]["schemas"][schema]["properties"].as_object();
+            let members: Vec<_> = members.unwrap().keys().map(String::as_str).collect();
+            let mut expected: Vec<_> =
+                list.next.map(|_| "next").into_iter().chain([list.items]).collect();
+            expected.sort_unstable();
+            assert_eq!(members, expected, "{schema}");
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! A YAML or JSON tree of any shape, every part of which knows where it stands.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::Serialize;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+use serde_saphyr::{Location, Spanned};
+
+/// Line and column, each from 1.
+pub(super) fn place(location: Location) -> (usize, usize) {
+    let index = |number| usize::try_from(number).unwrap_or(usize::MAX);
+    (index(location.line()), index(location.column()))
+}
+
+/// A value that was read from YAML, and where it stands. It is written as the value alone.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Placed<T> {
+    /// The value.
+    pub value: T,
+    /// Line and column, each from 1; of an alias, where it is used.
+    #[serde(skip)]
+    pub place: (usize, usize),
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for Placed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spanned = Spanned::deserialize(deserializer)?;
+        Ok(Self { value: spanned.value, place: place(spanned.referenced) })
+    }
+}
+
+/// A value that JSON can express, and below it values with their places.
+#[derive(Clone, Debug)]
+pub enum YamlNode {
+    /// Text, a number, a boolean or null.
+    Scalar(Value),
+    /// Items in order.
+    Array(Vec<Placed<Self>>),
+    /// Members in order, none repeated.
+    Object(Vec<(Placed<String>, Placed<Self>)>),
+}
+
+impl YamlNode {
+    /// The tree without its places.
+    pub fn to_value(&self) -> Value {
+        match self {
+            Self::Scalar(value) => value.clone(),
+            Self::Array(items) => items.iter().map(|item| item.value.to_value()).collect(),
+            Self::Object(members) => {
+                let plain = |(name, node): &(Placed<String>, Placed<Self>)| {
+                    (name.value.clone(), node.value.to_value())
+                };
+                Value::Object(members.iter().map(plain).collect::<Map<_, _>>())
+            }
+        }
+    }
+
+    /// The place of the deepest part of a path that is there; nothing if none of it is.
+    ///
+    /// A member stands where its name stands, an item where it begins. Items are named by their
+    /// index, from 0.
+    pub fn place_of<S: AsRef<str>>(
+        &self,
+        path: impl IntoIterator<Item = S>,
+    ) -> Option<(usize, usize)> {
+        let (mut node, mut deepest) = (self, None);
+        for step in path {
+            let Some((place, below)) = node.child(step.as_ref()) else { break };
+            (node, deepest) = (below, Some(place));
+        }
+        deepest
+    }
+
+    fn child(&self, step: &str) -> Option<((usize, usize), &Self)> {
+        match self {
+            Self::Scalar(_) => None,
+            Self::Array(items) => {
+                let item = items.get(step.parse::<usize>().ok()?)?;
+                Some((item.place, &item.value))
+            }
+            Self::Object(members) => {
+                let (name, node) = members.iter().find(|(name, _)| name.value == step)?;
+                Some((name.place, &node.value))
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for YamlNode {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(YamlNodeVisitor)
+    }
+}
+
+struct YamlNodeVisitor;
+
+impl<'de> Visitor<'de> for YamlNodeVisitor {
+    type Value = YamlNode;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value that JSON can express")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<YamlNode, E> {
+        Ok(YamlNode::Scalar(value.into()))
+    }
+
+    fn visit_unit<E>(self) -> Result<YamlNode, E> {
+        Ok(YamlNode::Scalar(Value::Null))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<YamlNode, E> {
+        Ok(YamlNode::Scalar(value.into()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<YamlNode, E> {
+        Ok(YamlNode::Scalar(value.into()))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<YamlNode, E> {
+        let number = Number::from_f64(value).map(|number| YamlNode::Scalar(Value::Number(number)));
+        number.ok_or_else(|| E::custom("JSON has no number that is not finite"))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<YamlNode, E> {
+        Ok(YamlNode::Scalar(value.into()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<YamlNode, A::Error> {
+        let mut array = Vec::new();
+        while let Some(item) = items.next_element()? {
+            array.push(item);
+        }
+        Ok(YamlNode::Array(array))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<YamlNode, A::Error> {
+        let mut object: Vec<(Placed<String>, Placed<YamlNode>)> = Vec::new();
+        let mut names = HashSet::new();
+        while let Some(name) = members.next_key::<Placed<String>>()? {
+            // `1` and `"1"` are two keys for YAML and one member for JSON.
+            if !names.insert(name.value.clone()) {
+                let problem = format!("`{}` is there twice", name.value);
+                return Err(serde::de::Error::custom(problem));
+            }
+            object.push((name, members.next_value()?));
+        }
+        Ok(YamlNode::Object(object))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use crate::event::yaml::read_tree;
+
+    #[test]
+    fn a_path_leads_to_the_deepest_key_that_is_there() {
+        let text = "listen: x\nkeys:\n  directory: ../keys\n  list: [1, 2]\n  n: 1.5\n";
+        let tree = read_tree("a.yaml", text).unwrap().value;
+
+        assert_eq!(tree.place_of(["keys", "directory"]), Some((3, 3)));
+        assert_eq!(tree.place_of(["keys", "missing"]), Some((2, 1)));
+        assert_eq!(tree.place_of(["keys", "list", "1"]), Some((4, 13)));
+        assert_eq!(tree.place_of(["missing", "directory"]), None);
+    }
+
+    #[test]
+    fn an_alias_stands_where_it_is_used() {
+        let tree = read_tree("a.yaml", "a: &x [1, 2]\nb:\n  - *x\n").unwrap().value;
+
+        assert_eq!(tree.place_of(["b", "0"]), Some((3, 5)));
+        assert_eq!(tree.to_value(), json!({"a": [1, 2], "b": [[1, 2]]}));
+    }
+
+    #[test]
+    fn what_json_cannot_express_is_refused() {
+        for (text, problem) in [
+            ("a: 1\n1: x\n\"1\": y\n", "`1` is there twice"),
+            ("a: 1\nb: .inf\n", "non-finite float `.inf`"),
+        ] {
+            let mistake = read_tree("a.yaml", text).unwrap_err();
+            assert!(mistake.problem.starts_with(problem), "{mistake}");
+        }
+    }
+
+    #[test]
+    fn unquoted_on_and_off_stay_text_and_versions_stay_text() {
+        let tree = read_tree("a.yaml", "on: off\nenum: [on, off, yes, true]\nv: 1.0.0\nn: 07\n");
+
+        assert_eq!(
+            tree.unwrap().value.to_value(),
+            json!({"on": "off", "enum": ["on", "off", "yes", true], "v": "1.0.0", "n": "07"})
+        );
+    }
+
+    #[test]
+    fn a_repeated_key_is_a_mistake_at_its_place() {
+        let mistake = read_tree("a.yaml", "a: 1\nb: 2\na: 3\n").unwrap_err();
+
+        assert_eq!(mistake.place, Some((3, 1)));
+        assert!(mistake.problem.contains("duplicate"), "{mistake}");
+    }
+
+    #[test]
+    fn an_alias_bomb_is_refused() {
+        let mut lines = vec!["a0: &a0 [x, x, x, x, x, x, x, x, x, x]".to_owned()];
+        for level in 1..9 {
+            let items = vec![format!("*a{}", level - 1); 10].join(", ");
+            lines.push(format!("a{level}: &a{level} [{items}]"));
+        }
+
+        assert!(read_tree("a.yaml", &lines.join("\n")).is_err());
+    }
+
+    #[test]
+    fn deep_nesting_is_refused() {
+        // Without optimisation the library takes 40 KiB of stack for a level (6 with it), so this
+        // has the stack of a program's main thread.
+        let stack = std::thread::Builder::new().stack_size(8 * 1024 * 1024);
+        let refused = stack.spawn(|| {
+            assert!(read_tree("a.json", &("[".repeat(5000) + &"]".repeat(5000))).is_err());
+            let deep: String = (0..200).map(|level| " ".repeat(level) + "a:\n").collect();
+            read_tree("a.yaml", &deep).unwrap_err().to_string()
+        });
+        assert!(refused.unwrap().join().unwrap().contains("Depth { depth: 65 }"));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(text in ".{0,200}") {
+            let _ = read_tree("a.yaml", &text);
+        }
+
+        #[test]
+        fn yaml_like_text_never_panics(text in r#"[a-c:\-\[\]{}&*!|>"'#,? \n]{0,120}"#) {
+            let _ = read_tree("a.yaml", &text);
+        }
+    }
+}
