@@ -8,7 +8,7 @@
 //!  producer → source → enrich → contract → identify → eventlog       gateway::inbound
 //!            Received  Enriched  Validated  Identified  Appended
 //!
-//!  eventlog → route → seal → deliver → consumer                      gateway::outbound
+//!  eventlog → route → seal → deliver → consumer                      deliver::attempt
 //!  Entry      Matches  Sealed  Attempt → Verdict
 //! ```
 //!

@@ -21,11 +21,11 @@ mod explain;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use attempt::{Handshake, Sealer, SealerError, SealerParts};
+pub use attempt::{Attempter, Handshake, Sealer, SealerParts};
 pub use config::{Config, DeliverConfigError};
 pub use dispatch::{
     Dispatch, Lag, SubscriptionService, SubscriptionServiceError, SubscriptionServiceParts,
-    WorkerHandle, accepted_after,
+    WorkerHandle, accepted_after, follow,
 };
 pub use explain::{BlockedBy, DeliveryStatus, Explanation, FilterMatching};
 pub use limits::{
@@ -33,14 +33,13 @@ pub use limits::{
     Sinks, Traffic, Wait,
 };
 pub use outcome::{
-    AttemptOutcome, AttemptResult, Delivery, DeliverySignal, DeliverySignals, Ledger, Policy,
-    Reason, ReceiptChecker, Schedule, SignedReceipt, Situation, Verdict, word_of,
+    Delivery, DeliverySignal, DeliverySignals, Ledger, Reason, ReceiptChecker, Verdict,
 };
 pub use pull::{
     Collected, MOST_OUTSTANDING, PollRefusal, Polling, PullError, PullService, PullServiceParts,
 };
-pub use sink::{Answer, AttemptFailure, Connections, Destination, HttpDestination, Parcel, body};
+pub use sink::Destinations;
 pub use worker::{
-    Carry, DeliveryContext, NumberedEntry, Progress, SequenceReadError, SubscriptionView,
-    WorkerCommand, WorkerStanding,
+    DeliveryContext, NumberedEntry, Progress, SequenceReadError, SubscriptionView, WorkerCommand,
+    WorkerStanding,
 };

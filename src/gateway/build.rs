@@ -13,15 +13,15 @@ use crate::api::{Callers, Readers, Readiness, Services};
 use crate::config::{self, Config, SecretError};
 use crate::contract::Catalog;
 use crate::deliver::{
-    Carry, Connections, DeliveryContext, DeliverySignal, DeliverySignals, Dispatch, Handshake,
-    HttpDestination, Ledger, PullService, PullServiceParts, ReceiptChecker, Sealer, SealerParts,
-    Sinks, SubscriptionService, SubscriptionServiceError, SubscriptionServiceParts,
+    Attempter, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch, Handshake,
+    Ledger, PullService, PullServiceParts, ReceiptChecker, Sealer, SealerParts, Sinks,
+    SubscriptionService, SubscriptionServiceError, SubscriptionServiceParts,
 };
 use crate::egress::{Egress, GuardedClients};
 use crate::enrich::Publications;
 use crate::event::{Blame, Diagnostic, Fault};
 use crate::eventlog::{EventLog, LogOpenError, Registry, SqliteLog};
-use crate::gateway::{Gateway, Inbound, Outbound};
+use crate::gateway::{Gateway, Inbound};
 use crate::identify::Naming;
 use crate::jobs;
 use crate::jobs::{JobService, JobServiceParts, Redrives, Replays};
@@ -158,7 +158,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         replays: Replays::new(Arc::clone(&registry)),
         redrives: Redrives::new(Arc::clone(&registry)),
         ledger: Arc::clone(&ledger),
-        carrier: Arc::clone(&out.carrier),
+        attempter: Arc::clone(&out.attempter),
         subscription_service: Arc::clone(&out.subscription_service),
         clock: Arc::clone(&clock),
         entropy: Arc::clone(&entropy),
@@ -265,7 +265,7 @@ fn access_keys(config: &Config) -> Result<AccessKeys, BuildError> {
 /// The rooms of the way out.
 struct Outward {
     dispatch: Arc<Dispatch>,
-    carrier: Arc<dyn Carry>,
+    attempter: Arc<Attempter>,
     subscription_service: Arc<SubscriptionService>,
     sealer: Arc<Sealer>,
     receipt_keys: Arc<RemoteKeys<VerifyingKeys>>,
@@ -283,24 +283,16 @@ fn outward(
     let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
     let remote = remote_keys(&egress, machine)?;
     let sealer = sealer(config, (ring, &data_key), remote, &clock);
-    let clients = GuardedClients::new(&egress, HttpDestination::client_builder);
-    let clients = clients.map_err(BuildError::Client)?;
-    let connections = Connections::new(
-        clients.clone(),
-        Arc::clone(&data_key),
-        (Arc::clone(&clock), Arc::clone(&entropy)),
-        Arc::clone(metrics),
-    );
-    let destination = HttpDestination::new(clients, connections, Arc::clone(&clock));
-    let destination = Arc::new(destination);
+    let destinations = Destinations::open(&egress, &data_key, (&clock, &entropy), metrics);
+    let destinations = Arc::new(destinations.map_err(BuildError::Client)?);
     let (signals, told) = DeliverySignals::channel();
     let receipt_keys = remote_keys(&egress, machine)?;
     let issuer = config.issuer.as_str().trim_end_matches('/').to_owned();
     let receipts =
         ReceiptChecker { issuer, remote: Arc::clone(&receipt_keys), clock: Arc::clone(&clock) };
-    let carrier: Arc<dyn Carry> = Arc::new(Outbound {
+    let attempter = Arc::new(Attempter {
         sealer: Arc::clone(&sealer),
-        destination: Arc::clone(&destination) as _,
+        destinations: Arc::clone(&destinations),
         receipts,
         ledger: Arc::clone(ledger),
         schedule: config.delivery.schedule(),
@@ -313,7 +305,7 @@ fn outward(
     let context = DeliveryContext {
         log: Arc::clone(log),
         ledger: Arc::clone(ledger),
-        carrier: Arc::clone(&carrier),
+        attempter: Arc::clone(&attempter),
         clock: Arc::clone(&clock),
         tasks,
         allowance: config.delivery.allowance(),
@@ -328,7 +320,7 @@ fn outward(
     };
     let dispatch = Arc::new(Dispatch::new(context, log.head()));
     let handshake = Handshake {
-        destination,
+        destinations,
         sealer: Arc::clone(&sealer),
         issuer: config.issuer.clone(),
         timeout: config.delivery.timeout.0,
@@ -346,7 +338,7 @@ fn outward(
         clock,
         entropy,
     }));
-    Ok((Outward { dispatch, carrier, subscription_service, sealer, receipt_keys }, told))
+    Ok((Outward { dispatch, attempter, subscription_service, sealer, receipt_keys }, told))
 }
 
 fn sealer(

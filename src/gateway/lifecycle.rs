@@ -10,10 +10,10 @@ use tokio::sync::mpsc;
 
 use crate::ambient::Tasks;
 use crate::api::{Services, router, serve};
+use crate::deliver::follow;
 use crate::deliver::{DeliverySignal, Dispatch, Ledger};
 use crate::eventlog::{self, RetentionConfig};
 use crate::gateway::expiry::expire;
-use crate::gateway::follow;
 use crate::gateway::lagging::warn;
 use crate::gateway::quotas::hold;
 use crate::gateway::retention::Retaining;

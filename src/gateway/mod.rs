@@ -1,7 +1,7 @@
 //! The composition root: the only room that knows every other.
 //!
 //! [`build()`] takes the settings apart once and puts the rooms together in the order in which they
-//! must exist. [`Inbound`] is the way in and [`Outbound`] the way out, each on one screen.
+//! must exist. [`Inbound`] is the way in, on one screen; the way out is in `deliver`.
 //! [`Gateway::run`] serves until it is told to stop, then lets go of nothing that is under way.
 //!
 //! **Invariant:** no other room names this one, but for the command line.
@@ -11,7 +11,6 @@ mod expiry;
 mod inbound;
 mod lagging;
 mod lifecycle;
-mod outbound;
 mod quotas;
 mod retention;
 mod watching;
@@ -19,4 +18,3 @@ mod watching;
 pub use build::{BuildError, Machine, build};
 pub use inbound::Inbound;
 pub use lifecycle::{Gateway, RunError};
-pub use outbound::{Outbound, follow};

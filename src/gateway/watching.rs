@@ -17,7 +17,9 @@ pub(super) async fn watch(
 ) {
     while let Some(signal) = signals.recv().await {
         match signal {
-            DeliverySignal::SinkGone(told) => close(services, &told).await,
+            DeliverySignal::SinkGone { subscription, words } => {
+                close(services, &subscription, words).await;
+            }
             DeliverySignal::OnlyFailing { subscription, since } => {
                 pause(services, &subscription, since).await;
             }
@@ -33,7 +35,7 @@ pub(super) async fn watch(
     std::future::pending::<()>().await;
 }
 
-async fn close(services: &Services, told: &Subscription) {
+async fn close(services: &Services, told: &Subscription, words: &str) {
     let id = &told.id;
     let Ok(current) = services.subscription_service.get(id).await else { return };
     // Another subscription may have the name now, or this one another address.
@@ -41,12 +43,15 @@ async fn close(services: &Services, told: &Subscription) {
     if !same || current.state == SubscriptionState::Closed {
         return;
     }
-    let reason = Some("the sink answered 410 Gone".to_owned());
-    match services.subscription_service.step(&current, SubscriptionState::Closed, reason).await {
+    match services
+        .subscription_service
+        .step(&current, SubscriptionState::Closed, Some(words.to_owned()))
+        .await
+    {
         Ok(_) => {
             tracing::warn!(
                 subscription.id = %id,
-                "Subscription {id} is closed: its sink answered 410 Gone",
+                "Subscription {id} is closed: {words}",
             );
         }
         Err(error) => {

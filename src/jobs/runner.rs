@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ambient::{Clock, Tasks};
 use crate::deliver::{
-    AttemptLimiter, Carry, Delivery, Ledger, Permit, Traffic, Verdict, Wait, WorkerCommand,
+    AttemptLimiter, Attempter, Delivery, Ledger, Permit, Traffic, Verdict, Wait, WorkerCommand,
     WorkerStanding,
 };
 use crate::eventlog::{Entry, EventLog, LogError, Page, Position, Retry};
@@ -67,8 +67,8 @@ pub struct ReplayRunner {
     pub log: Arc<dyn EventLog>,
     /// Where the job is kept.
     pub replays: Replays,
-    /// Who makes attempts.
-    pub carrier: Arc<dyn Carry>,
+    /// Makes attempts.
+    pub attempter: Arc<Attempter>,
     /// Where retries are noted.
     pub ledger: Arc<Ledger>,
     /// The time.
@@ -310,10 +310,10 @@ impl ReplayRunner {
             first_attempt: None,
             redriven: false,
         });
-        let (carrier, parcel) = (Arc::clone(&self.carrier), Arc::clone(&delivery));
+        let (attempter, attempted) = (Arc::clone(&self.attempter), Arc::clone(&delivery));
         let clock = Arc::clone(&self.clock);
         let attempt = self.tasks.spawn(async move {
-            permit.run(parcel.entry.event.id, carrier.carry(&parcel), &*clock).await
+            permit.run(attempted.entry.event.id, attempter.attempt(&attempted), &*clock).await
         });
         let outcome = async move {
             (numbered.sequence, delivery, attempt.await.ok().map(|carried| carried.verdict))

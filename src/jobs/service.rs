@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::ambient::{Clock, Entropy, Tasks};
-use crate::deliver::{Carry, Ledger, SubscriptionService};
+use crate::deliver::{Attempter, Ledger, SubscriptionService};
 use crate::event::{EventId, RedriveId, ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::{EventLog, LogError, Page, Position, Revision};
 use crate::jobs::job_store::JobRetention;
@@ -53,7 +53,7 @@ pub struct JobServiceParts {
     /// Where retries are noted.
     pub ledger: Arc<Ledger>,
     /// Who makes attempts.
-    pub carrier: Arc<dyn Carry>,
+    pub attempter: Arc<Attempter>,
     /// Knows the couriers.
     pub subscription_service: Arc<SubscriptionService>,
     /// The time.
@@ -308,7 +308,7 @@ impl JobService {
         let runner = ReplayRunner {
             log: Arc::clone(&parts.log),
             replays: parts.replays.clone(),
-            carrier: Arc::clone(&parts.carrier),
+            attempter: Arc::clone(&parts.attempter),
             clock: Arc::clone(&parts.clock),
             tasks: parts.tasks.clone(),
             parallel: parts.config.parallel,

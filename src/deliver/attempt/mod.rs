@@ -1,8 +1,9 @@
 //! One attempt: seal, send, judge, record.
 
+mod attempter;
 mod handshake;
 mod sealer;
 
-pub use handshake::Handshake;
-pub use handshake::HandshakeError;
+pub use attempter::Attempter;
+pub use handshake::{Handshake, HandshakeError};
 pub use sealer::{Sealer, SealerError, SealerParts};

@@ -4,6 +4,7 @@
 //! Entries come in, matches go out to inboxes. [`SubscriptionService`] keeps the registry, the table
 //! and the workers in step. Nothing here waits for a consumer.
 
+mod follow;
 mod lag;
 mod oldest;
 mod redrive;
@@ -11,6 +12,7 @@ mod resume;
 mod service;
 mod workers;
 
+pub use follow::follow;
 pub use lag::{Lag, accepted_after};
 pub use service::{SubscriptionService, SubscriptionServiceError, SubscriptionServiceParts};
 pub use workers::{Dispatch, WorkerHandle};

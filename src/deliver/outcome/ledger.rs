@@ -163,9 +163,9 @@ impl Ledger {
             number,
             at: *began,
             duration_ms: u32::try_from(ended.since(*began).as_millis()).unwrap_or(u32::MAX),
-            status: answer.status(),
+            status: answer.status,
             verdict: Arc::from(verdict.word()),
-            detail: answer.detail(),
+            detail: Arc::clone(&answer.detail),
             receipt: receipt.as_ref().map(|receipt| Arc::from(word_of(receipt))),
         };
         let receipt = receipt.as_ref().and_then(|receipt| receipt.as_ref().ok());
@@ -185,8 +185,8 @@ impl Ledger {
             event: delivery.entry.event.clone(),
             reason: Arc::from(reason.word()),
             attempts: number,
-            status: answer.status(),
-            detail: answer.detail(),
+            status: answer.status,
+            detail: Arc::clone(&answer.detail),
             at: *ended,
             redriven: false,
         };

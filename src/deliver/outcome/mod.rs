@@ -15,6 +15,7 @@ pub use delivery::{AttemptResult, Delivery, Reason, Verdict};
 pub use ledger::{AttemptOutcome, Ledger};
 #[cfg(test)]
 pub use pending_changes::MOST_ATTEMPTS;
-pub use receipts::{ReceiptChecker, SignedReceipt, word_of};
+pub use receipts::ReceiptChecker;
+pub use receipts::{SignedReceipt, word_of};
 pub use schedule::{Policy, Schedule, Situation};
 pub use signal::{DeliverySignal, DeliverySignals};

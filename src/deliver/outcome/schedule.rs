@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use crate::ambient::Entropy;
 use crate::deliver::outcome::delivery::{Reason, Verdict};
-use crate::deliver::sink::Answer;
+use crate::deliver::sink::{Answer, AnswerKind};
 use crate::event::Timestamp;
+use crate::subscriptions::Subscription;
 
 /// The delays before each attempt, the first of them before the first attempt.
 ///
@@ -55,7 +56,7 @@ pub struct Policy {
     pub maximum_retry_attempts: Option<u32>,
     /// How old an event may become before it is given up; nothing: any age.
     pub maximum_event_age: Option<Duration>,
-    /// After how many refusals for good (a permanent 4xx) it is given up; nothing: as the schedule
+    /// After how many refusals for good it is given up; nothing: as the schedule
     /// says, because receivers are deployed while events flow.
     pub give_up_after_refusals: Option<u32>,
 }
@@ -72,16 +73,25 @@ pub struct Situation {
 }
 
 impl Policy {
+    /// That of a subscription, with these delays.
+    pub fn of(subscription: &Subscription, schedule: &Schedule) -> Self {
+        let settings = &subscription.document.config;
+        Self {
+            schedule: schedule.clone(),
+            maximum_retry_attempts: settings.maximum_retry_attempts,
+            maximum_event_age: subscription.maximum_event_age(),
+            give_up_after_refusals: settings.give_up_after_refusals,
+        }
+    }
+
     /// Decides what an answer means.
     pub fn judge(&self, answer: &Answer, situation: Situation, entropy: &dyn Entropy) -> Verdict {
         let Situation { made, ages_from, now } = situation;
-        let refused = match answer.status() {
-            _ if answer.is_yes() => return Verdict::Delivered,
-            Some(410) => return Verdict::GiveUp(Reason::SinkGone),
-            // The consumer's keys have turned, and the next token is sealed with new ones.
-            Some(_) if answer.asks_for_another_key() => false,
-            Some(400 | 401 | 403 | 404 | 405 | 413 | 415 | 422) => true,
-            _ => false,
+        let refused = match answer.kind {
+            AnswerKind::Delivered => return Verdict::Delivered,
+            AnswerKind::Gone(_) => return Verdict::GiveUp(Reason::SinkGone),
+            AnswerKind::Refused | AnswerKind::Unauthorised | AnswerKind::TooLarge => true,
+            AnswerKind::Later(_) | AnswerKind::OtherKey | AnswerKind::NoAnswer(_) => false,
         };
         if refused && self.give_up_after_refusals.is_some_and(|count| made >= count) {
             return Verdict::GiveUp(Reason::Refused);
@@ -93,7 +103,7 @@ impl Policy {
             return Verdict::GiveUp(Reason::AttemptsExhausted);
         }
         let planned = jittered(self.schedule.delay_after(made), entropy);
-        let asked = answer.retry_after().unwrap_or_default().min(LONGEST_WAIT);
+        let asked = answer.retry_after.unwrap_or_default().min(LONGEST_WAIT);
         let due = now.after(planned.max(asked));
         match self.maximum_event_age {
             Some(age) if due > ages_from.after(age) => Verdict::GiveUp(Reason::EventTooOld),
@@ -112,7 +122,7 @@ fn jittered(delay: Duration, entropy: &dyn Entropy) -> Duration {
 mod tests {
     use super::*;
     use crate::ambient::SeededEntropy;
-    use crate::deliver::sink::AttemptFailure;
+    use crate::deliver::sink::{Failure, Health};
 
     fn judge(policy: &Policy, answer: &Answer, made: u32) -> Verdict {
         let now = Timestamp::from_unix_seconds(1000);
@@ -121,6 +131,10 @@ mod tests {
             Situation { made, ages_from: Timestamp::from_unix_seconds(990), now },
             &SeededEntropy::new(1),
         )
+    }
+
+    fn later(health: Health) -> Answer {
+        Answer::new(AnswerKind::Later(health))
     }
 
     fn seconds_until(verdict: Verdict) -> i64 {
@@ -145,17 +159,20 @@ mod tests {
     fn success_ends_and_gone_closes() {
         let policy = Policy::default();
 
-        assert_eq!(judge(&policy, &Answer::of_status(204), 1), Verdict::Delivered);
-        assert_eq!(judge(&policy, &Answer::of_status(410), 1), Verdict::GiveUp(Reason::SinkGone));
+        assert_eq!(judge(&policy, &Answer::new(AnswerKind::Delivered), 1), Verdict::Delivered);
+        assert_eq!(
+            judge(&policy, &Answer::new(AnswerKind::Gone("gone")), 1),
+            Verdict::GiveUp(Reason::SinkGone)
+        );
     }
 
     #[test]
     fn every_other_answer_is_tried_again_within_a_fifth_of_the_planned_delay() {
         for answer in [
-            Answer::of_status(500),
-            Answer::of_status(404),
-            Answer::of_status(302),
-            Answer::failed(AttemptFailure::Timeout, ""),
+            later(Health::Failed),
+            Answer::new(AnswerKind::Refused),
+            later(Health::Declined),
+            Answer::failed(Failure::Timeout, ""),
         ] {
             let wait = seconds_until(judge(&Policy::default(), &answer, 2));
             assert!((240..=360).contains(&wait), "{wait}");
@@ -164,18 +181,19 @@ mod tests {
 
     #[test]
     fn a_yes_without_the_receipt_that_it_must_carry_is_tried_again() {
-        let answer = Answer::of_status(202).without_receipt(crate::seal::ReceiptFault::Missing);
+        let yes = Answer { status: Some(202), ..Answer::new(AnswerKind::Delivered) };
+        let answer = yes.without_receipt(crate::seal::ReceiptFault::Missing);
 
         assert!(matches!(judge(&Policy::default(), &answer, 1), Verdict::Retry { .. }));
-        assert_eq!(&*answer.detail(), "no valid receipt: missing");
-        assert_eq!(answer.status(), Some(202));
+        assert_eq!(&*answer.detail, "no valid receipt: missing");
+        assert_eq!(answer.status, Some(202));
     }
 
     #[test]
     fn the_last_attempt_and_the_oldest_age_end_in_a_dead_letter() {
         let policy = Policy { maximum_retry_attempts: Some(1), ..Policy::default() };
         let aged = Policy { maximum_event_age: Some(Duration::from_mins(1)), ..Policy::default() };
-        let answer = Answer::of_status(503);
+        let answer = later(Health::Overloaded);
 
         assert!(matches!(judge(&policy, &answer, 1), Verdict::Retry { .. }));
         assert_eq!(judge(&policy, &answer, 2), Verdict::GiveUp(Reason::AttemptsExhausted));
@@ -190,14 +208,23 @@ mod tests {
     fn a_refusal_for_good_ends_early_only_where_the_policy_says_so() {
         let strict = Policy { give_up_after_refusals: Some(2), ..Policy::default() };
 
-        assert!(matches!(judge(&strict, &Answer::of_status(422), 1), Verdict::Retry { .. }));
-        assert_eq!(judge(&strict, &Answer::of_status(422), 2), Verdict::GiveUp(Reason::Refused));
-        assert!(matches!(judge(&strict, &Answer::of_status(429), 2), Verdict::Retry { .. }));
+        assert!(matches!(
+            judge(&strict, &Answer::new(AnswerKind::Refused), 1),
+            Verdict::Retry { .. }
+        ));
+        assert_eq!(
+            judge(&strict, &Answer::new(AnswerKind::Refused), 2),
+            Verdict::GiveUp(Reason::Refused)
+        );
+        assert!(matches!(judge(&strict, &later(Health::Busy), 2), Verdict::Retry { .. }));
     }
 
     #[test]
     fn a_sink_can_ask_for_more_time_but_not_for_less_and_not_for_ever() {
-        let asks = |seconds| Answer::of_status(429).with_retry_after(Duration::from_secs(seconds));
+        let asks = |seconds| {
+            let retry_after = Some(Duration::from_secs(seconds));
+            Answer { retry_after, ..later(Health::Busy) }
+        };
         let policy = Policy::default();
 
         assert_eq!(seconds_until(judge(&policy, &asks(60), 1)), 60);

@@ -10,8 +10,13 @@ use crate::subscriptions::Subscription;
 /// Something that others should know, or have to act on.
 #[derive(Clone, Debug)]
 pub enum DeliverySignal {
-    /// The sink of a subscription said that it is gone (410).
-    SinkGone(Arc<Subscription>),
+    /// The sink of a subscription said that it is gone.
+    SinkGone {
+        /// Whose.
+        subscription: Arc<Subscription>,
+        /// How its consumer is told.
+        words: &'static str,
+    },
     /// Every attempt for a subscription has failed for so long that it is to be paused.
     OnlyFailing {
         /// Whose.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::deliver::sink::destination::Parcel;
 use crate::subscriptions::ContentMode;
 
 /// The error codes of pushed Security Event Tokens (RFC 8935, section 2.4).
@@ -16,24 +17,28 @@ const CODES: [&str; 6] = [
     "access_denied",
 ];
 
-/// Puts a token into the body that a mode asks for; in structured mode with these attributes, a
-/// CloudEvent in JSON (CloudEvents JSON format, section 3).
-pub fn body(
-    mode: ContentMode,
-    token: &str,
-    attributes: impl IntoIterator<Item = (&'static str, String)>,
-) -> Bytes {
+/// The body that a mode asks for: the token, or in structured mode a CloudEvent in JSON that holds it
+/// (CloudEvents JSON format, section 3).
+pub(super) fn body(mode: ContentMode, parcel: Parcel) -> Bytes {
+    let Parcel { id, attributes, sequence, replay, token, .. } = parcel;
     if mode != ContentMode::Structured {
-        return Bytes::from(token.to_owned());
+        return Bytes::from(token);
     }
-    let text = |text: &str| Value::String(text.to_owned());
-    let mut event: Map<String, Value> = attributes
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), Value::String(value)))
-        .collect();
-    event.insert("specversion".to_owned(), text("1.0"));
-    event.insert("datacontenttype".to_owned(), text("application/jwt"));
-    event.insert("data".to_owned(), text(token));
+    let mut event: Map<String, Value> = Map::new();
+    let mut put = |name: &str, value: String| event.insert(name.to_owned(), Value::String(value));
+    put("id", id.to_string());
+    for (name, value) in attributes {
+        put(name, value);
+    }
+    if let Some(sequence) = sequence {
+        put("sequence", sequence.to_string());
+    }
+    if let Some(replay) = replay {
+        put("sealwayreplay", replay.to_string());
+    }
+    put("specversion", "1.0".to_owned());
+    put("datacontenttype", "application/jwt".to_owned());
+    put("data", token);
     Bytes::from(Value::Object(event).to_string())
 }
 
@@ -71,6 +76,7 @@ impl SetError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::EventId;
 
     #[test]
     fn only_the_error_bodies_of_the_rfc_are_read() {
@@ -86,11 +92,20 @@ mod tests {
 
     #[test]
     fn a_structured_event_holds_the_token_as_its_data() {
-        let attributes = [("id", "01A".to_owned()), ("type", "A.B".to_owned())];
-        let body = body(ContentMode::Structured, "a.b.c", attributes);
+        let id = EventId::from_parts(1, 7);
+        let parcel = Parcel {
+            id,
+            attributes: vec![("type", "A.B".to_owned())],
+            sequence: Some(3),
+            replay: Some("again".parse().unwrap()),
+            attempt: 1,
+            token: "a.b.c".to_owned(),
+        };
+        let body = body(ContentMode::Structured, parcel);
         let event: Value = serde_json::from_slice(&body).unwrap();
         let expected = serde_json::json!({
-            "specversion": "1.0", "id": "01A", "type": "A.B",
+            "specversion": "1.0", "id": id.to_string(), "type": "A.B",
+            "sequence": "3", "sealwayreplay": "again",
             "datacontenttype": "application/jwt", "data": "a.b.c",
         });
         assert_eq!(event, expected);

@@ -1,207 +1,182 @@
-//! The seam to the kinds of sink: one attempt in, one answer out.
+//! The seam to the kinds of sink: a batch of sealed events in, one answer for each out.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use url::Url;
 
-use crate::deliver::sink::content::SetError;
-use crate::seal::ReceiptFault;
-use crate::subscriptions::SealedCredential;
+use crate::deliver::sink::answer::Answer;
+use crate::event::{EventId, ReplayId};
+use crate::subscriptions::{Challenge, ContentMode, SealedCredential, Subscription};
 
-/// What is handed to a sink: a sealed event with its clear attributes.
+/// A sink, and how it is spoken to.
 #[derive(Clone)]
-pub struct Parcel {
-    /// `POST`, but for the question of consent.
-    pub method: reqwest::Method,
-    /// The sink's address.
-    pub sink: url::Url,
+pub struct SinkTarget {
+    /// Its address.
+    pub sink: Url,
     /// How the gateway shows itself there.
     pub credential: Option<SealedCredential>,
-    /// Header names in lower case and their values, in order.
-    pub headers: Vec<(&'static str, String)>,
-    /// The body's media type.
-    pub content_type: &'static str,
-    /// The body; usually the token.
-    pub body: Bytes,
-    /// How long the sink may take to answer.
+    /// In which form its consumer wants its events.
+    pub content_mode: ContentMode,
+    /// How long it may take to answer.
     pub timeout: Duration,
 }
 
-/// Why there was no response.
+impl SinkTarget {
+    /// The sink of a subscription; nothing if its consumer fetches its events.
+    pub fn of(subscription: &Subscription, timeout: Duration) -> Option<Self> {
+        Some(Self {
+            sink: subscription.sink.clone()?,
+            credential: subscription.credential.clone(),
+            content_mode: subscription.document.config.content_mode,
+            timeout,
+        })
+    }
+}
+
+/// A sealed event, and what may be shown beside its token.
+#[derive(Clone)]
+pub struct Parcel {
+    /// The event's id, which is always shown.
+    pub id: EventId,
+    /// The attributes of the CloudEvent that may be shown, without its id, in order.
+    pub attributes: Vec<(&'static str, String)>,
+    /// The event's number in its subscription, if it has one and it may be shown.
+    pub sequence: Option<u64>,
+    /// The replay that it belongs to, if that may be shown.
+    pub replay: Option<ReplayId>,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// The sealed event.
+    pub token: String,
+}
+
+impl Parcel {
+    /// The value of an attribute that may be shown.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
+    }
+
+    /// The size of the token and of what is shown beside it.
+    pub fn bytes(&self) -> usize {
+        let shown = self.attributes.iter().map(|(name, value)| name.len() + value.len());
+        self.token.len() + shown.sum::<usize>()
+    }
+}
+
+/// Sealed events for one sink.
+pub struct Batch {
+    /// The sink.
+    pub target: SinkTarget,
+    /// The events, in order.
+    pub parcels: Vec<Parcel>,
+}
+
+/// How much a batch may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttemptFailure {
-    /// The egress guard does not let the address be dialed.
-    Refused,
-    /// No connection could be made.
-    Connect,
-    /// No complete response within the time allowed.
-    Timeout,
-    /// The connection broke, or what came was not HTTP.
-    Broken,
-    /// The subscription has lost its sink: its consumer fetches events now.
-    NoSink,
-    /// There is no token for the sink, or its credential cannot be used.
-    Authorization,
-    /// The event could not be sealed, for example because the consumer's keys cannot be fetched.
-    Seal,
+pub struct BatchLimit {
+    /// So many events.
+    pub events: usize,
+    /// So many bytes, as [`Parcel::bytes`] counts them; one event may have more by itself.
+    pub bytes: usize,
 }
 
-impl AttemptFailure {
-    /// The stable word for the attempt list.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Refused => "address-not-allowed",
-            Self::Connect => "connect-failed",
-            Self::Timeout => "timeout",
-            Self::Broken => "connection-broken",
-            Self::NoSink => "no-sink",
-            Self::Authorization => "authorization-failed",
-            Self::Seal => "cannot-be-sealed",
-        }
+impl BatchLimit {
+    /// Each event travels alone.
+    pub const ONE_EVENT: Self = Self { events: 1, bytes: usize::MAX };
+
+    /// How many of these parcels the next batch holds: one at least, if there is one.
+    pub fn fitting<'a>(self, parcels: impl IntoIterator<Item = &'a Parcel>) -> usize {
+        let mut bytes = 0_usize;
+        let fits = |(count, parcel): &(usize, &Parcel)| {
+            bytes = bytes.saturating_add(parcel.bytes());
+            *count == 0 || (*count < self.events && bytes <= self.bytes)
+        };
+        parcels.into_iter().enumerate().take_while(fits).count()
     }
 }
 
-/// What an answer says of its sink, whatever it means for the delivery.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// It has taken the event.
-    Well,
-    /// It is there and does not want this event, or not like this: a redirect or a 4xx.
-    Declined,
-    /// It wants fewer events: 429.
-    Busy,
-    /// It cannot keep up: 503, or no answer in time.
-    Overloaded,
-    /// It is not there or not itself: another 5xx, no connection, no HTTP.
-    Failed,
-    /// It was not asked: the event could not be sealed, or the address is not allowed.
-    Unasked,
-}
-
-/// How a sink answered, if it did.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Answer {
-    outcome: Result<u16, AttemptFailure>,
-    retry_after: Option<Duration>,
-    detail: Arc<str>,
-    body: Bytes,
-    lacks_receipt: bool,
-    set_error: Option<SetError>,
-}
-
-impl Answer {
-    fn new(outcome: Result<u16, AttemptFailure>, detail: &str) -> Self {
-        let (detail, body) = (Arc::from(detail), Bytes::new());
-        Self { outcome, retry_after: None, detail, body, lacks_receipt: false, set_error: None }
-    }
-
-    /// A response with this status.
-    pub fn of_status(status: u16) -> Self {
-        Self::new(Ok(status), "")
-    }
-
-    /// No response, for this reason; `detail` says more and holds no secret.
-    pub fn failed(failure: AttemptFailure, detail: &str) -> Self {
-        Self::new(Err(failure), detail)
-    }
-
-    /// Adds the refusal of a receiver of Security Event Tokens.
-    pub fn with_set_error(self, error: SetError) -> Self {
-        Self { set_error: Some(error), ..self }
-    }
-
-    /// Whether the token may be taken once it is sealed or signed with another key.
-    pub fn asks_for_another_key(&self) -> bool {
-        self.set_error.as_ref().is_some_and(SetError::asks_for_another_key)
-    }
-
-    /// Adds how long the sink asks to be left alone.
-    pub fn with_retry_after(self, span: Duration) -> Self {
-        Self { retry_after: Some(span), ..self }
-    }
-
-    /// Adds the beginning of the response's body.
-    pub fn with_detail(self, detail: &str) -> Self {
-        Self { detail: Arc::from(detail), ..self }
-    }
-
-    /// Adds the body of a response that said yes, in which a receipt may be.
-    pub fn with_body(self, body: impl Into<Bytes>) -> Self {
-        Self { body: body.into(), ..self }
-    }
-
-    /// Makes a yes count as a failure, because the receipt that it must carry is not there.
-    pub fn without_receipt(self, fault: ReceiptFault) -> Self {
-        Self { lacks_receipt: true, ..self.with_detail(&format!("no valid receipt: {fault}")) }
-    }
-
-    /// Whether the sink has taken the event.
-    pub fn is_yes(&self) -> bool {
-        matches!(self.outcome, Ok(200..=299)) && !self.lacks_receipt
-    }
-
-    /// The beginning of the body of a response that said yes.
-    pub fn body(&self) -> &[u8] {
-        &self.body
-    }
-
-    /// The status, if there was a response.
-    pub fn status(&self) -> Option<u16> {
-        self.outcome.ok()
-    }
-
-    /// What the answer says of the sink.
-    pub const fn health(&self) -> Health {
-        match self.outcome {
-            Ok(200..=299) => Health::Well,
-            Ok(429) => Health::Busy,
-            Ok(503) | Err(AttemptFailure::Timeout) => Health::Overloaded,
-            Ok(500..=599) | Err(AttemptFailure::Connect | AttemptFailure::Broken) => Health::Failed,
-            Ok(_) => Health::Declined,
-            Err(
-                AttemptFailure::Refused
-                | AttemptFailure::Authorization
-                | AttemptFailure::Seal
-                | AttemptFailure::NoSink,
-            ) => Health::Unasked,
-        }
-    }
-
-    /// Tells whether there was no connection, or one that broke.
-    pub const fn is_broken(&self) -> bool {
-        matches!(self.outcome, Err(AttemptFailure::Connect | AttemptFailure::Broken))
-    }
-
-    /// How long the sink asks to be left alone.
-    pub const fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
-    }
-
-    /// The beginning of the response's body, or what went wrong.
-    pub fn detail(&self) -> Arc<str> {
-        match self.outcome {
-            Err(failure) if self.detail.is_empty() => Arc::from(failure.word()),
-            Err(failure) => Arc::from(format!("{}: {}", failure.word(), self.detail)),
-            Ok(_) => Arc::clone(&self.detail),
-        }
-    }
-}
-
-/// Shows no body, because a sink may echo what it was sent.
-impl fmt::Debug for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Answer({:?}, {:?}, {})", self.outcome, self.retry_after, self.detail)
-    }
+/// Why a sink has not proved itself; the text is shown to its consumer.
+#[derive(Debug, thiserror::Error)]
+pub enum ChallengeError {
+    /// It wants no events from this gateway; this is how it says so.
+    #[error("the sink does not consent: {0}")]
+    NoConsent(&'static str),
+    /// There was no answer.
+    #[error("the sink did not answer the challenge: {0}")]
+    NoAnswer(Arc<str>),
+    /// It refused the challenge, in the words of its protocol.
+    #[error("the sink answered the challenge with {0}")]
+    Refused(String),
+    /// The nonce is not in its answer; this is how it would be right.
+    #[error("the sink's answer does not hold the nonce: {0}")]
+    WrongAnswer(&'static str),
 }
 
 /// A kind of sink.
 #[async_trait]
 pub trait Destination: Send + Sync {
-    /// Makes one attempt, within the parcel's time.
+    /// How much it takes at once.
+    fn limit(&self) -> BatchLimit;
+
+    /// Attempts every parcel of a batch within its limit, and gives an answer for each, in order.
     ///
-    /// Cancel safe in that nothing is kept; the sink may have received the parcel all the same.
-    async fn attempt(&self, parcel: Parcel) -> Answer;
+    /// Cancel safe in that nothing is kept; the sink may have received parcels all the same.
+    async fn deliver(&self, batch: Batch) -> Vec<Answer>;
+
+    /// Asks a sink, where that can be asked, whether events of this origin may be sent to it.
+    ///
+    /// # Errors
+    ///
+    /// The consumer's turn: its sink says no.
+    async fn ask_consent(&self, _target: &SinkTarget, _origin: &str) -> Result<(), ChallengeError> {
+        Ok(())
+    }
+
+    /// Has a sink prove itself before the first event: it is sent a challenge, sealed in this parcel,
+    /// and shows that it has opened it as far as sinks of this kind can.
+    ///
+    /// # Errors
+    ///
+    /// The consumer's turn: its sink has not proved itself.
+    async fn prove(
+        &self,
+        target: &SinkTarget,
+        parcel: Parcel,
+        challenge: &Challenge,
+    ) -> Result<(), ChallengeError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parcel(length: usize) -> Parcel {
+        Parcel {
+            id: EventId::from_parts(1, 1),
+            attributes: vec![("type", "A.B".to_owned())],
+            sequence: None,
+            replay: None,
+            attempt: 1,
+            token: "t".repeat(length),
+        }
+    }
+
+    #[test]
+    fn a_batch_ends_before_it_is_too_many_or_too_much() {
+        let limit = BatchLimit { events: 3, bytes: 100 };
+        let fitting = |lengths: &[usize]| {
+            let parcels: Vec<_> = lengths.iter().map(|length| parcel(*length)).collect();
+            limit.fitting(&parcels)
+        };
+
+        assert_eq!(fitting(&[]), 0);
+        assert_eq!(fitting(&[1, 1]), 2);
+        assert_eq!(fitting(&[1, 1, 1, 1]), 3);
+        // The attribute counts, seven bytes for each.
+        assert_eq!(fitting(&[43, 43]), 2);
+        assert_eq!(fitting(&[43, 44]), 1);
+        assert_eq!(fitting(&[500, 1]), 1, "what is too large goes alone, and is refused there");
+    }
 }

@@ -9,18 +9,27 @@ use http::HeaderMap;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 
 use crate::ambient::Clock;
+use crate::deliver::sink::answer::{Answer, AnswerKind, Failure};
 use crate::deliver::sink::connection::Connections;
-use crate::deliver::sink::content::SetError;
-use crate::deliver::sink::destination::{Answer, AttemptFailure, Destination, Parcel};
+use crate::deliver::sink::destination::{
+    Batch, BatchLimit, ChallengeError, Destination, Parcel, SinkTarget,
+};
+use crate::deliver::sink::http_answer::{answer_of, kind_of};
+use crate::deliver::sink::http_request::HttpRequest;
 use crate::egress::{EgressRefusal, GuardedClients};
 use crate::event::Timestamp;
+use crate::subscriptions::Challenge;
 
 /// How much of a response's body is read and kept.
 const BODY_LIMIT: usize = 16 * 1024;
-/// How much of a response's body is shown in the attempt list.
-const DETAIL_LIMIT: usize = 512;
 
-/// Posts parcels to HTTP sinks.
+/// How a sink refuses consent (CloudEvents webhooks, section 4.2).
+const OTHER_ORIGINS: &str = "WebHook-Allowed-Origin does not name this gateway";
+/// How a challenge is answered.
+const RIGHT_ANSWER: &str =
+    r#"answer 200 with the body {"challenge": "<the nonce of the opened token>"}"#;
+
+/// Posts events to HTTP sinks.
 pub struct HttpDestination {
     clients: GuardedClients,
     connections: Connections,
@@ -46,36 +55,36 @@ impl HttpDestination {
         &self.connections
     }
 
-    /// Posts a parcel, under its credential if it has one, and gives the whole answer with up to
+    /// Sends a request, under its credential if it has one, and gives the whole response with up to
     /// 16 KiB of its body.
     ///
     /// # Errors
     ///
     /// Later: there was no complete response in time, the address is not allowed for now, or the
     /// token endpoint of the credential gives no token.
-    pub async fn exchange(&self, parcel: Parcel) -> Result<Exchange, Answer> {
-        if let Some(credential) = &parcel.credential {
-            return self.exchange_as(credential, &parcel).await;
+    pub async fn exchange(&self, request: HttpRequest) -> Result<Exchange, Answer> {
+        if let Some(credential) = &request.target.credential {
+            return self.exchange_as(credential, &request).await;
         }
-        let client = self.clients.client_for(&parcel.sink);
+        let client = self.clients.client_for(&request.target.sink);
         let client = client.map_err(|refused| refusal(&refused))?;
-        self.post(client, parcel, HeaderMap::new()).await
+        self.send(client, request, HeaderMap::new()).await
     }
 
-    /// Posts a parcel once, with these headers more.
-    pub(super) async fn post(
+    /// Sends a request once, with these headers more.
+    pub(super) async fn send(
         &self,
         client: &reqwest::Client,
-        parcel: Parcel,
+        wanted: HttpRequest,
         more: HeaderMap,
     ) -> Result<Exchange, Answer> {
         let mut request = client
-            .request(parcel.method, parcel.sink)
+            .request(wanted.method, wanted.target.sink)
             .headers(more)
-            .timeout(parcel.timeout)
-            .header(CONTENT_TYPE, parcel.content_type)
-            .body(parcel.body);
-        for (name, value) in parcel.headers {
+            .timeout(wanted.target.timeout)
+            .header(CONTENT_TYPE, wanted.content_type)
+            .body(wanted.body);
+        for (name, value) in wanted.headers {
             request = request.header(name, value);
         }
         // The address stays out of every error: its query may hold a secret.
@@ -126,38 +135,51 @@ pub struct Exchange {
 
 #[async_trait]
 impl Destination for HttpDestination {
-    async fn attempt(&self, parcel: Parcel) -> Answer {
-        match self.exchange(parcel).await {
-            Err(answer) => answer,
-            Ok(Exchange { status, retry_after, body, .. }) => {
-                let answer = Answer::of_status(status);
-                let answer =
-                    if answer.is_yes() { answer.with_body(body) } else { refused(answer, &body) };
-                retry_after.map_or(answer.clone(), |span| answer.with_retry_after(span))
+    fn limit(&self) -> BatchLimit {
+        BatchLimit::ONE_EVENT
+    }
+
+    async fn deliver(&self, batch: Batch) -> Vec<Answer> {
+        let Batch { target, parcels } = batch;
+        let mut answers = Vec::with_capacity(parcels.len());
+        for parcel in parcels {
+            let now = self.clock.now().unix_seconds();
+            let exchange = self.exchange(HttpRequest::event(target.clone(), parcel, now)).await;
+            answers.push(exchange.map_or_else(|answer| answer, answer_of));
+        }
+        answers
+    }
+
+    /// A sink that knows `OPTIONS` may say no; one that does not know it is asked by the nonce alone.
+    async fn ask_consent(&self, target: &SinkTarget, origin: &str) -> Result<(), ChallengeError> {
+        let exchange = self.exchange(HttpRequest::consent(target.clone(), origin)).await;
+        match exchange.ok().and_then(|exchange| exchange.allowed_origin) {
+            Some(allowed) if allowed != "*" && !allowed.eq_ignore_ascii_case(origin) => {
+                Err(ChallengeError::NoConsent(OTHER_ORIGINS))
             }
+            _ => Ok(()),
         }
     }
-}
 
-/// Adds what the sink says of its refusal: the code and words of RFC 8935, or the beginning of the
-/// body.
-fn refused(answer: Answer, body: &[u8]) -> Answer {
-    let error = SetError::read(body).filter(|_| answer.status() == Some(400));
-    match error {
-        Some(error) => {
-            let words = format!("{}: {}", error.code, error.description);
-            answer.with_detail(&excerpt(words.as_bytes())).with_set_error(error)
+    /// Its answer must hold the nonce.
+    async fn prove(
+        &self,
+        target: &SinkTarget,
+        parcel: Parcel,
+        challenge: &Challenge,
+    ) -> Result<(), ChallengeError> {
+        let exchange = self.exchange(HttpRequest::challenge(target.clone(), parcel)).await;
+        let Exchange { status, body, .. } =
+            exchange.map_err(|answer| ChallengeError::NoAnswer(answer.detail))?;
+        if kind_of(status) != AnswerKind::Delivered {
+            return Err(ChallengeError::Refused(format!("status {status} instead of 200")));
         }
-        None => answer.with_detail(&excerpt(body)),
+        if challenge.is_answered_by(&body) {
+            Ok(())
+        } else {
+            Err(ChallengeError::WrongAnswer(RIGHT_ANSWER))
+        }
     }
-}
-
-/// Shows the beginning of a refusal's body without long words, among which an echoed token would be.
-fn excerpt(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let words = text.split_whitespace().filter(|word| word.len() <= 64);
-    let shown: String = words.collect::<Vec<_>>().join(" ").chars().take(DETAIL_LIMIT).collect();
-    shown.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 async fn read_some(response: reqwest::Response) -> Result<Vec<u8>, reqwest::Error> {
@@ -173,12 +195,12 @@ async fn read_some(response: reqwest::Response) -> Result<Vec<u8>, reqwest::Erro
 }
 
 fn refusal(refused: &EgressRefusal) -> Answer {
-    Answer::failed(AttemptFailure::Refused, &refused.to_string())
+    Answer::failed(Failure::Refused, &refused.to_string())
 }
 
 fn failure(error: &reqwest::Error) -> Answer {
     if error.is_timeout() {
-        return Answer::failed(AttemptFailure::Timeout, "");
+        return Answer::failed(Failure::Timeout, "");
     }
     if let Some(refused) = EgressRefusal::among_causes(error) {
         return refusal(&refused);
@@ -188,6 +210,6 @@ fn failure(error: &reqwest::Error) -> Answer {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    let kind = if error.is_connect() { AttemptFailure::Connect } else { AttemptFailure::Broken };
+    let kind = if error.is_connect() { Failure::Connect } else { Failure::Broken };
     Answer::failed(kind, &cause.to_string())
 }

@@ -1,15 +1,25 @@
 //! Sinks: where sealed events go, and how the gateway shows itself there.
 //!
-//! A [`Parcel`] comes in and goes to a [`Destination`]; an [`Answer`] comes out. [`Connections`] adds
-//! what a subscription's credential asks for.
+//! A [`Batch`] of parcels comes in, sealed events with the attributes that may be shown, and goes to
+//! the [`Destinations`]' one for its protocol; an [`Answer`] for each comes out, in words that no
+//! protocol owns. What a status code means stays in the files of HTTP.
 
 mod addresses;
+mod answer;
 mod connection;
 mod content;
 mod destination;
+mod destinations;
 mod http;
+mod http_answer;
+mod http_request;
 
+pub use answer::{Answer, AnswerKind, Failure, Health};
+#[cfg(test)]
 pub use connection::Connections;
-pub use content::body;
-pub use destination::{Answer, AttemptFailure, Destination, Health, Parcel};
+pub use destination::{Batch, ChallengeError, Parcel, SinkTarget};
+#[cfg(test)]
+pub use destination::{BatchLimit, Destination};
+pub use destinations::Destinations;
+#[cfg(test)]
 pub use http::HttpDestination;

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::ambient::Clock as _;
-use crate::deliver::outcome::{Ledger, Reason, Verdict};
+use crate::deliver::outcome::Ledger;
+use crate::deliver::sink::AnswerKind;
 use crate::deliver::tests::couriers::{Working, settled, start};
 use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
 use crate::deliver::worker::WorkerCommand;
@@ -33,9 +34,10 @@ async fn crash(stage: &mut Stage, working: Working) {
     stage.ledger = Arc::new(Ledger::new(log, Arc::new(clock), &Metrics::new()));
 }
 
-/// The numbers of the dead letters, as they are listed.
+/// The numbers of the dead letters that have expired, as they are listed.
 async fn expired(stage: &Stage) -> Vec<u64> {
-    let query = DeadLetterQuery::all(stage.subscription.id.clone());
+    let all = DeadLetterQuery::all(stage.subscription.id.clone());
+    let query = DeadLetterQuery { reason: Some("expired".into()), ..all };
     let page = Page { items: 2000, bytes: usize::MAX };
     let letters = stage.log.dead_letters(&query, page).await.unwrap();
     letters.iter().map(|letter| letter.link.unwrap().0).collect()
@@ -43,17 +45,17 @@ async fn expired(stage: &Stage) -> Vec<u64> {
 
 #[tokio::test]
 async fn a_crash_in_the_middle_neither_doubles_nor_drops_what_expires() {
-    let (mut stage, carrier) = waiting(&json!({"backlog": {"maximumEvents": 3}})).await;
+    let (mut stage, recorder) = waiting(&json!({"backlog": {"maximumEvents": 3}})).await;
     let words: Vec<String> = (1..=800).map(|number| number.to_string()).collect();
     for part in words.chunks(100) {
         stage.append(&part.iter().map(String::as_str).collect::<Vec<_>>()).await;
     }
 
-    let working = start(&stage, &carrier).await;
+    let working = start(&stage, &recorder).await;
     let standing = working.standing.clone();
     until("some have expired", || standing.borrow().sequence > 0).await;
     crash(&mut stage, working).await;
-    let working = start(&stage, &carrier).await;
+    let working = start(&stage, &recorder).await;
     until("all have expired", || working.standing.borrow().sequence == 797).await;
     settled(&working).await;
     crash(&mut stage, working).await;
@@ -62,16 +64,16 @@ async fn a_crash_in_the_middle_neither_doubles_nor_drops_what_expires() {
     let cursor = stage.log.load().await.unwrap().cursors.remove(0).1;
     assert_eq!(cursor.sequence, 797);
     turn(&mut stage, SubscriptionState::Active);
-    let _working = start(&stage, &carrier).await;
-    until("the newest are carried", || carrier.carried().len() == 3).await;
-    assert_eq!(carrier.carried(), [(798, 0), (799, 0), (800, 0)]);
+    let _working = start(&stage, &recorder).await;
+    until("the newest are carried", || recorder.carried().len() == 3).await;
+    assert_eq!(recorder.carried(), [(798, 0), (799, 0), (800, 0)]);
 }
 
 #[tokio::test]
 async fn a_backlog_within_its_bounds_is_left_alone_until_it_is_due() {
-    let (stage, carrier) = waiting(&json!({"backlog": {"maximumAge": 3600}})).await;
+    let (stage, recorder) = waiting(&json!({"backlog": {"maximumAge": 3600}})).await;
     stage.append(&["a", "b"]).await;
-    let mut working = start(&stage, &carrier).await;
+    let mut working = start(&stage, &recorder).await;
     settled(&working).await;
 
     // Each round of the courier says how it stands.
@@ -87,9 +89,9 @@ async fn a_backlog_within_its_bounds_is_left_alone_until_it_is_due() {
 
 #[tokio::test]
 async fn a_clock_that_is_set_back_does_not_keep_a_backlog_from_being_looked_at() {
-    let (stage, carrier) = waiting(&json!({"backlog": {"maximumEvents": 1}})).await;
+    let (stage, recorder) = waiting(&json!({"backlog": {"maximumEvents": 1}})).await;
     stage.append(&["a"]).await;
-    let working = start(&stage, &carrier).await;
+    let working = start(&stage, &recorder).await;
     settled(&working).await;
 
     stage.clock.set(stage.clock.now().before(Duration::from_hours(24)));
@@ -103,17 +105,17 @@ async fn a_clock_that_is_set_back_does_not_keep_a_backlog_from_being_looked_at()
 #[tokio::test]
 async fn what_has_expired_does_not_block_its_subject() {
     let config = json!({"ordering": "subject", "backlog": {"maximumEvents": 1}});
-    let (mut stage, carrier) = waiting(&config).await;
+    let (mut stage, recorder) = waiting(&config).await;
     stage.append(&["a.1", "a.2", "a.3"]).await;
-    let working = start(&stage, &carrier).await;
+    let working = start(&stage, &recorder).await;
     until("two have expired", || working.standing.borrow().sequence == 2).await;
     crash(&mut stage, working).await;
     assert_eq!(expired(&stage).await, [1, 2]);
 
     turn(&mut stage, SubscriptionState::Active);
-    let working = start(&stage, &carrier).await;
+    let working = start(&stage, &recorder).await;
 
-    until("the last is carried", || carrier.words() == ["a.3"]).await;
+    until("the last is carried", || recorder.words() == ["a.3"]).await;
     assert_eq!(working.standing.borrow().blocked, 0);
 }
 
@@ -129,12 +131,14 @@ async fn append(stage: &Stage, working: &Working, subject: char, count: usize) {
 #[tokio::test]
 async fn what_waits_behind_a_dead_letter_expires_by_age() {
     let mut stage = Stage::new().await;
-    stage.in_order(&json!({"ordering": "subject", "backlog": {"maximumAge": 3600}}));
-    let carrier = Arc::new(Recorder::default());
-    carrier.acts.lock().unwrap().push_back(Act::Say(Verdict::GiveUp(Reason::Refused)));
+    stage.in_order(
+        &json!({"ordering": "subject", "backlog": {"maximumAge": 3600}, "giveUpAfterRefusals": 1}),
+    );
+    let recorder = Arc::new(Recorder::default());
+    recorder.acts.lock().unwrap().push_back(Act::Say(AnswerKind::Refused));
     let entries = stage.append(&["a.1", "a.2", "b.1", "a.3"]).await;
-    let working = start(&stage, &carrier).await;
-    until("the other subject goes on", || carrier.words() == ["a.1", "b.1"]).await;
+    let working = start(&stage, &recorder).await;
+    until("the other subject goes on", || recorder.words() == ["a.1", "b.1"]).await;
     settled(&working).await;
     stage.clock.advance(Duration::from_mins(50));
     append(&stage, &working, 'a', 1).await;
@@ -153,18 +157,20 @@ async fn what_waits_behind_a_dead_letter_expires_by_age() {
     let subscription = stage.subscription.id.clone();
     let key = DeliveryKey { subscription, replay: None, event: entries[0].event.id };
     working.commands.send(WorkerCommand::Dismissed(key)).await.unwrap();
-    until("it goes on", || carrier.carried().len() == 3).await;
-    assert_eq!(carrier.carried()[2], (5, 0));
+    until("it goes on", || recorder.carried().len() == 3).await;
+    assert_eq!(recorder.carried()[2], (5, 0));
 }
 
 #[tokio::test]
 async fn what_waits_behind_a_dead_letter_expires_by_number_and_not_twice_after_a_crash() {
     let mut stage = Stage::new().await;
-    stage.in_order(&json!({"ordering": "subject", "backlog": {"maximumEvents": 3}}));
-    let carrier = Arc::new(Recorder::default());
-    carrier.acts.lock().unwrap().push_back(Act::Say(Verdict::GiveUp(Reason::Refused)));
-    stage.append(&["a.0"]).await;
-    let working = start(&stage, &carrier).await;
+    stage.in_order(
+        &json!({"ordering": "subject", "backlog": {"maximumEvents": 3}, "giveUpAfterRefusals": 1}),
+    );
+    let recorder = Arc::new(Recorder::default());
+    recorder.acts.lock().unwrap().push_back(Act::Say(AnswerKind::Refused));
+    let entries = stage.append(&["a.0"]).await;
+    let working = start(&stage, &recorder).await;
     until("one blocks its subject", || working.standing.borrow().blocked == 1).await;
     // More than can be numbered while they wait.
     append(&stage, &working, 'a', 1499).await;
@@ -180,27 +186,34 @@ async fn what_waits_behind_a_dead_letter_expires_by_number_and_not_twice_after_a
 
     let letters = expired(&stage).await;
     assert!(letters.is_sorted() && letters.starts_with(&[2, 3]), "the oldest go first");
-    // The carrier keeps no dead letter, so nothing is blocked any more after the crash.
-    let working = start(&stage, &carrier).await;
-    until("the newest are carried", || carrier.carried().len() == 4).await;
+    // The dead letter was kept, and blocks its subject until it is dismissed.
+    let working = start(&stage, &recorder).await;
     settled(&working).await;
-    assert_eq!(carrier.carried(), [(1, 0), (1498, 0), (1499, 0), (1500, 0)]);
+    assert_eq!((recorder.carried().len(), working.standing.borrow().blocked), (1, 1));
+    let event = entries[0].event.id;
+    let key = DeliveryKey { subscription: stage.subscription.id.clone(), replay: None, event };
+    working.commands.send(WorkerCommand::Dismissed(key)).await.unwrap();
+    until("the newest are carried", || recorder.carried().len() == 4).await;
+    settled(&working).await;
+    assert_eq!(recorder.carried(), [(1, 0), (1498, 0), (1499, 0), (1500, 0)]);
     assert_eq!(expired(&stage).await, (2..=1497).collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn what_waits_for_a_sink_that_is_not_asked_expires_though_it_is_its_turn() {
     let mut stage = Stage::new().await;
-    stage.in_order(&json!({"ordering": "subject", "backlog": {"maximumAge": 3600}}));
-    let carrier = Arc::new(Recorder::default());
-    carrier.acts.lock().unwrap().push_back(Act::Wait);
+    stage.in_order(
+        &json!({"ordering": "subject", "backlog": {"maximumAge": 3600}, "giveUpAfterRefusals": 1}),
+    );
+    let recorder = Arc::new(Recorder::default());
+    recorder.acts.lock().unwrap().push_back(Act::Wait);
     stage.append(&["a.1", "a.2", "a.3"]).await;
-    let working = start(&stage, &carrier).await;
+    let working = start(&stage, &recorder).await;
     until("one is under way", || working.standing.borrow().sequence == 3).await;
     turn(&mut stage, SubscriptionState::Paused);
     let paused = WorkerCommand::Changed(Arc::clone(&stage.subscription));
     working.commands.send(paused).await.unwrap();
-    carrier.go_on.notify_one();
+    recorder.go_on.notify_one();
     until("it is the next one's turn", || working.standing.borrow().open == 2).await;
 
     stage.clock.advance(Duration::from_secs(3601));
@@ -211,7 +224,7 @@ async fn what_waits_for_a_sink_that_is_not_asked_expires_though_it_is_its_turn()
     let active = WorkerCommand::Changed(Arc::clone(&stage.subscription));
     working.commands.send(active).await.unwrap();
     working.inbox.fall_behind();
-    until("what comes later goes on", || carrier.words() == ["a.1", "a.4"]).await;
+    until("what comes later goes on", || recorder.words() == ["a.1", "a.4"]).await;
     stage.ledger.flush().await.unwrap();
     assert_eq!(expired(&stage).await, [2, 3]);
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
@@ -10,16 +11,21 @@ use crate::ambient::{Clock as _, SeededEntropy};
 use crate::deliver::limits::{
     Allowance, AttemptLimiter, BacklogLimit, BreakerConfig, BreakerPhase, OperatorLimits, Sinks,
 };
-use crate::deliver::outcome::{DeliverySignals, Verdict};
+use crate::deliver::outcome::DeliverySignals;
+use crate::deliver::sink::{AnswerKind, Health};
 use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
 use crate::deliver::worker::{
     Courier, DeliveryContext, Followed, Inbox, WorkerCommand, WorkerStanding,
 };
 use crate::event::{ChainValue, CloudEvent, EventId};
 use crate::eventlog::{
-    Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, EventLog as _, Position, Retry,
+    Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, EventLog as _, Page, Position, Retry,
     SetAside as _,
 };
+use crate::seal::PlaceClaims;
+
+/// A sink that is not itself.
+pub(super) const FAILS: Act = Act::Say(AnswerKind::Later(Health::Failed));
 
 /// A courier at work.
 pub(super) struct Working {
@@ -31,7 +37,7 @@ pub(super) struct Working {
     pub(super) end: JoinHandle<()>,
 }
 
-pub(super) async fn start(stage: &Stage, carrier: &Arc<Recorder>) -> Working {
+pub(super) async fn start(stage: &Stage, recorder: &Arc<Recorder>) -> Working {
     let state = stage.log.load().await.unwrap();
     let id = &stage.subscription.id;
     let cursor = state.cursors.iter().find(|(owner, _)| owner == id);
@@ -40,7 +46,7 @@ pub(super) async fn start(stage: &Stage, carrier: &Arc<Recorder>) -> Working {
     let context = DeliveryContext {
         log: Arc::clone(&stage.log) as _,
         ledger: Arc::clone(&stage.ledger),
-        carrier: Arc::clone(carrier) as _,
+        attempter: stage.attempter(Arc::clone(recorder) as _),
         clock: Arc::new(stage.clock.clone()),
         tasks: stage.tasks.clone(),
         allowance: Allowance {
@@ -72,10 +78,10 @@ pub(super) async fn start(stage: &Stage, carrier: &Arc<Recorder>) -> Working {
 
 #[tokio::test]
 async fn what_was_read_from_the_log_and_is_handed_over_later_is_numbered_once() {
-    let (stage, carrier) = (Stage::new().await, Arc::new(Recorder::default()));
+    let (stage, recorder) = (Stage::new().await, Arc::new(Recorder::default()));
     let read = stage.append(&["a", "b", "c"]).await;
-    let working = start(&stage, &carrier).await;
-    until("three are read", || carrier.carried().len() == 3).await;
+    let working = start(&stage, &recorder).await;
+    until("three are read", || recorder.carried().len() == 3).await;
     until("nothing is under way", || working.standing.borrow().open == 0).await;
     assert!(working.inbox.caught_up(Position(3)));
 
@@ -84,52 +90,51 @@ async fn what_was_read_from_the_log_and_is_handed_over_later_is_numbered_once() 
     let new = stage.append(&["d"]).await;
     working.inbox.put(new);
     working.followed.advance(Position(4));
-    until("the new one is carried", || carrier.carried().len() >= 4).await;
+    until("the new one is carried", || recorder.carried().len() >= 4).await;
 
-    assert_eq!(carrier.carried(), [(1, 0), (2, 0), (3, 0), (4, 0)]);
+    assert_eq!(recorder.carried(), [(1, 0), (2, 0), (3, 0), (4, 0)]);
     assert_eq!(working.standing.borrow().sequence, 4);
 }
 
 #[tokio::test]
 async fn no_more_than_the_limit_is_under_way() {
-    let (stage, carrier) = (Stage::new().await, Arc::new(Recorder::default()));
-    carrier.acts.lock().unwrap().extend([Act::Hang, Act::Hang]);
+    let (stage, recorder) = (Stage::new().await, Arc::new(Recorder::default()));
+    recorder.acts.lock().unwrap().extend([Act::Hang, Act::Hang]);
     stage.append(&["a", "b", "c"]).await;
 
-    let working = start(&stage, &carrier).await;
-    until("two hang", || carrier.carried().len() == 2).await;
+    let working = start(&stage, &recorder).await;
+    until("two hang", || recorder.carried().len() == 2).await;
     stage.append(&["d"]).await;
     working.inbox.fall_behind();
     tokio::task::yield_now().await;
 
-    assert_eq!(carrier.carried().len(), 2);
+    assert_eq!(recorder.carried().len(), 2);
     assert_eq!(working.standing.borrow().open, 2);
 }
 
 #[tokio::test]
 async fn an_attempt_that_panics_is_made_again() {
-    let (stage, carrier) = (Stage::new().await, Arc::new(Recorder::default()));
-    carrier.acts.lock().unwrap().push_back(Act::Panic);
+    let (stage, recorder) = (Stage::new().await, Arc::new(Recorder::default()));
+    recorder.acts.lock().unwrap().push_back(Act::Panic);
     stage.append(&["a"]).await;
-    let working = start(&stage, &carrier).await;
+    let working = start(&stage, &recorder).await;
     until("it waits", || working.standing.borrow().retrying == 1).await;
     stage.ledger.flush().await.unwrap();
     assert_eq!(stage.log.load().await.unwrap().retries.len(), 1);
 
     stage.clock.advance(Duration::from_mins(1));
-    until("it is made again", || carrier.carried().len() == 2).await;
+    until("it is made again", || recorder.carried().len() == 2).await;
 
-    assert_eq!(carrier.carried(), [(1, 0), (1, 1)]);
+    assert_eq!(recorder.carried(), [(1, 0), (1, 1)]);
 }
 
 #[tokio::test]
 async fn a_failed_first_attempt_does_not_hold_the_cursor_back() {
-    let (stage, carrier) = (Stage::new().await, Arc::new(Recorder::default()));
-    let due = stage.clock.now().after(Duration::from_secs(5));
-    carrier.acts.lock().unwrap().push_back(Act::Say(Verdict::Retry { due }));
+    let (stage, recorder) = (Stage::new().await, Arc::new(Recorder::default()));
+    recorder.acts.lock().unwrap().push_back(FAILS);
     stage.append(&["a", "b"]).await;
 
-    let working = start(&stage, &carrier).await;
+    let working = start(&stage, &recorder).await;
     until("both are settled", || {
         let standing = *working.standing.borrow();
         standing.open == 0 && standing.sequence == 2
@@ -144,18 +149,18 @@ async fn a_failed_first_attempt_does_not_hold_the_cursor_back() {
 
 #[tokio::test]
 async fn what_ends_while_stopping_is_not_delivered_again() {
-    let (stage, carrier) = (Stage::new().await, Arc::new(Recorder::default()));
-    carrier.acts.lock().unwrap().push_back(Act::Wait);
+    let (stage, recorder) = (Stage::new().await, Arc::new(Recorder::default()));
+    recorder.acts.lock().unwrap().push_back(Act::Wait);
     stage.append(&["a"]).await;
-    let working = start(&stage, &carrier).await;
-    until("it is under way", || carrier.carried().len() == 1).await;
+    let working = start(&stage, &recorder).await;
+    until("it is under way", || recorder.carried().len() == 1).await;
 
     stage.tasks.stopping().cancel();
     // The courier sees this before the attempt ends.
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
-    carrier.go_on.notify_one();
+    recorder.go_on.notify_one();
     working.end.await.unwrap();
     stage.ledger.flush().await.unwrap();
     drop(working.commands);
@@ -166,12 +171,15 @@ async fn what_ends_while_stopping_is_not_delivered_again() {
 
 #[tokio::test]
 async fn a_redriven_event_that_the_log_has_dropped_is_taken_from_its_dead_letter() {
-    let (stage, carrier) = (Stage::new().await, Arc::new(Recorder::default()));
+    let (mut stage, recorder) = (Stage::new().await, Arc::new(Recorder::default()));
+    stage.in_order(&serde_json::json!({ "maximumEventAge": 60 }));
+    recorder.acts.lock().unwrap().push_back(FAILS);
     let now = stage.clock.now();
     let event = EventId::first_of(5);
     let entry = stage.append(&["a"]).await.remove(0);
     let key = DeliveryKey { subscription: stage.subscription.id.clone(), replay: None, event };
-    let link = Some((7, ChainValue::start(&key.subscription)));
+    let (sequence, previous) = (7, ChainValue::start(&key.subscription));
+    let link = Some((sequence, previous));
     let copy = CloudEvent { id: event, ..entry.event.clone() };
     let letter = DeadLetter {
         id: DeadLetterId(0),
@@ -203,14 +211,19 @@ async fn a_redriven_event_that_the_log_has_dropped_is_taken_from_its_dead_letter
     stage.log.commit(changes).await.unwrap();
     stage.log.revive(vec![(DeadLetterId(1), retry)]).await.unwrap();
 
-    let _working = start(&stage, &carrier).await;
-    until("it is carried", || carrier.carried().len() == 1).await;
+    let working = start(&stage, &recorder).await;
+    until("it is carried", || recorder.carried().len() == 1).await;
 
-    let carried = carrier.carried.lock().unwrap()[0].clone();
-    assert_eq!((&carried.entry.event, carried.link), (&copy, link));
-    assert_eq!(carried.ages_from(now), now, "its age counts from the redrive");
+    let carried = recorder.carried.lock().unwrap()[0].clone();
+    let opened = stage.open(&carried);
+    assert_eq!((carried.id, opened.place()), (event, Some(PlaceClaims { sequence, previous })));
+    assert_eq!(opened.event(), &serde_json::from_str::<Value>(&copy.to_json()).unwrap());
     // Until the outcome is noted, the copy is the only one there is.
     assert!(stage.log.dead_letter(&key).await.unwrap().is_some());
+    until("it waits", || working.standing.borrow().retrying == 1).await;
+    stage.ledger.flush().await.unwrap();
+    let attempts = stage.log.attempts(None, None, Page::default()).await.unwrap();
+    assert_eq!(&*attempts[0].verdict, "retry", "its age counts from the redrive");
 }
 
 /// Waits until the courier has nothing more to do at this moment.
@@ -223,50 +236,50 @@ pub(super) async fn settled(working: &Working) {
 
 #[tokio::test]
 async fn a_sink_that_fails_is_left_alone_and_its_matches_wait_unnumbered() {
-    let (stage, carrier) = (Stage::new().await, Arc::new(Recorder::default()));
-    let due = stage.clock.now().after(Duration::from_hours(1));
-    carrier.acts.lock().unwrap().extend([Act::Say(Verdict::Retry { due }); 5]);
+    let (mut stage, recorder) = (Stage::new().await, Arc::new(Recorder::default()));
+    stage.delay = Duration::from_hours(1);
+    recorder.acts.lock().unwrap().extend([FAILS; 5]);
     stage.append(&["a", "b", "c", "d", "e", "f", "g", "h", "i"]).await;
 
-    let working = start(&stage, &carrier).await;
+    let working = start(&stage, &recorder).await;
     let phase = || working.limiter.flow(stage.clock.now()).phase;
     until("it is left alone", || matches!(phase(), BreakerPhase::Open { .. })).await;
     until("nothing is under way", || working.standing.borrow().open == 0).await;
     settled(&working).await;
-    let made = carrier.carried().len();
+    let made = recorder.carried().len();
     // Two may be under way at once, so that a sixth may have begun before the fifth had failed.
     assert!((5..=6).contains(&made), "{made}");
     assert_eq!(working.standing.borrow().sequence, made as u64);
 
     // One attempt finds out, and says no.
-    carrier.acts.lock().unwrap().push_back(Act::Say(Verdict::Retry { due }));
+    recorder.acts.lock().unwrap().push_back(FAILS);
     stage.clock.advance(Duration::from_secs(6));
-    until("it is left alone again", || carrier.carried().len() == made + 1).await;
+    until("it is left alone again", || recorder.carried().len() == made + 1).await;
     until("the pause is longer", || matches!(phase(), BreakerPhase::Open { .. })).await;
     stage.clock.advance(Duration::from_secs(6));
     settled(&working).await;
-    assert_eq!(carrier.carried().len(), made + 1);
+    assert_eq!(recorder.carried().len(), made + 1);
 
     // Two successes, one after the other, and everything else follows.
     stage.clock.advance(Duration::from_secs(6));
-    until("the rest is delivered", || carrier.carried().len() == 9).await;
+    until("the rest is delivered", || recorder.carried().len() == 9).await;
     assert_eq!(phase(), BreakerPhase::Closed);
-    let numbers: Vec<u64> = carrier.carried().iter().map(|one| one.0).collect();
+    let numbers: Vec<u64> = recorder.carried().iter().map(|one| one.0).collect();
     assert_eq!(numbers, (1..=9).collect::<Vec<_>>());
 }
 
 #[tokio::test]
 async fn a_redrive_ends_the_pause() {
-    let (stage, carrier) = (Stage::new().await, Arc::new(Recorder::default()));
-    let due = stage.clock.now().after(Duration::from_hours(1));
-    carrier.acts.lock().unwrap().extend([Act::Say(Verdict::Retry { due }); 5]);
+    let (mut stage, recorder) = (Stage::new().await, Arc::new(Recorder::default()));
+    stage.delay = Duration::from_hours(1);
+    recorder.acts.lock().unwrap().extend([FAILS; 5]);
     stage.append(&["a", "b", "c", "d", "e"]).await;
-    let working = start(&stage, &carrier).await;
+    let working = start(&stage, &recorder).await;
     until("five have failed", || working.standing.borrow().retrying == 5).await;
 
     stage.append(&["f"]).await;
     working.commands.send(WorkerCommand::Nudge).await.unwrap();
     working.inbox.fall_behind();
 
-    until("the next finds out at once", || carrier.carried().len() == 6).await;
+    until("the next finds out at once", || recorder.carried().len() == 6).await;
 }

@@ -8,7 +8,9 @@ use crate::deliver::limits::{
     Allowance, AttemptLimiter, BacklogLimit, BreakerConfig, BreakerPhase, OperatorLimits, Sinks,
     Traffic,
 };
-use crate::deliver::outcome::{Delivery, DeliverySignals, Verdict};
+use crate::deliver::outcome::{Delivery, DeliverySignals};
+use crate::deliver::sink::AnswerKind;
+use crate::deliver::tests::couriers::FAILS;
 use crate::deliver::tests::stage::{Act, Recorder, Stage};
 use crate::subscriptions::Subscription;
 
@@ -23,10 +25,10 @@ fn limiter(subscription: &Arc<Subscription>, sinks: &Arc<Sinks>) -> Arc<AttemptL
     Arc::new(AttemptLimiter::new(subscription, sinks, allowance, None))
 }
 
-/// Makes one attempt of the first event, which ends as the carrier is told.
+/// Makes one attempt of the first event, which ends as the recorder is told.
 async fn attempt(stage: &Stage, limiter: &Arc<AttemptLimiter>, act: Act) {
-    let carrier = Recorder::default();
-    carrier.acts.lock().unwrap().push_back(act);
+    let recorder = Recorder::default();
+    recorder.acts.lock().unwrap().push_back(act);
     let delivery = Delivery {
         subscription: Arc::clone(&stage.subscription),
         entry: stage.append(&["a"]).await.remove(0),
@@ -37,17 +39,9 @@ async fn attempt(stage: &Stage, limiter: &Arc<AttemptLimiter>, act: Act) {
         redriven: false,
     };
     let permit = limiter.enter(Traffic::Live, stage.clock.now()).ok().unwrap();
-    permit
-        .run(
-            delivery.entry.event.id,
-            crate::deliver::worker::Carry::carry(&carrier, &delivery),
-            &stage.clock,
-        )
-        .await;
-}
-
-fn again(stage: &Stage) -> Act {
-    Act::Say(Verdict::Retry { due: stage.clock.now().after(Duration::from_hours(1)) })
+    let attempter = stage.attempter(Arc::new(recorder));
+    let attempt = attempter.attempt(&delivery);
+    permit.run(delivery.entry.event.id, attempt, &stage.clock).await;
 }
 
 #[tokio::test]
@@ -60,7 +54,7 @@ async fn consumers_with_the_same_address_know_nothing_of_each_other() {
     let strange = limiter(&Arc::new(stranger), &sinks);
 
     for _ in 0..5 {
-        attempt(&stage, &first, again(&stage)).await;
+        attempt(&stage, &first, FAILS).await;
     }
 
     let phase = |limiter: &AttemptLimiter| limiter.flow(stage.clock.now()).phase;
@@ -68,7 +62,7 @@ async fn consumers_with_the_same_address_know_nothing_of_each_other() {
     assert_eq!(phase(&second), phase(&first), "a consumer's subscriptions share what they learn");
     assert_eq!(phase(&strange), BreakerPhase::Closed);
     strange.nudge();
-    attempt(&stage, &strange, Act::Say(Verdict::Delivered)).await;
+    attempt(&stage, &strange, Act::Say(AnswerKind::Delivered)).await;
     assert!(first.look(Traffic::Live, stage.clock.now()).is_err(), "nobody else ends its pause");
 }
 

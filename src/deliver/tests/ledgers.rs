@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::ambient::Clock as _;
 use crate::deliver::outcome::MOST_ATTEMPTS;
 use crate::deliver::outcome::{AttemptOutcome, Delivery, Ledger, Reason, Verdict};
-use crate::deliver::sink::Answer;
+use crate::deliver::sink::{Answer, AnswerKind};
 use crate::deliver::tests::stage::Stage;
 use crate::deliver::worker::letter_of;
 use crate::event::ChainValue;
@@ -30,7 +30,9 @@ async fn delivery(stage: &Stage) -> Delivery {
 fn outcome(stage: &Stage, status: u16, verdict: Verdict) -> AttemptOutcome {
     let began = stage.clock.now();
     let ended = began.after(Duration::from_millis(7));
-    AttemptOutcome { answer: Answer::of_status(status), verdict, began, ended, receipt: None }
+    // The verdict is what is followed, whatever kind of answer it came from.
+    let answer = Answer { status: Some(status), ..Answer::new(AnswerKind::Delivered) };
+    AttemptOutcome { answer, verdict, began, ended, receipt: None }
 }
 
 #[tokio::test]

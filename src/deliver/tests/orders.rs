@@ -7,8 +7,9 @@ use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::ambient::{Clock as _, Tasks};
-use crate::deliver::outcome::{Reason, Verdict};
-use crate::deliver::tests::couriers::{Working, settled, start};
+use crate::deliver::outcome::Reason;
+use crate::deliver::sink::AnswerKind;
+use crate::deliver::tests::couriers::{FAILS, Working, settled, start};
 use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
 use crate::deliver::worker::{SubjectTurn, WorkerCommand};
 use crate::event::{ChainValue, EventId};
@@ -19,29 +20,26 @@ use crate::eventlog::{
 async fn ordered(config: serde_json::Value) -> (Stage, Arc<Recorder>) {
     let mut stage = Stage::new().await;
     stage.in_order(&config);
+    stage.in_order(&json!({ "giveUpAfterRefusals": 1 }));
     (stage, Arc::new(Recorder::default()))
-}
-
-fn later(stage: &Stage) -> Act {
-    Act::Say(Verdict::Retry { due: stage.clock.now().after(Duration::from_secs(5)) })
 }
 
 #[tokio::test]
 async fn a_retry_holds_its_subject_and_nobody_else() {
-    let (stage, carrier) = ordered(json!({"ordering": "subject"})).await;
-    carrier.acts.lock().unwrap().push_back(later(&stage));
+    let (stage, recorder) = ordered(json!({"ordering": "subject"})).await;
+    recorder.acts.lock().unwrap().push_back(FAILS);
     stage.append(&["a.1", "a.2", "b.1", "a.3", "none", "b.2"]).await;
 
-    let working = start(&stage, &carrier).await;
-    until("the others go on", || carrier.words().len() == 4).await;
+    let working = start(&stage, &recorder).await;
+    until("the others go on", || recorder.words().len() == 4).await;
     settled(&working).await;
-    assert_eq!(carrier.words(), ["a.1", "b.1", "none", "b.2"]);
+    assert_eq!(recorder.words(), ["a.1", "b.1", "none", "b.2"]);
     // Two wait for their turn and are neither under way nor settled.
     assert_eq!(working.standing.borrow().retrying, 1);
 
     stage.clock.advance(Duration::from_secs(5));
-    until("the rest follows", || carrier.words().len() == 7).await;
-    assert_eq!(carrier.words()[4..], ["a.1", "a.2", "a.3"]);
+    until("the rest follows", || recorder.words().len() == 7).await;
+    assert_eq!(recorder.words()[4..], ["a.1", "a.2", "a.3"]);
     until("everything is settled", || working.standing.borrow().open == 0).await;
 }
 
@@ -55,11 +53,11 @@ async fn turn(working: &Working, entry: &Entry, sequence: u64) -> SubjectTurn {
 
 #[tokio::test]
 async fn a_courier_says_behind_what_a_match_waits() {
-    let (stage, carrier) = ordered(json!({"ordering": "subject"})).await;
-    carrier.acts.lock().unwrap().extend([later(&stage), Act::Wait]);
+    let (stage, recorder) = ordered(json!({"ordering": "subject"})).await;
+    recorder.acts.lock().unwrap().extend([FAILS, Act::Wait]);
     let entries = stage.append(&["a.1", "b.1", "a.2", "c.1", "a.3"]).await;
-    let working = start(&stage, &carrier).await;
-    until("what may be attempted is", || carrier.words().len() == 3).await;
+    let working = start(&stage, &recorder).await;
+    until("what may be attempted is", || recorder.words().len() == 3).await;
     until("the last is settled", || working.standing.borrow().sequence == 5).await;
     settled(&working).await;
 
@@ -74,7 +72,7 @@ async fn a_courier_says_behind_what_a_match_waits() {
         "it is the one that goes first"
     );
 
-    carrier.go_on.notify_one();
+    recorder.go_on.notify_one();
     stage.clock.advance(Duration::from_secs(5));
     until("everything is settled", || working.standing.borrow().open == 0).await;
     assert_eq!(turn(&working, &entries[4], 5).await, SubjectTurn::Past);
@@ -82,22 +80,22 @@ async fn a_courier_says_behind_what_a_match_waits() {
 
 #[tokio::test]
 async fn a_subject_has_one_attempt_under_way() {
-    let (stage, carrier) = ordered(json!({"ordering": "subject"})).await;
-    carrier.acts.lock().unwrap().push_back(Act::Wait);
+    let (stage, recorder) = ordered(json!({"ordering": "subject"})).await;
+    recorder.acts.lock().unwrap().push_back(Act::Wait);
     stage.append(&["a.1", "a.2", "b.1"]).await;
 
-    let working = start(&stage, &carrier).await;
-    until("the other subject goes on", || carrier.words().len() == 2).await;
+    let working = start(&stage, &recorder).await;
+    until("the other subject goes on", || recorder.words().len() == 2).await;
     settled(&working).await;
-    assert_eq!(carrier.words(), ["a.1", "b.1"]);
+    assert_eq!(recorder.words(), ["a.1", "b.1"]);
 
-    carrier.go_on.notify_one();
-    until("it follows", || carrier.words().len() == 3).await;
+    recorder.go_on.notify_one();
+    until("it follows", || recorder.words().len() == 3).await;
 }
 
 #[tokio::test]
 async fn a_restart_keeps_a_held_subject_in_order() {
-    let (mut stage, carrier) = ordered(json!({"ordering": "subject"})).await;
+    let (mut stage, recorder) = ordered(json!({"ordering": "subject"})).await;
     let due = stage.clock.now().after(Duration::from_secs(5));
     let entries = stage.append(&["a.1", "a.2", "a.3", "b.1"]).await;
     // The first and the third were attempted before; the second was not.
@@ -105,14 +103,14 @@ async fn a_restart_keeps_a_held_subject_in_order() {
     stage.log.commit(Changes { retries, ..Changes::default() }).await.unwrap();
     stage.tasks = Tasks::new();
 
-    let working = start(&stage, &carrier).await;
-    until("the other subject goes on", || carrier.words().len() == 1).await;
+    let working = start(&stage, &recorder).await;
+    until("the other subject goes on", || recorder.words().len() == 1).await;
     settled(&working).await;
-    assert_eq!(carrier.words(), ["b.1"]);
+    assert_eq!(recorder.words(), ["b.1"]);
 
     stage.clock.advance(Duration::from_secs(5));
-    until("all follow", || carrier.words().len() == 4).await;
-    assert_eq!(carrier.words()[1..], ["a.1", "a.2", "a.3"]);
+    until("all follow", || recorder.words().len() == 4).await;
+    assert_eq!(recorder.words()[1..], ["a.1", "a.2", "a.3"]);
 }
 
 fn retry(entry: &Entry, sequence: u64, due: crate::event::Timestamp) -> Retry {
@@ -147,18 +145,18 @@ fn dead(entry: &Entry, sequence: u64) -> DeadLetter {
 
 #[tokio::test]
 async fn a_dead_letter_blocks_its_subject_until_it_is_dismissed() {
-    let (stage, carrier) = ordered(json!({"ordering": "subject"})).await;
-    carrier.acts.lock().unwrap().push_back(Act::Say(Verdict::GiveUp(Reason::Refused)));
+    let (stage, recorder) = ordered(json!({"ordering": "subject"})).await;
+    recorder.acts.lock().unwrap().push_back(Act::Say(AnswerKind::Refused));
     let entries = stage.append(&["a.1", "a.2", "b.1"]).await;
 
-    let working = start(&stage, &carrier).await;
-    until("the other subject goes on", || carrier.words().len() == 2).await;
+    let working = start(&stage, &recorder).await;
+    until("the other subject goes on", || recorder.words().len() == 2).await;
     settled(&working).await;
-    assert_eq!((carrier.words(), working.standing.borrow().blocked), (words(&["a.1", "b.1"]), 1));
+    assert_eq!((recorder.words(), working.standing.borrow().blocked), (words(&["a.1", "b.1"]), 1));
 
     let key = retry(&entries[0], 1, stage.clock.now()).key;
     working.commands.send(WorkerCommand::Dismissed(key)).await.unwrap();
-    until("it goes on", || carrier.words().len() == 3).await;
+    until("it goes on", || recorder.words().len() == 3).await;
     until("nothing is blocked", || working.standing.borrow().blocked == 0).await;
 }
 
@@ -168,42 +166,42 @@ fn words(words: &[&str]) -> Vec<String> {
 
 #[tokio::test]
 async fn a_block_outlives_a_restart_and_what_is_redriven_goes_first() {
-    let (stage, carrier) = ordered(json!({"ordering": "subject", "onDeadLetter": "block"})).await;
+    let (stage, recorder) = ordered(json!({"ordering": "subject", "onDeadLetter": "block"})).await;
     let entries = stage.append(&["a.1", "a.2", "a.3", "b.1"]).await;
     let dead_letters = vec![dead(&entries[0], 1)];
     stage.log.commit(Changes { dead_letters, ..Changes::default() }).await.unwrap();
 
     // The cursor was not kept with the dead letter, which stands for its match all the same.
-    let working = start(&stage, &carrier).await;
-    until("the other subject goes on", || carrier.words().len() == 1).await;
+    let working = start(&stage, &recorder).await;
+    until("the other subject goes on", || recorder.words().len() == 1).await;
     settled(&working).await;
-    assert_eq!((carrier.words(), working.standing.borrow().blocked), (words(&["b.1"]), 1));
+    assert_eq!((recorder.words(), working.standing.borrow().blocked), (words(&["b.1"]), 1));
 
     let redriven = Retry { redriven: true, ..retry(&entries[0], 1, stage.clock.now()) };
     working.commands.send(WorkerCommand::Retry(redriven)).await.unwrap();
-    until("all follow", || carrier.words().len() == 4).await;
-    assert_eq!(carrier.words(), ["b.1", "a.1", "a.2", "a.3"]);
+    until("all follow", || recorder.words().len() == 4).await;
+    assert_eq!(recorder.words(), ["b.1", "a.1", "a.2", "a.3"]);
 }
 
 #[tokio::test]
 async fn a_subject_goes_on_without_a_dead_letter_where_it_says_so() {
-    let (stage, carrier) = ordered(json!({"ordering": "subject", "onDeadLetter": "skip"})).await;
-    carrier.acts.lock().unwrap().push_back(Act::Say(Verdict::GiveUp(Reason::Refused)));
+    let (stage, recorder) = ordered(json!({"ordering": "subject", "onDeadLetter": "skip"})).await;
+    recorder.acts.lock().unwrap().push_back(Act::Say(AnswerKind::Refused));
     stage.append(&["a.1", "a.2", "a.3"]).await;
 
-    let _working = start(&stage, &carrier).await;
+    let _working = start(&stage, &recorder).await;
 
-    until("all are attempted", || carrier.words().len() == 3).await;
-    assert_eq!(carrier.words(), ["a.1", "a.2", "a.3"]);
+    until("all are attempted", || recorder.words().len() == 3).await;
+    assert_eq!(recorder.words(), ["a.1", "a.2", "a.3"]);
 }
 
 #[tokio::test]
 async fn another_order_begins_once_nothing_is_under_way() {
-    let (mut stage, carrier) = ordered(json!({})).await;
-    carrier.acts.lock().unwrap().extend([Act::Wait, later(&stage)]);
+    let (mut stage, recorder) = ordered(json!({})).await;
+    recorder.acts.lock().unwrap().extend([Act::Wait, FAILS]);
     stage.append(&["a.1", "a.2"]).await;
-    let working = start(&stage, &carrier).await;
-    until("both are attempted side by side", || carrier.words().len() == 2).await;
+    let working = start(&stage, &recorder).await;
+    until("both are attempted side by side", || recorder.words().len() == 2).await;
     until("one waits", || working.standing.borrow().retrying == 1).await;
 
     stage.in_order(&json!({"ordering": "subject"}));
@@ -213,36 +211,36 @@ async fn another_order_begins_once_nothing_is_under_way() {
     stage.append(&["a.3", "a.4"]).await;
     working.inbox.fall_behind();
     settled(&working).await;
-    assert_eq!(carrier.words().len(), 2);
-    carrier.go_on.notify_one();
+    assert_eq!(recorder.words().len(), 2);
+    recorder.go_on.notify_one();
     until("the others are numbered", || working.standing.borrow().sequence == 4).await;
     settled(&working).await;
-    assert_eq!(carrier.words().len(), 2, "the second holds its subject");
+    assert_eq!(recorder.words().len(), 2, "the second holds its subject");
 
     stage.clock.advance(Duration::from_secs(5));
-    until("all follow", || carrier.words().len() == 5).await;
-    assert_eq!(carrier.words()[2..], ["a.2", "a.3", "a.4"]);
+    until("all follow", || recorder.words().len() == 5).await;
+    assert_eq!(recorder.words()[2..], ["a.2", "a.3", "a.4"]);
 }
 
 #[tokio::test]
 async fn an_event_that_is_nowhere_holds_nobody_up() {
-    let (stage, carrier) = ordered(json!({"ordering": "subject"})).await;
+    let (stage, recorder) = ordered(json!({"ordering": "subject"})).await;
     let entries = stage.append(&["a.1"]).await;
     let mut lost = retry(&entries[0], 9, stage.clock.now());
     lost.key.event = EventId::first_of(1);
     stage.log.commit(Changes { retries: vec![lost], ..Changes::default() }).await.unwrap();
 
-    let _working = start(&stage, &carrier).await;
+    let _working = start(&stage, &recorder).await;
 
-    until("others go on", || carrier.words() == ["a.1"]).await;
+    until("others go on", || recorder.words() == ["a.1"]).await;
 }
 
 #[tokio::test]
 async fn a_retry_whose_event_is_lost_lets_its_subject_go() {
-    let (stage, carrier) = ordered(json!({"ordering": "subject"})).await;
-    carrier.acts.lock().unwrap().push_back(later(&stage));
+    let (stage, recorder) = ordered(json!({"ordering": "subject"})).await;
+    recorder.acts.lock().unwrap().push_back(FAILS);
     let entries = stage.append(&["a.1", "a.2", "a.3"]).await;
-    let working = start(&stage, &carrier).await;
+    let working = start(&stage, &recorder).await;
     until("one waits", || working.standing.borrow().retrying == 1).await;
     settled(&working).await;
     let (bytes, hold) = (Some(0), entries[0].position);
@@ -251,6 +249,6 @@ async fn a_retry_whose_event_is_lost_lets_its_subject_go() {
 
     stage.clock.advance(Duration::from_secs(5));
 
-    until("the others follow", || carrier.words() == ["a.1", "a.2", "a.3"]).await;
+    until("the others follow", || recorder.words() == ["a.1", "a.2", "a.3"]).await;
     until("nothing waits", || working.standing.borrow().retrying == 0).await;
 }

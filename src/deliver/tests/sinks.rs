@@ -6,14 +6,16 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;
-use bytes::Bytes;
 use tokio::net::TcpListener;
 
 use crate::ambient::{Clock, ManualClock, SeededEntropy, Tasks};
-use crate::deliver::sink::{Answer, Connections, Destination as _, HttpDestination, Parcel};
+use crate::deliver::sink::{
+    Answer, Batch, Connections, Destination as _, HttpDestination, Parcel, SinkTarget,
+};
 use crate::egress::{Egress, EgressConfig, GuardedClients};
-use crate::event::Timestamp;
+use crate::event::{EventId, Timestamp};
 use crate::keys::DataKey;
+use crate::subscriptions::ContentMode;
 use crate::telemetry::Metrics;
 
 async fn sinks() -> String {
@@ -48,14 +50,19 @@ async fn attempt(sink: &str) -> Answer {
     let clock = ManualClock::at(Timestamp::from_unix_seconds(784_111_777 - 30));
     let egress = Arc::new(Egress::new(EgressConfig::loopback()));
     let clients = GuardedClients::new(&egress, HttpDestination::client_builder).unwrap();
-    let parcel = Parcel {
-        method: reqwest::Method::POST,
+    let target = SinkTarget {
         sink: sink.parse().unwrap(),
         credential: None,
-        headers: vec![("ce-id", "1".to_owned())],
-        content_type: "application/jwt",
-        body: Bytes::from_static(b"token"),
+        content_mode: ContentMode::Binary,
         timeout: Duration::from_millis(300),
+    };
+    let parcel = Parcel {
+        id: EventId::from_parts(1, 1),
+        attributes: Vec::new(),
+        sequence: None,
+        replay: None,
+        attempt: 1,
+        token: "token".to_owned(),
     };
     let clock: Arc<dyn Clock> = Arc::new(clock);
     let entropy = Arc::new(SeededEntropy::new(1));
@@ -63,7 +70,8 @@ async fn attempt(sink: &str) -> Answer {
     let data_key = Arc::new(DataKey::generate(&*entropy));
     let connections =
         Connections::new(clients.clone(), data_key, (Arc::clone(&clock), entropy), metrics);
-    HttpDestination::new(clients, connections, clock).attempt(parcel).await
+    let destination = HttpDestination::new(clients, connections, clock);
+    destination.deliver(Batch { target, parcels: vec![parcel] }).await.remove(0)
 }
 
 #[tokio::test]
@@ -73,8 +81,8 @@ async fn a_yes_keeps_no_words_and_a_no_keeps_short_ones_only() {
     let yes = attempt(&format!("{sinks}/yes")).await;
     let no = attempt(&format!("{sinks}/no")).await;
 
-    assert_eq!((yes.status(), &*yes.detail()), (Some(200), ""));
-    assert_eq!((no.status(), &*no.detail()), (Some(400), "no please"));
+    assert_eq!((yes.status, &*yes.detail), (Some(200), ""));
+    assert_eq!((no.status, &*no.detail), (Some(400), "no please"));
 }
 
 #[tokio::test]
@@ -84,15 +92,15 @@ async fn a_sink_asks_for_time_in_seconds_or_by_date() {
     let seconds = attempt(&format!("{sinks}/later")).await;
     let date = attempt(&format!("{sinks}/on-a-date")).await;
 
-    assert_eq!(seconds.retry_after(), Some(Duration::from_secs(90)));
-    assert_eq!(date.retry_after(), Some(Duration::from_secs(30)));
+    assert_eq!(seconds.retry_after, Some(Duration::from_secs(90)));
+    assert_eq!(date.retry_after, Some(Duration::from_secs(30)));
 }
 
 #[tokio::test]
 async fn no_redirect_is_followed() {
     let answer = attempt(&format!("{}/elsewhere", sinks().await)).await;
 
-    assert_eq!(answer.status(), Some(307));
+    assert_eq!(answer.status, Some(307));
 }
 
 #[tokio::test]
@@ -101,7 +109,7 @@ async fn silence_and_closed_doors_have_names() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let closed = attempt(&format!("http://{free}/")).await;
 
-    assert_eq!((silent.status(), &*silent.detail()), (None, "timeout"));
-    assert_eq!(closed.status(), None);
-    assert!(closed.detail().starts_with("connect-failed"), "{}", closed.detail());
+    assert_eq!((silent.status, &*silent.detail), (None, "timeout"));
+    assert_eq!(closed.status, None);
+    assert!(closed.detail.starts_with("connect-failed"), "{}", closed.detail);
 }

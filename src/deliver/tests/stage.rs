@@ -1,4 +1,4 @@
-//! A log in memory, a subscription, and a carrier that remembers what it was given.
+//! A log in memory, a subscription, and a destination that remembers what it was given.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -9,25 +9,50 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
-use crate::ambient::{ManualClock, SeededEntropy, Tasks};
-use crate::deliver::outcome::{AttemptResult, Delivery, Ledger, Verdict};
-use crate::deliver::sink::Health;
-use crate::deliver::worker::Carry;
+use crate::ambient::{Clock as _, Entropy, ManualClock, SeededEntropy, Tasks};
+use crate::deliver::attempt::{Attempter, Sealer, SealerParts};
+use crate::deliver::outcome::{DeliverySignals, Ledger, ReceiptChecker, Schedule};
+use crate::deliver::sink::{
+    Answer, AnswerKind, Batch, BatchLimit, ChallengeError, Destination, Destinations, Parcel,
+    SinkTarget,
+};
 use crate::event::{
     ContentDigest, Data, EventSource, EventType, IdempotencyKey, Subject, Timestamp,
 };
 use crate::eventlog::{Draft, Entry, EventLog, LogLimits, MemoryLog, Page, Position};
-use crate::subscriptions::{Subscription, Subscriptions, Terms};
+use crate::keys::{
+    DataKey, KeyRing, MemoryKeyStore, OpeningKeys, PublicKeys, RemoteKeys, SharedSecret,
+    SigningAlgorithm, VerifyingKeys,
+};
+use crate::seal::{Opened, Opening, open};
+use crate::subscriptions::{Challenge, Subscription, Subscriptions, Terms};
 use crate::telemetry::Metrics;
+
+/// The `iss` of every token.
+const ISSUER: &str = "https://gw.example";
+
+/// Chance that makes no delay longer or shorter.
+struct Even;
+
+impl Entropy for Even {
+    fn fill(&self, buffer: &mut [u8]) {
+        buffer.fill(0);
+        buffer[0] = 20;
+    }
+}
 
 /// What is around a courier.
 pub(crate) struct Stage {
     pub(crate) log: Arc<MemoryLog>,
     pub(crate) clock: ManualClock,
     pub(crate) ledger: Arc<Ledger>,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) tasks: Tasks,
     pub(crate) subscription: Arc<Subscription>,
+    /// The delay before each further attempt.
+    pub(crate) delay: Duration,
+    pub(super) sealer: Arc<Sealer>,
+    secret: SharedSecret,
 }
 
 impl Stage {
@@ -46,18 +71,61 @@ impl Stage {
             "config": { "keys": { "sharedSecret": true } },
         });
         let document = serde_json::from_value(document).unwrap();
+        let sealer = Arc::new(sealer(&clock));
+        let id = "shop".parse().unwrap();
+        let (kept, secret) = sealer.new_shared_secret(&id, &SeededEntropy::new(2));
         let terms = Terms {
             from: Position::START,
             low_watermark: Position::START,
-            shared_secret: Some("encrypted".to_owned()),
+            shared_secret: Some(kept),
             credential: None,
         };
-        let pending = subscriptions.create("shop".parse().unwrap(), document, terms).await;
+        let pending = subscriptions.create(id, document, terms).await;
         let subscription = subscriptions.prove(&pending.unwrap()).await.unwrap();
-        let metrics = Metrics::new();
+        let metrics = Arc::new(Metrics::new());
         let ledger =
             Arc::new(Ledger::new(Arc::clone(&log) as _, Arc::new(clock.clone()), &metrics));
-        Self { log, clock, ledger, metrics, tasks: Tasks::new(), subscription }
+        Self {
+            log,
+            clock,
+            ledger,
+            metrics,
+            tasks: Tasks::new(),
+            subscription,
+            delay: Duration::from_secs(5),
+            sealer,
+            secret: SharedSecret::from_jwks(secret.expose().as_bytes()).unwrap(),
+        }
+    }
+
+    /// Makes real attempts, at sinks that this destination speaks to.
+    pub(crate) fn attempter(&self, destination: Arc<dyn Destination>) -> Arc<Attempter> {
+        let clock = Arc::new(self.clock.clone());
+        Arc::new(Attempter {
+            sealer: Arc::clone(&self.sealer),
+            destinations: Arc::new(Destinations { http: destination }),
+            receipts: ReceiptChecker {
+                issuer: ISSUER.to_owned(),
+                remote: no_remote_keys(&self.clock),
+                clock: Arc::clone(&clock) as _,
+            },
+            ledger: Arc::clone(&self.ledger),
+            schedule: Schedule::new([self.delay; 9]),
+            timeout: Duration::from_secs(10),
+            clock,
+            entropy: Arc::new(Even),
+            metrics: Arc::clone(&self.metrics),
+            signals: DeliverySignals::channel().0,
+        })
+    }
+
+    /// Opens what a sink was handed, as the consumer does.
+    pub(crate) fn open(&self, parcel: &Parcel) -> Opened {
+        let keys = OpeningKeys::from_iter([self.secret.opening_key()]);
+        let issuer_keys = VerifyingKeys::from_iter([self.secret.verifying_key()]);
+        let audience = &self.subscription.audience;
+        let opening = Opening::new(&keys, &issuer_keys, ISSUER, audience, self.clock.now());
+        open(&parcel.token, &opening).unwrap()
     }
 
     /// The subscription, now with this order.
@@ -79,6 +147,27 @@ impl Stage {
     }
 }
 
+fn sealer(clock: &ManualClock) -> Sealer {
+    let lifecycle = crate::keys::Config::default().lifecycle();
+    let ring = KeyRing::read(Arc::new(MemoryKeyStore::new()), lifecycle).unwrap();
+    Sealer::new(SealerParts {
+        issuer: ISSUER.to_owned(),
+        lifetime: Duration::from_hours(1),
+        signature: SigningAlgorithm::ES256,
+        ring: Arc::new(ring),
+        data_key: Arc::new(DataKey::generate(&SeededEntropy::new(3))),
+        remote: no_remote_keys(clock),
+        clock: Arc::new(clock.clone()),
+    })
+}
+
+fn no_remote_keys<S: PublicKeys>(clock: &ManualClock) -> Arc<RemoteKeys<S>> {
+    let client_for = Box::new(|_: &url::Url| panic!("no keys are fetched"));
+    let clock = Arc::new(clock.clone());
+    Arc::new(RemoteKeys::new(client_for, clock, Arc::new(SeededEntropy::new(4))))
+}
+
+/// An event whose word is also in an attribute that every sink sees.
 fn draft(word: &str) -> Draft {
     let digest: [u8; 32] = Sha256::digest(word).into();
     Draft {
@@ -86,7 +175,7 @@ fn draft(word: &str) -> Draft {
         event_type: EventType::new("Test.Happened").unwrap(),
         subject: word.split_once('.').map(|(subject, _)| Subject::new(subject).unwrap()),
         time: Timestamp::EPOCH,
-        dataschema: None,
+        dataschema: Some(word.into()),
         idempotency_key: IdempotencyKey::from_bytes(digest[..16].try_into().unwrap()),
         digest: ContentDigest::from_bytes(digest),
         trace: None,
@@ -99,58 +188,63 @@ fn draft(word: &str) -> Draft {
     }
 }
 
-/// What a carrier does with a delivery.
+/// What a sink does with an event.
 #[derive(Clone, Copy)]
 pub(crate) enum Act {
-    Say(Verdict),
+    Say(AnswerKind),
     Panic,
     Hang,
-    /// Deliver, but not before the test says so.
+    /// Take it, but not before the test says so.
     Wait,
 }
 
-/// Remembers every delivery, and acts as it is told; beyond that it delivers.
+/// Remembers every parcel, and acts as it is told; beyond that it takes them.
 #[derive(Default)]
 pub(crate) struct Recorder {
-    pub(crate) carried: Mutex<Vec<Delivery>>,
+    pub(crate) carried: Mutex<Vec<Parcel>>,
     pub(crate) acts: Mutex<VecDeque<Act>>,
     pub(crate) go_on: Notify,
 }
 
 #[async_trait]
-impl Carry for Recorder {
-    async fn carry(&self, delivery: &Delivery) -> AttemptResult {
-        self.carried.lock().unwrap().push(delivery.clone());
+impl Destination for Recorder {
+    fn limit(&self) -> BatchLimit {
+        BatchLimit::ONE_EVENT
+    }
+
+    async fn deliver(&self, batch: Batch) -> Vec<Answer> {
+        let [parcel] = <[Parcel; 1]>::try_from(batch.parcels).ok().unwrap();
+        self.carried.lock().unwrap().push(parcel);
         let act = self.acts.lock().unwrap().pop_front();
-        let verdict = match act {
-            Some(Act::Say(verdict)) => verdict,
+        let kind = match act {
+            Some(Act::Say(kind)) => kind,
             Some(Act::Panic) => panic!("as the test says"),
             Some(Act::Hang) => std::future::pending().await,
             Some(Act::Wait) => {
                 self.go_on.notified().await;
-                Verdict::Delivered
+                AnswerKind::Delivered
             }
-            None => Verdict::Delivered,
+            None => AnswerKind::Delivered,
         };
-        let well = verdict == Verdict::Delivered;
-        let health = if well { Health::Well } else { Health::Failed };
-        AttemptResult { verdict, health, retry_after: None }
+        vec![Answer::new(kind)]
     }
 
-    fn expired(&self, _: &Subscription, _: usize) {}
+    async fn prove(&self, _: &SinkTarget, _: Parcel, _: &Challenge) -> Result<(), ChallengeError> {
+        panic!("no sink is proved here")
+    }
 }
 
 impl Recorder {
     /// The words of what was carried, in order.
     pub(crate) fn words(&self) -> Vec<String> {
         let carried = self.carried.lock().unwrap();
-        carried.iter().map(|one| one.entry.envelope_id.to_string()).collect()
+        carried.iter().map(|one| one.attribute("dataschema").unwrap().to_owned()).collect()
     }
 
-    /// The sequence numbers and attempt counts of what was carried, in order.
+    /// The sequence numbers of what was carried and how often it was attempted before, in order.
     pub(crate) fn carried(&self) -> Vec<(u64, u32)> {
         let carried = self.carried.lock().unwrap();
-        carried.iter().map(|one| (one.link.map_or(0, |link| link.0), one.attempts)).collect()
+        carried.iter().map(|one| (one.sequence.unwrap_or(0), one.attempt - 1)).collect()
     }
 }
 

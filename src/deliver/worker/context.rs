@@ -3,28 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use crate::ambient::{Clock, Tasks};
+use crate::deliver::attempt::Attempter;
 use crate::deliver::limits::{Allowance, BacklogLimit, Sinks};
-use crate::deliver::outcome::{AttemptResult, Delivery, DeliverySignals, Ledger};
+use crate::deliver::outcome::{DeliverySignals, Ledger};
 use crate::event::{ChainValue, EventId, Subject};
 use crate::eventlog::{DeliveryKey, EventLog, Position, Retry};
 use crate::subscriptions::Subscription;
-
-/// Makes one attempt at a delivery and records what became of it.
-#[async_trait]
-pub trait Carry: Send + Sync {
-    /// Seals, attempts, judges and records.
-    ///
-    /// Not cancel safe: the sink may have the event while nothing is recorded, so that it is
-    /// delivered again.
-    async fn carry(&self, delivery: &Delivery) -> AttemptResult;
-
-    /// Counts deliveries that were given up before they were offered.
-    fn expired(&self, subscription: &Subscription, count: usize);
-}
 
 /// What a courier is told.
 #[derive(Debug)]
@@ -105,8 +92,8 @@ pub struct DeliveryContext {
     pub log: Arc<dyn EventLog>,
     /// Where cursors are noted.
     pub ledger: Arc<Ledger>,
-    /// Who makes attempts.
-    pub carrier: Arc<dyn Carry>,
+    /// Makes attempts.
+    pub attempter: Arc<Attempter>,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Where attempts run.

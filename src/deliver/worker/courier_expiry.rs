@@ -23,7 +23,7 @@ impl Courier {
         if letters.is_empty() {
             return;
         }
-        self.context.carrier.expired(&self.subscription, letters.len());
+        self.context.attempter.expired(&self.subscription, letters.len());
         self.context.ledger.expire(&self.subscription.id, letters, self.progress.cursor());
         if let Err(error) = self.context.ledger.flush().await {
             tracing::error!(

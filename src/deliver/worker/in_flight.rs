@@ -9,14 +9,15 @@ use futures_util::stream::FuturesUnordered;
 use tokio::task::JoinHandle;
 
 use crate::ambient::{Clock, Tasks};
+use crate::deliver::attempt::Attempter;
 use crate::deliver::limits::Permit;
 use crate::deliver::outcome::{AttemptResult, Delivery};
-use crate::deliver::worker::context::{Carry, DeliveryContext};
+use crate::deliver::worker::context::DeliveryContext;
 use crate::eventlog::DeliveryKey;
 
 /// Attempts that were started and have not ended.
 pub(super) struct InFlight {
-    carrier: Arc<dyn Carry>,
+    attempter: Arc<Attempter>,
     clock: Arc<dyn Clock>,
     tasks: Tasks,
     attempts: FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + Send>>>,
@@ -36,7 +37,7 @@ impl InFlight {
     /// Starts with none.
     pub(super) fn new(context: &DeliveryContext) -> Self {
         Self {
-            carrier: Arc::clone(&context.carrier),
+            attempter: Arc::clone(&context.attempter),
             clock: Arc::clone(&context.clock),
             tasks: context.tasks.clone(),
             attempts: FuturesUnordered::new(),
@@ -65,11 +66,11 @@ impl InFlight {
             self.again.insert(delivery.key());
         }
         let delivery = Arc::new(delivery);
-        let (carrier, parcel) = (Arc::clone(&self.carrier), Arc::clone(&delivery));
+        let (attempter, attempted) = (Arc::clone(&self.attempter), Arc::clone(&delivery));
         let clock = Arc::clone(&self.clock);
         // On a task of its own, so that sealing for one subscription can use every core.
         let attempt: JoinHandle<AttemptResult> = self.tasks.spawn(async move {
-            permit.run(parcel.entry.event.id, carrier.carry(&parcel), &*clock).await
+            permit.run(attempted.entry.event.id, attempter.attempt(&attempted), &*clock).await
         });
         self.attempts
             .push(Box::pin(async move { Ended { delivery, carried: attempt.await.ok() } }));

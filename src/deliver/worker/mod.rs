@@ -26,7 +26,7 @@ mod sequence_checkpoints;
 mod subject_queues;
 
 pub use ack_state::AckState;
-pub use context::{Carry, DeliveryContext, SubjectTurn, WorkerCommand, WorkerStanding};
+pub use context::{DeliveryContext, SubjectTurn, WorkerCommand, WorkerStanding};
 pub use courier::Courier;
 #[cfg(test)]
 pub use expiry::letter_of;

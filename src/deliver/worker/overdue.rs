@@ -87,7 +87,7 @@ impl Overdue {
         let more = !is_within && cursor.settled < place.position;
         ack_state.acknowledge(cursor);
         if count > 0 {
-            context.carrier.expired(subscription, count);
+            context.attempter.expired(subscription, count);
             context.ledger.flush().await?;
         }
         if more {

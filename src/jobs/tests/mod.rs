@@ -1,3 +1,3 @@
-//! Runners by themselves, with a log in memory and a carrier that remembers.
+//! Runners by themselves, with a log in memory and a destination that remembers.
 
 mod runners;

@@ -29,7 +29,7 @@ type Running = JoinHandle<Result<Replay, ReplayError>>;
 struct Scene {
     stage: Stage,
     replays: Replays,
-    carrier: Arc<Recorder>,
+    recorder: Arc<Recorder>,
     subscription: watch::Sender<Arc<Subscription>>,
     standing: watch::Sender<WorkerStanding>,
     limiter: Arc<AttemptLimiter>,
@@ -58,7 +58,7 @@ impl Scene {
         };
         Self {
             replays,
-            carrier: Arc::default(),
+            recorder: Arc::default(),
             subscription: watch::Sender::new(Arc::clone(&stage.subscription)),
             standing: watch::Sender::new(standing),
             limiter: Arc::new(AttemptLimiter::new(&stage.subscription, &sinks, allowance, None)),
@@ -104,7 +104,7 @@ impl Scene {
         let runner = ReplayRunner {
             log: Arc::clone(&self.stage.log) as _,
             replays: self.replays.clone(),
-            carrier: Arc::clone(&self.carrier) as _,
+            attempter: self.stage.attempter(Arc::clone(&self.recorder) as _),
             ledger: Arc::clone(&self.stage.ledger),
             clock: Arc::new(self.stage.clock.clone()),
             tasks: self.stage.tasks.clone(),
@@ -156,7 +156,7 @@ async fn a_replay_goes_on_once_a_full_disk_has_room() {
     let mut scene = Scene::of(&["a", "b", "c"]).await;
     let replay = scene.keep(counted(3)).await;
     let running = scene.run(replay);
-    until("one event is sent", || scene.carrier.words().len() == 1).await;
+    until("one event is sent", || scene.recorder.words().len() == 1).await;
 
     scene.stage.log.fill(true);
     scene.stage.clock.advance(Duration::from_secs(1));
@@ -169,7 +169,7 @@ async fn a_replay_goes_on_once_a_full_disk_has_room() {
     assert_eq!(running.await.unwrap().unwrap().state, ReplayState::Completed);
     let kept = scene.kept().await;
     assert_eq!((kept.state, kept.counts.delivered), (ReplayState::Completed, 3));
-    assert_eq!(scene.carrier.words(), ["a", "b", "c"]);
+    assert_eq!(scene.recorder.words(), ["a", "b", "c"]);
 }
 
 #[tokio::test]
@@ -196,7 +196,7 @@ async fn a_gateway_that_stops_does_not_wait_for_room() {
     let replay = scene.keep(counted(1)).await;
     scene.stage.log.fill(true);
     let running = scene.run(replay);
-    until("the event is sent", || scene.carrier.words().len() == 1).await;
+    until("the event is sent", || scene.recorder.words().len() == 1).await;
     settle().await;
 
     scene.stage.tasks.stopping().cancel();
@@ -215,7 +215,7 @@ async fn a_replay_that_ends_early_lets_go_of_a_courier_that_it_waits_for() {
             .collect();
     let running = scene.run(replay);
     settle().await;
-    assert!(!running.is_finished() && scene.carrier.words().is_empty());
+    assert!(!running.is_finished() && scene.recorder.words().is_empty());
 
     let removed = watch::Sender::new(Arc::clone(&scene.stage.subscription));
     drop(std::mem::replace(&mut scene.subscription, removed));

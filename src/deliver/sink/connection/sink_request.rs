@@ -8,13 +8,14 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tokio::time::Instant;
 
+use crate::deliver::sink::answer::{Answer, Failure};
 use crate::deliver::sink::connection::identities::NoClient;
 use crate::deliver::sink::connection::keeping::Connections;
 use crate::deliver::sink::connection::prepared::PreparedCredential;
 use crate::deliver::sink::connection::request::{Token, TokenError};
 use crate::deliver::sink::connection::tokens::Asking;
-use crate::deliver::sink::destination::{Answer, AttemptFailure, Parcel};
 use crate::deliver::sink::http::{Exchange, HttpDestination};
+use crate::deliver::sink::http_request::HttpRequest;
 use crate::subscriptions::SealedCredential;
 use crate::telemetry::{Metric, error_chain};
 
@@ -32,14 +33,14 @@ struct SinkResponse {
 struct SinkRequest<'a> {
     destination: &'a HttpDestination,
     connections: &'a Connections,
-    parcel: &'a Parcel,
+    wanted: &'a HttpRequest,
     sealed: &'a Arc<str>,
     access: &'a PreparedCredential,
     deadline: Instant,
 }
 
 impl HttpDestination {
-    /// Posts a parcel under its credential.
+    /// Sends a request under its credential.
     ///
     /// # Errors
     ///
@@ -47,14 +48,14 @@ impl HttpDestination {
     pub(in crate::deliver) async fn exchange_as(
         &self,
         credential: &SealedCredential,
-        parcel: &Parcel,
+        wanted: &HttpRequest,
     ) -> Result<Exchange, Answer> {
         let connections = self.connections();
-        let deadline = Instant::now() + parcel.timeout;
-        let first = self.exchange_with(credential, credential.current(), parcel, deadline).await;
+        let deadline = Instant::now() + wanted.target.timeout;
+        let first = self.exchange_with(credential, credential.current(), wanted, deadline).await;
         let former = credential.former(connections.now()).filter(|_| first.is_denied);
         let Some(former) = former else { return first.answer };
-        let second = self.exchange_with(credential, former, parcel, deadline).await;
+        let second = self.exchange_with(credential, former, wanted, deadline).await;
         if second.is_denied || second.answer.is_err() {
             return first.answer;
         }
@@ -73,7 +74,7 @@ impl HttpDestination {
         &self,
         credential: &SealedCredential,
         sealed: &Arc<str>,
-        parcel: &Parcel,
+        wanted: &HttpRequest,
         deadline: Instant,
     ) -> SinkResponse {
         let connections = self.connections();
@@ -85,14 +86,14 @@ impl HttpDestination {
                     error = %error_chain(&error),
                     "The credential of subscription {} cannot be used", credential.subscription(),
                 );
-                let answer = Answer::failed(AttemptFailure::Authorization, &error.to_string());
+                let answer = Answer::failed(Failure::Authorization, &error.to_string());
                 return SinkResponse { answer: Err(answer), is_denied: false };
             }
         };
         let attempt = SinkRequest {
             destination: self,
             connections,
-            parcel,
+            wanted,
             sealed,
             access: &access,
             deadline,
@@ -114,8 +115,8 @@ impl SinkRequest<'_> {
             Ok(token) => token,
             Err(error) => {
                 let kind = match *error {
-                    TokenError::Refused(_) => AttemptFailure::Refused,
-                    _ => AttemptFailure::Authorization,
+                    TokenError::Refused(_) => Failure::Refused,
+                    _ => Failure::Authorization,
                 };
                 let answer = Err(Answer::failed(kind, &error.to_string()));
                 return SinkResponse { answer, is_denied: true };
@@ -134,13 +135,13 @@ impl SinkRequest<'_> {
 
     async fn post(&self, token: Option<&Arc<Token>>) -> SinkResponse {
         let client =
-            self.connections.clients.client_for(&self.parcel.sink, self.access.tls()).await;
+            self.connections.clients.client_for(&self.wanted.target.sink, self.access.tls()).await;
         let client = match client {
             Ok(client) => client,
             Err(error) => {
                 let kind = match error {
-                    NoClient::Refused(_) => AttemptFailure::Refused,
-                    NoClient::Identity => AttemptFailure::Authorization,
+                    NoClient::Refused(_) => Failure::Refused,
+                    NoClient::Identity => Failure::Authorization,
                 };
                 let answer = Err(Answer::failed(kind, &error.to_string()));
                 return SinkResponse { answer, is_denied: false };
@@ -150,12 +151,10 @@ impl SinkRequest<'_> {
         if let Some(token) = token {
             headers.insert(AUTHORIZATION, token.header().clone());
         }
-        let parcel = Parcel {
-            sink: self.access.address(&self.parcel.sink),
-            timeout: self.remaining(),
-            ..self.parcel.clone()
-        };
-        let answer = self.destination.post(&client, parcel, headers).await;
+        let mut request = self.wanted.clone();
+        request.target.sink = self.access.address(&request.target.sink);
+        request.target.timeout = self.remaining();
+        let answer = self.destination.send(&client, request, headers).await;
         let is_denied = match &answer {
             Ok(exchange) => matches!(exchange.status, 401 | 403 | 407),
             // A server that asks for another certificate ends the connection.

@@ -1,0 +1,213 @@
+//! One attempt, on one screen: seal, send, judge, record.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ambient::{Clock, Entropy};
+use crate::deliver::attempt::sealer::{SealedEvent, Sealer, SealerError};
+use crate::deliver::outcome::{
+    AttemptOutcome, AttemptResult, Delivery, DeliverySignal, DeliverySignals, Ledger, Policy,
+    Reason, ReceiptChecker, Schedule, SignedReceipt, Situation, Verdict, word_of,
+};
+use crate::deliver::sink::{Answer, AnswerKind, Batch, Destinations, Failure, Parcel, SinkTarget};
+use crate::egress::EgressRefusal;
+use crate::event::Timestamp;
+use crate::seal::ReceiptFault;
+use crate::subscriptions::Subscription;
+use crate::telemetry::{Metric, Metrics, error_chain};
+
+/// Makes attempts at deliveries, and records what becomes of them.
+pub struct Attempter {
+    /// Makes tokens.
+    pub sealer: Arc<Sealer>,
+    /// Speak to sinks.
+    pub destinations: Arc<Destinations>,
+    /// Checks the receipts that sinks sign.
+    pub receipts: ReceiptChecker,
+    /// Where outcomes are noted.
+    pub ledger: Arc<Ledger>,
+    /// The delays between attempts.
+    pub schedule: Schedule,
+    /// How long a sink may take to answer.
+    pub timeout: Duration,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance, for jitter.
+    pub entropy: Arc<dyn Entropy>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Takes word of sinks that are gone.
+    pub signals: DeliverySignals,
+}
+
+/// A delivery, sealed and on its way.
+struct Sending<'a> {
+    delivery: &'a Delivery,
+    began: Timestamp,
+    /// Nothing if it could not be sealed, or has nowhere to go.
+    sealed: Option<SealedEvent>,
+    answer: Answer,
+}
+
+impl Attempter {
+    /// Makes one attempt at a delivery.
+    ///
+    /// Not cancel safe: the sink may have the event while nothing is recorded, so that it is
+    /// delivered again.
+    pub async fn attempt(&self, delivery: &Delivery) -> AttemptResult {
+        let mut sending = self.seal(delivery).await;
+        self.send(std::slice::from_mut(&mut sending)).await;
+        self.conclude(sending).await
+    }
+
+    /// Makes one attempt at each of these deliveries of one subscription, in batches as large as its
+    /// sink takes them, and gives what came of each, in order.
+    ///
+    /// Not cancel safe, as [`attempt`](Self::attempt).
+    pub async fn attempt_all(&self, deliveries: &[Arc<Delivery>]) -> Vec<AttemptResult> {
+        let mut sendings = Vec::with_capacity(deliveries.len());
+        for delivery in deliveries {
+            sendings.push(self.seal(delivery).await);
+        }
+        self.send(&mut sendings).await;
+        let mut carried = Vec::with_capacity(sendings.len());
+        for sending in sendings {
+            carried.push(self.conclude(sending).await);
+        }
+        carried
+    }
+
+    async fn seal<'a>(&self, delivery: &'a Delivery) -> Sending<'a> {
+        let began = self.clock.now();
+        let (sealed, answer) = if delivery.subscription.sink.is_none() {
+            (None, Answer::failed(Failure::NoSink, ""))
+        } else {
+            match self.sealer.seal(delivery).await {
+                Ok(sealed) => (Some(sealed), Answer::failed(Failure::Broken, "no answer")),
+                Err(error) => (None, unsealed(&error)),
+            }
+        };
+        Sending { delivery, began, sealed, answer }
+    }
+
+    /// Notes the answer to each.
+    async fn send(&self, sendings: &mut [Sending<'_>]) {
+        let Some(first) = sendings.first() else { return };
+        let subscription = Arc::clone(&first.delivery.subscription);
+        let destination = self.destinations.of(&subscription);
+        let target = SinkTarget::of(&subscription, self.timeout);
+        let (Some(destination), Some(target)) = (destination, target) else { return };
+        let mut waiting: Vec<_> = sendings
+            .iter_mut()
+            .filter_map(|sending| {
+                Some((parcel(sending.delivery, sending.sealed.as_ref()?), sending))
+            })
+            .collect();
+        while !waiting.is_empty() {
+            let count = destination.limit().fitting(waiting.iter().map(|(parcel, _)| parcel));
+            let (parcels, sent): (_, Vec<_>) = waiting.drain(..count).unzip();
+            let answers = destination.deliver(Batch { target: target.clone(), parcels }).await;
+            for (sending, answer) in sent.into_iter().zip(answers) {
+                sending.answer = answer;
+            }
+        }
+    }
+
+    /// Judges the answer and records what follows from it.
+    async fn conclude(&self, mut sending: Sending<'_>) -> AttemptResult {
+        let receipt = self.check(&mut sending).await;
+        let Sending { delivery, began, sealed, answer } = sending;
+        if answer.kind == AnswerKind::OtherKey {
+            self.sealer.renew(delivery).await;
+        } else if let Some(sealed) = sealed.filter(|_| !answer.is_yes()) {
+            self.sealer.keep(delivery, sealed).await;
+        }
+        let now = self.clock.now();
+        let situation = Situation {
+            made: delivery.attempts.saturating_add(1),
+            ages_from: delivery.ages_from(began),
+            now,
+        };
+        let policy = Policy::of(&delivery.subscription, &self.schedule);
+        let verdict = policy.judge(&answer, situation, &*self.entropy);
+        let carried =
+            AttemptResult { verdict, health: answer.health(), retry_after: answer.retry_after };
+        let kind = answer.kind;
+        self.ledger
+            .record(delivery, &AttemptOutcome { answer, verdict, began, ended: now, receipt });
+        self.observe(delivery, verdict, now.since(began));
+        if let AnswerKind::Gone(words) = kind {
+            let subscription = Arc::clone(&delivery.subscription);
+            self.signals.tell(DeliverySignal::SinkGone { subscription, words });
+        }
+        carried
+    }
+
+    /// Checks the receipt in a yes, if the subscription asks for one; where it has to be there and is
+    /// not, the yes counts as none.
+    async fn check(
+        &self,
+        sending: &mut Sending<'_>,
+    ) -> Option<Result<SignedReceipt, ReceiptFault>> {
+        let Sending { delivery, sealed, answer, .. } = sending;
+        let receipts = delivery.subscription.receipts.as_ref().filter(|_| answer.is_yes())?;
+        let token = sealed.as_ref()?.token();
+        let checked = self.receipts.check((delivery, receipts), token, &answer.body).await;
+        if let (Err(fault), true) = (&checked, receipts.required) {
+            *answer = answer.clone().without_receipt(*fault);
+        }
+        let labels = [delivery.subscription.id.as_str(), word_of(&checked)];
+        self.metrics.counter(Metric::Receipts, &labels).increment();
+        Some(checked)
+    }
+
+    /// Counts what was attempted.
+    fn observe(&self, delivery: &Delivery, verdict: Verdict, took: Duration) {
+        let subscription = delivery.subscription.id.as_str();
+        let count = |metric, labels: &[&str]| self.metrics.counter(metric, labels).increment();
+        count(Metric::Attempts, &[subscription, verdict.word()]);
+        self.metrics.histogram(Metric::AttemptSeconds, &[]).observe_duration(took);
+        match verdict {
+            Verdict::Delivered => {
+                count(Metric::Delivered, &[subscription]);
+                if delivery.replay.is_some() {
+                    count(Metric::Replayed, &[subscription]);
+                } else if !delivery.redriven {
+                    let age = self.clock.now().since(delivery.entry.accepted);
+                    self.metrics.histogram(Metric::EndToEndSeconds, &[]).observe_duration(age);
+                }
+            }
+            Verdict::GiveUp(reason) => count(Metric::DeadLetters, &[subscription, reason.word()]),
+            Verdict::Retry { .. } => {}
+        }
+    }
+
+    /// Counts deliveries that were given up before they were offered.
+    pub fn expired(&self, subscription: &Subscription, count: usize) {
+        let labels = [subscription.id.as_str(), Reason::Expired.word()];
+        self.metrics.counter(Metric::DeadLetters, &labels).add(count as u64);
+    }
+}
+
+/// What a sink is handed of a delivery: the attributes of its event only as far as they may be shown.
+fn parcel(delivery: &Delivery, sealed: &SealedEvent) -> Parcel {
+    let event = &delivery.entry.event;
+    let hides = delivery.subscription.hides_attributes();
+    // What is in the token is said by the token's own media type.
+    let attributes = event.text_attributes().filter(|(name, _)| *name != "datacontenttype");
+    Parcel {
+        id: event.id,
+        attributes: attributes.filter(|_| !hides).collect(),
+        sequence: delivery.link.filter(|_| !hides).map(|(sequence, _)| sequence),
+        replay: delivery.replay.clone().filter(|_| !hides),
+        attempt: delivery.attempts.saturating_add(1),
+        token: sealed.token().to_owned(),
+    }
+}
+
+fn unsealed(error: &SealerError) -> Answer {
+    // The consumer's keys may lie where the egress guard lets nobody go.
+    let is_refused = EgressRefusal::among_causes(error).is_some();
+    let failure = if is_refused { Failure::Refused } else { Failure::Seal };
+    Answer::failed(failure, &error_chain(error).to_string())
+}

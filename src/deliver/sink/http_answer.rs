@@ -1,0 +1,165 @@
+//! What the answers of HTTP sinks mean: the one table of status codes.
+
+use crate::deliver::sink::answer::{Answer, AnswerKind, Health};
+use crate::deliver::sink::content::SetError;
+use crate::deliver::sink::http::Exchange;
+
+/// How much of a response's body is shown in the attempt list.
+const DETAIL_LIMIT: usize = 512;
+
+/// What a status code means for the event that was posted (RFC 9110, section 15).
+pub(super) const fn kind_of(status: u16) -> AnswerKind {
+    match status {
+        200..=299 => AnswerKind::Delivered,
+        400 | 404 | 405 | 415 | 422 => AnswerKind::Refused,
+        401 | 403 => AnswerKind::Unauthorised,
+        410 => AnswerKind::Gone("the sink answered 410 Gone"),
+        413 => AnswerKind::TooLarge,
+        429 => AnswerKind::Later(Health::Busy),
+        503 => AnswerKind::Later(Health::Overloaded),
+        500..=599 => AnswerKind::Later(Health::Failed),
+        _ => AnswerKind::Later(Health::Declined),
+    }
+}
+
+/// What a response means, with what the sink says of a refusal: the code and words of RFC 8935, or
+/// the beginning of the body.
+pub(super) fn answer_of(exchange: Exchange) -> Answer {
+    let Exchange { status, retry_after, body, .. } = exchange;
+    let error = SetError::read(&body).filter(|_| status == 400);
+    let kind = match &error {
+        // The consumer's keys have turned, and the next token is sealed with new ones.
+        Some(error) if error.asks_for_another_key() => AnswerKind::OtherKey,
+        _ => kind_of(status),
+    };
+    let answer = Answer { status: Some(status), retry_after, ..Answer::new(kind) };
+    if answer.is_yes() {
+        return Answer { body: body.into(), ..answer };
+    }
+    let detail = match error {
+        Some(SetError { code, description }) => {
+            excerpt(format!("{code}: {description}").as_bytes())
+        }
+        None => excerpt(&body),
+    };
+    Answer { detail: detail.into(), ..answer }
+}
+
+/// Shows the beginning of a refusal's body without long words, among which an echoed token would be.
+fn excerpt(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body);
+    let words = text.split_whitespace().filter(|word| word.len() <= 64);
+    let shown: String = words.collect::<Vec<_>>().join(" ").chars().take(DETAIL_LIMIT).collect();
+    shown.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ambient::SeededEntropy;
+    use crate::deliver::outcome::{Policy, Situation};
+    use crate::deliver::sink::answer::Failure;
+    use crate::event::Timestamp;
+    use crate::seal::ReceiptFault;
+
+    fn response(status: u16, body: &str) -> Answer {
+        let body = body.as_bytes().to_vec();
+        answer_of(Exchange { status, retry_after: None, allowed_origin: None, body })
+    }
+
+    /// The word of the verdict after one attempt, without and with patience for refusals.
+    fn verdicts(answer: &Answer) -> [&'static str; 2] {
+        let patient = Policy::default();
+        let strict = Policy { give_up_after_refusals: Some(1), ..Policy::default() };
+        [patient, strict].map(|policy| {
+            let now = Timestamp::from_unix_seconds(1000);
+            let situation = Situation { made: 1, ages_from: now, now };
+            policy.judge(answer, situation, &SeededEntropy::new(1)).word()
+        })
+    }
+
+    /// What a response was taken for while status codes were judged themselves.
+    const fn expected(status: u16) -> ([&'static str; 2], Health) {
+        match status {
+            200..=299 => (["delivered", "delivered"], Health::Well),
+            410 => (["sink-gone", "sink-gone"], Health::Declined),
+            400 | 401 | 403 | 404 | 405 | 413 | 415 | 422 => {
+                (["retry", "refused"], Health::Declined)
+            }
+            429 => (["retry", "retry"], Health::Busy),
+            503 => (["retry", "retry"], Health::Overloaded),
+            500..=599 => (["retry", "retry"], Health::Failed),
+            _ => (["retry", "retry"], Health::Declined),
+        }
+    }
+
+    #[test]
+    fn every_status_has_its_verdict_its_health_and_its_words() {
+        for status in 100..=599 {
+            let answer = response(status, "some words");
+            let is_yes = (200..=299).contains(&status);
+
+            assert_eq!((verdicts(&answer), answer.health()), expected(status), "{status}");
+            assert_eq!(answer.is_yes(), is_yes, "{status}");
+            assert_eq!(answer.status, Some(status));
+            let (detail, body) = if is_yes { ("", "some words") } else { ("some words", "") };
+            assert_eq!((&*answer.detail, &*answer.body), (detail, body.as_bytes()), "{status}");
+            assert!(!answer.is_broken(), "{status}");
+        }
+    }
+
+    #[test]
+    fn every_failure_has_its_verdict_its_health_and_its_word() {
+        let failures = [
+            (Failure::Refused, Health::Unasked, "address-not-allowed", false),
+            (Failure::Connect, Health::Failed, "connect-failed", true),
+            (Failure::Timeout, Health::Overloaded, "timeout", false),
+            (Failure::Broken, Health::Failed, "connection-broken", true),
+            (Failure::NoSink, Health::Unasked, "no-sink", false),
+            (Failure::Authorization, Health::Unasked, "authorization-failed", false),
+            (Failure::Seal, Health::Unasked, "cannot-be-sealed", false),
+        ];
+        for (failure, health, word, is_broken) in failures {
+            let answer = Answer::failed(failure, "");
+
+            assert_eq!((verdicts(&answer), answer.health()), (["retry", "retry"], health));
+            assert_eq!((answer.status, answer.is_broken()), (None, is_broken), "{word}");
+            assert_eq!(&*answer.detail, word);
+            assert_eq!(*Answer::failed(failure, "why").detail, format!("{word}: why"));
+        }
+    }
+
+    #[test]
+    fn a_receiver_of_security_event_tokens_refuses_for_good_or_asks_for_another_key() {
+        for (code, verdict) in [
+            ("invalid_request", "refused"),
+            ("invalid_key", "retry"),
+            ("invalid_issuer", "refused"),
+            ("invalid_audience", "refused"),
+            ("authentication_failed", "refused"),
+            ("access_denied", "refused"),
+        ] {
+            let body = format!(r#"{{"err":"{code}","description":"kid 7"}}"#);
+            let answer = response(400, &body);
+
+            assert_eq!(verdicts(&answer), ["retry", verdict], "{code}");
+            assert_eq!(answer.kind == AnswerKind::OtherKey, code == "invalid_key");
+            assert_eq!((answer.status, answer.health()), (Some(400), Health::Declined));
+            assert_eq!(*answer.detail, format!("{code}: kid 7"));
+            // With another status it is a body like any other.
+            let answer = response(422, &body);
+            assert_eq!((verdicts(&answer), &*answer.detail), (["retry", "refused"], &*body));
+        }
+    }
+
+    #[test]
+    fn a_yes_without_its_receipt_is_a_failure_of_a_sink_that_is_well() {
+        for status in 200..=299 {
+            let answer = response(status, "").without_receipt(ReceiptFault::Missing);
+
+            assert_eq!((verdicts(&answer), answer.health()), (["retry", "retry"], Health::Well));
+            assert_eq!((answer.status, answer.is_yes()), (Some(status), false));
+            assert_eq!(&*answer.detail, "no valid receipt: missing");
+        }
+    }
+}

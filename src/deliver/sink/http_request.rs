@@ -1,0 +1,243 @@
+//! What is sent to HTTP sinks: sealed events, challenges, and the question of consent.
+
+use bytes::Bytes;
+use reqwest::Method;
+
+use crate::deliver::sink::content::body;
+use crate::deliver::sink::destination::{Parcel, SinkTarget};
+use crate::subscriptions::ContentMode;
+
+/// One request to a sink.
+#[derive(Clone)]
+pub struct HttpRequest {
+    /// `POST`, but for the question of consent.
+    pub method: Method,
+    /// The sink.
+    pub target: SinkTarget,
+    /// Header names in lower case and their values, in order.
+    pub headers: Headers,
+    /// The body's media type.
+    pub content_type: &'static str,
+    /// The body; usually the token.
+    pub body: Bytes,
+}
+
+type Headers = Vec<(&'static str, String)>;
+
+impl HttpRequest {
+    /// Sends an event, at this second.
+    pub(super) fn event(target: SinkTarget, parcel: Parcel, now: i64) -> Self {
+        let headers = event_headers(target.content_mode, &parcel, now);
+        Self::post(target, parcel, headers)
+    }
+
+    /// Sends a challenge, which shows less than an event.
+    pub(super) fn challenge(target: SinkTarget, parcel: Parcel) -> Self {
+        let mut headers = Vec::new();
+        if target.content_mode.is_binary() {
+            headers.extend(names(&parcel));
+            headers.extend(shown(&parcel).map(|(name, value)| (name, value.to_owned())));
+        }
+        Self::post(target, parcel, headers)
+    }
+
+    fn post(target: SinkTarget, parcel: Parcel, headers: Headers) -> Self {
+        let mode = target.content_mode;
+        let (content_type, body) = (mode.media_type(), body(mode, parcel));
+        Self { method: Method::POST, target, headers, content_type, body }
+    }
+
+    /// Asks whether events of this origin may be sent (CloudEvents webhooks, section 4.1).
+    pub(super) fn consent(target: SinkTarget, origin: &str) -> Self {
+        let headers = vec![("webhook-request-origin", origin.to_owned())];
+        let content_type = ContentMode::Binary.media_type();
+        Self { method: Method::OPTIONS, target, headers, content_type, body: Bytes::new() }
+    }
+}
+
+/// The clear attributes (CloudEvents HTTP binding, section 3.1.3) and the names that receivers of
+/// webhooks look for.
+fn event_headers(mode: ContentMode, parcel: &Parcel, now: i64) -> Headers {
+    let mut headers = vec![
+        ("webhook-id", parcel.id.to_string()),
+        ("webhook-timestamp", now.to_string()),
+        ("sealway-attempt", parcel.attempt.to_string()),
+    ];
+    match mode {
+        ContentMode::Binary => {}
+        // A CloudEvent in JSON shows its attributes itself.
+        ContentMode::Structured => return headers,
+        // RFC 8935, section 2.1: refusals are explained in JSON.
+        ContentMode::Set => {
+            headers.push(("accept", "application/json".to_owned()));
+            return headers;
+        }
+    }
+    headers.extend(names(parcel));
+    let plain = |header, name| parcel.attribute(name).map(|value| (header, value.to_owned()));
+    headers.extend(plain("idempotency-key", "idempotencykey"));
+    headers.extend(parcel.sequence.map(|sequence| ("ce-sequence", sequence.to_string())));
+    headers.extend(parcel.replay.as_ref().map(|replay| ("sealway-replay", replay.to_string())));
+    headers.extend(plain("traceparent", "traceparent"));
+    headers.extend(shown(parcel).map(|(name, value)| (name, percent_encoded(value))));
+    headers
+}
+
+/// The headers that name a CloudEvent.
+fn names(parcel: &Parcel) -> [(&'static str, String); 2] {
+    [("ce-specversion", "1.0".to_owned()), ("ce-id", parcel.id.to_string())]
+}
+
+/// The headers of the attributes that may be shown.
+fn shown(parcel: &Parcel) -> impl Iterator<Item = (&'static str, &str)> {
+    parcel.attributes.iter().filter_map(|(name, value)| {
+        let header = match *name {
+            "source" => "ce-source",
+            "type" => "ce-type",
+            "subject" => "ce-subject",
+            "time" => "ce-time",
+            "dataschema" => "ce-dataschema",
+            "idempotencykey" => "ce-idempotencykey",
+            "traceparent" => "ce-traceparent",
+            // In binary mode the content type is the header of that name, which is the token's.
+            _ => return None,
+        };
+        Some((header, &**value))
+    })
+}
+
+/// Encodes what a header cannot carry (CloudEvents HTTP binding, section 3.1.3.2).
+fn percent_encoded(value: &str) -> String {
+    use std::fmt::Write as _;
+    let mut encoded = String::with_capacity(value.len());
+    for character in value.chars() {
+        if matches!(character, '!'..='~') && !matches!(character, '"' | '%') {
+            encoded.push(character);
+        } else {
+            let mut bytes = [0; 4];
+            for byte in character.encode_utf8(&mut bytes).bytes() {
+                // Writing to a string cannot fail.
+                let _ = write!(encoded, "%{byte:02X}");
+            }
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::event::EventId;
+
+    fn target(content_mode: ContentMode) -> SinkTarget {
+        let sink = "https://shop.example/hook".parse().unwrap();
+        SinkTarget { sink, credential: None, content_mode, timeout: Duration::from_secs(1) }
+    }
+
+    fn parcel(attributes: &[(&'static str, &str)]) -> Parcel {
+        Parcel {
+            id: EventId::from_parts(1, 7),
+            attributes: attributes.iter().map(|(name, value)| (*name, (*value).into())).collect(),
+            sequence: (!attributes.is_empty()).then_some(3),
+            replay: (!attributes.is_empty()).then(|| "again".parse().unwrap()),
+            attempt: 2,
+            token: "a.b.c".to_owned(),
+        }
+    }
+
+    fn lines(request: &HttpRequest) -> Vec<String> {
+        let lines = request.headers.iter().map(|(name, value)| format!("{name}: {value}"));
+        lines.chain([request.content_type.to_owned()]).collect()
+    }
+
+    const ATTRIBUTES: [(&str, &str); 7] = [
+        ("source", "/shop"),
+        ("type", "Order Created"),
+        ("subject", "7"),
+        ("time", "2026-11-21T20:17:00Z"),
+        ("dataschema", "https://gw.example/x"),
+        ("idempotencykey", "0101"),
+        ("traceparent", "00-aa-bb-01"),
+    ];
+
+    #[test]
+    fn in_binary_mode_what_may_be_shown_is_in_headers() {
+        let id = EventId::from_parts(1, 7);
+        let always = [
+            format!("webhook-id: {id}"),
+            "webhook-timestamp: 99".to_owned(),
+            "sealway-attempt: 2".to_owned(),
+            "ce-specversion: 1.0".to_owned(),
+            format!("ce-id: {id}"),
+        ];
+        let shown = [
+            "idempotency-key: 0101",
+            "ce-sequence: 3",
+            "sealway-replay: again",
+            "traceparent: 00-aa-bb-01",
+            "ce-source: /shop",
+            "ce-type: Order%20Created",
+            "ce-subject: 7",
+            "ce-time: 2026-11-21T20:17:00Z",
+            "ce-dataschema: https://gw.example/x",
+            "ce-idempotencykey: 0101",
+            "ce-traceparent: 00-aa-bb-01",
+        ];
+        let event =
+            |attributes| HttpRequest::event(target(ContentMode::Binary), parcel(attributes), 99);
+
+        let request = event(&ATTRIBUTES);
+        let all = always.iter().map(String::as_str).chain(shown).chain(["application/jwt"]);
+        assert_eq!(lines(&request), all.collect::<Vec<_>>());
+        assert_eq!((&request.method, &*request.body), (&Method::POST, &b"a.b.c"[..]));
+
+        let hidden = always.iter().map(String::as_str).chain(["application/jwt"]);
+        assert_eq!(lines(&event(&[])), hidden.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn in_other_modes_the_headers_show_no_attributes() {
+        let id = format!("webhook-id: {}", EventId::from_parts(1, 7));
+        let event = |mode| lines(&HttpRequest::event(target(mode), parcel(&ATTRIBUTES), 99));
+        let [timestamp, attempt] = ["webhook-timestamp: 99", "sealway-attempt: 2"];
+
+        let structured = [&*id, timestamp, attempt, "application/cloudevents+json"];
+        assert_eq!(event(ContentMode::Structured), structured);
+        let accept = "accept: application/json";
+        let set = [&*id, timestamp, attempt, accept, "application/secevent+jwt"];
+        assert_eq!(event(ContentMode::Set), set);
+    }
+
+    #[test]
+    fn a_challenge_and_the_question_of_consent_show_less() {
+        let attributes = [("type", "challenge"), ("source", "https://gw.example/a%20b")];
+        let challenge = |mode| lines(&HttpRequest::challenge(target(mode), parcel(&attributes)));
+        let id = format!("ce-id: {}", EventId::from_parts(1, 7));
+        let named = [
+            "ce-specversion: 1.0",
+            &*id,
+            "ce-type: challenge",
+            "ce-source: https://gw.example/a%20b",
+            "application/jwt",
+        ];
+        assert_eq!(challenge(ContentMode::Binary), named);
+        assert_eq!(challenge(ContentMode::Structured), ["application/cloudevents+json"]);
+        assert_eq!(challenge(ContentMode::Set), ["application/secevent+jwt"]);
+
+        let asked = HttpRequest::consent(target(ContentMode::Set), "gw.example");
+        let question = ["webhook-request-origin: gw.example", "application/jwt"];
+        assert_eq!(
+            (&asked.method, lines(&asked)),
+            (&Method::OPTIONS, question.map(Into::into).into())
+        );
+        assert!(asked.body.is_empty());
+    }
+
+    #[test]
+    fn what_a_header_cannot_carry_is_percent_encoded() {
+        assert_eq!(percent_encoded("Payment.Authorised"), "Payment.Authorised");
+        assert_eq!(percent_encoded("Euro € 100%\""), "Euro%20%E2%82%AC%20100%25%22");
+    }
+}

@@ -1,0 +1,157 @@
+//! Attempts at a sink that takes several events at once, and says of each what became of it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use serde_json::json;
+
+use crate::deliver::outcome::{Delivery, Reason, Verdict};
+use crate::deliver::sink::{
+    Answer, AnswerKind, Batch, BatchLimit, ChallengeError, Destination, Health, Parcel, SinkTarget,
+};
+use crate::deliver::tests::stage::Stage;
+use crate::event::ChainValue;
+use crate::eventlog::{Attempt, EventLog as _, Page};
+use crate::subscriptions::{Challenge, RecipientKeys, Subscription};
+
+/// A bus: it takes three events at once, and answers some of them as the test says.
+#[derive(Default)]
+struct Bus {
+    batches: Mutex<Vec<Vec<Parcel>>>,
+    answers: Mutex<VecDeque<Answer>>,
+}
+
+#[async_trait]
+impl Destination for Bus {
+    fn limit(&self) -> BatchLimit {
+        BatchLimit { events: 3, bytes: usize::MAX }
+    }
+
+    async fn deliver(&self, batch: Batch) -> Vec<Answer> {
+        let mut answers = self.answers.lock().unwrap();
+        let told = batch.parcels.iter().filter_map(|_| answers.pop_front()).collect();
+        self.batches.lock().unwrap().push(batch.parcels);
+        told
+    }
+
+    async fn prove(&self, _: &SinkTarget, _: Parcel, _: &Challenge) -> Result<(), ChallengeError> {
+        panic!("no sink is proved here")
+    }
+}
+
+async fn deliveries(stage: &Stage, words: &[&str]) -> Vec<Arc<Delivery>> {
+    let entries = stage.append(words).await;
+    let delivery = |(index, entry)| {
+        Arc::new(Delivery {
+            subscription: Arc::clone(&stage.subscription),
+            entry,
+            link: Some((index, ChainValue::start(&stage.subscription.id))),
+            replay: None,
+            attempts: 0,
+            first_attempt: None,
+            redriven: false,
+        })
+    };
+    (1..).zip(entries).map(delivery).collect()
+}
+
+/// The attempts that were recorded, the first one first.
+async fn recorded(stage: &Stage) -> Vec<Attempt> {
+    stage.ledger.flush().await.unwrap();
+    let mut attempts = stage.log.attempts(None, None, Page::default()).await.unwrap();
+    attempts.reverse();
+    attempts
+}
+
+#[tokio::test]
+async fn each_event_of_a_batch_has_an_outcome_of_its_own() {
+    let mut stage = Stage::new().await;
+    stage.in_order(&json!({ "giveUpAfterRefusals": 1 }));
+    let deliveries = deliveries(&stage, &["a", "b", "c", "d", "e"]).await;
+    let bus = Arc::new(Bus::default());
+    let wait = Duration::from_mins(1);
+    let busy = Answer {
+        status: Some(400),
+        retry_after: Some(wait),
+        detail: "ThrottlingException".into(),
+        ..Answer::new(AnswerKind::Later(Health::Busy))
+    };
+    bus.answers.lock().unwrap().extend([
+        Answer { status: Some(200), ..Answer::new(AnswerKind::Delivered) },
+        busy,
+        Answer { detail: "AccessDeniedException".into(), ..Answer::new(AnswerKind::Unauthorised) },
+        Answer::new(AnswerKind::TooLarge),
+    ]);
+
+    let carried = stage.attempter(Arc::clone(&bus) as _).attempt_all(&deliveries).await;
+
+    let refused = Verdict::GiveUp(Reason::Refused);
+    let verdicts: Vec<_> = carried.iter().map(|one| one.verdict.word()).collect();
+    assert_eq!(verdicts, ["delivered", "retry", refused.word(), refused.word(), "retry"]);
+    assert_eq!((carried[1].health, carried[1].retry_after), (Health::Busy, Some(wait)));
+    assert_eq!(carried[2].health, Health::Declined);
+    assert_eq!(carried[4].health, Health::Failed, "what is not answered for counts as broken");
+    let attempts = recorded(&stage).await;
+    let shown: Vec<_> = attempts.iter().map(|one| (one.status, &*one.detail)).collect();
+    let broken = "connection-broken: no answer";
+    let expected = [
+        (Some(200), ""),
+        (Some(400), "ThrottlingException"),
+        (None, "AccessDeniedException"),
+        (None, ""),
+        (None, broken),
+    ];
+    assert_eq!(shown, expected);
+
+    let batches = bus.batches.lock().unwrap();
+    assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [3, 2]);
+    for (parcel, delivery) in batches.iter().flatten().zip(&deliveries) {
+        let id = delivery.entry.event.id;
+        assert_eq!((parcel.id, parcel.sequence), (id, delivery.link.map(|(sequence, _)| sequence)));
+        assert_eq!(stage.open(parcel).id(), id.to_string());
+        assert_eq!(parcel.attribute("type"), Some("Test.Happened"));
+    }
+}
+
+#[tokio::test]
+async fn what_is_hidden_is_handed_to_no_sink() {
+    let mut stage = Stage::new().await;
+    stage.in_order(&json!({ "attributes": "id" }));
+    let shown = deliveries(&stage, &["a"]).await.remove(0);
+    let replayed = Delivery { replay: Some("again".parse().unwrap()), ..(*shown).clone() };
+    let bus = Arc::new(Bus::default());
+    bus.answers.lock().unwrap().push_back(Answer::new(AnswerKind::Delivered));
+
+    let carried = stage.attempter(Arc::clone(&bus) as _).attempt(&replayed).await;
+
+    assert_eq!(carried.verdict, Verdict::Delivered);
+    let batches = bus.batches.lock().unwrap();
+    let parcel = &batches[0][0];
+    assert_eq!(parcel.id, shown.entry.event.id);
+    assert_eq!((parcel.attributes.len(), parcel.sequence, &parcel.replay), (0, None, &None));
+}
+
+#[tokio::test]
+async fn what_cannot_be_sealed_or_has_no_sink_is_not_sent() {
+    let mut stage = Stage::new().await;
+    let sound = deliveries(&stage, &["a"]).await.remove(0);
+    let mut subscription = (*stage.subscription).clone();
+    subscription.keys = RecipientKeys::Shared("damaged".into());
+    let unsealable = Delivery { subscription: Arc::new(subscription), ..(*sound).clone() };
+    stage.subscription = Arc::new(Subscription { sink: None, ..(*stage.subscription).clone() });
+    let homeless = Delivery { subscription: Arc::clone(&stage.subscription), ..(*sound).clone() };
+    let bus = Arc::new(Bus::default());
+    let attempter = stage.attempter(Arc::clone(&bus) as _);
+
+    for delivery in [&unsealable, &homeless] {
+        let carried = attempter.attempt(delivery).await;
+        assert_eq!((carried.verdict.word(), carried.health), ("retry", Health::Unasked));
+    }
+
+    assert!(bus.batches.lock().unwrap().is_empty());
+    let attempts = recorded(&stage).await;
+    assert!(attempts[0].detail.starts_with("cannot-be-sealed: "), "{}", attempts[0].detail);
+    assert_eq!(&*attempts[1].detail, "no-sink");
+}
