@@ -19,7 +19,7 @@ use sealway::ambient::{Entropy, SeededEntropy, SystemClock, SystemDisk, SystemEn
 use sealway::event::{
     ContentDigest, Data, EventSource, EventType, IdempotencyKey, Subject, Timestamp,
 };
-use sealway::eventlog::{Draft, EventLog, LogLimits, Origin, SqliteLog};
+use sealway::eventlog::{Draft, Log, LogLimits, Origin, Protection, SqliteLog, Tailed};
 use sealway::telemetry::Metrics;
 use tempfile::TempDir;
 use tokio::time::Instant;
@@ -190,10 +190,11 @@ fn finish(
     Row { name, events, syncs, wall, cpu, waits }
 }
 
-fn open(directory: &TempDir, metrics: &Metrics) -> Arc<SqliteLog> {
+fn open(directory: &TempDir, metrics: &Metrics) -> Arc<dyn Log> {
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let machine = (clock as _, entropy as _, Arc::new(SystemDisk) as _);
-    SqliteLog::open(directory.path(), LogLimits::default(), machine, metrics).unwrap()
+    let log = SqliteLog::open(directory.path(), LogLimits::default(), machine, metrics).unwrap();
+    Tailed::over(log, LogLimits::default().tail_bytes)
 }
 
 /// Makes drafts with distinct content, cheaply.
@@ -224,6 +225,7 @@ fn drafts(seed: u64) -> impl FnMut() -> Draft {
             origin: Some(Origin(origin.try_into().unwrap())),
             deduplicate: None,
             observed: None,
+            protection: Protection::default(),
         }
     }
 }

@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use sealway::ambient::{Entropy, SeededEntropy, SystemClock, SystemDisk, SystemEntropy, Tasks};
 use sealway::event::{ContentDigest, Data, EventSource, EventType, IdempotencyKey, Timestamp};
 use sealway::eventlog::{
-    Draft, EventLog, LogLimits, Position, Retention, SqliteLog, Trimmed, back_up,
+    Draft, Log, LogLimits, Position, Protection, Retention, SqliteLog, Tailed, Trimmed, back_up,
 };
 use sealway::telemetry::Metrics;
 use tempfile::TempDir;
@@ -31,8 +31,9 @@ async fn main() {
     let directory = TempDir::new().unwrap();
     let machine =
         (Arc::new(SystemClock) as _, Arc::new(SystemEntropy) as _, Arc::new(SystemDisk) as _);
-    let log =
-        SqliteLog::open(directory.path(), LogLimits::default(), machine, &Metrics::new()).unwrap();
+    let limits = LogLimits::default();
+    let log = SqliteLog::open(directory.path(), limits, machine, &Metrics::new()).unwrap();
+    let log: Arc<dyn Log> = Tailed::over(log, limits.tail_bytes);
     let mut draft = drafts();
     for _ in 0..FILLED / 1000 {
         log.append((0..1000).map(|_| draft()).collect()).await.unwrap();
@@ -104,7 +105,7 @@ fn print_waits(name: &str, waits: &[Duration], others: Option<&[Duration]>) {
 }
 
 /// Drops the oldest entries as the gateway does; says in how many slices, and how long the slowest took with its sync.
-async fn drop_old(log: Arc<SqliteLog>) -> (u64, Duration) {
+async fn drop_old(log: Arc<dyn Log>) -> (u64, Duration) {
     let retention = Retention { bytes: Some(0), hold: Position(DROPPED), ..Retention::default() };
     let (mut slices, mut longest) = (0, Duration::ZERO);
     loop {
@@ -121,7 +122,7 @@ async fn drop_old(log: Arc<SqliteLog>) -> (u64, Duration) {
 
 /// Appends single events at a steady rate, none waiting for another; gives their waits, sorted.
 async fn appends(
-    log: &Arc<SqliteLog>,
+    log: &Arc<dyn Log>,
     tasks: &Tasks,
     draft: &mut impl FnMut() -> Draft,
     mut done: impl FnMut() -> bool,
@@ -166,6 +167,7 @@ fn drafts() -> impl FnMut() -> Draft {
             origin: None,
             deduplicate: None,
             observed: None,
+            protection: Protection::default(),
         }
     }
 }

@@ -140,7 +140,7 @@ pub async fn list(
     let after = DeadLetterId(after.unwrap_or_default());
     let wish = Wish { ids: None, reason, event_type, from, to };
     let query = DeadLetterQuery { after, ..wish.query(&subscription.id)? };
-    let letters = services.log.dead_letters(&query, page(limit)?).await?;
+    let letters = services.store.dead_letters.dead_letters(&query, page(limit)?).await?;
     let next = next(&letters, |letter| letter.id.0);
     Ok(Json(DeadLetters { dead_letters: letters.iter().map(ShownDeadLetter::of).collect(), next }))
 }
@@ -156,7 +156,7 @@ pub async fn counts(
     FoundSubscription { services, subscription, .. }: FoundSubscription,
 ) -> Result<Json<Counted>, Problem> {
     let mut counted = Counted::default();
-    for one in services.log.count_dead_letters(Some(&subscription.id)).await? {
+    for one in services.store.dead_letters.count_dead_letters(Some(&subscription.id)).await? {
         counted.add(&one);
     }
     Ok(Json(counted))
@@ -174,7 +174,7 @@ pub async fn all_counts(
 ) -> Result<Json<AllCounted>, Problem> {
     caller.must(&Scope::Operate)?;
     let mut subscriptions: BTreeMap<String, Counted> = BTreeMap::new();
-    for one in services.log.count_dead_letters(None).await? {
+    for one in services.store.dead_letters.count_dead_letters(None).await? {
         subscriptions.entry(one.subscription.to_string()).or_default().add(&one);
     }
     Ok(Json(AllCounted { subscriptions }))

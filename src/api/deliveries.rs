@@ -67,7 +67,7 @@ pub async fn attempts(
 ) -> Result<Json<Attempts>, Problem> {
     let subscription = find(&services, &caller, &id).await?;
     let (page, event) = (page(newest.limit)?, parse_given("event", newest.event.as_deref())?);
-    let attempts = services.log.attempts(Some(&subscription.id), event, page).await?;
+    let attempts = services.store.attempts.attempts(Some(&subscription.id), event, page).await?;
     Ok(Json(Attempts { attempts: attempts.iter().map(ShownAttempt::of).collect() }))
 }
 

@@ -62,8 +62,11 @@ pub async fn get(
 ) -> Result<Json<Found>, Problem> {
     caller.must(&Scope::Operate)?;
     let id = event_id(&id)?;
-    let found = services.log.find(&[id]).await?.into_iter().next().flatten();
-    let entry = found.ok_or_else(|| match services.log.low_watermark() {
+    let found = services.store.log.find(&[id]).await?.into_iter().next().flatten();
+    if found.is_none() {
+        services.store.log.fresh_head().await?;
+    }
+    let entry = found.ok_or_else(|| match services.store.log.low_watermark() {
         floor if floor.is_above(id) => Problem::new(
             Code::NotFound,
             format!("there is no such event; those up to {} were dropped by retention", floor.id),
@@ -97,10 +100,10 @@ pub async fn list(
     let to = parse_given("to", range.to.as_deref())?.unwrap_or(EventId::MAX);
     let limit = page(range.limit)?.items;
     let mut answer = Events { events: Vec::new(), next: None };
-    let mut after = services.log.seek(from).await?;
+    let mut after = services.store.log.seek(from).await?;
     let mut looked_through = 0;
     loop {
-        let entries = services.log.read(after, Page::default()).await?;
+        let entries = services.store.log.read(after, Page::default()).await?;
         if entries.is_empty() {
             return Ok(Json(answer));
         }

@@ -192,7 +192,7 @@ impl Export {
         self.keys().await?;
         self.receipt_keys().await?;
         let before = Position(start.position.0.saturating_sub(1));
-        let head = self.services.log.read(before, Page { items: 1, bytes: 1 }).await?;
+        let head = self.services.store.log.read(before, Page { items: 1, bytes: 1 }).await?;
         let head = head.first().filter(|entry| entry.position == start.position);
         let mut head = head.map(|entry| entry.event.id);
         let mut place = start;
@@ -282,8 +282,8 @@ impl Export {
         };
         let sealed = self.services.subscription_service.sealer().seal(&delivery).await?;
         self.keys().await?;
-        let (of, log) = (&self.subscription.id, &self.services.log);
-        let receipts = log.receipts(of, Some(event.id), ReceiptId(0), RECEIPTS).await?;
+        let (of, kept) = (&self.subscription.id, &self.services.store.receipts);
+        let receipts = kept.receipts(of, Some(event.id), ReceiptId(0), RECEIPTS).await?;
         let receipts: Vec<&str> = receipts.iter().map(|receipt| &*receipt.jws).collect();
         let line = self.bundle.event(&EventLine {
             id: event.id,

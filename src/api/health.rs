@@ -32,7 +32,7 @@ pub async fn ready(State(services): State<Arc<Services>>) -> Result<&'static str
     if !services.readiness.is_ready() {
         return Err(Problem::new(Code::NotReady, "the gateway is starting or stopping"));
     }
-    match services.log.disk() {
+    match services.store.log.disk() {
         DiskLevel::Enough => Ok("ready\n"),
         DiskLevel::Low => Ok("ready; the disk is filling up\n"),
         DiskLevel::Full => Err(Problem::new(Code::NotReady, "the disk is full: no event is taken")),
@@ -51,7 +51,7 @@ pub async fn metrics(
     caller: Caller,
 ) -> Result<impl IntoResponse, Problem> {
     caller.must(&Scope::Operate)?;
-    let (head, now) = (services.log.head().0, services.clock.now());
+    let (head, now) = (services.store.log.head().0, services.clock.now());
     // A log that fails is told of by the gateway's own look at who is behind, once a minute. That is
     // when everything else that is counted is wanted most.
     let behind = services.subscription_service.behind().await.ok();

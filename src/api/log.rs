@@ -70,14 +70,15 @@ pub async fn show(
     caller: Caller,
 ) -> Result<Json<Shown>, Problem> {
     caller.must(&Scope::Operate)?;
-    let (head, floor) = (services.log.head().0, services.log.low_watermark().position.0);
+    let (head, floor) =
+        (services.store.log.head().0, services.store.log.low_watermark().position.0);
     let mut holders = holders(&services).await?;
     holders.truncate(MOST);
     Ok(Json(Shown { head, floor, holders }))
 }
 
 async fn holders(services: &Services) -> Result<Vec<Holder>, LogError> {
-    let head = services.log.head();
+    let head = services.store.log.head();
     let events = |settled: Position| head.0.saturating_sub(settled.0);
     let mut holders: Vec<Holder> = Vec::new();
     for behind in services.subscription_service.behind().await? {
@@ -93,7 +94,7 @@ async fn holders(services: &Services) -> Result<Vec<Holder>, LogError> {
         });
     }
     for (replay, subscription, reached) in services.replays.holds() {
-        let Some(since) = accepted_after(&*services.log, reached).await? else { continue };
+        let Some(since) = accepted_after(&*services.store.log, reached).await? else { continue };
         let line = services.subscription_service.worker(&subscription);
         let known = line.map(|line| Arc::clone(&line.subscription.borrow()));
         holders.push(Holder {

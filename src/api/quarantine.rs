@@ -91,7 +91,7 @@ pub async fn list(
         envelope_id: wanted.envelope.map(Arc::from),
         publication: wanted.publication.map(Arc::from),
     };
-    let events = services.log.quarantined(&query, Page::default()).await?;
+    let events = services.store.quarantine.quarantined(&query, Page::default()).await?;
     let next = next(&events, |event| event.id.0);
     Ok(Json(Kept { quarantined: events.iter().map(ShownQuarantined::of).collect(), next }))
 }
@@ -108,7 +108,7 @@ pub async fn counts(
 ) -> Result<Json<QuarantineCounts>, Problem> {
     caller.must(&Scope::Operate)?;
     let mut counts = QuarantineCounts::default();
-    for one in services.log.count_quarantined().await? {
+    for one in services.store.quarantine.count_quarantined().await? {
         let publication = counts.publications.entry(one.publication.to_string()).or_default();
         publication.total += one.count;
         for code in one.codes.split(',').filter(|code| !code.is_empty()) {
@@ -158,7 +158,7 @@ pub async fn release(
         .map_err(|error| Problem::internal(&error))?;
     let released = services.admit.release(received, &quarantined.event.publication).await;
     let event = released.map_err(Problem::refused)?;
-    services.log.unquarantine(quarantined.id).await?;
+    services.store.quarantine.unquarantine(quarantined.id).await?;
     Ok(Json(Released { released: id, events: vec![event.to_string()] }))
 }
 
@@ -175,7 +175,7 @@ pub async fn remove(
     Path(id): Path<u64>,
 ) -> Result<StatusCode, Problem> {
     caller.must(&Scope::Operate)?;
-    if services.log.unquarantine(QuarantineId(id)).await? {
+    if services.store.quarantine.unquarantine(QuarantineId(id)).await? {
         Ok(StatusCode::NO_CONTENT)
     } else {
         Err(Problem::not_found("event in quarantine"))
@@ -187,7 +187,7 @@ async fn find(services: &Services, id: u64) -> Result<Quarantined, Problem> {
     let after = QuarantineId(id.checked_sub(1).ok_or_else(absent)?);
     let page = Page { items: 1, ..Page::default() };
     let query = QuarantineQuery { after, ..QuarantineQuery::default() };
-    let found = services.log.quarantined(&query, page).await?.pop();
+    let found = services.store.quarantine.quarantined(&query, page).await?.pop();
     found.filter(|quarantined| quarantined.id.0 == id).ok_or_else(absent)
 }
 

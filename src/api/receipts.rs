@@ -65,7 +65,7 @@ pub async fn list(
     let subscription = find(&services, &caller, &id).await?;
     let event = parse_given("event", wanted.event.as_deref())?;
     let (after, page) = (ReceiptId(wanted.after.unwrap_or_default()), page(wanted.limit)?);
-    let receipts = services.log.receipts(&subscription.id, event, after, page).await?;
+    let receipts = services.store.receipts.receipts(&subscription.id, event, after, page).await?;
     let next = next(&receipts, |receipt| receipt.id.0);
     Ok(Json(Receipts { receipts: receipts.iter().map(ShownReceipt::of).collect(), next }))
 }

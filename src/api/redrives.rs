@@ -170,7 +170,7 @@ async fn wanted(
     let ids = ids.map(|ids| ids.into_iter().map(DeadLetterId).collect::<BTreeSet<_>>());
     let count = ids.as_ref().map(|ids| ids.len() as u64);
     let query = Wish { ids, reason, event_type, from, to }.query(&subscription.id)?;
-    let found = services.log.count_chosen(&query).await?;
+    let found = services.store.dead_letters.count_chosen(&query).await?;
     if count.is_some_and(|count| found < count) {
         let detail = "some of these dead letters are not there; none is redriven";
         return Err(Problem::new(Code::NotFound, detail));

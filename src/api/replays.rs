@@ -131,7 +131,7 @@ pub async fn start(
         rate: wanted.rate,
     };
     let dropped_through = || {
-        let floor = services.log.low_watermark();
+        let floor = services.store.log.low_watermark();
         floor.is_above(request.from).then(|| floor.id.to_string())
     };
     if wanted.dry_run {

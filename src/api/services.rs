@@ -9,7 +9,7 @@ use crate::api::{Callers, Config, Readers, Readiness};
 use crate::contract::Catalog;
 use crate::deliver::{PullService, SubscriptionService};
 use crate::enrich::Publications;
-use crate::eventlog::EventLog;
+use crate::eventlog::Store;
 use crate::jobs::JobService;
 use crate::keys::{KeyRing, RemoteKeys, VerifyingKeys};
 use crate::source::aws::Bus;
@@ -36,8 +36,8 @@ pub struct Services {
     pub source: source::Config,
     /// The embedded bus.
     pub bus: Arc<Bus>,
-    /// The record of events.
-    pub log: Arc<dyn EventLog>,
+    /// Everything that is kept.
+    pub store: Store,
     /// Work in the background.
     pub tasks: Tasks,
     /// The gateway's own name and public address.

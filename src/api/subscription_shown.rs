@@ -131,7 +131,7 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
     );
     let ordered = subscription.document.config.ordering == Ordering::Subject;
     let progress = standing.zip(flow).map(|(standing, flow)| {
-        let behind = services.log.head().0.saturating_sub(standing.scanned.0);
+        let behind = services.store.log.head().0.saturating_sub(standing.scanned.0);
         // Nothing is attempted without a sink.
         let has_sink = !subscription.is_pulled();
         // While nothing is attempted, a pause that is over is ended by nobody.

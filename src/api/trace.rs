@@ -132,7 +132,7 @@ pub async fn trace(
         Some(id) => vec![find(&services, &caller, id).await?],
         None => services.subscription_service.list().await.map_err(problem)?,
     };
-    let entry = services.log.find(&[event]).await?.into_iter().next().flatten();
+    let entry = services.store.log.find(&[event]).await?.into_iter().next().flatten();
     let mut deliveries = Vec::new();
     let mut unwanted = 0;
     let seen: Vec<_> = subscriptions.into_iter().filter(|one| caller.sees(&one.consumer)).collect();
@@ -178,7 +178,7 @@ fn concerns(trace: &Explanation) -> bool {
 }
 
 async fn received(services: &Services, entry: &Entry) -> Result<ReceivedTrace, Problem> {
-    let observed = services.log.observed(entry.position).await?;
+    let observed = services.store.log.observed(entry.position).await?;
     let event = &entry.event;
     let publication = services.publications.get(&entry.publication);
     let today = publication.map(|publication| {

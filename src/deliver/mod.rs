@@ -33,7 +33,7 @@ pub use limits::{
     Sinks, Traffic, Wait,
 };
 pub use outcome::{
-    Delivery, DeliverySignal, DeliverySignals, Ledger, Reason, ReceiptChecker, Verdict,
+    Delivery, DeliverySignal, DeliverySignals, Ledger, Ownership, Reason, ReceiptChecker, Verdict,
 };
 pub use pull::{
     Collected, MOST_OUTSTANDING, PollRefusal, Polling, PullError, PullService, PullServiceParts,

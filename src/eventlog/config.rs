@@ -7,7 +7,39 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ambient::{HumanDuration, Size};
-use crate::eventlog::LogLimits;
+
+/// Bounds of what the log holds in memory and leaves free on disk.
+#[derive(Clone, Copy, Debug)]
+pub struct LogLimits {
+    /// Bytes of drafts that may wait for a commit; more are refused with
+    /// [`Error::Busy`](crate::eventlog::Error::Busy), as is a single batch that is larger.
+    pub waiting_bytes: usize,
+    /// Bytes of recent entries kept in memory for followers.
+    pub tail_bytes: usize,
+    /// Bytes of the disk that stay free for the delivery state; events are refused below it, with
+    /// [`Error::Full`](crate::eventlog::Error::Full).
+    pub reserve_bytes: u64,
+    /// How many percent of the disk may be in use before operators are warned.
+    pub warn_percent: u8,
+    /// From how many percent of the disk in use on events are refused.
+    pub refuse_percent: u8,
+    /// How long receipts of delivery are kept.
+    pub receipt_age: Duration,
+}
+
+impl Default for LogLimits {
+    /// 32 MiB waiting, 16 MiB of tail, 256 MiB of disk, 80 and 92 percent, receipts for 400 days.
+    fn default() -> Self {
+        Self {
+            waiting_bytes: 32 * 1024 * 1024,
+            tail_bytes: 16 * 1024 * 1024,
+            reserve_bytes: 256 * 1024 * 1024,
+            warn_percent: 80,
+            refuse_percent: 92,
+            receipt_age: Duration::from_hours(400 * 24),
+        }
+    }
+}
 
 /// The record of events.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]

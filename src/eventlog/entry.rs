@@ -34,6 +34,22 @@ const ATTRIBUTE_BYTES: usize = 512;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Origin(pub [u8; 16]);
 
+/// What protects the data of an event. Nothing makes use of it yet.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Protection {
+    /// What its digest was salted with.
+    pub salt: Option<Arc<[u8]>>,
+    /// The name of the key under which its data is encrypted.
+    pub data_key: Option<Arc<str>>,
+}
+
+/// Shows the key's name only, because who knows the salt can guess what was digested.
+impl fmt::Debug for Protection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Protection({:?})", self.data_key)
+    }
+}
+
 /// An event that is ready to be kept: everything but the id and the position.
 #[derive(Clone, Debug)]
 pub struct Draft {
@@ -65,6 +81,8 @@ pub struct Draft {
     pub deduplicate: Option<Duration>,
     /// How it breaks its contract, where its publication only observes.
     pub observed: Option<Observed>,
+    /// What protects its data.
+    pub protection: Protection,
 }
 
 /// An event in the log. It never changes.
@@ -82,6 +100,8 @@ pub struct Entry {
     pub envelope_id: Arc<str>,
     /// The earlier event with the same key and another content, if there is one.
     pub conflict: Option<EventId>,
+    /// What protects its data.
+    pub protection: Protection,
 }
 
 impl Draft {
@@ -119,6 +139,7 @@ impl Entry {
             publication: draft.publication,
             envelope_id: draft.envelope_id,
             conflict: None,
+            protection: draft.protection,
         }
     }
 }

@@ -5,42 +5,67 @@
 //! cursor (retries, dead letters, quarantine) is kept beside the entries, and so are the registry's
 //! small documents: one store, one backup.
 //!
-//! Engines: [`SqliteLog`] for one node, [`MemoryLog`] for tests and trials. The tests in
-//! `conformance` are the suite that each of them passes.
+//! A store is reached through seams, each with its own promises: [`Log`], [`DeliveryState`],
+//! [`Registry`], [`DeadLetters`], [`Quarantine`], [`Receipts`], [`Attempts`] and [`Leases`].
+//! [`SqliteLog`] keeps them all for one node, whose [`SoleOwner`] delivers; [`Tailed`] reads the
+//! newest entries of any log from memory. What a store knows of others' work may be late, as the
+//! seams say. The tests in `conformance` are a suite for each seam, which every store passes.
 //!
 //! **Invariant:** engines store and nothing else. Scheduling, ordering, matching and sealing live
 //! in other rooms, so that every engine delivers alike.
 
-mod aside;
+mod attempts;
 mod config;
 #[cfg(test)]
 mod conformance;
-mod engine;
+mod cursor;
+mod dead_letters;
+mod delivery;
+mod delivery_state;
 mod entry;
-mod memory;
+mod error;
+mod leases;
+mod log;
 mod id_generator;
 mod observed;
-mod receipt;
+mod page;
+mod quarantine;
+mod receipts;
+mod record;
 mod registry;
 mod retention;
 mod sqlite;
-mod state;
+mod store;
 mod tail;
+mod tailed;
+#[cfg(test)]
+mod testing;
 
-pub use aside::{DeadLetterCount, DeadLetterQuery, QuarantineCount, QuarantineQuery, SetAside};
-pub use config::{Config, RetentionConfig};
-pub use engine::{CommitError, DiskLevel, EventLog, LogError, LogLimits, Page};
-pub use entry::{Appended, Draft, Entry, Origin, Position};
-pub use memory::MemoryLog;
+pub use attempts::{Attempt, Attempts};
+pub use config::{Config, LogLimits, RetentionConfig};
+pub use cursor::{Cursor, SequenceCheckpoint, SequenceSet};
+pub use dead_letters::{DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeadLetters};
+pub use delivery::{DeliveryKey, Retry};
+pub use delivery_state::{Changes, CommitError, DeliveryState, SavedDeliveries};
+pub use entry::{Appended, Draft, Entry, Origin, Position, Protection};
+pub use error::LogError;
+pub use leases::{FencingEpoch, Leases, SoleOwner};
+pub use log::{DiskLevel, Log};
 pub use observed::Observed;
-pub use receipt::{KeptReceipt, ReceiptId};
-pub use registry::{Record, RecordKey, Registry, Revision};
+pub use page::Page;
+pub use quarantine::{
+    NewQuarantined, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined,
+};
+pub use receipts::{KeptReceipt, ReceiptId, Receipts};
+pub use record::{Record, RecordKey, Revision};
+pub use registry::Registry;
 pub use retention::{Extent, LowWatermark, Retention, Trimmed};
 pub use sqlite::{
     CopyError, LogOpenError, Pointer, Restoring, SqliteLog, SqliteRegistry, StoredEntry, StoredLog,
     back_up,
 };
-pub use state::{
-    Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState, NewQuarantined,
-    QuarantineId, Quarantined, Retry, SequenceCheckpoint, SequenceSet,
-};
+pub use store::Store;
+pub use tail::Tail;
+pub use tailed::Tailed;
+#[cfg(test)]
+pub(crate) use testing::{MemoryLog, RemoteStore};

@@ -4,14 +4,15 @@ use std::collections::VecDeque;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::event::EventId;
+use crate::eventlog::page::Filling;
 use crate::eventlog::{Entry, Page, Position};
 
 /// What the tree of an event's data takes, next to its text.
 const TREE: usize = 4;
 
-/// A run of entries without gaps that ends at the head, bounded by bytes.
+/// A run of entries without gaps that ends at the head, or near it, bounded by bytes.
 #[derive(Debug)]
-pub(super) struct Tail {
+pub struct Tail {
     limit: usize,
     run: RwLock<TailRun>,
 }
@@ -28,18 +29,38 @@ impl Tail {
         Self { limit, run: RwLock::default() }
     }
 
-    /// Adds entries that follow the last one.
+    /// Adds entries if they join the end. Beyond a gap they are left to be read.
     pub(super) fn extend(&self, entries: impl IntoIterator<Item = Arc<Entry>>) {
         let mut run = self.run.write().unwrap_or_else(PoisonError::into_inner);
         for entry in entries {
-            run.bytes += held_bytes(&entry);
-            run.entries.push_back(entry);
-        }
-        while run.bytes > self.limit && run.entries.len() > 1 {
-            if let Some(oldest) = run.entries.pop_front() {
-                run.bytes -= held_bytes(&oldest);
+            match run.end() {
+                Some(end) if entry.position <= end => {}
+                Some(end) if entry.position.0 > end.0 + 1 => break,
+                _ => run.push(entry),
             }
         }
+        run.shrink(self.limit);
+    }
+
+    /// Adds a page that was read, if it joins the end. One that reaches the head does so also beyond
+    /// a gap, and begins the run anew.
+    pub(super) fn join(&self, page: &[Arc<Entry>], head: Position) {
+        let (Some(first), Some(last)) = (page.first(), page.last()) else { return };
+        let end = self.run.read().unwrap_or_else(PoisonError::into_inner).end();
+        let reaches = last.position >= head;
+        let is_beyond = end.is_none_or(|end| first.position.0 > end.0 + 1);
+        if end.is_some_and(|end| last.position <= end) || is_beyond && !reaches {
+            return;
+        }
+        let whole = page
+            .iter()
+            .zip(page.iter().skip(1))
+            .rposition(|(one, next)| next.position.0 != one.position.0 + 1);
+        let whole = page.get(whole.map_or(0, |gap| gap + 1)..).unwrap_or_default();
+        if is_beyond {
+            *self.run.write().unwrap_or_else(PoisonError::into_inner) = TailRun::default();
+        }
+        self.extend(whole.iter().map(Arc::clone));
     }
 
     /// Forgets entries up to a position, because the log has dropped them.
@@ -74,48 +95,38 @@ impl Tail {
     }
 
     /// The position just before the first entry with this id or a higher one, or nothing if that
-    /// may lie before the run.
-    pub(super) fn seek(&self, from: EventId) -> Option<Position> {
+    /// may lie before the run, or between it and the head.
+    pub(super) fn seek(&self, from: EventId, head: Position) -> Option<Position> {
         let run = self.run.read().unwrap_or_else(PoisonError::into_inner);
-        let first = run.entries.front()?;
+        let (first, end) = (run.entries.front()?.position, run.end()?);
         let before = run.entries.partition_point(|entry| entry.event.id < from);
-        (before > 0).then(|| Position(first.position.0 - 1 + before as u64))
+        let is_within = before > 0 && (before < run.entries.len() || end >= head);
+        is_within.then(|| Position(first.0 - 1 + before as u64))
+    }
+}
+
+impl TailRun {
+    fn end(&self) -> Option<Position> {
+        self.entries.back().map(|newest| newest.position)
+    }
+
+    fn push(&mut self, entry: Arc<Entry>) {
+        self.bytes += held_bytes(&entry);
+        self.entries.push_back(entry);
+    }
+
+    fn shrink(&mut self, limit: usize) {
+        while self.bytes > limit && self.entries.len() > 1 {
+            if let Some(oldest) = self.entries.pop_front() {
+                self.bytes -= held_bytes(&oldest);
+            }
+        }
     }
 }
 
 /// What an entry takes once followers have matched it, and its data is parsed.
 fn held_bytes(entry: &Entry) -> usize {
     entry.weight() + TREE * entry.event.data.text().len()
-}
-
-/// Counts what goes into a page.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Filling {
-    page: Page,
-    empty: bool,
-}
-
-impl Filling {
-    /// Starts an empty page.
-    pub(super) const fn new(page: Page) -> Self {
-        Self { page, empty: true }
-    }
-
-    /// Takes one more item of so many bytes if there is room; an empty page has room for any one.
-    pub(super) fn accepts(&mut self, bytes: usize) -> bool {
-        let fits = self.page.items > 0 && (self.empty || bytes <= self.page.bytes);
-        if fits {
-            self.empty = false;
-            self.page.items -= 1;
-            self.page.bytes = self.page.bytes.saturating_sub(bytes);
-        }
-        fits
-    }
-
-    /// Tells whether there is certainly no room for another item.
-    pub(super) const fn is_full(&self) -> bool {
-        self.page.items == 0
-    }
 }
 
 #[cfg(test)]
@@ -142,18 +153,33 @@ mod tests {
         assert_eq!(tail.read(Position(5), Page::default()).unwrap(), []);
         assert!(tail.find(EventId::first_of(20)).is_none());
         assert_eq!(tail.find(EventId::first_of(40)).unwrap().position, Position(4));
-        assert_eq!(tail.seek(EventId::first_of(30)), None);
-        assert_eq!(tail.seek(EventId::first_of(31)), Some(Position(3)));
-        assert_eq!(tail.seek(EventId::MAX), Some(Position(5)));
+        assert_eq!(tail.seek(EventId::first_of(30), Position(5)), None);
+        assert_eq!(tail.seek(EventId::first_of(31), Position(5)), Some(Position(3)));
+        assert_eq!(tail.seek(EventId::MAX, Position(5)), Some(Position(5)));
     }
 
     #[test]
-    fn a_page_is_bounded_by_items_and_bytes_and_never_empty_for_size() {
-        let mut page = Filling::new(Page { items: 2, bytes: 10 });
-        assert!(page.accepts(50));
-        assert!(!page.accepts(1));
+    fn the_tail_never_has_a_gap_and_catches_up_with_what_was_read() {
+        let tail = Tail::new(usize::MAX);
+        let range = |from: u64, to: u64| (from..=to).map(entry).collect::<Vec<_>>();
+        let held = || {
+            let run = tail.run.read().unwrap();
+            run.entries.iter().map(|entry| entry.position.0).collect::<Vec<_>>()
+        };
 
-        let mut page = Filling::new(Page { items: 2, bytes: 10 });
-        assert_eq!([page.accepts(4), page.accepts(4), page.accepts(1)], [true, true, false]);
+        tail.join(&range(1, 2), Position(9));
+        assert_eq!(held(), [0_u64; 0], "a page far from the head is not kept");
+        tail.join(&[range(2, 2), range(4, 5)].concat(), Position(5));
+        assert_eq!(held(), [4, 5], "what lies behind a hole is");
+        tail.extend(range(8, 9));
+        assert_eq!(held(), [4, 5], "6 and 7 were appended elsewhere");
+        assert_eq!(tail.seek(EventId::MAX, Position(9)), None);
+        tail.join(&range(6, 8), Position(9));
+        tail.extend(range(8, 10));
+        assert_eq!(held(), [4, 5, 6, 7, 8, 9, 10]);
+        tail.join(&range(12, 12), Position(13));
+        assert_eq!(held().last(), Some(&10));
+        tail.join(&range(12, 13), Position(13));
+        assert_eq!(held(), [12, 13]);
     }
 }

@@ -20,7 +20,8 @@ use crate::deliver::{
 use crate::egress::{Egress, GuardedClients};
 use crate::enrich::Publications;
 use crate::event::{Blame, Diagnostic, Fault};
-use crate::eventlog::{EventLog, LogOpenError, Registry, SqliteLog};
+use crate::eventlog::{self, LogOpenError, Store};
+use crate::gateway::storing::{open_store, take_over};
 use crate::gateway::{Gateway, Inbound};
 use crate::identify::Naming;
 use crate::jobs;
@@ -74,6 +75,9 @@ pub enum BuildError {
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] LogOpenError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Store(#[from] eventlog::LogError),
     /// The key files cannot be opened.
     #[error(transparent)]
     KeyFiles(#[from] StoreError),
@@ -105,6 +109,7 @@ impl Blame for BuildError {
         match self {
             Self::Client(_) | Self::Resume(_) | Self::Replays(_) => Fault::Ours,
             Self::Log(error) => error.fault(),
+            Self::Store(error) => error.fault(),
             Self::KeyFiles(error) => error.fault(),
             Self::Keys(error) => error.fault(),
             _ => Fault::Caller,
@@ -132,31 +137,30 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|source| BuildError::Listen { address, source })?;
-    let log: Arc<dyn EventLog> = SqliteLog::open(
-        &config.data_dir,
-        config.log.limits(),
-        (Arc::clone(&clock), Arc::clone(&entropy), disk),
-        &metrics,
-    )?;
-    let registry: Arc<dyn Registry> = Arc::clone(&log) as Arc<dyn Registry>;
+    let limits = config.log.limits();
+    let of_machine = (Arc::clone(&clock), Arc::clone(&entropy), disk);
+    let store = open_store(&config.data_dir, limits, of_machine, &metrics)?;
     let admit: Arc<dyn Admit> = Arc::new(Inbound {
         publications: Arc::clone(&publications),
         gate: Arc::new(gate),
         naming: naming(&config),
-        log: Arc::clone(&log),
+        log: Arc::clone(&store.log),
+        quarantine: Arc::clone(&store.quarantine),
         metrics: Arc::clone(&metrics),
     });
     let (source, keys) = (config.source.clone(), access_keys(&config)?);
     let admitted = Arc::clone(&admit);
     let bus = Bus::new(source, keys, admitted, Arc::clone(&clock), Arc::clone(&entropy));
-    let ledger = Arc::new(Ledger::new(Arc::clone(&log), Arc::clone(&clock), &metrics));
-    let (out, signals) = outward(&config, &machine, (&ring, data_key), (&log, &ledger, &metrics))?;
+    let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
+    let (out, signals) =
+        outward(&config, &machine, (&ring, data_key), (&store, &ledger, &metrics))?;
     out.subscription_service.resume().await?;
     let replays = JobService::new(JobServiceParts {
         config: config.replay.clone(),
-        log: Arc::clone(&log),
-        replays: Replays::new(Arc::clone(&registry)),
-        redrives: Redrives::new(Arc::clone(&registry)),
+        log: Arc::clone(&store.log),
+        dead_letters: Arc::clone(&store.dead_letters),
+        replays: Replays::new(Arc::clone(&store.registry)),
+        redrives: Redrives::new(Arc::clone(&store.registry)),
         ledger: Arc::clone(&ledger),
         attempter: Arc::clone(&out.attempter),
         subscription_service: Arc::clone(&out.subscription_service),
@@ -166,9 +170,9 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     });
     replays.resume().await?;
     let services = Arc::new(Services {
-        pull_service: pull_service(&out, &machine, (&log, &ledger, &metrics)),
+        pull_service: pull_service(&out, &machine, (&store, &ledger, &metrics)),
         readers: Arc::new(Readers::new(&config.api, Arc::clone(&metrics))),
-        callers: Arc::new(Callers::new(registry, config.api.caller_cache)),
+        callers: Arc::new(Callers::new(Arc::clone(&store.registry), config.api.caller_cache)),
         config: config.api,
         source: config.source,
         issuer: config.issuer,
@@ -179,7 +183,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         tasks: tasks.clone(),
         admit,
         bus: Arc::new(bus),
-        log,
+        store,
         ring: Arc::clone(&ring),
         receipt_keys: out.receipt_keys,
         catalog,
@@ -277,7 +281,7 @@ fn outward(
     config: &Config,
     machine: &Machine,
     (ring, data_key): (&Arc<KeyRing>, Arc<DataKey>),
-    (log, ledger, metrics): (&Arc<dyn EventLog>, &Arc<Ledger>, &Arc<Metrics>),
+    (store, ledger, metrics): (&Store, &Arc<Ledger>, &Arc<Metrics>),
 ) -> Result<(Outward, Told), BuildError> {
     let Machine { clock, entropy, tasks, .. } = machine.clone();
     let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
@@ -303,7 +307,7 @@ fn outward(
         signals: signals.clone(),
     });
     let context = DeliveryContext {
-        log: Arc::clone(log),
+        store: store.clone(),
         ledger: Arc::clone(ledger),
         attempter: Arc::clone(&attempter),
         clock: Arc::clone(&clock),
@@ -318,7 +322,7 @@ fn outward(
         signals,
         pause_after: config.delivery.pause_after.0,
     };
-    let dispatch = Arc::new(Dispatch::new(context, log.head()));
+    let dispatch = Arc::new(Dispatch::new(context, store.log.head()));
     let handshake = Handshake {
         destinations,
         sealer: Arc::clone(&sealer),
@@ -328,13 +332,13 @@ fn outward(
         entropy: Arc::clone(&entropy),
     };
     let subscription_service = Arc::new(SubscriptionService::new(SubscriptionServiceParts {
-        subscriptions: Subscriptions::new(Arc::clone(log) as Arc<dyn Registry>, Arc::clone(&clock)),
+        subscriptions: Subscriptions::new(Arc::clone(&store.registry), Arc::clone(&clock)),
         dispatch: Arc::clone(&dispatch),
         sealer: Arc::clone(&sealer),
         handshake,
         egress,
         data_key,
-        log: Arc::clone(log),
+        store: store.clone(),
         clock,
         entropy,
     }));
@@ -361,13 +365,13 @@ fn sealer(
 fn pull_service(
     out: &Outward,
     machine: &Machine,
-    (log, ledger, metrics): (&Arc<dyn EventLog>, &Arc<Ledger>, &Arc<Metrics>),
+    (store, ledger, metrics): (&Store, &Arc<Ledger>, &Arc<Metrics>),
 ) -> Arc<PullService> {
     Arc::new(PullService::new(PullServiceParts {
         subscription_service: Arc::clone(&out.subscription_service),
         sealer: Arc::clone(&out.sealer),
         ledger: Arc::clone(ledger),
-        log: Arc::clone(log),
+        store: store.clone(),
         clock: Arc::clone(&machine.clock),
         tasks: machine.tasks.clone(),
         metrics: Arc::clone(metrics),

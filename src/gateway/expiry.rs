@@ -43,7 +43,7 @@ async fn dead_letters(services: &Services, config: RetentionConfig) -> Result<()
     let Some(age) = config.dead_letters else { return Ok(()) };
     let before = services.clock.now().before(age.0);
     loop {
-        let expired = services.log.expire_dead_letters(before, SLICE).await?;
+        let expired = services.store.dead_letters.expire_dead_letters(before, SLICE).await?;
         for (key, reason) in &expired {
             let labels = [key.subscription.as_str(), reason];
             services.metrics.counter(Metric::DeadLettersExpired, &labels).increment();
@@ -60,7 +60,7 @@ async fn quarantined(services: &Services, config: RetentionConfig) -> Result<(),
     let Some(age) = config.quarantine else { return Ok(()) };
     let before = services.clock.now().before(age.0);
     loop {
-        let expired = services.log.expire_quarantined(before, SLICE).await?;
+        let expired = services.store.quarantine.expire_quarantined(before, SLICE).await?;
         for publication in &expired {
             services.metrics.counter(Metric::QuarantineExpired, &[publication]).increment();
         }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::contract::Gate;
 use crate::enrich::{Publication, Publications};
 use crate::event::{Blame, EventId, Fault, Violation};
-use crate::eventlog::{Appended, Draft, EventLog, LogError, NewQuarantined};
+use crate::eventlog::{Appended, Draft, Log, LogError, NewQuarantined, Quarantine};
 use crate::identify::{Naming, identify};
 use crate::source::{Admit, AdmitRefusal, Admitted, Received, ResponseMode};
 use crate::telemetry::{Metric, Metrics, error_chain};
@@ -21,7 +21,9 @@ pub struct Inbound {
     /// How events are named.
     pub naming: Naming,
     /// The record.
-    pub log: Arc<dyn EventLog>,
+    pub log: Arc<dyn Log>,
+    /// Where events wait that broke their contract.
+    pub quarantine: Arc<dyn Quarantine>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
 }
@@ -153,7 +155,7 @@ impl Inbound {
     ) -> Result<Vec<Appended>, LogError> {
         let appended = if drafts.is_empty() { Vec::new() } else { self.append(drafts).await? };
         if !quarantined.is_empty() {
-            self.log.quarantine(quarantined).await?;
+            self.quarantine.quarantine(quarantined).await?;
         }
         Ok(appended)
     }

@@ -78,7 +78,7 @@ impl Gateway {
         let routes = router(Arc::clone(&services));
         let outcome = tokio::select! {
             () = until => Ok(()),
-            () = follow(&*services.log, &dispatch, &*services.clock) => Ok(()),
+            () = follow(&*services.store.log, &dispatch, &*services.clock) => Ok(()),
             error = ledger.run() => error.map_err(RunError::Log),
             () = tend_keys(&ring, &services) => Ok(()),
             () = retaining.run() => Ok(()),
@@ -100,7 +100,7 @@ impl Gateway {
             }
             other => other.map_err(RunError::Log),
         };
-        let closed = services.log.close().await.map_err(RunError::Log);
+        let closed = services.store.log.close().await.map_err(RunError::Log);
         outcome.and(written).and(closed)
     }
 }

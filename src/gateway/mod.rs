@@ -13,6 +13,7 @@ mod lagging;
 mod lifecycle;
 mod quotas;
 mod retention;
+mod storing;
 mod watching;
 
 pub use build::{BuildError, Machine, build};

@@ -35,13 +35,13 @@ async fn dead_letters(
 ) -> Result<(), SubscriptionServiceError> {
     let Some(most) = config.dead_letters_per_consumer else { return Ok(()) };
     // Those that are being redriven are kept until they are settled.
-    let counts = services.log.count_dead_letters(None).await?;
+    let counts = services.store.dead_letters.count_dead_letters(None).await?;
     let listed = counts.into_iter().filter(|one| !one.redriven);
     let kept = by_consumer(services, listed.map(|one| (one.subscription, one.count))).await?;
     for (consumer, mut kept) in kept {
         let mut gone = 0;
         while let Some((of, count)) = surplus(&kept, most) {
-            let dropped = services.log.drop_dead_letters(&of, count).await?;
+            let dropped = services.store.dead_letters.drop_dead_letters(&of, count).await?;
             for (key, reason) in &dropped {
                 let labels = [key.subscription.as_str(), reason];
                 services.metrics.counter(Metric::DeadLettersDropped, &labels).increment();
@@ -61,11 +61,11 @@ async fn receipts(
     config: RetentionConfig,
 ) -> Result<(), SubscriptionServiceError> {
     let Some(most) = config.receipts_per_consumer else { return Ok(()) };
-    let kept = by_consumer(services, services.log.count_receipts().await?).await?;
+    let kept = by_consumer(services, services.store.receipts.count_receipts().await?).await?;
     for (consumer, mut kept) in kept {
         let mut gone = 0;
         while let Some((of, count)) = surplus(&kept, most) {
-            let dropped = services.log.drop_receipts(&of, count).await?;
+            let dropped = services.store.receipts.drop_receipts(&of, count).await?;
             services.metrics.counter(Metric::ReceiptsDropped, &[of.as_str()]).add(dropped as u64);
             gone += dropped;
             take(&mut kept, of, dropped);

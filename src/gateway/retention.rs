@@ -51,7 +51,7 @@ impl Retaining {
         self.flush().await?;
         let (target, presses) = self.target(&released).await?;
         let through = target.min(hold);
-        let before = services.log.low_watermark().position;
+        let before = services.store.log.low_watermark().position;
         let waited = moved.is_none_or(|moved| self.has_waited(moved));
         let many = through.0.saturating_sub(before.0) >= WORTH;
         if through <= before || !(waited || many || presses) {
@@ -65,7 +65,7 @@ impl Retaining {
             let beginnings = services.replays.hold_beginnings().await;
             // A replay may have begun since the last slice.
             let hold = through.min(self.hold());
-            let trimmed = services.log.trim(&Retention { hold, ..retention.clone() }).await;
+            let trimmed = services.store.log.trim(&Retention { hold, ..retention.clone() }).await;
             drop(beginnings);
             let trimmed = match trimmed {
                 Ok(trimmed) => trimmed,
@@ -82,9 +82,9 @@ impl Retaining {
                 services.clock.sleep(Trimmed::PAUSE).await;
             }
         }
-        let after = services.log.low_watermark().position;
+        let after = services.store.log.low_watermark().position;
         services.metrics.gauge(Metric::LogFloor, &[]).set_count(after.0);
-        services.log.prune_sequence_checkpoints(after).await?;
+        services.store.state.prune_sequence_checkpoints(after).await?;
         Ok(())
     }
 
@@ -109,23 +109,23 @@ impl Retaining {
     /// whether room is so short that it must go at once.
     async fn target(&self, released: &BTreeSet<SubscriptionId>) -> Result<(Position, bool), Cause> {
         let services = &self.services;
-        let Extent { settled, bytes } = services.log.extent(released).await?;
-        let low_watermark = services.log.low_watermark().position;
+        let Extent { settled, bytes } = services.store.log.extent(released).await?;
+        let low_watermark = services.store.log.low_watermark().position;
         let too_old = match self.config.age {
             Some(age) => {
                 let oldest = services.clock.now().before(age.0).unix_ms();
                 let oldest = EventId::first_of(u64::try_from(oldest).unwrap_or(0));
-                services.log.seek(oldest).await?
+                services.store.log.seek(oldest).await?
             }
             None => low_watermark,
         };
-        let kept = services.log.head().0.saturating_sub(low_watermark.0);
+        let kept = services.store.log.head().0.saturating_sub(low_watermark.0);
         let excess = self.config.size.map_or(0, |most| bytes.saturating_sub(most.0));
         // As many of the entries as bytes are too many; the next round corrects what is left.
         let surplus = (u128::from(kept) * u128::from(excess)).div_ceil(u128::from(bytes.max(1)));
         let too_much = Position(low_watermark.0 + u64::try_from(surplus).unwrap_or(kept));
         let is_far_too_large = self.config.size.is_some_and(|most| excess > most.0 / 64);
-        let presses = is_far_too_large || services.log.disk() == DiskLevel::Full;
+        let presses = is_far_too_large || services.store.log.disk() == DiskLevel::Full;
         Ok((too_old.max(too_much).min(settled), presses))
     }
 
@@ -150,7 +150,7 @@ impl Retaining {
 
     /// The position that the slowest running replay has passed.
     fn hold(&self) -> Position {
-        let head = self.services.log.head();
+        let head = self.services.store.log.head();
         self.services.replays.slowest().map_or(head, |slowest| slowest.min(head))
     }
 

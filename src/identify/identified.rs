@@ -7,7 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::contract::Validated;
 use crate::event::{Blame, Data, Fault, Violation};
-use crate::eventlog::{Draft, Observed, Origin};
+use crate::eventlog::{Draft, Observed, Origin, Protection};
 use crate::identify::{BusinessKey, BusinessKeyError, CanonicalError, Content};
 use crate::source::Received;
 
@@ -131,6 +131,7 @@ pub fn identify(validated: Validated, naming: &Naming) -> Result<Identified, Ide
         origin: origin(&received, publication.name()),
         deduplicate: publication.deduplicate(),
         observed: Observed::of(observed),
+        protection: Protection::default(),
     }))
 }
 

@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ambient::{Clock, Tasks};
 use crate::deliver::{SubscriptionService, SubscriptionServiceError, WorkerHandle};
 use crate::event::Timestamp;
-use crate::eventlog::{EventLog, Page};
+use crate::eventlog::{DeadLetters, Page};
 use crate::jobs::running::{JobEnd, pace};
 use crate::jobs::{Redrive, Redrives, ReplayError, ReplayState};
 
@@ -19,7 +19,7 @@ const MOST_AT_ONCE: usize = 100;
 
 /// Runs one redrive.
 pub(super) struct RedriveRunner {
-    pub(super) log: Arc<dyn EventLog>,
+    pub(super) dead_letters: Arc<dyn DeadLetters>,
     pub(super) redrives: Redrives,
     pub(super) subscription_service: Arc<SubscriptionService>,
     pub(super) clock: Arc<dyn Clock>,
@@ -51,7 +51,7 @@ impl RedriveRunner {
                 Err(ended) => return Ok(ended),
             };
             let page = Page { items, ..Page::default() };
-            let letters = self.log.dead_letters(&redrive.rest(), page).await?;
+            let letters = self.dead_letters.dead_letters(&redrive.rest(), page).await?;
             let Some(last) = letters.last() else { return Ok(JobEnd::Completed) };
             let took = pace(redrive.rate) * u32::try_from(letters.len()).unwrap_or(u32::MAX);
             let subscription = Arc::clone(&self.worker.subscription.borrow());

@@ -40,8 +40,8 @@ impl JobService {
         }
         let slot = self.enter(subscription)?;
         // What is given up again meanwhile has a higher number.
-        query.last = Some(parts.log.last_dead_letter(&query.subscription).await?);
-        let matched = parts.log.count_chosen(&query).await?;
+        query.last = Some(parts.dead_letters.last_dead_letter(&query.subscription).await?);
+        let matched = parts.dead_letters.count_chosen(&query).await?;
         if matched == 0 {
             return Ok(None);
         }
@@ -112,7 +112,7 @@ impl JobService {
                 continue;
             }
             // What was handed over after the job was last kept is not listed any more.
-            let rest = self.parts.log.count_chosen(&redrive.rest()).await?;
+            let rest = self.parts.dead_letters.count_chosen(&redrive.rest()).await?;
             redrive.counts.redriven = redrive.counts.matched.saturating_sub(rest);
             let run = self.redriving.begin(&redrive.id);
             if self.bring_back(redrive.clone(), run, None) {
@@ -132,7 +132,7 @@ impl JobService {
         let Some(worker) = worker else { return false };
         let slot = slot.unwrap_or_else(|| self.slots.take(&worker.subscription.borrow().consumer));
         let runner = RedriveRunner {
-            log: Arc::clone(&parts.log),
+            dead_letters: Arc::clone(&parts.dead_letters),
             redrives: parts.redrives.clone(),
             subscription_service: Arc::clone(&parts.subscription_service),
             clock: Arc::clone(&parts.clock),

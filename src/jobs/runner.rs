@@ -12,7 +12,7 @@ use crate::deliver::{
     AttemptLimiter, Attempter, Delivery, Ledger, Permit, Traffic, Verdict, Wait, WorkerCommand,
     WorkerStanding,
 };
-use crate::eventlog::{Entry, EventLog, LogError, Page, Position, Retry};
+use crate::eventlog::{Entry, Log, LogError, Page, Position, Retry};
 use crate::jobs::replay_run::{Done, ReplayRun};
 use crate::jobs::running::{JobEnd, interrupted, pace};
 use crate::jobs::{Replay, ReplayCounts, ReplayError, ReplayState, Replays, Selection};
@@ -37,7 +37,7 @@ const ROOM: Duration = Duration::from_secs(1);
 ///
 /// The caller's turn: a type cannot be read. Ours: the log failed.
 pub async fn count(
-    log: &dyn EventLog,
+    log: &dyn Log,
     selection: &Selection,
     filter: &Arc<Filter>,
 ) -> Result<u64, ReplayError> {
@@ -64,7 +64,7 @@ fn test(
 /// Runs one replay.
 pub struct ReplayRunner {
     /// Where entries are read.
-    pub log: Arc<dyn EventLog>,
+    pub log: Arc<dyn Log>,
     /// Where the job is kept.
     pub replays: Replays,
     /// Makes attempts.

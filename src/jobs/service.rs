@@ -8,7 +8,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::ambient::{Clock, Entropy, Tasks};
 use crate::deliver::{Attempter, Ledger, SubscriptionService};
 use crate::event::{EventId, RedriveId, ReplayId, SubscriptionId, Timestamp};
-use crate::eventlog::{EventLog, LogError, Page, Position, Revision};
+use crate::eventlog::{DeadLetters, Log, LogError, Page, Position, Revision};
 use crate::jobs::job_store::JobRetention;
 use crate::jobs::replays::KIND;
 use crate::jobs::running::{JobRun, RunningJobs};
@@ -45,7 +45,9 @@ pub struct JobServiceParts {
     /// How fast replays go by default.
     pub config: Config,
     /// Where entries are read.
-    pub log: Arc<dyn EventLog>,
+    pub log: Arc<dyn Log>,
+    /// What can be redriven.
+    pub dead_letters: Arc<dyn DeadLetters>,
     /// Where jobs are kept.
     pub replays: Replays,
     /// Where redrives are kept.
@@ -135,7 +137,7 @@ impl JobService {
         let unreadable = |error: FilterError| ReplayError::Invalid(error.to_string());
         Filter::new(&request.types, &[]).map_err(unreadable)?;
         let log = &self.parts.log;
-        let before = Position(log.head().0.saturating_sub(1));
+        let before = Position(log.fresh_head().await?.0.saturating_sub(1));
         let newest = log.read(before, Page { items: 1, bytes: 1 }).await?;
         // Everything may have been dropped; then there is nothing to replay up to where it was.
         let newest = newest.first().map_or(log.low_watermark().id, |entry| entry.event.id);

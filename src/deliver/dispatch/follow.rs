@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use crate::ambient::Clock;
 use crate::deliver::dispatch::workers::Dispatch;
-use crate::eventlog::{EventLog, Page};
+use crate::eventlog::{Log, Page};
 use crate::telemetry::error_chain;
 
 /// Hands every new entry of the log to the couriers of those it is for, in order, until the log
 /// fails or the future is dropped.
-pub async fn follow(log: &dyn EventLog, dispatch: &Dispatch, clock: &dyn Clock) {
+pub async fn follow(log: &dyn Log, dispatch: &Dispatch, clock: &dyn Clock) {
     let mut head = log.watch();
     let mut position = dispatch.followed();
     loop {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::deliver::dispatch::service::SubscriptionService;
 use crate::deliver::limits::BacklogLimit;
 use crate::event::Timestamp;
-use crate::eventlog::{EventLog, LogError, Page, Position};
+use crate::eventlog::{Log, LogError, Page, Position};
 use crate::subscriptions::Subscription;
 
 /// A subscription that has not settled everything.
@@ -42,12 +42,12 @@ impl SubscriptionService {
         let mut behind = Vec::new();
         for (id, standing) in self.standings() {
             let settled = standing.settled;
-            if settled >= self.log.head() {
+            if settled >= self.store.log.head() {
                 continue;
             }
             let since = match oldest.get(&settled).or_else(|| known.get(&settled)) {
                 Some(since) => Some(*since),
-                None => accepted_after(&*self.log, settled).await?,
+                None => accepted_after(&*self.store.log, settled).await?,
             };
             let (Some(since), Some(worker)) = (since, self.worker(&id)) else { continue };
             oldest.insert(settled, since);
@@ -66,10 +66,7 @@ impl SubscriptionService {
 /// # Errors
 ///
 /// Ours: the log failed.
-pub async fn accepted_after(
-    log: &dyn EventLog,
-    place: Position,
-) -> Result<Option<Timestamp>, LogError> {
+pub async fn accepted_after(log: &dyn Log, place: Position) -> Result<Option<Timestamp>, LogError> {
     let first = log.read(place, Page { items: 1, bytes: 1 }).await?;
     Ok(first.first().map(|entry| entry.accepted))
 }

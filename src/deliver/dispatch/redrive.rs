@@ -21,11 +21,11 @@ impl SubscriptionService {
     ) -> Result<usize, SubscriptionServiceError> {
         self.open_worker(subscription)?;
         // What is given up again meanwhile has a higher number.
-        let newest = self.log.last_dead_letter(&subscription.id).await?;
+        let newest = self.store.dead_letters.last_dead_letter(&subscription.id).await?;
         query.last = Some(query.last.map_or(newest, |last| last.min(newest)));
         let mut redriven = 0;
         loop {
-            let page = self.log.dead_letters(&query, Page::default()).await?;
+            let page = self.store.dead_letters.dead_letters(&query, Page::default()).await?;
             let Some(last) = page.last() else { return Ok(redriven) };
             query.after = last.id;
             redriven += self.revive(subscription, &page).await?;
@@ -87,7 +87,7 @@ impl SubscriptionService {
         let fits = |letter: &&DeadLetter| worker.ack_state.is_none() || letter.key.replay.is_none();
         let wanted = letters.iter().filter(fits).map(|letter| (letter.id, to_retry(letter)));
         let wanted = wanted.collect();
-        let retries = self.log.revive(wanted).await?;
+        let retries = self.store.dead_letters.revive(wanted).await?;
         let revived = retries.len();
         // Whoever redrives has reason to think that the sink is well again.
         let _ = worker.commands.send(WorkerCommand::Nudge).await;
@@ -113,9 +113,13 @@ impl SubscriptionService {
             ids: Some([id].into()),
             ..DeadLetterQuery::all(subscription.id.clone())
         };
-        let found = self.log.dead_letters(&query, Page { items: 1, ..Page::default() }).await?;
+        let found = self
+            .store
+            .dead_letters
+            .dead_letters(&query, Page { items: 1, ..Page::default() })
+            .await?;
         let letter = found.into_iter().next().ok_or(SubscriptionServiceError::NoDeadLetter)?;
-        if !self.log.dismiss(&subscription.id, id).await? {
+        if !self.store.dead_letters.dismiss(&subscription.id, id).await? {
             return Err(SubscriptionServiceError::NoDeadLetter);
         }
         self.let_go(&letter.key).await;

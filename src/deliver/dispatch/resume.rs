@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::deliver::dispatch::service::{SubscriptionService, SubscriptionServiceError};
 use crate::event::{Blame as _, EventId, Fault, SubscriptionId};
-use crate::eventlog::{Changes, Cursor, DeliveryState, LogError, Position, Retry};
+use crate::eventlog::{Changes, Cursor, LogError, Position, Retry, SavedDeliveries};
 use crate::subscriptions::SubscriptionDocument;
 
 impl SubscriptionService {
@@ -17,7 +17,7 @@ impl SubscriptionService {
     ///
     /// Ours: the log or the registry failed.
     pub async fn resume(&self) -> Result<usize, SubscriptionServiceError> {
-        let state = self.log.load().await?;
+        let state = self.store.state.load().await?;
         self.forget_leftovers(&state).await?;
         let mut cursors: BTreeMap<_, _> = state.cursors.into_iter().collect();
         let mut waiting: BTreeMap<_, Vec<Retry>> = BTreeMap::new();
@@ -41,7 +41,7 @@ impl SubscriptionService {
     /// subscription is known, and keeps what it has.
     async fn forget_leftovers(
         &self,
-        state: &DeliveryState,
+        state: &SavedDeliveries,
     ) -> Result<(), SubscriptionServiceError> {
         let known = self.subscriptions.names().await?;
         let cursors = state.cursors.iter().map(|(id, _)| id);
@@ -52,7 +52,7 @@ impl SubscriptionService {
         gone.dedup();
         for id in gone {
             tracing::info!(subscription.id = %id, "Subscription {id} was removed; what it left goes");
-            match self.log.forget(id).await {
+            match self.store.state.forget(id).await {
                 // A disk that is full keeps no gateway from starting.
                 Err(error) if error.fault() == Fault::Later => break,
                 other => other?,
@@ -70,25 +70,27 @@ impl SubscriptionService {
     ) -> Result<Cursor, LogError> {
         loop {
             // A subscription of the same name may have ended before; its cursor is not this one's.
-            self.log.forget(id).await?;
+            self.store.state.forget(id).await?;
             let cursor = Cursor::starting(id, self.start_of(document).await?);
             let sequence_checkpoints = vec![(id.clone(), cursor.place())];
             let cursors = vec![(id.clone(), cursor.clone())];
-            self.log
-                .commit(Changes { cursors, sequence_checkpoints, ..Changes::default() })
-                .await?;
-            if cursor.settled >= self.log.low_watermark().position {
+            let epoch = self.dispatch.epoch();
+            let changes = Changes { epoch, cursors, sequence_checkpoints, ..Changes::default() };
+            self.store.state.commit(changes).await?;
+            self.store.log.fresh_head().await?;
+            if cursor.settled >= self.store.log.low_watermark().position {
                 return Ok(cursor);
             }
         }
     }
 
     async fn start_of(&self, document: &SubscriptionDocument) -> Result<Position, LogError> {
+        let head = self.store.log.fresh_head().await?;
         let start = match document.config.start.parse::<EventId>() {
-            Ok(first) => self.log.seek(first).await?,
-            Err(_) => self.log.head(),
+            Ok(first) => self.store.log.seek(first).await?,
+            Err(_) => head,
         };
         // Below the floor an entry may be left that waits for another attempt elsewhere.
-        Ok(start.max(self.log.low_watermark().position))
+        Ok(start.max(self.store.log.low_watermark().position))
     }
 }

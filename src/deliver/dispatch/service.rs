@@ -14,7 +14,7 @@ use crate::deliver::limits::Flow;
 use crate::deliver::worker::{SequenceReader, WorkerStanding};
 use crate::egress::Egress;
 use crate::event::{Blame, EventId, Fault, SubscriptionId};
-use crate::eventlog::{EventLog, LogError, Page, Position};
+use crate::eventlog::{LogError, Page, Position, Store};
 use crate::keys::DataKey;
 use crate::subscriptions::{
     KeptCredential, Subscription, SubscriptionDocument, SubscriptionError, SubscriptionState,
@@ -67,7 +67,7 @@ pub struct SubscriptionService {
     handshake: Handshake,
     egress: Arc<Egress>,
     data_key: Arc<DataKey>,
-    pub(in crate::deliver) log: Arc<dyn EventLog>,
+    pub(in crate::deliver) store: Store,
     reader: SequenceReader,
     pub(super) oldest: Oldest,
     pub(in crate::deliver) clock: Arc<dyn Clock>,
@@ -95,8 +95,8 @@ pub struct SubscriptionServiceParts {
     pub egress: Arc<Egress>,
     /// Encrypts the credentials of sinks.
     pub data_key: Arc<DataKey>,
-    /// The log.
-    pub log: Arc<dyn EventLog>,
+    /// Everything that is kept.
+    pub store: Store,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Chance.
@@ -106,17 +106,17 @@ pub struct SubscriptionServiceParts {
 impl SubscriptionService {
     /// Opens with these parts.
     pub fn new(parts: SubscriptionServiceParts) -> Self {
-        let SubscriptionServiceParts { log, clock, entropy, .. } = parts;
+        let SubscriptionServiceParts { store, clock, entropy, .. } = parts;
         Self {
             subscriptions: parts.subscriptions,
             dispatch: parts.dispatch,
             sealer: parts.sealer,
             handshake: parts.handshake,
             egress: parts.egress,
-            reader: SequenceReader::new(Arc::clone(&log)),
+            reader: SequenceReader::new(Arc::clone(&store.log), Arc::clone(&store.state)),
             oldest: Oldest::default(),
             data_key: parts.data_key,
-            log,
+            store,
             clock,
             entropy,
             changing: std::array::from_fn(|_| Mutex::default()),
@@ -185,7 +185,7 @@ impl SubscriptionService {
         let with = (&*self.data_key, self.clock.now());
         let credential = KeptCredential::create(&id, document.sinkcredential.as_ref(), with)?;
         let (shared_secret, shown) = self.shared_secret(&id, &document);
-        let low_watermark = self.log.low_watermark().position;
+        let low_watermark = self.store.log.low_watermark().position;
         let terms = Terms { from: Position::START, low_watermark, shared_secret, credential };
         let subscription = self.subscriptions.create(id.clone(), document, terms).await?;
         let cursor = self.begin(&id, &subscription.document).await?;
@@ -248,10 +248,16 @@ impl SubscriptionService {
         let (shared_secret, shown) =
             if asks_anew { self.shared_secret(&current.id, &document) } else { (None, None) };
         self.dispatch.hold(&current.id).await;
-        let from = Position(self.log.head().0 + 1);
-        let low_watermark = self.log.low_watermark().position;
-        let terms = Terms { from, low_watermark, shared_secret, credential };
-        let updated = self.subscriptions.update(current, document, terms).await;
+        let low_watermark = self.store.log.low_watermark().position;
+        let updated = match self.store.log.fresh_head().await {
+            Ok(head) => {
+                let from = Position(head.0 + 1);
+                let terms = Terms { from, low_watermark, shared_secret, credential };
+                let updated = self.subscriptions.update(current, document, terms).await;
+                updated.map_err(SubscriptionServiceError::from)
+            }
+            Err(error) => Err(error.into()),
+        };
         match &updated {
             Ok(updated) if updated.is_pulled() != current.is_pulled() => {
                 self.dispatch.reopen(updated).await?;
@@ -295,7 +301,7 @@ impl SubscriptionService {
         self.subscriptions.remove(&current).await?;
         self.dispatch.close(&current.id).await;
         self.dispatch.forget(&current.id).await?;
-        Ok(self.log.forget(&current.id).await?)
+        Ok(self.store.state.forget(&current.id).await?)
     }
 
     /// Asks the sink to prove itself now: an `OPTIONS` request for consent, then a sealed nonce.
@@ -374,11 +380,15 @@ impl SubscriptionService {
         let standing =
             standing.ok_or_else(|| SubscriptionError::Unknown(subscription.id.clone()))?;
         let before = Position(standing.scanned.0.saturating_sub(1));
-        let head = self.log.read(before, Page { items: 1, bytes: 1 }).await?;
+        let head = self.store.log.read(before, Page { items: 1, bytes: 1 }).await?;
         let head = head.first().filter(|entry| entry.position == standing.scanned);
-        let low_watermark = self.log.low_watermark();
-        let dropped = (low_watermark.position == standing.scanned).then_some(low_watermark.id);
-        let head = head.map(|entry| entry.event.id).or(dropped);
+        let head = if let Some(entry) = head {
+            Some(entry.event.id)
+        } else {
+            self.store.log.fresh_head().await?;
+            let low_watermark = self.store.log.low_watermark();
+            (low_watermark.position == standing.scanned).then_some(low_watermark.id)
+        };
         Ok(self.sealer.sign_standing(subscription, (standing.sequence, standing.chain), head)?)
     }
 }

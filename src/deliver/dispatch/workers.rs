@@ -13,7 +13,7 @@ use crate::deliver::worker::{
     WorkerCommand, WorkerStanding,
 };
 use crate::event::SubscriptionId;
-use crate::eventlog::{Changes, Cursor, Entry, LogError, Position, Retry};
+use crate::eventlog::{Changes, Cursor, Entry, FencingEpoch, LogError, Position, Retry};
 use crate::route::Table;
 use crate::subscriptions::{Subscription, SubscriptionState};
 
@@ -208,7 +208,7 @@ impl Dispatch {
     pub async fn reopen(&self, subscription: &Arc<Subscription>) -> Result<(), LogError> {
         self.close(&subscription.id).await;
         self.context.ledger.flush().await?;
-        let (cursor, mut waiting) = self.context.log.load_one(&subscription.id).await?;
+        let (cursor, mut waiting) = self.context.store.state.load_one(&subscription.id).await?;
         let start = || Cursor::starting(&subscription.id, self.followed());
         if subscription.is_pulled() {
             self.end_replays(&mut waiting).await?;
@@ -219,12 +219,14 @@ impl Dispatch {
 
     /// Ends the deliveries of replays, which nobody fetches: what was a dead letter is one again.
     async fn end_replays(&self, waiting: &mut Vec<Retry>) -> Result<(), LogError> {
-        let mut changes = Changes::default();
+        let mut changes = Changes { epoch: self.epoch(), ..Changes::default() };
         for retry in waiting.extract_if(.., |retry| retry.key.replay.is_some()) {
-            changes.dead_letters.extend(self.context.log.dead_letter(&retry.key).await?);
+            changes
+                .dead_letters
+                .extend(self.context.store.dead_letters.dead_letter(&retry.key).await?);
             changes.settled.push(retry.key);
         }
-        Ok(self.context.log.commit(changes).await?)
+        Ok(self.context.store.state.commit(changes).await?)
     }
 
     /// Forgets what is not written yet of a subscription that has lost its courier, and writes no
@@ -268,6 +270,11 @@ impl Dispatch {
     /// Later: the disk is full. Ours: the log failed.
     pub async fn write_outcomes(&self) -> Result<(), LogError> {
         self.context.ledger.try_flush().await
+    }
+
+    /// The epoch in which outcomes are written.
+    pub(super) fn epoch(&self) -> FencingEpoch {
+        self.context.ledger.epoch()
     }
 
     /// The most that a subscription may ask for.

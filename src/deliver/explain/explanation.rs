@@ -151,9 +151,9 @@ impl SubscriptionService {
         let key = DeliveryKey { subscription: id.clone(), replay: None, event };
         // Before the attempts: what is written with one of them is then never shown without it.
         let aside = self.set_aside(&key).await?;
-        let mut attempts = self.log.attempts(Some(&id), Some(event), page).await?;
+        let mut attempts = self.store.attempts.attempts(Some(&id), Some(event), page).await?;
         attempts.reverse();
-        let receipts = self.log.receipts(&id, Some(event), ReceiptId(0), page).await?;
+        let receipts = self.store.receipts.receipts(&id, Some(event), ReceiptId(0), page).await?;
         let place = match (&matching, entry, &view) {
             (FilterMatching::Matched, Some(entry), Some(view)) => {
                 self.place(view, entry.position).await?
@@ -190,14 +190,15 @@ impl SubscriptionService {
         key: &DeliveryKey,
     ) -> Result<Option<(DeliveryStatus, Option<u64>)>, SubscriptionServiceError> {
         let number = |link: Option<(u64, _)>| link.map(|(sequence, _)| sequence);
-        if let Some(retry) = self.log.retry(key).await? {
+        if let Some(retry) = self.store.state.retry(key).await? {
             let (attempts, due, redriven) = (retry.attempts, retry.due, retry.redriven);
             return Ok(Some((
                 DeliveryStatus::Retrying { attempts, due, redriven, because: None },
                 number(retry.link),
             )));
         }
-        let letter = self.log.dead_letter(key).await?.filter(|letter| !letter.redriven);
+        let letter =
+            self.store.dead_letters.dead_letter(key).await?.filter(|letter| !letter.redriven);
         Ok(letter.map(|letter| {
             let (number_of, reason, at) = (letter.id, letter.reason, letter.at);
             (DeliveryStatus::DeadLetter { number: number_of, reason, at }, number(letter.link))
@@ -275,7 +276,7 @@ impl SubscriptionService {
             SubjectTurn::After { event, sequence } => {
                 let subscription = view.subscription.id.clone();
                 let ahead = DeliveryKey { subscription, replay: None, event };
-                let letter = self.log.dead_letter(&ahead).await?;
+                let letter = self.store.dead_letters.dead_letter(&ahead).await?;
                 Ok(match letter.filter(|letter| !letter.redriven) {
                     Some(letter) => DeliveryStatus::Blocked { by: letter.id },
                     None => {

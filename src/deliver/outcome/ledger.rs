@@ -7,33 +7,15 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, watch};
 
 use crate::ambient::Clock;
-use crate::deliver::outcome::delivery::{Delivery, Reason, Verdict};
+use crate::deliver::outcome::delivery::{Delivery, Verdict};
 use crate::deliver::outcome::pending_changes::PendingChanges;
-use crate::deliver::outcome::receipts::{SignedReceipt, word_of};
-use crate::deliver::sink::Answer;
+use crate::deliver::outcome::recording::{AttemptOutcome, Ownership};
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
-    Attempt, CommitError, Cursor, DeadLetter, DeadLetterId, DeliveryKey, EventLog, KeptReceipt,
-    LogError, Position, ReceiptId, Retry, SequenceCheckpoint,
+    CommitError, Cursor, DeadLetter, DeliveryKey, DeliveryState, FencingEpoch, LogError, Retry,
+    SequenceCheckpoint,
 };
-use crate::seal::ReceiptFault;
 use crate::telemetry::{Histogram, Metric, Metrics};
-
-/// What became of one attempt.
-#[derive(Clone, Debug)]
-pub struct AttemptOutcome {
-    /// How the sink answered.
-    pub answer: Answer,
-    /// What that means.
-    pub verdict: Verdict,
-    /// When the attempt began.
-    pub began: Timestamp,
-    /// When it ended.
-    pub ended: Timestamp,
-    /// The receipt that came with the answer, or what was wrong with it; nothing if none was asked
-    /// for, or the sink did not say yes.
-    pub receipt: Option<Result<SignedReceipt, ReceiptFault>>,
-}
 
 /// How long an outcome waits for others before it is handed to the log.
 const GATHERING: Duration = Duration::from_millis(30);
@@ -47,7 +29,7 @@ const ROOM: Duration = Duration::from_secs(1);
 /// Nothing is synced for one delivery: outcomes ride together, and a crash before they are written
 /// repeats these deliveries and drops none.
 pub struct Ledger {
-    log: Arc<dyn EventLog>,
+    state: Arc<dyn DeliveryState>,
     clock: Arc<dyn Clock>,
     pending: Mutex<PendingChanges>,
     /// There is something to write.
@@ -58,8 +40,7 @@ pub struct Ledger {
     written: watch::Sender<WrittenOutcomes>,
     /// How long the oldest outcome of each batch waited.
     waited: Histogram,
-    /// The newest entry before this start.
-    before: Position,
+    ownership: Ownership,
 }
 
 /// What is being written. Whoever writes next ends what its asker has left.
@@ -88,14 +69,21 @@ enum State {
     Full,
     /// It is lost, and no further one is written.
     Failed,
+    /// Another owner writes.
+    Fenced,
 }
 
 impl Ledger {
     /// Starts with nothing to write.
-    pub fn new(log: Arc<dyn EventLog>, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
+    pub fn new(
+        state: Arc<dyn DeliveryState>,
+        ownership: Ownership,
+        clock: Arc<dyn Clock>,
+        metrics: &Metrics,
+    ) -> Self {
         Self {
-            before: log.head(),
-            log,
+            ownership,
+            state,
             clock,
             pending: Mutex::default(),
             noted: Notify::new(),
@@ -110,11 +98,11 @@ impl Ledger {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes something, unless its subscription is removed: an attempt of a replay or a poll may end
+    /// Notes something, unless its subscription is removed or another owner notes it: an attempt of a replay or a poll may end
     /// after that, and would leave what nobody drops.
     fn change(&self, of: &SubscriptionId, change: impl FnOnce(&mut PendingChanges)) {
         let mut pending = self.pending();
-        if pending.is_removed(of) {
+        if pending.fenced || pending.is_removed(of) {
             return;
         }
         change(&mut pending);
@@ -154,61 +142,28 @@ impl Ledger {
 
     /// Notes an attempt and what follows from it.
     pub fn record(&self, delivery: &Delivery, outcome: &AttemptOutcome) {
-        let AttemptOutcome { answer, verdict, began, ended, receipt } = outcome;
-        let first_attempt = delivery.first_attempt.unwrap_or(*began);
-        let number = delivery.attempts.saturating_add(1);
         let key = delivery.key();
-        let attempt = Attempt {
-            key: key.clone(),
-            number,
-            at: *began,
-            duration_ms: u32::try_from(ended.since(*began).as_millis()).unwrap_or(u32::MAX),
-            status: answer.status,
-            verdict: Arc::from(verdict.word()),
-            detail: Arc::clone(&answer.detail),
-            receipt: receipt.as_ref().map(|receipt| Arc::from(word_of(receipt))),
-        };
-        let receipt = receipt.as_ref().and_then(|receipt| receipt.as_ref().ok());
-        let receipt = receipt.map(|signed| KeptReceipt {
-            id: ReceiptId(0),
-            key: key.clone(),
-            sequence: delivery.link.map(|(sequence, _)| sequence),
-            at: *ended,
-            token: signed.token,
-            jws: Arc::clone(&signed.jws),
-        });
-        let dead_letter = |reason: Reason| DeadLetter {
-            id: DeadLetterId(0),
-            key: key.clone(),
-            position: delivery.entry.position,
-            link: delivery.link,
-            event: delivery.entry.event.clone(),
-            reason: Arc::from(reason.word()),
-            attempts: number,
-            status: answer.status,
-            detail: Arc::clone(&answer.detail),
-            at: *ended,
-            redriven: false,
-        };
+        let (attempt, receipt) = (outcome.attempt(delivery), outcome.signed_receipt(delivery));
         self.change(&key.subscription, |pending| {
             pending.attempts.push(attempt);
             pending.receipts.extend(receipt);
-            match verdict {
+            match outcome.verdict {
                 // A first attempt that succeeds has left nothing to drop, unless there was one
                 // before a crash that kept a dead letter and no cursor that has passed it.
                 Verdict::Delivered
                     if delivery.first_attempt.is_none()
-                        && delivery.entry.position > self.before => {}
+                        && delivery.entry.position > self.ownership.before => {}
                 Verdict::Delivered => {
                     pending.retries.insert(key.clone(), None);
                 }
                 Verdict::Retry { due } => {
-                    let retry = delivery.to_retry(first_attempt, *due);
+                    let first_attempt = delivery.first_attempt.unwrap_or(outcome.began);
+                    let retry = delivery.to_retry(first_attempt, due);
                     pending.retries.insert(key.clone(), Some(retry));
                 }
                 Verdict::GiveUp(reason) => {
                     pending.retries.insert(key.clone(), None);
-                    pending.dead_letters.push(dead_letter(*reason));
+                    pending.dead_letters.push(outcome.dead_letter(delivery, reason));
                 }
             }
         });
@@ -287,14 +242,17 @@ impl Ledger {
     pub async fn try_flush(&self) -> Result<(), LogError> {
         let mut writing = self.writing.lock().await;
         self.end(&mut writing).await?;
+        if self.is_fenced() {
+            return Err(LogError::Fenced);
+        }
         let pending = self.pending().take();
         let (batch, since) = (pending.batch, pending.since);
         if pending.len() == 0 {
             self.tell(State::Going, batch + 1);
             return Ok(());
         }
-        let (log, changes) = (Arc::clone(&self.log), pending.into_changes());
-        let commit = Box::pin(async move { log.commit(changes).await });
+        let (state, changes) = (Arc::clone(&self.state), pending.into_changes(self.epoch()));
+        let commit = Box::pin(async move { state.commit(changes).await });
         *writing = Some(Writing { batch, since, commit });
         self.end(&mut writing).await
     }
@@ -320,6 +278,10 @@ impl Ledger {
                 self.tell(State::Full, 0);
                 Err(error)
             }
+            Err(CommitError::Fenced) => {
+                self.give_way();
+                Err(LogError::Fenced)
+            }
             Err(CommitError::Failed(error)) => {
                 self.tell(State::Failed, 0);
                 Err(error)
@@ -327,10 +289,31 @@ impl Ledger {
         }
     }
 
+    /// Drops everything and stops whoever would note more: another owner has taken over.
+    fn give_way(&self) {
+        tracing::error!("Another gateway has taken over delivery; what was not written is dropped");
+        let mut pending = self.pending();
+        pending.fenced = true;
+        pending.take();
+        drop(pending);
+        self.ownership.workers.cancel();
+        self.tell(State::Fenced, 0);
+        self.noted.notify_one();
+    }
+
+    fn is_fenced(&self) -> bool {
+        self.pending().fenced
+    }
+
+    /// The epoch in which outcomes are written.
+    pub const fn epoch(&self) -> FencingEpoch {
+        self.ownership.epoch
+    }
+
     /// Says how far it has come. What is lost stays lost: a batch after it says nothing of it.
     fn tell(&self, state: State, batches: u64) {
         self.written.send_if_modified(|written| {
-            let tells = written.state != State::Failed;
+            let tells = !matches!(written.state, State::Failed | State::Fenced);
             if tells {
                 *written = WrittenOutcomes { state, batches: written.batches.max(batches) };
             }
@@ -360,11 +343,12 @@ impl Ledger {
         match written {
             Ok(WrittenOutcomes { batches, .. }) if batches >= wanted => Ok(()),
             Ok(WrittenOutcomes { state: State::Full, .. }) => self.try_flush().await,
+            Ok(WrittenOutcomes { state: State::Fenced, .. }) => Err(LogError::Fenced),
             _ => Err(LogError::Broken),
         }
     }
 
-    /// Writes, until it is dropped or the log fails, whatever was noted for as long as outcomes wait.
+    /// Writes, until it is dropped, the log fails or another owner takes over, whatever was noted for as long as outcomes wait.
     ///
     /// What is noted while something is being written waits from that moment on, and not anew from
     /// the end of the writing: that would be the longest wait of all.
@@ -374,6 +358,9 @@ impl Ledger {
     /// Ours: the log failed.
     pub async fn run(&self) -> Result<(), LogError> {
         loop {
+            if self.is_fenced() {
+                return Err(LogError::Fenced);
+            }
             let since = self.pending().since;
             let Some(since) = since else {
                 self.noted.notified().await;

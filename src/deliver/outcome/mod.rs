@@ -8,14 +8,15 @@ mod delivery;
 mod ledger;
 mod pending_changes;
 mod receipts;
+mod recording;
 mod schedule;
 mod signal;
 
 pub use delivery::{AttemptResult, Delivery, Reason, Verdict};
-pub use ledger::{AttemptOutcome, Ledger};
+pub use ledger::Ledger;
 #[cfg(test)]
 pub use pending_changes::MOST_ATTEMPTS;
-pub use receipts::ReceiptChecker;
-pub use receipts::{SignedReceipt, word_of};
+pub use receipts::{ReceiptChecker, SignedReceipt, word_of};
+pub use recording::{AttemptOutcome, Ownership};
 pub use schedule::{Policy, Schedule, Situation};
 pub use signal::{DeliverySignal, DeliverySignals};

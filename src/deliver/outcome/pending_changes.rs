@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
-    Attempt, Changes, Cursor, DeadLetter, DeliveryKey, KeptReceipt, Retry, SequenceCheckpoint,
+    Attempt, Changes, Cursor, DeadLetter, DeliveryKey, FencingEpoch, KeptReceipt, Retry,
+    SequenceCheckpoint,
 };
 
 /// How many attempts may wait for room; then the oldest are dropped. Nothing follows from them.
@@ -29,13 +30,15 @@ pub(super) struct PendingChanges {
     /// Removed subscriptions, and how many were removed before each. A map, because every note looks
     /// its subscription up.
     removed: BTreeMap<SubscriptionId, u64>,
+    /// Whether another owner notes everything from now on.
+    pub(super) fenced: bool,
 }
 
 impl PendingChanges {
     /// Takes what was noted, and still knows whose notes not to take.
     pub(super) fn take(&mut self) -> Self {
         let (removed, batch) = (std::mem::take(&mut self.removed), self.batch + 1);
-        std::mem::replace(self, Self { batch, removed, ..Self::default() })
+        std::mem::replace(self, Self { batch, removed, fenced: self.fenced, ..Self::default() })
     }
 
     /// How many there are.
@@ -51,6 +54,7 @@ impl PendingChanges {
     /// Puts what found no room, and was noted at that time, back before what was noted since.
     pub(super) fn put_back(&mut self, older: Changes, since: Option<Timestamp>) {
         let Changes {
+            epoch: _,
             cursors,
             sequence_checkpoints,
             retries,
@@ -70,6 +74,7 @@ impl PendingChanges {
             attempts,
             receipts,
             removed: std::mem::take(&mut self.removed),
+            fenced: self.fenced,
         };
         let newer = std::mem::replace(self, older);
         self.cursors.extend(newer.cursors);
@@ -83,7 +88,7 @@ impl PendingChanges {
     }
 
     /// The same as the log takes it.
-    pub(super) fn into_changes(self) -> Changes {
+    pub(super) fn into_changes(self, epoch: FencingEpoch) -> Changes {
         let (mut retries, mut settled) = (Vec::new(), Vec::new());
         for (key, retry) in self.retries {
             match retry {
@@ -92,6 +97,7 @@ impl PendingChanges {
             }
         }
         Changes {
+            epoch,
             cursors: self.cursors.into_iter().collect(),
             sequence_checkpoints: self.sequence_checkpoints,
             retries,

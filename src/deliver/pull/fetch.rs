@@ -9,7 +9,7 @@ use crate::deliver::dispatch::{SubscriptionService, WorkerHandle};
 use crate::deliver::outcome::{Delivery, Ledger};
 use crate::deliver::worker::{AckState, NumberedEntry, NumberedPage, SequenceReadError};
 use crate::event::{Blame, EventId, Fault, Timestamp};
-use crate::eventlog::{Cursor, EventLog, LogError, Page, Position};
+use crate::eventlog::{Cursor, LogError, Page, Position, Store};
 use crate::subscriptions::{Subscription, SubscriptionState};
 use crate::telemetry::{Metric, Metrics};
 
@@ -87,8 +87,8 @@ pub struct PullServiceParts {
     pub sealer: Arc<Sealer>,
     /// Where acknowledgements are noted.
     pub ledger: Arc<Ledger>,
-    /// The log.
-    pub log: Arc<dyn EventLog>,
+    /// Where events are read.
+    pub store: Store,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// Tells when the gateway stops.
@@ -124,7 +124,7 @@ impl PullService {
             return Ok(view.acknowledged.map_or(view.standing.scanned, |place| place.position));
         };
         let position = self.parts.subscription_service.reader().position_of(after).await?;
-        let is_beyond = position == self.parts.log.head() && after > EventId::MIN;
+        let is_beyond = position == self.parts.store.log.head() && after > EventId::MIN;
         if is_beyond && self.newest().await?.is_none_or(|newest| newest < after) {
             return Err(PullError::NotYet(after));
         }
@@ -139,8 +139,8 @@ impl PullService {
     }
 
     async fn newest(&self) -> Result<Option<EventId>, LogError> {
-        let before = Position(self.parts.log.head().0.saturating_sub(1));
-        let newest = self.parts.log.read(before, Page { items: 1, bytes: 1 }).await?;
+        let before = Position(self.parts.store.log.head().0.saturating_sub(1));
+        let newest = self.parts.store.log.read(before, Page { items: 1, bytes: 1 }).await?;
         Ok(newest.first().map(|entry| entry.event.id))
     }
 

@@ -146,7 +146,7 @@ impl PullService {
         words: &mut BTreeMap<EventId, Option<PollRefusal>>,
     ) -> Result<(), PullError> {
         let before = Position(view.standing.scanned.0.saturating_sub(1));
-        let newest = self.parts.log.read(before, Page { items: 1, bytes: 1 }).await?;
+        let newest = self.parts.store.log.read(before, Page { items: 1, bytes: 1 }).await?;
         if let Some(newest) = newest.first().filter(|one| one.position == view.standing.scanned) {
             words.retain(|id, _| *id <= newest.event.id);
         }
@@ -229,7 +229,7 @@ impl PullService {
 
     /// The match that a delivery was brought back of; nothing if its event is not kept any more.
     async fn returned(&self, retry: &Retry) -> Result<Option<NumberedEntry>, PullError> {
-        let entry = recall(&*self.parts.log, retry).await?;
+        let entry = recall(&self.parts.store, retry).await?;
         let of = |(entry, (sequence, previous))| NumberedEntry { entry, sequence, previous };
         Ok(entry.zip(retry.link).map(of))
     }

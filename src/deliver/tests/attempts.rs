@@ -13,7 +13,7 @@ use crate::deliver::sink::{
 };
 use crate::deliver::tests::stage::Stage;
 use crate::event::ChainValue;
-use crate::eventlog::{Attempt, EventLog as _, Page};
+use crate::eventlog::{Attempt, Attempts as _, Page};
 use crate::subscriptions::{Challenge, RecipientKeys, Subscription};
 
 /// A bus: it takes three events at once, and answers some of them as the test says.

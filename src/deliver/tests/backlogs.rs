@@ -6,12 +6,14 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::ambient::Clock as _;
-use crate::deliver::outcome::Ledger;
+use crate::deliver::outcome::{Ledger, Ownership};
 use crate::deliver::sink::AnswerKind;
 use crate::deliver::tests::couriers::{Working, settled, start};
 use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
 use crate::deliver::worker::WorkerCommand;
-use crate::eventlog::{DeadLetterQuery, DeliveryKey, EventLog as _, Page, SetAside as _};
+use crate::eventlog::{
+    DeadLetterQuery, DeadLetters as _, DeliveryKey, DeliveryState as _, Log as _, Page,
+};
 use crate::subscriptions::{Subscription, SubscriptionState};
 use crate::telemetry::Metrics;
 
@@ -31,7 +33,8 @@ async fn crash(stage: &mut Stage, working: Working) {
     working.end.abort();
     working.end.await.unwrap_err();
     let (log, clock) = (Arc::clone(&stage.log), stage.clock.clone());
-    stage.ledger = Arc::new(Ledger::new(log, Arc::new(clock), &Metrics::new()));
+    let ownership = Ownership { before: log.head(), ..Ownership::default() };
+    stage.ledger = Arc::new(Ledger::new(log, ownership, Arc::new(clock), &Metrics::new()));
 }
 
 /// The numbers of the dead letters that have expired, as they are listed.

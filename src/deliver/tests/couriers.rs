@@ -19,8 +19,8 @@ use crate::deliver::worker::{
 };
 use crate::event::{ChainValue, CloudEvent, EventId};
 use crate::eventlog::{
-    Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, EventLog as _, Page, Position, Retry,
-    SetAside as _,
+    Attempts as _, Changes, Cursor, DeadLetter, DeadLetterId, DeadLetters as _, DeliveryKey,
+    DeliveryState as _, Log as _, Page, Position, RemoteStore, Retry, Store,
 };
 use crate::seal::PlaceClaims;
 
@@ -38,13 +38,17 @@ pub(super) struct Working {
 }
 
 pub(super) async fn start(stage: &Stage, recorder: &Arc<Recorder>) -> Working {
-    let state = stage.log.load().await.unwrap();
+    start_on(Store::of(&stage.log), stage, recorder).await
+}
+
+async fn start_on(store: Store, stage: &Stage, recorder: &Arc<Recorder>) -> Working {
+    let state = store.state.load().await.unwrap();
     let id = &stage.subscription.id;
     let cursor = state.cursors.iter().find(|(owner, _)| owner == id);
     let cursor =
         cursor.map_or_else(|| Cursor::starting(id, Position::START), |(_, cursor)| cursor.clone());
     let context = DeliveryContext {
-        log: Arc::clone(&stage.log) as _,
+        store,
         ledger: Arc::clone(&stage.ledger),
         attempter: stage.attempter(Arc::clone(recorder) as _),
         clock: Arc::new(stage.clock.clone()),
@@ -94,6 +98,26 @@ async fn what_was_read_from_the_log_and_is_handed_over_later_is_numbered_once() 
 
     assert_eq!(recorder.carried(), [(1, 0), (2, 0), (3, 0), (4, 0)]);
     assert_eq!(working.standing.borrow().sequence, 4);
+}
+
+#[tokio::test]
+async fn what_others_append_to_a_store_that_is_late_and_slow_is_carried_once_and_in_order() {
+    let (stage, carrier) = (Stage::new().await, Arc::new(Recorder::default()));
+    let remote = RemoteStore::over(Arc::clone(&stage.log));
+    let words: Vec<String> = (0..600).map(|number| number.to_string()).collect();
+    let words: Vec<&str> = words.iter().map(|word| &**word).collect();
+    stage.append(&words[..500]).await;
+    let working = start_on(remote.store().tailed(usize::MAX), &stage, &carrier).await;
+    until("what was there is carried", || carrier.carried().len() == 500).await;
+
+    stage.append(&words[500..]).await;
+    remote.fresh_head().await.unwrap();
+    working.inbox.fall_behind();
+    until("all is settled", || working.standing.borrow().settled == Position(600)).await;
+
+    let numbers: Vec<(u64, u32)> = (1..=600).map(|number| (number, 0)).collect();
+    assert_eq!(carrier.carried(), numbers);
+    assert_eq!(carrier.words(), words);
 }
 
 #[tokio::test]

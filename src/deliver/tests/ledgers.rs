@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use crate::ambient::Clock as _;
 use crate::deliver::outcome::MOST_ATTEMPTS;
-use crate::deliver::outcome::{AttemptOutcome, Delivery, Ledger, Reason, Verdict};
+use crate::deliver::outcome::{AttemptOutcome, Delivery, Ledger, Ownership, Reason, Verdict};
 use crate::deliver::sink::{Answer, AnswerKind};
-use crate::deliver::tests::stage::Stage;
+use crate::deliver::tests::couriers::start;
+use crate::deliver::tests::stage::{Recorder, Stage, until};
 use crate::deliver::worker::letter_of;
 use crate::event::ChainValue;
 use crate::eventlog::{
-    Cursor, DeadLetterQuery, EventLog as _, LogError, Page, Position, SetAside as _,
+    Attempts as _, Cursor, DeadLetterQuery, DeadLetters as _, DeliveryState as _, Leases as _,
+    Log as _, LogError, Page, Position, RemoteStore,
 };
 
 async fn delivery(stage: &Stage) -> Delivery {
@@ -129,8 +131,9 @@ async fn what_is_delivered_after_a_crash_is_no_dead_letter() {
     let query = DeadLetterQuery::all(first.key().subscription);
     assert_eq!(stage.log.dead_letters(&query, Page::default()).await.unwrap().len(), 1);
 
-    let started =
-        Ledger::new(Arc::clone(&stage.log) as _, Arc::new(stage.clock.clone()), &stage.metrics);
+    let (state, clock) = (Arc::clone(&stage.log) as _, Arc::new(stage.clock.clone()));
+    let ownership = Ownership { before: stage.log.head(), ..Ownership::default() };
+    let started = Ledger::new(state, ownership, clock, &stage.metrics);
     started.record(&first, &outcome(&stage, 204, Verdict::Delivered));
     started.flush().await.unwrap();
 
@@ -292,4 +295,63 @@ async fn what_ends_after_its_subscription_was_removed_is_not_written() {
 
     stage.ledger.open(id);
     assert_eq!(note().await, (1, 1), "a new subscription of the same name");
+}
+
+/// A ledger of what a new owner delivers, far from its store.
+async fn owned(stage: &Stage, remote: &Arc<RemoteStore>) -> Arc<Ledger> {
+    let ownership = Ownership {
+        epoch: remote.acquire().await.unwrap(),
+        workers: stage.tasks.stopping().clone(),
+        ..Ownership::default()
+    };
+    let (state, clock) = (Arc::clone(remote) as _, Arc::new(stage.clock.clone()));
+    Arc::new(Ledger::new(state, ownership, clock, &stage.metrics))
+}
+
+#[tokio::test]
+async fn whoever_is_fenced_drops_what_it_noted_and_stops_its_workers() {
+    let stage = Stage::new().await;
+    let remote = RemoteStore::over(Arc::clone(&stage.log));
+    let ledger = owned(&stage, &remote).await;
+    let id = &stage.subscription.id;
+    let mut running = std::pin::pin!(ledger.run());
+    assert!(futures_util::poll!(&mut running).is_pending());
+    ledger.cursor(id, &Cursor::starting(id, Position(1)));
+    ledger.try_flush().await.unwrap();
+
+    remote.acquire().await.unwrap();
+    ledger.cursor(id, &Cursor::starting(id, Position(2)));
+    let fenced = ledger.try_flush().await;
+
+    assert!(matches!(fenced, Err(LogError::Fenced)), "{fenced:?}");
+    assert!(stage.tasks.stopping().is_cancelled());
+    assert!(matches!(running.await, Err(LogError::Fenced)));
+    ledger.cursor(id, &Cursor::starting(id, Position(3)));
+    assert!(
+        matches!(ledger.try_flush().await, Err(LogError::Fenced)),
+        "there is no second attempt"
+    );
+    assert!(matches!(ledger.written().await, Err(LogError::Fenced)));
+    assert_eq!(stage.log.load().await.unwrap().cursors[0].1.settled, Position(1));
+}
+
+#[tokio::test]
+async fn a_courier_ends_once_its_owner_is_fenced() {
+    let (mut stage, carrier) = (Stage::new().await, Arc::new(Recorder::default()));
+    let remote = RemoteStore::over(Arc::clone(&stage.log));
+    stage.ledger = owned(&stage, &remote).await;
+    stage.append(&["a"]).await;
+    let working = start(&stage, &carrier).await;
+    until("it is settled", || working.standing.borrow().settled == Position(1)).await;
+    stage.ledger.flush().await.unwrap();
+
+    remote.acquire().await.unwrap();
+    let id = &stage.subscription.id;
+    stage.ledger.cursor(id, &Cursor::starting(id, Position(1)));
+    let fenced = stage.ledger.flush().await;
+
+    assert!(matches!(fenced, Err(LogError::Fenced)), "{fenced:?}");
+    working.end.await.unwrap();
+    stage.append(&["b"]).await;
+    assert_eq!(carrier.words(), ["a"]);
 }

@@ -14,7 +14,8 @@ use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
 use crate::deliver::worker::{SubjectTurn, WorkerCommand};
 use crate::event::{ChainValue, EventId};
 use crate::eventlog::{
-    Changes, DeadLetter, DeadLetterId, DeliveryKey, Entry, EventLog as _, Retention, Retry,
+    Changes, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState as _, Entry, Log as _, Retention,
+    Retry,
 };
 
 async fn ordered(config: serde_json::Value) -> (Stage, Arc<Recorder>) {

@@ -9,7 +9,10 @@ use crate::deliver::worker::{
     NumberedEntry, Progress, SequenceReadError, SequenceReader, SubscriptionView, WorkerStanding,
 };
 use crate::event::EventId;
-use crate::eventlog::{Changes, Cursor, Entry, EventLog as _, Page, Position, SequenceCheckpoint};
+use crate::eventlog::{
+    Changes, Cursor, DeliveryState as _, Entry, Log as _, LowWatermark, Page, Position,
+    RemoteStore, Retention, SequenceCheckpoint,
+};
 use crate::subscriptions::{Subscription, SubscriptionDocument, Subscriptions, Terms};
 
 /// A stage whose subscription wanted `a` up to entry 300 and everything since.
@@ -84,7 +87,7 @@ async fn every_place_gives_the_numbers_of_delivery() {
 
     for after in (0..=600).step_by(37) {
         // One that remembers nothing, and one that goes on from what it remembers.
-        let reader = SequenceReader::new(Arc::clone(&stage.log) as _);
+        let reader = SequenceReader::new(Arc::clone(&stage.log) as _, Arc::clone(&stage.log) as _);
         let (mut read, mut at) = (Vec::new(), Position(after));
         loop {
             let page = Page { items: 50, ..Page::default() };
@@ -110,7 +113,7 @@ async fn what_lies_before_the_start_is_skipped_and_what_is_lost_is_told() {
     let mut view = view(&subscription, &places[600]);
     let start = Cursor::starting(&subscription.id, Position(400)).place();
     keep(&stage, &[start]).await;
-    let reader = SequenceReader::new(Arc::clone(&stage.log) as _);
+    let reader = SequenceReader::new(Arc::clone(&stage.log) as _, Arc::clone(&stage.log) as _);
     let page = Page { items: 1, ..Page::default() };
 
     let part = reader.read(&view, Position(7), page).await.unwrap();
@@ -119,7 +122,7 @@ async fn what_lies_before_the_start_is_skipped_and_what_is_lost_is_told() {
     // A subscription of which only a later place is known.
     stage.log.forget(&subscription.id).await.unwrap();
     keep(&stage, &[places[500]]).await;
-    let reader = SequenceReader::new(Arc::clone(&stage.log) as _);
+    let reader = SequenceReader::new(Arc::clone(&stage.log) as _, Arc::clone(&stage.log) as _);
     let lost = reader.read(&view, Position(499), page).await;
     let Err(SequenceReadError::Gone { after }) = lost else { panic!("{lost:?}") };
     assert_eq!(after, entries[499].event.id);
@@ -133,4 +136,21 @@ async fn what_lies_before_the_start_is_skipped_and_what_is_lost_is_told() {
     let at = reader.position_of(after).await.unwrap();
     let part = reader.read(&view, at, page).await.unwrap();
     assert_eq!(part.matches[0].sequence, places[500].sequence + 1);
+}
+
+#[tokio::test]
+async fn what_another_node_has_dropped_is_not_skipped_in_silence() {
+    let (stage, _, entries) = stage().await;
+    let store = RemoteStore::over(Arc::clone(&stage.log)).store().tailed(1);
+    let reader = SequenceReader::new(Arc::clone(&store.log), Arc::clone(&store.state));
+    let hold = Position(100);
+    let old = Retention { bytes: Some(0), hold, ..Retention::default() };
+    assert_eq!(stage.log.trim(&old).await.unwrap().dropped, 100);
+    assert_eq!(store.log.low_watermark(), LowWatermark::START, "nobody has told this one yet");
+
+    let dropped = reader.position_of(entries[9].event.id).await.unwrap();
+    let kept = reader.position_of(entries[149].event.id).await.unwrap();
+
+    assert_eq!(dropped, Position(99), "reading on from there says what is not kept");
+    assert_eq!(kept, Position(150));
 }

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::ambient::{Clock as _, Entropy, ManualClock, SeededEntropy, Tasks};
 use crate::deliver::attempt::{Attempter, Sealer, SealerParts};
-use crate::deliver::outcome::{DeliverySignals, Ledger, ReceiptChecker, Schedule};
+use crate::deliver::outcome::{DeliverySignals, Ledger, Ownership, ReceiptChecker, Schedule};
 use crate::deliver::sink::{
     Answer, AnswerKind, Batch, BatchLimit, ChallengeError, Destination, Destinations, Parcel,
     SinkTarget,
@@ -19,7 +19,7 @@ use crate::deliver::sink::{
 use crate::event::{
     ContentDigest, Data, EventSource, EventType, IdempotencyKey, Subject, Timestamp,
 };
-use crate::eventlog::{Draft, Entry, EventLog, LogLimits, MemoryLog, Page, Position};
+use crate::eventlog::{Draft, Entry, Log as _, LogLimits, MemoryLog, Page, Position, Protection};
 use crate::keys::{
     DataKey, KeyRing, MemoryKeyStore, OpeningKeys, PublicKeys, RemoteKeys, SharedSecret,
     SigningAlgorithm, VerifyingKeys,
@@ -83,8 +83,12 @@ impl Stage {
         let pending = subscriptions.create(id, document, terms).await;
         let subscription = subscriptions.prove(&pending.unwrap()).await.unwrap();
         let metrics = Arc::new(Metrics::new());
-        let ledger =
-            Arc::new(Ledger::new(Arc::clone(&log) as _, Arc::new(clock.clone()), &metrics));
+        let ledger = Arc::new(Ledger::new(
+            Arc::clone(&log) as _,
+            Ownership::default(),
+            Arc::new(clock.clone()),
+            &metrics,
+        ));
         Self {
             log,
             clock,
@@ -185,6 +189,7 @@ fn draft(word: &str) -> Draft {
         origin: None,
         deduplicate: None,
         observed: None,
+        protection: Protection::default(),
     }
 }
 

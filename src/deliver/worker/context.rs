@@ -10,7 +10,7 @@ use crate::deliver::attempt::Attempter;
 use crate::deliver::limits::{Allowance, BacklogLimit, Sinks};
 use crate::deliver::outcome::{DeliverySignals, Ledger};
 use crate::event::{ChainValue, EventId, Subject};
-use crate::eventlog::{DeliveryKey, EventLog, Position, Retry};
+use crate::eventlog::{DeliveryKey, Position, Retry, Store};
 use crate::subscriptions::Subscription;
 
 /// What a courier is told.
@@ -88,8 +88,8 @@ impl WorkerStanding {
 /// What all couriers share.
 #[derive(Clone)]
 pub struct DeliveryContext {
-    /// The log that a courier reads when it is behind.
-    pub log: Arc<dyn EventLog>,
+    /// What a courier reads when it is behind.
+    pub store: Store,
     /// Where cursors are noted.
     pub ledger: Arc<Ledger>,
     /// Makes attempts.

@@ -86,7 +86,8 @@ impl Courier {
         for retry in waiting {
             retries.insert(retry);
         }
-        let match_source = MatchSource::new(Arc::clone(&context.log), inbox, progress.scanned());
+        let match_source =
+            MatchSource::new(Arc::clone(&context.store.log), inbox, progress.scanned());
         let in_flight = InFlight::new(&context);
         let order = Order::of(&subscription);
         let standing = watch::Sender::new(stand(&progress, &retries, &order));
@@ -262,7 +263,7 @@ impl Courier {
     async fn attempt_again(&mut self, permit: Permit) {
         let now = self.context.clock.now();
         let Some(retry) = self.retries.take_due(now) else { return permit.give_back() };
-        let found = recall(&*self.context.log, &retry).await;
+        let found = recall(&self.context.store, &retry).await;
         let Ok(Some(entry)) = found else {
             tracing::error!(
                 event.id = %retry.key.event,

@@ -110,7 +110,7 @@ async fn queue_key_of(
     context: &DeliveryContext,
     retry: &Retry,
 ) -> Result<Option<QueueKey>, LogError> {
-    let entry = recall(&*context.log, retry).await?;
+    let entry = recall(&context.store, retry).await?;
     Ok(entry.map(|entry| QueueKey::of(&entry.event)))
 }
 
@@ -136,7 +136,7 @@ async fn queues_kept(
     context.ledger.try_flush().await?;
     let mut query = DeadLetterQuery::all(subscription.id.clone());
     loop {
-        let page = context.log.dead_letters(&query, Page::default()).await?;
+        let page = context.store.dead_letters.dead_letters(&query, Page::default()).await?;
         let Some(last) = page.last() else { return Ok(queues) };
         query.after = last.id;
         for letter in &page {

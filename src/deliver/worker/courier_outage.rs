@@ -18,7 +18,8 @@ impl Courier {
             return;
         }
         let (id, newest) = (&self.subscription.id, Page { items: 1, ..Page::default() });
-        let Ok(attempts) = self.context.log.attempts(Some(id), None, newest).await else {
+        let Ok(attempts) = self.context.store.attempts.attempts(Some(id), None, newest).await
+        else {
             tracing::warn!(
                 subscription.id = %id,
                 "The attempts of subscription {id} cannot be read; its failures are counted anew",

@@ -111,9 +111,9 @@ impl Expiry {
         oldest: &Entry,
     ) -> bool {
         let Some(most) = most else { return false };
-        let (log, head) = (&backlog.context.log, backlog.context.log.head());
+        let (log, head) = (&backlog.context.store.log, backlog.context.store.log.head());
         // Not all that is in the log matches, so no more than this can wait.
-        if head.0 - oldest.position.0 < most {
+        if head.0.saturating_sub(oldest.position.0) < most {
             return false;
         }
         let known = backlog.match_source.known();

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::deliver::worker::inbox::{Inbox, Taken};
-use crate::eventlog::{Entry, EventLog, Page, Position};
+use crate::eventlog::{Entry, Log, Page, Position};
 use crate::subscriptions::Subscription;
 
 /// Matches that are taken out of the inbox at once.
@@ -12,7 +12,7 @@ const MOST_TAKEN: usize = 1024;
 
 /// The matches that are found and not numbered yet.
 pub(super) struct MatchSource {
-    log: Arc<dyn EventLog>,
+    log: Arc<dyn Log>,
     inbox: Arc<Inbox>,
     queue: VecDeque<Arc<Entry>>,
     /// How far the log is known once the queue is empty.
@@ -23,7 +23,7 @@ pub(super) struct MatchSource {
 
 impl MatchSource {
     /// Starts after `known`.
-    pub(super) fn new(log: Arc<dyn EventLog>, inbox: Arc<Inbox>, known: Position) -> Self {
+    pub(super) fn new(log: Arc<dyn Log>, inbox: Arc<Inbox>, known: Position) -> Self {
         Self { log, inbox, queue: VecDeque::new(), known, has_more: false }
     }
 

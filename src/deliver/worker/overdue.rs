@@ -52,7 +52,7 @@ impl Overdue {
         }
         let waiting = ack_state.waiting(place.sequence).0;
         let mut excess = limit.events.map_or(0, |most| waiting.saturating_sub(most));
-        let entries = context.log.read(before, Page::default()).await?;
+        let entries = context.store.log.read(before, Page::default()).await?;
         let Some(last) = entries.last() else { return Ok(false) };
         let (mut through, mut is_within) = (last.position.min(place.position), false);
         let mut letters = Vec::new();

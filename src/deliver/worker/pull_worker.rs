@@ -66,7 +66,7 @@ impl PullWorker {
     pub async fn run(mut self) {
         let stopping = self.context.tasks.stopping().clone();
         self.skip_ahead().await;
-        let (log, inbox) = (Arc::clone(&self.context.log), Arc::clone(&self.inbox));
+        let (log, inbox) = (Arc::clone(&self.context.store.log), Arc::clone(&self.inbox));
         let mut match_source = MatchSource::new(log, inbox, self.place.position);
         loop {
             let more = self.number(&mut match_source).await | self.expire().await;
@@ -87,8 +87,9 @@ impl PullWorker {
     /// Begins at the newest milestone if that is further than what was acknowledged. Where none
     /// can be read the way is longer, and leads to the same numbers.
     async fn skip_ahead(&mut self) {
-        let log = &self.context.log;
-        let newest = log.sequence_checkpoints_around(&self.subscription.id, log.head()).await;
+        let store = &self.context.store;
+        let head = store.log.head();
+        let newest = store.state.sequence_checkpoints_around(&self.subscription.id, head).await;
         if let Ok((Some(newest), _)) = newest
             && newest.position > self.place.position
         {

@@ -6,7 +6,7 @@ use moka::future::Cache;
 
 use crate::deliver::worker::context::WorkerStanding;
 use crate::event::{Blame, ChainValue, EventId, Fault, SubscriptionId, Timestamp};
-use crate::eventlog::{Entry, EventLog, LogError, Page, Position, SequenceCheckpoint};
+use crate::eventlog::{DeliveryState, Entry, Log, LogError, Page, Position, SequenceCheckpoint};
 use crate::subscriptions::Subscription;
 
 /// Entries that are looked through for one answer, so that a filter that matches little cannot hold
@@ -78,14 +78,15 @@ impl Blame for SequenceReadError {
 /// what was or will be delivered. Reading begins at a milestone at or before the place that is asked
 /// for, and never goes beyond where the courier stands: a filter may change from there on.
 pub struct SequenceReader {
-    log: Arc<dyn EventLog>,
+    log: Arc<dyn Log>,
+    state: Arc<dyn DeliveryState>,
     places: Cache<(SubscriptionId, Timestamp, Position), (u64, ChainValue)>,
 }
 
 impl SequenceReader {
-    /// Reads from this log.
-    pub fn new(log: Arc<dyn EventLog>) -> Self {
-        Self { log, places: Cache::builder().max_capacity(REMEMBERED).build() }
+    /// Reads from this log, from the milestones that are kept there.
+    pub fn new(log: Arc<dyn Log>, state: Arc<dyn DeliveryState>) -> Self {
+        Self { log, state, places: Cache::builder().max_capacity(REMEMBERED).build() }
     }
 
     /// The position after which events come that are newer than this one.
@@ -94,9 +95,10 @@ impl SequenceReader {
     ///
     /// Ours: the log failed.
     pub async fn position_of(&self, after: EventId) -> Result<Position, LogError> {
+        let head = self.log.fresh_head().await?;
         let sought = match after.successor() {
             Some(next) => self.log.seek(next).await?,
-            None => self.log.head(),
+            None => head,
         };
         // What was dropped after it cannot be sought, and must not be skipped in silence.
         let low_watermark = self.log.low_watermark();
@@ -171,7 +173,7 @@ impl SequenceReader {
         if let Some((sequence, chain)) = self.places.get(&key).await {
             return Ok(SequenceCheckpoint { position: at, sequence, chain });
         }
-        let (before, later) = self.log.sequence_checkpoints_around(&subscription.id, at).await?;
+        let (before, later) = self.state.sequence_checkpoints_around(&subscription.id, at).await?;
         let known = view.acknowledged.filter(|place| place.position <= at);
         let nearest = before.into_iter().chain(known).max_by_key(|place| place.position);
         let mut place = match (nearest, later) {
@@ -212,9 +214,10 @@ impl SequenceReader {
     /// Finds from where on everything can be read: the first known place with nothing but kept
     /// entries behind it.
     async fn gone(&self, view: &SubscriptionView) -> Result<SequenceReadError, LogError> {
+        self.log.fresh_head().await?;
         let low_watermark = self.log.low_watermark().position;
         let (before, later) =
-            self.log.sequence_checkpoints_around(&view.subscription.id, low_watermark).await?;
+            self.state.sequence_checkpoints_around(&view.subscription.id, low_watermark).await?;
         let known = [before, later, view.acknowledged].into_iter().flatten();
         let usable =
             known.map(|place| place.position).filter(|position| *position >= low_watermark);

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use crate::event::Timestamp;
-use crate::eventlog::{DeadLetter, Entry, EventLog, LogError, Page, Position, Retry};
+use crate::eventlog::{DeadLetter, Entry, LogError, Page, Position, Protection, Retry, Store};
 
 /// Reads the event of a retry; nothing if neither the log nor a dead letter has it.
-pub async fn recall(log: &dyn EventLog, retry: &Retry) -> Result<Option<Arc<Entry>>, LogError> {
+pub async fn recall(store: &Store, retry: &Retry) -> Result<Option<Arc<Entry>>, LogError> {
     let before = Position(retry.position.0.saturating_sub(1));
-    let found = log.read(before, Page { items: 1, bytes: 1 }).await?;
+    let found = store.log.read(before, Page { items: 1, bytes: 1 }).await?;
     let found = found.into_iter().next().filter(|entry| entry.event.id == retry.key.event);
     if found.is_some() || !retry.redriven {
         return Ok(found);
     }
     // Dead letters are kept independently of the log, whose retention may have passed the event.
-    Ok(log.dead_letter(&retry.key).await?.map(|letter| Arc::new(entry_of(letter))))
+    Ok(store.dead_letters.dead_letter(&retry.key).await?.map(|letter| Arc::new(entry_of(letter))))
 }
 
 /// The entry that a dead letter was made from, as far as its copy tells.
@@ -27,5 +27,6 @@ fn entry_of(letter: DeadLetter) -> Entry {
         publication: Arc::from(""),
         envelope_id: Arc::from(""),
         conflict: None,
+        protection: Protection::default(),
     }
 }

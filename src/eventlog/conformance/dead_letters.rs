@@ -4,78 +4,77 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::event::{EventId, EventType};
-use crate::eventlog::conformance::delivering::{
-    commit, dead_letter, in_replay, key, retry, subscription,
-};
 use crate::eventlog::conformance::fixture::{START, engines};
+use crate::eventlog::conformance::makers::{
+    commit, dead_letter, in_replay, key, letters, retry, subscription,
+};
 use crate::eventlog::{
-    Changes, DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeliveryKey, EventLog,
-    LogLimits, Page, Retry,
+    Changes, DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeliveryKey, LogLimits,
+    Page, Retry, Store,
 };
 
-/// The dead letters of a subscription.
-pub(super) async fn letters(log: &dyn EventLog, of: &str) -> Vec<DeadLetter> {
-    let query = DeadLetterQuery::all(subscription(of));
-    log.dead_letters(&query, Page::default()).await.unwrap()
-}
-
-async fn numbers(log: &dyn EventLog, query: DeadLetterQuery, items: usize) -> Vec<u64> {
-    let listed = log.dead_letters(&query, Page { items, ..Page::default() }).await.unwrap();
+async fn numbers(store: &Store, query: DeadLetterQuery, items: usize) -> Vec<u64> {
+    let listed =
+        store.dead_letters.dead_letters(&query, Page { items, ..Page::default() }).await.unwrap();
     listed.iter().map(|letter| letter.id.0).collect()
 }
 
-async fn keep(log: &dyn EventLog, dead_letters: Vec<DeadLetter>) {
-    commit(log, Changes { dead_letters, ..Changes::default() }).await;
+async fn keep(store: &Store, dead_letters: Vec<DeadLetter>) {
+    commit(store, Changes { dead_letters, ..Changes::default() }).await;
 }
 
 /// Brings a dead letter back, as `deliver` does it.
-async fn redrive(log: &dyn EventLog, key: DeliveryKey, number: u64) {
+async fn redrive(store: &Store, key: DeliveryKey, number: u64) {
     let retry = Retry { redriven: true, ..retry(key, 0) };
-    let revived = log.revive(vec![(DeadLetterId(number), retry.clone())]).await.unwrap();
+    let revived =
+        store.dead_letters.revive(vec![(DeadLetterId(number), retry.clone())]).await.unwrap();
     assert_eq!(revived, [retry]);
 }
 
 #[tokio::test]
 async fn dead_letters_are_numbered_for_their_subscription_and_listed_in_pages() {
     for fixture in engines(LogLimits::default()) {
-        let log = &*fixture.log;
+        let store = &fixture.store;
         let dead_letters = vec![
             dead_letter(key("orders", 1), Some(410)),
             dead_letter(key("other", 1), None),
             dead_letter(in_replay(key("orders", 1)), None),
         ];
-        keep(log, dead_letters.clone()).await;
+        keep(store, dead_letters.clone()).await;
 
         let named = |at: usize, id| DeadLetter { id: DeadLetterId(id), ..dead_letters[at].clone() };
-        assert_eq!(letters(log, "orders").await, [named(0, 1), named(2, 2)]);
-        assert_eq!(letters(log, "other").await, [named(1, 1)]);
+        assert_eq!(letters(store, "orders").await, [named(0, 1), named(2, 2)]);
+        assert_eq!(letters(store, "other").await, [named(1, 1)]);
         let all = DeadLetterQuery::all(subscription("orders"));
         let after = DeadLetterQuery { after: DeadLetterId(1), ..all.clone() };
-        assert_eq!(numbers(log, after, 10).await, [2]);
-        assert_eq!(numbers(log, all, 1).await, [1]);
+        assert_eq!(numbers(store, after, 10).await, [2]);
+        assert_eq!(numbers(store, all, 1).await, [1]);
 
         let orders = subscription("orders");
-        assert_eq!(log.last_dead_letter(&orders).await.unwrap(), DeadLetterId(2));
-        assert_eq!(log.last_dead_letter(&subscription("none")).await.unwrap(), DeadLetterId(0));
-        assert!(log.dismiss(&orders, DeadLetterId(2)).await.unwrap());
-        assert!(!log.dismiss(&orders, DeadLetterId(2)).await.unwrap());
-        keep(log, vec![dead_letter(key("orders", 3), None)]).await;
+        assert_eq!(store.dead_letters.last_dead_letter(&orders).await.unwrap(), DeadLetterId(2));
+        assert_eq!(
+            store.dead_letters.last_dead_letter(&subscription("none")).await.unwrap(),
+            DeadLetterId(0)
+        );
+        assert!(store.dead_letters.dismiss(&orders, DeadLetterId(2)).await.unwrap());
+        assert!(!store.dead_letters.dismiss(&orders, DeadLetterId(2)).await.unwrap());
+        keep(store, vec![dead_letter(key("orders", 3), None)]).await;
         let all = DeadLetterQuery::all(subscription("orders"));
-        assert_eq!(numbers(log, all, 10).await, [1, 3], "a number is never given twice");
+        assert_eq!(numbers(store, all, 10).await, [1, 3], "a number is never given twice");
     }
 }
 
 #[tokio::test]
 async fn a_query_chooses_by_number_reason_type_and_event() {
     for fixture in engines(LogLimits::default()) {
-        let log = &*fixture.log;
+        let store = &fixture.store;
         let of = |event, reason: &str, event_type| {
             let mut letter = dead_letter(key("orders", event), None);
             letter.event.event_type = EventType::new(event_type).unwrap();
             DeadLetter { reason: reason.into(), ..letter }
         };
         keep(
-            log,
+            store,
             vec![
                 of(1, "refused", "Order.Created"),
                 of(2, "sink-gone", "Order.Created.Late"),
@@ -106,8 +105,11 @@ async fn a_query_chooses_by_number_reason_type_and_event() {
             (DeadLetterQuery { ids: Some(named(&[4, 2, 9])), ..all.clone() }, &[2, 4]),
             (DeadLetterQuery { ids: Some(named(&[])), ..all }, &[]),
         ] {
-            assert_eq!(log.count_chosen(&query).await.unwrap(), expected.len() as u64);
-            assert_eq!(numbers(log, query, 10).await, expected);
+            assert_eq!(
+                store.dead_letters.count_chosen(&query).await.unwrap(),
+                expected.len() as u64
+            );
+            assert_eq!(numbers(store, query, 10).await, expected);
         }
     }
 }
@@ -115,60 +117,65 @@ async fn a_query_chooses_by_number_reason_type_and_event() {
 #[tokio::test]
 async fn a_redriven_dead_letter_is_hidden_and_kept_until_it_is_settled() {
     for fixture in engines(LogLimits::default()) {
-        let log = &*fixture.log;
+        let store = &fixture.store;
         let one = key("orders", 1);
-        keep(log, vec![dead_letter(one.clone(), None), dead_letter(key("orders", 2), None)]).await;
+        keep(store, vec![dead_letter(one.clone(), None), dead_letter(key("orders", 2), None)])
+            .await;
 
-        redrive(log, one.clone(), 1).await;
+        redrive(store, one.clone(), 1).await;
 
-        assert_eq!(letters(log, "orders").await.len(), 1);
-        let kept = log.dead_letter(&one).await.unwrap().unwrap();
+        assert_eq!(letters(store, "orders").await.len(), 1);
+        let kept = store.dead_letters.dead_letter(&one).await.unwrap().unwrap();
         assert!(kept.redriven && kept.event == dead_letter(one.clone(), None).event);
-        assert!(log.retry(&one).await.unwrap().unwrap().redriven);
-        assert!(log.load().await.unwrap().retries[0].redriven);
-        commit(log, Changes { settled: vec![one.clone()], ..Changes::default() }).await;
-        assert_eq!(log.dead_letter(&one).await.unwrap(), None);
-        assert_eq!(log.retry(&one).await.unwrap(), None);
-        assert_eq!(letters(log, "orders").await.len(), 1);
+        assert!(store.state.retry(&one).await.unwrap().unwrap().redriven);
+        assert!(store.state.load().await.unwrap().retries[0].redriven);
+        commit(store, Changes { settled: vec![one.clone()], ..Changes::default() }).await;
+        assert_eq!(store.dead_letters.dead_letter(&one).await.unwrap(), None);
+        assert_eq!(store.state.retry(&one).await.unwrap(), None);
+        assert_eq!(letters(store, "orders").await.len(), 1);
     }
 }
 
 #[tokio::test]
 async fn a_dead_letter_is_redriven_once_and_neither_dismissed_meanwhile_nor_brought_back_after() {
     for fixture in engines(LogLimits::default()) {
-        let log = &*fixture.log;
+        let store = &fixture.store;
         let (one, two) = (key("orders", 1), key("orders", 2));
-        keep(log, vec![dead_letter(one.clone(), None), dead_letter(two.clone(), None)]).await;
-        redrive(log, one.clone(), 1).await;
-        commit(log, Changes { retries: vec![retry(one.clone(), 3)], ..Changes::default() }).await;
-        assert!(log.dismiss(&two.subscription, DeadLetterId(2)).await.unwrap());
+        keep(store, vec![dead_letter(one.clone(), None), dead_letter(two.clone(), None)]).await;
+        redrive(store, one.clone(), 1).await;
+        commit(store, Changes { retries: vec![retry(one.clone(), 3)], ..Changes::default() }).await;
+        assert!(store.dead_letters.dismiss(&two.subscription, DeadLetterId(2)).await.unwrap());
 
         let named = |number, key| (DeadLetterId(number), retry(key, 0));
         let again = vec![named(1, one.clone()), named(2, two.clone()), named(3, two.clone())];
-        assert_eq!(log.revive(again).await.unwrap(), [], "redriven already, gone, never there");
-        assert!(!log.dismiss(&one.subscription, DeadLetterId(1)).await.unwrap());
+        assert_eq!(
+            store.dead_letters.revive(again).await.unwrap(),
+            [],
+            "redriven already, gone, never there"
+        );
+        assert!(!store.dead_letters.dismiss(&one.subscription, DeadLetterId(1)).await.unwrap());
 
-        assert!(log.dead_letter(&one).await.unwrap().unwrap().redriven);
-        assert_eq!(log.retry(&one).await.unwrap().unwrap().attempts, 3, "it is under way");
-        assert_eq!(log.retry(&two).await.unwrap(), None);
+        assert!(store.dead_letters.dead_letter(&one).await.unwrap().unwrap().redriven);
+        assert_eq!(store.state.retry(&one).await.unwrap().unwrap().attempts, 3, "it is under way");
+        assert_eq!(store.state.retry(&two).await.unwrap(), None);
     }
 }
 
 #[tokio::test]
 async fn a_delivery_that_is_given_up_again_is_one_dead_letter() {
     for fixture in engines(LogLimits::default()) {
-        let log = &*fixture.log;
+        let store = &fixture.store;
         let one = key("orders", 1);
-        keep(log, vec![dead_letter(one.clone(), None)]).await;
-        redrive(log, one.clone(), 1).await;
+        keep(store, vec![dead_letter(one.clone(), None)]).await;
+        redrive(store, one.clone(), 1).await;
 
         let dead_letters = vec![dead_letter(one.clone(), Some(503))];
         let settled = vec![one.clone()];
-        commit(log, Changes { settled, dead_letters, ..Changes::default() }).await;
+        commit(store, Changes { settled, dead_letters, ..Changes::default() }).await;
         // What a crash has repeated.
-        keep(log, vec![dead_letter(one.clone(), Some(503))]).await;
+        keep(store, vec![dead_letter(one.clone(), Some(503))]).await;
 
-        let listed = letters(log, "orders").await;
+        let listed = letters(store, "orders").await;
         assert_eq!(listed.iter().map(|letter| letter.id.0).collect::<Vec<_>>(), [3]);
         assert!(!listed[0].redriven);
     }
@@ -177,14 +184,14 @@ async fn a_delivery_that_is_given_up_again_is_one_dead_letter() {
 #[tokio::test]
 async fn dead_letters_are_counted_by_reason() {
     for fixture in engines(LogLimits::default()) {
-        let log = &*fixture.log;
+        let store = &fixture.store;
         let refused = |event| DeadLetter {
             reason: "refused".into(),
             ..dead_letter(key("orders", event), None)
         };
         let other = dead_letter(key("other", 1), None);
-        keep(log, vec![refused(1), refused(2), dead_letter(key("orders", 3), None), other]).await;
-        redrive(log, key("orders", 2), 2).await;
+        keep(store, vec![refused(1), refused(2), dead_letter(key("orders", 3), None), other]).await;
+        redrive(store, key("orders", 2), 2).await;
 
         let count = |of: &str, reason: &str, redriven| DeadLetterCount {
             subscription: subscription(of),
@@ -197,9 +204,10 @@ async fn dead_letters_are_counted_by_reason() {
             count("orders", "refused", false),
             count("orders", "refused", true),
         ];
-        let counted = log.count_dead_letters(Some(&subscription("orders"))).await.unwrap();
+        let counted =
+            store.dead_letters.count_dead_letters(Some(&subscription("orders"))).await.unwrap();
         assert_eq!(counted, orders);
-        let all = log.count_dead_letters(None).await.unwrap();
+        let all = store.dead_letters.count_dead_letters(None).await.unwrap();
         assert_eq!(all, [&orders[..], &[count("other", "gone", false)]].concat());
     }
 }
@@ -207,43 +215,44 @@ async fn dead_letters_are_counted_by_reason() {
 #[tokio::test]
 async fn old_dead_letters_expire_oldest_first_but_not_while_they_are_redriven() {
     for fixture in engines(LogLimits::default()) {
-        let log = &*fixture.log;
+        let store = &fixture.store;
         let at = |event, seconds| DeadLetter {
             at: START.after(Duration::from_secs(seconds)),
             ..dead_letter(key("orders", event), None)
         };
-        keep(log, vec![at(1, 3), at(2, 1), at(3, 2), at(4, 0)]).await;
-        redrive(log, key("orders", 4), 4).await;
+        keep(store, vec![at(1, 3), at(2, 1), at(3, 2), at(4, 0)]).await;
+        redrive(store, key("orders", 4), 4).await;
         let before = START.after(Duration::from_secs(3));
 
-        let first = log.expire_dead_letters(before, 1).await.unwrap();
-        let second = log.expire_dead_letters(before, 10).await.unwrap();
+        let first = store.dead_letters.expire_dead_letters(before, 1).await.unwrap();
+        let second = store.dead_letters.expire_dead_letters(before, 10).await.unwrap();
 
         assert_eq!(first, [(key("orders", 2), "gone".into())]);
         assert_eq!(second, [(key("orders", 3), "gone".into())]);
-        assert_eq!(log.expire_dead_letters(before, 10).await.unwrap(), []);
-        assert_eq!(letters(log, "orders").await.len(), 1);
-        assert!(log.dead_letter(&key("orders", 4)).await.unwrap().is_some());
+        assert_eq!(store.dead_letters.expire_dead_letters(before, 10).await.unwrap(), []);
+        assert_eq!(letters(store, "orders").await.len(), 1);
+        assert!(store.dead_letters.dead_letter(&key("orders", 4)).await.unwrap().is_some());
     }
 }
 
 #[tokio::test]
 async fn of_too_many_dead_letters_the_oldest_of_their_subscription_go_unless_they_are_redriven() {
     for fixture in engines(LogLimits::default()) {
-        let log = &*fixture.log;
+        let store = &fixture.store;
         let made = [key("orders", 1), key("other", 1), key("orders", 2), key("orders", 3)];
-        keep(log, made.map(|key| dead_letter(key, None)).into()).await;
-        redrive(log, key("orders", 1), 1).await;
+        keep(store, made.map(|key| dead_letter(key, None)).into()).await;
+        redrive(store, key("orders", 1), 1).await;
 
-        let dropped = log.drop_dead_letters(&subscription("orders"), 1).await.unwrap();
+        let dropped =
+            store.dead_letters.drop_dead_letters(&subscription("orders"), 1).await.unwrap();
 
         assert_eq!(dropped, [(key("orders", 2), "gone".into())]);
-        let left = letters(log, "orders").await;
+        let left = letters(store, "orders").await;
         assert_eq!(
             left.iter().map(|letter| letter.key.clone()).collect::<Vec<_>>(),
             [key("orders", 3)]
         );
-        assert!(log.dead_letter(&key("orders", 1)).await.unwrap().is_some());
-        assert_eq!(letters(log, "other").await.len(), 1);
+        assert!(store.dead_letters.dead_letter(&key("orders", 1)).await.unwrap().is_some());
+        assert_eq!(letters(store, "other").await.len(), 1);
     }
 }

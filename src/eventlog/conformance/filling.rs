@@ -10,8 +10,8 @@ use crate::event::SubscriptionId;
 use crate::eventlog::conformance::fixture::{START, draft, open, words};
 use crate::eventlog::sqlite::Database;
 use crate::eventlog::{
-    Attempt, Changes, CommitError, Cursor, DeliveryKey, DiskLevel, EventLog, LogError, LogLimits,
-    Page, Position, Retention, SqliteLog,
+    Attempt, Attempts as _, Changes, CommitError, Cursor, DeliveryKey, DeliveryState as _,
+    DiskLevel, Log as _, LogError, LogLimits, Page, Position, Retention, SqliteLog,
 };
 use crate::telemetry::Metrics;
 

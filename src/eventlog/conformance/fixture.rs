@@ -8,7 +8,10 @@ use tempfile::TempDir;
 
 use crate::ambient::{ManualClock, ManualDisk, SeededEntropy, SystemEntropy};
 use crate::event::{ContentDigest, Data, EventSource, EventType, IdempotencyKey, Timestamp};
-use crate::eventlog::{Draft, EventLog, LogLimits, LogOpenError, MemoryLog, SqliteLog};
+use crate::eventlog::{
+    Draft, Log, LogLimits, LogOpenError, LowWatermark, MemoryLog, Position, Protection,
+    RemoteStore, SqliteLog, Store,
+};
 use crate::telemetry::Metrics;
 
 /// A draft whose content is one word: equal words have equal keys and digests.
@@ -29,12 +32,13 @@ pub(in crate::eventlog) fn draft(word: &str) -> Draft {
         origin: None,
         deduplicate: None,
         observed: None,
+        protection: Protection::default(),
     }
 }
 
-/// A log on a manual clock, and what has to outlive it.
+/// A store on a manual clock, and what has to outlive it.
 pub(super) struct Fixture {
-    pub(super) log: Arc<dyn EventLog>,
+    pub(super) store: Store,
     pub(super) clock: ManualClock,
     _directory: Option<TempDir>,
 }
@@ -42,22 +46,30 @@ pub(super) struct Fixture {
 /// The moment at which every fixture starts.
 pub(super) const START: Timestamp = Timestamp::from_unix_seconds(1_795_282_931);
 
-/// Makes a log of each engine.
+/// Makes a store of each kind.
 pub(super) fn engines(limits: LogLimits) -> Vec<Fixture> {
-    vec![memory(limits), sqlite(limits)]
+    vec![memory(limits), sqlite(limits), remote(limits)]
 }
 
 fn memory(limits: LogLimits) -> Fixture {
     let clock = ManualClock::at(START);
     let log = MemoryLog::new(limits, Arc::new(clock.clone()), Arc::new(SeededEntropy::new(1)));
-    Fixture { log, clock, _directory: None }
+    Fixture { store: Store::of(&log), clock, _directory: None }
+}
+
+/// Another node's view of a store, which is late and takes a while.
+fn remote(limits: LogLimits) -> Fixture {
+    let clock = ManualClock::at(START);
+    let log = MemoryLog::new(limits, Arc::new(clock.clone()), Arc::new(SeededEntropy::new(1)));
+    let store = RemoteStore::over(log).store().tailed(limits.tail_bytes);
+    Fixture { store, clock, _directory: None }
 }
 
 fn sqlite(limits: LogLimits) -> Fixture {
     let clock = ManualClock::at(START);
     let directory = TempDir::new().unwrap();
     let log = open(directory.path(), limits, &clock).unwrap();
-    Fixture { log, clock, _directory: Some(directory) }
+    Fixture { store: Store::of(&log).tailed(limits.tail_bytes), clock, _directory: Some(directory) }
 }
 
 /// Opens a SQLite log.
@@ -77,4 +89,15 @@ pub(super) fn open(
 /// A draft for each character.
 pub(super) fn words(text: &str) -> Vec<Draft> {
     text.chars().map(|word| draft(&word.to_string())).collect()
+}
+
+/// How far the log has come.
+pub(super) async fn head(log: &dyn Log) -> Position {
+    log.fresh_head().await.unwrap()
+}
+
+/// How far the log was dropped.
+pub(super) async fn low_watermark(log: &dyn Log) -> LowWatermark {
+    head(log).await;
+    log.low_watermark()
 }

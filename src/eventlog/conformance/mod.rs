@@ -1,15 +1,16 @@
-//! The promises of the log, as tests that every engine passes.
+//! The promises of each seam, as tests that every store passes; and what the durable one adds.
 
-mod appending;
+mod attempts;
 mod dead_letters;
-mod delivering;
+mod delivery_state;
 mod filling;
 mod fixture;
-mod keeping;
-mod observing;
-mod reading;
+mod leases;
+mod log;
+mod makers;
+mod quarantine;
 mod receipts;
+mod registry;
 mod surviving;
-mod trimming;
 
 pub(super) use fixture::draft;

@@ -1,37 +1,16 @@
 //! Receipts of delivery: named, listed, and dropped with their time.
 
 use crate::ambient::Clock as _;
-use crate::event::{EventId, TokenDigest};
-use crate::eventlog::conformance::delivering::{commit, in_replay, key, subscription};
-use crate::eventlog::conformance::fixture::{START, engines};
-use crate::eventlog::{Changes, DeliveryKey, EventLog, KeptReceipt, LogLimits, Page, ReceiptId};
-
-pub(super) fn receipt(key: DeliveryKey, token: &str) -> KeptReceipt {
-    KeptReceipt {
-        id: ReceiptId(99),
-        sequence: key.replay.is_none().then_some(u64::MAX),
-        key,
-        at: START,
-        token: TokenDigest::of(token),
-        jws: token.into(),
-    }
-}
-
-pub(super) async fn receipts(
-    log: &dyn EventLog,
-    (of, event): (&str, Option<u64>),
-    after: u64,
-    items: usize,
-) -> Vec<KeptReceipt> {
-    let page = Page { items, ..Page::default() };
-    let event = event.map(EventId::first_of);
-    log.receipts(&subscription(of), event, ReceiptId(after), page).await.unwrap()
-}
+use crate::eventlog::conformance::fixture::engines;
+use crate::eventlog::conformance::makers::{
+    commit, in_replay, key, receipt, receipts, subscription,
+};
+use crate::eventlog::{Changes, KeptReceipt, LogLimits, Page, ReceiptId};
 
 #[tokio::test]
 async fn receipts_are_named_by_the_log_and_listed_in_pages() {
     for fixture in engines(LogLimits::default()) {
-        let log = &*fixture.log;
+        let store = &fixture.store;
         let made = [
             receipt(key("orders", 1), "a"),
             receipt(key("other", 1), "b"),
@@ -39,7 +18,7 @@ async fn receipts_are_named_by_the_log_and_listed_in_pages() {
             receipt(in_replay(key("orders", 1)), "d"),
         ];
         for receipts in made.chunks(2) {
-            commit(log, Changes { receipts: receipts.to_vec(), ..Changes::default() }).await;
+            commit(store, Changes { receipts: receipts.to_vec(), ..Changes::default() }).await;
         }
         let named: Vec<_> = (1..)
             .zip(made)
@@ -48,11 +27,11 @@ async fn receipts_are_named_by_the_log_and_listed_in_pages() {
         let expected =
             |ids: &[usize]| ids.iter().map(|id| named[id - 1].clone()).collect::<Vec<_>>();
 
-        assert_eq!(receipts(log, ("orders", None), 0, 10).await, expected(&[1, 3, 4]));
-        assert_eq!(receipts(log, ("orders", None), 1, 1).await, expected(&[3]));
-        assert_eq!(receipts(log, ("orders", Some(1)), 0, 10).await, expected(&[1, 4]));
-        assert_eq!(receipts(log, ("orders", Some(1)), 1, 10).await, expected(&[4]));
-        assert_eq!(receipts(log, ("other", None), 2, 10).await, []);
+        assert_eq!(receipts(store, ("orders", None), 0, 10).await, expected(&[1, 3, 4]));
+        assert_eq!(receipts(store, ("orders", None), 1, 1).await, expected(&[3]));
+        assert_eq!(receipts(store, ("orders", Some(1)), 0, 10).await, expected(&[1, 4]));
+        assert_eq!(receipts(store, ("orders", Some(1)), 1, 10).await, expected(&[4]));
+        assert_eq!(receipts(store, ("other", None), 2, 10).await, []);
     }
 }
 
@@ -60,17 +39,17 @@ async fn receipts_are_named_by_the_log_and_listed_in_pages() {
 async fn old_receipts_go_as_new_ones_come() {
     let day = std::time::Duration::from_hours(24);
     for fixture in engines(LogLimits { receipt_age: day, ..LogLimits::default() }) {
-        let log = &*fixture.log;
+        let store = &fixture.store;
         for _ in 0..4 {
             let at = fixture.clock.now();
             let made = (0..256).map(|n| KeptReceipt { at, ..receipt(key("orders", n), "a") });
-            commit(log, Changes { receipts: made.collect(), ..Changes::default() }).await;
+            commit(store, Changes { receipts: made.collect(), ..Changes::default() }).await;
             fixture.clock.advance(day);
         }
 
         let page = Page { items: usize::MAX, bytes: usize::MAX };
         let of = subscription("orders");
-        let left = log.receipts(&of, None, ReceiptId(0), page).await.unwrap();
+        let left = store.receipts.receipts(&of, None, ReceiptId(0), page).await.unwrap();
         assert_eq!(left.len(), 2 * 256, "those of a day ago and those of now");
     }
 }
@@ -78,18 +57,18 @@ async fn old_receipts_go_as_new_ones_come() {
 #[tokio::test]
 async fn of_too_many_receipts_the_oldest_of_their_subscription_go() {
     for fixture in engines(LogLimits::default()) {
-        let log = &*fixture.log;
+        let store = &fixture.store;
         let made = [key("orders", 1), key("other", 1), key("orders", 2), key("orders", 3)];
         let made = made.map(|key| receipt(key, "a"));
-        commit(log, Changes { receipts: made.into(), ..Changes::default() }).await;
-        let counted = log.count_receipts().await.unwrap();
+        commit(store, Changes { receipts: made.into(), ..Changes::default() }).await;
+        let counted = store.receipts.count_receipts().await.unwrap();
         assert_eq!(counted, [(subscription("orders"), 3), (subscription("other"), 1)]);
 
-        assert_eq!(log.drop_receipts(&subscription("orders"), 2).await.unwrap(), 2);
+        assert_eq!(store.receipts.drop_receipts(&subscription("orders"), 2).await.unwrap(), 2);
 
-        let left = receipts(log, ("orders", None), 0, 10).await;
+        let left = receipts(store, ("orders", None), 0, 10).await;
         assert_eq!(left.iter().map(|one| one.id.0).collect::<Vec<_>>(), [4]);
-        assert_eq!(receipts(log, ("other", None), 0, 10).await.len(), 1);
-        assert_eq!(log.drop_receipts(&subscription("orders"), 9).await.unwrap(), 1);
+        assert_eq!(receipts(store, ("other", None), 0, 10).await.len(), 1);
+        assert_eq!(store.receipts.drop_receipts(&subscription("orders"), 9).await.unwrap(), 1);
     }
 }

@@ -13,9 +13,9 @@ use crate::ambient::{Clock, Entropy, ManualClock, SeededEntropy};
 use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::conformance::fixture::{START, draft, open, words};
 use crate::eventlog::{
-    Appended, Attempt, Changes, CommitError, Cursor, DeliveryKey, Draft, EventLog, LogError,
-    LogLimits, LogOpenError, NewQuarantined, Origin, Page, Position, QuarantineQuery, RecordKey,
-    Registry, Revision, SetAside as _, SqliteLog, SqliteRegistry,
+    Appended, Attempt, Changes, CommitError, Cursor, DeliveryKey, DeliveryState as _, Draft,
+    Log as _, LogError, LogLimits, LogOpenError, NewQuarantined, Origin, Page, Position,
+    Quarantine as _, QuarantineQuery, RecordKey, Registry, Revision, SqliteLog, SqliteRegistry,
 };
 
 const ALL: Page = Page { items: usize::MAX, bytes: usize::MAX };
@@ -159,6 +159,29 @@ async fn tables_of_a_newer_gateway_are_refused_and_left_alone() {
 
     assert!(matches!(refused, LogOpenError::Newer { found: 7000, .. }), "{refused}");
     assert!(refused.to_string().contains("run that sealway or a newer one"), "{refused}");
+}
+
+#[tokio::test]
+async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold() {
+    let (directory, clock) = directory();
+    let log = reopen(directory.path(), &clock);
+    log.append(words("ab")).await.unwrap();
+    let before = log.read(Position::START, ALL).await.unwrap();
+    log.close().await.unwrap();
+    let older = Connection::open(directory.path().join("sealway.db")).unwrap();
+    older
+        .execute_batch(
+            "ALTER TABLE events DROP COLUMN salt; ALTER TABLE events DROP COLUMN data_key;",
+        )
+        .unwrap();
+    older.pragma_update(None, "user_version", 8).unwrap();
+    drop(older);
+
+    let log = reopen(directory.path(), &clock);
+
+    log.append(words("c")).await.unwrap();
+    let after = log.read(Position::START, ALL).await.unwrap();
+    assert_eq!((&after[..2], after.len()), (&before[..], 3));
 }
 
 #[tokio::test]

@@ -100,8 +100,8 @@ fn insert(connection: &Connection, entry: &Entry) -> rusqlite::Result<()> {
         .prepare_cached(
             "INSERT INTO events
                (position, id, source, type, subject, time, dataschema, idempotency_key, digest, trace,
-                data, accepted, publication, envelope_id, conflict)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                data, accepted, publication, envelope_id, conflict, salt, data_key)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             rows::signed(entry.position.0),
@@ -119,6 +119,8 @@ fn insert(connection: &Connection, entry: &Entry) -> rusqlite::Result<()> {
             entry.publication,
             entry.envelope_id,
             entry.conflict.map(EventId::to_bytes),
+            entry.protection.salt.as_deref(),
+            entry.protection.data_key,
         ])?;
     Ok(())
 }

@@ -1,16 +1,10 @@
 //! Writes the delivery state, inside a transaction.
 
-use std::time::Duration;
-
 use rusqlite::{Connection, params};
 
-use crate::event::{EventId, SubscriptionId, Timestamp};
-use crate::eventlog::sqlite::{letters, receipts, rows, sequence_checkpoints};
-use crate::eventlog::{Attempt, Changes, Cursor, DeliveryKey, Retry};
-
-/// Attempts are kept for so long, and at most so many.
-const ATTEMPT_AGE: Duration = Duration::from_hours(7 * 24);
-const ATTEMPT_ROWS: i64 = 1_000_000;
+use crate::event::{SubscriptionId, Timestamp};
+use crate::eventlog::sqlite::{attempts, letters, receipts, retries, rows, sequence_checkpoints};
+use crate::eventlog::{Changes, Cursor, DeliveryKey};
 
 /// So many attempts, and so many receipts, of a forgotten subscription are dropped in one
 /// transaction.
@@ -24,9 +18,9 @@ pub(super) fn apply(connection: &Connection, changes: &Changes) -> rusqlite::Res
         sequence_checkpoints::put(connection, id, sequence_checkpoint)
     })?;
     changes.settled.iter().try_for_each(|key| settle(connection, key))?;
-    changes.retries.iter().try_for_each(|retry| put_retry(connection, retry))?;
+    changes.retries.iter().try_for_each(|retry| retries::put(connection, retry))?;
     changes.dead_letters.iter().try_for_each(|letter| letters::put(connection, letter))?;
-    changes.attempts.iter().try_for_each(|attempt| put_attempt(connection, attempt))?;
+    changes.attempts.iter().try_for_each(|attempt| attempts::put(connection, attempt))?;
     changes.receipts.iter().try_for_each(|receipt| receipts::put(connection, receipt))
 }
 
@@ -44,34 +38,9 @@ pub(super) fn forget(
         connection.prepare_cached(table)?.execute([subscription.as_str()])?;
     }
     letters::forget(connection, subscription)?;
-    let dropped = connection
-        .prepare_cached(
-            "DELETE FROM attempts WHERE number IN
-               (SELECT number FROM attempts WHERE subscription = ? LIMIT ?)",
-        )?
-        .execute(params![subscription.as_str(), rows::signed(FORGET_ROWS as u64)])?;
+    let dropped = attempts::forget(connection, subscription, FORGET_ROWS)?;
     let receipts = receipts::forget(connection, subscription, FORGET_ROWS)?;
     Ok(dropped == FORGET_ROWS || receipts == FORGET_ROWS)
-}
-
-/// Drops the oldest attempts that are too many or too old, a few at a time.
-pub(super) fn prune_attempts(
-    connection: &Connection,
-    rows: usize,
-    now: Timestamp,
-) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "DELETE FROM attempts WHERE number IN
-               (SELECT number FROM attempts ORDER BY number LIMIT ?1)
-             AND (at < ?2 OR number <= (SELECT max(number) FROM attempts) - ?3)",
-        )?
-        .execute(params![
-            rows::signed(rows as u64),
-            now.before(ATTEMPT_AGE).unix_nanos(),
-            ATTEMPT_ROWS
-        ])?;
-    Ok(())
 }
 
 fn put_cursor(
@@ -96,58 +65,9 @@ fn put_cursor(
     Ok(())
 }
 
-/// Keeps a retry in place of the one that its delivery had.
-pub(super) fn put_retry(connection: &Connection, retry: &Retry) -> rusqlite::Result<()> {
-    let (sequence, chain) = rows::link_columns(retry.link);
-    connection
-        .prepare_cached("INSERT OR REPLACE INTO retries
-               (subscription, replay, event, position, sequence, chain, attempts, first_attempt, due,
-                redriven)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )?
-        .execute(params![
-            retry.key.subscription.as_str(),
-            rows::replay_text(&retry.key),
-            retry.key.event.to_bytes(),
-            rows::signed(retry.position.0),
-            sequence,
-            chain,
-            retry.attempts,
-            retry.first_attempt.unix_nanos(),
-            retry.due.unix_nanos(),
-            retry.redriven,
-        ])?;
-    Ok(())
-}
-
 fn settle(connection: &Connection, key: &DeliveryKey) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached("DELETE FROM retries WHERE subscription = ? AND replay = ? AND event = ?")?
-        .execute(rows::key_columns(key))?;
+    retries::drop_of(connection, key)?;
     letters::drop_of(connection, key)
-}
-
-fn put_attempt(connection: &Connection, attempt: &Attempt) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "INSERT INTO attempts
-               (subscription, replay, event, attempt, at, duration_ms, status, verdict, detail,
-                receipt)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )?
-        .execute(params![
-            attempt.key.subscription.as_str(),
-            rows::replay_text(&attempt.key),
-            EventId::to_bytes(attempt.key.event),
-            attempt.number,
-            attempt.at.unix_nanos(),
-            attempt.duration_ms,
-            attempt.status,
-            attempt.verdict,
-            attempt.detail,
-            attempt.receipt,
-        ])?;
-    Ok(())
 }
 
 #[cfg(test)]

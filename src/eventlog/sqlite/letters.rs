@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, params_from_iter};
 
 use crate::event::{Subject, SubscriptionId, Timestamp, TraceContext};
 use crate::eventlog::sqlite::queries::fill;
-use crate::eventlog::sqlite::{changes, rows};
+use crate::eventlog::sqlite::{retries, rows};
 use crate::eventlog::{
     DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeliveryKey, Page, Retry,
 };
@@ -185,7 +185,7 @@ pub(super) fn revive(
             )?
             .execute(params![retry.key.subscription.as_str(), rows::signed(id.0)])?;
         if marked > 0 {
-            changes::put_retry(connection, &retry)?;
+            retries::put(connection, &retry)?;
             revived.push(retry);
         }
     }

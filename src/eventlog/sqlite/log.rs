@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
@@ -18,21 +19,18 @@ use crate::eventlog::sqlite::readers::ReadPool;
 use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::trim::Trimming;
 use crate::eventlog::sqlite::writer::{Gauges, LogWriter, Shared, Sweeping};
-use crate::eventlog::sqlite::{observed, queries, receipts, records, sequence_checkpoints, trim};
-use crate::eventlog::tail::Tail;
+use crate::eventlog::sqlite::{observed, queries, trim};
 use crate::eventlog::{
-    Appended, Attempt, Changes, CommitError, Cursor, DeliveryKey, DeliveryState, DiskLevel, Draft,
-    Entry, EventLog, Extent, KeptReceipt, LogError, LogLimits, LowWatermark, Observed, Page,
-    Position, ReceiptId, Record, RecordKey, Registry, Retention, Retry, Revision,
-    SequenceCheckpoint, Trimmed,
+    Appended, DiskLevel, Draft, Entry, Extent, Log, LogError, LogLimits, LowWatermark, Observed,
+    Page, Position, Retention, Tail, Trimmed,
 };
 use crate::telemetry::Metrics;
 
 /// A durable log in one directory, for one gateway at a time.
 ///
-/// Dropping it without [`close`](EventLog::close) blocks until what waits is written.
+/// Dropping it without [`close`](Log::close) blocks until what waits is written.
 pub struct SqliteLog {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     pub(super) readers: ReadPool,
     writer: Mutex<Option<JoinHandle<()>>>,
 }
@@ -71,9 +69,10 @@ impl SqliteLog {
         let shared = Arc::new(Shared {
             database: database.clone(),
             queue: Queue::new(limits.waiting_bytes),
-            tail: Tail::new(limits.tail_bytes),
+            tail: OnceLock::new(),
             head: watch::Sender::new(id_generator.head()),
             low_watermark: Mutex::new(trimming.low_watermark),
+            is_dropping: AtomicBool::new(false),
             space: Space::new(directory.to_owned(), disk, limits, metrics),
         });
         let failed = |source| LogOpenError::Directory { directory: directory.to_owned(), source };
@@ -125,7 +124,7 @@ impl Drop for SqliteLog {
 }
 
 #[async_trait]
-impl EventLog for SqliteLog {
+impl Log for SqliteLog {
     async fn append(&self, batch: Vec<Draft>) -> Result<Vec<Appended>, LogError> {
         if batch.is_empty() {
             return Ok(Vec::new());
@@ -135,6 +134,15 @@ impl EventLog for SqliteLog {
 
     fn head(&self) -> Position {
         *self.shared.head.borrow()
+    }
+
+    async fn fresh_head(&self) -> Result<Position, LogError> {
+        if self.shared.is_dropping.load(Ordering::SeqCst) {
+            // Dropped entries are gone a moment before the writer tells of it.
+            let trimming = self.readers.run("read the floor", Trimming::resume).await?;
+            self.shared.tell_floor(trimming.low_watermark);
+        }
+        Ok(self.head())
     }
 
     fn disk(&self) -> DiskLevel {
@@ -149,32 +157,22 @@ impl EventLog for SqliteLog {
         self.shared.head.subscribe()
     }
 
+    fn feed(&self, tail: Arc<Tail>) -> bool {
+        // The first one stays.
+        self.shared.tail.set(tail).is_ok()
+    }
+
     async fn read(&self, after: Position, page: Page) -> Result<Vec<Arc<Entry>>, LogError> {
         let head = self.head();
         if after >= head {
             return Ok(Vec::new());
         }
-        if let Some(recent) = self.shared.tail.read(after, page) {
-            return Ok(recent);
-        }
         self.readers.run("read events", move |c| queries::entries(c, after, head, page)).await
     }
 
     async fn find(&self, ids: &[EventId]) -> Result<Vec<Option<Arc<Entry>>>, LogError> {
-        let mut found: Vec<_> = ids.iter().map(|id| self.shared.tail.find(*id)).collect();
-        let missing: Vec<EventId> = ids
-            .iter()
-            .zip(&found)
-            .filter(|(_, found)| found.is_none())
-            .map(|(id, _)| *id)
-            .collect();
-        if missing.is_empty() {
-            return Ok(found);
-        }
-        let older = self.readers.run("find events", move |c| queries::find(c, &missing)).await?;
-        let places = found.iter_mut().filter(|found| found.is_none());
-        places.zip(older).for_each(|(place, entry)| *place = entry);
-        Ok(found)
+        let ids = ids.to_vec();
+        self.readers.run("find events", move |c| queries::find(c, &ids)).await
     }
 
     async fn observed(&self, at: Position) -> Result<Option<Observed>, LogError> {
@@ -182,73 +180,7 @@ impl EventLog for SqliteLog {
     }
 
     async fn seek(&self, from: EventId) -> Result<Position, LogError> {
-        match self.shared.tail.seek(from) {
-            Some(position) => Ok(position),
-            None => self.readers.run("seek an event", move |c| queries::seek(c, from)).await,
-        }
-    }
-
-    async fn load(&self) -> Result<DeliveryState, LogError> {
-        self.readers.run("load the delivery state", queries::delivery_state).await
-    }
-
-    async fn load_one(
-        &self,
-        subscription: &SubscriptionId,
-    ) -> Result<(Option<Cursor>, Vec<Retry>), LogError> {
-        let of = subscription.clone();
-        self.readers.run("load the delivery state", move |c| queries::state_of(c, &of)).await
-    }
-
-    async fn retry(&self, key: &DeliveryKey) -> Result<Option<Retry>, LogError> {
-        let key = key.clone();
-        self.readers.run("read a retry", move |c| queries::retry(c, &key)).await
-    }
-
-    async fn commit(&self, changes: Changes) -> Result<(), CommitError> {
-        let (reply, answer) = oneshot::channel();
-        self.shared
-            .queue
-            .push(WriteRequest::Commit(changes, reply))
-            .map_err(CommitError::Failed)?;
-        answer.await.unwrap_or(Err(CommitError::Failed(LogError::Broken)))
-    }
-
-    async fn forget(&self, subscription: &SubscriptionId) -> Result<(), LogError> {
-        // Many attempts go in slices, so that events and deliveries are written in between.
-        while self.ask(|reply| WriteRequest::Forget(subscription.clone(), reply)).await? {}
-        Ok(())
-    }
-
-    async fn sequence_checkpoints_around(
-        &self,
-        subscription: &SubscriptionId,
-        place: Position,
-    ) -> Result<(Option<SequenceCheckpoint>, Option<SequenceCheckpoint>), LogError> {
-        let of = subscription.clone();
-        self.readers
-            .run("find a milestone", move |c| sequence_checkpoints::around(c, &of, place))
-            .await
-    }
-
-    async fn prune_sequence_checkpoints(&self, dropped: Position) -> Result<(), LogError> {
-        let mut first = Some(String::new());
-        while let Some(name) = first {
-            first = self.ask(|reply| WriteRequest::PruneMilestones(name, dropped, reply)).await?;
-        }
-        Ok(())
-    }
-
-    async fn attempts(
-        &self,
-        subscription: Option<&SubscriptionId>,
-        event: Option<EventId>,
-        page: Page,
-    ) -> Result<Vec<Attempt>, LogError> {
-        let of = subscription.cloned();
-        self.readers
-            .run("list attempts", move |c| queries::attempts(c, of.as_ref(), event, page))
-            .await
+        self.readers.run("seek an event", move |c| queries::seek(c, from)).await
     }
 
     async fn extent(&self, released: &BTreeSet<SubscriptionId>) -> Result<Extent, LogError> {
@@ -262,17 +194,6 @@ impl EventLog for SqliteLog {
         self.ask(|reply| WriteRequest::Trim(retention.clone(), reply)).await
     }
 
-    async fn receipts(
-        &self,
-        subscription: &SubscriptionId,
-        event: Option<EventId>,
-        after: ReceiptId,
-        page: Page,
-    ) -> Result<Vec<KeptReceipt>, LogError> {
-        let of = subscription.clone();
-        self.readers.run("list receipts", move |c| receipts::list(c, &of, event, after, page)).await
-    }
-
     async fn close(&self) -> Result<(), LogError> {
         self.readers.close();
         let Some(writer) = self.take_writer() else { return Ok(()) };
@@ -280,32 +201,5 @@ impl EventLog for SqliteLog {
             Ok(Ok(())) if !self.shared.queue.is_broken() => Ok(()),
             _ => Err(LogError::Broken),
         }
-    }
-}
-
-#[async_trait]
-impl Registry for SqliteLog {
-    async fn get(&self, key: &RecordKey) -> Result<Option<Record>, LogError> {
-        let key = key.clone();
-        self.readers.run("read a document", move |c| records::get(c, &key)).await
-    }
-
-    async fn list(&self, kind: &'static str) -> Result<Vec<Record>, LogError> {
-        self.readers.run("list documents", move |c| records::list(c, kind)).await
-    }
-
-    async fn put(
-        &self,
-        key: &RecordKey,
-        expected: Option<Revision>,
-        body: String,
-    ) -> Result<Revision, LogError> {
-        let key = key.clone();
-        self.ask(|reply| WriteRequest::Put(key, expected, body, reply)).await
-    }
-
-    async fn remove(&self, key: &RecordKey, expected: Revision) -> Result<(), LogError> {
-        let key = key.clone();
-        self.ask(|reply| WriteRequest::Remove(key, expected, reply)).await
     }
 }

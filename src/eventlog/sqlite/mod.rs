@@ -11,8 +11,8 @@
 //! is full, which is before the sync; a failed sync is never retried and called a success.
 
 mod append;
+mod attempts;
 mod backup;
-mod aside;
 mod changes;
 mod checkpoint;
 mod contents;
@@ -28,7 +28,9 @@ mod readers;
 mod receipts;
 mod records;
 mod registry;
+mod retries;
 mod rows;
+mod seams;
 mod space;
 mod stored;
 mod trim;

@@ -9,16 +9,16 @@ use crate::event::{
 };
 use crate::eventlog::{
     Attempt, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Entry, KeptReceipt, NewQuarantined,
-    Position, QuarantineId, Quarantined, ReceiptId, Record, Retry, Revision, SequenceCheckpoint,
-    SequenceSet,
+    Position, Protection, QuarantineId, Quarantined, ReceiptId, Record, Retry, Revision,
+    SequenceCheckpoint, SequenceSet,
 };
 
 /// The columns that [`entry`] reads.
-pub(super) const ENTRY: &str = "position, accepted, publication, envelope_id, conflict, \
+pub(super) const ENTRY: &str = "position, accepted, publication, envelope_id, conflict, salt, data_key, \
     id, source, type, subject, time, dataschema, idempotency_key, digest, trace, data";
 
 /// How many columns [`ENTRY`] has.
-pub(super) const ENTRY_COLUMNS: usize = 15;
+pub(super) const ENTRY_COLUMNS: usize = 17;
 
 /// The columns that [`retry`] reads.
 pub(super) const RETRY: &str = "subscription, replay, event, position, sequence, chain, attempts, first_attempt, due, redriven";
@@ -83,7 +83,8 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         publication: row.get(2)?,
         envelope_id: row.get(3)?,
         conflict: row.get::<_, Option<[u8; 16]>>(4)?.map(EventId::from_bytes),
-        event: cloud_event(row, 5)?,
+        protection: Protection { salt: row.get(5)?, data_key: row.get(6)? },
+        event: cloud_event(row, 7)?,
     })
 }
 

@@ -10,10 +10,10 @@ use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::sqlite::append::newest;
 use crate::eventlog::sqlite::database::{Database, LogOpenError, VERSION, find, open_error};
 use crate::eventlog::sqlite::trim::Trimming;
-use crate::eventlog::sqlite::{queries, records, rows};
+use crate::eventlog::sqlite::{records, retries, rows};
 use crate::eventlog::{
-    DeliveryState, Entry, LogError, LowWatermark, Position, Record, RecordKey, Registry, Revision,
-    SequenceCheckpoint,
+    Entry, LogError, LowWatermark, Position, Record, RecordKey, Registry, Revision,
+    SavedDeliveries, SequenceCheckpoint,
 };
 
 /// The log of a directory or of a backup file, whether or not a gateway is using it.
@@ -156,8 +156,8 @@ impl StoredLog {
     /// # Errors
     ///
     /// Ours: the file cannot be read.
-    pub fn delivery_state(&self) -> Result<DeliveryState, LogError> {
-        self.read("read the delivery state", queries::delivery_state)
+    pub fn delivery_state(&self) -> Result<SavedDeliveries, LogError> {
+        self.read("read the delivery state", retries::all)
     }
 
     /// Reads all milestones in the order of their positions.

@@ -1,6 +1,7 @@
 //! The one thread that writes: a group of requests, one transaction, one sync, then the answers.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
@@ -17,10 +18,9 @@ use crate::eventlog::sqlite::queue::{Group, Queue, Reply, WriteRequest};
 use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::trim::{Trimming, usage};
 use crate::eventlog::sqlite::{
-    changes, letters, quarantine, receipts, records, sequence_checkpoints,
+    attempts, changes, letters, quarantine, receipts, records, sequence_checkpoints,
 };
-use crate::eventlog::tail::Tail;
-use crate::eventlog::{CommitError, LogError, LowWatermark, Position};
+use crate::eventlog::{CommitError, LogError, LowWatermark, Position, Tail};
 use crate::telemetry::{Gauge, Histogram, Metric, Metrics};
 
 /// Old rows are looked for once so many were added, and twice as many are looked at.
@@ -30,10 +30,22 @@ const SWEEP_AFTER: usize = 256;
 pub(super) struct Shared {
     pub(super) database: Database,
     pub(super) queue: Queue,
-    pub(super) tail: Tail,
+    pub(super) tail: OnceLock<Arc<Tail>>,
     pub(super) head: watch::Sender<Position>,
     pub(super) low_watermark: Mutex<LowWatermark>,
+    /// Whether a transaction that drops entries is being committed.
+    pub(super) is_dropping: AtomicBool,
     pub(super) space: Space,
+}
+
+impl Shared {
+    /// Tells how far the log was dropped, unless more was told already.
+    pub(super) fn tell_floor(&self, low_watermark: LowWatermark) {
+        let mut told = self.low_watermark.lock().unwrap_or_else(PoisonError::into_inner);
+        if low_watermark.position > told.position {
+            *told = low_watermark;
+        }
+    }
 }
 
 /// Everything that the writing thread owns.
@@ -186,6 +198,9 @@ impl LogWriter {
         self.shared.space.reuse(usage(&transaction)?.free);
         self.sweeping.origins += entries.len();
         self.sweeping.sweep(&transaction, now)?;
+        self.shared
+            .is_dropping
+            .store(trimming.low_watermark != self.trimming.low_watermark, Ordering::SeqCst);
         let begun = Instant::now();
         transaction.commit()?;
         self.gauges.observe(entries.len(), begun.elapsed(), id_generator.head());
@@ -195,7 +210,9 @@ impl LogWriter {
         if !entries.is_empty() {
             // Together, so that nobody who has read an entry is told of a head before it.
             self.shared.head.send_modify(|head| {
-                self.shared.tail.extend(entries);
+                if let Some(tail) = self.shared.tail.get() {
+                    tail.extend(entries);
+                }
                 *head = id_generator.head();
             });
         }
@@ -206,10 +223,9 @@ impl LogWriter {
 impl LogWriter {
     fn publish_floor(&mut self, trimming: Trimming) {
         if trimming.low_watermark != self.trimming.low_watermark {
-            self.shared.tail.drop_through(trimming.low_watermark.position);
-            *self.shared.low_watermark.lock().unwrap_or_else(PoisonError::into_inner) =
-                trimming.low_watermark;
+            self.shared.tell_floor(trimming.low_watermark);
         }
+        self.shared.is_dropping.store(false, Ordering::SeqCst);
         self.trimming = trimming;
     }
 }
@@ -227,7 +243,7 @@ impl Sweeping {
             self.origins = 0;
         }
         if self.attempts >= SWEEP_AFTER {
-            changes::prune_attempts(transaction, self.attempts * 2, now)?;
+            attempts::prune(transaction, self.attempts * 2, now)?;
             self.attempts = 0;
         }
         if self.receipts >= SWEEP_AFTER {

@@ -14,7 +14,7 @@ use crate::deliver::{
     WorkerCommand, WorkerStanding,
 };
 use crate::event::ChainValue;
-use crate::eventlog::{EventLog as _, Page, Position, Revision};
+use crate::eventlog::{Log as _, Page, Position, Revision};
 use crate::jobs::{
     Replay, ReplayCounts, ReplayError, ReplayRunner, ReplayState, Replays, Selection,
 };

@@ -258,7 +258,7 @@ impl TestGateway {
 
     /// Has the log refuse everything from now on, as one that has failed does.
     pub async fn break_log(&self) {
-        self.running.as_ref().unwrap().services.log.close().await.unwrap();
+        self.running.as_ref().unwrap().services.store.log.close().await.unwrap();
     }
 
     /// Removes a caller.

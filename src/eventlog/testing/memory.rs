@@ -9,17 +9,17 @@ use tokio::sync::watch;
 use crate::ambient::{Clock, Entropy};
 use crate::event::{ContentDigest, EventId, IdempotencyKey, SubscriptionId, Timestamp};
 use crate::eventlog::id_generator::{IdGenerator, ORIGIN_WINDOW};
-use crate::eventlog::tail::Filling;
+use crate::eventlog::page::Filling;
 use crate::eventlog::{
-    Appended, Attempt, Changes, CommitError, Cursor, DeadLetter, DeadLetterId, DeliveryKey,
-    DeliveryState, DiskLevel, Draft, Entry, EventLog, Extent, KeptReceipt, LogError, LogLimits,
-    LowWatermark, Observed, Origin, Page, Position, QuarantineId, Quarantined, ReceiptId, Record,
-    RecordKey, Registry, Retention, Retry, Revision, SequenceCheckpoint, Trimmed,
+    Appended, Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DiskLevel, Draft,
+    Entry, Extent, KeptReceipt, Log, LogError, LogLimits, LowWatermark, Observed, Origin, Page,
+    Position, QuarantineId, Quarantined, ReceiptId, Record, RecordKey, Retention, Retry, Revision,
+    SequenceCheckpoint, Trimmed,
 };
 
 /// A log in memory: every promise but durability.
 pub struct MemoryLog {
-    limits: LogLimits,
+    pub(super) limits: LogLimits,
     pub(super) clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     head: watch::Sender<Position>,
@@ -38,17 +38,17 @@ pub(super) struct Held {
     origins: BTreeMap<Origin, (EventId, Timestamp)>,
     pub(super) contents: BTreeMap<StoredContent, (EventId, Timestamp)>,
     pub(super) cursors: BTreeMap<SubscriptionId, Cursor>,
-    sequence_checkpoints: BTreeMap<(SubscriptionId, Position), SequenceCheckpoint>,
+    pub(super) sequence_checkpoints: BTreeMap<(SubscriptionId, Position), SequenceCheckpoint>,
     pub(super) retries: BTreeMap<DeliveryKey, Retry>,
     pub(super) dead_letters: BTreeMap<(SubscriptionId, DeadLetterId), DeadLetter>,
     pub(super) last_dead_letter: BTreeMap<SubscriptionId, DeadLetterId>,
-    attempts: Vec<Attempt>,
+    pub(super) attempts: Vec<Attempt>,
     pub(super) receipts: BTreeMap<ReceiptId, KeptReceipt>,
     last_receipt: ReceiptId,
     pub(super) quarantine: BTreeMap<QuarantineId, Quarantined>,
     pub(super) last_quarantined: QuarantineId,
-    records: BTreeMap<RecordKey, Record>,
-    last_revision: Revision,
+    pub(super) records: BTreeMap<RecordKey, Record>,
+    pub(super) last_revision: Revision,
 }
 
 impl MemoryLog {
@@ -129,7 +129,7 @@ impl Held {
         Some(Appended::New { id, position, conflict })
     }
 
-    fn apply(&mut self, changes: Changes, expired: Timestamp) {
+    pub(super) fn apply(&mut self, changes: Changes, expired: Timestamp) {
         self.cursors.extend(changes.cursors);
         let sequence_checkpoints = changes.sequence_checkpoints.into_iter();
         self.sequence_checkpoints
@@ -161,7 +161,7 @@ pub(super) fn fill<T>(
 }
 
 #[async_trait]
-impl EventLog for MemoryLog {
+impl Log for MemoryLog {
     async fn append(&self, batch: Vec<Draft>) -> Result<Vec<Appended>, LogError> {
         self.check_weight(batch.iter().map(Draft::weight).sum())?;
         let mut held = self.hold()?;
@@ -182,8 +182,13 @@ impl EventLog for MemoryLog {
         *self.head.borrow()
     }
 
+    async fn fresh_head(&self) -> Result<Position, LogError> {
+        Ok(self.head())
+    }
+
     fn disk(&self) -> DiskLevel {
-        DiskLevel::Enough
+        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.full { DiskLevel::Full } else { DiskLevel::Enough }
     }
 
     fn low_watermark(&self) -> LowWatermark {
@@ -221,98 +226,6 @@ impl EventLog for MemoryLog {
         Ok(first.unwrap_or(held.id_generator.head()))
     }
 
-    async fn load(&self) -> Result<DeliveryState, LogError> {
-        let held = self.hold()?;
-        let cursors = held.cursors.iter().map(|(id, cursor)| (id.clone(), cursor.clone()));
-        let mut retries: Vec<Retry> = held.retries.values().cloned().collect();
-        retries.sort_by_key(|retry| retry.due);
-        Ok(DeliveryState { cursors: cursors.collect(), retries })
-    }
-
-    async fn retry(&self, key: &DeliveryKey) -> Result<Option<Retry>, LogError> {
-        Ok(self.hold()?.retries.get(key).cloned())
-    }
-
-    async fn commit(&self, changes: Changes) -> Result<(), CommitError> {
-        let expired = self.clock.now().before(self.limits.receipt_age);
-        match self.must_have_room().and_then(|()| self.hold()) {
-            Ok(mut held) => held.apply(changes, expired),
-            Err(error) => return Err(CommitError::of(error, changes)),
-        }
-        Ok(())
-    }
-
-    async fn forget(&self, subscription: &SubscriptionId) -> Result<(), LogError> {
-        let mut held = self.hold()?;
-        held.cursors.remove(subscription);
-        held.sequence_checkpoints.retain(|(owner, _), _| owner != subscription);
-        held.retries.retain(|key, _| key.subscription != *subscription);
-        held.dead_letters.retain(|(owner, _), _| owner != subscription);
-        held.last_dead_letter.remove(subscription);
-        held.attempts.retain(|attempt| attempt.key.subscription != *subscription);
-        held.receipts.retain(|_, receipt| receipt.key.subscription != *subscription);
-        Ok(())
-    }
-
-    async fn sequence_checkpoints_around(
-        &self,
-        subscription: &SubscriptionId,
-        place: Position,
-    ) -> Result<(Option<SequenceCheckpoint>, Option<SequenceCheckpoint>), LogError> {
-        let held = self.hold()?;
-        let at = |position| (subscription.clone(), Position(position));
-        let before = held.sequence_checkpoints.range(at(0)..=at(place.0)).next_back();
-        let after = held.sequence_checkpoints.range(at(place.0)..=at(u64::MAX));
-        let after = after.map(|(_, kept)| *kept).find(|kept| kept.position > place);
-        Ok((before.map(|(_, kept)| *kept), after))
-    }
-
-    async fn prune_sequence_checkpoints(&self, dropped: Position) -> Result<(), LogError> {
-        let mut held = self.hold()?;
-        let mut newest = BTreeMap::new();
-        for (id, position) in held.sequence_checkpoints.keys().filter(|(_, at)| *at <= dropped) {
-            newest.insert(id.clone(), *position);
-        }
-        held.sequence_checkpoints
-            .retain(|(id, at), _| newest.get(id).is_none_or(|newest| at >= newest));
-        Ok(())
-    }
-
-    async fn attempts(
-        &self,
-        subscription: Option<&SubscriptionId>,
-        event: Option<EventId>,
-        page: Page,
-    ) -> Result<Vec<Attempt>, LogError> {
-        let held = self.hold()?;
-        let attempts = held
-            .attempts
-            .iter()
-            .rev()
-            .filter(|attempt| subscription.is_none_or(|id| attempt.key.subscription == *id))
-            .filter(|attempt| event.is_none_or(|id| attempt.key.event == id))
-            .cloned();
-        Ok(fill(attempts, page, |attempt| attempt.detail.len()))
-    }
-
-    async fn receipts(
-        &self,
-        subscription: &SubscriptionId,
-        event: Option<EventId>,
-        after: ReceiptId,
-        page: Page,
-    ) -> Result<Vec<KeptReceipt>, LogError> {
-        let held = self.hold()?;
-        let receipts = held
-            .receipts
-            .range(ReceiptId(after.0.saturating_add(1))..)
-            .map(|(_, receipt)| receipt)
-            .filter(|receipt| receipt.key.subscription == *subscription)
-            .filter(|receipt| event.is_none_or(|id| receipt.key.event == id))
-            .cloned();
-        Ok(fill(receipts, page, |receipt| receipt.jws.len()))
-    }
-
     async fn extent(&self, released: &BTreeSet<SubscriptionId>) -> Result<Extent, LogError> {
         let held = self.hold()?;
         let bytes = held.entries.iter().map(|entry| entry.weight() as u64).sum();
@@ -325,49 +238,6 @@ impl EventLog for MemoryLog {
 
     async fn close(&self) -> Result<(), LogError> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
-        Ok(())
-    }
-}
-
-#[async_trait]
-impl Registry for MemoryLog {
-    async fn get(&self, key: &RecordKey) -> Result<Option<Record>, LogError> {
-        Ok(self.hold()?.records.get(key).cloned())
-    }
-
-    async fn list(&self, kind: &'static str) -> Result<Vec<Record>, LogError> {
-        let held = self.hold()?;
-        let first = RecordKey { kind, id: String::new() };
-        let of_kind = held.records.range(first..).take_while(|(key, _)| key.kind == kind);
-        Ok(of_kind.map(|(_, record)| record.clone()).collect())
-    }
-
-    async fn put(
-        &self,
-        key: &RecordKey,
-        expected: Option<Revision>,
-        body: String,
-    ) -> Result<Revision, LogError> {
-        self.must_have_room()?;
-        let mut held = self.hold()?;
-        let found = held.records.get(key).map(|record| record.revision);
-        if found != expected {
-            return Err(LogError::Stale { expected, found });
-        }
-        held.last_revision.0 += 1;
-        let revision = held.last_revision;
-        let record = Record { id: key.id.clone(), revision, changed: self.clock.now(), body };
-        held.records.insert(key.clone(), record);
-        Ok(revision)
-    }
-
-    async fn remove(&self, key: &RecordKey, expected: Revision) -> Result<(), LogError> {
-        let mut held = self.hold()?;
-        let found = held.records.get(key).map(|record| record.revision);
-        if found != Some(expected) {
-            return Err(LogError::Stale { expected: Some(expected), found });
-        }
-        held.records.remove(key);
         Ok(())
     }
 }

@@ -1,15 +1,43 @@
-//! The seam for what was set aside: dead letters and quarantined events; and the bounds of receipts.
+//! The seam to dead letters: deliveries that were given up.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::event::{EventId, SubscriptionId, Timestamp};
-use crate::eventlog::{
-    DeadLetter, DeadLetterId, DeliveryKey, LogError, NewQuarantined, Page, QuarantineId,
-    Quarantined, Retry,
-};
+use crate::event::{ChainValue, CloudEvent, EventId, SubscriptionId, Timestamp};
+use crate::eventlog::{DeliveryKey, LogError, Page, Position, Retry};
+
+/// Names a dead letter of its subscription; grows with time, from 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeadLetterId(pub u64);
+
+/// A delivery that was given up, with everything needed to bring it back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DeadLetter {
+    /// Its name; the engine gives it, and ignores what a new one holds here.
+    pub id: DeadLetterId,
+    /// Which delivery.
+    pub key: DeliveryKey,
+    /// Where its event is, or was, in the log.
+    pub position: Position,
+    /// Its sequence number and the chain before it; nothing in a replay.
+    pub link: Option<(u64, ChainValue)>,
+    /// The event itself, so that a dead letter outlives the log's retention.
+    pub event: CloudEvent,
+    /// Why, as a word of the closed list that `deliver` keeps.
+    pub reason: Arc<str>,
+    /// How many attempts were made.
+    pub attempts: u32,
+    /// The status of the last response, if there was one.
+    pub status: Option<u16>,
+    /// The last response or error, shortened.
+    pub detail: Arc<str>,
+    /// When it was given up.
+    pub at: Timestamp,
+    /// Whether it is being delivered again; the engine knows, and ignores what a new one holds here.
+    pub redriven: bool,
+}
 
 /// Which dead letters of a subscription are wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,39 +113,15 @@ pub struct DeadLetterCount {
     pub count: u64,
 }
 
-/// Which quarantined events are wanted.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct QuarantineQuery {
-    /// Only those with a higher number.
-    pub after: QuarantineId,
-    /// Only those that had this id on their producer's bus.
-    pub envelope_id: Option<Arc<str>>,
-    /// Only those of this publication, as `domain/event`.
-    pub publication: Option<Arc<str>>,
-}
-
-/// How many quarantined events of a publication have a violation of one code.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct QuarantineCount {
-    /// The publication, as `domain/event`.
-    pub publication: Arc<str>,
-    /// The codes of the violations that each of them has, each once, in order, with commas between.
-    pub codes: Arc<str>,
-    /// How many.
-    pub count: u64,
-}
-
-/// Keeps what was set aside, until someone decides or it is too old.
+/// Keeps dead letters, until someone decides or they are too old.
 ///
-/// Every engine keeps these promises, and `conformance` tests each of them:
-///
-/// 1. **One dead letter for each delivery.** A delivery that is given up again replaces the dead
-///    letter that it had; one that is delivered has none.
+/// 1. **One for each delivery.** A delivery that is given up again replaces the dead letter that it
+///    had; one that is delivered has none.
 /// 2. **Kept while it is redriven.** A redriven dead letter is not listed, and its copy of the event
 ///    stays until the delivery is settled.
 /// 3. **Numbers are a subscription's own**, from 1, and none is given twice.
 #[async_trait]
-pub trait SetAside: Send + Sync {
+pub trait DeadLetters: Send + Sync {
     /// Lists dead letters that are not being redriven, oldest first.
     ///
     /// # Errors
@@ -207,67 +211,4 @@ pub trait SetAside: Send + Sync {
         subscription: &SubscriptionId,
         most: usize,
     ) -> Result<Vec<(DeliveryKey, Arc<str>)>, LogError>;
-
-    /// Counts receipts of delivery by subscription.
-    ///
-    /// # Errors
-    ///
-    /// Ours: the store failed.
-    async fn count_receipts(&self) -> Result<Vec<(SubscriptionId, u64)>, LogError>;
-
-    /// Drops the oldest receipts of a subscription, at most so many; says how many went.
-    ///
-    /// # Errors
-    ///
-    /// Later: the disk is full. Ours: the store failed.
-    async fn drop_receipts(
-        &self,
-        subscription: &SubscriptionId,
-        most: usize,
-    ) -> Result<usize, LogError>;
-
-    /// Keeps events that broke their contract, durably, and names them in order.
-    ///
-    /// # Errors
-    ///
-    /// Later: too much waits, or the disk is full. Ours: the store failed.
-    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, LogError>;
-
-    /// Lists quarantined events, oldest first.
-    ///
-    /// # Errors
-    ///
-    /// Ours: the store failed.
-    async fn quarantined(
-        &self,
-        query: &QuarantineQuery,
-        page: Page,
-    ) -> Result<Vec<Quarantined>, LogError>;
-
-    /// Counts quarantined events by publication and by the codes of their violations.
-    ///
-    /// # Errors
-    ///
-    /// Ours: the store failed.
-    async fn count_quarantined(&self) -> Result<Vec<QuarantineCount>, LogError>;
-
-    /// Removes a quarantined event, after its release or because it is not wanted; says whether it
-    /// was there.
-    ///
-    /// # Errors
-    ///
-    /// Ours: the store failed.
-    async fn unquarantine(&self, id: QuarantineId) -> Result<bool, LogError>;
-
-    /// Drops the oldest quarantined events that were set aside before a moment, at most so many,
-    /// and names their publications.
-    ///
-    /// # Errors
-    ///
-    /// Ours: the store failed.
-    async fn expire_quarantined(
-        &self,
-        before: Timestamp,
-        most: usize,
-    ) -> Result<Vec<Arc<str>>, LogError>;
 }

@@ -6,9 +6,9 @@ use std::time::Duration;
 use futures_util::future::join;
 
 use crate::event::{Data, EventId, Subject};
-use crate::eventlog::conformance::fixture::{START, draft, engines, words};
+use crate::eventlog::conformance::fixture::{START, draft, engines, head, words};
 use crate::eventlog::{
-    Changes, CommitError, Draft, Entry, EventLog, LogError, LogLimits, Page, Position,
+    Changes, CommitError, Draft, Entry, Log, LogError, LogLimits, Page, Position, Protection,
 };
 
 /// Every bound of memory so small that most reads go to the disk.
@@ -20,7 +20,7 @@ fn read_words(entries: &[Arc<Entry>]) -> Vec<&str> {
     entries.iter().map(|entry| &*entry.envelope_id).collect()
 }
 
-async fn read(log: &dyn EventLog, after: u64, items: usize, bytes: usize) -> Vec<Arc<Entry>> {
+async fn read(log: &dyn Log, after: u64, items: usize, bytes: usize) -> Vec<Arc<Entry>> {
     log.read(Position(after), Page { items, bytes }).await.unwrap()
 }
 
@@ -28,7 +28,7 @@ async fn read(log: &dyn EventLog, after: u64, items: usize, bytes: usize) -> Vec
 async fn pages_begin_after_the_position_and_end_at_the_first_bound() {
     for limits in [LogLimits::default(), short_tail()] {
         for fixture in engines(limits) {
-            let log = &*fixture.log;
+            let log = &*fixture.store.log;
             log.append(words("abcdef")).await.unwrap();
             let weight = draft("a").weight();
 
@@ -50,7 +50,7 @@ async fn pages_begin_after_the_position_and_end_at_the_first_bound() {
 async fn every_attribute_comes_back() {
     for limits in [LogLimits::default(), short_tail()] {
         for fixture in engines(limits) {
-            let log = &*fixture.log;
+            let log = &*fixture.store.log;
             let given = Draft {
                 subject: Some(Subject::new("order 7").unwrap()),
                 dataschema: Some("https://gw.example/schemas/a/1".into()),
@@ -59,6 +59,10 @@ async fn every_attribute_comes_back() {
                 ),
                 time: START.before(Duration::from_nanos(1)),
                 data: Data::from_text("{\"name\":\"Zoë\"}".to_owned()),
+                protection: Protection {
+                    salt: Some([7; 32].into()),
+                    data_key: Some("tenant-7".into()),
+                },
                 ..draft("a")
             };
             let id = log.append(vec![given.clone(), draft("b")]).await.unwrap()[0].id();
@@ -74,10 +78,10 @@ async fn every_attribute_comes_back() {
 async fn events_are_found_by_id_in_the_order_asked() {
     for limits in [LogLimits::default(), short_tail()] {
         for fixture in engines(limits) {
-            let appended = fixture.log.append(words("abc")).await.unwrap();
+            let appended = fixture.store.log.append(words("abc")).await.unwrap();
             let [a, b, c] = [appended[0].id(), appended[1].id(), appended[2].id()];
 
-            let found = fixture.log.find(&[c, EventId::MIN, a, b, a]).await.unwrap();
+            let found = fixture.store.log.find(&[c, EventId::MIN, a, b, a]).await.unwrap();
 
             let found: Vec<_> = found.iter().map(|e| e.as_ref().map(|e| e.event.id)).collect();
             assert_eq!(found, [Some(c), None, Some(a), Some(b), Some(a)]);
@@ -89,7 +93,7 @@ async fn events_are_found_by_id_in_the_order_asked() {
 async fn an_id_is_sought_by_its_place_whether_or_not_it_is_there() {
     for limits in [LogLimits::default(), short_tail()] {
         for fixture in engines(limits) {
-            let log = &*fixture.log;
+            let log = &*fixture.store.log;
             assert_eq!(log.seek(EventId::MIN).await.unwrap(), Position::START);
             assert_eq!(log.seek(EventId::MAX).await.unwrap(), Position::START);
             log.append(words("ab")).await.unwrap();
@@ -108,7 +112,7 @@ async fn an_id_is_sought_by_its_place_whether_or_not_it_is_there() {
 #[tokio::test]
 async fn followers_hear_of_a_head_that_they_can_read_up_to() {
     for fixture in engines(LogLimits::default()) {
-        let log = Arc::clone(&fixture.log);
+        let log = Arc::clone(&fixture.store.log);
         let follower = async {
             let mut news = log.watch();
             let mut seen = Position::START;
@@ -125,6 +129,8 @@ async fn followers_hear_of_a_head_that_they_can_read_up_to() {
             for _ in 0..10 {
                 log.append(words("abc")).await.unwrap();
             }
+            // A log that is late tells what it hears when it asks.
+            head(&*log).await;
         };
         join(follower, producer).await;
     }
@@ -133,7 +139,7 @@ async fn followers_hear_of_a_head_that_they_can_read_up_to() {
 #[tokio::test]
 async fn a_closed_log_has_kept_what_it_took_and_refuses_the_rest() {
     for fixture in engines(LogLimits::default()) {
-        let log = &*fixture.log;
+        let log = &*fixture.store.log;
         let (taken, ()) = tokio::join!(log.append(words("abc")), async {
             log.close().await.unwrap();
         });
@@ -141,7 +147,7 @@ async fn a_closed_log_has_kept_what_it_took_and_refuses_the_rest() {
         assert_eq!(taken.unwrap().len(), 3);
         assert!(matches!(log.append(words("d")).await, Err(LogError::Closed)));
         assert!(matches!(
-            log.commit(Changes::default()).await,
+            fixture.store.state.commit(Changes::default()).await,
             Err(CommitError::Failed(LogError::Closed))
         ));
         log.close().await.unwrap();

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use crate::event::SubscriptionId;
-use crate::eventlog::memory::log::Held;
+use crate::eventlog::testing::memory::Held;
 use crate::eventlog::{LowWatermark, Position, Retention, Trimmed};
 
 impl Held {

@@ -7,9 +7,7 @@ use tempfile::TempDir;
 use crate::ambient::{Clock as _, ManualClock};
 use crate::event::Violation;
 use crate::eventlog::conformance::fixture::{START, draft, engines, open};
-use crate::eventlog::{
-    Appended, Draft, EventLog, LogLimits, Observed, Origin, Position, Retention,
-};
+use crate::eventlog::{Appended, Draft, Log, LogLimits, Observed, Origin, Position, Retention};
 
 fn observed(pointer: &str) -> Option<Observed> {
     let (pointer, code) = (pointer.to_owned(), "maximum".to_owned());
@@ -20,14 +18,14 @@ fn breaking(word: &str, pointer: &str) -> Draft {
     Draft { observed: observed(pointer), ..draft(word) }
 }
 
-async fn of(log: &dyn EventLog, position: u64) -> Option<Observed> {
+async fn of(log: &dyn Log, position: u64) -> Option<Observed> {
     log.observed(Position(position)).await.unwrap()
 }
 
 #[tokio::test]
 async fn violations_are_kept_with_their_event_and_with_no_other() {
     for fixture in engines(LogLimits::default()) {
-        let log = &*fixture.log;
+        let log = &*fixture.store.log;
         log.append(vec![draft("a"), breaking("b", "/b"), breaking("c", "/c")]).await.unwrap();
 
         assert_eq!(of(log, 1).await, None);
@@ -40,7 +38,7 @@ async fn violations_are_kept_with_their_event_and_with_no_other() {
 #[tokio::test]
 async fn a_repeat_leaves_the_violations_of_the_first_as_they_are() {
     for fixture in engines(LogLimits::default()) {
-        let log = &*fixture.log;
+        let log = &*fixture.store.log;
         let origin = Some(Origin([1; 16]));
         log.append(vec![Draft { origin, ..breaking("a", "/first") }]).await.unwrap();
 
@@ -55,7 +53,7 @@ async fn a_repeat_leaves_the_violations_of_the_first_as_they_are() {
 #[tokio::test]
 async fn violations_go_with_their_event_and_not_before() {
     for fixture in engines(LogLimits::default()) {
-        let log = &*fixture.log;
+        let log = &*fixture.store.log;
         log.append(vec![breaking("a", "/a"), draft("b")]).await.unwrap();
         fixture.clock.advance(Duration::from_hours(1));
         log.append(vec![breaking("c", "/c")]).await.unwrap();
@@ -85,7 +83,7 @@ async fn violations_outlive_a_restart() {
 async fn violations_count_against_what_may_wait() {
     let limits = LogLimits { waiting_bytes: draft("a").weight() + 10, ..LogLimits::default() };
     for fixture in engines(limits) {
-        let log = &*fixture.log;
+        let log = &*fixture.store.log;
         assert!(log.append(vec![draft("a")]).await.is_ok());
         assert!(log.append(vec![breaking("b", "/b")]).await.is_err());
     }

@@ -1,16 +1,18 @@
-//! What the log in memory has set aside.
+//! The seams beside the log in memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::event::{SubscriptionId, Timestamp};
-use crate::eventlog::memory::log::{Held, MemoryLog, fill};
+use crate::event::{EventId, SubscriptionId, Timestamp};
+use crate::eventlog::testing::memory::{Held, MemoryLog, fill};
 use crate::eventlog::{
-    DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeliveryKey, LogError,
-    NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, Retry,
-    SetAside,
+    Attempt, Attempts, Changes, CommitError, DeadLetter, DeadLetterCount, DeadLetterId,
+    DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, KeptReceipt, LogError,
+    NewQuarantined, Page, Position, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery,
+    Quarantined, ReceiptId, Receipts, Record, RecordKey, Registry, Retry, Revision,
+    SavedDeliveries, SequenceCheckpoint,
 };
 
 impl Held {
@@ -38,9 +40,13 @@ impl Held {
 
 impl MemoryLog {
     /// Says from now on whether there is no room for changes, as a test wishes.
-    #[cfg(test)]
     pub(crate) fn fill(&self, full: bool) {
         self.hold().unwrap().full = full;
+    }
+
+    /// Loses an entry, as no log may.
+    pub(crate) fn lose(&self, at: Position) {
+        self.hold().unwrap().entries.retain(|entry| entry.position != at);
     }
 
     pub(super) fn must_have_room(&self) -> Result<(), LogError> {
@@ -51,7 +57,110 @@ impl MemoryLog {
 }
 
 #[async_trait]
-impl SetAside for MemoryLog {
+impl DeliveryState for MemoryLog {
+    async fn load(&self) -> Result<SavedDeliveries, LogError> {
+        let held = self.hold()?;
+        let cursors = held.cursors.iter().map(|(id, cursor)| (id.clone(), cursor.clone()));
+        let mut retries: Vec<Retry> = held.retries.values().cloned().collect();
+        retries.sort_by_key(|retry| retry.due);
+        Ok(SavedDeliveries { cursors: cursors.collect(), retries })
+    }
+
+    async fn retry(&self, key: &DeliveryKey) -> Result<Option<Retry>, LogError> {
+        Ok(self.hold()?.retries.get(key).cloned())
+    }
+
+    async fn commit(&self, changes: Changes) -> Result<(), CommitError> {
+        let expired = self.clock.now().before(self.limits.receipt_age);
+        match self.must_have_room().and_then(|()| self.hold()) {
+            Ok(mut held) => held.apply(changes, expired),
+            Err(error) => return Err(CommitError::of(error, changes)),
+        }
+        Ok(())
+    }
+
+    async fn forget(&self, subscription: &SubscriptionId) -> Result<(), LogError> {
+        let mut held = self.hold()?;
+        held.cursors.remove(subscription);
+        held.sequence_checkpoints.retain(|(owner, _), _| owner != subscription);
+        held.retries.retain(|key, _| key.subscription != *subscription);
+        held.dead_letters.retain(|(owner, _), _| owner != subscription);
+        held.last_dead_letter.remove(subscription);
+        held.attempts.retain(|attempt| attempt.key.subscription != *subscription);
+        held.receipts.retain(|_, receipt| receipt.key.subscription != *subscription);
+        Ok(())
+    }
+
+    async fn sequence_checkpoints_around(
+        &self,
+        subscription: &SubscriptionId,
+        place: Position,
+    ) -> Result<(Option<SequenceCheckpoint>, Option<SequenceCheckpoint>), LogError> {
+        let held = self.hold()?;
+        let at = |position| (subscription.clone(), Position(position));
+        let before = held.sequence_checkpoints.range(at(0)..=at(place.0)).next_back();
+        let after = held.sequence_checkpoints.range(at(place.0)..=at(u64::MAX));
+        let after = after.map(|(_, kept)| *kept).find(|kept| kept.position > place);
+        Ok((before.map(|(_, kept)| *kept), after))
+    }
+
+    async fn prune_sequence_checkpoints(&self, dropped: Position) -> Result<(), LogError> {
+        let mut held = self.hold()?;
+        let mut newest = BTreeMap::new();
+        for (id, position) in held.sequence_checkpoints.keys().filter(|(_, at)| *at <= dropped) {
+            newest.insert(id.clone(), *position);
+        }
+        held.sequence_checkpoints
+            .retain(|(id, at), _| newest.get(id).is_none_or(|newest| at >= newest));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Registry for MemoryLog {
+    async fn get(&self, key: &RecordKey) -> Result<Option<Record>, LogError> {
+        Ok(self.hold()?.records.get(key).cloned())
+    }
+
+    async fn list(&self, kind: &'static str) -> Result<Vec<Record>, LogError> {
+        let held = self.hold()?;
+        let first = RecordKey { kind, id: String::new() };
+        let of_kind = held.records.range(first..).take_while(|(key, _)| key.kind == kind);
+        Ok(of_kind.map(|(_, record)| record.clone()).collect())
+    }
+
+    async fn put(
+        &self,
+        key: &RecordKey,
+        expected: Option<Revision>,
+        body: String,
+    ) -> Result<Revision, LogError> {
+        self.must_have_room()?;
+        let mut held = self.hold()?;
+        let found = held.records.get(key).map(|record| record.revision);
+        if found != expected {
+            return Err(LogError::Stale { expected, found });
+        }
+        held.last_revision.0 += 1;
+        let revision = held.last_revision;
+        let record = Record { id: key.id.clone(), revision, changed: self.clock.now(), body };
+        held.records.insert(key.clone(), record);
+        Ok(revision)
+    }
+
+    async fn remove(&self, key: &RecordKey, expected: Revision) -> Result<(), LogError> {
+        let mut held = self.hold()?;
+        let found = held.records.get(key).map(|record| record.revision);
+        if found != Some(expected) {
+            return Err(LogError::Stale { expected: Some(expected), found });
+        }
+        held.records.remove(key);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl DeadLetters for MemoryLog {
     async fn dead_letters(
         &self,
         query: &DeadLetterQuery,
@@ -158,28 +267,10 @@ impl SetAside for MemoryLog {
         let dropped = oldest.into_iter().filter_map(|name| held.dead_letters.remove(&name));
         Ok(dropped.map(|letter| (letter.key, letter.reason)).collect())
     }
+}
 
-    async fn count_receipts(&self) -> Result<Vec<(SubscriptionId, u64)>, LogError> {
-        let mut counts = BTreeMap::new();
-        for receipt in self.hold()?.receipts.values() {
-            *counts.entry(receipt.key.subscription.clone()).or_default() += 1;
-        }
-        Ok(counts.into_iter().collect())
-    }
-
-    async fn drop_receipts(
-        &self,
-        subscription: &SubscriptionId,
-        most: usize,
-    ) -> Result<usize, LogError> {
-        let mut held = self.hold()?;
-        let own =
-            held.receipts.values().filter(|receipt| receipt.key.subscription == *subscription);
-        let oldest: Vec<_> = own.take(most).map(|receipt| receipt.id).collect();
-        held.receipts.retain(|id, _| !oldest.contains(id));
-        Ok(oldest.len())
-    }
-
+#[async_trait]
+impl Quarantine for MemoryLog {
     async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, LogError> {
         self.check_weight(batch.iter().map(NewQuarantined::weight).sum())?;
         let mut held = self.hold()?;
@@ -239,5 +330,67 @@ impl SetAside for MemoryLog {
             .collect();
         let dropped = old.into_iter().filter_map(|id| held.quarantine.remove(&id));
         Ok(dropped.map(|kept| kept.event.publication).collect())
+    }
+}
+
+#[async_trait]
+impl Receipts for MemoryLog {
+    async fn receipts(
+        &self,
+        subscription: &SubscriptionId,
+        event: Option<EventId>,
+        after: ReceiptId,
+        page: Page,
+    ) -> Result<Vec<KeptReceipt>, LogError> {
+        let held = self.hold()?;
+        let receipts = held
+            .receipts
+            .range(ReceiptId(after.0.saturating_add(1))..)
+            .map(|(_, receipt)| receipt)
+            .filter(|receipt| receipt.key.subscription == *subscription)
+            .filter(|receipt| event.is_none_or(|id| receipt.key.event == id))
+            .cloned();
+        Ok(fill(receipts, page, |receipt| receipt.jws.len()))
+    }
+
+    async fn count_receipts(&self) -> Result<Vec<(SubscriptionId, u64)>, LogError> {
+        let mut counts = BTreeMap::new();
+        for receipt in self.hold()?.receipts.values() {
+            *counts.entry(receipt.key.subscription.clone()).or_default() += 1;
+        }
+        Ok(counts.into_iter().collect())
+    }
+
+    async fn drop_receipts(
+        &self,
+        subscription: &SubscriptionId,
+        most: usize,
+    ) -> Result<usize, LogError> {
+        let mut held = self.hold()?;
+        let own =
+            held.receipts.values().filter(|receipt| receipt.key.subscription == *subscription);
+        let oldest: Vec<_> = own.take(most).map(|receipt| receipt.id).collect();
+        held.receipts.retain(|id, _| !oldest.contains(id));
+        Ok(oldest.len())
+    }
+}
+
+#[async_trait]
+impl Attempts for MemoryLog {
+    async fn attempts(
+        &self,
+        subscription: Option<&SubscriptionId>,
+        event: Option<EventId>,
+        page: Page,
+    ) -> Result<Vec<Attempt>, LogError> {
+        let held = self.hold()?;
+        let attempts = held
+            .attempts
+            .iter()
+            .rev()
+            .filter(|attempt| subscription.is_none_or(|id| attempt.key.subscription == *id))
+            .filter(|attempt| event.is_none_or(|id| attempt.key.event == id))
+            .cloned();
+        Ok(fill(attempts, page, |attempt| attempt.detail.len()))
     }
 }

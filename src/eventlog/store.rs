@@ -1,0 +1,61 @@
+//! Everything that is kept, seam by seam.
+
+use std::sync::Arc;
+
+use crate::eventlog::{
+    Attempts, DeadLetters, DeliveryState, Leases, Log, Quarantine, Receipts, Registry, SoleOwner,
+    Tailed,
+};
+
+/// The seams of one store. Whoever uses one seam alone takes only that.
+#[derive(Clone)]
+pub struct Store {
+    /// The record of events.
+    pub log: Arc<dyn Log>,
+    /// How far deliveries have come.
+    pub state: Arc<dyn DeliveryState>,
+    /// Small documents.
+    pub registry: Arc<dyn Registry>,
+    /// Deliveries that were given up.
+    pub dead_letters: Arc<dyn DeadLetters>,
+    /// Events that broke their contract.
+    pub quarantine: Arc<dyn Quarantine>,
+    /// What consumers have signed for.
+    pub receipts: Arc<dyn Receipts>,
+    /// What was tried.
+    pub attempts: Arc<dyn Attempts>,
+    /// Who delivers.
+    pub leases: Arc<dyn Leases>,
+}
+
+impl Store {
+    /// The store of an engine that keeps everything for one process.
+    pub fn of<E>(engine: &Arc<E>) -> Self
+    where
+        E: Log
+            + DeliveryState
+            + Registry
+            + DeadLetters
+            + Quarantine
+            + Receipts
+            + Attempts
+            + 'static,
+    {
+        Self {
+            log: Arc::clone(engine) as _,
+            state: Arc::clone(engine) as _,
+            registry: Arc::clone(engine) as _,
+            dead_letters: Arc::clone(engine) as _,
+            quarantine: Arc::clone(engine) as _,
+            receipts: Arc::clone(engine) as _,
+            attempts: Arc::clone(engine) as _,
+            leases: Arc::new(SoleOwner),
+        }
+    }
+
+    /// Keeps at most so many bytes of the newest entries in memory.
+    #[must_use]
+    pub fn tailed(self, bytes: usize) -> Self {
+        Self { log: Tailed::over(self.log, bytes), ..self }
+    }
+}

@@ -1,0 +1,9 @@
+//! Stores for tests: one in memory, and one that behaves as if it were far away.
+
+mod memory;
+mod memory_seams;
+mod memory_trim;
+mod remote;
+
+pub(crate) use memory::MemoryLog;
+pub(crate) use remote::RemoteStore;
