@@ -9,7 +9,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
 
-use crate::source::aws::{Answered, Bus, Call, Kind};
+use crate::source::aws::{Answered, AwsErrorKind, Bus, Call};
 
 /// The media type of every answer.
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
@@ -79,20 +79,20 @@ fn answer(answered: Answered) -> Response {
 }
 
 /// The status that SDKs expect with a kind of error: they repeat a request after 5xx only.
-const fn status(kind: Kind) -> StatusCode {
+const fn status(kind: AwsErrorKind) -> StatusCode {
     match kind {
-        Kind::AccessDenied
-        | Kind::IncompleteSignature
-        | Kind::InvalidSignature
-        | Kind::UnrecognizedClient => StatusCode::FORBIDDEN,
-        Kind::InternalFailure => StatusCode::INTERNAL_SERVER_ERROR,
-        Kind::RequestEntityTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-        Kind::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
-        Kind::InvalidEventPattern
-        | Kind::MissingAuthenticationToken
-        | Kind::ResourceNotFound
-        | Kind::Serialization
-        | Kind::UnknownOperation
-        | Kind::Validation => StatusCode::BAD_REQUEST,
+        AwsErrorKind::AccessDenied
+        | AwsErrorKind::IncompleteSignature
+        | AwsErrorKind::InvalidSignature
+        | AwsErrorKind::UnrecognizedClient => StatusCode::FORBIDDEN,
+        AwsErrorKind::InternalFailure => StatusCode::INTERNAL_SERVER_ERROR,
+        AwsErrorKind::RequestEntityTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        AwsErrorKind::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        AwsErrorKind::InvalidEventPattern
+        | AwsErrorKind::MissingAuthenticationToken
+        | AwsErrorKind::ResourceNotFound
+        | AwsErrorKind::Serialization
+        | AwsErrorKind::UnknownOperation
+        | AwsErrorKind::Validation => StatusCode::BAD_REQUEST,
     }
 }

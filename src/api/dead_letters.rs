@@ -9,10 +9,10 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::api::find_subscription::{find, problem};
 use crate::api::found::FoundSubscription;
 use crate::api::lists::{DeadLetterListQuery, next, page};
 use crate::api::query::{Query, parse_given};
-use crate::api::subscriptions::{find, problem};
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::deliver::Reason;
 use crate::event::{ReplayId, SubscriptionId, Timestamp};
@@ -53,7 +53,8 @@ impl Wish {
 /// Deliveries that were given up.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct DeadLetters {
+#[schema(as = DeadLetters)]
+pub struct DeadLetterPage {
     /// Oldest first.
     dead_letters: Vec<ShownDeadLetter>,
     /// Where to go on, as `after`; null if this page is empty, and the end.
@@ -127,14 +128,14 @@ impl Counted {
         ("id" = String, Path, description = "The subscription"),
         DeadLetterListQuery,
     ),
-    responses((status = 200, description = "Done", body = DeadLetters))
+    responses((status = 200, description = "Done", body = DeadLetterPage))
 )]
 pub async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<String>,
     Query(wanted): Query<DeadLetterListQuery>,
-) -> Result<Json<DeadLetters>, Problem> {
+) -> Result<Json<DeadLetterPage>, Problem> {
     let subscription = find(&services, &caller, &id).await?;
     let DeadLetterListQuery { after, limit, reason, r#type: event_type, from, to } = wanted;
     let after = DeadLetterId(after.unwrap_or_default());
@@ -142,7 +143,10 @@ pub async fn list(
     let query = DeadLetterQuery { after, ..wish.query(&subscription.id)? };
     let letters = services.store.dead_letters.dead_letters(&query, page(limit)?).await?;
     let next = next(&letters, |letter| letter.id.0);
-    Ok(Json(DeadLetters { dead_letters: letters.iter().map(ShownDeadLetter::of).collect(), next }))
+    Ok(Json(DeadLetterPage {
+        dead_letters: letters.iter().map(ShownDeadLetter::of).collect(),
+        next,
+    }))
 }
 
 /// `GET /subscriptions/{id}/dead-letters/counts`: by reason.

@@ -7,16 +7,17 @@ use axum::extract::{Path, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::api::find_subscription::find;
 use crate::api::lists::{AttemptListQuery, page};
 use crate::api::query::{Query, parse_given};
-use crate::api::subscriptions::find;
 use crate::api::{Caller, Problem, Services};
 use crate::event::{ReplayId, Timestamp};
 use crate::eventlog::Attempt;
 
 /// Attempts to deliver.
 #[derive(Serialize, ToSchema)]
-pub struct Attempts {
+#[schema(as = Attempts)]
+pub struct AttemptPage {
     /// Newest first.
     attempts: Vec<ShownAttempt>,
 }
@@ -57,18 +58,18 @@ struct ShownAttempt {
         ("id" = String, Path, description = "The subscription"),
         AttemptListQuery,
     ),
-    responses((status = 200, description = "Done", body = Attempts))
+    responses((status = 200, description = "Done", body = AttemptPage))
 )]
 pub async fn attempts(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<String>,
     Query(newest): Query<AttemptListQuery>,
-) -> Result<Json<Attempts>, Problem> {
+) -> Result<Json<AttemptPage>, Problem> {
     let subscription = find(&services, &caller, &id).await?;
     let (page, event) = (page(newest.limit)?, parse_given("event", newest.event.as_deref())?);
     let attempts = services.store.attempts.attempts(Some(&subscription.id), event, page).await?;
-    Ok(Json(Attempts { attempts: attempts.iter().map(ShownAttempt::of).collect() }))
+    Ok(Json(AttemptPage { attempts: attempts.iter().map(ShownAttempt::of).collect() }))
 }
 
 impl ShownAttempt {

@@ -12,11 +12,11 @@ use futures_util::stream;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use crate::api::find_subscription::problem;
 use crate::api::lists::EvidenceQuery;
 use crate::api::pull::line;
 use crate::api::query::{Query, parse_given};
 use crate::api::readers;
-use crate::api::subscriptions::problem;
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::contract::ContractDocument;
 use crate::deliver::{Delivery, NumberedEntry, SequenceReadError, SubscriptionView, WorkerHandle};

@@ -6,8 +6,8 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 
+use crate::api::find_subscription::find;
 use crate::api::jobs::{Job, find_job};
-use crate::api::subscriptions::find;
 use crate::api::{Caller, Services};
 use crate::subscriptions::Subscription;
 

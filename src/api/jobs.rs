@@ -3,10 +3,10 @@
 
 use std::str::FromStr;
 
-use crate::api::subscriptions::find;
+use crate::api::find_subscription::find;
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::event::{RedriveId, ReplayId, SubscriptionId};
-use crate::jobs::{Redrive, Replay, ReplayError, ReplayState};
+use crate::jobs::{JobError, Redrive, Replay, ReplayState};
 use crate::subscriptions::Subscription;
 
 /// A job of one subscription.
@@ -20,7 +20,7 @@ pub(super) trait Job: Sized + Send + Sync {
     fn read(
         services: &Services,
         id: &Self::Id,
-    ) -> impl Future<Output = Result<Self, ReplayError>> + Send;
+    ) -> impl Future<Output = Result<Self, JobError>> + Send;
 
     /// The name of its subscription.
     fn subscription(&self) -> &SubscriptionId;
@@ -36,7 +36,7 @@ impl Job for Replay {
     type Id = ReplayId;
     const KIND: &'static str = "replay";
 
-    async fn read(services: &Services, id: &ReplayId) -> Result<Self, ReplayError> {
+    async fn read(services: &Services, id: &ReplayId) -> Result<Self, JobError> {
         services.replays.get(id).await
     }
 
@@ -57,7 +57,7 @@ impl Job for Redrive {
     type Id = RedriveId;
     const KIND: &'static str = "redrive";
 
-    async fn read(services: &Services, id: &RedriveId) -> Result<Self, ReplayError> {
+    async fn read(services: &Services, id: &RedriveId) -> Result<Self, JobError> {
         services.replays.redrive_of(id).await
     }
 
@@ -93,14 +93,12 @@ pub(super) async fn find_job<J: Job>(
 }
 
 /// Turns a failure into the problem that fits it.
-pub(super) fn problem(error: ReplayError) -> Problem {
+pub(super) fn problem(error: JobError) -> Problem {
     match &error {
-        ReplayError::Unknown { kind, .. } => Problem::not_found(kind),
-        ReplayError::Ended { .. } => Problem::new(Code::WrongState, error.to_string()),
-        ReplayError::Invalid(_) | ReplayError::Closed => {
-            Problem::new(Code::Invalid, error.to_string())
-        }
-        ReplayError::TooMany { .. } => Problem::new(Code::TooMany, error.to_string()),
-        ReplayError::Damaged { .. } | ReplayError::Log(_) | ReplayError::Office(_) => error.into(),
+        JobError::Unknown { kind, .. } => Problem::not_found(kind),
+        JobError::Ended { .. } => Problem::new(Code::WrongState, error.to_string()),
+        JobError::Invalid(_) | JobError::Closed => Problem::new(Code::Invalid, error.to_string()),
+        JobError::TooMany { .. } => Problem::new(Code::TooMany, error.to_string()),
+        JobError::Damaged { .. } | JobError::Log(_) | JobError::Subscription(_) => error.into(),
     }
 }

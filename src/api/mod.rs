@@ -17,6 +17,7 @@ mod deliveries;
 mod events;
 mod evidence;
 mod explain;
+mod find_subscription;
 mod found;
 mod health;
 mod jobs;

@@ -13,10 +13,10 @@ use futures_util::stream;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::api::find_subscription::find;
 use crate::api::lists::{DEFAULT_LIMIT, FetchQuery, MOST};
 use crate::api::query::{Query, parse_given};
 use crate::api::readers::ReaderPlace;
-use crate::api::subscriptions::find;
 use crate::api::{Caller, Code, Problem, Services};
 use crate::deliver::{Collected, PullError, SequenceReadError, WorkerHandle};
 use crate::eventlog::Page;

@@ -7,16 +7,17 @@ use axum::extract::{Path, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::api::find_subscription::find;
 use crate::api::lists::{ReceiptListQuery, next, page};
 use crate::api::query::{Query, parse_given};
-use crate::api::subscriptions::find;
 use crate::api::{Caller, Problem, Services};
 use crate::event::{ReplayId, Timestamp};
 use crate::eventlog::{KeptReceipt, ReceiptId};
 
 /// Receipts of delivery.
 #[derive(Serialize, ToSchema)]
-pub struct Receipts {
+#[schema(as = Receipts)]
+pub struct ReceiptPage {
     /// Oldest first.
     receipts: Vec<ShownReceipt>,
     /// Where to go on, as `after`; null if this page is empty, and the end.
@@ -54,20 +55,20 @@ struct ShownReceipt {
         ("id" = String, Path, description = "The subscription"),
         ReceiptListQuery,
     ),
-    responses((status = 200, description = "Done", body = Receipts))
+    responses((status = 200, description = "Done", body = ReceiptPage))
 )]
 pub async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<String>,
     Query(wanted): Query<ReceiptListQuery>,
-) -> Result<Json<Receipts>, Problem> {
+) -> Result<Json<ReceiptPage>, Problem> {
     let subscription = find(&services, &caller, &id).await?;
     let event = parse_given("event", wanted.event.as_deref())?;
     let (after, page) = (ReceiptId(wanted.after.unwrap_or_default()), page(wanted.limit)?);
     let receipts = services.store.receipts.receipts(&subscription.id, event, after, page).await?;
     let next = next(&receipts, |receipt| receipt.id.0);
-    Ok(Json(Receipts { receipts: receipts.iter().map(ShownReceipt::of).collect(), next }))
+    Ok(Json(ReceiptPage { receipts: receipts.iter().map(ShownReceipt::of).collect(), next }))
 }
 
 impl ShownReceipt {

@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::dead_letters::Wish;
+use crate::api::find_subscription::{find, problem};
 use crate::api::found::{FoundJob, FoundSubscription};
 use crate::api::jobs;
 use crate::api::json_object::JsonObject;
-use crate::api::subscriptions::{find, problem};
 use crate::api::{Caller, Code, Problem, Services};
 use crate::event::{RedriveId, SubscriptionId, Timestamp};
 use crate::eventlog::{DeadLetterId, DeadLetterQuery};

@@ -9,11 +9,11 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::api::find_subscription::find;
 use crate::api::found::{FoundJob, FoundSubscription};
 use crate::api::jobs::problem;
 use crate::api::json_object::JsonObject;
 use crate::api::query::{parse, parse_given};
-use crate::api::subscriptions::find;
 use crate::api::{Caller, Problem, Services};
 use crate::event::{ReplayId, SubscriptionId, Timestamp};
 use crate::jobs::{NewReplay, Replay, ReplayCounts, ReplayState};

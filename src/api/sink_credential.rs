@@ -6,10 +6,11 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 
+use crate::api::find_subscription::{find, problem};
 use crate::api::found::FoundSubscription;
 use crate::api::json_object::JsonObject;
 use crate::api::subscription_shown::{Known, answer};
-use crate::api::subscriptions::{find, must_match, problem, prove_in_background};
+use crate::api::subscriptions::{must_match, prove_in_background};
 use crate::api::{Caller, Problem, Services};
 use crate::subscriptions::{
     CredentialAlone, SinkCredential, SubscriptionDocument, SubscriptionState as Standing,

@@ -8,15 +8,12 @@ use axum::http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
+use crate::api::find_subscription::{find, problem};
 use crate::api::found::FoundSubscription;
 use crate::api::json_object::JsonObject;
 use crate::api::subscription_shown::{AllSubscriptions, Known, answer, etag, show};
 use crate::api::{Caller, Code, Problem, Scope, Services};
-use crate::deliver::SubscriptionServiceError;
-use crate::event::SubscriptionId;
-use crate::subscriptions::{
-    Subscription, SubscriptionDocument, SubscriptionError, SubscriptionState as Standing,
-};
+use crate::subscriptions::{Subscription, SubscriptionDocument, SubscriptionState as Standing};
 use crate::telemetry::error_chain;
 
 /// `GET /subscriptions`: those that the caller may see.
@@ -236,44 +233,6 @@ pub async fn checkpoint(
     let token = services.subscription_service.checkpoint(&subscription).await.map_err(problem)?;
     let media_type = HeaderValue::from_static("application/jwt");
     Ok(([(CONTENT_TYPE, media_type)], token).into_response())
-}
-
-/// Finds a subscription that the caller may see; one of a stranger does not exist for it.
-pub(super) async fn find(
-    services: &Services,
-    caller: &Caller,
-    id: &str,
-) -> Result<Arc<Subscription>, Problem> {
-    let absent = || Problem::not_found("subscription");
-    let id: SubscriptionId = id.parse().map_err(|_| absent())?;
-    let subscription = services.subscription_service.get(&id).await.map_err(problem)?;
-    if caller.sees(&subscription.consumer) { Ok(subscription) } else { Err(absent()) }
-}
-
-/// Turns a failure into the problem that fits it.
-pub(super) fn problem(error: SubscriptionServiceError) -> Problem {
-    match error {
-        SubscriptionServiceError::Subscription(error) => of_subscription(error),
-        SubscriptionServiceError::Handshake { source, .. } => {
-            Problem::new(Code::HandshakeFailed, error_chain(&source).to_string())
-        }
-        SubscriptionServiceError::NoDeadLetter => Problem::new(Code::NotFound, error.to_string()),
-        other @ (SubscriptionServiceError::Log(_) | SubscriptionServiceError::Checkpoint(_)) => {
-            other.into()
-        }
-    }
-}
-
-fn of_subscription(error: SubscriptionError) -> Problem {
-    let code = match &error {
-        SubscriptionError::Invalid(_) => Code::Invalid,
-        SubscriptionError::Exists(_) => Code::AlreadyExists,
-        SubscriptionError::Unknown(_) => return Problem::not_found("subscription"),
-        SubscriptionError::Stale(_) => Code::Changed,
-        SubscriptionError::Step { .. } => Code::WrongState,
-        SubscriptionError::Damaged { .. } | SubscriptionError::Registry(_) => return error.into(),
-    };
-    Problem::new(code, error.to_string())
 }
 
 pub(super) fn must_match(

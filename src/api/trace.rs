@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use crate::api::find_subscription::{find, problem};
 use crate::api::query::Query;
-use crate::api::subscriptions::{find, problem};
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::deliver::{BlockedBy, DeliveryStatus, Explanation, FilterMatching};
 use crate::enrich::Mode;

@@ -13,7 +13,7 @@ use crate::ambient::{Clock as _, SystemClock};
 use crate::cli::verify_chain::digest;
 use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::keys::{OpeningKeys, VerifyingKeys};
-use crate::seal::evidence::{Examiner, Flaw, LONGEST_LINE, Told};
+use crate::seal::evidence::{Examiner, Flaw, LONGEST_LINE, OpenedEvent};
 
 /// What to verify.
 #[derive(Debug, clap::Args)]
@@ -106,7 +106,7 @@ fn examine(path: &Path, examiner: &mut Examiner<'_>) -> Result<u64, Failure> {
 
 /// Holds what was in a token against its line and its contract.
 fn compare(
-    told: &Told,
+    told: &OpenedEvent,
     examiner: &mut Examiner<'_>,
     schemas: &mut HashMap<String, Option<Validator>>,
     unvalidated: &mut u64,

@@ -101,7 +101,7 @@ pub enum BuildError {
     Resume(#[from] SubscriptionServiceError),
     /// What was under way cannot be taken up again.
     #[error("cannot take up the replays")]
-    Replays(#[from] jobs::ReplayError),
+    Replays(#[from] jobs::JobError),
 }
 
 impl Blame for BuildError {

@@ -2,14 +2,14 @@
 
 use crate::event::SubscriptionId;
 use crate::eventlog::LogError;
-use crate::jobs::{JobService, Redrive, Replay, ReplayError, ReplayState};
+use crate::jobs::{JobError, JobService, Redrive, Replay, ReplayState};
 use crate::subscriptions::Subscription;
 
 impl JobService {
     /// Ends the replays and redrives that are kept as running and that nobody runs, because of a
     /// failure that only a restart takes up again: at once where the subscription is gone, and
     /// replays, whose range the log keeps, once their patience is over, too.
-    pub(super) async fn end_abandoned(&self) -> Result<(), ReplayError> {
+    pub(super) async fn end_abandoned(&self) -> Result<(), JobError> {
         for replay in self.parts.replays.list().await? {
             // Whoever starts one says so before it is kept.
             if replay.state != ReplayState::Running || self.running.has(&replay.id) {
@@ -47,22 +47,22 @@ impl JobService {
     }
 
     /// Ends a replay that nobody runs.
-    pub(super) async fn give_up(&self, mut replay: Replay) -> Result<(), ReplayError> {
+    pub(super) async fn give_up(&self, mut replay: Replay) -> Result<(), JobError> {
         replay.state = ReplayState::Cancelled;
         unless_someone_was_first(self.parts.replays.keep(&mut replay).await)
     }
 
     /// Ends a redrive that nobody runs.
-    pub(super) async fn give_up_redrive(&self, mut redrive: Redrive) -> Result<(), ReplayError> {
+    pub(super) async fn give_up_redrive(&self, mut redrive: Redrive) -> Result<(), JobError> {
         redrive.state = ReplayState::Cancelled;
         unless_someone_was_first(self.parts.redrives.keep(&mut redrive).await)
     }
 }
 
 /// A job that nobody runs is only ever written to end it.
-fn unless_someone_was_first(outcome: Result<(), ReplayError>) -> Result<(), ReplayError> {
+fn unless_someone_was_first(outcome: Result<(), JobError>) -> Result<(), JobError> {
     match outcome {
-        Err(ReplayError::Log(LogError::Stale { .. })) => Ok(()),
+        Err(JobError::Log(LogError::Stale { .. })) => Ok(()),
         other => other,
     }
 }

@@ -7,7 +7,7 @@ use crate::jobs::replay::ReplayState;
 
 /// Why a replay was not read or written.
 #[derive(Debug, thiserror::Error)]
-pub enum ReplayError {
+pub enum JobError {
     /// There is none of that name.
     #[error("there is no {kind} `{id}`")]
     Unknown {
@@ -56,10 +56,10 @@ pub enum ReplayError {
     Log(#[from] LogError),
     /// A dead letter could not be brought back.
     #[error(transparent)]
-    Office(#[from] SubscriptionServiceError),
+    Subscription(#[from] SubscriptionServiceError),
 }
 
-impl Blame for ReplayError {
+impl Blame for JobError {
     fn fault(&self) -> Fault {
         match self {
             Self::Unknown { .. }
@@ -69,7 +69,7 @@ impl Blame for ReplayError {
             | Self::Closed => Fault::Caller,
             Self::Damaged { .. } => Fault::Ours,
             Self::Log(error) => error.fault(),
-            Self::Office(error) => error.fault(),
+            Self::Subscription(error) => error.fault(),
         }
     }
 }

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{LogError, Record, RecordKey, Registry, Revision};
-use crate::jobs::{ReplayError, ReplayState};
+use crate::jobs::{JobError, ReplayState};
 
 /// A kind of job.
 pub(super) trait Job: Sized {
@@ -71,15 +71,15 @@ impl<J: Job> JobStore<J> {
         RecordKey { kind: J::KIND, id: id.to_owned() }
     }
 
-    fn read(record: &Record) -> Result<J, ReplayError> {
+    fn read(record: &Record) -> Result<J, JobError> {
         let kept = serde_json::from_str(&record.body).ok();
         let job = kept.and_then(|kept| J::restore(&record.id, kept, record.revision));
-        job.ok_or_else(|| ReplayError::Damaged { kind: J::KIND, id: record.id.clone() })
+        job.ok_or_else(|| JobError::Damaged { kind: J::KIND, id: record.id.clone() })
     }
 
     /// Reads all that can be read, by name, which is by age. A damaged one costs itself only, and one
     /// line in the log of the process.
-    pub(super) async fn list(&self) -> Result<Vec<J>, ReplayError> {
+    pub(super) async fn list(&self) -> Result<Vec<J>, JobError> {
         let records = self.registry.list(J::KIND).await?;
         Ok(records.iter().filter_map(|record| self.look(record)).collect())
     }
@@ -96,15 +96,15 @@ impl<J: Job> JobStore<J> {
     }
 
     /// Reads one.
-    pub(super) async fn get(&self, id: &str) -> Result<J, ReplayError> {
+    pub(super) async fn get(&self, id: &str) -> Result<J, JobError> {
         let record = self.registry.get(&Self::key(id)).await?;
-        let unknown = || ReplayError::Unknown { kind: J::KIND, id: id.to_owned() };
+        let unknown = || JobError::Unknown { kind: J::KIND, id: id.to_owned() };
         Self::read(&record.ok_or_else(unknown)?)
     }
 
     /// Keeps one.
-    pub(super) async fn keep(&self, job: &mut J) -> Result<(), ReplayError> {
-        let damaged = || ReplayError::Damaged { kind: J::KIND, id: job.name().to_owned() };
+    pub(super) async fn keep(&self, job: &mut J) -> Result<(), JobError> {
+        let damaged = || JobError::Damaged { kind: J::KIND, id: job.name().to_owned() };
         let body = serde_json::to_string(&job.to_kept()).map_err(|_| damaged())?;
         let key = Self::key(job.name());
         let expected = Some(*job.revision()).filter(|revision| revision.0 > 0);
@@ -114,7 +114,7 @@ impl<J: Job> JobStore<J> {
 
     /// Drops jobs that have ended and are too old or too many, and damaged ones that are too old; says
     /// how many went.
-    pub(super) async fn tidy(&self, keeping: JobRetention) -> Result<usize, ReplayError> {
+    pub(super) async fn tidy(&self, keeping: JobRetention) -> Result<usize, JobError> {
         let mut newer: BTreeMap<SubscriptionId, usize> = BTreeMap::new();
         let mut dropped = 0;
         for record in self.registry.list(J::KIND).await?.iter().rev() {
@@ -194,7 +194,7 @@ mod tests {
 
         assert_eq!(names(&replays).await, ["a", "d"]);
         let one = replays.get(&"b".parse().unwrap()).await;
-        assert!(matches!(one, Err(ReplayError::Damaged { .. })), "{one:?}");
+        assert!(matches!(one, Err(JobError::Damaged { .. })), "{one:?}");
     }
 
     #[tokio::test]

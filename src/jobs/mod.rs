@@ -29,7 +29,7 @@ mod abandoned;
 mod tests;
 
 pub use config::{Config, ReplayConfigError};
-pub use error::ReplayError;
+pub use error::JobError;
 pub use redrive::{Redrive, RedriveCounts};
 pub use redrives::Redrives;
 pub use replay::{Replay, ReplayCounts, ReplayState, Selection};

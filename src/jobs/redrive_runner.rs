@@ -10,7 +10,7 @@ use crate::deliver::{SubscriptionService, SubscriptionServiceError, WorkerHandle
 use crate::event::Timestamp;
 use crate::eventlog::{DeadLetters, Page};
 use crate::jobs::running::{JobEnd, pace};
-use crate::jobs::{Redrive, Redrives, ReplayError, ReplayState};
+use crate::jobs::{JobError, Redrive, Redrives, ReplayState};
 
 /// How often the job writes down how far it has come.
 const KEEP_EVERY: Duration = Duration::from_millis(500);
@@ -32,7 +32,7 @@ pub(super) struct RedriveRunner {
 impl RedriveRunner {
     /// Runs until every dead letter was handed over, the redrive is cancelled, or the gateway stops;
     /// in the last case it goes on after a restart.
-    pub(super) async fn run(mut self, mut redrive: Redrive) -> Result<(), ReplayError> {
+    pub(super) async fn run(mut self, mut redrive: Redrive) -> Result<(), JobError> {
         let ended = self.travel(&mut redrive).await?;
         redrive.state = match ended {
             JobEnd::Completed => ReplayState::Completed,
@@ -42,7 +42,7 @@ impl RedriveRunner {
         self.redrives.keep(&mut redrive).await
     }
 
-    async fn travel(&mut self, redrive: &mut Redrive) -> Result<JobEnd, ReplayError> {
+    async fn travel(&mut self, redrive: &mut Redrive) -> Result<JobEnd, JobError> {
         let mut next = self.clock.now();
         let mut kept = next;
         loop {

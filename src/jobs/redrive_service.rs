@@ -9,7 +9,7 @@ use crate::jobs::redrives::KIND;
 use crate::jobs::running::JobRun;
 use crate::jobs::service::newest;
 use crate::jobs::slots::JobSlot;
-use crate::jobs::{Config, JobService, Redrive, RedriveCounts, ReplayError, ReplayState};
+use crate::jobs::{Config, JobError, JobService, Redrive, RedriveCounts, ReplayState};
 use crate::subscriptions::Subscription;
 
 impl JobService {
@@ -27,16 +27,16 @@ impl JobService {
         subscription: &Subscription,
         mut query: DeadLetterQuery,
         rate: Option<u32>,
-    ) -> Result<Option<Redrive>, ReplayError> {
+    ) -> Result<Option<Redrive>, JobError> {
         let parts = &self.parts;
         let rate = rate.unwrap_or(parts.config.redrive_rate);
         if !Config::REDRIVE_RATES.contains(&rate) {
-            return Err(ReplayError::Invalid(
+            return Err(JobError::Invalid(
                 "`rate` is 1 to 1000 dead letters per second".to_owned(),
             ));
         }
         if parts.subscription_service.worker(&query.subscription).is_none() {
-            return Err(ReplayError::Closed);
+            return Err(JobError::Closed);
         }
         let slot = self.enter(subscription)?;
         // What is given up again meanwhile has a higher number.
@@ -46,7 +46,7 @@ impl JobService {
             return Ok(None);
         }
         let (name, created) = self.new_name();
-        let damaged = |_| ReplayError::Damaged { kind: KIND, id: name.clone() };
+        let damaged = |_| JobError::Damaged { kind: KIND, id: name.clone() };
         let mut redrive = Redrive {
             id: name.parse().map_err(damaged)?,
             owner: Some(subscription.created),
@@ -63,7 +63,7 @@ impl JobService {
         if !self.bring_back(redrive.clone(), run, Some(slot)) {
             // It was closed or removed while its dead letters were counted.
             self.give_up_redrive(redrive).await?;
-            return Err(ReplayError::Closed);
+            return Err(JobError::Closed);
         }
         Ok(Some(redrive))
     }
@@ -73,7 +73,7 @@ impl JobService {
     /// # Errors
     ///
     /// The caller's turn: there is none. Ours: the registry failed.
-    pub async fn redrive_of(&self, id: &RedriveId) -> Result<Redrive, ReplayError> {
+    pub async fn redrive_of(&self, id: &RedriveId) -> Result<Redrive, JobError> {
         self.parts.redrives.get(id).await
     }
 
@@ -82,7 +82,7 @@ impl JobService {
     /// # Errors
     ///
     /// Ours: the registry failed.
-    pub async fn redrives(&self, of: &Subscription) -> Result<Vec<Redrive>, ReplayError> {
+    pub async fn redrives(&self, of: &Subscription) -> Result<Vec<Redrive>, JobError> {
         let mut redrives = self.parts.redrives.list().await?;
         redrives.retain(|redrive| redrive.belongs_to(of));
         Ok(newest(redrives))
@@ -93,7 +93,7 @@ impl JobService {
     /// # Errors
     ///
     /// The caller's turn: there is none, or it has ended. Ours: the registry failed.
-    pub async fn cancel_redrive(&self, id: &RedriveId) -> Result<(), ReplayError> {
+    pub async fn cancel_redrive(&self, id: &RedriveId) -> Result<(), JobError> {
         let redrive = self.redrive_of(id).await?;
         if self.redriving.cancel(id) {
             return Ok(());
@@ -101,11 +101,11 @@ impl JobService {
         if redrive.state == ReplayState::Running {
             return self.give_up_redrive(redrive).await;
         }
-        Err(ReplayError::Ended { kind: KIND, id: id.to_string(), state: redrive.state })
+        Err(JobError::Ended { kind: KIND, id: id.to_string(), state: redrive.state })
     }
 
     /// Takes up every redrive that was running when the gateway ended.
-    pub(super) async fn resume_redrives(&self) -> Result<usize, ReplayError> {
+    pub(super) async fn resume_redrives(&self) -> Result<usize, JobError> {
         let mut resumed = 0;
         for mut redrive in self.parts.redrives.list().await? {
             if redrive.state != ReplayState::Running {

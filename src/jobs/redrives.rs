@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::{EventId, RedriveId, SubscriptionId, Timestamp};
 use crate::eventlog::{DeadLetterId, DeadLetterQuery, Registry, Revision};
 use crate::jobs::job_store::{Job, JobRetention, JobStore};
-use crate::jobs::{Redrive, RedriveCounts, ReplayError, ReplayState};
+use crate::jobs::{JobError, Redrive, RedriveCounts, ReplayState};
 
 /// The kind of documents that redrives are kept as.
 pub(super) const KIND: &str = "redrive";
@@ -49,7 +49,7 @@ impl Redrives {
     /// # Errors
     ///
     /// Ours: the registry failed.
-    pub async fn list(&self) -> Result<Vec<Redrive>, ReplayError> {
+    pub async fn list(&self) -> Result<Vec<Redrive>, JobError> {
         self.job_store.list().await
     }
 
@@ -58,7 +58,7 @@ impl Redrives {
     /// # Errors
     ///
     /// The caller's turn: there is none. Ours: the registry failed.
-    pub async fn get(&self, id: &RedriveId) -> Result<Redrive, ReplayError> {
+    pub async fn get(&self, id: &RedriveId) -> Result<Redrive, JobError> {
         self.job_store.get(id.as_str()).await
     }
 
@@ -67,12 +67,12 @@ impl Redrives {
     /// # Errors
     ///
     /// The caller's turn: someone else wrote first. Ours: the registry failed.
-    pub async fn keep(&self, redrive: &mut Redrive) -> Result<(), ReplayError> {
+    pub async fn keep(&self, redrive: &mut Redrive) -> Result<(), JobError> {
         self.job_store.keep(redrive).await
     }
 
     /// Drops those that have ended and are too old or too many; says how many went.
-    pub(super) async fn tidy(&self, keeping: JobRetention) -> Result<usize, ReplayError> {
+    pub(super) async fn tidy(&self, keeping: JobRetention) -> Result<usize, JobError> {
         self.job_store.tidy(keeping).await
     }
 }

@@ -10,7 +10,7 @@ use crate::event::{ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::{Position, Registry, Revision};
 use crate::jobs::job_store::{Job, JobRetention, JobStore};
 use crate::jobs::replay_positions::ReplayPositions;
-use crate::jobs::{Replay, ReplayCounts, ReplayError, ReplayState, Selection};
+use crate::jobs::{JobError, Replay, ReplayCounts, ReplayState, Selection};
 
 /// The kind of documents that replays are kept as.
 pub(super) const KIND: &str = "replay";
@@ -55,7 +55,7 @@ impl Replays {
     /// # Errors
     ///
     /// Ours: the registry failed.
-    pub async fn list(&self) -> Result<Vec<Replay>, ReplayError> {
+    pub async fn list(&self) -> Result<Vec<Replay>, JobError> {
         self.job_store.list().await
     }
 
@@ -65,7 +65,7 @@ impl Replays {
     /// # Errors
     ///
     /// Ours: the registry failed.
-    pub async fn learn(&self) -> Result<Vec<Replay>, ReplayError> {
+    pub async fn learn(&self) -> Result<Vec<Replay>, JobError> {
         let kept = self.list().await?;
         self.reached.learn(&kept);
         Ok(kept)
@@ -87,7 +87,7 @@ impl Replays {
     /// # Errors
     ///
     /// The caller's turn: there is none. Ours: the registry failed.
-    pub async fn get(&self, id: &ReplayId) -> Result<Replay, ReplayError> {
+    pub async fn get(&self, id: &ReplayId) -> Result<Replay, JobError> {
         self.job_store.get(id.as_str()).await
     }
 
@@ -96,14 +96,14 @@ impl Replays {
     /// # Errors
     ///
     /// The caller's turn: someone else wrote first. Ours: the registry failed.
-    pub async fn keep(&self, replay: &mut Replay) -> Result<(), ReplayError> {
+    pub async fn keep(&self, replay: &mut Replay) -> Result<(), JobError> {
         self.job_store.keep(replay).await?;
         self.reached.note(replay);
         Ok(())
     }
 
     /// Drops those that have ended and are too old or too many; says how many went.
-    pub(super) async fn tidy(&self, keeping: JobRetention) -> Result<usize, ReplayError> {
+    pub(super) async fn tidy(&self, keeping: JobRetention) -> Result<usize, JobError> {
         self.job_store.tidy(keeping).await
     }
 }

@@ -15,7 +15,7 @@ use crate::deliver::{
 use crate::eventlog::{Entry, Log, LogError, Page, Position, Retry};
 use crate::jobs::replay_run::{Done, ReplayRun};
 use crate::jobs::running::{JobEnd, interrupted, pace};
-use crate::jobs::{Replay, ReplayCounts, ReplayError, ReplayState, Replays, Selection};
+use crate::jobs::{JobError, Replay, ReplayCounts, ReplayState, Replays, Selection};
 use crate::route::Filter;
 use crate::subscriptions::Subscription;
 
@@ -40,7 +40,7 @@ pub async fn count(
     log: &dyn Log,
     selection: &Selection,
     filter: &Arc<Filter>,
-) -> Result<u64, ReplayError> {
+) -> Result<u64, JobError> {
     let wanted = test(selection, filter)?;
     let mut position = log.seek(selection.from).await?;
     let mut matched = 0;
@@ -57,8 +57,8 @@ pub async fn count(
 fn test(
     selection: &Selection,
     filter: &Arc<Filter>,
-) -> Result<impl Fn(&Entry) -> bool + use<>, ReplayError> {
-    selection.test(Arc::clone(filter)).map_err(|error| ReplayError::Invalid(error.to_string()))
+) -> Result<impl Fn(&Entry) -> bool + use<>, JobError> {
+    selection.test(Arc::clone(filter)).map_err(|error| JobError::Invalid(error.to_string()))
 }
 
 /// Runs one replay.
@@ -100,10 +100,10 @@ impl ReplayRunner {
     /// # Errors
     ///
     /// Ours: the log or the registry failed; the job is still running as far as is kept.
-    pub async fn run(mut self, mut replay: Replay) -> Result<Replay, ReplayError> {
+    pub async fn run(mut self, mut replay: Replay) -> Result<Replay, JobError> {
         let (types, filters) = &replay.wish;
         let filter =
-            Filter::new(types, filters).map_err(|error| ReplayError::Invalid(error.to_string()))?;
+            Filter::new(types, filters).map_err(|error| JobError::Invalid(error.to_string()))?;
         let filter = Arc::new(filter);
         let wanted = test(&replay.selection, &filter)?;
         let mut run = ReplayRun::new(&replay, self.clock.now());
@@ -130,7 +130,7 @@ impl ReplayRunner {
         &self,
         replay: &mut Replay,
         filter: &Arc<Filter>,
-    ) -> Result<Option<JobEnd>, ReplayError> {
+    ) -> Result<Option<JobEnd>, JobError> {
         // Where nothing matches, this is all that there is to do.
         if replay.counts != ReplayCounts::default() {
             return Ok(None);
@@ -146,7 +146,7 @@ impl ReplayRunner {
 
     /// Writes down how far it has come, after what became of the events up to there: a crash between
     /// the two attempts some of them again and loses none.
-    async fn keep(&self, replay: &mut Replay, reached: Position) -> Result<(), ReplayError> {
+    async fn keep(&self, replay: &mut Replay, reached: Position) -> Result<(), JobError> {
         if replay.reached != reached {
             (replay.reached, replay.moved) = (reached, self.clock.now());
             replay.stood = Duration::ZERO;
@@ -157,14 +157,14 @@ impl ReplayRunner {
 
     /// Writes down how it ended, once there is room. A gateway that stops does not wait for that: it
     /// goes on after the restart from where it was kept last.
-    async fn keep_end(&self, replay: &mut Replay, reached: Position) -> Result<(), ReplayError> {
+    async fn keep_end(&self, replay: &mut Replay, reached: Position) -> Result<(), JobError> {
         let stopping = self.tasks.stopping();
         loop {
             match self.keep(replay, reached).await {
-                Err(ReplayError::Log(LogError::Full { .. })) if stopping.is_cancelled() => {
+                Err(JobError::Log(LogError::Full { .. })) if stopping.is_cancelled() => {
                     return Ok(());
                 }
-                Err(ReplayError::Log(LogError::Full { .. })) => tokio::select! {
+                Err(JobError::Log(LogError::Full { .. })) => tokio::select! {
                     () = self.clock.sleep(ROOM) => {}
                     () = stopping.cancelled() => {}
                 },
@@ -202,7 +202,7 @@ impl ReplayRunner {
         replay: &mut Replay,
         run: &mut ReplayRun,
         wanted: impl Fn(&Entry) -> bool,
-    ) -> Result<JobEnd, ReplayError> {
+    ) -> Result<JobEnd, JobError> {
         loop {
             if let Some(ended) = self.interrupted() {
                 return Ok(ended);
@@ -235,7 +235,7 @@ impl ReplayRunner {
         &mut self,
         replay: &mut Replay,
         run: &mut ReplayRun,
-    ) -> Result<Result<Permit, JobEnd>, ReplayError> {
+    ) -> Result<Result<Permit, JobEnd>, JobError> {
         let (cancel, stopping) = (self.cancel.clone(), self.tasks.stopping().clone());
         loop {
             if let Some(ended) = self.interrupted() {
@@ -249,7 +249,7 @@ impl ReplayRunner {
                 // What cannot be written would only pile up, and be sent again after a crash.
                 run.full = match self.keep(replay, run.progress.cursor().settled).await {
                     Ok(()) => false,
-                    Err(ReplayError::Log(LogError::Full { .. })) => true,
+                    Err(JobError::Log(LogError::Full { .. })) => true,
                     Err(error) => return Err(error),
                 };
                 run.kept = self.clock.now();

@@ -14,7 +14,7 @@ use crate::jobs::replays::KIND;
 use crate::jobs::running::{JobRun, RunningJobs};
 use crate::jobs::slots::{JobSlot, JobSlots};
 use crate::jobs::{
-    Config, Redrives, Replay, ReplayCounts, ReplayError, ReplayRunner, ReplayState, Replays,
+    Config, JobError, Redrives, Replay, ReplayCounts, ReplayRunner, ReplayState, Replays,
     Selection, count,
 };
 use crate::route::{Filter, FilterError};
@@ -93,7 +93,7 @@ impl JobService {
     /// # Errors
     ///
     /// Ours: the registry failed.
-    pub async fn resume(&self) -> Result<usize, ReplayError> {
+    pub async fn resume(&self) -> Result<usize, JobError> {
         let mut resumed = 0;
         for replay in self.parts.replays.learn().await? {
             if replay.state != ReplayState::Running {
@@ -120,7 +120,7 @@ impl JobService {
         &self,
         subscription: &Subscription,
         request: &NewReplay,
-    ) -> Result<(Selection, u64), ReplayError> {
+    ) -> Result<(Selection, u64), JobError> {
         let _slot = self.enter(subscription)?;
         let selection = self.select(request).await?;
         let matched = count(&*self.parts.log, &selection, filter_of(subscription)?).await?;
@@ -128,13 +128,13 @@ impl JobService {
     }
 
     /// Takes a place for a new job.
-    pub(super) fn enter(&self, subscription: &Subscription) -> Result<JobSlot, ReplayError> {
+    pub(super) fn enter(&self, subscription: &Subscription) -> Result<JobSlot, JobError> {
         let most = usize::from(self.parts.config.running_per_consumer);
         self.slots.enter(&subscription.consumer, most)
     }
 
-    async fn select(&self, request: &NewReplay) -> Result<Selection, ReplayError> {
-        let unreadable = |error: FilterError| ReplayError::Invalid(error.to_string());
+    async fn select(&self, request: &NewReplay) -> Result<Selection, JobError> {
+        let unreadable = |error: FilterError| JobError::Invalid(error.to_string());
         Filter::new(&request.types, &[]).map_err(unreadable)?;
         let log = &self.parts.log;
         let before = Position(log.fresh_head().await?.0.saturating_sub(1));
@@ -144,7 +144,7 @@ impl JobService {
         // A replay is of what is in the log when it is asked for, so that its count is exact.
         let to = request.to.unwrap_or(newest).min(newest);
         if request.to.is_some_and(|to| to < request.from) {
-            return Err(ReplayError::Invalid("`to` is before `from`".to_owned()));
+            return Err(JobError::Invalid("`to` is before `from`".to_owned()));
         }
         Ok(Selection { from: request.from, to, types: request.types.clone() })
     }
@@ -161,23 +161,23 @@ impl JobService {
         &self,
         subscription: &Subscription,
         request: &NewReplay,
-    ) -> Result<Replay, ReplayError> {
+    ) -> Result<Replay, JobError> {
         let parts = &self.parts;
         if subscription.is_pulled() {
             let problem = "the subscription has no sink; fetch old events with `after`";
-            return Err(ReplayError::Invalid(problem.to_owned()));
+            return Err(JobError::Invalid(problem.to_owned()));
         }
         if parts.subscription_service.worker(&subscription.id).is_none() {
-            return Err(ReplayError::Closed);
+            return Err(JobError::Closed);
         }
         let wish = subscription.epochs.last().map(|epoch| &epoch.wish);
         let wish =
-            wish.ok_or_else(|| ReplayError::Invalid("the subscription has no filter".to_owned()))?;
+            wish.ok_or_else(|| JobError::Invalid("the subscription has no filter".to_owned()))?;
         let filter = filter_of(subscription)?;
         let slot = self.enter(subscription)?;
         let selection = self.select(request).await?;
         let (name, created) = self.new_name();
-        let damaged = |_| ReplayError::Damaged { kind: KIND, id: name.clone() };
+        let damaged = |_| JobError::Damaged { kind: KIND, id: name.clone() };
         let id = name.parse().map_err(damaged)?;
         let mut replay = Replay {
             id,
@@ -201,7 +201,7 @@ impl JobService {
         // Only now retention drops nothing of its range any more, so that what is counted is sent.
         match self.measure(filter, &mut replay).await {
             // Its runner keeps it once there is room.
-            Ok(()) | Err(ReplayError::Log(LogError::Full { .. })) => {}
+            Ok(()) | Err(JobError::Log(LogError::Full { .. })) => {}
             Err(error) => {
                 self.give_up(replay).await?;
                 return Err(error);
@@ -210,13 +210,13 @@ impl JobService {
         if !self.run(replay.clone(), run, Some(slot)) {
             // It was closed or removed while its events were counted.
             self.give_up(replay).await?;
-            return Err(ReplayError::Closed);
+            return Err(JobError::Closed);
         }
         Ok(replay)
     }
 
     /// Keeps where a replay begins and how much it will send.
-    async fn measure(&self, filter: &Arc<Filter>, replay: &mut Replay) -> Result<(), ReplayError> {
+    async fn measure(&self, filter: &Arc<Filter>, replay: &mut Replay) -> Result<(), JobError> {
         let log = &*self.parts.log;
         replay.reached = log.seek(replay.selection.from).await?;
         replay.counts.matched = count(log, &replay.selection, filter).await?;
@@ -253,7 +253,7 @@ impl JobService {
     /// # Errors
     ///
     /// The caller's turn: there is none. Ours: the registry failed.
-    pub async fn get(&self, id: &ReplayId) -> Result<Replay, ReplayError> {
+    pub async fn get(&self, id: &ReplayId) -> Result<Replay, JobError> {
         self.parts.replays.get(id).await
     }
 
@@ -262,7 +262,7 @@ impl JobService {
     /// # Errors
     ///
     /// Ours: the registry failed.
-    pub async fn list(&self, of: &Subscription) -> Result<Vec<Replay>, ReplayError> {
+    pub async fn list(&self, of: &Subscription) -> Result<Vec<Replay>, JobError> {
         let mut replays = self.parts.replays.list().await?;
         replays.retain(|replay| replay.belongs_to(of));
         Ok(newest(replays))
@@ -274,7 +274,7 @@ impl JobService {
     /// # Errors
     ///
     /// Ours: the registry failed.
-    pub async fn tidy(&self) -> Result<usize, ReplayError> {
+    pub async fn tidy(&self) -> Result<usize, JobError> {
         self.end_abandoned().await?;
         let parts = &self.parts;
         let since = parts.clock.now().before(parts.config.keep_ended.0);
@@ -287,7 +287,7 @@ impl JobService {
     /// # Errors
     ///
     /// The caller's turn: there is none, or it has ended. Ours: the registry failed.
-    pub async fn cancel(&self, id: &ReplayId) -> Result<(), ReplayError> {
+    pub async fn cancel(&self, id: &ReplayId) -> Result<(), JobError> {
         let replay = self.get(id).await?;
         if self.running.cancel(id) {
             return Ok(());
@@ -296,7 +296,7 @@ impl JobService {
             // Its runner has failed, or its subscription was closed before it began.
             return self.give_up(replay).await;
         }
-        Err(ReplayError::Ended { kind: KIND, id: id.to_string(), state: replay.state })
+        Err(JobError::Ended { kind: KIND, id: id.to_string(), state: replay.state })
     }
 
     /// Says whether it could be started: a subscription that is gone ends its replays. One that ran
@@ -337,8 +337,8 @@ impl JobService {
     }
 }
 
-fn filter_of(subscription: &Subscription) -> Result<&Arc<Filter>, ReplayError> {
-    let none = || ReplayError::Invalid("the subscription has no filter".to_owned());
+fn filter_of(subscription: &Subscription) -> Result<&Arc<Filter>, JobError> {
+    let none = || JobError::Invalid("the subscription has no filter".to_owned());
     subscription.newest_filter().ok_or_else(none)
 }
 

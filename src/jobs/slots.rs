@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::event::ConsumerId;
-use crate::jobs::ReplayError;
+use crate::jobs::JobError;
 
 /// The jobs that run, counted by consumer. Clones share the counts.
 #[derive(Clone, Default)]
@@ -43,9 +43,9 @@ impl JobSlots {
     /// # Errors
     ///
     /// The caller's turn: so many jobs of the consumer run already.
-    pub(super) fn enter(&self, consumer: &ConsumerId, most: usize) -> Result<JobSlot, ReplayError> {
+    pub(super) fn enter(&self, consumer: &ConsumerId, most: usize) -> Result<JobSlot, JobError> {
         if !self.count(consumer, most) {
-            return Err(ReplayError::TooMany { consumer: consumer.clone(), most });
+            return Err(JobError::TooMany { consumer: consumer.clone(), most });
         }
         Ok(JobSlot { slots: self.clone(), consumer: consumer.clone() })
     }

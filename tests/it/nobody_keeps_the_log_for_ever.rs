@@ -209,7 +209,7 @@ async fn of_too_many_dead_letters_the_oldest_go_and_are_counted() {
 async fn asked_for_a_replay(
     gateway: &TestGateway,
     from: &str,
-) -> JoinHandle<Result<jobs::Replay, jobs::ReplayError>> {
+) -> JoinHandle<Result<jobs::Replay, jobs::JobError>> {
     let services = gateway.services();
     let subscription = services.subscription_service.get(&"shop".parse().unwrap()).await.unwrap();
     let request =

@@ -9,7 +9,9 @@ use crate::deliver::outcome::{
     AttemptOutcome, AttemptResult, Delivery, DeliverySignal, DeliverySignals, Ledger, Policy,
     Reason, ReceiptChecker, Schedule, SignedReceipt, Situation, Verdict, word_of,
 };
-use crate::deliver::sink::{Answer, AnswerKind, Batch, Destinations, Failure, Parcel, SinkTarget};
+use crate::deliver::sink::{
+    AnswerKind, AttemptFailure, Batch, Destinations, Parcel, SinkAnswer, SinkTarget,
+};
 use crate::egress::EgressRefusal;
 use crate::event::Timestamp;
 use crate::seal::ReceiptFault;
@@ -46,7 +48,7 @@ struct Sending<'a> {
     began: Timestamp,
     /// Nothing if it could not be sealed, or has nowhere to go.
     sealed: Option<SealedEvent>,
-    answer: Answer,
+    answer: SinkAnswer,
 }
 
 impl Attempter {
@@ -80,10 +82,12 @@ impl Attempter {
     async fn seal<'a>(&self, delivery: &'a Delivery) -> Sending<'a> {
         let began = self.clock.now();
         let (sealed, answer) = if delivery.subscription.sink.is_none() {
-            (None, Answer::failed(Failure::NoSink, ""))
+            (None, SinkAnswer::failed(AttemptFailure::NoSink, ""))
         } else {
             match self.sealer.seal(delivery).await {
-                Ok(sealed) => (Some(sealed), Answer::failed(Failure::Broken, "no answer")),
+                Ok(sealed) => {
+                    (Some(sealed), SinkAnswer::failed(AttemptFailure::Broken, "no answer"))
+                }
                 Err(error) => (None, unsealed(&error)),
             }
         };
@@ -205,9 +209,9 @@ fn parcel(delivery: &Delivery, sealed: &SealedEvent) -> Parcel {
     }
 }
 
-fn unsealed(error: &SealerError) -> Answer {
+fn unsealed(error: &SealerError) -> SinkAnswer {
     // The consumer's keys may lie where the egress guard lets nobody go.
     let is_refused = EgressRefusal::among_causes(error).is_some();
-    let failure = if is_refused { Failure::Refused } else { Failure::Seal };
-    Answer::failed(failure, &error_chain(error).to_string())
+    let failure = if is_refused { AttemptFailure::Refused } else { AttemptFailure::Seal };
+    SinkAnswer::failed(failure, &error_chain(error).to_string())
 }

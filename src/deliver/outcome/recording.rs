@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deliver::outcome::delivery::{Delivery, Reason, Verdict};
 use crate::deliver::outcome::receipts::{SignedReceipt, word_of};
-use crate::deliver::sink::Answer;
+use crate::deliver::sink::SinkAnswer;
 use crate::event::Timestamp;
 use crate::eventlog::{
     Attempt, DeadLetter, DeadLetterId, FencingEpoch, KeptReceipt, Position, ReceiptId,
@@ -17,7 +17,7 @@ use crate::seal::ReceiptFault;
 #[derive(Clone, Debug)]
 pub struct AttemptOutcome {
     /// How the sink answered.
-    pub answer: Answer,
+    pub answer: SinkAnswer,
     /// What that means.
     pub verdict: Verdict,
     /// When the attempt began.

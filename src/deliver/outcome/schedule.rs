@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::ambient::Entropy;
 use crate::deliver::outcome::delivery::{Reason, Verdict};
-use crate::deliver::sink::{Answer, AnswerKind};
+use crate::deliver::sink::{AnswerKind, SinkAnswer};
 use crate::event::Timestamp;
 use crate::subscriptions::Subscription;
 
@@ -85,7 +85,12 @@ impl Policy {
     }
 
     /// Decides what an answer means.
-    pub fn judge(&self, answer: &Answer, situation: Situation, entropy: &dyn Entropy) -> Verdict {
+    pub fn judge(
+        &self,
+        answer: &SinkAnswer,
+        situation: Situation,
+        entropy: &dyn Entropy,
+    ) -> Verdict {
         let Situation { made, ages_from, now } = situation;
         let refused = match answer.kind {
             AnswerKind::Delivered => return Verdict::Delivered,
@@ -122,9 +127,9 @@ fn jittered(delay: Duration, entropy: &dyn Entropy) -> Duration {
 mod tests {
     use super::*;
     use crate::ambient::SeededEntropy;
-    use crate::deliver::sink::{Failure, Health};
+    use crate::deliver::sink::{AttemptFailure, Health};
 
-    fn judge(policy: &Policy, answer: &Answer, made: u32) -> Verdict {
+    fn judge(policy: &Policy, answer: &SinkAnswer, made: u32) -> Verdict {
         let now = Timestamp::from_unix_seconds(1000);
         policy.judge(
             answer,
@@ -133,8 +138,8 @@ mod tests {
         )
     }
 
-    fn later(health: Health) -> Answer {
-        Answer::new(AnswerKind::Later(health))
+    fn later(health: Health) -> SinkAnswer {
+        SinkAnswer::new(AnswerKind::Later(health))
     }
 
     fn seconds_until(verdict: Verdict) -> i64 {
@@ -159,9 +164,9 @@ mod tests {
     fn success_ends_and_gone_closes() {
         let policy = Policy::default();
 
-        assert_eq!(judge(&policy, &Answer::new(AnswerKind::Delivered), 1), Verdict::Delivered);
+        assert_eq!(judge(&policy, &SinkAnswer::new(AnswerKind::Delivered), 1), Verdict::Delivered);
         assert_eq!(
-            judge(&policy, &Answer::new(AnswerKind::Gone("gone")), 1),
+            judge(&policy, &SinkAnswer::new(AnswerKind::Gone("gone")), 1),
             Verdict::GiveUp(Reason::SinkGone)
         );
     }
@@ -170,9 +175,9 @@ mod tests {
     fn every_other_answer_is_tried_again_within_a_fifth_of_the_planned_delay() {
         for answer in [
             later(Health::Failed),
-            Answer::new(AnswerKind::Refused),
+            SinkAnswer::new(AnswerKind::Refused),
             later(Health::Declined),
-            Answer::failed(Failure::Timeout, ""),
+            SinkAnswer::failed(AttemptFailure::Timeout, ""),
         ] {
             let wait = seconds_until(judge(&Policy::default(), &answer, 2));
             assert!((240..=360).contains(&wait), "{wait}");
@@ -181,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_yes_without_the_receipt_that_it_must_carry_is_tried_again() {
-        let yes = Answer { status: Some(202), ..Answer::new(AnswerKind::Delivered) };
+        let yes = SinkAnswer { status: Some(202), ..SinkAnswer::new(AnswerKind::Delivered) };
         let answer = yes.without_receipt(crate::seal::ReceiptFault::Missing);
 
         assert!(matches!(judge(&Policy::default(), &answer, 1), Verdict::Retry { .. }));
@@ -209,11 +214,11 @@ mod tests {
         let strict = Policy { give_up_after_refusals: Some(2), ..Policy::default() };
 
         assert!(matches!(
-            judge(&strict, &Answer::new(AnswerKind::Refused), 1),
+            judge(&strict, &SinkAnswer::new(AnswerKind::Refused), 1),
             Verdict::Retry { .. }
         ));
         assert_eq!(
-            judge(&strict, &Answer::new(AnswerKind::Refused), 2),
+            judge(&strict, &SinkAnswer::new(AnswerKind::Refused), 2),
             Verdict::GiveUp(Reason::Refused)
         );
         assert!(matches!(judge(&strict, &later(Health::Busy), 2), Verdict::Retry { .. }));
@@ -223,7 +228,7 @@ mod tests {
     fn a_sink_can_ask_for_more_time_but_not_for_less_and_not_for_ever() {
         let asks = |seconds| {
             let retry_after = Some(Duration::from_secs(seconds));
-            Answer { retry_after, ..later(Health::Busy) }
+            SinkAnswer { retry_after, ..later(Health::Busy) }
         };
         let policy = Policy::default();
 

@@ -26,12 +26,12 @@ pub enum AnswerKind {
     /// The sink is gone for good, as its consumer is told in these words.
     Gone(&'static str),
     /// There is no answer.
-    NoAnswer(Failure),
+    NoAnswer(AttemptFailure),
 }
 
 /// Why there was no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
+pub enum AttemptFailure {
     /// The egress guard does not let the address be dialed.
     Refused,
     /// No connection could be made.
@@ -48,7 +48,7 @@ pub enum Failure {
     Seal,
 }
 
-impl Failure {
+impl AttemptFailure {
     /// The stable word for the attempt list.
     pub const fn word(self) -> &'static str {
         match self {
@@ -90,7 +90,7 @@ pub enum Health {
 
 /// How a sink answered, if it did.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct SinkAnswer {
     /// What it means for its event.
     pub kind: AnswerKind,
     /// The number that the protocol gives to it, if there was one: to be shown, not to be judged.
@@ -103,7 +103,7 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-impl Answer {
+impl SinkAnswer {
     /// An answer of this kind, without words.
     pub fn new(kind: AnswerKind) -> Self {
         let (detail, body) = (Arc::from(""), Bytes::new());
@@ -111,7 +111,7 @@ impl Answer {
     }
 
     /// No answer, for this reason; `more` says more and holds no secret.
-    pub fn failed(failure: Failure, more: &str) -> Self {
+    pub fn failed(failure: AttemptFailure, more: &str) -> Self {
         let word = failure.word();
         let detail = if more.is_empty() { word.to_owned() } else { format!("{word}: {more}") };
         Self { detail: detail.into(), ..Self::new(AnswerKind::NoAnswer(failure)) }
@@ -130,7 +130,7 @@ impl Answer {
 
     /// Tells whether there was no connection, or one that broke.
     pub const fn is_broken(&self) -> bool {
-        matches!(self.kind, AnswerKind::NoAnswer(Failure::Connect | Failure::Broken))
+        matches!(self.kind, AnswerKind::NoAnswer(AttemptFailure::Connect | AttemptFailure::Broken))
     }
 
     /// What the answer says of the sink.
@@ -149,7 +149,7 @@ impl Answer {
 }
 
 /// Shows no body, because a sink may echo what it was sent.
-impl fmt::Debug for Answer {
+impl fmt::Debug for SinkAnswer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { kind, status, retry_after, detail, body: _ } = self;
         write!(f, "Answer({kind:?}, {status:?}, {retry_after:?}, {detail})")

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use url::Url;
 
-use crate::deliver::sink::answer::Answer;
+use crate::deliver::sink::answer::SinkAnswer;
 use crate::event::{EventId, ReplayId};
 use crate::subscriptions::{Challenge, ContentMode, SealedCredential, Subscription};
 
@@ -123,7 +123,7 @@ pub trait Destination: Send + Sync {
     /// Attempts every parcel of a batch within its limit, and gives an answer for each, in order.
     ///
     /// Cancel safe in that nothing is kept; the sink may have received parcels all the same.
-    async fn deliver(&self, batch: Batch) -> Vec<Answer>;
+    async fn deliver(&self, batch: Batch) -> Vec<SinkAnswer>;
 
     /// Asks a sink, where that can be asked, whether events of this origin may be sent to it.
     ///

@@ -9,12 +9,12 @@ use http::HeaderMap;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 
 use crate::ambient::Clock;
-use crate::deliver::sink::answer::{Answer, AnswerKind, Failure};
+use crate::deliver::sink::answer::{AnswerKind, AttemptFailure, SinkAnswer};
 use crate::deliver::sink::connection::Connections;
 use crate::deliver::sink::destination::{
     Batch, BatchLimit, ChallengeError, Destination, Parcel, SinkTarget,
 };
-use crate::deliver::sink::http_answer::{answer_of, kind_of};
+use crate::deliver::sink::http_answer::{HttpExchange, answer_of, kind_of};
 use crate::deliver::sink::http_request::HttpRequest;
 use crate::egress::{EgressRefusal, GuardedClients};
 use crate::event::Timestamp;
@@ -62,7 +62,7 @@ impl HttpDestination {
     ///
     /// Later: there was no complete response in time, the address is not allowed for now, or the
     /// token endpoint of the credential gives no token.
-    pub async fn exchange(&self, request: HttpRequest) -> Result<Exchange, Answer> {
+    pub async fn exchange(&self, request: HttpRequest) -> Result<HttpExchange, SinkAnswer> {
         if let Some(credential) = &request.target.credential {
             return self.exchange_as(credential, &request).await;
         }
@@ -77,7 +77,7 @@ impl HttpDestination {
         client: &reqwest::Client,
         wanted: HttpRequest,
         more: HeaderMap,
-    ) -> Result<Exchange, Answer> {
+    ) -> Result<HttpExchange, SinkAnswer> {
         let mut request = client
             .request(wanted.method, wanted.target.sink)
             .headers(more)
@@ -102,7 +102,7 @@ impl HttpDestination {
             .and_then(|value| value.to_str().ok())
             .map(str::to_owned);
         let body = read_some(response).await.map_err(failed)?;
-        Ok(Exchange { status, retry_after, allowed_origin, body })
+        Ok(HttpExchange { status, retry_after, allowed_origin, body })
     }
 
     /// Reads `Retry-After` as seconds or as an HTTP date (RFC 9110, section 10.2.3).
@@ -120,26 +120,13 @@ impl HttpDestination {
     }
 }
 
-/// A response.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Exchange {
-    /// Its status.
-    pub status: u16,
-    /// How long the sink asks to be left alone.
-    pub retry_after: Option<Duration>,
-    /// Which origins may post to the sink, if it says so (CloudEvents webhooks, section 4.2).
-    pub allowed_origin: Option<String>,
-    /// The first 16 KiB of its body.
-    pub body: Vec<u8>,
-}
-
 #[async_trait]
 impl Destination for HttpDestination {
     fn limit(&self) -> BatchLimit {
         BatchLimit::ONE_EVENT
     }
 
-    async fn deliver(&self, batch: Batch) -> Vec<Answer> {
+    async fn deliver(&self, batch: Batch) -> Vec<SinkAnswer> {
         let Batch { target, parcels } = batch;
         let mut answers = Vec::with_capacity(parcels.len());
         for parcel in parcels {
@@ -169,7 +156,7 @@ impl Destination for HttpDestination {
         challenge: &Challenge,
     ) -> Result<(), ChallengeError> {
         let exchange = self.exchange(HttpRequest::challenge(target.clone(), parcel)).await;
-        let Exchange { status, body, .. } =
+        let HttpExchange { status, body, .. } =
             exchange.map_err(|answer| ChallengeError::NoAnswer(answer.detail))?;
         if kind_of(status) != AnswerKind::Delivered {
             return Err(ChallengeError::Refused(format!("status {status} instead of 200")));
@@ -194,13 +181,13 @@ async fn read_some(response: reqwest::Response) -> Result<Vec<u8>, reqwest::Erro
     Ok(body)
 }
 
-fn refusal(refused: &EgressRefusal) -> Answer {
-    Answer::failed(Failure::Refused, &refused.to_string())
+fn refusal(refused: &EgressRefusal) -> SinkAnswer {
+    SinkAnswer::failed(AttemptFailure::Refused, &refused.to_string())
 }
 
-fn failure(error: &reqwest::Error) -> Answer {
+fn failure(error: &reqwest::Error) -> SinkAnswer {
     if error.is_timeout() {
-        return Answer::failed(Failure::Timeout, "");
+        return SinkAnswer::failed(AttemptFailure::Timeout, "");
     }
     if let Some(refused) = EgressRefusal::among_causes(error) {
         return refusal(&refused);
@@ -210,6 +197,6 @@ fn failure(error: &reqwest::Error) -> Answer {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    let kind = if error.is_connect() { Failure::Connect } else { Failure::Broken };
-    Answer::failed(kind, &cause.to_string())
+    let kind = if error.is_connect() { AttemptFailure::Connect } else { AttemptFailure::Broken };
+    SinkAnswer::failed(kind, &cause.to_string())
 }

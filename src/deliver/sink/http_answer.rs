@@ -1,11 +1,25 @@
 //! What the answers of HTTP sinks mean: the one table of status codes.
 
-use crate::deliver::sink::answer::{Answer, AnswerKind, Health};
+use std::time::Duration;
+
+use crate::deliver::sink::answer::{AnswerKind, Health, SinkAnswer};
 use crate::deliver::sink::content::SetError;
-use crate::deliver::sink::http::Exchange;
 
 /// How much of a response's body is shown in the attempt list.
 const DETAIL_LIMIT: usize = 512;
+
+/// A response.
+#[derive(Clone, PartialEq, Eq)]
+pub struct HttpExchange {
+    /// Its status.
+    pub status: u16,
+    /// How long the sink asks to be left alone.
+    pub retry_after: Option<Duration>,
+    /// Which origins may post to the sink, if it says so (CloudEvents webhooks, section 4.2).
+    pub allowed_origin: Option<String>,
+    /// The first 16 KiB of its body.
+    pub body: Vec<u8>,
+}
 
 /// What a status code means for the event that was posted (RFC 9110, section 15).
 pub(super) const fn kind_of(status: u16) -> AnswerKind {
@@ -24,17 +38,17 @@ pub(super) const fn kind_of(status: u16) -> AnswerKind {
 
 /// What a response means, with what the sink says of a refusal: the code and words of RFC 8935, or
 /// the beginning of the body.
-pub(super) fn answer_of(exchange: Exchange) -> Answer {
-    let Exchange { status, retry_after, body, .. } = exchange;
+pub(super) fn answer_of(exchange: HttpExchange) -> SinkAnswer {
+    let HttpExchange { status, retry_after, body, .. } = exchange;
     let error = SetError::read(&body).filter(|_| status == 400);
     let kind = match &error {
         // The consumer's keys have turned, and the next token is sealed with new ones.
         Some(error) if error.asks_for_another_key() => AnswerKind::OtherKey,
         _ => kind_of(status),
     };
-    let answer = Answer { status: Some(status), retry_after, ..Answer::new(kind) };
+    let answer = SinkAnswer { status: Some(status), retry_after, ..SinkAnswer::new(kind) };
     if answer.is_yes() {
-        return Answer { body: body.into(), ..answer };
+        return SinkAnswer { body: body.into(), ..answer };
     }
     let detail = match error {
         Some(SetError { code, description }) => {
@@ -42,7 +56,7 @@ pub(super) fn answer_of(exchange: Exchange) -> Answer {
         }
         None => excerpt(&body),
     };
-    Answer { detail: detail.into(), ..answer }
+    SinkAnswer { detail: detail.into(), ..answer }
 }
 
 /// Shows the beginning of a refusal's body without long words, among which an echoed token would be.
@@ -58,17 +72,17 @@ mod tests {
     use super::*;
     use crate::ambient::SeededEntropy;
     use crate::deliver::outcome::{Policy, Situation};
-    use crate::deliver::sink::answer::Failure;
+    use crate::deliver::sink::answer::AttemptFailure;
     use crate::event::Timestamp;
     use crate::seal::ReceiptFault;
 
-    fn response(status: u16, body: &str) -> Answer {
+    fn response(status: u16, body: &str) -> SinkAnswer {
         let body = body.as_bytes().to_vec();
-        answer_of(Exchange { status, retry_after: None, allowed_origin: None, body })
+        answer_of(HttpExchange { status, retry_after: None, allowed_origin: None, body })
     }
 
     /// The word of the verdict after one attempt, without and with patience for refusals.
-    fn verdicts(answer: &Answer) -> [&'static str; 2] {
+    fn verdicts(answer: &SinkAnswer) -> [&'static str; 2] {
         let patient = Policy::default();
         let strict = Policy { give_up_after_refusals: Some(1), ..Policy::default() };
         [patient, strict].map(|policy| {
@@ -111,21 +125,21 @@ mod tests {
     #[test]
     fn every_failure_has_its_verdict_its_health_and_its_word() {
         let failures = [
-            (Failure::Refused, Health::Unasked, "address-not-allowed", false),
-            (Failure::Connect, Health::Failed, "connect-failed", true),
-            (Failure::Timeout, Health::Overloaded, "timeout", false),
-            (Failure::Broken, Health::Failed, "connection-broken", true),
-            (Failure::NoSink, Health::Unasked, "no-sink", false),
-            (Failure::Authorization, Health::Unasked, "authorization-failed", false),
-            (Failure::Seal, Health::Unasked, "cannot-be-sealed", false),
+            (AttemptFailure::Refused, Health::Unasked, "address-not-allowed", false),
+            (AttemptFailure::Connect, Health::Failed, "connect-failed", true),
+            (AttemptFailure::Timeout, Health::Overloaded, "timeout", false),
+            (AttemptFailure::Broken, Health::Failed, "connection-broken", true),
+            (AttemptFailure::NoSink, Health::Unasked, "no-sink", false),
+            (AttemptFailure::Authorization, Health::Unasked, "authorization-failed", false),
+            (AttemptFailure::Seal, Health::Unasked, "cannot-be-sealed", false),
         ];
         for (failure, health, word, is_broken) in failures {
-            let answer = Answer::failed(failure, "");
+            let answer = SinkAnswer::failed(failure, "");
 
             assert_eq!((verdicts(&answer), answer.health()), (["retry", "retry"], health));
             assert_eq!((answer.status, answer.is_broken()), (None, is_broken), "{word}");
             assert_eq!(&*answer.detail, word);
-            assert_eq!(*Answer::failed(failure, "why").detail, format!("{word}: why"));
+            assert_eq!(*SinkAnswer::failed(failure, "why").detail, format!("{word}: why"));
         }
     }
 

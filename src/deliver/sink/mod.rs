@@ -1,7 +1,7 @@
 //! Sinks: where sealed events go, and how the gateway shows itself there.
 //!
 //! A [`Batch`] of parcels comes in, sealed events with the attributes that may be shown, and goes to
-//! the [`Destinations`]' one for its protocol; an [`Answer`] for each comes out, in words that no
+//! the [`Destinations`]' one for its protocol; an [`SinkAnswer`] for each comes out, in words that no
 //! protocol owns. What a status code means stays in the files of HTTP.
 
 mod addresses;
@@ -14,7 +14,7 @@ mod http;
 mod http_answer;
 mod http_request;
 
-pub use answer::{Answer, AnswerKind, Failure, Health};
+pub use answer::{AnswerKind, AttemptFailure, Health, SinkAnswer};
 #[cfg(test)]
 pub use connection::Connections;
 pub use destination::{Batch, ChallengeError, Parcel, SinkTarget};

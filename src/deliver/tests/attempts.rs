@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::deliver::outcome::{Delivery, Reason, Verdict};
 use crate::deliver::sink::{
-    Answer, AnswerKind, Batch, BatchLimit, ChallengeError, Destination, Health, Parcel, SinkTarget,
+    AnswerKind, Batch, BatchLimit, ChallengeError, Destination, Health, Parcel, SinkAnswer,
+    SinkTarget,
 };
 use crate::deliver::tests::stage::Stage;
 use crate::event::ChainValue;
@@ -20,7 +21,7 @@ use crate::subscriptions::{Challenge, RecipientKeys, Subscription};
 #[derive(Default)]
 struct Bus {
     batches: Mutex<Vec<Vec<Parcel>>>,
-    answers: Mutex<VecDeque<Answer>>,
+    answers: Mutex<VecDeque<SinkAnswer>>,
 }
 
 #[async_trait]
@@ -29,7 +30,7 @@ impl Destination for Bus {
         BatchLimit { events: 3, bytes: usize::MAX }
     }
 
-    async fn deliver(&self, batch: Batch) -> Vec<Answer> {
+    async fn deliver(&self, batch: Batch) -> Vec<SinkAnswer> {
         let mut answers = self.answers.lock().unwrap();
         let told = batch.parcels.iter().filter_map(|_| answers.pop_front()).collect();
         self.batches.lock().unwrap().push(batch.parcels);
@@ -72,17 +73,20 @@ async fn each_event_of_a_batch_has_an_outcome_of_its_own() {
     let deliveries = deliveries(&stage, &["a", "b", "c", "d", "e"]).await;
     let bus = Arc::new(Bus::default());
     let wait = Duration::from_mins(1);
-    let busy = Answer {
+    let busy = SinkAnswer {
         status: Some(400),
         retry_after: Some(wait),
         detail: "ThrottlingException".into(),
-        ..Answer::new(AnswerKind::Later(Health::Busy))
+        ..SinkAnswer::new(AnswerKind::Later(Health::Busy))
     };
     bus.answers.lock().unwrap().extend([
-        Answer { status: Some(200), ..Answer::new(AnswerKind::Delivered) },
+        SinkAnswer { status: Some(200), ..SinkAnswer::new(AnswerKind::Delivered) },
         busy,
-        Answer { detail: "AccessDeniedException".into(), ..Answer::new(AnswerKind::Unauthorised) },
-        Answer::new(AnswerKind::TooLarge),
+        SinkAnswer {
+            detail: "AccessDeniedException".into(),
+            ..SinkAnswer::new(AnswerKind::Unauthorised)
+        },
+        SinkAnswer::new(AnswerKind::TooLarge),
     ]);
 
     let carried = stage.attempter(Arc::clone(&bus) as _).attempt_all(&deliveries).await;
@@ -122,7 +126,7 @@ async fn what_is_hidden_is_handed_to_no_sink() {
     let shown = deliveries(&stage, &["a"]).await.remove(0);
     let replayed = Delivery { replay: Some("again".parse().unwrap()), ..(*shown).clone() };
     let bus = Arc::new(Bus::default());
-    bus.answers.lock().unwrap().push_back(Answer::new(AnswerKind::Delivered));
+    bus.answers.lock().unwrap().push_back(SinkAnswer::new(AnswerKind::Delivered));
 
     let carried = stage.attempter(Arc::clone(&bus) as _).attempt(&replayed).await;
 

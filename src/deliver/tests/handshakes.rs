@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use crate::ambient::SeededEntropy;
 use crate::deliver::attempt::Handshake;
 use crate::deliver::sink::{
-    Answer, Batch, BatchLimit, ChallengeError, Destination, Destinations, Parcel, SinkTarget,
+    Batch, BatchLimit, ChallengeError, Destination, Destinations, Parcel, SinkAnswer, SinkTarget,
 };
 use crate::deliver::tests::stage::Stage;
 use crate::subscriptions::Challenge;
@@ -33,7 +33,7 @@ impl Destination for Asked {
         BatchLimit::ONE_EVENT
     }
 
-    async fn deliver(&self, _: Batch) -> Vec<Answer> {
+    async fn deliver(&self, _: Batch) -> Vec<SinkAnswer> {
         panic!("no event is sent before the first one")
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::ambient::Clock as _;
 use crate::deliver::outcome::MOST_ATTEMPTS;
 use crate::deliver::outcome::{AttemptOutcome, Delivery, Ledger, Ownership, Reason, Verdict};
-use crate::deliver::sink::{Answer, AnswerKind};
+use crate::deliver::sink::{AnswerKind, SinkAnswer};
 use crate::deliver::tests::couriers::start;
 use crate::deliver::tests::stage::{Recorder, Stage, until};
 use crate::deliver::worker::letter_of;
@@ -33,7 +33,7 @@ fn outcome(stage: &Stage, status: u16, verdict: Verdict) -> AttemptOutcome {
     let began = stage.clock.now();
     let ended = began.after(Duration::from_millis(7));
     // The verdict is what is followed, whatever kind of answer it came from.
-    let answer = Answer { status: Some(status), ..Answer::new(AnswerKind::Delivered) };
+    let answer = SinkAnswer { status: Some(status), ..SinkAnswer::new(AnswerKind::Delivered) };
     AttemptOutcome { answer, verdict, began, ended, receipt: None }
 }
 

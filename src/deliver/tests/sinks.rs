@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::ambient::{Clock, ManualClock, SeededEntropy, Tasks};
 use crate::deliver::sink::{
-    Answer, Batch, Connections, Destination as _, HttpDestination, Parcel, SinkTarget,
+    Batch, Connections, Destination as _, HttpDestination, Parcel, SinkAnswer, SinkTarget,
 };
 use crate::egress::{Egress, EgressConfig, GuardedClients};
 use crate::event::{EventId, Timestamp};
@@ -45,7 +45,7 @@ async fn sinks() -> String {
     address
 }
 
-async fn attempt(sink: &str) -> Answer {
+async fn attempt(sink: &str) -> SinkAnswer {
     crate::keys::install();
     let clock = ManualClock::at(Timestamp::from_unix_seconds(784_111_777 - 30));
     let egress = Arc::new(Egress::new(EgressConfig::loopback()));

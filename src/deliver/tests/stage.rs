@@ -13,7 +13,7 @@ use crate::ambient::{Clock as _, Entropy, ManualClock, SeededEntropy, Tasks};
 use crate::deliver::attempt::{Attempter, Sealer, SealerParts};
 use crate::deliver::outcome::{DeliverySignals, Ledger, Ownership, ReceiptChecker, Schedule};
 use crate::deliver::sink::{
-    Answer, AnswerKind, Batch, BatchLimit, ChallengeError, Destination, Destinations, Parcel,
+    AnswerKind, Batch, BatchLimit, ChallengeError, Destination, Destinations, Parcel, SinkAnswer,
     SinkTarget,
 };
 use crate::event::{
@@ -217,7 +217,7 @@ impl Destination for Recorder {
         BatchLimit::ONE_EVENT
     }
 
-    async fn deliver(&self, batch: Batch) -> Vec<Answer> {
+    async fn deliver(&self, batch: Batch) -> Vec<SinkAnswer> {
         let [parcel] = <[Parcel; 1]>::try_from(batch.parcels).ok().unwrap();
         self.carried.lock().unwrap().push(parcel);
         let act = self.acts.lock().unwrap().pop_front();
@@ -231,7 +231,7 @@ impl Destination for Recorder {
             }
             None => AnswerKind::Delivered,
         };
-        vec![Answer::new(kind)]
+        vec![SinkAnswer::new(kind)]
     }
 
     async fn prove(&self, _: &SinkTarget, _: Parcel, _: &Challenge) -> Result<(), ChallengeError> {

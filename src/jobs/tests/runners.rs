@@ -15,15 +15,13 @@ use crate::deliver::{
 };
 use crate::event::ChainValue;
 use crate::eventlog::{Log as _, Page, Position, Revision};
-use crate::jobs::{
-    Replay, ReplayCounts, ReplayError, ReplayRunner, ReplayState, Replays, Selection,
-};
+use crate::jobs::{JobError, Replay, ReplayCounts, ReplayRunner, ReplayState, Replays, Selection};
 use crate::subscriptions::{Subscription, SubscriptionState};
 
 const DAY: Duration = Duration::from_hours(24);
 const PATIENCE: Duration = Duration::from_hours(14 * 24);
 
-type Running = JoinHandle<Result<Replay, ReplayError>>;
+type Running = JoinHandle<Result<Replay, JobError>>;
 
 /// What is around a runner.
 struct Scene {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::event::{ChainValue, ContentDigest, EventId, TokenDigest, json};
 use crate::keys::{VerifyingKey, VerifyingKeys};
 use crate::seal::evidence::examiner::{Checked, LEEWAY, parsed, text_of, wrong};
-use crate::seal::evidence::{Examiner, Told};
+use crate::seal::evidence::{Examiner, OpenedEvent};
 use crate::seal::{
     ChainCheck, Link, OpenLimits, Opened, Opening, PlaceClaims, ReceiptFault, ReceiptReader, open,
     text,
@@ -13,7 +13,10 @@ use crate::seal::{
 
 impl Examiner<'_> {
     /// Takes an event; gives what was in its token, if that was opened.
-    pub(super) fn take_event(&mut self, members: &Map<String, Value>) -> Checked<Option<Told>> {
+    pub(super) fn take_event(
+        &mut self,
+        members: &Map<String, Value>,
+    ) -> Checked<Option<OpenedEvent>> {
         let id: EventId = parsed(members, "id")?;
         let sequence = members.get("seq").and_then(Value::as_u64);
         let Some(sequence) = sequence else { return wrong("`seq` is missing or no number") };
@@ -53,7 +56,7 @@ impl Examiner<'_> {
             return wrong("the token is for another event or another place");
         }
         self.opened += 1;
-        Ok(Some(Told { opened, digest, event: (sequence, id) }))
+        Ok(Some(OpenedEvent { opened, digest, event: (sequence, id) }))
     }
 
     /// The key of the bundle that has signed what is in a token, if it is not believed.

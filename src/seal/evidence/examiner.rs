@@ -41,7 +41,7 @@ impl fmt::Display for Flaw {
 
 /// An event whose token was opened and agrees with its line.
 #[derive(Debug)]
-pub struct Told {
+pub struct OpenedEvent {
     /// What was in the token.
     pub opened: Opened,
     /// The digest that the chain covers, as the line has it.
@@ -187,7 +187,7 @@ impl<'a> Examiner<'a> {
     }
 
     /// Takes the next line, with its end; gives an event that was opened.
-    pub fn take(&mut self, line: &[u8]) -> Option<Told> {
+    pub fn take(&mut self, line: &[u8]) -> Option<OpenedEvent> {
         self.line += 1;
         self.event = None;
         let told = self.examine(line);
@@ -209,7 +209,7 @@ impl<'a> Examiner<'a> {
         }
     }
 
-    fn examine(&mut self, line: &[u8]) -> Checked<Option<Told>> {
+    fn examine(&mut self, line: &[u8]) -> Checked<Option<OpenedEvent>> {
         let Some(content) = line.strip_suffix(b"\n") else { return wrong("the line is cut") };
         let limits = json::Limits { bytes: LONGEST_LINE, depth: 96 };
         let Ok(Value::Object(members)) = json::read(content, limits) else {

@@ -9,7 +9,7 @@ mod examiner;
 mod signatures;
 
 pub use bundle::{EventLine, EvidenceBundle, Header};
-pub use examiner::{Examiner, Flaw, Told};
+pub use examiner::{Examiner, Flaw, OpenedEvent};
 
 /// The longest line, in bytes: a contract with its schema fits.
 pub const LONGEST_LINE: usize = 4 * 1024 * 1024;

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 /// The kinds of errors of a whole request, named as AWS names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum AwsErrorKind {
     /// The producer may not do this at all.
     AccessDenied,
     /// The `Authorization` header lacks a part.
@@ -34,7 +34,7 @@ pub enum Kind {
     Validation,
 }
 
-impl Kind {
+impl AwsErrorKind {
     /// The code that SDKs turn into an exception.
     pub const fn code(self) -> &'static str {
         match self {
@@ -60,13 +60,13 @@ impl Kind {
 #[error("{message}")]
 pub struct Refused {
     /// The kind of error.
-    pub kind: Kind,
+    pub kind: AwsErrorKind,
     /// What is wrong, without data.
     pub message: String,
 }
 
 impl Refused {
-    pub(super) fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub(super) fn new(kind: AwsErrorKind, message: impl Into<String>) -> Self {
         Self { kind, message: message.into() }
     }
 

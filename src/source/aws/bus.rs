@@ -13,7 +13,7 @@ use crate::source::aws::answer::{EntryResult, put_events_json};
 use crate::source::aws::entries::{self, Checked, PutEntry};
 use crate::source::aws::operations::{self, Buses};
 use crate::source::aws::repeats::{Answers, Invocation};
-use crate::source::aws::{AccessKeys, Answered, Call, Identity, Kind, Refused, signature};
+use crate::source::aws::{AccessKeys, Answered, AwsErrorKind, Call, Identity, Refused, signature};
 use crate::source::{
     Admit, AdmitRefusal, Admitted, Config, Envelope, Received, ResponseMode, Signatures,
 };
@@ -66,7 +66,7 @@ impl Bus {
     /// Refuses a call whose body was not read because it is longer than [`max_body`](Self::max_body).
     pub fn refuse_long_body(&self) -> Answered {
         let message = format!("The request body is over the limit of {}.", self.config.max_body);
-        let refused = Refused::new(Kind::RequestEntityTooLarge, message);
+        let refused = Refused::new(AwsErrorKind::RequestEntityTooLarge, message);
         Answered { request_id: self.random_id(), outcome: Err(refused) }
     }
 
@@ -81,7 +81,7 @@ impl Bus {
                 operations::test_event_pattern(call.body, self.config.json_limits())
             }
             _ => Err(Refused::new(
-                Kind::UnknownOperation,
+                AwsErrorKind::UnknownOperation,
                 "The gateway answers AWSEvents.PutEvents, .TestEventPattern, .DescribeEventBus and \
                  .ListEventBuses in X-Amz-Target, and no other operation.",
             )),
@@ -114,7 +114,7 @@ impl Bus {
             ["forwarded", "x-forwarded-for"].iter().any(|name| headers.contains_key(*name));
         if forwarded || !self.config.trusts_unsigned(peer) {
             return Err(Refused::new(
-                Kind::AccessDenied,
+                AwsErrorKind::AccessDenied,
                 "Signatures are switched off, so only loopback peers may publish. Set `signatures: \
                  required` and give the producer an access key.",
             ));
@@ -224,9 +224,9 @@ fn refuse_whole(
     match faults.find(|refusal| refusal.fault != Fault::Caller) {
         None => Ok(()),
         Some(refusal) if refusal.fault == Fault::Later => {
-            Err(Refused::new(Kind::ServiceUnavailable, refusal.message.clone()))
+            Err(Refused::new(AwsErrorKind::ServiceUnavailable, refusal.message.clone()))
         }
-        Some(_) => Err(Refused::new(Kind::InternalFailure, INTERNAL)),
+        Some(_) => Err(Refused::new(AwsErrorKind::InternalFailure, INTERNAL)),
     }
 }
 

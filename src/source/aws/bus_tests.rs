@@ -147,7 +147,7 @@ async fn when_nothing_was_stored_for_lack_of_room_the_whole_request_is_to_be_rep
         let busy = house.put(invocation, &["{}"]).await.unwrap_err();
         let later = house.put(invocation, &["{}"]).await.unwrap();
 
-        assert_eq!(busy.kind, Kind::ServiceUnavailable);
+        assert_eq!(busy.kind, AwsErrorKind::ServiceUnavailable);
         assert_eq!(later["FailedEntryCount"], 0);
         let ids = house.recorder.ids();
         assert_eq!(ids[0] == ids[1], invocation.is_some());
@@ -161,7 +161,7 @@ async fn when_a_part_was_stored_only_a_recognisable_request_is_repeated_whole() 
     let house = House::open();
     house.recorder.will_answer(answers());
     let whole = house.put(Some("i1"), &["{}", "{}", "{}"]).await.unwrap_err();
-    assert_eq!(whole.kind, Kind::ServiceUnavailable);
+    assert_eq!(whole.kind, AwsErrorKind::ServiceUnavailable);
 
     house.recorder.will_answer(answers());
     let answer = house.put(None, &["{}", "{}", "{}"]).await.unwrap();
@@ -200,11 +200,14 @@ async fn unsigned_requests_are_for_loopback_peers_without_a_proxy_between() {
 
     assert!(house.call(&[target], &json!({})).await.is_ok());
     let proxied = house.call(&[target, ("x-forwarded-for", "10.0.0.1")], &json!({})).await;
-    assert_eq!(proxied.unwrap_err().kind, Kind::AccessDenied);
+    assert_eq!(proxied.unwrap_err().kind, AwsErrorKind::AccessDenied);
     house.peer = "10.0.0.1".parse().ok();
-    assert_eq!(house.call(&[target], &json!({})).await.unwrap_err().kind, Kind::AccessDenied);
+    assert_eq!(
+        house.call(&[target], &json!({})).await.unwrap_err().kind,
+        AwsErrorKind::AccessDenied
+    );
     let signed = House::new(Signatures::Required).call(&[target], &json!({})).await;
-    assert_eq!(signed.unwrap_err().kind, Kind::MissingAuthenticationToken);
+    assert_eq!(signed.unwrap_err().kind, AwsErrorKind::MissingAuthenticationToken);
 }
 
 #[tokio::test]
@@ -228,9 +231,9 @@ async fn buses_are_described_and_listed_in_pages_and_nothing_else_is_offered() {
     assert!(last.get("NextToken").is_none());
     assert_eq!(
         ask("ListEventBuses", json!({"Limit": 0})).await.unwrap_err().kind,
-        Kind::Validation
+        AwsErrorKind::Validation
     );
-    assert_eq!(ask("PutRule", json!({})).await.unwrap_err().kind, Kind::UnknownOperation);
+    assert_eq!(ask("PutRule", json!({})).await.unwrap_err().kind, AwsErrorKind::UnknownOperation);
 }
 
 #[tokio::test]
@@ -249,7 +252,7 @@ async fn a_pattern_is_tested_against_an_event_that_is_whole() {
     assert_eq!(ask(pattern, &event).await, Ok(json!({"Result": true})));
     assert_eq!(ask(r#"{"source":["x"]}"#, &event).await, Ok(json!({"Result": false})));
     let broken = ask("{}", &event).await.unwrap_err();
-    assert_eq!(broken.kind, Kind::InvalidEventPattern);
+    assert_eq!(broken.kind, AwsErrorKind::InvalidEventPattern);
     assert!(broken.message.starts_with("Event pattern is not valid. Reason: Empty objects"));
     event.as_object_mut().unwrap().remove("region");
     assert_eq!(ask(pattern, &event).await.unwrap_err().message, "Parameter Event is not valid.");

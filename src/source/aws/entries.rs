@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::event::{Timestamp, TraceContext, json};
 use crate::source::aws::answer::EntryResult;
 use crate::source::aws::operations::{Buses, parse};
-use crate::source::aws::{Identity, Kind, Refused};
+use crate::source::aws::{AwsErrorKind, Identity, Refused};
 use crate::source::received::is_own_source;
 use crate::source::{Config, UnknownBus};
 
@@ -76,7 +76,7 @@ pub(super) fn read(
     let request: PutEvents<'_> = parse(body)?;
     if request.endpoint_id.is_some() {
         return Err(Refused::new(
-            Kind::Validation,
+            AwsErrorKind::Validation,
             "Parameter EndpointId is not valid. Reason: this gateway has no global endpoints; \
              leave EndpointId out.",
         ));
@@ -86,7 +86,7 @@ pub(super) fn read(
     let times = entries.iter().map(Raw::time).collect::<Result<Vec<_>, _>>()?;
     if entries.iter().map(Raw::size).sum::<usize>() >= config.max_entries.bytes() {
         return Err(Refused::new(
-            Kind::Validation,
+            AwsErrorKind::Validation,
             "Total size of the entries in the request is over the limit.",
         ));
     }
@@ -167,7 +167,7 @@ fn check_constraints(entries: &[Raw<'_>]) -> Result<(), Refused> {
     let plural = if errors.len() == 1 { "" } else { "s" };
     let message =
         format!("{} validation error{plural} detected: {}", errors.len(), errors.join("; "));
-    Err(Refused::new(Kind::Validation, message))
+    Err(Refused::new(AwsErrorKind::Validation, message))
 }
 
 fn characters(text: Option<&String>) -> usize {
@@ -240,7 +240,7 @@ impl Raw<'_> {
         let refuse = || {
             let message = "Time is not valid: expected a number of seconds since 1970 or an \
                            RFC 3339 text, between the years 1678 and 2262.";
-            Refused::new(Kind::Serialization, message)
+            Refused::new(AwsErrorKind::Serialization, message)
         };
         self.time.map(|raw| read_time(raw.get()).ok_or_else(refuse)).transpose()
     }

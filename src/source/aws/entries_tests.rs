@@ -92,7 +92,7 @@ fn constraints_are_reported_together_and_before_any_entry_is_looked_at() {
 
     let eleven = Value::Array(vec![json!({}); 11]);
     let refused = refusal(&eleven);
-    assert_eq!(refused.kind, Kind::Validation);
+    assert_eq!(refused.kind, AwsErrorKind::Validation);
     assert_eq!(
         refused.message,
         "1 validation error detected: Value '[...]' at 'entries' failed to satisfy constraint: \
@@ -149,7 +149,7 @@ fn time_is_a_number_of_seconds_with_any_digits_or_an_rfc_3339_text() {
     for broken in ["true", "\"now\"", "[]", "99999999999999", "1e300", "{}"] {
         assert_eq!(read(broken), None, "{broken}");
     }
-    assert_eq!(refusal(&json!([with("Time", true)])).kind, Kind::Serialization);
+    assert_eq!(refusal(&json!([with("Time", true)])).kind, AwsErrorKind::Serialization);
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_global_endpoint_is_refused_and_a_body_that_is_not_the_operations_says_where
         (b"", "cut short"),
     ] {
         let refused = refuse(body);
-        assert_eq!(refused.kind, Kind::Serialization);
+        assert_eq!(refused.kind, AwsErrorKind::Serialization);
         assert!(refused.message.contains(problem), "{refused}");
         assert!(!refused.message.contains("5678"), "{refused}");
     }

@@ -18,7 +18,7 @@ mod operations;
 mod repeats;
 mod signature;
 
-pub use answer::{Answered, Kind, Refused};
+pub use answer::{Answered, AwsErrorKind, Refused};
 pub use bus::Bus;
 pub use call::Call;
 pub use keys::{AccessKeys, Identity};

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::event::json::{Limits, read};
 use crate::route::Pattern;
 use crate::source::Config;
-use crate::source::aws::{Kind, Refused};
+use crate::source::aws::{AwsErrorKind, Refused};
 use crate::source::config::is_bus_name;
 
 /// Reads the JSON body of an operation. Unknown members are ignored, as AWS does.
@@ -29,7 +29,7 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refused
             error.line(),
             error.column()
         );
-        Refused::new(Kind::Serialization, message)
+        Refused::new(AwsErrorKind::Serialization, message)
     })
 }
 
@@ -116,7 +116,7 @@ pub(super) fn describe_event_bus(body: &[u8], buses: &Buses) -> Result<String, R
     let request: DescribeEventBus = parse(body)?;
     let asked = request.name.as_deref().unwrap_or("default");
     let name = buses.find(asked).ok_or_else(|| {
-        Refused::new(Kind::ResourceNotFound, format!("Event bus {asked} does not exist."))
+        Refused::new(AwsErrorKind::ResourceNotFound, format!("Event bus {asked} does not exist."))
     })?;
     Ok(buses.describe(name).to_string())
 }
@@ -136,7 +136,7 @@ pub(super) fn list_event_buses(body: &[u8], buses: &Buses) -> Result<String, Ref
     let limit = request.limit.unwrap_or(MOST);
     if !(1..=MOST).contains(&limit) {
         return Err(Refused::new(
-            Kind::Validation,
+            AwsErrorKind::Validation,
             format!(
                 "1 validation error detected: Value '{limit}' at 'limit' failed to satisfy \
                  constraint: Member must have value between 1 and {MOST}"
@@ -175,17 +175,17 @@ pub(super) fn test_event_pattern(body: &[u8], limits: Limits) -> Result<String, 
                 "1 validation error detected: Value at '{name}' failed to satisfy constraint: \
                  Member must not be null"
             );
-            Refused::new(Kind::Validation, message)
+            Refused::new(AwsErrorKind::Validation, message)
         })
     };
     let pattern = take("eventPattern", request.event_pattern)?;
     let event = take("event", request.event)?;
     let pattern = Pattern::parse(&pattern).map_err(|error| {
         let message = format!("Event pattern is not valid. Reason: {error}");
-        Refused::new(Kind::InvalidEventPattern, message)
+        Refused::new(AwsErrorKind::InvalidEventPattern, message)
     })?;
     let invalid = |reason: String| {
-        Refused::new(Kind::Validation, format!("Parameter Event is not valid.{reason}"))
+        Refused::new(AwsErrorKind::Validation, format!("Parameter Event is not valid.{reason}"))
     };
     let event =
         read(event.as_bytes(), limits).map_err(|error| invalid(format!(" Reason: {error}.")))?;

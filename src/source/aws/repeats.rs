@@ -75,7 +75,7 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::aws::Kind;
+    use crate::source::aws::AwsErrorKind;
 
     #[test]
     fn an_event_id_depends_on_key_invocation_body_and_entry_and_on_nothing_else() {
@@ -99,7 +99,7 @@ mod tests {
     async fn the_first_answer_is_kept_and_a_refusal_is_not() {
         let answers = Answers::new(Duration::from_mins(5));
         let invocation = Invocation::new("AKIA", "i", b"{}");
-        let busy = Refused::new(Kind::ServiceUnavailable, "busy");
+        let busy = Refused::new(AwsErrorKind::ServiceUnavailable, "busy");
 
         let refused = answers.first(invocation, async { Err(busy.clone()) }).await;
         let first = answers.first(invocation, async { Ok("first".into()) }).await;

@@ -16,7 +16,7 @@ use time::{OffsetDateTime, PrimitiveDateTime};
 
 use crate::event::Timestamp;
 use crate::source::aws::keys::SERVICE;
-use crate::source::aws::{AccessKeys, Call, Identity, Kind, Refused};
+use crate::source::aws::{AccessKeys, AwsErrorKind, Call, Identity, Refused};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const TERMINATOR: &str = "aws4_request";
@@ -53,7 +53,7 @@ pub(super) fn verify(
     );
     let (identity, expected) = keys
         .sign(claim.access_key, (claim.date, signed_at), claim.region, &text)
-        .ok_or_else(|| Refused::new(Kind::UnrecognizedClient, UNKNOWN_TOKEN))?;
+        .ok_or_else(|| Refused::new(AwsErrorKind::UnrecognizedClient, UNKNOWN_TOKEN))?;
     if bool::from(expected.as_bytes().ct_eq(claim.signature.as_bytes())) {
         Ok(identity)
     } else {
@@ -75,7 +75,7 @@ pub(super) fn check_headers(
     if keys.knows(claim.access_key) {
         Ok(())
     } else {
-        Err(Refused::new(Kind::UnrecognizedClient, UNKNOWN_TOKEN))
+        Err(Refused::new(AwsErrorKind::UnrecognizedClient, UNKNOWN_TOKEN))
     }
 }
 
@@ -84,7 +84,7 @@ fn presented(headers: &HeaderMap, now: Timestamp) -> Result<(Claim<'_>, u64), Re
     let claim = Claim::read(headers)?;
     if headers.contains_key("x-amz-security-token") {
         return Err(Refused::new(
-            Kind::UnrecognizedClient,
+            AwsErrorKind::UnrecognizedClient,
             format!(
                 "{UNKNOWN_TOKEN} This gateway takes its own long-lived access keys only, without \
                  X-Amz-Security-Token."
@@ -102,7 +102,7 @@ pub(super) fn claimed_access_key(headers: &HeaderMap) -> &str {
 }
 
 fn invalid(message: impl Into<String>) -> Refused {
-    Refused::new(Kind::InvalidSignature, message)
+    Refused::new(AwsErrorKind::InvalidSignature, message)
 }
 
 /// What the `Authorization` and `X-Amz-Date` headers say.
@@ -118,9 +118,9 @@ struct Claim<'a> {
 impl<'a> Claim<'a> {
     fn read(headers: &'a HeaderMap) -> Result<Self, Refused> {
         let authorization = headers.get(http::header::AUTHORIZATION).ok_or_else(|| {
-            Refused::new(Kind::MissingAuthenticationToken, "Missing Authentication Token")
+            Refused::new(AwsErrorKind::MissingAuthenticationToken, "Missing Authentication Token")
         })?;
-        let incomplete = |message| Refused::new(Kind::IncompleteSignature, message);
+        let incomplete = |message| Refused::new(AwsErrorKind::IncompleteSignature, message);
         let (algorithm, parameters) = authorization
             .to_str()
             .ok()
@@ -179,7 +179,7 @@ fn check_time(claim: &Claim<'_>, now: Timestamp) -> Result<u64, Refused> {
     let signed = PrimitiveDateTime::parse(claim.time, BASIC_FORMAT)
         .map_err(|_| {
             let message = "Date must be in ISO-8601 'basic format', for example 20261121T201700Z.";
-            Refused::new(Kind::IncompleteSignature, message)
+            Refused::new(AwsErrorKind::IncompleteSignature, message)
         })?
         .assume_utc();
     if claim.time.get(..8) != Some(claim.date) {

@@ -105,7 +105,7 @@ fn hints_that_no_client_signs_may_be_added_on_the_way() {
 #[test]
 fn another_secret_body_target_or_host_does_not_verify() {
     let wrong = refused(&signed("other secret", "eu-west-1", NOW, &[]));
-    assert_eq!((wrong.kind, wrong.message.as_str()), (Kind::InvalidSignature, MISMATCH));
+    assert_eq!((wrong.kind, wrong.message.as_str()), (AwsErrorKind::InvalidSignature, MISMATCH));
 
     for (name, value) in [("x-amz-target", "AWSEvents.Other"), ("host", "example.com")] {
         let mut headers = default_headers();
@@ -153,11 +153,11 @@ fn every_way_of_being_unsigned_has_its_own_words() {
     };
     let scope = "AKIAEXAMPLE/20261121/eu-west-1/events/aws4_request";
 
-    assert_eq!(refused(&HeaderMap::new()).kind, Kind::MissingAuthenticationToken);
-    assert_eq!(with("Bearer abc").0, Kind::IncompleteSignature);
-    assert_eq!(with("Bearer").0, Kind::IncompleteSignature);
+    assert_eq!(refused(&HeaderMap::new()).kind, AwsErrorKind::MissingAuthenticationToken);
+    assert_eq!(with("Bearer abc").0, AwsErrorKind::IncompleteSignature);
+    assert_eq!(with("Bearer").0, AwsErrorKind::IncompleteSignature);
     let (kind, message) = with("AWS4-HMAC-SHA256 Credential=a/b/c/d/e");
-    assert_eq!(kind, Kind::IncompleteSignature);
+    assert_eq!(kind, AwsErrorKind::IncompleteSignature);
     assert!(message.contains("'SignedHeaders'") && message.contains("'Signature'"), "{message}");
     assert!(with(&full("a/b", "host")).1.contains("exactly 5"));
     assert!(with(&full("a/20261121/r/s3/aws4_request", "host")).1.contains("'events'"));
@@ -167,7 +167,10 @@ fn every_way_of_being_unsigned_has_its_own_words() {
     assert!(with(&full(scope, "host;x-amz-date")).1.contains("'x-amz-target' must be"));
     assert!(with(&full(scope, "host;x-amz-date;x-amz-target;x-gone")).1.contains("not part of"));
     let unknown = scope.replace("AKIAEXAMPLE", "AKIAOTHER");
-    assert_eq!(with(&full(&unknown, "host;x-amz-date;x-amz-target")).0, Kind::UnrecognizedClient);
+    assert_eq!(
+        with(&full(&unknown, "host;x-amz-date;x-amz-target")).0,
+        AwsErrorKind::UnrecognizedClient
+    );
 }
 
 #[test]
@@ -176,7 +179,7 @@ fn session_tokens_are_refused_in_clear_words() {
 
     let refused = refused(&headers);
 
-    assert_eq!(refused.kind, Kind::UnrecognizedClient);
+    assert_eq!(refused.kind, AwsErrorKind::UnrecognizedClient);
     assert!(refused.message.contains("long-lived access keys"), "{refused}");
 }
 

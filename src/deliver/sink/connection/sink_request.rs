@@ -8,13 +8,14 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tokio::time::Instant;
 
-use crate::deliver::sink::answer::{Answer, Failure};
+use crate::deliver::sink::answer::{AttemptFailure, SinkAnswer};
 use crate::deliver::sink::connection::identities::NoClient;
 use crate::deliver::sink::connection::keeping::Connections;
 use crate::deliver::sink::connection::prepared::PreparedCredential;
 use crate::deliver::sink::connection::request::{Token, TokenError};
 use crate::deliver::sink::connection::tokens::Asking;
-use crate::deliver::sink::http::{Exchange, HttpDestination};
+use crate::deliver::sink::http::HttpDestination;
+use crate::deliver::sink::http_answer::HttpExchange;
 use crate::deliver::sink::http_request::HttpRequest;
 use crate::subscriptions::SealedCredential;
 use crate::telemetry::{Metric, error_chain};
@@ -24,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What came of one credential.
 struct SinkResponse {
-    answer: Result<Exchange, Answer>,
+    answer: Result<HttpExchange, SinkAnswer>,
     /// The sink or the token endpoint did not take the credential, so that another may do.
     is_denied: bool,
 }
@@ -49,7 +50,7 @@ impl HttpDestination {
         &self,
         credential: &SealedCredential,
         wanted: &HttpRequest,
-    ) -> Result<Exchange, Answer> {
+    ) -> Result<HttpExchange, SinkAnswer> {
         let connections = self.connections();
         let deadline = Instant::now() + wanted.target.timeout;
         let first = self.exchange_with(credential, credential.current(), wanted, deadline).await;
@@ -86,7 +87,7 @@ impl HttpDestination {
                     error = %error_chain(&error),
                     "The credential of subscription {} cannot be used", credential.subscription(),
                 );
-                let answer = Answer::failed(Failure::Authorization, &error.to_string());
+                let answer = SinkAnswer::failed(AttemptFailure::Authorization, &error.to_string());
                 return SinkResponse { answer: Err(answer), is_denied: false };
             }
         };
@@ -115,10 +116,10 @@ impl SinkRequest<'_> {
             Ok(token) => token,
             Err(error) => {
                 let kind = match *error {
-                    TokenError::Refused(_) => Failure::Refused,
-                    _ => Failure::Authorization,
+                    TokenError::Refused(_) => AttemptFailure::Refused,
+                    _ => AttemptFailure::Authorization,
                 };
-                let answer = Err(Answer::failed(kind, &error.to_string()));
+                let answer = Err(SinkAnswer::failed(kind, &error.to_string()));
                 return SinkResponse { answer, is_denied: true };
             }
         };
@@ -140,10 +141,10 @@ impl SinkRequest<'_> {
             Ok(client) => client,
             Err(error) => {
                 let kind = match error {
-                    NoClient::Refused(_) => Failure::Refused,
-                    NoClient::Identity => Failure::Authorization,
+                    NoClient::Refused(_) => AttemptFailure::Refused,
+                    NoClient::Identity => AttemptFailure::Authorization,
                 };
-                let answer = Err(Answer::failed(kind, &error.to_string()));
+                let answer = Err(SinkAnswer::failed(kind, &error.to_string()));
                 return SinkResponse { answer, is_denied: false };
             }
         };
@@ -165,12 +166,12 @@ impl SinkRequest<'_> {
     }
 
     /// What is kept of a refusal may not repeat what was refused.
-    fn without_secrets(&self, exchange: Exchange, token: Option<&Arc<Token>>) -> Exchange {
+    fn without_secrets(&self, exchange: HttpExchange, token: Option<&Arc<Token>>) -> HttpExchange {
         if (200..300).contains(&exchange.status) {
             return exchange;
         }
         let body = self.access.hide(token.map(|token| token.expose()), &exchange.body);
-        Exchange { body, ..exchange }
+        HttpExchange { body, ..exchange }
     }
 
     fn remaining(&self) -> Duration {

@@ -1,0 +1,47 @@
+//! Finds a subscription for a caller, and tells why something could not be done for one.
+
+use std::sync::Arc;
+
+use crate::api::{Caller, Code, Problem, Services};
+use crate::deliver::SubscriptionServiceError;
+use crate::event::SubscriptionId;
+use crate::subscriptions::{Subscription, SubscriptionError};
+use crate::telemetry::error_chain;
+
+/// Finds a subscription that the caller may see; one of a stranger does not exist for it.
+pub(super) async fn find(
+    services: &Services,
+    caller: &Caller,
+    id: &str,
+) -> Result<Arc<Subscription>, Problem> {
+    let absent = || Problem::not_found("subscription");
+    let id: SubscriptionId = id.parse().map_err(|_| absent())?;
+    let subscription = services.subscription_service.get(&id).await.map_err(problem)?;
+    if caller.sees(&subscription.consumer) { Ok(subscription) } else { Err(absent()) }
+}
+
+/// Turns a failure into the problem that fits it.
+pub(super) fn problem(error: SubscriptionServiceError) -> Problem {
+    match error {
+        SubscriptionServiceError::Subscription(error) => of_subscription(error),
+        SubscriptionServiceError::Handshake { source, .. } => {
+            Problem::new(Code::HandshakeFailed, error_chain(&source).to_string())
+        }
+        SubscriptionServiceError::NoDeadLetter => Problem::new(Code::NotFound, error.to_string()),
+        other @ (SubscriptionServiceError::Log(_) | SubscriptionServiceError::Checkpoint(_)) => {
+            other.into()
+        }
+    }
+}
+
+fn of_subscription(error: SubscriptionError) -> Problem {
+    let code = match &error {
+        SubscriptionError::Invalid(_) => Code::Invalid,
+        SubscriptionError::Exists(_) => Code::AlreadyExists,
+        SubscriptionError::Unknown(_) => return Problem::not_found("subscription"),
+        SubscriptionError::Stale(_) => Code::Changed,
+        SubscriptionError::Step { .. } => Code::WrongState,
+        SubscriptionError::Damaged { .. } | SubscriptionError::Registry(_) => return error.into(),
+    };
+    Problem::new(code, error.to_string())
+}
