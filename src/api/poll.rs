@@ -39,6 +39,7 @@ pub struct PollRequest {
 /// Why a recipient will not take an event (RFC 8936, section 2.6).
 #[derive(Clone, Debug, Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = SetError)]
 struct PollSetError {
     /// A code of the registry of RFC 8935, section 7.1, or one's own: 1 to 64 visible characters of
     /// ASCII.

@@ -27,7 +27,7 @@ pub struct ReceiptPage {
 /// A consumer's signed word that it has received a token.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-#[schema(as = KeptReceipt)]
+#[schema(as = Receipt)]
 struct ShownReceipt {
     /// Its number.
     id: u64,

@@ -73,6 +73,7 @@ struct Credential {
 /// How far a subscription has come.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = Progress)]
 struct ShownProgress {
     /// The sequence number of the newest match.
     sequence: u64,
