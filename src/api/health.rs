@@ -54,7 +54,7 @@ pub async fn metrics(
     let (head, now) = (services.store.log.head().0, services.clock.now());
     // A log that fails is told of by the gateway's own look at who is behind, once a minute. That is
     // when everything else that is counted is wanted most.
-    let behind = services.subscription_service.behind().await.ok();
+    let behind = services.subscription_service.lags().await.ok();
     let since: Option<BTreeMap<_, _>> = behind
         .as_ref()
         .map(|behind| behind.iter().map(|one| (&one.subscription.id, one.since)).collect());

@@ -81,7 +81,7 @@ async fn holders(services: &Services) -> Result<Vec<Holder>, LogError> {
     let head = services.store.log.head();
     let events = |settled: Position| head.0.saturating_sub(settled.0);
     let mut holders: Vec<Holder> = Vec::new();
-    for behind in services.subscription_service.behind().await? {
+    for behind in services.subscription_service.lags().await? {
         holders.push(Holder {
             subscription: behind.subscription.id.clone(),
             consumer: Some(behind.subscription.consumer.clone()),

@@ -17,6 +17,7 @@ mod deliveries;
 mod events;
 mod evidence;
 mod explain;
+mod problem_pages;
 mod find_subscription;
 mod found;
 mod health;
@@ -48,7 +49,6 @@ mod stalled;
 mod stream;
 mod subscription_shown;
 mod subscriptions;
-mod trace;
 
 pub use bus::bus_route;
 pub use caller::{Caller, Scope, ScopeError};

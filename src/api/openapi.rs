@@ -10,8 +10,8 @@ use utoipa::OpenApi;
 
 use crate::api::{
     bus, dead_letters, deliveries, events, evidence, explain, health, log, poll, post_events,
-    problem, published, pull, quarantine, receipts, redrives, replays, sink_credential, stream,
-    subscriptions, trace,
+    problem, problem_pages, published, pull, quarantine, receipts, redrives, replays,
+    sink_credential, stream, subscriptions,
 };
 use crate::subscriptions::SubscriptionDocument;
 
@@ -44,14 +44,14 @@ const SHOWN: &str = "ShownSubscription";
         published::contracts,
         published::contract,
         published::schema,
-        explain::problem,
+        problem_pages::problem,
         health::live,
         health::ready,
         health::metrics,
         log::show,
         post_events::publish,
         events::list,
-        trace::trace,
+        explain::trace,
         events::get,
         subscriptions::list,
         subscriptions::create,

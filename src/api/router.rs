@@ -11,8 +11,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{
     Code, Problem, Services, bus_route, dead_letters, deliveries, events, evidence, explain,
-    health, log, openapi, poll, post_events, published, pull, quarantine, receipts, redrives,
-    repeats, replays, request, sink_credential, stream, subscriptions, trace,
+    health, log, openapi, poll, post_events, problem_pages, published, pull, quarantine, receipts,
+    redrives, repeats, replays, request, sink_credential, stream, subscriptions,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -25,7 +25,7 @@ pub fn router(services: Arc<Services>) -> Router {
     Router::new()
         .route("/.well-known/jwks.json", get(published::jwks))
         .route("/openapi.json", get(openapi::serve))
-        .route("/problems/{code}", get(explain::problem))
+        .route("/problems/{code}", get(problem_pages::problem))
         .route("/contracts", get(published::contracts))
         .route("/contracts/{*path}", get(published::contract))
         .route("/schemas/{name}/{version}", get(published::schema))
@@ -34,7 +34,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/", bus_route(Arc::clone(&services.bus)))
         .route("/events", get(events::list).post(post_events::publish))
         .route("/events/{id}", get(events::get))
-        .route("/events/{id}/trace", get(trace::trace))
+        .route("/events/{id}/trace", get(explain::trace))
         .route("/subscriptions", once(post(subscriptions::create)).get(subscriptions::list))
         .route(
             "/subscriptions/{id}",

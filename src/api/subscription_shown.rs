@@ -80,6 +80,7 @@ struct ShownProgress {
     /// The chain after that match.
     chain: String,
     /// Matches that are not settled yet, or settled before an earlier one.
+    #[serde(rename = "underWay")]
     in_flight: usize,
     /// Deliveries that wait for their next attempt.
     retrying: usize,

@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 use crate::api::{DEFAULT_LIMIT, EventListQuery, ListAnswer};
 use crate::cli::answer::{ListColumn, column, list};
-use crate::cli::{CommandResult, Context, Exit, event_key, events_put, events_trace};
+use crate::cli::{CommandResult, Context, Exit, event_key, events_explain, events_put};
 use crate::event::EventId;
 
 /// The commands.
@@ -18,7 +18,7 @@ pub enum Command {
     /// List events of a running gateway in the order of the log
     List(ListArgs),
     /// Tell the way of one event: received, matched or why not, attempts, where it stands
-    Trace(events_trace::Args),
+    Trace(events_explain::Args),
     /// Publish events to a running gateway from a file or a pipe, one to a line
     Put(events_put::Args),
     /// Compute the idempotency key of an event, and show the bytes that it is made of
@@ -62,7 +62,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
             let at = (&context.client()?, context.output());
             list(at, "/events", &args.query(), (ListAnswer::EVENTS, COLUMNS)).await?;
         }
-        Command::Trace(args) => return events_trace::run(&args, context).await,
+        Command::Trace(args) => return events_explain::run(&args, context).await,
         Command::Put(args) => return events_put::run(&args, context).await,
         Command::Key(args) => return event_key::run(&args, context),
     }

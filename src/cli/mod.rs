@@ -29,7 +29,7 @@ mod demo;
 mod event_key;
 mod events;
 mod events_put;
-mod events_trace;
+mod events_explain;
 mod evidence;
 mod evidence_export;
 mod evidence_verify;

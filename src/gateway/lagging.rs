@@ -36,7 +36,7 @@ async fn look(
     told: &mut Told,
 ) -> Result<(), LogError> {
     let now = services.clock.now();
-    let mut late = services.subscription_service.behind().await?;
+    let mut late = services.subscription_service.lags().await?;
     late.retain(|one| now.since(one.since) > patience(one.limit, retention));
     let still = |id: &SubscriptionId, created: Timestamp| {
         late.iter().any(|one| one.subscription.id == *id && one.subscription.created == created)

@@ -83,7 +83,7 @@ impl Retaining {
             }
         }
         let after = services.store.log.low_watermark().position;
-        services.metrics.gauge(Metric::LogFloor, &[]).set_count(after.0);
+        services.metrics.gauge(Metric::LogLowWatermark, &[]).set_count(after.0);
         services.store.state.prune_sequence_checkpoints(after).await?;
         Ok(())
     }

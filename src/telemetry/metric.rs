@@ -84,7 +84,7 @@ metrics! {
     /// How much of the disk of the log is in use, 0 to 1.
     DiskUsed: "sealway_disk_used_ratio", MetricKind::Gauge, [];
     /// Position of the newest entry that retention has dropped.
-    LogFloor: "sealway_log_floor_position", MetricKind::Gauge, [];
+    LogLowWatermark: "sealway_log_floor_position", MetricKind::Gauge, [];
     /// Events that retention has dropped from the log.
     EventsDropped: "sealway_events_dropped_total", MetricKind::Counter, [];
     /// Attempts at a sink, by verdict.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ambient::{Clock, Entropy};
-use crate::deliver::attempt::sealer::{SealedEvent, Sealer, SealerError};
+use crate::deliver::attempt::sealer::SealedEvent;
+use crate::deliver::attempt::{Sealer, SealerError};
 use crate::deliver::outcome::{
     AttemptOutcome, AttemptResult, Delivery, DeliverySignal, DeliverySignals, Ledger, Policy,
     Reason, ReceiptChecker, Schedule, SignedReceipt, Situation, Verdict, word_of,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ambient::{Clock, Entropy};
-use crate::deliver::attempt::sealer::{Sealer, SealerError};
+use crate::deliver::attempt::{Sealer, SealerError};
 use crate::deliver::sink::{ChallengeError, Destinations, Parcel, SinkTarget};
 use crate::subscriptions::{CHALLENGE_TYPE, Challenge, Subscription};
 

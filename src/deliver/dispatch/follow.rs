@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::ambient::Clock;
-use crate::deliver::dispatch::workers::Dispatch;
+use crate::deliver::dispatch::Dispatch;
 use crate::eventlog::{Log, Page};
 use crate::telemetry::error_chain;
 

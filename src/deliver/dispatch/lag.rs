@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::deliver::dispatch::service::SubscriptionService;
+use crate::deliver::dispatch::SubscriptionService;
 use crate::deliver::limits::BacklogLimit;
 use crate::event::Timestamp;
 use crate::eventlog::{Log, LogError, Page, Position};
@@ -36,7 +36,7 @@ impl SubscriptionService {
     /// # Errors
     ///
     /// Ours: the log failed.
-    pub async fn behind(&self) -> Result<Vec<Lag>, LogError> {
+    pub async fn lags(&self) -> Result<Vec<Lag>, LogError> {
         let known = self.oldest.known();
         let mut oldest = BTreeMap::new();
         let mut behind = Vec::new();

@@ -1,7 +1,6 @@
 //! Brings dead letters back, or lets them go.
 
-use crate::deliver::dispatch::service::{SubscriptionService, SubscriptionServiceError};
-use crate::deliver::dispatch::workers::WorkerHandle;
+use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError, WorkerHandle};
 use crate::deliver::worker::WorkerCommand;
 use crate::event::SubscriptionId;
 use crate::eventlog::{DeadLetter, DeadLetterId, DeadLetterQuery, DeliveryKey, Page, Retry};

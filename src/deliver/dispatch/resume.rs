@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::deliver::dispatch::service::{SubscriptionService, SubscriptionServiceError};
+use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError};
 use crate::event::{Blame as _, EventId, Fault, SubscriptionId};
 use crate::eventlog::{Changes, Cursor, LogError, Position, Retry, SavedDeliveries};
 use crate::subscriptions::SubscriptionDocument;

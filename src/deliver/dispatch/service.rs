@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::ambient::{Clock, Entropy, Secret};
 use crate::deliver::attempt::{Handshake, HandshakeError, Sealer, SealerError};
 use crate::deliver::dispatch::oldest::Oldest;
-use crate::deliver::dispatch::workers::{Dispatch, WorkerHandle};
+use crate::deliver::dispatch::{Dispatch, WorkerHandle};
 use crate::deliver::limits::Flow;
 use crate::deliver::worker::{SequenceReader, WorkerStanding};
 use crate::egress::Egress;

@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use crate::ambient::Clock;
 use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError, WorkerHandle};
-use crate::deliver::explain::status::{BlockedBy, DeliveryStatus};
+use crate::deliver::explain::{BlockedBy, DeliveryStatus};
 use crate::deliver::limits::BreakerPhase;
 use crate::deliver::worker::{SequenceReadError, SubjectTurn, SubscriptionView, WorkerCommand};
 use crate::event::{EventId, Timestamp};
@@ -97,7 +97,7 @@ impl SubscriptionService {
     /// # Errors
     ///
     /// Ours: the log failed.
-    pub async fn traces(
+    pub async fn explain(
         &self,
         subscriptions: &[Arc<Subscription>],
         (event, entry): (EventId, Option<&Entry>),

@@ -7,13 +7,11 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use crate::ambient::Clock;
-use crate::deliver::limits::breaker::BreakerPhase;
 use crate::deliver::limits::breaker::{BreakerChange, Decision, Ticket};
-use crate::deliver::limits::operator::Allowance;
 use crate::deliver::limits::outage::Failures;
 use crate::deliver::limits::rate::{ParallelWindow, RateBucket, later_by_a_fifth};
 use crate::deliver::limits::sinks::SinkHealth;
-use crate::deliver::limits::sinks::Sinks;
+use crate::deliver::limits::{Allowance, BreakerPhase, Sinks};
 use crate::deliver::outcome::{AttemptResult, DeliverySignal};
 use crate::deliver::sink::Health;
 use crate::event::{EventId, Timestamp};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::deliver::limits::backlog::BacklogLimit;
+use crate::deliver::limits::BacklogLimit;
 use crate::subscriptions::{Invalid, Subscription, SubscriptionDocument, SubscriptionError};
 
 /// What a subscription gets unless it says otherwise.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::watch;
 
 use crate::ambient::Entropy;
-use crate::deliver::limits::breaker::BreakerConfig;
+use crate::deliver::limits::BreakerConfig;
 use crate::deliver::limits::breaker::{Breaker, BreakerChange};
 use crate::deliver::outcome::{DeliverySignal, DeliverySignals};
 use crate::event::ConsumerId;

@@ -7,9 +7,8 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, watch};
 
 use crate::ambient::Clock;
-use crate::deliver::outcome::delivery::{Delivery, Verdict};
 use crate::deliver::outcome::pending_changes::PendingChanges;
-use crate::deliver::outcome::recording::{AttemptOutcome, Ownership};
+use crate::deliver::outcome::{AttemptOutcome, Delivery, Ownership, Verdict};
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
     CommitError, Cursor, DeadLetter, DeliveryKey, DeliveryState, FencingEpoch, LogError, Retry,
@@ -18,7 +17,7 @@ use crate::eventlog::{
 use crate::telemetry::{Histogram, Metric, Metrics};
 
 /// How long an outcome waits for others before it is handed to the log.
-const GATHERING: Duration = Duration::from_millis(30);
+const COLLECTING: Duration = Duration::from_millis(30);
 /// How many changes are written without waiting any longer.
 const PLENTY: usize = 1024;
 /// How long to wait for room on a full disk before writing is tried again.
@@ -368,7 +367,7 @@ impl Ledger {
             };
             let waited = self.clock.now().since(since);
             tokio::select! {
-                () = self.clock.sleep(GATHERING.saturating_sub(waited)) => {}
+                () = self.clock.sleep(COLLECTING.saturating_sub(waited)) => {}
                 () = self.plenty.notified() => {}
             }
             self.flush().await?;

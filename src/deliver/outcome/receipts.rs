@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ambient::Clock;
-use crate::deliver::outcome::delivery::Delivery;
+use crate::deliver::outcome::Delivery;
 use crate::event::{ChainValue, TokenDigest};
 use crate::keys::{RemoteKeys, VerifyingKeys};
 use crate::seal::{Delivered, Receipt, ReceiptFault, ReceiptReader};

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::deliver::outcome::delivery::{Delivery, Reason, Verdict};
-use crate::deliver::outcome::receipts::{SignedReceipt, word_of};
+use crate::deliver::outcome::{Delivery, Reason, SignedReceipt, Verdict, word_of};
 use crate::deliver::sink::SinkAnswer;
 use crate::event::Timestamp;
 use crate::eventlog::{

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ambient::Entropy;
-use crate::deliver::outcome::delivery::{Reason, Verdict};
+use crate::deliver::outcome::{Reason, Verdict};
 use crate::deliver::sink::{AnswerKind, SinkAnswer};
 use crate::event::Timestamp;
 use crate::subscriptions::Subscription;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::deliver::dispatch::WorkerHandle;
 use crate::deliver::outcome::Reason;
 use crate::deliver::pull::fetch::must_be_served;
-use crate::deliver::pull::fetch::{Collected, PullError, PullService};
+use crate::deliver::pull::{Collected, PullError, PullService};
 use crate::deliver::worker::LOOKED_THROUGH;
 use crate::deliver::worker::recall;
 use crate::deliver::worker::{AckState, NumberedEntry, SubscriptionView, WorkerStanding};

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::deliver::sink::destination::Parcel;
+use crate::deliver::sink::Parcel;
 use crate::subscriptions::ContentMode;
 
 /// The error codes of pushed Security Event Tokens (RFC 8935, section 2.4).

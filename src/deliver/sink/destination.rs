@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use url::Url;
 
-use crate::deliver::sink::answer::SinkAnswer;
+use crate::deliver::sink::SinkAnswer;
 use crate::event::{EventId, ReplayId};
 use crate::subscriptions::{Challenge, ContentMode, SealedCredential, Subscription};
 

@@ -9,13 +9,13 @@ use http::HeaderMap;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 
 use crate::ambient::Clock;
-use crate::deliver::sink::answer::{AnswerKind, AttemptFailure, SinkAnswer};
 use crate::deliver::sink::connection::Connections;
-use crate::deliver::sink::destination::{
-    Batch, BatchLimit, ChallengeError, Destination, Parcel, SinkTarget,
-};
+use crate::deliver::sink::destination::{BatchLimit, Destination};
 use crate::deliver::sink::http_answer::{HttpExchange, answer_of, kind_of};
 use crate::deliver::sink::http_request::HttpRequest;
+use crate::deliver::sink::{
+    AnswerKind, AttemptFailure, Batch, ChallengeError, Parcel, SinkAnswer, SinkTarget,
+};
 use crate::egress::{EgressRefusal, GuardedClients};
 use crate::event::Timestamp;
 use crate::subscriptions::Challenge;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::deliver::sink::answer::{AnswerKind, Health, SinkAnswer};
 use crate::deliver::sink::content::SetError;
+use crate::deliver::sink::{AnswerKind, Health, SinkAnswer};
 
 /// How much of a response's body is shown in the attempt list.
 const DETAIL_LIMIT: usize = 512;

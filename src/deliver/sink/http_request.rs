@@ -4,7 +4,7 @@ use bytes::Bytes;
 use reqwest::Method;
 
 use crate::deliver::sink::content::body;
-use crate::deliver::sink::destination::{Parcel, SinkTarget};
+use crate::deliver::sink::{Parcel, SinkTarget};
 use crate::subscriptions::ContentMode;
 
 /// One request to a sink.

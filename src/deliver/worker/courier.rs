@@ -8,18 +8,15 @@ use tokio::sync::{mpsc, watch};
 
 use crate::deliver::limits::{AttemptLimiter, BreakerPhase, Permit, Traffic, Wait};
 use crate::deliver::outcome::{Delivery, Verdict};
-use crate::deliver::worker::context::{
-    DeliveryContext, SubjectTurn, WorkerCommand, WorkerStanding,
-};
 use crate::deliver::worker::expiry::Expiry;
 use crate::deliver::worker::in_flight::{Ended, InFlight};
-use crate::deliver::worker::inbox::Inbox;
 use crate::deliver::worker::match_source::MatchSource;
 use crate::deliver::worker::order::Order;
-use crate::deliver::worker::progress::Progress;
-use crate::deliver::worker::recall::recall;
 use crate::deliver::worker::retries::Retries;
 use crate::deliver::worker::sequence_checkpoints::SequenceCheckpoints;
+use crate::deliver::worker::{
+    DeliveryContext, Inbox, Progress, SubjectTurn, WorkerCommand, WorkerStanding, recall,
+};
 use crate::event::Timestamp;
 use crate::eventlog::{Cursor, DeliveryKey, Retry};
 use crate::subscriptions::Subscription;

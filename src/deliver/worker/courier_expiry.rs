@@ -1,6 +1,6 @@
 //! Gives up what the backlog of a courier cannot hold.
 
-use crate::deliver::worker::courier::Courier;
+use crate::deliver::worker::Courier;
 use crate::deliver::worker::expiry::Backlog;
 
 impl Courier {

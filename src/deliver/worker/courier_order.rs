@@ -1,12 +1,10 @@
 //! Keeps the courier to the order that its subscription asks for.
 
 use crate::deliver::outcome::{Delivery, Reason, Verdict};
-use crate::deliver::worker::context::DeliveryContext;
-use crate::deliver::worker::courier::Courier;
 use crate::deliver::worker::order::Rule;
-use crate::deliver::worker::recall::recall;
 use crate::deliver::worker::retries::Retries;
 use crate::deliver::worker::subject_queues::{QueueKey, SubjectQueues};
+use crate::deliver::worker::{Courier, DeliveryContext, recall};
 use crate::eventlog::{DeadLetterQuery, DeliveryKey, LogError, Page, Retry};
 use crate::subscriptions::{OnDeadLetter, Subscription};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::deliver::outcome::DeliverySignal;
-use crate::deliver::worker::courier::Courier;
+use crate::deliver::worker::Courier;
 use crate::event::Timestamp;
 use crate::eventlog::Page;
 

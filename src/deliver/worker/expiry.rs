@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use crate::deliver::limits::BacklogLimit;
 use crate::deliver::outcome::Reason;
-use crate::deliver::worker::context::DeliveryContext;
 use crate::deliver::worker::match_source::{MatchSource, matches_of};
 use crate::deliver::worker::next_check::NextCheck;
 use crate::deliver::worker::order::Order;
-use crate::deliver::worker::progress::Progress;
 use crate::deliver::worker::retries::Retries;
+use crate::deliver::worker::{DeliveryContext, Progress};
 use crate::event::{ChainValue, Timestamp};
 use crate::eventlog::{DeadLetter, DeadLetterId, DeliveryKey, Entry, Page, Position};
 use crate::subscriptions::Subscription;

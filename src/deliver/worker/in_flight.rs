@@ -12,7 +12,7 @@ use crate::ambient::{Clock, Tasks};
 use crate::deliver::attempt::Attempter;
 use crate::deliver::limits::Permit;
 use crate::deliver::outcome::{AttemptResult, Delivery};
-use crate::deliver::worker::context::DeliveryContext;
+use crate::deliver::worker::DeliveryContext;
 use crate::eventlog::DeliveryKey;
 
 /// Attempts that were started and have not ended.

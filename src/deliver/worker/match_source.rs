@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::deliver::worker::inbox::{Inbox, Taken};
+use crate::deliver::worker::Inbox;
+use crate::deliver::worker::inbox::Taken;
 use crate::eventlog::{Entry, Log, Page, Position};
 use crate::subscriptions::Subscription;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::deliver::outcome::Delivery;
-use crate::deliver::worker::context::SubjectTurn;
+use crate::deliver::worker::SubjectTurn;
 use crate::deliver::worker::retries::Retries;
 use crate::deliver::worker::subject_queues::{QueueKey, SubjectQueues};
 use crate::event::Subject;

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use crate::deliver::limits::BacklogLimit;
-use crate::deliver::worker::ack_state::AckState;
-use crate::deliver::worker::context::DeliveryContext;
 use crate::deliver::worker::expiry::letter_of;
 use crate::deliver::worker::match_source::matches_of;
 use crate::deliver::worker::next_check::NextCheck;
+use crate::deliver::worker::{AckState, DeliveryContext};
 use crate::eventlog::{LogError, Page, Position, SequenceCheckpoint};
 use crate::subscriptions::Subscription;
 

@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::deliver::worker::ack_state::AckState;
-use crate::deliver::worker::context::{
-    DeliveryContext, SubjectTurn, WorkerCommand, WorkerStanding,
-};
-use crate::deliver::worker::inbox::Inbox;
 use crate::deliver::worker::match_source::MatchSource;
 use crate::deliver::worker::overdue::Overdue;
 use crate::deliver::worker::sequence_checkpoints::SequenceCheckpoints;
+use crate::deliver::worker::{
+    AckState, DeliveryContext, Inbox, SubjectTurn, WorkerCommand, WorkerStanding,
+};
 use crate::eventlog::{Cursor, Retry, SequenceCheckpoint};
 use crate::subscriptions::Subscription;
 

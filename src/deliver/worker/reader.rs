@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use moka::future::Cache;
 
-use crate::deliver::worker::context::WorkerStanding;
+use crate::deliver::worker::WorkerStanding;
 use crate::event::{Blame, ChainValue, EventId, Fault, SubscriptionId, Timestamp};
 use crate::eventlog::{DeliveryState, Entry, Log, LogError, Page, Position, SequenceCheckpoint};
 use crate::subscriptions::Subscription;

@@ -140,7 +140,7 @@ impl Log for SqliteLog {
         if self.shared.is_dropping.load(Ordering::SeqCst) {
             // Dropped entries are gone a moment before the writer tells of it.
             let trimming = self.readers.run("read the floor", Trimming::resume).await?;
-            self.shared.tell_floor(trimming.low_watermark);
+            self.shared.tell_low_watermark(trimming.low_watermark);
         }
         Ok(self.head())
     }

@@ -36,7 +36,7 @@ pub(super) enum WriteRequest {
     ExpireQuarantined(Timestamp, usize, Reply<Vec<Arc<str>>>),
     Commit(Changes, oneshot::Sender<Result<(), CommitError>>),
     Forget(SubscriptionId, Reply<bool>),
-    PruneMilestones(String, Position, Reply<Option<String>>),
+    PruneSequenceCheckpoints(String, Position, Reply<Option<String>>),
     Trim(Retention, Reply<Trimmed>),
     Put(RecordKey, Option<Revision>, String, Reply<Revision>),
     Remove(RecordKey, Revision, Reply<()>),
@@ -67,7 +67,7 @@ impl WriteRequest {
             }
             Self::DropReceipts(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::ExpireQuarantined(_, _, reply) => reply.send(Err(error)).err().map(drop),
-            Self::PruneMilestones(_, _, reply) => reply.send(Err(error)).err().map(drop),
+            Self::PruneSequenceCheckpoints(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::Commit(changes, reply) => {
                 reply.send(Err(CommitError::of(error, changes))).err().map(drop)
             }

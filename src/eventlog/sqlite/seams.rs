@@ -67,7 +67,9 @@ impl DeliveryState for SqliteLog {
     async fn prune_sequence_checkpoints(&self, dropped: Position) -> Result<(), LogError> {
         let mut first = Some(String::new());
         while let Some(name) = first {
-            first = self.ask(|reply| WriteRequest::PruneMilestones(name, dropped, reply)).await?;
+            first = self
+                .ask(|reply| WriteRequest::PruneSequenceCheckpoints(name, dropped, reply))
+                .await?;
         }
         Ok(())
     }

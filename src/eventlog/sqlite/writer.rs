@@ -40,7 +40,7 @@ pub(super) struct Shared {
 
 impl Shared {
     /// Tells how far the log was dropped, unless more was told already.
-    pub(super) fn tell_floor(&self, low_watermark: LowWatermark) {
+    pub(super) fn tell_low_watermark(&self, low_watermark: LowWatermark) {
         let mut told = self.low_watermark.lock().unwrap_or_else(PoisonError::into_inner);
         if low_watermark.position > told.position {
             *told = low_watermark;
@@ -206,7 +206,7 @@ impl LogWriter {
         self.gauges.observe(entries.len(), begun.elapsed(), id_generator.head());
 
         self.id_generator = id_generator;
-        self.publish_floor(trimming);
+        self.publish_low_watermark(trimming);
         if !entries.is_empty() {
             // Together, so that nobody who has read an entry is told of a head before it.
             self.shared.head.send_modify(|head| {
@@ -221,9 +221,9 @@ impl LogWriter {
 }
 
 impl LogWriter {
-    fn publish_floor(&mut self, trimming: Trimming) {
+    fn publish_low_watermark(&mut self, trimming: Trimming) {
         if trimming.low_watermark != self.trimming.low_watermark {
-            self.shared.tell_floor(trimming.low_watermark);
+            self.shared.tell_low_watermark(trimming.low_watermark);
         }
         self.shared.is_dropping.store(false, Ordering::SeqCst);
         self.trimming = trimming;
@@ -312,7 +312,7 @@ fn execute(
         WriteRequest::Forget(subscription, reply) => {
             keep(answers, reply, changes::forget(connection, &subscription).map(Ok))
         }
-        WriteRequest::PruneMilestones(first, dropped, reply) => {
+        WriteRequest::PruneSequenceCheckpoints(first, dropped, reply) => {
             keep(answers, reply, sequence_checkpoints::prune(connection, &first, dropped).map(Ok))
         }
         WriteRequest::Trim(retention, reply) => {

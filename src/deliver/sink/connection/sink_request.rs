@@ -8,7 +8,6 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tokio::time::Instant;
 
-use crate::deliver::sink::answer::{AttemptFailure, SinkAnswer};
 use crate::deliver::sink::connection::identities::NoClient;
 use crate::deliver::sink::connection::keeping::Connections;
 use crate::deliver::sink::connection::prepared::PreparedCredential;
@@ -17,6 +16,7 @@ use crate::deliver::sink::connection::tokens::Asking;
 use crate::deliver::sink::http::HttpDestination;
 use crate::deliver::sink::http_answer::HttpExchange;
 use crate::deliver::sink::http_request::HttpRequest;
+use crate::deliver::sink::{AttemptFailure, SinkAnswer};
 use crate::subscriptions::SealedCredential;
 use crate::telemetry::{Metric, error_chain};
 
