@@ -48,10 +48,10 @@ impl ListAnswer {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub struct AttemptListQuery {
-    /// How many at most, 1 to 1000
-    pub limit: Option<usize>,
     /// Only of this event; a ULID
     pub event: Option<String>,
+    /// How many at most, 1 to 1000
+    pub limit: Option<usize>,
 }
 
 /// Which dead letters are wanted.

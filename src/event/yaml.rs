@@ -21,7 +21,6 @@ const MAX_DEPTH: usize = 64;
 ///
 /// The caller's turn: the document is not YAML, or not of this type.
 pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Box<Diagnostic>> {
-    must_fit(file, text)?;
     serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
         let (problem, help) = words(error.without_snippet());
         Box::new(misread(file, text, &error, problem).with_help(help))
@@ -41,6 +40,7 @@ pub fn read_tree(file: &str, text: &str) -> Result<Placed<YamlNode>, Box<Diagnos
     options.leading_zero_numbers_as_strings = true;
     options.underscored_numbers_as_strings = true;
     if let Some(budget) = &mut options.budget {
+        budget.max_depth = MAX_DEPTH;
         // Sooner than the depth, which counts what is built.
         budget.flow_nesting_limit = MAX_DEPTH;
     }
@@ -56,13 +56,9 @@ fn must_fit(file: &str, text: &str) -> Result<(), Box<Diagnostic>> {
     Err(Box::new(Diagnostic::of_file(file, problem)))
 }
 
-/// The library's own budget bounds the rest: nodes, aliases, and what aliases unfold to.
+/// The library's own budget bounds size, depth, nodes, aliases, and what aliases unfold to.
 fn options() -> Options {
-    let mut options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
-    if let Some(budget) = &mut options.budget {
-        budget.max_depth = MAX_DEPTH;
-    }
-    options
+    serde_saphyr::options! { strict_booleans: true, with_snippet: false }
 }
 
 fn misread(file: &str, text: &str, error: &Error, problem: String) -> Diagnostic {

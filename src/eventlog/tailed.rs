@@ -12,8 +12,8 @@ use crate::eventlog::{
     Position, Retention, Tail, Trimmed,
 };
 
-/// A log that reads its newest entries from memory. What the log below appends itself enters it
-/// there, if it joins the end; whatever else is missing is read from below, and checked for holes.
+/// A log that reads its newest entries from memory. A log that feeds it hands over whatever is
+/// appended. What another process appends to the log below is read from there, and checked for holes.
 pub struct Tailed {
     below: Arc<dyn Log>,
     tail: Arc<Tail>,
@@ -89,10 +89,10 @@ impl Log for Tailed {
         }
         let head = self.head();
         let read = self.below.read(after, page).await?;
-        if page.items > 0 {
-            self.must_be_dense((after, head), &read).await?;
-        }
         if !self.is_fed {
+            if page.items > 0 {
+                self.must_be_dense((after, head), &read).await?;
+            }
             self.tail.join(&read, head);
         }
         Ok(read)

@@ -16,7 +16,7 @@ use crate::deliver::sink::{
 use crate::egress::EgressRefusal;
 use crate::event::Timestamp;
 use crate::seal::ReceiptFault;
-use crate::subscriptions::Subscription;
+use crate::subscriptions::{ContentMode, Subscription};
 use crate::telemetry::{Metric, Metrics, error_chain};
 
 /// Makes attempts at deliveries, and records what becomes of them.
@@ -49,7 +49,8 @@ struct Sending<'a> {
     began: Timestamp,
     /// Nothing if it could not be sealed, or has nowhere to go.
     sealed: Option<SealedEvent>,
-    answer: SinkAnswer,
+    /// Nothing until it was sent.
+    answer: Option<SinkAnswer>,
 }
 
 impl Attempter {
@@ -83,13 +84,11 @@ impl Attempter {
     async fn seal<'a>(&self, delivery: &'a Delivery) -> Sending<'a> {
         let began = self.clock.now();
         let (sealed, answer) = if delivery.subscription.sink.is_none() {
-            (None, SinkAnswer::failed(AttemptFailure::NoSink, ""))
+            (None, Some(SinkAnswer::failed(AttemptFailure::NoSink, "")))
         } else {
             match self.sealer.seal(delivery).await {
-                Ok(sealed) => {
-                    (Some(sealed), SinkAnswer::failed(AttemptFailure::Broken, "no answer"))
-                }
-                Err(error) => (None, unsealed(&error)),
+                Ok(sealed) => (Some(sealed), None),
+                Err(error) => (None, Some(unsealed(&error))),
             }
         };
         Sending { delivery, began, sealed, answer }
@@ -100,7 +99,7 @@ impl Attempter {
         let Some(first) = sendings.first() else { return };
         let subscription = Arc::clone(&first.delivery.subscription);
         let destination = self.destinations.of(&subscription);
-        let target = SinkTarget::of(&subscription, self.timeout);
+        let target = SinkTarget::of(&subscription, self.timeout).map(Arc::new);
         let (Some(destination), Some(target)) = (destination, target) else { return };
         let mut waiting: Vec<_> = sendings
             .iter_mut()
@@ -111,17 +110,19 @@ impl Attempter {
         while !waiting.is_empty() {
             let count = destination.limit().fitting(waiting.iter().map(|(parcel, _)| parcel));
             let (parcels, sent): (_, Vec<_>) = waiting.drain(..count).unzip();
-            let answers = destination.deliver(Batch { target: target.clone(), parcels }).await;
+            let answers = destination.deliver(Batch { target: Arc::clone(&target), parcels }).await;
             for (sending, answer) in sent.into_iter().zip(answers) {
-                sending.answer = answer;
+                sending.answer = Some(answer);
             }
         }
     }
 
     /// Judges the answer and records what follows from it.
-    async fn conclude(&self, mut sending: Sending<'_>) -> AttemptResult {
-        let receipt = self.check(&mut sending).await;
+    async fn conclude(&self, sending: Sending<'_>) -> AttemptResult {
         let Sending { delivery, began, sealed, answer } = sending;
+        let none = || SinkAnswer::failed(AttemptFailure::Broken, "no answer");
+        let mut answer = answer.unwrap_or_else(none);
+        let receipt = self.check(delivery, sealed.as_ref(), &mut answer).await;
         if answer.kind == AnswerKind::OtherKey {
             self.sealer.renew(delivery).await;
         } else if let Some(sealed) = sealed.filter(|_| !answer.is_yes()) {
@@ -152,11 +153,12 @@ impl Attempter {
     /// not, the yes counts as none.
     async fn check(
         &self,
-        sending: &mut Sending<'_>,
+        delivery: &Delivery,
+        sealed: Option<&SealedEvent>,
+        answer: &mut SinkAnswer,
     ) -> Option<Result<SignedReceipt, ReceiptFault>> {
-        let Sending { delivery, sealed, answer, .. } = sending;
         let receipts = delivery.subscription.receipts.as_ref().filter(|_| answer.is_yes())?;
-        let token = sealed.as_ref()?.token();
+        let token = sealed?.token();
         let checked = self.receipts.check((delivery, receipts), token, &answer.body).await;
         if let (Err(fault), true) = (&checked, receipts.required) {
             *answer = answer.clone().without_receipt(*fault);
@@ -197,12 +199,13 @@ impl Attempter {
 /// What a sink is handed of a delivery: the attributes of its event only as far as they may be shown.
 fn parcel(delivery: &Delivery, sealed: &SealedEvent) -> Parcel {
     let event = &delivery.entry.event;
-    let hides = delivery.subscription.hides_attributes();
+    let mode = delivery.subscription.document.config.content_mode;
+    let hides = mode == ContentMode::Set || delivery.subscription.hides_attributes();
     // What is in the token is said by the token's own media type.
-    let attributes = event.text_attributes().filter(|(name, _)| *name != "datacontenttype");
+    let attributes = || event.text_attributes().filter(|(name, _)| *name != "datacontenttype");
     Parcel {
         id: event.id,
-        attributes: attributes.filter(|_| !hides).collect(),
+        attributes: if hides { Vec::new() } else { attributes().collect() },
         sequence: delivery.link.filter(|_| !hides).map(|(sequence, _)| sequence),
         replay: delivery.replay.clone().filter(|_| !hides),
         attempt: delivery.attempts.saturating_add(1),

@@ -47,6 +47,7 @@ impl Handshake {
     pub async fn perform(&self, subscription: &Subscription) -> Result<(), HandshakeError> {
         let destination = self.destinations.of(subscription).ok_or(HandshakeError::NoSink)?;
         let target = SinkTarget::of(subscription, self.timeout).ok_or(HandshakeError::NoSink)?;
+        let target = Arc::new(target);
         let origin = self.issuer.host_str().unwrap_or_default();
         destination.ask_consent(&target, origin).await?;
         let challenge = Challenge::new(self.clock.now(), &*self.entropy);

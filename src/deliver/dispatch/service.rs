@@ -248,10 +248,10 @@ impl SubscriptionService {
         let (shared_secret, shown) =
             if asks_anew { self.shared_secret(&current.id, &document) } else { (None, None) };
         self.dispatch.hold(&current.id).await;
-        let low_watermark = self.store.log.low_watermark().position;
         let updated = match self.store.log.fresh_head().await {
             Ok(head) => {
-                let from = Position(head.0 + 1);
+                let (from, low_watermark) =
+                    (Position(head.0 + 1), self.store.log.low_watermark().position);
                 let terms = Terms { from, low_watermark, shared_secret, credential };
                 let updated = self.subscriptions.update(current, document, terms).await;
                 updated.map_err(SubscriptionServiceError::from)

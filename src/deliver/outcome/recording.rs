@@ -35,7 +35,7 @@ pub struct Ownership {
     pub epoch: FencingEpoch,
     /// The newest entry when it began.
     pub before: Position,
-    /// Stops its workers, once another owner has taken over.
+    /// Stops the gateway once another owner has taken over, because it delivers nothing any more.
     pub workers: CancellationToken,
 }
 

@@ -68,7 +68,7 @@ impl Parcel {
 /// Sealed events for one sink.
 pub struct Batch {
     /// The sink.
-    pub target: SinkTarget,
+    pub target: Arc<SinkTarget>,
     /// The events, in order.
     pub parcels: Vec<Parcel>,
 }
@@ -130,7 +130,11 @@ pub trait Destination: Send + Sync {
     /// # Errors
     ///
     /// The consumer's turn: its sink says no.
-    async fn ask_consent(&self, _target: &SinkTarget, _origin: &str) -> Result<(), ChallengeError> {
+    async fn ask_consent(
+        &self,
+        _target: &Arc<SinkTarget>,
+        _origin: &str,
+    ) -> Result<(), ChallengeError> {
         Ok(())
     }
 
@@ -142,7 +146,7 @@ pub trait Destination: Send + Sync {
     /// The consumer's turn: its sink has not proved itself.
     async fn prove(
         &self,
-        target: &SinkTarget,
+        target: &Arc<SinkTarget>,
         parcel: Parcel,
         challenge: &Challenge,
     ) -> Result<(), ChallengeError>;

@@ -79,7 +79,7 @@ impl HttpDestination {
         more: HeaderMap,
     ) -> Result<HttpExchange, SinkAnswer> {
         let mut request = client
-            .request(wanted.method, wanted.target.sink)
+            .request(wanted.method, wanted.target.sink.clone())
             .headers(more)
             .timeout(wanted.target.timeout)
             .header(CONTENT_TYPE, wanted.content_type)
@@ -131,15 +131,20 @@ impl Destination for HttpDestination {
         let mut answers = Vec::with_capacity(parcels.len());
         for parcel in parcels {
             let now = self.clock.now().unix_seconds();
-            let exchange = self.exchange(HttpRequest::event(target.clone(), parcel, now)).await;
+            let exchange =
+                self.exchange(HttpRequest::event(Arc::clone(&target), parcel, now)).await;
             answers.push(exchange.map_or_else(|answer| answer, answer_of));
         }
         answers
     }
 
     /// A sink that knows `OPTIONS` may say no; one that does not know it is asked by the nonce alone.
-    async fn ask_consent(&self, target: &SinkTarget, origin: &str) -> Result<(), ChallengeError> {
-        let exchange = self.exchange(HttpRequest::consent(target.clone(), origin)).await;
+    async fn ask_consent(
+        &self,
+        target: &Arc<SinkTarget>,
+        origin: &str,
+    ) -> Result<(), ChallengeError> {
+        let exchange = self.exchange(HttpRequest::consent(Arc::clone(target), origin)).await;
         match exchange.ok().and_then(|exchange| exchange.allowed_origin) {
             Some(allowed) if allowed != "*" && !allowed.eq_ignore_ascii_case(origin) => {
                 Err(ChallengeError::NoConsent(OTHER_ORIGINS))
@@ -151,11 +156,11 @@ impl Destination for HttpDestination {
     /// Its answer must hold the nonce.
     async fn prove(
         &self,
-        target: &SinkTarget,
+        target: &Arc<SinkTarget>,
         parcel: Parcel,
         challenge: &Challenge,
     ) -> Result<(), ChallengeError> {
-        let exchange = self.exchange(HttpRequest::challenge(target.clone(), parcel)).await;
+        let exchange = self.exchange(HttpRequest::challenge(Arc::clone(target), parcel)).await;
         let HttpExchange { status, body, .. } =
             exchange.map_err(|answer| ChallengeError::NoAnswer(answer.detail))?;
         if kind_of(status) != AnswerKind::Delivered {

@@ -40,7 +40,7 @@ pub(super) const fn kind_of(status: u16) -> AnswerKind {
 /// the beginning of the body.
 pub(super) fn answer_of(exchange: HttpExchange) -> SinkAnswer {
     let HttpExchange { status, retry_after, body, .. } = exchange;
-    let error = SetError::read(&body).filter(|_| status == 400);
+    let error = (status == 400).then(|| SetError::read(&body)).flatten();
     let kind = match &error {
         // The consumer's keys have turned, and the next token is sealed with new ones.
         Some(error) if error.asks_for_another_key() => AnswerKind::OtherKey,

@@ -1,5 +1,7 @@
 //! What is sent to HTTP sinks: sealed events, challenges, and the question of consent.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use reqwest::Method;
 
@@ -13,7 +15,7 @@ pub struct HttpRequest {
     /// `POST`, but for the question of consent.
     pub method: Method,
     /// The sink.
-    pub target: SinkTarget,
+    pub target: Arc<SinkTarget>,
     /// Header names in lower case and their values, in order.
     pub headers: Headers,
     /// The body's media type.
@@ -26,13 +28,13 @@ type Headers = Vec<(&'static str, String)>;
 
 impl HttpRequest {
     /// Sends an event, at this second.
-    pub(super) fn event(target: SinkTarget, parcel: Parcel, now: i64) -> Self {
+    pub(super) fn event(target: Arc<SinkTarget>, parcel: Parcel, now: i64) -> Self {
         let headers = event_headers(target.content_mode, &parcel, now);
         Self::post(target, parcel, headers)
     }
 
     /// Sends a challenge, which shows less than an event.
-    pub(super) fn challenge(target: SinkTarget, parcel: Parcel) -> Self {
+    pub(super) fn challenge(target: Arc<SinkTarget>, parcel: Parcel) -> Self {
         let mut headers = Vec::new();
         if target.content_mode.is_binary() {
             headers.extend(names(&parcel));
@@ -41,14 +43,14 @@ impl HttpRequest {
         Self::post(target, parcel, headers)
     }
 
-    fn post(target: SinkTarget, parcel: Parcel, headers: Headers) -> Self {
+    fn post(target: Arc<SinkTarget>, parcel: Parcel, headers: Headers) -> Self {
         let mode = target.content_mode;
         let (content_type, body) = (mode.media_type(), body(mode, parcel));
         Self { method: Method::POST, target, headers, content_type, body }
     }
 
     /// Asks whether events of this origin may be sent (CloudEvents webhooks, section 4.1).
-    pub(super) fn consent(target: SinkTarget, origin: &str) -> Self {
+    pub(super) fn consent(target: Arc<SinkTarget>, origin: &str) -> Self {
         let headers = vec![("webhook-request-origin", origin.to_owned())];
         let content_type = ContentMode::Binary.media_type();
         Self { method: Method::OPTIONS, target, headers, content_type, body: Bytes::new() }
@@ -131,9 +133,10 @@ mod tests {
     use super::*;
     use crate::event::EventId;
 
-    fn target(content_mode: ContentMode) -> SinkTarget {
+    fn target(content_mode: ContentMode) -> Arc<SinkTarget> {
         let sink = "https://shop.example/hook".parse().unwrap();
-        SinkTarget { sink, credential: None, content_mode, timeout: Duration::from_secs(1) }
+        let timeout = Duration::from_secs(1);
+        Arc::new(SinkTarget { sink, credential: None, content_mode, timeout })
     }
 
     fn parcel(attributes: &[(&'static str, &str)]) -> Parcel {

@@ -37,7 +37,12 @@ impl Destination for Bus {
         told
     }
 
-    async fn prove(&self, _: &SinkTarget, _: Parcel, _: &Challenge) -> Result<(), ChallengeError> {
+    async fn prove(
+        &self,
+        _: &Arc<SinkTarget>,
+        _: Parcel,
+        _: &Challenge,
+    ) -> Result<(), ChallengeError> {
         panic!("no sink is proved here")
     }
 }

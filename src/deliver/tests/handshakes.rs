@@ -37,14 +37,14 @@ impl Destination for Asked {
         panic!("no event is sent before the first one")
     }
 
-    async fn ask_consent(&self, _: &SinkTarget, origin: &str) -> Result<(), ChallengeError> {
+    async fn ask_consent(&self, _: &Arc<SinkTarget>, origin: &str) -> Result<(), ChallengeError> {
         assert_eq!(origin, "gw.example");
         if self.consents { Ok(()) } else { Err(ChallengeError::NoConsent("no")) }
     }
 
     async fn prove(
         &self,
-        _: &SinkTarget,
+        _: &Arc<SinkTarget>,
         parcel: Parcel,
         challenge: &Challenge,
     ) -> Result<(), ChallengeError> {

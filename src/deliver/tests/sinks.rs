@@ -71,7 +71,7 @@ async fn attempt(sink: &str) -> SinkAnswer {
     let connections =
         Connections::new(clients.clone(), data_key, (Arc::clone(&clock), entropy), metrics);
     let destination = HttpDestination::new(clients, connections, clock);
-    destination.deliver(Batch { target, parcels: vec![parcel] }).await.remove(0)
+    destination.deliver(Batch { target: target.into(), parcels: vec![parcel] }).await.remove(0)
 }
 
 #[tokio::test]

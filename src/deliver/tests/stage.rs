@@ -234,7 +234,12 @@ impl Destination for Recorder {
         vec![SinkAnswer::new(kind)]
     }
 
-    async fn prove(&self, _: &SinkTarget, _: Parcel, _: &Challenge) -> Result<(), ChallengeError> {
+    async fn prove(
+        &self,
+        _: &Arc<SinkTarget>,
+        _: Parcel,
+        _: &Challenge,
+    ) -> Result<(), ChallengeError> {
         panic!("no sink is proved here")
     }
 }

@@ -169,11 +169,7 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
     let before = log.read(Position::START, ALL).await.unwrap();
     log.close().await.unwrap();
     let older = Connection::open(directory.path().join("sealway.db")).unwrap();
-    older
-        .execute_batch(
-            "ALTER TABLE events DROP COLUMN salt; ALTER TABLE events DROP COLUMN data_key;",
-        )
-        .unwrap();
+    older.execute_batch("DROP TABLE protections").unwrap();
     older.pragma_update(None, "user_version", 8).unwrap();
     drop(older);
 

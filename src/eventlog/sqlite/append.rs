@@ -8,7 +8,7 @@ use crate::ambient::Entropy;
 use crate::event::{EventId, Subject, Timestamp, TraceContext};
 use crate::eventlog::id_generator::{IdGenerator, ORIGIN_WINDOW};
 use crate::eventlog::sqlite::trim::Trimming;
-use crate::eventlog::sqlite::{contents, observed, quarantine, rows};
+use crate::eventlog::sqlite::{contents, observed, protections, quarantine, rows};
 use crate::eventlog::{
     Appended, Draft, Entry, LowWatermark, NewQuarantined, Position, QuarantineId,
 };
@@ -100,8 +100,8 @@ fn insert(connection: &Connection, entry: &Entry) -> rusqlite::Result<()> {
         .prepare_cached(
             "INSERT INTO events
                (position, id, source, type, subject, time, dataschema, idempotency_key, digest, trace,
-                data, accepted, publication, envelope_id, conflict, salt, data_key)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                data, accepted, publication, envelope_id, conflict)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
         .execute(params![
             rows::signed(entry.position.0),
@@ -119,10 +119,8 @@ fn insert(connection: &Connection, entry: &Entry) -> rusqlite::Result<()> {
             entry.publication,
             entry.envelope_id,
             entry.conflict.map(EventId::to_bytes),
-            entry.protection.salt.as_deref(),
-            entry.protection.data_key,
         ])?;
-    Ok(())
+    protections::put(connection, entry.position, &entry.protection)
 }
 
 /// Goes on after the newest entry that the database holds, or has held, and after all ids that can

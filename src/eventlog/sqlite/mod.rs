@@ -21,6 +21,7 @@ mod letters;
 mod log;
 mod sequence_checkpoints;
 mod observed;
+mod protections;
 mod quarantine;
 mod queries;
 mod queue;

@@ -14,7 +14,9 @@ use crate::eventlog::{
 };
 
 /// The columns that [`entry`] reads.
-pub(super) const ENTRY: &str = "position, accepted, publication, envelope_id, conflict, salt, data_key, \
+pub(super) const ENTRY: &str = "position, accepted, publication, envelope_id, conflict, \
+    (SELECT salt FROM protections AS kept WHERE kept.position = events.position), \
+    (SELECT data_key FROM protections AS kept WHERE kept.position = events.position), \
     id, source, type, subject, time, dataschema, idempotency_key, digest, trace, data";
 
 /// How many columns [`ENTRY`] has.

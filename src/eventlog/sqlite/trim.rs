@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::sqlite::contents::Sweep;
-use crate::eventlog::sqlite::{observed, rows};
+use crate::eventlog::sqlite::{observed, protections, rows};
 use crate::eventlog::{Extent, LowWatermark, Position, Retention, Trimmed};
 
 /// The most entries that one slice looks at.
@@ -185,7 +185,8 @@ fn drop_entry(connection: &Connection, at: Position) -> rusqlite::Result<()> {
     connection
         .prepare_cached("DELETE FROM events WHERE position = ?")?
         .execute([rows::signed(at.0)])?;
-    observed::drop_of(connection, at)
+    observed::drop_of(connection, at)?;
+    protections::drop_of(connection, at)
 }
 
 fn position(row: &Row<'_>, at: usize) -> rusqlite::Result<Position> {

@@ -29,6 +29,22 @@ fn is_seen_from_outside(source: &Source, sources: &[Source]) -> bool {
     }
 }
 
+/// The public types of files that their room shows whole, with `pub mod`.
+fn shown_files(sources: &[Source]) -> impl Iterator<Item = (Vec<String>, &str)> {
+    sources.iter().filter_map(|source| {
+        let [room, file] = source.path.split('/').collect::<Vec<_>>()[..] else { return None };
+        let shown = format!("\npub mod {};", file.trim_end_matches(".rs"));
+        let door = sources.iter().find(|door| door.path == format!("{room}/mod.rs"))?;
+        let public: String = source
+            .code
+            .lines()
+            .filter(|line| line.starts_with("pub "))
+            .fold(String::new(), |text, line| text + line + "\n");
+        let names = items(&public, TYPES).into_iter().map(str::to_owned).collect();
+        door.code.contains(&shown).then_some((names, source.path.as_str()))
+    })
+}
+
 /// The types that a door passes on and that are defined in more than one place.
 fn repeated(sources: &[Source]) -> String {
     let mut defined: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
@@ -44,6 +60,14 @@ fn repeated(sources: &[Source]) -> String {
         leaving.extend(passed_on.map(|import| (import.name, folder)));
     }
     let mut found = String::new();
+    for door in sources.iter().filter(|source| source.is_door()) {
+        if door.statements().lines().any(|line| line.starts_with("pub use") && line.contains('*')) {
+            writeln!(found, "src/{} passes on more than it names", door.path).unwrap();
+        }
+    }
+    for (shown, file) in shown_files(sources) {
+        leaving.extend(shown.into_iter().map(|name| (name, file)));
+    }
     for (name, folder) in leaving {
         let places = defined.get(name.as_str()).map_or(&[][..], Vec::as_slice);
         if places.len() > 1 && !SHARED.iter().any(|(shared, _)| *shared == name) {

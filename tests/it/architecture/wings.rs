@@ -53,6 +53,9 @@ fn misplaced(room: &str, wings: Wings) -> String {
 fn breach(room: &str, wings: Wings, wing: &str, line: &str) -> Option<String> {
     let may_name = wings.iter().find(|(name, _)| *name == wing).map_or(&[][..], |(_, may)| *may);
     let ends = |c: char| !c.is_alphanumeric() && c != '_';
+    if [";", " as ", ", "].iter().any(|end| line.contains(&format!("crate::{room}{end}"))) {
+        return Some(format!("`{room}::{wing}` imports its whole room: name the wing"));
+    }
     let room_named = format!("crate::{room}::");
     let steps = line.split(&room_named).skip(1);
     let mut named = steps.map(|rest| rest.split(ends).next().unwrap_or_default());
@@ -62,6 +65,11 @@ fn breach(room: &str, wings: Wings, wing: &str, line: &str) -> Option<String> {
     } else {
         format!("`{room}::{wing}` imports through the door of its room: name the wing")
     })
+}
+
+/// How a line of a wing's door leaves the wing upwards.
+fn climbs(line: &str) -> Option<String> {
+    line.contains("super::").then(|| "`super::` leads through the door of the room".to_owned())
 }
 
 #[test]
@@ -99,6 +107,10 @@ fn a_wing_names_only_the_wings_that_its_row_allows() {
         for source in sources().iter().filter(|source| source.room == *room) {
             let Some(wing) = wing_of(source) else { continue };
             found += &source.breaches(|line| breach(room, wings, wing, line));
+            // From a door, and from a wing of one file, one step up is the room.
+            if source.is_door() || source.path.split('/').count() == 2 {
+                found += &source.breaches(climbs);
+            }
         }
     }
 
@@ -126,6 +138,16 @@ fn a_line_that_leaves_its_wing_by_another_way_is_found() {
     {
         assert!(says("attempt", line).contains("through the door"), "{line}");
     }
+    for line in
+        ["use crate::deliver;", "use crate::deliver as room;", "use crate::{deliver, route};"]
+    {
+        let is_found = says("attempt", line).contains("whole room");
+        // Braces after `crate` are refused everywhere.
+        assert_eq!(is_found, !line.contains('{'), "{line}");
+    }
+    assert_eq!(says("attempt", "    pub(in crate::deliver) log: Log,"), "");
+    assert!(climbs("use super::attempt::judge;").is_some());
+    assert!(climbs("    pub(super) judge: Judge,").is_none());
     assert_eq!(misplaced("deliver", ROOMS), "");
     assert!(misplaced("deliver", &[("a", &["b"]), ("b", &[])]).contains("`deliver::a` names `b`"));
     assert!(misplaced("deliver", &[("a", &["a"])]).contains("above"));

@@ -153,8 +153,9 @@ impl SinkRequest<'_> {
             headers.insert(AUTHORIZATION, token.header().clone());
         }
         let mut request = self.wanted.clone();
-        request.target.sink = self.access.address(&request.target.sink);
-        request.target.timeout = self.remaining();
+        let target = Arc::make_mut(&mut request.target);
+        target.sink = self.access.address(&target.sink);
+        target.timeout = self.remaining();
         let answer = self.destination.send(&client, request, headers).await;
         let is_denied = match &answer {
             Ok(exchange) => matches!(exchange.status, 401 | 403 | 407),
