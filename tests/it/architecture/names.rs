@@ -40,7 +40,7 @@ fn shown_files(sources: &[Source]) -> impl Iterator<Item = (Vec<String>, &str)> 
             .lines()
             .filter(|line| line.starts_with("pub "))
             .fold(String::new(), |text, line| text + line + "\n");
-        let names = items(&public, TYPES).into_iter().map(str::to_owned).collect();
+        let names = items(&public, TYPES).map(str::to_owned).collect();
         door.code.contains(&shown).then_some((names, source.path.as_str()))
     })
 }
