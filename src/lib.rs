@@ -13,7 +13,8 @@
 //! ```
 //!
 //! The modules below are the rooms of the house, in the order in which an event walks through
-//! them. `docs/ARCHITECTURE.md` is the map; `tests/it/architecture/` holds the walls.
+//! them. `deliver` has wings; `egress` guards what is dialed; `jobs` sends again what was let in.
+//! `docs/ARCHITECTURE.md` is the map; `tests/it/architecture/` holds the walls.
 
 // ── vocabulary ──
 pub mod event;

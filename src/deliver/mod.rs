@@ -2,12 +2,13 @@
 //!
 //! Along the way of a delivery: `dispatch` follows the log and hands matches to workers · `worker`
 //! serves one subscription, in order · `limits` says when an attempt may be made · `attempt` seals,
-//! sends, judges and records · `sink` speaks to the sink · `outcome` keeps what became of it · `pull`
-//! hands out what consumers fetch · `explain` says where a delivery stands.
+//! sends, judges and records · `sink` speaks to the sink · `outcome` keeps what became of it ·
+//! `pull` hands out what consumers fetch · `explain` says where a delivery stands.
 //!
 //! **Invariants:** nothing here waits for a consumer except its own worker. A cursor never passes a
-//! match whose outcome is not noted with it. An outcome that a crash has lost repeats a delivery and
-//! never drops one.
+//! match whose outcome is not noted with it. An outcome that a crash has lost repeats a delivery
+//! and never drops one: delivery is at least once. Wings import one way, as
+//! `tests/it/architecture/` says.
 
 mod config;
 mod sink;

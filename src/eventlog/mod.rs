@@ -8,8 +8,9 @@
 //! A store is reached through seams, each with its own promises: [`Log`], [`DeliveryState`],
 //! [`Registry`], [`DeadLetters`], [`Quarantine`], [`Receipts`], [`Attempts`] and [`Leases`].
 //! [`SqliteLog`] keeps them all for one node, whose [`SoleOwner`] delivers; [`Tailed`] reads the
-//! newest entries of any log from memory. What a store knows of others' work may be late, as the
-//! seams say. The tests in `conformance` are a suite for each seam, which every store passes.
+//! newest entries of any log from memory. What a store knows at once of others' work may be stale,
+//! as the seams say; what an owner with an older [`FencingEpoch`] commits is refused. The tests in
+//! `conformance` are a suite for each seam, which every store passes.
 //!
 //! **Invariant:** engines store and nothing else. Scheduling, ordering, matching and sealing live
 //! in other rooms, so that every engine delivers alike.

@@ -1,8 +1,8 @@
 //! Sends what was already let in, again.
 //!
-//! A [`Replay`] is a durable job over `[from, to]` of the log for one subscription. Its [`ReplayRunner`]
-//! reads old entries and has each carried by the same hands as live traffic, at a pace of its own,
-//! with the same ids and idempotency keys, and marked as a replay.
+//! A [`Replay`] is a durable job over `[from, to]` of the log for one subscription. Its
+//! [`ReplayRunner`] reads old entries and attempts each as live traffic is attempted, at a rate of
+//! its own, with the same ids and idempotency keys, and marked as a replay.
 //!
 //! A [`Redrive`] brings the dead letters of a subscription back in the same way; they are handed to
 //! its courier, because they take up their own deliveries again.

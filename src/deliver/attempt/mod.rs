@@ -1,4 +1,9 @@
 //! One attempt: seal, send, judge, record.
+//!
+//! A [`Delivery`](crate::deliver::outcome::Delivery) comes in; an
+//! [`AttemptResult`](crate::deliver::outcome::AttemptResult) goes out, and its outcome is in the
+//! ledger before. [`Handshake`] seals and asks in the same way before a sink gets its first event.
+//! Backoff, order and limits belong to others.
 
 mod attempter;
 mod handshake;

@@ -1,4 +1,7 @@
 //! Says where a delivery stands, and why.
+//!
+//! An event and a subscription come in; a [`DeliveryStatus`] goes out, and by what it is
+//! [blocked](BlockedBy). Nothing is changed here.
 
 mod explanation;
 mod status;

@@ -1,8 +1,8 @@
 //! What became of an attempt: judged, gathered, and written with the log.
 //!
-//! An answer comes in; a [`Policy`] judges it: delivered, another attempt later, or given up. The
-//! [`Ledger`] gathers what was decided and writes it a few times a second, and what others should
-//! know goes out as a [`DeliverySignal`].
+//! An answer comes in; a [`Policy`] judges it: delivered, another attempt after a backoff, or given
+//! up. The [`Ledger`] gathers what was decided and writes it a few times a second, and what others
+//! should know goes out as a [`DeliverySignal`].
 
 mod delivery;
 mod ledger;

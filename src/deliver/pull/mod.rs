@@ -1,5 +1,8 @@
-//! What consumers fetch themselves: pages, polls and streams, numbered as for a sink, sealed when they
-//! ask.
+//! What consumers fetch themselves: pages, polls and streams, numbered as for a sink, sealed when
+//! they ask.
+//!
+//! A place and acknowledgements come in; numbered events go out ([`Collected`]). What a consumer
+//! has not acknowledged is handed out again.
 
 mod fetch;
 mod poll;

@@ -1,8 +1,8 @@
 //! Sinks: where sealed events go, and how the gateway shows itself there.
 //!
-//! A [`Batch`] of parcels comes in, sealed events with the attributes that may be shown, and goes to
-//! the [`Destinations`]' one for its protocol; an [`SinkAnswer`] for each comes out, in words that no
-//! protocol owns. What a status code means stays in the files of HTTP.
+//! A [`Batch`] of parcels comes in, sealed events with the attributes that may be shown, and goes
+//! to the [`Destinations`]' one for its protocol; a [`SinkAnswer`] for each comes out, in words
+//! that no protocol owns. What a status code means stays in the files of HTTP.
 
 mod addresses;
 mod answer;
