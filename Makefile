@@ -25,7 +25,7 @@ check: fmt-check lint docs deny advisories ## Check form, lints, docs, dependenc
 bench: ## Measure against the bare primitives and the stock crates
 	$(CARGO) bench
 
-# A cut takes about a second; SEED=n begins with other dice, and a failure names the seed.
+# A cut takes about a second; SEED=n begins with another seed, and a failure names the seed.
 N ?= 200
 cuts: ## Cut the power and kill the gateway N times, 200 if not said
 	CUTS=$(N) KILLS=$(N) $(CARGO) test --test it -- --nocapture --test-threads=1 \

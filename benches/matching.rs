@@ -27,9 +27,9 @@ const EVENTS: usize = 200;
 const LEAST_GAIN_AT_1000: f64 = 5.0;
 const LEAST_GAIN_AT_1: f64 = 0.9;
 
-struct Dice(SeededEntropy);
+struct Random(SeededEntropy);
 
-impl Dice {
+impl Random {
     fn below(&self, bound: u64) -> u64 {
         self.0.next_u64() % bound
     }
@@ -52,7 +52,7 @@ const STATES: &[&str] = &["open", "paid", "failed", "refunded", "pending", "clos
 const COUNTRIES: &[&str] = &["NL", "DE", "FR", "BE", "ES", "IT", "PL", "SE"];
 
 /// A `CloudEvent` of about 900 bytes.
-fn event(entropy: &Dice) -> Value {
+fn event(entropy: &Random) -> Value {
     let kind = format!("{}.{}", entropy.pick(ENTITIES), entropy.pick(VERBS));
     let line = || {
         let sku = format!("SKU-{:05}", entropy.below(5000));
@@ -80,7 +80,7 @@ fn event(entropy: &Dice) -> Value {
 }
 
 /// One of every operator that selects, on different fields.
-fn mixed_pattern(entropy: &Dice) -> Value {
+fn mixed_pattern(entropy: &Random) -> Value {
     let data = |value: Value| json!({"data": value});
     let email = |value: Value| json!({"data": {"customer": {"email": [value]}}});
     match entropy.below(8) {
@@ -108,7 +108,7 @@ fn mixed_pattern(entropy: &Dice) -> Value {
 }
 
 /// What one subscription of a kind asks for.
-fn pattern(kind: &str, entropy: &Dice) -> Value {
+fn pattern(kind: &str, entropy: &Random) -> Value {
     let event = || format!("{}.{}", entropy.pick(ENTITIES), entropy.pick(VERBS));
     let customer = |value: Value| json!({"data": {"customer": value}});
     match kind {
@@ -156,7 +156,7 @@ fn once<T>(call: impl FnOnce() -> T) -> (T, f64) {
 
 /// Measures one kind and number of filters; gives the gain over the loop.
 fn compare(kind: &str, count: u32, events: &[Value]) -> f64 {
-    let entropy = Dice(SeededEntropy::new(u64::from(count) + 1));
+    let entropy = Random(SeededEntropy::new(u64::from(count) + 1));
     let filters: Vec<(u32, Arc<Filter>)> = (0..count)
         .map(|n| {
             (n, Arc::new(Filter::new(&[], &[json!({"pattern": pattern(kind, &entropy)})]).unwrap()))
@@ -199,7 +199,7 @@ fn compare(kind: &str, count: u32, events: &[Value]) -> f64 {
 }
 
 fn main() -> ExitCode {
-    let entropy = Dice(SeededEntropy::new(7));
+    let entropy = Random(SeededEntropy::new(7));
     let events: Vec<Value> = (0..EVENTS).map(|_| event(&entropy)).collect();
     let parsed =
         ROUNDS.cost_of(|| serde_json::from_str::<Value>(&black_box(events[0].to_string())));

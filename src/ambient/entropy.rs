@@ -29,14 +29,14 @@ pub struct SystemEntropy;
 impl Entropy for SystemEntropy {
     #[expect(
         clippy::expect_used,
-        reason = "no key or id may be made without chance; a kernel that has none ends the process"
+        reason = "no key or id may be made without entropy; a kernel that has none ends the process"
     )]
     fn fill(&self, buffer: &mut [u8]) {
         getrandom::fill(buffer).expect("the operating system gives random bytes");
     }
 }
 
-/// Dice that a test seeds: the same seed gives the same bytes (SplitMix64, not for secrets).
+/// Entropy that a test seeds: the same seed gives the same bytes (SplitMix64, not for secrets).
 #[derive(Debug)]
 pub struct SeededEntropy {
     state: Mutex<u64>,

@@ -1,4 +1,4 @@
-//! Spans of time and sizes as people write them in settings: `30s`, `5m`, `256 KiB`.
+//! Durations and sizes as people write them in settings: `30s`, `5m`, `256 KiB`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// A span of time, written `500ms`, `30s`, `5m`, `2h`, `7days` or a sum such as `1h 30m`.
+/// A duration, written `500ms`, `30s`, `5m`, `2h`, `7days` or a sum such as `1h 30m`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HumanDuration(pub Duration);
 
@@ -26,7 +26,7 @@ const SECONDS_OF_A_DAY: u64 = 86_400;
 
 impl fmt::Display for HumanDuration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Months and years of a calendar are no spans, so days are the largest unit.
+        // Months and years of a calendar are no durations, so days are the largest unit.
         let days = self.0.as_secs() / SECONDS_OF_A_DAY;
         let rest = self.0.saturating_sub(Duration::from_secs(days * SECONDS_OF_A_DAY));
         match days {
@@ -57,7 +57,7 @@ impl FromStr for HumanDuration {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let refuse = |_| MeasureError {
-            expected: "a span of time such as 30s, 5m or 2h",
+            expected: "a duration such as 30s, 5m or 2h",
             found: text.to_owned(),
         };
         humantime::parse_duration(text).map(Self).map_err(refuse)
@@ -102,7 +102,7 @@ macro_rules! as_text {
     };
 }
 
-as_text!(HumanDuration, "Span", "a span of time such as 500ms, 30s, 5m, 2h or 7days");
+as_text!(HumanDuration, "Span", "a duration such as 500ms, 30s, 5m, 2h or 7days");
 as_text!(Size, "Size", "a size such as 65536, 64 KiB or 1 MiB");
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the machine around us gives: time, chance, background work and secrets, as arguments.
+//! What the machine around us gives: time, entropy, background work and secrets, as arguments.
 //!
 //! Every other room takes a [`Clock`], an [`Entropy`] or a [`Tasks`] instead of asking the machine,
 //! so that a test can make a day of retries pass in a millisecond and repeat a run to the byte.

@@ -67,9 +67,12 @@ pub async fn get(
         services.store.log.fresh_head().await?;
     }
     let entry = found.ok_or_else(|| match services.store.log.low_watermark() {
-        floor if floor.is_above(id) => Problem::new(
+        low_watermark if low_watermark.is_above(id) => Problem::new(
             Code::NotFound,
-            format!("there is no such event; those up to {} were dropped by retention", floor.id),
+            format!(
+                "there is no such event; those up to {} were dropped by retention",
+                low_watermark.id
+            ),
         ),
         _ => Problem::not_found("event"),
     })?;

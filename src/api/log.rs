@@ -23,7 +23,8 @@ pub struct Shown {
     head: u64,
     /// The position of the newest event that retention has dropped.
     floor: u64,
-    /// Who needs events that lie after the floor, those first that keep most; at most 1,000.
+    /// Who needs events that lie after the low watermark, those first that keep most; at most
+    /// 1,000.
     holders: Vec<Holder>,
 }
 

@@ -38,7 +38,7 @@ macro_rules! codes {
                 match self { $(Self::$variant => StatusCode::$status),+ }
             }
 
-            /// What it means, in a few words that never change either.
+            /// What it means, in a few words.
             pub const fn title(self) -> &'static str {
                 match self { $(Self::$variant => $title),+ }
             }
@@ -48,51 +48,51 @@ macro_rules! codes {
 
 codes! {
     /// Something in the request cannot be read.
-    BadRequest: "bad-request", BAD_REQUEST, "The request cannot be understood";
+    BadRequest: "bad-request", BAD_REQUEST, "Bad request";
     /// An event cannot be read, or lacks what every event needs.
-    InvalidEvent: "invalid-event", BAD_REQUEST, "The event cannot be read";
+    InvalidEvent: "invalid-event", BAD_REQUEST, "Invalid event";
     /// There is no valid caller key.
-    Unauthorized: "unauthorized", UNAUTHORIZED, "A valid caller key is needed";
+    Unauthorized: "unauthorized", UNAUTHORIZED, "Unauthorized";
     /// The caller's scopes do not allow it.
-    Forbidden: "forbidden", FORBIDDEN, "The caller may not do this";
-    /// There is no such thing, or it is not the caller's to see.
-    NotFound: "not-found", NOT_FOUND, "There is no such thing";
+    Forbidden: "forbidden", FORBIDDEN, "Forbidden";
+    /// It is not there, or not the caller's to see.
+    NotFound: "not-found", NOT_FOUND, "Not found";
     /// The path exists, with other methods.
-    MethodNotAllowed: "method-not-allowed", METHOD_NOT_ALLOWED, "The path has no such method";
+    MethodNotAllowed: "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed";
     /// The name is taken.
-    AlreadyExists: "already-exists", CONFLICT, "The name is taken";
+    AlreadyExists: "already-exists", CONFLICT, "Already exists";
     /// The thing is not in a state that allows it.
-    WrongState: "wrong-state", CONFLICT, "The present state does not allow this";
+    WrongState: "wrong-state", CONFLICT, "Wrong state";
     /// What is asked for was here and is not kept any more.
-    Gone: "gone", GONE, "It is not kept any more";
+    Gone: "gone", GONE, "Gone";
     /// Someone else changed it first.
-    Changed: "changed", PRECONDITION_FAILED, "It has changed since it was read";
+    Changed: "changed", PRECONDITION_FAILED, "Changed since it was read";
     /// The body is larger than the gateway takes.
-    TooLarge: "too-large", PAYLOAD_TOO_LARGE, "The body is too large";
+    TooLarge: "too-large", PAYLOAD_TOO_LARGE, "Body too large";
     /// The body's media type is not one that this path takes.
     UnsupportedMediaType: "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE,
-        "The media type is not supported";
+        "Unsupported media type";
     /// The request can be read, and asks for something that cannot be.
-    Invalid: "invalid", UNPROCESSABLE_ENTITY, "The request asks for what cannot be";
+    Invalid: "invalid", UNPROCESSABLE_ENTITY, "Invalid request";
     /// An event breaks its contract.
-    ContractViolated: "contract-violated", UNPROCESSABLE_ENTITY, "The event breaks its contract";
+    ContractViolated: "contract-violated", UNPROCESSABLE_ENTITY, "Contract violated";
     /// The patch of a publication does not fit the event.
-    PatchFailed: "patch-failed", UNPROCESSABLE_ENTITY, "The publication does not fit the event";
+    PatchFailed: "patch-failed", UNPROCESSABLE_ENTITY, "Patch failed";
     /// The sink did not prove that it is the consumer's.
-    HandshakeFailed: "handshake-failed", UNPROCESSABLE_ENTITY, "The sink did not prove itself";
+    HandshakeFailed: "handshake-failed", UNPROCESSABLE_ENTITY, "Handshake failed";
     /// The caller has too much open at once.
-    TooMany: "too-many", TOO_MANY_REQUESTS, "Too much is open at once";
+    TooMany: "too-many", TOO_MANY_REQUESTS, "Too many at once";
     /// Writing needs the revision that is to be replaced.
     PreconditionRequired: "precondition-required", PRECONDITION_REQUIRED,
-        "Say which revision is to be replaced";
+        "Precondition required";
     /// A bug, or a broken disk.
-    Internal: "internal", INTERNAL_SERVER_ERROR, "The gateway failed";
+    Internal: "internal", INTERNAL_SERVER_ERROR, "Internal error";
     /// Too much waits already.
-    Busy: "busy", SERVICE_UNAVAILABLE, "The gateway is busy";
+    Busy: "busy", SERVICE_UNAVAILABLE, "Busy";
     /// The gateway is starting or stopping.
-    NotReady: "not-ready", SERVICE_UNAVAILABLE, "The gateway is not ready";
+    NotReady: "not-ready", SERVICE_UNAVAILABLE, "Not ready";
     /// The answer took too long.
-    TimedOut: "timed-out", SERVICE_UNAVAILABLE, "The answer took too long";
+    TimedOut: "timed-out", SERVICE_UNAVAILABLE, "Timed out";
 }
 
 impl Code {
@@ -128,7 +128,7 @@ impl Problem {
         Self { outcomes, ..self }
     }
 
-    /// There is no such thing, or it is not the caller's to see.
+    /// It is not there, or not the caller's to see.
     pub fn not_found(what: &str) -> Self {
         Self::new(Code::NotFound, format!("there is no such {what}"))
     }
@@ -198,7 +198,7 @@ impl<E: Blame + Error + 'static> From<E> for Problem {
 pub(super) struct Body {
     /// Where the kind of problem is explained; its last part is a stable word.
     r#type: String,
-    /// What the kind means, in a few words that never change either.
+    /// What the kind means, in a few words.
     title: &'static str,
     /// The HTTP status.
     status: u16,

@@ -53,8 +53,8 @@ struct FetchedEvent {
 
 /// `GET /subscriptions/{id}/events?after=&limit=&wait=`: sealed events, in order.
 ///
-/// Of a subscription with the protocol `PULL`, `after` acknowledges everything up to that event; any
-/// other is read and not changed.
+/// Of a subscription with the protocol `PULL`, `after` acknowledges everything up to that event;
+/// any other is read and not changed.
 #[utoipa::path(
     get, path = "/subscriptions/{id}/events", tag = "fetching",
     operation_id = "subscriptions_fetch",
@@ -96,7 +96,7 @@ pub async fn events(
     Ok(answer(&Fetched { events, next }, place))
 }
 
-/// Finds the line to a subscription that the caller may see.
+/// Finds the handle of a subscription that the caller may see.
 pub(super) async fn line(
     services: &Services,
     caller: &Caller,

@@ -21,7 +21,7 @@ use crate::eventlog::{DeadLetterId, DeadLetterQuery};
 use crate::jobs::{Redrive, RedriveCounts, ReplayState};
 use crate::subscriptions::Subscription;
 
-/// So many dead letters are brought back before the answer, if no pace is asked for and they can be
+/// So many dead letters are brought back before the answer, if no rate is asked for and they can be
 /// attempted.
 const MOST_AT_ONCE: u64 = 100;
 /// The most dead letters that can be named in one request.
@@ -65,7 +65,7 @@ pub struct AllRedrives {
     redrives: Vec<ShownRedrive>,
 }
 
-/// Dead letters that are brought back at a pace.
+/// Dead letters that are brought back at a rate.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Redrive)]
 pub struct ShownRedrive {
@@ -75,7 +75,8 @@ pub struct ShownRedrive {
     /// Of which subscription.
     #[schema(value_type = String)]
     subscription: SubscriptionId,
-    /// How many dead letters were named; null: all, as far as the following members do not say less.
+    /// How many dead letters were named; null: all, as far as the following members do not say
+    /// less.
     ids: Option<usize>,
     /// Only those that were given up for this reason.
     reason: Option<String>,
@@ -99,7 +100,7 @@ pub struct ShownRedrive {
     created: Timestamp,
 }
 
-/// `POST /subscriptions/{id}/dead-letters/redrive`: a few at once, many as a job with a pace.
+/// `POST /subscriptions/{id}/dead-letters/redrive`: a few at once, many as a job with a rate.
 #[utoipa::path(
     post, path = "/subscriptions/{id}/dead-letters/redrive", tag = "deliveries",
     operation_id = "redrives_start",

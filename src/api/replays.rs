@@ -131,8 +131,8 @@ pub async fn start(
         rate: wanted.rate,
     };
     let dropped_through = || {
-        let floor = services.store.log.low_watermark();
-        floor.is_above(request.from).then(|| floor.id.to_string())
+        let low_watermark = services.store.log.low_watermark();
+        low_watermark.is_above(request.from).then(|| low_watermark.id.to_string())
     };
     if wanted.dry_run {
         let counted = services.replays.count(&subscription, &request).await;

@@ -1,4 +1,5 @@
-//! What happens around every handler: an id, a time limit, a count, and problems instead of bare statuses.
+//! What happens around every handler: an id, a time limit, a count, and problems instead of bare
+//! statuses.
 
 use std::sync::Arc;
 
@@ -20,7 +21,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The longest refusal of the router or an extractor that is passed on.
 const REFUSAL_BYTES: usize = 2048;
 
-/// Names a request, gives it up after the time limit, counts it, and answers refusals of the router as problems.
+/// Names a request, gives it up after the time limit, counts it, and answers refusals of the router
+/// as problems.
 pub async fn around(
     State(services): State<Arc<Services>>,
     route: Option<MatchedPath>,
@@ -69,7 +71,7 @@ fn ending(body: Body, deadline: Instant) -> Body {
 }
 
 /// Runs a change to its end, also if its client goes away or its time is up: one that is dropped
-/// half way would leave registry, table and couriers out of step, or a producer in doubt.
+/// half way would leave registry, table and workers out of step, or a producer in doubt.
 pub async fn to_the_end(
     State(services): State<Arc<Services>>,
     request: Request,

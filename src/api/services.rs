@@ -22,7 +22,7 @@ pub struct Services {
     pub config: Config,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
-    /// Chance.
+    /// Entropy.
     pub entropy: Arc<dyn Entropy>,
     /// What is counted.
     pub metrics: Arc<Metrics>,

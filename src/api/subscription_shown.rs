@@ -87,11 +87,12 @@ struct ShownProgress {
     /// Dead letters that hold up the later events of their subject; only with `ordering: subject`.
     #[serde(skip_serializing_if = "Option::is_none")]
     blocked: Option<usize>,
-    /// How many attempts may be under way at the moment; missing without a sink.
+    /// How many attempts may be in flight at the moment; missing without a sink.
     #[serde(skip_serializing_if = "Option::is_none")]
     parallel: Option<u16>,
     /// Whether the sink is asked: `closed` (it is), `open` (it is left alone for a while), or
-    /// `half-open` (one attempt at a time finds out whether it is well again); missing without a sink.
+    /// `half-open` (one attempt at a time finds out whether it is well again); missing without a
+    /// sink.
     #[serde(skip_serializing_if = "Option::is_none")]
     breaker: Option<&'static str>,
     /// Until when no attempts are made, because the sink does not answer well or asked for time.

@@ -23,7 +23,7 @@ pub enum Command {
     /// Have dead letters delivered again, with all their attempts before them
     ///
     /// At most a hundred are brought back at once, if no rate is given. More are a redrive with a
-    /// pace, which is the gateway's: it goes on when this command is interrupted, and after a
+    /// rate, which is the gateway's: it goes on when this command is interrupted, and after a
     /// restart.
     Redrive(RedriveArgs),
     /// List the redrives of a subscription, oldest first

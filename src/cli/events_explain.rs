@@ -146,7 +146,7 @@ fn in_words(state: &str, delivery: &Value) -> String {
             "it waits behind dead letter {} of its subject; redrive or dismiss that",
             of("deadLetter")
         ),
-        "under-way" => "an attempt is under way".to_owned(),
+        "under-way" => "an attempt is in flight".to_owned(),
         "to-fetch" => "its consumer can fetch it, and has not acknowledged it".to_owned(),
         "acknowledged" => "its consumer has fetched and acknowledged it".to_owned(),
         "retrying" => {

@@ -84,7 +84,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
         Command::Get { id } => show(output, &client.get(&format!("/replays/{id}")).await?),
         Command::Cancel { id } => {
             client.call::<()>(Method::DELETE, &format!("/replays/{id}"), None).await?;
-            output.note(format_args!("replay `{id}` ends; what is under way is still delivered"));
+            output.note(format_args!("replay `{id}` ends; what is in flight is still delivered"));
         }
     }
     Ok(Exit::Done)
@@ -101,8 +101,8 @@ async fn start(args: StartArgs, client: &Client, context: &Context) -> CommandRe
     let output = context.output();
     let path = format!("/subscriptions/{}/replays", args.subscription);
     let started = client.call(Method::POST, &path, Some(&request)).await?;
-    if let Some(floor) = started.get("droppedThrough").and_then(Value::as_str) {
-        output.note(format_args!("events up to {floor} were dropped by retention"));
+    if let Some(dropped) = started.get("droppedThrough").and_then(Value::as_str) {
+        output.note(format_args!("events up to {dropped} were dropped by retention"));
     }
     if args.dry_run {
         output.item(&started, |counted| {

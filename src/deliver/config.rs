@@ -16,7 +16,7 @@ use crate::egress::EgressConfig;
 pub struct Config {
     /// How long a sink may take to answer, 1 s to 30 s.
     pub timeout: HumanDuration,
-    /// How many attempts a subscription may have under way at once, 1 to 256.
+    /// How many attempts a subscription may have in flight at once, 1 to 256.
     #[schemars(range(min = 1, max = 256))]
     pub parallel: u16,
     /// How many attempts per second a subscription may have, 1 to 100,000; `null`: as many as its

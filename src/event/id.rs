@@ -17,9 +17,9 @@ impl EventId {
     /// The highest id.
     pub const MAX: Self = Self(Ulid::max());
 
-    /// Builds an id from milliseconds since the Unix epoch and 80 bits of chance.
+    /// Builds an id from milliseconds since the Unix epoch and 80 random bits.
     ///
-    /// Bits beyond 48 of the time and beyond 80 of the chance are dropped.
+    /// Bits beyond 48 of the time and beyond 80 of the random part are dropped.
     pub const fn from_parts(unix_ms: u64, random: u128) -> Self {
         Self(Ulid::from_parts(unix_ms, random))
     }

@@ -17,7 +17,7 @@ pub struct Changes {
     pub epoch: FencingEpoch,
     /// Cursors, each replacing what was kept for its subscription.
     pub cursors: Vec<(SubscriptionId, Cursor)>,
-    /// Milestones to keep beside those that there are.
+    /// Sequence checkpoints to keep beside those that there are.
     pub sequence_checkpoints: Vec<(SubscriptionId, SequenceCheckpoint)>,
     /// Retries to keep, each replacing what was kept under its key.
     pub retries: Vec<Retry>,
@@ -129,22 +129,23 @@ pub trait DeliveryState: Send + Sync {
     /// [Fenced](CommitError::Fenced): none was written. Ours: the store failed.
     async fn commit(&self, changes: Changes) -> Result<(), CommitError>;
 
-    /// Forgets the cursor, milestones, retries, dead letters, attempts and receipts of a
+    /// Forgets the cursor, sequence checkpoints, retries, dead letters, attempts and receipts of a
     /// subscription.
     ///
     /// Others are served while many attempts and receipts are forgotten.
     ///
     /// # Cancel safety
     ///
-    /// Dropped, or cut off by a crash, it may leave some attempts and receipts; they go by their age
-    /// or with the next call.
+    /// Dropped, or cut off by a crash, it may leave some attempts and receipts; they go by their
+    /// age or with the next call.
     ///
     /// # Errors
     ///
     /// Ours: the store failed.
     async fn forget(&self, subscription: &SubscriptionId) -> Result<(), LogError>;
 
-    /// Finds the newest milestone of a subscription at or before a place, and the oldest after it.
+    /// Finds the newest sequence checkpoint of a subscription at or before a place, and the oldest
+    /// after it.
     ///
     /// # Errors
     ///
@@ -155,12 +156,12 @@ pub trait DeliveryState: Send + Sync {
         place: Position,
     ) -> Result<(Option<SequenceCheckpoint>, Option<SequenceCheckpoint>), LogError>;
 
-    /// Drops the milestones of all subscriptions from which nothing can be read any more, once the
-    /// entries up to `dropped` are gone. Of each subscription the newest at or before that place
-    /// stays, and so does every later one. Others are served meanwhile.
+    /// Drops the sequence checkpoints of all subscriptions from which nothing can be read any more,
+    /// once the entries up to `dropped` are gone. Of each subscription the newest at or before that
+    /// place stays, and so does every later one. Others are served meanwhile.
     ///
-    /// Whoever drops entries keeps a milestone at `dropped` for each subscription first
-    /// (`deliver::Reader::place`), so that the entries that stay can be numbered.
+    /// Whoever drops entries keeps a sequence checkpoint at `dropped` for each subscription first
+    /// (`deliver::SequenceReader`), so that the entries that stay can be numbered.
     ///
     /// # Errors
     ///

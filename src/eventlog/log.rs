@@ -29,7 +29,8 @@ pub enum DiskLevel {
 ///    cut.
 /// 2. **Ordered.** Ids and positions grow together, also when the clock steps back; positions have
 ///    no gaps, and a reader that has seen two of them can read every one between that lies above
-///    the [`floor`](Self::floor). None is given twice, also after everything was dropped.
+///    the [`low_watermark`](Self::low_watermark). None is given twice, also after everything was
+///    dropped.
 /// 3. **Whole.** A batch is stored entirely or not at all.
 /// 4. **Once.** A draft whose origin is in the log already (for 24 hours) is not stored again.
 /// 5. **Kept.** Nothing is dropped that a cursor has not settled or that waits for another attempt.
@@ -41,8 +42,8 @@ pub trait Log: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Later: too much waits, or the disk is full. Ours: the store failed; after that the batch may or may not be in the
-    /// log, and appending it again is harmless where drafts have an origin.
+    /// Later: too much waits, or the disk is full. Ours: the store failed; after that the batch may
+    /// or may not be in the log, and appending it again is harmless where drafts have an origin.
     ///
     /// # Cancel safety
     ///
@@ -53,7 +54,8 @@ pub trait Log: Send + Sync {
     fn head(&self) -> Position;
 
     /// Asks the store how far the log reaches. From then on [`head`](Self::head),
-    /// [`floor`](Self::floor) and [`disk`](Self::disk) are at least as new as the question.
+    /// [`low_watermark`](Self::low_watermark) and [`disk`](Self::disk) are at least as new as the
+    /// question.
     ///
     /// # Errors
     ///
@@ -67,8 +69,8 @@ pub trait Log: Send + Sync {
     fn low_watermark(&self) -> LowWatermark;
 
     /// Hands each group of own entries to a tail from now on, just before the head tells of them,
-    /// so that nobody need read them back; says whether nobody else appends. Of a log that does not,
-    /// everything is read.
+    /// so that nobody need read them back; says whether nobody else appends. Of a log that does
+    /// not, everything is read.
     fn feed(&self, _tail: Arc<Tail>) -> bool {
         false
     }
@@ -77,8 +79,8 @@ pub trait Log: Send + Sync {
     fn watch(&self) -> watch::Receiver<Position>;
 
     /// Reads entries after a position, in order: those up to [`head`](Self::head), and maybe newer
-    /// ones. What is missing above the floor was lost; [`Tailed`](crate::eventlog::Tailed) refuses
-    /// such a page.
+    /// ones. What is missing above the low watermark was lost; [`Tailed`](crate::eventlog::Tailed)
+    /// refuses such a page.
     ///
     /// # Errors
     ///
@@ -108,16 +110,16 @@ pub trait Log: Send + Sync {
     /// Ours: the store failed.
     async fn seek(&self, from: EventId) -> Result<Position, LogError>;
 
-    /// Says how far entries are settled by all cursors but those of `released`, and how large the log
-    /// is.
+    /// Says how far entries are settled by all cursors but those of `released`, and how large the
+    /// log is.
     ///
     /// # Errors
     ///
     /// Ours: the store failed.
     async fn extent(&self, released: &BTreeSet<SubscriptionId>) -> Result<Extent, LogError>;
 
-    /// Drops a slice of the oldest entries that may go; their contents tell repeats and conflicts no
-    /// more. Ask again while there is more, [not at once](Trimmed::PAUSE).
+    /// Drops a slice of the oldest entries that may go; their contents tell repeats and conflicts
+    /// no more. Ask again while there is more, [not at once](Trimmed::PAUSE).
     ///
     /// A slice is so small that appends of the same moment hardly wait for it.
     ///

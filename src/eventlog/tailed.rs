@@ -1,4 +1,5 @@
-//! Any log, with its newest entries in memory, so that followers near the head never touch the disk.
+//! Any log, with its newest entries in memory, so that followers near the head never touch the
+//! disk.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ impl Tailed {
         Arc::new(Self { below, tail, is_fed })
     }
 
-    /// Refuses a page with a hole above the floor, when that is as new as the page.
+    /// Refuses a page with a hole above the low watermark, when that is as new as the page.
     async fn must_be_dense(
         &self,
         (after, head): (Position, Position),

@@ -35,12 +35,12 @@ use crate::source::aws::{AccessKeys, Bus};
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
 
-/// What the machine gives a gateway; a test gives it another clock and other dice.
+/// What the machine gives a gateway; a test gives it another clock and other entropy.
 #[derive(Clone)]
 pub struct Machine {
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Chance.
+    /// Entropy.
     pub entropy: Arc<dyn Entropy>,
     /// How much room its disks have.
     pub disk: Arc<dyn Disk>,
@@ -96,10 +96,10 @@ pub enum BuildError {
         #[source]
         source: std::io::Error,
     },
-    /// What was under way cannot be taken up again.
+    /// What was in flight cannot be resumed.
     #[error("cannot take up the subscriptions")]
     Resume(#[from] SubscriptionServiceError),
-    /// What was under way cannot be taken up again.
+    /// What was in flight cannot be resumed.
     #[error("cannot take up the replays")]
     Replays(#[from] jobs::JobError),
 }
@@ -121,7 +121,7 @@ fn shown(mistakes: &[Diagnostic]) -> String {
     mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// Builds a gateway that listens already and has taken up what was under way.
+/// Builds a gateway that listens already and has resumed what was in flight.
 ///
 /// # Errors
 ///

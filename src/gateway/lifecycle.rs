@@ -1,4 +1,4 @@
-//! A gateway at work: serve, tick, and stop without dropping what is under way.
+//! A gateway at work: serve, tick, and stop without dropping what is in flight.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use crate::gateway::watching::watch;
 use crate::keys::KeyRing;
 use crate::telemetry::error_chain;
 
-/// How long attempts that are under way may take to end once the gateway stops.
+/// How long attempts in flight may take to end once the gateway stops.
 const DRAIN: Duration = Duration::from_secs(20);
 /// How often the key ring is looked at: for keys that are due, and for what the command line did.
 const KEY_TICK: Duration = Duration::from_secs(5);
@@ -62,7 +62,7 @@ impl Gateway {
     }
 
     /// Serves until `until` is done or something breaks, then drains: new work is refused, attempts
-    /// under way end, and their outcomes are written.
+    /// in flight end, and their outcomes are written.
     ///
     /// # Errors
     ///

@@ -2,7 +2,7 @@
 //!
 //! [`build()`] takes the settings apart once and puts the rooms together in the order in which they
 //! must exist. [`Inbound`] is the way in, on one screen; the way out is in `deliver`.
-//! [`Gateway::run`] serves until it is told to stop, then lets go of nothing that is under way.
+//! [`Gateway::run`] serves until it is told to stop, then lets go of nothing that is in flight.
 //!
 //! **Invariant:** no other room names this one, but for the command line.
 

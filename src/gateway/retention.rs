@@ -1,4 +1,5 @@
-//! Keeps the log from growing for ever: drops what is too old or too much, as far as nobody needs it.
+//! Keeps the log from growing for ever: drops what is too old or too much, as far as nobody needs
+//! it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,8 +12,8 @@ use crate::eventlog::{DiskLevel, Extent, LogError, Position, Retention, Retentio
 use crate::subscriptions::SubscriptionState;
 use crate::telemetry::{Metric, error_chain};
 
-/// So many entries are worth moving the floor at once, so that looking at some of them anew for every
-/// subscription costs a fraction of what routing them did.
+/// So many entries are worth moving the low watermark at once, so that looking at some of them anew
+/// for every subscription costs a fraction of what routing them did.
 const WORTH: u64 = 65_536;
 /// The longest that fewer entries wait.
 const LONGEST_WAIT: Duration = Duration::from_hours(1);
@@ -88,8 +89,9 @@ impl Retaining {
         Ok(())
     }
 
-    /// Writes what was noted, if the disk has room. Where it has none, only dropping makes some, and
-    /// what is written already holds every entry that is needed; places in the numbering follow.
+    /// Writes what was noted, if the disk has room. Where it has none, only dropping makes some,
+    /// and what is written already holds every entry that is needed; places in the numbering
+    /// follow.
     async fn flush(&self) -> Result<(), LogError> {
         self.ledger.try_flush().await.or_else(|error| match error {
             LogError::Full { .. } => Ok(()),
@@ -97,7 +99,7 @@ impl Retaining {
         })
     }
 
-    /// Whether entries that are few have waited long enough since the floor was moved.
+    /// Whether entries that are few have waited long enough since the low watermark was moved.
     fn has_waited(&self, moved: Timestamp) -> bool {
         let now = self.services.clock.now();
         let wait = self.config.age.map_or(LONGEST_WAIT, |age| LONGEST_WAIT.min(age.0 / 24));
@@ -129,8 +131,8 @@ impl Retaining {
         Ok((too_old.max(too_much).min(settled), presses))
     }
 
-    /// Keeps where each subscription stands in its numbering at a position, so that what stays after
-    /// it can be numbered when what lies before it is gone.
+    /// Keeps where each subscription stands in its numbering at a position, so that what stays
+    /// after it can be numbered when what lies before it is gone.
     async fn keep_places(&self, at: Position) -> Result<(), Cause> {
         let subscription_service = &self.services.subscription_service;
         for (id, _) in subscription_service.standings() {
@@ -141,7 +143,7 @@ impl Retaining {
                 Err(error) if error.fault() == Fault::Caller => {}
                 Err(error) => return Err(Box::new(error)),
             }
-            // Places near the floor are found in memory, and others need their turn.
+            // Places near the low watermark are found in memory, and others need their turn.
             tokio::task::yield_now().await;
         }
         self.flush().await?;

@@ -10,7 +10,7 @@ use crate::source::{Envelope, OWN_SOURCE, Received, ResponseMode};
 use crate::subscriptions::{Subscription, SubscriptionState};
 use crate::telemetry::{Metric, error_chain};
 
-/// Acts on every notice until nobody can send one any more.
+/// Acts on every signal until nobody can send one any more.
 pub(super) async fn watch(
     services: &Services,
     mut signals: mpsc::UnboundedReceiver<DeliverySignal>,

@@ -3,7 +3,7 @@
 //! A [`Validated`](crate::contract::Validated) event comes in and an [`Identified`] one goes out,
 //! ready for the log, which alone gives it the last name, its id.
 //!
-//! **Invariant:** the names depend on nothing but the event itself: no clock, no chance, no state.
+//! **Invariant:** the names depend on nothing but the event itself: no clock, no entropy, no state.
 //! The same content has the same key wherever it is computed.
 
 mod canonical;

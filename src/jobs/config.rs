@@ -13,7 +13,7 @@ use crate::ambient::HumanDuration;
 pub struct Config {
     /// Events per second of one replay, so that live traffic is not starved; 0 for no bound.
     pub rate: u32,
-    /// How many attempts of one replay may be under way at once, 1 to 256.
+    /// How many attempts of one replay may be in flight at once, 1 to 256.
     #[schemars(range(min = 1, max = 256))]
     pub parallel: u16,
     /// Dead letters per second that a redrive brings back, unless it says otherwise, 1 to 1000.
@@ -25,8 +25,8 @@ pub struct Config {
     /// How many replays, dry runs and redrives of one consumer may run at once, 1 to 1000.
     #[schemars(range(min = 1, max = 1000))]
     pub running_per_consumer: u16,
-    /// How long replays and redrives that have ended are kept; of a subscription, the newest hundred
-    /// at the most.
+    /// How long replays and redrives that have ended are kept; of a subscription, the newest
+    /// hundred at the most.
     pub keep_ended: HumanDuration,
 }
 

@@ -1,4 +1,4 @@
-//! A redrive as a durable job: dead letters of one subscription, brought back at a pace.
+//! A redrive as a durable job: dead letters of one subscription, brought back at a rate.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -19,7 +19,7 @@ pub struct RedriveCounts {
     pub redriven: u64,
 }
 
-/// Dead letters of one subscription that are brought back at a pace.
+/// Dead letters of one subscription that are brought back at a rate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Redrive {
     /// Its name.

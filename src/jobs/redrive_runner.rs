@@ -1,4 +1,4 @@
-//! Hands dead letters to the courier of their subscription, at the redrive's own pace.
+//! Hands dead letters to the courier of their subscription, at the redrive's own rate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +30,8 @@ pub(super) struct RedriveRunner {
 }
 
 impl RedriveRunner {
-    /// Runs until every dead letter was handed over, the redrive is cancelled, or the gateway stops;
-    /// in the last case it goes on after a restart.
+    /// Runs until every dead letter was handed over, the redrive is cancelled, or the gateway
+    /// stops; in the last case it goes on after a restart.
     pub(super) async fn run(mut self, mut redrive: Redrive) -> Result<(), JobError> {
         let ended = self.travel(&mut redrive).await?;
         redrive.state = match ended {
@@ -73,8 +73,8 @@ impl RedriveRunner {
         }
     }
 
-    /// Goes on with the courier that has taken the place of the one before, because events now travel
-    /// in another way; says whether there is one.
+    /// Goes on with the courier that has taken the place of the one before, because events now
+    /// travel in another way; says whether there is one.
     async fn reconnect(&mut self, redrive: &Redrive) -> bool {
         let worker = self.subscription_service.worker_again(&redrive.query.subscription).await;
         let worker = worker.filter(|worker| redrive.belongs_to(&worker.subscription.borrow()));
@@ -83,7 +83,7 @@ impl RedriveRunner {
         true
     }
 
-    /// Waits until dead letters may be handed over, by pace, by the courier's room and by the
+    /// Waits until dead letters may be handed over, by rate, by the courier's room and by the
     /// subscription's state; says how many, or how it ends because of an interruption.
     async fn room(&mut self, redrive: &Redrive, next: Timestamp) -> Result<usize, JobEnd> {
         let (cancel, stopping) = (self.cancel.clone(), self.tasks.stopping().clone());

@@ -1,4 +1,4 @@
-//! How far a running replay is, and what is under way.
+//! How far a running replay is, and what is in flight.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use crate::event::{ChainValue, Timestamp};
 use crate::eventlog::{Cursor, Position, SequenceSet};
 use crate::jobs::Replay;
 
-/// An attempt that has ended: its number in the replay, its delivery, and what that means; nothing if
-/// it could not be made.
+/// An attempt that has ended: its number in the replay, its delivery, and what that means; nothing
+/// if it could not be made.
 pub(super) type Done = (u64, Arc<Delivery>, Option<Verdict>);
 
 /// What a running replay holds in memory.
@@ -50,8 +50,8 @@ impl ReplayRun {
         }
     }
 
-    /// Counts for how long a replay stands still: what has passed since the last look, and `most` at
-    /// the most.
+    /// Counts for how long a replay stands still: what has passed since the last look, and `most`
+    /// at the most.
     pub(super) fn stand(&mut self, replay: &mut Replay, (now, most): (Timestamp, Duration)) {
         replay.stood = replay.stood.saturating_add(now.since(self.looked).min(most));
         self.looked = now;

@@ -1,4 +1,4 @@
-//! Feeds old entries to the hands that carry live ones, at the replay's own pace.
+//! Reads old entries and attempts each as live ones are, at the replay's own rate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,8 +25,8 @@ const KEEP_EVERY: Duration = Duration::from_millis(500);
 const AFTER_PANIC: Duration = Duration::from_mins(1);
 /// How long it waits for the end of an attempt of others before it looks again.
 const LONGEST_TURN: Duration = Duration::from_secs(5);
-/// How often it looks at the time while it stands still, and the most that one look counts: what the
-/// gateway was not there for, and what a clock has leapt over, is nobody's fault.
+/// How often it looks at the time while it stands still, and the most that one look counts: what
+/// the gateway was not there for, and what a clock has leapt over, is nobody's fault.
 const LOOK_EVERY: Duration = Duration::from_hours(1);
 /// How long it waits for room on a full disk before it tries again to write down how it ended.
 const ROOM: Duration = Duration::from_secs(1);
@@ -75,7 +75,7 @@ pub struct ReplayRunner {
     pub clock: Arc<dyn Clock>,
     /// Where attempts run.
     pub tasks: Tasks,
-    /// Attempts under way at once.
+    /// Attempts in flight at once.
     pub parallel: u16,
     /// How long it may stand still while the gateway runs.
     pub patience: Duration,
@@ -125,7 +125,8 @@ impl ReplayRunner {
         Ok(replay)
     }
 
-    /// Counts what it will send, if a crash came before that; says how it ends if it is interrupted.
+    /// Counts what it will send, if a crash came before that; says how it ends if it is
+    /// interrupted.
     async fn measure(
         &self,
         replay: &mut Replay,
@@ -144,8 +145,8 @@ impl ReplayRunner {
         }
     }
 
-    /// Writes down how far it has come, after what became of the events up to there: a crash between
-    /// the two attempts some of them again and loses none.
+    /// Writes down how far it has come, after what became of the events up to there: a crash
+    /// between the two attempts some of them again and loses none.
     async fn keep(&self, replay: &mut Replay, reached: Position) -> Result<(), JobError> {
         if replay.reached != reached {
             (replay.reached, replay.moved) = (reached, self.clock.now());
@@ -155,8 +156,8 @@ impl ReplayRunner {
         self.replays.keep(replay).await
     }
 
-    /// Writes down how it ended, once there is room. A gateway that stops does not wait for that: it
-    /// goes on after the restart from where it was kept last.
+    /// Writes down how it ended, once there is room. A gateway that stops does not wait for that:
+    /// it goes on after the restart from where it was kept last.
     async fn keep_end(&self, replay: &mut Replay, reached: Position) -> Result<(), JobError> {
         let stopping = self.tasks.stopping();
         loop {
@@ -228,9 +229,9 @@ impl ReplayRunner {
         Ok(JobEnd::Completed)
     }
 
-    /// Waits until the next attempt may begin, by pace, by room, by the health of the sink and by the
-    /// subscription's state; says how it ends if none may, because of an interruption or because
-    /// the subscription is gone.
+    /// Waits until the next attempt may begin, by rate, by room, by the health of the sink and by
+    /// the subscription's state; says how it ends if none may, because of an interruption or
+    /// because the subscription is gone.
     async fn make_room(
         &mut self,
         replay: &mut Replay,
@@ -241,8 +242,8 @@ impl ReplayRunner {
             if let Some(ended) = self.interrupted() {
                 return Ok(Err(ended));
             }
-            // Anew each time, because the subscription may have another sink now, and before the gate
-            // is asked, so that no change after its answer is missed.
+            // Anew each time, because the subscription may have another sink now, and before the
+            // limiter is asked, so that no change after its answer is missed.
             let mut health = self.limiter.watch();
             run.stand(replay, (self.clock.now(), LOOK_EVERY));
             if self.clock.now() >= run.kept.after(KEEP_EVERY) {
@@ -290,8 +291,8 @@ impl ReplayRunner {
                 Ok(()) = health.changed(), if delivers && room => {}
                 // A courier that has ended is noticed at the subscription.
                 _ = self.standing.changed(), if !patient => {}
-                // It is seen above what it has become, and whether it is gone: its courier ends only
-                // when this does.
+                // It is seen above what it has become, and whether it is gone: its courier ends
+                // only when this does.
                 _ = self.subscription.changed() => {}
                 () = cancel.cancelled() => {}
                 () = stopping.cancelled() => {}
@@ -316,7 +317,7 @@ impl ReplayRunner {
             permit.run(attempted.entry.event.id, attempter.attempt(&attempted), &*clock).await
         });
         let outcome = async move {
-            (numbered.sequence, delivery, attempt.await.ok().map(|carried| carried.verdict))
+            (numbered.sequence, delivery, attempt.await.ok().map(|result| result.verdict))
         };
         run.in_flight.push(Box::pin(outcome));
     }

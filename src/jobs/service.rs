@@ -22,8 +22,8 @@ use crate::subscriptions::Subscription;
 
 /// Of the jobs of a subscription that have ended, so many of the newest are kept.
 const MOST_ENDED: usize = 100;
-/// Of the jobs of a subscription, so many of the newest are listed: more are there only if they ended
-/// within a few minutes.
+/// Of the jobs of a subscription, so many of the newest are listed: more are there only if they
+/// ended within a few minutes.
 const MOST_LISTED: usize = 1000;
 
 /// What a caller asks for.
@@ -39,7 +39,7 @@ pub struct NewReplay {
     pub rate: Option<u32>,
 }
 
-/// The parts of a desk.
+/// The parts of a job service.
 #[derive(Clone)]
 pub struct JobServiceParts {
     /// How fast replays go by default.
@@ -56,11 +56,11 @@ pub struct JobServiceParts {
     pub ledger: Arc<Ledger>,
     /// Who makes attempts.
     pub attempter: Arc<Attempter>,
-    /// Knows the couriers.
+    /// Knows the workers.
     pub subscription_service: Arc<SubscriptionService>,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Chance.
+    /// Entropy.
     pub entropy: Arc<dyn Entropy>,
     /// Where replays run.
     pub tasks: Tasks,
@@ -109,13 +109,13 @@ impl JobService {
         Ok(resumed + self.resume_redrives().await?)
     }
 
-    /// Counts what a replay would send, without sending it. It is a job of the consumer like any other
-    /// while it counts.
+    /// Counts what a replay would send, without sending it. It is a job of the consumer like any
+    /// other while it counts.
     ///
     /// # Errors
     ///
-    /// The caller's turn: the request cannot work, or the consumer has as many jobs as it may. Ours: the
-    /// log failed.
+    /// The caller's turn: the request cannot work, or the consumer has as many jobs as it may.
+    /// Ours: the log failed.
     pub async fn count(
         &self,
         subscription: &Subscription,
@@ -151,7 +151,8 @@ impl JobService {
 
     /// Keeps, counts and starts a replay.
     ///
-    /// Not cancel safe: dropped half way, it leaves a replay that nobody runs, until that is tidied.
+    /// Not cancel safe: dropped half way, it leaves a replay that nobody runs, until that is
+    /// tidied.
     ///
     /// # Errors
     ///
@@ -268,8 +269,8 @@ impl JobService {
         Ok(newest(replays))
     }
 
-    /// Ends replays and redrives that nobody runs any more, and drops those that have ended and are too
-    /// old or too many; says how many went.
+    /// Ends replays and redrives that nobody runs any more, and drops those that have ended and are
+    /// too old or too many; says how many went.
     ///
     /// # Errors
     ///
@@ -282,7 +283,7 @@ impl JobService {
         Ok(parts.replays.tidy(keeping).await? + parts.redrives.tidy(keeping).await?)
     }
 
-    /// Ends a running replay; attempts that are under way end by themselves.
+    /// Ends a running replay; attempts in flight end by themselves.
     ///
     /// # Errors
     ///

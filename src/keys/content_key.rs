@@ -16,7 +16,7 @@ impl ContentKey {
         Self { bytes, encryption }
     }
 
-    /// Makes a key by chance.
+    /// Makes a random key.
     pub(super) fn random(encryption: ContentEncryption) -> Result<Self, KeyFailure> {
         let mut bytes = Zeroizing::new([0; 32]);
         rand::fill(bytes.as_mut()).map_err(|_| KeyFailure("make a content key"))?;

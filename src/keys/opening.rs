@@ -56,7 +56,7 @@ enum Private {
 }
 
 impl OpeningKey {
-    /// Makes a key pair from the chance of the cryptographic library.
+    /// Makes a key pair from the entropy of the cryptographic library.
     ///
     /// # Errors
     ///
@@ -261,7 +261,7 @@ impl OpeningKey {
     }
 }
 
-/// The decrypted content key if it has the right length, else one made by chance.
+/// The decrypted content key if it has the right length, else a random one.
 fn recovered(found: Option<&[u8]>, encryption: ContentEncryption) -> Option<ContentKey> {
     // Made in either case, so that failure takes the same time.
     let random = ContentKey::random(encryption).ok()?;

@@ -1,5 +1,5 @@
-//! Consumers' key sets behind a URL, for sealing or for receipts: fetched when needed, kept as long as
-//! they may be, never longer.
+//! Consumers' key sets behind a URL, for sealing or for receipts: fetched when needed, kept as long
+//! as they may be, never longer.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const SHORTEST: Duration = Duration::from_mins(1);
 const LONGEST: Duration = Duration::from_hours(24);
 const USUAL: Duration = Duration::from_mins(5);
-/// How long a set is used after its time while its owner does not answer. It is an encryption key: a
-/// stale one may be a stolen one.
+/// How long a set is used after its time while its owner does not answer. It is an encryption key:
+/// a stale one may be a stolen one.
 const STALE: Duration = Duration::from_hours(1);
-/// How long a failure is remembered; chance spreads the next tries out.
+/// How long a failure is remembered; jitter spreads the next tries out.
 const FAILURE_SECONDS: std::ops::RangeInclusive<u64> = 10..=30;
 /// How often a set may be fetched before its time because a key is not in it.
 const BETWEEN_REFRESHES: Duration = Duration::from_secs(30);
@@ -143,8 +143,8 @@ impl<S> Expiry<Url, RemoteEntry<S>> for Lapse {
 }
 
 impl RemoteKeys {
-    /// A client that follows no redirect and sends nothing about where it has been; it fetches sets of
-    /// every kind.
+    /// A client that follows no redirect and sends nothing about where it has been; it fetches sets
+    /// of every kind.
     pub fn client_builder() -> reqwest::ClientBuilder {
         reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -165,13 +165,13 @@ impl<S: PublicKeys> RemoteKeys<S> {
 
     /// The key set at an address, from the cache while it is fresh.
     ///
-    /// However many ask at once, one request is sent. Cancel safe: who waits takes over a fetch that
-    /// is dropped.
+    /// However many ask at once, one request is sent. Cancel safe: who waits takes over a fetch
+    /// that is dropped.
     ///
     /// # Errors
     ///
-    /// The caller's turn: the address is not allowed. Later: its owner does not give a usable set, and
-    /// the last one is over an hour past its time.
+    /// The caller's turn: the address is not allowed. Later: its owner does not give a usable set,
+    /// and the last one is over an hour past its time.
     pub async fn get(&self, url: &Url) -> Result<Arc<S>, Arc<RemoteKeysError>> {
         self.ask(url, |entry, now| entry.fresh_until <= now).await
     }

@@ -155,7 +155,7 @@ impl SealingKey {
         self.0.public.as_ref()
     }
 
-    /// Makes the content key of one token: by agreement with a fresh ephemeral key, or by chance
+    /// Makes the content key of one token: by agreement with a fresh ephemeral key, or at random
     /// and encrypted to the consumer.
     ///
     /// # Errors

@@ -32,7 +32,7 @@ impl Half {
     fn generate(entropy: &dyn Entropy) -> Self {
         let mut key = Zeroizing::new([0; 32]);
         entropy.fill(key.as_mut());
-        // The name is chance too: a digest of the key would let a thief test guesses.
+        // The name is random too: a digest of the key would let a thief test guesses.
         let mut name = [0; 12];
         entropy.fill(&mut name);
         Self { kid: jwk::encode(&name), key }

@@ -35,7 +35,7 @@ struct Inner {
 const EVENT_TYPE: &str = "secevent+jwt";
 
 impl SigningKey {
-    /// Makes a key from the chance of the cryptographic library; RSA keys have 2048 bits.
+    /// Makes a key from the entropy of the cryptographic library; RSA keys have 2048 bits.
     ///
     /// # Errors
     ///

@@ -23,7 +23,8 @@ pub struct SubscriptionDocument {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub types: Vec<String>,
     /// Only events that pass every one of these filters: the dialects `exact`, `prefix`, `suffix`,
-    /// `all`, `any`, `not`, and `pattern` (an Amazon EventBridge event pattern over the CloudEvent).
+    /// `all`, `any`, `not`, and `pattern` (an Amazon EventBridge event pattern over the
+    /// CloudEvent).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<Value>,
     /// The address that events are posted to; missing if the protocol is `PULL`.
@@ -87,7 +88,7 @@ pub struct Settings {
     /// mix secrets with text that a stranger chooses: their length would tell.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub compress: bool,
-    /// How many attempts may be under way at once, 1 to 256; the gateway's default if missing.
+    /// How many attempts may be in flight at once, 1 to 256; the gateway's default if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 256))]
     pub parallel: Option<u16>,

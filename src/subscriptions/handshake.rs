@@ -20,7 +20,7 @@ pub struct Challenge {
 }
 
 impl Challenge {
-    /// Makes a challenge with 128 bits of chance.
+    /// Makes a challenge with 128 random bits.
     pub fn new(now: Timestamp, entropy: &dyn Entropy) -> Self {
         let unix_ms = u64::try_from(now.unix_ms()).unwrap_or(0);
         let mut nonce = [0; 16];

@@ -42,7 +42,7 @@ pub struct Subscription {
     pub audience: String,
     /// The algorithm of the signature; nothing: the gateway's first one.
     pub signature: Option<SigningAlgorithm>,
-    /// How many attempts may be under way at once; nothing: the gateway's default.
+    /// How many attempts may be in flight at once; nothing: the gateway's default.
     pub parallel: Option<u16>,
     /// When it was created.
     pub created: Timestamp,

@@ -11,10 +11,10 @@ pub enum MetricKind {
     Histogram(&'static [f64]),
 }
 
-/// Upper bounds for spans within the gateway, in seconds.
+/// Upper bounds for durations within the gateway, in seconds.
 const SHORT: &[f64] =
     &[25e-6, 50e-6, 1e-4, 25e-5, 5e-4, 1e-3, 25e-4, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0];
-/// Upper bounds for spans that include a network or a wait, in seconds.
+/// Upper bounds for durations that include a network or a wait, in seconds.
 const LONG: &[f64] =
     &[1e-3, 25e-4, 5e-3, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0, 3600.0];
 /// Upper bounds for numbers of things handled together.
@@ -119,13 +119,14 @@ metrics! {
     LagSeconds: "sealway_lag_seconds", MetricKind::Gauge, ["subscription"];
     /// Events of a subscription that wait for another attempt.
     RetriesWaiting: "sealway_retries_waiting", MetricKind::Gauge, ["subscription"];
-    /// Whether the sink of a subscription is asked: 0 it is, 1 one attempt at a time, 2 it is left alone.
+    /// Whether the sink of a subscription is asked: 0 it is, 1 one attempt at a time, 2 it is left
+    /// alone.
     BreakerState: "sealway_breaker_state", MetricKind::Gauge, ["subscription"];
     /// Times that a sink was left alone because it did not answer well, by whose attempt showed it.
     SinksLeftAlone: "sealway_sinks_left_alone_total", MetricKind::Counter, ["subscription"];
     /// Subscriptions that were paused because every attempt failed.
     SubscriptionsPaused: "sealway_subscriptions_paused_total", MetricKind::Counter, ["subscription"];
-    /// Attempts that a subscription may have under way at the moment.
+    /// Attempts that a subscription may have in flight at the moment.
     ParallelAllowed: "sealway_parallel_allowed", MetricKind::Gauge, ["subscription"];
     /// Time from acceptance to delivery.
     EndToEndSeconds: "sealway_end_to_end_seconds", MetricKind::Histogram(LONG), [];

@@ -152,7 +152,7 @@ impl Histogram {
         let _ = self.0.total.fetch_update(Relaxed, Relaxed, add);
     }
 
-    /// Adds a span of time, in seconds.
+    /// Adds a duration, in seconds.
     pub fn observe_duration(&self, span: Duration) {
         self.observe(span.as_secs_f64());
     }

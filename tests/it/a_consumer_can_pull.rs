@@ -340,7 +340,7 @@ async fn what_is_gone_is_told_and_what_is_not_acknowledged_stays() {
     .await;
 
     gateway.restart().await;
-    // What was not acknowledged is there, with its numbers, though no milestone lies so near.
+    // What was not acknowledged is there, with its numbers, though no sequence checkpoint lies so near.
     let page = eventually("three are there", async || {
         let page = fetch(&gateway, &puller, "").await;
         (events(&page).len() == 3).then_some(page)

@@ -324,7 +324,7 @@ async fn a_sink_that_fails_is_left_alone_and_found_again() {
     let metrics = metrics.as_str().unwrap();
     assert!(metrics.contains("sealway_breaker_state{subscription=\"shop\"} 2"), "{metrics}");
     assert!(metrics.contains("sealway_sinks_left_alone_total{subscription=\"shop\"} 1"));
-    // Four may be under way at once, so that some may have begun before the fifth had failed.
+    // Four may be in flight at once, so that some may have begun before the fifth had failed.
     let made = receiver.arrivals().len();
     assert!((5..=8).contains(&made), "{made}");
     let more = async || receiver.arrivals().get(made).cloned();

@@ -1,4 +1,4 @@
-//! A disk that fills up stops events at the border, not what is under way, and one that has room
+//! A disk that fills up stops events at the border, not what is in flight, and one that has room
 //! again takes events without a restart.
 
 use reqwest::Method;

@@ -252,7 +252,7 @@ async fn a_replay_has_receipts_of_its_own_and_all_go_with_their_subscription() {
 }
 
 #[tokio::test]
-async fn keys_for_receipts_may_lie_at_an_address_and_turn() {
+async fn keys_for_receipts_may_lie_at_an_address_and_rotate() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = TestGateway::at(&clock).await;
     let receiver = Receiver::start(&gateway, "shop").await;

@@ -12,7 +12,7 @@ use crate::harness::{
     number_from_environment as number,
 };
 
-/// Kills in a usual run; `KILLS` says another number, and `SEED` other dice.
+/// Kills in a usual run; `KILLS` says another number, and `SEED` another seed.
 const KILLS: u64 = 12;
 const SEED: u64 = 0x5ea1_3a7e;
 

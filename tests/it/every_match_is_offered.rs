@@ -21,7 +21,7 @@ async fn a_sink_that_hangs_or_fails_holds_nobody_else_up() {
     hanging.answer(Reply::Hang);
     failing.answer(Reply::Status(500));
 
-    // More than a subscription may have under way at once.
+    // More than a subscription may have in flight at once.
     let ids = gateway.orders(1..=40).await;
 
     healthy.wait_for_delivered(40).await;

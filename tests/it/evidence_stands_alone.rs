@@ -20,7 +20,7 @@ use sealway::keys::{SigningAlgorithm, SigningKey};
 
 use crate::consumer_in_rust::chain_after;
 use crate::harness::{Receiver, Reply, Sink, TestGateway, eventually, program};
-use crate::keys_can_turn;
+use crate::keys_rotate;
 
 /// Runs `sealway evidence verify` and gives its exit code and what it says.
 fn verify(file: &Path, more: &[&str]) -> (i32, Value) {
@@ -215,16 +215,16 @@ async fn a_consumer_exports_its_own_and_nothing_of_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_that_turns_within_a_bundle_is_in_it_and_is_named_where_it_lacks() {
+async fn a_key_that_rotates_within_a_bundle_is_in_it_and_is_named_where_it_lacks() {
     // Behind the time of the machine, because the command line reads tokens by that.
     let clock = ManualClock::at(SystemClock.now().before(Duration::from_hours(1)));
-    let gateway = keys_can_turn::gateway(&clock).await;
+    let gateway = keys_rotate::gateway(&clock).await;
     let receiver = Receiver::start(&gateway, "shop").await;
     let key = gateway.add_caller("shop", &["consume:shop"]).await;
     gateway.subscribe(&receiver, json!({})).await;
     gateway.orders(1..=60).await;
     receiver.wait_for_delivered(60).await;
-    let old = keys_can_turn::published(&gateway).await.remove(0);
+    let old = keys_rotate::published(&gateway).await.remove(0);
     let request = Request::get("/subscriptions/shop/evidence")
         .header("authorization", format!("Bearer {key}"))
         .body(Body::empty())
@@ -236,8 +236,8 @@ async fn a_key_that_turns_within_a_bundle_is_in_it_and_is_named_where_it_lacks()
     for _ in 0..8 {
         bundle.extend_from_slice(&lines.next().await.unwrap().unwrap());
     }
-    keys_can_turn::keys(&gateway, &["rotate", "--now"]);
-    let both = keys_can_turn::published_once(&gateway, &clock, |kids| kids.len() == 2).await;
+    keys_rotate::keys(&gateway, &["rotate", "--now"]);
+    let both = keys_rotate::published_once(&gateway, &clock, |kids| kids.len() == 2).await;
     while let Some(line) = lines.next().await {
         bundle.extend_from_slice(&line.unwrap());
     }
@@ -280,9 +280,9 @@ async fn a_key_that_turns_within_a_bundle_is_in_it_and_is_named_where_it_lacks()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_that_turns_while_keys_for_receipts_are_fetched_leaves_the_bundle_whole() {
+async fn a_key_that_rotates_while_keys_for_receipts_are_fetched_leaves_the_bundle_whole() {
     let clock = ManualClock::at(SystemClock.now().before(Duration::from_hours(1)));
-    let gateway = keys_can_turn::gateway(&clock).await;
+    let gateway = keys_rotate::gateway(&clock).await;
     let receiver = Receiver::start(&gateway, "shop").await;
     let key = gateway.add_caller("shop", &["consume:shop"]).await;
     let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -290,7 +290,7 @@ async fn a_key_that_turns_while_keys_for_receipts_are_fetched_leaves_the_bundle_
     let receipts = json!({ "jwksUri": jwks_uri });
     gateway.subscribe(&receiver, json!({ "config": { "receipts": receipts } })).await;
     // The gateway looks at the files only once the clock moves.
-    keys_can_turn::keys(&gateway, &["rotate", "--now"]);
+    keys_rotate::keys(&gateway, &["rotate", "--now"]);
     let request = Request::get("/subscriptions/shop/evidence")
         .header("authorization", format!("Bearer {key}"))
         .body(Body::empty())
@@ -298,7 +298,7 @@ async fn a_key_that_turns_while_keys_for_receipts_are_fetched_leaves_the_bundle_
 
     let answer = gateway.routes().oneshot(request).await.unwrap();
     let fetching = server.accept().await.unwrap();
-    keys_can_turn::published_once(&gateway, &clock, |kids| kids.len() == 2).await;
+    keys_rotate::published_once(&gateway, &clock, |kids| kids.len() == 2).await;
     drop((fetching, server));
     let bundle = axum::body::to_bytes(answer.into_body(), usize::MAX).await.unwrap();
 

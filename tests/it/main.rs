@@ -34,7 +34,7 @@ mod every_match_is_offered;
 mod evidence_stands_alone;
 mod every_violation_is_documented;
 mod harness;
-mod keys_can_turn;
+mod keys_rotate;
 mod mistakes_are_found_offline;
 mod nobody_keeps_the_log_for_ever;
 mod nothing_leaves_without_a_contract;

@@ -121,7 +121,7 @@ async fn only_types_that_were_asked_for_are_sent() {
 }
 
 #[tokio::test]
-async fn a_replay_keeps_its_pace() {
+async fn a_replay_keeps_its_rate() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = TestGateway::at(&clock).await;
     let receiver = Receiver::subscribed(&gateway, "shop").await;
@@ -143,7 +143,7 @@ async fn a_replay_keeps_its_pace() {
 async fn a_replay_survives_a_restart_in_the_middle() {
     let (mut gateway, receiver, ids) = delivered(60).await;
     let id = replay(&gateway, &json!({ "from": ids[0], "rate": 40 })).await;
-    eventually("it is under way", async || (replayed(&receiver).len() >= 5).then_some(())).await;
+    eventually("it is in flight", async || (replayed(&receiver).len() >= 5).then_some(())).await;
 
     gateway.restart().await;
     assert!(replayed(&receiver).len() < 60, "it was meant to be in the middle");
@@ -158,7 +158,7 @@ async fn a_replay_survives_a_restart_in_the_middle() {
 async fn a_replay_keeps_the_filter_that_it_was_asked_for_with() {
     let (mut gateway, receiver, ids) = delivered(60).await;
     let id = replay(&gateway, &json!({ "from": ids[0], "rate": 40 })).await;
-    eventually("it is under way", async || (replayed(&receiver).len() >= 5).then_some(())).await;
+    eventually("it is in flight", async || (replayed(&receiver).len() >= 5).then_some(())).await;
     let mut document = gateway.get("/subscriptions/shop").await;
     for shown in ["state", "created", "reason", "progress"] {
         document.as_object_mut().unwrap().remove(shown);
@@ -179,7 +179,7 @@ async fn a_replay_keeps_the_filter_that_it_was_asked_for_with() {
 async fn a_cancelled_replay_stops_and_stays_stopped() {
     let (mut gateway, receiver, ids) = delivered(60).await;
     let id = replay(&gateway, &json!({ "from": ids[0], "rate": 40 })).await;
-    eventually("it is under way", async || (replayed(&receiver).len() >= 5).then_some(())).await;
+    eventually("it is in flight", async || (replayed(&receiver).len() >= 5).then_some(())).await;
     let path = format!("/replays/{id}");
 
     assert_eq!(gateway.call(Method::DELETE, &path, None).await.status, 202);

@@ -31,7 +31,7 @@
 
 // The numbers of the control file. The first ones are the test's, the last ones are ours.
 enum {
-    SEED,           // of the dice
+    SEED,           // of the entropy
     CUT_AT_WRITE,   // the power goes at the n-th change of a file or a directory; 0: never
     CUT_AT_SYNC,    // the power goes at the n-th sync, before it has happened; 0: never
     LIES,           // syncs say yes and do nothing
@@ -95,7 +95,7 @@ static void fail(const char *what) {
     _exit(70);
 }
 
-static uint64_t dice(void) {
+static uint64_t random_bits(void) {
     uint64_t z = (dice_state += 0x9e3779b97f4a7c15ULL);
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
     z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
@@ -155,11 +155,11 @@ static void throw_away(File *file, Pages *pages, off_t end, unsigned percent) {
         if (!pages->before[n]) continue;
         control[UNSYNCED]++;
         off_t at = (off_t)n * PAGE;
-        if (at >= end || dice() % 100 >= percent) continue;
+        if (at >= end || random_bits() % 100 >= percent) continue;
         control[THROWN]++;
-        bool torn = dice() % 4 == 0;
+        bool torn = random_bits() % 4 == 0;
         for (int s = 0; s < PAGE; s += SECTOR) {
-            if (torn && dice() % 2) continue;
+            if (torn && random_bits() % 2) continue;
             ssize_t put = REAL(pwrite)(file->fd, pages->before[n] + s, SECTOR, at + s);
             if (put != SECTOR) fail("pwrite");
         }
@@ -168,9 +168,9 @@ static void throw_away(File *file, Pages *pages, off_t end, unsigned percent) {
 
 static void cut_file(File *file, unsigned percent) {
     off_t now = size_of(file->fd), end = now;
-    if (dice() % 100 < percent) {
+    if (random_bits() % 100 < percent) {
         if (now < file->size) end = file->size;
-        else end = now - (off_t)(dice() % (uint64_t)(now - file->size + 1));
+        else end = now - (off_t)(random_bits() % (uint64_t)(now - file->size + 1));
         if (end > file->size) end = (end + PAGE - 1) / PAGE * PAGE;
         if (end > now && now > file->size) end = now;
     }
@@ -195,10 +195,10 @@ static void undo(Change *change) {
 static void cut(void) {
     static const unsigned moods[] = {0, 20, 50, 80, 100};
     dice_state = control[SEED];
-    unsigned percent = moods[dice() % 5];
+    unsigned percent = moods[random_bits() % 5];
     for (size_t n = 0; n < file_count; n++)
         if (!files[n]->directory) cut_file(files[n], percent);
-    size_t lost = percent == 0 ? 0 : percent == 100 ? change_count : dice() % (change_count + 1);
+    size_t lost = percent == 0 ? 0 : percent == 100 ? change_count : random_bits() % (change_count + 1);
     for (size_t n = 0; n < lost; n++) undo(changes[change_count - 1 - n]);
     control[CUT] = 1;
     for (;;) kill(getpid(), SIGKILL);

@@ -1,4 +1,4 @@
-//! One attempt, on one screen: seal, send, judge, record.
+//! The way out, on one screen: seal, send, judge, record.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub struct Attempter {
     pub timeout: Duration,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Chance, for jitter.
+    /// Entropy, for jitter.
     pub entropy: Arc<dyn Entropy>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
@@ -57,15 +57,15 @@ impl Attempter {
     /// Makes one attempt at a delivery.
     ///
     /// Not cancel safe: the sink may have the event while nothing is recorded, so that it is
-    /// delivered again.
+    /// delivered again (at least once).
     pub async fn attempt(&self, delivery: &Delivery) -> AttemptResult {
         let mut sending = self.seal(delivery).await;
         self.send(std::slice::from_mut(&mut sending)).await;
         self.conclude(sending).await
     }
 
-    /// Makes one attempt at each of these deliveries of one subscription, in batches as large as its
-    /// sink takes them, and gives what came of each, in order.
+    /// Makes one attempt at each of these deliveries of one subscription, in batches as large as
+    /// its sink takes them, and gives what came of each, in order.
     ///
     /// Not cancel safe, as [`attempt`](Self::attempt).
     pub async fn attempt_all(&self, deliveries: &[Arc<Delivery>]) -> Vec<AttemptResult> {
@@ -74,11 +74,11 @@ impl Attempter {
             sendings.push(self.seal(delivery).await);
         }
         self.send(&mut sendings).await;
-        let mut carried = Vec::with_capacity(sendings.len());
+        let mut result = Vec::with_capacity(sendings.len());
         for sending in sendings {
-            carried.push(self.conclude(sending).await);
+            result.push(self.conclude(sending).await);
         }
-        carried
+        result
     }
 
     async fn seal<'a>(&self, delivery: &'a Delivery) -> Sending<'a> {
@@ -136,7 +136,7 @@ impl Attempter {
         };
         let policy = Policy::of(&delivery.subscription, &self.schedule);
         let verdict = policy.judge(&answer, situation, &*self.entropy);
-        let carried =
+        let result =
             AttemptResult { verdict, health: answer.health(), retry_after: answer.retry_after };
         let kind = answer.kind;
         self.ledger
@@ -146,11 +146,11 @@ impl Attempter {
             let subscription = Arc::clone(&delivery.subscription);
             self.signals.tell(DeliverySignal::SinkGone { subscription, words });
         }
-        carried
+        result
     }
 
-    /// Checks the receipt in a yes, if the subscription asks for one; where it has to be there and is
-    /// not, the yes counts as none.
+    /// Checks the receipt in a yes, if the subscription asks for one; where it has to be there and
+    /// is not, the yes counts as none.
     async fn check(
         &self,
         delivery: &Delivery,
@@ -196,7 +196,8 @@ impl Attempter {
     }
 }
 
-/// What a sink is handed of a delivery: the attributes of its event only as far as they may be shown.
+/// What a sink is handed of a delivery: the attributes of its event only as far as they may be
+/// shown.
 fn parcel(delivery: &Delivery, sealed: &SealedEvent) -> Parcel {
     let event = &delivery.entry.event;
     let mode = delivery.subscription.document.config.content_mode;

@@ -34,7 +34,7 @@ pub struct Handshake {
     pub timeout: Duration,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Chance.
+    /// Entropy.
     pub entropy: Arc<dyn Entropy>,
 }
 

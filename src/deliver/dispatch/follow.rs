@@ -7,7 +7,7 @@ use crate::deliver::dispatch::Dispatch;
 use crate::eventlog::{Log, Page};
 use crate::telemetry::error_chain;
 
-/// Hands every new entry of the log to the couriers of those it is for, in order, until the log
+/// Hands every new entry of the log to the workers of those it is for, in order, until the log
 /// fails or the future is dropped.
 pub async fn follow(log: &dyn Log, dispatch: &Dispatch, clock: &dyn Clock) {
     let mut head = log.watch();

@@ -7,8 +7,8 @@ use crate::eventlog::{DeadLetter, DeadLetterId, DeadLetterQuery, DeliveryKey, Pa
 use crate::subscriptions::{Subscription, SubscriptionError, SubscriptionState};
 
 impl SubscriptionService {
-    /// Has every dead letter that a query wants now delivered again, from its first attempt on; says
-    /// how many.
+    /// Has every dead letter that a query wants now delivered again, from its first attempt on;
+    /// says how many.
     ///
     /// # Errors
     ///
@@ -31,9 +31,10 @@ impl SubscriptionService {
         }
     }
 
-    /// Tells whether so many dead letters have to stay dead letters for now: their subscription does not
-    /// deliver, or many of its deliveries wait for their next attempt. Brought back all the same, they
-    /// would be retries that nobody attempts and that no bound on dead letters counts.
+    /// Tells whether so many dead letters have to stay dead letters for now: their subscription
+    /// does not deliver, or many of its deliveries wait for their next attempt. Brought back all
+    /// the same, they would be retries that nobody attempts and that no bound on dead letters
+    /// counts.
     pub fn must_wait(&self, of: &Subscription, letters: u64) -> bool {
         self.open_worker(of).is_ok_and(|worker| {
             let delivers = worker.subscription.borrow().state.delivers();
@@ -50,17 +51,18 @@ impl SubscriptionService {
         })
     }
 
-    /// The line to the courier of a subscription, once no change of the subscription is under way.
+    /// The handle of the worker of a subscription, once no change of the subscription is under way.
     ///
-    /// Whoever asks has let go of earlier lines: a courier that ends waits for whoever commands it.
+    /// Whoever asks has let go of earlier handles: a worker that ends waits for whoever commands
+    /// it.
     pub async fn worker_again(&self, id: &SubscriptionId) -> Option<WorkerHandle> {
         let _changing = self.changing(id).await;
         self.dispatch.worker(id)
     }
 
     /// Turns dead letters into retries that are due now; their copies stay until they are settled.
-    /// Says of how many: those that others have brought back or dropped meanwhile are left alone, and
-    /// so are those of replays where there is no sink, since nobody fetches a replay.
+    /// Says of how many: those that others have brought back or dropped meanwhile are left alone,
+    /// and so are those of replays where there is no sink, since nobody fetches a replay.
     ///
     /// # Errors
     ///
@@ -70,7 +72,8 @@ impl SubscriptionService {
         of: &Subscription,
         letters: &[DeadLetter],
     ) -> Result<usize, SubscriptionServiceError> {
-        // What is kept while a courier is replaced would be neither loaded by the next nor sent to it.
+        // What is kept while a courier is replaced would be neither loaded by the next nor sent to
+        // it.
         let _changing = self.changing(&of.id).await;
         let worker = self.open_worker(of)?;
         let now = self.clock.now();

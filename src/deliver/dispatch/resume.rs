@@ -1,4 +1,4 @@
-//! Starts every courier where the log says that it stood.
+//! Starts every worker where the log says that it stood.
 
 use std::collections::BTreeMap;
 
@@ -90,7 +90,7 @@ impl SubscriptionService {
             Ok(first) => self.store.log.seek(first).await?,
             Err(_) => head,
         };
-        // Below the floor an entry may be left that waits for another attempt elsewhere.
+        // Below the low watermark an entry may be left that waits for another attempt elsewhere.
         Ok(start.max(self.store.log.low_watermark().position))
     }
 }

@@ -1,5 +1,5 @@
 //! What can be asked about subscriptions and their deliveries: the one place that keeps the
-//! registry, the table and the couriers in step.
+//! registry, the table and the workers in step.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
@@ -81,11 +81,11 @@ pub struct SubscriptionService {
 /// Changes that can go on at the same time, at the most.
 const LOCKS: usize = 64;
 
-/// The parts of an office.
+/// The parts of a subscription service.
 pub struct SubscriptionServiceParts {
     /// The registry of subscriptions.
     pub subscriptions: Subscriptions,
-    /// The couriers.
+    /// The workers.
     pub dispatch: Arc<Dispatch>,
     /// Seals challenges and signs checkpoints.
     pub sealer: Arc<Sealer>,
@@ -99,7 +99,7 @@ pub struct SubscriptionServiceParts {
     pub store: Store,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Chance.
+    /// Entropy.
     pub entropy: Arc<dyn Entropy>,
 }
 
@@ -308,7 +308,8 @@ impl SubscriptionService {
     ///
     /// # Errors
     ///
-    /// The caller's turn: the sink did not prove itself, with the reason. Ours: the registry failed.
+    /// The caller's turn: the sink did not prove itself, with the reason. Ours: the registry
+    /// failed.
     pub async fn verify(
         &self,
         current: &Arc<Subscription>,
@@ -357,7 +358,7 @@ impl SubscriptionService {
         self.dispatch.standings()
     }
 
-    /// Opens a line to the courier of a subscription; nothing for one that is closed.
+    /// Gives a handle of the worker of a subscription; nothing for one that is closed.
     pub fn worker(&self, id: &SubscriptionId) -> Option<WorkerHandle> {
         self.dispatch.worker(id)
     }

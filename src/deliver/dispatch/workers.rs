@@ -1,4 +1,4 @@
-//! The couriers of all subscriptions: started, told of changes, and handed their matches.
+//! The workers of all subscriptions: started, told of changes, and handed their matches.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
@@ -17,10 +17,10 @@ use crate::eventlog::{Changes, Cursor, Entry, FencingEpoch, LogError, Position, 
 use crate::route::Table;
 use crate::subscriptions::{Subscription, SubscriptionState};
 
-/// Commands that may wait for one courier.
+/// Commands that may wait for one worker.
 const COMMANDS: usize = 64;
 
-/// All couriers, and the table that says whom an entry is for.
+/// All workers, and the table that says whom an entry is for.
 pub struct Dispatch {
     context: DeliveryContext,
     table: Table<SubscriptionId>,
@@ -28,7 +28,7 @@ pub struct Dispatch {
     workers: RwLock<BTreeMap<SubscriptionId, RunningWorker>>,
 }
 
-/// What reaches one courier.
+/// What reaches one worker.
 struct RunningWorker {
     inbox: Arc<Inbox>,
     limiter: Arc<AttemptLimiter>,
@@ -41,7 +41,7 @@ struct RunningWorker {
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The ends through which others speak with a courier.
+/// The ends through which others speak with a worker.
 #[derive(Clone)]
 pub struct WorkerHandle {
     /// Takes commands.
@@ -78,7 +78,7 @@ impl WorkerHandle {
 }
 
 impl Dispatch {
-    /// Starts without couriers; entries up to `head` are theirs to read from the log.
+    /// Starts without workers; entries up to `head` are theirs to read from the log.
     pub fn new(context: DeliveryContext, head: Position) -> Self {
         let followed = Arc::new(Followed::default());
         followed.advance(head);
@@ -93,7 +93,8 @@ impl Dispatch {
         self.workers.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts the courier of a subscription where its cursor stands, or its clerk if it has no sink.
+    /// Starts the worker of a subscription where its cursor stands: a courier, or a pull worker if
+    /// it has no sink.
     pub fn open(&self, subscription: &Arc<Subscription>, cursor: Cursor, waiting: Vec<Retry>) {
         if subscription.state == SubscriptionState::Closed {
             return;
@@ -119,7 +120,7 @@ impl Dispatch {
         // log before the courier reads it, so that none falls between log and inbox.
         self.list(subscription);
         // Nobody is handed entries while this is held, so that none can be meant for a courier that
-        // has caught up already and has no post yet.
+        // has caught up already and is not listed yet.
         let mut workers = self.workers_mut();
         let worker = RunningWorker {
             inbox,
@@ -139,8 +140,8 @@ impl Dispatch {
         }
     }
 
-    /// Keeps a courier from taking matches until [`changed`](Self::changed) is called, so that a new
-    /// filter can begin at a position that nobody has passed with the old one.
+    /// Keeps a courier from taking matches until [`changed`](Self::changed) is called, so that a
+    /// new filter can begin at a position that nobody has passed with the old one.
     pub async fn hold(&self, id: &SubscriptionId) {
         let worker = self
             .workers()
@@ -297,13 +298,13 @@ impl Dispatch {
         self.workers().get(id).map(|worker| worker.limiter.flow(self.context.clock.now()))
     }
 
-    /// Where every courier stands.
+    /// Where every worker stands.
     pub fn standings(&self) -> Vec<(SubscriptionId, WorkerStanding)> {
         let workers = self.workers();
         workers.iter().map(|(id, worker)| (id.clone(), *worker.standing.borrow())).collect()
     }
 
-    /// Opens a line to the courier of a subscription.
+    /// Gives a handle of the worker of a subscription.
     pub fn worker(&self, id: &SubscriptionId) -> Option<WorkerHandle> {
         self.workers().get(id).map(|worker| WorkerHandle {
             commands: worker.commands.clone(),

@@ -53,7 +53,7 @@ pub struct Explanation {
 
 impl Explanation {
     /// Whether nothing of a delivery is on record because that may not be written yet. What has no
-    /// number lies where nothing is under way any more.
+    /// number lies where nothing is in flight any more.
     fn may_be_unwritten(&self) -> bool {
         self.delivery_status == DeliveryStatus::Settled && self.sequence.is_some()
     }
@@ -114,8 +114,8 @@ impl SubscriptionService {
         if again.is_empty() {
             return Ok(traces);
         }
-        // Once for all, because each writing is a sync. Where it cannot be written, there is nothing
-        // more to be told.
+        // Once for all, because each writing is a sync. Where it cannot be written, there is
+        // nothing more to be told.
         let _ = self.dispatch.write_outcomes().await;
         let sure = self.looks(&again, asked).await?;
         let unsure = traces.iter_mut().filter(|trace| trace.may_be_unwritten());

@@ -1,4 +1,5 @@
-//! Leaves a sink alone that does not answer, and finds out with single attempts when it does again.
+//! The circuit breaker: leaves a sink alone that does not answer, and finds out with single
+//! attempts when it does again.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::event::Timestamp;
 
 /// Attempts that must have ended within a window before their share of failures counts.
 const FEWEST: u32 = 20;
-/// How long attempts count for the share of failures: this span and the one before it.
+/// How long attempts count for the share of failures: this window and the one before it.
 const WINDOW: Duration = Duration::from_secs(30);
 /// Successes in a row after which a sink counts as well again.
 const SUCCESSES: u16 = 2;
@@ -111,7 +112,7 @@ pub enum BreakerChange {
     Closed,
 }
 
-/// What is known of the health of one sink. It is pure: time and chance are arguments.
+/// What is known of the health of one sink. It is pure: time and entropy are arguments.
 #[derive(Debug)]
 pub struct Breaker {
     config: BreakerConfig,
@@ -202,7 +203,7 @@ impl Breaker {
         let failed = match health {
             Health::Well | Health::Declined => false,
             Health::Overloaded | Health::Failed => true,
-            // Who says "slow down" without a time is there, and is given less by the pace.
+            // Who says "slow down" without a time is there, and is given less by the rate.
             Health::Busy => asked.is_some(),
             Health::Unasked => {
                 if let State::HalfOpen { probing, .. } = &mut self.state {

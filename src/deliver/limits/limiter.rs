@@ -1,5 +1,5 @@
-//! Lets attempts through: while the sink is well, at the subscription's rate, and no more at once
-//! than the sink keeps up with.
+//! Gives permits for attempts: while the sink is well, at the subscription's rate, and no more at
+//! once than the sink keeps up with.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub enum Traffic {
 pub enum Wait {
     /// This moment.
     Until(Timestamp),
-    /// The end of an attempt that is under way.
+    /// The end of an attempt that is in flight.
     Turn,
 }
 
@@ -46,7 +46,7 @@ pub struct Flow {
     pub phase: BreakerPhase,
     /// Until when its sink has asked to be left alone.
     pub held_until: Option<Timestamp>,
-    /// How many attempts may be under way at once.
+    /// How many attempts may be in flight at once.
     pub allowed: u16,
     /// When the first attempt failed since which none has succeeded.
     pub failing_since: Option<Timestamp>,
@@ -54,7 +54,7 @@ pub struct Flow {
     pub sink_failing_since: Option<Timestamp>,
 }
 
-/// The gate of one subscription.
+/// Lets the attempts of one subscription through.
 pub struct AttemptLimiter {
     sinks: Arc<Sinks>,
     state: Mutex<State>,
@@ -87,7 +87,7 @@ pub struct Permit {
 }
 
 impl AttemptLimiter {
-    /// Opens the gate of a subscription.
+    /// Begins to let the attempts of a subscription through.
     pub fn new(
         subscription: &Arc<Subscription>,
         sinks: &Arc<Sinks>,
@@ -316,15 +316,15 @@ impl Permit {
         }
     }
 
-    fn report(mut self, event: EventId, carried: AttemptResult, now: Timestamp) {
+    fn report(mut self, event: EventId, result: AttemptResult, now: Timestamp) {
         self.reported = true;
-        self.end((carried.health, carried.retry_after), now);
+        self.end((result.health, result.retry_after), now);
         let mut state = self.limiter.state();
         state.follow_recovery();
-        state.window.follow(carried.health, self.round, self.used);
-        state.failures.note(event, carried, now);
+        state.window.follow(result.health, self.round, self.used);
+        state.failures.note(event, result, now);
         if let (Health::Busy | Health::Overloaded, Some(asked)) =
-            (carried.health, carried.retry_after)
+            (result.health, result.retry_after)
         {
             let hold = later_by_a_fifth(asked.min(LONGEST_HOLD), self.limiter.sinks.random());
             let until = now.after(hold);

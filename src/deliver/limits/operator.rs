@@ -8,7 +8,7 @@ use crate::subscriptions::{Invalid, Subscription, SubscriptionDocument, Subscrip
 /// What a subscription gets unless it says otherwise.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
-    /// Attempts under way at once, at the most.
+    /// Attempts in flight at once, at the most.
     pub parallel: u16,
     /// Attempts per second; nothing: as fast as the sink takes them.
     pub rate: Option<u32>,
@@ -19,7 +19,7 @@ pub struct Allowance {
 /// The most that a subscription may ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OperatorLimits {
-    /// Attempts under way at once.
+    /// Attempts in flight at once.
     pub parallel: u16,
     /// Attempts per second; nothing: as many as its sink takes.
     pub rate: Option<u32>,
@@ -38,7 +38,8 @@ impl Default for OperatorLimits {
 }
 
 impl OperatorLimits {
-    /// Checks what a document asks for that the current one does not: what was allowed once may stay.
+    /// Checks what a document asks for that the current one does not: what was allowed once may
+    /// stay.
     ///
     /// # Errors
     ///

@@ -43,13 +43,13 @@ impl Failures {
     }
 
     /// Notes what came of an attempt.
-    pub(super) fn note(&mut self, event: EventId, carried: AttemptResult, now: Timestamp) {
-        if carried.verdict == Verdict::Delivered {
+    pub(super) fn note(&mut self, event: EventId, result: AttemptResult, now: Timestamp) {
+        if result.verdict == Verdict::Delivered {
             *self = Self::default();
             return;
         }
         // Nobody was asked, so nobody failed.
-        if carried.health == Health::Unasked {
+        if result.health == Health::Unasked {
             return;
         }
         let goes_on = self.last.is_some_and(|last| now.since(last) <= LONGEST_GAP);
@@ -58,7 +58,7 @@ impl Failures {
         }
         // A sink that answers is there. That it takes none of several events is a failure of its
         // own, that it never takes one of them need not be.
-        let answers = matches!(carried.health, Health::Well | Health::Declined);
+        let answers = matches!(result.health, Health::Well | Health::Declined);
         self.beyond_one |= !answers || self.event.is_some_and(|other| other != event);
         self.event = self.event.or(Some(event));
         self.last = Some(now);

@@ -5,10 +5,10 @@ use std::time::Duration;
 use crate::deliver::sink::Health;
 use crate::event::Timestamp;
 
-/// Attempts under way at once to begin with.
+/// Attempts in flight at once to begin with.
 const BEGINNING: u16 = 4;
 
-/// Makes a span up to a fifth longer, so that many do not come back as one wave.
+/// Jitter: makes a duration up to a fifth longer, so that many do not come back as one wave.
 pub(super) fn later_by_a_fifth(span: Duration, random: u64) -> Duration {
     let ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
     Duration::from_millis(ms.saturating_add((ms / 5).saturating_mul(random % 1001) / 1000))
@@ -59,8 +59,8 @@ impl RateBucket {
     }
 }
 
-/// How many attempts may be under way at once: one more after a round of good answers, half as many
-/// after an answer that tells of overload.
+/// How many attempts may be in flight at once: one more after a window of good answers, half as
+/// many after an answer that tells of overload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParallelWindow {
     most: u16,
@@ -78,7 +78,7 @@ impl ParallelWindow {
         Self { most, allowed: BEGINNING.min(most), good: 0, round: 0 }
     }
 
-    /// How many may be under way.
+    /// How many may be in flight.
     pub const fn allowed(&self) -> u16 {
         self.allowed
     }

@@ -26,7 +26,7 @@ const ROOM: Duration = Duration::from_secs(1);
 /// The outcomes that are not written yet.
 ///
 /// Nothing is synced for one delivery: outcomes ride together, and a crash before they are written
-/// repeats these deliveries and drops none.
+/// repeats these deliveries and drops none: delivery is at least once.
 pub struct Ledger {
     state: Arc<dyn DeliveryState>,
     clock: Arc<dyn Clock>,
@@ -97,8 +97,8 @@ impl Ledger {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes something, unless its subscription is removed or another owner notes it: an attempt of a replay or a poll may end
-    /// after that, and would leave what nobody drops.
+    /// Notes something, unless its subscription is removed or another owner notes it: an attempt of
+    /// a replay or a poll may end after that, and would leave what nobody drops.
     fn change(&self, of: &SubscriptionId, change: impl FnOnce(&mut PendingChanges)) {
         let mut pending = self.pending();
         if pending.fenced || pending.is_removed(of) {
@@ -124,7 +124,8 @@ impl Ledger {
         });
     }
 
-    /// Notes deliveries that were given up before they were offered, with the cursor that passes them.
+    /// Notes deliveries that were given up before they were offered, with the cursor that passes
+    /// them.
     pub fn expire(&self, id: &SubscriptionId, letters: Vec<DeadLetter>, cursor: &Cursor) {
         self.change(id, |pending| {
             pending.dead_letters.extend(letters);
@@ -170,8 +171,8 @@ impl Ledger {
 
     /// Notes a delivery that was given up without an attempt, and that it no longer waits.
     ///
-    /// Both are written together: what waited may have been a dead letter before, and whoever settles
-    /// it later would take the new one for that.
+    /// Both are written together: what waited may have been a dead letter before, and whoever
+    /// settles it later would take the new one for that.
     pub fn give_up(&self, letter: DeadLetter) {
         let of = letter.key.subscription.clone();
         self.change(&of, |pending| {
@@ -219,7 +220,8 @@ impl Ledger {
     ///
     /// # Errors
     ///
-    /// Ours: the log failed; what was noted is lost, so its deliveries are repeated after a restart.
+    /// Ours: the log failed; what was noted is lost, so its deliveries are repeated after a
+    /// restart.
     pub async fn flush(&self) -> Result<(), LogError> {
         loop {
             match self.try_flush().await {
@@ -233,7 +235,7 @@ impl Ledger {
     ///
     /// # Cancel safety
     ///
-    /// Cancel safe: what is under way is ended by the next who writes.
+    /// Cancel safe: what is being written is ended by the next who writes.
     ///
     /// # Errors
     ///
@@ -347,7 +349,8 @@ impl Ledger {
         }
     }
 
-    /// Writes, until it is dropped, the log fails or another owner takes over, whatever was noted for as long as outcomes wait.
+    /// Writes, until it is dropped, the log fails or another owner takes over, whatever was noted
+    /// for as long as outcomes wait.
     ///
     /// What is noted while something is being written waits from that moment on, and not anew from
     /// the end of the writing: that would be the longest wait of all.

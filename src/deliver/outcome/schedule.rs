@@ -1,4 +1,4 @@
-//! When to try again, and when to stop trying.
+//! Backoff: when to try again, and when to stop trying.
 
 use std::sync::Arc;
 use std::time::Duration;

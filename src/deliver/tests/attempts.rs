@@ -94,14 +94,14 @@ async fn each_event_of_a_batch_has_an_outcome_of_its_own() {
         SinkAnswer::new(AnswerKind::TooLarge),
     ]);
 
-    let carried = stage.attempter(Arc::clone(&bus) as _).attempt_all(&deliveries).await;
+    let attempted = stage.attempter(Arc::clone(&bus) as _).attempt_all(&deliveries).await;
 
     let refused = Verdict::GiveUp(Reason::Refused);
-    let verdicts: Vec<_> = carried.iter().map(|one| one.verdict.word()).collect();
+    let verdicts: Vec<_> = attempted.iter().map(|one| one.verdict.word()).collect();
     assert_eq!(verdicts, ["delivered", "retry", refused.word(), refused.word(), "retry"]);
-    assert_eq!((carried[1].health, carried[1].retry_after), (Health::Busy, Some(wait)));
-    assert_eq!(carried[2].health, Health::Declined);
-    assert_eq!(carried[4].health, Health::Failed, "what is not answered for counts as broken");
+    assert_eq!((attempted[1].health, attempted[1].retry_after), (Health::Busy, Some(wait)));
+    assert_eq!(attempted[2].health, Health::Declined);
+    assert_eq!(attempted[4].health, Health::Failed, "what is not answered for counts as broken");
     let attempts = recorded(&stage).await;
     let shown: Vec<_> = attempts.iter().map(|one| (one.status, &*one.detail)).collect();
     let broken = "connection-broken: no answer";
@@ -133,9 +133,9 @@ async fn what_is_hidden_is_handed_to_no_sink() {
     let bus = Arc::new(Bus::default());
     bus.answers.lock().unwrap().push_back(SinkAnswer::new(AnswerKind::Delivered));
 
-    let carried = stage.attempter(Arc::clone(&bus) as _).attempt(&replayed).await;
+    let attempted = stage.attempter(Arc::clone(&bus) as _).attempt(&replayed).await;
 
-    assert_eq!(carried.verdict, Verdict::Delivered);
+    assert_eq!(attempted.verdict, Verdict::Delivered);
     let batches = bus.batches.lock().unwrap();
     let parcel = &batches[0][0];
     assert_eq!(parcel.id, shown.entry.event.id);
@@ -155,8 +155,8 @@ async fn what_cannot_be_sealed_or_has_no_sink_is_not_sent() {
     let attempter = stage.attempter(Arc::clone(&bus) as _);
 
     for delivery in [&unsealable, &homeless] {
-        let carried = attempter.attempt(delivery).await;
-        assert_eq!((carried.verdict.word(), carried.health), ("retry", Health::Unasked));
+        let attempted = attempter.attempt(delivery).await;
+        assert_eq!((attempted.verdict.word(), attempted.health), ("retry", Health::Unasked));
     }
 
     assert!(bus.batches.lock().unwrap().is_empty());

@@ -68,8 +68,8 @@ async fn a_crash_in_the_middle_neither_doubles_nor_drops_what_expires() {
     assert_eq!(cursor.sequence, 797);
     turn(&mut stage, SubscriptionState::Active);
     let _working = start(&stage, &recorder).await;
-    until("the newest are carried", || recorder.carried().len() == 3).await;
-    assert_eq!(recorder.carried(), [(798, 0), (799, 0), (800, 0)]);
+    until("the newest are attempted", || recorder.attempted().len() == 3).await;
+    assert_eq!(recorder.attempted(), [(798, 0), (799, 0), (800, 0)]);
 }
 
 #[tokio::test]
@@ -118,7 +118,7 @@ async fn what_has_expired_does_not_block_its_subject() {
     turn(&mut stage, SubscriptionState::Active);
     let working = start(&stage, &recorder).await;
 
-    until("the last is carried", || recorder.words() == ["a.3"]).await;
+    until("the last is attempted", || recorder.words() == ["a.3"]).await;
     assert_eq!(working.standing.borrow().blocked, 0);
 }
 
@@ -160,8 +160,8 @@ async fn what_waits_behind_a_dead_letter_expires_by_age() {
     let subscription = stage.subscription.id.clone();
     let key = DeliveryKey { subscription, replay: None, event: entries[0].event.id };
     working.commands.send(WorkerCommand::Dismissed(key)).await.unwrap();
-    until("it goes on", || recorder.carried().len() == 3).await;
-    assert_eq!(recorder.carried()[2], (5, 0));
+    until("it goes on", || recorder.attempted().len() == 3).await;
+    assert_eq!(recorder.attempted()[2], (5, 0));
 }
 
 #[tokio::test]
@@ -192,13 +192,13 @@ async fn what_waits_behind_a_dead_letter_expires_by_number_and_not_twice_after_a
     // The dead letter was kept, and blocks its subject until it is dismissed.
     let working = start(&stage, &recorder).await;
     settled(&working).await;
-    assert_eq!((recorder.carried().len(), working.standing.borrow().blocked), (1, 1));
+    assert_eq!((recorder.attempted().len(), working.standing.borrow().blocked), (1, 1));
     let event = entries[0].event.id;
     let key = DeliveryKey { subscription: stage.subscription.id.clone(), replay: None, event };
     working.commands.send(WorkerCommand::Dismissed(key)).await.unwrap();
-    until("the newest are carried", || recorder.carried().len() == 4).await;
+    until("the newest are attempted", || recorder.attempted().len() == 4).await;
     settled(&working).await;
-    assert_eq!(recorder.carried(), [(1, 0), (1498, 0), (1499, 0), (1500, 0)]);
+    assert_eq!(recorder.attempted(), [(1, 0), (1498, 0), (1499, 0), (1500, 0)]);
     assert_eq!(expired(&stage).await, (2..=1497).collect::<Vec<_>>());
 }
 
@@ -212,7 +212,7 @@ async fn what_waits_for_a_sink_that_is_not_asked_expires_though_it_is_its_turn()
     recorder.acts.lock().unwrap().push_back(Act::Wait);
     stage.append(&["a.1", "a.2", "a.3"]).await;
     let working = start(&stage, &recorder).await;
-    until("one is under way", || working.standing.borrow().sequence == 3).await;
+    until("one is in flight", || working.standing.borrow().sequence == 3).await;
     turn(&mut stage, SubscriptionState::Paused);
     let paused = WorkerCommand::Changed(Arc::clone(&stage.subscription));
     working.commands.send(paused).await.unwrap();

@@ -85,8 +85,8 @@ async fn what_was_read_from_the_log_and_is_handed_over_later_is_numbered_once() 
     let (stage, recorder) = (Stage::new().await, Arc::new(Recorder::default()));
     let read = stage.append(&["a", "b", "c"]).await;
     let working = start(&stage, &recorder).await;
-    until("three are read", || recorder.carried().len() == 3).await;
-    until("nothing is under way", || working.standing.borrow().open == 0).await;
+    until("three are read", || recorder.attempted().len() == 3).await;
+    until("nothing is in flight", || working.standing.borrow().open == 0).await;
     assert!(working.inbox.caught_up(Position(3)));
 
     // The follower comes late with what the courier has read, and goes on with a new entry.
@@ -94,21 +94,21 @@ async fn what_was_read_from_the_log_and_is_handed_over_later_is_numbered_once() 
     let new = stage.append(&["d"]).await;
     working.inbox.put(new);
     working.followed.advance(Position(4));
-    until("the new one is carried", || recorder.carried().len() >= 4).await;
+    until("the new one is attempted", || recorder.attempted().len() >= 4).await;
 
-    assert_eq!(recorder.carried(), [(1, 0), (2, 0), (3, 0), (4, 0)]);
+    assert_eq!(recorder.attempted(), [(1, 0), (2, 0), (3, 0), (4, 0)]);
     assert_eq!(working.standing.borrow().sequence, 4);
 }
 
 #[tokio::test]
-async fn what_others_append_to_a_store_that_is_late_and_slow_is_carried_once_and_in_order() {
-    let (stage, carrier) = (Stage::new().await, Arc::new(Recorder::default()));
+async fn what_others_append_to_a_store_that_is_late_and_slow_is_attempted_once_and_in_order() {
+    let (stage, recorder) = (Stage::new().await, Arc::new(Recorder::default()));
     let remote = RemoteStore::over(Arc::clone(&stage.log));
     let words: Vec<String> = (0..600).map(|number| number.to_string()).collect();
     let words: Vec<&str> = words.iter().map(|word| &**word).collect();
     stage.append(&words[..500]).await;
-    let working = start_on(remote.store().tailed(usize::MAX), &stage, &carrier).await;
-    until("what was there is carried", || carrier.carried().len() == 500).await;
+    let working = start_on(remote.store().tailed(usize::MAX), &stage, &recorder).await;
+    until("what was there is attempted", || recorder.attempted().len() == 500).await;
 
     stage.append(&words[500..]).await;
     remote.fresh_head().await.unwrap();
@@ -116,8 +116,8 @@ async fn what_others_append_to_a_store_that_is_late_and_slow_is_carried_once_and
     until("all is settled", || working.standing.borrow().settled == Position(600)).await;
 
     let numbers: Vec<(u64, u32)> = (1..=600).map(|number| (number, 0)).collect();
-    assert_eq!(carrier.carried(), numbers);
-    assert_eq!(carrier.words(), words);
+    assert_eq!(recorder.attempted(), numbers);
+    assert_eq!(recorder.words(), words);
 }
 
 #[tokio::test]
@@ -127,12 +127,12 @@ async fn no_more_than_the_limit_is_under_way() {
     stage.append(&["a", "b", "c"]).await;
 
     let working = start(&stage, &recorder).await;
-    until("two hang", || recorder.carried().len() == 2).await;
+    until("two hang", || recorder.attempted().len() == 2).await;
     stage.append(&["d"]).await;
     working.inbox.fall_behind();
     tokio::task::yield_now().await;
 
-    assert_eq!(recorder.carried().len(), 2);
+    assert_eq!(recorder.attempted().len(), 2);
     assert_eq!(working.standing.borrow().open, 2);
 }
 
@@ -147,9 +147,9 @@ async fn an_attempt_that_panics_is_made_again() {
     assert_eq!(stage.log.load().await.unwrap().retries.len(), 1);
 
     stage.clock.advance(Duration::from_mins(1));
-    until("it is made again", || recorder.carried().len() == 2).await;
+    until("it is made again", || recorder.attempted().len() == 2).await;
 
-    assert_eq!(recorder.carried(), [(1, 0), (1, 1)]);
+    assert_eq!(recorder.attempted(), [(1, 0), (1, 1)]);
 }
 
 #[tokio::test]
@@ -177,7 +177,7 @@ async fn what_ends_while_stopping_is_not_delivered_again() {
     recorder.acts.lock().unwrap().push_back(Act::Wait);
     stage.append(&["a"]).await;
     let working = start(&stage, &recorder).await;
-    until("it is under way", || recorder.carried().len() == 1).await;
+    until("it is in flight", || recorder.attempted().len() == 1).await;
 
     stage.tasks.stopping().cancel();
     // The courier sees this before the attempt ends.
@@ -236,11 +236,11 @@ async fn a_redriven_event_that_the_log_has_dropped_is_taken_from_its_dead_letter
     stage.log.revive(vec![(DeadLetterId(1), retry)]).await.unwrap();
 
     let working = start(&stage, &recorder).await;
-    until("it is carried", || recorder.carried().len() == 1).await;
+    until("it is attempted", || recorder.attempted().len() == 1).await;
 
-    let carried = recorder.carried.lock().unwrap()[0].clone();
-    let opened = stage.open(&carried);
-    assert_eq!((carried.id, opened.place()), (event, Some(PlaceClaims { sequence, previous })));
+    let attempted = recorder.attempted.lock().unwrap()[0].clone();
+    let opened = stage.open(&attempted);
+    assert_eq!((attempted.id, opened.place()), (event, Some(PlaceClaims { sequence, previous })));
     assert_eq!(opened.event(), &serde_json::from_str::<Value>(&copy.to_json()).unwrap());
     // Until the outcome is noted, the copy is the only one there is.
     assert!(stage.log.dead_letter(&key).await.unwrap().is_some());
@@ -268,27 +268,27 @@ async fn a_sink_that_fails_is_left_alone_and_its_matches_wait_unnumbered() {
     let working = start(&stage, &recorder).await;
     let phase = || working.limiter.flow(stage.clock.now()).phase;
     until("it is left alone", || matches!(phase(), BreakerPhase::Open { .. })).await;
-    until("nothing is under way", || working.standing.borrow().open == 0).await;
+    until("nothing is in flight", || working.standing.borrow().open == 0).await;
     settled(&working).await;
-    let made = recorder.carried().len();
-    // Two may be under way at once, so that a sixth may have begun before the fifth had failed.
+    let made = recorder.attempted().len();
+    // Two may be in flight at once, so that a sixth may have begun before the fifth had failed.
     assert!((5..=6).contains(&made), "{made}");
     assert_eq!(working.standing.borrow().sequence, made as u64);
 
     // One attempt finds out, and says no.
     recorder.acts.lock().unwrap().push_back(FAILS);
     stage.clock.advance(Duration::from_secs(6));
-    until("it is left alone again", || recorder.carried().len() == made + 1).await;
+    until("it is left alone again", || recorder.attempted().len() == made + 1).await;
     until("the pause is longer", || matches!(phase(), BreakerPhase::Open { .. })).await;
     stage.clock.advance(Duration::from_secs(6));
     settled(&working).await;
-    assert_eq!(recorder.carried().len(), made + 1);
+    assert_eq!(recorder.attempted().len(), made + 1);
 
     // Two successes, one after the other, and everything else follows.
     stage.clock.advance(Duration::from_secs(6));
-    until("the rest is delivered", || recorder.carried().len() == 9).await;
+    until("the rest is delivered", || recorder.attempted().len() == 9).await;
     assert_eq!(phase(), BreakerPhase::Closed);
-    let numbers: Vec<u64> = recorder.carried().iter().map(|one| one.0).collect();
+    let numbers: Vec<u64> = recorder.attempted().iter().map(|one| one.0).collect();
     assert_eq!(numbers, (1..=9).collect::<Vec<_>>());
 }
 
@@ -305,5 +305,5 @@ async fn a_redrive_ends_the_pause() {
     working.commands.send(WorkerCommand::Nudge).await.unwrap();
     working.inbox.fall_behind();
 
-    until("the next finds out at once", || recorder.carried().len() == 6).await;
+    until("the next finds out at once", || recorder.attempted().len() == 6).await;
 }

@@ -337,11 +337,11 @@ async fn whoever_is_fenced_drops_what_it_noted_and_stops_its_workers() {
 
 #[tokio::test]
 async fn a_courier_ends_once_its_owner_is_fenced() {
-    let (mut stage, carrier) = (Stage::new().await, Arc::new(Recorder::default()));
+    let (mut stage, recorder) = (Stage::new().await, Arc::new(Recorder::default()));
     let remote = RemoteStore::over(Arc::clone(&stage.log));
     stage.ledger = owned(&stage, &remote).await;
     stage.append(&["a"]).await;
-    let working = start(&stage, &carrier).await;
+    let working = start(&stage, &recorder).await;
     until("it is settled", || working.standing.borrow().settled == Position(1)).await;
     stage.ledger.flush().await.unwrap();
 
@@ -353,5 +353,5 @@ async fn a_courier_ends_once_its_owner_is_fenced() {
     assert!(matches!(fenced, Err(LogError::Fenced)), "{fenced:?}");
     working.end.await.unwrap();
     stage.append(&["b"]).await;
-    assert_eq!(carrier.words(), ["a"]);
+    assert_eq!(recorder.words(), ["a"]);
 }

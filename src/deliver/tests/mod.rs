@@ -3,10 +3,10 @@
 mod attempts;
 mod backlogs;
 mod couriers;
-mod gates;
 mod handshakes;
 mod inboxes;
 mod ledgers;
+mod limiters;
 mod orders;
 mod readers;
 mod sinks;

@@ -35,7 +35,7 @@ async fn a_retry_holds_its_subject_and_nobody_else() {
     until("the others go on", || recorder.words().len() == 4).await;
     settled(&working).await;
     assert_eq!(recorder.words(), ["a.1", "b.1", "none", "b.2"]);
-    // Two wait for their turn and are neither under way nor settled.
+    // Two wait for their turn and are neither in flight nor settled.
     assert_eq!(working.standing.borrow().retrying, 1);
 
     stage.clock.advance(Duration::from_secs(5));
@@ -65,7 +65,7 @@ async fn a_courier_says_behind_what_a_match_waits() {
     let first = SubjectTurn::After { event: entries[0].event.id, sequence: 1 };
     assert_eq!(turn(&working, &entries[2], 3).await, first);
     assert_eq!(turn(&working, &entries[4], 5).await, first);
-    assert_eq!(turn(&working, &entries[1], 2).await, SubjectTurn::None, "its attempt is under way");
+    assert_eq!(turn(&working, &entries[1], 2).await, SubjectTurn::None, "its attempt is in flight");
     assert_eq!(turn(&working, &entries[3], 4).await, SubjectTurn::Past);
     assert_eq!(
         turn(&working, &entries[0], 1).await,

@@ -31,7 +31,7 @@ use crate::telemetry::Metrics;
 /// The `iss` of every token.
 const ISSUER: &str = "https://gw.example";
 
-/// Chance that makes no delay longer or shorter.
+/// Entropy that makes no delay longer or shorter.
 struct Even;
 
 impl Entropy for Even {
@@ -206,7 +206,7 @@ pub(crate) enum Act {
 /// Remembers every parcel, and acts as it is told; beyond that it takes them.
 #[derive(Default)]
 pub(crate) struct Recorder {
-    pub(crate) carried: Mutex<Vec<Parcel>>,
+    pub(crate) attempted: Mutex<Vec<Parcel>>,
     pub(crate) acts: Mutex<VecDeque<Act>>,
     pub(crate) go_on: Notify,
 }
@@ -219,7 +219,7 @@ impl Destination for Recorder {
 
     async fn deliver(&self, batch: Batch) -> Vec<SinkAnswer> {
         let [parcel] = <[Parcel; 1]>::try_from(batch.parcels).ok().unwrap();
-        self.carried.lock().unwrap().push(parcel);
+        self.attempted.lock().unwrap().push(parcel);
         let act = self.acts.lock().unwrap().pop_front();
         let kind = match act {
             Some(Act::Say(kind)) => kind,
@@ -245,16 +245,16 @@ impl Destination for Recorder {
 }
 
 impl Recorder {
-    /// The words of what was carried, in order.
+    /// The words of what was attempted, in order.
     pub(crate) fn words(&self) -> Vec<String> {
-        let carried = self.carried.lock().unwrap();
-        carried.iter().map(|one| one.attribute("dataschema").unwrap().to_owned()).collect()
+        let attempted = self.attempted.lock().unwrap();
+        attempted.iter().map(|one| one.attribute("dataschema").unwrap().to_owned()).collect()
     }
 
-    /// The sequence numbers of what was carried and how often it was attempted before, in order.
-    pub(crate) fn carried(&self) -> Vec<(u64, u32)> {
-        let carried = self.carried.lock().unwrap();
-        carried.iter().map(|one| (one.sequence.unwrap_or(0), one.attempt - 1)).collect()
+    /// The sequence numbers of what was attempted and how often it was attempted before, in order.
+    pub(crate) fn attempted(&self) -> Vec<(u64, u32)> {
+        let attempted = self.attempted.lock().unwrap();
+        attempted.iter().map(|one| (one.sequence.unwrap_or(0), one.attempt - 1)).collect()
     }
 }
 

@@ -1,4 +1,4 @@
-//! What all couriers share, what they are told, and where they stand.
+//! What all workers share, what they are told, and where they stand.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::event::{ChainValue, EventId, Subject};
 use crate::eventlog::{DeliveryKey, Position, Retry, Store};
 use crate::subscriptions::Subscription;
 
-/// What a courier is told.
+/// What a worker is told.
 #[derive(Debug)]
 pub enum WorkerCommand {
     /// Take no further matches until the subscription has changed; answer when that is so.
@@ -42,7 +42,7 @@ pub enum WorkerCommand {
 pub enum SubjectTurn {
     /// It is settled.
     Past,
-    /// It waits for none: an attempt is under way, or it is not known.
+    /// It waits for none: an attempt is in flight, or it is not known.
     None,
     /// It is its turn, and the sink is not asked yet.
     Next,
@@ -55,7 +55,7 @@ pub enum SubjectTurn {
     },
 }
 
-/// Where a courier stands.
+/// Where a worker stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerStanding {
     /// Everything up to here was looked at.
@@ -75,8 +75,8 @@ pub struct WorkerStanding {
 }
 
 impl WorkerStanding {
-    /// Deliveries that wait for their next attempt, beyond which nobody hands the courier more: its sink
-    /// has to recover first.
+    /// Deliveries that wait for their next attempt, beyond which nobody hands the courier more: its
+    /// sink has to recover first.
     pub const MOST_RETRIES: usize = 500;
 
     /// How many more deliveries may be handed to the courier.
@@ -85,7 +85,7 @@ impl WorkerStanding {
     }
 }
 
-/// What all couriers share.
+/// What all workers share.
 #[derive(Clone)]
 pub struct DeliveryContext {
     /// What a courier reads when it is behind.

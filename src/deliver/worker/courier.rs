@@ -1,4 +1,4 @@
-//! Serves one subscription: takes its matches in order, has each carried to the sink, and keeps
+//! Serves one subscription: takes its matches in order, has each attempted, and keeps
 //! count of what is settled.
 
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::subscriptions::Subscription;
 const MOST_RETRIES: usize = 1000;
 /// Numbered matches that may wait behind the oldest open one.
 const MOST_OPEN: usize = 1024;
-/// Bytes of event data that may wait in lanes for their turn.
+/// Bytes of event data that may wait in queues for their turn.
 const MOST_BYTES: usize = 4 * 1024 * 1024;
 /// How often an idle courier moves its cursor past entries that do not match.
 const IDLE_TICK: Duration = Duration::from_secs(5);
@@ -51,7 +51,7 @@ pub struct Courier {
     pub(super) limiter: Arc<AttemptLimiter>,
     /// Tells of changes of the sink's health.
     health: watch::Receiver<u64>,
-    /// What the gate makes it wait for.
+    /// What the limiter makes it wait for.
     waiting: Option<Wait>,
     /// Whether the last attempt that began was not a first one.
     was_again: bool,
@@ -127,7 +127,7 @@ impl Courier {
                 },
                 Some(ended) = self.in_flight.next() => self.finish(&ended),
                 () = self.match_source.arrival() => {}
-                // The sink lives as long as the gate.
+                // The sender lives as long as the limiter.
                 Ok(()) = self.health.changed() => {}
                 () = self.context.clock.sleep(wake) => {}
             }
@@ -151,8 +151,9 @@ impl Courier {
         due.map_or(IDLE_TICK, |due| due.since(self.context.clock.now()).min(IDLE_TICK))
     }
 
-    /// Starts attempts until the gate is shut or nothing is to be attempted, or a page of the log
-    /// was read in vain: a long way to catch up must not keep outcomes and commands waiting.
+    /// Starts attempts until the limiter gives no permit or nothing is to be attempted, or a page
+    /// of the log was read in vain: a long way to catch up must not keep outcomes and commands
+    /// waiting.
     async fn fill(&mut self) {
         self.match_source.rest();
         self.expire().await;
@@ -241,7 +242,8 @@ impl Courier {
             first_attempt: None,
             redriven: false,
         };
-        // A retry or dead letter that was kept before a crash stands for the match that it came from.
+        // A retry or dead letter that was kept before a crash stands for the match that it came
+        // from.
         if numbered.settled || self.waits(&delivery.key()) {
             self.progress.settle(numbered.sequence);
             return permit.give_back();
@@ -292,7 +294,7 @@ impl Courier {
 
     fn finish(&mut self, ended: &Ended) {
         let (delivery, now) = (&ended.delivery, self.context.clock.now());
-        let retry = match ended.carried.map(|carried| carried.verdict) {
+        let retry = match ended.result.map(|result| result.verdict) {
             Some(Verdict::Retry { due }) => Some(due),
             Some(Verdict::Delivered | Verdict::GiveUp(_)) => None,
             None => {
@@ -309,7 +311,7 @@ impl Courier {
         if let (Some((sequence, _)), None) = (delivery.link, delivery.first_attempt) {
             self.progress.settle(sequence);
         }
-        self.follow_order(delivery, ended.carried.map(|carried| carried.verdict));
+        self.follow_order(delivery, ended.result.map(|result| result.verdict));
         self.tell_failing(now);
     }
 

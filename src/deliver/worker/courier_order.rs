@@ -9,7 +9,7 @@ use crate::eventlog::{DeadLetterQuery, DeliveryKey, LogError, Page, Retry};
 use crate::subscriptions::{OnDeadLetter, Subscription};
 
 impl Courier {
-    /// Lets whose turn it is in a lane go.
+    /// Lets whose turn it is in a queue go.
     fn turn(&mut self, queue_key: QueueKey) {
         self.order.turn(queue_key, &mut self.retries);
     }
@@ -29,8 +29,8 @@ impl Courier {
         self.turn(queue_key);
     }
 
-    /// Takes up a delivery that others bring: of a replay, or redriven. The latter goes before those
-    /// that wait in its lane, because its number is lower.
+    /// Takes up a delivery that others bring: of a replay, or redriven. The latter goes before
+    /// those that wait in its queue, because its number is lower.
     pub(super) async fn take_up(&mut self, retry: Retry) {
         let queue_key = match (self.order.queues(), retry.link) {
             (Some(queues), Some((sequence, _))) => {
@@ -61,7 +61,7 @@ impl Courier {
     }
 
     /// Follows a change of the subscription. Another order is begun from what is kept, once nothing
-    /// is under way.
+    /// is in flight.
     pub(super) fn change_order(&mut self, next: &Subscription) {
         let asked = |of: &Subscription| (of.document.config.ordering, of.on_dead_letter());
         if asked(&self.subscription) == asked(next) {
@@ -74,7 +74,7 @@ impl Courier {
         self.retries.let_all_go();
     }
 
-    /// Finds out what waits in which lane, if that is not known and nothing is under way.
+    /// Finds out what waits in which queue, if that is not known and nothing is in flight.
     pub(super) async fn lay_queues(&mut self) {
         if self.order.is_known() || !self.in_flight.is_empty() {
             return;
@@ -112,7 +112,7 @@ async fn queue_key_of(
     Ok(entry.map(|entry| QueueKey::of(&entry.event)))
 }
 
-/// Reads the lanes of retries and, where they hold lanes up, of dead letters.
+/// Reads the queues of retries and, where they hold queues up, of dead letters.
 async fn queues_kept(
     context: &DeliveryContext,
     subscription: &Subscription,

@@ -1,4 +1,4 @@
-//! The attempts of one subscription that are under way.
+//! The attempts of one subscription that are in flight.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -21,7 +21,7 @@ pub(super) struct InFlight {
     clock: Arc<dyn Clock>,
     tasks: Tasks,
     attempts: FuturesUnordered<Pin<Box<dyn Future<Output = Ended> + Send>>>,
-    /// Deliveries whose further attempt is under way.
+    /// Deliveries whose further attempt is in flight.
     again: BTreeSet<DeliveryKey>,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Ended {
     /// What was attempted.
     pub(super) delivery: Arc<Delivery>,
     /// What came of it; nothing if it panicked.
-    pub(super) carried: Option<AttemptResult>,
+    pub(super) result: Option<AttemptResult>,
 }
 
 impl InFlight {
@@ -55,7 +55,7 @@ impl InFlight {
         self.again.len()
     }
 
-    /// Whether a further attempt at this delivery is under way.
+    /// Whether a further attempt at this delivery is in flight.
     pub(super) fn is_again(&self, key: &DeliveryKey) -> bool {
         self.again.contains(key)
     }
@@ -72,8 +72,7 @@ impl InFlight {
         let attempt: JoinHandle<AttemptResult> = self.tasks.spawn(async move {
             permit.run(attempted.entry.event.id, attempter.attempt(&attempted), &*clock).await
         });
-        self.attempts
-            .push(Box::pin(async move { Ended { delivery, carried: attempt.await.ok() } }));
+        self.attempts.push(Box::pin(async move { Ended { delivery, result: attempt.await.ok() } }));
     }
 
     /// Waits for the next one to end; nothing if there is none.

@@ -1,4 +1,5 @@
-//! Hands matched entries from the follower of the log to one courier, without ever waiting for it.
+//! Hands matched entries from the follower of the log to one worker, without ever waiting for it:
+//! backpressure ends here, because a full inbox sends its worker to the log.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -22,7 +22,7 @@ pub(super) struct Order {
 pub(super) enum Rule {
     /// As they come, many at once.
     Free,
-    /// By subject, as soon as it is known what waits in which lane.
+    /// By subject, as soon as it is known what waits in which queue.
     Unknown,
     /// By subject.
     BySubject(SubjectQueues),
@@ -112,7 +112,7 @@ impl Order {
         }
     }
 
-    /// Lets whose turn it is in a lane go.
+    /// Lets whose turn it is in a queue go.
     pub(super) fn turn(&mut self, queue_key: QueueKey, retries: &mut Retries) {
         if let Some(next) = self.queues_mut().and_then(|queues| queues.turn(queue_key, retries)) {
             self.make_ready(next);
@@ -142,8 +142,8 @@ impl Order {
         oldest.map(|(_, delivery)| delivery)
     }
 
-    /// Takes the oldest numbered match out that waits for its first attempt, which it will not have:
-    /// those behind it in its lane go on.
+    /// Takes the oldest numbered match out that waits for its first attempt, which it will not
+    /// have: those behind it in its queue go on.
     pub(super) fn take_oldest(&mut self, retries: &mut Retries) -> Option<Delivery> {
         let (sequence, _) = self.oldest()?.link?;
         if let Some(taken) = self.queues_mut().and_then(|queues| queues.take_first(sequence)) {
@@ -158,7 +158,7 @@ impl Order {
         Some(taken)
     }
 
-    /// Frees the lane of a delivery that will not be attempted any more.
+    /// Frees the queue of a delivery that will not be attempted any more.
     pub(super) fn abandon(&mut self, retry: &Retry, retries: &mut Retries) {
         if let (Some(queues), Some((sequence, _))) = (self.queues_mut(), retry.link)
             && let Some(queue_key) = queues.abandon(sequence)

@@ -14,7 +14,7 @@ use crate::deliver::worker::{
 use crate::eventlog::{Cursor, Retry, SequenceCheckpoint};
 use crate::subscriptions::Subscription;
 
-/// How often an idle clerk looks at the log by itself.
+/// How often an idle pull worker looks at the log by itself.
 const IDLE_TICK: Duration = Duration::from_secs(5);
 
 /// The worker of one subscription without a sink.
@@ -82,8 +82,8 @@ impl PullWorker {
         }
     }
 
-    /// Begins at the newest milestone if that is further than what was acknowledged. Where none
-    /// can be read the way is longer, and leads to the same numbers.
+    /// Begins at the newest sequence checkpoint if that is further than what was acknowledged.
+    /// Where none can be read the way is longer, and leads to the same numbers.
     async fn skip_ahead(&mut self) {
         let store = &self.context.store;
         let head = store.log.head();
@@ -95,8 +95,8 @@ impl PullWorker {
         }
     }
 
-    /// Numbers a batch of matches, so that commands need not wait for a long way; says whether there
-    /// may be more at once.
+    /// Numbers a batch of matches, so that commands need not wait for a long way; says whether
+    /// there may be more at once.
     async fn number(&mut self, match_source: &mut MatchSource) -> bool {
         match_source.rest();
         if self.held {

@@ -12,8 +12,8 @@ use crate::subscriptions::Subscription;
 /// Entries that are looked through for one answer, so that a filter that matches little cannot hold
 /// a reader up.
 pub const LOOKED_THROUGH: u64 = 16_384;
-/// Places that are remembered, so that who reads page after page is not numbered from a milestone
-/// each time.
+/// Places that are remembered, so that who reads page after page is not numbered from a sequence
+/// checkpoint each time.
 const REMEMBERED: u64 = 16_384;
 
 /// A subscription, and how far its matches are numbered.
@@ -23,7 +23,7 @@ pub struct SubscriptionView {
     pub standing: WorkerStanding,
     /// The subscription, with every filter that applies up to there.
     pub subscription: Arc<Subscription>,
-    /// A place that is known apart from milestones: what the consumer has acknowledged.
+    /// A place that is known apart from sequence checkpoints: what the consumer has acknowledged.
     pub acknowledged: Option<SequenceCheckpoint>,
 }
 
@@ -74,9 +74,10 @@ impl Blame for SequenceReadError {
 
 /// Numbers matches again from the log.
 ///
-/// Numbers follow from the log and from the filters of a subscription alone, so what is read here is
-/// what was or will be delivered. Reading begins at a milestone at or before the place that is asked
-/// for, and never goes beyond where the courier stands: a filter may change from there on.
+/// Numbers follow from the log and from the filters of a subscription alone, so what is read here
+/// is what was or will be delivered. Reading begins at a sequence checkpoint at or before the place
+/// that is asked for, and never goes beyond where the courier stands: a filter may change from
+/// there on.
 pub struct SequenceReader {
     log: Arc<dyn Log>,
     state: Arc<dyn DeliveryState>,
@@ -84,7 +85,7 @@ pub struct SequenceReader {
 }
 
 impl SequenceReader {
-    /// Reads from this log, from the milestones that are kept there.
+    /// Reads from this log, from the sequence checkpoints that are kept there.
     pub fn new(log: Arc<dyn Log>, state: Arc<dyn DeliveryState>) -> Self {
         Self { log, state, places: Cache::builder().max_capacity(REMEMBERED).build() }
     }
@@ -202,7 +203,8 @@ impl SequenceReader {
         after: Position,
     ) -> Result<Vec<Arc<Entry>>, SequenceReadError> {
         let entries = self.log.read(after, Page::default()).await?;
-        // Below the floor some entries are left that wait for an attempt, with gaps between them.
+        // Below the low watermark some entries are left that wait for an attempt, with gaps between
+        // them.
         let is_whole = after >= self.log.low_watermark().position;
         let expected = Position(after.0 + entries.len() as u64);
         match entries.last() {

@@ -2,13 +2,13 @@
 
 use crate::eventlog::SequenceCheckpoint;
 
-/// So many matches may follow a milestone before the next.
+/// So many matches may follow a sequence checkpoint before the next.
 const MATCHES: u64 = 256;
-/// So many entries may be looked at after a milestone before the next.
+/// So many entries may be looked at after a sequence checkpoint before the next.
 const ENTRIES: u64 = 4096;
 
-/// The milestones of one subscription: near enough to each other that numbering from one to the
-/// next takes milliseconds, and far enough apart that keeping them costs nothing.
+/// The sequence checkpoints of one subscription: near enough to each other that numbering from one
+/// to the next takes milliseconds, and far enough apart that keeping them costs nothing.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SequenceCheckpoints {
     last: Option<SequenceCheckpoint>,

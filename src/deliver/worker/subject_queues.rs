@@ -9,18 +9,18 @@ use crate::deliver::worker::retries::Retries;
 use crate::event::{CloudEvent, EventId, Subject};
 use crate::eventlog::DeliveryKey;
 
-/// The lane of a subject; all events without a subject share one. Subjects whose hashes are the same
-/// share one, too, which costs speed and never order.
+/// The queue of a subject; all events without a subject share one. Subjects whose hashes are the
+/// same share one, too, which costs speed and never order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct QueueKey(u64);
 
 impl QueueKey {
-    /// The lane of an event.
+    /// The queue of an event.
     pub(super) fn of(event: &CloudEvent) -> Self {
         Self::named(event.subject.as_ref())
     }
 
-    /// The lane of a subject.
+    /// The queue of a subject.
     pub(super) fn named(subject: Option<&Subject>) -> Self {
         let mut hasher = DefaultHasher::new();
         subject.map(Subject::as_str).hash(&mut hasher);
@@ -28,20 +28,20 @@ impl QueueKey {
     }
 }
 
-/// The lanes of one subscription: of each subject for which something is under way or waits.
+/// The queues of one subscription: of each subject for which something is in flight or waits.
 pub(super) struct SubjectQueues {
-    /// Whether a dead letter holds up its lane.
+    /// Whether a dead letter holds up its queue.
     blocks: bool,
     queues: HashMap<QueueKey, SubjectQueue>,
     /// Where what waits for its first attempt stands, by sequence number.
     firsts: BTreeMap<u64, QueueKey>,
-    /// Dead letters that hold up a lane.
+    /// Dead letters that hold up a queue.
     dead: BTreeMap<EventId, (QueueKey, u64)>,
-    /// Bytes of event data that wait in lanes.
+    /// Bytes of event data that wait in queues.
     bytes: usize,
 }
 
-/// What is under way or waits in a lane, by sequence number.
+/// What is in flight or waits in a queue, by sequence number.
 #[derive(Default)]
 struct SubjectQueue {
     places: BTreeMap<u64, QueuePlace>,
@@ -70,28 +70,28 @@ impl QueuePlace {
 }
 
 impl SubjectQueues {
-    /// Starts without any lane; `blocks` says whether a dead letter holds up its lane.
+    /// Starts without any queue; `blocks` says whether a dead letter holds up its queue.
     pub(super) fn new(blocks: bool) -> Self {
         let (firsts, dead) = (BTreeMap::new(), BTreeMap::new());
         Self { blocks, queues: HashMap::new(), firsts, dead, bytes: 0 }
     }
 
-    /// Every lane in which something is under way or waits.
+    /// Every queue in which something is in flight or waits.
     pub(super) fn all(&self) -> Vec<QueueKey> {
         self.queues.keys().copied().collect()
     }
 
-    /// Bytes of event data that wait in lanes.
+    /// Bytes of event data that wait in queues.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// How many dead letters hold up a lane.
+    /// How many dead letters hold up a queue.
     pub(super) fn blocked(&self) -> usize {
         self.dead.len()
     }
 
-    /// Whether the dead letter of this event holds up a lane.
+    /// Whether the dead letter of this event holds up a queue.
     pub(super) fn is_dead(&self, event: EventId) -> bool {
         self.dead.contains_key(&event)
     }
@@ -118,8 +118,8 @@ impl SubjectQueues {
         queue.in_flight = Some(sequence);
     }
 
-    /// Notes that a delivery waits among the retries: it has failed, was kept before a restart, or is
-    /// redriven. Whose turn it is in the lane has to be asked afterwards.
+    /// Notes that a delivery waits among the retries: it has failed, was kept before a restart, or
+    /// is redriven. Whose turn it is in the queue has to be asked afterwards.
     pub(super) fn wait(&mut self, queue_key: QueueKey, sequence: u64, key: DeliveryKey) {
         self.dead.remove(&key.event);
         let queue = self.queues.entry(queue_key).or_default();
@@ -127,7 +127,7 @@ impl SubjectQueues {
         queue.places.insert(sequence, QueuePlace::Again(key));
     }
 
-    /// Notes that a delivery was given up: it holds up its lane, or leaves it.
+    /// Notes that a delivery was given up: it holds up its queue, or leaves it.
     pub(super) fn die(&mut self, queue_key: QueueKey, sequence: u64, event: EventId) {
         if !self.blocks {
             return self.end(queue_key, sequence);
@@ -138,15 +138,15 @@ impl SubjectQueues {
         self.dead.insert(event, (queue_key, sequence));
     }
 
-    /// Notes that a delivery has left its lane.
+    /// Notes that a delivery has left its queue.
     pub(super) fn end(&mut self, queue_key: QueueKey, sequence: u64) {
         let Some(queue) = self.queues.get_mut(&queue_key) else { return };
         queue.leave(sequence);
         queue.places.remove(&sequence);
     }
 
-    /// Takes out what waits among the retries and will not be attempted any more; says of which lane.
-    /// Whose turn it is there has to be asked afterwards.
+    /// Takes out what waits among the retries and will not be attempted any more; says of which
+    /// queue. Whose turn it is there has to be asked afterwards.
     pub(super) fn abandon(&mut self, sequence: u64) -> Option<QueueKey> {
         let waits = |queue: &SubjectQueue| {
             matches!(queue.places.get(&sequence), Some(QueuePlace::Again(_)))
@@ -157,21 +157,21 @@ impl SubjectQueues {
         Some(queue_key)
     }
 
-    /// Finds the lane that the dead letter of an event holds up.
+    /// Finds the queue that the dead letter of an event holds up.
     pub(super) fn of_dead(&self, event: EventId) -> Option<QueueKey> {
         self.dead.get(&event).map(|(queue_key, _)| *queue_key)
     }
 
-    /// Lets a lane go on without a dead letter that nobody wants any more; says which lane.
+    /// Lets a queue go on without a dead letter that nobody wants any more; says which queue.
     pub(super) fn dismiss(&mut self, event: EventId) -> Option<QueueKey> {
         let (queue_key, sequence) = self.dead.remove(&event)?;
         self.end(queue_key, sequence);
         Some(queue_key)
     }
 
-    /// Decides whose turn it is in a lane: the lowest number, once nothing is under way. A match for
-    /// the first time is given back to be attempted; a retry is let go to be taken when it is due,
-    /// and those behind it are held.
+    /// Decides whose turn it is in a queue: the lowest number, once nothing is in flight. A match
+    /// for the first time is given back to be attempted; a retry is let go to be taken when it is
+    /// due, and those behind it are held.
     pub(super) fn turn(&mut self, queue_key: QueueKey, retries: &mut Retries) -> Option<Delivery> {
         let queue = self.queues.get_mut(&queue_key)?;
         let Some(sequence) = queue.places.keys().next().copied() else {
@@ -202,7 +202,7 @@ impl SubjectQueues {
         Some(*delivery)
     }
 
-    /// What goes before a place in a lane: the lowest number, or what is under way. Nothing if the
+    /// What goes before a place in a queue: the lowest number, or what is in flight. Nothing if the
     /// place is not there, or goes next.
     pub(super) fn ahead_of(&self, queue_key: QueueKey, sequence: u64) -> Option<(u64, EventId)> {
         let queue = self.queues.get(&queue_key)?;
@@ -233,7 +233,7 @@ impl SubjectQueues {
         self.first_of(sequence, place)
     }
 
-    /// Takes every lane down; gives back what waits for its first attempt, in order.
+    /// Takes every queue down; gives back what waits for its first attempt, in order.
     pub(super) fn take_down(self) -> Vec<Delivery> {
         let places = self.queues.into_values().flat_map(|queue| queue.places);
         let mut firsts: Vec<(u64, Delivery)> = places

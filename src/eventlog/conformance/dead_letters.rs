@@ -156,7 +156,7 @@ async fn a_dead_letter_is_redriven_once_and_neither_dismissed_meanwhile_nor_brou
         assert!(!store.dead_letters.dismiss(&one.subscription, DeadLetterId(1)).await.unwrap());
 
         assert!(store.dead_letters.dead_letter(&one).await.unwrap().unwrap().redriven);
-        assert_eq!(store.state.retry(&one).await.unwrap().unwrap().attempts, 3, "it is under way");
+        assert_eq!(store.state.retry(&one).await.unwrap().unwrap().attempts, 3, "it is in flight");
         assert_eq!(store.state.retry(&two).await.unwrap(), None);
     }
 }

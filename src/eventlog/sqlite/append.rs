@@ -21,7 +21,7 @@ pub(super) struct Appending<'a> {
     pub(super) id_generator: IdGenerator,
     /// The moment of the transaction.
     pub(super) now: Timestamp,
-    /// Chance for new ids.
+    /// Entropy for new ids.
     pub(super) entropy: &'a dyn Entropy,
     /// The entries that were added so far.
     pub(super) entries: Vec<Arc<Entry>>,

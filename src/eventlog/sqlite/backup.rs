@@ -94,7 +94,8 @@ pub fn back_up(
     partial.name(file)
 }
 
-/// The log of an empty directory, while it is made from a backup. Until it is finished there is none.
+/// The log of an empty directory, while it is made from a backup. Until it is finished there is
+/// none.
 ///
 /// Holds the lock of the directory, so that no gateway begins a log there meanwhile.
 pub struct Restoring {
@@ -108,8 +109,8 @@ impl Restoring {
     ///
     /// # Errors
     ///
-    /// Later: a gateway is using the directory. The caller's turn: it is not empty, or the file is no
-    /// log or one of a newer gateway. Ours: the disk.
+    /// Later: a gateway is using the directory. The caller's turn: it is not empty, or the file is
+    /// no log or one of a newer gateway. Ours: the disk.
     pub fn begin(
         file: &Path,
         directory: &Path,
@@ -145,8 +146,8 @@ impl Restoring {
 
     /// Makes the copy the log of the directory.
     ///
-    /// It goes on in a new span of ids: none that was minted after the backup is minted again, also
-    /// when the clock is behind.
+    /// It goes on in a new range of ids: none that was minted after the backup is minted again,
+    /// also when the clock is behind.
     ///
     /// # Errors
     ///
@@ -227,7 +228,8 @@ fn copy(from: &Path, to: &Path, progress: &mut impl FnMut(u64, u64)) -> rusqlite
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let source = Connection::open_with_flags(from, flags)?;
     source.busy_timeout(Database::PATIENCE)?;
-    // One read from beginning to end: otherwise each write of the gateway would begin the copy anew.
+    // One read from beginning to end: otherwise each write of the gateway would begin the copy
+    // anew.
     let snapshot = source.unchecked_transaction()?;
     snapshot.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     let mut copy = Connection::open(to)?;
@@ -253,7 +255,7 @@ fn copy(from: &Path, to: &Path, progress: &mut impl FnMut(u64, u64)) -> rusqlite
     copy.close().map_err(|(_, error)| error)
 }
 
-/// Begins a span of ids after everything that can have been minted since the backup.
+/// Begins a range of ids after everything that can have been minted since the backup.
 fn begin_anew(file: &Path, clock: &dyn Clock, entropy: &dyn Entropy) -> rusqlite::Result<()> {
     let mut connection = Connection::open(file)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -261,7 +263,7 @@ fn begin_anew(file: &Path, clock: &dyn Clock, entropy: &dyn Entropy) -> rusqlite
     let (last, head) = newest(&transaction, low_watermark)?;
     let now = clock.now();
     let now_ms = u64::try_from(now.unix_ms()).unwrap_or(0).max(last.unix_ms() + 1);
-    // Chance keeps it apart from the ids of that millisecond, if it was lived through before.
+    // Entropy keeps it apart from the ids of that millisecond, if it was lived through before.
     let id = EventId::from_parts(now_ms, entropy.next_u128() & (u128::MAX >> 49));
     transaction.execute(
         "INSERT INTO restores (at, head, id) VALUES (?, ?, ?)",

@@ -139,7 +139,7 @@ impl Log for SqliteLog {
     async fn fresh_head(&self) -> Result<Position, LogError> {
         if self.shared.is_dropping.load(Ordering::SeqCst) {
             // Dropped entries are gone a moment before the writer tells of it.
-            let trimming = self.readers.run("read the floor", Trimming::resume).await?;
+            let trimming = self.readers.run("read the low watermark", Trimming::resume).await?;
             self.shared.tell_low_watermark(trimming.low_watermark);
         }
         Ok(self.head())

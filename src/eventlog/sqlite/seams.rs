@@ -60,7 +60,7 @@ impl DeliveryState for SqliteLog {
     ) -> Result<(Option<SequenceCheckpoint>, Option<SequenceCheckpoint>), LogError> {
         let of = subscription.clone();
         self.readers
-            .run("find a milestone", move |c| sequence_checkpoints::around(c, &of, place))
+            .run("find a sequence checkpoint", move |c| sequence_checkpoints::around(c, &of, place))
             .await
     }
 

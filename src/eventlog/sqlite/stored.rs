@@ -111,7 +111,7 @@ impl StoredLog {
     ///
     /// Ours: the file cannot be read.
     pub fn span(&self) -> Result<(LowWatermark, Position), LogError> {
-        self.read("read the span of the log", |connection| {
+        self.read("read the extent of the log", |connection| {
             let low_watermark = Trimming::resume(connection)?.low_watermark;
             Ok((low_watermark, newest(connection, low_watermark)?.1))
         })
@@ -160,7 +160,7 @@ impl StoredLog {
         self.read("read the delivery state", retries::all)
     }
 
-    /// Reads all milestones in the order of their positions.
+    /// Reads all sequence checkpoints in the order of their positions.
     ///
     /// # Errors
     ///
@@ -168,7 +168,7 @@ impl StoredLog {
     pub fn sequence_checkpoints(
         &self,
     ) -> Result<Vec<(SubscriptionId, SequenceCheckpoint)>, LogError> {
-        self.read("read the milestones", |connection| {
+        self.read("read the sequence checkpoints", |connection| {
             connection
                 .prepare(
                     "SELECT position, sequence, chain, subscription FROM milestones

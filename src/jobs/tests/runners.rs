@@ -207,7 +207,7 @@ async fn a_gateway_that_stops_does_not_wait_for_room() {
 async fn a_replay_that_ends_early_lets_go_of_a_courier_that_it_waits_for() {
     let mut scene = Scene::of(&["a", "b"]).await;
     let replay = scene.keep(counted(2)).await;
-    // All attempts at once are under way, so that the replay waits for its turn.
+    // All attempts at once are in flight, so that the replay waits for its turn.
     let taken: Vec<_> =
         std::iter::from_fn(|| scene.limiter.enter(Traffic::Replay, scene.stage.clock.now()).ok())
             .collect();

@@ -40,12 +40,12 @@ fn without(member: &str) -> Value {
     claims
 }
 
-struct Desk {
+struct Signer {
     key: SigningKey,
     keys: VerifyingKeys,
 }
 
-impl Desk {
+impl Signer {
     fn of(algorithm: SigningAlgorithm) -> Self {
         let key = SigningKey::generate(algorithm).unwrap();
         let public = VerifyingKey::from_jwk(key.public_jwk().unwrap()).unwrap();
@@ -86,7 +86,7 @@ fn a_receipt_is_read_as_it_was_signed_with_every_algorithm() {
         SigningAlgorithm::PS256,
         SigningAlgorithm::RS256,
     ] {
-        let job_service = Desk::of(algorithm);
+        let signer = Signer::of(algorithm);
         let expected = Receipt {
             event: EventId::first_of(1),
             subscription: subscription(),
@@ -96,15 +96,15 @@ fn a_receipt_is_read_as_it_was_signed_with_every_algorithm() {
             issued_at: NOW,
         };
 
-        assert_eq!(job_service.check(&claims()), Ok(()));
-        let body = format!("\r\n {}\n", job_service.sign(&claims()));
-        assert_eq!(job_service.read(body.as_bytes()), Ok(expected));
+        assert_eq!(signer.check(&claims()), Ok(()));
+        let body = format!("\r\n {}\n", signer.sign(&claims()));
+        assert_eq!(signer.read(body.as_bytes()), Ok(expected));
     }
 }
 
 #[test]
 fn what_concerns_something_else_has_its_word() {
-    let job_service = Desk::of(SigningAlgorithm::ES256);
+    let signer = Signer::of(SigningAlgorithm::ES256);
     let other = ChainValue::start(&"other".parse().unwrap()).to_string();
     for (claims, word) in [
         (without("chain"), None),
@@ -127,21 +127,21 @@ fn what_concerns_something_else_has_its_word() {
         (without("token_sha256"), Some("invalid")),
         (without("iat"), Some("invalid")),
     ] {
-        assert_eq!(job_service.check(&claims).err().map(ReceiptFault::word), word, "{claims}");
+        assert_eq!(signer.check(&claims).err().map(ReceiptFault::word), word, "{claims}");
     }
 }
 
 #[test]
 fn no_header_talks_the_gateway_into_anything() {
-    let job_service = Desk::of(SigningAlgorithm::ES256);
-    let receipt = job_service.sign(&claims());
+    let signer = Signer::of(SigningAlgorithm::ES256);
+    let receipt = signer.sign(&claims());
     let part = |value: &Value| base64_simd::URL_SAFE_NO_PAD.encode_to_string(value.to_string());
     let (rest, signature) = receipt.rsplit_once('.').unwrap();
     let payload = rest.split_once('.').unwrap().1;
-    let kid = job_service.key.kid();
+    let kid = signer.key.kid();
     let forged = |header: Value| format!("{}.{payload}.{signature}", part(&header));
-    let stranger = Desk::of(SigningAlgorithm::ES256);
-    let event = job_service.key.sign_event(claims().to_string().as_bytes()).unwrap();
+    let stranger = Signer::of(SigningAlgorithm::ES256);
+    let event = signer.key.sign_event(claims().to_string().as_bytes()).unwrap();
     let secret = SharedSecret::generate(&SystemEntropy).signing_key();
     let long = with("note", json!("x".repeat(8 * 1024)));
 
@@ -160,26 +160,26 @@ fn no_header_talks_the_gateway_into_anything() {
         (event, "invalid"),
         (stranger.sign(&claims()), "unknown-key"),
         (secret.sign("receipt+jwt", claims().to_string().as_bytes()).unwrap(), "unknown-key"),
-        (job_service.sign(&long), "invalid"),
+        (signer.sign(&long), "invalid"),
     ] {
-        assert_eq!(job_service.read(body.as_bytes()).unwrap_err().word(), word, "{body}");
+        assert_eq!(signer.read(body.as_bytes()).unwrap_err().word(), word, "{body}");
     }
-    assert_eq!(job_service.read(&[0xff, 0xfe]).unwrap_err(), ReceiptFault::Missing);
+    assert_eq!(signer.read(&[0xff, 0xfe]).unwrap_err(), ReceiptFault::Missing);
 }
 
 proptest! {
     #[test]
     fn a_receipt_with_another_byte_is_no_receipt(at in any::<prop::sample::Index>(), bit in 0..8_u8) {
-        let job_service = Desk::of(SigningAlgorithm::EdDSA);
-        let mut body = job_service.sign(&claims()).into_bytes();
+        let signer = Signer::of(SigningAlgorithm::EdDSA);
+        let mut body = signer.sign(&claims()).into_bytes();
         let at = at.index(body.len());
         body[at] ^= 1_u8 << bit;
-        prop_assert!(job_service.read(&body).is_err());
+        prop_assert!(signer.read(&body).is_err());
     }
 
     #[test]
     fn any_answer_is_read_without_panic(body in prop::collection::vec(any::<u8>(), 0..200)) {
-        let job_service = Desk::of(SigningAlgorithm::EdDSA);
-        prop_assert!(job_service.read(&body).is_err());
+        let signer = Signer::of(SigningAlgorithm::EdDSA);
+        prop_assert!(signer.read(&body).is_err());
     }
 }

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 /// A number that the disk goes by or counts, in the order of `disk.c`.
 #[derive(Clone, Copy, Debug)]
 pub enum Number {
-    /// Of the dice that say what is thrown away.
+    /// The seed of what says what is thrown away.
     Seed,
     /// The power goes at this change of a file or directory; 0 for never.
     CutAtWrite,

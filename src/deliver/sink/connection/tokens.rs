@@ -18,12 +18,12 @@ const MOST: u64 = 10_000;
 /// How long an entry is kept after its last use.
 const IDLE: Duration = Duration::from_hours(25);
 /// A token is replaced before its end: by a fifth of its time, at most this long, and by up to as
-/// much again by chance, so that many do not end together.
+/// much again at random, so that many do not end together.
 const MARGIN: Duration = Duration::from_mins(1);
-/// How long a failure is remembered; chance spreads the next tries out.
+/// How long a failure is remembered; jitter spreads the next tries out.
 const FAILURE_SECONDS: std::ops::RangeInclusive<u64> = 5..=15;
-/// How often a token may be replaced because a sink refused it: a sink that refuses every token must
-/// not make a request of each attempt.
+/// How often a token may be replaced because a sink refused it: a sink that refuses every token
+/// must not make a request of each attempt.
 const BETWEEN_RENEWALS: Duration = Duration::from_secs(30);
 
 /// The tokens of all credentials.
@@ -158,7 +158,7 @@ impl Tokens {
         }
     }
 
-    /// A span from nothing to this one.
+    /// A duration from nothing to this one.
     fn random(&self, most: Duration) -> Duration {
         let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
         Duration::from_millis(self.entropy.next_u64() % most.saturating_add(1).max(1))

@@ -266,7 +266,7 @@ async fn ids_and_positions_go_on_after_everything_was_dropped_and_a_restart() {
 }
 
 #[tokio::test]
-async fn a_crash_between_two_slices_leaves_a_floor_and_everything_above_it() {
+async fn a_crash_between_two_slices_leaves_a_low_watermark_and_everything_above_it() {
     let (directory, clock) = (TempDir::new().unwrap(), ManualClock::at(START));
     let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
     for _ in 0..3 {

@@ -225,7 +225,7 @@ impl Load {
     }
 }
 
-/// A number that the environment gives, for longer runs and other dice.
+/// A number that the environment gives, for longer runs and other seeds.
 pub fn number_from_environment(name: &str, otherwise: u64) -> u64 {
     let given = std::env::vars_os().find(|(key, _)| key == name);
     let wrong = |_| panic!("{name} in the environment is not a number");

@@ -56,7 +56,7 @@ async fn wait_for_retry(gateway: &TestGateway) {
 }
 
 #[tokio::test]
-async fn a_turned_key_signs_at_once_and_tokens_of_the_old_one_still_open() {
+async fn a_rotated_key_signs_at_once_and_tokens_of_the_old_one_still_open() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = gateway(&clock).await;
     let receiver = Receiver::subscribed(&gateway, "shop").await;
@@ -114,7 +114,7 @@ async fn a_revoked_key_is_gone_at_once_and_what_waits_is_sealed_anew() {
     let receiver = Receiver::subscribed(&gateway, "shop").await;
     receiver.answer(Reply::Status(503));
     gateway.order(1).await;
-    // Twice, so that the next attempt is minutes away and none is under way at the revocation.
+    // Twice, so that the next attempt is minutes away and none is in flight at the revocation.
     receiver.wait_for_arrivals(1).await;
     wait_for_retry(&gateway).await;
     clock.advance(Duration::from_secs(7));

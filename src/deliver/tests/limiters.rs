@@ -1,4 +1,4 @@
-//! Gates know how a sink is from the attempts of one consumer, and how long everything has failed.
+//! Limiters know how a sink is from the attempts of one consumer, and how long everything has failed.
 
 use std::sync::Arc;
 use std::time::Duration;
