@@ -12,12 +12,12 @@ use crate::ambient::{HumanDuration, Size};
 #[derive(Clone, Copy, Debug)]
 pub struct LogLimits {
     /// Bytes of drafts that may wait for a commit; more are refused with
-    /// [`Error::Busy`](crate::eventlog::Error::Busy), as is a single batch that is larger.
+    /// [`LogError::Busy`](crate::eventlog::LogError::Busy), as is a single batch that is larger.
     pub waiting_bytes: usize,
     /// Bytes of recent entries kept in memory for followers.
     pub tail_bytes: usize,
     /// Bytes of the disk that stay free for the delivery state; events are refused below it, with
-    /// [`Error::Full`](crate::eventlog::Error::Full).
+    /// [`LogError::Full`](crate::eventlog::LogError::Full).
     pub reserve_bytes: u64,
     /// How many percent of the disk may be in use before operators are warned.
     pub warn_percent: u8,
