@@ -28,7 +28,7 @@ pub(super) async fn take_over(
     let ownership = Ownership {
         epoch: store.leases.acquire().await?,
         before: store.log.fresh_head().await?,
-        workers: tasks.stopping().clone(),
+        stopping: tasks.stopping().clone(),
     };
     Ok(Arc::new(Ledger::new(Arc::clone(&store.state), ownership, clock, metrics)))
 }

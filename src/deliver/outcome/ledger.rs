@@ -297,7 +297,7 @@ impl Ledger {
         pending.fenced = true;
         pending.take();
         drop(pending);
-        self.ownership.workers.cancel();
+        self.ownership.stopping.cancel();
         self.tell(State::Fenced, 0);
         self.noted.notify_one();
     }

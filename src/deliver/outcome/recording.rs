@@ -36,7 +36,7 @@ pub struct Ownership {
     /// The newest entry when it began.
     pub before: Position,
     /// Stops the gateway once another owner has taken over, because it delivers nothing any more.
-    pub workers: CancellationToken,
+    pub stopping: CancellationToken,
 }
 
 impl AttemptOutcome {

@@ -301,7 +301,7 @@ async fn what_ends_after_its_subscription_was_removed_is_not_written() {
 async fn owned(stage: &Stage, remote: &Arc<RemoteStore>) -> Arc<Ledger> {
     let ownership = Ownership {
         epoch: remote.acquire().await.unwrap(),
-        workers: stage.tasks.stopping().clone(),
+        stopping: stage.tasks.stopping().clone(),
         ..Ownership::default()
     };
     let (state, clock) = (Arc::clone(remote) as _, Arc::new(stage.clock.clone()));
