@@ -1,5 +1,6 @@
 //! The pages lead to files that are there.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -37,7 +38,8 @@ fn every_link_of_a_page_leads_to_a_file() {
         let text = fs::read_to_string(&page).unwrap();
         for target in targets(&text) {
             if !page.parent().unwrap().join(target).exists() {
-                found += &format!("{}: {target}\n", page.strip_prefix(root).unwrap().display());
+                let page = page.strip_prefix(root).unwrap().display();
+                writeln!(found, "{page}: {target}").unwrap();
             }
         }
     }
