@@ -41,7 +41,7 @@ pub struct Args {
         value_parser = clap::value_parser!(u64).range(1..))]
     from: Option<u64>,
     /// The chain value before the first: what an earlier check printed, or its `prv`
-    #[arg(long, value_name = "VALUE", requires = "from")]
+    #[arg(long, value_name = "VALUE", requires = "from", allow_hyphen_values = true)]
     chain: Option<ChainValue>,
 }
 
@@ -309,4 +309,28 @@ fn text(held: &Held, check: &ChainCheck, stands: Option<&(ChainStanding, Checkpo
         check.next.previous,
     );
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    #[test]
+    fn a_chain_value_may_begin_with_a_hyphen() {
+        let value = format!("-{}", "A".repeat(42));
+        let parties =
+            "--key own.jwk --jwks keys.json --issuer https://gateway.example --audience shop";
+        let words = format!("x {parties} --subscription shop --from 2 --chain {value} tokens");
+        let line = Line::try_parse_from(words.split(' ')).unwrap();
+
+        assert_eq!(line.args.chain.map(|chain| chain.to_string()), Some(value));
+    }
 }

@@ -7,7 +7,7 @@
 //!
 //! **Invariants:** nothing here waits for a consumer except its own worker. A cursor never passes a
 //! match whose outcome is not noted with it. An outcome that a crash has lost repeats a delivery
-//! and never drops one: delivery is at least once. Wings import one way, as
+//! and never drops one: delivery is at-least-once. Wings import one way, as
 //! `tests/it/architecture/` says.
 
 mod config;

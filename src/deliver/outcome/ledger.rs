@@ -26,7 +26,7 @@ const ROOM: Duration = Duration::from_secs(1);
 /// The outcomes that are not written yet.
 ///
 /// Nothing is synced for one delivery: outcomes ride together, and a crash before they are written
-/// repeats these deliveries and drops none: delivery is at least once.
+/// repeats these deliveries and drops none: delivery is at-least-once.
 pub struct Ledger {
     state: Arc<dyn DeliveryState>,
     clock: Arc<dyn Clock>,

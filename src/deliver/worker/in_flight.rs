@@ -1,4 +1,4 @@
-//! The attempts of one subscription that are in flight.
+//! The in-flight attempts of one subscription.
 
 use std::collections::BTreeSet;
 use std::pin::Pin;

@@ -1,4 +1,5 @@
-//! What waits for the writer: bounded in bytes, taken in groups.
+//! What waits for the writer: bounded in bytes, which is the backpressure of the way in, and taken in
+//! groups.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
