@@ -102,7 +102,8 @@ pub(super) fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Unread> {
     if !value.is_object() {
         return Err(Unread::Shape(String::new(), format!("{}, send an object", kind(&value))));
     }
-    serde_path_to_error::deserialize(value)
+    // From the text, because of a tree the library only says that a number is wrong, and not why.
+    serde_path_to_error::deserialize(&mut serde_json::Deserializer::from_slice(body))
         .map_err(|error| Unread::Shape(pointer(error.path()), reason(&error.inner().to_string())))
 }
 
@@ -141,6 +142,8 @@ fn pointer(path: &Path) -> String {
 /// What the deserialiser says, in the words of JSON and without the value that it repeats: that may be
 /// a secret.
 pub(super) fn reason(words: &str) -> String {
+    // The place within the body is said as a pointer.
+    let words = words.rsplit_once(" at line ").map_or(words, |(reason, _)| reason);
     if words.starts_with("invalid digit") || words.starts_with("number too large") {
         return "use a whole number".to_owned();
     }

@@ -121,6 +121,20 @@ mod tests {
     }
 
     #[test]
+    fn numbers_have_the_text_with_which_they_cross() {
+        let event = br#"{"source":"/s","type":"T","data":{"a":1.0,"b":789.34000000000003,"c":1152921504606846976}}"#;
+        let event = json::read(event, Limits::default()).unwrap();
+
+        let names = names(&event, &[]).unwrap();
+
+        assert!(
+            names
+                .canonical
+                .starts_with(r#"{"data":{"a":1,"b":789.34,"c":1152921504606846976},"source""#)
+        );
+    }
+
+    #[test]
     fn a_business_key_is_made_of_its_pointers() {
         let event = json!({"source": "/orders", "type": "T", "data": {"orderId": 101, "x": 1}});
         let pointers = [PointerBuf::parse("/data/orderId").unwrap()];

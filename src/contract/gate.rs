@@ -245,6 +245,62 @@ publications:
         assert!(!shown.contains("secret") && !shown.contains("4111"), "{shown}");
     }
 
+    /// Checks the number `n` against this schema, which stands in a contract in YAML.
+    fn keeps(schema: &str, number: &str) -> bool {
+        let contract = CONTRACT.replace("id: { type: integer }", &format!("n: {{ {schema} }}"));
+        let contract = contract.replace("required: [id]", "required: [n]");
+        let files = BTreeMap::from([("orders.yaml".to_owned(), contract)]);
+        let publications = publications("Order.Created", "enforce");
+        let gate = Gate::new(Arc::new(Catalog::load(&files).unwrap()), &publications).unwrap();
+        let received = Arc::new(Received {
+            envelope: Envelope::example(
+                serde_json::from_str(&format!(r#"{{"n":{number}}}"#)).unwrap(),
+            ),
+            repeatable: true,
+            traceparent: None,
+        });
+        let publication = publications.iter().next().unwrap();
+        gate.check(publication.enrich(&received).unwrap()).is_ok()
+    }
+
+    #[test]
+    fn bounds_and_constants_are_exact_where_binary64_cannot_tell() {
+        for (schema, kept, broken) in [
+            ("const: 1152921506151679042", "1152921506151679042", "1152921506151679043"),
+            ("const: 100", "1e2", "100.00000000000000000001"),
+            ("const: 1.50", "1.5", "1.5000000000000000000001"),
+            ("const: 0.1234567890123456789", "0.12345678901234567890", "0.1234567890123456788"),
+            ("enum: [1, 9007199254740993]", "9007199254740993", "9007199254740992"),
+            ("minimum: 9007199254740993", "9007199254740993", "9007199254740992"),
+            ("minimum: 0.1", "0.1", "0.09999999999999999999999"),
+            ("minimum: 0.1", "0.10000000000000000000000001", "1e-400"),
+            ("exclusiveMinimum: 0.1", "0.10000000000000000000000001", "0.1"),
+            ("maximum: 0.1", "0.1", "0.10000000000000000000000001"),
+            ("exclusiveMaximum: 0.1", "0.09999999999999999999999", "0.10"),
+            ("maximum: 18446744073709551616", "18446744073709551616", "18446744073709551617"),
+            (
+                "maximum: 123456789012345678901234567890",
+                "123456789012345678901234567890",
+                "123456789012345678901234567891",
+            ),
+            ("minimum: 0.1234567890123456789", "0.1234567890123456789", "0.1234567890123456788"),
+            ("maximum: 1.0e+300", "1e300", "1000000000000000000000000000001e270"),
+            ("multipleOf: 0.01", "789.34", "789.3400000000000000000001"),
+            ("multipleOf: 0.01", "12345678901234567890.12", "12345678901234567890.123"),
+            ("multipleOf: 2", "1152921506151679042", "1152921506151679043"),
+            ("multipleOf: 3", "123456789012345678901234567890", "123456789012345678901234567891"),
+            ("multipleOf: 1.0e-10", "0.1234567891", "0.12345678912"),
+            ("type: integer", "1152921506151679042", "1152921506151679042.5"),
+            ("type: integer", "1e400", "0.99999999999999999999999999"),
+            ("type: integer, format: int64", "9223372036854775807", "9223372036854775808"),
+            ("type: integer, format: int64", "-9223372036854775808", "-9223372036854775809"),
+            ("type: integer, format: int32", "2147483647", "2147483647.00000000000000000001"),
+        ] {
+            assert!(keeps(schema, kept), "{schema}: {kept}");
+            assert!(!keeps(schema, broken), "{schema}: {broken}");
+        }
+    }
+
     #[test]
     fn a_publication_that_observes_lets_breaches_pass_and_reports_them() {
         let validated = check("observe", json!({"id": 1, "card": "4111"})).unwrap();

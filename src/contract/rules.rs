@@ -5,6 +5,7 @@ use jsonschema::{Draft, Keyword, PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 
 use crate::contract::pointer;
+use crate::event::NumericValue;
 use crate::event::Violation;
 
 /// Bytes that one compiled `pattern` may take.
@@ -190,14 +191,8 @@ type Check = Box<dyn for<'i> Keyword<'i>>;
 /// The check behind a `format`.
 fn format_check(format: &Value) -> Check {
     match format.as_str() {
-        Some("int32") => {
-            Box::new(Integer { format: "int32", least: -2_147_483_648.0, end: 2_147_483_648.0 })
-        }
-        Some("int64") => Box::new(Integer {
-            format: "int64",
-            least: -9_223_372_036_854_775_808.0,
-            end: 9_223_372_036_854_775_808.0,
-        }),
+        Some("int32") => Integer::boxed("int32", i32::MIN.into(), i32::MAX.into()),
+        Some("int64") => Integer::boxed("int64", i64::MIN, i64::MAX),
         Some(name) if TEXT_FORMATS.contains(&name) => {
             // The newest draft knows all formats; the schema around stays draft-07.
             let alone = serde_json::json!({ "format": name });
@@ -230,8 +225,14 @@ impl Keyword<'_> for Annotation {
 /// `int32` and `int64`: a whole number in a range; other types are none of its business.
 struct Integer {
     format: &'static str,
-    least: f64,
-    end: f64,
+    least: NumericValue,
+    greatest: NumericValue,
+}
+
+impl Integer {
+    fn boxed(format: &'static str, least: i64, greatest: i64) -> Check {
+        Box::new(Self { format, least: least.into(), greatest: greatest.into() })
+    }
 }
 
 impl<'i> Keyword<'i> for Integer {
@@ -244,9 +245,8 @@ impl<'i> Keyword<'i> for Integer {
 
     fn is_valid(&self, instance: &'i Value) -> bool {
         match instance {
-            Value::Number(number) if number.is_i64() && self.format == "int64" => true,
-            Value::Number(number) => number.as_f64().is_some_and(|number| {
-                number.fract() == 0.0 && (self.least..self.end).contains(&number)
+            Value::Number(number) => NumericValue::of(number.as_str()).is_some_and(|number| {
+                number.is_whole() && (&self.least..=&self.greatest).contains(&&number)
             }),
             _ => true,
         }

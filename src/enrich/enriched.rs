@@ -1,5 +1,6 @@
 //! An event as a publication lets it cross: named and reduced to its public data.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,7 +8,8 @@ use json_patch::jsonptr::Pointer;
 use serde_json::{Value, json};
 
 use crate::enrich::document::PatchedDocument;
-use crate::enrich::{PatchFailure, Publication};
+use crate::enrich::{CrossingProblem, PatchFailure, PatchProblem, Publication};
+use crate::event::number::crossing_text;
 use crate::event::{AttributeError, Blame, EventType, Fault, Subject, Violation};
 use crate::source::Received;
 
@@ -67,8 +69,20 @@ impl EnrichError {
     /// A stable word for what went wrong; listed in `docs/errors.md`.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Patch { .. } => "patch-failed",
+            Self::Patch { failure, .. } => match &failure.reason {
+                PatchProblem::Misfit(_) => "patch-failed",
+                PatchProblem::Crossing { problem, .. } => Self::crossing_code(*problem),
+            },
             Self::Name { .. } | Self::Attribute { .. } => "name-missing",
+        }
+    }
+
+    const fn crossing_code(problem: CrossingProblem) -> &'static str {
+        match problem {
+            CrossingProblem::Size => "patch-failed",
+            CrossingProblem::Inexact => "number-inexact",
+            CrossingProblem::Number(_) => "number-out-of-range",
+            CrossingProblem::Text(_) => "text-not-allowed",
         }
     }
 
@@ -79,11 +93,14 @@ impl EnrichError {
             Self::Attribute { source, .. } => format!(": {source}"),
             Self::Patch { .. } | Self::Name { .. } => String::new(),
         };
-        Violation {
-            pointer: String::new(),
-            code: self.code().to_owned(),
-            message: format!("{self}{cause}"),
-        }
+        let pointer = match self {
+            Self::Patch {
+                failure: PatchFailure { reason: PatchProblem::Crossing { pointer, .. }, .. },
+                ..
+            } => pointer.clone(),
+            _ => String::new(),
+        };
+        Violation { pointer, code: self.code().to_owned(), message: format!("{self}{cause}") }
     }
 }
 
@@ -98,7 +115,7 @@ impl Publication {
         let publication = || Arc::clone(self.name());
         let data = self
             .patch()
-            .apply(document, json!({}))
+            .apply(document, json!({}), self.numbers())
             .map_err(|failure| EnrichError::Patch { publication: publication(), failure })?;
         let mut name = self.event().to_owned();
         if let Some(pointer) = self.metadata() {
@@ -134,7 +151,10 @@ impl Publication {
         let found = match document.find(pointer, data).as_deref() {
             Some(Value::String(text)) => return Ok(text.clone()),
             // A subject is often a number, such as an order's; a metadata level is a word.
-            Some(Value::Number(number)) if attribute == "subject" => return Ok(number.to_string()),
+            Some(Value::Number(number)) if attribute == "subject" => {
+                let text = crossing_text(number.as_str()).map(Cow::into_owned);
+                return text.map_err(|_| self.unnamed(attribute, pointer, "a number too long"));
+            }
             Some(_) => "something that is not text",
             None => "nothing",
         };

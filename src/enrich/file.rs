@@ -14,8 +14,9 @@ use serde_json::Value;
 use crate::ambient::HumanDuration;
 use crate::enrich::marked::Marks;
 use crate::enrich::patch::LIMITS;
-use crate::enrich::{Mode, Patch, Publication};
-use crate::event::{Diagnostic, EventSource, EventType, Placed, YamlNode, json, yaml};
+use crate::enrich::{Mode, Numbers, Patch, Publication};
+use crate::event::number::crossing_text;
+use crate::event::{Diagnostic, EventSource, EventType, Placed, YamlNode, yaml};
 use crate::route::Pattern;
 
 /// What one domain lets cross the border.
@@ -75,6 +76,10 @@ struct Item {
     /// What happens to an event that breaks its contract.
     #[serde(default)]
     mode: Mode,
+    /// What happens to a number that not every JSON library reads alike: `keep` lets it cross with
+    /// all its digits, `refuse` refuses the event.
+    #[serde(default)]
+    numbers: Numbers,
 }
 
 /// One operation of a JSON Patch.
@@ -209,13 +214,14 @@ impl PublicationReader<'_> {
             key,
             deduplicate: item.deduplicate.map(|span| span.0),
             mode: item.mode,
+            numbers: item.numbers,
             context: Arc::clone(&domain.context),
         };
         (self.mistakes.len() == before).then_some((publication, at))
     }
 
     fn pattern(&mut self, when: &Placed<YamlNode>) -> Option<Pattern> {
-        let marks = Marks::of(when);
+        let marks = Marks::of(&when.clone().with_exact_numbers(self.text));
         Pattern::parse(marks.text())
             .map_err(|error| {
                 let at = marks.place(error.column).unwrap_or(when.place);
@@ -309,17 +315,21 @@ impl PublicationReader<'_> {
             self.mistake(op.place, format!("`{}` needs a `value`", op.value), "");
             return None;
         };
-        Some(self.exact(value))
+        let before = self.mistakes.len();
+        let value = self.exact(value);
+        (self.mistakes.len() == before).then_some(value)
     }
 
-    /// The value, all of whose numbers must be the same in every JSON library.
+    /// The value, all of whose numbers must be able to cross.
     fn exact(&mut self, marked: &Placed<YamlNode>) -> Value {
+        let marked = &marked.clone().with_exact_numbers(self.text);
         let mut around = vec![marked];
         while let Some(node) = around.pop() {
             match &node.value {
-                YamlNode::Scalar(Value::Number(number)) if !json::is_exact(&number.to_string()) => {
-                    let problem = "a number that binary64 cannot carry exactly";
-                    self.mistake(node.place, problem, "write it as text, in quotes");
+                YamlNode::Scalar(Value::Number(number)) => {
+                    if let Err(fault) = crossing_text(number.as_str()) {
+                        self.mistake(node.place, fault.to_string(), "write it as text, in quotes");
+                    }
                 }
                 YamlNode::Scalar(_) => {}
                 YamlNode::Array(items) => around.extend(items),
@@ -420,7 +430,7 @@ publications:
       - { op: copy, from: /a~2b, path: /data/a }
       - { op: move, from: /detail/id, path: /data/a }
       - { op: remove, path: /data/a, value: 1 }
-      - { op: add, path: /data/a, value: [1, 9007199254740993] }
+      - { op: add, path: /data/a, value: [1, 1e-401] }
       - { op: test, path: /detail/id, value: 1, from: /x }
 ",
         );
@@ -441,7 +451,7 @@ publications:
                 "payments.yaml:13:27: `/a~2b` is not a pointer",
                 "payments.yaml:14:27: only what lies below `/data` can be moved; use `copy`",
                 "payments.yaml:15:45: `remove` has no `value`",
-                "payments.yaml:16:46: a number that binary64 cannot carry exactly",
+                "payments.yaml:16:46: a number beyond 1e400 or below 1e-400; send it as text",
                 "payments.yaml:17:55: `test` has no `from`",
             ]
         );

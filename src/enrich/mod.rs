@@ -8,6 +8,7 @@
 //! **Invariant:** only what a patch put below `/data` leaves this room, and a patch applies whole
 //! or not at all.
 
+mod crossing;
 mod document;
 mod enriched;
 mod file;
@@ -17,8 +18,9 @@ mod publication;
 mod publications;
 mod rehearsal;
 
+pub use crossing::{CrossingFault, CrossingProblem, Numbers};
 pub use enriched::{EnrichError, Enriched};
-pub use patch::{Patch, PatchFailure, PatchMistake};
+pub use patch::{Patch, PatchFailure, PatchMistake, PatchProblem};
 pub use publication::{Mode, Publication};
 pub use publications::Publications;
 pub use rehearsal::Rehearsal;

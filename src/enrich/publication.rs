@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::enrich::Patch;
+use crate::enrich::{Numbers, Patch};
 use crate::event::EventSource;
 use crate::route::Pattern;
 
@@ -39,6 +39,7 @@ pub struct Publication {
     pub(super) key: Vec<PointerBuf>,
     pub(super) deduplicate: Option<Duration>,
     pub(super) mode: Mode,
+    pub(super) numbers: Numbers,
     pub(super) context: Arc<Value>,
 }
 
@@ -106,6 +107,11 @@ impl Publication {
     /// What happens to an event that breaks its contract.
     pub const fn mode(&self) -> Mode {
         self.mode
+    }
+
+    /// What happens to a number that not every JSON library reads alike.
+    pub const fn numbers(&self) -> Numbers {
+        self.numbers
     }
 
     /// The constants that a patch finds below `/context`: an object.

@@ -1,14 +1,12 @@
 //! Reads JSON from outside so strictly that every later reader sees one and the same event.
 //!
-//! JSON leaves open what a repeated member or a number beyond binary64 means, and parsers differ.
-//! The matcher, the validator and the hash must agree, so both are refused here (RFC 8259, sections
-//! 4 and 6; RFC 8785, section 3.1), as is anything too long or too deep.
+//! JSON leaves open what a repeated member means, and parsers differ. The matcher, the validator and
+//! the hash must agree, so it is refused here (RFC 8259, section 4), as is anything too long or too
+//! deep. What a number is worth is said in [`number`](crate::event::number).
 
-use std::fmt;
+use serde_json::Value;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
-
+use crate::event::json_reader::{Mistake, Reader, Texts};
 use crate::event::{Blame, Fault};
 
 /// How much JSON is read before giving up.
@@ -64,184 +62,59 @@ impl Blame for Error {
 
 /// Reads one JSON text.
 ///
+/// Numbers keep their text, whatever their size ([`number`](crate::event::number)).
+///
 /// # Errors
 ///
-/// The caller's turn: the text is too long, too deep, not UTF-8, not JSON, repeats a member name,
-/// or holds a number that binary64 cannot carry exactly.
+/// The caller's turn: the text is too long, too deep, not UTF-8, not JSON, holds half a surrogate
+/// pair, or repeats a member name.
 pub fn read(bytes: &[u8], limits: Limits) -> Result<Value, Error> {
+    let text = text(bytes, limits)?;
+    Reader::new(text, Texts::Strict)
+        .whole(limits.depth)
+        .map_err(|mistake| malformed(text, &mistake))
+}
+
+/// Reads an event, so that what is wrong within a text harms only what lets that text cross.
+///
+/// A control character may stand unescaped, and half a surrogate pair is kept in a form that
+/// [`crossing_fault`](crate::event::crossing_fault) finds.
+///
+/// # Errors
+///
+/// The caller's turn: the text is too long, too deep, not UTF-8, not JSON, or repeats a member
+/// name.
+pub fn read_event(bytes: &[u8], limits: Limits) -> Result<Value, Error> {
+    let text = text(bytes, limits)?;
+    Reader::new(text, Texts::Lenient)
+        .whole(limits.depth)
+        .map_err(|mistake| malformed(text, &mistake))
+}
+
+/// Parts a JSON array into the texts of its items, which nobody has read yet: of more than `most`
+/// items, one more than that is given.
+///
+/// # Errors
+///
+/// The caller's turn: the text is too long, not UTF-8, or no array; brackets or quotes do not close.
+pub fn items(bytes: &[u8], limits: Limits, most: usize) -> Result<Vec<&str>, Error> {
+    let text = text(bytes, limits)?;
+    Reader::new(text, Texts::Lenient).items(most).map_err(|mistake| malformed(text, &mistake))
+}
+
+fn text(bytes: &[u8], limits: Limits) -> Result<&str, Error> {
     if bytes.len() > limits.bytes {
         return Err(Error::TooLong { actual: bytes.len(), limit: limits.bytes });
     }
-    let text = std::str::from_utf8(bytes).map_err(|e| Error::NotUtf8 { at: e.valid_up_to() })?;
-    let mut reader = serde_json::Deserializer::from_str(text);
-    let value = Strict { depth: limits.depth }
-        .deserialize(&mut reader)
-        .and_then(|value| reader.end().map(|()| value))
-        .map_err(|error| malformed(&error))?;
-    exact_numbers(text)?;
-    Ok(value)
+    std::str::from_utf8(bytes).map_err(|error| Error::NotUtf8 { at: error.valid_up_to() })
 }
 
-fn malformed(error: &serde_json::Error) -> Error {
-    let (line, column) = (error.line(), error.column());
-    let text = error.to_string();
-    // The crate appends the place to its sentence.
-    let reason = text.split(" at line ").next().unwrap_or(&text).to_owned();
-    Error::Malformed { reason, line, column }
-}
-
-struct Strict {
-    depth: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for Strict {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl Strict {
-    fn deeper<E: serde::de::Error>(&self) -> Result<usize, E> {
-        self.depth.checked_sub(1).ok_or_else(|| E::custom("nested too deeply"))
-    }
-}
-
-impl<'de> Visitor<'de> for Strict {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number out of range"))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::from(value))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
-        let depth = self.deeper()?;
-        let mut array = Vec::new();
-        while let Some(item) = items.next_element_seed(Strict { depth })? {
-            array.push(item);
-        }
-        Ok(Value::Array(array))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let depth = self.deeper()?;
-        let mut object = Map::new();
-        while let Some(name) = members.next_key::<String>()? {
-            // The name is the sender's and may be private, so the error gives its place only.
-            if object.contains_key(&name) {
-                return Err(A::Error::custom("a member name that is repeated"));
-            }
-            let value = members.next_value_seed(Strict { depth })?;
-            object.insert(name, value);
-        }
-        Ok(Value::Object(object))
-    }
-}
-
-/// Refuses numbers whose decimal text binary64 cannot carry; `text` is known to be JSON.
-fn exact_numbers(text: &str) -> Result<(), Error> {
-    let bytes = text.as_bytes();
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'"' => at = end_of_string(bytes, at),
-            b'-' | b'0'..=b'9' => {
-                let end = bytes
-                    .iter()
-                    .skip(at)
-                    .position(|b| !matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E'))
-                    .map_or(bytes.len(), |length| at + length);
-                let number = text.get(at..end).unwrap_or_default();
-                if !is_exact(number) {
-                    return Err(place(text, at));
-                }
-                at = end;
-            }
-            _ => at += 1,
-        }
-    }
-    Ok(())
-}
-
-fn end_of_string(bytes: &[u8], start: usize) -> usize {
-    let mut at = start + 1;
-    while let Some(&byte) = bytes.get(at) {
-        match byte {
-            b'\\' => at += 2,
-            b'"' => return at + 1,
-            _ => at += 1,
-        }
-    }
-    bytes.len()
-}
-
-fn place(text: &str, at: usize) -> Error {
-    let before = text.get(..at).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    let column = at - before.rfind('\n').map_or(0, |newline| newline + 1) + 1;
-    let reason = "a number that binary64 cannot carry exactly (send it as a string)".to_owned();
-    Error::Malformed { reason, line, column }
-}
-
-/// Tells whether a JSON number and its nearest binary64, written shortest, are the same decimal.
-///
-/// What it refuses, [`read`] refuses too, so no event ever holds such a number.
-pub fn is_exact(number: &str) -> bool {
-    // Fifteen significant digits always survive binary64.
-    if number.len() <= 15 && !number.contains(['e', 'E']) {
-        return true;
-    }
-    let Ok(nearest) = number.parse::<f64>() else { return false };
-    if !nearest.is_finite() {
-        return false;
-    }
-    decimal(number) == decimal(ryu_js::Buffer::new().format_finite(nearest))
-}
-
-/// A decimal as its digits without leading or trailing zeros, and the power of ten of the last one.
-fn decimal(number: &str) -> Option<(bool, String, i64)> {
-    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-    let (negative, mantissa) =
-        mantissa.strip_prefix('-').map_or((false, mantissa), |rest| (true, rest));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = format!("{whole}{fraction}");
-    let exponent: i64 = exponent.parse().ok()?;
-    let trimmed = digits.trim_end_matches('0');
-    if trimmed.trim_start_matches('0').is_empty() {
-        return Some((false, String::new(), 0));
-    }
-    let dropped = i64::try_from(digits.len() - trimmed.len()).ok()?;
-    let power = exponent.checked_sub(i64::try_from(fraction.len()).ok()?)?.checked_add(dropped)?;
-    Some((negative, trimmed.trim_start_matches('0').to_owned(), power))
+fn malformed(text: &str, mistake: &Mistake) -> Error {
+    let before = text.as_bytes().get(..mistake.at).unwrap_or_default();
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+    let reason = mistake.reason.to_owned();
+    Error::Malformed { reason, line, column: before.len() - start + 1 }
 }
 
 #[cfg(test)]
@@ -250,6 +123,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::event::crossing_fault;
 
     fn read_text(text: &str) -> Result<Value, Error> {
         read(text.as_bytes(), Limits { bytes: 1000, depth: 4 })
@@ -270,13 +144,64 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_binary64_would_change_are_refused() {
-        for text in ["9007199254740993", "0.10000000000000000555", "[1e400]", "123456789012345678"]
+    fn numbers_keep_their_text_whatever_their_size() {
+        for text in ["9007199254740993", "0.10000000000000000555", "1e-400", "-0", "1.500", "0e-5"]
         {
+            assert_eq!(read_text(text).unwrap().to_string(), text);
+        }
+        assert!(read_text("1e999999999999999999999999").is_ok());
+        for text in ["01", "1.", ".5", "+1", "1e", "--1", "1.2.3", "0x1", "1e+", "NaN", "-"] {
             assert!(read_text(text).is_err(), "{text}");
         }
-        for text in ["9007199254740992", "0.1", "1e21", "-0", "1.50000000000000000000", "5e-324"] {
-            assert!(read_text(text).is_ok(), "{text}");
+    }
+
+    #[test]
+    fn an_object_with_a_librarys_private_name_is_an_object() {
+        for name in ["$serde_json::private::Number", "$serde_json::private::RawValue"] {
+            let text = format!(r#"{{"{name}":"1"}}"#);
+            assert!(read_text(&text).unwrap().is_object());
+        }
+    }
+
+    #[test]
+    fn what_no_text_can_hold_is_refused_but_in_an_event() {
+        for text in [r#""\ud83d""#, r#""\udc00\ud800""#, r#""\ud83d\u0041""#, "\"a\u{1}b\""] {
+            assert!(read_text(text).is_err(), "{text}");
+            let event = read_event(text.as_bytes(), Limits::default()).unwrap();
+            assert!(crossing_fault(event.as_str().unwrap()).is_some(), "{text}");
+        }
+        assert_eq!(read_text(r#""\ud83c\udf0d""#).unwrap(), "\u{1f30d}");
+        let names = br#"{"\ud800":1,"\ud801":2}"#;
+        assert_eq!(read_event(names, Limits::default()).unwrap().as_object().unwrap().len(), 2);
+        for text in [r#""\x""#, r#""\u12g4""#, r#""\u123""#, r#""abc"#, "\"\\"] {
+            assert!(read_event(text.as_bytes(), Limits::default()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_thousand_levels_are_read() {
+        let deep = format!("{}1{}", "[{\"a\":".repeat(500), "}]".repeat(500));
+        let limits = Limits { depth: 1000, ..Limits::default() };
+
+        assert!(read(deep.as_bytes(), limits).is_ok());
+        assert!(read(deep.as_bytes(), Limits { depth: 999, ..limits }).is_err());
+    }
+
+    #[test]
+    fn the_items_of_an_array_are_parted_unread() {
+        let part = |text: &str| {
+            let found = items(text.as_bytes(), Limits::default(), 3);
+            found.map(|items| items.into_iter().map(str::to_owned).collect::<Vec<_>>())
+        };
+
+        assert_eq!(part(" [ ] ").unwrap(), Vec::<String>::new());
+        assert_eq!(
+            part(r#"[ {"a":1,"a":"]\""} , [1,{}] ,-1e5]"#).unwrap(),
+            [r#"{"a":1,"a":"]\""}"#, "[1,{}]", "-1e5"]
+        );
+        assert_eq!(part("[1,2,3,4,5,6]").unwrap().len(), 4);
+        for text in ["{}", "[1", "[1,]", "[,1]", "[1 2]", "[{]}]", "[1] 2", "[\"]", "", "[1}]"] {
+            assert!(part(text).is_err(), "{text}");
         }
     }
 
@@ -300,6 +225,28 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = read(&bytes, Limits::default());
+            let _ = read_event(&bytes, Limits::default());
+            let _ = items(&bytes, Limits::default(), 3);
+        }
+
+        #[test]
+        fn what_the_library_reads_is_read_alike(text in r#"[\[\]{}",:0-2eE+\-. \\atrue]{0,24}"#) {
+            let own = read_text(&text);
+            let theirs = serde_json::from_str::<Value>(&text);
+            if let Ok(own) = own {
+                prop_assert_eq!(own, theirs.unwrap());
+            } else if theirs.is_ok() {
+                let problem = own.unwrap_err().to_string();
+                prop_assert!(problem.contains("repeated") || problem.contains("deeply"), "{}", problem);
+            }
+        }
+
+        #[test]
+        fn items_are_what_the_array_holds(values in proptest::collection::vec(any::<Option<String>>(), 0..6)) {
+            let text = json!(values).to_string();
+            let parted = items(text.as_bytes(), Limits::default(), 10).unwrap();
+            let read: Vec<Value> = parted.iter().map(|item| read_text(item).unwrap()).collect();
+            prop_assert_eq!(Value::from(read), json!(values));
         }
 
         #[test]
@@ -311,6 +258,8 @@ mod tests {
         #[test]
         fn json_like_text_never_panics(text in r#"[\[\]{}",:0-9eE+\-. \\a]{0,60}"#) {
             let _ = read_text(&text);
+            let _ = read_event(text.as_bytes(), Limits::default());
+            let _ = items(text.as_bytes(), Limits::default(), 3);
         }
     }
 }

@@ -45,6 +45,7 @@ pub fn read_tree(file: &str, text: &str) -> Result<Placed<YamlNode>, Box<Diagnos
         budget.flow_nesting_limit = MAX_DEPTH;
     }
     serde_saphyr::from_str_with_options(text, options)
+        .map(|tree: Placed<YamlNode>| tree.with_exact_numbers(text))
         .map_err(|error| Box::new(misread(file, text, &error, sentence(error.without_snippet()))))
 }
 

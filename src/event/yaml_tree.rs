@@ -23,12 +23,46 @@ pub struct Placed<T> {
     /// Line and column, each from 1; of an alias, where it is used.
     #[serde(skip)]
     pub place: (usize, usize),
+    /// Where its text begins and ends in the file, in bytes; of an alias, where it was defined.
+    #[serde(skip)]
+    source: Option<(usize, usize)>,
 }
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Placed<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = Spanned::deserialize(deserializer)?;
-        Ok(Self { value: spanned.value, place: place(spanned.referenced) })
+        let span = spanned.defined.span();
+        let index = |number| usize::try_from(number).ok();
+        let source = span.byte_offset().and_then(index).zip(span.byte_len().and_then(index));
+        let source = source.map(|(start, length)| (start, start + length));
+        Ok(Self { value: spanned.value, place: place(spanned.referenced), source })
+    }
+}
+
+impl Placed<YamlNode> {
+    /// Gives numbers back the digits that they have in the file, where reading them rounded.
+    pub fn with_exact_numbers(mut self, file: &str) -> Self {
+        self.restore(file);
+        self
+    }
+
+    fn restore(&mut self, file: &str) {
+        match &mut self.value {
+            YamlNode::Scalar(Value::Number(number)) => {
+                let written = self.source.and_then(|(start, end)| file.get(start..end));
+                // YAML writes some numbers in ways that JSON does not have; those stay.
+                if let Some(exact) = written.and_then(|text| text.trim().parse::<Number>().ok())
+                    && exact.as_f64() == number.as_f64()
+                {
+                    *number = exact;
+                }
+            }
+            YamlNode::Scalar(_) => {}
+            YamlNode::Array(items) => items.iter_mut().for_each(|item| item.restore(file)),
+            YamlNode::Object(members) => {
+                members.iter_mut().for_each(|(_, member)| member.restore(file));
+            }
+        }
     }
 }
 
@@ -168,6 +202,18 @@ mod tests {
         assert_eq!(tree.place_of(["keys", "missing"]), Some((2, 1)));
         assert_eq!(tree.place_of(["keys", "list", "1"]), Some((4, 13)));
         assert_eq!(tree.place_of(["missing", "directory"]), None);
+    }
+
+    #[test]
+    fn numbers_keep_the_digits_of_the_file() {
+        let text = "a: &n 0.1234567890123456789\nb: [*n, 123456789012345678901234567890, é, 1.50]\nc: \"1\"\n";
+
+        let tree = read_tree("a.yaml", text).unwrap().value.to_value().to_string();
+
+        assert_eq!(
+            tree,
+            r#"{"a":0.1234567890123456789,"b":[0.1234567890123456789,123456789012345678901234567890,"é",1.50],"c":"1"}"#
+        );
     }
 
     #[test]

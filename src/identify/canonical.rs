@@ -6,21 +6,19 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Number, Value};
 
-/// A number that another JSON library would read as a different one.
-///
-/// Two different events would get one key if it were rounded, so it is refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the data holds a number that binary64 cannot carry exactly; send it as text")]
-pub struct CanonicalError;
+use crate::event::NumberFault;
+use crate::event::number::crossing_text;
 
-/// The largest whole number below which every whole number is a binary64.
-const LARGEST_SAFE: u64 = 1 << 53;
+/// A number that has no canonical text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the data holds {0}")]
+pub struct CanonicalError(#[from] NumberFault);
 
 /// Writes a value in its canonical form.
 ///
 /// # Errors
 ///
-/// The caller's turn: a whole number whose digits are not those of its nearest binary64.
+/// The caller's turn: a number of too many digits, too large or too small.
 pub fn canonical(value: &Value) -> Result<String, CanonicalError> {
     let mut text = String::with_capacity(512);
     write(&mut text, value)?;
@@ -69,21 +67,10 @@ fn write_object(text: &mut String, members: &Map<String, Value>) -> Result<(), C
     Ok(())
 }
 
-/// Numbers are written as ECMAScript writes the nearest binary64 (section 3.2.2.3).
+/// Numbers are written as ECMAScript writes the nearest binary64 (section 3.2.2.3) where that denotes
+/// them, and otherwise in plain digits ([`number`](crate::event::number)).
 fn write_number(text: &mut String, number: &Number) -> Result<(), CanonicalError> {
-    let magnitude = number.as_u64().or_else(|| number.as_i64().map(i64::unsigned_abs));
-    if magnitude.is_some_and(|magnitude| magnitude <= LARGEST_SAFE) {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{number}");
-        return Ok(());
-    }
-    let nearest = number.as_f64().filter(|nearest| nearest.is_finite()).ok_or(CanonicalError)?;
-    let mut buffer = ryu_js::Buffer::new();
-    let written = buffer.format_finite(nearest);
-    if magnitude.is_some() && number.to_string() != written {
-        return Err(CanonicalError);
-    }
-    text.push_str(written);
+    text.push_str(&crossing_text(number.as_str())?);
     Ok(())
 }
 
@@ -201,11 +188,12 @@ mod tests {
         }
 
         #[test]
-        fn every_whole_number_is_written_exactly_or_refused(number in any::<u64>()) {
-            if let Ok(text) = canonical(&json!(number)) {
-                prop_assert_eq!(text, number.to_string());
+        fn every_whole_number_is_written_exactly(number in any::<u64>()) {
+            let text = canonical(&json!(number)).unwrap();
+            if text.contains('e') {
+                prop_assert_eq!(crate::event::NumericValue::of(&text), crate::event::NumericValue::of(&number.to_string()));
             } else {
-                prop_assert!(number > LARGEST_SAFE);
+                prop_assert_eq!(text, number.to_string());
             }
         }
     }

@@ -28,7 +28,7 @@ impl Naming {
 /// Why an event cannot be named.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentifyError {
-    /// A number that another library would round.
+    /// A number that has no canonical text.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
     /// A part of the business key is missing.
@@ -61,7 +61,7 @@ impl IdentifyError {
     /// A stable word for what went wrong; listed in `docs/errors.md`.
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Canonical(_) => "number-inexact",
+            Self::Canonical(_) => "number-out-of-range",
             Self::KeyMissing { .. } => "key-missing",
             Self::TooLarge { .. } => "event-too-large",
         }

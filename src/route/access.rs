@@ -6,10 +6,11 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
+use crate::event::NumericValue;
 use crate::route::block::Block;
 use crate::route::found::{Bucket, Buckets, Found};
 use crate::route::interval::Intervals;
-use crate::route::predicate::{Double, Predicate, Range};
+use crate::route::predicate::{Predicate, Range};
 
 /// The entries that are filed under the predicates of one path.
 ///
@@ -26,7 +27,7 @@ pub(super) struct FieldAccess {
     addresses: HashMap<IpAddr, Bucket>,
     blocks: HashMap<Block, Bucket>,
     block_lengths: BTreeSet<u8>,
-    numbers: HashMap<u64, Bucket>,
+    numbers: HashMap<NumericValue, Bucket>,
     ranges: Intervals,
     truths: Option<Bucket>,
     falsehoods: Option<Bucket>,
@@ -76,9 +77,9 @@ impl FieldAccess {
         let mut ranges: Vec<(Range, u32)> = Vec::new();
         for (predicate, entry) in filed {
             match predicate {
-                Predicate::Range(range) => ranges.push((*range, entry)),
+                Predicate::Range(range) => ranges.push((range.clone(), entry)),
                 Predicate::Number(number) => {
-                    file(&mut access.numbers, number.to_bits(), entry, buckets);
+                    file(&mut access.numbers, number.clone(), entry, buckets);
                 }
                 Predicate::Bool(true) => file_in(&mut access.truths, entry, buckets),
                 Predicate::Bool(false) => file_in(&mut access.falsehoods, entry, buckets),
@@ -135,9 +136,11 @@ impl FieldAccess {
         match value {
             Value::String(text) => self.collect_text(text, found),
             Value::Number(number) => {
-                if let Some(number) = Double::of(number) {
-                    open(found, self.numbers.get(&number.to_bits()));
-                    self.ranges.collect(number, found);
+                if !(self.numbers.is_empty() && self.ranges.is_empty())
+                    && let Some(number) = NumericValue::of(number.as_str())
+                {
+                    open(found, self.numbers.get(&number));
+                    self.ranges.collect(&number, found);
                 }
             }
             Value::Bool(true) => open(found, self.truths.as_ref()),

@@ -1,12 +1,13 @@
 //! Which of many ranges hold a number.
 
+use crate::event::NumericValue;
 use crate::route::found::Found;
-use crate::route::predicate::{Double, Range};
+use crate::route::predicate::Range;
 
 /// How far ranges go up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Reach {
-    To(Double),
+    To(NumericValue),
     Endless,
 }
 
@@ -29,13 +30,18 @@ impl Intervals {
             .into_iter()
             .map(|(range, entry)| Interval { range, reach: Reach::Endless, entry })
             .collect();
-        intervals.sort_by_key(|interval| interval.range.low.map(|low| low.at));
+        let low = |interval: &Interval| interval.range.low.as_ref().map(|low| low.at.clone());
+        intervals.sort_by_cached_key(low);
         set_reach(&mut intervals);
         Self(intervals)
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Adds the entries of every range that holds the number.
-    pub(super) fn collect(&self, number: Double, found: &mut Found) {
+    pub(super) fn collect(&self, number: &NumericValue, found: &mut Found) {
         collect(&self.0, number, found);
     }
 }
@@ -50,22 +56,23 @@ fn set_reach(intervals: &mut [Interval]) -> Option<Reach> {
     let half = intervals.len() / 2;
     let (left, rest) = intervals.split_at_mut_checked(half)?;
     let (middle, right) = rest.split_first_mut()?;
-    let own = middle.range.high.map_or(Reach::Endless, |high| Reach::To(high.at));
+    let high = middle.range.high.as_ref();
+    let own = high.map_or(Reach::Endless, |high| Reach::To(high.at.clone()));
     let sides = [set_reach(left), set_reach(right)];
     middle.reach = sides.into_iter().flatten().fold(own, Reach::max);
-    Some(middle.reach)
+    Some(middle.reach.clone())
 }
 
-fn collect(intervals: &[Interval], number: Double, found: &mut Found) {
+fn collect(intervals: &[Interval], number: &NumericValue, found: &mut Found) {
     let Some((left, middle, right)) = split(intervals) else { return };
-    if middle.reach < Reach::To(number) {
+    if matches!(&middle.reach, Reach::To(highest) if highest < number) {
         return;
     }
     collect(left, number, found);
     if middle.range.contains(number) {
         found.add(middle.entry);
     }
-    if middle.range.low.is_none_or(|low| low.at <= number) {
+    if middle.range.low.as_ref().is_none_or(|low| low.at <= *number) {
         collect(right, number, found);
     }
 }
@@ -79,12 +86,10 @@ mod tests {
     use crate::route::predicate::Bound;
 
     fn bound() -> impl Strategy<Value = Option<Bound>> {
-        proptest::option::of(
-            (-9_i8..9, any::<bool>()).prop_map(|(at, inclusive)| Bound {
-                at: Double::new(at.into()).unwrap(),
-                inclusive,
-            }),
-        )
+        proptest::option::of((-9_i8..9, any::<bool>()).prop_map(|(at, inclusive)| Bound {
+            at: NumericValue::of(&at.to_string()).unwrap(),
+            inclusive,
+        }))
     }
 
     proptest! {
@@ -95,13 +100,13 @@ mod tests {
         ) {
             let ranges: Vec<(Range, u32)> =
                 (0..).zip(ranges).map(|(i, (low, high))| (Range { low, high }, i)).collect();
-            let number = Double::new(number.into()).unwrap();
+            let number = NumericValue::of(&number.to_string()).unwrap();
             let mut found = Found::new(&Buckets::default(), ranges.len());
 
-            Intervals::new(ranges.iter().copied()).collect(number, &mut found);
+            Intervals::new(ranges.iter().cloned()).collect(&number, &mut found);
 
             let expected: Vec<u32> =
-                ranges.iter().filter(|(r, _)| r.contains(number)).map(|&(_, i)| i).collect();
+                ranges.iter().filter(|(r, _)| r.contains(&number)).map(|&(_, i)| i).collect();
             prop_assert_eq!(found.into_sorted(), expected);
         }
     }

@@ -1,10 +1,11 @@
 //! Reads the alternatives of a field: literals and operator objects.
 
-use crate::event::json::is_exact;
+use crate::event::NumericValue;
+use crate::event::number::crossing_text;
 use crate::route::PatternError;
 use crate::route::block::Block;
 use crate::route::caseless::Caseless;
-use crate::route::predicate::{Bound, Double, Excluded, Predicate, Range};
+use crate::route::predicate::{Bound, Excluded, Predicate, Range};
 use crate::route::reader::{Kind, Member, Node};
 use crate::route::wildcard::{MAX_SCORE, Wildcard};
 
@@ -100,11 +101,11 @@ impl Operators<'_> {
         }
     }
 
-    fn number(self, node: &Node, spelled: &str) -> ReadOutcome<Double> {
-        let number = if is_exact(spelled) { spelled.parse().ok() } else { None };
-        number.and_then(Double::new).ok_or_else(|| {
-            self.mistake(node.at, "The number cannot be carried exactly by binary64").with_help(
-                "no event holds such a number; match a string, or a number of at most 15 digits",
+    fn number(self, node: &Node, spelled: &str) -> ReadOutcome<NumericValue> {
+        let number = crossing_text(spelled).ok().and_then(|text| NumericValue::of(&text));
+        number.ok_or_else(|| {
+            self.mistake(node.at, "The number is too long, too large or too small").with_help(
+                "a number has at most 128 significant digits and lies within 1e-400 and 1e400",
             )
         })
     }
@@ -157,7 +158,7 @@ impl Operators<'_> {
         };
         let mut terms = items.into_iter();
         let (operator, first) = self.comparison(node.at, &mut terms)?;
-        let bound = |inclusive| Some(Bound { at: first, inclusive });
+        let bound = |inclusive| Some(Bound { at: first.clone(), inclusive });
         let range = match operator {
             "=" => {
                 self.end_of_terms(terms)?;
@@ -191,7 +192,7 @@ impl Operators<'_> {
         self,
         place: usize,
         terms: &mut impl Iterator<Item = Node>,
-    ) -> ReadOutcome<(&'static str, Double)> {
+    ) -> ReadOutcome<(&'static str, NumericValue)> {
         const EXAMPLE: &str = r#"write for example [">", 0, "<=", 5]"#;
         let Some(Node { at, kind: Kind::Text(operator) }) = terms.next() else {
             return Err(self.mistake(place, "Invalid member in numeric match").with_help(EXAMPLE));

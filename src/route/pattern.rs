@@ -5,9 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Serialize;
+use serde_json::{Number, Value};
 
+use crate::event::number::crossing_text;
 use crate::route::PatternError;
 use crate::route::evaluate;
 use crate::route::event_tree::EventTree;
@@ -55,8 +56,8 @@ impl Pattern {
         }
         let conjunctions = syntax::conjunctions(text, reader::read(text, MAX_DEPTH)?)?;
         let conjunctions = conjunctions.into_iter().map(Arc::new).collect();
-        let text = serde_json::from_str::<Sorted>(text)
-            .and_then(|sorted| serde_json::to_string(&sorted))
+        let text = serde_json::from_str::<Value>(text)
+            .and_then(|value| serde_json::to_string(&Sorted::of(&value)))
             .unwrap_or_else(|_| text.to_owned());
         Ok(Self(Arc::new(Parsed { text, conjunctions })))
     }
@@ -129,13 +130,31 @@ pub(super) fn mismatches(conjunction: &Conjunction, event: &Value) -> Vec<Mismat
     vec![Mismatch { path: paths.join(", "), reason }]
 }
 
-/// JSON with sorted members: their order means nothing in a pattern.
-#[derive(Deserialize, Serialize)]
+/// JSON with sorted members, whose order means nothing in a pattern, and one text for each number.
+#[derive(Serialize)]
 #[serde(untagged)]
-enum Sorted {
-    Object(BTreeMap<String, Sorted>),
-    Array(Vec<Sorted>),
-    Leaf(Value),
+enum Sorted<'v> {
+    Object(BTreeMap<&'v str, Sorted<'v>>),
+    Array(Vec<Sorted<'v>>),
+    Number(Number),
+    Leaf(&'v Value),
+}
+
+impl<'v> Sorted<'v> {
+    fn of(value: &'v Value) -> Self {
+        match value {
+            Value::Object(members) => Self::Object(
+                members.iter().map(|(name, member)| (name.as_str(), Self::of(member))).collect(),
+            ),
+            Value::Array(items) => Self::Array(items.iter().map(Self::of).collect()),
+            Value::Number(number) => {
+                let crossing = crossing_text(number.as_str()).ok();
+                let number = crossing.and_then(|text| text.parse().ok());
+                number.map_or(Self::Leaf(value), Self::Number)
+            }
+            leaf => Self::Leaf(leaf),
+        }
+    }
 }
 
 impl FromStr for Pattern {
@@ -169,6 +188,7 @@ impl Eq for Pattern {}
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use serde::Deserialize;
     use serde_json::json;
 
     use super::*;
@@ -240,7 +260,7 @@ mod tests {
     fn the_canonical_text_is_compact_sorted_and_reads_back() {
         let pattern = Pattern::parse("{ \"b\": [3.0e2],\n \"a\": [\"x\"] }").unwrap();
 
-        assert_eq!(pattern.text(), r#"{"a":["x"],"b":[300.0]}"#);
+        assert_eq!(pattern.text(), r#"{"a":["x"],"b":[300]}"#);
         assert_eq!(Pattern::parse(pattern.text()).unwrap(), pattern);
     }
 

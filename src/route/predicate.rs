@@ -4,77 +4,30 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
+use crate::event::NumericValue;
 use crate::route::block::Block;
 use crate::route::caseless::Caseless;
 use crate::route::wildcard::Wildcard;
 
-/// A finite binary64 with a total order, in which `-0` is `0`.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Double(f64);
-
-impl Double {
-    /// Takes a number; not-a-number and infinities are no JSON.
-    pub(super) fn new(number: f64) -> Option<Self> {
-        // Adding zero turns -0 into 0.
-        number.is_finite().then_some(Self(number + 0.0))
-    }
-
-    pub(super) fn of(number: &serde_json::Number) -> Option<Self> {
-        number.as_f64().and_then(Self::new)
-    }
-
-    /// The bits: equal exactly when the numbers are.
-    pub(super) const fn to_bits(self) -> u64 {
-        self.0.to_bits()
-    }
-}
-
-impl PartialEq for Double {
-    fn eq(&self, other: &Self) -> bool {
-        self.to_bits() == other.to_bits()
-    }
-}
-
-impl Eq for Double {}
-
-impl PartialOrd for Double {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for Double {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.0.total_cmp(&other.0)
-    }
-}
-
-impl std::hash::Hash for Double {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.to_bits().hash(state);
-    }
-}
-
 /// One end of a range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Bound {
-    pub(super) at: Double,
+    pub(super) at: NumericValue,
     pub(super) inclusive: bool,
 }
 
 /// A range of numbers; an end that is missing is open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Range {
     pub(super) low: Option<Bound>,
     pub(super) high: Option<Bound>,
 }
 
 impl Range {
-    pub(super) fn contains(&self, number: Double) -> bool {
-        self.low.is_none_or(|low| number > low.at || (low.inclusive && number == low.at))
-            && self
-                .high
-                .is_none_or(|high| number < high.at || (high.inclusive && number == high.at))
+    pub(super) fn contains(&self, number: &NumericValue) -> bool {
+        let above = |low: &Bound| *number > low.at || (low.inclusive && *number == low.at);
+        let below = |high: &Bound| *number < high.at || (high.inclusive && *number == high.at);
+        self.low.as_ref().is_none_or(above) && self.high.as_ref().is_none_or(below)
     }
 }
 
@@ -82,7 +35,7 @@ impl Range {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Excluded {
     Texts(Vec<Box<str>>),
-    Numbers(Vec<Double>),
+    Numbers(Vec<NumericValue>),
     Prefixes(Vec<Box<str>>),
     Suffixes(Vec<Box<str>>),
     IgnoringCase(Vec<Caseless>),
@@ -95,7 +48,7 @@ pub(super) enum Predicate {
     Text(Box<str>),
     /// A string that is an IP literal stands for every spelling of the address.
     Address(IpAddr),
-    Number(Double),
+    Number(NumericValue),
     Bool(bool),
     Null,
     Prefix(Box<str>),
@@ -123,10 +76,10 @@ impl Predicate {
             (Self::AnythingBut(excluded), _) => !excluded.holds(value),
             (Self::Bool(expected), Value::Bool(actual)) => expected == actual,
             (Self::Number(expected), Value::Number(actual)) => {
-                Double::of(actual) == Some(*expected)
+                NumericValue::of(actual.as_str()).as_ref() == Some(expected)
             }
             (Self::Range(range), Value::Number(actual)) => {
-                Double::of(actual).is_some_and(|actual| range.contains(actual))
+                NumericValue::of(actual.as_str()).is_some_and(|actual| range.contains(&actual))
             }
             (_, Value::String(text)) => self.accepts_text(text),
             _ => false,
@@ -173,7 +126,7 @@ impl Excluded {
     fn holds(&self, value: &Value) -> bool {
         match (self, value) {
             (Self::Numbers(numbers), Value::Number(actual)) => {
-                Double::of(actual).is_some_and(|actual| numbers.contains(&actual))
+                NumericValue::of(actual.as_str()).is_some_and(|actual| numbers.contains(&actual))
             }
             (Self::Texts(texts), Value::String(actual)) => {
                 texts.iter().any(|text| **text == **actual)

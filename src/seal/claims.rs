@@ -112,7 +112,7 @@ mod tests {
             place: Some(PlaceClaims { sequence: 123_456, previous }),
             replay: Some(&replay),
             event_type: &cloudevent_type("https://events.example.com/"),
-            event: r#"{"specversion":"1.0","data":{"amount":1.50}}"#,
+            event: r#"{"specversion":"1.0","data":{"amount":1.5}}"#,
         };
 
         let text = String::from_utf8(claims.to_json()).unwrap();

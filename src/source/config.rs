@@ -35,7 +35,8 @@ pub struct Config {
     pub max_entries: Size,
     /// The most events in one batch of `POST /events`.
     pub max_batch: usize,
-    /// The deepest nesting of objects and arrays in an event.
+    /// The deepest nesting of objects and arrays in an event, at most 1,000; what crosses nests 64
+    /// levels at most.
     pub max_depth: usize,
 }
 
@@ -73,6 +74,9 @@ pub struct AccessKey {
     pub sources: Option<Vec<String>>,
 }
 
+/// The deepest nesting of an event that is read at all.
+const DEEPEST: usize = 1000;
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -86,7 +90,7 @@ impl Default for Config {
             max_body: Size(8 * 1024 * 1024),
             max_entries: Size(1024 * 1024),
             max_batch: 100,
-            max_depth: 64,
+            max_depth: DEEPEST,
         }
     }
 }
@@ -102,6 +106,9 @@ impl Config {
             problems.push(format!(
                 "`{bus}` cannot name a bus: use 1 to 256 characters of A-Z, a-z, 0-9, `.`, `-`, `_`"
             ));
+        }
+        if self.max_depth > DEEPEST {
+            problems.push(format!("`max-depth` is {DEEPEST} at most"));
         }
         if self.account.len() != 12 || !self.account.bytes().all(|b| b.is_ascii_digit()) {
             problems.push("`account` must be twelve digits, in quotes".into());

@@ -97,7 +97,12 @@ impl Received {
     ///
     /// Ours: what was kept is damaged.
     pub fn from_json(text: &str) -> Result<Self, ReceivedError> {
-        serde_json::from_str(text).map_err(ReceivedError)
+        let mut reader = serde_json::Deserializer::from_str(text);
+        // An event may nest as deeply as the settings let it when it came.
+        reader.disable_recursion_limit();
+        let received = Self::deserialize(&mut reader).map_err(ReceivedError)?;
+        reader.end().map_err(ReceivedError)?;
+        Ok(received)
     }
 }
 

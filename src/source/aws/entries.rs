@@ -268,7 +268,7 @@ fn read_time(json: &str) -> Option<Timestamp> {
 /// stricter, the reason follows.
 fn read_detail(text: &str, limits: json::Limits) -> Result<Map<String, Value>, String> {
     const MALFORMED: &str = "Detail is malformed.";
-    match json::read(text.as_bytes(), limits) {
+    match json::read_event(text.as_bytes(), limits) {
         Ok(Value::Object(detail)) => Ok(detail),
         Ok(_) => Err(MALFORMED.to_owned()),
         Err(error) => {

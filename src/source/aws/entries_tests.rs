@@ -65,8 +65,7 @@ fn a_detail_that_is_no_object_is_malformed_and_our_own_rules_give_their_reason()
     }
     for (detail, reason) in [
         ("{\"secret\":1,\"secret\":2}", "repeated"),
-        ("{\"n\":9007199254740993}", "binary64"),
-        (&format!("{{\"a\":{}{}}}", "[".repeat(80), "]".repeat(80)), "too deeply"),
+        (&format!("{{\"a\":{}{}}}", "[".repeat(1000), "]".repeat(1000)), "too deeply"),
     ] {
         let (code, message) = failure(&with("Detail", detail));
         assert_eq!(code, "MalformedDetail");

@@ -38,7 +38,7 @@ pub(super) fn receive(
     };
     let data = match body {
         [] => None,
-        body => Some(json::read(body, limits).map_err(Unreadable::Json)?),
+        body => Some(json::read_event(body, limits).map_err(Unreadable::Json)?),
     };
     attributes.around(data, now)
 }

@@ -37,7 +37,7 @@ pub fn read(
     let limits = config.json_limits();
     let media_type =
         headers.get(CONTENT_TYPE).map(|value| essence(value.to_str().unwrap_or_default()));
-    let tree = || json::read(body, limits).map_err(Unreadable::Json);
+    let tree = || json::read_event(body, limits).map_err(Unreadable::Json);
     match media_type.as_deref() {
         Some("application/cloudevents+json") => one(structured::receive(tree()?, trace, now)?),
         Some("application/cloudevents-batch+json") => match tree()? {

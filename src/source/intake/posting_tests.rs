@@ -189,11 +189,10 @@ fn bodies_that_readers_would_read_differently_are_refused_without_repeating_them
     let too_long = read(&type_of, long.as_bytes(), &config, now()).unwrap_err();
     assert!(words(&too_long).contains("over the limit of 300 bytes"));
 
-    let deep = format!("{}{}", "[".repeat(70), "]".repeat(70));
+    let deep = format!("{}{}", "[".repeat(1001), "]".repeat(1001));
     for (body, problem) in [
         ("{\"secret\":1,\"secret\":2}", "repeated"),
         ("{\"secret\":", "line 1"),
-        ("{\"n\":9007199254740993}", "binary64"),
         (deep.as_str(), "too deeply"),
     ] {
         let words = refusal(STRUCTURED, body);
