@@ -13,7 +13,7 @@ impl<'e> EventTree<'e> {
     /// Reads an event.
     pub fn of(event: &'e Value) -> Self {
         if has_dotted_name(event) {
-            Self(Cow::Owned(spelled_out(event.clone())))
+            Self(Cow::Owned(spelled_out(event.clone(), DEEPEST, &mut { MOST_DOTS })))
         } else {
             Self(Cow::Borrowed(event))
         }
@@ -23,6 +23,12 @@ impl<'e> EventTree<'e> {
         &self.0
     }
 }
+
+/// The deepest path that dots make; a pattern of 4,096 characters has few that are deeper.
+const DEEPEST: usize = 1000;
+/// The most dots of an event that make paths: each becomes an object, which takes many times the
+/// byte that it came as.
+const MOST_DOTS: usize = 20_000;
 
 fn has_dotted_name(value: &Value) -> bool {
     match value {
@@ -34,12 +40,21 @@ fn has_dotted_name(value: &Value) -> bool {
     }
 }
 
-fn spelled_out(value: Value) -> Value {
+/// A name whose dots would lead deeper than `levels`, or are more than are left, stays a name.
+fn spelled_out(value: Value, levels: usize, dots_left: &mut usize) -> Value {
     match value {
         Value::Object(members) => {
             let mut spelled = Map::new();
             for (name, member) in members {
-                let mut member = spelled_out(member);
+                let dots = name.bytes().filter(|byte| *byte == b'.').count();
+                let below = levels.checked_sub(dots + 1).zip(dots_left.checked_sub(dots));
+                let Some((below, left)) = below else {
+                    let member = spelled_out(member, levels.saturating_sub(1), dots_left);
+                    join(&mut spelled, name, member);
+                    continue;
+                };
+                *dots_left = left;
+                let mut member = spelled_out(member, below, dots_left);
                 let mut names = name.rsplit('.');
                 let last_first = names.next_back().unwrap_or_default().to_owned();
                 for inner in names {
@@ -49,7 +64,10 @@ fn spelled_out(value: Value) -> Value {
             }
             Value::Object(spelled)
         }
-        Value::Array(items) => items.into_iter().map(spelled_out).collect(),
+        Value::Array(items) => {
+            let below = levels.saturating_sub(1);
+            items.into_iter().map(|item| spelled_out(item, below, dots_left)).collect()
+        }
         leaf => leaf,
     }
 }
@@ -84,6 +102,15 @@ mod tests {
             *EventTree::of(&event).root(),
             json!({"a": {"b": 1, "c": [2, 4], "d": {"e": [{"x": {"y": 3}}]}}, "z": 5})
         );
+    }
+
+    #[test]
+    fn a_name_of_a_million_dots_is_no_path() {
+        let event = json!({ ".".repeat(1_000_000): 1 });
+
+        assert_eq!(*EventTree::of(&event).root(), event);
+        let nested = (0..900).fold(json!(1), |inner, _| json!({ "a.b.c": inner }));
+        assert!(EventTree::of(&nested).root()["a"]["b"]["c"].is_object());
     }
 
     #[test]
