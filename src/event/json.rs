@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::event::json_reader::{Mistake, Reader, Texts};
+use crate::event::json_reader::{Mistake, Reader, TextRules};
 use crate::event::{Blame, Fault};
 
 /// How much JSON is read before giving up.
@@ -70,7 +70,7 @@ impl Blame for Error {
 /// pair, or repeats a member name.
 pub fn read(bytes: &[u8], limits: Limits) -> Result<Value, Error> {
     let text = text(bytes, limits)?;
-    Reader::new(text, Texts::Strict)
+    Reader::new(text, TextRules::Strict)
         .whole(limits.depth)
         .map_err(|mistake| malformed(text, &mistake))
 }
@@ -86,7 +86,7 @@ pub fn read(bytes: &[u8], limits: Limits) -> Result<Value, Error> {
 /// name.
 pub fn read_event(bytes: &[u8], limits: Limits) -> Result<Value, Error> {
     let text = text(bytes, limits)?;
-    Reader::new(text, Texts::Lenient)
+    Reader::new(text, TextRules::Lenient)
         .whole(limits.depth)
         .map_err(|mistake| malformed(text, &mistake))
 }
@@ -99,7 +99,7 @@ pub fn read_event(bytes: &[u8], limits: Limits) -> Result<Value, Error> {
 /// The caller's turn: the text is too long, not UTF-8, or no array; brackets or quotes do not close.
 pub fn items(bytes: &[u8], limits: Limits, most: usize) -> Result<Vec<&str>, Error> {
     let text = text(bytes, limits)?;
-    Reader::new(text, Texts::Lenient).items(most).map_err(|mistake| malformed(text, &mistake))
+    Reader::new(text, TextRules::Lenient).items(most).map_err(|mistake| malformed(text, &mistake))
 }
 
 fn text(bytes: &[u8], limits: Limits) -> Result<&str, Error> {
@@ -111,7 +111,7 @@ fn text(bytes: &[u8], limits: Limits) -> Result<&str, Error> {
 
 fn malformed(text: &str, mistake: &Mistake) -> Error {
     let before = text.as_bytes().get(..mistake.at).unwrap_or_default();
-    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line = before.split(|byte| *byte == b'\n').count();
     let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     let reason = mistake.reason.to_owned();
     Error::Malformed { reason, line, column: before.len() - start + 1 }

@@ -9,7 +9,7 @@ use crate::event::text::LONE_SURROGATE;
 
 /// How strictly texts within the JSON are read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Texts {
+pub(super) enum TextRules {
     /// Only what RFC 8259 allows and Unicode can express.
     Strict,
     /// A control character may stand unescaped, and half a surrogate pair is kept in a form that
@@ -29,11 +29,11 @@ type Read<T> = Result<T, Mistake>;
 pub(super) struct Reader<'t> {
     text: &'t str,
     at: usize,
-    texts: Texts,
+    texts: TextRules,
 }
 
 impl<'t> Reader<'t> {
-    pub const fn new(text: &'t str, texts: Texts) -> Self {
+    pub const fn new(text: &'t str, texts: TextRules) -> Self {
         Self { text, at: 0, texts }
     }
 
@@ -283,7 +283,7 @@ impl<'t> Reader<'t> {
     /// Takes what stands before the next quote or escape.
     fn plain(&mut self) -> Read<&'t str> {
         let start = self.at;
-        let strict = self.texts == Texts::Strict;
+        let strict = self.texts == TextRules::Strict;
         loop {
             match self.peek() {
                 Some(b'"' | b'\\') => {
@@ -334,7 +334,7 @@ impl<'t> Reader<'t> {
             }
         }
         self.at = after;
-        if self.texts == Texts::Strict {
+        if self.texts == TextRules::Strict {
             return Err(Mistake { reason: "half a surrogate pair", at: start });
         }
         // The digits keep two names apart that differ in this half alone.

@@ -20,7 +20,7 @@ pub enum TextFault {
 ///
 /// The characters below U+0080 are those that XML 1.0 allows, too.
 pub fn crossing_fault(text: &str) -> Option<TextFault> {
-    let may_be_faulty = |byte: u8| byte < b' ' || byte >= 0xef;
+    let may_be_faulty = |byte: u8| !(b' '..0xef).contains(&byte);
     if !text.bytes().any(may_be_faulty) {
         return None;
     }

@@ -58,9 +58,15 @@ impl Placed<YamlNode> {
                 }
             }
             YamlNode::Scalar(_) => {}
-            YamlNode::Array(items) => items.iter_mut().for_each(|item| item.restore(file)),
+            YamlNode::Array(items) => {
+                for item in items {
+                    item.restore(file);
+                }
+            }
             YamlNode::Object(members) => {
-                members.iter_mut().for_each(|(_, member)| member.restore(file));
+                for (_, member) in members {
+                    member.restore(file);
+                }
             }
         }
     }

@@ -10,6 +10,8 @@ const GIVEN: &[(&str, &str)] = &[
     ("src/contract/rules.rs", "code: \""),
     ("src/contract/gate.rs", "code: \""),
     ("src/enrich/enriched.rs", "} => \""),
+    ("src/enrich/enriched.rs", "(_) => \""),
+    ("src/enrich/enriched.rs", "Inexact => \""),
     ("src/identify/identified.rs", "=> \""),
 ];
 

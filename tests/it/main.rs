@@ -41,6 +41,7 @@ mod nothing_leaves_without_a_contract;
 mod old_events_make_room;
 mod only_allowed_addresses_are_dialled;
 mod only_the_consumer_can_read;
+mod only_what_crosses_can_harm;
 mod other_ecosystems;
 mod replay_is_exact;
 mod tenants_are_strangers;
