@@ -3,9 +3,8 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::Code;
-use crate::event::{Fault, Violation};
-use crate::source::{AdmitRefusal, Admitted};
+use crate::event::Violation;
+use crate::source::Admitted;
 
 /// What became of one event of a request.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -25,21 +24,21 @@ pub struct Outcome {
 #[serde(rename_all = "camelCase", tag = "outcome")]
 pub enum Settled {
     /// At least one new event is in the log.
-    Accepted(Kept),
+    Accepted(Became),
     /// Everything that it became was in the log already.
-    Repeated(Kept),
+    Repeated(Became),
     /// Nothing of it is in the log, and at least one publication had it quarantined.
-    Quarantined(Kept),
+    Quarantined(Became),
     /// No publication wants it, and it went nowhere.
-    Unwanted(Kept),
+    Unwanted(Became),
     /// Nothing of it was stored.
-    Refused(Refusal),
+    Refused(RefusedEvent),
 }
 
-/// What is kept of an event.
+/// What became of an event.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Kept {
+pub struct Became {
     /// The events in the log that it became, one for each publication that wanted it.
     event_ids: Vec<String>,
     /// Whether the log had all of them already.
@@ -50,47 +49,33 @@ pub struct Kept {
 
 /// Why nothing of an event was stored.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct Refusal {
+pub struct RefusedEvent {
     /// A stable word, as in problems.
-    code: &'static str,
+    pub(super) code: &'static str,
     /// What is wrong and what to do.
-    detail: String,
+    pub(super) detail: String,
     /// How it breaks its contract, if that is why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(value_type = Vec<Object>)]
-    violations: Vec<Violation>,
+    pub(super) violations: Vec<Violation>,
 }
 
 impl Settled {
     /// Says what happened, and never that an event was taken which went nowhere.
-    pub(super) fn of(answer: Result<Admitted, AdmitRefusal>) -> Self {
-        let admitted = match answer {
-            Ok(admitted) => admitted,
-            Err(refusal) => return Self::Refused(refusal.into()),
-        };
+    pub(super) fn of(admitted: &Admitted) -> Self {
         let Admitted { events, repeated, quarantined } = admitted;
-        let kept = Kept {
+        let (repeated, quarantined) = (*repeated, *quarantined);
+        let became = Became {
             event_ids: events.iter().map(ToString::to_string).collect(),
             repeated,
             quarantined,
         };
         match (events.is_empty(), repeated) {
-            (false, false) => Self::Accepted(kept),
-            (false, true) => Self::Repeated(kept),
-            (true, _) if quarantined > 0 => Self::Quarantined(kept),
-            (true, _) => Self::Unwanted(kept),
+            (false, false) => Self::Accepted(became),
+            (false, true) => Self::Repeated(became),
+            (true, _) if quarantined > 0 => Self::Quarantined(became),
+            (true, _) => Self::Unwanted(became),
         }
-    }
-}
-
-impl From<AdmitRefusal> for Refusal {
-    fn from(refusal: AdmitRefusal) -> Self {
-        let detail = match refusal.fault {
-            // What failed on our side is for our log only.
-            Fault::Ours => Code::Internal.title().to_owned(),
-            Fault::Caller | Fault::Later => refusal.message,
-        };
-        Self { code: refusal.code, detail, violations: refusal.violations }
     }
 }
 
@@ -104,7 +89,7 @@ mod tests {
     fn the_outcome_says_what_happened_to_an_event() {
         let word = |count: u64, repeated, quarantined| {
             let events = (0..count).map(EventId::first_of).collect();
-            let settled = Settled::of(Ok(Admitted { events, repeated, quarantined }));
+            let settled = Settled::of(&Admitted { events, repeated, quarantined });
             serde_json::to_value(&settled).unwrap()["outcome"].clone()
         };
 

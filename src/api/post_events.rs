@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::outcome::{Outcome, Settled};
+use crate::api::outcome::{Outcome, RefusedEvent, Settled};
 use crate::api::query::Query;
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::event::{Fault, json};
@@ -101,8 +101,7 @@ async fn take(
         })
         .collect();
     let count = readable.len();
-    let outcomes =
-        if count == 0 { Vec::new() } else { admit.admit(readable, response_mode).await };
+    let outcomes = if count == 0 { Vec::new() } else { admit.admit(readable, response_mode).await };
     if outcomes.len() != count {
         // An `Admit` that does not answer for every event has promised nothing for the others.
         return Err(Problem::new(Code::Internal, Code::Internal.title()));
@@ -154,7 +153,7 @@ fn answer(answers: Vec<Answer>, is_batch: bool) -> Result<Response, Problem> {
     let events: Vec<Outcome> = answers
         .into_iter()
         .enumerate()
-        .map(|(index, (id, outcome))| Outcome { index, id, result: Settled::of(outcome) })
+        .map(|(index, (id, outcome))| Outcome { index, id, result: settled(outcome) })
         .collect();
     match gravest {
         None => Ok((StatusCode::ACCEPTED, Json(Accepted { events })).into_response()),
@@ -179,10 +178,27 @@ fn gravest(answers: &[Answer]) -> Option<(usize, &AdmitRefusal)> {
         .min_by_key(rank)
 }
 
+fn settled(outcome: Result<Admitted, AdmitRefusal>) -> Settled {
+    match outcome {
+        Ok(admitted) => Settled::of(&admitted),
+        Err(refusal) => Settled::Refused(RefusedEvent {
+            code: refusal.code,
+            // What failed on our side is for our log only.
+            detail: match refusal.fault {
+                Fault::Ours => Code::Internal.title().to_owned(),
+                Fault::Caller | Fault::Later => refusal.message,
+            },
+            violations: refusal.violations,
+        }),
+    }
+}
+
 /// Names the event in what is said of the whole batch.
 fn in_batch(index: usize, refusal: AdmitRefusal) -> AdmitRefusal {
     let message = match refusal.fault {
-        Fault::Caller => format!("event {index} of the batch (counted from 0): {}", refusal.message),
+        Fault::Caller => {
+            format!("event {index} of the batch (counted from 0): {}", refusal.message)
+        }
         Fault::Later | Fault::Ours => refusal.message,
     };
     AdmitRefusal { message, ..refusal }
@@ -312,10 +328,7 @@ mod tests {
             json!({"index": 1, "outcome": "refused", "code": "invalid-event",
                 "detail": "`source` is missing"})
         );
-        assert_eq!(
-            body["detail"],
-            "event 1 of the batch (counted from 0): `source` is missing"
-        );
+        assert_eq!(body["detail"], "event 1 of the batch (counted from 0): `source` is missing");
         assert_eq!(post(&["unreadable", "waits"]).await.0, 503);
         assert_eq!(post(&["unreadable", "unreadable"]).await.0, 400);
     }

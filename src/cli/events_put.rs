@@ -203,10 +203,7 @@ impl Sender {
 
     /// Sends lines, and again while the gateway is busy: events that it took already are recognized
     /// by their ids.
-    async fn post_until_heard(
-        &self,
-        part: &[InputLine],
-    ) -> Result<(StatusCode, Answer), Failure> {
+    async fn post_until_heard(&self, part: &[InputLine]) -> Result<(StatusCode, Answer), Failure> {
         let texts: Vec<&str> = part.iter().map(|line| line.text.as_str()).collect();
         let body = format!("[{}]", texts.join(","));
         let mut wait = FIRST_WAIT;

@@ -54,9 +54,9 @@ impl LineError {
     /// The number of the line, from 1.
     pub const fn number(&self) -> usize {
         match self {
-            Self::TooLong { number, .. } | Self::NotUtf8 { number } | Self::Input { number, .. } => {
-                *number
-            }
+            Self::TooLong { number, .. }
+            | Self::NotUtf8 { number }
+            | Self::Input { number, .. } => *number,
         }
     }
 }

@@ -194,7 +194,11 @@ mod tests {
             ("[{\"a\":\"say \"hi\" now\"}]", "goes on after its end"),
             ("[{\"a\":1\"}, {\"b\":\"2\"}]", "inside of a value"),
         ] {
-            assert!(problem(body.as_bytes()).contains(reason), "{body}: {}", problem(body.as_bytes()));
+            assert!(
+                problem(body.as_bytes()).contains(reason),
+                "{body}: {}",
+                problem(body.as_bytes())
+            );
         }
         assert!(problem(b"[{},\n {]}").ends_with("at line 2, column 3"));
     }
