@@ -10,13 +10,13 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::outcome::{Outcome, Settled};
+use crate::api::outcome::{Outcome, RefusedEvent, Settled};
 use crate::api::query::Query;
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::event::{Fault, json};
-use crate::source::intake::{self, Posting, Unreadable};
+use crate::source::intake::{self, Posting, Unreadable, UnreadableItem};
 use crate::source::{Admit, AdmitRefusal, Admitted, ResponseMode};
-use crate::telemetry::error_chain;
+use crate::telemetry::{Metric, error_chain};
 
 /// How EventBridge's API destinations name themselves.
 const API_DESTINATIONS: &[u8] = b"Amazon/EventBridge/ApiDestinations";
@@ -44,7 +44,8 @@ pub struct Accepted {
     events: Vec<Outcome>,
 }
 
-/// Takes the events of a request, and answers 202 once all of them are durable.
+/// Takes the events of a request, and answers 202 once all of them are settled. An event of a batch
+/// that cannot be read is answered by its index, and the others are taken.
 #[utoipa::path(
     post, path = "/events", tag = "events",
     operation_id = "events_publish",
@@ -72,21 +73,55 @@ pub async fn publish(
         .map_err(|_| Problem::new(Code::TooLarge, format!("the body is over {limit}")))?;
     let posting = intake::read(&parts.headers, &body, &services.source, services.clock.now())
         .map_err(|error| unreadable(&error))?;
+    for _ in posting.events.iter().filter(|event| event.is_err()) {
+        services.metrics.counter(Metric::EventsRefused, &[Code::InvalidEvent.text()]).increment();
+    }
     take(posting, response_mode(parameters.response_mode, &parts.headers), &*services.admit).await
 }
+
+/// What an event is answered by: its id, if it could be read, and what became of it.
+type Answer = (Option<String>, Result<Admitted, AdmitRefusal>);
 
 async fn take(
     posting: Posting,
     response_mode: ResponseMode,
     admit: &dyn Admit,
 ) -> Result<Response, Problem> {
-    let ids: Vec<String> = posting.events.iter().map(|event| event.envelope.id.clone()).collect();
-    let outcomes = admit.admit(posting.events, response_mode).await;
-    if outcomes.len() != ids.len() {
+    let mut readable = Vec::with_capacity(posting.events.len());
+    let read: Vec<_> = posting
+        .events
+        .into_iter()
+        .map(|event| match event {
+            Ok(received) => {
+                let id = received.envelope.id.clone();
+                readable.push(received);
+                Ok(id)
+            }
+            Err(item) => Err(unreadable_item(&item)),
+        })
+        .collect();
+    let count = readable.len();
+    let outcomes = if count == 0 { Vec::new() } else { admit.admit(readable, response_mode).await };
+    if outcomes.len() != count {
         // An `Admit` that does not answer for every event has promised nothing for the others.
         return Err(Problem::new(Code::Internal, Code::Internal.title()));
     }
-    answer(ids, outcomes, posting.is_batch)
+    let mut outcomes = outcomes.into_iter();
+    let answers = read.into_iter().filter_map(|event| match event {
+        Ok(id) => outcomes.next().map(|outcome| (Some(id), outcome)),
+        Err(refusal) => Some((None, Err(refusal))),
+    });
+    answer(answers.collect(), posting.is_batch)
+}
+
+/// Refuses an event of a batch that cannot be read.
+fn unreadable_item(item: &UnreadableItem) -> AdmitRefusal {
+    AdmitRefusal {
+        fault: Fault::Caller,
+        code: Code::InvalidEvent.text(),
+        message: error_chain(&item.error).to_string(),
+        violations: Vec::new(),
+    }
 }
 
 /// Waits for nobody who cannot act on the answer: API destinations repeat a refused event for a day
@@ -110,47 +145,43 @@ fn unreadable(error: &Unreadable) -> Problem {
     Problem::new(code, error_chain(error).to_string())
 }
 
-/// Answers 202 if every event was taken. Otherwise the answer is a problem: for a batch with what
+/// Answers 202 if no event was refused. Otherwise the answer is a problem: for a batch with what
 /// became of each event, so that the producer can correct and send all of it again, since events
 /// that were taken are recognized by their ids.
-fn answer(
-    ids: Vec<String>,
-    outcomes: Vec<Result<Admitted, AdmitRefusal>>,
-    is_batch: bool,
-) -> Result<Response, Problem> {
-    let first_refusal = gravest(&outcomes).cloned();
-    let events: Vec<Outcome> = ids
+fn answer(answers: Vec<Answer>, is_batch: bool) -> Result<Response, Problem> {
+    let gravest = gravest(&answers).map(|(index, refusal)| (index, refusal.clone()));
+    let events: Vec<Outcome> = answers
         .into_iter()
-        .zip(outcomes)
         .enumerate()
         .map(|(index, (id, outcome))| Outcome { index, id, result: settled(outcome) })
         .collect();
-    match first_refusal {
+    match gravest {
         None => Ok((StatusCode::ACCEPTED, Json(Accepted { events })).into_response()),
-        Some(refusal) if is_batch => Err(Problem::refused(refusal).with_outcomes(events)),
-        Some(refusal) => Err(Problem::refused(refusal)),
+        Some((index, refusal)) if is_batch => {
+            Err(Problem::refused(in_batch(index, refusal)).with_outcomes(events))
+        }
+        Some((_, refusal)) => Err(Problem::refused(refusal)),
     }
 }
 
-/// The refusal that decides about the whole request: one that time or we must heal comes first,
-/// because correcting the request would be in vain.
-fn gravest(outcomes: &[Result<Admitted, AdmitRefusal>]) -> Option<&AdmitRefusal> {
-    let rank = |refusal: &&AdmitRefusal| match refusal.fault {
+/// The refusal that decides about the whole request, and of which event: one that time or we must
+/// heal comes first, because correcting the request would be in vain.
+fn gravest(answers: &[Answer]) -> Option<(usize, &AdmitRefusal)> {
+    let rank = |(_, refusal): &(usize, &AdmitRefusal)| match refusal.fault {
         Fault::Ours => 0,
         Fault::Later => 1,
         Fault::Caller => 2,
     };
-    outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).min_by_key(rank)
+    let refusals = answers.iter().enumerate();
+    refusals
+        .filter_map(|(index, (_, outcome))| Some((index, outcome.as_ref().err()?)))
+        .min_by_key(rank)
 }
 
 fn settled(outcome: Result<Admitted, AdmitRefusal>) -> Settled {
     match outcome {
-        Ok(admitted) => Settled::Taken {
-            event_ids: admitted.events.iter().map(ToString::to_string).collect(),
-            repeated: admitted.repeated,
-            quarantined: admitted.quarantined,
-        },
-        Err(refusal) => Settled::Refused {
+        Ok(admitted) => Settled::of(&admitted),
+        Err(refusal) => Settled::Refused(RefusedEvent {
             code: refusal.code,
             // What failed on our side is for our log only.
             detail: match refusal.fault {
@@ -158,8 +189,19 @@ fn settled(outcome: Result<Admitted, AdmitRefusal>) -> Settled {
                 Fault::Caller | Fault::Later => refusal.message,
             },
             violations: refusal.violations,
-        },
+        }),
     }
+}
+
+/// Names the event in what is said of the whole batch.
+fn in_batch(index: usize, refusal: AdmitRefusal) -> AdmitRefusal {
+    let message = match refusal.fault {
+        Fault::Caller => {
+            format!("event {index} of the batch (counted from 0): {}", refusal.message)
+        }
+        Fault::Later | Fault::Ours => refusal.message,
+    };
+    AdmitRefusal { message, ..refusal }
 }
 
 #[cfg(test)]
@@ -213,7 +255,10 @@ mod tests {
 
     /// Posts events with these ids, as a batch if there are several.
     async fn post(ids: &[&str]) -> (u16, Value) {
-        let event = |id: &&str| json!({"specversion": "1.0", "id": id, "source": "/s", "type": "T", "data": {}});
+        let event = |id: &&str| match *id {
+            "unreadable" => json!({"specversion": "1.0", "id": "x"}),
+            id => json!({"specversion": "1.0", "id": id, "source": "/s", "type": "T", "data": {}}),
+        };
         let (media_type, body) = match ids {
             [id] => ("application/cloudevents+json", event(id)),
             ids => ("application/cloudevents-batch+json", ids.iter().map(event).collect()),
@@ -237,7 +282,7 @@ mod tests {
         assert_eq!(
             body,
             json!({"events": [{
-                "index": 0, "id": "a", "outcome": "taken",
+                "index": 0, "id": "a", "outcome": "accepted",
                 "eventIds": [EventId::first_of(7).to_string()], "repeated": false, "quarantined": 0,
             }]})
         );
@@ -257,9 +302,11 @@ mod tests {
     async fn a_batch_is_answered_for_each_event_under_its_gravest_refusal() {
         let (status, body) = post(&["a", "breaks"]).await;
         assert_eq!(status, 422);
-        assert_eq!(body["events"][0]["outcome"], "taken");
+        assert_eq!(body["events"][0]["outcome"], "accepted");
         assert_eq!(body["events"][1]["outcome"], "refused");
         assert_eq!(body["events"][1]["violations"][0]["code"], "required");
+
+        assert!(body["detail"].as_str().unwrap().starts_with("event 1 of the batch"), "{body}");
 
         assert_eq!(post(&["a", "breaks", "waits"]).await.0, 503);
         let (status, body) = post(&["breaks", "waits", "fails"]).await;
@@ -267,6 +314,23 @@ mod tests {
         assert!(body["detail"].is_null());
         assert!(!body["events"][2].to_string().contains("because"), "{body}");
         assert_eq!(post(&["a", "b"]).await.0, 202);
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_event_of_a_batch_is_answered_by_its_index_and_the_others_are_taken() {
+        let (status, body) = post(&["a", "unreadable", "b"]).await;
+
+        assert_eq!((status, &body["type"]), (400, &json!("/problems/invalid-event")));
+        let outcomes: Vec<_> = (0..3).map(|at| &body["events"][at]["outcome"]).collect();
+        assert_eq!(outcomes, ["accepted", "refused", "accepted"]);
+        assert_eq!(
+            body["events"][1],
+            json!({"index": 1, "outcome": "refused", "code": "invalid-event",
+                "detail": "`source` is missing"})
+        );
+        assert_eq!(body["detail"], "event 1 of the batch (counted from 0): `source` is missing");
+        assert_eq!(post(&["unreadable", "waits"]).await.0, 503);
+        assert_eq!(post(&["unreadable", "unreadable"]).await.0, 400);
     }
 
     #[test]

@@ -9,13 +9,13 @@ use anyhow::{Context as _, anyhow};
 use indicatif::ProgressBar;
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use crate::ambient::{Clock, SystemClock};
+use crate::cli::put_tally::{FailedLines, Tally, Told};
 use crate::cli::{Client, CommandResult, Context, Exit, Failure, Output};
-use crate::event::Violation;
-use crate::event::json::{self, Limits};
+use crate::event::{Blame, Fault};
 use crate::source::{InputLine, Lines};
 
 /// The most bytes of one request, well below what the gateway takes.
@@ -55,49 +55,32 @@ impl Form {
         }
     }
 
-    /// What to say where an event is written in the other way.
-    fn mismatch(self, event: &Value) -> Option<&'static str> {
-        let is_envelope = event.get("detail-type").is_some();
-        match (self, event.get("specversion").is_some()) {
-            (Self::Envelope, true) => Some("is a CloudEvent; say `--format cloudevents`"),
-            (Self::Cloudevents, false) if is_envelope => {
-                Some("is an envelope; leave `--format cloudevents` out")
+    /// Why a line cannot be sent, if it cannot: it would break the batch around it, or is written
+    /// in the other way. What an event must be is the gateway's to say.
+    fn problem(self, line: &str) -> Option<String> {
+        if let Err(error) = serde_json::from_str::<IgnoredAny>(line) {
+            let text = error.to_string();
+            // The crate appends the place to its sentence, with a line of its own.
+            let reason = text.split(" at line ").next().unwrap_or_default();
+            return Some(format!("not JSON: {reason} at column {}", error.column()));
+        }
+        let peek: Peek = serde_json::from_str(line).unwrap_or_default();
+        match (self, peek.specversion.is_some()) {
+            (Self::Envelope, true) => Some("a CloudEvent; say `--format cloudevents`".to_owned()),
+            (Self::Cloudevents, false) if peek.detail_type.is_some() => {
+                Some("an envelope; leave `--format cloudevents` out".to_owned())
             }
             _ => None,
         }
     }
 }
 
-/// What became of the events.
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-struct Tally {
-    /// Durable, under one or more new ids.
-    taken: usize,
-    /// In the log already.
-    repeated: usize,
-    /// Taken, and wanted by no publication.
-    unwanted: usize,
-    /// Kept aside by at least one publication.
-    quarantined: usize,
-    /// Not taken.
-    refused: usize,
-}
-
-/// What the gateway says of one event.
-#[derive(Deserialize)]
-#[serde(rename_all_fields = "camelCase", rename_all = "camelCase", tag = "outcome")]
-enum Told {
-    Taken {
-        event_ids: Vec<String>,
-        repeated: bool,
-        quarantined: usize,
-    },
-    Refused {
-        code: String,
-        detail: String,
-        #[serde(default)]
-        violations: Vec<Violation>,
-    },
+/// The members by which the two forms are told apart.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Peek {
+    specversion: Option<IgnoredAny>,
+    detail_type: Option<IgnoredAny>,
 }
 
 /// The parts of an answer that matter here, be it an acceptance or a problem.
@@ -110,7 +93,7 @@ struct Answer {
     detail: Option<String>,
 }
 
-/// Runs the command; the answer is no if an event was refused.
+/// Runs the command; the answer is no if a line failed.
 pub async fn run(args: &Args, context: &Context) -> CommandResult {
     let output = context.output();
     let total = if is_stdin(&args.file) { None } else { Some(count(&args.file)?) };
@@ -120,21 +103,15 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
         output,
         bar: output.progress(total, "publishing"),
         tally: Tally::default(),
+        failed: FailedLines::default(),
     };
     let sent = sender.send_all(open(&args.file)?, usize::from(args.batch)).await;
     sender.bar.finish_and_clear();
+    sender.tell();
     let tally = sender.tally;
-    output.item(&tally, in_words);
+    output.item(&tally, Tally::in_words);
     sent?;
-    Ok(if tally.refused == 0 { Exit::Done } else { Exit::No })
-}
-
-fn in_words(tally: &Tally) -> String {
-    let Tally { taken, repeated, unwanted, quarantined, refused } = tally;
-    format!(
-        "taken {taken}, repeated {repeated}, wanted by no publication {unwanted}, quarantined \
-         {quarantined}, refused {refused}"
-    )
+    Ok(if tally.is_good() { Exit::Done } else { Exit::No })
 }
 
 fn is_stdin(file: &Path) -> bool {
@@ -151,7 +128,7 @@ fn open(file: &Path) -> Result<Box<dyn BufRead>, Failure> {
 
 /// Counts the lines, so that progress has an end.
 fn count(file: &Path) -> Result<u64, Failure> {
-    Ok(Lines::new(open(file)?, REQUEST_BYTES).map_while(Result::ok).fold(0, |sum, _| sum + 1))
+    Ok(Lines::new(open(file)?, REQUEST_BYTES).fold(0, |sum, _| sum + 1))
 }
 
 /// Sends events in batches, and keeps the tally.
@@ -161,20 +138,30 @@ struct Sender {
     output: Output,
     bar: ProgressBar,
     tally: Tally,
+    failed: FailedLines,
 }
 
 impl Sender {
+    /// Sends every line that can be sent, and goes on over those that cannot.
     async fn send_all(&mut self, input: Box<dyn BufRead>, most: usize) -> Result<(), Failure> {
         let mut batch: Vec<InputLine> = Vec::new();
         let mut bytes = 0;
+        let mut broken_off = None;
         for line in Lines::new(input, REQUEST_BYTES) {
-            let line = line.map_err(Failure::blame)?;
-            // Read here, since a broken line would break the whole batch around it.
-            let event = json::read(line.text.as_bytes(), Limits::default())
-                .map_err(|error| anyhow!(error).context(format!("in line {}", line.number)))
-                .map_err(Failure::input)?;
-            if let Some(mismatch) = self.form.mismatch(&event) {
-                return Err(Failure::input(anyhow!("line {} {mismatch}", line.number)));
+            let line = match line {
+                Ok(line) => line,
+                Err(error) if error.fault() == Fault::Caller => {
+                    self.unreadable(error.number(), error.reason());
+                    continue;
+                }
+                Err(error) => {
+                    broken_off = Some(Failure::blame(error));
+                    break;
+                }
+            };
+            if let Some(problem) = self.form.problem(&line.text) {
+                self.unreadable(line.number, problem);
+                continue;
             }
             if batch.len() == most || bytes + line.text.len() > REQUEST_BYTES {
                 self.send(&batch).await?;
@@ -184,13 +171,40 @@ impl Sender {
             bytes += line.text.len() + 1;
             batch.push(line);
         }
-        if batch.is_empty() { Ok(()) } else { self.send(&batch).await }
+        if !batch.is_empty() {
+            self.send(&batch).await?;
+        }
+        broken_off.map_or(Ok(()), Err)
     }
 
-    /// Sends a batch, and again while the gateway is busy: events that it took already are
-    /// recognized by their ids.
+    /// Sends a batch; where the gateway refuses the body as a whole, its halves, down to single
+    /// lines.
     async fn send(&mut self, batch: &[InputLine]) -> Result<(), Failure> {
-        let texts: Vec<&str> = batch.iter().map(|line| line.text.as_str()).collect();
+        let mut parts = vec![batch];
+        while let Some(part) = parts.pop() {
+            let (status, answer) = self.post_until_heard(part).await?;
+            let is_refused =
+                matches!(status, StatusCode::BAD_REQUEST | StatusCode::PAYLOAD_TOO_LARGE);
+            match part {
+                _ if answer.events.len() == part.len() => self.record(part, answer.events),
+                [line] if is_refused => {
+                    self.tally.refused += 1;
+                    self.fail(line.number, answer.words());
+                }
+                [_, _, ..] if is_refused => {
+                    let (first, second) = part.split_at(part.len() / 2);
+                    parts.extend([second, first]);
+                }
+                _ => return Err(unheard(part, status, answer)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends lines, and again while the gateway is busy: events that it took already are recognized
+    /// by their ids.
+    async fn post_until_heard(&self, part: &[InputLine]) -> Result<(StatusCode, Answer), Failure> {
+        let texts: Vec<&str> = part.iter().map(|line| line.text.as_str()).collect();
         let body = format!("[{}]", texts.join(","));
         let mut wait = FIRST_WAIT;
         for _ in 0..REPEATS {
@@ -198,7 +212,7 @@ impl Sender {
             let is_busy =
                 matches!(status, StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
             if !is_busy {
-                return self.record(batch, status, answer);
+                return Ok((status, answer));
             }
             SystemClock.sleep(wait).await;
             wait *= 2;
@@ -218,105 +232,77 @@ impl Sender {
         Ok((status, serde_json::from_str(&text).unwrap_or_default()))
     }
 
-    fn record(
-        &mut self,
-        batch: &[InputLine],
-        status: StatusCode,
-        answer: Answer,
-    ) -> Result<(), Failure> {
-        if answer.events.len() != batch.len() {
-            let numbers = (batch.first(), batch.last());
-            let (first, last) =
-                (numbers.0.map_or(0, |l| l.number), numbers.1.map_or(0, |l| l.number));
-            let words = answer.detail.unwrap_or(answer.title);
-            let error = anyhow!(
-                "the gateway answered {} to lines {first} to {last}: {words}",
-                status.as_u16(),
-            );
-            return Err(if status.is_client_error() {
-                Failure::input(error)
-            } else {
-                Failure::ours(error)
-            });
-        }
-        for (line, told) in batch.iter().zip(answer.events) {
-            self.bar.inc(1);
-            if let Some(complaint) = self.tally.count(told) {
-                self.bar.suspend(|| {
-                    self.output.complain(format_args!("line {}: {complaint}", line.number));
-                });
+    fn record(&mut self, part: &[InputLine], told: Vec<Told>) {
+        for (line, told) in part.iter().zip(told) {
+            match self.tally.count(told) {
+                Some(complaint) => self.fail(line.number, complaint),
+                None => self.bar.inc(1),
             }
         }
-        Ok(())
+    }
+
+    fn unreadable(&mut self, number: usize, problem: String) {
+        self.tally.unreadable += 1;
+        self.fail(number, problem);
+    }
+
+    fn fail(&mut self, number: usize, why: String) {
+        self.bar.inc(1);
+        if self.failed.note(number, why) {
+            self.tell();
+        }
+    }
+
+    /// Says which lines failed since the last time, and why.
+    fn tell(&mut self) {
+        let Self { output, bar, failed, .. } = self;
+        bar.suspend(|| failed.tell().iter().for_each(|line| output.complain(line)));
     }
 }
 
-impl Tally {
-    /// Counts an event, and gives what a person should know of it.
-    fn count(&mut self, told: Told) -> Option<String> {
-        match told {
-            Told::Taken { event_ids, repeated, quarantined } => {
-                match (event_ids.is_empty(), repeated) {
-                    (_, true) => self.repeated += 1,
-                    (true, false) if quarantined == 0 => self.unwanted += 1,
-                    (true, false) => {}
-                    (false, false) => self.taken += 1,
-                }
-                self.quarantined += usize::from(quarantined > 0);
-                None
-            }
-            Told::Refused { code, detail, violations } => {
-                self.refused += 1;
-                let mut words = vec![format!("{detail} ({code})")];
-                words.extend(violations.into_iter().map(|violation| {
-                    let Violation { pointer, message, code } = violation;
-                    // The whole event has no place.
-                    let place =
-                        if pointer.is_empty() { pointer } else { format!("at `{pointer}`: ") };
-                    format!("{place}{message} ({code})")
-                }));
-                Some(words.join("\n  "))
-            }
-        }
+impl Answer {
+    /// What the gateway says of the whole request.
+    fn words(self) -> String {
+        self.detail.unwrap_or(self.title)
     }
+}
+
+/// Says that the gateway answered nothing which tells what became of these lines.
+fn unheard(part: &[InputLine], status: StatusCode, answer: Answer) -> Failure {
+    let number = |line: Option<&InputLine>| line.map_or(0, |line| line.number);
+    let error = anyhow!(
+        "the gateway answered {} to lines {} to {}: {}",
+        status.as_u16(),
+        number(part.first()),
+        number(part.last()),
+        answer.words(),
+    );
+    if status.is_client_error() { Failure::input(error) } else { Failure::ours(error) }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
-    fn every_event_is_counted_once_and_a_refusal_is_told_with_its_violations() {
-        let answer: Answer = serde_json::from_value(json!({"events": [
-            {"outcome": "taken", "eventIds": ["a", "b"], "repeated": false, "quarantined": 1},
-            {"outcome": "taken", "eventIds": ["a"], "repeated": true, "quarantined": 0},
-            {"outcome": "taken", "eventIds": [], "repeated": false, "quarantined": 0},
-            {"outcome": "refused", "code": "contract-violated", "detail": "because", "violations": [
-                {"pointer": "/data/x", "code": "required", "message": "`x` is required"}]},
-        ]}))
-        .unwrap();
-        let mut tally = Tally::default();
-
-        let complaints: Vec<_> =
-            answer.events.into_iter().filter_map(|told| tally.count(told)).collect();
-
-        let expected = Tally { taken: 1, repeated: 1, unwanted: 1, quarantined: 1, refused: 1 };
-        assert_eq!(tally, expected);
-        assert_eq!(
-            complaints,
-            ["because (contract-violated)\n  at `/data/x`: `x` is required (required)"]
-        );
+    fn events_in_the_other_form_are_known_before_they_are_sent() {
+        let cloudevent = r#"{"specversion":"1.0","id":"1"}"#;
+        let envelope = r#"{"id":"1","detail-type":"OrderCreated"}"#;
+        assert_eq!(Form::Envelope.problem(envelope), None);
+        assert_eq!(Form::Cloudevents.problem(cloudevent), None);
+        assert!(Form::Envelope.problem(cloudevent).unwrap().contains("--format cloudevents"));
+        assert!(Form::Cloudevents.problem(envelope).unwrap().contains("out"));
     }
 
     #[test]
-    fn events_in_the_other_form_are_known_before_they_are_sent() {
-        let cloudevent = json!({ "specversion": "1.0", "id": "1" });
-        let envelope = json!({ "id": "1", "detail-type": "OrderCreated" });
-        assert_eq!(Form::Envelope.mismatch(&envelope), None);
-        assert_eq!(Form::Cloudevents.mismatch(&cloudevent), None);
-        assert!(Form::Envelope.mismatch(&cloudevent).unwrap().contains("--format cloudevents"));
-        assert!(Form::Cloudevents.mismatch(&envelope).unwrap().contains("out"));
+    fn only_a_line_that_is_no_json_is_held_back_and_its_text_is_not_repeated() {
+        for line in [r#"{"a":private}"#, "{", "{} {}", r#"{"a":NaN}"#, "private"] {
+            let problem = Form::Envelope.problem(line).unwrap();
+            assert!(problem.starts_with("not JSON: ") && !problem.contains("private"), "{problem}");
+            assert!(problem.contains("at column") && !problem.contains("at line"), "{problem}");
+        }
+        for line in ["7", "[]", r#"{"a":1,"a":2}"#, r#"{"a":"\ud83d"}"#, r#"{"n":1e999}"#] {
+            assert_eq!(Form::Envelope.problem(line), None, "{line}");
+        }
     }
 }

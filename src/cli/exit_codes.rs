@@ -7,7 +7,7 @@ const NO: &[(&str, &str)] = &[
     ("dead-letters redrive", "there was nothing to bring back, or it was cancelled"),
     ("demo", "a claim did not hold"),
     ("events key", "the event carries another key"),
-    ("events put", "events were refused"),
+    ("events put", "lines were refused or could not be read"),
     ("evidence verify", "something is wrong"),
     ("log restore", "the backup is damaged"),
     ("log verify", "something is wrong"),

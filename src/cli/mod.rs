@@ -42,6 +42,7 @@ mod open;
 mod output;
 mod pattern;
 mod pull;
+mod put_tally;
 mod quarantine;
 mod replay;
 mod serve;

@@ -91,17 +91,6 @@ pub fn read_event(bytes: &[u8], limits: Limits) -> Result<Value, Error> {
         .map_err(|mistake| malformed(text, &mistake))
 }
 
-/// Parts a JSON array into the texts of its items, which nobody has read yet: of more than `most`
-/// items, one more than that is given.
-///
-/// # Errors
-///
-/// The caller's turn: the text is too long, not UTF-8, or no array; brackets or quotes do not close.
-pub fn items(bytes: &[u8], limits: Limits, most: usize) -> Result<Vec<&str>, Error> {
-    let text = text(bytes, limits)?;
-    Reader::new(text, TextRules::Lenient).items(most).map_err(|mistake| malformed(text, &mistake))
-}
-
 fn text(bytes: &[u8], limits: Limits) -> Result<&str, Error> {
     if bytes.len() > limits.bytes {
         return Err(Error::TooLong { actual: bytes.len(), limit: limits.bytes });
@@ -188,24 +177,6 @@ mod tests {
     }
 
     #[test]
-    fn the_items_of_an_array_are_parted_unread() {
-        let part = |text: &str| {
-            let found = items(text.as_bytes(), Limits::default(), 3);
-            found.map(|items| items.into_iter().map(str::to_owned).collect::<Vec<_>>())
-        };
-
-        assert_eq!(part(" [ ] ").unwrap(), Vec::<String>::new());
-        assert_eq!(
-            part(r#"[ {"a":1,"a":"]\""} , [1,{}] ,-1e5]"#).unwrap(),
-            [r#"{"a":1,"a":"]\""}"#, "[1,{}]", "-1e5"]
-        );
-        assert_eq!(part("[1,2,3,4,5,6]").unwrap().len(), 4);
-        for text in ["{}", "[1", "[1,]", "[,1]", "[1 2]", "[{]}]", "[1] 2", "[\"]", "", "[1}]"] {
-            assert!(part(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
     fn too_long_too_deep_truncated_and_non_utf8_are_refused() {
         assert!(matches!(read_text(&" ".repeat(1001)), Err(Error::TooLong { .. })));
         assert!(read_text("[[[[]]]]").is_ok());
@@ -226,7 +197,6 @@ mod tests {
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = read(&bytes, Limits::default());
             let _ = read_event(&bytes, Limits::default());
-            let _ = items(&bytes, Limits::default(), 3);
         }
 
         #[test]
@@ -242,14 +212,6 @@ mod tests {
         }
 
         #[test]
-        fn items_are_what_the_array_holds(values in proptest::collection::vec(any::<Option<String>>(), 0..6)) {
-            let text = json!(values).to_string();
-            let parted = items(text.as_bytes(), Limits::default(), 10).unwrap();
-            let read: Vec<Value> = parted.iter().map(|item| read_text(item).unwrap()).collect();
-            prop_assert_eq!(Value::from(read), json!(values));
-        }
-
-        #[test]
         fn every_double_survives(number in proptest::num::f64::NORMAL | proptest::num::f64::SUBNORMAL) {
             let text = json!([number]).to_string();
             prop_assert_eq!(read_text(&text).unwrap(), json!([number]));
@@ -259,7 +221,6 @@ mod tests {
         fn json_like_text_never_panics(text in r#"[\[\]{}",:0-9eE+\-. \\a]{0,60}"#) {
             let _ = read_text(&text);
             let _ = read_event(text.as_bytes(), Limits::default());
-            let _ = items(text.as_bytes(), Limits::default(), 3);
         }
     }
 }

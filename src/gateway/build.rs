@@ -22,6 +22,7 @@ use crate::enrich::Publications;
 use crate::event::{Blame, Diagnostic, Fault};
 use crate::eventlog::{self, LogOpenError, Store};
 use crate::gateway::storing::{open_store, take_over};
+use crate::gateway::unwanted::Unwanted;
 use crate::gateway::{Gateway, Inbound};
 use crate::identify::Naming;
 use crate::jobs;
@@ -147,10 +148,11 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         log: Arc::clone(&store.log),
         quarantine: Arc::clone(&store.quarantine),
         metrics: Arc::clone(&metrics),
+        unwanted: Unwanted::new(Arc::clone(&metrics), Arc::clone(&clock)),
     });
     let (source, keys) = (config.source.clone(), access_keys(&config)?);
-    let admitted = Arc::clone(&admit);
-    let bus = Bus::new(source, keys, admitted, Arc::clone(&clock), Arc::clone(&entropy));
+    let inward = (Arc::clone(&admit), Arc::clone(&metrics));
+    let bus = Bus::new(source, keys, inward, Arc::clone(&clock), Arc::clone(&entropy));
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
     let (out, signals) =
         outward(&config, &machine, (&ring, data_key), (&store, &ledger, &metrics))?;

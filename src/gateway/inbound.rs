@@ -8,6 +8,7 @@ use crate::contract::Gate;
 use crate::enrich::{Publication, Publications};
 use crate::event::{Blame, EventId, Fault, Violation};
 use crate::eventlog::{Appended, Draft, Log, LogError, NewQuarantined, Quarantine};
+use crate::gateway::unwanted::Unwanted;
 use crate::identify::{Naming, identify};
 use crate::source::{Admit, AdmitRefusal, Admitted, Received, ResponseMode};
 use crate::telemetry::{Metric, Metrics, error_chain};
@@ -26,6 +27,8 @@ pub struct Inbound {
     pub quarantine: Arc<dyn Quarantine>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What no publication wants.
+    pub unwanted: Unwanted,
 }
 
 /// What one received event becomes before anything is stored.
@@ -103,7 +106,7 @@ impl Inbound {
         let mut prepared = Prepared::default();
         let wanted = self.publications.wanted_by(&received);
         if wanted.is_empty() {
-            self.metrics.counter(Metric::EventsUnwanted, &[]).increment();
+            self.unwanted.note(&received.envelope.source, &received.envelope.detail_type);
         }
         for publication in wanted {
             let name = publication.name();

@@ -14,6 +14,7 @@ mod lifecycle;
 mod quotas;
 mod retention;
 mod storing;
+mod unwanted;
 mod watching;
 
 pub use build::{BuildError, Machine, build};

@@ -18,6 +18,9 @@ pub struct Config {
     /// What happens to an entry that names another bus: `refuse` answers a per-entry
     /// `ResourceNotFoundException`; `drop` answers an event id and forgets the event, as AWS does.
     pub unknown_bus: UnknownBus,
+    /// What happens to an entry that breaks a contract: `refuse` answers a per-entry error, which many
+    /// producers never look at; `quarantine` answers an event id and keeps the event in quarantine.
+    pub on_violation: OnViolation,
     /// The twelve digits that events of the embedded bus carry as their account.
     pub account: String,
     /// The region that events of the embedded bus carry.
@@ -48,6 +51,16 @@ pub enum UnknownBus {
     Refuse,
     /// The producer gets an event id, and the event is gone.
     Drop,
+}
+
+/// What happens to an entry of the embedded bus that breaks a contract.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnViolation {
+    /// The producer is told, by a per-entry error.
+    Refuse,
+    /// The producer gets an event id, and the event waits in quarantine.
+    Quarantine,
 }
 
 /// Whether requests to the embedded bus must be signed.
@@ -82,6 +95,7 @@ impl Default for Config {
         Self {
             buses: vec!["default".to_owned()],
             unknown_bus: UnknownBus::Refuse,
+            on_violation: OnViolation::Refuse,
             account: "000000000000".to_owned(),
             region: "us-east-1".to_owned(),
             signatures: Signatures::Required,

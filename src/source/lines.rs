@@ -13,7 +13,7 @@ pub struct InputLine {
     pub text: String,
 }
 
-/// Why a line was not read. Reading cannot go on after it.
+/// Why a line was not read. Reading goes on after it, unless the input broke off.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
     /// The line is longer than allowed.
@@ -41,6 +41,26 @@ pub enum LineError {
     },
 }
 
+impl LineError {
+    /// What is wrong with the line, without its number.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::TooLong { limit, .. } => format!("longer than {limit} bytes"),
+            Self::NotUtf8 { .. } => "not UTF-8".to_owned(),
+            Self::Input { .. } => "cannot be read".to_owned(),
+        }
+    }
+
+    /// The number of the line, from 1.
+    pub const fn number(&self) -> usize {
+        match self {
+            Self::TooLong { number, .. }
+            | Self::NotUtf8 { number }
+            | Self::Input { number, .. } => *number,
+        }
+    }
+}
+
 impl Blame for LineError {
     fn fault(&self) -> Fault {
         match self {
@@ -52,7 +72,8 @@ impl Blame for LineError {
 
 /// Reads lines without ever holding more than one, nor more of it than allowed.
 ///
-/// Blank lines are skipped, and a byte order mark before the first line is.
+/// Blank lines are skipped, and a byte order mark before the first line is. A line that is too long
+/// or not text is an error of its own, and the next line follows it.
 pub struct Lines<R> {
     input: R,
     longest: usize,
@@ -78,13 +99,18 @@ impl<R: BufRead> Lines<R> {
         if read == 0 {
             return Ok(None);
         }
-        if bytes.last() == Some(&b'\n') {
+        let is_whole = bytes.last() == Some(&b'\n');
+        if is_whole {
             bytes.pop();
         }
         if bytes.last() == Some(&b'\r') {
             bytes.pop();
         }
         if bytes.len() > self.longest {
+            if !is_whole {
+                let passed = self.input.skip_until(b'\n');
+                passed.map_err(|source| LineError::Input { number, source })?;
+            }
             return Err(LineError::TooLong { number, limit: self.longest });
         }
         String::from_utf8(bytes).map(Some).map_err(|_| LineError::NotUtf8 { number })
@@ -108,7 +134,7 @@ impl<R: BufRead> Iterator for Lines<R> {
                 }
                 Ok(None) => self.is_over = true,
                 Err(error) => {
-                    self.is_over = true;
+                    self.is_over = matches!(error, LineError::Input { .. });
                     return Some(Err(error));
                 }
             }
@@ -141,13 +167,40 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_too_long_or_not_text_ends_the_reading_at_its_number() {
-        assert_eq!(
-            texts(b"1234\n12345\n1\n", 4),
-            [Ok((1, "1234".to_owned())), Err("line 2 is longer than 4 bytes".to_owned())]
-        );
+    fn a_line_that_is_too_long_or_not_text_is_told_by_its_number_and_the_next_one_is_read() {
+        let long = || Err("line 2 is longer than 4 bytes".to_owned());
+        for middle in ["12345", "123456", "1234567", "123456789012345"] {
+            let input = format!("1234\n{middle}\r\n1\n");
+            assert_eq!(
+                texts(input.as_bytes(), 4),
+                [Ok((1, "1234".to_owned())), long(), Ok((3, "1".to_owned()))]
+            );
+            let input = format!("1\n{middle}");
+            assert_eq!(texts(input.as_bytes(), 4), [Ok((1, "1".to_owned())), long()]);
+        }
         assert_eq!(texts(b"1234\r\n", 4), [Ok((1, "1234".to_owned()))]);
-        assert_eq!(texts(b"a\n\xff\nb", 4).last(), Some(&Err("line 2 is not UTF-8".to_owned())));
+        assert_eq!(
+            texts(b"a\n\xff\nb", 4),
+            [
+                Ok((1, "a".to_owned())),
+                Err("line 2 is not UTF-8".to_owned()),
+                Ok((3, "b".to_owned()))
+            ]
+        );
+    }
+
+    #[test]
+    fn an_input_that_breaks_off_ends_the_reading() {
+        struct Broken;
+        impl io::Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::Error::other("gone"))
+            }
+        }
+
+        let read: Vec<_> = Lines::new(io::BufReader::new(Broken), 4).collect();
+
+        assert!(matches!(read.as_slice(), [Err(LineError::Input { number: 1, .. })]));
     }
 
     proptest! {
@@ -157,10 +210,18 @@ mod tests {
             longest in 0_usize..20,
         ) {
             let mut last = 0;
-            for line in Lines::new(bytes.as_slice(), longest).flatten() {
-                prop_assert!(line.number > last && line.text.len() <= longest);
-                last = line.number;
+            for line in Lines::new(bytes.as_slice(), longest) {
+                let number = match line {
+                    Ok(line) => {
+                        prop_assert!(line.text.len() <= longest);
+                        line.number
+                    }
+                    Err(error) => error.number(),
+                };
+                prop_assert!(number > last);
+                last = number;
             }
+            prop_assert!(last <= bytes.split(|byte| *byte == b'\n').count());
         }
     }
 }

@@ -58,10 +58,14 @@ macro_rules! metrics {
 metrics! {
     /// Events made durable.
     EventsAccepted: "sealway_events_accepted_total", MetricKind::Counter, ["publication"];
-    /// Events that no publication wanted.
-    EventsUnwanted: "sealway_events_unwanted_total", MetricKind::Counter, [];
+    /// Events that no publication wanted, by their names; further pairs count as `other`.
+    EventsUnwanted: "sealway_events_unwanted_total", MetricKind::Counter,
+        ["source", "detail_type"];
     /// Events refused at the border, by the code of the problem.
     EventsRefused: "sealway_events_refused_total", MetricKind::Counter, ["reason"];
+    /// Entries of `PutEvents` that were refused, and requests that were as a whole, by the code of the error.
+    PutEventsRefused: "sealway_put_events_refused_total", MetricKind::Counter,
+        ["access_key", "code"];
     /// Events kept aside because they broke their contract.
     EventsQuarantined: "sealway_events_quarantined_total", MetricKind::Counter, ["publication"];
     /// Events that broke their contract and crossed in mode `observe`.

@@ -22,6 +22,7 @@ use sealway::api::{bus_route, serve};
 use sealway::event::{EventId, Fault};
 use sealway::source::aws::{AccessKeys, Bus};
 use sealway::source::{AccessKey, Admit, AdmitRefusal, Admitted, Config, Received, ResponseMode};
+use sealway::telemetry::Metrics;
 
 const KEY: &str = "AKIAEXAMPLE";
 const SECRET: &str = "a secret of forty characters, more or less";
@@ -74,7 +75,8 @@ impl Server {
         let keys = AccessKeys::new([(key, Secret::new(SECRET.to_owned()))]);
         let admit = Arc::clone(&recorder) as Arc<dyn Admit>;
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
-        let bus = Bus::new(Config::default(), keys, admit, clock, entropy);
+        let inward = (admit, Arc::new(Metrics::new()));
+        let bus = Bus::new(Config::default(), keys, inward, clock, entropy);
         let router = Router::new().route("/", bus_route(Arc::new(bus)));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -39,6 +39,7 @@ mod mistakes_are_found_offline;
 mod nobody_keeps_the_log_for_ever;
 mod nothing_leaves_without_a_contract;
 mod old_events_make_room;
+mod one_bad_event_harms_itself_alone;
 mod only_allowed_addresses_are_dialled;
 mod only_the_consumer_can_read;
 mod only_what_crosses_can_harm;

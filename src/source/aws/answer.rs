@@ -109,6 +109,14 @@ impl EntryResult {
     pub(super) fn failed(error_code: &'static str, error_message: impl Into<String>) -> Self {
         Self::Failed { error_code, error_message: error_message.into() }
     }
+
+    /// The code of the error, if it is one.
+    pub(super) const fn error_code(&self) -> Option<&'static str> {
+        match self {
+            Self::Taken { .. } => None,
+            Self::Failed { error_code, .. } => Some(error_code),
+        }
+    }
 }
 
 /// Writes the result of `PutEvents`.

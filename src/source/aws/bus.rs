@@ -10,17 +10,21 @@ use uuid::Uuid;
 use crate::ambient::{Clock, Entropy};
 use crate::event::{Fault, TraceContext};
 use crate::source::aws::answer::{EntryResult, put_events_json};
-use crate::source::aws::entries::{self, Checked, PutEntry};
+use crate::source::aws::entries::{self, Checked, PutEntry, UnreadableEntry};
 use crate::source::aws::operations::{self, Buses};
 use crate::source::aws::repeats::{Answers, Invocation};
 use crate::source::aws::{AccessKeys, Answered, AwsErrorKind, Call, Identity, Refused, signature};
 use crate::source::{
-    Admit, AdmitRefusal, Admitted, Config, Envelope, Received, ResponseMode, Signatures,
+    Admit, AdmitRefusal, Admitted, Config, Envelope, OnViolation, Received, ResponseMode,
+    Signatures,
 };
+use crate::telemetry::{Metric, Metrics};
 
 const TARGET_PREFIX: &str = "AWSEvents.";
 /// How many violations an error text lists.
 const LISTED_VIOLATIONS: usize = 10;
+/// The label of a producer whose access key is not ours; no access key has such an id.
+const UNKNOWN_KEY: &str = "(unsigned)";
 
 /// The embedded bus.
 pub struct Bus {
@@ -29,6 +33,7 @@ pub struct Bus {
     keys: AccessKeys,
     answers: Answers,
     admit: Arc<dyn Admit>,
+    metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -38,13 +43,13 @@ impl Bus {
     pub fn new(
         config: Config,
         keys: AccessKeys,
-        admit: Arc<dyn Admit>,
+        (admit, metrics): (Arc<dyn Admit>, Arc<Metrics>),
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
         let buses = Buses::new(&config);
         let answers = Answers::new(config.repeat_answers.0);
-        Self { config, buses, keys, answers, admit, clock, entropy }
+        Self { config, buses, keys, answers, admit, metrics, clock, entropy }
     }
 
     /// The longest body that a call may have, in bytes.
@@ -129,7 +134,11 @@ impl Bus {
             .and_then(|id| id.to_str().ok())
             .filter(|id| !id.is_empty())
             .map(|id| Invocation::new(&identity.access_key, id, call.body));
-        let put = self.put_once(call, &identity, invocation);
+        let put = async {
+            let put = self.put_once(call, &identity, invocation).await;
+            self.count_refusals(&put, &identity);
+            put.map(|results| put_events_json(&results))
+        };
         match invocation {
             Some(invocation) => self.answers.first(invocation, put).await,
             None => put.await,
@@ -141,7 +150,7 @@ impl Bus {
         call: Call<'_>,
         identity: &Identity,
         invocation: Option<Invocation>,
-    ) -> Result<String, Refused> {
+    ) -> Result<Vec<EntryResult>, Refused> {
         let checked = entries::read(call.body, identity, &self.buses, &self.config)?;
         let mut batch = Vec::with_capacity(checked.len());
         let mut results: Vec<Option<EntryResult>> = Vec::with_capacity(checked.len());
@@ -152,6 +161,7 @@ impl Bus {
             ids.push(event_id);
             results.push(match checked {
                 Checked::Fail(result) => Some(result),
+                Checked::Unreadable(entry) => Some(self.settle_unreadable(entry)),
                 Checked::Drop => Some(EntryResult::Taken { event_id }),
                 Checked::Take(entry) => {
                     batch.push(self.receive(*entry, event_id, invocation.is_some(), call.headers));
@@ -162,16 +172,44 @@ impl Bus {
         let outcomes = if batch.is_empty() {
             Vec::new()
         } else {
-            self.admit.admit(batch, ResponseMode::Synchronous).await
+            self.admit.admit(batch, self.response_mode()).await
         };
         refuse_whole(&outcomes, invocation.is_some())?;
         let mut outcomes = outcomes.into_iter();
-        let settled: Vec<EntryResult> = results
+        let settled = results
             .into_iter()
             .zip(ids)
-            .map(|(result, id)| result.unwrap_or_else(|| entry_result(outcomes.next(), id)))
-            .collect();
-        Ok(put_events_json(&settled))
+            .map(|(result, id)| result.unwrap_or_else(|| entry_result(outcomes.next(), id)));
+        Ok(settled.collect())
+    }
+
+    /// Whether producers are told of violations; most never look at single entries.
+    const fn response_mode(&self) -> ResponseMode {
+        match self.config.on_violation {
+            OnViolation::Refuse => ResponseMode::Synchronous,
+            OnViolation::Quarantine => ResponseMode::Asynchronous,
+        }
+    }
+
+    /// Answers an entry of which no event can be made: with its error, since only events can be
+    /// quarantined. Where producers are not told of violations, the log says that one is lost.
+    fn settle_unreadable(&self, entry: UnreadableEntry) -> EntryResult {
+        if self.response_mode() == ResponseMode::Asynchronous {
+            let size_bytes = entry.raw.len();
+            tracing::warn!(size_bytes, "An entry of PutEvents is no event and was refused");
+        }
+        entry.failed
+    }
+
+    /// Counts what was refused by access key, since most producers never look at it.
+    fn count_refusals(&self, put: &Result<Vec<EntryResult>, Refused>, identity: &Identity) {
+        let key = &*identity.access_key;
+        let key = if self.keys.knows(key) { key } else { UNKNOWN_KEY };
+        let count = |code| self.metrics.counter(Metric::PutEventsRefused, &[key, code]).increment();
+        match put {
+            Ok(results) => results.iter().filter_map(EntryResult::error_code).for_each(count),
+            Err(refused) => count(refused.kind.code()),
+        }
     }
 
     fn receive(

@@ -8,9 +8,9 @@ use http::{HeaderName, HeaderValue};
 use serde_json::json;
 
 use super::*;
-use crate::ambient::{ManualClock, SeededEntropy};
+use crate::ambient::{ManualClock, Secret, SecretReference, SeededEntropy};
 use crate::event::{EventId, Timestamp, Violation};
-use crate::source::Signatures;
+use crate::source::{AccessKey, Signatures};
 
 /// Takes everything but what is on its list of answers, and remembers what it was given.
 #[derive(Default)]
@@ -18,6 +18,7 @@ struct Recorder {
     received: Mutex<Vec<Received>>,
     /// The answers for the next events, last first; afterwards every event is taken.
     answers: Mutex<Vec<Result<(), AdmitRefusal>>>,
+    modes: Mutex<Vec<ResponseMode>>,
 }
 
 #[async_trait]
@@ -25,8 +26,9 @@ impl Admit for Recorder {
     async fn admit(
         &self,
         batch: Vec<Received>,
-        _: ResponseMode,
+        response_mode: ResponseMode,
     ) -> Vec<Result<Admitted, AdmitRefusal>> {
+        self.modes.lock().unwrap().push(response_mode);
         let mut answers = self.answers.lock().unwrap();
         let outcomes = batch.iter().map(|_| answers.pop().unwrap_or(Ok(())));
         let outcomes = outcomes.map(|answer| answer.map(|()| Admitted::default())).collect();
@@ -57,6 +59,7 @@ fn refusal(fault: Fault, code: &'static str) -> AdmitRefusal {
 struct House {
     recorder: Arc<Recorder>,
     bus: Bus,
+    metrics: Arc<Metrics>,
     peer: Option<IpAddr>,
 }
 
@@ -67,8 +70,16 @@ impl House {
         let clock = ManualClock::at(Timestamp::EPOCH.after(Duration::from_secs(1_795_283_489)));
         let admit = Arc::clone(&recorder) as Arc<dyn Admit>;
         let entropy = Arc::new(SeededEntropy::new(1));
-        let bus = Bus::new(config, AccessKeys::default(), admit, Arc::new(clock), entropy);
-        Self { recorder, bus, peer: "127.0.0.1".parse().ok() }
+        let metrics = Arc::new(Metrics::new());
+        let key = AccessKey {
+            id: "AKIA1".to_owned(),
+            secret: SecretReference::Env("X".into()),
+            sources: None,
+        };
+        let keys = AccessKeys::new([(key, Secret::new("secret".to_owned()))]);
+        let inward = (admit, Arc::clone(&metrics));
+        let bus = Bus::new(config, keys, inward, Arc::new(clock), entropy);
+        Self { recorder, bus, metrics, peer: "127.0.0.1".parse().ok() }
     }
 
     fn open() -> Self {
@@ -191,6 +202,53 @@ async fn a_broken_contract_is_the_entrys_own_fault_and_names_its_violations() {
     assert!(message.starts_with("because; at '/lines/0': `sku` is required (required)"));
     assert!(message.ends_with("and 2 more"), "{message}");
     assert_eq!(answer["Entries"][2]["ErrorMessage"], "because (patch-failed)");
+}
+
+#[tokio::test]
+async fn a_bus_that_quarantines_waits_for_no_producer() {
+    let mut house = House::open();
+    house.put(None, &["{}"]).await.unwrap();
+    house.bus.config.on_violation = OnViolation::Quarantine;
+    let answer = house.put(None, &["{}", "broken"]).await.unwrap();
+
+    assert_eq!(
+        *house.recorder.modes.lock().unwrap(),
+        [ResponseMode::Synchronous, ResponseMode::Asynchronous]
+    );
+    assert!(answer["Entries"][0]["EventId"].is_string());
+    assert_eq!(answer["Entries"][1]["ErrorCode"], "MalformedDetail");
+}
+
+#[tokio::test]
+async fn refusals_are_counted_by_access_key_once_and_only_under_known_ids() {
+    let house = House::open();
+    let claim = |id: &str| {
+        format!(
+            "AWS4-HMAC-SHA256 Credential={id}/20261121/us-east-1/events/aws4_request, \
+                 SignedHeaders=host, Signature=00"
+        )
+    };
+    let entry = |detail| json!({"Source": "s", "DetailType": "t", "Detail": detail});
+    let body = json!({"Entries": [entry("{}"), entry("x"), entry("y"), {}]});
+    let target = ("x-amz-target", "AWSEvents.PutEvents");
+    let (known, made_up) = (claim("AKIA1"), claim("AKIA2"));
+    let date = ("x-amz-date", "20261121T175129Z");
+    let known = [target, date, ("authorization", &known), ("amz-sdk-invocation-id", "i1")];
+    for _ in 0..2 {
+        house.call(&known, &body).await.unwrap();
+    }
+    let made_up = [target, date, ("authorization", &*made_up)];
+    house.call(&made_up, &json!({"Entries": []})).await.unwrap_err();
+
+    let text = house.metrics.render();
+    for line in [
+        r#"{access_key="AKIA1",code="MalformedDetail"} 2"#,
+        r#"{access_key="AKIA1",code="InvalidArgument"} 1"#,
+        r#"{access_key="(unsigned)",code="ValidationException"} 1"#,
+    ] {
+        assert!(text.contains(&format!("sealway_put_events_refused_total{line}\n")), "{text}");
+    }
+    assert!(!text.contains("AKIA2"));
 }
 
 #[tokio::test]

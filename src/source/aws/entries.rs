@@ -38,13 +38,23 @@ pub(super) enum Checked {
     Drop,
     /// Answer why it is wrong.
     Fail(EntryResult),
+    /// No event can be made of it.
+    Unreadable(UnreadableEntry),
+}
+
+/// An entry of which no event can be made.
+pub(super) struct UnreadableEntry {
+    /// The JSON of the entry, as it was sent.
+    pub raw: Box<str>,
+    /// Why, as its producer is told.
+    pub failed: EntryResult,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct PutEvents<'a> {
     #[serde(borrow, default, deserialize_with = "a_few")]
-    entries: Option<Vec<Raw<'a>>>,
+    entries: Option<Vec<&'a RawValue>>,
     endpoint_id: Option<String>,
 }
 
@@ -81,29 +91,63 @@ pub(super) fn read(
              leave EndpointId out.",
         ));
     }
-    let entries = request.entries.unwrap_or_default();
+    let texts = request.entries.unwrap_or_default();
+    let entries = texts.iter().enumerate().map(read_entry).collect::<Result<Vec<_>, _>>()?;
     check_constraints(&entries)?;
-    let times = entries.iter().map(Raw::time).collect::<Result<Vec<_>, _>>()?;
-    if entries.iter().map(Raw::size).sum::<usize>() >= config.max_entries.bytes() {
+    let time = |entry: &Result<Raw<'_>, EntryResult>| entry.as_ref().map_or(Ok(None), Raw::time);
+    let times = entries.iter().map(time).collect::<Result<Vec<_>, _>>()?;
+    if entries.iter().flatten().map(Raw::size).sum::<usize>() >= config.max_entries.bytes() {
         return Err(Refused::new(
             AwsErrorKind::Validation,
             "Total size of the entries in the request is over the limit.",
         ));
     }
-    let check = |(raw, time)| check_entry(raw, time, identity, buses, config);
-    Ok(entries.into_iter().zip(times).map(check).collect())
+    let check = |((entry, time), text): ((Result<Raw<'_>, EntryResult>, _), &&RawValue)| {
+        entry.and_then(|raw| check_entry(raw, time, identity, buses, config)).unwrap_or_else(
+            |failed| Checked::Unreadable(UnreadableEntry { raw: text.get().into(), failed }),
+        )
+    };
+    Ok(entries.into_iter().zip(times).zip(&texts).map(check).collect())
+}
+
+/// Reads one entry by itself. One that repeats a member or holds half a surrogate pair, which AWS
+/// lets pass, fails alone.
+///
+/// # Errors
+///
+/// The caller's turn: a member is of the wrong type. AWS refuses the whole request for that.
+fn read_entry<'a>(
+    (at, text): (usize, &&'a RawValue),
+) -> Result<Result<Raw<'a>, EntryResult>, Refused> {
+    let error = match serde_json::from_str(text.get()) {
+        Ok(raw) => return Ok(Ok(raw)),
+        Err(error) => error,
+    };
+    // The library has one kind of error for both; its text is fixed where it begins so.
+    if error.is_data() && !error.to_string().starts_with("duplicate field") {
+        let message = format!(
+            "The request body cannot be read: a member of entry {} is of the wrong type.",
+            at + 1
+        );
+        return Err(Refused::new(AwsErrorKind::Serialization, message));
+    }
+    let problem = if error.is_data() { "a member is repeated" } else { "a text is not Unicode" };
+    let message = format!("The entry cannot be read: {problem}, at column {}.", error.column());
+    Ok(Err(EntryResult::failed("InvalidArgument", message)))
 }
 
 /// Reads entries up to one more than are allowed, which is enough to refuse them, and passes over
 /// the rest: a request of tiny entries would take many times its own size.
-fn a_few<'de: 'a, 'a, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<Raw<'a>>>, D::Error> {
+fn a_few<'de: 'a, 'a, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<Vec<&'a RawValue>>, D::Error> {
     from.deserialize_option(Few)
 }
 
 struct Few;
 
 impl<'de> Visitor<'de> for Few {
-    type Value = Option<Vec<Raw<'de>>>;
+    type Value = Option<Vec<&'de RawValue>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list of entries")
@@ -134,7 +178,7 @@ impl<'de> Visitor<'de> for Few {
 }
 
 /// Collects what breaks the constraints of the API model, which AWS reports before all else.
-fn check_constraints(entries: &[Raw<'_>]) -> Result<(), Refused> {
+fn check_constraints(entries: &[Result<Raw<'_>, EntryResult>]) -> Result<(), Refused> {
     let mut errors = Vec::new();
     let mut violated = |what: String, rule: &str| {
         errors.push(format!("Value{what} failed to satisfy constraint: Member must {rule}"));
@@ -147,6 +191,7 @@ fn check_constraints(entries: &[Raw<'_>]) -> Result<(), Refused> {
         violated(" '[...]' at 'entries'".into(), rule);
     }
     for (at, entry) in entries.iter().enumerate() {
+        let Ok(entry) = entry else { continue };
         let mut member = |name, rule: &str| {
             violated(format!(" at 'entries.{}.member.{name}'", at + 1), rule);
         };
@@ -174,40 +219,36 @@ fn characters(text: Option<&String>) -> usize {
     text.map_or(0, |text| text.chars().count())
 }
 
+/// Checks one entry by itself; an error if no event can be made of it.
 fn check_entry(
     raw: Raw<'_>,
     time: Option<Timestamp>,
     identity: &Identity,
     buses: &Buses,
     config: &Config,
-) -> Checked {
-    let (source, detail_type, detail) = match raw.required() {
-        Ok(required) => required,
-        Err(missing) => return Checked::Fail(missing),
-    };
-    let detail = match read_detail(&detail, config.json_limits()) {
-        Ok(detail) => detail,
-        Err(message) => return Checked::Fail(EntryResult::failed("MalformedDetail", message)),
-    };
+) -> Result<Checked, EntryResult> {
+    let (source, detail_type, detail) = raw.required()?;
+    let detail = read_detail(&detail, config.json_limits())
+        .map_err(|message| EntryResult::failed("MalformedDetail", message))?;
     // AWS keeps this prefix for itself, and its SDKs' users count on that; so does the gateway with
     // its own name.
     if source.starts_with("aws.") || is_own_source(&source) || !identity.may_publish_as(&source) {
         let message = "Not authorized for the source.";
-        return Checked::Fail(EntryResult::failed("NotAuthorizedForSourceException", message));
+        return Ok(Checked::Fail(EntryResult::failed("NotAuthorizedForSourceException", message)));
     }
     let bus = raw.event_bus_name.as_deref().unwrap_or("default");
     if !buses.has(bus) {
-        return match config.unknown_bus {
+        return Ok(match config.unknown_bus {
             UnknownBus::Drop => Checked::Drop,
             UnknownBus::Refuse => Checked::Fail(EntryResult::failed(
                 "ResourceNotFoundException",
                 format!("Event bus {bus} does not exist."),
             )),
-        };
+        });
     }
     let trace = raw.trace_header.and_then(|header| TraceContext::from_aws(&header).ok());
     let resources = raw.resources.unwrap_or_default();
-    Checked::Take(Box::new(PutEntry { source, detail_type, detail, resources, time, trace }))
+    Ok(Checked::Take(Box::new(PutEntry { source, detail_type, detail, resources, time, trace })))
 }
 
 impl Raw<'_> {

@@ -26,9 +26,11 @@ fn with(name: &str, value: impl Into<Value>) -> Value {
 
 fn failure(entry: &Value) -> (String, String) {
     match read_default(&json!([entry])).unwrap().pop().unwrap() {
-        Checked::Fail(EntryResult::Failed { error_code, error_message }) => {
-            (error_code.to_owned(), error_message)
-        }
+        Checked::Fail(EntryResult::Failed { error_code, error_message })
+        | Checked::Unreadable(UnreadableEntry {
+            failed: EntryResult::Failed { error_code, error_message },
+            ..
+        }) => (error_code.to_owned(), error_message),
         _ => panic!("the entry was taken"),
     }
 }
@@ -172,7 +174,6 @@ fn a_global_endpoint_is_refused_and_a_body_that_is_not_the_operations_says_where
     assert!(endpoint.message.contains("EndpointId is not valid"), "{endpoint}");
     for (body, problem) in [
         (&br#"{"Entries":[{"Source":5678}]}"#[..], "wrong type"),
-        (br#"{"Entries":[{"Source":"5678","Source":"5678"}]}"#, "repeated"),
         (br#"{"Entries":["#, "cut short"),
         (b"{\"Entries\":[{\"Source\":\"\xff5678\"}]}", "not JSON"),
         (b"", "cut short"),
@@ -181,6 +182,41 @@ fn a_global_endpoint_is_refused_and_a_body_that_is_not_the_operations_says_where
         assert_eq!(refused.kind, AwsErrorKind::Serialization);
         assert!(refused.message.contains(problem), "{refused}");
         assert!(!refused.message.contains("5678"), "{refused}");
+    }
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_fails_alone_and_keeps_its_text() {
+    let config = Config::default();
+    let good = good().to_string();
+    for (broken, code, problem) in [
+        (r#"{"Source":"5678","Source":"5678"}"#, "InvalidArgument", "repeated, at column"),
+        (r#"{"Source":"5678\ud83d"}"#, "InvalidArgument", "not Unicode, at column"),
+        (
+            r#"{"Source":"5678","DetailType":"t","Detail":"{\"5678\":\ud83d}"}"#,
+            "InvalidArgument",
+            "not Unicode",
+        ),
+        (r#"{"Source":"5678","DetailType":"t","Detail":"5678 {"}"#, "MalformedDetail", "malformed"),
+        (r#"{"DetailType":"5678"}"#, "InvalidArgument", "Source is a required argument"),
+    ] {
+        let body = format!(r#"{{"Entries":[{good}, {broken} ,{good}]}}"#);
+        let identity = Identity::unsigned("");
+        let checked = read(body.as_bytes(), &identity, &Buses::new(&config), &config).unwrap();
+
+        let [Checked::Take(_), Checked::Unreadable(entry), Checked::Take(_)] = checked.as_slice()
+        else {
+            panic!("{broken}: the neighbors are taken, and it alone is not")
+        };
+        assert_eq!(&*entry.raw, broken);
+        let EntryResult::Failed { error_code, error_message } = &entry.failed else {
+            panic!("{broken} was taken")
+        };
+        assert_eq!(*error_code, code);
+        assert!(
+            error_message.contains(problem) && !error_message.contains("5678"),
+            "{error_message}"
+        );
     }
 }
 

@@ -10,15 +10,16 @@
 //! | JSON, with `ce-specversion` beside it | one CloudEvent, binary mode |
 //! | `application/json` | one EventBridge envelope, or an array of them |
 //!
-//! **Invariant:** a posting is read whole or not at all, so a batch with one unreadable event
-//! leaves nothing behind.
+//! **Invariant:** each event of a batch is read by itself, so one that cannot be read is answered by
+//! its index and harms no other. Only a batch that cannot be split is refused whole.
 
 mod attributes;
+mod batch;
 mod binary;
 mod envelope;
 mod posting;
 mod structured;
 mod unreadable;
 
-pub use posting::{Posting, read};
+pub use posting::{Posting, UnreadableItem, read};
 pub use unreadable::Unreadable;

@@ -36,15 +36,6 @@ pub enum Unreadable {
         /// How many are allowed.
         limit: usize,
     },
-    /// One event of a batch cannot be read.
-    #[error("event {index} of the batch (counted from 0)")]
-    InBatch {
-        /// Which event, from 0.
-        index: usize,
-        /// Why.
-        #[source]
-        source: Box<Self>,
-    },
 }
 
 impl Unreadable {
