@@ -101,14 +101,14 @@ impl Tally {
             unreadable,
             also_quarantined,
         } = self;
-        let mut words = format!(
+        let words = format!(
             "accepted {accepted}, repeated {repeated}, quarantined {quarantined}, unwanted \
              {unwanted}, refused {refused}, unreadable {unreadable}"
         );
-        if *also_quarantined > 0 {
-            words += &format!("; {also_quarantined} quarantined by one publication and not by all");
+        if *also_quarantined == 0 {
+            return words;
         }
-        words
+        format!("{words}; {also_quarantined} quarantined by one publication and not by all")
     }
 }
 

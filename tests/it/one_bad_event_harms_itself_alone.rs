@@ -137,11 +137,11 @@ async fn a_misspelt_detail_type_is_told_in_one_line_of_the_log() {
     assert!(lines[0].contains("No publication wants events of source `order-service`"));
 }
 
-fn entry(detail: impl ToString) -> PutEventsRequestEntry {
+fn entry(detail: impl Into<String>) -> PutEventsRequestEntry {
     PutEventsRequestEntry::builder()
         .source("order-service")
         .detail_type("OrderCreated")
-        .detail(detail.to_string())
+        .detail(detail)
         .build()
 }
 
@@ -151,12 +151,12 @@ async fn an_entry_of_put_events_fails_alone() {
     let client = TestGateway::sdk_through(&gateway.issuer(), ACCESS_SECRET);
     let put = client
         .put_events()
-        .entries(entry(json!({"id": 1, "amount": 100})))
+        .entries(entry(json!({"id": 1, "amount": 100}).to_string()))
         .entries(entry(r#"{"id":2,"id":2}"#))
         .entries(entry(r#"{"id":NaN}"#))
-        .entries(entry(json!({"id": 4, "amount": -1})))
+        .entries(entry(json!({"id": 4, "amount": -1}).to_string()))
         .entries(PutEventsRequestEntry::builder().source("order-service").build())
-        .entries(entry(json!({"id": 6, "amount": 100})));
+        .entries(entry(json!({"id": 6, "amount": 100}).to_string()));
 
     let answer = put.send().await.unwrap();
 
@@ -184,8 +184,8 @@ async fn a_bus_that_quarantines_answers_an_id_and_keeps_what_breaks_its_contract
     let client = TestGateway::sdk_through(&gateway.issuer(), ACCESS_SECRET);
     let put = client
         .put_events()
-        .entries(entry(json!({"id": 1, "amount": -1})))
-        .entries(entry(json!({"id": 2, "amount": 100})));
+        .entries(entry(json!({"id": 1, "amount": -1}).to_string()))
+        .entries(entry(json!({"id": 2, "amount": 100}).to_string()));
 
     let answer = put.send().await.unwrap();
 

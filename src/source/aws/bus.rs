@@ -26,6 +26,16 @@ const LISTED_VIOLATIONS: usize = 10;
 /// The label of a producer whose access key is not ours; no access key has such an id.
 const UNKNOWN_KEY: &str = "(unsigned)";
 
+/// How far an entry has come.
+enum Place {
+    /// Its answer is known.
+    Settled(EntryResult),
+    /// It is among the events that the gateway was offered.
+    Offered,
+    /// No event can be made of it.
+    Unreadable(UnreadableEntry),
+}
+
 /// The embedded bus.
 pub struct Bus {
     config: Config,
@@ -153,21 +163,20 @@ impl Bus {
     ) -> Result<Vec<EntryResult>, Refused> {
         let checked = entries::read(call.body, identity, &self.buses, &self.config)?;
         let mut batch = Vec::with_capacity(checked.len());
-        let mut results: Vec<Option<EntryResult>> = Vec::with_capacity(checked.len());
-        let mut ids = Vec::with_capacity(checked.len());
+        let mut places = Vec::with_capacity(checked.len());
         for (at, checked) in checked.into_iter().enumerate() {
             let event_id =
                 invocation.map_or_else(|| self.random_id(), |invocation| invocation.event_id(at));
-            ids.push(event_id);
-            results.push(match checked {
-                Checked::Fail(result) => Some(result),
-                Checked::Unreadable(entry) => Some(self.settle_unreadable(entry)),
-                Checked::Drop => Some(EntryResult::Taken { event_id }),
+            let place = match checked {
+                Checked::Fail(result) => Place::Settled(result),
+                Checked::Drop => Place::Settled(EntryResult::Taken { event_id }),
+                Checked::Unreadable(entry) => Place::Unreadable(entry),
                 Checked::Take(entry) => {
                     batch.push(self.receive(*entry, event_id, invocation.is_some(), call.headers));
-                    None
+                    Place::Offered
                 }
-            });
+            };
+            places.push((place, event_id));
         }
         let outcomes = if batch.is_empty() {
             Vec::new()
@@ -176,11 +185,15 @@ impl Bus {
         };
         refuse_whole(&outcomes, invocation.is_some())?;
         let mut outcomes = outcomes.into_iter();
-        let settled = results
-            .into_iter()
-            .zip(ids)
-            .map(|(result, id)| result.unwrap_or_else(|| entry_result(outcomes.next(), id)));
-        Ok(settled.collect())
+        let mut settled = Vec::with_capacity(places.len());
+        for (place, event_id) in places {
+            settled.push(match place {
+                Place::Settled(result) => result,
+                Place::Offered => entry_result(outcomes.next(), event_id),
+                Place::Unreadable(entry) => self.settle_unreadable(entry),
+            });
+        }
+        Ok(settled)
     }
 
     /// Whether producers are told of violations; most never look at single entries.

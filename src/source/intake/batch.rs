@@ -90,10 +90,8 @@ impl Scan<'_> {
                 b'[' => open.push(b']'),
                 b'{' => open.push(b'}'),
                 b',' | b']' if open.is_empty() => return Ok(byte),
-                b']' | b'}' => {
-                    if open.pop() != Some(byte) {
-                        return Err(self.broken("a bracket that closes another one"));
-                    }
+                b']' | b'}' if open.pop() != Some(byte) => {
+                    return Err(self.broken("a bracket that closes another one"));
                 }
                 _ => {}
             }
@@ -164,7 +162,7 @@ mod tests {
             r#"{"n":1,"n":2}"#,
             r#"{"a":"\x"}"#,
             "{\"a\":\"\n\"}",
-            r#"{'a':tru}"#,
+            r"{'a':tru}",
             r#"{"a":"\ud83d"}"#,
             r#"{"a":"[\"{\\"}"#,
             "7",
