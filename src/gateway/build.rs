@@ -235,7 +235,11 @@ fn contracts(config: &Config) -> Result<Contracts, BuildError> {
 
 fn naming(config: &Config) -> Naming {
     let issuer = config.issuer.as_str().trim_end_matches('/');
-    Naming { schemas: format!("{issuer}/schemas").into(), largest: config.largest_event.bytes() }
+    Naming {
+        schemas: format!("{issuer}/schemas").into(),
+        largest: config.largest_event.bytes(),
+        archive_replays: config.source.archive_replays,
+    }
 }
 
 fn key_ring(
