@@ -17,7 +17,7 @@ use sealway::contract::{Catalog, Gate};
 use sealway::enrich::Publications;
 use sealway::event::json::{self, Limits};
 use sealway::identify::{Naming, identify};
-use sealway::source::{Envelope, Received};
+use sealway::source::{ArchiveReplays, Envelope, Received};
 use serde_json::{Value, json};
 
 /// For how long each line is measured.
@@ -43,6 +43,7 @@ fn received() -> Received {
         time: "2026-11-21T20:17:00Z".parse().unwrap(),
         account: Some("123456789012".into()),
         region: Some("eu-west-1".into()),
+        replay_name: None,
         resources: vec![],
         detail: detail(),
     };
@@ -122,8 +123,11 @@ fn main() {
         "read strictly (event::json)",
         ROUNDS.cost_of(|| json::read(text.as_bytes(), Limits::default()).unwrap()),
     );
-    let naming =
-        Naming { schemas: "https://gw.example/schemas".into(), largest: Naming::DEFAULT_LARGEST };
+    let naming = Naming {
+        schemas: "https://gw.example/schemas".into(),
+        largest: Naming::DEFAULT_LARGEST,
+        archive_replays: ArchiveReplays::Repeat,
+    };
     for count in [1, 10, 100] {
         let publications = publications(count);
         let gate = gate(&publications);

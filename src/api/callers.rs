@@ -82,13 +82,16 @@ pub struct Callers {
     registry: Arc<dyn Registry>,
     /// Keys by their hash, known and unknown ones alike, so that neither costs a read each time.
     remembered: Cache<Hash, Option<Caller>>,
+    /// Callers by name, known and unknown ones alike.
+    names: Cache<CallerId, Option<Caller>>,
 }
 
 impl Callers {
     /// Reads callers from a registry and remembers each for a while.
     pub fn new(registry: Arc<dyn Registry>, remember: HumanDuration) -> Self {
         let remembered = Cache::builder().max_capacity(REMEMBERED).time_to_live(remember.0).build();
-        Self { registry, remembered }
+        let names = Cache::builder().max_capacity(REMEMBERED).time_to_live(remember.0).build();
+        Self { registry, remembered, names }
     }
 
     /// Finds the caller to whom a key belongs.
@@ -103,6 +106,30 @@ impl Callers {
         }
         let caller = self.look_up(key, &hash).await?;
         self.remembered.insert(hash, caller.clone()).await;
+        Ok(caller)
+    }
+
+    /// Finds the caller to whom a key belongs, if it has this name.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn identify_named(&self, id: &str, key: &str) -> Result<Option<Caller>, CallerError> {
+        Ok(self.identify(key).await?.filter(|caller| caller.id.as_str() == id))
+    }
+
+    /// Finds the caller that has a name. That says nothing about who asks.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub(super) async fn named(&self, id: &CallerId) -> Result<Option<Caller>, CallerError> {
+        if let Some(known) = self.names.get(id).await {
+            return Ok(known);
+        }
+        let found = self.registry.get(&record_key(id)).await.map_err(CallerError::Registry)?;
+        let caller = found.map(|record| kept(&record, id.clone())).transpose()?.flatten();
+        self.names.insert(id.clone(), caller.clone()).await;
         Ok(caller)
     }
 
@@ -136,7 +163,10 @@ impl Callers {
         let body =
             serde_json::to_string(&document).map_err(|source| damaged(id.as_str(), source))?;
         match self.registry.put(&record_key(id), None, body).await {
-            Ok(_) => Ok(Secret::new(key)),
+            Ok(_) => {
+                self.names.invalidate(id).await;
+                Ok(Secret::new(key))
+            }
             Err(eventlog::LogError::Stale { .. }) => Err(CallerError::Exists(id.clone())),
             Err(error) => Err(CallerError::Registry(error)),
         }
@@ -167,6 +197,7 @@ impl Callers {
         let record = record.ok_or_else(|| CallerError::Unknown(id.clone()))?;
         self.registry.remove(&key, record.revision).await.map_err(CallerError::Registry)?;
         self.remembered.invalidate_all();
+        self.names.invalidate_all();
         Ok(())
     }
 
@@ -183,10 +214,16 @@ impl Callers {
 
 /// The caller of a record, if the key with this hash is its own.
 fn recognize(record: &Record, id: CallerId, hash: &Hash) -> Result<Option<Caller>, CallerError> {
+    let is_its_own = |caller: &Caller| bool::from(caller.key.ct_eq(hash));
+    Ok(kept(record, id)?.filter(is_its_own))
+}
+
+/// The caller of a record, whoever asks; nothing if its hash is none.
+fn kept(record: &Record, id: CallerId) -> Result<Option<Caller>, CallerError> {
     let document = read(record)?;
-    let Ok(kept) = URL_SAFE_NO_PAD.decode_to_vec(&document.sha256) else { return Ok(None) };
-    let right = bool::from(kept.as_slice().ct_eq(hash.as_slice()));
-    Ok(right.then(|| Caller { key: *hash, id, scopes: document.scopes.into() }))
+    let hash = URL_SAFE_NO_PAD.decode_to_vec(&document.sha256).ok();
+    let key = hash.and_then(|hash| Hash::try_from(hash).ok());
+    Ok(key.map(|key| Caller { key, id, scopes: document.scopes.into() }))
 }
 
 fn record_key(id: &CallerId) -> RecordKey {

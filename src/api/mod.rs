@@ -7,11 +7,14 @@
 //! **Invariant:** only this room speaks status codes, and nothing an error of ours says inside
 //! reaches a caller.
 
+mod access_tokens;
 mod authentication;
 mod bus;
 mod caller;
 mod callers;
 mod config;
+mod consent;
+mod credentials;
 mod dead_letters;
 mod deliveries;
 mod events;
@@ -26,12 +29,14 @@ mod json_object;
 mod limits;
 mod lists;
 mod log;
+mod oauth_token;
 mod openapi;
 mod outcome;
 mod poll;
 mod post_events;
 mod problem;
 mod published;
+mod publisher;
 mod pull;
 mod quarantine;
 mod query;
@@ -50,6 +55,7 @@ mod stream;
 mod subscription_shown;
 mod subscriptions;
 
+pub use access_tokens::AccessTokens;
 pub use bus::bus_route;
 pub use caller::{Caller, Scope, ScopeError};
 pub use callers::{CallerError, CallerRecord, Callers};

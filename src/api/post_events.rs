@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::outcome::{Outcome, RefusedEvent, Settled};
+use crate::api::publisher::Publisher;
 use crate::api::query::Query;
-use crate::api::{Caller, Code, Problem, Scope, Services};
+use crate::api::{Code, Problem, Scope, Services};
 use crate::event::{Fault, json};
 use crate::source::intake::{self, Posting, Unreadable, UnreadableItem};
 use crate::source::{Admit, AdmitRefusal, Admitted, ResponseMode};
@@ -57,11 +58,12 @@ pub struct Accepted {
         (status = 202, body = Accepted),
         (status = "4XX", description = "A problem; for a batch with the outcome of each event"),
         (status = 503, description = "A problem; the same request may be sent again")
-    )
+    ),
+    security(("caller" = []), ("apiKey" = []), ("basic" = []), ("client" = ["publish"]))
 )]
 pub async fn publish(
     State(services): State<Arc<Services>>,
-    caller: Caller,
+    Publisher(caller): Publisher,
     Query(parameters): Query<Parameters>,
     request: Request,
 ) -> Result<Response, Problem> {

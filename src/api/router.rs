@@ -10,9 +10,10 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{
-    Code, Problem, Services, bus_route, dead_letters, deliveries, events, evidence, explain,
-    health, log, openapi, poll, post_events, problem_pages, published, pull, quarantine, receipts,
-    redrives, repeats, replays, request, sink_credential, stream, subscriptions,
+    Code, Problem, Services, bus_route, consent, dead_letters, deliveries, events, evidence,
+    explain, health, log, oauth_token, openapi, poll, post_events, problem_pages, published, pull,
+    quarantine, receipts, redrives, repeats, replays, request, sink_credential, stream,
+    subscriptions,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -32,7 +33,8 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/", bus_route(Arc::clone(&services.bus)))
-        .route("/events", get(events::list).post(post_events::publish))
+        .route("/events", get(events::list).post(post_events::publish).options(consent::answer))
+        .route("/oauth/token", post(oauth_token::issue))
         .route("/events/{id}", get(events::get))
         .route("/events/{id}/trace", get(explain::trace))
         .route("/subscriptions", once(post(subscriptions::create)).get(subscriptions::list))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::ambient::{Clock, Entropy, Tasks};
-use crate::api::{Callers, Config, Readers, Readiness};
+use crate::api::{AccessTokens, Callers, Config, Readers, Readiness};
 use crate::contract::Catalog;
 use crate::deliver::{PullService, SubscriptionService};
 use crate::enrich::Publications;
@@ -30,6 +30,8 @@ pub struct Services {
     pub readiness: Readiness,
     /// Who may call.
     pub callers: Arc<Callers>,
+    /// Tokens of callers that publish.
+    pub access_tokens: AccessTokens,
     /// Takes events to the log.
     pub admit: Arc<dyn Admit>,
     /// Limits of the ways in.

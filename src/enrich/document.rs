@@ -34,6 +34,7 @@ impl<'a> PatchedDocument<'a> {
             "time" => text(&envelope.time.to_string()),
             "account" => text(envelope.account.as_deref().unwrap_or_default()),
             "region" => text(envelope.region.as_deref().unwrap_or_default()),
+            "replay-name" => envelope.replay_name.as_deref().and_then(text),
             "version" => text("0"),
             "resources" => {
                 let resources = Value::from(envelope.resources.as_slice());
@@ -55,6 +56,7 @@ mod tests {
     fn every_pointer_finds_what_it_finds_in_the_envelopes_tree() {
         let envelope = Envelope {
             region: Some("eu-west-1".into()),
+            replay_name: Some("of-may".into()),
             resources: vec!["arn:a".into(), "arn:b".into()],
             ..Envelope::example(json!({"id": 1, "lines": [{"a/b": "x"}], "": 0}))
         };

@@ -66,6 +66,7 @@ fn received(event: &Value) -> Received {
         time: time.unwrap_or(Timestamp::EPOCH),
         account: text("account"),
         region: text("region"),
+        replay_name: text("replay-name"),
         resources: Vec::new(),
         detail: event.get("detail").cloned().unwrap_or_else(|| Value::Object(Map::new())),
     };

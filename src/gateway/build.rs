@@ -9,7 +9,7 @@ use url::Url;
 use crate::ambient::{
     Clock, Disk, Entropy, Secret, SecretReference, SystemClock, SystemDisk, SystemEntropy, Tasks,
 };
-use crate::api::{Callers, Readers, Readiness, Services};
+use crate::api::{AccessTokens, Callers, Readers, Readiness, Services};
 use crate::config::{self, Config, SecretError};
 use crate::contract::Catalog;
 use crate::deliver::{
@@ -171,10 +171,12 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         tasks: tasks.clone(),
     });
     replays.resume().await?;
+    let callers = Arc::new(Callers::new(Arc::clone(&store.registry), config.api.caller_cache));
     let services = Arc::new(Services {
         pull_service: pull_service(&out, &machine, (&store, &ledger, &metrics)),
         readers: Arc::new(Readers::new(&config.api, Arc::clone(&metrics))),
-        callers: Arc::new(Callers::new(Arc::clone(&store.registry), config.api.caller_cache)),
+        access_tokens: AccessTokens::new(Arc::clone(&callers), &*entropy),
+        callers,
         config: config.api,
         source: config.source,
         issuer: config.issuer,
@@ -237,7 +239,11 @@ fn contracts(config: &Config) -> Result<Contracts, BuildError> {
 
 fn naming(config: &Config) -> Naming {
     let issuer = config.issuer.as_str().trim_end_matches('/');
-    Naming { schemas: format!("{issuer}/schemas").into(), largest: config.largest_event.bytes() }
+    Naming {
+        schemas: format!("{issuer}/schemas").into(),
+        largest: config.largest_event.bytes(),
+        archive_replays: config.source.archive_replays,
+    }
 }
 
 fn key_ring(

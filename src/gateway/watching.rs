@@ -107,6 +107,7 @@ pub(super) async fn publish(
         time: services.clock.now(),
         account: None,
         region: None,
+        replay_name: None,
         resources: Vec::new(),
         detail,
     };

@@ -9,7 +9,7 @@ use crate::contract::Validated;
 use crate::event::{Blame, Data, Fault, Violation};
 use crate::eventlog::{Draft, Observed, Origin, Protection};
 use crate::identify::{BusinessKey, BusinessKeyError, CanonicalError, Content};
-use crate::source::Received;
+use crate::source::{ArchiveReplays, Received};
 
 /// What names are made with beside the event.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Naming {
     pub schemas: Arc<str>,
     /// The largest content, in bytes of its canonical form.
     pub largest: usize,
+    /// What an event that an EventBridge archive sends again is taken for.
+    pub archive_replays: ArchiveReplays,
 }
 
 impl Naming {
@@ -128,7 +130,7 @@ pub fn identify(validated: Validated, naming: &Naming) -> Result<Identified, Ide
         data: Data::from_parts(content.data_text().to_owned(), enriched.into_data()),
         publication: Arc::clone(publication.name()),
         envelope_id: Arc::from(received.envelope.id.as_str()),
-        origin: origin(&received, publication.name()),
+        origin: origin(&received, publication.name(), naming.archive_replays),
         deduplicate: publication.deduplicate(),
         observed: Observed::of(observed),
         protection: Protection::default(),
@@ -136,9 +138,18 @@ pub fn identify(validated: Validated, naming: &Naming) -> Result<Identified, Ide
 }
 
 /// Recognises the same event of the same bus for the same publication, if the bus repeats its ids.
-fn origin(received: &Received, publication: &str) -> Option<Origin> {
+///
+/// A replay that is let through is part of the name: its events are new ones, and a second arrival of
+/// the same event from the same replay is still a repeat.
+fn origin(received: &Received, publication: &str, replays: ArchiveReplays) -> Option<Origin> {
+    let envelope = &received.envelope;
+    let replay = match replays {
+        ArchiveReplays::Repeat => None,
+        ArchiveReplays::Replay => envelope.replay_name.as_deref(),
+    };
     let mut hash = Sha256::new();
-    for part in [received.envelope.source.as_str(), &received.envelope.id, publication] {
+    let parts = [envelope.source.as_str(), &envelope.id, publication];
+    for part in parts.into_iter().chain(replay) {
         // The length before each part keeps `a`, `bc` and `ab`, `c` apart.
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
@@ -177,6 +188,15 @@ mod tests {
     }
 
     fn name(item: &str, received: &Arc<Received>, largest: usize) -> Result<Draft, IdentifyError> {
+        named(item, received, largest, ArchiveReplays::Repeat)
+    }
+
+    fn named(
+        item: &str,
+        received: &Arc<Received>,
+        largest: usize,
+        replays: ArchiveReplays,
+    ) -> Result<Draft, IdentifyError> {
         let text = include_str!("../../config/publications/orders.yaml").replacen(
             "    patch:\n",
             &format!("{item}    patch:\n"),
@@ -190,7 +210,11 @@ mod tests {
         let gate = Gate::new(Arc::new(catalog), &publications).unwrap();
         let wanted = publications.wanted_by(received).remove(0);
         let validated = gate.check(wanted.enrich(received).unwrap()).unwrap();
-        let naming = Naming { schemas: "https://gw.example/schemas".into(), largest };
+        let naming = Naming {
+            schemas: "https://gw.example/schemas".into(),
+            largest,
+            archive_replays: replays,
+        };
         identify(validated, &naming).map(Identified::into_draft)
     }
 
@@ -234,6 +258,26 @@ mod tests {
         assert_eq!(one.origin, again.origin);
         assert!(one.origin.is_some());
         assert_eq!(unrepeatable.origin, None);
+    }
+
+    #[test]
+    fn a_replay_is_an_event_of_its_own_only_where_it_is_let_through() {
+        let sent = |replay: Option<&str>| {
+            let mut envelope = received("e1", true, order()).envelope.clone();
+            envelope.replay_name = replay.map(str::to_owned);
+            Arc::new(Received { envelope, repeatable: true, traceparent: None })
+        };
+        let draft = |replay, replays| {
+            named("    key: [/data/orderId]\n", &sent(replay), 1000, replays).unwrap()
+        };
+        let live = draft(None, ArchiveReplays::Replay);
+        let may = draft(Some("of-may"), ArchiveReplays::Replay);
+
+        assert_eq!(draft(Some("of-may"), ArchiveReplays::Repeat).origin, live.origin);
+        assert_ne!(may.origin, live.origin);
+        assert_eq!(may.origin, draft(Some("of-may"), ArchiveReplays::Replay).origin);
+        assert_ne!(may.origin, draft(Some("of-june"), ArchiveReplays::Replay).origin);
+        assert_eq!((may.idempotency_key, may.digest), (live.idempotency_key, live.digest));
     }
 
     #[test]

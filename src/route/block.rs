@@ -10,15 +10,24 @@ pub(super) struct Block {
 }
 
 impl Block {
-    /// Reads `address/length`; bits of the address behind the length are ignored.
-    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
-        let (address, length) = text.split_once('/').ok_or("Malformed CIDR, one '/' required")?;
-        let address: IpAddr = address.parse().map_err(|_| "Malformed CIDR, no IP address")?;
-        let bits = if address.is_ipv4() { 32 } else { 128 };
+    /// Reads `address/length`; bits of the address behind the length are ignored. A refusal is in the
+    /// words of EventBridge where it has some.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('/').filter(|(_, length)| !length.contains('/'));
+        let (address, length) = parts
+            .filter(|(_, length)| !length.is_empty())
+            .ok_or("Malformed CIDR, one '/' required")?;
         let plain = length.bytes().all(|b| b.is_ascii_digit())
             && (length.len() == 1 || !length.starts_with('0'));
-        let length = if plain { length.parse().ok() } else { None };
+        if !plain {
+            return Err("Malformed CIDR, mask bits must be an integer".to_owned());
+        }
+        let address: IpAddr =
+            address.parse().map_err(|_| format!("Nonstandard IP address: {address}"))?;
+        let bits = if address.is_ipv4() { 32 } else { 128 };
         let length = length
+            .parse()
+            .ok()
             .filter(|&length| length <= bits)
             .ok_or("Malformed CIDR, mask bits must be 0 to 32 for IPv4, 0 to 128 for IPv6")?;
         Ok(Self { base: mask(address, length), length })

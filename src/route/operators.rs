@@ -11,6 +11,11 @@ use crate::route::wildcard::{MAX_SCORE, Wildcard};
 
 type ReadOutcome<T> = Result<T, PatternError>;
 
+const CIDR_EXAMPLE: &str = "cidr takes a text, for example 10.0.0.0/8 or 2001:db8::/32";
+const ANYTHING_BUT: &str = "Value of anything-but must be an array or single string/number value.";
+/// A limit in the words of EventBridge.
+const TOO_COMPLEX: &str = "Rule is too complex - try using fewer wildcard characters or fewer repeating \
+                           character sequences after a wildcard character";
 const OPERATORS: &str = "use prefix, suffix, equals-ignore-case, wildcard, anything-but, numeric, \
                          cidr or exists";
 
@@ -80,11 +85,13 @@ impl Operators<'_> {
                 }
             }
             "cidr" => {
-                let (text, at) = self.text(value, "cidr match")?;
-                Block::parse(&text).map(Predicate::Block).map_err(|reason| {
-                    self.mistake(at, reason)
-                        .with_help("write for example 10.0.0.0/8 or 2001:db8::/32")
-                })
+                // EventBridge's own words speak of a prefix here.
+                let (text, at) = self
+                    .text(value, "prefix match")
+                    .map_err(|mistake| mistake.with_help(CIDR_EXAMPLE))?;
+                Block::parse(&text)
+                    .map(Predicate::Block)
+                    .map_err(|reason| self.mistake(at, reason).with_help(CIDR_EXAMPLE))
             }
             other => Err(self
                 .mistake(at, format!("Unrecognized match type {other}"))
@@ -134,7 +141,8 @@ impl Operators<'_> {
 
     fn wildcard(self, text: &str, at: usize) -> ReadOutcome<Wildcard> {
         Wildcard::parse(text).map_err(|(character, reason)| {
-            self.mistake(at, format!("{reason} at pos {character}")).with_help(
+            // EventBridge counts from 1.
+            self.mistake(at, format!("{reason} at pos {}", character + 1)).with_help(
                 r"write a single * for any run of characters, \* for a star, \\ for a backslash",
             )
         })
@@ -144,10 +152,7 @@ impl Operators<'_> {
         let (text, at) = self.text(node, "wildcard match")?;
         let wildcard = self.wildcard(&text, at)?;
         if wildcard.score() > MAX_SCORE {
-            return Err(self.mistake(at, "Rule is too complex").with_help(
-                "use fewer wildcard characters or fewer repeating character sequences after a \
-                 wildcard character",
-            ));
+            return Err(self.mistake(at, TOO_COMPLEX));
         }
         Ok(Predicate::Wildcard(wildcard))
     }
@@ -228,10 +233,7 @@ impl Operators<'_> {
             }
             Kind::Array(items) => self.anything_but_list(node.at, items),
             Kind::Text(_) | Kind::Number(_) => self.anything_but_list(node.at, vec![node]),
-            _ => Err(self.mistake(
-                node.at,
-                "Value of anything-but must be an array or single string/number value.",
-            )),
+            _ => Err(self.mistake(node.at, ANYTHING_BUT)),
         }
     }
 
@@ -272,11 +274,23 @@ impl Operators<'_> {
                 return Err(self.mistake(value.at, "Empty arrays are not allowed"));
             }
             Kind::Array(items) => items,
+            Kind::Object(_) => return Err(self.mistake(value.at, ANYTHING_BUT)),
             kind => vec![Node { at: value.at, kind }],
         };
-        let what = format!("anything-but {name} match");
+        let no_text = match name.as_str() {
+            "equals-ignore-case" => {
+                "Inside anything-but/equals-ignore-case list, number|start|null|boolean is not \
+                 supported."
+            }
+            "wildcard" => "wildcard match pattern must be a string",
+            _ => "prefix/suffix match pattern must be a string",
+        };
+        let text = |node: Node| match node.kind {
+            Kind::Text(text) => Ok((Box::from(text), node.at)),
+            _ => Err(self.mistake(node.at, no_text)),
+        };
         let operands: Vec<(Box<str>, usize)> =
-            operands.into_iter().map(|node| self.text(node, &what)).collect::<ReadOutcome<_>>()?;
+            operands.into_iter().map(text).collect::<ReadOutcome<_>>()?;
         let texts = || operands.iter().map(|(text, _)| text.clone()).collect();
         match name.as_str() {
             "equals-ignore-case" => Ok(Excluded::IgnoringCase(

@@ -29,6 +29,9 @@ pub(super) struct Member {
     pub(super) value: Node,
 }
 
+/// The most characters of a word that a message repeats.
+const LONGEST_TOKEN: usize = 64;
+
 /// Reads one JSON text whole (RFC 8259).
 pub(super) fn read(text: &str, depth: usize) -> Result<Node, PatternError> {
     let mut reader = PatternReader { text, at: 0 };
@@ -100,7 +103,33 @@ impl PatternReader<'_> {
                 return Ok(kind);
             }
         }
-        Err(self.mistake("Expected a JSON value"))
+        Err(self.no_value())
+    }
+
+    /// What stands where a value should, in the words of EventBridge, whose reader is Jackson.
+    fn no_value(&self) -> PatternError {
+        const WANTED: &str =
+            "(JSON String, Number, Array, Object or token 'null', 'true' or 'false')";
+        let is_part = |c: &char| c.is_alphanumeric() || matches!(c, '_' | '$');
+        let token: String = self.rest().chars().take_while(is_part).take(LONGEST_TOKEN).collect();
+        if token.is_empty() {
+            return self.unexpected(&format!("expected a valid value {WANTED}"));
+        }
+        self.mistake(format!("Unrecognized token '{token}': was expecting {WANTED}"))
+    }
+
+    fn unexpected(&self, wanted: &str) -> PatternError {
+        match self.rest().chars().next() {
+            Some(next) if !next.is_control() => {
+                let code = u32::from(next);
+                self.mistake(format!("Unexpected character ('{next}' (code {code})): {wanted}"))
+            }
+            Some(next) => {
+                let code = u32::from(next);
+                self.mistake(format!("Unexpected character (code {code}): {wanted}"))
+            }
+            None => self.mistake("The pattern ends before it is complete"),
+        }
     }
 
     fn object(&mut self, depth: usize) -> Result<Vec<Member>, PatternError> {
@@ -114,7 +143,7 @@ impl PatternReader<'_> {
             self.skip_space();
             let at = self.at;
             if self.peek() != Some(b'"') {
-                return Err(self.mistake("Expected a member name in double quotes"));
+                return Err(self.unexpected("was expecting double-quote to start field name"));
             }
             let name = self.string()?;
             if members.iter().any(|member| member.name == name) {

@@ -32,6 +32,9 @@ pub struct Config {
     pub access_keys: Vec<AccessKey>,
     /// How long the answer to a request is kept, to be given again when an SDK repeats the request.
     pub repeat_answers: HumanDuration,
+    /// What an event that an EventBridge archive sends again (`replay-name`) is taken for: `repeat`,
+    /// the event that came before, which is not delivered again; or `replay`, a new event.
+    pub archive_replays: ArchiveReplays,
     /// The longest request body.
     pub max_body: Size,
     /// What the entries of one `PutEvents` request may come to, counted as AWS counts.
@@ -61,6 +64,16 @@ pub enum OnViolation {
     Refuse,
     /// The producer gets an event id, and the event waits in quarantine.
     Quarantine,
+}
+
+/// What an event that an EventBridge archive sends again is taken for.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArchiveReplays {
+    /// The event that came before, under the same id: it is recognized and not delivered again.
+    Repeat,
+    /// A new event for each name of a replay.
+    Replay,
 }
 
 /// Whether requests to the embedded bus must be signed.
@@ -101,6 +114,7 @@ impl Default for Config {
             signatures: Signatures::Required,
             access_keys: Vec::new(),
             repeat_answers: HumanDuration(Duration::from_mins(5)),
+            archive_replays: ArchiveReplays::Repeat,
             max_body: Size(8 * 1024 * 1024),
             max_entries: Size(1024 * 1024),
             max_batch: 100,

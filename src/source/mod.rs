@@ -20,6 +20,6 @@ mod lines;
 mod received;
 
 pub use admit::{Admit, AdmitRefusal, Admitted, ResponseMode};
-pub use config::{AccessKey, Config, OnViolation, Signatures, UnknownBus};
+pub use config::{AccessKey, ArchiveReplays, Config, OnViolation, Signatures, UnknownBus};
 pub use lines::{InputLine, LineError, Lines};
 pub use received::{Envelope, OWN_SOURCE, Received, ReceivedError};

@@ -33,6 +33,9 @@ pub struct Envelope {
     /// The bus's region, if it tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
+    /// The EventBridge archive's replay that sends the event again, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replay_name: Option<String>,
     /// The resources concerned.
     #[serde(default)]
     pub resources: Vec<String>,
@@ -60,9 +63,10 @@ pub struct ReceivedError(#[source] serde_json::Error);
 
 impl Envelope {
     /// The tree that publication patterns are matched against and patches start from:
-    /// EventBridge's JSON form, version 0, with empty text for an unknown account or region.
+    /// EventBridge's JSON form, version 0, with empty text for an unknown account or region, and with
+    /// `replay-name` in an event that a replay sends again.
     pub fn to_tree(&self) -> Value {
-        json!({
+        let mut tree = json!({
             "version": "0",
             "id": self.id,
             "detail-type": self.detail_type,
@@ -72,7 +76,11 @@ impl Envelope {
             "region": self.region.as_deref().unwrap_or_default(),
             "resources": self.resources,
             "detail": self.detail,
-        })
+        });
+        if let (Some(name), Some(members)) = (&self.replay_name, tree.as_object_mut()) {
+            members.insert("replay-name".to_owned(), name.as_str().into());
+        }
+        tree
     }
 }
 
@@ -117,6 +125,7 @@ impl Envelope {
             time: "2026-11-21T20:17:00Z".parse().unwrap(),
             account: None,
             region: None,
+            replay_name: None,
             resources: vec![],
             detail,
         }
@@ -145,6 +154,7 @@ mod tests {
         let received = Received {
             envelope: Envelope {
                 region: Some("eu-west-1".into()),
+                replay_name: Some("of-may".into()),
                 ..Envelope::example(json!({"card": "4111"}))
             },
             repeatable: true,
@@ -154,5 +164,8 @@ mod tests {
         assert_eq!(Received::from_json(&received.to_json().unwrap()).unwrap(), received);
         assert!(!format!("{received:?}").contains("4111"));
         assert_eq!(received.envelope.to_tree()["detail"]["card"], "4111");
+        assert_eq!(received.envelope.to_tree()["replay-name"], "of-may");
+        let live = Envelope { replay_name: None, ..received.envelope };
+        assert!(live.to_tree().get("replay-name").is_none());
     }
 }

@@ -25,6 +25,7 @@ mod a_sink_that_lies;
 mod a_stream_resumes;
 mod a_token_is_asked_for_once;
 mod accepted_means_durable;
+mod an_api_destination_is_a_producer;
 mod an_aws_sdk_is_a_producer;
 mod architecture;
 mod bad_input_is_answered;

@@ -120,3 +120,18 @@ async fn answers_have_the_form_that_the_description_gives_them() {
         compare(&described, operation, &answer);
     }
 }
+
+#[tokio::test]
+async fn a_token_and_its_refusal_have_the_form_that_the_description_gives_them() {
+    let gateway = TestGateway::start().await;
+    let described = gateway.get("/openapi.json").await;
+    let key = gateway.add_caller("bus", &["publish"]).await;
+    let client =
+        json!({ "grant_type": "client_credentials", "client_id": "bus", "client_secret": key });
+
+    for (body, status) in [(client, 200), (json!({}), 400)] {
+        let answer = gateway.call(Method::POST, "/oauth/token", Some(&body)).await;
+        assert_eq!(answer.status, status, "{}", answer.body);
+        compare(&described, "POST /oauth/token", &answer);
+    }
+}

@@ -245,6 +245,7 @@ impl Bus {
                 time: entry.time.unwrap_or_else(|| self.clock.now()),
                 account: Some(self.config.account.clone()),
                 region: Some(self.config.region.clone()),
+                replay_name: None,
                 resources: entry.resources,
                 detail: Value::Object(entry.detail),
             },

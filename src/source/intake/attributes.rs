@@ -61,6 +61,7 @@ impl Attributes {
             time,
             account: None,
             region: None,
+            replay_name: None,
             resources: self.subject.into_iter().collect(),
             detail: object("data", data.unwrap_or_else(|| Value::Object(Map::new())))?,
         };

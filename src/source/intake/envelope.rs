@@ -9,6 +9,9 @@ use crate::source::intake::attributes::{
 };
 use crate::source::{Envelope, Received};
 
+/// The longest name of a replay, in bytes, as the `StartReplay` model has it.
+const MAX_REPLAY_NAME: usize = 64;
+
 /// Takes one envelope. Members that are not of the envelope are left out.
 ///
 /// # Errors
@@ -40,6 +43,7 @@ pub(super) fn receive(
         time,
         account: take("account")?.filter(|account| !account.is_empty()),
         region: take("region")?.filter(|region| !region.is_empty()),
+        replay_name: take_replay_name(&mut members),
         resources,
         detail: object("detail", detail.unwrap_or(Value::Null))?,
     };
@@ -50,6 +54,19 @@ pub(super) fn receive(
 fn filled(name: &'static str, value: Option<String>) -> Result<String, Unreadable> {
     let value = required(name, value)?;
     if value.is_empty() { Err(Unreadable::new(name, "must not be empty")) } else { Ok(value) }
+}
+
+/// Takes the name of the replay, if it is one that EventBridge gives: another says nothing, and must not
+/// cost the event.
+fn take_replay_name(members: &mut Map<String, Value>) -> Option<String> {
+    let is_name = |name: &str| {
+        (1..=MAX_REPLAY_NAME).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+    };
+    match members.remove("replay-name") {
+        Some(Value::String(name)) if is_name(&name) => Some(name),
+        _ => None,
+    }
 }
 
 fn take_resources(members: &mut Map<String, Value>) -> Result<Vec<String>, Unreadable> {
@@ -64,5 +81,30 @@ fn take_resources(members: &mut Map<String, Value>) -> Result<Vec<String>, Unrea
             })
             .collect(),
         Some(_) => Err(refuse()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_replay_is_kept_and_one_that_is_none_costs_nothing() {
+        let replay = |name: Value| {
+            let event = json!({
+                "id": "e", "source": "orders", "detail-type": "Made", "detail": {},
+                "replay-name": name,
+            });
+            receive(event, None, Timestamp::EPOCH).unwrap().envelope.replay_name
+        };
+        let longest = "r".repeat(MAX_REPLAY_NAME);
+
+        assert_eq!(replay(json!("of-May_2026.1")).as_deref(), Some("of-May_2026.1"));
+        assert_eq!(replay(json!(longest)), Some(longest));
+        for other in [json!(null), json!(7), json!(""), json!("a b"), json!("r".repeat(65))] {
+            assert_eq!(replay(other.clone()), None, "{other}");
+        }
     }
 }

@@ -195,7 +195,6 @@ fn an_unreadable_event_of_a_batch_is_told_by_its_index_and_the_others_are_read()
         (r#"{"private":1,"private":2}"#.to_owned(), "repeated"),
         (r#"{"private":NaN}"#.to_owned(), "line 1, column"),
         (r#"{"private":1,}"#.to_owned(), "line 1, column"),
-        ("{\"private\":\"\n\"}".to_owned(), "line"),
         (deep, "too deeply"),
         (without("id"), "`id` is missing"),
         (with("time", "yesterday"), "`time` must"),
