@@ -140,6 +140,7 @@ mod tests {
         let received = Received {
             envelope: Envelope {
                 region: Some("eu-west-1".into()),
+                time: "9999-12-31T23:59:59.0+01:00".parse().unwrap(),
                 ..Envelope::example(json!({"card": "4111"}))
             },
             repeatable: true,

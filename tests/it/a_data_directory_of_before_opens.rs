@@ -148,7 +148,7 @@ async fn times_of_before_are_printed_as_before() {
 /// The bytes of an id, as SQL writes them.
 fn hex(id: &str) -> String {
     let id: EventId = id.parse().unwrap();
-    id.to_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:032x}", u128::from_be_bytes(id.to_bytes()))
 }
 
 #[tokio::test]

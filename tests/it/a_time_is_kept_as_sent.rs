@@ -26,7 +26,7 @@ const TIMES: [(&str, Option<u64>); 12] = [
 ];
 
 fn order_at(number: usize, time: &str) -> Value {
-    let mut event = order_created(&format!("order-{number}"), number as u64);
+    let mut event = order_created(&format!("order-{number}"), number as u64 + 1);
     event["time"] = time.into();
     event
 }
@@ -81,7 +81,8 @@ async fn any_year_and_offset_goes_through_log_token_replay_and_restart() {
 #[tokio::test]
 async fn a_dead_letter_comes_back_with_its_time() {
     let gateway = TestGateway::start().await;
-    let receiver = Receiver::subscribed(&gateway, "shop").await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({ "config": { "maximumRetryAttempts": 0 } })).await;
     receiver.answer(Reply::Status(422));
     let mut ids = Vec::new();
     for (number, (time, _)) in TIMES.iter().enumerate() {
