@@ -214,7 +214,7 @@ fn drafts(seed: u64) -> impl FnMut() -> Draft {
             source: source.clone(),
             event_type: event_type.clone(),
             subject: Some(subject.clone()),
-            time: Timestamp::EPOCH,
+            time: Timestamp::EPOCH.into(),
             dataschema: None,
             idempotency_key: IdempotencyKey::from_bytes(*key),
             digest: ContentDigest::from_bytes(*digest),

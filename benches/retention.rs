@@ -156,7 +156,7 @@ fn drafts() -> impl FnMut() -> Draft {
             source: source.clone(),
             event_type: event_type.clone(),
             subject: None,
-            time: Timestamp::EPOCH,
+            time: Timestamp::EPOCH.into(),
             dataschema: None,
             idempotency_key: IdempotencyKey::from_bytes(*key),
             digest: ContentDigest::from_bytes(digest.try_into().unwrap()),

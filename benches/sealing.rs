@@ -286,7 +286,7 @@ fn measure(case: &Case, size: usize) {
         expires_at: Some(Timestamp::from_unix_seconds(1_795_369_331)),
         id: EventId::MAX,
         transaction: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
-        occurred_at: Timestamp::from_unix_seconds(1_795_282_900),
+        occurred_at: Some(1_795_282_900),
         subscription: &subscription,
         place: Some(PlaceClaims { sequence: 123_456, previous: ChainValue::start(&subscription) }),
         replay: None,

@@ -86,7 +86,7 @@ mod tests {
             expires_at: Some(issued_at.after(Duration::from_hours(1))),
             id: EventId::MAX,
             transaction: None,
-            occurred_at: issued_at,
+            occurred_at: None,
             subscription: &subscription,
             place: None,
             replay: None,

@@ -63,7 +63,7 @@ fn received(event: &Value) -> Received {
         id: required("id"),
         source: required("source"),
         detail_type: required("detail-type"),
-        time: time.unwrap_or(Timestamp::EPOCH),
+        time: time.unwrap_or_else(|| Timestamp::EPOCH.into()),
         account: text("account"),
         region: text("region"),
         replay_name: text("replay-name"),

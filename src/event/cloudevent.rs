@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::event::{
-    ContentDigest, Data, EventId, EventSource, EventType, IdempotencyKey, Subject, Timestamp,
+    ContentDigest, Data, EventId, EventSource, EventTime, EventType, IdempotencyKey, Subject,
     TraceContext,
 };
 
@@ -25,7 +25,7 @@ pub struct CloudEvent {
     /// What it was about.
     pub subject: Option<Subject>,
     /// When it occurred, by the producer's word.
-    pub time: Timestamp,
+    pub time: EventTime,
     /// Where the schema of the data is served.
     pub dataschema: Option<Arc<str>>,
     /// The name of its content; extension attribute `idempotencykey`.

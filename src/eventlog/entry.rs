@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::{
-    CloudEvent, ContentDigest, Data, EventId, EventSource, EventType, IdempotencyKey, Subject,
-    Timestamp, TraceContext,
+    CloudEvent, ContentDigest, Data, EventId, EventSource, EventTime, EventType, IdempotencyKey,
+    Subject, Timestamp, TraceContext,
 };
 use crate::eventlog::Observed;
 
@@ -60,7 +60,7 @@ pub struct Draft {
     /// CloudEvents `subject`.
     pub subject: Option<Subject>,
     /// When it occurred.
-    pub time: Timestamp,
+    pub time: EventTime,
     /// Where the schema of the data is served.
     pub dataschema: Option<Arc<str>>,
     /// The name of its content.

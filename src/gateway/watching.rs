@@ -104,7 +104,7 @@ pub(super) async fn publish(
         id: format!("{detail_type}/{}/{}", subscription.id, since.unix_nanos()),
         source: OWN_SOURCE.to_owned(),
         detail_type: detail_type.to_owned(),
-        time: services.clock.now(),
+        time: services.clock.now().into(),
         account: None,
         region: None,
         replay_name: None,

@@ -122,7 +122,7 @@ pub fn identify(validated: Validated, naming: &Naming) -> Result<Identified, Ide
         source: source.clone(),
         event_type,
         subject: Some(subject),
-        time: received.envelope.time,
+        time: received.envelope.time.clone(),
         dataschema: Some(Arc::from(dataschema)),
         idempotency_key,
         digest: content.digest(),

@@ -19,8 +19,8 @@ pub struct Claims<'a> {
     pub id: EventId,
     /// `txn`: the trace id, the same over all consumers of one event.
     pub transaction: Option<&'a str>,
-    /// `toe`: when the event occurred, in whole seconds.
-    pub occurred_at: Timestamp,
+    /// `toe`: when the event occurred, in whole seconds since 1970; absent before that.
+    pub occurred_at: Option<u64>,
     /// `sub_id`: the subscription, as an opaque identifier (RFC 9493, section 3.2.7).
     pub subscription: &'a SubscriptionId,
     /// `seq` and `prv`: the place among all that the subscription was sent; absent on replays.
@@ -70,7 +70,9 @@ impl Claims<'_> {
             text.write_all(b",\"txn\":")?;
             serde_json::to_writer(&mut *text, transaction)?;
         }
-        write!(text, ",\"toe\":{}", self.occurred_at.unix_seconds())?;
+        if let Some(seconds) = self.occurred_at {
+            write!(text, ",\"toe\":{seconds}")?;
+        }
         // Names of subscriptions and replays need no escaping: see `event::names`.
         let subscription = self.subscription.as_str();
         write!(text, r#","sub_id":{{"format":"opaque","id":"{subscription}"}}"#)?;
@@ -107,7 +109,7 @@ mod tests {
             expires_at: Some(Timestamp::from_unix_seconds(1_795_369_331)),
             id: EventId::from_parts(1_795_282_931_000, 7),
             transaction: Some("4bf92f35"),
-            occurred_at: Timestamp::from_unix_seconds(1_795_282_900),
+            occurred_at: Some(1_795_282_900),
             subscription: &subscription,
             place: Some(PlaceClaims { sequence: 123_456, previous }),
             replay: Some(&replay),
@@ -137,11 +139,12 @@ mod tests {
             let subscription: SubscriptionId = "s".parse().unwrap();
             let claims = Claims {
                 issuer: &issuer, audience: &audience, issued_at: Timestamp::EPOCH, expires_at: None,
-                id: EventId::MIN, transaction: Some(&txn), occurred_at: Timestamp::EPOCH,
+                id: EventId::MIN, transaction: Some(&txn), occurred_at: None,
                 subscription: &subscription, place: None, replay: None, event_type: &issuer,
                 event: "{}",
             };
             let tree: Value = serde_json::from_slice(&claims.to_json()).unwrap();
+            prop_assert_eq!(tree.get("toe"), None);
             prop_assert_eq!(&tree["iss"], &json!(issuer));
             prop_assert_eq!(&tree["aud"], &json!(audience));
             prop_assert_eq!(&tree["txn"], &json!(txn));

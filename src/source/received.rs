@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::event::{Timestamp, TraceContext};
+use crate::event::{EventTime, TraceContext};
 
 /// The `source` of the gateway's own events, which no producer may use.
 pub const OWN_SOURCE: &str = "sealway";
@@ -25,8 +25,8 @@ pub struct Envelope {
     pub source: String,
     /// The kind of event, in the producer's own words.
     pub detail_type: String,
-    /// When it occurred.
-    pub time: Timestamp,
+    /// When it occurred, as its producer wrote it.
+    pub time: EventTime,
     /// The producer's account: twelve digits, if the bus tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
@@ -155,6 +155,7 @@ mod tests {
             envelope: Envelope {
                 region: Some("eu-west-1".into()),
                 replay_name: Some("of-may".into()),
+                time: "9999-12-31T23:59:59.0+01:00".parse().unwrap(),
                 ..Envelope::example(json!({"card": "4111"}))
             },
             repeatable: true,

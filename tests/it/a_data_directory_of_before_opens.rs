@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use sealway::ambient::ManualClock;
-use sealway::event::ChainValue;
+use sealway::event::{ChainValue, EventId};
 
 use crate::consumer_in_rust::chain_after;
 use crate::harness::{
@@ -44,11 +44,17 @@ const REPLAYS: [&str; 2] = ["01M8KFW3Q9MX09ESRRZR9B5WDY", "01M8KFW3TZ7GXCZBNKBCD
 
 /// Starts a gateway on the database as it was left.
 async fn upgraded() -> (TestGateway, ManualClock) {
+    upgraded_after("").await
+}
+
+/// Starts a gateway on the database as it was left, but for a change of its rows.
+async fn upgraded_after(change: &str) -> (TestGateway, ManualClock) {
     let clock = ManualClock::at(AFTERWARDS.parse().unwrap());
     let gateway = TestGateway::with(Some(clock.clone()), |config| {
         fs::create_dir(&config.data_dir).unwrap();
         let database = Connection::open(config.data_dir.join("sealway.db")).unwrap();
         database.execute_batch(DATABASE).unwrap();
+        database.execute_batch(change).unwrap();
     })
     .await;
     (gateway, clock)
@@ -118,6 +124,34 @@ async fn what_was_recorded_is_shown_as_before() {
 }
 
 #[tokio::test]
+async fn times_of_before_are_printed_as_before() {
+    let times = [
+        ("1795950513878289745", "2026-11-29T11:08:33.878289745Z"),
+        ("1795950513250000000", "2026-11-29T11:08:33.25Z"),
+        ("0", "1970-01-01T00:00:00Z"),
+        ("-500000000", "1969-12-31T23:59:59.5Z"),
+        ("-9223372036854775808", "1677-09-21T00:12:43.145224192Z"),
+        ("9223372036854775807", "2262-04-11T23:47:16.854775807Z"),
+    ];
+    let change = |(position, (number, _)): (usize, &(&str, &str))| {
+        format!("UPDATE events SET time = {number} WHERE id = x'{}';", hex(ORDERS[position]))
+    };
+    let change: String = times.iter().enumerate().map(change).collect();
+    let (gateway, _) = upgraded_after(&change).await;
+
+    for (id, (_, printed)) in ORDERS.iter().zip(times) {
+        let shown = gateway.get(&format!("/events/{id}")).await;
+        assert_eq!(shown["event"]["time"], printed, "{shown}");
+    }
+}
+
+/// The bytes of an id, as SQL writes them.
+fn hex(id: &str) -> String {
+    let id: EventId = id.parse().unwrap();
+    format!("{:032x}", u128::from_be_bytes(id.to_bytes()))
+}
+
+#[tokio::test]
 async fn a_consumer_that_fetches_goes_on_at_its_cursor_with_the_next_number_and_link() {
     let (gateway, _) = upgraded().await;
     let books = Receiver::start(&gateway, "books").await;
@@ -174,7 +208,9 @@ async fn what_waited_is_sent_and_a_replay_ends() {
     let answer = gateway.call(Method::POST, redrive, Some(&json!({}))).await;
     assert_eq!((answer.status, &answer.body["redriven"]), (200, &json!(1)), "{}", answer.body);
     let arrivals = shop.wait_for_delivered(6).await;
-    assert!(arrivals.iter().any(|one| one.id() == ORDERS[3] && one.sequence() == Some(4)));
+    let brought_back = arrivals.iter().find(|one| one.id() == ORDERS[3]).unwrap();
+    assert_eq!(brought_back.sequence(), Some(4));
+    assert_eq!(brought_back.opened.event()["time"], "2026-11-29T11:08:33.941959537Z");
 
     gateway.stop().await;
     let data = gateway.path("data");

@@ -22,6 +22,7 @@ mod a_set_receiver_is_a_sink;
 mod a_sink_authenticates_the_gateway;
 mod a_sink_proves_itself;
 mod a_sink_that_lies;
+mod a_time_is_kept_as_sent;
 mod a_stream_resumes;
 mod a_token_is_asked_for_once;
 mod accepted_means_durable;

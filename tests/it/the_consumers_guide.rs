@@ -85,7 +85,7 @@ impl Example {
                 expires_at: Some(now.after(Duration::from_hours(1))),
                 id: IDS[at].parse().unwrap(),
                 transaction: None,
-                occurred_at: now,
+                occurred_at: u64::try_from(now.unix_seconds()).ok(),
                 subscription: &subscription,
                 place: Some(PlaceClaims { sequence: at as u64 + 1, previous: chain()[at] }),
                 replay: None,

@@ -7,7 +7,9 @@ use moka::future::Cache;
 
 use crate::ambient::{Clock, Entropy, Secret};
 use crate::deliver::outcome::Delivery;
-use crate::event::{ChainValue, CloudEvent, EventId, SubscriptionId, Timestamp, TraceContext};
+use crate::event::{
+    ChainValue, CloudEvent, EventId, EventTime, SubscriptionId, Timestamp, TraceContext,
+};
 use crate::eventlog::{DeliveryKey, Revision, SequenceCheckpoint};
 use crate::keys::{
     DataKey, DataKeyError, KeyError, KeyFailure, KeyRing, RemoteKeys, RemoteKeysError, SealingKey,
@@ -156,7 +158,7 @@ impl Sealer {
             replay: delivery.replay.as_ref(),
             transaction: trace.as_ref().map(TraceContext::trace_id),
             event: &delivery.entry.event.to_json(),
-            ..self.claims(&delivery.subscription, (*id, *time))
+            ..self.claims(&delivery.subscription, *id, time.epoch_seconds())
         };
         let sealed = seal(&claims, &pair.signing, &pair.sealing, &options(&delivery.subscription))?;
         Ok(SealedEvent { sealed, at: now, made_with })
@@ -191,7 +193,7 @@ impl Sealer {
         let pair = self.pair(subscription).await?;
         let claims = Claims {
             event: &challenge.to_event(&self.parts.issuer, now).to_string(),
-            ..self.claims(subscription, (challenge.id(), now))
+            ..self.claims(subscription, challenge.id(), EventTime::from(now).epoch_seconds())
         };
         Ok(seal(&claims, &pair.signing, &pair.sealing, &options(subscription))?)
     }
@@ -199,7 +201,8 @@ impl Sealer {
     fn claims<'a>(
         &'a self,
         subscription: &'a Subscription,
-        (id, occurred_at): (EventId, Timestamp),
+        id: EventId,
+        occurred_at: Option<u64>,
     ) -> Claims<'a> {
         let now = self.parts.clock.now();
         Claims {

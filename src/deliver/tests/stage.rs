@@ -178,7 +178,7 @@ fn draft(word: &str) -> Draft {
         source: EventSource::new("/tests").unwrap(),
         event_type: EventType::new("Test.Happened").unwrap(),
         subject: word.split_once('.').map(|(subject, _)| Subject::new(subject).unwrap()),
-        time: Timestamp::EPOCH,
+        time: Timestamp::EPOCH.into(),
         dataschema: Some(word.into()),
         idempotency_key: IdempotencyKey::from_bytes(digest[..16].try_into().unwrap()),
         digest: ContentDigest::from_bytes(digest),

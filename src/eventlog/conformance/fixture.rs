@@ -21,7 +21,7 @@ pub(in crate::eventlog) fn draft(word: &str) -> Draft {
         source: EventSource::new("/tests").unwrap(),
         event_type: EventType::new("Test.Happened").unwrap(),
         subject: None,
-        time: Timestamp::EPOCH,
+        time: Timestamp::EPOCH.into(),
         dataschema: None,
         idempotency_key: IdempotencyKey::from_bytes(digest[..16].try_into().unwrap()),
         digest: ContentDigest::from_bytes(digest),

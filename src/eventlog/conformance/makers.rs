@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::event::{ChainValue, EventId, SubscriptionId, Timestamp, TokenDigest};
 use crate::eventlog::conformance::fixture::{START, draft};
 use crate::eventlog::{
-    Attempt, Changes, DeadLetter, DeadLetterId, DeadLetterQuery, DeliveryKey, Entry, KeptReceipt,
-    Page, Position, ReceiptId, Retry, Store,
+    Attempt, Changes, DeadLetter, DeadLetterId, DeadLetterQuery, DeliveryKey, Draft, Entry,
+    KeptReceipt, Page, Position, ReceiptId, Retry, Store,
 };
 
 pub(super) fn subscription(name: &str) -> SubscriptionId {
@@ -35,7 +35,9 @@ pub(super) fn retry(key: DeliveryKey, attempts: u32) -> Retry {
 }
 
 pub(super) fn dead_letter(key: DeliveryKey, status: Option<u16>) -> DeadLetter {
-    let event = Entry::new(draft("a"), key.event, Position(3), Timestamp::EPOCH).event;
+    let time = "2026-11-21T20:17:00.10+01:00".parse().unwrap();
+    let draft = Draft { time, ..draft("a") };
+    let event = Entry::new(draft, key.event, Position(3), Timestamp::EPOCH).event;
     DeadLetter {
         id: DeadLetterId(99),
         link: Some((u64::MAX, ChainValue::start(&key.subscription))),

@@ -15,7 +15,8 @@ use crate::eventlog::conformance::fixture::{START, draft, open, words};
 use crate::eventlog::{
     Appended, Attempt, Changes, CommitError, Cursor, DeliveryKey, DeliveryState as _, Draft,
     Log as _, LogError, LogLimits, LogOpenError, NewQuarantined, Origin, Page, Position,
-    Quarantine as _, QuarantineQuery, RecordKey, Registry, Revision, SqliteLog, SqliteRegistry,
+    Quarantine as _, QuarantineQuery, RecordKey, Registry, Retention, Revision, SqliteLog,
+    SqliteRegistry,
 };
 
 const ALL: Page = Page { items: usize::MAX, bytes: usize::MAX };
@@ -170,6 +171,8 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
     log.close().await.unwrap();
     let older = Connection::open(directory.path().join("sealway.db")).unwrap();
     older.execute_batch("DROP TABLE protections").unwrap();
+    let times = "DROP TABLE times; ALTER TABLE dead_letters DROP COLUMN time_text";
+    older.execute_batch(times).unwrap();
     older.pragma_update(None, "user_version", 8).unwrap();
     drop(older);
 
@@ -178,6 +181,25 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
     log.append(words("c")).await.unwrap();
     let after = log.read(Position::START, ALL).await.unwrap();
     assert_eq!((&after[..2], after.len()), (&before[..], 3));
+}
+
+#[tokio::test]
+async fn the_text_of_a_time_goes_with_its_event() {
+    let (directory, clock) = directory();
+    let log = reopen(directory.path(), &clock);
+    let time = "9999-12-31T23:59:59Z".parse().unwrap();
+    log.append(vec![draft("a"), Draft { time, ..draft("b") }]).await.unwrap();
+    let reader = Connection::open(directory.path().join("sealway.db")).unwrap();
+    let texts =
+        || -> i64 { reader.query_row("SELECT count(*) FROM times", [], |row| row.get(0)).unwrap() };
+    assert_eq!(texts(), 1);
+
+    clock.advance(Duration::from_hours(1));
+    let all =
+        Retention { before: Some(clock.now()), hold: Position(u64::MAX), ..Retention::default() };
+    assert_eq!(log.trim(&all).await.unwrap().dropped, 2);
+
+    assert_eq!(texts(), 0);
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use crate::ambient::Entropy;
 use crate::event::{EventId, Subject, Timestamp, TraceContext};
 use crate::eventlog::id_generator::{IdGenerator, ORIGIN_WINDOW};
 use crate::eventlog::sqlite::trim::Trimming;
-use crate::eventlog::sqlite::{contents, observed, protections, quarantine, rows};
+use crate::eventlog::sqlite::{contents, observed, protections, quarantine, rows, times};
 use crate::eventlog::{
     Appended, Draft, Entry, LowWatermark, NewQuarantined, Position, QuarantineId,
 };
@@ -109,7 +109,7 @@ fn insert(connection: &Connection, entry: &Entry) -> rusqlite::Result<()> {
             event.source.as_str(),
             event.event_type.as_str(),
             event.subject.as_ref().map(Subject::as_str),
-            event.time.unix_nanos(),
+            event.time.nearest().unix_nanos(),
             event.dataschema,
             event.idempotency_key.to_bytes(),
             event.digest.to_bytes(),
@@ -120,6 +120,7 @@ fn insert(connection: &Connection, entry: &Entry) -> rusqlite::Result<()> {
             entry.envelope_id,
             entry.conflict.map(EventId::to_bytes),
         ])?;
+    times::put(connection, entry.position, &event.time)?;
     protections::put(connection, entry.position, &entry.protection)
 }
 

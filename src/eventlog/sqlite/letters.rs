@@ -132,8 +132,8 @@ pub(super) fn put(connection: &Connection, letter: &DeadLetter) -> rusqlite::Res
             "INSERT INTO dead_letters
                (subscription, replay, event, source, type, subject, time, dataschema, idempotency_key,
                 digest, trace, data, position, sequence, chain, reason, attempts, status, detail, at,
-                number, redriven)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+                number, time_text, redriven)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
         )?
         .execute(params![
             letter.key.subscription.as_str(),
@@ -142,7 +142,7 @@ pub(super) fn put(connection: &Connection, letter: &DeadLetter) -> rusqlite::Res
             event.source.as_str(),
             event.event_type.as_str(),
             event.subject.as_ref().map(Subject::as_str),
-            event.time.unix_nanos(),
+            event.time.nearest().unix_nanos(),
             event.dataschema,
             event.idempotency_key.to_bytes(),
             event.digest.to_bytes(),
@@ -157,6 +157,7 @@ pub(super) fn put(connection: &Connection, letter: &DeadLetter) -> rusqlite::Res
             letter.detail,
             letter.at.unix_nanos(),
             number,
+            event.time.own_text(),
         ])?;
     Ok(())
 }

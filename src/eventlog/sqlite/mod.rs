@@ -34,6 +34,7 @@ mod rows;
 mod seams;
 mod space;
 mod stored;
+mod times;
 mod trim;
 mod writer;
 

@@ -17,10 +17,11 @@ use crate::eventlog::{
 pub(super) const ENTRY: &str = "position, accepted, publication, envelope_id, conflict, \
     (SELECT salt FROM protections AS kept WHERE kept.position = events.position), \
     (SELECT data_key FROM protections AS kept WHERE kept.position = events.position), \
-    id, source, type, subject, time, dataschema, idempotency_key, digest, trace, data";
+    id, source, type, subject, time, dataschema, idempotency_key, digest, trace, data, \
+    (SELECT time FROM times AS kept WHERE kept.position = events.position)";
 
 /// How many columns [`ENTRY`] has.
-pub(super) const ENTRY_COLUMNS: usize = 17;
+pub(super) const ENTRY_COLUMNS: usize = 18;
 
 /// The columns that [`retry`] reads.
 pub(super) const RETRY: &str = "subscription, replay, event, position, sequence, chain, attempts, first_attempt, due, redriven";
@@ -28,7 +29,7 @@ pub(super) const RETRY: &str = "subscription, replay, event, position, sequence,
 /// The columns that [`dead_letter`] reads.
 pub(super) const DEAD_LETTER: &str = "subscription, replay, event, position, sequence, chain, number, \
     reason, attempts, status, detail, at, redriven, \
-    event, source, type, subject, time, dataschema, idempotency_key, digest, trace, data";
+    event, source, type, subject, time, dataschema, idempotency_key, digest, trace, data, time_text";
 
 /// The columns that [`attempt`] reads.
 pub(super) const ATTEMPT: &str =
@@ -202,14 +203,18 @@ pub(super) fn timestamp(row: &Row<'_>, at: usize) -> rusqlite::Result<Timestamp>
     row.get(at).map(Timestamp::from_unix_nanos)
 }
 
-/// Reads `id, source, type, subject, time, dataschema, idempotency_key, digest, trace, data`.
+/// Reads `id, source, type, subject, time, dataschema, idempotency_key, digest, trace, data` and the
+/// text of the time, where the number does not say it all.
 fn cloud_event(row: &Row<'_>, first: usize) -> rusqlite::Result<CloudEvent> {
     Ok(CloudEvent {
         id: event_id(row, first)?,
         source: parsed(row, first + 1, EventSource::new)?,
         event_type: parsed(row, first + 2, EventType::new)?,
         subject: parsed_option(row, first + 3, Subject::new)?,
-        time: timestamp(row, first + 4)?,
+        time: match parsed_option(row, first + 10, str::parse)? {
+            Some(time) => time,
+            None => timestamp(row, first + 4)?.into(),
+        },
         dataschema: row.get(first + 5)?,
         idempotency_key: IdempotencyKey::from_bytes(row.get(first + 6)?),
         digest: ContentDigest::from_bytes(row.get(first + 7)?),

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::sqlite::contents::Sweep;
-use crate::eventlog::sqlite::{observed, protections, rows};
+use crate::eventlog::sqlite::{observed, protections, rows, times};
 use crate::eventlog::{Extent, LowWatermark, Position, Retention, Trimmed};
 
 /// The most entries that one slice looks at.
@@ -186,6 +186,7 @@ fn drop_entry(connection: &Connection, at: Position) -> rusqlite::Result<()> {
         .prepare_cached("DELETE FROM events WHERE position = ?")?
         .execute([rows::signed(at.0)])?;
     observed::drop_of(connection, at)?;
+    times::drop_of(connection, at)?;
     protections::drop_of(connection, at)
 }
 

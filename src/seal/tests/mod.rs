@@ -82,7 +82,7 @@ fn claims_of<'a>(
         expires_at: Some(Timestamp::from_unix_seconds(1_795_369_331)),
         id: EventId::from_parts(1_795_282_931_000, 42),
         transaction: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
-        occurred_at: NOW,
+        occurred_at: u64::try_from(NOW.unix_seconds()).ok(),
         subscription,
         place: Some(PlaceClaims { sequence: 7, previous: ChainValue::start(subscription) }),
         replay: None,

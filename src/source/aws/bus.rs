@@ -242,7 +242,7 @@ impl Bus {
                 id: event_id.to_string(),
                 source: entry.source,
                 detail_type: entry.detail_type,
-                time: entry.time.unwrap_or_else(|| self.clock.now()),
+                time: entry.time.unwrap_or_else(|| self.clock.now().into()),
                 account: Some(self.config.account.clone()),
                 region: Some(self.config.region.clone()),
                 replay_name: None,

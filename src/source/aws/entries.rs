@@ -7,8 +7,9 @@ use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::event::{Timestamp, TraceContext, json};
+use crate::event::{EventTime, EventTimeError, TraceContext, json};
 use crate::source::aws::answer::EntryResult;
+use crate::source::aws::entry_time::read_time;
 use crate::source::aws::operations::{Buses, parse};
 use crate::source::aws::{AwsErrorKind, Identity, Refused};
 use crate::source::received::is_own_source;
@@ -26,7 +27,7 @@ pub(super) struct PutEntry {
     pub detail_type: String,
     pub detail: Map<String, Value>,
     pub resources: Vec<String>,
-    pub time: Option<Timestamp>,
+    pub time: Option<EventTime>,
     pub trace: Option<TraceContext>,
 }
 
@@ -222,12 +223,13 @@ fn characters(text: Option<&String>) -> usize {
 /// Checks one entry by itself; an error if no event can be made of it.
 fn check_entry(
     raw: Raw<'_>,
-    time: Option<Timestamp>,
+    time: Option<Result<EventTime, EventTimeError>>,
     identity: &Identity,
     buses: &Buses,
     config: &Config,
 ) -> Result<Checked, EntryResult> {
     let (source, detail_type, detail) = raw.required()?;
+    let time = time.transpose().map_err(wrong_time)?;
     let detail = read_detail(&detail, config.json_limits())
         .map_err(|message| EntryResult::failed("MalformedDetail", message))?;
     // AWS keeps this prefix for itself, and its SDKs' users count on that; so does the gateway with
@@ -277,32 +279,20 @@ impl Raw<'_> {
         time + length(&self.source) + length(&self.detail_type) + length(&self.detail) + resources
     }
 
-    fn time(&self) -> Result<Option<Timestamp>, Refused> {
+    /// Reads the time; one that AWS cannot read either costs the request, another its own entry.
+    fn time(&self) -> Result<Option<Result<EventTime, EventTimeError>>, Refused> {
         let refuse = || {
             let message = "Time is not valid: expected a number of seconds since 1970 or an \
-                           RFC 3339 text, between the years 1678 and 2262.";
+                           RFC 3339 text, of the years 0000 to 9999.";
             Refused::new(AwsErrorKind::Serialization, message)
         };
         self.time.map(|raw| read_time(raw.get()).ok_or_else(refuse)).transpose()
     }
 }
 
-/// Reads epoch seconds with any number of decimals, or an RFC 3339 text.
-fn read_time(json: &str) -> Option<Timestamp> {
-    if json.starts_with('"') {
-        return serde_json::from_str::<String>(json).ok()?.parse().ok();
-    }
-    if json.contains(['e', 'E']) {
-        let span = time::Duration::checked_seconds_f64(json.parse().ok()?)?;
-        return i64::try_from(span.whole_nanoseconds()).ok().map(Timestamp::from_unix_nanos);
-    }
-    let (negative, digits) = json.strip_prefix('-').map_or((false, json), |rest| (true, rest));
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let seconds: i64 = whole.parse().ok()?;
-    let nanos: i64 =
-        fraction.chars().chain("000000000".chars()).take(9).collect::<String>().parse().ok()?;
-    let size = seconds.checked_mul(1_000_000_000)?.checked_add(nanos)?;
-    Some(Timestamp::from_unix_nanos(if negative { -size } else { size }))
+fn wrong_time(error: EventTimeError) -> EntryResult {
+    let message = format!("Parameter Time is not valid. Reason: Time {}.", error.problem());
+    EntryResult::failed("InvalidArgument", message)
 }
 
 /// Reads a detail strictly. What AWS would refuse too is answered in its words; where only we are

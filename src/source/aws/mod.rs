@@ -13,6 +13,7 @@ mod answer;
 mod bus;
 mod call;
 mod entries;
+mod entry_time;
 mod keys;
 mod operations;
 mod repeats;

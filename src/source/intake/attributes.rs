@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::event::{EventSource, EventType, Subject, Timestamp, TraceContext};
+use crate::event::{
+    EventSource, EventTime, EventTimeError, EventType, Subject, Timestamp, TraceContext,
+};
 use crate::source::intake::Unreadable;
 use crate::source::received::is_own_source;
 use crate::source::{Envelope, Received};
@@ -48,9 +50,7 @@ impl Attributes {
         if let Some(subject) = &self.subject {
             Subject::new(subject).map_err(Unreadable::Attribute)?;
         }
-        let time = self.time.map_or(Ok(now), |time| {
-            time.parse().map_err(|_| Unreadable::new("time", "must be an RFC 3339 time"))
-        })?;
+        let time = check_time(self.time, now)?;
         if self.datacontenttype.as_deref().is_some_and(|media_type| !is_json(media_type)) {
             return Err(Unreadable::new("datacontenttype", "must be JSON; nothing else is taken"));
         }
@@ -94,6 +94,12 @@ pub(super) fn check_source(source: String) -> Result<String, Unreadable> {
         return Err(Unreadable::new("source", problem));
     }
     Ok(source)
+}
+
+/// Reads when the event occurred; without a word of the producer, it is now.
+pub(super) fn check_time(time: Option<String>, now: Timestamp) -> Result<EventTime, Unreadable> {
+    let Some(time) = time else { return Ok(now.into()) };
+    time.parse().map_err(|error: EventTimeError| Unreadable::new("time", error.problem()))
 }
 
 /// Takes a JSON object and nothing else, since publications point into it.

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::event::Timestamp;
 use crate::source::intake::Unreadable;
 use crate::source::intake::attributes::{
-    check_id, check_source, object, readable, required, take_text,
+    check_id, check_source, check_time, object, readable, required, take_text,
 };
 use crate::source::{Envelope, Received};
 
@@ -33,9 +33,7 @@ pub(super) fn receive(
     let resources = take_resources(&mut members)?;
     let detail = members.remove("detail");
     let mut take = |name| take_text(&mut members, name);
-    let time = take("time")?.map_or(Ok(now), |time| {
-        time.parse().map_err(|_| Unreadable::new("time", "must be an RFC 3339 time"))
-    })?;
+    let time = check_time(take("time")?, now)?;
     let envelope = Envelope {
         id: check_id(required("id", take("id")?)?)?,
         source: check_source(filled("source", take("source")?)?)?,

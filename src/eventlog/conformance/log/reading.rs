@@ -57,7 +57,7 @@ async fn every_attribute_comes_back() {
                 trace: Some(
                     "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01".parse().unwrap(),
                 ),
-                time: START.before(Duration::from_nanos(1)),
+                time: START.before(Duration::from_nanos(1)).into(),
                 data: Data::from_text("{\"name\":\"Zoë\"}".to_owned()),
                 protection: Protection {
                     salt: Some([7; 32].into()),
@@ -70,6 +70,29 @@ async fn every_attribute_comes_back() {
             let expected = Entry::new(given, id, Position(1), START);
             assert_eq!(*read(log, 0, 1, usize::MAX).await[0], expected);
             assert_eq!(log.find(&[id]).await.unwrap()[0].as_deref(), Some(&expected));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_word_of_a_producer_on_the_time_comes_back_as_it_was() {
+    for limits in [LogLimits::default(), short_tail()] {
+        for fixture in engines(limits) {
+            let log = &*fixture.store.log;
+            let times = [
+                "0000-01-01T00:00:00Z",
+                "9999-12-31T23:59:59Z",
+                "2026-11-21T21:17:00+01:00",
+                "2026-11-21T20:17:00.250Z",
+                "1969-12-31T23:59:59.5Z",
+                "2016-12-31T23:59:60Z",
+            ];
+            let drafts = times.map(|time| Draft { time: time.parse().unwrap(), ..draft(time) });
+            log.append(drafts.into()).await.unwrap();
+
+            let kept = read(log, 0, 10, usize::MAX).await;
+            let kept: Vec<_> = kept.iter().map(|entry| entry.event.time.to_string()).collect();
+            assert_eq!(kept, times);
         }
     }
 }
