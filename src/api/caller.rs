@@ -110,6 +110,12 @@ impl Caller {
         self.may(&Scope::Operate) || self.may(&Scope::Consume(consumer.clone()))
     }
 
+    /// Whether the caller may learn of a publication, `domain/event`, and why it wants an event or
+    /// does not: today whoever may publish, or operates, may of all.
+    pub fn sees_publication(&self, _publication: &str) -> bool {
+        self.may(&Scope::Publish) || self.may(&Scope::Operate)
+    }
+
     /// The consumers as whom the caller may act.
     pub fn consumers(&self) -> impl Iterator<Item = &ConsumerId> {
         self.scopes.iter().filter_map(|scope| match scope {

@@ -14,10 +14,12 @@ mod callers;
 mod config;
 mod dead_letters;
 mod deliveries;
+mod dry_run;
 mod events;
 mod evidence;
 mod explain;
 mod problem_pages;
+mod find_event;
 mod find_subscription;
 mod found;
 mod health;
@@ -54,6 +56,7 @@ pub use bus::bus_route;
 pub use caller::{Caller, Scope, ScopeError};
 pub use callers::{CallerError, CallerRecord, Callers};
 pub use config::Config;
+pub use dry_run::{TriedAttributes, TriedEvent, TriedField, TriedPublication};
 pub use limits::serve;
 pub use lists::{
     AttemptListQuery, DEFAULT_LIMIT, DeadLetterListQuery, EventListQuery, EvidenceQuery,

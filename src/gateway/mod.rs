@@ -7,6 +7,7 @@
 //! **Invariant:** no other room names this one, but for the command line.
 
 mod build;
+mod crossing;
 mod expiry;
 mod inbound;
 mod lagging;
@@ -16,6 +17,7 @@ mod retention;
 mod storing;
 mod watching;
 
-pub use build::{BuildError, Machine, build};
+pub use build::{BuildError, Machine, build, contracts, naming};
+pub use crossing::Crossing;
 pub use inbound::Inbound;
 pub use lifecycle::{Gateway, RunError};

@@ -62,6 +62,10 @@ async fn answers_have_the_form_that_the_description_gives_them() {
     let wrong = json!({ "from": "x" });
     let at_once = json!({ "returnImmediately": true });
     let (nothing, list) = (json!({}), json!([]));
+    let envelope = json!({
+        "id": "tried", "source": "order-service", "detail-type": "OrderCreated",
+        "detail": { "id": 7, "amount": 7 },
+    });
     for (operation, path, body, status) in [
         ("POST /subscriptions", "/subscriptions", Some(&new), 201),
         ("POST /subscriptions", "/subscriptions", Some(&new), 409),
@@ -106,6 +110,9 @@ async fn answers_have_the_form_that_the_description_gives_them() {
         ),
         ("GET /events", "/events?limit=1", None, 200),
         ("GET /events", "/events?limit=0", None, 422),
+        ("GET /events", "/events?envelope=nowhere", None, 200),
+        ("GET /events/{id}", "/events/nowhere", None, 404),
+        ("POST /events", "/events?dryRun=true", Some(&envelope), 200),
         ("GET /events/{id}", &format!("/events/{event}"), None, 200),
         ("GET /events/{id}/trace", &format!("/events/{event}/trace"), None, 200),
         ("GET /quarantine", "/quarantine", None, 200),
