@@ -15,7 +15,7 @@ use crate::source::{AdmitRefusal, PatchedEvent, Received, ResponseMode, Trial, T
 
 /// What would become of the events of a request.
 #[derive(Serialize, ToSchema)]
-pub struct DryRun {
+pub struct TriedEvents {
     /// The events, in the order sent.
     events: Vec<TriedEvent>,
 }
@@ -119,7 +119,7 @@ pub(super) async fn try_all(
         // A batch of many events must not keep everybody else waiting.
         tokio::task::yield_now().await;
     }
-    Json(DryRun { events: tried }).into_response()
+    Json(TriedEvents { events: tried }).into_response()
 }
 
 impl TriedEvent {

@@ -2,29 +2,13 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
-use utoipa::ToSchema;
-
+use crate::api::event_choice::EventChoice;
 use crate::api::{Code, Problem, Services};
-use crate::event::{EventId, Timestamp};
+use crate::event::EventId;
 use crate::eventlog::{Entry, LogError, Page, Position, QuarantineQuery};
 
 /// The most events that a caller is given to choose from.
 const MOST: usize = 100;
-
-/// One of several events that came of one envelope, or of envelopes with one id.
-#[derive(Clone, Debug, Serialize, ToSchema)]
-pub(super) struct EventChoice {
-    /// The event's id, a ULID.
-    id: String,
-    /// The event's type.
-    r#type: String,
-    /// The publication that let it cross, as `domain/event`.
-    publication: String,
-    /// When the log took it.
-    #[schema(value_type = String, format = DateTime)]
-    accepted: Timestamp,
-}
 
 /// Finds the one event that a ULID, an `EventId` of EventBridge or the `id` of a CloudEvent names;
 /// nothing if the log holds none. For operators only: an envelope is its domain's own.
@@ -79,15 +63,4 @@ pub(super) async fn missing(services: &Services, given: &str) -> Result<Problem,
             .to_owned()
     };
     Ok(Problem::new(Code::NotFound, words))
-}
-
-impl EventChoice {
-    fn of(entry: &Entry) -> Self {
-        Self {
-            id: entry.event.id.to_string(),
-            r#type: entry.event.event_type.to_string(),
-            publication: entry.publication.to_string(),
-            accepted: entry.accepted,
-        }
-    }
 }

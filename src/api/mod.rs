@@ -15,6 +15,7 @@ mod config;
 mod dead_letters;
 mod deliveries;
 mod dry_run;
+mod event_choice;
 mod events;
 mod evidence;
 mod explain;

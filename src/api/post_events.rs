@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::dry_run::{DryRun, try_all};
+use crate::api::dry_run::{TriedEvents, try_all};
 use crate::api::outcome::{Outcome, Settled};
 use crate::api::query::Query;
 use crate::api::{Caller, Code, Problem, Scope, Services};
@@ -62,7 +62,7 @@ pub struct Accepted {
     request_body(content = Object,
         description = "A CloudEvent (structured, binary or batched) or an EventBridge envelope"),
     responses(
-        (status = 200, body = DryRun, description = "With `dryRun=true`: what would become of them"),
+        (status = 200, body = TriedEvents, description = "With `dryRun=true`: what would become of them"),
         (status = 202, body = Accepted),
         (status = "4XX", description = "A problem; for a batch with the outcome of each event"),
         (status = 503, description = "A problem; the same request may be sent again")

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::find_event::EventChoice;
+use crate::api::event_choice::EventChoice;
 use crate::api::outcome::Outcome;
 use crate::event::{Blame, Fault, Violation};
 use crate::eventlog;

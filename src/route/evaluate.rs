@@ -248,7 +248,9 @@ mod tests {
                 for path in &paths {
                     let mut named = fields().filter(|term| &*term.field.dotted == *path);
                     let fails = |term: &Term| !field_holds(&term.field, tree.root());
-                    prop_assert!(if paths.len() == 1 { named.any(fails) } else { named.next().is_some() });
+                    // Where all hold on their own, they fail together.
+                    let is_right = if paths.len() == 1 { named.any(fails) } else { named.next().is_some() };
+                    prop_assert!(is_right, "{} {}", path, pattern);
                 }
             }
         }
