@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use crate::api::{Caller, Problem, Scope, Services};
 use crate::event::{CloudEvent, SubscriptionId, Violation};
 use crate::route::Mismatch;
-use crate::source::{AdmitRefusal, PatchedEvent, Received, ResponseMode, Trial, TrialVerdict};
+use crate::source::{PatchedEvent, Received, ResponseMode, Trial, TrialVerdict};
 
 /// What would become of the events of a request.
 #[derive(Serialize, ToSchema)]
@@ -173,8 +173,7 @@ impl TriedPublication {
                 let field = |Mismatch { path, reason }| TriedField { path, reason };
                 Self { mismatches: mismatches.into_iter().map(field).collect(), ..told }
             }
-            TrialVerdict::Refused { refusal, patched } => {
-                let AdmitRefusal { code, violations, .. } = refusal;
+            TrialVerdict::Refused { code, violations, patched } => {
                 let event = patched.as_ref().map(TriedAttributes::of_patched).transpose()?;
                 Self { verdict: "refused", code: Some(code), violations, event, ..told }
             }
@@ -220,7 +219,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::event::Fault;
     use crate::source::Envelope;
 
     fn unwanted() -> Trial {
@@ -230,13 +228,8 @@ mod tests {
     }
 
     fn refused() -> Trial {
-        let refusal = AdmitRefusal {
-            fault: Fault::Caller,
-            code: "contract-violated",
-            message: "because".to_owned(),
-            violations: Vec::new(),
-        };
-        let verdict = TrialVerdict::Refused { refusal, patched: None };
+        let (code, violations) = ("contract-violated", Vec::new());
+        let verdict = TrialVerdict::Refused { code, violations, patched: None };
         Trial { publication: "b/B".into(), verdict }
     }
 

@@ -79,7 +79,9 @@ impl Crossing<'_> {
             });
         });
         match walked {
-            Err(refusal) => TrialVerdict::Refused { refusal, patched },
+            Err(AdmitRefusal { code, violations, .. }) => {
+                TrialVerdict::Refused { code, violations, patched }
+            }
             Ok(mut draft) => {
                 let observed = draft.observed.take();
                 let observed = observed.map_or_else(Vec::new, |seen| seen.violations().to_vec());

@@ -7,7 +7,6 @@ use serde_json::Value;
 
 use crate::event::{CloudEvent, EventSource, EventType, Subject, Violation};
 use crate::route::Mismatch;
-use crate::source::AdmitRefusal;
 
 /// What one publication would make of an event.
 #[derive(Clone, Debug)]
@@ -25,8 +24,10 @@ pub enum TrialVerdict {
     Unwanted(Vec<Mismatch>),
     /// It wants the event, and cannot let it cross.
     Refused {
-        /// Why.
-        refusal: AdmitRefusal,
+        /// Why: a stable word, for example `contract-violated`; listed in `docs/errors.md`.
+        code: &'static str,
+        /// How the event breaks its contract.
+        violations: Vec<Violation>,
         /// What its patch made of the event, if the patch fits.
         patched: Option<PatchedEvent>,
     },
