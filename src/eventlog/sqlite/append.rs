@@ -42,7 +42,8 @@ impl Appending<'_> {
             return Ok(Appended::Duplicate { of });
         }
         if let Some(of) = self.repeat_of_content(&draft)? {
-            envelopes::remember_repeat(self.connection, &draft.envelope_id, of)?;
+            let known = (of, self.id_generator.head());
+            envelopes::remember_repeat(self.connection, &draft.envelope_id, known)?;
             return Ok(Appended::Duplicate { of });
         }
         let conflict = contents::conflict(self.connection, &draft, self.trimming.low_watermark.id)?;

@@ -1,7 +1,8 @@
 //! Which events came of an envelope: what a producer's own id is found by.
 //!
-//! A row has 16 bytes, and lies where its name falls. It counts only while its event is there, and
-//! is swept later, as contents are and for the same reason.
+//! Names lie in no order of time, so one table of them all would have a page of its own written for
+//! each event. Here each part of the log has its names together: what is added touches few pages,
+//! what goes lies at the front, and whoever looks for a name looks into each part.
 
 use std::sync::Arc;
 
@@ -12,8 +13,14 @@ use crate::event::EventId;
 use crate::eventlog::sqlite::{queries, rows};
 use crate::eventlog::{Entry, Page, Position};
 
-/// Rows that a sweep looks at for each entry that was dropped.
-const LOOKS: u64 = 4;
+/// Positions of a part, as a power of two.
+const PART_BITS: u32 = 13;
+/// Rows that may go for each entry that was dropped.
+const ROWS: u64 = 2;
+
+fn part(position: Position) -> i64 {
+    rows::signed(position.0 >> PART_BITS)
+}
 
 /// What stands for an envelope's id. Nobody can make two ids that share it.
 fn name(envelope_id: &str) -> i64 {
@@ -28,23 +35,24 @@ pub(super) fn remember(
     position: Position,
 ) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("INSERT OR IGNORE INTO envelopes (name, position) VALUES (?, ?)")?
-        .execute(params![name(envelope_id), rows::signed(position.0)])?;
+        .prepare_cached("INSERT OR IGNORE INTO envelopes (part, name, position) VALUES (?, ?, ?)")?
+        .execute(params![part(position), name(envelope_id), rows::signed(position.0)])?;
     Ok(())
 }
 
-/// Notes that an envelope brought what an earlier event says already.
+/// Notes that an envelope brought what an earlier event says already, when the log had come to
+/// `head`.
 pub(super) fn remember_repeat(
     connection: &Connection,
     envelope_id: &str,
-    of: EventId,
+    (of, head): (EventId, Position),
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT OR IGNORE INTO envelopes (name, position)
-             SELECT ?, position FROM events WHERE id = ?",
+            "INSERT OR IGNORE INTO envelopes (part, name, position)
+             SELECT ?, ?, position FROM events WHERE id = ?",
         )?
-        .execute(params![name(envelope_id), of.to_bytes()])?;
+        .execute(params![part(head), name(envelope_id), of.to_bytes()])?;
     Ok(())
 }
 
@@ -55,63 +63,82 @@ pub(super) fn entries(
     after: Position,
     page: Page,
 ) -> rusqlite::Result<Vec<Arc<Entry>>> {
+    // No row lies in a part before that of its event.
     let sql = format!(
-        "SELECT {} FROM
-           (SELECT position AS place FROM envelopes WHERE name = ? AND position > ?)
+        "WITH RECURSIVE parts (part) AS (
+           SELECT min(part) FROM envelopes WHERE part >= ?1
+           UNION ALL
+           SELECT (SELECT min(part) FROM envelopes WHERE envelopes.part > parts.part)
+             FROM parts WHERE part IS NOT NULL)
+         SELECT {} FROM
+           (SELECT DISTINCT envelopes.position AS place
+              FROM parts CROSS JOIN envelopes ON envelopes.part = parts.part
+              WHERE name = ?2 AND envelopes.position > ?3)
            CROSS JOIN events ON events.position = place ORDER BY place",
         rows::ENTRY
     );
-    let bounds = params![name(envelope_id), rows::signed(after.0)];
+    let bounds = params![part(after), name(envelope_id), rows::signed(after.0)];
     let weigh = |entry: &Arc<Entry>| entry.weight();
     queries::fill(connection, &sql, bounds, page, |row| rows::entry(row).map(Arc::new), weigh)
 }
 
-/// The row at which a sweep through the envelopes has arrived.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct EnvelopeSweep(i64, i64);
-
-impl Default for EnvelopeSweep {
-    /// Before the first row.
-    fn default() -> Self {
-        Self(i64::MIN, 0)
-    }
+/// Removes the first rows of parts that retention has passed, as many as so many dropped entries pay
+/// for. An entry of such a part that waits for another attempt is then found by its id alone.
+pub(super) fn drop_passed(
+    connection: &Connection,
+    dropped: u64,
+    low_watermark: Position,
+) -> rusqlite::Result<()> {
+    let Some(last) = dropped.saturating_mul(ROWS).checked_sub(1) else { return Ok(()) };
+    // The newest position of the part may have gone too, if the next one begins the next part.
+    let kept = part(Position(low_watermark.0 + 1));
+    let through: Option<(i64, i64, i64)> = connection
+        .prepare_cached(
+            "SELECT part, name, position FROM envelopes WHERE part < ?
+             ORDER BY part, name, position LIMIT 1 OFFSET ?",
+        )?
+        .query_row(params![kept, rows::signed(last)], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })
+        .optional()?;
+    let (last, name, position) = through.unwrap_or((kept - 1, i64::MAX, i64::MAX));
+    connection
+        .prepare_cached("DELETE FROM envelopes WHERE (part, name, position) <= (?, ?, ?)")?
+        .execute(params![last, name, position])?;
+    Ok(())
 }
 
-impl EnvelopeSweep {
-    /// Removes rows of events that are gone, as far as so many dropped entries pay for.
-    pub(super) fn go_on(
-        &mut self,
-        connection: &Connection,
-        dropped: u64,
-        low_watermark: Position,
-    ) -> rusqlite::Result<()> {
-        let Some(looks) = dropped.saturating_mul(LOOKS).checked_sub(1) else { return Ok(()) };
-        let Self(after, after_position) = *self;
-        let last: Option<(i64, i64)> = connection
-            .prepare_cached(
-                "SELECT name, position FROM envelopes WHERE (name, position) > (?, ?)
-                 ORDER BY name, position LIMIT 1 OFFSET ?",
-            )?
-            .query_row(params![after, after_position, rows::signed(looks)], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
-            .optional()?;
-        let (through, through_position) = last.unwrap_or((i64::MAX, i64::MAX));
-        connection
-            .prepare_cached(
-                "DELETE FROM envelopes
-                 WHERE (name, position) > (?, ?) AND (name, position) <= (?, ?) AND position <= ?
-                   AND NOT EXISTS (SELECT 1 FROM events WHERE events.position = envelopes.position)",
-            )?
-            .execute(params![
-                after,
-                after_position,
-                through,
-                through_position,
-                rows::signed(low_watermark.0)
-            ])?;
-        // At the end of the table, the next sweep begins at the front again.
-        *self = last.map_or_else(Self::default, |(name, position)| Self(name, position));
-        Ok(())
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eventlog::sqlite::database::STEPS;
+
+    const PART: u64 = 1 << PART_BITS;
+
+    #[test]
+    fn rows_go_with_their_part_a_few_at_a_time_and_not_before() {
+        let connection = Connection::open_in_memory().unwrap();
+        for step in STEPS {
+            connection.execute_batch(step).unwrap();
+        }
+        for position in [1, 2, 3, PART - 1, PART, PART + 1, 5 * PART] {
+            remember(&connection, &position.to_string(), Position(position)).unwrap();
+            remember(&connection, &position.to_string(), Position(position)).unwrap();
+        }
+        let count = || -> i64 {
+            connection.query_row("SELECT count(*) FROM envelopes", [], |row| row.get(0)).unwrap()
+        };
+        let pass = |dropped: u64, low_watermark: u64| {
+            drop_passed(&connection, dropped, Position(low_watermark)).unwrap();
+            count()
+        };
+
+        assert_eq!(count(), 7);
+        assert_eq!(pass(100, PART - 2), 7, "one of the part is left");
+        assert_eq!(pass(0, PART - 1), 7, "nothing was dropped");
+        assert_eq!(pass(1, PART - 1), 5);
+        assert_eq!(pass(100, PART - 1), 3);
+        assert_eq!(pass(100, 4 * PART), 1);
+        assert_eq!(pass(100, 6 * PART), 0);
     }
 }

@@ -8,8 +8,7 @@ use tokio::time::Instant;
 
 use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::sqlite::contents::Sweep;
-use crate::eventlog::sqlite::envelopes::EnvelopeSweep;
-use crate::eventlog::sqlite::{observed, protections, rows};
+use crate::eventlog::sqlite::{envelopes, observed, protections, rows};
 use crate::eventlog::{Extent, LowWatermark, Position, Retention, Trimmed};
 
 /// The most entries that one slice looks at.
@@ -24,7 +23,6 @@ pub(super) struct Trimming {
     /// Entries up to here were looked at in this round; those that stayed wait for an attempt.
     looked_at: Position,
     sweep: Sweep,
-    envelope_sweep: EnvelopeSweep,
 }
 
 /// An old entry, without its data.
@@ -41,12 +39,7 @@ impl Trimming {
         let low_watermark = connection.query_row("SELECT position, id FROM floors", [], |row| {
             Ok(LowWatermark { position: position(row, 0)?, id: rows::event_id(row, 1)? })
         })?;
-        Ok(Self {
-            low_watermark,
-            looked_at: Position::START,
-            sweep: Sweep::default(),
-            envelope_sweep: EnvelopeSweep::default(),
-        })
+        Ok(Self { low_watermark, looked_at: Position::START, sweep: Sweep::default() })
     }
 
     /// Drops the next few entries that may go.
@@ -92,8 +85,7 @@ impl Trimming {
                 .execute(low_watermark)?;
         }
         self.sweep.go_on(connection, trimmed.dropped, self.low_watermark.id)?;
-        let low_watermark = self.low_watermark.position;
-        self.envelope_sweep.go_on(connection, trimmed.dropped, low_watermark)?;
+        envelopes::drop_passed(connection, trimmed.dropped, self.low_watermark.position)?;
         if !trimmed.more {
             // Entries that waited for an attempt are looked at again in the next round.
             self.looked_at = Position::START;
