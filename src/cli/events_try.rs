@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 
 use crate::ambient::{Clock as _, SystemClock};
@@ -61,6 +61,10 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
     let bytes = read_input(&args.event, config.source.max_body.bytes())
         .with_context(|| format!("cannot read {file}"))
         .map_err(Failure::input)?;
+    let most = config.source.max_body;
+    if bytes.len() > most.bytes() {
+        return Err(Failure::input(anyhow!("{file} is over {most}, which no gateway would take")));
+    }
     let response_mode =
         if args.asynchronous { ResponseMode::Asynchronous } else { ResponseMode::Synchronous };
     let mut told = Vec::new();
@@ -83,7 +87,7 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
     context.output().item(&told, |told| {
         told.iter().map(in_words).collect::<Vec<_>>().join("\n").trim_end().to_owned()
     });
-    exit.map_err(|index| Failure::input(anyhow::anyhow!("event {index} of {file} cannot be read")))
+    exit.map_err(|index| Failure::input(anyhow!("event {index} of {file} cannot be read")))
 }
 
 /// How the command ends; an event that cannot be read is a mistake of the file.
@@ -103,7 +107,7 @@ fn exit(told: &[Told]) -> Result<Exit, usize> {
 fn wishes(config: &Config) -> anyhow::Result<Vec<Wish>> {
     let mistakes = |found: Vec<Diagnostic>| {
         let lines: Vec<_> = found.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!("{}", lines.join("\n"))
+        anyhow!("{}", lines.join("\n"))
     };
     let mut wishes = Vec::new();
     for (name, text) in config::folder(&config.subscriptions).map_err(mistakes)? {

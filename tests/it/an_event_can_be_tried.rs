@@ -242,3 +242,26 @@ fn the_command_says_in_words_why_an_event_would_not_cross_and_ends_so() {
     let ended = program().args(["events", "try", "--event", "/nowhere"]).output().unwrap();
     assert_eq!(ended.status.code(), Some(2));
 }
+
+#[tokio::test]
+async fn offline_the_subscriptions_of_the_folder_are_told() {
+    let gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let copy = Process::prepare();
+    let folder = copy.directory().join("subscriptions");
+    fs::create_dir_all(&folder).unwrap();
+    let settings = fs::read_to_string(copy.settings()).unwrap();
+    fs::write(copy.settings(), format!("{settings}\nsubscriptions: subscriptions\n")).unwrap();
+    for (name, types) in [("orders", "Order.*"), ("payments", "Payment.*")] {
+        let document = receiver.document(json!({ "id": name, "types": [types] }));
+        fs::write(folder.join(format!("{name}.json")), document.to_string()).unwrap();
+    }
+    let file = copy.directory().join("event.json");
+    fs::write(&file, order_created("order-1", 1).to_string()).unwrap();
+
+    let ended = copy.run(&["events", "try", "--event", file.to_str().unwrap()]);
+
+    let told = String::from_utf8(ended.stdout).unwrap();
+    assert!(ended.status.success(), "{told}{}", String::from_utf8_lossy(&ended.stderr));
+    assert!(told.contains("    goes to     orders\n"), "{told}");
+}

@@ -66,6 +66,10 @@ async fn an_event_is_found_by_its_ulid_by_its_cloudevents_id_and_by_the_event_id
         assert_eq!(code, 0, "{given}: {remarks}");
         assert!(told.starts_with(&format!("event {ulid}, Order.Created")), "{given}: {told}");
     }
+    let theirs = "01ARZ3NDEKTSV4RRFFQ69G5FAV";
+    let ours = gateway.publish(&order_created(theirs, 3)).await.remove(0);
+    let found = gateway.get(&format!("/events/{theirs}")).await;
+    assert_eq!(found["event"]["id"], json!(ours), "a producer may use ULIDs too");
     let found = gateway.get(&format!("/events/{event_id}")).await;
     assert_eq!(
         (&found["envelopeId"], &found["event"]["data"]["orderId"]),
