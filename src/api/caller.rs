@@ -143,6 +143,8 @@ mod tests {
         assert!(consumer.must(&Scope::Publish).is_err());
         assert!(caller(&["admin"]).sees(&other) && caller(&["admin"]).may(&Scope::Publish));
         assert!(!caller(&["publish"]).sees(&mine));
+        assert!(caller(&["publish"]).sees_publication("orders/Order.Created"));
+        assert!(!consumer.sees_publication("orders/Order.Created"));
         assert_eq!(consumer.consumers().collect::<Vec<_>>(), [&mine]);
     }
 
