@@ -110,6 +110,12 @@ impl Caller {
         self.may(&Scope::Operate) || self.may(&Scope::Consume(consumer.clone()))
     }
 
+    /// Whether the caller may learn of a publication, `domain/event`, and why it wants an event or
+    /// does not: today whoever may publish, or operates, may of all.
+    pub fn sees_publication(&self, _publication: &str) -> bool {
+        self.may(&Scope::Publish) || self.may(&Scope::Operate)
+    }
+
     /// The consumers as whom the caller may act.
     pub fn consumers(&self) -> impl Iterator<Item = &ConsumerId> {
         self.scopes.iter().filter_map(|scope| match scope {
@@ -137,6 +143,8 @@ mod tests {
         assert!(consumer.must(&Scope::Publish).is_err());
         assert!(caller(&["admin"]).sees(&other) && caller(&["admin"]).may(&Scope::Publish));
         assert!(!caller(&["publish"]).sees(&mine));
+        assert!(caller(&["publish"]).sees_publication("orders/Order.Created"));
+        assert!(!consumer.sees_publication("orders/Order.Created"));
         assert_eq!(consumer.consumers().collect::<Vec<_>>(), [&mine]);
     }
 

@@ -8,10 +8,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
+use crate::api::find_event::{find_event, missing};
 use crate::api::lists::{EventListQuery, page};
 use crate::api::query::{Query, parse_given};
-use crate::api::{Caller, Code, Problem, Scope, Services};
-use crate::event::{EventId, EventIdError, Timestamp};
+use crate::api::{Caller, Problem, Scope, Services};
+use crate::event::{EventId, Timestamp};
 use crate::eventlog::{Entry, Page};
 
 /// The most entries that are looked through for one answer, so that a rare type cannot hold it up.
@@ -49,11 +50,16 @@ pub struct Found {
     conflict: Option<String>,
 }
 
-/// Gives one event.
+/// Gives one event, found by what its producer was given.
 #[utoipa::path(
     get, path = "/events/{id}", tag = "events",
-    operation_id = "events_read", params(("id" = String, Path, description = "The event's ULID")),
-    responses((status = 200, body = Found))
+    operation_id = "events_read",
+    params(("id" = String, Path, description = "The event's ULID, or the id of its envelope: \
+        EventBridge's `EventId`, the `id` of the producer's CloudEvent")),
+    responses(
+        (status = 200, body = Found),
+        (status = 409, description = "A problem: several events came of the envelope, all listed"),
+    )
 )]
 pub async fn get(
     State(services): State<Arc<Services>>,
@@ -61,21 +67,9 @@ pub async fn get(
     Path(id): Path<String>,
 ) -> Result<Json<Found>, Problem> {
     caller.must(&Scope::Operate)?;
-    let id = event_id(&id)?;
-    let found = services.store.log.find(&[id]).await?.into_iter().next().flatten();
-    if found.is_none() {
-        services.store.log.fresh_head().await?;
-    }
-    let entry = found.ok_or_else(|| match services.store.log.low_watermark() {
-        low_watermark if low_watermark.is_above(id) => Problem::new(
-            Code::NotFound,
-            format!(
-                "there is no such event; those up to {} were dropped by retention",
-                low_watermark.id
-            ),
-        ),
-        _ => Problem::not_found("event"),
-    })?;
+    let Some(entry) = find_event(&services, &id).await? else {
+        return Err(missing(&services, &id).await?);
+    };
     Ok(Json(Found {
         event: json(&entry)?,
         position: entry.position.0,
@@ -106,7 +100,11 @@ pub async fn list(
     let mut after = services.store.log.seek(from).await?;
     let mut looked_through = 0;
     loop {
-        let entries = services.store.log.read(after, Page::default()).await?;
+        let log = &services.store.log;
+        let entries = match &range.envelope {
+            Some(envelope) => log.of_envelope(envelope, after, Page::default()).await?,
+            None => log.read(after, Page::default()).await?,
+        };
         if entries.is_empty() {
             return Ok(Json(answer));
         }
@@ -135,11 +133,6 @@ fn is_of(event_type: &str, wanted: &str) -> bool {
         Some(hierarchy) if hierarchy.ends_with('.') => event_type.starts_with(hierarchy),
         _ => event_type == wanted,
     }
-}
-
-fn event_id(text: &str) -> Result<EventId, Problem> {
-    let refuse = |error: EventIdError| Problem::new(Code::BadRequest, error.to_string());
-    text.parse().map_err(refuse)
 }
 
 fn json(entry: &Entry) -> Result<Box<RawValue>, Problem> {

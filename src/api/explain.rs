@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
+use crate::api::find_event::{find_event, missing};
 use crate::api::find_subscription::{find, problem};
 use crate::api::query::Query;
 use crate::api::{Caller, Code, Problem, Scope, Services};
@@ -110,10 +111,14 @@ struct DeliveryTrace {
     get, path = "/events/{id}/trace", tag = "events",
     operation_id = "events_trace",
     params(
-        ("id" = String, Path, description = "The event's ULID"),
+        ("id" = String, Path, description = "The event's ULID; for operators also the id of its \
+            envelope: EventBridge's `EventId`, the `id` of the producer's CloudEvent"),
         ("subscription" = Option<String>, Query, description = "Only for this subscription"),
     ),
-    responses((status = 200, description = "Done", body = EventTrace))
+    responses(
+        (status = 200, description = "Done", body = EventTrace),
+        (status = 409, description = "A problem: several events came of the envelope, all listed"),
+    )
 )]
 pub async fn trace(
     State(services): State<Arc<Services>>,
@@ -125,14 +130,22 @@ pub async fn trace(
     if !operates && caller.consumers().next().is_none() {
         caller.must(&Scope::Operate)?;
     }
-    let absent = || Problem::not_found("event");
-    let event: EventId =
-        id.parse().map_err(|error| Problem::new(Code::BadRequest, format!("{error}")))?;
+    let parsed = id.parse().map_err(|error| Problem::new(Code::BadRequest, format!("{error}")));
+    let found = if operates { find_event(&services, &id).await? } else { None };
+    let event: EventId = match (&found, parsed) {
+        (Some(entry), _) => entry.event.id,
+        (None, Ok(event)) => event,
+        (None, Err(_)) if operates => return Err(missing(&services, &id).await?),
+        (None, Err(unreadable)) => return Err(unreadable),
+    };
     let subscriptions = match &whose.subscription {
         Some(id) => vec![find(&services, &caller, id).await?],
         None => services.subscription_service.list().await.map_err(problem)?,
     };
-    let entry = services.store.log.find(&[event]).await?.into_iter().next().flatten();
+    let entry = match found {
+        Some(entry) => Some(entry),
+        None => services.store.log.find(&[event]).await?.into_iter().next().flatten(),
+    };
     let mut deliveries = Vec::new();
     let mut unwanted = 0;
     let seen: Vec<_> = subscriptions.into_iter().filter(|one| caller.sees(&one.consumer)).collect();
@@ -152,8 +165,11 @@ pub async fn trace(
         }
         deliveries.push(delivery(subscription, &traced));
     }
-    if deliveries.is_empty() && !(operates && entry.is_some()) {
-        return Err(absent());
+    if deliveries.is_empty() && !operates {
+        return Err(Problem::not_found("event"));
+    }
+    if deliveries.is_empty() && entry.is_none() {
+        return Err(missing(&services, &id).await?);
     }
     let received = match entry.as_deref().filter(|_| operates) {
         Some(entry) => Some(received(&services, entry).await?),

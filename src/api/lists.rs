@@ -84,6 +84,8 @@ pub struct EventListQuery {
     pub to: Option<String>,
     /// One type, or all below it: `Payment.*`
     pub r#type: Option<String>,
+    /// Only what came of an envelope with this id: EventBridge's `EventId`, or the `id` of the producer's CloudEvent
+    pub envelope: Option<String>,
     /// The most events, 1 to 1000
     pub limit: Option<usize>,
 }

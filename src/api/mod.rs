@@ -17,10 +17,13 @@ mod consent;
 mod credentials;
 mod dead_letters;
 mod deliveries;
+mod dry_run;
+mod event_choice;
 mod events;
 mod evidence;
 mod explain;
 mod problem_pages;
+mod find_event;
 mod find_subscription;
 mod found;
 mod health;
@@ -60,6 +63,7 @@ pub use bus::bus_route;
 pub use caller::{Caller, Scope, ScopeError};
 pub use callers::{CallerError, CallerRecord, Callers};
 pub use config::Config;
+pub use dry_run::{TriedAttributes, TriedEvent, TriedField, TriedPublication};
 pub use limits::serve;
 pub use lists::{
     AttemptListQuery, DEFAULT_LIMIT, DeadLetterListQuery, EventListQuery, EvidenceQuery,

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::api::dry_run::{TriedEvents, try_all};
 use crate::api::outcome::{Outcome, RefusedEvent, Settled};
 use crate::api::publisher::Publisher;
 use crate::api::query::Query;
@@ -28,6 +29,9 @@ const API_DESTINATIONS: &[u8] = b"Amazon/EventBridge/ApiDestinations";
 pub struct Parameters {
     #[serde(rename = "manner")]
     response_mode: Option<WantedMode>,
+    /// Whether the events are only tried.
+    #[serde(rename = "dryRun", default)]
+    is_dry_run: bool,
 }
 
 /// Whether the producer waits for violations.
@@ -50,11 +54,17 @@ pub struct Accepted {
 #[utoipa::path(
     post, path = "/events", tag = "events",
     operation_id = "events_publish",
-    params(("manner" = Option<String>, Query,
-        description = "`asynchronous`: an event that breaks its contract is quarantined, not refused")),
+    params(
+        ("manner" = Option<String>, Query,
+            description = "`asynchronous`: an event that breaks its contract is quarantined, not refused"),
+        ("dryRun" = Option<bool>, Query,
+            description = "`true`: tell what would become of the events; nothing is stored, counted \
+                           or quarantined"),
+    ),
     request_body(content = Object,
         description = "A CloudEvent (structured, binary or batched) or an EventBridge envelope"),
     responses(
+        (status = 200, body = TriedEvents, description = "With `dryRun=true`: what would become of them"),
         (status = 202, body = Accepted),
         (status = "4XX", description = "A problem; for a batch with the outcome of each event"),
         (status = 503, description = "A problem; the same request may be sent again")
@@ -75,10 +85,14 @@ pub async fn publish(
         .map_err(|_| Problem::new(Code::TooLarge, format!("the body is over {limit}")))?;
     let posting = intake::read(&parts.headers, &body, &services.source, services.clock.now())
         .map_err(|error| unreadable(&error))?;
+    let response_mode = response_mode(parameters.response_mode, &parts.headers);
+    if parameters.is_dry_run {
+        return Ok(try_all(&services, &caller, posting.events, response_mode).await);
+    }
     for _ in posting.events.iter().filter(|event| event.is_err()) {
         services.metrics.counter(Metric::EventsRefused, &[Code::InvalidEvent.text()]).increment();
     }
-    take(posting, response_mode(parameters.response_mode, &parts.headers), &*services.admit).await
+    take(posting, response_mode, &*services.admit).await
 }
 
 /// What an event is answered by: its id, if it could be read, and what became of it.

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::api::event_choice::EventChoice;
 use crate::api::outcome::Outcome;
 use crate::event::{Blame, Fault, Violation};
 use crate::eventlog;
@@ -63,6 +64,8 @@ codes! {
     AlreadyExists: "already-exists", CONFLICT, "Already exists";
     /// The thing is not in a state that allows it.
     WrongState: "wrong-state", CONFLICT, "Wrong state";
+    /// Several events came of what the caller names.
+    Ambiguous: "ambiguous", CONFLICT, "Several events";
     /// What is asked for was here and is not kept any more.
     Gone: "gone", GONE, "Gone";
     /// Someone else changed it first.
@@ -115,17 +118,29 @@ pub struct Problem {
     detail: Option<String>,
     violations: Vec<Violation>,
     outcomes: Vec<Outcome>,
+    choices: Vec<EventChoice>,
 }
 
 impl Problem {
     /// A problem with what is wrong this time and what to do; never with event data.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: Some(detail.into()), violations: Vec::new(), outcomes: Vec::new() }
+        Self {
+            code,
+            detail: Some(detail.into()),
+            violations: Vec::new(),
+            outcomes: Vec::new(),
+            choices: Vec::new(),
+        }
     }
 
     /// Adds what became of each event of the request.
     pub(super) fn with_outcomes(self, outcomes: Vec<Outcome>) -> Self {
         Self { outcomes, ..self }
+    }
+
+    /// Adds the events that the caller has to choose from.
+    pub(super) fn with_choices(self, choices: Vec<EventChoice>) -> Self {
+        Self { choices, ..self }
     }
 
     /// It is not there, or not the caller's to see.
@@ -136,7 +151,7 @@ impl Problem {
     /// A failure of ours: the caller learns nothing of it, the log gets all of it.
     pub fn internal(error: &(dyn Error + 'static)) -> Self {
         tracing::error!(error = %error_chain(error), "A request failed for a reason of ours");
-        Self { code: Code::Internal, detail: None, violations: Vec::new(), outcomes: Vec::new() }
+        Self { detail: None, ..Self::new(Code::Internal, "") }
     }
 
     /// A refused event, under the refusal's own code where this room knows it.
@@ -149,12 +164,7 @@ impl Problem {
         if refusal.fault == Fault::Ours {
             return Self::internal(&refusal);
         }
-        Self {
-            code,
-            detail: Some(refusal.message),
-            violations: refusal.violations,
-            outcomes: Vec::new(),
-        }
+        Self { violations: refusal.violations, ..Self::new(code, refusal.message) }
     }
 
     /// A failed write to the registry: a document that changed meanwhile is the caller's turn.
@@ -212,6 +222,9 @@ pub(super) struct Body {
     /// What became of each event of a batch.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     events: Vec<Outcome>,
+    /// The events that came of what the caller names, of which it has to name one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    choices: Vec<EventChoice>,
 }
 
 impl IntoResponse for Problem {
@@ -224,6 +237,7 @@ impl IntoResponse for Problem {
             detail: self.detail,
             violations: self.violations,
             events: self.outcomes,
+            choices: self.choices,
         };
         let mut response = (status, axum::Json(body)).into_response();
         let headers = response.headers_mut();

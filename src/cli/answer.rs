@@ -37,7 +37,7 @@ impl ListColumn {
     }
 }
 
-/// Asks for a list, shows it as a table, and says where it goes on.
+/// Asks for a list, shows it as a table, and says where it goes on; gives the number of its items.
 ///
 /// # Errors
 ///
@@ -47,15 +47,16 @@ pub async fn list(
     path: &str,
     query: &impl Serialize,
     (list, columns): (ListAnswer, &[ListColumn]),
-) -> Result<(), Failure> {
+) -> Result<usize, Failure> {
     let answer = client.read(client.request(Method::GET, path)?.query(query)).await?;
     let row = |item: &Value| columns.iter().map(|one| (one.cell)(item, one.pointer)).collect();
-    output.rows(&items(&answer, list.items), columns.iter().map(|one| one.heading), row);
+    let items = items(&answer, list.items);
+    output.rows(&items, columns.iter().map(|one| one.heading), row);
     let next = text(&answer, "/next");
     if let Some(option) = list.next.filter(|_| !next.is_empty()) {
         output.note(format_args!("for what comes after these: --{option} {next}"));
     }
-    Ok(())
+    Ok(items.len())
 }
 
 /// The list that an answer carries under a name.

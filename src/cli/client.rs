@@ -1,5 +1,7 @@
 //! Speaks to a running gateway, for the commands that need one.
 
+use std::fmt::Write as _;
+
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -23,6 +25,8 @@ struct Told {
     detail: Option<String>,
     #[serde(default)]
     violations: Vec<Value>,
+    #[serde(default)]
+    choices: Vec<Value>,
 }
 
 impl Client {
@@ -151,6 +155,29 @@ impl Client {
     }
 }
 
+/// Writes an id as one segment of a path, whatever it holds.
+///
+/// # Errors
+///
+/// The caller's turn: the id is empty or stands for a folder, so that no path can name it.
+pub fn segment(id: &str) -> Result<String, Failure> {
+    if matches!(id, "" | "." | "..") {
+        let words = "cannot be part of an address; ask with `sealway events list --envelope`";
+        return Err(Failure::input(anyhow::anyhow!("`{id}` {words}")));
+    }
+    let mut segment = String::with_capacity(id.len());
+    for byte in id.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                segment.push(char::from(byte));
+            }
+            // Writing to a string cannot fail.
+            _ => drop(write!(segment, "%{byte:02X}")),
+        }
+    }
+    Ok(segment)
+}
+
 impl Told {
     fn in_words(self) -> String {
         let mut words = self.detail.unwrap_or(self.title);
@@ -161,6 +188,23 @@ impl Told {
                 pointer => words.extend(["\n  at `", pointer, "`: ", text("message")]),
             }
         }
+        for choice in self.choices {
+            let text = |name: &str| choice.get(name).and_then(Value::as_str).unwrap_or("");
+            words.extend(["\n  ", text("id"), "  ", text("type"), ", of ", text("publication")]);
+            words.extend([", accepted ", text("accepted")]);
+        }
         words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_one_segment_whatever_it_holds() {
+        assert_eq!(segment("order-1_a.b~c").unwrap(), "order-1_a.b~c");
+        assert_eq!(segment("a/b c?d#é%").unwrap(), "a%2Fb%20c%3Fd%23%C3%A9%25");
+        assert!(segment("..").is_err() && segment("").is_err());
     }
 }

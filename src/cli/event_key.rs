@@ -1,14 +1,13 @@
 //! `sealway events key`: the name that an event's content has, and the bytes that it is made of.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
 use json_patch::jsonptr::PointerBuf;
 use serde::Serialize;
 use serde_json::Value;
 
+use crate::cli::event_file::{input_name, read_input};
 use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::event::json::{self, Limits};
 use crate::event::{EventSource, EventType, Subject};
@@ -35,12 +34,10 @@ struct Names {
 
 /// Runs the command; the answer is no if the event carries another key than its content has.
 pub fn run(args: &Args, context: &Context) -> CommandResult {
-    let file = match args.file.display().to_string() {
-        name if name == "-" => "standard input".to_owned(),
-        name => name,
-    };
-    let bytes =
-        read(&args.file).with_context(|| format!("cannot read {file}")).map_err(Failure::input)?;
+    let file = input_name(&args.file);
+    let bytes = read_input(&args.file, Limits::default().bytes)
+        .with_context(|| format!("cannot read {file}"))
+        .map_err(Failure::input)?;
     let event = json::read(&bytes, Limits::default())
         .map_err(|error| anyhow!(error).context(format!("in {file}")))
         .map_err(Failure::input)?;
@@ -59,18 +56,6 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
         }
         _ => Ok(Exit::Done),
     }
-}
-
-fn read(file: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    // One byte over the limit is enough to be refused.
-    let most = Limits::default().bytes as u64 + 1;
-    if file == Path::new("-") {
-        io::stdin().lock().take(most).read_to_end(&mut bytes)?;
-    } else {
-        File::open(file)?.take(most).read_to_end(&mut bytes)?;
-    }
-    Ok(bytes)
 }
 
 fn names(event: &Value, pointers: &[PointerBuf]) -> anyhow::Result<Names> {

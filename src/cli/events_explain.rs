@@ -6,14 +6,16 @@ use reqwest::Method;
 use serde_json::Value;
 
 use crate::cli::answer::{items, text};
+use crate::cli::client::segment;
 use crate::cli::{CommandResult, Context, Exit};
-use crate::event::{EventId, SubscriptionId};
+use crate::event::SubscriptionId;
 
 /// Which event, and for whom.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The event's ULID
-    id: EventId,
+    /// The event's ULID, or, for operators, what its producer was given: `EventId`, a CloudEvent's
+    /// `id`
+    id: String,
     /// Only for this subscription; all that the caller may see if missing
     #[arg(long)]
     subscription: Option<SubscriptionId>,
@@ -22,7 +24,7 @@ pub struct Args {
 /// Asks the gateway and tells what it answers.
 pub async fn run(args: &Args, context: &Context) -> CommandResult {
     let client = context.client()?;
-    let request = client.request(Method::GET, &format!("/events/{}/trace", args.id))?;
+    let request = client.request(Method::GET, &format!("/events/{}/trace", segment(&args.id)?))?;
     let query: Vec<_> =
         args.subscription.iter().map(|id| ("subscription", id.to_string())).collect();
     let trace = client.read(request.query(&query)).await?;

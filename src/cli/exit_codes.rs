@@ -8,6 +8,7 @@ const NO: &[(&str, &str)] = &[
     ("demo", "a claim did not hold"),
     ("events key", "the event carries another key"),
     ("events put", "lines were refused or could not be read"),
+    ("events try", "an event would not cross: refused, quarantined, or wanted by nobody"),
     ("evidence verify", "something is wrong"),
     ("log restore", "the backup is damaged"),
     ("log verify", "something is wrong"),

@@ -94,6 +94,20 @@ pub trait Log: Send + Sync {
     /// Ours: the store failed.
     async fn find(&self, ids: &[EventId]) -> Result<Vec<Option<Arc<Entry>>>, LogError>;
 
+    /// Finds the entries after a position that came of an envelope with this id, whatever its
+    /// source, in order: one for each publication that wanted it, and more where several sources use
+    /// the same ids. Where equal content was swallowed, it is the entry that has the content.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn of_envelope(
+        &self,
+        envelope_id: &str,
+        after: Position,
+        page: Page,
+    ) -> Result<Vec<Arc<Entry>>, LogError>;
+
     /// Reads the violations that a publication let pass with an entry; nothing if there were none,
     /// or the log does not hold the entry any more.
     ///

@@ -116,6 +116,15 @@ impl Log for Tailed {
         Ok(found)
     }
 
+    async fn of_envelope(
+        &self,
+        envelope_id: &str,
+        after: Position,
+        page: Page,
+    ) -> Result<Vec<Arc<Entry>>, LogError> {
+        self.below.of_envelope(envelope_id, after, page).await
+    }
+
     async fn observed(&self, at: Position) -> Result<Option<Observed>, LogError> {
         self.below.observed(at).await
     }

@@ -226,7 +226,12 @@ fn check(config: &Config) -> Result<(), BuildError> {
 
 type Contracts = (Arc<Catalog>, Arc<Publications>, crate::contract::Gate);
 
-fn contracts(config: &Config) -> Result<Contracts, BuildError> {
+/// Reads the contracts and publications that the settings name.
+///
+/// # Errors
+///
+/// The operator's turn: every mistake in them.
+pub fn contracts(config: &Config) -> Result<Contracts, BuildError> {
     let read = |path| config::folder(path).map_err(BuildError::Documents);
     let catalog = Catalog::load(&read(&config.contracts)?).map_err(BuildError::Documents)?;
     let publications =
@@ -237,7 +242,8 @@ fn contracts(config: &Config) -> Result<Contracts, BuildError> {
     Ok((catalog, Arc::new(publications), gate))
 }
 
-fn naming(config: &Config) -> Naming {
+/// How the gateway of these settings names events.
+pub fn naming(config: &Config) -> Naming {
     let issuer = config.issuer.as_str().trim_end_matches('/');
     Naming {
         schemas: format!("{issuer}/schemas").into(),

@@ -6,11 +6,12 @@ use async_trait::async_trait;
 
 use crate::contract::Gate;
 use crate::enrich::{Publication, Publications};
-use crate::event::{Blame, EventId, Fault, Violation};
+use crate::event::{Blame, EventId, Fault};
 use crate::eventlog::{Appended, Draft, Log, LogError, NewQuarantined, Quarantine};
+use crate::gateway::Crossing;
 use crate::gateway::unwanted::Unwanted;
-use crate::identify::{Naming, identify};
-use crate::source::{Admit, AdmitRefusal, Admitted, Received, ResponseMode};
+use crate::identify::Naming;
+use crate::source::{Admit, AdmitRefusal, Admitted, Received, ResponseMode, Trial};
 use crate::telemetry::{Metric, Metrics, error_chain};
 
 /// Takes events from their sources to the log.
@@ -90,6 +91,10 @@ impl Admit for Inbound {
         let event = appended.first().map(|one| one.id());
         event.ok_or_else(|| ours("the log gave no answer for an event".to_owned()))
     }
+
+    fn trials(&self, received: &Arc<Received>) -> Vec<Trial> {
+        self.crossing().trials(received)
+    }
 }
 
 impl Inbound {
@@ -131,20 +136,16 @@ impl Inbound {
         publication: &Arc<Publication>,
         received: &Arc<Received>,
     ) -> Result<Draft, AdmitRefusal> {
-        let name = publication.name();
-        let enriched = publication
-            .enrich(received)
-            .map_err(|error| refused(name, "patch-failed", vec![error.violation()]))?;
-        let validated = self
-            .gate
-            .check(enriched)
-            .map_err(|breach| refused(name, "contract-violated", breach.violations))?;
-        if !validated.observed().is_empty() {
-            self.metrics.counter(Metric::ViolationsObserved, &[name]).increment();
+        let draft = self.crossing().walk(publication, received, |_| ())?;
+        if draft.observed.is_some() {
+            self.metrics.counter(Metric::ViolationsObserved, &[publication.name()]).increment();
         }
-        let identified = identify(validated, &self.naming)
-            .map_err(|error| refused(name, "contract-violated", vec![error.violation()]))?;
-        Ok(identified.into_draft())
+        Ok(draft)
+    }
+
+    fn crossing(&self) -> Crossing<'_> {
+        let Self { publications, gate, naming, .. } = self;
+        Crossing { publications, gate, naming }
     }
 
     /// Makes everything durable before anyone hears yes.
@@ -227,15 +228,6 @@ fn settle(
         })
     };
     answers.into_iter().map(share).collect()
-}
-
-fn refused(publication: &str, code: &'static str, violations: Vec<Violation>) -> AdmitRefusal {
-    AdmitRefusal {
-        fault: Fault::Caller,
-        code,
-        message: format!("publication `{publication}` cannot let the event cross"),
-        violations,
-    }
 }
 
 fn ours(message: String) -> AdmitRefusal {

@@ -7,6 +7,7 @@
 //! **Invariant:** no other room names this one, but for the command line.
 
 mod build;
+mod crossing;
 mod expiry;
 mod inbound;
 mod lagging;
@@ -17,6 +18,7 @@ mod storing;
 mod unwanted;
 mod watching;
 
-pub use build::{BuildError, Machine, build};
+pub use build::{BuildError, Machine, build, contracts, naming};
+pub use crossing::Crossing;
 pub use inbound::Inbound;
 pub use lifecycle::{Gateway, RunError};

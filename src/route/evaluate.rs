@@ -20,6 +20,11 @@ pub(super) fn field_holds(field: &Field, event: &Value) -> bool {
     reached.accepted || (!reached.present && field.may_be_absent())
 }
 
+/// Tells whether an event has a value where a field says, whatever the value.
+pub(super) fn field_is_there(field: &Field, event: &Value) -> bool {
+    reach(event, field, 0).present
+}
+
 /// `demanded` is the rank of a term that must be found although it may be absent elsewhere: it is
 /// what picks the element of the array above.
 fn value_holds(value: &Value, terms: &[Term], depth: usize, demanded: Option<u16>) -> bool {
@@ -228,6 +233,26 @@ mod tests {
         ) {
             let pattern = Pattern::from_value(&pattern).unwrap();
             prop_assert_eq!(pattern.explain(&event).is_empty(), pattern.matches(&event));
+        }
+
+        #[test]
+        fn an_explanation_names_fields_of_the_pattern_that_fail(
+            pattern in strategies::pattern(),
+            event in strategies::event(),
+        ) {
+            let pattern = Pattern::from_value(&pattern).unwrap();
+            let tree = EventTree::of(&event);
+            let fields = || pattern.conjunctions().iter().flat_map(|one| one.terms());
+            for mismatch in pattern.explain(&event) {
+                let paths: Vec<&str> = mismatch.path.split(", ").collect();
+                for path in &paths {
+                    let mut named = fields().filter(|term| &*term.field.dotted == *path);
+                    let fails = |term: &Term| !field_holds(&term.field, tree.root());
+                    // Where all hold on their own, they fail together.
+                    let is_right = if paths.len() == 1 { named.any(fails) } else { named.next().is_some() };
+                    prop_assert!(is_right, "{} {}", path, pattern);
+                }
+            }
         }
     }
 }

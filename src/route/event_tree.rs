@@ -12,7 +12,7 @@ pub struct EventTree<'e>(Cow<'e, Value>);
 impl<'e> EventTree<'e> {
     /// Reads an event.
     pub fn of(event: &'e Value) -> Self {
-        if has_dotted_name(event) {
+        if has_dotted_name(event, DEEPEST) {
             Self(Cow::Owned(spelled_out(event.clone(), DEEPEST, &mut { MOST_DOTS })))
         } else {
             Self(Cow::Borrowed(event))
@@ -24,24 +24,28 @@ impl<'e> EventTree<'e> {
     }
 }
 
-/// The deepest path that dots make; a pattern of 4,096 characters has few that are deeper.
-const DEEPEST: usize = 1000;
+/// How deep names are taken for paths; what lies deeper is as it was sent.
+const DEEPEST: usize = 200;
 /// The most dots of an event that make paths: each becomes an object, which takes many times the
 /// byte that it came as.
 const MOST_DOTS: usize = 20_000;
 
-fn has_dotted_name(value: &Value) -> bool {
+fn has_dotted_name(value: &Value, levels: usize) -> bool {
+    let Some(below) = levels.checked_sub(1) else { return false };
     match value {
-        Value::Object(members) => members
-            .iter()
-            .any(|(name, member)| name.as_bytes().contains(&b'.') || has_dotted_name(member)),
-        Value::Array(items) => items.iter().any(has_dotted_name),
+        Value::Object(members) => members.iter().any(|(name, member)| {
+            name.as_bytes().contains(&b'.') || has_dotted_name(member, below)
+        }),
+        Value::Array(items) => items.iter().any(|item| has_dotted_name(item, below)),
         _ => false,
     }
 }
 
 /// A name whose dots would lead deeper than `levels`, or are more than are left, stays a name.
 fn spelled_out(value: Value, levels: usize, dots_left: &mut usize) -> Value {
+    if levels == 0 {
+        return value;
+    }
     match value {
         Value::Object(members) => {
             let mut spelled = Map::new();

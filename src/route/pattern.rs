@@ -12,7 +12,7 @@ use crate::event::number::crossing_text;
 use crate::route::PatternError;
 use crate::route::evaluate;
 use crate::route::event_tree::EventTree;
-use crate::route::field::Conjunction;
+use crate::route::field::{Conjunction, Field};
 use crate::route::predicate::Predicate;
 use crate::route::reader;
 use crate::route::syntax;
@@ -114,10 +114,7 @@ pub(super) fn mismatches(conjunction: &Conjunction, event: &Value) -> Vec<Mismat
         .iter()
         .filter(|term| !evaluate::field_holds(&term.field, event))
         .map(|term| {
-            let mut operators: Vec<&str> =
-                term.field.alternatives.iter().map(Predicate::operator).collect();
-            operators.dedup();
-            let reason = format!("no value of the field satisfies {}", operators.join(" or "));
+            let reason = reason(&term.field, evaluate::field_is_there(&term.field, event));
             Mismatch { path: term.field.dotted.to_string(), reason }
         })
         .collect();
@@ -128,6 +125,23 @@ pub(super) fn mismatches(conjunction: &Conjunction, event: &Value) -> Vec<Mismat
         conjunction.terms().iter().map(|term| term.field.dotted.to_string()).collect();
     let reason = "each field matches, but not all within the same element of an array".to_owned();
     vec![Mismatch { path: paths.join(", "), reason }]
+}
+
+/// What a field lacks that fails on its own, without a word of what the event has there.
+fn reason(field: &Field, is_there: bool) -> String {
+    let mut operators: Vec<&str> = field.alternatives.iter().map(Predicate::operator).collect();
+    operators.dedup();
+    match (operators.as_slice(), is_there) {
+        (["exists"], false) => "the event has no value there".to_owned(),
+        (["exists"], true) => "the event has a value there, and must not".to_owned(),
+        (["exact"], true) => "its value is another one".to_owned(),
+        (operators, true) => {
+            format!("no value of the field satisfies {}", operators.join(" or "))
+        }
+        (operators, false) => {
+            format!("the event has no value there that could satisfy {}", operators.join(" or "))
+        }
+    }
 }
 
 /// JSON with sorted members, whose order means nothing in a pattern, and one text for each number.
@@ -276,6 +290,13 @@ mod tests {
         let paths: Vec<&str> = why.iter().map(|mismatch| mismatch.path.as_str()).collect();
         assert_eq!(paths, ["data.amount", "data.gone"]);
         assert_eq!(why[0].reason, "no value of the field satisfies numeric");
+        assert_eq!(why[1].reason, "the event has no value there");
+        let why = pattern.explain(&json!({"type": "y", "data": {"gone": "s"}}));
+        let reasons: Vec<&str> = why.iter().map(|mismatch| mismatch.reason.as_str()).collect();
+        assert_eq!(
+            reasons,
+            ["the event has no value there that could satisfy numeric", "its value is another one"]
+        );
     }
 
     #[test]

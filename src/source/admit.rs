@@ -1,9 +1,11 @@
 //! The one question that a source asks: may I acknowledge?
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::event::{Blame, EventId, Fault, Violation};
-use crate::source::Received;
+use crate::source::{Received, Trial};
 
 /// Whether the producer waits for the answer and can act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,4 +81,10 @@ pub trait Admit: Send + Sync {
     /// Not cancel safe, as [`admit`](Self::admit).
     async fn release(&self, received: Received, publication: &str)
     -> Result<EventId, AdmitRefusal>;
+
+    /// Says what each publication would make of an event. Nothing is stored, counted or set aside.
+    /// Whoever has no publications has nothing to say.
+    fn trials(&self, _received: &Arc<Received>) -> Vec<Trial> {
+        Vec::new()
+    }
 }

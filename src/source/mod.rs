@@ -18,8 +18,10 @@ mod config;
 pub mod intake;
 mod lines;
 mod received;
+mod trial;
 
 pub use admit::{Admit, AdmitRefusal, Admitted, ResponseMode};
 pub use config::{AccessKey, ArchiveReplays, Config, OnViolation, Signatures, UnknownBus};
 pub use lines::{InputLine, LineError, Lines};
 pub use received::{Envelope, OWN_SOURCE, Received, ReceivedError};
+pub use trial::{PatchedEvent, Trial, TrialVerdict};

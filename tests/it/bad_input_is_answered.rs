@@ -117,7 +117,7 @@ async fn requests_that_no_path_takes_are_answered_with_problems() {
         (raw(Method::POST, "/subscriptions", json_type, "{").await, 400),
         (raw(Method::POST, "/subscriptions", json_type, "{\"ids\":1}").await, 422),
         (raw(Method::POST, "/subscriptions", json_type, &big.to_string()).await, 413),
-        (raw(Method::GET, "/events/not-a-ulid", json_type, "").await, 400),
+        (raw(Method::GET, "/events/not-a-ulid", json_type, "").await, 404),
         (raw(Method::GET, "/events?limit=0", json_type, "").await, 422),
         (raw(Method::GET, "/events?limit=x", json_type, "").await, 400),
         (raw(Method::GET, "/quarantine/999", json_type, "").await, 404),

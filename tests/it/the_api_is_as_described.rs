@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Receiver, Reply, TestGateway, eventually};
+use crate::harness::{Answer, Receiver, Reply, TestGateway, eventually, order_created};
 
 /// The schema that a description has for the answers of an operation with a status.
 fn schema(described: &Value, operation: &str, status: u16) -> Value {
@@ -133,5 +133,33 @@ async fn a_token_and_its_refusal_have_the_form_that_the_description_gives_them()
         let answer = gateway.call(Method::POST, "/oauth/token", Some(&body)).await;
         assert_eq!(answer.status, status, "{}", answer.body);
         compare(&described, "POST /oauth/token", &answer);
+    }
+}
+
+#[tokio::test]
+async fn what_is_told_of_an_event_by_its_envelope_or_before_it_is_sent_is_described() {
+    let gateway = TestGateway::start().await;
+    let described = gateway.get("/openapi.json").await;
+    gateway.order(1).await;
+    let mut other = order_created("order-1", 1);
+    other["type"] = json!("OrderCompleted");
+    let envelope = json!({
+        "id": "tried", "source": "order-service", "detail-type": "OrderCreated",
+        "detail": { "id": 7, "amount": 7 },
+    });
+    // The same source and id, and another publication.
+    gateway.publish(&other).await;
+
+    for (operation, path, body, status) in [
+        ("GET /events", "/events?envelope=order-1", None, 200),
+        ("GET /events/{id}", "/events/nowhere", None, 404),
+        ("GET /events/{id}", "/events/order-1", None, 409),
+        ("GET /events/{id}/trace", "/events/order-1/trace", None, 409),
+        ("POST /events", "/events?dryRun=true", Some(&envelope), 200),
+    ] {
+        let method: Method = operation.split(' ').next().unwrap().parse().unwrap();
+        let answer = gateway.call(method, path, body).await;
+        assert_eq!(answer.status, status, "{operation}: {}", answer.body);
+        compare(&described, operation, &answer);
     }
 }

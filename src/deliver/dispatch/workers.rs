@@ -12,7 +12,7 @@ use crate::deliver::worker::{
     AckState, Courier, DeliveryContext, Followed, Inbox, PullWorker, SubscriptionView,
     WorkerCommand, WorkerStanding,
 };
-use crate::event::SubscriptionId;
+use crate::event::{CloudEvent, SubscriptionId};
 use crate::eventlog::{Changes, Cursor, Entry, FencingEpoch, LogError, Position, Retry};
 use crate::route::Table;
 use crate::subscriptions::{Subscription, SubscriptionState};
@@ -262,6 +262,11 @@ impl Dispatch {
         let last = entries.last()?.position;
         self.followed.advance(last);
         Some(last)
+    }
+
+    /// The subscriptions that want an event now, whatever their state.
+    pub fn wanting(&self, event: &CloudEvent) -> Vec<SubscriptionId> {
+        self.table.matches(&event.to_tree())
     }
 
     /// Writes the outcomes that are not written yet.

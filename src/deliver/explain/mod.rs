@@ -5,6 +5,7 @@
 
 mod explanation;
 mod status;
+mod wanting;
 
 pub use explanation::{Explanation, FilterMatching};
 pub use status::{BlockedBy, DeliveryStatus};

@@ -170,7 +170,7 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
     let before = log.read(Position::START, ALL).await.unwrap();
     log.close().await.unwrap();
     let older = Connection::open(directory.path().join("sealway.db")).unwrap();
-    older.execute_batch("DROP TABLE protections").unwrap();
+    older.execute_batch("DROP TABLE protections; DROP TABLE envelopes").unwrap();
     let times = "DROP TABLE times; ALTER TABLE dead_letters DROP COLUMN time_text";
     older.execute_batch(times).unwrap();
     older.pragma_update(None, "user_version", 8).unwrap();
@@ -181,6 +181,8 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
     log.append(words("c")).await.unwrap();
     let after = log.read(Position::START, ALL).await.unwrap();
     assert_eq!((&after[..2], after.len()), (&before[..], 3));
+    let of = async |id| log.of_envelope(id, Position::START, ALL).await.unwrap().len();
+    assert_eq!((of("a").await, of("c").await), (0, 1), "old events have no such name");
 }
 
 #[tokio::test]

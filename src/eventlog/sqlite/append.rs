@@ -8,7 +8,9 @@ use crate::ambient::Entropy;
 use crate::event::{EventId, Subject, Timestamp, TraceContext};
 use crate::eventlog::id_generator::{IdGenerator, ORIGIN_WINDOW};
 use crate::eventlog::sqlite::trim::Trimming;
-use crate::eventlog::sqlite::{contents, observed, protections, quarantine, rows, times};
+use crate::eventlog::sqlite::{
+    contents, envelopes, observed, protections, quarantine, rows, times,
+};
 use crate::eventlog::{
     Appended, Draft, Entry, LowWatermark, NewQuarantined, Position, QuarantineId,
 };
@@ -42,6 +44,8 @@ impl Appending<'_> {
             return Ok(Appended::Duplicate { of });
         }
         if let Some(of) = self.repeat_of_content(&draft)? {
+            let known = (of, self.id_generator.head());
+            envelopes::remember_repeat(self.connection, &draft.envelope_id, known)?;
             return Ok(Appended::Duplicate { of });
         }
         let conflict = contents::conflict(self.connection, &draft, self.trimming.low_watermark.id)?;
@@ -49,6 +53,7 @@ impl Appending<'_> {
             return Err(rusqlite::Error::IntegralValueOutOfRange(0, i64::MAX));
         };
         self.remember(&draft, id)?;
+        envelopes::remember(self.connection, &draft.envelope_id, position)?;
         if let Some(observed) = draft.observed.take() {
             observed::put(self.connection, position, &observed)?;
         }

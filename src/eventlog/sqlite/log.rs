@@ -19,7 +19,7 @@ use crate::eventlog::sqlite::readers::ReadPool;
 use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::trim::Trimming;
 use crate::eventlog::sqlite::writer::{Gauges, LogWriter, Shared, Sweeping};
-use crate::eventlog::sqlite::{observed, queries, trim};
+use crate::eventlog::sqlite::{envelopes, observed, queries, trim};
 use crate::eventlog::{
     Appended, DiskLevel, Draft, Entry, Extent, Log, LogError, LogLimits, LowWatermark, Observed,
     Page, Position, Retention, Tail, Trimmed,
@@ -173,6 +173,18 @@ impl Log for SqliteLog {
     async fn find(&self, ids: &[EventId]) -> Result<Vec<Option<Arc<Entry>>>, LogError> {
         let ids = ids.to_vec();
         self.readers.run("find events", move |c| queries::find(c, &ids)).await
+    }
+
+    async fn of_envelope(
+        &self,
+        envelope_id: &str,
+        after: Position,
+        page: Page,
+    ) -> Result<Vec<Arc<Entry>>, LogError> {
+        let id = envelope_id.to_owned();
+        self.readers
+            .run("find the events of an envelope", move |c| envelopes::entries(c, &id, after, page))
+            .await
     }
 
     async fn observed(&self, at: Position) -> Result<Option<Observed>, LogError> {

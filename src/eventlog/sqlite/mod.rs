@@ -17,6 +17,7 @@ mod changes;
 mod checkpoint;
 mod contents;
 mod database;
+mod envelopes;
 mod letters;
 mod log;
 mod sequence_checkpoints;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::sqlite::contents::Sweep;
-use crate::eventlog::sqlite::{observed, protections, rows, times};
+use crate::eventlog::sqlite::{envelopes, observed, protections, rows, times};
 use crate::eventlog::{Extent, LowWatermark, Position, Retention, Trimmed};
 
 /// The most entries that one slice looks at.
@@ -85,6 +85,7 @@ impl Trimming {
                 .execute(low_watermark)?;
         }
         self.sweep.go_on(connection, trimmed.dropped, self.low_watermark.id)?;
+        envelopes::drop_passed(connection, trimmed.dropped, self.low_watermark.position)?;
         if !trimmed.more {
             // Entries that waited for an attempt are looked at again in the next round.
             self.looked_at = Position::START;

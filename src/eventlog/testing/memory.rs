@@ -34,6 +34,7 @@ pub(super) struct Held {
     id_generator: IdGenerator,
     pub(super) entries: VecDeque<Arc<Entry>>,
     pub(super) observed: BTreeMap<Position, Observed>,
+    envelopes: BTreeMap<Arc<str>, BTreeSet<EventId>>,
     pub(super) low_watermark: LowWatermark,
     origins: BTreeMap<Origin, (EventId, Timestamp)>,
     pub(super) contents: BTreeMap<StoredContent, (EventId, Timestamp)>,
@@ -60,6 +61,7 @@ impl MemoryLog {
             id_generator: IdGenerator::after(EventId::MIN, Position::START),
             entries: VecDeque::new(),
             observed: BTreeMap::new(),
+            envelopes: BTreeMap::new(),
             low_watermark: LowWatermark::START,
             origins: BTreeMap::new(),
             contents: BTreeMap::new(),
@@ -105,7 +107,9 @@ impl Held {
         let repeats = [same_origin.map(|known| (ORIGIN_WINDOW, known)), same_content];
         for (window, (of, at)) in repeats.into_iter().flatten() {
             if now.since(*at) < window {
-                return Some(Appended::Duplicate { of: *of });
+                let of = *of;
+                self.envelopes.entry(draft.envelope_id).or_default().insert(of);
+                return Some(Appended::Duplicate { of });
             }
         }
         let key = draft.idempotency_key;
@@ -121,6 +125,7 @@ impl Held {
             self.origins.insert(origin, (id, now));
         }
         self.contents.insert(content, (id, now));
+        self.envelopes.entry(Arc::clone(&draft.envelope_id)).or_default().insert(id);
         if let Some(observed) = draft.observed.take() {
             self.observed.insert(position, observed);
         }
@@ -213,6 +218,21 @@ impl Log for MemoryLog {
             held.entries.get(at).map(Arc::clone)
         };
         Ok(ids.iter().map(find).collect())
+    }
+
+    async fn of_envelope(
+        &self,
+        envelope_id: &str,
+        after: Position,
+        page: Page,
+    ) -> Result<Vec<Arc<Entry>>, LogError> {
+        let held = self.hold()?;
+        let ids = held.envelopes.get(envelope_id).into_iter().flatten();
+        let find = |id: &EventId| {
+            let at = held.entries.binary_search_by_key(id, |entry| entry.event.id).ok()?;
+            held.entries.get(at).filter(|entry| entry.position > after).map(Arc::clone)
+        };
+        Ok(fill(ids.filter_map(find), page, |entry| entry.weight()))
     }
 
     async fn observed(&self, at: Position) -> Result<Option<Observed>, LogError> {

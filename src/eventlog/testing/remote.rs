@@ -113,6 +113,8 @@ seam! {
         append(batch: Vec<Draft>) -> Result<Vec<Appended>, LogError>;
         read(after: Position, page: Page) -> Result<Vec<Arc<Entry>>, LogError>;
         find(ids: &[EventId]) -> Result<Vec<Option<Arc<Entry>>>, LogError>;
+        of_envelope(envelope_id: &str, after: Position, page: Page)
+            -> Result<Vec<Arc<Entry>>, LogError>;
         observed(at: Position) -> Result<Option<Observed>, LogError>;
         seek(from: EventId) -> Result<Position, LogError>;
         extent(released: &BTreeSet<SubscriptionId>) -> Result<Extent, LogError>;

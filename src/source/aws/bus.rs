@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::ambient::{Clock, Entropy};
@@ -15,8 +14,7 @@ use crate::source::aws::operations::{self, Buses};
 use crate::source::aws::repeats::{Answers, Invocation};
 use crate::source::aws::{AccessKeys, Answered, AwsErrorKind, Call, Identity, Refused, signature};
 use crate::source::{
-    Admit, AdmitRefusal, Admitted, Config, Envelope, OnViolation, Received, ResponseMode,
-    Signatures,
+    Admit, AdmitRefusal, Admitted, Config, OnViolation, Received, ResponseMode, Signatures,
 };
 use crate::telemetry::{Metric, Metrics};
 
@@ -233,25 +231,11 @@ impl Bus {
         headers: &HeaderMap,
     ) -> Received {
         let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let trace = entry
-            .trace
-            .or_else(|| header("traceparent").and_then(|text| text.parse().ok()))
+        let trace = header("traceparent")
+            .and_then(|text| text.parse().ok())
             .or_else(|| TraceContext::from_aws(header("x-amzn-trace-id")?).ok());
-        Received {
-            envelope: Envelope {
-                id: event_id.to_string(),
-                source: entry.source,
-                detail_type: entry.detail_type,
-                time: entry.time.unwrap_or_else(|| self.clock.now().into()),
-                account: Some(self.config.account.clone()),
-                region: Some(self.config.region.clone()),
-                replay_name: None,
-                resources: entry.resources,
-                detail: Value::Object(entry.detail),
-            },
-            repeatable,
-            traceparent: trace.map(|trace| trace.to_string()),
-        }
+        let named = (event_id.to_string(), repeatable);
+        entry.into_received(named, trace, (&self.config, self.clock.now()))
     }
 
     fn random_id(&self) -> Uuid {

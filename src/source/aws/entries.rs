@@ -7,13 +7,13 @@ use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::event::{EventTime, EventTimeError, TraceContext, json};
+use crate::event::{EventTime, EventTimeError, Timestamp, TraceContext, json};
 use crate::source::aws::answer::EntryResult;
 use crate::source::aws::entry_time::read_time;
 use crate::source::aws::operations::{Buses, parse};
 use crate::source::aws::{AwsErrorKind, Identity, Refused};
 use crate::source::received::is_own_source;
-use crate::source::{Config, UnknownBus};
+use crate::source::{Config, Envelope, Received, UnknownBus};
 
 const MAX_ENTRIES: usize = 10;
 const MAX_DETAIL_TYPE: usize = 128;
@@ -29,6 +29,32 @@ pub(super) struct PutEntry {
     pub resources: Vec<String>,
     pub time: Option<EventTime>,
     pub trace: Option<TraceContext>,
+}
+
+impl PutEntry {
+    /// Puts the entry into the envelope that rules and targets of AWS would see.
+    pub(super) fn into_received(
+        self,
+        (id, repeatable): (String, bool),
+        header_trace: Option<TraceContext>,
+        (config, now): (&Config, Timestamp),
+    ) -> Received {
+        Received {
+            envelope: Envelope {
+                id,
+                source: self.source,
+                detail_type: self.detail_type,
+                time: self.time.unwrap_or_else(|| now.into()),
+                account: Some(config.account.clone()),
+                region: Some(config.region.clone()),
+                replay_name: None,
+                resources: self.resources,
+                detail: Value::Object(self.detail),
+            },
+            repeatable,
+            traceparent: self.trace.or(header_trace).map(|trace| trace.to_string()),
+        }
+    }
 }
 
 /// What is to be done with an entry.

@@ -113,6 +113,36 @@ async fn events_are_found_by_id_in_the_order_asked() {
 }
 
 #[tokio::test]
+async fn the_events_of_an_envelope_are_found_by_its_id_page_by_page() {
+    for limits in [LogLimits::default(), short_tail()] {
+        for fixture in engines(limits) {
+            let log = &*fixture.store.log;
+            let of = |envelope: &str, word: &str| Draft {
+                envelope_id: envelope.into(),
+                deduplicate: Some(Duration::from_mins(1)),
+                ..draft(word)
+            };
+            let drafts = vec![of("one", "a"), of("two", "b"), of("one", "c"), of("three", "b")];
+            log.append(drafts).await.unwrap();
+            log.append(vec![of("two", "b")]).await.unwrap();
+
+            let found = async |envelope: &str, after: u64, items: usize| {
+                let page = Page { items, ..Page::default() };
+                let found = log.of_envelope(envelope, Position(after), page).await.unwrap();
+                found.iter().map(|entry| entry.position.0).collect::<Vec<_>>()
+            };
+            assert_eq!(found("one", 0, 10).await, [1, 3]);
+            assert_eq!(found("one", 0, 1).await, [1]);
+            assert_eq!(found("one", 1, 10).await, [3]);
+            assert_eq!(found("two", 0, 10).await, [2], "a repeat is noted once");
+            assert_eq!(found("three", 0, 10).await, [2], "its content was there already");
+            assert_eq!(found("ONE", 0, 10).await, [] as [u64; 0]);
+            assert_eq!(found("", 0, 10).await, [] as [u64; 0]);
+        }
+    }
+}
+
+#[tokio::test]
 async fn an_id_is_sought_by_its_place_whether_or_not_it_is_there() {
     for limits in [LogLimits::default(), short_tail()] {
         for fixture in engines(limits) {

@@ -61,6 +61,25 @@ fn retry(name: &str, event: EventId, position: u64) -> Retry {
 }
 
 #[tokio::test]
+async fn an_envelope_is_forgotten_with_its_events() {
+    for fixture in engines(LogLimits::default()) {
+        let log = &*fixture.store.log;
+        let of = |envelope: &str| Draft { envelope_id: envelope.into(), ..draft("a") };
+        for number in 0..40 {
+            log.append(vec![of("one"), of(&number.to_string())]).await.unwrap();
+        }
+        fixture.clock.advance(DAY + Duration::from_secs(1));
+        let kept = log.append(vec![of("one")]).await.unwrap()[0].id();
+
+        assert_eq!(trim(log, &older_than_a_day(&fixture.clock)).await, 80);
+
+        let found = log.of_envelope("one", Position::START, ALL).await.unwrap();
+        assert_eq!(found.iter().map(|one| one.event.id).collect::<Vec<_>>(), [kept]);
+        assert!(log.of_envelope("7", Position::START, ALL).await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
 async fn entries_go_when_they_are_too_old_and_not_before() {
     for fixture in engines(LogLimits::default()) {
         let log = &*fixture.store.log;

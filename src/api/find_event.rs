@@ -1,0 +1,66 @@
+//! Finds an event by what its producer was given: its own id, or the id of the envelope it came in.
+
+use std::sync::Arc;
+
+use crate::api::event_choice::EventChoice;
+use crate::api::{Code, Problem, Services};
+use crate::event::EventId;
+use crate::eventlog::{Entry, LogError, Page, Position, QuarantineQuery};
+
+/// The most events that a caller is given to choose from.
+const MOST: usize = 100;
+
+/// Finds the one event that a ULID, an `EventId` of EventBridge or the `id` of a CloudEvent names;
+/// nothing if the log holds none. For operators only: an envelope is its domain's own.
+///
+/// # Errors
+///
+/// The caller's turn: several events came of the envelope. Ours: the log failed.
+pub(super) async fn find_event(
+    services: &Services,
+    given: &str,
+) -> Result<Option<Arc<Entry>>, Problem> {
+    let log = &services.store.log;
+    if let Ok(id) = given.parse::<EventId>()
+        && let Some(found) = log.find(&[id]).await?.into_iter().next().flatten()
+    {
+        return Ok(Some(found));
+    }
+    let page = Page { items: MOST, ..Page::default() };
+    let mut found = log.of_envelope(given, Position::START, page).await?;
+    if found.len() < 2 {
+        return Ok(found.pop());
+    }
+    let words = "several events came of this id; name one of them by its ULID";
+    let choices = found.iter().map(|entry| EventChoice::of(entry)).collect();
+    Err(Problem::new(Code::Ambiguous, words).with_choices(choices))
+}
+
+/// Says why there is no event under an id, as far as that is known, and where to look.
+///
+/// # Errors
+///
+/// Ours: the log failed.
+pub(super) async fn missing(services: &Services, given: &str) -> Result<Problem, LogError> {
+    let log = &services.store.log;
+    // Where others append too, what is known of the low watermark may be old.
+    log.fresh_head().await?;
+    let low_watermark = log.low_watermark();
+    let query = QuarantineQuery { envelope_id: Some(given.into()), ..QuarantineQuery::default() };
+    let page = Page { items: 1, ..Page::default() };
+    let is_aside = !services.store.quarantine.quarantined(&query, page).await?.is_empty();
+    let words = if is_aside {
+        "there is no such event: what came under this id is in quarantine; `GET \
+         /quarantine?envelope=` and `sealway quarantine list --envelope` list it and say why"
+            .to_owned()
+    } else if given.parse().is_ok_and(|id| low_watermark.is_above(id)) {
+        let dropped = low_watermark.id;
+        format!("there is no such event; those up to {dropped} were dropped by retention")
+    } else {
+        "there is no such event, and none that came of an envelope with this id: no publication \
+         wanted it, it was refused, retention has dropped it, or it is from before the gateway \
+         kept such ids; `sealway events try` tells what would become of it now"
+            .to_owned()
+    };
+    Ok(Problem::new(Code::NotFound, words))
+}
