@@ -49,6 +49,7 @@ mod stalled;
 mod stream;
 mod subscription_shown;
 mod subscriptions;
+mod unread;
 
 pub use bus::bus_route;
 pub use caller::{Caller, Scope, ScopeError};

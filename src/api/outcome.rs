@@ -11,8 +11,9 @@ use crate::event::Violation;
 pub struct Outcome {
     /// Its place in the request, from 0.
     pub(super) index: usize,
-    /// The id under which the producer sent it.
-    pub(super) id: String,
+    /// The id under which the producer sent it; missing if it cannot be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id: Option<String>,
     #[serde(flatten)]
     pub(super) result: Settled,
 }
@@ -29,6 +30,15 @@ pub enum Settled {
         repeated: bool,
         /// How many publications had it quarantined.
         quarantined: usize,
+    },
+    /// It could not be read, and is in quarantine as bytes.
+    Quarantined {
+        /// The number of its entry there, for the operator.
+        entry: u64,
+        /// A stable word for the reason, as in problems.
+        code: &'static str,
+        /// What is wrong and where.
+        detail: String,
     },
     /// Nothing of it was stored.
     Refused {

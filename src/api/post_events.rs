@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::api::outcome::{Outcome, Settled};
 use crate::api::query::Query;
+use crate::api::unread::{answer_unreadable, unparsed};
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::event::{Fault, json};
 use crate::source::intake::{self, Posting, Unreadable};
@@ -41,7 +42,7 @@ enum WantedMode {
 #[derive(Serialize, ToSchema)]
 pub struct Accepted {
     /// The events, in the order sent.
-    events: Vec<Outcome>,
+    pub(super) events: Vec<Outcome>,
 }
 
 /// Takes the events of a request, and answers 202 once all of them are durable.
@@ -49,7 +50,7 @@ pub struct Accepted {
     post, path = "/events", tag = "events",
     operation_id = "events_publish",
     params(("manner" = Option<String>, Query,
-        description = "`asynchronous`: an event that breaks its contract is quarantined, not refused")),
+        description = "`asynchronous`: what breaks its contract or cannot be read is quarantined, not refused")),
     request_body(content = Object,
         description = "A CloudEvent (structured, binary or batched) or an EventBridge envelope"),
     responses(
@@ -70,9 +71,15 @@ pub async fn publish(
     let body = to_bytes(body, limit.bytes())
         .await
         .map_err(|_| Problem::new(Code::TooLarge, format!("the body is over {limit}")))?;
-    let posting = intake::read(&parts.headers, &body, &services.source, services.clock.now())
-        .map_err(|error| unreadable(&error))?;
-    take(posting, response_mode(parameters.response_mode, &parts.headers), &*services.admit).await
+    let response_mode = response_mode(parameters.response_mode, &parts.headers);
+    let now = services.clock.now();
+    match intake::read(&parts.headers, &body, &services.source, now) {
+        Ok(posting) => take(posting, response_mode, &*services.admit).await,
+        Err(error) => {
+            let unparsed = unparsed(&caller, &parts.headers, &body, &error);
+            answer_unreadable(unparsed, response_mode, &*services.admit).await
+        }
+    }
 }
 
 async fn take(
@@ -101,7 +108,7 @@ fn response_mode(wanted: Option<WantedMode>, headers: &HeaderMap) -> ResponseMod
     }
 }
 
-fn unreadable(error: &Unreadable) -> Problem {
+pub(super) fn unreadable(error: &Unreadable) -> Problem {
     let code = match error {
         Unreadable::MediaType(_) => Code::UnsupportedMediaType,
         Unreadable::Json(json::Error::TooLong { .. }) => Code::TooLarge,
@@ -123,7 +130,7 @@ fn answer(
         .into_iter()
         .zip(outcomes)
         .enumerate()
-        .map(|(index, (id, outcome))| Outcome { index, id, result: settled(outcome) })
+        .map(|(index, (id, outcome))| Outcome { index, id: Some(id), result: settled(outcome) })
         .collect();
     match first_refusal {
         None => Ok((StatusCode::ACCEPTED, Json(Accepted { events })).into_response()),
@@ -134,7 +141,7 @@ fn answer(
 
 /// The refusal that decides about the whole request: one that time or we must heal comes first,
 /// because correcting the request would be in vain.
-fn gravest(outcomes: &[Result<Admitted, AdmitRefusal>]) -> Option<&AdmitRefusal> {
+pub(super) fn gravest(outcomes: &[Result<Admitted, AdmitRefusal>]) -> Option<&AdmitRefusal> {
     let rank = |refusal: &&AdmitRefusal| match refusal.fault {
         Fault::Ours => 0,
         Fault::Later => 1,
@@ -171,7 +178,7 @@ mod tests {
     use super::*;
     use crate::ambient::Size;
     use crate::event::{EventId, Timestamp, Violation};
-    use crate::source::{Config, Received};
+    use crate::source::{Config, Received, Unparsed};
 
     /// Gives each event the answer that its id asks for.
     struct Obliging;
@@ -204,6 +211,10 @@ mod tests {
 
         async fn release(&self, _: Received, _: &str) -> Result<EventId, AdmitRefusal> {
             unreachable!("posting releases nothing")
+        }
+
+        async fn set_aside(&self, _: Vec<Unparsed>) -> Vec<Result<u64, AdmitRefusal>> {
+            unreachable!("what was read is not set aside")
         }
     }
 

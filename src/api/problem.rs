@@ -82,6 +82,8 @@ codes! {
     HandshakeFailed: "handshake-failed", UNPROCESSABLE_ENTITY, "Handshake failed";
     /// The caller has too much open at once.
     TooMany: "too-many", TOO_MANY_REQUESTS, "Too many at once";
+    /// The producer has as much in quarantine that could not be read as it may.
+    QuarantineFull: "quarantine-full", TOO_MANY_REQUESTS, "Quarantine full";
     /// Writing needs the revision that is to be replaced.
     PreconditionRequired: "precondition-required", PRECONDITION_REQUIRED,
         "Precondition required";
@@ -96,6 +98,16 @@ codes! {
 }
 
 impl Code {
+    /// After how many seconds the same request may be sent again, where that helps.
+    const fn retry_after(self) -> Option<HeaderValue> {
+        match self {
+            // Room comes when an operator looks, so that asking each second helps nobody.
+            Self::QuarantineFull => Some(HeaderValue::from_static("60")),
+            _ if self.status().as_u16() == 503 => Some(HeaderValue::from_static("1")),
+            _ => None,
+        }
+    }
+
     /// Finds a code by its word.
     pub fn from_text(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.text() == text)
@@ -174,7 +186,6 @@ impl Problem {
     }
 
     /// What is wrong this time, and what to do.
-    #[cfg(test)]
     pub(super) fn detail(&self) -> Option<&str> {
         self.detail.as_deref()
     }
@@ -228,8 +239,8 @@ impl IntoResponse for Problem {
         let mut response = (status, axum::Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.code.retry_after() {
+            headers.insert(header::RETRY_AFTER, seconds);
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

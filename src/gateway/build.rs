@@ -20,7 +20,7 @@ use crate::deliver::{
 use crate::egress::{Egress, GuardedClients};
 use crate::enrich::Publications;
 use crate::event::{Blame, Diagnostic, Fault};
-use crate::eventlog::{self, LogOpenError, Store};
+use crate::eventlog::{self, LogOpenError, Store, UnreadQuota};
 use crate::gateway::storing::{open_store, take_over};
 use crate::gateway::{Gateway, Inbound};
 use crate::identify::Naming;
@@ -146,6 +146,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         naming: naming(&config),
         log: Arc::clone(&store.log),
         quarantine: Arc::clone(&store.quarantine),
+        unread_quota: unread_quota(&config),
         metrics: Arc::clone(&metrics),
     });
     let (source, keys) = (config.source.clone(), access_keys(&config)?);
@@ -236,6 +237,11 @@ fn contracts(config: &Config) -> Result<Contracts, BuildError> {
 fn naming(config: &Config) -> Naming {
     let issuer = config.issuer.as_str().trim_end_matches('/');
     Naming { schemas: format!("{issuer}/schemas").into(), largest: config.largest_event.bytes() }
+}
+
+fn unread_quota(config: &Config) -> UnreadQuota {
+    let quota = config.source.unreadable;
+    UnreadQuota { entries: quota.max_entries, bytes: quota.max_bytes.bytes() as u64 }
 }
 
 fn key_ring(

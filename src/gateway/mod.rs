@@ -13,6 +13,7 @@ mod lagging;
 mod lifecycle;
 mod quotas;
 mod retention;
+mod setting_aside;
 mod storing;
 mod watching;
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use crate::event::{Blame, EventId, Fault, Violation};
-use crate::source::Received;
+use crate::source::{Received, Unparsed};
 
 /// Whether the producer waits for the answer and can act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +63,21 @@ pub trait Admit: Send + Sync {
         batch: Vec<Received>,
         response_mode: ResponseMode,
     ) -> Vec<Result<Admitted, AdmitRefusal>>;
+
+    /// Keeps in quarantine what a producer sent asynchronously and could not be read, and answers in
+    /// the order given.
+    ///
+    /// `Ok` is the number of an entry, and a promise: the entry is durable.
+    ///
+    /// # Errors
+    ///
+    /// Later: the producer has as much in quarantine as it may (`quarantine-full`), or too much waits.
+    /// The caller's turn: what it sent can never be kept (`too-large`). Ours: the store failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe, as [`admit`](Self::admit); what is set aside again is there twice.
+    async fn set_aside(&self, batch: Vec<Unparsed>) -> Vec<Result<u64, AdmitRefusal>>;
 
     /// Takes an event from quarantine through the one publication that set it aside.
     ///

@@ -17,9 +17,13 @@ pub mod aws;
 mod config;
 pub mod intake;
 mod lines;
+mod publishing;
 mod received;
+mod unparsed;
 
 pub use admit::{Admit, AdmitRefusal, Admitted, ResponseMode};
-pub use config::{AccessKey, Config, Signatures, UnknownBus};
+pub use config::{AccessKey, Config, Signatures, UnknownBus, UnreadableQuota};
 pub use lines::{InputLine, LineError, Lines};
+pub use publishing::may_publish_as;
 pub use received::{Envelope, OWN_SOURCE, Received, ReceivedError};
+pub use unparsed::{KeptHeaders, KeptHeadersError, Unparsed};

@@ -25,6 +25,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("step_7_restores.sql"),
     include_str!("step_8_observed.sql"),
     include_str!("step_9_protection.sql"),
+    include_str!("step_11_unread.sql"),
 ];
 /// The version of tables that this gateway writes.
 pub(super) const VERSION: i64 = STEPS.len().cast_signed() as i64;

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::*;
 use crate::ambient::{ManualClock, SeededEntropy};
 use crate::event::{EventId, Timestamp, Violation};
-use crate::source::Signatures;
+use crate::source::{Signatures, Unparsed};
 
 /// Takes everything but what is on its list of answers, and remembers what it was given.
 #[derive(Default)]
@@ -36,6 +36,10 @@ impl Admit for Recorder {
 
     async fn release(&self, _: Received, _: &str) -> Result<EventId, AdmitRefusal> {
         unreachable!("a bus releases nothing")
+    }
+
+    async fn set_aside(&self, _: Vec<Unparsed>) -> Vec<Result<u64, AdmitRefusal>> {
+        unreachable!("a bus answers what it cannot read")
     }
 }
 

@@ -18,7 +18,9 @@ mod binary;
 mod envelope;
 mod posting;
 mod structured;
+mod told_id;
 mod unreadable;
 
 pub use posting::{Posting, read};
+pub use told_id::told_id;
 pub use unreadable::Unreadable;
