@@ -44,6 +44,7 @@ mod replays;
 mod request;
 mod router;
 mod services;
+mod set_aside;
 mod sink_credential;
 mod stalled;
 mod stream;

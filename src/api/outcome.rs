@@ -32,14 +32,8 @@ pub enum Settled {
         quarantined: usize,
     },
     /// It could not be read, and is in quarantine as bytes.
-    Quarantined {
-        /// The number of its entry there, for the operator.
-        entry: u64,
-        /// A stable word for the reason, as in problems.
-        code: &'static str,
-        /// What is wrong and where.
-        detail: String,
-    },
+    #[serde(rename = "quarantined")]
+    SetAside(SetAside),
     /// Nothing of it was stored.
     Refused {
         /// A stable word, as in problems.
@@ -51,4 +45,29 @@ pub enum Settled {
         #[schema(value_type = Vec<Object>)]
         violations: Vec<Violation>,
     },
+}
+
+/// What became of an event that could not be read and is in quarantine as bytes.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SetAside {
+    /// The events in the log that it became: none.
+    event_ids: [String; 0],
+    /// Whether the log had all of them already: no.
+    repeated: bool,
+    /// How many entries of the quarantine it became: one.
+    quarantined: usize,
+    /// The number of its entry there, for the operator.
+    entry: u64,
+    /// A stable word for the reason, as in problems.
+    code: &'static str,
+    /// What is wrong and where.
+    detail: String,
+}
+
+impl SetAside {
+    /// The entry with this number, and why it is there.
+    pub(super) const fn new(entry: u64, code: &'static str, detail: String) -> Self {
+        Self { event_ids: [], repeated: false, quarantined: 1, entry, code, detail }
+    }
 }

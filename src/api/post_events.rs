@@ -12,12 +12,11 @@ use utoipa::ToSchema;
 
 use crate::api::outcome::{Outcome, Settled};
 use crate::api::query::Query;
-use crate::api::unread::{answer_unreadable, unparsed};
+use crate::api::set_aside::{set_aside, unparsed};
 use crate::api::{Caller, Code, Problem, Scope, Services};
-use crate::event::{Fault, json};
-use crate::source::intake::{self, Posting, Unreadable};
-use crate::source::{Admit, AdmitRefusal, Admitted, ResponseMode};
-use crate::telemetry::error_chain;
+use crate::event::Fault;
+use crate::source::intake::{self, Posting};
+use crate::source::{Admit, AdmitRefusal, Admitted, ResponseMode, Unparsed};
 
 /// How EventBridge's API destinations name themselves.
 const API_DESTINATIONS: &[u8] = b"Amazon/EventBridge/ApiDestinations";
@@ -42,7 +41,7 @@ enum WantedMode {
 #[derive(Serialize, ToSchema)]
 pub struct Accepted {
     /// The events, in the order sent.
-    pub(super) events: Vec<Outcome>,
+    events: Vec<Outcome>,
 }
 
 /// Takes the events of a request, and answers 202 once all of them are durable.
@@ -77,7 +76,8 @@ pub async fn publish(
         Ok(posting) => take(posting, response_mode, &*services.admit).await,
         Err(error) => {
             let unparsed = unparsed(&caller, &parts.headers, &body, &error);
-            answer_unreadable(unparsed, response_mode, &*services.admit).await
+            let problem = Problem::unreadable(&error);
+            unreadable(unparsed, problem, response_mode, &*services.admit).await
         }
     }
 }
@@ -108,13 +108,27 @@ fn response_mode(wanted: Option<WantedMode>, headers: &HeaderMap) -> ResponseMod
     }
 }
 
-pub(super) fn unreadable(error: &Unreadable) -> Problem {
-    let code = match error {
-        Unreadable::MediaType(_) => Code::UnsupportedMediaType,
-        Unreadable::Json(json::Error::TooLong { .. }) => Code::TooLarge,
-        _ => Code::InvalidEvent,
-    };
-    Problem::new(code, error_chain(error).to_string())
+/// Answers for a body that cannot be read: a producer that waits is told why, and one that does not
+/// hears 202 once the bytes are durable.
+async fn unreadable(
+    unparsed: Unparsed,
+    problem: Problem,
+    response_mode: ResponseMode,
+    admit: &dyn Admit,
+) -> Result<Response, Problem> {
+    if response_mode == ResponseMode::Synchronous || problem.code() == Code::TooLarge {
+        return Err(problem);
+    }
+    let id = unparsed.id.clone();
+    match set_aside(vec![unparsed], admit).await.pop() {
+        Some(Ok(result)) => {
+            let events = vec![Outcome { index: 0, id, result }];
+            Ok((StatusCode::ACCEPTED, Json(Accepted { events })).into_response())
+        }
+        Some(Err(refusal)) => Err(Problem::refused(refusal)),
+        // An `Admit` that does not answer has promised nothing.
+        None => Err(Problem::new(Code::Internal, Code::Internal.title())),
+    }
 }
 
 /// Answers 202 if every event was taken. Otherwise the answer is a problem: for a batch with what
@@ -141,7 +155,7 @@ fn answer(
 
 /// The refusal that decides about the whole request: one that time or we must heal comes first,
 /// because correcting the request would be in vain.
-pub(super) fn gravest(outcomes: &[Result<Admitted, AdmitRefusal>]) -> Option<&AdmitRefusal> {
+fn gravest(outcomes: &[Result<Admitted, AdmitRefusal>]) -> Option<&AdmitRefusal> {
     let rank = |refusal: &&AdmitRefusal| match refusal.fault {
         Fault::Ours => 0,
         Fault::Later => 1,
@@ -178,7 +192,7 @@ mod tests {
     use super::*;
     use crate::ambient::Size;
     use crate::event::{EventId, Timestamp, Violation};
-    use crate::source::{Config, Received, Unparsed};
+    use crate::source::{Config, Received};
 
     /// Gives each event the answer that its id asks for.
     struct Obliging;
@@ -299,7 +313,8 @@ mod tests {
         let code = |media_type, body: &[u8]| {
             let headers = header(header::CONTENT_TYPE, media_type);
             let config = Config { max_body: Size(20), ..Config::default() };
-            unreadable(&intake::read(&headers, body, &config, Timestamp::EPOCH).unwrap_err()).code()
+            let error = intake::read(&headers, body, &config, Timestamp::EPOCH).unwrap_err();
+            Problem::unreadable(&error).code()
         };
 
         assert_eq!(code("text/plain", b"{}"), Code::UnsupportedMediaType);

@@ -8,9 +8,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::outcome::Outcome;
-use crate::event::{Blame, Fault, Violation};
+use crate::event::{Blame, Fault, Violation, json};
 use crate::eventlog;
 use crate::source::AdmitRefusal;
+use crate::source::intake::Unreadable;
 use crate::telemetry::error_chain;
 
 /// The media type of a problem (RFC 9457).
@@ -149,6 +150,16 @@ impl Problem {
     pub fn internal(error: &(dyn Error + 'static)) -> Self {
         tracing::error!(error = %error_chain(error), "A request failed for a reason of ours");
         Self { code: Code::Internal, detail: None, violations: Vec::new(), outcomes: Vec::new() }
+    }
+
+    /// A body that cannot be read as events.
+    pub(super) fn unreadable(error: &Unreadable) -> Self {
+        let code = match error {
+            Unreadable::MediaType(_) => Code::UnsupportedMediaType,
+            Unreadable::Json(json::Error::TooLong { .. }) => Code::TooLarge,
+            _ => Code::InvalidEvent,
+        };
+        Self::new(code, error_chain(error).to_string())
     }
 
     /// A refused event, under the refusal's own code where this room knows it.

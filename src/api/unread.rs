@@ -1,23 +1,17 @@
-//! What arrives asynchronously and cannot be read: kept as bytes, shown, and read again on release.
+//! What arrived asynchronously and could not be read: shown, and read again on release.
 
-use std::sync::Arc;
-
-use axum::Json;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, header};
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::api::outcome::{Outcome, Settled};
-use crate::api::post_events::{Accepted, gravest, unreadable};
-use crate::api::{Caller, Code, Problem, Services};
-use crate::event::{EventProducer, ProducerKind, Timestamp, Violation};
+use crate::api::{Code, Problem, Services};
+use crate::event::{EventProducer, ProducerKind, Timestamp};
 use crate::eventlog::UnreadBytes;
-use crate::source::intake::{self, Unreadable, told_id};
 use crate::source::{
-    Admit, Admitted, KeptHeaders, ResponseMode, Unparsed, may_publish_as,
+    AdmitRefusal, Admitted, KeptHeaders, Received, ResponseMode, intake, may_publish_as,
 };
+use crate::telemetry::error_chain;
 
 /// Who sent what could not be read.
 #[derive(Serialize, ToSchema)]
@@ -62,60 +56,6 @@ impl ShownBytes {
     }
 }
 
-/// Describes a body that cannot be read, as the quarantine keeps it.
-pub(super) fn unparsed(
-    caller: &Caller,
-    headers: &HeaderMap,
-    body: &[u8],
-    error: &Unreadable,
-) -> Unparsed {
-    let problem = unreadable(error);
-    Unparsed {
-        producer: EventProducer {
-            kind: ProducerKind::Caller,
-            name: Arc::from(caller.id().to_string()),
-        },
-        headers: KeptHeaders::of(headers),
-        body: body.to_vec(),
-        id: told_id(headers, body),
-        reason: Violation {
-            pointer: error.pointer(),
-            code: problem.code().text().to_owned(),
-            message: problem.detail().unwrap_or_default().to_owned(),
-        },
-    }
-}
-
-/// Answers for a body that cannot be read: a producer that waits is told why, and one that does not
-/// hears 202 once the bytes are durable.
-///
-/// # Errors
-///
-/// The caller's turn: it waits, or the body is too large to be kept. Later: it has as much in
-/// quarantine as it may, or the store is busy.
-pub(super) async fn answer_unreadable(
-    unparsed: Unparsed,
-    response_mode: ResponseMode,
-    admit: &dyn Admit,
-) -> Result<Response, Problem> {
-    let Violation { code, message, .. } = unparsed.reason.clone();
-    let code = Code::from_text(&code).unwrap_or(Code::InvalidEvent);
-    if response_mode == ResponseMode::Synchronous || code == Code::TooLarge {
-        return Err(Problem::new(code, message));
-    }
-    let id = unparsed.id.clone();
-    match admit.set_aside(vec![unparsed]).await.pop() {
-        Some(Ok(entry)) => {
-            let result = Settled::Quarantined { entry, code: code.text(), detail: message };
-            let events = vec![Outcome { index: 0, id, result }];
-            Ok((StatusCode::ACCEPTED, Json(Accepted { events })).into_response())
-        }
-        Some(Err(refusal)) => Err(Problem::refused(refusal)),
-        // An `Admit` that does not answer has promised nothing.
-        None => Err(Problem::new(Code::Internal, Code::Internal.title())),
-    }
-}
-
 /// What bytes became that were read on their release.
 pub(super) struct ReleasedBytes {
     /// The events in the log.
@@ -137,27 +77,25 @@ pub(super) async fn release(
     bytes: &UnreadBytes,
     arrived: Timestamp,
 ) -> Result<ReleasedBytes, Problem> {
-    let headers = KeptHeaders::from_json(&bytes.headers).map_err(|error| Problem::internal(&error))?;
+    let headers =
+        KeptHeaders::from_json(&bytes.headers).map_err(|error| Problem::internal(&error))?;
     let headers = headers.to_map();
     if headers.contains_key(header::CONTENT_ENCODING) {
         return Err(still_unreadable("its content coding could not be undone"));
     }
-    let posting = intake::read(&headers, &bytes.body, &services.source, arrived)
-        .map_err(|error| still_unreadable(unreadable(&error).detail().unwrap_or_default()))?;
+    let events = read(services, bytes, &headers, arrived)?;
     let producer = &bytes.producer;
     let may = |source: &str| may_publish_as(&services.source, producer, source);
-    if posting.events.iter().any(|event| !may(&event.envelope.source)) {
+    if events.iter().any(|event| !may(&event.envelope.source)) {
         let detail = format!(
             "{producer} may not publish as the source of the event; widen its `sources`, or remove \
              the entry"
         );
         return Err(Problem::new(Code::WrongState, detail));
     }
-    let outcomes = services.admit.admit(posting.events, ResponseMode::Asynchronous).await;
-    if let Some(refusal) = gravest(&outcomes) {
-        return Err(Problem::refused(refusal.clone()));
-    }
-    let admitted: Vec<Admitted> = outcomes.into_iter().flatten().collect();
+    let outcomes = services.admit.admit(events, ResponseMode::Asynchronous).await;
+    let admitted: Result<Vec<Admitted>, AdmitRefusal> = outcomes.into_iter().collect();
+    let admitted = admitted.map_err(Problem::refused)?;
     let events: Vec<String> =
         admitted.iter().flat_map(|one| &one.events).map(ToString::to_string).collect();
     let quarantined = admitted.iter().map(|one| one.quarantined).sum();
@@ -167,6 +105,27 @@ pub(super) async fn release(
         return Err(Problem::new(Code::WrongState, detail));
     }
     Ok(ReleasedBytes { events, quarantined })
+}
+
+/// Reads bytes by the way on which they came: all of them, or none.
+fn read(
+    services: &Services,
+    bytes: &UnreadBytes,
+    headers: &HeaderMap,
+    arrived: Timestamp,
+) -> Result<Vec<Received>, Problem> {
+    match bytes.producer.kind {
+        ProducerKind::Caller => {
+            let posting = intake::read(headers, &bytes.body, &services.source, arrived);
+            posting
+                .map(|posting| posting.events)
+                .map_err(|error| still_unreadable(&error_chain(&error).to_string()))
+        }
+        ProducerKind::AccessKey => {
+            let entry = services.bus.read_again(&bytes.body, &bytes.envelope_id, headers, arrived);
+            entry.map(|event| vec![event]).map_err(|problem| still_unreadable(&problem))
+        }
+    }
 }
 
 fn still_unreadable(why: &str) -> Problem {

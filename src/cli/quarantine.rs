@@ -131,7 +131,9 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
                         "event {id} is released as {}, and set aside by {aside} publications",
                         ids.join(" ")
                     ),
-                    (true, _) => format!("event {id} was read and set aside by {aside} publications"),
+                    (true, _) => {
+                        format!("event {id} was read and set aside by {aside} publications")
+                    }
                 }
             });
         }

@@ -46,6 +46,8 @@ impl fmt::Debug for NewQuarantined {
 pub struct UnreadBytes {
     /// Who sent it.
     pub producer: EventProducer,
+    /// What the same is recognized by when its producer sends it again.
+    pub identity: [u8; 32],
     /// The id that the event has on its producer's bus; empty if it cannot be told.
     pub envelope_id: Arc<str>,
     /// The code of the reason.
@@ -205,7 +207,8 @@ pub trait Quarantine: Send + Sync {
     async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, LogError>;
 
     /// Keeps what could not be read, durably, each as long as its producer stays within the quota;
-    /// names in order what is kept, and nothing for what is over the quota.
+    /// names in order what is kept, and nothing for what is over the quota. What the same producer has
+    /// there under the same identity is named, and not kept twice.
     ///
     /// # Errors
     ///

@@ -7,9 +7,7 @@ use async_trait::async_trait;
 use crate::contract::Gate;
 use crate::enrich::{Publication, Publications};
 use crate::event::{Blame, EventId, Fault, Violation};
-use crate::eventlog::{
-    Appended, Draft, Log, LogError, NewQuarantined, Quarantine, UnreadQuota,
-};
+use crate::eventlog::{Appended, Draft, Log, LogError, NewQuarantined, Quarantine, UnreadQuota};
 use crate::gateway::setting_aside::set_aside;
 use crate::identify::{Naming, identify};
 use crate::source::{Admit, AdmitRefusal, Admitted, Received, ResponseMode, Unparsed};
@@ -246,7 +244,7 @@ fn refused(publication: &str, code: &'static str, violations: Vec<Violation>) ->
     }
 }
 
-pub(super) fn ours(message: String) -> AdmitRefusal {
+fn ours(message: String) -> AdmitRefusal {
     AdmitRefusal { fault: Fault::Ours, code: "internal", message, violations: Vec::new() }
 }
 

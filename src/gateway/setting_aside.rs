@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use crate::event::Fault;
 use crate::eventlog::{LogError, Quarantine, QuarantineId, UnreadBytes, UnreadQuota};
-use crate::gateway::inbound::ours;
 use crate::source::{AdmitRefusal, Unparsed};
 use crate::telemetry::{Metric, Metrics};
 
@@ -50,6 +49,7 @@ pub(super) async fn set_aside(
 fn described(unparsed: Unparsed) -> Result<UnreadBytes, AdmitRefusal> {
     let violations = serde_json::to_string(&[&unparsed.reason]);
     Ok(UnreadBytes {
+        identity: unparsed.identity(),
         producer: unparsed.producer,
         envelope_id: unparsed.id.unwrap_or_default().into(),
         codes: unparsed.reason.code.as_str().into(),
@@ -74,6 +74,10 @@ fn within(bytes: UnreadBytes, quota: UnreadQuota) -> Result<UnreadBytes, AdmitRe
         ),
         violations: Vec::new(),
     })
+}
+
+fn ours(message: String) -> AdmitRefusal {
+    AdmitRefusal { fault: Fault::Ours, code: "internal", message, violations: Vec::new() }
 }
 
 fn full(quota: UnreadQuota) -> AdmitRefusal {

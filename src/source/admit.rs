@@ -67,7 +67,8 @@ pub trait Admit: Send + Sync {
     /// Keeps in quarantine what a producer sent asynchronously and could not be read, and answers in
     /// the order given.
     ///
-    /// `Ok` is the number of an entry, and a promise: the entry is durable.
+    /// `Ok` is the number of an entry, and a promise: the entry is durable. The same, sent again while it
+    /// is there, has the same entry.
     ///
     /// # Errors
     ///
@@ -76,7 +77,7 @@ pub trait Admit: Send + Sync {
     ///
     /// # Cancel safety
     ///
-    /// Not cancel safe, as [`admit`](Self::admit); what is set aside again is there twice.
+    /// Not cancel safe, as [`admit`](Self::admit); what is set aside again is recognized.
     async fn set_aside(&self, batch: Vec<Unparsed>) -> Vec<Result<u64, AdmitRefusal>>;
 
     /// Takes an event from quarantine through the one publication that set it aside.

@@ -5,9 +5,12 @@ use std::fmt;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::event::{EventProducer, Violation};
 
+/// The headers of a trace, which are others each time that a request is sent.
+const TRACE: [&str; 2] = ["traceparent", "x-amzn-trace-id"];
 /// The media type of a batch of CloudEvents, and of one of them.
 const BATCH_AND_ITEM: (&str, &str) =
     ("application/cloudevents-batch+json", "application/cloudevents+json");
@@ -25,6 +28,25 @@ pub struct Unparsed {
     pub id: Option<String>,
     /// Why it cannot be read, where and under which code.
     pub reason: Violation,
+}
+
+impl Unparsed {
+    /// Names what was sent: equal if the same is sent again, whatever trace the request belongs to.
+    pub fn identity(&self) -> [u8; 32] {
+        let mut digest = Sha256::new();
+        // Lengths keep apart what stands next to each other.
+        let mut add = |part: &[u8]| {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        };
+        add(self.id.as_deref().unwrap_or_default().as_bytes());
+        for (name, value) in self.headers.0.iter().filter(|(name, _)| !TRACE.contains(&&**name)) {
+            add(name.as_bytes());
+            add(value.as_bytes());
+        }
+        add(&self.body);
+        digest.finalize().into()
+    }
 }
 
 /// Shows who sent it and its size only.
@@ -112,8 +134,10 @@ impl KeptHeaders {
 /// Whether a header says how a body is read: its type and coding, attributes of an event in binary
 /// mode, and its trace. Credentials never are.
 fn is_kept(name: &HeaderName) -> bool {
-    let exact = [CONTENT_TYPE.as_str(), CONTENT_ENCODING.as_str(), "traceparent", "x-amzn-trace-id"];
-    exact.contains(&name.as_str()) || name.as_str().starts_with("ce-")
+    let name = name.as_str();
+    [CONTENT_TYPE.as_str(), CONTENT_ENCODING.as_str()].contains(&name)
+        || TRACE.contains(&name)
+        || name.starts_with("ce-")
 }
 
 #[cfg(test)]
@@ -162,6 +186,29 @@ mod tests {
         let envelopes = map(&[("content-type", b"application/json"), ("ce-type", b"T")]);
         let item = KeptHeaders::of_item(&envelopes).to_map();
         assert_eq!((&item["content-type"], item.len()), (&"application/json".parse().unwrap(), 1));
+    }
+
+    #[test]
+    fn what_is_sent_again_is_the_same_whatever_its_trace_and_nothing_else_is() {
+        let sent = |headers: &[(&'static str, &[u8])], body: &str, id: &str| Unparsed {
+            producer: EventProducer { kind: ProducerKind::Caller, name: "shop".into() },
+            headers: KeptHeaders::of(&map(headers)),
+            body: body.as_bytes().to_vec(),
+            id: Some(id.to_owned()),
+            reason: Violation { pointer: String::new(), code: "x".into(), message: "y".into() },
+        };
+        let first = sent(&[("ce-id", b"a"), ("x-amzn-trace-id", b"Root=1")], "{", "a");
+
+        let again = sent(&[("ce-id", b"a"), ("x-amzn-trace-id", b"Root=2")], "{", "a");
+        assert_eq!(first.identity(), again.identity());
+        for other in [
+            sent(&[("ce-id", b"b")], "{", "a"),
+            sent(&[("ce-id", b"a")], "{{", "a"),
+            sent(&[("ce-id", b"a")], "{", "b"),
+            sent(&[], "ce-ida{", "a"),
+        ] {
+            assert_ne!(first.identity(), other.identity());
+        }
     }
 
     #[test]

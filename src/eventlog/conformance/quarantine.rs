@@ -1,5 +1,6 @@
 //! Events that broke their contract, and bytes that could not be read: kept, found, counted and dropped.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use crate::event::{EventProducer, ProducerKind};
@@ -25,6 +26,7 @@ fn broken(word: &str) -> NewQuarantined {
 fn unread(producer: &str, body: &[u8]) -> UnreadBytes {
     UnreadBytes {
         producer: EventProducer { kind: ProducerKind::Caller, name: producer.into() },
+        identity: [body.len().to_le_bytes()[0]; 32],
         envelope_id: "lost".into(),
         codes: "invalid-event".into(),
         violations: "[]".to_owned(),
@@ -51,7 +53,8 @@ async fn kept(store: &Store, after: u64, items: usize) -> Vec<(u64, String)> {
 }
 
 #[tokio::test]
-async fn bytes_that_could_not_be_read_come_back_as_they_were_sent_and_are_found_by_their_producer() {
+async fn bytes_that_could_not_be_read_come_back_as_they_were_sent_and_are_found_by_their_producer()
+{
     for fixture in engines(LogLimits::default()) {
         let store = &fixture.store;
         let sent = UnreadBytes { body: vec![0, 0xff, b'{'], ..unread("shop", b"") };
@@ -91,7 +94,11 @@ async fn a_producer_keeps_no_more_unread_bytes_than_its_quota_and_harms_no_other
             let ids = store.quarantine.quarantine_bytes(batch, quota).await.unwrap();
             ids.iter().map(Option::is_some).collect::<Vec<_>>()
         };
-        let four = |producer: &str| unread(producer, b"1234");
+        let number = Cell::new(0);
+        let four = |producer: &str| {
+            number.set(number.get() + 1);
+            UnreadBytes { identity: [number.get(); 32], ..unread(producer, b"1234") }
+        };
 
         let batch = vec![four("shop"), four("shop"), four("shop"), four("depot")];
         assert_eq!(keep(batch, few).await, [true, true, false, true]);
@@ -100,11 +107,34 @@ async fn a_producer_keeps_no_more_unread_bytes_than_its_quota_and_harms_no_other
         assert_eq!(keep(vec![four("shop")], few).await, [true]);
 
         let full = UnreadQuota { bytes: 3 * weight, ..AMPLE };
-        assert_eq!(keep(vec![unread("shop", b"12345"), four("shop")], full).await, [false, true]);
-        assert_eq!(keep(vec![unread("shop", b"")], full).await, [false]);
+        assert_eq!(
+            keep(vec![UnreadBytes { body: b"12345".to_vec(), ..four("shop") }, four("shop")], full)
+                .await,
+            [false, true]
+        );
+        assert_eq!(keep(vec![UnreadBytes { body: vec![], ..four("shop") }], full).await, [false]);
         let key = EventProducer { kind: ProducerKind::AccessKey, name: "shop".into() };
         assert_eq!(keep(vec![UnreadBytes { producer: key, ..four("") }], full).await, [true]);
         store.quarantine.quarantine(vec![broken("a")]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_a_producer_sends_again_is_named_and_not_kept_twice_also_over_its_quota() {
+    for fixture in engines(LogLimits::default()) {
+        let store = &fixture.store;
+        let one = UnreadQuota { entries: 1, ..AMPLE };
+        let keep = async |bytes: Vec<UnreadBytes>| {
+            store.quarantine.quarantine_bytes(bytes, one).await.unwrap()
+        };
+
+        let twice = vec![unread("shop", b"{"), unread("shop", b"{")];
+        assert_eq!(keep(twice).await, [Some(QuarantineId(1)); 2]);
+        assert_eq!(keep(vec![unread("shop", b"{")]).await, [Some(QuarantineId(1))]);
+        assert_eq!(keep(vec![unread("shop", b"{{")]).await, [None]);
+        assert_eq!(keep(vec![unread("depot", b"{")]).await, [Some(QuarantineId(2))]);
+        assert!(store.quarantine.unquarantine(QuarantineId(1)).await.unwrap());
+        assert_eq!(keep(vec![unread("shop", b"{")]).await, [Some(QuarantineId(3))]);
     }
 }
 

@@ -61,6 +61,7 @@ async fn everything_acknowledged_survives_a_crash() {
     log.quarantine(vec![kept]).await.unwrap();
     let unread = UnreadBytes {
         producer: EventProducer { kind: ProducerKind::Caller, name: "shop".into() },
+        identity: [7; 32],
         envelope_id: "".into(),
         codes: "invalid-event".into(),
         violations: "[]".to_owned(),
@@ -182,7 +183,7 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
     let older = Connection::open(directory.path().join("sealway.db")).unwrap();
     older.execute_batch("DROP TABLE protections").unwrap();
     older.execute_batch("DROP INDEX quarantine_by_producer").unwrap();
-    for column in ["producer_kind", "producer", "headers", "body", "weight"] {
+    for column in ["producer_kind", "producer", "identity", "headers", "body", "weight"] {
         older.execute_batch(&format!("ALTER TABLE quarantine DROP COLUMN {column}")).unwrap();
     }
     older.pragma_update(None, "user_version", 8).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
 use crate::event::{EventProducer, Timestamp};
 use crate::eventlog::sqlite::queries::fill;
@@ -45,10 +45,13 @@ pub(super) fn put_bytes(
 ) -> rusqlite::Result<Vec<Option<QuarantineId>>> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO quarantine (at, publication, received, violations, envelope_id, codes,
-           producer_kind, producer, headers, body, weight)
-         VALUES (?, '', '', ?, ?, ?, ?, ?, ?, ?, ?)",
+           producer_kind, producer, identity, headers, body, weight)
+         VALUES (?, '', '', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
     let mut keep = |new: &UnreadBytes| {
+        if let Some(id) = same(connection, new)? {
+            return Ok(Some(id));
+        }
         let weight = new.weight() as u64;
         let (entries, bytes) = usage(connection, &new.producer)?;
         if !quota.admits(entries, bytes, weight) {
@@ -61,6 +64,7 @@ pub(super) fn put_bytes(
             new.codes,
             new.producer.kind.text(),
             new.producer.name,
+            new.identity,
             new.headers,
             new.body,
             rows::signed(weight),
@@ -68,6 +72,20 @@ pub(super) fn put_bytes(
         Ok(Some(QuarantineId(rows::unsigned(id))))
     };
     batch.iter().map(&mut keep).collect()
+}
+
+/// What the producer has there of the same.
+fn same(connection: &Connection, new: &UnreadBytes) -> rusqlite::Result<Option<QuarantineId>> {
+    connection
+        .prepare_cached(
+            "SELECT id FROM quarantine
+             WHERE producer = ? AND producer_kind = ? AND identity = ? LIMIT 1",
+        )?
+        .query_row(params![new.producer.name, new.producer.kind.text(), new.identity], |row| {
+            row.get(0)
+        })
+        .optional()
+        .map(|id| id.map(|id| QuarantineId(rows::unsigned(id))))
 }
 
 /// How many entries of a producer could not be read, and their weight. Only the index is read.

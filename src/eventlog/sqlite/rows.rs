@@ -38,9 +38,8 @@ pub(super) const ATTEMPT: &str =
 pub(super) const RECEIPT: &str = "subscription, replay, event, sequence, at, token, jws, id";
 
 /// The columns that [`quarantined`] reads.
-pub(super) const QUARANTINED: &str =
-    "id, at, publication, received, violations, envelope_id, codes, \
-     producer_kind, producer, headers, body";
+pub(super) const QUARANTINED: &str = "id, at, publication, received, violations, envelope_id, codes, \
+     producer_kind, producer, identity, headers, body";
 
 /// A position, id or count as SQLite keeps it.
 pub(super) const fn signed(number: u64) -> i64 {
@@ -182,15 +181,13 @@ pub(super) fn quarantined(row: &Row<'_>) -> rusqlite::Result<Quarantined> {
 fn unread_bytes(row: &Row<'_>) -> rusqlite::Result<UnreadBytes> {
     let kind = ProducerKind::from_text(row.get_ref(7)?.as_str()?);
     Ok(UnreadBytes {
-        producer: EventProducer {
-            kind: kind.ok_or(FromSqlError::InvalidType)?,
-            name: row.get(8)?,
-        },
+        producer: EventProducer { kind: kind.ok_or(FromSqlError::InvalidType)?, name: row.get(8)? },
+        identity: row.get(9)?,
         violations: row.get(4)?,
         envelope_id: row.get(5)?,
         codes: row.get(6)?,
-        headers: row.get(9)?,
-        body: row.get(10)?,
+        headers: row.get(10)?,
+        body: row.get(11)?,
     })
 }
 

@@ -188,7 +188,8 @@ impl LogWriter {
                 self.sweeping.receipts += changes.receipts.len();
             }
             if request.grows()
-                && let Some(full) = self.shared.space.refusal() {
+                && let Some(full) = self.shared.space.refusal()
+            {
                 request.refuse(full);
                 continue;
             }

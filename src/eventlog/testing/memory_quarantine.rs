@@ -37,10 +37,21 @@ impl Quarantine for MemoryLog {
         let mut held = self.hold()?;
         let at = self.clock.now();
         let keep = |bytes: UnreadBytes| {
-            let own = |kept: &&Quarantined| kept.producer() == Some(&bytes.producer);
-            let own: Vec<_> = held.quarantine.values().filter(own).map(Quarantined::weight).collect();
-            let used = own.iter().sum::<usize>() as u64;
-            if !quota.admits(own.len() as u64, used, bytes.weight() as u64) {
+            let mut entries = 0;
+            let mut used = 0;
+            for kept in held.quarantine.values() {
+                match &kept.content {
+                    QuarantinedContent::Bytes(own) if own.producer == bytes.producer => {
+                        if own.identity == bytes.identity {
+                            return Some(kept.id);
+                        }
+                        entries += 1;
+                        used += own.weight() as u64;
+                    }
+                    _ => {}
+                }
+            }
+            if !quota.admits(entries, used, bytes.weight() as u64) {
                 return None;
             }
             held.last_quarantined.0 += 1;

@@ -9,9 +9,9 @@ use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::testing::memory::{Held, MemoryLog, fill};
 use crate::eventlog::{
     Attempt, Attempts, Changes, CommitError, DeadLetter, DeadLetterCount, DeadLetterId,
-    DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, KeptReceipt, LogError,
-    Page, Position, ReceiptId, Receipts, Record, RecordKey, Registry, Retry, Revision,
-    SavedDeliveries, SequenceCheckpoint,
+    DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, KeptReceipt, LogError, Page,
+    Position, ReceiptId, Receipts, Record, RecordKey, Registry, Retry, Revision, SavedDeliveries,
+    SequenceCheckpoint,
 };
 
 impl Held {

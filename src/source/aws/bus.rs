@@ -8,7 +8,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::ambient::{Clock, Entropy};
-use crate::event::{Fault, TraceContext};
+use crate::event::{Fault, Timestamp, TraceContext};
 use crate::source::aws::answer::{EntryResult, put_events_json};
 use crate::source::aws::entries::{self, Checked, PutEntry};
 use crate::source::aws::operations::{self, Buses};
@@ -172,6 +172,36 @@ impl Bus {
             .map(|(result, id)| result.unwrap_or_else(|| entry_result(outcomes.next(), id)))
             .collect();
         Ok(put_events_json(&settled))
+    }
+
+    /// Reads an entry of `PutEvents` again, its JSON, that could not be read when it arrived; its id
+    /// is the one that its producer was answered. The entry's access key is not asked for its sources.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: it still cannot be read, as the text says without data.
+    pub fn read_again(
+        &self,
+        entry: &[u8],
+        id: &str,
+        headers: &HeaderMap,
+        arrived: Timestamp,
+    ) -> Result<Received, String> {
+        let id = id.parse().map_err(|_| "its event id is not known".to_owned())?;
+        let request = [b"{\"Entries\":[", entry, b"]}"].concat();
+        let identity = Identity::unsigned("");
+        let mut checked = entries::read(&request, &identity, &self.buses, &self.config)
+            .map_err(|refused| refused.message)?;
+        match (checked.pop(), checked.is_empty()) {
+            (Some(Checked::Take(mut put)), true) => {
+                put.time.get_or_insert(arrived);
+                Ok(self.receive(*put, id, true, headers))
+            }
+            (Some(Checked::Fail(EntryResult::Failed { error_code, error_message })), true) => {
+                Err(format!("{error_message} ({error_code})"))
+            }
+            _ => Err("it is not one entry of a bus that exists".to_owned()),
+        }
     }
 
     fn receive(

@@ -263,3 +263,29 @@ async fn a_pattern_is_tested_against_an_event_that_is_whole() {
     let null = house.call(&[("x-amz-target", "AWSEvents.TestEventPattern")], &json!({})).await;
     assert!(null.unwrap_err().message.contains("'eventPattern'"));
 }
+
+#[test]
+fn an_entry_is_read_again_under_the_id_that_its_producer_was_answered() {
+    let house = House::open();
+    let arrived = Timestamp::from_unix_seconds(1_795_000_000);
+    let id = "6f5c1d3e-0d1b-4a5e-9c53-0a5f0f2f7a11";
+    let read =
+        |entry: &str, id| house.bus.read_again(entry.as_bytes(), id, &HeaderMap::new(), arrived);
+    let good = r#"{"Source":"orders","DetailType":"Made","Detail":"{\"n\":1}"}"#;
+
+    let received = read(good, id).unwrap();
+
+    assert_eq!((&*received.envelope.id, received.envelope.time), (id, arrived));
+    assert!(received.repeatable && received.envelope.detail == json!({"n": 1}));
+    for (entry, id, problem) in [
+        (good, "order-1", "event id"),
+        (&*good.replace("{\\\"n\\\":1}", "{"), id, "malformed"),
+        (&*good.replace("\"orders\"", "\"sealway\""), id, "Not authorized"),
+        (&*format!("{good},{good}"), id, "not one entry"),
+        ("", id, "entries"),
+        ("{", id, "body"),
+    ] {
+        let told = read(entry, id).unwrap_err();
+        assert!(told.contains(problem), "{entry}: {told}");
+    }
+}
