@@ -86,6 +86,7 @@ pub struct ShownQuarantined {
 
 /// An event that left the quarantine for the log.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names are those on the wire")]
 pub struct Released {
     /// Its number in the quarantine.
     released: u64,

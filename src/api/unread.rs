@@ -1,6 +1,6 @@
 //! What arrived asynchronously and could not be read: shown, and read again on release.
 
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -46,13 +46,10 @@ impl ShownProducer {
 impl ShownBytes {
     pub(super) fn of(bytes: &UnreadBytes) -> Self {
         let headers = serde_json::from_str(&bytes.headers).unwrap_or(Value::Null);
-        match std::str::from_utf8(&bytes.body) {
-            Ok(text) => Self { headers, body: Some(text.to_owned()), body_base64: None },
-            Err(_) => {
-                let text = base64_simd::STANDARD.encode_to_string(&bytes.body);
-                Self { headers, body: None, body_base64: Some(text) }
-            }
-        }
+        let text = std::str::from_utf8(&bytes.body).map(str::to_owned).ok();
+        let encode = || base64_simd::STANDARD.encode_to_string(&bytes.body);
+        let body_base64 = text.is_none().then(encode);
+        Self { headers, body: text, body_base64 }
     }
 }
 
@@ -80,9 +77,6 @@ pub(super) async fn release(
     let headers =
         KeptHeaders::from_json(&bytes.headers).map_err(|error| Problem::internal(&error))?;
     let headers = headers.to_map();
-    if headers.contains_key(header::CONTENT_ENCODING) {
-        return Err(still_unreadable("its content coding could not be undone"));
-    }
     let events = read(services, bytes, &headers, arrived)?;
     let producer = &bytes.producer;
     let may = |source: &str| may_publish_as(&services.source, producer, source);

@@ -22,7 +22,7 @@ pub struct Unparsed {
     pub producer: EventProducer,
     /// The headers that say how it is read.
     pub headers: KeptHeaders,
-    /// What was sent, byte for byte, once a content coding was undone.
+    /// What was sent, byte for byte, in its content coding.
     pub body: Vec<u8>,
     /// The id that the event has on its producer's bus, if it can be told.
     pub id: Option<String>,
@@ -84,7 +84,8 @@ impl KeptHeaders {
         Self(headers.iter().filter_map(keep).collect())
     }
 
-    /// Takes the headers by which one item of a batch is read when it stands alone.
+    /// Takes the headers by which one item of a batch, of which the content coding is undone, is read
+    /// when it stands alone.
     pub fn of_item(headers: &HeaderMap) -> Self {
         let (batch, item) = BATCH_AND_ITEM;
         let alone = |(name, value): (String, String)| {
@@ -94,7 +95,8 @@ impl KeptHeaders {
             (name, if is_batch { item.to_owned() } else { value })
         };
         let kept = Self::of(headers).0.into_iter();
-        Self(kept.filter(|(name, _)| !name.starts_with("ce-")).map(alone).collect())
+        let of_all = |name: &str| name.starts_with("ce-") || name == CONTENT_ENCODING.as_str();
+        Self(kept.filter(|(name, _)| !of_all(name)).map(alone).collect())
     }
 
     /// The headers as they came; none that HTTP does not allow.
@@ -183,7 +185,11 @@ mod tests {
         let batch = map(&[("content-type", b"application/cloudevents-batch+json; charset=utf-8")]);
         let item = KeptHeaders::of_item(&batch).to_map();
         assert_eq!(item["content-type"], "application/cloudevents+json");
-        let envelopes = map(&[("content-type", b"application/json"), ("ce-type", b"T")]);
+        let envelopes = map(&[
+            ("content-type", b"application/json"),
+            ("ce-type", b"T"),
+            ("content-encoding", b"gzip"),
+        ]);
         let item = KeptHeaders::of_item(&envelopes).to_map();
         assert_eq!((&item["content-type"], item.len()), (&"application/json".parse().unwrap(), 1));
     }

@@ -191,6 +191,23 @@ async fn whatever_cannot_be_read_is_kept_with_its_reason() {
 }
 
 #[tokio::test]
+async fn a_body_whose_coding_cannot_be_undone_is_kept_as_it_was_sent() {
+    let gateway = TestGateway::start().await;
+    let key = gateway.add_caller("shop", &["publish"]).await;
+    let damaged = b"\x1f\x8b\x08\x00damaged".to_vec();
+    let request = gateway.request(Method::POST, ASYNCHRONOUS).bearer_auth(&key);
+    let request = request.header("content-type", STRUCTURED).header("content-encoding", "gzip");
+
+    let kept = answer(request.body(damaged)).await;
+
+    assert_eq!(kept.status, 202, "{}", kept.body);
+    let shown = gateway.get("/quarantine/1").await["bytes"].clone();
+    assert_eq!(shown["bodyBase64"], "H4sIAGRhbWFnZWQ=");
+    assert!(shown["headers"].to_string().contains("content-encoding"), "{shown}");
+    assert_eq!(release(&gateway, &json!(1)).await.status, 422);
+}
+
+#[tokio::test]
 async fn an_event_in_binary_mode_is_kept_with_its_headers_and_without_credentials() {
     let mut gateway = shallow().await;
     let order = deep_order("order-7", 7);
