@@ -116,6 +116,10 @@ pub struct QuarantineListQuery {
     pub envelope: Option<String>,
     /// Only what this publication wanted, as `domain/event`
     pub publication: Option<String>,
+    /// `event`: only what broke its contract; `unreadable`: only what could not be read
+    pub kind: Option<String>,
+    /// Only what could not be read and was sent by this caller or access key
+    pub producer: Option<String>,
 }
 
 /// Which receipts are wanted.

@@ -52,11 +52,13 @@ mod replays;
 mod request;
 mod router;
 mod services;
+mod set_aside;
 mod sink_credential;
 mod stalled;
 mod stream;
 mod subscription_shown;
 mod subscriptions;
+mod unread;
 
 pub use access_tokens::AccessTokens;
 pub use bus::bus_route;

@@ -12,7 +12,7 @@ use crate::source::Admitted;
 pub struct Outcome {
     /// Its place in the request, from 0.
     pub(super) index: usize,
-    /// The id under which the producer sent it; absent if the event could not be read.
+    /// The id under which the producer sent it; missing if it cannot be told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) id: Option<String>,
     #[serde(flatten)]
@@ -31,6 +31,9 @@ pub enum Settled {
     Quarantined(Became),
     /// No publication wants it, and it went nowhere.
     Unwanted(Became),
+    /// It could not be read, and is in quarantine as bytes.
+    #[serde(rename = "quarantined")]
+    SetAside(SetAside),
     /// Nothing of it was stored.
     Refused(RefusedEvent),
 }
@@ -76,6 +79,31 @@ impl Settled {
             (true, _) if quarantined > 0 => Self::Quarantined(became),
             (true, _) => Self::Unwanted(became),
         }
+    }
+}
+
+/// What became of an event that could not be read and is in quarantine as bytes.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SetAside {
+    /// The events in the log that it became: none.
+    event_ids: [String; 0],
+    /// Whether the log had all of them already: no.
+    repeated: bool,
+    /// How many entries of the quarantine it became: one.
+    quarantined: usize,
+    /// The number of its entry there, for the operator.
+    entry: u64,
+    /// A stable word for the reason, as in problems.
+    code: &'static str,
+    /// What is wrong and where.
+    detail: String,
+}
+
+impl SetAside {
+    /// The entry with this number, and why it is there.
+    pub(super) const fn new(entry: u64, code: &'static str, detail: String) -> Self {
+        Self { event_ids: [], repeated: false, quarantined: 1, entry, code, detail }
     }
 }
 

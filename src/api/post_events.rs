@@ -14,10 +14,11 @@ use crate::api::dry_run::{TriedEvents, try_all};
 use crate::api::outcome::{Outcome, RefusedEvent, Settled};
 use crate::api::publisher::Publisher;
 use crate::api::query::Query;
+use crate::api::set_aside::{set_aside, unparsed, unparsed_item};
 use crate::api::{Code, Problem, Scope, Services};
-use crate::event::{Fault, json};
-use crate::source::intake::{self, Posting, Unreadable, UnreadableItem};
-use crate::source::{Admit, AdmitRefusal, Admitted, ResponseMode};
+use crate::event::Fault;
+use crate::source::intake::{self, Posting, UnreadableItem};
+use crate::source::{Admit, AdmitRefusal, ResponseMode, Unparsed};
 use crate::telemetry::{Metric, error_chain};
 
 /// How EventBridge's API destinations name themselves.
@@ -56,7 +57,7 @@ pub struct Accepted {
     operation_id = "events_publish",
     params(
         ("manner" = Option<String>, Query,
-            description = "`asynchronous`: an event that breaks its contract is quarantined, not refused"),
+            description = "`asynchronous`: what breaks its contract or cannot be read is quarantined, not refused"),
         ("dryRun" = Option<bool>, Query,
             description = "`true`: tell what would become of the events; nothing is stored, counted \
                            or quarantined"),
@@ -83,28 +84,53 @@ pub async fn publish(
     let body = to_bytes(body, limit.bytes())
         .await
         .map_err(|_| Problem::new(Code::TooLarge, format!("the body is over {limit}")))?;
-    let posting = intake::read(&parts.headers, &body, &services.source, services.clock.now())
-        .map_err(|error| unreadable(&error))?;
     let response_mode = response_mode(parameters.response_mode, &parts.headers);
-    if parameters.is_dry_run {
-        return Ok(try_all(&services, &caller, posting.events, response_mode).await);
+    let (headers, admit) = (&parts.headers, &*services.admit);
+    match intake::read(headers, &body, &services.source, services.clock.now()) {
+        Ok(posting) if parameters.is_dry_run => {
+            Ok(try_all(&services, &caller, posting.events, response_mode).await)
+        }
+        Err(error) if parameters.is_dry_run => Err(Problem::unreadable(&error)),
+        Ok(posting) => {
+            let unreadable = posting.events.iter().filter_map(|event| event.as_ref().err());
+            let mut unparsed = Vec::new();
+            for item in unreadable {
+                match response_mode {
+                    ResponseMode::Asynchronous => {
+                        unparsed.push(unparsed_item(&caller, headers, item));
+                    }
+                    ResponseMode::Synchronous => {
+                        let reason = Code::InvalidEvent.text();
+                        services.metrics.counter(Metric::EventsRefused, &[reason]).increment();
+                    }
+                }
+            }
+            take(posting, unparsed, response_mode, admit).await
+        }
+        Err(error) => {
+            let unparsed = unparsed(&caller, headers, &body, &error);
+            let problem = Problem::unreadable(&error);
+            unreadable(unparsed, problem, response_mode, admit).await
+        }
     }
-    for _ in posting.events.iter().filter(|event| event.is_err()) {
-        services.metrics.counter(Metric::EventsRefused, &[Code::InvalidEvent.text()]).increment();
-    }
-    take(posting, response_mode, &*services.admit).await
 }
 
 /// What an event is answered by: its id, if it could be read, and what became of it.
-type Answer = (Option<String>, Result<Admitted, AdmitRefusal>);
+type Answer = (Option<String>, Result<Settled, AdmitRefusal>);
 
+/// Takes the events of a request. `unparsed` are its items that cannot be read and are to be set
+/// aside, in order; where there are none, such items are refused.
 async fn take(
     posting: Posting,
+    unparsed: Vec<Unparsed>,
     response_mode: ResponseMode,
     admit: &dyn Admit,
 ) -> Result<Response, Problem> {
+    let mut ids = unparsed.iter().map(|item| item.id.clone()).collect::<Vec<_>>().into_iter();
+    let aside = if unparsed.is_empty() { Vec::new() } else { set_aside(unparsed, admit).await };
+    let mut aside = aside.into_iter();
     let mut readable = Vec::with_capacity(posting.events.len());
-    let read: Vec<_> = posting
+    let read: Vec<Result<String, Answer>> = posting
         .events
         .into_iter()
         .map(|event| match event {
@@ -113,7 +139,10 @@ async fn take(
                 readable.push(received);
                 Ok(id)
             }
-            Err(item) => Err(unreadable_item(&item)),
+            Err(item) => {
+                let settled = aside.next().unwrap_or_else(|| Err(unreadable_item(&item)));
+                Err((ids.next().flatten(), settled))
+            }
         })
         .collect();
     let count = readable.len();
@@ -124,8 +153,11 @@ async fn take(
     }
     let mut outcomes = outcomes.into_iter();
     let answers = read.into_iter().filter_map(|event| match event {
-        Ok(id) => outcomes.next().map(|outcome| (Some(id), outcome)),
-        Err(refusal) => Some((None, Err(refusal))),
+        Ok(id) => {
+            let outcome = outcomes.next()?;
+            Some((Some(id), outcome.map(|admitted| Settled::of(&admitted))))
+        }
+        Err(answer) => Some(answer),
     });
     answer(answers.collect(), posting.is_batch)
 }
@@ -152,13 +184,27 @@ fn response_mode(wanted: Option<WantedMode>, headers: &HeaderMap) -> ResponseMod
     }
 }
 
-fn unreadable(error: &Unreadable) -> Problem {
-    let code = match error {
-        Unreadable::MediaType(_) => Code::UnsupportedMediaType,
-        Unreadable::Json(json::Error::TooLong { .. }) => Code::TooLarge,
-        _ => Code::InvalidEvent,
-    };
-    Problem::new(code, error_chain(error).to_string())
+/// Answers for a body that cannot be read: a producer that waits is told why, and one that does not
+/// hears 202 once the bytes are durable.
+async fn unreadable(
+    unparsed: Unparsed,
+    problem: Problem,
+    response_mode: ResponseMode,
+    admit: &dyn Admit,
+) -> Result<Response, Problem> {
+    if response_mode == ResponseMode::Synchronous || problem.code() == Code::TooLarge {
+        return Err(problem);
+    }
+    let id = unparsed.id.clone();
+    match set_aside(vec![unparsed], admit).await.pop() {
+        Some(Ok(result)) => {
+            let events = vec![Outcome { index: 0, id, result }];
+            Ok((StatusCode::ACCEPTED, Json(Accepted { events })).into_response())
+        }
+        Some(Err(refusal)) => Err(Problem::refused(refusal)),
+        // An `Admit` that does not answer has promised nothing.
+        None => Err(Problem::new(Code::Internal, Code::Internal.title())),
+    }
 }
 
 /// Answers 202 if no event was refused. Otherwise the answer is a problem: for a batch with what
@@ -194,9 +240,9 @@ fn gravest(answers: &[Answer]) -> Option<(usize, &AdmitRefusal)> {
         .min_by_key(rank)
 }
 
-fn settled(outcome: Result<Admitted, AdmitRefusal>) -> Settled {
+fn settled(outcome: Result<Settled, AdmitRefusal>) -> Settled {
     match outcome {
-        Ok(admitted) => Settled::of(&admitted),
+        Ok(settled) => settled,
         Err(refusal) => Settled::Refused(RefusedEvent {
             code: refusal.code,
             // What failed on our side is for our log only.
@@ -229,7 +275,7 @@ mod tests {
     use super::*;
     use crate::ambient::Size;
     use crate::event::{EventId, Timestamp, Violation};
-    use crate::source::{Config, Received};
+    use crate::source::{Admitted, Config, Received};
 
     /// Gives each event the answer that its id asks for.
     struct Obliging;
@@ -263,6 +309,10 @@ mod tests {
         async fn release(&self, _: Received, _: &str) -> Result<EventId, AdmitRefusal> {
             unreachable!("posting releases nothing")
         }
+
+        async fn set_aside(&self, _: Vec<Unparsed>) -> Vec<Result<u64, AdmitRefusal>> {
+            unreachable!("what was read is not set aside")
+        }
     }
 
     fn header(name: header::HeaderName, value: &'static str) -> HeaderMap {
@@ -283,7 +333,7 @@ mod tests {
         let body = body.to_string();
         let posting =
             intake::read(&headers, body.as_bytes(), &Config::default(), Timestamp::EPOCH).unwrap();
-        let answered = take(posting, ResponseMode::Synchronous, &Obliging).await;
+        let answered = take(posting, Vec::new(), ResponseMode::Synchronous, &Obliging).await;
         let response = answered.unwrap_or_else(IntoResponse::into_response);
         let status = response.status().as_u16();
         let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
@@ -368,7 +418,8 @@ mod tests {
         let code = |media_type, body: &[u8]| {
             let headers = header(header::CONTENT_TYPE, media_type);
             let config = Config { max_body: Size(20), ..Config::default() };
-            unreadable(&intake::read(&headers, body, &config, Timestamp::EPOCH).unwrap_err()).code()
+            let error = intake::read(&headers, body, &config, Timestamp::EPOCH).unwrap_err();
+            Problem::unreadable(&error).code()
         };
 
         assert_eq!(code("text/plain", b"{}"), Code::UnsupportedMediaType);

@@ -9,9 +9,10 @@ use utoipa::ToSchema;
 
 use crate::api::event_choice::EventChoice;
 use crate::api::outcome::Outcome;
-use crate::event::{Blame, Fault, Violation};
+use crate::event::{Blame, Fault, Violation, json};
 use crate::eventlog;
 use crate::source::AdmitRefusal;
+use crate::source::intake::Unreadable;
 use crate::telemetry::error_chain;
 
 /// The media type of a problem (RFC 9457).
@@ -85,6 +86,8 @@ codes! {
     HandshakeFailed: "handshake-failed", UNPROCESSABLE_ENTITY, "Handshake failed";
     /// The caller has too much open at once.
     TooMany: "too-many", TOO_MANY_REQUESTS, "Too many at once";
+    /// The producer has as much in quarantine that could not be read as it may.
+    QuarantineFull: "quarantine-full", TOO_MANY_REQUESTS, "Quarantine full";
     /// Writing needs the revision that is to be replaced.
     PreconditionRequired: "precondition-required", PRECONDITION_REQUIRED,
         "Precondition required";
@@ -99,6 +102,16 @@ codes! {
 }
 
 impl Code {
+    /// After how many seconds the same request may be sent again, where that helps.
+    const fn retry_after(self) -> Option<HeaderValue> {
+        match self {
+            // Room comes when an operator looks, so that asking each second helps nobody.
+            Self::QuarantineFull => Some(HeaderValue::from_static("60")),
+            _ if self.status().as_u16() == 503 => Some(HeaderValue::from_static("1")),
+            _ => None,
+        }
+    }
+
     /// Finds a code by its word.
     pub fn from_text(text: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.text() == text)
@@ -154,6 +167,16 @@ impl Problem {
         Self { detail: None, ..Self::new(Code::Internal, "") }
     }
 
+    /// A body that cannot be read as events.
+    pub(super) fn unreadable(error: &Unreadable) -> Self {
+        let code = match error {
+            Unreadable::MediaType(_) => Code::UnsupportedMediaType,
+            Unreadable::Json(json::Error::TooLong { .. }) => Code::TooLarge,
+            _ => Code::InvalidEvent,
+        };
+        Self::new(code, error_chain(error).to_string())
+    }
+
     /// A refused event, under the refusal's own code where this room knows it.
     pub fn refused(refusal: AdmitRefusal) -> Self {
         let code = Code::from_text(refusal.code).unwrap_or(match refusal.fault {
@@ -184,7 +207,6 @@ impl Problem {
     }
 
     /// What is wrong this time, and what to do.
-    #[cfg(test)]
     pub(super) fn detail(&self) -> Option<&str> {
         self.detail.as_deref()
     }
@@ -242,8 +264,8 @@ impl IntoResponse for Problem {
         let mut response = (status, axum::Json(body)).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        if let Some(seconds) = self.code.retry_after() {
+            headers.insert(header::RETRY_AFTER, seconds);
         }
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

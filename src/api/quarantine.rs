@@ -1,4 +1,4 @@
-//! Events that broke their contract: look at them, release them after a fix, or drop them.
+//! Events that broke their contract or could not be read: look at them, release them after a fix, or drop them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,16 +12,26 @@ use utoipa::ToSchema;
 
 use crate::api::lists::{QuarantineListQuery, next};
 use crate::api::query::Query;
-use crate::api::{Caller, Problem, Scope, Services};
+use crate::api::unread::{self, ShownBytes, ShownProducer};
+use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::event::Timestamp;
-use crate::eventlog::{Page, QuarantineId, QuarantineQuery, Quarantined};
+use crate::eventlog::{
+    Page, QuarantineId, QuarantineKind, QuarantineQuery, Quarantined, QuarantinedContent,
+};
 use crate::source::Received;
+
+/// The kind of an event that broke its contract.
+const EVENT: &str = "event";
+/// The kind of what could not be read.
+const UNREADABLE: &str = "unreadable";
 
 /// How many events are in quarantine.
 #[derive(Default, Serialize, ToSchema)]
 pub struct QuarantineCounts {
     /// Of each publication that has some.
     publications: BTreeMap<String, PublicationCount>,
+    /// What could not be read, so that no publication was asked.
+    unreadable: PublicationCount,
 }
 
 /// How many events of one publication are in quarantine.
@@ -33,7 +43,7 @@ pub struct PublicationCount {
     total: u64,
 }
 
-/// Events that broke their contract.
+/// Events that broke their contract or could not be read.
 #[derive(Serialize, ToSchema)]
 pub struct Kept {
     /// Oldest first, without the events' data.
@@ -42,7 +52,7 @@ pub struct Kept {
     next: Option<u64>,
 }
 
-/// An event that broke its contract.
+/// An event that broke its contract, or bytes that could not be read.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Quarantined)]
 pub struct ShownQuarantined {
@@ -51,26 +61,39 @@ pub struct ShownQuarantined {
     /// When it was kept aside.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
-    /// The publication that wanted it, as `domain/event`.
-    publication: String,
-    /// The id that it had on its producer's bus.
+    /// `event`: it broke the contract of a publication. `unreadable`: it could not be read.
+    kind: &'static str,
+    /// The publication that wanted it, as `domain/event`; missing if it could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    publication: Option<String>,
+    /// Who sent what could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    producer: Option<ShownProducer>,
+    /// The id that it had on its producer's bus; empty if that cannot be told.
     envelope: String,
-    /// How it breaks its contract: for each place its `pointer`, a `code` and a `message`.
+    /// How it breaks its contract, or why it cannot be read: for each place its `pointer`, a `code`
+    /// and a `message`.
     #[schema(value_type = Vec<Object>)]
     violations: Value,
     /// The event as it was received, where one alone is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     received: Option<Value>,
+    /// What could not be read, as it was sent, where one alone is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<ShownBytes>,
 }
 
 /// An event that left the quarantine for the log.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names are those on the wire")]
 pub struct Released {
     /// Its number in the quarantine.
     released: u64,
     /// The ids of the events that it became, ULIDs.
     events: Vec<String>,
+    /// How many publications have set it aside again: it could be read, and broke their contract.
+    quarantined: usize,
 }
 
 /// `GET /quarantine`: oldest first, without the events' data.
@@ -90,6 +113,8 @@ pub async fn list(
         after: QuarantineId(wanted.after.unwrap_or_default()),
         envelope_id: wanted.envelope.map(Arc::from),
         publication: wanted.publication.map(Arc::from),
+        kind: wanted.kind.as_deref().map(kind).transpose()?,
+        producer: wanted.producer.map(Arc::from),
     };
     let events = services.store.quarantine.quarantined(&query, Page::default()).await?;
     let next = next(&events, |event| event.id.0);
@@ -109,7 +134,10 @@ pub async fn counts(
     caller.must(&Scope::Operate)?;
     let mut counts = QuarantineCounts::default();
     for one in services.store.quarantine.count_quarantined().await? {
-        let publication = counts.publications.entry(one.publication.to_string()).or_default();
+        let publication = match &*one.publication {
+            "" => &mut counts.unreadable,
+            name => counts.publications.entry(name.to_owned()).or_default(),
+        };
         publication.total += one.count;
         for code in one.codes.split(',').filter(|code| !code.is_empty()) {
             *publication.codes.entry(code.to_owned()).or_default() += one.count;
@@ -132,15 +160,23 @@ pub async fn read(
 ) -> Result<Json<ShownQuarantined>, Problem> {
     caller.must(&Scope::Operate)?;
     let quarantined = find(&services, id).await?;
-    let received = serde_json::from_str(&quarantined.event.received).unwrap_or(Value::Null);
-    let shown = ShownQuarantined { received: Some(received), ..ShownQuarantined::of(&quarantined) };
-    Ok(Json(shown))
+    let shown = ShownQuarantined::of(&quarantined);
+    Ok(Json(match &quarantined.content {
+        QuarantinedContent::Event(event) => {
+            let received = serde_json::from_str(&event.received).unwrap_or(Value::Null);
+            ShownQuarantined { received: Some(received), ..shown }
+        }
+        QuarantinedContent::Bytes(bytes) => {
+            ShownQuarantined { bytes: Some(ShownBytes::of(bytes)), ..shown }
+        }
+    }))
 }
 
-/// `POST /quarantine/{id}/release`: lets the event through the publication that set it aside.
+/// `POST /quarantine/{id}/release`: lets the event through the publication that set it aside; bytes are
+/// read again, and go through every publication that wants what was read.
 ///
-/// It leaves the quarantine only once the log has it. It stays if it still breaks its contract, or if
-/// the publication is gone or does not want it any more.
+/// It leaves the quarantine only once the log has it. It stays if it still breaks its contract or
+/// cannot be read, or if the publication is gone or does not want it any more.
 #[utoipa::path(
     post, path = "/quarantine/{id}/release", tag = "quarantine",
     operation_id = "quarantine_release",
@@ -154,12 +190,20 @@ pub async fn release(
 ) -> Result<Json<Released>, Problem> {
     caller.must(&Scope::Operate)?;
     let quarantined = find(&services, id).await?;
-    let received = Received::from_json(&quarantined.event.received)
-        .map_err(|error| Problem::internal(&error))?;
-    let released = services.admit.release(received, &quarantined.event.publication).await;
-    let event = released.map_err(Problem::refused)?;
+    let (events, aside) = match &quarantined.content {
+        QuarantinedContent::Event(event) => {
+            let received =
+                Received::from_json(&event.received).map_err(|error| Problem::internal(&error))?;
+            let released = services.admit.release(received, &event.publication).await;
+            (vec![released.map_err(Problem::refused)?.to_string()], 0)
+        }
+        QuarantinedContent::Bytes(bytes) => {
+            let released = unread::release(&services, bytes, quarantined.at).await?;
+            (released.events, released.quarantined)
+        }
+    };
     services.store.quarantine.unquarantine(quarantined.id).await?;
-    Ok(Json(Released { released: id, events: vec![event.to_string()] }))
+    Ok(Json(Released { released: id, events, quarantined: aside }))
 }
 
 /// `DELETE /quarantine/{id}`: drops the event for good.
@@ -182,6 +226,15 @@ pub async fn remove(
     }
 }
 
+/// Reads which kind of entry is wanted.
+fn kind(text: &str) -> Result<QuarantineKind, Problem> {
+    match text {
+        EVENT => Ok(QuarantineKind::Event),
+        UNREADABLE => Ok(QuarantineKind::Bytes),
+        _ => Err(Problem::new(Code::Invalid, format!("kind: use `{EVENT}` or `{UNREADABLE}`"))),
+    }
+}
+
 async fn find(services: &Services, id: u64) -> Result<Quarantined, Problem> {
     let absent = || Problem::not_found("event in quarantine");
     let after = QuarantineId(id.checked_sub(1).ok_or_else(absent)?);
@@ -196,10 +249,16 @@ impl ShownQuarantined {
         Self {
             id: quarantined.id.0,
             at: quarantined.at,
-            publication: quarantined.event.publication.to_string(),
-            envelope: quarantined.event.envelope_id.to_string(),
-            violations: serde_json::from_str(&quarantined.event.violations).unwrap_or_default(),
+            kind: match quarantined.content {
+                QuarantinedContent::Event(_) => EVENT,
+                QuarantinedContent::Bytes(_) => UNREADABLE,
+            },
+            publication: quarantined.publication().map(ToString::to_string),
+            producer: quarantined.producer().map(ShownProducer::of),
+            envelope: quarantined.envelope_id().to_string(),
+            violations: serde_json::from_str(quarantined.violations()).unwrap_or_default(),
             received: None,
+            bytes: None,
         }
     }
 }

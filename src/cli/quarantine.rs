@@ -1,4 +1,4 @@
-//! `sealway quarantine`: events that broke their contract, and their way on.
+//! `sealway quarantine`: events that broke their contract or could not be read, and their way on.
 
 use clap::Subcommand;
 use reqwest::Method;
@@ -22,15 +22,22 @@ pub enum Command {
         /// Only what this publication wanted, as `domain/event`
         #[arg(long)]
         publication: Option<String>,
+        /// `event`: only what broke its contract; `unreadable`: only what could not be read
+        #[arg(long)]
+        kind: Option<String>,
+        /// Only what could not be read and was sent by this caller or access key
+        #[arg(long, value_name = "NAME")]
+        producer: Option<String>,
     },
-    /// Count the events in quarantine, by publication and by the codes of their violations
+    /// Count the events in quarantine, by publication and by the codes of what is wrong with them
     Counts,
-    /// Show one as it was received, and how it breaks its contract
+    /// Show one as it was received, and how it breaks its contract or why it cannot be read
     Get {
         /// Its number in the list
         id: u64,
     },
-    /// Let one through the publication that set it aside, after a fix; it stays if it still cannot
+    /// Let one through the publication that set it aside, after a fix, or read it again and let it
+    /// through all that want it; it stays if it still cannot
     Release {
         /// Its number in the list
         id: u64,
@@ -46,7 +53,9 @@ pub enum Command {
 pub(super) const COLUMNS: &[ListColumn] = &[
     column("Id", "/id"),
     column("At", "/at"),
+    column("Kind", "/kind"),
     column("Publication", "/publication"),
+    column("Producer", "/producer/name"),
     column("Envelope", "/envelope"),
     column("Violations", "/violations").shown_by(count),
     column("The first", "/violations/0/message"),
@@ -70,7 +79,7 @@ fn count_rows(answer: &Value) -> Vec<(String, String, u64)> {
         members.into_iter()
     };
     let mut rows = Vec::new();
-    for (publication, counted) in members(answer.get("publications")) {
+    for (publication, counted) in counted(answer) {
         for (code, count) in members(counted.get("codes")) {
             rows.push((publication.clone(), code, count.as_u64().unwrap_or(0)));
         }
@@ -80,12 +89,23 @@ fn count_rows(answer: &Value) -> Vec<(String, String, u64)> {
     rows
 }
 
+/// The counts of an answer, with what could not be read as if it had a publication.
+fn counted(answer: &Value) -> Vec<(String, Value)> {
+    let publications = answer.get("publications").and_then(Value::as_object).cloned();
+    let unreadable = answer.get("unreadable").filter(|counted| {
+        counted.get("total").and_then(Value::as_u64).is_some_and(|total| total > 0)
+    });
+    let unreadable = unreadable.map(|counted| ("(unreadable)".to_owned(), counted.clone()));
+    publications.into_iter().flatten().chain(unreadable).collect()
+}
+
 /// Runs the command.
 pub async fn run(command: Command, context: &Context) -> CommandResult {
     let (client, output) = (context.client()?, context.output());
     match command {
-        Command::List { after, envelope, publication } => {
-            let query = QuarantineListQuery { after: Some(after), envelope, publication };
+        Command::List { after, envelope, publication, kind, producer } => {
+            let after = Some(after);
+            let query = QuarantineListQuery { after, envelope, publication, kind, producer };
             let shown = (ListAnswer::QUARANTINED, COLUMNS);
             list((&client, output), "/quarantine", &query, shown).await?;
         }
@@ -104,7 +124,17 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
             output.item(&answer, |answer| {
                 let events = items(answer, "events");
                 let ids: Vec<&str> = events.iter().filter_map(Value::as_str).collect();
-                format!("event {id} is released as {}", ids.join(" "))
+                let aside = answer.get("quarantined").and_then(Value::as_u64).unwrap_or(0);
+                match (ids.is_empty(), aside) {
+                    (false, 0) => format!("event {id} is released as {}", ids.join(" ")),
+                    (false, _) => format!(
+                        "event {id} is released as {}, and set aside by {aside} publications",
+                        ids.join(" ")
+                    ),
+                    (true, _) => {
+                        format!("event {id} was read and set aside by {aside} publications")
+                    }
+                }
             });
         }
         Command::Remove { id } => {

@@ -1,11 +1,11 @@
-//! The seam to the quarantine: events that broke their contract.
+//! The seam to the quarantine: events that broke their contract, and bytes that could not be read.
 
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::event::Timestamp;
+use crate::event::{EventProducer, Timestamp};
 use crate::eventlog::{LogError, Page};
 
 /// Names a quarantined event; grows with time, from 1.
@@ -41,7 +41,65 @@ impl fmt::Debug for NewQuarantined {
     }
 }
 
-/// An event in quarantine.
+/// What a producer sent and could not be read as an event, to be kept until it can.
+#[derive(Clone, PartialEq, Eq)]
+pub struct UnreadBytes {
+    /// Who sent it.
+    pub producer: EventProducer,
+    /// What the same is recognized by when its producer sends it again.
+    pub identity: [u8; 32],
+    /// The id that the event has on its producer's bus; empty if it cannot be told.
+    pub envelope_id: Arc<str>,
+    /// The code of the reason.
+    pub codes: Arc<str>,
+    /// Why it cannot be read, as a JSON array of one violation.
+    pub violations: String,
+    /// The headers that say how the body is read, as the source room writes them.
+    pub headers: String,
+    /// The body, or one item of it.
+    pub body: Vec<u8>,
+}
+
+impl UnreadBytes {
+    /// What it counts for: everything that the producer sent of it, and the reason.
+    pub fn weight(&self) -> usize {
+        self.body.len() + self.headers.len() + self.violations.len()
+    }
+}
+
+/// Shows who sent it and sizes only, because what was sent is data.
+impl fmt::Debug for UnreadBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "UnreadBytes({}, {} bytes)", self.producer, self.body.len())
+    }
+}
+
+/// What one producer may have in quarantine of bytes that could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnreadQuota {
+    /// The most entries.
+    pub entries: u64,
+    /// The most bytes, as [`UnreadBytes::weight`] counts.
+    pub bytes: u64,
+}
+
+impl UnreadQuota {
+    /// Whether one more of this weight fits beside what is there.
+    pub fn admits(&self, entries: u64, bytes: u64, weight: u64) -> bool {
+        entries < self.entries && bytes.saturating_add(weight) <= self.bytes
+    }
+}
+
+/// What is kept of an entry of the quarantine.
+#[derive(Clone, Debug)]
+pub enum QuarantinedContent {
+    /// An event that broke the contract of one publication.
+    Event(NewQuarantined),
+    /// What could not be read, so that no publication was asked.
+    Bytes(UnreadBytes),
+}
+
+/// An entry of the quarantine.
 #[derive(Clone, Debug)]
 pub struct Quarantined {
     /// Its name.
@@ -49,7 +107,66 @@ pub struct Quarantined {
     /// When it was refused.
     pub at: Timestamp,
     /// What was refused.
-    pub event: NewQuarantined,
+    pub content: QuarantinedContent,
+}
+
+impl Quarantined {
+    /// About how many bytes it takes in memory.
+    pub fn weight(&self) -> usize {
+        match &self.content {
+            QuarantinedContent::Event(event) => event.weight(),
+            QuarantinedContent::Bytes(bytes) => bytes.weight(),
+        }
+    }
+
+    /// The publication whose contract it broke; nothing if it could not be read.
+    pub fn publication(&self) -> Option<&Arc<str>> {
+        match &self.content {
+            QuarantinedContent::Event(event) => Some(&event.publication),
+            QuarantinedContent::Bytes(_) => None,
+        }
+    }
+
+    /// Who sent it, where it could not be read.
+    pub fn producer(&self) -> Option<&EventProducer> {
+        match &self.content {
+            QuarantinedContent::Event(_) => None,
+            QuarantinedContent::Bytes(bytes) => Some(&bytes.producer),
+        }
+    }
+
+    /// The id that it has on its producer's bus; empty if that cannot be told.
+    pub fn envelope_id(&self) -> &Arc<str> {
+        match &self.content {
+            QuarantinedContent::Event(event) => &event.envelope_id,
+            QuarantinedContent::Bytes(bytes) => &bytes.envelope_id,
+        }
+    }
+
+    /// The codes of what is wrong with it, with commas between.
+    pub fn codes(&self) -> &Arc<str> {
+        match &self.content {
+            QuarantinedContent::Event(event) => &event.codes,
+            QuarantinedContent::Bytes(bytes) => &bytes.codes,
+        }
+    }
+
+    /// What is wrong with it, as a JSON array of violations.
+    pub fn violations(&self) -> &str {
+        match &self.content {
+            QuarantinedContent::Event(event) => &event.violations,
+            QuarantinedContent::Bytes(bytes) => &bytes.violations,
+        }
+    }
+}
+
+/// Why an entry is in the quarantine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QuarantineKind {
+    /// It broke the contract of a publication.
+    Event,
+    /// It could not be read.
+    Bytes,
 }
 
 /// Which quarantined events are wanted.
@@ -61,12 +178,16 @@ pub struct QuarantineQuery {
     pub envelope_id: Option<Arc<str>>,
     /// Only those of this publication, as `domain/event`.
     pub publication: Option<Arc<str>>,
+    /// Only those of this kind.
+    pub kind: Option<QuarantineKind>,
+    /// Only those that could not be read and were sent by a producer of this name.
+    pub producer: Option<Arc<str>>,
 }
 
 /// How many quarantined events of a publication have a violation of one code.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct QuarantineCount {
-    /// The publication, as `domain/event`.
+    /// The publication, as `domain/event`; empty for what could not be read.
     pub publication: Arc<str>,
     /// The codes of the violations that each of them has, each once, in order, with commas between.
     pub codes: Arc<str>,
@@ -74,7 +195,8 @@ pub struct QuarantineCount {
     pub count: u64,
 }
 
-/// Keeps events that broke their contract, until someone decides or they are too old.
+/// Keeps events that broke their contract and bytes that could not be read, until someone decides or
+/// they are too old.
 #[async_trait]
 pub trait Quarantine: Send + Sync {
     /// Keeps events that broke their contract, durably, and names them in order.
@@ -83,6 +205,19 @@ pub trait Quarantine: Send + Sync {
     ///
     /// Later: too much waits, or the disk is full. Ours: the store failed.
     async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, LogError>;
+
+    /// Keeps what could not be read, durably, each as long as its producer stays within the quota;
+    /// names in order what is kept, and nothing for what is over the quota. What the same producer has
+    /// there under the same identity is named, and not kept twice.
+    ///
+    /// # Errors
+    ///
+    /// Later: too much waits, or the disk is full. Ours: the store failed. Nothing was kept then.
+    async fn quarantine_bytes(
+        &self,
+        batch: Vec<UnreadBytes>,
+        quota: UnreadQuota,
+    ) -> Result<Vec<Option<QuarantineId>>, LogError>;
 
     /// Lists quarantined events, oldest first.
     ///
@@ -111,7 +246,7 @@ pub trait Quarantine: Send + Sync {
     async fn unquarantine(&self, id: QuarantineId) -> Result<bool, LogError>;
 
     /// Drops the oldest quarantined events that were set aside before a moment, at most so many,
-    /// and names their publications.
+    /// and names their publications; an empty name for what could not be read.
     ///
     /// # Errors
     ///

@@ -20,7 +20,7 @@ use crate::deliver::{
 use crate::egress::{Egress, GuardedClients};
 use crate::enrich::Publications;
 use crate::event::{Blame, Diagnostic, Fault};
-use crate::eventlog::{self, LogOpenError, Store};
+use crate::eventlog::{self, LogOpenError, Store, UnreadQuota};
 use crate::gateway::storing::{open_store, take_over};
 use crate::gateway::unwanted::Unwanted;
 use crate::gateway::{Gateway, Inbound};
@@ -147,6 +147,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         naming: naming(&config),
         log: Arc::clone(&store.log),
         quarantine: Arc::clone(&store.quarantine),
+        unread_quota: unread_quota(&config),
         metrics: Arc::clone(&metrics),
         unwanted: Unwanted::new(Arc::clone(&metrics), Arc::clone(&clock)),
     });
@@ -250,6 +251,11 @@ pub fn naming(config: &Config) -> Naming {
         largest: config.largest_event.bytes(),
         archive_replays: config.source.archive_replays,
     }
+}
+
+fn unread_quota(config: &Config) -> UnreadQuota {
+    let quota = config.source.unreadable;
+    UnreadQuota { entries: quota.max_entries, bytes: quota.max_bytes.bytes() as u64 }
 }
 
 fn key_ring(

@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use crate::contract::Gate;
 use crate::enrich::{Publication, Publications};
 use crate::event::{Blame, EventId, Fault};
-use crate::eventlog::{Appended, Draft, Log, LogError, NewQuarantined, Quarantine};
+use crate::eventlog::{Appended, Draft, Log, LogError, NewQuarantined, Quarantine, UnreadQuota};
 use crate::gateway::Crossing;
+use crate::gateway::setting_aside::set_aside;
 use crate::gateway::unwanted::Unwanted;
 use crate::identify::Naming;
-use crate::source::{Admit, AdmitRefusal, Admitted, Received, ResponseMode, Trial};
+use crate::source::{Admit, AdmitRefusal, Admitted, Received, ResponseMode, Trial, Unparsed};
 use crate::telemetry::{Metric, Metrics, error_chain};
 
 /// Takes events from their sources to the log.
@@ -26,6 +27,8 @@ pub struct Inbound {
     pub log: Arc<dyn Log>,
     /// Where events wait that broke their contract.
     pub quarantine: Arc<dyn Quarantine>,
+    /// What each producer may have there of what could not be read.
+    pub unread_quota: UnreadQuota,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What no publication wants.
@@ -90,6 +93,12 @@ impl Admit for Inbound {
         let appended = appended.map_err(|error| self.unstored(&error))?;
         let event = appended.first().map(|one| one.id());
         event.ok_or_else(|| ours("the log gave no answer for an event".to_owned()))
+    }
+
+    async fn set_aside(&self, batch: Vec<Unparsed>) -> Vec<Result<u64, AdmitRefusal>> {
+        let count = batch.len();
+        let kept = set_aside(batch, (&*self.quarantine, self.unread_quota), &self.metrics).await;
+        kept.unwrap_or_else(|error| vec![Err(self.unstored(&error)); count])
     }
 
     fn trials(&self, received: &Arc<Received>) -> Vec<Trial> {

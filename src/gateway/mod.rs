@@ -14,6 +14,7 @@ mod lagging;
 mod lifecycle;
 mod quotas;
 mod retention;
+mod setting_aside;
 mod storing;
 mod unwanted;
 mod watching;

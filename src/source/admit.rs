@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::event::{Blame, EventId, Fault, Violation};
-use crate::source::{Received, Trial};
+use crate::source::{Received, Trial, Unparsed};
 
 /// Whether the producer waits for the answer and can act on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,22 @@ pub trait Admit: Send + Sync {
         batch: Vec<Received>,
         response_mode: ResponseMode,
     ) -> Vec<Result<Admitted, AdmitRefusal>>;
+
+    /// Keeps in quarantine what a producer sent asynchronously and could not be read, and answers in
+    /// the order given.
+    ///
+    /// `Ok` is the number of an entry, and a promise: the entry is durable. The same, sent again while it
+    /// is there, has the same entry.
+    ///
+    /// # Errors
+    ///
+    /// Later: the producer has as much in quarantine as it may (`quarantine-full`), or too much waits.
+    /// The caller's turn: what it sent can never be kept (`too-large`). Ours: the store failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel safe, as [`admit`](Self::admit); what is set aside again is recognized.
+    async fn set_aside(&self, batch: Vec<Unparsed>) -> Vec<Result<u64, AdmitRefusal>>;
 
     /// Takes an event from quarantine through the one publication that set it aside.
     ///

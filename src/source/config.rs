@@ -44,6 +44,26 @@ pub struct Config {
     /// The deepest nesting of objects and arrays in an event, at most 1,000; what crosses nests 64
     /// levels at most.
     pub max_depth: usize,
+    /// What each producer may have in quarantine of what it sent asynchronously and could not be
+    /// read; more is refused with 429, to be sent again.
+    pub unreadable: UnreadableQuota,
+}
+
+/// What one producer may have in quarantine of what could not be read.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct UnreadableQuota {
+    /// The most entries of one producer, at least 1.
+    pub max_entries: u64,
+    /// The most bytes of one producer: bodies, with the headers and the reasons kept beside them.
+    pub max_bytes: Size,
+}
+
+impl Default for UnreadableQuota {
+    /// 1,000 entries, 16 MiB.
+    fn default() -> Self {
+        Self { max_entries: 1000, max_bytes: Size(16 * 1024 * 1024) }
+    }
 }
 
 /// What happens to an entry that names a bus which does not exist.
@@ -119,6 +139,7 @@ impl Default for Config {
             max_entries: Size(1024 * 1024),
             max_batch: 100,
             max_depth: DEEPEST,
+            unreadable: UnreadableQuota::default(),
         }
     }
 }
@@ -140,6 +161,9 @@ impl Config {
         }
         if self.account.len() != 12 || !self.account.bytes().all(|b| b.is_ascii_digit()) {
             problems.push("`account` must be twelve digits, in quotes".into());
+        }
+        if self.unreadable.max_entries == 0 || self.unreadable.max_bytes.bytes() == 0 {
+            problems.push("`unreadable` must let a producer have something; use at least 1".into());
         }
         for (at, key) in self.access_keys.iter().enumerate() {
             if key.id.is_empty() || !key.id.bytes().all(|b| b.is_ascii_alphanumeric()) {
@@ -183,13 +207,19 @@ mod tests {
         let broken = Config {
             buses: vec!["a/b".into()],
             account: "12".into(),
+            unreadable: UnreadableQuota { max_entries: 0, ..UnreadableQuota::default() },
             access_keys: vec![key("AKIA1"), key("AKIA1"), key("a b")],
             ..Config::default()
         };
 
         let problems = broken.problems().join("\n");
-        for expected in ["`a/b` cannot", "twelve digits", "`AKIA1` is there twice", "access key 3"]
-        {
+        for expected in [
+            "`a/b` cannot",
+            "twelve digits",
+            "`AKIA1` is there twice",
+            "access key 3",
+            "`unreadable`",
+        ] {
             assert!(problems.contains(expected), "{expected} in {problems}");
         }
     }

@@ -17,11 +17,17 @@ pub mod aws;
 mod config;
 pub mod intake;
 mod lines;
+mod publishing;
 mod received;
 mod trial;
+mod unparsed;
 
 pub use admit::{Admit, AdmitRefusal, Admitted, ResponseMode};
-pub use config::{AccessKey, ArchiveReplays, Config, OnViolation, Signatures, UnknownBus};
+pub use config::{
+    AccessKey, ArchiveReplays, Config, OnViolation, Signatures, UnknownBus, UnreadableQuota,
+};
 pub use lines::{InputLine, LineError, Lines};
+pub use publishing::may_publish_as;
 pub use received::{Envelope, OWN_SOURCE, Received, ReceivedError};
 pub use trial::{PatchedEvent, Trial, TrialVerdict};
+pub use unparsed::{KeptHeaders, KeptHeadersError, Unparsed};

@@ -68,6 +68,9 @@ metrics! {
         ["access_key", "code"];
     /// Events kept aside because they broke their contract.
     EventsQuarantined: "sealway_events_quarantined_total", MetricKind::Counter, ["publication"];
+    /// Bodies and items of batches kept aside as bytes because they could not be read, by the code of
+    /// the reason.
+    UnreadableQuarantined: "sealway_unreadable_quarantined_total", MetricKind::Counter, ["reason"];
     /// Events that broke their contract and crossed in mode `observe`.
     ViolationsObserved: "sealway_violations_observed_total", MetricKind::Counter, ["publication"];
     /// Events recognized as repeats.
@@ -115,7 +118,8 @@ metrics! {
         ["subscription", "reason"];
     /// Receipts dropped because their consumer has too many.
     ReceiptsDropped: "sealway_receipts_dropped_total", MetricKind::Counter, ["subscription"];
-    /// Events dropped from the quarantine because of their age.
+    /// Events dropped from the quarantine because of their age; without a publication, those that could
+    /// not be read.
     QuarantineExpired: "sealway_quarantine_expired_total", MetricKind::Counter, ["publication"];
     /// Entries of the log that a subscription has not settled.
     LagEvents: "sealway_lag_events", MetricKind::Gauge, ["subscription"];

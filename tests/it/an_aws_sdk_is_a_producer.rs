@@ -21,7 +21,9 @@ use sealway::ambient::{Clock as _, Secret, SecretReference, SystemClock, SystemE
 use sealway::api::{bus_route, serve};
 use sealway::event::{EventId, Fault};
 use sealway::source::aws::{AccessKeys, Bus};
-use sealway::source::{AccessKey, Admit, AdmitRefusal, Admitted, Config, Received, ResponseMode};
+use sealway::source::{
+    AccessKey, Admit, AdmitRefusal, Admitted, Config, Received, ResponseMode, Unparsed,
+};
 use sealway::telemetry::Metrics;
 
 const KEY: &str = "AKIAEXAMPLE";
@@ -57,6 +59,10 @@ impl Admit for Recorder {
 
     async fn release(&self, _: Received, _: &str) -> Result<EventId, AdmitRefusal> {
         unreachable!("a bus releases nothing")
+    }
+
+    async fn set_aside(&self, _: Vec<Unparsed>) -> Vec<Result<u64, AdmitRefusal>> {
+        unreachable!("a bus answers what it cannot read")
     }
 }
 

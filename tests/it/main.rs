@@ -41,6 +41,7 @@ mod harness;
 mod keys_rotate;
 mod mistakes_are_found_offline;
 mod nobody_keeps_the_log_for_ever;
+mod nothing_asynchronous_is_lost;
 mod nothing_leaves_without_a_contract;
 mod old_events_make_room;
 mod one_bad_event_harms_itself_alone;

@@ -1,11 +1,17 @@
-//! Events that broke their contract: kept, found, counted and dropped.
+//! Events that broke their contract, and bytes that could not be read: kept, found, counted and dropped.
 
+use std::cell::Cell;
 use std::time::Duration;
 
+use crate::event::{EventProducer, ProducerKind};
 use crate::eventlog::conformance::fixture::{START, engines};
 use crate::eventlog::{
-    LogLimits, NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineQuery, Store,
+    LogLimits, NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineKind,
+    QuarantineQuery, QuarantinedContent, Store, UnreadBytes, UnreadQuota,
 };
+
+/// Room for all that a test keeps.
+const AMPLE: UnreadQuota = UnreadQuota { entries: 100, bytes: 1_000_000 };
 
 fn broken(word: &str) -> NewQuarantined {
     NewQuarantined {
@@ -17,11 +23,137 @@ fn broken(word: &str) -> NewQuarantined {
     }
 }
 
+fn unread(producer: &str, body: &[u8]) -> UnreadBytes {
+    UnreadBytes {
+        producer: EventProducer { kind: ProducerKind::Caller, name: producer.into() },
+        identity: [body.len().to_le_bytes()[0]; 32],
+        envelope_id: "lost".into(),
+        codes: "invalid-event".into(),
+        violations: "[]".to_owned(),
+        headers: "{}".to_owned(),
+        body: body.to_vec(),
+    }
+}
+
+/// The numbers of what is kept of a kind, or of a producer.
+async fn numbers(store: &Store, query: QuarantineQuery) -> Vec<u64> {
+    let listed = store.quarantine.quarantined(&query, Page::default()).await.unwrap();
+    listed.into_iter().map(|kept| kept.id.0).collect()
+}
+
 async fn kept(store: &Store, after: u64, items: usize) -> Vec<(u64, String)> {
     let page = Page { items, ..Page::default() };
     let query = QuarantineQuery { after: QuarantineId(after), ..QuarantineQuery::default() };
     let listed = store.quarantine.quarantined(&query, page).await.unwrap();
-    listed.into_iter().map(|kept| (kept.id.0, kept.event.received)).collect()
+    let received = |content| match content {
+        QuarantinedContent::Event(event) => event.received,
+        QuarantinedContent::Bytes(bytes) => String::from_utf8_lossy(&bytes.body).into_owned(),
+    };
+    listed.into_iter().map(|kept| (kept.id.0, received(kept.content))).collect()
+}
+
+#[tokio::test]
+async fn bytes_that_could_not_be_read_come_back_as_they_were_sent_and_are_found_by_their_producer()
+{
+    for fixture in engines(LogLimits::default()) {
+        let store = &fixture.store;
+        let sent = UnreadBytes { body: vec![0, 0xff, b'{'], ..unread("shop", b"") };
+        store.quarantine.quarantine(vec![broken("a")]).await.unwrap();
+        let batch = vec![sent.clone(), unread("depot", b"[")];
+        let ids = store.quarantine.quarantine_bytes(batch, AMPLE).await.unwrap();
+        assert_eq!(ids, [Some(QuarantineId(2)), Some(QuarantineId(3))]);
+        assert_eq!(store.quarantine.quarantine_bytes(vec![], AMPLE).await.unwrap(), []);
+
+        let all = QuarantineQuery::default;
+        let bytes = QuarantineQuery { kind: Some(QuarantineKind::Bytes), ..all() };
+        let listed = store.quarantine.quarantined(&bytes, Page::default()).await.unwrap();
+        assert_eq!((listed.len(), listed[0].at, listed[0].publication()), (2, START, None));
+        assert!(matches!(&listed[0].content, QuarantinedContent::Bytes(kept) if *kept == sent));
+        let events = QuarantineQuery { kind: Some(QuarantineKind::Event), ..all() };
+        assert_eq!(numbers(store, events).await, [1]);
+        let of = QuarantineQuery { producer: Some("depot".into()), ..all() };
+        assert_eq!(numbers(store, of).await, [3]);
+        let lost = QuarantineQuery { envelope_id: Some("lost".into()), ..all() };
+        assert_eq!(numbers(store, lost).await, [2, 3]);
+
+        let counts = store.quarantine.count_quarantined().await.unwrap();
+        let counted = counts.iter().find(|count| count.publication.is_empty()).unwrap();
+        assert_eq!((&*counted.codes, counted.count), ("invalid-event", 2));
+        assert!(store.quarantine.unquarantine(QuarantineId(2)).await.unwrap());
+        assert_eq!(numbers(store, all()).await, [1, 3]);
+    }
+}
+
+#[tokio::test]
+async fn a_producer_keeps_no_more_unread_bytes_than_its_quota_and_harms_no_other() {
+    for fixture in engines(LogLimits::default()) {
+        let store = &fixture.store;
+        let weight = unread("shop", b"1234").weight() as u64;
+        let few = UnreadQuota { entries: 2, ..AMPLE };
+        let keep = async |batch: Vec<UnreadBytes>, quota: UnreadQuota| {
+            let ids = store.quarantine.quarantine_bytes(batch, quota).await.unwrap();
+            ids.iter().map(Option::is_some).collect::<Vec<_>>()
+        };
+        let number = Cell::new(0);
+        let four = |producer: &str| {
+            number.set(number.get() + 1);
+            UnreadBytes { identity: [number.get(); 32], ..unread(producer, b"1234") }
+        };
+
+        let batch = vec![four("shop"), four("shop"), four("shop"), four("depot")];
+        assert_eq!(keep(batch, few).await, [true, true, false, true]);
+        assert_eq!(keep(vec![four("shop")], few).await, [false]);
+        assert!(store.quarantine.unquarantine(QuarantineId(1)).await.unwrap());
+        assert_eq!(keep(vec![four("shop")], few).await, [true]);
+
+        let full = UnreadQuota { bytes: 3 * weight, ..AMPLE };
+        assert_eq!(
+            keep(vec![UnreadBytes { body: b"12345".to_vec(), ..four("shop") }, four("shop")], full)
+                .await,
+            [false, true]
+        );
+        assert_eq!(keep(vec![UnreadBytes { body: vec![], ..four("shop") }], full).await, [false]);
+        let key = EventProducer { kind: ProducerKind::AccessKey, name: "shop".into() };
+        assert_eq!(keep(vec![UnreadBytes { producer: key, ..four("") }], full).await, [true]);
+        store.quarantine.quarantine(vec![broken("a")]).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_a_producer_sends_again_is_named_and_not_kept_twice_also_over_its_quota() {
+    for fixture in engines(LogLimits::default()) {
+        let store = &fixture.store;
+        let one = UnreadQuota { entries: 1, ..AMPLE };
+        let keep = async |bytes: Vec<UnreadBytes>| {
+            store.quarantine.quarantine_bytes(bytes, one).await.unwrap()
+        };
+
+        let twice = vec![unread("shop", b"{"), unread("shop", b"{")];
+        assert_eq!(keep(twice).await, [Some(QuarantineId(1)); 2]);
+        assert_eq!(keep(vec![unread("shop", b"{")]).await, [Some(QuarantineId(1))]);
+        assert_eq!(keep(vec![unread("shop", b"{{")]).await, [None]);
+        assert_eq!(keep(vec![unread("depot", b"{")]).await, [Some(QuarantineId(2))]);
+        assert!(store.quarantine.unquarantine(QuarantineId(1)).await.unwrap());
+        assert_eq!(keep(vec![unread("shop", b"{")]).await, [Some(QuarantineId(3))]);
+    }
+}
+
+#[tokio::test]
+async fn unread_bytes_expire_with_the_events_around_them_and_free_the_quota() {
+    for fixture in engines(LogLimits::default()) {
+        let store = &fixture.store;
+        let one = UnreadQuota { entries: 1, ..AMPLE };
+        let bytes = || vec![unread("shop", b"{")];
+        store.quarantine.quarantine_bytes(bytes(), one).await.unwrap();
+        store.quarantine.quarantine(vec![broken("a")]).await.unwrap();
+        let before = START.after(Duration::from_secs(1));
+
+        let expired = store.quarantine.expire_quarantined(before, 10).await.unwrap();
+        assert_eq!(expired.len(), 2);
+        assert!(expired.contains(&"".into()) && expired.contains(&"tests/happened".into()));
+        let again = store.quarantine.quarantine_bytes(bytes(), one).await.unwrap();
+        assert_eq!(again, [Some(QuarantineId(3))]);
+    }
 }
 
 #[tokio::test]
@@ -40,7 +172,7 @@ async fn a_quarantined_event_waits_until_it_is_taken_out() {
             .quarantined(&QuarantineQuery::default(), Page::default())
             .await
             .unwrap()[0];
-        assert_eq!((first.at, &*first.event.publication), (START, "tests/happened"));
+        assert_eq!((first.at, &**first.publication().unwrap()), (START, "tests/happened"));
 
         assert!(store.quarantine.unquarantine(QuarantineId(3)).await.unwrap());
         assert!(!store.quarantine.unquarantine(QuarantineId(3)).await.unwrap());

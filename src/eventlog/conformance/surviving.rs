@@ -10,13 +10,13 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::ambient::{Clock, Entropy, ManualClock, SeededEntropy};
-use crate::event::{EventId, SubscriptionId};
+use crate::event::{EventId, EventProducer, ProducerKind, SubscriptionId};
 use crate::eventlog::conformance::fixture::{START, draft, open, words};
 use crate::eventlog::{
     Appended, Attempt, Changes, CommitError, Cursor, DeliveryKey, DeliveryState as _, Draft,
     Log as _, LogError, LogLimits, LogOpenError, NewQuarantined, Origin, Page, Position,
     Quarantine as _, QuarantineQuery, RecordKey, Registry, Retention, Revision, SqliteLog,
-    SqliteRegistry,
+    SqliteRegistry, UnreadBytes, UnreadQuota,
 };
 
 const ALL: Page = Page { items: usize::MAX, bytes: usize::MAX };
@@ -59,6 +59,17 @@ async fn everything_acknowledged_survives_a_crash() {
         violations: "[]".to_owned(),
     };
     log.quarantine(vec![kept]).await.unwrap();
+    let unread = UnreadBytes {
+        producer: EventProducer { kind: ProducerKind::Caller, name: "shop".into() },
+        identity: [7; 32],
+        envelope_id: "".into(),
+        codes: "invalid-event".into(),
+        violations: "[]".to_owned(),
+        headers: "{}".to_owned(),
+        body: b"{".to_vec(),
+    };
+    let quota = UnreadQuota { entries: 1, bytes: 1000 };
+    log.quarantine_bytes(vec![unread], quota).await.unwrap();
     log.put(&orders_key(), None, "one".to_owned()).await.unwrap();
     let before = log.read(Position::START, ALL).await.unwrap();
 
@@ -68,7 +79,7 @@ async fn everything_acknowledged_survives_a_crash() {
     assert_eq!(log.head(), Position(2));
     assert_eq!(log.read(Position::START, ALL).await.unwrap(), before);
     assert_eq!(log.load().await.unwrap().cursors, [cursor]);
-    assert_eq!(log.quarantined(&QuarantineQuery::default(), ALL).await.unwrap().len(), 1);
+    assert_eq!(log.quarantined(&QuarantineQuery::default(), ALL).await.unwrap().len(), 2);
     assert_eq!(log.get(&orders_key()).await.unwrap().unwrap().body, "one");
     let repeated = log.append(vec![repeatable]).await.unwrap();
     assert_eq!(repeated, [Appended::Duplicate { of: first }]);
@@ -173,6 +184,10 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
     older.execute_batch("DROP TABLE protections; DROP TABLE envelopes").unwrap();
     let times = "DROP TABLE times; ALTER TABLE dead_letters DROP COLUMN time_text";
     older.execute_batch(times).unwrap();
+    older.execute_batch("DROP INDEX quarantine_by_producer").unwrap();
+    for column in ["producer_kind", "producer", "identity", "headers", "body", "weight"] {
+        older.execute_batch(&format!("ALTER TABLE quarantine DROP COLUMN {column}")).unwrap();
+    }
     older.pragma_update(None, "user_version", 8).unwrap();
     drop(older);
 

@@ -12,7 +12,8 @@ use crate::eventlog::sqlite::{
     contents, envelopes, observed, protections, quarantine, rows, times,
 };
 use crate::eventlog::{
-    Appended, Draft, Entry, LowWatermark, NewQuarantined, Position, QuarantineId,
+    Appended, Draft, Entry, LowWatermark, NewQuarantined, Position, QuarantineId, UnreadBytes,
+    UnreadQuota,
 };
 
 /// What one transaction adds to the log. Nothing of it counts before the commit.
@@ -96,6 +97,15 @@ impl Appending<'_> {
         batch: &[NewQuarantined],
     ) -> rusqlite::Result<Vec<QuarantineId>> {
         quarantine::put(self.connection, batch, self.now)
+    }
+
+    /// Keeps what could not be read, within the quota of each producer.
+    pub(super) fn quarantine_bytes(
+        &self,
+        batch: &[UnreadBytes],
+        quota: UnreadQuota,
+    ) -> rusqlite::Result<Vec<Option<QuarantineId>>> {
+        quarantine::put_bytes(self.connection, batch, quota, self.now)
     }
 }
 

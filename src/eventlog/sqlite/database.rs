@@ -26,6 +26,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("step_8_observed.sql"),
     include_str!("step_9_protection.sql"),
     include_str!("step_10_times.sql"),
+    include_str!("step_11_unread.sql"),
     include_str!("step_12_envelopes.sql"),
 ];
 /// The version of tables that this gateway writes.

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use crate::event::Timestamp;
+use crate::event::{EventProducer, Timestamp};
 use crate::eventlog::sqlite::queries::fill;
 use crate::eventlog::sqlite::rows;
 use crate::eventlog::{
-    NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined,
+    NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineKind, QuarantineQuery,
+    Quarantined, UnreadBytes, UnreadQuota,
 };
 
 /// Keeps events that broke their contract.
@@ -35,6 +36,70 @@ pub(super) fn put(
     batch.iter().map(keep).map(|id| id.map(|id| QuarantineId(rows::unsigned(id)))).collect()
 }
 
+/// Keeps what could not be read, each as long as its producer stays within the quota.
+pub(super) fn put_bytes(
+    connection: &Connection,
+    batch: &[UnreadBytes],
+    quota: UnreadQuota,
+    at: Timestamp,
+) -> rusqlite::Result<Vec<Option<QuarantineId>>> {
+    let mut insert = connection.prepare_cached(
+        "INSERT INTO quarantine (at, publication, received, violations, envelope_id, codes,
+           producer_kind, producer, identity, headers, body, weight)
+         VALUES (?, '', '', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    let mut keep = |new: &UnreadBytes| {
+        if let Some(id) = same(connection, new)? {
+            return Ok(Some(id));
+        }
+        let weight = new.weight() as u64;
+        let (entries, bytes) = usage(connection, &new.producer)?;
+        if !quota.admits(entries, bytes, weight) {
+            return Ok(None);
+        }
+        let id = insert.insert(params![
+            at.unix_nanos(),
+            new.violations,
+            new.envelope_id,
+            new.codes,
+            new.producer.kind.text(),
+            new.producer.name,
+            new.identity,
+            new.headers,
+            new.body,
+            rows::signed(weight),
+        ])?;
+        Ok(Some(QuarantineId(rows::unsigned(id))))
+    };
+    batch.iter().map(&mut keep).collect()
+}
+
+/// What the producer has there of the same.
+fn same(connection: &Connection, new: &UnreadBytes) -> rusqlite::Result<Option<QuarantineId>> {
+    connection
+        .prepare_cached(
+            "SELECT id FROM quarantine
+             WHERE producer = ? AND producer_kind = ? AND identity = ? LIMIT 1",
+        )?
+        .query_row(params![new.producer.name, new.producer.kind.text(), new.identity], |row| {
+            row.get(0)
+        })
+        .optional()
+        .map(|id| id.map(|id| QuarantineId(rows::unsigned(id))))
+}
+
+/// How many entries of a producer could not be read, and their weight. Only the index is read.
+fn usage(connection: &Connection, producer: &EventProducer) -> rusqlite::Result<(u64, u64)> {
+    connection
+        .prepare_cached(
+            "SELECT count(*), coalesce(sum(weight), 0) FROM quarantine
+             WHERE producer = ? AND producer_kind = ?",
+        )?
+        .query_row(params![producer.name, producer.kind.text()], |row| {
+            Ok((rows::unsigned(row.get(0)?), rows::unsigned(row.get(1)?)))
+        })
+}
+
 /// Lists quarantined events, oldest first.
 pub(super) fn list(
     connection: &Connection,
@@ -43,8 +108,15 @@ pub(super) fn list(
 ) -> rusqlite::Result<Vec<Quarantined>> {
     let mut terms = vec!["id > ?"];
     let mut bounds: Vec<Value> = vec![rows::signed(query.after.0).into()];
-    let columns =
-        [("envelope_id = ?", &query.envelope_id), ("publication = ?", &query.publication)];
+    terms.extend(query.kind.map(|kind| match kind {
+        QuarantineKind::Event => "producer IS NULL",
+        QuarantineKind::Bytes => "producer IS NOT NULL",
+    }));
+    let columns = [
+        ("envelope_id = ?", &query.envelope_id),
+        ("publication = ?", &query.publication),
+        ("producer = ?", &query.producer),
+    ];
     for (term, wanted) in columns {
         if let Some(wanted) = wanted {
             terms.push(term);
@@ -56,8 +128,7 @@ pub(super) fn list(
         rows::QUARANTINED,
         terms.join(" AND ")
     );
-    let weigh = |kept: &Quarantined| kept.event.weight();
-    fill(connection, &sql, params_from_iter(bounds), page, rows::quarantined, weigh)
+    fill(connection, &sql, params_from_iter(bounds), page, rows::quarantined, Quarantined::weight)
 }
 
 /// Counts quarantined events by publication and codes.

@@ -11,7 +11,8 @@ use tokio::time::Instant;
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
     Appended, Changes, CommitError, DeadLetterId, DeliveryKey, Draft, LogError, NewQuarantined,
-    Position, QuarantineId, RecordKey, Retention, Retry, Revision, Trimmed,
+    Position, QuarantineId, RecordKey, Retention, Retry, Revision, Trimmed, UnreadBytes,
+    UnreadQuota,
 };
 
 /// A group is closed at so many bytes or requests, whichever is met first.
@@ -28,6 +29,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, LogError>>;
 pub(super) enum WriteRequest {
     Append(Vec<Draft>, Reply<Vec<Appended>>),
     Quarantine(Vec<NewQuarantined>, Reply<Vec<QuarantineId>>),
+    QuarantineBytes(Vec<UnreadBytes>, UnreadQuota, Reply<Vec<Option<QuarantineId>>>),
     Unquarantine(QuarantineId, Reply<bool>),
     Revive(Vec<(DeadLetterId, Retry)>, Reply<Vec<Retry>>),
     Dismiss(SubscriptionId, DeadLetterId, Reply<bool>),
@@ -49,8 +51,14 @@ impl WriteRequest {
         match self {
             Self::Append(drafts, _) => drafts.iter().map(Draft::weight).sum(),
             Self::Quarantine(batch, _) => batch.iter().map(NewQuarantined::weight).sum(),
+            Self::QuarantineBytes(batch, ..) => batch.iter().map(UnreadBytes::weight).sum(),
             _ => 0,
         }
+    }
+
+    /// Whether it needs room on the disk for what comes from outside.
+    pub(super) const fn grows(&self) -> bool {
+        matches!(self, Self::Append(..) | Self::Quarantine(..) | Self::QuarantineBytes(..))
     }
 
     /// Answers with an error.
@@ -59,6 +67,7 @@ impl WriteRequest {
         let _ = match self {
             Self::Append(_, reply) => reply.send(Err(error)).err().map(drop),
             Self::Quarantine(_, reply) => reply.send(Err(error)).err().map(drop),
+            Self::QuarantineBytes(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::Unquarantine(_, reply) | Self::Forget(_, reply) | Self::Dismiss(_, _, reply) => {
                 reply.send(Err(error)).err().map(drop)
             }

@@ -4,13 +4,13 @@ use rusqlite::Row;
 use rusqlite::types::{FromSqlError, Type};
 
 use crate::event::{
-    ChainValue, CloudEvent, ContentDigest, Data, EventId, EventSource, EventType, IdempotencyKey,
-    ReplayId, Subject, SubscriptionId, Timestamp, TokenDigest,
+    ChainValue, CloudEvent, ContentDigest, Data, EventId, EventProducer, EventSource, EventType,
+    IdempotencyKey, ProducerKind, ReplayId, Subject, SubscriptionId, Timestamp, TokenDigest,
 };
 use crate::eventlog::{
     Attempt, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Entry, KeptReceipt, NewQuarantined,
-    Position, Protection, QuarantineId, Quarantined, ReceiptId, Record, Retry, Revision,
-    SequenceCheckpoint, SequenceSet,
+    Position, Protection, QuarantineId, Quarantined, QuarantinedContent, ReceiptId, Record, Retry,
+    Revision, SequenceCheckpoint, SequenceSet, UnreadBytes,
 };
 
 /// The columns that [`entry`] reads.
@@ -39,8 +39,8 @@ pub(super) const ATTEMPT: &str =
 pub(super) const RECEIPT: &str = "subscription, replay, event, sequence, at, token, jws, id";
 
 /// The columns that [`quarantined`] reads.
-pub(super) const QUARANTINED: &str =
-    "id, at, publication, received, violations, envelope_id, codes";
+pub(super) const QUARANTINED: &str = "id, at, publication, received, violations, envelope_id, codes, \
+     producer_kind, producer, identity, headers, body";
 
 /// A position, id or count as SQLite keeps it.
 pub(super) const fn signed(number: u64) -> i64 {
@@ -165,16 +165,30 @@ pub(super) fn receipt(row: &Row<'_>) -> rusqlite::Result<KeptReceipt> {
 }
 
 pub(super) fn quarantined(row: &Row<'_>) -> rusqlite::Result<Quarantined> {
-    Ok(Quarantined {
-        id: QuarantineId(unsigned(row.get(0)?)),
-        at: timestamp(row, 1)?,
-        event: NewQuarantined {
+    let content = match row.get_ref(8)?.as_str_or_null()? {
+        Some(_) => QuarantinedContent::Bytes(unread_bytes(row)?),
+        None => QuarantinedContent::Event(NewQuarantined {
             publication: row.get(2)?,
             received: row.get(3)?,
             violations: row.get(4)?,
             envelope_id: row.get(5)?,
             codes: row.get(6)?,
-        },
+        }),
+    };
+    Ok(Quarantined { id: QuarantineId(unsigned(row.get(0)?)), at: timestamp(row, 1)?, content })
+}
+
+/// Reads an entry that could not be read as an event.
+fn unread_bytes(row: &Row<'_>) -> rusqlite::Result<UnreadBytes> {
+    let kind = ProducerKind::from_text(row.get_ref(7)?.as_str()?);
+    Ok(UnreadBytes {
+        producer: EventProducer { kind: kind.ok_or(FromSqlError::InvalidType)?, name: row.get(8)? },
+        identity: row.get(9)?,
+        violations: row.get(4)?,
+        envelope_id: row.get(5)?,
+        codes: row.get(6)?,
+        headers: row.get(10)?,
+        body: row.get(11)?,
     })
 }
 

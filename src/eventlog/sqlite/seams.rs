@@ -16,7 +16,7 @@ use crate::eventlog::{
     DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, KeptReceipt, LogError,
     NewQuarantined, Page, Position, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery,
     Quarantined, ReceiptId, Receipts, Record, RecordKey, Registry, Retry, Revision,
-    SavedDeliveries, SequenceCheckpoint,
+    SavedDeliveries, SequenceCheckpoint, UnreadBytes, UnreadQuota,
 };
 
 #[async_trait]
@@ -177,6 +177,17 @@ impl Quarantine for SqliteLog {
             return Ok(Vec::new());
         }
         self.ask(|reply| WriteRequest::Quarantine(batch, reply)).await
+    }
+
+    async fn quarantine_bytes(
+        &self,
+        batch: Vec<UnreadBytes>,
+        quota: UnreadQuota,
+    ) -> Result<Vec<Option<QuarantineId>>, LogError> {
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.ask(|reply| WriteRequest::QuarantineBytes(batch, quota, reply)).await
     }
 
     async fn quarantined(

@@ -187,8 +187,9 @@ impl LogWriter {
                 self.sweeping.attempts += changes.attempts.len();
                 self.sweeping.receipts += changes.receipts.len();
             }
-            let grows = matches!(request, WriteRequest::Append(..) | WriteRequest::Quarantine(..));
-            if grows && let Some(full) = self.shared.space.refusal() {
+            if request.grows()
+                && let Some(full) = self.shared.space.refusal()
+            {
                 request.refuse(full);
                 continue;
             }
@@ -280,6 +281,9 @@ fn execute(
         }
         WriteRequest::Quarantine(batch, reply) => {
             keep(answers, reply, appending.quarantine(&batch).map(Ok))
+        }
+        WriteRequest::QuarantineBytes(batch, quota, reply) => {
+            keep(answers, reply, appending.quarantine_bytes(&batch, quota).map(Ok))
         }
         WriteRequest::Unquarantine(id, reply) => {
             keep(answers, reply, quarantine::remove(connection, id).map(Ok))

@@ -9,10 +9,9 @@ use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::testing::memory::{Held, MemoryLog, fill};
 use crate::eventlog::{
     Attempt, Attempts, Changes, CommitError, DeadLetter, DeadLetterCount, DeadLetterId,
-    DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, KeptReceipt, LogError,
-    NewQuarantined, Page, Position, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery,
-    Quarantined, ReceiptId, Receipts, Record, RecordKey, Registry, Retry, Revision,
-    SavedDeliveries, SequenceCheckpoint,
+    DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, KeptReceipt, LogError, Page,
+    Position, ReceiptId, Receipts, Record, RecordKey, Registry, Retry, Revision, SavedDeliveries,
+    SequenceCheckpoint,
 };
 
 impl Held {
@@ -266,70 +265,6 @@ impl DeadLetters for MemoryLog {
         let oldest: Vec<_> = listed.take(most).map(|(name, _)| name.clone()).collect();
         let dropped = oldest.into_iter().filter_map(|name| held.dead_letters.remove(&name));
         Ok(dropped.map(|letter| (letter.key, letter.reason)).collect())
-    }
-}
-
-#[async_trait]
-impl Quarantine for MemoryLog {
-    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, LogError> {
-        self.check_weight(batch.iter().map(NewQuarantined::weight).sum())?;
-        let mut held = self.hold()?;
-        let at = self.clock.now();
-        let keep = |event| {
-            held.last_quarantined.0 += 1;
-            let id = held.last_quarantined;
-            held.quarantine.insert(id, Quarantined { id, at, event });
-            id
-        };
-        Ok(batch.into_iter().map(keep).collect())
-    }
-
-    async fn quarantined(
-        &self,
-        query: &QuarantineQuery,
-        page: Page,
-    ) -> Result<Vec<Quarantined>, LogError> {
-        let held = self.hold()?;
-        let (envelope, publication) = (&query.envelope_id, &query.publication);
-        let later = held
-            .quarantine
-            .range(QuarantineId(query.after.0.saturating_add(1))..)
-            .map(|(_, kept)| kept)
-            .filter(|kept| envelope.as_ref().is_none_or(|id| kept.event.envelope_id == *id))
-            .filter(|kept| publication.as_ref().is_none_or(|of| kept.event.publication == *of));
-        Ok(fill(later.cloned(), page, |kept| kept.event.weight()))
-    }
-
-    async fn count_quarantined(&self) -> Result<Vec<QuarantineCount>, LogError> {
-        let held = self.hold()?;
-        let mut counts = BTreeMap::new();
-        for kept in held.quarantine.values() {
-            let kind = (Arc::clone(&kept.event.publication), Arc::clone(&kept.event.codes));
-            *counts.entry(kind).or_default() += 1;
-        }
-        let count = |((publication, codes), count)| QuarantineCount { publication, codes, count };
-        Ok(counts.into_iter().map(count).collect())
-    }
-
-    async fn unquarantine(&self, id: QuarantineId) -> Result<bool, LogError> {
-        Ok(self.hold()?.quarantine.remove(&id).is_some())
-    }
-
-    async fn expire_quarantined(
-        &self,
-        before: Timestamp,
-        most: usize,
-    ) -> Result<Vec<Arc<str>>, LogError> {
-        let mut held = self.hold()?;
-        let old: Vec<QuarantineId> = held
-            .quarantine
-            .values()
-            .take(most)
-            .filter(|kept| kept.at < before)
-            .map(|kept| kept.id)
-            .collect();
-        let dropped = old.into_iter().filter_map(|id| held.quarantine.remove(&id));
-        Ok(dropped.map(|kept| kept.event.publication).collect())
     }
 }
 

@@ -16,7 +16,7 @@ use crate::eventlog::{
     FencingEpoch, KeptReceipt, Leases, Log, LogError, LowWatermark, NewQuarantined, Observed, Page,
     Position, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, ReceiptId,
     Receipts, Record, RecordKey, Registry, Retention, Retry, Revision, SavedDeliveries,
-    SequenceCheckpoint, Store, Trimmed,
+    SequenceCheckpoint, Store, Trimmed, UnreadBytes, UnreadQuota,
 };
 
 /// One node's view of a store that others share.
@@ -183,6 +183,8 @@ seam! {
     Quarantine {}
     far {
         quarantine(batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, LogError>;
+        quarantine_bytes(batch: Vec<UnreadBytes>, quota: UnreadQuota)
+            -> Result<Vec<Option<QuarantineId>>, LogError>;
         quarantined(query: &QuarantineQuery, page: Page) -> Result<Vec<Quarantined>, LogError>;
         count_quarantined() -> Result<Vec<QuarantineCount>, LogError>;
         unquarantine(id: QuarantineId) -> Result<bool, LogError>;

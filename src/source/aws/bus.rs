@@ -7,17 +7,20 @@ use http::HeaderMap;
 use uuid::Uuid;
 
 use crate::ambient::{Clock, Entropy};
-use crate::event::{Fault, TraceContext};
+use crate::event::{EventProducer, Fault, ProducerKind, Timestamp, TraceContext, Violation};
 use crate::source::aws::answer::{EntryResult, put_events_json};
 use crate::source::aws::entries::{self, Checked, PutEntry, UnreadableEntry};
 use crate::source::aws::operations::{self, Buses};
 use crate::source::aws::repeats::{Answers, Invocation};
 use crate::source::aws::{AccessKeys, Answered, AwsErrorKind, Call, Identity, Refused, signature};
 use crate::source::{
-    Admit, AdmitRefusal, Admitted, Config, OnViolation, Received, ResponseMode, Signatures,
+    Admit, AdmitRefusal, Admitted, Config, KeptHeaders, OnViolation, Received, ResponseMode,
+    Signatures, Unparsed,
 };
 use crate::telemetry::{Metric, Metrics};
 
+/// The reason of an entry of which no event can be made, as problems name it.
+const UNREADABLE: &str = "invalid-event";
 const TARGET_PREFIX: &str = "AWSEvents.";
 /// How many violations an error text lists.
 const LISTED_VIOLATIONS: usize = 10;
@@ -188,7 +191,9 @@ impl Bus {
             settled.push(match place {
                 Place::Settled(result) => result,
                 Place::Offered => entry_result(outcomes.next(), event_id),
-                Place::Unreadable(entry) => self.settle_unreadable(entry),
+                Place::Unreadable(entry) => {
+                    self.settle_unreadable(entry, event_id, (identity, call.headers)).await
+                }
             });
         }
         Ok(settled)
@@ -202,14 +207,42 @@ impl Bus {
         }
     }
 
-    /// Answers an entry of which no event can be made: with its error, since only events can be
-    /// quarantined. Where producers are not told of violations, the log says that one is lost.
-    fn settle_unreadable(&self, entry: UnreadableEntry) -> EntryResult {
-        if self.response_mode() == ResponseMode::Asynchronous {
-            let size_bytes = entry.raw.len();
-            tracing::warn!(size_bytes, "An entry of PutEvents is no event and was refused");
+    /// Answers an entry of which no event can be made: with its error, or, where producers are not
+    /// told of violations, with an event id once its bytes are in quarantine. What nobody has signed
+    /// is not kept.
+    async fn settle_unreadable(
+        &self,
+        entry: UnreadableEntry,
+        event_id: Uuid,
+        (identity, headers): (&Identity, &HeaderMap),
+    ) -> EntryResult {
+        let is_signed =
+            self.config.signatures == Signatures::Required && self.keys.knows(&identity.access_key);
+        let EntryResult::Failed { error_code, error_message } = &entry.failed else {
+            return entry.failed;
+        };
+        if self.response_mode() == ResponseMode::Synchronous || !is_signed {
+            return entry.failed;
         }
-        entry.failed
+        let unparsed = Unparsed {
+            producer: EventProducer {
+                kind: ProducerKind::AccessKey,
+                name: Arc::clone(&identity.access_key),
+            },
+            headers: KeptHeaders::of(headers),
+            body: entry.raw.as_bytes().to_vec(),
+            id: Some(event_id.to_string()),
+            reason: Violation {
+                pointer: String::new(),
+                code: UNREADABLE.to_owned(),
+                message: format!("{error_message} ({error_code})"),
+            },
+        };
+        match self.admit.set_aside(vec![unparsed]).await.pop() {
+            Some(Ok(_)) => EntryResult::Taken { event_id },
+            Some(Err(refusal)) => entry_result(Some(Err(refusal)), event_id),
+            None => EntryResult::failed("InternalFailure", INTERNAL),
+        }
     }
 
     /// Counts what was refused by access key, since most producers never look at it.
@@ -220,6 +253,43 @@ impl Bus {
         match put {
             Ok(results) => results.iter().filter_map(EntryResult::error_code).for_each(count),
             Err(refused) => count(refused.kind.code()),
+        }
+    }
+
+    /// Reads an entry of `PutEvents` again, its JSON, that could not be read when it arrived; its id
+    /// is the one that its producer was answered. The entry's access key is not asked for its sources.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: it still cannot be read, as the text says without data.
+    pub fn read_again(
+        &self,
+        entry: &[u8],
+        id: &str,
+        headers: &HeaderMap,
+        arrived: Timestamp,
+    ) -> Result<Received, String> {
+        let id = id.parse().map_err(|_| "its event id is not known".to_owned())?;
+        let request = [b"{\"Entries\":[", entry, b"]}"].concat();
+        let identity = Identity::unsigned("");
+        let mut checked = entries::read(&request, &identity, &self.buses, &self.config)
+            .map_err(|refused| refused.message)?;
+        match (checked.pop(), checked.is_empty()) {
+            (Some(Checked::Take(mut put)), true) => {
+                put.time.get_or_insert_with(|| arrived.into());
+                Ok(self.receive(*put, id, true, headers))
+            }
+            (
+                Some(
+                    Checked::Fail(EntryResult::Failed { error_code, error_message })
+                    | Checked::Unreadable(UnreadableEntry {
+                        failed: EntryResult::Failed { error_code, error_message },
+                        ..
+                    }),
+                ),
+                true,
+            ) => Err(format!("{error_message} ({error_code})")),
+            _ => Err("it is not one entry of a bus that exists".to_owned()),
         }
     }
 

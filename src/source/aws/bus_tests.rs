@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::ambient::{ManualClock, Secret, SecretReference, SeededEntropy};
 use crate::event::{EventId, Timestamp, Violation};
-use crate::source::{AccessKey, Signatures};
+use crate::source::{AccessKey, Signatures, Unparsed};
 
 /// Takes everything but what is on its list of answers, and remembers what it was given.
 #[derive(Default)]
@@ -19,6 +19,7 @@ struct Recorder {
     /// The answers for the next events, last first; afterwards every event is taken.
     answers: Mutex<Vec<Result<(), AdmitRefusal>>>,
     modes: Mutex<Vec<ResponseMode>>,
+    aside: Mutex<Vec<Unparsed>>,
 }
 
 #[async_trait]
@@ -38,6 +39,12 @@ impl Admit for Recorder {
 
     async fn release(&self, _: Received, _: &str) -> Result<EventId, AdmitRefusal> {
         unreachable!("a bus releases nothing")
+    }
+
+    async fn set_aside(&self, batch: Vec<Unparsed>) -> Vec<Result<u64, AdmitRefusal>> {
+        let numbers = batch.iter().map(|_| Ok(7)).collect();
+        self.aside.lock().unwrap().extend(batch);
+        numbers
     }
 }
 
@@ -216,7 +223,40 @@ async fn a_bus_that_quarantines_waits_for_no_producer() {
         [ResponseMode::Synchronous, ResponseMode::Asynchronous]
     );
     assert!(answer["Entries"][0]["EventId"].is_string());
+    // What nobody has signed is not kept.
     assert_eq!(answer["Entries"][1]["ErrorCode"], "MalformedDetail");
+}
+
+#[tokio::test]
+async fn an_entry_that_cannot_be_read_waits_as_bytes_where_producers_are_not_told() {
+    let mut house = House::new(Signatures::Required);
+    let identity = Identity::unsigned("AKIA1");
+    let entry = |detail| json!({"Source": "s", "DetailType": "t", "Detail": detail});
+    let body = json!({"Entries": [entry("{}"), entry("broken")]}).to_string();
+    let headers = HeaderMap::new();
+    let call = || Call {
+        method: "POST",
+        path: "/",
+        query: "",
+        authority: None,
+        headers: &headers,
+        body: body.as_bytes(),
+        peer: None,
+    };
+
+    let refused = house.bus.put_once(call(), &identity, None).await.unwrap();
+    house.bus.config.on_violation = OnViolation::Quarantine;
+    let kept = house.bus.put_once(call(), &identity, None).await.unwrap();
+    let stranger = Identity::unsigned("AKIA9");
+    let unknown = house.bus.put_once(call(), &stranger, None).await.unwrap();
+
+    assert_eq!(refused[1].error_code(), Some("MalformedDetail"));
+    assert_eq!(kept[1].error_code(), None);
+    assert_eq!(unknown[1].error_code(), Some("MalformedDetail"));
+    let aside = house.recorder.aside.lock().unwrap();
+    assert_eq!(aside.len(), 1);
+    assert_eq!(aside[0].body, entry("broken").to_string().as_bytes());
+    assert!(aside[0].reason.message.contains("malformed"));
 }
 
 #[tokio::test]
@@ -365,4 +405,30 @@ async fn a_pattern_is_refused_with_the_first_line_of_aws_and_no_more() {
     let body = json!({"EventPattern": "{\"a\\nb\": 1}", "Event": "{}"});
     let asked = house.call(&[("x-amz-target", "AWSEvents.TestEventPattern")], &body).await;
     assert!(!asked.unwrap_err().message.contains('\n'));
+}
+
+#[test]
+fn an_entry_is_read_again_under_the_id_that_its_producer_was_answered() {
+    let house = House::open();
+    let arrived = Timestamp::from_unix_seconds(1_795_000_000);
+    let id = "6f5c1d3e-0d1b-4a5e-9c53-0a5f0f2f7a11";
+    let read =
+        |entry: &str, id| house.bus.read_again(entry.as_bytes(), id, &HeaderMap::new(), arrived);
+    let good = r#"{"Source":"orders","DetailType":"Made","Detail":"{\"n\":1}"}"#;
+
+    let received = read(good, id).unwrap();
+
+    assert_eq!((&*received.envelope.id, received.envelope.time), (id, arrived.into()));
+    assert!(received.repeatable && received.envelope.detail == json!({"n": 1}));
+    for (entry, id, problem) in [
+        (good, "order-1", "event id"),
+        (&*good.replace("{\\\"n\\\":1}", "{"), id, "malformed"),
+        (&*good.replace("\"orders\"", "\"sealway\""), id, "Not authorized"),
+        (&*format!("{good},{good}"), id, "not one entry"),
+        ("", id, "entries"),
+        ("{", id, "body"),
+    ] {
+        let told = read(entry, id).unwrap_err();
+        assert!(told.contains(problem), "{entry}: {told}");
+    }
 }

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::ambient::Secret;
 use crate::source::AccessKey;
+use crate::source::publishing::names;
 
 /// The service name in the scope of a signature.
 pub(super) const SERVICE: &str = "events";
@@ -31,11 +32,7 @@ impl Identity {
 
     /// Whether the producer may publish as this source.
     pub fn may_publish_as(&self, source: &str) -> bool {
-        let matches = |pattern: &String| match pattern.strip_suffix('*') {
-            Some(prefix) => source.starts_with(prefix),
-            None => source == pattern,
-        };
-        self.sources.as_ref().is_none_or(|sources| sources.iter().any(matches))
+        self.sources.as_ref().is_none_or(|sources| names(sources, source))
     }
 }
 

@@ -43,6 +43,11 @@ pub(super) fn receive(
     attributes.around(data, now)
 }
 
+/// The id that the headers give, whatever else they lack.
+pub(super) fn id(headers: &HeaderMap) -> Option<String> {
+    attribute(headers, "ce-id", "id").ok().flatten()
+}
+
 fn attribute(
     headers: &HeaderMap,
     header: &str,

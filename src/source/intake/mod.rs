@@ -19,7 +19,9 @@ mod binary;
 mod envelope;
 mod posting;
 mod structured;
+mod told_id;
 mod unreadable;
 
 pub use posting::{Posting, UnreadableItem, read};
+pub use told_id::told_id;
 pub use unreadable::Unreadable;

@@ -42,6 +42,14 @@ impl Unreadable {
     pub(super) const fn new(name: &'static str, problem: &'static str) -> Self {
         Self::Member { name, problem }
     }
+
+    /// JSON Pointer to what is wrong; empty where the text says the place, or it is the whole.
+    pub fn pointer(&self) -> String {
+        match self {
+            Self::Member { name, .. } => format!("/{name}"),
+            _ => String::new(),
+        }
+    }
 }
 
 impl Blame for Unreadable {

@@ -1,0 +1,66 @@
+//! Who sent an event, as the gateway has authenticated it.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// What a producer has shown to be let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ProducerKind {
+    /// The key of a caller of the API.
+    Caller,
+    /// An access key of the embedded bus.
+    AccessKey,
+}
+
+impl ProducerKind {
+    /// Both of them.
+    const ALL: [Self; 2] = [Self::Caller, Self::AccessKey];
+
+    /// The stable word.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Caller => "caller",
+            Self::AccessKey => "access-key",
+        }
+    }
+
+    /// Finds a kind by its word.
+    pub fn from_text(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.text() == text)
+    }
+}
+
+/// A producer: the kind of its key, and the name or id that the key has.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EventProducer {
+    /// What it has shown.
+    pub kind: ProducerKind,
+    /// The caller's name, or the access key id; never a secret.
+    pub name: Arc<str>,
+}
+
+/// For people: ``caller `shop` ``.
+impl fmt::Display for EventProducer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = match self.kind {
+            ProducerKind::Caller => "caller",
+            ProducerKind::AccessKey => "access key",
+        };
+        write!(f, "{kind} `{}`", self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_found_by_its_word_and_a_producer_is_named_for_people() {
+        for kind in ProducerKind::ALL {
+            assert_eq!(ProducerKind::from_text(kind.text()), Some(kind));
+        }
+        assert_eq!(ProducerKind::from_text("stranger"), None);
+        let producer = EventProducer { kind: ProducerKind::AccessKey, name: "AKIA".into() };
+        assert_eq!(producer.to_string(), "access key `AKIA`");
+    }
+}

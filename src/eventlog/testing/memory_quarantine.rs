@@ -1,0 +1,120 @@
+//! The quarantine in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::event::Timestamp;
+use crate::eventlog::testing::memory::{MemoryLog, fill};
+use crate::eventlog::{
+    LogError, NewQuarantined, Page, Quarantine, QuarantineCount, QuarantineId, QuarantineKind,
+    QuarantineQuery, Quarantined, QuarantinedContent, UnreadBytes, UnreadQuota,
+};
+
+#[async_trait]
+impl Quarantine for MemoryLog {
+    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, LogError> {
+        self.check_weight(batch.iter().map(NewQuarantined::weight).sum())?;
+        let mut held = self.hold()?;
+        let at = self.clock.now();
+        let keep = |event| {
+            held.last_quarantined.0 += 1;
+            let id = held.last_quarantined;
+            let content = QuarantinedContent::Event(event);
+            held.quarantine.insert(id, Quarantined { id, at, content });
+            id
+        };
+        Ok(batch.into_iter().map(keep).collect())
+    }
+
+    async fn quarantine_bytes(
+        &self,
+        batch: Vec<UnreadBytes>,
+        quota: UnreadQuota,
+    ) -> Result<Vec<Option<QuarantineId>>, LogError> {
+        self.check_weight(batch.iter().map(UnreadBytes::weight).sum())?;
+        let mut held = self.hold()?;
+        let at = self.clock.now();
+        let keep = |bytes: UnreadBytes| {
+            let mut entries = 0;
+            let mut used = 0;
+            for kept in held.quarantine.values() {
+                match &kept.content {
+                    QuarantinedContent::Bytes(own) if own.producer == bytes.producer => {
+                        if own.identity == bytes.identity {
+                            return Some(kept.id);
+                        }
+                        entries += 1;
+                        used += own.weight() as u64;
+                    }
+                    _ => {}
+                }
+            }
+            if !quota.admits(entries, used, bytes.weight() as u64) {
+                return None;
+            }
+            held.last_quarantined.0 += 1;
+            let id = held.last_quarantined;
+            let content = QuarantinedContent::Bytes(bytes);
+            held.quarantine.insert(id, Quarantined { id, at, content });
+            Some(id)
+        };
+        Ok(batch.into_iter().map(keep).collect())
+    }
+
+    async fn quarantined(
+        &self,
+        query: &QuarantineQuery,
+        page: Page,
+    ) -> Result<Vec<Quarantined>, LogError> {
+        let held = self.hold()?;
+        let is_wanted = |kept: &&Quarantined| {
+            let (envelope, publication) = (&query.envelope_id, &query.publication);
+            let name = kept.producer().map(|producer| &producer.name);
+            envelope.as_ref().is_none_or(|id| kept.envelope_id() == id)
+                && publication.as_ref().is_none_or(|of| kept.publication() == Some(of))
+                && query.producer.as_ref().is_none_or(|by| name == Some(by))
+                && query.kind.is_none_or(|kind| (kind == QuarantineKind::Bytes) == name.is_some())
+        };
+        let later = held
+            .quarantine
+            .range(QuarantineId(query.after.0.saturating_add(1))..)
+            .map(|(_, kept)| kept)
+            .filter(is_wanted);
+        Ok(fill(later.cloned(), page, Quarantined::weight))
+    }
+
+    async fn count_quarantined(&self) -> Result<Vec<QuarantineCount>, LogError> {
+        let held = self.hold()?;
+        let mut counts = BTreeMap::new();
+        for kept in held.quarantine.values() {
+            let publication = kept.publication().cloned().unwrap_or_default();
+            let kind = (publication, Arc::clone(kept.codes()));
+            *counts.entry(kind).or_default() += 1;
+        }
+        let count = |((publication, codes), count)| QuarantineCount { publication, codes, count };
+        Ok(counts.into_iter().map(count).collect())
+    }
+
+    async fn unquarantine(&self, id: QuarantineId) -> Result<bool, LogError> {
+        Ok(self.hold()?.quarantine.remove(&id).is_some())
+    }
+
+    async fn expire_quarantined(
+        &self,
+        before: Timestamp,
+        most: usize,
+    ) -> Result<Vec<Arc<str>>, LogError> {
+        let mut held = self.hold()?;
+        let old: Vec<QuarantineId> = held
+            .quarantine
+            .values()
+            .take(most)
+            .filter(|kept| kept.at < before)
+            .map(|kept| kept.id)
+            .collect();
+        let dropped = old.into_iter().filter_map(|id| held.quarantine.remove(&id));
+        Ok(dropped.map(|kept| kept.publication().cloned().unwrap_or_default()).collect())
+    }
+}
