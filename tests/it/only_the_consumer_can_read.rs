@@ -237,9 +237,7 @@ fn sealway_opens_what_every_library_mints_for_every_offered_combination() {
     let (consumers, signers) = (Consumer::of_every_kind(), signers());
     let strangers = Consumer::strangers();
     let combinations = combinations(&consumers, &signers);
-    let event =
-        event().replace(r#""id":1152921506151679042,"digits":0.1234567890123456789012,"#, "");
-    let event: Value = serde_json::from_str(&event).unwrap();
+    let event: Value = serde_json::from_str(&event()).unwrap();
     let claims = json!({
         "iss": ISSUER, "aud": AUDIENCE, "iat": now().unix_seconds(),
         "exp": now().unix_seconds() + 3600, "jti": "01KAQ8X7YT0000000000000007",

@@ -1,7 +1,10 @@
 //! docs/verify.md says what is true: its numbers are recomputed, and its programs open real tokens.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use md5::{Digest as _, Md5};
@@ -22,6 +25,7 @@ use serde_json::{Value, json};
 use sha2::Sha256;
 
 use crate::consumer_in_rust::{chain_after, open_event};
+use crate::harness::{Sink, eventually, free_port, program};
 use crate::other_ecosystems::{harness, node, python, said};
 
 const ISSUER: &str = "https://events.example.com";
@@ -114,6 +118,11 @@ impl Example {
 
     /// Those of two events with these data, in canonical text.
     fn with(data: [&str; 2]) -> Self {
+        Self::from(ISSUER, data)
+    }
+
+    /// The same from a gateway of another name.
+    fn from(issuer: &str, data: [&str; 2]) -> Self {
         let chain = chain_over(&data);
         let signing = SigningKey::generate(SigningAlgorithm::ES256).unwrap();
         let pair = OpeningKey::generate(OpeningKeyKind::X25519).unwrap();
@@ -125,7 +134,7 @@ impl Example {
                 data[at], IDS[at],
             );
             let claims = Claims {
-                issuer: ISSUER,
+                issuer,
                 audience: "shop",
                 issued_at: now,
                 expires_at: Some(now.after(Duration::from_hours(1))),
@@ -135,7 +144,7 @@ impl Example {
                 subscription: &subscription,
                 place: Some(PlaceClaims { sequence: at as u64 + 1, previous: chain[at] }),
                 replay: None,
-                event_type: &cloudevent_type(ISSUER),
+                event_type: &cloudevent_type(issuer),
                 event: &event,
             };
             seal(&claims, &signing, &sealing, &Options::default()).unwrap().into_token()
@@ -147,6 +156,17 @@ impl Example {
             gateway_keys: json!({ "keys": [signing.public_jwk().unwrap()] }),
             receipt_key: private_p256("mine"),
         }
+    }
+
+    /// Runs a command of `sealway` that opens tokens, with the keys in files; gives what it prints.
+    fn told_by_sealway(&self, arguments: &[&str]) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        let [mine, keys] = ["mine.json", "keys.json"].map(|name| directory.path().join(name));
+        fs::write(&mine, self.my_keys.to_string()).unwrap();
+        fs::write(&keys, self.gateway_keys.to_string()).unwrap();
+        let mut program = program();
+        program.args(arguments).args(["--issuer", ISSUER, "--audience", "shop"]);
+        said(program.arg("--key").arg(mine).arg("--jwks").arg(keys))
     }
 
     /// Checks the receipt for the first token that a program has made.
@@ -283,6 +303,103 @@ fn unchanged() -> Value {
     json!({
         "orders": ["820982911946154508", "7"], "contents": contents, "keys": keys, "after": after,
     })
+}
+
+#[test]
+fn the_program_in_rust_keeps_every_digit() {
+    let example = Example::with([EXACT, ORDERED]);
+    let mine = OpeningKeys::from_json(example.my_keys.to_string().as_bytes()).unwrap();
+    let keys = VerifyingKeys::from_json(example.gateway_keys.to_string().as_bytes()).unwrap();
+
+    let opened = |token: &String| open_event(token, &mine, &keys, SystemClock.now()).unwrap();
+    let opened: Vec<_> = example.tokens.iter().map(opened).collect();
+
+    let contents: Vec<_> = opened.iter().map(|one| content(&one.event()["data"])).collect();
+    let found = json!({
+        "orders": opened.iter().map(|one| one.event()["data"]["orderId"].to_string()).collect::<Vec<_>>(),
+        "contents": contents.iter().map(Content::text).collect::<Vec<_>>(),
+        "keys": contents.iter().map(|one| one.idempotency_key().to_string()).collect::<Vec<_>>(),
+        "after": opened.iter().map(|one| chain_after(one).unwrap().to_string()).collect::<Vec<_>>(),
+    });
+    assert_eq!(found, unchanged());
+}
+
+/// The numbers of the data, as they are to be shown.
+const SHOWN: [&str; 8] = [
+    "789.34",
+    "0.1234567890123456789012",
+    "1152921504606846976",
+    "1e+21",
+    "1152921506151679042",
+    "-0.10000000000000000000001",
+    "1e-7",
+    "12345678901234567890123456789012345678901234567890.5",
+];
+
+#[test]
+fn the_command_line_shows_and_chains_every_digit() {
+    let example = Example::with([EXACT, ORDERED]);
+
+    let directory = tempfile::tempdir().unwrap();
+    let stored = directory.path().join("stored.jwt");
+    fs::write(&stored, example.tokens.join("\n")).unwrap();
+    let stored = stored.to_str().unwrap();
+
+    let shown = example.told_by_sealway(&["open", &example.tokens[0]]);
+    let chained = ["--output", "json", "verify-chain", stored, "--subscription", "orders"];
+    let chained = example.told_by_sealway(&chained);
+
+    for number in SHOWN {
+        assert!(shown.contains(number), "{number} is not in {shown}");
+    }
+    let after = &unchanged()["after"][1];
+    assert!(chained.contains(after.as_str().unwrap()), "{after} is not in {chained}");
+}
+
+/// A program that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_sink_for_trying_things_out_shows_every_digit() {
+    let keys = Arc::new(Mutex::new(String::new()));
+    let published = Arc::clone(&keys);
+    let gateway = Sink::start(move |_| (200, None, published.lock().unwrap().clone())).await;
+    let example = Example::from(&gateway.at(""), [EXACT, ORDERED]);
+    *keys.lock().unwrap() = example.gateway_keys.to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let mine = directory.path().join("mine.json");
+    fs::write(&mine, example.my_keys.to_string()).unwrap();
+    let port = free_port().to_string();
+
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/receiver.py");
+    let mut sink = python(&program);
+    sink.arg(&port).arg(&mine).args([&gateway.at(""), "shop"]);
+    sink.env("PATH", Path::new(env!("CARGO_BIN_EXE_sealway")).parent().unwrap());
+    let mut sink = Running(sink.stdout(Stdio::piped()).spawn().unwrap());
+    let client = reqwest::Client::new();
+    let answer = eventually("the sink answers", async || {
+        let posted =
+            client.post(format!("http://127.0.0.1:{port}")).body(example.tokens[0].clone());
+        posted.send().await.ok()
+    })
+    .await;
+
+    assert_eq!(answer.status(), 202, "{}", answer.text().await.unwrap());
+    let mut shown = String::new();
+    BufReader::new(sink.0.stdout.take().unwrap()).read_line(&mut shown).unwrap();
+    for number in SHOWN {
+        assert!(
+            shown.contains(&format!(" {number}")) || shown.contains(&format!("[{number}")),
+            "{shown}"
+        );
+    }
 }
 
 #[test]
