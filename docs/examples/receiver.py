@@ -10,13 +10,17 @@ OPEN = ["sealway", "open", "--key", key, "--jwks", issuer + "/.well-known/jwks.j
         "--issuer", issuer, "--audience", audience]
 
 
+class Digits(str):  # a number with a point or an exponent, as it came: a float would round it
+    __repr__ = str.__str__
+
+
 class Sink(BaseHTTPRequestHandler):
     def do_POST(self):
         token = self.rfile.read(int(self.headers["Content-Length"]))
         opened = subprocess.run(OPEN, input=token, capture_output=True)
         if opened.returncode != 0:
             return self.answer(400, {"error": opened.stderr.decode().strip()})
-        claims = json.loads(opened.stdout)
+        claims = json.loads(opened.stdout, parse_float=Digits)
         event = next(iter(claims["events"].values()))
         if event["type"] == "sealway.subscription.challenge":
             return self.answer(200, event["data"])  # {"challenge": "<nonce>"} proves address and key

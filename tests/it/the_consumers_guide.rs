@@ -1,12 +1,17 @@
 //! docs/verify.md says what is true: its numbers are recomputed, and its programs open real tokens.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use md5::{Digest as _, Md5};
 use sealway::ambient::{Clock as _, SystemClock};
 use sealway::event::{
-    ChainValue, EventId, EventSource, EventType, Subject, SubscriptionId, TokenDigest,
+    ChainValue, ContentDigest, EventId, EventSource, EventType, IdempotencyKey, Subject,
+    SubscriptionId, TokenDigest,
 };
 use sealway::identify::Content;
 use sealway::keys::{
@@ -17,8 +22,10 @@ use sealway::seal::{
     Claims, Delivered, Options, PlaceClaims, ReceiptReader, cloudevent_type, seal,
 };
 use serde_json::{Value, json};
+use sha2::Sha256;
 
 use crate::consumer_in_rust::{chain_after, open_event};
+use crate::harness::{Sink, eventually, free_port, program};
 use crate::other_ecosystems::{harness, node, python, said};
 
 const ISSUER: &str = "https://events.example.com";
@@ -59,7 +66,42 @@ fn chain() -> [ChainValue; 3] {
     [start, between, between.next(ids[1], second)]
 }
 
-/// Two tokens of the worked example, with the keys that open them.
+/// Data in its canonical text: numbers that no binary64 holds, others that one does, and texts in which
+/// a careless program would find numbers, members or the end of the text.
+const EXACT: &str = concat!(
+    r#"{"-1e5":"1152921506151679042","amount":789.34,"digits":0.1234567890123456789012,"#,
+    r#""id":1152921504606846976,"large":1e+21,"#,
+    r#""list":[1152921506151679042,-820982911946154508,[-0.10000000000000000000001,0,-1.5e-9]],"#,
+    r#""note":"\\\"18446744073709551617\",\\","orderId":820982911946154508,"small":1e-7,"#,
+    r#""wide":12345678901234567890123456789012345678901234567890.5}"#,
+);
+
+/// Members whose order is that of UTF-16 units and not that of characters (RFC 8785, section 3.2.3).
+const ORDERED: &str = concat!(
+    r#"{"\r":"Carriage Return","1":"One","orderId":7,"#,
+    "\"\u{80}\":\"Control\u{7f}\",\"\u{f6}\":",
+    r#""\u001f\b\t\n\f","#,
+    "\"\u{20ac}\":\"Euro\",\"\u{1f600}\":\"Emoji\",\"\u{fb33}\":\"Dalet\"}",
+);
+
+/// The canonical content of an event with this data.
+fn content_text(data: &str) -> String {
+    format!(
+        r#"{{"data":{data},"source":"/orders","subject":"Order.Created","type":"Order.Created"}}"#
+    )
+}
+
+/// The chain values before, between and after events with these data, computed from their texts.
+fn chain_over(data: &[&str]) -> Vec<ChainValue> {
+    let mut chain = vec![ChainValue::start(&"orders".parse::<SubscriptionId>().unwrap())];
+    for (id, data) in IDS.iter().zip(data) {
+        let digest = ContentDigest::from_bytes(Sha256::digest(content_text(data)).into());
+        chain.push(chain.last().unwrap().next(id.parse::<EventId>().unwrap(), digest));
+    }
+    chain
+}
+
+/// Two tokens, with the keys that open them.
 struct Example {
     tokens: Vec<String>,
     my_keys: Value,
@@ -68,18 +110,31 @@ struct Example {
 }
 
 impl Example {
+    /// Those of the worked example.
     fn new() -> Self {
+        let [one, two] = data().map(|data| data.to_string());
+        Self::with([&one, &two])
+    }
+
+    /// Those of two events with these data, in canonical text.
+    fn with(data: [&str; 2]) -> Self {
+        Self::from(ISSUER, data)
+    }
+
+    /// The same from a gateway of another name.
+    fn from(issuer: &str, data: [&str; 2]) -> Self {
+        let chain = chain_over(&data);
         let signing = SigningKey::generate(SigningAlgorithm::ES256).unwrap();
         let pair = OpeningKey::generate(OpeningKeyKind::X25519).unwrap();
         let sealing = SealingKey::from_jwk(pair.public_jwk().unwrap()).unwrap();
         let (subscription, now) = ("orders".parse().unwrap(), SystemClock.now());
         let tokens = [0, 1].map(|at| {
-            let event = json!({
-                "specversion": "1.0", "id": IDS[at], "source": "/orders", "type": "Order.Created",
-                "subject": "Order.Created", "data": data()[at],
-            });
+            let event = format!(
+                r#"{{"data":{},"id":"{}","source":"/orders","specversion":"1.0","subject":"Order.Created","type":"Order.Created"}}"#,
+                data[at], IDS[at],
+            );
             let claims = Claims {
-                issuer: ISSUER,
+                issuer,
                 audience: "shop",
                 issued_at: now,
                 expires_at: Some(now.after(Duration::from_hours(1))),
@@ -87,10 +142,10 @@ impl Example {
                 transaction: None,
                 occurred_at: u64::try_from(now.unix_seconds()).ok(),
                 subscription: &subscription,
-                place: Some(PlaceClaims { sequence: at as u64 + 1, previous: chain()[at] }),
+                place: Some(PlaceClaims { sequence: at as u64 + 1, previous: chain[at] }),
                 replay: None,
-                event_type: &cloudevent_type(ISSUER),
-                event: &event.to_string(),
+                event_type: &cloudevent_type(issuer),
+                event: &event,
             };
             seal(&claims, &signing, &sealing, &Options::default()).unwrap().into_token()
         });
@@ -101,6 +156,17 @@ impl Example {
             gateway_keys: json!({ "keys": [signing.public_jwk().unwrap()] }),
             receipt_key: private_p256("mine"),
         }
+    }
+
+    /// Runs a command of `sealway` that opens tokens, with the keys in files; gives what it prints.
+    fn told_by_sealway(&self, arguments: &[&str]) -> String {
+        let directory = tempfile::tempdir().unwrap();
+        let [mine, keys] = ["mine.json", "keys.json"].map(|name| directory.path().join(name));
+        fs::write(&mine, self.my_keys.to_string()).unwrap();
+        fs::write(&keys, self.gateway_keys.to_string()).unwrap();
+        let mut program = program();
+        program.args(arguments).args(["--issuer", ISSUER, "--audience", "shop"]);
+        said(program.arg("--key").arg(mine).arg("--jwks").arg(keys))
     }
 
     /// Checks the receipt for the first token that a program has made.
@@ -224,6 +290,161 @@ console.log(JSON.stringify({
 
     example.check(&found.as_object_mut().unwrap().remove("receipt").unwrap());
     assert_eq!(found, expected());
+}
+
+/// What each program must find in events with data that a careless one changes.
+fn unchanged() -> Value {
+    let data = [EXACT, ORDERED];
+    let contents = data.map(content_text);
+    let keys = contents
+        .each_ref()
+        .map(|content| IdempotencyKey::from_bytes(Md5::digest(content).into()).to_string());
+    let after: Vec<_> = chain_over(&data)[1..].iter().map(ToString::to_string).collect();
+    json!({
+        "orders": ["820982911946154508", "7"], "contents": contents, "keys": keys, "after": after,
+    })
+}
+
+#[test]
+fn the_program_in_rust_keeps_every_digit() {
+    let example = Example::with([EXACT, ORDERED]);
+    let mine = OpeningKeys::from_json(example.my_keys.to_string().as_bytes()).unwrap();
+    let keys = VerifyingKeys::from_json(example.gateway_keys.to_string().as_bytes()).unwrap();
+
+    let opened = |token: &String| open_event(token, &mine, &keys, SystemClock.now()).unwrap();
+    let opened: Vec<_> = example.tokens.iter().map(opened).collect();
+
+    let contents: Vec<_> = opened.iter().map(|one| content(&one.event()["data"])).collect();
+    let found = json!({
+        "orders": opened.iter().map(|one| one.event()["data"]["orderId"].to_string()).collect::<Vec<_>>(),
+        "contents": contents.iter().map(Content::text).collect::<Vec<_>>(),
+        "keys": contents.iter().map(|one| one.idempotency_key().to_string()).collect::<Vec<_>>(),
+        "after": opened.iter().map(|one| chain_after(one).unwrap().to_string()).collect::<Vec<_>>(),
+    });
+    assert_eq!(found, unchanged());
+}
+
+/// The numbers of the data, as they are to be shown.
+const SHOWN: [&str; 8] = [
+    "789.34",
+    "0.1234567890123456789012",
+    "1152921504606846976",
+    "1e+21",
+    "1152921506151679042",
+    "-0.10000000000000000000001",
+    "1e-7",
+    "12345678901234567890123456789012345678901234567890.5",
+];
+
+#[test]
+fn the_command_line_shows_and_chains_every_digit() {
+    let example = Example::with([EXACT, ORDERED]);
+
+    let directory = tempfile::tempdir().unwrap();
+    let stored = directory.path().join("stored.jwt");
+    fs::write(&stored, example.tokens.join("\n")).unwrap();
+    let stored = stored.to_str().unwrap();
+
+    let shown = example.told_by_sealway(&["open", &example.tokens[0]]);
+    let chained = ["--output", "json", "verify-chain", stored, "--subscription", "orders"];
+    let chained = example.told_by_sealway(&chained);
+
+    for number in SHOWN {
+        assert!(shown.contains(number), "{number} is not in {shown}");
+    }
+    let after = &unchanged()["after"][1];
+    assert!(chained.contains(after.as_str().unwrap()), "{after} is not in {chained}");
+}
+
+/// A program that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn the_sink_for_trying_things_out_shows_every_digit() {
+    let keys = Arc::new(Mutex::new(String::new()));
+    let published = Arc::clone(&keys);
+    let gateway = Sink::start(move |_| (200, None, published.lock().unwrap().clone())).await;
+    let example = Example::from(&gateway.at(""), [EXACT, ORDERED]);
+    *keys.lock().unwrap() = example.gateway_keys.to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let mine = directory.path().join("mine.json");
+    fs::write(&mine, example.my_keys.to_string()).unwrap();
+    let port = free_port().to_string();
+
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/examples/receiver.py");
+    let mut sink = python(&program);
+    sink.arg(&port).arg(&mine).args([&gateway.at(""), "shop"]);
+    sink.env("PATH", Path::new(env!("CARGO_BIN_EXE_sealway")).parent().unwrap());
+    let mut sink = Running(sink.stdout(Stdio::piped()).spawn().unwrap());
+    let client = reqwest::Client::new();
+    let answer = eventually("the sink answers", async || {
+        let posted =
+            client.post(format!("http://127.0.0.1:{port}")).body(example.tokens[0].clone());
+        posted.send().await.ok()
+    })
+    .await;
+
+    assert_eq!(answer.status(), 202, "{}", answer.text().await.unwrap());
+    let mut shown = String::new();
+    BufReader::new(sink.0.stdout.take().unwrap()).read_line(&mut shown).unwrap();
+    for number in SHOWN {
+        assert!(
+            shown.contains(&format!(" {number}")) || shown.contains(&format!("[{number}")),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn the_program_in_javascript_keeps_every_digit() {
+    let ending = "
+import { readFileSync } from 'node:fs'
+import { createLocalJWKSet } from 'jose'
+const { tokens, mine, gateway } = JSON.parse(readFileSync(process.argv[2]))
+const opened = await Promise.all(tokens.map((token) => openEvent(token, mine.keys, createLocalJWKSet(gateway))))
+const contents = opened.map(({ event }) => contentOf(event))
+console.log(JSON.stringify({
+  orders: opened.map(({ event }) => `${event.data.orderId}`), contents,
+  keys: contents.map((content) => createHash('md5').update(content).digest('hex')),
+  after: opened.map(chainAfter),
+}))
+";
+
+    let found = Example::with([EXACT, ORDERED]).given_to("js", "digits.mjs", ending);
+
+    assert_eq!(found, unchanged());
+}
+
+#[test]
+fn the_program_in_python_keeps_every_digit() {
+    let ending = r#"
+import rfc8785, sys
+example = json.load(open(sys.argv[1]))
+mine = jwk.KeySet.import_key_set(example["mine"])
+opened = [open_event(t, mine, jwk.KeySet.import_key_set(example["gateway"])) for t in example["tokens"]]
+contents = [content_of(event) for _, event in opened]
+# Where a binary64 holds every number, the canonical form is that of RFC 8785.
+assert contents[1] == rfc8785.dumps(json.loads(contents[1]))
+numbers = b'[0.1,1e-7,123456789012345680000,1e+21,-5e-324,9007199254740991]'
+assert canonical(parse(numbers)).encode() == numbers == rfc8785.dumps([float(n) for n in json.loads(numbers)])
+print(json.dumps({
+    "orders": [str(event["data"]["orderId"]) for _, event in opened],
+    "contents": [content.decode() for content in contents],
+    "keys": [hashlib.md5(content).hexdigest() for content in contents],
+    "after": [chain_after(claims, event) for claims, event in opened],
+}))
+"#;
+
+    let found = Example::with([EXACT, ORDERED]).given_to("python", "digits.py", ending);
+
+    assert_eq!(found, unchanged());
 }
 
 #[test]

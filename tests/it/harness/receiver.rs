@@ -23,6 +23,7 @@ use sealway::seal::{CheckpointReader, Opened, Opening, open};
 use sealway::subscriptions::CHALLENGE_TYPE;
 
 use crate::consumer_in_rust::chain_after;
+use crate::harness::connections::{Connection, Connections, CountingListener};
 use crate::harness::{TestGateway, eventually};
 
 /// How a receiver answers.
@@ -89,6 +90,7 @@ type Admission = Box<dyn Fn(&HeaderMap) -> bool + Send + Sync>;
 /// A consumer that listens until it is dropped.
 pub struct Receiver {
     state: Arc<Inner>,
+    connections: Connections,
     tasks: Tasks,
 }
 
@@ -137,9 +139,11 @@ impl Receiver {
         let key = OpeningKey::generate(OpeningKeyKind::X25519).unwrap();
         let private = key.private_jwk().expose().to_owned();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}/events", listener.local_addr().unwrap());
+        let listener = CountingListener::new(listener);
         let state = Arc::new(Inner {
             name: name.to_owned(),
-            address: format!("http://{}/events", listener.local_addr().unwrap()),
+            address,
             public: key.public_jwk().unwrap().clone(),
             keys: OpeningKeys::from_json(private.as_bytes()).unwrap(),
             private,
@@ -155,13 +159,21 @@ impl Receiver {
             admission: Mutex::new(Box::new(|_| true)),
         });
         state.fetch_keys().await;
-        let tasks = Tasks::new();
+        let (tasks, connections) = (Tasks::new(), listener.connections());
         let routes = Router::new().route("/events", post(receive)).with_state(Arc::clone(&state));
+        let routes = routes.into_make_service_with_connect_info::<Connection>();
         let stop = tasks.stopping().clone().cancelled_owned();
         tasks.spawn(async move {
             axum::serve(listener, routes).with_graceful_shutdown(stop).await.unwrap();
         });
-        Self { state, tasks }
+        Self { state, connections, tasks }
+    }
+
+    /// Waits until everything is read that a gateway had sent before it died.
+    pub async fn hear_out(&self) {
+        // Connections are accepted in their order: after this one, every older one is.
+        reqwest::get(self.address()).await.unwrap();
+        self.connections.ended().await;
     }
 
     /// The consumer's name, which is the subscription's, too.

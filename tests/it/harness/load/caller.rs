@@ -100,6 +100,8 @@ pub struct Produced {
     pub refused: BTreeMap<u16, u64>,
     /// How often no answer came.
     pub unanswered: u64,
+    /// From when to when each request waited for its answer.
+    pub waits: Vec<(Instant, Instant)>,
 }
 
 impl Produced {
@@ -109,6 +111,7 @@ impl Produced {
             *self.refused.entry(status).or_default() += count;
         }
         self.unanswered += other.unanswered;
+        self.waits.extend(other.waits);
     }
 }
 
@@ -122,7 +125,10 @@ pub(super) async fn produce(
     let mut produced = Produced::default();
     while !enough.is_cancelled() {
         let number = numbers.fetch_add(1, Ordering::Relaxed);
-        match caller.publish(number).await {
+        let begun = Instant::now();
+        let answer = caller.publish(number).await;
+        produced.waits.push((begun, Instant::now()));
+        match answer {
             Some((202, Some(id))) => {
                 produced.promised.insert(id, Promise { number, at: Instant::now() });
             }

@@ -139,8 +139,8 @@ impl Consumer {
     }
 
     /// For each time that a live event came again after a yes: before which kill the yes was said, and
-    /// how long, or nothing if no kill lies between. A kill is the moment, and that of the next start:
-    /// what arrives between was sent before.
+    /// how long, or nothing if no kill lies between. A kill is the moment, and one before the next start
+    /// at which everything was read that the dead process had sent.
     pub fn repeats(&self, kills: &[(Instant, Instant)]) -> Vec<Option<(usize, Duration)>> {
         let mut repeats = Vec::new();
         for mut seen in self.live().into_values() {

@@ -129,6 +129,13 @@ impl Load {
         self.produced.extend(produced);
     }
 
+    /// Waits until every consumer has read what a gateway had sent before it died.
+    pub async fn hear_out(&self) {
+        for consumer in &self.consumers {
+            consumer.receiver.hear_out().await;
+        }
+    }
+
     /// Takes down what has arrived since, and lets its content go; consumers that fetch do so.
     pub async fn collect(&mut self) {
         for consumer in &mut self.consumers {
