@@ -14,6 +14,7 @@ mod callers;
 mod config;
 mod dead_letters;
 mod deliveries;
+mod event_body;
 mod events;
 mod evidence;
 mod explain;

@@ -3,20 +3,21 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::to_bytes;
+use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::api::event_body::{self, UnreadBody};
 use crate::api::outcome::{Outcome, Settled};
 use crate::api::query::Query;
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::event::{Fault, json};
-use crate::source::intake::{self, Posting, Unreadable};
-use crate::source::{Admit, AdmitRefusal, Admitted, ResponseMode};
-use crate::telemetry::error_chain;
+use crate::source::intake::{self, Posting, Unreadable, Warning};
+use crate::source::{Admit, AdmitRefusal, Admitted, CodingError, ContentCoding, ResponseMode};
+use crate::telemetry::{Metric, error_chain};
 
 /// How EventBridge's API destinations name themselves.
 const API_DESTINATIONS: &[u8] = b"Amazon/EventBridge/ApiDestinations";
@@ -42,6 +43,20 @@ enum WantedMode {
 pub struct Accepted {
     /// The events, in the order sent.
     events: Vec<Outcome>,
+    /// The rules of CloudEvents that events break where nothing of them crosses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<ShownWarning>,
+}
+
+/// A rule that an event breaks, which was taken all the same.
+#[derive(Serialize, ToSchema)]
+pub struct ShownWarning {
+    /// The event's id on its producer's bus.
+    id: String,
+    /// The rule: `source`, `dataschema`, `attribute-name`, `extension-value` or `traceparent`.
+    rule: &'static str,
+    /// What is wrong, and what became of it.
+    detail: &'static str,
 }
 
 /// Takes the events of a request, and answers 202 once all of them are durable.
@@ -65,14 +80,45 @@ pub async fn publish(
     request: Request,
 ) -> Result<Response, Problem> {
     caller.must(&Scope::Publish)?;
+    let (headers, body) = match whole(request, &services).await {
+        Ok(read) => read,
+        Err(refused) => return Ok(refused),
+    };
+    let posting = intake::read(&headers, &body, &services.source, services.clock.now())
+        .map_err(|error| unreadable(&error))?;
+    for warning in &posting.warnings {
+        services.metrics.counter(Metric::EventsWarned, &[warning.kind.text()]).increment();
+    }
+    take(posting, response_mode(parameters.response_mode, &headers), &*services.admit).await
+}
+
+/// Reads the body, or refuses it before it comes where the headers say already that it is not taken.
+async fn whole(request: Request, services: &Services) -> Result<(HeaderMap, Bytes), Response> {
     let (parts, body) = request.into_parts();
     let limit = services.source.max_body;
-    let body = to_bytes(body, limit.bytes())
-        .await
-        .map_err(|_| Problem::new(Code::TooLarge, format!("the body is over {limit}")))?;
-    let posting = intake::read(&parts.headers, &body, &services.source, services.clock.now())
-        .map_err(|error| unreadable(&error))?;
-    take(posting, response_mode(parameters.response_mode, &parts.headers), &*services.admit).await
+    if let Err(error) = ContentCoding::of(&parts.headers) {
+        event_body::discard(&parts.headers, body, limit.bytes()).await;
+        return Err(unsupported(&error));
+    }
+    match event_body::read(&parts.headers, body, limit.bytes()).await {
+        Ok(body) => Ok((parts.headers, body)),
+        Err(UnreadBody::TooLong) => {
+            let problem = Problem::new(Code::TooLarge, format!("the body is over {limit}"));
+            Err(event_body::closing(problem.into_response()))
+        }
+        Err(UnreadBody::Broken) => {
+            let detail = "the body did not come to its end; send the request again";
+            Err(Problem::new(Code::BadRequest, detail).into_response())
+        }
+    }
+}
+
+/// Refuses a content coding, and names those that are read (RFC 9110, section 15.5.16).
+fn unsupported(error: &CodingError) -> Response {
+    let problem = Problem::new(Code::UnsupportedMediaType, error.to_string());
+    let mut response = problem.into_response();
+    response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    response
 }
 
 async fn take(
@@ -86,7 +132,7 @@ async fn take(
         // An `Admit` that does not answer for every event has promised nothing for the others.
         return Err(Problem::new(Code::Internal, Code::Internal.title()));
     }
-    answer(ids, outcomes, posting.is_batch)
+    answer(ids, outcomes, posting.is_batch, posting.warnings)
 }
 
 /// Waits for nobody who cannot act on the answer: API destinations repeat a refused event for a day
@@ -103,8 +149,11 @@ fn response_mode(wanted: Option<WantedMode>, headers: &HeaderMap) -> ResponseMod
 
 fn unreadable(error: &Unreadable) -> Problem {
     let code = match error {
-        Unreadable::MediaType(_) => Code::UnsupportedMediaType,
-        Unreadable::Json(json::Error::TooLong { .. }) => Code::TooLarge,
+        Unreadable::MediaType(_) | Unreadable::Coding(CodingError::Unsupported) => {
+            Code::UnsupportedMediaType
+        }
+        Unreadable::Json(json::Error::TooLong { .. })
+        | Unreadable::Coding(CodingError::TooLong { .. }) => Code::TooLarge,
         _ => Code::InvalidEvent,
     };
     Problem::new(code, error_chain(error).to_string())
@@ -117,6 +166,7 @@ fn answer(
     ids: Vec<String>,
     outcomes: Vec<Result<Admitted, AdmitRefusal>>,
     is_batch: bool,
+    warnings: Vec<Warning>,
 ) -> Result<Response, Problem> {
     let first_refusal = gravest(&outcomes).cloned();
     let events: Vec<Outcome> = ids
@@ -126,7 +176,10 @@ fn answer(
         .map(|(index, (id, outcome))| Outcome { index, id, result: settled(outcome) })
         .collect();
     match first_refusal {
-        None => Ok((StatusCode::ACCEPTED, Json(Accepted { events })).into_response()),
+        None => {
+            let warnings = warnings.into_iter().map(ShownWarning::from).collect();
+            Ok((StatusCode::ACCEPTED, Json(Accepted { events, warnings })).into_response())
+        }
         Some(refusal) if is_batch => Err(Problem::refused(refusal).with_outcomes(events)),
         Some(refusal) => Err(Problem::refused(refusal)),
     }
@@ -141,6 +194,13 @@ fn gravest(outcomes: &[Result<Admitted, AdmitRefusal>]) -> Option<&AdmitRefusal>
         Fault::Caller => 2,
     };
     outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).min_by_key(rank)
+}
+
+impl From<Warning> for ShownWarning {
+    fn from(warning: Warning) -> Self {
+        let Warning { id, kind } = warning;
+        Self { id, rule: kind.text(), detail: kind.words() }
+    }
 }
 
 fn settled(outcome: Result<Admitted, AdmitRefusal>) -> Settled {
@@ -165,7 +225,7 @@ fn settled(outcome: Result<Admitted, AdmitRefusal>) -> Settled {
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
-    use axum::http::HeaderValue;
+    use axum::body::to_bytes;
     use serde_json::{Value, json};
 
     use super::*;
@@ -244,6 +304,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_rule_that_is_broken_where_nothing_crosses_is_told_with_the_answer() {
+        let headers = header(header::CONTENT_TYPE, "application/cloudevents+json");
+        let event = json!({"specversion": "1.0", "id": "a", "source": "my orders", "type": "T"});
+        let read = intake::read(
+            &headers,
+            event.to_string().as_bytes(),
+            &Config::default(),
+            Timestamp::EPOCH,
+        );
+        let response = take(read.unwrap(), ResponseMode::Synchronous, &Obliging).await.unwrap();
+
+        assert_eq!(response.status().as_u16(), 202);
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let body: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(body["warnings"][0]["id"], "a");
+        assert_eq!(body["warnings"][0]["rule"], "source");
+        assert_eq!(body["warnings"].as_array().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
     async fn an_event_that_breaks_its_contract_is_answered_with_its_violations() {
         let (status, body) = post(&["breaks"]).await;
 
@@ -295,5 +375,11 @@ mod tests {
         assert_eq!(code("application/json", b"{}"), Code::InvalidEvent);
         assert_eq!(code("application/json", b"{"), Code::InvalidEvent);
         assert_eq!(code("application/json", &[b' '; 21]), Code::TooLarge);
+        let too_long = Unreadable::Coding(CodingError::TooLong { limit: 20 });
+        assert_eq!(unreadable(&too_long).code(), Code::TooLarge);
+        assert_eq!(
+            unreadable(&Unreadable::Coding(CodingError::Damaged)).code(),
+            Code::InvalidEvent
+        );
     }
 }

@@ -14,12 +14,14 @@
 
 mod admit;
 pub mod aws;
+mod body;
 mod config;
 pub mod intake;
 mod lines;
 mod received;
 
 pub use admit::{Admit, AdmitRefusal, Admitted, ResponseMode};
+pub use body::{CodingError, ContentCoding};
 pub use config::{AccessKey, Config, Signatures, UnknownBus};
 pub use lines::{InputLine, LineError, Lines};
 pub use received::{Envelope, OWN_SOURCE, Received, ReceivedError};

@@ -62,6 +62,8 @@ metrics! {
     EventsUnwanted: "sealway_events_unwanted_total", MetricKind::Counter, [];
     /// Events refused at the border, by the code of the problem.
     EventsRefused: "sealway_events_refused_total", MetricKind::Counter, ["reason"];
+    /// Events taken although they break a rule of CloudEvents where nothing of them crosses.
+    EventsWarned: "sealway_events_warned_total", MetricKind::Counter, ["rule"];
     /// Events kept aside because they broke their contract.
     EventsQuarantined: "sealway_events_quarantined_total", MetricKind::Counter, ["publication"];
     /// Events that broke their contract and crossed in mode `observe`.

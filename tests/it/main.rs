@@ -28,6 +28,7 @@ mod accepted_means_durable;
 mod an_aws_sdk_is_a_producer;
 mod architecture;
 mod bad_input_is_answered;
+mod bodies_are_read_as_sent;
 mod consumer_in_rust;
 mod events_of_a_subject_arrive_in_order;
 mod every_match_is_offered;

@@ -19,6 +19,8 @@ mod envelope;
 mod posting;
 mod structured;
 mod unreadable;
+mod warnings;
 
 pub use posting::{Posting, read};
 pub use unreadable::Unreadable;
+pub use warnings::{Warning, WarningKind};

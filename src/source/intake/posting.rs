@@ -5,9 +5,11 @@ use http::header::CONTENT_TYPE;
 use serde_json::Value;
 
 use crate::event::{Timestamp, TraceContext, json};
+use crate::source::body::{is_utf16, without_byte_order_mark};
 use crate::source::intake::attributes::{essence, is_json};
-use crate::source::intake::{Unreadable, binary, envelope, structured};
-use crate::source::{Config, Received};
+use crate::source::intake::warnings::Warnings;
+use crate::source::intake::{Unreadable, Warning, binary, envelope, structured};
+use crate::source::{Config, ContentCoding, Received};
 
 /// The events of one request, all of them readable.
 #[derive(Debug)]
@@ -16,10 +18,9 @@ pub struct Posting {
     pub events: Vec<Received>,
     /// Whether they came as an array, even of one.
     pub is_batch: bool,
+    /// The rules that they break where nothing of them crosses.
+    pub warnings: Vec<Warning>,
 }
-
-/// Reads one event of a body's tree.
-type Receive = fn(Value, Option<&str>, Timestamp) -> Result<Received, Unreadable>;
 
 /// Reads the events of a request. Without a `time`, an event happened `now`.
 ///
@@ -32,24 +33,49 @@ pub fn read(
     config: &Config,
     now: Timestamp,
 ) -> Result<Posting, Unreadable> {
+    let seen = Warnings::default();
+    let limits = config.json_limits();
+    let coding = ContentCoding::of(headers).map_err(Unreadable::Coding)?;
+    let body = coding.decode(body, limits.bytes).map_err(Unreadable::Coding)?;
+    let body = without_byte_order_mark(&body);
+    let posting = read_text(headers, body, config, &seen, now).map_err(|error| match error {
+        Unreadable::Json(_) | Unreadable::NotABatch if is_utf16(body) => Unreadable::Utf16,
+        error => error,
+    })?;
+    Ok(Posting { warnings: seen.into_inner(), ..posting })
+}
+
+fn read_text(
+    headers: &HeaderMap,
+    body: &[u8],
+    config: &Config,
+    seen: &Warnings,
+    now: Timestamp,
+) -> Result<Posting, Unreadable> {
     let trace = trace(headers);
     let trace = trace.as_ref().map(TraceContext::as_str);
     let limits = config.json_limits();
     let media_type =
         headers.get(CONTENT_TYPE).map(|value| essence(value.to_str().unwrap_or_default()));
     let tree = || json::read(body, limits).map_err(Unreadable::Json);
+    let cloudevent = |event| structured::receive(event, trace, limits, seen, now);
+    let enveloped = |event| envelope::receive(event, trace, now);
     match media_type.as_deref() {
-        Some("application/cloudevents+json") => one(structured::receive(tree()?, trace, now)?),
+        Some("application/cloudevents+json") => one(cloudevent(tree()?)?),
         Some("application/cloudevents-batch+json") => match tree()? {
-            Value::Array(events) => batch(events, structured::receive, trace, config, now),
+            Value::Array(events) => batch(events, cloudevent, config),
             _ => Err(Unreadable::NotABatch),
         },
         _ if headers.contains_key("ce-specversion") => {
-            one(binary::receive(headers, body, trace, limits, now)?)
+            one(binary::receive(headers, body, trace, limits, seen, now)?)
+        }
+        _ if binary::gives_attributes(headers) && !may_be_envelope(body) => {
+            let problem = "is missing: a CloudEvent with `ce-` headers has `ce-specversion: 1.0`";
+            Err(Unreadable::new("specversion", problem))
         }
         Some(media_type) if is_json(media_type) => match tree()? {
-            Value::Array(events) => batch(events, envelope::receive, trace, config, now),
-            event => one(envelope::receive(event, trace, now)?),
+            Value::Array(events) => batch(events, enveloped, config),
+            event => one(enveloped(event)?),
         },
         _ => Err(Unreadable::MediaType(
             "send application/cloudevents+json, application/cloudevents-batch+json, \
@@ -59,27 +85,30 @@ pub fn read(
     }
 }
 
+/// Whether a body names the one member that only EventBridge envelopes have.
+fn may_be_envelope(body: &[u8]) -> bool {
+    const NAME: &[u8] = b"\"detail-type\"";
+    body.windows(NAME.len()).any(|window| window == NAME)
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "every way of reading ends alike")]
 fn one(event: Received) -> Result<Posting, Unreadable> {
-    Ok(Posting { events: vec![event], is_batch: false })
+    Ok(Posting { events: vec![event], is_batch: false, warnings: Vec::new() })
 }
 
 fn batch(
     events: Vec<Value>,
-    receive: Receive,
-    trace: Option<&str>,
+    receive: impl Fn(Value) -> Result<Received, Unreadable>,
     config: &Config,
-    now: Timestamp,
 ) -> Result<Posting, Unreadable> {
     if !(1..=config.max_batch).contains(&events.len()) {
         return Err(Unreadable::BatchSize { actual: events.len(), limit: config.max_batch });
     }
     let receive_at = |(index, event)| {
-        receive(event, trace, now)
-            .map_err(|source| Unreadable::InBatch { index, source: Box::new(source) })
+        receive(event).map_err(|source| Unreadable::InBatch { index, source: Box::new(source) })
     };
     let events = events.into_iter().enumerate().map(receive_at).collect::<Result<_, _>>()?;
-    Ok(Posting { events, is_batch: true })
+    Ok(Posting { events, is_batch: true, warnings: Vec::new() })
 }
 
 /// The trace that the request itself belongs to.
