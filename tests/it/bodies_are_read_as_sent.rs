@@ -35,8 +35,11 @@ fn gzip(body: &[u8]) -> Vec<u8> {
 }
 
 /// Posts a body in a content coding: gives the status, the header Accept-Encoding and the answer.
-async fn post(gateway: &TestGateway, coding: &str, body: Vec<u8>) -> (u16, Option<String>, Value) {
-    let key = gateway.add_caller("compressor", &["publish"]).await;
+async fn post(
+    (gateway, key): (&TestGateway, &str),
+    coding: &str,
+    body: Vec<u8>,
+) -> (u16, Option<String>, Value) {
     let request = gateway.request(Method::POST, "/events").bearer_auth(key);
     let request = request.header("content-type", CLOUDEVENT).header("content-encoding", coding);
     let response = request.body(body).send().await.unwrap();
@@ -74,6 +77,8 @@ fn waiting(path: &str, key: &str, headers: &str) -> String {
 #[tokio::test]
 async fn a_gzip_body_is_read_within_the_limit() {
     let gateway = small().await;
+    let key = gateway.add_caller("compressor", &["publish"]).await;
+    let by = (&gateway, key.as_str());
     let event = |id: &str| order_created(id, 1).to_string().into_bytes();
     let (first, second) = (event("split"), event("split").split_off(20));
     let members = [gzip(&first[..20]), gzip(&second)].concat();
@@ -84,24 +89,24 @@ async fn a_gzip_body_is_read_within_the_limit() {
         ("identity", event("d")),
         ("gzip", members),
     ] {
-        let (status, _, answer) = post(&gateway, coding, body).await;
+        let (status, _, answer) = post(by, coding, body).await;
         assert_eq!(status, 202, "{coding}: {answer}");
         assert_eq!(answer["events"][0]["eventIds"].as_array().unwrap().len(), 1, "{answer}");
     }
 
     let bomb = gzip(&vec![b' '; 10_000_000]);
     assert!(bomb.len() < LIMIT);
-    let (status, _, answer) = post(&gateway, "gzip", bomb).await;
+    let (status, _, answer) = post(by, "gzip", bomb).await;
     assert_eq!((status, &answer["type"]), (413, &json!("/problems/too-large")), "{answer}");
 
     let garbage = [gzip(&event("e")), b"more".to_vec()].concat();
     for body in [event("e"), garbage, gzip(&event("e"))[..50].to_vec()] {
-        let (status, _, answer) = post(&gateway, "gzip", body).await;
+        let (status, _, answer) = post(by, "gzip", body).await;
         assert_eq!((status, &answer["type"]), (400, &json!("/problems/invalid-event")), "{answer}");
         assert!(answer["detail"].as_str().unwrap().contains("Content-Encoding"), "{answer}");
     }
     for coding in ["br", "zstd", "deflate", "gzip, gzip"] {
-        let (status, accepted, answer) = post(&gateway, coding, event("f")).await;
+        let (status, accepted, answer) = post(by, coding, event("f")).await;
         assert_eq!((status, accepted.as_deref()), (415, Some("gzip")), "{answer}");
         assert!(answer["detail"].as_str().unwrap().contains("gzip"), "{answer}");
     }

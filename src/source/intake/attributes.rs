@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use crate::event::{EventSource, EventType, Timestamp, TraceContext};
 use crate::source::intake::Unreadable;
-use crate::source::intake::warnings::{self, WarningKind, Warnings};
+use crate::source::intake::warnings::{WarningKind, Warnings, of_uris};
 use crate::source::received::is_own_source;
 use crate::source::{Envelope, Received};
 
@@ -42,7 +42,8 @@ impl Attributes {
         seen: &Warnings,
         now: Timestamp,
     ) -> Result<Received, Unreadable> {
-        let kinds = warnings::of(&self, self.source.as_deref().unwrap_or_default());
+        let mut kinds = self.warnings;
+        kinds.extend(of_uris(self.source.as_deref(), self.dataschema.as_deref()));
         let version = required("specversion", self.specversion)?;
         if version != "1.0" {
             return Err(Unreadable::new("specversion", "must be `1.0`"));

@@ -122,3 +122,7 @@ fn trace(headers: &HeaderMap) -> Option<TraceContext> {
 #[cfg(test)]
 #[path = "posting_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "cloudevent_tests.rs"]
+mod cloudevent_tests;

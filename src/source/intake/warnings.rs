@@ -2,8 +2,6 @@
 
 use std::cell::RefCell;
 
-use crate::source::intake::attributes::Attributes;
-
 /// The most warnings that are listed for one request.
 const MOST: usize = 100;
 /// The name of every attribute that CloudEvents specifies, and of the data (JSON event format, section
@@ -97,17 +95,16 @@ impl Warnings {
     }
 }
 
-/// Lists the rules that attributes break which do not cross.
-pub(super) fn of(attributes: &Attributes, source: &str) -> Vec<WarningKind> {
-    let mut kinds = attributes.warnings.clone();
-    if fluent_uri::UriRef::parse(source).is_err() {
-        kinds.push(WarningKind::Source);
-    }
-    let schema = attributes.dataschema.as_deref();
-    if schema.is_some_and(|schema| fluent_uri::Uri::parse(schema).is_err()) {
-        kinds.push(WarningKind::DataSchema);
-    }
-    kinds
+/// Lists the rules that are broken by a `source`, which is a URI reference, and by a `dataschema`, which
+/// is an absolute URI.
+pub(super) fn of_uris(
+    source: Option<&str>,
+    dataschema: Option<&str>,
+) -> impl Iterator<Item = WarningKind> + use<> {
+    let source = source.is_some_and(|source| fluent_uri::UriRef::parse(source).is_err());
+    let schema = dataschema.is_some_and(|schema| fluent_uri::Uri::parse(schema).is_err());
+    let kinds = [(source, WarningKind::Source), (schema, WarningKind::DataSchema)];
+    kinds.into_iter().filter_map(|(is_broken, kind)| is_broken.then_some(kind))
 }
 
 /// The specified name that a name would be in lower case; nothing if it is that, or another name.
