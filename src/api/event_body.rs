@@ -1,9 +1,14 @@
 //! Reads the body of a request that brings events, up to a limit, and says no before it comes.
 
 use axum::body::{Body, Bytes};
+use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, header};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use futures_util::StreamExt as _;
+
+use crate::ambient::Size;
+use crate::api::{Code, Problem};
+use crate::source::{CodingError, ContentCoding};
 
 /// Why a body was not read to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,6 +17,35 @@ pub(super) enum UnreadBody {
     TooLong,
     /// It broke off, or its chunks cannot be told apart.
     Broken,
+}
+
+/// Reads the body of a request, or refuses it before it comes where the headers say already that it is
+/// not taken.
+pub(super) async fn receive(request: Request, limit: Size) -> Result<(HeaderMap, Bytes), Response> {
+    let (parts, body) = request.into_parts();
+    if let Err(error) = ContentCoding::of(&parts.headers) {
+        discard(&parts.headers, body, limit.bytes()).await;
+        return Err(unsupported(&error));
+    }
+    match read(&parts.headers, body, limit.bytes()).await {
+        Ok(body) => Ok((parts.headers, body)),
+        Err(UnreadBody::TooLong) => {
+            let problem = Problem::new(Code::TooLarge, format!("the body is over {limit}"));
+            Err(closing(problem.into_response()))
+        }
+        Err(UnreadBody::Broken) => {
+            let detail = "the body did not come to its end; send the request again";
+            Err(Problem::new(Code::BadRequest, detail).into_response())
+        }
+    }
+}
+
+/// Refuses a content coding, and names those that are read (RFC 9110, section 15.5.16).
+fn unsupported(error: &CodingError) -> Response {
+    let problem = Problem::new(Code::UnsupportedMediaType, error.to_string());
+    let mut response = problem.into_response();
+    response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    response
 }
 
 /// Reads a whole body of at most `limit` bytes.
@@ -42,7 +76,7 @@ pub(super) async fn read(
 /// Passes over a body that is refused unread, so that a client which sends it before it reads the
 /// answer comes to read it. One that waits for `100 Continue` has not begun; a very long one is
 /// left, and the connection ends.
-pub(super) async fn discard(headers: &HeaderMap, body: Body, limit: usize) {
+async fn discard(headers: &HeaderMap, body: Body, limit: usize) {
     let most = limit.saturating_mul(2);
     let is_bearable = declared_length(headers).is_some_and(|length| length <= most);
     if headers.contains_key(header::EXPECT) || !is_bearable {

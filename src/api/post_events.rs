@@ -3,20 +3,19 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::event_body::{self, UnreadBody};
+use crate::api::event_body;
 use crate::api::outcome::{Outcome, Settled};
 use crate::api::query::Query;
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::event::{Fault, json};
 use crate::source::intake::{self, Posting, Unreadable, Warning};
-use crate::source::{Admit, AdmitRefusal, Admitted, CodingError, ContentCoding, ResponseMode};
+use crate::source::{Admit, AdmitRefusal, Admitted, CodingError, ResponseMode};
 use crate::telemetry::{Metric, error_chain};
 
 /// How EventBridge's API destinations name themselves.
@@ -80,7 +79,7 @@ pub async fn publish(
     request: Request,
 ) -> Result<Response, Problem> {
     caller.must(&Scope::Publish)?;
-    let (headers, body) = match whole(request, &services).await {
+    let (headers, body) = match event_body::receive(request, services.source.max_body).await {
         Ok(read) => read,
         Err(refused) => return Ok(refused),
     };
@@ -90,35 +89,6 @@ pub async fn publish(
         services.metrics.counter(Metric::EventsWarned, &[warning.kind.text()]).increment();
     }
     take(posting, response_mode(parameters.response_mode, &headers), &*services.admit).await
-}
-
-/// Reads the body, or refuses it before it comes where the headers say already that it is not taken.
-async fn whole(request: Request, services: &Services) -> Result<(HeaderMap, Bytes), Response> {
-    let (parts, body) = request.into_parts();
-    let limit = services.source.max_body;
-    if let Err(error) = ContentCoding::of(&parts.headers) {
-        event_body::discard(&parts.headers, body, limit.bytes()).await;
-        return Err(unsupported(&error));
-    }
-    match event_body::read(&parts.headers, body, limit.bytes()).await {
-        Ok(body) => Ok((parts.headers, body)),
-        Err(UnreadBody::TooLong) => {
-            let problem = Problem::new(Code::TooLarge, format!("the body is over {limit}"));
-            Err(event_body::closing(problem.into_response()))
-        }
-        Err(UnreadBody::Broken) => {
-            let detail = "the body did not come to its end; send the request again";
-            Err(Problem::new(Code::BadRequest, detail).into_response())
-        }
-    }
-}
-
-/// Refuses a content coding, and names those that are read (RFC 9110, section 15.5.16).
-fn unsupported(error: &CodingError) -> Response {
-    let problem = Problem::new(Code::UnsupportedMediaType, error.to_string());
-    let mut response = problem.into_response();
-    response.headers_mut().insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-    response
 }
 
 async fn take(
@@ -226,6 +196,7 @@ fn settled(outcome: Result<Admitted, AdmitRefusal>) -> Settled {
 mod tests {
     use async_trait::async_trait;
     use axum::body::to_bytes;
+    use axum::http::HeaderValue;
     use serde_json::{Value, json};
 
     use super::*;
