@@ -3,12 +3,12 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::body::to_bytes;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
 
+use crate::api::event_body::{self, UnreadBody};
 use crate::source::aws::{Answered, AwsErrorKind, Bus, Call};
 
 /// The media type of every answer.
@@ -45,8 +45,10 @@ pub(super) async fn call(State(bus): State<Arc<Bus>>, request: Request) -> Respo
     if let Some(refused) = bus.refuse_stranger(&parts.headers, peer) {
         return answer(refused);
     }
-    let Ok(body) = to_bytes(body, bus.max_body()).await else {
-        return answer(bus.refuse_long_body());
+    let body = match event_body::read(&parts.headers, body, bus.max_body()).await {
+        Ok(body) => body,
+        Err(UnreadBody::TooLong) => return event_body::closing(answer(bus.refuse_long_body())),
+        Err(UnreadBody::Broken) => return answer(bus.refuse_broken_body()),
     };
     let call = Call {
         method: parts.method.as_str(),
@@ -72,6 +74,9 @@ fn answer(answered: Answered) -> Response {
     if let Ok(id) = HeaderValue::from_str(&answered.request_id.to_string()) {
         headers.insert(REQUEST_ID, id);
     }
+    if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+    }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
@@ -88,6 +93,7 @@ const fn status(kind: AwsErrorKind) -> StatusCode {
         AwsErrorKind::InternalFailure => StatusCode::INTERNAL_SERVER_ERROR,
         AwsErrorKind::RequestEntityTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         AwsErrorKind::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        AwsErrorKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         AwsErrorKind::InvalidEventPattern
         | AwsErrorKind::MissingAuthenticationToken
         | AwsErrorKind::ResourceNotFound

@@ -18,6 +18,7 @@ mod credentials;
 mod dead_letters;
 mod deliveries;
 mod dry_run;
+mod event_body;
 mod event_choice;
 mod events;
 mod evidence;

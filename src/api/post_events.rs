@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::to_bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -11,13 +10,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::dry_run::{TriedEvents, try_all};
+use crate::api::event_body;
 use crate::api::outcome::{Outcome, RefusedEvent, Settled};
 use crate::api::publisher::Publisher;
 use crate::api::query::Query;
 use crate::api::set_aside::{set_aside, unparsed, unparsed_item};
 use crate::api::{Code, Problem, Scope, Services};
 use crate::event::Fault;
-use crate::source::intake::{self, Posting, UnreadableItem};
+use crate::source::intake::{self, Posting, UnreadableItem, Warning};
 use crate::source::{Admit, AdmitRefusal, ResponseMode, Unparsed};
 use crate::telemetry::{Metric, error_chain};
 
@@ -48,6 +48,20 @@ enum WantedMode {
 pub struct Accepted {
     /// The events, in the order sent.
     events: Vec<Outcome>,
+    /// The rules of CloudEvents that events break where nothing of them crosses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<ShownWarning>,
+}
+
+/// A rule that an event breaks, which was taken all the same.
+#[derive(Serialize, ToSchema)]
+pub struct ShownWarning {
+    /// The event's id on its producer's bus.
+    id: String,
+    /// The rule: `source`, `dataschema`, `attribute-name`, `extension-value` or `traceparent`.
+    rule: &'static str,
+    /// What is wrong, and what became of it.
+    detail: &'static str,
 }
 
 /// Takes the events of a request, and answers 202 once all of them are settled. An event of a batch
@@ -79,19 +93,24 @@ pub async fn publish(
     request: Request,
 ) -> Result<Response, Problem> {
     caller.must(&Scope::Publish)?;
-    let (parts, body) = request.into_parts();
-    let limit = services.source.max_body;
-    let body = to_bytes(body, limit.bytes())
-        .await
-        .map_err(|_| Problem::new(Code::TooLarge, format!("the body is over {limit}")))?;
-    let response_mode = response_mode(parameters.response_mode, &parts.headers);
-    let (headers, admit) = (&parts.headers, &*services.admit);
+    let response_mode = response_mode(parameters.response_mode, request.headers());
+    // What cannot be read is kept as it came, in whatever coding, where nobody waits for an answer.
+    let is_kept = response_mode == ResponseMode::Asynchronous && !parameters.is_dry_run;
+    let received = event_body::receive(request, services.source.max_body, is_kept).await;
+    let (headers, body) = match received {
+        Ok(received) => received,
+        Err(refused) => return Ok(refused),
+    };
+    let (headers, admit) = (&headers, &*services.admit);
     match intake::read(headers, &body, &services.source, services.clock.now()) {
         Ok(posting) if parameters.is_dry_run => {
             Ok(try_all(&services, &caller, posting.events, response_mode).await)
         }
         Err(error) if parameters.is_dry_run => Err(Problem::unreadable(&error)),
         Ok(posting) => {
+            for warning in &posting.warnings {
+                services.metrics.counter(Metric::EventsWarned, &[warning.kind.text()]).increment();
+            }
             let unreadable = posting.events.iter().filter_map(|event| event.as_ref().err());
             let mut unparsed = Vec::new();
             for item in unreadable {
@@ -159,7 +178,7 @@ async fn take(
         }
         Err(answer) => Some(answer),
     });
-    answer(answers.collect(), posting.is_batch)
+    answer(answers.collect(), posting.is_batch, posting.warnings)
 }
 
 /// Refuses an event of a batch that cannot be read.
@@ -199,7 +218,8 @@ async fn unreadable(
     match set_aside(vec![unparsed], admit).await.pop() {
         Some(Ok(result)) => {
             let events = vec![Outcome { index: 0, id, result }];
-            Ok((StatusCode::ACCEPTED, Json(Accepted { events })).into_response())
+            Ok((StatusCode::ACCEPTED, Json(Accepted { events, warnings: Vec::new() }))
+                .into_response())
         }
         Some(Err(refusal)) => Err(Problem::refused(refusal)),
         // An `Admit` that does not answer has promised nothing.
@@ -210,7 +230,11 @@ async fn unreadable(
 /// Answers 202 if no event was refused. Otherwise the answer is a problem: for a batch with what
 /// became of each event, so that the producer can correct and send all of it again, since events
 /// that were taken are recognized by their ids.
-fn answer(answers: Vec<Answer>, is_batch: bool) -> Result<Response, Problem> {
+fn answer(
+    answers: Vec<Answer>,
+    is_batch: bool,
+    warnings: Vec<Warning>,
+) -> Result<Response, Problem> {
     let gravest = gravest(&answers).map(|(index, refusal)| (index, refusal.clone()));
     let events: Vec<Outcome> = answers
         .into_iter()
@@ -218,7 +242,10 @@ fn answer(answers: Vec<Answer>, is_batch: bool) -> Result<Response, Problem> {
         .map(|(index, (id, outcome))| Outcome { index, id, result: settled(outcome) })
         .collect();
     match gravest {
-        None => Ok((StatusCode::ACCEPTED, Json(Accepted { events })).into_response()),
+        None => {
+            let warnings = warnings.into_iter().map(ShownWarning::from).collect();
+            Ok((StatusCode::ACCEPTED, Json(Accepted { events, warnings })).into_response())
+        }
         Some((index, refusal)) if is_batch => {
             Err(Problem::refused(in_batch(index, refusal)).with_outcomes(events))
         }
@@ -238,6 +265,13 @@ fn gravest(answers: &[Answer]) -> Option<(usize, &AdmitRefusal)> {
     refusals
         .filter_map(|(index, (_, outcome))| Some((index, outcome.as_ref().err()?)))
         .min_by_key(rank)
+}
+
+impl From<Warning> for ShownWarning {
+    fn from(warning: Warning) -> Self {
+        let Warning { id, kind } = warning;
+        Self { id, rule: kind.text(), detail: kind.words() }
+    }
 }
 
 fn settled(outcome: Result<Settled, AdmitRefusal>) -> Settled {
@@ -269,13 +303,15 @@ fn in_batch(index: usize, refusal: AdmitRefusal) -> AdmitRefusal {
 #[cfg(test)]
 mod tests {
     use async_trait::async_trait;
+    use axum::body::to_bytes;
     use axum::http::HeaderValue;
     use serde_json::{Value, json};
 
     use super::*;
     use crate::ambient::Size;
     use crate::event::{EventId, Timestamp, Violation};
-    use crate::source::{Admitted, Config, Received};
+    use crate::source::intake::Unreadable;
+    use crate::source::{Admitted, CodingError, Config, Received};
 
     /// Gives each event the answer that its id asks for.
     struct Obliging;
@@ -355,6 +391,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_rule_that_is_broken_where_nothing_crosses_is_told_with_the_answer() {
+        let headers = header(header::CONTENT_TYPE, "application/cloudevents+json");
+        let event = json!({"specversion": "1.0", "id": "a", "source": "my orders", "type": "T"});
+        let read = intake::read(
+            &headers,
+            event.to_string().as_bytes(),
+            &Config::default(),
+            Timestamp::EPOCH,
+        );
+        let response =
+            take(read.unwrap(), Vec::new(), ResponseMode::Synchronous, &Obliging).await.unwrap();
+
+        assert_eq!(response.status().as_u16(), 202);
+        let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+        let body: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(body["warnings"][0]["id"], "a");
+        assert_eq!(body["warnings"][0]["rule"], "source");
+        assert_eq!(body["warnings"].as_array().unwrap().len(), 1);
+    }
+
+    #[tokio::test]
     async fn an_event_that_breaks_its_contract_is_answered_with_its_violations() {
         let (status, body) = post(&["breaks"]).await;
 
@@ -426,5 +483,11 @@ mod tests {
         assert_eq!(code("application/json", b"{}"), Code::InvalidEvent);
         assert_eq!(code("application/json", b"{"), Code::InvalidEvent);
         assert_eq!(code("application/json", &[b' '; 21]), Code::TooLarge);
+        let too_long = Unreadable::Coding(CodingError::TooLong { limit: 20 });
+        assert_eq!(Problem::unreadable(&too_long).code(), Code::TooLarge);
+        assert_eq!(
+            Problem::unreadable(&Unreadable::Coding(CodingError::Damaged)).code(),
+            Code::InvalidEvent
+        );
     }
 }

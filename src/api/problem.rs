@@ -11,8 +11,8 @@ use crate::api::event_choice::EventChoice;
 use crate::api::outcome::Outcome;
 use crate::event::{Blame, Fault, Violation, json};
 use crate::eventlog;
-use crate::source::AdmitRefusal;
 use crate::source::intake::Unreadable;
+use crate::source::{AdmitRefusal, CodingError};
 use crate::telemetry::error_chain;
 
 /// The media type of a problem (RFC 9457).
@@ -170,8 +170,11 @@ impl Problem {
     /// A body that cannot be read as events.
     pub(super) fn unreadable(error: &Unreadable) -> Self {
         let code = match error {
-            Unreadable::MediaType(_) => Code::UnsupportedMediaType,
-            Unreadable::Json(json::Error::TooLong { .. }) => Code::TooLarge,
+            Unreadable::MediaType(_) | Unreadable::Coding(CodingError::Unsupported) => {
+                Code::UnsupportedMediaType
+            }
+            Unreadable::Json(json::Error::TooLong { .. })
+            | Unreadable::Coding(CodingError::TooLong { .. }) => Code::TooLarge,
             _ => Code::InvalidEvent,
         };
         Self::new(code, error_chain(error).to_string())

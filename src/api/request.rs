@@ -34,6 +34,7 @@ pub async fn around(
     let span = tracing::info_span!("request", request.id = %id, request.route = %route);
     let started = Instant::now();
 
+    let waits_for_a_word = request.headers().contains_key(header::EXPECT);
     let limit = services.config.request_timeout.0;
     let request = request.map(|body| ending(body, started + limit));
     let answered = timeout(limit, next.run(request).instrument(span)).await;
@@ -45,6 +46,10 @@ pub async fn around(
     };
 
     let status = response.status();
+    if waits_for_a_word && (status.is_client_error() || status.is_server_error()) {
+        // Whether the body comes now or never, it is not read (RFC 9110, section 10.1.1).
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     services
         .metrics
         .histogram(Metric::RequestSeconds, &[&route])

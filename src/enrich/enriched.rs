@@ -260,6 +260,23 @@ mod tests {
     }
 
     #[test]
+    fn a_detail_that_is_no_object_is_pointed_into_like_any_value() {
+        let patch =
+            |from: &str| format!("    patch: [{{ op: copy, from: {from}, path: /data/x }}]\n");
+        for (detail, from, made) in [
+            (json!([1, {"a": [2]}]), "/detail/1/a/0", json!(2)),
+            (json!([1]), "/detail", json!([1])),
+            (json!("text"), "/detail", json!("text")),
+            (Value::Null, "/detail", Value::Null),
+        ] {
+            assert_eq!(enrich(&patch(from), detail).unwrap().data(), &json!({"x": made}));
+        }
+        for detail in [json!([]), json!("text"), json!(7), Value::Null] {
+            assert_eq!(enrich(PATCH, detail).unwrap_err().code(), "patch-failed");
+        }
+    }
+
+    #[test]
     fn a_patch_that_does_not_fit_is_a_violation_that_names_the_operation() {
         let error = enrich(PATCH, json!({"card": "4111"})).unwrap_err();
 

@@ -110,6 +110,28 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_is_asked_about_any_json_value() {
+        let wanted = |when: &str, detail: serde_json::Value| {
+            let text = file("x", "A.B").replace("source: [a]", when);
+            let received = Received {
+                envelope: Envelope::example(detail),
+                repeatable: true,
+                traceparent: None,
+            };
+            load(&[("a.yaml", text)]).unwrap().wanted_by(&received).len() == 1
+        };
+        let below = "detail: { a: [1] }";
+        assert!(wanted(below, json!({"a": 1})));
+        assert!(wanted(below, json!([{"a": 2}, {"a": 1}])), "as in any array of objects");
+        for detail in [json!([1]), json!("a"), json!(1), json!(null), json!(true)] {
+            assert!(!wanted(below, detail));
+        }
+        assert!(wanted("detail: [1]", json!([2, 1])));
+        assert!(wanted("detail: [text]", json!("text")));
+        assert!(wanted("detail: [null]", json!(null)));
+    }
+
+    #[test]
     fn the_publications_of_the_demo_are_sound() {
         let orders = include_str!("../../config/publications/orders.yaml").to_owned();
         let payments = include_str!("../../config/publications/payments.yaml").to_owned();

@@ -14,6 +14,7 @@
 
 mod admit;
 pub mod aws;
+mod body;
 mod config;
 pub mod intake;
 mod lines;
@@ -23,6 +24,7 @@ mod trial;
 mod unparsed;
 
 pub use admit::{Admit, AdmitRefusal, Admitted, ResponseMode};
+pub use body::{CodingError, ContentCoding};
 pub use config::{
     AccessKey, ArchiveReplays, Config, OnViolation, Signatures, UnknownBus, UnreadableQuota,
 };

@@ -39,7 +39,7 @@ pub struct Envelope {
     /// The resources concerned.
     #[serde(default)]
     pub resources: Vec<String>,
-    /// What it is about: a JSON object.
+    /// What it is about: a JSON object, or any JSON value as the data of a CloudEvent.
     pub detail: Value,
 }
 

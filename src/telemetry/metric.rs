@@ -63,6 +63,8 @@ metrics! {
         ["source", "detail_type"];
     /// Events refused at the border, by the code of the problem.
     EventsRefused: "sealway_events_refused_total", MetricKind::Counter, ["reason"];
+    /// Events taken although they break a rule of CloudEvents where nothing of them crosses.
+    EventsWarned: "sealway_events_warned_total", MetricKind::Counter, ["rule"];
     /// Entries of `PutEvents` that were refused, and requests that were as a whole, by the code of the error.
     PutEventsRefused: "sealway_put_events_refused_total", MetricKind::Counter,
         ["access_key", "code"];

@@ -110,7 +110,13 @@ impl Server {
     }
 
     /// Sends a request that the vendor's signer signed, with headers that stay unsigned.
-    async fn send(&self, target: &str, body: &str, unsigned: &[(&str, &str)]) -> reqwest::Response {
+    async fn send(
+        &self,
+        target: &str,
+        body: impl AsRef<[u8]>,
+        unsigned: &[(&str, &str)],
+    ) -> reqwest::Response {
+        let body = body.as_ref();
         let identity = Credentials::new(KEY, SECRET, None, None, "test").into();
         let parameters = SigningParams::builder()
             .identity(&identity)
@@ -123,12 +129,12 @@ impl Server {
             .into();
         let target = format!("AWSEvents.{target}");
         let signed = [("x-amz-target", target.as_str())];
-        let signable = SignableBody::Bytes(body.as_bytes());
+        let signable = SignableBody::Bytes(body);
         let request =
             SignableRequest::new("POST", format!("{}/", self.url), signed.into_iter(), signable)
                 .unwrap();
         let (instructions, _) = sign(request, &parameters).unwrap().into_parts();
-        let mut request = reqwest::Client::new().post(&self.url).body(body.to_owned());
+        let mut request = reqwest::Client::new().post(&self.url).body(body.to_vec());
         let headers = signed.into_iter().chain(instructions.headers());
         for (name, value) in headers.chain(unsigned.iter().copied()) {
             request = request.header(name, value);
@@ -293,4 +299,39 @@ async fn the_sdk_can_look_at_buses_and_test_a_pattern() {
     assert_eq!(bus.arn(), Some("arn:aws:events:us-east-1:000000000000:event-bus/default"));
     assert!(matches.result());
     assert_eq!(mistake.code(), Some("InvalidEventPatternException"));
+}
+
+#[tokio::test]
+async fn a_compressed_request_is_verified_as_it_was_sent_and_then_decompressed() {
+    use std::io::Write as _;
+
+    let server = Server::start().await;
+    let entry =
+        json!({"Source": "order-service", "DetailType": "OrderCreated", "Detail": "{\"id\":1}"});
+    let body = json!({"Entries": [entry]}).to_string();
+    let gzip = |body: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(body).unwrap();
+        encoder.finish().unwrap()
+    };
+    let coded = |coding| [("content-encoding", coding)];
+
+    let taken = server.send("PutEvents", gzip(body.as_bytes()), &coded("gzip")).await;
+    assert_eq!(taken.status().as_u16(), 200, "{}", taken.text().await.unwrap());
+    assert_eq!(server.received()[0].envelope.detail, json!({"id": 1}));
+
+    let bomb = gzip(&vec![b' '; 20_000_000]);
+    for (coding, body, status, kind) in [
+        ("br", body.into_bytes(), 415, "UnsupportedMediaTypeException"),
+        ("gzip", b"{}".to_vec(), 400, "SerializationException"),
+        ("gzip", bomb, 413, "RequestEntityTooLargeException"),
+    ] {
+        let refused = server.send("PutEvents", body, &coded(coding)).await;
+        let accepted = refused.headers().get("accept-encoding").cloned();
+        assert_eq!(refused.status().as_u16(), status);
+        assert_eq!(accepted.is_some_and(|value| value == "gzip"), status == 415);
+        let answer: Value = refused.json().await.unwrap();
+        assert!(answer["__type"].as_str().unwrap().ends_with(kind), "{answer}");
+    }
+    assert_eq!(server.received().len(), 1);
 }

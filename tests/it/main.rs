@@ -32,6 +32,7 @@ mod an_event_can_be_tried;
 mod an_event_is_found_by_its_envelope;
 mod architecture;
 mod bad_input_is_answered;
+mod bodies_are_read_as_sent;
 mod consumer_in_rust;
 mod events_of_a_subject_arrive_in_order;
 mod every_match_is_offered;

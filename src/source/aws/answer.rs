@@ -30,6 +30,8 @@ pub enum AwsErrorKind {
     UnknownOperation,
     /// The access key is not ours.
     UnrecognizedClient,
+    /// The body comes in a content coding that is not read.
+    UnsupportedMediaType,
     /// A parameter breaks a constraint.
     Validation,
 }
@@ -50,6 +52,7 @@ impl AwsErrorKind {
             Self::ServiceUnavailable => "ServiceUnavailableException",
             Self::UnknownOperation => "UnknownOperationException",
             Self::UnrecognizedClient => "UnrecognizedClientException",
+            Self::UnsupportedMediaType => "UnsupportedMediaTypeException",
             Self::Validation => "ValidationException",
         }
     }

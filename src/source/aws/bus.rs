@@ -1,5 +1,6 @@
 //! The embedded bus: from the bytes of a call to its answer.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -13,9 +14,10 @@ use crate::source::aws::entries::{self, Checked, PutEntry, UnreadableEntry};
 use crate::source::aws::operations::{self, Buses};
 use crate::source::aws::repeats::{Answers, Invocation};
 use crate::source::aws::{AccessKeys, Answered, AwsErrorKind, Call, Identity, Refused, signature};
+use crate::source::body::without_byte_order_mark;
 use crate::source::{
-    Admit, AdmitRefusal, Admitted, Config, KeptHeaders, OnViolation, Received, ResponseMode,
-    Signatures, Unparsed,
+    Admit, AdmitRefusal, Admitted, CodingError, Config, ContentCoding, KeptHeaders, OnViolation,
+    Received, ResponseMode, Signatures, Unparsed,
 };
 use crate::telemetry::{Metric, Metrics};
 
@@ -86,8 +88,18 @@ impl Bus {
         Answered { request_id: self.random_id(), outcome: Err(refused) }
     }
 
+    /// Refuses a call whose body broke off.
+    pub fn refuse_broken_body(&self) -> Answered {
+        let message = "The request body did not come to its end.";
+        let refused = Refused::new(AwsErrorKind::Serialization, message);
+        Answered { request_id: self.random_id(), outcome: Err(refused) }
+    }
+
     async fn operate(&self, call: Call<'_>) -> Result<String, Refused> {
         let identity = self.identify(&call)?;
+        // The signature is over the bytes that were sent, so they are decoded after it.
+        let body = self.decode(&call)?;
+        let call = Call { body: without_byte_order_mark(&body), ..call };
         let target = call.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
         match target.and_then(|target| target.strip_prefix(TARGET_PREFIX)) {
             Some("PutEvents") => self.put_events(call, identity).await,
@@ -113,6 +125,18 @@ impl Bus {
             self.trust(headers, peer).err()?
         };
         Some(Answered { request_id: self.random_id(), outcome: Err(refused) })
+    }
+
+    fn decode<'a>(&self, call: &Call<'a>) -> Result<Cow<'a, [u8]>, Refused> {
+        let coding = ContentCoding::of(call.headers);
+        coding.and_then(|coding| coding.decode(call.body, self.max_body())).map_err(|error| {
+            let kind = match error {
+                CodingError::Unsupported => AwsErrorKind::UnsupportedMediaType,
+                CodingError::Damaged => AwsErrorKind::Serialization,
+                CodingError::TooLong { .. } => AwsErrorKind::RequestEntityTooLarge,
+            };
+            Refused::new(kind, format!("Cannot read the request body: {error}."))
+        })
     }
 
     fn identify(&self, call: &Call<'_>) -> Result<Identity, Refused> {

@@ -2,10 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::event::{
-    EventSource, EventTime, EventTimeError, EventType, Subject, Timestamp, TraceContext,
-};
+use crate::event::{EventSource, EventTime, EventTimeError, EventType, Timestamp, TraceContext};
 use crate::source::intake::Unreadable;
+use crate::source::intake::warnings::{WarningKind, Warnings, of_uris};
 use crate::source::received::is_own_source;
 use crate::source::{Envelope, Received};
 
@@ -21,23 +20,30 @@ pub(super) struct Attributes {
     pub subject: Option<String>,
     pub time: Option<String>,
     pub datacontenttype: Option<String>,
+    pub dataschema: Option<String>,
     pub traceparent: Option<String>,
+    /// The rules that are broken by what is left out.
+    pub warnings: Vec<WarningKind>,
 }
 
 impl Attributes {
     /// Checks the attributes and puts them around the data.
     ///
     /// An event without data has an empty detail. A subject becomes the one resource, so that
-    /// publications can match it.
+    /// publications can match it; what crosses of it is checked where it crosses. A rule that is
+    /// broken where nothing crosses costs a warning.
     ///
     /// # Errors
     ///
-    /// The caller's turn: an attribute is missing or not allowed, or the data is no JSON object.
+    /// The caller's turn: an attribute is missing or not allowed, or the data is not JSON.
     pub(super) fn around(
         self,
         data: Option<Value>,
+        seen: &Warnings,
         now: Timestamp,
     ) -> Result<Received, Unreadable> {
+        let mut kinds = self.warnings;
+        kinds.extend(of_uris(self.source.as_deref(), self.dataschema.as_deref()));
         let version = required("specversion", self.specversion)?;
         if version != "1.0" {
             return Err(Unreadable::new("specversion", "must be `1.0`"));
@@ -47,13 +53,8 @@ impl Attributes {
         EventSource::new(&source).map_err(Unreadable::Attribute)?;
         let detail_type = required("type", self.event_type)?;
         EventType::new(&detail_type).map_err(Unreadable::Attribute)?;
-        if let Some(subject) = &self.subject {
-            Subject::new(subject).map_err(Unreadable::Attribute)?;
-        }
         let time = check_time(self.time, now)?;
-        if self.datacontenttype.as_deref().is_some_and(|media_type| !is_json(media_type)) {
-            return Err(Unreadable::new("datacontenttype", "must be JSON; nothing else is taken"));
-        }
+        check_content_type(self.datacontenttype.as_deref())?;
         let envelope = Envelope {
             id,
             source,
@@ -63,10 +64,38 @@ impl Attributes {
             region: None,
             replay_name: None,
             resources: self.subject.into_iter().collect(),
-            detail: object("data", data.unwrap_or_else(|| Value::Object(Map::new())))?,
+            detail: data.unwrap_or_else(|| Value::Object(Map::new())),
         };
-        Ok(Received { envelope, repeatable: true, traceparent: readable(self.traceparent) })
+        seen.add(&envelope.id, kinds);
+        Ok(Received { envelope, repeatable: true, traceparent: self.traceparent })
     }
+}
+
+/// Refuses data of another kind than JSON.
+pub(super) fn check_content_type(media_type: Option<&str>) -> Result<(), Unreadable> {
+    match media_type {
+        Some(media_type) if !is_json(media_type) => Err(Unreadable::new(
+            "datacontenttype",
+            "must be JSON, such as `application/json`; in binary mode it is the header \
+             Content-Type",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The trace of an event: its own, if it can be read, or that of its request. `given` is the member or
+/// header as it was sent; what is no text is as broken as a text that cannot be read.
+pub(super) fn own_trace<E>(
+    given: Result<Option<String>, E>,
+    request: Option<&str>,
+    warnings: &mut Vec<WarningKind>,
+) -> Option<String> {
+    let is_given = !matches!(given, Ok(None));
+    let own = readable(given.ok().flatten());
+    if is_given && own.is_none() {
+        warnings.push(WarningKind::TraceParent);
+    }
+    own.or_else(|| request.map(str::to_owned))
 }
 
 /// Keeps a `traceparent` that can be read; a broken one must not cost the event.
@@ -80,10 +109,16 @@ pub(super) fn required(name: &'static str, value: Option<String>) -> Result<Stri
 
 /// Checks an id by the rules of the other attributes.
 pub(super) fn check_id(id: String) -> Result<String, Unreadable> {
-    if id.is_empty() || id.len() > MAX_ID || id.contains(char::is_control) {
-        return Err(Unreadable::new("id", "must be 1 to 1024 bytes without control characters"));
-    }
-    Ok(id)
+    let problem = if id.is_empty() {
+        "must not be empty"
+    } else if id.len() > MAX_ID {
+        "must not be longer than 1024 bytes"
+    } else if id.contains(|c: char| c.is_control() || u32::from(c) & 0xfffe == 0xfffe) {
+        "must not contain control characters or Unicode non-characters"
+    } else {
+        return Ok(id);
+    };
+    Err(Unreadable::new("id", problem))
 }
 
 /// Checks that nobody speaks in the gateway's name: who acts on its operational events believes

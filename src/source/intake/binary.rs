@@ -7,22 +7,42 @@ use http::header::CONTENT_TYPE;
 use crate::event::{Timestamp, json};
 use crate::source::Received;
 use crate::source::intake::Unreadable;
-use crate::source::intake::attributes::Attributes;
+use crate::source::intake::attributes::{Attributes, check_content_type, own_trace};
+use crate::source::intake::warnings::{WarningKind, Warnings, is_attribute_name};
+
+/// What the name of each header of an attribute begins with.
+const PREFIX: &str = "ce-";
+/// The headers that are read; all others are extensions.
+const READ: [&str; 8] =
+    ["specversion", "id", "source", "type", "subject", "time", "dataschema", "traceparent"];
+
+/// Whether headers give attributes of a CloudEvent, with or without the `ce-specversion` that makes it
+/// one in binary mode.
+pub(super) fn gives_attributes(headers: &HeaderMap) -> bool {
+    ["ce-id", "ce-source", "ce-type"].iter().any(|name| headers.contains_key(*name))
+}
 
 /// Takes one event from headers and body. Extension attributes other than `traceparent` are left
-/// out, since nothing crosses that no publication names.
+/// out, since nothing crosses that no publication names; so one that breaks a rule costs a warning.
 ///
 /// # Errors
 ///
 /// The caller's turn: a header is repeated or cannot be decoded, or this is not a CloudEvent whose
-/// data is a JSON object.
+/// data is JSON.
 pub(super) fn receive(
     headers: &HeaderMap,
     body: &[u8],
     header_trace: Option<&str>,
     limits: json::Limits,
+    seen: &Warnings,
     now: Timestamp,
 ) -> Result<Received, Unreadable> {
+    let mut warnings = extensions(headers);
+    let (dataschema, trace) = (header(headers, "ce-dataschema"), header(headers, "ce-traceparent"));
+    if dataschema.is_err() {
+        warnings.push(WarningKind::DataSchema);
+    }
+    let traceparent = own_trace(trace, header_trace, &mut warnings);
     let attributes = Attributes {
         specversion: attribute(headers, "ce-specversion", "specversion")?,
         id: attribute(headers, "ce-id", "id")?,
@@ -33,14 +53,16 @@ pub(super) fn receive(
         datacontenttype: headers
             .get(CONTENT_TYPE)
             .map(|value| value.to_str().unwrap_or_default().to_owned()),
-        traceparent: attribute(headers, "ce-traceparent", "traceparent")?
-            .or_else(|| header_trace.map(str::to_owned)),
+        dataschema: dataschema.unwrap_or_default(),
+        traceparent,
+        warnings,
     };
+    check_content_type(attributes.datacontenttype.as_deref())?;
     let data = match body {
         [] => None,
         body => Some(json::read_event(body, limits).map_err(Unreadable::Json)?),
     };
-    attributes.around(data, now)
+    attributes.around(data, seen, now)
 }
 
 /// The id that the headers give, whatever else they lack.
@@ -50,18 +72,40 @@ pub(super) fn id(headers: &HeaderMap) -> Option<String> {
 
 fn attribute(
     headers: &HeaderMap,
-    header: &str,
+    name_of_header: &str,
     name: &'static str,
 ) -> Result<Option<String>, Unreadable> {
-    let mut values = headers.get_all(header).iter();
+    header(headers, name_of_header).map_err(|problem| Unreadable::new(name, problem))
+}
+
+/// The text of a header, or what is wrong with it.
+fn header(headers: &HeaderMap, name: &str) -> Result<Option<String>, &'static str> {
+    let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
-        return Err(Unreadable::new(name, "is there twice"));
+        return Err("is there twice");
     }
     let decoded = decode(value.as_bytes());
-    decoded
-        .map(Some)
-        .ok_or_else(|| Unreadable::new(name, "is not percent-encoded UTF-8 (HTTP binding 3.1.3.2)"))
+    decoded.map(Some).ok_or("is not percent-encoded UTF-8 (HTTP binding 3.1.3.2)")
+}
+
+/// The rules that extensions break: they are all text here.
+fn extensions(headers: &HeaderMap) -> Vec<WarningKind> {
+    let names = headers.keys().filter_map(|name| name.as_str().strip_prefix(PREFIX));
+    names
+        .filter(|name| !READ.contains(name))
+        .filter_map(|name| {
+            let is_allowed =
+                |text: Option<String>| text.is_some_and(|text| !text.contains(char::is_control));
+            if !is_attribute_name(name) {
+                Some(WarningKind::Name)
+            } else if !header(headers, &format!("{PREFIX}{name}")).is_ok_and(is_allowed) {
+                Some(WarningKind::Extension)
+            } else {
+                None
+            }
+        })
+        .collect()
 }
 
 /// Undoes quoting and one round of percent-encoding (section 3.1.3.2); nothing if the bytes are not

@@ -21,7 +21,9 @@ mod posting;
 mod structured;
 mod told_id;
 mod unreadable;
+mod warnings;
 
 pub use posting::{Posting, UnreadableItem, read};
 pub use told_id::told_id;
 pub use unreadable::Unreadable;
+pub use warnings::{Warning, WarningKind};

@@ -8,10 +8,12 @@ use serde_json::Value;
 
 use crate::event::json::{self, Limits};
 use crate::event::{Timestamp, TraceContext};
+use crate::source::body::{is_utf16, without_byte_order_mark};
 use crate::source::intake::attributes::{essence, is_json};
 use crate::source::intake::batch::split;
-use crate::source::intake::{Unreadable, binary, envelope, structured};
-use crate::source::{Config, Received};
+use crate::source::intake::warnings::Warnings;
+use crate::source::intake::{Unreadable, Warning, binary, envelope, structured};
+use crate::source::{Config, ContentCoding, Received};
 
 /// The events of one request.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub struct Posting {
     pub events: Vec<Result<Received, UnreadableItem>>,
     /// Whether they came as an array, even of one.
     pub is_batch: bool,
+    /// The rules that they break where nothing of them crosses.
+    pub warnings: Vec<Warning>,
 }
 
 /// An event of a batch that cannot be read.
@@ -40,9 +44,6 @@ impl fmt::Debug for UnreadableItem {
     }
 }
 
-/// Reads one event of a body's tree.
-type Receive = fn(Value, Option<&str>, Timestamp) -> Result<Received, Unreadable>;
-
 /// Reads the events of a request. Without a `time`, an event happened `now`.
 ///
 /// # Errors
@@ -54,29 +55,52 @@ pub fn read(
     config: &Config,
     now: Timestamp,
 ) -> Result<Posting, Unreadable> {
-    let trace = trace(headers);
-    let trace = trace.as_ref().map(TraceContext::as_str);
     let limits = config.json_limits();
     if body.len() > limits.bytes {
         let (actual, limit) = (body.len(), limits.bytes);
         return Err(Unreadable::Json(json::Error::TooLong { actual, limit }));
     }
+    let coding = ContentCoding::of(headers).map_err(Unreadable::Coding)?;
+    let body = coding.decode(body, limits.bytes).map_err(Unreadable::Coding)?;
+    let body = without_byte_order_mark(&body);
+    let seen = Warnings::default();
+    let posting = read_text(headers, body, config, &seen, now).map_err(|error| match error {
+        Unreadable::Json(_) | Unreadable::NotABatch if is_utf16(body) => Unreadable::Utf16,
+        error => error,
+    })?;
+    Ok(Posting { warnings: seen.into_inner(), ..posting })
+}
+
+fn read_text(
+    headers: &HeaderMap,
+    body: &[u8],
+    config: &Config,
+    seen: &Warnings,
+    now: Timestamp,
+) -> Result<Posting, Unreadable> {
+    let trace = trace(headers);
+    let trace = trace.as_ref().map(TraceContext::as_str);
+    let limits = config.json_limits();
     let media_type =
         headers.get(CONTENT_TYPE).map(|value| essence(value.to_str().unwrap_or_default()));
-    let event = |receive: Receive, text: &[u8]| receive(tree(text, limits)?, trace, now);
+    let cloudevent =
+        |text: &[u8]| structured::receive(tree(text, limits)?, trace, limits, seen, now);
+    let enveloped = |text: &[u8]| envelope::receive(tree(text, limits)?, trace, now);
     match media_type.as_deref() {
-        Some("application/cloudevents+json") => event(structured::receive, body).map(one),
-        Some("application/cloudevents-batch+json") => {
-            batch(body, config.max_batch, |item| event(structured::receive, item))
-        }
+        Some("application/cloudevents+json") => cloudevent(body).map(one),
+        Some("application/cloudevents-batch+json") => batch(body, config.max_batch, cloudevent),
         _ if headers.contains_key("ce-specversion") => {
-            binary::receive(headers, body, trace, limits, now).map(one)
+            binary::receive(headers, body, trace, limits, seen, now).map(one)
+        }
+        _ if binary::gives_attributes(headers) && !may_be_envelope(body) => {
+            let problem = "is missing: a CloudEvent with `ce-` headers has `ce-specversion: 1.0`";
+            Err(Unreadable::new("specversion", problem))
         }
         Some(media_type) if is_json(media_type) => {
             if body.trim_ascii_start().starts_with(b"[") {
-                batch(body, config.max_batch, |item| event(envelope::receive, item))
+                batch(body, config.max_batch, enveloped)
             } else {
-                event(envelope::receive, body).map(one)
+                enveloped(body).map(one)
             }
         }
         _ => Err(Unreadable::MediaType(
@@ -87,13 +111,19 @@ pub fn read(
     }
 }
 
+/// Whether a body names the one member that only EventBridge envelopes have.
+fn may_be_envelope(body: &[u8]) -> bool {
+    const NAME: &[u8] = b"\"detail-type\"";
+    body.windows(NAME.len()).any(|window| window == NAME)
+}
+
 /// Reads the JSON of one event.
 fn tree(text: &[u8], limits: Limits) -> Result<Value, Unreadable> {
     json::read_event(text, limits).map_err(Unreadable::Json)
 }
 
 fn one(event: Received) -> Posting {
-    Posting { events: vec![Ok(event)], is_batch: false }
+    Posting { events: vec![Ok(event)], is_batch: false, warnings: Vec::new() }
 }
 
 /// Reads each event of an array by itself, so that one which cannot be read harms no other.
@@ -109,7 +139,8 @@ fn batch(
     let receive_at = |(index, text): (usize, &&[u8])| {
         receive(text).map_err(|error| UnreadableItem { index, raw: Box::from(*text), error })
     };
-    Ok(Posting { events: items.first.iter().enumerate().map(receive_at).collect(), is_batch: true })
+    let events = items.first.iter().enumerate().map(receive_at).collect();
+    Ok(Posting { events, is_batch: true, warnings: Vec::new() })
 }
 
 /// The trace that the request itself belongs to.
@@ -123,3 +154,7 @@ fn trace(headers: &HeaderMap) -> Option<TraceContext> {
 #[cfg(test)]
 #[path = "posting_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "cloudevent_tests.rs"]
+mod cloudevent_tests;

@@ -6,11 +6,11 @@ use serde_json::json;
 
 use super::*;
 
-const STRUCTURED: &str = "application/cloudevents+json; charset=utf-8";
-const BATCHED: &str = "application/cloudevents-batch+json";
-const TRACE: &str = "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01";
+pub(super) const STRUCTURED: &str = "application/cloudevents+json; charset=utf-8";
+pub(super) const BATCHED: &str = "application/cloudevents-batch+json";
+pub(super) const TRACE: &str = "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01";
 
-fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+pub(super) fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
     pairs
         .iter()
         .map(|(name, value)| {
@@ -20,22 +20,22 @@ fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
         .collect()
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     "2026-11-21T20:17:00Z".parse().unwrap()
 }
 
-fn post(pairs: &[(&str, &str)], body: &str) -> Result<Posting, Unreadable> {
+pub(super) fn post(pairs: &[(&str, &str)], body: &str) -> Result<Posting, Unreadable> {
     read(&headers(pairs), body.as_bytes(), &Config::default(), now())
 }
 
-fn single(pairs: &[(&str, &str)], body: &Value) -> Received {
+pub(super) fn single(pairs: &[(&str, &str)], body: &Value) -> Received {
     let posting = post(pairs, &body.to_string()).unwrap();
     assert!(!posting.is_batch);
     posting.events.into_iter().next().unwrap().unwrap()
 }
 
 /// All that an error says, its causes included.
-fn words(error: &Unreadable) -> String {
+pub(super) fn words(error: &Unreadable) -> String {
     let mut words = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
@@ -45,11 +45,11 @@ fn words(error: &Unreadable) -> String {
     words
 }
 
-fn refusal(media_type: &str, body: &str) -> String {
+pub(super) fn refusal(media_type: &str, body: &str) -> String {
     words(&post(&[("content-type", media_type)], body).unwrap_err())
 }
 
-fn cloudevent() -> Value {
+pub(super) fn cloudevent() -> Value {
     json!({
         "specversion": "1.0", "id": "e1", "source": "/orders", "type": "OrderCreated",
         "time": "2024-01-02T03:04:05Z", "subject": "order-101", "traceparent": TRACE,
@@ -57,13 +57,13 @@ fn cloudevent() -> Value {
     })
 }
 
-fn without(name: &str) -> String {
+pub(super) fn without(name: &str) -> String {
     let mut event = cloudevent();
     event.as_object_mut().unwrap().remove(name);
     event.to_string()
 }
 
-fn with(name: &str, value: impl Into<Value>) -> String {
+pub(super) fn with(name: &str, value: impl Into<Value>) -> String {
     let mut event = cloudevent();
     event[name] = value.into();
     event.to_string()
@@ -134,10 +134,7 @@ fn attributes_that_are_missing_or_wrong_are_named() {
         ("specversion", json!("0.3")),
         ("time", json!("yesterday")),
         ("datacontenttype", json!("application/xml")),
-        ("data", json!("text")),
-        ("data", json!(null)),
         ("data_base64", json!("AAAA")),
-        ("subject", json!("a\nb")),
         ("id", json!("x".repeat(1025))),
         ("source", json!("sealway")),
         ("source", json!("SealWay")),

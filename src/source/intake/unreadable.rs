@@ -1,6 +1,7 @@
 //! Why a request cannot be read.
 
 use crate::event::{AttributeError, Blame, Fault, json};
+use crate::source::CodingError;
 
 /// Why a request cannot be read. Nothing of it was looked at further, and no value is repeated.
 #[derive(Debug, thiserror::Error)]
@@ -11,6 +12,21 @@ pub enum Unreadable {
     /// The body is not JSON that every reader reads alike.
     #[error("the body cannot be read")]
     Json(#[source] json::Error),
+    /// The body is text in another encoding than JSON has between systems (RFC 8259, section 8.1).
+    #[error("the body is UTF-16: send it as UTF-8")]
+    Utf16,
+    /// The content coding cannot be undone.
+    #[error(transparent)]
+    Coding(CodingError),
+    /// What a member encodes is not JSON that every reader reads alike.
+    #[error("`{name}` is not JSON once decoded")]
+    Data {
+        /// The member.
+        name: &'static str,
+        /// Why, and where in what was decoded.
+        #[source]
+        source: json::Error,
+    },
     /// The event is not a JSON object.
     #[error("an event must be a JSON object")]
     NotAnObject,
@@ -46,7 +62,7 @@ impl Unreadable {
     /// JSON Pointer to what is wrong; empty where the text says the place, or it is the whole.
     pub fn pointer(&self) -> String {
         match self {
-            Self::Member { name, .. } => format!("/{name}"),
+            Self::Member { name, .. } | Self::Data { name, .. } => format!("/{name}"),
             _ => String::new(),
         }
     }
