@@ -59,6 +59,7 @@ mod stalled;
 mod stream;
 mod subscription_shown;
 mod subscriptions;
+mod taking;
 mod unread;
 
 pub use access_tokens::AccessTokens;

@@ -22,7 +22,7 @@ pub enum Numbers {
 }
 
 /// What a patch writes when it takes values from the event.
-pub(super) struct Crossing<'a> {
+pub(super) struct CrossingCopy<'a> {
     pub numbers: Numbers,
     /// The bytes of JSON that may still be written.
     pub left: &'a mut usize,
@@ -76,7 +76,7 @@ impl CrossingFault {
     }
 }
 
-impl Crossing<'_> {
+impl CrossingCopy<'_> {
     /// Copies a value as it crosses, which nests no deeper than the caller allows.
     pub fn copy(&mut self, value: &Value) -> Result<Value, CrossingFault> {
         Ok(match value {
@@ -157,7 +157,7 @@ mod tests {
 
     fn copy(value: &Value, numbers: Numbers) -> Result<Value, (String, CrossingProblem)> {
         let mut left = 1000;
-        let copied = Crossing { numbers, left: &mut left }.copy(value);
+        let copied = CrossingCopy { numbers, left: &mut left }.copy(value);
         let copied = copied.map_err(|fault| (fault.pointer, fault.problem))?;
         assert_eq!(1000 - left, copied.to_string().len(), "{copied}");
         Ok(copied)

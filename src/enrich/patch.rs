@@ -11,7 +11,7 @@ use json_patch::jsonptr::{Pointer, PointerBuf};
 use json_patch::{CopyOperation, MoveOperation, PatchErrorKind, PatchOperation, patch_unsafe};
 use serde_json::{Map, Value};
 
-use crate::enrich::crossing::{Crossing, CrossingFault, CrossingProblem, Numbers};
+use crate::enrich::crossing::{CrossingCopy, CrossingFault, CrossingProblem, Numbers};
 use crate::enrich::document::PatchedDocument;
 use crate::event::NumericValue;
 
@@ -182,7 +182,7 @@ impl Patch {
         let mut scratch = Value::Object(Map::from_iter([("data".to_owned(), data)]));
         let mut left = LIMITS.bytes;
         for (index, step) in self.0.iter().enumerate() {
-            let crossing = Crossing { numbers, left: &mut left };
+            let crossing = CrossingCopy { numbers, left: &mut left };
             step.apply(document, &mut scratch, crossing).map_err(|reason| PatchFailure {
                 index,
                 operation: name(&step.written),
@@ -199,7 +199,7 @@ impl PatchStep {
         &self,
         document: PatchedDocument<'_>,
         scratch: &mut Value,
-        mut crossing: Crossing<'_>,
+        mut crossing: CrossingCopy<'_>,
     ) -> Result<(), PatchProblem> {
         let path = self.written.path();
         let data = scratch.get("data").unwrap_or(&Value::Null);
@@ -284,7 +284,7 @@ fn settle_literal(operation: &mut PatchOperation) -> Result<(), PatchMistake> {
         _ => return Ok(()),
     };
     let mut left = LIMITS.bytes;
-    let crossing = Crossing { numbers: Numbers::Keep, left: &mut left }.copy(value);
+    let crossing = CrossingCopy { numbers: Numbers::Keep, left: &mut left }.copy(value);
     *value = crossing.map_err(|_| PatchMistake {
         member: "value",
         reason: "the value holds a number or a text that cannot cross, or is over 256 KiB",

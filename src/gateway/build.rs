@@ -6,121 +6,25 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use url::Url;
 
-use crate::ambient::{
-    Clock, Disk, Entropy, Secret, SecretReference, SystemClock, SystemDisk, SystemEntropy, Tasks,
-};
+use crate::ambient::{Clock, SecretReference};
 use crate::api::{AccessTokens, Callers, Readers, Readiness, Services};
-use crate::config::{self, Config, SecretError};
-use crate::contract::Catalog;
+use crate::config::{self, Config};
 use crate::deliver::{
     Attempter, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch, Handshake,
     Ledger, PullService, PullServiceParts, ReceiptChecker, Sealer, SealerParts, Sinks,
-    SubscriptionService, SubscriptionServiceError, SubscriptionServiceParts,
+    SubscriptionService, SubscriptionServiceParts,
 };
 use crate::egress::{Egress, GuardedClients};
-use crate::enrich::Publications;
-use crate::event::{Blame, Diagnostic, Fault};
-use crate::eventlog::{self, LogOpenError, Store, UnreadQuota};
+use crate::eventlog::Store;
+use crate::gateway::Gateway;
+use crate::gateway::build_error::BuildError;
+use crate::gateway::inward::{contracts, inward};
+use crate::gateway::machine::Machine;
 use crate::gateway::storing::{open_store, take_over};
-use crate::gateway::unwanted::Unwanted;
-use crate::gateway::{Gateway, Inbound};
-use crate::identify::Naming;
-use crate::jobs;
 use crate::jobs::{JobService, JobServiceParts, Redrives, Replays};
-use crate::keys::{
-    self, DataKey, FileKeyStore, KeyRing, PublicKeys, RemoteKeys, RingError, StoreError,
-    VerifyingKeys,
-};
-use crate::source::Admit;
-use crate::source::aws::{AccessKeys, Bus};
+use crate::keys::{self, DataKey, FileKeyStore, KeyRing, PublicKeys, RemoteKeys, VerifyingKeys};
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
-
-/// What the machine gives a gateway; a test gives it another clock and other entropy.
-#[derive(Clone)]
-pub struct Machine {
-    /// The time.
-    pub clock: Arc<dyn Clock>,
-    /// Entropy.
-    pub entropy: Arc<dyn Entropy>,
-    /// How much room its disks have.
-    pub disk: Arc<dyn Disk>,
-    /// Background work.
-    pub tasks: Tasks,
-}
-
-impl Default for Machine {
-    /// The machine as it is.
-    fn default() -> Self {
-        Self {
-            clock: Arc::new(SystemClock),
-            entropy: Arc::new(SystemEntropy),
-            disk: Arc::new(SystemDisk),
-            tasks: Tasks::new(),
-        }
-    }
-}
-
-/// Why a gateway could not be built; each text says what, where and what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// A setting is out of range.
-    #[error("the settings cannot work: {0}")]
-    Settings(String),
-    /// A secret is not where the settings say.
-    #[error(transparent)]
-    Secret(#[from] SecretError),
-    /// Contracts or publications have mistakes.
-    #[error("{}", shown(.0))]
-    Documents(Vec<Diagnostic>),
-    /// The log cannot be opened.
-    #[error(transparent)]
-    Log(#[from] LogOpenError),
-    /// The log cannot be read.
-    #[error(transparent)]
-    Store(#[from] eventlog::LogError),
-    /// The key files cannot be opened.
-    #[error(transparent)]
-    KeyFiles(#[from] StoreError),
-    /// The key ring cannot be used.
-    #[error(transparent)]
-    Keys(#[from] RingError),
-    /// The HTTP client cannot be made.
-    #[error("cannot make the HTTP client")]
-    Client(#[source] reqwest::Error),
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}; is another program using it? change `listen`")]
-    Listen {
-        /// The address.
-        address: String,
-        /// What the system said.
-        #[source]
-        source: std::io::Error,
-    },
-    /// What was in flight cannot be resumed.
-    #[error("cannot take up the subscriptions")]
-    Resume(#[from] SubscriptionServiceError),
-    /// What was in flight cannot be resumed.
-    #[error("cannot take up the replays")]
-    Replays(#[from] jobs::JobError),
-}
-
-impl Blame for BuildError {
-    fn fault(&self) -> Fault {
-        match self {
-            Self::Client(_) | Self::Resume(_) | Self::Replays(_) => Fault::Ours,
-            Self::Log(error) => error.fault(),
-            Self::Store(error) => error.fault(),
-            Self::KeyFiles(error) => error.fault(),
-            Self::Keys(error) => error.fault(),
-            _ => Fault::Caller,
-        }
-    }
-}
-
-fn shown(mistakes: &[Diagnostic]) -> String {
-    mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-}
 
 /// Builds a gateway that listens already and has resumed what was in flight.
 ///
@@ -141,19 +45,8 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let limits = config.log.limits();
     let of_machine = (Arc::clone(&clock), Arc::clone(&entropy), disk);
     let store = open_store(&config.data_dir, limits, of_machine, &metrics)?;
-    let admit: Arc<dyn Admit> = Arc::new(Inbound {
-        publications: Arc::clone(&publications),
-        gate: Arc::new(gate),
-        naming: naming(&config),
-        log: Arc::clone(&store.log),
-        quarantine: Arc::clone(&store.quarantine),
-        unread_quota: unread_quota(&config),
-        metrics: Arc::clone(&metrics),
-        unwanted: Unwanted::new(Arc::clone(&metrics), Arc::clone(&clock)),
-    });
-    let (source, keys) = (config.source.clone(), access_keys(&config)?);
-    let inward = (Arc::clone(&admit), Arc::clone(&metrics));
-    let bus = Bus::new(source, keys, inward, Arc::clone(&clock), Arc::clone(&entropy));
+    let contracts = (&publications, gate);
+    let (admit, bus) = inward(&config, &machine, contracts, (&store, &metrics))?;
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
     let (out, signals) =
         outward(&config, &machine, (&ring, data_key), (&store, &ledger, &metrics))?;
@@ -225,39 +118,6 @@ fn check(config: &Config) -> Result<(), BuildError> {
     }
 }
 
-type Contracts = (Arc<Catalog>, Arc<Publications>, crate::contract::Gate);
-
-/// Reads the contracts and publications that the settings name.
-///
-/// # Errors
-///
-/// The operator's turn: every mistake in them.
-pub fn contracts(config: &Config) -> Result<Contracts, BuildError> {
-    let read = |path| config::folder(path).map_err(BuildError::Documents);
-    let catalog = Catalog::load(&read(&config.contracts)?).map_err(BuildError::Documents)?;
-    let publications =
-        Publications::load(&read(&config.publications)?).map_err(BuildError::Documents)?;
-    let catalog = Arc::new(catalog);
-    let gate = crate::contract::Gate::new(Arc::clone(&catalog), &publications)
-        .map_err(BuildError::Documents)?;
-    Ok((catalog, Arc::new(publications), gate))
-}
-
-/// How the gateway of these settings names events.
-pub fn naming(config: &Config) -> Naming {
-    let issuer = config.issuer.as_str().trim_end_matches('/');
-    Naming {
-        schemas: format!("{issuer}/schemas").into(),
-        largest: config.largest_event.bytes(),
-        archive_replays: config.source.archive_replays,
-    }
-}
-
-fn unread_quota(config: &Config) -> UnreadQuota {
-    let quota = config.source.unreadable;
-    UnreadQuota { entries: quota.max_entries, bytes: quota.max_bytes.bytes() as u64 }
-}
-
 fn key_ring(
     config: &Config,
     machine: &Machine,
@@ -275,15 +135,6 @@ fn key_ring(
     let ring = KeyRing::open(Arc::new(store), lifecycle, now)?;
     let data_key = ring.data_key(&*machine.entropy, now)?;
     Ok((Arc::new(ring), Arc::new(data_key)))
-}
-
-fn access_keys(config: &Config) -> Result<AccessKeys, BuildError> {
-    let resolve = |key: &crate::source::AccessKey| -> Result<_, SecretError> {
-        let secret: Secret = config::secret(&key.secret, &config.directory)?;
-        Ok((key.clone(), secret))
-    };
-    let keys: Result<Vec<_>, _> = config.source.access_keys.iter().map(resolve).collect();
-    Ok(AccessKeys::new(keys?))
 }
 
 /// The rooms of the way out.

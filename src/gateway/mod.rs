@@ -7,11 +7,14 @@
 //! **Invariant:** no other room names this one, but for the command line.
 
 mod build;
+mod build_error;
 mod crossing;
 mod expiry;
 mod inbound;
+mod inward;
 mod lagging;
 mod lifecycle;
+mod machine;
 mod quotas;
 mod retention;
 mod setting_aside;
@@ -19,7 +22,10 @@ mod storing;
 mod unwanted;
 mod watching;
 
-pub use build::{BuildError, Machine, build, contracts, naming};
+pub use build::build;
+pub use build_error::BuildError;
 pub use crossing::Crossing;
 pub use inbound::Inbound;
+pub use inward::{contracts, naming};
 pub use lifecycle::{Gateway, RunError};
+pub use machine::Machine;

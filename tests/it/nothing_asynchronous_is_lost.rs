@@ -219,7 +219,7 @@ async fn an_event_in_binary_mode_is_kept_with_its_headers_and_without_credential
         ("ce-id", "order-7"),
         ("ce-source", "order-service"),
         ("ce-type", "OrderCreated"),
-        ("x-api-key", "secret"),
+        ("cookie", "secret"),
     ];
     let request =
         headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));

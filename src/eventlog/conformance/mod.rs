@@ -12,5 +12,6 @@ mod quarantine;
 mod receipts;
 mod registry;
 mod surviving;
+mod upgrading;
 
 pub(super) use fixture::draft;

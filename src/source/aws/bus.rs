@@ -8,7 +8,7 @@ use http::HeaderMap;
 use uuid::Uuid;
 
 use crate::ambient::{Clock, Entropy};
-use crate::event::{EventProducer, Fault, ProducerKind, Timestamp, TraceContext, Violation};
+use crate::event::{Fault, Timestamp, TraceContext};
 use crate::source::aws::answer::{EntryResult, put_events_json};
 use crate::source::aws::entries::{self, Checked, PutEntry, UnreadableEntry};
 use crate::source::aws::operations::{self, Buses};
@@ -16,13 +16,11 @@ use crate::source::aws::repeats::{Answers, Invocation};
 use crate::source::aws::{AccessKeys, Answered, AwsErrorKind, Call, Identity, Refused, signature};
 use crate::source::body::without_byte_order_mark;
 use crate::source::{
-    Admit, AdmitRefusal, Admitted, CodingError, Config, ContentCoding, KeptHeaders, OnViolation,
-    Received, ResponseMode, Signatures, Unparsed,
+    Admit, AdmitRefusal, Admitted, CodingError, Config, ContentCoding, OnViolation, Received,
+    ResponseMode, Signatures,
 };
 use crate::telemetry::{Metric, Metrics};
 
-/// The reason of an entry of which no event can be made, as problems name it.
-const UNREADABLE: &str = "invalid-event";
 const TARGET_PREFIX: &str = "AWSEvents.";
 /// How many violations an error text lists.
 const LISTED_VIOLATIONS: usize = 10;
@@ -248,20 +246,8 @@ impl Bus {
         if self.response_mode() == ResponseMode::Synchronous || !is_signed {
             return entry.failed;
         }
-        let unparsed = Unparsed {
-            producer: EventProducer {
-                kind: ProducerKind::AccessKey,
-                name: Arc::clone(&identity.access_key),
-            },
-            headers: KeptHeaders::of(headers),
-            body: entry.raw.as_bytes().to_vec(),
-            id: Some(event_id.to_string()),
-            reason: Violation {
-                pointer: String::new(),
-                code: UNREADABLE.to_owned(),
-                message: format!("{error_message} ({error_code})"),
-            },
-        };
+        let why = format!("{error_message} ({error_code})");
+        let unparsed = entries::unparsed(&entry.raw, why, event_id, (identity, headers));
         match self.admit.set_aside(vec![unparsed]).await.pop() {
             Some(Ok(_)) => EntryResult::Taken { event_id },
             Some(Err(refusal)) => entry_result(Some(Err(refusal)), event_id),

@@ -1,20 +1,28 @@
 //! Reads and checks the entries of `PutEvents`, in the order and the words of AWS.
 
 use std::fmt;
+use std::sync::Arc;
 
+use http::HeaderMap;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
-use crate::event::{EventTime, EventTimeError, Timestamp, TraceContext, json};
+use crate::event::{
+    EventProducer, EventTime, EventTimeError, ProducerKind, Timestamp, TraceContext, Violation,
+    json,
+};
 use crate::source::aws::answer::EntryResult;
 use crate::source::aws::entry_time::read_time;
 use crate::source::aws::operations::{Buses, parse};
 use crate::source::aws::{AwsErrorKind, Identity, Refused};
 use crate::source::received::is_own_source;
-use crate::source::{Config, Envelope, Received, UnknownBus};
+use crate::source::{Config, Envelope, KeptHeaders, Received, UnknownBus, Unparsed};
 
+/// The reason of an entry of which no event can be made, as problems name it.
+const UNREADABLE: &str = "invalid-event";
 const MAX_ENTRIES: usize = 10;
 const MAX_DETAIL_TYPE: usize = 128;
 const MAX_TRACE_HEADER: usize = 500;
@@ -75,6 +83,23 @@ pub(super) struct UnreadableEntry {
     pub raw: Box<str>,
     /// Why, as its producer is told.
     pub failed: EntryResult,
+}
+
+/// Describes an entry of which no event can be made, as the quarantine keeps it.
+pub(super) fn unparsed(
+    raw: &str,
+    why: String,
+    event_id: Uuid,
+    (identity, headers): (&Identity, &HeaderMap),
+) -> Unparsed {
+    let name = Arc::clone(&identity.access_key);
+    Unparsed {
+        producer: EventProducer { kind: ProducerKind::AccessKey, name },
+        headers: KeptHeaders::of(headers),
+        body: raw.as_bytes().to_vec(),
+        id: Some(event_id.to_string()),
+        reason: Violation { pointer: String::new(), code: UNREADABLE.to_owned(), message: why },
+    }
 }
 
 #[derive(Deserialize)]

@@ -1,0 +1,75 @@
+//! What becomes of the tables of other versions.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use crate::ambient::{Clock as _, ManualClock};
+use crate::eventlog::conformance::fixture::{START, draft, open, words};
+use crate::eventlog::{Draft, Log as _, LogLimits, LogOpenError, Page, Position, Retention};
+
+const ALL: Page = Page { items: usize::MAX, bytes: usize::MAX };
+
+fn directory() -> (TempDir, ManualClock) {
+    (TempDir::new().unwrap(), ManualClock::at(START))
+}
+
+#[tokio::test]
+async fn tables_of_a_newer_gateway_are_refused_and_left_alone() {
+    let (directory, clock) = directory();
+    drop(open(directory.path(), LogLimits::default(), &clock).unwrap());
+    let path = directory.path().join("sealway.db");
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 7000).unwrap();
+
+    let refused = open(directory.path(), LogLimits::default(), &clock).err().unwrap();
+
+    assert!(matches!(refused, LogOpenError::Newer { found: 7000, .. }), "{refused}");
+    assert!(refused.to_string().contains("run that sealway or a newer one"), "{refused}");
+}
+
+#[tokio::test]
+async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold() {
+    let (directory, clock) = directory();
+    let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
+    log.append(words("ab")).await.unwrap();
+    let before = log.read(Position::START, ALL).await.unwrap();
+    log.close().await.unwrap();
+    let older = Connection::open(directory.path().join("sealway.db")).unwrap();
+    older.execute_batch("DROP TABLE protections; DROP TABLE envelopes").unwrap();
+    let times = "DROP TABLE times; ALTER TABLE dead_letters DROP COLUMN time_text";
+    older.execute_batch(times).unwrap();
+    older.execute_batch("DROP INDEX quarantine_by_producer").unwrap();
+    for column in ["producer_kind", "producer", "identity", "headers", "body", "weight"] {
+        older.execute_batch(&format!("ALTER TABLE quarantine DROP COLUMN {column}")).unwrap();
+    }
+    older.pragma_update(None, "user_version", 8).unwrap();
+    drop(older);
+
+    let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
+
+    log.append(words("c")).await.unwrap();
+    let after = log.read(Position::START, ALL).await.unwrap();
+    assert_eq!((&after[..2], after.len()), (&before[..], 3));
+    let of = async |id| log.of_envelope(id, Position::START, ALL).await.unwrap().len();
+    assert_eq!((of("a").await, of("c").await), (0, 1), "old events have no such name");
+}
+
+#[tokio::test]
+async fn the_text_of_a_time_goes_with_its_event() {
+    let (directory, clock) = directory();
+    let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
+    let time = "9999-12-31T23:59:59Z".parse().unwrap();
+    log.append(vec![draft("a"), Draft { time, ..draft("b") }]).await.unwrap();
+    let reader = Connection::open(directory.path().join("sealway.db")).unwrap();
+    let texts =
+        || -> i64 { reader.query_row("SELECT count(*) FROM times", [], |row| row.get(0)).unwrap() };
+    assert_eq!(texts(), 1);
+
+    clock.advance(Duration::from_hours(1));
+    let all =
+        Retention { before: Some(clock.now()), hold: Position(u64::MAX), ..Retention::default() };
+    assert_eq!(log.trim(&all).await.unwrap().dropped, 2);
+
+    assert_eq!(texts(), 0);
+}

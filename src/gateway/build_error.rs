@@ -1,0 +1,69 @@
+//! Why a gateway could not be built.
+
+use crate::config::SecretError;
+use crate::deliver::SubscriptionServiceError;
+use crate::event::{Blame, Diagnostic, Fault};
+use crate::eventlog::{self, LogOpenError};
+use crate::jobs;
+use crate::keys::{RingError, StoreError};
+
+/// Why a gateway could not be built; each text says what, where and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A setting is out of range.
+    #[error("the settings cannot work: {0}")]
+    Settings(String),
+    /// A secret is not where the settings say.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// Contracts or publications have mistakes.
+    #[error("{}", shown(.0))]
+    Documents(Vec<Diagnostic>),
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] LogOpenError),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Store(#[from] eventlog::LogError),
+    /// The key files cannot be opened.
+    #[error(transparent)]
+    KeyFiles(#[from] StoreError),
+    /// The key ring cannot be used.
+    #[error(transparent)]
+    Keys(#[from] RingError),
+    /// The HTTP client cannot be made.
+    #[error("cannot make the HTTP client")]
+    Client(#[source] reqwest::Error),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}; is another program using it? change `listen`")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What was in flight cannot be resumed.
+    #[error("cannot take up the subscriptions")]
+    Resume(#[from] SubscriptionServiceError),
+    /// What was in flight cannot be resumed.
+    #[error("cannot take up the replays")]
+    Replays(#[from] jobs::JobError),
+}
+
+impl Blame for BuildError {
+    fn fault(&self) -> Fault {
+        match self {
+            Self::Client(_) | Self::Resume(_) | Self::Replays(_) => Fault::Ours,
+            Self::Log(error) => error.fault(),
+            Self::Store(error) => error.fault(),
+            Self::KeyFiles(error) => error.fault(),
+            Self::Keys(error) => error.fault(),
+            _ => Fault::Caller,
+        }
+    }
+}
+
+fn shown(mistakes: &[Diagnostic]) -> String {
+    mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,82 @@
+//! Puts the way in together: contracts, publications, names, and the embedded bus.
+
+use std::sync::Arc;
+
+use crate::ambient::Secret;
+use crate::config::{self, Config, SecretError};
+use crate::contract::{Catalog, Gate};
+use crate::enrich::Publications;
+use crate::eventlog::{Store, UnreadQuota};
+use crate::gateway::Inbound;
+use crate::gateway::build_error::BuildError;
+use crate::gateway::machine::Machine;
+use crate::gateway::unwanted::Unwanted;
+use crate::identify::Naming;
+use crate::source::Admit;
+use crate::source::aws::{AccessKeys, Bus};
+use crate::telemetry::Metrics;
+
+/// The way in to a store, and the embedded bus that uses it.
+pub(super) fn inward(
+    config: &Config,
+    machine: &Machine,
+    (publications, gate): (&Arc<Publications>, Gate),
+    (store, metrics): (&Store, &Arc<Metrics>),
+) -> Result<(Arc<dyn Admit>, Bus), BuildError> {
+    let (clock, entropy) = (&machine.clock, &machine.entropy);
+    let admit: Arc<dyn Admit> = Arc::new(Inbound {
+        publications: Arc::clone(publications),
+        gate: Arc::new(gate),
+        naming: naming(config),
+        log: Arc::clone(&store.log),
+        quarantine: Arc::clone(&store.quarantine),
+        unread_quota: unread_quota(config),
+        metrics: Arc::clone(metrics),
+        unwanted: Unwanted::new(Arc::clone(metrics), Arc::clone(clock)),
+    });
+    let (source, keys) = (config.source.clone(), access_keys(config)?);
+    let to = (Arc::clone(&admit), Arc::clone(metrics));
+    let bus = Bus::new(source, keys, to, Arc::clone(clock), Arc::clone(entropy));
+    Ok((admit, bus))
+}
+
+type Contracts = (Arc<Catalog>, Arc<Publications>, Gate);
+
+/// Reads the contracts and publications that the settings name.
+///
+/// # Errors
+///
+/// The operator's turn: every mistake in them.
+pub fn contracts(config: &Config) -> Result<Contracts, BuildError> {
+    let read = |path| config::folder(path).map_err(BuildError::Documents);
+    let catalog = Catalog::load(&read(&config.contracts)?).map_err(BuildError::Documents)?;
+    let publications =
+        Publications::load(&read(&config.publications)?).map_err(BuildError::Documents)?;
+    let catalog = Arc::new(catalog);
+    let gate = Gate::new(Arc::clone(&catalog), &publications).map_err(BuildError::Documents)?;
+    Ok((catalog, Arc::new(publications), gate))
+}
+
+/// How the gateway of these settings names events.
+pub fn naming(config: &Config) -> Naming {
+    let issuer = config.issuer.as_str().trim_end_matches('/');
+    Naming {
+        schemas: format!("{issuer}/schemas").into(),
+        largest: config.largest_event.bytes(),
+        archive_replays: config.source.archive_replays,
+    }
+}
+
+fn unread_quota(config: &Config) -> UnreadQuota {
+    let quota = config.source.unreadable;
+    UnreadQuota { entries: quota.max_entries, bytes: quota.max_bytes.bytes() as u64 }
+}
+
+fn access_keys(config: &Config) -> Result<AccessKeys, BuildError> {
+    let resolve = |key: &crate::source::AccessKey| -> Result<_, SecretError> {
+        let secret: Secret = config::secret(&key.secret, &config.directory)?;
+        Ok((key.clone(), secret))
+    };
+    let keys: Result<Vec<_>, _> = config.source.access_keys.iter().map(resolve).collect();
+    Ok(AccessKeys::new(keys?))
+}
