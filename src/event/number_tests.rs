@@ -122,6 +122,28 @@ fn values_are_ordered_exactly_also_where_binary64_cannot_tell() {
     assert_eq!(value("-0"), value("0.000"));
 }
 
+#[test]
+fn the_worked_vectors_of_the_documentation_hold() {
+    let page = include_str!("../../docs/verify.md");
+    let section = page.split("\n## Numbers\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut rules = String::new();
+    for row in section.lines().filter(|row| row.starts_with("| `")) {
+        let [sent, in_token, rule] = row.trim_matches('|').split('|').collect::<Vec<_>>()[..]
+        else {
+            panic!("{row}")
+        };
+        if in_token.contains("zeros") {
+            continue;
+        }
+        for text in sent.split('`').skip(1).step_by(2) {
+            assert_eq!(crosses(text), in_token.trim().trim_matches('`'), "{row}");
+            assert_eq!(is_exact(text), rule.trim() == "a", "{row}");
+        }
+        rules.push_str(rule.trim());
+    }
+    assert!(rules.len() > 12 && ["a", "b", "c"].iter().all(|rule| rules.contains(rule)));
+}
+
 fn number() -> impl Strategy<Value = String> {
     let plain = r"-?(0|[1-9][0-9]{0,25})(\.[0-9]{1,25})?([eE][+-]?[0-9]{1,2})?";
     let near = (any::<f64>().prop_filter("finite", |number| number.is_finite()), 0..3_usize)
