@@ -8,10 +8,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use crate::api::{Caller, Problem, Scope, Services};
+use crate::api::taking::ShownWarning;
+use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::event::{CloudEvent, SubscriptionId, Violation};
 use crate::route::Mismatch;
-use crate::source::intake::UnreadableItem;
+use crate::source::intake::{Posting, UnreadableItem};
 use crate::source::{PatchedEvent, Received, ResponseMode, Trial, TrialVerdict};
 use crate::telemetry::error_chain;
 
@@ -20,6 +21,9 @@ use crate::telemetry::error_chain;
 pub struct TriedEvents {
     /// The events, in the order sent.
     events: Vec<TriedEvent>,
+    /// The rules of CloudEvents that events break where nothing of them crosses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<ShownWarning>,
 }
 
 /// What would become of one event.
@@ -107,31 +111,54 @@ pub struct TriedAttributes {
 pub(super) async fn try_all(
     services: &Services,
     caller: &Caller,
-    events: Vec<Result<Received, UnreadableItem>>,
+    posting: Posting,
     response_mode: ResponseMode,
 ) -> Response {
-    let mut tried = Vec::with_capacity(events.len());
-    for (index, event) in events.into_iter().enumerate() {
-        let received = match event {
-            Ok(received) => Arc::new(received),
-            Err(item) => {
-                tried.push(TriedEvent::unreadable(&item, response_mode));
-                continue;
-            }
-        };
-        let mut trials = services.admit.trials(&received);
-        trials.retain(|trial| caller.sees_publication(&trial.publication));
-        let told = TriedEvent::new((index, &received), trials, response_mode, |event| {
-            caller.may(&Scope::Operate).then(|| services.subscription_service.wanting(event))
-        });
-        match told {
+    let mut tried = Vec::with_capacity(posting.events.len());
+    for (index, event) in posting.events.into_iter().enumerate() {
+        match try_one((services, caller), index, event, response_mode) {
             Ok(event) => tried.push(event),
             Err(error) => return Problem::internal(&error).into_response(),
         }
         // A batch of many events must not keep everybody else waiting.
         tokio::task::yield_now().await;
     }
-    Json(TriedEvents { events: tried }).into_response()
+    let warnings = posting.warnings.into_iter().map(ShownWarning::from).collect();
+    Json(TriedEvents { events: tried, warnings }).into_response()
+}
+
+fn try_one(
+    (services, caller): (&Services, &Caller),
+    index: usize,
+    event: Result<Received, UnreadableItem>,
+    response_mode: ResponseMode,
+) -> Result<TriedEvent, serde_json::Error> {
+    let received = match event {
+        Ok(received) => Arc::new(received),
+        Err(item) => {
+            let words = error_chain(&item.error).to_string();
+            return Ok(TriedEvent::unreadable(index, words, response_mode));
+        }
+    };
+    let mut trials = services.admit.trials(&received);
+    trials.retain(|trial| caller.sees_publication(&trial.publication));
+    TriedEvent::new((index, &received), trials, response_mode, |event| {
+        caller.may(&Scope::Operate).then(|| services.subscription_service.wanting(event))
+    })
+}
+
+/// Tells of a body that cannot be read what would become of it: a producer that waits is told why, as
+/// it would be.
+pub(super) fn try_unreadable(
+    problem: Problem,
+    response_mode: ResponseMode,
+) -> Result<Response, Problem> {
+    if response_mode == ResponseMode::Synchronous || problem.code() == Code::TooLarge {
+        return Err(problem);
+    }
+    let words = problem.detail().unwrap_or_default().to_owned();
+    let events = vec![TriedEvent::unreadable(0, words, response_mode)];
+    Ok(Json(TriedEvents { events, warnings: Vec::new() }).into_response())
 }
 
 impl TriedEvent {
@@ -154,13 +181,12 @@ impl TriedEvent {
         Ok(Self { index, id, outcome, detail: None, publications })
     }
 
-    fn unreadable(item: &UnreadableItem, response_mode: ResponseMode) -> Self {
+    fn unreadable(index: usize, words: String, response_mode: ResponseMode) -> Self {
         let outcome = match response_mode {
             ResponseMode::Synchronous => "refused",
             ResponseMode::Asynchronous => "quarantined",
         };
-        let detail = Some(error_chain(&item.error).to_string());
-        Self { index: item.index, id: None, outcome, detail, publications: Vec::new() }
+        Self { index, id: None, outcome, detail: Some(words), publications: Vec::new() }
     }
 }
 

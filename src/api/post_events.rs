@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use serde::Deserialize;
 
-use crate::api::dry_run::{TriedEvents, try_all};
+use crate::api::dry_run::{TriedEvents, try_all, try_unreadable};
 use crate::api::event_body;
 use crate::api::publisher::Publisher;
 use crate::api::query::Query;
@@ -71,7 +71,7 @@ pub async fn publish(
     caller.must(&Scope::Publish)?;
     let response_mode = response_mode(parameters.response_mode, request.headers());
     // What cannot be read is kept as it came, in whatever coding, where nobody waits for an answer.
-    let is_kept = response_mode == ResponseMode::Asynchronous && !parameters.is_dry_run;
+    let is_kept = response_mode == ResponseMode::Asynchronous;
     let received = event_body::receive(request, services.source.max_body, is_kept).await;
     let (headers, body) = match received {
         Ok(received) => received,
@@ -80,9 +80,11 @@ pub async fn publish(
     let (headers, admit) = (&headers, &*services.admit);
     match intake::read(headers, &body, &services.source, services.clock.now()) {
         Ok(posting) if parameters.is_dry_run => {
-            Ok(try_all(&services, &caller, posting.events, response_mode).await)
+            Ok(try_all(&services, &caller, posting, response_mode).await)
         }
-        Err(error) if parameters.is_dry_run => Err(Problem::unreadable(&error)),
+        Err(error) if parameters.is_dry_run => {
+            try_unreadable(Problem::unreadable(&error), response_mode)
+        }
         Ok(posting) => {
             let unparsed = set_apart(&posting, response_mode, &services.metrics, |item| {
                 unparsed_item(&caller, headers, item)

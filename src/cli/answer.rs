@@ -1,7 +1,7 @@
 //! Reads what the gateway answers: members as cells of a table, and whole answers for people.
 
 use reqwest::Method;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::api::ListAnswer;
@@ -64,9 +64,35 @@ pub fn items(answer: &Value, name: &str) -> Vec<Value> {
     answer.get(name).and_then(Value::as_array).cloned().unwrap_or_default()
 }
 
+/// A tree whose numbers have the digits that they came with, also where YAML is written.
+struct Shown<'a>(&'a Value);
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+                (Some(whole), _) => serializer.serialize_i64(whole),
+                (None, Some(whole)) => serializer.serialize_u64(whole),
+                // What no type of Rust carries is shown as text rather than as another number.
+                (None, None) => match number.as_f64() {
+                    Some(double) if double.to_string() == number.as_str() => {
+                        serializer.serialize_f64(double)
+                    }
+                    _ => serializer.serialize_str(number.as_str()),
+                },
+            },
+            Value::Array(items) => serializer.collect_seq(items.iter().map(Shown)),
+            Value::Object(members) => {
+                serializer.collect_map(members.iter().map(|(name, value)| (name, Shown(value))))
+            }
+            leaf => leaf.serialize(serializer),
+        }
+    }
+}
+
 /// Writes an answer: as YAML for people, as it is for programs.
 pub fn show(output: Output, answer: &Value) {
-    match serde_saphyr::to_string(answer) {
+    match serde_saphyr::to_string(&Shown(answer)) {
         Ok(yaml) if !output.is_json() => output.line(yaml.trim_end()),
         Ok(_) | Err(_) => output.document(answer),
     }
@@ -79,6 +105,21 @@ mod tests {
     use super::*;
     use crate::api::openapi;
     use crate::cli::{dead_letters, quarantine, replay, subscriptions};
+
+    #[test]
+    fn numbers_are_shown_with_their_digits() {
+        let answer: Value = serde_json::from_str(
+            r#"{"id":1,"n":[-2,1.5,1152921506151679042,0.1234567890123456789]}"#,
+        )
+        .unwrap();
+
+        let shown = serde_saphyr::to_string(&Shown(&answer)).unwrap();
+
+        for digits in ["id: 1\n", "-2", "1.5", "1152921506151679042", "0.1234567890123456789"] {
+            assert!(shown.contains(digits), "{shown}");
+        }
+        assert!(!shown.contains("private"), "{shown}");
+    }
 
     #[test]
     fn every_column_shows_a_member_that_the_gateway_answers() {

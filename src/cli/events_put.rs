@@ -15,9 +15,11 @@ use serde::de::IgnoredAny;
 use crate::ambient::{Clock, SystemClock};
 use crate::cli::put_tally::{FailedLines, Tally, Told};
 use crate::cli::{Client, CommandResult, Context, Exit, Failure, Output};
-use crate::event::{Blame, Fault};
+use crate::event::{Blame, Fault, json};
 use crate::source::{InputLine, Lines};
 
+/// The bounds within which a line is read where the library cannot.
+const LINE: json::Limits = json::Limits { bytes: REQUEST_BYTES, depth: 1000 };
 /// The most bytes of one request, well below what the gateway takes.
 const REQUEST_BYTES: usize = 1024 * 1024;
 /// How often a busy gateway is asked again, and how long to wait at first; each wait doubles.
@@ -58,11 +60,12 @@ impl Form {
     /// Why a line cannot be sent, if it cannot: it would break the batch around it, or is written
     /// in the other way. What an event must be is the gateway's to say.
     fn problem(self, line: &str) -> Option<String> {
-        if let Err(error) = serde_json::from_str::<IgnoredAny>(line) {
+        // What the library does not read, the gateway may; it is asked for the reason, too.
+        if serde_json::from_str::<IgnoredAny>(line).is_err()
+            && let Err(error) = json::read_event(line.as_bytes(), LINE)
+        {
             let text = error.to_string();
-            // The crate appends the place to its sentence, with a line of its own.
-            let reason = text.split(" at line ").next().unwrap_or_default();
-            return Some(format!("not JSON: {reason} at column {}", error.column()));
+            return Some(format!("not JSON: {}", text.replace(" at line 1, column", " at column")));
         }
         let peek: Peek = serde_json::from_str(line).unwrap_or_default();
         match (self, peek.specversion.is_some()) {

@@ -46,6 +46,8 @@ pub enum CrossingProblem {
     Inexact,
     /// A text that not every consumer can carry.
     Text(TextFault),
+    /// A member whose name not every consumer can carry.
+    Name(TextFault),
     /// Too much is written.
     Size,
 }
@@ -54,10 +56,12 @@ impl fmt::Display for CrossingProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Number(fault) => fault.fmt(f),
-            Self::Inexact => {
-                f.write_str("a number that binary64 cannot carry exactly; send it as text")
-            }
-            Self::Text(fault) => fault.fmt(f),
+            Self::Inexact => f.write_str(
+                "a number that libraries with binary64 read as another one; send it as text or \
+                     with fewer digits",
+            ),
+            Self::Text(fault) => write!(f, "a text with {fault}"),
+            Self::Name(fault) => write!(f, "an object with a member whose name has {fault}"),
             Self::Size => f.write_str("the data grows over 256 KiB"),
         }
     }
@@ -113,7 +117,10 @@ impl CrossingCopy<'_> {
         for (name, value) in members {
             let escaped = || name.replace('~', "~0").replace('/', "~1");
             // A name that cannot cross is not shown either.
-            self.text(name)?;
+            self.text(name).map_err(|problem| match problem {
+                CrossingProblem::Text(fault) => CrossingProblem::Name(fault),
+                other => other,
+            })?;
             let value = self.copy(value).map_err(|fault| fault.within(escaped()))?;
             copied.insert(name.clone(), value);
         }
@@ -189,7 +196,7 @@ mod tests {
         );
         assert_eq!(
             copy(&json!({"a": {"\u{fffe}": 1}}), Numbers::Keep),
-            Err(("/a".to_owned(), CrossingProblem::Text(TextFault::NotUnicode)))
+            Err(("/a".to_owned(), CrossingProblem::Name(TextFault::NotUnicode)))
         );
     }
 

@@ -70,7 +70,7 @@ impl EnrichError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Patch { failure, .. } => match &failure.reason {
-                PatchProblem::Misfit(_) => "patch-failed",
+                PatchProblem::Misfit(_) | PatchProblem::Missing { .. } => "patch-failed",
                 PatchProblem::Crossing { problem, .. } => Self::crossing_code(*problem),
             },
             Self::Name { .. } | Self::Attribute { .. } => "name-missing",
@@ -82,7 +82,7 @@ impl EnrichError {
             CrossingProblem::Size => "patch-failed",
             CrossingProblem::Inexact => "number-inexact",
             CrossingProblem::Number(_) => "number-out-of-range",
-            CrossingProblem::Text(_) => "text-not-allowed",
+            CrossingProblem::Text(_) | CrossingProblem::Name(_) => "text-not-allowed",
         }
     }
 
@@ -285,7 +285,7 @@ mod tests {
         assert_eq!(
             error.violation().message,
             "the patch of `payments/Payment.Authorised` does not fit the event: \
-             operation 0, `copy` at `/data/orderId`: there is nothing at its `from`"
+             operation 0, `copy` at `/data/orderId`: there is nothing at its `from`, `/detail/id`"
         );
     }
 

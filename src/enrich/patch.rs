@@ -75,6 +75,11 @@ pub struct PatchFailure {
 pub enum PatchProblem {
     /// The event is not made as the operation expects.
     Misfit(&'static str),
+    /// There is nothing where the operation takes its value from.
+    Missing {
+        /// Pointer into what the patch reads.
+        from: String,
+    },
     /// What is copied cannot cross: where it is in the event, where it would be in the data.
     Crossing {
         /// Pointer into what the patch reads.
@@ -90,6 +95,7 @@ impl fmt::Display for PatchProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Misfit(reason) => f.write_str(reason),
+            Self::Missing { from } => write!(f, "there is nothing at its `from`, `{from}`"),
             Self::Crossing { found, problem, .. } => write!(f, "`{found}` is {problem}"),
         }
     }
@@ -218,7 +224,7 @@ impl PatchStep {
                 reserve(path, &step.value, crossing.left).map(|()| None)?
             }
             PatchOperation::Copy(copy) => {
-                let found = find(&copy.from).ok_or(NOTHING_AT_FROM)?;
+                let found = find(&copy.from).ok_or_else(|| nothing_at(&copy.from))?;
                 if self.landing.is_some() {
                     deep_enough(path, &found)?;
                     let taken = crossing.copy(&found).map_err(|fault| placed(copy, &fault))?;
@@ -230,7 +236,7 @@ impl PatchStep {
                 }
             }
             PatchOperation::Move(step) => {
-                let found = find(&step.from).ok_or(NOTHING_AT_FROM)?;
+                let found = find(&step.from).ok_or_else(|| nothing_at(&step.from))?;
                 deep_enough(path, &found).map(|()| None)?
             }
             PatchOperation::Remove(_) => None,
@@ -240,14 +246,17 @@ impl PatchStep {
         }
         let operation = self.landing.as_ref().unwrap_or(&self.written);
         patch_unsafe(scratch, std::slice::from_ref(operation)).map_err(|error| match error.kind {
-            PatchErrorKind::InvalidFromPointer => NOTHING_AT_FROM.into(),
+            PatchErrorKind::InvalidFromPointer => "there is nothing at its `from`".into(),
             PatchErrorKind::CannotMoveInsideItself => "a value cannot move into itself".into(),
             _ => NOTHING_AT_PATH.into(),
         })
     }
 }
 
-const NOTHING_AT_FROM: &str = "there is nothing at its `from`";
+fn nothing_at(from: &Pointer) -> PatchProblem {
+    PatchProblem::Missing { from: from.to_string() }
+}
+
 const NOTHING_AT_PATH: &str = "its `path` leads nowhere";
 
 const fn name(operation: &PatchOperation) -> &'static str {
@@ -480,7 +489,7 @@ mod tests {
             json!({}),
         );
 
-        assert_eq!(failure.unwrap_err().reason, NOTHING_AT_FROM.into());
+        assert_eq!(failure.unwrap_err().reason, nothing_at(Pointer::from_static("/taken")));
     }
 
     #[test]

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::event::json_reader::{Mistake, Reader, TextRules};
+use crate::event::json_reader::{Mistake, Reader, TOO_DEEP, TextRules};
 use crate::event::{Blame, Fault};
 
 /// How much JSON is read before giving up.
@@ -37,7 +37,7 @@ pub enum Error {
         limit: usize,
     },
     /// Bytes that are not UTF-8.
-    #[error("not UTF-8 at byte {at}")]
+    #[error("not UTF-8 at byte {at} (counted from 0)")]
     NotUtf8 {
         /// Offset of the first bad byte.
         at: usize,
@@ -72,7 +72,7 @@ pub fn read(bytes: &[u8], limits: Limits) -> Result<Value, Error> {
     let text = text(bytes, limits)?;
     Reader::new(text, TextRules::Strict)
         .whole(limits.depth)
-        .map_err(|mistake| malformed(text, &mistake))
+        .map_err(|mistake| malformed(text, limits, &mistake))
 }
 
 /// Reads an event, so that what is wrong within a text harms only what lets that text cross.
@@ -88,7 +88,7 @@ pub fn read_event(bytes: &[u8], limits: Limits) -> Result<Value, Error> {
     let text = text(bytes, limits)?;
     Reader::new(text, TextRules::Lenient)
         .whole(limits.depth)
-        .map_err(|mistake| malformed(text, &mistake))
+        .map_err(|mistake| malformed(text, limits, &mistake))
 }
 
 fn text(bytes: &[u8], limits: Limits) -> Result<&str, Error> {
@@ -98,11 +98,15 @@ fn text(bytes: &[u8], limits: Limits) -> Result<&str, Error> {
     std::str::from_utf8(bytes).map_err(|error| Error::NotUtf8 { at: error.valid_up_to() })
 }
 
-fn malformed(text: &str, mistake: &Mistake) -> Error {
+fn malformed(text: &str, limits: Limits, mistake: &Mistake) -> Error {
     let before = text.as_bytes().get(..mistake.at).unwrap_or_default();
     let line = before.split(|byte| *byte == b'\n').count();
     let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-    let reason = mistake.reason.to_owned();
+    let reason = if mistake.reason == TOO_DEEP {
+        format!("nested too deeply, over {} levels,", limits.depth)
+    } else {
+        mistake.reason.to_owned()
+    };
     Error::Malformed { reason, line, column: before.len() - start + 1 }
 }
 

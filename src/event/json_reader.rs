@@ -23,6 +23,9 @@ pub(super) struct Mistake {
     pub at: usize,
 }
 
+/// The reason of a text that nests too deeply; who set the bound says how deep it may.
+pub(super) const TOO_DEEP: &str = "nested too deeply";
+
 type Read<T> = Result<T, Mistake>;
 
 /// Where the reader stands.
@@ -80,6 +83,9 @@ impl<'t> Reader<'t> {
             Some(b't') => self.literal("true", Value::Bool(true)),
             Some(b'f') => self.literal("false", Value::Bool(false)),
             Some(b'n') => self.literal("null", Value::Null),
+            Some(b'N' | b'I' | b'T' | b'F' | b'u') => {
+                self.fail("expected a value; JSON has no NaN, Infinity, None, True or undefined")
+            }
             _ => self.fail("expected a value"),
         }
     }
@@ -94,7 +100,7 @@ impl<'t> Reader<'t> {
     }
 
     fn deeper(&self, depth: usize) -> Read<usize> {
-        depth.checked_sub(1).ok_or(Mistake { reason: "nested too deeply", at: self.at })
+        depth.checked_sub(1).ok_or(Mistake { reason: TOO_DEEP, at: self.at })
     }
 
     fn array(&mut self, depth: usize) -> Read<Value> {

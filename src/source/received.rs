@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::event::{EventTime, TraceContext};
 
@@ -66,21 +66,21 @@ impl Envelope {
     /// EventBridge's JSON form, version 0, with empty text for an unknown account or region, and with
     /// `replay-name` in an event that a replay sends again.
     pub fn to_tree(&self) -> Value {
-        let mut tree = json!({
-            "version": "0",
-            "id": self.id,
-            "detail-type": self.detail_type,
-            "source": self.source,
-            "account": self.account.as_deref().unwrap_or_default(),
-            "time": self.time.to_string(),
-            "region": self.region.as_deref().unwrap_or_default(),
-            "resources": self.resources,
-            "detail": self.detail,
-        });
-        if let (Some(name), Some(members)) = (&self.replay_name, tree.as_object_mut()) {
-            members.insert("replay-name".to_owned(), name.as_str().into());
-        }
-        tree
+        // Cloned and not serialised, which would take each number apart.
+        let members = [
+            ("version", "0".into()),
+            ("id", self.id.as_str().into()),
+            ("detail-type", self.detail_type.as_str().into()),
+            ("source", self.source.as_str().into()),
+            ("account", self.account.as_deref().unwrap_or_default().into()),
+            ("time", self.time.to_string().into()),
+            ("region", self.region.as_deref().unwrap_or_default().into()),
+            ("resources", self.resources.as_slice().into()),
+            ("detail", self.detail.clone()),
+        ];
+        let replay = self.replay_name.as_deref().map(|name| ("replay-name", name.into()));
+        let members = members.into_iter().chain(replay);
+        Value::Object(members.map(|(name, value)| (name.to_owned(), value)).collect())
     }
 }
 
@@ -147,6 +147,8 @@ impl fmt::Debug for Received {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]

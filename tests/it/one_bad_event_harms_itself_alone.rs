@@ -251,7 +251,7 @@ async fn events_put_goes_on_over_wrong_lines_and_says_at_the_end_which_failed_an
     let expected = [
         "line 2: not JSON: ",
         "line 3: not UTF-8",
-        "line 4: the body cannot be read: a member name that is repeated",
+        "line 4: this event cannot be read, counted from its own beginning: a member name that is repeated",
         "line 5: publication `orders/Order.Created` cannot let the event cross",
         "line 6: longer than 1048576 bytes",
         "line 7: an event must be a JSON object",

@@ -26,6 +26,9 @@ fn decimal(json: &str) -> Result<(i64, String), EventTimeError> {
     let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let digits = format!("{whole}{fraction}");
+    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(EventTimeError::Form);
+    }
     let significant = digits.trim_start_matches('0');
     let leading = length(&digits) - length(significant);
     let significant = significant.trim_end_matches('0');

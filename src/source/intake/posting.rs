@@ -137,7 +137,13 @@ fn batch(
         return Err(Unreadable::BatchSize { actual: items.count, limit: most });
     }
     let receive_at = |(index, text): (usize, &&[u8])| {
-        receive(text).map_err(|error| UnreadableItem { index, raw: Box::from(*text), error })
+        receive(text).map_err(|error| {
+            let error = match error {
+                Unreadable::Json(error) => Unreadable::Item(error),
+                error => error,
+            };
+            UnreadableItem { index, raw: Box::from(*text), error }
+        })
     };
     let events = items.first.iter().enumerate().map(receive_at).collect();
     Ok(Posting { events, is_batch: true, warnings: Vec::new() })

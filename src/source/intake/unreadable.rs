@@ -12,6 +12,10 @@ pub enum Unreadable {
     /// The body is not JSON that every reader reads alike.
     #[error("the body cannot be read")]
     Json(#[source] json::Error),
+    /// One event of a batch is not JSON that every reader reads alike; places are counted from its
+    /// own beginning.
+    #[error("this event cannot be read, counted from its own beginning")]
+    Item(#[source] json::Error),
     /// The body is text in another encoding than JSON has between systems (RFC 8259, section 8.1).
     #[error("the body is UTF-16: send it as UTF-8")]
     Utf16,
