@@ -163,7 +163,7 @@ pub async fn read(
     let shown = ShownQuarantined::of(&quarantined);
     Ok(Json(match &quarantined.content {
         QuarantinedContent::Event(event) => {
-            let received = serde_json::from_str(&event.received).unwrap_or(Value::Null);
+            let received = Received::tree(&event.received).unwrap_or(Value::Null);
             ShownQuarantined { received: Some(received), ..shown }
         }
         QuarantinedContent::Bytes(bytes) => {

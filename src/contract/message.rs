@@ -13,6 +13,7 @@ use crate::contract::reference::{Library, Location};
 use crate::contract::rules::{ContractMistake, Rules};
 use crate::contract::shape::Shapes;
 use crate::contract::usage::ChannelAction;
+use crate::enrich::{CrossingFault, as_crossed};
 use crate::event::{Diagnostic, Violation};
 
 /// A message that a contract describes.
@@ -226,7 +227,17 @@ fn examples(
             at = at.child("data");
             data = inner;
         }
-        for violation in message.check(data) {
+        // An event crosses with other texts of its numbers, or not at all.
+        let violations = match as_crossed(data) {
+            Ok(crossed) => message.check(&crossed),
+            Err(CrossingFault { pointer, problem }) => {
+                let place = Location { pointer: at.pointer.clone() + &pointer, ..at.clone() };
+                let problem = format!("an example that cannot cross: here is {problem}");
+                mistakes.push(library.mistake(&place, problem));
+                Vec::new()
+            }
+        };
+        for violation in violations {
             let place = Location { pointer: at.pointer.clone() + &violation.pointer, ..at.clone() };
             let problem = format!("an example that breaks its message: {}", violation.message);
             mistakes.push(library.mistake(&place, problem).with_help(match &*violation.code {

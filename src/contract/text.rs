@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use crate::contract::pointer;
+use crate::event::number::crossing_text;
 use crate::event::{Diagnostic, YamlNode, yaml};
 
 /// One file: its text, its tree, and the same tree with the line and column of every part.
@@ -17,7 +18,8 @@ impl Text {
     /// Reads a file. JSON is read as the YAML that it is, so that both have places.
     pub(super) fn read(path: &str, text: &str) -> Result<Self, Diagnostic> {
         let places = yaml::read_tree(path, text).map_err(|mistake| *mistake)?.value;
-        let tree = places.to_value();
+        let mut tree = places.to_value();
+        settle_numbers(&mut tree);
         Ok(Self { path: path.to_owned(), content: text.to_owned(), tree, places })
     }
 
@@ -33,6 +35,22 @@ impl Text {
     /// A mistake at what a pointer names.
     pub(super) fn mistake(&self, pointer: &str, problem: impl Into<String>) -> Diagnostic {
         Diagnostic::at(&self.path, &self.content, self.place(pointer), problem)
+    }
+}
+
+/// Gives numbers the value with which an event's would cross, so that both compare as one.
+fn settle_numbers(tree: &mut Value) {
+    match tree {
+        Value::Number(number) => {
+            // What could not cross stays: a bound may be larger than every event's number.
+            let settled = crossing_text(number.as_str()).ok().and_then(|text| text.parse().ok());
+            if let Some(settled) = settled {
+                *number = settled;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(settle_numbers),
+        Value::Object(members) => members.values_mut().for_each(settle_numbers),
+        _ => {}
     }
 }
 

@@ -80,6 +80,15 @@ impl CrossingFault {
     }
 }
 
+/// A value as it would cross if a patch copied it, whatever its size.
+///
+/// # Errors
+///
+/// The caller's turn: a number or a text in it cannot cross.
+pub fn as_crossed(value: &Value) -> Result<Value, CrossingFault> {
+    CrossingCopy { numbers: Numbers::Keep, left: &mut { usize::MAX } }.copy(value)
+}
+
 impl CrossingCopy<'_> {
     /// Copies a value as it crosses, which nests no deeper than the caller allows.
     pub fn copy(&mut self, value: &Value) -> Result<Value, CrossingFault> {

@@ -14,8 +14,8 @@ use serde_json::Value;
 use crate::ambient::HumanDuration;
 use crate::enrich::marked::Marks;
 use crate::enrich::patch::LIMITS;
-use crate::enrich::{Mode, Numbers, Patch, Publication};
-use crate::event::number::crossing_text;
+use crate::enrich::{CrossingProblem, Mode, Numbers, Patch, Publication};
+use crate::event::number::{crossing_text, is_exact};
 use crate::event::{Diagnostic, EventSource, EventType, Placed, YamlNode, yaml};
 use crate::route::Pattern;
 
@@ -115,7 +115,7 @@ type PublicationAndPlace = (Publication, (usize, usize));
 /// Reads the file called `name` and gives its publications, each with its place.
 pub(super) fn read(name: &str, text: &str) -> Result<Vec<PublicationAndPlace>, Vec<Diagnostic>> {
     let file: File = yaml::read(name, text).map_err(|mistake| vec![*mistake])?;
-    let mut reader = PublicationReader { name, text, mistakes: Vec::new() };
+    let mut reader = PublicationReader { name, text, mistakes: Vec::new(), numbers: Numbers::Keep };
     let publications = reader.publications(file);
     if reader.mistakes.is_empty() { Ok(publications) } else { Err(reader.mistakes) }
 }
@@ -124,6 +124,8 @@ struct PublicationReader<'a> {
     name: &'a str,
     text: &'a str,
     mistakes: Vec<Diagnostic>,
+    /// What the publication that is read wants of numbers.
+    numbers: Numbers,
 }
 
 impl PublicationReader<'_> {
@@ -153,10 +155,10 @@ impl PublicationReader<'_> {
             self.checked(prefix, EventType::new, "leave `type-prefix` out if there is none");
             prefix.value.as_str()
         });
-        let context = file
-            .context
-            .as_ref()
-            .map_or_else(|| Value::Object(serde_json::Map::new()), |context| self.exact(context));
+        let context = file.context.as_ref().map_or_else(
+            || Value::Object(serde_json::Map::new()),
+            |context| self.exact(context, Numbers::Keep),
+        );
         if let Some(marked) = file.context.as_ref().filter(|_| !context.is_object()) {
             self.mistake(marked.place, "`context` names constants: a mapping", "");
         }
@@ -196,6 +198,7 @@ impl PublicationReader<'_> {
         let metadata = item.metadata.as_ref().and_then(|pointer| self.pointer(pointer));
         let subject = item.subject.as_ref().and_then(|pointer| self.pointer(pointer));
         let mut patch = Patch::default();
+        self.numbers = item.numbers;
         for operation in &item.patch {
             self.operation(&mut patch, operation);
         }
@@ -316,19 +319,23 @@ impl PublicationReader<'_> {
             return None;
         };
         let before = self.mistakes.len();
-        let value = self.exact(value);
+        let numbers = if *op.value == *"test" { Numbers::Keep } else { self.numbers };
+        let value = self.exact(value, numbers);
         (self.mistakes.len() == before).then_some(value)
     }
 
     /// The value, all of whose numbers must be able to cross.
-    fn exact(&mut self, marked: &Placed<YamlNode>) -> Value {
+    fn exact(&mut self, marked: &Placed<YamlNode>, numbers: Numbers) -> Value {
         let marked = &marked.clone().with_exact_numbers(self.text);
         let mut around = vec![marked];
         while let Some(node) = around.pop() {
             match &node.value {
                 YamlNode::Scalar(Value::Number(number)) => {
-                    if let Err(fault) = crossing_text(number.as_str()) {
-                        self.mistake(node.place, fault.to_string(), "write it as text, in quotes");
+                    let fault = crossing_text(number.as_str()).err().map(|fault| fault.to_string());
+                    let refused = numbers == Numbers::Refuse && !is_exact(number.as_str());
+                    let refused = refused.then(|| CrossingProblem::Inexact.to_string());
+                    if let Some(problem) = fault.or(refused) {
+                        self.mistake(node.place, problem, "write it as text, in quotes");
                     }
                 }
                 YamlNode::Scalar(_) => {}
@@ -416,6 +423,25 @@ publications:
         assert!(shown[0].starts_with("payments.yaml:7:5: unknown key `patchs`"), "{}", shown[0]);
         assert!(shown[0].contains("\n 7 |     patchs: []\n   |     ^"), "{}", shown[0]);
         assert!(shown[0].contains("did you mean `patch`?"), "{}", shown[0]);
+    }
+
+    #[test]
+    fn a_publication_that_refuses_numbers_brings_none_of_them_itself() {
+        let literal = |numbers: &str, op: &str, number: &str| {
+            let text = format!(
+                "domain: d\ncontract: asyncapi/x.yaml\nsource: /x\npublications:\n  - event: A.B\n    \
+                 when: {{ source: [a] }}\n    numbers: {numbers}\n    patch:\n      \
+                 - {{ op: {op}, path: /data/a, value: {number} }}\n"
+            );
+            read("x.yaml", &text).map(|_| ()).map_err(|found| found[0].to_string())
+        };
+
+        for number in ["1152921506151679042", "789.34000000000003"] {
+            assert!(literal("refuse", "add", number).unwrap_err().contains("x.yaml:9:"));
+            assert_eq!(literal("keep", "add", number), Ok(()));
+            assert_eq!(literal("refuse", "test", number), Ok(()));
+        }
+        assert_eq!(literal("refuse", "add", "789.34"), Ok(()));
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod publication;
 mod publications;
 mod rehearsal;
 
-pub use crossing::{CrossingFault, CrossingProblem, Numbers};
+pub use crossing::{CrossingFault, CrossingProblem, Numbers, as_crossed};
 pub use enriched::{EnrichError, Enriched};
 pub use patch::{Patch, PatchFailure, PatchMistake, PatchProblem};
 pub use publication::{Mode, Publication};

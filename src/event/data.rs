@@ -5,6 +5,11 @@ use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
+use crate::event::json;
+
+/// The log keeps only what was read within the bounds of its day.
+const ALL: json::Limits = json::Limits { bytes: usize::MAX, depth: 1000 };
+
 /// The CloudEvents `data`: canonical JSON text (RFC 8785), with its tree made on first use.
 ///
 /// Cloning shares both. `Debug` shows the size only, because data never reaches a log.
@@ -34,7 +39,10 @@ impl Data {
 
     /// The JSON tree; text that is not JSON reads as `null`.
     pub fn tree(&self) -> &Value {
-        self.0.tree.get_or_init(|| serde_json::from_str(&self.0.text).unwrap_or(Value::Null))
+        // With the reader of events: a library takes some members for its own.
+        self.0
+            .tree
+            .get_or_init(|| json::read_event(self.0.text.as_bytes(), ALL).unwrap_or_default())
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::{EventTime, TraceContext};
+use crate::event::{EventTime, TraceContext, json};
 
 /// The `source` of the gateway's own events, which no producer may use.
 pub const OWN_SOURCE: &str = "sealway";
@@ -56,10 +56,19 @@ pub struct Received {
     pub traceparent: Option<String>,
 }
 
-/// A kept event that cannot be read back.
+/// How an event is read back: as it was let in, with the levels of the envelope around it.
+const KEPT: json::Limits = json::Limits { bytes: usize::MAX, depth: 1002 };
+
+/// A kept event that cannot be written or read back.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read a kept event back")]
-pub struct ReceivedError(#[source] serde_json::Error);
+pub enum ReceivedError {
+    /// It is no JSON any more.
+    #[error("cannot read a kept event back")]
+    Json(#[source] json::Error),
+    /// It is JSON of another shape, or cannot be written.
+    #[error("a kept event has another shape")]
+    Shape(#[source] serde_json::Error),
+}
 
 impl Envelope {
     /// The tree that publication patterns are matched against and patches start from:
@@ -96,7 +105,16 @@ impl Received {
     ///
     /// Ours: the event cannot be written as JSON.
     pub fn to_json(&self) -> Result<String, ReceivedError> {
-        serde_json::to_string(self).map_err(ReceivedError)
+        serde_json::to_string(self).map_err(ReceivedError::Shape)
+    }
+
+    /// Reads what [`to_json`](Self::to_json) wrote as a tree, member for member.
+    ///
+    /// # Errors
+    ///
+    /// Ours: what was kept is damaged.
+    pub fn tree(text: &str) -> Result<Value, ReceivedError> {
+        json::read_event(text.as_bytes(), KEPT).map_err(ReceivedError::Json)
     }
 
     /// Reads what [`to_json`](Self::to_json) wrote.
@@ -105,11 +123,11 @@ impl Received {
     ///
     /// Ours: what was kept is damaged.
     pub fn from_json(text: &str) -> Result<Self, ReceivedError> {
-        let mut reader = serde_json::Deserializer::from_str(text);
-        // An event may nest as deeply as the settings let it when it came.
-        reader.disable_recursion_limit();
-        let received = Self::deserialize(&mut reader).map_err(ReceivedError)?;
-        reader.end().map_err(ReceivedError)?;
+        let mut tree = Self::tree(text)?;
+        // The detail goes around the library, which would take some of its members for its own.
+        let detail = tree.pointer_mut("/envelope/detail").map(Value::take);
+        let mut received: Self = serde_json::from_value(tree).map_err(ReceivedError::Shape)?;
+        received.envelope.detail = detail.unwrap_or_default();
         Ok(received)
     }
 }
@@ -150,6 +168,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_a_library_takes_for_its_own_and_what_nests_deeply_comes_back() {
+        let deep = (0..990).fold(json!(1), |inner, _| json!([inner]));
+        let own = json!({"$serde_json::private::Number": "x", "deep": deep});
+        let received =
+            Received { envelope: Envelope::example(own), repeatable: true, traceparent: None };
+
+        let kept = received.to_json().unwrap();
+
+        assert_eq!(Received::from_json(&kept).unwrap(), received);
+        assert_eq!(Received::tree(&kept).unwrap()["envelope"]["detail"], received.envelope.detail);
+    }
 
     #[test]
     fn a_received_event_survives_quarantine_and_hides_its_detail_in_logs() {
