@@ -15,6 +15,7 @@
 //!
 //! [`Enriched`]: crate::enrich::Enriched
 
+mod bounds;
 mod bundle;
 mod catalog;
 mod closing;

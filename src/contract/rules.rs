@@ -4,9 +4,9 @@ use jsonschema::error::{TypeKind, ValidationErrorKind};
 use jsonschema::{Draft, Keyword, PatternOptions, ValidationError, Validator};
 use serde_json::Value;
 
+use crate::contract::bounds::{BOUNDS, SizeBound};
 use crate::contract::pointer;
-use crate::event::NumericValue;
-use crate::event::Violation;
+use crate::event::{NumericValue, Violation};
 
 /// Bytes that one compiled `pattern` may take.
 const MAX_PATTERN: usize = 1024 * 1024;
@@ -49,10 +49,17 @@ impl Rules {
     /// Compiles a schema that stands alone.
     pub(super) fn compile(schema: &Value) -> Result<Self, ContractMistake> {
         let patterns = PatternOptions::regex().size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN);
-        jsonschema::options()
+        let options = jsonschema::options()
             .with_draft(Draft::Draft7)
             .with_pattern_options(patterns)
-            .with_keyword("format", |_, format, _| Ok(format_check(format)))
+            .with_keyword("format", |_, format, _| Ok(format_check(format)));
+        BOUNDS
+            .into_iter()
+            .fold(options, |options, keyword| {
+                options.with_keyword(keyword, move |_, limit, _| {
+                    Ok(Box::new(SizeBound::new(keyword, limit)) as Check)
+                })
+            })
             .build(schema)
             .map(Self)
             .map_err(|error| ContractMistake {
@@ -116,17 +123,6 @@ fn describe(kind: &ValidationErrorKind) -> (&'static str, String) {
         }
         Kind::Enum { .. } => ("enum", "must be one of the values that the contract lists".into()),
         Kind::Constant { .. } => ("const", "must be the value that the contract fixes".into()),
-        Kind::Minimum { limit } => ("minimum", format!("must be at least {limit}")),
-        Kind::Maximum { limit } => ("maximum", format!("must be at most {limit}")),
-        Kind::ExclusiveMinimum { limit } => {
-            ("exclusive-minimum", format!("must be greater than {limit}"))
-        }
-        Kind::ExclusiveMaximum { limit } => {
-            ("exclusive-maximum", format!("must be less than {limit}"))
-        }
-        Kind::MultipleOf { multiple_of } => {
-            ("multiple-of", format!("must be a multiple of {multiple_of}"))
-        }
         Kind::MinLength { limit } => {
             ("min-length", format!("must have at least {limit} characters"))
         }
@@ -138,7 +134,7 @@ fn describe(kind: &ValidationErrorKind) -> (&'static str, String) {
             ("pattern", "cannot be held against its pattern".into())
         }
         Kind::Format { format } => ("format", format!("must be a valid `{format}`")),
-        Kind::Custom { keyword, message } if keyword == "format" => ("format", message.clone()),
+        Kind::Custom { keyword, message } => (own_code(keyword), message.clone()),
         Kind::MinItems { limit } => ("min-items", format!("must have at least {limit} items")),
         Kind::MaxItems { limit } => ("max-items", format!("must have at most {limit} items")),
         Kind::UniqueItems => ("unique-items", "must not repeat an item".into()),
@@ -174,6 +170,20 @@ fn describe(kind: &ValidationErrorKind) -> (&'static str, String) {
         }
         _ => ("schema", "breaks a rule of the contract".into()),
     }
+}
+
+/// The code of a keyword that this room judges itself.
+fn own_code(keyword: &str) -> &'static str {
+    const CODES: [(&str, &str); 6] = [
+        ("format", "format"),
+        ("minimum", "minimum"),
+        ("maximum", "maximum"),
+        ("exclusive-minimum", "exclusiveMinimum"),
+        ("exclusive-maximum", "exclusiveMaximum"),
+        ("multiple-of", "multipleOf"),
+    ];
+    let found = CODES.into_iter().find(|(_, of)| *of == keyword);
+    found.map_or("schema", |(code, _)| code)
 }
 
 fn type_names(kind: &TypeKind) -> String {

@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::fmt;
 
+use num_bigint::BigUint;
+
 /// A decimal number, as its significant digits and the power of ten of the first of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Decimal {
@@ -16,6 +18,8 @@ pub(super) struct Decimal {
 /// An exponent that is further from zero than this is taken for this, which no text can reach by
 /// its digits.
 const FARTHEST: i64 = i64::MAX / 4;
+/// How many places two numbers that cross may lie apart.
+const MOST_SHIFT: u64 = 2000;
 
 impl Decimal {
     /// Reads the text of a JSON number; nothing if it is none.
@@ -54,6 +58,33 @@ impl Decimal {
     /// How many digits stand after its point.
     pub fn places(&self) -> usize {
         usize::try_from(length(self.digits()) - 1 - self.leading).unwrap_or(0)
+    }
+
+    /// The power of ten of its last digit; 0 for zero.
+    fn trailing(&self) -> i64 {
+        if self.digits.is_empty() { 0 } else { self.leading + 1 - length(self.digits()) }
+    }
+
+    /// Whether it is a whole multiple of a divisor that is not zero. Both are of the size of numbers
+    /// that cross: what lies further apart than those is taken for none.
+    pub fn is_multiple_of(&self, divisor: &Self) -> bool {
+        if self.digits.is_empty() {
+            return true;
+        }
+        let shift = self.trailing() - divisor.trailing();
+        let up = |digits: &str, by: i64| {
+            let zeros = usize::try_from(by).unwrap_or(0);
+            format!("{digits}{}", "0".repeat(zeros)).parse::<BigUint>().unwrap_or_default()
+        };
+        if shift.unsigned_abs() > MOST_SHIFT || divisor.digits.is_empty() {
+            return false;
+        }
+        if let (Ok(own), Ok(other), 0) =
+            (self.digits.parse::<u64>(), divisor.digits.parse::<u64>(), shift)
+        {
+            return own % other == 0;
+        }
+        (up(&self.digits, shift) % up(&divisor.digits, -shift)) == BigUint::default()
     }
 
     /// Whether it is a whole number.

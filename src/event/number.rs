@@ -63,6 +63,18 @@ impl NumericValue {
         Some(Self { nearest: nearest + 0.0, exact })
     }
 
+    /// Whether it is a whole multiple of a divisor that is not zero.
+    pub fn is_multiple_of(&self, divisor: &Self) -> bool {
+        self.decimal().is_multiple_of(&divisor.decimal())
+    }
+
+    fn decimal(&self) -> Cow<'_, Decimal> {
+        match &self.exact {
+            Some(exact) => Cow::Borrowed(exact),
+            None => Cow::Owned(self.shortest().unwrap_or_default()),
+        }
+    }
+
     /// Whether it is a whole number.
     pub fn is_whole(&self) -> bool {
         self.exact.as_ref().map_or_else(|| self.nearest.fract() == 0.0, |exact| exact.is_whole())

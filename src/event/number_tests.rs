@@ -179,6 +179,22 @@ proptest! {
     }
 
     #[test]
+    fn a_multiple_is_told_exactly(divisor in r"[1-9][0-9]{0,20}(\.[0-9]{0,20}[1-9])?(e-?[0-9]{1,2})?", times in 0..1_000_000_u64) {
+        let whole = Decimal::of(&divisor).unwrap();
+        let digits: String = whole.to_string();
+        let (before, places) = digits.split_once('.').unwrap_or((&digits, ""));
+        let scaled: num_bigint::BigUint = format!("{before}{places}").parse().unwrap();
+        let product = |times: u64| format!("{}e-{}", scaled.clone() * times, places.len());
+        let (multiple, divisor) = (value(&product(times)), value(&divisor));
+        // Rule (b) may have changed either, which then is another number.
+        prop_assume!(*multiple.decimal() == Decimal::of(&product(times)).unwrap());
+        prop_assume!(*divisor.decimal() == whole);
+        prop_assert!(multiple.is_multiple_of(&divisor));
+        let beside = Decimal::of(&format!("{}1e-{}", scaled * times, places.len() + 1)).unwrap();
+        prop_assert!(!beside.is_multiple_of(&whole));
+    }
+
+    #[test]
     fn arbitrary_text_never_panics(text in r"[-+.eE0-9]{0,30}") {
         let _ = (crossing_text(&text), NumericValue::of(&text), is_exact(&text));
     }

@@ -1,6 +1,7 @@
 //! An event as patterns see it: a name with dots is a path.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
@@ -12,10 +13,10 @@ pub struct EventTree<'e>(Cow<'e, Value>);
 impl<'e> EventTree<'e> {
     /// Reads an event.
     pub fn of(event: &'e Value) -> Self {
-        if has_dotted_name(event, DEEPEST) {
-            Self(Cow::Owned(spelled_out(event.clone(), DEEPEST, &mut { MOST_DOTS })))
-        } else {
+        if is_plain(event, DEEPEST) {
             Self(Cow::Borrowed(event))
+        } else {
+            Self(Cow::Owned(spelled_out(event.clone(), DEEPEST, &mut { MOST_DOTS })))
         }
     }
 
@@ -24,72 +25,99 @@ impl<'e> EventTree<'e> {
     }
 }
 
-/// How deep names are taken for paths; what lies deeper is as it was sent.
-const DEEPEST: usize = 200;
+/// How deep patterns look, with the levels that dots make: asking costs as much as an event is large
+/// for each level of arrays.
+const DEEPEST: usize = 100;
 /// The most dots of an event that make paths: each becomes an object, which takes many times the
 /// byte that it came as.
 const MOST_DOTS: usize = 20_000;
 
-fn has_dotted_name(value: &Value, levels: usize) -> bool {
-    let Some(below) = levels.checked_sub(1) else { return false };
+/// Whether an event has no dots in names and nothing deeper than patterns look.
+fn is_plain(value: &Value, levels: usize) -> bool {
+    let below = levels.checked_sub(1);
     match value {
-        Value::Object(members) => members.iter().any(|(name, member)| {
-            name.as_bytes().contains(&b'.') || has_dotted_name(member, below)
+        Value::Object(members) => below.is_some_and(|below| {
+            let plain = |(name, member): (&String, &Value)| {
+                !name.as_bytes().contains(&b'.') && is_plain(member, below)
+            };
+            members.iter().all(plain)
         }),
-        Value::Array(items) => items.iter().any(|item| has_dotted_name(item, below)),
-        _ => false,
+        Value::Array(items) => {
+            below.is_some_and(|below| items.iter().all(|item| is_plain(item, below)))
+        }
+        _ => true,
     }
 }
 
-/// A name whose dots would lead deeper than `levels`, or are more than are left, stays a name.
+/// A name whose dots would lead deeper than `levels`, or are more than are left, stays a name; what
+/// lies deeper is left out.
 fn spelled_out(value: Value, levels: usize, dots_left: &mut usize) -> Value {
-    if levels == 0 {
-        return value;
-    }
     match value {
+        Value::Object(_) if levels == 0 => Value::Object(Map::new()),
+        Value::Array(_) if levels == 0 => Value::Array(Vec::new()),
         Value::Object(members) => {
-            let mut spelled = Map::new();
+            let mut gathered = Gathered::new();
             for (name, member) in members {
                 let dots = name.bytes().filter(|byte| *byte == b'.').count();
                 let below = levels.checked_sub(dots + 1).zip(dots_left.checked_sub(dots));
                 let Some((below, left)) = below else {
-                    let member = spelled_out(member, levels.saturating_sub(1), dots_left);
-                    join(&mut spelled, name, member);
+                    let member = spelled_out(member, levels - 1, dots_left);
+                    gathered.entry(name).or_default().push(member);
                     continue;
                 };
                 *dots_left = left;
                 let mut member = spelled_out(member, below, dots_left);
                 let mut names = name.rsplit('.');
-                let last_first = names.next_back().unwrap_or_default().to_owned();
+                let first = names.next_back().unwrap_or_default().to_owned();
                 for inner in names {
                     member = Value::Object(Map::from_iter([(inner.to_owned(), member)]));
                 }
-                join(&mut spelled, last_first, member);
+                gathered.entry(first).or_default().push(member);
             }
-            Value::Object(spelled)
+            joined(gathered)
         }
         Value::Array(items) => {
-            let below = levels.saturating_sub(1);
-            items.into_iter().map(|item| spelled_out(item, below, dots_left)).collect()
+            items.into_iter().map(|item| spelled_out(item, levels - 1, dots_left)).collect()
         }
         leaf => leaf,
     }
 }
 
-/// Adds a member; two objects under one name become one, anything else becomes an array of both,
-/// because every value of an event counts.
-fn join(members: &mut Map<String, Value>, name: String, value: Value) {
-    let joined = match (members.remove(&name), value) {
-        (None, value) => value,
-        (Some(Value::Object(mut there)), Value::Object(more)) => {
-            for (name, value) in more {
-                join(&mut there, name, value);
+/// The values that an event has under each name.
+type Gathered = BTreeMap<String, Vec<Value>>;
+
+/// Makes one member of the values under each name: objects become one, and beside other values all
+/// stand in one array, because every value of an event counts.
+fn joined(gathered: Gathered) -> Value {
+    let join = |(name, values)| (name, join(values));
+    Value::Object(gathered.into_iter().map(join).collect())
+}
+
+fn join(mut values: Vec<Value>) -> Value {
+    if values.len() < 2 {
+        return values.pop().unwrap_or_default();
+    }
+    let mut gathered = Gathered::new();
+    let mut others = Vec::new();
+    let mut has_objects = false;
+    for value in values {
+        if let Value::Object(members) = value {
+            has_objects = true;
+            for (name, member) in members {
+                gathered.entry(name).or_default().push(member);
             }
-            Value::Object(there)
+        } else {
+            others.push(value);
         }
-        (Some(there), value) => Value::Array(vec![there, value]),
-    };
-    members.insert(name, joined);
+    }
+    match (has_objects, others.is_empty()) {
+        (true, true) => joined(gathered),
+        (true, false) => {
+            others.push(joined(gathered));
+            Value::Array(others)
+        }
+        (false, _) => Value::Array(others),
+    }
 }
 
 #[cfg(test)]
@@ -115,6 +143,29 @@ mod tests {
         assert_eq!(*EventTree::of(&event).root(), event);
         let nested = (0..900).fold(json!(1), |inner, _| json!({ "a.b.c": inner }));
         assert!(EventTree::of(&nested).root()["a"]["b"]["c"].is_object());
+    }
+
+    #[test]
+    fn many_names_below_one_leaf_make_no_deep_event() {
+        let mut members = Map::from_iter([("a".to_owned(), json!(1))]);
+        members.extend((0..19_000).map(|n| (format!("a.{n}"), json!(n))));
+        let event = Value::Object(members);
+
+        let tree = EventTree::of(&event);
+
+        assert_eq!(tree.root()["a"][0], 1);
+        assert_eq!(tree.root()["a"][1].as_object().unwrap().len(), 19_000);
+    }
+
+    #[test]
+    fn patterns_look_a_hundred_levels_deep() {
+        let deep = |levels| (0..levels).fold(json!(1), |inner, _| json!([inner]));
+        let event = json!({ "a": deep(99), "b": deep(100) });
+
+        let tree = EventTree::of(&event);
+
+        assert_eq!(tree.root()["a"], deep(99));
+        assert_eq!(tree.root()["b"], (0..99).fold(json!([]), |inner, _| json!([inner])));
     }
 
     #[test]
