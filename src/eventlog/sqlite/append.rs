@@ -47,6 +47,9 @@ impl Appending<'_> {
         if let Some(of) = self.repeat_of_content(&draft)? {
             let known = (of, self.id_generator.head());
             envelopes::remember_repeat(self.connection, &draft.envelope_id, known)?;
+            // Nothing of the log goes for what was swallowed, so it pays for its row itself.
+            let low_watermark = self.trimming.low_watermark.position;
+            envelopes::sweep(self.connection, envelopes::ROWS, low_watermark)?;
             return Ok(Appended::Duplicate { of });
         }
         let conflict = contents::conflict(self.connection, &draft, self.trimming.low_watermark.id)?;
