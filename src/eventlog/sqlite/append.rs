@@ -12,8 +12,8 @@ use crate::eventlog::sqlite::{
     contents, envelopes, observed, protections, quarantine, rows, times,
 };
 use crate::eventlog::{
-    Appended, Draft, Entry, LowWatermark, NewQuarantined, Position, QuarantineId, UnreadBytes,
-    UnreadQuota,
+    Appended, Draft, Entry, KeptBytes, LowWatermark, NewQuarantined, Position, QuarantineId,
+    UnreadBytes, UnreadQuota,
 };
 
 /// What one transaction adds to the log. Nothing of it counts before the commit.
@@ -107,7 +107,7 @@ impl Appending<'_> {
         &self,
         batch: &[UnreadBytes],
         quota: UnreadQuota,
-    ) -> rusqlite::Result<Vec<Option<QuarantineId>>> {
+    ) -> rusqlite::Result<Vec<KeptBytes>> {
         quarantine::put_bytes(self.connection, batch, quota, self.now)
     }
 }
