@@ -90,6 +90,17 @@ impl UnreadQuota {
     }
 }
 
+/// What became of bytes that were to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptBytes {
+    /// They are in quarantine now.
+    New(QuarantineId),
+    /// The same of their producer was there already; nothing more was kept.
+    Already(QuarantineId),
+    /// Their producer has as much there as it may; nothing was kept.
+    OverQuota,
+}
+
 /// What is kept of an entry of the quarantine.
 #[derive(Clone, Debug)]
 pub enum QuarantinedContent {
@@ -207,8 +218,8 @@ pub trait Quarantine: Send + Sync {
     async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, LogError>;
 
     /// Keeps what could not be read, durably, each as long as its producer stays within the quota;
-    /// names in order what is kept, and nothing for what is over the quota. What the same producer has
-    /// there under the same identity is named, and not kept twice.
+    /// says in order what became of each. What the same producer has there under the same identity is
+    /// named, and not kept twice.
     ///
     /// # Errors
     ///
@@ -217,7 +228,7 @@ pub trait Quarantine: Send + Sync {
         &self,
         batch: Vec<UnreadBytes>,
         quota: UnreadQuota,
-    ) -> Result<Vec<Option<QuarantineId>>, LogError>;
+    ) -> Result<Vec<KeptBytes>, LogError>;
 
     /// Lists quarantined events, oldest first.
     ///

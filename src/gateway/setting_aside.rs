@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::Fault;
-use crate::eventlog::{LogError, Quarantine, QuarantineId, UnreadBytes, UnreadQuota};
+use crate::eventlog::{KeptBytes, LogError, Quarantine, QuarantineId, UnreadBytes, UnreadQuota};
 use crate::source::{AdmitRefusal, Unparsed};
 use crate::telemetry::{Metric, Metrics};
 
@@ -28,15 +28,16 @@ pub(super) async fn set_aside(
         answers.push(bytes.map(|bytes| kept.push(bytes)).map_err(refused));
     }
     let codes: Vec<_> = kept.iter().map(|bytes: &UnreadBytes| Arc::clone(&bytes.codes)).collect();
-    let ids = quarantine.quarantine_bytes(kept, quota).await?;
-    let settle = |(id, code): (Option<QuarantineId>, Arc<str>)| match id {
-        Some(QuarantineId(number)) => {
+    let outcomes = quarantine.quarantine_bytes(kept, quota).await?;
+    let settle = |(kept, code): (KeptBytes, Arc<str>)| match kept {
+        KeptBytes::New(QuarantineId(number)) => {
             metrics.counter(Metric::UnreadableQuarantined, &[&*code]).increment();
             Ok(number)
         }
-        None => Err(refused(full(quota))),
+        KeptBytes::Already(QuarantineId(number)) => Ok(number),
+        KeptBytes::OverQuota => Err(refused(full(quota))),
     };
-    let mut settled = ids.into_iter().zip(codes).map(settle);
+    let mut settled = outcomes.into_iter().zip(codes).map(settle);
     let lost = || Err(ours("the quarantine gave no answer for what could not be read".to_owned()));
     let settle_next = |answer: Result<(), AdmitRefusal>| match answer {
         Ok(()) => settled.next().unwrap_or_else(lost),
@@ -91,5 +92,49 @@ fn full(quota: UnreadQuota) -> AdmitRefusal {
              is sent"
         ),
         violations: Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ambient::{ManualClock, SeededEntropy};
+    use crate::event::{EventProducer, ProducerKind, Timestamp, Violation};
+    use crate::eventlog::{LogLimits, MemoryLog};
+    use crate::source::KeptHeaders;
+
+    fn unparsed(body: &str) -> Unparsed {
+        Unparsed {
+            producer: EventProducer { kind: ProducerKind::Caller, name: "shop".into() },
+            headers: KeptHeaders::default(),
+            body: body.into(),
+            id: None,
+            reason: Violation {
+                pointer: String::new(),
+                code: "invalid-event".to_owned(),
+                message: String::new(),
+            },
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_there_already_is_named_and_not_counted_again() {
+        let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
+        let log = MemoryLog::new(LogLimits::default(), clock, Arc::new(SeededEntropy::new(1)));
+        let quota = UnreadQuota { entries: 2, bytes: 1_000_000 };
+        let metrics = Metrics::new();
+        let keep = async |bodies: &[&str]| {
+            let batch = bodies.iter().map(|body| unparsed(body)).collect();
+            let told = set_aside(batch, (&*log, quota), &metrics).await.unwrap();
+            told.into_iter().map(|one| one.map_err(|error| error.code)).collect::<Vec<_>>()
+        };
+
+        assert_eq!(keep(&["{", "{"]).await, [Ok(1), Ok(1)]);
+        assert_eq!(keep(&["{", "["]).await, [Ok(1), Ok(2)]);
+        assert_eq!(keep(&["{", "[[", "["]).await, [Ok(1), Err("quarantine-full"), Ok(2)]);
+
+        let kept = metrics.counter(Metric::UnreadableQuarantined, &["invalid-event"]);
+        assert_eq!(kept.value(), 2);
+        assert_eq!(metrics.counter(Metric::EventsRefused, &["quarantine-full"]).value(), 1);
     }
 }

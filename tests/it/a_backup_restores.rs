@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::harness::{Receiver, TestGateway};
+use crate::harness::{Receiver, TestGateway, order_created};
 
 fn sealway(arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_sealway"));
@@ -79,6 +79,44 @@ async fn what_was_acknowledged_before_a_backup_is_in_it_and_chains_go_on() {
     assert_eq!(code, Some(0), "{report}");
     assert_eq!(report["head"], json!(kept.len() + 3));
     assert!(report["chains"].as_u64().unwrap() > 0, "{report}");
+}
+
+#[tokio::test]
+async fn odd_times_unreadable_bytes_and_envelope_ids_come_back() {
+    let mut gateway = TestGateway::start().await;
+    let time = "2026-11-21T22:17:00.500+02:00";
+    let mut order = order_created("shop/order #1", 1);
+    order["time"] = json!(time);
+    let id = gateway.publish(&order).await.remove(0);
+    let media_type = "application/cloudevents+json";
+    let unreadable = b"{\"id\":\"\xff\"}".to_vec();
+    let kept = gateway.send_text("/events?manner=asynchronous", media_type, unreadable).await;
+    assert_eq!(kept.status, 202, "{}", kept.body);
+    let entry = format!("/quarantine/{}", kept.body["events"][0]["entry"]);
+    let found = "/events?envelope=shop%2Forder%20%231";
+    let paths = [&format!("/events/{id}"), found, "/quarantine?kind=unreadable", &entry];
+    let mut before = Vec::new();
+    for path in paths {
+        before.push(gateway.get(path).await);
+    }
+    let (copy, restored) = (gateway.path("copy.db"), gateway.path("restored"));
+    let taken = sealway(&["backup", text(&copy), "--data-dir", text(&gateway.path("data"))]);
+    assert!(taken.status.success(), "{taken:?}");
+    gateway.stop().await;
+
+    let back = sealway(&["restore", text(&copy), "--data-dir", text(&restored)]);
+    assert!(back.status.success(), "{back:?}");
+    gateway.change(|config| config.data_dir.clone_from(&restored));
+    gateway.start_again().await;
+
+    for (path, before) in paths.iter().zip(&before) {
+        assert_eq!(&gateway.get(path).await, before, "{path}");
+    }
+    assert_eq!(before[0]["event"]["time"], time);
+    assert_eq!(before[1]["events"][0]["id"], json!(id));
+    assert_eq!(before[3]["bytes"]["bodyBase64"], "eyJpZCI6Iv8ifQ==");
+    gateway.stop().await;
+    assert_eq!(verified(&restored).0, Some(0));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::event::{EventProducer, ProducerKind};
 use crate::eventlog::conformance::fixture::{START, engines};
 use crate::eventlog::{
-    LogLimits, NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineKind,
+    KeptBytes, LogLimits, NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineKind,
     QuarantineQuery, QuarantinedContent, Store, UnreadBytes, UnreadQuota,
 };
 
@@ -35,6 +35,14 @@ fn unread(producer: &str, body: &[u8]) -> UnreadBytes {
     }
 }
 
+fn new(number: u64) -> KeptBytes {
+    KeptBytes::New(QuarantineId(number))
+}
+
+fn already(number: u64) -> KeptBytes {
+    KeptBytes::Already(QuarantineId(number))
+}
+
 /// The numbers of what is kept of a kind, or of a producer.
 async fn numbers(store: &Store, query: QuarantineQuery) -> Vec<u64> {
     let listed = store.quarantine.quarantined(&query, Page::default()).await.unwrap();
@@ -61,7 +69,7 @@ async fn bytes_that_could_not_be_read_come_back_as_they_were_sent_and_are_found_
         store.quarantine.quarantine(vec![broken("a")]).await.unwrap();
         let batch = vec![sent.clone(), unread("depot", b"[")];
         let ids = store.quarantine.quarantine_bytes(batch, AMPLE).await.unwrap();
-        assert_eq!(ids, [Some(QuarantineId(2)), Some(QuarantineId(3))]);
+        assert_eq!(ids, [new(2), new(3)]);
         assert_eq!(store.quarantine.quarantine_bytes(vec![], AMPLE).await.unwrap(), []);
 
         let all = QuarantineQuery::default;
@@ -92,7 +100,7 @@ async fn a_producer_keeps_no_more_unread_bytes_than_its_quota_and_harms_no_other
         let few = UnreadQuota { entries: 2, ..AMPLE };
         let keep = async |batch: Vec<UnreadBytes>, quota: UnreadQuota| {
             let ids = store.quarantine.quarantine_bytes(batch, quota).await.unwrap();
-            ids.iter().map(Option::is_some).collect::<Vec<_>>()
+            ids.iter().map(|kept| *kept != KeptBytes::OverQuota).collect::<Vec<_>>()
         };
         let number = Cell::new(0);
         let four = |producer: &str| {
@@ -129,12 +137,12 @@ async fn what_a_producer_sends_again_is_named_and_not_kept_twice_also_over_its_q
         };
 
         let twice = vec![unread("shop", b"{"), unread("shop", b"{")];
-        assert_eq!(keep(twice).await, [Some(QuarantineId(1)); 2]);
-        assert_eq!(keep(vec![unread("shop", b"{")]).await, [Some(QuarantineId(1))]);
-        assert_eq!(keep(vec![unread("shop", b"{{")]).await, [None]);
-        assert_eq!(keep(vec![unread("depot", b"{")]).await, [Some(QuarantineId(2))]);
+        assert_eq!(keep(twice).await, [new(1), already(1)]);
+        assert_eq!(keep(vec![unread("shop", b"{")]).await, [already(1)]);
+        assert_eq!(keep(vec![unread("shop", b"{{")]).await, [KeptBytes::OverQuota]);
+        assert_eq!(keep(vec![unread("depot", b"{")]).await, [new(2)]);
         assert!(store.quarantine.unquarantine(QuarantineId(1)).await.unwrap());
-        assert_eq!(keep(vec![unread("shop", b"{")]).await, [Some(QuarantineId(3))]);
+        assert_eq!(keep(vec![unread("shop", b"{")]).await, [new(3)]);
     }
 }
 
@@ -152,7 +160,7 @@ async fn unread_bytes_expire_with_the_events_around_them_and_free_the_quota() {
         assert_eq!(expired.len(), 2);
         assert!(expired.contains(&"".into()) && expired.contains(&"tests/happened".into()));
         let again = store.quarantine.quarantine_bytes(bytes(), one).await.unwrap();
-        assert_eq!(again, [Some(QuarantineId(3))]);
+        assert_eq!(again, [new(3)]);
     }
 }
 

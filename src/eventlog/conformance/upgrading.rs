@@ -36,13 +36,9 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
     let before = log.read(Position::START, ALL).await.unwrap();
     log.close().await.unwrap();
     let older = Connection::open(directory.path().join("sealway.db")).unwrap();
-    older.execute_batch("DROP TABLE protections; DROP TABLE envelopes").unwrap();
+    older.execute_batch("DROP TABLE protections; DROP TABLE envelopes; DROP TABLE unread").unwrap();
     let times = "DROP TABLE times; ALTER TABLE dead_letters DROP COLUMN time_text";
     older.execute_batch(times).unwrap();
-    older.execute_batch("DROP INDEX quarantine_by_producer").unwrap();
-    for column in ["producer_kind", "producer", "identity", "headers", "body", "weight"] {
-        older.execute_batch(&format!("ALTER TABLE quarantine DROP COLUMN {column}")).unwrap();
-    }
     older.pragma_update(None, "user_version", 8).unwrap();
     drop(older);
 

@@ -12,8 +12,8 @@ use crate::eventlog::sqlite::{
     contents, envelopes, observed, protections, quarantine, rows, times,
 };
 use crate::eventlog::{
-    Appended, Draft, Entry, LowWatermark, NewQuarantined, Position, QuarantineId, UnreadBytes,
-    UnreadQuota,
+    Appended, Draft, Entry, KeptBytes, LowWatermark, NewQuarantined, Position, QuarantineId,
+    UnreadBytes, UnreadQuota,
 };
 
 /// What one transaction adds to the log. Nothing of it counts before the commit.
@@ -47,6 +47,9 @@ impl Appending<'_> {
         if let Some(of) = self.repeat_of_content(&draft)? {
             let known = (of, self.id_generator.head());
             envelopes::remember_repeat(self.connection, &draft.envelope_id, known)?;
+            // Nothing of the log goes for what was swallowed, so it pays for its row itself.
+            let low_watermark = self.trimming.low_watermark.position;
+            envelopes::sweep(self.connection, envelopes::ROWS, low_watermark)?;
             return Ok(Appended::Duplicate { of });
         }
         let conflict = contents::conflict(self.connection, &draft, self.trimming.low_watermark.id)?;
@@ -104,7 +107,7 @@ impl Appending<'_> {
         &self,
         batch: &[UnreadBytes],
         quota: UnreadQuota,
-    ) -> rusqlite::Result<Vec<Option<QuarantineId>>> {
+    ) -> rusqlite::Result<Vec<KeptBytes>> {
         quarantine::put_bytes(self.connection, batch, quota, self.now)
     }
 }

@@ -9,8 +9,8 @@ use crate::event::{EventProducer, Timestamp};
 use crate::eventlog::sqlite::queries::fill;
 use crate::eventlog::sqlite::rows;
 use crate::eventlog::{
-    NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineKind, QuarantineQuery,
-    Quarantined, UnreadBytes, UnreadQuota,
+    KeptBytes, NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineKind,
+    QuarantineQuery, Quarantined, UnreadBytes, UnreadQuota,
 };
 
 /// Keeps events that broke their contract.
@@ -42,26 +42,28 @@ pub(super) fn put_bytes(
     batch: &[UnreadBytes],
     quota: UnreadQuota,
     at: Timestamp,
-) -> rusqlite::Result<Vec<Option<QuarantineId>>> {
+) -> rusqlite::Result<Vec<KeptBytes>> {
     let mut insert = connection.prepare_cached(
-        "INSERT INTO quarantine (at, publication, received, violations, envelope_id, codes,
-           producer_kind, producer, identity, headers, body, weight)
-         VALUES (?, '', '', ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO quarantine (at, publication, received, violations, envelope_id, codes)
+         VALUES (?, '', '', ?, ?, ?)",
+    )?;
+    let mut describe = connection.prepare_cached(
+        "INSERT INTO unread (id, producer_kind, producer, identity, headers, body, weight)
+         VALUES (?, ?, ?, ?, ?, ?, ?)",
     )?;
     let mut keep = |new: &UnreadBytes| {
         if let Some(id) = same(connection, new)? {
-            return Ok(Some(id));
+            return Ok(KeptBytes::Already(id));
         }
         let weight = new.weight() as u64;
         let (entries, bytes) = usage(connection, &new.producer)?;
         if !quota.admits(entries, bytes, weight) {
-            return Ok(None);
+            return Ok(KeptBytes::OverQuota);
         }
-        let id = insert.insert(params![
-            at.unix_nanos(),
-            new.violations,
-            new.envelope_id,
-            new.codes,
+        let id =
+            insert.insert(params![at.unix_nanos(), new.violations, new.envelope_id, new.codes,])?;
+        describe.execute(params![
+            id,
             new.producer.kind.text(),
             new.producer.name,
             new.identity,
@@ -69,7 +71,7 @@ pub(super) fn put_bytes(
             new.body,
             rows::signed(weight),
         ])?;
-        Ok(Some(QuarantineId(rows::unsigned(id))))
+        Ok(KeptBytes::New(QuarantineId(rows::unsigned(id))))
     };
     batch.iter().map(&mut keep).collect()
 }
@@ -78,7 +80,7 @@ pub(super) fn put_bytes(
 fn same(connection: &Connection, new: &UnreadBytes) -> rusqlite::Result<Option<QuarantineId>> {
     connection
         .prepare_cached(
-            "SELECT id FROM quarantine
+            "SELECT id FROM unread
              WHERE producer = ? AND producer_kind = ? AND identity = ? LIMIT 1",
         )?
         .query_row(params![new.producer.name, new.producer.kind.text(), new.identity], |row| {
@@ -92,7 +94,7 @@ fn same(connection: &Connection, new: &UnreadBytes) -> rusqlite::Result<Option<Q
 fn usage(connection: &Connection, producer: &EventProducer) -> rusqlite::Result<(u64, u64)> {
     connection
         .prepare_cached(
-            "SELECT count(*), coalesce(sum(weight), 0) FROM quarantine
+            "SELECT count(*), coalesce(sum(weight), 0) FROM unread
              WHERE producer = ? AND producer_kind = ?",
         )?
         .query_row(params![producer.name, producer.kind.text()], |row| {
@@ -106,16 +108,16 @@ pub(super) fn list(
     query: &QuarantineQuery,
     page: Page,
 ) -> rusqlite::Result<Vec<Quarantined>> {
-    let mut terms = vec!["id > ?"];
+    let mut terms = vec!["quarantine.id > ?"];
     let mut bounds: Vec<Value> = vec![rows::signed(query.after.0).into()];
     terms.extend(query.kind.map(|kind| match kind {
-        QuarantineKind::Event => "producer IS NULL",
-        QuarantineKind::Bytes => "producer IS NOT NULL",
+        QuarantineKind::Event => "unread.id IS NULL",
+        QuarantineKind::Bytes => "unread.id IS NOT NULL",
     }));
     let columns = [
         ("envelope_id = ?", &query.envelope_id),
         ("publication = ?", &query.publication),
-        ("producer = ?", &query.producer),
+        ("quarantine.id IN (SELECT id FROM unread WHERE producer = ?)", &query.producer),
     ];
     for (term, wanted) in columns {
         if let Some(wanted) = wanted {
@@ -124,7 +126,8 @@ pub(super) fn list(
         }
     }
     let sql = format!(
-        "SELECT {} FROM quarantine WHERE {} ORDER BY id",
+        "SELECT {} FROM quarantine LEFT JOIN unread ON unread.id = quarantine.id
+         WHERE {} ORDER BY quarantine.id",
         rows::QUARANTINED,
         terms.join(" AND ")
     );
@@ -152,6 +155,7 @@ pub(super) fn remove(connection: &Connection, id: QuarantineId) -> rusqlite::Res
     let removed = connection
         .prepare_cached("DELETE FROM quarantine WHERE id = ?")?
         .execute([rows::signed(id.0)])?;
+    drop_unread(connection, rows::signed(id.0))?;
     Ok(removed > 0)
 }
 
@@ -161,11 +165,21 @@ pub(super) fn expire(
     before: Timestamp,
     most: usize,
 ) -> rusqlite::Result<Vec<Arc<str>>> {
-    connection
+    let expired: Vec<(i64, Arc<str>)> = connection
         .prepare_cached(
             "DELETE FROM quarantine WHERE id IN (SELECT id FROM quarantine ORDER BY id LIMIT ?)
-             AND at < ? RETURNING publication",
+             AND at < ? RETURNING id, publication",
         )?
-        .query_map(params![rows::signed(most as u64), before.unix_nanos()], |row| row.get(0))?
-        .collect()
+        .query_map(params![rows::signed(most as u64), before.unix_nanos()], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let drop_one = |(id, publication)| drop_unread(connection, id).map(|()| publication);
+    expired.into_iter().map(drop_one).collect()
+}
+
+/// Drops what could not be read with its entry.
+fn drop_unread(connection: &Connection, id: i64) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM unread WHERE id = ?")?.execute([id])?;
+    Ok(())
 }

@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
-    Appended, Changes, CommitError, DeadLetterId, DeliveryKey, Draft, LogError, NewQuarantined,
-    Position, QuarantineId, RecordKey, Retention, Retry, Revision, Trimmed, UnreadBytes,
-    UnreadQuota,
+    Appended, Changes, CommitError, DeadLetterId, DeliveryKey, Draft, KeptBytes, LogError,
+    NewQuarantined, Position, QuarantineId, RecordKey, Retention, Retry, Revision, Trimmed,
+    UnreadBytes, UnreadQuota,
 };
 
 /// A group is closed at so many bytes or requests, whichever is met first.
@@ -29,7 +29,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, LogError>>;
 pub(super) enum WriteRequest {
     Append(Vec<Draft>, Reply<Vec<Appended>>),
     Quarantine(Vec<NewQuarantined>, Reply<Vec<QuarantineId>>),
-    QuarantineBytes(Vec<UnreadBytes>, UnreadQuota, Reply<Vec<Option<QuarantineId>>>),
+    QuarantineBytes(Vec<UnreadBytes>, UnreadQuota, Reply<Vec<KeptBytes>>),
     Unquarantine(QuarantineId, Reply<bool>),
     Revive(Vec<(DeadLetterId, Retry)>, Reply<Vec<Retry>>),
     Dismiss(SubscriptionId, DeadLetterId, Reply<bool>),

@@ -38,8 +38,8 @@ pub(super) const ATTEMPT: &str =
 /// The columns that [`receipt`] reads.
 pub(super) const RECEIPT: &str = "subscription, replay, event, sequence, at, token, jws, id";
 
-/// The columns that [`quarantined`] reads.
-pub(super) const QUARANTINED: &str = "id, at, publication, received, violations, envelope_id, codes, \
+/// The columns that [`quarantined`] reads, of `quarantine` and `unread`.
+pub(super) const QUARANTINED: &str = "quarantine.id, at, publication, received, violations, envelope_id, codes, \
      producer_kind, producer, identity, headers, body";
 
 /// A position, id or count as SQLite keeps it.

@@ -13,7 +13,7 @@ use crate::eventlog::sqlite::{
 };
 use crate::eventlog::{
     Attempt, Attempts, Changes, CommitError, Cursor, DeadLetter, DeadLetterCount, DeadLetterId,
-    DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, KeptReceipt, LogError,
+    DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, KeptBytes, KeptReceipt, LogError,
     NewQuarantined, Page, Position, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery,
     Quarantined, ReceiptId, Receipts, Record, RecordKey, Registry, Retry, Revision,
     SavedDeliveries, SequenceCheckpoint, UnreadBytes, UnreadQuota,
@@ -183,7 +183,7 @@ impl Quarantine for SqliteLog {
         &self,
         batch: Vec<UnreadBytes>,
         quota: UnreadQuota,
-    ) -> Result<Vec<Option<QuarantineId>>, LogError> {
+    ) -> Result<Vec<KeptBytes>, LogError> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }

@@ -85,12 +85,19 @@ impl Trimming {
                 .execute(low_watermark)?;
         }
         self.sweep.go_on(connection, trimmed.dropped, self.low_watermark.id)?;
-        envelopes::drop_passed(connection, trimmed.dropped, self.low_watermark.position)?;
+        trimmed.more |= self.sweep_envelopes(connection, trimmed.dropped)?;
         if !trimmed.more {
             // Entries that waited for an attempt are looked at again in the next round.
             self.looked_at = Position::START;
         }
         Ok(trimmed)
+    }
+
+    /// Removes rows of envelopes that retention has passed: as many as the entries that were dropped
+    /// pay for, or as a whole slice would; says whether any may be left.
+    fn sweep_envelopes(&self, connection: &Connection, dropped: u64) -> rusqlite::Result<bool> {
+        let entries = if dropped == 0 { SLICE as u64 } else { dropped };
+        envelopes::sweep(connection, entries * envelopes::ROWS, self.low_watermark.position)
     }
 }
 

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use crate::event::Timestamp;
 use crate::eventlog::testing::memory::{MemoryLog, fill};
 use crate::eventlog::{
-    LogError, NewQuarantined, Page, Quarantine, QuarantineCount, QuarantineId, QuarantineKind,
-    QuarantineQuery, Quarantined, QuarantinedContent, UnreadBytes, UnreadQuota,
+    KeptBytes, LogError, NewQuarantined, Page, Quarantine, QuarantineCount, QuarantineId,
+    QuarantineKind, QuarantineQuery, Quarantined, QuarantinedContent, UnreadBytes, UnreadQuota,
 };
 
 #[async_trait]
@@ -32,7 +32,7 @@ impl Quarantine for MemoryLog {
         &self,
         batch: Vec<UnreadBytes>,
         quota: UnreadQuota,
-    ) -> Result<Vec<Option<QuarantineId>>, LogError> {
+    ) -> Result<Vec<KeptBytes>, LogError> {
         self.check_weight(batch.iter().map(UnreadBytes::weight).sum())?;
         let mut held = self.hold()?;
         let at = self.clock.now();
@@ -43,7 +43,7 @@ impl Quarantine for MemoryLog {
                 match &kept.content {
                     QuarantinedContent::Bytes(own) if own.producer == bytes.producer => {
                         if own.identity == bytes.identity {
-                            return Some(kept.id);
+                            return KeptBytes::Already(kept.id);
                         }
                         entries += 1;
                         used += own.weight() as u64;
@@ -52,13 +52,13 @@ impl Quarantine for MemoryLog {
                 }
             }
             if !quota.admits(entries, used, bytes.weight() as u64) {
-                return None;
+                return KeptBytes::OverQuota;
             }
             held.last_quarantined.0 += 1;
             let id = held.last_quarantined;
             let content = QuarantinedContent::Bytes(bytes);
             held.quarantine.insert(id, Quarantined { id, at, content });
-            Some(id)
+            KeptBytes::New(id)
         };
         Ok(batch.into_iter().map(keep).collect())
     }

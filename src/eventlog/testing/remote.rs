@@ -13,10 +13,10 @@ use crate::eventlog::testing::MemoryLog;
 use crate::eventlog::{
     Appended, Attempt, Attempts, Changes, CommitError, DeadLetter, DeadLetterCount, DeadLetterId,
     DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, DiskLevel, Draft, Entry, Extent,
-    FencingEpoch, KeptReceipt, Leases, Log, LogError, LowWatermark, NewQuarantined, Observed, Page,
-    Position, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, ReceiptId,
-    Receipts, Record, RecordKey, Registry, Retention, Retry, Revision, SavedDeliveries,
-    SequenceCheckpoint, Store, Trimmed, UnreadBytes, UnreadQuota,
+    FencingEpoch, KeptBytes, KeptReceipt, Leases, Log, LogError, LowWatermark, NewQuarantined,
+    Observed, Page, Position, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery,
+    Quarantined, ReceiptId, Receipts, Record, RecordKey, Registry, Retention, Retry, Revision,
+    SavedDeliveries, SequenceCheckpoint, Store, Trimmed, UnreadBytes, UnreadQuota,
 };
 
 /// One node's view of a store that others share.
@@ -184,7 +184,7 @@ seam! {
     far {
         quarantine(batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, LogError>;
         quarantine_bytes(batch: Vec<UnreadBytes>, quota: UnreadQuota)
-            -> Result<Vec<Option<QuarantineId>>, LogError>;
+            -> Result<Vec<KeptBytes>, LogError>;
         quarantined(query: &QuarantineQuery, page: Page) -> Result<Vec<Quarantined>, LogError>;
         count_quarantined() -> Result<Vec<QuarantineCount>, LogError>;
         unquarantine(id: QuarantineId) -> Result<bool, LogError>;
