@@ -10,6 +10,10 @@ use url::Url;
 
 use crate::ambient::Secret;
 use crate::cli::Failure;
+use crate::event::json;
+
+/// How an answer is read: a list of events may be large and nest deeply.
+const ANSWER: json::Limits = json::Limits { bytes: usize::MAX, depth: 1100 };
 
 /// The HTTP client of one gateway and one caller.
 #[derive(Clone, Debug)]
@@ -141,7 +145,7 @@ impl Client {
         if text.is_empty() {
             return Ok(Value::Null);
         }
-        serde_json::from_str(&text)
+        json::read_event(text.as_bytes(), ANSWER)
             .map_err(|error| Failure::ours(error).context("the gateway's answer is not JSON"))
     }
 

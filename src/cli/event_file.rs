@@ -9,7 +9,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::event::Timestamp;
+use crate::event::{Timestamp, json};
 use crate::source::aws::read_offline;
 use crate::source::intake::UnreadableItem;
 use crate::source::{Config, Received, intake};
@@ -47,12 +47,20 @@ pub fn read_events(bytes: &[u8], config: &Config, now: Timestamp) -> Vec<ReadEve
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
     let lines: Vec<&[u8]> =
         bytes.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).collect();
-    let is_one = serde_json::from_slice::<IgnoredAny>(bytes).is_ok();
-    let has_a_document = |line: &&[u8]| serde_json::from_slice::<IgnoredAny>(line).is_ok();
+    let is_one = is_document(bytes);
+    let has_a_document = |line: &&[u8]| is_document(line);
     if is_one || lines.len() < 2 || !lines.iter().any(has_a_document) {
         return read_document(bytes, config, now);
     }
     lines.into_iter().flat_map(|line| read_document(line, config, now)).collect()
+}
+
+/// The bounds within which a document is looked at.
+const DOCUMENT: json::Limits = json::Limits { bytes: usize::MAX, depth: 1002 };
+
+/// Whether this is one JSON text, for the library or for the gateway.
+fn is_document(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<IgnoredAny>(bytes).is_ok() || json::read_event(bytes, DOCUMENT).is_ok()
 }
 
 /// The members by which forms are told apart.
@@ -83,8 +91,15 @@ enum Form {
 
 impl Form {
     fn of(document: &[u8]) -> Self {
-        let alone = serde_json::from_slice::<Shape>(document).ok();
-        let many = || serde_json::from_slice::<Vec<Shape>>(document).ok()?.into_iter().next();
+        // What the library does not read, the gateway may.
+        let tree = || json::read_event(document, DOCUMENT).ok();
+        let alone = || serde_json::from_value::<Shape>(tree()?).ok();
+        let first = || serde_json::from_value::<Vec<Shape>>(tree()?).ok()?.into_iter().next();
+        let alone = serde_json::from_slice::<Shape>(document).ok().or_else(alone);
+        let many = || {
+            let many = serde_json::from_slice::<Vec<Shape>>(document).ok();
+            many.and_then(|many| many.into_iter().next()).or_else(first)
+        };
         match (alone, document.trim_ascii_start().starts_with(b"[")) {
             (Some(shape), false) if shape.entries.is_some() => Self::PutEvents,
             (Some(shape), false) if shape.is_entry() => Self::Entry,

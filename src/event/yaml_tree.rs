@@ -50,8 +50,8 @@ impl Placed<YamlNode> {
         match &mut self.value {
             YamlNode::Scalar(Value::Number(number)) => {
                 let written = self.source.and_then(|(start, end)| file.get(start..end));
-                // YAML writes some numbers in ways that JSON does not have; those stay.
-                if let Some(exact) = written.and_then(|text| text.trim().parse::<Number>().ok())
+                // What YAML writes in ways that JSON does not have at all stays, such as `0x1f`.
+                if let Some(exact) = written.and_then(as_json)
                     && exact.as_f64() == number.as_f64()
                 {
                     *number = exact;
@@ -127,6 +127,20 @@ impl YamlNode {
             }
         }
     }
+}
+
+/// A number of YAML as JSON writes it: without a plus, and with a digit on both sides of its point.
+fn as_json(written: &str) -> Option<Number> {
+    let text = written.trim();
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let completed = || {
+        let (sign, size) = text.strip_prefix('-').map_or(("", text), |size| ("-", size));
+        let (mantissa, exponent) = size.split_at(size.find(['e', 'E']).unwrap_or(size.len()));
+        let (whole, places) = mantissa.split_once('.')?;
+        let digit = |digits: &str| if digits.is_empty() { "0" } else { digits }.to_owned();
+        format!("{sign}{}.{}{exponent}", digit(whole), digit(places)).parse().ok()
+    };
+    text.parse().ok().or_else(completed)
 }
 
 impl<'de> Deserialize<'de> for YamlNode {
@@ -220,6 +234,16 @@ mod tests {
             tree,
             r#"{"a":0.1234567890123456789,"b":[0.1234567890123456789,123456789012345678901234567890,"é",1.50],"c":"1"}"#
         );
+    }
+
+    #[test]
+    fn numbers_that_only_yaml_writes_so_keep_their_digits_too() {
+        let text = "[+0.1234567890123456789, .1234567890123456789, -.5, +12345678901234567890123]";
+
+        let tree = read_tree("a.yaml", text).unwrap().value.to_value().to_string();
+
+        let expected = "[0.1234567890123456789,0.1234567890123456789,-0.5,12345678901234567890123]";
+        assert_eq!(tree, expected);
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::{Number, Value};
 
+use crate::event::json;
 use crate::event::number::crossing_text;
 use crate::route::PatternError;
 use crate::route::evaluate;
@@ -56,9 +57,10 @@ impl Pattern {
         }
         let conjunctions = syntax::conjunctions(text, reader::read(text, MAX_DEPTH)?)?;
         let conjunctions = conjunctions.into_iter().map(Arc::new).collect();
-        let text = serde_json::from_str::<Value>(text)
-            .and_then(|value| serde_json::to_string(&Sorted::of(&value)))
-            .unwrap_or_else(|_| text.to_owned());
+        let limits = json::Limits { bytes: usize::MAX, depth: MAX_DEPTH + 2 };
+        let value = json::read(text.as_bytes(), limits).ok();
+        let sorted = value.and_then(|value| serde_json::to_string(&Sorted::of(&value)).ok());
+        let text = sorted.unwrap_or_else(|| text.to_owned());
         Ok(Self(Arc::new(Parsed { text, conjunctions })))
     }
 

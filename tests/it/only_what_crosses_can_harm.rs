@@ -263,3 +263,45 @@ async fn what_a_library_takes_for_its_own_is_kept_shown_and_released_as_it_came(
     let released = gateway.post(&format!("/quarantine/{entry}/release"), &json!({})).await;
     assert!(!released.is_null(), "{released}");
 }
+
+#[tokio::test]
+async fn names_that_make_paths_stop_no_gateway_and_members_of_a_library_lose_no_event() {
+    let mut gateway = TestGateway::with(None, |config| {
+        parcels(config);
+        let open = CONTRACT.replace("n: {}", "n: { type: object, additionalProperties: true }");
+        fs::write(config.contracts.join("parcels.yaml"), open).unwrap();
+    })
+    .await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
+    let exact = Receiver::start(&gateway, "exact").await;
+    let filter = json!({ "filters": [{ "pattern": { "data": { "n": { "k": [1] } } } }] });
+    gateway.post("/subscriptions", &exact.document(filter)).await;
+    let dotted: Vec<String> = (0..8_000).map(|n| format!(r#""a.{n}":1"#)).collect();
+    let dotted = format!(r#"{{"n":{{"k":1}},"a":1,{}}}"#, dotted.join(","));
+    let crossing: Vec<String> = (0..4_000).map(|n| format!(r#"".{n}":1"#)).collect();
+    let crossing = format!(r#"{{"n":{{"":1,{}}}}}"#, crossing.join(","));
+    let own = r#"{"n":{"k":1,"m":{"$serde_json::private::Number":"x"}}}"#;
+
+    let mut sent = Vec::new();
+    for (id, data) in [("dotted", &*dotted), ("crossing", &crossing), ("own", own)] {
+        sent.push(event_id(&post(&gateway, id, "ParcelMoved", data).await));
+    }
+    receiver.wait_for_delivered(3).await;
+    exact.wait_for_delivered(2).await;
+    gateway.stop().await;
+    gateway.start_again().await;
+    let whole = gateway.post("/subscriptions/exact/replays", &json!({ "from": sent[0] })).await;
+    assert!(whole["id"].is_string(), "{whole}");
+    exact.wait_for_delivered(4).await;
+    for id in &sent {
+        let trace = gateway.get(&format!("/events/{id}/trace")).await;
+        assert!(trace.is_object(), "{trace}");
+    }
+    let replay = gateway.post("/subscriptions/shop/replays", &json!({ "from": sent[0] })).await;
+    assert!(replay["id"].is_string(), "{replay}");
+    let all = receiver.wait_for_delivered(6).await;
+
+    let of_own: Vec<_> = all.iter().filter(|arrival| arrival.id() == sent[2]).collect();
+    assert_eq!(of_own.len(), 2);
+    assert!(of_own.iter().all(|arrival| arrival.data().to_string() == own));
+}
