@@ -46,6 +46,11 @@ pub struct Became {
     event_ids: Vec<String>,
     /// Whether the log had all of them already.
     repeated: bool,
+    /// Present where an event under the same source and id is in the log with another content: this
+    /// one was taken for its repeat and left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    differs: bool,
     /// How many publications had it quarantined.
     quarantined: usize,
 }
@@ -66,11 +71,12 @@ pub struct RefusedEvent {
 impl Settled {
     /// Says what happened, and never that an event was taken which went nowhere.
     pub(super) fn of(admitted: &Admitted) -> Self {
-        let Admitted { events, repeated, quarantined } = admitted;
-        let (repeated, quarantined) = (*repeated, *quarantined);
+        let Admitted { events, repeated, differs, quarantined } = admitted;
+        let (repeated, differs, quarantined) = (*repeated, *differs, *quarantined);
         let became = Became {
             event_ids: events.iter().map(ToString::to_string).collect(),
             repeated,
+            differs,
             quarantined,
         };
         match (events.is_empty(), repeated) {
@@ -117,7 +123,7 @@ mod tests {
     fn the_outcome_says_what_happened_to_an_event() {
         let word = |count: u64, repeated, quarantined| {
             let events = (0..count).map(EventId::first_of).collect();
-            let settled = Settled::of(&Admitted { events, repeated, quarantined });
+            let settled = Settled::of(&Admitted { events, repeated, quarantined, differs: false });
             serde_json::to_value(&settled).unwrap()["outcome"].clone()
         };
 

@@ -9,6 +9,7 @@ use crate::enrich::{Publication, Publications};
 use crate::event::{Blame, EventId, Fault};
 use crate::eventlog::{Appended, Draft, Log, LogError, NewQuarantined, Quarantine, UnreadQuota};
 use crate::gateway::Crossing;
+use crate::gateway::repeats::differing;
 use crate::gateway::setting_aside::set_aside;
 use crate::gateway::unwanted::Unwanted;
 use crate::identify::Naming;
@@ -40,6 +41,13 @@ pub struct Inbound {
 struct Prepared {
     drafts: Vec<Draft>,
     quarantined: Vec<NewQuarantined>,
+}
+
+/// What the log has made of a draft, and whether it took it for a repeat of another content.
+#[derive(Clone, Copy)]
+struct Stored {
+    appended: Appended,
+    differs: bool,
 }
 
 #[async_trait]
@@ -91,7 +99,7 @@ impl Admit for Inbound {
         })?;
         let appended = self.store(vec![draft], Vec::new()).await;
         let appended = appended.map_err(|error| self.unstored(&error))?;
-        let event = appended.first().map(|one| one.id());
+        let event = appended.first().map(|one| one.appended.id());
         event.ok_or_else(|| ours("the log gave no answer for an event".to_owned()))
     }
 
@@ -165,7 +173,7 @@ impl Inbound {
         &self,
         drafts: Vec<Draft>,
         quarantined: Vec<NewQuarantined>,
-    ) -> Result<Vec<Appended>, LogError> {
+    ) -> Result<Vec<Stored>, LogError> {
         let appended = if drafts.is_empty() { Vec::new() } else { self.append(drafts).await? };
         if !quarantined.is_empty() {
             self.quarantine.quarantine(quarantined).await?;
@@ -173,10 +181,12 @@ impl Inbound {
         Ok(appended)
     }
 
-    async fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Appended>, LogError> {
+    async fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Stored>, LogError> {
         let publications: Vec<_> =
             drafts.iter().map(|draft| Arc::clone(&draft.publication)).collect();
+        let digests: Vec<_> = drafts.iter().map(|draft| draft.digest).collect();
         let appended = self.log.append(drafts).await?;
+        let differing = differing(&*self.log, &digests, &appended).await;
         for (publication, appended) in publications.iter().zip(&appended) {
             let metric = match appended {
                 Appended::New { conflict: None, .. } => Metric::EventsAccepted,
@@ -192,7 +202,21 @@ impl Inbound {
             };
             self.metrics.counter(metric, &[publication]).increment();
         }
-        Ok(appended)
+        let stored = appended.into_iter().zip(differing).zip(&publications);
+        Ok(stored.map(|((appended, differs), name)| self.tell(appended, differs, name)).collect())
+    }
+
+    /// Tells operators of an event that was taken for a repeat and is another one.
+    fn tell(&self, appended: Appended, differs: bool, publication: &str) -> Stored {
+        if differs {
+            let id = appended.id();
+            tracing::warn!(
+                event.id = %id,
+                "Event {id} came again under its source and id with another content, which was left out",
+            );
+            self.metrics.counter(Metric::DifferingRepeats, &[publication]).increment();
+        }
+        Stored { appended, differs }
     }
 
     /// Says why a publication cannot release what it once set aside.
@@ -223,16 +247,17 @@ impl Inbound {
 /// Gives each event its share of what was appended, in order.
 fn settle(
     answers: Vec<Result<(usize, usize), AdmitRefusal>>,
-    appended: &[Appended],
+    stored: &[Stored],
 ) -> Vec<Result<Admitted, AdmitRefusal>> {
-    let mut appended = appended.iter();
+    let mut stored = stored.iter();
     let share = |answer: Result<(usize, usize), AdmitRefusal>| {
         let (count, quarantined) = answer?;
-        let own: Vec<Appended> = appended.by_ref().take(count).copied().collect();
-        let repeat = |one: &Appended| matches!(one, Appended::Duplicate { .. });
+        let own: Vec<Stored> = stored.by_ref().take(count).copied().collect();
+        let repeat = |one: &Stored| matches!(one.appended, Appended::Duplicate { .. });
         Ok(Admitted {
-            events: own.iter().map(|one| one.id()).collect(),
+            events: own.iter().map(|one| one.appended.id()).collect(),
             repeated: !own.is_empty() && own.iter().all(repeat),
+            differs: own.iter().any(|one| one.differs),
             quarantined,
         })
     };

@@ -16,6 +16,7 @@ mod lagging;
 mod lifecycle;
 mod machine;
 mod quotas;
+mod repeats;
 mod retention;
 mod setting_aside;
 mod storing;

@@ -24,6 +24,9 @@ pub struct Admitted {
     pub events: Vec<EventId>,
     /// Whether all of them were in the log already.
     pub repeated: bool,
+    /// Whether one of them was taken for a repeat, by source and id, and has another content than
+    /// what is in the log.
+    pub differs: bool,
     /// How many publications found it in breach of their contract, and had it quarantined.
     pub quarantined: usize,
 }

@@ -79,6 +79,8 @@ metrics! {
     Duplicates: "sealway_duplicates_total", MetricKind::Counter, ["publication"];
     /// Events with the idempotency key of another content.
     Conflicts: "sealway_conflicts_total", MetricKind::Counter, ["publication"];
+    /// Events taken for repeats, by source and id, whose content is another one.
+    DifferingRepeats: "sealway_repeats_that_differ_total", MetricKind::Counter, ["publication"];
     /// Time from the first byte of an event to its place in the log.
     AdmitSeconds: "sealway_admit_seconds", MetricKind::Histogram(SHORT), [];
     /// Events made durable by one sync.

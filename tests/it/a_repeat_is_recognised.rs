@@ -179,3 +179,22 @@ async fn a_repeated_delivery_has_the_id_and_the_number_of_the_first() {
     assert_eq!(attempts["attempts"][1]["verdict"], "retry");
     assert_eq!(attempts["attempts"][1]["status"], 503);
 }
+
+#[tokio::test]
+async fn other_data_under_an_old_id_is_left_out_and_told() {
+    let gateway = TestGateway::start().await;
+    let first = gateway.order(1).await;
+    let mut other = order_created("order-1", 1);
+    let again = gateway.send(&other).await;
+    other["data"]["amount"] = json!(99);
+
+    let differing = gateway.send(&other).await;
+
+    let [again, differing] = [again, differing].map(|answer| answer.body["events"][0].clone());
+    assert_eq!((&again["outcome"], &again["eventIds"][0]), (&json!("repeated"), &json!(first)));
+    assert!(again.get("differs").is_none(), "{again}");
+    assert_eq!((&differing["outcome"], &differing["differs"]), (&json!("repeated"), &json!(true)));
+    let metrics = gateway.get("/metrics").await;
+    let line = r#"sealway_repeats_that_differ_total{publication="orders/Order.Created"} 1"#;
+    assert!(metrics.as_str().unwrap().contains(line), "{metrics}");
+}
