@@ -92,9 +92,8 @@ pub async fn publish(
             take(posting, unparsed, response_mode, admit).await
         }
         Err(error) => {
-            let unparsed = unparsed(&caller, headers, &body, &error);
-            let problem = Problem::unreadable(&error);
-            unreadable(unparsed, problem, response_mode, admit).await
+            let describe = || unparsed(&caller, headers, &body, &error);
+            unreadable(Problem::unreadable(&error), describe, response_mode, admit).await
         }
     }
 }

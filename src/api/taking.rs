@@ -93,16 +93,17 @@ fn unreadable_item(item: &UnreadableItem) -> AdmitRefusal {
 }
 
 /// Answers for a body that cannot be read: a producer that waits is told why, and one that does not
-/// hears 202 once the bytes are durable.
+/// hears 202 once the bytes are durable. They are described only where they are kept.
 pub(super) async fn unreadable(
-    unparsed: Unparsed,
     problem: Problem,
+    unparsed: impl FnOnce() -> Unparsed,
     response_mode: ResponseMode,
     admit: &dyn Admit,
 ) -> Result<Response, Problem> {
     if response_mode == ResponseMode::Synchronous || problem.code() == Code::TooLarge {
         return Err(problem);
     }
+    let unparsed = unparsed();
     let id = unparsed.id.clone();
     match set_aside(vec![unparsed], admit).await.pop() {
         Some(Ok(result)) => {

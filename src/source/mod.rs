@@ -20,6 +20,7 @@ pub mod intake;
 mod lines;
 mod publishing;
 mod received;
+mod trace;
 mod trial;
 mod unparsed;
 

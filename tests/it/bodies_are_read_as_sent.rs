@@ -121,11 +121,17 @@ async fn a_byte_order_mark_is_read_over() {
     let answer = gateway.send_text("/events", CLOUDEVENT, body).await;
     assert_eq!(answer.status, 202, "{}", answer.body);
 
-    let entry = json!({"Source": "order-service", "DetailType": "OrderCreated", "Detail": "{}"});
+    let detail = json!({"id": 2, "amount": 100}).to_string();
+    let entry = json!({"Source": "order-service", "DetailType": "OrderCreated", "Detail": detail});
     let request = gateway.request(Method::POST, "/").header("x-amz-target", "AWSEvents.PutEvents");
     let body = format!("\u{feff}{}", json!({"Entries": [entry]}));
     let response = request.body(body).send().await.unwrap();
     assert_eq!(response.status().as_u16(), 200);
+    let answer: Value = response.json().await.unwrap();
+    assert_eq!(answer["FailedEntryCount"], 0, "{answer}");
+    let events = gateway.get("/events").await["events"].as_array().unwrap().clone();
+    let numbers: Vec<_> = events.iter().map(|event| event["data"]["orderId"].clone()).collect();
+    assert_eq!(numbers, [1, 2]);
 }
 
 #[tokio::test]

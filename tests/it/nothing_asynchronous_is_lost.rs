@@ -2,14 +2,16 @@
 
 use std::fs;
 
+use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use sealway::ambient::Size;
 use sealway::event::{EventProducer, ProducerKind};
 use sealway::eventlog::{UnreadBytes, UnreadQuota};
+use sealway::source::OnViolation;
 
-use crate::harness::{Answer, Process, TestGateway, answer, order_created, program};
+use crate::harness::{ACCESS_SECRET, Answer, Process, TestGateway, answer, order_created, program};
 
 const STRUCTURED: &str = "application/cloudevents+json";
 const API_DESTINATION: &str = "Amazon/EventBridge/ApiDestinations";
@@ -395,4 +397,95 @@ async fn what_an_access_key_sent_is_released_only_as_a_source_that_the_key_has_n
     assert_eq!(release(&gateway, &json!(1)).await.status, 200);
     assert_eq!(release(&gateway, &json!(2)).await.status, 409);
     assert_eq!((events(&gateway).await.len(), entries(&gateway).await.len()), (1, 1));
+}
+
+#[tokio::test]
+async fn an_unreadable_item_of_a_batch_is_kept_and_released_alone_and_its_neighbors_cross() {
+    const BATCH: &str = "application/cloudevents-batch+json";
+    let mut gateway = shallow().await;
+    let deep = deep_order("order-2", 2);
+    let batch = json!([order_created("order-1", 1), deep, order_created("order-3", 3)]);
+
+    let taken = gateway.send_text(ASYNCHRONOUS, BATCH, batch.to_string()).await;
+
+    assert_eq!(taken.status, 202, "{}", taken.body);
+    let answers = taken.body["events"].as_array().unwrap();
+    let told: Vec<_> = answers.iter().map(|answer| (&answer["index"], &answer["id"])).collect();
+    let expected = [(json!(0), "order-1"), (json!(1), "order-2"), (json!(2), "order-3")];
+    assert_eq!(told.len(), 3);
+    for ((index, id), (expected_index, expected_id)) in told.into_iter().zip(expected) {
+        assert_eq!((index, id), (&expected_index, &json!(expected_id)));
+    }
+    let outcomes: Vec<_> = answers.iter().map(|answer| &answer["outcome"]).collect();
+    assert_eq!(outcomes, ["accepted", "quarantined", "accepted"]);
+    assert_eq!(events(&gateway).await.len(), 4, "each neighbor crosses under both names");
+    let kept = entries(&gateway).await;
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    assert_eq!((&kept[0]["id"], &kept[0]["kind"]), (&answers[1]["entry"], &json!("unreadable")));
+    let shown = gateway.get(&format!("/quarantine/{}", kept[0]["id"])).await["bytes"].clone();
+    assert_eq!(shown["body"], deep.to_string());
+    assert_eq!(shown["headers"], json!([["content-type", STRUCTURED]]));
+    assert_eq!(release(&gateway, &kept[0]["id"]).await.status, 422);
+
+    gateway.restart_with(|config| config.source.max_depth = 64).await;
+    let released = release(&gateway, &kept[0]["id"]).await;
+
+    assert_eq!(released.status, 200, "{}", released.body);
+    assert_eq!(released.body["events"].as_array().map(Vec::len), Some(2), "{}", released.body);
+    assert_eq!((events(&gateway).await.len(), entries(&gateway).await.len()), (6, 0));
+    let again = gateway.send_text(ASYNCHRONOUS, BATCH, batch.to_string()).await;
+    assert_eq!(again.body["events"][1]["eventIds"], released.body["events"]);
+    assert_eq!(events(&gateway).await.len(), 6);
+}
+
+#[tokio::test]
+async fn an_entry_that_was_signed_is_kept_and_released_under_the_id_that_was_answered() {
+    let mut gateway = TestGateway::with(None, |config| {
+        config.source.max_depth = 10;
+        config.source.on_violation = OnViolation::Quarantine;
+    })
+    .await;
+    let sdk = TestGateway::sdk_through(&gateway.issuer(), ACCESS_SECRET);
+    let detail = |order: Value| order["data"].to_string();
+    let entry = |detail: String| {
+        let entry = PutEventsRequestEntry::builder().source("order-service");
+        entry.detail_type("OrderCreated").detail(detail).build()
+    };
+    let deep = detail(deep_order("order-2", 2));
+
+    let put = sdk.put_events().entries(entry(detail(order_created("order-1", 1))));
+    let put = put.entries(entry(deep.clone())).entries(entry("{\"id\": oops}".to_owned()));
+    let answer = put.send().await.unwrap();
+
+    assert_eq!(answer.failed_entry_count(), 0, "{answer:?}");
+    let ids: Vec<_> = answer.entries().iter().map(|entry| entry.event_id().unwrap()).collect();
+    assert_eq!(events(&gateway).await.len(), 1);
+    let key = gateway.services().source.access_keys[0].id.clone();
+    let mut kept = entries(&gateway).await;
+    kept.sort_by_key(|entry| entry["id"].as_u64());
+    assert_eq!(kept.len(), 2, "{kept:?}");
+    for (entry, id, place) in
+        [(&kept[0], ids[1], "nested too deeply"), (&kept[1], ids[2], "at line 1, column 8")]
+    {
+        assert_eq!((&entry["kind"], &entry["envelope"]), (&json!("unreadable"), &json!(id)));
+        assert_eq!(entry["producer"], json!({"kind": "access-key", "name": key}));
+        let message = entry["violations"][0]["message"].as_str().unwrap();
+        assert!(message.contains(place), "{message}");
+        let early = release(&gateway, &entry["id"]).await;
+        assert_eq!((early.status, early.code()), (422, "invalid"), "{}", early.body);
+        assert!(early.body["detail"].as_str().unwrap().contains(place), "{}", early.body);
+    }
+
+    gateway.restart_with(|config| config.source.max_depth = 64).await;
+    let released = release(&gateway, &kept[0]["id"]).await;
+
+    assert_eq!(released.status, 200, "{}", released.body);
+    let found = gateway.get(&format!("/events?envelope={}", ids[1])).await["events"].clone();
+    assert_eq!(found.as_array().map(Vec::len), Some(1), "{found}");
+    assert_eq!(
+        (&found[0]["id"], &found[0]["data"]["orderId"]),
+        (&released.body["events"][0], &json!(2))
+    );
+    assert_eq!(release(&gateway, &kept[1]["id"]).await.status, 422);
+    assert_eq!(entries(&gateway).await.len(), 1);
 }

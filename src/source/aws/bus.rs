@@ -8,16 +8,17 @@ use http::HeaderMap;
 use uuid::Uuid;
 
 use crate::ambient::{Clock, Entropy};
-use crate::event::{Fault, Timestamp, TraceContext};
+use crate::event::{Fault, Timestamp};
 use crate::source::aws::answer::{EntryResult, put_events_json};
-use crate::source::aws::entries::{self, Checked, PutEntry, UnreadableEntry};
+use crate::source::aws::entries::{self, Checked, PutEntry};
 use crate::source::aws::operations::{self, Buses};
 use crate::source::aws::repeats::{Answers, Invocation};
 use crate::source::aws::{AccessKeys, Answered, AwsErrorKind, Call, Identity, Refused, signature};
 use crate::source::body::without_byte_order_mark;
+use crate::source::trace::trace_of;
 use crate::source::{
-    Admit, AdmitRefusal, Admitted, CodingError, Config, ContentCoding, OnViolation, Received,
-    ResponseMode, Signatures,
+    Admit, AdmitRefusal, CodingError, Config, ContentCoding, OnViolation, Received, ResponseMode,
+    Signatures, Unparsed,
 };
 use crate::telemetry::{Metric, Metrics};
 
@@ -26,6 +27,9 @@ const TARGET_PREFIX: &str = "AWSEvents.";
 const LISTED_VIOLATIONS: usize = 10;
 /// The label of a producer whose access key is not ours; no access key has such an id.
 const UNKNOWN_KEY: &str = "(unsigned)";
+/// The code of what its producer has no more room for in quarantine, which sending again does not
+/// change.
+const QUARANTINE_FULL: &str = "quarantine-full";
 
 /// How far an entry has come.
 enum Place {
@@ -33,9 +37,12 @@ enum Place {
     Settled(EntryResult),
     /// It is among the events that the gateway was offered.
     Offered,
-    /// No event can be made of it.
-    Unreadable(UnreadableEntry),
+    /// No event can be made of it, and it is among the bytes that the quarantine was offered.
+    SetAside,
 }
+
+/// What became of something that was offered.
+type EntryOutcome = Result<(), AdmitRefusal>;
 
 /// The embedded bus.
 pub struct Bus {
@@ -185,7 +192,8 @@ impl Bus {
         invocation: Option<Invocation>,
     ) -> Result<Vec<EntryResult>, Refused> {
         let checked = entries::read(call.body, identity, &self.buses, &self.config)?;
-        let mut batch = Vec::with_capacity(checked.len());
+        let keeps_unreadable = self.keeps_unreadable(identity);
+        let (mut batch, mut aside) = (Vec::with_capacity(checked.len()), Vec::new());
         let mut places = Vec::with_capacity(checked.len());
         for (at, checked) in checked.into_iter().enumerate() {
             let event_id =
@@ -193,7 +201,11 @@ impl Bus {
             let place = match checked {
                 Checked::Fail(result) => Place::Settled(result),
                 Checked::Drop => Place::Settled(EntryResult::Taken { event_id }),
-                Checked::Unreadable(entry) => Place::Unreadable(entry),
+                Checked::Unreadable(entry) if keeps_unreadable => {
+                    aside.push(entry.into_unparsed(event_id, (identity, call.headers)));
+                    Place::SetAside
+                }
+                Checked::Unreadable(entry) => Place::Settled(entry.failed),
                 Checked::Take(entry) => {
                     batch.push(self.receive(*entry, event_id, invocation.is_some(), call.headers));
                     Place::Offered
@@ -201,24 +213,38 @@ impl Bus {
             };
             places.push((place, event_id));
         }
-        let outcomes = if batch.is_empty() {
-            Vec::new()
-        } else {
-            self.admit.admit(batch, self.response_mode()).await
+        let (offered, aside) = self.store(batch, aside, invocation.is_some()).await?;
+        let (mut offered, mut aside) = (offered.into_iter(), aside.into_iter());
+        let settle = |(place, event_id)| match place {
+            Place::Settled(result) => result,
+            Place::Offered => entry_result(offered.next(), event_id),
+            Place::SetAside => entry_result(aside.next(), event_id),
         };
-        refuse_whole(&outcomes, invocation.is_some())?;
-        let mut outcomes = outcomes.into_iter();
-        let mut settled = Vec::with_capacity(places.len());
-        for (place, event_id) in places {
-            settled.push(match place {
-                Place::Settled(result) => result,
-                Place::Offered => entry_result(outcomes.next(), event_id),
-                Place::Unreadable(entry) => {
-                    self.settle_unreadable(entry, event_id, (identity, call.headers)).await
-                }
-            });
+        Ok(places.into_iter().map(settle).collect())
+    }
+
+    /// Offers events to the gateway and then bytes to the quarantine, and says of each what became of
+    /// it.
+    async fn store(
+        &self,
+        batch: Vec<Received>,
+        aside: Vec<Unparsed>,
+        repeatable: bool,
+    ) -> Result<(Vec<EntryOutcome>, Vec<EntryOutcome>), Refused> {
+        let mut offered: Vec<EntryOutcome> = Vec::new();
+        if !batch.is_empty() {
+            let outcomes = self.admit.admit(batch, self.response_mode()).await;
+            offered.extend(outcomes.into_iter().map(|outcome| outcome.map(drop)));
         }
-        Ok(settled)
+        // What is repeated whole sets its bytes aside then.
+        refuse_whole(offered.iter(), repeatable)?;
+        let mut kept: Vec<EntryOutcome> = Vec::new();
+        if !aside.is_empty() {
+            let outcomes = self.admit.set_aside(aside).await;
+            kept.extend(outcomes.into_iter().map(|outcome| outcome.map(drop)));
+        }
+        refuse_whole(offered.iter().chain(&kept), repeatable)?;
+        Ok((offered, kept))
     }
 
     /// Whether producers are told of violations; most never look at single entries.
@@ -229,30 +255,12 @@ impl Bus {
         }
     }
 
-    /// Answers an entry of which no event can be made: with its error, or, where producers are not
-    /// told of violations, with an event id once its bytes are in quarantine. What nobody has signed
-    /// is not kept.
-    async fn settle_unreadable(
-        &self,
-        entry: UnreadableEntry,
-        event_id: Uuid,
-        (identity, headers): (&Identity, &HeaderMap),
-    ) -> EntryResult {
-        let is_signed =
-            self.config.signatures == Signatures::Required && self.keys.knows(&identity.access_key);
-        let EntryResult::Failed { error_code, error_message } = &entry.failed else {
-            return entry.failed;
-        };
-        if self.response_mode() == ResponseMode::Synchronous || !is_signed {
-            return entry.failed;
-        }
-        let why = format!("{error_message} ({error_code})");
-        let unparsed = entries::unparsed(&entry.raw, why, event_id, (identity, headers));
-        match self.admit.set_aside(vec![unparsed]).await.pop() {
-            Some(Ok(_)) => EntryResult::Taken { event_id },
-            Some(Err(refusal)) => entry_result(Some(Err(refusal)), event_id),
-            None => EntryResult::failed("InternalFailure", INTERNAL),
-        }
+    /// Whether an entry of which no event can be made is kept as bytes: only where producers are not
+    /// told of violations. What nobody has signed is not kept.
+    fn keeps_unreadable(&self, identity: &Identity) -> bool {
+        self.response_mode() == ResponseMode::Asynchronous
+            && self.config.signatures == Signatures::Required
+            && self.keys.knows(&identity.access_key)
     }
 
     /// Counts what was refused by access key, since most producers never look at it.
@@ -289,16 +297,10 @@ impl Bus {
                 put.time.get_or_insert_with(|| arrived.into());
                 Ok(self.receive(*put, id, true, headers))
             }
-            (
-                Some(
-                    Checked::Fail(EntryResult::Failed { error_code, error_message })
-                    | Checked::Unreadable(UnreadableEntry {
-                        failed: EntryResult::Failed { error_code, error_message },
-                        ..
-                    }),
-                ),
-                true,
-            ) => Err(format!("{error_message} ({error_code})")),
+            (Some(Checked::Unreadable(entry)), true) => Err(entry.why()),
+            (Some(Checked::Fail(EntryResult::Failed { error_code, error_message })), true) => {
+                Err(format!("{error_message} ({error_code})"))
+            }
             _ => Err("it is not one entry of a bus that exists".to_owned()),
         }
     }
@@ -310,12 +312,8 @@ impl Bus {
         repeatable: bool,
         headers: &HeaderMap,
     ) -> Received {
-        let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-        let trace = header("traceparent")
-            .and_then(|text| text.parse().ok())
-            .or_else(|| TraceContext::from_aws(header("x-amzn-trace-id")?).ok());
         let named = (event_id.to_string(), repeatable);
-        entry.into_received(named, trace, (&self.config, self.clock.now()))
+        entry.into_received(named, trace_of(headers), (&self.config, self.clock.now()))
     }
 
     fn random_id(&self) -> Uuid {
@@ -326,18 +324,20 @@ impl Bus {
 }
 
 /// Refuses the whole request if an entry failed for a reason that is not its own, since SDKs repeat
-/// whole requests and never single entries.
+/// whole requests and never single entries. A quarantine that is full is its producer's own.
 ///
 /// Once something was stored, that is only harmless where the repeat is recognised.
-fn refuse_whole(
-    outcomes: &[Result<Admitted, AdmitRefusal>],
+fn refuse_whole<'a>(
+    outcomes: impl Iterator<Item = &'a EntryOutcome> + Clone,
     repeatable: bool,
 ) -> Result<(), Refused> {
-    if !repeatable && outcomes.iter().any(Result::is_ok) {
+    if !repeatable && outcomes.clone().any(Result::is_ok) {
         return Ok(());
     }
-    let mut faults = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
-    match faults.find(|refusal| refusal.fault != Fault::Caller) {
+    let mut faults = outcomes.filter_map(|outcome| outcome.as_ref().err());
+    let is_own =
+        |refusal: &AdmitRefusal| refusal.fault == Fault::Caller || refusal.code == QUARANTINE_FULL;
+    match faults.find(|refusal| !is_own(refusal)) {
         None => Ok(()),
         Some(refusal) if refusal.fault == Fault::Later => {
             Err(Refused::new(AwsErrorKind::ServiceUnavailable, refusal.message.clone()))
@@ -348,9 +348,9 @@ fn refuse_whole(
 
 const INTERNAL: &str = "The gateway failed to store the event; its own log says why.";
 
-fn entry_result(outcome: Option<Result<Admitted, AdmitRefusal>>, event_id: Uuid) -> EntryResult {
+fn entry_result(outcome: Option<EntryOutcome>, event_id: Uuid) -> EntryResult {
     let refusal = match outcome {
-        Some(Ok(_)) => return EntryResult::Taken { event_id },
+        Some(Ok(())) => return EntryResult::Taken { event_id },
         Some(Err(refusal)) => refusal,
         // An `Admit` that answers for fewer events than it was given has promised nothing for them.
         None => return EntryResult::failed("InternalFailure", INTERNAL),

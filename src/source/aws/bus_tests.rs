@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::ambient::{ManualClock, Secret, SecretReference, SeededEntropy};
 use crate::event::{EventId, Timestamp, Violation};
-use crate::source::{AccessKey, Signatures, Unparsed};
+use crate::source::{AccessKey, Admitted, Signatures, Unparsed};
 
 /// Takes everything but what is on its list of answers, and remembers what it was given.
 #[derive(Default)]
@@ -19,7 +19,10 @@ struct Recorder {
     /// The answers for the next events, last first; afterwards every event is taken.
     answers: Mutex<Vec<Result<(), AdmitRefusal>>>,
     modes: Mutex<Vec<ResponseMode>>,
-    aside: Mutex<Vec<Unparsed>>,
+    /// What was set aside, one list for each call.
+    aside: Mutex<Vec<Vec<Unparsed>>>,
+    /// As `answers`, for what is set aside.
+    aside_answers: Mutex<Vec<Result<(), AdmitRefusal>>>,
 }
 
 #[async_trait]
@@ -42,8 +45,10 @@ impl Admit for Recorder {
     }
 
     async fn set_aside(&self, batch: Vec<Unparsed>) -> Vec<Result<u64, AdmitRefusal>> {
-        let numbers = batch.iter().map(|_| Ok(7)).collect();
-        self.aside.lock().unwrap().extend(batch);
+        let mut answers = self.aside_answers.lock().unwrap();
+        let answer = |_: &Unparsed| answers.pop().unwrap_or(Ok(())).map(|()| 7);
+        let numbers = batch.iter().map(answer).collect();
+        self.aside.lock().unwrap().push(batch);
         numbers
     }
 }
@@ -228,38 +233,6 @@ async fn a_bus_that_quarantines_waits_for_no_producer() {
 }
 
 #[tokio::test]
-async fn an_entry_that_cannot_be_read_waits_as_bytes_where_producers_are_not_told() {
-    let mut house = House::new(Signatures::Required);
-    let identity = Identity::unsigned("AKIA1");
-    let entry = |detail| json!({"Source": "s", "DetailType": "t", "Detail": detail});
-    let body = json!({"Entries": [entry("{}"), entry("broken")]}).to_string();
-    let headers = HeaderMap::new();
-    let call = || Call {
-        method: "POST",
-        path: "/",
-        query: "",
-        authority: None,
-        headers: &headers,
-        body: body.as_bytes(),
-        peer: None,
-    };
-
-    let refused = house.bus.put_once(call(), &identity, None).await.unwrap();
-    house.bus.config.on_violation = OnViolation::Quarantine;
-    let kept = house.bus.put_once(call(), &identity, None).await.unwrap();
-    let stranger = Identity::unsigned("AKIA9");
-    let unknown = house.bus.put_once(call(), &stranger, None).await.unwrap();
-
-    assert_eq!(refused[1].error_code(), Some("MalformedDetail"));
-    assert_eq!(kept[1].error_code(), None);
-    assert_eq!(unknown[1].error_code(), Some("MalformedDetail"));
-    let aside = house.recorder.aside.lock().unwrap();
-    assert_eq!(aside.len(), 1);
-    assert_eq!(aside[0].body, entry("broken").to_string().as_bytes());
-    assert!(aside[0].reason.message.contains("malformed"));
-}
-
-#[tokio::test]
 async fn refusals_are_counted_by_access_key_once_and_only_under_known_ids() {
     let house = House::open();
     let claim = |id: &str| {
@@ -362,3 +335,5 @@ fn an_entry_is_read_again_under_the_id_that_its_producer_was_answered() {
 
 #[path = "bus_pattern_tests.rs"]
 mod patterns;
+#[path = "bus_unreadable_tests.rs"]
+mod unreadable;

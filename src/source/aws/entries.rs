@@ -1,28 +1,21 @@
 //! Reads and checks the entries of `PutEvents`, in the order and the words of AWS.
 
 use std::fmt;
-use std::sync::Arc;
 
-use http::HeaderMap;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
-use crate::event::{
-    EventProducer, EventTime, EventTimeError, ProducerKind, Timestamp, TraceContext, Violation,
-    json,
-};
+use crate::event::{EventTime, EventTimeError, Timestamp, TraceContext, json};
 use crate::source::aws::answer::EntryResult;
 use crate::source::aws::entry_time::read_time;
 use crate::source::aws::operations::{Buses, parse};
+use crate::source::aws::unreadable::{EntryFault, UnreadableEntry, wrong_member};
 use crate::source::aws::{AwsErrorKind, Identity, Refused};
 use crate::source::received::is_own_source;
-use crate::source::{Config, Envelope, KeptHeaders, Received, UnknownBus, Unparsed};
+use crate::source::{Config, Envelope, Received, UnknownBus};
 
-/// The reason of an entry of which no event can be made, as problems name it.
-const UNREADABLE: &str = "invalid-event";
 const MAX_ENTRIES: usize = 10;
 const MAX_DETAIL_TYPE: usize = 128;
 const MAX_TRACE_HEADER: usize = 500;
@@ -75,31 +68,6 @@ pub(super) enum Checked {
     Fail(EntryResult),
     /// No event can be made of it.
     Unreadable(UnreadableEntry),
-}
-
-/// An entry of which no event can be made.
-pub(super) struct UnreadableEntry {
-    /// The JSON of the entry, as it was sent.
-    pub raw: Box<str>,
-    /// Why, as its producer is told.
-    pub failed: EntryResult,
-}
-
-/// Describes an entry of which no event can be made, as the quarantine keeps it.
-pub(super) fn unparsed(
-    raw: &str,
-    why: String,
-    event_id: Uuid,
-    (identity, headers): (&Identity, &HeaderMap),
-) -> Unparsed {
-    let name = Arc::clone(&identity.access_key);
-    Unparsed {
-        producer: EventProducer { kind: ProducerKind::AccessKey, name },
-        headers: KeptHeaders::of(headers),
-        body: raw.as_bytes().to_vec(),
-        id: Some(event_id.to_string()),
-        reason: Violation { pointer: String::new(), code: UNREADABLE.to_owned(), message: why },
-    }
 }
 
 #[derive(Deserialize)]
@@ -155,9 +123,10 @@ pub(super) fn read(
         ));
     }
     let check = |((entry, time), text): ((Result<Raw<'_>, EntryResult>, _), &&RawValue)| {
-        entry.and_then(|raw| check_entry(raw, time, identity, buses, config)).unwrap_or_else(
-            |failed| Checked::Unreadable(UnreadableEntry { raw: text.get().into(), failed }),
-        )
+        let entry = entry.map_err(EntryFault::from);
+        entry
+            .and_then(|raw| check_entry(raw, time, identity, buses, config))
+            .unwrap_or_else(|fault| Checked::Unreadable(fault.of(text.get())))
     };
     Ok(entries.into_iter().zip(times).zip(&texts).map(check).collect())
 }
@@ -171,17 +140,22 @@ pub(super) fn read(
 fn read_entry<'a>(
     (at, text): (usize, &&'a RawValue),
 ) -> Result<Result<Raw<'a>, EntryResult>, Refused> {
+    let wrong_type = || {
+        let problem = wrong_member(text.get(), at + 1);
+        let message = format!("The request body cannot be read: {problem}.");
+        Err(Refused::new(AwsErrorKind::Serialization, message))
+    };
+    // The library would take a list for the members in their order.
+    if !text.get().starts_with('{') {
+        return wrong_type();
+    }
     let error = match serde_json::from_str(text.get()) {
         Ok(raw) => return Ok(Ok(raw)),
         Err(error) => error,
     };
     // The library has one kind of error for both; its text is fixed where it begins so.
     if error.is_data() && !error.to_string().starts_with("duplicate field") {
-        let message = format!(
-            "The request body cannot be read: a member of entry {} is of the wrong type.",
-            at + 1
-        );
-        return Err(Refused::new(AwsErrorKind::Serialization, message));
+        return wrong_type();
     }
     let problem = if error.is_data() { "a member is repeated" } else { "a text is not Unicode" };
     let message = format!("The entry cannot be read: {problem}, at column {}.", error.column());
@@ -278,11 +252,10 @@ fn check_entry(
     identity: &Identity,
     buses: &Buses,
     config: &Config,
-) -> Result<Checked, EntryResult> {
+) -> Result<Checked, EntryFault> {
     let (source, detail_type, detail) = raw.required()?;
     let time = time.transpose().map_err(wrong_time)?;
-    let detail = read_detail(&detail, config.json_limits())
-        .map_err(|message| EntryResult::failed("MalformedDetail", message))?;
+    let detail = read_detail(&detail, config.json_limits())?;
     // AWS keeps this prefix for itself, and its SDKs' users count on that; so does the gateway with
     // its own name.
     if source.starts_with("aws.") || is_own_source(&source) || !identity.may_publish_as(&source) {
@@ -348,18 +321,22 @@ fn wrong_time(error: EventTimeError) -> EntryResult {
 
 /// Reads a detail strictly. What AWS would refuse too is answered in its words; where only we are
 /// stricter, the reason follows.
-fn read_detail(text: &str, limits: json::Limits) -> Result<Map<String, Value>, String> {
+fn read_detail(text: &str, limits: json::Limits) -> Result<Map<String, Value>, EntryFault> {
     const MALFORMED: &str = "Detail is malformed.";
+    let malformed = |message| EntryResult::failed("MalformedDetail", message);
     match json::read_event(text.as_bytes(), limits) {
         Ok(Value::Object(detail)) => Ok(detail),
-        Ok(_) => Err(MALFORMED.to_owned()),
+        Ok(_) => {
+            let reason = "it is not a JSON object".to_owned();
+            Err(EntryFault::with_reason(malformed(MALFORMED.to_owned()), reason))
+        }
         Err(error) => {
             let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
-            if is_json && text.trim_start().starts_with('{') {
-                Err(format!("{MALFORMED} Reason: {error}."))
+            Err(if is_json && text.trim_start().starts_with('{') {
+                malformed(format!("{MALFORMED} Reason: {error}.")).into()
             } else {
-                Err(MALFORMED.to_owned())
-            }
+                EntryFault::with_reason(malformed(MALFORMED.to_owned()), error.to_string())
+            })
         }
     }
 }

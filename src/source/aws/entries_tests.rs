@@ -187,7 +187,16 @@ fn a_global_endpoint_is_refused_and_a_body_that_is_not_the_operations_says_where
     let endpoint = refuse(br#"{"Entries":[{}],"EndpointId":"abc.def"}"#);
     assert!(endpoint.message.contains("EndpointId is not valid"), "{endpoint}");
     for (body, problem) in [
-        (&br#"{"Entries":[{"Source":5678}]}"#[..], "wrong type"),
+        (&br#"{"Entries":[{"Source":5678}]}"#[..], "`Source` of entry 1 must be a string."),
+        (br#"{"Entries":[{},{"Detail":{"a":"5678"}}]}"#, "`Detail` of entry 2 must be a string."),
+        (br#"{"Entries":[{"TraceHeader":[5678]}]}"#, "`TraceHeader` of entry 1 must be a string."),
+        (
+            br#"{"Entries":[{"Resources":"5678"}]}"#,
+            "`Resources` of entry 1 must be a list of strings.",
+        ),
+        (br#"{"Entries":[{"Source":5678,"Source":5678}]}"#, "a member of entry 1 is of the wrong"),
+        (br#"{"Entries":[null]}"#, "entry 1 must be an object."),
+        (br#"{"Entries":[["5678","t","{}",null,null,null,null]]}"#, "entry 1 must be an object."),
         (br#"{"Entries":["#, "cut short"),
         (b"{\"Entries\":[{\"Source\":\"\xff5678\"}]}", "not JSON"),
         (b"", "cut short"),
@@ -231,6 +240,26 @@ fn an_entry_that_cannot_be_read_fails_alone_and_keeps_its_text() {
             error_message.contains(problem) && !error_message.contains("5678"),
             "{error_message}"
         );
+    }
+}
+
+#[test]
+fn the_quarantine_is_told_the_reason_and_its_place_where_the_words_of_aws_have_none() {
+    for (detail, told, kept) in [
+        (r#"{"a": oops}"#, "Detail is malformed.", " Reason: "),
+        ("{\n\"a\"", "Detail is malformed.", " at line 2, column 4. (MalformedDetail)"),
+        ("[1]", "Detail is malformed.", " Reason: it is not a JSON object. (MalformedDetail)"),
+        (r#"{"b":1,"b":2}"#, "Detail is malformed. Reason: ", " (MalformedDetail)"),
+    ] {
+        let mut checked = read_default(&json!([with("Detail", detail)])).unwrap();
+        let Some(Checked::Unreadable(entry)) = checked.pop() else {
+            panic!("{detail} can be read")
+        };
+        assert!(failure(&with("Detail", detail)).1.starts_with(told), "{detail}");
+        let why = entry.why();
+        assert!(why.starts_with(told) && why.contains(kept), "{why}");
+        assert_eq!(why.matches("Reason: ").count(), 1, "{why}");
+        assert!(!why.contains("oops"), "{why}");
     }
 }
 

@@ -19,6 +19,7 @@ mod offline;
 mod operations;
 mod repeats;
 mod signature;
+mod unreadable;
 
 pub use answer::{Answered, AwsErrorKind, Refused};
 pub use bus::Bus;

@@ -2,8 +2,9 @@
 
 use crate::event::Timestamp;
 use crate::source::aws::answer::EntryResult;
-use crate::source::aws::entries::{self, Checked, UnreadableEntry};
+use crate::source::aws::entries::{self, Checked};
 use crate::source::aws::operations::Buses;
+use crate::source::aws::unreadable::UnreadableEntry;
 use crate::source::aws::{Identity, Refused};
 use crate::source::{Config, Received};
 

@@ -13,6 +13,7 @@ use crate::source::intake::attributes::{essence, is_json};
 use crate::source::intake::batch::split;
 use crate::source::intake::warnings::Warnings;
 use crate::source::intake::{Unreadable, Warning, binary, envelope, structured};
+use crate::source::trace::trace_of;
 use crate::source::{Config, ContentCoding, Received};
 
 /// The events of one request.
@@ -78,7 +79,7 @@ fn read_text(
     seen: &Warnings,
     now: Timestamp,
 ) -> Result<Posting, Unreadable> {
-    let trace = trace(headers);
+    let trace = trace_of(headers);
     let trace = trace.as_ref().map(TraceContext::as_str);
     let limits = config.json_limits();
     let media_type =
@@ -147,14 +148,6 @@ fn batch(
     };
     let events = items.first.iter().enumerate().map(receive_at).collect();
     Ok(Posting { events, is_batch: true, warnings: Vec::new() })
-}
-
-/// The trace that the request itself belongs to.
-fn trace(headers: &HeaderMap) -> Option<TraceContext> {
-    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    header("traceparent")
-        .and_then(|text| text.parse().ok())
-        .or_else(|| TraceContext::from_aws(header("x-amzn-trace-id")?).ok())
 }
 
 #[cfg(test)]
