@@ -58,7 +58,8 @@ pub(super) async fn missing(services: &Services, given: &str) -> Result<Problem,
         format!("there is no such event; those up to {dropped} were dropped by retention")
     } else {
         "there is no such event, and none that came of an envelope with this id: no publication \
-         wanted it, it was refused, retention has dropped it, or it is from before the gateway \
+         wanted it, it was refused, retention has dropped it, it is in quarantine as bytes \
+         of which nobody knew the id, or it is from before the gateway \
          kept such ids; `sealway events try` tells what would become of it now"
             .to_owned()
     };

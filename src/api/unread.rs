@@ -91,6 +91,14 @@ pub(super) async fn release(
     let outcomes = services.admit.admit(events, ResponseMode::Asynchronous).await;
     let admitted: Result<Vec<Admitted>, AdmitRefusal> = outcomes.into_iter().collect();
     let admitted = admitted.map_err(Problem::refused)?;
+    if let Some(other) = admitted.iter().find(|one| one.differs).and_then(|one| one.events.first())
+    {
+        let detail = format!(
+            "event {other} came under the same source and id with another content; have the \
+             producer send this one under an id of its own, or remove the entry"
+        );
+        return Err(Problem::new(Code::WrongState, detail));
+    }
     let events: Vec<String> =
         admitted.iter().flat_map(|one| &one.events).map(ToString::to_string).collect();
     let quarantined = admitted.iter().map(|one| one.quarantined).sum();

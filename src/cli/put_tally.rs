@@ -45,7 +45,14 @@ pub enum Told {
 pub struct Aside {
     /// How many publications had it quarantined.
     quarantined: usize,
+    /// Whether it was taken for the repeat of an event with another content.
+    #[serde(default)]
+    differs: bool,
 }
+
+/// What is said of an event that was left out for its id.
+const LEFT_OUT: &str = "left out: an event under the same source and id is there with another content; give each event \
+     an id of its own";
 
 /// Why nothing of an event was stored.
 #[derive(Deserialize)]
@@ -87,7 +94,7 @@ impl Tally {
             }
         };
         self.also_quarantined += usize::from(aside.quarantined > 0);
-        None
+        aside.differs.then(|| LEFT_OUT.to_owned())
     }
 
     /// Says everything in one line.

@@ -99,6 +99,9 @@ impl Admit for Inbound {
         })?;
         let appended = self.store(vec![draft], Vec::new()).await;
         let appended = appended.map_err(|error| self.unstored(&error))?;
+        if let Some(Stored { appended, differs: true }) = appended.first() {
+            return Err(differs_from(appended.id()));
+        }
         let event = appended.first().map(|one| one.appended.id());
         event.ok_or_else(|| ours("the log gave no answer for an event".to_owned()))
     }
@@ -262,6 +265,15 @@ fn settle(
         })
     };
     answers.into_iter().map(share).collect()
+}
+
+/// Refuses to release an event that would be taken for a repeat of another one, and so be lost.
+fn differs_from(id: EventId) -> AdmitRefusal {
+    let message = format!(
+        "event {id} came under the same source and id with another content; this one cannot cross \
+         beside it, so have its producer send it under an id of its own, or remove the entry"
+    );
+    AdmitRefusal { fault: Fault::Caller, code: "wrong-state", message, violations: Vec::new() }
 }
 
 fn ours(message: String) -> AdmitRefusal {

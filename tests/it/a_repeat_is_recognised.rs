@@ -198,3 +198,29 @@ async fn other_data_under_an_old_id_is_left_out_and_told() {
     let line = r#"sealway_repeats_that_differ_total{publication="orders/Order.Created"} 1"#;
     assert!(metrics.as_str().unwrap().contains(line), "{metrics}");
 }
+
+#[tokio::test]
+async fn an_event_in_quarantine_whose_id_another_one_has_taken_stays_there() {
+    let mut gateway = TestGateway::start().await;
+    let mut broken = order_created("order-1", 1);
+    broken["data"]["amount"] = json!("none");
+    let path = "/events?manner=asynchronous";
+    let media_type = "application/cloudevents+json";
+    let body = broken.to_string().into_bytes();
+    let kept = gateway.send_text(path, media_type, body).await;
+    assert_eq!(kept.body["events"][0]["outcome"], "quarantined", "{}", kept.body);
+    gateway.order(1).await;
+    let contract = gateway.path("asyncapi/orders.yaml");
+    let text = fs::read_to_string(&contract).unwrap();
+    let open = text.replace("amount: { type: number", "amount: { type: [number, string]");
+    fs::write(&contract, open.replace("type: number", "type: [number, string]")).unwrap();
+    gateway.stop().await;
+    gateway.start_again().await;
+
+    let entry = gateway.get("/quarantine").await["quarantined"][0]["id"].to_string();
+    let path = format!("/quarantine/{entry}/release");
+    let released = gateway.call(Method::POST, &path, None).await;
+
+    assert_eq!((released.status, released.code()), (409, "wrong-state"), "{}", released.body);
+    assert_eq!(gateway.get("/quarantine").await["quarantined"].as_array().unwrap().len(), 1);
+}
