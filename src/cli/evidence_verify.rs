@@ -10,6 +10,7 @@ use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use crate::ambient::{Clock as _, SystemClock};
+use crate::cli::harmless::harmless_line;
 use crate::cli::verify_chain::digest;
 use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::keys::{OpeningKeys, VerifyingKeys};
@@ -212,7 +213,7 @@ fn text(examiner: &Examiner<'_>, args: &Args, unvalidated: u64) -> String {
         lines.push(format!("missing {from}: {}", missing.join(" ")));
     }
     lines.extend(on_receipts(examiner, args));
-    let lines: Vec<String> = lines.iter().map(|line| harmless(line)).collect();
+    let lines: Vec<String> = lines.iter().map(|line| harmless_line(line).into_owned()).collect();
     lines.join("\n")
 }
 
@@ -251,32 +252,4 @@ fn in_one_line(flaws: &[Flaw]) -> Option<String> {
     };
     let (from, to, count) = (first.line, last.line, flaws.len());
     Some(format!("lines {from} to {to}{numbers}: {} ({count} times)", first.problem))
-}
-
-/// A line without what a terminal would obey: a bundle says what its maker likes.
-fn harmless(line: &str) -> String {
-    let is_order = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let mut shown = String::with_capacity(line.len());
-    for c in line.chars() {
-        if is_order(c) {
-            shown.extend(c.escape_unicode());
-        } else {
-            shown.push(c);
-        }
-    }
-    shown
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_terminal_is_given_nothing_to_obey() {
-        let text = "valid: \u{1b}[2K\r\u{9b}1A \u{202e}gnp.ü";
-        assert_eq!(harmless(text), r"valid: \u{1b}[2K\u{d}\u{9b}1A \u{202e}gnp.ü");
-    }
 }

@@ -37,6 +37,7 @@ mod evidence_export;
 mod evidence_verify;
 mod exit_codes;
 mod failure;
+mod harmless;
 mod keys;
 mod log;
 mod log_verify;

@@ -8,6 +8,8 @@ use comfy_table::{ContentArrangement, Table, presets};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
+use crate::cli::harmless::{harmless, harmless_line};
+
 /// For whom a command writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
@@ -80,7 +82,7 @@ impl Output {
         if self.is_json() {
             self.document(item);
         } else {
-            self.line(human(item));
+            self.line(harmless(&human(item)));
         }
     }
 
@@ -110,7 +112,7 @@ impl Output {
         table.load_style(style).set_content_arrangement(ContentArrangement::Dynamic);
         table.set_header(headings);
         for item in items {
-            table.add_row(row(item));
+            table.add_row(row(item).iter().map(|cell| harmless_line(cell).into_owned()));
         }
         self.line(table.trim_fmt());
     }
@@ -124,7 +126,7 @@ impl Output {
 
     /// Writes what went wrong, to standard error in either format.
     pub fn complain(self, text: impl Display) {
-        let _ = writeln!(io::stderr().lock(), "{text}");
+        let _ = writeln!(io::stderr().lock(), "{}", harmless(&text.to_string()));
     }
 
     /// Shows how far long work has come, on a terminal only.

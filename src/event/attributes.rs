@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::event::is_noncharacter;
+
 /// A text that cannot be the context attribute it was meant for.
 #[derive(Debug, thiserror::Error)]
 #[error("`{attribute}` {reason}")]
@@ -16,11 +18,7 @@ const MAX_LENGTH: usize = 1024;
 
 /// CloudEvents strings allow no control characters, surrogates or non-characters (section 3.1).
 fn check(attribute: &'static str, text: &str) -> Result<Arc<str>, AttributeError> {
-    let forbidden = |c: char| {
-        c.is_control()
-            || matches!(c as u32 & 0xffff, 0xfffe | 0xffff)
-            || ('\u{fdd0}'..='\u{fdef}').contains(&c)
-    };
+    let forbidden = |c: char| c.is_control() || is_noncharacter(c);
     let reason = if text.is_empty() {
         "must not be empty"
     } else if text.len() > MAX_LENGTH {

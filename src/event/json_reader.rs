@@ -234,7 +234,7 @@ impl<'t> Reader<'t> {
         Ok(())
     }
 
-    /// Reads `\uXXXX`, and with it the second half of a surrogate pair.
+    /// Reads the four digits of an escape, and with them the second half of a surrogate pair.
     fn unicode(&mut self, start: usize, string: &mut String) -> Read<()> {
         self.at += 1;
         let unit = self.hexadecimal()?;

@@ -41,7 +41,7 @@ pub use id::{EventId, EventIdError};
 pub use names::{CallerId, ConsumerId, NameError, RedriveId, ReplayId, SubscriptionId};
 pub use number::{NumberFault, NumericValue};
 pub use producer::{EventProducer, ProducerKind};
-pub use text::{TextFault, crossing_fault};
+pub use text::{TextFault, crossing_fault, is_noncharacter};
 pub use timestamp::{Timestamp, TimestampError};
 pub use token_digest::{TokenDigest, TokenDigestError};
 pub use trace::{TraceContext, TraceContextError};

@@ -146,6 +146,13 @@ pub fn is_exact(text: &str) -> bool {
         })
 }
 
+/// Gives the plain digits of a JSON number: no exponent, no zeros that say nothing; nothing if the text
+/// is no number, or has more digits before its point than `whole`, or more after it than `places`.
+pub fn plain_digits(text: &str, whole: i64, places: usize) -> Option<String> {
+    let decimal = Decimal::of(text)?;
+    (decimal.leading() < whole && decimal.places() <= places).then(|| decimal.to_string())
+}
+
 /// Gives the text with which a JSON number crosses.
 ///
 /// # Errors

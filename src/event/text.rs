@@ -16,6 +16,11 @@ pub enum TextFault {
     NotUnicode,
 }
 
+/// Whether a code point stands for no character, as 66 of Unicode do.
+pub fn is_noncharacter(character: char) -> bool {
+    matches!(character, '\u{fdd0}'..='\u{fdef}') || u32::from(character) & 0xfffe == 0xfffe
+}
+
 /// Tells why a text cannot cross; nothing if it can.
 ///
 /// The characters below U+0080 are those that XML 1.0 allows, too.
@@ -27,8 +32,7 @@ pub fn crossing_fault(text: &str) -> Option<TextFault> {
     text.chars().find_map(|character| match character {
         '\t' | '\n' | '\r' => None,
         '\0'..='\u{1f}' => Some(TextFault::Control),
-        '\u{fdd0}'..='\u{fdef}' => Some(TextFault::NotUnicode),
-        other if u32::from(other) & 0xfffe == 0xfffe => Some(TextFault::NotUnicode),
+        other if is_noncharacter(other) => Some(TextFault::NotUnicode),
         _ => None,
     })
 }

@@ -1,9 +1,12 @@
 //! The `Time` of an entry of `PutEvents`: seconds since 1970 with any decimals, or RFC 3339.
 
+use crate::event::number::plain_digits;
 use crate::event::{EventTime, EventTimeError};
 
 /// The most digits of whole seconds: those of the year 9999.
 const WHOLE_DIGITS: i64 = 12;
+/// The first number of seconds that has more.
+const BEYOND: f64 = 1e12;
 
 /// Reads a JSON value; nothing if it is neither a number nor a text that is written like a time,
 /// so that AWS refuses the request.
@@ -22,43 +25,19 @@ pub(super) fn read_time(json: &str) -> Option<Result<EventTime, EventTimeError>>
 /// The largest whole number that is not above a JSON number, and the decimals that lead up to it,
 /// both exactly: binary64 would lose the nanoseconds that SDKs send.
 fn decimal(json: &str) -> Result<(i64, String), EventTimeError> {
-    let (is_negative, unsigned) = json.strip_prefix('-').map_or((false, json), |rest| (true, rest));
-    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = format!("{whole}{fraction}");
-    if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(EventTimeError::Form);
-    }
-    let significant = digits.trim_start_matches('0');
-    let leading = length(&digits) - length(significant);
-    let significant = significant.trim_end_matches('0');
-    if significant.is_empty() {
-        return Ok((0, String::new()));
-    }
-    // The value is 0.significant, times ten to the power of `point`.
-    let exponent: i64 = exponent.parse().map_err(|_| EventTimeError::Range)?;
-    let point = exponent.saturating_add(length(whole) - leading);
-    if point > WHOLE_DIGITS {
-        return Err(EventTimeError::Range);
-    }
-    let most = EventTime::MAX.cast_signed() as i64;
-    if point < -most || length(significant) - point > most {
-        return Err(EventTimeError::TooLong);
-    }
-    let zeros = |count: i64| "0".repeat(usize::try_from(count).unwrap_or_default());
-    let padded = format!("{}{significant}{}", zeros(-point), zeros(point - length(significant)));
-    let (whole, decimals) = padded.split_at(usize::try_from(point).unwrap_or_default());
-    // Only digits, and few: what does not parse is empty.
-    let seconds: i64 = whole.parse().unwrap_or_default();
+    let digits = plain_digits(json, WHOLE_DIGITS, EventTime::MAX);
+    let is_far = || json.parse().is_ok_and(|seconds: f64| seconds.abs() >= BEYOND);
+    let wrong = || if is_far() { EventTimeError::Range } else { EventTimeError::TooLong };
+    let digits = digits.ok_or_else(wrong)?;
+    let (is_negative, digits) =
+        digits.strip_prefix('-').map_or((false, &*digits), |digits| (true, digits));
+    let (whole, decimals) = digits.split_once('.').unwrap_or((digits, ""));
+    let seconds: i64 = whole.parse().map_err(|_| EventTimeError::Range)?;
     Ok(match (is_negative, decimals.is_empty()) {
         (false, _) => (seconds, decimals.to_owned()),
         (true, true) => (-seconds, String::new()),
         (true, false) => (-seconds - 1, up_to_one(decimals)),
     })
-}
-
-fn length(text: &str) -> i64 {
-    i64::try_from(text.len()).unwrap_or(i64::MAX)
 }
 
 /// The decimals that are missing to one: of `25`, `75`. The last digit is none of `0`.

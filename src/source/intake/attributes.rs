@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use crate::event::{EventSource, EventTime, EventTimeError, EventType, Timestamp, TraceContext};
+use crate::event::{
+    EventSource, EventTime, EventTimeError, EventType, Timestamp, TraceContext, is_noncharacter,
+};
 use crate::source::intake::Unreadable;
 use crate::source::intake::warnings::{WarningKind, Warnings, of_uris};
 use crate::source::received::is_own_source;
@@ -113,7 +115,7 @@ pub(super) fn check_id(id: String) -> Result<String, Unreadable> {
         "must not be empty"
     } else if id.len() > MAX_ID {
         "must not be longer than 1024 bytes"
-    } else if id.contains(|c: char| c.is_control() || u32::from(c) & 0xfffe == 0xfffe) {
+    } else if id.contains(|c: char| c.is_control() || is_noncharacter(c)) {
         "must not contain control characters or Unicode non-characters"
     } else {
         return Ok(id);
