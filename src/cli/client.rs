@@ -13,7 +13,7 @@ use crate::cli::Failure;
 use crate::event::json;
 
 /// How an answer is read: a list of events may be large and nest deeply.
-const ANSWER: json::Limits = json::Limits { bytes: usize::MAX, depth: 1100 };
+const ANSWER: json::Limits = json::Limits::new(usize::MAX, 1100);
 
 /// The HTTP client of one gateway and one caller.
 #[derive(Clone, Debug)]

@@ -56,7 +56,7 @@ pub fn read_events(bytes: &[u8], config: &Config, now: Timestamp) -> Vec<ReadEve
 }
 
 /// The bounds within which a document is looked at.
-const DOCUMENT: json::Limits = json::Limits { bytes: usize::MAX, depth: 1002 };
+const DOCUMENT: json::Limits = json::Limits::new(usize::MAX, 1002);
 
 /// Whether this is one JSON text, for the library or for the gateway.
 fn is_document(bytes: &[u8]) -> bool {

@@ -19,7 +19,7 @@ use crate::event::{Blame, Fault, json};
 use crate::source::{InputLine, Lines};
 
 /// The bounds within which a line is read where the library cannot.
-const LINE: json::Limits = json::Limits { bytes: REQUEST_BYTES, depth: 1000 };
+const LINE: json::Limits = json::Limits::new(REQUEST_BYTES, 1000);
 /// The most bytes of one request, well below what the gateway takes.
 const REQUEST_BYTES: usize = 1024 * 1024;
 /// How often a busy gateway is asked again, and how long to wait at first; each wait doubles.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::event::json;
 
 /// The log keeps only what was read within the bounds of its day.
-const ALL: json::Limits = json::Limits { bytes: usize::MAX, depth: 1000 };
+const ALL: json::Limits = json::Limits::new(usize::MAX, 1000);
 
 /// The CloudEvents `data`: canonical JSON text (RFC 8785), with its tree made on first use.
 ///

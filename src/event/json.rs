@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use crate::event::json_reader::{Mistake, Reader, TOO_DEEP, TextRules};
+use crate::event::json_reader::{Mistake, Reader, TOO_DEEP, TOO_MANY, TextRules};
 use crate::event::{Blame, Fault};
 
 /// How much JSON is read before giving up.
@@ -16,12 +16,21 @@ pub struct Limits {
     pub bytes: usize,
     /// The deepest nesting of arrays and objects.
     pub depth: usize,
+    /// The most values: in memory each takes many times the two bytes that it may come as.
+    pub values: usize,
+}
+
+impl Limits {
+    /// Bounds bytes and nesting, and values by the bytes alone.
+    pub const fn new(bytes: usize, depth: usize) -> Self {
+        Self { bytes, depth, values: usize::MAX }
+    }
 }
 
 impl Default for Limits {
     /// 1 MiB and 64 levels.
     fn default() -> Self {
-        Self { bytes: 1024 * 1024, depth: 64 }
+        Self::new(1024 * 1024, 64)
     }
 }
 
@@ -70,7 +79,7 @@ impl Blame for Error {
 /// pair, or repeats a member name.
 pub fn read(bytes: &[u8], limits: Limits) -> Result<Value, Error> {
     let text = text(bytes, limits)?;
-    Reader::new(text, TextRules::Strict)
+    Reader::new(text, TextRules::Strict, limits.values)
         .whole(limits.depth)
         .map_err(|mistake| malformed(text, limits, &mistake))
 }
@@ -86,7 +95,7 @@ pub fn read(bytes: &[u8], limits: Limits) -> Result<Value, Error> {
 /// name.
 pub fn read_event(bytes: &[u8], limits: Limits) -> Result<Value, Error> {
     let text = text(bytes, limits)?;
-    Reader::new(text, TextRules::Lenient)
+    Reader::new(text, TextRules::Lenient, limits.values)
         .whole(limits.depth)
         .map_err(|mistake| malformed(text, limits, &mistake))
 }
@@ -102,10 +111,10 @@ fn malformed(text: &str, limits: Limits, mistake: &Mistake) -> Error {
     let before = text.as_bytes().get(..mistake.at).unwrap_or_default();
     let line = before.split(|byte| *byte == b'\n').count();
     let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-    let reason = if mistake.reason == TOO_DEEP {
-        format!("nested too deeply, over {} levels,", limits.depth)
-    } else {
-        mistake.reason.to_owned()
+    let reason = match mistake.reason {
+        TOO_DEEP => format!("nested too deeply, over {} levels,", limits.depth),
+        TOO_MANY => format!("too many values, over {},", limits.values),
+        reason => reason.to_owned(),
     };
     Error::Malformed { reason, line, column: before.len() - start + 1 }
 }
@@ -119,7 +128,7 @@ mod tests {
     use crate::event::crossing_fault;
 
     fn read_text(text: &str) -> Result<Value, Error> {
-        read(text.as_bytes(), Limits { bytes: 1000, depth: 4 })
+        read(text.as_bytes(), Limits::new(1000, 4))
     }
 
     #[test]
@@ -187,6 +196,15 @@ mod tests {
         assert!(read_text("[[[[[]]]]]").unwrap_err().to_string().contains("too deeply"));
         assert!(read_text("{\"a\":").is_err());
         assert!(matches!(read(b"\"\xff\"", Limits::default()), Err(Error::NotUtf8 { at: 1 })));
+    }
+
+    #[test]
+    fn more_values_than_allowed_are_refused_at_the_first_one_too_many() {
+        let limits = Limits { values: 4, ..Limits::default() };
+
+        assert!(read(br#"{"a":[1,2]}"#, limits).is_ok());
+        let error = read(br#"{"a":[1,2,{}]}"#, limits).unwrap_err().to_string();
+        assert_eq!(error, "too many values, over 4, at line 1, column 11");
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub(super) struct Mistake {
 /// The reason of a text that nests too deeply; who set the bound says how deep it may.
 pub(super) const TOO_DEEP: &str = "nested too deeply";
 
+/// The reason of a text that holds too much.
+pub(super) const TOO_MANY: &str = "too many values";
+
 type Read<T> = Result<T, Mistake>;
 
 /// Where the reader stands.
@@ -33,11 +36,13 @@ pub(super) struct Reader<'t> {
     text: &'t str,
     at: usize,
     texts: TextRules,
+    /// How many values may still come.
+    values: usize,
 }
 
 impl<'t> Reader<'t> {
-    pub const fn new(text: &'t str, texts: TextRules) -> Self {
-        Self { text, at: 0, texts }
+    pub const fn new(text: &'t str, texts: TextRules, values: usize) -> Self {
+        Self { text, at: 0, texts, values }
     }
 
     /// Reads the one value that the text is.
@@ -75,6 +80,8 @@ impl<'t> Reader<'t> {
 
     fn value(&mut self, depth: usize) -> Read<Value> {
         self.space();
+        let Some(left) = self.values.checked_sub(1) else { return self.fail(TOO_MANY) };
+        self.values = left;
         match self.peek() {
             Some(b'"') => self.string().map(Value::String),
             Some(b'{') => self.object(depth),

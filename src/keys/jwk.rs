@@ -10,7 +10,7 @@ use crate::keys::KeyError;
 
 /// How many keys one set may hold.
 pub(super) const MAX_KEYS: usize = 32;
-const LIMITS: json::Limits = json::Limits { bytes: 64 * 1024, depth: 8 };
+const LIMITS: json::Limits = json::Limits::new(64 * 1024, 8);
 const MAX_KID: usize = 256;
 const PRIVATE_MEMBERS: [&str; 8] = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"];
 

@@ -57,7 +57,7 @@ impl Pattern {
         }
         let conjunctions = syntax::conjunctions(text, reader::read(text, MAX_DEPTH)?)?;
         let conjunctions = conjunctions.into_iter().map(Arc::new).collect();
-        let limits = json::Limits { bytes: usize::MAX, depth: MAX_DEPTH + 2 };
+        let limits = json::Limits::new(usize::MAX, MAX_DEPTH + 2);
         let value = json::read(text.as_bytes(), limits).ok();
         let sorted = value.and_then(|value| serde_json::to_string(&Sorted::of(&value)).ok());
         let text = sorted.unwrap_or_else(|| text.to_owned());

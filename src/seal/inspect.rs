@@ -13,7 +13,7 @@ use crate::seal::{OpenError, OpenLimits, text};
 pub fn inspect(token: &str) -> Result<Value, OpenError> {
     let limits = OpenLimits::default();
     let header = text::parts::<5>(token, limits.token).and_then(|[protected, ..]| {
-        text::object(protected, json::Limits { bytes: limits.outer_header, depth: 8 })
+        text::object(protected, json::Limits::new(limits.outer_header, 8))
     });
     header.map(Value::Object).ok_or(OpenError(()))
 }

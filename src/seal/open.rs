@@ -131,7 +131,7 @@ fn decrypt(token: &str, opening: &Opening<'_>) -> Option<(Map<String, Value>, Ve
     // 1: the text.
     let [protected, encrypted_key, iv, ciphertext, tag] = text::parts::<5>(token, limits.token)?;
     // 2: the header, against the key that it names.
-    let header = text::object(protected, json::Limits { bytes: limits.outer_header, depth: 8 })?;
+    let header = text::object(protected, json::Limits::new(limits.outer_header, 8))?;
     let text_of = |name: &str| header.get(name).and_then(Value::as_str);
     if header.contains_key("crit") || text_of("cty")? != "JWT" {
         return None;

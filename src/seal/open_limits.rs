@@ -39,6 +39,6 @@ impl Default for OpenLimits {
 impl OpenLimits {
     /// The bounds of the header of the signed layer.
     pub(super) const fn of_inner_header(&self) -> json::Limits {
-        json::Limits { bytes: self.inner_header, depth: 8 }
+        json::Limits::new(self.inner_header, 8)
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn verify(
     if !key.verifies(message.as_bytes(), signature) {
         return None;
     }
-    text::object(payload, json::Limits { bytes: limits.token, depth: limits.depth })
+    text::object(payload, json::Limits::new(limits.token, limits.depth))
 }
 
 /// When a statement about a subscription was made, not later than a moment, and about which one.

@@ -120,6 +120,8 @@ pub struct AccessKey {
     pub sources: Option<Vec<String>>,
 }
 
+/// The most values of one event. Of two bytes each, those of a whole body would take a gigabyte.
+const MOST_VALUES: usize = 500_000;
 /// The deepest nesting of an event that is read at all.
 const DEEPEST: usize = 1000;
 
@@ -178,7 +180,8 @@ impl Config {
 
     /// The bounds within which one event's JSON is read.
     pub fn json_limits(&self) -> json::Limits {
-        json::Limits { bytes: self.max_body.bytes(), depth: self.max_depth }
+        let limits = json::Limits::new(self.max_body.bytes(), self.max_depth);
+        json::Limits { values: MOST_VALUES, ..limits }
     }
 
     /// Whether a request from this peer may come unsigned.

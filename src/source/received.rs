@@ -57,7 +57,7 @@ pub struct Received {
 }
 
 /// How an event is read back: as it was let in, with the levels of the envelope around it.
-const KEPT: json::Limits = json::Limits { bytes: usize::MAX, depth: 1002 };
+const KEPT: json::Limits = json::Limits::new(usize::MAX, 1002);
 
 /// A kept event that cannot be written or read back.
 #[derive(Debug, thiserror::Error)]

@@ -39,7 +39,7 @@ impl Examiner<'_> {
             return wrong("the token is not the one whose digest stands beside it");
         }
         let outer = text::parts::<5>(token, OpenLimits::default().token)
-            .and_then(|[header, ..]| text::object(header, json::Limits { bytes: 4096, depth: 8 }));
+            .and_then(|[header, ..]| text::object(header, json::Limits::new(4096, 8)));
         if outer.is_none_or(|header| header.get("cty") != Some(&json!("JWT"))) {
             return wrong("the token does not have the form of a nested JWT");
         }

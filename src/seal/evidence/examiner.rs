@@ -211,7 +211,7 @@ impl<'a> Examiner<'a> {
 
     fn examine(&mut self, line: &[u8]) -> Checked<Option<OpenedEvent>> {
         let Some(content) = line.strip_suffix(b"\n") else { return wrong("the line is cut") };
-        let limits = json::Limits { bytes: LONGEST_LINE, depth: 96 };
+        let limits = json::Limits::new(LONGEST_LINE, 96);
         let Ok(Value::Object(members)) = json::read(content, limits) else {
             return wrong("this is no JSON object, or too long a one");
         };

@@ -120,7 +120,7 @@ impl Examiner<'_> {
     /// Names the key of a JWS, if it is not among those that are believed.
     fn signer(&mut self, token: &str) -> Option<String> {
         let [header, ..] = text::parts::<3>(token, OpenLimits::default().token)?;
-        let header = text::object(header, json::Limits { bytes: 4096, depth: 8 })?;
+        let header = text::object(header, json::Limits::new(4096, 8))?;
         let kid = header.get("kid")?.as_str()?;
         self.keys.get(kid).is_none().then(|| self.unbelieved(kid))
     }
