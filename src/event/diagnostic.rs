@@ -2,9 +2,21 @@
 
 use std::fmt;
 
+/// Whether a gateway starts with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// It has to be mended first.
+    Error,
+    /// It is told, and nothing stops.
+    Warning,
+}
+
 /// A mistake and its place; `Display` shows the line with a caret under the column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagnostic {
+    /// Whether a gateway starts with it.
+    pub severity: Severity,
     /// The file, as the person named it.
     pub file: String,
     /// Line and column, each from 1; nothing if the mistake is the file as a whole.
@@ -21,6 +33,7 @@ impl Diagnostic {
     /// Describes a mistake of a file as a whole.
     pub fn of_file(file: &str, problem: impl Into<String>) -> Self {
         Self {
+            severity: Severity::Error,
             file: file.to_owned(),
             place: None,
             excerpt: String::new(),
@@ -40,6 +53,12 @@ impl Diagnostic {
         Self { place: Some((line, column)), excerpt, ..Self::of_file(file, problem) }
     }
 
+    /// The same as something that is told and stops nothing.
+    pub const fn into_warning(mut self) -> Self {
+        self.severity = Severity::Warning;
+        self
+    }
+
     /// Adds what to do about it.
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = help.into();
@@ -49,10 +68,11 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.severity == Severity::Warning { "warning: " } else { "" };
         match self.place {
-            None => write!(f, "{}: {}", self.file, self.problem)?,
+            None => write!(f, "{}: {word}{}", self.file, self.problem)?,
             Some((line, column)) => {
-                write!(f, "{}:{line}:{column}: {}", self.file, self.problem)?;
+                write!(f, "{}:{line}:{column}: {word}{}", self.file, self.problem)?;
                 if !self.excerpt.trim().is_empty() {
                     let margin = line.to_string().len();
                     let indent = column.saturating_sub(1);
@@ -82,5 +102,12 @@ mod tests {
             shown,
             "gateway.yaml:2:1: unknown field `prot`\n 2 | prot: 9000\n   | ^\n  help: did you mean `port`?"
         );
+    }
+
+    #[test]
+    fn a_warning_says_that_it_is_one() {
+        let warning = Diagnostic::of_file("a.yaml", "has no examples").into_warning();
+
+        assert_eq!(warning.to_string(), "a.yaml: warning: has no examples");
     }
 }

@@ -33,7 +33,7 @@ pub use attributes::{AttributeError, EventSource, EventType, Subject};
 pub use chain::{ChainValue, ChainValueError};
 pub use cloudevent::{CloudEvent, SPEC_VERSION};
 pub use data::Data;
-pub use diagnostic::Diagnostic;
+pub use diagnostic::{Diagnostic, Severity};
 pub use digest::{ContentDigest, DigestError, IdempotencyKey};
 pub use event_time::{EventTime, EventTimeError};
 pub use fault::{Blame, Fault};
