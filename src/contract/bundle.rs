@@ -1,73 +1,135 @@
 //! Turns a payload schema that refers to other places into one that stands alone.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::contract::keyword::{Holds, holds};
+use crate::contract::collector::{Collector, Target};
+use crate::contract::dialect::Dialect;
+use crate::contract::discriminator;
 use crate::contract::outline::Generation;
 use crate::contract::pointer;
 use crate::contract::reference::{Library, Location};
+use crate::contract::served_form;
 use crate::event::Diagnostic;
 
-/// Schemas that one payload may consist of, definitions included.
-const MAX_SCHEMAS: usize = 5_000;
+/// Schemas that are looked at to find an envelope.
+const MAX_PARTS: usize = 5_000;
 
-/// Nesting of one schema between references.
-const MAX_DEPTH: usize = 64;
-
-/// The dialect that every payload is read in: AsyncAPI's own is a superset of it.
-const DIALECT: &str = "http://json-schema.org/draft-07/schema#";
+/// The dialect of the normal form.
+const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// The members that make a payload a CloudEvents envelope.
 const ENVELOPE: [&str; 4] = ["specversion", "type", "source", "id"];
 
 /// A schema without references to the outside, and where each part of it came from.
 pub(super) struct ContractBundle {
+    /// In the normal form: the words of JSON Schema 2020-12, whatever the contract wrote.
     pub(super) schema: Value,
     /// Whether the payload was a CloudEvents envelope, of which only `data` is described.
     pub(super) envelope: bool,
+    /// Words that demand nothing, and where they stand.
+    unasserted: Vec<(String, Location)>,
+    dialect: Dialect,
     origins: BTreeMap<String, Location>,
 }
 
 impl ContractBundle {
-    /// Collects everything that a payload schema says about data.
+    /// Collects everything that a payload schema says about data. A `schemaFormat` beside it may
+    /// have told its dialect.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: every mistake in the schema, each at its place.
     pub(super) fn of(
         library: &Library,
         payload: &Location,
         generation: Generation,
-    ) -> Result<Self, Diagnostic> {
+        format: Option<Dialect>,
+    ) -> Result<Self, Vec<Diagnostic>> {
         let mut collector = Collector::new(library, generation);
-        let payload = collector.enter(payload.clone())?;
-        let parts = collector.data_of_envelope(&payload)?;
+        let built = Self::collect(&mut collector, payload, format);
+        match built {
+            Ok(bundle) if collector.mistakes.is_empty() => {
+                Ok(Self { unasserted: collector.unasserted, origins: collector.origins, ..bundle })
+            }
+            built => {
+                let mut mistakes = collector.mistakes;
+                mistakes.extend(built.err());
+                Err(mistakes)
+            }
+        }
+    }
+
+    fn collect(
+        collector: &mut Collector<'_>,
+        payload: &Location,
+        format: Option<Dialect>,
+    ) -> Result<Self, Diagnostic> {
+        let entered = collector.enter(payload.clone(), format)?;
+        let dialect = entered.1.dialect;
+        let parts = data_of_envelope(collector, &entered)?;
         let mut schema = match parts.as_deref() {
-            None => collector.copy(&payload, "", 0)?,
+            None => collector.copy(&entered.0, "", 0, &entered.1)?,
             Some([]) => {
                 let help = "declare what crosses under `properties.data`";
                 let problem = "a CloudEvents envelope without `data`";
-                return Err(library.mistake(&payload, problem).with_help(help));
+                return Err(collector.library.mistake(&entered.0, problem).with_help(help));
             }
-            Some([data]) => collector.copy(data, "", 0)?,
+            Some([(data, scope)]) => collector.copy(data, "", 0, scope)?,
             Some(several) => {
                 let mut all = Vec::new();
-                for (index, data) in several.iter().enumerate() {
-                    all.push(collector.copy(data, &format!("/allOf/{index}"), 1)?);
+                for (index, (data, scope)) in several.iter().enumerate() {
+                    all.push(collector.copy(data, &format!("/allOf/{index}"), 1, scope)?);
                 }
                 json!({ "allOf": all })
             }
         };
-        // A reference at the root would hide the definitions beside it (draft-07, section 8.3).
-        if schema.get("$ref").is_some() || schema.is_boolean() {
-            schema = json!({ "allOf": [schema] });
+        while let Some((name, (at, scope))) = collector.waiting.pop_front() {
+            let to = pointer::join("/$defs", &name);
+            let copy = collector.copy(&at, &to, 0, &scope)?;
+            collector.definitions.insert(name, copy);
         }
-        collector.finish_definitions()?;
         if let Value::Object(root) = &mut schema {
             root.insert("$schema".to_owned(), DIALECT.into());
             if !collector.definitions.is_empty() {
-                root.insert("definitions".to_owned(), collector.definitions.into());
+                root.insert("$defs".to_owned(), std::mem::take(&mut collector.definitions).into());
             }
         }
-        Ok(Self { schema, envelope: parts.is_some(), origins: collector.origins })
+        let (envelope, unasserted, origins) = (parts.is_some(), Vec::new(), BTreeMap::new());
+        Ok(Self { schema, envelope, unasserted, dialect, origins })
+    }
+
+    /// The schema that data is held against: discriminators refine their alternatives.
+    pub(super) fn refined(&self) -> Value {
+        let mut refined = self.schema.clone();
+        discriminator::refine(&mut refined);
+        refined
+    }
+
+    /// The schema for consumers.
+    pub(super) fn served(&self) -> Value {
+        served_form::served(&self.schema, self.dialect.is_of_draft7())
+    }
+
+    /// A warning for each word that demands nothing where people may think that it does, at the
+    /// first of its places.
+    pub(super) fn unasserted(&self, library: &Library) -> Vec<Diagnostic> {
+        let mut places: BTreeMap<&str, Vec<&Location>> = BTreeMap::new();
+        for (word, at) in &self.unasserted {
+            places.entry(word).or_default().push(at);
+        }
+        let warning = |(word, places): (&str, Vec<&Location>)| {
+            let first = places.first()?;
+            let further = match places.len() - 1 {
+                0 => String::new(),
+                1 => ", here and in 1 further place".to_owned(),
+                more => format!(", here and in {more} further places"),
+            };
+            let problem = format!("{word} demands nothing of data{further}");
+            Some(library.mistake(first, problem).into_warning())
+        };
+        places.into_iter().filter_map(warning).collect()
     }
 
     /// Where the part that a pointer names was written.
@@ -86,202 +148,38 @@ impl ContractBundle {
     }
 }
 
-struct Collector<'a> {
-    library: &'a Library,
-    generation: Generation,
-    names: HashMap<Location, String>,
-    waiting: VecDeque<(String, Location)>,
-    definitions: Map<String, Value>,
-    origins: BTreeMap<String, Location>,
-    schemas: usize,
-}
-
-impl<'a> Collector<'a> {
-    fn new(library: &'a Library, generation: Generation) -> Self {
-        Self {
-            library,
-            generation,
-            names: HashMap::new(),
-            waiting: VecDeque::new(),
-            definitions: Map::new(),
-            origins: BTreeMap::new(),
-            schemas: 0,
+/// The schemas of `data`, if the payload is a CloudEvents envelope.
+fn data_of_envelope(
+    collector: &mut Collector<'_>,
+    payload: &Target,
+) -> Result<Option<Vec<Target>>, Diagnostic> {
+    let mut found = Vec::new();
+    let mut names = Vec::new();
+    let mut open = vec![payload.clone()];
+    let mut seen = 0;
+    while let Some((at, scope)) = open.pop() {
+        seen += 1;
+        if seen > MAX_PARTS {
+            return Err(collector.library.mistake(&payload.0, "`allOf` refers to itself"));
         }
-    }
-
-    /// Follows references, and steps into a Multi Format Schema Object of version 3.
-    fn enter(&self, at: Location) -> Result<Location, Diagnostic> {
-        let at = self.library.settle(at)?;
-        let multiple = self.generation == Generation::Three
-            && self.library.value(&at.child("schemaFormat")).is_some()
-            && self.library.value(&at.child("schema")).is_some();
-        if !multiple {
-            return Ok(at);
-        }
-        check_format(self.library, &at.child("schemaFormat"))?;
-        self.library.settle(at.child("schema"))
-    }
-
-    /// Copies one schema to `to`, with every reference turned into one to a definition.
-    fn copy(&mut self, at: &Location, to: &str, depth: usize) -> Result<Value, Diagnostic> {
-        self.schemas += 1;
-        if depth > MAX_DEPTH || self.schemas > MAX_SCHEMAS {
-            let problem = format!(
-                "a payload of more than {MAX_SCHEMAS} schemas, or nested more than {MAX_DEPTH} deep"
-            );
-            return Err(self.library.mistake(at, problem));
-        }
-        let value = self.library.value(at).unwrap_or(&Value::Null);
-        let object = match value {
-            Value::Bool(_) => return Ok(value.clone()),
-            Value::Object(object) => object,
-            _ => return Err(self.library.mistake(at, "a schema is an object, `true` or `false`")),
-        };
-        self.origins.insert(to.to_owned(), at.clone());
-        if object.contains_key("$ref") {
-            // What stands beside a reference is ignored (draft-07, section 8.3).
-            let target = self.enter(at.clone())?;
-            return Ok(json!({ "$ref": format!("#/definitions/{}", self.name(target)) }));
-        }
-        let mut copy = Map::new();
-        for (keyword, value) in object {
-            let at = at.child(keyword);
-            let to = pointer::join(to, keyword);
-            match (keyword.as_str(), holds(keyword)) {
-                ("$schema", _) => self.check_dialect(&at, value)?,
-                // References are relative to their file, as AsyncAPI has it.
-                ("$id", _) | (_, Holds::Definitions) => {}
-                (_, holds) => {
-                    copy.insert(keyword.clone(), self.copy_keyword(&at, value, holds, &to, depth)?);
-                }
+        let Some(Value::Object(object)) = collector.library.value(&at) else { continue };
+        if let Some(reference) = object.get("$ref") {
+            // Where it leads nowhere, copying says so.
+            open.extend(collector.target(&at.child("$ref"), reference, &scope));
+            if scope.dialect.ignores_siblings() {
+                continue;
             }
         }
-        Ok(Value::Object(copy))
-    }
-
-    fn copy_keyword(
-        &mut self,
-        at: &Location,
-        value: &Value,
-        holds: Holds,
-        to: &str,
-        depth: usize,
-    ) -> Result<Value, Diagnostic> {
-        match (holds, value) {
-            (Holds::Other | Holds::Definitions, _) => Ok(value.clone()),
-            (Holds::List | Holds::SchemaOrList, Value::Array(items)) => {
-                let mut list = Vec::with_capacity(items.len());
-                for index in 0..items.len() {
-                    let token = index.to_string();
-                    let to = pointer::join(to, &token);
-                    list.push(self.copy(&at.child(&token), &to, depth + 1)?);
-                }
-                Ok(Value::Array(list))
-            }
-            (Holds::Map | Holds::Dependencies, Value::Object(members)) => {
-                let mut map = Map::new();
-                for (name, member) in members {
-                    let to = pointer::join(to, name);
-                    let copy = match (holds, member) {
-                        (Holds::Dependencies, Value::Array(_)) => member.clone(),
-                        _ => self.copy(&at.child(name), &to, depth + 1)?,
-                    };
-                    map.insert(name.clone(), copy);
-                }
-                Ok(Value::Object(map))
-            }
-            (Holds::Schema | Holds::SchemaOrList, _) => self.copy(at, to, depth + 1),
-            _ => Err(self.library.mistake(at, "not what this keyword takes")),
-        }
-    }
-
-    fn check_dialect(&self, at: &Location, value: &Value) -> Result<(), Diagnostic> {
-        let dialect = value.as_str().unwrap_or_default().trim_end_matches('#');
-        if dialect.ends_with("json-schema.org/draft-07/schema") {
-            return Ok(());
-        }
-        let help = "payloads are JSON Schema draft-07, which AsyncAPI's own dialect extends";
-        Err(self.library.mistake(at, "a schema in another dialect").with_help(help))
-    }
-
-    /// The definition that a referenced schema becomes.
-    fn name(&mut self, target: Location) -> String {
-        if let Some(name) = self.names.get(&target) {
-            return name.clone();
-        }
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        let mut stem: String =
-            target.name().chars().map(|c| if allowed(c) { c } else { '_' }).take(64).collect();
-        if stem.is_empty() {
-            "schema".clone_into(&mut stem);
-        }
-        let taken = |name: &String| self.names.values().any(|known| known == name);
-        let mut name = stem.clone();
-        let mut count = 1;
-        while taken(&name) {
-            count += 1;
-            name = format!("{stem}-{count}");
-        }
-        self.names.insert(target.clone(), name.clone());
-        self.waiting.push_back((name.clone(), target));
-        name
-    }
-
-    fn finish_definitions(&mut self) -> Result<(), Diagnostic> {
-        while let Some((name, at)) = self.waiting.pop_front() {
-            let to = pointer::join("/definitions", &name);
-            let copy = self.copy(&at, &to, 0)?;
-            self.definitions.insert(name, copy);
-        }
-        Ok(())
-    }
-
-    /// The schemas of `data`, if the payload is a CloudEvents envelope.
-    fn data_of_envelope(&self, payload: &Location) -> Result<Option<Vec<Location>>, Diagnostic> {
-        let mut found = Vec::new();
-        let mut names = Vec::new();
-        let mut open = vec![payload.clone()];
-        let mut seen = 0;
-        while let Some(at) = open.pop() {
-            seen += 1;
-            if seen > MAX_SCHEMAS {
-                return Err(self.library.mistake(payload, "`allOf` refers to itself"));
-            }
-            let at = self.enter(at)?;
-            let Some(object) = self.library.value(&at).and_then(Value::as_object) else { continue };
-            if let Some(Value::Object(properties)) = object.get("properties") {
-                names.extend(properties.keys().map(String::as_str));
-                if properties.contains_key("data") {
-                    found.push(at.child("properties").child("data"));
-                }
-            }
-            if let Some(Value::Array(parts)) = object.get("allOf") {
-                let part = |index: usize| at.child("allOf").child(&index.to_string());
-                open.extend((0..parts.len()).rev().map(part));
+        if let Some(Value::Object(properties)) = object.get("properties") {
+            names.extend(properties.keys().map(String::as_str));
+            if properties.contains_key("data") {
+                found.push((at.child("properties").child("data"), scope.clone()));
             }
         }
-        Ok(ENVELOPE.iter().all(|name| names.contains(name)).then_some(found))
+        if let Some(Value::Array(parts)) = object.get("allOf") {
+            let part = |index: usize| (at.child("allOf").child(&index.to_string()), scope.clone());
+            open.extend((0..parts.len()).rev().map(part));
+        }
     }
-}
-
-/// Refuses schema formats other than AsyncAPI's own and JSON Schema draft-07.
-pub(super) fn check_format(library: &Library, at: &Location) -> Result<(), Diagnostic> {
-    let format = library.value(at).and_then(Value::as_str).unwrap_or_default();
-    let plain: String = format.to_ascii_lowercase().split_whitespace().collect();
-    let (media_type, parameters) = plain.split_once(';').unwrap_or((&plain, ""));
-    let draft7 = parameters.split(';').any(|parameter| parameter == "version=draft-07");
-    let known = match media_type {
-        "application/vnd.aai.asyncapi"
-        | "application/vnd.aai.asyncapi+json"
-        | "application/vnd.aai.asyncapi+yaml" => true,
-        "application/schema+json" | "application/schema+yaml" => draft7,
-        _ => false,
-    };
-    if known {
-        return Ok(());
-    }
-    let help = "write the payload as an AsyncAPI schema, or as \
-                `application/schema+json;version=draft-07`";
-    let problem = format!("payloads in `{format}` cannot be checked");
-    Err(library.mistake(at, problem).with_help(help))
+    Ok(ENVELOPE.iter().all(|name| names.contains(name)).then_some(found))
 }

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::contract::bundle::{ContractBundle, check_format};
+use crate::contract::bundle::ContractBundle;
 use crate::contract::closing;
+use crate::contract::collector::dialect_at;
+use crate::contract::dialect::Dialect;
 use crate::contract::effort;
 use crate::contract::outline::{Definition, Generation};
 use crate::contract::reference::{Library, Location};
@@ -88,13 +90,15 @@ impl Message {
         &self.examples
     }
 
-    /// The data's JSON Schema (draft-07) as the contract writes it, with nothing outside of it.
+    /// The data's JSON Schema in the normal form: the words of 2020-12, whatever the contract wrote,
+    /// with nothing outside of it.
     pub const fn schema(&self) -> &Value {
         &self.schema
     }
 
     /// The same for consumers, who ignore what they do not know: objects are left open wherever
-    /// that cannot change which alternative of the contract applies.
+    /// that cannot change which alternative of the contract applies. It is draft-07 where that has
+    /// the words and the contract is not newer.
     pub const fn schema_json(&self) -> &Value {
         &self.open
     }
@@ -129,26 +133,27 @@ pub(super) fn compile(
 ) -> Option<Message> {
     let compiled = check_media(library, definition)
         .and_then(|()| payload(library, generation, definition))
-        .and_then(|payload| {
-            let bundle = ContractBundle::of(library, &payload, generation)?;
-            let (rules, shapes) = engines(&bundle.schema).map_err(|mistake| {
+        .map_err(|mistake| vec![mistake])
+        .and_then(|(payload, format)| {
+            let bundle = ContractBundle::of(library, &payload, generation, format)?;
+            let (rules, shapes) = engines(&bundle.refined()).map_err(|mistake| {
                 let at = bundle.origin(&mistake.pointer).unwrap_or_else(|| payload.clone());
-                library
-                    .mistake(&at, format!("the schema of `{name}`: {}", mistake.problem))
-                    .with_help(match at.name().as_str() {
-                        "pattern" | "patternProperties" => {
-                            "patterns take linear time: they have no look-around and no \
-                             back-references"
-                        }
-                        _ => "payloads are JSON Schema draft-07",
-                    })
+                let problem = format!("the schema of `{name}`: {}", mistake.problem);
+                let mistake = library.mistake(&at, problem);
+                vec![match at.name().as_str() {
+                    "pattern" | "patternProperties" => mistake.with_help(
+                        "patterns take linear time: they have no look-around and no \
+                         back-references",
+                    ),
+                    _ => mistake,
+                }]
             })?;
             Ok((bundle, rules, shapes))
         });
     let (bundle, rules, shapes) = match compiled {
         Ok(compiled) => compiled,
-        Err(mistake) => {
-            mistakes.push(mistake);
+        Err(mut found) => {
+            mistakes.append(&mut found);
             return None;
         }
     };
@@ -163,7 +168,7 @@ pub(super) fn compile(
         version: Arc::clone(version),
         place: library.place(&definition.at),
         examples: Vec::new(),
-        open: opened(&bundle.schema),
+        open: bundle.served(),
         schema: bundle.schema,
         rules,
         shapes,
@@ -193,18 +198,19 @@ fn check_media(library: &Library, definition: &Definition) -> Result<(), Diagnos
     Err(library.mistake(at, format!("`{media}` cannot cross")).with_help(help))
 }
 
-/// Finds the payload's schema and checks its format.
+/// Finds the payload's schema, and the dialect that its format names.
 fn payload(
     library: &Library,
     generation: Generation,
     definition: &Definition,
-) -> Result<Location, Diagnostic> {
-    if let (Generation::Two, Some((_, at))) = (generation, definition.fields.get("schemaFormat")) {
-        check_format(library, at)?;
-    }
+) -> Result<(Location, Option<Dialect>), Diagnostic> {
+    let format = match (generation, definition.fields.get("schemaFormat")) {
+        (Generation::Two, Some((_, at))) => dialect_at(library, at)?,
+        _ => None,
+    };
     let payload = definition.at.child("payload");
     if library.value(&payload).is_some() {
-        return Ok(payload);
+        return Ok((payload, format));
     }
     let help = "describe what crosses: only declared members may";
     Err(library.mistake(&definition.at, "a message without a `payload`").with_help(help))
@@ -249,72 +255,4 @@ fn examples(
         kept.push(Example { name, data: data.clone() });
     }
     kept
-}
-
-/// The schema with `additionalProperties: false` taken away, unless some part of it counts or
-/// negates matches: there, a part that accepts more can make the whole accept less.
-fn opened(schema: &Value) -> Value {
-    let mut open = schema.clone();
-    if !mentions(&open, &["oneOf", "not", "if"]) {
-        open_up(&mut open);
-    }
-    open
-}
-
-fn mentions(value: &Value, keywords: &[&str]) -> bool {
-    match value {
-        Value::Object(object) => object
-            .iter()
-            .any(|(name, value)| keywords.contains(&name.as_str()) || mentions(value, keywords)),
-        Value::Array(items) => items.iter().any(|item| mentions(item, keywords)),
-        _ => false,
-    }
-}
-
-/// Works on schemas only, so that a `const` or an example that looks like one stays as it is.
-fn open_up(schema: &mut Value) {
-    use crate::contract::keyword::{Holds, holds};
-
-    let Value::Object(object) = schema else { return };
-    if object.get("additionalProperties") == Some(&Value::Bool(false)) {
-        object.remove("additionalProperties");
-    }
-    for (keyword, value) in object {
-        match (holds(keyword), value) {
-            (Holds::Other, _) => {}
-            (Holds::Schema, value) => open_up(value),
-            (_, Value::Array(items)) => items.iter_mut().for_each(open_up),
-            (Holds::SchemaOrList, value) => open_up(value),
-            (_, Value::Object(members)) => {
-                members.iter_mut().for_each(|(_, member)| open_up(member));
-            }
-            _ => {}
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_schema_is_opened_only_where_that_accepts_more() {
-        let closed = json!({
-            "additionalProperties": false,
-            "properties": {"a": {"additionalProperties": false}, "b": {"const": {"additionalProperties": false}}},
-            "definitions": {"d": {"items": [{"additionalProperties": false}], "additionalProperties": true}}
-        });
-        let exclusive = json!({"oneOf": [closed]});
-
-        assert_eq!(
-            opened(&closed),
-            json!({
-                "properties": {"a": {}, "b": {"const": {"additionalProperties": false}}},
-                "definitions": {"d": {"items": [{}], "additionalProperties": true}}
-            })
-        );
-        assert_eq!(opened(&exclusive), exclusive);
-    }
 }

@@ -87,12 +87,17 @@ impl Library {
                 let problem = format!("more than {MAX_HOPS} references in a row, or a circle");
                 return Err(self.mistake(&place, problem));
             }
-            at = self.follow(&place, reference, hops)?;
+            at = self.follow_within(&place, reference, hops)?;
         }
         Ok(at)
     }
 
-    fn follow(
+    /// Follows one reference. `at` is the place of the `$ref` itself.
+    pub(super) fn follow(&self, at: &Location, reference: &str) -> Result<Location, Diagnostic> {
+        self.follow_within(at, reference, &mut 0)
+    }
+
+    fn follow_within(
         &self,
         at: &Location,
         reference: &str,
@@ -164,7 +169,7 @@ fn sibling(from: &str, address: &str) -> Result<String, ReferenceRefusal> {
     Ok(path.join("/"))
 }
 
-fn percent_decoded(text: &str) -> Option<String> {
+pub(super) fn percent_decoded(text: &str) -> Option<String> {
     if !text.contains('%') {
         return Some(text.to_owned());
     }

@@ -50,7 +50,7 @@ impl Rules {
     pub(super) fn compile(schema: &Value) -> Result<Self, ContractMistake> {
         let patterns = PatternOptions::regex().size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN);
         let options = jsonschema::options()
-            .with_draft(Draft::Draft7)
+            .with_draft(Draft::Draft202012)
             .with_pattern_options(patterns)
             .with_keyword("format", |_, format, _| Ok(format_check(format)));
         BOUNDS

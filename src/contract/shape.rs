@@ -93,7 +93,7 @@ impl Shapes {
         };
         builder.build(schema, "", ShapeStanding::Value)?;
         while let Some((id, name, definition, standing)) = builder.waiting.pop() {
-            builder.fill(id, definition, &pointer::join("/definitions", name), standing)?;
+            builder.fill(id, definition, &pointer::join("/$defs", name), standing)?;
         }
         let mut shapes = Self(builder.shapes);
         shapes.silence();
@@ -188,13 +188,6 @@ impl<'a> Builder<'a> {
                 self.keyword(&mut shape, keyword, value, &pointer::join(at, keyword), standing)?;
             }
             self.condition(&mut shape, schema, at)?;
-            // Without a list before it, `additionalItems` says nothing (draft-07, section 6.4.2).
-            if let (Some(Value::Array(_)), Some(rest)) =
-                (schema.get("items"), schema.get("additionalItems"))
-            {
-                let at = pointer::join(at, "additionalItems");
-                shape.other_items = Some(self.build(rest, &at, ShapeStanding::Value)?);
-            }
         }
         if let Some(place) = self.shapes.get_mut(id) {
             *place = shape;
@@ -230,7 +223,7 @@ impl<'a> Builder<'a> {
             ("additionalProperties", rest) => {
                 shape.additional = Some(self.build(rest, at, ShapeStanding::Value)?);
             }
-            ("items", Value::Array(items)) => {
+            ("prefixItems", Value::Array(items)) => {
                 for (index, item) in items.iter().enumerate() {
                     let at = pointer::join(at, &index.to_string());
                     shape.first_items.push(self.build(item, &at, ShapeStanding::Value)?);
@@ -296,8 +289,8 @@ impl<'a> Builder<'a> {
     fn definition(&mut self, reference: &str, standing: ShapeStanding) -> Option<Id> {
         let schema = self.schema;
         let found = reference
-            .strip_prefix("#/definitions/")
-            .and_then(|name| schema.get("definitions")?.as_object()?.get_key_value(name));
+            .strip_prefix("#/$defs/")
+            .and_then(|name| schema.get("$defs")?.as_object()?.get_key_value(name));
         let (name, definition) = found?;
         let key = (name.as_str(), standing == ShapeStanding::Value);
         if let Some(id) = self.definitions.get(&key) {
@@ -318,10 +311,9 @@ impl<'a> Builder<'a> {
             return Err(ContractMistake { pointer: at.to_owned(), problem });
         }
         let mut alone = json!({ "allOf": [branch] });
-        if let (Some(object), Some(definitions)) =
-            (alone.as_object_mut(), self.schema.get("definitions"))
+        if let (Some(object), Some(definitions)) = (alone.as_object_mut(), self.schema.get("$defs"))
         {
-            object.insert("definitions".to_owned(), definitions.clone());
+            object.insert("$defs".to_owned(), definitions.clone());
         }
         compile(&alone, at)
     }

@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_saphyr::{Error, Options};
 
 use crate::event::yaml_tree::place;
-use crate::event::{Diagnostic, Placed, YamlNode};
+use crate::event::{Diagnostic, Placed, YamlNode, nearest};
 
 /// Bytes of one file. Real contracts stay below a tenth of it.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -72,10 +72,10 @@ fn misread(file: &str, text: &str, error: &Error, problem: String) -> Diagnostic
 fn words(error: &Error) -> (String, String) {
     match error {
         Error::SerdeUnknownField { field, expected, .. } => {
-            (format!("unknown key `{field}`"), nearest(field, expected))
+            (format!("unknown key `{field}`"), help_with(field, expected))
         }
         Error::SerdeUnknownVariant { variant, expected, .. } => {
-            (format!("unknown value `{variant}`"), nearest(variant, expected))
+            (format!("unknown value `{variant}`"), help_with(variant, expected))
         }
         Error::SerdeMissingField { field, .. } => {
             (format!("the key `{field}` is missing"), String::new())
@@ -108,13 +108,11 @@ fn example(problem: &str) -> &'static str {
     }
 }
 
-fn nearest(given: &str, known: &[&str]) -> String {
-    let similarity = |name: &&str| strsim::jaro_winkler(given, name);
-    let best = known.iter().copied().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
-    match best {
-        Some(best) if similarity(&best) > 0.8 => format!("did you mean `{best}`?"),
-        Some(_) => format!("known here: {}", known.join(", ")),
-        None => String::new(),
+fn help_with(given: &str, known: &[&str]) -> String {
+    match nearest(given, known.iter().copied()) {
+        Some(best) => format!("did you mean `{best}`?"),
+        None if known.is_empty() => String::new(),
+        None => format!("known here: {}", known.join(", ")),
     }
 }
 

@@ -1,0 +1,153 @@
+//! A discriminator names the branch of a `oneOf` or `anyOf` that applies (OpenAPI 3.0.3,
+//! Discriminator Object; AsyncAPI, Schema Object).
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use crate::contract::collector::{Collector, Scope};
+use crate::contract::keyword::{Holds, holds};
+use crate::contract::reference::Location;
+
+/// The words whose branches a discriminator tells apart.
+const CHOICES: [&str; 2] = ["oneOf", "anyOf"];
+
+impl Collector<'_> {
+    /// Copies a discriminator as `{propertyName, mapping}`, whose mapping leads from each value to
+    /// the definition of its branch.
+    pub(super) fn discriminate(
+        &mut self,
+        copy: &mut Map<String, Value>,
+        at: &Location,
+        object: &Map<String, Value>,
+        scope: &Scope,
+    ) {
+        let Some(written) = object.get("discriminator") else { return };
+        let at_word = at.child("discriminator");
+        let member = written.as_str().or_else(|| written.get("propertyName")?.as_str());
+        let Some(member) = member else {
+            let help = "write `discriminator: { propertyName: kind }`";
+            return self.mistake(&at_word, "`discriminator` names no member", help);
+        };
+        let branches = self.branches(copy, at, object, scope);
+        if branches.is_empty() {
+            let word = "`discriminator` without `oneOf` or `anyOf` of references".to_owned();
+            self.unasserted.push((word, at_word));
+            return;
+        }
+        let mut mapping = BTreeMap::new();
+        let explicit = written.get("mapping").and_then(Value::as_object);
+        for (value, target) in explicit.into_iter().flatten() {
+            let place = at_word.child("mapping").child(value);
+            let target = target.as_str().unwrap_or_default();
+            match self.mapped(&place, target, &branches, scope) {
+                Some(definition) => {
+                    mapping.insert(value.clone(), definition);
+                }
+                None => self.mistake(
+                    &place,
+                    format!("`{target}` is none of the alternatives"),
+                    "name a schema that `oneOf` or `anyOf` lists",
+                ),
+            }
+        }
+        for branch in &branches {
+            // A branch that says itself which values it is for needs no name.
+            if !self.says(&branch.target, member) {
+                let name = branch.target.name();
+                mapping.entry(name).or_insert_with(|| branch.definition.clone());
+            }
+        }
+        let settled = json!({ "propertyName": member, "mapping": mapping });
+        copy.insert("discriminator".to_owned(), settled);
+    }
+
+    fn branches(
+        &mut self,
+        copy: &Map<String, Value>,
+        at: &Location,
+        object: &Map<String, Value>,
+        scope: &Scope,
+    ) -> Vec<Branch> {
+        let mut found = Vec::new();
+        for choice in CHOICES {
+            let written = object.get(choice).and_then(Value::as_array);
+            let copied = copy.get(choice).and_then(Value::as_array);
+            let both = written.into_iter().flatten().zip(copied.into_iter().flatten());
+            for (index, (written, copied)) in both.enumerate() {
+                let Some(reference) = written.get("$ref") else { continue };
+                let Some(definition) = copied.get("$ref").and_then(Value::as_str) else { continue };
+                let place = at.child(choice).child(&index.to_string()).child("$ref");
+                // Where it leads nowhere, copying the branch has said so.
+                if let Ok((target, _)) = self.step(&place, reference, scope) {
+                    found.push(Branch { target, definition: definition.to_owned() });
+                }
+            }
+        }
+        found
+    }
+
+    /// The definition of the branch that a mapping names, by a reference or by the name of a schema.
+    fn mapped(
+        &mut self,
+        at: &Location,
+        target: &str,
+        branches: &[Branch],
+        scope: &Scope,
+    ) -> Option<String> {
+        let by_name = branches.iter().find(|branch| branch.target.name() == target);
+        if let Some(branch) = by_name {
+            return Some(branch.definition.clone());
+        }
+        let (found, _) = self.step(at, &Value::from(target), scope).ok()?;
+        let branch = branches.iter().find(|branch| branch.target == found)?;
+        Some(branch.definition.clone())
+    }
+
+    /// Whether a schema fixes the values of a member itself.
+    fn says(&self, schema: &Location, member: &str) -> bool {
+        let member = schema.child("properties").child(member);
+        ["const", "enum"].iter().any(|word| self.library.value(&member.child(word)).is_some())
+    }
+}
+
+/// An alternative that is a reference: where it leads, and the definition that it became.
+struct Branch {
+    target: Location,
+    definition: String,
+}
+
+/// Has each discriminator refine its alternatives: a branch accepts only the values that the
+/// mapping leads to it from.
+pub(super) fn refine(schema: &mut Value) {
+    let Value::Object(object) = schema else { return };
+    for (keyword, value) in object.iter_mut() {
+        match (holds(keyword), value) {
+            (Holds::Other, _) => {}
+            (Holds::Schema, value) => refine(value),
+            (_, Value::Array(items)) => items.iter_mut().for_each(refine),
+            (Holds::SchemaOrList, value) => refine(value),
+            (_, Value::Object(members)) => members.values_mut().for_each(refine),
+            _ => {}
+        }
+    }
+    let discriminator = object.get("discriminator").cloned().unwrap_or_default();
+    let member = discriminator.get("propertyName").and_then(Value::as_str);
+    let mapping = discriminator.get("mapping").and_then(Value::as_object);
+    let (Some(member), Some(mapping)) = (member, mapping) else { return };
+    for choice in CHOICES {
+        let Some(Value::Array(branches)) = object.get_mut(choice) else { continue };
+        for branch in branches {
+            let of_branch = |(value, target): (&String, &Value)| {
+                (Some(target) == branch.get("$ref")).then(|| value.clone())
+            };
+            let values: Vec<String> = mapping.iter().filter_map(of_branch).collect();
+            if !values.is_empty() {
+                let chosen = json!({
+                    "properties": { member: { "enum": values } }, "required": [member]
+                });
+                *branch = json!({ "allOf": [chosen, branch.take()] });
+            }
+        }
+    }
+}
