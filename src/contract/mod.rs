@@ -28,6 +28,8 @@ mod pointer;
 mod reference;
 mod rules;
 mod shape;
+#[cfg(test)]
+mod tests;
 mod text;
 mod usage;
 mod version2;
