@@ -113,6 +113,12 @@ impl Message {
         closing::close(&self.shapes, data, &mut violations);
         violations
     }
+
+    /// Tells whether data keeps the schema itself, whatever closing says of it.
+    #[cfg(test)]
+    pub(super) fn keeps(&self, data: &Value) -> bool {
+        self.rules.accept(data)
+    }
 }
 
 /// Names the message only: examples and schemas are long.

@@ -34,6 +34,8 @@ mod resources;
 mod rules;
 mod served_form;
 mod shape;
+#[cfg(test)]
+mod tests;
 mod text;
 mod usage;
 mod version2;

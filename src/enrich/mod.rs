@@ -17,6 +17,8 @@ mod patch;
 mod publication;
 mod publications;
 mod rehearsal;
+#[cfg(test)]
+mod tests;
 
 pub use crossing::{CrossingFault, CrossingProblem, Numbers, as_crossed};
 pub use enriched::{EnrichError, Enriched};

@@ -1,0 +1,3 @@
+//! Tests of the room as a whole: the public suite and numbers, through files of publications.
+
+mod patch_suite;
