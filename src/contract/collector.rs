@@ -251,14 +251,27 @@ impl<'a> Collector<'a> {
     }
 
     /// Where a dynamic reference leads instead, from where it leads as an ordinary one.
-    pub(super) fn dynamic(&mut self, word: &str, found: Target, scope: &Scope) -> Target {
+    pub(super) fn dynamic(
+        &mut self,
+        word: &str,
+        reference: &Value,
+        found: Target,
+        scope: &Scope,
+    ) -> Target {
         let (at, _) = &found;
         let name = match word {
             "$recursiveRef" => {
                 let recursive = self.library.value(&at.child("$recursiveAnchor"));
                 (recursive == Some(&Value::Bool(true))).then(|| RECURSIVE.to_owned())
             }
-            _ => self.library.text(at, "$dynamicAnchor").map(str::to_owned),
+            // One that names no anchor is like any other (2020-12, section 8.2.3.2).
+            _ => {
+                let named = reference.as_str().and_then(|reference| reference.split_once('#'));
+                let anchor = self.library.text(at, "$dynamicAnchor");
+                anchor
+                    .filter(|anchor| named.is_some_and(|(_, name)| name == *anchor))
+                    .map(str::to_owned)
+            }
         };
         let outermost = name.and_then(|name| scope.dynamic.get(&name)).cloned();
         match outermost {

@@ -270,7 +270,7 @@ impl<'a> Collector<'a> {
             return self.target(at, reference, scope);
         }
         let found = self.step(at, reference, scope)?;
-        Ok(self.dynamic(keyword, found, scope))
+        Ok(self.dynamic(keyword, reference, found, scope))
     }
 
     /// A list of schemas under `items`, which later became `prefixItems`.
