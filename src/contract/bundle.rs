@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use serde_json::{Map, Value, json};
 
 use crate::contract::keyword::{Holds, holds};
-use crate::contract::outline::Generation;
+use crate::contract::fields::Generation;
 use crate::contract::pointer;
 use crate::contract::reference::{Library, Location};
 use crate::event::Diagnostic;

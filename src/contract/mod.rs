@@ -15,25 +15,36 @@
 //!
 //! [`Enriched`]: crate::enrich::Enriched
 
+mod anatomy;
 mod bounds;
 mod bundle;
 mod catalog;
 mod closing;
+mod document;
 mod effort;
+mod examples;
+mod fields;
 mod gate;
+mod identity;
 mod keyword;
+mod lookup;
 mod message;
 mod outline;
 mod pointer;
 mod reference;
 mod rules;
 mod shape;
+mod survey;
+mod survey_rules;
+mod survey_schema;
 mod text;
 mod usage;
 mod version2;
 mod version3;
 
-pub use catalog::{Catalog, ContractDocument};
-pub use gate::{Absence, ContractRefusal, Gate, Validated};
-pub use message::{Example, Message};
+pub use catalog::Catalog;
+pub use document::{ContractDocument, ContractMessage};
+pub use examples::Example;
+pub use gate::{ContractRefusal, Gate, Validated};
+pub use message::Message;
 pub use usage::ChannelAction;
