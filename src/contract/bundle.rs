@@ -151,6 +151,8 @@ impl<'a> Collector<'a> {
                 ("$schema", _) => self.check_dialect(&at, value)?,
                 // References are relative to their file, as AsyncAPI has it.
                 ("$id", _) | (_, Holds::Definitions) => {}
+                // Says nothing, and is warned of.
+                ("title" | "description" | "$comment", _) if value.is_null() => {}
                 (_, holds) => {
                     copy.insert(keyword.clone(), self.copy_keyword(&at, value, holds, &to, depth)?);
                 }

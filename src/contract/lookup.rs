@@ -169,3 +169,7 @@ fn once(mut all: Vec<Diagnostic>) -> Vec<Diagnostic> {
     all.dedup_by(|b, a| (&a.file, a.place, &a.problem) == (&b.file, b.place, &b.problem));
     all
 }
+
+#[cfg(test)]
+#[path = "lookup_tests.rs"]
+mod tests;

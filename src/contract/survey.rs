@@ -160,11 +160,11 @@ fn has_foreign_format(message: &Map<String, Value>) -> bool {
 
 fn null(library: &Library, at: &Location, content: Content) -> Diagnostic {
     let what = match content {
-        Content::List(_) => "list",
-        Content::One(_) | Content::Map(_) => "object",
-        _ => "text",
+        Content::List(_) => "a list",
+        Content::One(_) | Content::Map(_) => "an object",
+        _ => "a text",
     };
-    let problem = format!("`{}` is null, where a {what} belongs", at.name());
+    let problem = format!("`{}` is null, where {what} belongs", at.name());
     library.mistake(at, problem).with_help("leave it out, or fill it in")
 }
 
