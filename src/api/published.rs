@@ -94,9 +94,8 @@ pub struct Described {
 
 impl Contract {
     fn of(document: &ContractDocument) -> Self {
-        let schema = |message: &Arc<Message>| {
-            format!("/schemas/{}/{}", message.name(), message.version())
-        };
+        let schema =
+            |message: &Arc<Message>| format!("/schemas/{}/{}", message.name(), message.version());
         let messages = document.contract_messages().iter().map(|message| Described {
             name: message.name().to_owned(),
             key: message.key().map(str::to_owned),

@@ -1,6 +1,6 @@
 //! The objects of AsyncAPI 2 and 3, and which fields each has.
 
-use crate::contract::anatomy::Content::{List, Map, Nullable, One, Text, Values};
+use crate::contract::anatomy::FieldContent::{List, Map, Nullable, One, Text, Values};
 use crate::contract::fields::Generation;
 
 /// A kind of object.
@@ -40,7 +40,7 @@ pub(super) enum Kind {
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(super) enum FieldContent {
     Text,
     /// A text, or null.
     Nullable,
@@ -52,7 +52,7 @@ pub(super) enum Content {
 }
 
 /// A field's name and what it holds.
-pub(super) type Field = (&'static str, Content);
+pub(super) type Field = (&'static str, FieldContent);
 
 const TITLE: Field = ("title", Text);
 const SUMMARY: Field = ("summary", Text);
@@ -236,8 +236,7 @@ const MESSAGE_TRAIT3: &[Field] = &[
     BINDINGS,
     ("examples", List(Kind::Example)),
 ];
-const PARAMETER2: &[Field] =
-    &[DESCRIPTION, ("schema", One(Kind::Schema)), ("location", Text)];
+const PARAMETER2: &[Field] = &[DESCRIPTION, ("schema", One(Kind::Schema)), ("location", Text)];
 const PARAMETER3: &[Field] =
     &[("enum", Values), ("default", Text), DESCRIPTION, ("examples", Values), ("location", Text)];
 const SECURITY_SCHEME: &[Field] = &[

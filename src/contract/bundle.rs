@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde_json::{Map, Value, json};
 
-use crate::contract::keyword::{Holds, holds};
 use crate::contract::fields::Generation;
+use crate::contract::keyword::{Holds, holds};
 use crate::contract::pointer;
 use crate::contract::reference::{Library, Location};
 use crate::event::Diagnostic;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::contract::identity::{Identity, Naming};
+use crate::contract::identity::{FoundBy, MessageIdentity};
 use crate::contract::message::Message;
 use crate::contract::usage::ChannelAction;
 use crate::event::Diagnostic;
@@ -29,7 +29,7 @@ pub struct ContractDocument {
 
 /// A message of a contract, whether it can be published or not.
 pub struct ContractMessage {
-    pub(super) identity: Identity,
+    pub(super) identity: MessageIdentity,
     pub(super) name: String,
     pub(super) title: Option<String>,
     pub(super) summary: Option<String>,
@@ -126,7 +126,7 @@ impl ContractDocument {
         let mut named: Vec<_> = self.messages.iter().filter(carried).collect();
         if named.len() > 1 {
             let keyed = |one: &&ContractMessage| {
-                one.identity.is(Naming::Component, event) || one.identity.is(Naming::Key, event)
+                one.identity.is(FoundBy::Component, event) || one.identity.is(FoundBy::Key, event)
             };
             let by_key: Vec<_> = named.iter().copied().filter(|one| keyed(one)).collect();
             named = if by_key.len() == 1 { by_key } else { named };
@@ -137,9 +137,9 @@ impl ContractDocument {
         }
     }
 
-    /// The message that a reference means, by the first of the [ways](Naming::ALL) that finds any.
+    /// The message that a reference means, by the first of the [ways](FoundBy::ALL) that finds any.
     pub(super) fn of_reference(&self, reference: &str) -> Found<'_> {
-        for naming in Naming::ALL {
+        for naming in FoundBy::ALL {
             let named = |one: &&ContractMessage| one.identity.is(naming, reference);
             match narrowed(self.messages.iter().filter(named).collect()) {
                 Found::Nothing => {}
@@ -173,7 +173,7 @@ impl ContractDocument {
             Found::One(found) => std::ptr::eq(found, message),
             _ => false,
         };
-        let ways = Naming::ALL.into_iter().flat_map(|way| message.identity.names(way));
+        let ways = FoundBy::ALL.into_iter().flat_map(|way| message.identity.names(way));
         std::iter::once(message.name.clone()).chain(ways).find(own).unwrap_or_default()
     }
 }

@@ -95,7 +95,8 @@ fn unfolded(library: &Library, at: &Location, depth: usize, left: &mut usize) ->
         }
         Value::Array(items) => {
             let item = |index: usize| at.child(&index.to_string());
-            let items = (0..items.len()).map(|index| unfolded(library, &item(index), depth + 1, left));
+            let items =
+                (0..items.len()).map(|index| unfolded(library, &item(index), depth + 1, left));
             Value::Array(items.collect::<Option<_>>()?)
         }
         plain => plain.clone(),

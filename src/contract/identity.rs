@@ -7,7 +7,7 @@ use crate::contract::usage::{Usage, UsageKey};
 /// Everything that a message is called. It *is* its place; a trait's `name` is none of it, because
 /// several messages may share the trait.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Identity {
+pub(super) struct MessageIdentity {
     /// Its own `name`.
     name: Option<String>,
     /// Its own `messageId`.
@@ -24,7 +24,7 @@ pub(super) struct Identity {
 
 /// The ways in which a reference may mean a message, in the order in which they are tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Naming {
+pub(super) enum FoundBy {
     /// By its key in `components/messages`.
     Component,
     /// By its key in a channel.
@@ -41,7 +41,7 @@ pub(super) enum Naming {
     Place,
 }
 
-impl Naming {
+impl FoundBy {
     /// All of them.
     pub(super) const ALL: [Self; 7] = [
         Self::Component,
@@ -54,7 +54,7 @@ impl Naming {
     ];
 }
 
-impl Identity {
+impl MessageIdentity {
     /// What the message calls itself.
     pub(super) fn of(library: &Library, at: &Location) -> Self {
         let own = |field: &str| {
@@ -110,22 +110,22 @@ impl Identity {
     }
 
     /// Whether a reference means it in this way.
-    pub(super) fn is(&self, naming: Naming, reference: &str) -> bool {
+    pub(super) fn is(&self, naming: FoundBy, reference: &str) -> bool {
         self.names(naming).any(|name| name == reference)
     }
 
     /// Everything that it is called in one way.
-    pub(super) fn names(&self, naming: Naming) -> Box<dyn Iterator<Item = String> + '_> {
+    pub(super) fn names(&self, naming: FoundBy) -> Box<dyn Iterator<Item = String> + '_> {
         match naming {
-            Naming::Component => Box::new(self.components.iter().cloned()),
-            Naming::Key => Box::new(self.channels.iter().map(|(_, key)| key.clone())),
-            Naming::MessageId => Box::new(self.message_id.iter().cloned()),
-            Naming::Name => Box::new(self.name.iter().cloned()),
-            Naming::ChannelAndKey => {
+            FoundBy::Component => Box::new(self.components.iter().cloned()),
+            FoundBy::Key => Box::new(self.channels.iter().map(|(_, key)| key.clone())),
+            FoundBy::MessageId => Box::new(self.message_id.iter().cloned()),
+            FoundBy::Name => Box::new(self.name.iter().cloned()),
+            FoundBy::ChannelAndKey => {
                 Box::new(self.channels.iter().map(|(channel, key)| format!("{channel}/{key}")))
             }
-            Naming::Address => Box::new(self.addresses.iter().cloned()),
-            Naming::Place => Box::new(self.places.iter().cloned()),
+            FoundBy::Address => Box::new(self.addresses.iter().cloned()),
+            FoundBy::Place => Box::new(self.places.iter().cloned()),
         }
     }
 }

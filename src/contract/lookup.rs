@@ -38,10 +38,8 @@ impl Catalog {
         let Some(document) = self.document(path) else { return Err(self.no_document(path)) };
         let event = publication.event();
         let reference = publication.message();
-        let found = reference.map_or_else(
-            || document.of_event(event),
-            |reference| document.of_reference(reference),
-        );
+        let found = reference
+            .map_or_else(|| document.of_event(event), |reference| document.of_reference(reference));
         let meant = reference.unwrap_or(event);
         match found {
             Found::One(message) => Ok(message),
@@ -53,7 +51,11 @@ impl Catalog {
             Found::Nothing => {
                 let problem = format!("`{path}` has no message `{meant}`");
                 let known = document.references(document.contract_messages());
-                let help = if known.is_empty() { "it has none".to_owned() } else { format!("it has: {known}") };
+                let help = if known.is_empty() {
+                    "it has none".to_owned()
+                } else {
+                    format!("it has: {known}")
+                };
                 Err(Absence { problem, help })
             }
         }
@@ -143,9 +145,7 @@ impl Catalog {
 }
 
 /// Makes sure that the contract's application sends a message.
-fn sent(
-    contract: &str,
-) -> impl FnOnce(&ContractMessage) -> Result<&ContractMessage, Absence> {
+fn sent(contract: &str) -> impl FnOnce(&ContractMessage) -> Result<&ContractMessage, Absence> {
     move |message| {
         if message.action() != Some(ChannelAction::Receive) {
             return Ok(message);

@@ -179,15 +179,15 @@ fn payload(
     let bundle = ContractBundle::of(library, &payload, generation)?;
     let (rules, shapes) = engines(&bundle.schema).map_err(|mistake| {
         let at = bundle.origin(&mistake.pointer).unwrap_or_else(|| payload.clone());
-        library
-            .mistake(&at, format!("the schema of `{name}`: {}", mistake.problem))
-            .with_help(match at.name().as_str() {
+        library.mistake(&at, format!("the schema of `{name}`: {}", mistake.problem)).with_help(
+            match at.name().as_str() {
                 "pattern" | "patternProperties" => {
                     "patterns take linear time: they have no look-around and no \
                      back-references"
                 }
                 _ => "payloads are JSON Schema draft-07",
-            })
+            },
+        )
     })?;
     Ok((bundle, rules, shapes))
 }
@@ -202,10 +202,7 @@ fn engines(schema: &Value) -> Result<(Rules, Shapes), ContractMistake> {
 }
 
 /// Only JSON can be checked and sealed.
-fn check_media(
-    surroundings: Surroundings<'_>,
-    definition: &Definition,
-) -> Result<(), Diagnostic> {
+fn check_media(surroundings: Surroundings<'_>, definition: &Definition) -> Result<(), Diagnostic> {
     let Surroundings { library, content_type, .. } = surroundings;
     let inherited = || Some((library.value(content_type?)?, content_type?));
     let own = definition.fields.get("contentType");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::contract::fields::{Fields, Generation};
-use crate::contract::identity::Identity;
+use crate::contract::identity::MessageIdentity;
 use crate::contract::reference::{Library, Location};
 use crate::contract::usage::{ChannelAction, Usage};
 use crate::contract::{version2, version3};
@@ -34,7 +34,7 @@ pub(super) struct Definition {
     /// Whether it is there: an object, and no reference that leads nowhere.
     pub(super) is_there: bool,
     pub(super) action: Option<ChannelAction>,
-    pub(super) identity: Identity,
+    pub(super) identity: MessageIdentity,
     pub(super) fields: Fields,
     /// Why it cannot be published.
     pub(super) mistakes: Vec<Diagnostic>,
@@ -133,7 +133,7 @@ fn define(library: &Library, generation: Generation, at: Location, usage: &Usage
             Fields::default()
         }
     };
-    let identity = Identity::of(library, &at);
+    let identity = MessageIdentity::of(library, &at);
     let is_there = usage.at.is_ok() && library.value(&at).is_some_and(Value::is_object);
     Definition { at, is_there, action: None, identity, fields, mistakes }
 }

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use crate::contract::anatomy::{Content, Field, Kind, fields};
+use crate::contract::anatomy::{Field, FieldContent, Kind, fields};
 use crate::contract::fields::Generation;
 use crate::contract::reference::{Library, Location};
 use crate::contract::survey_rules as rules;
@@ -64,7 +64,9 @@ impl Survey<'_> {
         };
         if object.contains_key("$ref") {
             match library.settle(at.clone()) {
-                Ok(target) if kind == Kind::SecurityScheme && !rules::is_scheme(library, &target) => {
+                Ok(target)
+                    if kind == Kind::SecurityScheme && !rules::is_scheme(library, &target) =>
+                {
                     let problem = "`$ref` does not lead to a security scheme";
                     let help = "refer to one below `components.securitySchemes`";
                     let mistake = library.mistake(&at.child("$ref"), problem);
@@ -83,7 +85,7 @@ impl Survey<'_> {
                 rules::requirement(library, self.root, at, object, &mut self.remarks);
             }
             Kind::Message if is_choice(object) => {
-                self.content(&at.child("oneOf"), Content::List(Kind::Message), false);
+                self.content(&at.child("oneOf"), FieldContent::List(Kind::Message), false);
             }
             Kind::Reply => rules::reply(library, self.root, at, &mut self.remarks),
             Kind::SecurityScheme if !rules::is_scheme(library, at) => {
@@ -105,42 +107,44 @@ impl Survey<'_> {
             match known.iter().find(|(known, _)| known == name) {
                 None => self.remarks.push(unknown(self.library, &place, name, known)),
                 // Its format says whether it is a schema.
-                Some((_, Content::One(Kind::Payload))) if has_foreign_format(object) => {}
+                Some((_, FieldContent::One(Kind::Payload))) if has_foreign_format(object) => {}
                 Some((_, content)) => self.content(&place, *content, may_be_null),
             }
         }
     }
 
-    fn content(&mut self, at: &Location, content: Content, may_be_null: bool) {
+    fn content(&mut self, at: &Location, content: FieldContent, may_be_null: bool) {
         let library = self.library;
         let Some(value) = library.value(at) else { return };
         if value.is_null() {
-            let is_fine = may_be_null || matches!(content, Content::Nullable | Content::Values);
-            if !is_fine && content != Content::One(Kind::Payload) {
+            let is_fine =
+                may_be_null || matches!(content, FieldContent::Nullable | FieldContent::Values);
+            if !is_fine && content != FieldContent::One(Kind::Payload) {
                 self.remarks.push(null(library, at, content));
             }
             return;
         }
         match (content, value) {
-            (Content::Values, _) | (Content::Text | Content::Nullable, Value::String(_)) => {}
-            (Content::Text | Content::Nullable, _) => {
+            (FieldContent::Values, _)
+            | (FieldContent::Text | FieldContent::Nullable, Value::String(_)) => {}
+            (FieldContent::Text | FieldContent::Nullable, _) => {
                 let help = "write it in quotes";
                 let mistake = library.mistake(at, format!("`{}` is not a text", at.name()));
                 self.remarks.push(mistake.with_help(help));
             }
-            (Content::One(kind), _) => self.open.push((at.clone(), kind)),
-            (Content::Map(kind), Value::Object(members)) => {
+            (FieldContent::One(kind), _) => self.open.push((at.clone(), kind)),
+            (FieldContent::Map(kind), Value::Object(members)) => {
                 self.open.extend(members.keys().map(|key| (at.child(key), kind)));
             }
-            (Content::List(kind), Value::Array(items)) => {
+            (FieldContent::List(kind), Value::Array(items)) => {
                 let item = |index: usize| (at.child(&index.to_string()), kind);
                 self.open.extend((0..items.len()).map(item));
             }
-            (Content::Map(_), _) => {
+            (FieldContent::Map(_), _) => {
                 let problem = format!("`{}` is not an object", at.name());
                 self.remarks.push(library.mistake(at, problem));
             }
-            (Content::List(_), _) => {
+            (FieldContent::List(_), _) => {
                 let problem = format!("`{}` is not a list", at.name());
                 self.remarks.push(library.mistake(at, problem));
             }
@@ -158,10 +162,10 @@ fn has_foreign_format(message: &Map<String, Value>) -> bool {
     format.is_some_and(survey_schema::is_foreign)
 }
 
-fn null(library: &Library, at: &Location, content: Content) -> Diagnostic {
+fn null(library: &Library, at: &Location, content: FieldContent) -> Diagnostic {
     let what = match content {
-        Content::List(_) => "a list",
-        Content::One(_) | Content::Map(_) => "an object",
+        FieldContent::List(_) => "a list",
+        FieldContent::One(_) | FieldContent::Map(_) => "an object",
         _ => "a text",
     };
     let problem = format!("`{}` is null, where {what} belongs", at.name());

@@ -32,7 +32,8 @@ pub(super) fn parameters(
         let shown = if generation == Generation::Two { place } else { at.child("address") };
         // A channel item of version 2 may have parameters beside its reference.
         let beside = shown.child("parameters");
-        let declared = if library.value(&beside).is_some() { beside } else { at.child("parameters") };
+        let declared =
+            if library.value(&beside).is_some() { beside } else { at.child("parameters") };
         compare(library, (&shown, &address), &declared, "parameter", remarks);
     }
     for place in of("servers") {
@@ -67,7 +68,8 @@ fn compare(
 ) {
     let used = expressions(address);
     let object = library.value(declared).and_then(Value::as_object);
-    let known: BTreeSet<&str> = object.into_iter().flat_map(Map::keys).map(String::as_str).collect();
+    let known: BTreeSet<&str> =
+        object.into_iter().flat_map(Map::keys).map(String::as_str).collect();
     for name in used.difference(&known) {
         let problem = format!("the {what} `{name}` of `{address}` is not declared");
         let help = format!("describe it under `{}`", declared.name());

@@ -28,12 +28,7 @@ pub(super) fn is_foreign(format: &str) -> bool {
 }
 
 /// Finds what is wrong in a schema or a binding.
-pub(super) fn visit(
-    library: &Library,
-    at: &Location,
-    kind: Kind,
-    remarks: &mut Vec<Diagnostic>,
-) {
+pub(super) fn visit(library: &Library, at: &Location, kind: Kind, remarks: &mut Vec<Diagnostic>) {
     let mut root = at.clone();
     let format = library.text(at, "schemaFormat").filter(|_| kind == Kind::Payload);
     if let (Some(format), Some(_)) = (format, library.value(&at.child("schema"))) {

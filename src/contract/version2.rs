@@ -63,10 +63,7 @@ fn of_channel(
 }
 
 /// The messages of an operation, one or each of a list to choose from, and where each is named.
-fn choices(
-    library: &Library,
-    message: Location,
-) -> Vec<(Location, Result<Location, Diagnostic>)> {
+fn choices(library: &Library, message: Location) -> Vec<(Location, Result<Location, Diagnostic>)> {
     let first = library.settle(message.clone());
     let listed = first.as_ref().ok().map(|first| first.child("oneOf"));
     let list = listed.as_ref().and_then(|list| library.value(list)).and_then(Value::as_array);

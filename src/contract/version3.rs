@@ -40,12 +40,7 @@ pub(super) fn usages(
     usages
 }
 
-fn channel(
-    library: &Library,
-    place: &Location,
-    at: &Location,
-    usages: &mut Vec<Usage>,
-) -> Channel {
+fn channel(library: &Library, place: &Location, at: &Location, usages: &mut Vec<Usage>) -> Channel {
     let address = library.text(at, "address").map(str::to_owned);
     let mut channel = Channel { name: place.name(), address, messages: BTreeMap::new() };
     let keyed = at.child("messages");
