@@ -107,7 +107,7 @@ fn gate(publications: &Publications) -> Gate {
         "components": {"messages": messages, "schemas": {"order": payload}},
     });
     let catalog = Catalog::load(&[("orders.yaml".to_owned(), document.to_string())].into());
-    Gate::new(Arc::new(catalog.unwrap()), publications).unwrap()
+    Gate::new(Arc::new(catalog), publications).unwrap()
 }
 
 fn main() {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::api::{Problem, Services};
-use crate::contract::ContractDocument;
+use crate::contract::{ContractDocument, Message};
 use crate::keys::PublishedKeys;
 
 /// The public keys that check the gateway's tokens.
@@ -64,15 +64,21 @@ pub struct Contract {
     /// What it is about, in CommonMark.
     #[serde(skip_serializing_if = "Option::is_none")]
     description: Option<String>,
-    /// The events.
+    /// The messages, also those that cannot be published.
     messages: Vec<Described>,
 }
 
-/// An event that a contract describes.
+/// A message that a contract describes.
 #[derive(Serialize, ToSchema)]
 pub struct Described {
-    /// The event name.
+    /// What the contract calls it; several messages may be called alike.
     name: String,
+    /// Its key in a channel, or among the components.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    /// Whether a publication may publish it: its contract has no mistake about it, and its
+    /// application does not only receive it.
+    publishable: bool,
     /// A heading for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     title: Option<String>,
@@ -82,17 +88,22 @@ pub struct Described {
     /// The addresses of the channels that carry it.
     channels: Vec<String>,
     /// Where the JSON Schema of its data is served.
-    schema: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema: Option<String>,
 }
 
 impl Contract {
     fn of(document: &ContractDocument) -> Self {
-        let messages = document.messages().map(|message| Described {
+        let schema =
+            |message: &Arc<Message>| format!("/schemas/{}/{}", message.name(), message.version());
+        let messages = document.contract_messages().iter().map(|message| Described {
             name: message.name().to_owned(),
+            key: message.key().map(str::to_owned),
+            publishable: message.can_be_published(),
             title: message.title().map(str::to_owned),
             summary: message.summary().map(str::to_owned),
             channels: message.channels().to_vec(),
-            schema: format!("/schemas/{}/{}", message.name(), message.version()),
+            schema: message.message().map(schema),
         });
         Self {
             path: document.path().to_owned(),

@@ -13,7 +13,7 @@ use crate::config::{self, Config, Texts};
 use crate::contract::{Catalog, Gate, Message};
 use crate::egress::Egress;
 use crate::enrich::{EnrichError, Publication, Publications};
-use crate::event::{Diagnostic, yaml};
+use crate::event::{Diagnostic, Severity, yaml};
 use crate::keys::{FileKeyStore, KeyRing};
 use crate::subscriptions::{SubscriptionDocument, Subscriptions};
 use crate::telemetry::error_chain;
@@ -29,6 +29,7 @@ pub struct Args {
 /// A mistake, for programs.
 #[derive(Serialize)]
 struct Shown<'a> {
+    severity: Severity,
     file: &'a str,
     line: Option<usize>,
     column: Option<usize>,
@@ -36,7 +37,7 @@ struct Shown<'a> {
     help: &'a str,
 }
 
-/// Runs the command: done if there is no mistake.
+/// Runs the command: done if there is no mistake, whatever warnings there are.
 pub fn run(args: &Args, context: &Context) -> CommandResult {
     let config = context.config()?;
     let mut check = Check { config: &config, mistakes: Vec::new(), secrets: Vec::new() };
@@ -52,18 +53,26 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
     for mistake in &mistakes {
         output.note(mistake);
     }
-    if mistakes.is_empty() {
-        output.note(format_args!("no mistake in {}, {counts}", context.config.display()));
+    let warnings = mistakes.iter().filter(|one| one.severity == Severity::Warning).count();
+    let errors = mistakes.len() - warnings;
+    let warned =
+        if warnings == 0 { String::new() } else { format!(", {}", count(warnings, "warning")) };
+    if errors == 0 {
+        output.note(format_args!("no mistake in {}, {counts}{warned}", context.config.display()));
         return Ok(Exit::Done);
     }
-    let count = mistakes.len();
-    output.note(format_args!("{count} mistake{}", if count == 1 { "" } else { "s" }));
+    output.note(format_args!("{}{warned}", count(errors, "mistake")));
     Ok(Exit::No)
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 impl<'a> Shown<'a> {
     fn of(mistake: &'a Diagnostic) -> Self {
         Self {
+            severity: mistake.severity,
             file: &mistake.file,
             line: mistake.place.map(|(line, _)| line),
             column: mistake.place.map(|(_, column)| column),
@@ -84,11 +93,11 @@ impl Check<'_> {
     /// Checks contracts, publications and subscriptions, and says how many there are.
     fn files(&mut self) -> String {
         let texts = self.folder(&self.config.contracts);
-        let catalog = self.keep(&self.config.contracts, Catalog::load(&texts));
+        let catalog = Catalog::load(&texts);
         let texts = self.folder(&self.config.publications);
         let publications = self.keep(&self.config.publications, Publications::load(&texts));
         let mut counts = String::new();
-        if let (Some(catalog), Some(publications)) = (catalog, publications) {
+        if let Some(publications) = publications {
             counts = format!(
                 "{} contracts, {} publications, ",
                 catalog.documents().count(),
@@ -96,8 +105,12 @@ impl Check<'_> {
             );
             let gate = Gate::new(Arc::new(catalog), &publications);
             if let Some(gate) = self.keep(&self.config.contracts, gate) {
+                let warnings = gate.warnings().to_vec();
+                let _: Option<()> = self.keep(&self.config.contracts, Err(warnings));
                 self.mistakes.extend(publications.iter().filter_map(|one| rehearse(one, &gate)));
             }
+        } else {
+            let _: Option<()> = self.keep(&self.config.contracts, Err(catalog.diagnostics()));
         }
         let subscriptions = self.folder(&self.config.subscriptions);
         for (name, text) in &subscriptions {
@@ -193,7 +206,7 @@ impl Check<'_> {
 
 /// Tries a publication on events made up from the examples of its message, where there are any.
 fn rehearse(publication: &Arc<Publication>, gate: &Gate) -> Option<Diagnostic> {
-    let message = gate.catalog().message(publication.contract(), publication.event())?;
+    let message = gate.catalog().message_of(publication)?;
     let problem = message.examples().iter().find_map(|example| {
         let rehearsal = publication.rehearse(&example.data);
         match publication.enrich(&rehearsal.received) {

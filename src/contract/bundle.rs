@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::contract::collector::{Collector, Target};
 use crate::contract::dialect::Dialect;
 use crate::contract::discriminator;
-use crate::contract::outline::Generation;
+use crate::contract::fields::Generation;
 use crate::contract::pointer;
 use crate::contract::reference::{Library, Location};
 use crate::contract::served_form;

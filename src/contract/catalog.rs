@@ -1,158 +1,137 @@
 //! Every contract of the gateway, read and compiled together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::contract::message::{self, Message};
-use crate::contract::outline;
-use crate::contract::reference::Library;
+use crate::contract::document::{ContractDocument, ContractMessage};
+use crate::contract::message::{self, Message, Surroundings};
+use crate::contract::outline::{self, Definition, Outline};
+use crate::contract::reference::{Library, Location};
+use crate::contract::survey;
 use crate::contract::text::Text;
 use crate::event::Diagnostic;
 
 /// Messages of one contract; real ones have a tenth.
 const MAX_MESSAGES: usize = 1_000;
 
-/// One contract: an AsyncAPI document.
-#[derive(Debug)]
-pub struct ContractDocument {
-    path: String,
-    specification: String,
-    title: String,
-    version: Arc<str>,
-    description: Option<String>,
-    text: Arc<str>,
-    messages: BTreeMap<String, Arc<Message>>,
-}
-
-impl ContractDocument {
-    /// Its file, below the contracts folder.
-    pub fn path(&self) -> &str {
-        &self.path
-    }
-
-    /// The AsyncAPI version that it is written in.
-    pub fn specification(&self) -> &str {
-        &self.specification
-    }
-
-    /// What it is called.
-    pub fn title(&self) -> &str {
-        &self.title
-    }
-
-    /// Its own version.
-    pub fn version(&self) -> &str {
-        &self.version
-    }
-
-    /// What it is about, in CommonMark.
-    pub fn description(&self) -> Option<&str> {
-        self.description.as_deref()
-    }
-
-    /// Its text, as the domain wrote it.
-    pub const fn text(&self) -> &Arc<str> {
-        &self.text
-    }
-
-    /// Its messages, by name.
-    pub fn messages(&self) -> impl Iterator<Item = &Arc<Message>> {
-        self.messages.values()
-    }
-
-    /// A message by its name.
-    pub fn message(&self, name: &str) -> Option<&Arc<Message>> {
-        self.messages.get(name)
-    }
-}
-
 /// All contracts.
 #[derive(Debug, Default)]
 pub struct Catalog {
     documents: BTreeMap<String, ContractDocument>,
+    parts: BTreeSet<String>,
 }
 
 impl Catalog {
     /// Reads all files of the contracts folder, given as texts by their path below it. Files with
     /// an `asyncapi` member are contracts; others are parts that contracts may refer to.
     ///
-    /// # Errors
-    ///
-    /// The caller's turn: every mistake in every file, examples included, each at its place.
-    pub fn load(files: &BTreeMap<String, String>) -> Result<Self, Vec<Diagnostic>> {
-        let mut mistakes = Vec::new();
+    /// Mistakes stop only what they touch: a message that has one is in the catalog and cannot be
+    /// published. [`Catalog::diagnostics`] has all mistakes, and a gate says which of them count.
+    pub fn load(files: &BTreeMap<String, String>) -> Self {
         let mut texts = BTreeMap::new();
+        let mut catalog = Self::default();
         for (path, text) in files {
             match Text::read(path, text) {
                 Ok(text) => {
                     texts.insert(path.clone(), text);
                 }
-                Err(mistake) => mistakes.push(mistake),
+                Err(mistake) => catalog.insert(ContractDocument::unreadable(path, mistake)),
             }
         }
-        let library = Library::new(texts);
-        let mut documents = BTreeMap::new();
-        for path in contracts(&library) {
-            let text = files.get(&path).map(String::as_str).unwrap_or_default();
-            if let Some(document) = document(&library, &path, text, &mut mistakes) {
-                documents.insert(path, document);
+        let unreadable = catalog.documents.keys().cloned().collect();
+        let library = Library::new(texts).with_unreadable(unreadable);
+        for (path, text) in library.files() {
+            if text.tree().get("asyncapi").is_none() {
+                catalog.parts.insert(path.to_owned());
+                continue;
             }
+            let text = files.get(path).map(String::as_str).unwrap_or_default();
+            catalog.insert(document(&library, path, text));
         }
-        mistakes.sort_by(|a, b| (&a.file, a.place).cmp(&(&b.file, b.place)));
-        if mistakes.is_empty() { Ok(Self { documents }) } else { Err(mistakes) }
+        catalog
     }
 
-    /// All contracts, by path.
+    fn insert(&mut self, document: ContractDocument) {
+        self.documents.insert(document.path().to_owned(), document);
+    }
+
+    /// All contracts that can be read, by path.
     pub fn documents(&self) -> impl Iterator<Item = &ContractDocument> {
+        self.documents.values().filter(|document| document.is_readable())
+    }
+
+    /// A contract that can be read, by its path below the contracts folder.
+    pub fn document(&self, path: &str) -> Option<&ContractDocument> {
+        self.documents.get(path).filter(|document| document.is_readable())
+    }
+
+    /// Every file that was read or should have been, also those that cannot be read.
+    pub(super) fn files(&self) -> impl Iterator<Item = &ContractDocument> {
         self.documents.values()
     }
 
-    /// A contract by its path below the contracts folder.
-    pub fn document(&self, path: &str) -> Option<&ContractDocument> {
-        self.documents.get(path)
+    /// Whether a file is none of a contract but a part that contracts may refer to.
+    pub(super) fn is_part(&self, path: &str) -> bool {
+        self.parts.contains(path)
     }
 
-    /// A message by its contract's path and its name.
+    /// A message that can be published, by its contract's path and its name.
     pub fn message(&self, contract: &str, event: &str) -> Option<&Arc<Message>> {
-        self.documents.get(contract)?.message(event)
+        self.document(contract)?.message(event)
     }
 }
 
-fn contracts(library: &Library) -> Vec<String> {
-    let contract = |(_, text): &(&str, &Text)| text.tree().get("asyncapi").is_some();
-    library.files().filter(contract).map(|(path, _)| path.to_owned()).collect()
-}
-
-fn document(
-    library: &Library,
-    path: &str,
-    text: &str,
-    mistakes: &mut Vec<Diagnostic>,
-) -> Option<ContractDocument> {
-    let outline = outline::read(library, path, mistakes)?;
-    if outline.messages.len() > MAX_MESSAGES {
+fn document(library: &Library, path: &str, text: &str) -> ContractDocument {
+    let mut outline = match outline::read(library, path) {
+        Ok(outline) => outline,
+        Err(mistake) => return ContractDocument::unreadable(path, mistake),
+    };
+    if outline.definitions.len() > MAX_MESSAGES {
         let problem = format!("more than {MAX_MESSAGES} messages in one contract");
-        mistakes.push(Diagnostic::of_file(path, problem));
-        return None;
+        outline.mistakes.push(Diagnostic::of_file(path, problem));
+        outline.definitions.clear();
     }
-    let version: Arc<str> = Arc::from(outline.version);
-    let mut messages = BTreeMap::new();
-    for (name, definition) in &outline.messages {
-        let generation = outline.generation;
-        let compiled = message::compile(library, generation, &version, name, definition, mistakes);
-        if let Some(message) = compiled {
-            messages.insert(name.clone(), Arc::new(message));
-        }
-    }
-    Some(ContractDocument {
+    let version: Arc<str> = Arc::from(outline.version.as_str());
+    let definitions = std::mem::take(&mut outline.definitions);
+    let surroundings = Surroundings {
+        library,
+        generation: outline.generation,
+        version: &version,
+        content_type: outline.content_type.as_ref(),
+    };
+    let messages = definitions.into_iter().map(|one| contract_message(surroundings, one)).collect();
+    let survey = survey::of(library, &Location::root(path), outline.generation);
+    let Outline { specification, title, description, mistakes, mut remarks, .. } = outline;
+    remarks.extend(survey);
+    let remarks = remarks.into_iter().map(Diagnostic::into_warning).collect();
+    ContractDocument {
         path: path.to_owned(),
-        specification: outline.specification,
-        title: outline.title,
+        specification,
+        title,
         version,
-        description: outline.description,
+        description,
         text: Arc::from(text),
         messages,
-    })
+        mistakes,
+        remarks,
+    }
+}
+
+fn contract_message(surroundings: Surroundings<'_>, definition: Definition) -> ContractMessage {
+    let mut mistakes = definition.mistakes.clone();
+    let is_there = definition.is_there;
+    let message = is_there.then(|| message::compile(surroundings, &definition, &mut mistakes));
+    let text = |field: &str| definition.fields.text(field).map(str::to_owned);
+    ContractMessage {
+        name: definition.identity.label(surroundings.generation).to_owned(),
+        title: text("title"),
+        summary: text("summary"),
+        action: definition.action,
+        place: surroundings.library.place(&definition.at),
+        identity: definition.identity,
+        message: message.flatten().map(Arc::new),
+        mistakes,
+    }
 }
 
 #[cfg(test)]
@@ -165,13 +144,21 @@ mod tests {
 
     use super::*;
     use crate::contract::ChannelAction;
+    use crate::contract::document::Found;
+    use crate::event::Severity;
 
     type Files = BTreeMap<String, String>;
 
+    /// Everything that is wrong in a catalog.
+    fn told(catalog: &Catalog) -> Vec<String> {
+        catalog.diagnostics().iter().map(Diagnostic::to_string).collect()
+    }
+
+    /// A catalog in which nothing is wrong.
     fn load(files: &Files) -> Result<Catalog, Vec<String>> {
-        let shown =
-            |mistakes: Vec<Diagnostic>| mistakes.iter().map(Diagnostic::to_string).collect();
-        Catalog::load(files).map_err(shown)
+        let catalog = Catalog::load(files);
+        let told = told(&catalog);
+        if told.is_empty() { Ok(catalog) } else { Err(told) }
     }
 
     fn folder(name: &str) -> Files {
@@ -261,6 +248,8 @@ mod tests {
         let three = catalog.message("shop-3.0.yaml", "Sale.Closed").unwrap();
         assert_eq!(three.summary(), Some("from the trait"));
         assert_eq!(three.place(), (7, 7));
+        assert!(catalog.message("lights-2.6.yaml", "not.this.one").is_none());
+        assert!(catalog.message("shop-3.0.yaml", "not.this.one").is_none());
     }
 
     #[test]
@@ -272,6 +261,13 @@ mod tests {
         assert_eq!(action("lights-2.6.yaml", "Light.Switched"), Some(ChannelAction::Send));
         assert_eq!(action("lights-2.6.yaml", "SwitchLight"), Some(ChannelAction::Receive));
         assert_eq!(action("shop-3.0.yaml", "Sale.Asked"), Some(ChannelAction::Receive));
+        let shop = catalog.document("shop-3.0.yaml").unwrap().contract_messages();
+        let published: Vec<_> =
+            shop.iter().map(|one| (one.name(), one.can_be_published())).collect();
+        assert_eq!(
+            published,
+            [("Sale.Asked", false), ("Sale.Closed", true), ("Sale.Opened", true)]
+        );
         assert_eq!(action("shop-3.0.yaml", "Sale.Opened"), None);
         let switched = catalog.message("lights-2.6.yaml", "Light.Switched").unwrap();
         let mut channels = switched.channels().to_vec();
@@ -291,24 +287,82 @@ mod tests {
         }
     }
 
+    /// What is wrong in a catalog, in the words of a vector's first lines, `# expect: line:column
+    /// words`: in full, so that a new vector can take them from here.
+    fn lines(catalog: &Catalog, name: &str) -> Vec<String> {
+        let line = |one: &Diagnostic| {
+            let kind = if one.severity == Severity::Warning { "-warning" } else { "" };
+            let file = if one.file == name { String::new() } else { format!("{}:", one.file) };
+            let (line, column) = one.place.unwrap_or_default();
+            format!("# expect{kind}: {file}{line}:{column} {}", one.problem)
+        };
+        catalog.diagnostics().iter().map(line).collect()
+    }
+
+    /// How a vector differs from what its first lines expect; the words may be the beginning of
+    /// those that are found, after the place.
+    fn difference(catalog: &Catalog, name: &str, text: &str) -> String {
+        let (found, told) = (lines(catalog, name), catalog.diagnostics());
+        let expected: Vec<&str> =
+            text.lines().filter(|line| line.starts_with("# expect")).collect();
+        let fits = |index: usize| {
+            let words = expected[index].splitn(4, ' ').nth(3).unwrap();
+            let place = expected[index].strip_suffix(words).unwrap();
+            let told = told[index].to_string();
+            found[index].starts_with(place) && told.contains(words)
+        };
+        let same = found.len() == expected.len() && (0..found.len()).all(fits);
+        if same { String::new() } else { format!("\n== {name} has\n{}", found.join("\n")) }
+    }
+
     #[test]
     fn every_mistake_is_found_at_its_place() {
+        let mut differences = String::new();
         for (name, text) in folder("tests/vectors/asyncapi/bad") {
+            assert!(text.starts_with("# expect"), "{name}");
             let mut files = good();
             files.retain(|path, _| path.starts_with("shared/"));
             files.insert(name.clone(), text.clone());
-            let found = load(&files).err().unwrap_or_default();
-            let expected: Vec<(&str, &str)> = text
-                .lines()
-                .filter_map(|line| line.strip_prefix("# expect: ")?.split_once(' '))
-                .collect();
-            assert!(!expected.is_empty(), "{name}");
-            let kept = found.len() == expected.len()
-                && found.iter().zip(&expected).all(|(mistake, (place, words))| {
-                    mistake.starts_with(&format!("{name}:{place}: ")) && mistake.contains(words)
-                });
-            assert!(kept, "expected {expected:#?}\nfound {}", found.join("\n"));
+            differences += &difference(&Catalog::load(&files), &name, &text);
         }
+        assert!(differences.is_empty(), "{differences}");
+    }
+
+    /// How a reference is answered: by the place of a message, or by why there is none.
+    fn answer(document: &ContractDocument, reference: &str) -> String {
+        match document.of_reference(reference) {
+            Found::Nothing => "nothing".to_owned(),
+            Found::Several(_) => "several".to_owned(),
+            Found::One(one) => {
+                let (line, column) = one.place();
+                let may = if one.can_be_published() { "" } else { " unpublishable" };
+                format!("{line}:{column}{may}")
+            }
+        }
+    }
+
+    #[test]
+    fn documents_of_teams_are_read_and_their_messages_found() {
+        let all = folder("tests/vectors/asyncapi/teams");
+        let is_part = |path: &str| path.starts_with("parts/");
+        let mut differences = String::new();
+        for (name, text) in all.iter().filter(|(path, _)| !is_part(path)) {
+            let mut files = all.clone();
+            files.retain(|path, _| is_part(path) || path == name);
+            let catalog = Catalog::load(&files);
+            differences += &difference(&catalog, name, text);
+            let document = catalog.document(name).unwrap();
+            let found = text.lines().filter_map(|line| line.strip_prefix("# finds: "));
+            let found: Vec<_> = found.map(|line| line.rsplit_once(" => ").unwrap()).collect();
+            assert!(!found.is_empty(), "{name}");
+            for (reference, expected) in found {
+                let answer = answer(document, reference);
+                if answer != expected {
+                    differences += &format!("\n== {name} finds {reference} => {answer}");
+                }
+            }
+        }
+        assert!(differences.is_empty(), "{differences}");
     }
 
     #[test]
@@ -342,7 +396,8 @@ mod tests {
             let start = at.index(text.len());
             let end = (start + length).min(text.len());
             text.replace_range(start..end, &with);
-            let _ = load(&files);
+            let catalog = Catalog::load(&files);
+            let _ = catalog.diagnostics();
         }
 
         #[test]
@@ -354,9 +409,8 @@ mod tests {
                 "channels": {"c": {"messages": {"M": {"payload": schema}}}},
                 "components": {"schemas": {"A": schema}}
             });
-            let catalog = load(&Files::from([("a.json".into(), text.to_string())]));
-            if let Ok(catalog) = catalog {
-                let message = catalog.message("a.json", "M").unwrap();
+            let catalog = Catalog::load(&Files::from([("a.json".into(), text.to_string())]));
+            if let Some(message) = catalog.message("a.json", "M") {
                 prop_assert_eq!(message.check(&data), message.check(&data));
             }
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::contract::dialect::{Dialect, SchemaFormat};
-use crate::contract::outline::Generation;
+use crate::contract::fields::Generation;
 use crate::contract::reference::{Library, Location, percent_decoded};
 use crate::contract::resources::{RECURSIVE, Resources};
 use crate::event::Diagnostic;

@@ -1,16 +1,21 @@
 //! The gate itself: an event goes on only as its contract describes it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::contract::{Catalog, ChannelAction, ContractDocument, Message};
+use crate::contract::catalog::Catalog;
+use crate::contract::message::Message;
 use crate::enrich::{Enriched, Mode, Publications};
-use crate::event::{Blame, Diagnostic, Fault, Violation};
+use crate::event::{Blame, Diagnostic, Fault, Severity, Violation};
 
 /// Holds events against the contracts that their publications name.
 #[derive(Clone, Debug)]
 pub struct Gate {
     catalog: Arc<Catalog>,
+    /// By the names of their publications.
+    messages: Arc<BTreeMap<Arc<str>, Arc<Message>>>,
+    warnings: Arc<[Diagnostic]>,
 }
 
 /// An event that its contract lets cross; only [`Gate::check`] makes one.
@@ -29,26 +34,29 @@ pub struct ContractRefusal {
 }
 
 impl Gate {
-    /// Takes the contracts, and makes sure that every publication's message is in them and is one
-    /// that the contract's application sends.
+    /// Takes the contracts, and makes sure that every publication's message is in them, without
+    /// mistakes, and is one that the contract's application sends. What is wrong elsewhere in the
+    /// contracts is a warning.
     ///
     /// # Errors
     ///
-    /// The caller's turn: every publication that names a contract or message that is not there.
+    /// The caller's turn: every publication that names a contract or message that is not there, and
+    /// everything that is wrong in the contracts, warnings too.
     pub fn new(
         catalog: Arc<Catalog>,
         publications: &Publications,
     ) -> Result<Self, Vec<Diagnostic>> {
-        let mistakes: Vec<Diagnostic> = publications
-            .iter()
-            .filter_map(|publication| {
-                let (contract, event) = (publication.contract(), publication.event());
-                let absence = catalog.absence(contract, event)?;
-                let problem = format!("publication `{}`: {}", publication.name(), absence.problem);
-                Some(Diagnostic::of_file(contract, problem).with_help(absence.help))
-            })
-            .collect();
-        if mistakes.is_empty() { Ok(Self { catalog }) } else { Err(mistakes) }
+        let found = catalog.published(publications);
+        if found.diagnostics.iter().any(|one| one.severity == Severity::Error) {
+            return Err(found.diagnostics);
+        }
+        let (messages, warnings) = (Arc::new(found.messages), Arc::from(found.diagnostics));
+        Ok(Self { catalog, messages, warnings })
+    }
+
+    /// What is wrong in the contracts and stops nothing.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
     }
 
     /// The contracts behind the gate.
@@ -64,7 +72,7 @@ impl Gate {
     /// The caller's turn: the event breaks its contract.
     pub fn check(&self, enriched: Enriched) -> Result<Validated, ContractRefusal> {
         let publication = enriched.publication();
-        let message = self.catalog.message(publication.contract(), publication.event());
+        let message = self.messages.get(publication.name());
         let Some(message) = message.cloned() else {
             let violations = vec![Violation {
                 pointer: String::new(),
@@ -100,37 +108,6 @@ impl Validated {
     /// Takes it apart: the event, its message and what was observed.
     pub fn into_parts(self) -> (Enriched, Arc<Message>, Vec<Violation>) {
         (self.enriched, self.message, self.observed)
-    }
-}
-
-/// Why a publication cannot publish a message.
-pub struct Absence {
-    /// What is wrong, as a sentence about the contract.
-    pub problem: String,
-    /// What to do about it.
-    pub help: String,
-}
-
-impl Catalog {
-    /// Tells why an event cannot be published under a contract; nothing if it can.
-    pub fn absence(&self, contract: &str, event: &str) -> Option<Absence> {
-        let Some(document) = self.document(contract) else {
-            let problem = format!("there is no contract `{contract}`");
-            let known: Vec<&str> = self.documents().map(ContractDocument::path).collect();
-            return Some(Absence { problem, help: format!("there are: {}", known.join(", ")) });
-        };
-        let Some(message) = document.message(event) else {
-            let problem = format!("`{contract}` has no message `{event}`");
-            let known: Vec<&str> = document.messages().map(|message| message.name()).collect();
-            return Some(Absence { problem, help: format!("it has: {}", known.join(", ")) });
-        };
-        if message.action() != Some(ChannelAction::Receive) {
-            return None;
-        }
-        let help = "give it an operation with `action: send`; in AsyncAPI 2 that is `subscribe`, \
-                    since operations are named from the other side";
-        let problem = format!("`{contract}` says that `{event}` is received, not sent");
-        Some(Absence { problem, help: help.to_owned() })
     }
 }
 
@@ -209,7 +186,7 @@ publications:
 
     fn catalog() -> Arc<Catalog> {
         let files = BTreeMap::from([("orders.yaml".to_owned(), CONTRACT.to_owned())]);
-        Arc::new(Catalog::load(&files).unwrap())
+        Arc::new(Catalog::load(&files))
     }
 
     fn check(mode: &str, detail: Value) -> Result<Validated, ContractRefusal> {
@@ -251,7 +228,7 @@ publications:
         let contract = contract.replace("required: [id]", "required: [n]");
         let files = BTreeMap::from([("orders.yaml".to_owned(), contract)]);
         let publications = publications("Order.Created", "enforce");
-        let gate = Gate::new(Arc::new(Catalog::load(&files).unwrap()), &publications).unwrap();
+        let gate = Gate::new(Arc::new(Catalog::load(&files)), &publications).unwrap();
         let received = Arc::new(Received {
             envelope: Envelope::example(
                 serde_json::from_str(&format!(r#"{{"n":{number}}}"#)).unwrap(),

@@ -10,13 +10,15 @@ use crate::contract::closing;
 use crate::contract::collector::dialect_at;
 use crate::contract::dialect::Dialect;
 use crate::contract::effort;
-use crate::contract::outline::{Definition, Generation};
+use crate::contract::examples::{self, Example, WrittenExample};
+use crate::contract::fields::Generation;
+use crate::contract::outline::Definition;
 use crate::contract::reference::{Library, Location};
 use crate::contract::rules::{ContractMistake, Rules};
 use crate::contract::shape::Shapes;
 use crate::contract::usage::ChannelAction;
 use crate::enrich::{CrossingFault, as_crossed};
-use crate::event::{Diagnostic, Violation};
+use crate::event::{Diagnostic, Severity, Violation};
 
 /// A message that a contract describes.
 pub struct Message {
@@ -35,17 +37,9 @@ pub struct Message {
     shapes: Shapes,
 }
 
-/// An example that a contract gives, already held against its message.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Example {
-    /// What the contract calls it.
-    pub name: Option<String>,
-    /// Data as it crosses.
-    pub data: Value,
-}
-
 impl Message {
-    /// The name of the event, by custom `Entity.Event`.
+    /// What the contract calls it: its `name`, in AsyncAPI 2 its `messageId`, or its key. Several
+    /// messages may be called alike.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -75,7 +69,7 @@ impl Message {
         self.action
     }
 
-    /// The version of the contract that it stands in (`info.version`).
+    /// Its own version (`x-version`), or that of its contract (`info.version`).
     pub fn version(&self) -> &str {
         &self.version
     }
@@ -128,50 +122,48 @@ impl fmt::Debug for Message {
     }
 }
 
-/// Compiles a definition and holds its examples against it.
+/// What all messages of a document share.
+#[derive(Clone, Copy)]
+pub(super) struct Surroundings<'a> {
+    pub(super) library: &'a Library,
+    pub(super) generation: Generation,
+    /// The version of the contract.
+    pub(super) version: &'a Arc<str>,
+    /// The content type of messages that have none of their own.
+    pub(super) content_type: Option<&'a Location>,
+}
+
+/// Compiles a definition and holds its examples against it. It is nothing if one of the `mistakes`
+/// is an error: what a contract says of a message has to be right before events may cross as it.
 pub(super) fn compile(
-    library: &Library,
-    generation: Generation,
-    version: &Arc<str>,
-    name: &str,
+    surroundings: Surroundings<'_>,
     definition: &Definition,
     mistakes: &mut Vec<Diagnostic>,
 ) -> Option<Message> {
-    let compiled = check_media(library, definition)
-        .and_then(|()| payload(library, generation, definition))
-        .map_err(|mistake| vec![mistake])
-        .and_then(|(payload, format)| {
-            let bundle = ContractBundle::of(library, &payload, generation, format)?;
-            let (rules, shapes) = engines(&bundle.refined()).map_err(|mistake| {
-                let at = bundle.origin(&mistake.pointer).unwrap_or_else(|| payload.clone());
-                let problem = format!("the schema of `{name}`: {}", mistake.problem);
-                let mistake = library.mistake(&at, problem);
-                vec![match at.name().as_str() {
-                    "pattern" | "patternProperties" => mistake.with_help(
-                        "patterns take linear time: they have no look-around and no \
-                         back-references",
-                    ),
-                    _ => mistake,
-                }]
-            })?;
-            Ok((bundle, rules, shapes))
-        });
-    let (bundle, rules, shapes) = match compiled {
+    let library = surroundings.library;
+    let name = definition.identity.label(surroundings.generation);
+    mistakes.extend(check_media(surroundings, definition).err());
+    let version = version(surroundings, definition).unwrap_or_else(|mistake| {
+        mistakes.push(mistake);
+        Arc::clone(surroundings.version)
+    });
+    let (bundle, rules, shapes) = match payload(surroundings, definition, name) {
         Ok(compiled) => compiled,
         Err(mut found) => {
             mistakes.append(&mut found);
             return None;
         }
     };
+    let unasserted = bundle.unasserted(library);
     let text = |field: &str| definition.fields.text(field).map(str::to_owned);
     let mut message = Message {
         name: name.to_owned(),
         title: text("title"),
         summary: text("summary"),
         description: text("description"),
-        channels: definition.channels.clone(),
+        channels: definition.identity.addresses().to_vec(),
         action: definition.action,
-        version: Arc::clone(version),
+        version,
         place: library.place(&definition.at),
         examples: Vec::new(),
         open: bundle.served(),
@@ -179,8 +171,36 @@ pub(super) fn compile(
         rules,
         shapes,
     };
-    message.examples = examples(library, definition, bundle.envelope, &message, mistakes);
-    Some(message)
+    mistakes.extend(unasserted);
+    for written in examples::written(library, &definition.fields, bundle.envelope, mistakes) {
+        hold(library, &message, &written, mistakes);
+        message.examples.push(written.example);
+    }
+    let is_right = mistakes.iter().all(|mistake| mistake.severity == Severity::Warning);
+    is_right.then_some(message)
+}
+
+/// The schema of the payload, and the engines that hold data against it.
+fn payload(
+    surroundings: Surroundings<'_>,
+    definition: &Definition,
+    name: &str,
+) -> Result<(ContractBundle, Rules, Shapes), Vec<Diagnostic>> {
+    let Surroundings { library, generation, .. } = surroundings;
+    let (payload, format) = payload_place(library, generation, definition).map_err(|one| vec![one])?;
+    let bundle = ContractBundle::of(library, &payload, generation, format)?;
+    let (rules, shapes) = engines(&bundle.refined()).map_err(|mistake| {
+        let at = bundle.origin(&mistake.pointer).unwrap_or_else(|| payload.clone());
+        let problem = format!("the schema of `{name}`: {}", mistake.problem);
+        let mistake = library.mistake(&at, problem);
+        vec![match at.name().as_str() {
+            "pattern" | "patternProperties" => mistake.with_help(
+                "patterns take linear time: they have no look-around and no back-references",
+            ),
+            _ => mistake,
+        }]
+    })?;
+    Ok((bundle, rules, shapes))
 }
 
 fn engines(schema: &Value) -> Result<(Rules, Shapes), ContractMistake> {
@@ -193,19 +213,49 @@ fn engines(schema: &Value) -> Result<(Rules, Shapes), ContractMistake> {
 }
 
 /// Only JSON can be checked and sealed.
-fn check_media(library: &Library, definition: &Definition) -> Result<(), Diagnostic> {
-    let Some((value, at)) = definition.fields.get("contentType") else { return Ok(()) };
-    let text = value.as_str().unwrap_or_default().to_ascii_lowercase();
+fn check_media(surroundings: Surroundings<'_>, definition: &Definition) -> Result<(), Diagnostic> {
+    let Surroundings { library, content_type, .. } = surroundings;
+    let inherited = || Some((library.value(content_type?)?, content_type?));
+    let own = definition.fields.get("contentType");
+    let Some((value, at)) = own.or_else(inherited) else { return Ok(()) };
+    let help = "events cross as `application/json`";
+    let Some(text) = value.as_str() else {
+        return Err(library.mistake(at, "a content type is a text").with_help(help));
+    };
+    let text = text.to_ascii_lowercase();
     let media = text.split(';').next().unwrap_or_default().trim();
     if media == "application/json" || media.ends_with("+json") {
         return Ok(());
     }
-    let help = "events cross as `application/json`";
-    Err(library.mistake(at, format!("`{media}` cannot cross")).with_help(help))
+    let mistake = match own {
+        Some(_) => library.mistake(at, format!("`{media}` cannot cross")),
+        None => {
+            let problem = format!("`{media}` cannot cross; `defaultContentType` says it");
+            library.mistake(&definition.at, problem)
+        }
+    };
+    Err(mistake.with_help(help))
+}
+
+/// The message's own version, or its contract's.
+fn version(
+    surroundings: Surroundings<'_>,
+    definition: &Definition,
+) -> Result<Arc<str>, Diagnostic> {
+    let Some((value, at)) = definition.fields.get("x-version") else {
+        return Ok(Arc::clone(surroundings.version));
+    };
+    match value.as_str() {
+        Some(text) if !text.trim().is_empty() => Ok(Arc::from(text)),
+        _ => {
+            let help = "numbers such as 1.0 are quoted to be a text";
+            Err(surroundings.library.mistake(at, "`x-version` is not a text").with_help(help))
+        }
+    }
 }
 
 /// Finds the payload's schema, and the dialect that its format names.
-fn payload(
+fn payload_place(
     library: &Library,
     generation: Generation,
     definition: &Definition,
@@ -222,43 +272,31 @@ fn payload(
     Err(library.mistake(&definition.at, "a message without a `payload`").with_help(help))
 }
 
-fn examples(
+/// Holds an example against its message.
+fn hold(
     library: &Library,
-    definition: &Definition,
-    envelope: bool,
     message: &Message,
+    written: &WrittenExample,
     mistakes: &mut Vec<Diagnostic>,
-) -> Vec<Example> {
-    let mut kept = Vec::new();
-    let Some((Value::Array(examples), at)) = definition.fields.get("examples") else { return kept };
-    for (index, example) in examples.iter().enumerate() {
-        let Some(payload) = example.get("payload") else { continue };
-        let mut at = at.child(&index.to_string()).child("payload");
-        let mut data = payload;
-        if let (true, Some(inner)) = (envelope, payload.get("data")) {
-            at = at.child("data");
-            data = inner;
+) {
+    let within = |pointer: &str| Location {
+        pointer: written.at.pointer.clone() + pointer,
+        ..written.at.clone()
+    };
+    // An event crosses with other texts of its numbers, or not at all.
+    let violations = match as_crossed(&written.example.data) {
+        Ok(crossed) => message.check(&crossed),
+        Err(CrossingFault { pointer, problem }) => {
+            let problem = format!("an example that cannot cross: here is {problem}");
+            return mistakes.push(library.mistake(&within(&pointer), problem));
         }
-        // An event crosses with other texts of its numbers, or not at all.
-        let violations = match as_crossed(data) {
-            Ok(crossed) => message.check(&crossed),
-            Err(CrossingFault { pointer, problem }) => {
-                let place = Location { pointer: at.pointer.clone() + &pointer, ..at.clone() };
-                let problem = format!("an example that cannot cross: here is {problem}");
-                mistakes.push(library.mistake(&place, problem));
-                Vec::new()
-            }
+    };
+    for violation in violations {
+        let problem = format!("an example that breaks its message: {}", violation.message);
+        let help = match &*violation.code {
+            "additional-property" => "declare the member in the payload, or leave it out",
+            _ => "change the example or the payload",
         };
-        for violation in violations {
-            let place = Location { pointer: at.pointer.clone() + &violation.pointer, ..at.clone() };
-            let problem = format!("an example that breaks its message: {}", violation.message);
-            mistakes.push(library.mistake(&place, problem).with_help(match &*violation.code {
-                "additional-property" => "declare the member in the payload, or leave it out",
-                _ => "change the example or the payload",
-            }));
-        }
-        let name = example.get("name").and_then(Value::as_str).map(str::to_owned);
-        kept.push(Example { name, data: data.clone() });
+        mistakes.push(library.mistake(&within(&violation.pointer), problem).with_help(help));
     }
-    kept
 }

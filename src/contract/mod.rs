@@ -15,6 +15,7 @@
 //!
 //! [`Enriched`]: crate::enrich::Enriched
 
+mod anatomy;
 mod bounds;
 mod bundle;
 mod catalog;
@@ -22,9 +23,14 @@ mod closing;
 mod collector;
 mod dialect;
 mod discriminator;
+mod document;
 mod effort;
+mod examples;
+mod fields;
 mod gate;
+mod identity;
 mod keyword;
+mod lookup;
 mod message;
 mod normal_form;
 mod outline;
@@ -36,12 +42,17 @@ mod served_form;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod survey;
+mod survey_rules;
+mod survey_schema;
 mod text;
 mod usage;
 mod version2;
 mod version3;
 
-pub use catalog::{Catalog, ContractDocument};
-pub use gate::{Absence, ContractRefusal, Gate, Validated};
-pub use message::{Example, Message};
+pub use catalog::Catalog;
+pub use document::{ContractDocument, ContractMessage};
+pub use examples::Example;
+pub use gate::{ContractRefusal, Gate, Validated};
+pub use message::Message;
 pub use usage::ChannelAction;

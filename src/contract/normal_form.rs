@@ -114,6 +114,8 @@ impl<'a> Collector<'a> {
             // Both are settled once the whole schema is there.
             "nullable" | "discriminator" => {}
             _ if NAMES.contains(&keyword) => {}
+            // Says nothing, and is warned of.
+            "title" | "description" | "$comment" if value.is_null() => {}
             "$ref" | "$dynamicRef" | "$recursiveRef" => {
                 self.refer(copy, &schema.at, keyword, schema.object, &schema.scope);
             }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::contract::bundle::ContractBundle;
 use crate::contract::dialect::Dialect;
-use crate::contract::outline::Generation;
+use crate::contract::fields::Generation;
 use crate::contract::reference::{Library, Location};
 use crate::contract::text::Text;
 

@@ -4,52 +4,51 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use crate::contract::fields::{Fields, Generation};
+use crate::contract::identity::MessageIdentity;
 use crate::contract::reference::{Library, Location};
 use crate::contract::usage::{ChannelAction, Usage};
 use crate::contract::{version2, version3};
 use crate::event::Diagnostic;
 
-/// Where traits stand against the object that they are applied to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Generation {
-    /// AsyncAPI 2: a trait overrides.
-    Two,
-    /// AsyncAPI 3: a trait only fills in.
-    Three,
-}
-
-/// A document's head and its messages by name.
+/// A document's head and its messages, by name.
 pub(super) struct Outline {
     pub(super) specification: String,
     pub(super) generation: Generation,
     pub(super) title: String,
     pub(super) version: String,
     pub(super) description: Option<String>,
-    pub(super) messages: BTreeMap<String, Definition>,
+    /// The content type of messages that have none of their own.
+    pub(super) content_type: Option<Location>,
+    pub(super) definitions: Vec<Definition>,
+    /// Why nothing of the document can be published.
+    pub(super) mistakes: Vec<Diagnostic>,
+    /// What is wrong around its messages.
+    pub(super) remarks: Vec<Diagnostic>,
 }
 
 /// A message as a document defines it.
 pub(super) struct Definition {
+    /// Where it is, or where it should be.
     pub(super) at: Location,
+    /// Whether it is there: an object, and no reference that leads nowhere.
+    pub(super) is_there: bool,
     pub(super) action: Option<ChannelAction>,
-    pub(super) channels: Vec<String>,
+    pub(super) identity: MessageIdentity,
     pub(super) fields: Fields,
+    /// Why it cannot be published.
+    pub(super) mistakes: Vec<Diagnostic>,
 }
 
-/// Reads the document in a file; mistakes are added to `mistakes`.
-pub(super) fn read(
-    library: &Library,
-    path: &str,
-    mistakes: &mut Vec<Diagnostic>,
-) -> Option<Outline> {
+/// Reads the document in a file.
+///
+/// # Errors
+///
+/// The caller's turn: it is of a version that is not read.
+pub(super) fn read(library: &Library, path: &str) -> Result<Outline, Diagnostic> {
     let root = Location::root(path);
-    let (specification, generation) = match specification(library, &root) {
-        Ok(found) => found,
-        Err(mistake) => {
-            mistakes.push(mistake);
-            return None;
-        }
-    };
+    let (specification, generation) = specification(library, &root)?;
+    let mut mistakes = Vec::new();
     let info = root.child("info");
     let mut head = |member: &str| match library.text(&info, member) {
         Some(text) if !text.trim().is_empty() => text.to_owned(),
@@ -61,13 +60,24 @@ pub(super) fn read(
         }
     };
     let (title, version) = (head("title"), head("version"));
-    let description = library.text(&info, "description").map(str::to_owned);
+    let mut remarks = Vec::new();
     let usages = match generation {
-        Generation::Two => version2::usages(library, &root, mistakes),
-        Generation::Three => version3::usages(library, &root, mistakes),
+        Generation::Two => version2::usages(library, &root, &mut remarks),
+        Generation::Three => version3::usages(library, &root, &mut remarks),
     };
-    let messages = by_name(library, generation, usages, mistakes);
-    Some(Outline { specification, generation, title, version, description, messages })
+    let content_type = root.child("defaultContentType");
+    let given = library.value(&content_type).is_some_and(|value| !value.is_null());
+    Ok(Outline {
+        specification,
+        generation,
+        title,
+        version,
+        description: library.text(&info, "description").map(str::to_owned),
+        content_type: given.then_some(content_type),
+        definitions: definitions(library, generation, usages, path),
+        mistakes,
+        remarks,
+    })
 }
 
 fn specification(library: &Library, root: &Location) -> Result<(String, Generation), Diagnostic> {
@@ -88,100 +98,42 @@ fn specification(library: &Library, root: &Location) -> Result<(String, Generati
     Ok((text.to_owned(), generation))
 }
 
-fn by_name(
+/// One definition for each place that holds a message, whatever uses it.
+fn definitions(
     library: &Library,
     generation: Generation,
     usages: Vec<Usage>,
-    mistakes: &mut Vec<Diagnostic>,
-) -> BTreeMap<String, Definition> {
-    let mut messages: BTreeMap<String, Definition> = BTreeMap::new();
+    file: &str,
+) -> Vec<Definition> {
+    let mut found: BTreeMap<Location, Definition> = BTreeMap::new();
     for usage in usages {
-        let fields = match Fields::read(library, &usage.at, generation) {
-            Ok(fields) => fields,
-            Err(mistake) => {
-                mistakes.push(mistake);
-                continue;
+        let at = usage.at.clone().unwrap_or_else(|_| usage.place.clone());
+        let definition =
+            found.entry(at.clone()).or_insert_with(|| define(library, generation, at, &usage));
+        definition.identity.note(&usage, file);
+        definition.action = match (definition.action, usage.action) {
+            (Some(ChannelAction::Send), _) | (_, Some(ChannelAction::Send)) => {
+                Some(ChannelAction::Send)
             }
+            (known, new) => known.or(new),
         };
-        let identity = || (generation == Generation::Two).then(|| fields.text("messageId"))?;
-        let name = fields.text("name").or_else(identity).map(str::to_owned).or(usage.fallback);
-        let Some(name) = name.filter(|name| !name.is_empty()) else {
-            let help = "give it a `name`, for example `Order.Created`";
-            mistakes.push(library.mistake(&usage.at, "a message without a name").with_help(help));
-            continue;
-        };
-        match messages.get_mut(&name) {
-            None => {
-                let channels = usage.channel.into_iter().collect();
-                let definition =
-                    Definition { at: usage.at, action: usage.action, channels, fields };
-                messages.insert(name, definition);
-            }
-            Some(known) if known.at == usage.at => {
-                known.channels.extend(usage.channel.filter(|new| !known.channels.contains(new)));
-                known.action = match (known.action, usage.action) {
-                    (Some(ChannelAction::Send), _) | (_, Some(ChannelAction::Send)) => {
-                        Some(ChannelAction::Send)
-                    }
-                    (known, new) => known.or(new),
-                };
-            }
-            Some(known) => {
-                let (line, _) = library.place(&known.at);
-                let problem = format!("another message is named `{name}`");
-                let help = format!("the first stands at {}:{line}", known.at.file);
-                mistakes.push(library.mistake(&usage.at, problem).with_help(help));
-            }
-        }
     }
-    messages
+    let mut definitions: Vec<Definition> = found.into_values().collect();
+    let label = |one: &Definition| one.identity.label(generation).to_owned();
+    definitions.sort_by_cached_key(label);
+    definitions
 }
 
-/// The fields of a message with its traits applied, each with the place it comes from.
-pub(super) struct Fields(BTreeMap<String, (Value, Location)>);
-
-impl Fields {
-    /// JSON Merge Patch (RFC 7396) of whole fields: those that are read are texts and lists, which
-    /// a merge replaces as they are.
-    fn read(library: &Library, at: &Location, generation: Generation) -> Result<Self, Diagnostic> {
-        let mut layers = Vec::new();
-        let traits = library.value(at).and_then(|message| message.get("traits"));
-        let count = traits.and_then(Value::as_array).map_or(0, Vec::len);
-        for index in 0..count {
-            let place = at.child("traits").child(&index.to_string());
-            let settled = library.settle(place)?;
-            let payload = settled.child("payload");
-            if library.value(&payload).is_some() {
-                return Err(library.mistake(&payload, "a trait cannot hold a payload"));
-            }
-            layers.push(settled);
+fn define(library: &Library, generation: Generation, at: Location, usage: &Usage) -> Definition {
+    let mut mistakes = Vec::new();
+    let fields = match &usage.at {
+        Ok(at) => Fields::read(library, at, generation, &mut mistakes),
+        Err(mistake) => {
+            mistakes.push(mistake.clone());
+            Fields::default()
         }
-        match generation {
-            Generation::Two => layers.insert(0, at.clone()),
-            Generation::Three => layers.push(at.clone()),
-        }
-        let mut fields = Self(BTreeMap::new());
-        for layer in layers {
-            let object = library.value(&layer).and_then(Value::as_object);
-            let object = object.ok_or_else(|| library.mistake(&layer, "not an object"))?;
-            for (name, value) in object {
-                if value.is_null() {
-                    fields.0.remove(name);
-                } else {
-                    fields.0.insert(name.clone(), (value.clone(), layer.child(name)));
-                }
-            }
-        }
-        Ok(fields)
-    }
-
-    /// A field that is a text.
-    pub(super) fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name)?.0.as_str()
-    }
-
-    /// A field and its place.
-    pub(super) fn get(&self, name: &str) -> Option<(&Value, &Location)> {
-        self.0.get(name).map(|(value, at)| (value, at))
-    }
+    };
+    let identity = MessageIdentity::of(library, &at);
+    let is_there = usage.at.is_ok() && library.value(&at).is_some_and(Value::is_object);
+    Definition { at, is_there, action: None, identity, fields, mistakes }
 }

@@ -1,6 +1,6 @@
 //! Follows `$ref` inside a file and to files beside it, and nowhere else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -37,11 +37,19 @@ impl Location {
 /// All files of the contracts folder.
 pub(super) struct Library {
     files: BTreeMap<String, Text>,
+    /// Files that are there and cannot be read.
+    unreadable: BTreeSet<String>,
 }
 
 impl Library {
     pub(super) fn new(files: BTreeMap<String, Text>) -> Self {
-        Self { files }
+        Self { files, unreadable: BTreeSet::new() }
+    }
+
+    /// Knows of files that are there and cannot be read.
+    pub(super) fn with_unreadable(mut self, files: BTreeSet<String>) -> Self {
+        self.unreadable = files;
+        self
     }
 
     pub(super) fn files(&self) -> impl Iterator<Item = (&str, &Text)> {
@@ -111,6 +119,11 @@ impl Library {
                 sibling(&at.file, address).map_err(|(problem, help)| refuse(problem, help))?
             }
         };
+        if self.unreadable.contains(&file) {
+            let problem = format!("`{file}` cannot be read");
+            let help = "mend that file first; its own mistake is told too";
+            return Err(self.mistake(at, problem).with_help(help));
+        }
         if !self.files.contains_key(&file) {
             let problem = format!("there is no `{file}` below the contracts folder");
             return Err(self.mistake(at, problem));

@@ -5,119 +5,136 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::contract::reference::{Library, Location};
-use crate::contract::usage::{ChannelAction, Usage};
+use crate::contract::usage::{ChannelAction, Usage, UsageKey, components, members};
 use crate::event::Diagnostic;
 
-/// What a channel holds: its address and its messages, by location, with their keys.
+/// What a channel holds: its address and its messages, each with the place of its key.
 struct Channel {
+    name: String,
     address: Option<String>,
-    messages: BTreeMap<Location, String>,
+    messages: BTreeMap<Location, Location>,
 }
 
-/// Every use of a message: by each operation that names it, or by its channel alone.
+/// Every use of a message: by its channel, by each operation that names it, or among the components.
 pub(super) fn usages(
     library: &Library,
     root: &Location,
-    mistakes: &mut Vec<Diagnostic>,
+    remarks: &mut Vec<Diagnostic>,
 ) -> Vec<Usage> {
+    let mut usages = components(library, root);
     let mut channels = BTreeMap::new();
-    for at in members(library, &root.child("channels"), mistakes) {
-        match channel(library, at) {
-            Ok((at, channel)) => {
-                channels.insert(at, channel);
+    for place in members(library, &root.child("channels"), remarks) {
+        match library.settle(place.clone()) {
+            Ok(at) => {
+                channels.insert(at.clone(), channel(library, &place, &at, &mut usages));
             }
-            Err(mistake) => mistakes.push(mistake),
+            Err(mistake) => remarks.push(mistake),
         }
     }
-    let mut usages = Vec::new();
-    for channel in channels.values() {
-        for (at, key) in &channel.messages {
-            usages.push(usage(channel, at, key, None));
-        }
-    }
-    for at in members(library, &root.child("operations"), mistakes) {
-        if let Err(mistake) = of_operation(library, at, &channels, &mut usages) {
-            mistakes.push(mistake);
+    for place in members(library, &root.child("operations"), remarks) {
+        match library.settle(place) {
+            Ok(at) => of_operation(library, &at, &channels, (&mut usages, remarks)),
+            Err(mistake) => remarks.push(mistake),
         }
     }
     usages
 }
 
-/// The members of an object that may be absent.
-fn members(library: &Library, at: &Location, mistakes: &mut Vec<Diagnostic>) -> Vec<Location> {
-    match library.value(at) {
-        None => Vec::new(),
-        Some(Value::Object(object)) => object.keys().map(|key| at.child(key)).collect(),
-        Some(_) => {
-            mistakes.push(library.mistake(at, "not an object"));
-            Vec::new()
-        }
-    }
-}
-
-fn channel(library: &Library, at: Location) -> Result<(Location, Channel), Diagnostic> {
-    let at = library.settle(at)?;
-    let address = library.text(&at, "address").map(str::to_owned);
+fn channel(library: &Library, place: &Location, at: &Location, usages: &mut Vec<Usage>) -> Channel {
+    let address = library.text(at, "address").map(str::to_owned);
+    let mut channel = Channel { name: place.name(), address, messages: BTreeMap::new() };
     let keyed = at.child("messages");
-    let mut messages = BTreeMap::new();
-    if let Some(object) = library.value(&keyed).and_then(Value::as_object) {
-        for key in object.keys() {
-            messages.insert(library.settle(keyed.child(key))?, key.clone());
+    let Some(object) = library.value(&keyed).and_then(Value::as_object) else { return channel };
+    for key in object.keys() {
+        let place = place.child("messages").child(key);
+        let message = library.settle(keyed.child(key));
+        if let Ok(message) = &message {
+            channel.messages.insert(message.clone(), place.clone());
         }
+        usages.push(usage(&channel, place, message, None));
     }
-    Ok((at, Channel { address, messages }))
+    channel
 }
 
 fn of_operation(
     library: &Library,
-    at: Location,
+    at: &Location,
     channels: &BTreeMap<Location, Channel>,
-    usages: &mut Vec<Usage>,
-) -> Result<(), Diagnostic> {
-    let at = library.settle(at)?;
+    (usages, remarks): (&mut Vec<Usage>, &mut Vec<Diagnostic>),
+) {
     let place = at.child("action");
-    let action = match library.text(&at, "action") {
-        Some("send") => ChannelAction::Send,
-        Some("receive") => ChannelAction::Receive,
-        _ => return Err(library.mistake(&place, "`action` is neither `send` nor `receive`")),
+    let action = match library.text(at, "action") {
+        Some("send") => Some(ChannelAction::Send),
+        Some("receive") => Some(ChannelAction::Receive),
+        _ => {
+            let problem = "`action` is neither `send` nor `receive`";
+            remarks.push(library.mistake(&place, problem));
+            None
+        }
     };
-    let place = at.child("channel");
-    if library.value(&place.child("$ref")).is_none() {
-        return Err(library.mistake(&place, "`channel` is not a reference to a channel"));
-    }
-    let Some(channel) = channels.get(&library.settle(place.clone())?) else {
-        let help = "an operation uses a channel of the document's own `channels`";
-        return Err(library.mistake(&place, "not a channel of this document").with_help(help));
+    let channel = match channel_of(library, at, channels) {
+        Ok(channel) => channel,
+        Err(mistake) => return remarks.push(mistake),
     };
     let listed = at.child("messages");
     match library.value(&listed) {
         // Without a list, an operation is about all messages of its channel.
         None => {
-            for (message, key) in &channel.messages {
-                usages.push(usage(channel, message, key, Some(action)));
+            for (message, place) in &channel.messages {
+                usages.push(usage(channel, place.clone(), Ok(message.clone()), action));
             }
         }
         Some(Value::Array(list)) => {
             for index in 0..list.len() {
-                let place = listed.child(&index.to_string());
-                let message = library.settle(place.clone())?;
-                let Some(key) = channel.messages.get(&message) else {
-                    let problem = "not a message of the operation's channel";
-                    return Err(library.mistake(&place, problem));
-                };
-                usages.push(usage(channel, &message, key, Some(action)));
+                match listed_message(library, listed.child(&index.to_string()), channel) {
+                    Ok((message, place)) => {
+                        usages.push(usage(channel, place, Ok(message), action));
+                    }
+                    Err(mistake) => remarks.push(mistake),
+                }
             }
         }
-        Some(_) => return Err(library.mistake(&listed, "`messages` is not a list")),
+        Some(_) => remarks.push(library.mistake(&listed, "`messages` is not a list")),
     }
-    Ok(())
 }
 
-fn usage(channel: &Channel, at: &Location, key: &str, action: Option<ChannelAction>) -> Usage {
-    Usage {
-        at: at.clone(),
-        fallback: Some(key.to_owned()),
-        channel: channel.address.clone(),
-        action,
+/// The channel that an operation names.
+fn channel_of<'a>(
+    library: &Library,
+    operation: &Location,
+    channels: &'a BTreeMap<Location, Channel>,
+) -> Result<&'a Channel, Diagnostic> {
+    let place = operation.child("channel");
+    if library.value(&place.child("$ref")).is_none() {
+        return Err(library.mistake(&place, "`channel` is not a reference to a channel"));
     }
+    channels.get(&library.settle(place.clone())?).ok_or_else(|| {
+        let help = "an operation uses a channel of the document's own `channels`";
+        library.mistake(&place, "not a channel of this document").with_help(help)
+    })
+}
+
+/// A message that an operation lists, and its place in the channel.
+fn listed_message(
+    library: &Library,
+    place: Location,
+    channel: &Channel,
+) -> Result<(Location, Location), Diagnostic> {
+    let message = library.settle(place.clone())?;
+    let Some(keyed) = channel.messages.get(&message) else {
+        let help = "refer to a message of the channel, `#/channels/<channel>/messages/<key>`";
+        let problem = "not a message of the operation's channel";
+        return Err(library.mistake(&place, problem).with_help(help));
+    };
+    Ok((message, keyed.clone()))
+}
+
+fn usage(
+    channel: &Channel,
+    place: Location,
+    at: Result<Location, Diagnostic>,
+    action: Option<ChannelAction>,
+) -> Usage {
+    let key = UsageKey::Channel(channel.name.clone(), place.name());
+    Usage { place, at, key, address: channel.address.clone(), action }
 }

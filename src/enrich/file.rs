@@ -19,6 +19,9 @@ use crate::event::number::{crossing_text, is_exact};
 use crate::event::{Diagnostic, EventSource, EventType, Placed, YamlNode, yaml};
 use crate::route::Pattern;
 
+/// Bytes of a reference to a message; a place in a document is the longest.
+const LONGEST_MESSAGE: usize = 1_024;
+
 /// What one domain lets cross the border.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -49,9 +52,14 @@ pub(super) struct File {
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Item {
-    /// The name of the message in the contract, by custom `Entity.Event`.
+    /// The name under which the event crosses, by custom `Entity.Event`; without `message`, also that
+    /// of its message in the contract.
     #[schemars(with = "String")]
     event: Placed<String>,
+    /// The message in the contract: its key, its `messageId` or its `name`.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    message: Option<Placed<String>>,
     /// An EventBridge pattern over the envelope: which internal events become this one.
     #[schemars(with = "serde_json::Map<String, Value>")]
     when: Placed<YamlNode>,
@@ -194,6 +202,7 @@ impl PublicationReader<'_> {
             let problem = "an event's name is made of letters, digits, `-`, `_` and `.`";
             self.mistake(item.event.place, problem, "by custom it is `Entity.Event`");
         }
+        let message = item.message.as_ref().and_then(|message| self.message(message));
         let when = self.pattern(&item.when);
         let metadata = item.metadata.as_ref().and_then(|pointer| self.pointer(pointer));
         let subject = item.subject.as_ref().and_then(|pointer| self.pointer(pointer));
@@ -207,6 +216,7 @@ impl PublicationReader<'_> {
             name: Arc::from(format!("{}/{}", domain.name, item.event.value)),
             domain: Arc::clone(&domain.name),
             event: Arc::from(item.event.value),
+            message,
             contract: Arc::clone(&domain.contract),
             source: domain.source.clone(),
             type_prefix: Arc::clone(&domain.type_prefix),
@@ -221,6 +231,16 @@ impl PublicationReader<'_> {
             context: Arc::clone(&domain.context),
         };
         (self.mistakes.len() == before).then_some((publication, at))
+    }
+
+    fn message(&mut self, written: &Placed<String>) -> Option<Arc<str>> {
+        let text = written.value.as_str();
+        if text.trim().is_empty() || text.len() > LONGEST_MESSAGE {
+            let problem = format!("`message` names a message in 1 to {LONGEST_MESSAGE} bytes");
+            self.mistake(written.place, problem, "write its key, its `messageId` or its `name`");
+            return None;
+        }
+        Some(Arc::from(text))
     }
 
     fn pattern(&mut self, when: &Placed<YamlNode>) -> Option<Pattern> {

@@ -29,6 +29,7 @@ pub struct Publication {
     pub(super) name: Arc<str>,
     pub(super) domain: Arc<str>,
     pub(super) event: Arc<str>,
+    pub(super) message: Option<Arc<str>>,
     pub(super) contract: Arc<str>,
     pub(super) source: EventSource,
     pub(super) type_prefix: Arc<str>,
@@ -54,9 +55,15 @@ impl Publication {
         &self.domain
     }
 
-    /// The name of its message in the contract, by custom `Entity.Event`.
+    /// The name under which its events cross, by custom `Entity.Event`.
     pub fn event(&self) -> &str {
         &self.event
+    }
+
+    /// What its file says of which message it publishes, as it is written; nothing: the one that
+    /// its event names.
+    pub fn message(&self) -> Option<&str> {
+        self.message.as_deref()
     }
 
     /// The contract's file, relative to the folder of contracts: `payments.yaml`.

@@ -46,7 +46,39 @@ pub fn read_tree(file: &str, text: &str) -> Result<Placed<YamlNode>, Box<Diagnos
     }
     serde_saphyr::from_str_with_options(text, options)
         .map(|tree: Placed<YamlNode>| tree.with_exact_numbers(text))
-        .map_err(|error| Box::new(misread(file, text, &error, sentence(error.without_snippet()))))
+        .map_err(|error| {
+            let (problem, help) = tree_words(error.without_snippet());
+            Box::new(misread(file, text, &error, problem).with_help(help))
+        })
+}
+
+/// What is wrong with a document of any shape.
+fn tree_words(error: &Error) -> (String, String) {
+    let (problem, help) = match error {
+        Error::MultipleDocuments { .. } => {
+            ("a second document begins here", "one file holds one document; split it")
+        }
+        Error::UnknownAnchor { .. } => {
+            ("there is no anchor of this name", "define it above as `&name`")
+        }
+        Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasExpansionLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => {
+            ("aliases unfold to more than is read", "write out what they stand for, or less of it")
+        }
+        Error::ExternalMessage { .. }
+        | Error::Eof { .. }
+        | Error::ContainerEndMismatch { .. }
+        | Error::UnexpectedSequenceEnd { .. }
+        | Error::UnexpectedMappingEnd { .. }
+        | Error::Unexpected { .. }
+        | Error::IndentationError { .. } => (
+            "this cannot be read as YAML or JSON",
+            "look at indentation, quotes and brackets here and above",
+        ),
+        other => return words(other),
+    };
+    (problem.to_owned(), help.to_owned())
 }
 
 fn must_fit(file: &str, text: &str) -> Result<(), Box<Diagnostic>> {

@@ -6,6 +6,7 @@ use crate::ambient::Secret;
 use crate::config::{self, Config, SecretError};
 use crate::contract::{Catalog, Gate};
 use crate::enrich::Publications;
+use crate::event::{Diagnostic, Severity};
 use crate::eventlog::{Store, UnreadQuota};
 use crate::gateway::Inbound;
 use crate::gateway::build_error::BuildError;
@@ -15,6 +16,9 @@ use crate::identify::Naming;
 use crate::source::Admit;
 use crate::source::aws::{AccessKeys, Bus};
 use crate::telemetry::Metrics;
+
+/// Warnings about contracts that a start logs.
+const MAX_WARNINGS: usize = 20;
 
 /// The way in to a store, and the embedded bus that uses it.
 pub(super) fn inward(
@@ -49,12 +53,29 @@ type Contracts = (Arc<Catalog>, Arc<Publications>, Gate);
 /// The operator's turn: every mistake in them.
 pub fn contracts(config: &Config) -> Result<Contracts, BuildError> {
     let read = |path| config::folder(path).map_err(BuildError::Documents);
-    let catalog = Catalog::load(&read(&config.contracts)?).map_err(BuildError::Documents)?;
+    let catalog = Catalog::load(&read(&config.contracts)?);
     let publications =
         Publications::load(&read(&config.publications)?).map_err(BuildError::Documents)?;
     let catalog = Arc::new(catalog);
-    let gate = Gate::new(Arc::clone(&catalog), &publications).map_err(BuildError::Documents)?;
+    let gate = Gate::new(Arc::clone(&catalog), &publications).map_err(only_errors)?;
     Ok((catalog, Arc::new(publications), gate))
+}
+
+/// What has to be mended before a start; `sealway check` tells warnings too.
+fn only_errors(mut found: Vec<Diagnostic>) -> BuildError {
+    found.retain(|one| one.severity == Severity::Error);
+    BuildError::Documents(found)
+}
+
+/// Logs what is wrong in the contracts and stops nothing.
+pub(super) fn warn_of(warnings: &[Diagnostic]) {
+    for warning in warnings.iter().take(MAX_WARNINGS) {
+        let place = warning.place.map_or_else(String::new, |(line, at)| format!(":{line}:{at}"));
+        tracing::warn!("Contract {}{place}: {}", warning.file, warning.problem);
+    }
+    if let Some(more @ 1..) = warnings.len().checked_sub(MAX_WARNINGS) {
+        tracing::warn!("Contracts have {more} more warnings; `sealway check` shows them all");
+    }
 }
 
 /// How the gateway of these settings names events.

@@ -12,10 +12,9 @@ use serde_json::Value;
 use crate::contract::tests::dialects::Words;
 use crate::contract::tests::dice::Dice;
 use crate::contract::tests::oracle::Oracle;
-use crate::contract::tests::{generated, shrink};
-use crate::contract::{Catalog, Message};
+use crate::contract::Message;
+use crate::contract::tests::{generated, shrink, sound};
 use crate::enrich::as_crossed;
-use crate::event::Diagnostic;
 
 /// Data for each schema.
 const DATA: u64 = 25;
@@ -25,10 +24,7 @@ const TESTS: u64 = 6;
 
 fn message(words: Words, schema: &Value) -> Result<Arc<Message>, String> {
     let files: BTreeMap<String, String> = words.contract(schema).into_iter().collect();
-    let catalog = Catalog::load(&files).map_err(|mistakes| {
-        let shown: Vec<String> = mistakes.iter().map(Diagnostic::to_string).collect();
-        shown.join("; ")
-    })?;
+    let catalog = sound(&files)?;
     Ok(Arc::clone(catalog.message("case.yaml", "M").unwrap()))
 }
 

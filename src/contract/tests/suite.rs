@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::contract::Catalog;
 use crate::enrich::as_crossed;
-use crate::event::Diagnostic;
+use crate::contract::tests::sound;
 
 /// The suite, with the dialect that its schemas are read in.
 struct SuiteRun {
@@ -181,10 +181,7 @@ impl SuiteRun {
         let files = [("case.yaml", contract.to_string()), ("case.json", text)]
             .map(|(name, text)| (name.to_owned(), text));
         let files = files.into_iter().filter(|(name, _)| own || name == "case.yaml").collect();
-        Catalog::load(&files).map_err(|mistakes| {
-            let shown: Vec<String> = mistakes.iter().map(Diagnostic::to_string).collect();
-            shown.join("; ").replace('\n', " ")
-        })
+        sound(&files)
     }
 
     fn hold(&self) {

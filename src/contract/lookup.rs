@@ -1,0 +1,175 @@
+//! Which message of which contract a publication publishes, and which mistakes of the contracts
+//! therefore stop a gateway.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::contract::catalog::Catalog;
+use crate::contract::document::{ContractDocument, ContractMessage, Found};
+use crate::contract::message::Message;
+use crate::contract::usage::ChannelAction;
+use crate::enrich::{Publication, Publications};
+use crate::event::{Diagnostic, Severity};
+
+/// Why a publication cannot publish a message.
+pub struct Absence {
+    /// What is wrong, as a sentence about the contract.
+    pub problem: String,
+    /// What to do about it.
+    pub help: String,
+}
+
+/// The messages of publications by their names, or everything that stops the gateway.
+pub(super) struct Published {
+    pub(super) messages: BTreeMap<Arc<str>, Arc<Message>>,
+    pub(super) diagnostics: Vec<Diagnostic>,
+}
+
+impl Catalog {
+    /// The message that a publication publishes; nothing if it cannot be published.
+    pub fn message_of(&self, publication: &Publication) -> Option<&Arc<Message>> {
+        let message = self.meant(publication).ok()?;
+        message.message().filter(|_| message.can_be_published())
+    }
+
+    /// The message that a publication means, whether it can be published or not.
+    fn meant(&self, publication: &Publication) -> Result<&ContractMessage, Absence> {
+        let path = publication.contract();
+        let Some(document) = self.document(path) else { return Err(self.no_document(path)) };
+        let event = publication.event();
+        let reference = publication.message();
+        let found = reference
+            .map_or_else(|| document.of_event(event), |reference| document.of_reference(reference));
+        let meant = reference.unwrap_or(event);
+        match found {
+            Found::One(message) => Ok(message),
+            Found::Several(messages) => {
+                let problem = format!("`{path}` has {} messages `{meant}`", messages.len());
+                let known = document.references(messages);
+                Err(Absence { problem, help: format!("tell which with `message:`, {known}") })
+            }
+            Found::Nothing => {
+                let problem = format!("`{path}` has no message `{meant}`");
+                let known = document.references(document.contract_messages());
+                let help = if known.is_empty() {
+                    "it has none".to_owned()
+                } else {
+                    format!("it has: {known}")
+                };
+                Err(Absence { problem, help })
+            }
+        }
+    }
+
+    fn no_document(&self, path: &str) -> Absence {
+        if self.is_part(path) {
+            let problem = format!("`{path}` is no contract: it has no member `asyncapi`");
+            let help = "name the AsyncAPI document that refers to it".to_owned();
+            return Absence { problem, help };
+        }
+        let problem = format!("there is no contract `{path}`");
+        let known: Vec<&str> = self.documents().map(ContractDocument::path).collect();
+        Absence { problem, help: format!("there are: {}", known.join(", ")) }
+    }
+
+    /// Everything that is wrong in all files, in their order. As long as nobody knows what is
+    /// published, every error counts as one.
+    pub fn diagnostics(&self) -> Vec<Diagnostic> {
+        self.judged(|_| true, |_| true)
+    }
+
+    /// Finds the message of each publication. Of the mistakes in contracts, those of messages and
+    /// documents that publications use are errors, and all others are warnings.
+    pub(super) fn published(&self, publications: &Publications) -> Published {
+        let mut published = Published { messages: BTreeMap::new(), diagnostics: Vec::new() };
+        let mut named = BTreeSet::new();
+        let mut used: Vec<&ContractMessage> = Vec::new();
+        let mut absences = Vec::new();
+        for publication in publications.iter() {
+            let contract = publication.contract();
+            named.insert(contract);
+            // What is wrong with the file as a whole is told once, and not for each publication.
+            if self.is_unreadable(contract) {
+                continue;
+            }
+            let found = self.meant(publication).and_then(sent(contract));
+            match found {
+                Ok(message) => {
+                    used.push(message);
+                    if let Some(message) = message.message() {
+                        let name = Arc::clone(publication.name());
+                        published.messages.insert(name, Arc::clone(message));
+                    }
+                }
+                Err(Absence { problem, help }) => {
+                    let problem = format!("publication `{}`: {problem}", publication.name());
+                    absences.push(Diagnostic::of_file(contract, problem).with_help(help));
+                }
+            }
+        }
+        let is_used = |one: &ContractMessage| used.iter().any(|used| std::ptr::eq(*used, one));
+        published.diagnostics = self.judged(|path| named.contains(path), is_used);
+        published.diagnostics.extend(absences);
+        published
+    }
+
+    /// Whether a file is there, and is wrong as a whole.
+    fn is_unreadable(&self, path: &str) -> bool {
+        self.document(path).is_none() && self.files().any(|document| document.path() == path)
+    }
+
+    /// All mistakes, as warnings where what they touch is not used.
+    fn judged(
+        &self,
+        is_named: impl Fn(&str) -> bool,
+        is_used: impl Fn(&ContractMessage) -> bool,
+    ) -> Vec<Diagnostic> {
+        let judge = |counts: bool| {
+            move |one: &Diagnostic| if counts { one.clone() } else { one.clone().into_warning() }
+        };
+        let mut all = Vec::new();
+        for document in self.files() {
+            all.extend(document.mistakes.iter().map(judge(is_named(document.path()))));
+            for message in document.contract_messages() {
+                all.extend(message.diagnostics().iter().map(judge(is_used(message))));
+            }
+        }
+        // Messages tell more of what both they and a survey of their document find.
+        let told: BTreeSet<_> =
+            all.iter().map(|one: &Diagnostic| (one.file.clone(), one.place)).collect();
+        let is_new = |one: &&Diagnostic| !told.contains(&(one.file.clone(), one.place));
+        let remarks = self.files().flat_map(|document| &document.remarks);
+        all.extend(remarks.filter(is_new).cloned());
+        once(all)
+    }
+}
+
+/// Makes sure that the contract's application sends a message.
+fn sent(contract: &str) -> impl FnOnce(&ContractMessage) -> Result<&ContractMessage, Absence> {
+    move |message| {
+        if message.action() != Some(ChannelAction::Receive) {
+            return Ok(message);
+        }
+        let name = message.name();
+        let help = "give it an operation with `action: send`; in AsyncAPI 2 that is `subscribe`, \
+                    since operations are named from the other side";
+        let problem = format!("`{contract}` says that `{name}` is received, not sent");
+        Err(Absence { problem, help: help.to_owned() })
+    }
+}
+
+/// In the order of files and places, each mistake once: what several messages share is an error if
+/// it is one for any of them.
+fn once(mut all: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    let is_warning = |one: &Diagnostic| one.severity == Severity::Warning;
+    all.sort_by(|a, b| {
+        let first = (&a.file, a.place, &a.problem, is_warning(a));
+        first.cmp(&(&b.file, b.place, &b.problem, is_warning(b)))
+    });
+    all.dedup_by(|b, a| (&a.file, a.place, &a.problem) == (&b.file, b.place, &b.problem));
+    all
+}
+
+#[cfg(test)]
+#[path = "lookup_tests.rs"]
+mod tests;
