@@ -3,6 +3,7 @@
 mod dialects;
 mod dice;
 mod generated;
+mod numbers;
 mod oracle;
 mod pairs;
 mod shrink;
