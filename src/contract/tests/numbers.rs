@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use crate::contract::tests::dialects::Words;
-use crate::contract::{Catalog, Message};
+use crate::contract::Message;
+use crate::contract::tests::sound;
 use crate::enrich::as_crossed;
-use crate::event::Diagnostic;
 
 /// How a contract is written.
 #[derive(Clone, Copy, Debug)]
@@ -52,10 +52,7 @@ fn message(words: Words, syntax: Syntax, rules: Rules<'_>) -> Result<Arc<Message
         Syntax::Json => json(words, &written),
     };
     let files = BTreeMap::from([("case.yaml".to_owned(), text)]);
-    let catalog = Catalog::load(&files).map_err(|mistakes| {
-        let shown: Vec<String> = mistakes.iter().map(Diagnostic::to_string).collect();
-        shown.join("; ")
-    })?;
+    let catalog = sound(&files)?;
     Ok(Arc::clone(catalog.message("case.yaml", "M").unwrap()))
 }
 
