@@ -64,7 +64,7 @@ impl ContractBundle {
         if let Value::Object(root) = &mut schema {
             root.insert("$schema".to_owned(), DIALECT.into());
             if !collector.definitions.is_empty() {
-                root.insert("definitions".to_owned(), collector.definitions.into());
+                root.insert("$defs".to_owned(), collector.definitions.into());
             }
         }
         Ok(Self { schema, envelope: parts.is_some(), origins: collector.origins })
@@ -141,7 +141,7 @@ impl<'a> Collector<'a> {
         if object.contains_key("$ref") {
             // What stands beside a reference is ignored (draft-07, section 8.3).
             let target = self.enter(at.clone())?;
-            return Ok(json!({ "$ref": format!("#/definitions/{}", self.name(target)) }));
+            return Ok(json!({ "$ref": format!("#/$defs/{}", self.name(target)) }));
         }
         let mut copy = Map::new();
         for (keyword, value) in object {
@@ -229,7 +229,7 @@ impl<'a> Collector<'a> {
 
     fn finish_definitions(&mut self) -> Result<(), Diagnostic> {
         while let Some((name, at)) = self.waiting.pop_front() {
-            let to = pointer::join("/definitions", &name);
+            let to = pointer::join("/$defs", &name);
             let copy = self.copy(&at, &to, 0)?;
             self.definitions.insert(name, copy);
         }

@@ -30,7 +30,7 @@ pub struct Message {
     schema: Value,
     open: Value,
     rules: Rules,
-    shapes: Shapes,
+    shapes: Arc<Shapes>,
 }
 
 /// An example that a contract gives, already held against its message.
@@ -135,13 +135,11 @@ pub(super) fn compile(
                 let at = bundle.origin(&mistake.pointer).unwrap_or_else(|| payload.clone());
                 library
                     .mistake(&at, format!("the schema of `{name}`: {}", mistake.problem))
-                    .with_help(match at.name().as_str() {
-                        "pattern" | "patternProperties" => {
-                            "patterns take linear time: they have no look-around and no \
-                             back-references"
-                        }
-                        _ => "payloads are JSON Schema draft-07",
-                    })
+                    .with_help(
+                        mistake
+                            .help
+                            .unwrap_or("the schema of a payload is JSON Schema; correct it there"),
+                    )
             })?;
             Ok((bundle, rules, shapes))
         });
@@ -172,12 +170,10 @@ pub(super) fn compile(
     Some(message)
 }
 
-fn engines(schema: &Value) -> Result<(Rules, Shapes), ContractMistake> {
-    // Shapes come second: the compiler has seen by then that every keyword holds what it takes.
+fn engines(schema: &Value) -> Result<(Rules, Arc<Shapes>), ContractMistake> {
     let rules = Rules::compile(schema)?;
-    let shapes = Shapes::of(schema)?;
-    let endless = |problem| ContractMistake { pointer: String::new(), problem };
-    effort::check(&shapes).map_err(endless)?;
+    let shapes = rules.shapes();
+    effort::check(&shapes).map_err(|problem| ContractMistake::new("", problem))?;
     Ok((rules, shapes))
 }
 
