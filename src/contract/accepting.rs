@@ -35,16 +35,25 @@ fn keeps_members(shapes: &Shapes, shape: &Shape, members: &Map<String, Value>) -
     if shape.named.is_empty() && shape.patterned.is_empty() && shape.additional.is_none() {
         return true;
     }
-    members.iter().all(|(name, member)| {
+    let mut needed = 0;
+    let keep = members.iter().all(|(name, member)| {
         let mut singled_out = false;
-        for id in shape.members(name) {
+        if let Some(named) = shape.named.get(name) {
             singled_out = true;
-            if !accepts(shapes, id, member) {
+            needed += usize::from(named.is_needed);
+            if !accepts(shapes, named.id, member) {
+                return false;
+            }
+        }
+        for (_, id) in shape.patterned.iter().filter(|(pattern, _)| pattern.matches(name)) {
+            singled_out = true;
+            if !accepts(shapes, *id, member) {
                 return false;
             }
         }
         singled_out || shape.additional.is_none_or(|id| accepts(shapes, id, member))
-    })
+    });
+    keep && needed == shape.named.needed()
 }
 
 fn keeps_items(shapes: &Shapes, shape: &Shape, items: &[Value]) -> bool {

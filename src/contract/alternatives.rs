@@ -96,11 +96,12 @@ impl<'s> Outline<'s> {
                 }
                 outline.own = fewer(outline.own, assertion.allowed());
             }
-            for (name, id) in &shape.named {
+            outline.required.extend(shape.named.required());
+            for (name, id) in shape.named.iter() {
                 let assertions =
-                    together(shapes, *id).into_iter().flat_map(|shape| &shape.assertions);
+                    together(shapes, id).into_iter().flat_map(|shape| &shape.assertions);
                 let allowed = assertions.map(Assertion::allowed).fold(None, fewer);
-                let known = outline.fixed.get(name.as_str()).copied();
+                let known = outline.fixed.get(name).copied();
                 if let Some(values) = fewer(known, allowed) {
                     outline.fixed.insert(name, values);
                 }

@@ -76,7 +76,7 @@ fn longest(shapes: &Shapes, id: Id, below: &[usize], now: &mut [Option<usize>]) 
         return known;
     }
     let Some(shape) = shapes.get(id) else { return 0 };
-    let parts = shape.wild().chain(shape.named.values().copied());
+    let parts = shape.wild().chain(shape.named.iter().map(|(_, id)| id));
     let deepest = parts.filter_map(|id| below.get(id).copied()).max().unwrap_or(0);
     let here = shape.in_place().map(|id| longest(shapes, id, below, now)).max().unwrap_or(0);
     let length = 1 + deepest.max(here);
@@ -125,15 +125,15 @@ impl<'a> Search<'a> {
         let mut wild = 0;
         for shape in &shapes {
             wild += self.sum(shape.wild());
-            for name in shape.named.keys() {
-                named.insert(name.as_str(), 0);
+            for (name, _) in shape.named.iter() {
+                named.insert(name, 0);
             }
         }
         for shape in &shapes {
-            for (name, id) in &shape.named {
+            for (name, id) in shape.named.iter() {
                 self.step()?;
-                if let Some(visits) = named.get_mut(name.as_str()) {
-                    *visits += self.sum(std::iter::once(*id));
+                if let Some(visits) = named.get_mut(name) {
+                    *visits += self.sum(std::iter::once(id));
                 }
             }
         }

@@ -98,6 +98,9 @@ impl Explainer<'_, '_> {
             let message = "has a member whose name the contract does not allow";
             self.report("property-name", message);
         }
+        for name in shape.named.required().filter(|name| !members.contains_key(*name)) {
+            self.report("required", format!("`{name}` is required"));
+        }
         for (name, member) in members {
             let mut singled_out = false;
             for id in shape.members(name) {

@@ -37,6 +37,7 @@ mod gate;
 mod generated;
 mod keyword;
 mod keyword_value;
+mod member_map;
 mod message;
 mod outline;
 mod pattern;

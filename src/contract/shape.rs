@@ -4,11 +4,11 @@
 //! this graph: `rules` asks whether data keeps it, `explaining` how data breaks it, `closing` what it
 //! declares, and `effort` counts beforehand what such a walk can cost.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::contract::assertion::Assertion;
 use crate::contract::keyword_value::TypeSet;
+use crate::contract::member_map::MemberMap;
 use crate::contract::pattern::TextPattern;
 
 /// Index of a shape in its [`Shapes`].
@@ -26,7 +26,7 @@ pub(super) struct Shape {
     /// What is demanded of the value by itself.
     pub(super) assertions: Vec<Assertion>,
     /// `properties`.
-    pub(super) named: BTreeMap<String, Id>,
+    pub(super) named: MemberMap,
     /// `patternProperties`: a rule that the name keeps, and the member's shape.
     pub(super) patterned: Vec<(Arc<TextPattern>, Id)>,
     /// `additionalProperties`.
@@ -60,7 +60,7 @@ impl Default for Shape {
             nothing: false,
             types: TypeSet::ALL,
             assertions: Vec::new(),
-            named: BTreeMap::new(),
+            named: MemberMap::default(),
             patterned: Vec::new(),
             additional: None,
             names: None,
@@ -172,12 +172,12 @@ impl Shape {
     /// What a member has to be by `properties` and `patternProperties`.
     pub(super) fn members<'s>(&'s self, name: &'s str) -> impl Iterator<Item = Id> + 's {
         let patterned = self.patterned.iter().filter(|(pattern, _)| pattern.matches(name));
-        self.named.get(name).copied().into_iter().chain(patterned.map(|(_, id)| *id))
+        self.named.get(name).map(|member| member.id).into_iter().chain(patterned.map(|(_, id)| *id))
     }
 
     /// Whether `properties` or `patternProperties` speaks of a member.
     pub(super) fn singles_out(&self, name: &str) -> bool {
-        self.named.contains_key(name)
+        self.named.get(name).is_some()
             || self.patterned.iter().any(|(pattern, _)| pattern.matches(name))
     }
 }

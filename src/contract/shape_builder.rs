@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::contract::assertion::Assertion;
 use crate::contract::keyword_value;
+use crate::contract::member_map::MemberMap;
 use crate::contract::pattern::{PatternMistake, PatternPool};
 use crate::contract::pointer;
 use crate::contract::schema_mistake::ContractMistake;
@@ -94,6 +95,7 @@ impl<'a> Builder<'a> {
                     let at = pointer::join(at, keyword);
                     self.keyword(&mut shape, keyword, value, &at, standing)?;
                 }
+                require_named(&mut shape);
                 self.contains(&mut shape, object, at)?;
                 self.condition(&mut shape, object, at)?;
             }
@@ -181,18 +183,20 @@ impl<'a> Builder<'a> {
     ) -> Result<(), ContractMistake> {
         let schemas = keyword_value::map(keyword, value)
             .map_err(|problem| ContractMistake::new(at, problem))?;
+        let mut members = Vec::new();
         for (name, schema) in schemas {
             let at = pointer::join(at, name);
             match keyword {
-                "properties" => {
-                    shape.named.insert(name.clone(), self.value(schema, &at)?);
-                }
+                "properties" => members.push((name.clone(), self.value(schema, &at)?)),
                 "patternProperties" => {
                     let pattern = self.patterns.get(name).map_err(|cause| unfit(&cause, &at))?;
                     shape.patterned.push((pattern, self.value(schema, &at)?));
                 }
                 _ => shape.dependent.push((name.clone(), self.added(schema, &at)?)),
             }
+        }
+        if keyword == "properties" {
+            shape.named = MemberMap::of(members);
         }
         Ok(())
     }
@@ -300,6 +304,17 @@ impl<'a> Builder<'a> {
         self.waiting.push((id, name, definition, standing));
         Ok(id)
     }
+}
+
+/// Has those required members that `properties` names counted with them.
+fn require_named(shape: &mut Shape) {
+    let named = &mut shape.named;
+    for assertion in &mut shape.assertions {
+        if let Assertion::Required(names) = assertion {
+            names.retain(|name| !named.require(name));
+        }
+    }
+    shape.assertions.retain(|one| !matches!(one, Assertion::Required(names) if names.is_empty()));
 }
 
 fn unfit(cause: &PatternMistake, at: &str) -> ContractMistake {
