@@ -1,65 +1,67 @@
 //! What a schema demands of the size of a number, compared exactly.
-//!
-//! Written here because the crate rounds a number to binary64 before it compares it with a whole
-//! bound, or divides it by a whole number.
 
-use jsonschema::{Keyword, ValidationError};
 use serde_json::Value;
 
+use crate::contract::keyword_value;
 use crate::event::NumericValue;
 
-/// The keywords that this file judges in place of the crate.
-pub(super) const BOUNDS: [&str; 5] =
-    ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
-
 /// A keyword about the size of a number, with the number that the contract gives.
+#[derive(Debug)]
 pub(super) struct SizeBound {
-    keyword: &'static str,
-    /// Nothing where the contract gives no number: the check of the schema itself says so.
-    limit: Option<NumericValue>,
+    kind: BoundKind,
+    limit: NumericValue,
     words: String,
 }
 
-impl SizeBound {
-    pub(super) fn new(keyword: &'static str, limit: &Value) -> Self {
-        let rule = match keyword {
-            "minimum" => "at least",
-            "maximum" => "at most",
-            "exclusiveMinimum" => "greater than",
-            "exclusiveMaximum" => "less than",
-            _ => "a multiple of",
-        };
-        let words = format!("must be {rule} {limit}");
-        let number = limit.as_number().and_then(|number| NumericValue::of(number.as_str()));
-        Self { keyword, limit: number, words }
-    }
-
-    fn holds(&self, number: &NumericValue) -> bool {
-        self.limit.as_ref().is_none_or(|limit| match self.keyword {
-            "minimum" => number >= limit,
-            "maximum" => number <= limit,
-            "exclusiveMinimum" => number > limit,
-            "exclusiveMaximum" => number < limit,
-            _ => number.is_multiple_of(limit),
-        })
-    }
+#[derive(Clone, Copy, Debug)]
+enum BoundKind {
+    Minimum,
+    Maximum,
+    ExclusiveMinimum,
+    ExclusiveMaximum,
+    MultipleOf,
 }
 
-impl<'i> Keyword<'i> for SizeBound {
-    fn validate(&self, instance: &'i Value) -> Result<(), ValidationError<'i>> {
-        if Keyword::is_valid(self, instance) {
-            return Ok(());
-        }
-        Err(ValidationError::custom(self.words.clone()))
+impl SizeBound {
+    /// Reads the value of a keyword; nothing if the keyword is none of these.
+    pub(super) fn read(keyword: &str, value: &Value) -> Option<Result<Self, String>> {
+        let (kind, rule) = match keyword {
+            "minimum" => (BoundKind::Minimum, "at least"),
+            "maximum" => (BoundKind::Maximum, "at most"),
+            "exclusiveMinimum" => (BoundKind::ExclusiveMinimum, "greater than"),
+            "exclusiveMaximum" => (BoundKind::ExclusiveMaximum, "less than"),
+            "multipleOf" => (BoundKind::MultipleOf, "a multiple of"),
+            _ => return None,
+        };
+        let limit = keyword_value::bound(keyword, value);
+        Some(limit.map(|limit| Self { kind, limit, words: format!("must be {rule} {value}") }))
     }
 
-    fn is_valid(&self, instance: &'i Value) -> bool {
-        match instance {
-            Value::Number(number) => {
-                NumericValue::of(number.as_str()).is_some_and(|number| self.holds(&number))
-            }
-            // Other types are none of its business.
-            _ => true,
+    /// The code of its violation.
+    pub(super) const fn code(&self) -> &'static str {
+        match self.kind {
+            BoundKind::Minimum => "minimum",
+            BoundKind::Maximum => "maximum",
+            BoundKind::ExclusiveMinimum => "exclusive-minimum",
+            BoundKind::ExclusiveMaximum => "exclusive-maximum",
+            BoundKind::MultipleOf => "multiple-of",
         }
+    }
+
+    /// The rule as a sentence.
+    pub(super) fn words(&self) -> &str {
+        &self.words
+    }
+
+    /// Whether a value keeps it; other types than numbers do.
+    pub(super) fn holds(&self, value: &Value) -> bool {
+        let Value::Number(number) = value else { return true };
+        NumericValue::of(number.as_str()).is_some_and(|number| match self.kind {
+            BoundKind::Minimum => number >= self.limit,
+            BoundKind::Maximum => number <= self.limit,
+            BoundKind::ExclusiveMinimum => number > self.limit,
+            BoundKind::ExclusiveMaximum => number < self.limit,
+            BoundKind::MultipleOf => number.is_multiple_of(&self.limit),
+        })
     }
 }

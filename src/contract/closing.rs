@@ -1,19 +1,19 @@
 //! Finds members of data that no schema declares: the border is closed on the way out.
 //!
-//! Draft-07 has no word for this across `allOf`, references and alternatives, so data is walked
-//! along its schemas. To each value apply the schema that stands for it, and from there every
-//! `$ref`, every part of `allOf`, those branches of `anyOf`, `oneOf` and `if` that accept the
-//! value, and the `dependencies` of members that it has. A member of an object is declared if one
-//! of these names it in `properties`, matches it in `patternProperties`, or says explicitly with
-//! `additionalProperties` that others may be there. `not`, `contains` and `propertyNames` declare
-//! nothing. The literal schema `true` in the place of a value opens everything below it; `{}` does
-//! not.
+//! Data is walked along its schemas. To each value apply the schema that stands for it, and from
+//! there every `$ref`, every part of `allOf`, those branches of `anyOf`, `oneOf` and `if` that accept
+//! the value, and the `dependentSchemas` of members that it has. A member of an object is declared if
+//! one of these names it in `properties`, matches it in `patternProperties`, or says explicitly with
+//! `additionalProperties` or `unevaluatedProperties` that others may be there. `not`, `contains`,
+//! `propertyNames` and `dependentRequired` declare nothing. The literal schema `true` in the place of
+//! a value opens everything below it; `{}` does not.
 
 use serde_json::Value;
 
+use crate::contract::accepting::{applying, unevaluated_items, unevaluated_members};
 use crate::contract::pointer;
-use crate::contract::rules::{MAX_VIOLATIONS, Rules, undeclared};
-use crate::contract::shape::{Choice, Id, Shape, Shapes};
+use crate::contract::shape::{Id, Shape, Shapes};
+use crate::contract::undeclared::{MAX_VIOLATIONS, undeclared};
 use crate::event::Violation;
 
 /// A step from a value to a part of it.
@@ -48,9 +48,13 @@ impl<'a, 'v> Walk<'a, 'v> {
         let end = self.applied.len();
         match value {
             Value::Object(members) => {
+                let rest = self.rest(start, |shapes, shape| {
+                    let named = shape.unevaluated_members.is_some();
+                    named.then(|| unevaluated_members(shapes, shape, value))
+                });
                 for (name, member) in members {
                     self.path.push(ClosingStep::Member(name));
-                    if !self.member(name, member, start, end) {
+                    if !self.member(name, member, start, end, &rest) {
                         self.report();
                     } else if is_container(member) {
                         self.value(member, end);
@@ -60,10 +64,14 @@ impl<'a, 'v> Walk<'a, 'v> {
                 }
             }
             Value::Array(items) => {
+                let rest = self.rest(start, |shapes, shape| {
+                    let named = shape.unevaluated_items.is_some();
+                    named.then(|| unevaluated_items(shapes, shape, value))
+                });
                 for (index, item) in items.iter().enumerate().filter(|(_, item)| is_container(item))
                 {
                     self.path.push(ClosingStep::Item(index));
-                    self.item(index, item, start, end);
+                    self.item(index, item, start, end, &rest);
                     self.value(item, end);
                     self.applied.truncate(end);
                     self.path.pop();
@@ -77,55 +85,103 @@ impl<'a, 'v> Walk<'a, 'v> {
         self.applied.get(start..).unwrap_or_default()
     }
 
+    /// What of a value is left to `unevaluatedProperties` or `unevaluatedItems`, for each shape that
+    /// has it and declares something by it.
+    fn rest<T>(
+        &self,
+        start: usize,
+        unevaluated: impl Fn(&Shapes, &Shape) -> Option<T>,
+    ) -> Vec<(&'a Shape, T)> {
+        let left = |shape: &&'a Shape| Some((*shape, unevaluated(self.shapes, shape)?));
+        self.frame(start).iter().filter_map(left).collect()
+    }
+
     /// Puts the shapes of a member on the stack and tells whether it is declared.
-    fn member(&mut self, name: &str, member: &Value, start: usize, end: usize) -> bool {
+    fn member(
+        &mut self,
+        name: &str,
+        member: &Value,
+        start: usize,
+        end: usize,
+        rest: &[(&'a Shape, Vec<&str>)],
+    ) -> bool {
         let mut declared = false;
-        let mut opened = false;
+        let mut opening = false;
         for index in start..end {
             let Some(shape) = self.applied.get(index).copied() else { break };
-            let mut here = false;
-            if let Some(id) = shape.named.get(name) {
-                here = true;
-                self.apply(*id, member, end);
+            let before = declared;
+            declared = false;
+            for id in shape.members(name) {
+                declared = true;
+                self.apply(id, member, end);
             }
-            if !shape.patterned.is_empty() {
-                let text = Value::from(name);
-                for (_, id) in shape.patterned.iter().filter(|(rules, _)| rules.accept(&text)) {
-                    here = true;
-                    self.apply(*id, member, end);
-                }
-            }
-            declared |= here;
-            opened |= !here && shape.additional.is_some();
+            opening |= !declared && shape.additional.is_some();
+            declared |= before;
         }
-        if opened {
-            self.additional(name, member, declared, start, end);
+        let mut opened = false;
+        if opening {
+            opened = self.additional(name, member, declared, start, end);
+        }
+        for (shape, names) in rest {
+            if let (Some(id), true) = (shape.unevaluated_members, names.contains(&name)) {
+                opened |= self.open(id, member, declared, end);
+            }
         }
         declared || opened
     }
 
-    /// Adds what `additionalProperties` says about a member. `true` says nothing about a member
-    /// that another schema declares, so that one lax part of an `allOf` does not open the others.
-    fn additional(&mut self, name: &str, member: &Value, declared: bool, start: usize, end: usize) {
+    /// Adds what `additionalProperties` says about a member.
+    fn additional(
+        &mut self,
+        name: &str,
+        member: &Value,
+        declared: bool,
+        start: usize,
+        end: usize,
+    ) -> bool {
+        let mut opened = false;
         for index in start..end {
             let Some(shape) = self.applied.get(index).copied() else { break };
             let Some(id) = shape.additional else { continue };
-            let text = Value::from(name);
-            let here = shape.named.contains_key(name)
-                || shape.patterned.iter().any(|(rules, _)| rules.accept(&text));
-            let lax = self.shapes.get(id).is_some_and(|shape| shape.anything);
-            if here || (declared && lax) {
-                continue;
+            if !shape.singles_out(name) {
+                opened |= self.open(id, member, declared, end);
             }
-            self.apply(id, member, end);
         }
+        opened
     }
 
-    fn item(&mut self, index: usize, item: &Value, start: usize, end: usize) {
+    /// Adds what a schema for all others says about a member or item, and tells whether it declares
+    /// it. `false` does not, and `true` says nothing about one that another schema declares, so that
+    /// one lax part of an `allOf` does not open the others.
+    fn open(&mut self, id: Id, value: &Value, declared: bool, end: usize) -> bool {
+        if self.shapes.is_nothing(id) {
+            return false;
+        }
+        if !(declared && self.shapes.is_anything(id)) {
+            self.apply(id, value, end);
+        }
+        true
+    }
+
+    fn item(
+        &mut self,
+        index: usize,
+        item: &Value,
+        start: usize,
+        end: usize,
+        rest: &[(&'a Shape, Vec<usize>)],
+    ) {
+        let mut declared = false;
         for position in start..end {
             let Some(shape) = self.applied.get(position).copied() else { break };
-            if let Some(id) = shape.first_items.get(index).copied().or(shape.other_items) {
+            if let Some(id) = shape.item(index) {
+                declared = true;
                 self.apply(id, item, end);
+            }
+        }
+        for (shape, indexes) in rest {
+            if let (Some(id), true) = (shape.unevaluated_items, indexes.contains(&index)) {
+                self.open(id, item, declared, end);
             }
         }
     }
@@ -144,42 +200,14 @@ impl<'a, 'v> Walk<'a, 'v> {
         for id in &shape.all {
             self.apply(*id, value, base);
         }
-        for choice in &shape.choices {
-            self.choose(choice, value, base);
+        for choice in shape.choices.iter().filter(|choice| choice.declares) {
+            for id in applying(self.shapes, choice, value) {
+                self.apply(id, value, base);
+            }
         }
         for (name, id) in &shape.dependent {
             if value.get(name).is_some() {
                 self.apply(*id, value, base);
-            }
-        }
-    }
-
-    fn choose(&mut self, choice: &Choice, value: &Value, base: usize) {
-        match choice {
-            Choice::Branches(branches) => {
-                let fits = |(rules, _): &&(Rules, Id)| rules.accept(value);
-                let mut none = true;
-                for (_, id) in branches.iter().filter(fits) {
-                    none = false;
-                    self.apply(*id, value, base);
-                }
-                // The schema has refused the value already; naming every member helps nobody.
-                if none {
-                    for (_, id) in branches {
-                        self.apply(*id, value, base);
-                    }
-                }
-            }
-            Choice::Condition { test, when, then, otherwise } => {
-                let branch = if test.accept(value) {
-                    self.apply(*when, value, base);
-                    then
-                } else {
-                    otherwise
-                };
-                if let Some(id) = branch {
-                    self.apply(*id, value, base);
-                }
             }
         }
     }
@@ -213,10 +241,11 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::contract::rules::Rules;
 
     /// The pointers of what is undeclared, in data that need not keep the schema.
     fn undeclared_in(schema: &Value, data: &Value) -> Vec<String> {
-        let shapes = Shapes::of(schema).ok().expect("a schema");
+        let shapes = Shapes::of(schema).unwrap();
         let mut violations = Vec::new();
         close(&shapes, data, &mut violations);
         let mut pointers: Vec<String> =
@@ -248,10 +277,10 @@ mod tests {
         let schema = json!({
             "allOf": [
                 {"properties": {"a": {"properties": {"x": {}}}}},
-                {"$ref": "#/definitions/more"}
+                {"$ref": "#/$defs/more"}
             ],
             "properties": {"c": {}},
-            "definitions": {"more": {"properties": {"a": {"properties": {"y": {}}}, "b": {}}}}
+            "$defs": {"more": {"properties": {"a": {"properties": {"y": {}}}, "b": {}}}}
         });
 
         let data = json!({"a": {"x": 1, "y": 1, "z": 1}, "b": 1, "c": 1, "d": 1});
@@ -281,7 +310,8 @@ mod tests {
             "if": {"properties": {"kind": {"const": "card"}, "i": {}}, "required": ["kind"]},
             "then": {"properties": {"pan": {}}},
             "else": {"properties": {"till": {}}},
-            "dependencies": {"b": {"properties": {"c": {}}}, "kind": ["kind"]}
+            "dependentSchemas": {"b": {"properties": {"c": {}}}},
+            "dependentRequired": {"kind": ["kind"], "b": ["d"]}
         });
 
         let data = |kind: &str| json!({"kind": kind, "i": 1, "pan": 1, "till": 1, "c": 1});
@@ -304,8 +334,8 @@ mod tests {
 
     #[test]
     fn items_are_closed_one_by_one_and_as_the_rest() {
-        let schema = json!({"items": [{"properties": {"a": {}}}],
-            "additionalItems": {"properties": {"b": {}}}});
+        let schema = json!({"prefixItems": [{"properties": {"a": {}}}],
+            "items": {"properties": {"b": {}}}});
         let alike = json!({"items": {"items": {"properties": {"a": {}}}}});
 
         assert_eq!(
@@ -330,9 +360,71 @@ mod tests {
     }
 
     #[test]
+    fn what_is_not_evaluated_is_declared_by_a_schema_and_opened_by_true() {
+        let part = json!({"properties": {"a": {"properties": {"b": {}}}}});
+        let schema = |rest: Value| json!({"allOf": [part], "unevaluatedProperties": rest});
+        let data = json!({"a": {"b": 1, "c": 1}, "z": {"q": 1, "r": 1}});
+
+        assert_eq!(undeclared_in(&schema(json!(true)), &data), ["/a/c"]);
+        assert_eq!(undeclared_in(&schema(json!(false)), &data), ["/a/c", "/z"]);
+        let declaring = schema(json!({"properties": {"q": {}, "c": {}}}));
+        assert_eq!(undeclared_in(&declaring, &data), ["/a/c", "/z/r"]);
+        let inside = json!({"properties": {"a": {"properties": {"b": {}}}},
+            "allOf": [{"unevaluatedProperties": {"properties": {"c": {}}}}]});
+        assert_eq!(undeclared_in(&inside, &data), ["/z/q", "/z/r"]);
+    }
+
+    #[test]
+    fn items_that_are_not_evaluated_are_declared_by_a_schema_and_opened_by_true() {
+        let schema = |rest: Value| json!({"allOf": [{"prefixItems": [{"properties": {"a": {}}}]}], "unevaluatedItems": rest});
+        let data = json!([{"a": 1, "b": 1}, {"b": 1, "c": 1}]);
+
+        assert_eq!(undeclared_in(&schema(json!(true)), &data), ["/0/b"]);
+        assert_eq!(
+            undeclared_in(&schema(json!({"properties": {"b": {}}})), &data),
+            ["/0/b", "/1/c"]
+        );
+        // What `contains` accepts is evaluated, and declared by nobody.
+        let counted = json!({"contains": {"required": ["c"]}, "unevaluatedItems": {"properties": {"a": {}, "b": {}}}});
+        assert_eq!(undeclared_in(&counted, &data), ["/1/b", "/1/c"]);
+    }
+
+    #[test]
+    fn a_reference_declares_together_with_what_stands_beside_it() {
+        let schema = json!({"$ref": "#/$defs/base", "properties": {"b": {}},
+            "$defs": {"base": {"properties": {"a": {}}}}});
+
+        assert_eq!(undeclared_in(&schema, &json!({"a": 1, "b": 1, "c": 1})), ["/c"]);
+    }
+
+    #[test]
+    fn true_opens_where_a_value_stands_and_nowhere_else() {
+        let data = json!({"a": {"b": 1}});
+        let referring = json!({"$ref": "#/$defs/any", "$defs": {"any": true}});
+
+        assert!(undeclared_in(&json!(true), &data).is_empty());
+        assert!(undeclared_in(&referring, &data).is_empty());
+        assert_eq!(undeclared_in(&json!({"allOf": [true]}), &data), ["/a"]);
+        assert_eq!(undeclared_in(&json!({"unevaluatedProperties": false}), &data), ["/a"]);
+    }
+
+    #[test]
+    fn where_no_alternative_accepts_the_one_that_was_meant_declares() {
+        let schema = json!({"oneOf": [
+            {"properties": {"kind": {"const": "card"}, "pan": {"type": "string"}}},
+            {"properties": {"kind": {"const": "cash"}, "till": {}}}
+        ]});
+
+        assert_eq!(
+            undeclared_in(&schema, &json!({"kind": "card", "pan": 1, "till": 1})),
+            ["/till"]
+        );
+    }
+
+    #[test]
     fn recursive_schemas_close_at_every_depth() {
-        let schema = json!({"$ref": "#/definitions/tree", "definitions": {"tree": {
-            "properties": {"leaf": {}, "next": {"$ref": "#/definitions/tree"}}}}});
+        let schema = json!({"$ref": "#/$defs/tree", "$defs": {"tree": {
+            "properties": {"leaf": {}, "next": {"$ref": "#/$defs/tree"}}}}});
 
         let data = json!({"next": {"next": {"leaf": 1, "x": 1}}});
         assert_eq!(undeclared_in(&schema, &data), ["/next/next/x"]);

@@ -17,6 +17,10 @@ const MAX_CHAIN: usize = 128;
 /// Levels of data that are followed; deeper data is refused on the way in.
 const MAX_LEVELS: usize = 64;
 
+/// Schemas that may be open at once, one within the other, down to the deepest data: a walk keeps
+/// each on its stack.
+const MAX_STACK: usize = 1_024;
+
 /// Steps of this search itself.
 const MAX_STEPS: u64 = 20_000_000;
 
@@ -40,7 +44,46 @@ pub(super) fn check(shapes: &Shapes) -> Result<(), String> {
         }
         search.now = next;
     }
+    stack(shapes)
+}
+
+/// Tells whether a walk through the deepest data stays within [`MAX_STACK`]. No shape comes back to
+/// itself in place, as has been made sure of before.
+fn stack(shapes: &Shapes) -> Result<(), String> {
+    let mut below = vec![0; shapes.len()];
+    for _ in 0..=MAX_LEVELS {
+        let mut now = vec![None; shapes.len()];
+        (0..shapes.len()).for_each(|id| {
+            longest(shapes, id, &below, &mut now);
+        });
+        let next: Vec<usize> = now.into_iter().flatten().collect();
+        if next.iter().any(|length| *length > MAX_STACK) {
+            return Err(format!(
+                "leads through more than {MAX_STACK} schemas to data that is {MAX_LEVELS} levels deep"
+            ));
+        }
+        if next == below {
+            break;
+        }
+        below = next;
+    }
     Ok(())
+}
+
+/// The longest way from a shape through those for the same value and those below.
+fn longest(shapes: &Shapes, id: Id, below: &[usize], now: &mut [Option<usize>]) -> usize {
+    if let Some(known) = now.get(id).copied().flatten() {
+        return known;
+    }
+    let Some(shape) = shapes.get(id) else { return 0 };
+    let parts = shape.wild().chain(shape.named.iter().map(|(_, id)| id));
+    let deepest = parts.filter_map(|id| below.get(id).copied()).max().unwrap_or(0);
+    let here = shape.in_place().map(|id| longest(shapes, id, below, now)).max().unwrap_or(0);
+    let length = 1 + deepest.max(here);
+    if let Some(place) = now.get_mut(id) {
+        *place = Some(length);
+    }
+    length
 }
 
 struct Search<'a> {
@@ -82,15 +125,15 @@ impl<'a> Search<'a> {
         let mut wild = 0;
         for shape in &shapes {
             wild += self.sum(shape.wild());
-            for name in shape.named.keys() {
-                named.insert(name.as_str(), 0);
+            for (name, _) in shape.named.iter() {
+                named.insert(name, 0);
             }
         }
         for shape in &shapes {
-            for (name, id) in &shape.named {
+            for (name, id) in shape.named.iter() {
                 self.step()?;
-                if let Some(visits) = named.get_mut(name.as_str()) {
-                    *visits += self.sum(std::iter::once(*id));
+                if let Some(visits) = named.get_mut(name) {
+                    *visits += self.sum(std::iter::once(id));
                 }
             }
         }
@@ -130,23 +173,23 @@ mod tests {
     use super::*;
 
     fn refusal(schema: &Value) -> Option<String> {
-        check(&Shapes::of(schema).ok().expect("a schema")).err()
+        check(&Shapes::of(schema).unwrap()).err()
     }
 
     #[test]
     fn ordinary_recursion_is_allowed() {
-        let tree = json!({"$ref": "#/definitions/t", "definitions": {"t": {
+        let tree = json!({"$ref": "#/$defs/t", "$defs": {"t": {
             "anyOf": [{"type": "string"}, {"properties": {
-                "left": {"$ref": "#/definitions/t"}, "right": {"$ref": "#/definitions/t"}}}]}}});
+                "left": {"$ref": "#/$defs/t"}, "right": {"$ref": "#/$defs/t"}}}]}}});
 
         assert_eq!(refusal(&tree), None);
     }
 
     #[test]
     fn a_schema_that_comes_back_to_itself_in_place_is_refused() {
-        let circle = json!({"allOf": [{"$ref": "#/definitions/a"}], "definitions": {
-            "a": {"anyOf": [{"type": "string"}, {"$ref": "#/definitions/b"}]},
-            "b": {"not": {"$ref": "#/definitions/a"}}}});
+        let circle = json!({"allOf": [{"$ref": "#/$defs/a"}], "$defs": {
+            "a": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/b"}]},
+            "b": {"not": {"$ref": "#/$defs/a"}}}});
 
         assert!(refusal(&circle).unwrap().contains("refers to itself"));
     }
@@ -155,20 +198,58 @@ mod tests {
     fn parts_that_double_with_every_reference_are_refused() {
         let mut definitions = json!({"d0": {"type": "string"}});
         for level in 1..=22 {
-            let next = json!({"$ref": format!("#/definitions/d{}", level - 1)});
+            let next = json!({"$ref": format!("#/$defs/d{}", level - 1)});
             definitions[format!("d{level}")] = json!({"allOf": [next, next]});
         }
 
-        let doubling = json!({"$ref": "#/definitions/d22", "definitions": definitions});
+        let doubling = json!({"$ref": "#/$defs/d22", "$defs": definitions});
         assert!(refusal(&doubling).unwrap().contains("more than 4096 times"));
     }
 
     #[test]
     fn alternatives_that_double_with_every_level_of_data_are_refused() {
-        let next = json!({"properties": {"next": {"$ref": "#/definitions/a"}}});
-        let doubling = json!({"$ref": "#/definitions/a", "definitions": {
-            "a": {"anyOf": [next, {"additionalProperties": {"$ref": "#/definitions/a"}}]}}});
+        let next = json!({"properties": {"next": {"$ref": "#/$defs/a"}}});
+        let doubling = json!({"$ref": "#/$defs/a", "$defs": {
+            "a": {"anyOf": [next, {"additionalProperties": {"$ref": "#/$defs/a"}}]}}});
 
         assert!(refusal(&doubling).unwrap().contains("more than 4096 times"));
+    }
+
+    #[test]
+    fn what_is_not_evaluated_counts_its_branches_twice() {
+        let mut schema = json!({"type": "string"});
+        for _ in 0..14 {
+            schema = json!({"anyOf": [schema, {"type": "null"}], "unevaluatedProperties": false});
+        }
+
+        assert!(refusal(&schema).unwrap().contains("more than 4096 times"));
+    }
+
+    #[test]
+    fn the_deepest_walk_that_is_allowed_needs_no_more_stack_than_a_thread_has() {
+        let recursive = |chain: usize| {
+            let mut next = json!({"properties": {"a": {"$ref": "#/$defs/t"}}, "required": ["a"]});
+            for _ in 0..chain {
+                next = json!({"oneOf": [next, {"type": "null"}]});
+            }
+            json!({"$ref": "#/$defs/t", "$defs": {"t": next}})
+        };
+        assert!(refusal(&recursive(100)).unwrap().contains("64 levels deep"));
+
+        let schema = recursive(12);
+        assert_eq!(refusal(&schema), None);
+        let walk = move || {
+            let rules = crate::contract::rules::Rules::compile(&schema).unwrap();
+            let mut data = json!({});
+            for _ in 0..64 {
+                data = json!({ "a": data });
+            }
+            assert!(!rules.accept(&data));
+            let mut violations = Vec::new();
+            rules.explain(&data, &mut violations);
+            crate::contract::closing::close(&rules.shapes(), &data, &mut violations);
+            assert!(!violations.is_empty());
+        };
+        std::thread::Builder::new().stack_size(2 << 20).spawn(walk).unwrap().join().unwrap();
     }
 }

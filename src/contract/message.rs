@@ -34,7 +34,7 @@ pub struct Message {
     schema: Value,
     open: Value,
     rules: Rules,
-    shapes: Shapes,
+    shapes: Arc<Shapes>,
 }
 
 impl Message {
@@ -185,30 +185,23 @@ fn payload(
     surroundings: Surroundings<'_>,
     definition: &Definition,
     name: &str,
-) -> Result<(ContractBundle, Rules, Shapes), Vec<Diagnostic>> {
+) -> Result<(ContractBundle, Rules, Arc<Shapes>), Vec<Diagnostic>> {
     let Surroundings { library, generation, .. } = surroundings;
-    let (payload, format) = payload_place(library, generation, definition).map_err(|one| vec![one])?;
+    let (payload, format) =
+        payload_place(library, generation, definition).map_err(|one| vec![one])?;
     let bundle = ContractBundle::of(library, &payload, generation, format)?;
     let (rules, shapes) = engines(&bundle.refined()).map_err(|mistake| {
         let at = bundle.origin(&mistake.pointer).unwrap_or_else(|| payload.clone());
         let problem = format!("the schema of `{name}`: {}", mistake.problem);
-        let mistake = library.mistake(&at, problem);
-        vec![match at.name().as_str() {
-            "pattern" | "patternProperties" => mistake.with_help(
-                "patterns take linear time: they have no look-around and no back-references",
-            ),
-            _ => mistake,
-        }]
+        vec![library.mistake(&at, problem).with_help(mistake.help.unwrap_or_default())]
     })?;
     Ok((bundle, rules, shapes))
 }
 
-fn engines(schema: &Value) -> Result<(Rules, Shapes), ContractMistake> {
-    // Shapes come second: the compiler has seen by then that every keyword holds what it takes.
+fn engines(schema: &Value) -> Result<(Rules, Arc<Shapes>), ContractMistake> {
     let rules = Rules::compile(schema)?;
-    let shapes = Shapes::of(schema)?;
-    let endless = |problem| ContractMistake { pointer: String::new(), problem };
-    effort::check(&shapes).map_err(endless)?;
+    let shapes = rules.shapes();
+    effort::check(&shapes).map_err(|problem| ContractMistake::new("", problem))?;
     Ok((rules, shapes))
 }
 

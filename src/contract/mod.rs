@@ -6,16 +6,25 @@
 //!
 //! A text becomes a tree with places (`text`), whose references are followed within the contracts
 //! folder (`reference`); the readers of the versions (`version2`, `version3`) find the messages
-//! (`usage`), which become one list by name (`outline`); a payload becomes a schema that stands alone (`bundle`), is compiled (`rules`), laid
-//! out as a graph of declared members (`shape`) and bounded in effort (`effort`); `closing` walks
-//! data along that graph.
+//! (`usage`), which become one list by name (`outline`); a payload becomes a schema that stands alone
+//! (`bundle`) and is compiled (`rules`) by `shape_builder` into a graph (`shape`), which is bounded in
+//! effort (`effort`). Data is walked along that graph: `accepting` asks whether it keeps the schema,
+//! `explaining` how it breaks it, `alternatives` which branch was meant, `closing` what nothing
+//! declares.
 //!
 //! **Invariants:** nothing is read or fetched here; a `Validated` event has passed its message, or
 //! its publication only observes and carries the breaches; no violation repeats a value.
 //!
 //! [`Enriched`]: crate::enrich::Enriched
 
+mod accepting;
+#[cfg(test)]
+mod agreement_tests;
+mod alternatives;
+#[cfg(test)]
+mod alternatives_tests;
 mod anatomy;
+mod assertion;
 mod bounds;
 mod bundle;
 mod catalog;
@@ -25,27 +34,39 @@ mod dialect;
 mod discriminator;
 mod document;
 mod effort;
+mod exact;
 mod examples;
+mod explaining;
 mod fields;
+mod format;
 mod gate;
+#[cfg(test)]
+mod generated;
 mod identity;
 mod keyword;
+mod keyword_value;
 mod lookup;
+mod member_map;
 mod message;
 mod normal_form;
 mod outline;
+mod pattern;
 mod pointer;
 mod reference;
 mod resources;
 mod rules;
+mod schema_mistake;
+mod sentence;
 mod served_form;
 mod shape;
-#[cfg(test)]
-mod tests;
+mod shape_builder;
 mod survey;
 mod survey_rules;
 mod survey_schema;
+#[cfg(test)]
+mod tests;
 mod text;
+mod undeclared;
 mod usage;
 mod version2;
 mod version3;

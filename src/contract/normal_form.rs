@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use crate::contract::collector::{Collector, Scope, Target};
 use crate::contract::dialect::Dialect;
+use crate::contract::format::TEXT_FORMATS;
 use crate::contract::keyword::{Holds, Standing, holds, standing};
 use crate::contract::pointer;
 use crate::contract::reference::Location;
-use crate::contract::rules::TEXT_FORMATS;
 use crate::event::Diagnostic;
 
 /// Schemas that one payload may consist of, definitions included.

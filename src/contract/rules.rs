@@ -1,283 +1,53 @@
 //! What a schema demands of data, compiled once, and every breach of it under a stable code.
 
-use jsonschema::error::{TypeKind, ValidationErrorKind};
-use jsonschema::{Draft, Keyword, PatternOptions, ValidationError, Validator};
+use std::sync::Arc;
+
 use serde_json::Value;
 
-use crate::contract::bounds::{BOUNDS, SizeBound};
-use crate::contract::pointer;
-use crate::event::{NumericValue, Violation};
+use crate::contract::accepting::accepts;
+use crate::contract::explaining;
+use crate::contract::shape::Shapes;
+use crate::contract::undeclared::MAX_VIOLATIONS;
+use crate::event::Violation;
 
-/// Bytes that one compiled `pattern` may take.
-const MAX_PATTERN: usize = 1024 * 1024;
-
-/// Violations that are reported for one event; more help nobody.
-pub(super) const MAX_VIOLATIONS: usize = 64;
-
-/// Formats of text that are checked; every other one is an annotation. `regex` is left out: to
-/// check it is to compile a pattern that a producer chose.
-pub(super) const TEXT_FORMATS: [&str; 16] = [
-    "date",
-    "date-time",
-    "duration",
-    "email",
-    "hostname",
-    "ipv4",
-    "ipv6",
-    "iri",
-    "iri-reference",
-    "json-pointer",
-    "relative-json-pointer",
-    "time",
-    "uri",
-    "uri-reference",
-    "uri-template",
-    "uuid",
-];
+pub(super) use crate::contract::schema_mistake::ContractMistake;
 
 /// A compiled schema.
 #[derive(Debug)]
-pub(super) struct Rules(Validator);
-
-/// Why a schema cannot be compiled, and the pointer of the part of it that is wrong.
-pub(super) struct ContractMistake {
-    pub(super) pointer: String,
-    pub(super) problem: String,
-}
+pub(super) struct Rules(Arc<Shapes>);
 
 impl Rules {
     /// Compiles a schema that stands alone.
+    ///
+    /// # Errors
+    ///
+    /// The contract's author has to change the schema.
     pub(super) fn compile(schema: &Value) -> Result<Self, ContractMistake> {
-        let patterns = PatternOptions::regex().size_limit(MAX_PATTERN).dfa_size_limit(MAX_PATTERN);
-        let options = jsonschema::options()
-            .with_draft(Draft::Draft202012)
-            .with_pattern_options(patterns)
-            .with_keyword("format", |_, format, _| Ok(format_check(format)));
-        BOUNDS
-            .into_iter()
-            .fold(options, |options, keyword| {
-                options.with_keyword(keyword, move |_, limit, _| {
-                    Ok(Box::new(SizeBound::new(keyword, limit)) as Check)
-                })
-            })
-            .build(schema)
-            .map(Self)
-            .map_err(|error| ContractMistake {
-                pointer: error.instance_path().to_string(),
-                problem: error.to_string().chars().take(200).collect(),
-            })
+        Shapes::of(schema).map(|shapes| Self(Arc::new(shapes)))
+    }
+
+    /// The graph that it is compiled to.
+    pub(super) fn shapes(&self) -> Arc<Shapes> {
+        Arc::clone(&self.0)
     }
 
     /// Tells whether data keeps the schema.
     pub(super) fn accept(&self, data: &Value) -> bool {
-        self.0.is_valid(data)
+        accepts(&self.0, 0, data)
     }
 
     /// Adds every breach of the schema, at most [`MAX_VIOLATIONS`].
     pub(super) fn explain(&self, data: &Value, violations: &mut Vec<Violation>) {
-        for error in self.0.iter_errors(data).take(MAX_VIOLATIONS) {
-            add(&error, data, violations);
-        }
-        // Refused is refused, whatever the crate finds to say about it.
+        explaining::explain(&self.0, data, violations);
+        // Refused is refused, whatever is found to say about it.
         if violations.is_empty() && !self.accept(data) {
-            let (code, message) = describe(&ValidationErrorKind::FalseSchema);
-            violations.push(Violation { pointer: String::new(), code: code.to_owned(), message });
+            violations.push(Violation {
+                pointer: String::new(),
+                code: "schema".to_owned(),
+                message: "breaks a rule of the contract".to_owned(),
+            });
         }
         violations.truncate(MAX_VIOLATIONS);
-    }
-}
-
-fn add(error: &ValidationError<'_>, data: &Value, violations: &mut Vec<Violation>) {
-    let pointer = error.instance_path().to_string();
-    if let ValidationErrorKind::AdditionalProperties { unexpected } = error.kind() {
-        let undeclared = |name: &String| undeclared(pointer::join(&pointer, name));
-        violations.extend(unexpected.iter().map(undeclared));
-        return;
-    }
-    // An object that declares nothing and closes itself is refused as a whole by the crate, with
-    // one of its members as the instance.
-    let closed = error.schema_path().to_string().ends_with("/additionalProperties");
-    if closed && matches!(error.kind(), ValidationErrorKind::FalseSchema) {
-        let members = data.pointer(&pointer).and_then(Value::as_object);
-        let names = members.into_iter().flat_map(|members| members.keys());
-        violations.extend(names.map(|name| undeclared(pointer::join(&pointer, name))));
-        return;
-    }
-    let (code, message) = describe(error.kind());
-    violations.push(Violation { pointer, code: code.to_owned(), message });
-}
-
-/// The violation that every way of finding an undeclared member reports.
-pub(super) fn undeclared(pointer: String) -> Violation {
-    let message = "the contract does not declare this member".to_owned();
-    Violation { pointer, code: "additional-property".to_owned(), message }
-}
-
-/// The code and the rule in words: texts of the schema may appear, values of the data never.
-fn describe(kind: &ValidationErrorKind) -> (&'static str, String) {
-    use ValidationErrorKind as Kind;
-    match kind {
-        Kind::Type { kind } => ("type", format!("must be {}", type_names(kind))),
-        Kind::Required { property } => {
-            ("required", format!("`{}` is required", property.as_str().unwrap_or_default()))
-        }
-        Kind::Enum { .. } => ("enum", "must be one of the values that the contract lists".into()),
-        Kind::Constant { .. } => ("const", "must be the value that the contract fixes".into()),
-        Kind::MinLength { limit } => {
-            ("min-length", format!("must have at least {limit} characters"))
-        }
-        Kind::MaxLength { limit } => {
-            ("max-length", format!("must have at most {limit} characters"))
-        }
-        Kind::Pattern { pattern } => ("pattern", format!("must match `{pattern}`")),
-        Kind::BacktrackLimitExceeded { .. } | Kind::RegexEngineFailure { .. } => {
-            ("pattern", "cannot be held against its pattern".into())
-        }
-        Kind::Format { format } => ("format", format!("must be a valid `{format}`")),
-        Kind::Custom { keyword, message } => (own_code(keyword), message.clone()),
-        Kind::MinItems { limit } => ("min-items", format!("must have at least {limit} items")),
-        Kind::MaxItems { limit } => ("max-items", format!("must have at most {limit} items")),
-        Kind::UniqueItems => ("unique-items", "must not repeat an item".into()),
-        Kind::Contains => ("contains", "must contain an item that the contract asks for".into()),
-        Kind::AdditionalItems { limit } => {
-            ("additional-item", format!("must have no items after the first {limit}"))
-        }
-        Kind::MinProperties { limit } => {
-            ("min-properties", format!("must have at least {limit} members"))
-        }
-        Kind::MaxProperties { limit } => {
-            ("max-properties", format!("must have at most {limit} members"))
-        }
-        Kind::PropertyNames { .. } => {
-            ("property-name", "has a member whose name the contract does not allow".into())
-        }
-        Kind::AnyOf { .. } => ("any-of", "must match one of the contract's alternatives".into()),
-        Kind::OneOfNotValid { .. } => (
-            "one-of",
-            "must match exactly one of the contract's alternatives, and matches none".into(),
-        ),
-        Kind::OneOfMultipleValid { .. } => (
-            "one-of",
-            "must match exactly one of the contract's alternatives, and matches several".into(),
-        ),
-        Kind::Not { .. } => ("not", "must not match what the contract excludes".into()),
-        Kind::FalseSchema => ("forbidden", "is not allowed here".into()),
-        Kind::ContentEncoding { .. } | Kind::FromUtf8 { .. } => {
-            ("content-encoding", "must be encoded as the contract says".into())
-        }
-        Kind::ContentMediaType { .. } => {
-            ("content-media-type", "must be of the media type that the contract says".into())
-        }
-        _ => ("schema", "breaks a rule of the contract".into()),
-    }
-}
-
-/// The code of a keyword that this room judges itself.
-fn own_code(keyword: &str) -> &'static str {
-    const CODES: [(&str, &str); 6] = [
-        ("format", "format"),
-        ("minimum", "minimum"),
-        ("maximum", "maximum"),
-        ("exclusive-minimum", "exclusiveMinimum"),
-        ("exclusive-maximum", "exclusiveMaximum"),
-        ("multiple-of", "multipleOf"),
-    ];
-    let found = CODES.into_iter().find(|(_, of)| *of == keyword);
-    found.map_or("schema", |(code, _)| code)
-}
-
-fn type_names(kind: &TypeKind) -> String {
-    match kind {
-        TypeKind::Single(one) => one.to_string(),
-        TypeKind::Multiple(several) => {
-            let names: Vec<String> = several.iter().map(|one| one.to_string()).collect();
-            names.join(" or ")
-        }
-    }
-}
-
-type Check = Box<dyn for<'i> Keyword<'i>>;
-
-/// The check behind a `format`.
-fn format_check(format: &Value) -> Check {
-    match format.as_str() {
-        Some("int32") => Integer::boxed("int32", i32::MIN.into(), i32::MAX.into()),
-        Some("int64") => Integer::boxed("int64", i64::MIN, i64::MAX),
-        Some(name) if TEXT_FORMATS.contains(&name) => {
-            // The newest draft knows all formats; the schema around stays draft-07.
-            let alone = serde_json::json!({ "format": name });
-            let built = jsonschema::options()
-                .with_draft(Draft::Draft202012)
-                .should_validate_formats(true)
-                .build(&alone);
-            match built {
-                Ok(validator) => Box::new(TextFormat { name: name.to_owned(), validator }),
-                Err(_) => Box::new(Annotation),
-            }
-        }
-        _ => Box::new(Annotation),
-    }
-}
-
-/// A format that says nothing about validity.
-struct Annotation;
-
-impl Keyword<'_> for Annotation {
-    fn validate(&self, _: &Value) -> Result<(), ValidationError<'static>> {
-        Ok(())
-    }
-
-    fn is_valid(&self, _: &Value) -> bool {
-        true
-    }
-}
-
-/// `int32` and `int64`: a whole number in a range; other types are none of its business.
-struct Integer {
-    format: &'static str,
-    least: NumericValue,
-    greatest: NumericValue,
-}
-
-impl Integer {
-    fn boxed(format: &'static str, least: i64, greatest: i64) -> Check {
-        Box::new(Self { format, least: least.into(), greatest: greatest.into() })
-    }
-}
-
-impl<'i> Keyword<'i> for Integer {
-    fn validate(&self, instance: &'i Value) -> Result<(), ValidationError<'i>> {
-        if Keyword::is_valid(self, instance) {
-            return Ok(());
-        }
-        Err(ValidationError::custom(format!("must be a valid `{}`", self.format)))
-    }
-
-    fn is_valid(&self, instance: &'i Value) -> bool {
-        match instance {
-            Value::Number(number) => NumericValue::of(number.as_str()).is_some_and(|number| {
-                number.is_whole() && (&self.least..=&self.greatest).contains(&&number)
-            }),
-            _ => true,
-        }
-    }
-}
-
-struct TextFormat {
-    name: String,
-    validator: Validator,
-}
-
-impl<'i> Keyword<'i> for TextFormat {
-    fn validate(&self, instance: &'i Value) -> Result<(), ValidationError<'i>> {
-        if self.validator.is_valid(instance) {
-            return Ok(());
-        }
-        Err(ValidationError::custom(format!("must be a valid `{}`", self.name)))
-    }
-
-    fn is_valid(&self, instance: &'i Value) -> bool {
-        self.validator.is_valid(instance)
     }
 }
 
@@ -286,6 +56,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::contract::format::TEXT_FORMATS;
 
     fn codes(schema: &Value, data: &Value) -> Vec<(String, String)> {
         let rules = Rules::compile(schema).map_err(|mistake| mistake.problem).unwrap();
@@ -321,8 +92,31 @@ mod tests {
             (json!({"maxItems": 0}), json!(["secret"]), "max-items"),
             (json!({"uniqueItems": true}), json!(["secret", "secret"]), "unique-items"),
             (json!({"contains": {"type": "null"}}), json!(["secret"]), "contains"),
+            (json!({"contains": {}, "minContains": 2}), json!(["secret"]), "min-contains"),
             (
-                json!({"items": [true], "additionalItems": false}),
+                json!({"contains": {}, "maxContains": 0, "minContains": 0}),
+                json!(["secret"]),
+                "max-contains",
+            ),
+            (json!({"items": false}), json!(["secret"]), "additional-item"),
+            (
+                json!({"prefixItems": [true], "unevaluatedItems": false}),
+                json!([1, "secret"]),
+                "unevaluated-item",
+            ),
+            (
+                json!({"properties": {"b": true}, "unevaluatedProperties": false}),
+                json!({"a": "secret", "b": 1}),
+                "additional-property",
+            ),
+            (
+                json!({"dependentRequired": {"a": ["b"]}}),
+                json!({"a": "secret"}),
+                "dependent-required",
+            ),
+            (json!({"dependentSchemas": {"a": false}}), json!({"a": "secret"}), "forbidden"),
+            (
+                json!({"prefixItems": [true], "items": false}),
                 json!([1, "secret"]),
                 "additional-item",
             ),
@@ -382,11 +176,69 @@ mod tests {
     fn patterns_without_linear_time_and_schemas_that_are_none_are_refused_at_their_place() {
         let refused = |schema: Value| Rules::compile(&schema).err().unwrap();
 
-        refused(json!({"pattern": "(?=a)b"}));
-        refused(json!({"pattern": "(a)\\1"}));
-        refused(json!({"pattern": "a{1000}{1000}{1000}"}));
-        let mistake = refused(json!({"properties": {"a": {"type": "strin"}}}));
-        assert_eq!(mistake.pointer, "/properties/a/type");
+        for (schema, pointer, problem, help) in [
+            (json!({"pattern": "(?=a)b"}), "/pattern", "a look-ahead", "linear time"),
+            (
+                json!({"items": {"pattern": "(a)\\1"}}),
+                "/items/pattern",
+                "a back-reference",
+                "linear",
+            ),
+            (json!({"pattern": "^((ab){100}){100}$"}), "/pattern", "too large", "less often"),
+            (
+                json!({"patternProperties": {"(": {}}}),
+                "/patternProperties/(",
+                "a group that is not closed",
+                "flag `u`",
+            ),
+        ] {
+            let mistake = refused(schema);
+            assert_eq!(mistake.pointer, pointer);
+            assert!(mistake.problem.contains(problem), "{}", mistake.problem);
+            assert!(mistake.help.unwrap().contains(help), "{pointer}");
+        }
+    }
+
+    #[test]
+    fn a_keyword_with_a_wrong_value_is_refused_in_our_own_words() {
+        for (schema, pointer, problem) in [
+            (json!(7), "", "a schema is an object, `true` or `false`"),
+            (
+                json!({"properties": {"a": {"type": "strin"}}}),
+                "/properties/a/type",
+                "`strin` is no type",
+            ),
+            (json!({"type": []}), "/type", "the name of a type, or a list"),
+            (json!({"properties": []}), "/properties", "a mapping from names to schemas"),
+            (json!({"items": [{}]}), "/items", "a schema is an object"),
+            (json!({"prefixItems": []}), "/prefixItems", "a list of at least one schema"),
+            (json!({"allOf": {}}), "/allOf", "a list of at least one schema"),
+            (json!({"enum": []}), "/enum", "a list of at least one value"),
+            (json!({"minLength": -1}), "/minLength", "a whole number from 0 upwards"),
+            (json!({"maxItems": 1.5}), "/maxItems", "a whole number from 0 upwards"),
+            (json!({"contains": {}, "minContains": "1"}), "/minContains", "a whole number"),
+            (json!({"minimum": "1"}), "/minimum", "`minimum` takes a number"),
+            (json!({"exclusiveMinimum": true}), "/exclusiveMinimum", "takes a number"),
+            (json!({"multipleOf": 0}), "/multipleOf", "greater than 0"),
+            (json!({"uniqueItems": 1}), "/uniqueItems", "`true` or `false`"),
+            (json!({"required": "a"}), "/required", "a list of names of members"),
+            (json!({"dependentRequired": {"a": 1}}), "/dependentRequired", "list of names"),
+            (json!({"pattern": 1}), "/pattern", "takes a text"),
+            (json!({"format": 1}), "/format", "takes a text"),
+            (json!({"$ref": "#/$defs/a"}), "/$ref", "leads nowhere"),
+            (
+                json!({"$defs": {"a": {"not": 1}}, "$ref": "#/$defs/a"}),
+                "/$defs/a/not",
+                "a schema is",
+            ),
+            (json!({"dependencies": {}}), "/dependencies", "has no place"),
+        ] {
+            let mistake = Rules::compile(&schema).err().unwrap();
+            assert_eq!(mistake.pointer, pointer, "{schema}");
+            assert!(mistake.problem.contains(problem), "{schema}: {}", mistake.problem);
+        }
+        let lax = json!({"minLength": 2.0, "maxItems": 1e2, "type": ["string", "array"]});
+        assert_eq!(codes(&lax, &json!("x"))[0].0, "min-length");
     }
 
     #[test]

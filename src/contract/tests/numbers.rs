@@ -7,8 +7,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::contract::tests::dialects::Words;
 use crate::contract::Message;
+use crate::contract::tests::dialects::Words;
 use crate::contract::tests::sound;
 use crate::enrich::as_crossed;
 

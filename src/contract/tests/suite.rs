@@ -9,8 +9,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::contract::Catalog;
-use crate::enrich::as_crossed;
 use crate::contract::tests::sound;
+use crate::enrich::as_crossed;
 
 /// The suite, with the dialect that its schemas are read in.
 struct SuiteRun {
