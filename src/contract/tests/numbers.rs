@@ -243,7 +243,7 @@ fn written(number: i128, form: u8) -> String {
             "{}e{zeros}",
             &number.to_string()[..number.to_string().len() - usize::try_from(zeros).unwrap()]
         ),
-        3 => format!("{number}0e-1"),
+        3 if number != 0 => format!("{number}0e-1"),
         _ => number.to_string(),
     }
 }
