@@ -358,7 +358,8 @@ mod tests {
             for (reference, expected) in found {
                 let answer = answer(document, reference);
                 if answer != expected {
-                    differences += &format!("\n== {name} finds {reference} => {answer}");
+                    let finds = ["\n== ", name, " finds ", reference, " => ", &answer];
+                    differences += &finds.concat();
                 }
             }
         }

@@ -47,9 +47,9 @@ fn publications(items: &[(&str, &str)]) -> Publications {
                     publications:\n"
         .to_owned();
     for (event, message) in items {
-        text += &format!("  - event: {event}\n    when: {{ source: [a] }}\n    patch: []\n");
+        text += &["  - event: ", event, "\n    when: { source: [a] }\n    patch: []\n"].concat();
         if !message.is_empty() {
-            text += &format!("    message: '{message}'\n");
+            text += &["    message: '", message, "'\n"].concat();
         }
     }
     Publications::load(&BTreeMap::from([("orders.yaml".to_owned(), text)])).unwrap()

@@ -220,12 +220,11 @@ fn check_media(surroundings: Surroundings<'_>, definition: &Definition) -> Resul
     if media == "application/json" || media.ends_with("+json") {
         return Ok(());
     }
-    let mistake = match own {
-        Some(_) => library.mistake(at, format!("`{media}` cannot cross")),
-        None => {
-            let problem = format!("`{media}` cannot cross; `defaultContentType` says it");
-            library.mistake(&definition.at, problem)
-        }
+    let mistake = if own.is_some() {
+        library.mistake(at, format!("`{media}` cannot cross"))
+    } else {
+        let problem = format!("`{media}` cannot cross; `defaultContentType` says it");
+        library.mistake(&definition.at, problem)
     };
     Err(mistake.with_help(help))
 }

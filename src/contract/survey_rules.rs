@@ -38,11 +38,12 @@ pub(super) fn parameters(
     }
     for place in of("servers") {
         let Ok(at) = library.settle(place) else { continue };
-        let parts: &[&str] =
-            if generation == Generation::Two { &["url"] } else { &["host", "pathname"] };
-        let texts: Vec<&str> = parts.iter().filter_map(|part| library.text(&at, part)).collect();
-        let shown = at.child(parts[0]);
-        compare(library, (&shown, &texts.concat()), &at.child("variables"), "variable", remarks);
+        let (first, second) =
+            if generation == Generation::Two { ("url", "") } else { ("host", "pathname") };
+        let text = |part| library.text(&at, part).unwrap_or_default();
+        let address = text(first).to_owned() + text(second);
+        let shown = at.child(first);
+        compare(library, (&shown, &address), &at.child("variables"), "variable", remarks);
     }
 }
 

@@ -86,7 +86,7 @@ fn of_operation(
         }
         Some(Value::Array(list)) => {
             for index in 0..list.len() {
-                match listed_message(library, listed.child(&index.to_string()), channel) {
+                match listed_message(library, &listed.child(&index.to_string()), channel) {
                     Ok((message, place)) => {
                         usages.push(usage(channel, place, Ok(message), action));
                     }
@@ -117,14 +117,14 @@ fn channel_of<'a>(
 /// A message that an operation lists, and its place in the channel.
 fn listed_message(
     library: &Library,
-    place: Location,
+    place: &Location,
     channel: &Channel,
 ) -> Result<(Location, Location), Diagnostic> {
     let message = library.settle(place.clone())?;
     let Some(keyed) = channel.messages.get(&message) else {
         let help = "refer to a message of the channel, `#/channels/<channel>/messages/<key>`";
         let problem = "not a message of the operation's channel";
-        return Err(library.mistake(&place, problem).with_help(help));
+        return Err(library.mistake(place, problem).with_help(help));
     };
     Ok((message, keyed.clone()))
 }
