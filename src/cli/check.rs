@@ -13,7 +13,7 @@ use crate::config::{self, Config, Texts};
 use crate::contract::{Catalog, Gate, Message};
 use crate::egress::Egress;
 use crate::enrich::{EnrichError, Publication, Publications};
-use crate::event::{Diagnostic, yaml};
+use crate::event::{Diagnostic, Severity, yaml};
 use crate::keys::{FileKeyStore, KeyRing};
 use crate::subscriptions::{SubscriptionDocument, Subscriptions};
 use crate::telemetry::error_chain;
@@ -26,9 +26,10 @@ pub struct Args {
     files_only: bool,
 }
 
-/// A mistake, for programs.
+/// A mistake or a warning, for programs.
 #[derive(Serialize)]
 struct Shown<'a> {
+    severity: Severity,
     file: &'a str,
     line: Option<usize>,
     column: Option<usize>,
@@ -36,7 +37,7 @@ struct Shown<'a> {
     help: &'a str,
 }
 
-/// Runs the command: done if there is no mistake.
+/// Runs the command: done if there is no mistake, whatever there is to warn of.
 pub fn run(args: &Args, context: &Context) -> CommandResult {
     let config = context.config()?;
     let mut check = Check { config: &config, mistakes: Vec::new(), secrets: Vec::new() };
@@ -44,26 +45,34 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
     if !args.files_only {
         check.machine();
     }
-    let mistakes = check.mistakes;
+    let (mistakes, warnings) = check.told();
     let output = context.output();
     if output.is_json() {
-        output.document(&mistakes.iter().map(Shown::of).collect::<Vec<_>>());
+        let all = mistakes.iter().chain(&warnings);
+        output.document(&all.map(Shown::of).collect::<Vec<_>>());
     }
-    for mistake in &mistakes {
-        output.note(mistake);
+    for told in mistakes.iter().chain(&warnings) {
+        output.note(told);
     }
+    let counted = |count: usize, what: &str| {
+        format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+    };
+    let warned = match warnings.len() {
+        0 => String::new(),
+        count => format!(", {}", counted(count, "warning")),
+    };
     if mistakes.is_empty() {
-        output.note(format_args!("no mistake in {}, {counts}", context.config.display()));
+        output.note(format_args!("no mistake in {}, {counts}{warned}", context.config.display()));
         return Ok(Exit::Done);
     }
-    let count = mistakes.len();
-    output.note(format_args!("{count} mistake{}", if count == 1 { "" } else { "s" }));
+    output.note(format_args!("{}{warned}", counted(mistakes.len(), "mistake")));
     Ok(Exit::No)
 }
 
 impl<'a> Shown<'a> {
     fn of(mistake: &'a Diagnostic) -> Self {
         Self {
+            severity: mistake.severity,
             file: &mistake.file,
             line: mistake.place.map(|(line, _)| line),
             column: mistake.place.map(|(_, column)| column),
@@ -81,12 +90,21 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
+    /// What was found: mistakes, and what stops nothing.
+    fn told(self) -> (Vec<Diagnostic>, Vec<Diagnostic>) {
+        self.mistakes.into_iter().partition(|told| told.severity == Severity::Error)
+    }
+
     /// Checks contracts, publications and subscriptions, and says how many there are.
     fn files(&mut self) -> String {
         let texts = self.folder(&self.config.contracts);
         let catalog = self.keep(&self.config.contracts, Catalog::load(&texts));
         let texts = self.folder(&self.config.publications);
         let publications = self.keep(&self.config.publications, Publications::load(&texts));
+        if let Some(publications) = &publications {
+            let warnings = publications.warnings().to_vec();
+            self.keep::<()>(&self.config.publications, Err(warnings));
+        }
         let mut counts = String::new();
         if let (Some(catalog), Some(publications)) = (catalog, publications) {
             counts = format!(

@@ -30,8 +30,8 @@ impl Publication {
     pub fn rehearse(&self, example: &Value) -> Rehearsal {
         let mut event = Value::Object(Map::new());
         let mut guessed = Vec::new();
-        for operation in self.patch().operations() {
-            let PatchOperation::Copy(copy) = operation else { continue };
+        for operation in self.patch().steps() {
+            let PatchOperation::Copy(copy) = operation.operation() else { continue };
             let Some(to) = copy.path.strip_prefix(Pointer::from_static("/data")) else { continue };
             let shown = to.resolve(example).ok().cloned();
             let value = shown.unwrap_or_else(|| {
