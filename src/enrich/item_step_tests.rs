@@ -41,9 +41,7 @@ fn a_star_means_each_item_and_only_what_is_named_crosses() {
 
 #[test]
 fn on_an_object_a_star_is_the_member_of_that_name() {
-    let literal = json!([
-        copy("/detail/prices/*/amount", "/data/price/*"),
-    ]);
+    let literal = json!([copy("/detail/prices/*/amount", "/data/price/*"),]);
     let with = json!([
         {"op": "add", "path": "/data/price", "value": {"*": 0}},
         literal[0],
@@ -143,11 +141,11 @@ fn add_replace_remove_and_test_range_over_the_array_that_is_there() {
         ranged(json!({"op": "replace", "path": "/data/l/*/a", "value": 2})),
         Ok(json!([{"a": 2, "b": 2}, {"a": 2}]))
     );
-    assert_eq!(ranged(json!({"op": "replace", "path": "/data/l/*", "value": 2})), Ok(json!([2, 2])));
     assert_eq!(
-        ranged(json!({"op": "remove", "path": "/data/l/*/a"})),
-        Ok(json!([{"b": 2}, {}]))
+        ranged(json!({"op": "replace", "path": "/data/l/*", "value": 2})),
+        Ok(json!([2, 2]))
     );
+    assert_eq!(ranged(json!({"op": "remove", "path": "/data/l/*/a"})), Ok(json!([{"b": 2}, {}])));
     assert_eq!(
         ranged(json!({"op": "remove", "path": "/data/l/*/b", "optional": true})),
         Ok(json!([{"a": 1}, {"a": 1}]))
@@ -196,10 +194,7 @@ fn items_move_within_the_data() {
         moved("/data/l/*/a/b", "/data/m/*"),
         json!({"l": [{"a": {}, "c": 0}, {"a": {}}], "m": [1, 2]})
     );
-    assert_eq!(
-        moved("/data/l/*/a", "/data/l/*"),
-        json!({"l": [{"b": 1}, {"b": 2}]})
-    );
+    assert_eq!(moved("/data/l/*/a", "/data/l/*"), json!({"l": [{"b": 1}, {"b": 2}]}));
     assert_eq!(
         moved("/data/l/*", "/data/m/*/x"),
         json!({"l": [], "m": [{"x": {"a": {"b": 1}, "c": 0}}, {"x": {"a": {"b": 2}}}]})
@@ -276,8 +271,7 @@ fn the_bytes_the_levels_and_the_items_of_one_event_are_bounded() {
     let value = (0..61).fold(json!({}), |inner, _| json!({"a": inner}));
     let around = json!({"op": "add", "path": "/data/a", "value": value});
     let path = format!("/data{}/*/a", "/a".repeat(63));
-    let failure =
-        made(json!([around, optional(copy("/detail/l/*/a", &path))]), many(1, json!({})));
+    let failure = made(json!([around, optional(copy("/detail/l/*/a", &path))]), many(1, json!({})));
     assert!(failure.unwrap_err().ends_with("nested over 64 levels"));
 }
 

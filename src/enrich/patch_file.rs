@@ -111,9 +111,7 @@ impl PublicationReader<'_> {
             (Some(path), Some(Some(from)), _) if op == "copy" => {
                 PatchOperation::Copy(CopyOperation { from, path })
             }
-            (Some(path), Some(Some(from)), _) => {
-                PatchOperation::Move(MoveOperation { from, path })
-            }
+            (Some(path), Some(Some(from)), _) => PatchOperation::Move(MoveOperation { from, path }),
             (Some(path), _, Some(Some(value))) => match op {
                 "add" => PatchOperation::Add(AddOperation { path, value }),
                 "replace" => PatchOperation::Replace(ReplaceOperation { path, value }),

@@ -42,11 +42,7 @@ pub(super) fn mistakes_of(
         );
     }
     let writes = !matches!(operation, PatchOperation::Test(_)) && !path.is_root();
-    must(
-        !writes || in_data(path),
-        "path",
-        "only `/data` and what lies below it can be written",
-    );
+    must(!writes || in_data(path), "path", "only `/data` and what lies below it can be written");
     must(!removes || path.count() != 1, "path", "the data as a whole cannot be removed");
     if let Some(from) = from {
         let is_starred = |pointer| StarredPointer::stars_of(pointer) > 0;
