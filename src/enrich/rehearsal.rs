@@ -201,7 +201,7 @@ mod tests {
 
         let (data, guessed) = again(patch, &json!({"lines": [{"a": 1}, {}]}));
 
-        assert_eq!(guessed, ["/lines/1/a", "/note"]);
+        assert_eq!(guessed, ["/note", "/lines/1/a"]);
         assert_eq!(data["lines"], json!([{"a": 1}, {"a": "example"}]));
     }
 
