@@ -14,7 +14,7 @@ use crate::api::find_subscription::{find, problem};
 use crate::api::query::Query;
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::deliver::{BlockedBy, DeliveryStatus, Explanation, FilterMatching};
-use crate::enrich::Mode;
+use crate::enrich::{Mode, PatchStep};
 use crate::event::{EventId, Timestamp, Violation};
 use crate::eventlog::{Attempt, Entry, Observed};
 use crate::subscriptions::Subscription;
@@ -203,7 +203,7 @@ async fn received(services: &Services, entry: &Entry) -> Result<ReceivedTrace, P
             "contract": publication.contract(),
             "version": contract.map(crate::contract::ContractDocument::version),
             "mode": if publication.mode() == Mode::Observe { "observe" } else { "enforce" },
-            "patch": publication.patch().operations().map(without_value).collect::<Vec<_>>(),
+            "patch": publication.patch().steps().map(without_values).collect::<Vec<_>>(),
         })
     });
     Ok(ReceivedTrace {
@@ -221,11 +221,18 @@ async fn received(services: &Services, entry: &Entry) -> Result<ReceivedTrace, P
     })
 }
 
-/// An operation of a patch, which may carry data of a domain in its value.
-fn without_value(operation: impl Serialize) -> Value {
-    let mut shown = serde_json::to_value(operation).unwrap_or(Value::Null);
+/// An operation of a patch, which may carry data of a domain in its values.
+fn without_values(step: &PatchStep) -> Value {
+    let mut shown = serde_json::to_value(step.operation()).unwrap_or(Value::Null);
     if let Some(members) = shown.as_object_mut() {
         members.remove("value");
+        let ours = [
+            ("optional", step.is_optional()),
+            ("mapped", step.values().is_some()),
+            ("conditional", step.is_conditional()),
+        ];
+        let ours = ours.into_iter().filter(|(_, holds)| *holds);
+        members.extend(ours.map(|(name, holds)| (name.to_owned(), holds.into())));
     }
     shown
 }

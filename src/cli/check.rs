@@ -96,6 +96,10 @@ impl Check<'_> {
         let catalog = Catalog::load(&texts);
         let texts = self.folder(&self.config.publications);
         let publications = self.keep(&self.config.publications, Publications::load(&texts));
+        if let Some(publications) = &publications {
+            let warnings = publications.warnings().to_vec();
+            self.keep::<()>(&self.config.publications, Err(warnings));
+        }
         let mut counts = String::new();
         if let Some(publications) = publications {
             counts = format!(

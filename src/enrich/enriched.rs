@@ -71,6 +71,7 @@ impl EnrichError {
         match self {
             Self::Patch { failure, .. } => match &failure.reason {
                 PatchProblem::Misfit(_) | PatchProblem::Missing { .. } => "patch-failed",
+                PatchProblem::Unmapped { .. } => "value-not-mapped",
                 PatchProblem::Crossing { problem, .. } => Self::crossing_code(*problem),
             },
             Self::Name { .. } | Self::Attribute { .. } => "name-missing",
@@ -94,12 +95,10 @@ impl EnrichError {
             Self::Patch { .. } | Self::Name { .. } => String::new(),
         };
         let pointer = match self {
-            Self::Patch {
-                failure: PatchFailure { reason: PatchProblem::Crossing { pointer, .. }, .. },
-                ..
-            } => pointer.clone(),
-            _ => String::new(),
+            Self::Patch { failure, .. } => failure.reason.pointer(),
+            Self::Name { .. } | Self::Attribute { .. } => None,
         };
+        let pointer = pointer.unwrap_or_default().to_owned();
         Violation { pointer, code: self.code().to_owned(), message: format!("{self}{cause}") }
     }
 }

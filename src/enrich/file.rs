@@ -3,21 +3,15 @@
 use std::sync::Arc;
 
 use json_patch::jsonptr::PointerBuf;
-use json_patch::{
-    AddOperation, CopyOperation, MoveOperation, PatchOperation, RemoveOperation, ReplaceOperation,
-    TestOperation,
-};
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::ambient::HumanDuration;
-use crate::enrich::marked::Marks;
-use crate::enrich::patch::LIMITS;
-use crate::enrich::{CrossingProblem, Mode, Numbers, Patch, Publication};
-use crate::event::number::{crossing_text, is_exact};
+use crate::enrich::patch_schema::PatchEntry;
+use crate::enrich::publication_reader::PublicationReader;
+use crate::enrich::{Mode, Numbers, Publication};
 use crate::event::{Diagnostic, EventSource, EventType, Placed, YamlNode, yaml};
-use crate::route::Pattern;
 
 /// Bytes of a reference to a message; a place in a document is the longest.
 const LONGEST_MESSAGE: usize = 1_024;
@@ -71,9 +65,10 @@ struct Item {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     subject: Option<Placed<String>>,
-    /// JSON Patch (RFC 6902) that moves public data from the envelope to `/data`.
-    #[schemars(with = "Vec<Operation>")]
-    patch: Vec<Placed<Operation>>,
+    /// JSON Patch (RFC 6902) that moves public data from the envelope to `/data`; its operations may
+    /// stand in groups.
+    #[schemars(with = "Vec<PatchEntry>")]
+    patch: Vec<Placed<YamlNode>>,
     /// Pointers below `/data` that make the idempotency key; without them, all content does.
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
@@ -90,68 +85,36 @@ struct Item {
     numbers: Numbers,
 }
 
-/// One operation of a JSON Patch.
-#[derive(Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-struct Operation {
-    /// `add`, `remove`, `replace`, `move`, `copy` or `test`.
-    #[schemars(with = "String")]
-    op: Placed<String>,
-    /// Where the value comes from, for `move` and `copy`.
-    #[serde(default)]
-    #[schemars(with = "Option<String>")]
-    from: Option<Placed<String>>,
-    /// What is written, or tested.
-    #[schemars(with = "String")]
-    path: Placed<String>,
-    /// The value, for `add`, `replace` and `test`.
-    #[serde(default, deserialize_with = "present")]
-    #[schemars(with = "Value")]
-    value: Option<Placed<YamlNode>>,
-}
-
-/// Tells `value: null` from no value.
-fn present<'de, D: Deserializer<'de>>(
-    deserializer: D,
-) -> Result<Option<Placed<YamlNode>>, D::Error> {
-    Placed::deserialize(deserializer).map(Some)
-}
-
 /// A publication, and the line and column of its name in the file.
 type PublicationAndPlace = (Publication, (usize, usize));
 
-/// Reads the file called `name` and gives its publications, each with its place.
-pub(super) fn read(name: &str, text: &str) -> Result<Vec<PublicationAndPlace>, Vec<Diagnostic>> {
-    let file: File = yaml::read(name, text).map_err(|mistake| vec![*mistake])?;
-    let mut reader = PublicationReader { name, text, mistakes: Vec::new(), numbers: Numbers::Keep };
-    let publications = reader.publications(file);
-    if reader.mistakes.is_empty() { Ok(publications) } else { Err(reader.mistakes) }
+/// What a file of publications says, and what is told about it.
+#[derive(Debug, Default)]
+pub(super) struct ReadFile {
+    /// Its publications, each with its place.
+    pub publications: Vec<PublicationAndPlace>,
+    /// What stops nothing.
+    pub warnings: Vec<Diagnostic>,
 }
 
-struct PublicationReader<'a> {
-    name: &'a str,
-    text: &'a str,
-    mistakes: Vec<Diagnostic>,
-    /// What the publication that is read wants of numbers.
-    numbers: Numbers,
+/// Reads the file called `name`.
+///
+/// # Errors
+///
+/// The caller's turn: every mistake in it, and the warnings after them.
+pub(super) fn read(name: &str, text: &str) -> Result<ReadFile, Vec<Diagnostic>> {
+    let file: File = yaml::read(name, text).map_err(|mistake| vec![*mistake])?;
+    let mut reader = PublicationReader::of(name, text);
+    let publications = reader.publications(file);
+    let PublicationReader { mut mistakes, mut warnings, .. } = reader;
+    if mistakes.is_empty() {
+        return Ok(ReadFile { publications, warnings });
+    }
+    mistakes.append(&mut warnings);
+    Err(mistakes)
 }
 
 impl PublicationReader<'_> {
-    fn mistake(&mut self, at: (usize, usize), problem: impl Into<String>, help: &str) {
-        let diagnostic = Diagnostic::at(self.name, self.text, at, problem).with_help(help);
-        self.mistakes.push(diagnostic);
-    }
-
-    /// Gives the value, or notes the mistake at the place of the text.
-    fn checked<T, E: std::error::Error>(
-        &mut self,
-        text: &Placed<String>,
-        read: impl FnOnce(&str) -> Result<T, E>,
-        help: &str,
-    ) -> Option<T> {
-        read(&text.value).map_err(|error| self.mistake(text.place, error.to_string(), help)).ok()
-    }
-
     fn publications(&mut self, file: File) -> Vec<PublicationAndPlace> {
         if !is_name(&file.domain.value) {
             let problem = "a domain's name is made of letters, digits, `-`, `_` and `.`";
@@ -206,11 +169,8 @@ impl PublicationReader<'_> {
         let when = self.pattern(&item.when);
         let metadata = item.metadata.as_ref().and_then(|pointer| self.pointer(pointer));
         let subject = item.subject.as_ref().and_then(|pointer| self.pointer(pointer));
-        let mut patch = Patch::default();
         self.numbers = item.numbers;
-        for operation in &item.patch {
-            self.operation(&mut patch, operation);
-        }
+        let patch = self.patch(&item.patch);
         let key = item.key.iter().filter_map(|pointer| self.key(pointer)).collect();
         let publication = Publication {
             name: Arc::from(format!("{}/{}", domain.name, item.event.value)),
@@ -243,29 +203,6 @@ impl PublicationReader<'_> {
         Some(Arc::from(text))
     }
 
-    fn pattern(&mut self, when: &Placed<YamlNode>) -> Option<Pattern> {
-        let marks = Marks::of(&when.clone().with_exact_numbers(self.text));
-        Pattern::parse(marks.text())
-            .map_err(|error| {
-                let at = marks.place(error.column).unwrap_or(when.place);
-                self.mistake(at, error.message, &error.help);
-            })
-            .ok()
-    }
-
-    fn pointer(&mut self, text: &Placed<String>) -> Option<PointerBuf> {
-        if text.value.len() > LIMITS.pointer {
-            self.mistake(text.place, "a pointer has at most 1024 bytes", "");
-            return None;
-        }
-        let help = "a JSON Pointer (RFC 6901) starts with `/`; write `~` as `~0`, `/` as `~1`";
-        let Ok(pointer) = PointerBuf::parse(text.value.as_str()) else {
-            self.mistake(text.place, format!("`{}` is not a pointer", text.value), help);
-            return None;
-        };
-        Some(pointer)
-    }
-
     fn key(&mut self, text: &Placed<String>) -> Option<PointerBuf> {
         let pointer = self.pointer(text)?;
         if pointer.first().is_none_or(|first| first.encoded() != "data") {
@@ -274,96 +211,6 @@ impl PublicationReader<'_> {
             return None;
         }
         Some(pointer)
-    }
-
-    fn operation(&mut self, patch: &mut Patch, written: &Placed<Operation>) {
-        let operation = &written.value;
-        let op = &operation.op;
-        if !matches!(&*op.value, "add" | "remove" | "replace" | "move" | "copy" | "test") {
-            let help = "RFC 6902 knows add, remove, replace, move, copy and test";
-            self.mistake(op.place, format!("unknown operation `{}`", op.value), help);
-            return;
-        }
-        self.no_extra(operation);
-        let Some(Err(mistake)) = self.typed(operation).map(|typed| patch.push(typed)) else {
-            return;
-        };
-        let at = match mistake.member {
-            "from" => operation.from.as_ref().map(|from| from.place),
-            "path" => Some(operation.path.place),
-            "value" => operation.value.as_ref().map(|value| value.place),
-            _ => Some(op.place),
-        };
-        self.mistake(at.unwrap_or(op.place), mistake.reason, "");
-    }
-
-    fn typed(&mut self, operation: &Operation) -> Option<PatchOperation> {
-        let path = self.pointer(&operation.path)?;
-        Some(match operation.op.value.as_str() {
-            "add" => PatchOperation::Add(AddOperation { path, value: self.value(operation)? }),
-            "replace" => {
-                PatchOperation::Replace(ReplaceOperation { path, value: self.value(operation)? })
-            }
-            "test" => PatchOperation::Test(TestOperation { path, value: self.value(operation)? }),
-            "copy" => PatchOperation::Copy(CopyOperation { from: self.from(operation)?, path }),
-            "move" => PatchOperation::Move(MoveOperation { from: self.from(operation)?, path }),
-            _ => PatchOperation::Remove(RemoveOperation { path }),
-        })
-    }
-
-    /// A member that the operation does not use is a slip of the pen, which RFC 6902 would ignore.
-    fn no_extra(&mut self, operation: &Operation) {
-        let op = operation.op.value.as_str();
-        if let Some(from) = operation.from.as_ref().filter(|_| !matches!(op, "copy" | "move")) {
-            self.mistake(from.place, format!("`{op}` has no `from`"), "");
-        }
-        let valued = matches!(op, "add" | "replace" | "test");
-        if let Some(value) = operation.value.as_ref().filter(|_| !valued) {
-            self.mistake(value.place, format!("`{op}` has no `value`"), "");
-        }
-    }
-
-    fn from(&mut self, operation: &Operation) -> Option<PointerBuf> {
-        let op = &operation.op;
-        let Some(from) = &operation.from else {
-            self.mistake(op.place, format!("`{}` needs a `from`", op.value), "");
-            return None;
-        };
-        self.pointer(from)
-    }
-
-    fn value(&mut self, operation: &Operation) -> Option<Value> {
-        let op = &operation.op;
-        let Some(value) = &operation.value else {
-            self.mistake(op.place, format!("`{}` needs a `value`", op.value), "");
-            return None;
-        };
-        let before = self.mistakes.len();
-        let numbers = if *op.value == *"test" { Numbers::Keep } else { self.numbers };
-        let value = self.exact(value, numbers);
-        (self.mistakes.len() == before).then_some(value)
-    }
-
-    /// The value, all of whose numbers must be able to cross.
-    fn exact(&mut self, marked: &Placed<YamlNode>, numbers: Numbers) -> Value {
-        let marked = &marked.clone().with_exact_numbers(self.text);
-        let mut around = vec![marked];
-        while let Some(node) = around.pop() {
-            match &node.value {
-                YamlNode::Scalar(Value::Number(number)) => {
-                    let fault = crossing_text(number.as_str()).err().map(|fault| fault.to_string());
-                    let refused = numbers == Numbers::Refuse && !is_exact(number.as_str());
-                    let refused = refused.then(|| CrossingProblem::Inexact.to_string());
-                    if let Some(problem) = fault.or(refused) {
-                        self.mistake(node.place, problem, "write it as text, in quotes");
-                    }
-                }
-                YamlNode::Scalar(_) => {}
-                YamlNode::Array(items) => around.extend(items),
-                YamlNode::Object(members) => around.extend(members.iter().map(|(_, node)| node)),
-            }
-        }
-        marked.value.to_value()
     }
 }
 
@@ -388,7 +235,7 @@ mod tests {
     const HEAD: &str = "domain: payments\ncontract: asyncapi/payments.yaml\nsource: /payments\n";
 
     fn mistakes(text: &str) -> Vec<String> {
-        let found = read("payments.yaml", text).map(|read| read.len()).unwrap_err();
+        let found = read("payments.yaml", text).map(|read| read.publications.len()).unwrap_err();
         found.iter().map(ToString::to_string).collect()
     }
 
@@ -419,7 +266,7 @@ publications:
     deduplicate: 5m
     mode: observe
 ";
-        let (publication, place) = read("payments.yaml", text).unwrap().remove(0);
+        let (publication, place) = read("payments.yaml", text).unwrap().publications.remove(0);
 
         assert_eq!(place, (7, 12));
         assert_eq!(&**publication.name(), "payments/Payment.Authorised");
@@ -462,45 +309,6 @@ publications:
             assert_eq!(literal("refuse", "test", number), Ok(()));
         }
         assert_eq!(literal("refuse", "add", "789.34"), Ok(()));
-    }
-
-    #[test]
-    fn every_mistake_of_a_patch_is_found_at_its_place() {
-        let text = with_item(
-            "    patch:
-      - { op: append, path: /data/a, value: 1 }
-      - { op: add, path: data/a, value: 1 }
-      - { op: add, path: /detail/a, value: 1 }
-      - { op: add, path: /data/a }
-      - { op: copy, path: /data/a }
-      - { op: copy, from: /a~2b, path: /data/a }
-      - { op: move, from: /detail/id, path: /data/a }
-      - { op: remove, path: /data/a, value: 1 }
-      - { op: add, path: /data/a, value: [1, 1e-401] }
-      - { op: test, path: /detail/id, value: 1, from: /x }
-",
-        );
-
-        let places: Vec<String> = mistakes(&text)
-            .iter()
-            .map(|shown| shown.lines().next().unwrap_or_default().to_owned())
-            .collect();
-
-        assert_eq!(
-            places,
-            [
-                "payments.yaml:8:15: unknown operation `append`",
-                "payments.yaml:9:26: `data/a` is not a pointer",
-                "payments.yaml:10:26: only `/data` and what lies below it can be written",
-                "payments.yaml:11:15: `add` needs a `value`",
-                "payments.yaml:12:15: `copy` needs a `from`",
-                "payments.yaml:13:27: `/a~2b` is not a pointer",
-                "payments.yaml:14:27: only what lies below `/data` can be moved; use `copy`",
-                "payments.yaml:15:45: `remove` has no `value`",
-                "payments.yaml:16:46: a number beyond 1e400 or below 1e-400; send it as text",
-                "payments.yaml:17:55: `test` has no `from`",
-            ]
-        );
     }
 
     #[test]

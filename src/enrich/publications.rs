@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::enrich::Publication;
-use crate::enrich::file;
+use crate::enrich::file::{self, ReadFile};
 use crate::event::Diagnostic;
 use crate::route::{Filter, Table};
 use crate::source::Received;
@@ -15,6 +15,7 @@ pub struct Publications {
     all: Vec<Arc<Publication>>,
     /// Their patterns, by their index in `all`.
     patterns: Table<usize>,
+    warnings: Vec<Diagnostic>,
 }
 
 impl Publications {
@@ -22,17 +23,18 @@ impl Publications {
     ///
     /// # Errors
     ///
-    /// The caller's turn: every mistake in every file, each at its place.
+    /// The caller's turn: every mistake in every file, each at its place, and warnings after them.
     pub fn load(files: &BTreeMap<String, String>) -> Result<Self, Vec<Diagnostic>> {
         let mut all: Vec<Arc<Publication>> = Vec::new();
-        let mut mistakes = Vec::new();
+        let (mut mistakes, mut warnings) = (Vec::new(), Vec::new());
         let mut places: BTreeMap<Arc<str>, String> = BTreeMap::new();
         for (file, text) in files {
-            let publications = file::read(file, text).unwrap_or_else(|mut found| {
+            let read = file::read(file, text).unwrap_or_else(|mut found| {
                 mistakes.append(&mut found);
-                Vec::new()
+                ReadFile::default()
             });
-            for (publication, at) in publications {
+            warnings.extend(read.warnings);
+            for (publication, at) in read.publications {
                 let name = Arc::clone(&publication.name);
                 if let Some(first) = places.get(&name) {
                     let problem = format!("`{name}` is published already, at {first}");
@@ -44,16 +46,22 @@ impl Publications {
             }
         }
         if !mistakes.is_empty() {
+            mistakes.append(&mut warnings);
             return Err(mistakes);
         }
         let filter = |one: &Arc<Publication>| Arc::new(Filter::from(one.when.clone()));
         let patterns = all.iter().map(filter).enumerate().collect();
-        Ok(Self { all, patterns })
+        Ok(Self { all, patterns, warnings })
     }
 
     /// The JSON Schema of a file of publications, made from the types that read it.
     pub fn file_schema() -> schemars::Schema {
         schemars::schema_for!(file::File)
+    }
+
+    /// What the files say that stops nothing and is better mended.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
     }
 
     /// All publications, in the order of their files.

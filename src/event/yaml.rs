@@ -135,6 +135,8 @@ fn example(problem: &str) -> &'static str {
         "write an IP address and a port, such as 127.0.0.1:8080"
     } else if problem.starts_with("relative URL without a base") {
         "write an address with its scheme, such as https://events.example.com"
+    } else if problem.starts_with("cannot deserialize null into string") {
+        "`null` without quotes is no text; if it is meant as one, write it in quotes"
     } else {
         ""
     }
