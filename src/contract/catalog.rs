@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::contract::message::{self, Message};
 use crate::contract::outline;
 use crate::contract::reference::Library;
+use crate::contract::served;
 use crate::contract::text::Text;
 use crate::event::Diagnostic;
 
@@ -50,7 +51,8 @@ impl ContractDocument {
         self.description.as_deref()
     }
 
-    /// Its text, as the domain wrote it.
+    /// Its text, as the domain wrote it; where it refers to other files, one document of all of them,
+    /// as JSON.
     pub const fn text(&self) -> &Arc<str> {
         &self.text
     }
@@ -150,7 +152,7 @@ fn document(
         title: outline.title,
         version,
         description: outline.description,
-        text: Arc::from(text),
+        text: served::bundled(library, path).map_or_else(|| Arc::from(text), Arc::from),
         messages,
     })
 }

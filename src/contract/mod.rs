@@ -15,6 +15,7 @@
 //!
 //! [`Enriched`]: crate::enrich::Enriched
 
+mod address;
 mod bounds;
 mod bundle;
 mod catalog;
@@ -22,18 +23,22 @@ mod closing;
 mod effort;
 mod gate;
 mod keyword;
+mod meaning;
 mod message;
 mod outline;
 mod pointer;
 mod reference;
 mod rules;
+mod served;
 mod shape;
 mod text;
 mod usage;
 mod version2;
 mod version3;
 
+pub use address::{SchemaAddress, SchemaAddresses};
 pub use catalog::{Catalog, ContractDocument};
 pub use gate::{Absence, ContractRefusal, Gate, Validated};
+pub use meaning::SchemaMeaning;
 pub use message::{Example, Message};
 pub use usage::ChannelAction;

@@ -71,6 +71,11 @@ impl Library {
         }
     }
 
+    /// Where one reference, which stands at a place, leads.
+    pub(super) fn step(&self, at: &Location, reference: &str) -> Result<Location, Diagnostic> {
+        self.follow(at, reference, &mut 0)
+    }
+
     /// Follows references until something that is none.
     pub(super) fn settle(&self, at: Location) -> Result<Location, Diagnostic> {
         self.settle_within(at, &mut 0)
