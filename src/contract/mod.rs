@@ -8,7 +8,8 @@
 //! folder (`reference`); the readers of the versions (`version2`, `version3`) find the messages
 //! (`usage`), which become one list by name (`outline`); a payload becomes a schema that stands alone (`bundle`), is compiled (`rules`), laid
 //! out as a graph of declared members (`shape`) and bounded in effort (`effort`); `closing` walks
-//! data along that graph.
+//! data along that graph. Each schema has an address (`address`) and a meaning that stays equal however it
+//! is written (`meaning`); a contract of several files is served as one (`served`).
 //!
 //! **Invariants:** nothing is read or fetched here; a `Validated` event has passed its message, or
 //! its publication only observes and carries the breaches; no violation repeats a value.

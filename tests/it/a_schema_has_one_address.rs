@@ -12,7 +12,7 @@ use sealway::ambient::Tasks;
 use sealway::config::Config;
 use sealway::gateway::{Machine, build};
 
-use crate::harness::{Process, TestGateway};
+use crate::harness::{Process, Receiver, TestGateway, eventually, free_port};
 
 /// A contract with one message `M`, whose data is a number `n` that this schema describes.
 fn contract(version: &str, schema: &str) -> String {
@@ -353,4 +353,62 @@ Whole: { type: integer }
     gateway.restart().await;
     let id = gateway.publish(&json!({ "id": "2", "specversion": "1.0", "source": "left", "type": "S", "data": event })).await.remove(0);
     assert_eq!(schema(&dataschema(&gateway, &id).await).await, served);
+}
+
+#[tokio::test]
+async fn evidence_holds_each_event_against_the_contract_that_it_was_made_of() {
+    let mut config = Config::default();
+    let (first, second) =
+        (contract("1.0.0", "{ type: integer }"), contract("2.0.0", "{ minimum: 5 }"));
+    let mut gateway = TestGateway::with(None, |settings| {
+        add(settings, "left", &first);
+        config = settings.clone();
+    })
+    .await;
+    let reader = Receiver::start(&gateway, "reader").await;
+    gateway.subscribe(&reader, json!({ "sink": null, "protocol": "PULL" })).await;
+    gateway.publish(&said("left", "1", 1)).await;
+    add(&config, "left", &second);
+    gateway.restart().await;
+    gateway.publish(&said("left", "2", 7)).await;
+
+    let bundle = eventually("both events are offered", async || {
+        let answer = gateway.call(Method::GET, "/subscriptions/reader/evidence", None).await;
+        let text = answer.body.as_str().unwrap_or_default().to_owned();
+        (text.matches(r#""kind":"event""#).count() == 2).then_some(text)
+    })
+    .await;
+
+    let lines = bundle.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let contracts: Vec<Value> = lines.filter(|line| line["kind"] == "contract").collect();
+    let documents: Vec<&Value> = contracts.iter().map(|line| &line["document"]).collect();
+    assert_eq!(documents, [&json!(first), &json!(second)]);
+    for (line, version) in contracts.iter().zip(["1.0.0", "2.0.0"]) {
+        let address = format!("{}/schemas/left/M/{version}", gateway.issuer());
+        assert_eq!(
+            (&line["dataschema"], &line["schema"]["$id"]),
+            (&json!(address), &json!(address))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_moves_answers_at_its_new_address_with_what_it_kept() {
+    let mut gateway = TestGateway::start().await;
+    let id = gateway.order(1).await;
+    let before = dataschema(&gateway, &id).await;
+    let kept = schema(&before).await;
+    let port = free_port();
+    gateway
+        .restart_with(|config| {
+            config.issuer = format!("http://127.0.0.1:{port}").parse().unwrap();
+            config.listen = ([127, 0, 0, 1], port).into();
+        })
+        .await;
+
+    assert_eq!(dataschema(&gateway, &id).await, before, "stored events keep their address");
+    let next = gateway.order(2).await;
+    let after = dataschema(&gateway, &next).await;
+    assert_ne!(after, before);
+    assert_eq!(schema(&after).await, kept);
 }
