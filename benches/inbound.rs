@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use measuring::Rounds;
-use sealway::contract::{Catalog, Gate};
+use sealway::contract::{Catalog, Gate, SchemaAddresses};
 use sealway::enrich::Publications;
 use sealway::event::json::{self, Limits};
 use sealway::identify::{Naming, identify};
@@ -123,14 +123,15 @@ fn main() {
         "read (event::json)",
         ROUNDS.cost_of(|| json::read_event(text.as_bytes(), Limits::default()).unwrap()),
     );
-    let naming = Naming {
-        schemas: "https://gw.example/schemas".into(),
-        largest: Naming::DEFAULT_LARGEST,
-        archive_replays: ArchiveReplays::Repeat,
-    };
     for count in [1, 10, 100] {
         let publications = publications(count);
         let gate = gate(&publications);
+        let base = "https://gw.example/schemas";
+        let naming = Naming {
+            schemas: SchemaAddresses::new(base, gate.catalog(), &publications),
+            largest: Naming::DEFAULT_LARGEST,
+            archive_replays: ArchiveReplays::Repeat,
+        };
         let wanted = || publications.wanted_by(&received).remove(0);
         let enriched = || publications.iter().next().unwrap().enrich(&received).unwrap();
         let checked = || gate.check(enriched()).unwrap();

@@ -18,10 +18,10 @@ use crate::api::pull::line;
 use crate::api::query::{Query, parse_given};
 use crate::api::readers;
 use crate::api::{Caller, Code, Problem, Scope, Services};
-use crate::contract::ContractDocument;
+use crate::contract::SchemaAddress;
 use crate::deliver::{Delivery, NumberedEntry, SequenceReadError, SubscriptionView, WorkerHandle};
 use crate::event::EventId;
-use crate::eventlog::{Page, Position, ReceiptId, SequenceCheckpoint};
+use crate::eventlog::{ContractChoice, Page, Position, ReceiptId, SequenceCheckpoint};
 use crate::keys::ConsumerKeys;
 use crate::seal::PlaceClaims;
 use crate::seal::evidence::{EventLine, EvidenceBundle, Header};
@@ -266,7 +266,7 @@ impl Export {
             && !self.contracts.contains(dataschema)
         {
             self.contracts.insert(dataschema.to_owned());
-            let contract = self.contract(dataschema);
+            let contract = self.contract(dataschema).await?;
             let contract = contract.as_ref().map(|(text, schema)| (&**text, schema));
             let line = self.bundle.contract(dataschema, contract);
             self.say(line).await?;
@@ -295,14 +295,22 @@ impl Export {
         self.say(line).await
     }
 
-    /// The contract of a `dataschema` as it is now, if it still has that version.
-    fn contract(&self, dataschema: &str) -> Option<(Arc<str>, Value)> {
-        let (rest, version) = dataschema.rsplit_once('/')?;
-        let (_, name) = rest.rsplit_once('/')?;
-        let of = |document: &ContractDocument| {
-            let message = document.message(name).filter(|one| one.version() == version)?;
-            Some((Arc::clone(document.text()), message.schema_json().clone()))
-        };
-        self.services.catalog.documents().find_map(of)
+    /// The contract of a `dataschema` and its schema, as they are kept with the log.
+    async fn contract(&self, dataschema: &str) -> Result<Option<(Arc<str>, Value)>, Broken> {
+        let schemas = &self.services.store.schemas;
+        let mut kept = schemas.schema_named(dataschema).await?;
+        if kept.is_none()
+            && let Some((rest, version)) = dataschema.rsplit_once('/')
+            && let Some((_, name)) = rest.rsplit_once('/')
+        {
+            // A gateway of before gave the name, under another address of its own.
+            let address = SchemaAddress::of_before(name, version);
+            kept = schemas.schema_at(address.text()).await?;
+        }
+        let Some(kept) = kept else { return Ok(None) };
+        let choice = ContractChoice::Digest(kept.contract);
+        let contract = schemas.kept_contract(&kept.contract_path, &choice).await?;
+        let schema = serde_json::from_str(&kept.schema)?;
+        Ok(contract.map(|contract| (contract.text, schema)))
     }
 }

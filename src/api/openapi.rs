@@ -11,7 +11,7 @@ use utoipa::OpenApi;
 use crate::api::{
     bus, consent, dead_letters, deliveries, events, evidence, explain, health, log, oauth_token,
     poll, post_events, problem, problem_pages, published, pull, quarantine, receipts, redrives,
-    replays, sink_credential, stream, subscriptions,
+    replays, schemas, sink_credential, stream, subscriptions,
 };
 use crate::subscriptions::SubscriptionDocument;
 
@@ -43,7 +43,8 @@ const SHOWN: &str = "ShownSubscription";
         published::jwks,
         published::contracts,
         published::contract,
-        published::schema,
+        schemas::schema,
+        schemas::old_schema,
         problem_pages::problem,
         health::live,
         health::ready,

@@ -1,5 +1,6 @@
-//! What anyone may read: the public keys, the contracts and the schemas of events.
+//! What anyone may read: the public keys and the contracts.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -7,11 +8,15 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::api::cached::{ASK_AGAIN, CachedText, FOR_EVER, has};
+use crate::api::contract_query::ContractQuery;
+use crate::api::query::{Query, parse_given};
 use crate::api::{Problem, Services};
-use crate::contract::{ContractDocument, Message};
+use crate::contract::{Catalog, ContractDocument, Message};
+use crate::enrich::Publications;
+use crate::eventlog::{ContractChoice, TextDigest};
 use crate::keys::PublishedKeys;
 
 /// The public keys that check the gateway's tokens.
@@ -32,15 +37,6 @@ pub async fn jwks(State(services): State<Arc<Services>>, headers: HeaderMap) -> 
     }
     let media_type = (header::CONTENT_TYPE, "application/jwk-set+json");
     (fixed, [media_type], keys.text.clone()).into_response()
-}
-
-/// Whether a client says that it has this version (RFC 9110, section 13.1.2: a weak comparison).
-fn has(headers: &HeaderMap, etag: &str) -> bool {
-    let given = headers.get_all(header::IF_NONE_MATCH).into_iter();
-    given.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).any(|tag| {
-        let tag = tag.trim();
-        tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == etag
-    })
 }
 
 /// Every contract.
@@ -87,23 +83,64 @@ pub struct Described {
     summary: Option<String>,
     /// The addresses of the channels that carry it.
     channels: Vec<String>,
-    /// Where the JSON Schema of its data is served.
+    /// Where the JSON Schema of its data is served, for the first publication of it; left out where
+    /// there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     schema: Option<String>,
+    /// Who publishes it, in the order of their names.
+    publications: Vec<PublishedSchema>,
+}
+
+/// A publication of an event, and the schema that its events name.
+#[derive(Clone, Serialize, ToSchema)]
+pub struct PublishedSchema {
+    /// The publication, as `domain/event`.
+    publication: String,
+    /// Where the JSON Schema of its data is served.
+    schema: String,
+}
+
+/// Publications by the message that describes them.
+struct Publishers(HashMap<*const Message, Vec<PublishedSchema>>);
+
+impl Publishers {
+    fn of(catalog: &Catalog, publications: &Publications) -> Self {
+        let mut by_message: HashMap<_, Vec<PublishedSchema>> = HashMap::new();
+        for publication in publications.iter() {
+            let message = catalog.message_of(publication);
+            if let Some((message, address)) = message.zip(catalog.schema_address(publication)) {
+                by_message.entry(Arc::as_ptr(message)).or_default().push(PublishedSchema {
+                    publication: publication.name().to_string(),
+                    schema: format!("/schemas/{address}"),
+                });
+            }
+        }
+        for published in by_message.values_mut() {
+            published.sort_by(|a, b| a.publication.cmp(&b.publication));
+        }
+        Self(by_message)
+    }
+
+    fn of_message(&self, message: &Arc<Message>) -> Vec<PublishedSchema> {
+        self.0.get(&Arc::as_ptr(message)).cloned().unwrap_or_default()
+    }
 }
 
 impl Contract {
-    fn of(document: &ContractDocument) -> Self {
-        let schema =
-            |message: &Arc<Message>| format!("/schemas/{}/{}", message.name(), message.version());
-        let messages = document.contract_messages().iter().map(|message| Described {
-            name: message.name().to_owned(),
-            key: message.key().map(str::to_owned),
-            publishable: message.can_be_published(),
-            title: message.title().map(str::to_owned),
-            summary: message.summary().map(str::to_owned),
-            channels: message.channels().to_vec(),
-            schema: message.message().map(schema),
+    fn of(document: &ContractDocument, publishers: &Publishers) -> Self {
+        let messages = document.contract_messages().iter().map(|message| {
+            let publications = message.message().map(|message| publishers.of_message(message));
+            let publications = publications.unwrap_or_default();
+            Described {
+                name: message.name().to_owned(),
+                key: message.key().map(str::to_owned),
+                publishable: message.can_be_published(),
+                title: message.title().map(str::to_owned),
+                summary: message.summary().map(str::to_owned),
+                channels: message.channels().to_vec(),
+                schema: publications.first().map(|one| one.schema.clone()),
+                publications,
+            }
         });
         Self {
             path: document.path().to_owned(),
@@ -122,69 +159,53 @@ impl Contract {
     operation_id = "contracts_list", responses((status = 200, body = Contracts))
 )]
 pub async fn contracts(State(services): State<Arc<Services>>) -> Json<Contracts> {
-    Json(Contracts { contracts: services.catalog.documents().map(Contract::of).collect() })
+    let publishers = Publishers::of(&services.catalog, &services.publications);
+    let contract = |document| Contract::of(document, &publishers);
+    Json(Contracts { contracts: services.catalog.documents().map(contract).collect() })
 }
 
 /// One contract: the AsyncAPI document as its domain wrote it.
+///
+/// A contract of several files is one document in JSON, with everything that it refers to in it. Texts
+/// that events were made of are served for ever, by their version or digest.
 #[utoipa::path(
     get, path = "/contracts/{path}", tag = "public",
     operation_id = "contracts_read",
-    params(("path" = String, Path, description = "Its path below the folder of contracts")),
-    responses((status = 200, description = "An AsyncAPI document"), (status = 404))
+    params(
+        ("path" = String, Path, description = "Its path below the folder of contracts"),
+        ContractQuery,
+    ),
+    responses(
+        (status = 200, description = "An AsyncAPI document"),
+        (status = 304, description = "Unchanged"),
+        (status = 404),
+    )
 )]
 pub async fn contract(
     State(services): State<Arc<Services>>,
     Path(path): Path<String>,
-) -> Result<impl IntoResponse, Problem> {
-    let found = services.catalog.document(&path).ok_or_else(|| Problem::not_found("contract"))?;
-    let is_json = found.text().trim_start().starts_with('{');
-    let media_type = if is_json { "application/json" } else { "application/yaml" };
-    Ok(([(header::CONTENT_TYPE, media_type)], found.text().to_string()))
-}
-
-/// The JSON Schema (draft-07) of an event's data: where the attribute `dataschema` leads.
-#[utoipa::path(
-    get, path = "/schemas/{name}/{version}", tag = "public",
-    operation_id = "schemas_read",
-    params(
-        ("name" = String, Path, description = "The event name"),
-        ("version" = String, Path, description = "The version of its contract"),
-    ),
-    responses((status = 200, description = "A JSON Schema"), (status = 404))
-)]
-pub async fn schema(
-    State(services): State<Arc<Services>>,
-    Path((name, version)): Path<(String, String)>,
-) -> Result<impl IntoResponse, Problem> {
-    let messages = services.catalog.documents().filter_map(|document| document.message(&name));
-    let found = messages.into_iter().find(|message| message.version() == version);
-    let schema: Value = found.ok_or_else(|| Problem::not_found("schema"))?.schema_json().clone();
-    let headers = [
-        (header::CONTENT_TYPE, "application/schema+json"),
-        (header::CACHE_CONTROL, "public, max-age=3600"),
-    ];
-    Ok((headers, schema.to_string()))
-}
-
-#[cfg(test)]
-mod tests {
-    use axum::http::HeaderValue;
-
-    use super::*;
-
-    #[test]
-    fn a_client_that_has_the_version_is_told_so() {
-        let had = |value: &'static str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static(value));
-            has(&headers, "\"abc\"")
-        };
-
-        for value in ["\"abc\"", "W/\"abc\"", "\"x\", \"abc\"", "*"] {
-            assert!(had(value), "{value}");
-        }
-        for value in ["\"x\"", "abc", ""] {
-            assert!(!had(value), "{value}");
-        }
+    Query(query): Query<ContractQuery>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let digest: Option<TextDigest> = parse_given("sha256", query.sha256.as_deref())?;
+    let by_version = || query.version.as_deref().map(|it| ContractChoice::Version(it.into()));
+    let choice = digest.map(ContractChoice::Digest).or_else(by_version);
+    if let Some(choice) = &choice
+        && let Some(kept) = services.store.schemas.kept_contract(&path, choice).await?
+    {
+        return Ok(document(&kept.text, kept.digest, FOR_EVER).answer(&headers));
     }
+    let now = services.catalog.document(&path).filter(|document| match &choice {
+        None => true,
+        Some(ContractChoice::Version(version)) => **version == *document.version(),
+        Some(ContractChoice::Digest(_)) => false,
+    });
+    let now = now.ok_or_else(|| Problem::not_found("contract"))?;
+    Ok(document(now.text(), TextDigest::of(now.text()), ASK_AGAIN).answer(&headers))
+}
+
+fn document<'a>(text: &'a str, digest: TextDigest, policy: &'static str) -> CachedText<'a> {
+    let is_json = text.trim_start().starts_with('{');
+    let media_type = if is_json { "application/json" } else { "application/yaml" };
+    CachedText { text, etag: format!("\"{digest}\""), media_type, policy }
 }

@@ -12,7 +12,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::api::{
     Code, Problem, Services, bus_route, consent, dead_letters, deliveries, events, evidence,
     explain, health, log, oauth_token, openapi, poll, post_events, problem_pages, published, pull,
-    quarantine, receipts, redrives, repeats, replays, request, sink_credential, stream,
+    quarantine, receipts, redrives, repeats, replays, request, schemas, sink_credential, stream,
     subscriptions,
 };
 
@@ -29,7 +29,8 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/problems/{code}", get(problem_pages::problem))
         .route("/contracts", get(published::contracts))
         .route("/contracts/{*path}", get(published::contract))
-        .route("/schemas/{name}/{version}", get(published::schema))
+        .route("/schemas/{domain}/{event}/{version}", get(schemas::schema))
+        .route("/schemas/{name}/{version}", get(schemas::old_schema))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/", bus_route(Arc::clone(&services.bus)))

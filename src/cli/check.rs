@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::ambient::{SecretReference, SystemEntropy};
+use crate::cli::check_log::changed_schemas;
 use crate::cli::subscription_file::{check_place, places_of_secrets};
 use crate::cli::{CommandResult, Context, Exit};
 use crate::config::{self, Config, Texts};
@@ -21,7 +22,7 @@ use crate::telemetry::error_chain;
 /// What to check.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Check the files only, not the secrets and keys of this machine
+    /// Check the files only, not the secrets, keys and log of this machine
     #[arg(long)]
     files_only: bool,
 }
@@ -40,13 +41,24 @@ struct Shown<'a> {
 /// Runs the command: done if there is no mistake, whatever warnings there are.
 pub fn run(args: &Args, context: &Context) -> CommandResult {
     let config = context.config()?;
-    let mut check = Check { config: &config, mistakes: Vec::new(), secrets: Vec::new() };
+    let mut check = Check {
+        config: &config,
+        mistakes: Vec::new(),
+        secrets: Vec::new(),
+        reads_log: !args.files_only,
+        unread_log: None,
+    };
     let counts = check.files();
     if !args.files_only {
         check.machine();
     }
     let mistakes = check.mistakes;
     let output = context.output();
+    if let Some(problem) = check.unread_log {
+        output.note(format_args!(
+            "whether the schemas of events in the log have changed is not known: {problem}"
+        ));
+    }
     if output.is_json() {
         output.document(&mistakes.iter().map(Shown::of).collect::<Vec<_>>());
     }
@@ -87,6 +99,10 @@ struct Check<'a> {
     mistakes: Vec<Diagnostic>,
     /// Secrets that subscriptions name, and the folders where their paths begin.
     secrets: Vec<(SecretReference, PathBuf)>,
+    /// Whether the log of this machine is read, too.
+    reads_log: bool,
+    /// Why it could not be.
+    unread_log: Option<String>,
 }
 
 impl Check<'_> {
@@ -112,6 +128,7 @@ impl Check<'_> {
                 let warnings = gate.warnings().to_vec();
                 let _: Option<()> = self.keep(&self.config.contracts, Err(warnings));
                 self.mistakes.extend(publications.iter().filter_map(|one| rehearse(one, &gate)));
+                self.log(gate.catalog(), &publications);
             }
         } else {
             let _: Option<()> = self.keep(&self.config.contracts, Err(catalog.diagnostics()));
@@ -121,6 +138,19 @@ impl Check<'_> {
             self.subscription(&shown(&self.config.subscriptions.join(name)), text);
         }
         counts + &format!("{} subscriptions", subscriptions.len())
+    }
+
+    /// Checks that no schema has changed which events of the log name.
+    fn log(&mut self, catalog: &Catalog, publications: &Publications) {
+        if !self.reads_log {
+            return;
+        }
+        match changed_schemas(self.config, catalog, publications) {
+            Ok(changed) => {
+                self.keep::<()>(&self.config.contracts, Err(changed));
+            }
+            Err(problem) => self.unread_log = Some(problem),
+        }
     }
 
     fn subscription(&mut self, name: &str, text: &str) {

@@ -54,7 +54,7 @@ struct Wish {
 pub fn run(args: &Args, context: &Context) -> CommandResult {
     let config = context.config()?;
     let (_, publications, gate) = contracts(&config).map_err(Failure::blame)?;
-    let naming = naming(&config);
+    let naming = naming(&config, gate.catalog(), &publications);
     let crossing = Crossing { publications: &publications, gate: &gate, naming: &naming };
     let wishes = wishes(&config).map_err(Failure::input)?;
     let file = input_name(&args.event);

@@ -105,6 +105,9 @@ pub async fn check(log: StoredLog, output: Output) -> Result<Report, Failure> {
             pointer.name, pointer.position
         ));
     }
+    for finding in log.astray_schemas(MOST).map_err(Failure::blame)? {
+        report.find(finding);
+    }
     let mut lines = lines(&log, &state.cursors).await?;
     let bar = output.progress(Some(head.0.saturating_sub(floor.position.0)), "checking");
     let mut walk = Walk { floor, position: floor.position, id: floor.id };

@@ -19,6 +19,7 @@ mod answer;
 mod apply;
 mod callers;
 mod check;
+mod check_log;
 mod client;
 mod command;
 mod config;

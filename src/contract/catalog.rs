@@ -7,6 +7,7 @@ use crate::contract::document::{ContractDocument, ContractMessage};
 use crate::contract::message::{self, Message, Surroundings};
 use crate::contract::outline::{self, Definition, Outline};
 use crate::contract::reference::{Library, Location};
+use crate::contract::served;
 use crate::contract::survey;
 use crate::contract::text::Text;
 use crate::event::Diagnostic;
@@ -110,7 +111,7 @@ fn document(library: &Library, path: &str, text: &str) -> ContractDocument {
         title,
         version,
         description,
-        text: Arc::from(text),
+        text: served::bundled(library, path).map_or_else(|| Arc::from(text), Arc::from),
         messages,
         mistakes,
         remarks,

@@ -96,7 +96,8 @@ impl ContractDocument {
         self.description.as_deref()
     }
 
-    /// Its text, as the domain wrote it.
+    /// Its text, as the domain wrote it; where it refers to other files, one document of all of them,
+    /// as JSON.
     pub const fn text(&self) -> &Arc<str> {
         &self.text
     }

@@ -10,7 +10,8 @@
 //! (`bundle`) and is compiled (`rules`) by `shape_builder` into a graph (`shape`), which is bounded in
 //! effort (`effort`). Data is walked along that graph: `accepting` asks whether it keeps the schema,
 //! `explaining` how it breaks it, `alternatives` which branch was meant, `closing` what nothing
-//! declares.
+//! declares. Each schema has an address (`address`) and a meaning that stays equal however it is
+//! written (`meaning`); a contract of several files is served as one (`served`).
 //!
 //! **Invariants:** nothing is read or fetched here; a `Validated` event has passed its message, or
 //! its publication only observes and carries the breaches; no violation repeats a value.
@@ -18,6 +19,7 @@
 //! [`Enriched`]: crate::enrich::Enriched
 
 mod accepting;
+mod address;
 #[cfg(test)]
 mod agreement_tests;
 mod alternatives;
@@ -46,6 +48,7 @@ mod identity;
 mod keyword;
 mod keyword_value;
 mod lookup;
+mod meaning;
 mod member_map;
 mod message;
 mod normal_form;
@@ -57,6 +60,7 @@ mod resources;
 mod rules;
 mod schema_mistake;
 mod sentence;
+mod served;
 mod served_form;
 mod shape;
 mod shape_builder;
@@ -71,9 +75,11 @@ mod usage;
 mod version2;
 mod version3;
 
+pub use address::{SchemaAddress, SchemaAddresses};
 pub use catalog::Catalog;
 pub use document::{ContractDocument, ContractMessage};
 pub use examples::Example;
 pub use gate::{ContractRefusal, Gate, Validated};
+pub use meaning::SchemaMeaning;
 pub use message::Message;
 pub use usage::ChannelAction;

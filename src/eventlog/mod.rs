@@ -6,7 +6,8 @@
 //! small documents: one store, one backup.
 //!
 //! A store is reached through seams, each with its own promises: [`Log`], [`DeliveryState`],
-//! [`Registry`], [`DeadLetters`], [`Quarantine`], [`Receipts`], [`Attempts`] and [`Leases`].
+//! [`Registry`], [`DeadLetters`], [`Quarantine`], [`Receipts`], [`Schemas`], [`Attempts`] and
+//! [`Leases`].
 //! [`SqliteLog`] keeps them all for one node, whose [`SoleOwner`] delivers; [`Tailed`] reads the
 //! newest entries of any log from memory. What a store knows at once of others' work may be stale,
 //! as the seams say; what an owner with an older [`FencingEpoch`] commits is refused. The tests in
@@ -35,6 +36,7 @@ mod receipts;
 mod record;
 mod registry;
 mod retention;
+mod schemas;
 mod sqlite;
 mod store;
 mod tail;
@@ -62,6 +64,7 @@ pub use receipts::{KeptReceipt, ReceiptId, Receipts};
 pub use record::{Record, RecordKey, Revision};
 pub use registry::Registry;
 pub use retention::{Extent, LowWatermark, Retention, Trimmed};
+pub use schemas::{ContractChoice, KeptContract, KeptSchema, NewSchema, Schemas, TextDigest};
 pub use sqlite::{
     CopyError, LogOpenError, Pointer, Restoring, SqliteLog, SqliteRegistry, StoredEntry, StoredLog,
     back_up,

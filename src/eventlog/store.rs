@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::eventlog::{
-    Attempts, DeadLetters, DeliveryState, Leases, Log, Quarantine, Receipts, Registry, SoleOwner,
-    Tailed,
+    Attempts, DeadLetters, DeliveryState, Leases, Log, Quarantine, Receipts, Registry, Schemas,
+    SoleOwner, Tailed,
 };
 
 /// The seams of one store. Whoever uses one seam alone takes only that.
@@ -22,6 +22,8 @@ pub struct Store {
     pub quarantine: Arc<dyn Quarantine>,
     /// What consumers have signed for.
     pub receipts: Arc<dyn Receipts>,
+    /// The schemas that events name, and their contracts.
+    pub schemas: Arc<dyn Schemas>,
     /// What was tried.
     pub attempts: Arc<dyn Attempts>,
     /// Who delivers.
@@ -38,6 +40,7 @@ impl Store {
             + DeadLetters
             + Quarantine
             + Receipts
+            + Schemas
             + Attempts
             + 'static,
     {
@@ -48,6 +51,7 @@ impl Store {
             dead_letters: Arc::clone(engine) as _,
             quarantine: Arc::clone(engine) as _,
             receipts: Arc::clone(engine) as _,
+            schemas: Arc::clone(engine) as _,
             attempts: Arc::clone(engine) as _,
             leases: Arc::new(SoleOwner),
         }

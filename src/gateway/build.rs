@@ -47,7 +47,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let of_machine = (Arc::clone(&clock), Arc::clone(&entropy), disk);
     let store = open_store(&config.data_dir, limits, of_machine, &metrics)?;
     let contracts = (&publications, gate);
-    let (admit, bus) = inward(&config, &machine, contracts, (&store, &metrics))?;
+    let (admit, bus) = inward(&config, &machine, contracts, (&store, &metrics)).await?;
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
     let (out, signals) =
         outward(&config, &machine, (&ring, data_key), (&store, &ledger, &metrics))?;

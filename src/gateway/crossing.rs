@@ -123,7 +123,7 @@ mod tests {
             ..Config::default()
         };
         let (_, publications, gate) = contracts(&config).unwrap();
-        let naming = naming(&config);
+        let naming = naming(&config, gate.catalog(), &publications);
         then(Crossing { publications: &publications, gate: &gate, naming: &naming })
     }
 

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use crate::ambient::Secret;
 use crate::config::{self, Config, SecretError};
-use crate::contract::{Catalog, Gate};
+use crate::contract::{Catalog, Gate, SchemaAddresses};
 use crate::enrich::Publications;
 use crate::event::{Diagnostic, Severity};
 use crate::eventlog::{Store, UnreadQuota};
 use crate::gateway::Inbound;
 use crate::gateway::build_error::BuildError;
+use crate::gateway::keeping_schemas::keep_schemas;
 use crate::gateway::machine::Machine;
 use crate::gateway::unwanted::Unwanted;
 use crate::identify::Naming;
@@ -20,18 +21,21 @@ use crate::telemetry::Metrics;
 /// Warnings about contracts that a start logs.
 const MAX_WARNINGS: usize = 20;
 
-/// The way in to a store, and the embedded bus that uses it.
-pub(super) fn inward(
+/// The way in to a store, which keeps what events will name, and the embedded bus that uses it.
+pub(super) async fn inward(
     config: &Config,
     machine: &Machine,
     (publications, gate): (&Arc<Publications>, Gate),
     (store, metrics): (&Store, &Arc<Metrics>),
 ) -> Result<(Arc<dyn Admit>, Bus), BuildError> {
     let (clock, entropy) = (&machine.clock, &machine.entropy);
+    let naming = naming(config, gate.catalog(), publications);
+    let named = (&**gate.catalog(), &**publications);
+    keep_schemas(&*store.schemas, &naming.schemas, named).await?;
     let admit: Arc<dyn Admit> = Arc::new(Inbound {
         publications: Arc::clone(publications),
         gate: Arc::new(gate),
-        naming: naming(config),
+        naming,
         log: Arc::clone(&store.log),
         quarantine: Arc::clone(&store.quarantine),
         unread_quota: unread_quota(config),
@@ -79,10 +83,10 @@ pub(super) fn warn_of(warnings: &[Diagnostic]) {
 }
 
 /// How the gateway of these settings names events.
-pub fn naming(config: &Config) -> Naming {
+pub fn naming(config: &Config, catalog: &Catalog, publications: &Publications) -> Naming {
     let issuer = config.issuer.as_str().trim_end_matches('/');
     Naming {
-        schemas: format!("{issuer}/schemas").into(),
+        schemas: SchemaAddresses::new(&format!("{issuer}/schemas"), catalog, publications),
         largest: config.largest_event.bytes(),
         archive_replays: config.source.archive_replays,
     }

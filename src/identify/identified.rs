@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::contract::Validated;
+use crate::contract::{SchemaAddresses, Validated};
 use crate::event::{Blame, Data, Fault, Violation};
 use crate::eventlog::{Draft, Observed, Origin, Protection};
 use crate::identify::{BusinessKey, BusinessKeyError, CanonicalError, Content};
@@ -14,8 +14,8 @@ use crate::source::{ArchiveReplays, Received};
 /// What names are made with beside the event.
 #[derive(Clone, Debug)]
 pub struct Naming {
-    /// Where schemas are served, without a slash at its end: `https://events.example.com/schemas`.
-    pub schemas: Arc<str>,
+    /// Where the schema of each publication is served.
+    pub schemas: SchemaAddresses,
     /// The largest content, in bytes of its canonical form.
     pub largest: usize,
     /// What an event that an EventBridge archive sends again is taken for.
@@ -95,7 +95,7 @@ pub struct Identified(Draft);
 /// The caller's turn: the event is too large, lacks a part of its business key, or holds a number
 /// that is not exact.
 pub fn identify(validated: Validated, naming: &Naming) -> Result<Identified, IdentifyError> {
-    let (enriched, message, observed) = validated.into_parts();
+    let (enriched, _, observed) = validated.into_parts();
     let publication = Arc::clone(enriched.publication());
     let (source, event_type) = (publication.source(), enriched.event_type().clone());
     let subject = enriched.subject().clone();
@@ -117,13 +117,12 @@ pub fn identify(validated: Validated, naming: &Naming) -> Result<Identified, Ide
             .idempotency_key(),
     };
     let received = Arc::clone(enriched.received());
-    let dataschema = format!("{}/{}/{}", naming.schemas, message.name(), message.version());
     Ok(Identified(Draft {
         source: source.clone(),
         event_type,
         subject: Some(subject),
         time: received.envelope.time.clone(),
-        dataschema: Some(Arc::from(dataschema)),
+        dataschema: naming.schemas.dataschema_of(&publication).cloned(),
         idempotency_key,
         digest: content.digest(),
         trace: received.trace(),
@@ -207,14 +206,12 @@ mod tests {
         let contract = include_str!("../../asyncapi/orders.yaml").to_owned();
         let contracts = std::iter::once(("orders.yaml".to_owned(), contract)).collect();
         let catalog = Catalog::load(&contracts);
+        let base = "https://gw.example/schemas";
+        let schemas = SchemaAddresses::new(base, &catalog, &publications);
         let gate = Gate::new(Arc::new(catalog), &publications).unwrap();
         let wanted = publications.wanted_by(received).remove(0);
         let validated = gate.check(wanted.enrich(received).unwrap()).unwrap();
-        let naming = Naming {
-            schemas: "https://gw.example/schemas".into(),
-            largest,
-            archive_replays: replays,
-        };
+        let naming = Naming { schemas, largest, archive_replays: replays };
         identify(validated, &naming).map(Identified::into_draft)
     }
 
@@ -231,10 +228,9 @@ mod tests {
         assert_eq!(&*draft.publication, "orders/Order.Created");
         assert_eq!(&*draft.envelope_id, "e1");
         assert_eq!(draft.data.text(), r#"{"amount":100,"orderId":101}"#);
-        let dataschema = draft.dataschema.unwrap();
-        assert!(
-            dataschema.starts_with("https://gw.example/schemas/Order.Created/"),
-            "{dataschema}"
+        assert_eq!(
+            draft.dataschema.as_deref(),
+            Some("https://gw.example/schemas/orders/Order.Created/1.0.0")
         );
     }
 

@@ -124,6 +124,38 @@ async fn what_was_recorded_is_shown_as_before() {
 }
 
 #[tokio::test]
+async fn addresses_of_before_answer_with_what_the_contracts_said_at_the_upgrade() {
+    let (mut gateway, _) = upgraded().await;
+    let old = "/schemas/Order.Created/1.0.0";
+    let event = gateway.get(&format!("/events/{}", ORDERS[0])).await;
+    let named = event["event"]["dataschema"].as_str().unwrap();
+    assert!(named.ends_with(old), "{named}: stored events keep their address");
+    let served = gateway.get(old).await;
+    assert!(served.to_string().contains("int64"), "{served}");
+    let new = gateway.order(99).await;
+    let event = gateway.get(&format!("/events/{new}")).await;
+    let named = event["event"]["dataschema"].as_str().unwrap();
+    assert!(named.ends_with("/schemas/orders/Order.Created/1.0.0"), "{named}");
+
+    // The contract goes on in a new version; neither address follows it.
+    let contract = gateway.path("asyncapi/orders.yaml");
+    let text = fs::read_to_string(&contract).unwrap();
+    let changed =
+        text.replace("version: 1.0.0", "version: 2.0.0").replace("type: integer", "type: number");
+    assert_ne!(changed, text);
+    fs::write(&contract, changed).unwrap();
+    gateway.restart().await;
+
+    assert_eq!(gateway.get(old).await, served);
+    let answer = gateway.request(Method::GET, old).send().await.unwrap();
+    assert!(answer.headers()["cache-control"].to_str().unwrap().ends_with("immutable"));
+    let kept = gateway.get("/schemas/orders/Order.Created/1.0.0").await;
+    assert_eq!(kept["properties"], served["properties"]);
+    let unknown = gateway.call(Method::GET, "/schemas/Order.Created/2.0.0", None).await;
+    assert_eq!(unknown.status, 404, "no event was given that one");
+}
+
+#[tokio::test]
 async fn times_of_before_are_printed_as_before() {
     let times = [
         ("1795950513878289745", "2026-11-29T11:08:33.878289745Z"),

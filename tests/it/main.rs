@@ -19,6 +19,7 @@ mod a_full_disk_is_survived;
 mod a_gap_shows;
 mod a_receipt_proves_delivery;
 mod a_repeat_is_recognised;
+mod a_schema_has_one_address;
 mod a_set_receiver_is_a_sink;
 mod a_sink_authenticates_the_gateway;
 mod a_sink_proves_itself;

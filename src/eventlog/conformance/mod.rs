@@ -11,6 +11,7 @@ mod makers;
 mod quarantine;
 mod receipts;
 mod registry;
+mod schemas;
 mod surviving;
 mod upgrading;
 

@@ -7,7 +7,9 @@ use tempfile::TempDir;
 
 use crate::ambient::{Clock as _, ManualClock};
 use crate::eventlog::conformance::fixture::{START, draft, open, words};
-use crate::eventlog::{Draft, Log as _, LogLimits, LogOpenError, Page, Position, Retention};
+use crate::eventlog::{
+    Draft, Log as _, LogLimits, LogOpenError, Page, Position, Retention, Schemas as _,
+};
 
 const ALL: Page = Page { items: usize::MAX, bytes: usize::MAX };
 
@@ -39,6 +41,9 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
     older.execute_batch("DROP TABLE protections; DROP TABLE envelopes; DROP TABLE unread").unwrap();
     let times = "DROP TABLE times; ALTER TABLE dead_letters DROP COLUMN time_text";
     older.execute_batch(times).unwrap();
+    let schemas = "DROP TABLE schemas; DROP TABLE schema_names; DROP TABLE kept_texts";
+    older.execute_batch(schemas).unwrap();
+    older.execute_batch("DROP TABLE old_schemas").unwrap();
     older.pragma_update(None, "user_version", 8).unwrap();
     drop(older);
 
@@ -49,6 +54,7 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
     assert_eq!((&after[..2], after.len()), (&before[..], 3));
     let of = async |id| log.of_envelope(id, Position::START, ALL).await.unwrap().len();
     assert_eq!((of("a").await, of("c").await), (0, 1), "old events have no such name");
+    assert!(log.lacks_old_schemas().await.unwrap());
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::ambient::Entropy;
 use crate::event::{EventId, Subject, Timestamp, TraceContext};
 use crate::eventlog::id_generator::{IdGenerator, ORIGIN_WINDOW};
+use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::trim::Trimming;
 use crate::eventlog::sqlite::{
     contents, envelopes, observed, protections, quarantine, rows, times,
@@ -30,6 +31,8 @@ pub(super) struct Appending<'a> {
     pub(super) entries: Vec<Arc<Entry>>,
     /// How far old entries were dropped.
     pub(super) trimming: Trimming,
+    /// The schemas that events name; what is new here counts after the commit.
+    pub(super) marks: SchemaMarks,
 }
 
 impl Appending<'_> {
@@ -60,6 +63,9 @@ impl Appending<'_> {
         envelopes::remember(self.connection, &draft.envelope_id, position)?;
         if let Some(observed) = draft.observed.take() {
             observed::put(self.connection, position, &observed)?;
+        }
+        if let Some(dataschema) = &draft.dataschema {
+            self.marks.mark(self.connection, dataschema, (id, self.now))?;
         }
         let entry = Entry { conflict, ..Entry::new(draft, id, position, self.now) };
         insert(self.connection, &entry)?;

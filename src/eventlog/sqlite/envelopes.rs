@@ -127,6 +127,7 @@ mod tests {
     use crate::eventlog::id_generator::IdGenerator;
     use crate::eventlog::sqlite::append::Appending;
     use crate::eventlog::sqlite::database::STEPS;
+    use crate::eventlog::sqlite::schemas::SchemaMarks;
     use crate::eventlog::sqlite::trim::Trimming;
     use crate::eventlog::{Draft, Retention};
 
@@ -153,6 +154,7 @@ mod tests {
             entropy: &SystemEntropy,
             entries: Vec::new(),
             trimming: Trimming::resume(connection).unwrap(),
+            marks: SchemaMarks::default(),
         }
     }
 

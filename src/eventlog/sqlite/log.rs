@@ -16,6 +16,7 @@ use crate::eventlog::sqlite::checkpoint::Checkpoints;
 use crate::eventlog::sqlite::database::{Database, LogOpenError};
 use crate::eventlog::sqlite::queue::{Queue, Reply, WriteRequest};
 use crate::eventlog::sqlite::readers::ReadPool;
+use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::trim::Trimming;
 use crate::eventlog::sqlite::writer::{Gauges, LogWriter, Shared, Sweeping};
@@ -86,6 +87,7 @@ impl SqliteLog {
             id_generator,
             trimming,
             sweeping: Sweeping::keeping(limits.receipt_age),
+            marks: SchemaMarks::default(),
             gauges: Gauges::of(metrics),
             _lock: lock,
         };

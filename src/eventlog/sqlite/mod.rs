@@ -32,6 +32,8 @@ mod records;
 mod registry;
 mod retries;
 mod rows;
+mod schema_seam;
+mod schemas;
 mod seams;
 mod space;
 mod stored;

@@ -11,8 +11,8 @@ use tokio::time::Instant;
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
     Appended, Changes, CommitError, DeadLetterId, DeliveryKey, Draft, KeptBytes, LogError,
-    NewQuarantined, Position, QuarantineId, RecordKey, Retention, Retry, Revision, Trimmed,
-    UnreadBytes, UnreadQuota,
+    NewQuarantined, NewSchema, Position, QuarantineId, RecordKey, Retention, Retry, Revision,
+    Trimmed, UnreadBytes, UnreadQuota,
 };
 
 /// A group is closed at so many bytes or requests, whichever is met first.
@@ -43,6 +43,8 @@ pub(super) enum WriteRequest {
     Trim(Retention, Reply<Trimmed>),
     Put(RecordKey, Option<Revision>, String, Reply<Revision>),
     Remove(RecordKey, Revision, Reply<()>),
+    KeepSchemas(Vec<NewSchema>, Reply<()>),
+    KeepOldSchemas(Vec<NewSchema>, Reply<()>),
 }
 
 impl WriteRequest {
@@ -81,7 +83,9 @@ impl WriteRequest {
             Self::Commit(changes, reply) => {
                 reply.send(Err(CommitError::of(error, changes))).err().map(drop)
             }
-            Self::Remove(_, _, reply) => reply.send(Err(error)).err().map(drop),
+            Self::Remove(_, _, reply)
+            | Self::KeepSchemas(_, reply)
+            | Self::KeepOldSchemas(_, reply) => reply.send(Err(error)).err().map(drop),
             Self::Trim(_, reply) => reply.send(Err(error)).err().map(drop),
             Self::Put(_, _, _, reply) => reply.send(Err(error)).err().map(drop),
         };

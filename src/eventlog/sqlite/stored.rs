@@ -10,9 +10,9 @@ use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::sqlite::append::newest;
 use crate::eventlog::sqlite::database::{Database, LogOpenError, VERSION, find, open_error};
 use crate::eventlog::sqlite::trim::Trimming;
-use crate::eventlog::sqlite::{records, retries, rows};
+use crate::eventlog::sqlite::{records, retries, rows, schemas};
 use crate::eventlog::{
-    Entry, LogError, LowWatermark, Position, Record, RecordKey, Registry, Revision,
+    Entry, KeptSchema, LogError, LowWatermark, Position, Record, RecordKey, Registry, Revision,
     SavedDeliveries, SequenceCheckpoint,
 };
 
@@ -208,6 +208,25 @@ impl StoredLog {
                 })?
                 .collect()
         })
+    }
+
+    /// Reads the schema that is kept under an address.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the file cannot be read.
+    pub fn schema_at(&self, address: &str) -> Result<Option<KeptSchema>, LogError> {
+        self.read("read a schema", |connection| schemas::at(connection, address))
+    }
+
+    /// Finds kept schemas and contracts that are not the texts that were kept, or that are missing;
+    /// at most so many.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the file cannot be read.
+    pub fn astray_schemas(&self, most: usize) -> Result<Vec<String>, LogError> {
+        self.read("read the schemas", |connection| schemas::faults(connection, most))
     }
 }
 

@@ -15,10 +15,11 @@ use crate::eventlog::sqlite::append::{Appending, sweep_origins};
 use crate::eventlog::sqlite::checkpoint::Checkpoints;
 use crate::eventlog::sqlite::database::{Database, DirectoryLock};
 use crate::eventlog::sqlite::queue::{Group, Queue, Reply, WriteRequest};
+use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::trim::{Trimming, usage};
 use crate::eventlog::sqlite::{
-    attempts, changes, letters, quarantine, receipts, records, sequence_checkpoints,
+    attempts, changes, letters, quarantine, receipts, records, schemas, sequence_checkpoints,
 };
 use crate::eventlog::{CommitError, LogError, LowWatermark, Position, Tail};
 use crate::telemetry::{Gauge, Histogram, Metric, Metrics};
@@ -58,6 +59,7 @@ pub(super) struct LogWriter {
     pub(super) id_generator: IdGenerator,
     pub(super) trimming: Trimming,
     pub(super) sweeping: Sweeping,
+    pub(super) marks: SchemaMarks,
     pub(super) gauges: Gauges,
     pub(super) _lock: DirectoryLock,
 }
@@ -181,6 +183,8 @@ impl LogWriter {
             entropy: &*self.entropy,
             entries: Vec::new(),
             trimming: self.trimming,
+            // What a failed transaction has marked is looked up again.
+            marks: std::mem::take(&mut self.marks),
         };
         for request in requests {
             if let WriteRequest::Commit(changes, _) = &request {
@@ -195,7 +199,7 @@ impl LogWriter {
             }
             execute(&mut appending, request, answers)?;
         }
-        let Appending { id_generator, entries, trimming, .. } = appending;
+        let Appending { id_generator, entries, trimming, marks, .. } = appending;
         self.shared.space.reuse(usage(&transaction)?.free);
         self.sweeping.origins += entries.len();
         self.sweeping.sweep(&transaction, now)?;
@@ -207,6 +211,7 @@ impl LogWriter {
         self.gauges.observe(entries.len(), begun.elapsed(), id_generator.head());
 
         self.id_generator = id_generator;
+        self.marks = marks;
         self.publish_low_watermark(trimming);
         if !entries.is_empty() {
             // Together, so that nobody who has read an entry is told of a head before it.
@@ -322,6 +327,12 @@ fn execute(
         WriteRequest::Trim(retention, reply) => {
             let trimmed = appending.trimming.slice(connection, &retention);
             keep(answers, reply, trimmed.map(Ok))
+        }
+        WriteRequest::KeepSchemas(new, reply) => {
+            keep(answers, reply, schemas::keep(connection, &new).map(Ok))
+        }
+        WriteRequest::KeepOldSchemas(old, reply) => {
+            keep(answers, reply, schemas::keep_old(connection, &old, appending.now).map(Ok))
         }
         WriteRequest::Put(key, expected, body, reply) => {
             let written = records::put(connection, &key, expected, &body, appending.now);

@@ -10,6 +10,7 @@ use crate::ambient::{Clock, Entropy};
 use crate::event::{ContentDigest, EventId, IdempotencyKey, SubscriptionId, Timestamp};
 use crate::eventlog::id_generator::{IdGenerator, ORIGIN_WINDOW};
 use crate::eventlog::page::Filling;
+use crate::eventlog::testing::memory_schemas::HeldSchemas;
 use crate::eventlog::{
     Appended, Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DiskLevel, Draft,
     Entry, Extent, KeptReceipt, Log, LogError, LogLimits, LowWatermark, Observed, Origin, Page,
@@ -50,6 +51,7 @@ pub(super) struct Held {
     pub(super) last_quarantined: QuarantineId,
     pub(super) records: BTreeMap<RecordKey, Record>,
     pub(super) last_revision: Revision,
+    pub(super) schemas: HeldSchemas,
 }
 
 impl MemoryLog {
@@ -77,6 +79,7 @@ impl MemoryLog {
             last_quarantined: QuarantineId::default(),
             records: BTreeMap::new(),
             last_revision: Revision(0),
+            schemas: HeldSchemas::default(),
         };
         let head = watch::Sender::new(Position::START);
         Arc::new(Self { limits, clock, entropy, head, held: Mutex::new(held) })
@@ -128,6 +131,9 @@ impl Held {
         self.envelopes.entry(Arc::clone(&draft.envelope_id)).or_default().insert(id);
         if let Some(observed) = draft.observed.take() {
             self.observed.insert(position, observed);
+        }
+        if let Some(dataschema) = &draft.dataschema {
+            self.schemas.mark(dataschema, (id, now));
         }
         let entry = Entry { conflict, ..Entry::new(draft, id, position, now) };
         self.entries.push_back(Arc::new(entry));

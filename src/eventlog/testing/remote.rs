@@ -11,12 +11,13 @@ use tokio::sync::{MutexGuard, watch};
 use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::testing::MemoryLog;
 use crate::eventlog::{
-    Appended, Attempt, Attempts, Changes, CommitError, DeadLetter, DeadLetterCount, DeadLetterId,
-    DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, DiskLevel, Draft, Entry, Extent,
-    FencingEpoch, KeptBytes, KeptReceipt, Leases, Log, LogError, LowWatermark, NewQuarantined,
-    Observed, Page, Position, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery,
-    Quarantined, ReceiptId, Receipts, Record, RecordKey, Registry, Retention, Retry, Revision,
-    SavedDeliveries, SequenceCheckpoint, Store, Trimmed, UnreadBytes, UnreadQuota,
+    Appended, Attempt, Attempts, Changes, CommitError, ContractChoice, DeadLetter, DeadLetterCount,
+    DeadLetterId, DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, DiskLevel, Draft,
+    Entry, Extent, FencingEpoch, KeptBytes, KeptContract, KeptReceipt, KeptSchema, Leases, Log,
+    LogError, LowWatermark, NewQuarantined, NewSchema, Observed, Page, Position, Quarantine,
+    QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, ReceiptId, Receipts, Record,
+    RecordKey, Registry, Retention, Retry, Revision, SavedDeliveries, Schemas, SequenceCheckpoint,
+    Store, Trimmed, UnreadBytes, UnreadQuota,
 };
 
 /// One node's view of a store that others share.
@@ -199,6 +200,19 @@ seam! {
             -> Result<Vec<KeptReceipt>, LogError>;
         count_receipts() -> Result<Vec<(SubscriptionId, u64)>, LogError>;
         drop_receipts(subscription: &SubscriptionId, most: usize) -> Result<usize, LogError>;
+    }
+}
+
+seam! {
+    Schemas {}
+    far {
+        keep_schemas(schemas: Vec<NewSchema>) -> Result<(), LogError>;
+        lacks_old_schemas() -> Result<bool, LogError>;
+        keep_old_schemas(schemas: Vec<NewSchema>) -> Result<(), LogError>;
+        schema_at(address: &str) -> Result<Option<KeptSchema>, LogError>;
+        schema_named(dataschema: &str) -> Result<Option<KeptSchema>, LogError>;
+        kept_contract(path: &str, choice: &ContractChoice)
+            -> Result<Option<KeptContract>, LogError>;
     }
 }
 

@@ -1,0 +1,36 @@
+//! Checks publications against the schemas that a log keeps, beside a gateway that may run.
+
+use crate::config::Config;
+use crate::contract::Catalog;
+use crate::enrich::Publications;
+use crate::event::Diagnostic;
+use crate::eventlog::{LogOpenError, StoredLog};
+use crate::gateway::{changed, naming, published_schemas};
+use crate::telemetry::error_chain;
+
+/// Finds publications whose schema lets something else pass than when an event of the log first named
+/// it. Reads the data directory without its lock; one that is not there, or whose tables an older
+/// gateway made, names none of these addresses.
+///
+/// # Errors
+///
+/// Why the log could not be read: what a gateway's start will say of these schemas is not known.
+pub fn changed_schemas(
+    config: &Config,
+    catalog: &Catalog,
+    publications: &Publications,
+) -> Result<Vec<Diagnostic>, String> {
+    let log = match StoredLog::open(&config.data_dir) {
+        Ok(log) => log,
+        Err(LogOpenError::Absent { .. } | LogOpenError::Older { .. }) => return Ok(Vec::new()),
+        Err(error) => return Err(error_chain(&error).to_string()),
+    };
+    let naming = naming(config, catalog, publications);
+    let mut found = Vec::new();
+    for (publication, new) in published_schemas(&naming.schemas, catalog, publications) {
+        let kept = log.schema_at(&new.address);
+        let kept = kept.map_err(|error| error_chain(&error).to_string())?;
+        found.extend(kept.and_then(|kept| changed(&publication, catalog, &kept, &new)));
+    }
+    Ok(found)
+}
