@@ -13,7 +13,7 @@ use crate::config::{self, Config, Texts};
 use crate::contract::{Catalog, Gate, Message};
 use crate::egress::Egress;
 use crate::enrich::{EnrichError, Publication, Publications};
-use crate::event::{Diagnostic, yaml};
+use crate::event::{Diagnostic, Severity, yaml};
 use crate::keys::{FileKeyStore, KeyRing};
 use crate::subscriptions::{SubscriptionDocument, Subscriptions};
 use crate::telemetry::error_chain;
@@ -52,6 +52,8 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
     for mistake in &mistakes {
         output.note(mistake);
     }
+    let mistakes: Vec<_> =
+        mistakes.iter().filter(|mistake| mistake.severity == Severity::Error).collect();
     if mistakes.is_empty() {
         output.note(format_args!("no mistake in {}, {counts}", context.config.display()));
         return Ok(Exit::Done);
@@ -94,8 +96,12 @@ impl Check<'_> {
                 catalog.documents().count(),
                 publications.iter().count()
             );
+            self.keep(&self.config.publications, catalog.check_sources(&publications));
             let gate = Gate::new(Arc::new(catalog), &publications);
             if let Some(gate) = self.keep(&self.config.contracts, gate) {
+                let warnings = gate.warnings().iter().cloned();
+                let folder = &self.config.contracts;
+                self.mistakes.extend(warnings.map(|warning| on_disk(folder, warning)));
                 self.mistakes.extend(publications.iter().filter_map(|one| rehearse(one, &gate)));
             }
         }
@@ -177,18 +183,20 @@ impl Check<'_> {
 
     /// Notes the mistakes of files that were read from a folder, under their names on the disk.
     fn keep<T>(&mut self, folder: &Path, read: Result<T, Vec<Diagnostic>>) -> Option<T> {
-        let on_disk = |mistake: Diagnostic| {
-            let path = folder.join(&mistake.file);
-            if path.is_file() { Diagnostic { file: shown(&path), ..mistake } } else { mistake }
-        };
         match read {
             Ok(value) => Some(value),
             Err(mistakes) => {
-                self.mistakes.extend(mistakes.into_iter().map(on_disk));
+                self.mistakes.extend(mistakes.into_iter().map(|one| on_disk(folder, one)));
                 None
             }
         }
     }
+}
+
+/// A mistake of a file that was read from a folder, under its name on the disk.
+fn on_disk(folder: &Path, mistake: Diagnostic) -> Diagnostic {
+    let path = folder.join(&mistake.file);
+    if path.is_file() { Diagnostic { file: shown(&path), ..mistake } } else { mistake }
 }
 
 /// Tries a publication on events made up from the examples of its message, where there are any.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use serde_json::{Map, Value, json};
 
+use crate::contract::envelope;
 use crate::contract::keyword::{Holds, holds};
 use crate::contract::outline::Generation;
 use crate::contract::pointer;
@@ -18,9 +19,6 @@ const MAX_DEPTH: usize = 64;
 
 /// The dialect that every payload is read in: AsyncAPI's own is a superset of it.
 const DIALECT: &str = "http://json-schema.org/draft-07/schema#";
-
-/// The members that make a payload a CloudEvents envelope.
-const ENVELOPE: [&str; 4] = ["specversion", "type", "source", "id"];
 
 /// A schema without references to the outside, and where each part of it came from.
 pub(super) struct ContractBundle {
@@ -39,7 +37,7 @@ impl ContractBundle {
     ) -> Result<Self, Diagnostic> {
         let mut collector = Collector::new(library, generation);
         let payload = collector.enter(payload.clone())?;
-        let parts = collector.data_of_envelope(&payload)?;
+        let parts = envelope::data_of(library, &payload, generation)?;
         let mut schema = match parts.as_deref() {
             None => collector.copy(&payload, "", 0)?,
             Some([]) => {
@@ -234,33 +232,6 @@ impl<'a> Collector<'a> {
             self.definitions.insert(name, copy);
         }
         Ok(())
-    }
-
-    /// The schemas of `data`, if the payload is a CloudEvents envelope.
-    fn data_of_envelope(&self, payload: &Location) -> Result<Option<Vec<Location>>, Diagnostic> {
-        let mut found = Vec::new();
-        let mut names = Vec::new();
-        let mut open = vec![payload.clone()];
-        let mut seen = 0;
-        while let Some(at) = open.pop() {
-            seen += 1;
-            if seen > MAX_SCHEMAS {
-                return Err(self.library.mistake(payload, "`allOf` refers to itself"));
-            }
-            let at = self.enter(at)?;
-            let Some(object) = self.library.value(&at).and_then(Value::as_object) else { continue };
-            if let Some(Value::Object(properties)) = object.get("properties") {
-                names.extend(properties.keys().map(String::as_str));
-                if properties.contains_key("data") {
-                    found.push(at.child("properties").child("data"));
-                }
-            }
-            if let Some(Value::Array(parts)) = object.get("allOf") {
-                let part = |index: usize| at.child("allOf").child(&index.to_string());
-                open.extend((0..parts.len()).rev().map(part));
-            }
-        }
-        Ok(ENVELOPE.iter().all(|name| names.contains(name)).then_some(found))
     }
 }
 

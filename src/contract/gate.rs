@@ -3,20 +3,23 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::contract::{Catalog, ChannelAction, ContractDocument, Message};
-use crate::enrich::{Enriched, Mode, Publications};
-use crate::event::{Blame, Diagnostic, Fault, Violation};
+use crate::contract::contradiction::contradictions;
+use crate::contract::{Catalog, ChannelAction, ContractDocument, CrossingIdentity, Message};
+use crate::enrich::{Enriched, Mode, Publication, Publications};
+use crate::event::{Blame, Diagnostic, Fault, Severity, Violation};
 
 /// Holds events against the contracts that their publications name.
 #[derive(Clone, Debug)]
 pub struct Gate {
     catalog: Arc<Catalog>,
+    warnings: Arc<[Diagnostic]>,
 }
 
 /// An event that its contract lets cross; only [`Gate::check`] makes one.
 pub struct Validated {
     enriched: Enriched,
     message: Arc<Message>,
+    identity: CrossingIdentity,
     observed: Vec<Violation>,
 }
 
@@ -34,12 +37,13 @@ impl Gate {
     ///
     /// # Errors
     ///
-    /// The caller's turn: every publication that names a contract or message that is not there.
+    /// The caller's turn: every publication that names a contract or message that is not there, or
+    /// whose events contradict what their contract says of the CloudEvent itself.
     pub fn new(
         catalog: Arc<Catalog>,
         publications: &Publications,
     ) -> Result<Self, Vec<Diagnostic>> {
-        let mistakes: Vec<Diagnostic> = publications
+        let mut mistakes: Vec<Diagnostic> = publications
             .iter()
             .filter_map(|publication| {
                 let (contract, event) = (publication.contract(), publication.event());
@@ -48,7 +52,24 @@ impl Gate {
                 Some(Diagnostic::of_file(contract, problem).with_help(absence.help))
             })
             .collect();
-        if mistakes.is_empty() { Ok(Self { catalog }) } else { Err(mistakes) }
+        let told = publications.iter().flat_map(|publication| {
+            let message = catalog.message(publication.contract(), publication.event());
+            message.map(|message| contradictions(message, publication)).unwrap_or_default()
+        });
+        let is_warning = |told: &Diagnostic| told.severity == Severity::Warning;
+        let (warnings, errors): (Vec<_>, Vec<_>) = told.partition(is_warning);
+        mistakes.extend(errors);
+        if mistakes.is_empty() {
+            Ok(Self { catalog, warnings: warnings.into() })
+        } else {
+            mistakes.extend(warnings);
+            Err(mistakes)
+        }
+    }
+
+    /// What is told of publications and their contracts, and stops nothing.
+    pub fn warnings(&self) -> &[Diagnostic] {
+        &self.warnings
     }
 
     /// The contracts behind the gate.
@@ -73,9 +94,18 @@ impl Gate {
             }];
             return Err(ContractRefusal { enriched, violations });
         };
-        let violations = message.check(enriched.data());
+        let mut violations = message.check(enriched.data());
+        let Some((identity, breaches)) = message.identify(&enriched) else {
+            violations.push(Violation {
+                pointer: String::new(),
+                code: "attribute".to_owned(),
+                message: "neither the publication nor its contract has a `source`".to_owned(),
+            });
+            return Err(ContractRefusal { enriched, violations });
+        };
+        violations.extend(breaches);
         if violations.is_empty() || enriched.publication().mode() == Mode::Observe {
-            return Ok(Validated { enriched, message, observed: violations });
+            return Ok(Validated { enriched, message, identity, observed: violations });
         }
         Err(ContractRefusal { enriched, violations })
     }
@@ -90,6 +120,11 @@ impl Validated {
     /// The message that describes it.
     pub const fn message(&self) -> &Arc<Message> {
         &self.message
+    }
+
+    /// The attributes with which it crosses.
+    pub const fn identity(&self) -> &CrossingIdentity {
+        &self.identity
     }
 
     /// Breaches that a publication in observe mode let pass; none in enforce mode.
@@ -112,6 +147,25 @@ pub struct Absence {
 }
 
 impl Catalog {
+    /// The publications whose events would have no `source`, because neither their file nor their
+    /// contract says it: each is a mistake of its file.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: there are some.
+    pub fn check_sources(&self, publications: &Publications) -> Result<(), Vec<Diagnostic>> {
+        let mistake = |publication: &Arc<Publication>| {
+            let message = self.message(publication.contract(), publication.event())?;
+            let lacking = message.source_of(publication).is_none();
+            let name = publication.name();
+            let problem = format!("`{name}` has no `source`, and its contract fixes none");
+            let help = "write it beside `domain`: `source: /payments`";
+            lacking.then(|| publication.mistake(problem).with_help(help))
+        };
+        let mistakes: Vec<Diagnostic> = publications.iter().filter_map(mistake).collect();
+        if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
+    }
+
     /// Tells why an event cannot be published under a contract; nothing if it can.
     pub fn absence(&self, contract: &str, event: &str) -> Option<Absence> {
         let Some(document) = self.document(contract) else {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::contract::attribute_rules::EnvelopeRules;
 use crate::contract::bundle::{ContractBundle, check_format};
 use crate::contract::closing;
 use crate::contract::effort;
+use crate::contract::envelope::EnvelopeOutline;
 use crate::contract::outline::{Definition, Generation};
 use crate::contract::reference::{Library, Location};
 use crate::contract::rules::{ContractMistake, Rules};
@@ -31,6 +33,7 @@ pub struct Message {
     open: Value,
     rules: Rules,
     shapes: Shapes,
+    envelope: Option<EnvelopeRules>,
 }
 
 /// An example that a contract gives, already held against its message.
@@ -99,6 +102,11 @@ impl Message {
         &self.open
     }
 
+    /// What it says of the CloudEvent itself, if anything.
+    pub(super) const fn envelope(&self) -> Option<&EnvelopeRules> {
+        self.envelope.as_ref()
+    }
+
     /// Every way in which data breaks the contract, undeclared members among them; none if it
     /// may cross. Codes are listed in `docs/contracts.md`.
     pub fn check(&self, data: &Value) -> Vec<Violation> {
@@ -143,9 +151,11 @@ pub(super) fn compile(
                         _ => "payloads are JSON Schema draft-07",
                     })
             })?;
-            Ok((bundle, rules, shapes))
+            let outline = EnvelopeOutline::read(library, definition, &payload, generation)?;
+            let compile = |outline| EnvelopeRules::compile(library, generation, outline);
+            Ok((bundle, rules, shapes, outline.map(compile).transpose()?))
         });
-    let (bundle, rules, shapes) = match compiled {
+    let (bundle, rules, shapes, envelope) = match compiled {
         Ok(compiled) => compiled,
         Err(mistake) => {
             mistakes.push(mistake);
@@ -167,6 +177,7 @@ pub(super) fn compile(
         schema: bundle.schema,
         rules,
         shapes,
+        envelope,
     };
     message.examples = examples(library, definition, bundle.envelope, &message, mistakes);
     Some(message)

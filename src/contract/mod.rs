@@ -8,19 +8,24 @@
 //! folder (`reference`); the readers of the versions (`version2`, `version3`) find the messages
 //! (`usage`), which become one list by name (`outline`); a payload becomes a schema that stands alone (`bundle`), is compiled (`rules`), laid
 //! out as a graph of declared members (`shape`) and bounded in effort (`effort`); `closing` walks
-//! data along that graph.
+//! data along that graph. What a message says of the CloudEvent itself is found (`envelope`), compiled
+//! (`attribute_rules`), held against publications (`contradiction`) and against events (`identity`).
 //!
 //! **Invariants:** nothing is read or fetched here; a `Validated` event has passed its message, or
 //! its publication only observes and carries the breaches; no violation repeats a value.
 //!
 //! [`Enriched`]: crate::enrich::Enriched
 
+mod attribute_rules;
 mod bounds;
 mod bundle;
 mod catalog;
 mod closing;
+mod contradiction;
 mod effort;
+mod envelope;
 mod gate;
+mod identity;
 mod keyword;
 mod message;
 mod outline;
@@ -35,5 +40,6 @@ mod version3;
 
 pub use catalog::{Catalog, ContractDocument};
 pub use gate::{Absence, ContractRefusal, Gate, Validated};
+pub use identity::CrossingIdentity;
 pub use message::{Example, Message};
 pub use usage::ChannelAction;

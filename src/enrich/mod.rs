@@ -8,16 +8,19 @@
 //! **Invariant:** only what a patch put below `/data` leaves this room, and a patch applies whole
 //! or not at all.
 
+mod attributes;
 mod crossing;
 mod document;
 mod enriched;
 mod file;
+mod file_attributes;
 mod marked;
 mod patch;
 mod publication;
 mod publications;
 mod rehearsal;
 
+pub use attributes::{ClearNames, PublishedAttribute};
 pub use crossing::{CrossingFault, CrossingProblem, Numbers, as_crossed};
 pub use enriched::{EnrichError, Enriched};
 pub use patch::{Patch, PatchFailure, PatchMistake, PatchProblem};

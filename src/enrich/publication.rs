@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::enrich::{Numbers, Patch};
-use crate::event::EventSource;
+use crate::enrich::{ClearNames, Numbers, Patch, PublishedAttribute};
+use crate::event::{Diagnostic, EventSource};
 use crate::route::Pattern;
 
 /// What happens to an event that breaks its contract.
@@ -30,7 +30,7 @@ pub struct Publication {
     pub(super) domain: Arc<str>,
     pub(super) event: Arc<str>,
     pub(super) contract: Arc<str>,
-    pub(super) source: EventSource,
+    pub(super) source: Option<EventSource>,
     pub(super) type_prefix: Arc<str>,
     pub(super) when: Pattern,
     pub(super) metadata: Option<PointerBuf>,
@@ -41,6 +41,10 @@ pub struct Publication {
     pub(super) mode: Mode,
     pub(super) numbers: Numbers,
     pub(super) context: Arc<Value>,
+    pub(super) attributes: Vec<PublishedAttribute>,
+    pub(super) clear: ClearNames,
+    /// A mistake at the place of its name that says nothing yet.
+    pub(super) declared: Diagnostic,
 }
 
 impl Publication {
@@ -54,7 +58,7 @@ impl Publication {
         &self.domain
     }
 
-    /// The name of its message in the contract, by custom `Entity.Event`.
+    /// The name of its events, by custom `Entity.Event`: what `types` of subscriptions match.
     pub fn event(&self) -> &str {
         &self.event
     }
@@ -64,12 +68,13 @@ impl Publication {
         &self.contract
     }
 
-    /// The CloudEvents `source` of its events.
-    pub const fn source(&self) -> &EventSource {
-        &self.source
+    /// The CloudEvents `source` of its events; nothing if its file leaves that to the contract.
+    pub const fn source(&self) -> Option<&EventSource> {
+        self.source.as_ref()
     }
 
-    /// What stands before the event name in the CloudEvents `type`; empty by custom.
+    /// What stands before the event name in the name that `types` match, which is the CloudEvents
+    /// `type` unless the contract fixes another; empty by custom.
     pub fn type_prefix(&self) -> &str {
         &self.type_prefix
     }
@@ -117,6 +122,21 @@ impl Publication {
     /// The constants that a patch finds below `/context`: an object.
     pub fn context(&self) -> &Value {
         &self.context
+    }
+
+    /// The extension attributes of its events, in the order of its file.
+    pub fn attributes(&self) -> &[PublishedAttribute] {
+        &self.attributes
+    }
+
+    /// What of its events stands outside of tokens beside what always does.
+    pub const fn clear(&self) -> &ClearNames {
+        &self.clear
+    }
+
+    /// A mistake in its file, at the place of its name.
+    pub fn mistake(&self, problem: impl Into<String>) -> Diagnostic {
+        Diagnostic { problem: problem.into(), ..self.declared.clone() }
     }
 }
 

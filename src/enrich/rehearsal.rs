@@ -7,7 +7,7 @@ use json_patch::PatchOperation;
 use json_patch::jsonptr::Pointer;
 use serde_json::{Map, Value};
 
-use crate::enrich::Publication;
+use crate::enrich::{Publication, PublishedAttribute};
 use crate::event::Timestamp;
 use crate::source::{Envelope, Received};
 
@@ -40,7 +40,9 @@ impl Publication {
             });
             put(&mut event, &copy.from, value);
         }
-        for pointer in [self.metadata(), self.subject()].into_iter().flatten() {
+        let attributes = self.attributes().iter().filter(|set| !set.is_optional());
+        let named = [self.metadata(), self.subject()].into_iter().flatten();
+        for pointer in named.chain(attributes.map(PublishedAttribute::from)) {
             if pointer.resolve(&event).is_err() {
                 put(&mut event, pointer, Value::from(PLACEHOLDER));
             }

@@ -52,6 +52,7 @@ pub fn contracts(config: &Config) -> Result<Contracts, BuildError> {
     let catalog = Catalog::load(&read(&config.contracts)?).map_err(BuildError::Documents)?;
     let publications =
         Publications::load(&read(&config.publications)?).map_err(BuildError::Documents)?;
+    catalog.check_sources(&publications).map_err(BuildError::Documents)?;
     let catalog = Arc::new(catalog);
     let gate = Gate::new(Arc::clone(&catalog), &publications).map_err(BuildError::Documents)?;
     Ok((catalog, Arc::new(publications), gate))

@@ -39,6 +39,8 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
     older.execute_batch("DROP TABLE protections; DROP TABLE envelopes; DROP TABLE unread").unwrap();
     let times = "DROP TABLE times; ALTER TABLE dead_letters DROP COLUMN time_text";
     older.execute_batch(times).unwrap();
+    let contexts = "DROP TABLE contexts; ALTER TABLE dead_letters DROP COLUMN context";
+    older.execute_batch(contexts).unwrap();
     older.pragma_update(None, "user_version", 8).unwrap();
     drop(older);
 
