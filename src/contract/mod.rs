@@ -24,6 +24,8 @@ mod closing;
 mod contradiction;
 mod effort;
 mod envelope;
+#[cfg(test)]
+mod envelope_tests;
 mod gate;
 mod identity;
 mod keyword;
