@@ -11,9 +11,7 @@ use crate::contract::outline::Generation;
 use crate::contract::reference::{Library, Location};
 use crate::contract::rules::{ContractMistake, Rules};
 use crate::contract::shape::Shapes;
-use crate::event::{
-    AttributeValue, Diagnostic, EventSource, EventType, is_attribute_name,
-};
+use crate::event::{AttributeValue, Diagnostic, EventSource, EventType, is_attribute_name};
 
 /// What a message demands of the CloudEvents that carry it.
 pub(super) struct EnvelopeRules {
@@ -147,11 +145,7 @@ fn parsed<T, E: std::error::Error>(
 }
 
 /// Compiles the schema of one attribute.
-fn rules(
-    library: &Library,
-    at: &Location,
-    generation: Generation,
-) -> Result<Rules, Diagnostic> {
+fn rules(library: &Library, at: &Location, generation: Generation) -> Result<Rules, Diagnostic> {
     let bundle = ContractBundle::of(library, at, generation)?;
     let mistake = |mistake: ContractMistake| {
         let place = bundle.origin(&mistake.pointer).unwrap_or_else(|| at.clone());

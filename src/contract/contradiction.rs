@@ -169,7 +169,8 @@ impl Search<'_> {
                 ),
                 (None, "data_base64") => (
                     true,
-                    "`data_base64` is required by the contract, and data crosses as JSON".to_owned(),
+                    "`data_base64` is required by the contract, and data crosses as JSON"
+                        .to_owned(),
                     "describe what crosses under `properties.data`",
                 ),
                 (None, name) if !is_attribute_name(name) => (
@@ -185,7 +186,8 @@ impl Search<'_> {
             };
             let mistake = self.envelope.demand(name, self.problem(&problem));
             let mistake = mistake.map(|mistake| mistake.with_help(help));
-            let told = |mistake: Diagnostic| if is_error { mistake } else { mistake.into_warning() };
+            let told =
+                |mistake: Diagnostic| if is_error { mistake } else { mistake.into_warning() };
             self.found.extend(mistake.map(told));
         }
     }
@@ -197,9 +199,7 @@ impl Search<'_> {
             let problem = self.problem(&format!("the contract does not describe `{name}`"));
             let help = "describe it, or do not close the CloudEvent";
             let at = self.envelope.closed_to(name).next();
-            self.found.extend(at.map(|at| {
-                Diagnostic { problem, ..at.clone() }.with_help(help)
-            }));
+            self.found.extend(at.map(|at| Diagnostic { problem, ..at.clone() }.with_help(help)));
         }
         let ours = ALWAYS.iter().chain(&["traceparent"]);
         let lacking = |name: &&&str| self.envelope.closed_to(name).next().is_some();
@@ -220,7 +220,8 @@ impl Search<'_> {
         let name = set.name().as_str();
         let Some(value) = self.constant_at(set.from()) else { return };
         if let Err(rule) = self.envelope.value_of(name, value) {
-            let problem = format!("by the contract `{name}` {rule}, unlike the constant of `context`");
+            let problem =
+                format!("by the contract `{name}` {rule}, unlike the constant of `context`");
             self.error(name, &problem, "change the constant or the contract");
         }
     }

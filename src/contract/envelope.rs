@@ -48,13 +48,13 @@ impl EnvelopeOutline {
         generation: Generation,
     ) -> Result<Option<Self>, Diagnostic> {
         let mut outline = Self::default();
-        let whole = ObjectSchema::read(library, payload.clone(), generation)?;
+        let whole = ObjectSchema::read(library, payload, generation)?;
         if whole.is_envelope() {
             outline.add(whole, |name| Some(name.to_owned()));
         }
         for headers in headers(library, definition) {
             // Nothing that crosses depends on headers, so that broken ones only say nothing.
-            if let Ok(headers) = ObjectSchema::read(library, headers, generation) {
+            if let Ok(headers) = ObjectSchema::read(library, &headers, generation) {
                 outline.add_headers(headers);
             }
         }
@@ -98,7 +98,7 @@ pub(super) fn data_of(
     payload: &Location,
     generation: Generation,
 ) -> Result<Option<Vec<Location>>, Diagnostic> {
-    let mut whole = ObjectSchema::read(library, payload.clone(), generation)?;
+    let mut whole = ObjectSchema::read(library, payload, generation)?;
     let is_envelope = whole.is_envelope();
     Ok(is_envelope.then(|| whole.properties.remove("data").unwrap_or_default()))
 }
@@ -114,11 +114,7 @@ struct ObjectSchema {
 }
 
 impl ObjectSchema {
-    fn read(
-        library: &Library,
-        at: Location,
-        generation: Generation,
-    ) -> Result<Self, Diagnostic> {
+    fn read(library: &Library, at: &Location, generation: Generation) -> Result<Self, Diagnostic> {
         let mut read = Self::default();
         let mut open = vec![at.clone()];
         let mut seen = 0;
@@ -126,7 +122,7 @@ impl ObjectSchema {
         while let Some(part) = open.pop() {
             seen += 1;
             if seen > MAX_SCHEMAS {
-                return Err(library.mistake(&at, "`allOf` refers to itself"));
+                return Err(library.mistake(at, "`allOf` refers to itself"));
             }
             let part = enter(library, part, generation)?;
             let Some(object) = library.value(&part).and_then(Value::as_object) else { continue };
@@ -143,8 +139,8 @@ impl ObjectSchema {
             let names = read.properties.keys().cloned().collect();
             read.closed.push(ClosedPart { at, names, patterns: Vec::new() });
         }
-        let of_type = read.properties.get("type").into_iter().flatten();
-        let fixed = of_type.filter_map(|at| fixed_text(library, at.clone(), generation)).next();
+        let mut of_type = read.properties.get("type").into_iter().flatten();
+        let fixed = of_type.find_map(|at| fixed_text(library, at.clone(), generation));
         read.fixed_type = fixed;
         Ok(read)
     }
@@ -163,7 +159,8 @@ impl ObjectSchema {
             self.required.entry(name.to_owned()).or_insert(place);
         }
         if object.get("additionalProperties") == Some(&Value::Bool(false)) {
-            let names = |keyword| members(keyword).into_iter().flat_map(|known| known.keys().cloned());
+            let names =
+                |keyword| members(keyword).into_iter().flat_map(|known| known.keys().cloned());
             self.closed.push(ClosedPart {
                 at: at.child("additionalProperties"),
                 names: names("properties").collect(),
@@ -188,8 +185,7 @@ impl ObjectSchema {
     /// Whether headers without a prefix are those of a CloudEvent, as MQTT has them.
     fn has_attributes(&self) -> bool {
         let has = |name: &str| self.properties.contains_key(name);
-        (has("specversion") && has("type"))
-            || (self.names_type() && (has("id") || has("source")))
+        (has("specversion") && has("type")) || (self.names_type() && (has("id") || has("source")))
     }
 
     fn names_type(&self) -> bool {
@@ -211,11 +207,7 @@ fn headers(library: &Library, definition: &Definition) -> Vec<Location> {
 }
 
 /// Follows references, and steps into a Multi Format Schema Object of version 3.
-fn enter(
-    library: &Library,
-    at: Location,
-    generation: Generation,
-) -> Result<Location, Diagnostic> {
+fn enter(library: &Library, at: Location, generation: Generation) -> Result<Location, Diagnostic> {
     let at = library.settle(at)?;
     let is_there = |member: &str| library.value(&at.child(member)).is_some();
     if generation == Generation::Three && is_there("schemaFormat") && is_there("schema") {

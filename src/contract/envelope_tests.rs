@@ -33,7 +33,10 @@ channels:
 
 /// An envelope with these properties beside its data.
 fn envelope(properties: &str, more: &str) -> Catalog {
-    contract(&format!("{{ type: object, properties: {{ {properties}, {CLOSED_DATA} }}{more} }}"), "")
+    contract(
+        &format!("{{ type: object, properties: {{ {properties}, {CLOSED_DATA} }}{more} }}"),
+        "",
+    )
 }
 
 fn publication(head: &str, item: &str) -> Publications {
@@ -58,7 +61,10 @@ fn told(catalog: Catalog, publications: &Publications) -> Vec<String> {
     let shown = |told: &Diagnostic| {
         let severity = if told.severity == Severity::Error { "error" } else { "warning" };
         assert!(told.place.is_some() && told.problem.contains("payments/Payment.Authorised"));
-        format!("{severity} {}", told.problem.replace("publication `payments/Payment.Authorised`: ", ""))
+        format!(
+            "{severity} {}",
+            told.problem.replace("publication `payments/Payment.Authorised`: ", "")
+        )
     };
     match Gate::new(Arc::new(catalog), publications) {
         Ok(gate) => gate.warnings().iter().map(shown).collect(),
@@ -138,8 +144,9 @@ fn headers_describe_attributes_in_every_binding() {
         "type: { const: com.x.v1 }, id: true, correlationid: { minLength: 5 }, content-type: true",
         "CE-Type: { const: com.x.v1 }, CE-CorrelationId: { minLength: 5 }",
     ] {
-        let catalog =
-            || contract(payload, &format!("headers: {{ type: object, properties: {{ {headers} }} }}"));
+        let catalog = || {
+            contract(payload, &format!("headers: {{ type: object, properties: {{ {headers} }} }}"))
+        };
         let item = "    attributes: { correlationid: /detail/c }\n";
         let publications = publication(SOURCE, item);
         let crossed = cross(catalog(), &publications, json!({"id": 7, "c": "12345"})).unwrap();
@@ -153,45 +160,112 @@ fn headers_describe_attributes_in_every_binding() {
     assert_eq!(validated.identity().event_type.as_str(), "Payment.Authorised");
 }
 
+/// Properties, more of the payload, the head of the publication's file, more of the publication, and
+/// how the one thing begins that is told.
+const CONTRADICTIONS: &[(&str, &str, &str, &str, &str)] = &[
+    (
+        "type: { enum: [com.x.v1, com.x.v2] }",
+        "",
+        SOURCE,
+        "",
+        "error its `type` is `Payment.Authorised`, and by the contract it",
+    ),
+    ("id: { format: uuid }", "", SOURCE, "", "warning `id` is a ULID"),
+    ("id: { minLength: 36 }", "", SOURCE, "", "warning `id` is a ULID"),
+    (
+        "source: { pattern: '^urn:' }",
+        "",
+        SOURCE,
+        "",
+        "error its `source` is `/payments`, and by the contract it",
+    ),
+    (
+        "source: { const: /other }",
+        "",
+        SOURCE,
+        "",
+        "error its `source` is `/payments`, and by the contract it",
+    ),
+    (
+        "correlationid: { type: string }",
+        ", required: [correlationid]",
+        SOURCE,
+        "",
+        "error it sets no attribute `correlationid`, which the contract requires",
+    ),
+    (
+        "correlationid: true",
+        ", required: [correlationid]",
+        SOURCE,
+        "    attributes: { correlationid: { from: /detail/c, optional: true } }\n",
+        "warning `correlationid` is optional in it and required by the contract",
+    ),
+    ("specversion: { const: '0.3' }", "", SOURCE, "", "error `specversion` is `1.0`"),
+    (
+        "datacontenttype: { const: application/xml }",
+        "",
+        SOURCE,
+        "",
+        "error `datacontenttype` is `application/json`",
+    ),
+    ("time: { format: date }", "", SOURCE, "", "error `time` is a moment in RFC 3339"),
+    (
+        "subject: { pattern: '^[0-9]+$' }",
+        "",
+        SOURCE,
+        "",
+        "error its `subject` is `Payment.Authorised`",
+    ),
+    (
+        "subject: { maxLength: 3 }",
+        "",
+        "source: /payments\ncontext: { s: long }",
+        "    subject: /context/s\n",
+        "error its `subject` is `long`",
+    ),
+    (
+        "tenant: { enum: [eu, us] }",
+        "",
+        "source: /payments\ncontext: { tenant: asia }",
+        "    attributes: { tenant: /context/tenant }\n",
+        "error by the contract `tenant`",
+    ),
+    (
+        "correlationId: true",
+        ", required: [correlationId]",
+        SOURCE,
+        "",
+        "error `correlationId` is required by the contract, and cannot be an attribute",
+    ),
+    (
+        "traceparent: true",
+        ", required: [traceparent]",
+        SOURCE,
+        "",
+        "warning `traceparent` is required by the contract",
+    ),
+    (
+        "sequence: true",
+        ", required: [sequence]",
+        SOURCE,
+        "",
+        "warning `sequence` is required by the contract, and stands beside the event",
+    ),
+    (
+        "dataschema: { const: 'https://x.example/y' }",
+        "",
+        SOURCE,
+        "",
+        "warning `dataschema` is where the gateway serves",
+    ),
+];
+
 #[test]
 fn contradictions_are_told_each_with_its_severity() {
-    let id = "id: true, specversion: true";
-    for (properties, more, head, item, expected) in [
-        ("type: { enum: [com.x.v1, com.x.v2] }", "", SOURCE, "",
-            "error its `type` is `Payment.Authorised`, and by the contract it"),
-        ("id: { format: uuid }", "", SOURCE, "", "warning `id` is a ULID"),
-        ("id: { minLength: 36 }", "", SOURCE, "", "warning `id` is a ULID"),
-        ("source: { pattern: '^urn:' }", "", SOURCE, "",
-            "error its `source` is `/payments`, and by the contract it"),
-        ("source: { const: /other }", "", SOURCE, "",
-            "error its `source` is `/payments`, and by the contract it"),
-        ("correlationid: { type: string }", ", required: [correlationid]", SOURCE, "",
-            "error it sets no attribute `correlationid`, which the contract requires"),
-        ("correlationid: true", ", required: [correlationid]", SOURCE,
-            "    attributes: { correlationid: { from: /detail/c, optional: true } }\n",
-            "warning `correlationid` is optional in it and required by the contract"),
-        ("specversion: { const: '0.3' }", "", SOURCE, "", "error `specversion` is `1.0`"),
-        ("datacontenttype: { const: application/xml }", "", SOURCE, "",
-            "error `datacontenttype` is `application/json`"),
-        ("time: { format: date }", "", SOURCE, "", "error `time` is a moment in RFC 3339"),
-        ("subject: { pattern: '^[0-9]+$' }", "", SOURCE, "",
-            "error its `subject` is `Payment.Authorised`"),
-        ("subject: { maxLength: 3 }", "", "source: /payments\ncontext: { s: long }",
-            "    subject: /context/s\n", "error its `subject` is `long`"),
-        ("tenant: { enum: [eu, us] }", "", "source: /payments\ncontext: { tenant: asia }",
-            "    attributes: { tenant: /context/tenant }\n",
-            "error by the contract `tenant`"),
-        ("correlationId: true", ", required: [correlationId]", SOURCE, "",
-            "error `correlationId` is required by the contract, and cannot be an attribute"),
-        ("traceparent: true", ", required: [traceparent]", SOURCE, "",
-            "warning `traceparent` is required by the contract"),
-        ("sequence: true", ", required: [sequence]", SOURCE, "",
-            "warning `sequence` is required by the contract, and stands beside the event"),
-        ("dataschema: { const: 'https://x.example/y' }", "", SOURCE, "",
-            "warning `dataschema` is where the gateway serves"),
-    ] {
-        let rest: Vec<&str> =
-            id.split(", ").filter(|one| !properties.starts_with(&one[..3])).collect();
+    for (properties, more, head, item, expected) in CONTRADICTIONS {
+        let rest = ["id: true", "specversion: true"].into_iter();
+        let name = |text: &str| text.split(':').next().map(str::to_owned);
+        let rest: Vec<&str> = rest.filter(|one| name(one) != name(properties)).collect();
         let all = format!("{properties}, {}", rest.join(", "));
         let found = told(envelope(&all, more), &publication(head, item));
         assert!(found.len() == 1 && found[0].starts_with(expected), "{properties}: {found:#?}");
@@ -224,8 +298,7 @@ fn an_attribute_that_breaks_its_schema_is_a_violation_without_its_value() {
     let item = |mode: &str| format!("    mode: {mode}\n    attributes: {{ tenant: /detail/t }}\n");
 
     let publications = publication(SOURCE, &item("enforce"));
-    let refused =
-        cross(catalog(), &publications, json!({"id": 7, "t": "secret"})).unwrap_err();
+    let refused = cross(catalog(), &publications, json!({"id": 7, "t": "secret"})).unwrap_err();
     assert_eq!(refused.len(), 1);
     assert_eq!((&*refused[0].pointer, &*refused[0].code), ("", "attribute"));
     assert!(refused[0].message.starts_with("the attribute `tenant` "), "{}", refused[0].message);
@@ -307,7 +380,10 @@ fn a_publication_without_a_source_needs_a_contract_that_fixes_one() {
     let publications = publication("", "");
     let lacking = envelope("specversion: true, id: true", "").check_sources(&publications);
     let shown = lacking.unwrap_err()[0].to_string();
-    assert!(shown.starts_with("payments.yaml:5:12: `payments/Payment.Authorised` has no `source`"), "{shown}");
+    assert!(
+        shown.starts_with("payments.yaml:5:12: `payments/Payment.Authorised` has no `source`"),
+        "{shown}"
+    );
     let fixed = envelope("specversion: true, id: true, source: { const: /s }", "");
     assert!(fixed.check_sources(&publications).is_ok());
 }

@@ -1,7 +1,6 @@
 //! The extension attributes that a publication gives its events, and what of an event stands outside
 //! of tokens.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use json_patch::jsonptr::{Pointer, PointerBuf};
@@ -85,12 +84,12 @@ pub(super) enum AttributeProblem {
 }
 
 /// The value of an attribute as it crosses, by its type in JSON. Each number has its one text.
-pub(super) fn attribute_value(found: Option<Cow<'_, Value>>) -> Result<Value, AttributeProblem> {
+pub(super) fn attribute_value(found: Option<&Value>) -> Result<Value, AttributeProblem> {
     let text = |text: &str| {
         let fault = |_| AttributeProblem::Invalid("a text that is too long or not printable");
         AttributeValue::text(text).map_err(fault)
     };
-    match found.as_deref() {
+    match found {
         None => Err(AttributeProblem::Missing("nothing")),
         Some(Value::Null) => Err(AttributeProblem::Missing("null")),
         Some(Value::String(found)) if found.is_empty() => {

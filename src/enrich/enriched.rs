@@ -14,6 +14,9 @@ use crate::event::number::crossing_text;
 use crate::event::{AttributeError, AttributeName, Blame, EventType, Fault, Subject, Violation};
 use crate::source::Received;
 
+/// The values of extension attributes, by name.
+type AttributeValues = Vec<(AttributeName, Value)>;
+
 /// A received event as one publication wants it; only [`Publication::enrich`] makes one.
 #[derive(Clone)]
 pub struct Enriched {
@@ -21,7 +24,7 @@ pub struct Enriched {
     publication: Arc<Publication>,
     event_type: EventType,
     subject: Subject,
-    attributes: Vec<(AttributeName, Value)>,
+    attributes: Arc<AttributeValues>,
     data: Value,
 }
 
@@ -175,12 +178,12 @@ impl Publication {
         &self,
         document: PatchedDocument<'_>,
         data: &Value,
-    ) -> Result<Vec<(AttributeName, Value)>, EnrichError> {
+    ) -> Result<Arc<AttributeValues>, EnrichError> {
         let mut values = Vec::with_capacity(self.attributes().len());
         for set in self.attributes() {
             let (attribute, pointer) = (set.name().clone(), set.from().to_string());
             let publication = Arc::clone(self.name());
-            match attribute_value(document.find(set.from(), data)) {
+            match attribute_value(document.find(set.from(), data).as_deref()) {
                 Ok(value) => values.push((attribute, value)),
                 Err(AttributeProblem::Missing(_)) if set.is_optional() => {}
                 Err(AttributeProblem::Missing(found)) => {
@@ -195,7 +198,7 @@ impl Publication {
                 }
             }
         }
-        Ok(values)
+        Ok(Arc::new(values))
     }
 
     fn text_at(
@@ -331,7 +334,9 @@ mod tests {
         let made = |detail| {
             let made = enrich(&item, detail)?;
             let attributes = made.attributes().iter();
-            Ok(attributes.map(|(name, value)| (name.to_string(), value.clone())).collect::<Vec<_>>())
+            Ok(attributes
+                .map(|(name, value)| (name.to_string(), value.clone()))
+                .collect::<Vec<_>>())
         };
         let named = |pairs: &[(&str, Value)]| -> Vec<(String, Value)> {
             pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
@@ -339,8 +344,11 @@ mod tests {
 
         let both = [("correlationid", json!("c-1")), ("order", json!(7))];
         assert_eq!(made(json!({"id": 7, "correlation": "c-1"})).unwrap(), named(&both));
-        let all = [("correlationid", json!(12_345_678_901_u64)), ("order", json!(7)),
-            ("replayed", json!(true))];
+        let all = [
+            ("correlationid", json!(12_345_678_901_u64)),
+            ("order", json!(7)),
+            ("replayed", json!(true)),
+        ];
         let detail = json!({"id": 7.0, "correlation": 12_345_678_901_u64, "again": true});
         assert_eq!(made(detail).unwrap(), named(&all));
         let code = |detail| made(detail).map_err(|error: EnrichError| error.code()).unwrap_err();

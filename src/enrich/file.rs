@@ -529,7 +529,10 @@ publications:
             .collect();
         assert_eq!(
             set,
-            [("correlationid", "/detail/correlationId", false), ("tenant", "/context/tenant", true)]
+            [
+                ("correlationid", "/detail/correlationId", false),
+                ("tenant", "/context/tenant", true)
+            ]
         );
         assert!(publication.clear().subject);
         assert_eq!(publication.clear().extensions.len(), 1);

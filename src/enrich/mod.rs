@@ -5,8 +5,8 @@
 //! (RFC 6902) moved out of the envelope. [`Publications`] are read from the files of
 //! `config/publications/`, and every mistake in them is found then, at its place.
 //!
-//! **Invariant:** only what a patch put below `/data` leaves this room, and a patch applies whole
-//! or not at all.
+//! **Invariant:** only what a patch put below `/data` and what the publication names (subject, third
+//! level of the name, extension attributes) leaves this room, and a patch applies whole or not at all.
 
 mod attributes;
 mod crossing;

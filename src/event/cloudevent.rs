@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::event::{
-    AttributeName, AttributeValue, ContentDigest, Data, EventContext, EventId, EventSource, EventTime, EventType, IdempotencyKey,
-    SUBJECT, Subject, TraceContext,
+    AttributeName, AttributeValue, ContentDigest, Data, EventContext, EventId, EventSource,
+    EventTime, EventType, IdempotencyKey, SUBJECT, Subject, TraceContext,
 };
 
 /// The value of `specversion`.

@@ -95,7 +95,9 @@ impl DeadLetterQuery {
             && letter.id > self.after
             && self.last.is_none_or(|last| letter.id <= last)
             && self.reason.as_deref().is_none_or(|reason| *letter.reason == *reason)
-            && self.types().is_none_or(|(from, to)| names.iter().any(|name| (&*from..&*to).contains(name)))
+            && self
+                .types()
+                .is_none_or(|(from, to)| names.iter().any(|name| (&*from..&*to).contains(name)))
             && self.from.is_none_or(|from| event >= from)
             && self.to.is_none_or(|to| event <= to)
     }

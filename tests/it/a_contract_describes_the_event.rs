@@ -73,7 +73,8 @@ fn assert_is_whole(arrival: &Arrival) {
 
 fn assert_is_hidden(arrival: &Arrival) {
     let headers = format!("{:?}", arrival.headers);
-    for text in ["customer-4711", "c-815", "ce-correlationid", "ce-region", "ce-tries", "ce-subject"]
+    for text in
+        ["customer-4711", "c-815", "ce-correlationid", "ce-region", "ce-tries", "ce-subject"]
     {
         assert!(!headers.contains(text), "{text}: {headers}");
     }

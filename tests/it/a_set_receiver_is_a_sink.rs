@@ -196,8 +196,10 @@ async fn a_structured_event_shows_extension_attributes_and_a_subject_only_if_the
     let shown: Value = serde_json::from_str(&posted.body).unwrap();
     let opened = consumer.open(&Consumer::token(&posted)).unwrap();
     assert_eq!(opened.event()["subject"], "confidential-customer");
-    assert_eq!((&opened.event()["tenant"], &opened.event()["order"]),
-        (&json!("confidential-customer"), &json!("4711")));
+    assert_eq!(
+        (&opened.event()["tenant"], &opened.event()["order"]),
+        (&json!("confidential-customer"), &json!("4711"))
+    );
     assert_eq!(shown["tenant"], "confidential-customer");
     assert_eq!((shown.get("subject"), shown.get("order")), (None, None));
 }

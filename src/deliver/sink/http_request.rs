@@ -93,10 +93,7 @@ fn event_headers(mode: ContentMode, parcel: &Parcel, now: i64) -> Headers {
 }
 
 /// The headers of the extension attributes that may be shown.
-fn extension_headers(
-    mode: ContentMode,
-    parcel: &Parcel,
-) -> Vec<(Cow<'static, str>, String)> {
+fn extension_headers(mode: ContentMode, parcel: &Parcel) -> Vec<(Cow<'static, str>, String)> {
     let shown = parcel.extensions.iter().filter(|_| mode.is_binary());
     let header = |(name, value): &(AttributeName, AttributeValue)| {
         (Cow::Owned(format!("ce-{name}")), percent_encoded(&value.to_string()))

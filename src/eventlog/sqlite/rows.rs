@@ -6,8 +6,9 @@ use rusqlite::Row;
 use rusqlite::types::{FromSqlError, Type};
 
 use crate::event::{
-    ChainValue, CloudEvent, ContentDigest, Data, EventContext, EventId, EventProducer, EventSource, EventType,
-    IdempotencyKey, ProducerKind, ReplayId, Subject, SubscriptionId, Timestamp, TokenDigest,
+    ChainValue, CloudEvent, ContentDigest, Data, EventContext, EventId, EventProducer, EventSource,
+    EventType, IdempotencyKey, ProducerKind, ReplayId, Subject, SubscriptionId, Timestamp,
+    TokenDigest,
 };
 use crate::eventlog::{
     Attempt, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Entry, KeptReceipt, NewQuarantined,
