@@ -236,3 +236,63 @@ pub(super) fn fixed_text(
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::contract::Catalog;
+
+    const HEAD: &str = "asyncapi: 3.0.0
+info: { title: T, version: 1.0.0 }
+channels:
+  c:
+    messages:
+      A.B:
+        payload: ";
+
+    fn is_envelope(payload: &str) -> bool {
+        let text = format!("{HEAD}{payload}\n");
+        let catalog = Catalog::load(&BTreeMap::from([("payments.yaml".to_owned(), text)])).unwrap();
+        let message = catalog.message("payments.yaml", "A.B").unwrap();
+        message.envelope().is_some()
+    }
+
+    #[test]
+    fn a_payload_is_an_envelope_only_if_it_describes_a_whole_event() {
+        for payload in [
+            "{ properties: { specversion: true, type: true, source: true, id: true, data: true } }",
+            "{ properties: { specversion: { const: '1.0' }, data: true } }",
+            "{ properties: { type: { const: com.x.v1 }, id: { format: uuid }, correlationid: true, data: true } }",
+            "{ properties: { type: { enum: [com.x.v1] }, id: true, data: true } }",
+            "{ allOf: [ { properties: { type: { allOf: [ { const: com.x.v1 } ] }, id: true } }, { properties: { data: true } } ] }",
+        ] {
+            assert!(is_envelope(payload), "{payload}");
+        }
+        for payload in [
+            "{ properties: { type: { const: card }, id: true, data: true } }",
+            "{ properties: { type: { type: string }, id: true, data: true } }",
+            "{ properties: { type: { const: com.x.v1 }, id: true } }",
+            "{ properties: { type: { const: com.x.v1 }, id: true, data: true, orderId: true } }",
+            "{ properties: { id: true, source: true, type: true } }",
+            "{ properties: { data: true } }",
+            "true",
+        ] {
+            assert!(!is_envelope(payload), "{payload}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_payload_of_any_names_is_read_without_a_panic(
+            names in proptest::collection::btree_set("[a-zA-Z_]{1,12}|type|id|data|specversion|source", 0..8),
+            text in "[a-z.]{0,8}",
+        ) {
+            let member = |name: &String| format!("{name}: {{ const: '{text}' }}");
+            let members: Vec<String> = names.iter().map(member).collect();
+            let text = format!("{HEAD}{{ properties: {{ {} }} }}\n", members.join(", "));
+            let _ = Catalog::load(&BTreeMap::from([("x.yaml".to_owned(), text)]));
+        }
+    }
+}

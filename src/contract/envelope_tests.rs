@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::contract::{Catalog, Gate, Validated};
@@ -83,36 +82,6 @@ fn cross(
     let enriched = publication.enrich(&received).unwrap();
     let gate = Gate::new(Arc::new(catalog), publications).unwrap();
     gate.check(enriched).map_err(|refused| refused.violations)
-}
-
-fn is_envelope(payload: &str) -> bool {
-    let catalog = contract(payload, "");
-    let message = catalog.message("payments.yaml", "Payment.Authorised").unwrap();
-    message.envelope().is_some()
-}
-
-#[test]
-fn a_payload_is_an_envelope_only_if_it_describes_a_whole_event() {
-    for payload in [
-        "{ properties: { specversion: true, type: true, source: true, id: true, data: true } }",
-        "{ properties: { specversion: { const: '1.0' }, data: true } }",
-        "{ properties: { type: { const: com.x.v1 }, id: { format: uuid }, correlationid: true, data: true } }",
-        "{ properties: { type: { enum: [com.x.v1] }, id: true, data: true } }",
-        "{ allOf: [ { properties: { type: { allOf: [ { const: com.x.v1 } ] }, id: true } }, { properties: { data: true } } ] }",
-    ] {
-        assert!(is_envelope(payload), "{payload}");
-    }
-    for payload in [
-        "{ properties: { type: { const: card }, id: true, data: true } }",
-        "{ properties: { type: { type: string }, id: true, data: true } }",
-        "{ properties: { type: { const: com.x.v1 }, id: true } }",
-        "{ properties: { type: { const: com.x.v1 }, id: true, data: true, orderId: true } }",
-        "{ properties: { id: true, source: true, type: true } }",
-        "{ properties: { data: true } }",
-        "true",
-    ] {
-        assert!(!is_envelope(payload), "{payload}");
-    }
 }
 
 #[test]
@@ -386,19 +355,4 @@ fn a_publication_without_a_source_needs_a_contract_that_fixes_one() {
     );
     let fixed = envelope("specversion: true, id: true, source: { const: /s }", "");
     assert!(fixed.check_sources(&publications).is_ok());
-}
-
-proptest! {
-    #[test]
-    fn a_payload_of_any_names_is_read_without_a_panic(
-        names in proptest::collection::btree_set("[a-zA-Z_]{1,12}|type|id|data|specversion|source", 0..8),
-        text in "[a-z.]{0,8}",
-    ) {
-        let member = |name: &String| format!("{name}: {{ const: '{text}' }}");
-        let members: Vec<String> = names.iter().map(member).collect();
-        let text = format!(
-            "asyncapi: 3.0.0\ninfo: {{ title: T, version: 1.0.0 }}\nchannels:\n  c:\n    messages:\n      \
-             A.B:\n        payload: {{ properties: {{ {} }} }}\n", members.join(", "));
-        let _ = Catalog::load(&BTreeMap::from([("x.yaml".to_owned(), text)]));
-    }
 }
