@@ -2,12 +2,13 @@
 //! in the token, and outside of it only where the publication says so.
 
 use std::fs;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
 use sealway::config::Config;
 
-use crate::harness::{Arrival, Receiver, Reply, TestGateway, eventually};
+use crate::harness::{Arrival, Process, Receiver, Reply, TestGateway, eventually};
 
 /// A team's contract: it fixes the type, wants a UUID as id, and requires an attribute.
 const CONTRACT: &str = "asyncapi: 3.0.0
@@ -46,9 +47,13 @@ publications:
       - { op: copy, from: /detail/amount, path: /data/amount }
 ";
 
+fn write_x(contracts: &Path, publications: &Path, item: &str) {
+    fs::write(contracts.join("x.yaml"), CONTRACT).unwrap();
+    fs::write(publications.join("payments.yaml"), format!("{PUBLICATION}{item}")).unwrap();
+}
+
 fn publish_x(config: &Config, item: &str) {
-    fs::write(config.contracts.join("x.yaml"), CONTRACT).unwrap();
-    fs::write(config.publications.join("payments.yaml"), format!("{PUBLICATION}{item}")).unwrap();
+    write_x(&config.contracts, &config.publications, item);
 }
 
 async fn gateway(item: &str) -> TestGateway {
@@ -194,4 +199,34 @@ async fn an_event_without_its_attribute_or_with_another_value_is_refused_without
         assert!(text.contains("correlationid") && !text.contains("secret"), "{text}");
     }
     assert_eq!(gateway.get("/events").await["events"], json!([]));
+}
+
+#[tokio::test]
+async fn a_kill_after_the_answer_keeps_what_was_decided() {
+    let mut gateway = Process::prepare();
+    let folder = |name: &str| gateway.directory().join(name);
+    write_x(&folder("asyncapi"), &folder("publications"), "");
+    let producer = gateway.add_caller("producer", "publish");
+    let operator = gateway.add_caller("operator", "operate");
+    gateway.serve().await;
+    let client = reqwest::Client::new();
+    let events = format!("{}/events", gateway.issuer());
+    let sent = client
+        .post(&events)
+        .bearer_auth(&producer)
+        .header("content-type", "application/cloudevents+json")
+        .body(payment("p-1").to_string())
+        .send()
+        .await
+        .unwrap();
+    assert!(sent.status().is_success(), "{}", sent.status());
+
+    gateway.kill();
+    gateway.serve().await;
+
+    let listed = client.get(format!("{events}?type=Payment.Authorised")).bearer_auth(&operator);
+    let listed: Value = listed.send().await.unwrap().text().await.unwrap().parse().unwrap();
+    let event = &listed["events"][0];
+    assert_eq!((&event["type"], &event["tries"]), (&json!("com.x.v1"), &json!(3)));
+    assert_eq!((&event["correlationid"], &event["region"]), (&json!("c-815"), &json!("eu")));
 }
