@@ -8,8 +8,9 @@
 //! folder (`reference`); the readers of the versions (`version2`, `version3`) find the messages
 //! (`usage`), which become one list by name (`outline`); a payload becomes a schema that stands alone (`bundle`), is compiled (`rules`), laid
 //! out as a graph of declared members (`shape`) and bounded in effort (`effort`); `closing` walks
-//! data along that graph. What a message says of the CloudEvent itself is found (`envelope`), compiled
-//! (`attribute_rules`), held against publications (`contradiction`) and against events (`identity`).
+//! data along that graph. What a message says of the CloudEvent itself is found (`envelope`),
+//! compiled (`attribute_rules`), held against publications (`contradiction`) and against events
+//! (`crossing_identity`).
 //!
 //! **Invariants:** nothing is read or fetched here; a `Validated` event has passed its message, or
 //! its publication only observes and carries the breaches; no violation repeats a value.
@@ -22,12 +23,12 @@ mod bundle;
 mod catalog;
 mod closing;
 mod contradiction;
+mod crossing_identity;
 mod effort;
 mod envelope;
 #[cfg(test)]
 mod envelope_tests;
 mod gate;
-mod identity;
 mod keyword;
 mod message;
 mod outline;
@@ -41,7 +42,7 @@ mod version2;
 mod version3;
 
 pub use catalog::{Catalog, ContractDocument};
+pub use crossing_identity::CrossingIdentity;
 pub use gate::{Absence, ContractRefusal, Gate, Validated};
-pub use identity::CrossingIdentity;
 pub use message::{Example, Message};
 pub use usage::ChannelAction;

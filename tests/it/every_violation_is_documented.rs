@@ -9,7 +9,7 @@ const GIVEN: &[(&str, &str)] = &[
     ("src/contract/rules.rs", "(\""),
     ("src/contract/rules.rs", "code: \""),
     ("src/contract/gate.rs", "code: \""),
-    ("src/contract/identity.rs", "code: \""),
+    ("src/contract/crossing_identity.rs", "code: \""),
     ("src/enrich/enriched.rs", "} => \""),
     ("src/enrich/enriched.rs", "(_) => \""),
     ("src/enrich/enriched.rs", "Inexact => \""),
