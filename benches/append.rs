@@ -219,6 +219,7 @@ fn drafts(seed: u64) -> impl FnMut() -> Draft {
             idempotency_key: IdempotencyKey::from_bytes(*key),
             digest: ContentDigest::from_bytes(*digest),
             trace: None,
+            context: None,
             data: data.clone(),
             publication: Arc::clone(&publication),
             envelope_id: Arc::clone(&envelope_id),

@@ -161,6 +161,7 @@ fn drafts() -> impl FnMut() -> Draft {
             idempotency_key: IdempotencyKey::from_bytes(*key),
             digest: ContentDigest::from_bytes(digest.try_into().unwrap()),
             trace: None,
+            context: None,
             data: data.clone(),
             publication: Arc::clone(&publication),
             envelope_id: Arc::clone(&envelope_id),

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::api::taking::ShownWarning;
@@ -102,6 +103,10 @@ pub struct TriedAttributes {
     /// The name of its content; missing if the event does not cross.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
+    /// Its extension attributes, without the gateway's own; missing if it has none or does not cross.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub extensions: Map<String, Value>,
     /// What the patch moved into the data.
     #[schema(value_type = Object)]
     pub data: Box<RawValue>,
@@ -245,6 +250,10 @@ impl TriedAttributes {
             time: Some(event.time.to_string()),
             dataschema: event.dataschema.as_deref().map(str::to_owned),
             idempotency_key: Some(event.idempotency_key.to_string()),
+            extensions: event
+                .extensions()
+                .map(|(name, value)| (name.to_string(), value.to_json()))
+                .collect(),
             data: RawValue::from_string(event.data.text().to_owned())?,
         })
     }
@@ -257,6 +266,7 @@ impl TriedAttributes {
             time: None,
             dataschema: None,
             idempotency_key: None,
+            extensions: Map::new(),
             data: RawValue::from_string(event.data.to_string())?,
         })
     }

@@ -12,7 +12,7 @@ use crate::api::find_event::{find_event, missing};
 use crate::api::lists::{EventListQuery, page};
 use crate::api::query::{Query, parse_given};
 use crate::api::{Caller, Problem, Scope, Services};
-use crate::event::{EventId, Timestamp};
+use crate::event::{CloudEvent, EventId, Timestamp};
 use crate::eventlog::{Entry, Page};
 
 /// The most entries that are looked through for one answer, so that a rare type cannot hold it up.
@@ -120,11 +120,16 @@ pub async fn list(
             after = entry.position;
             looked_through += 1;
             let wanted = range.r#type.as_deref();
-            if wanted.is_none_or(|wanted| is_of(entry.event.event_type.as_str(), wanted)) {
+            if wanted.is_none_or(|wanted| is_wanted(&entry.event, wanted)) {
                 answer.events.push(json(&entry)?);
             }
         }
     }
+}
+
+/// Whether an event's type is wanted, or the name that `types` of subscriptions match.
+fn is_wanted(event: &CloudEvent, wanted: &str) -> bool {
+    [&event.event_type, event.name()].iter().any(|name| is_of(name.as_str(), wanted))
 }
 
 /// Whether a type is the one wanted, or below it when `wanted` ends in `.*`.

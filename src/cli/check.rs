@@ -123,6 +123,7 @@ impl Check<'_> {
                 catalog.documents().count(),
                 publications.iter().count()
             );
+            self.keep(&self.config.publications, catalog.check_sources(&publications));
             let gate = Gate::new(Arc::new(catalog), &publications);
             if let Some(gate) = self.keep(&self.config.contracts, gate) {
                 let warnings = gate.warnings().to_vec();
@@ -224,18 +225,20 @@ impl Check<'_> {
 
     /// Notes the mistakes of files that were read from a folder, under their names on the disk.
     fn keep<T>(&mut self, folder: &Path, read: Result<T, Vec<Diagnostic>>) -> Option<T> {
-        let on_disk = |mistake: Diagnostic| {
-            let path = folder.join(&mistake.file);
-            if path.is_file() { Diagnostic { file: shown(&path), ..mistake } } else { mistake }
-        };
         match read {
             Ok(value) => Some(value),
             Err(mistakes) => {
-                self.mistakes.extend(mistakes.into_iter().map(on_disk));
+                self.mistakes.extend(mistakes.into_iter().map(|one| on_disk(folder, one)));
                 None
             }
         }
     }
+}
+
+/// A mistake of a file that was read from a folder, under its name on the disk.
+fn on_disk(folder: &Path, mistake: Diagnostic) -> Diagnostic {
+    let path = folder.join(&mistake.file);
+    if path.is_file() { Diagnostic { file: shown(&path), ..mistake } } else { mistake }
 }
 
 /// Tries a publication on events made up from the examples of its message, where there are any.

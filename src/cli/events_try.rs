@@ -186,7 +186,10 @@ fn attribute_lines(event: &TriedAttributes) -> Vec<String> {
         optional("time", &event.time),
         optional("dataschema", &event.dataschema),
         optional("key", &event.idempotency_key),
-        Some(("data", event.data.get().to_owned())),
     ];
-    told.into_iter().flatten().map(|(name, value)| format!("  {name:<11} {value}")).collect()
+    let extensions = event.extensions.iter();
+    let extensions = extensions.map(|(name, value)| (name.as_str(), value.to_string()));
+    let told = told.into_iter().flatten().chain(extensions);
+    let told = told.chain([("data", event.data.get().to_owned())]);
+    told.map(|(name, value)| format!("  {name:<11} {value}")).collect()
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::contract::collector::{Collector, Target};
 use crate::contract::dialect::Dialect;
 use crate::contract::discriminator;
+use crate::contract::envelope;
 use crate::contract::fields::Generation;
 use crate::contract::pointer;
 use crate::contract::reference::{Library, Location};
@@ -18,9 +19,6 @@ const MAX_PARTS: usize = 5_000;
 
 /// The dialect of the normal form.
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
-
-/// The members that make a payload a CloudEvents envelope.
-const ENVELOPE: [&str; 4] = ["specversion", "type", "source", "id"];
 
 /// A schema without references to the outside, and where each part of it came from.
 pub(super) struct ContractBundle {
@@ -49,6 +47,36 @@ impl ContractBundle {
     ) -> Result<Self, Vec<Diagnostic>> {
         let mut collector = Collector::new(library, generation);
         let built = Self::collect(&mut collector, payload, format);
+        Self::finish(collector, built)
+    }
+
+    /// Collects what a part of a payload, or of what stands beside it, says of one value.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: every mistake in the part, each at its place.
+    pub(super) fn of_part(
+        library: &Library,
+        payload: &Location,
+        part: &Location,
+        generation: Generation,
+        format: Option<Dialect>,
+    ) -> Result<Self, Vec<Diagnostic>> {
+        let mut collector = Collector::new(library, generation);
+        let built = collector
+            .enter(payload.clone(), format)
+            .and_then(|(_, scope)| collector.arrive(part.clone(), &scope, format))
+            .and_then(|(at, scope)| {
+                let schema = collector.copy(&at, "", 0, &scope)?;
+                Self::with_definitions(&mut collector, schema, false, scope.dialect)
+            });
+        Self::finish(collector, built)
+    }
+
+    fn finish(
+        collector: Collector<'_>,
+        built: Result<Self, Diagnostic>,
+    ) -> Result<Self, Vec<Diagnostic>> {
         match built {
             Ok(bundle) if collector.mistakes.is_empty() => {
                 Ok(Self { unasserted: collector.unasserted, origins: collector.origins, ..bundle })
@@ -69,7 +97,7 @@ impl ContractBundle {
         let entered = collector.enter(payload.clone(), format)?;
         let dialect = entered.1.dialect;
         let parts = data_of_envelope(collector, &entered)?;
-        let mut schema = match parts.as_deref() {
+        let schema = match parts.as_deref() {
             None => collector.copy(&entered.0, "", 0, &entered.1)?,
             Some([]) => {
                 let help = "declare what crosses under `properties.data`";
@@ -85,6 +113,16 @@ impl ContractBundle {
                 json!({ "allOf": all })
             }
         };
+        Self::with_definitions(collector, schema, parts.is_some(), dialect)
+    }
+
+    /// Copies what the schema refers to.
+    fn with_definitions(
+        collector: &mut Collector<'_>,
+        mut schema: Value,
+        envelope: bool,
+        dialect: Dialect,
+    ) -> Result<Self, Diagnostic> {
         while let Some((name, (at, scope))) = collector.waiting.pop_front() {
             let to = pointer::join("/$defs", &name);
             let copy = collector.copy(&at, &to, 0, &scope)?;
@@ -96,7 +134,7 @@ impl ContractBundle {
                 root.insert("$defs".to_owned(), std::mem::take(&mut collector.definitions).into());
             }
         }
-        let (envelope, unasserted, origins) = (parts.is_some(), Vec::new(), BTreeMap::new());
+        let (unasserted, origins) = (Vec::new(), BTreeMap::new());
         Ok(Self { schema, envelope, unasserted, dialect, origins })
     }
 
@@ -153,8 +191,10 @@ fn data_of_envelope(
     collector: &mut Collector<'_>,
     payload: &Target,
 ) -> Result<Option<Vec<Target>>, Diagnostic> {
+    if !envelope::is_described(collector.library, &payload.0, collector.generation) {
+        return Ok(None);
+    }
     let mut found = Vec::new();
-    let mut names = Vec::new();
     let mut open = vec![payload.clone()];
     let mut seen = 0;
     while let Some((at, scope)) = open.pop() {
@@ -171,7 +211,6 @@ fn data_of_envelope(
             }
         }
         if let Some(Value::Object(properties)) = object.get("properties") {
-            names.extend(properties.keys().map(String::as_str));
             if properties.contains_key("data") {
                 found.push((at.child("properties").child("data"), scope.clone()));
             }
@@ -181,5 +220,5 @@ fn data_of_envelope(
             open.extend((0..parts.len()).rev().map(part));
         }
     }
-    Ok(ENVELOPE.iter().all(|name| names.contains(name)).then_some(found))
+    Ok(Some(found))
 }

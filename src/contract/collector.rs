@@ -29,7 +29,7 @@ pub(super) type Target = (Location, Scope);
 
 pub(super) struct Collector<'a> {
     pub(super) library: &'a Library,
-    generation: Generation,
+    pub(super) generation: Generation,
     resources: Resources<'a>,
     names: HashMap<Target, String>,
     /// Names that are given away, and how often each was asked for.
@@ -148,7 +148,7 @@ impl<'a> Collector<'a> {
     }
 
     /// Tells how to read a schema that is reached from another one.
-    fn arrive(
+    pub(super) fn arrive(
         &mut self,
         at: Location,
         from: &Scope,

@@ -5,8 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::contract::catalog::Catalog;
+use crate::contract::contradiction::contradictions;
+use crate::contract::crossing_identity::CrossingIdentity;
 use crate::contract::message::Message;
-use crate::enrich::{Enriched, Mode, Publications};
+use crate::enrich::{Enriched, Mode, Publication, Publications};
 use crate::event::{Blame, Diagnostic, Fault, Severity, Violation};
 
 /// Holds events against the contracts that their publications name.
@@ -22,6 +24,7 @@ pub struct Gate {
 pub struct Validated {
     enriched: Enriched,
     message: Arc<Message>,
+    identity: CrossingIdentity,
     observed: Vec<Violation>,
 }
 
@@ -40,13 +43,19 @@ impl Gate {
     ///
     /// # Errors
     ///
-    /// The caller's turn: every publication that names a contract or message that is not there, and
-    /// everything that is wrong in the contracts, warnings too.
+    /// The caller's turn: every publication that names a contract or message that is not there, or
+    /// whose events contradict what their contract says of the CloudEvent itself, and everything that
+    /// is wrong in the contracts, warnings too.
     pub fn new(
         catalog: Arc<Catalog>,
         publications: &Publications,
     ) -> Result<Self, Vec<Diagnostic>> {
-        let found = catalog.published(publications);
+        let mut found = catalog.published(publications);
+        for publication in publications.iter() {
+            if let Some(message) = found.messages.get(publication.name()) {
+                found.diagnostics.extend(contradictions(message, publication));
+            }
+        }
         if found.diagnostics.iter().any(|one| one.severity == Severity::Error) {
             return Err(found.diagnostics);
         }
@@ -54,7 +63,7 @@ impl Gate {
         Ok(Self { catalog, messages, warnings })
     }
 
-    /// What is wrong in the contracts and stops nothing.
+    /// What is wrong in the contracts and publications and stops nothing.
     pub fn warnings(&self) -> &[Diagnostic] {
         &self.warnings
     }
@@ -81,9 +90,18 @@ impl Gate {
             }];
             return Err(ContractRefusal { enriched, violations });
         };
-        let violations = message.check(enriched.data());
+        let mut violations = message.check(enriched.data());
+        let Some((identity, breaches)) = message.identify(&enriched) else {
+            violations.push(Violation {
+                pointer: String::new(),
+                code: "attribute".to_owned(),
+                message: "neither the publication nor its contract has a `source`".to_owned(),
+            });
+            return Err(ContractRefusal { enriched, violations });
+        };
+        violations.extend(breaches);
         if violations.is_empty() || enriched.publication().mode() == Mode::Observe {
-            return Ok(Validated { enriched, message, observed: violations });
+            return Ok(Validated { enriched, message, identity, observed: violations });
         }
         Err(ContractRefusal { enriched, violations })
     }
@@ -100,6 +118,11 @@ impl Validated {
         &self.message
     }
 
+    /// The attributes with which it crosses.
+    pub const fn identity(&self) -> &CrossingIdentity {
+        &self.identity
+    }
+
     /// Breaches that a publication in observe mode let pass; none in enforce mode.
     pub fn observed(&self) -> &[Violation] {
         &self.observed
@@ -108,6 +131,27 @@ impl Validated {
     /// Takes it apart: the event, its message and what was observed.
     pub fn into_parts(self) -> (Enriched, Arc<Message>, Vec<Violation>) {
         (self.enriched, self.message, self.observed)
+    }
+}
+
+impl Catalog {
+    /// The publications whose events would have no `source`, because neither their file nor their
+    /// contract says it: each is a mistake of its file.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: there are some.
+    pub fn check_sources(&self, publications: &Publications) -> Result<(), Vec<Diagnostic>> {
+        let mistake = |publication: &Arc<Publication>| {
+            let message = self.message_of(publication)?;
+            let lacking = message.source_of(publication).is_none();
+            let name = publication.name();
+            let problem = format!("`{name}` has no `source`, and its contract fixes none");
+            let help = "write it beside `domain`: `source: /payments`";
+            lacking.then(|| publication.mistake(problem).with_help(help))
+        };
+        let mistakes: Vec<Diagnostic> = publications.iter().filter_map(mistake).collect();
+        if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
     }
 }
 

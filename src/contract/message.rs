@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::contract::attribute_rules::EnvelopeRules;
 use crate::contract::bundle::ContractBundle;
 use crate::contract::closing;
 use crate::contract::collector::dialect_at;
 use crate::contract::dialect::Dialect;
 use crate::contract::effort;
+use crate::contract::envelope::EnvelopeOutline;
 use crate::contract::examples::{self, Example, WrittenExample};
 use crate::contract::fields::Generation;
 use crate::contract::outline::Definition;
@@ -35,6 +37,7 @@ pub struct Message {
     open: Value,
     rules: Rules,
     shapes: Arc<Shapes>,
+    envelope: Option<EnvelopeRules>,
 }
 
 impl Message {
@@ -97,6 +100,11 @@ impl Message {
         &self.open
     }
 
+    /// What it says of the CloudEvent itself, if anything.
+    pub(super) const fn envelope(&self) -> Option<&EnvelopeRules> {
+        self.envelope.as_ref()
+    }
+
     /// Every way in which data breaks the contract, undeclared members among them; none if it
     /// may cross. Codes are listed in `docs/contracts.md`.
     pub fn check(&self, data: &Value) -> Vec<Violation> {
@@ -147,7 +155,8 @@ pub(super) fn compile(
         mistakes.push(mistake);
         Arc::clone(surroundings.version)
     });
-    let (bundle, rules, shapes) = match payload(surroundings, definition, name) {
+    let Compiled { bundle, rules, shapes, envelope } = match payload(surroundings, definition, name)
+    {
         Ok(compiled) => compiled,
         Err(mut found) => {
             mistakes.append(&mut found);
@@ -170,6 +179,7 @@ pub(super) fn compile(
         schema: bundle.schema,
         rules,
         shapes,
+        envelope,
     };
     mistakes.extend(unasserted);
     for written in examples::written(library, &definition.fields, bundle.envelope, mistakes) {
@@ -180,12 +190,20 @@ pub(super) fn compile(
     is_right.then_some(message)
 }
 
-/// The schema of the payload, and the engines that hold data against it.
+/// The schema of a payload, and the engines that hold events against it.
+struct Compiled {
+    bundle: ContractBundle,
+    rules: Rules,
+    shapes: Arc<Shapes>,
+    envelope: Option<EnvelopeRules>,
+}
+
+/// Compiles the payload.
 fn payload(
     surroundings: Surroundings<'_>,
     definition: &Definition,
     name: &str,
-) -> Result<(ContractBundle, Rules, Arc<Shapes>), Vec<Diagnostic>> {
+) -> Result<Compiled, Vec<Diagnostic>> {
     let Surroundings { library, generation, .. } = surroundings;
     let (payload, format) =
         payload_place(library, generation, definition).map_err(|one| vec![one])?;
@@ -195,7 +213,10 @@ fn payload(
         let problem = format!("the schema of `{name}`: {}", mistake.problem);
         vec![library.mistake(&at, problem).with_help(mistake.help.unwrap_or_default())]
     })?;
-    Ok((bundle, rules, shapes))
+    let outline = EnvelopeOutline::read(library, definition, &payload, generation);
+    let compile = |outline| EnvelopeRules::compile(library, &payload, generation, format, outline);
+    let envelope = outline.map(compile).transpose()?;
+    Ok(Compiled { bundle, rules, shapes, envelope })
 }
 
 fn engines(schema: &Value) -> Result<(Rules, Arc<Shapes>), ContractMistake> {

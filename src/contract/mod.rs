@@ -11,7 +11,9 @@
 //! effort (`effort`). Data is walked along that graph: `accepting` asks whether it keeps the schema,
 //! `explaining` how it breaks it, `alternatives` which branch was meant, `closing` what nothing
 //! declares. Each schema has an address (`address`) and a meaning that stays equal however it is
-//! written (`meaning`); a contract of several files is served as one (`served`).
+//! written (`meaning`); a contract of several files is served as one (`served`). What a message says of the
+//! CloudEvent itself is found (`envelope`), compiled (`attribute_rules`), held against publications
+//! (`contradiction`) and against events (`crossing_identity`).
 //!
 //! **Invariants:** nothing is read or fetched here; a `Validated` event has passed its message, or
 //! its publication only observes and carries the breaches; no violation repeats a value.
@@ -27,15 +29,21 @@ mod alternatives;
 mod alternatives_tests;
 mod anatomy;
 mod assertion;
+mod attribute_rules;
 mod bounds;
 mod bundle;
 mod catalog;
 mod closing;
 mod collector;
+mod contradiction;
+mod crossing_identity;
 mod dialect;
 mod discriminator;
 mod document;
 mod effort;
+mod envelope;
+#[cfg(test)]
+mod envelope_tests;
 mod exact;
 mod examples;
 mod explaining;
@@ -77,6 +85,7 @@ mod version3;
 
 pub use address::{SchemaAddress, SchemaAddresses};
 pub use catalog::Catalog;
+pub use crossing_identity::CrossingIdentity;
 pub use document::{ContractDocument, ContractMessage};
 pub use examples::Example;
 pub use gate::{ContractRefusal, Gate, Validated};

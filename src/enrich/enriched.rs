@@ -7,11 +7,15 @@ use std::sync::Arc;
 use json_patch::jsonptr::Pointer;
 use serde_json::{Value, json};
 
+use crate::enrich::attributes::{AttributeProblem, attribute_value};
 use crate::enrich::document::PatchedDocument;
 use crate::enrich::{CrossingProblem, PatchFailure, PatchProblem, Publication};
 use crate::event::number::crossing_text;
-use crate::event::{AttributeError, Blame, EventType, Fault, Subject, Violation};
+use crate::event::{AttributeError, AttributeName, Blame, EventType, Fault, Subject, Violation};
 use crate::source::Received;
+
+/// The values of extension attributes, by name.
+type AttributeValues = Vec<(AttributeName, Value)>;
 
 /// A received event as one publication wants it; only [`Publication::enrich`] makes one.
 #[derive(Clone)]
@@ -20,6 +24,7 @@ pub struct Enriched {
     publication: Arc<Publication>,
     event_type: EventType,
     subject: Subject,
+    attributes: Arc<AttributeValues>,
     data: Value,
 }
 
@@ -44,6 +49,30 @@ pub enum EnrichError {
         /// What is named: `metadata` or `subject`.
         attribute: &'static str,
         /// Where the text should be.
+        pointer: String,
+        /// What is there instead.
+        found: &'static str,
+    },
+    /// The event lacks the value of an extension attribute that its publication gives it.
+    #[error("`{publication}` takes `{attribute}` from `{pointer}`, where the event has {found}")]
+    AttributeMissing {
+        /// The publication, as `domain/event`.
+        publication: Arc<str>,
+        /// The attribute.
+        attribute: AttributeName,
+        /// Where the value should be.
+        pointer: String,
+        /// What is there instead.
+        found: &'static str,
+    },
+    /// What the event has for an extension attribute cannot be the value of one.
+    #[error("`{publication}` takes `{attribute}` from `{pointer}`, where the event has {found}")]
+    AttributeInvalid {
+        /// The publication, as `domain/event`.
+        publication: Arc<str>,
+        /// The attribute.
+        attribute: AttributeName,
+        /// Where the value should be.
         pointer: String,
         /// What is there instead.
         found: &'static str,
@@ -75,6 +104,8 @@ impl EnrichError {
                 PatchProblem::Crossing { problem, .. } => Self::crossing_code(*problem),
             },
             Self::Name { .. } | Self::Attribute { .. } => "name-missing",
+            Self::AttributeMissing { .. } => "attribute-missing",
+            Self::AttributeInvalid { .. } => "attribute-invalid",
         }
     }
 
@@ -92,11 +123,11 @@ impl EnrichError {
     pub fn violation(&self) -> Violation {
         let cause = match self {
             Self::Attribute { source, .. } => format!(": {source}"),
-            Self::Patch { .. } | Self::Name { .. } => String::new(),
+            _ => String::new(),
         };
         let pointer = match self {
             Self::Patch { failure, .. } => failure.reason.pointer(),
-            Self::Name { .. } | Self::Attribute { .. } => None,
+            _ => None,
         };
         let pointer = pointer.unwrap_or_default().to_owned();
         Violation { pointer, code: self.code().to_owned(), message: format!("{self}{cause}") }
@@ -136,8 +167,37 @@ impl Publication {
             event_type: EventType::new(&format!("{}{name}", self.type_prefix()))
                 .map_err(unusable)?,
             subject: Subject::new(&subject).map_err(unusable)?,
+            attributes: self.attributes_of(document, &data)?,
             data,
         })
+    }
+
+    /// The values of the extension attributes, without those that are optional and not there.
+    fn attributes_of(
+        &self,
+        document: PatchedDocument<'_>,
+        data: &Value,
+    ) -> Result<Arc<AttributeValues>, EnrichError> {
+        let mut values = Vec::with_capacity(self.attributes().len());
+        for set in self.attributes() {
+            let (attribute, pointer) = (set.name().clone(), set.from().to_string());
+            let publication = Arc::clone(self.name());
+            match attribute_value(document.find(set.from(), data).as_deref()) {
+                Ok(value) => values.push((attribute, value)),
+                Err(AttributeProblem::Missing(_)) if set.is_optional() => {}
+                Err(AttributeProblem::Missing(found)) => {
+                    let missing =
+                        EnrichError::AttributeMissing { publication, attribute, pointer, found };
+                    return Err(missing);
+                }
+                Err(AttributeProblem::Invalid(found)) => {
+                    let invalid =
+                        EnrichError::AttributeInvalid { publication, attribute, pointer, found };
+                    return Err(invalid);
+                }
+            }
+        }
+        Ok(Arc::new(values))
     }
 
     fn text_at(
@@ -182,7 +242,8 @@ impl Enriched {
         &self.publication
     }
 
-    /// The CloudEvents `type`: prefix, event name, and metadata level.
+    /// The name that `types` match: prefix, event name, and metadata level. It is the CloudEvents
+    /// `type` too, unless the contract fixes another.
     pub const fn event_type(&self) -> &EventType {
         &self.event_type
     }
@@ -192,7 +253,12 @@ impl Enriched {
         &self.subject
     }
 
-    /// What will leave the domain, and nothing else will.
+    /// The extension attributes that its publication gives it: texts, numbers and booleans.
+    pub fn attributes(&self) -> &[(AttributeName, Value)] {
+        &self.attributes
+    }
+
+    /// What will leave the domain as data.
     pub const fn data(&self) -> &Value {
         &self.data
     }
@@ -256,6 +322,48 @@ mod tests {
 
         assert_eq!(made.event_type().as_str(), "com.example.Payment.Authorised.ECom");
         assert_eq!(made.subject().as_str(), "7");
+    }
+
+    #[test]
+    fn attributes_come_from_what_a_patch_reads_and_from_the_data() {
+        let item = format!(
+            "{PATCH}    attributes:\n      correlationid: /detail/correlation\n      \
+             order: /data/orderId\n      replayed: {{ from: /detail/again, optional: true }}\n"
+        );
+        let made = |detail| {
+            let made = enrich(&item, detail)?;
+            let attributes = made.attributes().iter();
+            Ok(attributes
+                .map(|(name, value)| (name.to_string(), value.clone()))
+                .collect::<Vec<_>>())
+        };
+        let named = |pairs: &[(&str, Value)]| -> Vec<(String, Value)> {
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+        };
+
+        let both = [("correlationid", json!("c-1")), ("order", json!(7))];
+        assert_eq!(made(json!({"id": 7, "correlation": "c-1"})).unwrap(), named(&both));
+        let all = [
+            ("correlationid", json!(12_345_678_901_u64)),
+            ("order", json!(7)),
+            ("replayed", json!(true)),
+        ];
+        let detail = json!({"id": 7.0, "correlation": 12_345_678_901_u64, "again": true});
+        assert_eq!(made(detail).unwrap(), named(&all));
+        let code = |detail| made(detail).map_err(|error: EnrichError| error.code()).unwrap_err();
+        for nothing in [json!(null), json!("")] {
+            assert_eq!(code(json!({"id": 7, "correlation": nothing})), "attribute-missing");
+        }
+        assert_eq!(code(json!({"id": 7})), "attribute-missing");
+        for wrong in [json!([1]), json!({}), json!("a\nb"), json!("x".repeat(1025))] {
+            assert_eq!(code(json!({"id": 7, "correlation": wrong})), "attribute-invalid");
+        }
+        let error = enrich(&item, json!({"id": 7, "correlation": ["secret"]})).unwrap_err();
+        assert_eq!(
+            error.violation().message,
+            "`payments/Payment.Authorised` takes `correlationid` from `/detail/correlation`, \
+             where the event has neither a text, a number nor a boolean"
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::ambient::HumanDuration;
+use crate::enrich::attributes::AttributeOrigin;
 use crate::enrich::patch_schema::PatchEntry;
 use crate::enrich::publication_reader::PublicationReader;
 use crate::enrich::{Mode, Numbers, Publication};
@@ -26,10 +27,13 @@ pub(super) struct File {
     /// The AsyncAPI document that describes the events, `asyncapi/payments.yaml`.
     #[schemars(with = "String")]
     contract: Placed<String>,
-    /// The CloudEvents `source` of the events, a URI reference such as `/payments`.
-    #[schemars(with = "String")]
-    source: Placed<String>,
-    /// What stands before the event name in the CloudEvents `type`, with its dot: `com.example.`.
+    /// The CloudEvents `source` of the events, a URI reference such as `/payments`. May be left out
+    /// where the contract fixes it.
+    #[serde(default)]
+    #[schemars(with = "Option<String>")]
+    source: Option<Placed<String>>,
+    /// What stands before the event name in the CloudEvents `type`, unless the contract fixes that,
+    /// with its dot: `com.example.`.
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     type_prefix: Option<Placed<String>>,
@@ -46,8 +50,8 @@ pub(super) struct File {
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct Item {
-    /// The name under which the event crosses, by custom `Entity.Event`; without `message`, also that
-    /// of its message in the contract.
+    /// The name under which the event crosses, by custom `Entity.Event`, and what `types` of
+    /// subscriptions match; without `message`, also the name of its message in the contract.
     #[schemars(with = "String")]
     event: Placed<String>,
     /// The message in the contract: its key, its `messageId` or its `name`.
@@ -73,6 +77,14 @@ struct Item {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     key: Vec<Placed<String>>,
+    /// CloudEvents extension attributes of the event, by name: pointers to their values.
+    #[serde(default)]
+    #[schemars(with = "std::collections::BTreeMap<String, AttributeOrigin>")]
+    attributes: Option<Placed<YamlNode>>,
+    /// Which of them stand outside of tokens too; `subject` is one where it has a pointer.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    clear: Vec<Placed<String>>,
     /// For how long an event with equal content is taken for a repeat; without it, never.
     #[serde(default)]
     deduplicate: Option<HumanDuration>,
@@ -121,7 +133,8 @@ impl PublicationReader<'_> {
             self.mistake(file.domain.place, problem, "");
         }
         let contract = self.contract(&file.contract);
-        let source = self.checked(&file.source, EventSource::new, "");
+        let written = file.source.as_ref();
+        let source = written.map(|source| self.checked(source, EventSource::new, ""));
         let type_prefix = file.type_prefix.as_ref().map(|prefix| {
             self.checked(prefix, EventType::new, "leave `type-prefix` out if there is none");
             prefix.value.as_str()
@@ -133,7 +146,10 @@ impl PublicationReader<'_> {
         if let Some(marked) = file.context.as_ref().filter(|_| !context.is_object()) {
             self.mistake(marked.place, "`context` names constants: a mapping", "");
         }
-        let (Some(contract), Some(source)) = (contract, source) else { return Vec::new() };
+        let (Some(contract), Some(source)) = (contract, source.map_or(Some(None), |s| s.map(Some)))
+        else {
+            return Vec::new();
+        };
         let domain = Domain {
             name: Arc::from(file.domain.value),
             contract,
@@ -172,6 +188,8 @@ impl PublicationReader<'_> {
         self.numbers = item.numbers;
         let patch = self.patch(&item.patch);
         let key = item.key.iter().filter_map(|pointer| self.key(pointer)).collect();
+        let attributes = self.attributes(item.attributes.as_ref(), &domain.context);
+        let clear = self.clear(&item.clear, &attributes);
         let publication = Publication {
             name: Arc::from(format!("{}/{}", domain.name, item.event.value)),
             domain: Arc::clone(&domain.name),
@@ -189,6 +207,9 @@ impl PublicationReader<'_> {
             mode: item.mode,
             numbers: item.numbers,
             context: Arc::clone(&domain.context),
+            attributes,
+            clear,
+            declared: Diagnostic::at(self.name, self.text, at, ""),
         };
         (self.mistakes.len() == before).then_some((publication, at))
     }
@@ -217,7 +238,7 @@ impl PublicationReader<'_> {
 struct Domain {
     name: Arc<str>,
     contract: Arc<str>,
-    source: EventSource,
+    source: Option<EventSource>,
     type_prefix: Arc<str>,
     context: Arc<Value>,
 }
@@ -309,6 +330,80 @@ publications:
             assert_eq!(literal("refuse", "test", number), Ok(()));
         }
         assert_eq!(literal("refuse", "add", "789.34"), Ok(()));
+    }
+
+    #[test]
+    fn attributes_and_what_is_clear_of_them_are_read_in_both_forms() {
+        let text = with_item(
+            "    patch: []
+    subject: /detail/customer
+    attributes:
+      correlationid: /detail/correlationId
+      tenant: { from: /context/tenant, optional: true }
+    clear: [correlationid, subject]
+",
+        );
+        let (publication, _) = read("payments.yaml", &text).unwrap().publications.remove(0);
+
+        let set: Vec<_> = publication
+            .attributes()
+            .iter()
+            .map(|set| (set.name().as_str(), set.from().as_str(), set.is_optional()))
+            .collect();
+        assert_eq!(
+            set,
+            [
+                ("correlationid", "/detail/correlationId", false),
+                ("tenant", "/context/tenant", true)
+            ]
+        );
+        assert!(publication.clear().subject);
+        assert_eq!(publication.clear().extensions.len(), 1);
+        assert_eq!(publication.attributes()[1].place(), (11, 7));
+        assert_eq!(publication.mistake("x").place, Some((5, 12)));
+    }
+
+    #[test]
+    fn every_mistake_of_attributes_is_found_at_its_place() {
+        let text = with_item(
+            "    patch: []
+    attributes:
+      correlationId: /detail/a
+      type: /detail/a
+      idempotencykey: /detail/a
+      a: detail
+      b: 5
+      c: { optional: true }
+      d: { from: /detail/a, optional: 1, else: 2 }
+      e: ''
+    clear: [a, data, orderId, time, f]
+",
+        );
+
+        let places: Vec<String> = mistakes(&text)
+            .iter()
+            .map(|shown| shown.lines().next().unwrap_or_default().replace("payments.yaml:", ""))
+            .collect();
+
+        assert_eq!(
+            places,
+            [
+                "9:7: `correlationId`: an attribute's name has 1 to 64 characters of a-z and 0-9",
+                "10:7: `type`: CloudEvents itself defines this attribute",
+                "11:7: `idempotencykey`: the gateway gives this attribute its value",
+                "12:10: `detail` is not a pointer",
+                "13:10: an attribute has its value from a pointer",
+                "14:10: an attribute needs a `from`",
+                "15:39: `optional` is `true` or `false`",
+                "15:42: unknown key `else`",
+                "16:10: the event as a whole is no value of an attribute",
+                "17:13: `a` is neither `subject` nor one of `attributes`",
+                "17:16: `data` is neither `subject` nor one of `attributes`",
+                "17:22: `orderId` is neither `subject` nor one of `attributes`",
+                "17:31: `time` is neither `subject` nor one of `attributes`",
+                "17:37: `f` is neither `subject` nor one of `attributes`",
+            ]
+        );
     }
 
     #[test]

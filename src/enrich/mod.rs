@@ -5,13 +5,15 @@
 //! (RFC 6902) moved out of the envelope. [`Publications`] are read from the files of
 //! `config/publications/`, and every mistake in them is found then, at its place.
 //!
-//! **Invariant:** only what a patch put below `/data` leaves this room, and a patch applies whole
-//! or not at all.
+//! **Invariant:** only what a patch put below `/data` and what the publication names (subject, third
+//! level of the name, extension attributes) leaves this room, and a patch applies whole or not at all.
 
+mod attributes;
 mod crossing;
 mod document;
 mod enriched;
 mod file;
+mod file_attributes;
 mod item_step;
 mod item_writing;
 mod marked;
@@ -21,8 +23,8 @@ mod patch_effort;
 mod patch_failure;
 mod patch_file;
 mod patch_members;
-mod patch_schema;
 mod patch_rules;
+mod patch_schema;
 mod patch_step;
 #[cfg(test)]
 mod patch_testing;
@@ -38,6 +40,7 @@ mod taking;
 mod tests;
 mod value_map;
 
+pub use attributes::{ClearNames, PublishedAttribute};
 pub use crossing::{CrossingFault, CrossingProblem, Numbers, as_crossed};
 pub use enriched::{EnrichError, Enriched};
 pub use patch::Patch;

@@ -9,8 +9,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::enrich::{Numbers, Patch};
-use crate::event::EventSource;
+use crate::enrich::{ClearNames, Numbers, Patch, PublishedAttribute};
+use crate::event::{Diagnostic, EventSource};
 use crate::route::Pattern;
 
 /// What happens to an event that breaks its contract.
@@ -31,7 +31,7 @@ pub struct Publication {
     pub(super) event: Arc<str>,
     pub(super) message: Option<Arc<str>>,
     pub(super) contract: Arc<str>,
-    pub(super) source: EventSource,
+    pub(super) source: Option<EventSource>,
     pub(super) type_prefix: Arc<str>,
     pub(super) when: Pattern,
     pub(super) metadata: Option<PointerBuf>,
@@ -42,6 +42,10 @@ pub struct Publication {
     pub(super) mode: Mode,
     pub(super) numbers: Numbers,
     pub(super) context: Arc<Value>,
+    pub(super) attributes: Vec<PublishedAttribute>,
+    pub(super) clear: ClearNames,
+    /// A mistake at the place of its name that says nothing yet.
+    pub(super) declared: Diagnostic,
 }
 
 impl Publication {
@@ -55,7 +59,8 @@ impl Publication {
         &self.domain
     }
 
-    /// The name under which its events cross, by custom `Entity.Event`.
+    /// The name under which its events cross, by custom `Entity.Event`: what `types` of
+    /// subscriptions match.
     pub fn event(&self) -> &str {
         &self.event
     }
@@ -71,12 +76,13 @@ impl Publication {
         &self.contract
     }
 
-    /// The CloudEvents `source` of its events.
-    pub const fn source(&self) -> &EventSource {
-        &self.source
+    /// The CloudEvents `source` of its events; nothing if its file leaves that to the contract.
+    pub const fn source(&self) -> Option<&EventSource> {
+        self.source.as_ref()
     }
 
-    /// What stands before the event name in the CloudEvents `type`; empty by custom.
+    /// What stands before the event name in the name that `types` match, which is the CloudEvents
+    /// `type` unless the contract fixes another; empty by custom.
     pub fn type_prefix(&self) -> &str {
         &self.type_prefix
     }
@@ -124,6 +130,21 @@ impl Publication {
     /// The constants that a patch finds below `/context`: an object.
     pub fn context(&self) -> &Value {
         &self.context
+    }
+
+    /// The extension attributes of its events, in the order of its file.
+    pub fn attributes(&self) -> &[PublishedAttribute] {
+        &self.attributes
+    }
+
+    /// What of its events stands outside of tokens beside what always does.
+    pub const fn clear(&self) -> &ClearNames {
+        &self.clear
+    }
+
+    /// A mistake in its file, at the place of its name.
+    pub fn mistake(&self, problem: impl Into<String>) -> Diagnostic {
+        Diagnostic { problem: problem.into(), ..self.declared.clone() }
     }
 }
 

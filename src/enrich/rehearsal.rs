@@ -7,9 +7,9 @@ use std::sync::Arc;
 use json_patch::jsonptr::Pointer;
 use serde_json::{Map, Value};
 
-use crate::enrich::Publication;
 use crate::enrich::matching_event::fill;
 use crate::enrich::reversal::Reversal;
+use crate::enrich::{Publication, PublishedAttribute};
 use crate::event::Timestamp;
 use crate::route::Pattern;
 use crate::source::{Envelope, Received};
@@ -90,7 +90,9 @@ impl Publication {
         for when in groups.iter().filter_map(|group| patterns.get(*group)) {
             fill(&mut event, when);
         }
-        for pointer in [self.metadata(), self.subject()].into_iter().flatten() {
+        let attributes = self.attributes().iter().filter(|set| !set.is_optional());
+        let named = [self.metadata(), self.subject()].into_iter().flatten();
+        for pointer in named.chain(attributes.map(PublishedAttribute::from)) {
             if pointer.resolve(&event).is_err() {
                 put(&mut event, pointer, Value::from(PLACEHOLDER));
             }

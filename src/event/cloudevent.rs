@@ -6,12 +6,16 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::event::{
-    ContentDigest, Data, EventId, EventSource, EventTime, EventType, IdempotencyKey, Subject,
-    TraceContext,
+    AttributeName, AttributeValue, ContentDigest, Data, EventContext, EventId, EventSource,
+    EventTime, EventType, IdempotencyKey, SUBJECT, Subject, TraceContext,
 };
 
 /// The value of `specversion`.
 pub const SPEC_VERSION: &str = "1.0";
+
+/// The member of an event's tree that holds the event's name where that is not its `type`. No
+/// attribute has such a name.
+pub const EVENT_NAME: &str = "\0name";
 
 /// One event with all its context attributes, named and ready to be offered.
 #[derive(Clone, Debug, PartialEq)]
@@ -34,6 +38,9 @@ pub struct CloudEvent {
     pub digest: ContentDigest,
     /// The producer's trace; extension attribute `traceparent`.
     pub trace: Option<TraceContext>,
+    /// What its publication decided beside all this; nothing for most events, and for those of
+    /// before there was any of it.
+    pub context: Option<Arc<EventContext>>,
     /// What it is about.
     pub data: Data,
 }
@@ -47,11 +54,15 @@ impl CloudEvent {
         for (name, value) in self.text_attributes() {
             let _ = write!(text, r#","{name}":{}"#, Value::String(value));
         }
+        for (name, value) in self.extensions() {
+            let _ = write!(text, r#","{name}":{}"#, value.to_json());
+        }
         let _ = write!(text, r#","data":{}}}"#, self.data.text());
         text
     }
 
-    /// Builds the tree that patterns are matched against: the attributes, and `data` as a tree.
+    /// Builds the tree that filters are matched against: the attributes, `data` as a tree, and the
+    /// event's name as [`EVENT_NAME`] where that is not its type.
     pub fn to_tree(&self) -> Value {
         let mut tree = Map::new();
         tree.insert("specversion".into(), SPEC_VERSION.into());
@@ -59,8 +70,40 @@ impl CloudEvent {
         for (name, value) in self.text_attributes() {
             tree.insert(name.into(), value.into());
         }
+        for (name, value) in self.extensions() {
+            tree.insert(name.to_string(), value.to_json());
+        }
+        if let Some(name) = self.context.as_ref().and_then(|context| context.name.as_ref()) {
+            tree.insert(EVENT_NAME.into(), name.as_str().into());
+        }
         tree.insert("data".into(), self.data.tree().clone());
         Value::Object(tree)
+    }
+
+    /// The name that `types` of subscriptions match: the one that its publication gives it, with
+    /// the prefix of its domain. It is the `type`, unless the contract fixes another.
+    pub fn name(&self) -> &EventType {
+        let named = self.context.as_ref().and_then(|context| context.name.as_ref());
+        named.unwrap_or(&self.event_type)
+    }
+
+    /// Its extension attributes by name, without the gateway's own.
+    pub fn extensions(&self) -> impl Iterator<Item = (&AttributeName, &AttributeValue)> {
+        self.context.iter().flat_map(|context| &context.extensions)
+    }
+
+    /// Those of [`text_attributes`](Self::text_attributes) that may stand outside of tokens.
+    pub fn clear_attributes(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let sealed = self.context.as_ref().is_some_and(|context| context.subject_sealed);
+        self.text_attributes().filter(move |(name, _)| !(sealed && *name == SUBJECT))
+    }
+
+    /// Those of its extension attributes that may stand outside of tokens.
+    pub fn clear_extensions(&self) -> impl Iterator<Item = (&AttributeName, &AttributeValue)> {
+        let context = self.context.iter();
+        context.flat_map(|context| {
+            context.extensions.iter().filter(|(name, _)| context.clear.contains(*name))
+        })
     }
 
     /// The attributes after `specversion` and `id`, each as the text that the JSON form carries.
@@ -96,6 +139,7 @@ mod tests {
             idempotency_key: IdempotencyKey::from_bytes([1; 16]),
             digest: ContentDigest::from_bytes([2; 32]),
             trace: None,
+            context: None,
             data: Data::from_text(r#"{"quote":"\"","n":1}"#.to_owned()),
         }
     }
@@ -109,6 +153,38 @@ mod tests {
         assert_eq!(text, event.to_tree());
         assert_eq!(text["datacontenttype"], "application/json");
         assert!(text.get("subject").is_none());
+    }
+
+    #[test]
+    fn extension_attributes_stand_in_the_event_and_outside_only_if_they_are_clear() {
+        let name = |text: &str| text.parse::<AttributeName>().unwrap();
+        let context = EventContext {
+            name: Some(EventType::new("Payment.Authorised").unwrap()),
+            extensions: [
+                (name("tenant"), AttributeValue::text("eu").unwrap()),
+                (name("attempt"), AttributeValue::Integer(3)),
+            ]
+            .into(),
+            clear: [name("tenant")].into(),
+            subject_sealed: true,
+        };
+        let event = CloudEvent {
+            event_type: EventType::new("com.x.v1").unwrap(),
+            subject: Some(Subject::new("customer-7").unwrap()),
+            context: Some(Arc::new(context)),
+            ..event()
+        };
+
+        let json: Value = serde_json::from_str(&event.to_json()).unwrap();
+        assert_eq!((&json["tenant"], &json["attempt"]), (&"eu".into(), &3.into()));
+        assert_eq!(json["subject"], "customer-7");
+        let mut tree = event.to_tree();
+        let named = tree.as_object_mut().unwrap().remove(EVENT_NAME);
+        assert_eq!((named, tree), (Some("Payment.Authorised".into()), json));
+        assert_eq!(event.name().as_str(), "Payment.Authorised");
+        assert!(event.clear_attributes().all(|(name, _)| name != SUBJECT));
+        let clear: Vec<&str> = event.clear_extensions().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(clear, ["tenant"]);
     }
 
     #[test]

@@ -9,11 +9,13 @@
 mod attributes;
 mod chain;
 mod cloudevent;
+mod context;
 mod data;
 mod decimal;
 mod diagnostic;
 mod digest;
 mod event_time;
+mod extension;
 mod fault;
 mod id;
 pub mod json;
@@ -32,11 +34,15 @@ mod yaml_tree;
 
 pub use attributes::{AttributeError, EventSource, EventType, Subject};
 pub use chain::{ChainValue, ChainValueError};
-pub use cloudevent::{CloudEvent, SPEC_VERSION};
+pub use cloudevent::{CloudEvent, EVENT_NAME, SPEC_VERSION};
+pub use context::{EventContext, EventContextError, SUBJECT};
 pub use data::Data;
 pub use diagnostic::{Diagnostic, Severity};
 pub use digest::{ContentDigest, DigestError, IdempotencyKey};
 pub use event_time::{EventTime, EventTimeError};
+pub use extension::{
+    AttributeName, AttributeNameError, AttributeValue, AttributeValueError, is_attribute_name,
+};
 pub use fault::{Blame, Fault};
 pub use id::{EventId, EventIdError};
 pub use names::{CallerId, ConsumerId, NameError, RedriveId, ReplayId, SubscriptionId};

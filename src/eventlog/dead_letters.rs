@@ -87,14 +87,17 @@ impl DeadLetterQuery {
 
     /// Whether a dead letter is wanted.
     pub fn chooses(&self, letter: &DeadLetter) -> bool {
-        let (event, event_type) = (letter.key.event, letter.event.event_type.as_str());
+        let event = letter.key.event;
+        let names = [letter.event.event_type.as_str(), letter.event.name().as_str()];
         letter.key.subscription == self.subscription
             && !letter.redriven
             && self.ids.as_ref().is_none_or(|ids| ids.contains(&letter.id))
             && letter.id > self.after
             && self.last.is_none_or(|last| letter.id <= last)
             && self.reason.as_deref().is_none_or(|reason| *letter.reason == *reason)
-            && self.types().is_none_or(|(from, to)| (&*from..&*to).contains(&event_type))
+            && self
+                .types()
+                .is_none_or(|(from, to)| names.iter().any(|name| (&*from..&*to).contains(name)))
             && self.from.is_none_or(|from| event >= from)
             && self.to.is_none_or(|to| event <= to)
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::event::{
-    CloudEvent, ContentDigest, Data, EventId, EventSource, EventTime, EventType, IdempotencyKey,
-    Subject, Timestamp, TraceContext,
+    CloudEvent, ContentDigest, Data, EventContext, EventId, EventSource, EventTime, EventType,
+    IdempotencyKey, Subject, Timestamp, TraceContext,
 };
 use crate::eventlog::Observed;
 
@@ -69,6 +69,8 @@ pub struct Draft {
     pub digest: ContentDigest,
     /// The producer's trace.
     pub trace: Option<TraceContext>,
+    /// What its publication decided beside its core attributes.
+    pub context: Option<Arc<EventContext>>,
     /// What it is about.
     pub data: Data,
     /// The publication that let it cross, as `domain/event`.
@@ -108,14 +110,16 @@ impl Draft {
     /// About how many bytes it takes in memory.
     pub fn weight(&self) -> usize {
         let observed = self.observed.as_ref().map_or(0, Observed::weight);
-        ATTRIBUTE_BYTES + self.data.text().len() + observed
+        let context = self.context.as_ref().map_or(0, |context| context.weight());
+        ATTRIBUTE_BYTES + self.data.text().len() + observed + context
     }
 }
 
 impl Entry {
     /// About how many bytes it takes in memory.
     pub fn weight(&self) -> usize {
-        ATTRIBUTE_BYTES + self.event.data.text().len()
+        let context = self.event.context.as_ref().map_or(0, |context| context.weight());
+        ATTRIBUTE_BYTES + self.event.data.text().len() + context
     }
 
     /// Joins a draft with the names that the log gave it.
@@ -130,6 +134,7 @@ impl Entry {
             idempotency_key: draft.idempotency_key,
             digest: draft.digest,
             trace: draft.trace,
+            context: draft.context,
             data: draft.data,
         };
         Self {

@@ -71,9 +71,15 @@ impl Crossing<'_> {
     fn try_one(self, publication: &Arc<Publication>, received: &Arc<Received>) -> TrialVerdict {
         let mut patched = None;
         let walked = self.walk(publication, received, |enriched| {
-            patched = Some(PatchedEvent {
-                source: publication.source().clone(),
-                event_type: enriched.event_type().clone(),
+            let message = self.gate.catalog().message(publication.contract(), publication.event());
+            let source = match message {
+                Some(message) => message.source_of(publication),
+                None => publication.source().cloned(),
+            };
+            patched = source.map(|source| PatchedEvent {
+                source,
+                event_type: message
+                    .map_or_else(|| enriched.event_type().clone(), |one| one.type_of(enriched)),
                 subject: enriched.subject().clone(),
                 data: enriched.data().clone(),
             });

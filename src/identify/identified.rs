@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use crate::contract::{SchemaAddresses, Validated};
+use crate::contract::{CrossingIdentity, SchemaAddresses, Validated};
 use crate::event::{Blame, Data, Fault, Violation};
 use crate::eventlog::{Draft, Observed, Origin, Protection};
 use crate::identify::{BusinessKey, BusinessKeyError, CanonicalError, Content};
@@ -95,18 +95,18 @@ pub struct Identified(Draft);
 /// The caller's turn: the event is too large, lacks a part of its business key, or holds a number
 /// that is not exact.
 pub fn identify(validated: Validated, naming: &Naming) -> Result<Identified, IdentifyError> {
+    let CrossingIdentity { source, event_type, context } = validated.identity().clone();
     let (enriched, _, observed) = validated.into_parts();
     let publication = Arc::clone(enriched.publication());
-    let (source, event_type) = (publication.source(), enriched.event_type().clone());
     let subject = enriched.subject().clone();
-    let content = Content::of(source, &event_type, Some(&subject), enriched.data())?;
+    let content = Content::of(&source, &event_type, Some(&subject), enriched.data())?;
     let (actual, limit) = (content.text().len(), naming.largest);
     if actual > limit {
         return Err(IdentifyError::TooLarge { actual, limit });
     }
     let idempotency_key = match publication.key() {
         [] => content.idempotency_key(),
-        pointers => BusinessKey::of(source, &event_type, pointers, enriched.data())
+        pointers => BusinessKey::of(&source, &event_type, pointers, enriched.data())
             .map_err(|error| match error {
                 BusinessKeyError::Canonical(error) => IdentifyError::Canonical(error),
                 BusinessKeyError::Missing { pointer } => IdentifyError::KeyMissing {
@@ -118,7 +118,7 @@ pub fn identify(validated: Validated, naming: &Naming) -> Result<Identified, Ide
     };
     let received = Arc::clone(enriched.received());
     Ok(Identified(Draft {
-        source: source.clone(),
+        source,
         event_type,
         subject: Some(subject),
         time: received.envelope.time.clone(),
@@ -126,6 +126,7 @@ pub fn identify(validated: Validated, naming: &Naming) -> Result<Identified, Ide
         idempotency_key,
         digest: content.digest(),
         trace: received.trace(),
+        context,
         data: Data::from_parts(content.data_text().to_owned(), enriched.into_data()),
         publication: Arc::clone(publication.name()),
         envelope_id: Arc::from(received.envelope.id.as_str()),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::event::NumericValue;
 use crate::route::clause::Clause;
 use crate::route::error::FilterError;
 use crate::route::field::{Conjunction, Field};
@@ -64,7 +65,7 @@ impl DialectReader {
                 }
             }
         }
-        Ok((!every).then(|| fields(vec![Field::new("type", alternatives)])))
+        Ok((!every).then(|| fields(vec![Field::of_name(alternatives)])))
     }
 
     fn filter(&mut self, filter: &Value, place: &str, depth: usize) -> Result<Clause, FilterError> {
@@ -81,9 +82,9 @@ impl DialectReader {
         };
         let place = format!("{place}.{dialect}");
         match dialect.as_str() {
-            "exact" => attributes(operand, &place, Predicate::Text),
-            "prefix" => attributes(operand, &place, Predicate::Prefix),
-            "suffix" => attributes(operand, &place, Predicate::Suffix),
+            "exact" => attributes(operand, &place, exact),
+            "prefix" => attributes(operand, &place, |text| vec![Predicate::Prefix(text.into())]),
+            "suffix" => attributes(operand, &place, |text| vec![Predicate::Suffix(text.into())]),
             "all" => self.list(operand, &place, depth).map(Clause::All),
             "any" => self.list(operand, &place, depth).map(Clause::Any),
             "not" => {
@@ -152,7 +153,7 @@ fn read_type(name: &str) -> TypeName {
 fn attributes(
     operand: &Value,
     place: &str,
-    predicate: fn(Box<str>) -> Predicate,
+    predicates: fn(&str) -> Vec<Predicate>,
 ) -> Result<Clause, FilterError> {
     let members = operand.as_object().filter(|members| !members.is_empty());
     let members: &Map<String, Value> =
@@ -168,12 +169,21 @@ fn attributes(
         }
         match value {
             Value::String(text) if !text.is_empty() => {
-                Ok(Field::new(name, vec![predicate(text.as_str().into())]))
+                Ok(Field::new(name, predicates(text)))
             }
             _ => Err(mistake(&place, "must be a non-empty string")),
         }
     });
     each.collect::<Result<_, _>>().map(fields)
+}
+
+/// An attribute is compared by its canonical text, whatever its type (CloudEvents 1.0, section 3.1).
+fn exact(text: &str) -> Vec<Predicate> {
+    let mut alternatives = vec![Predicate::Text(text.into())];
+    let integer = text.parse::<i32>().ok().filter(|number| number.to_string() == text);
+    alternatives.extend(integer.and_then(|_| NumericValue::of(text)).map(Predicate::Number));
+    alternatives.extend(text.parse().ok().map(Predicate::Bool));
+    alternatives
 }
 
 fn fields(fields: Vec<Field>) -> Clause {

@@ -7,7 +7,7 @@
 
 use serde_json::Value;
 
-use crate::route::field::{Conjunction, Field, Term};
+use crate::route::field::{Conjunction, Field, Term, member};
 
 /// Tells whether an event without dotted names satisfies a conjunction.
 pub(super) fn holds(conjunction: &Conjunction, event: &Value) -> bool {
@@ -35,10 +35,10 @@ fn value_holds(value: &Value, terms: &[Term], depth: usize, demanded: Option<u16
                 return false;
             }
             below.chunk_by(|a, b| name(a, depth) == name(b, depth)).all(|group| {
-                let member = group.first().and_then(|term| members.get(name(term, depth)));
-                member.map_or_else(
+                let found = group.first().and_then(|term| member(members, name(term, depth)));
+                found.map_or_else(
                     || group.iter().all(|term| may_miss(term, demanded)),
-                    |member| value_holds(member, group, depth + 1, demanded),
+                    |found| value_holds(found, group, depth + 1, demanded),
                 )
             })
         }
@@ -86,8 +86,8 @@ fn reach(value: &Value, field: &Field, depth: usize) -> ReachedNode {
         Value::Object(members) => field
             .path
             .get(depth)
-            .and_then(|name| members.get(&**name))
-            .map_or_else(ReachedNode::default, |member| reach(member, field, depth + 1)),
+            .and_then(|name| member(members, name))
+            .map_or_else(ReachedNode::default, |found| reach(found, field, depth + 1)),
         Value::Array(items) => items.iter().fold(ReachedNode::default(), |so_far, item| {
             let reached = if so_far.accepted { so_far } else { reach(item, field, depth) };
             ReachedNode {

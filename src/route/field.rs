@@ -2,12 +2,19 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::event::EVENT_NAME;
 use crate::route::predicate::Predicate;
 
 /// The names that lead to a field, split at every dot.
 pub(super) type Path = Arc<[Box<str>]>;
+
+/// The member of an event that a step of a path leads to.
+pub(super) fn member<'e>(members: &'e Map<String, Value>, step: &str) -> Option<&'e Value> {
+    let by_type = || if step == EVENT_NAME { members.get("type") } else { None };
+    members.get(step).or_else(by_type)
+}
 
 /// A field and its alternatives: one of them must hold.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -28,6 +35,12 @@ impl Field {
             dotted: dotted.into(),
             alternatives,
         }
+    }
+
+    /// Asks the name of an event, which is its `type` unless it has another.
+    pub(super) fn of_name(alternatives: Vec<Predicate>) -> Self {
+        let path = [EVENT_NAME.into()].into();
+        Self { path, ..Self::new("type", alternatives) }
     }
 
     /// Tells whether some alternative accepts a value that is there.

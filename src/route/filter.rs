@@ -69,6 +69,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::event::EVENT_NAME;
+    use crate::route::Table;
 
     fn types(names: &[&str]) -> Filter {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
@@ -92,6 +94,39 @@ mod tests {
         assert!(!below.matches(&of("Payment.AuthorisedLate.Ecom")));
         assert!(types(&["Order.Created", "Payment.*"]).matches(&of("Payment.Failed")));
         assert!(types(&["*"]).matches(&of("x")) && types(&[]).matches(&of("x")));
+    }
+
+    #[test]
+    fn types_match_the_name_of_an_event_and_filters_its_type() {
+        let event = json!({"type": "com.x.v1", EVENT_NAME: "Payment.Authorised"});
+        let exact = |name: &str| filter(&json!([{"exact": {"type": name}}])).unwrap();
+
+        assert!(types(&["Payment.Authorised"]).matches(&event));
+        assert!(types(&["Payment.*"]).matches(&event));
+        assert!(!types(&["com.x.v1"]).matches(&event));
+        assert!(exact("com.x.v1").matches(&event) && !exact("Payment.Authorised").matches(&event));
+        let why = types(&["Order.*"]).explain(&event);
+        assert_eq!((why.len(), &*why[0].path), (1, "type"));
+    }
+
+    #[test]
+    fn a_table_finds_events_by_their_names_and_by_their_types() {
+        let table = Table::new();
+        table.extend((0..10).map(|n| (n, Arc::new(types(&[&format!("T.N{n}")])))));
+        table.insert(10, Arc::new(filter(&json!([{"exact": {"type": "T.N3"}}])).unwrap()));
+
+        assert_eq!(table.matches(&json!({"type": "T.N3"})), [3, 10]);
+        assert_eq!(table.matches(&json!({"type": "T.N3", EVENT_NAME: "T.N4"})), [4, 10]);
+        assert_eq!(table.matches(&json!({"type": "com.x", EVENT_NAME: "T.N4", "a": 1})), [4]);
+    }
+
+    #[test]
+    fn an_attribute_is_compared_by_its_canonical_text() {
+        let exact = |text: &str| filter(&json!([{"exact": {"x": text}}])).unwrap();
+
+        assert!(exact("3").matches(&json!({"x": 3})) && exact("3").matches(&json!({"x": "3"})));
+        assert!(exact("true").matches(&json!({"x": true})));
+        assert!(!exact("03").matches(&json!({"x": 3})) && !exact("3").matches(&json!({"x": 4})));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::event::EVENT_NAME;
 use crate::route::access::FieldAccess;
 use crate::route::clause::ClauseDraft;
 use crate::route::evaluate;
@@ -88,6 +89,7 @@ impl<K> Index<K> {
         let mut candidates = Found::new(&self.buckets, self.entries.len());
         self.always.iter().for_each(|&entry| candidates.add(entry));
         self.root.walk(event.root(), &mut candidates);
+        self.root.walk_type(event.root(), &mut candidates);
         let mut matched = None;
         for candidate in candidates.into_sorted() {
             let Some((place, draft)) =
@@ -112,6 +114,16 @@ impl<K> Index<K> {
 impl Branch {
     fn at(&mut self, path: &[Box<str>]) -> &mut Self {
         path.iter().fold(self, |branch, name| branch.below.entry(name.clone()).or_default())
+    }
+
+    /// An event whose name does not stand apart is asked for its type instead.
+    fn walk_type(&self, event: &Value, found: &mut Found) {
+        let named = event.get(EVENT_NAME).is_some();
+        if let (Some(branch), Some(name), false) =
+            (self.below.get(EVENT_NAME), event.get("type"), named)
+        {
+            branch.walk(name, found);
+        }
     }
 
     fn walk(&self, value: &Value, found: &mut Found) {

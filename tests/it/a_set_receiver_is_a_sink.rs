@@ -171,3 +171,35 @@ async fn a_structured_event_shows_its_attributes_and_hides_its_data() {
     assert_eq!(shown, event);
     assert!(!posted.body.contains("4711"));
 }
+
+#[tokio::test]
+async fn a_structured_event_shows_extension_attributes_and_a_subject_only_if_they_are_clear() {
+    let clock = ManualClock::at(SystemClock.now());
+    let attributes = "    subject: /detail/customer\n    clear: [tenant]\n    attributes:\n      \
+                      tenant: /detail/customer\n      order: /data/orderId\n";
+    let gateway = TestGateway::with(Some(clock.clone()), |config| {
+        let file = config.publications.join("orders.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let text = text.replacen("    patch:\n", &format!("{attributes}    patch:\n"), 1);
+        std::fs::write(&file, text).unwrap();
+    })
+    .await;
+    let consumer = Consumer::of(&gateway, &clock).await;
+    let of_sink = Arc::clone(&consumer);
+    let sink = Sink::start(move |posted| of_sink.answer(posted)).await;
+    subscribe(&gateway, &sink, json!({ "contentMode": "structured" })).await;
+
+    let id = gateway.publish(&order_created("o-1", 4711)).await.remove(0);
+    gateway.attempts(&clock, "sets", 1).await;
+
+    let posted = deliveries(&sink, &id).remove(0);
+    let shown: Value = serde_json::from_str(&posted.body).unwrap();
+    let opened = consumer.open(&Consumer::token(&posted)).unwrap();
+    assert_eq!(opened.event()["subject"], "confidential-customer");
+    assert_eq!(
+        (&opened.event()["tenant"], &opened.event()["order"]),
+        (&json!("confidential-customer"), &json!("4711"))
+    );
+    assert_eq!(shown["tenant"], "confidential-customer");
+    assert_eq!((shown.get("subject"), shown.get("order")), (None, None));
+}

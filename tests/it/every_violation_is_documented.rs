@@ -14,6 +14,7 @@ const GIVEN: &[(&str, &str)] = &[
     ("src/contract/rules.rs", "code: \""),
     ("src/contract/undeclared.rs", "code: \""),
     ("src/contract/gate.rs", "code: \""),
+    ("src/contract/crossing_identity.rs", "code: \""),
     ("src/enrich/enriched.rs", "} => \""),
     ("src/enrich/enriched.rs", "(_) => \""),
     ("src/enrich/enriched.rs", "Inexact => \""),

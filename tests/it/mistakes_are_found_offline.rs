@@ -157,3 +157,42 @@ fn what_is_wrong_is_said_once() {
     assert_eq!(code, Some(3), "{said}");
     assert_eq!(said.matches("file is not a database").count(), 1, "{said}");
 }
+
+#[test]
+fn a_contract_that_contradicts_the_cloudevent_is_told_at_its_line_and_names_the_publication() {
+    let copy = settings();
+    let payload = "        payload:
+          properties:
+            specversion: { const: '1.0' }
+            id: { format: uuid }
+            source: { const: /orders }
+            type: { enum: [com.x.v1, com.x.v2] }
+            data: { type: object, properties: { orderId: { type: integer } } }
+";
+    let contract = format!(
+        "asyncapi: 3.0.0\ninfo: {{ title: X, version: 1.0.0 }}\nchannels:\n  x:\n    messages:\n      \
+         X.Happened:\n{payload}"
+    );
+    fs::write(copy.path().join("asyncapi/x.yaml"), contract).unwrap();
+    let publication = "domain: x\ncontract: asyncapi/x.yaml\npublications:\n  - event: X.Happened\n    \
+        when: { source: [a] }\n    patch: [{ op: copy, from: /detail/id, path: /data/orderId }]\n";
+    fs::write(copy.path().join("config/publications/x.yaml"), publication).unwrap();
+
+    let (code, _, said) = sealway(&copy, &["check"]);
+    assert_eq!(code, Some(1), "{said}");
+    let error = "asyncapi/x.yaml:12:13: publication `x/X.Happened`: its `type` is `X.Happened`";
+    assert!(said.contains(error) && said.contains("1 mistake"), "{said}");
+    let warning = "asyncapi/x.yaml:10:13: warning: publication `x/X.Happened`: `id` is a ULID";
+    assert!(said.contains(warning), "{said}");
+
+    change(&copy, "asyncapi/x.yaml", "enum: [com.x.v1, com.x.v2]", "const: com.x.v1");
+    let (code, _, said) = sealway(&copy, &["check"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains(warning) && said.contains("no mistake"), "{said}");
+
+    change(&copy, "asyncapi/x.yaml", "source: { const: /orders }", "source: true");
+    let (code, _, said) = sealway(&copy, &["check"]);
+    assert_eq!(code, Some(1), "{said}");
+    let lacking = "config/publications/x.yaml:4:12: `x/X.Happened` has no `source`";
+    assert!(said.contains(lacking), "{said}");
+}

@@ -203,10 +203,12 @@ fn parcel(delivery: &Delivery, sealed: &SealedEvent) -> Parcel {
     let mode = delivery.subscription.document.config.content_mode;
     let hides = mode == ContentMode::Set || delivery.subscription.hides_attributes();
     // What is in the token is said by the token's own media type.
-    let attributes = || event.text_attributes().filter(|(name, _)| *name != "datacontenttype");
+    let attributes = || event.clear_attributes().filter(|(name, _)| *name != "datacontenttype");
+    let extensions = || event.clear_extensions().map(|(name, value)| (name.clone(), value.clone()));
     Parcel {
         id: event.id,
         attributes: if hides { Vec::new() } else { attributes().collect() },
+        extensions: if hides { Vec::new() } else { extensions().collect() },
         sequence: delivery.link.filter(|_| !hides).map(|(sequence, _)| sequence),
         replay: delivery.replay.clone().filter(|_| !hides),
         attempt: delivery.attempts.saturating_add(1),

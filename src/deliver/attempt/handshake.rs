@@ -58,6 +58,7 @@ impl Handshake {
                 ("type", CHALLENGE_TYPE.to_owned()),
                 ("source", self.issuer.to_string()),
             ],
+            extensions: Vec::new(),
             sequence: None,
             replay: None,
             attempt: 1,

@@ -20,7 +20,7 @@ const CODES: [&str; 6] = [
 /// The body that a mode asks for: the token, or in structured mode a CloudEvent in JSON that holds it
 /// (CloudEvents JSON format, section 3).
 pub(super) fn body(mode: ContentMode, parcel: Parcel) -> Bytes {
-    let Parcel { id, attributes, sequence, replay, token, .. } = parcel;
+    let Parcel { id, attributes, extensions, sequence, replay, token, .. } = parcel;
     if mode != ContentMode::Structured {
         return Bytes::from(token);
     }
@@ -39,6 +39,7 @@ pub(super) fn body(mode: ContentMode, parcel: Parcel) -> Bytes {
     put("specversion", "1.0".to_owned());
     put("datacontenttype", "application/jwt".to_owned());
     put("data", token);
+    event.extend(extensions.iter().map(|(name, value)| (name.to_string(), value.to_json())));
     Bytes::from(Value::Object(event).to_string())
 }
 
@@ -76,7 +77,7 @@ impl SetError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::EventId;
+    use crate::event::{AttributeValue, EventId};
 
     #[test]
     fn only_the_error_bodies_of_the_rfc_are_read() {
@@ -96,6 +97,7 @@ mod tests {
         let parcel = Parcel {
             id,
             attributes: vec![("type", "A.B".to_owned())],
+            extensions: vec![("tries".parse().unwrap(), AttributeValue::Integer(3))],
             sequence: Some(3),
             replay: Some("again".parse().unwrap()),
             attempt: 1,
@@ -104,7 +106,7 @@ mod tests {
         let body = body(ContentMode::Structured, parcel);
         let event: Value = serde_json::from_slice(&body).unwrap();
         let expected = serde_json::json!({
-            "specversion": "1.0", "id": id.to_string(), "type": "A.B",
+            "specversion": "1.0", "id": id.to_string(), "type": "A.B", "tries": 3,
             "sequence": "3", "sealwayreplay": "again",
             "datacontenttype": "application/jwt", "data": "a.b.c",
         });

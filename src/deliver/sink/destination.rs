@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use url::Url;
 
 use crate::deliver::sink::SinkAnswer;
-use crate::event::{EventId, ReplayId};
+use crate::event::{AttributeName, AttributeValue, EventId, ReplayId};
 use crate::subscriptions::{Challenge, ContentMode, SealedCredential, Subscription};
 
 /// A sink, and how it is spoken to.
@@ -42,6 +42,8 @@ pub struct Parcel {
     pub id: EventId,
     /// The attributes of the CloudEvent that may be shown, without its id, in order.
     pub attributes: Vec<(&'static str, String)>,
+    /// The extension attributes that may be shown beside those of the gateway.
+    pub extensions: Vec<(AttributeName, AttributeValue)>,
     /// The event's number in its subscription, if it has one and it may be shown.
     pub sequence: Option<u64>,
     /// The replay that it belongs to, if that may be shown.
@@ -61,7 +63,8 @@ impl Parcel {
     /// The size of the token and of what is shown beside it.
     pub fn bytes(&self) -> usize {
         let shown = self.attributes.iter().map(|(name, value)| name.len() + value.len());
-        self.token.len() + shown.sum::<usize>()
+        let more = self.extensions.iter().map(|(name, value)| name.as_str().len() + value.weight());
+        self.token.len() + shown.sum::<usize>() + more.sum::<usize>()
     }
 }
 
@@ -160,6 +163,7 @@ mod tests {
         Parcel {
             id: EventId::from_parts(1, 1),
             attributes: vec![("type", "A.B".to_owned())],
+            extensions: Vec::new(),
             sequence: None,
             replay: None,
             attempt: 1,

@@ -85,7 +85,7 @@ impl HttpDestination {
             .header(CONTENT_TYPE, wanted.content_type)
             .body(wanted.body);
         for (name, value) in wanted.headers {
-            request = request.header(name, value);
+            request = request.header(&*name, value);
         }
         // The address stays out of every error: its query may hold a secret.
         let failed = |error: reqwest::Error| failure(&error.without_url());

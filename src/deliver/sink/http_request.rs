@@ -1,5 +1,6 @@
 //! What is sent to HTTP sinks: sealed events, challenges, and the question of consent.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -7,6 +8,7 @@ use reqwest::Method;
 
 use crate::deliver::sink::content::body;
 use crate::deliver::sink::{Parcel, SinkTarget};
+use crate::event::{AttributeName, AttributeValue};
 use crate::subscriptions::ContentMode;
 
 /// One request to a sink.
@@ -17,7 +19,7 @@ pub struct HttpRequest {
     /// The sink.
     pub target: Arc<SinkTarget>,
     /// Header names in lower case and their values, in order.
-    pub headers: Headers,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     /// The body's media type.
     pub content_type: &'static str,
     /// The body; usually the token.
@@ -30,7 +32,10 @@ impl HttpRequest {
     /// Sends an event, at this second.
     pub(super) fn event(target: Arc<SinkTarget>, parcel: Parcel, now: i64) -> Self {
         let headers = event_headers(target.content_mode, &parcel, now);
-        Self::post(target, parcel, headers)
+        let extensions = extension_headers(target.content_mode, &parcel);
+        let mut request = Self::post(target, parcel, headers);
+        request.headers.extend(extensions);
+        request
     }
 
     /// Sends a challenge, which shows less than an event.
@@ -46,12 +51,14 @@ impl HttpRequest {
     fn post(target: Arc<SinkTarget>, parcel: Parcel, headers: Headers) -> Self {
         let mode = target.content_mode;
         let (content_type, body) = (mode.media_type(), body(mode, parcel));
+        let headers = headers.into_iter().map(|(name, value)| (Cow::Borrowed(name), value));
+        let headers = headers.collect();
         Self { method: Method::POST, target, headers, content_type, body }
     }
 
     /// Asks whether events of this origin may be sent (CloudEvents webhooks, section 4.1).
     pub(super) fn consent(target: Arc<SinkTarget>, origin: &str) -> Self {
-        let headers = vec![("webhook-request-origin", origin.to_owned())];
+        let headers = vec![("webhook-request-origin".into(), origin.to_owned())];
         let content_type = ContentMode::Binary.media_type();
         Self { method: Method::OPTIONS, target, headers, content_type, body: Bytes::new() }
     }
@@ -83,6 +90,15 @@ fn event_headers(mode: ContentMode, parcel: &Parcel, now: i64) -> Headers {
     headers.extend(plain("traceparent", "traceparent"));
     headers.extend(shown(parcel).map(|(name, value)| (name, percent_encoded(value))));
     headers
+}
+
+/// The headers of the extension attributes that may be shown.
+fn extension_headers(mode: ContentMode, parcel: &Parcel) -> Vec<(Cow<'static, str>, String)> {
+    let shown = parcel.extensions.iter().filter(|_| mode.is_binary());
+    let header = |(name, value): &(AttributeName, AttributeValue)| {
+        (Cow::Owned(format!("ce-{name}")), percent_encoded(&value.to_string()))
+    };
+    shown.map(header).collect()
 }
 
 /// The headers that name a CloudEvent.
@@ -143,6 +159,11 @@ mod tests {
         Parcel {
             id: EventId::from_parts(1, 7),
             attributes: attributes.iter().map(|(name, value)| (*name, (*value).into())).collect(),
+            extensions: attributes
+                .iter()
+                .take(1)
+                .map(|_| ("tenant".parse().unwrap(), AttributeValue::text("eu 1").unwrap()))
+                .collect(),
             sequence: (!attributes.is_empty()).then_some(3),
             replay: (!attributes.is_empty()).then(|| "again".parse().unwrap()),
             attempt: 2,
@@ -187,6 +208,7 @@ mod tests {
             "ce-dataschema: https://gw.example/x",
             "ce-idempotencykey: 0101",
             "ce-traceparent: 00-aa-bb-01",
+            "ce-tenant: eu%201",
         ];
         let event =
             |attributes| HttpRequest::event(target(ContentMode::Binary), parcel(attributes), 99);

@@ -59,6 +59,7 @@ async fn attempt(sink: &str) -> SinkAnswer {
     let parcel = Parcel {
         id: EventId::from_parts(1, 1),
         attributes: Vec::new(),
+        extensions: Vec::new(),
         sequence: None,
         replay: None,
         attempt: 1,

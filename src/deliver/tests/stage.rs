@@ -183,6 +183,7 @@ fn draft(word: &str) -> Draft {
         idempotency_key: IdempotencyKey::from_bytes(digest[..16].try_into().unwrap()),
         digest: ContentDigest::from_bytes(digest),
         trace: None,
+        context: None,
         data: Data::from_text(format!("{{\"word\":\"{word}\"}}")),
         publication: "tests/happened".into(),
         envelope_id: word.into(),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::event::{EventId, EventType};
-use crate::eventlog::conformance::fixture::{START, engines};
+use crate::eventlog::conformance::fixture::{START, context, engines};
 use crate::eventlog::conformance::makers::{
     commit, dead_letter, in_replay, key, letters, retry, subscription,
 };
@@ -61,6 +61,28 @@ async fn dead_letters_are_numbered_for_their_subscription_and_listed_in_pages() 
         keep(store, vec![dead_letter(key("orders", 3), None)]).await;
         let all = DeadLetterQuery::all(subscription("orders"));
         assert_eq!(numbers(store, all, 10).await, [1, 3], "a number is never given twice");
+    }
+}
+
+#[tokio::test]
+async fn a_dead_letter_keeps_what_its_publication_decided_and_is_chosen_by_either_name() {
+    for fixture in engines(LogLimits::default()) {
+        let store = &fixture.store;
+        let mut letter = dead_letter(key("orders", 1), None);
+        letter.event.context = Some(context());
+        keep(store, vec![letter, dead_letter(key("orders", 2), None)]).await;
+
+        let kept = letters(store, "orders").await;
+        assert_eq!(kept[0].event.context, Some(context()));
+        assert_eq!(kept[1].event.context, None);
+        let of_type = |name: &str| DeadLetterQuery {
+            event_type: Some(name.into()),
+            ..DeadLetterQuery::all(subscription("orders"))
+        };
+        for (name, chosen) in [("Test.Named", 1), ("Test.*", 2), ("Test.Other", 0)] {
+            assert_eq!(numbers(store, of_type(name), 10).await.len(), chosen, "{name}");
+        }
+        assert!(numbers(store, of_type("Test.Happened"), 10).await.contains(&1), "its type too");
     }
 }
 

@@ -7,7 +7,10 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::ambient::{ManualClock, ManualDisk, SeededEntropy, SystemEntropy};
-use crate::event::{ContentDigest, Data, EventSource, EventType, IdempotencyKey, Timestamp};
+use crate::event::{
+    AttributeName, AttributeValue, ContentDigest, Data, EventContext, EventSource, EventType,
+    IdempotencyKey, Timestamp,
+};
 use crate::eventlog::{
     Draft, Log, LogLimits, LogOpenError, LowWatermark, MemoryLog, Position, Protection,
     RemoteStore, SqliteLog, Store,
@@ -26,6 +29,7 @@ pub(in crate::eventlog) fn draft(word: &str) -> Draft {
         idempotency_key: IdempotencyKey::from_bytes(digest[..16].try_into().unwrap()),
         digest: ContentDigest::from_bytes(digest),
         trace: None,
+        context: None,
         data: Data::from_text(format!("{{\"word\":\"{word}\"}}")),
         publication: "tests/happened".into(),
         envelope_id: word.into(),
@@ -34,6 +38,22 @@ pub(in crate::eventlog) fn draft(word: &str) -> Draft {
         observed: None,
         protection: Protection::default(),
     }
+}
+
+/// What a publication may have decided about an event.
+pub(super) fn context() -> Arc<EventContext> {
+    let tenant: AttributeName = "tenant".parse().unwrap();
+    Arc::new(EventContext {
+        name: Some(EventType::new("Test.Named").unwrap()),
+        extensions: [
+            (tenant.clone(), AttributeValue::text("eu").unwrap()),
+            ("tries".parse().unwrap(), AttributeValue::Integer(-3)),
+            ("again".parse().unwrap(), AttributeValue::Boolean(true)),
+        ]
+        .into(),
+        clear: [tenant].into(),
+        subject_sealed: true,
+    })
 }
 
 /// A store on a manual clock, and what has to outlive it.

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::ambient::{Clock as _, ManualClock};
-use crate::eventlog::conformance::fixture::{START, draft, open, words};
+use crate::eventlog::conformance::fixture::{START, context, draft, open, words};
 use crate::eventlog::{
     Draft, Log as _, LogLimits, LogOpenError, Page, Position, Retention, Schemas as _,
 };
@@ -44,6 +44,8 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
     let schemas = "DROP TABLE schemas; DROP TABLE schema_names; DROP TABLE kept_texts";
     older.execute_batch(schemas).unwrap();
     older.execute_batch("DROP TABLE old_schemas").unwrap();
+    let contexts = "DROP TABLE contexts; ALTER TABLE dead_letters DROP COLUMN context";
+    older.execute_batch(contexts).unwrap();
     older.pragma_update(None, "user_version", 8).unwrap();
     drop(older);
 
@@ -58,14 +60,20 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
 }
 
 #[tokio::test]
-async fn the_text_of_a_time_goes_with_its_event() {
+async fn the_text_of_a_time_and_what_was_decided_go_with_their_event() {
     let (directory, clock) = directory();
     let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
     let time = "9999-12-31T23:59:59Z".parse().unwrap();
-    log.append(vec![draft("a"), Draft { time, ..draft("b") }]).await.unwrap();
+    let decided = Draft { time, context: Some(context()), ..draft("b") };
+    log.append(vec![draft("a"), decided]).await.unwrap();
     let reader = Connection::open(directory.path().join("sealway.db")).unwrap();
-    let texts =
-        || -> i64 { reader.query_row("SELECT count(*) FROM times", [], |row| row.get(0)).unwrap() };
+    let texts = || -> i64 {
+        let both = "SELECT (SELECT count(*) FROM times) * (SELECT count(*) FROM contexts)";
+        reader.query_row(both, [], |row| row.get(0)).unwrap()
+    };
+    let contexts = || -> i64 {
+        reader.query_row("SELECT count(*) FROM contexts", [], |row| row.get(0)).unwrap()
+    };
     assert_eq!(texts(), 1);
 
     clock.advance(Duration::from_hours(1));
@@ -73,5 +81,5 @@ async fn the_text_of_a_time_goes_with_its_event() {
         Retention { before: Some(clock.now()), hold: Position(u64::MAX), ..Retention::default() };
     assert_eq!(log.trim(&all).await.unwrap().dropped, 2);
 
-    assert_eq!(texts(), 0);
+    assert_eq!((texts(), contexts()), (0, 0));
 }

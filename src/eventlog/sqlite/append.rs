@@ -10,7 +10,7 @@ use crate::eventlog::id_generator::{IdGenerator, ORIGIN_WINDOW};
 use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::trim::Trimming;
 use crate::eventlog::sqlite::{
-    contents, envelopes, observed, protections, quarantine, rows, times,
+    contents, contexts, envelopes, observed, protections, quarantine, rows, times,
 };
 use crate::eventlog::{
     Appended, Draft, Entry, KeptBytes, LowWatermark, NewQuarantined, Position, QuarantineId,
@@ -145,6 +145,7 @@ fn insert(connection: &Connection, entry: &Entry) -> rusqlite::Result<()> {
             entry.conflict.map(EventId::to_bytes),
         ])?;
     times::put(connection, entry.position, &event.time)?;
+    contexts::put(connection, entry.position, event.context.as_deref())?;
     protections::put(connection, entry.position, &entry.protection)
 }
 

@@ -58,8 +58,11 @@ fn condition(query: &DeadLetterQuery) -> (String, Vec<Value>) {
         bounds.push(reason.to_string().into());
     }
     if let Some((from, to)) = query.types() {
-        terms.push("type >= ? AND type < ?");
-        bounds.extend([from.into(), to.into()]);
+        terms.push(
+            "(type >= ? AND type < ?
+              OR json_extract(context, '$.name') >= ? AND json_extract(context, '$.name') < ?)",
+        );
+        bounds.extend([from.clone().into(), to.clone().into(), from.into(), to.into()]);
     }
     let ids = [("event >= ?", query.from), ("event <= ?", query.to)];
     for (term, id) in ids.into_iter().filter_map(|(term, id)| Some((term, id?))) {
@@ -132,8 +135,8 @@ pub(super) fn put(connection: &Connection, letter: &DeadLetter) -> rusqlite::Res
             "INSERT INTO dead_letters
                (subscription, replay, event, source, type, subject, time, dataschema, idempotency_key,
                 digest, trace, data, position, sequence, chain, reason, attempts, status, detail, at,
-                number, time_text, redriven)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+                number, time_text, context, redriven)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
         )?
         .execute(params![
             letter.key.subscription.as_str(),
@@ -158,6 +161,7 @@ pub(super) fn put(connection: &Connection, letter: &DeadLetter) -> rusqlite::Res
             letter.at.unix_nanos(),
             number,
             event.time.own_text(),
+            event.context.as_ref().map(|context| context.to_json()),
         ])?;
     Ok(())
 }

@@ -16,6 +16,7 @@ mod backup;
 mod changes;
 mod checkpoint;
 mod contents;
+mod contexts;
 mod database;
 mod envelopes;
 mod letters;

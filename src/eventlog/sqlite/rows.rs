@@ -1,11 +1,14 @@
 //! How values become columns, and columns become values.
 
+use std::sync::Arc;
+
 use rusqlite::Row;
 use rusqlite::types::{FromSqlError, Type};
 
 use crate::event::{
-    ChainValue, CloudEvent, ContentDigest, Data, EventId, EventProducer, EventSource, EventType,
-    IdempotencyKey, ProducerKind, ReplayId, Subject, SubscriptionId, Timestamp, TokenDigest,
+    ChainValue, CloudEvent, ContentDigest, Data, EventContext, EventId, EventProducer, EventSource,
+    EventType, IdempotencyKey, ProducerKind, ReplayId, Subject, SubscriptionId, Timestamp,
+    TokenDigest,
 };
 use crate::eventlog::{
     Attempt, Cursor, DeadLetter, DeadLetterId, DeliveryKey, Entry, KeptReceipt, NewQuarantined,
@@ -18,10 +21,11 @@ pub(super) const ENTRY: &str = "position, accepted, publication, envelope_id, co
     (SELECT salt FROM protections AS kept WHERE kept.position = events.position), \
     (SELECT data_key FROM protections AS kept WHERE kept.position = events.position), \
     id, source, type, subject, time, dataschema, idempotency_key, digest, trace, data, \
-    (SELECT time FROM times AS kept WHERE kept.position = events.position)";
+    (SELECT time FROM times AS kept WHERE kept.position = events.position), \
+    (SELECT context FROM contexts AS kept WHERE kept.position = events.position)";
 
 /// How many columns [`ENTRY`] has.
-pub(super) const ENTRY_COLUMNS: usize = 18;
+pub(super) const ENTRY_COLUMNS: usize = 19;
 
 /// The columns that [`retry`] reads.
 pub(super) const RETRY: &str = "subscription, replay, event, position, sequence, chain, attempts, first_attempt, due, redriven";
@@ -29,7 +33,8 @@ pub(super) const RETRY: &str = "subscription, replay, event, position, sequence,
 /// The columns that [`dead_letter`] reads.
 pub(super) const DEAD_LETTER: &str = "subscription, replay, event, position, sequence, chain, number, \
     reason, attempts, status, detail, at, redriven, \
-    event, source, type, subject, time, dataschema, idempotency_key, digest, trace, data, time_text";
+    event, source, type, subject, time, dataschema, idempotency_key, digest, trace, data, time_text, \
+    context";
 
 /// The columns that [`attempt`] reads.
 pub(super) const ATTEMPT: &str =
@@ -218,7 +223,7 @@ pub(super) fn timestamp(row: &Row<'_>, at: usize) -> rusqlite::Result<Timestamp>
 }
 
 /// Reads `id, source, type, subject, time, dataschema, idempotency_key, digest, trace, data` and the
-/// text of the time, where the number does not say it all.
+/// text of the time, where the number does not say it all, and its context, where it has one.
 fn cloud_event(row: &Row<'_>, first: usize) -> rusqlite::Result<CloudEvent> {
     Ok(CloudEvent {
         id: event_id(row, first)?,
@@ -233,6 +238,7 @@ fn cloud_event(row: &Row<'_>, first: usize) -> rusqlite::Result<CloudEvent> {
         idempotency_key: IdempotencyKey::from_bytes(row.get(first + 6)?),
         digest: ContentDigest::from_bytes(row.get(first + 7)?),
         trace: parsed_option(row, first + 8, str::parse)?,
+        context: parsed_option(row, first + 11, EventContext::from_json)?.map(Arc::new),
         data: Data::from_text(row.get(first + 9)?),
     })
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::sqlite::contents::Sweep;
-use crate::eventlog::sqlite::{envelopes, observed, protections, rows, times};
+use crate::eventlog::sqlite::{contexts, envelopes, observed, protections, rows, times};
 use crate::eventlog::{Extent, LowWatermark, Position, Retention, Trimmed};
 
 /// The most entries that one slice looks at.
@@ -195,6 +195,7 @@ fn drop_entry(connection: &Connection, at: Position) -> rusqlite::Result<()> {
         .execute([rows::signed(at.0)])?;
     observed::drop_of(connection, at)?;
     times::drop_of(connection, at)?;
+    contexts::drop_of(connection, at)?;
     protections::drop_of(connection, at)
 }
 

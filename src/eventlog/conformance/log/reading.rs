@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join;
 
 use crate::event::{Data, EventId, Subject};
-use crate::eventlog::conformance::fixture::{START, draft, engines, head, words};
+use crate::eventlog::conformance::fixture::{START, context, draft, engines, head, words};
 use crate::eventlog::{
     Changes, CommitError, Draft, Entry, Log, LogError, LogLimits, Page, Position, Protection,
 };
@@ -93,6 +93,21 @@ async fn the_word_of_a_producer_on_the_time_comes_back_as_it_was() {
             let kept = read(log, 0, 10, usize::MAX).await;
             let kept: Vec<_> = kept.iter().map(|entry| entry.event.time.to_string()).collect();
             assert_eq!(kept, times);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_a_publication_decided_beside_the_core_attributes_comes_back() {
+    for limits in [LogLimits::default(), short_tail()] {
+        for fixture in engines(limits) {
+            let log = &*fixture.store.log;
+            let decided = Draft { context: Some(context()), ..draft("a") };
+            log.append(vec![decided, draft("b")]).await.unwrap();
+
+            let kept = read(log, 0, 10, usize::MAX).await;
+            let kept: Vec<_> = kept.iter().map(|entry| entry.event.context.clone()).collect();
+            assert_eq!(kept, [Some(context()), None]);
         }
     }
 }

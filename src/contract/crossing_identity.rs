@@ -1,0 +1,110 @@
+//! The attributes with which an event crosses: its type, its source and its extension attributes, held
+//! against what its message says of them.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::contract::Message;
+use crate::contract::attribute_rules::{EnvelopeRules, text_of};
+use crate::enrich::{Enriched, Publication};
+use crate::event::{EventContext, EventSource, EventType, Violation};
+
+/// The attributes of a CloudEvent that its contract has a say in.
+#[derive(Clone)]
+pub struct CrossingIdentity {
+    /// The CloudEvents `source`.
+    pub source: EventSource,
+    /// The CloudEvents `type`.
+    pub event_type: EventType,
+    /// What its publication decided beside its core attributes, if anything.
+    pub context: Option<Arc<EventContext>>,
+}
+
+/// Shows no attributes of the event's own.
+impl std::fmt::Debug for CrossingIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "CrossingIdentity({} {})", self.source, self.event_type)
+    }
+}
+
+impl Message {
+    /// The CloudEvents `source` of a publication's events: its own, or what the contract fixes.
+    pub fn source_of(&self, publication: &Publication) -> Option<EventSource> {
+        publication.source().or_else(|| self.envelope()?.source()).cloned()
+    }
+
+    /// The CloudEvents `type` of an event: what the contract fixes, or the name that its publication
+    /// gives it.
+    pub fn type_of(&self, enriched: &Enriched) -> EventType {
+        let fixed = self.envelope().and_then(EnvelopeRules::event_type);
+        fixed.unwrap_or_else(|| enriched.event_type()).clone()
+    }
+
+    /// The attributes of an event, and how they break the contract; nothing if nothing gives it a
+    /// source.
+    pub(super) fn identify(
+        &self,
+        enriched: &Enriched,
+    ) -> Option<(CrossingIdentity, Vec<Violation>)> {
+        let source = self.source_of(enriched.publication())?;
+        let event_type = self.type_of(enriched);
+        let mut violations = Vec::new();
+        let context = self.context(enriched, &event_type, &mut violations);
+        if let Some(envelope) = self.envelope() {
+            let known = [
+                ("subject", enriched.subject().as_str().to_owned()),
+                ("time", enriched.received().envelope.time.to_string()),
+                ("type", event_type.as_str().to_owned()),
+                ("source", source.as_str().to_owned()),
+            ];
+            let breaches = known.into_iter().filter_map(|(name, value)| {
+                envelope.breach(name, &Value::from(value)).map(|rule| breach(name, &rule))
+            });
+            violations.extend(breaches);
+        }
+        Some((CrossingIdentity { source, event_type, context }, violations))
+    }
+
+    fn context(
+        &self,
+        enriched: &Enriched,
+        event_type: &EventType,
+        violations: &mut Vec<Violation>,
+    ) -> Option<Arc<EventContext>> {
+        let publication = enriched.publication();
+        let clear = publication.clear();
+        let name = enriched.event_type();
+        let mut context = EventContext {
+            name: (name != event_type).then(|| name.clone()),
+            subject_sealed: publication.subject().is_some() && !clear.subject,
+            ..EventContext::default()
+        };
+        for (name, value) in enriched.attributes() {
+            let of_contract = self.envelope().map(|rules| rules.value_of(name.as_str(), value));
+            let value = of_contract.unwrap_or_else(|| Ok(text_of(value))).unwrap_or_else(|rule| {
+                violations.push(breach(name.as_str(), &rule));
+                text_of(value)
+            });
+            context.extensions.insert(name.clone(), value);
+            context.clear.extend(clear.extensions.get(name).cloned());
+        }
+        let optional = publication.attributes().iter().filter(|set| set.is_optional());
+        for lacking in optional.filter(|set| !context.extensions.contains_key(set.name())) {
+            let required = self.envelope().map(EnvelopeRules::required);
+            if required.into_iter().flatten().any(|name| name == lacking.name().as_str()) {
+                violations.push(breach(lacking.name().as_str(), "is required"));
+            }
+        }
+        context.unless_empty().map(Arc::new)
+    }
+}
+
+/// A breach names the attribute and the rule, and never the value.
+fn breach(name: &str, rule: &str) -> Violation {
+    Violation {
+        pointer: String::new(),
+        code: "attribute".to_owned(),
+        message: format!("the attribute `{name}` {rule}"),
+    }
+}
