@@ -72,16 +72,7 @@ impl Reversal {
         let array = path.array.resolve(&self.document).ok();
         let count = array.and_then(Value::as_array).map(Vec::len);
         let Some(from) = from else {
-            let each = (0..count.unwrap_or_default()).map(|index| path.of_item(index));
-            let removes = matches!(step.operation(), PatchOperation::Remove(_));
-            for place in each.filter(|_| !path.below.is_root()) {
-                if removes && !step.is_optional() {
-                    let _ = place.assign(&mut self.document, Value::from(PLACEHOLDER));
-                } else if matches!(step.operation(), PatchOperation::Add(_)) {
-                    drop(take_out(&mut self.document, &place));
-                }
-            }
-            return;
+            return self.undo_in_each(step, path, count.unwrap_or_default());
         };
         let Some(count) = count.or((!step.is_optional()).then_some(1)) else { return };
         self.sources.push((from.array.clone(), Value::Array(Vec::new()), false));
@@ -97,6 +88,19 @@ impl Reversal {
         }
         if path.below.is_root() {
             drop(take_out(&mut self.document, &path.array));
+        }
+    }
+
+    /// Undoes what the patch itself has brought into items, or taken out of them.
+    fn undo_in_each(&mut self, step: &PatchStep, path: &StarredPointer, count: usize) {
+        let removes = matches!(step.operation(), PatchOperation::Remove(_));
+        let each = (0..count).map(|index| path.of_item(index));
+        for place in each.filter(|_| !path.below.is_root()) {
+            if removes && !step.is_optional() {
+                let _ = place.assign(&mut self.document, Value::from(PLACEHOLDER));
+            } else if matches!(step.operation(), PatchOperation::Add(_)) {
+                drop(take_out(&mut self.document, &place));
+            }
         }
     }
 
