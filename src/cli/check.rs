@@ -54,9 +54,8 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
     for told in mistakes.iter().chain(&warnings) {
         output.note(told);
     }
-    let counted = |count: usize, what: &str| {
-        format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-    };
+    let counted =
+        |count: usize, what: &str| format!("{count} {what}{}", if count == 1 { "" } else { "s" });
     let warned = match warnings.len() {
         0 => String::new(),
         count => format!(", {}", counted(count, "warning")),

@@ -181,8 +181,10 @@ impl ItemStep {
                     let place = item.resolve_mut(below).map_err(|_| NOTHING_AT_PATH);
                     place.map(|place| *place = value.clone())
                 }
-                _ if self.optional => Ok(drop(take_out(item, below))),
-                _ => take_out(item, below).map(drop).ok_or(NOTHING_AT_PATH),
+                _ => match take_out(item, below) {
+                    None if !self.optional => Err(NOTHING_AT_PATH),
+                    _ => Ok(()),
+                },
             };
             written.map_err(|reason| StepFailure::of_item(index)(reason.into()))?;
         }
@@ -193,3 +195,7 @@ impl ItemStep {
 #[cfg(test)]
 #[path = "item_step_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "item_model_tests.rs"]
+mod model;

@@ -1,13 +1,9 @@
 //! Tests of operations with a `*`, beside the code they test.
 
-use json_patch::{PatchOperation, patch_unsafe};
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::*;
-use crate::enrich::patch_testing::{apply, made, patch};
-use crate::enrich::{Numbers, PatchProblem};
-use crate::source::Envelope;
+use crate::enrich::PatchProblem;
+use crate::enrich::patch_testing::{apply, made};
 
 fn copy(from: &str, path: &str) -> Value {
     json!({"op": "copy", "from": from, "path": path})
@@ -41,9 +37,7 @@ fn a_star_means_each_item_and_only_what_is_named_crosses() {
 
 #[test]
 fn on_an_object_a_star_is_the_member_of_that_name() {
-    let literal = json!([
-        copy("/detail/prices/*/amount", "/data/price/*"),
-    ]);
+    let literal = json!([copy("/detail/prices/*/amount", "/data/price/*"),]);
     let with = json!([
         {"op": "add", "path": "/data/price", "value": {"*": 0}},
         literal[0],
@@ -143,17 +137,25 @@ fn add_replace_remove_and_test_range_over_the_array_that_is_there() {
         ranged(json!({"op": "replace", "path": "/data/l/*/a", "value": 2})),
         Ok(json!([{"a": 2, "b": 2}, {"a": 2}]))
     );
-    assert_eq!(ranged(json!({"op": "replace", "path": "/data/l/*", "value": 2})), Ok(json!([2, 2])));
     assert_eq!(
-        ranged(json!({"op": "remove", "path": "/data/l/*/a"})),
-        Ok(json!([{"b": 2}, {}]))
+        ranged(json!({"op": "replace", "path": "/data/l/*", "value": 2})),
+        Ok(json!([2, 2]))
     );
+    assert_eq!(ranged(json!({"op": "remove", "path": "/data/l/*/a"})), Ok(json!([{"b": 2}, {}])));
     assert_eq!(
         ranged(json!({"op": "remove", "path": "/data/l/*/b", "optional": true})),
         Ok(json!([{"a": 1}, {"a": 1}]))
     );
     assert_eq!(ranged(json!({"op": "remove", "path": "/data/l/*"})), Ok(json!([])));
     assert!(ranged(json!({"op": "test", "path": "/data/l/*/a", "value": 1.0})).is_ok());
+}
+
+#[test]
+fn what_an_item_or_the_event_lacks_is_not_written_or_tested() {
+    let ranged = |operation: Value| {
+        let lines = json!([{"a": 1, "b": 2}, {"a": 1}]);
+        made(json!([{"op": "add", "path": "/data/l", "value": lines}, operation]), json!({}))
+    };
     for refused in [
         json!({"op": "replace", "path": "/data/l/*/b", "value": 2}),
         json!({"op": "remove", "path": "/data/l/*/b"}),
@@ -169,6 +171,10 @@ fn add_replace_remove_and_test_range_over_the_array_that_is_there() {
     ] {
         assert!(ranged(missing).is_err());
     }
+}
+
+#[test]
+fn a_test_of_no_items_holds() {
     let nothing = json!([
         {"op": "test", "path": "/resources/*", "value": 2},
         {"op": "test", "path": "/detail/l/*", "value": 2},
@@ -196,10 +202,7 @@ fn items_move_within_the_data() {
         moved("/data/l/*/a/b", "/data/m/*"),
         json!({"l": [{"a": {}, "c": 0}, {"a": {}}], "m": [1, 2]})
     );
-    assert_eq!(
-        moved("/data/l/*/a", "/data/l/*"),
-        json!({"l": [{"b": 1}, {"b": 2}]})
-    );
+    assert_eq!(moved("/data/l/*/a", "/data/l/*"), json!({"l": [{"b": 1}, {"b": 2}]}));
     assert_eq!(
         moved("/data/l/*", "/data/m/*/x"),
         json!({"l": [], "m": [{"x": {"a": {"b": 1}, "c": 0}}, {"x": {"a": {"b": 2}}}]})
@@ -265,7 +268,11 @@ fn the_bytes_the_levels_and_the_items_of_one_event_are_bounded() {
     ]);
     let adds = made(adds, many(30_000, json!({}))).unwrap_err();
     assert!(adds.ends_with("the data grows over 256 KiB"), "{adds}");
+}
 
+#[test]
+fn items_that_are_made_are_not_too_deep() {
+    let many = |count: usize, item: Value| json!({"l": vec![item; count]});
     let deep = format!("/data{}", "/a".repeat(60));
     let value = (0..58).fold(json!({}), |inner, _| json!({"a": inner}));
     let below = |path: String| {
@@ -276,159 +283,6 @@ fn the_bytes_the_levels_and_the_items_of_one_event_are_bounded() {
     let value = (0..61).fold(json!({}), |inner, _| json!({"a": inner}));
     let around = json!({"op": "add", "path": "/data/a", "value": value});
     let path = format!("/data{}/*/a", "/a".repeat(63));
-    let failure =
-        made(json!([around, optional(copy("/detail/l/*/a", &path))]), many(1, json!({})));
+    let failure = made(json!([around, optional(copy("/detail/l/*/a", &path))]), many(1, json!({})));
     assert!(failure.unwrap_err().ends_with("nested over 64 levels"));
-}
-
-/// Documents with arrays, and members that are called `*`.
-fn document() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![Just(json!(null)), Just(json!(1)), Just(json!("x"))];
-    leaf.prop_recursive(4, 24, 4, |inner| {
-        let members = proptest::collection::btree_map("[ab*]", inner.clone(), 0..4);
-        let object = members.prop_map(|members| members.into_iter().collect::<Value>());
-        let array = proptest::collection::vec(inner, 0..4).prop_map(Value::from);
-        prop_oneof![array, object]
-    })
-}
-
-fn pointer(root: &'static str, starred: bool) -> impl Strategy<Value = String> {
-    let token = || prop_oneof![3 => Just("a"), 2 => Just("b"), 1 => Just("0"), 1 => Just("-")];
-    let tokens = |most| proptest::collection::vec(token(), 0..most);
-    (tokens(2), tokens(2)).prop_map(move |(before, after)| {
-        let star = if starred { vec!["*"] } else { Vec::new() };
-        before.into_iter().chain(star).chain(after).fold(root.to_owned(), |p, t| format!("{p}/{t}"))
-    })
-}
-
-fn operation() -> impl Strategy<Value = Value> {
-    let of = |starred: bool| {
-        let from = prop_oneof![pointer("/data", starred), pointer("/detail", starred)];
-        (from, pointer("/data", starred), document(), 0..6_u8, any::<bool>()).prop_map(
-            |(from, path, value, kind, optional)| match kind {
-                0 => json!({"op": "add", "path": path, "value": value}),
-                1 => json!({"op": "remove", "path": path, "optional": optional}),
-                2 => json!({"op": "replace", "path": path, "value": value}),
-                3 => json!({"op": "test", "path": from, "value": value}),
-                4 => json!({"op": "move", "from": from, "path": path, "optional": optional}),
-                _ => json!({"op": "copy", "from": from, "path": path, "optional": optional}),
-            },
-        )
-    };
-    prop_oneof![3 => of(true), 1 => of(false)]
-}
-
-/// The words of docs/publications.md, carried out one plain operation after the other.
-struct Naive<'d>(&'d mut Value);
-
-impl Naive<'_> {
-    fn plain(&mut self, operation: Value) -> Option<()> {
-        let operation: PatchOperation = serde_json::from_value(operation).unwrap();
-        patch_unsafe(self.0, std::slice::from_ref(&operation)).ok()
-    }
-
-    fn at(&self, pointer: &str) -> Option<&Value> {
-        self.0.pointer(pointer)
-    }
-
-    fn items(&self, array: &str) -> Option<usize> {
-        self.at(array).and_then(Value::as_array).map(Vec::len)
-    }
-
-    fn apply(&mut self, operation: &Value) -> Option<()> {
-        let text = |name: &str| operation[name].as_str().unwrap_or_default().to_owned();
-        let (op, from, path) = (text("op"), text("from"), text("path"));
-        let optional = operation["optional"] == json!(true);
-        let source = if from.is_empty() { &path } else { &from };
-        let split = |pointer: &str| {
-            let (array, below) = pointer.split_once("/*").unwrap_or((pointer, ""));
-            (array.to_owned(), below.to_owned())
-        };
-        let (array, below) = split(source);
-        let Some(count) = self.items(&array).filter(|_| source.contains('*')) else {
-            let is_absent = self.at(source).is_none();
-            return if optional && is_absent { Some(()) } else { self.literal(operation) };
-        };
-        let (target, into) = split(&path);
-        match op.as_str() {
-            "copy" | "move" => {
-                let values: Vec<Option<Value>> =
-                    (0..count).map(|i| self.at(&format!("{array}/{i}{below}")).cloned()).collect();
-                if !optional && values.contains(&None) {
-                    return None;
-                }
-                if op == "move" {
-                    for i in (0..count).rev().filter(|i| values[*i].is_some()) {
-                        self.plain(json!({"op": "remove", "path": format!("{array}/{i}{below}")}))?;
-                    }
-                }
-                self.land(&target, &into, values)
-            }
-            _ => {
-                for i in (0..count).rev() {
-                    let mut one = operation.clone();
-                    one["path"] = json!(format!("{target}/{i}{into}"));
-                    if op == "add" && into.is_empty() {
-                        one["op"] = json!("replace");
-                    }
-                    if !(optional && self.at(one["path"].as_str()?).is_none()) {
-                        self.literal(&one)?;
-                    }
-                }
-                Some(())
-            }
-        }
-    }
-
-    fn literal(&mut self, operation: &Value) -> Option<()> {
-        if operation["op"] == "test" {
-            let found = self.at(operation["path"].as_str()?)?;
-            return equal(found, &operation["value"]).then_some(());
-        }
-        self.plain(operation.clone())
-    }
-
-    fn land(&mut self, target: &str, into: &str, values: Vec<Option<Value>>) -> Option<()> {
-        if self.at(target).is_none() {
-            self.plain(json!({"op": "add", "path": target, "value": []}))?;
-        }
-        self.items(target)?;
-        for (index, value) in values.into_iter().enumerate() {
-            if self.items(target)? <= index {
-                self.plain(json!({"op": "add", "path": format!("{target}/-"), "value": {}}))?;
-            }
-            let op = if into.is_empty() { "replace" } else { "add" };
-            if let Some(value) = value {
-                let path = format!("{target}/{index}{into}");
-                self.plain(json!({"op": op, "path": path, "value": value}))?;
-            }
-        }
-        Some(())
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2_000))]
-
-    #[test]
-    fn a_star_does_what_one_operation_for_each_item_would_do(
-        operations in proptest::collection::vec(operation(), 1..5),
-        detail in document(),
-        data in document(),
-    ) {
-        let kept: Vec<Value> =
-            operations.into_iter().filter(|one| patch(json!([one])).is_ok()).collect();
-        let envelope = Envelope::example(detail);
-        let mut whole = envelope.to_tree();
-        whole["data"] = data.clone();
-        let expected = kept.iter().try_for_each(|one| Naive(&mut whole).apply(one));
-
-        let document = PatchedDocument { envelope: &envelope, context: &json!({}) };
-        let made = patch(Value::Array(kept)).unwrap().apply(document, data, Numbers::Keep);
-
-        prop_assert_eq!(expected.is_some(), made.is_ok(), "{:?}", made);
-        if let Ok(made) = made {
-            prop_assert_eq!(&made, &whole["data"]);
-        }
-    }
 }

@@ -42,25 +42,7 @@ impl PublicationReader<'_> {
     }
 
     fn group(&mut self, patch: &mut Patch, members: &Members<'_>, index: OperationIndex) {
-        for (name, _) in members.others(GROUP) {
-            let help = Members::nearest(&name.value, GROUP)
-                .map_or("a group has `when` and `patch`".into(), |name| {
-                    format!("did you mean `{name}`?")
-                });
-            self.mistake(name.place, format!("a group has no `{}`", name.value), &help);
-        }
-        let when = members.get("when").map(|when| self.pattern(when));
-        if when.is_none() {
-            let help = "write `when: { detail: { … } }`, a pattern over the envelope";
-            self.mistake(members.place(), "a group needs its `when`", help);
-        }
-        let mut number = None;
-        if let Some(when) = when.flatten() {
-            number = patch.begin_group(when);
-            if number.is_none() {
-                self.mistake(members.place(), "a patch has at most 100 groups", "");
-            }
-        }
+        let number = self.condition(patch, members);
         let Some(operations) = members.get("patch") else {
             self.mistake(members.place(), "a group needs its operations, as `patch`", "");
             return;
@@ -81,6 +63,27 @@ impl PublicationReader<'_> {
         }
     }
 
+    /// Reads the `when` of a group, and gives its number.
+    fn condition(&mut self, patch: &mut Patch, members: &Members<'_>) -> Option<usize> {
+        for (name, _) in members.others(GROUP) {
+            let help = Members::nearest(&name.value, GROUP)
+                .map_or("a group has `when` and `patch`".into(), |name| {
+                    format!("did you mean `{name}`?")
+                });
+            self.mistake(name.place, format!("a group has no `{}`", name.value), &help);
+        }
+        let when = members.get("when").map(|when| self.pattern(when));
+        if when.is_none() {
+            let help = "write `when: { detail: { … } }`, a pattern over the envelope";
+            self.mistake(members.place(), "a group needs its `when`", help);
+        }
+        let number = patch.begin_group(when.flatten()?);
+        if number.is_none() {
+            self.mistake(members.place(), "a patch has at most 100 groups", "");
+        }
+        number
+    }
+
     fn operation(&mut self, patch: &mut Patch, members: &Members<'_>, at: Standing) {
         let Some((op, place)) = self.text(members, "op") else {
             self.others(members, "an operation");
@@ -96,36 +99,51 @@ impl PublicationReader<'_> {
             return;
         };
         self.others(members, &format!("`{op}`"));
-        for (member, ignored) in [("from", !kind.has_from), ("value", !kind.has_value)] {
-            if let Some(node) = members.get(member).filter(|_| ignored) {
-                let problem = format!("`{op}` has no `{member}`, which is ignored");
-                self.warning(node.place, problem, "leave it out");
-            }
-        }
+        self.ignored(members, op, kind);
         let optional = self.optional(members);
         let values = self.values(members);
-        let path = self.needed_pointer(members, (op, place), "path");
-        let from = kind.has_from.then(|| self.needed_pointer(members, (op, place), "from"));
-        let value = kind.has_value.then(|| self.value(members, (op, place)));
-        let operation = match (path, from, value) {
-            (Some(path), Some(Some(from)), _) if op == "copy" => {
-                PatchOperation::Copy(CopyOperation { from, path })
-            }
-            (Some(path), Some(Some(from)), _) => {
-                PatchOperation::Move(MoveOperation { from, path })
-            }
-            (Some(path), _, Some(Some(value))) => match op {
-                "add" => PatchOperation::Add(AddOperation { path, value }),
-                "replace" => PatchOperation::Replace(ReplaceOperation { path, value }),
-                _ => PatchOperation::Test(TestOperation { path, value }),
-            },
-            (Some(path), None, None) => PatchOperation::Remove(RemoveOperation { path }),
-            _ => return,
-        };
+        let Some(operation) = self.typed(members, (op, place), kind) else { return };
         let (index, group) = at;
         let written =
             WrittenStep { operation, optional, values, index, place: members.place(), group };
         self.push(patch, written, members);
+    }
+
+    /// Tells of members that other operations have.
+    fn ignored(&mut self, members: &Members<'_>, op: &str, kind: MemberKind) {
+        for (member, is_ignored) in [("from", !kind.has_from), ("value", !kind.has_value)] {
+            if let Some(node) = members.get(member).filter(|_| is_ignored) {
+                let problem = format!("`{op}` has no `{member}`, which is ignored");
+                self.warning(node.place, problem, "leave it out");
+            }
+        }
+    }
+
+    fn typed(
+        &mut self,
+        members: &Members<'_>,
+        (op, place): (&str, (usize, usize)),
+        kind: MemberKind,
+    ) -> Option<PatchOperation> {
+        let path = self.needed_pointer(members, (op, place), "path");
+        if kind.has_from {
+            let from = self.needed_pointer(members, (op, place), "from");
+            let (from, path) = from.zip(path)?;
+            return Some(match op {
+                "copy" => PatchOperation::Copy(CopyOperation { from, path }),
+                _ => PatchOperation::Move(MoveOperation { from, path }),
+            });
+        }
+        if kind.has_value {
+            let value = self.value(members, (op, place));
+            let (value, path) = value.zip(path)?;
+            return Some(match op {
+                "add" => PatchOperation::Add(AddOperation { path, value }),
+                "replace" => PatchOperation::Replace(ReplaceOperation { path, value }),
+                _ => PatchOperation::Test(TestOperation { path, value }),
+            });
+        }
+        Some(PatchOperation::Remove(RemoveOperation { path: path? }))
     }
 
     fn push(&mut self, patch: &mut Patch, written: WrittenStep, members: &Members<'_>) {
@@ -224,18 +242,24 @@ impl PublicationReader<'_> {
         };
         let mut values = ValueMap::default();
         for (text, node) in known {
-            let value = self.exact(node, self.numbers);
-            if let Err(reason) = values.insert(&text.value, &value) {
-                self.once(node.place, reason);
-            }
+            self.stands(node, |value| values.insert(&text.value, value));
         }
         if let Some(node) = default {
-            let value = self.exact(node, self.numbers);
-            if let Err(reason) = values.set_default(&value) {
-                self.once(node.place, reason);
-            }
+            self.stands(node, |value| values.set_default(value));
         }
         Some(values)
+    }
+
+    /// Keeps what stands for a value, or notes why it cannot.
+    fn stands(
+        &mut self,
+        node: &Placed<YamlNode>,
+        keep: impl FnOnce(&Value) -> Result<(), &'static str>,
+    ) {
+        let value = self.exact(node, self.numbers);
+        if let Err(reason) = keep(&value) {
+            self.once(node.place, reason);
+        }
     }
 
     /// Notes a mistake where none is noted yet.

@@ -212,7 +212,8 @@ fn what_yaml_reads_as_a_number_or_a_truth_is_a_key_of_a_map() {
         ("1000000000000000000000", "many"),
         ("\"no\"", "on"),
     ] {
-        let detail: serde_json::Value = serde_json::from_str(&format!(r#"{{"a":{found}}}"#)).unwrap();
+        let detail: serde_json::Value =
+            serde_json::from_str(&format!(r#"{{"a":{found}}}"#)).unwrap();
         assert_eq!(made(patch, detail), format!(r#"{{"a":"{stands}"}}"#), "{found}");
     }
 }

@@ -14,12 +14,6 @@ pub(super) fn mistakes_of(
     optional: bool,
     values: Option<&ValueMap>,
 ) -> Vec<PatchMistake> {
-    let mut mistakes = Vec::new();
-    let mut must = |holds: bool, member: &'static str, reason: &'static str| {
-        if !holds {
-            mistakes.push(PatchMistake { member, reason });
-        }
-    };
     let path = operation.path();
     let (from, is_move) = match operation {
         PatchOperation::Copy(copy) => (Some(&*copy.from), false),
@@ -27,53 +21,56 @@ pub(super) fn mistakes_of(
         _ => (None, false),
     };
     let removes = matches!(operation, PatchOperation::Remove(_));
-    for (member, pointer) in std::iter::once(("path", path)).chain(from.map(|from| ("from", from)))
-    {
-        must(pointer.len() <= LIMITS.pointer, member, "a pointer has at most 1024 bytes");
-        must(
-            !pointer.is_root(),
-            member,
-            "the empty pointer names the event as a whole; name a member",
-        );
-        must(
-            StarredPointer::stars_of(pointer) <= 1,
-            member,
-            "a pointer has at most one `*`, which stands for each item of one array",
-        );
-    }
     let writes = !matches!(operation, PatchOperation::Test(_)) && !path.is_root();
-    must(
-        !writes || in_data(path),
-        "path",
-        "only `/data` and what lies below it can be written",
-    );
-    must(!removes || path.count() != 1, "path", "the data as a whole cannot be removed");
+    let mut broken = Broken(Vec::new());
+    broken.by_pointer("path", path);
     if let Some(from) = from {
-        let is_starred = |pointer| StarredPointer::stars_of(pointer) > 0;
-        must(
-            is_starred(from) == is_starred(path),
-            "path",
-            "`from` and `path` both have a `*`, or neither has",
-        );
-        must(
-            !is_move || from.is_root() || (in_data(from) && from.count() > 1),
-            "from",
-            "only what lies below `/data` can be moved; use `copy`",
-        );
-        must(
-            !is_move || !StarredPointer::lies_below(path, from),
-            "path",
-            "a value cannot move into itself",
-        );
+        broken.by_pointer("from", from);
     }
-    must(
-        !optional || removes || from.is_some(),
-        "optional",
-        "only `copy`, `move` and `remove` can be `optional`",
-    );
-    must(values.is_none() || from.is_some(), "map", "only `copy` and `move` can have a `map`");
-    mistakes.extend(mistake_in_value(operation));
-    mistakes
+    let reason = "only `/data` and what lies below it can be written";
+    broken.unless(!writes || in_data(path), "path", reason);
+    let reason = "the data as a whole cannot be removed";
+    broken.unless(!removes || path.count() != 1, "path", reason);
+    if let Some(from) = from {
+        broken.by_source(from, path, is_move);
+    }
+    let reason = "only `copy`, `move` and `remove` can be `optional`";
+    broken.unless(!optional || removes || from.is_some(), "optional", reason);
+    let reason = "only `copy` and `move` can have a `map`";
+    broken.unless(values.is_none() || from.is_some(), "map", reason);
+    broken.0.extend(mistake_in_value(operation));
+    broken.0
+}
+
+/// The rules that are broken.
+struct Broken(Vec<PatchMistake>);
+
+impl Broken {
+    fn unless(&mut self, holds: bool, member: &'static str, reason: &'static str) {
+        if !holds {
+            self.0.push(PatchMistake { member, reason });
+        }
+    }
+
+    fn by_pointer(&mut self, member: &'static str, pointer: &Pointer) {
+        let reason = "a pointer has at most 1024 bytes";
+        self.unless(pointer.len() <= LIMITS.pointer, member, reason);
+        let reason = "the empty pointer names the event as a whole; name a member";
+        self.unless(!pointer.is_root(), member, reason);
+        let reason = "a pointer has at most one `*`, which stands for each item of one array";
+        self.unless(StarredPointer::stars_of(pointer) <= 1, member, reason);
+    }
+
+    fn by_source(&mut self, from: &Pointer, path: &Pointer, is_move: bool) {
+        let is_starred = |pointer| StarredPointer::stars_of(pointer) > 0;
+        let reason = "`from` and `path` both have a `*`, or neither has";
+        self.unless(is_starred(from) == is_starred(path), "path", reason);
+        let may_move = from.is_root() || (in_data(from) && from.count() > 1);
+        let reason = "only what lies below `/data` can be moved; use `copy`";
+        self.unless(!is_move || may_move, "from", reason);
+        let goes_inside = StarredPointer::lies_below(path, from);
+        self.unless(!is_move || !goes_inside, "path", "a value cannot move into itself");
+    }
 }
 
 fn mistake_in_value(operation: &PatchOperation) -> Option<PatchMistake> {

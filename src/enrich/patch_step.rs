@@ -5,9 +5,7 @@
 //! much may be written, and that 1 equals 1.0 (section 4.6).
 
 use json_patch::jsonptr::{Pointer, PointerBuf};
-use json_patch::{
-    MoveOperation, PatchErrorKind, PatchOperation, RemoveOperation, patch_unsafe,
-};
+use json_patch::{MoveOperation, PatchErrorKind, PatchOperation, RemoveOperation, patch_unsafe};
 use serde_json::Value;
 
 use crate::enrich::ValueMap;

@@ -10,6 +10,7 @@ use crate::route::Pattern;
 use crate::source::Envelope;
 
 /// A patch of operations and groups.
+#[expect(clippy::needless_pass_by_value, reason = "tests write it in place")]
 pub(super) fn patch(entries: Value) -> Result<Patch, Vec<PatchMistake>> {
     let mut patch = Patch::default();
     for (entry, written) in entries.as_array().unwrap().iter().enumerate() {

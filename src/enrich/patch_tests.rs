@@ -7,9 +7,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::*;
+use crate::enrich::PatchProblem;
 use crate::enrich::patch_testing::{apply, made, patch, plain};
 use crate::enrich::same_value::equal;
-use crate::enrich::PatchProblem;
 use crate::source::Envelope;
 
 #[derive(Deserialize)]
@@ -262,7 +262,8 @@ fn a_group_is_done_for_the_events_that_match_its_when() {
     assert_eq!(
         made(operations, json!({"kind": "card"})),
         Err("operation 1.1, `copy` at `/data/last4`: there is nothing at its `from`, \
-             `/detail/card/last4`".to_owned())
+             `/detail/card/last4`"
+            .to_owned())
     );
 }
 
@@ -282,8 +283,10 @@ fn a_group_sees_the_event_and_not_the_data_so_far() {
 #[test]
 fn every_rule_that_an_operation_breaks_is_told() {
     for (operation, members) in [
-        (json!({"op": "add", "path": "/x/*/*", "value": 1, "optional": true}),
-            vec!["path", "path", "optional"]),
+        (
+            json!({"op": "add", "path": "/x/*/*", "value": 1, "optional": true}),
+            vec!["path", "path", "optional"],
+        ),
         (json!({"op": "copy", "from": "/detail/*", "path": "/data/x"}), vec!["path"]),
         (json!({"op": "copy", "from": "/detail/*/*", "path": "/x/*"}), vec!["from", "path"]),
         (json!({"op": "test", "path": "/data/x", "value": 1, "map": {"a": 1}}), vec!["map"]),

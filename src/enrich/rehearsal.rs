@@ -1,14 +1,17 @@
-//! An internal event that a publication would turn into given data, to try its patch without a
+//! Internal events that a publication would turn into given data, to try its patch without a
 //! producer.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use json_patch::PatchOperation;
 use json_patch::jsonptr::Pointer;
 use serde_json::{Map, Value};
 
 use crate::enrich::Publication;
+use crate::enrich::matching_event::fill;
+use crate::enrich::reversal::Reversal;
 use crate::event::Timestamp;
+use crate::route::Pattern;
 use crate::source::{Envelope, Received};
 
 /// What stands in the event where the example shows nothing.
@@ -26,30 +29,76 @@ pub struct Rehearsal {
 
 impl Publication {
     /// Makes up an event by reading the patch backwards: each value of the example goes to where
-    /// the patch would have copied it from.
+    /// the patch would have taken it from. Of its groups, those are done that write what the
+    /// example shows.
     pub fn rehearse(&self, example: &Value) -> Rehearsal {
-        let mut event = Value::Object(Map::new());
-        let mut guessed = Vec::new();
-        for operation in self.patch().steps() {
-            let PatchOperation::Copy(copy) = operation.operation() else { continue };
-            let Some(to) = copy.path.strip_prefix(Pointer::from_static("/data")) else { continue };
-            let shown = to.resolve(example).ok().cloned();
-            let value = shown.unwrap_or_else(|| {
-                guessed.push(to.to_string());
-                Value::from(PLACEHOLDER)
-            });
-            put(&mut event, &copy.from, value);
+        self.rehearsal(example, self.groups_shown_by(example))
+    }
+
+    /// Makes up all kinds of events that the example could come from: as [`rehearse`] does, then
+    /// with no group of the patch, then with each alone.
+    ///
+    /// [`rehearse`]: Self::rehearse
+    pub fn rehearsals(&self, example: &Value) -> Vec<Rehearsal> {
+        let groups = self.patch().groups().len();
+        let mut tried = BTreeSet::new();
+        let shown = std::iter::once(self.groups_shown_by(example));
+        let others = std::iter::once(BTreeSet::new())
+            .chain((0..groups).map(|group| BTreeSet::from([group])));
+        let new = shown.chain(others).filter(|groups| tried.insert(groups.clone()));
+        new.map(|groups| self.rehearsal(example, groups)).collect()
+    }
+
+    /// The groups all of whose copies lead to what the example shows.
+    fn groups_shown_by(&self, example: &Value) -> BTreeSet<usize> {
+        let mut shown: BTreeSet<usize> = (0..self.patch().groups().len()).collect();
+        for step in self.patch().steps() {
+            if let Some(group) = step.group()
+                && !Reversal::shows(example, step)
+            {
+                shown.remove(&group);
+            }
+        }
+        shown
+    }
+
+    fn rehearsal(&self, example: &Value, mut groups: BTreeSet<usize>) -> Rehearsal {
+        // A group whose `when` the event happens to match is done too, so its sources are needed.
+        loop {
+            let (event, guessed) = self.made_up(example, &groups);
+            let received = Arc::new(received(&event));
+            let tree = received.envelope.to_tree();
+            let matching = |(group, when): (usize, &Pattern)| when.matches(&tree).then_some(group);
+            let patterns = self.patch().groups().iter().enumerate();
+            let unforeseen: BTreeSet<usize> =
+                patterns.filter_map(matching).filter(|group| !groups.contains(group)).collect();
+            if unforeseen.is_empty() {
+                return Rehearsal { received, guessed };
+            }
+            groups.extend(unforeseen);
+        }
+    }
+
+    fn made_up(&self, example: &Value, groups: &BTreeSet<usize>) -> (Value, Vec<String>) {
+        let mut reversal = Reversal::of(example);
+        let is_done = |group: Option<usize>| group.is_none_or(|group| groups.contains(&group));
+        for step in self.patch().steps().rev().filter(|step| is_done(step.group())) {
+            reversal.undo(step);
+        }
+        let (mut event, guessed) = reversal.into_event();
+        let patterns = self.patch().groups();
+        for when in groups.iter().filter_map(|group| patterns.get(*group)) {
+            fill(&mut event, when);
         }
         for pointer in [self.metadata(), self.subject()].into_iter().flatten() {
             if pointer.resolve(&event).is_err() {
                 put(&mut event, pointer, Value::from(PLACEHOLDER));
             }
         }
-        Rehearsal { received: Arc::new(received(&event)), guessed }
+        (event, guessed)
     }
 }
 
-/// Puts a value to its place unless an earlier one already holds the place above it.
 fn put(event: &mut Value, at: &Pointer, value: Value) {
     // What cannot be put there is missing when the patch is tried, which then says so.
     let _ = at.assign(event, value);
@@ -59,6 +108,8 @@ fn received(event: &Value) -> Received {
     let text = |member: &str| event.get(member).and_then(Value::as_str).map(str::to_owned);
     let required = |member: &str| text(member).unwrap_or_else(|| PLACEHOLDER.to_owned());
     let time = text("time").and_then(|time| time.parse().ok());
+    let resources = event.get("resources").and_then(Value::as_array);
+    let resources = resources.into_iter().flatten().filter_map(Value::as_str);
     let envelope = Envelope {
         id: required("id"),
         source: required("source"),
@@ -67,7 +118,7 @@ fn received(event: &Value) -> Received {
         account: text("account"),
         region: text("region"),
         replay_name: text("replay-name"),
-        resources: Vec::new(),
+        resources: resources.map(str::to_owned).collect(),
         detail: event.get("detail").cloned().unwrap_or_else(|| Value::Object(Map::new())),
     };
     Received { envelope, repeatable: false, traceparent: None }
@@ -91,25 +142,88 @@ mod tests {
         Arc::clone(Publications::load(&files).unwrap().iter().next().unwrap())
     }
 
+    /// The data that the made-up event becomes.
+    fn again(patch: &str, example: &Value) -> (Value, Vec<String>) {
+        let publication = publication(patch);
+        let Rehearsal { received, guessed } = publication.rehearse(example);
+        (publication.enrich(&received).unwrap().data().clone(), guessed)
+    }
+
     #[test]
     fn the_made_up_event_becomes_the_example_again() {
-        let publication = publication(
-            "{ op: copy, from: /detail/id, path: /data/orderId }, \
-             { op: copy, from: /detail/price/amount, path: /data/amount }, \
-             { op: copy, from: /time, path: /data/at }",
-        );
-        let example = json!({"orderId": 7, "amount": 1.5, "at": "2026-01-02T03:04:05Z"});
-
-        let rehearsal = publication.rehearse(&example);
-
-        assert_eq!(rehearsal.guessed, Vec::<String>::new());
-        assert_eq!(publication.enrich(&rehearsal.received).unwrap().data(), &example);
+        for (patch, example) in [
+            (
+                "{ op: copy, from: /detail/id, path: /data/orderId }, \
+                 { op: copy, from: /detail/price/amount, path: /data/amount }, \
+                 { op: copy, from: /time, path: /data/at }",
+                json!({"orderId": 7, "amount": 1.5, "at": "2026-01-02T03:04:05Z"}),
+            ),
+            (
+                "{ op: copy, from: /detail/order, path: /data/order }, \
+                 { op: remove, path: /data/order/secret }, \
+                 { op: move, from: /data/order/no, path: /data/no }",
+                json!({"order": {"id": 1}, "no": 2}),
+            ),
+            (
+                "{ op: copy, from: /detail/lines/*/sku, path: /data/lines/*/sku }, \
+                 { op: copy, from: /detail/lines/*/note, path: /data/lines/*/note, optional: true }, \
+                 { op: copy, from: /detail/tags/*, path: /data/tags/*, optional: true }",
+                json!({"lines": [{"sku": "a", "note": "n"}, {"sku": "b"}]}),
+            ),
+            (
+                "{ op: copy, from: /detail/lines, path: /data/lines }, \
+                 { op: remove, path: /data/lines/*/cost }",
+                json!({"lines": [{"sku": "a"}, {"sku": "b"}]}),
+            ),
+            (
+                "{ op: copy, from: /detail/s, path: /data/status, map: { A: open, B: done } }, \
+                 { op: copy, from: /detail/l/*/s, path: /data/l/*/s, map: { A: 1 }, default: 2 }",
+                json!({"status": "done", "l": [{"s": 1}, {"s": 2}]}),
+            ),
+            (
+                "{ when: { detail: { kind: [card] } }, patch: [\
+                    { op: add, path: /data/method, value: card }, \
+                    { op: copy, from: /detail/last4, path: /data/last4 }] }, \
+                 { when: { detail: { kind: [bank] } }, patch: [\
+                    { op: add, path: /data/method, value: bank }, \
+                    { op: copy, from: /detail/iban, path: /data/iban }] }",
+                json!({"method": "bank", "iban": "DE1"}),
+            ),
+        ] {
+            assert_eq!(again(patch, &example), (example, Vec::new()), "{patch}");
+        }
     }
 
     #[test]
     fn what_the_example_does_not_show_is_made_up_and_named() {
-        let publication = publication("{ op: copy, from: /detail/note, path: /data/note }");
+        let patch = "{ op: copy, from: /detail/note, path: /data/note }, \
+                     { op: copy, from: /detail/lines/*/a, path: /data/lines/*/a }";
 
-        assert_eq!(publication.rehearse(&json!({})).guessed, ["/note"]);
+        let (data, guessed) = again(patch, &json!({"lines": [{"a": 1}, {}]}));
+
+        assert_eq!(guessed, ["/note", "/lines/1/a"]);
+        assert_eq!(data["lines"], json!([{"a": 1}, {"a": "example"}]));
+    }
+
+    #[test]
+    fn groups_are_tried_as_shown_and_without_and_alone() {
+        let publication = publication(
+            "{ op: copy, from: /detail/id, path: /data/id }, \
+             { when: { detail: { a: [{ exists: true }], n: [{ numeric: ['>', 5] }] } }, \
+               patch: [{ op: copy, from: /detail/a, path: /data/a }] }, \
+             { when: { detail: { b: [{ prefix: x }] } }, \
+               patch: [{ op: copy, from: /detail/b, path: /data/b }] }",
+        );
+        let example = json!({"id": 1, "a": 2});
+
+        let made: Vec<Value> = publication
+            .rehearsals(&example)
+            .iter()
+            .map(|one| publication.enrich(&one.received).unwrap().data().clone())
+            .collect();
+
+        assert_eq!(made.len(), 3);
+        assert_eq!(made[..2], [json!({"id": 1, "a": 2}), json!({"id": 1})]);
+        assert!(made[2].get("b").is_none_or(Value::is_string));
     }
 }

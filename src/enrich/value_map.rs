@@ -94,7 +94,9 @@ mod tests {
 
     fn map(entries: &[(&str, Value)]) -> ValueMap {
         let mut map = ValueMap::default();
-        entries.iter().for_each(|(text, value)| map.insert(text, value).unwrap());
+        for (text, value) in entries {
+            map.insert(text, value).unwrap();
+        }
         map
     }
 

@@ -49,6 +49,7 @@ mod one_bad_event_harms_itself_alone;
 mod only_allowed_addresses_are_dialled;
 mod only_the_consumer_can_read;
 mod only_what_crosses_can_harm;
+mod ordinary_events_fit;
 mod other_ecosystems;
 mod replay_is_exact;
 mod tenants_are_strangers;

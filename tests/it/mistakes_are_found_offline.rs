@@ -91,6 +91,25 @@ fn a_patch_that_writes_what_the_contract_does_not_declare_is_found_by_its_exampl
 }
 
 #[test]
+fn a_member_of_an_operation_that_nobody_knows_is_a_warning_and_no_mistake() {
+    let copy = settings();
+    let operation = "{ op: copy, from: /detail/id, path: /data/orderId }";
+    let with = operation.replace(" }", ", optinal: true }");
+    change(&copy, "config/publications/payments.yaml", operation, &with);
+
+    let (_, shown, _) = sealway(&copy, &["check", "--output", "json"]);
+    let (code, _, said) = sealway(&copy, &["check"]);
+
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("config/publications/payments.yaml:"), "{said}");
+    assert!(said.contains("warning: `copy` has no `optinal`, which is ignored"), "{said}");
+    assert!(said.contains("did you mean `optional`?"), "{said}");
+    assert!(said.contains("5 publications") && said.contains(", 1 warning"), "{said}");
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown[0]["severity"], "warning", "{shown}");
+}
+
+#[test]
 fn a_broken_subscription_file_is_found() {
     let copy = settings();
     fs::create_dir(copy.path().join("config/subscriptions")).unwrap();
