@@ -14,7 +14,8 @@ use serde_json::Value;
 use crate::ambient::HumanDuration;
 use crate::enrich::marked::Marks;
 use crate::enrich::patch::LIMITS;
-use crate::enrich::{CrossingProblem, Mode, Numbers, Patch, Publication};
+use crate::enrich::publication::PublicationFile;
+use crate::enrich::{CrossingProblem, Mode, Numbers, Patch, Publication, PublicationPlaces};
 use crate::event::number::{crossing_text, is_exact};
 use crate::event::{Diagnostic, EventSource, EventType, Placed, YamlNode, yaml};
 use crate::route::Pattern;
@@ -115,7 +116,9 @@ type PublicationAndPlace = (Publication, (usize, usize));
 /// Reads the file called `name` and gives its publications, each with its place.
 pub(super) fn read(name: &str, text: &str) -> Result<Vec<PublicationAndPlace>, Vec<Diagnostic>> {
     let file: File = yaml::read(name, text).map_err(|mistake| vec![*mistake])?;
-    let mut reader = PublicationReader { name, text, mistakes: Vec::new(), numbers: Numbers::Keep };
+    let origin = Arc::new(PublicationFile { name: name.to_owned(), text: text.to_owned() });
+    let mut reader =
+        PublicationReader { name, text, origin, mistakes: Vec::new(), numbers: Numbers::Keep };
     let publications = reader.publications(file);
     if reader.mistakes.is_empty() { Ok(publications) } else { Err(reader.mistakes) }
 }
@@ -123,6 +126,7 @@ pub(super) fn read(name: &str, text: &str) -> Result<Vec<PublicationAndPlace>, V
 struct PublicationReader<'a> {
     name: &'a str,
     text: &'a str,
+    origin: Arc<PublicationFile>,
     mistakes: Vec<Diagnostic>,
     /// What the publication that is read wants of numbers.
     numbers: Numbers,
@@ -219,6 +223,8 @@ impl PublicationReader<'_> {
             mode: item.mode,
             numbers: item.numbers,
             context: Arc::clone(&domain.context),
+            origin: Arc::clone(&self.origin),
+            places: PublicationPlaces { event: at },
         };
         (self.mistakes.len() == before).then_some((publication, at))
     }
@@ -265,9 +271,8 @@ impl PublicationReader<'_> {
             return;
         }
         self.no_extra(operation);
-        let Some(Err(mistake)) = self.typed(operation).map(|typed| patch.push(typed)) else {
-            return;
-        };
+        let Some(typed) = self.typed(operation) else { return };
+        let Err(mistake) = patch.push(typed) else { return patch.set_place(written.place) };
         let at = match mistake.member {
             "from" => operation.from.as_ref().map(|from| from.place),
             "path" => Some(operation.path.place),

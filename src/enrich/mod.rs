@@ -14,13 +14,15 @@ mod enriched;
 mod file;
 mod marked;
 mod patch;
+mod patch_failure;
 mod publication;
 mod publications;
 mod rehearsal;
 
 pub use crossing::{CrossingFault, CrossingProblem, Numbers, as_crossed};
 pub use enriched::{EnrichError, Enriched};
-pub use patch::{Patch, PatchFailure, PatchMistake, PatchProblem};
-pub use publication::{Mode, Publication};
+pub use patch::{Patch, PatchStep};
+pub use patch_failure::{PatchFailure, PatchMistake, PatchProblem};
+pub use publication::{Mode, Publication, PublicationPlaces};
 pub use publications::Publications;
 pub use rehearsal::Rehearsal;

@@ -4,15 +4,15 @@
 //! thrown away when any of them fails; its own roll-back loses members. What it leaves open is
 //! settled here: what may be written, how much, and that 1 equals 1.0 (section 4.6).
 
-use std::fmt;
 use std::io;
 
 use json_patch::jsonptr::{Pointer, PointerBuf};
 use json_patch::{CopyOperation, MoveOperation, PatchErrorKind, PatchOperation, patch_unsafe};
 use serde_json::{Map, Value};
 
-use crate::enrich::crossing::{CrossingCopy, CrossingFault, CrossingProblem, Numbers};
+use crate::enrich::crossing::{CrossingCopy, CrossingFault, Numbers};
 use crate::enrich::document::PatchedDocument;
+use crate::enrich::patch_failure::{PatchFailure, PatchMistake, PatchProblem};
 use crate::event::NumericValue;
 
 /// How much a patch may do.
@@ -39,82 +39,16 @@ const TAKEN: &str = "taken";
 #[derive(Debug, Default)]
 pub struct Patch(Vec<PatchStep>);
 
+/// One operation of a patch, and where its author wrote it.
 #[derive(Debug)]
-struct PatchStep {
+pub struct PatchStep {
     /// As its author wrote it.
     written: PatchOperation,
     /// For a copy from the event: how the copy, once taken, comes to its place.
     landing: Option<PatchOperation>,
+    /// Line and column in its file, each from 1.
+    place: (usize, usize),
 }
-
-/// A mistake in an operation, found when the patch is read.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}")]
-pub struct PatchMistake {
-    /// The member of the operation that holds it: `op`, `from`, `path` or `value`.
-    pub member: &'static str,
-    /// What is wrong with it.
-    pub reason: &'static str,
-}
-
-/// An operation that does not fit an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PatchFailure {
-    /// Which operation, from 0.
-    pub index: usize,
-    /// Its `op`.
-    pub operation: &'static str,
-    /// Its `path`.
-    pub path: String,
-    /// Why, without values.
-    pub reason: PatchProblem,
-}
-
-/// Why an operation does not fit an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PatchProblem {
-    /// The event is not made as the operation expects.
-    Misfit(&'static str),
-    /// There is nothing where the operation takes its value from.
-    Missing {
-        /// Pointer into what the patch reads.
-        from: String,
-    },
-    /// What is copied cannot cross: where it is in the event, where it would be in the data.
-    Crossing {
-        /// Pointer into what the patch reads.
-        found: String,
-        /// Pointer into the data, where the value would have come to stand.
-        pointer: String,
-        /// What is wrong there.
-        problem: CrossingProblem,
-    },
-}
-
-impl fmt::Display for PatchProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Misfit(reason) => f.write_str(reason),
-            Self::Missing { from } => write!(f, "there is nothing at its `from`, `{from}`"),
-            Self::Crossing { found, problem, .. } => write!(f, "`{found}` is {problem}"),
-        }
-    }
-}
-
-impl From<&'static str> for PatchProblem {
-    fn from(reason: &'static str) -> Self {
-        Self::Misfit(reason)
-    }
-}
-
-impl fmt::Display for PatchFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { index, operation, path, reason } = self;
-        write!(f, "operation {index}, `{operation}` at `{path}`: {reason}")
-    }
-}
-
-impl std::error::Error for PatchFailure {}
 
 impl Patch {
     /// Adds an operation at the end.
@@ -169,8 +103,20 @@ impl Patch {
             PatchOperation::Remove(_) => {}
         }
         settle_literal(&mut operation)?;
-        self.0.push(PatchStep { written: operation, landing });
+        self.0.push(PatchStep { written: operation, landing, place: (0, 0) });
         Ok(())
+    }
+
+    /// Says where the operation that was added last is written.
+    pub(super) fn set_place(&mut self, place: (usize, usize)) {
+        if let Some(step) = self.0.last_mut() {
+            step.place = place;
+        }
+    }
+
+    /// The operations with what stands beside each, in order.
+    pub fn steps(&self) -> impl Iterator<Item = &PatchStep> {
+        self.0.iter()
     }
 
     /// The operations, as their author wrote them.
@@ -191,7 +137,7 @@ impl Patch {
             let crossing = CrossingCopy { numbers, left: &mut left };
             step.apply(document, &mut scratch, crossing).map_err(|reason| PatchFailure {
                 index,
-                operation: name(&step.written),
+                operation: step.name(),
                 path: step.written.path().to_string(),
                 reason,
             })?;
@@ -201,6 +147,33 @@ impl Patch {
 }
 
 impl PatchStep {
+    /// The operation, as its author wrote it.
+    pub const fn operation(&self) -> &PatchOperation {
+        &self.written
+    }
+
+    /// Line and column of the operation in its file, each from 1.
+    pub const fn place(&self) -> (usize, usize) {
+        self.place
+    }
+
+    /// Its `op`.
+    pub const fn name(&self) -> &'static str {
+        match self.written {
+            PatchOperation::Add(_) => "add",
+            PatchOperation::Remove(_) => "remove",
+            PatchOperation::Replace(_) => "replace",
+            PatchOperation::Move(_) => "move",
+            PatchOperation::Copy(_) => "copy",
+            PatchOperation::Test(_) => "test",
+        }
+    }
+
+    /// Whether it is carried out for some events only.
+    pub const fn is_conditional(&self) -> bool {
+        false
+    }
+
     fn apply(
         &self,
         document: PatchedDocument<'_>,
@@ -258,17 +231,6 @@ fn nothing_at(from: &Pointer) -> PatchProblem {
 }
 
 const NOTHING_AT_PATH: &str = "its `path` leads nowhere";
-
-const fn name(operation: &PatchOperation) -> &'static str {
-    match operation {
-        PatchOperation::Add(_) => "add",
-        PatchOperation::Remove(_) => "remove",
-        PatchOperation::Replace(_) => "replace",
-        PatchOperation::Move(_) => "move",
-        PatchOperation::Copy(_) => "copy",
-        PatchOperation::Test(_) => "test",
-    }
-}
 
 fn in_data(pointer: &Pointer) -> bool {
     pointer.front().is_some_and(|member| member.encoded() == "data")

@@ -67,10 +67,16 @@ fn received(event: &Value) -> Received {
         account: text("account"),
         region: text("region"),
         replay_name: text("replay-name"),
-        resources: Vec::new(),
+        resources: resources(event),
         detail: event.get("detail").cloned().unwrap_or_else(|| Value::Object(Map::new())),
     };
     Received { envelope, repeatable: false, traceparent: None }
+}
+
+/// The texts among what was put below `/resources`.
+fn resources(event: &Value) -> Vec<String> {
+    let items = event.get("resources").and_then(Value::as_array).into_iter().flatten();
+    items.filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
