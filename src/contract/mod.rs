@@ -8,7 +8,7 @@
 //! folder (`reference`); the readers of the versions (`version2`, `version3`) find the messages
 //! (`usage`), which become one list by name (`outline`); a payload becomes a schema that stands alone (`bundle`), is compiled (`rules`), laid
 //! out as a graph of declared members (`shape`) and bounded in effort (`effort`); `closing` walks
-//! data along that graph.
+//! data along that graph. `sample` makes data that keeps a message.
 //!
 //! **Invariants:** nothing is read or fetched here; a `Validated` event has passed its message, or
 //! its publication only observes and carries the breaches; no violation repeats a value.
@@ -27,6 +27,7 @@ mod outline;
 mod pointer;
 mod reference;
 mod rules;
+mod sample;
 mod shape;
 mod text;
 mod usage;
@@ -36,4 +37,5 @@ mod version3;
 pub use catalog::{Catalog, ContractDocument};
 pub use gate::{Absence, ContractRefusal, Gate, Validated};
 pub use message::{Example, Message};
+pub use sample::{Sample, SampleKind, SampleRequest, Samples};
 pub use usage::ChannelAction;
