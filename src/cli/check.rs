@@ -7,13 +7,14 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::ambient::{SecretReference, SystemEntropy};
+use crate::cli::rehearsal::{Rehearsed, rehearse};
 use crate::cli::subscription_file::{check_place, places_of_secrets};
-use crate::cli::{CommandResult, Context, Exit};
+use crate::cli::{CommandResult, Context, Exit, Output};
 use crate::config::{self, Config, Texts};
-use crate::contract::{Catalog, Gate, Message};
+use crate::contract::{Catalog, Gate};
 use crate::egress::Egress;
-use crate::enrich::{EnrichError, Publication, Publications};
-use crate::event::{Diagnostic, yaml};
+use crate::enrich::Publications;
+use crate::event::{Diagnostic, Severity, yaml};
 use crate::keys::{FileKeyStore, KeyRing};
 use crate::subscriptions::{SubscriptionDocument, Subscriptions};
 use crate::telemetry::error_chain;
@@ -24,6 +25,17 @@ pub struct Args {
     /// Check the files only, not the secrets and keys of this machine
     #[arg(long)]
     files_only: bool,
+    /// Also tell programs how each publication was rehearsed: with `--output json`, print an object
+    /// with `mistakes` and `rehearsals` in place of the list of mistakes
+    #[arg(long)]
+    rehearsals: bool,
+}
+
+/// All that was found, for programs.
+#[derive(Serialize)]
+struct CheckAnswer<'a> {
+    mistakes: Vec<Shown<'a>>,
+    rehearsals: &'a [Rehearsed],
 }
 
 /// A mistake, for programs.
@@ -39,26 +51,43 @@ struct Shown<'a> {
 /// Runs the command: done if there is no mistake.
 pub fn run(args: &Args, context: &Context) -> CommandResult {
     let config = context.config()?;
-    let mut check = Check { config: &config, mistakes: Vec::new(), secrets: Vec::new() };
+    let mut check = Check {
+        config: &config,
+        mistakes: Vec::new(),
+        rehearsals: Vec::new(),
+        secrets: Vec::new(),
+    };
     let counts = check.files();
     if !args.files_only {
         check.machine();
     }
-    let mistakes = check.mistakes;
+    let Check { mistakes, rehearsals, .. } = check;
     let output = context.output();
     if output.is_json() {
-        output.document(&mistakes.iter().map(Shown::of).collect::<Vec<_>>());
+        document(args, output, &mistakes, &rehearsals);
+    }
+    for rehearsed in &rehearsals {
+        output.note(rehearsed);
     }
     for mistake in &mistakes {
         output.note(mistake);
     }
-    if mistakes.is_empty() {
+    let count = mistakes.iter().filter(|one| one.severity == Severity::Error).count();
+    if count == 0 {
         output.note(format_args!("no mistake in {}, {counts}", context.config.display()));
         return Ok(Exit::Done);
     }
-    let count = mistakes.len();
     output.note(format_args!("{count} mistake{}", if count == 1 { "" } else { "s" }));
     Ok(Exit::No)
+}
+
+fn document(args: &Args, output: Output, mistakes: &[Diagnostic], rehearsals: &[Rehearsed]) {
+    let mistakes: Vec<Shown<'_>> = mistakes.iter().map(Shown::of).collect();
+    if args.rehearsals {
+        output.document(&CheckAnswer { mistakes, rehearsals });
+    } else {
+        output.document(&mistakes);
+    }
 }
 
 impl<'a> Shown<'a> {
@@ -76,6 +105,7 @@ impl<'a> Shown<'a> {
 struct Check<'a> {
     config: &'a Config,
     mistakes: Vec<Diagnostic>,
+    rehearsals: Vec<Rehearsed>,
     /// Secrets that subscriptions name, and the folders where their paths begin.
     secrets: Vec<(SecretReference, PathBuf)>,
 }
@@ -96,7 +126,7 @@ impl Check<'_> {
             );
             let gate = Gate::new(Arc::new(catalog), &publications);
             if let Some(gate) = self.keep(&self.config.contracts, gate) {
-                self.mistakes.extend(publications.iter().filter_map(|one| rehearse(one, &gate)));
+                self.rehearse(&publications, &gate);
             }
         }
         let subscriptions = self.folder(&self.config.subscriptions);
@@ -104,6 +134,14 @@ impl Check<'_> {
             self.subscription(&shown(&self.config.subscriptions.join(name)), text);
         }
         counts + &format!("{} subscriptions", subscriptions.len())
+    }
+
+    fn rehearse(&mut self, publications: &Publications, gate: &Gate) {
+        for publication in publications.iter() {
+            let (rehearsed, mistakes) = rehearse(publication, gate);
+            self.rehearsals.push(rehearsed);
+            self.keep::<()>(&self.config.publications, Err(mistakes));
+        }
     }
 
     fn subscription(&mut self, name: &str, text: &str) {
@@ -189,33 +227,6 @@ impl Check<'_> {
             }
         }
     }
-}
-
-/// Tries a publication on events made up from the examples of its message, where there are any.
-fn rehearse(publication: &Arc<Publication>, gate: &Gate) -> Option<Diagnostic> {
-    let message = gate.catalog().message(publication.contract(), publication.event())?;
-    let problem = message.examples().iter().find_map(|example| {
-        let rehearsal = publication.rehearse(&example.data);
-        match publication.enrich(&rehearsal.received) {
-            // A test of the patch asks for a value that no example tells.
-            Err(EnrichError::Patch { failure, .. }) if failure.operation == "test" => None,
-            Err(error) => Some(error_chain(&error).to_string()),
-            Ok(enriched) => breach(message, enriched.data(), &rehearsal.guessed),
-        }
-    })?;
-    let problem = format!("{problem}; tried with an example of {}", publication.contract());
-    let name = format!("publication {}", publication.name());
-    Some(Diagnostic::of_file(&name, problem))
-}
-
-/// How data breaks its contract, made-up values aside: those only have to be declared.
-fn breach(message: &Message, data: &serde_json::Value, guessed: &[String]) -> Option<String> {
-    let counts = |pointer: &str, code: &str| {
-        code == "additional-property" || !guessed.iter().any(|made_up| pointer.starts_with(made_up))
-    };
-    let violations = message.check(data);
-    let first = violations.iter().find(|found| counts(&found.pointer, &found.code))?;
-    Some(format!("at `/data{}`: {}", first.pointer, first.message))
 }
 
 /// A path as a person would write it: `config/../asyncapi` is `asyncapi`.
