@@ -8,12 +8,13 @@ use serde::Serialize;
 
 use crate::ambient::{SecretReference, SystemEntropy};
 use crate::cli::check_log::changed_schemas;
+use crate::cli::rehearsal::{Rehearsed, rehearse};
 use crate::cli::subscription_file::{check_place, places_of_secrets};
-use crate::cli::{CommandResult, Context, Exit};
+use crate::cli::{CommandResult, Context, Exit, Output};
 use crate::config::{self, Config, Texts};
-use crate::contract::{Catalog, Gate, Message};
+use crate::contract::{Catalog, Gate};
 use crate::egress::Egress;
-use crate::enrich::{EnrichError, Publication, Publications};
+use crate::enrich::Publications;
 use crate::event::{Diagnostic, Severity, yaml};
 use crate::keys::{FileKeyStore, KeyRing};
 use crate::subscriptions::{SubscriptionDocument, Subscriptions};
@@ -25,6 +26,17 @@ pub struct Args {
     /// Check the files only, not the secrets, keys and log of this machine
     #[arg(long)]
     files_only: bool,
+    /// Also tell programs how each publication was rehearsed: with `--output json`, print an object
+    /// with `mistakes` and `rehearsals` in place of the list of mistakes
+    #[arg(long)]
+    rehearsals: bool,
+}
+
+/// All that was found, for programs.
+#[derive(Serialize)]
+struct CheckAnswer<'a> {
+    mistakes: Vec<Shown<'a>>,
+    rehearsals: &'a [Rehearsed],
 }
 
 /// A mistake, for programs.
@@ -44,6 +56,7 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
     let mut check = Check {
         config: &config,
         mistakes: Vec::new(),
+        rehearsals: Vec::new(),
         secrets: Vec::new(),
         reads_log: !args.files_only,
         unread_log: None,
@@ -52,7 +65,7 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
     if !args.files_only {
         check.machine();
     }
-    let mistakes = check.mistakes;
+    let Check { mistakes, rehearsals, .. } = check;
     let output = context.output();
     if let Some(problem) = check.unread_log {
         output.note(format_args!(
@@ -60,7 +73,10 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
         ));
     }
     if output.is_json() {
-        output.document(&mistakes.iter().map(Shown::of).collect::<Vec<_>>());
+        document(args, output, &mistakes, &rehearsals);
+    }
+    for rehearsed in &rehearsals {
+        output.note(rehearsed);
     }
     for mistake in &mistakes {
         output.note(mistake);
@@ -81,6 +97,15 @@ fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
+fn document(args: &Args, output: Output, mistakes: &[Diagnostic], rehearsals: &[Rehearsed]) {
+    let mistakes: Vec<Shown<'_>> = mistakes.iter().map(Shown::of).collect();
+    if args.rehearsals {
+        output.document(&CheckAnswer { mistakes, rehearsals });
+    } else {
+        output.document(&mistakes);
+    }
+}
+
 impl<'a> Shown<'a> {
     fn of(mistake: &'a Diagnostic) -> Self {
         Self {
@@ -97,6 +122,7 @@ impl<'a> Shown<'a> {
 struct Check<'a> {
     config: &'a Config,
     mistakes: Vec<Diagnostic>,
+    rehearsals: Vec<Rehearsed>,
     /// Secrets that subscriptions name, and the folders where their paths begin.
     secrets: Vec<(SecretReference, PathBuf)>,
     /// Whether the log of this machine is read, too.
@@ -128,7 +154,7 @@ impl Check<'_> {
             if let Some(gate) = self.keep(&self.config.contracts, gate) {
                 let warnings = gate.warnings().to_vec();
                 let _: Option<()> = self.keep(&self.config.contracts, Err(warnings));
-                self.mistakes.extend(publications.iter().filter_map(|one| rehearse(one, &gate)));
+                self.rehearse(&publications, &gate);
                 self.log(gate.catalog(), &publications);
             }
         } else {
@@ -151,6 +177,14 @@ impl Check<'_> {
                 self.keep::<()>(&self.config.contracts, Err(changed));
             }
             Err(problem) => self.unread_log = Some(problem),
+        }
+    }
+
+    fn rehearse(&mut self, publications: &Publications, gate: &Gate) {
+        for publication in publications.iter() {
+            let (rehearsed, mistakes) = rehearse(publication, gate);
+            self.rehearsals.push(rehearsed);
+            self.keep::<()>(&self.config.publications, Err(mistakes));
         }
     }
 
@@ -239,33 +273,6 @@ impl Check<'_> {
 fn on_disk(folder: &Path, mistake: Diagnostic) -> Diagnostic {
     let path = folder.join(&mistake.file);
     if path.is_file() { Diagnostic { file: shown(&path), ..mistake } } else { mistake }
-}
-
-/// Tries a publication on events made up from the examples of its message, where there are any.
-fn rehearse(publication: &Arc<Publication>, gate: &Gate) -> Option<Diagnostic> {
-    let message = gate.catalog().message_of(publication)?;
-    let problem = message.examples().iter().find_map(|example| {
-        let rehearsal = publication.rehearse(&example.data);
-        match publication.enrich(&rehearsal.received) {
-            // A test of the patch asks for a value that no example tells.
-            Err(EnrichError::Patch { failure, .. }) if failure.operation == "test" => None,
-            Err(error) => Some(error_chain(&error).to_string()),
-            Ok(enriched) => breach(message, enriched.data(), &rehearsal.guessed),
-        }
-    })?;
-    let problem = format!("{problem}; tried with an example of {}", publication.contract());
-    let name = format!("publication {}", publication.name());
-    Some(Diagnostic::of_file(&name, problem))
-}
-
-/// How data breaks its contract, made-up values aside: those only have to be declared.
-fn breach(message: &Message, data: &serde_json::Value, guessed: &[String]) -> Option<String> {
-    let counts = |pointer: &str, code: &str| {
-        code == "additional-property" || !guessed.iter().any(|made_up| pointer.starts_with(made_up))
-    };
-    let violations = message.check(data);
-    let first = violations.iter().find(|found| counts(&found.pointer, &found.code))?;
-    Some(format!("at `/data{}`: {}", first.pointer, first.message))
 }
 
 /// A path as a person would write it: `config/../asyncapi` is `asyncapi`.

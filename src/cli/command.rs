@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::cli::{
-    CommandResult, Context, Failure, apply, callers, check, config, consumer_key, dead_letters,
-    demo, events, evidence, exit_codes, keys, log, open, pattern, quarantine, replay, serve,
-    subscriptions, verify_chain,
+    CommandResult, Context, Failure, apply, callers, check, config, consumer_key, contract,
+    dead_letters, demo, events, evidence, exit_codes, keys, log, open, pattern, quarantine, replay,
+    serve, subscriptions, verify_chain,
 };
 
 /// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
@@ -36,6 +36,9 @@ enum Command {
     Config(config::Command),
     /// Make a key pair for a consumer
     ConsumerKey(consumer_key::Args),
+    /// Look at what contracts allow, offline
+    #[command(subcommand)]
+    Contract(contract::Command),
     /// Look at deliveries that were given up, and have them made again
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
@@ -81,6 +84,7 @@ impl Command {
             Self::Check(args) => check::run(&args, context),
             Self::Config(command) => config::run(&command, context),
             Self::ConsumerKey(args) => consumer_key::run(&args, context),
+            Self::Contract(command) => contract::run(&command, context),
             Self::DeadLetters(command) => dead_letters::run(command, context).await,
             Self::Demo(args) => demo::run(&args, context).await,
             Self::Events(command) => events::run(command, context).await,

@@ -4,6 +4,7 @@
 const NO: &[(&str, &str)] = &[
     ("apply", "the gateway refused a document"),
     ("check", "there are mistakes"),
+    ("contract sample", "no data was found that keeps the message"),
     ("dead-letters redrive", "there was nothing to bring back, or it was cancelled"),
     ("demo", "a claim did not hold"),
     ("events key", "the event carries another key"),

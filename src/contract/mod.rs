@@ -13,7 +13,8 @@
 //! declares. Each schema has an address (`address`) and a meaning that stays equal however it is
 //! written (`meaning`); a contract of several files is served as one (`served`). What a message says of the
 //! CloudEvent itself is found (`envelope`), compiled (`attribute_rules`), held against publications
-//! (`contradiction`) and against events (`crossing_identity`).
+//! (`contradiction`) and against events (`crossing_identity`). `sample` makes data that
+//! keeps a message.
 //!
 //! **Invariants:** nothing is read or fetched here; a `Validated` event has passed its message, or
 //! its publication only observes and carries the breaches; no violation repeats a value.
@@ -66,6 +67,7 @@ mod pointer;
 mod reference;
 mod resources;
 mod rules;
+mod sample;
 mod schema_mistake;
 mod sentence;
 mod served;
@@ -91,4 +93,5 @@ pub use examples::Example;
 pub use gate::{ContractRefusal, Gate, Validated};
 pub use meaning::SchemaMeaning;
 pub use message::Message;
+pub use sample::{Sample, SampleKind, SampleRequest, Samples};
 pub use usage::ChannelAction;

@@ -86,8 +86,77 @@ fn a_patch_that_writes_what_the_contract_does_not_declare_is_found_by_its_exampl
 
     assert_eq!(code, Some(1), "{said}");
     let mistakes: Value = serde_json::from_str(&said).unwrap();
-    assert_eq!(mistakes[0]["file"], "publication orders/Order.Created", "{said}");
-    assert!(mistakes[0]["problem"].as_str().unwrap().contains("orders.yaml"), "{said}");
+    let of_operation = |mistake: &&Value| {
+        mistake["file"] == "config/publications/orders.yaml"
+            && mistake["line"] == 11
+            && mistake["problem"].as_str().unwrap().contains("/data/orderNumber")
+    };
+    assert!(mistakes.as_array().unwrap().iter().any(|one| of_operation(&one)), "{said}");
+}
+
+#[test]
+fn how_each_publication_was_rehearsed_is_said() {
+    let copy = settings();
+    change(&copy, "asyncapi/payments.yaml", "examples:", "x-examples:");
+
+    let (code, _, said) = sealway(&copy, &["check"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("orders/Order.Created: rehearsed with 2 examples\n"), "{said}");
+    let by_samples =
+        |line: &&str| line.starts_with("payments/") && line.contains("made from the schema (");
+    assert!(said.lines().any(|line| by_samples(&line)), "{said}");
+
+    let (_, list, _) = sealway(&copy, &["check", "--output", "json"]);
+    assert_eq!(list.trim(), "[]");
+    let (_, both, _) = sealway(&copy, &["check", "--output", "json", "--rehearsals"]);
+    let both: Value = serde_json::from_str(&both).unwrap();
+    assert_eq!(both["mistakes"], Value::Array(Vec::new()));
+    assert_eq!(both["rehearsals"][0]["publication"], "orders/Order.Created");
+    assert_eq!(both["rehearsals"][0]["examples"], 2);
+}
+
+#[test]
+fn a_publication_without_examples_is_found_wrong_by_samples_at_its_operation() {
+    let copy = settings();
+    change(&copy, "asyncapi/orders.yaml", "examples:", "x-examples:");
+    change(&copy, "config/publications/orders.yaml", "/data/orderId", "/data/orderNumber");
+
+    let (code, _, said) = sealway(&copy, &["check"]);
+
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("config/publications/orders.yaml:11:"), "{said}");
+    assert!(said.contains("tried with sample `ordinary` of orders.yaml"), "{said}");
+    assert!(said.contains("sealway contract sample orders.yaml Order.Created"), "{said}");
+}
+
+#[test]
+fn samples_of_a_message_are_printed_and_keep_it() {
+    let copy = settings();
+    let sample = |more: &[&str]| {
+        let arguments = ["contract", "sample", "asyncapi/orders.yaml", "Order.Created"];
+        sealway(&copy, &[&arguments[..], more].concat())
+    };
+
+    let (code, one, _) = sample(&[]);
+    assert_eq!((code, one.lines().count()), (Some(0), 1), "{one}");
+    let data: Value = serde_json::from_str(&one).unwrap();
+    assert!(data["orderId"].is_number(), "{one}");
+    let (_, edges, _) = sample(&["--edges"]);
+    assert!(edges.lines().count() > 2 && edges.starts_with(&one), "{edges}");
+    let (_, varied, _) = sample(&["--count", "5", "--seed", "7"]);
+    assert_eq!(varied.lines().count(), 5, "{varied}");
+    assert_eq!(sample(&["--count", "5", "--seed", "7"]).1, varied);
+    let (_, list, _) = sample(&["--edges", "--output", "json"]);
+    let list: Value = serde_json::from_str(&list).unwrap();
+    assert_eq!((&list[0]["kind"], &list[0]["data"]), (&"ordinary".into(), &data));
+    assert_eq!(list[1]["kind"], "edge");
+
+    let (code, _, said) = sealway(&copy, &["contract", "sample", "orders.yaml", "Order.Lost"]);
+    assert_eq!(code, Some(2));
+    assert!(
+        said.contains("has no message `Order.Lost`") && said.contains("Order.Created"),
+        "{said}"
+    );
 }
 
 #[test]

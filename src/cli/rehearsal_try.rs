@@ -1,0 +1,191 @@
+//! One publication tried on one made-up event: what its patch makes of it, and what is wrong with that.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use json_patch::PatchOperation;
+use json_patch::jsonptr::{Pointer, PointerBuf};
+use serde_json::Value;
+
+use crate::contract::{Message, SampleKind};
+use crate::enrich::{EnrichError, Enriched, PatchFailure, PatchProblem, PatchStep, Publication};
+use crate::event::Violation;
+use crate::telemetry::error_chain;
+
+/// Data that an event should become.
+pub(super) struct TrialData {
+    /// What it is called: `example 1`, ``sample `without /priority` ``.
+    pub(super) name: String,
+    /// In which way it was made; nothing: its author gave it as an example.
+    pub(super) kind: Option<SampleKind>,
+    pub(super) data: Value,
+}
+
+/// Something that is wrong with a publication.
+#[derive(Clone, Debug)]
+pub(super) struct TrialFinding {
+    /// Line and column of the operation at fault, or of the publication.
+    pub(super) place: (usize, usize),
+    pub(super) code: String,
+    pub(super) problem: String,
+    /// The pointer that no schema declares, where only a made-up value stands there.
+    pub(super) guessed: Option<String>,
+    /// Whether it is a mistake even if other data does not show it.
+    pub(super) is_certain: bool,
+}
+
+/// What came of one trial; nothing where it tells nothing.
+pub(super) type TrialResult = Option<Vec<TrialFinding>>;
+
+/// Tries a publication on an event made up from data.
+pub(super) fn try_on(
+    publication: &Arc<Publication>,
+    message: &Message,
+    tried: &TrialData,
+) -> TrialResult {
+    let rehearsal = publication.rehearse(&tried.data);
+    let enriched = match publication.enrich(&rehearsal.received) {
+        Ok(enriched) => enriched,
+        Err(error) => return refused(publication, &error, tried),
+    };
+    let unfit = unfit_of_envelope(publication, &enriched, &tried.data);
+    let trial = PublicationTrial { publication, guessed: &rehearsal.guessed, unfit: &unfit };
+    let violations = message.check(enriched.data());
+    Some(violations.iter().filter_map(|violation| trial.finding(violation)).collect())
+}
+
+/// Values that an operation writes whatever the event is, by their pointers into the data.
+pub(super) fn constants(publication: &Publication) -> BTreeMap<String, Value> {
+    let mut found = BTreeMap::new();
+    for step in publication.patch().steps() {
+        let operation = step.operation();
+        let Some(at) = below_data(operation.path()) else { continue };
+        let value = match operation {
+            PatchOperation::Test(_) => continue,
+            PatchOperation::Add(add) => Some(&add.value),
+            PatchOperation::Replace(replace) => Some(&replace.value),
+            PatchOperation::Copy(copy) => copy
+                .from
+                .strip_prefix(Pointer::from_static("/context"))
+                .and_then(|from| from.resolve(publication.context()).ok()),
+            PatchOperation::Move(_) | PatchOperation::Remove(_) => None,
+        };
+        // What is written there, above or below takes the place of what stood there before.
+        found.retain(|known: &String, _| !is_within(known, at) && !is_within(at, known));
+        let is_plain = !at.is_empty()
+            && at.split('/').all(|token| !is_index(token) && !matches!(token, "-" | "*"));
+        if let Some(value) = value.filter(|_| is_plain && !step.is_conditional()) {
+            found.insert(at.to_owned(), value.clone());
+        }
+    }
+    found
+}
+
+/// Tells whether a pointer names a place or something below it.
+pub(super) fn is_within(pointer: &str, around: &str) -> bool {
+    pointer.strip_prefix(around).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn is_index(token: &str) -> bool {
+    !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn below_data(pointer: &Pointer) -> Option<&str> {
+    pointer.strip_prefix(Pointer::from_static("/data")).map(Pointer::as_str)
+}
+
+/// Tells whether a pointer leads to what the bus itself says of an event.
+fn is_of_envelope(from: &Pointer) -> bool {
+    let first = from.front().map(|token| token.decoded().into_owned());
+    first.is_some_and(|member| !matches!(&*member, "detail" | "data" | "context"))
+}
+
+fn refused(publication: &Publication, error: &EnrichError, tried: &TrialData) -> TrialResult {
+    let is_ordinary = matches!(tried.kind, None | Some(SampleKind::Ordinary));
+    let (place, is_certain) = match error {
+        // A test of the patch asks for a value that no data tells.
+        EnrichError::Patch { failure, .. } if failure.operation == "test" => return None,
+        EnrichError::Patch { failure, .. } => {
+            if let PatchProblem::Missing { from } = &failure.reason
+                && PointerBuf::parse(from.as_str()).is_ok_and(|from| is_of_envelope(&from))
+            {
+                return None;
+            }
+            // Where data lacks a member, the patch fails for want of it: `check` says so by itself.
+            let step = step_of(publication, failure);
+            let place = step.map_or(publication.places().event, PatchStep::place);
+            (place, is_ordinary && error.code() == "patch-failed")
+        }
+        EnrichError::Name { .. } | EnrichError::Attribute { .. } => {
+            (publication.places().event, false)
+        }
+    };
+    let problem = error_chain(error).to_string();
+    let code = error.code().to_owned();
+    Some(vec![TrialFinding { place, code, problem, guessed: None, is_certain }])
+}
+
+/// The operation that failed.
+fn step_of<'p>(publication: &'p Publication, failure: &PatchFailure) -> Option<&'p PatchStep> {
+    publication.patch().steps().find(|step| {
+        step.operation().path().as_str() == failure.path && step.name() == failure.operation
+    })
+}
+
+/// Pointers of values that come from the envelope and could not be made what the data shows: an
+/// event's time is always a time, and its id a text.
+fn unfit_of_envelope(publication: &Publication, made: &Enriched, shown: &Value) -> Vec<String> {
+    let copies = publication.patch().steps().filter_map(|step| match step.operation() {
+        PatchOperation::Copy(copy) if is_of_envelope(&copy.from) => below_data(&copy.path),
+        _ => None,
+    });
+    let differs = |at: &&str| made.data().pointer(at) != shown.pointer(at);
+    copies.filter(differs).map(str::to_owned).collect()
+}
+
+/// What is known of the values that a trial made.
+struct PublicationTrial<'a> {
+    publication: &'a Publication,
+    /// Pointers of made-up values.
+    guessed: &'a [String],
+    /// Pointers of values that the envelope has otherwise than the data shows.
+    unfit: &'a [String],
+}
+
+impl PublicationTrial<'_> {
+    /// What a violation says of the publication; nothing if it may follow from a made-up value.
+    fn finding(&self, violation: &Violation) -> Option<TrialFinding> {
+        let Violation { pointer, code, message } = violation;
+        let made_up = || self.guessed.iter().chain(self.unfit);
+        let is_undeclared = code == "additional-property";
+        let is_guessed = made_up().any(|at| is_within(pointer, at));
+        // A text of the envelope is a text in every event.
+        let is_never = code == "type" && self.unfit.contains(pointer);
+        if is_guessed && !is_undeclared && !is_never {
+            return None;
+        }
+        // A made-up member can make what is around it match too much or too little; if it does so
+        // with all data, no event can cross.
+        let is_around =
+            !is_guessed && code != "required" && made_up().any(|at| is_within(at, pointer));
+        Some(TrialFinding {
+            place: self.place(pointer),
+            code: code.clone(),
+            problem: format!("at `/data{pointer}`: {message}"),
+            guessed: (is_guessed && is_undeclared).then(|| pointer.clone()),
+            is_certain: !is_around,
+        })
+    }
+
+    /// The operation that wrote what is at fault: the nearest one at or above it.
+    fn place(&self, pointer: &str) -> (usize, usize) {
+        let writes = self.publication.patch().steps().filter_map(|step| {
+            let operation = step.operation();
+            let at = below_data(operation.path())?;
+            let is_write = !matches!(operation, PatchOperation::Test(_));
+            (is_write && !at.is_empty() && is_within(pointer, at)).then_some((at.len(), step))
+        });
+        let nearest = writes.max_by_key(|(length, _)| *length);
+        nearest.map_or(self.publication.places().event, |(_, step)| step.place())
+    }
+}
