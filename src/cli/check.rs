@@ -13,7 +13,7 @@ use crate::config::{self, Config, Texts};
 use crate::contract::{Catalog, Gate, Message};
 use crate::egress::Egress;
 use crate::enrich::{EnrichError, Publication, Publications};
-use crate::event::{Diagnostic, yaml};
+use crate::event::{Diagnostic, Severity, yaml};
 use crate::keys::{FileKeyStore, KeyRing};
 use crate::subscriptions::{SubscriptionDocument, Subscriptions};
 use crate::telemetry::error_chain;
@@ -29,6 +29,7 @@ pub struct Args {
 /// A mistake, for programs.
 #[derive(Serialize)]
 struct Shown<'a> {
+    severity: Severity,
     file: &'a str,
     line: Option<usize>,
     column: Option<usize>,
@@ -36,7 +37,7 @@ struct Shown<'a> {
     help: &'a str,
 }
 
-/// Runs the command: done if there is no mistake.
+/// Runs the command: done if there is no mistake, whatever warnings there are.
 pub fn run(args: &Args, context: &Context) -> CommandResult {
     let config = context.config()?;
     let mut check = Check { config: &config, mistakes: Vec::new(), secrets: Vec::new() };
@@ -52,18 +53,26 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
     for mistake in &mistakes {
         output.note(mistake);
     }
-    if mistakes.is_empty() {
-        output.note(format_args!("no mistake in {}, {counts}", context.config.display()));
+    let warnings = mistakes.iter().filter(|one| one.severity == Severity::Warning).count();
+    let errors = mistakes.len() - warnings;
+    let warned =
+        if warnings == 0 { String::new() } else { format!(", {}", count(warnings, "warning")) };
+    if errors == 0 {
+        output.note(format_args!("no mistake in {}, {counts}{warned}", context.config.display()));
         return Ok(Exit::Done);
     }
-    let count = mistakes.len();
-    output.note(format_args!("{count} mistake{}", if count == 1 { "" } else { "s" }));
+    output.note(format_args!("{}{warned}", count(errors, "mistake")));
     Ok(Exit::No)
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 impl<'a> Shown<'a> {
     fn of(mistake: &'a Diagnostic) -> Self {
         Self {
+            severity: mistake.severity,
             file: &mistake.file,
             line: mistake.place.map(|(line, _)| line),
             column: mistake.place.map(|(_, column)| column),
@@ -86,18 +95,25 @@ impl Check<'_> {
         let texts = self.folder(&self.config.contracts);
         let catalog = self.keep(&self.config.contracts, Catalog::load(&texts));
         let texts = self.folder(&self.config.publications);
-        let publications = self.keep(&self.config.publications, Publications::load(&texts));
+        let (publications, mistakes) = Publications::read(&texts);
+        self.note_all(&self.config.publications, mistakes);
         let mut counts = String::new();
-        if let (Some(catalog), Some(publications)) = (catalog, publications) {
+        if let Some(catalog) = catalog {
             counts = format!(
                 "{} contracts, {} publications, ",
                 catalog.documents().count(),
                 publications.iter().count()
             );
+            let unfit = catalog.analyse(&publications);
             let gate = Gate::new(Arc::new(catalog), &publications);
             if let Some(gate) = self.keep(&self.config.contracts, gate) {
-                self.mistakes.extend(publications.iter().filter_map(|one| rehearse(one, &gate)));
+                // What the analysis has said is not said again by an example.
+                let is_error = |found: &Diagnostic| found.severity == Severity::Error;
+                let fits = |one: &&Arc<Publication>| !gate.catalog().unfit(one).iter().any(is_error);
+                let tried = publications.iter().filter(fits).filter_map(|one| rehearse(one, &gate));
+                self.mistakes.extend(tried);
             }
+            self.note_all(&self.config.publications, unfit);
         }
         let subscriptions = self.folder(&self.config.subscriptions);
         for (name, text) in &subscriptions {
@@ -177,17 +193,21 @@ impl Check<'_> {
 
     /// Notes the mistakes of files that were read from a folder, under their names on the disk.
     fn keep<T>(&mut self, folder: &Path, read: Result<T, Vec<Diagnostic>>) -> Option<T> {
+        match read {
+            Ok(value) => Some(value),
+            Err(mistakes) => {
+                self.note_all(folder, mistakes);
+                None
+            }
+        }
+    }
+
+    fn note_all(&mut self, folder: &Path, mistakes: Vec<Diagnostic>) {
         let on_disk = |mistake: Diagnostic| {
             let path = folder.join(&mistake.file);
             if path.is_file() { Diagnostic { file: shown(&path), ..mistake } } else { mistake }
         };
-        match read {
-            Ok(value) => Some(value),
-            Err(mistakes) => {
-                self.mistakes.extend(mistakes.into_iter().map(on_disk));
-                None
-            }
-        }
+        self.mistakes.extend(mistakes.into_iter().map(on_disk));
     }
 }
 

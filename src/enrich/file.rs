@@ -14,9 +14,13 @@ use serde_json::Value;
 use crate::ambient::HumanDuration;
 use crate::enrich::marked::Marks;
 use crate::enrich::patch::LIMITS;
-use crate::enrich::{CrossingProblem, Mode, Numbers, Patch, Publication};
+use crate::enrich::publication::PublicationFile;
+use crate::enrich::{CrossingProblem, Mode, Numbers, Patch, Publication, PublicationPlaces};
+use crate::enrich::noticed;
 use crate::event::number::{crossing_text, is_exact};
-use crate::event::{Diagnostic, EventSource, EventType, Placed, YamlNode, yaml};
+use crate::event::{
+    Diagnostic, EventSource, EventType, Placed, YamlNode, read_pieces, yaml,
+};
 use crate::route::Pattern;
 
 /// What one domain lets cross the border.
@@ -114,21 +118,59 @@ type PublicationAndPlace = (Publication, (usize, usize));
 
 /// Reads the file called `name` and gives its publications, each with its place.
 pub(super) fn read(name: &str, text: &str) -> Result<Vec<PublicationAndPlace>, Vec<Diagnostic>> {
-    let file: File = yaml::read(name, text).map_err(|mistake| vec![*mistake])?;
-    let mut reader = PublicationReader { name, text, mistakes: Vec::new(), numbers: Numbers::Keep };
+    let file = yaml::read::<File>(name, text);
+    let file = file.map_err(|first| every_mistake(name, text, *first))?;
+    let mut reader = PublicationReader::new(name, text);
     let publications = reader.publications(file);
     if reader.mistakes.is_empty() { Ok(publications) } else { Err(reader.mistakes) }
+}
+
+/// Every mistake of a file that does not fit its type: those of what fits, too.
+fn every_mistake(name: &str, text: &str, first: Diagnostic) -> Vec<Diagnostic> {
+    let mut pieces = read_pieces::<File>(name, text, first);
+    let mut mistakes = std::mem::take(&mut pieces.mistakes);
+    if let Some(file) = pieces.rest.take() {
+        let mut reader = PublicationReader::new(name, &pieces.text);
+        reader.publications(file);
+        mistakes.extend(reader.mistakes.into_iter().map(|mistake| {
+            let place = mistake.place.and_then(|(_, column)| pieces.place(column));
+            let Diagnostic { problem, help, .. } = mistake;
+            let place = place.unwrap_or((1, 1));
+            Diagnostic::at(name, text, place, problem).with_help(help)
+        }));
+        mistakes.sort_by_key(|mistake| mistake.place);
+    }
+    mistakes
 }
 
 struct PublicationReader<'a> {
     name: &'a str,
     text: &'a str,
+    origin: Arc<PublicationFile>,
+    /// The file as a tree, in which keys have places too.
+    tree: YamlNode,
+    /// What was noticed of the file as a whole, for its first publication.
+    noticed: Vec<Diagnostic>,
     mistakes: Vec<Diagnostic>,
     /// What the publication that is read wants of numbers.
     numbers: Numbers,
 }
 
-impl PublicationReader<'_> {
+impl<'a> PublicationReader<'a> {
+    fn new(name: &'a str, text: &'a str) -> Self {
+        // A file that is too deep for a tree has places all the same, but not of its keys.
+        let tree = yaml::read_tree(name, text).map_or(YamlNode::Array(Vec::new()), |tree| tree.value);
+        Self {
+            name,
+            text,
+            origin: Arc::new(PublicationFile { name: name.to_owned(), text: text.to_owned() }),
+            tree,
+            noticed: Vec::new(),
+            mistakes: Vec::new(),
+            numbers: Numbers::Keep,
+        }
+    }
+
     fn mistake(&mut self, at: (usize, usize), problem: impl Into<String>, help: &str) {
         let diagnostic = Diagnostic::at(self.name, self.text, at, problem).with_help(help);
         self.mistakes.push(diagnostic);
@@ -170,8 +212,30 @@ impl PublicationReader<'_> {
             type_prefix: Arc::from(type_prefix.unwrap_or_default()),
             context: Arc::new(context),
         };
-        let items = file.publications.into_iter();
-        items.filter_map(|item| self.publication(&domain, item.value)).collect()
+        let unfit = file.type_prefix.as_ref().and_then(noticed::prefix_without_dot);
+        self.noticed.extend(unfit.map(|notice| notice.shown(self.name, self.text)));
+        let items = file.publications.into_iter().enumerate();
+        items
+            .filter_map(|(index, item)| {
+                let places = self.places(index, &item.value);
+                let (mut publication, at) = self.publication(&domain, item.value)?;
+                publication.places = places;
+                Some((publication, at))
+            })
+            .collect()
+    }
+
+    fn places(&self, index: usize, item: &Item) -> PublicationPlaces {
+        let event = item.event.place;
+        let at = |pointer: &Option<Placed<String>>| pointer.as_ref().map_or(event, |one| one.place);
+        let patch = self.tree.place_of(["publications", &index.to_string(), "patch"]);
+        PublicationPlaces {
+            event,
+            patch: patch.unwrap_or(event),
+            metadata: at(&item.metadata),
+            subject: at(&item.subject),
+            key: item.key.iter().map(|pointer| pointer.place).collect(),
+        }
     }
 
     /// The contract's file, relative to the folder of contracts.
@@ -219,11 +283,16 @@ impl PublicationReader<'_> {
             mode: item.mode,
             numbers: item.numbers,
             context: Arc::clone(&domain.context),
+            origin: Arc::clone(&self.origin),
+            places: PublicationPlaces::default(),
+            noticed: std::mem::take(&mut self.noticed),
         };
         (self.mistakes.len() == before).then_some((publication, at))
     }
 
     fn pattern(&mut self, when: &Placed<YamlNode>) -> Option<Pattern> {
+        let unknown = noticed::unknown_fields(when).into_iter();
+        self.noticed.extend(unknown.map(|notice| notice.shown(self.name, self.text)));
         let marks = Marks::of(&when.clone().with_exact_numbers(self.text));
         Pattern::parse(marks.text())
             .map_err(|error| {
@@ -265,9 +334,8 @@ impl PublicationReader<'_> {
             return;
         }
         self.no_extra(operation);
-        let Some(Err(mistake)) = self.typed(operation).map(|typed| patch.push(typed)) else {
-            return;
-        };
+        let Some(typed) = self.typed(operation) else { return };
+        let Err(mistake) = patch.push(typed) else { return patch.set_place(written.place) };
         let at = match mistake.member {
             "from" => operation.from.as_ref().map(|from| from.place),
             "path" => Some(operation.path.place),

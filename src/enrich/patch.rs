@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::enrich::crossing::{CrossingCopy, CrossingFault, CrossingProblem, Numbers};
 use crate::enrich::document::PatchedDocument;
 use crate::event::NumericValue;
+use crate::route::Pattern;
 
 /// How much a patch may do.
 #[derive(Clone, Copy, Debug)]
@@ -39,12 +40,15 @@ const TAKEN: &str = "taken";
 #[derive(Debug, Default)]
 pub struct Patch(Vec<PatchStep>);
 
+/// One operation of a patch, and where its author wrote it.
 #[derive(Debug)]
-struct PatchStep {
+pub struct PatchStep {
     /// As its author wrote it.
     written: PatchOperation,
     /// For a copy from the event: how the copy, once taken, comes to its place.
     landing: Option<PatchOperation>,
+    /// Line and column in its file, each from 1.
+    place: (usize, usize),
 }
 
 /// A mistake in an operation, found when the patch is read.
@@ -169,8 +173,25 @@ impl Patch {
             PatchOperation::Remove(_) => {}
         }
         settle_literal(&mut operation)?;
-        self.0.push(PatchStep { written: operation, landing });
+        self.0.push(PatchStep { written: operation, landing, place: (0, 0) });
         Ok(())
+    }
+
+    /// Says where the operation that was added last is written.
+    pub(super) fn set_place(&mut self, place: (usize, usize)) {
+        if let Some(step) = self.0.last_mut() {
+            step.place = place;
+        }
+    }
+
+    /// The operations with what stands beside each, in order.
+    pub fn steps(&self) -> impl Iterator<Item = &PatchStep> {
+        self.0.iter()
+    }
+
+    /// The patterns of its groups.
+    pub const fn groups(&self) -> &[Pattern] {
+        &[]
     }
 
     /// The operations, as their author wrote them.
@@ -201,6 +222,36 @@ impl Patch {
 }
 
 impl PatchStep {
+    /// The operation, as its author wrote it.
+    pub const fn operation(&self) -> &PatchOperation {
+        &self.written
+    }
+
+    /// Line and column of the operation in its file, each from 1.
+    pub const fn place(&self) -> (usize, usize) {
+        self.place
+    }
+
+    /// Whether it is left out where its source is absent.
+    pub const fn is_optional(&self) -> bool {
+        false
+    }
+
+    /// Whether it is carried out for some events only.
+    pub const fn is_conditional(&self) -> bool {
+        self.group().is_some()
+    }
+
+    /// The group that it stands in, by its index.
+    pub const fn group(&self) -> Option<usize> {
+        None
+    }
+
+    /// The values that it puts in the place of those that it finds.
+    pub const fn values(&self) -> Option<&Value> {
+        None
+    }
+
     fn apply(
         &self,
         document: PatchedDocument<'_>,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::enrich::{Numbers, Patch};
-use crate::event::EventSource;
+use crate::event::{Diagnostic, EventSource};
 use crate::route::Pattern;
 
 /// What happens to an event that breaks its contract.
@@ -41,6 +41,31 @@ pub struct Publication {
     pub(super) mode: Mode,
     pub(super) numbers: Numbers,
     pub(super) context: Arc<Value>,
+    pub(super) origin: Arc<PublicationFile>,
+    pub(super) places: PublicationPlaces,
+    /// What was noticed when it was read and harms no event for certain.
+    pub(super) noticed: Vec<Diagnostic>,
+}
+
+/// The file that publications were read from, so that what is found later is shown in it.
+pub(super) struct PublicationFile {
+    pub(super) name: String,
+    pub(super) text: String,
+}
+
+/// Lines and columns of the parts of a publication in its file, each from 1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublicationPlaces {
+    /// The name of the event.
+    pub event: (usize, usize),
+    /// The key `patch`.
+    pub patch: (usize, usize),
+    /// The pointer to the metadata level; of the event if there is none.
+    pub metadata: (usize, usize),
+    /// The pointer to the subject; of the event if there is none.
+    pub subject: (usize, usize),
+    /// The pointers of the business key, in order.
+    pub key: Vec<(usize, usize)>,
 }
 
 impl Publication {
@@ -112,6 +137,16 @@ impl Publication {
     /// What happens to a number that not every JSON library reads alike.
     pub const fn numbers(&self) -> Numbers {
         self.numbers
+    }
+
+    /// Where its parts stand in its file.
+    pub const fn places(&self) -> &PublicationPlaces {
+        &self.places
+    }
+
+    /// Describes a mistake at a place of its file.
+    pub fn mistake(&self, at: (usize, usize), problem: impl Into<String>) -> Diagnostic {
+        Diagnostic::at(&self.origin.name, &self.origin.text, at, problem)
     }
 
     /// The constants that a patch finds below `/context`: an object.

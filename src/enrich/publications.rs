@@ -24,6 +24,13 @@ impl Publications {
     ///
     /// The caller's turn: every mistake in every file, each at its place.
     pub fn load(files: &BTreeMap<String, String>) -> Result<Self, Vec<Diagnostic>> {
+        let (read, mistakes) = Self::read(files);
+        if mistakes.is_empty() { Ok(read) } else { Err(mistakes) }
+    }
+
+    /// Reads all files of publications as [`load`](Self::load) does, and gives those of the files
+    /// without a mistake beside every mistake in the others.
+    pub fn read(files: &BTreeMap<String, String>) -> (Self, Vec<Diagnostic>) {
         let mut all: Vec<Arc<Publication>> = Vec::new();
         let mut mistakes = Vec::new();
         let mut places: BTreeMap<Arc<str>, String> = BTreeMap::new();
@@ -43,12 +50,9 @@ impl Publications {
                 all.push(Arc::new(publication));
             }
         }
-        if !mistakes.is_empty() {
-            return Err(mistakes);
-        }
         let filter = |one: &Arc<Publication>| Arc::new(Filter::from(one.when.clone()));
         let patterns = all.iter().map(filter).enumerate().collect();
-        Ok(Self { all, patterns })
+        (Self { all, patterns }, mistakes)
     }
 
     /// The JSON Schema of a file of publications, made from the types that read it.

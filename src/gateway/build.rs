@@ -18,7 +18,7 @@ use crate::egress::{Egress, GuardedClients};
 use crate::eventlog::Store;
 use crate::gateway::Gateway;
 use crate::gateway::build_error::BuildError;
-use crate::gateway::inward::{contracts, inward};
+use crate::gateway::inward::{contracts, inward, warn_of_unfit};
 use crate::gateway::machine::Machine;
 use crate::gateway::storing::{open_store, take_over};
 use crate::jobs::{JobService, JobServiceParts, Redrives, Replays};
@@ -37,6 +37,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let Machine { clock, entropy, disk, tasks } = machine.clone();
     let metrics = Arc::new(Metrics::new());
     let (catalog, publications, gate) = contracts(&config)?;
+    warn_of_unfit(&catalog, &publications);
     let (ring, data_key) = key_ring(&config, &machine)?;
     let address = config.listen.to_string();
     let listener = TcpListener::bind(config.listen)

@@ -16,6 +16,9 @@ use crate::source::Admit;
 use crate::source::aws::{AccessKeys, Bus};
 use crate::telemetry::Metrics;
 
+/// Warnings that a start logs.
+const MAX_WARNINGS: usize = 20;
+
 /// The way in to a store, and the embedded bus that uses it.
 pub(super) fn inward(
     config: &Config,
@@ -55,6 +58,19 @@ pub fn contracts(config: &Config) -> Result<Contracts, BuildError> {
     let catalog = Arc::new(catalog);
     let gate = Gate::new(Arc::clone(&catalog), &publications).map_err(BuildError::Documents)?;
     Ok((catalog, Arc::new(publications), gate))
+}
+
+/// Logs what in publications does not fit their messages. It stops nothing: their events are refused
+/// one by one.
+pub(super) fn warn_of_unfit(catalog: &Catalog, publications: &Publications) {
+    let unfit = catalog.analyse(publications);
+    for found in unfit.iter().take(MAX_WARNINGS) {
+        let place = found.place.map_or_else(String::new, |(line, at)| format!(":{line}:{at}"));
+        tracing::warn!("Publication {}{place}: {}", found.file, found.problem);
+    }
+    if let Some(more @ 1..) = unfit.len().checked_sub(MAX_WARNINGS) {
+        tracing::warn!("Publications have {more} more warnings; `sealway check` shows them all");
+    }
 }
 
 /// How the gateway of these settings names events.

@@ -78,16 +78,51 @@ fn a_mistake_in_a_contract_and_one_in_a_publication_are_found_in_one_run() {
 }
 
 #[test]
-fn a_patch_that_writes_what_the_contract_does_not_declare_is_found_by_its_examples() {
+fn a_patch_that_writes_what_the_contract_does_not_declare_is_found_at_its_operation() {
     let copy = settings();
     change(&copy, "config/publications/orders.yaml", "/data/orderId", "/data/orderNumber");
 
-    let (code, said, _) = sealway(&copy, &["check", "--output", "json"]);
+    let (code, said, complaints) = sealway(&copy, &["check", "--output", "json"]);
 
     assert_eq!(code, Some(1), "{said}");
     let mistakes: Value = serde_json::from_str(&said).unwrap();
-    assert_eq!(mistakes[0]["file"], "publication orders/Order.Created", "{said}");
-    assert!(mistakes[0]["problem"].as_str().unwrap().contains("orders.yaml"), "{said}");
+    let problems: Vec<&str> =
+        mistakes.as_array().unwrap().iter().map(|one| one["problem"].as_str().unwrap()).collect();
+    assert_eq!(mistakes[0]["file"], "config/publications/orders.yaml", "{said}");
+    assert_eq!(mistakes[0]["severity"], "error", "{said}");
+    assert!(mistakes[0]["line"].is_u64() && mistakes[0]["column"].is_u64(), "{said}");
+    assert_eq!(problems.len(), 2, "{said}");
+    assert!(problems.iter().any(|one| one.contains("does not declare `/data/orderNumber`")));
+    assert!(problems.iter().any(|one| one.contains("requires `/data/orderId`")), "{said}");
+    assert!(complaints.contains("did you mean `orderId`?"), "{complaints}");
+}
+
+#[test]
+fn every_mistake_of_a_publication_file_is_told_in_one_run() {
+    let copy = settings();
+    let file = "config/publications/orders.yaml";
+    change(&copy, file, "    patch:", "    deduplicat: 5m\n    mode: look\n    patch:");
+    change(&copy, file, "op: copy, from: /", "op: copy, from: ");
+
+    let (code, _, said) = sealway(&copy, &["check"]);
+
+    assert_eq!(code, Some(1), "{said}");
+    for words in ["unknown key `deduplicat`", "unknown value `look`", "is not a pointer"] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
+    assert!(said.contains("3 mistakes"), "{said}");
+}
+
+#[test]
+fn a_warning_alone_leaves_the_exit_code_at_0() {
+    let copy = settings();
+    change(&copy, "config/publications/orders.yaml", "source: /", "type-prefix: com.x\nsource: /");
+
+    let (code, _, said) = sealway(&copy, &["check"]);
+
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("warning: types would begin with `com.x`"), "{said}");
+    assert!(said.contains(", 1 warning"), "{said}");
 }
 
 #[test]
