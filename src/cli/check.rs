@@ -13,7 +13,7 @@ use crate::config::{self, Config, Texts};
 use crate::contract::{Catalog, Gate, Message};
 use crate::egress::Egress;
 use crate::enrich::{EnrichError, Publication, Publications};
-use crate::event::{Diagnostic, Severity, yaml};
+use crate::event::{Diagnostic, Severity, read_whole};
 use crate::keys::{FileKeyStore, KeyRing};
 use crate::subscriptions::{SubscriptionDocument, Subscriptions};
 use crate::telemetry::error_chain;
@@ -40,7 +40,8 @@ struct Shown<'a> {
 /// Runs the command: done if there is no mistake, whatever warnings there are.
 pub fn run(args: &Args, context: &Context) -> CommandResult {
     let config = context.config()?;
-    let mut check = Check { config: &config, mistakes: Vec::new(), secrets: Vec::new() };
+    let mistakes = config::contradictions(&context.config, &config);
+    let mut check = Check { config: &config, mistakes, secrets: Vec::new() };
     let counts = check.files();
     if !args.files_only {
         check.machine();
@@ -109,7 +110,8 @@ impl Check<'_> {
             if let Some(gate) = self.keep(&self.config.contracts, gate) {
                 // What the analysis has said is not said again by an example.
                 let is_error = |found: &Diagnostic| found.severity == Severity::Error;
-                let fits = |one: &&Arc<Publication>| !gate.catalog().unfit(one).iter().any(is_error);
+                let fits =
+                    |one: &&Arc<Publication>| !gate.catalog().unfit(one).iter().any(is_error);
                 let tried = publications.iter().filter(fits).filter_map(|one| rehearse(one, &gate));
                 self.mistakes.extend(tried);
             }
@@ -123,15 +125,20 @@ impl Check<'_> {
     }
 
     fn subscription(&mut self, name: &str, text: &str) {
-        match yaml::read::<SubscriptionDocument>(name, text) {
-            Err(mistake) => self.mistakes.push(*mistake),
+        match read_whole::<SubscriptionDocument>(name, text) {
+            Err(mut mistakes) => self.mistakes.append(&mut mistakes),
             Ok(document) => {
                 let egress = Egress::new(self.config.delivery.egress.clone());
                 let checked = Subscriptions::check(&document);
                 let caps = self.config.delivery.caps();
-                let allowed = || egress.check(&document).and_then(|()| caps.check(&document, None));
-                if let Err(error) = checked.and_then(|()| allowed()) {
-                    self.mistakes.push(Diagnostic::of_file(name, error_chain(&error).to_string()));
+                let allowed = [egress.check(&document), caps.check(&document, None)];
+                let mut said = Vec::new();
+                for error in std::iter::once(checked).chain(allowed).filter_map(Result::err) {
+                    let problem = error_chain(&error).to_string();
+                    if !said.contains(&problem) {
+                        self.mistakes.push(Diagnostic::of_file(name, problem.clone()));
+                        said.push(problem);
+                    }
                 }
                 match places_of_secrets(document.sinkcredential.as_ref(), name) {
                     Ok(places) => {

@@ -3,9 +3,9 @@
 use json_patch::PatchOperation;
 use json_patch::jsonptr::Pointer;
 
-use crate::contract::{Catalog, Message};
 use crate::contract::reach::{Reach, SchemaPlace, is_index, reach};
 use crate::contract::written::{Difference, DifferenceKind, differences};
+use crate::contract::{Catalog, Message};
 use crate::enrich::{MadeData, Mode, PatchStep, Publication, Publications};
 use crate::event::Diagnostic;
 
@@ -29,12 +29,8 @@ impl Catalog {
 /// some events cross with is a warning. Of a publication that observes, everything is a warning:
 /// its events cross all the same.
 fn analyse(publication: &Publication, message: &Message) -> Vec<Diagnostic> {
-    let mut analysis = Analysis {
-        publication,
-        message,
-        made: publication.made(),
-        found: publication.noticed(),
-    };
+    let mut analysis =
+        Analysis { publication, message, made: publication.made(), found: publication.noticed() };
     analysis.missteps();
     analysis.differences();
     analysis.key();
@@ -135,10 +131,8 @@ impl Analysis<'_> {
             if place.is_some_and(|place| !kinds.iter().any(|kind| place.may_be(kind))) {
                 let wanted = if kinds.len() > 1 { "a text or a number" } else { "a text" };
                 let problem = format!("{name} is {wanted}, and `{pointer}` is none");
-                let help = format!(
-                    "`{}` declares it otherwise; name another member",
-                    self.message.name()
-                );
+                let help =
+                    format!("`{}` declares it otherwise; name another member", self.message.name());
                 self.add(at, problem, help, false);
             }
         }

@@ -68,19 +68,29 @@ fn a_target_that_is_not_declared_is_found_wherever_it_lies() {
     for (operation, pointer) in [
         ("{ op: copy, from: /detail/n, path: /data/nme }", "/data/nme"),
         ("{ op: add, path: /data/customer, value: { id: 1, idd: 2 } }", "/data/customer/idd"),
-        ("{ op: add, path: /data/lines, value: [{ sku: a, qty: 1, cost: 2 }] }", "/data/lines/*/cost"),
+        (
+            "{ op: add, path: /data/lines, value: [{ sku: a, qty: 1, cost: 2 }] }",
+            "/data/lines/*/cost",
+        ),
         ("{ op: add, path: /data/texts, value: { a: { b: 1 } } }", "/data/texts/a/b"),
     ] {
         let told = with_name(operation);
         assert_eq!(told.len(), 1, "{told:?}");
-        assert_eq!(told[0], format!("d.yaml:9:9: `A.B` does not declare `{pointer}`"), "{operation}");
+        assert_eq!(
+            told[0],
+            format!("d.yaml:9:9: `A.B` does not declare `{pointer}`"),
+            "{operation}"
+        );
     }
     let told = found(&format!(
         "{NAME}      - {{ op: copy, from: /detail/c, path: /data/any }}\n      \
          - {{ op: copy, from: /id, path: /data/customer }}\n      \
          - {{ op: add, path: /data/customer/nick, value: x }}\n"
     ));
-    assert!(told.iter().any(|one| one.starts_with("d.yaml:11:9: `A.B` does not declare")), "{told:?}");
+    assert!(
+        told.iter().any(|one| one.starts_with("d.yaml:11:9: `A.B` does not declare")),
+        "{told:?}"
+    );
 }
 
 #[test]
@@ -233,13 +243,16 @@ fn schema() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 24, 3, |inner| {
         let members = || proptest::collection::btree_map("[a-c]", inner.clone(), 0..3);
         prop_oneof![
-            (members(), proptest::collection::vec("[a-c]", 0..2))
-                .prop_map(|(members, required)| json!({"properties": members, "required": required})),
+            (members(), proptest::collection::vec("[a-c]", 0..2)).prop_map(
+                |(members, required)| json!({"properties": members, "required": required})
+            ),
             inner.clone().prop_map(|one| json!({"additionalProperties": one})),
             inner.clone().prop_map(|one| json!({"patternProperties": {"^a": one}})),
             inner.clone().prop_map(|one| json!({"type": "array", "items": one})),
-            (proptest::sample::select(vec!["allOf", "anyOf", "oneOf"]),
-             proptest::collection::vec(inner.clone(), 1..3))
+            (
+                proptest::sample::select(vec!["allOf", "anyOf", "oneOf"]),
+                proptest::collection::vec(inner.clone(), 1..3)
+            )
                 .prop_map(|(word, list)| json!({ word: list })),
             (inner.clone(), inner.clone(), inner)
                 .prop_map(|(test, then, other)| json!({"if": test, "then": then, "else": other})),
@@ -249,12 +262,18 @@ fn schema() -> impl Strategy<Value = Value> {
 
 fn operation() -> impl Strategy<Value = String> {
     let pointer = || proptest::collection::vec("[a-c0-]", 1..3).prop_map(|all| all.join("/"));
-    let value = prop_oneof![Just("{}"), Just("[]"), Just("x"), Just("{ a: {} }"), Just("[{ b: 1 }]")];
+    let value =
+        prop_oneof![Just("{}"), Just("[]"), Just("x"), Just("{ a: {} }"), Just("[{ b: 1 }]")];
     prop_oneof![
-        (pointer(), value).prop_map(|(at, value)| format!("{{ op: add, path: /data/{at}, value: {value} }}")),
-        (pointer(), "[a-c]").prop_map(|(at, from)| format!("{{ op: copy, from: /detail/{from}, path: /data/{at} }}")),
-        (pointer(), pointer()).prop_map(|(at, from)| format!("{{ op: copy, from: /data/{from}, path: /data/{at} }}")),
-        (pointer(), pointer()).prop_map(|(at, from)| format!("{{ op: move, from: /data/{from}, path: /data/{at} }}")),
+        (pointer(), value)
+            .prop_map(|(at, value)| format!("{{ op: add, path: /data/{at}, value: {value} }}")),
+        (pointer(), "[a-c]").prop_map(|(at, from)| format!(
+            "{{ op: copy, from: /detail/{from}, path: /data/{at} }}"
+        )),
+        (pointer(), pointer())
+            .prop_map(|(at, from)| format!("{{ op: copy, from: /data/{from}, path: /data/{at} }}")),
+        (pointer(), pointer())
+            .prop_map(|(at, from)| format!("{{ op: move, from: /data/{from}, path: /data/{at} }}")),
         pointer().prop_map(|at| format!("{{ op: remove, path: /data/{at} }}")),
     ]
 }
@@ -297,7 +316,11 @@ proptest! {
 
 fn detail() -> impl Strategy<Value = Value> {
     let inner = prop_oneof![
-        Just(json!({})), Just(json!({"a": {}})), Just(json!([])), Just(json!([{"b": 1}])), Just(json!("x"))
+        Just(json!({})),
+        Just(json!({"a": {}})),
+        Just(json!([])),
+        Just(json!([{"b": 1}])),
+        Just(json!("x"))
     ];
     proptest::collection::btree_map("[a-c]", inner, 0..4).prop_map(|members| json!(members))
 }

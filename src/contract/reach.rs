@@ -166,9 +166,9 @@ impl<'s> SchemaPlace<'s> {
             if named.is_empty() {
                 let words = ["additionalProperties", "unevaluatedProperties"];
                 let rest = words.into_iter().filter_map(|word| Some((word, schema.get(word)?)));
-                found.rest.extend(rest.map(|(word, rest)| {
-                    (rest, is_certain && word == "additionalProperties")
-                }));
+                found.rest.extend(
+                    rest.map(|(word, rest)| (rest, is_certain && word == "additionalProperties")),
+                );
             }
         }
         for (rest, is_certain) in found.rest {
@@ -294,7 +294,8 @@ impl<'s> SchemaPlace<'s> {
         if depth == 0 || !spend(left) {
             return BTreeSet::new();
         }
-        let mut names: BTreeSet<&str> = schema.get("required").into_iter().flat_map(texts).collect();
+        let mut names: BTreeSet<&str> =
+            schema.get("required").into_iter().flat_map(texts).collect();
         for word in ["anyOf", "oneOf"] {
             let branches: Vec<&Value> = list(schema, word).collect();
             names.append(&mut self.required_by_all(&branches, depth - 1, left));

@@ -13,14 +13,12 @@ use serde_json::Value;
 
 use crate::ambient::HumanDuration;
 use crate::enrich::marked::Marks;
+use crate::enrich::noticed;
 use crate::enrich::patch::LIMITS;
 use crate::enrich::publication::PublicationFile;
 use crate::enrich::{CrossingProblem, Mode, Numbers, Patch, Publication, PublicationPlaces};
-use crate::enrich::noticed;
 use crate::event::number::{crossing_text, is_exact};
-use crate::event::{
-    Diagnostic, EventSource, EventType, Placed, YamlNode, read_pieces, yaml,
-};
+use crate::event::{Diagnostic, EventSource, EventType, Placed, YamlNode, read_pieces, yaml};
 use crate::route::Pattern;
 
 /// What one domain lets cross the border.
@@ -159,7 +157,8 @@ struct PublicationReader<'a> {
 impl<'a> PublicationReader<'a> {
     fn new(name: &'a str, text: &'a str) -> Self {
         // A file that is too deep for a tree has places all the same, but not of its keys.
-        let tree = yaml::read_tree(name, text).map_or(YamlNode::Array(Vec::new()), |tree| tree.value);
+        let tree =
+            yaml::read_tree(name, text).map_or(YamlNode::Array(Vec::new()), |tree| tree.value);
         Self {
             name,
             text,

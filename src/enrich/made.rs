@@ -11,8 +11,8 @@ use json_patch::jsonptr::{Pointer, PointerBuf};
 use serde_json::Value;
 
 use crate::enrich::Publication;
-use crate::enrich::patch::PatchStep;
 use crate::enrich::noticed::is_item;
+use crate::enrich::patch::PatchStep;
 
 /// What may stand at one place of the data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,8 +61,11 @@ pub struct MadeData {
 impl Publication {
     /// Tells what data its patch can make.
     pub fn made(&self) -> MadeData {
-        let mut maker =
-            Maker { context: self.context(), data: Made::Object(BTreeMap::new()), missteps: vec![] };
+        let mut maker = Maker {
+            context: self.context(),
+            data: Made::Object(BTreeMap::new()),
+            missteps: vec![],
+        };
         for (index, step) in self.patch().steps().enumerate() {
             maker.step(index, step);
         }

@@ -141,10 +141,16 @@ impl Publication {
     }
 
     /// What makes a pointer outside of the data lead nowhere.
-    fn unfit_source(&self, pointer: &Pointer, at: (usize, usize), name: &str) -> Option<Diagnostic> {
+    fn unfit_source(
+        &self,
+        pointer: &Pointer,
+        at: (usize, usize),
+        name: &str,
+    ) -> Option<Diagnostic> {
         let tokens: Vec<String> = pointer.tokens().map(|one| one.decoded().into_owned()).collect();
         let (first, below) = tokens.split_first()?;
-        let is_known = ENVELOPE.contains(&first.as_str()) || ["data", "context"].contains(&&**first);
+        let is_known =
+            ENVELOPE.contains(&first.as_str()) || ["data", "context"].contains(&&**first);
         if !is_known || first == "$or" {
             let help = near_envelope(first, "beside them, patches read `context` and `data`");
             let problem = format!("{name} leads nowhere: an event has no `{first}`");
@@ -159,7 +165,11 @@ impl Publication {
             || (first == "resources" && below.first().is_some_and(|one| !is_item(one)))
         {
             let problem = format!("{name} leads nowhere: nothing is at `{pointer}`");
-            let help = if is_text { "this member is a text" } else { "resources are texts, counted from 0" };
+            let help = if is_text {
+                "this member is a text"
+            } else {
+                "resources are texts, counted from 0"
+            };
             return Some(self.mistake(at, problem).with_help(help));
         }
         let odd = below.iter().find(|token| first == "detail" && is_no_item(token))?;

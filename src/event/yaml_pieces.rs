@@ -52,7 +52,11 @@ pub fn read_whole<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Vec<
 }
 
 /// Reads what can be read of a document that does not fit its type, as `first` says.
-pub fn read_pieces<T: DeserializeOwned>(file: &str, text: &str, first: Diagnostic) -> YamlPieces<T> {
+pub fn read_pieces<T: DeserializeOwned>(
+    file: &str,
+    text: &str,
+    first: Diagnostic,
+) -> YamlPieces<T> {
     let mut pieces =
         YamlPieces { mistakes: Vec::new(), rest: None, text: String::new(), marks: Vec::new() };
     let Ok(mut tree) = read_tree(file, text) else {
@@ -298,7 +302,7 @@ lines:
         let kept: Vec<&str> = rest.lines.iter().map(|line| line.sku.value.as_str()).collect();
         assert_eq!(kept, ["y", "z"]);
         assert_eq!(rest.lines[0].steps.len(), 1);
-        assert_eq!(pieces.place(rest.lines[1].sku.place.1), Some((13, 10)));
+        assert_eq!(pieces.place(rest.lines[1].sku.place.1), Some((13, 12)));
     }
 
     #[test]

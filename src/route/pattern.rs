@@ -298,9 +298,8 @@ mod tests {
 
     #[test]
     fn a_pattern_demands_what_every_match_has() {
-        let demands = |pattern: Value, path: &[&str]| {
-            Pattern::from_value(&pattern).unwrap().demands(path)
-        };
+        let demands =
+            |pattern: Value, path: &[&str]| Pattern::from_value(&pattern).unwrap().demands(path);
         let path = &["detail", "a"];
 
         assert!(demands(json!({"detail": {"a": [{"exists": true}]}}), path));
