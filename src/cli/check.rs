@@ -132,13 +132,13 @@ impl Check<'_> {
                 let checked = Subscriptions::check(&document);
                 let caps = self.config.delivery.caps();
                 let allowed = [egress.check(&document), caps.check(&document, None)];
-                let mut said = Vec::new();
-                for error in std::iter::once(checked).chain(allowed).filter_map(Result::err) {
-                    let problem = error_chain(&error).to_string();
-                    if !said.contains(&problem) {
-                        self.mistakes.push(Diagnostic::of_file(name, problem.clone()));
-                        said.push(problem);
-                    }
+                // What is not valid at all says nothing about what is allowed.
+                let errors = match checked {
+                    Err(error) => vec![error],
+                    Ok(()) => allowed.into_iter().filter_map(Result::err).collect(),
+                };
+                for error in errors {
+                    self.mistakes.push(Diagnostic::of_file(name, error_chain(&error).to_string()));
                 }
                 match places_of_secrets(document.sinkcredential.as_ref(), name) {
                     Ok(places) => {

@@ -61,7 +61,7 @@ impl Analysis<'_> {
     /// Line and column of an operation.
     fn place(&self, step: usize) -> (usize, usize) {
         let step = self.publication.patch().steps().nth(step);
-        step.map_or(self.publication.places().patch, |step| step.place())
+        step.map_or(self.publication.places().patch, PatchStep::place)
     }
 
     /// Operations that no event fits.

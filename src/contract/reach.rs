@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use crate::contract::demands::{allows, list, required_by, resolve, texts};
 use crate::contract::rules::Rules;
 
 /// Schemas that may apply to one place, at the most; beyond it nothing is claimed about the place.
@@ -21,7 +22,7 @@ const MAX_EFFORT: usize = 10_000;
 
 /// What a schema says about one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub(super) enum Reach {
     /// The object around it must have it.
     Required,
     /// It may be there.
@@ -103,7 +104,7 @@ impl<'s> SchemaPlace<'s> {
         let mut left = MAX_EFFORT;
         let mut names = BTreeSet::new();
         for schema in &self.certain {
-            names.append(&mut self.required_by(schema, MAX_DEPTH, &mut left));
+            names.append(&mut required_by(self.root, schema, MAX_DEPTH, &mut left));
         }
         names
     }
@@ -120,7 +121,8 @@ impl<'s> SchemaPlace<'s> {
     /// Whether a value of a JSON type may stand here.
     pub(super) fn may_be(&self, kind: &str) -> bool {
         let mut left = MAX_EFFORT;
-        self.open || self.certain.iter().all(|one| self.allows(one, kind, MAX_DEPTH, &mut left))
+        self.open
+            || self.certain.iter().all(|one| allows(self.root, one, kind, MAX_DEPTH, &mut left))
     }
 
     /// The declared name that is most like one that is not declared.
@@ -156,7 +158,7 @@ impl<'s> SchemaPlace<'s> {
         let mut found = Found::default();
         for schema in &self.possible {
             let is_certain = self.is_certain(schema);
-            let named = self.named(schema, token);
+            let named = Self::named(schema, token);
             for child in &named {
                 found.declared = true;
                 found.declared_for_certain |= is_certain;
@@ -183,7 +185,7 @@ impl<'s> SchemaPlace<'s> {
     }
 
     /// What one schema object says about a member by its name or by a pattern.
-    fn named(&self, schema: &'s Value, token: &str) -> Vec<NamedChild<'s>> {
+    fn named(schema: &'s Value, token: &str) -> Vec<NamedChild<'s>> {
         let mut found = Vec::new();
         if let Some(child) = schema.get("properties").and_then(|all| all.get(token)) {
             found.push(NamedChild { schema: child, is_certain: true });
@@ -201,7 +203,7 @@ impl<'s> SchemaPlace<'s> {
     /// Whether some schema that applies for certain lets no member of this name pass.
     fn forbids(&self, token: &str) -> bool {
         self.certain.iter().any(|schema| {
-            let named = self.named(schema, token);
+            let named = Self::named(schema, token);
             let closed = schema.get("additionalProperties") == Some(&Value::Bool(false));
             let never =
                 |child: &NamedChild<'_>| child.is_certain && child.schema == &Value::Bool(false);
@@ -216,11 +218,17 @@ impl<'s> SchemaPlace<'s> {
             match index {
                 Some(index) if index < first.len() => {
                     // What is added with `-` or inserted moves what stands behind it.
-                    first.iter().for_each(|child| below.add(child, false));
+                    for child in first {
+                        below.add(child, false);
+                    }
                 }
                 _ => {
-                    first.iter().for_each(|child| below.add(child, false));
-                    rest.iter().for_each(|child| below.add(child, is_certain && first.is_empty()));
+                    for child in first {
+                        below.add(child, false);
+                    }
+                    if let Some(rest) = rest {
+                        below.add(rest, is_certain && first.is_empty());
+                    }
                 }
             }
             if let Some(rest) = schema.get("unevaluatedItems") {
@@ -288,94 +296,6 @@ impl<'s> SchemaPlace<'s> {
         }
         false
     }
-
-    /// What one schema requires by itself and by its alternatives, its `allOf` and `$ref` left out.
-    fn required_by(&self, schema: &'s Value, depth: usize, left: &mut usize) -> BTreeSet<&'s str> {
-        if depth == 0 || !spend(left) {
-            return BTreeSet::new();
-        }
-        let mut names: BTreeSet<&str> =
-            schema.get("required").into_iter().flat_map(texts).collect();
-        for word in ["anyOf", "oneOf"] {
-            let branches: Vec<&Value> = list(schema, word).collect();
-            names.append(&mut self.required_by_all(&branches, depth - 1, left));
-        }
-        if let (Some(_), Some(then), Some(otherwise)) =
-            (schema.get("if"), schema.get("then"), schema.get("else"))
-        {
-            names.append(&mut self.required_by_all(&[then, otherwise], depth - 1, left));
-        }
-        names
-    }
-
-    /// What every one of some alternatives requires.
-    fn required_by_all(
-        &self,
-        alternatives: &[&'s Value],
-        depth: usize,
-        left: &mut usize,
-    ) -> BTreeSet<&'s str> {
-        let mut common: Option<BTreeSet<&str>> = None;
-        for alternative in alternatives.iter().filter(|one| ***one != Value::Bool(false)) {
-            let names = self.required_with_parts(alternative, depth, left);
-            common = Some(match common {
-                None => names,
-                Some(before) => before.intersection(&names).copied().collect(),
-            });
-        }
-        common.unwrap_or_default()
-    }
-
-    fn required_with_parts(
-        &self,
-        schema: &'s Value,
-        depth: usize,
-        left: &mut usize,
-    ) -> BTreeSet<&'s str> {
-        let mut names = self.required_by(schema, depth, left);
-        if depth > 0 {
-            for part in self.parts(schema) {
-                names.append(&mut self.required_with_parts(part, depth - 1, left));
-            }
-        }
-        names
-    }
-
-    /// `$ref` and `allOf`: what applies wherever the schema does.
-    fn parts(&self, schema: &'s Value) -> impl Iterator<Item = &'s Value> {
-        let target = schema.as_object().and_then(|object| self.target(object));
-        target.into_iter().chain(list(schema, "allOf"))
-    }
-
-    fn allows(&self, schema: &'s Value, kind: &str, depth: usize, left: &mut usize) -> bool {
-        let Value::Object(object) = schema else { return schema != &Value::Bool(false) };
-        if depth == 0 || !spend(left) {
-            return true;
-        }
-        let is_kind = |name: &str| name == kind || (name == "integer" && kind == "number");
-        let by_type = match object.get("type") {
-            Some(Value::String(name)) => is_kind(name),
-            Some(names @ Value::Array(_)) => texts(names).any(is_kind),
-            _ => true,
-        };
-        let values = object.get("enum").and_then(Value::as_array);
-        by_type
-            && object.get("const").is_none_or(|value| kind_of(value) == kind)
-            && values.is_none_or(|values| values.iter().any(|value| kind_of(value) == kind))
-            && self.parts(schema).all(|part| self.allows(part, kind, depth - 1, left))
-            && ["anyOf", "oneOf"].into_iter().all(|word| {
-                let mut branches = list(schema, word).peekable();
-                branches.peek().is_none()
-                    || branches.any(|branch| self.allows(branch, kind, depth - 1, left))
-            })
-    }
-}
-
-/// Takes one step of an effort; tells whether there was one left.
-const fn spend(left: &mut usize) -> bool {
-    let is_left = *left > 0;
-    *left = left.saturating_sub(1);
-    is_left
 }
 
 #[derive(Default)]
@@ -424,29 +344,5 @@ fn item_schemas(schema: &Value) -> (&[Value], Option<&Value>) {
         (Some(Value::Array(first)), rest) => (first, rest),
         (_, Some(Value::Array(first))) => (first, schema.get("additionalItems")),
         (_, rest) => (&[], rest),
-    }
-}
-
-fn resolve<'s>(root: &'s Value, reference: &str) -> Option<&'s Value> {
-    let (word, name) = reference.strip_prefix("#/")?.split_once('/')?;
-    root.get(word)?.get(name)
-}
-
-fn list<'s>(schema: &'s Value, word: &str) -> impl Iterator<Item = &'s Value> {
-    schema.get(word).and_then(Value::as_array).into_iter().flatten()
-}
-
-fn texts(list: &Value) -> impl Iterator<Item = &str> {
-    list.as_array().into_iter().flatten().filter_map(Value::as_str)
-}
-
-const fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "boolean",
-        Value::Number(_) => "number",
-        Value::String(_) => "string",
-        Value::Array(_) => "array",
-        Value::Object(_) => "object",
     }
 }

@@ -91,7 +91,7 @@ fn compare(
 fn missing(
     made: &Made,
     place: &SchemaPlace<'_>,
-    at: &mut String,
+    at: &str,
     standing: Standing,
     found: &mut Vec<Difference>,
 ) {

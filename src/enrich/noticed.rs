@@ -4,7 +4,7 @@ use json_patch::PatchOperation;
 use json_patch::jsonptr::{Pointer, Resolve as _};
 use serde_json::Value;
 
-use crate::enrich::Publication;
+use crate::enrich::{PatchStep, Publication};
 use crate::event::{Diagnostic, Placed, YamlNode};
 use crate::route::Pattern;
 
@@ -201,7 +201,7 @@ impl Publication {
         };
         self.when().demands(path)
             || group.is_some_and(|group| group.demands(path))
-            || tested.map(|step| step.operation()).any(is_tested)
+            || tested.map(PatchStep::operation).any(is_tested)
     }
 }
 

@@ -82,7 +82,7 @@ fn a_patch_that_writes_what_the_contract_does_not_declare_is_found_at_its_operat
     let copy = settings();
     change(&copy, "config/publications/orders.yaml", "/data/orderId", "/data/orderNumber");
 
-    let (code, said, complaints) = sealway(&copy, &["check", "--output", "json"]);
+    let (code, said, _) = sealway(&copy, &["check", "--output", "json"]);
 
     assert_eq!(code, Some(1), "{said}");
     let mistakes: Value = serde_json::from_str(&said).unwrap();
@@ -94,7 +94,7 @@ fn a_patch_that_writes_what_the_contract_does_not_declare_is_found_at_its_operat
     assert_eq!(problems.len(), 2, "{said}");
     assert!(problems.iter().any(|one| one.contains("does not declare `/data/orderNumber`")));
     assert!(problems.iter().any(|one| one.contains("requires `/data/orderId`")), "{said}");
-    assert!(complaints.contains("did you mean `orderId`?"), "{complaints}");
+    assert!(said.contains("did you mean `orderId`?"), "{said}");
 }
 
 #[test]
