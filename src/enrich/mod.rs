@@ -13,6 +13,7 @@ mod document;
 mod enriched;
 mod file;
 mod made;
+mod maker;
 mod marked;
 mod noticed;
 mod patch;
