@@ -29,11 +29,11 @@ const SCHEMA: &str = r##"{
 
 fn catalog(schema: &str) -> Catalog {
     let text = format!(
-        r##"{{"asyncapi": "3.0.0", "info": {{"title": "t", "version": "1"}},
+        r#"{{"asyncapi": "3.0.0", "info": {{"title": "t", "version": "1"}},
           "channels": {{"c": {{"messages": {{"A.B": {{"payload": {schema}}}}}}}}},
           "components": {{"schemas": {{"Customer": {{"allOf": [
             {{"type": "object", "required": ["id"], "properties": {{"id": {{}}, "mail": {{}}}}}}
-          ]}}}}}}}}"##
+          ]}}}}}}}}"#
     );
     Catalog::load(&BTreeMap::from([("x.json".to_owned(), text)])).unwrap()
 }
@@ -110,11 +110,11 @@ fn what_some_branch_may_declare_is_silent() {
     ] {
         assert_eq!(with_name(operation), Vec::<String>::new(), "{operation}");
     }
-    let used_up = found(&format!(
-        "      - {{ op: copy, from: /detail, path: /data/tmp }}\n      \
-         - {{ op: copy, from: /data/tmp/n, path: /data/name }}\n      \
-         - {{ op: remove, path: /data/tmp }}\n"
-    ));
+    let used_up = found(
+        "      - { op: copy, from: /detail, path: /data/tmp }\n      \
+         - { op: copy, from: /data/tmp/n, path: /data/name }\n      \
+         - { op: remove, path: /data/tmp }\n",
+    );
     assert_eq!(used_up, Vec::<String>::new());
 }
 
@@ -288,7 +288,7 @@ proptest! {
         details in proptest::collection::vec(detail(), 4),
     ) {
         let text = schema.to_string();
-        let patch: String = operations.iter().map(|one| format!("      - {one}\n")).collect();
+        let patch: String = operations.iter().flat_map(|one| ["      - ", one, "\n"]).collect();
         let patch = if patch.is_empty() { "      []\n".to_owned() } else { patch };
         let rest = format!("    when: {{ source: [s] }}\n    patch:\n{patch}");
         let files = format!("domain: d\ncontract: asyncapi/x.json\nsource: /d\npublications:\n  - event: A.B\n{rest}");
