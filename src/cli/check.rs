@@ -15,7 +15,7 @@ use crate::config::{self, Config, Texts};
 use crate::contract::{Catalog, Gate};
 use crate::egress::Egress;
 use crate::enrich::Publications;
-use crate::event::{Diagnostic, Severity, yaml};
+use crate::event::{Diagnostic, Severity, read_whole};
 use crate::keys::{FileKeyStore, KeyRing};
 use crate::subscriptions::{SubscriptionDocument, Subscriptions};
 use crate::telemetry::error_chain;
@@ -55,7 +55,7 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
     let config = context.config()?;
     let mut check = Check {
         config: &config,
-        mistakes: Vec::new(),
+        mistakes: config::contradictions(&context.config, &config),
         rehearsals: Vec::new(),
         secrets: Vec::new(),
         reads_log: !args.files_only,
@@ -137,29 +137,23 @@ impl Check<'_> {
         let texts = self.folder(&self.config.contracts);
         let catalog = Catalog::load(&texts);
         let texts = self.folder(&self.config.publications);
-        let publications = self.keep(&self.config.publications, Publications::load(&texts));
-        if let Some(publications) = &publications {
-            let warnings = publications.warnings().to_vec();
-            self.keep::<()>(&self.config.publications, Err(warnings));
+        let (publications, mistakes) = Publications::read(&texts);
+        self.note_all(&self.config.publications, mistakes);
+        self.note_all(&self.config.publications, publications.warnings().to_vec());
+        let counts = format!(
+            "{} contracts, {} publications, ",
+            catalog.documents().count(),
+            publications.iter().count()
+        );
+        self.keep(&self.config.publications, catalog.check_sources(&publications));
+        let unfit = catalog.analyse(&publications);
+        let gate = Gate::new(Arc::new(catalog), &publications);
+        if let Some(gate) = self.keep(&self.config.contracts, gate) {
+            self.note_all(&self.config.contracts, gate.warnings().to_vec());
+            self.rehearse(&publications, &gate);
+            self.log(gate.catalog(), &publications);
         }
-        let mut counts = String::new();
-        if let Some(publications) = publications {
-            counts = format!(
-                "{} contracts, {} publications, ",
-                catalog.documents().count(),
-                publications.iter().count()
-            );
-            self.keep(&self.config.publications, catalog.check_sources(&publications));
-            let gate = Gate::new(Arc::new(catalog), &publications);
-            if let Some(gate) = self.keep(&self.config.contracts, gate) {
-                let warnings = gate.warnings().to_vec();
-                let _: Option<()> = self.keep(&self.config.contracts, Err(warnings));
-                self.rehearse(&publications, &gate);
-                self.log(gate.catalog(), &publications);
-            }
-        } else {
-            let _: Option<()> = self.keep(&self.config.contracts, Err(catalog.diagnostics()));
-        }
+        self.note_all(&self.config.publications, unfit);
         let subscriptions = self.folder(&self.config.subscriptions);
         for (name, text) in &subscriptions {
             self.subscription(&shown(&self.config.subscriptions.join(name)), text);
@@ -184,19 +178,28 @@ impl Check<'_> {
         for publication in publications.iter() {
             let (rehearsed, mistakes) = rehearse(publication, gate);
             self.rehearsals.push(rehearsed);
-            self.keep::<()>(&self.config.publications, Err(mistakes));
+            // What the analysis has said is not said again by an example.
+            let is_error = |found: &Diagnostic| found.severity == Severity::Error;
+            if !gate.catalog().unfit(publication).iter().any(is_error) {
+                self.note_all(&self.config.publications, mistakes);
+            }
         }
     }
 
     fn subscription(&mut self, name: &str, text: &str) {
-        match yaml::read::<SubscriptionDocument>(name, text) {
-            Err(mistake) => self.mistakes.push(*mistake),
+        match read_whole::<SubscriptionDocument>(name, text) {
+            Err(mut mistakes) => self.mistakes.append(&mut mistakes),
             Ok(document) => {
                 let egress = Egress::new(self.config.delivery.egress.clone());
                 let checked = Subscriptions::check(&document);
                 let caps = self.config.delivery.caps();
-                let allowed = || egress.check(&document).and_then(|()| caps.check(&document, None));
-                if let Err(error) = checked.and_then(|()| allowed()) {
+                let allowed = [egress.check(&document), caps.check(&document, None)];
+                // What is not valid at all says nothing about what is allowed.
+                let errors = match checked {
+                    Err(error) => vec![error],
+                    Ok(()) => allowed.into_iter().filter_map(Result::err).collect(),
+                };
+                for error in errors {
                     self.mistakes.push(Diagnostic::of_file(name, error_chain(&error).to_string()));
                 }
                 match places_of_secrets(document.sinkcredential.as_ref(), name) {
@@ -262,10 +265,14 @@ impl Check<'_> {
         match read {
             Ok(value) => Some(value),
             Err(mistakes) => {
-                self.mistakes.extend(mistakes.into_iter().map(|one| on_disk(folder, one)));
+                self.note_all(folder, mistakes);
                 None
             }
         }
+    }
+
+    fn note_all(&mut self, folder: &Path, mistakes: Vec<Diagnostic>) {
+        self.mistakes.extend(mistakes.into_iter().map(|one| on_disk(folder, one)));
     }
 }
 

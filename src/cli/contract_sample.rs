@@ -14,7 +14,7 @@ use crate::event::Diagnostic;
 pub struct Args {
     /// The contract: a file below the folder of contracts, with or without that folder in front
     contract: String,
-    /// The message, by its name
+    /// The message: its name, its key or its `messageId`
     message: String,
     /// Also print one sample without each optional member, one for each alternative and value of a
     /// list, and the edges of what the schema allows
@@ -40,14 +40,11 @@ struct ShownSample<'a> {
 pub fn run(args: &Args, context: &Context) -> CommandResult {
     let config = context.config()?;
     let texts = config::folder(&config.contracts).map_err(|found| mistakes(&found))?;
-    let catalog = Catalog::load(&texts).map_err(|found| mistakes(&found))?;
+    let catalog = Catalog::load(&texts);
     let path = path_of(&args.contract, &config, &catalog);
-    if let Some(absence) = catalog.absence(path, &args.message)
-        && catalog.message(path, &args.message).is_none()
-    {
-        return Err(Failure::input(anyhow!("{}; {}", absence.problem, absence.help)));
-    }
-    let Some(message) = catalog.message(path, &args.message) else { return Ok(Exit::No) };
+    let message = catalog
+        .described(path, &args.message)
+        .map_err(|absence| Failure::input(anyhow!("{}; {}", absence.problem, absence.help)))?;
     let request = SampleRequest {
         count: args.count.unwrap_or(if args.edges { SampleRequest::default().count } else { 1 }),
         seed: args.seed,

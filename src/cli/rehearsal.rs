@@ -46,7 +46,7 @@ pub(super) fn rehearse(
     let name = publication.name().to_string();
     let mut rehearsed = Rehearsed { publication: name, ..Rehearsed::default() };
     let catalog = gate.catalog();
-    let Some(message) = catalog.message(publication.contract(), publication.event()) else {
+    let Some(message) = catalog.message_of(publication) else {
         rehearsed.reason = Some("its message is not there");
         return (rehearsed, Vec::new());
     };

@@ -28,7 +28,7 @@ fn rehearsed_with(message: &str, item: &str, patch: &str) -> (Rehearsed, Vec<Dia
          publications:\n  - event: Order.Created\n    when: {{ source: [shop] }}\n{item}    \
          patch:\n{patch}"
     );
-    let catalog = Catalog::load(&BTreeMap::from([("orders.yaml".to_owned(), contract)])).unwrap();
+    let catalog = Catalog::load(&BTreeMap::from([("orders.yaml".to_owned(), contract)]));
     let publications = Publications::load(&BTreeMap::from([("orders.yaml".to_owned(), file)]));
     let publications = publications.unwrap();
     let gate = Gate::new(Arc::new(catalog), &publications).unwrap();

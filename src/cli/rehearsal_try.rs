@@ -116,9 +116,7 @@ fn refused(publication: &Publication, error: &EnrichError, tried: &TrialData) ->
             let place = step.map_or(publication.places().event, PatchStep::place);
             (place, is_ordinary && error.code() == "patch-failed")
         }
-        EnrichError::Name { .. } | EnrichError::Attribute { .. } => {
-            (publication.places().event, false)
-        }
+        _ => (publication.places().event, false),
     };
     let problem = error_chain(error).to_string();
     let code = error.code().to_owned();
@@ -127,9 +125,7 @@ fn refused(publication: &Publication, error: &EnrichError, tried: &TrialData) ->
 
 /// The operation that failed.
 fn step_of<'p>(publication: &'p Publication, failure: &PatchFailure) -> Option<&'p PatchStep> {
-    publication.patch().steps().find(|step| {
-        step.operation().path().as_str() == failure.path && step.name() == failure.operation
-    })
+    publication.patch().steps().find(|step| step.index() == failure.index)
 }
 
 /// Pointers of values that come from the envelope and could not be made what the data shows: an

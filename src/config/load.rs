@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use crate::config::Config;
-use crate::event::{Blame, Diagnostic, Fault, yaml};
+use crate::event::{Blame, Diagnostic, Fault, YamlPieces, read_pieces, yaml};
 
 /// A gateway file that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -46,18 +46,33 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
 
 /// Reads the text of a gateway file; a text without a key means all defaults.
 fn read(name: &str, text: &str) -> Result<Config, Vec<Diagnostic>> {
-    let config: Option<Config> = yaml::read(name, text).map_err(|mistake| vec![*mistake])?;
-    let config = config.unwrap_or_default();
-    let mistakes = config.mistakes();
-    if mistakes.is_empty() {
-        return Ok(config);
+    match yaml::read::<Option<Config>>(name, text) {
+        Ok(config) => {
+            let config = config.unwrap_or_default();
+            let mistakes = out_of_range(name, text, &config);
+            if mistakes.is_empty() { Ok(config) } else { Err(mistakes) }
+        }
+        Err(first) => {
+            // What fits is held against its ranges all the same.
+            let YamlPieces { mut mistakes, rest, .. } =
+                read_pieces::<Option<Config>>(name, text, *first);
+            let rest = rest.flatten();
+            mistakes.extend(rest.iter().flat_map(|config| out_of_range(name, text, config)));
+            Err(mistakes)
+        }
     }
-    let tree = yaml::read_tree(name, text).map_err(|mistake| vec![*mistake])?.value;
-    let described = mistakes.into_iter().map(|(path, problem)| match tree.place_of(path) {
-        Some(place) => Diagnostic::at(name, text, place, problem),
-        None => Diagnostic::of_file(name, problem),
+}
+
+/// What the types of the settings cannot check, each at its place.
+fn out_of_range(name: &str, text: &str, config: &Config) -> Vec<Diagnostic> {
+    let tree = yaml::read_tree(name, text).ok().map(|tree| tree.value);
+    let described = config.mistakes().into_iter().map(|(path, problem)| {
+        match tree.as_ref().and_then(|tree| tree.place_of(path)) {
+            Some(place) => Diagnostic::at(name, text, place, problem),
+            None => Diagnostic::of_file(name, problem),
+        }
     });
-    Err(described.collect())
+    described.collect()
 }
 
 fn listed(mistakes: &[Diagnostic]) -> String {
@@ -99,6 +114,18 @@ mod tests {
             let shown = mistakes(&format!("log:\n  retention:\n    every: {every}\n"));
 
             assert!(shown.contains("gateway.yaml:3:5: use 100ms to 1day"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn every_setting_that_is_wrong_is_told_and_those_deep_in_a_room_have_their_own_line() {
+        let shown = mistakes(
+            "api:\n  max-bodi: 1 MiB\n  max-body: big\nreplay:\n  redrive-rate: 0\n\
+             delivery:\n  breaker:\n    failures: 0\n",
+        );
+
+        for start in ["2:3: unknown key", "3:13: ", "5:3: ", "8:5: "] {
+            assert!(shown.contains(&format!("gateway.yaml:{start}")), "{start} in {shown}");
         }
     }
 

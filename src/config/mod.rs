@@ -8,11 +8,13 @@
 //! **Invariant:** the file never holds a secret, only where each is kept; and no other room reads
 //! the environment.
 
+mod contradictions;
 mod folder;
 mod load;
 mod secret;
 mod settings;
 
+pub use contradictions::contradictions;
 pub use folder::{Texts, folder};
 pub use load::{LoadError, load};
 pub use secret::{SecretError, secret};

@@ -112,14 +112,15 @@ impl Config {
             mistakes.push((vec!["keys", error.setting], error.to_string()));
         }
         if let Err(error) = self.delivery.check() {
-            mistakes.push((vec!["delivery", error.setting], error.to_string()));
+            let path = std::iter::once("delivery").chain(error.setting.split('.'));
+            mistakes.push((path.collect(), error.to_string()));
         }
         if !eventlog::RetentionConfig::EVERY.contains(&self.log.retention.every.0) {
             let problem = "use 100ms to 1day".to_owned();
             mistakes.push((vec!["log", "retention", "every"], problem));
         }
-        if !(1..=256).contains(&self.replay.parallel) {
-            mistakes.push((vec!["replay", "parallel"], "use 1 to 256".to_owned()));
+        if let Err(error) = self.replay.check() {
+            mistakes.push((vec!["replay", error.setting], error.to_string()));
         }
         mistakes
             .extend(self.source.problems().into_iter().map(|problem| (vec!["source"], problem)));

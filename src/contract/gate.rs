@@ -148,7 +148,8 @@ impl Catalog {
             let name = publication.name();
             let problem = format!("`{name}` has no `source`, and its contract fixes none");
             let help = "write it beside `domain`: `source: /payments`";
-            lacking.then(|| publication.mistake(problem).with_help(help))
+            lacking
+                .then(|| publication.mistake(publication.places().event, problem).with_help(help))
         };
         let mistakes: Vec<Diagnostic> = publications.iter().filter_map(mistake).collect();
         if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }

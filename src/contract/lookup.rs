@@ -34,10 +34,29 @@ impl Catalog {
 
     /// The message that a publication means, whether it can be published or not.
     fn meant(&self, publication: &Publication) -> Result<&ContractMessage, Absence> {
-        let path = publication.contract();
+        self.named(publication.contract(), publication.event(), publication.message())
+    }
+
+    /// The message that an event's name or a reference means in a contract.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: there is none, there are several, or it has a mistake.
+    pub fn described(&self, path: &str, meant: &str) -> Result<&Arc<Message>, Absence> {
+        let found = self.named(path, meant, None)?;
+        found.message().ok_or_else(|| Absence {
+            problem: format!("message `{meant}` of `{path}` has a mistake"),
+            help: "`sealway check` tells it".to_owned(),
+        })
+    }
+
+    fn named(
+        &self,
+        path: &str,
+        event: &str,
+        reference: Option<&str>,
+    ) -> Result<&ContractMessage, Absence> {
         let Some(document) = self.document(path) else { return Err(self.no_document(path)) };
-        let event = publication.event();
-        let reference = publication.message();
         let found = reference
             .map_or_else(|| document.of_event(event), |reference| document.of_reference(reference));
         let meant = reference.unwrap_or(event);

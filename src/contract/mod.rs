@@ -14,7 +14,8 @@
 //! written (`meaning`); a contract of several files is served as one (`served`). What a message says of the
 //! CloudEvent itself is found (`envelope`), compiled (`attribute_rules`), held against publications
 //! (`contradiction`) and against events (`crossing_identity`). `sample` makes data that
-//! keeps a message.
+//! keeps a message. Without an event, `analysis` holds publications against their messages:
+//! `reach` says what a schema says about a place, `written` walks what a patch can make.
 //!
 //! **Invariants:** nothing is read or fetched here; a `Validated` event has passed its message, or
 //! its publication only observes and carries the breaches; no violation repeats a value.
@@ -28,6 +29,7 @@ mod agreement_tests;
 mod alternatives;
 #[cfg(test)]
 mod alternatives_tests;
+mod analysis;
 mod anatomy;
 mod assertion;
 mod attribute_rules;
@@ -38,6 +40,7 @@ mod closing;
 mod collector;
 mod contradiction;
 mod crossing_identity;
+mod demands;
 mod dialect;
 mod discriminator;
 mod document;
@@ -64,6 +67,7 @@ mod normal_form;
 mod outline;
 mod pattern;
 mod pointer;
+mod reach;
 mod reference;
 mod resources;
 mod rules;
@@ -84,6 +88,7 @@ mod undeclared;
 mod usage;
 mod version2;
 mod version3;
+mod written;
 
 pub use address::{SchemaAddress, SchemaAddresses};
 pub use catalog::Catalog;
@@ -91,6 +96,7 @@ pub use crossing_identity::CrossingIdentity;
 pub use document::{ContractDocument, ContractMessage};
 pub use examples::Example;
 pub use gate::{ContractRefusal, Gate, Validated};
+pub use lookup::Absence;
 pub use meaning::SchemaMeaning;
 pub use message::Message;
 pub use sample::{Sample, SampleKind, SampleRequest, Samples};

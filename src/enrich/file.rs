@@ -9,10 +9,11 @@ use serde_json::Value;
 
 use crate::ambient::HumanDuration;
 use crate::enrich::attributes::AttributeOrigin;
+use crate::enrich::noticed;
 use crate::enrich::patch_schema::PatchEntry;
 use crate::enrich::publication_reader::PublicationReader;
-use crate::enrich::{Mode, Numbers, Publication};
-use crate::event::{Diagnostic, EventSource, EventType, Placed, YamlNode, yaml};
+use crate::enrich::{Mode, Numbers, Publication, PublicationPlaces};
+use crate::event::{Diagnostic, EventSource, EventType, Placed, YamlNode, read_pieces, yaml};
 
 /// Bytes of a reference to a message; a place in a document is the longest.
 const LONGEST_MESSAGE: usize = 1_024;
@@ -115,7 +116,8 @@ pub(super) struct ReadFile {
 ///
 /// The caller's turn: every mistake in it, and the warnings after them.
 pub(super) fn read(name: &str, text: &str) -> Result<ReadFile, Vec<Diagnostic>> {
-    let file: File = yaml::read(name, text).map_err(|mistake| vec![*mistake])?;
+    let file = yaml::read::<File>(name, text);
+    let file = file.map_err(|first| every_mistake(name, text, *first))?;
     let mut reader = PublicationReader::of(name, text);
     let publications = reader.publications(file);
     let PublicationReader { mut mistakes, mut warnings, .. } = reader;
@@ -124,6 +126,26 @@ pub(super) fn read(name: &str, text: &str) -> Result<ReadFile, Vec<Diagnostic>> 
     }
     mistakes.append(&mut warnings);
     Err(mistakes)
+}
+
+/// Every mistake of a file that does not fit its type: those of what fits, too.
+fn every_mistake(name: &str, text: &str, first: Diagnostic) -> Vec<Diagnostic> {
+    let mut pieces = read_pieces::<File>(name, text, first);
+    let mut mistakes = std::mem::take(&mut pieces.mistakes);
+    if let Some(file) = pieces.rest.take() {
+        let mut reader = PublicationReader::of(name, &pieces.text);
+        reader.publications(file);
+        let found = reader.mistakes.into_iter().chain(reader.warnings);
+        mistakes.extend(found.map(|mistake| {
+            let place = mistake.place.and_then(|(_, column)| pieces.place(column));
+            let Diagnostic { severity, problem, help, .. } = mistake;
+            let place = place.unwrap_or((1, 1));
+            let shown = Diagnostic::at(name, text, place, problem).with_help(help);
+            Diagnostic { severity, ..shown }
+        }));
+        mistakes.sort_by_key(|mistake| mistake.place);
+    }
+    mistakes
 }
 
 impl PublicationReader<'_> {
@@ -157,8 +179,30 @@ impl PublicationReader<'_> {
             type_prefix: Arc::from(type_prefix.unwrap_or_default()),
             context: Arc::new(context),
         };
-        let items = file.publications.into_iter();
-        items.filter_map(|item| self.publication(&domain, item.value)).collect()
+        let unfit = file.type_prefix.as_ref().and_then(noticed::prefix_without_dot);
+        self.noticed.extend(unfit.map(|notice| notice.shown(self.name, self.text)));
+        let items = file.publications.into_iter().enumerate();
+        items
+            .filter_map(|(index, item)| {
+                let places = self.places(index, &item.value);
+                let (mut publication, at) = self.publication(&domain, item.value)?;
+                publication.places = places;
+                Some((publication, at))
+            })
+            .collect()
+    }
+
+    fn places(&self, index: usize, item: &Item) -> PublicationPlaces {
+        let event = item.event.place;
+        let at = |pointer: &Option<Placed<String>>| pointer.as_ref().map_or(event, |one| one.place);
+        let patch = self.tree.place_of(["publications", &index.to_string(), "patch"]);
+        PublicationPlaces {
+            event,
+            patch: patch.unwrap_or(event),
+            metadata: at(&item.metadata),
+            subject: at(&item.subject),
+            key: item.key.iter().map(|pointer| pointer.place).collect(),
+        }
     }
 
     /// The contract's file, relative to the folder of contracts.
@@ -209,7 +253,9 @@ impl PublicationReader<'_> {
             context: Arc::clone(&domain.context),
             attributes,
             clear,
-            declared: Diagnostic::at(self.name, self.text, at, ""),
+            origin: Arc::clone(&self.origin),
+            places: PublicationPlaces::default(),
+            noticed: std::mem::take(&mut self.noticed),
         };
         (self.mistakes.len() == before).then_some((publication, at))
     }
@@ -360,7 +406,7 @@ publications:
         assert!(publication.clear().subject);
         assert_eq!(publication.clear().extensions.len(), 1);
         assert_eq!(publication.attributes()[1].place(), (11, 7));
-        assert_eq!(publication.mistake("x").place, Some((5, 12)));
+        assert_eq!(publication.mistake(publication.places().event, "x").place, Some((5, 12)));
     }
 
     #[test]

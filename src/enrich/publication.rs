@@ -44,8 +44,31 @@ pub struct Publication {
     pub(super) context: Arc<Value>,
     pub(super) attributes: Vec<PublishedAttribute>,
     pub(super) clear: ClearNames,
-    /// A mistake at the place of its name that says nothing yet.
-    pub(super) declared: Diagnostic,
+    pub(super) origin: Arc<PublicationFile>,
+    pub(super) places: PublicationPlaces,
+    /// What was noticed when it was read and harms no event for certain.
+    pub(super) noticed: Vec<Diagnostic>,
+}
+
+/// The file that publications were read from, so that what is found later is shown in it.
+pub(super) struct PublicationFile {
+    pub(super) name: String,
+    pub(super) text: String,
+}
+
+/// Lines and columns of the parts of a publication in its file, each from 1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PublicationPlaces {
+    /// The name of the event.
+    pub event: (usize, usize),
+    /// The key `patch`.
+    pub patch: (usize, usize),
+    /// The pointer to the metadata level; of the event if there is none.
+    pub metadata: (usize, usize),
+    /// The pointer to the subject; of the event if there is none.
+    pub subject: (usize, usize),
+    /// The pointers of the business key, in order.
+    pub key: Vec<(usize, usize)>,
 }
 
 impl Publication {
@@ -127,6 +150,16 @@ impl Publication {
         self.numbers
     }
 
+    /// Where its parts stand in its file.
+    pub const fn places(&self) -> &PublicationPlaces {
+        &self.places
+    }
+
+    /// Describes a mistake at a place of its file.
+    pub fn mistake(&self, at: (usize, usize), problem: impl Into<String>) -> Diagnostic {
+        Diagnostic::at(&self.origin.name, &self.origin.text, at, problem)
+    }
+
     /// The constants that a patch finds below `/context`: an object.
     pub fn context(&self) -> &Value {
         &self.context
@@ -140,11 +173,6 @@ impl Publication {
     /// What of its events stands outside of tokens beside what always does.
     pub const fn clear(&self) -> &ClearNames {
         &self.clear
-    }
-
-    /// A mistake in its file, at the place of its name.
-    pub fn mistake(&self, problem: impl Into<String>) -> Diagnostic {
-        Diagnostic { problem: problem.into(), ..self.declared.clone() }
     }
 }
 

@@ -1,14 +1,18 @@
 //! What reading a file of publications needs everywhere: pointers, patterns and values, with each
 //! mistake at its place.
 
+use std::sync::Arc;
+
 use json_patch::jsonptr::PointerBuf;
 use serde_json::Value;
 
 use crate::enrich::marked::Marks;
+use crate::enrich::noticed;
 use crate::enrich::patch_effort::LIMITS;
+use crate::enrich::publication::PublicationFile;
 use crate::enrich::{CrossingProblem, Numbers};
 use crate::event::number::{crossing_text, is_exact};
-use crate::event::{Diagnostic, Placed, YamlNode};
+use crate::event::{Diagnostic, Placed, YamlNode, yaml};
 use crate::route::Pattern;
 
 /// Reads the parts of one file, and notes what is wrong with them.
@@ -23,13 +27,30 @@ pub(super) struct PublicationReader<'a> {
     pub warnings: Vec<Diagnostic>,
     /// What the publication that is read wants of numbers.
     pub numbers: Numbers,
+    /// The file, for what is found later.
+    pub origin: Arc<PublicationFile>,
+    /// The file as a tree, in which keys have places too.
+    pub tree: YamlNode,
+    /// What was noticed of the file as a whole, for its first publication.
+    pub noticed: Vec<Diagnostic>,
 }
 
 impl<'a> PublicationReader<'a> {
     /// Begins to read a file.
-    pub const fn of(name: &'a str, text: &'a str) -> Self {
-        let numbers = Numbers::Keep;
-        Self { name, text, mistakes: Vec::new(), warnings: Vec::new(), numbers }
+    pub fn of(name: &'a str, text: &'a str) -> Self {
+        // A file that is too deep for a tree has places all the same, but not of its keys.
+        let tree =
+            yaml::read_tree(name, text).map_or(YamlNode::Array(Vec::new()), |tree| tree.value);
+        Self {
+            name,
+            text,
+            mistakes: Vec::new(),
+            warnings: Vec::new(),
+            numbers: Numbers::Keep,
+            origin: Arc::new(PublicationFile { name: name.to_owned(), text: text.to_owned() }),
+            tree,
+            noticed: Vec::new(),
+        }
     }
 
     /// Notes a mistake.
@@ -56,6 +77,8 @@ impl<'a> PublicationReader<'a> {
 
     /// Reads a pattern over the envelope.
     pub fn pattern(&mut self, when: &Placed<YamlNode>) -> Option<Pattern> {
+        let unknown = noticed::unknown_fields(when).into_iter();
+        self.noticed.extend(unknown.map(|notice| notice.shown(self.name, self.text)));
         let marks = Marks::of(&when.clone().with_exact_numbers(self.text));
         Pattern::parse(marks.text())
             .map_err(|error| {

@@ -25,6 +25,17 @@ impl Publications {
     ///
     /// The caller's turn: every mistake in every file, each at its place, and warnings after them.
     pub fn load(files: &BTreeMap<String, String>) -> Result<Self, Vec<Diagnostic>> {
+        let (read, mut mistakes) = Self::read(files);
+        if mistakes.is_empty() {
+            return Ok(read);
+        }
+        mistakes.extend(read.warnings);
+        Err(mistakes)
+    }
+
+    /// Reads all files of publications as [`load`](Self::load) does, and gives those of the files
+    /// without a mistake beside every mistake in the others.
+    pub fn read(files: &BTreeMap<String, String>) -> (Self, Vec<Diagnostic>) {
         let mut all: Vec<Arc<Publication>> = Vec::new();
         let (mut mistakes, mut warnings) = (Vec::new(), Vec::new());
         let mut places: BTreeMap<Arc<str>, String> = BTreeMap::new();
@@ -45,13 +56,9 @@ impl Publications {
                 all.push(Arc::new(publication));
             }
         }
-        if !mistakes.is_empty() {
-            mistakes.append(&mut warnings);
-            return Err(mistakes);
-        }
         let filter = |one: &Arc<Publication>| Arc::new(Filter::from(one.when.clone()));
         let patterns = all.iter().map(filter).enumerate().collect();
-        Ok(Self { all, patterns, warnings })
+        (Self { all, patterns, warnings }, mistakes)
     }
 
     /// The JSON Schema of a file of publications, made from the types that read it.

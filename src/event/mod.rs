@@ -30,6 +30,7 @@ mod token_digest;
 mod trace;
 mod violation;
 pub mod yaml;
+mod yaml_pieces;
 mod yaml_tree;
 
 pub use attributes::{AttributeError, EventSource, EventType, Subject};
@@ -54,4 +55,5 @@ pub use timestamp::{Timestamp, TimestampError};
 pub use token_digest::{TokenDigest, TokenDigestError};
 pub use trace::{TraceContext, TraceContextError};
 pub use violation::Violation;
+pub use yaml_pieces::{YamlPieces, read_pieces, read_whole};
 pub use yaml_tree::{Placed, YamlNode};

@@ -18,7 +18,7 @@ use crate::source::Admit;
 use crate::source::aws::{AccessKeys, Bus};
 use crate::telemetry::Metrics;
 
-/// Warnings about contracts that a start logs.
+/// Warnings of a kind that a start logs.
 const MAX_WARNINGS: usize = 20;
 
 /// The way in to a store, which keeps what events will name, and the embedded bus that uses it.
@@ -72,14 +72,14 @@ fn only_errors(mut found: Vec<Diagnostic>) -> BuildError {
     BuildError::Documents(found)
 }
 
-/// Logs what is wrong in the contracts and stops nothing.
-pub(super) fn warn_of(warnings: &[Diagnostic]) {
+/// Logs what is wrong in contracts or publications and stops nothing.
+pub(super) fn warn_of(what: &str, warnings: &[Diagnostic]) {
     for warning in warnings.iter().take(MAX_WARNINGS) {
         let place = warning.place.map_or_else(String::new, |(line, at)| format!(":{line}:{at}"));
-        tracing::warn!("Contract {}{place}: {}", warning.file, warning.problem);
+        tracing::warn!("{what} {}{place}: {}", warning.file, warning.problem);
     }
     if let Some(more @ 1..) = warnings.len().checked_sub(MAX_WARNINGS) {
-        tracing::warn!("Contracts have {more} more warnings; `sealway check` shows them all");
+        tracing::warn!("{what}s have {more} more warnings; `sealway check` shows them all");
     }
 }
 

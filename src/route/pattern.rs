@@ -104,6 +104,22 @@ impl Pattern {
         explained.min_by_key(Vec::len).unwrap_or_default()
     }
 
+    /// Whether every event that matches has a value at the member names of this path, or below.
+    ///
+    /// Where arrays lie on the path, it is within one of their items.
+    pub fn demands(&self, path: &[&str]) -> bool {
+        let dotted = path.join(".");
+        let path: Vec<&str> = dotted.split('.').collect();
+        let lies_there = |field: &Field| {
+            field.path.len() >= path.len() && field.path.iter().zip(&path).all(|(a, b)| **a == **b)
+        };
+        let is_demanded = |conjunction: &Arc<Conjunction>| {
+            let mut fields = conjunction.terms().iter().map(|term| &term.field);
+            fields.any(|field| !field.may_be_absent() && lies_there(field))
+        };
+        self.0.conjunctions.iter().all(is_demanded)
+    }
+
     pub(super) fn conjunctions(&self) -> &[Arc<Conjunction>] {
         &self.0.conjunctions
     }
@@ -278,6 +294,21 @@ mod tests {
 
         assert_eq!(pattern.text(), r#"{"a":["x"],"b":[300]}"#);
         assert_eq!(Pattern::parse(pattern.text()).unwrap(), pattern);
+    }
+
+    #[test]
+    fn a_pattern_demands_what_every_match_has() {
+        let demands =
+            |pattern: Value, path: &[&str]| Pattern::from_value(&pattern).unwrap().demands(path);
+        let path = &["detail", "a"];
+
+        assert!(demands(json!({"detail": {"a": [{"exists": true}]}}), path));
+        assert!(demands(json!({"detail": {"a": {"b": ["x"]}}}), path));
+        assert!(demands(json!({"$or": [{"detail": {"a": [1]}}, {"detail": {"a": [null]}}]}), path));
+        assert!(!demands(json!({"detail": {"a": [{"exists": false}]}}), path));
+        assert!(!demands(json!({"detail": {"a": [{"exists": false}, "x"]}}), path));
+        assert!(!demands(json!({"detail": {"ab": [1]}}), path));
+        assert!(!demands(json!({"$or": [{"detail": {"a": [1]}}, {"source": ["s"]}]}), path));
     }
 
     #[test]

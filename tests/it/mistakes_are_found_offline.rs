@@ -78,7 +78,7 @@ fn a_mistake_in_a_contract_and_one_in_a_publication_are_found_in_one_run() {
 }
 
 #[test]
-fn a_patch_that_writes_what_the_contract_does_not_declare_is_found_by_its_examples() {
+fn a_patch_that_writes_what_the_contract_does_not_declare_is_found_at_its_operation() {
     let copy = settings();
     change(&copy, "config/publications/orders.yaml", "/data/orderId", "/data/orderNumber");
 
@@ -86,12 +86,43 @@ fn a_patch_that_writes_what_the_contract_does_not_declare_is_found_by_its_exampl
 
     assert_eq!(code, Some(1), "{said}");
     let mistakes: Value = serde_json::from_str(&said).unwrap();
-    let of_operation = |mistake: &&Value| {
-        mistake["file"] == "config/publications/orders.yaml"
-            && mistake["line"] == 11
-            && mistake["problem"].as_str().unwrap().contains("/data/orderNumber")
-    };
-    assert!(mistakes.as_array().unwrap().iter().any(|one| of_operation(&one)), "{said}");
+    let problems: Vec<&str> =
+        mistakes.as_array().unwrap().iter().map(|one| one["problem"].as_str().unwrap()).collect();
+    assert_eq!(mistakes[0]["file"], "config/publications/orders.yaml", "{said}");
+    assert_eq!(mistakes[0]["severity"], "error", "{said}");
+    assert!(mistakes[0]["line"].is_u64() && mistakes[0]["column"].is_u64(), "{said}");
+    assert_eq!(problems.len(), 2, "{said}");
+    assert!(problems.iter().any(|one| one.contains("does not declare `/data/orderNumber`")));
+    assert!(problems.iter().any(|one| one.contains("requires `/data/orderId`")), "{said}");
+    assert!(said.contains("did you mean `orderId`?"), "{said}");
+}
+
+#[test]
+fn every_mistake_of_a_publication_file_is_told_in_one_run() {
+    let copy = settings();
+    let file = "config/publications/orders.yaml";
+    change(&copy, file, "    patch:", "    deduplicat: 5m\n    mode: look\n    patch:");
+    change(&copy, file, "op: copy, from: /", "op: copy, from: ");
+
+    let (code, _, said) = sealway(&copy, &["check"]);
+
+    assert_eq!(code, Some(1), "{said}");
+    for words in ["unknown key `deduplicat`", "unknown value `look`", "is not a pointer"] {
+        assert!(said.contains(words), "{words} in {said}");
+    }
+    assert!(said.contains("3 mistakes"), "{said}");
+}
+
+#[test]
+fn a_warning_alone_leaves_the_exit_code_at_0() {
+    let copy = settings();
+    change(&copy, "config/publications/orders.yaml", "source: /", "type-prefix: com.x\nsource: /");
+
+    let (code, _, said) = sealway(&copy, &["check"]);
+
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("warning: types would begin with `com.x`"), "{said}");
+    assert!(said.contains(", 1 warning"), "{said}");
 }
 
 #[test]

@@ -17,7 +17,6 @@ mod chooser;
 mod demand;
 mod denial;
 mod dice;
-mod former;
 mod graph;
 mod layout;
 mod maker;

@@ -9,7 +9,6 @@ use crate::contract::sample::chooser::{
     About, ChoiceKey, ChoiceOption, Chooser, ChosenOption, Wanted,
 };
 use crate::contract::sample::dice::Dice;
-use crate::contract::sample::former::in_normal_form;
 use crate::contract::sample::graph::SchemaGraph;
 use crate::contract::sample::maker::Maker;
 use crate::contract::sample::pattern::PatternBook;
@@ -35,7 +34,7 @@ const MAX_UNREACHED: usize = 100;
 impl Message {
     /// Makes data that keeps this message, the same for the same request.
     pub fn samples(&self, request: &SampleRequest) -> Samples {
-        search(&in_normal_form(self.schema()), &|data| self.check(data), request)
+        search(self.schema(), &|data| self.check(data), request)
     }
 }
 

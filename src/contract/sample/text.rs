@@ -72,7 +72,8 @@ fn spoken(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::rules::{Rules, TEXT_FORMATS};
+    use crate::contract::format::TEXT_FORMATS;
+    use crate::contract::rules::Rules;
 
     #[test]
     fn every_checked_format_has_texts_that_keep_it() {

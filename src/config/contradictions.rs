@@ -1,0 +1,144 @@
+//! Settings that work one by one and not together: a limit that another one keeps from being met.
+
+use std::fs;
+use std::path::Path;
+
+use crate::ambient::Size;
+use crate::config::Config;
+use crate::config::settings::Mistake;
+use crate::event::{Diagnostic, yaml};
+
+/// What one patch writes at the most.
+const PATCH_WRITES: Size = Size(256 * 1024);
+
+impl Config {
+    /// Pairs of settings that contradict each other: the path of the one to change, and why.
+    pub fn contradictions(&self) -> Vec<Mistake> {
+        let mut found: Vec<Mistake> = Vec::new();
+        let mut pair = |path: &[&'static str], is_wrong: bool, problem: String| {
+            if is_wrong {
+                found.push((path.to_vec(), problem));
+            }
+        };
+        let (largest, source, log) = (self.largest_event, &self.source, &self.log);
+        pair(
+            &["largest-event"],
+            largest > PATCH_WRITES,
+            format!("largest-event is {largest}, and a patch writes {PATCH_WRITES} at the most"),
+        );
+        pair(
+            &["source", "max-body"],
+            source.max_body < largest,
+            format!(
+                "source.max-body is {}, so no event comes in that is as large as largest-event, \
+                 {largest}",
+                source.max_body
+            ),
+        );
+        pair(
+            &["source", "max-entries"],
+            source.max_entries > source.max_body,
+            format!(
+                "source.max-entries is {}, and the body around the entries is {} at the most \
+                 (source.max-body)",
+                source.max_entries, source.max_body
+            ),
+        );
+        pair(
+            &["source", "unreadable", "max-bytes"],
+            source.unreadable.max_bytes < source.max_body,
+            format!(
+                "source.unreadable.max-bytes is {}, so an unreadable body of {} \
+                 (source.max-body) can never be kept",
+                source.unreadable.max_bytes, source.max_body
+            ),
+        );
+        pair(
+            &["log", "max-waiting"],
+            log.max_waiting < largest,
+            format!(
+                "log.max-waiting is {}, so an event of {largest} (largest-event) never gets in",
+                log.max_waiting
+            ),
+        );
+        pair(
+            &["log", "disk-warn"],
+            log.disk_warn > log.disk_refuse,
+            format!(
+                "log.disk-warn is {}, and events are refused from {} on (log.disk-refuse)",
+                log.disk_warn, log.disk_refuse
+            ),
+        );
+        pair(
+            &["replay", "parallel"],
+            self.replay.parallel > self.delivery.maximum_parallel,
+            format!(
+                "replay.parallel is {}, and a subscription has {} attempts at once at the most \
+                 (delivery.maximum-parallel)",
+                self.replay.parallel, self.delivery.maximum_parallel
+            ),
+        );
+        pair(
+            &["api", "caller-readers"],
+            self.api.caller_readers > self.api.max_connections,
+            format!(
+                "api.caller-readers is {}, and there are {} connections at the most \
+                 (api.max-connections)",
+                self.api.caller_readers, self.api.max_connections
+            ),
+        );
+        found
+    }
+}
+
+/// The contradictions of a gateway file, as warnings at their places.
+pub fn contradictions(path: &Path, config: &Config) -> Vec<Diagnostic> {
+    let name = path.display().to_string();
+    let text = fs::read_to_string(path).unwrap_or_default();
+    let tree = yaml::read_tree(&name, &text).ok().map(|tree| tree.value);
+    let shown = |(path, problem): Mistake| {
+        let place = tree.as_ref().and_then(|tree| tree.place_of(path));
+        let shown = match place {
+            Some(place) => Diagnostic::at(&name, &text, place, problem),
+            None => Diagnostic::of_file(&name, problem),
+        };
+        shown.with_help("change one of the two").into_warning()
+    };
+    config.contradictions().into_iter().map(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_agree_with_each_other() {
+        assert!(Config::default().contradictions().is_empty());
+    }
+
+    #[test]
+    fn limits_that_contradict_each_other_are_told_with_both_at_the_line_of_one() {
+        for (text, place, both) in [
+            ("largest-event: 1 MiB\n", (1, 1), "256.0 KiB"),
+            ("source:\n  max-body: 1 KiB\n  max-entries: 1 KiB\n", (2, 3), "largest-event"),
+            ("source:\n  max-entries: 9 MiB\n", (2, 3), "source.max-body"),
+            ("source:\n  unreadable: { max-bytes: 1 MiB }\n", (2, 17), "source.max-body"),
+            ("log:\n  max-waiting: 1 KiB\n", (2, 3), "largest-event"),
+            ("log:\n  disk-warn: 95\n", (2, 3), "log.disk-refuse"),
+            ("replay:\n  parallel: 20\ndelivery: { maximum-parallel: 16 }\n", (2, 3), "maximum"),
+            ("api:\n  caller-readers: 9\n  max-connections: 8\n", (2, 3), "max-connections"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("gateway.yaml");
+            fs::write(&path, text).unwrap();
+            let config: Config = yaml::read("gateway.yaml", text).unwrap();
+
+            let found = contradictions(&path, &config);
+
+            let first = found.first().expect(text);
+            assert_eq!(first.place, Some(place), "{text}");
+            assert!(first.problem.contains(both), "{first}");
+            assert!(first.to_string().contains('^') && first.to_string().contains("warning: "));
+        }
+    }
+}
