@@ -242,7 +242,7 @@ fn written(number: i128, form: u8) -> String {
         0 => format!("{digits}.0"),
         1 => format!("{digits}e0"),
         2 if number != 0 => format!("{short}e{}", digits.len() - short.len()),
-        3 => format!("{digits}0e-1"),
+        3 if number != 0 => format!("{digits}0e-1"),
         _ => digits,
     }
 }
