@@ -205,8 +205,9 @@ fn what_only_observes_is_warned_about() {
 
 #[test]
 fn what_could_not_be_rehearsed_says_why() {
-    let (rehearsed, mistakes) =
-        rehearsed(&format!("      - {{ op: test, path: /detail/v, value: 3 }}\n{GOOD}"));
+    let (rehearsed, mistakes) = rehearsed(&format!(
+        "      - {{ op: test, path: /detail/v, value: 3 }}\n      - {{ op: test, path: /detail/v, value: 4 }}\n{GOOD}"
+    ));
     assert!(mistakes.is_empty(), "{mistakes:?}");
     assert_eq!(
         rehearsed.to_string(),

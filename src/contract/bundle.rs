@@ -210,10 +210,8 @@ fn data_of_envelope(
                 continue;
             }
         }
-        if let Some(Value::Object(properties)) = object.get("properties") {
-            if properties.contains_key("data") {
-                found.push((at.child("properties").child("data"), scope.clone()));
-            }
+        if object.get("properties").is_some_and(|properties| properties.get("data").is_some()) {
+            found.push((at.child("properties").child("data"), scope.clone()));
         }
         if let Some(Value::Array(parts)) = object.get("allOf") {
             let part = |index: usize| (at.child("allOf").child(&index.to_string()), scope.clone());

@@ -259,19 +259,15 @@ impl<'a> Collector<'a> {
         scope: &Scope,
     ) -> Target {
         let (at, _) = &found;
-        let name = match word {
-            "$recursiveRef" => {
-                let recursive = self.library.value(&at.child("$recursiveAnchor"));
-                (recursive == Some(&Value::Bool(true))).then(|| RECURSIVE.to_owned())
-            }
+        let name = if word == "$recursiveRef" {
+            let recursive = self.library.value(&at.child("$recursiveAnchor"));
+            (recursive == Some(&Value::Bool(true))).then(|| RECURSIVE.to_owned())
+        } else {
             // One that names no anchor is like any other (2020-12, section 8.2.3.2).
-            _ => {
-                let named = reference.as_str().and_then(|reference| reference.split_once('#'));
-                let anchor = self.library.text(at, "$dynamicAnchor");
-                anchor
-                    .filter(|anchor| named.is_some_and(|(_, name)| name == *anchor))
-                    .map(str::to_owned)
-            }
+            let named = reference.as_str().and_then(|reference| reference.split_once('#'));
+            let anchor = self.library.text(at, "$dynamicAnchor");
+            let is_named = |anchor: &&str| named.is_some_and(|(_, name)| name == *anchor);
+            anchor.filter(is_named).map(str::to_owned)
         };
         let outermost = name.and_then(|name| scope.dynamic.get(&name)).cloned();
         match outermost {

@@ -272,6 +272,7 @@ mod tests {
     use super::*;
     use crate::contract::text::Text;
     use crate::contract::{Catalog, ContractDocument, SchemaMeaning};
+    use crate::event::{Diagnostic, Severity};
 
     type Files = BTreeMap<String, String>;
 
@@ -308,7 +309,8 @@ mod tests {
         }
         let before = Catalog::load(files);
         let after = Catalog::load(&Files::from([(path.to_owned(), text.clone())]));
-        assert!(after.diagnostics().is_empty(), "{:#?} in {text}", after.diagnostics());
+        let is_warning = |one: &Diagnostic| one.severity == Severity::Warning;
+        assert!(after.diagnostics().iter().all(is_warning), "{:#?} in {text}", after.diagnostics());
         let told = |catalog: &Catalog| -> Vec<_> {
             let messages = catalog.document(path).into_iter().flat_map(ContractDocument::messages);
             messages

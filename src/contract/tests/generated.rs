@@ -96,7 +96,6 @@ impl SchemaMaker<'_> {
             schema.insert("description".to_owned(), "for people".into());
             schema.insert("default".to_owned(), json!({"$ref": "#/nowhere", "minlength": 1}));
         }
-        // A type of OpenAPI 3.0 is one name, and `nullable` says nothing without it.
         schema
     }
 
@@ -202,7 +201,7 @@ impl SchemaMaker<'_> {
                 self.sometimes(5, schema, "format", |_| "date".into());
             }
             "integer" | "number" => {
-                self.sometimes(15, schema, "const", |maker| maker.number());
+                self.sometimes(15, schema, "const", SchemaMaker::number);
                 self.sometimes(10, schema, "enum", |maker| {
                     json!([maker.number(), maker.number(), "a"])
                 });
@@ -212,8 +211,8 @@ impl SchemaMaker<'_> {
                 } else {
                     ["minimum", "maximum"]
                 };
-                self.sometimes(20, schema, bounds[0], |maker| maker.number());
-                self.sometimes(20, schema, bounds[1], |maker| maker.number());
+                self.sometimes(20, schema, bounds[0], SchemaMaker::number);
+                self.sometimes(20, schema, bounds[1], SchemaMaker::number);
                 self.sometimes(10, schema, "multipleOf", |maker| {
                     maker.dice.pick(&[json!(2), json!(0.5), json!(3)])
                 });
@@ -312,7 +311,11 @@ impl<'a> DataMaker<'a> {
             return;
         }
         if let Some(Value::String(reference)) = object.get("$ref") {
-            self.around(&self.definitions[&reference["#/$defs/".len()..]], depth - 1, found);
+            self.around(
+                &self.definitions[reference.trim_start_matches("#/$defs/")],
+                depth - 1,
+                found,
+            );
         }
         for (keyword, percent) in [("allOf", 100), ("anyOf", 50), ("oneOf", 30)] {
             for part in object.get(keyword).and_then(Value::as_array).into_iter().flatten() {
@@ -369,19 +372,20 @@ impl<'a> DataMaker<'a> {
             match part.get("type") {
                 Some(Value::String(name)) => names.push(name.clone()),
                 Some(Value::Array(several)) => {
-                    names.push(several[self.dice.below(several.len())].as_str().unwrap().to_owned())
+                    names
+                        .push(several[self.dice.below(several.len())].as_str().unwrap().to_owned());
                 }
                 _ if ["properties", "required", "additionalProperties"]
                     .iter()
                     .any(|word| part.contains_key(*word)) =>
                 {
-                    names.push("object".to_owned())
+                    names.push("object".to_owned());
                 }
                 _ if ["items", "prefixItems", "contains"]
                     .iter()
                     .any(|word| part.contains_key(*word)) =>
                 {
-                    names.push("array".to_owned())
+                    names.push("array".to_owned());
                 }
                 _ => {}
             }

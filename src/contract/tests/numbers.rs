@@ -233,18 +233,14 @@ fn a_count_is_a_whole_number_however_it_is_written() {
 
 /// A whole number of up to 36 digits, as one of its texts.
 fn written(number: i128, form: u8) -> String {
-    let zeros =
-        i128::try_from(number.to_string().bytes().rev().take_while(|digit| *digit == b'0').count())
-            .unwrap();
+    let digits = number.to_string();
+    let short = digits.trim_end_matches('0');
     match form {
-        0 => format!("{number}.0"),
-        1 => format!("{number}e0"),
-        2 if number != 0 => format!(
-            "{}e{zeros}",
-            &number.to_string()[..number.to_string().len() - usize::try_from(zeros).unwrap()]
-        ),
-        3 if number != 0 => format!("{number}0e-1"),
-        _ => number.to_string(),
+        0 => format!("{digits}.0"),
+        1 => format!("{digits}e0"),
+        2 if number != 0 => format!("{short}e{}", digits.len() - short.len()),
+        3 if number != 0 => format!("{digits}0e-1"),
+        _ => digits,
     }
 }
 

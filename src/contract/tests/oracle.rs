@@ -105,7 +105,7 @@ impl<'a> Oracle<'a> {
         applied: &mut Applied<'a>,
     ) {
         if let Some(Value::String(reference)) = object.get("$ref") {
-            let definition = &self.root["$defs"][&reference["#/$defs/".len()..]];
+            let definition = &self.root["$defs"][reference.trim_start_matches("#/$defs/")];
             self.apply(definition, data, stands, applied);
         }
         for part in list(object, "allOf") {
@@ -146,10 +146,10 @@ impl<'a> Oracle<'a> {
             if let (true, Some(rest)) = (named.is_empty(), schema.get("additionalProperties")) {
                 others.push(rest);
             }
-            if let Some(rest) = schema.get("unevaluatedProperties") {
-                if !self.is_evaluated(schema, data, name) {
-                    others.push(rest);
-                }
+            if let Some(rest) = schema.get("unevaluatedProperties")
+                && !self.is_evaluated(schema, data, name)
+            {
+                others.push(rest);
             }
             firm.extend(named);
         }
@@ -200,10 +200,10 @@ impl<'a> Oracle<'a> {
         let mut others = Vec::new();
         for schema in &applied.schemas {
             firm.extend(list(schema, "prefixItems").get(index).or_else(|| schema.get("items")));
-            if let Some(rest) = schema.get("unevaluatedItems") {
-                if !self.is_evaluated_item(schema, data, index) {
-                    others.push(rest);
-                }
+            if let Some(rest) = schema.get("unevaluatedItems")
+                && !self.is_evaluated_item(schema, data, index)
+            {
+                others.push(rest);
             }
         }
         let declared = !firm.is_empty();

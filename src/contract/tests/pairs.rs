@@ -125,9 +125,8 @@ fn agree(words: Words) {
         for _ in 0..DATA {
             let data = generated::data(&mut dice, &schema);
             let data = as_crossed(&data).unwrap();
-            if case.judge(&data, &mut tally).is_err() {
-                panic!("{}", report(words, seed, &schema, &data));
-            }
+            let judged = case.judge(&data, &mut tally);
+            assert!(judged.is_ok(), "{}", report(words, seed, &schema, &data));
         }
     }
     let Tally { pairs, forbidden, undeclared, crossing, refused_schemas } = tally;
