@@ -142,7 +142,8 @@ fn problems<'t>(
 }
 
 fn told(publication: &Publication, tried: &TrialData, finding: &TrialFinding) -> Diagnostic {
-    let (contract, event) = (publication.contract(), publication.event());
+    let contract = publication.contract();
+    let event = publication.message().unwrap_or_else(|| publication.event());
     let problem = format!("{}; tried with {} of {contract}", finding.problem, tried.name);
     let mistake = publication.mistake(finding.place, problem);
     let mistake = match tried.kind {

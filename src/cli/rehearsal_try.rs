@@ -8,7 +8,9 @@ use json_patch::jsonptr::{Pointer, PointerBuf};
 use serde_json::Value;
 
 use crate::contract::{Message, SampleKind};
-use crate::enrich::{EnrichError, Enriched, PatchFailure, PatchProblem, PatchStep, Publication};
+use crate::enrich::{
+    EnrichError, Enriched, PatchFailure, PatchProblem, PatchStep, Publication, Rehearsal,
+};
 use crate::event::Violation;
 use crate::telemetry::error_chain;
 
@@ -37,13 +39,29 @@ pub(super) struct TrialFinding {
 /// What came of one trial; nothing where it tells nothing.
 pub(super) type TrialResult = Option<Vec<TrialFinding>>;
 
-/// Tries a publication on an event made up from data.
+/// Tries a publication on the events that data may come from: one that fits is enough.
 pub(super) fn try_on(
     publication: &Arc<Publication>,
     message: &Message,
     tried: &TrialData,
 ) -> TrialResult {
-    let rehearsal = publication.rehearse(&tried.data);
+    let mut first = None;
+    for rehearsal in publication.rehearsals(&tried.data) {
+        let result = try_event(publication, message, tried, &rehearsal);
+        if result.as_ref().is_some_and(Vec::is_empty) {
+            return result;
+        }
+        first.get_or_insert(result);
+    }
+    first.flatten()
+}
+
+fn try_event(
+    publication: &Arc<Publication>,
+    message: &Message,
+    tried: &TrialData,
+    rehearsal: &Rehearsal,
+) -> TrialResult {
     let enriched = match publication.enrich(&rehearsal.received) {
         Ok(enriched) => enriched,
         Err(error) => return refused(publication, &error, tried),

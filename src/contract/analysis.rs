@@ -189,7 +189,12 @@ impl Analysis<'_> {
                 continue;
             }
             let reached = reach(self.message.schema(), tokens.iter().map(String::as_str));
-            if reached == Reach::Optional {
+            let around = tokens.iter().take(tokens.len() - 1);
+            let start = Some(SchemaPlace::of(self.message.schema()));
+            let place = around.fold(start, |place, token| place?.step(token));
+            // Which alternative applies is not known, and one of them may demand it.
+            let may_be_required = place.is_some_and(|place| place.may_require(last));
+            if reached == Reach::Optional && !may_be_required {
                 let problem = format!(
                     "`{last}` is optional in the contract, and an event without `{}` is refused",
                     copy.from

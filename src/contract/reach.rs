@@ -109,6 +109,12 @@ impl<'s> SchemaPlace<'s> {
         names
     }
 
+    /// Whether an alternative may demand a member here.
+    pub(super) fn may_require(&self, name: &str) -> bool {
+        let names = |schema: &&Value| schema.get("required").and_then(Value::as_array).cloned();
+        self.possible.iter().filter_map(names).flatten().any(|required| required == name)
+    }
+
     /// The names of members that objects here must have if they have `name`.
     pub(super) fn required_with(&self, name: &str) -> BTreeSet<&'s str> {
         let lists = self.certain.iter().filter(|_| !self.open).flat_map(|schema| {

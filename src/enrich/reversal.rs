@@ -20,6 +20,19 @@ pub(super) struct Reversal {
     guessed: Vec<String>,
 }
 
+/// Whether a value is another one, or has become it: later operations may have written into it.
+fn holds(shown: &Value, written: &Value) -> bool {
+    match (shown, written) {
+        (Value::Object(shown), Value::Object(written)) => written
+            .iter()
+            .all(|(name, written)| shown.get(name).is_some_and(|shown| holds(shown, written))),
+        (Value::Array(shown), Value::Array(written)) => {
+            shown.len() >= written.len() && shown.iter().zip(written).all(|(a, b)| holds(a, b))
+        }
+        _ => shown == written,
+    }
+}
+
 impl Reversal {
     /// Begins with the data that the whole patch made.
     pub fn of(data: &Value) -> Self {
@@ -31,7 +44,9 @@ impl Reversal {
     pub fn shows(data: &Value, step: &PatchStep) -> bool {
         let document = Value::Object(Map::from_iter([("data".to_owned(), data.clone())]));
         match step.operation() {
-            PatchOperation::Add(add) => add.path.resolve(&document).is_ok_and(|v| *v == add.value),
+            PatchOperation::Add(add) => {
+                add.path.resolve(&document).is_ok_and(|shown| holds(shown, &add.value))
+            }
             PatchOperation::Copy(copy) if !step.is_optional() => {
                 let path = StarredPointer::of(&copy.path).map(|path| path.array);
                 path.as_deref().unwrap_or(&copy.path).resolve(&document).is_ok()
