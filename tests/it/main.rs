@@ -13,6 +13,7 @@ mod a_contract_of_any_team_is_published;
 mod a_backlog_is_bounded;
 mod a_contract_describes_the_event;
 mod a_data_directory_of_before_opens;
+mod a_domain_is_published_from_the_docs;
 mod a_dead_letter_can_return;
 mod a_disk_can_fail;
 mod a_failing_consumer_costs_only_itself;
