@@ -16,7 +16,7 @@ const MAX_HOPS: usize = 32;
 
 /// How a schema is to be read.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Scope {
+pub(super) struct SchemaScope {
     pub(super) dialect: Dialect,
     /// The resource to which `#` leads.
     pub(super) resource: Location,
@@ -25,7 +25,7 @@ pub(super) struct Scope {
 }
 
 /// A schema that a reference leads to, and how to read it.
-pub(super) type Target = (Location, Scope);
+pub(super) type Target = (Location, SchemaScope);
 
 pub(super) struct Collector<'a> {
     pub(super) library: &'a Library,
@@ -71,7 +71,7 @@ impl<'a> Collector<'a> {
         format: Option<Dialect>,
     ) -> Result<Target, Diagnostic> {
         let dialect = format.unwrap_or(Dialect::AsyncApi);
-        let nowhere = Scope { dialect, resource: payload.clone(), dynamic: Arc::default() };
+        let nowhere = SchemaScope { dialect, resource: payload.clone(), dynamic: Arc::default() };
         let entered = self.arrive(payload, &nowhere, format)?;
         self.settle(entered)
     }
@@ -81,7 +81,7 @@ impl<'a> Collector<'a> {
         &mut self,
         at: &Location,
         reference: &Value,
-        scope: &Scope,
+        scope: &SchemaScope,
     ) -> Result<Target, Diagnostic> {
         let found = self.step(at, reference, scope)?;
         self.settle(found)
@@ -109,7 +109,7 @@ impl<'a> Collector<'a> {
         &mut self,
         at: &Location,
         reference: &Value,
-        scope: &Scope,
+        scope: &SchemaScope,
     ) -> Result<Target, Diagnostic> {
         let Some(reference) = reference.as_str() else {
             let name = at.name();
@@ -136,7 +136,7 @@ impl<'a> Collector<'a> {
         at: &Location,
         address: &str,
         anchor: &str,
-        scope: &Scope,
+        scope: &SchemaScope,
     ) -> Result<Target, Diagnostic> {
         let file = self.library.follow(at, address)?;
         let (file, _) = self.arrive(file, scope, None)?;
@@ -151,7 +151,7 @@ impl<'a> Collector<'a> {
     pub(super) fn arrive(
         &mut self,
         at: Location,
-        from: &Scope,
+        from: &SchemaScope,
         format: Option<Dialect>,
     ) -> Result<Target, Diagnostic> {
         let (at, multiple) = self.of_multiple_formats(at)?;
@@ -172,18 +172,23 @@ impl<'a> Collector<'a> {
     }
 
     /// The scope of a resource that is entered from another one.
-    pub(super) fn within(&self, resource: &Location, dialect: Dialect, from: &Scope) -> Scope {
+    pub(super) fn within(
+        &self,
+        resource: &Location,
+        dialect: Dialect,
+        from: &SchemaScope,
+    ) -> SchemaScope {
         let mut dynamic = Arc::clone(&from.dynamic);
         for (name, at) in self.resources.dynamic(resource) {
             if !dynamic.contains_key(name) {
                 Arc::make_mut(&mut dynamic).insert(name.clone(), at.clone());
             }
         }
-        Scope { dialect, resource: resource.clone(), dynamic }
+        SchemaScope { dialect, resource: resource.clone(), dynamic }
     }
 
     /// The scope of a schema inside another one; a mistake if its `$schema` is not one that is read.
-    pub(super) fn inside(&mut self, at: &Location, scope: &Scope) -> Scope {
+    pub(super) fn inside(&mut self, at: &Location, scope: &SchemaScope) -> SchemaScope {
         let schema = self.library.text(at, "$schema");
         let fixed = self.is_fixed(at);
         let named = schema.filter(|_| !fixed).map(|uri| (uri, Dialect::of_uri(uri)));
@@ -199,7 +204,7 @@ impl<'a> Collector<'a> {
         if self.resources.is_resource(at) && *at != scope.resource {
             return self.within(at, dialect, scope);
         }
-        Scope { dialect, ..scope.clone() }
+        SchemaScope { dialect, ..scope.clone() }
     }
 
     /// Whether a `schemaFormat` has said already in which dialect a schema is written.
@@ -256,7 +261,7 @@ impl<'a> Collector<'a> {
         word: &str,
         reference: &Value,
         found: Target,
-        scope: &Scope,
+        scope: &SchemaScope,
     ) -> Target {
         let (at, _) = &found;
         let name = if word == "$recursiveRef" {

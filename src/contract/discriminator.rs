@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::contract::collector::{Collector, Scope};
+use crate::contract::collector::{Collector, SchemaScope};
 use crate::contract::keyword::{Holds, holds};
 use crate::contract::reference::Location;
 
@@ -20,7 +20,7 @@ impl Collector<'_> {
         copy: &mut Map<String, Value>,
         at: &Location,
         object: &Map<String, Value>,
-        scope: &Scope,
+        scope: &SchemaScope,
     ) {
         let Some(written) = object.get("discriminator") else { return };
         let at_word = at.child("discriminator");
@@ -67,7 +67,7 @@ impl Collector<'_> {
         copy: &Map<String, Value>,
         at: &Location,
         object: &Map<String, Value>,
-        scope: &Scope,
+        scope: &SchemaScope,
     ) -> Vec<Branch> {
         let mut found = Vec::new();
         for choice in CHOICES {
@@ -93,7 +93,7 @@ impl Collector<'_> {
         at: &Location,
         target: &str,
         branches: &[Branch],
-        scope: &Scope,
+        scope: &SchemaScope,
     ) -> Option<String> {
         let by_name = branches.iter().find(|branch| branch.target.name() == target);
         if let Some(branch) = by_name {

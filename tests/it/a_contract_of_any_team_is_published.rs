@@ -83,7 +83,7 @@ async fn a_start_warns_of_what_stops_nothing_and_check_tells_it_all() {
     let checked = gateway.run(&["check"]);
     let said = String::from_utf8(checked.stderr).unwrap();
     assert_eq!(checked.status.code(), Some(0), "{said}");
-    assert!(said.contains(", 3 warnings"), "{said}");
+    assert!(said.contains(", 5 warnings"), "{said}");
     assert!(said.contains("warning: a payload in Avro cannot be checked"), "{said}");
     let checked = gateway.run(&["check", "--output", "json"]);
     let told: Value = serde_json::from_slice(&checked.stdout).unwrap();

@@ -150,7 +150,7 @@ fn how_each_publication_was_rehearsed_is_said() {
 fn a_publication_without_examples_is_found_wrong_by_samples_at_its_operation() {
     let copy = settings();
     change(&copy, "asyncapi/orders.yaml", "examples:", "x-examples:");
-    change(&copy, "config/publications/orders.yaml", "/data/orderId", "/data/orderNumber");
+    change(&copy, "config/publications/orders.yaml", "from: /detail/id", "from: /time");
 
     let (code, _, said) = sealway(&copy, &["check"]);
 
