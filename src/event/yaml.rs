@@ -1,7 +1,7 @@
 //! Reads YAML that people write, into a type or a tree, with every mistake at its place.
 
 use serde::de::DeserializeOwned;
-use serde_saphyr::{Error, Options};
+use serde_saphyr::{Error, NonFiniteFloatPolicy, Options};
 
 use crate::event::yaml_tree::place;
 use crate::event::{Diagnostic, Placed, YamlNode, nearest};
@@ -50,6 +50,14 @@ pub fn read_tree(file: &str, text: &str) -> Result<Placed<YamlNode>, Box<Diagnos
             let (problem, help) = tree_words(error.without_snippet());
             Box::new(misread(file, text, &error, problem).with_help(help))
         })
+        .and_then(|tree| match tree.infinite() {
+            None => Ok(tree),
+            Some(at) => {
+                let problem = "an infinite number, which JSON does not have";
+                let help = "write the largest number that is meant, or leave the bound out";
+                Err(Box::new(Diagnostic::at(file, text, at, problem).with_help(help)))
+            }
+        })
 }
 
 /// What is wrong with a document of any shape.
@@ -91,7 +99,12 @@ fn must_fit(file: &str, text: &str) -> Result<(), Box<Diagnostic>> {
 
 /// The library's own budget bounds size, depth, nodes, aliases, and what aliases unfold to.
 fn options() -> Options {
-    serde_saphyr::options! { strict_booleans: true, with_snippet: false }
+    serde_saphyr::options! {
+        strict_booleans: true,
+        with_snippet: false,
+        // Numbers beyond binary64 are infinite to it; their digits are read from the text.
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
+    }
 }
 
 fn misread(file: &str, text: &str, error: &Error, problem: String) -> Diagnostic {

@@ -14,6 +14,10 @@ pub(super) fn place(location: Location) -> (usize, usize) {
     (index(location.line()), index(location.column()))
 }
 
+/// Stands where the library reads an infinite number, until the digits are read from the text. It is
+/// beyond every number that crosses.
+const INFINITE: &str = "1e+999999999";
+
 /// A value that was read from YAML, and where it stands. It is written as the value alone.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]
@@ -44,6 +48,20 @@ impl Placed<YamlNode> {
     pub fn with_exact_numbers(mut self, file: &str) -> Self {
         self.restore(file);
         self
+    }
+
+    /// The place of a number that is written as an infinite one, `.inf`, once all others have
+    /// their digits.
+    pub(super) fn infinite(&self) -> Option<(usize, usize)> {
+        match &self.value {
+            YamlNode::Scalar(Value::Number(number)) => {
+                let size = number.as_str().trim_start_matches('-');
+                (size == INFINITE).then_some(self.place)
+            }
+            YamlNode::Scalar(_) => None,
+            YamlNode::Array(items) => items.iter().find_map(Self::infinite),
+            YamlNode::Object(members) => members.iter().find_map(|(_, member)| member.infinite()),
+        }
     }
 
     fn restore(&mut self, file: &str) {
@@ -175,8 +193,13 @@ impl<'de> Visitor<'de> for YamlNodeVisitor {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<YamlNode, E> {
-        let number = Number::from_f64(value).map(|number| YamlNode::Scalar(Value::Number(number)));
-        number.ok_or_else(|| E::custom("JSON has no number that is not finite"))
+        let infinite = || {
+            let text = if value > 0.0 { INFINITE.to_owned() } else { format!("-{INFINITE}") };
+            text.parse().ok().filter(|_| value.is_infinite())
+        };
+        let number = Number::from_f64(value).or_else(infinite);
+        let scalar = number.map(|number| YamlNode::Scalar(Value::Number(number)));
+        scalar.ok_or_else(|| E::custom("`.nan` is no number in JSON"))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<YamlNode, E> {
@@ -258,7 +281,7 @@ mod tests {
     fn what_json_cannot_express_is_refused() {
         for (text, problem) in [
             ("a: 1\n1: x\n\"1\": y\n", "`1` is there twice"),
-            ("a: 1\nb: .inf\n", "non-finite float `.inf`"),
+            ("a: 1\nb: .inf\n", "an infinite number"),
         ] {
             let mistake = read_tree("a.yaml", text).unwrap_err();
             assert!(mistake.problem.starts_with(problem), "{mistake}");

@@ -137,11 +137,12 @@ fn bounds_reach_as_far_as_a_contract_can_be_written() {
     hold(&[("maximum", "1.5e308")], &["1.5e308", "1e308", "-1e400"], &["1.6e308", "1e400"]);
     hold(&[("minimum", "-1.5e308")], &["1e400", "0"], &["-1.6e308", "-1e400"]);
     hold(&[("exclusiveMinimum", "1e-400")], &["1e-399"], &["1e-400", "0"]);
-    // What YAML takes for infinite is refused at its place.
-    for syntax in [Syntax::Yaml, Syntax::Json] {
-        let found = message(Words::unnamed(), syntax, &[("maximum", "1e309")]).unwrap_err();
-        assert!(found.starts_with("case.yaml:") && found.contains("1e309"), "{found}");
-    }
+    hold(&[("maximum", "1e309")], &["1e309", "1e308"], &["1.1e309", "1e400"]);
+    hold(&[("const", "-1.5e399")], &["-1.5e399"], &["-1.5e398", "1.5e399"]);
+    // Beyond what crosses, a bound is one that everything keeps.
+    hold(&[("maximum", "1e500")], &["1e400", "-1e400"], &[]);
+    let found = message(Words::unnamed(), Syntax::Yaml, &[("maximum", ".inf")]).unwrap_err();
+    assert!(found.starts_with("case.yaml:") && found.contains("infinite number"), "{found}");
 }
 
 #[test]
