@@ -14,81 +14,105 @@ const PATCH_WRITES: Size = Size(256 * 1024);
 impl Config {
     /// Pairs of settings that contradict each other: the path of the one to change, and why.
     pub fn contradictions(&self) -> Vec<Mistake> {
-        let mut found: Vec<Mistake> = Vec::new();
-        let mut pair = |path: &[&'static str], is_wrong: bool, problem: String| {
-            if is_wrong {
-                found.push((path.to_vec(), problem));
-            }
-        };
-        let (largest, source, log) = (self.largest_event, &self.source, &self.log);
-        pair(
-            &["largest-event"],
-            largest > PATCH_WRITES,
-            format!("largest-event is {largest}, and a patch writes {PATCH_WRITES} at the most"),
-        );
-        pair(
-            &["source", "max-body"],
-            source.max_body < largest,
-            format!(
-                "source.max-body is {}, so no event comes in that is as large as largest-event, \
-                 {largest}",
-                source.max_body
-            ),
-        );
-        pair(
-            &["source", "max-entries"],
-            source.max_entries > source.max_body,
-            format!(
-                "source.max-entries is {}, and the body around the entries is {} at the most \
-                 (source.max-body)",
-                source.max_entries, source.max_body
-            ),
-        );
-        pair(
-            &["source", "unreadable", "max-bytes"],
-            source.unreadable.max_bytes < source.max_body,
-            format!(
-                "source.unreadable.max-bytes is {}, so an unreadable body of {} \
-                 (source.max-body) can never be kept",
-                source.unreadable.max_bytes, source.max_body
-            ),
-        );
-        pair(
-            &["log", "max-waiting"],
-            log.max_waiting < largest,
-            format!(
-                "log.max-waiting is {}, so an event of {largest} (largest-event) never gets in",
-                log.max_waiting
-            ),
-        );
-        pair(
-            &["log", "disk-warn"],
-            log.disk_warn > log.disk_refuse,
-            format!(
-                "log.disk-warn is {}, and events are refused from {} on (log.disk-refuse)",
-                log.disk_warn, log.disk_refuse
-            ),
-        );
-        pair(
-            &["replay", "parallel"],
-            self.replay.parallel > self.delivery.maximum_parallel,
-            format!(
-                "replay.parallel is {}, and a subscription has {} attempts at once at the most \
-                 (delivery.maximum-parallel)",
-                self.replay.parallel, self.delivery.maximum_parallel
-            ),
-        );
-        pair(
-            &["api", "caller-readers"],
-            self.api.caller_readers > self.api.max_connections,
-            format!(
-                "api.caller-readers is {}, and there are {} connections at the most \
-                 (api.max-connections)",
-                self.api.caller_readers, self.api.max_connections
-            ),
-        );
-        found
+        let pairs = [self.of_events(), self.of_intake(), self.of_log(), self.of_concurrency()];
+        pairs.into_iter().flatten().flatten().collect()
     }
+
+    fn of_events(&self) -> [Option<Mistake>; 2] {
+        let (largest, source) = (self.largest_event, &self.source);
+        [
+            pair(
+                &["largest-event"],
+                largest > PATCH_WRITES,
+                format!(
+                    "largest-event is {largest}, and a patch writes {PATCH_WRITES} at the most"
+                ),
+            ),
+            pair(
+                &["source", "max-body"],
+                source.max_body < largest,
+                format!(
+                    "source.max-body is {}, so no event comes in that is as large as \
+                     largest-event, {largest}",
+                    source.max_body
+                ),
+            ),
+        ]
+    }
+
+    fn of_intake(&self) -> [Option<Mistake>; 2] {
+        let source = &self.source;
+        [
+            pair(
+                &["source", "max-entries"],
+                source.max_entries > source.max_body,
+                format!(
+                    "source.max-entries is {}, and the body around the entries is {} at the most \
+                     (source.max-body)",
+                    source.max_entries, source.max_body
+                ),
+            ),
+            pair(
+                &["source", "unreadable", "max-bytes"],
+                source.unreadable.max_bytes < source.max_body,
+                format!(
+                    "source.unreadable.max-bytes is {}, so an unreadable body of {} \
+                     (source.max-body) can never be kept",
+                    source.unreadable.max_bytes, source.max_body
+                ),
+            ),
+        ]
+    }
+
+    fn of_log(&self) -> [Option<Mistake>; 2] {
+        let (largest, log) = (self.largest_event, &self.log);
+        [
+            pair(
+                &["log", "max-waiting"],
+                log.max_waiting < largest,
+                format!(
+                    "log.max-waiting is {}, so an event of {largest} (largest-event) never gets in",
+                    log.max_waiting
+                ),
+            ),
+            pair(
+                &["log", "disk-warn"],
+                log.disk_warn > log.disk_refuse,
+                format!(
+                    "log.disk-warn is {}, and events are refused from {} on (log.disk-refuse)",
+                    log.disk_warn, log.disk_refuse
+                ),
+            ),
+        ]
+    }
+
+    fn of_concurrency(&self) -> [Option<Mistake>; 2] {
+        [
+            pair(
+                &["replay", "parallel"],
+                self.replay.parallel > self.delivery.maximum_parallel,
+                format!(
+                    "replay.parallel is {}, and a subscription has {} attempts at once at the most \
+                     (delivery.maximum-parallel)",
+                    self.replay.parallel, self.delivery.maximum_parallel
+                ),
+            ),
+            pair(
+                &["api", "caller-readers"],
+                self.api.caller_readers > self.api.max_connections,
+                format!(
+                    "api.caller-readers is {}, and there are {} connections at the most \
+                     (api.max-connections)",
+                    self.api.caller_readers, self.api.max_connections
+                ),
+            ),
+        ]
+    }
+}
+
+/// The setting to change and why, if the pair is wrong.
+fn pair(path: &[&'static str], is_wrong: bool, problem: String) -> Option<Mistake> {
+    is_wrong.then(|| (path.to_vec(), problem))
 }
 
 /// The contradictions of a gateway file, as warnings at their places.

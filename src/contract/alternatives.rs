@@ -155,24 +155,27 @@ fn only<T>(mut found: impl Iterator<Item = T>) -> Option<T> {
     found.next().is_none().then_some(first)
 }
 
+fn for_objects<'o, 's>(outlines: &'o [Outline<'s>]) -> Vec<&'o Outline<'s>> {
+    let object = Value::Object(Map::new());
+    outlines.iter().filter(|outline| outline.types.contains(&object)).collect()
+}
+
 /// By a member to which each alternative for objects gives other values.
 fn by_discriminator<'s>(
     outlines: &[Outline<'s>],
     members: &Map<String, Value>,
 ) -> Option<Meant<'s>> {
-    let for_object = |outline: &&Outline<'_>| outline.types.contains(&Value::Object(Map::new()));
-    let objects: Vec<&Outline<'s>> = outlines.iter().filter(for_object).collect();
+    let objects = for_objects(outlines);
     if objects.len() < 2 {
         return None;
     }
     let names = objects.first().into_iter().flat_map(|outline| outline.fixed.keys().copied());
     let (mut found, mut undecided): (Option<(usize, Vec<&str>)>, _) = (None, None);
     for member in names.filter(|name| tells_apart(&objects, name)) {
-        let says = |outline: &Outline<'_>| {
-            let value = members.get(member)?;
-            outline.fixed.get(member).filter(|values| lists(values, value)).map(|_| ())
-        };
-        let named = outlines.iter().position(|outline| says(outline).is_some());
+        let named = members.get(member).and_then(|value| {
+            let says = |values: &&[Value]| lists(values, value);
+            outlines.iter().position(|one| one.fixed.get(member).is_some_and(says))
+        });
         match (named, &mut found) {
             (Some(index), None) => found = Some((index, vec![member])),
             (Some(index), Some((known, by))) if index == *known => by.push(member),

@@ -146,18 +146,12 @@ impl Analysis<'_> {
         name: &str,
         code: &str,
     ) -> bool {
-        let tokens = tokens(pointer);
-        let path = || tokens.iter().map(String::as_str);
-        if let Reach::Undeclared { declared, nearest } = reach(self.message.schema(), path()) {
-            let problem = format!(
-                "{name} cannot be at `{pointer}`: `{}` does not declare it",
-                self.message.name()
-            );
-            let around: Vec<&str> = path().take(declared + 1).collect();
-            let help = nearby(&format!("/{}", around.join("/")), nearest, &[]);
+        if let Some((problem, help)) = self.undeclared(pointer, name) {
             self.add(at, problem, help, false);
             return false;
         }
+        let tokens = tokens(pointer);
+        let path = || tokens.iter().map(String::as_str);
         if self.made.data.find(path()).is_none() {
             let problem = format!("{name} is at `{pointer}`, which no operation writes");
             let help = format!("as it is, every event is refused with `{code}`");
@@ -172,6 +166,20 @@ impl Analysis<'_> {
         true
     }
 
+    /// Why nothing can be where a pointer into the data leads, and what helps; nothing if the
+    /// contract declares it.
+    fn undeclared(&self, pointer: &Pointer, name: &str) -> Option<(String, String)> {
+        let tokens = tokens(pointer);
+        let path = || tokens.iter().map(String::as_str);
+        let Reach::Undeclared { declared, nearest } = reach(self.message.schema(), path()) else {
+            return None;
+        };
+        let message = self.message.name();
+        let problem = format!("{name} cannot be at `{pointer}`: `{message}` does not declare it");
+        let around: Vec<&str> = path().take(declared + 1).collect();
+        Some((problem, nearby(&format!("/{}", around.join("/")), nearest, &[])))
+    }
+
     /// Copies that refuse an event for the want of what the contract does not ask for.
     fn optional_copies(&mut self) {
         let publication = self.publication;
@@ -180,7 +188,7 @@ impl Analysis<'_> {
         for step in patch.steps().filter(|step| !step.is_optional()) {
             let PatchOperation::Copy(copy) = step.operation() else { continue };
             let tokens = tokens(&copy.path);
-            let Some(last) = tokens.last() else { continue };
+            let Some((last, around)) = tokens.split_last() else { continue };
             let is_item = is_index(last) || matches!(last.as_str(), "-" | "*");
             if is_item
                 || is_data(&copy.from)
@@ -189,12 +197,7 @@ impl Analysis<'_> {
                 continue;
             }
             let reached = reach(self.message.schema(), tokens.iter().map(String::as_str));
-            let around = tokens.iter().take(tokens.len() - 1);
-            let start = Some(SchemaPlace::of(self.message.schema()));
-            let place = around.fold(start, |place, token| place?.step(token));
-            // Which alternative applies is not known, and one of them may demand it.
-            let may_be_required = place.is_some_and(|place| place.may_require(last));
-            if reached == Reach::Optional && !may_be_required {
+            if reached == Reach::Optional && !self.may_be_required(last, around) {
                 let problem = format!(
                     "`{last}` is optional in the contract, and an event without `{}` is refused",
                     copy.from
@@ -203,6 +206,14 @@ impl Analysis<'_> {
                 self.add(step.place(), problem, help, true);
             }
         }
+    }
+
+    /// Whether the contract may demand a member of the data: which alternative applies is not known,
+    /// and one of them may.
+    fn may_be_required(&self, member: &str, around: &[String]) -> bool {
+        let start = Some(SchemaPlace::of(self.message.schema()));
+        let place = around.iter().fold(start, |place, token| place?.step(token));
+        place.is_some_and(|place| place.may_require(member))
     }
 }
 

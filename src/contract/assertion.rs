@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::contract::bounds::SizeBound;
 use crate::contract::exact::{self, ValueSet};
@@ -59,13 +59,7 @@ impl Assertion {
                 let wanted = keyword_value::switch(keyword, value)?;
                 return Ok(wanted.then_some(Self::UniqueItems));
             }
-            "dependentRequired" => {
-                let mut lists = Vec::new();
-                for (name, list) in keyword_value::map(keyword, value)? {
-                    lists.push((name.clone(), keyword_value::names(keyword, list)?));
-                }
-                Self::DependentRequired(lists)
-            }
+            "dependentRequired" => Self::DependentRequired(lists_of_names(keyword, value)?),
             _ => return Ok(None),
         }))
     }
@@ -90,15 +84,10 @@ impl Assertion {
             (Self::UniqueItems, Value::Array(items)) => exact::all_differ(items),
             (Self::MinProperties(least), Value::Object(members)) => members.len() >= *least,
             (Self::MaxProperties(most), Value::Object(members)) => members.len() <= *most,
-            (Self::Required(names), Value::Object(members)) => {
-                names.iter().all(|name| members.contains_key(name))
-            }
-            (Self::DependentRequired(lists), Value::Object(members)) => {
-                lists.iter().all(|(name, names)| {
-                    !members.contains_key(name)
-                        || names.iter().all(|name| members.contains_key(name))
-                })
-            }
+            (Self::Required(names), Value::Object(members)) => has_all(members, names),
+            (Self::DependentRequired(lists), Value::Object(members)) => lists
+                .iter()
+                .all(|(name, names)| !members.contains_key(name) || has_all(members, names)),
             // Other types are none of its business.
             _ => true,
         }
@@ -161,4 +150,14 @@ impl Assertion {
             _ => None,
         }
     }
+}
+
+/// What each member demands beside it.
+fn lists_of_names(keyword: &str, value: &Value) -> Result<Vec<(String, Vec<String>)>, String> {
+    let lists = keyword_value::map(keyword, value)?.iter();
+    lists.map(|(name, list)| Ok((name.clone(), keyword_value::names(keyword, list)?))).collect()
+}
+
+fn has_all(members: &Map<String, Value>, names: &[String]) -> bool {
+    names.iter().all(|name| members.contains_key(name))
 }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::contract::collector::{Collector, Target};
+use crate::contract::collector::{Collector, Scope, Target};
 use crate::contract::dialect::Dialect;
 use crate::contract::discriminator;
 use crate::contract::envelope;
@@ -213,10 +213,14 @@ fn data_of_envelope(
         if object.get("properties").is_some_and(|properties| properties.get("data").is_some()) {
             found.push((at.child("properties").child("data"), scope.clone()));
         }
-        if let Some(Value::Array(parts)) = object.get("allOf") {
-            let part = |index: usize| (at.child("allOf").child(&index.to_string()), scope.clone());
-            open.extend((0..parts.len()).rev().map(part));
-        }
+        open.extend(parts(object, &at, &scope).into_iter().rev());
     }
     Ok(Some(found))
+}
+
+/// The schemas of `allOf`.
+fn parts(object: &Map<String, Value>, at: &Location, scope: &Scope) -> Vec<Target> {
+    let count = object.get("allOf").and_then(Value::as_array).map_or(0, Vec::len);
+    let part = |index: usize| (at.child("allOf").child(&index.to_string()), scope.clone());
+    (0..count).map(part).collect()
 }

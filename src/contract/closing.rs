@@ -109,14 +109,9 @@ impl<'a, 'v> Walk<'a, 'v> {
         let mut opening = false;
         for index in start..end {
             let Some(shape) = self.applied.get(index).copied() else { break };
-            let before = declared;
-            declared = false;
-            for id in shape.members(name) {
-                declared = true;
-                self.apply(id, member, end);
-            }
-            opening |= !declared && shape.additional.is_some();
-            declared |= before;
+            let is_named = self.named(shape, name, member, end);
+            opening |= !is_named && shape.additional.is_some();
+            declared |= is_named;
         }
         let mut opened = false;
         if opening {
@@ -128,6 +123,16 @@ impl<'a, 'v> Walk<'a, 'v> {
             }
         }
         declared || opened
+    }
+
+    /// Adds what a shape says about a member by its name; tells whether it says anything.
+    fn named(&mut self, shape: &'a Shape, name: &str, member: &Value, end: usize) -> bool {
+        let mut is_named = false;
+        for id in shape.members(name) {
+            is_named = true;
+            self.apply(id, member, end);
+        }
+        is_named
     }
 
     /// Adds what `additionalProperties` says about a member.

@@ -91,6 +91,11 @@ impl Search<'_> {
             self.error("time", &problem, "describe it as `{ type: string, format: date-time }`");
         }
         self.naming(message);
+        self.unasked();
+    }
+
+    /// What the gateway gives every event whether the contract wants it or not.
+    fn unasked(&mut self) {
         let schema = format!("https://gateway.example/schemas/{}/1.0.0", self.publication.event());
         let ours = [
             ("id", &IDS[..], "a ULID, such as `01M80161XDFMCHG7JG9T1VM8Z1`"),
@@ -110,10 +115,9 @@ impl Search<'_> {
     /// The attributes that say what happened, where, and to what.
     fn naming(&mut self, message: &Message) {
         let publication = self.publication;
-        let metadata = publication.metadata().is_some();
         let name = format!("{}{}", publication.type_prefix(), publication.event());
         if self.envelope.event_type().is_none()
-            && !metadata
+            && publication.metadata().is_none()
             && let Some(rule) = self.breach("type", &[&name])
         {
             let problem = format!("its `type` is `{name}`, and by the contract it {rule}");
@@ -129,8 +133,14 @@ impl Search<'_> {
             let help = "leave `source` out of the file where the contract fixes it, or change one";
             self.error("source", &problem, help);
         }
+        self.subject();
+    }
+
+    /// The subject, where it is the same for every event.
+    fn subject(&mut self) {
+        let publication = self.publication;
         let subject = match publication.subject() {
-            None if metadata => None,
+            None if publication.metadata().is_some() => None,
             None => Some(publication.event().to_owned()),
             Some(pointer) => self.constant_at(pointer).and_then(Value::as_str).map(str::to_owned),
         };

@@ -89,14 +89,21 @@ impl Message {
             context.extensions.insert(name.clone(), value);
             context.clear.extend(clear.extensions.get(name).cloned());
         }
+        violations.extend(self.lacking(publication, &context));
+        context.unless_empty().map(Arc::new)
+    }
+
+    /// The optional attributes that an event lacks and its contract requires.
+    fn lacking(&self, publication: &Publication, context: &EventContext) -> Vec<Violation> {
+        let mut found = Vec::new();
         let optional = publication.attributes().iter().filter(|set| set.is_optional());
         for lacking in optional.filter(|set| !context.extensions.contains_key(set.name())) {
             let required = self.envelope().map(EnvelopeRules::required);
             if required.into_iter().flatten().any(|name| name == lacking.name().as_str()) {
-                violations.push(breach(lacking.name().as_str(), "is required"));
+                found.push(breach(lacking.name().as_str(), "is required"));
             }
         }
-        context.unless_empty().map(Arc::new)
+        found
     }
 }
 

@@ -35,12 +35,32 @@ impl Collector<'_> {
             self.unasserted.push((word, at_word));
             return;
         }
+        let mut mapping = self.explicit(written, &at_word, &branches, scope);
+        for branch in &branches {
+            // A branch that says itself which values it is for needs no name.
+            if !self.says(&branch.target, member) {
+                let name = branch.target.name();
+                mapping.entry(name).or_insert_with(|| branch.definition.clone());
+            }
+        }
+        let settled = json!({ "propertyName": member, "mapping": mapping });
+        copy.insert("discriminator".to_owned(), settled);
+    }
+
+    /// The definitions that the author's own mapping leads to, by value.
+    fn explicit(
+        &mut self,
+        written: &Value,
+        at: &Location,
+        branches: &[Branch],
+        scope: &Scope,
+    ) -> BTreeMap<String, String> {
         let mut mapping = BTreeMap::new();
         let explicit = written.get("mapping").and_then(Value::as_object);
         for (value, target) in explicit.into_iter().flatten() {
-            let place = at_word.child("mapping").child(value);
+            let place = at.child("mapping").child(value);
             let target = target.as_str().unwrap_or_default();
-            match self.mapped(&place, target, &branches, scope) {
+            match self.mapped(&place, target, branches, scope) {
                 Some(definition) => {
                     mapping.insert(value.clone(), definition);
                 }
@@ -51,15 +71,7 @@ impl Collector<'_> {
                 ),
             }
         }
-        for branch in &branches {
-            // A branch that says itself which values it is for needs no name.
-            if !self.says(&branch.target, member) {
-                let name = branch.target.name();
-                mapping.entry(name).or_insert_with(|| branch.definition.clone());
-            }
-        }
-        let settled = json!({ "propertyName": member, "mapping": mapping });
-        copy.insert("discriminator".to_owned(), settled);
+        mapping
     }
 
     fn branches(
@@ -138,16 +150,18 @@ pub(super) fn refine(schema: &mut Value) {
     for choice in CHOICES {
         let Some(Value::Array(branches)) = object.get_mut(choice) else { continue };
         for branch in branches {
-            let of_branch = |(value, target): (&String, &Value)| {
-                (Some(target) == branch.get("$ref")).then(|| value.clone())
-            };
-            let values: Vec<String> = mapping.iter().filter_map(of_branch).collect();
-            if !values.is_empty() {
-                let chosen = json!({
-                    "properties": { member: { "enum": values } }, "required": [member]
-                });
-                *branch = json!({ "allOf": [chosen, branch.take()] });
-            }
+            refine_branch(branch, member, mapping);
         }
+    }
+}
+
+fn refine_branch(branch: &mut Value, member: &str, mapping: &Map<String, Value>) {
+    let of_branch = |(value, target): (&String, &Value)| {
+        (Some(target) == branch.get("$ref")).then(|| value.clone())
+    };
+    let values: Vec<String> = mapping.iter().filter_map(of_branch).collect();
+    if !values.is_empty() {
+        let chosen = json!({ "properties": { member: { "enum": values } }, "required": [member] });
+        *branch = json!({ "allOf": [chosen, branch.take()] });
     }
 }

@@ -73,6 +73,12 @@ impl Explainer<'_, '_> {
             Value::Array(items) => self.items(shape, items),
             _ => {}
         }
+        self.applied(shape, value);
+        self.unevaluated(shape, value);
+    }
+
+    /// What applies to the value beside the shape's own words.
+    fn applied(&mut self, shape: &Shape, value: &Value) {
         for id in &shape.all {
             self.value(*id, value);
         }
@@ -87,7 +93,6 @@ impl Explainer<'_, '_> {
                 self.value(*id, value);
             }
         }
-        self.unevaluated(shape, value);
     }
 
     fn members(&mut self, shape: &Shape, members: &Map<String, Value>) {

@@ -19,6 +19,14 @@ pub struct Absence {
     pub help: String,
 }
 
+impl Absence {
+    /// The mistake of the contract of a publication that it stops.
+    fn into_diagnostic(self, publication: &Publication) -> Diagnostic {
+        let problem = format!("publication `{}`: {}", publication.name(), self.problem);
+        Diagnostic::of_file(publication.contract(), problem).with_help(self.help)
+    }
+}
+
 /// The messages of publications by their names, or everything that stops the gateway.
 pub(super) struct Published {
     pub(super) messages: BTreeMap<Arc<str>, Arc<Message>>,
@@ -120,10 +128,7 @@ impl Catalog {
                         published.messages.insert(name, Arc::clone(message));
                     }
                 }
-                Err(Absence { problem, help }) => {
-                    let problem = format!("publication `{}`: {problem}", publication.name());
-                    absences.push(Diagnostic::of_file(contract, problem).with_help(help));
-                }
+                Err(absence) => absences.push(absence.into_diagnostic(publication)),
             }
         }
         let is_used = |one: &ContractMessage| used.iter().any(|used| std::ptr::eq(*used, one));

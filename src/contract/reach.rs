@@ -161,6 +161,20 @@ impl<'s> SchemaPlace<'s> {
         if !self.may_be("object") || self.forbids(token) {
             return false;
         }
+        let mut found = self.add_named(token, below);
+        for (rest, is_certain) in found.rest {
+            let is_lax = self.is_true(rest);
+            if rest == &Value::Bool(false) || (is_lax && found.declared_for_certain) {
+                continue;
+            }
+            found.declared = true;
+            below.add(rest, is_certain);
+        }
+        found.declared
+    }
+
+    /// Adds what the schemas say about a member by its name.
+    fn add_named(&self, token: &str, below: &mut Self) -> Found<'s> {
         let mut found = Found::default();
         for schema in &self.possible {
             let is_certain = self.is_certain(schema);
@@ -179,15 +193,7 @@ impl<'s> SchemaPlace<'s> {
                 );
             }
         }
-        for (rest, is_certain) in found.rest {
-            let is_lax = self.is_true(rest);
-            if rest == &Value::Bool(false) || (is_lax && found.declared_for_certain) {
-                continue;
-            }
-            found.declared = true;
-            below.add(rest, is_certain);
-        }
-        found.declared
+        found
     }
 
     /// What one schema object says about a member by its name or by a pattern.

@@ -79,20 +79,8 @@ impl<'a> Resources<'a> {
         let id = if schema.dialect == Dialect::Draft4 { text("id") } else { text("$id") };
         // Beside a reference the old dialects ignore it.
         let hidden = object.contains_key("$ref") && schema.dialect.ignores_siblings();
-        let mut resource = schema.resource.clone();
-        match id.filter(|_| !hidden) {
-            Some(id) if id.starts_with('#') => {
-                self.anchor(&resource, id.trim_start_matches('#'), &schema.at);
-            }
-            Some(id) => {
-                if let Some(address) = self.absolute(id, &resource) {
-                    resource = schema.at.clone();
-                    self.found(resource.clone(), address.clone());
-                    self.by_address.entry(address).or_insert_with(|| resource.clone());
-                }
-            }
-            None => {}
-        }
+        let id = id.filter(|_| !hidden);
+        let resource = id.map_or_else(|| schema.resource.clone(), |id| self.identified(id, schema));
         for word in ["$anchor", "$dynamicAnchor"] {
             if let Some(name) = text(word) {
                 self.anchor(&resource, name, &schema.at);
@@ -106,6 +94,20 @@ impl<'a> Resources<'a> {
             }
         }
         resource
+    }
+
+    /// Notes the id of a schema, and tells to which resource the schema then belongs.
+    fn identified(&mut self, id: &str, schema: &Waiting<'_>) -> Location {
+        if id.starts_with('#') {
+            self.anchor(&schema.resource, id.trim_start_matches('#'), &schema.at);
+            return schema.resource.clone();
+        }
+        let Some(address) = self.absolute(id, &schema.resource) else {
+            return schema.resource.clone();
+        };
+        self.found(schema.at.clone(), address.clone());
+        self.by_address.entry(address).or_insert_with(|| schema.at.clone());
+        schema.at.clone()
     }
 
     fn found(&mut self, at: Location, base: String) {

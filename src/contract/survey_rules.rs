@@ -18,8 +18,7 @@ pub(super) fn parameters(
     remarks: &mut Vec<Diagnostic>,
 ) {
     // What is no object is told where the document is read.
-    let of = |part: &str| members(library, &root.child(part), &mut Vec::new());
-    for place in of("channels") {
+    for place in members(library, &root.child("channels"), &mut Vec::new()) {
         let Ok(at) = library.settle(place.clone()) else { continue };
         if generation == Generation::Two {
             servers(library, root, &at.child("servers"), remarks);
@@ -36,7 +35,18 @@ pub(super) fn parameters(
             if library.value(&beside).is_some() { beside } else { at.child("parameters") };
         compare(library, (&shown, &address), &declared, "parameter", remarks);
     }
-    for place in of("servers") {
+    variables(library, root, generation, remarks);
+}
+
+/// Holds the variables of servers against their addresses.
+fn variables(
+    library: &Library,
+    root: &Location,
+    generation: Generation,
+    remarks: &mut Vec<Diagnostic>,
+) {
+    // What is no object is told where the document is read.
+    for place in members(library, &root.child("servers"), &mut Vec::new()) {
         let Ok(at) = library.settle(place) else { continue };
         let (first, second) =
             if generation == Generation::Two { ("url", "") } else { ("host", "pathname") };

@@ -147,15 +147,7 @@ impl Publication {
             .patch()
             .apply(document, json!({}), self.numbers())
             .map_err(|failure| EnrichError::Patch { publication: publication(), failure })?;
-        let mut name = self.event().to_owned();
-        if let Some(pointer) = self.metadata() {
-            let level = self.text_at("metadata", pointer, document, &data)?;
-            name.push('.');
-            name.extend(level.chars().filter(char::is_ascii_alphanumeric));
-            if name.ends_with('.') {
-                return Err(self.unnamed("metadata", pointer, "no letter or digit"));
-            }
-        }
+        let name = self.name_of(document, &data)?;
         let subject = match self.subject() {
             Some(pointer) => self.text_at("subject", pointer, document, &data)?,
             None => name.clone(),
@@ -170,6 +162,20 @@ impl Publication {
             attributes: self.attributes_of(document, &data)?,
             data,
         })
+    }
+
+    /// What happened: the publication's event, and the metadata level behind it, if there is one.
+    fn name_of(&self, document: PatchedDocument<'_>, data: &Value) -> Result<String, EnrichError> {
+        let mut name = self.event().to_owned();
+        if let Some(pointer) = self.metadata() {
+            let level = self.text_at("metadata", pointer, document, data)?;
+            name.push('.');
+            name.extend(level.chars().filter(char::is_ascii_alphanumeric));
+            if name.ends_with('.') {
+                return Err(self.unnamed("metadata", pointer, "no letter or digit"));
+            }
+        }
+        Ok(name)
     }
 
     /// The values of the extension attributes, without those that are optional and not there.

@@ -130,6 +130,24 @@ fn write(
         *data = if is_sure { value } else { before.either(value) };
         return Ok(());
     };
+    let Some(at) = holder(data, &tokens, is_sure, step)? else { return Ok(()) };
+    must_name_an_item(at, last, step)?;
+    if matches!(at, Made::Constant) {
+        return Err(no_way(step, around, around.len(), true));
+    }
+    put(at, last, value, is_sure, step);
+    Ok(())
+}
+
+/// What holds the place that some tokens lead to, made on the way where `*` makes it; nothing if it
+/// is in a value that was copied.
+fn holder<'m>(
+    data: &'m mut Made,
+    tokens: &[String],
+    is_sure: bool,
+    step: usize,
+) -> Result<Option<&'m mut Made>, Misstep> {
+    let around = tokens.split_last().map_or(tokens, |(_, around)| around);
     let makes_way = tokens.iter().any(|token| token == "*");
     let mut at = data;
     for (depth, token) in around.iter().enumerate() {
@@ -139,15 +157,10 @@ fn write(
         if !leads_on(at, token, way) {
             return Err(no_way(step, around, depth, matches!(at, Made::Constant)));
         }
-        let Some(found) = below(at, token, way) else { return Ok(()) };
+        let Some(found) = below(at, token, way) else { return Ok(None) };
         at = found;
     }
-    must_name_an_item(at, last, step)?;
-    if matches!(at, Made::Constant) {
-        return Err(no_way(step, around, around.len(), true));
-    }
-    put(at, last, value, is_sure, step);
-    Ok(())
+    Ok(Some(at))
 }
 
 fn must_name_an_item(at: &Made, token: &str, step: usize) -> Result<(), Misstep> {

@@ -15,11 +15,7 @@ pub(super) fn mistakes_of(
     values: Option<&ValueMap>,
 ) -> Vec<PatchMistake> {
     let path = operation.path();
-    let (from, is_move) = match operation {
-        PatchOperation::Copy(copy) => (Some(&*copy.from), false),
-        PatchOperation::Move(step) => (Some(&*step.from), true),
-        _ => (None, false),
-    };
+    let from = source(operation);
     let removes = matches!(operation, PatchOperation::Remove(_));
     let writes = !matches!(operation, PatchOperation::Test(_)) && !path.is_root();
     let mut broken = Broken(Vec::new());
@@ -32,7 +28,7 @@ pub(super) fn mistakes_of(
     let reason = "the data as a whole cannot be removed";
     broken.unless(!removes || path.count() != 1, "path", reason);
     if let Some(from) = from {
-        broken.by_source(from, path, is_move);
+        broken.by_source(from, path, matches!(operation, PatchOperation::Move(_)));
     }
     let reason = "only `copy`, `move` and `remove` can be `optional`";
     broken.unless(!optional || removes || from.is_some(), "optional", reason);
@@ -40,6 +36,15 @@ pub(super) fn mistakes_of(
     broken.unless(values.is_none() || from.is_some(), "map", reason);
     broken.0.extend(mistake_in_value(operation));
     broken.0
+}
+
+/// What an operation takes its value from.
+fn source(operation: &PatchOperation) -> Option<&Pointer> {
+    match operation {
+        PatchOperation::Copy(copy) => Some(&copy.from),
+        PatchOperation::Move(step) => Some(&step.from),
+        _ => None,
+    }
 }
 
 /// The rules that are broken.

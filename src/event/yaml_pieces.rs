@@ -63,8 +63,7 @@ pub fn read_pieces<T: DeserializeOwned>(
         pieces.mistakes.push(first);
         return pieces;
     };
-    // What was taken out of which part, in words: it is then missed there.
-    let mut torn: Vec<((usize, usize), String)> = Vec::new();
+    let mut torn: Vec<Torn> = Vec::new();
     for _ in 0..MAX_MISTAKES {
         let (text_now, marks) = written(&tree);
         let outcome = read::<T>(file, &text_now);
@@ -76,32 +75,17 @@ pub fn read_pieces<T: DeserializeOwned>(
             }
             Err(mistake) => *mistake,
         };
-        let column = mistake.place.filter(|(line, _)| *line == 1).map(|(_, column)| column);
-        let Some(mark) = column.and_then(|column| mark_at(&pieces.marks, column)) else { break };
-        let Diagnostic { problem, help, .. } = mistake;
-        let missing =
-            problem.strip_prefix("the key ").and_then(|rest| rest.strip_suffix(" is missing"));
-        // What is missing is told at the first member of the object that lacks it.
-        let up = usize::from(missing.is_some() && mark.is_name);
-        let path = mark.path.get(..mark.path.len().saturating_sub(up)).unwrap_or_default();
-        let is_consequence = missing.is_some_and(|missing| {
-            let object = pieces.marks.iter().find(|one| one.path == path && !one.is_name);
-            torn.iter().any(|(place, words)| {
-                object.is_some_and(|object| object.place == *place) && words.contains(missing)
-            })
-        });
-        let is_name = mark.is_name && missing.is_none();
-        let place = mark.place;
-        let Some((parent, name)) = take_out(&mut tree, path, is_name) else {
-            if !is_consequence {
-                let told = Diagnostic::at(file, text, place, problem).with_help(help);
-                pieces.mistakes.push(told);
-            }
+        let Some(misfit) = Misfit::of(mistake, &pieces.marks, &torn) else { break };
+        let taken = take_out(&mut tree, &misfit.path, misfit.is_name);
+        if let Some((place, name)) = &taken {
+            torn.push(Torn { place: *place, words: format!("`{name}` {}", misfit.help) });
+        }
+        if !misfit.is_consequence {
+            let told = Diagnostic::at(file, text, misfit.place, misfit.problem);
+            pieces.mistakes.push(told.with_help(misfit.help));
+        }
+        if taken.is_none() {
             break;
-        };
-        torn.push((parent, format!("`{name}` {help}")));
-        if !is_consequence {
-            pieces.mistakes.push(Diagnostic::at(file, text, place, problem).with_help(help));
         }
     }
     if pieces.mistakes.is_empty() {
@@ -109,6 +93,49 @@ pub fn read_pieces<T: DeserializeOwned>(
     }
     pieces.mistakes.sort_by_key(|mistake| mistake.place);
     pieces
+}
+
+/// A part that something was taken out of.
+struct Torn {
+    place: (usize, usize),
+    /// What was taken out, in words: it is then missed there.
+    words: String,
+}
+
+/// A part that does not fit.
+struct Misfit {
+    path: Vec<usize>,
+    is_name: bool,
+    /// Where it is in the file.
+    place: (usize, usize),
+    problem: String,
+    help: String,
+    /// Whether it fits no longer because of what was taken out.
+    is_consequence: bool,
+}
+
+impl Misfit {
+    /// Finds the part that a mistake is about.
+    fn of(mistake: Diagnostic, marks: &[Mark], torn: &[Torn]) -> Option<Self> {
+        let column = mistake.place.filter(|(line, _)| *line == 1).map(|(_, column)| column);
+        let mark = mark_at(marks, column?)?;
+        let Diagnostic { problem, help, .. } = mistake;
+        let missing =
+            problem.strip_prefix("the key ").and_then(|rest| rest.strip_suffix(" is missing"));
+        // What is missing is told at the first member of the object that lacks it.
+        let up = usize::from(missing.is_some() && mark.is_name);
+        let path = mark.path.get(..mark.path.len().saturating_sub(up)).unwrap_or_default();
+        let is_consequence = missing.is_some_and(|missing| {
+            let object = marks.iter().find(|one| one.path == path && !one.is_name);
+            torn.iter().any(|torn| {
+                object.is_some_and(|object| object.place == torn.place)
+                    && torn.words.contains(missing)
+            })
+        });
+        let is_name = mark.is_name && missing.is_none();
+        let path = path.to_vec();
+        Some(Self { path, is_name, place: mark.place, problem, help, is_consequence })
+    }
 }
 
 fn mark_at(marks: &[Mark], column: usize) -> Option<&Mark> {

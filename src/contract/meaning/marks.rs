@@ -32,10 +32,10 @@ impl Graph<'_> {
         }
     }
 
-    /// Marks what leads to no circle, parts first; gives the numbers of the rest.
-    fn settle_acyclic(&self, marks: &mut [Mark]) -> Vec<usize> {
+    /// Of each schema, what it is a part of, and how many parts it has.
+    fn uses(&self) -> (Vec<Vec<usize>>, Vec<usize>) {
         let mut users: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
-        let mut missing: Vec<usize> = vec![0; self.nodes.len()];
+        let mut counts: Vec<usize> = Vec::with_capacity(self.nodes.len());
         for number in 0..self.nodes.len() {
             let parts: BTreeSet<usize> = self.parts(number).into_iter().collect();
             for part in &parts {
@@ -43,10 +43,14 @@ impl Graph<'_> {
                     users.push(number);
                 }
             }
-            if let Some(count) = missing.get_mut(number) {
-                *count = parts.len();
-            }
+            counts.push(parts.len());
         }
+        (users, counts)
+    }
+
+    /// Marks what leads to no circle, parts first; gives the numbers of the rest.
+    fn settle_acyclic(&self, marks: &mut [Mark]) -> Vec<usize> {
+        let (users, mut missing) = self.uses();
         let mut ready: Vec<usize> = (0..self.nodes.len())
             .filter(|number| missing.get(*number).is_some_and(|count| *count == 0))
             .collect();

@@ -22,20 +22,7 @@ pub(super) fn read(reader: &mut Reader, ignore_case: bool) -> Result<ClassUnicod
         if c == ']' {
             break;
         }
-        let first = member(reader, c)?;
-        let place = reader.place();
-        let last = if reader.skip("-") { reader.next() } else { None };
-        match last {
-            // A `-` before the end stands for itself.
-            None | Some(']') => {
-                reader.back_to(place);
-                set.union(&first.set());
-            }
-            Some(c) => {
-                let last = member(reader, c)?;
-                set.union(&range(reader, &first, &last)?);
-            }
-        }
+        set.union(&member_or_range(reader, c)?);
     }
     if ignore_case {
         set = folded(set);
@@ -55,6 +42,23 @@ impl SetMember {
             Self::Character(Some(c)) => set_of(&[(*c, *c)]),
             Self::Character(None) => ClassUnicode::empty(),
             Self::Named(set) => set.clone(),
+        }
+    }
+}
+
+fn member_or_range(reader: &mut Reader, c: char) -> Result<ClassUnicode, PatternMistake> {
+    let first = member(reader, c)?;
+    let place = reader.place();
+    let last = if reader.skip("-") { reader.next() } else { None };
+    match last {
+        // A `-` before the end stands for itself.
+        None | Some(']') => {
+            reader.back_to(place);
+            Ok(first.set())
+        }
+        Some(c) => {
+            let last = member(reader, c)?;
+            range(reader, &first, &last)
         }
     }
 }

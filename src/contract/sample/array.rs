@@ -77,21 +77,36 @@ impl<'g> Maker<'g, '_> {
             let is_repeated = index > first;
             self.chooser.silence += usize::from(is_repeated);
             let before = self.vary;
-            let mut item = None;
-            for round in 0..TRIES {
-                self.vary = before + index as u64 + round;
-                let made =
-                    self.value(&ids, &format!("{}/{index}", standing.at), standing.depth + 1);
-                item = made.filter(|made| !is_unique || !items.iter().any(|one| same(one, made)));
-                if item.is_some() || !is_unique {
-                    break;
-                }
-            }
+            self.vary += index as u64;
+            let at = format!("{}/{index}", standing.at);
+            let others = is_unique.then_some(&*items);
+            let item = self.item(&ids, &at, standing.depth + 1, others);
             self.vary = before;
             self.chooser.silence -= usize::from(is_repeated);
             items.push(item?);
         }
         Some(Value::Array(items))
+    }
+
+    /// An item, unlike the others if there are some that it must not repeat. What it varies by is
+    /// left as it was tried last.
+    fn item(
+        &mut self,
+        ids: &[NodeId],
+        at: &str,
+        depth: usize,
+        others: Option<&[Value]>,
+    ) -> Option<Value> {
+        let Some(others) = others else { return self.value(ids, at, depth) };
+        let first = self.vary;
+        for round in 0..TRIES {
+            self.vary = first + round;
+            let made = self.value(ids, at, depth);
+            if let Some(made) = made.filter(|made| !others.iter().any(|one| same(one, made))) {
+                return Some(made);
+            }
+        }
+        None
     }
 }
 

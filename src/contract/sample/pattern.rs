@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Class, Hir, HirKind, Repetition};
 use serde_json::{Value, json};
 
 use crate::contract::rules::Rules;
@@ -105,14 +105,16 @@ impl PatternWriter {
                 let index = self.dice.as_mut().map_or(0, |dice| dice.below(branches.len()));
                 self.write(branches.get(index)?)
             }
-            HirKind::Repetition(repetition) => {
-                for _ in 0..repetition.min {
-                    self.write(&repetition.sub)?;
-                }
-                let more = repetition.max.map(|most| most.saturating_sub(repetition.min));
-                self.repeat(&repetition.sub, more)
-            }
+            HirKind::Repetition(repetition) => self.repetition(repetition),
         }
+    }
+
+    fn repetition(&mut self, repetition: &Repetition) -> Option<()> {
+        for _ in 0..repetition.min {
+            self.write(&repetition.sub)?;
+        }
+        let more = repetition.max.map(|most| most.saturating_sub(repetition.min));
+        self.repeat(&repetition.sub, more)
     }
 
     /// Goes on as long as characters are wanted.

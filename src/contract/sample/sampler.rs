@@ -92,7 +92,7 @@ struct Search<'a> {
 }
 
 /// Data that keeps the message, and the choices that led to it.
-type Made = (Value, Vec<ChosenOption>);
+type ChosenData = (Value, Vec<ChosenOption>);
 
 impl Search<'_> {
     fn run(&mut self) {
@@ -193,7 +193,7 @@ impl Search<'_> {
         &mut self,
         wanted: &Wanted,
         option: Option<(&ChoiceKey, usize)>,
-    ) -> (Option<Made>, Option<Vec<ChosenOption>>) {
+    ) -> (Option<ChosenData>, Option<Vec<ChosenOption>>) {
         let takes = |noted: &[ChosenOption]| {
             option.is_none_or(|(key, index)| {
                 noted.iter().any(|chosen| chosen.key == *key && chosen.taken == index)
@@ -202,12 +202,8 @@ impl Search<'_> {
         let mut mended = wanted.clone();
         let mut first = None;
         for round in 0..=MENDED + ROLLED {
-            let is_rolled = round > MENDED;
-            let mut chooser = Chooser::new(if is_rolled { wanted } else { &mended });
-            if is_rolled {
-                chooser.dice = Some(Dice::new(self.seed(round)));
-                chooser.is_sparse = round == MENDED + ROLLED;
-            }
+            let chooser =
+                if round > MENDED { self.rolled(wanted, round) } else { Chooser::new(&mended) };
             let (data, noted) = self.make(chooser);
             let Some(data) = data.filter(|_| takes(&noted)) else {
                 first.get_or_insert(noted);
@@ -223,6 +219,14 @@ impl Search<'_> {
         (None, first)
     }
 
+    /// Chooses by dice, in the last round without optional members.
+    fn rolled<'w>(&self, wanted: &'w Wanted, round: u64) -> Chooser<'w> {
+        let mut chooser = Chooser::new(wanted);
+        chooser.dice = Some(Dice::new(self.seed(round)));
+        chooser.is_sparse = round == MENDED + ROLLED;
+        chooser
+    }
+
     fn make(&mut self, chooser: Chooser<'_>) -> (Option<Value>, Vec<ChosenOption>) {
         let fixed = &self.request.fixed;
         let mut maker = Maker::new(self.graph, &mut self.book, chooser, fixed, &mut self.steps);
@@ -233,7 +237,7 @@ impl Search<'_> {
         (made.and_then(|data| as_crossed(&data).ok()), noted)
     }
 
-    fn give(&mut self, kind: SampleKind, name: &str, (data, noted): Made) {
+    fn give(&mut self, kind: SampleKind, name: &str, (data, noted): ChosenData) {
         let options = noted.into_iter().map(|chosen| (chosen.key, chosen.taken));
         self.reached.extend(options);
         if self.given.insert(data.to_string()) {

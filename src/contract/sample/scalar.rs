@@ -67,15 +67,7 @@ impl<'g> Maker<'g, '_> {
         if size.is_empty() || size.least > MAX_TEXT {
             return None;
         }
-        let is_plain = demand.texts("format").all(|format| text::formatted(format, 0).is_empty());
-        let mut sizes = Vec::new();
-        if is_plain {
-            sizes.push((SizeWish::Least, "shortest"));
-            if size.most.is_some_and(|most| most <= MAX_TEXT) {
-                sizes.push((SizeWish::Most, "longest"));
-            }
-        }
-        let wish = self.size(standing.at, &sizes);
+        let wish = self.size(standing.at, &extreme_sizes(demand, size));
         if wish == SizeWish::Ordinary
             && let Some(hint) = self.hint(demand, Value::is_string)
         {
@@ -182,4 +174,17 @@ impl<'g> Maker<'g, '_> {
         let taken = self.chooser.choose(key, 0, || ["true", "false"].map(option).to_vec());
         Value::Bool((taken == 0) == self.vary.is_multiple_of(2))
     }
+}
+
+/// The sizes beside the ordinary one that a text is made in, each with its word.
+fn extreme_sizes(demand: &Demand<'_>, size: SizeRange) -> Vec<(SizeWish, &'static str)> {
+    let is_plain = demand.texts("format").all(|format| text::formatted(format, 0).is_empty());
+    let mut sizes = Vec::new();
+    if is_plain {
+        sizes.push((SizeWish::Least, "shortest"));
+        if size.most.is_some_and(|most| most <= MAX_TEXT) {
+            sizes.push((SizeWish::Most, "longest"));
+        }
+    }
+    sizes
 }

@@ -29,15 +29,7 @@ pub(in crate::contract) fn bundled(library: &Library, path: &str) -> Option<Stri
         values: 0,
         is_used: false,
     };
-    // What operations refer to has its place first, and everything stands in the author's order.
-    let mut members: Map<String, Value> =
-        document.keys().map(|name| (name.clone(), Value::Null)).collect();
-    let first = ["channels", "components"];
-    let later = document.keys().map(String::as_str).filter(|name| !first.contains(name));
-    for name in first.into_iter().filter(|name| document.contains_key(*name)).chain(later) {
-        let copy = bundler.member(&root, name, ("", PartContext::Object), 0)?;
-        members.insert(name.to_owned(), copy);
-    }
+    let mut members = bundler.document(&root, document)?;
     bundler.finish_parts()?;
     if !bundler.is_used {
         return None;
@@ -74,6 +66,24 @@ struct Bundler<'a> {
 }
 
 impl Bundler<'_> {
+    /// Copies the members of the document: what operations refer to has its place first, and
+    /// everything stands in the author's order.
+    fn document(
+        &mut self,
+        root: &Location,
+        document: &Map<String, Value>,
+    ) -> Option<Map<String, Value>> {
+        let mut members: Map<String, Value> =
+            document.keys().map(|name| (name.clone(), Value::Null)).collect();
+        let first = ["channels", "components"];
+        let later = document.keys().map(String::as_str).filter(|name| !first.contains(name));
+        for name in first.into_iter().filter(|name| document.contains_key(*name)).chain(later) {
+            let copy = self.member(root, name, ("", PartContext::Object), 0)?;
+            members.insert(name.to_owned(), copy);
+        }
+        Some(members)
+    }
+
     fn member(
         &mut self,
         at: &Location,

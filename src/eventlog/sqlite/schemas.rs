@@ -154,6 +154,13 @@ pub(super) fn contract(
 /// Every kept text that is not the one of its name, and every schema that lacks a text; at most so
 /// many.
 pub(super) fn faults(connection: &Connection, most: usize) -> rusqlite::Result<Vec<String>> {
+    let mut found = altered_texts(connection, most)?;
+    found.extend(lacking_texts(connection, most)?);
+    found.truncate(most);
+    Ok(found)
+}
+
+fn altered_texts(connection: &Connection, most: usize) -> rusqlite::Result<Vec<String>> {
     let mut found = Vec::new();
     let mut statement = connection.prepare("SELECT digest, text FROM kept_texts")?;
     let mut texts = statement.query([])?;
@@ -166,6 +173,10 @@ pub(super) fn faults(connection: &Connection, most: usize) -> rusqlite::Result<V
             found.push(format!("kept text {digest}: is another text"));
         }
     }
+    Ok(found)
+}
+
+fn lacking_texts(connection: &Connection, most: usize) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare(
         "SELECT address, 'schema' FROM schemas WHERE schema NOT IN (SELECT digest FROM kept_texts)
          UNION ALL
@@ -180,11 +191,7 @@ pub(super) fn faults(connection: &Connection, most: usize) -> rusqlite::Result<V
         let (address, what): (String, String) = (row.get(0)?, row.get(1)?);
         Ok(format!("schema {address}: its {what} is missing"))
     })?;
-    for finding in lacking {
-        found.push(finding?);
-    }
-    found.truncate(most);
-    Ok(found)
+    lacking.collect()
 }
 
 fn insert(
