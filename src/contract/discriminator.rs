@@ -5,12 +5,16 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use crate::contract::collector::{Collector, SchemaScope};
+use crate::contract::collector::{Collector, SchemaScope, Target};
 use crate::contract::keyword::{Holds, holds};
 use crate::contract::reference::Location;
+use crate::event::nearest;
 
 /// The words whose branches a discriminator tells apart.
 const CHOICES: [&str; 2] = ["oneOf", "anyOf"];
+
+/// Parts of one schema that are asked for the values of a member.
+const MAX_PARTS: usize = 64;
 
 impl Collector<'_> {
     /// Copies a discriminator as `{propertyName, mapping}`, whose mapping leads from each value to
@@ -38,7 +42,7 @@ impl Collector<'_> {
         let mut mapping = self.explicit(written, &at_word, &branches, scope);
         for branch in &branches {
             // A branch that says itself which values it is for needs no name.
-            if !self.says(&branch.target, member) {
+            if !self.says(&branch.settled, member) {
                 let name = branch.target.name();
                 mapping.entry(name).or_insert_with(|| branch.definition.clone());
             }
@@ -56,6 +60,7 @@ impl Collector<'_> {
         scope: &SchemaScope,
     ) -> BTreeMap<String, String> {
         let mut mapping = BTreeMap::new();
+        self.only_known(written, at);
         let explicit = written.get("mapping").and_then(Value::as_object);
         for (value, target) in explicit.into_iter().flatten() {
             let place = at.child("mapping").child(value);
@@ -72,6 +77,27 @@ impl Collector<'_> {
             }
         }
         mapping
+    }
+
+    /// Notes what nobody reads in a discriminator.
+    fn only_known(&mut self, written: &Value, at: &Location) {
+        for (word, value) in written.as_object().into_iter().flatten() {
+            let place = at.child(word);
+            match word.as_str() {
+                "mapping" if !value.is_object() => {
+                    let help = "write `mapping: { card: '#/components/schemas/Card' }`";
+                    self.mistake(&place, "`mapping` leads from values to schemas", help);
+                }
+                "propertyName" | "mapping" => {}
+                _ if word.starts_with("x-") => {}
+                _ => {
+                    let meant = nearest(word, ["propertyName", "mapping"]);
+                    let help =
+                        meant.map_or_else(String::new, |name| format!("did you mean `{name}`?"));
+                    self.mistake(&place, format!("a discriminator has no `{word}`"), &help);
+                }
+            }
+        }
     }
 
     fn branches(
@@ -91,8 +117,11 @@ impl Collector<'_> {
                 let Some(definition) = copied.get("$ref").and_then(Value::as_str) else { continue };
                 let place = at.child(choice).child(&index.to_string()).child("$ref");
                 // Where it leads nowhere, copying the branch has said so.
-                if let Ok((target, _)) = self.step(&place, reference, scope) {
-                    found.push(Branch { target, definition: definition.to_owned() });
+                let named = self.step(&place, reference, scope);
+                let settled = self.target(&place, reference, scope);
+                if let (Ok((target, _)), Ok(settled)) = (named, settled) {
+                    let definition = definition.to_owned();
+                    found.push(Branch { target, settled, definition });
                 }
             }
         }
@@ -111,21 +140,60 @@ impl Collector<'_> {
         if let Some(branch) = by_name {
             return Some(branch.definition.clone());
         }
-        let (found, _) = self.step(at, &Value::from(target), scope).ok()?;
-        let branch = branches.iter().find(|branch| branch.target == found)?;
+        let (found, _) = self.target(at, &Value::from(target), scope).ok()?;
+        let branch = branches.iter().find(|branch| branch.settled.0 == found)?;
         Some(branch.definition.clone())
     }
 
-    /// Whether a schema fixes the values of a member itself.
-    fn says(&self, schema: &Location, member: &str) -> bool {
-        let member = schema.child("properties").child(member);
-        ["const", "enum"].iter().any(|word| self.library.value(&member.child(word)).is_some())
+    /// Whether a schema fixes the values of a member itself, or a part of it does.
+    fn says(&mut self, schema: &Target, member: &str) -> bool {
+        let mut open = vec![schema.clone()];
+        let mut seen = 0;
+        while let Some((at, scope)) = open.pop() {
+            seen += 1;
+            let of_member = at.child("properties").child(member);
+            if seen > MAX_PARTS || self.fixes(&of_member, &scope) {
+                return seen <= MAX_PARTS;
+            }
+            open.extend(self.further(&at, &scope));
+        }
+        false
+    }
+
+    /// Whether the schema of a value lists the values that it may have.
+    fn fixes(&mut self, at: &Location, scope: &SchemaScope) -> bool {
+        let mut open = vec![(at.clone(), scope.clone())];
+        let mut seen = 0;
+        while let Some((at, scope)) = open.pop().filter(|_| seen < MAX_PARTS) {
+            seen += 1;
+            let is_there = |word: &&str| self.library.value(&at.child(word)).is_some();
+            if ["const", "enum"].iter().any(is_there) {
+                return true;
+            }
+            open.extend(self.further(&at, &scope));
+        }
+        false
+    }
+
+    /// What a schema takes in for the same value: where its `$ref` leads, and the parts of `allOf`.
+    fn further(&mut self, at: &Location, scope: &SchemaScope) -> Vec<Target> {
+        let Some(Value::Object(object)) = self.library.value(at) else { return Vec::new() };
+        let mut found = Vec::new();
+        if let Some(reference) = object.get("$ref") {
+            found.extend(self.target(&at.child("$ref"), reference, scope));
+        }
+        let count = object.get("allOf").and_then(Value::as_array).map_or(0, Vec::len);
+        let part = |index: usize| (at.child("allOf").child(&index.to_string()), scope.clone());
+        found.extend((0..count).map(part));
+        found
     }
 }
 
 /// An alternative that is a reference: where it leads, and the definition that it became.
 struct Branch {
     target: Location,
+    /// Where further references from there end.
+    settled: Target,
     definition: String,
 }
 

@@ -300,6 +300,39 @@ schemas:
     assert!(alone[0].contains("`discriminator` without `oneOf`"), "{alone:?}");
 }
 
+#[test]
+fn a_branch_that_fixes_the_member_in_a_part_or_behind_references_needs_no_name() {
+    let contract = "
+payload:
+  discriminator: { propertyName: kind, mapping: { bird: '#/schemas/RealBird' } }
+  oneOf: [{ $ref: '#/schemas/Cat' }, { $ref: '#/schemas/Dog' }, { $ref: '#/schemas/Cow' }, { $ref: '#/schemas/Bird' }]
+schemas:
+  Base: { type: object }
+  Cat: { allOf: [{ $ref: '#/schemas/Base' }, { properties: { kind: { const: cat } } }] }
+  Dog: { properties: { kind: { $ref: '#/schemas/DogKind' } } }
+  DogKind: { enum: [dog] }
+  Cow: { $ref: '#/schemas/RealCow' }
+  RealCow: { properties: { kind: { const: cow } } }
+  Bird: { $ref: '#/schemas/RealBird' }
+  RealBird: { type: object }
+";
+    let (bundle, _) = bundled(&[("a.yaml", contract)], None).unwrap();
+
+    let mapping = &bundle.schema["discriminator"]["mapping"];
+    let values: Vec<&String> = mapping.as_object().unwrap().keys().collect();
+    assert_eq!(values, ["Bird", "bird"], "{mapping}");
+}
+
+#[test]
+fn a_discriminator_holds_only_what_is_read() {
+    let told = mistakes(
+        "{ discriminator: { propertyName: k, maping: {}, mapping: [a] }, oneOf: [{ $ref: '#/payload' }] }",
+        None,
+    );
+    assert!(told.iter().any(|one| one.contains("did you mean `mapping`?")), "{told:?}");
+    assert!(told.iter().any(|one| one.contains("`mapping` leads from values")), "{told:?}");
+}
+
 fn warnings_of(payload: &str) -> Vec<String> {
     warnings(payload, None)
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::contract::anatomy::Kind;
-use crate::contract::reference::{Library, Location};
+use crate::contract::reference::{Library, Location, percent_decoded};
 use crate::event::Diagnostic;
 
 /// Values of one schema or binding; a message's payload has a limit of its own.
@@ -96,5 +96,21 @@ fn reference(library: &Library, at: &Location, reference: Option<&Value>) -> Opt
     if !fragment.is_empty() && !fragment.starts_with('/') {
         return None;
     }
-    library.settle(at.clone()).err()
+    let mistake = library.settle(at.clone()).err()?;
+    let is_inside = reference.starts_with('#') && leads_inside(library, at, fragment);
+    (!is_inside).then_some(mistake)
+}
+
+/// Whether a pointer leads from a schema around a place, as it does in JSON Schema.
+fn leads_inside(library: &Library, at: &Location, fragment: &str) -> bool {
+    let Some(fragment) = percent_decoded(fragment) else { return false };
+    let mut around = at.clone();
+    while let Some(cut) = around.pointer.rfind('/') {
+        around.pointer.truncate(cut);
+        let pointer = format!("{}{fragment}", around.pointer);
+        if library.value(&Location { pointer, ..around.clone() }).is_some() {
+            return true;
+        }
+    }
+    false
 }

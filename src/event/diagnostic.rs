@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Characters of a line that are shown; contracts may stand on one line.
+const LONGEST_EXCERPT: usize = 160;
+
 /// Whether a gateway starts with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -21,8 +24,10 @@ pub struct Diagnostic {
     pub file: String,
     /// Line and column, each from 1; nothing if the mistake is the file as a whole.
     pub place: Option<(usize, usize)>,
-    /// The text of that line.
+    /// The text of that line, or of a long one what stands around the column.
     pub excerpt: String,
+    /// The column of the excerpt under which the caret stands, from 1.
+    pub caret: usize,
     /// What is wrong.
     pub problem: String,
     /// What to do about it; may be empty.
@@ -37,6 +42,7 @@ impl Diagnostic {
             file: file.to_owned(),
             place: None,
             excerpt: String::new(),
+            caret: 1,
             problem: problem.into(),
             help: String::new(),
         }
@@ -49,8 +55,9 @@ impl Diagnostic {
         (line, column): (usize, usize),
         problem: impl Into<String>,
     ) -> Self {
-        let excerpt = text.lines().nth(line.saturating_sub(1)).unwrap_or_default().to_owned();
-        Self { place: Some((line, column)), excerpt, ..Self::of_file(file, problem) }
+        let whole = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+        let (excerpt, caret) = around(whole, column);
+        Self { place: Some((line, column)), excerpt, caret, ..Self::of_file(file, problem) }
     }
 
     /// The same as something that is told and stops nothing.
@@ -66,6 +73,22 @@ impl Diagnostic {
     }
 }
 
+/// What stands around a column of a line, and the column of that in it.
+fn around(line: &str, column: usize) -> (String, usize) {
+    let length = line.chars().take(LONGEST_EXCERPT + 1).count();
+    if length <= LONGEST_EXCERPT {
+        return (line.to_owned(), column.min(length + 1));
+    }
+    let start = column.saturating_sub(LONGEST_EXCERPT / 2);
+    let shown: String = line.chars().skip(start).take(LONGEST_EXCERPT).collect();
+    if start == 0 {
+        return (format!("{shown}…"), column);
+    }
+    // A column beyond the end of the line stands at its end.
+    let caret = (column - start).min(shown.chars().count() + 1);
+    (format!("…{shown}…"), caret + 1)
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = if self.severity == Severity::Warning { "warning: " } else { "" };
@@ -75,7 +98,7 @@ impl fmt::Display for Diagnostic {
                 write!(f, "{}:{line}:{column}: {word}{}", self.file, self.problem)?;
                 if !self.excerpt.trim().is_empty() {
                     let margin = line.to_string().len();
-                    let indent = column.saturating_sub(1);
+                    let indent = self.caret.saturating_sub(1);
                     write!(f, "\n {line} | {}\n {:margin$} | {:indent$}^", self.excerpt, "", "")?;
                 }
             }
@@ -102,6 +125,20 @@ mod tests {
             shown,
             "gateway.yaml:2:1: unknown field `prot`\n 2 | prot: 9000\n   | ^\n  help: did you mean `port`?"
         );
+    }
+
+    #[test]
+    fn of_a_long_line_only_what_stands_around_the_column_is_shown() {
+        let text = format!("{}X{}", "a".repeat(100_000), "b".repeat(100_000));
+        for column in [1, 2, 79, 80, 81, 100_001, 200_001, 300_000] {
+            let shown = Diagnostic::at("a.json", &text, (1, column), "x").to_string();
+            assert!(shown.len() < 600, "{column}");
+        }
+        let shown = Diagnostic::at("a.json", &text, (1, 100_001), "x").to_string();
+        let mut lines = shown.lines().skip(1);
+        let (line, caret) = (lines.next().unwrap(), lines.next().unwrap());
+        let under = caret.chars().position(|c| c == '^').unwrap();
+        assert_eq!(line.chars().nth(under), Some('X'), "{shown}");
     }
 
     #[test]

@@ -100,6 +100,7 @@ impl<'g> Maker<'g, '_> {
         let Some(others) = others else { return self.value(ids, at, depth) };
         let first = self.vary;
         for round in 0..TRIES {
+            self.spend(1 + others.len())?;
             self.vary = first + round;
             let made = self.value(ids, at, depth);
             if let Some(made) = made.filter(|made| !others.iter().any(|one| same(one, made))) {

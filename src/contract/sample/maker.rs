@@ -16,6 +16,9 @@ use crate::contract::sample::samples::SampleKind;
 /// Values of one sample.
 const MAX_VALUES: usize = 3_000;
 
+/// Steps that each value of an `enum` costs.
+const LISTED_STEPS: usize = 10;
+
 /// Bytes of texts and names of one sample: what a patch may write.
 const MAX_BYTES: usize = 256 * 1024;
 
@@ -264,6 +267,8 @@ impl<'g, 'w> Maker<'g, 'w> {
         values: &[&Value],
         standing: Standing<'_>,
     ) -> Option<Value> {
+        // Each of them is held against the whole demand.
+        self.spend(LISTED_STEPS.saturating_mul(values.len()))?;
         let fitting: Vec<&&Value> =
             values.iter().filter(|value| self.admits(demand, value)).collect();
         let at = standing.at;

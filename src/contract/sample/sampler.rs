@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use serde_json::Value;
 
 use crate::contract::Message;
+use crate::contract::discriminator;
 use crate::contract::sample::chooser::{
     About, ChoiceKey, ChoiceOption, Chooser, ChosenOption, Wanted,
 };
@@ -34,7 +35,9 @@ const MAX_UNREACHED: usize = 100;
 impl Message {
     /// Makes data that keeps this message, the same for the same request.
     pub fn samples(&self, request: &SampleRequest) -> Samples {
-        search(self.schema(), &|data| self.check(data), request)
+        let mut schema = self.schema().clone();
+        discriminator::refine(&mut schema);
+        search(&schema, &|data| self.check(data), request)
     }
 }
 

@@ -11,6 +11,10 @@ use crate::contract::sample::pattern::MAX_TEXT;
 use crate::contract::sample::samples::SampleKind;
 use crate::contract::sample::text;
 
+/// Steps that a text costs, and each further try of one that does not fit.
+const TEXT_STEPS: usize = 20;
+const FURTHER_STEPS: usize = 5_000;
+
 /// How often another text is tried when one does not fit.
 const TRIES: u64 = 8;
 
@@ -75,7 +79,8 @@ impl<'g> Maker<'g, '_> {
         }
         let about = standing.at.rsplit('/').next().unwrap_or_default();
         for round in 0..TRIES {
-            self.step()?;
+            // A text that does not come at once seldom comes later, and patterns make it long.
+            self.spend(if round == 0 { TEXT_STEPS } else { FURTHER_STEPS })?;
             let vary = self.variation().wrapping_add(round);
             for text in self.candidates(demand, about, (wish, size), vary) {
                 let text = Value::from(text);
