@@ -198,10 +198,14 @@ pub async fn contract(
     let now = services.catalog.document(&path).filter(|document| match &choice {
         None => true,
         Some(ContractChoice::Version(version)) => **version == *document.version(),
-        Some(ContractChoice::Digest(_)) => false,
+        Some(ContractChoice::Digest(digest)) => *digest == digest_of(document),
     });
     let now = now.ok_or_else(|| Problem::not_found("contract"))?;
-    Ok(document(now.text(), TextDigest::of(now.text()), ASK_AGAIN).answer(&headers))
+    Ok(document(now.text(), digest_of(now), ASK_AGAIN).answer(&headers))
+}
+
+const fn digest_of(document: &ContractDocument) -> TextDigest {
+    TextDigest::from_bytes(document.digest())
 }
 
 fn document<'a>(text: &'a str, digest: TextDigest, policy: &'static str) -> CachedText<'a> {

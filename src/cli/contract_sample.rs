@@ -44,7 +44,7 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
     let path = path_of(&args.contract, &config, &catalog);
     let message = catalog
         .described(path, &args.message)
-        .map_err(|absence| Failure::input(anyhow!("{}; {}", absence.problem, absence.help)))?;
+        .map_err(|error| Failure::input(anyhow!("{error}; {}", error.help())))?;
     let request = SampleRequest {
         count: args.count.unwrap_or(if args.edges { SampleRequest::default().count } else { 1 }),
         seed: args.seed,

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::contract::document::{ContractDocument, ContractMessage};
 use crate::contract::message::{self, Message, Surroundings};
 use crate::contract::outline::{self, Definition, Outline};
@@ -105,13 +107,15 @@ fn document(library: &Library, path: &str, text: &str) -> ContractDocument {
     let Outline { specification, title, description, mistakes, mut remarks, .. } = outline;
     remarks.extend(survey);
     let remarks = remarks.into_iter().map(Diagnostic::into_warning).collect();
+    let text: Arc<str> = served::bundled(library, path).map_or_else(|| Arc::from(text), Arc::from);
     ContractDocument {
         path: path.to_owned(),
         specification,
         title,
         version,
         description,
-        text: served::bundled(library, path).map_or_else(|| Arc::from(text), Arc::from),
+        digest: Sha256::digest(text.as_bytes()).into(),
+        text,
         messages,
         mistakes,
         remarks,

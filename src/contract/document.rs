@@ -20,6 +20,8 @@ pub struct ContractDocument {
     pub(super) version: Arc<str>,
     pub(super) description: Option<String>,
     pub(super) text: Arc<str>,
+    /// The SHA-256 of the text.
+    pub(super) digest: [u8; 32],
     pub(super) messages: Vec<ContractMessage>,
     /// Why nothing of it can be published.
     pub(super) mistakes: Vec<Diagnostic>,
@@ -60,6 +62,7 @@ impl ContractDocument {
             version: Arc::default(),
             description: None,
             text: Arc::default(),
+            digest: [0; 32],
             messages: Vec::new(),
             mistakes: vec![mistake],
             remarks: Vec::new(),
@@ -100,6 +103,11 @@ impl ContractDocument {
     /// as JSON.
     pub const fn text(&self) -> &Arc<str> {
         &self.text
+    }
+
+    /// The SHA-256 of its text, made once: the text may have megabytes.
+    pub const fn digest(&self) -> [u8; 32] {
+        self.digest
     }
 
     /// All its messages, by name, also those that cannot be published.

@@ -11,18 +11,23 @@ use crate::contract::usage::ChannelAction;
 use crate::enrich::{Publication, Publications};
 use crate::event::{Diagnostic, Severity};
 
-/// Why a publication cannot publish a message.
-pub struct Absence {
-    /// What is wrong, as a sentence about the contract.
-    pub problem: String,
-    /// What to do about it.
-    pub help: String,
+/// Why a contract has no message that a publication can publish: the caller's turn.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct MessageLookupError {
+    problem: String,
+    help: String,
 }
 
-impl Absence {
+impl MessageLookupError {
+    /// What to do about it.
+    pub fn help(&self) -> &str {
+        &self.help
+    }
+
     /// What it says of a publication, as a mistake of its contract.
     fn stops(self, publication: &Publication) -> Diagnostic {
-        let problem = format!("publication `{}`: {}", publication.name(), self.problem);
+        let problem = format!("publication `{}`: {self}", publication.name());
         Diagnostic::of_file(publication.contract(), problem).with_help(self.help)
     }
 }
@@ -41,7 +46,7 @@ impl Catalog {
     }
 
     /// The message that a publication means, whether it can be published or not.
-    fn meant(&self, publication: &Publication) -> Result<&ContractMessage, Absence> {
+    fn meant(&self, publication: &Publication) -> Result<&ContractMessage, MessageLookupError> {
         self.named(publication.contract(), publication.event(), publication.message())
     }
 
@@ -50,9 +55,9 @@ impl Catalog {
     /// # Errors
     ///
     /// The caller's turn: there is none, there are several, or it has a mistake.
-    pub fn described(&self, path: &str, meant: &str) -> Result<&Arc<Message>, Absence> {
+    pub fn described(&self, path: &str, meant: &str) -> Result<&Arc<Message>, MessageLookupError> {
         let found = self.named(path, meant, None)?;
-        found.message().ok_or_else(|| Absence {
+        found.message().ok_or_else(|| MessageLookupError {
             problem: format!("message `{meant}` of `{path}` has a mistake"),
             help: "`sealway check` tells it".to_owned(),
         })
@@ -63,7 +68,7 @@ impl Catalog {
         path: &str,
         event: &str,
         reference: Option<&str>,
-    ) -> Result<&ContractMessage, Absence> {
+    ) -> Result<&ContractMessage, MessageLookupError> {
         let Some(document) = self.document(path) else { return Err(self.no_document(path)) };
         let found = reference
             .map_or_else(|| document.of_event(event), |reference| document.of_reference(reference));
@@ -73,7 +78,10 @@ impl Catalog {
             Found::Several(messages) => {
                 let problem = format!("`{path}` has {} messages `{meant}`", messages.len());
                 let known = document.references(messages);
-                Err(Absence { problem, help: format!("tell which with `message:`, {known}") })
+                Err(MessageLookupError {
+                    problem,
+                    help: format!("tell which with `message:`, {known}"),
+                })
             }
             Found::Nothing => {
                 let problem = format!("`{path}` has no message `{meant}`");
@@ -83,20 +91,20 @@ impl Catalog {
                 } else {
                     format!("it has: {known}")
                 };
-                Err(Absence { problem, help })
+                Err(MessageLookupError { problem, help })
             }
         }
     }
 
-    fn no_document(&self, path: &str) -> Absence {
+    fn no_document(&self, path: &str) -> MessageLookupError {
         if self.is_part(path) {
             let problem = format!("`{path}` is no contract: it has no member `asyncapi`");
             let help = "name the AsyncAPI document that refers to it".to_owned();
-            return Absence { problem, help };
+            return MessageLookupError { problem, help };
         }
         let problem = format!("there is no contract `{path}`");
         let known: Vec<&str> = self.documents().map(ContractDocument::path).collect();
-        Absence { problem, help: format!("there are: {}", known.join(", ")) }
+        MessageLookupError { problem, help: format!("there are: {}", known.join(", ")) }
     }
 
     /// Everything that is wrong in all files, in their order. As long as nobody knows what is
@@ -111,7 +119,7 @@ impl Catalog {
         let mut published = Published { messages: BTreeMap::new(), diagnostics: Vec::new() };
         let mut named = BTreeSet::new();
         let mut used: Vec<&ContractMessage> = Vec::new();
-        let mut absences = Vec::new();
+        let mut missing = Vec::new();
         for publication in publications.iter() {
             let contract = publication.contract();
             named.insert(contract);
@@ -128,12 +136,12 @@ impl Catalog {
                         published.messages.insert(name, Arc::clone(message));
                     }
                 }
-                Err(absence) => absences.push(absence.stops(publication)),
+                Err(error) => missing.push(error.stops(publication)),
             }
         }
         let is_used = |one: &ContractMessage| used.iter().any(|used| std::ptr::eq(*used, one));
         published.diagnostics = self.judged(|path| named.contains(path), is_used);
-        published.diagnostics.extend(absences);
+        published.diagnostics.extend(missing);
         published
     }
 
@@ -169,7 +177,9 @@ impl Catalog {
 }
 
 /// Makes sure that the contract's application sends a message.
-fn sent(contract: &str) -> impl FnOnce(&ContractMessage) -> Result<&ContractMessage, Absence> {
+fn sent(
+    contract: &str,
+) -> impl FnOnce(&ContractMessage) -> Result<&ContractMessage, MessageLookupError> {
     move |message| {
         if message.action() != Some(ChannelAction::Receive) {
             return Ok(message);
@@ -178,7 +188,7 @@ fn sent(contract: &str) -> impl FnOnce(&ContractMessage) -> Result<&ContractMess
         let help = "give it an operation with `action: send`; in AsyncAPI 2 that is `subscribe`, \
                     since operations are named from the other side";
         let problem = format!("`{contract}` says that `{name}` is received, not sent");
-        Err(Absence { problem, help: help.to_owned() })
+        Err(MessageLookupError { problem, help: help.to_owned() })
     }
 }
 

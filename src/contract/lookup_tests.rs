@@ -191,3 +191,15 @@ fn a_name_that_is_another_messages_key_is_found_as_before_by_an_event() {
     assert_eq!(version(&[("A", "")]), "2");
     assert_eq!(version(&[("X", "A")]), "1");
 }
+
+#[test]
+fn a_lookup_that_fails_says_what_is_wrong_and_what_to_do() {
+    let files = [("orders.yaml".to_owned(), CONTRACT.to_owned())];
+    let catalog = Catalog::load(&files.into());
+
+    let error = catalog.described("other.yaml", "Same").unwrap_err();
+
+    assert_eq!(error.to_string(), "there is no contract `other.yaml`");
+    assert_eq!(error.help(), "there are: orders.yaml");
+    assert!(catalog.described("orders.yaml", "Same").unwrap_err().help().contains("`message:`"));
+}

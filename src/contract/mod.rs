@@ -98,7 +98,7 @@ pub use crossing_identity::CrossingIdentity;
 pub use document::{ContractDocument, ContractMessage};
 pub use examples::Example;
 pub use gate::{ContractRefusal, Gate, Validated};
-pub use lookup::Absence;
+pub use lookup::MessageLookupError;
 pub use meaning::SchemaMeaning;
 pub use message::Message;
 pub use sample::{Sample, SampleKind, SampleRequest, Samples};

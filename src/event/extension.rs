@@ -57,6 +57,12 @@ impl AttributeName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Reads a name that the log keeps. It was allowed when its event was made: names that the gateway
+    /// took for itself since are names still.
+    pub(super) fn from_stored(text: &str) -> Option<Self> {
+        is_attribute_name(text).then(|| Self(Arc::from(text)))
+    }
 }
 
 impl FromStr for AttributeName {
@@ -129,6 +135,18 @@ impl AttributeValue {
             Value::Bool(truth) => Some(Self::Boolean(*truth)),
             Value::Number(number) => number.as_str().parse().ok().map(Self::Integer),
             _ => None,
+        }
+    }
+
+    /// Reads the JSON form of a value that the log keeps: of its text only the length is asked, since
+    /// what texts may hold can become less.
+    pub(super) fn from_stored(value: &Value) -> Option<Self> {
+        match value {
+            Value::String(text) if (1..=MAX_VALUE).contains(&text.len()) => {
+                Some(Self::Text(Arc::from(text.as_str())))
+            }
+            Value::String(_) => None,
+            other => Self::of_json(other),
         }
     }
 

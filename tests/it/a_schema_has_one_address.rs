@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use sealway::ambient::Tasks;
 use sealway::config::Config;
+use sealway::eventlog::TextDigest;
 use sealway::gateway::{Machine, build};
 
 use crate::harness::{Process, Receiver, TestGateway, eventually, free_port};
@@ -228,6 +229,14 @@ async fn a_schema_that_events_name_means_the_same_until_its_version_is_raised() 
         let is_kept = headers["cache-control"].to_str().unwrap().contains("immutable");
         assert_eq!(is_kept, !query.is_empty(), "{query}");
     }
+    // A text that nothing has kept is found by its digest while it is the one of now.
+    gateway.stop().await;
+    let newest = contract("1.1.0", new) + "# In other words.\n";
+    add(&config, "left", &newest);
+    gateway.start_again().await;
+    let by_digest = format!("{contracts}?sha256={}", TextDigest::of(&newest));
+    let (status, _, text) = fetch(&by_digest).await;
+    assert_eq!((status, text), (StatusCode::OK, newest));
     for (query, status) in [("?version=3", 404), ("?sha256=x", 422), ("?versoin=1.0.0", 400)] {
         let answer = gateway.call(Method::GET, &format!("/contracts/left.yaml{query}"), None).await;
         assert_eq!(answer.status, status, "{query}: {}", answer.body);

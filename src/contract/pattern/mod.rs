@@ -28,3 +28,4 @@ mod tests;
 
 pub(super) use mistake::PatternMistake;
 pub(super) use pool::{PatternPool, TextPattern};
+pub(super) use syntax::{Piece, read};

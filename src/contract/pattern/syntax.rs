@@ -13,7 +13,7 @@ const MAX_NESTING: usize = 64;
 
 /// A part of a pattern.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Piece {
+pub(in crate::contract) enum Piece {
     /// One character of a set.
     One(ClassUnicode),
     /// A place between characters.
@@ -28,7 +28,7 @@ pub(super) enum Piece {
 
 /// A place between characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Edge {
+pub(in crate::contract) enum Edge {
     Start,
     End,
     LineStart,
@@ -46,7 +46,7 @@ struct Flags {
 }
 
 /// Reads a whole pattern.
-pub(super) fn read(text: &str) -> Result<Piece, PatternMistake> {
+pub(in crate::contract) fn read(text: &str) -> Result<Piece, PatternMistake> {
     let mut parser = Parser { reader: Reader::of(text), flags: Flags::default() };
     let piece = parser.either(0)?;
     match parser.reader.next() {

@@ -49,6 +49,8 @@ pub(super) struct ChosenOption {
     pub(super) key: ChoiceKey,
     pub(super) options: Vec<ChoiceOption>,
     pub(super) taken: usize,
+    /// Whether it is a member that is not there for want of a value.
+    pub(super) is_given_up: bool,
 }
 
 /// Options by the choices for which they are wanted.
@@ -90,7 +92,7 @@ impl<'a> Chooser<'a> {
             _ => self.unwanted(key.about, usual, options.len()),
         };
         if self.silence == 0 && self.noted.len() < MAX_NOTED {
-            self.noted.push(ChosenOption { key, options, taken });
+            self.noted.push(ChosenOption { key, options, taken, is_given_up: false });
         }
         taken
     }
@@ -119,7 +121,7 @@ impl<'a> Chooser<'a> {
                 && matches!(chosen.key.about, About::Member | About::Extra)
         };
         if let Some(chosen) = self.noted.iter_mut().rev().find(is_it) {
-            chosen.taken = 1;
+            (chosen.taken, chosen.is_given_up) = (1, true);
         }
     }
 

@@ -106,6 +106,7 @@ impl Search<'_> {
         match ordinary {
             Some(made) => {
                 waiting.add(&none, &made.1, true);
+                self.miss_given_up(&made.1);
                 self.give(SampleKind::Ordinary, "ordinary", made);
             }
             None => self.samples.unreached.push("the ordinary sample".to_owned()),
@@ -120,6 +121,16 @@ impl Search<'_> {
         let missed = self.tried.iter().filter(|(option, _)| !self.reached.contains(*option));
         let missed = missed.map(|(_, name)| name.clone());
         self.samples.unreached.extend(missed.take(MAX_UNREACHED));
+    }
+
+    /// Notes the members for which the ordinary sample found no value: they are missed unless another
+    /// sample shows them.
+    fn miss_given_up(&mut self, noted: &[ChosenOption]) {
+        for chosen in noted.iter().filter(|chosen| chosen.is_given_up) {
+            if let Some(option) = chosen.options.first() {
+                self.tried.insert((chosen.key.clone(), 0), option.name.clone());
+            }
+        }
     }
 
     fn deviations(&mut self, waiting: &mut Waiting) {

@@ -331,15 +331,18 @@ fn recursion_ends() {
 }
 
 #[test]
-fn what_cannot_be_shown_is_named() {
-    let samples = samples(&json!({
+fn what_cannot_be_shown_is_named_whether_one_sample_is_asked_for_or_all() {
+    let schema = json!({
         "type": "object", "required": ["a"],
         "properties": {"a": {"type": "string"}, "b": {"type": "string", "pattern": "^[0-9]+$",
             "enum": ["x"]}}
-    }));
-    assert_eq!(samples.found[0].data, json!({"a": "a"}));
-    assert_eq!(samples.unreached, ["with /b"]);
-
+    });
+    for deviations in [false, true] {
+        let request = SampleRequest { deviations, ..SampleRequest::default() };
+        let samples = message(&schema).unwrap().samples(&request);
+        assert_eq!(samples.found[0].data, json!({"a": "a"}));
+        assert_eq!(samples.unreached, ["with /b"]);
+    }
     let nothing = of_normal_form(&json!({"type": "integer", "minimum": 2, "maximum": 1}));
     assert!(nothing.found.is_empty());
     assert_eq!(nothing.unreached, ["the ordinary sample"]);

@@ -106,6 +106,24 @@ async fn a_contract_is_found_by_the_first_version_that_an_event_was_made_of_and_
 }
 
 #[tokio::test]
+async fn the_text_of_a_version_stays_the_same_where_a_clock_steps_back() {
+    for fixture in engines(LogLimits::default()) {
+        let (store, schemas) = (&fixture.store, &*fixture.store.schemas);
+        let version = ContractChoice::Version("1".into());
+        schemas.keep_schemas(vec![schema("a", "one"), schema("b", "two")]).await.unwrap();
+        fixture.clock.advance(Duration::from_secs(60));
+        append(store, "first", "b").await;
+        let first = schemas.kept_contract("events.yaml", &version).await.unwrap();
+        assert_eq!(first.as_ref().map(|kept| &*kept.text), Some("contract of two"));
+
+        fixture.clock.set(START);
+        append(store, "second", "a").await;
+
+        assert_eq!(schemas.kept_contract("events.yaml", &version).await.unwrap(), first);
+    }
+}
+
+#[tokio::test]
 async fn what_events_of_before_may_name_is_kept_as_it_is_found() {
     for fixture in engines(LogLimits::default()) {
         let schemas = &*fixture.store.schemas;

@@ -134,11 +134,12 @@ pub(super) fn contract(
         Ok(KeptContract { text: row.get(0)?, digest })
     };
     let found = match choice {
+        // Ids of events grow along the log whatever a clock says; nothing, of before, comes first.
         ContractChoice::Version(version) => connection
             .prepare_cached(
                 "SELECT text, digest FROM schemas JOIN kept_texts ON digest = contract
                  WHERE contract_path = ? AND contract_version = ? AND named IS NOT NULL
-                 ORDER BY named, address LIMIT 1",
+                 ORDER BY event, address LIMIT 1",
             )?
             .query_row([path, version], kept),
         ContractChoice::Digest(digest) => connection

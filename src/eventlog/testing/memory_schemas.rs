@@ -107,7 +107,7 @@ impl Schemas for MemoryLog {
                 ContractChoice::Digest(digest) => kept.contract == *digest,
             })
             .collect();
-        found.sort_by_key(|kept| kept.named);
+        found.sort_by_key(|kept| kept.first_event);
         let digest = found.first().map(|kept| kept.contract);
         let text = digest.and_then(|digest| held.schemas.contracts.get(&digest).cloned());
         Ok(digest.zip(text).map(|(digest, text)| KeptContract { text, digest }))
