@@ -1,5 +1,7 @@
 //! Whether data keeps a shape.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value};
 
 use crate::contract::alternatives::{self, Meant};
@@ -90,18 +92,24 @@ fn is_chosen(shapes: &Shapes, choice: &Choice, value: &Value) -> bool {
 /// `unevaluatedItems`.
 fn keeps_the_rest(shapes: &Shapes, shape: &Shape, value: &Value) -> bool {
     let applies = |name: &String| value.get(name).is_some();
+    // Some branch of each choice accepts the value, or it would be refused by now.
+    let no_guess = Cell::new(0);
     let dependent =
         shape.dependent.iter().all(|(name, id)| !applies(name) || accepts(shapes, *id, value));
     dependent
         && match (value, shape.unevaluated_members, shape.unevaluated_items) {
-            (Value::Object(members), Some(id), _) => unevaluated_members(shapes, shape, value)
-                .into_iter()
-                .filter_map(|name| members.get(name))
-                .all(|member| accepts(shapes, id, member)),
-            (Value::Array(items), _, Some(id)) => unevaluated_items(shapes, shape, value)
-                .into_iter()
-                .filter_map(|index| items.get(index))
-                .all(|item| accepts(shapes, id, item)),
+            (Value::Object(members), Some(id), _) => {
+                unevaluated_members(shapes, shape, value, &no_guess)
+                    .into_iter()
+                    .filter_map(|name| members.get(name))
+                    .all(|member| accepts(shapes, id, member))
+            }
+            (Value::Array(items), _, Some(id)) => {
+                unevaluated_items(shapes, shape, value, &no_guess)
+                    .into_iter()
+                    .filter_map(|index| items.get(index))
+                    .all(|item| accepts(shapes, id, item))
+            }
             _ => true,
         }
 }
@@ -111,36 +119,54 @@ pub(super) fn unevaluated_members<'v>(
     shapes: &Shapes,
     shape: &Shape,
     value: &'v Value,
+    guesses: &Cell<usize>,
 ) -> Vec<&'v str> {
     let members = value.as_object().into_iter().flatten();
     let mut open: Vec<&str> = members.map(|(name, _)| name.as_str()).collect();
     if shape.additional.is_some() {
         return Vec::new();
     }
-    take_members(shapes, shape, value, &mut open);
+    take_members(shapes, shape, value, &mut open, guesses);
     open
 }
 
-fn take_members(shapes: &Shapes, shape: &Shape, value: &Value, open: &mut Vec<&str>) {
+fn take_members(
+    shapes: &Shapes,
+    shape: &Shape,
+    value: &Value,
+    open: &mut Vec<&str>,
+    guesses: &Cell<usize>,
+) {
     open.retain(|name| !shape.singles_out(name));
-    each_applied(shapes, shape, value, &mut |part| {
+    each_applied(shapes, shape, value, guesses, &mut |part| {
         if part.additional.is_some() || part.unevaluated_members.is_some() {
             open.clear();
         }
         if !open.is_empty() {
-            take_members(shapes, part, value, open);
+            take_members(shapes, part, value, open, guesses);
         }
     });
 }
 
-/// The items that nothing in a shape evaluates but its own `unevaluatedItems`.
-pub(super) fn unevaluated_items(shapes: &Shapes, shape: &Shape, value: &Value) -> Vec<usize> {
+/// The items that nothing in a shape evaluates but its own `unevaluatedItems`, in order.
+pub(super) fn unevaluated_items(
+    shapes: &Shapes,
+    shape: &Shape,
+    value: &Value,
+    guesses: &Cell<usize>,
+) -> Vec<usize> {
     let mut open: Vec<usize> = (0..value.as_array().map_or(0, Vec::len)).collect();
-    take_items(shapes, shape, value, &mut open);
+    take_items(shapes, shape, value, &mut open, guesses);
     open
 }
 
-fn take_items(shapes: &Shapes, shape: &Shape, value: &Value, open: &mut Vec<usize>) {
+fn take_items(
+    shapes: &Shapes,
+    shape: &Shape,
+    value: &Value,
+    open: &mut Vec<usize>,
+    guesses: &Cell<usize>,
+) {
     if shape.other_items.is_some() {
         open.clear();
     }
@@ -148,18 +174,24 @@ fn take_items(shapes: &Shapes, shape: &Shape, value: &Value, open: &mut Vec<usiz
     if let Some(rule) = &shape.contains {
         open.retain(|index| !value.get(index).is_some_and(|item| accepts(shapes, rule.id, item)));
     }
-    each_applied(shapes, shape, value, &mut |part| {
+    each_applied(shapes, shape, value, guesses, &mut |part| {
         if part.unevaluated_items.is_some() {
             open.clear();
         }
         if !open.is_empty() {
-            take_items(shapes, part, value, open);
+            take_items(shapes, part, value, open, guesses);
         }
     });
 }
 
 /// Does something with each further shape that applies to the same value.
-fn each_applied(shapes: &Shapes, shape: &Shape, value: &Value, take: &mut dyn FnMut(&Shape)) {
+fn each_applied(
+    shapes: &Shapes,
+    shape: &Shape,
+    value: &Value,
+    guesses: &Cell<usize>,
+    take: &mut dyn FnMut(&Shape),
+) {
     let mut apply = |id: Id| {
         if let Some(part) = shapes.get(id) {
             take(part);
@@ -167,7 +199,7 @@ fn each_applied(shapes: &Shapes, shape: &Shape, value: &Value, take: &mut dyn Fn
     };
     shape.all.iter().for_each(|id| apply(*id));
     for choice in shape.choices.iter().filter(|choice| choice.declares) {
-        applying(shapes, choice, value).into_iter().for_each(&mut apply);
+        applying(shapes, choice, value, guesses).into_iter().for_each(&mut apply);
     }
     for (name, id) in &shape.dependent {
         if value.get(name).is_some() {
@@ -179,14 +211,25 @@ fn each_applied(shapes: &Shapes, shape: &Shape, value: &Value, take: &mut dyn Fn
 /// The shapes of a choice that apply to a value.
 ///
 /// Where no branch accepts the value it is refused anyhow; then the branch applies that it is meant
-/// to be, or all of them, so that nobody is told of every member in it.
-pub(super) fn applying(shapes: &Shapes, choice: &Choice, value: &Value) -> Vec<Id> {
+/// to be, or all of them, so that nobody is told of every member in it. All of them apply where no
+/// guess is left, too: one takes a look at every branch.
+pub(super) fn applying(
+    shapes: &Shapes,
+    choice: &Choice,
+    value: &Value,
+    guesses: &Cell<usize>,
+) -> Vec<Id> {
     match &choice.kind {
         ChoiceKind::Any(branches) | ChoiceKind::One(branches) => {
             let ids = || branches.iter().map(|branch| branch.id);
             let fits: Vec<Id> = ids().filter(|id| accepts(shapes, *id, value)).collect();
             if !fits.is_empty() {
                 return fits;
+            }
+            let left = guesses.get();
+            guesses.set(left.saturating_sub(1));
+            if left == 0 {
+                return ids().collect();
             }
             match alternatives::meant(shapes, branches, value) {
                 Meant::Branch { index, .. } => ids().skip(index).take(1).collect(),

@@ -8,6 +8,9 @@
 //! `propertyNames` and `dependentRequired` declare nothing. The literal schema `true` in the place of
 //! a value opens everything below it; `{}` does not.
 
+use std::cell::Cell;
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use crate::contract::accepting::{applying, unevaluated_items, unevaluated_members};
@@ -25,8 +28,16 @@ enum ClosingStep<'v> {
 
 /// Adds a violation for every undeclared member, until there are [`MAX_VIOLATIONS`].
 pub(super) fn close(shapes: &Shapes, data: &Value, violations: &mut Vec<Violation>) {
-    let mut walk =
-        Walk { shapes, applied: Vec::with_capacity(16), path: Vec::with_capacity(8), violations };
+    if violations.len() >= MAX_VIOLATIONS {
+        return;
+    }
+    let mut walk = Walk {
+        shapes,
+        applied: Vec::with_capacity(16),
+        path: Vec::with_capacity(8),
+        violations,
+        guesses: Cell::new(MAX_VIOLATIONS),
+    };
     walk.apply(0, data, 0);
     walk.value(data, 0);
 }
@@ -37,21 +48,21 @@ struct Walk<'a, 'v> {
     applied: Vec<&'a Shape>,
     path: Vec<ClosingStep<'v>>,
     violations: &'a mut Vec<Violation>,
+    /// How often it may still be asked which alternative a value is meant to be.
+    guesses: Cell<usize>,
 }
 
 impl<'a, 'v> Walk<'a, 'v> {
     /// Walks one value, to which the shapes from `start` apply.
     fn value(&mut self, value: &'v Value, start: usize) {
-        if self.frame(start).iter().any(|shape| shape.anything) {
+        let is_full = self.violations.len() >= MAX_VIOLATIONS;
+        if is_full || self.frame(start).iter().any(|shape| shape.anything) {
             return;
         }
         let end = self.applied.len();
         match value {
             Value::Object(members) => {
-                let rest = self.rest(start, |shapes, shape| {
-                    let named = shape.unevaluated_members.is_some();
-                    named.then(|| unevaluated_members(shapes, shape, value))
-                });
+                let rest = self.unevaluated_members(value, start);
                 for (name, member) in members {
                     self.path.push(ClosingStep::Member(name));
                     if !self.member(name, member, start, end, &rest) {
@@ -64,10 +75,7 @@ impl<'a, 'v> Walk<'a, 'v> {
                 }
             }
             Value::Array(items) => {
-                let rest = self.rest(start, |shapes, shape| {
-                    let named = shape.unevaluated_items.is_some();
-                    named.then(|| unevaluated_items(shapes, shape, value))
-                });
+                let rest = self.unevaluated_items(value, start);
                 for (index, item) in items.iter().enumerate().filter(|(_, item)| is_container(item))
                 {
                     self.path.push(ClosingStep::Item(index));
@@ -85,14 +93,23 @@ impl<'a, 'v> Walk<'a, 'v> {
         self.applied.get(start..).unwrap_or_default()
     }
 
-    /// What of a value is left to `unevaluatedProperties` or `unevaluatedItems`, for each shape that
-    /// has it and declares something by it.
-    fn rest<T>(
-        &self,
-        start: usize,
-        unevaluated: impl Fn(&Shapes, &Shape) -> Option<T>,
-    ) -> Vec<(&'a Shape, T)> {
-        let left = |shape: &&'a Shape| Some((*shape, unevaluated(self.shapes, shape)?));
+    /// What of an object is left to `unevaluatedProperties`, for each schema under that word that
+    /// declares something.
+    fn unevaluated_members(&self, value: &'v Value, start: usize) -> Vec<(Id, HashSet<&'v str>)> {
+        let left = |shape: &&'a Shape| {
+            let id = shape.unevaluated_members.filter(|id| !self.shapes.is_nothing(*id))?;
+            let names = unevaluated_members(self.shapes, shape, value, &self.guesses);
+            Some((id, names.into_iter().collect()))
+        };
+        self.frame(start).iter().filter_map(left).collect()
+    }
+
+    /// What of an array is left to `unevaluatedItems`, in order, in the same way.
+    fn unevaluated_items(&self, value: &Value, start: usize) -> Vec<(Id, Vec<usize>)> {
+        let left = |shape: &&'a Shape| {
+            let id = shape.unevaluated_items.filter(|id| !self.shapes.is_nothing(*id))?;
+            Some((id, unevaluated_items(self.shapes, shape, value, &self.guesses)))
+        };
         self.frame(start).iter().filter_map(left).collect()
     }
 
@@ -103,7 +120,7 @@ impl<'a, 'v> Walk<'a, 'v> {
         member: &Value,
         start: usize,
         end: usize,
-        rest: &[(&'a Shape, Vec<&str>)],
+        rest: &[(Id, HashSet<&str>)],
     ) -> bool {
         let mut declared = false;
         let mut opening = false;
@@ -117,10 +134,8 @@ impl<'a, 'v> Walk<'a, 'v> {
         if opening {
             opened = self.additional(name, member, declared, start, end);
         }
-        for (shape, names) in rest {
-            if let (Some(id), true) = (shape.unevaluated_members, names.contains(&name)) {
-                opened |= self.open(id, member, declared, end);
-            }
+        for (id, _) in rest.iter().filter(|(_, names)| names.contains(name)) {
+            opened |= self.open(*id, member, declared, end);
         }
         declared || opened
     }
@@ -174,7 +189,7 @@ impl<'a, 'v> Walk<'a, 'v> {
         item: &Value,
         start: usize,
         end: usize,
-        rest: &[(&'a Shape, Vec<usize>)],
+        rest: &[(Id, Vec<usize>)],
     ) {
         let mut declared = false;
         for position in start..end {
@@ -184,10 +199,8 @@ impl<'a, 'v> Walk<'a, 'v> {
                 self.apply(id, item, end);
             }
         }
-        for (shape, indexes) in rest {
-            if let (Some(id), true) = (shape.unevaluated_items, indexes.contains(&index)) {
-                self.open(id, item, declared, end);
-            }
+        for (id, _) in rest.iter().filter(|(_, indexes)| indexes.binary_search(&index).is_ok()) {
+            self.open(*id, item, declared, end);
         }
     }
 
@@ -206,7 +219,7 @@ impl<'a, 'v> Walk<'a, 'v> {
             self.apply(*id, value, base);
         }
         for choice in shape.choices.iter().filter(|choice| choice.declares) {
-            for id in applying(self.shapes, choice, value) {
+            for id in applying(self.shapes, choice, value, &self.guesses) {
                 self.apply(id, value, base);
             }
         }
@@ -433,6 +446,38 @@ mod tests {
 
         let data = json!({"next": {"next": {"leaf": 1, "x": 1}}});
         assert_eq!(undeclared_in(&schema, &data), ["/next/next/x"]);
+    }
+
+    #[test]
+    fn ever_so_many_items_and_members_are_looked_up_and_not_searched() {
+        // Searched for one by one in a list, these would take minutes.
+        let items = Value::Array(vec![json!({}); 150_000]);
+        let members: Value = (0..150_000).map(|n| (format!("m{n}"), json!({}))).collect();
+
+        let schema = |word: &str| json!({word: {"type": "object"}});
+        assert!(undeclared_in(&schema("unevaluatedItems"), &items).is_empty());
+        assert!(undeclared_in(&schema("unevaluatedProperties"), &members).is_empty());
+    }
+
+    #[test]
+    fn which_alternative_is_meant_is_asked_a_bounded_number_of_times() {
+        // The alternatives for the whole are told apart by nothing, so that both apply.
+        let schema = json!({
+            "oneOf": [{"items": {"$ref": "#/$defs/pay"}}, {"items": {"$ref": "#/$defs/pay"}}],
+            "$defs": {"pay": {"oneOf": [
+                {"properties": {"kind": {"const": "card"}, "pan": {"type": "string"}}},
+                {"properties": {"kind": {"const": "cash"}, "till": {}}}
+            ]}}
+        });
+        let last = json!({"kind": "card", "pan": 1, "till": 1});
+        let after = |count: usize| {
+            let mut items = vec![json!({"kind": "card", "pan": 1}); count];
+            items.push(last.clone());
+            undeclared_in(&schema, &Value::Array(items))
+        };
+
+        assert_eq!(after(5), ["/5/till"]);
+        assert!(after(2 * MAX_VIOLATIONS).is_empty());
     }
 
     #[test]

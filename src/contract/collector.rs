@@ -1,5 +1,6 @@
 //! What is known while a payload schema is collected: where references lead, and under which names.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -41,6 +42,8 @@ pub(super) struct Collector<'a> {
     /// Words that demand nothing here, and where they stand.
     pub(super) unasserted: Vec<(String, Location)>,
     pub(super) mistakes: Vec<Diagnostic>,
+    /// Whether any file asks about items that nothing has looked at, once somebody wants to know.
+    pub(super) asks_about_items: OnceCell<bool>,
 }
 
 impl<'a> Collector<'a> {
@@ -57,6 +60,7 @@ impl<'a> Collector<'a> {
             schemas: 0,
             unasserted: Vec::new(),
             mistakes: Vec::new(),
+            asks_about_items: OnceCell::new(),
         }
     }
 

@@ -102,9 +102,9 @@ const fn spend(left: &mut usize) -> bool {
     is_left
 }
 
+/// The definition that a reference of the normal form leads to.
 pub(super) fn resolve<'s>(root: &'s Value, reference: &str) -> Option<&'s Value> {
-    let (word, name) = reference.strip_prefix("#/")?.split_once('/')?;
-    root.get(word)?.get(name)
+    root.get("$defs")?.get(reference.strip_prefix("#/$defs/")?)
 }
 
 pub(super) fn list<'s>(schema: &'s Value, word: &str) -> impl Iterator<Item = &'s Value> {

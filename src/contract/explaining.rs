@@ -1,5 +1,7 @@
 //! How data breaks a shape: every breach under a stable code, at its pointer.
 
+use std::cell::Cell;
+
 use serde_json::{Map, Value};
 
 use crate::contract::accepting::{accepts, contained, unevaluated_items, unevaluated_members};
@@ -169,6 +171,9 @@ impl Explainer<'_, '_> {
     }
 
     fn choice(&mut self, choice: &Choice, value: &Value) {
+        if self.is_full() {
+            return;
+        }
         let (branches, code, rule) = match &choice.kind {
             ChoiceKind::Condition { test, then, otherwise } => {
                 let part = if accepts(self.shapes, *test, value) { then } else { otherwise };
@@ -218,16 +223,21 @@ impl Explainer<'_, '_> {
     }
 
     fn unevaluated(&mut self, shape: &Shape, value: &Value) {
+        if self.is_full() {
+            return;
+        }
+        // Each value that needs one has been reported, so that there are few.
+        let guesses = Cell::new(MAX_VIOLATIONS);
         match (value, shape.unevaluated_members, shape.unevaluated_items) {
             (Value::Object(members), Some(id), _) => {
-                for name in unevaluated_members(self.shapes, shape, value) {
+                for name in unevaluated_members(self.shapes, shape, value, &guesses) {
                     if let Some(member) = members.get(name) {
                         self.rest(name, id, member);
                     }
                 }
             }
             (Value::Array(items), _, Some(id)) => {
-                for index in unevaluated_items(self.shapes, shape, value) {
+                for index in unevaluated_items(self.shapes, shape, value, &guesses) {
                     let Some(item) = items.get(index) else { continue };
                     if self.shapes.is_nothing(id) {
                         self.undeclared_item(index);

@@ -38,7 +38,7 @@ pub(super) enum Standing {
 }
 
 /// Words that demand something of data or find a schema, in one dialect or another.
-const APPLIED: [&str; 54] = [
+const APPLIED: [&str; 52] = [
     "$anchor",
     "$defs",
     "$dynamicAnchor",
@@ -91,9 +91,6 @@ const APPLIED: [&str; 54] = [
     "unevaluatedItems",
     "unevaluatedProperties",
     "uniqueItems",
-    // Words of the past that people still write; no dialect that is read has them.
-    "divisibleBy",
-    "extends",
 ];
 
 /// Words that say something to people and programs.
@@ -119,6 +116,7 @@ const CONTENT: [&str; 3] = ["contentEncoding", "contentMediaType", "contentSchem
 /// Tells what a keyword is in a dialect. Words that begin with `x-` are everyone's own.
 pub(super) fn standing(keyword: &str, dialect: Dialect) -> Standing {
     match (keyword, dialect) {
+        // Words of the past that people still write; no dialect that is read has them.
         ("divisibleBy", _) => Standing::Foreign("write `multipleOf`"),
         ("extends", _) => Standing::Foreign("write `allOf`"),
         ("additionalItems", Dialect::Draft202012) => Standing::Foreign(
@@ -182,6 +180,11 @@ mod tests {
             }
         }
         assert_eq!(standing("x-minlength", Dialect::Draft7), Standing::Annotation);
+        for (word, past) in [("divisibleby", "divisibleBy"), ("extend", "extends")] {
+            let told = standing(word, Dialect::Draft7);
+            assert!(matches!(told, Standing::Unknown(meant) if meant != Some(past)), "{told:?}");
+            assert!(matches!(standing(past, Dialect::Draft7), Standing::Foreign(_)), "{past}");
+        }
     }
 
     #[test]

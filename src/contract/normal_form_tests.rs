@@ -8,6 +8,7 @@ use crate::contract::bundle::ContractBundle;
 use crate::contract::dialect::Dialect;
 use crate::contract::fields::Generation;
 use crate::contract::reference::{Library, Location};
+use crate::contract::rules::Rules;
 use crate::contract::text::Text;
 
 const DIALECT: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -348,4 +349,21 @@ fn every_dangling_reference_is_found_not_the_first_alone() {
     assert!(found[0].contains("leads nowhere"));
     assert!(found[1].contains("never fetched"));
     assert!(found[2].contains("does not name a place by its path"));
+}
+
+#[test]
+fn contains_of_2019_looks_at_nothing_whichever_file_asks() {
+    let contract = "payload: { $ref: './a.json' }\n";
+    let asking = r#"{"$schema": "https://json-schema.org/draft/2019-09/schema",
+        "$ref": "./b.json", "unevaluatedItems": false}"#;
+    let counting = r#"{"$schema": "https://json-schema.org/draft/2019-09/schema",
+        "contains": {"type": "integer"}}"#;
+    let files = [("a.yaml", contract), ("a.json", asking), ("b.json", counting)];
+    let schema = bundled(&files, None).unwrap().0.schema;
+    let rules = Rules::compile(&schema).ok().unwrap();
+
+    assert!(!rules.accept(&json!([1])), "{schema}");
+    let alone = [("a.yaml", "payload: { $ref: './b.json' }\n"), ("b.json", counting)];
+    let schema = bundled(&alone, None).unwrap().0.schema;
+    assert!(Rules::compile(&schema).ok().unwrap().accept(&json!([1])), "{schema}");
 }

@@ -122,12 +122,14 @@ impl<'a> Collector<'a> {
     }
 
     /// Whether `contains` must not count as having looked at items (2019-09, section 9.3.1.4).
+    ///
+    /// Who asks about the items may stand in another file than `contains`.
     pub(super) fn counts_only(&self, schema: &Copied<'_>) -> bool {
-        schema.scope.dialect == Dialect::Draft201909
-            && self
-                .library
-                .value(&Location::root(&schema.at.file))
-                .is_some_and(|file| mentions(file, "unevaluatedItems"))
+        let asks = || {
+            let mut files = self.library.files();
+            files.any(|(_, text)| mentions(text.tree(), "unevaluatedItems"))
+        };
+        schema.scope.dialect == Dialect::Draft201909 && *self.asks_about_items.get_or_init(asks)
     }
 
     /// Where `contains` must not count as having looked at items, it stands under two negations:

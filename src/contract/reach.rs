@@ -117,10 +117,10 @@ impl<'s> SchemaPlace<'s> {
 
     /// The names of members that objects here must have if they have `name`.
     pub(super) fn required_with(&self, name: &str) -> BTreeSet<&'s str> {
-        let lists = self.certain.iter().filter(|_| !self.open).flat_map(|schema| {
-            let lists = ["dependentRequired", "dependencies"].map(|word| schema.get(word));
-            lists.into_iter().flatten().filter_map(|lists| lists.get(name))
-        });
+        let lists =
+            self.certain.iter().filter(|_| !self.open).flat_map(|schema| {
+                schema.get("dependentRequired").and_then(|lists| lists.get(name))
+            });
         lists.flat_map(texts).collect()
     }
 
@@ -285,10 +285,8 @@ impl<'s> SchemaPlace<'s> {
             let has_condition = object.contains_key("if");
             let conditions = ["if", "then", "else"].into_iter().filter(|_| has_condition);
             let conditions = conditions.filter_map(|word| object.get(word));
-            let dependent = ["dependentSchemas", "dependencies"]
-                .into_iter()
-                .filter_map(|word| object.get(word)?.as_object())
-                .flat_map(serde_json::Map::values);
+            let dependent = object.get("dependentSchemas").and_then(Value::as_object);
+            let dependent = dependent.into_iter().flat_map(serde_json::Map::values);
             let in_doubt = choices.chain(conditions).chain(dependent);
             open.extend(in_doubt.map(|part| (part, false, Standing::Added)));
         }
@@ -352,9 +350,6 @@ pub(super) fn is_index(token: &str) -> bool {
 
 /// The schemas of the first items one by one, and of all after them.
 fn item_schemas(schema: &Value) -> (&[Value], Option<&Value>) {
-    match (schema.get("prefixItems"), schema.get("items")) {
-        (Some(Value::Array(first)), rest) => (first, rest),
-        (_, Some(Value::Array(first))) => (first, schema.get("additionalItems")),
-        (_, rest) => (&[], rest),
-    }
+    let first = schema.get("prefixItems").and_then(Value::as_array);
+    (first.map(Vec::as_slice).unwrap_or_default(), schema.get("items"))
 }

@@ -9,6 +9,9 @@ use crate::contract::keyword::{Holds, holds};
 const LATER: [&str; 4] =
     ["unevaluatedProperties", "unevaluatedItems", "minContains", "maxContains"];
 
+/// Words under which a schema that accepts more can make the whole accept less.
+const REFUSES_MORE: [&str; 4] = ["oneOf", "not", "if", "maxContains"];
+
 const DRAFT_07: &str = "http://json-schema.org/draft-07/schema#";
 const DRAFT_2020_12: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -18,7 +21,7 @@ const DRAFT_2020_12: &str = "https://json-schema.org/draft/2020-12/schema";
 /// consumers have.
 pub(super) fn served(schema: &Value, old: bool) -> Value {
     let mut served = schema.clone();
-    if !mentions(&served, &["oneOf", "not", "if"]) {
+    if !mentions(&served, &REFUSES_MORE) {
         each(&mut served, &mut open);
     }
     let old = old && !mentions(&served, &LATER);
@@ -133,12 +136,16 @@ mod tests {
             "$defs": {"d": {"prefixItems": [{}], "additionalProperties": true}}
         });
         let mut exclusive = json!({"oneOf": [closed]});
+        let mut counted = json!({"contains": closed, "maxContains": 1});
 
         open["$schema"] = DRAFT_2020_12.into();
         assert_eq!(served(&closed, false), open);
         let same = served(&exclusive, false);
         exclusive["$schema"] = DRAFT_2020_12.into();
         assert_eq!(same, exclusive);
+        let same = served(&counted, false);
+        counted["$schema"] = DRAFT_2020_12.into();
+        assert_eq!(same, counted);
     }
 
     #[test]

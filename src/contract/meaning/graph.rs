@@ -119,10 +119,9 @@ impl<'a> Graph<'a> {
             ("required" | "enum" | "type", value) => Part::Value(set(value)),
             ("allOf" | "anyOf", Value::Array(items)) => Part::Set(list(items), true),
             ("oneOf", Value::Array(items)) => Part::Set(list(items), false),
-            ("prefixItems" | "items", Value::Array(items)) => Part::List(list(items)),
+            ("prefixItems", Value::Array(items)) => Part::List(list(items)),
             (
-                "properties" | "patternProperties" | "dependentSchemas" | "dependencies"
-                | "dependentRequired",
+                "properties" | "patternProperties" | "dependentSchemas" | "dependentRequired",
                 value,
             ) => self.map(value.as_object()?, open),
             ("discriminator", Value::Object(object)) => self.discriminator(object, open),
@@ -135,7 +134,6 @@ impl<'a> Graph<'a> {
                 | "unevaluatedProperties"
                 | "propertyNames"
                 | "items"
-                | "additionalItems"
                 | "unevaluatedItems"
                 | "contains"
                 | "not"
@@ -149,7 +147,7 @@ impl<'a> Graph<'a> {
         Some(part)
     }
 
-    /// Schemas by name, and lists of names as they stand in `dependencies`.
+    /// Schemas by name, and lists of names as they stand in `dependentRequired`.
     fn map(&mut self, members: &'a Map<String, Value>, open: &mut Vec<(&'a Value, usize)>) -> Part {
         let mut numbers = BTreeMap::new();
         for (name, member) in members {

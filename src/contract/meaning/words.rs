@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::event::number::crossing_text;
 
 /// Words that assert nothing.
-pub(super) const ANNOTATIONS: [&str; 14] = [
+pub(super) const ANNOTATIONS: [&str; 12] = [
     "title",
     "description",
     "default",
@@ -20,15 +20,12 @@ pub(super) const ANNOTATIONS: [&str; 14] = [
     "xml",
     "$comment",
     "$schema",
-    "$id",
-    "$vocabulary",
 ];
 
 /// Whether a word says anything about data.
 pub(super) fn asserts(word: &str) -> bool {
-    let is_definitions = matches!(word, "$defs" | "definitions");
     let is_annotation = ANNOTATIONS.contains(&word) || word.starts_with("content");
-    !is_definitions && !is_annotation && !word.starts_with("x-")
+    word != "$defs" && !is_annotation && !word.starts_with("x-")
 }
 
 /// A list whose order and repeats say nothing; one alone is the same without the list.

@@ -7,6 +7,8 @@ pub(in crate::contract) enum PatternMistake {
     Syntax { problem: String, at: usize },
     /// It would need more than linear time: what of it.
     Nonlinear { what: &'static str, at: usize },
+    /// Too many of its steps can be open at once.
+    TooWide,
     /// It is too large by itself.
     TooLarge,
     /// It and the other patterns of its payload are too large together.
@@ -22,6 +24,11 @@ impl PatternMistake {
             }
             Self::Nonlinear { what, at } => {
                 format!("a pattern with a {what}, at its character {at}")
+            }
+            Self::TooWide => {
+                "a pattern that would take too long: more than 600 of its steps can be open \
+                              at once"
+                    .to_owned()
             }
             Self::TooLarge => "a pattern that is too large: it is longer than 65536 bytes, or has \
                                more than 5000 steps once its repetitions of groups are written out"
@@ -45,6 +52,10 @@ impl PatternMistake {
                 "patterns take linear time: they have no look-around and no back-references; say the \
                  same with several patterns in `allOf`, with `not`, or with `minLength` and \
                  `maxLength`"
+            }
+            Self::TooWide => {
+                "begin it with `^`, repeat a group less often, or leave it fewer ways to go on; \
+                 `maxLength` bounds the length"
             }
             Self::TooLarge | Self::TooLargeTogether => {
                 "repeat a group less often; one character or class, as in `[a-z]{1,2000}`, may be \

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use regex_syntax::hir::ClassUnicode;
 
+use crate::contract::pattern::breadth::is_too_wide;
 use crate::contract::pattern::class::CharClass;
 use crate::contract::pattern::mistake::PatternMistake;
 use crate::contract::pattern::program::Program;
@@ -89,6 +90,9 @@ impl PatternPool {
             (Matching::Steps(steps), size)
         } else {
             let program = Program::of(&piece, &mut class)?;
+            if is_too_wide(&program) {
+                return Err(PatternMistake::TooWide);
+            }
             let size = program.len();
             (Matching::Program(program), size)
         };

@@ -169,3 +169,39 @@ fn pairs_in_words_of_open_api_agree() {
 fn pairs_where_no_dialect_is_named_agree() {
     agree(Words::unnamed());
 }
+
+#[test]
+fn what_crosses_keeps_the_schema_that_is_served() {
+    let dialects =
+        [Words::draft_2020_12(), Words::draft_2019_09(), Words::draft_07(), Words::unnamed()];
+    let mut crossing = 0;
+    for (seed, words) in (1..=240).zip(dialects.into_iter().cycle()) {
+        let mut dice = Dice::new(seed);
+        let schema = generated::schema(&mut dice, words);
+        let Ok(message) = message(words, &schema) else { continue };
+        let served = message.schema_json();
+        let options = jsonschema::options().should_validate_formats(false);
+        let Ok(consumer) = options.build(served) else { continue };
+        for _ in 0..DATA {
+            let data = as_crossed(&generated::data(&mut dice, &schema)).unwrap();
+            if message.check(&data).is_empty() {
+                crossing += 1;
+                assert!(consumer.is_valid(&data), "seed {seed}: {schema}\n{served}\n{data}");
+            }
+        }
+    }
+    assert!(crossing > 300, "{crossing}");
+}
+
+#[test]
+fn an_item_that_is_not_counted_is_not_counted_where_objects_are_open() {
+    let part = serde_json::json!({"properties": {"a": true}, "additionalProperties": false});
+    let schema = serde_json::json!({
+        "items": {"properties": {"a": true, "b": true}}, "contains": part, "maxContains": 1
+    });
+    let message = message(Words::draft_2020_12(), &schema).unwrap();
+    let data = serde_json::json!([{"a": 1}, {"a": 1, "b": 1}]);
+
+    assert!(message.check(&data).is_empty());
+    assert!(jsonschema::is_valid(message.schema_json(), &data), "{}", message.schema_json());
+}
