@@ -146,14 +146,10 @@ impl Check<'_> {
             publications.iter().count()
         );
         self.keep(&self.config.publications, catalog.check_sources(&publications));
-        let unfit = catalog.analyse(&publications);
-        let gate = Gate::new(Arc::new(catalog), &publications);
-        if let Some(gate) = self.keep(&self.config.contracts, gate) {
-            self.note_all(&self.config.contracts, gate.warnings().to_vec());
-            self.rehearse(&publications, &gate);
-            self.log(gate.catalog(), &publications);
-        }
-        self.note_all(&self.config.publications, unfit);
+        let gate = Gate::of_what_is_sound(Arc::new(catalog), &publications);
+        self.note_all(&self.config.contracts, gate.diagnostics().to_vec());
+        self.publications(&publications, &gate);
+        self.log(gate.catalog(), &publications);
         let subscriptions = self.folder(&self.config.subscriptions);
         for (name, text) in &subscriptions {
             self.subscription(&shown(&self.config.subscriptions.join(name)), text);
@@ -174,15 +170,17 @@ impl Check<'_> {
         }
     }
 
-    fn rehearse(&mut self, publications: &Publications, gate: &Gate) {
+    /// Holds publications against their messages, and tries those whose message is there.
+    fn publications(&mut self, publications: &Publications, gate: &Gate) {
         for publication in publications.iter() {
             let (rehearsed, mistakes) = rehearse(publication, gate);
             self.rehearsals.push(rehearsed);
+            let unfit = gate.catalog().unfit(publication);
             // What the analysis has said is not said again by an example.
-            let is_error = |found: &Diagnostic| found.severity == Severity::Error;
-            if !gate.catalog().unfit(publication).iter().any(is_error) {
+            if !unfit.iter().any(Diagnostic::is_error) {
                 self.note_all(&self.config.publications, mistakes);
             }
+            self.note_all(&self.config.publications, unfit);
         }
     }
 

@@ -10,8 +10,8 @@ use crate::enrich::{MadeData, Mode, PatchStep, Publication, Publications};
 use crate::event::Diagnostic;
 
 impl Catalog {
-    /// Everything in publications that does not fit their messages, each at its place. Those
-    /// without a message are left out: a gate refuses them.
+    /// Everything in publications that does not fit their messages, each at its place. A gate
+    /// refuses those without a message.
     pub fn analyse(&self, publications: &Publications) -> Vec<Diagnostic> {
         publications.iter().flat_map(|one| self.unfit(one)).collect()
     }
@@ -19,7 +19,7 @@ impl Catalog {
     /// Everything in a publication that does not fit its message, each at its place.
     pub fn unfit(&self, publication: &Publication) -> Vec<Diagnostic> {
         let message = self.message_of(publication);
-        message.map_or_else(Vec::new, |message| analyse(publication, message))
+        message.map_or_else(|| publication.noticed(), |message| analyse(publication, message))
     }
 }
 

@@ -4,7 +4,8 @@ use json_patch::PatchOperation;
 use json_patch::jsonptr::{Pointer, Resolve as _};
 use serde_json::Value;
 
-use crate::enrich::{PatchStep, Publication};
+use crate::enrich::publication::PublicationFile;
+use crate::enrich::{Mode, PatchStep, Publication};
 use crate::event::{Diagnostic, Placed, YamlNode};
 use crate::route::Pattern;
 
@@ -36,8 +37,8 @@ pub(super) struct Notice {
 
 impl Notice {
     /// The same, shown in its file.
-    pub(super) fn shown(self, name: &str, text: &str) -> Diagnostic {
-        let shown = Diagnostic::at(name, text, self.place, self.problem).with_help(self.help);
+    pub(super) fn shown(self, file: &PublicationFile) -> Diagnostic {
+        let shown = file.mistake(self.place, self.problem).with_help(self.help);
         if self.is_warning { shown.into_warning() } else { shown }
     }
 }
@@ -109,7 +110,7 @@ fn near_envelope(name: &str, otherwise: &str) -> String {
 
 impl Publication {
     /// What was noticed in it without its contract: what no event can meet is an error, what some
-    /// events may not meet is a warning.
+    /// events may not meet is a warning, and all of it where the publication observes.
     pub fn noticed(&self) -> Vec<Diagnostic> {
         let mut found = self.noticed.clone();
         let places = self.places();
@@ -136,6 +137,9 @@ impl Publication {
                 }
                 _ => {}
             }
+        }
+        if self.mode() == Mode::Observe {
+            found = found.into_iter().map(Diagnostic::into_warning).collect();
         }
         found
     }

@@ -55,5 +55,5 @@ pub use timestamp::{Timestamp, TimestampError};
 pub use token_digest::{TokenDigest, TokenDigestError};
 pub use trace::{TraceContext, TraceContextError};
 pub use violation::Violation;
-pub use yaml_pieces::{YamlPieces, read_pieces, read_whole};
+pub use yaml_pieces::{YamlPieces, YamlPlaces, read_pieces, read_whole};
 pub use yaml_tree::{Placed, YamlNode};
