@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::enrich::publication::PublicationFile;
 use crate::enrich::{Mode, PatchStep, Publication};
-use crate::event::{Diagnostic, Placed, YamlNode};
+use crate::event::{Diagnostic, Placed, YamlNode, nearest};
 use crate::route::Pattern;
 
 /// The members of an envelope, as patterns and pointers name them.
@@ -96,15 +96,10 @@ pub(super) fn prefix_without_dot(prefix: &Placed<String>) -> Option<Notice> {
 
 /// The known member of an envelope that is meant, or else all of them.
 fn near_envelope(name: &str, otherwise: &str) -> String {
-    let plain = |text: &str| text.to_lowercase().replace(['-', '_'], "");
-    let known = || ENVELOPE.iter().filter(|known| **known != "$or");
-    let scored = known().map(|known| (strsim::jaro_winkler(&plain(name), &plain(known)), known));
-    match scored.max_by(|a, b| a.0.total_cmp(&b.0)) {
-        Some((score, known)) if score > 0.8 => format!("did you mean `{known}`?"),
-        _ => {
-            let known: Vec<&str> = known().copied().collect();
-            format!("it has: {}; {otherwise}", known.join(", "))
-        }
+    let known: Vec<&str> = ENVELOPE.into_iter().filter(|known| *known != "$or").collect();
+    match nearest(name, known.iter().copied()) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => format!("it has: {}; {otherwise}", known.join(", ")),
     }
 }
 
