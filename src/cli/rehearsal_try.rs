@@ -11,7 +11,7 @@ use crate::contract::{Message, SampleKind};
 use crate::enrich::{
     EnrichError, Enriched, PatchFailure, PatchProblem, PatchStep, Publication, Rehearsal,
 };
-use crate::event::Violation;
+use crate::event::{Violation, is_item_index};
 use crate::telemetry::error_chain;
 
 /// Data that an event should become.
@@ -91,7 +91,7 @@ pub(super) fn constants(publication: &Publication) -> BTreeMap<String, Value> {
         // What is written there, above or below takes the place of what stood there before.
         found.retain(|known: &String, _| !is_within(known, at) && !is_within(at, known));
         let is_plain = !at.is_empty()
-            && at.split('/').all(|token| !is_index(token) && !matches!(token, "-" | "*"));
+            && at.split('/').all(|token| !is_item_index(token) && !matches!(token, "-" | "*"));
         if let Some(value) = value.filter(|_| is_plain && !step.is_conditional()) {
             found.insert(at.to_owned(), value.clone());
         }
@@ -102,10 +102,6 @@ pub(super) fn constants(publication: &Publication) -> BTreeMap<String, Value> {
 /// Tells whether a pointer names a place or something below it.
 pub(super) fn is_within(pointer: &str, around: &str) -> bool {
     pointer.strip_prefix(around).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-fn is_index(token: &str) -> bool {
-    !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn below_data(pointer: &Pointer) -> Option<&str> {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::contract::demands::{allows, list, required_by, resolve, texts};
 use crate::contract::rules::Rules;
-use crate::event::nearest;
+use crate::event::{is_item_index, nearest};
 
 /// Schemas that may apply to one place, at the most; beyond it nothing is claimed about the place.
 const MAX_SCHEMAS: usize = 2_000;
@@ -148,8 +148,8 @@ impl<'s> SchemaPlace<'s> {
     }
 
     fn steps_to_items(&self, token: &str) -> bool {
-        let is_index = is_index(token) || matches!(token, "-" | "*");
-        is_index && self.may_be("array")
+        let is_item = is_item_index(token) || matches!(token, "-" | "*");
+        is_item && self.may_be("array")
     }
 
     /// Adds what the schemas say about a member or an item; tells whether one declares the member.
@@ -341,12 +341,6 @@ pub(super) fn reach<'t>(schema: &Value, tokens: impl IntoIterator<Item = &'t str
         (true, false) => Reach::Open,
         (false, false) => Reach::Optional,
     }
-}
-
-/// Whether a token of a pointer can name an item (RFC 6901, section 4).
-pub(super) fn is_index(token: &str) -> bool {
-    let digits = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit());
-    digits && (token == "0" || !token.starts_with('0'))
 }
 
 /// The schemas of the first items one by one, and of all after them.

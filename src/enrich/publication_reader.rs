@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use json_patch::jsonptr::PointerBuf;
+use json_patch::jsonptr::{PointerBuf, Token};
 use serde_json::Value;
 
 use crate::enrich::marked::Marks;
@@ -12,7 +12,7 @@ use crate::enrich::patch_effort::LIMITS;
 use crate::enrich::publication::PublicationFile;
 use crate::enrich::{CrossingProblem, Numbers};
 use crate::event::number::{crossing_text, is_exact};
-use crate::event::{Diagnostic, Placed, YamlNode, yaml};
+use crate::event::{Diagnostic, Placed, YamlNode, is_false_index, yaml};
 use crate::route::Pattern;
 
 /// Reads the parts of one file, and notes what is wrong with them.
@@ -108,12 +108,12 @@ impl<'a> PublicationReader<'a> {
             self.mistake(place, format!("`{text}` is not a pointer"), help);
             return None;
         };
-        let is_negative = |token: &str| {
-            token.strip_prefix('-').is_some_and(|size| {
-                !size.is_empty() && size.bytes().all(|byte| byte.is_ascii_digit())
-            })
-        };
-        if let Some(token) = pointer.tokens().find(|token| is_negative(token.encoded())) {
+        // Below `/detail`, an object of the producer may have such a member.
+        let is_of_arrays = |first: Token<'_>| matches!(first.encoded(), "data" | "resources");
+        let is_negative = |token: &str| token.starts_with('-') && is_false_index(token);
+        if pointer.first().is_some_and(is_of_arrays)
+            && let Some(token) = pointer.tokens().find(|token| is_negative(token.encoded()))
+        {
             let problem = format!("no array has an item `{}`", token.encoded());
             let help = "items count from 0; `-` is the place after the last one, to add there";
             self.mistake(place, problem, help);

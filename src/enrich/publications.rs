@@ -159,6 +159,29 @@ mod tests {
     }
 
     #[test]
+    fn a_member_below_the_detail_may_be_called_like_a_negative_number() {
+        let item = SOUND.replace("detail-typ", "detail-type").replace(
+            "patch: []",
+            "metadata: /detail/-1\n    attributes: { a: /detail/-2/b }\n    \
+             patch: [{ op: copy, from: /detail/lines/-5/a, path: /data/a }]",
+        );
+
+        let (mistakes, noticed) = found("", &[&item]);
+
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        assert_eq!(noticed.len(), 3, "{noticed:?}");
+        for (noticed, token) in noticed.iter().zip(["-1", "-2", "-5"]) {
+            let words = format!("warning: `{token}` is no index of an array");
+            assert!(noticed.contains(&words), "{noticed}");
+        }
+        for path in ["/data/-5", "/data/a/-5/b"] {
+            let (mistakes, _) =
+                found("", &[&item.replace("path: /data/a", &format!("path: {path}"))]);
+            assert!(mistakes.iter().any(|one| one.contains("no array has an item `-5`")));
+        }
+    }
+
+    #[test]
     fn one_event_of_a_domain_is_published_once() {
         let found = load(&[("a.yaml", file("orders", "A.B")), ("b.yaml", file("orders", "A.B"))]);
 

@@ -18,6 +18,7 @@ mod event_time;
 mod extension;
 mod fault;
 mod id;
+mod item_index;
 pub mod json;
 mod json_reader;
 mod names;
@@ -46,6 +47,7 @@ pub use extension::{
 };
 pub use fault::{Blame, Fault};
 pub use id::{EventId, EventIdError};
+pub use item_index::{is_false_index, is_item_index};
 pub use names::{CallerId, ConsumerId, NameError, RedriveId, ReplayId, SubscriptionId};
 pub use nearest::nearest;
 pub use number::{NumberFault, NumericValue};
