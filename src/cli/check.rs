@@ -15,7 +15,7 @@ use crate::config::{self, Config, Texts};
 use crate::contract::{Catalog, Gate};
 use crate::egress::Egress;
 use crate::enrich::Publications;
-use crate::event::{Diagnostic, Severity, read_whole};
+use crate::event::{Diagnostic, Severity, number_of, read_whole};
 use crate::keys::{FileKeyStore, KeyRing};
 use crate::subscriptions::{SubscriptionDocument, Subscriptions};
 use crate::telemetry::error_chain;
@@ -81,20 +81,16 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
     for mistake in &mistakes {
         output.note(mistake);
     }
-    let warnings = mistakes.iter().filter(|one| one.severity == Severity::Warning).count();
-    let errors = mistakes.len() - warnings;
+    let errors = mistakes.iter().filter(|one| one.is_error()).count();
+    let warnings = mistakes.len() - errors;
     let warned =
-        if warnings == 0 { String::new() } else { format!(", {}", count(warnings, "warning")) };
+        if warnings == 0 { String::new() } else { format!(", {}", number_of(warnings, "warning")) };
     if errors == 0 {
         output.note(format_args!("no mistake in {}, {counts}{warned}", context.config.display()));
         return Ok(Exit::Done);
     }
-    output.note(format_args!("{}{warned}", count(errors, "mistake")));
+    output.note(format_args!("{}{warned}", number_of(errors, "mistake")));
     Ok(Exit::No)
-}
-
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn document(args: &Args, output: Output, mistakes: &[Diagnostic], rehearsals: &[Rehearsed]) {
@@ -141,9 +137,9 @@ impl Check<'_> {
         self.note_all(&self.config.publications, mistakes);
         self.note_all(&self.config.publications, publications.warnings().to_vec());
         let counts = format!(
-            "{} contracts, {} publications, ",
-            catalog.documents().count(),
-            publications.iter().count()
+            "{}, {}, ",
+            number_of(catalog.documents().count(), "contract"),
+            number_of(publications.iter().count(), "publication")
         );
         self.keep(&self.config.publications, catalog.check_sources(&publications));
         let gate = Gate::of_what_is_sound(Arc::new(catalog), &publications);
@@ -154,7 +150,7 @@ impl Check<'_> {
         for (name, text) in &subscriptions {
             self.subscription(&shown(&self.config.subscriptions.join(name)), text);
         }
-        counts + &format!("{} subscriptions", subscriptions.len())
+        counts + &number_of(subscriptions.len(), "subscription")
     }
 
     /// Checks that no schema has changed which events of the log name.

@@ -185,10 +185,9 @@ fn sent(contract: &str) -> impl FnOnce(&ContractMessage) -> Result<&ContractMess
 /// In the order of files and places, each mistake once: what several messages share is an error if
 /// it is one for any of them.
 fn once(mut all: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    let is_warning = |one: &Diagnostic| one.severity == Severity::Warning;
     all.sort_by(|a, b| {
-        let first = (&a.file, a.place, &a.problem, is_warning(a));
-        first.cmp(&(&b.file, b.place, &b.problem, is_warning(b)))
+        let first = (&a.file, a.place, &a.problem, !a.is_error());
+        first.cmp(&(&b.file, b.place, &b.problem, !b.is_error()))
     });
     all.dedup_by(|b, a| (&a.file, a.place, &a.problem) == (&b.file, b.place, &b.problem));
     all

@@ -186,7 +186,7 @@ pub(super) fn compile(
         hold(library, &message, &written, mistakes);
         message.examples.push(written.example);
     }
-    let is_right = mistakes.iter().all(|mistake| mistake.severity == Severity::Warning);
+    let is_right = !mistakes.iter().any(Diagnostic::is_error);
     is_right.then_some(message)
 }
 
