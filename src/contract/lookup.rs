@@ -9,7 +9,7 @@ use crate::contract::document::{ContractDocument, ContractMessage, Found};
 use crate::contract::message::Message;
 use crate::contract::usage::ChannelAction;
 use crate::enrich::{Publication, Publications};
-use crate::event::{Diagnostic, Severity};
+use crate::event::Diagnostic;
 
 /// Why a publication cannot publish a message.
 pub struct Absence {

@@ -20,7 +20,7 @@ use crate::contract::rules::{ContractMistake, Rules};
 use crate::contract::shape::Shapes;
 use crate::contract::usage::ChannelAction;
 use crate::enrich::{CrossingFault, as_crossed};
-use crate::event::{Diagnostic, Severity, Violation};
+use crate::event::{Diagnostic, Violation};
 
 /// A message that a contract describes.
 pub struct Message {
