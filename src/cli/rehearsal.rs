@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::rehearsal_try::{TrialData, TrialFinding, constants, try_on};
+use crate::cli::rehearsal_finding::TrialFinding;
+use crate::cli::rehearsal_try::{TrialData, constants, try_on};
 use crate::contract::{Gate, Message, SampleKind, SampleRequest};
 use crate::enrich::{Mode, Publication};
 use crate::event::{Diagnostic, number_of};
@@ -155,7 +156,8 @@ fn told(publication: &Publication, tried: &TrialData, finding: &TrialFinding) ->
             "to see it: sealway contract sample {contract} {event} --edges --output json"
         )),
     };
-    if publication.mode() == Mode::Observe { mistake.into_warning() } else { mistake }
+    let is_warning = finding.is_warning || publication.mode() == Mode::Observe;
+    if is_warning { mistake.into_warning() } else { mistake }
 }
 
 impl Rehearsed {

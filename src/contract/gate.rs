@@ -106,7 +106,7 @@ impl Gate {
             });
             return Err(ContractRefusal { enriched, violations });
         };
-        violations.extend(breaches);
+        violations.extend(breaches.into_iter().map(Violation::from));
         if violations.is_empty() || enriched.publication().mode() == Mode::Observe {
             return Ok(Validated { enriched, message, identity, observed: violations });
         }

@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use json_patch::jsonptr::Pointer;
+use json_patch::jsonptr::{Pointer, PointerBuf};
 use serde_json::{Map, Value};
 
 use crate::enrich::matching_event::fill;
-use crate::enrich::reversal::Reversal;
+use crate::enrich::reversal::{Reversal, ReversedEvent};
 use crate::enrich::{Publication, PublishedAttribute};
 use crate::event::Timestamp;
 use crate::route::Pattern;
@@ -25,6 +25,8 @@ pub struct Rehearsal {
     /// Pointers into the data that the patch writes and the example does not show, so that their
     /// values are made up.
     pub guessed: Vec<String>,
+    /// Pointers into the event to values that the example shows.
+    pub shown: Vec<PointerBuf>,
 }
 
 impl Publication {
@@ -57,7 +59,7 @@ impl Publication {
     fn rehearsal(&self, example: &Value, mut groups: BTreeSet<usize>) -> Rehearsal {
         // A group whose `when` the event happens to match is done too, so its sources are needed.
         loop {
-            let (event, guessed) = self.made_up(example, &groups);
+            let ReversedEvent { event, shown, guessed } = self.made_up(example, &groups);
             let received = Arc::new(received(&event));
             let tree = received.envelope.to_tree();
             let matching = |(group, when): (usize, &Pattern)| when.matches(&tree).then_some(group);
@@ -65,31 +67,32 @@ impl Publication {
             let unforeseen: BTreeSet<usize> =
                 patterns.filter_map(matching).filter(|group| !groups.contains(group)).collect();
             if unforeseen.is_empty() {
-                return Rehearsal { received, guessed };
+                return Rehearsal { received, guessed, shown };
             }
             groups.extend(unforeseen);
         }
     }
 
-    fn made_up(&self, example: &Value, groups: &BTreeSet<usize>) -> (Value, Vec<String>) {
+    fn made_up(&self, example: &Value, groups: &BTreeSet<usize>) -> ReversedEvent {
         let mut reversal = Reversal::of(example);
         let is_done = |group: Option<usize>| group.is_none_or(|group| groups.contains(&group));
         for step in self.patch().steps().rev().filter(|step| is_done(step.group())) {
             reversal.undo(step);
         }
-        let (mut event, guessed) = reversal.into_event();
+        let mut made = reversal.into_event();
+        let event = &mut made.event;
         let patterns = self.patch().groups();
         for when in groups.iter().filter_map(|group| patterns.get(*group)) {
-            fill(&mut event, when);
+            fill(event, when);
         }
         let attributes = self.attributes().iter().filter(|set| !set.is_optional());
         let named = [self.metadata(), self.subject()].into_iter().flatten();
         for pointer in named.chain(attributes.map(PublishedAttribute::from)) {
-            if pointer.resolve(&event).is_err() {
-                put(&mut event, pointer, Value::from(PLACEHOLDER));
+            if pointer.resolve(event).is_err() {
+                put(event, pointer, Value::from(PLACEHOLDER));
             }
         }
-        (event, guessed)
+        made
     }
 }
 
