@@ -15,7 +15,7 @@ use crate::config::{self, Config, Texts};
 use crate::contract::{Catalog, Gate};
 use crate::egress::Egress;
 use crate::enrich::Publications;
-use crate::event::{Diagnostic, Severity, read_whole};
+use crate::event::{Diagnostic, Severity, number_of, read_whole};
 use crate::keys::{FileKeyStore, KeyRing};
 use crate::subscriptions::{SubscriptionDocument, Subscriptions};
 use crate::telemetry::error_chain;
@@ -81,20 +81,16 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
     for mistake in &mistakes {
         output.note(mistake);
     }
-    let warnings = mistakes.iter().filter(|one| one.severity == Severity::Warning).count();
-    let errors = mistakes.len() - warnings;
+    let errors = mistakes.iter().filter(|one| one.is_error()).count();
+    let warnings = mistakes.len() - errors;
     let warned =
-        if warnings == 0 { String::new() } else { format!(", {}", count(warnings, "warning")) };
+        if warnings == 0 { String::new() } else { format!(", {}", number_of(warnings, "warning")) };
     if errors == 0 {
         output.note(format_args!("no mistake in {}, {counts}{warned}", context.config.display()));
         return Ok(Exit::Done);
     }
-    output.note(format_args!("{}{warned}", count(errors, "mistake")));
+    output.note(format_args!("{}{warned}", number_of(errors, "mistake")));
     Ok(Exit::No)
-}
-
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn document(args: &Args, output: Output, mistakes: &[Diagnostic], rehearsals: &[Rehearsed]) {
@@ -141,24 +137,20 @@ impl Check<'_> {
         self.note_all(&self.config.publications, mistakes);
         self.note_all(&self.config.publications, publications.warnings().to_vec());
         let counts = format!(
-            "{} contracts, {} publications, ",
-            catalog.documents().count(),
-            publications.iter().count()
+            "{}, {}, ",
+            number_of(catalog.documents().count(), "contract"),
+            number_of(publications.iter().count(), "publication")
         );
         self.keep(&self.config.publications, catalog.check_sources(&publications));
-        let unfit = catalog.analyse(&publications);
-        let gate = Gate::new(Arc::new(catalog), &publications);
-        if let Some(gate) = self.keep(&self.config.contracts, gate) {
-            self.note_all(&self.config.contracts, gate.warnings().to_vec());
-            self.rehearse(&publications, &gate);
-            self.log(gate.catalog(), &publications);
-        }
-        self.note_all(&self.config.publications, unfit);
+        let gate = Gate::of_what_is_sound(Arc::new(catalog), &publications);
+        self.note_all(&self.config.contracts, gate.diagnostics().to_vec());
+        self.publications(&publications, &gate);
+        self.log(gate.catalog(), &publications);
         let subscriptions = self.folder(&self.config.subscriptions);
         for (name, text) in &subscriptions {
             self.subscription(&shown(&self.config.subscriptions.join(name)), text);
         }
-        counts + &format!("{} subscriptions", subscriptions.len())
+        counts + &number_of(subscriptions.len(), "subscription")
     }
 
     /// Checks that no schema has changed which events of the log name.
@@ -174,15 +166,17 @@ impl Check<'_> {
         }
     }
 
-    fn rehearse(&mut self, publications: &Publications, gate: &Gate) {
+    /// Holds publications against their messages, and tries those whose message is there.
+    fn publications(&mut self, publications: &Publications, gate: &Gate) {
         for publication in publications.iter() {
             let (rehearsed, mistakes) = rehearse(publication, gate);
             self.rehearsals.push(rehearsed);
+            let unfit = gate.catalog().unfit(publication);
             // What the analysis has said is not said again by an example.
-            let is_error = |found: &Diagnostic| found.severity == Severity::Error;
-            if !gate.catalog().unfit(publication).iter().any(is_error) {
+            if !unfit.iter().any(Diagnostic::is_error) {
                 self.note_all(&self.config.publications, mistakes);
             }
+            self.note_all(&self.config.publications, unfit);
         }
     }
 

@@ -51,6 +51,8 @@ mod pull;
 mod put_tally;
 mod quarantine;
 mod rehearsal;
+mod rehearsal_attributes;
+mod rehearsal_finding;
 mod rehearsal_try;
 mod replay;
 mod serve;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::cli::rehearsal_try::{TrialData, TrialFinding, constants, try_on};
+use crate::cli::rehearsal_finding::TrialFinding;
+use crate::cli::rehearsal_try::{TrialData, constants, try_on};
 use crate::contract::{Gate, Message, SampleKind, SampleRequest};
 use crate::enrich::{Mode, Publication};
-use crate::event::Diagnostic;
+use crate::event::{Diagnostic, number_of};
 
 /// Problems of one publication that are told.
 const MAX_PROBLEMS: usize = 20;
@@ -155,7 +156,8 @@ fn told(publication: &Publication, tried: &TrialData, finding: &TrialFinding) ->
             "to see it: sealway contract sample {contract} {event} --edges --output json"
         )),
     };
-    if publication.mode() == Mode::Observe { mistake.into_warning() } else { mistake }
+    let is_warning = finding.is_warning || publication.mode() == Mode::Observe;
+    if is_warning { mistake.into_warning() } else { mistake }
 }
 
 impl Rehearsed {
@@ -183,22 +185,18 @@ impl fmt::Display for Rehearsed {
             return write!(f, "not rehearsed: {reason}");
         }
         if self.samples == 0 {
-            return write!(f, "rehearsed with {}", counted(self.examples, "example"));
+            return write!(f, "rehearsed with {}", number_of(self.examples, "example"));
         }
-        write!(f, "rehearsed with {} made from the schema", counted(self.samples, "sample"))?;
+        write!(f, "rehearsed with {} made from the schema", number_of(self.samples, "sample"))?;
         let parts = [
             (self.without, format!("{} without an optional member", self.without)),
-            (self.alternatives, counted(self.alternatives, "alternative")),
-            (self.edges, counted(self.edges, "edge")),
+            (self.alternatives, number_of(self.alternatives, "alternative")),
+            (self.edges, number_of(self.edges, "edge")),
         ];
         let parts = parts.into_iter().filter(|(count, _)| *count > 0).map(|(_, words)| words);
         let parts: Vec<String> = parts.collect();
         if parts.is_empty() { Ok(()) } else { write!(f, " ({})", parts.join(", ")) }
     }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

@@ -71,6 +71,45 @@ fn a_message_with_examples_is_rehearsed_on_them() {
     assert_eq!(rehearsed.to_string(), "orders/Order.Created: rehearsed with 2 examples");
 }
 
+/// A message whose `correlationid` is short, with an example or none.
+fn with_attribute(example: &str) -> String {
+    let examples =
+        if example.is_empty() { String::new() } else { format!("        examples: [{example}]\n") };
+    format!(
+        "{MESSAGE}        headers:
+          type: object
+          properties: {{ ce-type: {{ const: x }}, ce-correlationid: {{ maxLength: 3 }} }}
+{examples}"
+    )
+}
+
+#[test]
+fn an_attribute_that_breaks_its_contract_is_told_at_its_line() {
+    let example = "{ payload: { orderId: 1, status: paid } }";
+    for from in ["/detail/status", "/data/status"] {
+        let item = format!("    attributes: {{ correlationid: {from} }}\n");
+        let (_, mistakes) = rehearsed_with(&with_attribute(example), &item, GOOD);
+        assert_eq!(mistakes.len(), 1, "{from}: {mistakes:?}");
+        assert_eq!(mistakes[0].place, Some((8, 19)));
+        assert!(mistakes[0].problem.starts_with("the attribute `correlationid` "), "{mistakes:?}");
+        assert!(mistakes[0].is_error());
+
+        let (_, mistakes) = rehearsed_with(&with_attribute(""), &item, GOOD);
+        assert!(mistakes.len() == 1 && !mistakes[0].is_error(), "{from}: {mistakes:?}");
+    }
+}
+
+#[test]
+fn an_attribute_whose_value_is_made_up_is_no_mistake() {
+    let example = "{ payload: { orderId: 1, status: paid } }";
+    for from in ["/detail/correlation", "/detail/priority", "/id", "/account"] {
+        let item = format!("    attributes: {{ correlationid: {from} }}\n");
+        let (_, mistakes) = rehearsed_with(&with_attribute(example), &item, GOOD);
+        let of_attributes = mistakes.iter().filter(|one| one.problem.contains("attribute"));
+        assert_eq!(of_attributes.count(), 0, "{from}: {mistakes:?}");
+    }
+}
+
 #[test]
 fn every_problem_stands_at_its_operation_with_the_data_that_shows_it() {
     let (_, mistakes) = rehearsed(

@@ -7,11 +7,13 @@ use json_patch::PatchOperation;
 use json_patch::jsonptr::{Pointer, PointerBuf};
 use serde_json::Value;
 
+use crate::cli::rehearsal_attributes::AttributeTrial;
+use crate::cli::rehearsal_finding::{TrialFinding, below_data, is_within};
 use crate::contract::{Message, SampleKind};
 use crate::enrich::{
     EnrichError, Enriched, PatchFailure, PatchProblem, PatchStep, Publication, Rehearsal,
 };
-use crate::event::Violation;
+use crate::event::{Violation, is_item_index};
 use crate::telemetry::error_chain;
 
 /// Data that an event should become.
@@ -21,19 +23,6 @@ pub(super) struct TrialData {
     /// In which way it was made; nothing: its author gave it as an example.
     pub(super) kind: Option<SampleKind>,
     pub(super) data: Value,
-}
-
-/// Something that is wrong with a publication.
-#[derive(Clone, Debug)]
-pub(super) struct TrialFinding {
-    /// Line and column of the operation at fault, or of the publication.
-    pub(super) place: (usize, usize),
-    pub(super) code: String,
-    pub(super) problem: String,
-    /// The pointer that no schema declares, where only a made-up value stands there.
-    pub(super) guessed: Option<String>,
-    /// Whether it is a mistake even if other data does not show it.
-    pub(super) is_certain: bool,
 }
 
 /// What came of one trial; nothing where it tells nothing.
@@ -69,7 +58,11 @@ fn try_event(
     let unfit = unfit_of_envelope(publication, &enriched, &tried.data);
     let trial = PublicationTrial { publication, guessed: &rehearsal.guessed, unfit: &unfit };
     let violations = message.check(enriched.data());
-    Some(violations.iter().filter_map(|violation| trial.finding(violation)).collect())
+    let of_data = violations.iter().filter_map(|violation| trial.finding(violation));
+    let trial = AttributeTrial { enriched: &enriched, rehearsal, unfit: &unfit };
+    let breaches = message.attribute_breaches(&enriched).into_iter();
+    let of_attributes = breaches.filter_map(|breach| trial.finding(breach, tried.kind));
+    Some(of_data.chain(of_attributes).collect())
 }
 
 /// Values that an operation writes whatever the event is, by their pointers into the data.
@@ -91,25 +84,12 @@ pub(super) fn constants(publication: &Publication) -> BTreeMap<String, Value> {
         // What is written there, above or below takes the place of what stood there before.
         found.retain(|known: &String, _| !is_within(known, at) && !is_within(at, known));
         let is_plain = !at.is_empty()
-            && at.split('/').all(|token| !is_index(token) && !matches!(token, "-" | "*"));
+            && at.split('/').all(|token| !is_item_index(token) && !matches!(token, "-" | "*"));
         if let Some(value) = value.filter(|_| is_plain && !step.is_conditional()) {
             found.insert(at.to_owned(), value.clone());
         }
     }
     found
-}
-
-/// Tells whether a pointer names a place or something below it.
-pub(super) fn is_within(pointer: &str, around: &str) -> bool {
-    pointer.strip_prefix(around).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-fn is_index(token: &str) -> bool {
-    !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn below_data(pointer: &Pointer) -> Option<&str> {
-    pointer.strip_prefix(Pointer::from_static("/data")).map(Pointer::as_str)
 }
 
 /// Tells whether a pointer leads to what the bus itself says of an event.
@@ -138,7 +118,9 @@ fn refused(publication: &Publication, error: &EnrichError, tried: &TrialData) ->
     };
     let problem = error_chain(error).to_string();
     let code = error.code().to_owned();
-    Some(vec![TrialFinding { place, code, problem, guessed: None, is_certain }])
+    let finding =
+        TrialFinding { place, code, problem, guessed: None, is_certain, is_warning: false };
+    Some(vec![finding])
 }
 
 /// The operation that failed.
@@ -188,6 +170,7 @@ impl PublicationTrial<'_> {
             problem: format!("at `/data{pointer}`: {message}"),
             guessed: (is_guessed && is_undeclared).then(|| pointer.clone()),
             is_certain: !is_around,
+            is_warning: false,
         })
     }
 

@@ -3,15 +3,15 @@
 use json_patch::PatchOperation;
 use json_patch::jsonptr::Pointer;
 
-use crate::contract::reach::{Reach, SchemaPlace, is_index, reach};
+use crate::contract::reach::{Reach, SchemaPlace, reach};
 use crate::contract::written::{Difference, DifferenceKind, differences};
 use crate::contract::{Catalog, Message};
 use crate::enrich::{MadeData, Mode, PatchStep, Publication, Publications};
-use crate::event::Diagnostic;
+use crate::event::{Diagnostic, is_false_index, is_item_index};
 
 impl Catalog {
-    /// Everything in publications that does not fit their messages, each at its place. Those
-    /// without a message are left out: a gate refuses them.
+    /// Everything in publications that does not fit their messages, each at its place. A gate
+    /// refuses those without a message.
     pub fn analyse(&self, publications: &Publications) -> Vec<Diagnostic> {
         publications.iter().flat_map(|one| self.unfit(one)).collect()
     }
@@ -19,7 +19,7 @@ impl Catalog {
     /// Everything in a publication that does not fit its message, each at its place.
     pub fn unfit(&self, publication: &Publication) -> Vec<Diagnostic> {
         let message = self.message_of(publication);
-        message.map_or_else(Vec::new, |message| analyse(publication, message))
+        message.map_or_else(|| publication.noticed(), |message| analyse(publication, message))
     }
 }
 
@@ -189,7 +189,7 @@ impl Analysis<'_> {
             let PatchOperation::Copy(copy) = step.operation() else { continue };
             let tokens = tokens(&copy.path);
             let Some((last, around)) = tokens.split_last() else { continue };
-            let is_item = is_index(last) || matches!(last.as_str(), "-" | "*");
+            let is_item = is_item_index(last) || matches!(last.as_str(), "-" | "*");
             if is_item
                 || is_data(&copy.from)
                 || publication.is_always_there(&copy.from, group_of(step))
@@ -229,8 +229,7 @@ fn tokens(pointer: &Pointer) -> Vec<String> {
 /// What may be meant by a pointer whose last token is not declared.
 fn nearby(pointer: &str, nearest: Option<String>, names: &[String]) -> String {
     let last = pointer.rsplit('/').next().unwrap_or_default();
-    let digits = last.trim_start_matches(['-', '+']);
-    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) && !is_index(last) {
+    if is_false_index(last) {
         return "indices are counted from 0; `-` is the place after the last item".to_owned();
     }
     match (nearest, names) {

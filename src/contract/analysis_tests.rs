@@ -295,7 +295,7 @@ proptest! {
         };
         let catalog = catalog(&text);
         let errors: Vec<_> = catalog.analyse(&publications).into_iter()
-            .filter(|one| one.severity == Severity::Error).collect();
+            .filter(|one| one.is_error()).collect();
         let publication = publications.iter().next().unwrap();
         let message = catalog.message("x.json", "A.B").unwrap();
         for detail in details {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::contract::Message;
 use crate::contract::attribute_rules::EnvelopeRules;
-use crate::enrich::{Publication, PublishedAttribute};
+use crate::enrich::{Mode, Publication, PublishedAttribute};
 use crate::event::{Diagnostic, SPEC_VERSION, is_attribute_name};
 
 /// Ids as the gateway makes them, the least and the greatest among them.
@@ -34,7 +34,8 @@ const ALWAYS: [&str; 10] = [
     "data",
 ];
 
-/// Every contradiction between a message and a publication of it, at its place in the contract.
+/// Every contradiction between a message and a publication of it, at its place in the contract. Of a
+/// publication that observes, each is a warning: its events cross all the same.
 pub(super) fn contradictions(message: &Message, publication: &Publication) -> Vec<Diagnostic> {
     let Some(envelope) = message.envelope() else { return Vec::new() };
     let mut search = Search { envelope, publication, found: Vec::new() };
@@ -43,6 +44,9 @@ pub(super) fn contradictions(message: &Message, publication: &Publication) -> Ve
     search.closed();
     for set in publication.attributes() {
         search.constant(set);
+    }
+    if publication.mode() == Mode::Observe {
+        return search.found.into_iter().map(Diagnostic::into_warning).collect();
     }
     search.found
 }

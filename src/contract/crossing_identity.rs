@@ -28,6 +28,15 @@ impl std::fmt::Debug for CrossingIdentity {
     }
 }
 
+/// An attribute that breaks its contract: its name and the rule, and never the value.
+#[derive(Clone, Debug)]
+pub struct AttributeBreach {
+    /// What the attribute is called.
+    pub name: String,
+    /// The rule that it breaks, in words that follow its name.
+    pub rule: String,
+}
+
 impl Message {
     /// The CloudEvents `source` of a publication's events: its own, or what the contract fixes.
     pub fn source_of(&self, publication: &Publication) -> Option<EventSource> {
@@ -46,11 +55,11 @@ impl Message {
     pub(super) fn identify(
         &self,
         enriched: &Enriched,
-    ) -> Option<(CrossingIdentity, Vec<Violation>)> {
+    ) -> Option<(CrossingIdentity, Vec<AttributeBreach>)> {
         let source = self.source_of(enriched.publication())?;
         let event_type = self.type_of(enriched);
-        let mut violations = Vec::new();
-        let context = self.context(enriched, &event_type, &mut violations);
+        let mut breaches = Vec::new();
+        let context = self.context(enriched, &event_type, &mut breaches);
         if let Some(envelope) = self.envelope() {
             let known = [
                 ("subject", enriched.subject().as_str().to_owned()),
@@ -58,19 +67,24 @@ impl Message {
                 ("type", event_type.as_str().to_owned()),
                 ("source", source.as_str().to_owned()),
             ];
-            let breaches = known.into_iter().filter_map(|(name, value)| {
+            let core = known.into_iter().filter_map(|(name, value)| {
                 envelope.breach(name, &Value::from(value)).map(|rule| breach(name, &rule))
             });
-            violations.extend(breaches);
+            breaches.extend(core);
         }
-        Some((CrossingIdentity { source, event_type, context }, violations))
+        Some((CrossingIdentity { source, event_type, context }, breaches))
+    }
+
+    /// How the attributes of an event break the contract.
+    pub fn attribute_breaches(&self, enriched: &Enriched) -> Vec<AttributeBreach> {
+        self.identify(enriched).map_or_else(Vec::new, |(_, breaches)| breaches)
     }
 
     fn context(
         &self,
         enriched: &Enriched,
         event_type: &EventType,
-        violations: &mut Vec<Violation>,
+        breaches: &mut Vec<AttributeBreach>,
     ) -> Option<Arc<EventContext>> {
         let publication = enriched.publication();
         let clear = publication.clear();
@@ -83,18 +97,18 @@ impl Message {
         for (name, value) in enriched.attributes() {
             let of_contract = self.envelope().map(|rules| rules.value_of(name.as_str(), value));
             let value = of_contract.unwrap_or_else(|| Ok(text_of(value))).unwrap_or_else(|rule| {
-                violations.push(breach(name.as_str(), &rule));
+                breaches.push(breach(name.as_str(), &rule));
                 text_of(value)
             });
             context.extensions.insert(name.clone(), value);
             context.clear.extend(clear.extensions.get(name).cloned());
         }
-        violations.extend(self.lacking(publication, &context));
+        breaches.extend(self.lacking(publication, &context));
         context.unless_empty().map(Arc::new)
     }
 
     /// The optional attributes that an event lacks and its contract requires.
-    fn lacking(&self, publication: &Publication, context: &EventContext) -> Vec<Violation> {
+    fn lacking(&self, publication: &Publication, context: &EventContext) -> Vec<AttributeBreach> {
         let mut found = Vec::new();
         let optional = publication.attributes().iter().filter(|set| set.is_optional());
         for lacking in optional.filter(|set| !context.extensions.contains_key(set.name())) {
@@ -107,11 +121,16 @@ impl Message {
     }
 }
 
-/// A breach names the attribute and the rule, and never the value.
-fn breach(name: &str, rule: &str) -> Violation {
-    Violation {
-        pointer: String::new(),
-        code: "attribute".to_owned(),
-        message: format!("the attribute `{name}` {rule}"),
+fn breach(name: &str, rule: &str) -> AttributeBreach {
+    AttributeBreach { name: name.to_owned(), rule: rule.to_owned() }
+}
+
+impl From<AttributeBreach> for Violation {
+    fn from(AttributeBreach { name, rule }: AttributeBreach) -> Self {
+        Self {
+            pointer: String::new(),
+            code: "attribute".to_owned(),
+            message: format!("the attribute `{name}` {rule}"),
+        }
     }
 }

@@ -60,7 +60,7 @@ const SOURCE: &str = "source: /payments";
 /// What is told of a contract and a publication, `error` or `warning` before each.
 fn told(catalog: Catalog, publications: &Publications) -> Vec<String> {
     let shown = |told: &Diagnostic| {
-        let severity = if told.severity == Severity::Error { "error" } else { "warning" };
+        let severity = if told.is_error() { "error" } else { "warning" };
         assert!(told.place.is_some() && told.problem.contains("payments/Payment.Authorised"));
         format!(
             "{severity} {}",
@@ -68,7 +68,7 @@ fn told(catalog: Catalog, publications: &Publications) -> Vec<String> {
         )
     };
     match Gate::new(Arc::new(catalog), publications) {
-        Ok(gate) => gate.warnings().iter().map(shown).collect(),
+        Ok(gate) => gate.diagnostics().iter().map(shown).collect(),
         Err(mistakes) => mistakes.iter().map(shown).collect(),
     }
 }
@@ -357,4 +357,17 @@ fn a_publication_without_a_source_needs_a_contract_that_fixes_one() {
     );
     let fixed = envelope("specversion: true, id: true, source: { const: /s }", "");
     assert!(fixed.check_sources(&publications).is_ok());
+}
+
+#[test]
+fn of_a_publication_that_observes_every_contradiction_is_a_warning() {
+    let contract =
+        || envelope("specversion: { const: '2.0' }, id: true, type: { enum: [a, b] }", "");
+
+    let enforced = told(contract(), &publication(SOURCE, ""));
+    let observed = told(contract(), &publication(SOURCE, "    mode: observe\n"));
+
+    assert!(enforced.iter().filter(|one| one.starts_with("error ")).count() >= 2, "{enforced:?}");
+    assert_eq!(observed.len(), enforced.len());
+    assert!(observed.iter().all(|one| one.starts_with("warning ")), "{observed:?}");
 }

@@ -9,7 +9,7 @@ use crate::contract::contradiction::contradictions;
 use crate::contract::crossing_identity::CrossingIdentity;
 use crate::contract::message::Message;
 use crate::enrich::{Enriched, Mode, Publication, Publications};
-use crate::event::{Blame, Diagnostic, Fault, Severity, Violation};
+use crate::event::{Blame, Diagnostic, Fault, Violation};
 
 /// Holds events against the contracts that their publications name.
 #[derive(Clone, Debug)]
@@ -17,7 +17,7 @@ pub struct Gate {
     catalog: Arc<Catalog>,
     /// By the names of their publications.
     messages: Arc<BTreeMap<Arc<str>, Arc<Message>>>,
-    warnings: Arc<[Diagnostic]>,
+    diagnostics: Arc<[Diagnostic]>,
 }
 
 /// An event that its contract lets cross; only [`Gate::check`] makes one.
@@ -50,22 +50,29 @@ impl Gate {
         catalog: Arc<Catalog>,
         publications: &Publications,
     ) -> Result<Self, Vec<Diagnostic>> {
+        let gate = Self::of_what_is_sound(catalog, publications);
+        if gate.diagnostics.iter().any(Diagnostic::is_error) {
+            return Err(gate.diagnostics.to_vec());
+        }
+        Ok(gate)
+    }
+
+    /// Makes a gate whatever is wrong, to try publications that are sound: events of all others are
+    /// refused. No gateway starts with its mistakes, see [`diagnostics`](Self::diagnostics).
+    pub fn of_what_is_sound(catalog: Arc<Catalog>, publications: &Publications) -> Self {
         let mut found = catalog.published(publications);
         for publication in publications.iter() {
             if let Some(message) = found.messages.get(publication.name()) {
                 found.diagnostics.extend(contradictions(message, publication));
             }
         }
-        if found.diagnostics.iter().any(|one| one.severity == Severity::Error) {
-            return Err(found.diagnostics);
-        }
-        let (messages, warnings) = (Arc::new(found.messages), Arc::from(found.diagnostics));
-        Ok(Self { catalog, messages, warnings })
+        let (messages, diagnostics) = (Arc::new(found.messages), Arc::from(found.diagnostics));
+        Self { catalog, messages, diagnostics }
     }
 
-    /// What is wrong in the contracts and publications and stops nothing.
-    pub fn warnings(&self) -> &[Diagnostic] {
-        &self.warnings
+    /// What is wrong in the contracts and publications; only warnings if the gate is for a gateway.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
     }
 
     /// The contracts behind the gate.
@@ -99,7 +106,7 @@ impl Gate {
             });
             return Err(ContractRefusal { enriched, violations });
         };
-        violations.extend(breaches);
+        violations.extend(breaches.into_iter().map(Violation::from));
         if violations.is_empty() || enriched.publication().mode() == Mode::Observe {
             return Ok(Validated { enriched, message, identity, observed: violations });
         }

@@ -9,7 +9,7 @@ use crate::contract::document::{ContractDocument, ContractMessage, Found};
 use crate::contract::message::Message;
 use crate::contract::usage::ChannelAction;
 use crate::enrich::{Publication, Publications};
-use crate::event::{Diagnostic, Severity};
+use crate::event::Diagnostic;
 
 /// Why a contract has no message that a publication can publish: the caller's turn.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -195,10 +195,9 @@ fn sent(
 /// In the order of files and places, each mistake once: what several messages share is an error if
 /// it is one for any of them.
 fn once(mut all: Vec<Diagnostic>) -> Vec<Diagnostic> {
-    let is_warning = |one: &Diagnostic| one.severity == Severity::Warning;
     all.sort_by(|a, b| {
-        let first = (&a.file, a.place, &a.problem, is_warning(a));
-        first.cmp(&(&b.file, b.place, &b.problem, is_warning(b)))
+        let first = (&a.file, a.place, &a.problem, !a.is_error());
+        first.cmp(&(&b.file, b.place, &b.problem, !b.is_error()))
     });
     all.dedup_by(|b, a| (&a.file, a.place, &a.problem) == (&b.file, b.place, &b.problem));
     all

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::contract::{Catalog, Gate};
 use crate::enrich::Publications;
-use crate::event::Severity;
 
 /// A contract in which much is wrong, and some is right.
 const CONTRACT: &str = "asyncapi: 3.0.0
@@ -59,7 +58,7 @@ fn gate(files: &[(&str, &str)], items: &[(&str, &str)]) -> Result<Gate, Vec<Stri
     let files = files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned()));
     let catalog = Arc::new(Catalog::load(&files.collect()));
     Gate::new(catalog, &publications(items)).map_err(|found| {
-        let errors = found.iter().filter(|one| one.severity == Severity::Error);
+        let errors = found.iter().filter(|one| one.is_error());
         errors.map(ToString::to_string).collect()
     })
 }
@@ -73,7 +72,7 @@ fn errors(event: &str, message: &str) -> Vec<String> {
 fn mistakes_of_messages_that_nobody_publishes_are_warnings() {
     let gate = gate(&[("orders.yaml", CONTRACT)], &[("Order.Created", "Order Created")]).unwrap();
 
-    let told: Vec<String> = gate.warnings().iter().map(ToString::to_string).collect();
+    let told: Vec<String> = gate.diagnostics().iter().map(ToString::to_string).collect();
     for words in [
         ":2:40: warning: `description` is null",
         ":3:1: warning: AsyncAPI knows no `chanels` here",
@@ -168,7 +167,7 @@ fn a_file_that_cannot_be_read_stops_only_the_publications_that_name_it() {
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].contains(words), "{found:?}");
         let gate = gate(&[("bad.yaml", bad), ("orders.yaml", good)], &[("A", "")]).unwrap();
-        assert_eq!(gate.warnings().len(), 1, "{bad}");
+        assert_eq!(gate.diagnostics().len(), 1, "{bad}");
         assert_eq!(gate.catalog().documents().count(), 1);
     }
     let found = gate(&[("orders.yaml", "a: 1\n")], &[("A", "")]).unwrap_err().concat();

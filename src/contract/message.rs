@@ -20,7 +20,7 @@ use crate::contract::rules::{ContractMistake, Rules};
 use crate::contract::shape::Shapes;
 use crate::contract::usage::ChannelAction;
 use crate::enrich::{CrossingFault, as_crossed};
-use crate::event::{Diagnostic, Severity, Violation};
+use crate::event::{Diagnostic, Violation};
 
 /// A message that a contract describes.
 pub struct Message {
@@ -186,7 +186,7 @@ pub(super) fn compile(
         hold(library, &message, &written, mistakes);
         message.examples.push(written.example);
     }
-    let is_right = mistakes.iter().all(|mistake| mistake.severity == Severity::Warning);
+    let is_right = !mistakes.iter().any(Diagnostic::is_error);
     is_right.then_some(message)
 }
 

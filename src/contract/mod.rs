@@ -94,7 +94,7 @@ mod written;
 
 pub use address::{SchemaAddress, SchemaAddresses};
 pub use catalog::Catalog;
-pub use crossing_identity::CrossingIdentity;
+pub use crossing_identity::{AttributeBreach, CrossingIdentity};
 pub use document::{ContractDocument, ContractMessage};
 pub use examples::Example;
 pub use gate::{ContractRefusal, Gate, Validated};

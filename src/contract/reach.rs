@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::contract::demands::{allows, list, required_by, resolve, texts};
 use crate::contract::rules::Rules;
+use crate::event::{is_item_index, nearest};
 
 /// Schemas that may apply to one place, at the most; beyond it nothing is claimed about the place.
 const MAX_SCHEMAS: usize = 2_000;
@@ -134,10 +135,8 @@ impl<'s> SchemaPlace<'s> {
     /// The declared name that is most like one that is not declared.
     pub(super) fn nearest(&self, name: &str) -> Option<String> {
         let names = self.possible.iter().filter_map(|schema| schema.get("properties")?.as_object());
-        let names = names.flat_map(serde_json::Map::keys);
-        let scored = names.map(|known| (strsim::jaro_winkler(name, known), known));
-        let best = scored.max_by(|a, b| a.0.total_cmp(&b.0).then_with(|| b.1.cmp(a.1)))?;
-        (best.0 > 0.7).then(|| best.1.clone())
+        let names = names.flat_map(serde_json::Map::keys).map(String::as_str);
+        nearest(name, names).map(str::to_owned)
     }
 
     /// The declared names, in order, a few of them.
@@ -149,8 +148,8 @@ impl<'s> SchemaPlace<'s> {
     }
 
     fn steps_to_items(&self, token: &str) -> bool {
-        let is_index = is_index(token) || matches!(token, "-" | "*");
-        is_index && self.may_be("array")
+        let is_item = is_item_index(token) || matches!(token, "-" | "*");
+        is_item && self.may_be("array")
     }
 
     /// Adds what the schemas say about a member or an item; tells whether one declares the member.
@@ -340,12 +339,6 @@ pub(super) fn reach<'t>(schema: &Value, tokens: impl IntoIterator<Item = &'t str
         (true, false) => Reach::Open,
         (false, false) => Reach::Optional,
     }
-}
-
-/// Whether a token of a pointer can name an item (RFC 6901, section 4).
-pub(super) fn is_index(token: &str) -> bool {
-    let digits = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_digit());
-    digits && (token == "0" || !token.starts_with('0'))
 }
 
 /// The schemas of the first items one by one, and of all after them.

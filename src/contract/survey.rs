@@ -10,7 +10,7 @@ use crate::contract::fields::Generation;
 use crate::contract::reference::{Library, Location};
 use crate::contract::survey_rules as rules;
 use crate::contract::survey_schema;
-use crate::event::Diagnostic;
+use crate::event::{Diagnostic, nearest};
 
 /// Objects of one document, those in files that it refers to included.
 const MAX_OBJECTS: usize = 50_000;
@@ -173,12 +173,9 @@ fn null(library: &Library, at: &Location, content: FieldContent) -> Diagnostic {
 }
 
 fn unknown(library: &Library, at: &Location, name: &str, known: &[Field]) -> Diagnostic {
-    let similarity = |known: &str| strsim::jaro_winkler(name, known);
-    let best = known.iter().map(|(known, _)| *known);
-    let best = best.max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
-    let help = match best {
-        Some(best) if similarity(best) > 0.8 => format!("did you mean `{best}`?"),
-        _ => {
+    let help = match nearest(name, known.iter().map(|(known, _)| *known)) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => {
             let names: Vec<&str> = known.iter().map(|(name, _)| *name).take(SHOWN).collect();
             format!("known here: {}; names of your own begin with `x-`", names.join(", "))
         }

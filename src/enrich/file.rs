@@ -11,9 +11,12 @@ use crate::ambient::HumanDuration;
 use crate::enrich::attributes::AttributeOrigin;
 use crate::enrich::noticed;
 use crate::enrich::patch_schema::PatchEntry;
+use crate::enrich::publication::PublicationFile;
 use crate::enrich::publication_reader::PublicationReader;
 use crate::enrich::{Mode, Numbers, Publication, PublicationPlaces};
-use crate::event::{Diagnostic, EventSource, EventType, Placed, YamlNode, read_pieces, yaml};
+use crate::event::{
+    Diagnostic, EventSource, EventType, Placed, YamlNode, YamlPieces, read_pieces, yaml,
+};
 
 /// Bytes of a reference to a message; a place in a document is the longest.
 const LONGEST_MESSAGE: usize = 1_024;
@@ -104,51 +107,80 @@ type PublicationAndPlace = (Publication, (usize, usize));
 /// What a file of publications says, and what is told about it.
 #[derive(Debug, Default)]
 pub(super) struct ReadFile {
-    /// Its publications, each with its place.
+    /// Its publications that are sound, each with its place.
     pub publications: Vec<PublicationAndPlace>,
+    /// What has to be mended.
+    pub mistakes: Vec<Diagnostic>,
     /// What stops nothing.
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Reads the file called `name`.
-///
-/// # Errors
-///
-/// The caller's turn: every mistake in it, and the warnings after them.
-pub(super) fn read(name: &str, text: &str) -> Result<ReadFile, Vec<Diagnostic>> {
-    let file = yaml::read::<File>(name, text);
-    let file = file.map_err(|first| every_mistake(name, text, *first))?;
-    let mut reader = PublicationReader::of(name, text);
-    let publications = reader.publications(file);
-    let PublicationReader { mut mistakes, mut warnings, .. } = reader;
-    if mistakes.is_empty() {
-        return Ok(ReadFile { publications, warnings });
-    }
-    mistakes.append(&mut warnings);
-    Err(mistakes)
+/// Reads the file called `name`: a mistake in one publication hides none in another.
+pub(super) fn read(name: &str, text: &str) -> ReadFile {
+    let file = |places| PublicationFile { name: name.to_owned(), text: text.to_owned(), places };
+    let first = match yaml::read::<File>(name, text) {
+        Ok(read) => return PublicationReader::of(text, file(None)).whole(read, |_| true),
+        Err(first) => *first,
+    };
+    let YamlPieces { mistakes, rest, text: left, places, torn } =
+        read_pieces::<File>(name, text, first);
+    let mut found = match rest {
+        Some(rest) => {
+            let items = item_places(name, text, &torn);
+            PublicationReader::of(&left, file(Some(places))).whole(rest, |at| !items.is_torn(at))
+        }
+        None => ReadFile::default(),
+    };
+    found.mistakes.extend(mistakes);
+    found.mistakes.sort_by_key(|mistake| mistake.place);
+    found
 }
 
-/// Every mistake of a file that does not fit its type: those of what fits, too.
-fn every_mistake(name: &str, text: &str, first: Diagnostic) -> Vec<Diagnostic> {
-    let mut pieces = read_pieces::<File>(name, text, first);
-    let mut mistakes = std::mem::take(&mut pieces.mistakes);
-    if let Some(file) = pieces.rest.take() {
-        let mut reader = PublicationReader::of(name, &pieces.text);
-        reader.publications(file);
-        let found = reader.mistakes.into_iter().chain(reader.warnings);
-        mistakes.extend(found.map(|mistake| {
-            let place = mistake.place.and_then(|(_, column)| pieces.place(column));
-            let Diagnostic { severity, problem, help, .. } = mistake;
-            let place = place.unwrap_or((1, 1));
-            let shown = Diagnostic::at(name, text, place, problem).with_help(help);
-            Diagnostic { severity, ..shown }
-        }));
-        mistakes.sort_by_key(|mistake| mistake.place);
+/// Where the publications of a file begin from which something was taken out.
+struct ItemPlaces<'t> {
+    starts: Vec<(usize, usize)>,
+    root: (usize, usize),
+    torn: &'t [(usize, usize)],
+}
+
+fn item_places<'t>(name: &str, text: &str, torn: &'t [(usize, usize)]) -> ItemPlaces<'t> {
+    let mut places = ItemPlaces { starts: Vec::new(), root: (1, 1), torn };
+    if let Ok(tree) = yaml::read_tree(name, text) {
+        places.root = tree.place;
+        if let YamlNode::Object(members) = &tree.value
+            && let Some((_, list)) = members.iter().find(|(name, _)| name.value == "publications")
+            && let YamlNode::Array(items) = &list.value
+        {
+            places.starts = items.iter().map(|item| item.place).collect();
+        }
     }
-    mistakes
+    places
+}
+
+impl ItemPlaces<'_> {
+    /// Whether something is missing from the publication with this place, or from what all share.
+    fn is_torn(&self, at: (usize, usize)) -> bool {
+        let next = self.starts.partition_point(|start| *start <= at);
+        let first = next.checked_sub(1).and_then(|index| self.starts.get(index));
+        let is_within = |torn: &(usize, usize)| {
+            first.is_none_or(|first| first <= torn)
+                && self.starts.get(next).is_none_or(|next| torn < next)
+        };
+        self.torn.iter().any(|torn| *torn == self.root || is_within(torn))
+    }
 }
 
 impl PublicationReader<'_> {
+    /// Reads a file, and keeps those publications without a mistake that are whole, by their places.
+    fn whole(mut self, file: File, is_whole: impl Fn((usize, usize)) -> bool) -> ReadFile {
+        let (publications, dropped): (Vec<_>, Vec<_>) =
+            self.publications(file).into_iter().partition(|(_, at)| is_whole(*at));
+        for (publication, _) in dropped {
+            self.tell(publication.noticed());
+        }
+        ReadFile { publications, mistakes: self.mistakes, warnings: self.warnings }
+    }
+
     fn publications(&mut self, file: File) -> Vec<PublicationAndPlace> {
         if !is_name(&file.domain.value) {
             let problem = "a domain's name is made of letters, digits, `-`, `_` and `.`";
@@ -180,13 +212,21 @@ impl PublicationReader<'_> {
             context: Arc::new(context),
         };
         let unfit = file.type_prefix.as_ref().and_then(noticed::prefix_without_dot);
-        self.noticed.extend(unfit.map(|notice| notice.shown(self.name, self.text)));
+        self.noticed.extend(unfit.map(|notice| notice.shown(&self.origin)));
         let items = file.publications.into_iter().enumerate();
         items
             .filter_map(|(index, item)| {
                 let places = self.places(index, &item.value);
-                let (mut publication, at) = self.publication(&domain, item.value)?;
-                publication.places = places;
+                let mistakes = self.mistakes.len();
+                let publication = self.publication(&domain, item.value, places);
+                let rest = std::mem::take(&mut self.noticed);
+                self.tell(rest);
+                let publication = publication?;
+                if self.mistakes.len() > mistakes {
+                    self.tell(publication.noticed());
+                    return None;
+                }
+                let at = self.origin.place(publication.places.event);
                 Some((publication, at))
             })
             .collect()
@@ -218,9 +258,12 @@ impl PublicationReader<'_> {
         None
     }
 
-    fn publication(&mut self, domain: &Domain, item: Item) -> Option<PublicationAndPlace> {
-        let before = self.mistakes.len();
-        let at = item.event.place;
+    fn publication(
+        &mut self,
+        domain: &Domain,
+        item: Item,
+        places: PublicationPlaces,
+    ) -> Option<Publication> {
         if !is_name(&item.event.value) {
             let problem = "an event's name is made of letters, digits, `-`, `_` and `.`";
             self.mistake(item.event.place, problem, "by custom it is `Entity.Event`");
@@ -234,7 +277,7 @@ impl PublicationReader<'_> {
         let key = item.key.iter().filter_map(|pointer| self.key(pointer)).collect();
         let attributes = self.attributes(item.attributes.as_ref(), &domain.context);
         let clear = self.clear(&item.clear, &attributes);
-        let publication = Publication {
+        Some(Publication {
             name: Arc::from(format!("{}/{}", domain.name, item.event.value)),
             domain: Arc::clone(&domain.name),
             event: Arc::from(item.event.value),
@@ -254,10 +297,9 @@ impl PublicationReader<'_> {
             attributes,
             clear,
             origin: Arc::clone(&self.origin),
-            places: PublicationPlaces::default(),
+            places,
             noticed: std::mem::take(&mut self.noticed),
-        };
-        (self.mistakes.len() == before).then_some((publication, at))
+        })
     }
 
     fn message(&mut self, written: &Placed<String>) -> Option<Arc<str>> {
@@ -302,8 +344,8 @@ mod tests {
     const HEAD: &str = "domain: payments\ncontract: asyncapi/payments.yaml\nsource: /payments\n";
 
     fn mistakes(text: &str) -> Vec<String> {
-        let found = read("payments.yaml", text).map(|read| read.publications.len()).unwrap_err();
-        found.iter().map(ToString::to_string).collect()
+        let ReadFile { mistakes, warnings, .. } = read("payments.yaml", text);
+        mistakes.iter().chain(&warnings).map(ToString::to_string).collect()
     }
 
     fn with_item(item: &str) -> String {
@@ -333,7 +375,7 @@ publications:
     deduplicate: 5m
     mode: observe
 ";
-        let (publication, place) = read("payments.yaml", text).unwrap().publications.remove(0);
+        let (publication, place) = read("payments.yaml", text).publications.remove(0);
 
         assert_eq!(place, (7, 12));
         assert_eq!(&**publication.name(), "payments/Payment.Authorised");
@@ -367,7 +409,8 @@ publications:
                  when: {{ source: [a] }}\n    numbers: {numbers}\n    patch:\n      \
                  - {{ op: {op}, path: /data/a, value: {number} }}\n"
             );
-            read("x.yaml", &text).map(|_| ()).map_err(|found| found[0].to_string())
+            let found = read("x.yaml", &text).mistakes;
+            found.first().map_or(Ok(()), |first| Err(first.to_string()))
         };
 
         for number in ["1152921506151679042", "789.34000000000003"] {
@@ -389,7 +432,7 @@ publications:
     clear: [correlationid, subject]
 ",
         );
-        let (publication, _) = read("payments.yaml", &text).unwrap().publications.remove(0);
+        let (publication, _) = read("payments.yaml", &text).publications.remove(0);
 
         let set: Vec<_> = publication
             .attributes()

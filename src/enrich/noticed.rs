@@ -4,8 +4,9 @@ use json_patch::PatchOperation;
 use json_patch::jsonptr::{Pointer, Resolve as _};
 use serde_json::Value;
 
-use crate::enrich::{PatchStep, Publication};
-use crate::event::{Diagnostic, Placed, YamlNode};
+use crate::enrich::publication::PublicationFile;
+use crate::enrich::{Mode, PatchStep, Publication};
+use crate::event::{Diagnostic, Placed, YamlNode, is_false_index, is_item_index, nearest};
 use crate::route::Pattern;
 
 /// The members of an envelope, as patterns and pointers name them.
@@ -36,8 +37,8 @@ pub(super) struct Notice {
 
 impl Notice {
     /// The same, shown in its file.
-    pub(super) fn shown(self, name: &str, text: &str) -> Diagnostic {
-        let shown = Diagnostic::at(name, text, self.place, self.problem).with_help(self.help);
+    pub(super) fn shown(self, file: &PublicationFile) -> Diagnostic {
+        let shown = file.mistake(self.place, self.problem).with_help(self.help);
         if self.is_warning { shown.into_warning() } else { shown }
     }
 }
@@ -95,21 +96,16 @@ pub(super) fn prefix_without_dot(prefix: &Placed<String>) -> Option<Notice> {
 
 /// The known member of an envelope that is meant, or else all of them.
 fn near_envelope(name: &str, otherwise: &str) -> String {
-    let plain = |text: &str| text.to_lowercase().replace(['-', '_'], "");
-    let known = || ENVELOPE.iter().filter(|known| **known != "$or");
-    let scored = known().map(|known| (strsim::jaro_winkler(&plain(name), &plain(known)), known));
-    match scored.max_by(|a, b| a.0.total_cmp(&b.0)) {
-        Some((score, known)) if score > 0.8 => format!("did you mean `{known}`?"),
-        _ => {
-            let known: Vec<&str> = known().copied().collect();
-            format!("it has: {}; {otherwise}", known.join(", "))
-        }
+    let known: Vec<&str> = ENVELOPE.into_iter().filter(|known| *known != "$or").collect();
+    match nearest(name, known.iter().copied()) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None => format!("it has: {}; {otherwise}", known.join(", ")),
     }
 }
 
 impl Publication {
     /// What was noticed in it without its contract: what no event can meet is an error, what some
-    /// events may not meet is a warning.
+    /// events may not meet is a warning, and all of it where the publication observes.
     pub fn noticed(&self) -> Vec<Diagnostic> {
         let mut found = self.noticed.clone();
         let places = self.places();
@@ -121,6 +117,8 @@ impl Publication {
             let Some(pointer) = pointer else { continue };
             found.extend(self.unfit_source(pointer, place, attribute));
         }
+        let attributes = self.attributes().iter();
+        found.extend(attributes.filter_map(|set| self.odd_index(set.from(), set.place())));
         for step in self.patch().steps() {
             match step.operation() {
                 PatchOperation::Copy(copy) => {
@@ -136,6 +134,9 @@ impl Publication {
                 }
                 _ => {}
             }
+        }
+        if self.mode() == Mode::Observe {
+            found = found.into_iter().map(Diagnostic::into_warning).collect();
         }
         found
     }
@@ -160,7 +161,6 @@ impl Publication {
             return None;
         }
         let is_text = TEXTS.contains(&first.as_str()) || first == "replay-name";
-        let is_no_item = |token: &String| is_no_index(token);
         if (is_text && !below.is_empty())
             || (first == "resources" && below.first().is_some_and(|one| !is_item(one)))
         {
@@ -172,7 +172,14 @@ impl Publication {
             };
             return Some(self.mistake(at, problem).with_help(help));
         }
-        let odd = below.iter().find(|token| first == "detail" && is_no_item(token))?;
+        self.odd_index(pointer, at)
+    }
+
+    /// A token below `/detail` that no array has, and an object may have as a member.
+    fn odd_index(&self, pointer: &Pointer, at: (usize, usize)) -> Option<Diagnostic> {
+        let below = pointer.strip_prefix(Pointer::from_static("/detail"))?;
+        let mut tokens = below.tokens().map(|token| token.decoded().into_owned());
+        let odd = tokens.find(|token| is_false_index(token))?;
         let problem = format!("`{odd}` is no index of an array: only a member can be called so");
         let help = "indices are counted from 0, without a sign or further zeros";
         Some(self.mistake(at, problem).with_help(help).into_warning())
@@ -210,14 +217,7 @@ fn lies_inside(path: &Pointer, from: &Pointer) -> bool {
     path.count() > from.count() && path.starts_with(from)
 }
 
-/// What looks like an index and is none.
-fn is_no_index(token: &str) -> bool {
-    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    token.strip_prefix(['-', '+']).is_some_and(digits)
-        || (digits(token) && token.len() > 1 && token.starts_with('0'))
-}
-
 /// Whether a token can name items of an array that are there.
 pub(super) fn is_item(token: &str) -> bool {
-    token == "*" || (token.bytes().all(|byte| byte.is_ascii_digit()) && !is_no_index(token))
+    token == "*" || is_item_index(token)
 }

@@ -11,7 +11,7 @@ use crate::enrich::patch_members::{GROUP, MemberKind, Members, OPERATION};
 use crate::enrich::patch_step::WrittenStep;
 use crate::enrich::publication_reader::PublicationReader;
 use crate::enrich::{Numbers, OperationIndex, Patch, PatchMistake, ValueMap};
-use crate::event::{Diagnostic, Placed, YamlNode};
+use crate::event::{Diagnostic, Placed, YamlNode, nearest};
 
 /// Where an operation stands: its index, and its group.
 type Standing = (OperationIndex, Option<usize>);
@@ -66,7 +66,7 @@ impl PublicationReader<'_> {
     /// Reads the `when` of a group, and gives its number.
     fn condition(&mut self, patch: &mut Patch, members: &Members<'_>) -> Option<usize> {
         for (name, _) in members.others(GROUP) {
-            let help = Members::nearest(&name.value, GROUP)
+            let help = nearest(&name.value, GROUP.iter().copied())
                 .map_or("a group has `when` and `patch`".into(), |name| {
                     format!("did you mean `{name}`?")
                 });
@@ -165,7 +165,7 @@ impl PublicationReader<'_> {
                 self.mistake(name.place, format!("{what} has no `{}`", name.value), help);
                 continue;
             }
-            let help = Members::nearest(&name.value, OPERATION)
+            let help = nearest(&name.value, OPERATION.iter().copied())
                 .map_or("leave it out".into(), |name| format!("did you mean `{name}`?"));
             let problem = format!("{what} has no `{}`, which is ignored", name.value);
             self.warning(name.place, problem, &help);

@@ -79,7 +79,7 @@ fn every_mistake_of_a_patch_is_found_at_its_place() {
 #[test]
 fn mistakes_in_what_is_ours_are_found_at_their_places() {
     let found = mistakes(
-        "      - { op: copy, from: /detail/lines/-1/a, path: /data/-10 }
+        "      - { op: copy, from: /resources/-1, path: /data/-10 }
       - { op: copy, from: /detail/a/*/b/*, path: /data/a }
       - { op: move, from: /data/a, path: /data/a/b }
       - { op: add, path: /data/a, value: 1, optional: true }
@@ -95,7 +95,7 @@ fn mistakes_in_what_is_ours_are_found_at_their_places() {
     assert_eq!(
         found,
         [
-            "8:53: no array has an item `-10`",
+            "8:48: no array has an item `-10`",
             "8:27: no array has an item `-1`",
             "9:27: a pointer has at most one `*`, which stands for each item of one array",
             "9:50: `from` and `path` both have a `*`, or neither has",

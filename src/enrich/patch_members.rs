@@ -48,14 +48,6 @@ impl<'n> Members<'n> {
     ) -> impl Iterator<Item = &'n (Placed<String>, Placed<YamlNode>)> {
         self.all.iter().filter(move |(name, _)| !known.contains(&&*name.value))
     }
-
-    /// The known name that an unknown one was meant to be.
-    pub fn nearest<'k>(name: &str, known: &[&'k str]) -> Option<&'k str> {
-        let name = name.to_lowercase();
-        let similarity = |known: &&str| strsim::jaro_winkler(&name, known);
-        let best = known.iter().copied().max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
-        best.filter(|best| similarity(best) > 0.8)
-    }
 }
 
 /// Which members RFC 6902 gives to an operation.

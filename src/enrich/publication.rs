@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::enrich::{ClearNames, Numbers, Patch, PublishedAttribute};
-use crate::event::{Diagnostic, EventSource};
+use crate::event::{Diagnostic, EventSource, YamlPlaces};
 use crate::route::Pattern;
 
 /// What happens to an event that breaks its contract.
@@ -54,6 +54,21 @@ pub struct Publication {
 pub(super) struct PublicationFile {
     pub(super) name: String,
     pub(super) text: String,
+    /// The way back to it, where something was taken out of it before it could be read.
+    pub(super) places: Option<YamlPlaces>,
+}
+
+impl PublicationFile {
+    /// Line and column in the file of a place in what was read.
+    pub(super) fn place(&self, at: (usize, usize)) -> (usize, usize) {
+        let Some(places) = &self.places else { return at };
+        places.place(at.1).unwrap_or((1, 1))
+    }
+
+    /// Describes a mistake at a place of what was read.
+    pub(super) fn mistake(&self, at: (usize, usize), problem: impl Into<String>) -> Diagnostic {
+        Diagnostic::at(&self.name, &self.text, self.place(at), problem)
+    }
 }
 
 /// Lines and columns of the parts of a publication in its file, each from 1.
@@ -157,7 +172,7 @@ impl Publication {
 
     /// Describes a mistake at a place of its file.
     pub fn mistake(&self, at: (usize, usize), problem: impl Into<String>) -> Diagnostic {
-        Diagnostic::at(&self.origin.name, &self.origin.text, at, problem)
+        self.origin.mistake(at, problem)
     }
 
     /// The constants that a patch finds below `/context`: an object.

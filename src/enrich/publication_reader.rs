@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use json_patch::jsonptr::PointerBuf;
+use json_patch::jsonptr::{PointerBuf, Token};
 use serde_json::Value;
 
 use crate::enrich::marked::Marks;
@@ -12,14 +12,12 @@ use crate::enrich::patch_effort::LIMITS;
 use crate::enrich::publication::PublicationFile;
 use crate::enrich::{CrossingProblem, Numbers};
 use crate::event::number::{crossing_text, is_exact};
-use crate::event::{Diagnostic, Placed, YamlNode, yaml};
+use crate::event::{Diagnostic, Placed, YamlNode, is_false_index, yaml};
 use crate::route::Pattern;
 
 /// Reads the parts of one file, and notes what is wrong with them.
 pub(super) struct PublicationReader<'a> {
-    /// The file, as a person knows it.
-    pub name: &'a str,
-    /// Its text.
+    /// What is read: the text of the file, or of what is left of it.
     pub text: &'a str,
     /// What has to be mended.
     pub mistakes: Vec<Diagnostic>,
@@ -36,18 +34,17 @@ pub(super) struct PublicationReader<'a> {
 }
 
 impl<'a> PublicationReader<'a> {
-    /// Begins to read a file.
-    pub fn of(name: &'a str, text: &'a str) -> Self {
+    /// Begins to read the text of a file, or what is left of it.
+    pub fn of(text: &'a str, origin: PublicationFile) -> Self {
         // A file that is too deep for a tree has places all the same, but not of its keys.
-        let tree =
-            yaml::read_tree(name, text).map_or(YamlNode::Array(Vec::new()), |tree| tree.value);
+        let tree = yaml::read_tree(&origin.name, text)
+            .map_or(YamlNode::Array(Vec::new()), |tree| tree.value);
         Self {
-            name,
             text,
             mistakes: Vec::new(),
             warnings: Vec::new(),
             numbers: Numbers::Keep,
-            origin: Arc::new(PublicationFile { name: name.to_owned(), text: text.to_owned() }),
+            origin: Arc::new(origin),
             tree,
             noticed: Vec::new(),
         }
@@ -55,14 +52,21 @@ impl<'a> PublicationReader<'a> {
 
     /// Notes a mistake.
     pub fn mistake(&mut self, at: (usize, usize), problem: impl Into<String>, help: &str) {
-        let diagnostic = Diagnostic::at(self.name, self.text, at, problem).with_help(help);
-        self.mistakes.push(diagnostic);
+        self.mistakes.push(self.origin.mistake(at, problem).with_help(help));
     }
 
     /// Notes what is told and stops nothing.
     pub fn warning(&mut self, at: (usize, usize), problem: impl Into<String>, help: &str) {
-        let diagnostic = Diagnostic::at(self.name, self.text, at, problem).with_help(help);
+        let diagnostic = self.origin.mistake(at, problem).with_help(help);
         self.warnings.push(diagnostic.into_warning());
+    }
+
+    /// Tells what was noticed of a publication that is dropped.
+    pub fn tell(&mut self, noticed: Vec<Diagnostic>) {
+        let (mut errors, mut warnings): (Vec<_>, Vec<_>) =
+            noticed.into_iter().partition(Diagnostic::is_error);
+        self.mistakes.append(&mut errors);
+        self.warnings.append(&mut warnings);
     }
 
     /// Gives the value, or notes the mistake at the place of the text.
@@ -78,7 +82,7 @@ impl<'a> PublicationReader<'a> {
     /// Reads a pattern over the envelope.
     pub fn pattern(&mut self, when: &Placed<YamlNode>) -> Option<Pattern> {
         let unknown = noticed::unknown_fields(when).into_iter();
-        self.noticed.extend(unknown.map(|notice| notice.shown(self.name, self.text)));
+        self.noticed.extend(unknown.map(|notice| notice.shown(&self.origin)));
         let marks = Marks::of(&when.clone().with_exact_numbers(self.text));
         Pattern::parse(marks.text())
             .map_err(|error| {
@@ -104,12 +108,12 @@ impl<'a> PublicationReader<'a> {
             self.mistake(place, format!("`{text}` is not a pointer"), help);
             return None;
         };
-        let is_negative = |token: &str| {
-            token.strip_prefix('-').is_some_and(|size| {
-                !size.is_empty() && size.bytes().all(|byte| byte.is_ascii_digit())
-            })
-        };
-        if let Some(token) = pointer.tokens().find(|token| is_negative(token.encoded())) {
+        // Below `/detail`, an object of the producer may have such a member.
+        let is_of_arrays = |first: Token<'_>| matches!(first.encoded(), "data" | "resources");
+        let is_negative = |token: &str| token.starts_with('-') && is_false_index(token);
+        if pointer.first().is_some_and(is_of_arrays)
+            && let Some(token) = pointer.tokens().find(|token| is_negative(token.encoded()))
+        {
             let problem = format!("no array has an item `{}`", token.encoded());
             let help = "items count from 0; `-` is the place after the last one, to add there";
             self.mistake(place, problem, help);

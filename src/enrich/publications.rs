@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::enrich::Publication;
-use crate::enrich::file::{self, ReadFile};
+use crate::enrich::file;
 use crate::event::Diagnostic;
 use crate::route::{Filter, Table};
 use crate::source::Received;
@@ -33,17 +33,15 @@ impl Publications {
         Err(mistakes)
     }
 
-    /// Reads all files of publications as [`load`](Self::load) does, and gives those of the files
-    /// without a mistake beside every mistake in the others.
+    /// Reads all files of publications as [`load`](Self::load) does, and gives the
+    /// publications without a mistake beside every mistake in the others.
     pub fn read(files: &BTreeMap<String, String>) -> (Self, Vec<Diagnostic>) {
         let mut all: Vec<Arc<Publication>> = Vec::new();
         let (mut mistakes, mut warnings) = (Vec::new(), Vec::new());
         let mut places: BTreeMap<Arc<str>, String> = BTreeMap::new();
         for (file, text) in files {
-            let read = file::read(file, text).unwrap_or_else(|mut found| {
-                mistakes.append(&mut found);
-                ReadFile::default()
-            });
+            let read = file::read(file, text);
+            mistakes.extend(read.mistakes);
             warnings.extend(read.warnings);
             for (publication, at) in read.publications {
                 let name = Arc::clone(&publication.name);
@@ -113,6 +111,74 @@ mod tests {
 
         let files: Vec<String> = found.unwrap_err().into_iter().map(|found| found.file).collect();
         assert_eq!(files, ["a.yaml", "b.yaml"]);
+    }
+
+    /// What is found in a file with these publications, by line and problem, and how it is with those
+    /// that are sound.
+    fn found(head: &str, items: &[&str]) -> (Vec<String>, Vec<String>) {
+        let text = format!(
+            "domain: x\ncontract: asyncapi/x.yaml\nsource: /x\n{head}publications:\n{}",
+            items.concat()
+        );
+        let files = BTreeMap::from([("a.yaml".to_owned(), text)]);
+        let (publications, mistakes) = Publications::read(&files);
+        let shown = |one: &Diagnostic| one.to_string().lines().next().unwrap().to_owned();
+        let noticed = publications.iter().flat_map(|one| one.noticed());
+        (mistakes.iter().map(shown).collect(), noticed.map(|one| shown(&one)).collect())
+    }
+
+    const UNKNOWN_KEY: &str =
+        "  - event: A.A\n    when: { detail-typ: [a] }\n    dedup: 5m\n    patch: []\n";
+    const UNKNOWN_OPERATION: &str = "  - event: A.B\n    when: { detail-typ: [a] }\n    \
+                                     patch: [{ op: cop, path: /data/a }]\n";
+    const SOUND: &str = "  - event: A.C\n    when: { detail-typ: [c] }\n    patch: []\n";
+
+    #[test]
+    fn a_mistake_in_one_publication_hides_none_in_it_and_none_in_another() {
+        let unfit = "an envelope has no `detail-typ`: this matches no event";
+
+        let (mistakes, noticed) = found("", &[UNKNOWN_KEY, SOUND]);
+        assert_eq!(
+            mistakes,
+            [format!("a.yaml:6:13: {unfit}"), "a.yaml:7:5: unknown key `dedup`".to_owned()]
+        );
+        assert_eq!(noticed, [format!("a.yaml:10:13: {unfit}")]);
+
+        let (mistakes, noticed) = found("", &[UNKNOWN_OPERATION, SOUND]);
+        assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+        assert!(mistakes.contains(&format!("a.yaml:6:13: {unfit}")), "{mistakes:?}");
+        assert_eq!(noticed, [format!("a.yaml:9:13: {unfit}")]);
+    }
+
+    #[test]
+    fn publications_are_not_judged_by_constants_that_were_not_read() {
+        let (mistakes, noticed) = found("contxt: { a: 1 }\n", &[SOUND]);
+
+        assert_eq!(mistakes.len(), 2, "{mistakes:?}");
+        assert!(noticed.is_empty(), "{noticed:?}");
+    }
+
+    #[test]
+    fn a_member_below_the_detail_may_be_called_like_a_negative_number() {
+        let item = SOUND.replace("detail-typ", "detail-type").replace(
+            "patch: []",
+            "metadata: /detail/-1\n    attributes: { a: /detail/-2/b }\n    \
+             patch: [{ op: copy, from: /detail/lines/-5/a, path: /data/a }]",
+        );
+
+        let (mistakes, noticed) = found("", &[&item]);
+
+        assert!(mistakes.is_empty(), "{mistakes:?}");
+        assert_eq!(noticed.len(), 3, "{noticed:?}");
+        for (noticed, token) in noticed.iter().zip(["-1", "-2", "-5"]) {
+            let words = format!("warning: `{token}` is no index of an array");
+            assert!(noticed.contains(&words), "{noticed}");
+        }
+        for path in ["/data/-5", "/data/a/-5/b"] {
+            let (mistakes, _) =
+                found("", &[&item.replace("path: /data/a", &format!("path: {path}"))]);
+            assert!(mistakes.iter().any(|one| one.contains("no array has an item `-5`")));
+        }
     }
 
     #[test]

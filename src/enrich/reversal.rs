@@ -20,6 +20,15 @@ pub(super) struct Reversal {
     guessed: Vec<String>,
 }
 
+/// An event made from data.
+pub(super) struct ReversedEvent {
+    pub event: Value,
+    /// Pointers into it to what the data shows.
+    pub shown: Vec<PointerBuf>,
+    /// Pointers into the data to what is made up.
+    pub guessed: Vec<String>,
+}
+
 /// Whether a value is another one, or has become it: later operations may have written into it.
 fn holds(shown: &Value, written: &Value) -> bool {
     match (shown, written) {
@@ -170,9 +179,9 @@ impl Reversal {
         take_out(&mut self.document, path)
     }
 
-    /// The event that all this was taken from, and pointers into the data to what is made up.
-    pub fn into_event(mut self) -> (Value, Vec<String>) {
-        let mut event = Value::Object(Map::new());
+    /// The event that all this was taken from.
+    pub fn into_event(mut self) -> ReversedEvent {
+        let (mut event, mut shown) = (Value::Object(Map::new()), Vec::new());
         // What lies around another value comes first, and what is shown last.
         self.sources.sort_by_key(|(at, _, is_shown)| (at.count(), *is_shown));
         for (at, value, is_shown) in self.sources {
@@ -180,9 +189,12 @@ impl Reversal {
                 // What cannot be put there is missing when the patch is tried, which then says so.
                 let _ = at.assign(&mut event, value);
             }
+            if is_shown {
+                shown.push(at);
+            }
         }
         self.guessed.reverse();
-        (event, self.guessed)
+        ReversedEvent { event, shown, guessed: self.guessed }
     }
 }
 

@@ -2,6 +2,8 @@
 
 use json_patch::jsonptr::{Pointer, PointerBuf};
 
+use crate::event::is_item_index;
+
 /// What stands for each item.
 const EACH: &str = "*";
 
@@ -30,9 +32,7 @@ impl StarredPointer {
 
     /// Whether `inner` lies below `outer`, with any item for a `*`.
     pub fn lies_below(inner: &Pointer, outer: &Pointer) -> bool {
-        let is_item = |token: &str| {
-            token == EACH || token == "-" || token.bytes().all(|byte| byte.is_ascii_digit())
-        };
+        let is_item = |token: &str| token == EACH || token == "-" || is_item_index(token);
         let leads_there = inner.tokens().zip(outer.tokens()).all(|(inner, outer)| {
             inner == outer || (outer.encoded() == EACH && is_item(inner.encoded()))
         });

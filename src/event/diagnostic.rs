@@ -60,6 +60,11 @@ impl Diagnostic {
         Self { place: Some((line, column)), excerpt, caret, ..Self::of_file(file, problem) }
     }
 
+    /// Whether it has to be mended before a gateway starts.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+
     /// The same as something that is told and stops nothing.
     pub const fn into_warning(mut self) -> Self {
         self.severity = Severity::Warning;

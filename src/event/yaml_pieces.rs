@@ -21,8 +21,15 @@ pub struct YamlPieces<T> {
     pub rest: Option<T>,
     /// The text that the rest was read from.
     pub text: String,
-    marks: Vec<Mark>,
+    /// The way back from places of that text.
+    pub places: YamlPlaces,
+    /// Where the mappings and lists of the file begin that something was taken out of.
+    pub torn: Vec<(usize, usize)>,
 }
+
+/// Where the parts of a text on one line stand in the file that it was written from.
+#[derive(Default)]
+pub struct YamlPlaces(Vec<Mark>);
 
 /// Where a part of the text on one line begins, and what it was.
 struct Mark {
@@ -34,11 +41,10 @@ struct Mark {
     place: (usize, usize),
 }
 
-impl<T> YamlPieces<T> {
+impl YamlPlaces {
     /// The line and column in the file of a column of the text, each from 1.
     pub fn place(&self, column: usize) -> Option<(usize, usize)> {
-        let before = self.marks.partition_point(|mark| mark.column <= column);
-        self.marks.get(before.checked_sub(1)?).map(|mark| mark.place)
+        mark_at(&self.0, column).map(|mark| mark.place)
     }
 }
 
@@ -57,8 +63,13 @@ pub fn read_pieces<T: DeserializeOwned>(
     text: &str,
     first: Diagnostic,
 ) -> YamlPieces<T> {
-    let mut pieces =
-        YamlPieces { mistakes: Vec::new(), rest: None, text: String::new(), marks: Vec::new() };
+    let mut pieces = YamlPieces {
+        mistakes: Vec::new(),
+        rest: None,
+        text: String::new(),
+        places: YamlPlaces::default(),
+        torn: Vec::new(),
+    };
     let Ok(mut tree) = read_tree(file, text) else {
         pieces.mistakes.push(first);
         return pieces;
@@ -67,7 +78,7 @@ pub fn read_pieces<T: DeserializeOwned>(
     for _ in 0..MAX_MISTAKES {
         let (text_now, marks) = written(&tree);
         let outcome = read::<T>(file, &text_now);
-        (pieces.text, pieces.marks) = (text_now, marks);
+        (pieces.text, pieces.places) = (text_now, YamlPlaces(marks));
         let mistake = match outcome {
             Ok(rest) => {
                 pieces.rest = Some(rest);
@@ -75,7 +86,7 @@ pub fn read_pieces<T: DeserializeOwned>(
             }
             Err(mistake) => *mistake,
         };
-        let Some(misfit) = Misfit::of(mistake, &pieces.marks, &torn) else { break };
+        let Some(misfit) = Misfit::of(mistake, &pieces.places.0, &torn) else { break };
         let taken = take_out(&mut tree, &misfit.path, misfit.is_name);
         if let Some((place, name)) = &taken {
             torn.push(Torn { place: *place, words: format!("`{name}` {}", misfit.help) });
@@ -92,6 +103,7 @@ pub fn read_pieces<T: DeserializeOwned>(
         pieces.mistakes.push(first);
     }
     pieces.mistakes.sort_by_key(|mistake| mistake.place);
+    pieces.torn = torn.into_iter().map(|torn| torn.place).collect();
     pieces
 }
 
@@ -329,7 +341,7 @@ lines:
         let kept: Vec<&str> = rest.lines.iter().map(|line| line.sku.value.as_str()).collect();
         assert_eq!(kept, ["y", "z"]);
         assert_eq!(rest.lines[0].steps.len(), 1);
-        assert_eq!(pieces.place(rest.lines[1].sku.place.1), Some((13, 12)));
+        assert_eq!(pieces.places.place(rest.lines[1].sku.place.1), Some((13, 12)));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let Machine { clock, entropy, disk, tasks } = machine.clone();
     let metrics = Arc::new(Metrics::new());
     let (catalog, publications, gate) = contracts(&config)?;
-    warn_of("Contract", gate.warnings());
+    warn_of("Contract", gate.diagnostics());
     // Events of what does not fit its message are refused one by one.
     warn_of("Publication", &catalog.analyse(&publications));
     let (ring, data_key) = key_ring(&config, &machine)?;

@@ -6,7 +6,7 @@ use crate::ambient::Secret;
 use crate::config::{self, Config, SecretError};
 use crate::contract::{Catalog, Gate, SchemaAddresses};
 use crate::enrich::Publications;
-use crate::event::{Diagnostic, Severity};
+use crate::event::{Diagnostic, number_of};
 use crate::eventlog::{Store, UnreadQuota};
 use crate::gateway::Inbound;
 use crate::gateway::build_error::BuildError;
@@ -68,7 +68,7 @@ pub fn contracts(config: &Config) -> Result<Contracts, BuildError> {
 
 /// What has to be mended before a start; `sealway check` tells warnings too.
 fn only_errors(mut found: Vec<Diagnostic>) -> BuildError {
-    found.retain(|one| one.severity == Severity::Error);
+    found.retain(Diagnostic::is_error);
     BuildError::Documents(found)
 }
 
@@ -79,7 +79,8 @@ pub(super) fn warn_of(what: &str, warnings: &[Diagnostic]) {
         tracing::warn!("{what} {}{place}: {}", warning.file, warning.problem);
     }
     if let Some(more @ 1..) = warnings.len().checked_sub(MAX_WARNINGS) {
-        tracing::warn!("{what}s have {more} more warnings; `sealway check` shows them all");
+        let more = number_of(more, "more warning");
+        tracing::warn!("{what}s have {more}; `sealway check` shows them all");
     }
 }
 

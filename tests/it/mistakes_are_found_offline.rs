@@ -78,6 +78,24 @@ fn a_mistake_in_a_contract_and_one_in_a_publication_are_found_in_one_run() {
 }
 
 #[test]
+fn a_mistake_in_one_domain_leaves_the_others_tried_and_the_log_read() {
+    let copy = settings();
+    change(&copy, "asyncapi/payments.yaml", "type: integer", "type: intiger");
+    change(&copy, "config/publications/payments.yaml", "    when:", "    dedup: 5m\n    when:");
+    let orders = "config/publications/orders.yaml";
+    change(&copy, orders, "/data/amount }\n", "/data/amount }\n      - { op: kopy }\n");
+    fs::create_dir(copy.path().join("data")).unwrap();
+    fs::write(copy.path().join("data/sealway.db"), "no database at all ".repeat(500)).unwrap();
+
+    let (code, _, said) = sealway(&copy, &["check"]);
+
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("orders/Order.Completed: rehearsed with "), "{said}");
+    assert!(said.contains("unknown key `dedup`") && said.contains("kopy"), "{said}");
+    assert!(said.contains("whether the schemas of events in the log have changed"), "{said}");
+}
+
+#[test]
 fn a_patch_that_writes_what_the_contract_does_not_declare_is_found_at_its_operation() {
     let copy = settings();
     change(&copy, "config/publications/orders.yaml", "/data/orderId", "/data/orderNumber");
