@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::contract::Catalog;
 use crate::enrich::Publications;
-use crate::event::Severity;
+use crate::event::{Diagnostic, Severity};
 
 const SCHEMA: &str = r##"{
   "type": "object", "required": ["name"],
@@ -295,7 +295,7 @@ proptest! {
         };
         let catalog = catalog(&text);
         let errors: Vec<_> = catalog.analyse(&publications).into_iter()
-            .filter(|one| one.is_error()).collect();
+            .filter(Diagnostic::is_error).collect();
         let publication = publications.iter().next().unwrap();
         let message = catalog.message("x.json", "A.B").unwrap();
         for detail in details {

@@ -119,7 +119,7 @@ impl<'a> Collector<'a> {
             }
             "minContains" | "maxContains" if self.counts_only(schema) => {}
             "contains" if self.counts_only(schema) => {
-                self.contains_of_2019(copy, schema, &at, value)?
+                self.contains_of_2019(copy, schema, &at, value)?;
             }
             "allOf" => {
                 // What other words have put there comes after what its author wrote.

@@ -119,7 +119,7 @@ impl<'s> SchemaPlace<'s> {
     /// The names of members that objects here must have if they have `name`.
     pub(super) fn required_with(&self, name: &str) -> BTreeSet<&'s str> {
         let lists =
-            self.certain.iter().filter(|_| !self.open).flat_map(|schema| {
+            self.certain.iter().filter(|_| !self.open).filter_map(|schema| {
                 schema.get("dependentRequired").and_then(|lists| lists.get(name))
             });
         lists.flat_map(texts).collect()

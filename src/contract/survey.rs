@@ -173,12 +173,13 @@ fn null(library: &Library, at: &Location, content: FieldContent) -> Diagnostic {
 }
 
 fn unknown(library: &Library, at: &Location, name: &str, known: &[Field]) -> Diagnostic {
-    let help = match nearest(name, known.iter().map(|(known, _)| *known)) {
-        Some(nearest) => format!("did you mean `{nearest}`?"),
-        None => {
+    let meant = nearest(name, known.iter().map(|(known, _)| *known));
+    let help = meant.map_or_else(
+        || {
             let names: Vec<&str> = known.iter().map(|(name, _)| *name).take(SHOWN).collect();
             format!("known here: {}; names of your own begin with `x-`", names.join(", "))
-        }
-    };
+        },
+        |meant| format!("did you mean `{meant}`?"),
+    );
     library.mistake(at, format!("AsyncAPI knows no `{name}` here")).with_help(help)
 }
