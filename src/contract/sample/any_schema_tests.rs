@@ -1,9 +1,12 @@
 //! Whatever the schema, every sample keeps its message.
 
+use std::collections::BTreeMap;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::tests::message;
+use crate::contract::Catalog;
 use crate::contract::sample::samples::SampleRequest;
 
 /// A schema without others in it, with small numbers so that parts meet.
@@ -78,4 +81,23 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_discriminator_decides_in_samples_too() {
+    let one =
+        json!({"type": "object", "required": ["kind"], "properties": {"kind": {"type": "string"}}});
+    let contract = json!({
+        "asyncapi": "3.0.0", "info": {"title": "T", "version": "1.0.0"},
+        "channels": {"c": {"messages": {"A.B": {"payload": {
+            "oneOf": [{"$ref": "#/components/schemas/Card"}, {"$ref": "#/components/schemas/Sepa"}],
+            "discriminator": "kind"
+        }}}}},
+        "components": {"schemas": {"Card": one, "Sepa": one}}
+    });
+    let files = BTreeMap::from([("c.json".to_owned(), contract.to_string())]);
+    let catalog = Catalog::load(&files);
+    let made = catalog.message("c.json", "A.B").unwrap().samples(&SampleRequest::default());
+    let kinds: Vec<&Value> = made.found.iter().map(|sample| &sample.data["kind"]).collect();
+    assert!(kinds.contains(&&json!("Card")) && kinds.contains(&&json!("Sepa")), "{kinds:?}");
 }

@@ -20,25 +20,6 @@ pub(super) fn message(payload: &Value) -> Option<Arc<Message>> {
     catalog.message("c.json", "A.B").cloned()
 }
 
-#[test]
-fn a_discriminator_decides_in_samples_too() {
-    let one =
-        json!({"type": "object", "required": ["kind"], "properties": {"kind": {"type": "string"}}});
-    let contract = json!({
-        "asyncapi": "3.0.0", "info": {"title": "T", "version": "1.0.0"},
-        "channels": {"c": {"messages": {"A.B": {"payload": {
-            "oneOf": [{"$ref": "#/components/schemas/Card"}, {"$ref": "#/components/schemas/Sepa"}],
-            "discriminator": "kind"
-        }}}}},
-        "components": {"schemas": {"Card": one, "Sepa": one}}
-    });
-    let files = BTreeMap::from([("c.json".to_owned(), contract.to_string())]);
-    let catalog = Catalog::load(&files);
-    let made = catalog.message("c.json", "A.B").unwrap().samples(&SampleRequest::default());
-    let kinds: Vec<&Value> = made.found.iter().map(|sample| &sample.data["kind"]).collect();
-    assert!(kinds.contains(&&json!("Card")) && kinds.contains(&&json!("Sepa")), "{kinds:?}");
-}
-
 fn samples(payload: &Value) -> Samples {
     message(payload).expect("a message").samples(&SampleRequest::default())
 }
