@@ -122,9 +122,11 @@ impl<'a> Search<'a> {
         let mut named = BTreeMap::new();
         let mut shapes = Vec::new();
         self.collect(id, &mut shapes)?;
-        let mut wild = 0;
+        // What has members has no items.
+        let (mut members, mut items) = (0, 0);
         for shape in &shapes {
-            wild += self.sum(shape.wild());
+            members += self.sum(shape.wild_members());
+            items += self.sum(shape.wild_items());
             for (name, _) in shape.named.iter() {
                 named.insert(name, 0);
             }
@@ -137,7 +139,7 @@ impl<'a> Search<'a> {
                 }
             }
         }
-        let visits = wild + named.values().copied().max().unwrap_or(0);
+        let visits = items.max(members + named.values().copied().max().unwrap_or(0));
         bound(visits)?;
         Ok(visits)
     }
@@ -183,6 +185,17 @@ mod tests {
                 "left": {"$ref": "#/$defs/t"}, "right": {"$ref": "#/$defs/t"}}}]}}});
 
         assert_eq!(refusal(&tree), None);
+    }
+
+    #[test]
+    fn any_json_value_may_be_described_by_its_own_kinds() {
+        // What generators write for a value of any kind.
+        let value = json!({"$ref": "#/$defs/v", "$defs": {"v": {"oneOf": [
+            {"type": ["string", "number", "boolean", "null"]},
+            {"type": "array", "items": {"$ref": "#/$defs/v"}},
+            {"type": "object", "additionalProperties": {"$ref": "#/$defs/v"}}
+        ]}}});
+        assert_eq!(refusal(&value), None);
     }
 
     #[test]

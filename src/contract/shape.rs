@@ -153,15 +153,20 @@ impl Shape {
 
     /// Shapes for members and items whose name or index this shape does not single out.
     pub(super) fn wild(&self) -> impl Iterator<Item = Id> {
-        let contained = self.contains.iter().flat_map(|contains| [contains.id, contains.id]);
+        self.wild_members().chain(self.wild_items())
+    }
+
+    /// Shapes for members whose name this shape does not single out.
+    pub(super) fn wild_members(&self) -> impl Iterator<Item = Id> {
         let patterned = self.patterned.iter().map(|(_, id)| *id);
-        patterned
-            .chain(self.additional)
-            .chain(self.first_items.iter().copied())
-            .chain(self.other_items)
-            .chain(self.unevaluated_members)
-            .chain(self.unevaluated_items)
-            .chain(contained)
+        patterned.chain(self.additional).chain(self.unevaluated_members)
+    }
+
+    /// Shapes for items, whichever their index is.
+    pub(super) fn wild_items(&self) -> impl Iterator<Item = Id> {
+        let contained = self.contains.iter().flat_map(|contains| [contains.id, contains.id]);
+        let items = self.first_items.iter().copied().chain(self.other_items);
+        items.chain(self.unevaluated_items).chain(contained)
     }
 
     /// What an item at this index has to be by `prefixItems` and `items`.
