@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::contract::sample::Dice;
+
 /// Cases of a property test: 16 for each that proptest would try, so 4,096 unless `PROPTEST_CASES` says
 /// otherwise.
 pub(super) fn cases() -> u64 {
@@ -10,7 +12,7 @@ pub(super) fn cases() -> u64 {
 
 /// A schema of any keywords, and data that has some of its names and values.
 pub(super) fn any_pair(seed: u64) -> (Value, Value) {
-    let mut dice = Dice::of(seed);
+    let mut dice = PairMaker::of(seed);
     let mut schema = dice.any_schema(3);
     if let Value::Object(root) = &mut schema {
         // What a definition refers to comes after it, so that none comes back to itself.
@@ -29,7 +31,7 @@ pub(super) fn any_pair(seed: u64) -> (Value, Value) {
 /// An ordinary schema of objects, the same with every object closed by `unevaluatedProperties`, and
 /// data. Each name is declared once for each object, so that both mean the same.
 pub(super) fn ordinary_pair(seed: u64) -> (Value, Value, Value) {
-    let mut dice = Dice::of(seed);
+    let mut dice = PairMaker::of(seed);
     let schema = dice.ordinary_value(3);
     let closed = closed(&schema);
     let data = if dice.chance(4) { dice.data(3) } else { dice.like(&schema, 0) };
@@ -83,20 +85,16 @@ fn parts_closed(schema: &Value) -> Value {
     object.iter().map(close).collect()
 }
 
-/// A stream of choices from a seed (SplitMix64).
-struct Dice(u64);
+/// Makes schemas and data by chance.
+struct PairMaker(Dice);
 
-impl Dice {
+impl PairMaker {
     const fn of(seed: u64) -> Self {
-        Self(seed)
+        Self(Dice::new(seed))
     }
 
-    fn roll(&mut self, sides: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % sides
+    const fn roll(&mut self, sides: u64) -> u64 {
+        self.0.number() % sides
     }
 
     fn chance(&mut self, sides: u64) -> bool {

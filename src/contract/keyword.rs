@@ -24,7 +24,7 @@ pub(super) enum Holds {
 
 /// What a keyword is to the dialect of the schema in which it stands.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum KeywordStanding {
     /// It demands something of data, or finds a schema.
     Applied,
     /// It says something to people and programs, and demands nothing.
@@ -114,28 +114,30 @@ const ANNOTATIONS: [&str; 13] = [
 const CONTENT: [&str; 3] = ["contentEncoding", "contentMediaType", "contentSchema"];
 
 /// Tells what a keyword is in a dialect. Words that begin with `x-` are everyone's own.
-pub(super) fn standing(keyword: &str, dialect: Dialect) -> Standing {
+pub(super) fn standing(keyword: &str, dialect: Dialect) -> KeywordStanding {
     match (keyword, dialect) {
         // Words of the past that people still write; no dialect that is read has them.
-        ("divisibleBy", _) => Standing::Foreign("write `multipleOf`"),
-        ("extends", _) => Standing::Foreign("write `allOf`"),
-        ("additionalItems", Dialect::Draft202012) => Standing::Foreign(
+        ("divisibleBy", _) => KeywordStanding::Foreign("write `multipleOf`"),
+        ("extends", _) => KeywordStanding::Foreign("write `allOf`"),
+        ("additionalItems", Dialect::Draft202012) => KeywordStanding::Foreign(
             "write the first items under `prefixItems` and the rest under `items`",
         ),
         ("nullable", Dialect::AsyncApi | Dialect::OpenApi30)
         | ("$recursiveRef" | "$recursiveAnchor", Dialect::Draft201909)
-        | ("$dynamicRef" | "$dynamicAnchor", Dialect::Draft202012) => Standing::Applied,
-        ("nullable", _) => Standing::Foreign("write `type: [string, 'null']`"),
+        | ("$dynamicRef" | "$dynamicAnchor", Dialect::Draft202012) => KeywordStanding::Applied,
+        ("nullable", _) => KeywordStanding::Foreign("write `type: [string, 'null']`"),
         ("$recursiveRef" | "$recursiveAnchor", _) => {
-            Standing::Foreign("write `$ref`, or `$dynamicRef` in JSON Schema 2020-12")
+            KeywordStanding::Foreign("write `$ref`, or `$dynamicRef` in JSON Schema 2020-12")
         }
-        ("$dynamicRef" | "$dynamicAnchor", _) => Standing::Foreign(
+        ("$dynamicRef" | "$dynamicAnchor", _) => KeywordStanding::Foreign(
             "write `$ref`, or say `$schema: https://json-schema.org/draft/2020-12/schema`",
         ),
-        _ if keyword.starts_with("x-") || ANNOTATIONS.contains(&keyword) => Standing::Annotation,
-        _ if CONTENT.contains(&keyword) => Standing::Unchecked,
-        _ if APPLIED.contains(&keyword) => Standing::Applied,
-        _ => Standing::Unknown(nearest(keyword, APPLIED.into_iter().chain(ANNOTATIONS))),
+        _ if keyword.starts_with("x-") || ANNOTATIONS.contains(&keyword) => {
+            KeywordStanding::Annotation
+        }
+        _ if CONTENT.contains(&keyword) => KeywordStanding::Unchecked,
+        _ if APPLIED.contains(&keyword) => KeywordStanding::Applied,
+        _ => KeywordStanding::Unknown(nearest(keyword, APPLIED.into_iter().chain(ANNOTATIONS))),
     }
 }
 
@@ -176,28 +178,34 @@ mod tests {
             ("zebra", None),
         ] {
             for dialect in [Dialect::AsyncApi, Dialect::Draft4, Dialect::Draft202012] {
-                assert_eq!(standing(word, dialect), Standing::Unknown(meant), "{word}");
+                assert_eq!(standing(word, dialect), KeywordStanding::Unknown(meant), "{word}");
             }
         }
-        assert_eq!(standing("x-minlength", Dialect::Draft7), Standing::Annotation);
+        assert_eq!(standing("x-minlength", Dialect::Draft7), KeywordStanding::Annotation);
         for (word, past) in [("divisibleby", "divisibleBy"), ("extend", "extends")] {
             let told = standing(word, Dialect::Draft7);
-            assert!(matches!(told, Standing::Unknown(meant) if meant != Some(past)), "{told:?}");
-            assert!(matches!(standing(past, Dialect::Draft7), Standing::Foreign(_)), "{past}");
+            assert!(
+                matches!(told, KeywordStanding::Unknown(meant) if meant != Some(past)),
+                "{told:?}"
+            );
+            assert!(
+                matches!(standing(past, Dialect::Draft7), KeywordStanding::Foreign(_)),
+                "{past}"
+            );
         }
     }
 
     #[test]
     fn a_word_of_another_dialect_is_applied_only_where_it_contradicts_nothing() {
-        assert_eq!(standing("dependentRequired", Dialect::Draft7), Standing::Applied);
-        assert_eq!(standing("nullable", Dialect::AsyncApi), Standing::Applied);
+        assert_eq!(standing("dependentRequired", Dialect::Draft7), KeywordStanding::Applied);
+        assert_eq!(standing("nullable", Dialect::AsyncApi), KeywordStanding::Applied);
         for (word, dialect) in [
             ("nullable", Dialect::Draft202012),
             ("additionalItems", Dialect::Draft202012),
             ("$recursiveRef", Dialect::Draft202012),
             ("$dynamicRef", Dialect::Draft201909),
         ] {
-            assert!(matches!(standing(word, dialect), Standing::Foreign(_)), "{word}");
+            assert!(matches!(standing(word, dialect), KeywordStanding::Foreign(_)), "{word}");
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::contract::collector::{Collector, SchemaScope, Target};
 use crate::contract::copied::{Copied, in_all_of};
 use crate::contract::dialect::Dialect;
 use crate::contract::format::TEXT_FORMATS;
-use crate::contract::keyword::{Holds, Standing, holds, standing};
+use crate::contract::keyword::{Holds, KeywordStanding, holds, standing};
 use crate::contract::pointer;
 use crate::contract::reference::Location;
 use crate::event::Diagnostic;
@@ -83,7 +83,7 @@ impl<'a> Collector<'a> {
     fn note_siblings(&mut self, at: &Location, object: &Map<String, Value>, dialect: Dialect) {
         let asserts = |word: &str| {
             let named = word == "$ref" || NAMES.contains(&word);
-            !named && !matches!(standing(word, dialect), Standing::Annotation)
+            !named && !matches!(standing(word, dialect), KeywordStanding::Annotation)
         };
         for word in object.keys().filter(|word| asserts(word)) {
             self.unasserted.push((format!("`{word}` beside `$ref`"), at.child(word)));
@@ -131,6 +131,7 @@ impl<'a> Collector<'a> {
                 }
             }
             _ => {
+                self.note_alone(&at, keyword, schema.object);
                 self.note_unasserted(&at, keyword, value);
                 let copied = self.held(schema, &at, keyword, value)?;
                 copy.insert(keyword.to_owned(), copied);
@@ -142,13 +143,15 @@ impl<'a> Collector<'a> {
     /// Whether a dialect knows a keyword; a mistake if not.
     fn is_known(&mut self, at: &Location, keyword: &str, dialect: Dialect) -> bool {
         match standing(keyword, dialect) {
-            Standing::Applied | Standing::Annotation | Standing::Unchecked => true,
-            Standing::Foreign(help) => {
+            KeywordStanding::Applied | KeywordStanding::Annotation | KeywordStanding::Unchecked => {
+                true
+            }
+            KeywordStanding::Foreign(help) => {
                 let problem = format!("`{keyword}` is not a word of {}", dialect.name());
                 self.mistake(at, problem, help);
                 false
             }
-            Standing::Unknown(meant) => {
+            KeywordStanding::Unknown(meant) => {
                 let help = match meant {
                     Some(meant) => format!("did you mean `{meant}`?"),
                     None => format!("words of your own begin with `x-`: `x-{keyword}`"),
@@ -158,6 +161,19 @@ impl<'a> Collector<'a> {
                 self.mistake(at, problem, &help);
                 false
             }
+        }
+    }
+
+    /// Notes a word that says something only beside another one, which is not there.
+    fn note_alone(&mut self, at: &Location, keyword: &str, object: &Map<String, Value>) {
+        let (needed, there): (&str, &[&str]) = match keyword {
+            "then" | "else" => ("if", &["if"]),
+            "if" => ("then` or `else", &["then", "else"]),
+            "minContains" | "maxContains" => ("contains", &["contains"]),
+            _ => return,
+        };
+        if !there.iter().any(|word| object.contains_key(*word)) {
+            self.unasserted.push((format!("`{keyword}` without `{needed}`"), at.clone()));
         }
     }
 

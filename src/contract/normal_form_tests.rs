@@ -182,6 +182,24 @@ fn what_demands_nothing_is_told_once_for_each_word() {
 }
 
 #[test]
+fn words_that_say_something_only_beside_others_are_told_without_them() {
+    for (payload, told) in [
+        ("{ then: { type: string } }", "`then` without `if`"),
+        ("{ else: { type: string } }", "`else` without `if`"),
+        ("{ if: { type: string } }", "`if` without `then` or `else`"),
+        ("{ minContains: 2 }", "`minContains` without `contains`"),
+        ("{ maxContains: 2 }", "`maxContains` without `contains`"),
+        ("{ additionalItems: false }", "`additionalItems` without a list of `items`"),
+    ] {
+        let found = warnings(payload, None);
+        assert!(found.len() == 1 && found[0].contains(told), "{payload}: {found:?}");
+    }
+    for payload in ["{ if: true, then: true }", "{ contains: true, minContains: 2 }"] {
+        assert_eq!(warnings(payload, None), Vec::<String>::new());
+    }
+}
+
+#[test]
 fn the_dialect_is_the_formats_else_the_schemas_else_asyncapis() {
     let lists = "{ $schema: 'https://json-schema.org/draft/2020-12/schema', items: [true] }";
     assert!(mistakes(lists, None)[0].contains("write the list under `prefixItems`"));

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::contract::collector::Collector;
 use crate::contract::copied::{Copied, in_all_of};
 use crate::contract::dialect::Dialect;
-use crate::contract::keyword::{Standing, standing};
+use crate::contract::keyword::{KeywordStanding, standing};
 use crate::contract::pointer;
 use crate::contract::reference::Location;
 use crate::event::Diagnostic;
@@ -154,7 +154,7 @@ impl<'a> Collector<'a> {
     /// `nullable: true` adds `null` to the types of a schema (OpenAPI 3.0.3, Schema Object).
     pub(super) fn admit_null(&mut self, copy: &mut Map<String, Value>, schema: &Copied<'a>) {
         let at = schema.at.child("nullable");
-        let known = standing("nullable", schema.scope.dialect) == Standing::Applied;
+        let known = standing("nullable", schema.scope.dialect) == KeywordStanding::Applied;
         match schema.object.get("nullable").filter(|_| known) {
             None | Some(Value::Bool(false)) => {}
             Some(Value::Bool(true)) => match copy.get_mut("type") {

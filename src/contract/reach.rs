@@ -50,7 +50,7 @@ pub(super) struct SchemaPlace<'s> {
 
 /// What stands at a place, as far as the path to it tells.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Standing {
+enum SchemaRole {
     /// The schema of a value of its own: `true` opens everything below it.
     Value,
     /// A part that adds to another schema: `true` says nothing.
@@ -254,7 +254,7 @@ impl<'s> SchemaPlace<'s> {
 
     /// Adds the schema of a value, and all that may apply with it.
     fn add(&mut self, schema: &'s Value, is_certain: bool) {
-        let mut open = vec![(schema, is_certain, Standing::Value)];
+        let mut open = vec![(schema, is_certain, SchemaRole::Value)];
         while let Some((schema, is_certain, standing)) = open.pop() {
             if self.possible.len() > MAX_SCHEMAS {
                 // Nothing is claimed about what nobody can oversee.
@@ -262,7 +262,7 @@ impl<'s> SchemaPlace<'s> {
                 return;
             }
             let Value::Object(object) = schema else {
-                self.open |= schema == &Value::Bool(true) && standing == Standing::Value;
+                self.open |= schema == &Value::Bool(true) && standing == SchemaRole::Value;
                 if schema == &Value::Bool(false) && is_certain && !self.is_certain(schema) {
                     self.certain.push(schema);
                 }
@@ -279,7 +279,7 @@ impl<'s> SchemaPlace<'s> {
                 self.certain.push(schema);
             }
             open.extend(self.target(object).map(|target| (target, is_certain, standing)));
-            open.extend(list(schema, "allOf").map(|part| (part, is_certain, Standing::Added)));
+            open.extend(list(schema, "allOf").map(|part| (part, is_certain, SchemaRole::Added)));
             let choices = ["anyOf", "oneOf"].into_iter().flat_map(|word| list(schema, word));
             let has_condition = object.contains_key("if");
             let conditions = ["if", "then", "else"].into_iter().filter(|_| has_condition);
@@ -287,7 +287,7 @@ impl<'s> SchemaPlace<'s> {
             let dependent = object.get("dependentSchemas").and_then(Value::as_object);
             let dependent = dependent.into_iter().flat_map(serde_json::Map::values);
             let in_doubt = choices.chain(conditions).chain(dependent);
-            open.extend(in_doubt.map(|part| (part, false, Standing::Added)));
+            open.extend(in_doubt.map(|part| (part, false, SchemaRole::Added)));
         }
     }
 

@@ -28,7 +28,7 @@ pub(super) enum DifferenceKind {
 
 /// What the walk knows about the value at hand.
 #[derive(Clone, Copy)]
-struct Standing {
+struct WrittenPlace {
     step: Option<usize>,
     is_certain: bool,
 }
@@ -36,7 +36,7 @@ struct Standing {
 /// Compares the data that a patch makes with the schema of its message.
 pub(super) fn differences(made: &Made, place: &SchemaPlace<'_>) -> Vec<Difference> {
     let mut found = Vec::new();
-    let standing = Standing { step: None, is_certain: true };
+    let standing = WrittenPlace { step: None, is_certain: true };
     compare(made, place, &mut String::new(), standing, &mut found);
     found
 }
@@ -45,7 +45,7 @@ fn compare(
     made: &Made,
     place: &SchemaPlace<'_>,
     at: &mut String,
-    standing: Standing,
+    standing: WrittenPlace,
     found: &mut Vec<Difference>,
 ) {
     if place.is_open() {
@@ -68,7 +68,7 @@ fn compare(
         Made::Copied(members) => members,
     };
     for (name, member) in members {
-        let standing = Standing {
+        let standing = WrittenPlace {
             step: Some(member.step),
             is_certain: standing.is_certain && member.is_always_there,
         };
@@ -92,7 +92,7 @@ fn missing(
     made: &Made,
     place: &SchemaPlace<'_>,
     at: &str,
-    standing: Standing,
+    standing: WrittenPlace,
     found: &mut Vec<Difference>,
 ) {
     let Made::Object(members) = made else { return };

@@ -14,7 +14,7 @@ use crate::enrich::{Numbers, OperationIndex, Patch, PatchMistake, ValueMap};
 use crate::event::{Diagnostic, Placed, YamlNode, nearest};
 
 /// Where an operation stands: its index, and its group.
-type Standing = (OperationIndex, Option<usize>);
+type OperationPlace = (OperationIndex, Option<usize>);
 
 impl PublicationReader<'_> {
     /// Reads a patch, and notes every mistake in it.
@@ -84,7 +84,7 @@ impl PublicationReader<'_> {
         number
     }
 
-    fn operation(&mut self, patch: &mut Patch, members: &Members<'_>, at: Standing) {
+    fn operation(&mut self, patch: &mut Patch, members: &Members<'_>, at: OperationPlace) {
         let Some((op, place)) = self.text(members, "op") else {
             self.others(members, "an operation");
             if !members.has("op") {

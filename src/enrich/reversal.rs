@@ -102,7 +102,10 @@ impl Reversal {
         self.sources.push((from.array.clone(), Value::Array(Vec::new()), false));
         for index in 0..count {
             let place = path.of_item(index);
-            self.source_item(&from, index);
+            // An item that is taken whole is put there itself.
+            if !from.below.is_root() {
+                self.source_item(&from, index);
+            }
             // The item itself stays, for its index, until all of them are read.
             let shown = place.resolve(&self.document).ok().cloned();
             if !path.below.is_root() && shown.is_some() {

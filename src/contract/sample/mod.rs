@@ -28,4 +28,6 @@ mod samples;
 mod scalar;
 mod text;
 
+#[cfg(test)]
+pub(in crate::contract) use dice::Dice;
 pub use samples::{Sample, SampleKind, SampleRequest, Samples};

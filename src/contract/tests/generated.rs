@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::contract::sample::Dice;
 use crate::contract::tests::dialects::Words;
-use crate::contract::tests::dice::Dice;
 
 const NAMES: [&str; 6] = ["a", "b", "c", "d", "kind", "x/~y"];
 const STRANGERS: [&str; 4] = ["a", "ab", "z", "x-1"];

@@ -1,7 +1,6 @@
 //! Tests of the room as a whole: public suites, numbers of any size, and generated pairs.
 
 mod dialects;
-mod dice;
 mod generated;
 mod numbers;
 mod oracle;

@@ -10,8 +10,8 @@ use jsonschema::Validator;
 use serde_json::Value;
 
 use crate::contract::Message;
+use crate::contract::sample::Dice;
 use crate::contract::tests::dialects::Words;
-use crate::contract::tests::dice::Dice;
 use crate::contract::tests::oracle::Oracle;
 use crate::contract::tests::{generated, shrink, sound};
 use crate::enrich::as_crossed;
