@@ -53,6 +53,8 @@ mod quarantine;
 mod rehearsal;
 mod rehearsal_attributes;
 mod rehearsal_finding;
+mod rehearsal_groups;
+mod rehearsal_maps;
 mod rehearsal_try;
 mod replay;
 mod serve;

@@ -8,6 +8,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::rehearsal_finding::TrialFinding;
+use crate::cli::rehearsal_groups::unfit_groups;
+use crate::cli::rehearsal_maps::refused_values;
 use crate::cli::rehearsal_try::{TrialData, constants, try_on};
 use crate::contract::{Gate, Message, SampleKind, SampleRequest};
 use crate::enrich::{Mode, Publication};
@@ -32,6 +34,8 @@ pub(super) struct Rehearsed {
     alternatives: usize,
     /// Samples at an edge of what the schema allows.
     edges: usize,
+    /// Data that keeps the message and that the publication does not make.
+    others: usize,
     /// What the schema seems to allow and no sample shows.
     unreached: Vec<String>,
     /// Why it was not rehearsed.
@@ -53,17 +57,31 @@ pub(super) fn rehearse(
     };
     let data = data_for(publication, message, &mut rehearsed);
     let mut trials = Vec::new();
+    let mut made = Vec::new();
     for tried in &data {
-        if let Some(findings) = try_on(publication, message, tried) {
-            rehearsed.count(tried.kind);
-            trials.push((tried, findings));
+        if let Some(outcome) = try_on(publication, message, tried) {
+            made.push((tried.kind, outcome.is_made));
+            trials.push((tried, outcome.findings));
+        }
+    }
+    // Where nothing is made, all of it is said to be wrong.
+    let is_any_made = made.iter().any(|(_, is_made)| *is_made);
+    for (kind, is_made) in made {
+        if is_made || !is_any_made {
+            rehearsed.count(kind);
+        } else {
+            rehearsed.others += 1;
         }
     }
     if trials.is_empty() && !data.is_empty() {
         rehearsed.reason = Some("the patch asks for a value that nothing made up tells");
     }
-    let told = |(tried, finding)| told(publication, tried, finding);
-    let mistakes = problems(&trials, &data).into_iter().map(told).collect();
+    let told = |(tried, finding): (&TrialData, &TrialFinding)| told(publication, tried, finding);
+    let mut mistakes: Vec<Diagnostic> = problems(&trials, &data).into_iter().map(told).collect();
+    let mut further = unfit_groups(publication, message, &data);
+    further.extend(refused_values(publication, message, &data));
+    further.truncate(MAX_PROBLEMS);
+    mistakes.extend(further.iter().map(|(tried, finding)| told((tried, finding))));
     (rehearsed, mistakes)
 }
 
@@ -184,8 +202,13 @@ impl fmt::Display for Rehearsed {
         if let Some(reason) = self.reason {
             return write!(f, "not rehearsed: {reason}");
         }
+        let others = || match self.others {
+            0 => String::new(),
+            others => format!("; it does not make {}", number_of(others, "other")),
+        };
         if self.samples == 0 {
-            return write!(f, "rehearsed with {}", number_of(self.examples, "example"));
+            let examples = number_of(self.examples, "example");
+            return write!(f, "rehearsed with {examples}{}", others());
         }
         write!(f, "rehearsed with {} made from the schema", number_of(self.samples, "sample"))?;
         let parts = [
@@ -195,7 +218,10 @@ impl fmt::Display for Rehearsed {
         ];
         let parts = parts.into_iter().filter(|(count, _)| *count > 0).map(|(_, words)| words);
         let parts: Vec<String> = parts.collect();
-        if parts.is_empty() { Ok(()) } else { write!(f, " ({})", parts.join(", ")) }
+        if !parts.is_empty() {
+            write!(f, " ({})", parts.join(", "))?;
+        }
+        f.write_str(&others())
     }
 }
 

@@ -71,6 +71,111 @@ fn a_message_with_examples_is_rehearsed_on_them() {
     assert_eq!(rehearsed.to_string(), "orders/Order.Created: rehearsed with 2 examples");
 }
 
+const PAYMENT: &str = "
+        payload:
+          type: object
+          required: [id, payment]
+          properties:
+            id: { type: string }
+            payment:
+              oneOf:
+                - { type: object, required: [kind, scheme], properties: { kind: { const: card }, scheme: { enum: [visa, other] } } }
+                - { type: object, required: [kind, days], properties: { kind: { const: invoice }, days: { type: integer } } }
+";
+
+/// A patch with a group for each kind of payment, of which this is the one for cards.
+fn paid(card: &str) -> String {
+    format!(
+        "      - {{ op: copy, from: /detail/id, path: /data/id }}
+      - when: {{ detail: {{ method: [card] }} }}
+        patch: [{card}]
+      - when: {{ detail: {{ method: [invoice] }} }}
+        patch:
+          - {{ op: add, path: /data/payment, value: {{ kind: invoice }} }}
+          - {{ op: copy, from: /detail/days, path: /data/payment/days }}\n"
+    )
+}
+
+#[test]
+fn each_group_is_held_against_the_contract_by_itself() {
+    let kind = "{ op: add, path: /data/payment, value: { kind: card } }";
+    let scheme = "{ op: copy, from: /detail/scheme, path: /data/payment/scheme }";
+    let (said, mistakes) = rehearsed_with(PAYMENT, "", &paid(&format!("{kind}, {scheme}")));
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+    assert!(!said.to_string().contains("does not make"), "{said}");
+
+    let wrong = kind.replace("card", "crad");
+    for (card, words) in [
+        (format!("{wrong}, {scheme}"), "\"card\", \"invoice\""),
+        (kind.to_owned(), "`scheme` is required"),
+        (
+            format!("{kind}, {{ op: add, path: /data/payment/scheme, value: cash }}"),
+            "must be one of",
+        ),
+    ] {
+        let (said, mistakes) = rehearsed_with(PAYMENT, "", &paid(&card));
+        let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+        let of_group = |one: &String| {
+            one.starts_with("orders.yaml:11:")
+                && one.contains(": warning: where this group is done: ")
+        };
+        assert!(!told.is_empty() && told.iter().all(of_group), "{card}: {told:?}");
+        assert!(told.iter().any(|one| one.contains(words)), "{card}: {told:?}");
+        assert!(said.to_string().contains("; it does not make "), "{said}");
+    }
+}
+
+#[test]
+fn groups_that_need_each_other_are_tried_together() {
+    let patch = "      - when: { detail: { a: [1] } }
+        patch: [{ op: copy, from: /detail/id, path: /data/id }]
+      - when: { detail: { b: [1] } }
+        patch:
+          - { op: add, path: /data/payment, value: { kind: card } }
+          - { op: copy, from: /detail/scheme, path: /data/payment/scheme }\n";
+    let (_, mistakes) = rehearsed_with(PAYMENT, "", patch);
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+}
+
+#[test]
+fn values_of_a_map_are_held_against_the_contract() {
+    let patch = |map: &str| {
+        format!(
+            "      - {{ op: copy, from: /detail/id, path: /data/orderId }}
+      - {{ op: copy, from: /detail/s, path: /data/status, {map} }}\n"
+        )
+    };
+    let told = |map: &str| {
+        let (_, mistakes) = rehearsed(&patch(map));
+        mistakes.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(told("map: { A: open, B: paid }"), Vec::<String>::new());
+    let one = told("map: { A: open, B: piad }, default: lost");
+    assert_eq!(one.len(), 2, "{one:?}");
+    assert!(
+        one[0].contains("warning: what `map` gives for `B` cannot be at `/data/status`"),
+        "{one:?}"
+    );
+    assert!(one[1].contains("for its `default`"), "{one:?}");
+    let all = told("map: { A: O, B: P }");
+    assert!(all.len() == 2 && all.iter().all(|one| !one.contains("warning")), "{all:?}");
+}
+
+#[test]
+fn a_map_over_plain_items_is_no_mistake() {
+    let message = "
+        payload:
+          type: object
+          required: [tags]
+          properties: { tags: { type: array, minItems: 1, items: { enum: [authorised, refunded] } } }
+";
+    let patch = "      - { op: copy, from: /detail/tags/*, path: /data/tags/*, map: { A: authorised, R: refunded } }\n";
+    let (_, mistakes) = rehearsed_with(message, "", patch);
+    assert!(mistakes.is_empty(), "{mistakes:?}");
+    let (_, mistakes) = rehearsed_with(message, "", &patch.replace("refunded }", "refund }"));
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+}
+
 /// A message whose `correlationid` is short, with an example or none.
 fn with_attribute(example: &str) -> String {
     let examples =

@@ -28,24 +28,39 @@ pub(super) struct TrialData {
 /// What came of one trial; nothing where it tells nothing.
 pub(super) type TrialResult = Option<Vec<TrialFinding>>;
 
-/// Tries a publication on the events that data may come from: one that fits is enough.
+/// What came of the events that data may come from.
+pub(super) struct TrialOutcome {
+    pub(super) findings: Vec<TrialFinding>,
+    /// Whether the data itself came out, and not other data that keeps the contract.
+    pub(super) is_made: bool,
+}
+
+/// Tries a publication on the events that data may come from: one that fits is enough. Nothing: the
+/// trials tell nothing.
 pub(super) fn try_on(
     publication: &Arc<Publication>,
     message: &Message,
     tried: &TrialData,
-) -> TrialResult {
+) -> Option<TrialOutcome> {
+    let has_groups = !publication.patch().groups().is_empty();
     let mut first = None;
-    for rehearsal in publication.rehearsals(&tried.data) {
-        let result = try_event(publication, message, tried, &rehearsal);
+    for (index, rehearsal) in publication.rehearsals(&tried.data).iter().enumerate() {
+        let result = try_event(publication, message, tried, rehearsal);
         if result.as_ref().is_some_and(Vec::is_empty) {
-            return result;
+            return Some(TrialOutcome { findings: Vec::new(), is_made: index == 0 });
         }
         first.get_or_insert(result);
     }
-    first.flatten()
+    let mut findings = first.flatten()?;
+    for finding in &mut findings {
+        // Data may be of a kind that no group makes; each group is tried by itself, too.
+        finding.is_certain &= !has_groups;
+    }
+    Some(TrialOutcome { findings, is_made: false })
 }
 
-fn try_event(
+/// Tries a publication on one event.
+pub(super) fn try_event(
     publication: &Arc<Publication>,
     message: &Message,
     tried: &TrialData,

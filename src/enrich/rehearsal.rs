@@ -27,6 +27,8 @@ pub struct Rehearsal {
     pub guessed: Vec<String>,
     /// Pointers into the event to values that the example shows.
     pub shown: Vec<PointerBuf>,
+    /// The groups of the patch that are done for it, by their numbers.
+    pub groups: BTreeSet<usize>,
 }
 
 impl Publication {
@@ -40,7 +42,17 @@ impl Publication {
         let others = std::iter::once(BTreeSet::new())
             .chain((0..groups).map(|group| BTreeSet::from([group])));
         let new = shown.chain(others).filter(|groups| tried.insert(groups.clone()));
-        new.map(|groups| self.rehearsal(example, groups)).collect()
+        new.map(|groups| self.rehearsal(example, groups, None)).collect()
+    }
+
+    /// Makes up events for which a group of the patch is done: beside the groups that the example
+    /// shows, and alone.
+    pub fn rehearsals_of_group(&self, group: usize, example: &Value) -> Vec<Rehearsal> {
+        let mut beside = self.groups_shown_by(example);
+        beside.insert(group);
+        let made = [beside, BTreeSet::from([group])];
+        let made = made.into_iter().map(|groups| self.rehearsal(example, groups, Some(group)));
+        made.filter(|rehearsal| rehearsal.groups.contains(&group)).collect()
     }
 
     /// The groups all of whose copies lead to what the example shows.
@@ -56,24 +68,34 @@ impl Publication {
         shown
     }
 
-    fn rehearsal(&self, example: &Value, mut groups: BTreeSet<usize>) -> Rehearsal {
+    /// Where groups contradict each other, the event is made for the `last` one.
+    fn rehearsal(
+        &self,
+        example: &Value,
+        mut groups: BTreeSet<usize>,
+        last: Option<usize>,
+    ) -> Rehearsal {
         // A group whose `when` the event happens to match is done too, so its sources are needed.
         loop {
-            let ReversedEvent { event, shown, guessed } = self.made_up(example, &groups);
+            let ReversedEvent { event, shown, guessed } = self.made_up(example, &groups, last);
             let received = Arc::new(received(&event));
             let tree = received.envelope.to_tree();
             let matching = |(group, when): (usize, &Pattern)| when.matches(&tree).then_some(group);
             let patterns = self.patch().groups().iter().enumerate();
-            let unforeseen: BTreeSet<usize> =
-                patterns.filter_map(matching).filter(|group| !groups.contains(group)).collect();
-            if unforeseen.is_empty() {
-                return Rehearsal { received, guessed, shown };
+            let done: BTreeSet<usize> = patterns.filter_map(matching).collect();
+            if done.is_subset(&groups) {
+                return Rehearsal { received, guessed, shown, groups: done };
             }
-            groups.extend(unforeseen);
+            groups.extend(done);
         }
     }
 
-    fn made_up(&self, example: &Value, groups: &BTreeSet<usize>) -> ReversedEvent {
+    fn made_up(
+        &self,
+        example: &Value,
+        groups: &BTreeSet<usize>,
+        last: Option<usize>,
+    ) -> ReversedEvent {
         let mut reversal = Reversal::of(example);
         let is_done = |group: Option<usize>| group.is_none_or(|group| groups.contains(&group));
         for step in self.patch().steps().rev().filter(|step| is_done(step.group())) {
@@ -82,7 +104,8 @@ impl Publication {
         let mut made = reversal.into_event();
         let event = &mut made.event;
         let patterns = self.patch().groups();
-        for when in groups.iter().filter_map(|group| patterns.get(*group)) {
+        let others = groups.iter().copied().filter(|group| Some(*group) != last);
+        for when in others.chain(last).filter_map(|group| patterns.get(group)) {
             fill(event, when);
         }
         let attributes = self.attributes().iter().filter(|set| !set.is_optional());
