@@ -141,7 +141,7 @@ impl Check<'_> {
             number_of(catalog.documents().count(), "contract"),
             number_of(publications.iter().count(), "publication")
         );
-        self.keep(&self.config.publications, catalog.check_sources(&publications));
+        self.keep(&self.config.publications, catalog.check_publications(&publications));
         let gate = Gate::of_what_is_sound(Arc::new(catalog), &publications);
         self.note_all(&self.config.contracts, gate.diagnostics().to_vec());
         self.publications(&publications, &gate);

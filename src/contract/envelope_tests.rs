@@ -349,14 +349,14 @@ fn a_subject_of_the_event_and_attributes_are_sealed_unless_they_are_clear() {
 #[test]
 fn a_publication_without_a_source_needs_a_contract_that_fixes_one() {
     let publications = publication("", "");
-    let lacking = envelope("specversion: true, id: true", "").check_sources(&publications);
+    let lacking = envelope("specversion: true, id: true", "").check_publications(&publications);
     let shown = lacking.unwrap_err()[0].to_string();
     assert!(
         shown.starts_with("payments.yaml:5:12: `payments/Payment.Authorised` has no `source`"),
         "{shown}"
     );
     let fixed = envelope("specversion: true, id: true, source: { const: /s }", "");
-    assert!(fixed.check_sources(&publications).is_ok());
+    assert!(fixed.check_publications(&publications).is_ok());
 }
 
 #[test]

@@ -50,11 +50,13 @@ impl Gate {
         catalog: Arc<Catalog>,
         publications: &Publications,
     ) -> Result<Self, Vec<Diagnostic>> {
+        let mut missing = catalog.published(publications).missing;
         let gate = Self::of_what_is_sound(catalog, publications);
-        if gate.diagnostics.iter().any(Diagnostic::is_error) {
-            return Err(gate.diagnostics.to_vec());
+        if missing.is_empty() && !gate.diagnostics.iter().any(Diagnostic::is_error) {
+            return Ok(gate);
         }
-        Ok(gate)
+        missing.extend(gate.diagnostics.iter().cloned());
+        Err(missing)
     }
 
     /// Makes a gate whatever is wrong, to try publications that are sound: events of all others are
@@ -142,13 +144,13 @@ impl Validated {
 }
 
 impl Catalog {
-    /// The publications whose events would have no `source`, because neither their file nor their
-    /// contract says it: each is a mistake of its file.
+    /// The publications that have no message, or whose events would have no `source` because neither
+    /// their file nor their contract says it: each is a mistake of its file.
     ///
     /// # Errors
     ///
     /// The caller's turn: there are some.
-    pub fn check_sources(&self, publications: &Publications) -> Result<(), Vec<Diagnostic>> {
+    pub fn check_publications(&self, publications: &Publications) -> Result<(), Vec<Diagnostic>> {
         let mistake = |publication: &Arc<Publication>| {
             let message = self.message_of(publication)?;
             let lacking = message.source_of(publication).is_none();
@@ -158,7 +160,8 @@ impl Catalog {
             lacking
                 .then(|| publication.mistake(publication.places().event, problem).with_help(help))
         };
-        let mistakes: Vec<Diagnostic> = publications.iter().filter_map(mistake).collect();
+        let mut mistakes = self.published(publications).missing;
+        mistakes.extend(publications.iter().filter_map(mistake));
         if mistakes.is_empty() { Ok(()) } else { Err(mistakes) }
     }
 }

@@ -17,25 +17,40 @@ use crate::event::Diagnostic;
 pub struct MessageLookupError {
     problem: String,
     help: String,
+    /// Whether there is no such contract.
+    of_contract: bool,
 }
 
 impl MessageLookupError {
+    const fn of_message(problem: String, help: String) -> Self {
+        Self { problem, help, of_contract: false }
+    }
+
+    const fn of_contract(problem: String, help: String) -> Self {
+        Self { problem, help, of_contract: true }
+    }
+
     /// What to do about it.
     pub fn help(&self) -> &str {
         &self.help
     }
 
-    /// What it says of a publication, as a mistake of its contract.
+    /// What it says of a publication, where that names the contract or the message.
     fn stops(self, publication: &Publication) -> Diagnostic {
+        let places = publication.places();
+        let at = if self.of_contract { places.contract } else { places.message };
         let problem = format!("publication `{}`: {self}", publication.name());
-        Diagnostic::of_file(publication.contract(), problem).with_help(self.help)
+        publication.mistake(at, problem).with_help(self.help)
     }
 }
 
 /// The messages of publications by their names, or everything that stops the gateway.
 pub(super) struct Published {
     pub(super) messages: BTreeMap<Arc<str>, Arc<Message>>,
+    /// What is wrong in the contracts.
     pub(super) diagnostics: Vec<Diagnostic>,
+    /// Publications without a message, each a mistake of its own file.
+    pub(super) missing: Vec<Diagnostic>,
 }
 
 impl Catalog {
@@ -57,9 +72,9 @@ impl Catalog {
     /// The caller's turn: there is none, there are several, or it has a mistake.
     pub fn described(&self, path: &str, meant: &str) -> Result<&Arc<Message>, MessageLookupError> {
         let found = self.named(path, meant, None)?;
-        found.message().ok_or_else(|| MessageLookupError {
-            problem: format!("message `{meant}` of `{path}` has a mistake"),
-            help: "`sealway check` tells it".to_owned(),
+        found.message().ok_or_else(|| {
+            let problem = format!("message `{meant}` of `{path}` has a mistake");
+            MessageLookupError::of_message(problem, "`sealway check` tells it".to_owned())
         })
     }
 
@@ -78,10 +93,8 @@ impl Catalog {
             Found::Several(messages) => {
                 let problem = format!("`{path}` has {} messages `{meant}`", messages.len());
                 let known = document.references(messages);
-                Err(MessageLookupError {
-                    problem,
-                    help: format!("tell which with `message:`, {known}"),
-                })
+                let help = format!("tell which with `message:`, {known}");
+                Err(MessageLookupError::of_message(problem, help))
             }
             Found::Nothing => {
                 let problem = format!("`{path}` has no message `{meant}`");
@@ -91,7 +104,7 @@ impl Catalog {
                 } else {
                     format!("it has: {known}")
                 };
-                Err(MessageLookupError { problem, help })
+                Err(MessageLookupError::of_message(problem, help))
             }
         }
     }
@@ -100,11 +113,11 @@ impl Catalog {
         if self.is_part(path) {
             let problem = format!("`{path}` is no contract: it has no member `asyncapi`");
             let help = "name the AsyncAPI document that refers to it".to_owned();
-            return MessageLookupError { problem, help };
+            return MessageLookupError::of_contract(problem, help);
         }
         let problem = format!("there is no contract `{path}`");
         let known: Vec<&str> = self.documents().map(ContractDocument::path).collect();
-        MessageLookupError { problem, help: format!("there are: {}", known.join(", ")) }
+        MessageLookupError::of_contract(problem, format!("there are: {}", known.join(", ")))
     }
 
     /// Everything that is wrong in all files, in their order. As long as nobody knows what is
@@ -116,10 +129,9 @@ impl Catalog {
     /// Finds the message of each publication. Of the mistakes in contracts, those of messages and
     /// documents that publications use are errors, and all others are warnings.
     pub(super) fn published(&self, publications: &Publications) -> Published {
-        let mut published = Published { messages: BTreeMap::new(), diagnostics: Vec::new() };
+        let (mut messages, mut missing) = (BTreeMap::new(), Vec::new());
         let mut named = BTreeSet::new();
         let mut used: Vec<&ContractMessage> = Vec::new();
-        let mut missing = Vec::new();
         for publication in publications.iter() {
             let contract = publication.contract();
             named.insert(contract);
@@ -133,16 +145,15 @@ impl Catalog {
                     used.push(message);
                     if let Some(message) = message.message() {
                         let name = Arc::clone(publication.name());
-                        published.messages.insert(name, Arc::clone(message));
+                        messages.insert(name, Arc::clone(message));
                     }
                 }
                 Err(error) => missing.push(error.stops(publication)),
             }
         }
         let is_used = |one: &ContractMessage| used.iter().any(|used| std::ptr::eq(*used, one));
-        published.diagnostics = self.judged(|path| named.contains(path), is_used);
-        published.diagnostics.extend(missing);
-        published
+        let diagnostics = self.judged(|path| named.contains(path), is_used);
+        Published { messages, diagnostics, missing }
     }
 
     /// Whether a file is there, and is wrong as a whole.
@@ -188,7 +199,7 @@ fn sent(
         let help = "give it an operation with `action: send`; in AsyncAPI 2 that is `subscribe`, \
                     since operations are named from the other side";
         let problem = format!("`{contract}` says that `{name}` is received, not sent");
-        Err(MessageLookupError { problem, help: help.to_owned() })
+        Err(MessageLookupError::of_message(problem, help.to_owned()))
     }
 }
 

@@ -238,6 +238,8 @@ impl PublicationReader<'_> {
         let patch = self.tree.place_of(["publications", &index.to_string(), "patch"]);
         PublicationPlaces {
             event,
+            contract: self.tree.place_of(["contract"]).unwrap_or(event),
+            message: at(&item.message),
             patch: patch.unwrap_or(event),
             metadata: at(&item.metadata),
             subject: at(&item.subject),

@@ -76,6 +76,10 @@ impl PublicationFile {
 pub struct PublicationPlaces {
     /// The name of the event.
     pub event: (usize, usize),
+    /// The file's key `contract`; of the event if it has no place.
+    pub contract: (usize, usize),
+    /// The reference to the message; of the event if there is none.
+    pub message: (usize, usize),
     /// The key `patch`.
     pub patch: (usize, usize),
     /// The pointer to the metadata level; of the event if there is none.

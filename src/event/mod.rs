@@ -34,6 +34,7 @@ mod violation;
 pub mod yaml;
 mod yaml_pieces;
 mod yaml_tree;
+mod yaml_words;
 
 pub use attributes::{AttributeError, EventSource, EventType, Subject};
 pub use chain::{ChainValue, ChainValueError};

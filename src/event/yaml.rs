@@ -4,7 +4,8 @@ use serde::de::DeserializeOwned;
 use serde_saphyr::{Error, NonFiniteFloatPolicy, Options};
 
 use crate::event::yaml_tree::place;
-use crate::event::{Diagnostic, Placed, YamlNode, nearest};
+use crate::event::yaml_words;
+use crate::event::{Diagnostic, Placed, YamlNode};
 
 /// Bytes of one file. Real contracts stay below a tenth of it.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
@@ -22,7 +23,7 @@ const MAX_DEPTH: usize = 64;
 /// The caller's turn: the document is not YAML, or not of this type.
 pub fn read<T: DeserializeOwned>(file: &str, text: &str) -> Result<T, Box<Diagnostic>> {
     serde_saphyr::from_str_with_options(text, options()).map_err(|error| {
-        let (problem, help) = words(error.without_snippet());
+        let (problem, help) = yaml_words::of_type(error.without_snippet());
         Box::new(misread(file, text, &error, problem).with_help(help))
     })
 }
@@ -47,7 +48,7 @@ pub fn read_tree(file: &str, text: &str) -> Result<Placed<YamlNode>, Box<Diagnos
     serde_saphyr::from_str_with_options(text, options)
         .map(|tree: Placed<YamlNode>| tree.with_exact_numbers(text))
         .map_err(|error| {
-            let (problem, help) = tree_words(error.without_snippet());
+            let (problem, help) = yaml_words::of_tree(error.without_snippet(), MAX_DEPTH);
             Box::new(misread(file, text, &error, problem).with_help(help))
         })
         .and_then(|tree| match tree.infinite() {
@@ -58,35 +59,6 @@ pub fn read_tree(file: &str, text: &str) -> Result<Placed<YamlNode>, Box<Diagnos
                 Err(Box::new(Diagnostic::at(file, text, at, problem).with_help(help)))
             }
         })
-}
-
-/// What is wrong with a document of any shape.
-fn tree_words(error: &Error) -> (String, String) {
-    let (problem, help) = match error {
-        Error::MultipleDocuments { .. } => {
-            ("a second document begins here", "one file holds one document; split it")
-        }
-        Error::UnknownAnchor { .. } => {
-            ("there is no anchor of this name", "define it above as `&name`")
-        }
-        Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => {
-            ("aliases unfold to more than is read", "write out what they stand for, or less of it")
-        }
-        Error::ExternalMessage { .. }
-        | Error::Eof { .. }
-        | Error::ContainerEndMismatch { .. }
-        | Error::UnexpectedSequenceEnd { .. }
-        | Error::UnexpectedMappingEnd { .. }
-        | Error::Unexpected { .. }
-        | Error::IndentationError { .. } => (
-            "this cannot be read as YAML or JSON",
-            "look at indentation, quotes and brackets here and above",
-        ),
-        other => return words(other),
-    };
-    (problem.to_owned(), help.to_owned())
 }
 
 fn must_fit(file: &str, text: &str) -> Result<(), Box<Diagnostic>> {
@@ -111,55 +83,6 @@ fn misread(file: &str, text: &str, error: &Error, problem: String) -> Diagnostic
     match error.location() {
         Some(location) => Diagnostic::at(file, text, place(location), problem),
         None => Diagnostic::of_file(file, problem),
-    }
-}
-
-fn words(error: &Error) -> (String, String) {
-    match error {
-        Error::SerdeUnknownField { field, expected, .. } => {
-            (format!("unknown key `{field}`"), help_with(field, expected))
-        }
-        Error::SerdeUnknownVariant { variant, expected, .. } => {
-            (format!("unknown value `{variant}`"), help_with(variant, expected))
-        }
-        Error::SerdeMissingField { field, .. } => {
-            (format!("the key `{field}` is missing"), String::new())
-        }
-        Error::DuplicateMappingKey { key: Some(key), .. } => {
-            (format!("the key `{key}` stands here twice"), "keep one of them".to_owned())
-        }
-        other => {
-            let problem = sentence(other);
-            let help = example(&problem).to_owned();
-            (problem, help)
-        }
-    }
-}
-
-fn sentence(error: &Error) -> String {
-    let problem = error.to_string();
-    // The crate appends the place to its sentence.
-    problem.rsplit_once(" at line ").map_or(&*problem, |(problem, _)| problem).to_owned()
-}
-
-/// What fits, where the words of a library only say what does not.
-fn example(problem: &str) -> &'static str {
-    if problem.starts_with("invalid socket address") {
-        "write an IP address and a port, such as 127.0.0.1:8080"
-    } else if problem.starts_with("relative URL without a base") {
-        "write an address with its scheme, such as https://events.example.com"
-    } else if problem.starts_with("cannot deserialize null into string") {
-        "`null` without quotes is no text; if it is meant as one, write it in quotes"
-    } else {
-        ""
-    }
-}
-
-fn help_with(given: &str, known: &[&str]) -> String {
-    match nearest(given, known.iter().copied()) {
-        Some(best) => format!("did you mean `{best}`?"),
-        None if known.is_empty() => String::new(),
-        None => format!("known here: {}", known.join(", ")),
     }
 }
 

@@ -60,7 +60,7 @@ pub fn contracts(config: &Config) -> Result<Contracts, BuildError> {
     let catalog = Catalog::load(&read(&config.contracts)?);
     let publications =
         Publications::load(&read(&config.publications)?).map_err(BuildError::Documents)?;
-    catalog.check_sources(&publications).map_err(BuildError::Documents)?;
+    catalog.check_publications(&publications).map_err(BuildError::Documents)?;
     let catalog = Arc::new(catalog);
     let gate = Gate::new(Arc::clone(&catalog), &publications).map_err(only_errors)?;
     Ok((catalog, Arc::new(publications), gate))

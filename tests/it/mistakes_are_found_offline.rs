@@ -315,3 +315,21 @@ fn a_contract_that_contradicts_the_cloudevent_is_told_at_its_line_and_names_the_
     let lacking = "config/publications/x.yaml:4:12: `x/X.Happened` has no `source`";
     assert!(said.contains(lacking), "{said}");
 }
+
+#[test]
+fn a_publication_without_its_message_is_shown_where_it_names_it() {
+    let copy = settings();
+    let file = "config/publications/orders.yaml";
+    change(&copy, file, "event: Order.Created", "event: Order.Created\n    message: Nope");
+    let (code, _, said) = sealway(&copy, &["check"]);
+    assert_eq!(code, Some(1), "{said}");
+    let told =
+        "orders.yaml:9:14: publication `orders/Order.Created`: `orders.yaml` has no message `Nope`";
+    assert!(said.contains(told), "{said}");
+
+    let copy = settings();
+    change(&copy, file, "asyncapi/orders.yaml", "asyncapi/other.yaml");
+    let (_, _, said) = sealway(&copy, &["check"]);
+    assert!(said.contains("config/publications/orders.yaml:4:1: publication"), "{said}");
+    assert!(said.contains("there is no contract `other.yaml`"), "{said}");
+}
