@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::contract::shape::{Id, Shape, Shapes};
+use crate::contract::shape::{Choice, Id, Shape, Shapes};
 
 /// Schemas that may look at one value, over all the ways that lead to it.
 const MAX_VISITS: u64 = 4_096;
@@ -110,7 +110,7 @@ impl<'a> Search<'a> {
         }
         let Some(shape) = self.shapes.get(id) else { return Ok(0) };
         let mut visits = 1;
-        for next in shape.in_place() {
+        for next in shape.in_place().chain(self.asked_again(shape)?) {
             visits += self.visits_in_place(next, depth + 1)?;
             bound(visits)?;
         }
@@ -148,8 +148,33 @@ impl<'a> Search<'a> {
         self.step()?;
         let Some(shape) = self.shapes.get(id) else { return Ok(()) };
         shapes.push(shape);
-        for next in shape.in_place() {
+        for next in shape.in_place().chain(self.asked_again(shape)?) {
             self.collect(next, shapes)?;
+        }
+        Ok(())
+    }
+
+    /// The branches that are asked a second time, to know what a shape has not evaluated. What
+    /// applies without a choice needs no second look.
+    fn asked_again(&mut self, shape: &Shape) -> Result<Vec<Id>, String> {
+        let mut again = Vec::new();
+        if shape.asks_for_the_rest() {
+            self.branches(shape, 0, &mut again)?;
+        }
+        Ok(again)
+    }
+
+    fn branches(&mut self, shape: &Shape, depth: usize, found: &mut Vec<Id>) -> Result<(), String> {
+        self.step()?;
+        if depth > MAX_CHAIN {
+            return Err("refers to itself without moving into the data".to_owned());
+        }
+        let choices = shape.choices.iter().filter(|choice| choice.declares);
+        let chosen: Vec<Id> = choices.flat_map(Choice::shapes).collect();
+        found.extend(&chosen);
+        let shapes = self.shapes;
+        for next in shape.certain().chain(chosen).filter_map(|id| shapes.get(id)) {
+            self.branches(next, depth + 1, found)?;
         }
         Ok(())
     }
@@ -236,6 +261,18 @@ mod tests {
         }
 
         assert!(refusal(&schema).unwrap().contains("more than 4096 times"));
+    }
+
+    #[test]
+    fn recursion_whose_rest_is_closed_is_allowed() {
+        let part = json!({"properties": {"v": {}, "next": {"$ref": "#/$defs/n"}}});
+        for node in [
+            json!({"allOf": [part], "unevaluatedProperties": false}),
+            json!({"$ref": "#/$defs/open", "unevaluatedProperties": false}),
+        ] {
+            let schema = json!({"$ref": "#/$defs/n", "$defs": {"n": node, "open": part}});
+            assert_eq!(refusal(&schema), None, "{schema}");
+        }
     }
 
     #[test]

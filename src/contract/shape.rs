@@ -134,21 +134,21 @@ impl Choice {
 }
 
 impl Shape {
-    /// Further shapes for the same value that may declare something.
-    fn declaring(&self) -> impl Iterator<Item = Id> {
+    /// Further shapes for the same value, whether they apply or not.
+    pub(super) fn in_place(&self) -> impl Iterator<Item = Id> {
         let chosen = self.choices.iter().flat_map(Choice::shapes);
-        let dependent = self.dependent.iter().map(|(_, id)| *id);
-        self.all.iter().copied().chain(chosen).chain(dependent)
+        self.certain().chain(chosen).chain(self.not).chain(self.names)
     }
 
-    /// Further shapes for the same value, whether they apply or not, as often as each is asked.
-    pub(super) fn in_place(&self) -> impl Iterator<Item = Id> {
-        // To know what is not evaluated, the branches are asked a second time.
-        let again = self.unevaluated_members.is_some() || self.unevaluated_items.is_some();
-        self.declaring()
-            .chain(self.not)
-            .chain(self.names)
-            .chain(again.then(|| self.declaring()).into_iter().flatten())
+    /// Further shapes for the same value that apply without a choice, where a member is there.
+    pub(super) fn certain(&self) -> impl Iterator<Item = Id> {
+        let dependent = self.dependent.iter().map(|(_, id)| *id);
+        self.all.iter().copied().chain(dependent)
+    }
+
+    /// Whether it asks what nothing else has evaluated.
+    pub(super) const fn asks_for_the_rest(&self) -> bool {
+        self.unevaluated_members.is_some() || self.unevaluated_items.is_some()
     }
 
     /// Shapes for members and items whose name or index this shape does not single out.
@@ -215,7 +215,8 @@ impl Shapes {
             if shape.anything || !shape.named.is_empty() || shape.wild().next().is_some() {
                 return true;
             }
-            for id in shape.declaring() {
+            let chosen = shape.choices.iter().flat_map(Choice::shapes);
+            for id in shape.certain().chain(chosen) {
                 if !seen.contains(&id) {
                     seen.push(id);
                 }
