@@ -202,3 +202,25 @@ fn a_lookup_that_fails_says_what_is_wrong_and_what_to_do() {
     assert_eq!(error.help(), "there are: orders.yaml");
     assert!(catalog.described("orders.yaml", "Same").unwrap_err().help().contains("`message:`"));
 }
+
+#[test]
+fn words_that_nobody_knows_are_told_in_schemas_that_nobody_uses_too() {
+    let text = "asyncapi: 3.0.0
+info: { title: T, version: 1.0.0 }
+channels: {}
+components:
+  schemas:
+    Money: { type: string, minlength: 3 }
+    Line:
+      $id: https://example.com/line
+      properties: { a: { description: null }, minlength: { type: string } }
+      $defs: { b: { requird: [a], default: { minlength: 1 }, x-mine: { minlength: 1 } } }
+";
+    let catalog = Catalog::load(&BTreeMap::from([("t.yaml".to_owned(), text.to_owned())]));
+    let told: Vec<String> = catalog.diagnostics().iter().map(ToString::to_string).collect();
+
+    assert_eq!(told.len(), 3, "{told:#?}");
+    assert!(told[0].starts_with("t.yaml:6:28: ") && told[0].contains("did you mean `minLength`?"));
+    assert!(told[1].starts_with("t.yaml:9:26: ") && told[1].contains("is null"), "{told:#?}");
+    assert!(told[2].starts_with("t.yaml:10:21: ") && told[2].contains("`required`"), "{told:#?}");
+}

@@ -1,21 +1,16 @@
-//! Looks over schemas and bindings for references that lead nowhere, also where no message uses them.
+//! Looks over schemas and bindings for words that nobody knows and references that lead nowhere, also
+//! where no message uses them.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::contract::anatomy::Kind;
+use crate::contract::dialect::Dialect;
+use crate::contract::keyword::{Holds, KeywordStanding, holds, standing};
 use crate::contract::reference::{Library, Location, percent_decoded};
 use crate::event::Diagnostic;
 
 /// Values of one schema or binding; a message's payload has a limit of its own.
 const MAX_VALUES: usize = 200_000;
-
-/// Members of a schema that hold schemas by names of the author's.
-const BY_NAME: [&str; 6] =
-    ["properties", "patternProperties", "definitions", "$defs", "dependentSchemas", "dependencies"];
-
-/// Members of a schema that hold data, or something that is no schema.
-const DATA: [&str; 7] =
-    ["enum", "const", "default", "examples", "example", "discriminator", "externalDocs"];
 
 /// Members of a schema that are texts for people.
 const TEXTS: [&str; 3] = ["title", "description", "$comment"];
@@ -37,37 +32,70 @@ pub(super) fn visit(library: &Library, at: &Location, kind: Kind, remarks: &mut 
         }
         root = at.child("schema");
     }
-    let is_schema = kind != Kind::Bindings;
-    let mut open = vec![(root, is_schema)];
+    let mut open = vec![Part { at: root, is_schema: kind != Kind::Bindings, is_addressed: false }];
     let mut left = MAX_VALUES;
-    while let Some((at, is_schema)) = open.pop() {
+    while let Some(part) = open.pop() {
         left -= 1;
         if left == 0 {
             return;
         }
-        match library.value(&at) {
-            Some(Value::Object(object)) => {
-                if is_schema && object.get("$id").is_some_and(|id| !is_anchor(id)) {
-                    // References in it are relative to its own address.
-                    continue;
-                }
-                remarks.extend(reference(library, &at, object.get("$ref")));
-                for (name, value) in object {
-                    open.extend(inner(&at.child(name), name, value, is_schema));
-                    if is_schema && value.is_null() && TEXTS.contains(&name.as_str()) {
-                        let problem = format!("`{name}` is null, where a text belongs");
-                        let mistake = library.mistake(&at.child(name), problem);
-                        remarks.push(mistake.with_help("leave it out, or fill it in"));
-                    }
-                }
-            }
+        match library.value(&part.at) {
+            Some(Value::Object(object)) => of_object(library, &part, object, &mut open, remarks),
             Some(Value::Array(items)) => {
-                let item = |index: usize| (at.child(&index.to_string()), is_schema);
+                let item = |index: usize| part.below(part.at.child(&index.to_string()));
                 open.extend((0..items.len()).map(item));
             }
             _ => {}
         }
     }
+}
+
+/// A part of a schema or a binding.
+struct Part {
+    at: Location,
+    is_schema: bool,
+    /// Whether a schema around it has an address of its own, to which references are relative.
+    is_addressed: bool,
+}
+
+impl Part {
+    const fn below(&self, at: Location) -> Self {
+        Self { at, is_schema: self.is_schema, is_addressed: self.is_addressed }
+    }
+}
+
+fn of_object(
+    library: &Library,
+    part: &Part,
+    object: &Map<String, Value>,
+    open: &mut Vec<Part>,
+    remarks: &mut Vec<Diagnostic>,
+) {
+    let has_address = object.get("$id").is_some_and(|id| !is_anchor(id));
+    let is_addressed = part.is_addressed || part.is_schema && has_address;
+    if !is_addressed {
+        remarks.extend(reference(library, &part.at, object.get("$ref")));
+    }
+    for (name, value) in object {
+        let at = part.at.child(name);
+        if part.is_schema {
+            remarks.extend(word(library, &at, name, value));
+        }
+        let below = inner(&at, name, value, part.is_schema).into_iter();
+        open.extend(below.map(|at| Part { at, is_schema: part.is_schema, is_addressed }));
+    }
+}
+
+/// What is wrong with a word of a schema, whether a message uses the schema or not.
+fn word(library: &Library, at: &Location, name: &str, value: &Value) -> Option<Diagnostic> {
+    if value.is_null() && TEXTS.contains(&name) {
+        let problem = format!("`{name}` is null, where a text belongs");
+        return Some(library.mistake(at, problem).with_help("leave it out, or fill it in"));
+    }
+    let KeywordStanding::Unknown(meant) = standing(name, Dialect::AsyncApi) else { return None };
+    let problem = format!("`{name}` is a keyword that no dialect of JSON Schema knows");
+    let help = meant.map_or_else(String::new, |meant| format!("did you mean `{meant}`?"));
+    Some(library.mistake(at, problem).with_help(help))
 }
 
 /// An `$id` such as `#money` names a place and changes no address.
@@ -76,15 +104,15 @@ fn is_anchor(id: &Value) -> bool {
 }
 
 /// What to look into below a member.
-fn inner(at: &Location, name: &str, value: &Value, is_schema: bool) -> Vec<(Location, bool)> {
-    if name.starts_with("x-") || is_schema && DATA.contains(&name) {
+fn inner(at: &Location, name: &str, value: &Value, is_schema: bool) -> Vec<Location> {
+    if name.starts_with("x-") || is_schema && holds(name) == Holds::Other {
         return Vec::new();
     }
+    let by_name =
+        matches!(holds(name), Holds::Map | Holds::Definitions | Holds::Dependencies) && is_schema;
     match value {
-        Value::Object(members) if is_schema && BY_NAME.contains(&name) => {
-            members.keys().map(|key| (at.child(key), true)).collect()
-        }
-        Value::Object(_) | Value::Array(_) => vec![(at.clone(), is_schema)],
+        Value::Object(members) if by_name => members.keys().map(|key| at.child(key)).collect(),
+        Value::Object(_) | Value::Array(_) => vec![at.clone()],
         _ => Vec::new(),
     }
 }
