@@ -78,7 +78,14 @@ fn received_lines(received: &Value) -> Vec<String> {
         received.pointer("/today/patch").and_then(Value::as_array).into_iter().flatten()
     {
         let [op, from, path] = ["/op", "/from", "/path"].map(|at| text(operation, at));
-        lines.push(format!("    {op} {from} {path}").replace("  /", " /"));
+        let marks = [
+            ("conditional", "where its group is done"),
+            ("optional", "if it is there"),
+            ("mapped", "by its map"),
+        ];
+        let marks = marks.iter().filter(|(name, _)| operation.get(*name).is_some());
+        let marks: String = marks.map(|(_, words)| format!(", {words}")).collect();
+        lines.push(format!("    {op} {from} {path}{marks}").replace("  /", " /"));
     }
     lines.extend(violation_lines(received));
     lines.push(format!("  idempotency key {key}"));
@@ -208,7 +215,13 @@ mod tests {
                 "violationsFound": 5,
                 "today": {
                     "contract": "orders.yaml", "version": "1.0.0", "mode": "observe",
-                    "patch": [{ "op": "copy", "from": "/detail/id", "path": "/data/id" }],
+                    "patch": [
+                        { "op": "copy", "from": "/detail/id", "path": "/data/id" },
+                        {
+                            "op": "copy", "from": "/detail/s", "path": "/data/s", "mapped": true,
+                            "optional": true, "conditional": true,
+                        },
+                    ],
                 },
             },
             "deliveries": [
@@ -239,6 +252,7 @@ event 01M8, Order.Created
   10:00  received as envelope order-1
   let through by publication orders/Order.Created, contract orders.yaml 1.0.0 (observe)
     copy /detail/id /data/id
+    copy /detail/s /data/s, where its group is done, if it is there, by its map
   it broke its contract, which was only observed
     /amount: maximum, must be 10 at most
     the data: required, `id` is missing
