@@ -84,8 +84,12 @@ fn received_lines(received: &Value) -> Vec<String> {
             ("mapped", "by its map"),
         ];
         let marks = marks.iter().filter(|(name, _)| operation.get(*name).is_some());
-        let marks: String = marks.map(|(_, words)| format!(", {words}")).collect();
-        lines.push(format!("    {op} {from} {path}{marks}").replace("  /", " /"));
+        let mut line = format!("    {op} {from} {path}").replace("  /", " /");
+        for (_, words) in marks {
+            line.push_str(", ");
+            line.push_str(words);
+        }
+        lines.push(line);
     }
     lines.extend(violation_lines(received));
     lines.push(format!("  idempotency key {key}"));
