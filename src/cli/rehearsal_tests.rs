@@ -339,6 +339,40 @@ fn a_patch_whose_data_never_fits_together_is_found() {
 }
 
 #[test]
+fn what_is_written_into_a_copy_of_open_shape_is_no_mistake() {
+    for (payload, patch) in [
+        (
+            "{ type: object, required: [meta], properties: { meta: true } }",
+            "{ op: copy, from: /detail/meta, path: /data/meta }, { op: add, path: /data/meta/kind, value: a }",
+        ),
+        (
+            "{ type: object, properties: { meta: { type: object, additionalProperties: true } } }",
+            "{ op: copy, from: /detail/meta, path: /data/meta }, { op: add, path: /data/meta/source/kind, value: a }",
+        ),
+        (
+            "true",
+            "{ op: copy, from: /detail, path: /data }, { op: remove, path: /data/lines/*/cost }",
+        ),
+        (
+            "true",
+            "{ op: copy, from: /detail, path: /data }, { op: copy, from: /time, path: /data/audit/at }",
+        ),
+    ] {
+        let message = format!("\n        payload: {payload}\n");
+        let operations = patch.replace(" }, {", " }\n      - {");
+        let (_, mistakes) = rehearsed_with(&message, "", &format!("      - {operations}\n"));
+        assert!(mistakes.is_empty(), "{payload}: {mistakes:?}");
+    }
+    // Nothing makes the object that this one writes into.
+    let (_, mistakes) = rehearsed_with(
+        "\n        payload: true\n",
+        "",
+        "      - { op: add, path: /data/a/b, value: 1 }\n",
+    );
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+}
+
+#[test]
 fn what_only_observes_is_warned_about() {
     let patch = "      - { op: copy, from: /detail/id, path: /data/orderNumber }\n";
     let (_, mistakes) = rehearsed_with(MESSAGE, "    mode: observe\n", patch);

@@ -124,6 +124,11 @@ fn refused(publication: &Publication, error: &EnrichError, tried: &TrialData) ->
             {
                 return None;
             }
+            if matches!(failure.reason, PatchProblem::Misfit(_))
+                && is_in_copied(publication, failure)
+            {
+                return None;
+            }
             // Where data lacks a member, the patch fails for want of it: `check` says so by itself.
             let step = step_of(publication, failure);
             let place = step.map_or(publication.places().event, PatchStep::place);
@@ -136,6 +141,17 @@ fn refused(publication: &Publication, error: &EnrichError, tried: &TrialData) ->
     let finding =
         TrialFinding { place, code, problem, guessed: None, is_certain, is_warning: false };
     Some(vec![finding])
+}
+
+/// Whether an operation failed inside of what an earlier one has copied: of what shape that is, the
+/// event decides where the contract leaves it open.
+fn is_in_copied(publication: &Publication, failure: &PatchFailure) -> bool {
+    let mut earlier = publication.patch().steps().take_while(|step| step.index() != failure.index);
+    earlier.any(|step| {
+        let copies = matches!(step.operation(), PatchOperation::Copy(_) | PatchOperation::Move(_));
+        let path = step.operation().path().as_str();
+        copies && path != failure.path && is_within(&failure.path, path)
+    })
 }
 
 /// The operation that failed.
