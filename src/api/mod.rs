@@ -64,6 +64,7 @@ mod subscription_shown;
 mod subscriptions;
 mod taking;
 mod unread;
+mod verify;
 
 pub use access_tokens::AccessTokens;
 pub use bus::bus_route;
@@ -84,3 +85,4 @@ pub use redrives::RedriveRequest;
 pub use replays::ReplayRequest;
 pub use router::router;
 pub use services::Services;
+pub use verify::ChallengeResponse;

@@ -11,7 +11,7 @@ use utoipa::OpenApi;
 use crate::api::{
     bus, consent, dead_letters, deliveries, events, evidence, explain, health, log, oauth_token,
     poll, post_events, problem, problem_pages, published, pull, quarantine, receipts, redrives,
-    replays, schemas, sink_credential, stream, subscriptions,
+    replays, schemas, sink_credential, stream, subscriptions, verify,
 };
 use crate::subscriptions::SubscriptionDocument;
 
@@ -63,7 +63,7 @@ const SHOWN: &str = "ShownSubscription";
         subscriptions::remove,
         sink_credential::replace,
         sink_credential::remove,
-        subscriptions::verify,
+        verify::verify,
         subscriptions::pause,
         subscriptions::resume,
         subscriptions::checkpoint,

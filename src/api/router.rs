@@ -13,7 +13,7 @@ use crate::api::{
     Code, Problem, Services, bus_route, consent, dead_letters, deliveries, events, evidence,
     explain, health, log, oauth_token, openapi, poll, post_events, problem_pages, published, pull,
     quarantine, receipts, redrives, repeats, replays, request, schemas, sink_credential, stream,
-    subscriptions,
+    subscriptions, verify,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -47,7 +47,7 @@ pub fn router(services: Arc<Services>) -> Router {
             "/subscriptions/{id}/sink-credential",
             put(sink_credential::replace).delete(sink_credential::remove),
         )
-        .route("/subscriptions/{id}/verify", post(subscriptions::verify))
+        .route("/subscriptions/{id}/verify", post(verify::verify))
         .route("/subscriptions/{id}/pause", post(subscriptions::pause))
         .route("/subscriptions/{id}/resume", post(subscriptions::resume))
         .route("/subscriptions/{id}/checkpoint", get(subscriptions::checkpoint))

@@ -44,6 +44,9 @@ pub struct Known {
     /// Why it stands there, if that is not plain.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// The handshake that it waits for; missing unless it is pending.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handshake: Option<ShownHandshake>,
     /// How far it has come; missing if it is closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<ShownProgress>,
@@ -55,6 +58,22 @@ pub struct Known {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     shared_secret: Option<Value>,
+}
+
+/// A handshake that is not done. Its nonce is not shown.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = PendingHandshake)]
+struct ShownHandshake {
+    /// Since when the subscription is pending.
+    #[schema(value_type = String, format = DateTime)]
+    since: Timestamp,
+    /// Attempts that were made, since someone asked for one if someone did.
+    attempts: u32,
+    /// When the next attempt is due; missing if none is made before someone asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    due: Option<Timestamp>,
 }
 
 /// Since when a sink's credential holds. Its secrets are not shown.
@@ -157,6 +176,11 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
         state: subscription.state,
         created: subscription.created,
         reason: subscription.reason.clone(),
+        handshake: subscription.handshake.as_ref().map(|kept| ShownHandshake {
+            since: kept.since,
+            attempts: kept.attempts,
+            due: kept.due,
+        }),
         progress,
         credential: subscription.credential.as_ref().map(|credential| Credential {
             changed: credential.changed(),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ambient::HumanDuration;
 use crate::deliver::limits::{Allowance, BacklogConfig, BreakerConfig, OperatorLimits};
-use crate::deliver::outcome::Schedule;
+use crate::deliver::outcome::{HandshakeConfig, Schedule};
 use crate::egress::EgressConfig;
 
 /// Settings of delivery.
@@ -35,6 +35,8 @@ pub struct Config {
     pub retries: Vec<HumanDuration>,
     /// How long the attempts of a subscription may only fail before it is paused, at least 1h.
     pub pause_after: HumanDuration,
+    /// When a sink that has not proved itself is asked again.
+    pub handshake: HandshakeConfig,
     /// When a sink that does not answer well is left alone.
     pub breaker: BreakerConfig,
     /// How much may wait for a subscription; what is beyond becomes dead letters.
@@ -54,6 +56,7 @@ impl Default for Config {
             maximum_rate: None,
             retries: seconds.map(|s| HumanDuration(Duration::from_secs(s))).to_vec(),
             pause_after: HumanDuration(Duration::from_hours(5 * 24)),
+            handshake: HandshakeConfig::default(),
             breaker: BreakerConfig::default(),
             backlog: BacklogConfig::default(),
             egress: EgressConfig::default(),
@@ -103,6 +106,7 @@ impl Config {
         if self.pause_after.0 < Duration::from_hours(1) {
             return Err(DeliverConfigError { setting: "pause-after", problem: "use 1h or more" });
         }
+        self.check_handshake()?;
         self.check_breaker()?;
         self.check_backlog()?;
         if self.retries.len() > 185 {
@@ -116,6 +120,21 @@ impl Config {
                 setting: "retries",
                 problem: "use delays of at most 1day",
             });
+        }
+        Ok(())
+    }
+
+    fn check_handshake(&self) -> Result<(), DeliverConfigError> {
+        let HandshakeConfig { retries, give_up_after } = &self.handshake;
+        let refuse = |setting, problem| Err(DeliverConfigError { setting, problem });
+        let longest = Duration::from_hours(24);
+        let range = Duration::from_millis(100)..=longest;
+        if !(1..=185).contains(&retries.len()) || !retries.iter().all(|one| range.contains(&one.0))
+        {
+            return refuse("handshake.retries", "use 1 to 185 delays of 100ms to 1day");
+        }
+        if !(Duration::from_mins(1)..=30 * longest).contains(&give_up_after.0) {
+            return refuse("handshake.give-up-after", "use 1m to 30days");
         }
         Ok(())
     }

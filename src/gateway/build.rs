@@ -11,8 +11,8 @@ use crate::api::{AccessTokens, Callers, Readers, Readiness, Services};
 use crate::config::{self, Config};
 use crate::deliver::{
     Attempter, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch, Handshake,
-    Ledger, PullService, PullServiceParts, ReceiptChecker, Sealer, SealerParts, Sinks,
-    SubscriptionService, SubscriptionServiceParts,
+    Handshakes, HandshakesParts, Ledger, PullService, PullServiceParts, ReceiptChecker, Sealer,
+    SealerParts, Sinks, SubscriptionService, SubscriptionServiceParts,
 };
 use crate::egress::{Egress, GuardedClients};
 use crate::eventlog::Store;
@@ -91,6 +91,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         catalog,
         publications,
         subscription_service: out.subscription_service,
+        handshakes: out.handshakes,
         replays: Arc::new(replays),
     });
     Ok(Gateway {
@@ -146,6 +147,7 @@ struct Outward {
     dispatch: Arc<Dispatch>,
     attempter: Arc<Attempter>,
     subscription_service: Arc<SubscriptionService>,
+    handshakes: Arc<Handshakes>,
     sealer: Arc<Sealer>,
     receipt_keys: Arc<RemoteKeys<VerifyingKeys>>,
 }
@@ -185,7 +187,7 @@ fn outward(
         ledger: Arc::clone(ledger),
         attempter: Arc::clone(&attempter),
         clock: Arc::clone(&clock),
-        tasks,
+        tasks: tasks.clone(),
         allowance: config.delivery.allowance(),
         backlog: config.delivery.backlog.limit(),
         sinks: Arc::new(Sinks::new(
@@ -193,7 +195,7 @@ fn outward(
             Arc::clone(&entropy),
             signals.clone(),
         )),
-        signals,
+        signals: signals.clone(),
         pause_after: config.delivery.pause_after.0,
     };
     let dispatch = Arc::new(Dispatch::new(context, store.log.head()));
@@ -202,21 +204,31 @@ fn outward(
         sealer: Arc::clone(&sealer),
         issuer: config.issuer.clone(),
         timeout: config.delivery.timeout.0,
-        clock: Arc::clone(&clock),
-        entropy: Arc::clone(&entropy),
     };
     let subscription_service = Arc::new(SubscriptionService::new(SubscriptionServiceParts {
         subscriptions: Subscriptions::new(Arc::clone(&store.registry), Arc::clone(&clock)),
         dispatch: Arc::clone(&dispatch),
         sealer: Arc::clone(&sealer),
-        handshake,
         egress: Arc::clone(egress),
         data_key,
         store: store.clone(),
+        clock: Arc::clone(&clock),
+        entropy: Arc::clone(&entropy),
+    }));
+    let handshakes = Arc::new(Handshakes::new(HandshakesParts {
+        config: config.delivery.handshake.clone(),
+        handshake,
+        dispatch: Arc::clone(&dispatch),
+        subscription_service: Arc::clone(&subscription_service),
+        signals,
+        metrics: Arc::clone(metrics),
         clock,
         entropy,
+        tasks,
     }));
-    Ok((Outward { dispatch, attempter, subscription_service, sealer, receipt_keys }, told))
+    let out =
+        Outward { dispatch, attempter, subscription_service, handshakes, sealer, receipt_keys };
+    Ok((out, told))
 }
 
 fn sealer(

@@ -10,8 +10,8 @@ use crate::route::Filter;
 use crate::subscriptions::bounds::{address, within};
 use crate::subscriptions::credential_rules;
 use crate::subscriptions::{
-    ClearAttributes, ContentMode, Invalid, KeySettings, Ordering, Protocol, ReceiptSettings,
-    ReceiptTerms, Settings, SubscriptionDocument,
+    ClearAttributes, ContentMode, FirstHandshake, Invalid, KeySettings, Ordering, Protocol,
+    ReceiptSettings, ReceiptTerms, Settings, SubscriptionDocument,
 };
 
 /// The parts of a document that were checked.
@@ -106,6 +106,7 @@ fn without_attempts(settings: &Settings) -> Result<(), Invalid> {
         ("/config/giveUpAfterRefusals", settings.give_up_after_refusals.is_some()),
         ("/config/receipts", settings.receipts.is_some()),
         ("/config/contentMode", !settings.content_mode.is_binary()),
+        ("/config/verify", settings.verify == FirstHandshake::Later),
     ];
     match given.iter().find(|(_, given)| *given) {
         Some((pointer, _)) => {

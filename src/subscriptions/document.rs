@@ -128,6 +128,10 @@ pub struct Settings {
     /// Which CloudEvents attributes are sent as clear headers: all of them or the id alone.
     #[serde(default)]
     pub attributes: ClearAttributes,
+    /// When the sink is asked to prove itself for the first time: `now` (if missing), or `later`, when
+    /// someone asks for it (`POST …/verify`).
+    #[serde(default, skip_serializing_if = "FirstHandshake::is_now")]
+    pub verify: FirstHandshake,
     /// Where it begins: `latest` for events from now on, or the ULID of the first event wanted.
     #[serde(default = "latest")]
     pub start: String,
@@ -135,6 +139,25 @@ pub struct Settings {
 
 fn latest() -> String {
     "latest".to_owned()
+}
+
+/// When a sink is asked to prove itself for the first time.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FirstHandshake {
+    /// At once; where the answer shows a shared secret, a moment after it.
+    #[default]
+    Now,
+    /// When someone asks for it.
+    Later,
+}
+
+impl FirstHandshake {
+    /// Tells whether it is the one that needs no word.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    const fn is_now(&self) -> bool {
+        matches!(self, Self::Now)
+    }
 }
 
 /// The order of events.

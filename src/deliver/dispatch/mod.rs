@@ -7,6 +7,7 @@
 mod follow;
 mod lag;
 mod oldest;
+mod proving;
 mod redrive;
 mod resume;
 mod service;
@@ -14,5 +15,6 @@ mod workers;
 
 pub use follow::follow;
 pub use lag::{Lag, accepted_after};
+pub use proving::WrongNonce;
 pub use service::{SubscriptionService, SubscriptionServiceError, SubscriptionServiceParts};
 pub use workers::{Dispatch, WorkerHandle};

@@ -109,12 +109,48 @@ pub enum ChallengeError {
     /// There was no answer.
     #[error("the sink did not answer the challenge: {0}")]
     NoAnswer(Arc<str>),
-    /// It refused the challenge, in the words of its protocol.
-    #[error("the sink answered the challenge with {0}")]
-    Refused(String),
-    /// The nonce is not in its answer; this is how it would be right.
+    /// It refused the challenge.
+    #[error("the sink answered the challenge with {}", .0.words)]
+    Refused(ChallengeRefusal),
+    /// Its answer holds no nonce; this is how it would be right.
     #[error("the sink's answer does not hold the nonce: {0}")]
+    NotAnswered(&'static str),
+    /// Its answer holds another nonce; this is how it would be right.
+    #[error("the sink's answer is not the nonce that it was sent: {0}")]
     WrongAnswer(&'static str),
+}
+
+impl ChallengeError {
+    /// How long the sink asks to be left alone.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(refusal) => refusal.retry_after,
+            Self::NoConsent(_)
+            | Self::NoAnswer(_)
+            | Self::NotAnswered(_)
+            | Self::WrongAnswer(_) => None,
+        }
+    }
+}
+
+/// How a sink refused a challenge.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChallengeRefusal {
+    /// In the words of its protocol, bounded, and without the nonce.
+    pub words: String,
+    /// How long the sink asks to be left alone.
+    pub retry_after: Option<Duration>,
+    /// Whether it may take the challenge once that is sealed for another key.
+    pub asks_for_another_key: bool,
+}
+
+/// What a sink has shown that was sent a challenge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChallengeAnswer {
+    /// The nonce is in its answer, or sinks of its kind prove themselves by taking it.
+    Proved,
+    /// It has taken the challenge and cannot answer: its consumer tells the gateway the nonce.
+    Delivered,
 }
 
 /// A kind of sink.
@@ -142,7 +178,7 @@ pub trait Destination: Send + Sync {
     }
 
     /// Has a sink prove itself before the first event: it is sent a challenge, sealed in this parcel,
-    /// and shows that it has opened it as far as sinks of this kind can.
+    /// once, and shows that it has opened it as far as sinks of this kind can.
     ///
     /// # Errors
     ///
@@ -152,7 +188,7 @@ pub trait Destination: Send + Sync {
         target: &Arc<SinkTarget>,
         parcel: Parcel,
         challenge: &Challenge,
-    ) -> Result<(), ChallengeError>;
+    ) -> Result<ChallengeAnswer, ChallengeError>;
 }
 
 #[cfg(test)]

@@ -11,14 +11,15 @@ use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use crate::ambient::Clock;
 use crate::deliver::sink::connection::Connections;
 use crate::deliver::sink::destination::{BatchLimit, Destination};
-use crate::deliver::sink::http_answer::{HttpExchange, answer_of, kind_of};
+use crate::deliver::sink::http_answer::{HttpExchange, answer_of, kind_of, refusal_of};
 use crate::deliver::sink::http_request::HttpRequest;
 use crate::deliver::sink::{
-    AnswerKind, AttemptFailure, Batch, ChallengeError, Parcel, SinkAnswer, SinkTarget,
+    AnswerKind, AttemptFailure, Batch, ChallengeAnswer, ChallengeError, Parcel, SinkAnswer,
+    SinkTarget,
 };
 use crate::egress::{EgressRefusal, GuardedClients};
 use crate::event::Timestamp;
-use crate::subscriptions::Challenge;
+use crate::subscriptions::{Challenge, ChallengeReply};
 
 /// How much of a response's body is read and kept.
 const BODY_LIMIT: usize = 16 * 1024;
@@ -159,17 +160,16 @@ impl Destination for HttpDestination {
         target: &Arc<SinkTarget>,
         parcel: Parcel,
         challenge: &Challenge,
-    ) -> Result<(), ChallengeError> {
+    ) -> Result<ChallengeAnswer, ChallengeError> {
         let exchange = self.exchange(HttpRequest::challenge(Arc::clone(target), parcel)).await;
-        let HttpExchange { status, body, .. } =
-            exchange.map_err(|answer| ChallengeError::NoAnswer(answer.detail))?;
-        if kind_of(status) != AnswerKind::Delivered {
-            return Err(ChallengeError::Refused(format!("status {status} instead of 200")));
+        let exchange = exchange.map_err(|answer| ChallengeError::NoAnswer(answer.detail))?;
+        if kind_of(exchange.status) != AnswerKind::Delivered {
+            return Err(ChallengeError::Refused(refusal_of(&exchange, challenge)));
         }
-        if challenge.is_answered_by(&body) {
-            Ok(())
-        } else {
-            Err(ChallengeError::WrongAnswer(RIGHT_ANSWER))
+        match challenge.reply(&exchange.body) {
+            ChallengeReply::Right => Ok(ChallengeAnswer::Proved),
+            ChallengeReply::Wrong => Err(ChallengeError::WrongAnswer(RIGHT_ANSWER)),
+            ChallengeReply::Nothing => Err(ChallengeError::NotAnswered(RIGHT_ANSWER)),
         }
     }
 }

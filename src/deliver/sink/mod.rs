@@ -17,7 +17,9 @@ mod http_request;
 pub use answer::{AnswerKind, AttemptFailure, Health, SinkAnswer};
 #[cfg(test)]
 pub use connection::Connections;
-pub use destination::{Batch, ChallengeError, Parcel, SinkTarget};
+pub use destination::{
+    Batch, ChallengeAnswer, ChallengeError, ChallengeRefusal, Parcel, SinkTarget,
+};
 #[cfg(test)]
 pub use destination::{BatchLimit, Destination};
 pub use destinations::Destinations;

@@ -9,8 +9,8 @@ use serde_json::json;
 
 use crate::deliver::outcome::{Delivery, Reason, Verdict};
 use crate::deliver::sink::{
-    AnswerKind, Batch, BatchLimit, ChallengeError, Destination, Health, Parcel, SinkAnswer,
-    SinkTarget,
+    AnswerKind, Batch, BatchLimit, ChallengeAnswer, ChallengeError, Destination, Health, Parcel,
+    SinkAnswer, SinkTarget,
 };
 use crate::deliver::tests::stage::Stage;
 use crate::event::ChainValue;
@@ -42,7 +42,7 @@ impl Destination for Bus {
         _: &Arc<SinkTarget>,
         _: Parcel,
         _: &Challenge,
-    ) -> Result<(), ChallengeError> {
+    ) -> Result<ChallengeAnswer, ChallengeError> {
         panic!("no sink is proved here")
     }
 }

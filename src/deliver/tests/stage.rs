@@ -13,8 +13,8 @@ use crate::ambient::{Clock as _, Entropy, ManualClock, SeededEntropy, Tasks};
 use crate::deliver::attempt::{Attempter, Sealer, SealerParts};
 use crate::deliver::outcome::{DeliverySignals, Ledger, Ownership, ReceiptChecker, Schedule};
 use crate::deliver::sink::{
-    AnswerKind, Batch, BatchLimit, ChallengeError, Destination, Destinations, Parcel, SinkAnswer,
-    SinkTarget,
+    AnswerKind, Batch, BatchLimit, ChallengeAnswer, ChallengeError, Destination, Destinations,
+    Parcel, SinkAnswer, SinkTarget,
 };
 use crate::event::{
     ContentDigest, Data, EventSource, EventType, IdempotencyKey, Subject, Timestamp,
@@ -79,6 +79,7 @@ impl Stage {
             low_watermark: Position::START,
             shared_secret: Some(kept),
             credential: None,
+            handshake: None,
         };
         let pending = subscriptions.create(id, document, terms).await;
         let subscription = subscriptions.prove(&pending.unwrap()).await.unwrap();
@@ -240,7 +241,7 @@ impl Destination for Recorder {
         _: &Arc<SinkTarget>,
         _: Parcel,
         _: &Challenge,
-    ) -> Result<(), ChallengeError> {
+    ) -> Result<ChallengeAnswer, ChallengeError> {
         panic!("no sink is proved here")
     }
 }

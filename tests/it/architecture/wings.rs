@@ -19,6 +19,7 @@ const WINGS: &[(&str, Wings)] = &[(
         ("attempt", &["sink", "outcome"]),
         ("worker", &["outcome", "limits", "attempt"]),
         ("dispatch", &["limits", "attempt", "worker"]),
+        ("handshake", &["sink", "outcome", "attempt", "dispatch"]),
         ("pull", &["outcome", "attempt", "worker", "dispatch"]),
         ("explain", &["limits", "worker", "dispatch"]),
     ],
