@@ -25,6 +25,7 @@ mod event_choice;
 mod events;
 mod evidence;
 mod explain;
+mod external_ids;
 mod problem_pages;
 mod find_event;
 mod find_subscription;

@@ -1,5 +1,7 @@
 //! What callers are told of a subscription: its document, and what the gateway knows of it.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::http::HeaderValue;
 use axum::http::header::ETAG;
@@ -11,7 +13,9 @@ use utoipa::ToSchema;
 use crate::ambient::Secret;
 use crate::api::{Caller, Scope, Services};
 use crate::event::Timestamp;
-use crate::subscriptions::{Ordering, Subscription, SubscriptionDocument, SubscriptionState};
+use crate::subscriptions::{
+    Ordering, Protocol, Subscription, SubscriptionDocument, SubscriptionState,
+};
 
 /// Subscriptions.
 #[derive(Serialize, ToSchema)]
@@ -53,6 +57,11 @@ pub struct Known {
     /// Since when the sink's credential holds; missing if it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     credential: Option<Credential>,
+    /// With the protocol `EVENTBRIDGE`: the external id that the trust policy of its consumer's role
+    /// asks for (`sts:ExternalId`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    external_id: Option<Arc<str>>,
     /// The JWK Set that the gateway has made for it: shown once, in the answer to the request that
     /// asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -186,7 +195,14 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
             changed: credential.changed(),
             former_until: credential.former_until(services.clock.now()),
         }),
+        external_id: external_id(services, subscription),
         shared_secret: None,
     };
     Shown { document: subscription.document.clone(), known }
+}
+
+fn external_id(services: &Services, subscription: &Subscription) -> Option<Arc<str>> {
+    let ids = services.subscription_service.external_ids();
+    let is_on_bus = subscription.document.protocol == Protocol::EventBridge;
+    is_on_bus.then(|| ids.known(&subscription.consumer)).flatten()
 }

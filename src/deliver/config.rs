@@ -1,13 +1,16 @@
 //! How events are delivered, unless a subscription says otherwise.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ambient::HumanDuration;
+use crate::aws::WITHOUT_AWS;
 use crate::deliver::limits::{Allowance, BacklogConfig, BreakerConfig, OperatorLimits};
 use crate::deliver::outcome::{HandshakeConfig, Schedule};
+use crate::deliver::sink::EventBusPermission;
 use crate::egress::EgressConfig;
 
 /// Settings of delivery.
@@ -43,6 +46,9 @@ pub struct Config {
     pub backlog: BacklogConfig,
     /// Which addresses may be dialed.
     pub egress: EgressConfig,
+    /// Which event buses subscriptions of which consumer may name, and the roles that are taken for
+    /// that.
+    pub event_buses: Vec<EventBusPermission>,
 }
 
 impl Default for Config {
@@ -60,6 +66,7 @@ impl Default for Config {
             breaker: BreakerConfig::default(),
             backlog: BacklogConfig::default(),
             egress: EgressConfig::default(),
+            event_buses: Vec::new(),
         }
     }
 }
@@ -109,6 +116,7 @@ impl Config {
         self.check_handshake()?;
         self.check_breaker()?;
         self.check_backlog()?;
+        self.check_event_buses()?;
         if self.retries.len() > 185 {
             return Err(DeliverConfigError {
                 setting: "retries",
@@ -155,6 +163,18 @@ impl Config {
         let is_no_cap = |most| !(maximum_events.unwrap_or(u32::MAX)..=1_000_000).contains(&most);
         if most_events.is_some_and(is_no_cap) {
             return refuse("backlog.most-events", "use maximum-events to 1,000,000, or null");
+        }
+        Ok(())
+    }
+
+    fn check_event_buses(&self) -> Result<(), DeliverConfigError> {
+        let refuse = |problem| Err(DeliverConfigError { setting: "event-buses", problem });
+        if !cfg!(feature = "aws") && !self.event_buses.is_empty() {
+            return refuse(WITHOUT_AWS);
+        }
+        let mut named = BTreeSet::new();
+        if self.event_buses.iter().any(|one| !named.insert((&one.consumer, &one.bus))) {
+            return refuse("name each bus once for each consumer");
         }
         Ok(())
     }

@@ -42,7 +42,11 @@ pub use outcome::{
 pub use pull::{
     Collected, MOST_OUTSTANDING, PollRefusal, Polling, PullError, PullService, PullServiceParts,
 };
-pub use sink::Destinations;
+#[cfg(not(feature = "aws"))]
+pub use sink::NoEventBuses;
+pub use sink::{Destination, Destinations, EventBusAccess, EventBusPermission, ExternalIds};
+#[cfg(feature = "aws")]
+pub use sink::{EventBusDestination, EventBusParts};
 pub use worker::{
     DeliveryContext, NumberedEntry, Progress, SequenceReadError, SubscriptionView, WorkerCommand,
     WorkerStanding,

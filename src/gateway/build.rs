@@ -8,16 +8,24 @@ use url::Url;
 
 use crate::ambient::{Clock, SecretReference};
 use crate::api::{AccessTokens, Callers, Readers, Readiness, Services};
+#[cfg(feature = "aws")]
+use crate::aws::AwsClients;
 use crate::config::{self, Config};
+#[cfg(not(feature = "aws"))]
+use crate::deliver::NoEventBuses;
 use crate::deliver::{
-    Attempter, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch, Handshake,
-    Handshakes, HandshakesParts, Ledger, PullService, PullServiceParts, ReceiptChecker, Sealer,
-    SealerParts, Sinks, SubscriptionService, SubscriptionServiceParts,
+    Attempter, DeliveryContext, DeliverySignal, DeliverySignals, Destination, Destinations,
+    Dispatch, EventBusAccess, Handshake, Handshakes, HandshakesParts, Ledger, PullService,
+    PullServiceParts, ReceiptChecker, Sealer, SealerParts, Sinks, SubscriptionService,
+    SubscriptionServiceParts,
 };
 use crate::egress::{Egress, GuardedClients};
 use crate::eventlog::Store;
 use crate::gateway::Gateway;
 use crate::gateway::build_error::BuildError;
+#[cfg(feature = "aws")]
+use crate::gateway::event_buses::event_bus;
+use crate::gateway::event_buses::event_bus_access;
 use crate::gateway::inward::{contracts, inward, warn_of};
 use crate::gateway::machine::Machine;
 use crate::gateway::storing::{open_store, take_over};
@@ -42,6 +50,8 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     warn_of("Publication", &catalog.analyse(&publications));
     let (ring, data_key) = key_ring(&config, &machine)?;
     let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
+    #[cfg(feature = "aws")]
+    let aws = Arc::new(AwsClients::new(config.aws.clone(), &egress));
     let address = config.listen.to_string();
     let listener = TcpListener::bind(config.listen)
         .await
@@ -52,8 +62,18 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let contracts = (&publications, gate);
     let (admit, bus) = inward(&config, &machine, contracts, (&store, &metrics)).await?;
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
-    let (out, signals) =
-        outward(&config, &machine, (&egress, &ring, data_key), (&store, &ledger, &metrics))?;
+    // The buses of the queues that the gateway reads: none yet.
+    let event_buses = event_bus_access(&config, &store, &entropy, Vec::new()).await?;
+    #[cfg(feature = "aws")]
+    let event_bus = event_bus(&config, &event_buses, &aws, &tasks);
+    #[cfg(not(feature = "aws"))]
+    let event_bus: Arc<dyn Destination> = Arc::new(NoEventBuses);
+    let (out, signals) = outward(
+        (&config, &machine),
+        (&egress, &ring, data_key),
+        (event_buses, event_bus),
+        (&store, &ledger, &metrics),
+    )?;
     out.subscription_service.resume().await?;
     let replays = JobService::new(JobServiceParts {
         config: config.replay.clone(),
@@ -155,15 +175,16 @@ struct Outward {
 type Told = mpsc::UnboundedReceiver<DeliverySignal>;
 
 fn outward(
-    config: &Config,
-    machine: &Machine,
+    (config, machine): (&Config, &Machine),
     (egress, ring, data_key): (&Arc<Egress>, &Arc<KeyRing>, Arc<DataKey>),
+    (event_buses, event_bus): (Arc<EventBusAccess>, Arc<dyn Destination>),
     (store, ledger, metrics): (&Store, &Arc<Ledger>, &Arc<Metrics>),
 ) -> Result<(Outward, Told), BuildError> {
     let Machine { clock, entropy, tasks, .. } = machine.clone();
     let remote = remote_keys(egress, machine)?;
     let sealer = sealer(config, (ring, &data_key), remote, &clock);
-    let destinations = Destinations::open(egress, &data_key, (&clock, &entropy), metrics);
+    let destinations =
+        Destinations::open(egress, &data_key, (&clock, &entropy), metrics, event_bus);
     let destinations = Arc::new(destinations.map_err(BuildError::Client)?);
     let (signals, told) = DeliverySignals::channel();
     let receipt_keys = remote_keys(egress, machine)?;
@@ -210,6 +231,7 @@ fn outward(
         dispatch: Arc::clone(&dispatch),
         sealer: Arc::clone(&sealer),
         egress: Arc::clone(egress),
+        event_buses,
         data_key,
         store: store.clone(),
         clock: Arc::clone(&clock),

@@ -5,8 +5,8 @@ use tokio::sync::mpsc;
 
 use crate::api::Services;
 use crate::deliver::DeliverySignal;
-use crate::event::Timestamp;
-use crate::source::{Envelope, OWN_SOURCE, Received, ResponseMode};
+use crate::event::{OWN_SOURCE, Timestamp};
+use crate::source::{Envelope, Received, ResponseMode};
 use crate::subscriptions::{Subscription, SubscriptionState};
 use crate::telemetry::{Metric, error_chain};
 

@@ -27,7 +27,8 @@ pub struct SubscriptionDocument {
     /// CloudEvent).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<Value>,
-    /// The address that events are posted to; missing if the protocol is `PULL`.
+    /// The address that events are posted to, or the ARN of the event bus that they are put on;
+    /// missing if the protocol is `PULL`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<String>,
     /// How the gateway shows itself to the sink; without it, the token alone says who sent it.
@@ -38,7 +39,8 @@ pub struct SubscriptionDocument {
     )]
     #[schemars(with = "Option<SinkCredential>")]
     pub sinkcredential: Option<SinkCredential>,
-    /// How events travel: `HTTP` posts them to the sink, `PULL` lets the consumer fetch them.
+    /// How events travel: `HTTP` posts them to the sink, `EVENTBRIDGE` puts them on an event bus,
+    /// `PULL` lets the consumer fetch them.
     #[serde(default)]
     pub protocol: Protocol,
     /// How events are sealed and delivered.
@@ -60,6 +62,9 @@ pub enum Protocol {
     #[default]
     #[serde(rename = "HTTP")]
     Http,
+    /// PutEvents of Amazon EventBridge, on a bus that the operator lets the consumer name.
+    #[serde(rename = "EVENTBRIDGE")]
+    EventBridge,
     /// The consumer fetches its events and says which it has; there is no sink.
     #[serde(rename = "PULL")]
     Pull,

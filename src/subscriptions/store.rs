@@ -320,7 +320,7 @@ fn changed_filter(current: &Subscription, document: &SubscriptionDocument) -> &'
 
 fn first_state(document: &SubscriptionDocument) -> SubscriptionState {
     match document.protocol {
-        Protocol::Http => SubscriptionState::Pending,
+        Protocol::Http | Protocol::EventBridge => SubscriptionState::Pending,
         Protocol::Pull => SubscriptionState::Active,
     }
 }

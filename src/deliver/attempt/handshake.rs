@@ -71,6 +71,7 @@ impl Handshake {
         let sealed = self.sealer.seal_challenge(subscription, challenge).await?;
         let parcel = Parcel {
             id: challenge.id(),
+            name: Some(CHALLENGE_TYPE.to_owned()),
             attributes: vec![
                 ("type", CHALLENGE_TYPE.to_owned()),
                 ("source", self.issuer.to_string()),

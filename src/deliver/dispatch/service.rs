@@ -11,14 +11,15 @@ use crate::deliver::attempt::{Sealer, SealerError};
 use crate::deliver::dispatch::oldest::Oldest;
 use crate::deliver::dispatch::{Dispatch, WorkerHandle, WrongNonce};
 use crate::deliver::limits::Flow;
+use crate::deliver::sink::{EventBusAccess, ExternalIds};
 use crate::deliver::worker::{SequenceReader, WorkerStanding};
 use crate::egress::Egress;
 use crate::event::{Blame, EventId, Fault, SubscriptionId};
 use crate::eventlog::{LogError, Page, Position, Store};
 use crate::keys::DataKey;
 use crate::subscriptions::{
-    KeptCredential, Subscription, SubscriptionDocument, SubscriptionError, SubscriptionState,
-    Subscriptions, Terms,
+    KeptCredential, Protocol, Subscription, SubscriptionDocument, SubscriptionError,
+    SubscriptionState, Subscriptions, Terms,
 };
 
 /// Why something could not be done for a subscription.
@@ -58,6 +59,7 @@ pub struct SubscriptionService {
     pub(in crate::deliver) dispatch: Arc<Dispatch>,
     sealer: Arc<Sealer>,
     egress: Arc<Egress>,
+    event_buses: Arc<EventBusAccess>,
     pub(super) data_key: Arc<DataKey>,
     pub(in crate::deliver) store: Store,
     reader: SequenceReader,
@@ -83,6 +85,8 @@ pub struct SubscriptionServiceParts {
     pub sealer: Arc<Sealer>,
     /// Judges addresses.
     pub egress: Arc<Egress>,
+    /// Judges event buses.
+    pub event_buses: Arc<EventBusAccess>,
     /// Encrypts the credentials of sinks.
     pub data_key: Arc<DataKey>,
     /// Everything that is kept.
@@ -102,6 +106,7 @@ impl SubscriptionService {
             dispatch: parts.dispatch,
             sealer: parts.sealer,
             egress: parts.egress,
+            event_buses: parts.event_buses,
             reader: SequenceReader::new(Arc::clone(&store.log), Arc::clone(&store.state)),
             oldest: Oldest::default(),
             data_key: parts.data_key,
@@ -166,6 +171,7 @@ impl SubscriptionService {
         document: SubscriptionDocument,
     ) -> Result<(Arc<Subscription>, Option<Secret>), SubscriptionServiceError> {
         self.check(&document, None)?;
+        self.make_external_id(&document).await?;
         let id = match &document.id {
             Some(id) => id.clone(),
             None => self.new_id()?,
@@ -193,7 +199,21 @@ impl SubscriptionService {
     ) -> Result<(), SubscriptionError> {
         Subscriptions::check(document)?;
         self.egress.check(document)?;
+        self.event_buses.check(document)?;
         self.dispatch.caps().check(document, current)
+    }
+
+    /// Whoever owns a bus is shown the external id with the subscription.
+    async fn make_external_id(&self, document: &SubscriptionDocument) -> Result<(), LogError> {
+        if document.protocol == Protocol::EventBridge {
+            self.external_ids().of(&document.consumer).await?;
+        }
+        Ok(())
+    }
+
+    /// What roles of consumers ask for that the gateway takes.
+    pub fn external_ids(&self) -> &ExternalIds {
+        self.event_buses.external_ids()
     }
 
     fn new_id(&self) -> Result<SubscriptionId, SubscriptionError> {
@@ -229,6 +249,7 @@ impl SubscriptionService {
     ) -> Result<(Arc<Subscription>, Option<Secret>), SubscriptionServiceError> {
         let _changing = self.changing(&current.id).await;
         self.check(&document, Some(&current.document))?;
+        self.make_external_id(&document).await?;
         if self.again(current).await?.revision != current.revision {
             return Err(SubscriptionError::Stale(current.id.clone()).into());
         }

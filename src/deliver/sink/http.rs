@@ -10,11 +10,10 @@ use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 
 use crate::ambient::Clock;
 use crate::deliver::sink::connection::Connections;
-use crate::deliver::sink::destination::{BatchLimit, Destination};
 use crate::deliver::sink::http_answer::{HttpExchange, answer_of, kind_of, refusal_of};
 use crate::deliver::sink::http_request::HttpRequest;
 use crate::deliver::sink::{
-    AnswerKind, AttemptFailure, Batch, ChallengeAnswer, ChallengeError, Parcel, SinkAnswer,
+    AnswerKind, AttemptFailure, ChallengeAnswer, ChallengeError, Destination, Parcel, SinkAnswer,
     SinkTarget,
 };
 use crate::egress::{EgressRefusal, GuardedClients};
@@ -123,20 +122,10 @@ impl HttpDestination {
 
 #[async_trait]
 impl Destination for HttpDestination {
-    fn limit(&self) -> BatchLimit {
-        BatchLimit::ONE_EVENT
-    }
-
-    async fn deliver(&self, batch: Batch) -> Vec<SinkAnswer> {
-        let Batch { target, parcels } = batch;
-        let mut answers = Vec::with_capacity(parcels.len());
-        for parcel in parcels {
-            let now = self.clock.now().unix_seconds();
-            let exchange =
-                self.exchange(HttpRequest::event(Arc::clone(&target), parcel, now)).await;
-            answers.push(exchange.map_or_else(|answer| answer, answer_of));
-        }
-        answers
+    async fn deliver(&self, target: &Arc<SinkTarget>, parcel: Parcel) -> SinkAnswer {
+        let now = self.clock.now().unix_seconds();
+        let exchange = self.exchange(HttpRequest::event(Arc::clone(target), parcel, now)).await;
+        exchange.map_or_else(|answer| answer, answer_of)
     }
 
     /// A sink that knows `OPTIONS` may say no; one that does not know it is asked by the nonce alone.

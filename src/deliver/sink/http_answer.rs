@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use crate::deliver::sink::content::SetError;
+use crate::deliver::sink::excerpt::excerpt;
 use crate::deliver::sink::{AnswerKind, ChallengeRefusal, Health, SinkAnswer};
 use crate::subscriptions::Challenge;
 
-/// How much of a response's body is shown in the attempt list.
-const DETAIL_LIMIT: usize = 512;
+/// The longest word of a body that is shown.
+const LONGEST_WORD: usize = 64;
 
 /// A response.
 #[derive(Clone, PartialEq, Eq)]
@@ -53,9 +54,9 @@ pub(super) fn answer_of(exchange: HttpExchange) -> SinkAnswer {
     }
     let detail = match error {
         Some(SetError { code, description }) => {
-            excerpt(format!("{code}: {description}").as_bytes())
+            excerpt(&format!("{code}: {description}"), LONGEST_WORD)
         }
-        None => excerpt(&body),
+        None => excerpt(&String::from_utf8_lossy(&body), LONGEST_WORD),
     };
     SinkAnswer { detail: detail.into(), ..answer }
 }
@@ -67,7 +68,7 @@ pub(super) fn refusal_of(exchange: &HttpExchange, challenge: &Challenge) -> Chal
     let error = SetError::read(body);
     let words = match &error {
         Some(SetError { code, description }) => {
-            let said = excerpt(format!("{code}: {description}").as_bytes());
+            let said = excerpt(&format!("{code}: {description}"), LONGEST_WORD);
             format!("status {status} instead of 200, {}", challenge.hidden_in(&said))
         }
         None => format!("status {status} instead of 200"),
@@ -75,14 +76,6 @@ pub(super) fn refusal_of(exchange: &HttpExchange, challenge: &Challenge) -> Chal
     let asks_for_another_key =
         *status == 400 && error.as_ref().is_some_and(SetError::asks_for_another_key);
     ChallengeRefusal { words, retry_after: *retry_after, asks_for_another_key }
-}
-
-/// Shows the beginning of a refusal's body without long words, among which an echoed token would be.
-fn excerpt(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let words = text.split_whitespace().filter(|word| word.len() <= 64);
-    let shown: String = words.collect::<Vec<_>>().join(" ").chars().take(DETAIL_LIMIT).collect();
-    shown.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -8,8 +8,7 @@ use async_trait::async_trait;
 use crate::ambient::{Clock as _, SeededEntropy};
 use crate::deliver::attempt::Handshake;
 use crate::deliver::sink::{
-    Batch, BatchLimit, ChallengeAnswer, ChallengeError, Destination, Destinations, Parcel,
-    SinkAnswer, SinkTarget,
+    ChallengeAnswer, ChallengeError, Destination, Destinations, Parcel, SinkAnswer, SinkTarget,
 };
 use crate::deliver::tests::stage::Stage;
 use crate::subscriptions::{Challenge, ChallengeReply};
@@ -30,11 +29,7 @@ impl Asked {
 
 #[async_trait]
 impl Destination for Asked {
-    fn limit(&self) -> BatchLimit {
-        BatchLimit::ONE_EVENT
-    }
-
-    async fn deliver(&self, _: Batch) -> Vec<SinkAnswer> {
+    async fn deliver(&self, _: &Arc<SinkTarget>, _: Parcel) -> SinkAnswer {
         panic!("no event is sent before the first one")
     }
 
@@ -61,7 +56,10 @@ impl Destination for Asked {
 
 async fn perform(stage: &Stage, sink: &Arc<Asked>) -> Result<ChallengeAnswer, String> {
     let handshake = Handshake {
-        destinations: Arc::new(Destinations { http: Arc::clone(sink) as _ }),
+        destinations: Arc::new(Destinations {
+            http: Arc::clone(sink) as _,
+            event_bus: Arc::clone(sink) as _,
+        }),
         sealer: Arc::clone(&stage.sealer),
         issuer: "https://gw.example/".parse().unwrap(),
         timeout: Duration::from_secs(1),

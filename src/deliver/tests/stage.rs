@@ -13,8 +13,8 @@ use crate::ambient::{Clock as _, Entropy, ManualClock, SeededEntropy, Tasks};
 use crate::deliver::attempt::{Attempter, Sealer, SealerParts};
 use crate::deliver::outcome::{DeliverySignals, Ledger, Ownership, ReceiptChecker, Schedule};
 use crate::deliver::sink::{
-    AnswerKind, Batch, BatchLimit, ChallengeAnswer, ChallengeError, Destination, Destinations,
-    Parcel, SinkAnswer, SinkTarget,
+    AnswerKind, ChallengeAnswer, ChallengeError, Destination, Destinations, Parcel, SinkAnswer,
+    SinkTarget,
 };
 use crate::event::{
     ContentDigest, Data, EventSource, EventType, IdempotencyKey, Subject, Timestamp,
@@ -108,7 +108,10 @@ impl Stage {
         let clock = Arc::new(self.clock.clone());
         Arc::new(Attempter {
             sealer: Arc::clone(&self.sealer),
-            destinations: Arc::new(Destinations { http: destination }),
+            destinations: Arc::new(Destinations {
+                http: Arc::clone(&destination),
+                event_bus: destination,
+            }),
             receipts: ReceiptChecker {
                 issuer: ISSUER.to_owned(),
                 remote: no_remote_keys(&self.clock),
@@ -215,12 +218,7 @@ pub(crate) struct Recorder {
 
 #[async_trait]
 impl Destination for Recorder {
-    fn limit(&self) -> BatchLimit {
-        BatchLimit::ONE_EVENT
-    }
-
-    async fn deliver(&self, batch: Batch) -> Vec<SinkAnswer> {
-        let [parcel] = <[Parcel; 1]>::try_from(batch.parcels).ok().unwrap();
+    async fn deliver(&self, _: &Arc<SinkTarget>, parcel: Parcel) -> SinkAnswer {
         self.attempted.lock().unwrap().push(parcel);
         let act = self.acts.lock().unwrap().pop_front();
         let kind = match act {
@@ -233,7 +231,7 @@ impl Destination for Recorder {
             }
             None => AnswerKind::Delivered,
         };
-        vec![SinkAnswer::new(kind)]
+        SinkAnswer::new(kind)
     }
 
     async fn prove(
