@@ -436,10 +436,9 @@ mod tests {
             document.config.verify = serde_json::from_value(verify.into()).unwrap();
             document
         };
-        let waits = Terms {
-            handshake: Some(PendingHandshake { due: None, attempts: 0, ..handshake() }),
-            ..terms(3)
-        };
+        let mut not_due = handshake();
+        (not_due.due, not_due.attempts) = (None, 0);
+        let waits = Terms { handshake: Some(not_due), ..terms(3) };
         let moved = subscriptions.update(&active, elsewhere("later"), waits).await.unwrap();
         assert!(moved.handshake.as_ref().unwrap().had_proved);
         assert!(moved.reason.as_ref().unwrap().contains("verify"), "{:?}", moved.reason);

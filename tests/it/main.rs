@@ -19,6 +19,7 @@ mod a_disk_can_fail;
 mod a_failing_consumer_costs_only_itself;
 mod a_full_disk_is_survived;
 mod a_gap_shows;
+mod a_handshake_is_durable;
 mod a_receipt_proves_delivery;
 mod a_repeat_is_recognised;
 mod a_schema_has_one_address;

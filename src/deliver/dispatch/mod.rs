@@ -12,9 +12,10 @@ mod redrive;
 mod resume;
 mod service;
 mod workers;
+mod wrong_nonce;
 
 pub use follow::follow;
 pub use lag::{Lag, accepted_after};
-pub use proving::WrongNonce;
 pub use service::{SubscriptionService, SubscriptionServiceError, SubscriptionServiceParts};
 pub use workers::{Dispatch, WorkerHandle};
+pub use wrong_nonce::WrongNonce;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError};
+use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError, WrongNonce};
 use crate::event::SubscriptionId;
 use crate::subscriptions::{
     Challenge, ChallengeBinding, FirstHandshake, PendingHandshake, RecipientKeys, Subscription,
@@ -13,26 +13,6 @@ use crate::subscriptions::{
 /// How long after an answer with a shared secret the sink is asked for the first time, so that its
 /// consumer can give it the secret.
 const TIME_FOR_SECRET: Duration = Duration::from_secs(5);
-
-/// An answer that is not the nonce that was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WrongNonce {
-    /// Another one may be tried.
-    #[error("this is not the nonce that was sent; {left} answers more, and another is made")]
-    Another {
-        /// How many answers are left.
-        left: u8,
-    },
-    /// It was the last.
-    #[error(
-        "this is not the nonce that was sent; another was made, which the sink gets with the next \
-         attempt"
-    )]
-    Last,
-    /// No nonce was sent.
-    #[error("no challenge was sent for these keys and this sink yet; `POST …/verify` sends one")]
-    NoneSent,
-}
 
 impl SubscriptionService {
     /// The handshake that a new sink or new keys begin; nothing without a sink. The secret is the
