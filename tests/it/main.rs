@@ -32,6 +32,7 @@ mod a_stream_resumes;
 mod a_token_is_asked_for_once;
 mod accepted_means_durable;
 mod an_api_destination_is_a_producer;
+mod an_api_destination_is_answered_in_time;
 mod an_aws_sdk_is_a_producer;
 mod a_custom_bus_client_is_told;
 mod an_event_can_be_tried;
