@@ -1,10 +1,11 @@
 //! What an API destination pushes is answered before it gives up, and an event that the log took after
 //! the answer is the same event when it is sent again.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::harness::{Number, Process, answer};
 
