@@ -2,12 +2,17 @@
 //! bus speaks the classic protocol only.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
 
 use reqwest::{Method, RequestBuilder};
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::harness::TestGateway;
+use crate::harness::aws::installed;
+use crate::other_ecosystems::said;
 
 /// Where such a client sends its events.
 const OPERATION: &str = "/service/AWSEventsV2/operation/PutEvents";
@@ -44,6 +49,24 @@ async fn the_path_and_each_header_show_the_protocol_and_the_answer_is_in_it() {
     let classic = post("/").header("content-type", "application/x-amz-json-1.1");
     let classic = classic.send().await.unwrap();
     assert_eq!(classic.headers()["content-type"], "application/x-amz-json-1.1");
+}
+
+// The client blocks, so the gateway has threads of its own.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn boto3_shows_the_words() {
+    let gateway = TestGateway::start().await;
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aws/custom_bus_client.py");
+    let mut python = Command::new(installed().join("moto/bin/python"));
+    python.env("PYTHONDONTWRITEBYTECODE", "1").arg(program).arg(gateway.issuer());
+
+    let error: Value = serde_json::from_str(&said(&mut python)).unwrap();
+
+    assert_eq!(
+        (&error["status"], &error["code"]),
+        (&400.into(), &"UnknownOperationException".into())
+    );
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("classic protocol only") && message.contains("`events`"), "{message}");
 }
 
 #[tokio::test]
