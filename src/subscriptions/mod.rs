@@ -24,6 +24,7 @@ mod secret_text;
 mod state;
 mod store;
 mod subscription;
+mod webhook_secret;
 
 pub use credential::{
     ApiKey, Basic, ClientAuthentication, CredentialAlone, CredentialType, OAuth, Parameter,
@@ -41,3 +42,4 @@ pub use secret_text::SecretText;
 pub use state::SubscriptionState;
 pub use store::{Subscriptions, Terms};
 pub use subscription::{Epoch, ReceiptTerms, RecipientKeys, Subscription};
+pub use webhook_secret::Hmac;

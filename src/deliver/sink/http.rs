@@ -150,7 +150,9 @@ impl Destination for HttpDestination {
         parcel: Parcel,
         challenge: &Challenge,
     ) -> Result<ChallengeAnswer, ChallengeError> {
-        let exchange = self.exchange(HttpRequest::challenge(Arc::clone(target), parcel)).await;
+        let now = self.clock.now().unix_seconds();
+        let request = HttpRequest::challenge(Arc::clone(target), parcel, now);
+        let exchange = self.exchange(request).await;
         let exchange = exchange.map_err(|answer| ChallengeError::NoAnswer(answer.detail))?;
         if kind_of(exchange.status) != AnswerKind::Delivered {
             return Err(ChallengeError::Refused(refusal_of(&exchange, challenge)));
