@@ -40,6 +40,7 @@ mod bad_input_is_answered;
 mod bodies_are_read_as_sent;
 mod consumer_in_rust;
 mod events_of_a_subject_arrive_in_order;
+mod every_aws_sdk_is_a_producer;
 mod every_match_is_offered;
 mod evidence_stands_alone;
 mod every_violation_is_documented;

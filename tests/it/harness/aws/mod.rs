@@ -1,7 +1,7 @@
 //! What stands in for AWS: two emulators, and a server of our own for what they lack.
 //!
 //! [`Emulator`] starts moto or ministack, which `make harness` installs: rules, targets, queues and
-//! roles as AWS has them, roughly. [`AwsStub`] serves queues, buses and roles in this process: with
+//! roles as AWS has them, roughly. [`AwsSdk`] is a producer in another language. [`AwsStub`] serves queues, buses and roles in this process: with
 //! visibility clocks that really run, faults that a test scripts, and a record of every call in the
 //! order in which they took effect.
 //!
@@ -25,6 +25,7 @@ mod call;
 mod emulator;
 mod fault;
 mod message;
+mod producer;
 mod queue;
 mod server;
 mod sqs;
@@ -37,5 +38,6 @@ pub use call::{AwsCall, AwsRequest};
 pub use emulator::Emulator;
 pub use fault::AwsFault;
 pub use message::StubMessage;
+pub use producer::{AwsEndpoint, AwsSdk, Put};
 pub use queue::QueueCounts;
 pub use stub::{AwsStub, StubBus, StubQueue, StubRole};
