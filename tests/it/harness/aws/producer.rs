@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::harness::aws::emulator::installed;
+use crate::harness::aws::emulator::{installed, programs};
 
 /// An AWS SDK of another language.
 #[derive(Clone, Copy, Debug)]
@@ -110,8 +110,4 @@ fn built(home: PathBuf) -> Result<PathBuf, String> {
         Ok(reason) => Err(reason.trim().to_owned()),
         Err(_) => Ok(home),
     }
-}
-
-fn programs() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aws")
 }

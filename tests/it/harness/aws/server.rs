@@ -9,7 +9,6 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::harness::aws::call::{AwsCall, AwsRequest};
@@ -25,8 +24,6 @@ pub type Behavior = Box<dyn Fn(&AwsRequest) -> Option<AwsFault> + Send + Sync>;
 pub struct Server {
     pub state: Mutex<State>,
     pub behavior: Mutex<Behavior>,
-    /// Told whenever a queue may have something new.
-    pub changes: watch::Sender<()>,
 }
 
 /// Answers one request.
@@ -92,13 +89,13 @@ impl Server {
             answer
         });
         state.record(request, &done);
-        self.changes.send_replace(());
+        state.changes.send_replace(());
         done
     }
 
     /// Receives, and waits for messages as long as the request says.
     async fn receive(&self, request: &mut AwsRequest) -> Result<Value, Refusal> {
-        let mut changes = self.changes.subscribe();
+        let mut changes = self.state.lock().unwrap().changes.subscribe();
         let end = sqs::wait_of(request).map(|wait| Instant::now() + wait);
         loop {
             let next = {

@@ -10,7 +10,6 @@ use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use sealway::ambient::{Clock as _, SystemClock, Tasks};
@@ -31,7 +30,7 @@ pub struct AwsStub {
     tasks: Tasks,
 }
 
-/// A queue of the stub.
+/// A queue of the stub, which lets every account in.
 #[derive(Clone)]
 pub struct StubQueue {
     arn: String,
@@ -66,7 +65,6 @@ impl AwsStub {
         let server = Arc::new(Server {
             state: Mutex::new(State { url: url.clone(), ..State::default() }),
             behavior: Mutex::new(Box::new(|_| None)),
-            changes: watch::Sender::new(()),
         });
         let routes = Router::new()
             .fallback(answer)
@@ -188,7 +186,7 @@ impl StubQueue {
     pub fn send(&self, message: impl Into<StubMessage>) -> String {
         let message = message.into();
         let sent = self.look(|queue| queue.send(message, Duration::ZERO, Instant::now()));
-        self.server.changes.send_replace(());
+        self.server.state.lock().unwrap().changes.send_replace(());
         sent.message.id.clone()
     }
 
