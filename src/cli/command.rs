@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+#[cfg(feature = "aws")]
+use crate::cli::demo;
 use crate::cli::{
     CommandResult, Context, Failure, apply, callers, check, config, consumer_key, contract,
-    dead_letters, demo, events, evidence, exit_codes, keys, log, open, pattern, quarantine, replay,
+    dead_letters, events, evidence, exit_codes, keys, log, open, pattern, quarantine, replay,
     serve, subscriptions, verify_chain,
 };
 
@@ -43,6 +45,7 @@ enum Command {
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
     /// Show the main job on this machine, with real services, and check every claim
+    #[cfg(feature = "aws")]
     Demo(demo::Args),
     /// Look at events, or publish them
     #[command(subcommand)]
@@ -86,6 +89,7 @@ impl Command {
             Self::ConsumerKey(args) => consumer_key::run(&args, context),
             Self::Contract(command) => contract::run(&command, context),
             Self::DeadLetters(command) => dead_letters::run(command, context).await,
+            #[cfg(feature = "aws")]
             Self::Demo(args) => demo::run(&args, context).await,
             Self::Events(command) => events::run(command, context).await,
             Self::Evidence(command) => evidence::run(command, context).await,

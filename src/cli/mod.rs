@@ -28,6 +28,7 @@ mod context;
 mod contract;
 mod contract_sample;
 mod dead_letters;
+#[cfg(feature = "aws")]
 mod demo;
 mod event_file;
 mod event_key;

@@ -9,6 +9,7 @@ use url::Url;
 
 use crate::ambient::{SecretReference, Size};
 use crate::api;
+use crate::aws;
 use crate::deliver;
 use crate::eventlog;
 use crate::jobs;
@@ -39,6 +40,8 @@ pub struct Config {
     pub contracts: PathBuf,
     /// The largest event that may cross, in bytes of its canonical content.
     pub largest_event: Size,
+    /// How AWS is spoken to, where queues are sources or event buses are sinks.
+    pub aws: aws::Config,
     /// The ways in: the embedded bus, its access keys, and their limits.
     pub source: source::Config,
     /// Signing keys, and where consumers' keys are fetched from.
@@ -69,6 +72,7 @@ impl Default for Config {
             subscriptions: "subscriptions".into(),
             contracts: "../asyncapi".into(),
             largest_event: Size(64 * 1024),
+            aws: aws::Config::default(),
             source: source::Config::default(),
             keys: keys::Config::default(),
             log: eventlog::Config::default(),
@@ -121,6 +125,9 @@ impl Config {
         }
         if let Err(error) = self.replay.check() {
             mistakes.push((vec!["replay", error.setting], error.to_string()));
+        }
+        if let Some(problem) = self.aws.problem() {
+            mistakes.push((vec!["aws", "endpoint-url"], problem.to_owned()));
         }
         mistakes
             .extend(self.source.problems().into_iter().map(|problem| (vec!["source"], problem)));

@@ -26,6 +26,11 @@ pub enum EgressRefusal {
     /// A cloud answers there with the credentials of the machine that asks.
     #[error("this gateway sends nothing to metadata services")]
     Metadata,
+    /// It is no endpoint of AWS, and credentials for AWS are sent to nobody else.
+    #[error(
+        "only AWS's own endpoints are called with credentials for AWS, or what `aws.endpoint-url` names"
+    )]
+    NotAws,
     /// The operator has excluded it.
     #[error("this gateway sends nothing to that address")]
     Blocked,
@@ -41,7 +46,7 @@ impl EgressRefusal {
     /// the gateway's network.
     pub(super) const fn of_a_name(self) -> Self {
         match self {
-            Self::Scheme | Self::PlainHttp => self,
+            Self::Scheme | Self::PlainHttp | Self::NotAws => self,
             Self::Special(_) | Self::Metadata | Self::Blocked | Self::Name => Self::Name,
         }
     }
@@ -95,6 +100,11 @@ impl Egress {
     /// Judges by these settings.
     pub fn new(config: EgressConfig) -> Self {
         Self { config }
+    }
+
+    /// The settings that it judges by.
+    pub(super) const fn config(&self) -> &EgressConfig {
+        &self.config
     }
 
     /// Judges what can be judged of a URL without a resolver: its scheme, and its host if that is

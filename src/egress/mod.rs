@@ -11,6 +11,7 @@
 //! service unless it is opened by its own address; plain http only where that is opened besides. No
 //! redirect is followed and no proxy is used, because neither would come past the guard.
 
+mod aws_endpoints;
 mod clients;
 mod config;
 mod embedded;
@@ -18,6 +19,7 @@ mod guard;
 mod network;
 mod special;
 
+pub use aws_endpoints::is_aws_host;
 pub use clients::GuardedClients;
 pub use config::EgressConfig;
 pub use guard::{Egress, EgressRefusal, Scheme};

@@ -35,6 +35,13 @@ impl Network {
     /// This machine itself, by IPv6.
     pub(super) const LOOPBACK_6: Self =
         Self(IpNet::new_assert(IpAddr::V6(Ipv6Addr::LOCALHOST), 128));
+    /// Networks of people's own (RFC 1918, section 3; RFC 4193, section 8).
+    pub(super) const PRIVATE: [Self; 4] = [
+        Self(IpNet::new_assert(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0)), 8)),
+        Self(IpNet::new_assert(IpAddr::V4(Ipv4Addr::new(172, 16, 0, 0)), 12)),
+        Self(IpNet::new_assert(IpAddr::V4(Ipv4Addr::new(192, 168, 0, 0)), 16)),
+        Self(IpNet::new_assert(IpAddr::V6(Ipv6Addr::new(0xfc00, 0, 0, 0, 0, 0, 0, 0)), 7)),
+    ];
 
     /// Tells whether an address lies in the range; no IPv4 address lies in an IPv6 range.
     pub fn contains(&self, address: IpAddr) -> bool {

@@ -6,6 +6,7 @@
 //! **Invariant:** every value is valid by construction, and no type here prints event data through
 //! `Debug` or `Display`.
 
+mod arn;
 mod attributes;
 mod chain;
 mod cloudevent;
@@ -36,6 +37,7 @@ mod yaml_pieces;
 mod yaml_tree;
 mod yaml_words;
 
+pub use arn::{ArnError, EventBusArn, QueueArn, RoleArn};
 pub use attributes::{AttributeError, EventSource, EventType, Subject};
 pub use chain::{ChainValue, ChainValueError};
 pub use cloudevent::{CloudEvent, EVENT_NAME, SPEC_VERSION};

@@ -41,6 +41,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     // Events of what does not fit its message are refused one by one.
     warn_of("Publication", &catalog.analyse(&publications));
     let (ring, data_key) = key_ring(&config, &machine)?;
+    let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
     let address = config.listen.to_string();
     let listener = TcpListener::bind(config.listen)
         .await
@@ -52,7 +53,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let (admit, bus) = inward(&config, &machine, contracts, (&store, &metrics)).await?;
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
     let (out, signals) =
-        outward(&config, &machine, (&ring, data_key), (&store, &ledger, &metrics))?;
+        outward(&config, &machine, (&egress, &ring, data_key), (&store, &ledger, &metrics))?;
     out.subscription_service.resume().await?;
     let replays = JobService::new(JobServiceParts {
         config: config.replay.clone(),
@@ -154,17 +155,16 @@ type Told = mpsc::UnboundedReceiver<DeliverySignal>;
 fn outward(
     config: &Config,
     machine: &Machine,
-    (ring, data_key): (&Arc<KeyRing>, Arc<DataKey>),
+    (egress, ring, data_key): (&Arc<Egress>, &Arc<KeyRing>, Arc<DataKey>),
     (store, ledger, metrics): (&Store, &Arc<Ledger>, &Arc<Metrics>),
 ) -> Result<(Outward, Told), BuildError> {
     let Machine { clock, entropy, tasks, .. } = machine.clone();
-    let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
-    let remote = remote_keys(&egress, machine)?;
+    let remote = remote_keys(egress, machine)?;
     let sealer = sealer(config, (ring, &data_key), remote, &clock);
-    let destinations = Destinations::open(&egress, &data_key, (&clock, &entropy), metrics);
+    let destinations = Destinations::open(egress, &data_key, (&clock, &entropy), metrics);
     let destinations = Arc::new(destinations.map_err(BuildError::Client)?);
     let (signals, told) = DeliverySignals::channel();
-    let receipt_keys = remote_keys(&egress, machine)?;
+    let receipt_keys = remote_keys(egress, machine)?;
     let issuer = config.issuer.as_str().trim_end_matches('/').to_owned();
     let receipts =
         ReceiptChecker { issuer, remote: Arc::clone(&receipt_keys), clock: Arc::clone(&clock) };
@@ -210,7 +210,7 @@ fn outward(
         dispatch: Arc::clone(&dispatch),
         sealer: Arc::clone(&sealer),
         handshake,
-        egress,
+        egress: Arc::clone(egress),
         data_key,
         store: store.clone(),
         clock,

@@ -1,0 +1,61 @@
+//! Resolves the names of AWS's endpoints through the egress guard.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
+
+use crate::egress::{Egress, EgressRefusal, Scheme, is_aws_host};
+
+/// The resolver of every client of AWS. A literal address never comes here: only the operator can
+/// write one, as `aws.endpoint-url`.
+#[derive(Clone, Debug)]
+pub(super) struct EndpointResolver {
+    egress: Arc<Egress>,
+    /// The host that the operator has named; it is dialed wherever it leads.
+    named: Option<Arc<str>>,
+}
+
+impl EndpointResolver {
+    pub(super) fn new(egress: &Egress, named: Option<&str>) -> Self {
+        Self { egress: Arc::new(egress.for_aws_endpoints()), named: named.map(Arc::from) }
+    }
+
+    async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>, ResolveDnsError> {
+        let is_named = self.named.as_deref().is_some_and(|host| host.eq_ignore_ascii_case(name));
+        if !is_named && !is_aws_host(name) {
+            return Err(ResolveDnsError::new(EgressRefusal::NotAws));
+        }
+        let found = tokio::net::lookup_host((name, 0)).await.map_err(ResolveDnsError::new)?;
+        let found: Vec<SocketAddr> = found.collect();
+        let allowed = if is_named {
+            found
+        } else {
+            self.egress.sift(Scheme::Https, found).map_err(ResolveDnsError::new)?
+        };
+        Ok(allowed.iter().map(SocketAddr::ip).collect())
+    }
+}
+
+impl ResolveDns for EndpointResolver {
+    fn resolve_dns<'a>(&'a self, name: &'a str) -> DnsFuture<'a> {
+        DnsFuture::new(self.addresses(name))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::egress::EgressConfig;
+
+    #[tokio::test]
+    async fn names_of_others_are_not_dialed_unless_the_operator_names_them() {
+        let egress = Egress::new(EgressConfig::default());
+        let strict = EndpointResolver::new(&egress, None);
+        let refused = strict.addresses("localhost").await.unwrap_err();
+        assert_eq!(EgressRefusal::among_causes(&refused), Some(EgressRefusal::NotAws));
+
+        let named = EndpointResolver::new(&egress, Some("localhost"));
+        assert!(!named.addresses("localhost").await.unwrap().is_empty());
+    }
+}
