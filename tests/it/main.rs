@@ -36,6 +36,7 @@ mod an_aws_sdk_is_a_producer;
 mod an_event_can_be_tried;
 mod an_event_is_found_by_its_envelope;
 mod architecture;
+mod aws_is_called_by_who_needs_it;
 mod bad_input_is_answered;
 mod bodies_are_read_as_sent;
 mod consumer_in_rust;
