@@ -13,7 +13,7 @@ use crate::deliver::handshake::{Handshakes, HandshakesParts};
 use crate::deliver::limits::{Allowance, BacklogLimit, BreakerConfig, OperatorLimits, Sinks};
 use crate::deliver::outcome::{DeliverySignals, HandshakeConfig};
 use crate::deliver::sink::{
-    ChallengeAnswer, ChallengeError, Destination, Destinations, EventBusAccess, ExternalIds,
+    ChallengeAnswer, ChallengeError, Destination, Destinations, EventBusPermissions, ExternalIds,
     Parcel, SinkAnswer, SinkTarget,
 };
 use crate::deliver::tests::stage::{Recorder, Stage, until};
@@ -96,7 +96,8 @@ impl Working {
             dispatch: Arc::clone(&dispatch),
             sealer: Arc::clone(&stage.sealer),
             egress: Arc::new(Egress::new(EgressConfig::loopback())),
-            event_buses: Arc::new(EventBusAccess::new(Vec::new(), Vec::new(), ids)),
+            event_buses: Arc::new(EventBusPermissions::new(Vec::new(), Vec::new())),
+            external_ids: ids,
             data_key: Arc::new(DataKey::generate(&SeededEntropy::new(3))),
             store,
             clock: Arc::clone(&clock) as _,
