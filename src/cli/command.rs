@@ -103,7 +103,7 @@ impl Command {
             Self::Pattern(command) => pattern::run(&command, context),
             Self::Quarantine(command) => quarantine::run(command, context).await,
             Self::Replay(command) => replay::run(command, context).await,
-            Self::Serve(args) => serve::run(args, context).await,
+            Self::Serve(args) => Box::pin(serve::run(args, context)).await,
             Self::Subscriptions(command) => subscriptions::run(command, context).await,
             Self::VerifyChain(args) => verify_chain::run(args, context).await,
         }

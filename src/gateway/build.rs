@@ -70,19 +70,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         (&store, &ledger, &metrics),
     )?;
     out.subscription_service.resume().await?;
-    let replays = JobService::new(JobServiceParts {
-        config: config.replay.clone(),
-        log: Arc::clone(&store.log),
-        dead_letters: Arc::clone(&store.dead_letters),
-        replays: Replays::new(Arc::clone(&store.registry)),
-        redrives: Redrives::new(Arc::clone(&store.registry)),
-        ledger: Arc::clone(&ledger),
-        attempter: Arc::clone(&out.attempter),
-        subscription_service: Arc::clone(&out.subscription_service),
-        clock: Arc::clone(&clock),
-        entropy: Arc::clone(&entropy),
-        tasks: tasks.clone(),
-    });
+    let replays = job_service(&config, &machine, &out, (&store, &ledger));
     replays.resume().await?;
     let callers = Arc::new(Callers::new(Arc::clone(&store.registry), config.api.caller_cache));
     let services = Arc::new(Services {
@@ -265,6 +253,27 @@ fn sealer(
         remote,
         clock: Arc::clone(clock),
     }))
+}
+
+fn job_service(
+    config: &Config,
+    machine: &Machine,
+    out: &Outward,
+    (store, ledger): (&Store, &Arc<Ledger>),
+) -> JobService {
+    JobService::new(JobServiceParts {
+        config: config.replay.clone(),
+        log: Arc::clone(&store.log),
+        dead_letters: Arc::clone(&store.dead_letters),
+        replays: Replays::new(Arc::clone(&store.registry)),
+        redrives: Redrives::new(Arc::clone(&store.registry)),
+        ledger: Arc::clone(ledger),
+        attempter: Arc::clone(&out.attempter),
+        subscription_service: Arc::clone(&out.subscription_service),
+        clock: Arc::clone(&machine.clock),
+        entropy: Arc::clone(&machine.entropy),
+        tasks: machine.tasks.clone(),
+    })
 }
 
 fn pull_service(

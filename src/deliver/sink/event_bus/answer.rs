@@ -44,17 +44,18 @@ fn kind_of(code: &str, message: &str, status: Option<u16>) -> AnswerKind {
         | "IncompleteSignature"
         | "MissingAuthenticationToken"
         | "OptInRequired" => AnswerKind::Unauthorised,
+        "ValidationException" | "ValidationError" if message.contains(OVER_THE_LIMIT) => {
+            AnswerKind::TooLarge
+        }
         "ResourceNotFoundException"
         | "InvalidAccountIdException"
         | "InvalidArgument"
         | "MalformedDetail"
         | "RedactionFailure"
-        | "OperationDisabledException" => AnswerKind::Refused,
+        | "OperationDisabledException"
+        | "ValidationException"
+        | "ValidationError" => AnswerKind::Refused,
         "RequestEntityTooLarge" => AnswerKind::TooLarge,
-        "ValidationException" | "ValidationError" if message.contains(OVER_THE_LIMIT) => {
-            AnswerKind::TooLarge
-        }
-        "ValidationException" | "ValidationError" => AnswerKind::Refused,
         // Credentials that have ended, also after others were asked for: time heals that.
         _ => match status {
             Some(413) => AnswerKind::TooLarge,

@@ -24,8 +24,11 @@ use crate::telemetry::error_chain;
 pub struct EventBusDestination {
     parts: EventBusParts,
     /// One for each bus and identity: consumers that share both share its calls.
-    collectors: Mutex<HashMap<(EventBusArn, Option<AwsRole>), Arc<Collector>>>,
+    collectors: Mutex<HashMap<BusIdentity, Arc<Collector>>>,
 }
+
+/// A bus, and the role in which the gateway comes there.
+type BusIdentity = (EventBusArn, Option<AwsRole>);
 
 /// The parts of a destination.
 pub struct EventBusParts {
@@ -82,10 +85,10 @@ impl EventBusDestination {
                 Some(AwsRole { arn: arn.clone(), external_id: Some(id.to_string()) })
             }
         };
-        Ok(self.collector((bus, role)))
+        Ok(self.collector(&(bus, role)))
     }
 
-    fn collector(&self, key: (EventBusArn, Option<AwsRole>)) -> Arc<Collector> {
+    fn collector(&self, key: &BusIdentity) -> Arc<Collector> {
         let mut collectors = self.collectors.lock().unwrap_or_else(PoisonError::into_inner);
         let start = || {
             let EventBusParts { aws, timeout, tasks, .. } = &self.parts;
