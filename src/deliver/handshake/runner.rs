@@ -9,7 +9,7 @@ use crate::ambient::{Clock, Entropy, Tasks};
 use crate::deliver::attempt::{Handshake, HandshakeError};
 use crate::deliver::dispatch::{Dispatch, SubscriptionService, SubscriptionServiceError};
 use crate::deliver::handshake::VerifyError;
-use crate::deliver::handshake::line::{Line, Turn};
+use crate::deliver::handshake::line::{Line, Rest, Turn};
 use crate::deliver::outcome::{DeliverySignal, DeliverySignals, HandshakeConfig, HandshakeEnd};
 use crate::deliver::sink::ChallengeAnswer;
 use crate::event::{Blame as _, Fault};
@@ -51,13 +51,13 @@ pub struct Handshakes {
 struct Held<'a> {
     handshakes: &'a Handshakes,
     turn: Turn,
-    proved: bool,
+    rest: Rest,
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         let now = self.handshakes.parts.clock.now();
-        self.handshakes.line().end(&self.turn, self.proved, now);
+        self.handshakes.line().end(&self.turn, self.rest, now);
         self.handshakes.look_again();
     }
 }
@@ -141,15 +141,21 @@ impl Handshakes {
     }
 
     async fn serve(&self, turn: Turn) {
-        let mut held = Held { handshakes: self, turn, proved: false };
-        let asked = std::mem::take(&mut held.turn.asked);
+        let mut held = Held { handshakes: self, turn, rest: Rest::Long };
+        let mut asked = std::mem::take(&mut held.turn.asked);
         let outcome = self.attempt(&held.turn.subscription, !asked.is_empty()).await;
-        held.proved = outcome
-            .as_ref()
-            .is_ok_and(|subscription| subscription.state != SubscriptionState::Pending);
-        if let Err(VerifyError::Service(error)) = &outcome {
-            self.tell_of_trouble(&held.turn.subscription, error);
-        }
+        held.rest = match &outcome {
+            Ok(subscription) if is_served(subscription) => {
+                asked.extend(self.line().take_waiting(&subscription.id));
+                Rest::None
+            }
+            Err(VerifyError::Service(error)) if error.fault() != Fault::Caller => {
+                tell_of_trouble(&held.turn.subscription, error);
+                Rest::Long
+            }
+            // It was removed or changed while its sink was asked, or has not proved itself.
+            Ok(_) | Err(_) => Rest::AMoment,
+        };
         for waiting in asked {
             // Whoever has asked may have gone.
             let _ = waiting.send(outcome.clone());
@@ -189,7 +195,7 @@ impl Handshakes {
                     HandshakeEnd { asked, delivered: false, retry_after: source.retry_after() };
                 let source = Arc::new(source);
                 let noted = self.note(&subscription, end, Some(&source)).await?;
-                if noted.state != SubscriptionState::Pending && !is_served(&subscription) {
+                if is_served(&noted) && !is_served(&subscription) {
                     // Its consumer has told the nonce meanwhile.
                     return Ok(noted);
                 }
@@ -234,18 +240,14 @@ impl Handshakes {
             .signals
             .tell(DeliverySignal::ProofMissing { subscription: Arc::clone(subscription) });
     }
+}
 
-    fn tell_of_trouble(&self, subscription: &Subscription, error: &SubscriptionServiceError) {
-        // It was removed or changed while its sink was asked.
-        if error.fault() == Fault::Caller {
-            return;
-        }
-        tracing::error!(
-            subscription.id = %subscription.id,
-            error = %error_chain(error),
-            "What came of the handshake of subscription {} could not be kept", subscription.id,
-        );
-    }
+fn tell_of_trouble(subscription: &Subscription, error: &SubscriptionServiceError) {
+    tracing::error!(
+        subscription.id = %subscription.id,
+        error = %error_chain(error),
+        "What came of the handshake of subscription {} could not be kept", subscription.id,
+    );
 }
 
 fn is_served(subscription: &Subscription) -> bool {
