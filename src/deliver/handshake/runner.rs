@@ -1,5 +1,6 @@
 //! Makes the attempts of handshakes, and says what came of them.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use crate::deliver::handshake::VerifyError;
 use crate::deliver::handshake::line::{Line, Rest, Turn};
 use crate::deliver::outcome::{DeliverySignal, DeliverySignals, HandshakeConfig, HandshakeEnd};
 use crate::deliver::sink::ChallengeAnswer;
-use crate::event::{Blame as _, Fault};
+use crate::event::{Blame as _, Fault, SubscriptionId, Timestamp};
 use crate::subscriptions::{PendingHandshake, Subscription, SubscriptionError, SubscriptionState};
 use crate::telemetry::{Metric, Metrics, error_chain};
 
@@ -81,10 +82,11 @@ impl Handshakes {
     /// Cancel safe: attempts in flight end when the tasks are told to stop, and are made again after a
     /// restart.
     pub async fn run(self: &Arc<Self>) {
-        self.tell_of_old_ones();
+        let mut told = BTreeMap::new();
         loop {
-            let now = self.parts.clock.now();
-            let (turns, next) = self.line().take(self.parts.dispatch.pending(), now);
+            let (now, pending) = (self.parts.clock.now(), self.parts.dispatch.pending());
+            self.tell_once(&pending, &mut told);
+            let (turns, next) = self.line().take(pending, now);
             for turn in turns {
                 let handshakes = Arc::clone(self);
                 self.parts.tasks.spawn(async move { handshakes.serve(turn).await });
@@ -98,15 +100,27 @@ impl Handshakes {
         }
     }
 
-    /// What was pending at the last end and had proved itself before is told of again: the end may
-    /// have come before anyone was told. Whoever was told knows the operational event by its id.
-    fn tell_of_old_ones(&self) {
-        for subscription in self.parts.dispatch.pending() {
-            let tried = subscription.handshake.as_ref().filter(|kept| kept.attempts > 0);
-            if tried.is_some_and(|kept| kept.had_proved) {
-                self.tell(&subscription);
+    /// Tells of each that had proved itself before and was tried in vain, or is not tried before someone
+    /// asks. After a restart it is told again, because the end may have come before anyone was told; the
+    /// operational event is known by its id.
+    fn tell_once(
+        &self,
+        pending: &[Arc<Subscription>],
+        told: &mut BTreeMap<SubscriptionId, Timestamp>,
+    ) {
+        let mut still = BTreeMap::new();
+        for subscription in pending {
+            let kept = subscription.handshake.as_ref().filter(|kept| kept.had_proved);
+            let Some(kept) = kept else { continue };
+            let is_told = told.get(&subscription.id) == Some(&kept.since);
+            if !is_told && (kept.attempts > 0 || kept.due.is_none()) {
+                self.tell(subscription);
+            } else if !is_told {
+                continue;
             }
+            still.insert(subscription.id.clone(), kept.since);
         }
+        *told = still;
     }
 
     /// Has a sink asked now, and waits for what came of it: the subscription as it is then, proved or,
@@ -228,8 +242,8 @@ impl Handshakes {
             "The sink of subscription {} has not proved itself in attempt {}",
             noted.id, kept.attempts,
         );
-        let first = kept.attempts == 1 && !end.asked;
-        if kept.had_proved && (first || kept.due.is_none()) {
+        // The first time is told by the next look.
+        if kept.had_proved && kept.due.is_none() && kept.attempts > 1 {
             self.tell(&noted);
         }
         Ok(noted)
@@ -273,7 +287,6 @@ fn reason(words: Option<&str>, kept: &PendingHandshake) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Timestamp;
 
     #[test]
     fn a_reason_says_what_happened_and_what_happens_next() {
