@@ -102,43 +102,47 @@ impl Line {
         now: Timestamp,
     ) -> (Vec<Turn>, Option<Timestamp>) {
         self.free_at.retain(|_, at| *at > now && *at <= now.after(LONGEST_REST));
-        let mut next: Option<Timestamp> = None;
-        let mut look_at = |at: Timestamp| next = Some(next.map_or(at, |next| next.min(at)));
-        let asked = self.asked.values().map(|asked| (None, Arc::clone(&asked.subscription)));
-        let mut wanting: Vec<(Option<Timestamp>, Arc<Subscription>)> = asked.collect();
-        for subscription in pending {
-            match due(&subscription, now) {
-                _ if self.asked.contains_key(&subscription.id) => {}
-                Some(due) if due <= now => wanting.push((Some(due), subscription)),
-                Some(later) => look_at(later),
-                None => {}
-            }
-        }
-        wanting.sort_by_key(|(due, _)| *due);
+        let (wanting, mut next) = self.wanting(pending, now);
         let mut turns = Vec::new();
-        for (_, subscription) in wanting {
-            // Whoever ends has this called again.
-            if self.in_flight.len() >= MOST_AT_ONCE {
-                break;
-            }
+        for subscription in wanting {
             let lane = Lane::of(&subscription);
-            let of_consumer = self.busy.iter().filter(|busy| busy.0 == lane.0).count();
-            if self.in_flight.contains(&subscription.id)
-                || self.busy.contains(&lane)
-                || of_consumer >= MOST_OF_A_CONSUMER
-            {
+            // Whoever ends has this called again.
+            if !self.has_room(&subscription.id, &lane) {
                 continue;
             }
             if let Some(at) = self.free_at.get(&lane) {
-                look_at(*at);
+                next = Some(next.map_or(*at, |next| next.min(*at)));
                 continue;
             }
             self.in_flight.insert(subscription.id.clone());
             self.busy.insert(lane.clone());
-            let asked = self.asked.remove(&subscription.id).map(|asked| asked.waiting);
-            turns.push(Turn { subscription, asked: asked.unwrap_or_default(), lane });
+            let asked = self.take_waiting(&subscription.id);
+            turns.push(Turn { subscription, asked, lane });
         }
         (turns, next)
+    }
+
+    /// Who wants an attempt now, in order, and when the next one will.
+    fn wanting(
+        &self,
+        pending: Vec<Arc<Subscription>>,
+        now: Timestamp,
+    ) -> (Vec<Arc<Subscription>>, Option<Timestamp>) {
+        let asked = self.asked.values().map(|asked| Arc::clone(&asked.subscription));
+        let not_asked = pending.into_iter().filter(|one| !self.asked.contains_key(&one.id));
+        let with_due = not_asked.filter_map(|one| Some((due(&one, now)?, one)));
+        let (mut is_due, later): (Vec<_>, Vec<_>) = with_due.partition(|(due, _)| *due <= now);
+        is_due.sort_by_key(|(due, _)| *due);
+        let next = later.iter().map(|(due, _)| *due).min();
+        (asked.chain(is_due.into_iter().map(|(_, one)| one)).collect(), next)
+    }
+
+    fn has_room(&self, id: &SubscriptionId, lane: &Lane) -> bool {
+        let of_consumer = self.busy.iter().filter(|busy| busy.0 == lane.0).count();
+        self.in_flight.len() < MOST_AT_ONCE
+            && of_consumer < MOST_OF_A_CONSUMER
+            && !self.in_flight.contains(id)
+            && !self.busy.contains(lane)
     }
 
     /// Ends a turn, after which its address is left alone for a while.

@@ -185,6 +185,10 @@ impl Handshakes {
         let parts = &self.parts;
         let service = &parts.subscription_service;
         let (subscription, challenge) = service.take_up_handshake(seen, asked).await?;
+        if is_served(&subscription) && !asked {
+            // Its consumer has told the nonce meanwhile.
+            return Ok(subscription);
+        }
         let attempts = subscription.handshake.as_ref().map_or(0, |kept| kept.attempts);
         let number = if asked { 1 } else { attempts.saturating_add(1) };
         let answer = tokio::select! {
@@ -276,7 +280,11 @@ fn reason(words: Option<&str>, kept: &PendingHandshake) -> String {
          `POST /subscriptions/{id}/verify`",
     );
     match kept.due {
-        Some(due) => format!("{happened}; attempt {} is due at {due}", kept.attempts + 1),
+        Some(due) => {
+            // To the second, for people; `handshake` shows it whole.
+            let due = Timestamp::from_unix_seconds(due.unix_seconds());
+            format!("{happened}; attempt {} is due at {due}", kept.attempts + 1)
+        }
         None => format!(
             "{happened}; given up after {} attempts: `POST /subscriptions/{{id}}/verify` asks again",
             kept.attempts,
