@@ -1,6 +1,7 @@
 //! A gateway as a process of its own with AWS at a stub or an emulator, and the consumer `shop`, whose
 //! sink is a bus.
 
+use std::process::Output;
 use std::sync::Arc;
 
 use reqwest::Method;
@@ -141,6 +142,13 @@ impl Domain {
         assert_eq!(taken.status, 202, "{}", taken.body);
         let events = taken.body["events"].as_array().unwrap().iter();
         events.map(|one| one["eventIds"][0].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Runs a command as an administrator.
+    pub fn operator(&self, arguments: &[&str]) -> Output {
+        let mut command = self.process.command(arguments);
+        command.env("SEALWAY_GATEWAY", self.process.issuer());
+        command.env("SEALWAY_CALLER_KEY", &self.admin).output().unwrap()
     }
 
     /// The newest attempts, once there are so many.

@@ -47,6 +47,27 @@ async fn a_consumer_names_neither_a_foreign_bus_nor_anothers_role() {
 }
 
 #[tokio::test]
+async fn a_file_that_names_a_foreign_bus_is_a_mistake_and_is_not_applied() {
+    let stub = AwsStub::start().await;
+    let domain = Domain::start(stub.url()).await;
+    let mut document = domain.document(json!({}));
+    document["sink"] = json!(OTHER);
+    let folder = domain.process.directory().join("subscriptions");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("shop.json"), document.to_string()).unwrap();
+    let words = "has not listed this bus for the consumer `shop`";
+
+    let checked = domain.process.run(&["check", "--files-only"]);
+    let applied = domain.operator(&["apply"]);
+
+    for ended in [checked, applied] {
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(1), "{said}");
+        assert!(said.contains(words), "{said}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_bus_cannot_do_is_refused_at_its_place() {
     let stub = AwsStub::start().await;
     let domain = Domain::start(stub.url()).await;
@@ -117,9 +138,7 @@ async fn each_consumer_has_an_external_id_that_it_reads_and_no_other_reads() {
     domain.process.stop().await;
     domain.process.serve().await;
     assert_eq!(domain.external_id("shop").await, id, "it outlives the process");
-    let mut command = domain.process.command(&["aws", "external-id", "shop"]);
-    let command = command.env("SEALWAY_GATEWAY", domain.process.issuer());
-    let shown = command.env("SEALWAY_CALLER_KEY", &shop).output().unwrap();
+    let shown = domain.operator(&["aws", "external-id", "shop"]);
     assert_eq!(String::from_utf8_lossy(&shown.stdout).trim(), id, "{shown:?}");
 }
 
