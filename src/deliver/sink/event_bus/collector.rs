@@ -89,11 +89,12 @@ impl Gathering {
     /// are no more.
     async fn batch(&mut self) -> Option<Vec<WaitingEntry>> {
         loop {
-            self.next.retain(|one| !one.answer.is_closed());
+            let is_waited_for = |one: &WaitingEntry| !one.answer.is_closed();
+            self.next.retain(is_waited_for);
             while self.next.len() < MOST_ENTRIES
                 && let Ok(one) = self.waiting.try_recv()
             {
-                self.next.push(one);
+                self.next.extend(Some(one).filter(is_waited_for));
             }
             let count = fitting(self.next.iter().map(|one| &one.entry));
             if count > 0 {
