@@ -8,6 +8,7 @@
 )]
 
 mod a_backup_restores;
+mod a_bus_is_a_sink;
 mod a_consumer_can_pull;
 mod a_contract_of_any_team_is_published;
 mod a_backlog_is_bounded;
@@ -19,6 +20,7 @@ mod a_disk_can_fail;
 mod a_failing_consumer_costs_only_itself;
 mod a_full_disk_is_survived;
 mod a_gap_shows;
+mod a_handshake_is_durable;
 mod a_receipt_proves_delivery;
 mod a_push_is_signed;
 mod a_repeat_is_recognised;
