@@ -164,7 +164,9 @@ pub fn openapi() -> Value {
             responses.entry("4XX").or_insert_with(|| json!({ "description": "A problem" }));
         }
         let body = operation.pointer_mut("/requestBody/content/application~1json/schema");
-        if let Some(schema) = body.filter(|_| tag == "subscriptions") {
+        // A body that names its schema is described already.
+        let is_any = |schema: &&mut Value| schema.get("type").is_some_and(|kind| kind == "object");
+        if let Some(schema) = body.filter(|_| tag == "subscriptions").filter(is_any) {
             let name = if is_credential { "SinkCredential" } else { "Subscription" };
             *schema = json!({ "$ref": format!("#/components/schemas/{name}") });
         }

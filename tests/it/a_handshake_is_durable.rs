@@ -305,11 +305,11 @@ async fn a_sink_is_asked_once_at_a_time_whoever_asks() {
     let sink = Sink::start(move |posted| opener.answer(posted)).await;
     sink.hold();
     gateway.post("/subscriptions", &document(&sink, &[&key])).await;
-    eventually("the sink is asked", async || sink.arrived().into_iter().next()).await;
+    sink.wait_for("/hook", 1).await;
 
     let verify = || gateway.call(Method::POST, VERIFY, None);
     let (one, other, ()) = tokio::join!(verify(), verify(), async {
-        let second = async || sink.arrived().into_iter().nth(1);
+        let second = async || sink.bodies("/hook").into_iter().nth(1);
         never_within(Duration::from_millis(200), "it is asked once", second).await;
         sink.release();
     });
@@ -327,7 +327,7 @@ async fn a_sink_that_thinks_holds_up_no_shutdown_and_is_asked_again_after_it() {
     let sink = Sink::start(move |posted| opener.answer(posted)).await;
     sink.hold();
     gateway.post("/subscriptions", &document(&sink, &[&key])).await;
-    eventually("the sink is asked", async || sink.arrived().into_iter().next()).await;
+    sink.wait_for("/hook", 1).await;
 
     // Attempts in flight have 20 s to end.
     tokio::time::timeout(Duration::from_secs(10), gateway.stop()).await.unwrap();

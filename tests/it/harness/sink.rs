@@ -100,7 +100,7 @@ impl Sink {
         *self.state.behavior.lock().unwrap() = Box::new(behavior);
     }
 
-    /// Answers nothing that arrives from now on, until it is told to.
+    /// Answers nothing that is posted from now on, until it is told to.
     pub fn hold(&self) {
         self.state.holds.send_replace(true);
     }
@@ -145,9 +145,11 @@ async fn receive(
     let (path, query) = (uri.path().to_owned(), uri.query().unwrap_or_default().to_owned());
     let posted = Posted { method, path, query, headers, body };
     let (status, header, body) = inner.behavior.lock().unwrap()(&posted);
+    let is_held = posted.method == Method::POST;
     inner.posted.lock().unwrap().push(posted);
-    let mut holds = inner.holds.subscribe();
-    holds.wait_for(|holds| !holds).await.unwrap();
+    if is_held {
+        inner.holds.subscribe().wait_for(|holds| !holds).await.unwrap();
+    }
     let mut response = (StatusCode::from_u16(status).unwrap(), body).into_response();
     if let Some((name, value)) = header {
         response.headers_mut().insert(HeaderName::from_static(name), value.parse().unwrap());
