@@ -6,6 +6,7 @@
 //! answers as it is told; a [`Guarded`] consumer lets nobody in who does not show the right
 //! credential. A [`Load`] is everything at once: producers, consumers of several tempers, operators.
 
+pub mod aws;
 mod connections;
 mod disk;
 mod gateway;
