@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-#[cfg(feature = "aws")]
-use crate::cli::demo;
 use crate::cli::{
     CommandResult, Context, Failure, apply, callers, check, config, consumer_key, contract,
     dead_letters, events, evidence, exit_codes, keys, log, open, pattern, quarantine, replay,
     serve, subscriptions, verify_chain,
 };
+#[cfg(feature = "aws")]
+use crate::cli::{aws, demo};
 
 /// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
 /// replay by ULID range.
@@ -28,6 +28,10 @@ struct OutputLine {
 enum Command {
     /// Make the gateway's subscriptions what files say
     Apply(apply::Args),
+    /// Set up and check what lies at AWS: queues, event buses, roles
+    #[cfg(feature = "aws")]
+    #[command(subcommand)]
+    Aws(aws::AwsCommand),
     /// Say who may call the API
     #[command(subcommand)]
     Callers(callers::Command),
@@ -83,6 +87,8 @@ impl Command {
     async fn run(self, context: &Context) -> CommandResult {
         match self {
             Self::Apply(args) => apply::run(&args, context).await,
+            #[cfg(feature = "aws")]
+            Self::Aws(command) => aws::run(command, context).await,
             Self::Callers(command) => callers::run(command, context).await,
             Self::Check(args) => check::run(&args, context),
             Self::Config(command) => config::run(&command, context),

@@ -17,6 +17,8 @@
 
 mod answer;
 mod apply;
+#[cfg(feature = "aws")]
+mod aws;
 mod callers;
 mod check;
 mod check_log;

@@ -1,0 +1,9 @@
+//! `sealway aws`: what operators do at AWS for the gateway.
+//!
+//! **Invariant:** nothing at AWS is changed unless an option asks for it; templates are printed, and
+//! whoever owns the account deploys them.
+
+mod command;
+mod template;
+
+pub use command::{AwsCommand, run};
