@@ -34,7 +34,7 @@ mod stub;
 
 pub use bus::StubEntry;
 pub use call::{AwsCall, AwsRequest};
-pub use emulator::Emulator;
+pub use emulator::{Emulator, installed};
 pub use fault::AwsFault;
 pub use message::StubMessage;
 pub use queue::QueueCounts;
