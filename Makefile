@@ -41,8 +41,9 @@ PAIRS ?= 1000000
 pairs: ## Hold a million generated pairs of schema and data against plain validation
 	PAIRS=$(PAIRS) $(CARGO) test --lib -- --nocapture contract::tests::pairs
 
-harness: ## Install the other ecosystems' JOSE libraries below .harness
+harness: ## Install other ecosystems' JOSE libraries, AWS SDKs and emulators below .harness
 	tests/interop/setup.sh
+	tests/aws/setup.sh
 
 fmt: ## Format the code
 	$(CARGO) fmt

@@ -6,6 +6,7 @@
 //! answers as it is told; a [`Guarded`] consumer lets nobody in who does not show the right
 //! credential. A [`Load`] is everything at once: producers, consumers of several tempers, operators.
 
+pub mod aws;
 mod connections;
 mod disk;
 mod gateway;
@@ -20,8 +21,8 @@ mod waiting;
 
 pub use disk::Number;
 pub use gateway::{
-    ACCESS_SECRET, Answer, TestGateway, answer, free_port, let_operational_events_cross,
-    order_by_number, order_created, settle_in,
+    ACCESS_KEY, ACCESS_SECRET, Answer, TestGateway, answer, free_port,
+    let_operational_events_cross, order_by_number, order_created, settle_in,
 };
 pub use guarded::{Guarded, TlsServer};
 pub use load::{Activity, Copying, EAGER_RETENTION, Load, PROMPT_RETRIES, number_from_environment};
