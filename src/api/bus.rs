@@ -1,24 +1,37 @@
-//! `POST /`: the embedded bus over HTTP, where AWS SDKs expect it.
+//! `POST /`: the embedded bus over HTTP, where AWS SDKs expect it, and a word for SDKs that expect
+//! another kind of bus.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
+use uuid::Uuid;
 
 use crate::api::event_body::{self, UnreadBody};
-use crate::source::aws::{Answered, AwsErrorKind, Bus, Call};
+use crate::source::aws::{
+    Answered, AwsErrorKind, Bus, CBOR_MEDIA_TYPE, Call, RPC_V2_CBOR, speaks_cbor,
+};
 
 /// The media type of every answer.
 const MEDIA_TYPE: HeaderValue = HeaderValue::from_static("application/x-amz-json-1.1");
 /// The header that names the request, as AWS spells it.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 
+/// The header that names the protocol of custom event buses.
+const SMITHY_PROTOCOL: HeaderName = HeaderName::from_static("smithy-protocol");
+
 /// Puts a bus behind `POST`, on whatever path.
 pub fn bus_route<S>(bus: Arc<Bus>) -> MethodRouter<S> {
     post(call).with_state(bus)
+}
+
+/// Puts an answer behind `POST` where SDKs of custom event buses (EventBridgeV2) send their calls.
+pub(super) fn cbor_bus_route<S>(bus: Arc<Bus>) -> MethodRouter<S> {
+    post(call_of_other_protocol).with_state(bus)
 }
 
 /// Answers an AWS SDK. Nothing of the request is changed on the way, since it is signed.
@@ -42,7 +55,11 @@ pub(super) async fn call(State(bus): State<Arc<Bus>>, request: Request) -> Respo
     let (parts, body) = request.into_parts();
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
     let peer = peer.map(|ConnectInfo(address)| address.ip());
-    if let Some(refused) = bus.refuse_stranger(&parts.headers, peer) {
+    let stranger = bus.refuse_stranger(&parts.headers, peer);
+    if speaks_cbor(&parts.headers) {
+        return refuse_cbor(&bus, (&parts.headers, body), stranger.is_some()).await;
+    }
+    if let Some(refused) = stranger {
         return answer(refused);
     }
     let body = match event_body::read(&parts.headers, body, bus.max_body()).await {
@@ -62,6 +79,48 @@ pub(super) async fn call(State(bus): State<Arc<Bus>>, request: Request) -> Respo
     answer(bus.answer(call).await)
 }
 
+/// Tells an SDK of custom event buses, in its own protocol, that the gateway speaks the classic one.
+#[utoipa::path(
+    post, path = "/service/{service}/operation/{operation}", tag = "public",
+    operation_id = "bus_call_in_cbor",
+    params(
+        ("service" = String, Path, description = "`AWSEventsV2`"),
+        ("operation" = String, Path, description = "Any"),
+    ),
+    responses(
+        (status = "4XX", description = "An error in CBOR: the classic protocol only",
+            body = Vec<u8>, content_type = "application/cbor"),
+    ),
+)]
+pub(super) async fn call_of_other_protocol(
+    State(bus): State<Arc<Bus>>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let peer = peer.map(|ConnectInfo(address)| address.ip());
+    let is_stranger = bus.refuse_stranger(&parts.headers, peer).is_some();
+    refuse_cbor(&bus, (&parts.headers, body), is_stranger).await
+}
+
+/// Refuses a call in CBOR, of which a stranger's body is not read.
+async fn refuse_cbor(
+    bus: &Bus,
+    (headers, body): (&HeaderMap, Body),
+    is_stranger: bool,
+) -> Response {
+    if !is_stranger {
+        event_body::discard(headers, body, bus.max_body()).await;
+    }
+    let (request_id, refused) = bus.refuse_other_protocol();
+    let mut response = (status(refused.kind), refused.to_cbor()).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CBOR_MEDIA_TYPE));
+    headers.insert(SMITHY_PROTOCOL, HeaderValue::from_static(RPC_V2_CBOR));
+    name(headers, request_id);
+    response
+}
+
 /// Puts an answer into the protocol's own status, headers and body.
 fn answer(answered: Answered) -> Response {
     let (status, body) = match answered.outcome {
@@ -71,9 +130,7 @@ fn answer(answered: Answered) -> Response {
     let mut response = (status, body).into_response();
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
-    if let Ok(id) = HeaderValue::from_str(&answered.request_id.to_string()) {
-        headers.insert(REQUEST_ID, id);
-    }
+    name(headers, answered.request_id);
     if status == StatusCode::UNSUPPORTED_MEDIA_TYPE {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
     }
@@ -81,6 +138,12 @@ fn answer(answered: Answered) -> Response {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
+}
+
+fn name(headers: &mut HeaderMap, request_id: Uuid) {
+    if let Ok(id) = HeaderValue::from_str(&request_id.to_string()) {
+        headers.insert(REQUEST_ID, id);
+    }
 }
 
 /// The status that SDKs expect with a kind of error: they repeat a request after 5xx only.

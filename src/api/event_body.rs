@@ -82,7 +82,7 @@ pub(super) async fn read(
 /// Passes over a body that is refused unread, so that a client which sends it before it reads the
 /// answer comes to read it. One that waits for `100 Continue` has not begun; a very long one is
 /// left, and the connection ends.
-async fn discard(headers: &HeaderMap, body: Body, limit: usize) {
+pub(super) async fn discard(headers: &HeaderMap, body: Body, limit: usize) {
     let most = limit.saturating_mul(2);
     let is_bearable = declared_length(headers).is_some_and(|length| length <= most);
     if headers.contains_key(header::EXPECT) || !is_bearable {

@@ -9,6 +9,7 @@
 
 mod access_tokens;
 mod authentication;
+mod api_destination;
 mod bus;
 mod cached;
 mod caller;

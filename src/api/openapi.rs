@@ -39,6 +39,7 @@ const SHOWN: &str = "ShownSubscription";
     ),
     paths(
         bus::call,
+        bus::call_of_other_protocol,
         serve,
         published::jwks,
         published::contracts,

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use serde::Deserialize;
 
+use crate::api::api_destination::is_api_destination;
 use crate::api::dry_run::{TriedEvents, try_all, try_unreadable};
 use crate::api::event_body;
 use crate::api::publisher::Publisher;
@@ -17,9 +18,6 @@ use crate::api::{Code, Problem, Scope, Services};
 use crate::source::intake::{self, Posting, UnreadableItem};
 use crate::source::{ResponseMode, Unparsed};
 use crate::telemetry::{Metric, Metrics};
-
-/// How EventBridge's API destinations name themselves.
-const API_DESTINATIONS: &[u8] = b"Amazon/EventBridge/ApiDestinations";
 
 /// What may stand behind the question mark.
 #[derive(Deserialize)]
@@ -121,18 +119,16 @@ fn set_apart(
 /// Waits for nobody who cannot act on the answer: API destinations repeat a refused event for a day
 /// and drop it.
 fn response_mode(wanted: Option<WantedMode>, headers: &HeaderMap) -> ResponseMode {
-    let agent = headers.get(header::USER_AGENT);
-    let is_push = agent.is_some_and(|agent| agent.as_bytes().starts_with(API_DESTINATIONS));
     match wanted {
         Some(WantedMode::Asynchronous) => ResponseMode::Asynchronous,
-        None if is_push => ResponseMode::Asynchronous,
+        None if is_api_destination(headers) => ResponseMode::Asynchronous,
         Some(WantedMode::Synchronous) | None => ResponseMode::Synchronous,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
+    use axum::http::{HeaderValue, header};
 
     use super::*;
 

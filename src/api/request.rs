@@ -13,6 +13,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument as _;
 
+use crate::api::api_destination::{ANSWER_TIME, is_api_destination};
 use crate::api::{Code, Problem, Services};
 use crate::telemetry::Metric;
 
@@ -35,11 +36,17 @@ pub async fn around(
     let started = Instant::now();
 
     let waits_for_a_word = request.headers().contains_key(header::EXPECT);
+    let is_pushed = is_api_destination(request.headers());
     let limit = services.config.request_timeout.0;
+    let limit = if is_pushed { limit.min(ANSWER_TIME) } else { limit };
     let request = request.map(|body| ending(body, started + limit));
     let answered = timeout(limit, next.run(request).instrument(span)).await;
     let mut response = if let Ok(response) = answered {
         explained(response).await
+    } else if is_pushed {
+        let detail = "it takes longer than an API destination waits; send the event again, it is \
+                      recognized if it was stored meanwhile";
+        Problem::new(Code::TimedOut, detail).into_response()
     } else {
         let detail = "the gateway gave up on this request; its log may say why";
         Problem::new(Code::TimedOut, detail).into_response()

@@ -10,10 +10,10 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{
-    Code, Problem, Services, bus_route, consent, dead_letters, deliveries, events, evidence,
-    explain, health, log, oauth_token, openapi, poll, post_events, problem_pages, published, pull,
-    quarantine, queues, receipts, redrives, repeats, replays, request, schemas, sink_credential,
-    stream, subscriptions,
+    Code, Problem, Services, bus::cbor_bus_route, bus_route, consent, dead_letters, deliveries,
+    events, evidence, explain, health, log, oauth_token, openapi, poll, post_events, problem_pages,
+    published, pull, quarantine, queues, receipts, redrives, repeats, replays, request, schemas,
+    sink_credential, stream, subscriptions,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -34,6 +34,10 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/", bus_route(Arc::clone(&services.bus)))
+        .route(
+            "/service/{service}/operation/{operation}",
+            cbor_bus_route(Arc::clone(&services.bus)),
+        )
         .route("/events", get(events::list).post(post_events::publish).options(consent::answer))
         .route("/oauth/token", post(oauth_token::issue))
         .route("/events/{id}", get(events::get))

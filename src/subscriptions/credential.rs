@@ -3,8 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::subscriptions::SecretText;
 use crate::subscriptions::secret_text::without_quotes;
+use crate::subscriptions::{Hmac, SecretText};
 
 /// How long a former credential is tried beside a new one, if the document does not say.
 const OVERLAP_SECONDS: u32 = 24 * 60 * 60;
@@ -17,7 +17,7 @@ const OVERLAP_SECONDS: u32 = 24 * 60 * 60;
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SinkCredential {
-    /// The kind of authorization; `NONE` where headers, query or TLS say it all.
+    /// The kind of authorization; `NONE` where signatures, headers, query or TLS say it all.
     #[serde(default, rename = "credentialtype")]
     pub credential_type: CredentialType,
     /// User name and password: with `BASIC`, and only with it.
@@ -29,6 +29,9 @@ pub struct SinkCredential {
     /// Where tokens come from: with `OAUTH_CLIENT_CREDENTIALS`, and only with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub oauth: Option<OAuth>,
+    /// Signatures over each request, beside any kind of authorization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hmac: Option<Hmac>,
     /// More headers of every request to the sink, at most 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
@@ -52,7 +55,7 @@ pub struct SinkCredential {
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum CredentialType {
-    /// Nothing but the headers, the query and the certificate that are given.
+    /// Nothing but the signatures, the headers, the query and the certificate that are given.
     #[default]
     None,
     /// HTTP basic authentication (RFC 7617).
@@ -223,6 +226,9 @@ impl SinkCredential {
         if let Some(key) = &mut self.api_key {
             fixed("apiKey/value", &mut key.value);
         }
+        if let Some(hmac) = &mut self.hmac {
+            fixed("hmac/secret", &mut hmac.secret);
+        }
         if let Some(tls) = self.tls.as_mut().filter(|tls| tls.has_identity()) {
             fixed("tls/privateKey", &mut tls.private_key);
         }
@@ -288,6 +294,9 @@ impl SinkCredential {
             && key.name.eq_ignore_ascii_case(&before.name)
         {
             fill(&mut key.value, before.value.as_ref());
+        }
+        if let (Some(hmac), Some(before)) = (&mut self.hmac, &before.hmac) {
+            fill(&mut hmac.secret, before.secret.as_ref());
         }
         fill_identity(&mut self.tls, before.tls.as_ref());
         fill_all(&mut self.headers, &before.headers);

@@ -11,8 +11,8 @@ use url::Url;
 use crate::subscriptions::bounds::{address, within};
 use crate::subscriptions::credential::authorities;
 use crate::subscriptions::{
-    ClientAuthentication, CredentialType, Invalid, OAuth, Parameter, SecretText, SinkCredential,
-    Tls, TokenMethod,
+    ClientAuthentication, CredentialType, Hmac, Invalid, OAuth, Parameter, SecretText,
+    SinkCredential, Tls, TokenMethod,
 };
 
 /// Parameters in one list, as in EventBridge.
@@ -65,6 +65,7 @@ pub(super) fn check(credential: &SinkCredential, sink: &Url) -> Result<(), Inval
         user_name(&basic.username)?;
         plain("/sinkcredential/basic/password", basic.password.as_ref())?;
     }
+    credential.hmac.as_ref().map_or(Ok(()), signing_secret)?;
     let mut taken = BTreeSet::new();
     if matches!(
         credential.credential_type,
@@ -122,12 +123,13 @@ fn parts_fit(credential: &SinkCredential) -> Result<(), Invalid> {
         return Err(Invalid::new(&format!("/sinkcredential/{name}"), problem));
     }
     let says_nothing = credential.credential_type == CredentialType::None
+        && credential.hmac.is_none()
         && credential.headers.is_empty()
         && credential.query.is_empty()
         && credential.tls.is_none();
     if says_nothing {
         let problem =
-            "use BASIC, API_KEY or OAUTH_CLIENT_CREDENTIALS, or give headers, query or tls";
+            "use BASIC, API_KEY or OAUTH_CLIENT_CREDENTIALS, or give hmac, headers, query or tls";
         return Err(Invalid::new("/sinkcredential/credentialtype", problem));
     }
     Ok(())
@@ -138,6 +140,14 @@ fn user_name(name: &str) -> Result<(), Invalid> {
     if name.is_empty() || name.len() > 512 || has_bad {
         let problem = "use 1 to 512 bytes without colons and control characters";
         return Err(Invalid::new("/sinkcredential/basic/username", problem));
+    }
+    Ok(())
+}
+
+fn signing_secret(hmac: &Hmac) -> Result<(), Invalid> {
+    if hmac.secret.as_ref().and_then(SecretText::text).is_some() && hmac.key().is_none() {
+        let problem = "use `whsec_` and 24 to 64 random bytes in base64 after it, with padding";
+        return Err(Invalid::new("/sinkcredential/hmac/secret", problem));
     }
     Ok(())
 }

@@ -23,6 +23,7 @@ mod secret_text;
 mod state;
 mod store;
 mod subscription;
+mod webhook_secret;
 
 pub use credential::{
     ApiKey, Basic, ClientAuthentication, CredentialAlone, CredentialType, OAuth, Parameter,
@@ -39,3 +40,4 @@ pub use secret_text::SecretText;
 pub use state::SubscriptionState;
 pub use store::{Subscriptions, Terms};
 pub use subscription::{Epoch, ReceiptTerms, RecipientKeys, Subscription};
+pub use webhook_secret::Hmac;

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs the JOSE libraries of other ecosystems, at the pinned versions, into .harness at the root
-# of the repository. Running it again costs nothing while the pins are the same.
+# Installs the libraries of other ecosystems, at the pinned versions, into .harness at the root of the
+# repository. Running it again costs nothing while the pins are the same.
 set -eu
 
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
@@ -15,7 +15,8 @@ for tool in node npm python3; do
     command -v "$tool" >/dev/null || { echo "tests/interop/setup.sh: install $tool first" >&2; exit 1; }
 done
 
-rm -rf "$harness"
+# Others install below .harness as well, and keep what they have.
+rm -rf "$harness/node_modules" "$harness/venv" "$harness/pins"
 mkdir -p "$harness"
 cp "$here/package.json" "$here/package-lock.json" "$harness/"
 (cd "$harness" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error)

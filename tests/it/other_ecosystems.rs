@@ -1,4 +1,5 @@
-//! Starts the programs of `tests/interop`, which open and mint tokens with other ecosystems' libraries.
+//! Starts the programs of `tests/interop`, which open and mint tokens, and verify signatures, with other
+//! ecosystems' libraries.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -20,25 +21,51 @@ impl Library {
 
     /// Runs `open` or `mint` over cases; gives what the program says about each, by its name.
     pub fn run(self, command: &str, cases: &[Value]) -> BTreeMap<String, Value> {
-        let directory = tempfile::tempdir().unwrap();
-        for (number, case) in cases.iter().enumerate() {
-            let path = directory.path().join(format!("{number:04}.json"));
-            fs::write(path, case.to_string()).unwrap();
-        }
         let mut program = match self {
             Self::NodeJose => node(&programs().join("consumer.mjs")),
             Self::Joserfc => python(&programs().join("consumer_joserfc.py")),
             Self::Jwcrypto => python(&programs().join("consumer_jwcrypto.py")),
         };
-        let output = said(program.arg(command).arg(directory.path()).arg(harness()));
-        let answers: BTreeMap<String, Value> = output
-            .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap())
-            .map(|answer| (answer["case"].as_str().unwrap().to_owned(), answer))
-            .collect();
-        assert_eq!(answers.len(), cases.len(), "{self:?} answers every case");
-        answers
+        answers(program.arg(command), cases)
     }
+}
+
+/// A library of the Standard Webhooks project.
+#[derive(Clone, Copy, Debug)]
+pub enum WebhookLibrary {
+    JavaScript,
+    Python,
+}
+
+impl WebhookLibrary {
+    pub const ALL: [Self; 2] = [Self::JavaScript, Self::Python];
+
+    /// Has requests verified, each under a secret; gives what the program says about each, by its
+    /// name.
+    pub fn verify(self, cases: &[Value]) -> BTreeMap<String, Value> {
+        let mut program = match self {
+            Self::JavaScript => node(&programs().join("verify_webhook.mjs")),
+            Self::Python => python(&programs().join("verify_webhook.py")),
+        };
+        answers(&mut program, cases)
+    }
+}
+
+/// Gives cases to a program, each in a file of its own, and reads a line about each.
+fn answers(program: &mut Command, cases: &[Value]) -> BTreeMap<String, Value> {
+    let directory = tempfile::tempdir().unwrap();
+    for (number, case) in cases.iter().enumerate() {
+        let path = directory.path().join(format!("{number:04}.json"));
+        fs::write(path, case.to_string()).unwrap();
+    }
+    let output = said(program.arg(directory.path()).arg(harness()));
+    let answers: BTreeMap<String, Value> = output
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .map(|answer| (answer["case"].as_str().unwrap().to_owned(), answer))
+        .collect();
+    assert_eq!(answers.len(), cases.len(), "{program:?} answers every case");
+    answers
 }
 
 /// Runs a program to its end and gives its standard output.
@@ -69,7 +96,7 @@ pub fn harness() -> PathBuf {
     let harness = Path::new(env!("CARGO_MANIFEST_DIR")).join(".harness");
     assert!(
         harness.join("pins").exists(),
-        "other ecosystems' JOSE libraries are missing: run `make harness` first"
+        "other ecosystems' libraries are missing: run `make harness` first"
     );
     harness
 }

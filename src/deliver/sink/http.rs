@@ -160,7 +160,9 @@ impl Destination for HttpDestination {
         parcel: Parcel,
         challenge: &Challenge,
     ) -> Result<(), ChallengeError> {
-        let exchange = self.exchange(HttpRequest::challenge(Arc::clone(target), parcel)).await;
+        let now = self.clock.now().unix_seconds();
+        let request = HttpRequest::challenge(Arc::clone(target), parcel, now);
+        let exchange = self.exchange(request).await;
         let HttpExchange { status, body, .. } =
             exchange.map_err(|answer| ChallengeError::NoAnswer(answer.detail))?;
         if kind_of(status) != AnswerKind::Delivered {

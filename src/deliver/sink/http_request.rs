@@ -38,9 +38,9 @@ impl HttpRequest {
         request
     }
 
-    /// Sends a challenge, which shows less than an event.
-    pub(super) fn challenge(target: Arc<SinkTarget>, parcel: Parcel) -> Self {
-        let mut headers = Vec::new();
+    /// Sends a challenge, which shows less than an event, at this second.
+    pub(super) fn challenge(target: Arc<SinkTarget>, parcel: Parcel, now: i64) -> Self {
+        let mut headers = stamp(&parcel, now).to_vec();
         if target.content_mode.is_binary() {
             headers.extend(names(&parcel));
             headers.extend(shown(&parcel).map(|(name, value)| (name, value.to_owned())));
@@ -62,16 +62,24 @@ impl HttpRequest {
         let content_type = ContentMode::Binary.media_type();
         Self { method: Method::OPTIONS, target, headers, content_type, body: Bytes::new() }
     }
+
+    /// The value of a header, by its name in lower case.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| &**value)
+    }
+}
+
+/// What receivers of webhooks know a request by (Standard Webhooks): it stays the same when the
+/// request is repeated, but for its time.
+fn stamp(parcel: &Parcel, now: i64) -> [(&'static str, String); 2] {
+    [("webhook-id", parcel.id.to_string()), ("webhook-timestamp", now.to_string())]
 }
 
 /// The clear attributes (CloudEvents HTTP binding, section 3.1.3) and the names that receivers of
 /// webhooks look for.
 fn event_headers(mode: ContentMode, parcel: &Parcel, now: i64) -> Headers {
-    let mut headers = vec![
-        ("webhook-id", parcel.id.to_string()),
-        ("webhook-timestamp", now.to_string()),
-        ("sealway-attempt", parcel.attempt.to_string()),
-    ];
+    let mut headers = stamp(parcel, now).to_vec();
+    headers.push(("sealway-attempt", parcel.attempt.to_string()));
     match mode {
         ContentMode::Binary => {}
         // A CloudEvent in JSON shows its attributes itself.
@@ -238,9 +246,20 @@ mod tests {
     #[test]
     fn a_challenge_and_the_question_of_consent_show_less() {
         let attributes = [("type", "challenge"), ("source", "https://gw.example/a%20b")];
-        let challenge = |mode| lines(&HttpRequest::challenge(target(mode), parcel(&attributes)));
+        let challenge = |mode| {
+            let request = HttpRequest::challenge(target(mode), parcel(&attributes), 99);
+            assert_eq!(request.header("webhook-timestamp"), Some("99"));
+            lines(&request)
+        };
         let id = format!("ce-id: {}", EventId::from_parts(1, 7));
+        let stamp = [
+            format!("webhook-id: {}", EventId::from_parts(1, 7)),
+            "webhook-timestamp: 99".to_owned(),
+        ];
+        let [webhook_id, timestamp] = [&*stamp[0], &*stamp[1]];
         let named = [
+            webhook_id,
+            timestamp,
             "ce-specversion: 1.0",
             &*id,
             "ce-type: challenge",
@@ -248,8 +267,10 @@ mod tests {
             "application/jwt",
         ];
         assert_eq!(challenge(ContentMode::Binary), named);
-        assert_eq!(challenge(ContentMode::Structured), ["application/cloudevents+json"]);
-        assert_eq!(challenge(ContentMode::Set), ["application/secevent+jwt"]);
+        let plain = |media_type| [webhook_id, timestamp, media_type];
+        let structured = plain("application/cloudevents+json");
+        assert_eq!(challenge(ContentMode::Structured), structured);
+        assert_eq!(challenge(ContentMode::Set), plain("application/secevent+jwt"));
 
         let asked = HttpRequest::consent(target(ContentMode::Set), "gw.example");
         let question = ["webhook-request-origin: gw.example", "application/jwt"];

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::ambient::{Clock, Entropy};
 use crate::event::{Fault, Timestamp};
 use crate::source::aws::answer::{EntryResult, put_events_json};
+use crate::source::aws::cbor::CLASSIC_ONLY;
 use crate::source::aws::entries::{self, Checked, PutEntry};
 use crate::source::aws::operations::{self, Buses};
 use crate::source::aws::repeats::{Answers, Invocation};
@@ -98,6 +99,12 @@ impl Bus {
         let message = "The request body did not come to its end.";
         let refused = Refused::new(AwsErrorKind::Serialization, message);
         Answered { request_id: self.random_id(), outcome: Err(refused) }
+    }
+
+    /// Refuses a call in the protocol of custom event buses, whatever it asks for and whoever asks; the
+    /// id names the request.
+    pub fn refuse_other_protocol(&self) -> (Uuid, Refused) {
+        (self.random_id(), Refused::new(AwsErrorKind::UnknownOperation, CLASSIC_ONLY))
     }
 
     async fn operate(&self, call: Call<'_>) -> Result<String, Refused> {

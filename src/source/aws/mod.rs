@@ -12,6 +12,7 @@
 mod answer;
 mod bus;
 mod call;
+mod cbor;
 mod entries;
 mod entry_time;
 mod keys;
@@ -24,5 +25,6 @@ mod unreadable;
 pub use answer::{Answered, AwsErrorKind, Refused};
 pub use bus::Bus;
 pub use call::Call;
+pub use cbor::{CBOR_MEDIA_TYPE, RPC_V2_CBOR, speaks_cbor};
 pub use keys::{AccessKeys, Identity};
 pub use offline::read_offline;

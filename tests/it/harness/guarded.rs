@@ -121,7 +121,12 @@ impl Inner {
         }
         let now = self.clock.now();
         let opening = Opening::new(&self.key, &self.issuer_keys, &self.issuer, "shop", now);
-        let Ok(opened) = open(&posted.body, &opening) else { return (400, None, String::new()) };
+        // In structured mode, the token is the data of a CloudEvent in JSON.
+        let event: Option<Value> = serde_json::from_str(&posted.body).ok();
+        let token = event.as_ref().and_then(|event| event["data"].as_str());
+        let Ok(opened) = open(token.unwrap_or(&posted.body), &opening) else {
+            return (400, None, String::new());
+        };
         if opened.event()["type"] == CHALLENGE_TYPE {
             let nonce = &opened.event()["data"]["challenge"];
             return (200, None, json!({ "challenge": nonce }).to_string());

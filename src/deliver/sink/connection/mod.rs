@@ -1,8 +1,8 @@
 //! Connections: how the gateway shows itself to a sink.
 //!
 //! A [`SealedCredential`](crate::subscriptions::SealedCredential) comes in with each parcel.
-//! [`Connections`] decrypts it into headers, query parameters, a TLS identity, and where its tokens come
-//! from. Tokens are got once however many attempts wait, again before one runs out, and again when a
+//! [`Connections`] decrypts it into headers, query parameters, a TLS identity, what signs requests, and
+//! where its tokens come from. Tokens are got once however many attempts wait, again before one runs out, and again when a
 //! sink refuses it. An attempt that is refused under a new credential is made once more under the
 //! former one, so that a rotation loses nothing.
 //!
@@ -15,6 +15,7 @@ mod identities;
 mod keeping;
 mod prepared;
 mod request;
+mod signature;
 mod sink_request;
 mod tokens;
 mod unusable;

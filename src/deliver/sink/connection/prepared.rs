@@ -13,8 +13,9 @@ use crate::deliver::sink::connection::fields::{
 };
 use crate::deliver::sink::connection::identities::TlsIdentity;
 use crate::deliver::sink::connection::request::TokenRequest;
+use crate::deliver::sink::connection::signature::WebhookSigner;
 use crate::deliver::sink::connection::unusable::Unusable;
-use crate::subscriptions::{Basic, SecretText, SinkCredential};
+use crate::subscriptions::{Basic, Hmac, SecretText, SinkCredential};
 
 /// What takes the place of a secret in a text that is kept.
 const HIDDEN: &str = "…";
@@ -28,6 +29,7 @@ pub struct PreparedCredential {
     query: Vec<(String, Secret)>,
     tls: Option<TlsIdentity>,
     tokens: Option<TokenRequest>,
+    signer: Option<WebhookSigner>,
     /// Every secret in every form in which it is sent, so that no answer repeats one.
     secrets: Vec<Secret>,
 }
@@ -66,6 +68,9 @@ impl PreparedCredential {
         if let Some(tokens) = &tokens {
             secrets.extend(tokens.authorization().map(|text| Secret::new(text.to_owned())));
         }
+        let signer = credential.hmac.as_ref().map(WebhookSigner::new).transpose()?;
+        let encoded = credential.hmac.as_ref().and_then(Hmac::encoded_key);
+        secrets.extend(encoded.map(|key| Secret::new(key.to_owned())));
         // One may be a part of another, of which the rest would stay.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
         Ok(Self {
@@ -73,6 +78,7 @@ impl PreparedCredential {
             query: pairs(&credential.query),
             tls: tls.map_err(|_| Unusable::Part)?,
             tokens,
+            signer,
             secrets,
         })
     }
@@ -95,6 +101,11 @@ impl PreparedCredential {
     /// Where its tokens come from, if it has any.
     pub const fn tokens(&self) -> Option<&TokenRequest> {
         self.tokens.as_ref()
+    }
+
+    /// What signs its requests, if they are signed.
+    pub const fn signer(&self) -> Option<&WebhookSigner> {
+        self.signer.as_ref()
     }
 
     /// Takes secrets out of what a sink has answered, before any of it is kept.
@@ -222,14 +233,17 @@ mod tests {
             "credentialtype": "BASIC",
             "basic": { "username": "shop", "password": "open sesame" },
             "query": [{ "name": "code", "value": "a/b", "secret": true }],
+            "hmac": { "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw" },
         }))
         .unwrap();
         let access = PreparedCredential::new(&credential).unwrap();
-        let answer = "no c2hvcDpvcGVuIHNlc2FtZQ== no open sesame no a%2Fb no a/b no token-1 no";
+        let answer = "no c2hvcDpvcGVuIHNlc2FtZQ== no open sesame no a%2Fb no a/b no token-1 no \
+                      whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw no MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
         let hidden = access.hide(Some("token-1"), answer.as_bytes());
 
-        assert_eq!(String::from_utf8(hidden).unwrap(), "no … no … no … no … no … no");
+        let expected = "no … no … no … no … no … no … no …";
+        assert_eq!(String::from_utf8(hidden).unwrap(), expected);
         assert!(!format!("{access:?}").contains("sesame"));
     }
 
@@ -280,6 +294,7 @@ mod tests {
             let all = [
                 json!({ "headers": [{ "name": name, "value": value }] }),
                 json!({ "query": [{ "name": parameter, "value": inner }] }),
+                json!({ "hmac": { "secret": format!("whsec_{key}") } }),
                 json!({
                     "credentialtype": "API_KEY", "apiKey": { "name": name, "value": key },
                     "headers": [{ "name": parameter, "value": value, "secret": true }],

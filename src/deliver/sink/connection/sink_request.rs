@@ -4,14 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
 
 use crate::deliver::sink::connection::identities::NoClient;
 use crate::deliver::sink::connection::keeping::Connections;
 use crate::deliver::sink::connection::prepared::PreparedCredential;
 use crate::deliver::sink::connection::request::{Token, TokenError};
+use crate::deliver::sink::connection::signature::{HEADER, signatures};
 use crate::deliver::sink::connection::tokens::Asking;
 use crate::deliver::sink::http::HttpDestination;
 use crate::deliver::sink::http_answer::HttpExchange;
@@ -37,6 +38,7 @@ struct SinkRequest<'a> {
     wanted: &'a HttpRequest,
     sealed: &'a Arc<str>,
     access: &'a PreparedCredential,
+    signature: Option<HeaderValue>,
     deadline: Instant,
 }
 
@@ -53,10 +55,10 @@ impl HttpDestination {
     ) -> Result<HttpExchange, SinkAnswer> {
         let connections = self.connections();
         let deadline = Instant::now() + wanted.target.timeout;
-        let first = self.exchange_with(credential, credential.current(), wanted, deadline).await;
-        let former = credential.former(connections.now()).filter(|_| first.is_denied);
-        let Some(former) = former else { return first.answer };
-        let second = self.exchange_with(credential, former, wanted, deadline).await;
+        let (current, former) = (credential.current(), credential.former(connections.now()));
+        let first = self.exchange_with(credential, (current, former), wanted, deadline).await;
+        let Some(former) = former.filter(|_| first.is_denied) else { return first.answer };
+        let second = self.exchange_with(credential, (former, None), wanted, deadline).await;
         if second.is_denied || second.answer.is_err() {
             return first.answer;
         }
@@ -71,10 +73,11 @@ impl HttpDestination {
         second.answer
     }
 
+    /// Sends a request under one credential; another one may sign beside it.
     async fn exchange_with(
         &self,
         credential: &SealedCredential,
-        sealed: &Arc<str>,
+        (sealed, beside): (&Arc<str>, Option<&Arc<str>>),
         wanted: &HttpRequest,
         deadline: Instant,
     ) -> SinkResponse {
@@ -91,15 +94,36 @@ impl HttpDestination {
                 return SinkResponse { answer: Err(answer), is_denied: false };
             }
         };
+        let signature = connections.signature(credential, (&access, beside), wanted).await;
         let attempt = SinkRequest {
             destination: self,
             connections,
             wanted,
             sealed,
             access: &access,
+            signature,
             deadline,
         };
         attempt.make().await
+    }
+}
+
+impl Connections {
+    /// Signs a request with the secret of a credential and, so that the sink may know either, with
+    /// that of another one.
+    async fn signature(
+        &self,
+        credential: &SealedCredential,
+        (access, beside): (&PreparedCredential, Option<&Arc<str>>),
+        wanted: &HttpRequest,
+    ) -> Option<HeaderValue> {
+        let signer = access.signer()?;
+        let beside = match beside {
+            Some(sealed) => self.access(credential, sealed).await.ok(),
+            None => None,
+        };
+        let other = beside.as_ref().and_then(|access| access.signer());
+        signatures(wanted, std::iter::once(signer).chain(other))
     }
 }
 
@@ -152,6 +176,7 @@ impl SinkRequest<'_> {
         if let Some(token) = token {
             headers.insert(AUTHORIZATION, token.header().clone());
         }
+        headers.extend(self.signature.clone().map(|signature| (HEADER, signature)));
         let mut request = self.wanted.clone();
         let target = Arc::make_mut(&mut request.target);
         target.sink = self.access.address(&target.sink);

@@ -13,7 +13,8 @@
 //!     .with_redrive(&dead, 3);
 //! queue.send(StubMessage::new(envelope).attribute("RULE_ARN", rule));
 //! stub.fail("DeleteMessageBatch", [AwsFault::entries([(3, "InternalError")])]);
-//! let config = stub.sdk_config("eu-west-1", "AKIATEAM"); // or `endpoint-url: {stub.url()}`
+//! let gateway = Process::prepare().with_aws(stub.url(), "AKIAGATEWAY").with_settings(&source);
+//! let client = aws_sdk_sqs::Client::new(&stub.sdk_config("eu-west-1", "AKIATEAM"));
 //! queue.wait_until_empty().await;
 //! let deleted = stub.calls_of("DeleteMessageBatch");
 //! ```
@@ -35,7 +36,7 @@ mod stub;
 
 pub use bus::StubEntry;
 pub use call::{AwsCall, AwsRequest};
-pub use emulator::Emulator;
+pub use emulator::{Emulator, installed};
 pub use fault::AwsFault;
 pub use message::StubMessage;
 pub use producer::{AwsEndpoint, AwsSdk, Put};

@@ -100,19 +100,8 @@ impl Server {
         loop {
             let next = {
                 let mut state = self.state.lock().unwrap();
-                let known = state.principal_of(request).and_then(|_| end.clone());
-                let looked = known.and_then(|_| sqs::try_to_receive(&mut state, request));
-                let is_over = |end: &Instant| *end <= Instant::now();
-                let done = match looked {
-                    Ok(None) if end.as_ref().is_ok_and(is_over) => Some(Ok(json!({}))),
-                    Ok(None) => None,
-                    Ok(Some((answer, messages))) => {
-                        request.messages = messages;
-                        Some(Ok(answer))
-                    }
-                    Err(refusal) => Some(Err(refusal)),
-                };
-                if let Some(done) = done {
+                let looked = look(&mut state, request, &end);
+                if let Some(done) = looked.transpose() {
                     state.record(request, &done);
                     return done;
                 }
@@ -126,6 +115,21 @@ impl Server {
             }
         }
     }
+}
+
+/// One look of a request that receives: its answer, or nothing while it waits.
+fn look(
+    state: &mut State,
+    request: &mut AwsRequest,
+    end: &Result<Instant, Refusal>,
+) -> Result<Option<Value>, Refusal> {
+    state.principal_of(request)?;
+    let end = end.clone()?;
+    let Some((answer, messages)) = sqs::try_to_receive(state, request)? else {
+        return Ok((end <= Instant::now()).then(|| json!({})));
+    };
+    request.messages = messages;
+    Ok(Some(answer))
 }
 
 impl State {

@@ -131,7 +131,8 @@ impl AwsStub {
     /// Is asked about every request before it is done, from now on: what shall go wrong, if anything.
     ///
     /// It may also just look, for example whether what is to be deleted is in a log: it runs without
-    /// the stub's lock, and a request whose client has gone is not taken back.
+    /// the stub's lock. It should keep what it finds and leave the verdict to the test: a panic there
+    /// only ends the request.
     pub fn behave(
         &self,
         behavior: impl Fn(&AwsRequest) -> Option<AwsFault> + Send + Sync + 'static,
