@@ -12,7 +12,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::api::{
     Code, Problem, Services, bus::cbor_bus_route, bus_route, consent, dead_letters, deliveries,
     events, evidence, explain, health, log, oauth_token, openapi, poll, post_events, problem_pages,
-    published, pull, quarantine, receipts, redrives, repeats, replays, request, schemas,
+    published, pull, quarantine, queues, receipts, redrives, repeats, replays, request, schemas,
     sink_credential, stream, subscriptions,
 };
 
@@ -74,6 +74,8 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/quarantine/counts", get(quarantine::counts))
         .route("/quarantine/{id}", get(quarantine::read).delete(quarantine::remove))
         .route("/quarantine/{id}/release", post(quarantine::release))
+        .route("/queues", get(queues::list))
+        .route("/queues/drain", post(queues::drain))
         .route("/log", get(log::show))
         .route("/metrics", get(health::metrics))
         // Innermost first: what a client starts ends, whatever becomes of the client.

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::cli::{
-    CommandResult, Context, Failure, apply, callers, check, config, consumer_key, contract,
+    CommandResult, Context, Failure, apply, aws, callers, check, config, consumer_key, contract,
     dead_letters, events, evidence, exit_codes, keys, log, open, pattern, quarantine, replay,
     serve, subscriptions, verify_chain,
 };
@@ -29,7 +29,6 @@ enum Command {
     /// Make the gateway's subscriptions what files say
     Apply(apply::Args),
     /// Set up and check what lies at AWS: queues, event buses, roles
-    #[cfg(feature = "aws")]
     #[command(subcommand)]
     Aws(aws::AwsCommand),
     /// Say who may call the API
@@ -87,7 +86,6 @@ impl Command {
     async fn run(self, context: &Context) -> CommandResult {
         match self {
             Self::Apply(args) => apply::run(&args, context).await,
-            #[cfg(feature = "aws")]
             Self::Aws(command) => aws::run(command, context).await,
             Self::Callers(command) => callers::run(command, context).await,
             Self::Check(args) => check::run(&args, context),

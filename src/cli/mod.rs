@@ -17,7 +17,6 @@
 
 mod answer;
 mod apply;
-#[cfg(feature = "aws")]
 mod aws;
 mod callers;
 mod check;

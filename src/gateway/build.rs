@@ -8,6 +8,8 @@ use url::Url;
 
 use crate::ambient::{Clock, SecretReference};
 use crate::api::{AccessTokens, Callers, Readers, Readiness, Services};
+#[cfg(feature = "aws")]
+use crate::aws::AwsClients;
 use crate::config::{self, Config};
 use crate::deliver::{
     Attempter, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch, Handshake,
@@ -20,6 +22,7 @@ use crate::gateway::Gateway;
 use crate::gateway::build_error::BuildError;
 use crate::gateway::inward::{contracts, inward, warn_of};
 use crate::gateway::machine::Machine;
+use crate::gateway::queues::queues;
 use crate::gateway::storing::{open_store, take_over};
 use crate::jobs::{JobService, JobServiceParts, Redrives, Replays};
 use crate::keys::{self, DataKey, FileKeyStore, KeyRing, PublicKeys, RemoteKeys, VerifyingKeys};
@@ -42,6 +45,8 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     warn_of("Publication", &catalog.analyse(&publications));
     let (ring, data_key) = key_ring(&config, &machine)?;
     let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
+    #[cfg(feature = "aws")]
+    let aws = Arc::new(AwsClients::new(config.aws.clone(), &egress));
     let address = config.listen.to_string();
     let listener = TcpListener::bind(config.listen)
         .await
@@ -51,6 +56,10 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let store = open_store(&config.data_dir, limits, of_machine, &metrics)?;
     let contracts = (&publications, gate);
     let (admit, bus) = inward(&config, &machine, contracts, (&store, &metrics)).await?;
+    #[cfg(feature = "aws")]
+    let queues = queues(&config, &machine, &aws, (&admit, &metrics));
+    #[cfg(not(feature = "aws"))]
+    let queues = queues();
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
     let (out, signals) =
         outward(&config, &machine, (&egress, &ring, data_key), (&store, &ledger, &metrics))?;
@@ -85,6 +94,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         tasks: tasks.clone(),
         admit,
         bus: Arc::new(bus),
+        queues,
         store,
         ring: Arc::clone(&ring),
         receipt_keys: out.receipt_keys,

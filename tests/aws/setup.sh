@@ -38,7 +38,7 @@ python_and_node() {
 # about these files before. $1: the directory; $2: the program that must be there; $3: what makes it.
 toolchain() {
     home="$harness/$1"
-    pins=$(command -v "$2" || true; cat "$here/$1"/* | cksum)
+    pins=$({ command -v "$2" || true; cat "$here/$1"/*; } | cksum)
     if [ "$(cat "$home/pins" 2>/dev/null || true)" = "$pins" ]; then
         return
     fi

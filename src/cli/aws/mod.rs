@@ -4,6 +4,10 @@
 //! whoever owns the account deploys them.
 
 mod command;
+#[cfg(feature = "aws")]
+mod doctor;
+mod drain;
+#[cfg(feature = "aws")]
 mod template;
 
 pub use command::{AwsCommand, run};

@@ -26,7 +26,7 @@ use sealway::source::AccessKey;
 use crate::harness::{Receiver, eventually};
 
 /// The access key that producers sign with.
-const ACCESS_KEY: &str = "AKIATESTTESTTESTTEST";
+pub const ACCESS_KEY: &str = "AKIATESTTESTTESTTEST";
 /// Its secret.
 pub const ACCESS_SECRET: &str = "a secret of a test, and of nothing else";
 

@@ -21,8 +21,8 @@ mod waiting;
 
 pub use disk::Number;
 pub use gateway::{
-    ACCESS_SECRET, Answer, TestGateway, answer, free_port, let_operational_events_cross,
-    order_by_number, order_created, settle_in,
+    ACCESS_KEY, ACCESS_SECRET, Answer, TestGateway, answer, free_port,
+    let_operational_events_cross, order_by_number, order_created, settle_in,
 };
 pub use guarded::{Guarded, TlsServer};
 pub use load::{Activity, Copying, EAGER_RETENTION, Load, PROMPT_RETRIES, number_from_environment};

@@ -22,6 +22,7 @@ pub struct Process {
     directory: TempDir,
     issuer: String,
     disk: Option<Disk>,
+    variables: Vec<(String, String)>,
     child: Option<Child>,
 }
 
@@ -45,7 +46,7 @@ impl Process {
             config.listen
         );
         fs::write(directory.path().join("gateway.yaml"), text).unwrap();
-        Self { directory, issuer, disk: None, child: None }
+        Self { directory, issuer, disk: None, variables: Vec::new(), child: None }
     }
 
     /// Keeps events as the members of a YAML flow mapping below `log.retention` say.
@@ -54,6 +55,30 @@ impl Process {
         let kept = format!("log: {{ retention: {{ {retention} }}, ");
         fs::write(self.settings(), settings.replace("log: { ", &kept)).unwrap();
         self
+    }
+
+    /// Adds settings: YAML of the outermost level, with names that are not there yet.
+    pub fn with_settings(self, settings: &str) -> Self {
+        let text = fs::read_to_string(self.settings()).unwrap();
+        fs::write(self.settings(), format!("{text}{settings}\n")).unwrap();
+        self
+    }
+
+    /// Sets a variable of the environment, of every start and command from now on.
+    pub fn with_variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Has the gateway find AWS at this address, that of a stub or an emulator, with an access key
+    /// of its own and none of this machine's settings.
+    pub fn with_aws(self, url: &str, access_key: &str) -> Self {
+        self.with_settings(&format!("aws: {{ endpoint-url: '{url}' }}"))
+            .with_variable("AWS_ACCESS_KEY_ID", access_key)
+            .with_variable("AWS_SECRET_ACCESS_KEY", "a secret")
+            .with_variable("AWS_EC2_METADATA_DISABLED", "true")
+            .with_variable("AWS_CONFIG_FILE", "/dev/null")
+            .with_variable("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
     }
 
     /// The gateway's name and address.
@@ -79,6 +104,7 @@ impl Process {
     /// A command of the program on these settings.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = program();
+        command.envs(self.variables.iter().cloned());
         command.arg("--config").arg(self.settings()).args(arguments);
         command
     }
@@ -118,11 +144,10 @@ impl Process {
             .append(true)
             .open(self.directory().join("serve.log"))
             .unwrap();
-        let mut command = program();
+        let mut command = self.command(&["serve"]);
         if let Some(disk) = &self.disk {
             disk.put_below(&mut command);
         }
-        command.arg("--config").arg(self.settings()).arg("serve");
         let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         self.child = Some(child);
         let ready = format!("{}/health/ready", self.issuer);

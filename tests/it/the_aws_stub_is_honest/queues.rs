@@ -90,7 +90,7 @@ async fn a_long_poll_waits_for_a_message_and_no_longer_than_it_was_told() {
 #[tokio::test]
 async fn what_was_received_is_invisible_for_its_time_and_then_has_a_new_handle() {
     let scene = Scene::with(ARN).await;
-    let visibility = Duration::from_millis(400);
+    let visibility = Duration::from_secs(2);
     let queue = scene.queue.clone().with_visibility(visibility);
     queue.send("an order");
 
@@ -127,7 +127,7 @@ async fn a_handle_still_deletes_what_became_visible_again_and_was_not_received_s
 #[tokio::test]
 async fn visibility_can_be_extended_and_ended() {
     let scene = Scene::with(ARN).await;
-    let queue = scene.queue.clone().with_visibility(Duration::from_millis(800));
+    let queue = scene.queue.clone().with_visibility(Duration::from_secs(2));
     queue.send("an order");
     let received = scene.receive().await;
     let handle = received[0].receipt_handle().unwrap();
@@ -138,7 +138,7 @@ async fn visibility_can_be_extended_and_ended() {
 
     change(60).await.unwrap();
     let look = async || Some(scene.receive().await).filter(|all| !all.is_empty());
-    never_within(Duration::from_secs(1), "it is visible too early", look).await;
+    never_within(Duration::from_millis(2500), "it is visible too early", look).await;
     assert_eq!(queue.counts(), QueueCounts { in_flight: 1, ..QueueCounts::default() });
     let beyond = change(43_200).await.unwrap_err();
     change(0).await.unwrap();
@@ -156,7 +156,7 @@ async fn visibility_can_be_extended_and_ended() {
 #[tokio::test]
 async fn a_group_waits_while_one_of_its_messages_is_in_flight() {
     let scene = Scene::with(FIFO).await;
-    let queue = scene.queue.clone().with_visibility(Duration::from_secs(2));
+    let queue = scene.queue.clone().with_visibility(Duration::from_secs(4));
     let in_group = |body, group| StubMessage::new(body).group(group);
     for (body, group) in [("a1", "a"), ("b1", "b")] {
         queue.send(in_group(body, group));
@@ -221,11 +221,14 @@ async fn what_was_received_too_often_goes_to_the_dead_letter_queue() {
         assert_eq!(scene.receive().await, [], "it is not received a third time");
         (dead.messages().len() == 1).then_some(())
     };
-    eventually("it is in the other queue", gone).await;
+    let poll = scene.client.receive_message().queue_url(dead.url()).wait_time_seconds(20);
+    let poll = poll.message_system_attribute_names(System::All).message_attribute_names("All");
+    let gone = eventually("it is in the other queue", gone);
+    let (answer, ()) = tokio::join!(poll.send(), gone);
 
     queue.wait_until_empty().await;
-    let there = Scene { queue: dead, ..scene };
-    let [message] = &there.receive().await[..] else { panic!("one dead letter") };
+    let answer = answer.unwrap();
+    let [message] = answer.messages() else { panic!("one dead letter: {answer:?}") };
     let attributes = message.attributes().unwrap();
     assert_eq!(message.message_id(), Some(id.as_str()));
     assert_eq!(attributes[&System::DeadLetterQueueSourceArn], ARN);

@@ -80,44 +80,54 @@ fn put_events(
 ) -> Result<Value, Refusal> {
     let entries = request.body["Entries"].as_array().map(Vec::as_slice).unwrap_or_default();
     check_limits(entries)?;
-    for entry in entries {
-        let arn = bus_arn(request, entry["EventBusName"].as_str());
-        let allowed = state.buses.get(&arn).is_none_or(|bus| {
-            account_of(&arn) == account_of(&request.principal)
-                || bus.allowed.contains(&request.principal)
-        });
-        if !allowed {
-            let message = format!(
-                "User: {} is not authorized to perform: events:PutEvents on resource: {arn} because \
-                 no resource-based policy allows the events:PutEvents action",
-                request.principal
-            );
-            return Err(Refusal::new(400, "AccessDeniedException", message));
-        }
-    }
+    entries.iter().try_for_each(|entry| check_policy(state, request, entry))?;
     let mut failed = 0;
     let mut answers = Vec::new();
     for (place, entry) in entries.iter().enumerate() {
         let scripted = fault.and_then(|fault| fault.of_entry(place));
-        let scripted = scripted.map(|code| (code.to_owned(), "scripted".to_owned()));
-        let read = scripted.map_or_else(|| read_entry(entry, request), Err);
-        answers.push(match read {
-            Ok(entry) => {
-                let answer = json!({ "EventId": entry.event_id });
-                let bus = entries[place]["EventBusName"].as_str();
-                // AWS accepts what is for an unknown bus, and drops it.
-                if let Some(bus) = state.buses.get_mut(&bus_arn(request, bus)) {
-                    bus.entries.push(entry);
-                }
-                answer
-            }
-            Err((code, message)) => {
+        let put = match scripted {
+            Some(code) => Err((code.to_owned(), "scripted".to_owned())),
+            None => put_entry(state, request, entry),
+        };
+        answers.push(put.map_or_else(
+            |(code, message)| {
                 failed += 1;
                 json!({ "ErrorCode": code, "ErrorMessage": message })
-            }
-        });
+            },
+            |event_id| json!({ "EventId": event_id }),
+        ));
     }
     Ok(json!({ "FailedEntryCount": failed, "Entries": answers }))
+}
+
+/// A bus lets its own account in, and whom its policy names. That it may not exist says nobody.
+fn check_policy(state: &State, request: &AwsRequest, entry: &Value) -> Result<(), Refusal> {
+    let arn = bus_arn(request, entry["EventBusName"].as_str());
+    let who = &request.principal;
+    let lets_in = |bus: &Bus| account_of(&arn) == account_of(who) || bus.allowed.contains(who);
+    if state.buses.get(&arn).is_none_or(lets_in) {
+        return Ok(());
+    }
+    let message = format!(
+        "User: {who} is not authorized to perform: events:PutEvents on resource: {arn} because no \
+         resource-based policy allows the events:PutEvents action"
+    );
+    Err(Refusal::new(400, "AccessDeniedException", message))
+}
+
+/// Keeps one entry and gives its id. AWS accepts what is for an unknown bus, and drops it.
+fn put_entry(
+    state: &mut State,
+    request: &AwsRequest,
+    entry: &Value,
+) -> Result<String, (String, String)> {
+    let arn = bus_arn(request, entry["EventBusName"].as_str());
+    let entry = read_entry(entry, request)?;
+    let id = entry.event_id.clone();
+    if let Some(bus) = state.buses.get_mut(&arn) {
+        bus.entries.push(entry);
+    }
+    Ok(id)
 }
 
 fn check_limits(entries: &[Value]) -> Result<(), Refusal> {

@@ -28,8 +28,7 @@ impl Emulator {
     pub async fn moto() -> Self {
         let arguments = |port: u16| {
             let port = port.to_string();
-            let arguments = ["-m", "moto.server", "-H", "127.0.0.1", "-p", &port];
-            arguments.map(str::to_owned).to_vec()
+            ["moto.server", "-H", "127.0.0.1", "-p", &port].map(str::to_owned).to_vec()
         };
         Self::start("moto", arguments, "moto-api/", &[]).await
     }
@@ -46,7 +45,7 @@ impl Emulator {
             ("SFTP_ENABLED", "0"),
             ("DOCKER_HOST", "unix:///nonexistent"),
         ];
-        let arguments = |_: u16| vec!["-m".to_owned(), "ministack".to_owned()];
+        let arguments = |_: u16| vec!["ministack".to_owned()];
         Self::start("ministack", arguments, "_ministack/ready", &settings).await
     }
 
@@ -69,12 +68,14 @@ impl Emulator {
             let directory = tempfile::tempdir().unwrap();
             let log = fs::File::create(directory.path().join("log")).unwrap();
             let child = Command::new(&python)
+                .arg(programs().join("emulator.py"))
                 .args(arguments(port))
                 .envs(settings.iter().copied())
                 .env("GATEWAY_PORT", port.to_string())
                 .env("TMPDIR", directory.path())
                 .current_dir(directory.path())
-                .stdin(Stdio::null())
+                // The emulator ends when nobody holds the other end, so also when tests are killed.
+                .stdin(Stdio::piped())
                 .stdout(log.try_clone().unwrap())
                 .stderr(log)
                 .spawn()
@@ -105,6 +106,11 @@ impl Emulator {
     fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
+}
+
+/// Programs in other languages.
+pub fn programs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aws")
 }
 
 /// Where `make harness` puts the emulators and the SDKs.

@@ -1,7 +1,7 @@
 //! What stands in for AWS: two emulators, and a server of our own for what they lack.
 //!
 //! [`Emulator`] starts moto or ministack, which `make harness` installs: rules, targets, queues and
-//! roles as AWS has them, roughly. [`AwsStub`] serves queues, buses and roles in this process: with
+//! roles as AWS has them, roughly. [`AwsSdk`] is a producer in another language. [`AwsStub`] serves queues, buses and roles in this process: with
 //! visibility clocks that really run, faults that a test scripts, and a record of every call in the
 //! order in which they took effect.
 //!
@@ -13,7 +13,8 @@
 //!     .with_redrive(&dead, 3);
 //! queue.send(StubMessage::new(envelope).attribute("RULE_ARN", rule));
 //! stub.fail("DeleteMessageBatch", [AwsFault::entries([(3, "InternalError")])]);
-//! let config = stub.sdk_config("eu-west-1", "AKIATEAM"); // or `endpoint-url: {stub.url()}`
+//! let gateway = Process::prepare().with_aws(stub.url(), "AKIAGATEWAY").with_settings(&source);
+//! let client = aws_sdk_sqs::Client::new(&stub.sdk_config("eu-west-1", "AKIATEAM"));
 //! queue.wait_until_empty().await;
 //! let deleted = stub.calls_of("DeleteMessageBatch");
 //! ```
@@ -25,6 +26,7 @@ mod call;
 mod emulator;
 mod fault;
 mod message;
+mod producer;
 mod queue;
 mod server;
 mod sqs;
@@ -37,5 +39,6 @@ pub use call::{AwsCall, AwsRequest};
 pub use emulator::{Emulator, installed};
 pub use fault::AwsFault;
 pub use message::StubMessage;
+pub use producer::{AwsEndpoint, AwsSdk, Put};
 pub use queue::QueueCounts;
 pub use stub::{AwsStub, StubBus, StubQueue, StubRole};

@@ -161,15 +161,14 @@ impl Queue {
     ) -> Batch {
         self.wake(now);
         let mut batch = Batch::default();
-        let mut blocked = self.groups_in_flight();
+        let blocked = self.groups_in_flight();
         let mut next = 0;
         while batch.deliveries.len() < most
             && let Some(number) = self.visible.range(next..).next().copied()
         {
             next = number + 1;
             let Some(held) = self.held.get_mut(&number) else { continue };
-            let group = held.message.group.clone().unwrap_or_default();
-            if blocked.contains(&group) {
+            if blocked.contains(held.message.group.as_deref().unwrap_or_default()) {
                 continue;
             }
             if self.redrive.as_ref().is_some_and(|(_, most)| held.receives >= *most) {
@@ -177,15 +176,10 @@ impl Queue {
                 continue;
             }
             held.receives += 1;
-            let first_received = *held.first_received.get_or_insert(wall);
             let (message, receives) = (Arc::clone(&held.message), held.receives);
+            let first_received = *held.first_received.get_or_insert(wall);
             let handle = format!("AQEB/{}/{number}/{receives}", self.name());
             self.put(number, Waits::InFlight { until: now + visibility, since: now });
-            if visibility.is_zero() {
-                self.wake(now);
-                // It is visible again at once, and the next of its group must not overtake it.
-                blocked.extend(self.is_fifo().then_some(group));
-            }
             batch.deliveries.push(Delivery { message, handle, number, receives, first_received });
         }
         batch

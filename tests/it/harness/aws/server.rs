@@ -9,7 +9,6 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::harness::aws::call::{AwsCall, AwsRequest};
@@ -25,8 +24,6 @@ pub type Behavior = Box<dyn Fn(&AwsRequest) -> Option<AwsFault> + Send + Sync>;
 pub struct Server {
     pub state: Mutex<State>,
     pub behavior: Mutex<Behavior>,
-    /// Told whenever a queue may have something new.
-    pub changes: watch::Sender<()>,
 }
 
 /// Answers one request.
@@ -92,30 +89,19 @@ impl Server {
             answer
         });
         state.record(request, &done);
-        self.changes.send_replace(());
+        state.changes.send_replace(());
         done
     }
 
     /// Receives, and waits for messages as long as the request says.
     async fn receive(&self, request: &mut AwsRequest) -> Result<Value, Refusal> {
-        let mut changes = self.changes.subscribe();
+        let mut changes = self.state.lock().unwrap().changes.subscribe();
         let end = sqs::wait_of(request).map(|wait| Instant::now() + wait);
         loop {
             let next = {
                 let mut state = self.state.lock().unwrap();
-                let known = state.principal_of(request).and_then(|_| end.clone());
-                let looked = known.and_then(|_| sqs::try_to_receive(&mut state, request));
-                let is_over = |end: &Instant| *end <= Instant::now();
-                let done = match looked {
-                    Ok(None) if end.as_ref().is_ok_and(is_over) => Some(Ok(json!({}))),
-                    Ok(None) => None,
-                    Ok(Some((answer, messages))) => {
-                        request.messages = messages;
-                        Some(Ok(answer))
-                    }
-                    Err(refusal) => Some(Err(refusal)),
-                };
-                if let Some(done) = done {
+                let looked = look(&mut state, request, &end);
+                if let Some(done) = looked.transpose() {
                     state.record(request, &done);
                     return done;
                 }
@@ -129,6 +115,21 @@ impl Server {
             }
         }
     }
+}
+
+/// One look of a request that receives: its answer, or nothing while it waits.
+fn look(
+    state: &mut State,
+    request: &mut AwsRequest,
+    end: &Result<Instant, Refusal>,
+) -> Result<Option<Value>, Refusal> {
+    state.principal_of(request)?;
+    let end = end.clone()?;
+    let Some((answer, messages)) = sqs::try_to_receive(state, request)? else {
+        return Ok((end <= Instant::now()).then(|| json!({})));
+    };
+    request.messages = messages;
+    Ok(Some(answer))
 }
 
 impl State {

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use sealway::ambient::{Clock as _, SystemClock};
@@ -35,6 +37,8 @@ pub struct State {
     /// What goes wrong next, by operation.
     pub scripts: HashMap<String, VecDeque<AwsFault>>,
     pub calls: Vec<Arc<AwsCall>>,
+    /// Told whenever a queue may have something new.
+    pub changes: watch::Sender<()>,
 }
 
 impl State {
@@ -87,7 +91,8 @@ impl State {
             let Some(dead) = to.and_then(|(to, _)| self.queues.get_mut(&to)) else { continue };
             let mut message = StubMessage::clone(&message);
             message.source_queue = Some(from.to_owned());
-            dead.send(message, std::time::Duration::ZERO, now);
+            dead.send(message, Duration::ZERO, now);
+            self.changes.send_replace(());
         }
     }
 }

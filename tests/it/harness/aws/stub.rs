@@ -10,7 +10,6 @@ use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use sealway::ambient::{Clock as _, SystemClock, Tasks};
@@ -31,7 +30,7 @@ pub struct AwsStub {
     tasks: Tasks,
 }
 
-/// A queue of the stub.
+/// A queue of the stub, which lets every account in.
 #[derive(Clone)]
 pub struct StubQueue {
     arn: String,
@@ -66,7 +65,6 @@ impl AwsStub {
         let server = Arc::new(Server {
             state: Mutex::new(State { url: url.clone(), ..State::default() }),
             behavior: Mutex::new(Box::new(|_| None)),
-            changes: watch::Sender::new(()),
         });
         let routes = Router::new()
             .fallback(answer)
@@ -133,7 +131,8 @@ impl AwsStub {
     /// Is asked about every request before it is done, from now on: what shall go wrong, if anything.
     ///
     /// It may also just look, for example whether what is to be deleted is in a log: it runs without
-    /// the stub's lock, and a request whose client has gone is not taken back.
+    /// the stub's lock. It should keep what it finds and leave the verdict to the test: a panic there
+    /// only ends the request.
     pub fn behave(
         &self,
         behavior: impl Fn(&AwsRequest) -> Option<AwsFault> + Send + Sync + 'static,
@@ -188,7 +187,7 @@ impl StubQueue {
     pub fn send(&self, message: impl Into<StubMessage>) -> String {
         let message = message.into();
         let sent = self.look(|queue| queue.send(message, Duration::ZERO, Instant::now()));
-        self.server.changes.send_replace(());
+        self.server.state.lock().unwrap().changes.send_replace(());
         sent.message.id.clone()
     }
 
