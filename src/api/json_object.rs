@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, OptionalFromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
@@ -71,19 +71,41 @@ impl<T: DeserializeOwned> FromRequest<Arc<Services>> for JsonObject<T> {
         if !media_type.is_some_and(|value| is_json(value.as_bytes())) {
             return Err(Unread::MediaType);
         }
-        let body = Bytes::from_request(request, services).await.map_err(|refusal| {
-            let code = Code::from_status(refusal.status());
-            let detail = match code {
-                Code::TooLarge => {
-                    let most = services.config.max_body.bytes();
-                    format!("the body is larger than {most} bytes (`api.max-body`)")
-                }
-                _ => "the body did not come whole; send it again".to_owned(),
-            };
-            Unread::Body(Problem::new(code, detail))
-        })?;
+        let body = whole(request, services).await?;
         read(&body).map(Self)
     }
+}
+
+/// A body that may be missing: no bytes are no object, whatever media type they are said to be.
+impl<T: DeserializeOwned> OptionalFromRequest<Arc<Services>> for JsonObject<T> {
+    type Rejection = Unread;
+
+    async fn from_request(
+        request: Request,
+        services: &Arc<Services>,
+    ) -> Result<Option<Self>, Unread> {
+        let (parts, body) = request.into_parts();
+        let body = whole(Request::from_parts(parts.clone(), body), services).await?;
+        if body.is_empty() {
+            return Ok(None);
+        }
+        let request = Request::from_parts(parts, Body::from(body));
+        <Self as FromRequest<_>>::from_request(request, services).await.map(Some)
+    }
+}
+
+async fn whole(request: Request, services: &Arc<Services>) -> Result<Bytes, Unread> {
+    Bytes::from_request(request, services).await.map_err(|refusal| {
+        let code = Code::from_status(refusal.status());
+        let detail = match code {
+            Code::TooLarge => {
+                let most = services.config.max_body.bytes();
+                format!("the body is larger than {most} bytes (`api.max-body`)")
+            }
+            _ => "the body did not come whole; send it again".to_owned(),
+        };
+        Unread::Body(Problem::new(code, detail))
+    })
 }
 
 /// Tells whether a media type is `application/json`, or is built upon it.

@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::api::{
-    bus, consent, dead_letters, deliveries, events, evidence, explain, health, log, oauth_token,
-    poll, post_events, problem, problem_pages, published, pull, quarantine, queues, receipts,
-    redrives, replays, schemas, sink_credential, stream, subscriptions,
+    bus, consent, dead_letters, deliveries, events, evidence, explain, external_ids, health, log,
+    oauth_token, poll, post_events, problem, problem_pages, published, pull, quarantine, queues,
+    receipts, redrives, replays, schemas, sink_credential, stream, subscriptions, verify,
 };
 use crate::subscriptions::SubscriptionDocument;
 
@@ -66,7 +66,8 @@ const SHOWN: &str = "ShownSubscription";
         subscriptions::remove,
         sink_credential::replace,
         sink_credential::remove,
-        subscriptions::verify,
+        verify::verify,
+        external_ids::read,
         subscriptions::pause,
         subscriptions::resume,
         subscriptions::checkpoint,

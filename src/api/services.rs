@@ -7,7 +7,7 @@ use url::Url;
 use crate::ambient::{Clock, Entropy, Tasks};
 use crate::api::{AccessTokens, Callers, Config, Readers, Readiness};
 use crate::contract::Catalog;
-use crate::deliver::{PullService, SubscriptionService};
+use crate::deliver::{Handshakes, PullService, SubscriptionService};
 use crate::enrich::Publications;
 use crate::eventlog::Store;
 use crate::jobs::JobService;
@@ -57,6 +57,8 @@ pub struct Services {
     pub publications: Arc<Publications>,
     /// Subscriptions and their deliveries.
     pub subscription_service: Arc<SubscriptionService>,
+    /// Has sinks prove themselves.
+    pub handshakes: Arc<Handshakes>,
     /// Hands out events to those who fetch them.
     pub pull_service: Arc<PullService>,
     /// Counts who waits for events.

@@ -4,13 +4,13 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+#[cfg(feature = "aws")]
+use crate::cli::demo;
 use crate::cli::{
     CommandResult, Context, Failure, apply, aws, callers, check, config, consumer_key, contract,
     dead_letters, events, evidence, exit_codes, keys, log, open, pattern, quarantine, replay,
     serve, subscriptions, verify_chain,
 };
-#[cfg(feature = "aws")]
-use crate::cli::{aws, demo};
 
 /// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
 /// replay by ULID range.

@@ -11,15 +11,21 @@ use crate::api::{AccessTokens, Callers, Readers, Readiness, Services};
 #[cfg(feature = "aws")]
 use crate::aws::AwsClients;
 use crate::config::{self, Config};
+#[cfg(not(feature = "aws"))]
+use crate::deliver::NoEventBuses;
 use crate::deliver::{
-    Attempter, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch, Handshake,
-    Ledger, PullService, PullServiceParts, ReceiptChecker, Sealer, SealerParts, Sinks,
-    SubscriptionService, SubscriptionServiceParts,
+    Attempter, DeliveryContext, DeliverySignal, DeliverySignals, Destination, Destinations,
+    Dispatch, EventBusAccess, Handshake, Handshakes, HandshakesParts, Ledger, PullService,
+    PullServiceParts, ReceiptChecker, Sealer, SealerParts, Sinks, SubscriptionService,
+    SubscriptionServiceParts,
 };
 use crate::egress::{Egress, GuardedClients};
 use crate::eventlog::Store;
 use crate::gateway::Gateway;
 use crate::gateway::build_error::BuildError;
+#[cfg(feature = "aws")]
+use crate::gateway::event_buses::event_bus;
+use crate::gateway::event_buses::event_bus_access;
 use crate::gateway::inward::{contracts, inward, warn_of};
 use crate::gateway::machine::Machine;
 use crate::gateway::queues::queues;
@@ -61,8 +67,18 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     #[cfg(not(feature = "aws"))]
     let queues = queues();
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
-    let (out, signals) =
-        outward(&config, &machine, (&egress, &ring, data_key), (&store, &ledger, &metrics))?;
+    let read = config.source.queues.iter().flat_map(|queue| queue.buses.clone()).collect();
+    let event_buses = event_bus_access(&config, &store, &entropy, read).await?;
+    #[cfg(feature = "aws")]
+    let event_bus = event_bus(&config, &event_buses, &aws, &tasks);
+    #[cfg(not(feature = "aws"))]
+    let event_bus: Arc<dyn Destination> = Arc::new(NoEventBuses);
+    let (out, signals) = outward(
+        (&config, &machine),
+        (&egress, &ring, data_key),
+        (event_buses, event_bus),
+        (&store, &ledger, &metrics),
+    )?;
     out.subscription_service.resume().await?;
     let replays = JobService::new(JobServiceParts {
         config: config.replay.clone(),
@@ -101,6 +117,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         catalog,
         publications,
         subscription_service: out.subscription_service,
+        handshakes: out.handshakes,
         replays: Arc::new(replays),
     });
     Ok(Gateway {
@@ -156,6 +173,7 @@ struct Outward {
     dispatch: Arc<Dispatch>,
     attempter: Arc<Attempter>,
     subscription_service: Arc<SubscriptionService>,
+    handshakes: Arc<Handshakes>,
     sealer: Arc<Sealer>,
     receipt_keys: Arc<RemoteKeys<VerifyingKeys>>,
 }
@@ -163,15 +181,16 @@ struct Outward {
 type Told = mpsc::UnboundedReceiver<DeliverySignal>;
 
 fn outward(
-    config: &Config,
-    machine: &Machine,
+    (config, machine): (&Config, &Machine),
     (egress, ring, data_key): (&Arc<Egress>, &Arc<KeyRing>, Arc<DataKey>),
+    (event_buses, event_bus): (Arc<EventBusAccess>, Arc<dyn Destination>),
     (store, ledger, metrics): (&Store, &Arc<Ledger>, &Arc<Metrics>),
 ) -> Result<(Outward, Told), BuildError> {
     let Machine { clock, entropy, tasks, .. } = machine.clone();
     let remote = remote_keys(egress, machine)?;
     let sealer = sealer(config, (ring, &data_key), remote, &clock);
-    let destinations = Destinations::open(egress, &data_key, (&clock, &entropy), metrics);
+    let destinations =
+        Destinations::open(egress, &data_key, (&clock, &entropy), metrics, event_bus);
     let destinations = Arc::new(destinations.map_err(BuildError::Client)?);
     let (signals, told) = DeliverySignals::channel();
     let receipt_keys = remote_keys(egress, machine)?;
@@ -195,7 +214,7 @@ fn outward(
         ledger: Arc::clone(ledger),
         attempter: Arc::clone(&attempter),
         clock: Arc::clone(&clock),
-        tasks,
+        tasks: tasks.clone(),
         allowance: config.delivery.allowance(),
         backlog: config.delivery.backlog.limit(),
         sinks: Arc::new(Sinks::new(
@@ -203,7 +222,7 @@ fn outward(
             Arc::clone(&entropy),
             signals.clone(),
         )),
-        signals,
+        signals: signals.clone(),
         pause_after: config.delivery.pause_after.0,
     };
     let dispatch = Arc::new(Dispatch::new(context, store.log.head()));
@@ -212,21 +231,32 @@ fn outward(
         sealer: Arc::clone(&sealer),
         issuer: config.issuer.clone(),
         timeout: config.delivery.timeout.0,
-        clock: Arc::clone(&clock),
-        entropy: Arc::clone(&entropy),
     };
     let subscription_service = Arc::new(SubscriptionService::new(SubscriptionServiceParts {
         subscriptions: Subscriptions::new(Arc::clone(&store.registry), Arc::clone(&clock)),
         dispatch: Arc::clone(&dispatch),
         sealer: Arc::clone(&sealer),
-        handshake,
         egress: Arc::clone(egress),
+        event_buses,
         data_key,
         store: store.clone(),
+        clock: Arc::clone(&clock),
+        entropy: Arc::clone(&entropy),
+    }));
+    let handshakes = Arc::new(Handshakes::new(HandshakesParts {
+        config: config.delivery.handshake.clone(),
+        handshake,
+        dispatch: Arc::clone(&dispatch),
+        subscription_service: Arc::clone(&subscription_service),
+        signals,
+        metrics: Arc::clone(metrics),
         clock,
         entropy,
+        tasks,
     }));
-    Ok((Outward { dispatch, attempter, subscription_service, sealer, receipt_keys }, told))
+    let out =
+        Outward { dispatch, attempter, subscription_service, handshakes, sealer, receipt_keys };
+    Ok((out, told))
 }
 
 fn sealer(

@@ -83,6 +83,7 @@ impl Gateway {
             error = ledger.run() => error.map_err(RunError::Log),
             () = tend_keys(&ring, &services) => Ok(()),
             () = retaining.run() => Ok(()),
+            () = services.handshakes.run() => Ok(()),
             () = expire(&services, retention) => Ok(()),
             () = warn(&services, retention) => Ok(()),
             () = hold(&services, retention) => Ok(()),

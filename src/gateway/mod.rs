@@ -9,6 +9,7 @@
 mod build;
 mod build_error;
 mod crossing;
+mod event_buses;
 mod expiry;
 mod inbound;
 mod inward;

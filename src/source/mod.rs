@@ -33,6 +33,6 @@ pub use config::{
 };
 pub use lines::{InputLine, LineError, Lines};
 pub use publishing::may_publish_as;
-pub use received::{Envelope, OWN_SOURCE, Received, ReceivedError};
+pub use received::{Envelope, Received, ReceivedError};
 pub use trial::{PatchedEvent, Trial, TrialVerdict};
 pub use unparsed::{KeptHeaders, KeptHeadersError, Unparsed};

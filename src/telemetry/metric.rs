@@ -152,6 +152,12 @@ metrics! {
     SinksLeftAlone: "sealway_sinks_left_alone_total", MetricKind::Counter, ["subscription"];
     /// Subscriptions that were paused because every attempt failed.
     SubscriptionsPaused: "sealway_subscriptions_paused_total", MetricKind::Counter, ["subscription"];
+    /// Times that a sink was asked to prove itself, by what came of it: `proved`, `delivered` where it
+    /// cannot answer, `failed`.
+    Handshakes: "sealway_handshakes_total", MetricKind::Counter, ["subscription", "outcome"];
+    /// Warnings that a subscription which had proved itself is pending, because its new sink or keys
+    /// have not: at the first attempt that fails, and when it is given up.
+    SubscriptionsPending: "sealway_subscriptions_pending_total", MetricKind::Counter, ["subscription"];
     /// Attempts that a subscription may have in flight at the moment.
     ParallelAllowed: "sealway_parallel_allowed", MetricKind::Gauge, ["subscription"];
     /// Time from acceptance to delivery.

@@ -2,9 +2,9 @@
 
 use clap::Subcommand;
 
-use crate::cli::aws::drain;
 #[cfg(feature = "aws")]
 use crate::cli::aws::{doctor, template};
+use crate::cli::aws::{drain, external_id};
 use crate::cli::{CommandResult, Context};
 
 /// The commands, a file for each.
@@ -19,6 +19,8 @@ pub enum AwsCommand {
     /// queue beside it. A message is deleted once what it became is durable; a body that cannot be read
     /// goes to the quarantine. What cannot be taken now stays, and the exit code is 1 then.
     Drain(drain::DrainArgs),
+    /// Show the external id that the trust policy of a consumer's role asks for
+    ExternalId(external_id::Args),
     /// Print the CloudFormation template of one edge, filled in from the gateway file
     #[cfg(feature = "aws")]
     #[command(subcommand)]
@@ -31,6 +33,7 @@ pub async fn run(command: AwsCommand, context: &Context) -> CommandResult {
         #[cfg(feature = "aws")]
         AwsCommand::Doctor(args) => doctor::run(&args, context).await,
         AwsCommand::Drain(args) => drain::run(&args, context).await,
+        AwsCommand::ExternalId(args) => external_id::run(&args, context).await,
         #[cfg(feature = "aws")]
         AwsCommand::Template(kind) => template::run(kind, context).await,
     }

@@ -7,6 +7,7 @@ mod command;
 #[cfg(feature = "aws")]
 mod doctor;
 mod drain;
+mod external_id;
 #[cfg(feature = "aws")]
 mod template;
 

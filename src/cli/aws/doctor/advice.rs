@@ -83,8 +83,7 @@ mod tests {
     use super::*;
 
     fn said(call: &str, code: &str) -> Option<&'static str> {
-        let refusal =
-            CallRefusal { code: Some(code.into()), message: String::new(), place: None };
+        let refusal = CallRefusal { code: Some(code.into()), message: String::new(), place: None };
         advice(call, &refusal)
     }
 

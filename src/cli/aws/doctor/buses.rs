@@ -7,8 +7,7 @@ use crate::aws::AwsRole;
 use crate::cli::aws::doctor::finding::Finding;
 use crate::cli::aws::doctor::practice::Practice;
 use crate::cli::aws::doctor::refusal::CallRefusal;
-use crate::event::EventBusArn;
-use crate::source::OWN_SOURCE;
+use crate::event::{EventBusArn, OWN_SOURCE};
 
 /// The detail-type of the event that `--put` puts: no consumer's rule asks for it.
 const DETAIL_TYPE: &str = "Sealway Doctor";
@@ -46,10 +45,8 @@ async fn put(client: &Client, bus: &str, finding: Finding) -> Finding {
         Ok(answer) => match answer.entries().first() {
             Some(entry) => match (entry.event_id(), entry.error_code()) {
                 (Some(id), _) => finding.good(format!("event {id}")),
-                (None, code) => finding.bad(CallRefusal::of_entry(
-                    code.unwrap_or("no code"),
-                    entry.error_message(),
-                )),
+                (None, code) => finding
+                    .bad(CallRefusal::of_entry(code.unwrap_or("no code"), entry.error_message())),
             },
             None => finding.bad(CallRefusal::of_entry("no code", Some("AWS gave no answer"))),
         },

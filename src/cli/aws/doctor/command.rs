@@ -8,7 +8,7 @@ use crate::cli::aws::external_id::external_id;
 use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::config::Config;
 use crate::deliver::EventBusPermission;
-use crate::source::QueueSource;
+use crate::source::queue::QueueSource;
 
 /// What may be tried beyond asking.
 #[derive(Debug, clap::Args)]
@@ -79,8 +79,11 @@ async fn queue_of(practice: &Practice, queue: &QueueSource, args: &Args, told: &
     if let Some(role) = &role
         && !told.all(vec![practice.take(role, queue.arn.region()).await])
     {
-        let finding =
-            practice.finding("sqs:GetQueueUrl", queue.arn.as_str(), (queue.arn.region(), Some(role)));
+        let finding = practice.finding(
+            "sqs:GetQueueUrl",
+            queue.arn.as_str(),
+            (queue.arn.region(), Some(role)),
+        );
         told.all(vec![finding.not_made("the role was not given", "mend the role first")]);
         return;
     }
@@ -104,11 +107,10 @@ async fn bus_of(
             Ok(id) => Some(AwsRole { arn: arn.clone(), external_id: Some(id) }),
             Err(failure) => {
                 let finding = practice.finding("sts:AssumeRole", arn.as_str(), (region, None));
-                let why = format!(
-                    "the external id of {} is not known: {failure}",
-                    permission.consumer
-                );
-                let advice = "start the gateway, and name it with --gateway and a key with --caller-key";
+                let why =
+                    format!("the external id of {} is not known: {failure}", permission.consumer);
+                let advice =
+                    "start the gateway, and name it with --gateway and a key with --caller-key";
                 told.all(vec![finding.not_made(why, advice)]);
                 return;
             }

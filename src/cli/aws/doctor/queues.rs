@@ -6,7 +6,7 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 
 use crate::aws::AwsRole;
-use crate::cli::aws::doctor::finding::{Finding, Outcome};
+use crate::cli::aws::doctor::finding::Finding;
 use crate::cli::aws::doctor::practice::Practice;
 use crate::cli::aws::doctor::refusal::CallRefusal;
 use crate::event::QueueArn;
@@ -43,7 +43,9 @@ impl Practice {
         let finding = self.finding("sqs:GetQueueAttributes", name, place);
         findings.push(attributes(&client, &url, duty, finding).await);
         if receives {
-            findings.push(receive(&client, &url, self.finding("sqs:ReceiveMessage", name, place)).await);
+            findings.push(
+                receive(&client, &url, self.finding("sqs:ReceiveMessage", name, place)).await,
+            );
         }
         findings
     }
@@ -129,11 +131,6 @@ impl Attributes {
         let wrong = wrong.into_iter().filter(|(is_wrong, _)| *is_wrong);
         wrong.map(|(_, problem)| problem.to_owned()).collect()
     }
-}
-
-/// Whether nothing of what was found is bad.
-pub fn is_well(findings: &[Finding]) -> bool {
-    findings.iter().all(|one| matches!(one.outcome, Outcome::Good | Outcome::Warning))
 }
 
 #[cfg(test)]

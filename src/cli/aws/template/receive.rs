@@ -6,8 +6,7 @@ use serde::Serialize;
 use crate::cli::aws::template::filling::{fill, plain};
 use crate::cli::aws::template::principal::GatewayPrincipal;
 use crate::cli::aws::template::pull::RoleValues;
-use crate::event::{ConsumerId, EventBusArn, RoleArn};
-use crate::source::OWN_SOURCE;
+use crate::event::{ConsumerId, EventBusArn, OWN_SOURCE, RoleArn};
 
 const TEXT: &str = include_str!("texts/receive.yaml");
 

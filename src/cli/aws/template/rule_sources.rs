@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::cli::Failure;
 use crate::config::{Config, folder};
 use crate::enrich::Publications;
-use crate::source::OWN_SOURCE;
+use crate::event::{Diagnostic, OWN_SOURCE};
 
 /// The most bytes of an event pattern, unless AWS has raised the account's quota.
 pub const LONGEST_PATTERN: usize = 2048;
@@ -26,7 +26,7 @@ pub fn rule_sources(sources: &[String]) -> Vec<Value> {
 ///
 /// The caller's turn: the publications cannot be read.
 pub fn wanted_sources(config: &Config) -> Result<Vec<Value>, Failure> {
-    let told = |mistakes: Vec<crate::event::Diagnostic>| {
+    let told = |mistakes: Vec<Diagnostic>| {
         let words: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
         Failure::input(anyhow::anyhow!(words.join("\n")))
     };
