@@ -120,7 +120,9 @@ fn cfn_lint_finds_nothing_in_any_form() {
         ]));
     }
 
-    let linted = Command::new(installed().join("moto/bin/cfn-lint"))
+    let bin = installed().join("moto/bin");
+    let linted = Command::new(bin.join("python"))
+        .arg(bin.join("cfn-lint"))
         .args(["--include-checks", "I", "--"])
         .args(&files)
         .output()
