@@ -15,6 +15,7 @@ use crate::cli::demo::{Narrator, Producer, Stage};
 pub struct Domain {
     orders: Arc<OrderBook>,
     seen: BTreeMap<&'static str, watch::Receiver<usize>>,
+    log: Arc<Mutex<Vec<Value>>>,
 }
 
 /// The orders that were taken: their amount and how they ended.
@@ -66,12 +67,20 @@ impl Domain {
             })
         };
         let look: OnMessage = Arc::new(|_| Box::pin(std::future::ready(())));
+        let log: Arc<Mutex<Vec<Value>>> = Arc::default();
+        let keep: OnMessage = {
+            let log = Arc::clone(&log);
+            Arc::new(move |event| {
+                log.lock().unwrap_or_else(PoisonError::into_inner).push(event);
+                Box::pin(std::future::ready(()))
+            })
+        };
         let mut seen = BTreeMap::new();
         for (name, reaction) in [
             ("payment-service", on_order),
             ("order-service", on_payment),
-            ("notification-service", Arc::clone(&look)),
-            ("log", look),
+            ("notification-service", look),
+            ("log", keep),
         ] {
             let (count, counted) = watch::channel(0);
             let counting: OnMessage = Arc::new(move |event| {
@@ -85,16 +94,12 @@ impl Domain {
             poll(stage.tasks(), team.sqs.clone(), team.queue_url(name).await?, counting);
             seen.insert(name, counted);
         }
-        Ok(Self { orders, seen })
+        Ok(Self { orders, seen, log })
     }
 
     /// Takes an order and publishes that it was created.
     pub async fn take(&self, id: u64, amount: u64) -> anyhow::Result<()> {
-        self.orders
-            .book
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(id, (amount, None));
+        self.orders.book.lock().unwrap_or_else(PoisonError::into_inner).insert(id, (amount, None));
         let detail = json!({ "id": id, "amount": amount });
         self.orders.producer.publish("OrderCreated", &detail).await
     }
@@ -103,6 +108,11 @@ impl Domain {
     pub fn outcome(&self, id: u64) -> Option<&'static str> {
         let book = self.orders.book.lock().unwrap_or_else(PoisonError::into_inner);
         book.get(&id).and_then(|(_, outcome)| *outcome)
+    }
+
+    /// Every envelope that was on the bus, as the log has it.
+    pub fn log(&self) -> Vec<Value> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How many events a service has seen.

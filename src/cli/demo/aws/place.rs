@@ -61,7 +61,13 @@ impl Account {
     }
 
     /// Makes a queue and a rule that fills it.
-    async fn rule(&self, bus: &str, name: &str, pattern: &Value, queue: &str) -> anyhow::Result<()> {
+    async fn rule(
+        &self,
+        bus: &str,
+        name: &str,
+        pattern: &Value,
+        queue: &str,
+    ) -> anyhow::Result<()> {
         let made = self.sqs.create_queue().queue_name(queue).send().await;
         let made = made.context("cannot make a queue")?;
         let url = made.queue_url().context("a queue has an address")?;
