@@ -21,6 +21,7 @@ pub(super) async fn find(
 }
 
 /// Turns a failure into the problem that fits it.
+#[expect(clippy::needless_pass_by_value, reason = "this is what `map_err` hands over")]
 pub(super) fn problem(error: SubscriptionServiceError) -> Problem {
     of_service(&error)
 }

@@ -91,8 +91,8 @@ async fn pause(services: &Services, told: &Subscription, since: Timestamp) {
     }
 }
 
-/// Warns of a subscription that was served and is pending: when its first attempt has failed, with an
-/// operational event, and when that was the last.
+/// Warns of a subscription that was served and is pending: with an operational event when its first
+/// attempt has failed or waits for someone, and without when it is given up.
 async fn tell_of_proof(services: &Services, subscription: &Subscription) {
     let id = &subscription.id;
     let Some(handshake) = &subscription.handshake else { return };
@@ -102,7 +102,8 @@ async fn tell_of_proof(services: &Services, subscription: &Subscription) {
         "Subscription {id} is pending and gets no events, its new sink or keys are not proved: {reason}",
     );
     services.metrics.counter(Metric::SubscriptionsPending, &[id.as_str()]).increment();
-    if handshake.due.is_some() {
+    let is_given_up = handshake.due.is_none() && handshake.attempts > 0;
+    if !is_given_up {
         let since = handshake.since;
         let about = json!({ "since": since, "reason": reason });
         publish(services, "Subscription Pending", (subscription, since), about).await;

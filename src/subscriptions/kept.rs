@@ -33,7 +33,7 @@ pub(super) struct KeptSubscription {
 
 impl KeptSubscription {
     /// A sink or keys that are new have to prove themselves; without a sink there is nothing to prove.
-    pub(super) fn to_be_proved(&mut self, handshake: Option<PendingHandshake>) {
+    pub(super) fn prove_anew(&mut self, handshake: Option<PendingHandshake>) {
         if self.document.protocol == Protocol::Pull {
             if self.state == SubscriptionState::Pending {
                 (self.state, self.reason) = (SubscriptionState::Active, None);
@@ -60,7 +60,7 @@ impl KeptSubscription {
     }
 
     /// Whatever else was changed may be what the sink has waited for.
-    pub(super) fn tried_again(&mut self, now: Timestamp) {
+    pub(super) fn try_again(&mut self, now: Timestamp) {
         let waits = self.document.config.verify == FirstHandshake::Later
             && self.handshake.as_ref().is_some_and(|kept| kept.attempts == 0);
         if self.state == SubscriptionState::Pending && !waits {

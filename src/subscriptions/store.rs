@@ -189,9 +189,9 @@ impl Subscriptions {
             return Ok(Arc::new(current.clone()));
         }
         if proved {
-            kept.tried_again(self.clock.now());
+            kept.try_again(self.clock.now());
         } else {
-            kept.to_be_proved(terms.handshake);
+            kept.prove_anew(terms.handshake);
         }
         self.keep(&id, Some(current.revision), kept).await
     }
@@ -420,7 +420,7 @@ mod tests {
         let id = "a".parse::<SubscriptionId>().unwrap();
         let new = document(serde_json::json!({}));
         let pending = subscriptions.create(id, new.clone(), begun()).await.unwrap();
-        clock.advance(std::time::Duration::from_secs(60));
+        clock.advance(std::time::Duration::from_mins(1));
 
         let typed = document(serde_json::json!({"types": ["A"]}));
         let tried = subscriptions.update(&pending, typed.clone(), terms(2)).await.unwrap();

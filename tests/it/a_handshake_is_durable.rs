@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use sealway::ambient::{Clock as _, ManualClock, SystemClock};
+use sealway::event::Timestamp;
 use sealway::keys::OpeningKeyKind;
 
 use crate::harness::{
@@ -57,7 +58,8 @@ async fn active(gateway: &TestGateway) -> Value {
 
 /// A gateway whose clock stands still, and a key for its subscription.
 async fn stage() -> (TestGateway, ManualClock, Arc<SinkKey>) {
-    let clock = ManualClock::at(SystemClock.now());
+    let second = SystemClock.now().unix_seconds();
+    let clock = ManualClock::at(Timestamp::from_unix_seconds(second));
     let gateway = TestGateway::with(Some(clock.clone()), let_operational_events_cross).await;
     let key = SinkKey::generate(&gateway, OpeningKeyKind::X25519).await;
     (gateway, clock, key)

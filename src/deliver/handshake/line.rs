@@ -12,9 +12,10 @@ use crate::subscriptions::Subscription;
 
 /// Handshakes that can be in flight at the same time.
 const MOST_AT_ONCE: usize = 64;
-/// How long an address is left alone that has not proved itself, so that many subscriptions do not
-/// flood it.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Of those, so many of one consumer, so that its addresses which do not answer keep no other waiting.
+const MOST_OF_A_CONSUMER: usize = 8;
+/// The longest that an address is left alone.
+const LONGEST_REST: Duration = Duration::from_mins(1);
 /// The longest delay that a handshake has: what is due even later was planned before the clock was set
 /// back.
 const LONGEST_DELAY: Duration = Duration::from_hours(30);
@@ -44,6 +45,27 @@ pub(super) struct Turn {
     /// Who has asked for it; nobody if it is due.
     pub(super) asked: Vec<Waiting>,
     lane: Lane,
+}
+
+/// How long an address is left alone after a turn, so that many subscriptions do not flood it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// It has proved itself: not at all.
+    None,
+    /// It has not.
+    AMoment,
+    /// What came of it could not be kept, and would be asked for again and again.
+    Long,
+}
+
+impl Rest {
+    const fn span(self) -> Duration {
+        match self {
+            Self::None => Duration::ZERO,
+            Self::AMoment => Duration::from_secs(1),
+            Self::Long => LONGEST_REST,
+        }
+    }
 }
 
 struct Asked {
@@ -79,49 +101,62 @@ impl Line {
         pending: Vec<Arc<Subscription>>,
         now: Timestamp,
     ) -> (Vec<Turn>, Option<Timestamp>) {
-        self.free_at.retain(|_, at| *at > now && *at <= now.after(PAUSE));
-        let mut next: Option<Timestamp> = None;
-        let mut look_at = |at: Timestamp| next = Some(next.map_or(at, |next| next.min(at)));
-        let asked = self.asked.values().map(|asked| (None, Arc::clone(&asked.subscription)));
-        let mut wanting: Vec<(Option<Timestamp>, Arc<Subscription>)> = asked.collect();
-        for subscription in pending {
-            match due(&subscription, now) {
-                _ if self.asked.contains_key(&subscription.id) => {}
-                Some(due) if due <= now => wanting.push((Some(due), subscription)),
-                Some(later) => look_at(later),
-                None => {}
-            }
-        }
-        wanting.sort_by_key(|(due, _)| *due);
+        self.free_at.retain(|_, at| *at > now && *at <= now.after(LONGEST_REST));
+        let (wanting, mut next) = self.wanting(pending, now);
         let mut turns = Vec::new();
-        for (_, subscription) in wanting {
-            // Whoever ends has this called again.
-            if self.in_flight.len() >= MOST_AT_ONCE {
-                break;
-            }
+        for subscription in wanting {
             let lane = Lane::of(&subscription);
-            if self.in_flight.contains(&subscription.id) || self.busy.contains(&lane) {
+            // Whoever ends has this called again.
+            if !self.has_room(&subscription.id, &lane) {
                 continue;
             }
             if let Some(at) = self.free_at.get(&lane) {
-                look_at(*at);
+                next = Some(next.map_or(*at, |next| next.min(*at)));
                 continue;
             }
             self.in_flight.insert(subscription.id.clone());
             self.busy.insert(lane.clone());
-            let asked = self.asked.remove(&subscription.id).map(|asked| asked.waiting);
-            turns.push(Turn { subscription, asked: asked.unwrap_or_default(), lane });
+            let asked = self.take_waiting(&subscription.id);
+            turns.push(Turn { subscription, asked, lane });
         }
         (turns, next)
     }
 
-    /// Ends a turn; an address that has not proved itself is left alone for a moment.
-    pub(super) fn end(&mut self, turn: &Turn, proved: bool, now: Timestamp) {
+    /// Who wants an attempt now, in order, and when the next one will.
+    fn wanting(
+        &self,
+        pending: Vec<Arc<Subscription>>,
+        now: Timestamp,
+    ) -> (Vec<Arc<Subscription>>, Option<Timestamp>) {
+        let asked = self.asked.values().map(|asked| Arc::clone(&asked.subscription));
+        let not_asked = pending.into_iter().filter(|one| !self.asked.contains_key(&one.id));
+        let with_due = not_asked.filter_map(|one| Some((due(&one, now)?, one)));
+        let (mut is_due, later): (Vec<_>, Vec<_>) = with_due.partition(|(due, _)| *due <= now);
+        is_due.sort_by_key(|(due, _)| *due);
+        let next = later.iter().map(|(due, _)| *due).min();
+        (asked.chain(is_due.into_iter().map(|(_, one)| one)).collect(), next)
+    }
+
+    fn has_room(&self, id: &SubscriptionId, lane: &Lane) -> bool {
+        let of_consumer = self.busy.iter().filter(|busy| busy.0 == lane.0).count();
+        self.in_flight.len() < MOST_AT_ONCE
+            && of_consumer < MOST_OF_A_CONSUMER
+            && !self.in_flight.contains(id)
+            && !self.busy.contains(lane)
+    }
+
+    /// Ends a turn, after which its address is left alone for a while.
+    pub(super) fn end(&mut self, turn: &Turn, rest: Rest, now: Timestamp) {
         self.in_flight.remove(&turn.subscription.id);
         self.busy.remove(&turn.lane);
-        if !proved {
-            self.free_at.insert(turn.lane.clone(), now.after(PAUSE));
+        if rest != Rest::None {
+            self.free_at.insert(turn.lane.clone(), now.after(rest.span()));
         }
+    }
+
+    /// Takes those who have asked for another attempt, which is not needed any more.
+    pub(super) fn take_waiting(&mut self, id: &SubscriptionId) -> Vec<Waiting> {
+        self.asked.remove(id).map(|asked| asked.waiting).unwrap_or_default()
     }
 }
 
@@ -189,14 +224,29 @@ mod tests {
         let (turns, next) = line.take(all.clone(), NOW);
         assert_eq!((names(&turns), next), (vec!["a", "c", "d"], None));
         assert!(line.take(all.clone(), NOW).0.is_empty());
-        line.end(&turns[0], false, NOW);
-        let pause = NOW.after(PAUSE);
+        line.end(&turns[0], Rest::AMoment, NOW);
+        let pause = NOW.after(Duration::from_secs(1));
         let (again, next) = line.take(all.clone(), NOW);
         assert_eq!((names(&again), next), (vec![], Some(pause)));
         assert_eq!(names(&line.take(all[1..].to_vec(), pause).0), ["b"]);
         // Whoever has proved itself is not left alone.
-        line.end(&turns[2], true, NOW);
+        line.end(&turns[2], Rest::None, NOW);
         assert_eq!(names(&line.take(all[3..].to_vec(), NOW).0), ["d"]);
+    }
+
+    #[tokio::test]
+    async fn a_consumer_whose_addresses_do_not_answer_keeps_no_other_waiting() {
+        let mut all = Vec::new();
+        for number in 0..70 {
+            let sink = format!("https://s{number}.example/");
+            all.push(pending("shop", &format!("a{number}"), &sink, Some(0)).await);
+        }
+        all.push(pending("other", "b", "https://s.example/", Some(0)).await);
+
+        let (turns, _) = Line::default().take(all, NOW);
+
+        assert_eq!(turns.len(), MOST_OF_A_CONSUMER + 1);
+        assert!(names(&turns).contains(&"b"));
     }
 
     #[tokio::test]
@@ -210,7 +260,9 @@ mod tests {
         let at = |seconds| NOW.after(Duration::from_secs(seconds));
         let go = |line: &mut Line, now| {
             let (turns, next) = line.take(all(), now);
-            turns.iter().for_each(|turn| line.end(turn, true, now));
+            for turn in &turns {
+                line.end(turn, Rest::None, now);
+            }
             (names(&turns).concat(), turns.iter().map(|turn| turn.asked.len()).sum(), next)
         };
 

@@ -1,5 +1,6 @@
 //! Makes the attempts of handshakes, and says what came of them.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,10 +10,10 @@ use crate::ambient::{Clock, Entropy, Tasks};
 use crate::deliver::attempt::{Handshake, HandshakeError};
 use crate::deliver::dispatch::{Dispatch, SubscriptionService, SubscriptionServiceError};
 use crate::deliver::handshake::VerifyError;
-use crate::deliver::handshake::line::{Line, Turn};
+use crate::deliver::handshake::line::{Line, Rest, Turn};
 use crate::deliver::outcome::{DeliverySignal, DeliverySignals, HandshakeConfig, HandshakeEnd};
 use crate::deliver::sink::ChallengeAnswer;
-use crate::event::{Blame as _, Fault};
+use crate::event::{Blame as _, Fault, SubscriptionId, Timestamp};
 use crate::subscriptions::{PendingHandshake, Subscription, SubscriptionError, SubscriptionState};
 use crate::telemetry::{Metric, Metrics, error_chain};
 
@@ -51,13 +52,13 @@ pub struct Handshakes {
 struct Held<'a> {
     handshakes: &'a Handshakes,
     turn: Turn,
-    proved: bool,
+    rest: Rest,
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
         let now = self.handshakes.parts.clock.now();
-        self.handshakes.line().end(&self.turn, self.proved, now);
+        self.handshakes.line().end(&self.turn, self.rest, now);
         self.handshakes.look_again();
     }
 }
@@ -81,10 +82,11 @@ impl Handshakes {
     /// Cancel safe: attempts in flight end when the tasks are told to stop, and are made again after a
     /// restart.
     pub async fn run(self: &Arc<Self>) {
-        self.tell_of_old_ones();
+        let mut told = BTreeMap::new();
         loop {
-            let now = self.parts.clock.now();
-            let (turns, next) = self.line().take(self.parts.dispatch.pending(), now);
+            let (now, pending) = (self.parts.clock.now(), self.parts.dispatch.pending());
+            self.tell_once(&pending, &mut told);
+            let (turns, next) = self.line().take(pending, now);
             for turn in turns {
                 let handshakes = Arc::clone(self);
                 self.parts.tasks.spawn(async move { handshakes.serve(turn).await });
@@ -98,15 +100,27 @@ impl Handshakes {
         }
     }
 
-    /// What was pending at the last end and had proved itself before is told of again: the end may
-    /// have come before anyone was told. Whoever was told knows the operational event by its id.
-    fn tell_of_old_ones(&self) {
-        for subscription in self.parts.dispatch.pending() {
-            let tried = subscription.handshake.as_ref().filter(|kept| kept.attempts > 0);
-            if tried.is_some_and(|kept| kept.had_proved) {
-                self.tell(&subscription);
+    /// Tells of each that had proved itself before and was tried in vain, or is not tried before someone
+    /// asks. After a restart it is told again, because the end may have come before anyone was told; the
+    /// operational event is known by its id.
+    fn tell_once(
+        &self,
+        pending: &[Arc<Subscription>],
+        told: &mut BTreeMap<SubscriptionId, Timestamp>,
+    ) {
+        let mut still = BTreeMap::new();
+        for subscription in pending {
+            let kept = subscription.handshake.as_ref().filter(|kept| kept.had_proved);
+            let Some(kept) = kept else { continue };
+            let is_told = told.get(&subscription.id) == Some(&kept.since);
+            if !is_told && (kept.attempts > 0 || kept.due.is_none()) {
+                self.tell(subscription);
+            } else if !is_told {
+                continue;
             }
+            still.insert(subscription.id.clone(), kept.since);
         }
+        *told = still;
     }
 
     /// Has a sink asked now, and waits for what came of it: the subscription as it is then, proved or,
@@ -141,15 +155,21 @@ impl Handshakes {
     }
 
     async fn serve(&self, turn: Turn) {
-        let mut held = Held { handshakes: self, turn, proved: false };
-        let asked = std::mem::take(&mut held.turn.asked);
+        let mut held = Held { handshakes: self, turn, rest: Rest::Long };
+        let mut asked = std::mem::take(&mut held.turn.asked);
         let outcome = self.attempt(&held.turn.subscription, !asked.is_empty()).await;
-        held.proved = outcome
-            .as_ref()
-            .is_ok_and(|subscription| subscription.state != SubscriptionState::Pending);
-        if let Err(VerifyError::Service(error)) = &outcome {
-            self.tell_of_trouble(&held.turn.subscription, error);
-        }
+        held.rest = match &outcome {
+            Ok(subscription) if is_served(subscription) => {
+                asked.extend(self.line().take_waiting(&subscription.id));
+                Rest::None
+            }
+            Err(VerifyError::Service(error)) if error.fault() != Fault::Caller => {
+                tell_of_trouble(&held.turn.subscription, error);
+                Rest::Long
+            }
+            // It was removed or changed while its sink was asked, or has not proved itself.
+            Ok(_) | Err(_) => Rest::AMoment,
+        };
         for waiting in asked {
             // Whoever has asked may have gone.
             let _ = waiting.send(outcome.clone());
@@ -165,6 +185,10 @@ impl Handshakes {
         let parts = &self.parts;
         let service = &parts.subscription_service;
         let (subscription, challenge) = service.take_up_handshake(seen, asked).await?;
+        if is_served(&subscription) && !asked {
+            // Its consumer has told the nonce meanwhile.
+            return Ok(subscription);
+        }
         let attempts = subscription.handshake.as_ref().map_or(0, |kept| kept.attempts);
         let number = if asked { 1 } else { attempts.saturating_add(1) };
         let answer = tokio::select! {
@@ -189,7 +213,7 @@ impl Handshakes {
                     HandshakeEnd { asked, delivered: false, retry_after: source.retry_after() };
                 let source = Arc::new(source);
                 let noted = self.note(&subscription, end, Some(&source)).await?;
-                if noted.state != SubscriptionState::Pending && !is_served(&subscription) {
+                if is_served(&noted) && !is_served(&subscription) {
                     // Its consumer has told the nonce meanwhile.
                     return Ok(noted);
                 }
@@ -222,8 +246,8 @@ impl Handshakes {
             "The sink of subscription {} has not proved itself in attempt {}",
             noted.id, kept.attempts,
         );
-        let first = kept.attempts == 1 && !end.asked;
-        if kept.had_proved && (first || kept.due.is_none()) {
+        // The first time is told by the next look.
+        if kept.had_proved && kept.due.is_none() && kept.attempts > 1 {
             self.tell(&noted);
         }
         Ok(noted)
@@ -234,18 +258,14 @@ impl Handshakes {
             .signals
             .tell(DeliverySignal::ProofMissing { subscription: Arc::clone(subscription) });
     }
+}
 
-    fn tell_of_trouble(&self, subscription: &Subscription, error: &SubscriptionServiceError) {
-        // It was removed or changed while its sink was asked.
-        if error.fault() == Fault::Caller {
-            return;
-        }
-        tracing::error!(
-            subscription.id = %subscription.id,
-            error = %error_chain(error),
-            "What came of the handshake of subscription {} could not be kept", subscription.id,
-        );
-    }
+fn tell_of_trouble(subscription: &Subscription, error: &SubscriptionServiceError) {
+    tracing::error!(
+        subscription.id = %subscription.id,
+        error = %error_chain(error),
+        "What came of the handshake of subscription {} could not be kept", subscription.id,
+    );
 }
 
 fn is_served(subscription: &Subscription) -> bool {
@@ -260,7 +280,11 @@ fn reason(words: Option<&str>, kept: &PendingHandshake) -> String {
          `POST /subscriptions/{id}/verify`",
     );
     match kept.due {
-        Some(due) => format!("{happened}; attempt {} is due at {due}", kept.attempts + 1),
+        Some(due) => {
+            // To the second, for people; `handshake` shows it whole.
+            let due = Timestamp::from_unix_seconds(due.unix_seconds());
+            format!("{happened}; attempt {} is due at {due}", kept.attempts + 1)
+        }
         None => format!(
             "{happened}; given up after {} attempts: `POST /subscriptions/{{id}}/verify` asks again",
             kept.attempts,
@@ -271,7 +295,6 @@ fn reason(words: Option<&str>, kept: &PendingHandshake) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::Timestamp;
 
     #[test]
     fn a_reason_says_what_happened_and_what_happens_next() {

@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use crate::ambient::{Clock as _, SeededEntropy};
 use crate::deliver::attempt::Handshake;
 use crate::deliver::dispatch::{Dispatch, SubscriptionService, SubscriptionServiceParts};
 use crate::deliver::handshake::{Handshakes, HandshakesParts};
 use crate::deliver::limits::{Allowance, BacklogLimit, BreakerConfig, OperatorLimits, Sinks};
-use crate::deliver::outcome::{DeliverySignals, HandshakeConfig};
+use crate::deliver::outcome::{DeliverySignal, DeliverySignals, HandshakeConfig};
 use crate::deliver::sink::{
     Batch, BatchLimit, ChallengeAnswer, ChallengeError, Destination, Destinations, Parcel,
     SinkAnswer, SinkTarget,
@@ -19,9 +20,10 @@ use crate::deliver::sink::{
 use crate::deliver::tests::stage::{Recorder, Stage, until};
 use crate::deliver::worker::DeliveryContext;
 use crate::egress::{Egress, EgressConfig};
-use crate::eventlog::{Log as _, Store};
+use crate::event::SubscriptionId;
+use crate::eventlog::{Log as _, Position, Store};
 use crate::keys::DataKey;
-use crate::subscriptions::{Challenge, Subscription, SubscriptionState, Subscriptions};
+use crate::subscriptions::{Challenge, Subscription, SubscriptionState, Subscriptions, Terms};
 
 /// Takes every challenge, and says nothing.
 #[derive(Default)]
@@ -68,13 +70,14 @@ struct Working {
     service: Arc<SubscriptionService>,
     handshakes: Arc<Handshakes>,
     sink: Arc<Silent>,
+    told: mpsc::UnboundedReceiver<DeliverySignal>,
 }
 
 impl Working {
     fn start(stage: &Stage) -> Self {
         let (clock, sink) = (Arc::new(stage.clock.clone()), Arc::new(Silent::default()));
         let entropy = Arc::new(SeededEntropy::new(9));
-        let (signals, store) = (DeliverySignals::channel().0, Store::of(&stage.log));
+        let ((signals, told), store) = (DeliverySignals::channel(), Store::of(&stage.log));
         let breaker = BreakerConfig::default();
         let context = DeliveryContext {
             store: store.clone(),
@@ -122,7 +125,7 @@ impl Working {
         }));
         let running = Arc::clone(&handshakes);
         stage.tasks.spawn(async move { running.run().await });
-        Self { service, handshakes, sink }
+        Self { service, handshakes, sink, told }
     }
 
     async fn create(&self, verify: &str) -> Arc<Subscription> {
@@ -164,6 +167,72 @@ async fn it_is_pending_with_the_way_out_as_reason_and_is_sent_the_same_rarely() 
     assert_eq!(asked.state, SubscriptionState::Active);
     let (_, other) = working.sink.newest();
     assert_eq!((working.sink.taken(), other != nonce), (3, true));
+}
+
+#[tokio::test]
+async fn one_that_was_kept_before_handshakes_were_is_asked_at_the_start() {
+    let stage = Stage::new().await;
+    let document = json!({
+        "consumer": "shop", "sink": "http://127.0.0.1:1/",
+        "config": { "keys": { "sharedSecret": true } },
+    });
+    let id: SubscriptionId = "bus".parse().unwrap();
+    let (kept, _) = stage.sealer.new_shared_secret(&id, &SeededEntropy::new(2));
+    let terms = Terms {
+        from: Position::START,
+        low_watermark: Position::START,
+        shared_secret: Some(kept),
+        credential: None,
+        handshake: None,
+    };
+    let subscriptions =
+        Subscriptions::new(Arc::clone(&stage.log) as _, Arc::new(stage.clock.clone()));
+    subscriptions.create(id, serde_json::from_value(document).unwrap(), terms).await.unwrap();
+
+    let working = Working::start(&stage);
+    working.service.resume().await.unwrap();
+    until("the sink is asked", || working.sink.taken() == 1).await;
+    let now = working.now().await;
+    let told = working.service.answer_challenge(&now, &working.sink.newest().1).await.unwrap();
+    assert_eq!(told.state, SubscriptionState::Active);
+}
+
+#[tokio::test]
+async fn a_change_that_waits_for_someone_is_told_at_once_and_once() {
+    let stage = Stage::new().await;
+    let mut working = Working::start(&stage);
+    let pending = working.create("later").await;
+    working.handshakes.verify(&pending).await.unwrap();
+    let nonce = working.sink.newest().1;
+    let active = working.service.answer_challenge(&working.now().await, &nonce).await.unwrap();
+    assert!(working.told.try_recv().is_err());
+
+    let mut document = active.document.clone();
+    document.sink = Some("http://127.0.0.1:2/".to_owned());
+    let (moved, _) = working.service.update(&active, document).await.unwrap();
+    let told = working.told.recv().await.unwrap();
+    let DeliverySignal::ProofMissing { subscription } = told else { panic!("{told:?}") };
+    assert_eq!(subscription.reason, moved.reason);
+    let asked = working.handshakes.verify(&moved).await.unwrap();
+    assert_eq!(asked.handshake.as_ref().unwrap().attempts, 1);
+    // Given up, it is told once more.
+    let mut due = asked.handshake.as_ref().unwrap().due;
+    while let Some(next) = due {
+        let taken = working.sink.taken();
+        stage.clock.set(next);
+        until("the sink is asked", || working.sink.taken() > taken).await;
+        due = loop {
+            let now = working.now().await.handshake.clone().unwrap();
+            if now.due != Some(next) {
+                break now.due;
+            }
+            tokio::task::yield_now().await;
+        };
+    }
+    let told = working.told.recv().await.unwrap();
+    let DeliverySignal::ProofMissing { subscription } = told else { panic!("{told:?}") };
+    assert!(subscription.reason.as_ref().unwrap().contains("given up after"));
+    assert!(working.told.try_recv().is_err());
 }
 
 #[tokio::test]
