@@ -10,8 +10,9 @@ use crate::ambient::HumanDuration;
 use crate::aws::WITHOUT_AWS;
 use crate::deliver::limits::{Allowance, BacklogConfig, BreakerConfig, OperatorLimits};
 use crate::deliver::outcome::{HandshakeConfig, Schedule};
-use crate::deliver::sink::EventBusPermission;
+use crate::deliver::sink::{EventBusPermission, EventBusPermissions};
 use crate::egress::EgressConfig;
+use crate::event::EventBusArn;
 
 /// Settings of delivery.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
@@ -205,6 +206,11 @@ impl Config {
         Allowance { parallel: self.parallel, rate: self.rate, operator_limits: self.caps() }
     }
 
+    /// Who may have events put on which bus, but for those that the gateway reads from.
+    pub fn event_bus_permissions(&self, read: Vec<EventBusArn>) -> EventBusPermissions {
+        EventBusPermissions::new(self.event_buses.clone(), read)
+    }
+
     /// The schedule that the delays make.
     pub fn schedule(&self) -> Schedule {
         Schedule::new(self.retries.iter().map(|span| span.0))
@@ -241,6 +247,23 @@ mod tests {
         assert_eq!(config.check().unwrap_err().setting, "maximum-parallel");
         let config = Config { rate: Some(9), maximum_rate: Some(8), ..Config::default() };
         assert_eq!(config.check().unwrap_err().setting, "maximum-rate");
+    }
+
+    #[test]
+    #[cfg(feature = "aws")]
+    fn a_bus_is_listed_once_for_each_consumer() {
+        let listed = |consumers: &[&str]| {
+            let one = |consumer: &&str| EventBusPermission {
+                consumer: consumer.parse().unwrap(),
+                bus: "arn:aws:events:eu-west-1:444455556666:event-bus/partner".parse().unwrap(),
+                role: None,
+            };
+            let event_buses = consumers.iter().map(one).collect();
+            Config { event_buses, ..Config::default() }.check().err().map(|error| error.setting)
+        };
+
+        assert_eq!(listed(&["ledger", "shop"]), None);
+        assert_eq!(listed(&["ledger", "shop", "ledger"]), Some("event-buses"));
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub use pull::{
 };
 #[cfg(not(feature = "aws"))]
 pub use sink::NoEventBuses;
-pub use sink::{Destination, Destinations, EventBusAccess, EventBusPermission, ExternalIds};
+pub use sink::{Destination, Destinations, EventBusPermission, EventBusPermissions, ExternalIds};
 #[cfg(feature = "aws")]
 pub use sink::{EventBusDestination, EventBusParts};
 pub use worker::{

@@ -11,21 +11,16 @@ use crate::api::{AccessTokens, Callers, Readers, Readiness, Services};
 #[cfg(feature = "aws")]
 use crate::aws::AwsClients;
 use crate::config::{self, Config};
-#[cfg(not(feature = "aws"))]
-use crate::deliver::NoEventBuses;
 use crate::deliver::{
-    Attempter, DeliveryContext, DeliverySignal, DeliverySignals, Destination, Destinations,
-    Dispatch, EventBusAccess, Handshake, Handshakes, HandshakesParts, Ledger, PullService,
-    PullServiceParts, ReceiptChecker, Sealer, SealerParts, Sinks, SubscriptionService,
-    SubscriptionServiceParts,
+    Attempter, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch, Handshake,
+    Handshakes, HandshakesParts, Ledger, PullService, PullServiceParts, ReceiptChecker, Sealer,
+    SealerParts, Sinks, SubscriptionService, SubscriptionServiceParts,
 };
 use crate::egress::{Egress, GuardedClients};
 use crate::eventlog::Store;
 use crate::gateway::Gateway;
 use crate::gateway::build_error::BuildError;
-#[cfg(feature = "aws")]
-use crate::gateway::event_buses::event_bus;
-use crate::gateway::event_buses::event_bus_access;
+use crate::gateway::event_buses::EventBuses;
 use crate::gateway::inward::{contracts, inward, warn_of};
 use crate::gateway::machine::Machine;
 use crate::gateway::queues::queues;
@@ -68,15 +63,15 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let queues = queues();
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
     let read = config.source.queues.iter().flat_map(|queue| queue.buses.clone()).collect();
-    let event_buses = event_bus_access(&config, &store, &entropy, read).await?;
+    let event_buses = EventBuses::known(&config, read, (&store, &entropy)).await?;
     #[cfg(feature = "aws")]
-    let event_bus = event_bus(&config, &event_buses, &aws, &tasks);
+    let event_buses = EventBuses::new(&config, event_buses, &aws, &tasks);
     #[cfg(not(feature = "aws"))]
-    let event_bus: Arc<dyn Destination> = Arc::new(NoEventBuses);
+    let event_buses = EventBuses::absent(event_buses);
     let (out, signals) = outward(
         (&config, &machine),
         (&egress, &ring, data_key),
-        (event_buses, event_bus),
+        event_buses,
         (&store, &ledger, &metrics),
     )?;
     out.subscription_service.resume().await?;
@@ -183,14 +178,15 @@ type Told = mpsc::UnboundedReceiver<DeliverySignal>;
 fn outward(
     (config, machine): (&Config, &Machine),
     (egress, ring, data_key): (&Arc<Egress>, &Arc<KeyRing>, Arc<DataKey>),
-    (event_buses, event_bus): (Arc<EventBusAccess>, Arc<dyn Destination>),
+    event_buses: EventBuses,
     (store, ledger, metrics): (&Store, &Arc<Ledger>, &Arc<Metrics>),
 ) -> Result<(Outward, Told), BuildError> {
     let Machine { clock, entropy, tasks, .. } = machine.clone();
+    let EventBuses { permissions, external_ids, destination } = event_buses;
     let remote = remote_keys(egress, machine)?;
     let sealer = sealer(config, (ring, &data_key), remote, &clock);
     let destinations =
-        Destinations::open(egress, &data_key, (&clock, &entropy), metrics, event_bus);
+        Destinations::open(egress, &data_key, (&clock, &entropy), metrics, destination);
     let destinations = Arc::new(destinations.map_err(BuildError::Client)?);
     let (signals, told) = DeliverySignals::channel();
     let receipt_keys = remote_keys(egress, machine)?;
@@ -237,7 +233,8 @@ fn outward(
         dispatch: Arc::clone(&dispatch),
         sealer: Arc::clone(&sealer),
         egress: Arc::clone(egress),
-        event_buses,
+        event_buses: permissions,
+        external_ids,
         data_key,
         store: store.clone(),
         clock: Arc::clone(&clock),

@@ -8,38 +8,62 @@ use crate::ambient::Tasks;
 #[cfg(feature = "aws")]
 use crate::aws::AwsClients;
 use crate::config::Config;
+#[cfg(not(feature = "aws"))]
+use crate::deliver::NoEventBuses;
+use crate::deliver::{Destination, EventBusPermissions, ExternalIds};
 #[cfg(feature = "aws")]
-use crate::deliver::{Destination, EventBusDestination, EventBusParts};
-use crate::deliver::{EventBusAccess, ExternalIds};
+use crate::deliver::{EventBusDestination, EventBusParts};
 use crate::event::EventBusArn;
 use crate::eventlog::{LogError, Store};
 
-/// The operator's list and the external ids that were made before; nothing is put on buses that the
-/// gateway reads from.
-pub(super) async fn event_bus_access(
-    config: &Config,
-    store: &Store,
-    entropy: &Arc<dyn Entropy>,
-    read: Vec<EventBusArn>,
-) -> Result<Arc<EventBusAccess>, LogError> {
-    let ids = Arc::new(ExternalIds::new(Arc::clone(&store.registry), Arc::clone(entropy)));
-    ids.load().await?;
-    Ok(Arc::new(EventBusAccess::new(config.delivery.event_buses.clone(), read, ids)))
+/// Event buses as sinks.
+pub(super) struct EventBuses {
+    /// Who may have events put where.
+    pub(super) permissions: Arc<EventBusPermissions>,
+    /// What roles ask for.
+    pub(super) external_ids: Arc<ExternalIds>,
+    /// Speaks to them.
+    pub(super) destination: Arc<dyn Destination>,
 }
 
-/// Speaks to the buses.
-#[cfg(feature = "aws")]
-pub(super) fn event_bus(
-    config: &Config,
-    access: &Arc<EventBusAccess>,
-    aws: &Arc<AwsClients>,
-    tasks: &Tasks,
-) -> Arc<dyn Destination> {
-    Arc::new(EventBusDestination::new(EventBusParts {
-        access: Arc::clone(access),
-        aws: Arc::clone(aws),
-        issuer: config.issuer.clone(),
-        timeout: config.delivery.timeout.0,
-        tasks: tasks.clone(),
-    }))
+/// What builds of every kind have.
+type Known = (Arc<EventBusPermissions>, Arc<ExternalIds>);
+
+impl EventBuses {
+    /// The operator's list and the external ids that were made before; nothing is put on buses that
+    /// the gateway reads from.
+    pub(super) async fn known(
+        config: &Config,
+        read: Vec<EventBusArn>,
+        (store, entropy): (&Store, &Arc<dyn Entropy>),
+    ) -> Result<Known, LogError> {
+        let ids = Arc::new(ExternalIds::new(Arc::clone(&store.registry), Arc::clone(entropy)));
+        ids.load().await?;
+        Ok((Arc::new(config.delivery.event_bus_permissions(read)), ids))
+    }
+
+    /// Puts them together.
+    #[cfg(feature = "aws")]
+    pub(super) fn new(
+        config: &Config,
+        (permissions, external_ids): Known,
+        aws: &Arc<AwsClients>,
+        tasks: &Tasks,
+    ) -> Self {
+        let destination = Arc::new(EventBusDestination::new(EventBusParts {
+            permissions: Arc::clone(&permissions),
+            external_ids: Arc::clone(&external_ids),
+            aws: Arc::clone(aws),
+            issuer: config.issuer.clone(),
+            timeout: config.delivery.timeout.0,
+            tasks: tasks.clone(),
+        }));
+        Self { permissions, external_ids, destination }
+    }
+
+    /// Puts them together in a build that speaks to none.
+    #[cfg(not(feature = "aws"))]
+    pub(super) fn absent((permissions, external_ids): Known) -> Self {
+        Self { permissions, external_ids, destination: Arc::new(NoEventBuses) }
+    }
 }

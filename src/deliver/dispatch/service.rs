@@ -11,7 +11,7 @@ use crate::deliver::attempt::{Sealer, SealerError};
 use crate::deliver::dispatch::oldest::Oldest;
 use crate::deliver::dispatch::{Dispatch, WorkerHandle, WrongNonce};
 use crate::deliver::limits::Flow;
-use crate::deliver::sink::{EventBusAccess, ExternalIds};
+use crate::deliver::sink::{EventBusPermissions, ExternalIds};
 use crate::deliver::worker::{SequenceReader, WorkerStanding};
 use crate::egress::Egress;
 use crate::event::{Blame, EventId, Fault, SubscriptionId};
@@ -59,7 +59,8 @@ pub struct SubscriptionService {
     pub(in crate::deliver) dispatch: Arc<Dispatch>,
     sealer: Arc<Sealer>,
     egress: Arc<Egress>,
-    event_buses: Arc<EventBusAccess>,
+    event_buses: Arc<EventBusPermissions>,
+    external_ids: Arc<ExternalIds>,
     pub(super) data_key: Arc<DataKey>,
     pub(in crate::deliver) store: Store,
     reader: SequenceReader,
@@ -86,7 +87,9 @@ pub struct SubscriptionServiceParts {
     /// Judges addresses.
     pub egress: Arc<Egress>,
     /// Judges event buses.
-    pub event_buses: Arc<EventBusAccess>,
+    pub event_buses: Arc<EventBusPermissions>,
+    /// What their roles ask for.
+    pub external_ids: Arc<ExternalIds>,
     /// Encrypts the credentials of sinks.
     pub data_key: Arc<DataKey>,
     /// Everything that is kept.
@@ -107,6 +110,7 @@ impl SubscriptionService {
             sealer: parts.sealer,
             egress: parts.egress,
             event_buses: parts.event_buses,
+            external_ids: parts.external_ids,
             reader: SequenceReader::new(Arc::clone(&store.log), Arc::clone(&store.state)),
             oldest: Oldest::default(),
             data_key: parts.data_key,
@@ -206,14 +210,14 @@ impl SubscriptionService {
     /// Whoever owns a bus is shown the external id with the subscription.
     async fn make_external_id(&self, document: &SubscriptionDocument) -> Result<(), LogError> {
         if document.protocol == Protocol::EventBridge {
-            self.external_ids().of(&document.consumer).await?;
+            self.external_ids.of(&document.consumer).await?;
         }
         Ok(())
     }
 
     /// What roles of consumers ask for that the gateway takes.
     pub fn external_ids(&self) -> &ExternalIds {
-        self.event_buses.external_ids()
+        &self.external_ids
     }
 
     fn new_id(&self) -> Result<SubscriptionId, SubscriptionError> {

@@ -25,8 +25,8 @@ pub use destination::{
 pub use destinations::Destinations;
 #[cfg(not(feature = "aws"))]
 pub use event_bus::NoEventBuses;
-pub use event_bus::{EventBusAccess, EventBusPermission, ExternalIds};
 #[cfg(feature = "aws")]
 pub use event_bus::{EventBusDestination, EventBusParts};
+pub use event_bus::{EventBusPermission, EventBusPermissions, ExternalIds};
 #[cfg(test)]
 pub use http::HttpDestination;

@@ -14,8 +14,8 @@ use crate::deliver::handshake::{Handshakes, HandshakesParts};
 use crate::deliver::limits::{Allowance, BacklogLimit, BreakerConfig, OperatorLimits, Sinks};
 use crate::deliver::outcome::{DeliverySignal, DeliverySignals, HandshakeConfig};
 use crate::deliver::sink::{
-    Batch, BatchLimit, ChallengeAnswer, ChallengeError, Destination, Destinations, Parcel,
-    SinkAnswer, SinkTarget,
+    ChallengeAnswer, ChallengeError, Destination, Destinations, EventBusPermissions, ExternalIds,
+    Parcel, SinkAnswer, SinkTarget,
 };
 use crate::deliver::tests::stage::{Recorder, Stage, until};
 use crate::deliver::worker::DeliveryContext;
@@ -44,11 +44,7 @@ impl Silent {
 
 #[async_trait]
 impl Destination for Silent {
-    fn limit(&self) -> BatchLimit {
-        BatchLimit::ONE_EVENT
-    }
-
-    async fn deliver(&self, _: Batch) -> Vec<SinkAnswer> {
+    async fn deliver(&self, _: &Arc<SinkTarget>, _: Parcel) -> SinkAnswer {
         panic!("no event is sent before the sink has proved itself")
     }
 
@@ -96,18 +92,25 @@ impl Working {
             pause_after: Duration::from_hours(5 * 24),
         };
         let dispatch = Arc::new(Dispatch::new(context, stage.log.head()));
+        let ids =
+            Arc::new(ExternalIds::new(Arc::clone(&stage.log) as _, Arc::clone(&entropy) as _));
         let service = Arc::new(SubscriptionService::new(SubscriptionServiceParts {
             subscriptions: Subscriptions::new(Arc::clone(&stage.log) as _, Arc::clone(&clock) as _),
             dispatch: Arc::clone(&dispatch),
             sealer: Arc::clone(&stage.sealer),
             egress: Arc::new(Egress::new(EgressConfig::loopback())),
+            event_buses: Arc::new(EventBusPermissions::new(Vec::new(), Vec::new())),
+            external_ids: ids,
             data_key: Arc::new(DataKey::generate(&SeededEntropy::new(3))),
             store,
             clock: Arc::clone(&clock) as _,
             entropy: Arc::clone(&entropy) as _,
         }));
         let handshake = Handshake {
-            destinations: Arc::new(Destinations { http: Arc::clone(&sink) as _ }),
+            destinations: Arc::new(Destinations {
+                http: Arc::clone(&sink) as _,
+                event_bus: Arc::clone(&sink) as _,
+            }),
             sealer: Arc::clone(&stage.sealer),
             issuer: "https://gw.example/".parse().unwrap(),
             timeout: Duration::from_secs(1),

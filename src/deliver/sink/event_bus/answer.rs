@@ -2,6 +2,7 @@
 
 use std::error::Error;
 
+use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_eventbridge::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_eventbridge::operation::put_events::{PutEventsError, PutEventsOutput};
 use aws_sdk_eventbridge::types::PutEventsResultEntry;
@@ -102,7 +103,7 @@ pub(super) fn of_error(error: &PutError, role: Option<&RoleArn>) -> SinkAnswer {
     if let Some(refused) = EgressRefusal::among_causes(error) {
         return SinkAnswer::failed(AttemptFailure::Refused, &refused.to_string());
     }
-    if let Some(refused) = role_refusal(error) {
+    if let Some(refused) = cause_of::<AssumeRoleError>(error) {
         let role = role.map(RoleArn::as_str).unwrap_or_default();
         let problem = match refused.code() {
             Some("AccessDenied") | None => format!(
@@ -111,6 +112,10 @@ pub(super) fn of_error(error: &PutError, role: Option<&RoleArn>) -> SinkAnswer {
             ),
             Some(code) => format!("the role {role} is not given to the gateway: {code}"),
         };
+        return SinkAnswer::failed(AttemptFailure::Authorization, &problem);
+    }
+    if cause_of::<CredentialsError>(error).is_some() {
+        let problem = format!("the gateway has no credentials for AWS: {}", innermost(error));
         return SinkAnswer::failed(AttemptFailure::Authorization, &problem);
     }
     match error {
@@ -125,10 +130,6 @@ pub(super) fn of_error(error: &PutError, role: Option<&RoleArn>) -> SinkAnswer {
         }
         SdkError::DispatchFailure(failure) if failure.is_io() => {
             SinkAnswer::failed(AttemptFailure::Connect, &innermost(error))
-        }
-        SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => {
-            let problem = "the gateway has no credentials for AWS";
-            SinkAnswer::failed(AttemptFailure::Authorization, problem)
         }
         _ => SinkAnswer::failed(AttemptFailure::Broken, &innermost(error)),
     }
@@ -146,8 +147,8 @@ fn answer(code: &str, message: &str, status: Option<u16>) -> SinkAnswer {
     SinkAnswer { status, detail: detail.into(), ..SinkAnswer::new(kind) }
 }
 
-/// How STS refused a role, if it did.
-fn role_refusal<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a AssumeRoleError> {
+/// The cause of this kind, if there is one.
+fn cause_of<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     causes(error).find_map(|cause| cause.downcast_ref())
 }
 

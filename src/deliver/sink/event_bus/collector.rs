@@ -107,3 +107,86 @@ impl Gathering {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deliver::sink::event_bus::entry::MOST_BYTES;
+    use crate::deliver::sink::event_bus::entry::tests::parcel;
+
+    /// Something to gather from, and the sending half.
+    fn gathering() -> (Gathering, mpsc::Sender<WaitingEntry>) {
+        let (queue, waiting) = mpsc::channel(MOST_WAITING);
+        (Gathering { waiting, next: Vec::new(), stop: CancellationToken::new() }, queue)
+    }
+
+    /// An entry whose token is so long, and where its answer comes.
+    fn waiting(length: usize) -> (WaitingEntry, oneshot::Receiver<SinkAnswer>) {
+        let entry = BusEntry::new(parcel("A", "t".repeat(length)), "a".to_owned()).ok().unwrap();
+        let (answer, answered) = oneshot::channel();
+        (WaitingEntry { entry, answer }, answered)
+    }
+
+    /// Hands one over.
+    fn hand_over(
+        queue: &mpsc::Sender<WaitingEntry>,
+        length: usize,
+    ) -> oneshot::Receiver<SinkAnswer> {
+        let (entry, answered) = waiting(length);
+        queue.try_send(entry).ok().unwrap();
+        answered
+    }
+
+    #[tokio::test]
+    async fn what_waits_travels_in_tens_and_in_its_order() {
+        let (mut gathering, queue) = gathering();
+        let _answers: Vec<_> = (0..23).map(|length| hand_over(&queue, length)).collect();
+        let mut sizes = Vec::new();
+
+        for count in [10, 10, 3] {
+            let batch = gathering.batch().await.unwrap();
+            assert_eq!(batch.len(), count);
+            sizes.extend(batch.iter().map(|one| one.entry.bytes()));
+        }
+
+        assert!(sizes.is_sorted(), "{sizes:?}");
+    }
+
+    #[tokio::test]
+    async fn a_call_ends_before_it_is_too_large_and_what_is_left_comes_first() {
+        let (mut gathering, queue) = gathering();
+        let _answers: Vec<_> =
+            [500_000, 500_000, 500_000, 1].map(|length| hand_over(&queue, length)).into();
+
+        let (first, second) = (gathering.batch().await.unwrap(), gathering.batch().await.unwrap());
+
+        assert_eq!((first.len(), second.len()), (2, 2));
+        for batch in [first, second] {
+            assert!(batch.iter().map(|one| one.entry.bytes()).sum::<usize>() <= MOST_BYTES);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_not_sent() {
+        let (mut gathering, queue) = gathering();
+        let gone = hand_over(&queue, 1);
+        drop(gone);
+        let _answer = hand_over(&queue, 2);
+
+        let batch = gathering.batch().await.unwrap();
+
+        assert_eq!(batch.len(), 1);
+        assert!(!batch[0].answer.is_closed());
+    }
+
+    #[tokio::test]
+    async fn at_the_end_what_was_handed_over_is_sent_and_then_nothing() {
+        let (mut gathering, queue) = gathering();
+        let _answer = hand_over(&queue, 1);
+        gathering.stop.cancel();
+
+        assert_eq!(gathering.batch().await.unwrap().len(), 1);
+        assert!(gathering.batch().await.is_none());
+        assert!(queue.send(waiting(1).0).await.is_err(), "who comes later sends alone");
+    }
+}

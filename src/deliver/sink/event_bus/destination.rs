@@ -14,7 +14,7 @@ use crate::deliver::sink::event_bus::collector::Collector;
 use crate::deliver::sink::event_bus::entry::BusEntry;
 use crate::deliver::sink::{
     AnswerKind, AttemptFailure, ChallengeAnswer, ChallengeError, ChallengeRefusal, Destination,
-    EventBusAccess, Parcel, SinkAnswer, SinkTarget,
+    EventBusPermissions, ExternalIds, Parcel, SinkAnswer, SinkTarget,
 };
 use crate::event::EventBusArn;
 use crate::subscriptions::Challenge;
@@ -30,7 +30,9 @@ pub struct EventBusDestination {
 /// The parts of a destination.
 pub struct EventBusParts {
     /// Who may have events put where.
-    pub access: Arc<EventBusAccess>,
+    pub permissions: Arc<EventBusPermissions>,
+    /// What their roles ask for.
+    pub external_ids: Arc<ExternalIds>,
     /// Speak to AWS.
     pub aws: Arc<AwsClients>,
     /// The gateway's own address, below which subscriptions are named.
@@ -67,12 +69,12 @@ impl EventBusDestination {
         let bus: EventBusArn =
             target.sink.as_str().parse().map_err(|error| refused(format!("{error}")))?;
         // The operator may have changed the list since the subscription was made.
-        let permission = self.parts.access.permission(&target.consumer, &bus);
+        let permission = self.parts.permissions.permission(&target.consumer, &bus);
         let permission = permission.map_err(|refusal| refused(refusal.to_string()))?;
         let role = match &permission.role {
             None => None,
             Some(arn) => {
-                let id = self.parts.access.external_ids().of(&target.consumer).await;
+                let id = self.parts.external_ids.of(&target.consumer).await;
                 let id = id.map_err(|error| {
                     let problem = error_chain(&error).to_string();
                     SinkAnswer::failed(AttemptFailure::Authorization, &problem)

@@ -5,13 +5,12 @@
 //! one bus gather while calls are in flight, and travel together, ten at the most.
 //!
 //! **Invariants:** nobody borrows another's role. A bus and the role to take for it come from the
-//! operator's list ([`EventBusAccess`]) and are named there for one consumer; the external id that
+//! operator's list ([`EventBusPermissions`]) and are named there for one consumer; the external id that
 //! the role's owner asks for is of the gateway's making ([`ExternalIds`]). A bus that the gateway
 //! reads from gets nothing.
 
 #[cfg(not(feature = "aws"))]
 mod absent;
-mod access;
 #[cfg(feature = "aws")]
 mod answer;
 #[cfg(feature = "aws")]
@@ -23,10 +22,11 @@ mod destination;
 #[cfg(feature = "aws")]
 mod entry;
 mod external_ids;
+mod permissions;
 
 #[cfg(not(feature = "aws"))]
 pub use absent::NoEventBuses;
-pub use access::{EventBusAccess, EventBusPermission};
 #[cfg(feature = "aws")]
 pub use destination::{EventBusDestination, EventBusParts};
 pub use external_ids::ExternalIds;
+pub use permissions::{EventBusPermission, EventBusPermissions};

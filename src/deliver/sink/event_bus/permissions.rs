@@ -1,11 +1,8 @@
 //! Who may have events put on which bus, by the operator's word.
 
-use std::sync::Arc;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::deliver::sink::ExternalIds;
 use crate::event::{ConsumerId, EventBusArn, RoleArn};
 use crate::subscriptions::{Invalid, Protocol, SubscriptionDocument, SubscriptionError};
 
@@ -38,27 +35,17 @@ pub(super) enum EventBusRefusal {
     Read,
 }
 
-/// The operator's list, and the external ids that go with its roles.
-pub struct EventBusAccess {
+/// The operator's list.
+pub struct EventBusPermissions {
     permissions: Vec<EventBusPermission>,
     /// The buses that the gateway reads from.
     read: Vec<EventBusArn>,
-    external_ids: Arc<ExternalIds>,
 }
 
-impl EventBusAccess {
+impl EventBusPermissions {
     /// Allows what this list allows, but for buses that the gateway reads from.
-    pub const fn new(
-        permissions: Vec<EventBusPermission>,
-        read: Vec<EventBusArn>,
-        external_ids: Arc<ExternalIds>,
-    ) -> Self {
-        Self { permissions, read, external_ids }
-    }
-
-    /// The external ids of consumers.
-    pub const fn external_ids(&self) -> &Arc<ExternalIds> {
-        &self.external_ids
+    pub const fn new(permissions: Vec<EventBusPermission>, read: Vec<EventBusArn>) -> Self {
+        Self { permissions, read }
     }
 
     /// Checks that a document names a bus of its consumer's, if it names one.
@@ -101,25 +88,18 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::ambient::{ManualClock, SeededEntropy};
-    use crate::event::Timestamp;
-    use crate::eventlog::{LogLimits, MemoryLog};
 
     const PARTNER: &str = "arn:aws:events:eu-west-1:444455556666:event-bus/partner";
     const OWN: &str = "arn:aws:events:eu-west-1:111122223333:event-bus/eda-demo";
 
-    fn access() -> EventBusAccess {
-        let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
-        let entropy = Arc::new(SeededEntropy::new(1));
-        let log = MemoryLog::new(LogLimits::default(), clock, Arc::clone(&entropy) as _);
+    fn listed() -> EventBusPermissions {
         let permission = |consumer: &str, bus: &str| EventBusPermission {
             consumer: consumer.parse().unwrap(),
             bus: bus.parse().unwrap(),
             role: Some("arn:aws:iam::444455556666:role/deliver".parse().unwrap()),
         };
         let permissions = vec![permission("ledger", PARTNER), permission("ledger", OWN)];
-        let external_ids = Arc::new(ExternalIds::new(log, entropy));
-        EventBusAccess::new(permissions, vec![OWN.parse().unwrap()], external_ids)
+        EventBusPermissions::new(permissions, vec![OWN.parse().unwrap()])
     }
 
     fn document(consumer: &str, bus: &str) -> SubscriptionDocument {
@@ -131,7 +111,7 @@ mod tests {
     }
 
     fn refusal(consumer: &str, bus: &str) -> String {
-        match access().check(&document(consumer, bus)) {
+        match listed().check(&document(consumer, bus)) {
             Err(SubscriptionError::Invalid(Invalid { pointer, problem })) => {
                 assert_eq!(pointer, if cfg!(feature = "aws") { "/sink" } else { "/protocol" });
                 problem
@@ -143,7 +123,7 @@ mod tests {
     #[test]
     #[cfg(feature = "aws")]
     fn a_consumer_names_only_buses_that_are_listed_for_it() {
-        access().check(&document("ledger", PARTNER)).unwrap();
+        listed().check(&document("ledger", PARTNER)).unwrap();
 
         let foreign = refusal("shop", PARTNER);
         assert!(foreign.contains("has not listed this bus for the consumer `shop`"), "{foreign}");
@@ -169,6 +149,6 @@ mod tests {
         let mut document = document("shop", "https://shop.example");
         document.protocol = Protocol::Http;
 
-        access().check(&document).unwrap();
+        listed().check(&document).unwrap();
     }
 }
