@@ -21,6 +21,7 @@ mod a_failing_consumer_costs_only_itself;
 mod a_full_disk_is_survived;
 mod a_gap_shows;
 mod a_handshake_is_durable;
+mod a_queue_is_a_source;
 mod a_receipt_proves_delivery;
 mod a_push_is_signed;
 mod a_repeat_is_recognised;

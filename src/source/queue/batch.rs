@@ -51,6 +51,9 @@ impl QueueIntake {
             outcomes = self.settle(batch) => outcomes,
             never = self.keep_invisible(sqs, batch) => match never {},
         };
+        if outcomes.contains(&QueueOutcome::Own) {
+            self.tell_of_own();
+        }
         for outcome in &outcomes {
             self.count(Metric::QueueOutcomes, outcome.text()).increment();
         }
@@ -124,10 +127,7 @@ impl QueueIntake {
                     }
                     events.push((*at, *received));
                 }
-                QueueReading::Own => {
-                    self.tell_of_own();
-                    outcomes.push((*at, QueueOutcome::Own));
-                }
+                QueueReading::Own => outcomes.push((*at, QueueOutcome::Own)),
                 QueueReading::Unreadable(unparsed) => bytes.push((*at, *unparsed)),
             }
         }
