@@ -15,7 +15,7 @@ const ROLE: &str = "arn:aws:iam::444455556666:role/sealway-deliver";
 const GATEWAY: &str = "arn:aws:iam::111122223333:user/AKIAGATEWAY";
 
 /// AWS with a queue, a bus and a role; a gateway that makes external ids; and the file that names them.
-struct Clinic {
+struct AwsBesideGateway {
     stub: AwsStub,
     gateway: TestGateway,
     key: String,
@@ -48,7 +48,7 @@ impl Found {
     }
 }
 
-impl Clinic {
+impl AwsBesideGateway {
     async fn open() -> Self {
         let (stub, gateway) = (AwsStub::start().await, TestGateway::start().await);
         let queue = stub.queue(QUEUE);
@@ -101,10 +101,10 @@ impl Clinic {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_call_is_told_with_who_called_and_nothing_is_changed() {
-    let clinic = Clinic::open().await;
-    clinic.queue.send(StubMessage::new("{}"));
+    let aws = AwsBesideGateway::open().await;
+    aws.queue.send(StubMessage::new("{}"));
 
-    let found = clinic.ask(&[]).await;
+    let found = aws.ask(&[]).await;
 
     assert_eq!(found.code, 0, "{:#?}", found.findings);
     let identity = found.of("sts:GetCallerIdentity", "");
@@ -117,7 +117,7 @@ async fn each_call_is_told_with_who_called_and_nothing_is_changed() {
     assert!(taken["answer"].as_str().unwrap().ends_with("with an external id"), "{taken}");
     let bus = found.of("events:DescribeEventBus", BUS);
     assert_eq!((&bus["outcome"], &bus["identity"]), (&"good".into(), &ROLE.into()));
-    let calls = clinic.stub.calls();
+    let calls = aws.stub.calls();
     let reads = [
         "GetCallerIdentity",
         "GetQueueUrl",
@@ -132,16 +132,16 @@ async fn each_call_is_told_with_who_called_and_nothing_is_changed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_tried_on_demand_is_harmless() {
-    let clinic = Clinic::open().await;
-    clinic.queue.send(StubMessage::new(r#"{"a":1}"#));
+    let aws = AwsBesideGateway::open().await;
+    aws.queue.send(StubMessage::new(r#"{"a":1}"#));
 
-    let found = clinic.ask(&["--receive", "--put"]).await;
+    let found = aws.ask(&["--receive", "--put"]).await;
 
     assert_eq!(found.code, 0, "{:#?}", found.findings);
     let received = found.of("sqs:ReceiveMessage", QUEUE);
     assert_eq!(received["answer"], "a message of 7 bytes");
-    assert_eq!(clinic.queue.counts().visible, 1, "it is visible again at once");
-    let entries = clinic.stub.bus(BUS).entries();
+    assert_eq!(aws.queue.counts().visible, 1, "it is visible again at once");
+    let entries = aws.stub.bus(BUS).entries();
     assert_eq!(entries.len(), 1);
     assert_eq!((&*entries[0].source, &*entries[0].detail_type), ("sealway", "Sealway Doctor"));
     assert_eq!(entries[0].principal, ROLE);
@@ -149,11 +149,11 @@ async fn what_is_tried_on_demand_is_harmless() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_refusal_is_told_with_its_code_and_what_to_do() {
-    let clinic = Clinic::open().await;
-    clinic.stub.role(ROLE).with_external_id("of another");
-    clinic.stub.fail("GetQueueUrl", [AwsFault::throttled(), AwsFault::access_denied()]);
+    let aws = AwsBesideGateway::open().await;
+    aws.stub.role(ROLE).with_external_id("of another");
+    aws.stub.fail("GetQueueUrl", [AwsFault::throttled(), AwsFault::access_denied()]);
 
-    let found = clinic.ask(&[]).await;
+    let found = aws.ask(&[]).await;
 
     assert_eq!(found.code, 1);
     let throttled = found.of("sqs:GetQueueUrl", QUEUE);
@@ -163,16 +163,16 @@ async fn each_refusal_is_told_with_its_code_and_what_to_do() {
     found.assert(("sqs:GetQueueUrl", DEAD), "bad", "policy of this identity");
     found.assert(("sts:AssumeRole", ROLE), "bad", "trust policy");
     found.assert(("events:DescribeEventBus", BUS), "not-made", "mend the role first");
-    let calls = clinic.stub.calls_of("GetQueueUrl");
+    let calls = aws.stub.calls_of("GetQueueUrl");
     assert_eq!(calls.len(), 2, "nothing is asked twice");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_permission_that_only_doctor_needs_may_be_missing() {
-    let clinic = Clinic::open().await;
-    clinic.stub.fail("DescribeEventBus", [AwsFault::access_denied()]);
+    let aws = AwsBesideGateway::open().await;
+    aws.stub.fail("DescribeEventBus", [AwsFault::access_denied()]);
 
-    let found = clinic.ask(&["--put"]).await;
+    let found = aws.ask(&["--put"]).await;
 
     found.assert(("events:DescribeEventBus", BUS), "bad", "nothing but this look needs it");
     found.assert(("events:PutEvents", BUS), "good", "");
@@ -180,16 +180,16 @@ async fn a_permission_that_only_doctor_needs_may_be_missing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_credentials_a_network_or_a_gateway_it_says_which_is_missing() {
-    let clinic = Clinic::open().await;
+    let aws = AwsBesideGateway::open().await;
     let run = |mut command: std::process::Command| {
         let ended = command.output().unwrap();
         assert_eq!(ended.status.code(), Some(1));
         String::from_utf8(ended.stdout).unwrap()
     };
-    let (mut alone, mut nobody) = (clinic.command(&[]), clinic.command(&[]));
+    let (mut alone, mut nobody) = (aws.command(&[]), aws.command(&[]));
     alone.env("SEALWAY_GATEWAY", "http://127.0.0.1:9");
     nobody.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY");
-    nobody.env("HOME", clinic.directory.path());
+    nobody.env("HOME", aws.directory.path());
     let (alone, nobody) =
         tokio::task::spawn_blocking(move || (run(alone), run(nobody))).await.unwrap();
 
@@ -198,10 +198,10 @@ async fn without_credentials_a_network_or_a_gateway_it_says_which_is_missing() {
     assert!(nobody.contains("✗ sts:GetCallerIdentity"), "{nobody}");
     assert!(nobody.contains("→ there are no credentials"), "{nobody}");
 
-    let file = clinic.directory.path().join("gateway.yaml");
+    let file = aws.directory.path().join("gateway.yaml");
     let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, text.replace(clinic.stub.url(), "http://127.0.0.1:9")).unwrap();
-    let lost = clinic.command(&[]);
+    fs::write(&file, text.replace(aws.stub.url(), "http://127.0.0.1:9")).unwrap();
+    let lost = aws.command(&[]);
     let lost = tokio::task::spawn_blocking(move || run(lost)).await.unwrap();
     assert!(lost.contains("→ look at the network, at `aws.endpoint-url`"), "{lost}");
 }

@@ -74,6 +74,7 @@ mod the_aws_stub_is_honest;
 mod the_clock_can_jump;
 mod the_command_line_operates;
 mod the_consumers_guide;
+mod the_demo_on_aws_holds;
 mod the_power_may_fail;
 mod the_settings_are_described;
 mod what_only_fails_is_paused;

@@ -129,10 +129,10 @@ impl Stage {
         self.active(&id).await
     }
 
-    /// Whether the gateway refuses a subscription.
-    pub async fn refuses(&self, document: &Value) -> bool {
+    /// What the gateway says where it refuses a subscription; nothing if it takes it.
+    pub async fn refusal_of(&self, document: &Value) -> Option<String> {
         let created = self.admin.call(Method::POST, "/subscriptions", Some(document)).await;
-        created.is_err_and(|refused| refused.is_input())
+        created.err().map(|refused| refused.to_string())
     }
 
     async fn create(&self, document: &Value) -> anyhow::Result<String> {

@@ -4,21 +4,21 @@ use aws_sdk_eventbridge::Client;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
 
 use crate::aws::AwsRole;
-use crate::cli::aws::doctor::finding::Finding;
-use crate::cli::aws::doctor::practice::Practice;
+use crate::cli::aws::doctor::calls::AwsCalls;
+use crate::cli::aws::doctor::finding::CallFinding;
 use crate::cli::aws::doctor::refusal::CallRefusal;
 use crate::event::{EventBusArn, OWN_SOURCE};
 
 /// The detail-type of the event that `--put` puts: no consumer's rule asks for it.
 const DETAIL_TYPE: &str = "Sealway Doctor";
 
-impl Practice {
+impl AwsCalls {
     /// Asks for a bus and, if it is to, puts one event on it.
     pub async fn bus(
         &self,
         bus: &EventBusArn,
         (role, puts): (Option<&AwsRole>, bool),
-    ) -> Vec<Finding> {
+    ) -> Vec<CallFinding> {
         let (name, place) = (bus.as_str(), (bus.region(), role));
         let client = Client::new(&self.sdk_config(bus.region(), role).await);
         let finding = self.finding("events:DescribeEventBus", name, place);
@@ -34,7 +34,7 @@ impl Practice {
     }
 }
 
-async fn put(client: &Client, bus: &str, finding: Finding) -> Finding {
+async fn put(client: &Client, bus: &str, finding: CallFinding) -> CallFinding {
     let entry = PutEventsRequestEntry::builder()
         .event_bus_name(bus)
         .source(OWN_SOURCE)

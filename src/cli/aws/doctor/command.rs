@@ -1,8 +1,8 @@
 //! Goes through the gateway file, call by call.
 
 use crate::aws::AwsRole;
-use crate::cli::aws::doctor::finding::{Finding, Outcome};
-use crate::cli::aws::doctor::practice::Practice;
+use crate::cli::aws::doctor::calls::AwsCalls;
+use crate::cli::aws::doctor::finding::CallFinding;
 use crate::cli::aws::doctor::queues::QueueDuty;
 use crate::cli::aws::external_id::external_id;
 use crate::cli::{CommandResult, Context, Exit, Failure};
@@ -31,37 +31,36 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
              nothing to call"
         )));
     };
-    let mut told = Told { context, findings: Vec::new() };
-    let mut practice = Practice::new(&config);
-    told.all(vec![practice.identify(region).await]);
+    let mut report = CallReport { context, findings: Vec::new() };
+    let mut calls = AwsCalls::new(&config);
+    report.tell(vec![calls.identify(region).await]);
     for queue in queues {
-        queue_of(&practice, queue, args, &mut told).await;
+        queue_of(&calls, queue, args, &mut report).await;
     }
     for permission in buses {
-        bus_of(&practice, permission, args, &mut told).await;
+        bus_of(&calls, permission, args, &mut report).await;
     }
-    let findings = told.findings;
+    let findings = report.findings;
     if context.output().is_json() {
         context.output().document(&findings);
     }
-    let is_well = |one: &Finding| matches!(one.outcome, Outcome::Good | Outcome::Warning);
-    Ok(if findings.iter().all(is_well) { Exit::Done } else { Exit::No })
+    Ok(if findings.iter().all(CallFinding::is_well) { Exit::Done } else { Exit::No })
 }
 
 /// The findings so far; people see each when it is made, because calls may take a while.
-struct Told<'a> {
+struct CallReport<'a> {
     context: &'a Context,
-    findings: Vec<Finding>,
+    findings: Vec<CallFinding>,
 }
 
-impl Told<'_> {
+impl CallReport<'_> {
     /// Tells of findings; says whether all are well.
-    fn all(&mut self, findings: Vec<Finding>) -> bool {
+    fn tell(&mut self, findings: Vec<CallFinding>) -> bool {
         let mut is_well = true;
         for finding in findings {
-            is_well &= matches!(finding.outcome, Outcome::Good | Outcome::Warning);
+            is_well &= finding.is_well();
             if !self.context.output().is_json() {
-                self.context.output().item(&finding, Finding::in_words);
+                self.context.output().item(&finding, CallFinding::in_words);
             }
             self.findings.push(finding);
         }
@@ -74,55 +73,51 @@ fn first_region(config: &Config) -> Option<&str> {
     queue.or_else(|| config.delivery.event_buses.first().map(|one| one.bus.region()))
 }
 
-async fn queue_of(practice: &Practice, queue: &QueueSource, args: &Args, told: &mut Told<'_>) {
+async fn queue_of(calls: &AwsCalls, queue: &QueueSource, args: &Args, report: &mut CallReport<'_>) {
     let role = queue.role.clone().map(|arn| AwsRole { arn, external_id: None });
     if let Some(role) = &role
-        && !told.all(vec![practice.take(role, queue.arn.region()).await])
+        && !report.tell(vec![calls.take(role, queue.arn.region()).await])
     {
-        let finding = practice.finding(
-            "sqs:GetQueueUrl",
-            queue.arn.as_str(),
-            (queue.arn.region(), Some(role)),
-        );
-        told.all(vec![finding.not_made("the role was not given", "mend the role first")]);
+        let finding =
+            calls.finding("sqs:GetQueueUrl", queue.arn.as_str(), (queue.arn.region(), Some(role)));
+        report.tell(vec![finding.not_made("the role was not given", "mend the role first")]);
         return;
     }
     let how = (role.as_ref(), args.receive);
-    told.all(practice.queue(&queue.arn, QueueDuty::Inbox, how).await);
+    report.tell(calls.queue(&queue.arn, QueueDuty::Inbox, how).await);
     if let Some(dead) = &queue.dead_letter_queue {
-        told.all(practice.queue(dead, QueueDuty::DeadLetters, (role.as_ref(), false)).await);
+        report.tell(calls.queue(dead, QueueDuty::DeadLetters, (role.as_ref(), false)).await);
     }
 }
 
 async fn bus_of(
-    practice: &Practice,
+    calls: &AwsCalls,
     permission: &EventBusPermission,
     args: &Args,
-    told: &mut Told<'_>,
+    report: &mut CallReport<'_>,
 ) {
     let (bus, region) = (&permission.bus, permission.bus.region());
     let role = match &permission.role {
         None => None,
-        Some(arn) => match external_id(&permission.consumer, told.context).await {
+        Some(arn) => match external_id(&permission.consumer, report.context).await {
             Ok(id) => Some(AwsRole { arn: arn.clone(), external_id: Some(id) }),
             Err(failure) => {
-                let finding = practice.finding("sts:AssumeRole", arn.as_str(), (region, None));
+                let finding = calls.finding("sts:AssumeRole", arn.as_str(), (region, None));
                 let why =
                     format!("the external id of {} is not known: {failure}", permission.consumer);
                 let advice =
                     "start the gateway, and name it with --gateway and a key with --caller-key";
-                told.all(vec![finding.not_made(why, advice)]);
+                report.tell(vec![finding.not_made(why, advice)]);
                 return;
             }
         },
     };
     if let Some(role) = &role
-        && !told.all(vec![practice.take(role, region).await])
+        && !report.tell(vec![calls.take(role, region).await])
     {
-        let finding =
-            practice.finding("events:DescribeEventBus", bus.as_str(), (region, Some(role)));
-        told.all(vec![finding.not_made("the role was not given", "mend the role first")]);
+        let finding = calls.finding("events:DescribeEventBus", bus.as_str(), (region, Some(role)));
+        report.tell(vec![finding.not_made("the role was not given", "mend the role first")]);
         return;
     }
-    told.all(practice.bus(bus, (role.as_ref(), args.put)).await);
+    report.tell(calls.bus(bus, (role.as_ref(), args.put)).await);
 }

@@ -8,7 +8,7 @@ use crate::cli::aws::doctor::refusal::CallRefusal;
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Outcome {
+pub enum CallOutcome {
     /// It was answered, and what it says is well.
     Good,
     /// It was answered, and something is better mended.
@@ -22,7 +22,7 @@ pub enum Outcome {
 /// What was called, and what was answered.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub struct Finding {
+pub struct CallFinding {
     /// The operation: `sqs:GetQueueUrl`.
     pub call: &'static str,
     /// What it is about, mostly an ARN.
@@ -35,7 +35,7 @@ pub struct Finding {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: CallOutcome,
     /// The error's code, as AWS sent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
@@ -46,10 +46,10 @@ pub struct Finding {
     pub advice: Option<String>,
 }
 
-impl Finding {
+impl CallFinding {
     /// It was answered with this.
     pub fn good(mut self, answer: impl Into<String>) -> Self {
-        self.outcome = Outcome::Good;
+        self.outcome = CallOutcome::Good;
         self.answer = answer.into();
         self
     }
@@ -57,7 +57,7 @@ impl Finding {
     /// It was answered, and this is better mended.
     pub fn but(mut self, problems: &[String]) -> Self {
         if !problems.is_empty() {
-            self.outcome = Outcome::Warning;
+            self.outcome = CallOutcome::Warning;
             self.advice = Some(problems.join("; "));
         }
         self
@@ -66,7 +66,7 @@ impl Finding {
     /// It was refused.
     pub fn bad(mut self, refusal: CallRefusal) -> Self {
         self.advice = advice(self.call, &refusal).map(str::to_owned);
-        self.outcome = Outcome::Bad;
+        self.outcome = CallOutcome::Bad;
         self.answer = refusal.message;
         self.code = refusal.code;
         self
@@ -74,26 +74,31 @@ impl Finding {
 
     /// It was not made, for this reason.
     pub fn not_made(mut self, why: impl Into<String>, advice: &str) -> Self {
-        self.outcome = Outcome::NotMade;
+        self.outcome = CallOutcome::NotMade;
         self.answer = why.into();
         self.advice = Some(advice.to_owned());
         self
     }
 
+    /// Whether the call was answered, and well enough.
+    pub const fn is_well(&self) -> bool {
+        matches!(self.outcome, CallOutcome::Good | CallOutcome::Warning)
+    }
+
     /// For people, as lines.
     pub fn in_words(&self) -> String {
         let mark = match self.outcome {
-            Outcome::Good => "✓",
-            Outcome::Warning => "!",
-            Outcome::Bad => "✗",
-            Outcome::NotMade => "–",
+            CallOutcome::Good => "✓",
+            CallOutcome::Warning => "!",
+            CallOutcome::Bad => "✗",
+            CallOutcome::NotMade => "–",
         };
         let at = self.endpoint.as_ref().map_or_else(String::new, |url| format!(" at {url}"));
         let mut words = format!(
             "{mark} {} {}\n    as {} in {}{at}\n    ",
             self.call, self.about, self.identity, self.region
         );
-        if self.outcome == Outcome::NotMade {
+        if self.outcome == CallOutcome::NotMade {
             words += "not called: ";
         }
         if let Some(code) = &self.code {

@@ -1,13 +1,13 @@
 //! Asks who the gateway is, and whether it is given roles.
 
 use crate::aws::AwsRole;
-use crate::cli::aws::doctor::finding::Finding;
-use crate::cli::aws::doctor::practice::Practice;
+use crate::cli::aws::doctor::calls::AwsCalls;
+use crate::cli::aws::doctor::finding::CallFinding;
 use crate::cli::aws::doctor::refusal::CallRefusal;
 
-impl Practice {
+impl AwsCalls {
     /// Asks who the gateway is; remembers it.
-    pub async fn identify(&mut self, region: &str) -> Finding {
+    pub async fn identify(&mut self, region: &str) -> CallFinding {
         let client = aws_sdk_sts::Client::new(&self.sdk_config(region, None).await);
         let answer = client.get_caller_identity().send().await;
         match answer {
@@ -24,7 +24,7 @@ impl Practice {
     }
 
     /// Asks for a role.
-    pub async fn take(&self, role: &AwsRole, region: &str) -> Finding {
+    pub async fn take(&self, role: &AwsRole, region: &str) -> CallFinding {
         let finding = self.finding("sts:AssumeRole", role.arn.as_str(), (region, None));
         let client = aws_sdk_sts::Client::new(&self.sdk_config(region, None).await);
         let answer = client

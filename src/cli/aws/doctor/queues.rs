@@ -6,8 +6,8 @@ use aws_sdk_sqs::Client;
 use aws_sdk_sqs::types::QueueAttributeName;
 
 use crate::aws::AwsRole;
-use crate::cli::aws::doctor::finding::Finding;
-use crate::cli::aws::doctor::practice::Practice;
+use crate::cli::aws::doctor::calls::AwsCalls;
+use crate::cli::aws::doctor::finding::CallFinding;
 use crate::cli::aws::doctor::refusal::CallRefusal;
 use crate::event::QueueArn;
 
@@ -20,14 +20,14 @@ pub enum QueueDuty {
     DeadLetters,
 }
 
-impl Practice {
+impl AwsCalls {
     /// Asks for a queue's address and attributes and, if it is to, receives one message.
     pub async fn queue(
         &self,
         queue: &QueueArn,
         duty: QueueDuty,
         (role, receives): (Option<&AwsRole>, bool),
-    ) -> Vec<Finding> {
+    ) -> Vec<CallFinding> {
         let (name, place) = (queue.as_str(), (queue.region(), role));
         let client = Client::new(&self.sdk_config(queue.region(), role).await);
         let asked = client
@@ -51,7 +51,12 @@ impl Practice {
     }
 }
 
-async fn attributes(client: &Client, url: &str, duty: QueueDuty, finding: Finding) -> Finding {
+async fn attributes(
+    client: &Client,
+    url: &str,
+    duty: QueueDuty,
+    finding: CallFinding,
+) -> CallFinding {
     let asked = client.get_queue_attributes().queue_url(url);
     match asked.attribute_names(QueueAttributeName::All).send().await {
         Ok(answer) => {
@@ -63,7 +68,7 @@ async fn attributes(client: &Client, url: &str, duty: QueueDuty, finding: Findin
 }
 
 /// Receives one message and lets it be seen again at once.
-async fn receive(client: &Client, url: &str, finding: Finding) -> Finding {
+async fn receive(client: &Client, url: &str, finding: CallFinding) -> CallFinding {
     let asked = client.receive_message().queue_url(url).max_number_of_messages(1);
     match asked.visibility_timeout(0).send().await {
         Ok(answer) if answer.messages().is_empty() => finding.good("no message waits"),

@@ -3,8 +3,8 @@
 use anyhow::Context as _;
 use url::Url;
 
-use crate::cli::demo::aws::place::{
-    GATEWAY_QUEUE, PARTNER, PARTNER_BUS, Place, REGION, TEAM, TEAM_BUS, bus_arn,
+use crate::cli::demo::aws::accounts::{
+    DemoAccounts, GATEWAY_QUEUE, PARTNER, PARTNER_BUS, REGION, TEAM, TEAM_BUS, bus_arn,
 };
 use crate::cli::demo::aws::{proof, story};
 use crate::cli::demo::{Narrator, Stage};
@@ -17,18 +17,18 @@ pub const RECEIVERS: [&str; 2] = ["ledger", "shipping"];
 /// Sets both accounts up, lets the orders through, and checks every claim.
 pub async fn perform(endpoint: &Url, config: Config, narrator: &Narrator) -> anyhow::Result<()> {
     narrator.chapter("Two accounts");
-    let place = Place::set_up(endpoint, &RECEIVERS).await?;
+    let accounts = DemoAccounts::set_up(endpoint, &RECEIVERS).await?;
     narrator.hop(TEAM, &format!("has the bus {TEAM_BUS}, the sample's four rules, and one more"));
     narrator.hop(PARTNER, &format!("has the bus {PARTNER_BUS}, and a rule for each service"));
     let config = with_edges(config, endpoint)?;
     let stage = Stage::build(config).await.context("the gateway did not start")?;
     narrator.hop("gateway", &format!("reads {GATEWAY_QUEUE}, which the fifth rule fills"));
-    let cast = story::begin(&place, &stage, narrator).await?;
-    story::orders(&cast, narrator).await?;
-    story::look(&cast, narrator)?;
-    let repeated = story::deliver_again(&place, &cast, narrator).await?;
-    story::replay(&stage, &cast, narrator).await?;
-    proof::check(&stage, &cast, repeated, narrator).await;
+    let parties = story::begin(&accounts, &stage, narrator).await?;
+    story::orders(&parties, narrator).await?;
+    story::look(&parties, narrator)?;
+    let repeated = story::deliver_again(&accounts, &parties, narrator).await?;
+    story::replay(&stage, &parties, narrator).await?;
+    proof::check(&stage, &parties, repeated, narrator).await;
     stage.stop().await
 }
 

@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use crate::cli::demo::aws::place::{Account, TEAM_BUS};
+use crate::cli::demo::aws::accounts::{DemoAccount, TEAM_BUS};
 use crate::cli::demo::aws::poller::{OnMessage, poll};
 use crate::cli::demo::services::{LIMIT, number, text};
 use crate::cli::demo::{Narrator, Producer, Stage};
 
 /// The domain, running.
-pub struct Domain {
+pub struct DemoDomain {
     orders: Arc<OrderBook>,
     seen: BTreeMap<&'static str, watch::Receiver<usize>>,
     log: Arc<Mutex<Vec<Value>>>,
@@ -44,9 +44,13 @@ impl OrderBook {
     }
 }
 
-impl Domain {
+impl DemoDomain {
     /// Starts every service on its queue.
-    pub async fn start(team: &Account, stage: &Stage, narrator: &Narrator) -> anyhow::Result<Self> {
+    pub async fn start(
+        team: &DemoAccount,
+        stage: &Stage,
+        narrator: &Narrator,
+    ) -> anyhow::Result<Self> {
         let producer = |source| Producer::on_bus(source, &team.events, TEAM_BUS, narrator);
         let orders =
             Arc::new(OrderBook { book: Mutex::default(), producer: producer("order-service") });

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::ambient::{Clock as _, SystemClock};
-use crate::cli::demo::aws::place::{Account, PARTNER, PARTNER_BUS, bus_arn};
+use crate::cli::demo::aws::accounts::{DemoAccount, PARTNER, PARTNER_BUS, bus_arn};
 use crate::cli::demo::aws::poller::{OnMessage, poll};
 use crate::cli::demo::services::{number, text};
 use crate::cli::demo::{DeliveredToken, Narrator, Stage};
@@ -17,33 +17,33 @@ use crate::seal::{OpenError, Opened, Opening, open};
 use crate::subscriptions::CHALLENGE_TYPE;
 
 /// A service with a key pair of its own.
-pub struct Receiver {
+pub struct BusReceiver {
     name: &'static str,
     keys: OpeningKeys,
     issuer: String,
     issuer_keys: VerifyingKeys,
     narrator: Narrator,
-    taken: Mutex<Taken>,
+    taken: Mutex<TakenEvents>,
     count: watch::Sender<usize>,
     nonce: watch::Sender<Option<String>>,
 }
 
 /// What has arrived.
 #[derive(Clone, Default)]
-pub struct Taken {
+pub struct TakenEvents {
     /// The envelopes, which anyone who reads the queue sees.
     pub envelopes: Vec<Value>,
     /// What was in their tokens.
     pub tokens: Vec<DeliveredToken>,
 }
 
-impl Receiver {
+impl BusReceiver {
     /// Makes a key pair, polls its queue, subscribes with the bus as the sink, and answers the
     /// challenge that arrives there.
     pub async fn start(
         name: &'static str,
         wish: &Value,
-        (stage, partner): (&Stage, &Account),
+        (stage, partner): (&Stage, &DemoAccount),
         narrator: &Narrator,
     ) -> anyhow::Result<Arc<Self>> {
         let key = OpeningKey::generate(OpeningKeyKind::X25519)?;
@@ -120,7 +120,7 @@ impl Receiver {
     }
 
     /// Everything that has arrived so far.
-    pub fn taken(&self) -> Taken {
+    pub fn taken(&self) -> TakenEvents {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::cli::demo::aws::partner::{Receiver, Taken};
-use crate::cli::demo::aws::place::{PARTNER, PARTNER_BUS, bus_arn};
-use crate::cli::demo::aws::story::Cast;
+use crate::cli::demo::aws::accounts::{PARTNER, PARTNER_BUS, bus_arn};
+use crate::cli::demo::aws::partner::{BusReceiver, TakenEvents};
+use crate::cli::demo::aws::story::DemoParties;
 use crate::cli::demo::proof::{declares, is_whole, names};
 use crate::cli::demo::story::{EVENTS_PER_ORDER, ORDERS};
 use crate::cli::demo::{DeliveredToken, Narrator, Stage};
@@ -15,10 +15,10 @@ use crate::cli::demo::{DeliveredToken, Narrator, Stage};
 const ALL: usize = ORDERS.len() * EVENTS_PER_ORDER;
 
 /// Checks the domain, both edges, and what lies between them.
-pub async fn check(stage: &Stage, cast: &Cast, before: usize, narrator: &Narrator) {
+pub async fn check(stage: &Stage, parties: &DemoParties, before: usize, narrator: &Narrator) {
     narrator.chapter("What held");
-    in_the_domain(cast, narrator);
-    let ledger = cast.ledger.taken();
+    in_the_domain(parties, narrator);
+    let ledger = parties.ledger.taken();
     let (live, replayed): (Vec<DeliveredToken>, Vec<_>) =
         ledger.tokens.iter().cloned().partition(|one| one.opened.replay().is_none());
     narrator.claim(
@@ -27,7 +27,7 @@ pub async fn check(stage: &Stage, cast: &Cast, before: usize, narrator: &Narrato
     );
     narrator.claim(
         "its sequence numbers have no gap and its hash chain is whole",
-        is_whole(cast.ledger.name(), &live),
+        is_whole(parties.ledger.name(), &live),
     );
     narrator.claim("a message that came twice crossed once", before == ALL && live.len() == ALL);
     narrator.claim(
@@ -39,7 +39,7 @@ pub async fn check(stage: &Stage, cast: &Cast, before: usize, narrator: &Narrato
         live.iter().all(|one| declares(one.opened.event())),
     );
     on_the_bus(&ledger, narrator);
-    between_services(cast, &ledger, narrator);
+    between_services(parties, &ledger, narrator);
     let stranger = json!({
         "id": "stranger",
         "consumer": "stranger",
@@ -47,15 +47,19 @@ pub async fn check(stage: &Stage, cast: &Cast, before: usize, narrator: &Narrato
         "sink": bus_arn(PARTNER, PARTNER_BUS),
         "config": { "keys": { "jwksUri": "https://stranger.example.com/jwks.json" } },
     });
-    narrator.claim("a stranger cannot name the partner's bus", stage.refuses(&stranger).await);
+    let refusal = stage.refusal_of(&stranger).await.unwrap_or_default();
+    narrator.claim(
+        "a stranger cannot name the partner's bus",
+        refusal.contains("has not listed this bus for the consumer `stranger`"),
+    );
 }
 
-fn in_the_domain(cast: &Cast, narrator: &Narrator) {
+fn in_the_domain(parties: &DemoParties, narrator: &Narrator) {
     for (id, amount, expected) in ORDERS {
-        let ended = cast.domain.outcome(id) == Some(expected);
+        let ended = parties.domain.outcome(id) == Some(expected);
         narrator.claim(&format!("order {id} for {amount} ended as {expected}"), ended);
     }
-    let seen = |service| cast.domain.seen_by(service) == ALL;
+    let seen = |service| parties.domain.seen_by(service) == ALL;
     narrator.claim(
         &format!("the domain's own services saw its {ALL} events as ever"),
         seen("notification-service") && seen("log"),
@@ -63,7 +67,7 @@ fn in_the_domain(cast: &Cast, narrator: &Narrator) {
 }
 
 /// What whoever reads the bus can tell.
-fn on_the_bus(ledger: &Taken, narrator: &Narrator) {
+fn on_the_bus(ledger: &TakenEvents, narrator: &Narrator) {
     let is = |envelope: &Value, name: &str, text: &str| envelope.get(name) == Some(&json!(text));
     narrator.claim(
         "the gateway came as the partner's role: its events are of the partner's account",
@@ -83,8 +87,8 @@ fn on_the_bus(ledger: &Taken, narrator: &Narrator) {
 }
 
 /// What the services of the other account can open of each other's.
-fn between_services(cast: &Cast, ledger: &Taken, narrator: &Narrator) {
-    let shipping = cast.shipping.taken();
+fn between_services(parties: &DemoParties, ledger: &TakenEvents, narrator: &Narrator) {
+    let shipping = parties.shipping.taken();
     let completed = ORDERS.iter().filter(|(_, _, how)| *how == "OrderCompleted").count();
     narrator.claim(
         &format!("shipping received the {completed} completed orders and nothing else"),
@@ -93,12 +97,12 @@ fn between_services(cast: &Cast, ledger: &Taken, narrator: &Narrator) {
                 one.get("detail-type").and_then(Value::as_str) == Some("Order.Completed")
             }),
     );
-    let opens_none = |who: &Receiver, of: &Taken| {
+    let opens_none = |who: &BusReceiver, of: &TakenEvents| {
         of.tokens.iter().all(|delivered| who.open(&delivered.token).is_err())
     };
     narrator.claim(
         "on one bus, neither can open what was sealed for the other",
-        opens_none(&cast.shipping, ledger) && opens_none(&cast.ledger, &shipping),
+        opens_none(&parties.shipping, ledger) && opens_none(&parties.ledger, &shipping),
     );
 }
 

@@ -8,9 +8,9 @@ use anyhow::{Context as _, anyhow};
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 
-use crate::cli::demo::aws::domain::Domain;
-use crate::cli::demo::aws::partner::Receiver;
-use crate::cli::demo::aws::place::{GATEWAY_QUEUE, Place};
+use crate::cli::demo::aws::accounts::{DemoAccounts, GATEWAY_QUEUE};
+use crate::cli::demo::aws::domain::DemoDomain;
+use crate::cli::demo::aws::partner::BusReceiver;
 use crate::cli::demo::story::{EVENTS_PER_ORDER, ORDERS};
 use crate::cli::demo::{Narrator, Stage};
 
@@ -18,39 +18,45 @@ use crate::cli::demo::{Narrator, Stage};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Who plays.
-pub struct Cast {
+pub struct DemoParties {
     /// The sample's services.
-    pub domain: Domain,
+    pub domain: DemoDomain,
     /// Receives every event.
-    pub ledger: Arc<Receiver>,
+    pub ledger: Arc<BusReceiver>,
     /// Receives completed orders.
-    pub shipping: Arc<Receiver>,
+    pub shipping: Arc<BusReceiver>,
 }
 
 /// Starts the services of both accounts.
-pub async fn begin(place: &Place, stage: &Stage, narrator: &Narrator) -> anyhow::Result<Cast> {
-    let far = (stage, &place.partner);
-    let ledger = Receiver::start("ledger", &json!(["Order.*", "Payment.*"]), far, narrator).await?;
-    let shipping = Receiver::start("shipping", &json!(["Order.Completed"]), far, narrator).await?;
+pub async fn begin(
+    accounts: &DemoAccounts,
+    stage: &Stage,
+    narrator: &Narrator,
+) -> anyhow::Result<DemoParties> {
+    let far = (stage, &accounts.partner);
+    let ledger =
+        BusReceiver::start("ledger", &json!(["Order.*", "Payment.*"]), far, narrator).await?;
+    let shipping =
+        BusReceiver::start("shipping", &json!(["Order.Completed"]), far, narrator).await?;
     narrator
         .hop("ledger, shipping", "opened the challenge on the bus, and answered for their keys");
-    let domain = Domain::start(&place.team, stage, narrator).await?;
-    Ok(Cast { domain, ledger, shipping })
+    let domain = DemoDomain::start(&accounts.team, stage, narrator).await?;
+    Ok(DemoParties { domain, ledger, shipping })
 }
 
 /// Lets the three orders through.
-pub async fn orders(cast: &Cast, narrator: &Narrator) -> anyhow::Result<()> {
+pub async fn orders(parties: &DemoParties, narrator: &Narrator) -> anyhow::Result<()> {
     let mut completed = 0;
     for (index, (id, amount, outcome)) in ORDERS.iter().enumerate() {
         narrator.chapter(&format!("Order {id} for {amount}"));
-        cast.domain.take(*id, *amount).await?;
+        parties.domain.take(*id, *amount).await?;
         completed += usize::from(*outcome == "OrderCompleted");
         let count = (index + 1) * EVENTS_PER_ORDER;
         let arrived = async {
-            cast.domain.wait_for("notification-service", count).await;
-            cast.domain.wait_for("log", count).await;
-            cast.ledger.wait_for(count).await;
-            cast.shipping.wait_for(completed).await;
+            parties.domain.wait_for("notification-service", count).await;
+            parties.domain.wait_for("log", count).await;
+            parties.ledger.wait_for(count).await;
+            parties.shipping.wait_for(completed).await;
         };
         tokio::time::timeout(PATIENCE, arrived)
             .await
@@ -60,9 +66,9 @@ pub async fn orders(cast: &Cast, narrator: &Narrator) -> anyhow::Result<()> {
 }
 
 /// Shows what whoever reads the other account's bus sees of one event.
-pub fn look(cast: &Cast, narrator: &Narrator) -> anyhow::Result<()> {
+pub fn look(parties: &DemoParties, narrator: &Narrator) -> anyhow::Result<()> {
     narrator.chapter("What is on the other account's bus");
-    let envelopes = cast.ledger.taken().envelopes;
+    let envelopes = parties.ledger.taken().envelopes;
     let mut first = envelopes.into_iter().next().context("the ledger received nothing")?;
     if let Some(Value::String(token)) = first.pointer_mut("/detail/data") {
         let length = token.len();
@@ -76,19 +82,19 @@ pub fn look(cast: &Cast, narrator: &Narrator) -> anyhow::Result<()> {
 /// Has SQS deliver a message a second time, as it may; gives the number of events that the ledger had
 /// before.
 pub async fn deliver_again(
-    place: &Place,
-    cast: &Cast,
+    accounts: &DemoAccounts,
+    parties: &DemoParties,
     narrator: &Narrator,
 ) -> anyhow::Result<usize> {
     narrator.chapter("A message comes twice");
-    let before = cast.ledger.taken().tokens.len();
-    let envelope = cast.domain.log().into_iter().next().context("the log has nothing")?;
-    let url = place.team.queue_url(GATEWAY_QUEUE).await?;
-    let sent = place.team.sqs.send_message().queue_url(&url).message_body(envelope.to_string());
+    let before = parties.ledger.taken().tokens.len();
+    let envelope = parties.domain.log().into_iter().next().context("the log has nothing")?;
+    let url = accounts.team.queue_url(GATEWAY_QUEUE).await?;
+    let sent = accounts.team.sqs.send_message().queue_url(&url).message_body(envelope.to_string());
     sent.send().await.context("cannot send the message again")?;
     narrator.hop(GATEWAY_QUEUE, "has the first message once more");
     let empty = async {
-        while waiting(place, &url).await? > 0 {
+        while waiting(accounts, &url).await? > 0 {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         anyhow::Ok(())
@@ -100,10 +106,10 @@ pub async fn deliver_again(
 }
 
 /// How many messages a queue has, whoever has received them.
-async fn waiting(place: &Place, url: &str) -> anyhow::Result<u64> {
+async fn waiting(accounts: &DemoAccounts, url: &str) -> anyhow::Result<u64> {
     use QueueAttributeName as Name;
     let names = [Name::ApproximateNumberOfMessages, Name::ApproximateNumberOfMessagesNotVisible];
-    let asked = place.team.sqs.get_queue_attributes().queue_url(url);
+    let asked = accounts.team.sqs.get_queue_attributes().queue_url(url);
     let answer = asked.set_attribute_names(Some(names.to_vec())).send().await?;
     let all = answer.attributes().cloned().unwrap_or_default();
     let number = |name| all.get(name).and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
@@ -111,8 +117,12 @@ async fn waiting(place: &Place, url: &str) -> anyhow::Result<u64> {
 }
 
 /// Replays everything to the ledger.
-pub async fn replay(stage: &Stage, cast: &Cast, narrator: &Narrator) -> anyhow::Result<()> {
-    let live = cast.ledger.taken().tokens;
+pub async fn replay(
+    stage: &Stage,
+    parties: &DemoParties,
+    narrator: &Narrator,
+) -> anyhow::Result<()> {
+    let live = parties.ledger.taken().tokens;
     let mut ids: Vec<&str> = live.iter().map(|one| one.opened.id()).collect();
     ids.sort_unstable();
     let (Some(from), Some(to)) = (ids.first(), ids.last()) else {
@@ -120,7 +130,7 @@ pub async fn replay(stage: &Stage, cast: &Cast, narrator: &Narrator) -> anyhow::
     };
     narrator.chapter("Replay by ULID range, onto the bus");
     let ended = stage.replay("ledger", from, to).await?;
-    let arrived = cast.ledger.wait_for(2 * live.len());
+    let arrived = parties.ledger.wait_for(2 * live.len());
     tokio::time::timeout(PATIENCE, arrived)
         .await
         .map_err(|_| anyhow!("the replay did not arrive within {PATIENCE:?}"))?;

@@ -25,7 +25,7 @@ const SOURCES: [&str; 2] = ["order-service", "payment-service"];
 
 /// One account, as its own services see it.
 #[derive(Clone)]
-pub struct Account {
+pub struct DemoAccount {
     id: &'static str,
     /// Its EventBridge.
     pub events: aws_sdk_eventbridge::Client,
@@ -34,14 +34,14 @@ pub struct Account {
 }
 
 /// Both accounts.
-pub struct Place {
+pub struct DemoAccounts {
     /// Where orders and payments happen.
-    pub team: Account,
+    pub team: DemoAccount,
     /// Where sealed events arrive.
-    pub partner: Account,
+    pub partner: DemoAccount,
 }
 
-impl Account {
+impl DemoAccount {
     async fn at(endpoint: &Url, id: &'static str) -> Self {
         // The emulator takes an access key of twelve digits for the account.
         let credentials = Credentials::new(id, "demo", None, None, "sealway demo");
@@ -90,12 +90,12 @@ impl Account {
     }
 }
 
-impl Place {
+impl DemoAccounts {
     /// Sets the sample up with its four rules and one more, and the partner's bus with a rule for
     /// each of its services.
     pub async fn set_up(endpoint: &Url, receivers: &[&str]) -> anyhow::Result<Self> {
-        let team = Account::at(endpoint, TEAM).await;
-        let partner = Account::at(endpoint, PARTNER).await;
+        let team = DemoAccount::at(endpoint, TEAM).await;
+        let partner = DemoAccount::at(endpoint, PARTNER).await;
         team.bus(TEAM_BUS).await?;
         let orders = json!({ "source": ["order-service"], "detail-type": ["OrderCreated"] });
         let everything = json!({ "source": [{ "exists": true }] });

@@ -7,7 +7,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 
 use crate::aws::{AwsClients, AwsRole};
-use crate::cli::aws::doctor::finding::{Finding, Outcome};
+use crate::cli::aws::doctor::finding::{CallFinding, CallOutcome};
 use crate::config::Config;
 use crate::egress::Egress;
 
@@ -15,14 +15,14 @@ use crate::egress::Egress;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Makes calls as the gateway would.
-pub struct Practice {
+pub struct AwsCalls {
     clients: AwsClients,
     endpoint: Option<String>,
     /// What `GetCallerIdentity` has answered.
     identity: String,
 }
 
-impl Practice {
+impl AwsCalls {
     /// Calls nobody yet.
     pub fn new(config: &Config) -> Self {
         let egress = Egress::new(config.delivery.egress.clone());
@@ -52,14 +52,14 @@ impl Practice {
         call: &'static str,
         about: &str,
         (region, role): (&str, Option<&AwsRole>),
-    ) -> Finding {
-        Finding {
+    ) -> CallFinding {
+        CallFinding {
             call,
             about: about.to_owned(),
             identity: role.map_or_else(|| self.identity.clone(), |role| role.arn.to_string()),
             region: region.to_owned(),
             endpoint: self.endpoint.clone(),
-            outcome: Outcome::NotMade,
+            outcome: CallOutcome::NotMade,
             code: None,
             answer: String::new(),
             advice: None,
