@@ -11,7 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::aws::{Emulator, installed};
-use crate::harness::{eventually, program};
+use crate::harness::{TestGateway, eventually, program};
 
 /// moto serves every account by this number, unless a role of another one is taken.
 const ACCOUNT: &str = "123456789012";
@@ -72,13 +72,17 @@ impl Settings {
         Self { directory }
     }
 
-    fn print(&self, arguments: &[&str]) -> Output {
+    fn command(&self, arguments: &[&str]) -> Command {
         let file = self.directory.path().join("gateway.yaml");
-        // Nobody listens there: external ids are parameters.
-        let nobody = ["--gateway", "http://127.0.0.1:9"];
         let mut command = program();
-        command.arg("--config").arg(file).args(nobody).args(["aws", "template"]);
-        command.args(arguments).output().unwrap()
+        command.arg("--config").arg(file).args(["aws", "template"]).args(arguments);
+        // Nobody listens there: external ids are parameters.
+        command.env("SEALWAY_GATEWAY", "http://127.0.0.1:9").env_remove("SEALWAY_CALLER_KEY");
+        command
+    }
+
+    fn print(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
     }
 
     /// Prints a template into a file.
@@ -146,6 +150,25 @@ fn what_the_file_does_not_say_is_asked_for_by_name() {
     assert!(nobody.contains("nothing that fits in `delivery.event-buses of nobody`"), "{nobody}");
     let wide = words(&["receive", "--consumer", "open", "--gateway-principal", "*"]);
     assert!(wide.contains("not the ARN of a role or user"), "{wide}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_external_id_is_asked_of_a_gateway_that_runs() {
+    let (settings, gateway) = (Settings::write(), TestGateway::start().await);
+    let key = gateway.add_caller("ledger", &["consume:ledger"]).await;
+    let id = gateway.get("/external-ids/ledger").await["externalId"].clone();
+    let mut command = settings.command(&["receive", "--consumer", "ledger"]);
+    command.env("SEALWAY_GATEWAY", gateway.issuer()).env("SEALWAY_CALLER_KEY", key);
+
+    let known = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
+    let unknown = settings.print(&["receive", "--consumer", "ledger"]);
+
+    let text = String::from_utf8(known.stdout).unwrap();
+    assert!(text.contains(&format!("    Default: {id}\n")), "{text}");
+    let text = String::from_utf8(unknown.stdout).unwrap();
+    assert!(!text.contains(id.as_str().unwrap()) && text.contains("ExternalId=ID"), "{text}");
+    let remarks = String::from_utf8(unknown.stderr).unwrap();
+    assert!(remarks.contains("the external id is a parameter of the template"), "{remarks}");
 }
 
 fn sdk(emulator: &Emulator) -> SdkConfig {
