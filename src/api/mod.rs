@@ -48,6 +48,7 @@ mod publisher;
 mod pull;
 mod quarantine;
 mod query;
+mod queues;
 mod readers;
 mod readiness;
 mod receipts;
@@ -81,6 +82,7 @@ pub use lists::{
 };
 pub use openapi::openapi;
 pub use problem::{Code, Problem};
+pub use queues::DrainRequest;
 pub use readers::Readers;
 pub use readiness::Readiness;
 pub use redrives::RedriveRequest;

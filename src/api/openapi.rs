@@ -10,8 +10,8 @@ use utoipa::OpenApi;
 
 use crate::api::{
     bus, consent, dead_letters, deliveries, events, evidence, explain, external_ids, health, log,
-    oauth_token, poll, post_events, problem, problem_pages, published, pull, quarantine, receipts,
-    redrives, replays, schemas, sink_credential, stream, subscriptions, verify,
+    oauth_token, poll, post_events, problem, problem_pages, published, pull, quarantine, queues,
+    receipts, redrives, replays, schemas, sink_credential, stream, subscriptions, verify,
 };
 use crate::subscriptions::SubscriptionDocument;
 
@@ -51,6 +51,8 @@ const SHOWN: &str = "ShownSubscription";
         health::ready,
         health::metrics,
         log::show,
+        queues::list,
+        queues::drain,
         post_events::publish,
         consent::answer,
         oauth_token::issue,

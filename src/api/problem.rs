@@ -95,6 +95,8 @@ codes! {
     Internal: "internal", INTERNAL_SERVER_ERROR, "Internal error";
     /// Too much waits already.
     Busy: "busy", SERVICE_UNAVAILABLE, "Busy";
+    /// A queue of AWS refuses, or cannot be reached.
+    QueueUnavailable: "queue-unavailable", SERVICE_UNAVAILABLE, "Queue unavailable";
     /// The gateway is starting or stopping.
     NotReady: "not-ready", SERVICE_UNAVAILABLE, "Not ready";
     /// The answer took too long.

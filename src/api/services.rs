@@ -13,6 +13,7 @@ use crate::eventlog::Store;
 use crate::jobs::JobService;
 use crate::keys::{KeyRing, RemoteKeys, VerifyingKeys};
 use crate::source::aws::Bus;
+use crate::source::queue::Queues;
 use crate::source::{self, Admit};
 use crate::telemetry::Metrics;
 
@@ -38,6 +39,8 @@ pub struct Services {
     pub source: source::Config,
     /// The embedded bus.
     pub bus: Arc<Bus>,
+    /// The queues that are read.
+    pub queues: Arc<Queues>,
     /// Everything that is kept.
     pub store: Store,
     /// Work in the background.

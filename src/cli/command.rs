@@ -28,7 +28,7 @@ struct OutputLine {
 enum Command {
     /// Make the gateway's subscriptions what files say
     Apply(apply::Args),
-    /// Set up what the gateway needs at AWS
+    /// Set up and check what lies at AWS: queues, event buses, roles
     #[command(subcommand)]
     Aws(aws::AwsCommand),
     /// Say who may call the API

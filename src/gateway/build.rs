@@ -23,6 +23,7 @@ use crate::gateway::build_error::BuildError;
 use crate::gateway::event_buses::EventBuses;
 use crate::gateway::inward::{contracts, inward, warn_of};
 use crate::gateway::machine::Machine;
+use crate::gateway::queues::queues;
 use crate::gateway::storing::{open_store, take_over};
 use crate::jobs::{JobService, JobServiceParts, Redrives, Replays};
 use crate::keys::{self, DataKey, FileKeyStore, KeyRing, PublicKeys, RemoteKeys, VerifyingKeys};
@@ -56,9 +57,13 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let store = open_store(&config.data_dir, limits, of_machine, &metrics)?;
     let contracts = (&publications, gate);
     let (admit, bus) = inward(&config, &machine, contracts, (&store, &metrics)).await?;
+    #[cfg(feature = "aws")]
+    let queues = queues(&config, &machine, &aws, (&admit, &metrics));
+    #[cfg(not(feature = "aws"))]
+    let queues = queues();
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
-    // The buses of the queues that the gateway reads: none yet.
-    let event_buses = EventBuses::known(&config, Vec::new(), (&store, &entropy)).await?;
+    let read = config.source.queues.iter().flat_map(|queue| queue.buses.clone()).collect();
+    let event_buses = EventBuses::known(&config, read, (&store, &entropy)).await?;
     #[cfg(feature = "aws")]
     let event_buses = EventBuses::new(&config, event_buses, &aws, &tasks);
     #[cfg(not(feature = "aws"))]
@@ -88,6 +93,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         tasks: tasks.clone(),
         admit,
         bus: Arc::new(bus),
+        queues,
         store,
         ring: Arc::clone(&ring),
         receipt_keys: out.receipt_keys,

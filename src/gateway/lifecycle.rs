@@ -75,6 +75,7 @@ impl Gateway {
             ledger: Arc::clone(&ledger),
         };
         services.readiness.set(true);
+        services.queues.start(&tasks);
         let routes = router(Arc::clone(&services));
         let outcome = tokio::select! {
             () = until => Ok(()),

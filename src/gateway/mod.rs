@@ -17,6 +17,7 @@ mod keeping_schemas;
 mod lagging;
 mod lifecycle;
 mod machine;
+mod queues;
 mod quotas;
 mod repeats;
 mod retention;

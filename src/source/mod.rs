@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`aws`] | AWS JSON 1.1 on `POST /`: any AWS SDK or CLI is a producer |
 //! | [`intake`] | CloudEvents and EventBridge envelopes on `POST /events` |
+//! | [`queue`] | messages of SQS queues that EventBridge rules, SNS topics or others fill |
 //! | [`Lines`] | newline-delimited JSON, for the command line |
 //!
 //! **Invariant:** sources know nothing of contracts or the log; what they make is not trusted by
@@ -19,6 +20,7 @@ mod config;
 pub mod intake;
 mod lines;
 mod publishing;
+pub mod queue;
 mod received;
 mod trace;
 mod trial;

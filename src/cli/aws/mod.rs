@@ -4,6 +4,11 @@
 //! whoever owns the account deploys them.
 
 mod command;
+#[cfg(feature = "aws")]
+mod doctor;
+mod drain;
 mod external_id;
+#[cfg(feature = "aws")]
+mod template;
 
 pub use command::{AwsCommand, run};
