@@ -14,6 +14,7 @@
 //! anyone.
 
 mod admit;
+mod allowed_sources;
 pub mod aws;
 mod body;
 mod config;

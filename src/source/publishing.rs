@@ -2,6 +2,7 @@
 
 use crate::event::{EventProducer, ProducerKind};
 use crate::source::Config;
+use crate::source::allowed_sources::is_allowed;
 
 /// Whether a producer may publish as a source by the settings of this moment: asked when what it sent
 /// is released, since nobody could tell the source before.
@@ -20,19 +21,6 @@ pub fn may_publish_as(config: &Config, producer: &EventProducer, source: &str) -
             queue.is_some_and(|queue| is_allowed(queue.sources.as_deref(), source))
         }
     }
-}
-
-/// Whether a producer that is held to these sources, or to none, may publish as one.
-pub(super) fn is_allowed(sources: Option<&[String]>, source: &str) -> bool {
-    sources.is_none_or(|own| names(own, source))
-}
-
-/// Whether a list of sources names one; a `*` at the end stands for any rest.
-pub(super) fn names(sources: &[String], source: &str) -> bool {
-    sources.iter().any(|pattern| match pattern.strip_suffix('*') {
-        Some(prefix) => source.starts_with(prefix),
-        None => source == pattern,
-    })
 }
 
 #[cfg(test)]

@@ -124,7 +124,8 @@ impl DrainSum {
         for failure in self.failures() {
             let of = |pointer: &str| Some(text(&failure, pointer)).filter(|text| !text.is_empty());
             let code = of("/code").unwrap_or_else(|| "no error attributes".to_owned());
-            words += &format!("\n  {} {code}", text(&failure, "/count"));
+            let count = text(&failure, "/count");
+            words.extend(["\n  ", &count, " ", &code]);
             words.extend(of("/message").map(|message| format!(": {message}")));
             words.extend(of("/rule").map(|rule| format!("\n    rule {rule}")));
             words.extend(of("/target").map(|target| format!("\n    target {target}")));

@@ -85,12 +85,12 @@ pub(super) async fn count(intake: &QueueIntake, sqs: &SqsQueue) -> Result<Draine
 }
 
 /// What tells one reason from another.
-type Reason = [Option<String>; 4];
+type DrainReason = [Option<String>; 4];
 
 /// What was counted so far.
 struct DrainTally {
     drained: Drained,
-    failures: BTreeMap<Reason, (u64, Option<String>)>,
+    failures: BTreeMap<DrainReason, (u64, Option<String>)>,
 }
 
 impl DrainTally {
@@ -142,7 +142,7 @@ impl DrainTally {
     }
 
     fn done(mut self) -> Drained {
-        let shown = |(reason, (count, message)): (Reason, (u64, Option<String>))| {
+        let shown = |(reason, (count, message)): (DrainReason, (u64, Option<String>))| {
             let [code, rule, target, condition] = reason;
             FailedDelivery { count, code, message, rule, target, condition }
         };
@@ -152,7 +152,7 @@ impl DrainTally {
     }
 }
 
-fn reason_of(message: &QueueMessage) -> Reason {
+fn reason_of(message: &QueueMessage) -> DrainReason {
     ["ERROR_CODE", "RULE_ARN", "TARGET_ARN", "EXHAUSTED_RETRY_CONDITION"]
         .map(|name| message.attribute(name).map(str::to_owned))
 }

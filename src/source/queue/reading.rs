@@ -4,9 +4,9 @@ use http::HeaderMap;
 use serde_json::{Map, Value, json};
 
 use crate::event::{EventProducer, EventTime, ProducerKind, Timestamp, TraceContext, Violation};
+use crate::source::allowed_sources::is_allowed;
 use crate::source::body::without_byte_order_mark;
 use crate::source::intake::{self, Unreadable, Warning};
-use crate::source::publishing::is_allowed;
 use crate::source::queue::message::QueueMessage;
 use crate::source::queue::settings::QueueSource;
 use crate::source::queue::wrapping::{Told, WrappingError, unwrap};

@@ -8,7 +8,7 @@ use crate::source::queue::RawEvents;
 
 const ARN: &str = "arn:aws:sqs:eu-west-1:111122223333:gateway-in";
 
-fn message(body: impl ToString) -> QueueMessage {
+fn message(body: &impl ToString) -> QueueMessage {
     QueueMessage {
         id: "m-1".into(),
         body: body.to_string(),
@@ -55,7 +55,7 @@ fn envelope() -> Value {
 
 #[test]
 fn an_envelope_is_taken_as_it_is_also_of_aws_and_without_an_account() {
-    let received = taken(&queue(), &message(envelope()));
+    let received = taken(&queue(), &message(&envelope()));
     assert_eq!(received.envelope.id, "e-1");
     assert_eq!(received.envelope.account.as_deref(), Some("123456789012"));
     assert!(received.repeatable);
@@ -64,7 +64,7 @@ fn an_envelope_is_taken_as_it_is_also_of_aws_and_without_an_account() {
     of_aws["source"] = "aws.s3".into();
     of_aws["replay-name"] = "of-may".into();
     of_aws.as_object_mut().unwrap().remove("account");
-    let received = taken(&queue(), &message(of_aws));
+    let received = taken(&queue(), &message(&of_aws));
     assert_eq!((&*received.envelope.source, received.envelope.account), ("aws.s3", None));
     assert_eq!(received.envelope.replay_name.as_deref(), Some("of-may"));
 }
@@ -115,10 +115,10 @@ fn what_topics_and_custom_buses_wrap_is_unwrapped() {
             "Message": message, "Timestamp": "2026-11-21T20:17:05.5Z",
         })
     };
-    let received = taken(&queue(), &message(notified(&envelope().to_string())));
+    let received = taken(&queue(), &message(&notified(&envelope().to_string())));
     assert_eq!(received.envelope.id, "e-1");
 
-    let received = taken(&raw_queue(), &message(notified(r#"{"id":101}"#)));
+    let received = taken(&raw_queue(), &message(&notified(r#"{"id":101}"#)));
     assert_eq!((&*received.envelope.id, &*received.envelope.source), ("sns-1", "order-service"));
     assert_eq!(received.envelope.time.to_string(), "2026-11-21T20:17:05.5Z");
 
@@ -130,15 +130,15 @@ fn what_topics_and_custom_buses_wrap_is_unwrapped() {
             "aws:DetailType": "OrderCreated", "aws:IngestionTime": "2026-11-21T20:17:06Z",
         } })
     };
-    let received = taken(&queue(), &message(of_bus(&put)));
+    let received = taken(&queue(), &message(&of_bus(&put)));
     assert_eq!((&*received.envelope.id, &*received.envelope.source), ("v2-1", "order-service"));
     assert_eq!(received.envelope.time.to_string(), "2026-11-21T20:17:00Z");
 
-    let received = taken(&queue(), &message(of_bus(&json!({ "id": 101 }))));
+    let received = taken(&queue(), &message(&of_bus(&json!({ "id": 101 }))));
     assert_eq!(received.envelope.detail, json!({ "id": 101 }));
     assert_eq!(received.envelope.time.to_string(), "2026-11-21T20:17:06Z");
 
-    let unparsed = refused(&raw_queue(), &message(notified("plain text")));
+    let unparsed = refused(&raw_queue(), &message(&notified("plain text")));
     assert_eq!(unparsed.reason.pointer, "/Message");
 }
 
@@ -148,14 +148,14 @@ fn the_gateways_own_events_are_known_in_every_shape() {
     own["source"] = " Sealway".into();
     let cloudevent = json!({ "specversion": "1.0", "id": "a", "source": "sealway", "type": "B" });
     for body in [own, cloudevent] {
-        assert!(matches!(read_by(&queue(), &message(body)), QueueReading::Own));
+        assert!(matches!(read_by(&queue(), &message(&body)), QueueReading::Own));
     }
 }
 
 #[test]
 fn a_source_that_is_not_the_queues_is_kept_under_its_own_code() {
     let queue = QueueSource { sources: Some(vec!["payment-*".into()]), ..queue() };
-    let unparsed = refused(&queue, &message(envelope()));
+    let unparsed = refused(&queue, &message(&envelope()));
 
     assert_eq!((&*unparsed.reason.pointer, &*unparsed.reason.code), ("/source", "forbidden"));
     assert_eq!(unparsed.producer.to_string(), format!("queue `{ARN}`"));
@@ -166,7 +166,7 @@ fn a_source_that_is_not_the_queues_is_kept_under_its_own_code() {
 fn a_poison_body_is_kept_with_what_stood_beside_it_and_known_when_it_comes_again() {
     let poison = QueueMessage {
         attributes: vec![("RULE_ARN".into(), "arn:aws:events:…".into())],
-        ..message("{broken")
+        ..message(&"{broken")
     };
     let unparsed = refused(&queue(), &poison);
 
@@ -179,13 +179,13 @@ fn a_poison_body_is_kept_with_what_stood_beside_it_and_known_when_it_comes_again
     );
     let traced = QueueMessage { trace: Some("Root=1-a".into()), ..poison };
     assert_eq!(refused(&queue(), &traced).identity(), unparsed.identity());
-    let other = QueueMessage { id: "m-2".into(), ..message("{broken") };
+    let other = QueueMessage { id: "m-2".into(), ..message(&"{broken") };
     assert_ne!(refused(&queue(), &other).identity(), unparsed.identity());
 }
 
 #[test]
 fn what_was_kept_is_read_again_by_the_settings_of_this_moment() {
-    let unparsed = refused(&queue(), &message(r#"{"id":101}"#));
+    let unparsed = refused(&queue(), &message(&r#"{"id":101}"#));
     let again = |queues: Vec<QueueSource>| {
         let config = Config { queues, ..Config::default() };
         let kept = (&unparsed.headers.to_map(), &*unparsed.body);
@@ -203,7 +203,7 @@ fn what_was_kept_is_read_again_by_the_settings_of_this_moment() {
 fn a_body_is_read_within_the_limits_of_every_way_in() {
     let config = Config { max_depth: 10, ..Config::default() };
     let deep = format!("{}1{}", "[".repeat(20), "]".repeat(20));
-    let read = read(&message(deep), &raw_queue(), &config, Timestamp::EPOCH);
+    let read = read(&message(&deep), &raw_queue(), &config, Timestamp::EPOCH);
 
     assert!(matches!(read, QueueReading::Unreadable(_)));
 }
@@ -231,6 +231,6 @@ proptest! {
     fn any_members_beside_those_of_an_envelope_harm_nobody(name in ".{0,8}", value in ".{0,8}") {
         let mut event = envelope();
         event.as_object_mut().unwrap().entry(name).or_insert_with(|| value.into());
-        prop_assert_eq!(taken(&queue(), &message(event)).envelope.source, "order-service");
+        prop_assert_eq!(taken(&queue(), &message(&event)).envelope.source, "order-service");
     }
 }

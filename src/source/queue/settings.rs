@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ambient::HumanDuration;
 use crate::event::{EventBusArn, QueueArn, RoleArn};
-use crate::source::publishing::is_allowed;
+use crate::source::allowed_sources::is_allowed;
 use crate::source::received::is_own_source;
 
 /// The most pollers of one queue.

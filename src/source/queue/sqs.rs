@@ -90,7 +90,7 @@ impl SqsQueue {
             .visibility_timeout(seconds(visibility))
             .message_system_attribute_names(SystemAttribute::All)
             .message_attribute_names("All");
-        let answer = request.send().await.map_err(failure)?;
+        let answer = request.send().await.map_err(|error| failure(&error))?;
         Ok(answer.messages.unwrap_or_default().into_iter().map(handed_out).collect())
     }
 
@@ -105,7 +105,7 @@ impl SqsQueue {
             let entry = DeleteMessageBatchRequestEntry::builder().id(at.to_string());
             request = request.entries(entry.receipt_handle(*handle).build().map_err(unbuilt)?);
         }
-        let answer = request.send().await.map_err(failure)?;
+        let answer = request.send().await.map_err(|error| failure(&error))?;
         Ok(failures(&answer.failed))
     }
 
@@ -124,7 +124,7 @@ impl SqsQueue {
             let entry = entry.receipt_handle(*handle).visibility_timeout(seconds(*visibility));
             request = request.entries(entry.build().map_err(unbuilt)?);
         }
-        let answer = request.send().await.map_err(failure)?;
+        let answer = request.send().await.map_err(|error| failure(&error))?;
         Ok(failures(&answer.failed))
     }
 
@@ -136,7 +136,8 @@ impl SqsQueue {
     pub(super) async fn waiting(&self) -> Result<u64, SqsError> {
         let name = QueueAttributeName::ApproximateNumberOfMessages;
         let request = self.client.get_queue_attributes().queue_url(&self.url);
-        let answer = request.attribute_names(name.clone()).send().await.map_err(failure)?;
+        let answer =
+            request.attribute_names(name.clone()).send().await.map_err(|error| failure(&error))?;
         let number = answer.attributes.and_then(|found| found.get(&name)?.parse().ok());
         Ok(number.unwrap_or_default())
     }
@@ -198,15 +199,17 @@ fn failures(failed: &[aws_sdk_sqs::types::BatchResultErrorEntry]) -> BatchFailur
     }
 }
 
-fn failure<E, R>(error: SdkError<E, R>) -> SqsError
+fn failure<E, R>(error: &SdkError<E, R>) -> SqsError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,
 {
-    let without_answer = match &error {
+    let without_answer = match error {
         SdkError::TimeoutError(_) => "timed-out",
-        SdkError::DispatchFailure(_) => "unreachable",
-        SdkError::ConstructionFailure(_) => "not-sent",
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => "timed-out",
+        SdkError::DispatchFailure(failure) if failure.is_io() => "unreachable",
+        // There are no credentials, or the egress guard refuses.
+        SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => "not-sent",
         _ => "unknown",
     };
     match error.code() {
@@ -215,7 +218,7 @@ where
             reason: format!("{code}: {}", error.message().unwrap_or("AWS gives no reason")),
         },
         None => {
-            SqsError { code: without_answer.to_owned(), reason: error_chain(&error).to_string() }
+            SqsError { code: without_answer.to_owned(), reason: error_chain(error).to_string() }
         }
     }
 }
@@ -251,6 +254,6 @@ mod tests {
     fn a_wait_is_rounded_up() {
         assert_eq!(seconds(Duration::ZERO), 0);
         assert_eq!(seconds(Duration::from_millis(1)), 1);
-        assert_eq!(seconds(Duration::from_secs(60)), 60);
+        assert_eq!(seconds(Duration::from_mins(1)), 60);
     }
 }

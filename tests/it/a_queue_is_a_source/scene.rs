@@ -79,8 +79,8 @@ impl Scene {
         .await
     }
 
-    /// The series of the gateway's metrics, by their names and labels.
-    pub async fn metrics(&self) -> HashMap<String, f64> {
+    /// The whole numbers among the gateway's metrics, by their names and labels.
+    pub async fn metrics(&self) -> HashMap<String, u64> {
         let address = format!("{}/metrics", self.gateway.issuer());
         let request = reqwest::Client::new().get(address).bearer_auth(&self.key);
         let text = request.send().await.unwrap().text().await.unwrap();
@@ -89,7 +89,7 @@ impl Scene {
     }
 
     /// A series of the queue, with more labels or none.
-    pub async fn metric(&self, name: &str, labels: &str) -> f64 {
+    pub async fn metric(&self, name: &str, labels: &str) -> u64 {
         let arn = if self.gateway.settings_text().contains(FIFO) { FIFO } else { QUEUE };
         let name = format!("sealway_queue_{name}{{queue=\"{arn}\"{labels}}}");
         self.metrics().await.get(&name).copied().unwrap_or_default()
