@@ -147,6 +147,22 @@ mod tests {
     }
 
     #[test]
+    fn a_queue_whose_buses_are_not_known_is_warned_of_at_its_place() {
+        let arn = "arn:aws:sqs:eu-west-1:111122223333:gateway-in";
+        let text = format!("source:\n  queues: [{{ arn: '{arn}' }}]\n");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.yaml");
+        fs::write(&path, &text).unwrap();
+        let config: Config = yaml::read("gateway.yaml", &text).unwrap();
+
+        let found = contradictions(&path, &config);
+
+        assert_eq!(found.len(), 1);
+        assert!(found.iter().all(|one| !one.is_error() && one.place == Some((2, 3))), "{found:?}");
+        assert!(found.iter().all(|one| one.help.contains("buses")), "{found:?}");
+    }
+
+    #[test]
     fn limits_that_contradict_each_other_are_told_with_both_at_the_line_of_one() {
         for (text, place, both) in [
             ("largest-event: 1 MiB\n", (1, 1), "256.0 KiB"),

@@ -41,7 +41,7 @@ impl Poller {
     /// Polls until `stop`. Then nothing is asked for any more, what is being taken is finished, and what
     /// nobody has begun to take is visible again.
     pub(super) async fn run(&self, stop: &CancellationToken) {
-        let sqs = self.open().await;
+        let mut sqs = self.open().await;
         let mut failures = 0_u32;
         while !stop.is_cancelled() {
             let asked = self.intake.clock.now();
@@ -73,6 +73,7 @@ impl Poller {
                 Err(error) => {
                     failures = failures.saturating_add(1);
                     self.failed(&error);
+                    self.renew_after(&error, &mut sqs).await;
                     Some(self.backoff(failures))
                 }
             };
@@ -87,7 +88,7 @@ impl Poller {
 
     /// Asks now and then how many messages wait, until `stop`.
     pub(super) async fn watch(&self, stop: &CancellationToken) {
-        let sqs = self.open().await;
+        let mut sqs = self.open().await;
         let queue = &self.intake.queue;
         let mut told = false;
         while !stop.is_cancelled() {
@@ -104,6 +105,7 @@ impl Poller {
                 }
                 Err(error) => {
                     self.intake.failed("look", &error);
+                    self.renew_after(&error, &mut sqs).await;
                     if !std::mem::replace(&mut told, true) {
                         tracing::warn!(
                             queue = %queue,
@@ -117,6 +119,14 @@ impl Poller {
                 () = self.intake.clock.sleep(LOOK) => {}
                 () = stop.cancelled() => {}
             }
+        }
+    }
+
+    /// Asks for other credentials if AWS has refused the ones that were given.
+    async fn renew_after(&self, error: &SqsError, sqs: &mut SqsQueue) {
+        if error.is_of_credentials() {
+            let QueueIntake { queue, source, .. } = &self.intake;
+            *sqs = SqsQueue::renewed(&self.aws, queue, source).await;
         }
     }
 

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
@@ -40,6 +41,21 @@ pub(super) struct HandedOut {
     pub receives: u32,
 }
 
+/// What AWS says of credentials whose time is over, or that were withdrawn.
+const ENDED: [&str; 4] = [
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "UnrecognizedClientException",
+];
+
+impl SqsError {
+    /// Whether other credentials may help.
+    pub(super) fn is_of_credentials(&self) -> bool {
+        ENDED.contains(&&*self.code)
+    }
+}
+
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
 #[error("{reason}")]
@@ -60,12 +76,19 @@ pub(super) struct BatchFailures {
 impl SqsQueue {
     /// Speaks to a queue as the settings of a source say, which may also be its dead-letter queue.
     pub(super) async fn open(aws: &AwsClients, queue: &QueueArn, source: &QueueSource) -> Self {
-        let role = source.role.clone().map(|arn| AwsRole { arn, external_id: None });
-        let config = aws.sdk_config(queue.region(), role.as_ref()).await;
+        Self::new(queue, &aws.sdk_config(queue.region(), role_of(source).as_ref()).await)
+    }
+
+    /// The same with credentials that are asked for anew.
+    pub(super) async fn renewed(aws: &AwsClients, queue: &QueueArn, source: &QueueSource) -> Self {
+        Self::new(queue, &aws.renewed(queue.region(), role_of(source).as_ref()).await)
+    }
+
+    fn new(queue: &QueueArn, config: &SdkConfig) -> Self {
         let patience =
             TimeoutConfig::builder().operation_attempt_timeout(LONG_POLL + PATIENCE).build();
         let url = url_of(queue, config.endpoint_url());
-        let config = aws_sdk_sqs::config::Builder::from(&config).timeout_config(patience).build();
+        let config = aws_sdk_sqs::config::Builder::from(config).timeout_config(patience).build();
         Self { client: Client::from_conf(config), url }
     }
 
@@ -141,6 +164,10 @@ impl SqsQueue {
         let number = answer.attributes.and_then(|found| found.get(&name)?.parse().ok());
         Ok(number.unwrap_or_default())
     }
+}
+
+fn role_of(source: &QueueSource) -> Option<AwsRole> {
+    source.role.clone().map(|arn| AwsRole { arn, external_id: None })
 }
 
 /// The address that SQS knows a queue by. It is made and not asked for, which would take one more

@@ -81,6 +81,32 @@ async fn a_queue_that_goes_away_is_told_of_once_and_read_again_when_it_is_back()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_queue_of_a_role_is_read_as_that_role_also_after_its_session_has_ended() {
+    let role = "arn:aws:iam::111122223333:role/sealway-in";
+    let mut scene = Scene::prepared(QUEUE, &format!(", role: '{role}'")).await;
+    let known = scene.stub.role(role);
+    scene.gateway.serve().await;
+    scene.queue.send(envelope("e-1", 1).to_string());
+    scene.queue.wait_until_empty().await;
+    known.expire_sessions();
+    scene.queue.send(envelope("e-2", 2).to_string());
+    scene.queue.send(envelope("e-3", 3).to_string());
+    scene.queue.wait_until_empty().await;
+
+    let mut all = numbers(&scene.events().await);
+    all.sort_unstable();
+    assert_eq!(all, [1, 2, 3]);
+    for operation in ["ReceiveMessage", "DeleteMessageBatch"] {
+        let calls = scene.stub.calls_of(operation);
+        let answered = calls.iter().filter(|call| call.status == 200);
+        assert!(answered.clone().count() > 0, "{operation}");
+        for call in answered {
+            assert!(call.asked.principal.contains("sealway-in"), "{:?}", call.asked.principal);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_log_without_room_leaves_messages_and_takes_them_later() {
     let scene = Scene::prepared(QUEUE, ", visibility-timeout: 1min").await;
     let mut scene = Scene { gateway: scene.gateway.with_disk(), ..scene };
