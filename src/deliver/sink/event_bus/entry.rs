@@ -178,6 +178,9 @@ pub(super) mod tests {
     }
 
     proptest! {
+        // Each case serialises megabytes.
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
         #[test]
         fn entries_are_counted_as_aws_counts_and_no_call_is_too_large(
             names in prop::collection::vec("\\PC{1,20}", 1..25),
