@@ -86,7 +86,7 @@ impl Command {
     async fn run(self, context: &Context) -> CommandResult {
         match self {
             Self::Apply(args) => apply::run(&args, context).await,
-            Self::Aws(command) => aws::run(command, context).await,
+            Self::Aws(command) => Box::pin(aws::run(command, context)).await,
             Self::Callers(command) => callers::run(command, context).await,
             Self::Check(args) => check::run(&args, context),
             Self::Config(command) => config::run(&command, context),
@@ -94,7 +94,7 @@ impl Command {
             Self::Contract(command) => contract::run(&command, context),
             Self::DeadLetters(command) => dead_letters::run(command, context).await,
             #[cfg(feature = "aws")]
-            Self::Demo(args) => demo::run(&args, context).await,
+            Self::Demo(args) => Box::pin(demo::run(&args, context)).await,
             Self::Events(command) => events::run(command, context).await,
             Self::Evidence(command) => evidence::run(command, context).await,
             Self::Keys(command) => keys::run(&command, context),
