@@ -94,7 +94,7 @@ impl Command {
             Self::Contract(command) => contract::run(&command, context),
             Self::DeadLetters(command) => dead_letters::run(command, context).await,
             #[cfg(feature = "aws")]
-            Self::Demo(args) => Box::pin(demo::run(&args, context)).await,
+            Self::Demo(args) => demo::run(&args, context).await,
             Self::Events(command) => events::run(command, context).await,
             Self::Evidence(command) => evidence::run(command, context).await,
             Self::Keys(command) => keys::run(&command, context),
