@@ -86,7 +86,7 @@ impl Command {
     async fn run(self, context: &Context) -> CommandResult {
         match self {
             Self::Apply(args) => apply::run(&args, context).await,
-            Self::Aws(command) => aws::run(command, context).await,
+            Self::Aws(command) => Box::pin(aws::run(command, context)).await,
             Self::Callers(command) => callers::run(command, context).await,
             Self::Check(args) => check::run(&args, context),
             Self::Config(command) => config::run(&command, context),

@@ -31,7 +31,7 @@ pub enum AwsCommand {
 pub async fn run(command: AwsCommand, context: &Context) -> CommandResult {
     match command {
         #[cfg(feature = "aws")]
-        AwsCommand::Doctor(args) => doctor::run(&args, context).await,
+        AwsCommand::Doctor(args) => Box::pin(doctor::run(&args, context)).await,
         AwsCommand::Drain(args) => drain::run(&args, context).await,
         AwsCommand::ExternalId(args) => external_id::run(&args, context).await,
         #[cfg(feature = "aws")]

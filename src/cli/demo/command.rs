@@ -23,7 +23,7 @@ pub struct Args {
 /// Runs the demo.
 pub async fn run(args: &Args, context: &Context) -> CommandResult {
     let config = context.config()?;
-    perform(args, config, context).await.map_err(Failure::ours)
+    Box::pin(perform(args, config, context)).await.map_err(Failure::ours)
 }
 
 async fn perform(args: &Args, config: Config, context: &Context) -> anyhow::Result<Exit> {

@@ -84,7 +84,7 @@ impl PullTemplate {
         let (is_fifo, stem) = (stem.is_some(), stem.unwrap_or(queue.name()));
         // A queue of dead letters is of the kind of what it is for.
         let named = |fifo: bool| {
-            let of_kind = |name: &&str| name.ends_with(".fifo") == fifo;
+            let of_kind = |name: &&str| name.strip_suffix(".fifo").is_some() == fifo;
             self.dead_letter_queue.as_ref().map(QueueArn::name).filter(of_kind).map(str::to_owned)
         };
         fill(

@@ -60,12 +60,12 @@ mod tests {
     use super::*;
 
     fn publications(patterns: &[&str]) -> Publications {
-        let head = "domain: x\ncontract: asyncapi/x.yaml\nsource: /x\npublications: [\n";
-        let mut text = head.to_owned();
-        for (number, pattern) in patterns.iter().enumerate() {
-            text += &format!("  {{ event: A.B{number}, when: {pattern}, patch: [] }},\n");
-        }
-        text += "]\n";
+        let items: Vec<String> = (1..)
+            .zip(patterns)
+            .map(|(number, when)| format!("{{ event: A.B{number}, when: {when}, patch: [] }}"))
+            .collect();
+        let head = "domain: x\ncontract: asyncapi/x.yaml\nsource: /x";
+        let text = format!("{head}\npublications: [{}]\n", items.join(", "));
         Publications::load(&[("x.yaml".to_owned(), text)].into()).unwrap()
     }
 

@@ -15,7 +15,7 @@ use crate::cli::demo::story::{EVENTS_PER_ORDER, ORDERS};
 use crate::cli::demo::{Narrator, Stage};
 
 /// How long an order may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Who plays.
 pub struct DemoParties {
@@ -71,9 +71,8 @@ pub fn look(parties: &DemoParties, narrator: &Narrator) -> anyhow::Result<()> {
     let envelopes = parties.ledger.taken().envelopes;
     let mut first = envelopes.into_iter().next().context("the ledger received nothing")?;
     if let Some(Value::String(token)) = first.pointer_mut("/detail/data") {
-        let length = token.len();
-        token.truncate(48);
-        token.push_str(&format!("… ({length} characters)"));
+        let beginning: String = token.chars().take(48).collect();
+        *token = format!("{beginning}… ({} characters)", token.len());
     }
     narrator.say(&serde_json::to_string_pretty(&first)?);
     Ok(())
