@@ -187,8 +187,7 @@ impl Check<'_> {
                 let egress = Egress::new(self.config.delivery.egress.clone());
                 let checked = Subscriptions::check(&document);
                 let caps = self.config.delivery.caps();
-                // Which buses the gateway reads from is for the gateway to say.
-                let buses = self.config.delivery.event_bus_permissions(Vec::new());
+                let buses = self.config.event_bus_permissions();
                 let allowed =
                     [egress.check(&document), buses.check(&document), caps.check(&document, None)];
                 // What is not valid at all says nothing about what is allowed.

@@ -62,8 +62,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     #[cfg(not(feature = "aws"))]
     let queues = queues();
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
-    let read = config.source.queues.iter().flat_map(|queue| queue.buses.clone()).collect();
-    let event_buses = EventBuses::known(&config, read, (&store, &entropy)).await?;
+    let event_buses = EventBuses::known(&config, (&store, &entropy)).await?;
     #[cfg(feature = "aws")]
     let event_buses = EventBuses::new(&config, event_buses, &aws, &tasks);
     #[cfg(not(feature = "aws"))]

@@ -13,7 +13,6 @@ use crate::deliver::NoEventBuses;
 use crate::deliver::{Destination, EventBusPermissions, ExternalIds};
 #[cfg(feature = "aws")]
 use crate::deliver::{EventBusDestination, EventBusParts};
-use crate::event::EventBusArn;
 use crate::eventlog::{LogError, Store};
 
 /// Event buses as sinks.
@@ -30,16 +29,14 @@ pub(super) struct EventBuses {
 type Known = (Arc<EventBusPermissions>, Arc<ExternalIds>);
 
 impl EventBuses {
-    /// The operator's list and the external ids that were made before; nothing is put on buses that
-    /// the gateway reads from.
+    /// The operator's list, and the external ids that were made before.
     pub(super) async fn known(
         config: &Config,
-        read: Vec<EventBusArn>,
         (store, entropy): (&Store, &Arc<dyn Entropy>),
     ) -> Result<Known, LogError> {
         let ids = Arc::new(ExternalIds::new(Arc::clone(&store.registry), Arc::clone(entropy)));
         ids.load().await?;
-        Ok((Arc::new(config.delivery.event_bus_permissions(read)), ids))
+        Ok((Arc::new(config.event_bus_permissions()), ids))
     }
 
     /// Puts them together.

@@ -85,7 +85,7 @@ async fn an_entry_shows_what_rules_match_on_and_only_the_consumer_opens_its_toke
 }
 
 /// Events that open the window of attempts in flight far enough for a whole call and more.
-const EARLIER: u64 = 200;
+const EARLIER: u16 = 200;
 
 /// Has ten events gather while two calls are in flight, and gives their ids. What comes of the calls
 /// after these two is for `fault` to say, of which the first is the call with the ten.
@@ -94,9 +94,9 @@ async fn gathered(
     (stub, bus): (&AwsStub, &StubBus),
     fault: impl Fn(usize, &AwsRequest) -> Option<AwsFault> + Send + Sync + 'static,
 ) -> Vec<String> {
-    domain.orders(1..=EARLIER / 2).await;
-    domain.orders(EARLIER / 2 + 1..=EARLIER).await;
-    bus.wait_for(1 + EARLIER as usize).await;
+    domain.orders(1..=u64::from(EARLIER / 2)).await;
+    domain.orders(u64::from(EARLIER / 2) + 1..=u64::from(EARLIER)).await;
+    bus.wait_for(1 + usize::from(EARLIER)).await;
     let called = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&called);
     stub.behave(move |request| {
@@ -109,11 +109,11 @@ async fn gathered(
         }
     });
     for number in 1..=2 {
-        domain.orders([EARLIER + number]).await;
+        domain.orders([u64::from(EARLIER) + number]).await;
         let begun = async || (called.load(Ordering::SeqCst) as u64 == number).then_some(());
         eventually("a call begins", begun).await;
     }
-    domain.orders(EARLIER + 11..=EARLIER + 20).await
+    domain.orders(u64::from(EARLIER) + 11..=u64::from(EARLIER) + 20).await
 }
 
 #[tokio::test]
@@ -126,7 +126,7 @@ async fn three_failures_among_ten_resend_three() {
     })
     .await;
 
-    let count = 1 + EARLIER as usize + 2 + 10;
+    let count = 1 + usize::from(EARLIER) + 2 + 10;
     assert_eq!(bus.wait_for(count).await.len(), count);
     let calls = ids_of_calls(&stub);
     let sent: Vec<&Vec<String>> = calls.iter().filter(|ids| ten.contains(&ids[0])).collect();
@@ -179,7 +179,7 @@ async fn a_call_that_is_refused_for_one_entry_harms_that_one_alone() {
         (&letter["status"], &letter["detail"]),
         (&json!(400), &json!("ValidationException"))
     );
-    let count = 1 + EARLIER as usize + 2 + 9;
+    let count = 1 + usize::from(EARLIER) + 2 + 9;
     let arrived = bus.wait_for(count).await;
     assert_eq!(arrived.len(), count);
     let arrived: Vec<_> = arrived.iter().map(|one| one.detail["id"].as_str().unwrap()).collect();

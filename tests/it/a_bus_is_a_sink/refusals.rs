@@ -97,9 +97,9 @@ async fn a_bus_that_is_taken_off_the_list_gets_nothing_more_and_its_events_are_k
     domain.process.stop().await;
     let settings = domain.process.settings();
     let text = std::fs::read_to_string(&settings).unwrap();
-    let listed = text.find("event-buses: [").unwrap();
-    let end = listed + text[listed..].find(']').unwrap() + 1;
-    let without = format!("{}event-buses: []{}", &text[..listed], &text[end..]);
+    let (before, listed) = text.split_once("event-buses: [").unwrap();
+    let (_, after) = listed.split_once(']').unwrap();
+    let without = format!("{before}event-buses: []{after}");
     std::fs::write(&settings, without).unwrap();
     domain.process.serve().await;
 
