@@ -62,6 +62,7 @@ fmt-check:
 lint:
 	$(CARGO) clippy --all-targets --quiet -- -D warnings
 	$(CARGO) clippy --test soak --quiet -- -D warnings
+	$(CARGO) clippy --lib --bins --no-default-features --features vendored-openssl --quiet -- -D warnings
 
 docs:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items --quiet

@@ -2,15 +2,12 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "aws")]
-use crate::aws::AwsClients;
-use crate::config::Config;
-use crate::gateway::machine::Machine;
-use crate::source::Admit;
-#[cfg(feature = "aws")]
-use crate::source::queue::QueueParts;
 use crate::source::queue::Queues;
-use crate::telemetry::Metrics;
+#[cfg(feature = "aws")]
+use crate::{
+    aws::AwsClients, config::Config, gateway::machine::Machine, source::Admit,
+    source::queue::QueueParts, telemetry::Metrics,
+};
 
 /// The queues of these settings; nobody asks them yet.
 #[cfg(feature = "aws")]

@@ -27,10 +27,15 @@ mod outcome;
 #[cfg(feature = "aws")]
 mod poller;
 mod queues;
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "pollers alone read what is new"))]
 mod reading;
 mod settings;
 #[cfg(feature = "aws")]
 mod sqs;
+#[cfg_attr(
+    not(feature = "aws"),
+    expect(dead_code, reason = "pollers alone change how a queue stands")
+)]
 mod status;
 mod wrapping;
 

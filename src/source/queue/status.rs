@@ -35,7 +35,6 @@ pub struct QueueFailure {
 pub(super) struct QueueState(Mutex<QueueStatus>);
 
 /// Whether what happened is news.
-#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "only pollers have news"))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum News {
     /// It was so before.
@@ -44,7 +43,6 @@ pub(super) enum News {
     New,
 }
 
-#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "only pollers change it"))]
 impl QueueState {
     pub(super) fn new(arn: QueueArn, pollers: u8) -> Self {
         let (polled, received, waiting, failure) = (None, None, None, None);
