@@ -18,6 +18,7 @@ mod error;
 mod handshake;
 mod kept;
 mod kept_credential;
+mod kept_secrets;
 mod sealed_credential;
 mod secret_text;
 mod state;
@@ -35,6 +36,7 @@ pub use document::{
 };
 pub use error::{Invalid, SubscriptionError};
 pub use handshake::{CHALLENGE_TYPE, Challenge};
+pub use kept_secrets::shared_secret_context;
 pub use sealed_credential::{CredentialError, KeptCredential, SealedCredential};
 pub use secret_text::SecretText;
 pub use state::SubscriptionState;
