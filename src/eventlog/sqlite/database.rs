@@ -1,6 +1,6 @@
 //! The database file: its place, its lock, its settings, and the version of its tables.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::event::{Blame, Fault};
 use crate::eventlog::LogError;
+use crate::eventlog::sqlite::holding::DirectoryLock;
 
 const FILE: &str = "sealway.db";
-pub(super) const LOCK: &str = "lock";
 /// The tables, one step after the other: the number of steps that were made is the version.
 ///
 /// A step that was published never changes; what is to be different is another step at the end.
@@ -42,12 +42,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub enum LogOpenError {
     /// Another gateway holds the directory.
     #[error(
-        "another gateway is using the data directory {}; stop it, or give this one its own",
+        "another gateway ({holder}) is using the data directory {}; stop it, or give this one its own",
         directory.display()
     )]
     InUse {
         /// The data directory.
         directory: PathBuf,
+        /// Who it is, as it wrote itself.
+        holder: String,
     },
     /// A newer gateway has written the tables.
     #[error(
@@ -122,12 +124,6 @@ impl Blame for LogOpenError {
     }
 }
 
-/// Holds a data directory for one gateway; the operating system lets go when the process dies.
-#[derive(Debug)]
-pub(super) struct DirectoryLock {
-    _file: File,
-}
-
 /// The place of a database. Opening it makes the directory and the tables where they are missing.
 #[derive(Clone, Debug)]
 pub(in crate::eventlog) struct Database {
@@ -169,15 +165,7 @@ impl Database {
 
     /// Takes the directory for this process alone.
     pub(super) fn lock(&self) -> Result<DirectoryLock, LogOpenError> {
-        let failed = |source| LogOpenError::Directory { directory: self.directory.clone(), source };
-        let file = make_private(&self.directory.join(LOCK)).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => Ok(DirectoryLock { _file: file }),
-            Err(TryLockError::WouldBlock) => {
-                Err(LogOpenError::InUse { directory: self.directory.clone() })
-            }
-            Err(TryLockError::Error(source)) => Err(failed(source)),
-        }
+        DirectoryLock::take(&self.directory)
     }
 
     /// Opens a connection that writes; its commits are synced. Makes what is missing, so that the
@@ -353,7 +341,7 @@ fn make_directory(directory: &Path) -> std::io::Result<()> {
 
 /// Makes a file that its owner alone can read, if it is not there, and opens it; SQLite gives its
 /// other files the mode of the database.
-fn make_private(path: &Path) -> std::io::Result<File> {
+pub(super) fn make_private(path: &Path) -> std::io::Result<File> {
     open_private(File::options().create(true), path)
 }
 
