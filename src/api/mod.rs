@@ -36,6 +36,7 @@ mod json_object;
 mod limits;
 mod lists;
 mod log;
+mod no_delivery;
 mod oauth_token;
 mod openapi;
 mod outcome;
@@ -80,7 +81,7 @@ pub use lists::{
 pub use openapi::openapi;
 pub use problem::{Code, Problem};
 pub use readers::Readers;
-pub use readiness::Readiness;
+pub use readiness::{Readiness, Trouble};
 pub use redrives::RedriveRequest;
 pub use replays::ReplayRequest;
 pub use router::router;

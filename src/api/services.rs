@@ -28,6 +28,8 @@ pub struct Services {
     pub metrics: Arc<Metrics>,
     /// Whether the gateway takes work.
     pub readiness: Readiness,
+    /// Whether events are delivered; a restored copy may be looked at without.
+    pub delivers: bool,
     /// Who may call.
     pub callers: Arc<Callers>,
     /// Tokens of callers that publish.

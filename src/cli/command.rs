@@ -84,7 +84,7 @@ impl Command {
         match self {
             Self::Apply(args) => apply::run(&args, context).await,
             Self::Callers(command) => callers::run(command, context).await,
-            Self::Check(args) => check::run(&args, context),
+            Self::Check(args) => check::run(&args, context).await,
             Self::Config(command) => config::run(&command, context),
             Self::ConsumerKey(args) => consumer_key::run(&args, context),
             Self::Contract(command) => contract::run(&command, context),
@@ -93,7 +93,7 @@ impl Command {
             Self::Demo(args) => demo::run(&args, context).await,
             Self::Events(command) => events::run(command, context).await,
             Self::Evidence(command) => evidence::run(command, context).await,
-            Self::Keys(command) => keys::run(&command, context),
+            Self::Keys(command) => keys::run(&command, context).await,
             Self::Log(command) => log::run(command, context).await,
             Self::Open(args) => open::run(args, context).await,
             Self::Pattern(command) => pattern::run(&command, context),

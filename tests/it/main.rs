@@ -72,4 +72,5 @@ mod the_consumers_guide;
 mod the_power_may_fail;
 mod the_settings_are_described;
 mod what_only_fails_is_paused;
+mod what_was_lost_is_told;
 mod why_an_event_did_not_arrive;
