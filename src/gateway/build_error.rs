@@ -4,8 +4,7 @@ use crate::config::SecretError;
 use crate::deliver::SubscriptionServiceError;
 use crate::event::{Blame, Diagnostic, Fault};
 use crate::eventlog::{self, LogOpenError};
-use crate::gateway::guarding_log::LogUnconfirmed;
-use crate::gateway::log_checkpoint::CheckpointError;
+use crate::gateway::log_checkpoint::{CheckpointError, LogUnconfirmed};
 use crate::jobs;
 use crate::keys::{LogKeysError, LostKeys, RingError, StoreError};
 

@@ -11,9 +11,11 @@ use crate::ambient::{Clock, Entropy, host_name};
 use crate::api::{Services, Trouble};
 use crate::config::Config;
 use crate::event::Timestamp;
-use crate::eventlog::{Displaced, LogIdentity, LogMark, RestoredFrom, SqliteLog, Store, StoredLog};
+use crate::eventlog::{Displaced, LogIdentity, LogMark, SqliteLog, Store, StoredLog};
 use crate::gateway::build_error::BuildError;
-use crate::gateway::log_checkpoint::{CheckpointError, LogCheckpoint, SetBack, checkpoint_beside};
+use crate::gateway::log_checkpoint::{
+    CheckpointError, LogCheckpoint, LogUnconfirmed, SetBack, checkpoint_beside,
+};
 use crate::keys::DataKey;
 use crate::telemetry::error_chain;
 
@@ -24,28 +26,6 @@ const LOOK: Duration = Duration::from_secs(1);
 /// What anyone is told of a log that was moved under the gateway.
 const MOVED: &str =
     "the log was renamed or replaced: no event is taken; the gateway's log says more";
-
-/// Why a log may not be gone on with.
-#[derive(Debug, thiserror::Error)]
-pub enum LogUnconfirmed {
-    /// It was brought back from a backup, and nobody has said that it may deliver.
-    #[error(
-        "this log was restored at {} from a backup that ends at position {}: what was accepted or \
-         delivered since the backup is not in it. If no other gateway runs on the original, run \
-         `sealway log restored`; to look at it only, `sealway serve --no-delivery`",
-        .0.at, .0.head
-    )]
-    Restored(RestoredFrom),
-    /// Another gateway runs with the same keys on the same log.
-    #[error(
-        "another gateway ({holder}) runs with these keys on a copy of this log; stop it, or look at \
-         this copy with `sealway serve --no-delivery`"
-    )]
-    Twin {
-        /// Who it is.
-        holder: String,
-    },
-}
 
 /// Takes checkpoints of a log while its gateway runs.
 pub(super) struct LogGuard {

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Blame, Fault, Timestamp};
-use crate::eventlog::{LogError, LogMark, Position, StoredLog};
+use crate::eventlog::{LogError, LogMark, Position, RestoredFrom, StoredLog};
 use crate::keys::DataKey;
 
 /// The name of the checkpoint in the data directory.
@@ -148,6 +148,28 @@ pub enum CheckpointError {
     /// The log cannot be read.
     #[error(transparent)]
     Log(#[from] LogError),
+}
+
+/// Why a log may not be gone on with.
+#[derive(Debug, thiserror::Error)]
+pub enum LogUnconfirmed {
+    /// It was brought back from a backup, and nobody has said that it may deliver.
+    #[error(
+        "this log was restored at {} from a backup that ends at position {}: what was accepted or \
+         delivered since the backup is not in it. If no other gateway runs on the original, run \
+         `sealway log restored`; to look at it only, `sealway serve --no-delivery`",
+        .0.at, .0.head
+    )]
+    Restored(RestoredFrom),
+    /// Another gateway runs with the same keys on the same log.
+    #[error(
+        "another gateway ({holder}) runs with these keys on a copy of this log; stop it, or look at \
+         this copy with `sealway serve --no-delivery`"
+    )]
+    Twin {
+        /// Who it is.
+        holder: String,
+    },
 }
 
 impl Blame for SetBack {

@@ -9,7 +9,6 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::event::{Blame, Fault};
 use crate::eventlog::LogError;
-use crate::eventlog::sqlite::holding::DirectoryLock;
 
 const FILE: &str = "sealway.db";
 /// The tables, one step after the other: the number of steps that were made is the version.
@@ -42,14 +41,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub enum LogOpenError {
     /// Another gateway holds the directory.
     #[error(
-        "another gateway ({holder}) is using the data directory {}; stop it, or give this one its own",
-        directory.display()
+        "another gateway is using the data directory {}{}; stop it, or give this one its own",
+        directory.display(), holder.as_ref().map_or_else(String::new, |who| format!(" ({who})"))
     )]
     InUse {
         /// The data directory.
         directory: PathBuf,
-        /// Who it is, as it wrote itself.
-        holder: String,
+        /// Who it is, as it wrote itself, if it did.
+        holder: Option<String>,
     },
     /// A newer gateway has written the tables.
     #[error(
@@ -158,14 +157,9 @@ impl Database {
         })
     }
 
-    /// Where it is.
+    /// The directory that it is in.
     pub(super) fn directory(&self) -> &Path {
         &self.directory
-    }
-
-    /// Takes the directory for this process alone.
-    pub(super) fn lock(&self) -> Result<DirectoryLock, LogOpenError> {
-        DirectoryLock::take(&self.directory)
     }
 
     /// Opens a connection that writes; its commits are synced. Makes what is missing, so that the
@@ -178,28 +172,6 @@ impl Database {
         self.try_open_for_writing().map_err(|source| self.open_error(source))?.map_err(|found| {
             LogOpenError::Newer { place: self.path.clone(), found, known: VERSION }
         })
-    }
-
-    /// Opens a connection that writes, without the lock, beside whoever holds it. Tables that are
-    /// missing or older are made only while nobody does: a gateway that runs knows its own alone.
-    pub(super) fn open_beside(&self) -> Result<Connection, LogOpenError> {
-        let version = || -> rusqlite::Result<i64> {
-            self.open_for_reading()?.query_row("PRAGMA user_version", [], |row| row.get(0))
-        };
-        let found = match self.path.symlink_metadata() {
-            Ok(_) => version().map_err(|source| self.open_error(source))?,
-            Err(_) => 0,
-        };
-        if found >= VERSION {
-            return self.open_for_writing();
-        }
-        let _lock = self.lock().map_err(|error| match error {
-            LogOpenError::InUse { .. } if found > 0 => {
-                LogOpenError::Older { place: self.path.clone(), found, known: VERSION }
-            }
-            other => other,
-        })?;
-        self.open_for_writing()
     }
 
     /// The connection, or the version of tables that are too new for it.
@@ -246,6 +218,11 @@ impl Database {
             Cause::Shared(source) => Box::new(source) as Box<_>,
         };
         LogError::Storage { action, place: self.path.display().to_string(), source }
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Says why the database cannot be opened.

@@ -6,9 +6,11 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
+use rusqlite::Connection;
+
 use crate::ambient::host_name;
 use crate::event::{Blame, Fault};
-use crate::eventlog::sqlite::database::{Database, LogOpenError, make_private};
+use crate::eventlog::sqlite::database::{Database, LogOpenError, VERSION, make_private};
 
 /// The file that whoever uses a data directory holds.
 pub(super) const LOCK: &str = "lock";
@@ -37,12 +39,40 @@ impl DirectoryLock {
                     .map_err(failed)?;
                 Ok(Self { _file: file })
             }
-            Err(TryLockError::WouldBlock) => Err(LogOpenError::InUse {
-                directory: directory.to_owned(),
-                holder: holder(&path).unwrap_or_default(),
-            }),
+            Err(TryLockError::WouldBlock) => {
+                Err(LogOpenError::InUse { directory: directory.to_owned(), holder: holder(&path) })
+            }
             Err(TryLockError::Error(source)) => Err(failed(source)),
         }
+    }
+}
+
+impl Database {
+    /// Takes the directory for this process alone.
+    pub(super) fn lock(&self) -> Result<DirectoryLock, LogOpenError> {
+        DirectoryLock::take(self.directory())
+    }
+
+    /// Opens a connection that writes, without the lock, beside whoever holds it. Tables that are
+    /// missing or older are made only while nobody does: a gateway that runs knows its own alone.
+    pub(super) fn open_beside(&self) -> Result<Connection, LogOpenError> {
+        let version = || -> rusqlite::Result<i64> {
+            self.open_for_reading()?.query_row("PRAGMA user_version", [], |row| row.get(0))
+        };
+        let found = match self.path().symlink_metadata() {
+            Ok(_) => version().map_err(|source| self.open_error(source))?,
+            Err(_) => 0,
+        };
+        if found >= VERSION {
+            return self.open_for_writing();
+        }
+        let _lock = self.lock().map_err(|error| match error {
+            LogOpenError::InUse { .. } if found > 0 => {
+                LogOpenError::Older { place: self.path().to_owned(), found, known: VERSION }
+            }
+            other => other,
+        })?;
+        self.open_for_writing()
     }
 }
 
