@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use crate::ambient::Clock;
-use crate::api::{AccessTokens, Callers, Readers, Readiness, Services};
+use crate::api::{AccessTokens, Callers, Rates, Readers, Readiness, Services};
 use crate::config::Config;
 use crate::deliver::{
     Attempter, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch, Handshake,
@@ -61,19 +61,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     if !config.no_delivery {
         out.subscription_service.resume().await?;
     }
-    let replays = JobService::new(JobServiceParts {
-        config: config.replay.clone(),
-        log: Arc::clone(&store.log),
-        dead_letters: Arc::clone(&store.dead_letters),
-        replays: Replays::new(Arc::clone(&store.registry)),
-        redrives: Redrives::new(Arc::clone(&store.registry)),
-        ledger: Arc::clone(&ledger),
-        attempter: Arc::clone(&out.attempter),
-        subscription_service: Arc::clone(&out.subscription_service),
-        clock: Arc::clone(&clock),
-        entropy: Arc::clone(&entropy),
-        tasks: tasks.clone(),
-    });
+    let replays = jobs(&config, &machine, (&out, &store, &ledger));
     if !config.no_delivery {
         replays.resume().await?;
     }
@@ -83,6 +71,8 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         readers: Arc::new(Readers::new(&config.api, Arc::clone(&metrics))),
         access_tokens: AccessTokens::new(Arc::clone(&callers), &*entropy),
         callers,
+        rates: Rates::new(config.api.caller_rate.get()),
+        data_key: Arc::clone(&data_key),
         config: config.api,
         source: config.source,
         issuer: config.issuer,
@@ -211,6 +201,26 @@ fn outward(
         entropy,
     }));
     Ok((Outward { dispatch, attempter, subscription_service, sealer, receipt_keys }, told))
+}
+
+fn jobs(
+    config: &Config,
+    machine: &Machine,
+    (out, store, ledger): (&Outward, &Store, &Arc<Ledger>),
+) -> JobService {
+    JobService::new(JobServiceParts {
+        config: config.replay.clone(),
+        log: Arc::clone(&store.log),
+        dead_letters: Arc::clone(&store.dead_letters),
+        replays: Replays::new(Arc::clone(&store.registry)),
+        redrives: Redrives::new(Arc::clone(&store.registry)),
+        ledger: Arc::clone(ledger),
+        attempter: Arc::clone(&out.attempter),
+        subscription_service: Arc::clone(&out.subscription_service),
+        clock: Arc::clone(&machine.clock),
+        entropy: Arc::clone(&machine.entropy),
+        tasks: machine.tasks.clone(),
+    })
 }
 
 fn sealer(

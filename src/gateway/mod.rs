@@ -31,13 +31,13 @@ mod watching;
 pub use build::build;
 pub use build_error::BuildError;
 pub use crossing::Crossing;
-pub use guarding_log::{LogUnconfirmed, compare_all, places};
+pub use guarding_log::{compare_all, places};
 pub use inbound::Inbound;
 pub use inward::{contracts, naming};
 pub use keeping_schemas::{changed, published_schemas};
 pub use lifecycle::{Gateway, RunError};
 pub use log_checkpoint::{
-    CheckpointError, LogCheckpoint, SetBack, checkpoint_beside, forget_checkpoint,
+    CheckpointError, LogCheckpoint, LogUnconfirmed, SetBack, checkpoint_beside, forget_checkpoint,
 };
 pub use machine::Machine;
 pub use own_keys::{check_keys, make_keys, read_keys, unopened};

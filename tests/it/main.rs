@@ -39,6 +39,7 @@ mod an_aws_sdk_is_a_producer;
 mod a_custom_bus_client_is_told;
 mod an_event_can_be_tried;
 mod an_event_is_found_by_its_envelope;
+mod answers_are_the_callers_alone;
 mod architecture;
 mod aws_is_called_by_who_needs_it;
 mod bad_input_is_answered;
