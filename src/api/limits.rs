@@ -17,8 +17,8 @@ use tower::ServiceExt as _;
 
 use crate::ambient::{SystemEntropy, Tasks};
 use crate::api::Config;
+use crate::api::own_answers::OwnAnswers;
 use crate::api::stalled::Stalled;
-use crate::api::unparsed::Unparsed;
 use crate::telemetry::error_chain;
 
 /// The most bytes of one request's line and headers.
@@ -82,7 +82,7 @@ fn attend(
     let service = TowerToHyperService::new(router.clone().map_request(introduce(peer)));
     let (http, stop) = (http.clone(), tasks.stopping().clone());
     tasks.spawn(async move {
-        let stream = TokioIo::new(Unparsed::new(stream, SystemEntropy));
+        let stream = TokioIo::new(OwnAnswers::new(stream, SystemEntropy));
         let mut connection = std::pin::pin!(http.serve_connection(stream, service));
         let ended = tokio::select! {
             ended = &mut connection => ended,

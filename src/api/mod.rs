@@ -41,6 +41,7 @@ mod no_delivery;
 mod oauth_token;
 mod openapi;
 mod outcome;
+mod own_answers;
 mod poll;
 mod post_events;
 mod problem;
@@ -67,7 +68,7 @@ mod stream;
 mod subscription_shown;
 mod subscriptions;
 mod taking;
-mod unparsed;
+
 mod unread;
 
 pub use access_tokens::AccessTokens;

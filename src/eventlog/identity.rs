@@ -95,4 +95,13 @@ mod tests {
         }
         assert_eq!(LogIdentity::from_body("{"), None);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_kept_there_is_read_or_not_understood(body in ".{0,200}") {
+            if let Some(read) = LogIdentity::from_body(&body) {
+                proptest::prop_assert_eq!(LogIdentity::from_body(&read.body()), Some(read));
+            }
+        }
+    }
 }

@@ -293,6 +293,8 @@ pub fn forget_checkpoint(place: &Path) -> Result<(), CheckpointError> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::ambient::SeededEntropy;
     use crate::event::EventId;
@@ -324,6 +326,23 @@ mod tests {
             fs::write(&place, altered).unwrap();
             let refused = LogCheckpoint::read(&place, Some(&key)).unwrap_err();
             assert!(refused.to_string().contains("sealway log restored"), "{refused}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_in_its_place_is_no_checkpoint(
+            bytes in proptest::collection::vec(any::<u8>(), 0..200),
+            text in r#"\{"checkpoint":\{"log":"[a-z]{0,4}","head":[0-9]{1,30}\}?,"code":"[A-Za-z_-]{0,50}"\}"#,
+        ) {
+            let directory = tempfile::tempdir().unwrap();
+            let place = checkpoint_beside(directory.path());
+            let key = DataKey::generate(&SeededEntropy::new(1));
+            for content in [bytes, text.into_bytes()] {
+                fs::write(&place, content).unwrap();
+                prop_assert!(LogCheckpoint::read(&place, Some(&key)).is_err());
+                prop_assert!(LogCheckpoint::read(&place, None).is_err());
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ async fn as_caller(gateway: &TestGateway, key: &str, method: Method, path: &str)
 #[tokio::test]
 async fn every_answer_has_an_id_is_taken_for_what_it_says_and_is_not_kept() {
     let gateway = TestGateway::start().await;
+    let key = gateway.add_caller("someone", &["admin"]).await;
     let id = gateway.order(1).await;
     for (path, status, kept) in [
         ("/.well-known/jwks.json", 200, "public, max-age=600"),
@@ -34,7 +35,7 @@ async fn every_answer_has_an_id_is_taken_for_what_it_says_and_is_not_kept() {
         ("/events?limit=x", 400, "no-store"),
         ("/oauth/token", 405, "no-store"),
     ] {
-        let answer = gateway.request(Method::GET, path).send().await.unwrap();
+        let answer = as_caller(&gateway, &key, Method::GET, path).await;
 
         assert_eq!(answer.status().as_u16(), status, "{path}");
         assert_eq!(header(&answer, "x-content-type-options"), Some("nosniff"), "{path}");
@@ -50,7 +51,7 @@ async fn every_answer_has_an_id_is_taken_for_what_it_says_and_is_not_kept() {
 async fn what_is_no_request_at_all_is_answered_with_a_problem_and_an_id() {
     let gateway = TestGateway::start().await;
     let address = gateway.issuer().strip_prefix("http://").unwrap().to_owned();
-    let long = format!("GET / HTTP/1.1\r\nhost: x\r\nx-long: {}\r\n\r\n", "x".repeat(70_000));
+    let long = format!("GET / HTTP/1.1\r\nhost: x\r\nx-long: {}\r\n\r\n", "x".repeat(300_000));
     for (sent, status, word) in [
         ("no request\r\n\r\n", "400", "bad-request"),
         ("GET / HTTP/1.1\r\nno colon\r\n\r\n", "400", "bad-request"),
@@ -107,13 +108,15 @@ async fn a_caller_that_asks_too_much_is_told_when_to_come_again_and_costs_nobody
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_with_an_idempotency_key_is_answered_alike_after_a_restart() {
     let mut gateway = TestGateway::start().await;
+    let key = gateway.add_caller("someone", &["admin"]).await;
     let document = json!({
         "id": "quiet", "consumer": "quiet", "protocol": "PULL",
         "config": { "keys": { "sharedSecret": true } },
     });
     let ask = async |gateway: &TestGateway, document: &Value| {
-        let request = gateway.request(Method::POST, "/subscriptions");
-        let answer = request.header("idempotency-key", "one").json(document).send().await.unwrap();
+        let request = gateway.request(Method::POST, "/subscriptions").bearer_auth(&key);
+        let request = request.header("idempotency-key", "one").json(document);
+        let answer = request.send().await.unwrap();
         let replayed = header(&answer, "idempotency-replayed").is_some();
         (answer.status().as_u16(), replayed, answer.text().await.unwrap())
     };

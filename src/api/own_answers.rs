@@ -15,14 +15,14 @@ use crate::api::{Code, Problem};
 const REQUEST_ID: &[u8] = b"x-request-id";
 
 /// A connection whose answers are all our own.
-pub(super) struct Unparsed<S, E> {
+pub(super) struct OwnAnswers<S, E> {
     stream: S,
     entropy: E,
     /// What is written in the place of an answer, and the length of what it stands for.
     own: Option<(Bytes, usize)>,
 }
 
-impl<S, E: Entropy> Unparsed<S, E> {
+impl<S, E: Entropy> OwnAnswers<S, E> {
     /// Watches over what is written to a connection.
     pub(super) const fn new(stream: S, entropy: E) -> Self {
         Self { stream, entropy, own: None }
@@ -63,7 +63,7 @@ fn bare_status(bytes: &[u8]) -> Option<Code> {
     })
 }
 
-impl<S: AsyncRead + Unpin, E: Unpin> AsyncRead for Unparsed<S, E> {
+impl<S: AsyncRead + Unpin, E: Unpin> AsyncRead for OwnAnswers<S, E> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -73,7 +73,7 @@ impl<S: AsyncRead + Unpin, E: Unpin> AsyncRead for Unparsed<S, E> {
     }
 }
 
-impl<S: AsyncWrite + Unpin, E: Entropy + Unpin> AsyncWrite for Unparsed<S, E> {
+impl<S: AsyncWrite + Unpin, E: Entropy + Unpin> AsyncWrite for OwnAnswers<S, E> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -128,7 +128,7 @@ mod tests {
     async fn passed(answer: &str) -> String {
         // Smaller than an answer, so that writes are cut.
         let (ours, mut theirs) = tokio::io::duplex(16);
-        let mut connection = Unparsed::new(ours, SeededEntropy::new(1));
+        let mut connection = OwnAnswers::new(ours, SeededEntropy::new(1));
         let answer = answer.to_owned();
         let writing = tokio::spawn(async move {
             connection.write_all(answer.as_bytes()).await.unwrap();
