@@ -256,7 +256,7 @@ mod tests {
         let (registry, clock) = parts();
         let answers = kept(&registry, &clock, 1);
         answers.keep(&[0; 32], &answer("old")).await;
-        clock.advance(KEPT - Duration::from_mins(1));
+        clock.advance(KEPT.checked_sub(Duration::from_mins(1)).unwrap());
         for number in 1..=8 {
             answers.keep(&[number; 32], &answer(vec![b'x'; 2 * 1024 * 1024])).await;
         }

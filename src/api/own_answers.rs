@@ -123,14 +123,14 @@ mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     use super::*;
-    use crate::ambient::SeededEntropy;
+    use crate::ambient::{SeededEntropy, Tasks};
 
     async fn passed(answer: &str) -> String {
         // Smaller than an answer, so that writes are cut.
         let (ours, mut theirs) = tokio::io::duplex(16);
         let mut connection = OwnAnswers::new(ours, SeededEntropy::new(1));
         let answer = answer.to_owned();
-        let writing = tokio::spawn(async move {
+        let writing = Tasks::new().spawn(async move {
             connection.write_all(answer.as_bytes()).await.unwrap();
             connection.shutdown().await.unwrap();
         });

@@ -49,7 +49,7 @@ impl FromRequestParts<Arc<Services>> for Publisher {
             refused
         })?;
         let counted = services.rates.count(parts, caller, services.clock.now());
-        counted.map(Self).map_err(|problem| problem.into_response())
+        counted.map(Self).map_err(Problem::into_response)
     }
 }
 

@@ -77,6 +77,7 @@ impl Rates {
         let moment = full.entry(key).or_insert(now);
         // A clock that was set back must not make the wait longer than an empty bucket does.
         let before = (*moment).max(now).min(now.after(WINDOW));
+        *moment = before;
         let after = before.after(interval);
         let (quota, empty) = (self.quota, now.after(WINDOW));
         if after > empty {

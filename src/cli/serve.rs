@@ -42,6 +42,6 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
         }
         tracing::info!("Gateway is told to stop; it drains");
     };
-    gateway.run(until).await.map_err(Failure::ours)?;
+    Box::pin(gateway.run(until)).await.map_err(Failure::ours)?;
     Ok(Exit::Done)
 }

@@ -83,7 +83,7 @@ pub(super) async fn take_up_keys(
 ) -> Result<(Arc<KeyRing>, Arc<DataKey>), BuildError> {
     let ring = read_keys(config, &**entropy)?;
     check_keys(&ring, registry, clock).await?;
-    Ok(make_keys(ring, (clock, entropy), registry).await?)
+    make_keys(ring, (clock, entropy), registry).await
 }
 
 /// Makes the keys that are missing or due, and has the log name them from now on.

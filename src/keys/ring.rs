@@ -405,7 +405,9 @@ mod tests {
         assert!(store.session().unwrap().read().unwrap().is_empty());
         assert_eq!((signer(&ring), ring.generation()), (kid, 0), "it goes on with what it had");
         let mut session = store.session().unwrap();
-        before.iter().for_each(|document| session.put(document).unwrap());
+        for document in &before {
+            session.put(document).unwrap();
+        }
         drop(session);
         assert_eq!(ring.tick(START).unwrap(), []);
     }

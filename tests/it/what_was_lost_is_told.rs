@@ -37,7 +37,9 @@ fn take_keys(keys: &Path) -> impl FnOnce() + use<> {
         .map(|name| (keys.join(&name), fs::read(keys.join(&name)).unwrap()))
         .collect();
     assert!(kept.len() >= 2, "a signing key and the data key: {kept:?}");
-    kept.iter().for_each(|(path, _)| fs::remove_file(path).unwrap());
+    for (path, _) in &kept {
+        fs::remove_file(path).unwrap();
+    }
     move || {
         use std::os::unix::fs::PermissionsExt as _;
         for (path, bytes) in kept {

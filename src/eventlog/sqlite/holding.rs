@@ -161,9 +161,9 @@ impl OpenedFiles {
     /// What cannot be looked at for another reason is not known to be displaced.
     pub(super) fn check(&self) -> Result<(), Displaced> {
         let database = Database::place_in(&self.directory);
-        self.same(&database, self.database)?;
+        same(&database, self.database)?;
         let lock = self.directory.join(LOCK);
-        self.same(&lock, self.lock)?;
+        same(&lock, self.lock)?;
         if let Some(holder) = holder(&lock).filter(|holder| *holder != own_name()) {
             return Err(Displaced::Taken { directory: self.directory.clone(), holder });
         }
@@ -171,22 +171,20 @@ impl OpenedFiles {
         name.push("-wal");
         let wal = PathBuf::from(name);
         let mut known = self.wal.lock().unwrap_or_else(PoisonError::into_inner);
-        match *known {
-            Some(id) => self.same(&wal, id),
-            None => {
-                *known = FileId::at(&wal).ok();
-                Ok(())
-            }
+        if let Some(id) = *known {
+            return same(&wal, id);
         }
+        *known = FileId::at(&wal).ok();
+        Ok(())
     }
+}
 
-    #[expect(clippy::unused_self, reason = "reads as a question to what was opened")]
-    fn same(&self, place: &Path, opened: FileId) -> Result<(), Displaced> {
-        match FileId::at(place) {
-            Ok(found) if found == opened => Ok(()),
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Ok(()),
-            _ => Err(Displaced::File { place: place.to_owned() }),
-        }
+/// Whether a name still leads to the file that was opened.
+fn same(place: &Path, opened: FileId) -> Result<(), Displaced> {
+    match FileId::at(place) {
+        Ok(found) if found == opened => Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Ok(()),
+        _ => Err(Displaced::File { place: place.to_owned() }),
     }
 }
 
