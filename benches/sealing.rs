@@ -283,7 +283,7 @@ fn measure(case: &Case, size: usize) {
         issuer: ISSUER,
         audience: "https://shop.example.net/hook",
         issued_at: Timestamp::from_unix_seconds(1_795_282_931),
-        expires_at: Some(Timestamp::from_unix_seconds(1_795_369_331)),
+        expires_at: Timestamp::from_unix_seconds(1_795_369_331),
         id: EventId::MAX,
         transaction: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
         occurred_at: Some(1_795_282_900),

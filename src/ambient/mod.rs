@@ -9,6 +9,7 @@
 mod clock;
 mod disk;
 mod entropy;
+mod host;
 mod measure;
 mod secret;
 mod tasks;
@@ -16,6 +17,7 @@ mod tasks;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use disk::{Disk, ManualDisk, Room, SystemDisk};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
+pub use host::host_name;
 pub use measure::{HumanDuration, MeasureError, Size};
 pub use secret::{Secret, SecretReference};
 pub use tasks::Tasks;

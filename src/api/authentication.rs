@@ -24,6 +24,7 @@ impl FromRequestParts<Arc<Services>> for Caller {
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(refuse());
         }
-        services.callers.identify(key.trim()).await?.ok_or_else(refuse)
+        let caller = services.callers.identify(key.trim()).await?.ok_or_else(refuse)?;
+        services.rates.count(parts, caller, services.clock.now())
     }
 }

@@ -1,5 +1,6 @@
 //! Settings of the API.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -26,12 +27,15 @@ pub struct Config {
     pub caller_readers: usize,
     /// How many streams, polls and pages one subscription may have open.
     pub subscription_readers: usize,
+    /// How many requests one caller may make in a minute; beyond them it is told to wait.
+    pub caller_rate: NonZeroU32,
     /// How long a caller's key is remembered; a removed caller is refused after this time at most.
     pub caller_cache: HumanDuration,
 }
 
 impl Default for Config {
-    /// 2 MiB, 10 s, 30 s, 60 s, 4096 connections, 64 readers, 16 readers, 5 s.
+    /// 2 MiB, 10 s, 30 s, 60 s, 4096 connections, 64 readers, 16 readers, 60,000 a
+    /// minute, 5 s.
     fn default() -> Self {
         Self {
             max_body: Size(2 * 1024 * 1024),
@@ -41,6 +45,7 @@ impl Default for Config {
             max_connections: 4096,
             caller_readers: 64,
             subscription_readers: 16,
+            caller_rate: const { NonZeroU32::new(60_000).unwrap() },
             caller_cache: HumanDuration(Duration::from_secs(5)),
         }
     }

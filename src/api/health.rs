@@ -32,7 +32,11 @@ pub async fn ready(State(services): State<Arc<Services>>) -> Result<&'static str
     if !services.readiness.is_ready() {
         return Err(Problem::new(Code::NotReady, "the gateway is starting or stopping"));
     }
+    if let Some(trouble) = services.readiness.trouble() {
+        return Err(Problem::new(Code::NotReady, trouble));
+    }
     match services.store.log.disk() {
+        DiskLevel::Enough if !services.delivers => Ok("ready; events are not delivered\n"),
         DiskLevel::Enough => Ok("ready\n"),
         DiskLevel::Low => Ok("ready; the disk is filling up\n"),
         DiskLevel::Full => Err(Problem::new(Code::NotReady, "the disk is full: no event is taken")),

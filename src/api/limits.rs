@@ -15,8 +15,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt as _;
 
-use crate::ambient::Tasks;
+use crate::ambient::{SystemEntropy, Tasks};
 use crate::api::Config;
+use crate::api::own_answers::OwnAnswers;
 use crate::api::stalled::Stalled;
 use crate::telemetry::error_chain;
 
@@ -81,7 +82,8 @@ fn attend(
     let service = TowerToHyperService::new(router.clone().map_request(introduce(peer)));
     let (http, stop) = (http.clone(), tasks.stopping().clone());
     tasks.spawn(async move {
-        let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
+        let stream = TokioIo::new(OwnAnswers::new(stream, SystemEntropy));
+        let mut connection = std::pin::pin!(http.serve_connection(stream, service));
         let ended = tokio::select! {
             ended = &mut connection => ended,
             () = stop.cancelled() => {

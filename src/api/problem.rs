@@ -73,6 +73,8 @@ codes! {
     Changed: "changed", PRECONDITION_FAILED, "Changed since it was read";
     /// The body is larger than the gateway takes.
     TooLarge: "too-large", PAYLOAD_TOO_LARGE, "Body too large";
+    /// The request line and headers are larger than the gateway takes.
+    HeadTooLarge: "head-too-large", REQUEST_HEADER_FIELDS_TOO_LARGE, "Headers too large";
     /// The body's media type is not one that this path takes.
     UnsupportedMediaType: "unsupported-media-type", UNSUPPORTED_MEDIA_TYPE,
         "Unsupported media type";
@@ -86,6 +88,8 @@ codes! {
     HandshakeFailed: "handshake-failed", UNPROCESSABLE_ENTITY, "Handshake failed";
     /// The caller has too much open at once.
     TooMany: "too-many", TOO_MANY_REQUESTS, "Too many at once";
+    /// The caller has made as many requests as it may.
+    RateLimited: "rate-limited", TOO_MANY_REQUESTS, "Rate limited";
     /// The producer has as much in quarantine that could not be read as it may.
     QuarantineFull: "quarantine-full", TOO_MANY_REQUESTS, "Quarantine full";
     /// Writing needs the revision that is to be replaced.
@@ -261,22 +265,34 @@ pub(super) struct Body {
     choices: Vec<EventChoice>,
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
-        let status = self.code.status();
-        let body = Body {
+impl Problem {
+    /// The body of its answer.
+    pub(super) fn to_json(&self) -> String {
+        // Texts and numbers always serialize.
+        serde_json::to_string(&self.clone().body()).unwrap_or_default()
+    }
+
+    fn body(self) -> Body {
+        Body {
             r#type: format!("/problems/{}", self.code.text()),
             title: self.code.title(),
-            status: status.as_u16(),
+            status: self.code.status().as_u16(),
             detail: self.detail,
             violations: self.violations,
             events: self.outcomes,
             choices: self.choices,
-        };
-        let mut response = (status, axum::Json(body)).into_response();
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let code = self.code;
+        let status = code.status();
+        let mut response = (status, axum::Json(self.body())).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, MEDIA_TYPE);
-        if let Some(seconds) = self.code.retry_after() {
+        if let Some(seconds) = code.retry_after() {
             headers.insert(header::RETRY_AFTER, seconds);
         }
         if status == StatusCode::UNAUTHORIZED {

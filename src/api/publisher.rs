@@ -43,11 +43,13 @@ impl FromRequestParts<Arc<Services>> for Publisher {
     ) -> Result<Self, Self::Rejection> {
         let found = identify(&parts.headers, services).await;
         let found = found.map_err(|error| Problem::from(error).into_response())?;
-        found.map(Self).map_err(|(words, challenge)| {
+        let caller = found.map_err(|(words, challenge)| {
             let mut refused = Problem::new(Code::Unauthorized, words).into_response();
             refused.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
             refused
-        })
+        })?;
+        let counted = services.rates.count(parts, caller, services.clock.now());
+        counted.map(Self).map_err(Problem::into_response)
     }
 }
 

@@ -2,11 +2,10 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequestParts as _, Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use moka::future::Cache;
@@ -14,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
 use crate::ambient::Tasks;
+use crate::api::kept_answers::{Answer, Hash, KEPT, KEPT_BYTES, KeptAnswers};
 use crate::api::{Caller, Code, Problem, Services};
 
 /// The header that names a request (draft-ietf-httpapi-idempotency-key-header).
@@ -22,27 +22,14 @@ const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// The longest key.
 const KEY_BYTES: usize = 255;
-/// How long an answer is kept.
-const KEPT: Duration = Duration::from_hours(24);
-/// How many bytes of answers are kept at most; beyond them the ones least asked for go first.
-const KEPT_BYTES: u64 = 16 * 1024 * 1024;
 /// What an answer takes beside its body.
 const OVERHEAD: u32 = 512;
 
-type Hash = [u8; 32];
-
-/// An answer, and the body of the request that it belongs to.
-#[derive(Clone)]
-struct Answer {
-    request: Hash,
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
-}
-
-/// The answers that were given to requests with a key, for 24 hours or until the gateway ends.
+/// The answers that were given to requests with a key, for 24 hours, also after a restart.
 ///
-/// Only what succeeded is kept: a refused request may be corrected and sent again under its key.
+/// Only what succeeded is kept: a refused request may be corrected and sent again under its key. A
+/// process that dies between a change and the keeping of its answer has made the change and gives
+/// its repeat the answer of a second one, for example `already-exists`.
 #[derive(Clone)]
 pub struct Repeats {
     services: Arc<Services>,
@@ -52,7 +39,12 @@ pub struct Repeats {
 impl Repeats {
     /// Starts with no answer.
     pub fn new(services: Arc<Services>) -> Self {
-        let answers = Answers::new(services.tasks.clone());
+        let kept = KeptAnswers::new(
+            Arc::clone(&services.store.registry),
+            Arc::clone(&services.data_key),
+            Arc::clone(&services.clock),
+        );
+        let answers = Answers::new(services.tasks.clone(), kept);
         Self { services, answers }
     }
 }
@@ -100,18 +92,19 @@ fn name(caller: &Hash, path: &str, key: &HeaderValue) -> Result<Hash, Problem> {
 
 #[derive(Clone)]
 struct Answers {
-    kept: Cache<Hash, Arc<Answer>>,
+    recent: Cache<Hash, Arc<Answer>>,
+    kept: Arc<KeptAnswers>,
     tasks: Tasks,
 }
 
 impl Answers {
-    fn new(tasks: Tasks) -> Self {
+    fn new(tasks: Tasks, kept: KeptAnswers) -> Self {
         let weight = |_: &Hash, answer: &Arc<Answer>| {
             u32::try_from(answer.body.len()).unwrap_or(u32::MAX).saturating_add(OVERHEAD)
         };
-        let kept =
+        let recent =
             Cache::builder().weigher(weight).max_capacity(KEPT_BYTES).time_to_live(KEPT).build();
-        Self { kept, tasks }
+        Self { recent, kept: Arc::new(kept), tasks }
     }
 
     /// Gives the answer that is kept under a name, or lets the handler make it. Requests that come
@@ -122,16 +115,32 @@ impl Answers {
         request: Hash,
         handler: impl Future<Output = Response> + Send + 'static,
     ) -> Result<Response, Problem> {
-        let kept = self.kept.clone();
+        let (recent, kept) = (self.recent.clone(), Arc::clone(&self.kept));
         // In a task of its own: a caller that hangs up half way is the one who will ask again, and
         // what its request did has to be known by then.
         let asked = self.tasks.spawn(async move {
             let answer = async move {
+                match kept.read(&name).await {
+                    Ok(Some(answer)) => return Ok(Arc::new(answer)),
+                    Ok(None) => {}
+                    // Whether it was done is not known, so it is not done again.
+                    Err(error) => {
+                        let refused = Problem::from(error).into_response();
+                        return Err(Answer::read(request, refused).await);
+                    }
+                }
                 let answer = Answer::read(request, handler.await).await;
-                if answer.status.is_success() { Ok(Arc::new(answer)) } else { Err(answer) }
+                if !answer.status.is_success() {
+                    return Err(answer);
+                }
+                kept.keep(&name, &answer).await;
+                Ok(Arc::new(answer))
             };
-            match kept.entry(name).or_try_insert_with(answer).await {
-                Ok(entry) => (entry.is_fresh(), Answer::clone(entry.value())),
+            match recent.entry(name).or_try_insert_with(answer).await {
+                Ok(entry) => {
+                    let answer = Answer::clone(entry.value());
+                    (entry.is_fresh() && !answer.is_old, answer)
+                }
                 Err(refusal) => (true, Answer::clone(&refusal)),
             }
         });
@@ -148,29 +157,18 @@ impl Answers {
     }
 }
 
-impl Answer {
-    async fn read(request: Hash, response: Response) -> Self {
-        let (parts, body) = response.into_parts();
-        match to_bytes(body, usize::MAX).await {
-            Ok(body) => Self { request, status: parts.status, headers: parts.headers, body },
-            // Handlers answer with whole bodies, which cannot break off.
-            Err(_) => Self {
-                request,
-                status: StatusCode::INTERNAL_SERVER_ERROR,
-                headers: HeaderMap::new(),
-                body: Bytes::new(),
-            },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+    use axum::http::StatusCode;
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::ambient::{Clock, ManualClock, SeededEntropy};
+    use crate::event::Timestamp;
+    use crate::eventlog::{LogLimits, MemoryLog, Registry};
+    use crate::keys::DataKey;
 
     /// Counts how often it was asked.
     #[derive(Clone, Default)]
@@ -194,13 +192,30 @@ mod tests {
         (status, again, String::from_utf8(body.to_vec()).unwrap())
     }
 
+    fn answers() -> Answers {
+        answers_over(&registry())
+    }
+
+    fn clock() -> Arc<dyn Clock> {
+        Arc::new(ManualClock::at(Timestamp::from_unix_seconds(1_800_000_000)))
+    }
+
+    fn registry() -> Arc<dyn Registry> {
+        MemoryLog::new(LogLimits::default(), clock(), Arc::new(SeededEntropy::new(2)))
+    }
+
+    fn answers_over(registry: &Arc<dyn Registry>) -> Answers {
+        let data_key = Arc::new(DataKey::generate(&SeededEntropy::new(1)));
+        Answers::new(Tasks::new(), KeptAnswers::new(Arc::clone(registry), data_key, clock()))
+    }
+
     fn named(caller: &str, path: &str, key: &'static str) -> Hash {
         name(&Sha256::digest(caller).into(), path, &HeaderValue::from_static(key)).unwrap()
     }
 
     #[tokio::test]
     async fn a_request_that_succeeded_is_answered_alike_when_it_comes_again() {
-        let (answers, handler) = (Answers::new(Tasks::new()), Handler::default());
+        let (answers, handler) = (answers(), Handler::default());
         let ask = || answers.of([1; 32], [7; 32], handler.call(StatusCode::CREATED));
 
         assert_eq!(told(ask().await.unwrap()).await, (201, false, "answer 1".to_owned()));
@@ -210,8 +225,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_request_is_answered_alike_by_the_next_life_of_the_gateway() {
+        let (registry, handler) = (registry(), Handler::default());
+        let first = answers_over(&registry);
+        let work = handler.call(StatusCode::CREATED);
+        assert_eq!(
+            told(first.of([1; 32], [7; 32], work).await.unwrap()).await,
+            (201, false, "answer 1".to_owned())
+        );
+
+        let next = answers_over(&registry);
+        let again = next.of([1; 32], [7; 32], handler.call(StatusCode::CREATED)).await.unwrap();
+        assert_eq!(told(again).await, (201, true, "answer 1".to_owned()));
+        let other = next.of([1; 32], [8; 32], handler.call(StatusCode::CREATED)).await;
+        assert_eq!(other.unwrap_err().code(), Code::Invalid);
+    }
+
+    #[tokio::test]
     async fn a_refused_request_may_be_corrected_under_its_key_and_an_answered_one_may_not() {
-        let (answers, handler) = (Answers::new(Tasks::new()), Handler::default());
+        let (answers, handler) = (answers(), Handler::default());
         let ask = |body, status| answers.of([1; 32], body, handler.call(status));
 
         let refused = ask([7; 32], StatusCode::UNPROCESSABLE_ENTITY).await.unwrap();
@@ -224,7 +256,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_a_caller_began_and_did_not_wait_for_is_done_once() {
-        let (answers, handler) = (Answers::new(Tasks::new()), Handler::default());
+        let (answers, handler) = (answers(), Handler::default());
         let (go, gate) = oneshot::channel::<()>();
         let work = handler.call(StatusCode::CREATED);
         let slow = async move {

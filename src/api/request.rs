@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::BoxError;
 use axum::body::{Body, to_bytes};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::{StreamExt as _, stream};
@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument as _;
 
 use crate::api::api_destination::{ANSWER_TIME, is_api_destination};
+use crate::api::rates::RateSlot;
 use crate::api::{Code, Problem, Services};
 use crate::telemetry::Metric;
 
@@ -39,7 +40,9 @@ pub async fn around(
     let is_pushed = is_api_destination(request.headers());
     let limit = services.config.request_timeout.0;
     let limit = if is_pushed { limit.min(ANSWER_TIME) } else { limit };
-    let request = request.map(|body| ending(body, started + limit));
+    let mut request = request.map(|body| ending(body, started + limit));
+    let rate = RateSlot::default();
+    request.extensions_mut().insert(rate.clone());
     let answered = timeout(limit, next.run(request).instrument(span)).await;
     let mut response = if let Ok(response) = answered {
         explained(response).await
@@ -62,10 +65,21 @@ pub async fn around(
         .histogram(Metric::RequestSeconds, &[&route])
         .observe_duration(started.elapsed());
     services.metrics.counter(Metric::Requests, &[&route, status.as_str()]).increment();
+    let headers = response.headers_mut();
+    rate.tell(headers);
+    protect(headers);
     if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, value);
+        headers.insert(REQUEST_ID, value);
     }
     response
+}
+
+/// Keeps an answer from being taken for another type than it says, and from being kept by whoever
+/// it passes through, unless its handler says for how long it is good.
+fn protect(headers: &mut HeaderMap) {
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let entry = headers.entry(header::CACHE_CONTROL);
+    entry.or_insert(HeaderValue::from_static("no-store"));
 }
 
 /// Ends a body that has not arrived in time with an error, because what reads it may outlive the
@@ -98,8 +112,8 @@ pub async fn to_the_end(
 
 /// Turns an answer that failed without explanation into a problem.
 ///
-/// The router and the extractors of axum refuse in plain text; every other answer is someone's
-/// deliberate words and stays.
+/// The router and the extractors of axum refuse in plain text, in words of theirs that change with
+/// their versions; every other answer is someone's deliberate words and stays.
 async fn explained(response: Response) -> Response {
     let status = response.status();
     let media_type = response.headers().get(header::CONTENT_TYPE);
@@ -117,7 +131,11 @@ async fn explained(response: Response) -> Response {
         Code::BadRequest if words.starts_with("Invalid URL") => {
             "a part of the path is not UTF-8 once its percent signs are decoded".to_owned()
         }
-        _ if !words.is_empty() && status.is_client_error() => words,
+        Code::BadRequest => "the request cannot be read; see /openapi.json".to_owned(),
+        Code::TooLarge => "the body is longer than the gateway takes".to_owned(),
+        Code::UnsupportedMediaType => {
+            "this path does not take the media type; see /openapi.json".to_owned()
+        }
         Code::NotFound => "the gateway has no such path; see /openapi.json".to_owned(),
         Code::MethodNotAllowed => "the header Allow lists the methods of this path".to_owned(),
         _ => code.title().to_lowercase(),

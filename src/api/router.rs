@@ -11,9 +11,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{
     Code, Problem, Services, bus::cbor_bus_route, bus_route, consent, dead_letters, deliveries,
-    events, evidence, explain, external_ids, health, log, oauth_token, openapi, poll, post_events,
-    problem_pages, published, pull, quarantine, queues, receipts, redrives, repeats, replays,
-    request, schemas, sink_credential, stream, subscriptions, verify,
+    events, evidence, explain, external_ids, health, log, no_delivery, oauth_token, openapi, poll,
+    post_events, problem_pages, published, pull, quarantine, queues, receipts, redrives, repeats,
+    replays, request, schemas, sink_credential, stream, subscriptions, verify,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -79,6 +79,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/queues/drain", post(queues::drain))
         .route("/log", get(log::show))
         .route("/metrics", get(health::metrics))
+        .layer(from_fn_with_state(Arc::clone(&services), no_delivery::hold_back))
         // Innermost first: what a client starts ends, whatever becomes of the client.
         .layer(from_fn_with_state(Arc::clone(&services), request::to_the_end))
         // Outermost last: a panic or a timeout inside is counted and named like any answer.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::ambient::{Clock, Entropy, Tasks};
-use crate::api::{AccessTokens, Callers, Config, Readers, Readiness};
+use crate::api::{AccessTokens, Callers, Config, Rates, Readers, Readiness};
 use crate::contract::Catalog;
 use crate::deliver::{Handshakes, PullService, SubscriptionService};
 use crate::enrich::Publications;
 use crate::eventlog::Store;
 use crate::jobs::JobService;
-use crate::keys::{KeyRing, RemoteKeys, VerifyingKeys};
+use crate::keys::{DataKey, KeyRing, RemoteKeys, VerifyingKeys};
 use crate::source::aws::Bus;
 use crate::source::queue::Queues;
 use crate::source::{self, Admit};
@@ -29,8 +29,14 @@ pub struct Services {
     pub metrics: Arc<Metrics>,
     /// Whether the gateway takes work.
     pub readiness: Readiness,
+    /// Whether events are delivered; a restored copy may be looked at without.
+    pub delivers: bool,
     /// Who may call.
     pub callers: Arc<Callers>,
+    /// How much each of them may ask.
+    pub rates: Rates,
+    /// Encrypts what is kept for callers.
+    pub data_key: Arc<DataKey>,
     /// Tokens of callers that publish.
     pub access_tokens: AccessTokens,
     /// Takes events to the log.

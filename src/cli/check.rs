@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::ambient::{SecretReference, SystemEntropy};
-use crate::cli::check_log::changed_schemas;
+use crate::cli::check_log::{changed_schemas, lost_keys};
 use crate::cli::rehearsal::{Rehearsed, rehearse};
 use crate::cli::subscription_file::{check_place, places_of_secrets};
 use crate::cli::{CommandResult, Context, Exit, Output};
@@ -51,7 +51,7 @@ struct Shown<'a> {
 }
 
 /// Runs the command: done if there is no mistake, whatever warnings there are.
-pub fn run(args: &Args, context: &Context) -> CommandResult {
+pub async fn run(args: &Args, context: &Context) -> CommandResult {
     let config = context.config()?;
     let mut check = Check {
         config: &config,
@@ -64,6 +64,7 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
     let counts = check.files();
     if !args.files_only {
         check.machine();
+        check.mistakes.extend(lost_keys(&config).await);
     }
     let Check { mistakes, rehearsals, .. } = check;
     let output = context.output();

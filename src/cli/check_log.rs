@@ -1,11 +1,14 @@
 //! Checks publications against the schemas that a log keeps, beside a gateway that may run.
 
+use std::sync::Arc;
+
+use crate::ambient::{Clock, SystemClock, SystemEntropy};
 use crate::config::Config;
 use crate::contract::Catalog;
 use crate::enrich::Publications;
 use crate::event::Diagnostic;
-use crate::eventlog::{LogOpenError, StoredLog};
-use crate::gateway::{changed, naming, published_schemas};
+use crate::eventlog::{LogOpenError, Registry, StoredLog};
+use crate::gateway::{BuildError, changed, check_keys, naming, published_schemas, read_keys};
 use crate::telemetry::error_chain;
 
 /// Finds publications whose schema lets something else pass than when an event of the log first named
@@ -33,4 +36,19 @@ pub fn changed_schemas(
         found.extend(kept.and_then(|kept| changed(&publication, catalog, &kept, &new)));
     }
     Ok(found)
+}
+
+/// Tells whether the keys are those that the log names, as a start does. A key that cannot be read is
+/// told by whoever looks at the keys, and a log that cannot be read by whoever looks at that.
+pub async fn lost_keys(config: &Config) -> Option<Diagnostic> {
+    let registry: Arc<dyn Registry> = Arc::new(StoredLog::open(&config.data_dir).ok()?);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ring = read_keys(config, &SystemEntropy).ok()?;
+    match check_keys(&ring, &registry, &clock).await {
+        Err(BuildError::LostKeys(lost)) => {
+            let place = config.keys.directory.display().to_string();
+            Some(Diagnostic::of_file(&place, lost.to_string()))
+        }
+        _ => None,
+    }
 }

@@ -7,7 +7,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::ambient::{Clock as _, SecretReference, SystemClock, SystemEntropy};
-use crate::cli::{CommandResult, Context, Exit, Failure};
+use crate::cli::{CommandResult, Context, Exit, Failure, keys_adopt};
 use crate::config;
 use crate::event::Timestamp;
 use crate::keys::{Config, FileKeyStore, KeyRing, KeyState, KeyStep, RingKey, SigningAlgorithm};
@@ -38,10 +38,15 @@ pub enum Command {
     },
     /// Print the public key set, as consumers fetch it
     ExportJwks,
+    /// Go on with the keys that are here after those of the log were lost; says what they cannot open
+    Adopt,
 }
 
 /// Runs the command.
-pub fn run(command: &Command, context: &Context) -> CommandResult {
+pub async fn run(command: &Command, context: &Context) -> CommandResult {
+    if matches!(command, Command::Adopt) {
+        return keys_adopt::adopt(context).await;
+    }
     let gateway = context.config()?;
     let settings = &gateway.keys;
     settings.check().map_err(Failure::input)?;
@@ -61,6 +66,8 @@ pub fn run(command: &Command, context: &Context) -> CommandResult {
             say(&ring.revoke(kid, now).map_err(Failure::blame)?, &ring, now, context);
         }
         Command::ExportJwks => context.output().line(&ring.jwks().text),
+        // Needs the log, too, and was done above.
+        Command::Adopt => {}
     }
     Ok(Exit::Done)
 }

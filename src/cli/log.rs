@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::ambient::{Clock as _, SystemClock, SystemEntropy};
 use crate::cli::answer::{items, text};
-use crate::cli::{Column, CommandResult, Context, Exit, Failure, Output, log_verify};
+use crate::cli::{Column, CommandResult, Context, Exit, Failure, Output, log_restored, log_verify};
 use crate::eventlog::{CopyError, Restoring, StoredLog, back_up};
 
 /// What to do with the log.
@@ -41,6 +41,12 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         data_dir: Option<PathBuf>,
     },
+    /// Say that a log that was restored, or set back, is the one to go on with, so that it delivers
+    Restored {
+        /// The data directory; that of the gateway file, if not given
+        #[arg(long, value_name = "DIR")]
+        data_dir: Option<PathBuf>,
+    },
 }
 
 /// What a list shows of who needs the log.
@@ -61,7 +67,8 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
         Command::Verify { place } => {
             let place = data_directory(place, context)?;
             let log = StoredLog::open(&place).map_err(Failure::blame)?;
-            let report = log_verify::check(log, output).await?;
+            let mut report = log_verify::check(log, output).await?;
+            log_restored::compare(&place, context, &mut report)?;
             output.item(&report, |report| report.in_words(&place));
             Ok(if report.is_sound() { Exit::Done } else { Exit::No })
         }
@@ -92,9 +99,16 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
             }
             restoring.finish(&SystemClock, &SystemEntropy).map_err(Failure::blame)?;
             output.item(&json!({ "directory": directory, "verified": report }), |_| {
-                format!("the log is in {}; start the gateway", directory.display())
+                format!(
+                    "the log is in {}; run `sealway log restored` if it is the one to go on with, or \
+                     look at it with `sealway serve --no-delivery`",
+                    directory.display()
+                )
             });
             Ok(Exit::Done)
+        }
+        Command::Restored { data_dir } => {
+            log_restored::confirm(&data_directory(data_dir, context)?, context)
         }
     }
 }

@@ -60,7 +60,7 @@ impl Report {
         lines.join("\n")
     }
 
-    fn find(&mut self, finding: String) {
+    pub(super) fn find(&mut self, finding: String) {
         self.wrong += 1;
         if self.findings.len() < MOST {
             self.findings.push(finding);

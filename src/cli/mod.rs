@@ -44,6 +44,8 @@ mod exit_codes;
 mod failure;
 mod harmless;
 mod keys;
+mod keys_adopt;
+mod log_restored;
 mod log;
 mod log_verify;
 mod open;

@@ -83,7 +83,7 @@ mod tests {
             issuer: ISSUER,
             audience: "shop",
             issued_at,
-            expires_at: Some(issued_at.after(Duration::from_hours(1))),
+            expires_at: issued_at.after(Duration::from_hours(1)),
             id: EventId::MAX,
             transaction: None,
             occurred_at: None,

@@ -15,6 +15,9 @@ pub struct Args {
     /// Where the log is kept, instead of `data-dir`
     #[arg(long, value_name = "DIRECTORY", env = "SEALWAY_DATA_DIR")]
     data_dir: Option<std::path::PathBuf>,
+    /// Deliver nothing: events are taken and the log can be looked at, as of a restored copy
+    #[arg(long)]
+    no_delivery: bool,
 }
 
 /// Runs the command: returns after an interrupt or a termination, when everything is drained.
@@ -23,6 +26,7 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     telemetry::start_logging(&config.logging, context.log.as_deref()).map_err(Failure::input)?;
     config.listen = args.listen.unwrap_or(config.listen);
     config.data_dir = args.data_dir.unwrap_or(config.data_dir);
+    config.no_delivery = args.no_delivery;
     let issuer = config.issuer.clone();
 
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::ours)?;
@@ -38,6 +42,6 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
         }
         tracing::info!("Gateway is told to stop; it drains");
     };
-    gateway.run(until).await.map_err(Failure::ours)?;
+    Box::pin(gateway.run(until)).await.map_err(Failure::ours)?;
     Ok(Exit::Done)
 }

@@ -59,6 +59,9 @@ pub struct Config {
     /// The directory that the file is in, which its relative paths start from.
     #[serde(skip)]
     pub directory: PathBuf,
+    /// Whether this process delivers nothing: a word of its command line.
+    #[serde(skip)]
+    pub no_delivery: bool,
 }
 
 impl Default for Config {
@@ -81,6 +84,7 @@ impl Default for Config {
             api: api::Config::default(),
             logging: telemetry::Config::default(),
             directory: PathBuf::new(),
+            no_delivery: false,
         }
     }
 }

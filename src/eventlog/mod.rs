@@ -29,6 +29,7 @@ mod error;
 mod leases;
 mod log;
 mod id_generator;
+mod identity;
 mod observed;
 mod page;
 mod quarantine;
@@ -52,6 +53,7 @@ pub use delivery::{DeliveryKey, Retry};
 pub use delivery_state::{Changes, CommitError, DeliveryState, SavedDeliveries};
 pub use entry::{Appended, Draft, Entry, Origin, Position, Protection};
 pub use error::LogError;
+pub use identity::{LogIdentity, LogMark, RestoredFrom};
 pub use leases::{FencingEpoch, Leases, SoleOwner};
 pub use log::{DiskLevel, Log};
 pub use observed::Observed;
@@ -66,8 +68,8 @@ pub use registry::Registry;
 pub use retention::{Extent, LowWatermark, Retention, Trimmed};
 pub use schemas::{ContractChoice, KeptContract, KeptSchema, NewSchema, Schemas, TextDigest};
 pub use sqlite::{
-    CopyError, LogOpenError, Pointer, Restoring, SqliteLog, SqliteRegistry, StoredEntry, StoredLog,
-    back_up,
+    CopyError, Displaced, HeldDirectory, LogOpenError, Pointer, Restoring, SqliteLog,
+    SqliteRegistry, StoredEntry, StoredLog, accept_restored, back_up,
 };
 pub use store::Store;
 pub use tail::Tail;

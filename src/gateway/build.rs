@@ -6,11 +6,11 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use url::Url;
 
-use crate::ambient::{Clock, SecretReference};
-use crate::api::{AccessTokens, Callers, Readers, Readiness, Services};
+use crate::ambient::Clock;
+use crate::api::{AccessTokens, Callers, Rates, Readers, Readiness, Services};
 #[cfg(feature = "aws")]
 use crate::aws::AwsClients;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::deliver::{
     Attempter, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch, Handshake,
     Handshakes, HandshakesParts, Ledger, PullService, PullServiceParts, ReceiptChecker, Sealer,
@@ -21,12 +21,14 @@ use crate::eventlog::Store;
 use crate::gateway::Gateway;
 use crate::gateway::build_error::BuildError;
 use crate::gateway::event_buses::EventBuses;
+use crate::gateway::guarding_log::{check_log_is_there, guard};
 use crate::gateway::inward::{contracts, inward, warn_of};
 use crate::gateway::machine::Machine;
+use crate::gateway::own_keys::take_up_keys;
 use crate::gateway::queues::queues;
 use crate::gateway::storing::{open_store, take_over};
 use crate::jobs::{JobService, JobServiceParts, Redrives, Replays};
-use crate::keys::{self, DataKey, FileKeyStore, KeyRing, PublicKeys, RemoteKeys, VerifyingKeys};
+use crate::keys::{self, DataKey, KeyRing, PublicKeys, RemoteKeys, VerifyingKeys};
 use crate::subscriptions::Subscriptions;
 use crate::telemetry::Metrics;
 
@@ -44,7 +46,6 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     warn_of("Contract", gate.diagnostics());
     // Events of what does not fit its message are refused one by one.
     warn_of("Publication", &catalog.analyse(&publications));
-    let (ring, data_key) = key_ring(&config, &machine)?;
     let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
     #[cfg(feature = "aws")]
     let aws = Arc::new(AwsClients::new(config.aws.clone(), &egress));
@@ -54,7 +55,10 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         .map_err(|source| BuildError::Listen { address, source })?;
     let limits = config.log.limits();
     let of_machine = (Arc::clone(&clock), Arc::clone(&entropy), disk);
-    let store = open_store(&config.data_dir, limits, of_machine, &metrics)?;
+    check_log_is_there(&config)?;
+    let (store, engine) = open_store(&config.data_dir, limits, of_machine, &metrics)?;
+    let (ring, data_key) = take_up_keys(&config, (&clock, &entropy), &store.registry).await?;
+    let log_guard = guard(&config, (&store, &data_key), &entropy).await?;
     let contracts = (&publications, gate);
     let (admit, bus) = inward(&config, &machine, contracts, (&store, &metrics)).await?;
     #[cfg(feature = "aws")]
@@ -69,19 +73,23 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let event_buses = EventBuses::absent(event_buses);
     let (out, signals) = outward(
         (&config, &machine),
-        (&egress, &ring, data_key),
+        (&egress, &ring, Arc::clone(&data_key)),
         event_buses,
         (&store, &ledger, &metrics),
     )?;
-    out.subscription_service.resume().await?;
     let replays = job_service(&config, &machine, &out, (&store, &ledger));
-    replays.resume().await?;
+    if !config.no_delivery {
+        out.subscription_service.resume().await?;
+        replays.resume().await?;
+    }
     let callers = Arc::new(Callers::new(Arc::clone(&store.registry), config.api.caller_cache));
     let services = Arc::new(Services {
         pull_service: pull_service(&out, &machine, (&store, &ledger, &metrics)),
         readers: Arc::new(Readers::new(&config.api, Arc::clone(&metrics))),
         access_tokens: AccessTokens::new(Arc::clone(&callers), &*entropy),
         callers,
+        rates: Rates::new(config.api.caller_rate.get()),
+        data_key: Arc::clone(&data_key),
         config: config.api,
         source: config.source,
         issuer: config.issuer,
@@ -89,6 +97,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         entropy,
         metrics,
         readiness: Readiness::new(),
+        delivers: !config.no_delivery,
         tasks: tasks.clone(),
         admit,
         bus: Arc::new(bus),
@@ -108,6 +117,10 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         dispatch: out.dispatch,
         ledger,
         ring,
+        data_key,
+        engine,
+        log_guard,
+        delivers: !config.no_delivery,
         retention: config.log.retention,
         signals,
         tasks,
@@ -129,25 +142,6 @@ fn check(config: &Config) -> Result<(), BuildError> {
         Some(problem) => settings(problem.clone()),
         None => Ok(()),
     }
-}
-
-fn key_ring(
-    config: &Config,
-    machine: &Machine,
-) -> Result<(Arc<KeyRing>, Arc<DataKey>), BuildError> {
-    let secret = |place: &Option<SecretReference>| {
-        place.as_ref().map(|place| config::secret(place, &config.directory)).transpose()
-    };
-    let settings = &config.keys;
-    let (passphrase, former) =
-        (secret(&settings.passphrase)?, secret(&settings.former_passphrase)?);
-    let store = FileKeyStore::open(&settings.directory, passphrase, &*machine.entropy)?
-        .with_former(former, &*machine.entropy);
-    let lifecycle = config.keys.lifecycle();
-    let now = machine.clock.now();
-    let ring = KeyRing::open(Arc::new(store), lifecycle, now)?;
-    let data_key = ring.data_key(&*machine.entropy, now)?;
-    Ok((Arc::new(ring), Arc::new(data_key)))
 }
 
 /// The rooms of the way out.

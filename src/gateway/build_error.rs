@@ -4,8 +4,9 @@ use crate::config::SecretError;
 use crate::deliver::SubscriptionServiceError;
 use crate::event::{Blame, Diagnostic, Fault};
 use crate::eventlog::{self, LogOpenError};
+use crate::gateway::log_checkpoint::{CheckpointError, LogUnconfirmed};
 use crate::jobs;
-use crate::keys::{RingError, StoreError};
+use crate::keys::{LogKeysError, LostKeys, RingError, StoreError};
 
 /// Why a gateway could not be built; each text says what, where and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +32,18 @@ pub enum BuildError {
     /// The key ring cannot be used.
     #[error(transparent)]
     Keys(#[from] RingError),
+    /// The keys are not those of the log.
+    #[error(transparent)]
+    LostKeys(#[from] LostKeys),
+    /// The log does not tell its keys.
+    #[error(transparent)]
+    LogKeys(#[from] LogKeysError),
+    /// The log is not the one that was left.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    /// The log may not be gone on with.
+    #[error(transparent)]
+    Unconfirmed(#[from] LogUnconfirmed),
     /// The HTTP client cannot be made.
     #[error("cannot make the HTTP client")]
     Client(#[source] reqwest::Error),
@@ -59,6 +72,8 @@ impl Blame for BuildError {
             Self::Store(error) => error.fault(),
             Self::KeyFiles(error) => error.fault(),
             Self::Keys(error) => error.fault(),
+            Self::LogKeys(error) => error.fault(),
+            Self::Checkpoint(error) => error.fault(),
             _ => Fault::Caller,
         }
     }

@@ -12,19 +12,19 @@ use crate::ambient::Tasks;
 use crate::api::{Services, router, serve};
 use crate::deliver::follow;
 use crate::deliver::{DeliverySignal, Dispatch, Ledger};
-use crate::eventlog::{self, RetentionConfig};
+use crate::eventlog::{self, Displaced, RetentionConfig, SqliteLog};
 use crate::gateway::expiry::expire;
+use crate::gateway::guarding_log::{LogGuard, watch_files};
 use crate::gateway::lagging::warn;
 use crate::gateway::quotas::hold;
 use crate::gateway::retention::Retaining;
+use crate::gateway::tending_keys::tend_keys;
 use crate::gateway::watching::watch;
-use crate::keys::KeyRing;
+use crate::keys::{DataKey, KeyRing};
 use crate::telemetry::error_chain;
 
 /// How long attempts in flight may take to end once the gateway stops.
 const DRAIN: Duration = Duration::from_secs(20);
-/// How often the key ring is looked at: for keys that are due, and for what the command line did.
-const KEY_TICK: Duration = Duration::from_secs(5);
 
 /// A gateway whose rooms are put together and which listens already.
 pub struct Gateway {
@@ -33,6 +33,11 @@ pub struct Gateway {
     pub(super) dispatch: Arc<Dispatch>,
     pub(super) ledger: Arc<Ledger>,
     pub(super) ring: Arc<KeyRing>,
+    pub(super) data_key: Arc<DataKey>,
+    pub(super) engine: Arc<SqliteLog>,
+    pub(super) log_guard: LogGuard,
+    /// Whether events are delivered, and old ones dropped.
+    pub(super) delivers: bool,
     pub(super) retention: RetentionConfig,
     pub(super) signals: mpsc::UnboundedReceiver<DeliverySignal>,
     pub(super) tasks: Tasks,
@@ -44,6 +49,9 @@ pub enum RunError {
     /// The log failed; everything that was answered with yes is in it.
     #[error("the log failed")]
     Log(#[source] eventlog::LogError),
+    /// The log was moved, and nothing more is accepted.
+    #[error("the log was moved")]
+    Displaced(#[source] Displaced),
 }
 
 impl Gateway {
@@ -68,7 +76,8 @@ impl Gateway {
     ///
     /// Ours: the log or the server failed.
     pub async fn run(self, until: impl Future<Output = ()> + Send) -> Result<(), RunError> {
-        let Self { services, listener, dispatch, ledger, ring, retention, signals, tasks } = self;
+        let Self { services, listener, dispatch, ledger, retention, signals, tasks, .. } = self;
+        let Self { ring, data_key, engine, log_guard, delivers, .. } = self;
         let retaining = Retaining {
             config: retention,
             services: Arc::clone(&services),
@@ -79,14 +88,16 @@ impl Gateway {
         let routes = router(Arc::clone(&services));
         let outcome = tokio::select! {
             () = until => Ok(()),
-            () = follow(&*services.store.log, &dispatch, &*services.clock) => Ok(()),
+            () = only(delivers, follow(&*services.store.log, &dispatch, &*services.clock)) => Ok(()),
             error = ledger.run() => error.map_err(RunError::Log),
-            () = tend_keys(&ring, &services) => Ok(()),
-            () = retaining.run() => Ok(()),
-            () = services.handshakes.run() => Ok(()),
-            () = expire(&services, retention) => Ok(()),
+            displaced = watch_files(&engine, &services) => Err(RunError::Displaced(displaced)),
+            () = log_guard.run(&*services.clock) => Ok(()),
+            () = tend_keys((&ring, &data_key), &services) => Ok(()),
+            () = only(delivers, retaining.run()) => Ok(()),
+            () = only(delivers, services.handshakes.run()) => Ok(()),
+            () = only(delivers, expire(&services, retention)) => Ok(()),
             () = warn(&services, retention) => Ok(()),
-            () = hold(&services, retention) => Ok(()),
+            () = only(delivers, hold(&services, retention)) => Ok(()),
             () = watch(&services, signals) => Ok(()),
             () = serve(listener, routes, &services.config, &tasks) => Ok(()),
         };
@@ -94,36 +105,32 @@ impl Gateway {
         if !tasks.drain(DRAIN).await {
             tracing::warn!("Some attempts had not ended after {DRAIN:?}; they are made again");
         }
-        let written = match ledger.try_flush().await {
-            // Waiting for room could take for ever, and what is not written is only repeated.
-            Err(error @ eventlog::LogError::Full { .. }) => {
-                tracing::warn!(error = %error_chain(&error), "The last outcomes are not written; they are delivered again");
-                Ok(())
-            }
-            other => other.map_err(RunError::Log),
-        };
+        let written = flushed(&ledger).await;
+        log_guard.write(services.clock.now()).await;
+        // The database is in one file again once nobody reads it any more.
+        drop(log_guard);
         let closed = services.store.log.close().await.map_err(RunError::Log);
         outcome.and(written).and(closed)
     }
 }
 
-async fn tend_keys(ring: &Arc<KeyRing>, services: &Services) {
-    loop {
-        services.clock.sleep(KEY_TICK).await;
-        let (ring, now) = (Arc::clone(ring), services.clock.now());
-        // The ring reads files, and with a passphrase it derives a key.
-        match tokio::task::spawn_blocking(move || ring.tick(now)).await {
-            Ok(Ok(steps)) => {
-                for step in steps {
-                    tracing::info!("Signing keys: {step:?}");
-                }
-            }
-            Ok(Err(error)) => {
-                tracing::error!(error = %error_chain(&error), "The key ring cannot be tended");
-            }
-            Err(error) => {
-                tracing::error!(error = %error_chain(&error), "Tending the key ring died");
-            }
+/// Does work that belongs to delivery, where there is any.
+async fn only(delivers: bool, work: impl Future<Output = ()>) {
+    if delivers {
+        work.await;
+    } else {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Writes the last outcomes.
+async fn flushed(ledger: &Ledger) -> Result<(), RunError> {
+    match ledger.try_flush().await {
+        // Waiting for room could take for ever, and what is not written is only repeated.
+        Err(error @ eventlog::LogError::Full { .. }) => {
+            tracing::warn!(error = %error_chain(&error), "The last outcomes are not written; they are delivered again");
+            Ok(())
         }
+        other => other.map_err(RunError::Log),
     }
 }

@@ -11,26 +11,35 @@ mod build_error;
 mod crossing;
 mod event_buses;
 mod expiry;
+mod guarding_log;
 mod inbound;
 mod inward;
 mod keeping_schemas;
 mod lagging;
 mod lifecycle;
+mod log_checkpoint;
 mod machine;
+mod own_keys;
 mod queues;
 mod quotas;
 mod repeats;
 mod retention;
 mod setting_aside;
 mod storing;
+mod tending_keys;
 mod unwanted;
 mod watching;
 
 pub use build::build;
 pub use build_error::BuildError;
 pub use crossing::Crossing;
+pub use guarding_log::{compare_all, places};
 pub use inbound::Inbound;
 pub use inward::{contracts, naming};
 pub use keeping_schemas::{changed, published_schemas};
 pub use lifecycle::{Gateway, RunError};
+pub use log_checkpoint::{
+    CheckpointError, LogCheckpoint, LogUnconfirmed, SetBack, checkpoint_beside, forget_checkpoint,
+};
 pub use machine::Machine;
+pub use own_keys::{check_keys, make_keys, read_keys, unopened};

@@ -14,9 +14,9 @@ pub(super) fn open_store(
     limits: LogLimits,
     machine: (Arc<dyn Clock>, Arc<dyn Entropy>, Arc<dyn Disk>),
     metrics: &Metrics,
-) -> Result<Store, LogOpenError> {
+) -> Result<(Store, Arc<SqliteLog>), LogOpenError> {
     let log = SqliteLog::open(directory, limits, machine, metrics)?;
-    Ok(Store::of(&log).tailed(limits.tail_bytes))
+    Ok((Store::of(&log).tailed(limits.tail_bytes), log))
 }
 
 /// Begins to deliver what no other owner delivers from now on.

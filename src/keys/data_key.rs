@@ -3,6 +3,7 @@
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
 use crate::ambient::Entropy;
@@ -88,6 +89,35 @@ impl DataKey {
     }
 }
 
+impl DataKey {
+    /// A name of this key that tells nothing of it, in base64url.
+    pub fn fingerprint(&self) -> String {
+        self.authenticate("fingerprint", b"")
+    }
+
+    /// A code, in base64url, that only a holder of this key can make for a text in one context.
+    ///
+    /// It is made under a key that is derived from this one for that use, so that what is sealed
+    /// and what is authenticated never share a key.
+    pub fn authenticate(&self, context: &str, text: &[u8]) -> String {
+        base64_simd::URL_SAFE_NO_PAD.encode_to_string(self.code(context, text))
+    }
+
+    /// Whether a code was made by [`authenticate`](Self::authenticate) for this text and context,
+    /// in constant time.
+    pub fn is_authentic(&self, context: &str, text: &[u8], code: &str) -> bool {
+        let expected = self.code(context, text);
+        let code = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(code).unwrap_or_default();
+        aws_lc_rs::constant_time::verify_slices_are_equal(expected.as_ref(), &code).is_ok()
+    }
+
+    fn code(&self, context: &str, text: &[u8]) -> hmac::Tag {
+        let own = hmac::Key::new(hmac::HMAC_SHA256, self.bytes.as_slice());
+        let derived = hmac::sign(&own, format!("sealway {context}").as_bytes());
+        hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, derived.as_ref()), text)
+    }
+}
+
 impl fmt::Debug for DataKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("DataKey(…)")
@@ -117,6 +147,19 @@ mod tests {
     #[test]
     fn one_secret_never_looks_the_same_twice() {
         assert_ne!(key(1).seal("a", b"x"), key(1).seal("a", b"x"));
+    }
+
+    #[test]
+    fn a_code_is_of_its_key_its_context_and_its_text() {
+        let code = key(1).authenticate("here", b"text");
+
+        assert!(key(1).is_authentic("here", b"text", &code));
+        assert!(!key(2).is_authentic("here", b"text", &code));
+        assert!(!key(1).is_authentic("there", b"text", &code));
+        assert!(!key(1).is_authentic("here", b"texts", &code));
+        assert!(!key(1).is_authentic("here", b"text", ""));
+        assert_eq!(key(1).fingerprint(), key(1).fingerprint());
+        assert_ne!(key(1).fingerprint(), key(2).fingerprint());
     }
 
     #[test]

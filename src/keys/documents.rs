@@ -11,7 +11,7 @@ use crate::keys::{
 };
 
 const SIGNING_PREFIX: &str = "signing-";
-const DATA_KEY: &str = "data-key";
+pub(super) const DATA_KEY: &str = "data-key";
 const FORMAT: u8 = 1;
 
 /// A signing key of the ring with its place in life.

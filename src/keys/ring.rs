@@ -1,6 +1,6 @@
 //! The gateway's signing keys, kept in a store and read without a lock.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -23,6 +23,8 @@ pub struct KeyRing {
     current: ArcSwap<RingSnapshot>,
     /// Lets one change at a time replace the snapshot, so that none replaces a newer one.
     changing: Mutex<()>,
+    /// The fingerprint of the data key that must be in the store beside the keys, once it is known.
+    bound: OnceLock<String>,
 }
 
 /// One moment's keys.
@@ -56,7 +58,7 @@ impl KeyRing {
     pub fn read(store: Arc<dyn KeyStore>, lifecycle: Lifecycle) -> Result<Self, RingError> {
         let keys = documents::load(store.as_ref(), store.session()?.as_mut())?;
         let current = ArcSwap::from_pointee(RingSnapshot::of(keys, 0));
-        Ok(Self { store, lifecycle, current, changing: Mutex::new(()) })
+        Ok(Self { store, lifecycle, current, changing: Mutex::new(()), bound: OnceLock::new() })
     }
 
     /// The key that signs with an algorithm now. Does not block.
@@ -131,6 +133,31 @@ impl KeyRing {
         })
     }
 
+    /// The key for secrets at rest, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed or the key in it is damaged.
+    pub fn present_data_key(&self) -> Result<Option<DataKey>, RingError> {
+        documents::data_key(self.store.as_ref(), self.store.session()?.as_mut())
+    }
+
+    /// Changes the store from now on only while this data key is in it: one that was emptied or
+    /// replaced is told of, and gets no new keys. The first one that is named stays.
+    pub fn bind_to(&self, data_key: &DataKey) {
+        self.bound.get_or_init(|| data_key.fingerprint());
+    }
+
+    /// Tells a person where the data key is or should be.
+    pub fn place_of_data_key(&self) -> String {
+        self.store.place(documents::DATA_KEY)
+    }
+
+    /// Tells a person where a signing key is or should be.
+    pub fn place_of(&self, kid: &str) -> String {
+        self.store.place(&documents::name_of(kid))
+    }
+
     /// The key for secrets at rest; made the first time it is asked for.
     ///
     /// # Errors
@@ -153,6 +180,7 @@ impl KeyRing {
     ) -> Result<Vec<KeyStep>, RingError> {
         let _turn = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut session = self.store.session()?;
+        self.check_bound(session.as_mut())?;
         let mut keys = documents::load(self.store.as_ref(), session.as_mut())?;
         let ages: Vec<_> = keys.iter().map(|key| key.age.clone()).collect();
         let steps = plan(&ages)?;
@@ -163,6 +191,16 @@ impl KeyRing {
         let generation = before.generation + u64::from(self.was_revoked(&before, &keys, now));
         self.current.store(Arc::new(RingSnapshot::of(keys, generation)));
         outcome.map(|()| steps)
+    }
+
+    /// Refuses a store that does not hold the data key any more to which this ring is bound.
+    fn check_bound(&self, session: &mut dyn KeySession) -> Result<(), RingError> {
+        let Some(bound) = self.bound.get() else { return Ok(()) };
+        let found = documents::data_key(self.store.as_ref(), session)?;
+        if found.is_some_and(|key| key.fingerprint() == *bound) {
+            return Ok(());
+        }
+        Err(RingError::Replaced { place: self.place_of_data_key() })
     }
 
     /// Tells whether a key is gone that could still have signed something valid.
@@ -346,6 +384,32 @@ mod tests {
         let later = open(&store).data_key(&SystemEntropy, START).unwrap();
 
         assert_eq!(later.open("a", &sealed).unwrap().as_slice(), b"secret");
+    }
+
+    #[test]
+    fn a_store_that_is_emptied_under_a_running_gateway_gets_no_new_keys() {
+        let store = Arc::new(MemoryKeyStore::new());
+        let ring = open(&store);
+        ring.bind_to(&ring.data_key(&SystemEntropy, START).unwrap());
+        let kid = signer(&ring);
+        let mut session = store.session().unwrap();
+        let before = session.read().unwrap();
+        for document in &before {
+            session.remove(&document.name).unwrap();
+        }
+        drop(session);
+
+        let refused = ring.tick(START).unwrap_err();
+
+        assert!(matches!(refused, RingError::Replaced { .. }), "{refused}");
+        assert!(store.session().unwrap().read().unwrap().is_empty());
+        assert_eq!((signer(&ring), ring.generation()), (kid, 0), "it goes on with what it had");
+        let mut session = store.session().unwrap();
+        for document in &before {
+            session.put(document).unwrap();
+        }
+        drop(session);
+        assert_eq!(ring.tick(START).unwrap(), []);
     }
 
     #[test]

@@ -25,6 +25,14 @@ pub enum RingError {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// The keys are not those any more that the gateway runs with.
+    #[error(
+        "{place} is gone or another than the gateway runs with: put the key directory back, which is noticed within seconds; a start without it is refused"
+    )]
+    Replaced {
+        /// Where the data key should be.
+        place: String,
+    },
     /// A key that the cryptographic library refuses.
     #[error(
         "{place} holds a key that cannot be used: restore it from a backup, or move it out of the directory to go on without this key"
@@ -54,6 +62,7 @@ impl Blame for RingError {
             Self::Store(error) => error.fault(),
             Self::Foreign { .. }
             | Self::Damaged { .. }
+            | Self::Replaced { .. }
             | Self::Unusable { .. }
             | Self::Failure(_) => Fault::Ours,
         }

@@ -13,8 +13,8 @@ pub struct Claims<'a> {
     pub audience: &'a str,
     /// `iat`, in whole seconds.
     pub issued_at: Timestamp,
-    /// `exp`, in whole seconds; absent where the consumer follows OpenID SSF, which forbids it.
-    pub expires_at: Option<Timestamp>,
+    /// `exp`, in whole seconds. A token without one does not open.
+    pub expires_at: Timestamp,
     /// `jti`: the event id, the same over retries and replays.
     pub id: EventId,
     /// `txn`: the trace id, the same over all consumers of one event.
@@ -62,9 +62,7 @@ impl Claims<'_> {
         text.write_all(b",\"aud\":")?;
         serde_json::to_writer(&mut *text, self.audience)?;
         write!(text, ",\"iat\":{}", self.issued_at.unix_seconds())?;
-        if let Some(moment) = self.expires_at {
-            write!(text, ",\"exp\":{}", moment.unix_seconds())?;
-        }
+        write!(text, ",\"exp\":{}", self.expires_at.unix_seconds())?;
         write!(text, ",\"jti\":\"{}\"", self.id)?;
         if let Some(transaction) = self.transaction {
             text.write_all(b",\"txn\":")?;
@@ -106,7 +104,7 @@ mod tests {
             issuer: "https://events.example.com",
             audience: "shop",
             issued_at: Timestamp::from_unix_ms(1_795_282_931_900),
-            expires_at: Some(Timestamp::from_unix_seconds(1_795_369_331)),
+            expires_at: Timestamp::from_unix_seconds(1_795_369_331),
             id: EventId::from_parts(1_795_282_931_000, 7),
             transaction: Some("4bf92f35"),
             occurred_at: Some(1_795_282_900),
@@ -138,8 +136,8 @@ mod tests {
         fn whatever_the_texts_the_claims_are_json(issuer in ".*", audience in ".*", txn in ".*") {
             let subscription: SubscriptionId = "s".parse().unwrap();
             let claims = Claims {
-                issuer: &issuer, audience: &audience, issued_at: Timestamp::EPOCH, expires_at: None,
-                id: EventId::MIN, transaction: Some(&txn), occurred_at: None,
+                issuer: &issuer, audience: &audience, issued_at: Timestamp::EPOCH,
+                expires_at: Timestamp::EPOCH, id: EventId::MIN, transaction: Some(&txn), occurred_at: None,
                 subscription: &subscription, place: None, replay: None, event_type: &issuer,
                 event: "{}",
             };

@@ -179,9 +179,8 @@ fn check_claims(claims: &Map<String, Value>, opening: &Opening<'_>) -> Option<()
     {
         return None;
     }
-    if claims.contains_key("exp") {
-        seconds(claims, "exp").filter(|expires| *expires > earliest(moment))?;
-    }
+    // Always there: a token that never ends is one that a leaked key could replay for ever.
+    seconds(claims, "exp").filter(|expires| *expires > earliest(moment))?;
     if claims.contains_key("nbf") {
         seconds(claims, "nbf").filter(|begins| *begins <= latest(moment))?;
     }

@@ -18,6 +18,7 @@ mod error;
 mod handshake;
 mod kept;
 mod kept_credential;
+mod kept_secrets;
 mod pending_handshake;
 mod sealed_credential;
 mod secret_text;
@@ -36,6 +37,7 @@ pub use document::{
 };
 pub use error::{Invalid, SubscriptionError};
 pub use handshake::{CHALLENGE_TYPE, Challenge, ChallengeBinding, ChallengeReply};
+pub use kept_secrets::shared_secret_context;
 pub use pending_handshake::PendingHandshake;
 pub use sealed_credential::{CredentialError, KeptCredential, SealedCredential};
 pub use secret_text::SecretText;

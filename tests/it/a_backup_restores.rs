@@ -63,6 +63,8 @@ async fn what_was_acknowledged_before_a_backup_is_in_it_and_chains_go_on() {
     assert!(back.status.success(), "{back:?}");
     let refused = sealway(&["restore", text(&copy), "--data-dir", text(&restored)]);
     assert_eq!(refused.status.code(), Some(2), "the directory is not empty any more");
+    let confirmed = sealway(&["restored", "--data-dir", text(&restored)]);
+    assert!(confirmed.status.success(), "{confirmed:?}");
     gateway.change(|config| config.data_dir.clone_from(&restored));
     gateway.start_again().await;
 
@@ -106,6 +108,8 @@ async fn odd_times_unreadable_bytes_and_envelope_ids_come_back() {
 
     let back = sealway(&["restore", text(&copy), "--data-dir", text(&restored)]);
     assert!(back.status.success(), "{back:?}");
+    let confirmed = sealway(&["restored", "--data-dir", text(&restored)]);
+    assert!(confirmed.status.success(), "{confirmed:?}");
     gateway.change(|config| config.data_dir.clone_from(&restored));
     gateway.start_again().await;
 
@@ -214,6 +218,8 @@ async fn a_backup_from_before_an_upgrade_is_restored_with_todays_tables() {
     assert!(back.status.success(), "{back:?}");
     let (code, report) = verified(&restored);
     assert_eq!((code, &report["head"]), (Some(0), &json!(0)), "{report}");
+    let confirmed = sealway(&["restored", "--data-dir", text(&restored)]);
+    assert!(confirmed.status.success(), "{confirmed:?}");
     gateway.change(|config| config.data_dir.clone_from(&restored));
     gateway.start_again().await;
     gateway.stop().await;

@@ -162,7 +162,7 @@ fn sealed(combination: &Combination<'_>) -> String {
         issuer: ISSUER,
         audience: AUDIENCE,
         issued_at: now(),
-        expires_at: Some(now().after(Duration::from_hours(1))),
+        expires_at: now().after(Duration::from_hours(1)),
         id: EventId::from_parts(1_795_282_931_000, 7),
         transaction: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
         occurred_at: u64::try_from(now().unix_seconds()).ok(),

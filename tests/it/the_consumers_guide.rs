@@ -137,7 +137,7 @@ impl Example {
                 issuer,
                 audience: "shop",
                 issued_at: now,
-                expires_at: Some(now.after(Duration::from_hours(1))),
+                expires_at: now.after(Duration::from_hours(1)),
                 id: IDS[at].parse().unwrap(),
                 transaction: None,
                 occurred_at: u64::try_from(now.unix_seconds()).ok(),

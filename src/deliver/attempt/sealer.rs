@@ -19,7 +19,7 @@ use crate::seal::{
     self, Checkpoint, Claims, Options, PlaceClaims, Sealed, cloudevent_type, seal, sign_checkpoint,
     sign_place,
 };
-use crate::subscriptions::{Challenge, RecipientKeys, Subscription};
+use crate::subscriptions::{Challenge, RecipientKeys, Subscription, shared_secret_context};
 
 /// How long a sealed event is good for further attempts.
 const SEALED_FOR: Duration = Duration::from_hours(1);
@@ -214,7 +214,7 @@ impl Sealer {
             issuer: &self.parts.issuer,
             audience: &subscription.audience,
             issued_at: now,
-            expires_at: Some(now.after(self.parts.lifetime)),
+            expires_at: now.after(self.parts.lifetime),
             id,
             transaction: None,
             occurred_at,
@@ -250,7 +250,7 @@ impl Sealer {
     }
 
     fn shared_secret(&self, id: &SubscriptionId, kept: &str) -> Result<SharedSecret, SealerError> {
-        let jwks = self.parts.data_key.open(&context(id), kept)?;
+        let jwks = self.parts.data_key.open(&shared_secret_context(id), kept)?;
         Ok(SharedSecret::from_jwks(&jwks)?)
     }
 
@@ -262,7 +262,7 @@ impl Sealer {
         entropy: &dyn Entropy,
     ) -> (String, Secret) {
         let shown = SharedSecret::generate(entropy).to_jwks();
-        let kept = self.parts.data_key.seal(&context(id), shown.expose().as_bytes());
+        let kept = self.parts.data_key.seal(&shared_secret_context(id), shown.expose().as_bytes());
         (kept, shown)
     }
 
@@ -318,11 +318,6 @@ impl Sealer {
             head,
         }
     }
-}
-
-/// Binds an encrypted secret to its subscription, so that it cannot be moved to another.
-fn context(id: &SubscriptionId) -> String {
-    format!("subscription/{id}/shared-secret")
 }
 
 fn options(subscription: &Subscription) -> Options {

@@ -8,15 +8,16 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 
 use crate::ambient::{Clock, Entropy};
-use crate::event::{Blame, EventId, Fault};
+use crate::event::{Blame, EventId, Fault, Timestamp};
 use crate::eventlog::sqlite::append::newest;
 use crate::eventlog::sqlite::database::{
-    Database, DirectoryLock, LOCK, LogOpenError, VERSION, find, make_new_private, make_tables,
-    sync_directory,
+    Database, LogOpenError, VERSION, find, make_new_private, make_tables, sync_directory,
 };
-use crate::eventlog::sqlite::rows;
+use crate::eventlog::sqlite::holding::{DirectoryLock, HeldDirectory, LOCK};
 use crate::eventlog::sqlite::stored::connect;
 use crate::eventlog::sqlite::trim::Trimming;
+use crate::eventlog::sqlite::{records, rows};
+use crate::eventlog::{LogIdentity, RestoredFrom};
 
 /// Pages that are copied at once (4 MiB).
 const STEP: std::ffi::c_int = 512;
@@ -146,8 +147,9 @@ impl Restoring {
 
     /// Makes the copy the log of the directory.
     ///
-    /// It goes on in a new range of ids: none that was minted after the backup is minted again,
-    /// also when the clock is behind.
+    /// It goes on under a new name and in a new range of ids: none that was minted after the backup
+    /// is minted again, also when the clock is behind. It delivers nothing before
+    /// [`accept_restored`].
     ///
     /// # Errors
     ///
@@ -155,7 +157,8 @@ impl Restoring {
     pub fn finish(self, clock: &dyn Clock, entropy: &dyn Entropy) -> Result<(), CopyError> {
         let Self { partial, directory, _lock } = self;
         let copied = |source| CopyError::Copy { place: partial.0.clone(), source };
-        begin_anew(&partial.0, clock, entropy).map_err(copied)?;
+        let asks = |at, head| Some(RestoredFrom { at, head });
+        begin_anew(&partial.0, (clock, entropy), asks).map_err(copied)?;
         let place = Database::place_in(&directory);
         for beside in ["-wal", "-shm"] {
             let mut name = place.clone().into_os_string();
@@ -166,6 +169,24 @@ impl Restoring {
         }
         partial.name(&place)
     }
+}
+
+/// Has a log that was brought back, or set back, go on as it is: under a new name, in a new range of
+/// ids, and delivering.
+///
+/// # Errors
+///
+/// The caller's turn: a newer gateway has written it. Ours: the disk.
+pub fn accept_restored(
+    held: &HeldDirectory,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> Result<(), CopyError> {
+    let database = Database::of(held.directory())?;
+    drop(database.open_for_writing()?);
+    let place = Database::place_in(held.directory());
+    begin_anew(&place, (clock, entropy), |_, _| None)
+        .map_err(|source| CopyError::Copy { place, source })
 }
 
 /// Refuses a directory that holds more than its lock.
@@ -255,8 +276,13 @@ fn copy(from: &Path, to: &Path, progress: &mut impl FnMut(u64, u64)) -> rusqlite
     copy.close().map_err(|(_, error)| error)
 }
 
-/// Begins a range of ids after everything that can have been minted since the backup.
-fn begin_anew(file: &Path, clock: &dyn Clock, entropy: &dyn Entropy) -> rusqlite::Result<()> {
+/// Gives a log another name, and begins a range of ids after everything that can have been minted
+/// since the backup.
+fn begin_anew(
+    file: &Path,
+    (clock, entropy): (&dyn Clock, &dyn Entropy),
+    restored: impl FnOnce(Timestamp, u64) -> Option<RestoredFrom>,
+) -> rusqlite::Result<()> {
     let mut connection = Connection::open(file)?;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let low_watermark = Trimming::resume(&transaction)?.low_watermark;
@@ -269,6 +295,11 @@ fn begin_anew(file: &Path, clock: &dyn Clock, entropy: &dyn Entropy) -> rusqlite
         "INSERT INTO restores (at, head, id) VALUES (?, ?, ?)",
         params![now.unix_nanos(), rows::signed(head.0), id.to_bytes()],
     )?;
+    let identity = LogIdentity::generate(entropy, restored(now, head.0));
+    let key = LogIdentity::key();
+    let before = records::get(&transaction, &key)?.map(|record| record.revision);
+    // The revision was read in this transaction, so that nobody can have written meanwhile.
+    let _ = records::put(&transaction, &key, before, &identity.body(), now)?;
     transaction.commit()?;
     connection.close().map_err(|(_, error)| error)
 }
@@ -279,7 +310,6 @@ mod tests {
 
     use super::*;
     use crate::ambient::{ManualClock, SeededEntropy};
-    use crate::event::Timestamp;
 
     fn begun_log(directory: &Path) {
         Database::of(directory).unwrap().open_for_writing().unwrap();

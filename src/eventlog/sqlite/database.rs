@@ -1,6 +1,6 @@
 //! The database file: its place, its lock, its settings, and the version of its tables.
 
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,6 @@ use crate::event::{Blame, Fault};
 use crate::eventlog::LogError;
 
 const FILE: &str = "sealway.db";
-pub(super) const LOCK: &str = "lock";
 /// The tables, one step after the other: the number of steps that were made is the version.
 ///
 /// A step that was published never changes; what is to be different is another step at the end.
@@ -42,12 +41,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub enum LogOpenError {
     /// Another gateway holds the directory.
     #[error(
-        "another gateway is using the data directory {}; stop it, or give this one its own",
-        directory.display()
+        "another gateway is using the data directory {}{}; stop it, or give this one its own",
+        directory.display(), holder.as_ref().map_or_else(String::new, |who| format!(" ({who})"))
     )]
     InUse {
         /// The data directory.
         directory: PathBuf,
+        /// Who it is, as it wrote itself, if it did.
+        holder: Option<String>,
     },
     /// A newer gateway has written the tables.
     #[error(
@@ -122,12 +123,6 @@ impl Blame for LogOpenError {
     }
 }
 
-/// Holds a data directory for one gateway; the operating system lets go when the process dies.
-#[derive(Debug)]
-pub(super) struct DirectoryLock {
-    _file: File,
-}
-
 /// The place of a database. Opening it makes the directory and the tables where they are missing.
 #[derive(Clone, Debug)]
 pub(in crate::eventlog) struct Database {
@@ -162,22 +157,9 @@ impl Database {
         })
     }
 
-    /// Where it is.
+    /// The directory that it is in.
     pub(super) fn directory(&self) -> &Path {
         &self.directory
-    }
-
-    /// Takes the directory for this process alone.
-    pub(super) fn lock(&self) -> Result<DirectoryLock, LogOpenError> {
-        let failed = |source| LogOpenError::Directory { directory: self.directory.clone(), source };
-        let file = make_private(&self.directory.join(LOCK)).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => Ok(DirectoryLock { _file: file }),
-            Err(TryLockError::WouldBlock) => {
-                Err(LogOpenError::InUse { directory: self.directory.clone() })
-            }
-            Err(TryLockError::Error(source)) => Err(failed(source)),
-        }
     }
 
     /// Opens a connection that writes; its commits are synced. Makes what is missing, so that the
@@ -190,28 +172,6 @@ impl Database {
         self.try_open_for_writing().map_err(|source| self.open_error(source))?.map_err(|found| {
             LogOpenError::Newer { place: self.path.clone(), found, known: VERSION }
         })
-    }
-
-    /// Opens a connection that writes, without the lock, beside whoever holds it. Tables that are
-    /// missing or older are made only while nobody does: a gateway that runs knows its own alone.
-    pub(super) fn open_beside(&self) -> Result<Connection, LogOpenError> {
-        let version = || -> rusqlite::Result<i64> {
-            self.open_for_reading()?.query_row("PRAGMA user_version", [], |row| row.get(0))
-        };
-        let found = match self.path.symlink_metadata() {
-            Ok(_) => version().map_err(|source| self.open_error(source))?,
-            Err(_) => 0,
-        };
-        if found >= VERSION {
-            return self.open_for_writing();
-        }
-        let _lock = self.lock().map_err(|error| match error {
-            LogOpenError::InUse { .. } if found > 0 => {
-                LogOpenError::Older { place: self.path.clone(), found, known: VERSION }
-            }
-            other => other,
-        })?;
-        self.open_for_writing()
     }
 
     /// The connection, or the version of tables that are too new for it.
@@ -258,6 +218,11 @@ impl Database {
             Cause::Shared(source) => Box::new(source) as Box<_>,
         };
         LogError::Storage { action, place: self.path.display().to_string(), source }
+    }
+
+    /// The file.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Says why the database cannot be opened.
@@ -353,7 +318,7 @@ fn make_directory(directory: &Path) -> std::io::Result<()> {
 
 /// Makes a file that its owner alone can read, if it is not there, and opens it; SQLite gives its
 /// other files the mode of the database.
-fn make_private(path: &Path) -> std::io::Result<File> {
+pub(super) fn make_private(path: &Path) -> std::io::Result<File> {
     open_private(File::options().create(true), path)
 }
 

@@ -14,6 +14,7 @@ use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::sqlite::append::resume;
 use crate::eventlog::sqlite::checkpoint::Checkpoints;
 use crate::eventlog::sqlite::database::{Database, LogOpenError};
+use crate::eventlog::sqlite::holding::{Displaced, OpenedFiles};
 use crate::eventlog::sqlite::queue::{Queue, Reply, WriteRequest};
 use crate::eventlog::sqlite::readers::ReadPool;
 use crate::eventlog::sqlite::schemas::SchemaMarks;
@@ -34,6 +35,7 @@ pub struct SqliteLog {
     pub(super) shared: Arc<Shared>,
     pub(super) readers: ReadPool,
     writer: Mutex<Option<JoinHandle<()>>>,
+    files: OpenedFiles,
 }
 
 impl SqliteLog {
@@ -77,6 +79,7 @@ impl SqliteLog {
             space: Space::new(directory.to_owned(), disk, limits, metrics),
         });
         let failed = |source| LogOpenError::Directory { directory: directory.to_owned(), source };
+        let files = OpenedFiles::of(directory).map_err(failed)?;
         let checkpoints = Checkpoints::start(database.open_for_writing()?).map_err(failed)?;
         let writer = LogWriter {
             shared: Arc::clone(&shared),
@@ -96,7 +99,17 @@ impl SqliteLog {
             .spawn(move || writer.run())
             .map_err(failed)?;
         let readers = ReadPool::new(database.clone());
-        Ok(Arc::new(Self { shared, readers, writer: Mutex::new(Some(thread)) }))
+        Ok(Arc::new(Self { shared, readers, writer: Mutex::new(Some(thread)), files }))
+    }
+
+    /// Whether the names of its files still lead to them, and no other process has taken its
+    /// directory. Where they do not, nothing more is accepted.
+    ///
+    /// # Errors
+    ///
+    /// Ours: someone has renamed, removed or replaced one, or another gateway is there.
+    pub fn check_files(&self) -> Result<(), Displaced> {
+        self.files.check().inspect_err(|_| self.shared.queue.break_down())
     }
 
     /// Hands a request to the writer and waits for its answer.

@@ -19,6 +19,7 @@ mod contents;
 mod contexts;
 mod database;
 mod envelopes;
+mod holding;
 mod letters;
 mod log;
 mod sequence_checkpoints;
@@ -42,10 +43,11 @@ mod times;
 mod trim;
 mod writer;
 
-pub use backup::{CopyError, Restoring, back_up};
+pub use backup::{CopyError, Restoring, accept_restored, back_up};
 #[cfg(test)]
 pub(super) use database::Database;
 pub use database::LogOpenError;
+pub use holding::{Displaced, HeldDirectory};
 pub use log::SqliteLog;
 pub use registry::SqliteRegistry;
 pub use stored::{Pointer, StoredEntry, StoredLog};

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
 
 use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::sqlite::append::newest;
@@ -12,8 +12,8 @@ use crate::eventlog::sqlite::database::{Database, LogOpenError, VERSION, find, o
 use crate::eventlog::sqlite::trim::Trimming;
 use crate::eventlog::sqlite::{records, retries, rows, schemas};
 use crate::eventlog::{
-    Entry, KeptSchema, LogError, LowWatermark, Position, Record, RecordKey, Registry, Revision,
-    SavedDeliveries, SequenceCheckpoint,
+    Entry, KeptSchema, LogError, LogIdentity, LogMark, LowWatermark, Position, Record, RecordKey,
+    Registry, Revision, SavedDeliveries, SequenceCheckpoint,
 };
 
 /// The log of a directory or of a backup file, whether or not a gateway is using it.
@@ -60,6 +60,11 @@ pub struct Pointer {
 }
 
 impl StoredLog {
+    /// Whether there is a log to open.
+    pub fn is_at(place: &Path) -> bool {
+        find(place).is_ok()
+    }
+
     /// Opens the log of a directory, or a backup file.
     ///
     /// # Errors
@@ -115,6 +120,49 @@ impl StoredLog {
             let low_watermark = Trimming::resume(connection)?.low_watermark;
             Ok((low_watermark, newest(connection, low_watermark)?.1))
         })
+    }
+
+    /// How far the log has come, in numbers that never go back, of one moment.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the file cannot be read.
+    pub fn mark(&self) -> Result<LogMark, LogError> {
+        self.read("read how far the log has come", |connection| {
+            let moment = connection.unchecked_transaction()?;
+            let low_watermark = Trimming::resume(&moment)?.low_watermark;
+            let (newest, head) = newest(&moment, low_watermark)?;
+            let revision = moment.query_row("SELECT last FROM revisions", [], |row| row.get(0))?;
+            Ok(LogMark { head, newest, revision: rows::unsigned(revision) })
+        })
+    }
+
+    /// The event at a position, if the log holds one there.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the file cannot be read.
+    pub fn id_at(&self, position: Position) -> Result<Option<EventId>, LogError> {
+        self.read("read an event", |connection| {
+            connection
+                .query_row(
+                    "SELECT id FROM events WHERE position = ?",
+                    [rows::signed(position.0)],
+                    |row| rows::event_id(row, 0),
+                )
+                .optional()
+        })
+    }
+
+    /// Which log it is; nothing where no gateway of this kind has used it yet.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the file cannot be read.
+    pub fn identity(&self) -> Result<Option<LogIdentity>, LogError> {
+        let record = self
+            .read("read a document", |connection| records::get(connection, &LogIdentity::key()))?;
+        Ok(record.and_then(|record| LogIdentity::from_body(&record.body)))
     }
 
     /// Reads entries after a position and up to another, also those that cannot be understood.

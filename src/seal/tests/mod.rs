@@ -79,7 +79,7 @@ fn claims_of<'a>(
         issuer: ISSUER,
         audience: AUDIENCE,
         issued_at: NOW,
-        expires_at: Some(Timestamp::from_unix_seconds(1_795_369_331)),
+        expires_at: Timestamp::from_unix_seconds(1_795_369_331),
         id: EventId::from_parts(1_795_282_931_000, 42),
         transaction: Some("4bf92f3577b34da6a3ce929d0e0e4736"),
         occurred_at: u64::try_from(NOW.unix_seconds()).ok(),

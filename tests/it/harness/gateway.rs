@@ -164,15 +164,26 @@ impl TestGateway {
         gateway
     }
 
-    /// Builds and runs on the directory as it is.
-    async fn run(&mut self) {
+    /// What the machine gives the next start.
+    fn machine(&self) -> Machine {
         let clock: Arc<dyn Clock> = match &self.clock {
             Some(clock) => Arc::new(clock.clone()),
             None => Arc::new(SystemClock),
         };
         // How full this machine's disk is, is no concern of a test.
         let disk = Arc::new(self.disk.clone().unwrap_or_else(ManualDisk::empty));
-        let machine = Machine { clock, disk, ..Machine::default() };
+        Machine { clock, disk, ..Machine::default() }
+    }
+
+    /// Why it cannot be started on the directory as it is.
+    pub async fn refusal(&self) -> String {
+        let built = build(self.config.clone(), self.machine()).await;
+        built.err().expect("it is refused").to_string()
+    }
+
+    /// Builds and runs on the directory as it is.
+    async fn run(&mut self) {
+        let machine = self.machine();
         let tasks = machine.tasks.clone();
         let gateway = build(self.config.clone(), machine).await.unwrap();
         let services = Arc::clone(gateway.services());

@@ -1,0 +1,73 @@
+//! `sealway keys adopt`: goes on with other keys after those of a log were lost.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::ambient::{Clock, Entropy, SystemClock, SystemEntropy};
+use crate::cli::{CommandResult, Context, Exit, Failure};
+use crate::config::Config;
+use crate::event::SubscriptionId;
+use crate::eventlog::{HeldDirectory, Registry, SqliteRegistry, StoredLog};
+use crate::gateway::{LogCheckpoint, checkpoint_beside, make_keys, places, read_keys, unopened};
+use crate::keys::DataKey;
+
+/// What was done.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Adopted {
+    /// The signing keys from now on.
+    signing: Vec<String>,
+    /// The subscriptions whose secrets do not open any more.
+    unopened: Vec<SubscriptionId>,
+}
+
+/// Has the log name the keys that are in the key directory, and makes those that are missing.
+pub(super) async fn adopt(context: &Context) -> CommandResult {
+    let config = context.config()?;
+    config.keys.check().map_err(Failure::input)?;
+    let held = HeldDirectory::take(&config.data_dir).map_err(Failure::blame)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let registry = SqliteRegistry::open(held.directory(), Arc::clone(&clock));
+    let registry: Arc<dyn Registry> = Arc::new(registry.map_err(Failure::blame)?);
+    let ring = read_keys(&config, &*entropy).map_err(Failure::blame)?;
+    let of_machine = (&clock, &entropy);
+    let (ring, data_key) = make_keys(ring, of_machine, &registry).await.map_err(Failure::blame)?;
+    sign_anew(&config, &data_key)?;
+    let unopened = unopened(Some(&data_key), &registry, &clock).await.map_err(Failure::blame)?;
+    let signing = ring.keys().into_iter().map(|key| key.age.kid).collect();
+    context.output().item(&Adopted { signing, unopened }, Adopted::in_words);
+    Ok(Exit::Done)
+}
+
+impl Adopted {
+    fn in_words(&self) -> String {
+        let keys =
+            format!("the log names {} from now on; start the gateway", self.signing.join(", "));
+        if self.unopened.is_empty() {
+            return keys;
+        }
+        let lost = self.unopened.iter().map(|id| format!("  {id}"));
+        let lost = lost.collect::<Vec<_>>().join("\n");
+        format!(
+            "{keys}\nthe secrets of these subscriptions do not open any more; put their \
+             `sinkcredential` again, and replace a shared secret:\n{lost}"
+        )
+    }
+}
+
+/// Puts the checkpoints of the log under the new data key. What they say is still held against the
+/// log by the next start.
+fn sign_anew(config: &Config, data_key: &DataKey) -> Result<(), Failure> {
+    let log = StoredLog::open(&config.data_dir).map_err(Failure::blame)?;
+    let identity = log.identity().map_err(Failure::blame)?;
+    let places = identity
+        .map_or_else(|| vec![checkpoint_beside(&config.data_dir)], |one| places(config, &one.id));
+    for place in places {
+        if let Some(checkpoint) = LogCheckpoint::read(&place, None).map_err(Failure::blame)? {
+            checkpoint.write(&place, data_key).map_err(Failure::blame)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! `sealway log restored`: says that a log that was brought back, or set back, is the one to go on
+//! with; and how `log verify` holds a log against its checkpoint.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use crate::ambient::{SystemClock, SystemEntropy};
+use crate::cli::log_verify::Report;
+use crate::cli::{CommandResult, Context, Exit, Failure};
+use crate::config::Config;
+use crate::eventlog::{HeldDirectory, StoredLog, accept_restored};
+use crate::gateway::{
+    CheckpointError, LogCheckpoint, checkpoint_beside, forget_checkpoint, places, read_keys,
+};
+use crate::keys::DataKey;
+use crate::telemetry::error_chain;
+
+/// Gives the log a new name and a new range of ids, and lets it deliver.
+pub(super) fn confirm(directory: &Path, context: &Context) -> CommandResult {
+    let held = HeldDirectory::take(directory).map_err(Failure::blame)?;
+    let before = StoredLog::open(directory).ok().and_then(|log| log.identity().ok().flatten());
+    accept_restored(&held, &SystemClock, &SystemEntropy).map_err(Failure::blame)?;
+    // After the log has its new name: one of the old name is refused until it is gone.
+    forget_checkpoint(&checkpoint_beside(directory)).map_err(Failure::blame)?;
+    if let (Some(before), Ok(config)) = (before, context.config()) {
+        for place in places(&config, &before.id).iter().skip(1) {
+            forget_checkpoint(place).map_err(Failure::blame)?;
+        }
+    }
+    context.output().item(&json!({ "directory": directory }), |_| {
+        format!("{} is the log to go on with; start the gateway", directory.display())
+    });
+    Ok(Exit::Done)
+}
+
+/// Adds to a report what the log of a data directory lacks that its checkpoints know.
+///
+/// Without the gateway's keys, a checkpoint is taken for what it says.
+pub(super) fn compare(place: &Path, context: &Context, report: &mut Report) -> Result<(), Failure> {
+    if !place.is_dir() {
+        return Ok(());
+    }
+    let config = context.config().ok().filter(|config| config.data_dir == place);
+    let data_key = config.as_ref().and_then(data_key);
+    let log = StoredLog::open(place).map_err(Failure::blame)?;
+    let identity = log.identity().map_err(Failure::blame)?;
+    let places = match (&config, identity) {
+        (Some(config), Some(identity)) => places(config, &identity.id),
+        _ => vec![checkpoint_beside(place)],
+    };
+    for place in places {
+        // Before the log is looked at, which a running gateway writes first.
+        let compared = LogCheckpoint::read(&place, data_key.as_ref())
+            .and_then(|found| found.map_or(Ok(()), |checkpoint| checkpoint.compare(&place, &log)));
+        match compared {
+            Ok(()) => {}
+            Err(CheckpointError::SetBack(lack)) => report.find(error_chain(&lack).to_string()),
+            Err(error) => return Err(Failure::blame(error)),
+        }
+    }
+    Ok(())
+}
+
+/// The data key of a gateway, where its key directory is there and can be read.
+fn data_key(config: &Config) -> Option<DataKey> {
+    let ring = config.keys.directory.is_dir().then(|| read_keys(config, &SystemEntropy).ok());
+    ring.flatten().and_then(|ring| ring.present_data_key().ok()).flatten()
+}

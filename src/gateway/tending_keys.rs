@@ -1,0 +1,49 @@
+//! Looks after the key ring while the gateway runs: keys that are due, and what others did.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::api::{Services, Trouble};
+use crate::event::Timestamp;
+use crate::keys::{DataKey, KeyRing, KeyStep, LogKeys, RingError};
+use crate::telemetry::error_chain;
+
+/// How often the key ring is looked at: for keys that are due, and for what the command line did.
+const KEY_TICK: Duration = Duration::from_secs(5);
+/// What anyone is told of a key directory that was lost under the gateway.
+const LOST: &str =
+    "the key directory is lost: a restart would be refused; the gateway's log says more";
+
+/// Looks at the key ring for ever.
+pub(super) async fn tend_keys((ring, data_key): (&Arc<KeyRing>, &DataKey), services: &Services) {
+    loop {
+        services.clock.sleep(KEY_TICK).await;
+        let ticked = tick(ring, services.clock.now()).await;
+        let lost = matches!(ticked, Some(Err(RingError::Replaced { .. })));
+        services.readiness.note(Trouble::Keys, lost.then_some(LOST));
+        match ticked {
+            Some(Ok(steps)) => {
+                for step in steps {
+                    tracing::info!("Signing keys: {step:?}");
+                }
+                // Also what the command line changed: a start holds the keys against these names.
+                if let Err(error) =
+                    LogKeys::of(ring, data_key).keep(&*services.store.registry).await
+                {
+                    tracing::warn!(error = %error_chain(&error), "The log does not name the new keys");
+                }
+            }
+            Some(Err(error)) => {
+                tracing::error!(error = %error_chain(&error), "The key ring cannot be tended");
+            }
+            None => tracing::error!("Tending the key ring died"),
+        }
+    }
+}
+
+/// Takes the steps that are due, where blocking is allowed: the ring reads files, and with a
+/// passphrase it derives a key.
+async fn tick(ring: &Arc<KeyRing>, now: Timestamp) -> Option<Result<Vec<KeyStep>, RingError>> {
+    let ring = Arc::clone(ring);
+    tokio::task::spawn_blocking(move || ring.tick(now)).await.ok()
+}
