@@ -13,6 +13,7 @@ mod expiry;
 mod inbound;
 mod inward;
 mod keeping_schemas;
+mod keeping_signatures;
 mod lagging;
 mod lifecycle;
 mod machine;

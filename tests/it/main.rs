@@ -21,6 +21,7 @@ mod a_full_disk_is_survived;
 mod a_gap_shows;
 mod a_receipt_proves_delivery;
 mod a_push_is_signed;
+mod a_recording_brings_nothing_new;
 mod a_repeat_is_recognised;
 mod a_schema_has_one_address;
 mod a_set_receiver_is_a_sink;

@@ -36,6 +36,7 @@ async fn put_as(
         peer: None,
     };
     let invocation = invocation.map(|id| Invocation::new(key, id, body.as_bytes()));
+    let invocation = (invocation, invocation.is_some());
     house.bus.put_once(call, &Identity::unsigned(key), invocation).await
 }
 
