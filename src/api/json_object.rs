@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -10,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
+use crate::api::event_body::{self, UnreadBody};
 use crate::api::{Code, Problem, Services};
 use crate::event::json;
 
@@ -71,18 +71,25 @@ impl<T: DeserializeOwned> FromRequest<Arc<Services>> for JsonObject<T> {
         if !media_type.is_some_and(|value| is_json(value.as_bytes())) {
             return Err(Unread::MediaType);
         }
-        let body = Bytes::from_request(request, services).await.map_err(|refusal| {
-            let code = Code::from_status(refusal.status());
-            let detail = match code {
-                Code::TooLarge => {
-                    let most = services.config.max_body.bytes();
-                    format!("the body is larger than {most} bytes (`api.max-body`)")
-                }
-                _ => "the body did not come whole; send it again".to_owned(),
-            };
-            Unread::Body(Problem::new(code, detail))
-        })?;
-        read(&body).map(Self)
+        let (parts, body) = request.into_parts();
+        let most = services.config.max_body.bytes();
+        // Handlers look at the caller's key before the body.
+        let share = services.bodies.share();
+        let body = event_body::read(&parts.headers, body, most, &share).await;
+        read(&body.map_err(|unread| Unread::Body(refusal(unread, most)))?).map(Self)
+    }
+}
+
+fn refusal(unread: UnreadBody, most: usize) -> Problem {
+    match unread {
+        UnreadBody::TooLong => {
+            let detail = format!("the body is larger than {most} bytes (`api.max-body`)");
+            Problem::new(Code::TooLarge, detail)
+        }
+        UnreadBody::Broken => {
+            Problem::new(Code::BadRequest, "the body did not come whole; send it again")
+        }
+        UnreadBody::NoRoom => event_body::crowded(),
     }
 }
 

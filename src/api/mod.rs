@@ -10,6 +10,7 @@
 mod access_tokens;
 mod authentication;
 mod api_destination;
+mod body_budget;
 mod bus;
 mod cached;
 mod caller;
@@ -39,6 +40,7 @@ mod log;
 mod oauth_token;
 mod openapi;
 mod outcome;
+mod peer;
 mod poll;
 mod post_events;
 mod problem;
@@ -67,6 +69,7 @@ mod taking;
 mod unread;
 
 pub use access_tokens::AccessTokens;
+pub use body_budget::BodyBudget;
 pub use bus::bus_route;
 pub use caller::{Caller, Scope, ScopeError};
 pub use callers::{CallerError, CallerRecord, Callers};

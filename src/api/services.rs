@@ -5,7 +5,7 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::ambient::{Clock, Entropy, Tasks};
-use crate::api::{AccessTokens, Callers, Config, Readers, Readiness};
+use crate::api::{AccessTokens, BodyBudget, Callers, Config, Readers, Readiness};
 use crate::contract::Catalog;
 use crate::deliver::{PullService, SubscriptionService};
 use crate::enrich::Publications;
@@ -32,6 +32,8 @@ pub struct Services {
     pub callers: Arc<Callers>,
     /// Tokens of callers that publish.
     pub access_tokens: AccessTokens,
+    /// Room for the bodies of requests.
+    pub bodies: Arc<BodyBudget>,
     /// Takes events to the log.
     pub admit: Arc<dyn Admit>,
     /// Limits of the ways in.

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use crate::ambient::{Clock, SecretReference};
-use crate::api::{AccessTokens, Callers, Readers, Readiness, Services};
+use crate::api::{AccessTokens, BodyBudget, Callers, Readers, Readiness, Services};
 use crate::config::{self, Config};
 use crate::deliver::{
     Attempter, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch, Handshake,
@@ -75,6 +75,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         readers: Arc::new(Readers::new(&config.api, Arc::clone(&metrics))),
         access_tokens: AccessTokens::new(Arc::clone(&callers), &*entropy),
         callers,
+        bodies: BodyBudget::new(config.api.body_memory),
         config: config.api,
         source: config.source,
         issuer: config.issuer,

@@ -15,6 +15,7 @@
 mod admit;
 pub mod aws;
 mod body;
+mod body_room;
 mod config;
 pub mod intake;
 mod lines;
@@ -26,6 +27,7 @@ mod unparsed;
 
 pub use admit::{Admit, AdmitRefusal, Admitted, ResponseMode};
 pub use body::{CodingError, ContentCoding};
+pub use body_room::BodyRoom;
 pub use config::{
     AccessKey, ArchiveReplays, Config, OnViolation, Signatures, UnknownBus, UnreadableQuota,
 };

@@ -17,6 +17,7 @@ mod a_domain_is_published_from_the_docs;
 mod a_dead_letter_can_return;
 mod a_disk_can_fail;
 mod a_failing_consumer_costs_only_itself;
+mod a_flood_is_bounded;
 mod a_full_disk_is_survived;
 mod a_gap_shows;
 mod a_receipt_proves_delivery;

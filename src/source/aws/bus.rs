@@ -102,6 +102,13 @@ impl Bus {
         Answered { request_id: self.random_id(), outcome: Err(refused) }
     }
 
+    /// Refuses a call for whose body there is no room.
+    pub fn refuse_crowded(&self) -> Answered {
+        let message = "Too many request bodies are being read; repeat the request later.";
+        let refused = Refused::new(AwsErrorKind::ServiceUnavailable, message);
+        Answered { request_id: self.random_id(), outcome: Err(refused) }
+    }
+
     /// Refuses a call whose body broke off.
     pub fn refuse_broken_body(&self) -> Answered {
         let message = "The request body did not come to its end.";
@@ -117,6 +124,7 @@ impl Bus {
 
     async fn operate(&self, call: Call<'_>) -> Result<String, Refused> {
         let (identity, signed) = self.identify(&call)?;
+        call.room.trust();
         // The signature is over the bytes that were sent, so they are decoded after it.
         let body = self.decode(&call)?;
         let call = Call { body: without_byte_order_mark(&body), ..call };
@@ -136,6 +144,11 @@ impl Bus {
         }
     }
 
+    /// The access key id that a request names, if it is one of ours; nothing of it is verified yet.
+    pub fn named_key<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        Some(signature::claimed_access_key(headers)).filter(|key| self.keys.knows(key))
+    }
+
     /// Refuses a call whose headers or peer show already that it is a stranger's, before its body is
     /// read; nothing if the body is needed to tell.
     pub fn refuse_stranger(&self, headers: &HeaderMap, peer: Option<IpAddr>) -> Option<Answered> {
@@ -149,14 +162,17 @@ impl Bus {
 
     fn decode<'a>(&self, call: &Call<'a>) -> Result<Cow<'a, [u8]>, Refused> {
         let coding = ContentCoding::of(call.headers);
-        coding.and_then(|coding| coding.decode(call.body, self.max_body())).map_err(|error| {
-            let kind = match error {
-                CodingError::Unsupported => AwsErrorKind::UnsupportedMediaType,
-                CodingError::Damaged => AwsErrorKind::Serialization,
-                CodingError::TooLong { .. } => AwsErrorKind::RequestEntityTooLarge,
-            };
-            Refused::new(kind, format!("Cannot read the request body: {error}."))
-        })
+        coding.and_then(|coding| coding.decode(call.body, self.max_body(), call.room)).map_err(
+            |error| {
+                let kind = match error {
+                    CodingError::Unsupported => AwsErrorKind::UnsupportedMediaType,
+                    CodingError::Damaged => AwsErrorKind::Serialization,
+                    CodingError::TooLong { .. } => AwsErrorKind::RequestEntityTooLarge,
+                    CodingError::NoRoom => AwsErrorKind::ServiceUnavailable,
+                };
+                Refused::new(kind, format!("Cannot read the request body: {error}."))
+            },
+        )
     }
 
     fn identify(&self, call: &Call<'_>) -> Result<(Identity, Option<Signed>), Refused> {

@@ -113,6 +113,7 @@ impl House {
             headers: &headers,
             body: body.as_bytes(),
             peer: self.peer,
+            room: &(),
         };
         let answered = self.bus.answer(call).await;
         answered.outcome.map(|json| serde_json::from_str(&json).unwrap())

@@ -34,6 +34,7 @@ async fn put_as(
         headers: &headers,
         body: body.as_bytes(),
         peer: None,
+        room: &(),
     };
     let invocation = invocation.map(|id| Invocation::new(key, id, body.as_bytes()));
     let invocation = (invocation, invocation.is_some());

@@ -23,7 +23,7 @@ mod told_id;
 mod unreadable;
 mod warnings;
 
-pub use posting::{Posting, UnreadableItem, read};
+pub use posting::{Posting, UnreadableItem, read, read_within};
 pub use told_id::told_id;
 pub use unreadable::Unreadable;
 pub use warnings::{Warning, WarningKind};
