@@ -16,6 +16,7 @@ mod cached;
 mod caller;
 mod callers;
 mod config;
+mod connections;
 mod consent;
 mod contract_query;
 mod credentials;
