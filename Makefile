@@ -6,13 +6,17 @@ CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := target/tools/$(CARGO_DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help demo run test check bench cuts soak pairs harness fmt deny advisories schema
+.PHONY: help demo demo-aws run test check bench cuts soak pairs harness fmt deny advisories schema
 
 help: ## Say what can be made
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
 
 demo: ## Walk an order through two domains, sealed at every border
 	$(CARGO) run -- demo
+
+demo-aws: harness ## Walk the same orders from a bus of EventBridge to another account's, on an emulator
+	$(CARGO) build --quiet
+	tests/aws/demo.sh $(CARGO) run --quiet --
 
 run: ## Run a gateway with config/gateway.yaml
 	$(CARGO) run -- serve

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::api::{Caller, Code, Problem, Services};
-use crate::deliver::SubscriptionServiceError;
+use crate::deliver::{SubscriptionServiceError, VerifyError};
 use crate::event::SubscriptionId;
 use crate::subscriptions::{Subscription, SubscriptionError};
 use crate::telemetry::error_chain;
@@ -21,27 +21,45 @@ pub(super) async fn find(
 }
 
 /// Turns a failure into the problem that fits it.
+#[expect(clippy::needless_pass_by_value, reason = "this is what `map_err` hands over")]
 pub(super) fn problem(error: SubscriptionServiceError) -> Problem {
+    of_service(&error)
+}
+
+/// The problem that a handshake was, which someone has asked for.
+pub(super) fn verify_problem(error: &VerifyError) -> Problem {
+    match error {
+        VerifyError::Unproved { source, .. } => {
+            Problem::new(Code::HandshakeFailed, error_chain(&**source).to_string())
+        }
+        VerifyError::Service(error) => of_service(error),
+        VerifyError::Stopping => Problem::new(Code::NotReady, error.to_string()),
+    }
+}
+
+fn of_service(error: &SubscriptionServiceError) -> Problem {
     match error {
         SubscriptionServiceError::Subscription(error) => of_subscription(error),
-        SubscriptionServiceError::Handshake { source, .. } => {
-            Problem::new(Code::HandshakeFailed, error_chain(&source).to_string())
+        SubscriptionServiceError::Nonce(wrong) => {
+            Problem::new(Code::HandshakeFailed, wrong.to_string())
         }
         SubscriptionServiceError::NoDeadLetter => Problem::new(Code::NotFound, error.to_string()),
-        other @ (SubscriptionServiceError::Log(_) | SubscriptionServiceError::Checkpoint(_)) => {
-            other.into()
+        SubscriptionServiceError::Log(_) | SubscriptionServiceError::Checkpoint(_) => {
+            Problem::of(error)
         }
     }
 }
 
-fn of_subscription(error: SubscriptionError) -> Problem {
-    let code = match &error {
+fn of_subscription(error: &SubscriptionError) -> Problem {
+    let code = match error {
         SubscriptionError::Invalid(_) => Code::Invalid,
         SubscriptionError::Exists(_) => Code::AlreadyExists,
         SubscriptionError::Unknown(_) => return Problem::not_found("subscription"),
         SubscriptionError::Stale(_) => Code::Changed,
         SubscriptionError::Step { .. } => Code::WrongState,
-        SubscriptionError::Damaged { .. } | SubscriptionError::Registry(_) => return error.into(),
+        SubscriptionError::Damaged { .. } | SubscriptionError::Registry(_) => {
+            return Problem::of(error);
+        }
     };
     Problem::new(code, error.to_string())
 }

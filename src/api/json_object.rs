@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use axum::extract::{FromRequest, Request};
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRequest, OptionalFromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
+use crate::api::body_budget::BodyShare;
 use crate::api::event_body::{self, UnreadBody};
 use crate::api::{Code, Problem, Services};
 use crate::event::json;
@@ -71,26 +73,54 @@ impl<T: DeserializeOwned> FromRequest<Arc<Services>> for JsonObject<T> {
         if !media_type.is_some_and(|value| is_json(value.as_bytes())) {
             return Err(Unread::MediaType);
         }
-        let (parts, body) = request.into_parts();
-        let most = services.config.max_body.bytes();
         // Handlers look at the caller's key before the body.
         let share = services.bodies.share();
-        let body = event_body::read(&parts.headers, body, most, &share).await;
-        read(&body.map_err(|unread| Unread::Body(refusal(unread, most)))?).map(Self)
+        let body = whole(request, services, &share).await?;
+        read(&body).map(Self)
     }
 }
 
-fn refusal(unread: UnreadBody, most: usize) -> Problem {
-    match unread {
-        UnreadBody::TooLong => {
-            let detail = format!("the body is larger than {most} bytes (`api.max-body`)");
-            Problem::new(Code::TooLarge, detail)
+/// A body that may be missing: no bytes are no object, whatever media type they are said to be.
+impl<T: DeserializeOwned> OptionalFromRequest<Arc<Services>> for JsonObject<T> {
+    type Rejection = Unread;
+
+    async fn from_request(
+        request: Request,
+        services: &Arc<Services>,
+    ) -> Result<Option<Self>, Unread> {
+        let (parts, body) = request.into_parts();
+        let share = services.bodies.share();
+        let body = whole(Request::from_parts(parts.clone(), body), services, &share).await?;
+        if body.is_empty() {
+            return Ok(None);
         }
-        UnreadBody::Broken => {
-            Problem::new(Code::BadRequest, "the body did not come whole; send it again")
-        }
-        UnreadBody::NoRoom => event_body::crowded(),
+        let request = Request::from_parts(parts, Body::from(body));
+        // It is counted again there.
+        drop(share);
+        <Self as FromRequest<_>>::from_request(request, services).await.map(Some)
     }
+}
+
+async fn whole(
+    request: Request,
+    services: &Arc<Services>,
+    share: &BodyShare,
+) -> Result<Bytes, Unread> {
+    let (parts, body) = request.into_parts();
+    let most = services.config.max_body.bytes();
+    let body = event_body::read(&parts.headers, body, most, share).await;
+    body.map_err(|unread| {
+        Unread::Body(match unread {
+            UnreadBody::TooLong => {
+                let detail = format!("the body is larger than {most} bytes (`api.max-body`)");
+                Problem::new(Code::TooLarge, detail)
+            }
+            UnreadBody::Broken => {
+                Problem::new(Code::BadRequest, "the body did not come whole; send it again")
+            }
+            UnreadBody::NoRoom => event_body::crowded(),
+        })
+    })
 }
 
 /// Tells whether a media type is `application/json`, or is built upon it.

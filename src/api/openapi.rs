@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::api::{
-    bus, consent, dead_letters, deliveries, events, evidence, explain, health, log, oauth_token,
-    poll, post_events, problem, problem_pages, published, pull, quarantine, receipts, redrives,
-    replays, schemas, sink_credential, stream, subscriptions,
+    bus, consent, dead_letters, deliveries, events, evidence, explain, external_ids, health, log,
+    oauth_token, poll, post_events, problem, problem_pages, published, pull, quarantine, queues,
+    receipts, redrives, replays, schemas, sink_credential, stream, subscriptions, verify,
 };
 use crate::subscriptions::SubscriptionDocument;
 
@@ -51,6 +51,8 @@ const SHOWN: &str = "ShownSubscription";
         health::ready,
         health::metrics,
         log::show,
+        queues::list,
+        queues::drain,
         post_events::publish,
         consent::answer,
         oauth_token::issue,
@@ -64,7 +66,8 @@ const SHOWN: &str = "ShownSubscription";
         subscriptions::remove,
         sink_credential::replace,
         sink_credential::remove,
-        subscriptions::verify,
+        verify::verify,
+        external_ids::read,
         subscriptions::pause,
         subscriptions::resume,
         subscriptions::checkpoint,
@@ -163,7 +166,9 @@ pub fn openapi() -> Value {
             responses.entry("4XX").or_insert_with(|| json!({ "description": "A problem" }));
         }
         let body = operation.pointer_mut("/requestBody/content/application~1json/schema");
-        if let Some(schema) = body.filter(|_| tag == "subscriptions") {
+        // A body that names its schema is described already.
+        let is_any = |schema: &&mut Value| schema.get("type").is_some_and(|kind| kind == "object");
+        if let Some(schema) = body.filter(|_| tag == "subscriptions").filter(is_any) {
             let name = if is_credential { "SinkCredential" } else { "Subscription" };
             *schema = json!({ "$ref": format!("#/components/schemas/{name}") });
         }

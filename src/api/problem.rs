@@ -95,6 +95,8 @@ codes! {
     Internal: "internal", INTERNAL_SERVER_ERROR, "Internal error";
     /// Too much waits already.
     Busy: "busy", SERVICE_UNAVAILABLE, "Busy";
+    /// A queue of AWS refuses, or cannot be reached.
+    QueueUnavailable: "queue-unavailable", SERVICE_UNAVAILABLE, "Queue unavailable";
     /// The gateway is starting or stopping.
     NotReady: "not-ready", SERVICE_UNAVAILABLE, "Not ready";
     /// The answer took too long.
@@ -220,10 +222,17 @@ impl Problem {
 /// nothing of a failure that is ours.
 impl<E: Blame + Error + 'static> From<E> for Problem {
     fn from(error: E) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl Problem {
+    /// The problem that fits an error which says no more than whose turn it is.
+    pub(super) fn of<E: Blame + Error + 'static>(error: &E) -> Self {
         match error.fault() {
-            Fault::Caller => Self::new(Code::BadRequest, error_chain(&error).to_string()),
-            Fault::Later => Self::new(Code::Busy, error_chain(&error).to_string()),
-            Fault::Ours => Self::internal(&error),
+            Fault::Caller => Self::new(Code::BadRequest, error_chain(error).to_string()),
+            Fault::Later => Self::new(Code::Busy, error_chain(error).to_string()),
+            Fault::Ours => Self::internal(error),
         }
     }
 }

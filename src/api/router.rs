@@ -11,9 +11,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{
     Code, Problem, Services, bus::cbor_bus_route, bus_route, consent, dead_letters, deliveries,
-    events, evidence, explain, health, log, oauth_token, openapi, poll, post_events, problem_pages,
-    published, pull, quarantine, receipts, redrives, repeats, replays, request, schemas,
-    sink_credential, stream, subscriptions,
+    events, evidence, explain, external_ids, health, log, oauth_token, openapi, poll, post_events,
+    problem_pages, published, pull, quarantine, queues, receipts, redrives, repeats, replays,
+    request, schemas, sink_credential, stream, subscriptions, verify,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -51,7 +51,8 @@ pub fn router(services: Arc<Services>) -> Router {
             "/subscriptions/{id}/sink-credential",
             put(sink_credential::replace).delete(sink_credential::remove),
         )
-        .route("/subscriptions/{id}/verify", post(subscriptions::verify))
+        .route("/subscriptions/{id}/verify", post(verify::verify))
+        .route("/external-ids/{consumer}", get(external_ids::read))
         .route("/subscriptions/{id}/pause", post(subscriptions::pause))
         .route("/subscriptions/{id}/resume", post(subscriptions::resume))
         .route("/subscriptions/{id}/checkpoint", get(subscriptions::checkpoint))
@@ -74,6 +75,8 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/quarantine/counts", get(quarantine::counts))
         .route("/quarantine/{id}", get(quarantine::read).delete(quarantine::remove))
         .route("/quarantine/{id}/release", post(quarantine::release))
+        .route("/queues", get(queues::list))
+        .route("/queues/drain", post(queues::drain))
         .route("/log", get(log::show))
         .route("/metrics", get(health::metrics))
         // Innermost first: what a client starts ends, whatever becomes of the client.

@@ -7,12 +7,13 @@ use url::Url;
 use crate::ambient::{Clock, Entropy, Tasks};
 use crate::api::{AccessTokens, BodyBudget, Callers, Config, Readers, Readiness};
 use crate::contract::Catalog;
-use crate::deliver::{PullService, SubscriptionService};
+use crate::deliver::{Handshakes, PullService, SubscriptionService};
 use crate::enrich::Publications;
 use crate::eventlog::Store;
 use crate::jobs::JobService;
 use crate::keys::{KeyRing, RemoteKeys, VerifyingKeys};
 use crate::source::aws::Bus;
+use crate::source::queue::Queues;
 use crate::source::{self, Admit};
 use crate::telemetry::Metrics;
 
@@ -40,6 +41,8 @@ pub struct Services {
     pub source: source::Config,
     /// The embedded bus.
     pub bus: Arc<Bus>,
+    /// The queues that are read.
+    pub queues: Arc<Queues>,
     /// Everything that is kept.
     pub store: Store,
     /// Work in the background.
@@ -56,6 +59,8 @@ pub struct Services {
     pub publications: Arc<Publications>,
     /// Subscriptions and their deliveries.
     pub subscription_service: Arc<SubscriptionService>,
+    /// Has sinks prove themselves.
+    pub handshakes: Arc<Handshakes>,
     /// Hands out events to those who fetch them.
     pub pull_service: Arc<PullService>,
     /// Counts who waits for events.

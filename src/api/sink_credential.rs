@@ -10,11 +10,9 @@ use crate::api::find_subscription::{find, problem};
 use crate::api::found::FoundSubscription;
 use crate::api::json_object::JsonObject;
 use crate::api::subscription_shown::{Known, answer};
-use crate::api::subscriptions::{must_match, prove_in_background};
+use crate::api::subscriptions::must_match;
 use crate::api::{Caller, Problem, Services};
-use crate::subscriptions::{
-    CredentialAlone, SinkCredential, SubscriptionDocument, SubscriptionState as Standing,
-};
+use crate::subscriptions::{CredentialAlone, SinkCredential, SubscriptionDocument};
 
 /// `PUT /subscriptions/{id}/sink-credential`: how the gateway shows itself to the sink from the next
 /// attempt on.
@@ -69,9 +67,6 @@ async fn change(
             subscription.id = %changed.id,
             "Caller {} changed the sink credential of subscription {}", caller.id(), changed.id,
         );
-    }
-    if changed.state == Standing::Pending {
-        prove_in_background(&services, &changed);
     }
     Ok(answer((&services, &caller), &changed, None))
 }

@@ -1,5 +1,7 @@
 //! What callers are told of a subscription: its document, and what the gateway knows of it.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::http::HeaderValue;
 use axum::http::header::ETAG;
@@ -11,7 +13,9 @@ use utoipa::ToSchema;
 use crate::ambient::Secret;
 use crate::api::{Caller, Scope, Services};
 use crate::event::Timestamp;
-use crate::subscriptions::{Ordering, Subscription, SubscriptionDocument, SubscriptionState};
+use crate::subscriptions::{
+    Ordering, Protocol, Subscription, SubscriptionDocument, SubscriptionState,
+};
 
 /// Subscriptions.
 #[derive(Serialize, ToSchema)]
@@ -44,17 +48,41 @@ pub struct Known {
     /// Why it stands there, if that is not plain.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// The handshake that it waits for; missing unless it is pending.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    handshake: Option<ShownHandshake>,
     /// How far it has come; missing if it is closed.
     #[serde(skip_serializing_if = "Option::is_none")]
     progress: Option<ShownProgress>,
     /// Since when the sink's credential holds; missing if it has none.
     #[serde(skip_serializing_if = "Option::is_none")]
     credential: Option<Credential>,
+    /// With the protocol `EVENTBRIDGE`: the external id that the trust policy of its consumer's role
+    /// asks for (`sts:ExternalId`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    external_id: Option<Arc<str>>,
     /// The JWK Set that the gateway has made for it: shown once, in the answer to the request that
     /// asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     shared_secret: Option<Value>,
+}
+
+/// A handshake that is not done. Its nonce is not shown.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = PendingHandshake)]
+struct ShownHandshake {
+    /// Since when the subscription is pending.
+    #[schema(value_type = String, format = DateTime)]
+    since: Timestamp,
+    /// Attempts that were made, since someone asked for one if someone did.
+    attempts: u32,
+    /// When the next attempt is due; missing if none is made before someone asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    due: Option<Timestamp>,
 }
 
 /// Since when a sink's credential holds. Its secrets are not shown.
@@ -157,12 +185,24 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
         state: subscription.state,
         created: subscription.created,
         reason: subscription.reason.clone(),
+        handshake: subscription.handshake.as_ref().map(|kept| ShownHandshake {
+            since: kept.since,
+            attempts: kept.attempts,
+            due: kept.due,
+        }),
         progress,
         credential: subscription.credential.as_ref().map(|credential| Credential {
             changed: credential.changed(),
             former_until: credential.former_until(services.clock.now()),
         }),
+        external_id: external_id(services, subscription),
         shared_secret: None,
     };
     Shown { document: subscription.document.clone(), known }
+}
+
+fn external_id(services: &Services, subscription: &Subscription) -> Option<Arc<str>> {
+    let ids = services.subscription_service.external_ids();
+    let is_on_bus = subscription.document.protocol == Protocol::EventBridge;
+    is_on_bus.then(|| ids.known(&subscription.consumer)).flatten()
 }

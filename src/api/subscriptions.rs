@@ -1,4 +1,4 @@
-//! Subscriptions over HTTP: create, read, replace, remove, verify, pause, resume, checkpoint.
+//! Subscriptions over HTTP: create, read, replace, remove, pause, resume, checkpoint.
 
 use std::sync::Arc;
 
@@ -14,7 +14,6 @@ use crate::api::json_object::JsonObject;
 use crate::api::subscription_shown::{AllSubscriptions, Known, answer, etag, show};
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::subscriptions::{Subscription, SubscriptionDocument, SubscriptionState as Standing};
-use crate::telemetry::error_chain;
 
 /// `GET /subscriptions`: those that the caller may see.
 #[utoipa::path(
@@ -37,7 +36,8 @@ pub async fn list(
 
 /// `POST /subscriptions`: creates one, for a consumer that the caller may act as.
 ///
-/// The handshake begins at once in the background, unless the protocol is `PULL`. A shared secret is in this answer only.
+/// The handshake begins at once in the background, unless the protocol is `PULL` or `config.verify` is
+/// `later`. A shared secret is in this answer only, and the sink is asked a moment after it.
 #[utoipa::path(
     post, path = "/subscriptions", tag = "subscriptions",
     operation_id = "subscriptions_create",
@@ -64,9 +64,6 @@ pub async fn create(
         subscription.id = %subscription.id,
         "Caller {} created subscription {}", caller.id(), subscription.id,
     );
-    if subscription.state == Standing::Pending {
-        prove_in_background(&services, &subscription);
-    }
     let mut response =
         (StatusCode::CREATED, answer((&services, &caller), &subscription, secret.as_ref()))
             .into_response();
@@ -87,21 +84,6 @@ fn must_own_audience(caller: &Caller, document: &SubscriptionDocument) -> Result
     let detail = "/config/audience: only a caller with the scope `operate` sets a name that is not \
                   the consumer's";
     Err(Problem::new(Code::Forbidden, detail))
-}
-
-pub(super) fn prove_in_background(services: &Arc<Services>, subscription: &Arc<Subscription>) {
-    let (services, subscription) = (Arc::clone(services), Arc::clone(subscription));
-    let tasks = services.tasks.clone();
-    tasks.spawn(async move {
-        // A refusal is kept with the subscription, where its consumer reads it.
-        if let Err(error) = services.subscription_service.verify(&subscription).await {
-            tracing::info!(
-                subscription.id = %subscription.id,
-                error = %error_chain(&error),
-                "The sink of subscription {} did not prove itself", subscription.id,
-            );
-        }
-    });
 }
 
 /// `GET /subscriptions/{id}`.
@@ -144,9 +126,6 @@ pub async fn replace(
     must_own_audience(&caller, &document)?;
     let (updated, secret) =
         services.subscription_service.update(&current, document).await.map_err(problem)?;
-    if updated.state == Standing::Pending {
-        prove_in_background(&services, &updated);
-    }
     Ok(answer((&services, &caller), &updated, secret.as_ref()))
 }
 
@@ -169,20 +148,6 @@ pub async fn remove(
         "Caller {} removed subscription {}", caller.id(), subscription.id,
     );
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// `POST /subscriptions/{id}/verify`: asks the sink to prove itself now.
-#[utoipa::path(
-    post, path = "/subscriptions/{id}/verify", tag = "subscriptions",
-    operation_id = "subscriptions_verify",
-    params(("id" = String, Path, description = "The subscription")),
-    responses((status = 200, description = "Done", body = Known))
-)]
-pub async fn verify(
-    FoundSubscription { services, caller, subscription }: FoundSubscription,
-) -> Result<Response, Problem> {
-    let proved = services.subscription_service.verify(&subscription).await.map_err(problem)?;
-    Ok(answer((&services, &caller), &proved, None))
 }
 
 /// `POST /subscriptions/{id}/pause`: events wait in the log.

@@ -9,6 +9,7 @@ use crate::api::{Code, Problem, Services};
 use crate::event::{EventProducer, ProducerKind, Timestamp};
 use crate::eventlog::UnreadBytes;
 use crate::source::intake::UnreadableItem;
+use crate::source::queue::read_again;
 use crate::source::{
     AdmitRefusal, Admitted, KeptHeaders, Received, ResponseMode, intake, may_publish_as,
 };
@@ -17,9 +18,9 @@ use crate::telemetry::error_chain;
 /// Who sent what could not be read.
 #[derive(Serialize, ToSchema)]
 pub struct ShownProducer {
-    /// What it has shown to be let in: `caller` or `access-key`.
+    /// What it has shown to be let in: `caller`, `access-key` or `queue`.
     kind: &'static str,
-    /// The caller's name, or the access key id.
+    /// The caller's name, the access key id, or the ARN of the queue.
     name: String,
 }
 
@@ -133,6 +134,11 @@ fn read(
         ProducerKind::AccessKey => {
             let entry = services.bus.read_again(&bytes.body, &bytes.envelope_id, headers, arrived);
             entry.map(|event| vec![event]).map_err(|problem| still_unreadable(&problem))
+        }
+        ProducerKind::Queue => {
+            let (queue, kept) = (&*bytes.producer.name, (headers, &*bytes.body));
+            let event = read_again(&services.source, queue, kept, arrived);
+            event.map(|event| vec![event]).map_err(|problem| still_unreadable(&problem))
         }
     }
 }

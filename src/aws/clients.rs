@@ -50,7 +50,9 @@ impl AwsClients {
             return config.clone();
         }
         let own = self.machine.get_or_init(|| self.load()).await;
-        let own = own.clone().into_builder().region(Region::new(region.to_owned())).build();
+        let own = own.clone().into_builder().region(Region::new(region.to_owned()));
+        // A cache of its own, so that it can be forgotten by itself.
+        let own = own.identity_cache(cache()).build();
         let config = match role {
             Some(role) => as_role(own, role).await,
             None => own,
@@ -59,13 +61,22 @@ impl AwsClients {
         config
     }
 
+    /// The same with credentials that are asked for anew, because AWS refused the ones that were
+    /// given.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe.
+    pub async fn renewed(&self, region: &str, role: Option<&AwsRole>) -> SdkConfig {
+        self.made.lock().await.remove(&(region.to_owned(), role.cloned()));
+        self.sdk_config(region, role).await
+    }
+
     async fn load(&self) -> SdkConfig {
         let client = aws_smithy_http_client::Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))
             .build_with_resolver(self.resolver.clone());
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(client)
-            .identity_cache(cache());
+        let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(client);
         if let Ok(name) = AppName::new("sealway") {
             loader = loader.app_name(name);
         }

@@ -187,7 +187,9 @@ impl Check<'_> {
                 let egress = Egress::new(self.config.delivery.egress.clone());
                 let checked = Subscriptions::check(&document);
                 let caps = self.config.delivery.caps();
-                let allowed = [egress.check(&document), caps.check(&document, None)];
+                let buses = self.config.event_bus_permissions();
+                let allowed =
+                    [egress.check(&document), buses.check(&document), caps.check(&document, None)];
                 // What is not valid at all says nothing about what is allowed.
                 let errors = match checked {
                     Err(error) => vec![error],

@@ -7,7 +7,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 #[cfg(feature = "aws")]
 use crate::cli::demo;
 use crate::cli::{
-    CommandResult, Context, Failure, apply, callers, check, config, consumer_key, contract,
+    CommandResult, Context, Failure, apply, aws, callers, check, config, consumer_key, contract,
     dead_letters, events, evidence, exit_codes, keys, log, open, pattern, quarantine, replay,
     serve, subscriptions, verify_chain,
 };
@@ -28,6 +28,9 @@ struct OutputLine {
 enum Command {
     /// Make the gateway's subscriptions what files say
     Apply(apply::Args),
+    /// Set up and check what lies at AWS: queues, event buses, roles
+    #[command(subcommand)]
+    Aws(aws::AwsCommand),
     /// Say who may call the API
     #[command(subcommand)]
     Callers(callers::Command),
@@ -83,6 +86,7 @@ impl Command {
     async fn run(self, context: &Context) -> CommandResult {
         match self {
             Self::Apply(args) => apply::run(&args, context).await,
+            Self::Aws(command) => Box::pin(aws::run(command, context)).await,
             Self::Callers(command) => callers::run(command, context).await,
             Self::Check(args) => check::run(&args, context),
             Self::Config(command) => config::run(&command, context),
@@ -99,7 +103,7 @@ impl Command {
             Self::Pattern(command) => pattern::run(&command, context),
             Self::Quarantine(command) => quarantine::run(command, context).await,
             Self::Replay(command) => replay::run(command, context).await,
-            Self::Serve(args) => serve::run(args, context).await,
+            Self::Serve(args) => Box::pin(serve::run(args, context)).await,
             Self::Subscriptions(command) => subscriptions::run(command, context).await,
             Self::VerifyChain(args) => verify_chain::run(args, context).await,
         }

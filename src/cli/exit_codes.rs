@@ -3,6 +3,8 @@
 /// The commands that can answer no, with what that means.
 const NO: &[(&str, &str)] = &[
     ("apply", "the gateway refused a document"),
+    ("aws doctor", "a call was refused, not answered or not made"),
+    ("aws drain", "something was left in the queue"),
     ("check", "there are mistakes"),
     ("contract sample", "no data was found that keeps the message"),
     ("dead-letters redrive", "there was nothing to bring back, or it was cancelled"),

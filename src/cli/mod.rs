@@ -17,6 +17,7 @@
 
 mod answer;
 mod apply;
+mod aws;
 mod callers;
 mod check;
 mod check_log;

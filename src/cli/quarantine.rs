@@ -25,7 +25,7 @@ pub enum Command {
         /// `event`: only what broke its contract; `unreadable`: only what could not be read
         #[arg(long)]
         kind: Option<String>,
-        /// Only what could not be read and was sent by this caller or access key
+        /// Only what could not be read and was sent by this caller, access key or queue (its ARN)
         #[arg(long, value_name = "NAME")]
         producer: Option<String>,
     },

@@ -8,7 +8,9 @@ use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::api::{AttemptListQuery, DEFAULT_LIMIT, ListAnswer, ReceiptListQuery};
+use crate::api::{
+    AttemptListQuery, ChallengeResponse, DEFAULT_LIMIT, ListAnswer, ReceiptListQuery,
+};
 use crate::cli::answer::{ListColumn, column, list, show, text};
 use crate::cli::pull::PullArgs;
 use crate::cli::{Client, CommandResult, Context, Exit, Failure, pull, subscription_file};
@@ -55,10 +57,13 @@ pub enum Command {
         /// The subscription's name
         id: SubscriptionId,
     },
-    /// Ask the sink of one to prove itself now
+    /// Ask the sink of one to prove itself now, or answer in its place
     Verify {
         /// The subscription's name
         id: SubscriptionId,
+        /// The nonce of the challenge that the sink was sent, where the sink cannot answer
+        #[arg(long, value_name = "NONCE")]
+        challenge: Option<String>,
     },
     /// Stop delivery for a while; events wait in the log
     Pause {
@@ -197,7 +202,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
             client.call::<()>(Method::DELETE, &path(&id), None).await?;
             output.note(format_args!("subscription `{id}` is removed"));
         }
-        Command::Verify { id } => step(&id, "verify", context).await?,
+        Command::Verify { id, challenge } => verify(&id, challenge, context).await?,
         Command::Pause { id } => step(&id, "pause", context).await?,
         Command::Resume { id } => step(&id, "resume", context).await?,
         Command::Checkpoint { id } => {
@@ -220,6 +225,22 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
         }
     }
     Ok(Exit::Done)
+}
+
+async fn verify(
+    id: &SubscriptionId,
+    challenge: Option<String>,
+    context: &Context,
+) -> Result<(), Failure> {
+    let response = challenge.is_some().then_some(ChallengeResponse { challenge });
+    let path = path(id) + "/verify";
+    let answer = context.client()?.call(Method::POST, &path, response.as_ref()).await?;
+    context.output().item(&answer, |answer| {
+        let (state, reason) = (text(answer, "/state"), text(answer, "/reason"));
+        let why = if state == "pending" { format!(": {reason}") } else { String::new() };
+        format!("subscription `{id}` is {state}{why}")
+    });
+    Ok(())
 }
 
 async fn step(id: &SubscriptionId, verb: &str, context: &Context) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ use crate::ambient::Size;
 use crate::config::Config;
 use crate::config::settings::Mistake;
 use crate::event::{Diagnostic, yaml};
+use crate::source::queue;
 
 /// What one patch writes at the most.
 const PATCH_WRITES: Size = Size(256 * 1024);
@@ -135,20 +136,25 @@ fn pair(path: &[&'static str], is_wrong: bool, problem: String) -> Option<Mistak
     is_wrong.then(|| (path.to_vec(), problem))
 }
 
-/// The contradictions of a gateway file, as warnings at their places.
+/// The contradictions of a gateway file, and what is missing from it that it works without, as warnings at
+/// their places.
 pub fn contradictions(path: &Path, config: &Config) -> Vec<Diagnostic> {
     let name = path.display().to_string();
     let text = fs::read_to_string(path).unwrap_or_default();
     let tree = yaml::read_tree(&name, &text).ok().map(|tree| tree.value);
-    let shown = |(path, problem): Mistake| {
+    let shown = |(path, problem): Mistake, help: &str| {
         let place = tree.as_ref().and_then(|tree| tree.place_of(path));
         let shown = match place {
             Some(place) => Diagnostic::at(&name, &text, place, problem),
             None => Diagnostic::of_file(&name, problem),
         };
-        shown.with_help("change one of the two").into_warning()
+        shown.with_help(help).into_warning()
     };
-    config.contradictions().into_iter().map(shown).collect()
+    let pairs = config.contradictions().into_iter().map(|one| shown(one, "change one of the two"));
+    let missing = queue::warnings(&config.source.queues).map(|problem| {
+        shown((vec!["source", "queues"], problem), "name the event buses as `buses: [arn:…]`")
+    });
+    pairs.chain(missing).collect()
 }
 
 #[cfg(test)]
@@ -158,6 +164,22 @@ mod tests {
     #[test]
     fn the_defaults_agree_with_each_other() {
         assert!(Config::default().contradictions().is_empty());
+    }
+
+    #[test]
+    fn a_queue_whose_buses_are_not_known_is_warned_of_at_its_place() {
+        let arn = "arn:aws:sqs:eu-west-1:111122223333:gateway-in";
+        let text = format!("source:\n  queues: [{{ arn: '{arn}' }}]\n");
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.yaml");
+        fs::write(&path, &text).unwrap();
+        let config: Config = yaml::read("gateway.yaml", &text).unwrap();
+
+        let found = contradictions(&path, &config);
+
+        assert_eq!(found.len(), 1);
+        assert!(found.iter().all(|one| !one.is_error() && one.place == Some((2, 3))), "{found:?}");
+        assert!(found.iter().all(|one| one.help.contains("buses")), "{found:?}");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use url::Url;
 use crate::ambient::{SecretReference, Size};
 use crate::api;
 use crate::aws;
-use crate::deliver;
+use crate::deliver::{self, EventBusPermissions};
 use crate::eventlog;
 use crate::jobs;
 use crate::keys;
@@ -135,6 +135,13 @@ impl Config {
             mistakes.push((vec!["api", "max-connections"], "allow at least one".to_owned()));
         }
         mistakes
+    }
+
+    /// Which consumer may have events put on which bus: none on a bus that the gateway reads from, since
+    /// they would come back.
+    pub fn event_bus_permissions(&self) -> EventBusPermissions {
+        let read = self.source.queues.iter().flat_map(|queue| queue.buses.clone());
+        self.delivery.event_bus_permissions(read.collect())
     }
 
     /// Every place where a secret is kept.

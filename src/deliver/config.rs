@@ -1,14 +1,18 @@
 //! How events are delivered, unless a subscription says otherwise.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ambient::HumanDuration;
+use crate::aws::WITHOUT_AWS;
 use crate::deliver::limits::{Allowance, BacklogConfig, BreakerConfig, OperatorLimits};
-use crate::deliver::outcome::Schedule;
+use crate::deliver::outcome::{HandshakeConfig, Schedule};
+use crate::deliver::sink::{EventBusPermission, EventBusPermissions};
 use crate::egress::EgressConfig;
+use crate::event::EventBusArn;
 
 /// Settings of delivery.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
@@ -35,12 +39,17 @@ pub struct Config {
     pub retries: Vec<HumanDuration>,
     /// How long the attempts of a subscription may only fail before it is paused, at least 1h.
     pub pause_after: HumanDuration,
+    /// When a sink that has not proved itself is asked again.
+    pub handshake: HandshakeConfig,
     /// When a sink that does not answer well is left alone.
     pub breaker: BreakerConfig,
     /// How much may wait for a subscription; what is beyond becomes dead letters.
     pub backlog: BacklogConfig,
     /// Which addresses may be dialed.
     pub egress: EgressConfig,
+    /// Which event buses subscriptions of which consumer may name, and the roles that are taken for
+    /// that.
+    pub event_buses: Vec<EventBusPermission>,
 }
 
 impl Default for Config {
@@ -54,9 +63,11 @@ impl Default for Config {
             maximum_rate: None,
             retries: seconds.map(|s| HumanDuration(Duration::from_secs(s))).to_vec(),
             pause_after: HumanDuration(Duration::from_hours(5 * 24)),
+            handshake: HandshakeConfig::default(),
             breaker: BreakerConfig::default(),
             backlog: BacklogConfig::default(),
             egress: EgressConfig::default(),
+            event_buses: Vec::new(),
         }
     }
 }
@@ -103,8 +114,10 @@ impl Config {
         if self.pause_after.0 < Duration::from_hours(1) {
             return Err(DeliverConfigError { setting: "pause-after", problem: "use 1h or more" });
         }
+        self.check_handshake()?;
         self.check_breaker()?;
         self.check_backlog()?;
+        self.check_event_buses()?;
         if self.retries.len() > 185 {
             return Err(DeliverConfigError {
                 setting: "retries",
@@ -116,6 +129,21 @@ impl Config {
                 setting: "retries",
                 problem: "use delays of at most 1day",
             });
+        }
+        Ok(())
+    }
+
+    fn check_handshake(&self) -> Result<(), DeliverConfigError> {
+        let HandshakeConfig { retries, give_up_after } = &self.handshake;
+        let refuse = |setting, problem| Err(DeliverConfigError { setting, problem });
+        let longest = Duration::from_hours(24);
+        let range = Duration::from_millis(100)..=longest;
+        if !(1..=185).contains(&retries.len()) || !retries.iter().all(|one| range.contains(&one.0))
+        {
+            return refuse("handshake.retries", "use 1 to 185 delays of 100ms to 1day");
+        }
+        if !(Duration::from_mins(1)..=30 * longest).contains(&give_up_after.0) {
+            return refuse("handshake.give-up-after", "use 1m to 30days");
         }
         Ok(())
     }
@@ -136,6 +164,18 @@ impl Config {
         let is_no_cap = |most| !(maximum_events.unwrap_or(u32::MAX)..=1_000_000).contains(&most);
         if most_events.is_some_and(is_no_cap) {
             return refuse("backlog.most-events", "use maximum-events to 1,000,000, or null");
+        }
+        Ok(())
+    }
+
+    fn check_event_buses(&self) -> Result<(), DeliverConfigError> {
+        let refuse = |problem| Err(DeliverConfigError { setting: "event-buses", problem });
+        if !cfg!(feature = "aws") && !self.event_buses.is_empty() {
+            return refuse(WITHOUT_AWS);
+        }
+        let mut named = BTreeSet::new();
+        if self.event_buses.iter().any(|one| !named.insert((&one.consumer, &one.bus))) {
+            return refuse("name each bus once for each consumer");
         }
         Ok(())
     }
@@ -164,6 +204,11 @@ impl Config {
     /// What a subscription gets unless it says otherwise.
     pub fn allowance(&self) -> Allowance {
         Allowance { parallel: self.parallel, rate: self.rate, operator_limits: self.caps() }
+    }
+
+    /// Who may have events put on which bus, but for those that the gateway reads from.
+    pub fn event_bus_permissions(&self, read: Vec<EventBusArn>) -> EventBusPermissions {
+        EventBusPermissions::new(self.event_buses.clone(), read)
     }
 
     /// The schedule that the delays make.
@@ -202,6 +247,23 @@ mod tests {
         assert_eq!(config.check().unwrap_err().setting, "maximum-parallel");
         let config = Config { rate: Some(9), maximum_rate: Some(8), ..Config::default() };
         assert_eq!(config.check().unwrap_err().setting, "maximum-rate");
+    }
+
+    #[test]
+    #[cfg(feature = "aws")]
+    fn a_bus_is_listed_once_for_each_consumer() {
+        let listed = |consumers: &[&str]| {
+            let one = |consumer: &&str| EventBusPermission {
+                consumer: consumer.parse().unwrap(),
+                bus: "arn:aws:events:eu-west-1:444455556666:event-bus/partner".parse().unwrap(),
+                role: None,
+            };
+            let event_buses = consumers.iter().map(one).collect();
+            Config { event_buses, ..Config::default() }.check().err().map(|error| error.setting)
+        };
+
+        assert_eq!(listed(&["ledger", "shop"]), None);
+        assert_eq!(listed(&["ledger", "shop", "ledger"]), Some("event-buses"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Along the way of a delivery: `dispatch` follows the log and hands matches to workers · `worker`
 //! serves one subscription, in order · `limits` says when an attempt may be made · `attempt` seals,
 //! sends, judges and records · `sink` speaks to the sink · `outcome` keeps what became of it ·
-//! `pull` hands out what consumers fetch · `explain` says where a delivery stands.
+//! `handshake` has sinks prove themselves before · `pull` hands out what consumers fetch · `explain` says where a delivery stands.
 //!
 //! **Invariants:** nothing here waits for a consumer except its own worker. A cursor never passes a
 //! match whose outcome is not noted with it. An outcome that a crash has lost repeats a delivery
@@ -17,6 +17,7 @@ mod limits;
 mod attempt;
 mod worker;
 mod dispatch;
+mod handshake;
 mod pull;
 mod explain;
 #[cfg(test)]
@@ -26,20 +27,26 @@ pub use attempt::{Attempter, Handshake, Sealer, SealerParts};
 pub use config::{Config, DeliverConfigError};
 pub use dispatch::{
     Dispatch, Lag, SubscriptionService, SubscriptionServiceError, SubscriptionServiceParts,
-    WorkerHandle, accepted_after, follow,
+    WorkerHandle, WrongNonce, accepted_after, follow,
 };
 pub use explain::{BlockedBy, DeliveryStatus, Explanation, FilterMatching};
+pub use handshake::{Handshakes, HandshakesParts, VerifyError};
 pub use limits::{
     Allowance, AttemptLimiter, BacklogLimit, BreakerConfig, BreakerPhase, OperatorLimits, Permit,
     Sinks, Traffic, Wait,
 };
 pub use outcome::{
-    Delivery, DeliverySignal, DeliverySignals, Ledger, Ownership, Reason, ReceiptChecker, Verdict,
+    Delivery, DeliverySignal, DeliverySignals, HandshakeConfig, Ledger, Ownership, Reason,
+    ReceiptChecker, Verdict,
 };
 pub use pull::{
     Collected, MOST_OUTSTANDING, PollRefusal, Polling, PullError, PullService, PullServiceParts,
 };
-pub use sink::Destinations;
+#[cfg(not(feature = "aws"))]
+pub use sink::NoEventBuses;
+pub use sink::{Destination, Destinations, EventBusPermission, EventBusPermissions, ExternalIds};
+#[cfg(feature = "aws")]
+pub use sink::{EventBusDestination, EventBusParts};
 pub use worker::{
     DeliveryContext, NumberedEntry, Progress, SequenceReadError, SubscriptionView, WorkerCommand,
     WorkerStanding,

@@ -107,6 +107,11 @@ impl Publication {
         &self.event
     }
 
+    /// Which events it wants.
+    pub const fn pattern(&self) -> &Pattern {
+        &self.when
+    }
+
     /// What its file says of which message it publishes, as it is written; nothing: the one that
     /// its event names.
     pub fn message(&self) -> Option<&str> {

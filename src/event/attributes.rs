@@ -14,6 +14,10 @@ pub struct AttributeError {
     reason: &'static str,
 }
 
+/// The `source` of the gateway's own events, and of what it puts on event buses; no producer may use
+/// it, so that nothing goes round.
+pub const OWN_SOURCE: &str = "sealway";
+
 const MAX_LENGTH: usize = 1024;
 
 /// CloudEvents strings allow no control characters, surrogates or non-characters (section 3.1).

@@ -38,7 +38,7 @@ mod yaml_tree;
 mod yaml_words;
 
 pub use arn::{ArnError, EventBusArn, QueueArn, RoleArn};
-pub use attributes::{AttributeError, EventSource, EventType, Subject};
+pub use attributes::{AttributeError, EventSource, EventType, OWN_SOURCE, Subject};
 pub use chain::{ChainValue, ChainValueError};
 pub use cloudevent::{CloudEvent, EVENT_NAME, SPEC_VERSION};
 pub use context::{EventContext, EventContextError, SUBJECT};

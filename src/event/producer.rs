@@ -10,17 +10,20 @@ pub enum ProducerKind {
     Caller,
     /// An access key of the embedded bus.
     AccessKey,
+    /// A queue that the gateway reads.
+    Queue,
 }
 
 impl ProducerKind {
-    /// Both of them.
-    const ALL: [Self; 2] = [Self::Caller, Self::AccessKey];
+    /// All of them.
+    const ALL: [Self; 3] = [Self::Caller, Self::AccessKey, Self::Queue];
 
     /// The stable word.
     pub const fn text(self) -> &'static str {
         match self {
             Self::Caller => "caller",
             Self::AccessKey => "access-key",
+            Self::Queue => "queue",
         }
     }
 
@@ -30,12 +33,12 @@ impl ProducerKind {
     }
 }
 
-/// A producer: the kind of its key, and the name or id that the key has.
+/// A producer: what it has shown to be let in, and its name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EventProducer {
     /// What it has shown.
     pub kind: ProducerKind,
-    /// The caller's name, or the access key id; never a secret.
+    /// The caller's name, the access key id, or the ARN of the queue; never a secret.
     pub name: Arc<str>,
 }
 
@@ -45,6 +48,7 @@ impl fmt::Display for EventProducer {
         let kind = match self.kind {
             ProducerKind::Caller => "caller",
             ProducerKind::AccessKey => "access key",
+            ProducerKind::Queue => "queue",
         };
         write!(f, "{kind} `{}`", self.name)
     }

@@ -34,6 +34,14 @@ impl TraceContext {
         let sampled = if field("Sampled") == Some("1") { "01" } else { "00" };
         format!("00-{}-{parent}-{sampled}", root.replace('-', "")).parse()
     }
+
+    /// Writes the trace as an AWS trace header, `Root=1-5759e988-…;Parent=…;Sampled=1`.
+    pub fn to_aws(&self) -> String {
+        let part = |range| self.0.get(range).unwrap_or_default();
+        let (time, unique, parent) = (part(3..11), part(11..35), part(36..52));
+        let flags = u8::from_str_radix(part(53..55), 16).unwrap_or_default();
+        format!("Root=1-{time}-{unique};Parent={parent};Sampled={}", flags & 1)
+    }
 }
 
 impl fmt::Display for TraceContext {
@@ -83,6 +91,9 @@ mod tests {
 
         assert_eq!(trace.as_str(), "00-5759e988bd862e3fe1be46a994272793-53995c3f42cd8ad8-01");
         assert_eq!(trace.trace_id(), "5759e988bd862e3fe1be46a994272793");
+        assert_eq!(trace.to_aws(), header);
+        let unsampled: TraceContext = trace.as_str().replace("-01", "-02").parse().unwrap();
+        assert!(unsampled.to_aws().ends_with(";Parent=53995c3f42cd8ad8;Sampled=0"));
     }
 
     #[test]

@@ -8,18 +8,22 @@ use url::Url;
 
 use crate::ambient::{Clock, SecretReference};
 use crate::api::{AccessTokens, BodyBudget, Callers, Readers, Readiness, Services};
+#[cfg(feature = "aws")]
+use crate::aws::AwsClients;
 use crate::config::{self, Config};
 use crate::deliver::{
     Attempter, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch, Handshake,
-    Ledger, PullService, PullServiceParts, ReceiptChecker, Sealer, SealerParts, Sinks,
-    SubscriptionService, SubscriptionServiceParts,
+    Handshakes, HandshakesParts, Ledger, PullService, PullServiceParts, ReceiptChecker, Sealer,
+    SealerParts, Sinks, SubscriptionService, SubscriptionServiceParts,
 };
 use crate::egress::{Egress, GuardedClients};
 use crate::eventlog::Store;
 use crate::gateway::Gateway;
 use crate::gateway::build_error::BuildError;
+use crate::gateway::event_buses::EventBuses;
 use crate::gateway::inward::{contracts, inward, warn_of};
 use crate::gateway::machine::Machine;
+use crate::gateway::queues::queues;
 use crate::gateway::storing::{open_store, take_over};
 use crate::jobs::{JobService, JobServiceParts, Redrives, Replays};
 use crate::keys::{self, DataKey, FileKeyStore, KeyRing, PublicKeys, RemoteKeys, VerifyingKeys};
@@ -42,6 +46,8 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     warn_of("Publication", &catalog.analyse(&publications));
     let (ring, data_key) = key_ring(&config, &machine)?;
     let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
+    #[cfg(feature = "aws")]
+    let aws = Arc::new(AwsClients::new(config.aws.clone(), &egress));
     let address = config.listen.to_string();
     let listener = TcpListener::bind(config.listen)
         .await
@@ -51,23 +57,24 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let store = open_store(&config.data_dir, limits, of_machine, &metrics)?;
     let contracts = (&publications, gate);
     let (admit, bus) = inward(&config, &machine, contracts, (&store, &metrics)).await?;
+    #[cfg(feature = "aws")]
+    let queues = queues(&config, &machine, &aws, (&admit, &metrics));
+    #[cfg(not(feature = "aws"))]
+    let queues = queues();
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
-    let (out, signals) =
-        outward(&config, &machine, (&egress, &ring, data_key), (&store, &ledger, &metrics))?;
+    let event_buses = EventBuses::known(&config, (&store, &entropy)).await?;
+    #[cfg(feature = "aws")]
+    let event_buses = EventBuses::new(&config, event_buses, &aws, &tasks);
+    #[cfg(not(feature = "aws"))]
+    let event_buses = EventBuses::absent(event_buses);
+    let (out, signals) = outward(
+        (&config, &machine),
+        (&egress, &ring, data_key),
+        event_buses,
+        (&store, &ledger, &metrics),
+    )?;
     out.subscription_service.resume().await?;
-    let replays = JobService::new(JobServiceParts {
-        config: config.replay.clone(),
-        log: Arc::clone(&store.log),
-        dead_letters: Arc::clone(&store.dead_letters),
-        replays: Replays::new(Arc::clone(&store.registry)),
-        redrives: Redrives::new(Arc::clone(&store.registry)),
-        ledger: Arc::clone(&ledger),
-        attempter: Arc::clone(&out.attempter),
-        subscription_service: Arc::clone(&out.subscription_service),
-        clock: Arc::clone(&clock),
-        entropy: Arc::clone(&entropy),
-        tasks: tasks.clone(),
-    });
+    let replays = job_service(&config, &machine, &out, (&store, &ledger));
     replays.resume().await?;
     let callers = Arc::new(Callers::new(Arc::clone(&store.registry), config.api.caller_cache));
     let services = Arc::new(Services {
@@ -86,12 +93,14 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         tasks: tasks.clone(),
         admit,
         bus: Arc::new(bus),
+        queues,
         store,
         ring: Arc::clone(&ring),
         receipt_keys: out.receipt_keys,
         catalog,
         publications,
         subscription_service: out.subscription_service,
+        handshakes: out.handshakes,
         replays: Arc::new(replays),
     });
     Ok(Gateway {
@@ -147,6 +156,7 @@ struct Outward {
     dispatch: Arc<Dispatch>,
     attempter: Arc<Attempter>,
     subscription_service: Arc<SubscriptionService>,
+    handshakes: Arc<Handshakes>,
     sealer: Arc<Sealer>,
     receipt_keys: Arc<RemoteKeys<VerifyingKeys>>,
 }
@@ -154,15 +164,17 @@ struct Outward {
 type Told = mpsc::UnboundedReceiver<DeliverySignal>;
 
 fn outward(
-    config: &Config,
-    machine: &Machine,
+    (config, machine): (&Config, &Machine),
     (egress, ring, data_key): (&Arc<Egress>, &Arc<KeyRing>, Arc<DataKey>),
+    event_buses: EventBuses,
     (store, ledger, metrics): (&Store, &Arc<Ledger>, &Arc<Metrics>),
 ) -> Result<(Outward, Told), BuildError> {
     let Machine { clock, entropy, tasks, .. } = machine.clone();
+    let EventBuses { permissions, external_ids, destination } = event_buses;
     let remote = remote_keys(egress, machine)?;
     let sealer = sealer(config, (ring, &data_key), remote, &clock);
-    let destinations = Destinations::open(egress, &data_key, (&clock, &entropy), metrics);
+    let destinations =
+        Destinations::open(egress, &data_key, (&clock, &entropy), metrics, destination);
     let destinations = Arc::new(destinations.map_err(BuildError::Client)?);
     let (signals, told) = DeliverySignals::channel();
     let receipt_keys = remote_keys(egress, machine)?;
@@ -186,7 +198,7 @@ fn outward(
         ledger: Arc::clone(ledger),
         attempter: Arc::clone(&attempter),
         clock: Arc::clone(&clock),
-        tasks,
+        tasks: tasks.clone(),
         allowance: config.delivery.allowance(),
         backlog: config.delivery.backlog.limit(),
         sinks: Arc::new(Sinks::new(
@@ -194,7 +206,7 @@ fn outward(
             Arc::clone(&entropy),
             signals.clone(),
         )),
-        signals,
+        signals: signals.clone(),
         pause_after: config.delivery.pause_after.0,
     };
     let dispatch = Arc::new(Dispatch::new(context, store.log.head()));
@@ -203,21 +215,33 @@ fn outward(
         sealer: Arc::clone(&sealer),
         issuer: config.issuer.clone(),
         timeout: config.delivery.timeout.0,
-        clock: Arc::clone(&clock),
-        entropy: Arc::clone(&entropy),
     };
     let subscription_service = Arc::new(SubscriptionService::new(SubscriptionServiceParts {
         subscriptions: Subscriptions::new(Arc::clone(&store.registry), Arc::clone(&clock)),
         dispatch: Arc::clone(&dispatch),
         sealer: Arc::clone(&sealer),
-        handshake,
         egress: Arc::clone(egress),
+        event_buses: permissions,
+        external_ids,
         data_key,
         store: store.clone(),
+        clock: Arc::clone(&clock),
+        entropy: Arc::clone(&entropy),
+    }));
+    let handshakes = Arc::new(Handshakes::new(HandshakesParts {
+        config: config.delivery.handshake.clone(),
+        handshake,
+        dispatch: Arc::clone(&dispatch),
+        subscription_service: Arc::clone(&subscription_service),
+        signals,
+        metrics: Arc::clone(metrics),
         clock,
         entropy,
+        tasks,
     }));
-    Ok((Outward { dispatch, attempter, subscription_service, sealer, receipt_keys }, told))
+    let out =
+        Outward { dispatch, attempter, subscription_service, handshakes, sealer, receipt_keys };
+    Ok((out, told))
 }
 
 fn sealer(
@@ -235,6 +259,27 @@ fn sealer(
         remote,
         clock: Arc::clone(clock),
     }))
+}
+
+fn job_service(
+    config: &Config,
+    machine: &Machine,
+    out: &Outward,
+    (store, ledger): (&Store, &Arc<Ledger>),
+) -> JobService {
+    JobService::new(JobServiceParts {
+        config: config.replay.clone(),
+        log: Arc::clone(&store.log),
+        dead_letters: Arc::clone(&store.dead_letters),
+        replays: Replays::new(Arc::clone(&store.registry)),
+        redrives: Redrives::new(Arc::clone(&store.registry)),
+        ledger: Arc::clone(ledger),
+        attempter: Arc::clone(&out.attempter),
+        subscription_service: Arc::clone(&out.subscription_service),
+        clock: Arc::clone(&machine.clock),
+        entropy: Arc::clone(&machine.entropy),
+        tasks: machine.tasks.clone(),
+    })
 }
 
 fn pull_service(

@@ -75,6 +75,7 @@ impl Gateway {
             ledger: Arc::clone(&ledger),
         };
         services.readiness.set(true);
+        services.queues.start(&tasks);
         let routes = router(Arc::clone(&services));
         let outcome = tokio::select! {
             () = until => Ok(()),
@@ -82,6 +83,7 @@ impl Gateway {
             error = ledger.run() => error.map_err(RunError::Log),
             () = tend_keys(&ring, &services) => Ok(()),
             () = retaining.run() => Ok(()),
+            () = services.handshakes.run() => Ok(()),
             () = expire(&services, retention) => Ok(()),
             () = warn(&services, retention) => Ok(()),
             () = hold(&services, retention) => Ok(()),

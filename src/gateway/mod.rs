@@ -9,6 +9,7 @@
 mod build;
 mod build_error;
 mod crossing;
+mod event_buses;
 mod expiry;
 mod inbound;
 mod inward;
@@ -17,6 +18,7 @@ mod keeping_signatures;
 mod lagging;
 mod lifecycle;
 mod machine;
+mod queues;
 mod quotas;
 mod repeats;
 mod retention;

@@ -5,8 +5,8 @@ use tokio::sync::mpsc;
 
 use crate::api::Services;
 use crate::deliver::DeliverySignal;
-use crate::event::Timestamp;
-use crate::source::{Envelope, OWN_SOURCE, Received, ResponseMode};
+use crate::event::{OWN_SOURCE, Timestamp};
+use crate::source::{Envelope, Received, ResponseMode};
 use crate::subscriptions::{Subscription, SubscriptionState};
 use crate::telemetry::{Metric, error_chain};
 
@@ -22,6 +22,9 @@ pub(super) async fn watch(
             }
             DeliverySignal::OnlyFailing { subscription, since } => {
                 pause(services, &subscription, since).await;
+            }
+            DeliverySignal::ProofMissing { subscription } => {
+                tell_of_proof(services, &subscription).await;
             }
             DeliverySignal::SinkLeftAlone { subscription, until } => {
                 let labels = [subscription.id.as_str()];
@@ -85,6 +88,25 @@ async fn pause(services: &Services, told: &Subscription, since: Timestamp) {
         Err(error) => {
             tracing::error!(error = %error_chain(&error), "Subscription {id} could not be paused");
         }
+    }
+}
+
+/// Warns of a subscription that was served and is pending: with an operational event when its first
+/// attempt has failed or waits for someone, and without when it is given up.
+async fn tell_of_proof(services: &Services, subscription: &Subscription) {
+    let id = &subscription.id;
+    let Some(handshake) = &subscription.handshake else { return };
+    let reason = subscription.reason.clone().unwrap_or_default();
+    tracing::warn!(
+        subscription.id = %id,
+        "Subscription {id} is pending and gets no events, its new sink or keys are not proved: {reason}",
+    );
+    services.metrics.counter(Metric::SubscriptionsPending, &[id.as_str()]).increment();
+    let is_given_up = handshake.due.is_none() && handshake.attempts > 0;
+    if !is_given_up {
+        let since = handshake.since;
+        let about = json!({ "since": since, "reason": reason });
+        publish(services, "Subscription Pending", (subscription, since), about).await;
     }
 }
 

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::ambient::{HumanDuration, SecretReference, Size};
 use crate::event::json;
+use crate::source::queue::{self, QueueSource};
 
-/// How events come in: the embedded bus (`POST /`) and the event intake (`POST /events`).
+/// How events come in: the embedded bus (`POST /`), the event intake (`POST /events`), and queues that
+/// the gateway reads.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Config {
@@ -51,6 +53,8 @@ pub struct Config {
     /// What each producer may have in quarantine of what it sent asynchronously and could not be
     /// read; more is refused with 429, to be sent again.
     pub unreadable: UnreadableQuota,
+    /// The SQS queues that are read.
+    pub queues: Vec<QueueSource>,
 }
 
 /// What one producer may have in quarantine of what could not be read.
@@ -149,6 +153,7 @@ impl Default for Config {
             max_batch: 100,
             max_depth: DEEPEST,
             unreadable: UnreadableQuota::default(),
+            queues: Vec::new(),
         }
     }
 }
@@ -185,7 +190,13 @@ impl Config {
                 problems.push(format!("access key `{}` is there twice", key.id));
             }
         }
+        problems.extend(queue::problems(&self.queues));
         problems
+    }
+
+    /// The queue with this ARN, if it is read.
+    pub fn queue(&self, arn: &str) -> Option<&QueueSource> {
+        self.queues.iter().find(|queue| queue.arn.as_str() == arn)
     }
 
     /// The bounds within which one event's JSON is read.

@@ -7,12 +7,14 @@
 //! |---|---|
 //! | [`aws`] | AWS JSON 1.1 on `POST /`: any AWS SDK or CLI is a producer |
 //! | [`intake`] | CloudEvents and EventBridge envelopes on `POST /events` |
+//! | [`queue`] | messages of SQS queues that EventBridge rules, SNS topics or others fill |
 //! | [`Lines`] | newline-delimited JSON, for the command line |
 //!
 //! **Invariant:** sources know nothing of contracts or the log; what they make is not trusted by
 //! anyone.
 
 mod admit;
+mod allowed_sources;
 pub mod aws;
 mod body;
 mod body_room;
@@ -20,6 +22,7 @@ mod config;
 pub mod intake;
 mod lines;
 mod publishing;
+pub mod queue;
 mod received;
 mod trace;
 mod trial;
@@ -33,6 +36,6 @@ pub use config::{
 };
 pub use lines::{InputLine, LineError, Lines};
 pub use publishing::may_publish_as;
-pub use received::{Envelope, OWN_SOURCE, Received, ReceivedError};
+pub use received::{Envelope, Received, ReceivedError};
 pub use trial::{PatchedEvent, Trial, TrialVerdict};
 pub use unparsed::{KeptHeaders, KeptHeadersError, Unparsed};

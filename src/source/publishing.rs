@@ -2,28 +2,25 @@
 
 use crate::event::{EventProducer, ProducerKind};
 use crate::source::Config;
+use crate::source::allowed_sources::is_allowed;
 
 /// Whether a producer may publish as a source by the settings of this moment: asked when what it sent
 /// is released, since nobody could tell the source before.
 ///
-/// An access key that is gone may not; a caller may publish as any source.
+/// An access key or a queue that is gone may not; a caller may publish as any source.
 pub fn may_publish_as(config: &Config, producer: &EventProducer, source: &str) -> bool {
     match producer.kind {
         ProducerKind::Caller => true,
         ProducerKind::AccessKey => {
             let mut keys = config.access_keys.iter();
             let key = keys.find(|key| *key.id == *producer.name);
-            key.is_some_and(|key| key.sources.as_deref().is_none_or(|own| names(own, source)))
+            key.is_some_and(|key| is_allowed(key.sources.as_deref(), source))
+        }
+        ProducerKind::Queue => {
+            let queue = config.queue(&producer.name);
+            queue.is_some_and(|queue| is_allowed(queue.sources.as_deref(), source))
         }
     }
-}
-
-/// Whether a list of sources names one; a `*` at the end stands for any rest.
-pub(super) fn names(sources: &[String], source: &str) -> bool {
-    sources.iter().any(|pattern| match pattern.strip_suffix('*') {
-        Some(prefix) => source.starts_with(prefix),
-        None => source == pattern,
-    })
 }
 
 #[cfg(test)]
@@ -31,6 +28,7 @@ mod tests {
     use super::*;
     use crate::ambient::SecretReference;
     use crate::source::AccessKey;
+    use crate::source::queue::QueueSource;
 
     #[test]
     fn an_access_key_publishes_as_its_sources_and_not_at_all_once_it_is_gone() {
@@ -51,5 +49,21 @@ mod tests {
         assert!(may(ProducerKind::AccessKey, "ANY", "payments"));
         assert!(!may(ProducerKind::AccessKey, "GONE", "orders"));
         assert!(may(ProducerKind::Caller, "AKIA", "payments"));
+    }
+
+    #[test]
+    fn a_queue_publishes_as_its_sources_and_not_at_all_once_it_is_gone() {
+        let arn = "arn:aws:sqs:eu-west-1:111122223333:gateway-in";
+        let queue =
+            QueueSource { sources: Some(vec!["payment-*".into()]), ..QueueSource::example(arn) };
+        let config = Config { queues: vec![queue], ..Config::default() };
+        let may = |name: &str, source| {
+            let producer = EventProducer { kind: ProducerKind::Queue, name: name.into() };
+            may_publish_as(&config, &producer, source)
+        };
+
+        assert!(may(arn, "payment-eu"));
+        assert!(!may(arn, "orders"));
+        assert!(!may("arn:aws:sqs:eu-west-1:111122223333:gone", "payment-eu"));
     }
 }

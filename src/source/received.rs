@@ -5,10 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::{EventTime, TraceContext, json};
-
-/// The `source` of the gateway's own events, which no producer may use.
-pub const OWN_SOURCE: &str = "sealway";
+use crate::event::{EventTime, OWN_SOURCE, TraceContext, json};
 
 /// Tells whether a producer's `source` could be taken for the gateway's own.
 pub(super) fn is_own_source(source: &str) -> bool {

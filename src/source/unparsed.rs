@@ -56,7 +56,8 @@ impl fmt::Debug for Unparsed {
     }
 }
 
-/// The headers of a request that say how its body is read, and nothing of who sent it.
+/// The headers of a request that say how its body is read, and nothing of who sent it; or what stands
+/// beside the body of a message of a queue.
 ///
 /// Values are kept byte for byte, each byte as the character of that number.
 #[derive(Clone, Default, Deserialize, PartialEq, Eq, Serialize)]
@@ -97,6 +98,14 @@ impl KeptHeaders {
         let kept = Self::of(headers).0.into_iter();
         let of_all = |name: &str| name.starts_with("ce-") || name == CONTENT_ENCODING.as_str();
         Self(kept.filter(|(name, _)| !of_all(name)).map(alone).collect())
+    }
+
+    /// What stands beside the body of a message of a queue, under names as headers have them.
+    pub(super) fn of_message<'a>(pairs: impl Iterator<Item = (String, &'a str)>) -> Self {
+        let keep = |(name, value): (String, &str)| {
+            (name.to_ascii_lowercase(), value.bytes().map(char::from).collect())
+        };
+        Self(pairs.map(keep).collect())
     }
 
     /// The headers as they came; none that HTTP does not allow.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use url::Url;
 
-use crate::event::EventId;
+use crate::event::{ArnError, EventBusArn, EventId};
 use crate::keys::{ConsumerKeys, KeySet, SigningAlgorithm, VerifyingKeys};
 use crate::route::Filter;
 use crate::subscriptions::bounds::{address, within};
 use crate::subscriptions::credential_rules;
 use crate::subscriptions::{
-    ClearAttributes, ContentMode, Invalid, KeySettings, Ordering, Protocol, ReceiptSettings,
-    ReceiptTerms, Settings, SubscriptionDocument,
+    ClearAttributes, ContentMode, FirstHandshake, Invalid, KeySettings, Ordering, Protocol,
+    ReceiptSettings, ReceiptTerms, Settings, SubscriptionDocument,
 };
 
 /// The parts of a document that were checked.
@@ -88,10 +88,48 @@ fn sink(document: &SubscriptionDocument) -> Result<Option<Url>, Invalid> {
         (Protocol::Http, None) => {
             refuse("give the address of the sink, or set `protocol` to PULL to fetch events")
         }
+        (Protocol::EventBridge, Some(sink)) => event_bus(document, sink).map(Some),
+        (Protocol::EventBridge, None) => {
+            refuse("give the ARN of the event bus, arn:aws:events:REGION:ACCOUNT:event-bus/NAME")
+        }
         (Protocol::Pull, Some(_)) => {
             refuse("leave it out: a subscription with the protocol PULL has no sink")
         }
         (Protocol::Pull, None) => without_attempts(&document.config).map(|()| None),
+    }
+}
+
+/// The bus of a subscription that asks of it only what a bus can do: it answers with nothing of its
+/// consumer's, and its rules match on attributes.
+fn event_bus(document: &SubscriptionDocument, sink: &str) -> Result<Url, Invalid> {
+    let bus: EventBusArn =
+        sink.parse().map_err(|error: ArnError| Invalid::new("/sink", &error.to_string()))?;
+    let settings = &document.config;
+    let impossible = [
+        (
+            "/sinkcredential",
+            document.sinkcredential.is_some(),
+            "leave it out: the gateway shows itself to AWS as the role that its operator has listed",
+        ),
+        (
+            "/config/receipts",
+            settings.receipts.is_some(),
+            "leave it out: an event bus answers without a receipt of its consumer's",
+        ),
+        (
+            "/config/contentMode",
+            settings.content_mode == ContentMode::Set,
+            "use `structured`, or leave it out: what travels on a bus is a CloudEvent in JSON",
+        ),
+        (
+            "/config/attributes",
+            settings.attributes == ClearAttributes::Id,
+            "use `all`: the rules of a bus match on the event's attributes",
+        ),
+    ];
+    match impossible.iter().find(|(_, given, _)| *given) {
+        Some((pointer, _, problem)) => Err(Invalid::new(pointer, problem)),
+        None => Url::parse(bus.as_str()).map_err(|e| Invalid::new("/sink", &e.to_string())),
     }
 }
 
@@ -106,6 +144,7 @@ fn without_attempts(settings: &Settings) -> Result<(), Invalid> {
         ("/config/giveUpAfterRefusals", settings.give_up_after_refusals.is_some()),
         ("/config/receipts", settings.receipts.is_some()),
         ("/config/contentMode", !settings.content_mode.is_binary()),
+        ("/config/verify", settings.verify == FirstHandshake::Later),
     ];
     match given.iter().find(|(_, given)| *given) {
         Some((pointer, _)) => {

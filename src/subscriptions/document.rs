@@ -27,7 +27,8 @@ pub struct SubscriptionDocument {
     /// CloudEvent).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<Value>,
-    /// The address that events are posted to; missing if the protocol is `PULL`.
+    /// The address that events are posted to, or the ARN of the event bus that they are put on;
+    /// missing if the protocol is `PULL`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sink: Option<String>,
     /// How the gateway shows itself to the sink; without it, the token alone says who sent it.
@@ -38,7 +39,8 @@ pub struct SubscriptionDocument {
     )]
     #[schemars(with = "Option<SinkCredential>")]
     pub sinkcredential: Option<SinkCredential>,
-    /// How events travel: `HTTP` posts them to the sink, `PULL` lets the consumer fetch them.
+    /// How events travel: `HTTP` posts them to the sink, `EVENTBRIDGE` puts them on an event bus,
+    /// `PULL` lets the consumer fetch them.
     #[serde(default)]
     pub protocol: Protocol,
     /// How events are sealed and delivered.
@@ -60,6 +62,9 @@ pub enum Protocol {
     #[default]
     #[serde(rename = "HTTP")]
     Http,
+    /// PutEvents of Amazon EventBridge, on a bus that the operator lets the consumer name.
+    #[serde(rename = "EVENTBRIDGE")]
+    EventBridge,
     /// The consumer fetches its events and says which it has; there is no sink.
     #[serde(rename = "PULL")]
     Pull,
@@ -128,6 +133,10 @@ pub struct Settings {
     /// Which CloudEvents attributes are sent as clear headers: all of them or the id alone.
     #[serde(default)]
     pub attributes: ClearAttributes,
+    /// When the sink is asked to prove itself for the first time: `now` (if missing), or `later`, when
+    /// someone asks for it (`POST …/verify`).
+    #[serde(default, skip_serializing_if = "FirstHandshake::is_now")]
+    pub verify: FirstHandshake,
     /// Where it begins: `latest` for events from now on, or the ULID of the first event wanted.
     #[serde(default = "latest")]
     pub start: String,
@@ -135,6 +144,25 @@ pub struct Settings {
 
 fn latest() -> String {
     "latest".to_owned()
+}
+
+/// When a sink is asked to prove itself for the first time.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FirstHandshake {
+    /// At once; where the answer shows a shared secret, a moment after it.
+    #[default]
+    Now,
+    /// When someone asks for it.
+    Later,
+}
+
+impl FirstHandshake {
+    /// Tells whether it is the one that needs no word.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    const fn is_now(&self) -> bool {
+        matches!(self, Self::Now)
+    }
 }
 
 /// The order of events.

@@ -9,8 +9,8 @@ use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{Position, Revision};
 use crate::subscriptions::check::{CheckedKeys, CheckedParts, check};
 use crate::subscriptions::{
-    Epoch, Invalid, KeptCredential, RecipientKeys, SealedCredential, Subscription,
-    SubscriptionDocument, SubscriptionError, SubscriptionState,
+    Epoch, FirstHandshake, Invalid, KeptCredential, PendingHandshake, Protocol, RecipientKeys,
+    SealedCredential, Subscription, SubscriptionDocument, SubscriptionError, SubscriptionState,
 };
 
 /// What is kept of a subscription.
@@ -27,6 +27,53 @@ pub(super) struct KeptSubscription {
     pub(super) shared_secret: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) credential: Option<KeptCredential>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) handshake: Option<PendingHandshake>,
+}
+
+impl KeptSubscription {
+    /// A sink or keys that are new have to prove themselves; without a sink there is nothing to prove.
+    pub(super) fn prove_anew(&mut self, handshake: Option<PendingHandshake>) {
+        if self.document.protocol == Protocol::Pull {
+            if self.state == SubscriptionState::Pending {
+                (self.state, self.reason) = (SubscriptionState::Active, None);
+            }
+            self.handshake = None;
+            return;
+        }
+        let had_proved = match self.state {
+            SubscriptionState::Pending => {
+                self.handshake.as_ref().is_some_and(|kept| kept.had_proved)
+            }
+            _ => true,
+        };
+        let changed = "the address or the keys were changed";
+        self.reason = Some(match words_while_waiting(handshake.as_ref()) {
+            Some(waits) => format!("{changed}; {waits}"),
+            None => changed.to_owned(),
+        });
+        self.handshake = handshake;
+        if let Some(begun) = &mut self.handshake {
+            begun.had_proved = had_proved;
+        }
+        self.state = SubscriptionState::Pending;
+    }
+
+    /// Whatever else was changed may be what the sink has waited for.
+    pub(super) fn try_again(&mut self, now: Timestamp) {
+        let waits = self.document.config.verify == FirstHandshake::Later
+            && self.handshake.as_ref().is_some_and(|kept| kept.attempts == 0);
+        if self.state == SubscriptionState::Pending && !waits {
+            self.handshake = self.handshake.take().map(|kept| kept.again(now));
+        }
+    }
+}
+
+/// What is said of a handshake that nobody has asked for yet.
+pub(super) fn words_while_waiting(handshake: Option<&PendingHandshake>) -> Option<&'static str> {
+    handshake.filter(|begun| begun.due.is_none()).map(
+        |_| "the sink is asked to prove itself once `POST /subscriptions/{id}/verify` asks for it",
+    )
 }
 
 /// A filter that is kept, and the first position that it applies to.
@@ -91,6 +138,7 @@ pub(super) fn restore(
         consumer: kept.document.consumer.clone(),
         state: kept.state,
         reason: kept.reason,
+        handshake: kept.handshake,
         sink,
         epochs,
         keys,

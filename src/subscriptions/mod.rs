@@ -3,7 +3,7 @@
 //! A [`SubscriptionDocument`] comes in, as a consumer or operator wrote it; a [`Subscription`] goes out, every
 //! part of which is known to work: its filter compiles, its keys seal, its address is one. A push
 //! subscription delivers nothing before its sink has answered a [`Challenge`] that was sealed for
-//! its key. A [`SinkCredential`] says how the gateway shows itself at the sink; its secrets are kept
+//! its key; until then a [`PendingHandshake`] is kept with it. A [`SinkCredential`] says how the gateway shows itself at the sink; its secrets are kept
 //! encrypted, as a [`SealedCredential`], and leave the room in no other form.
 //!
 //! **Invariant:** a changed filter applies from a recorded position on, so that the sequence
@@ -18,6 +18,7 @@ mod error;
 mod handshake;
 mod kept;
 mod kept_credential;
+mod pending_handshake;
 mod sealed_credential;
 mod secret_text;
 mod state;
@@ -30,11 +31,12 @@ pub use credential::{
     SecretSlot, SinkCredential, Tls, TokenMethod,
 };
 pub use document::{
-    ClearAttributes, ContentMode, KeySettings, OnDeadLetter, Ordering, Protocol, ReceiptSettings,
-    Settings, SubscriptionDocument,
+    ClearAttributes, ContentMode, FirstHandshake, KeySettings, OnDeadLetter, Ordering, Protocol,
+    ReceiptSettings, Settings, SubscriptionDocument,
 };
 pub use error::{Invalid, SubscriptionError};
-pub use handshake::{CHALLENGE_TYPE, Challenge};
+pub use handshake::{CHALLENGE_TYPE, Challenge, ChallengeBinding, ChallengeReply};
+pub use pending_handshake::PendingHandshake;
 pub use sealed_credential::{CredentialError, KeptCredential, SealedCredential};
 pub use secret_text::SecretText;
 pub use state::SubscriptionState;

@@ -7,10 +7,12 @@ use crate::ambient::Clock;
 use crate::event::SubscriptionId;
 use crate::eventlog::{LogError, Position, RecordKey, Registry, Revision};
 use crate::subscriptions::check::check;
-use crate::subscriptions::kept::{KeptEpoch, KeptSubscription, damaged, epoch, read, restore};
+use crate::subscriptions::kept::{
+    KeptEpoch, KeptSubscription, damaged, epoch, read, restore, words_while_waiting,
+};
 use crate::subscriptions::{
-    Invalid, KeptCredential, Protocol, Subscription, SubscriptionDocument, SubscriptionError,
-    SubscriptionState,
+    Invalid, KeptCredential, PendingHandshake, Protocol, Subscription, SubscriptionDocument,
+    SubscriptionError, SubscriptionState,
 };
 
 const KIND: &str = "subscription";
@@ -29,6 +31,9 @@ pub struct Terms {
     pub shared_secret: Option<String>,
     /// The credential that the document asks for, encrypted under the data key.
     pub credential: Option<KeptCredential>,
+    /// The handshake that begins, if the sink is new or its keys are. Without it, one is begun by
+    /// whoever makes the first attempt.
+    pub handshake: Option<PendingHandshake>,
 }
 
 /// The subscriptions in the registry.
@@ -115,8 +120,9 @@ impl Subscriptions {
         let kept = KeptSubscription {
             epochs: vec![epoch(&document, terms.from)],
             state: first_state(&document),
+            reason: words_while_waiting(terms.handshake.as_ref()).map(str::to_owned),
+            handshake: terms.handshake.filter(|_| document.protocol != Protocol::Pull),
             document,
-            reason: None,
             created: self.clock.now(),
             shared_secret: terms.shared_secret,
             credential: terms.credential,
@@ -174,14 +180,6 @@ impl Subscriptions {
                 return Err(Invalid::new(changed_filter(current, &document), problem).into());
             }
         }
-        if document.protocol == Protocol::Pull {
-            if kept.state == SubscriptionState::Pending {
-                (kept.state, kept.reason) = (SubscriptionState::Active, None);
-            }
-        } else if !proved {
-            kept.state = SubscriptionState::Pending;
-            kept.reason = Some("the address or the keys were changed".to_owned());
-        }
         if terms.shared_secret.is_some() {
             kept.shared_secret = terms.shared_secret;
         }
@@ -189,6 +187,11 @@ impl Subscriptions {
         kept.document = document.without_secrets();
         if kept == before {
             return Ok(Arc::new(current.clone()));
+        }
+        if proved {
+            kept.try_again(self.clock.now());
+        } else {
+            kept.prove_anew(terms.handshake);
         }
         self.keep(&id, Some(current.revision), kept).await
     }
@@ -228,7 +231,8 @@ impl Subscriptions {
         self.set_state(current, SubscriptionState::Active, None).await
     }
 
-    /// Notes why a pending subscription has not become active; any other stays as it is.
+    /// Notes how far the handshake of a pending subscription has come, and why it has not become
+    /// active, if there is something new to say; any other stays as it is.
     ///
     /// # Errors
     ///
@@ -236,12 +240,15 @@ impl Subscriptions {
     pub async fn doubt(
         &self,
         current: &Subscription,
-        reason: String,
+        handshake: PendingHandshake,
+        reason: Option<String>,
     ) -> Result<Arc<Subscription>, SubscriptionError> {
         if current.state != SubscriptionState::Pending {
             return Ok(Arc::new(current.clone()));
         }
-        self.set_state(current, SubscriptionState::Pending, Some(reason)).await
+        let (handshake, reason) = (Some(handshake), reason.or_else(|| current.reason.clone()));
+        let kept = KeptSubscription { reason, handshake, ..self.kept(current).await? };
+        self.keep(&current.id, Some(current.revision), kept).await
     }
 
     /// Forgets a subscription.
@@ -262,7 +269,8 @@ impl Subscriptions {
         state: SubscriptionState,
         reason: Option<String>,
     ) -> Result<Arc<Subscription>, SubscriptionError> {
-        let kept = KeptSubscription { state, reason, ..self.kept(current).await? };
+        let mut kept = KeptSubscription { state, reason, ..self.kept(current).await? };
+        kept.handshake.take_if(|_| state != SubscriptionState::Pending);
         self.keep(&current.id, Some(current.revision), kept).await
     }
 
@@ -312,7 +320,7 @@ fn changed_filter(current: &Subscription, document: &SubscriptionDocument) -> &'
 
 fn first_state(document: &SubscriptionDocument) -> SubscriptionState {
     match document.protocol {
-        Protocol::Http => SubscriptionState::Pending,
+        Protocol::Http | Protocol::EventBridge => SubscriptionState::Pending,
         Protocol::Pull => SubscriptionState::Active,
     }
 }
@@ -353,7 +361,16 @@ mod tests {
 
     fn terms(from: u64) -> Terms {
         let low_watermark = Position::START;
-        Terms { from: Position(from), low_watermark, shared_secret: None, credential: None }
+        let (shared_secret, credential, handshake) = (None, None, None);
+        Terms { from: Position(from), low_watermark, shared_secret, credential, handshake }
+    }
+
+    fn handshake() -> PendingHandshake {
+        let kept = serde_json::json!({
+            "challenge": "sealed", "since": Timestamp::EPOCH, "began": Timestamp::EPOCH,
+            "attempts": 1, "due": Timestamp::EPOCH,
+        });
+        serde_json::from_value(kept).unwrap()
     }
 
     #[tokio::test]
@@ -393,6 +410,46 @@ mod tests {
         assert_eq!(from, [1, 7, 9]);
         let stale = subscriptions.update(&active, document(serde_json::json!({})), terms(9)).await;
         assert!(matches!(stale, Err(SubscriptionError::Stale(_))));
+    }
+
+    #[tokio::test]
+    async fn another_address_begins_a_handshake_and_any_other_change_has_it_tried_again() {
+        let clock = ManualClock::at(Timestamp::EPOCH);
+        let subscriptions = Subscriptions { clock: Arc::new(clock.clone()), ..subscriptions() };
+        let begun = || Terms { handshake: Some(handshake()), ..terms(1) };
+        let id = "a".parse::<SubscriptionId>().unwrap();
+        let new = document(serde_json::json!({}));
+        let pending = subscriptions.create(id, new.clone(), begun()).await.unwrap();
+        clock.advance(std::time::Duration::from_mins(1));
+
+        let typed = document(serde_json::json!({"types": ["A"]}));
+        let tried = subscriptions.update(&pending, typed.clone(), terms(2)).await.unwrap();
+        let kept = tried.handshake.as_ref().unwrap();
+        assert_eq!((kept.attempts, kept.due, kept.had_proved), (0, Some(clock.now()), false));
+        assert!(kept.carries_the_same(&handshake()));
+        let same = subscriptions.update(&tried, typed, terms(2)).await.unwrap();
+        assert_eq!(same.revision, tried.revision);
+
+        let active = subscriptions.prove(&same).await.unwrap();
+        let elsewhere = |verify: &str| {
+            let mut document = document(serde_json::json!({"sink": "https://other.example"}));
+            document.config.verify = serde_json::from_value(verify.into()).unwrap();
+            document
+        };
+        let mut not_due = handshake();
+        (not_due.due, not_due.attempts) = (None, 0);
+        let waits = Terms { handshake: Some(not_due), ..terms(3) };
+        let moved = subscriptions.update(&active, elsewhere("later"), waits).await.unwrap();
+        assert!(moved.handshake.as_ref().unwrap().had_proved);
+        assert!(moved.reason.as_ref().unwrap().contains("verify"), "{:?}", moved.reason);
+        // Nothing is sent before someone asks, or the document no longer says so.
+        let mut also_typed = elsewhere("later");
+        also_typed.types = vec!["A".to_owned()];
+        let waiting = subscriptions.update(&moved, also_typed, terms(4)).await.unwrap();
+        assert_eq!(waiting.handshake.as_ref().unwrap().due, None);
+        let asked = subscriptions.update(&waiting, elsewhere("now"), terms(5)).await.unwrap();
+        assert_eq!(asked.handshake.as_ref().unwrap().due, Some(clock.now()));
+        assert!(asked.handshake.as_ref().unwrap().had_proved);
     }
 
     #[tokio::test]
@@ -460,14 +517,18 @@ mod tests {
         let new = document(serde_json::json!({}));
         let pending = subscriptions.create(id.clone(), new, terms(1)).await.unwrap();
 
-        let doubted = subscriptions.doubt(&pending, "no answer".to_owned()).await.unwrap();
+        let said = || Some("no answer".to_owned());
+        let doubted = subscriptions.doubt(&pending, handshake(), said()).await.unwrap();
         assert_eq!(
             (doubted.state, doubted.reason.as_deref()),
             (SubscriptionState::Pending, Some("no answer"))
         );
-        let active = subscriptions.prove(&doubted).await.unwrap();
+        let later = subscriptions.doubt(&doubted, handshake(), None).await.unwrap();
+        assert_eq!(later.reason, doubted.reason);
+        let active = subscriptions.prove(&later).await.unwrap();
+        assert_eq!((&later.handshake, &active.handshake), (&Some(handshake()), &None));
         let again = subscriptions.prove(&active).await.unwrap();
-        let late = subscriptions.doubt(&active, "no answer".to_owned()).await.unwrap();
+        let late = subscriptions.doubt(&active, handshake(), said()).await.unwrap();
 
         for unchanged in [again, late, subscriptions.get(&id).await.unwrap()] {
             assert_eq!((unchanged.state, &unchanged.reason), (SubscriptionState::Active, &None));

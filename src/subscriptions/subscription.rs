@@ -12,7 +12,8 @@ use crate::eventlog::{Position, Revision};
 use crate::keys::{ConsumerKeys, SigningAlgorithm, VerifyingKeys};
 use crate::route::Filter;
 use crate::subscriptions::{
-    ClearAttributes, OnDeadLetter, SealedCredential, SubscriptionDocument, SubscriptionState,
+    ChallengeBinding, ClearAttributes, OnDeadLetter, PendingHandshake, SealedCredential,
+    SubscriptionDocument, SubscriptionState,
 };
 
 /// Who receives what, where, and sealed for which key.
@@ -26,6 +27,8 @@ pub struct Subscription {
     pub state: SubscriptionState,
     /// Why it stands there, if that is not plain.
     pub reason: Option<String>,
+    /// What is kept of its handshake while it is pending; nothing if none was begun yet.
+    pub handshake: Option<PendingHandshake>,
     /// What its consumer asked for, word for word but for secrets.
     pub document: SubscriptionDocument,
     /// The address that events are posted to; nothing if the consumer fetches them.
@@ -93,6 +96,15 @@ impl Subscription {
     /// Tells whether the consumer fetches its events.
     pub const fn is_pulled(&self) -> bool {
         self.sink.is_none()
+    }
+
+    /// What a challenge of it holds for.
+    pub fn challenge_binding(&self) -> ChallengeBinding {
+        let shared_secret = match &self.keys {
+            RecipientKeys::Shared(kept) => Some(&**kept),
+            RecipientKeys::Public(_) => None,
+        };
+        ChallengeBinding::of(&self.id, &self.document, shared_secret)
     }
 
     /// How old an event may become before it is given up.

@@ -81,6 +81,20 @@ metrics! {
     Conflicts: "sealway_conflicts_total", MetricKind::Counter, ["publication"];
     /// Events taken for repeats, by source and id, whose content is another one.
     DifferingRepeats: "sealway_repeats_that_differ_total", MetricKind::Counter, ["publication"];
+    /// Messages received from a queue, repeats included.
+    QueueReceived: "sealway_queue_received_total", MetricKind::Counter, ["queue"];
+    /// Messages of a queue, by what became of them; those that were left come again.
+    QueueOutcomes: "sealway_queue_messages_total", MetricKind::Counter, ["queue", "outcome"];
+    /// Messages deleted from a queue.
+    QueueDeleted: "sealway_queue_deleted_total", MetricKind::Counter, ["queue"];
+    /// Times that the visibility timeout of a message was extended because the log was slow.
+    QueueExtended: "sealway_queue_extended_total", MetricKind::Counter, ["queue"];
+    /// Calls of a queue, or entries of them, that failed, by what they were to do and the code of the error.
+    QueueFailures: "sealway_queue_failures_total", MetricKind::Counter, ["queue", "call", "code"];
+    /// Time from the sending of a message to its receipt.
+    QueueAgeSeconds: "sealway_queue_age_seconds", MetricKind::Histogram(LONG), ["queue"];
+    /// Messages that wait in a queue, about, as SQS says each minute.
+    QueueWaiting: "sealway_queue_waiting_messages", MetricKind::Gauge, ["queue"];
     /// Time from the first byte of an event to its place in the log.
     AdmitSeconds: "sealway_admit_seconds", MetricKind::Histogram(SHORT), [];
     /// Events made durable by one sync.
@@ -138,6 +152,12 @@ metrics! {
     SinksLeftAlone: "sealway_sinks_left_alone_total", MetricKind::Counter, ["subscription"];
     /// Subscriptions that were paused because every attempt failed.
     SubscriptionsPaused: "sealway_subscriptions_paused_total", MetricKind::Counter, ["subscription"];
+    /// Times that a sink was asked to prove itself, by what came of it: `proved`, `delivered` where it
+    /// cannot answer, `failed`.
+    Handshakes: "sealway_handshakes_total", MetricKind::Counter, ["subscription", "outcome"];
+    /// Warnings that a subscription which had proved itself is pending, because its new sink or keys
+    /// have not: at the first attempt that fails, and when it is given up.
+    SubscriptionsPending: "sealway_subscriptions_pending_total", MetricKind::Counter, ["subscription"];
     /// Attempts that a subscription may have in flight at the moment.
     ParallelAllowed: "sealway_parallel_allowed", MetricKind::Gauge, ["subscription"];
     /// Time from acceptance to delivery.

@@ -150,7 +150,7 @@ async fn a_sink_and_a_key_set_behind_a_closed_name_prove_nothing_and_say_why() {
 
     let reason = "this gateway sends nothing to the addresses of that name";
     let of_sink = doubt(&gateway, "sink").await;
-    assert!(of_sink.contains("address-not-allowed") && of_sink.ends_with(reason), "{of_sink}");
+    assert!(of_sink.contains("address-not-allowed") && of_sink.contains(reason), "{of_sink}");
     let of_keys = doubt(&gateway, "keys").await;
-    assert!(of_keys.contains("could not be sealed") && of_keys.ends_with(reason), "{of_keys}");
+    assert!(of_keys.contains("could not be sealed") && of_keys.contains(reason), "{of_keys}");
 }

@@ -6,7 +6,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Guarded, Receiver, Reply, TestGateway, eventually, order_created, program};
+use sealway::keys::OpeningKeyKind;
+
+use crate::harness::{
+    Guarded, Receiver, Reply, Sink, SinkKey, TestGateway, eventually, order_created, program,
+};
 
 /// The command line of an operator.
 struct Operator {
@@ -135,6 +139,29 @@ async fn a_subscription_is_created_steered_and_removed() {
     assert_eq!(operator.run(&["subscriptions", "get", "shop"]).code, 2);
     let stranger = Operator { key: "sealway.nobody.x".to_owned(), ..operator };
     assert!(stranger.run(&["subscriptions", "list"]).remarks.contains("401"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_challenge_is_answered_in_the_place_of_the_sink() {
+    let gateway = TestGateway::start().await;
+    let key = SinkKey::generate(&gateway, OpeningKeyKind::X25519).await;
+    let sink = Sink::start(|_| (202, None, String::new())).await;
+    let operator = Operator::of(&gateway).await;
+    let keys = json!({ "jwks": { "keys": [key.public] } });
+    let wish = json!({ "keys": keys, "verify": "later" });
+    let document =
+        json!({ "id": "shop", "consumer": "shop", "sink": sink.at("/hook"), "config": wish });
+    gateway.post("/subscriptions", &document).await;
+
+    let asked = operator.run(&["subscriptions", "verify", "shop"]);
+    assert_eq!(asked.code, 2);
+    assert!(asked.remarks.contains("does not hold the nonce"), "{}", asked.remarks);
+    let (_, nonce) = key.challenge(&sink.bodies("/hook")[0]);
+    let guessed = operator.run(&["subscriptions", "verify", "shop", "--challenge", "guessed"]);
+    assert_eq!(guessed.code, 2);
+    assert!(guessed.remarks.contains("4 answers more"), "{}", guessed.remarks);
+    let answered = operator.done(&["subscriptions", "verify", "shop", "--challenge", &nonce]);
+    assert_eq!(answered["state"], "active");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,8 +1,9 @@
 //! Runs the demo from the first hop to the last check.
 
 use anyhow::Context as _;
+use url::Url;
 
-use crate::cli::demo::{DemoServices, Narrator, Stage, proof, story};
+use crate::cli::demo::{DemoServices, Narrator, Stage, aws, proof, story};
 use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::config::Config;
 
@@ -12,16 +13,25 @@ pub struct Args {
     /// End after the last check instead of staying up; exit code 0 only if everything held
     #[arg(long)]
     exit: bool,
+    /// Walk from a bus of EventBridge to another account's, on the emulator of AWS at this address; the
+    /// environment has credentials of the account 111122223333, as ministack takes them:
+    /// AWS_ACCESS_KEY_ID=111122223333 AWS_SECRET_ACCESS_KEY=demo
+    #[arg(long, value_name = "URL")]
+    aws: Option<Url>,
 }
 
 /// Runs the demo.
 pub async fn run(args: &Args, context: &Context) -> CommandResult {
     let config = context.config()?;
-    perform(args, config, context).await.map_err(Failure::ours)
+    Box::pin(perform(args, config, context)).await.map_err(Failure::ours)
 }
 
 async fn perform(args: &Args, config: Config, context: &Context) -> anyhow::Result<Exit> {
     let narrator = Narrator::new(context.output());
+    if let Some(endpoint) = &args.aws {
+        aws::perform(endpoint, config, &narrator).await?;
+        return Ok(report(&narrator, context));
+    }
     narrator.chapter("The stage");
     let stage = Stage::build(config).await.context("the gateway did not start")?;
     narrator.hop("gateway", &format!("listens on {}, its own log and keys", stage.issuer()));
@@ -33,6 +43,16 @@ async fn perform(args: &Args, config: Config, context: &Context) -> anyhow::Resu
     story::open_step_by_step(&services, &first, &narrator)?;
     story::replay(&stage, &services, &narrator).await?;
     proof::check(&services, &narrator);
+    let exit = report(&narrator, context);
+    if !args.exit {
+        stay(&stage, &narrator, &token).await?;
+    }
+    stage.stop().await?;
+    Ok(exit)
+}
+
+/// Tells what held.
+fn report(narrator: &Narrator, context: &Context) -> Exit {
     let held = narrator.claims().iter().all(|(_, holds)| *holds);
     let count = narrator.claims().len();
     let claims = narrator.claims().into_iter();
@@ -46,11 +66,7 @@ async fn perform(args: &Args, config: Config, context: &Context) -> anyhow::Resu
             "\nNot everything held; see the lines marked ✗.".to_owned()
         }
     });
-    if !args.exit {
-        stay(&stage, &narrator, &token).await?;
-    }
-    stage.stop().await?;
-    Ok(if held { Exit::Done } else { Exit::No })
+    if held { Exit::Done } else { Exit::No }
 }
 
 /// Stays up with things to try until someone presses Ctrl-C.

@@ -6,8 +6,11 @@
 //! key pair. `story` lets three orders through and shows what happens; `proof` checks everything
 //! that was claimed.
 //!
+//! With an emulator of AWS, `aws` walks the same orders from a bus of EventBridge to another account's.
+//!
 //! **Invariant:** the services know nothing of the gateway but its two protocols.
 
+mod aws;
 mod command;
 mod consumer;
 mod narrator;

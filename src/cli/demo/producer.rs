@@ -10,10 +10,12 @@ use serde_json::Value;
 use crate::ambient::Secret;
 use crate::cli::demo::Narrator;
 
-/// An unmodified AWS SDK client whose endpoint is the gateway.
+/// An unmodified AWS SDK client whose endpoint is the gateway, or a bus of EventBridge.
 #[derive(Clone)]
 pub struct Producer {
     source: &'static str,
+    /// The bus; nothing: the default one.
+    bus: Option<&'static str>,
     client: Client,
     narrator: Narrator,
 }
@@ -33,13 +35,25 @@ impl Producer {
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .load()
             .await;
-        Self { source, client: Client::new(&config), narrator: narrator.clone() }
+        let client = Client::new(&config);
+        Self { source, bus: None, client, narrator: narrator.clone() }
     }
 
-    /// Publishes one event; returns once the gateway has made it durable.
+    /// Publishes as `source` on a bus of EventBridge.
+    pub fn on_bus(
+        source: &'static str,
+        client: &Client,
+        bus: &'static str,
+        narrator: &Narrator,
+    ) -> Self {
+        Self { source, bus: Some(bus), client: client.clone(), narrator: narrator.clone() }
+    }
+
+    /// Publishes one event; returns once the gateway has made it durable, or the bus has it.
     pub async fn publish(&self, detail_type: &str, detail: &Value) -> anyhow::Result<()> {
         self.narrator.hop(self.source, &format!("PutEvents {detail_type} {detail}"));
         let entry = PutEventsRequestEntry::builder()
+            .set_event_bus_name(self.bus.map(str::to_owned))
             .source(self.source)
             .detail_type(detail_type)
             .detail(detail.to_string())
@@ -50,9 +64,9 @@ impl Producer {
             Some(entry) if entry.event_id().is_some() => Ok(()),
             Some(entry) => {
                 let words = entry.error_message().unwrap_or("no explanation").to_owned();
-                Err(anyhow!("the gateway refused {detail_type}: {words}"))
+                Err(anyhow!("{detail_type} is refused: {words}"))
             }
-            None => Err(anyhow!("the gateway gave no answer")),
+            None => Err(anyhow!("PutEvents gave no answer")),
         }
     }
 }

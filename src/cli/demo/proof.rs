@@ -39,7 +39,7 @@ pub fn check(services: &DemoServices, narrator: &Narrator) {
 }
 
 /// The pairs of id and idempotency key.
-fn names(delivered: &[DeliveredToken]) -> BTreeSet<(String, String)> {
+pub fn names(delivered: &[DeliveredToken]) -> BTreeSet<(String, String)> {
     let key = |one: &DeliveredToken| {
         let key = one.opened.event().get("idempotencykey").and_then(Value::as_str);
         (one.opened.id().to_owned(), key.unwrap_or_default().to_owned())
@@ -48,7 +48,7 @@ fn names(delivered: &[DeliveredToken]) -> BTreeSet<(String, String)> {
 }
 
 /// Follows the chain as `docs/verify.md` describes it.
-fn is_whole(subscription: &str, delivered: &[DeliveredToken]) -> bool {
+pub fn is_whole(subscription: &str, delivered: &[DeliveredToken]) -> bool {
     let Ok(subscription) = subscription.parse() else { return false };
     let mut sorted: Vec<_> =
         delivered.iter().filter_map(|one| Some((one.opened.place()?, one))).collect();
@@ -78,7 +78,8 @@ fn digest(event: &Value) -> Option<ContentDigest> {
     Some(content.ok()?.digest())
 }
 
-fn declares(event: &Value) -> bool {
+/// Whether an event's data holds nothing but what the contracts describe.
+pub fn declares(event: &Value) -> bool {
     let members = event.get("data").and_then(Value::as_object);
     members
         .is_some_and(|data| data.keys().all(|name| ["orderId", "amount"].contains(&name.as_str())))

@@ -10,7 +10,7 @@ use crate::cli::demo::stage::ACCESS_KEY;
 use crate::cli::demo::{Consumer, Narrator, Producer, Stage};
 
 /// Payments above this amount fail.
-const LIMIT: u64 = 500;
+pub const LIMIT: u64 = 500;
 
 /// All of them, running.
 pub struct DemoServices {
@@ -130,10 +130,12 @@ fn watch(who: &'static str, narrator: Narrator) -> Reaction {
     })
 }
 
-fn text(event: &Value, pointer: &str) -> String {
+/// The text at a pointer of an event.
+pub fn text(event: &Value, pointer: &str) -> String {
     event.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-fn number(event: &Value, pointer: &str) -> u64 {
+/// The number at a pointer of an event.
+pub fn number(event: &Value, pointer: &str) -> u64 {
     event.pointer(pointer).and_then(Value::as_u64).unwrap_or_default()
 }

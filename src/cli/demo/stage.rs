@@ -111,9 +111,38 @@ impl Stage {
 
     /// Subscribes and waits until the sink has proved itself.
     pub async fn subscribe(&self, document: &Value) -> anyhow::Result<()> {
+        let id = self.create(document).await?;
+        self.active(&id).await
+    }
+
+    /// Subscribes with a sink that cannot answer, and answers with the nonce that arrives there.
+    pub async fn subscribe_and_answer(
+        &self,
+        document: &Value,
+        nonce: impl Future<Output = String>,
+    ) -> anyhow::Result<()> {
+        let id = self.create(document).await?;
+        let nonce = tokio::time::timeout(PATIENCE, nonce).await;
+        let nonce = nonce.map_err(|_| anyhow!("no challenge arrived in {PATIENCE:?}"))?;
+        let (path, answer) = (format!("/subscriptions/{id}/verify"), json!({ "challenge": nonce }));
+        self.admin.call(Method::POST, &path, Some(&answer)).await.map_err(reason)?;
+        self.active(&id).await
+    }
+
+    /// What the gateway says where it refuses a subscription; nothing if it takes it.
+    pub async fn refusal_of(&self, document: &Value) -> Option<String> {
+        let created = self.admin.call(Method::POST, "/subscriptions", Some(document)).await;
+        created.err().map(|refused| refused.to_string())
+    }
+
+    async fn create(&self, document: &Value) -> anyhow::Result<String> {
         let created = self.admin.call(Method::POST, "/subscriptions", Some(document)).await;
         let created = created.map_err(reason)?;
         let id = created.get("id").and_then(Value::as_str).context("a subscription has an id")?;
+        Ok(id.to_owned())
+    }
+
+    async fn active(&self, id: &str) -> anyhow::Result<()> {
         let path = format!("/subscriptions/{id}");
         let proved = async {
             loop {

@@ -11,12 +11,12 @@ use crate::deliver::outcome::{
     Reason, ReceiptChecker, Schedule, SignedReceipt, Situation, Verdict, word_of,
 };
 use crate::deliver::sink::{
-    AnswerKind, AttemptFailure, Batch, Destinations, Parcel, SinkAnswer, SinkTarget,
+    AnswerKind, AttemptFailure, Destinations, Parcel, SinkAnswer, SinkTarget,
 };
 use crate::egress::EgressRefusal;
 use crate::event::Timestamp;
 use crate::seal::ReceiptFault;
-use crate::subscriptions::{ContentMode, Subscription};
+use crate::subscriptions::{ContentMode, Protocol, Subscription};
 use crate::telemetry::{Metric, Metrics, error_chain};
 
 /// Makes attempts at deliveries, and records what becomes of them.
@@ -60,25 +60,8 @@ impl Attempter {
     /// delivered again (at least once).
     pub async fn attempt(&self, delivery: &Delivery) -> AttemptResult {
         let mut sending = self.seal(delivery).await;
-        self.send(std::slice::from_mut(&mut sending)).await;
+        self.send(&mut sending).await;
         self.conclude(sending).await
-    }
-
-    /// Makes one attempt at each of these deliveries of one subscription, in batches as large as
-    /// its sink takes them, and gives what came of each, in order.
-    ///
-    /// Not cancel safe, as [`attempt`](Self::attempt).
-    pub async fn attempt_all(&self, deliveries: &[Arc<Delivery>]) -> Vec<AttemptResult> {
-        let mut sendings = Vec::with_capacity(deliveries.len());
-        for delivery in deliveries {
-            sendings.push(self.seal(delivery).await);
-        }
-        self.send(&mut sendings).await;
-        let mut result = Vec::with_capacity(sendings.len());
-        for sending in sendings {
-            result.push(self.conclude(sending).await);
-        }
-        result
     }
 
     async fn seal<'a>(&self, delivery: &'a Delivery) -> Sending<'a> {
@@ -94,27 +77,14 @@ impl Attempter {
         Sending { delivery, began, sealed, answer }
     }
 
-    /// Notes the answer to each.
-    async fn send(&self, sendings: &mut [Sending<'_>]) {
-        let Some(first) = sendings.first() else { return };
-        let subscription = Arc::clone(&first.delivery.subscription);
-        let destination = self.destinations.of(&subscription);
-        let target = SinkTarget::of(&subscription, self.timeout).map(Arc::new);
+    /// Notes the answer, if there is something to send and somebody to send it to.
+    async fn send(&self, sending: &mut Sending<'_>) {
+        let Sending { delivery, sealed: Some(sealed), .. } = &*sending else { return };
+        let subscription = &delivery.subscription;
+        let destination = self.destinations.of(subscription);
+        let target = SinkTarget::of(subscription, self.timeout).map(Arc::new);
         let (Some(destination), Some(target)) = (destination, target) else { return };
-        let mut waiting: Vec<_> = sendings
-            .iter_mut()
-            .filter_map(|sending| {
-                Some((parcel(sending.delivery, sending.sealed.as_ref()?), sending))
-            })
-            .collect();
-        while !waiting.is_empty() {
-            let count = destination.limit().fitting(waiting.iter().map(|(parcel, _)| parcel));
-            let (parcels, sent): (_, Vec<_>) = waiting.drain(..count).unzip();
-            let answers = destination.deliver(Batch { target: Arc::clone(&target), parcels }).await;
-            for (sending, answer) in sent.into_iter().zip(answers) {
-                sending.answer = Some(answer);
-            }
-        }
+        sending.answer = Some(destination.deliver(&target, parcel(delivery, sealed)).await);
     }
 
     /// Judges the answer and records what follows from it.
@@ -202,11 +172,20 @@ fn parcel(delivery: &Delivery, sealed: &SealedEvent) -> Parcel {
     let event = &delivery.entry.event;
     let mode = delivery.subscription.document.config.content_mode;
     let hides = mode == ContentMode::Set || delivery.subscription.hides_attributes();
-    // What is in the token is said by the token's own media type.
-    let attributes = || event.clear_attributes().filter(|(name, _)| *name != "datacontenttype");
+    // Beyond a bus others match on attributes, log and archive them, and whoever can guess at the data
+    // checks a guess against its key.
+    let is_for_bus = delivery.subscription.document.protocol == Protocol::EventBridge;
+    let is_shown = |name: &str| match name {
+        // What is in the token is said by the token's own media type.
+        "datacontenttype" => false,
+        "idempotencykey" => !is_for_bus,
+        _ => true,
+    };
+    let attributes = || event.clear_attributes().filter(|(name, _)| is_shown(name));
     let extensions = || event.clear_extensions().map(|(name, value)| (name.clone(), value.clone()));
     Parcel {
         id: event.id,
+        name: (!hides).then(|| event.name().to_string()),
         attributes: if hides { Vec::new() } else { attributes().collect() },
         extensions: if hides { Vec::new() } else { extensions().collect() },
         sequence: delivery.link.filter(|_| !hides).map(|(sequence, _)| sequence),

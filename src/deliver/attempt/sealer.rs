@@ -173,7 +173,12 @@ impl Sealer {
     /// sink said that it has others.
     pub async fn renew(&self, delivery: &Delivery) {
         self.kept.invalidate(&delivery.key()).await;
-        if let RecipientKeys::Public(keys) = &delivery.subscription.keys {
+        self.renew_keys(&delivery.subscription).await;
+    }
+
+    /// Fetches the consumer's keys again, because the sink said that it has others.
+    pub async fn renew_keys(&self, subscription: &Subscription) {
+        if let RecipientKeys::Public(keys) = &subscription.keys {
             // What cannot be fetched now is told by the next attempt.
             let _ = keys.renewed(&self.parts.remote).await;
         }

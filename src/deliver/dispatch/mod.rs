@@ -7,12 +7,15 @@
 mod follow;
 mod lag;
 mod oldest;
+mod proving;
 mod redrive;
 mod resume;
 mod service;
 mod workers;
+mod wrong_nonce;
 
 pub use follow::follow;
 pub use lag::{Lag, accepted_after};
 pub use service::{SubscriptionService, SubscriptionServiceError, SubscriptionServiceParts};
 pub use workers::{Dispatch, WorkerHandle};
+pub use wrong_nonce::WrongNonce;

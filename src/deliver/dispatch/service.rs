@@ -7,20 +7,20 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::ambient::{Clock, Entropy, Secret};
-use crate::deliver::attempt::{Handshake, HandshakeError, Sealer, SealerError};
+use crate::deliver::attempt::{Sealer, SealerError};
 use crate::deliver::dispatch::oldest::Oldest;
-use crate::deliver::dispatch::{Dispatch, WorkerHandle};
+use crate::deliver::dispatch::{Dispatch, WorkerHandle, WrongNonce};
 use crate::deliver::limits::Flow;
+use crate::deliver::sink::{EventBusPermissions, ExternalIds};
 use crate::deliver::worker::{SequenceReader, WorkerStanding};
 use crate::egress::Egress;
 use crate::event::{Blame, EventId, Fault, SubscriptionId};
 use crate::eventlog::{LogError, Page, Position, Store};
 use crate::keys::DataKey;
 use crate::subscriptions::{
-    KeptCredential, Subscription, SubscriptionDocument, SubscriptionError, SubscriptionState,
-    Subscriptions, Terms,
+    KeptCredential, Protocol, Subscription, SubscriptionDocument, SubscriptionError,
+    SubscriptionState, Subscriptions, Terms,
 };
-use crate::telemetry::error_chain;
 
 /// Why something could not be done for a subscription.
 #[derive(Debug, thiserror::Error)]
@@ -31,15 +31,9 @@ pub enum SubscriptionServiceError {
     /// The log failed.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The sink did not prove itself.
-    #[error("subscription `{id}` stays as it is")]
-    Handshake {
-        /// Which one.
-        id: SubscriptionId,
-        /// What went wrong.
-        #[source]
-        source: HandshakeError,
-    },
+    /// The consumer has answered a challenge with another nonce.
+    #[error(transparent)]
+    Nonce(#[from] WrongNonce),
     /// A dead letter that was named is not there.
     #[error("there is no such dead letter")]
     NoDeadLetter,
@@ -53,7 +47,7 @@ impl Blame for SubscriptionServiceError {
         match self {
             Self::Subscription(error) => error.fault(),
             Self::Log(error) => error.fault(),
-            Self::Handshake { .. } | Self::NoDeadLetter => Fault::Caller,
+            Self::Nonce(_) | Self::NoDeadLetter => Fault::Caller,
             Self::Checkpoint(_) => Fault::Ours,
         }
     }
@@ -64,16 +58,17 @@ pub struct SubscriptionService {
     pub(in crate::deliver) subscriptions: Subscriptions,
     pub(in crate::deliver) dispatch: Arc<Dispatch>,
     sealer: Arc<Sealer>,
-    handshake: Handshake,
     egress: Arc<Egress>,
-    data_key: Arc<DataKey>,
+    event_buses: Arc<EventBusPermissions>,
+    external_ids: Arc<ExternalIds>,
+    pub(super) data_key: Arc<DataKey>,
     pub(in crate::deliver) store: Store,
     reader: SequenceReader,
     pub(super) oldest: Oldest,
     pub(in crate::deliver) clock: Arc<dyn Clock>,
-    entropy: Arc<dyn Entropy>,
+    pub(super) entropy: Arc<dyn Entropy>,
     /// Held while a subscription changes, so that registry, table and courier change in one order.
-    /// One of them serves the names that share its place, so that a sink that keeps one change
+    /// One of them serves the names that share its place, so that a worker that keeps one change
     /// waiting does not keep all others.
     changing: [Mutex<()>; LOCKS],
 }
@@ -89,10 +84,12 @@ pub struct SubscriptionServiceParts {
     pub dispatch: Arc<Dispatch>,
     /// Seals challenges and signs checkpoints.
     pub sealer: Arc<Sealer>,
-    /// Proves sinks.
-    pub handshake: Handshake,
     /// Judges addresses.
     pub egress: Arc<Egress>,
+    /// Judges event buses.
+    pub event_buses: Arc<EventBusPermissions>,
+    /// What their roles ask for.
+    pub external_ids: Arc<ExternalIds>,
     /// Encrypts the credentials of sinks.
     pub data_key: Arc<DataKey>,
     /// Everything that is kept.
@@ -111,8 +108,9 @@ impl SubscriptionService {
             subscriptions: parts.subscriptions,
             dispatch: parts.dispatch,
             sealer: parts.sealer,
-            handshake: parts.handshake,
             egress: parts.egress,
+            event_buses: parts.event_buses,
+            external_ids: parts.external_ids,
             reader: SequenceReader::new(Arc::clone(&store.log), Arc::clone(&store.state)),
             oldest: Oldest::default(),
             data_key: parts.data_key,
@@ -132,7 +130,7 @@ impl SubscriptionService {
     }
 
     /// Reads a subscription again once nobody else can change it.
-    async fn again(
+    pub(super) async fn again(
         &self,
         seen: &Subscription,
     ) -> Result<Arc<Subscription>, SubscriptionServiceError> {
@@ -177,6 +175,7 @@ impl SubscriptionService {
         document: SubscriptionDocument,
     ) -> Result<(Arc<Subscription>, Option<Secret>), SubscriptionServiceError> {
         self.check(&document, None)?;
+        self.make_external_id(&document).await?;
         let id = match &document.id {
             Some(id) => id.clone(),
             None => self.new_id()?,
@@ -186,7 +185,9 @@ impl SubscriptionService {
         let credential = KeptCredential::create(&id, document.sinkcredential.as_ref(), with)?;
         let (shared_secret, shown) = self.shared_secret(&id, &document);
         let low_watermark = self.store.log.low_watermark().position;
-        let terms = Terms { from: Position::START, low_watermark, shared_secret, credential };
+        let handshake = self.first_handshake(&id, &document, (shared_secret.as_deref(), None));
+        let from = Position::START;
+        let terms = Terms { from, low_watermark, shared_secret, credential, handshake };
         let subscription = self.subscriptions.create(id.clone(), document, terms).await?;
         let cursor = self.begin(&id, &subscription.document).await?;
         self.dispatch.open(&subscription, cursor, Vec::new());
@@ -202,7 +203,21 @@ impl SubscriptionService {
     ) -> Result<(), SubscriptionError> {
         Subscriptions::check(document)?;
         self.egress.check(document)?;
+        self.event_buses.check(document)?;
         self.dispatch.caps().check(document, current)
+    }
+
+    /// Whoever owns a bus is shown the external id with the subscription.
+    async fn make_external_id(&self, document: &SubscriptionDocument) -> Result<(), LogError> {
+        if document.protocol == Protocol::EventBridge {
+            self.external_ids.of(&document.consumer).await?;
+        }
+        Ok(())
+    }
+
+    /// What roles of consumers ask for that the gateway takes.
+    pub fn external_ids(&self) -> &ExternalIds {
+        &self.external_ids
     }
 
     fn new_id(&self) -> Result<SubscriptionId, SubscriptionError> {
@@ -238,6 +253,7 @@ impl SubscriptionService {
     ) -> Result<(Arc<Subscription>, Option<Secret>), SubscriptionServiceError> {
         let _changing = self.changing(&current.id).await;
         self.check(&document, Some(&current.document))?;
+        self.make_external_id(&document).await?;
         if self.again(current).await?.revision != current.revision {
             return Err(SubscriptionError::Stale(current.id.clone()).into());
         }
@@ -247,12 +263,13 @@ impl SubscriptionService {
         let asks_anew = document.config.keys != current.document.config.keys;
         let (shared_secret, shown) =
             if asks_anew { self.shared_secret(&current.id, &document) } else { (None, None) };
+        let handshake = self.next_handshake(current, &document, shared_secret.as_deref());
         self.dispatch.hold(&current.id).await;
         let updated = match self.store.log.fresh_head().await {
             Ok(head) => {
                 let (from, low_watermark) =
                     (Position(head.0 + 1), self.store.log.low_watermark().position);
-                let terms = Terms { from, low_watermark, shared_secret, credential };
+                let terms = Terms { from, low_watermark, shared_secret, credential, handshake };
                 let updated = self.subscriptions.update(current, document, terms).await;
                 updated.map_err(SubscriptionServiceError::from)
             }
@@ -302,40 +319,6 @@ impl SubscriptionService {
         self.dispatch.close(&current.id).await;
         self.dispatch.forget(&current.id).await?;
         Ok(self.store.state.forget(&current.id).await?)
-    }
-
-    /// Asks the sink to prove itself now: an `OPTIONS` request for consent, then a sealed nonce.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: the sink did not prove itself, with the reason. Ours: the registry
-    /// failed.
-    pub async fn verify(
-        &self,
-        current: &Arc<Subscription>,
-    ) -> Result<Arc<Subscription>, SubscriptionServiceError> {
-        let outcome = self.handshake.perform(current).await;
-        let _changing = self.changing(&current.id).await;
-        let now = self.again(current).await?;
-        // What was proved is this address with these keys, and they may have changed meanwhile.
-        if now.document.sink != current.document.sink
-            || now.document.config.keys != current.document.config.keys
-        {
-            return Err(SubscriptionError::Stale(current.id.clone()).into());
-        }
-        match outcome {
-            Ok(()) => {
-                let proved = self.subscriptions.prove(&now).await?;
-                self.dispatch.changed(&proved).await;
-                Ok(proved)
-            }
-            Err(source) => {
-                let reason = error_chain(&source).to_string();
-                let doubted = self.subscriptions.doubt(&now, reason).await?;
-                self.dispatch.changed(&doubted).await;
-                Err(SubscriptionServiceError::Handshake { id: current.id.clone(), source })
-            }
-        }
     }
 
     /// Where the courier of a subscription stands; nothing for one that is closed.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::deliver::limits::{AttemptLimiter, BacklogLimit, Flow, OperatorLimits};
@@ -26,6 +26,8 @@ pub struct Dispatch {
     table: Table<SubscriptionId>,
     followed: Arc<Followed>,
     workers: RwLock<BTreeMap<SubscriptionId, RunningWorker>>,
+    /// Told whenever a subscription that is pending comes or changes.
+    pending: Notify,
 }
 
 /// What reaches one worker.
@@ -82,7 +84,8 @@ impl Dispatch {
     pub fn new(context: DeliveryContext, head: Position) -> Self {
         let followed = Arc::new(Followed::default());
         followed.advance(head);
-        Self { context, table: Table::new(), followed, workers: RwLock::default() }
+        let (workers, pending) = (RwLock::default(), Notify::new());
+        Self { context, table: Table::new(), followed, workers, pending }
     }
 
     fn workers(&self) -> RwLockReadGuard<'_, BTreeMap<SubscriptionId, RunningWorker>> {
@@ -132,6 +135,14 @@ impl Dispatch {
             ack_state,
         };
         workers.insert(subscription.id.clone(), worker);
+        drop(workers);
+        self.tell_of_pending(subscription);
+    }
+
+    fn tell_of_pending(&self, subscription: &Subscription) {
+        if subscription.state == SubscriptionState::Pending {
+            self.pending.notify_one();
+        }
     }
 
     fn list(&self, subscription: &Subscription) {
@@ -174,6 +185,7 @@ impl Dispatch {
             worker.inbox.fall_behind();
             worker.commands.clone()
         };
+        self.tell_of_pending(subscription);
         // A courier that has ended is told at its next start.
         let _ = commands.send(WorkerCommand::Changed(Arc::clone(subscription))).await;
     }
@@ -301,6 +313,18 @@ impl Dispatch {
     /// How a subscription is served at the moment.
     pub fn flow(&self, id: &SubscriptionId) -> Option<Flow> {
         self.workers().get(id).map(|worker| worker.limiter.flow(self.context.clock.now()))
+    }
+
+    /// The subscriptions that wait for their sinks to prove themselves, as they are now.
+    pub fn pending(&self) -> Vec<Arc<Subscription>> {
+        let workers = self.workers();
+        let all = workers.values().map(|worker| Arc::clone(&worker.subscription.borrow()));
+        all.filter(|subscription| subscription.state == SubscriptionState::Pending).collect()
+    }
+
+    /// Is notified whenever one of those comes or changes.
+    pub const fn pending_changed(&self) -> &Notify {
+        &self.pending
     }
 
     /// Where every worker stands.

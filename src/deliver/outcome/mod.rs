@@ -5,6 +5,7 @@
 //! should know goes out as a [`DeliverySignal`].
 
 mod delivery;
+mod handshake_schedule;
 mod ledger;
 mod pending_changes;
 mod receipts;
@@ -13,6 +14,7 @@ mod schedule;
 mod signal;
 
 pub use delivery::{AttemptResult, Delivery, Reason, Verdict};
+pub use handshake_schedule::{HandshakeConfig, HandshakeEnd};
 pub use ledger::Ledger;
 #[cfg(test)]
 pub use pending_changes::MOST_ATTEMPTS;

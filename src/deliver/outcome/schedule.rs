@@ -17,7 +17,7 @@ use crate::subscriptions::Subscription;
 pub struct Schedule(Arc<[Duration]>);
 
 /// The longest wait that a sink can ask for.
-const LONGEST_WAIT: Duration = Duration::from_hours(24);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_hours(24);
 /// Delays vary by a fifth to either side, so that many failures do not come back as one wave.
 const JITTER_PERCENT: u64 = 20;
 
@@ -117,7 +117,8 @@ impl Policy {
     }
 }
 
-fn jittered(delay: Duration, entropy: &dyn Entropy) -> Duration {
+/// A delay that is a fifth longer or shorter.
+pub(super) fn jittered(delay: Duration, entropy: &dyn Entropy) -> Duration {
     let percent = 100 - JITTER_PERCENT + entropy.next_u64() % (2 * JITTER_PERCENT + 1);
     let ms = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
     Duration::from_millis(ms.saturating_mul(percent) / 100)

@@ -24,6 +24,11 @@ pub enum DeliverySignal {
         /// When the first of them failed.
         since: Timestamp,
     },
+    /// A subscription that had proved itself is pending, because its new sink or its new keys have not.
+    ProofMissing {
+        /// Which one, with the reason.
+        subscription: Arc<Subscription>,
+    },
     /// A sink does not answer well and is left alone; told through the subscription whose attempt
     /// has shown it, and once for an outage.
     SinkLeftAlone {

@@ -3,7 +3,7 @@
 use url::Url;
 
 use crate::egress::Egress;
-use crate::subscriptions::{Invalid, SubscriptionDocument, SubscriptionError};
+use crate::subscriptions::{Invalid, Protocol, SubscriptionDocument, SubscriptionError};
 
 impl Egress {
     /// Judges the addresses of a subscription as far as that goes without a resolver.
@@ -15,8 +15,10 @@ impl Egress {
         let jwks_uri = document.config.keys.jwks_uri.as_deref();
         let receipts = document.config.receipts.as_ref();
         let oauth = document.sinkcredential.as_ref().and_then(|one| one.oauth.as_ref());
+        // No consumer chooses where a bus is reached: its ARN names the region, and its operator the bus.
+        let dialed = |_: &&str| document.protocol != Protocol::EventBridge;
         let addresses = [
-            ("/sink", document.sink.as_deref()),
+            ("/sink", document.sink.as_deref().filter(dialed)),
             ("/config/keys/jwksUri", jwks_uri),
             ("/sinkcredential/oauth/endpoint", oauth.map(|oauth| &*oauth.endpoint)),
             ("/config/receipts/jwksUri", receipts.and_then(|keys| keys.jwks_uri.as_deref())),

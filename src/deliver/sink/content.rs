@@ -20,10 +20,15 @@ const CODES: [&str; 6] = [
 /// The body that a mode asks for: the token, or in structured mode a CloudEvent in JSON that holds it
 /// (CloudEvents JSON format, section 3).
 pub(super) fn body(mode: ContentMode, parcel: Parcel) -> Bytes {
-    let Parcel { id, attributes, extensions, sequence, replay, token, .. } = parcel;
-    if mode != ContentMode::Structured {
-        return Bytes::from(token);
+    match mode {
+        ContentMode::Binary | ContentMode::Set => Bytes::from(parcel.token),
+        ContentMode::Structured => Bytes::from(structured(parcel)),
     }
+}
+
+/// A CloudEvent in JSON that shows what may be shown and whose data is the token.
+pub(super) fn structured(parcel: Parcel) -> String {
+    let Parcel { id, attributes, extensions, sequence, replay, token, .. } = parcel;
     let mut event: Map<String, Value> = Map::new();
     let mut put = |name: &str, value: String| event.insert(name.to_owned(), Value::String(value));
     put("id", id.to_string());
@@ -40,7 +45,7 @@ pub(super) fn body(mode: ContentMode, parcel: Parcel) -> Bytes {
     put("datacontenttype", "application/jwt".to_owned());
     put("data", token);
     event.extend(extensions.iter().map(|(name, value)| (name.to_string(), value.to_json())));
-    Bytes::from(Value::Object(event).to_string())
+    Value::Object(event).to_string()
 }
 
 /// How a receiver of Security Event Tokens refuses one (RFC 8935, section 2.3).
@@ -96,6 +101,7 @@ mod tests {
         let id = EventId::from_parts(1, 7);
         let parcel = Parcel {
             id,
+            name: None,
             attributes: vec![("type", "A.B".to_owned())],
             extensions: vec![("tries".parse().unwrap(), AttributeValue::Integer(3))],
             sequence: Some(3),

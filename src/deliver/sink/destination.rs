@@ -1,4 +1,4 @@
-//! The seam to the kinds of sink: a batch of sealed events in, one answer for each out.
+//! The seam to the kinds of sink: a sealed event in, an answer out.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,12 +7,16 @@ use async_trait::async_trait;
 use url::Url;
 
 use crate::deliver::sink::SinkAnswer;
-use crate::event::{AttributeName, AttributeValue, EventId, ReplayId};
+use crate::event::{AttributeName, AttributeValue, ConsumerId, EventId, ReplayId, SubscriptionId};
 use crate::subscriptions::{Challenge, ContentMode, SealedCredential, Subscription};
 
 /// A sink, and how it is spoken to.
 #[derive(Clone)]
 pub struct SinkTarget {
+    /// Which subscription it serves.
+    pub subscription: SubscriptionId,
+    /// Whose sink it is.
+    pub consumer: ConsumerId,
     /// Its address.
     pub sink: Url,
     /// How the gateway shows itself there.
@@ -27,6 +31,8 @@ impl SinkTarget {
     /// The sink of a subscription; nothing if its consumer fetches its events.
     pub fn of(subscription: &Subscription, timeout: Duration) -> Option<Self> {
         Some(Self {
+            subscription: subscription.id.clone(),
+            consumer: subscription.consumer.clone(),
             sink: subscription.sink.clone()?,
             credential: subscription.credential.clone(),
             content_mode: subscription.document.config.content_mode,
@@ -40,6 +46,8 @@ impl SinkTarget {
 pub struct Parcel {
     /// The event's id, which is always shown.
     pub id: EventId,
+    /// The event's name, if it may be shown.
+    pub name: Option<String>,
     /// The attributes of the CloudEvent that may be shown, without its id, in order.
     pub attributes: Vec<(&'static str, String)>,
     /// The extension attributes that may be shown beside those of the gateway.
@@ -59,45 +67,6 @@ impl Parcel {
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(known, _)| *known == name).map(|(_, value)| &**value)
     }
-
-    /// The size of the token and of what is shown beside it.
-    pub fn bytes(&self) -> usize {
-        let shown = self.attributes.iter().map(|(name, value)| name.len() + value.len());
-        let more = self.extensions.iter().map(|(name, value)| name.as_str().len() + value.weight());
-        self.token.len() + shown.sum::<usize>() + more.sum::<usize>()
-    }
-}
-
-/// Sealed events for one sink.
-pub struct Batch {
-    /// The sink.
-    pub target: Arc<SinkTarget>,
-    /// The events, in order.
-    pub parcels: Vec<Parcel>,
-}
-
-/// How much a batch may hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchLimit {
-    /// So many events.
-    pub events: usize,
-    /// So many bytes, as [`Parcel::bytes`] counts them; one event may have more by itself.
-    pub bytes: usize,
-}
-
-impl BatchLimit {
-    /// Each event travels alone.
-    pub const ONE_EVENT: Self = Self { events: 1, bytes: usize::MAX };
-
-    /// How many of these parcels the next batch holds: one at least, if there is one.
-    pub fn fitting<'a>(self, parcels: impl IntoIterator<Item = &'a Parcel>) -> usize {
-        let mut bytes = 0_usize;
-        let fits = |(count, parcel): &(usize, &Parcel)| {
-            bytes = bytes.saturating_add(parcel.bytes());
-            *count == 0 || (*count < self.events && bytes <= self.bytes)
-        };
-        parcels.into_iter().enumerate().take_while(fits).count()
-    }
 }
 
 /// Why a sink has not proved itself; the text is shown to its consumer.
@@ -109,24 +78,57 @@ pub enum ChallengeError {
     /// There was no answer.
     #[error("the sink did not answer the challenge: {0}")]
     NoAnswer(Arc<str>),
-    /// It refused the challenge, in the words of its protocol.
-    #[error("the sink answered the challenge with {0}")]
-    Refused(String),
-    /// The nonce is not in its answer; this is how it would be right.
+    /// It refused the challenge.
+    #[error("the sink answered the challenge with {}", .0.words)]
+    Refused(ChallengeRefusal),
+    /// Its answer holds no nonce; this is how it would be right.
     #[error("the sink's answer does not hold the nonce: {0}")]
+    NotAnswered(&'static str),
+    /// Its answer holds another nonce; this is how it would be right.
+    #[error("the sink's answer is not the nonce that it was sent: {0}")]
     WrongAnswer(&'static str),
+}
+
+impl ChallengeError {
+    /// How long the sink asks to be left alone.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(refusal) => refusal.retry_after,
+            Self::NoConsent(_)
+            | Self::NoAnswer(_)
+            | Self::NotAnswered(_)
+            | Self::WrongAnswer(_) => None,
+        }
+    }
+}
+
+/// How a sink refused a challenge.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChallengeRefusal {
+    /// In the words of its protocol, bounded, and without the nonce.
+    pub words: String,
+    /// How long the sink asks to be left alone.
+    pub retry_after: Option<Duration>,
+    /// Whether it may take the challenge once that is sealed for another key.
+    pub asks_for_another_key: bool,
+}
+
+/// What a sink has shown that was sent a challenge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChallengeAnswer {
+    /// The nonce is in its answer, or sinks of its kind prove themselves by taking it.
+    Proved,
+    /// It has taken the challenge and cannot answer: its consumer tells the gateway the nonce.
+    Delivered,
 }
 
 /// A kind of sink.
 #[async_trait]
 pub trait Destination: Send + Sync {
-    /// How much it takes at once.
-    fn limit(&self) -> BatchLimit;
-
-    /// Attempts every parcel of a batch within its limit, and gives an answer for each, in order.
+    /// Attempts a sealed event once. Attempts that are in flight at the same time may travel together.
     ///
-    /// Cancel safe in that nothing is kept; the sink may have received parcels all the same.
-    async fn deliver(&self, batch: Batch) -> Vec<SinkAnswer>;
+    /// Cancel safe in that nothing is kept; the sink may have received the event all the same.
+    async fn deliver(&self, target: &Arc<SinkTarget>, parcel: Parcel) -> SinkAnswer;
 
     /// Asks a sink, where that can be asked, whether events of this origin may be sent to it.
     ///
@@ -142,7 +144,7 @@ pub trait Destination: Send + Sync {
     }
 
     /// Has a sink prove itself before the first event: it is sent a challenge, sealed in this parcel,
-    /// and shows that it has opened it as far as sinks of this kind can.
+    /// once, and shows that it has opened it as far as sinks of this kind can.
     ///
     /// # Errors
     ///
@@ -152,39 +154,5 @@ pub trait Destination: Send + Sync {
         target: &Arc<SinkTarget>,
         parcel: Parcel,
         challenge: &Challenge,
-    ) -> Result<(), ChallengeError>;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parcel(length: usize) -> Parcel {
-        Parcel {
-            id: EventId::from_parts(1, 1),
-            attributes: vec![("type", "A.B".to_owned())],
-            extensions: Vec::new(),
-            sequence: None,
-            replay: None,
-            attempt: 1,
-            token: "t".repeat(length),
-        }
-    }
-
-    #[test]
-    fn a_batch_ends_before_it_is_too_many_or_too_much() {
-        let limit = BatchLimit { events: 3, bytes: 100 };
-        let fitting = |lengths: &[usize]| {
-            let parcels: Vec<_> = lengths.iter().map(|length| parcel(*length)).collect();
-            limit.fitting(&parcels)
-        };
-
-        assert_eq!(fitting(&[]), 0);
-        assert_eq!(fitting(&[1, 1]), 2);
-        assert_eq!(fitting(&[1, 1, 1, 1]), 3);
-        // The attribute counts, seven bytes for each.
-        assert_eq!(fitting(&[43, 43]), 2);
-        assert_eq!(fitting(&[43, 44]), 1);
-        assert_eq!(fitting(&[500, 1]), 1, "what is too large goes alone, and is refused there");
-    }
+    ) -> Result<ChallengeAnswer, ChallengeError>;
 }

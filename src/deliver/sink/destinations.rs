@@ -15,11 +15,13 @@ use crate::telemetry::Metrics;
 pub struct Destinations {
     /// The CloudEvents HTTP protocol binding.
     pub http: Arc<dyn Destination>,
+    /// PutEvents of Amazon EventBridge.
+    pub event_bus: Arc<dyn Destination>,
 }
 
 impl Destinations {
-    /// Opens all of them: what they dial is for the egress guard to say, and the data key decrypts
-    /// the credentials of subscriptions.
+    /// Opens all of them beside that of event buses: what they dial is for the egress guard to say,
+    /// and the data key decrypts the credentials of subscriptions.
     ///
     /// # Errors
     ///
@@ -29,19 +31,21 @@ impl Destinations {
         data_key: &Arc<DataKey>,
         (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
         metrics: &Arc<Metrics>,
+        event_bus: Arc<dyn Destination>,
     ) -> Result<Self, reqwest::Error> {
         let clients = GuardedClients::new(egress, HttpDestination::client_builder)?;
         let random = (Arc::clone(clock), Arc::clone(entropy));
         let connections =
             Connections::new(clients.clone(), Arc::clone(data_key), random, Arc::clone(metrics));
         let http = HttpDestination::new(clients, connections, Arc::clone(clock));
-        Ok(Self { http: Arc::new(http) })
+        Ok(Self { http: Arc::new(http), event_bus })
     }
 
     /// The destination for a subscription; nothing if its consumer fetches its events.
     pub fn of(&self, subscription: &Subscription) -> Option<&dyn Destination> {
         match subscription.document.protocol {
             Protocol::Http => Some(&*self.http),
+            Protocol::EventBridge => Some(&*self.event_bus),
             Protocol::Pull => None,
         }
     }

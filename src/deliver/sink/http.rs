@@ -10,15 +10,15 @@ use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 
 use crate::ambient::Clock;
 use crate::deliver::sink::connection::Connections;
-use crate::deliver::sink::destination::{BatchLimit, Destination};
-use crate::deliver::sink::http_answer::{HttpExchange, answer_of, kind_of};
+use crate::deliver::sink::http_answer::{HttpExchange, answer_of, kind_of, refusal_of};
 use crate::deliver::sink::http_request::HttpRequest;
 use crate::deliver::sink::{
-    AnswerKind, AttemptFailure, Batch, ChallengeError, Parcel, SinkAnswer, SinkTarget,
+    AnswerKind, AttemptFailure, ChallengeAnswer, ChallengeError, Destination, Parcel, SinkAnswer,
+    SinkTarget,
 };
 use crate::egress::{EgressRefusal, GuardedClients};
 use crate::event::Timestamp;
-use crate::subscriptions::Challenge;
+use crate::subscriptions::{Challenge, ChallengeReply};
 
 /// How much of a response's body is read and kept.
 const BODY_LIMIT: usize = 16 * 1024;
@@ -122,20 +122,10 @@ impl HttpDestination {
 
 #[async_trait]
 impl Destination for HttpDestination {
-    fn limit(&self) -> BatchLimit {
-        BatchLimit::ONE_EVENT
-    }
-
-    async fn deliver(&self, batch: Batch) -> Vec<SinkAnswer> {
-        let Batch { target, parcels } = batch;
-        let mut answers = Vec::with_capacity(parcels.len());
-        for parcel in parcels {
-            let now = self.clock.now().unix_seconds();
-            let exchange =
-                self.exchange(HttpRequest::event(Arc::clone(&target), parcel, now)).await;
-            answers.push(exchange.map_or_else(|answer| answer, answer_of));
-        }
-        answers
+    async fn deliver(&self, target: &Arc<SinkTarget>, parcel: Parcel) -> SinkAnswer {
+        let now = self.clock.now().unix_seconds();
+        let exchange = self.exchange(HttpRequest::event(Arc::clone(target), parcel, now)).await;
+        exchange.map_or_else(|answer| answer, answer_of)
     }
 
     /// A sink that knows `OPTIONS` may say no; one that does not know it is asked by the nonce alone.
@@ -159,19 +149,18 @@ impl Destination for HttpDestination {
         target: &Arc<SinkTarget>,
         parcel: Parcel,
         challenge: &Challenge,
-    ) -> Result<(), ChallengeError> {
+    ) -> Result<ChallengeAnswer, ChallengeError> {
         let now = self.clock.now().unix_seconds();
         let request = HttpRequest::challenge(Arc::clone(target), parcel, now);
         let exchange = self.exchange(request).await;
-        let HttpExchange { status, body, .. } =
-            exchange.map_err(|answer| ChallengeError::NoAnswer(answer.detail))?;
-        if kind_of(status) != AnswerKind::Delivered {
-            return Err(ChallengeError::Refused(format!("status {status} instead of 200")));
+        let exchange = exchange.map_err(|answer| ChallengeError::NoAnswer(answer.detail))?;
+        if kind_of(exchange.status) != AnswerKind::Delivered {
+            return Err(ChallengeError::Refused(refusal_of(&exchange, challenge)));
         }
-        if challenge.is_answered_by(&body) {
-            Ok(())
-        } else {
-            Err(ChallengeError::WrongAnswer(RIGHT_ANSWER))
+        match challenge.reply(&exchange.body) {
+            ChallengeReply::Right => Ok(ChallengeAnswer::Proved),
+            ChallengeReply::Wrong => Err(ChallengeError::WrongAnswer(RIGHT_ANSWER)),
+            ChallengeReply::Nothing => Err(ChallengeError::NotAnswered(RIGHT_ANSWER)),
         }
     }
 }

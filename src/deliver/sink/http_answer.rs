@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use crate::deliver::sink::content::SetError;
-use crate::deliver::sink::{AnswerKind, Health, SinkAnswer};
+use crate::deliver::sink::excerpt::excerpt;
+use crate::deliver::sink::{AnswerKind, ChallengeRefusal, Health, SinkAnswer};
+use crate::subscriptions::Challenge;
 
-/// How much of a response's body is shown in the attempt list.
-const DETAIL_LIMIT: usize = 512;
+/// The longest word of a body that is shown.
+const LONGEST_WORD: usize = 64;
 
 /// A response.
 #[derive(Clone, PartialEq, Eq)]
@@ -52,19 +54,28 @@ pub(super) fn answer_of(exchange: HttpExchange) -> SinkAnswer {
     }
     let detail = match error {
         Some(SetError { code, description }) => {
-            excerpt(format!("{code}: {description}").as_bytes())
+            excerpt(&format!("{code}: {description}"), LONGEST_WORD)
         }
-        None => excerpt(&body),
+        None => excerpt(&String::from_utf8_lossy(&body), LONGEST_WORD),
     };
     SinkAnswer { detail: detail.into(), ..answer }
 }
 
-/// Shows the beginning of a refusal's body without long words, among which an echoed token would be.
-fn excerpt(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let words = text.split_whitespace().filter(|word| word.len() <= 64);
-    let shown: String = words.collect::<Vec<_>>().join(" ").chars().take(DETAIL_LIMIT).collect();
-    shown.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+/// What a response means that is no yes to a challenge: its status and, if it has them, the code and
+/// words of RFC 8935. Nothing else of its body is shown, because the nonce may be in it.
+pub(super) fn refusal_of(exchange: &HttpExchange, challenge: &Challenge) -> ChallengeRefusal {
+    let HttpExchange { status, retry_after, body, .. } = exchange;
+    let error = SetError::read(body);
+    let words = match &error {
+        Some(SetError { code, description }) => {
+            let said = excerpt(&format!("{code}: {description}"), LONGEST_WORD);
+            format!("status {status} instead of 200, {}", challenge.hidden_in(&said))
+        }
+        None => format!("status {status} instead of 200"),
+    };
+    let asks_for_another_key =
+        *status == 400 && error.as_ref().is_some_and(SetError::asks_for_another_key);
+    ChallengeRefusal { words, retry_after: *retry_after, asks_for_another_key }
 }
 
 #[cfg(test)]
@@ -164,6 +175,28 @@ mod tests {
             let answer = response(422, &body);
             assert_eq!((verdicts(&answer), &*answer.detail), (["retry", "refused"], &*body));
         }
+    }
+
+    #[test]
+    fn a_refused_challenge_says_status_and_words_and_never_the_nonce() {
+        let challenge = Challenge::new(Timestamp::EPOCH, &SeededEntropy::new(1));
+        let event = challenge.to_event("", Timestamp::EPOCH);
+        let nonce = event["data"]["challenge"].as_str().unwrap();
+        let refusal = |status, body: &str| {
+            let (retry_after, body) = (Some(Duration::from_secs(7)), body.as_bytes().to_vec());
+            let exchange = HttpExchange { status, retry_after, allowed_origin: None, body };
+            refusal_of(&exchange, &challenge)
+        };
+
+        assert_eq!(refusal(503, "<html>").words, "status 503 instead of 200");
+        assert_eq!(refusal(503, nonce).words, "status 503 instead of 200");
+        let said = format!(r#"{{"err":"invalid_key","description":"kid\u001b[7m {nonce}"}}"#);
+        let refused = refusal(400, &said);
+        assert_eq!(refused.words, "status 400 instead of 200, invalid_key: kid [7m …");
+        assert_eq!(refused.retry_after, Some(Duration::from_secs(7)));
+        assert!(refused.asks_for_another_key && !refusal(401, &said).asks_for_another_key);
+        let long = format!(r#"{{"err":"access_denied","description":"{}"}}"#, "no ".repeat(9999));
+        assert!(refusal(403, &long).words.len() < 600);
     }
 
     #[test]

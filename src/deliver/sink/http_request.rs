@@ -160,12 +160,15 @@ mod tests {
     fn target(content_mode: ContentMode) -> Arc<SinkTarget> {
         let sink = "https://shop.example/hook".parse().unwrap();
         let timeout = Duration::from_secs(1);
-        Arc::new(SinkTarget { sink, credential: None, content_mode, timeout })
+        let (subscription, consumer) = ("shop".parse().unwrap(), "shop".parse().unwrap());
+        let credential = None;
+        Arc::new(SinkTarget { subscription, consumer, sink, credential, content_mode, timeout })
     }
 
     fn parcel(attributes: &[(&'static str, &str)]) -> Parcel {
         Parcel {
             id: EventId::from_parts(1, 7),
+            name: None,
             attributes: attributes.iter().map(|(name, value)| (*name, (*value).into())).collect(),
             extensions: attributes
                 .iter()

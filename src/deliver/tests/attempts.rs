@@ -1,4 +1,4 @@
-//! Attempts at a sink that takes several events at once, and says of each what became of it.
+//! Attempts at a sink that answers as a test says.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -9,32 +9,26 @@ use serde_json::json;
 
 use crate::deliver::outcome::{Delivery, Reason, Verdict};
 use crate::deliver::sink::{
-    AnswerKind, Batch, BatchLimit, ChallengeError, Destination, Health, Parcel, SinkAnswer,
+    AnswerKind, ChallengeAnswer, ChallengeError, Destination, Health, Parcel, SinkAnswer,
     SinkTarget,
 };
 use crate::deliver::tests::stage::Stage;
 use crate::event::ChainValue;
 use crate::eventlog::{Attempt, Attempts as _, Page};
-use crate::subscriptions::{Challenge, RecipientKeys, Subscription};
+use crate::subscriptions::{Challenge, Protocol, RecipientKeys, Subscription};
 
-/// A bus: it takes three events at once, and answers some of them as the test says.
+/// A sink that answers as the test says.
 #[derive(Default)]
-struct Bus {
-    batches: Mutex<Vec<Vec<Parcel>>>,
+struct Told {
+    parcels: Mutex<Vec<Parcel>>,
     answers: Mutex<VecDeque<SinkAnswer>>,
 }
 
 #[async_trait]
-impl Destination for Bus {
-    fn limit(&self) -> BatchLimit {
-        BatchLimit { events: 3, bytes: usize::MAX }
-    }
-
-    async fn deliver(&self, batch: Batch) -> Vec<SinkAnswer> {
-        let mut answers = self.answers.lock().unwrap();
-        let told = batch.parcels.iter().filter_map(|_| answers.pop_front()).collect();
-        self.batches.lock().unwrap().push(batch.parcels);
-        told
+impl Destination for Told {
+    async fn deliver(&self, _: &Arc<SinkTarget>, parcel: Parcel) -> SinkAnswer {
+        self.parcels.lock().unwrap().push(parcel);
+        self.answers.lock().unwrap().pop_front().unwrap()
     }
 
     async fn prove(
@@ -42,7 +36,7 @@ impl Destination for Bus {
         _: &Arc<SinkTarget>,
         _: Parcel,
         _: &Challenge,
-    ) -> Result<(), ChallengeError> {
+    ) -> Result<ChallengeAnswer, ChallengeError> {
         panic!("no sink is proved here")
     }
 }
@@ -72,11 +66,11 @@ async fn recorded(stage: &Stage) -> Vec<Attempt> {
 }
 
 #[tokio::test]
-async fn each_event_of_a_batch_has_an_outcome_of_its_own() {
+async fn each_answer_has_its_outcome_with_its_status_and_words() {
     let mut stage = Stage::new().await;
     stage.in_order(&json!({ "giveUpAfterRefusals": 1 }));
-    let deliveries = deliveries(&stage, &["a", "b", "c", "d", "e"]).await;
-    let bus = Arc::new(Bus::default());
+    let deliveries = deliveries(&stage, &["a", "b", "c", "d"]).await;
+    let sink = Arc::new(Told::default());
     let wait = Duration::from_mins(1);
     let busy = SinkAnswer {
         status: Some(400),
@@ -84,7 +78,7 @@ async fn each_event_of_a_batch_has_an_outcome_of_its_own() {
         detail: "ThrottlingException".into(),
         ..SinkAnswer::new(AnswerKind::Later(Health::Busy))
     };
-    bus.answers.lock().unwrap().extend([
+    sink.answers.lock().unwrap().extend([
         SinkAnswer { status: Some(200), ..SinkAnswer::new(AnswerKind::Delivered) },
         busy,
         SinkAnswer {
@@ -93,35 +87,52 @@ async fn each_event_of_a_batch_has_an_outcome_of_its_own() {
         },
         SinkAnswer::new(AnswerKind::TooLarge),
     ]);
+    let attempter = stage.attempter(Arc::clone(&sink) as _);
 
-    let attempted = stage.attempter(Arc::clone(&bus) as _).attempt_all(&deliveries).await;
+    let mut attempted = Vec::new();
+    for delivery in &deliveries {
+        attempted.push(attempter.attempt(delivery).await);
+    }
 
     let refused = Verdict::GiveUp(Reason::Refused);
     let verdicts: Vec<_> = attempted.iter().map(|one| one.verdict.word()).collect();
-    assert_eq!(verdicts, ["delivered", "retry", refused.word(), refused.word(), "retry"]);
+    assert_eq!(verdicts, ["delivered", "retry", refused.word(), refused.word()]);
     assert_eq!((attempted[1].health, attempted[1].retry_after), (Health::Busy, Some(wait)));
     assert_eq!(attempted[2].health, Health::Declined);
-    assert_eq!(attempted[4].health, Health::Failed, "what is not answered for counts as broken");
     let attempts = recorded(&stage).await;
     let shown: Vec<_> = attempts.iter().map(|one| (one.status, &*one.detail)).collect();
-    let broken = "connection-broken: no answer";
     let expected = [
         (Some(200), ""),
         (Some(400), "ThrottlingException"),
         (None, "AccessDeniedException"),
         (None, ""),
-        (None, broken),
     ];
     assert_eq!(shown, expected);
-
-    let batches = bus.batches.lock().unwrap();
-    assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [3, 2]);
-    for (parcel, delivery) in batches.iter().flatten().zip(&deliveries) {
+    for (parcel, delivery) in sink.parcels.lock().unwrap().iter().zip(&deliveries) {
         let id = delivery.entry.event.id;
         assert_eq!((parcel.id, parcel.sequence), (id, delivery.link.map(|(sequence, _)| sequence)));
         assert_eq!(stage.open(parcel).id(), id.to_string());
         assert_eq!(parcel.attribute("type"), Some("Test.Happened"));
+        assert!(parcel.attribute("idempotencykey").is_some());
+        assert_eq!(parcel.name.as_deref(), Some("Test.Happened"));
     }
+}
+
+#[tokio::test]
+async fn no_key_of_the_content_travels_on_a_bus() {
+    let mut stage = Stage::new().await;
+    let mut subscription = (*stage.subscription).clone();
+    subscription.document.protocol = Protocol::EventBridge;
+    stage.subscription = Arc::new(subscription);
+    let delivery = deliveries(&stage, &["a.b"]).await.remove(0);
+    let sink = Arc::new(Told::default());
+    sink.answers.lock().unwrap().push_back(SinkAnswer::new(AnswerKind::Delivered));
+
+    stage.attempter(Arc::clone(&sink) as _).attempt(&delivery).await;
+
+    let parcels = sink.parcels.lock().unwrap();
+    let names: Vec<_> = parcels[0].attributes.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["source", "type", "subject", "time", "dataschema"]);
 }
 
 #[tokio::test]
@@ -130,14 +141,15 @@ async fn what_is_hidden_is_handed_to_no_sink() {
     stage.in_order(&json!({ "attributes": "id" }));
     let shown = deliveries(&stage, &["a"]).await.remove(0);
     let replayed = Delivery { replay: Some("again".parse().unwrap()), ..(*shown).clone() };
-    let bus = Arc::new(Bus::default());
-    bus.answers.lock().unwrap().push_back(SinkAnswer::new(AnswerKind::Delivered));
+    let sink = Arc::new(Told::default());
+    sink.answers.lock().unwrap().push_back(SinkAnswer::new(AnswerKind::Delivered));
 
-    let attempted = stage.attempter(Arc::clone(&bus) as _).attempt(&replayed).await;
+    let attempted = stage.attempter(Arc::clone(&sink) as _).attempt(&replayed).await;
 
     assert_eq!(attempted.verdict, Verdict::Delivered);
-    let batches = bus.batches.lock().unwrap();
-    let parcel = &batches[0][0];
+    let parcels = sink.parcels.lock().unwrap();
+    let parcel = &parcels[0];
+    assert_eq!(parcel.name, None);
     assert_eq!(parcel.id, shown.entry.event.id);
     assert_eq!((parcel.attributes.len(), parcel.sequence, &parcel.replay), (0, None, &None));
 }
@@ -151,15 +163,15 @@ async fn what_cannot_be_sealed_or_has_no_sink_is_not_sent() {
     let unsealable = Delivery { subscription: Arc::new(subscription), ..(*sound).clone() };
     stage.subscription = Arc::new(Subscription { sink: None, ..(*stage.subscription).clone() });
     let homeless = Delivery { subscription: Arc::clone(&stage.subscription), ..(*sound).clone() };
-    let bus = Arc::new(Bus::default());
-    let attempter = stage.attempter(Arc::clone(&bus) as _);
+    let sink = Arc::new(Told::default());
+    let attempter = stage.attempter(Arc::clone(&sink) as _);
 
     for delivery in [&unsealable, &homeless] {
         let attempted = attempter.attempt(delivery).await;
         assert_eq!((attempted.verdict.word(), attempted.health), ("retry", Health::Unasked));
     }
 
-    assert!(bus.batches.lock().unwrap().is_empty());
+    assert!(sink.parcels.lock().unwrap().is_empty());
     let attempts = recorded(&stage).await;
     assert!(attempts[0].detail.starts_with("cannot-be-sealed: "), "{}", attempts[0].detail);
     assert_eq!(&*attempts[1].detail, "no-sink");

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use crate::ambient::SeededEntropy;
+use crate::ambient::{Clock as _, SeededEntropy};
 use crate::deliver::attempt::Handshake;
 use crate::deliver::sink::{
-    Batch, BatchLimit, ChallengeError, Destination, Destinations, Parcel, SinkAnswer, SinkTarget,
+    ChallengeAnswer, ChallengeError, Destination, Destinations, Parcel, SinkAnswer, SinkTarget,
 };
 use crate::deliver::tests::stage::Stage;
-use crate::subscriptions::Challenge;
+use crate::subscriptions::{Challenge, ChallengeReply};
 
 /// Whether a sink consents, and the words in which it answers a challenge; one without words has
 /// proved itself when it lets the gateway in.
@@ -29,11 +29,7 @@ impl Asked {
 
 #[async_trait]
 impl Destination for Asked {
-    fn limit(&self) -> BatchLimit {
-        BatchLimit::ONE_EVENT
-    }
-
-    async fn deliver(&self, _: Batch) -> Vec<SinkAnswer> {
+    async fn deliver(&self, _: &Arc<SinkTarget>, _: Parcel) -> SinkAnswer {
         panic!("no event is sent before the first one")
     }
 
@@ -47,27 +43,29 @@ impl Destination for Asked {
         _: &Arc<SinkTarget>,
         parcel: Parcel,
         challenge: &Challenge,
-    ) -> Result<(), ChallengeError> {
+    ) -> Result<ChallengeAnswer, ChallengeError> {
         self.challenged.lock().unwrap().push(parcel);
         match self.words {
-            Some(words) if !challenge.is_answered_by(words.as_bytes()) => {
-                Err(ChallengeError::WrongAnswer("say it"))
+            Some(words) if challenge.reply(words.as_bytes()) != ChallengeReply::Right => {
+                Err(ChallengeError::NotAnswered("say it"))
             }
-            _ => Ok(()),
+            _ => Ok(ChallengeAnswer::Proved),
         }
     }
 }
 
-async fn perform(stage: &Stage, sink: &Arc<Asked>) -> Result<(), String> {
+async fn perform(stage: &Stage, sink: &Arc<Asked>) -> Result<ChallengeAnswer, String> {
     let handshake = Handshake {
-        destinations: Arc::new(Destinations { http: Arc::clone(sink) as _ }),
+        destinations: Arc::new(Destinations {
+            http: Arc::clone(sink) as _,
+            event_bus: Arc::clone(sink) as _,
+        }),
         sealer: Arc::clone(&stage.sealer),
         issuer: "https://gw.example/".parse().unwrap(),
         timeout: Duration::from_secs(1),
-        clock: Arc::new(stage.clock.clone()),
-        entropy: Arc::new(SeededEntropy::new(1)),
     };
-    handshake.perform(&stage.subscription).await.map_err(|error| error.to_string())
+    let challenge = Challenge::new(stage.clock.now(), &SeededEntropy::new(1));
+    handshake.perform(&stage.subscription, &challenge, 1).await.map_err(|error| error.to_string())
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod inboxes;
 mod ledgers;
 mod limiters;
 mod orders;
+mod proving;
 mod readers;
 mod sinks;
 pub(crate) mod stage;

@@ -24,9 +24,13 @@ async fn stage() -> (Stage, Arc<Subscription>, Vec<Arc<Entry>>) {
         filters: vec![json!({"pattern": {"data": {"word": ["a"]}}})],
         ..old.document.clone()
     };
-    let low_watermark = Position::START;
-    let terms =
-        |from| Terms { from: Position(from), low_watermark, shared_secret: None, credential: None };
+    let terms = |from| Terms {
+        from: Position(from),
+        low_watermark: Position::START,
+        shared_secret: None,
+        credential: None,
+        handshake: None,
+    };
     let narrow = store.update(old, only_a, terms(1)).await.unwrap();
     let wide = store.update(&narrow, old.document.clone(), terms(301)).await.unwrap();
     let words: Vec<&str> = (0..600).map(|n| if n % 3 == 0 { "a" } else { "b" }).collect();

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::ambient::{Clock, ManualClock, SeededEntropy, Tasks};
 use crate::deliver::sink::{
-    Batch, Connections, Destination as _, HttpDestination, Parcel, SinkAnswer, SinkTarget,
+    Connections, Destination as _, HttpDestination, Parcel, SinkAnswer, SinkTarget,
 };
 use crate::egress::{Egress, EgressConfig, GuardedClients};
 use crate::event::{EventId, Timestamp};
@@ -51,6 +51,8 @@ async fn attempt(sink: &str) -> SinkAnswer {
     let egress = Arc::new(Egress::new(EgressConfig::loopback()));
     let clients = GuardedClients::new(&egress, HttpDestination::client_builder).unwrap();
     let target = SinkTarget {
+        subscription: "shop".parse().unwrap(),
+        consumer: "shop".parse().unwrap(),
         sink: sink.parse().unwrap(),
         credential: None,
         content_mode: ContentMode::Binary,
@@ -58,6 +60,7 @@ async fn attempt(sink: &str) -> SinkAnswer {
     };
     let parcel = Parcel {
         id: EventId::from_parts(1, 1),
+        name: None,
         attributes: Vec::new(),
         extensions: Vec::new(),
         sequence: None,
@@ -72,7 +75,7 @@ async fn attempt(sink: &str) -> SinkAnswer {
     let connections =
         Connections::new(clients.clone(), data_key, (Arc::clone(&clock), entropy), metrics);
     let destination = HttpDestination::new(clients, connections, clock);
-    destination.deliver(Batch { target: target.into(), parcels: vec![parcel] }).await.remove(0)
+    destination.deliver(&target.into(), parcel).await
 }
 
 #[tokio::test]

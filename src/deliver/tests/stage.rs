@@ -13,7 +13,7 @@ use crate::ambient::{Clock as _, Entropy, ManualClock, SeededEntropy, Tasks};
 use crate::deliver::attempt::{Attempter, Sealer, SealerParts};
 use crate::deliver::outcome::{DeliverySignals, Ledger, Ownership, ReceiptChecker, Schedule};
 use crate::deliver::sink::{
-    AnswerKind, Batch, BatchLimit, ChallengeError, Destination, Destinations, Parcel, SinkAnswer,
+    AnswerKind, ChallengeAnswer, ChallengeError, Destination, Destinations, Parcel, SinkAnswer,
     SinkTarget,
 };
 use crate::event::{
@@ -79,6 +79,7 @@ impl Stage {
             low_watermark: Position::START,
             shared_secret: Some(kept),
             credential: None,
+            handshake: None,
         };
         let pending = subscriptions.create(id, document, terms).await;
         let subscription = subscriptions.prove(&pending.unwrap()).await.unwrap();
@@ -107,7 +108,10 @@ impl Stage {
         let clock = Arc::new(self.clock.clone());
         Arc::new(Attempter {
             sealer: Arc::clone(&self.sealer),
-            destinations: Arc::new(Destinations { http: destination }),
+            destinations: Arc::new(Destinations {
+                http: Arc::clone(&destination),
+                event_bus: destination,
+            }),
             receipts: ReceiptChecker {
                 issuer: ISSUER.to_owned(),
                 remote: no_remote_keys(&self.clock),
@@ -214,12 +218,7 @@ pub(crate) struct Recorder {
 
 #[async_trait]
 impl Destination for Recorder {
-    fn limit(&self) -> BatchLimit {
-        BatchLimit::ONE_EVENT
-    }
-
-    async fn deliver(&self, batch: Batch) -> Vec<SinkAnswer> {
-        let [parcel] = <[Parcel; 1]>::try_from(batch.parcels).ok().unwrap();
+    async fn deliver(&self, _: &Arc<SinkTarget>, parcel: Parcel) -> SinkAnswer {
         self.attempted.lock().unwrap().push(parcel);
         let act = self.acts.lock().unwrap().pop_front();
         let kind = match act {
@@ -232,7 +231,7 @@ impl Destination for Recorder {
             }
             None => AnswerKind::Delivered,
         };
-        vec![SinkAnswer::new(kind)]
+        SinkAnswer::new(kind)
     }
 
     async fn prove(
@@ -240,7 +239,7 @@ impl Destination for Recorder {
         _: &Arc<SinkTarget>,
         _: Parcel,
         _: &Challenge,
-    ) -> Result<(), ChallengeError> {
+    ) -> Result<ChallengeAnswer, ChallengeError> {
         panic!("no sink is proved here")
     }
 }

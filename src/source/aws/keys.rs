@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::ambient::Secret;
 use crate::source::AccessKey;
-use crate::source::publishing::names;
+use crate::source::allowed_sources::names;
 
 /// The service name in the scope of a signature.
 pub(super) const SERVICE: &str = "events";

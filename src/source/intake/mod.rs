@@ -20,10 +20,12 @@ mod envelope;
 mod posting;
 mod structured;
 mod told_id;
+mod tree;
 mod unreadable;
 mod warnings;
 
 pub use posting::{Posting, UnreadableItem, read, read_within};
 pub use told_id::told_id;
+pub(in crate::source) use tree::receive;
 pub use unreadable::Unreadable;
 pub use warnings::{Warning, WarningKind};

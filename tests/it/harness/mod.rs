@@ -2,8 +2,8 @@
 //!
 //! [`TestGateway`] is a whole gateway on a directory and a port of its own; [`Process`] is the same
 //! as a child process that can be killed, also on a disk that fails. A [`Receiver`] is a consumer:
-//! an HTTP server with a key pair that opens every token it is sent; a [`Sink`] has no keys and
-//! answers as it is told; a [`Guarded`] consumer lets nobody in who does not show the right
+//! an HTTP server with a key pair that opens every token it is sent; a [`Sink`] has no keys but a
+//! [`SinkKey`]'s and answers as it is told; a [`Guarded`] consumer lets nobody in who does not show the right
 //! credential. A [`Load`] is everything at once: producers, consumers of several tempers, operators.
 
 pub mod aws;
@@ -15,6 +15,7 @@ mod load;
 mod process;
 mod receiver;
 mod sink;
+mod sink_key;
 mod stalls;
 mod token_endpoint;
 mod waiting;
@@ -29,6 +30,7 @@ pub use load::{Activity, Copying, EAGER_RETENTION, Load, PROMPT_RETRIES, number_
 pub use process::{Process, program};
 pub use receiver::{Arrival, Receiver, Reply};
 pub use sink::{Posted, Said, Sink};
+pub use sink_key::SinkKey;
 pub use stalls::Stalls;
 pub use token_endpoint::TokenEndpoint;
 pub use waiting::{eventually, never_within};

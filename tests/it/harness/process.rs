@@ -96,6 +96,11 @@ impl Process {
         self.directory().join("gateway.yaml")
     }
 
+    /// What the settings file says.
+    pub fn settings_text(&self) -> String {
+        fs::read_to_string(self.settings()).unwrap()
+    }
+
     /// Runs a command of the program on these settings until it ends.
     pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()

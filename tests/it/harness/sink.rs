@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::serve::Listener;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use sealway::ambient::Tasks;
 
@@ -47,6 +48,7 @@ pub struct Sink {
 struct Inner {
     behavior: Mutex<Behavior>,
     posted: Mutex<Vec<Posted>>,
+    holds: watch::Sender<bool>,
 }
 
 impl Drop for Sink {
@@ -79,7 +81,11 @@ impl Sink {
         behavior: impl Fn(&Posted) -> Said + Send + Sync + 'static,
     ) -> Self {
         let behavior: Behavior = Box::new(behavior);
-        let state = Arc::new(Inner { behavior: Mutex::new(behavior), posted: Mutex::default() });
+        let state = Arc::new(Inner {
+            behavior: Mutex::new(behavior),
+            posted: Mutex::default(),
+            holds: watch::Sender::new(false),
+        });
         let tasks = Tasks::new();
         let routes = Router::new().fallback(receive).with_state(Arc::clone(&state));
         let stop = tasks.stopping().clone().cancelled_owned();
@@ -92,6 +98,16 @@ impl Sink {
     /// Behaves otherwise from now on.
     pub fn behave(&self, behavior: impl Fn(&Posted) -> Said + Send + Sync + 'static) {
         *self.state.behavior.lock().unwrap() = Box::new(behavior);
+    }
+
+    /// Answers nothing that is posted from now on, until it is told to.
+    pub fn hold(&self) {
+        self.state.holds.send_replace(true);
+    }
+
+    /// Answers again, also what was held.
+    pub fn release(&self) {
+        self.state.holds.send_replace(false);
     }
 
     /// An address at this sink.
@@ -129,7 +145,11 @@ async fn receive(
     let (path, query) = (uri.path().to_owned(), uri.query().unwrap_or_default().to_owned());
     let posted = Posted { method, path, query, headers, body };
     let (status, header, body) = inner.behavior.lock().unwrap()(&posted);
+    let is_held = posted.method == Method::POST;
     inner.posted.lock().unwrap().push(posted);
+    if is_held {
+        inner.holds.subscribe().wait_for(|holds| !holds).await.unwrap();
+    }
     let mut response = (StatusCode::from_u16(status).unwrap(), body).into_response();
     if let Some((name, value)) = header {
         response.headers_mut().insert(HeaderName::from_static(name), value.parse().unwrap());

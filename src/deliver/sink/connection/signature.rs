@@ -77,6 +77,8 @@ mod tests {
 
     fn request(headers: &[(&'static str, &str)]) -> HttpRequest {
         let target = SinkTarget {
+            subscription: "shop".parse().unwrap(),
+            consumer: "shop".parse().unwrap(),
             sink: "https://shop.example/hook".parse().unwrap(),
             credential: None,
             content_mode: ContentMode::Binary,

@@ -1,0 +1,154 @@
+//! The commands of `sealway aws template`, and what they take from the gateway file.
+
+use anyhow::anyhow;
+use clap::Subcommand;
+
+use crate::cli::aws::external_id::external_id;
+use crate::cli::aws::template::principal::GatewayPrincipal;
+use crate::cli::aws::template::pull::PullTemplate;
+use crate::cli::aws::template::push::{ConnectionKind, PushTemplate};
+use crate::cli::aws::template::receive::ReceiveTemplate;
+use crate::cli::aws::template::rule_sources::{rule_sources, wanted_sources};
+use crate::cli::{CommandResult, Context, Exit, Failure};
+use crate::config::Config;
+use crate::deliver::EventBusPermission;
+use crate::event::{ConsumerId, EventBusArn, QueueArn};
+use crate::source::queue::QueueSource;
+
+/// The edges that have a template.
+#[derive(Debug, Subcommand)]
+pub enum TemplateKind {
+    /// Of the team's account: rules fill a queue that the gateway reads
+    Pull {
+        /// Which of `source.queues`; may be left out if there is one
+        #[arg(long, value_name = "ARN")]
+        queue: Option<QueueArn>,
+        /// The role or user that the gateway runs as; a parameter of the template if not given
+        #[arg(long, value_name = "ARN")]
+        gateway_principal: Option<GatewayPrincipal>,
+    },
+    /// Of the team's account: rules push to the gateway over https, through an API destination
+    Push {
+        /// How EventBridge shows itself to the gateway
+        #[arg(long, value_enum, default_value = "api-key")]
+        connection: ConnectionKind,
+        /// The name of the bus that the team publishes on
+        #[arg(long, value_name = "NAME", default_value = "default")]
+        bus: String,
+    },
+    /// Of a consumer's account: a bus that the gateway puts sealed events on
+    Receive {
+        /// Whose bus, of `delivery.event-buses`
+        #[arg(long, value_name = "NAME")]
+        consumer: ConsumerId,
+        /// Which of its buses; may be left out if there is one
+        #[arg(long, value_name = "ARN")]
+        bus: Option<EventBusArn>,
+        /// The role or user that the gateway runs as; a parameter of the template if not given
+        #[arg(long, value_name = "ARN")]
+        gateway_principal: Option<GatewayPrincipal>,
+    },
+}
+
+/// Runs the command: prints the template.
+pub async fn run(kind: TemplateKind, context: &Context) -> CommandResult {
+    let config = context.config()?;
+    let text = match kind {
+        TemplateKind::Pull { queue, gateway_principal } => {
+            pull(queue.as_ref(), gateway_principal, &config)?.write()
+        }
+        TemplateKind::Push { connection, bus } => push(connection, bus, &config)?.write(),
+        TemplateKind::Receive { consumer, bus, gateway_principal } => {
+            let permission = permission(&consumer, bus.as_ref(), &config)?;
+            receive(permission, gateway_principal, context).await.write()
+        }
+    };
+    context.output().line(text.map_err(Failure::ours)?.trim_end());
+    Ok(Exit::Done)
+}
+
+fn pull(
+    named: Option<&QueueArn>,
+    principal: Option<GatewayPrincipal>,
+    config: &Config,
+) -> Result<PullTemplate, Failure> {
+    let queues = config.source.queues.iter();
+    let queues: Vec<&QueueSource> =
+        queues.filter(|queue| named.is_none_or(|arn| queue.arn == *arn)).collect();
+    let queue = one_of(&queues, "source.queues", "--queue")?;
+    let sources = match &queue.sources {
+        Some(sources) => rule_sources(sources),
+        None => wanted_sources(config)?,
+    };
+    Ok(PullTemplate {
+        queue: queue.arn.clone(),
+        dead_letter_queue: queue.dead_letter_queue.clone(),
+        buses: queue.buses.clone(),
+        sources,
+        role: queue.role.clone(),
+        visibility: queue.visibility_timeout.0.as_secs(),
+        principal,
+    })
+}
+
+fn push(connection: ConnectionKind, bus: String, config: &Config) -> Result<PushTemplate, Failure> {
+    // EventBridge calls https only; what the issuer is behind a proxy is for the deployment to say.
+    let at = |path: &str| {
+        let base = config.issuer.as_str().trim_end_matches('/');
+        (config.issuer.scheme() == "https").then(|| format!("{base}{path}"))
+    };
+    Ok(PushTemplate {
+        connection,
+        endpoint: at("/events"),
+        token_endpoint: at("/oauth/token"),
+        bus,
+        sources: wanted_sources(config)?,
+    })
+}
+
+fn permission<'a>(
+    consumer: &ConsumerId,
+    named: Option<&EventBusArn>,
+    config: &'a Config,
+) -> Result<&'a EventBusPermission, Failure> {
+    let of_consumer = config.delivery.event_buses.iter().filter(|one| one.consumer == *consumer);
+    let found: Vec<_> = of_consumer.filter(|one| named.is_none_or(|arn| one.bus == *arn)).collect();
+    one_of(&found, &format!("delivery.event-buses of {consumer}"), "--bus").copied()
+}
+
+async fn receive(
+    permission: &EventBusPermission,
+    principal: Option<GatewayPrincipal>,
+    context: &Context,
+) -> ReceiveTemplate {
+    let mut id = None;
+    if permission.role.is_some() {
+        match external_id(&permission.consumer, context).await {
+            Ok(known) => id = Some(known),
+            Err(failure) => context.output().note(format_args!(
+                "the external id is a parameter of the template, because the gateway was not asked: \
+                 {failure}"
+            )),
+        }
+    }
+    ReceiveTemplate {
+        consumer: permission.consumer.clone(),
+        bus: permission.bus.clone(),
+        role: permission.role.clone(),
+        external_id: id,
+        principal,
+    }
+}
+
+/// The only one of a setting, or the one that an option names.
+fn one_of<'a, T>(found: &'a [T], setting: &str, option: &str) -> Result<&'a T, Failure> {
+    match found {
+        [one] => Ok(one),
+        [] => Err(Failure::input(anyhow!(
+            "the gateway file has nothing that fits in `{setting}`: write it there first"
+        ))),
+        _ => Err(Failure::input(anyhow!(
+            "the gateway file has several in `{setting}`: say which with {option}"
+        ))),
+    }
+}

@@ -1,0 +1,251 @@
+//! What AWS's error codes mean for the event that was put on a bus: the one table of them.
+
+use std::error::Error;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_eventbridge::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_eventbridge::operation::put_events::{PutEventsError, PutEventsOutput};
+use aws_sdk_eventbridge::types::PutEventsResultEntry;
+use aws_sdk_sts::operation::assume_role::AssumeRoleError;
+
+use crate::deliver::sink::excerpt::excerpt;
+use crate::deliver::sink::{AnswerKind, AttemptFailure, Health, SinkAnswer};
+use crate::egress::EgressRefusal;
+use crate::event::RoleArn;
+
+/// What a call has failed with.
+pub(super) type PutError = SdkError<PutEventsError>;
+
+/// The longest word of AWS that is shown: longer than a name of anything there.
+const LONGEST_WORD: usize = 256;
+/// How a request is refused as too large, whose status may be 400 or 413.
+const OVER_THE_LIMIT: &str = "over the limit";
+
+/// What a code means, of an entry or of a whole call.
+fn kind_of(code: &str, message: &str, status: Option<u16>) -> AnswerKind {
+    match code {
+        "ThrottlingException"
+        | "Throttling"
+        | "TooManyRequestsException"
+        | "RequestLimitExceeded"
+        | "LimitExceededException" => AnswerKind::Later(Health::Busy),
+        "InternalFailure"
+        | "InternalException"
+        | "InternalServerError"
+        | "ServiceUnavailable"
+        | "ServiceUnavailableException" => AnswerKind::Later(Health::Overloaded),
+        "AccessDeniedException"
+        | "AccessDenied"
+        | "NotAuthorizedForSourceException"
+        | "NotAuthorizedForDetailTypeException"
+        | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "IncompleteSignature"
+        | "MissingAuthenticationToken"
+        | "OptInRequired" => AnswerKind::Unauthorised,
+        "ValidationException" | "ValidationError" if message.contains(OVER_THE_LIMIT) => {
+            AnswerKind::TooLarge
+        }
+        "ResourceNotFoundException"
+        | "InvalidAccountIdException"
+        | "InvalidArgument"
+        | "MalformedDetail"
+        | "RedactionFailure"
+        | "OperationDisabledException"
+        | "ValidationException"
+        | "ValidationError" => AnswerKind::Refused,
+        "RequestEntityTooLarge" => AnswerKind::TooLarge,
+        // Credentials that have ended, also after others were asked for: time heals that.
+        _ => match status {
+            Some(413) => AnswerKind::TooLarge,
+            Some(429) => AnswerKind::Later(Health::Busy),
+            Some(503) => AnswerKind::Later(Health::Overloaded),
+            Some(500..=599) => AnswerKind::Later(Health::Failed),
+            _ => AnswerKind::Later(Health::Declined),
+        },
+    }
+}
+
+/// Whether other credentials may do, because these have ended or are not known.
+pub(super) fn wants_other_credentials(error: &PutError) -> bool {
+    let code = error.code().unwrap_or_default();
+    let ended = ["ExpiredToken", "ExpiredTokenException"];
+    let unknown = ["UnrecognizedClientException", "InvalidClientTokenId"];
+    ended.contains(&code) || unknown.contains(&code)
+}
+
+/// Whether a call was refused for what one of its entries is, so that others may be taken alone.
+pub(super) fn blames_an_entry(answer: &SinkAnswer) -> bool {
+    matches!(answer.kind, AnswerKind::Refused | AnswerKind::TooLarge)
+}
+
+/// The answers to the entries of a call that was answered, in order.
+pub(super) fn answers_of(output: &PutEventsOutput, count: usize) -> Vec<SinkAnswer> {
+    let missing = || SinkAnswer::failed(AttemptFailure::Broken, "AWS answered for fewer entries");
+    let each = output.entries().iter().map(of_entry).chain(std::iter::repeat_with(missing));
+    each.take(count).collect()
+}
+
+/// An entry that failed has no status: that of the call is a yes.
+fn of_entry(entry: &PutEventsResultEntry) -> SinkAnswer {
+    let code = entry.error_code().unwrap_or_default();
+    if code.is_empty() {
+        return match entry.event_id() {
+            Some(_) => SinkAnswer { status: Some(200), ..SinkAnswer::new(AnswerKind::Delivered) },
+            None => SinkAnswer::failed(AttemptFailure::Broken, "AWS answered without an event id"),
+        };
+    }
+    answer(code, entry.error_message().unwrap_or_default(), None)
+}
+
+/// What a call means that failed, for each of its entries.
+pub(super) fn of_error(error: &PutError, role: Option<&RoleArn>) -> SinkAnswer {
+    if let Some(refused) = EgressRefusal::among_causes(error) {
+        return SinkAnswer::failed(AttemptFailure::Refused, &refused.to_string());
+    }
+    if let Some(refused) = cause_of::<AssumeRoleError>(error) {
+        let role = role.map(RoleArn::as_str).unwrap_or_default();
+        let problem = match refused.code() {
+            Some("AccessDenied") | None => format!(
+                "the role {role} is not given to the gateway: its trust policy has to allow \
+                 sts:AssumeRole to the gateway's own identity, with this consumer's external id"
+            ),
+            Some(code) => format!("the role {role} is not given to the gateway: {code}"),
+        };
+        return SinkAnswer::failed(AttemptFailure::Authorization, &problem);
+    }
+    if cause_of::<CredentialsError>(error).is_some() {
+        let problem = format!("the gateway has no credentials for AWS: {}", innermost(error));
+        return SinkAnswer::failed(AttemptFailure::Authorization, &problem);
+    }
+    match error {
+        SdkError::ServiceError(context) => {
+            let status = Some(context.raw().status().as_u16());
+            let message = error.message().unwrap_or_default();
+            answer(error.code().unwrap_or_default(), message, status)
+        }
+        SdkError::TimeoutError(_) => SinkAnswer::failed(AttemptFailure::Timeout, ""),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
+            SinkAnswer::failed(AttemptFailure::Timeout, "")
+        }
+        SdkError::DispatchFailure(failure) if failure.is_io() => {
+            SinkAnswer::failed(AttemptFailure::Connect, &innermost(error))
+        }
+        _ => SinkAnswer::failed(AttemptFailure::Broken, &innermost(error)),
+    }
+}
+
+fn answer(code: &str, message: &str, status: Option<u16>) -> SinkAnswer {
+    let kind = kind_of(code, message, status);
+    let detail = match code {
+        // It repeats what was sent.
+        "ValidationException" | "ValidationError" if !message.contains(OVER_THE_LIMIT) => {
+            code.to_owned()
+        }
+        _ => excerpt(&format!("{code}: {message}"), LONGEST_WORD),
+    };
+    SinkAnswer { status, detail: detail.into(), ..SinkAnswer::new(kind) }
+}
+
+/// The cause of this kind, if there is one.
+fn cause_of<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+/// The innermost cause names the trouble; the outer ones would repeat the address.
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    causes(error).last().map(ToString::to_string).unwrap_or_default()
+}
+
+/// An error and its causes, the innermost last.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let cause = next?;
+        next = cause.source();
+        Some(cause)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ambient::SeededEntropy;
+    use crate::deliver::outcome::{Policy, Situation};
+    use crate::event::Timestamp;
+
+    /// The word of the verdict after one attempt, with patience for one refusal.
+    fn verdict(answer: &SinkAnswer) -> &'static str {
+        let policy = Policy { give_up_after_refusals: Some(1), ..Policy::default() };
+        let now = Timestamp::from_unix_seconds(1000);
+        let situation = Situation { made: 1, ages_from: now, now };
+        policy.judge(answer, situation, &SeededEntropy::new(1)).word()
+    }
+
+    #[test]
+    fn every_code_has_its_verdict_and_its_health() {
+        for (code, status, expected, health) in [
+            ("ThrottlingException", 400, "retry", Health::Busy),
+            ("InternalFailure", 500, "retry", Health::Overloaded),
+            ("InternalException", 500, "retry", Health::Overloaded),
+            ("ServiceUnavailable", 503, "retry", Health::Overloaded),
+            ("AccessDeniedException", 400, "refused", Health::Declined),
+            ("NotAuthorizedForSourceException", 400, "refused", Health::Declined),
+            ("NotAuthorizedForDetailTypeException", 400, "refused", Health::Declined),
+            ("ResourceNotFoundException", 400, "refused", Health::Declined),
+            ("InvalidAccountIdException", 400, "refused", Health::Declined),
+            ("MalformedDetail", 400, "refused", Health::Declined),
+            ("UnrecognizedClientException", 403, "refused", Health::Declined),
+            ("ValidationException", 400, "refused", Health::Declined),
+            ("RequestEntityTooLarge", 413, "refused", Health::Declined),
+            ("ExpiredTokenException", 400, "retry", Health::Declined),
+            ("Unheard", 400, "retry", Health::Declined),
+            ("Unheard", 413, "refused", Health::Declined),
+            ("Unheard", 429, "retry", Health::Busy),
+            ("", 502, "retry", Health::Failed),
+            ("", 503, "retry", Health::Overloaded),
+        ] {
+            let answer = answer(code, "some words", Some(status));
+
+            assert_eq!((verdict(&answer), answer.health()), (expected, health), "{code} {status}");
+            assert!(answer.detail.starts_with(code), "{}", answer.detail);
+            assert_eq!(answer.status, Some(status));
+        }
+    }
+
+    #[test]
+    fn what_repeats_the_request_is_not_shown() {
+        let token = "t".repeat(300);
+        let echoed = answer("ValidationException", &format!("Value '[{token}]' at"), Some(400));
+        assert_eq!(&*echoed.detail, "ValidationException");
+        let words = format!("User: arn:aws:iam::111122223333:user/x is not {token} authorized");
+        let denied = answer("AccessDeniedException", &words, None);
+        assert!(denied.detail.ends_with("user/x is not authorized"), "{}", denied.detail);
+        let size = "Total size of the entries in the request is over the limit.";
+        let large = answer("ValidationException", size, Some(400));
+        assert_eq!(
+            (large.kind, &*large.detail),
+            (AnswerKind::TooLarge, &*format!("ValidationException: {size}"))
+        );
+    }
+
+    #[test]
+    fn each_entry_has_its_answer_and_none_has_a_failure() {
+        let yes = PutEventsResultEntry::builder().event_id("1").build();
+        let no = PutEventsResultEntry::builder().error_code("InternalFailure");
+        let output = PutEventsOutput::builder()
+            .entries(yes)
+            .entries(no.error_message("later").build())
+            .entries(PutEventsResultEntry::builder().build())
+            .build();
+
+        let answers = answers_of(&output, 4);
+
+        let shown: Vec<_> = answers.iter().map(|one| (one.status, &*one.detail)).collect();
+        let broken = "connection-broken: AWS answered";
+        assert_eq!(shown[..2], [(Some(200), ""), (None, "InternalFailure: later")]);
+        assert_eq!(shown[2].1, format!("{broken} without an event id"));
+        assert_eq!(shown[3].1, format!("{broken} for fewer entries"));
+    }
+}

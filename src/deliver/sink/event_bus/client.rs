@@ -1,0 +1,123 @@
+//! Calls PutEvents for one bus, as one identity.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_eventbridge::Client;
+use aws_sdk_eventbridge::config::Builder;
+use aws_sdk_eventbridge::config::retry::RetryConfig;
+use aws_sdk_eventbridge::config::timeout::TimeoutConfig;
+use aws_sdk_eventbridge::operation::put_events::PutEventsOutput;
+use tokio::sync::Mutex;
+
+use crate::aws::{AwsClients, AwsRole};
+use crate::deliver::sink::SinkAnswer;
+use crate::deliver::sink::event_bus::answer::{
+    PutError, answers_of, blames_an_entry, of_error, wants_other_credentials,
+};
+use crate::deliver::sink::event_bus::entry::BusEntry;
+use crate::event::EventBusArn;
+
+/// Speaks to the region of one bus as the gateway itself, or as a role.
+pub(super) struct BusClient {
+    aws: Arc<AwsClients>,
+    bus: EventBusArn,
+    role: Option<AwsRole>,
+    timeout: Duration,
+    current: Mutex<Option<Numbered>>,
+}
+
+/// A client, and how many there were before it.
+#[derive(Clone)]
+struct Numbered {
+    number: u64,
+    client: Client,
+}
+
+impl BusClient {
+    /// Calls nobody yet. A call may take as long as this.
+    pub(super) fn new(
+        aws: Arc<AwsClients>,
+        (bus, role): (EventBusArn, Option<AwsRole>),
+        timeout: Duration,
+    ) -> Self {
+        Self { aws, bus, role, timeout, current: Mutex::default() }
+    }
+
+    /// Puts entries that fit into one call, and gives an answer for each, in order.
+    ///
+    /// Where a call is refused for one of its entries, each is put alone: AWS does not say which one
+    /// it means, and the others are not to suffer for it.
+    ///
+    /// Cancel safe in that nothing is kept; the bus may have entries all the same.
+    pub(super) async fn put(&self, entries: &[BusEntry]) -> Vec<SinkAnswer> {
+        let refusal = match self.call(entries).await {
+            Ok(answers) => return answers,
+            Err(refusal) => refusal,
+        };
+        if entries.len() < 2 || !blames_an_entry(&refusal) {
+            return vec![refusal; entries.len()];
+        }
+        let mut answers = Vec::with_capacity(entries.len());
+        for entry in entries {
+            match self.call(std::slice::from_ref(entry)).await {
+                Ok(answer) => answers.extend(answer),
+                Err(refusal) => answers.push(refusal),
+            }
+        }
+        answers
+    }
+
+    /// Calls once, and once more with other credentials if these have ended.
+    async fn call(&self, entries: &[BusEntry]) -> Result<Vec<SinkAnswer>, SinkAnswer> {
+        let current = self.client().await;
+        let mut answer = self.call_with(&current, entries).await;
+        if answer.as_ref().is_err_and(wants_other_credentials) {
+            let renewed = self.renewed(&current).await;
+            answer = self.call_with(&renewed, entries).await;
+        }
+        match answer {
+            Ok(output) => Ok(answers_of(&output, entries.len())),
+            Err(error) => Err(of_error(&error, self.role.as_ref().map(|role| &role.arn))),
+        }
+    }
+
+    async fn call_with(
+        &self,
+        Numbered { client, .. }: &Numbered,
+        entries: &[BusEntry],
+    ) -> Result<PutEventsOutput, PutError> {
+        let entries = entries.iter().map(|entry| entry.for_bus(&self.bus)).collect();
+        client.put_events().set_entries(Some(entries)).send().await
+    }
+
+    async fn client(&self) -> Numbered {
+        let mut current = self.current.lock().await;
+        if let Some(client) = &*current {
+            return client.clone();
+        }
+        let config = self.aws.sdk_config(self.bus.region(), self.role.as_ref()).await;
+        current.insert(Numbered { number: 0, client: self.client_of(&config) }).clone()
+    }
+
+    /// A client with credentials that were asked for after those of this one: whoever finds out
+    /// first asks, and the others take what was given.
+    async fn renewed(&self, refused: &Numbered) -> Numbered {
+        let mut current = self.current.lock().await;
+        match &*current {
+            Some(newer) if newer.number > refused.number => newer.clone(),
+            _ => {
+                let config = self.aws.renewed(self.bus.region(), self.role.as_ref()).await;
+                let (number, client) = (refused.number + 1, self.client_of(&config));
+                current.insert(Numbered { number, client }).clone()
+            }
+        }
+    }
+
+    /// The backoff is the schedule's, so the SDK repeats nothing by itself.
+    fn client_of(&self, config: &aws_config::SdkConfig) -> Client {
+        let timeout = TimeoutConfig::builder().operation_timeout(self.timeout).build();
+        let config = Builder::from(config).retry_config(RetryConfig::disabled());
+        Client::from_conf(config.timeout_config(timeout).build())
+    }
+}

@@ -1,0 +1,193 @@
+//! Gathers the entries for one bus that come while calls are in flight, so that they travel together.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::ambient::Tasks;
+use crate::deliver::sink::event_bus::client::BusClient;
+use crate::deliver::sink::event_bus::entry::{BusEntry, MOST_ENTRIES, fitting};
+use crate::deliver::sink::{AttemptFailure, SinkAnswer};
+
+/// Calls in flight for one bus at the most: while that many are, entries gather.
+const MOST_CALLS: usize = 2;
+/// Entries that wait for a call at the most; whoever has more waits to hand it over.
+const MOST_WAITING: usize = 256;
+
+/// Hands entries to a task that calls.
+pub(super) struct Collector {
+    queue: mpsc::Sender<WaitingEntry>,
+    client: Arc<BusClient>,
+}
+
+/// An entry, and where its answer is waited for.
+struct WaitingEntry {
+    entry: BusEntry,
+    answer: oneshot::Sender<SinkAnswer>,
+}
+
+impl Collector {
+    /// Starts the task. It ends with the gateway, when what was handed to it is answered.
+    pub(super) fn start(client: Arc<BusClient>, tasks: &Tasks) -> Self {
+        let (queue, waiting) = mpsc::channel(MOST_WAITING);
+        let calls = Arc::new(Semaphore::new(MOST_CALLS));
+        let gathering = Gathering { waiting, next: Vec::new(), stop: tasks.stopping().clone() };
+        tasks.spawn(call_on((gathering, calls), Arc::clone(&client), tasks.clone()));
+        Self { queue, client }
+    }
+
+    /// Puts an entry, maybe together with others.
+    ///
+    /// Cancel safe: an entry whose answer nobody waits for is not sent, unless it is on its way.
+    pub(super) async fn put(&self, entry: BusEntry) -> SinkAnswer {
+        let (answer, answered) = oneshot::channel();
+        let none = || SinkAnswer::failed(AttemptFailure::Broken, "no answer");
+        match self.queue.send(WaitingEntry { entry, answer }).await {
+            Ok(()) => answered.await.unwrap_or_else(|_| none()),
+            // The gateway stops, and what it has begun goes to its end alone.
+            Err(mpsc::error::SendError(WaitingEntry { entry, .. })) => {
+                self.client.put(&[entry]).await.pop().unwrap_or_else(none)
+            }
+        }
+    }
+}
+
+/// Makes calls as long as there are entries.
+async fn call_on(
+    (mut gathering, calls): (Gathering, Arc<Semaphore>),
+    client: Arc<BusClient>,
+    tasks: Tasks,
+) {
+    // The right to call comes first: what arrives while nobody has it travels together.
+    while let Ok(call) = Arc::clone(&calls).acquire_owned().await {
+        let Some(batch) = gathering.batch().await else { break };
+        tasks.spawn(put_all(batch, Arc::clone(&client), call));
+    }
+}
+
+async fn put_all(batch: Vec<WaitingEntry>, client: Arc<BusClient>, _call: OwnedSemaphorePermit) {
+    let (entries, waiting): (Vec<_>, Vec<_>) =
+        batch.into_iter().map(|one| (one.entry, one.answer)).unzip();
+    let answers = client.put(&entries).await;
+    for (waiting, answer) in waiting.into_iter().zip(answers) {
+        // Whoever has gone meanwhile tries again, by its own schedule.
+        let _ = waiting.send(answer);
+    }
+}
+
+/// What waits to be called with.
+struct Gathering {
+    waiting: mpsc::Receiver<WaitingEntry>,
+    /// Taken from there, and not called with yet.
+    next: Vec<WaitingEntry>,
+    stop: CancellationToken,
+}
+
+impl Gathering {
+    /// The entries of the next call, once there are some; nothing when the gateway stops and there
+    /// are no more.
+    async fn batch(&mut self) -> Option<Vec<WaitingEntry>> {
+        loop {
+            let is_waited_for = |one: &WaitingEntry| !one.answer.is_closed();
+            self.next.retain(is_waited_for);
+            while self.next.len() < MOST_ENTRIES
+                && let Ok(one) = self.waiting.try_recv()
+            {
+                self.next.extend(Some(one).filter(is_waited_for));
+            }
+            let count = fitting(self.next.iter().map(|one| &one.entry));
+            if count > 0 {
+                return Some(self.next.drain(..count).collect());
+            }
+            tokio::select! {
+                biased;
+                one = self.waiting.recv() => self.next.push(one?),
+                () = self.stop.cancelled(), if !self.waiting.is_closed() => self.waiting.close(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deliver::sink::event_bus::entry::MOST_BYTES;
+    use crate::deliver::sink::event_bus::entry::tests::parcel;
+
+    /// Something to gather from, and the sending half.
+    fn gathering() -> (Gathering, mpsc::Sender<WaitingEntry>) {
+        let (queue, waiting) = mpsc::channel(MOST_WAITING);
+        (Gathering { waiting, next: Vec::new(), stop: CancellationToken::new() }, queue)
+    }
+
+    /// An entry whose token is so long, and where its answer comes.
+    fn waiting(length: usize) -> (WaitingEntry, oneshot::Receiver<SinkAnswer>) {
+        let entry = BusEntry::new(parcel("A", "t".repeat(length)), "a".to_owned()).ok().unwrap();
+        let (answer, answered) = oneshot::channel();
+        (WaitingEntry { entry, answer }, answered)
+    }
+
+    /// Hands one over.
+    fn hand_over(
+        queue: &mpsc::Sender<WaitingEntry>,
+        length: usize,
+    ) -> oneshot::Receiver<SinkAnswer> {
+        let (entry, answered) = waiting(length);
+        queue.try_send(entry).ok().unwrap();
+        answered
+    }
+
+    #[tokio::test]
+    async fn what_waits_travels_in_tens_and_in_its_order() {
+        let (mut gathering, queue) = gathering();
+        let _answers: Vec<_> = (0..23).map(|length| hand_over(&queue, length)).collect();
+        let mut sizes = Vec::new();
+
+        for count in [10, 10, 3] {
+            let batch = gathering.batch().await.unwrap();
+            assert_eq!(batch.len(), count);
+            sizes.extend(batch.iter().map(|one| one.entry.bytes()));
+        }
+
+        assert!(sizes.is_sorted(), "{sizes:?}");
+    }
+
+    #[tokio::test]
+    async fn a_call_ends_before_it_is_too_large_and_what_is_left_comes_first() {
+        let (mut gathering, queue) = gathering();
+        let _answers: Vec<_> =
+            [500_000, 500_000, 500_000, 1].map(|length| hand_over(&queue, length)).into();
+
+        let (first, second) = (gathering.batch().await.unwrap(), gathering.batch().await.unwrap());
+
+        assert_eq!((first.len(), second.len()), (2, 2));
+        for batch in [first, second] {
+            assert!(batch.iter().map(|one| one.entry.bytes()).sum::<usize>() <= MOST_BYTES);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_not_sent() {
+        let (mut gathering, queue) = gathering();
+        let gone = hand_over(&queue, 1);
+        drop(gone);
+        let _answer = hand_over(&queue, 2);
+
+        let batch = gathering.batch().await.unwrap();
+
+        assert_eq!(batch.len(), 1);
+        assert!(!batch[0].answer.is_closed());
+    }
+
+    #[tokio::test]
+    async fn at_the_end_what_was_handed_over_is_sent_and_then_nothing() {
+        let (mut gathering, queue) = gathering();
+        let _answer = hand_over(&queue, 1);
+        gathering.stop.cancel();
+
+        assert_eq!(gathering.batch().await.unwrap().len(), 1);
+        assert!(gathering.batch().await.is_none());
+        assert!(queue.send(waiting(1).0).await.is_err(), "who comes later sends alone");
+    }
+}

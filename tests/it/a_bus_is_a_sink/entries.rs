@@ -1,0 +1,190 @@
+//! What stands on a bus, who has put it there, and with how many calls.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use sealway::event::OWN_SOURCE;
+use sealway::subscriptions::CHALLENGE_TYPE;
+
+use crate::a_bus_is_a_sink::domain::{Domain, KEY, ROLE};
+use crate::harness::aws::{AwsFault, AwsRequest, AwsStub, StubBus};
+use crate::harness::eventually;
+
+/// The ids of the events in each call of PutEvents, in order.
+fn ids_of_calls(stub: &AwsStub) -> Vec<Vec<String>> {
+    let ids = |entry: &Value| {
+        let detail: Value = serde_json::from_str(entry["Detail"].as_str().unwrap()).unwrap();
+        detail["id"].as_str().unwrap().to_owned()
+    };
+    let calls = stub.calls_of("PutEvents");
+    let of_call = |entries: &Value| entries.as_array().unwrap().iter().map(ids).collect();
+    calls.iter().map(|call| of_call(&call.asked.body["Entries"])).collect()
+}
+
+#[tokio::test]
+async fn the_challenge_travels_as_an_event_and_the_consumer_tells_its_nonce() {
+    let (domain, stub, bus, _role) = Domain::with_stub().await;
+
+    let created = domain.subscribe(json!({})).await;
+
+    assert_eq!(created["state"], "pending");
+    assert_eq!(created["externalId"], json!(domain.external_id("shop").await));
+    let challenge = bus.wait_for(1).await.remove(0);
+    assert_eq!((&*challenge.source, &*challenge.detail_type), (OWN_SOURCE, CHALLENGE_TYPE));
+    assert_eq!(challenge.detail["type"], CHALLENGE_TYPE);
+    let waits = domain.orders([1]).await;
+    domain.answer_challenge(&challenge.detail).await;
+    let event = bus.wait_for(2).await.remove(1);
+    assert_eq!(event.detail["id"], json!(waits[0]));
+    let taken = &stub.calls_of("AssumeRole")[0].asked;
+    assert_eq!((&*taken.access_key, taken.text("RoleArn")), (KEY, Some(ROLE)));
+    assert_eq!(taken.text("ExternalId"), created["externalId"].as_str());
+    assert!(bus.entries().iter().all(|entry| entry.principal == ROLE));
+}
+
+#[tokio::test]
+async fn an_entry_shows_what_rules_match_on_and_only_the_consumer_opens_its_token() {
+    let (domain, _stub, bus, _role) = Domain::subscribed(json!({})).await;
+
+    let id = domain.orders([101]).await.remove(0);
+
+    let entry = bus.wait_for(2).await.remove(1);
+    assert_eq!((&*entry.source, &*entry.detail_type), ("sealway", "Order.Created"));
+    let issuer = domain.process.issuer();
+    assert_eq!(entry.resources, [format!("{issuer}/subscriptions/shop")]);
+    assert!(entry.time.is_some_and(|seconds| seconds.fract() == 0.0), "{:?}", entry.time);
+    let detail = entry.detail.as_object().unwrap();
+    let mut members: Vec<&str> = detail.keys().map(String::as_str).collect();
+    members.sort_unstable();
+    let expected = [
+        "data",
+        "datacontenttype",
+        "dataschema",
+        "id",
+        "sequence",
+        "source",
+        "specversion",
+        "subject",
+        "time",
+        "type",
+    ];
+    assert_eq!(members, expected, "neither the key of the content nor anything of the data");
+    assert_eq!((&detail["source"], &detail["type"]), (&json!("/orders"), &json!("Order.Created")));
+    assert_eq!((&detail["id"], &detail["sequence"]), (&json!(id), &json!("1")));
+    assert_eq!(detail["datacontenttype"], "application/jwt");
+    let opened = domain.key.open(detail["data"].as_str().unwrap()).unwrap();
+    assert_eq!(opened.id(), id);
+    assert_eq!(opened.event()["data"], json!({ "orderId": 101, "amount": 100 }));
+    assert!(opened.event()["idempotencykey"].is_string());
+    let attempt = domain.attempts(1).await.remove(0);
+    assert_eq!((&attempt["status"], &attempt["verdict"]), (&json!(200), &json!("delivered")));
+}
+
+/// Events that open the window of attempts in flight far enough for a whole call and more.
+const EARLIER: u16 = 200;
+
+/// Has ten events gather while two calls are in flight, and gives their ids. What comes of the calls
+/// after these two is for `fault` to say, of which the first is the call with the ten.
+async fn gathered(
+    domain: &Domain,
+    (stub, bus): (&AwsStub, &StubBus),
+    fault: impl Fn(usize, &AwsRequest) -> Option<AwsFault> + Send + Sync + 'static,
+) -> Vec<String> {
+    domain.orders(1..=u64::from(EARLIER / 2)).await;
+    domain.orders(u64::from(EARLIER / 2) + 1..=u64::from(EARLIER)).await;
+    bus.wait_for(1 + usize::from(EARLIER)).await;
+    let called = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&called);
+    stub.behave(move |request| {
+        if request.operation != "PutEvents" {
+            return None;
+        }
+        match counter.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => Some(AwsFault::Slow(Duration::from_secs(2))),
+            later => fault(later - 2, request),
+        }
+    });
+    for number in 1..=2 {
+        domain.orders([u64::from(EARLIER) + number]).await;
+        let begun = async || (called.load(Ordering::SeqCst) as u64 == number).then_some(());
+        eventually("a call begins", begun).await;
+    }
+    domain.orders(u64::from(EARLIER) + 11..=u64::from(EARLIER) + 20).await
+}
+
+#[tokio::test]
+async fn three_failures_among_ten_resend_three() {
+    let (mut domain, stub, bus, _role) = Domain::subscribed(json!({ "parallel": 32 })).await;
+    let failing = [(2, "ThrottlingException"), (5, "InternalFailure"), (7, "InternalException")];
+
+    let ten = gathered(&domain, (&stub, &bus), move |call, _| {
+        (call == 0).then(|| AwsFault::entries(failing))
+    })
+    .await;
+
+    let count = 1 + usize::from(EARLIER) + 2 + 10;
+    assert_eq!(bus.wait_for(count).await.len(), count);
+    let calls = ids_of_calls(&stub);
+    let sent: Vec<&Vec<String>> = calls.iter().filter(|ids| ten.contains(&ids[0])).collect();
+    let [batch, resent @ ..] = sent.as_slice() else { panic!("nothing was sent") };
+    assert_eq!(batch.iter().collect::<BTreeSet<_>>(), ten.iter().collect::<BTreeSet<_>>());
+    let resent: BTreeSet<&String> = resent.iter().flat_map(|ids| ids.iter()).collect();
+    assert_eq!(resent, [&batch[2], &batch[5], &batch[7]].into());
+    let mut failed = domain.attempts(count + 2).await;
+    failed.retain(|attempt| attempt["verdict"] == "retry");
+    let mut words: Vec<_> = failed.iter().map(|one| one["detail"].as_str().unwrap()).collect();
+    words.sort_unstable();
+    let internal = ["InternalException: scripted", "InternalFailure: scripted"];
+    assert_eq!(words, [internal[0], internal[1], "ThrottlingException: scripted"]);
+    assert!(domain.process.stop().await.success());
+}
+
+#[tokio::test]
+async fn a_repeat_carries_the_same_id_and_number() {
+    let (domain, stub, bus, _role) = Domain::subscribed(json!({})).await;
+    stub.fail("PutEvents", [AwsFault::AnswerLost]);
+
+    let id = domain.orders([1]).await.remove(0);
+
+    let entries = bus.wait_for(3).await;
+    for entry in &entries[1..] {
+        assert_eq!((&entry.detail["id"], &entry.detail["sequence"]), (&json!(id), &json!("1")));
+        assert_eq!(domain.key.open(entry.detail["data"].as_str().unwrap()).unwrap().id(), id);
+    }
+    let first = domain.attempts(2).await.pop().unwrap();
+    assert!(first["detail"].as_str().unwrap().starts_with("connection-broken"), "{first}");
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_for_one_entry_harms_that_one_alone() {
+    let config = json!({ "parallel": 32, "giveUpAfterRefusals": 1 });
+    let (domain, stub, bus, _role) = Domain::subscribed(config).await;
+    let bad = format!("\"sequence\":\"{}\"", EARLIER + 2 + 5);
+
+    let ten = gathered(&domain, (&stub, &bus), move |_, request| {
+        let mut entries = request.body["Entries"].as_array().unwrap().iter();
+        let is_bad = |entry: &Value| entry["Detail"].as_str().unwrap().contains(&bad);
+        let refusal = AwsFault::refused(400, "ValidationException", "Value '[all of it]'");
+        entries.any(is_bad).then_some(refusal)
+    })
+    .await;
+
+    let letter = domain.dead_letters(1).await.remove(0);
+    assert_eq!((&letter["event"], &letter["reason"]), (&json!(ten[4]), &json!("refused")));
+    assert_eq!(
+        (&letter["status"], &letter["detail"]),
+        (&json!(400), &json!("ValidationException"))
+    );
+    let count = 1 + usize::from(EARLIER) + 2 + 9;
+    let arrived = bus.wait_for(count).await;
+    assert_eq!(arrived.len(), count);
+    let arrived: Vec<_> = arrived.iter().map(|one| one.detail["id"].as_str().unwrap()).collect();
+    assert!(ten.iter().all(|id| arrived.contains(&id.as_str()) == (*id != ten[4])));
+    let tries = ids_of_calls(&stub).into_iter().filter(|ids| ids.contains(&ten[4]));
+    let tries: Vec<usize> = tries.map(|ids| ids.len()).collect();
+    assert_eq!(tries, [10, 1], "together with the others, then alone");
+}

@@ -1,0 +1,110 @@
+//! What AWS refuses, and what becomes of it.
+
+use serde_json::{Value, json};
+
+use crate::a_bus_is_a_sink::domain::{BUS, Domain, OWN, ROLE};
+use crate::harness::aws::{AwsFault, AwsStub};
+use crate::harness::eventually;
+
+/// Waits for the first attempt.
+async fn first_attempt(domain: &Domain) -> Value {
+    domain.attempts(1).await.pop().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_not_allowed_or_not_there_becomes_a_dead_letter_after_the_patience() {
+    let (domain, stub, _bus, _role) = Domain::subscribed(json!({ "giveUpAfterRefusals": 2 })).await;
+    for (fault, code) in [
+        (AwsFault::access_denied(), "AccessDeniedException"),
+        (AwsFault::not_found(), "ResourceNotFoundException"),
+    ] {
+        let before = domain.get("/subscriptions/shop/dead-letters").await;
+        let before = before["deadLetters"].as_array().unwrap().len();
+        stub.fail("PutEvents", [fault.clone(), fault]);
+
+        let id = domain.orders([before as u64 + 1]).await.remove(0);
+
+        let letters = domain.dead_letters(before + 1).await;
+        let letter = letters.iter().find(|letter| letter["event"] == json!(id)).unwrap();
+        assert_eq!((&letter["reason"], &letter["status"]), (&json!("refused"), &json!(400)));
+        assert_eq!(letter["attempts"], 2);
+        assert!(letter["detail"].as_str().unwrap().starts_with(code), "{letter}");
+    }
+}
+
+#[tokio::test]
+async fn a_throttled_or_failing_bus_is_left_alone_for_a_while_and_loses_nothing() {
+    let (domain, stub, bus, _role) = Domain::subscribed(json!({ "giveUpAfterRefusals": 1 })).await;
+    stub.fail("PutEvents", [AwsFault::throttled(), AwsFault::unavailable(), AwsFault::RequestLost]);
+
+    let id = domain.orders([1]).await.remove(0);
+
+    let arrived = bus.wait_for(2).await.remove(1);
+    assert_eq!(arrived.detail["id"], json!(id));
+    let attempts = domain.attempts(4).await;
+    let shown: Vec<_> =
+        attempts.iter().rev().map(|one| (&one["status"], &one["verdict"])).collect();
+    let (retry, delivered) = (json!("retry"), json!("delivered"));
+    let expected = [
+        (&json!(400), &retry),
+        (&json!(503), &retry),
+        (&Value::Null, &retry),
+        (&json!(200), &delivered),
+    ];
+    assert_eq!(shown, expected);
+    assert_eq!(attempts[3]["detail"], "ThrottlingException: Rate exceeded");
+    // The SDK has repeated nothing by itself.
+    assert_eq!(stub.calls_of("PutEvents").len(), 1 + 4);
+}
+
+#[tokio::test]
+async fn credentials_that_end_are_asked_for_anew_and_no_attempt_fails() {
+    let (domain, stub, bus, role) = Domain::subscribed(json!({})).await;
+    role.expire_sessions();
+
+    domain.orders([1]).await;
+
+    bus.wait_for(2).await;
+    let attempt = first_attempt(&domain).await;
+    assert_eq!((&attempt["verdict"], &attempt["number"]), (&json!("delivered"), &json!(1)));
+    assert_eq!(stub.calls_of("AssumeRole").len(), 2);
+}
+
+#[tokio::test]
+async fn credentials_that_are_refused_again_are_not_asked_for_a_third_time() {
+    let (domain, stub, bus, _role) = Domain::subscribed(json!({})).await;
+    stub.fail("PutEvents", [AwsFault::expired_token(), AwsFault::expired_token()]);
+
+    domain.orders([1]).await;
+
+    bus.wait_for(2).await;
+    let attempts = domain.attempts(2).await;
+    let first = &attempts[1];
+    assert_eq!((&first["status"], &first["verdict"]), (&json!(400), &json!("retry")));
+    assert!(first["detail"].as_str().unwrap().starts_with("ExpiredTokenException"), "{first}");
+    assert_eq!(stub.calls_of("AssumeRole").len(), 2);
+}
+
+#[tokio::test]
+async fn a_role_that_is_not_given_says_what_its_trust_policy_needs() {
+    let stub = AwsStub::start().await;
+    let bus = stub.bus(BUS);
+    let role = stub.role(ROLE).trusting(OWN).with_external_id("of somebody else");
+    let domain = Domain::start(stub.url()).await;
+
+    domain.subscribe(json!({})).await;
+
+    let reason = eventually("a reason", async || {
+        domain.get("/subscriptions/shop").await["reason"].as_str().map(str::to_owned)
+    })
+    .await;
+    assert!(reason.contains("sts:AssumeRole") && reason.contains(ROLE), "{reason}");
+    let id = domain.external_id("shop").await;
+    assert!(!reason.contains(&id) && !reason.contains("somebody"), "{reason}");
+    assert!(bus.entries().is_empty());
+
+    role.with_external_id(&id);
+    domain.call(reqwest::Method::POST, "/subscriptions/shop/verify", None).await;
+    let challenge = bus.wait_for(1).await.remove(0);
+    domain.answer_challenge(&challenge.detail).await;
+}
