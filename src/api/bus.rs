@@ -1,17 +1,18 @@
 //! `POST /`: the embedded bus over HTTP, where AWS SDKs expect it, and a word for SDKs that expect
 //! another kind of bus.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, post};
 use uuid::Uuid;
 
+use crate::api::body_budget::{BodyBudget, BodySender};
 use crate::api::event_body::{self, UnreadBody};
+use crate::api::peer::{self, Peer};
 use crate::source::aws::{
     Answered, AwsErrorKind, Bus, CBOR_MEDIA_TYPE, Call, RPC_V2_CBOR, speaks_cbor,
 };
@@ -25,8 +26,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 const SMITHY_PROTOCOL: HeaderName = HeaderName::from_static("smithy-protocol");
 
 /// Puts a bus behind `POST`, on whatever path.
-pub fn bus_route<S>(bus: Arc<Bus>) -> MethodRouter<S> {
-    post(call).with_state(bus)
+pub fn bus_route<S>(bus: Arc<Bus>, bodies: Arc<BodyBudget>) -> MethodRouter<S> {
+    post(call).with_state((bus, bodies))
 }
 
 /// Puts an answer behind `POST` where SDKs of custom event buses (EventBridgeV2) send their calls.
@@ -51,10 +52,12 @@ pub(super) fn cbor_bus_route<S>(bus: Arc<Bus>) -> MethodRouter<S> {
     ),
     security(("signature" = []))
 )]
-pub(super) async fn call(State(bus): State<Arc<Bus>>, request: Request) -> Response {
+pub(super) async fn call(
+    State((bus, bodies)): State<(Arc<Bus>, Arc<BodyBudget>)>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    let peer = peer.map(|ConnectInfo(address)| address.ip());
+    let peer = peer::address(&parts.extensions);
     let stranger = bus.refuse_stranger(&parts.headers, peer);
     if speaks_cbor(&parts.headers) {
         return refuse_cbor(&bus, (&parts.headers, body), stranger.is_some()).await;
@@ -62,10 +65,14 @@ pub(super) async fn call(State(bus): State<Arc<Bus>>, request: Request) -> Respo
     if let Some(refused) = stranger {
         return answer(refused);
     }
-    let body = match event_body::read(&parts.headers, body, bus.max_body()).await {
+    let key = bus.named_key(&parts.headers).map(|key| BodySender::AccessKey(key.into()));
+    let share =
+        bodies.share_of(peer.map(|peer| BodySender::Peer(Peer::of(peer))).into_iter().chain(key));
+    let body = match event_body::read(&parts.headers, body, bus.max_body(), &share).await {
         Ok(body) => body,
         Err(UnreadBody::TooLong) => return event_body::closing(answer(bus.refuse_long_body())),
         Err(UnreadBody::Broken) => return answer(bus.refuse_broken_body()),
+        Err(UnreadBody::NoRoom) => return event_body::closing(answer(bus.refuse_crowded())),
     };
     let call = Call {
         method: parts.method.as_str(),
@@ -75,6 +82,7 @@ pub(super) async fn call(State(bus): State<Arc<Bus>>, request: Request) -> Respo
         headers: &parts.headers,
         body: &body,
         peer,
+        room: &share,
     };
     answer(bus.answer(call).await)
 }
@@ -97,8 +105,7 @@ pub(super) async fn call_of_other_protocol(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    let peer = peer.map(|ConnectInfo(address)| address.ip());
+    let peer = peer::address(&parts.extensions);
     let is_stranger = bus.refuse_stranger(&parts.headers, peer).is_some();
     refuse_cbor(&bus, (&parts.headers, body), is_stranger).await
 }

@@ -14,6 +14,9 @@ use crate::ambient::{HumanDuration, Size};
 pub struct Config {
     /// The largest request body.
     pub max_body: Size,
+    /// The memory that the bodies of all requests may take at once; a request beyond is answered 503.
+    /// Until its signature or key is verified, a peer or an access key may have an eighth of it.
+    pub body_memory: Size,
     /// How long a client may take to send the headers of a request.
     pub header_timeout: HumanDuration,
     /// How long an answer may take; after it the caller is told to try again.
@@ -21,8 +24,12 @@ pub struct Config {
     /// How long a client may leave an answer unread, or take less than 1,000 bytes a second of it;
     /// its connection is then closed.
     pub write_timeout: HumanDuration,
-    /// How many connections may be open at once.
+    /// How many connections may be open at once. While all are, the one that has waited longest with its
+    /// first request makes room for another.
     pub max_connections: usize,
+    /// How many connections one peer may have open: an IPv4 address, or the /64 of an IPv6 address.
+    /// Behind a proxy every client is the proxy, so there give it as many as `max-connections`.
+    pub max_connections_per_peer: usize,
     /// How many streams, polls and pages one caller may have open.
     pub caller_readers: usize,
     /// How many streams, polls and pages one subscription may have open.
@@ -34,15 +41,17 @@ pub struct Config {
 }
 
 impl Default for Config {
-    /// 2 MiB, 10 s, 30 s, 60 s, 4096 connections, 64 readers, 16 readers, 60,000 a
-    /// minute, 5 s.
+    /// 2 MiB, 256 MiB, 10 s, 30 s, 60 s, 4096 connections, 2048 of one peer, 64 readers, 16 readers,
+    /// 60,000 a minute, 5 s.
     fn default() -> Self {
         Self {
             max_body: Size(2 * 1024 * 1024),
+            body_memory: Size(256 * 1024 * 1024),
             header_timeout: HumanDuration(Duration::from_secs(10)),
             request_timeout: HumanDuration(Duration::from_secs(30)),
             write_timeout: HumanDuration(Duration::from_mins(1)),
             max_connections: 4096,
+            max_connections_per_peer: 2048,
             caller_readers: 64,
             subscription_readers: 16,
             caller_rate: const { NonZeroU32::new(60_000).unwrap() },

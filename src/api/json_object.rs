@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
+use crate::api::body_budget::BodyShare;
+use crate::api::event_body::{self, UnreadBody};
 use crate::api::{Code, Problem, Services};
 use crate::event::json;
 
@@ -71,7 +73,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<Services>> for JsonObject<T> {
         if !media_type.is_some_and(|value| is_json(value.as_bytes())) {
             return Err(Unread::MediaType);
         }
-        let body = whole(request, services).await?;
+        // Handlers look at the caller's key before the body.
+        let share = services.bodies.share();
+        let body = whole(request, services, &share).await?;
         read(&body).map(Self)
     }
 }
@@ -85,26 +89,37 @@ impl<T: DeserializeOwned> OptionalFromRequest<Arc<Services>> for JsonObject<T> {
         services: &Arc<Services>,
     ) -> Result<Option<Self>, Unread> {
         let (parts, body) = request.into_parts();
-        let body = whole(Request::from_parts(parts.clone(), body), services).await?;
+        let share = services.bodies.share();
+        let body = whole(Request::from_parts(parts.clone(), body), services, &share).await?;
         if body.is_empty() {
             return Ok(None);
         }
         let request = Request::from_parts(parts, Body::from(body));
+        // It is counted again there.
+        drop(share);
         <Self as FromRequest<_>>::from_request(request, services).await.map(Some)
     }
 }
 
-async fn whole(request: Request, services: &Arc<Services>) -> Result<Bytes, Unread> {
-    Bytes::from_request(request, services).await.map_err(|refusal| {
-        let code = Code::from_status(refusal.status());
-        let detail = match code {
-            Code::TooLarge => {
-                let most = services.config.max_body.bytes();
-                format!("the body is larger than {most} bytes (`api.max-body`)")
+async fn whole(
+    request: Request,
+    services: &Arc<Services>,
+    share: &BodyShare,
+) -> Result<Bytes, Unread> {
+    let (parts, body) = request.into_parts();
+    let most = services.config.max_body.bytes();
+    let body = event_body::read(&parts.headers, body, most, share).await;
+    body.map_err(|unread| {
+        Unread::Body(match unread {
+            UnreadBody::TooLong => {
+                let detail = format!("the body is larger than {most} bytes (`api.max-body`)");
+                Problem::new(Code::TooLarge, detail)
             }
-            _ => "the body did not come whole; send it again".to_owned(),
-        };
-        Unread::Body(Problem::new(code, detail))
+            UnreadBody::Broken => {
+                Problem::new(Code::BadRequest, "the body did not come whole; send it again")
+            }
+            UnreadBody::NoRoom => event_body::crowded(),
+        })
     })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::{Bytes, to_bytes};
+use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +14,10 @@ use url::form_urlencoded;
 use utoipa::ToSchema;
 
 use crate::ambient::Secret;
+use crate::api::body_budget::BodySender;
 use crate::api::credentials::{self, NamedKey, ShownCredential, ShownError};
+use crate::api::event_body::{self, UnreadBody};
+use crate::api::peer::Peer;
 use crate::api::{CallerError, Problem, Services, json_object};
 
 /// The most bytes of a request: a name, a key, and what senders add of their own.
@@ -124,7 +127,14 @@ pub async fn issue(
     request: Request,
 ) -> Result<Response, NoToken> {
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, MAX_BODY).await.map_err(|_| NoToken::TooLarge)?;
+    // Its sender is verified by what is in it.
+    let sender = Peer::among(&parts.extensions).map(BodySender::Peer);
+    let share = services.bodies.share_of(sender);
+    let body = event_body::read(&parts.headers, body, MAX_BODY, &share).await;
+    let body = body.map_err(|unread| match unread {
+        UnreadBody::NoRoom => NoToken::Failed(event_body::crowded()),
+        UnreadBody::TooLong | UnreadBody::Broken => NoToken::TooLarge,
+    })?;
     let asked = Asked::read(&parts.headers, &body)?;
     match asked.grant_type.as_ref().map(Secret::expose) {
         Some(GRANT) => {}

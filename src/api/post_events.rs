@@ -16,7 +16,7 @@ use crate::api::set_aside::{unparsed, unparsed_item};
 use crate::api::taking::{Accepted, take, unreadable};
 use crate::api::{Code, Problem, Scope, Services};
 use crate::source::intake::{self, Posting, UnreadableItem};
-use crate::source::{ResponseMode, Unparsed};
+use crate::source::{BodyRoom, ResponseMode, Unparsed};
 use crate::telemetry::{Metric, Metrics};
 
 /// What may stand behind the question mark.
@@ -70,13 +70,15 @@ pub async fn publish(
     let response_mode = response_mode(parameters.response_mode, request.headers());
     // What cannot be read is kept as it came, in whatever coding, where nobody waits for an answer.
     let is_kept = response_mode == ResponseMode::Asynchronous;
-    let received = event_body::receive(request, services.source.max_body, is_kept).await;
+    let share = services.bodies.share();
+    let received = event_body::receive(request, (services.source.max_body, &share), is_kept).await;
     let (headers, body) = match received {
         Ok(received) => received,
         Err(refused) => return Ok(refused),
     };
     let (headers, admit) = (&headers, &*services.admit);
-    match intake::read(headers, &body, &services.source, services.clock.now()) {
+    let within = (&services.source, &share as &dyn BodyRoom);
+    match intake::read_within(headers, &body, within, services.clock.now()) {
         Ok(posting) if parameters.is_dry_run => {
             Ok(try_all(&services, &caller, posting, response_mode).await)
         }

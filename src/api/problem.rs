@@ -181,6 +181,7 @@ impl Problem {
             }
             Unreadable::Json(json::Error::TooLong { .. })
             | Unreadable::Coding(CodingError::TooLong { .. }) => Code::TooLarge,
+            Unreadable::Coding(CodingError::NoRoom) => Code::Busy,
             _ => Code::InvalidEvent,
         };
         Self::new(code, error_chain(error).to_string())

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
@@ -13,6 +13,7 @@ use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
 use crate::ambient::Tasks;
+use crate::api::event_body::{self, UnreadBody};
 use crate::api::kept_answers::{Answer, Hash, KEPT, KEPT_BYTES, KeptAnswers};
 use crate::api::{Caller, Code, Problem, Services};
 
@@ -65,13 +66,22 @@ pub async fn once(
     let (mut parts, body) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, &repeats.services).await?;
     let limit = repeats.services.config.max_body;
-    let body = to_bytes(body, limit.bytes())
-        .await
-        .map_err(|_| Problem::new(Code::TooLarge, format!("the body is over {limit}")))?;
+    let share = repeats.services.bodies.share();
+    let body = event_body::read(&parts.headers, body, limit.bytes(), &share).await;
+    let body = body.map_err(|unread| match unread {
+        UnreadBody::NoRoom => event_body::crowded(),
+        UnreadBody::TooLong | UnreadBody::Broken => {
+            Problem::new(Code::TooLarge, format!("the body is over {limit}"))
+        }
+    })?;
     let name = name(&caller.key, parts.uri.path(), &key)?;
     let digest = Sha256::digest(&body).into();
     let request = Request::from_parts(parts, Body::from(body));
-    let handler = async move { next.run(request).await };
+    let handler = async move {
+        let response = next.run(request).await;
+        drop(share);
+        response
+    };
     repeats.answers.of(name, digest, handler.in_current_span()).await
 }
 

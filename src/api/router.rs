@@ -33,7 +33,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/schemas/{name}/{version}", get(schemas::old_schema))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/", bus_route(Arc::clone(&services.bus)))
+        .route("/", bus_route(Arc::clone(&services.bus), Arc::clone(&services.bodies)))
         .route(
             "/service/{service}/operation/{operation}",
             cbor_bus_route(Arc::clone(&services.bus)),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::ambient::{Clock, Entropy, Tasks};
-use crate::api::{AccessTokens, Callers, Config, Rates, Readers, Readiness};
+use crate::api::{AccessTokens, BodyBudget, Callers, Config, Rates, Readers, Readiness};
 use crate::contract::Catalog;
 use crate::deliver::{Handshakes, PullService, SubscriptionService};
 use crate::enrich::Publications;
@@ -39,6 +39,8 @@ pub struct Services {
     pub data_key: Arc<DataKey>,
     /// Tokens of callers that publish.
     pub access_tokens: AccessTokens,
+    /// Room for the bodies of requests.
+    pub bodies: Arc<BodyBudget>,
     /// Takes events to the log.
     pub admit: Arc<dyn Admit>,
     /// Limits of the ways in.

@@ -100,7 +100,8 @@ pub(super) async fn unreadable(
     response_mode: ResponseMode,
     admit: &dyn Admit,
 ) -> Result<Response, Problem> {
-    if response_mode == ResponseMode::Synchronous || problem.code() == Code::TooLarge {
+    let is_kept = !matches!(problem.code(), Code::TooLarge | Code::Busy);
+    if response_mode == ResponseMode::Synchronous || !is_kept {
         return Err(problem);
     }
     let unparsed = unparsed();

@@ -15,7 +15,13 @@ const PATCH_WRITES: Size = Size(256 * 1024);
 impl Config {
     /// Pairs of settings that contradict each other: the path of the one to change, and why.
     pub fn contradictions(&self) -> Vec<Mistake> {
-        let pairs = [self.of_events(), self.of_intake(), self.of_log(), self.of_concurrency()];
+        let pairs = [
+            self.of_events(),
+            self.of_intake(),
+            self.of_log(),
+            self.of_concurrency(),
+            self.of_bodies(),
+        ];
         pairs.into_iter().flatten().flatten().collect()
     }
 
@@ -85,6 +91,20 @@ impl Config {
                 ),
             ),
         ]
+    }
+
+    fn of_bodies(&self) -> [Option<Mistake>; 2] {
+        let (api, body) = (&self.api, self.source.max_body.max(self.api.max_body));
+        let too_large = pair(
+            &["api", "body-memory"],
+            api.body_memory.bytes() / 8 < body.bytes(),
+            format!(
+                "api.body-memory is {}, so a body of {body} (the larger max-body) is over the \
+                 eighth that its sender has until it is verified",
+                api.body_memory
+            ),
+        );
+        [too_large, None]
     }
 
     fn of_concurrency(&self) -> [Option<Mistake>; 2] {
@@ -173,6 +193,7 @@ mod tests {
             ("log:\n  disk-warn: 95\n", (2, 3), "log.disk-refuse"),
             ("replay:\n  parallel: 20\ndelivery: { maximum-parallel: 16 }\n", (2, 3), "maximum"),
             ("api:\n  caller-readers: 9\n  max-connections: 8\n", (2, 3), "max-connections"),
+            ("api:\n  body-memory: 60 MiB\n", (2, 3), "eighth"),
         ] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("gateway.yaml");

@@ -9,6 +9,9 @@ use url::Url;
 
 use crate::egress::{Egress, EgressRefusal, Scheme};
 
+/// How many fields the head of an answer may have. Its bytes are bounded by the client library, to 417,792.
+const MOST_FIELDS: usize = 4096;
+
 /// One client for https and one for plain http, because a resolver does not see for which of them
 /// it is asked.
 #[derive(Clone)]
@@ -36,6 +39,8 @@ impl GuardedClients {
             begin()
                 .no_proxy()
                 .redirect(reqwest::redirect::Policy::none())
+                .http1_max_headers(MOST_FIELDS)
+                .http1_allow_obsolete_multiline_headers_in_responses(true)
                 .dns_resolver(GuardedResolver { egress: Arc::clone(&judge), scheme })
         };
         Ok(Self {

@@ -106,7 +106,7 @@ impl Default for RetentionConfig {
             dead_letters: days(90),
             quarantine: days(90),
             dead_letters_per_consumer: Some(1_000_000),
-            receipts_per_consumer: None,
+            receipts_per_consumer: Some(1_000_000),
         }
     }
 }
@@ -147,8 +147,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn by_default_no_receipt_goes_before_its_age() {
-        assert_eq!(RetentionConfig::default().receipts_per_consumer, None);
+    fn by_default_receipts_are_bounded_by_number_and_age() {
+        assert_eq!(RetentionConfig::default().receipts_per_consumer, Some(1_000_000));
         assert_eq!(Config::default().receipts.0, Duration::from_hours(400 * 24));
     }
 }

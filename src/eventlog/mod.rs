@@ -6,8 +6,8 @@
 //! small documents: one store, one backup.
 //!
 //! A store is reached through seams, each with its own promises: [`Log`], [`DeliveryState`],
-//! [`Registry`], [`DeadLetters`], [`Quarantine`], [`Receipts`], [`Schemas`], [`Attempts`] and
-//! [`Leases`].
+//! [`Registry`], [`DeadLetters`], [`Quarantine`], [`Receipts`], [`Schemas`], [`SignatureStore`],
+//! [`Attempts`] and [`Leases`].
 //! [`SqliteLog`] keeps them all for one node, whose [`SoleOwner`] delivers; [`Tailed`] reads the
 //! newest entries of any log from memory. What a store knows at once of others' work may be stale,
 //! as the seams say; what an owner with an older [`FencingEpoch`] commits is refused. The tests in
@@ -38,6 +38,7 @@ mod record;
 mod registry;
 mod retention;
 mod schemas;
+mod signatures;
 mod sqlite;
 mod store;
 mod tail;
@@ -67,6 +68,7 @@ pub use record::{Record, RecordKey, Revision};
 pub use registry::Registry;
 pub use retention::{Extent, LowWatermark, Retention, Trimmed};
 pub use schemas::{ContractChoice, KeptContract, KeptSchema, NewSchema, Schemas, TextDigest};
+pub use signatures::{KeptSignature, SignatureStore};
 pub use sqlite::{
     CopyError, Displaced, HeldDirectory, LogOpenError, Pointer, Restoring, SqliteLog,
     SqliteRegistry, StoredEntry, StoredLog, accept_restored, back_up,

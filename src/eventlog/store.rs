@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::eventlog::{
     Attempts, DeadLetters, DeliveryState, Leases, Log, Quarantine, Receipts, Registry, Schemas,
-    SoleOwner, Tailed,
+    SignatureStore, SoleOwner, Tailed,
 };
 
 /// The seams of one store. Whoever uses one seam alone takes only that.
@@ -24,6 +24,8 @@ pub struct Store {
     pub receipts: Arc<dyn Receipts>,
     /// The schemas that events name, and their contracts.
     pub schemas: Arc<dyn Schemas>,
+    /// The signatures of producers that were seen lately.
+    pub signatures: Arc<dyn SignatureStore>,
     /// What was tried.
     pub attempts: Arc<dyn Attempts>,
     /// Who delivers.
@@ -41,6 +43,7 @@ impl Store {
             + Quarantine
             + Receipts
             + Schemas
+            + SignatureStore
             + Attempts
             + 'static,
     {
@@ -52,6 +55,7 @@ impl Store {
             quarantine: Arc::clone(engine) as _,
             receipts: Arc::clone(engine) as _,
             schemas: Arc::clone(engine) as _,
+            signatures: Arc::clone(engine) as _,
             attempts: Arc::clone(engine) as _,
             leases: Arc::new(SoleOwner),
         }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use crate::ambient::Clock;
-use crate::api::{AccessTokens, Callers, Rates, Readers, Readiness, Services};
+use crate::api::{AccessTokens, BodyBudget, Callers, Rates, Readers, Readiness, Services};
 #[cfg(feature = "aws")]
 use crate::aws::AwsClients;
 use crate::config::Config;
@@ -90,6 +90,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         callers,
         rates: Rates::new(config.api.caller_rate.get()),
         data_key: Arc::clone(&data_key),
+        bodies: BodyBudget::new(config.api.body_memory),
         config: config.api,
         source: config.source,
         issuer: config.issuer,

@@ -11,6 +11,7 @@ use crate::eventlog::{Store, UnreadQuota};
 use crate::gateway::Inbound;
 use crate::gateway::build_error::BuildError;
 use crate::gateway::keeping_schemas::keep_schemas;
+use crate::gateway::keeping_signatures::StoredSignatures;
 use crate::gateway::machine::Machine;
 use crate::gateway::unwanted::Unwanted;
 use crate::identify::Naming;
@@ -45,6 +46,8 @@ pub(super) async fn inward(
     let (source, keys) = (config.source.clone(), access_keys(config)?);
     let to = (Arc::clone(&admit), Arc::clone(metrics));
     let bus = Bus::new(source, keys, to, Arc::clone(clock), Arc::clone(entropy));
+    let (keeper, kept) = StoredSignatures::of(store, clock).await?;
+    let bus = bus.keeping_signatures(keeper, kept);
     Ok((admit, bus))
 }
 

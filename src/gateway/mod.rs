@@ -15,6 +15,7 @@ mod guarding_log;
 mod inbound;
 mod inward;
 mod keeping_schemas;
+mod keeping_signatures;
 mod lagging;
 mod lifecycle;
 mod log_checkpoint;

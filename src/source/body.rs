@@ -7,6 +7,11 @@ use flate2::bufread::MultiGzDecoder;
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
 
+use crate::source::BodyRoom;
+
+/// How much is decompressed at once.
+const STEP: usize = 16 * 1024;
+
 /// How a body was compressed on its way (RFC 9110, section 8.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentCoding {
@@ -31,6 +36,9 @@ pub enum CodingError {
         /// The longest body, in bytes.
         limit: usize,
     },
+    /// There is no room for what the body becomes.
+    #[error("too many bodies are being read; send the request again later")]
+    NoRoom,
 }
 
 impl ContentCoding {
@@ -55,12 +63,18 @@ impl ContentCoding {
     }
 
     /// Undoes the coding of a whole body. Decompression stops at `limit`, so a small body that would
-    /// become a huge one costs no more than the limit.
+    /// become a huge one costs no more than the limit, and where there is no `room` for more.
     ///
     /// # Errors
     ///
     /// The caller's turn: the body is not what its coding says, or becomes longer than `limit` bytes.
-    pub fn decode(self, body: &[u8], limit: usize) -> Result<Cow<'_, [u8]>, CodingError> {
+    /// Later: there is no room.
+    pub fn decode<'a>(
+        self,
+        body: &'a [u8],
+        limit: usize,
+        room: &dyn BodyRoom,
+    ) -> Result<Cow<'a, [u8]>, CodingError> {
         // A client that compresses all bodies may leave one without content as it is.
         if self == Self::Identity || body.is_empty() {
             return Ok(Cow::Borrowed(body));
@@ -68,8 +82,25 @@ impl ContentCoding {
         let bound = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
         let mut decoded = Vec::new();
         let mut decoder = MultiGzDecoder::new(body).take(bound);
-        decoder.read_to_end(&mut decoded).map_err(|_| CodingError::Damaged)?;
-        if decoded.len() > limit { Err(CodingError::TooLong { limit }) } else { Ok(decoded.into()) }
+        loop {
+            let (length, capacity) = (decoded.len(), decoded.capacity());
+            if capacity - length < STEP {
+                // Twice as much each time, as a vector grows, and counted before it is there.
+                let wanted = (capacity * 2).min(limit).max(length + STEP);
+                if !room.take(wanted - capacity) {
+                    return Err(CodingError::NoRoom);
+                }
+                decoded.reserve_exact(wanted - length);
+            }
+            let step = decoder.by_ref().take(STEP as u64).read_to_end(&mut decoded);
+            let step = step.map_err(|_| CodingError::Damaged)?;
+            if decoded.len() > limit {
+                return Err(CodingError::TooLong { limit });
+            }
+            if step == 0 {
+                return Ok(decoded.into());
+            }
+        }
     }
 }
 
@@ -139,8 +170,8 @@ mod tests {
     #[test]
     fn concatenated_members_are_one_body_and_what_follows_them_is_an_error() {
         let both = [gzip(b"{\"a\":"), gzip(b""), gzip(b"1}")].concat();
-        assert_eq!(&*ContentCoding::Gzip.decode(&both, 7).unwrap(), b"{\"a\":1}");
-        assert_eq!(&*ContentCoding::Gzip.decode(b"", 7).unwrap(), b"");
+        assert_eq!(&*ContentCoding::Gzip.decode(&both, 7, &()).unwrap(), b"{\"a\":1}");
+        assert_eq!(&*ContentCoding::Gzip.decode(b"", 7, &()).unwrap(), b"");
 
         let whole = gzip(b"{\"a\":1}");
         let mut wrong_sum = whole.clone();
@@ -155,7 +186,7 @@ mod tests {
             whole[..whole.len() - 1].to_vec(),
         ];
         for body in damaged {
-            let error = ContentCoding::Gzip.decode(&body, 100).unwrap_err();
+            let error = ContentCoding::Gzip.decode(&body, 100, &()).unwrap_err();
             assert!(matches!(error, CodingError::Damaged), "{error} {body:?}");
         }
     }
@@ -165,15 +196,36 @@ mod tests {
         let bomb = gzip(&vec![b' '; 50_000_000]);
         let limit = 1_000_000;
 
-        let error = ContentCoding::Gzip.decode(&bomb, limit).unwrap_err();
+        let error = ContentCoding::Gzip.decode(&bomb, limit, &()).unwrap_err();
         assert!(matches!(error, CodingError::TooLong { limit: 1_000_000 }), "{error}");
         // The end of the bomb, which is missing here, was never asked for.
-        let error = ContentCoding::Gzip.decode(&bomb[..bomb.len() / 2], limit).unwrap_err();
+        let error = ContentCoding::Gzip.decode(&bomb[..bomb.len() / 2], limit, &()).unwrap_err();
         assert!(matches!(error, CodingError::TooLong { .. }), "{error}");
 
         let fits = gzip(&vec![b' '; limit]);
-        assert_eq!(ContentCoding::Gzip.decode(&fits, limit).unwrap().len(), limit);
-        assert!(ContentCoding::Gzip.decode(&fits, limit - 1).is_err());
+        assert_eq!(ContentCoding::Gzip.decode(&fits, limit, &()).unwrap().len(), limit);
+        assert!(ContentCoding::Gzip.decode(&fits, limit - 1, &()).is_err());
+    }
+
+    /// Room for so many bytes.
+    struct Room(std::sync::atomic::AtomicUsize);
+
+    impl BodyRoom for Room {
+        fn take(&self, bytes: usize) -> bool {
+            use std::sync::atomic::Ordering::Relaxed;
+            self.0.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(bytes)).is_ok()
+        }
+
+        fn trust(&self) {}
+    }
+
+    #[test]
+    fn decompression_stops_where_there_is_no_room() {
+        let body = gzip(&vec![b' '; 1_000_000]);
+        let decode = |room: usize| ContentCoding::Gzip.decode(&body, 2_000_000, &Room(room.into()));
+
+        assert!(matches!(decode(900_000), Err(CodingError::NoRoom)));
+        assert_eq!(decode(2_000_000).unwrap().len(), 1_000_000);
     }
 
     #[test]
@@ -194,10 +246,10 @@ mod tests {
         #[test]
         fn any_body_survives_its_coding(body in proptest::collection::vec(any::<u8>(), 0..300)) {
             let compressed = gzip(&body);
-            let decoded = ContentCoding::Gzip.decode(&compressed, body.len()).unwrap();
+            let decoded = ContentCoding::Gzip.decode(&compressed, body.len(), &()).unwrap();
             prop_assert_eq!(&*decoded, &*body);
             if let Some(less) = body.len().checked_sub(1) {
-                prop_assert!(ContentCoding::Gzip.decode(&compressed, less).is_err());
+                prop_assert!(ContentCoding::Gzip.decode(&compressed, less, &()).is_err());
             }
         }
 
@@ -208,7 +260,7 @@ mod tests {
         ) {
             let body = [head, rest].concat();
             let _ = is_utf16(without_byte_order_mark(&body));
-            if let Ok(decoded) = ContentCoding::Gzip.decode(&body, 50) {
+            if let Ok(decoded) = ContentCoding::Gzip.decode(&body, 50, &()) {
                 prop_assert!(decoded.len() <= 50);
             }
         }

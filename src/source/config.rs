@@ -34,6 +34,10 @@ pub struct Config {
     pub access_keys: Vec<AccessKey>,
     /// How long the answer to a request is kept, to be given again when an SDK repeats the request.
     pub repeat_answers: HumanDuration,
+    /// How many signatures of `PutEvents` are remembered, each for as long as it is current, so that a
+    /// request which somebody recorded brings nothing new. One access key may have three quarters of
+    /// them; a request beyond is answered 503. Each takes about 150 bytes of memory.
+    pub remembered_signatures: usize,
     /// What an event that an EventBridge archive sends again (`replay-name`) is taken for: `repeat`,
     /// the event that came before, which is not delivered again; or `replay`, a new event.
     pub archive_replays: ArchiveReplays,
@@ -124,6 +128,8 @@ pub struct AccessKey {
     pub sources: Option<Vec<String>>,
 }
 
+/// The fewest signatures that may be remembered.
+const LEAST_SIGNATURES: usize = 1000;
 /// The most values of one event. Of two bytes each, those of a whole body would take a gigabyte.
 const MOST_VALUES: usize = 500_000;
 /// The deepest nesting of an event that is read at all.
@@ -140,6 +146,7 @@ impl Default for Config {
             signatures: Signatures::Required,
             access_keys: Vec::new(),
             repeat_answers: HumanDuration(Duration::from_mins(5)),
+            remembered_signatures: 1_000_000,
             archive_replays: ArchiveReplays::Repeat,
             max_body: Size(8 * 1024 * 1024),
             max_entries: Size(1024 * 1024),
@@ -168,6 +175,9 @@ impl Config {
         }
         if self.account.len() != 12 || !self.account.bytes().all(|b| b.is_ascii_digit()) {
             problems.push("`account` must be twelve digits, in quotes".into());
+        }
+        if self.remembered_signatures < LEAST_SIGNATURES {
+            problems.push(format!("`remembered-signatures` is {LEAST_SIGNATURES} at least"));
         }
         if self.unreadable.max_entries == 0 || self.unreadable.max_bytes.bytes() == 0 {
             problems.push("`unreadable` must let a producer have something; use at least 1".into());

@@ -17,6 +17,7 @@ mod admit;
 mod allowed_sources;
 pub mod aws;
 mod body;
+mod body_room;
 mod config;
 pub mod intake;
 mod lines;
@@ -29,6 +30,7 @@ mod unparsed;
 
 pub use admit::{Admit, AdmitRefusal, Admitted, ResponseMode};
 pub use body::{CodingError, ContentCoding};
+pub use body_room::BodyRoom;
 pub use config::{
     AccessKey, ArchiveReplays, Config, OnViolation, Signatures, UnknownBus, UnreadableQuota,
 };

@@ -251,6 +251,16 @@ fn whole() -> Vec<Case> {
             yes(204),
         ),
         (
+            "over a hundred fields",
+            Lie::text(&format!("HTTP/1.1 204 No Content\r\n{}\r\n", "x-more: x\r\n".repeat(300))),
+            yes(204),
+        ),
+        (
+            "a folded field",
+            Lie::text("HTTP/1.1 204 No Content\r\nx-more: a\r\n and more\r\n\r\n"),
+            yes(204),
+        ),
+        (
             "two answers, of which the second would close the subscription",
             Lie::text(
                 "HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n",

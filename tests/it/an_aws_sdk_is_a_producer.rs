@@ -17,8 +17,10 @@ use axum::Router;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use sealway::ambient::{Clock as _, Secret, SecretReference, SystemClock, SystemEntropy, Tasks};
-use sealway::api::{bus_route, serve};
+use sealway::ambient::{
+    Clock as _, Secret, SecretReference, Size, SystemClock, SystemEntropy, Tasks,
+};
+use sealway::api::{BodyBudget, bus_route, serve};
 use sealway::event::{EventId, Fault};
 use sealway::source::aws::{AccessKeys, Bus};
 use sealway::source::{
@@ -83,7 +85,8 @@ impl Server {
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
         let inward = (admit, Arc::new(Metrics::new()));
         let bus = Bus::new(Config::default(), keys, inward, clock, entropy);
-        let router = Router::new().route("/", bus_route(Arc::new(bus)));
+        let router =
+            Router::new().route("/", bus_route(Arc::new(bus), BodyBudget::new(Size(64 << 20))));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let tasks = Tasks::new();

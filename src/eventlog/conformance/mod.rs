@@ -12,6 +12,7 @@ mod quarantine;
 mod receipts;
 mod registry;
 mod schemas;
+mod signatures;
 mod surviving;
 mod upgrading;
 

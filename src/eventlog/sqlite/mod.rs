@@ -37,6 +37,8 @@ mod rows;
 mod schema_seam;
 mod schemas;
 mod seams;
+mod signature_seam;
+mod signatures;
 mod space;
 mod stored;
 mod times;

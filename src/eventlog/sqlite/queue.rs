@@ -10,16 +10,16 @@ use tokio::time::Instant;
 
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
-    Appended, Changes, CommitError, DeadLetterId, DeliveryKey, Draft, KeptBytes, LogError,
-    NewQuarantined, NewSchema, Position, QuarantineId, RecordKey, Retention, Retry, Revision,
-    Trimmed, UnreadBytes, UnreadQuota,
+    Appended, Changes, CommitError, DeadLetterId, DeliveryKey, Draft, KeptBytes, KeptSignature,
+    LogError, NewQuarantined, NewSchema, Position, QuarantineId, RecordKey, Retention, Retry,
+    Revision, Trimmed, UnreadBytes, UnreadQuota,
 };
 
 /// A group is closed at so many bytes or requests, whichever is met first.
 const GROUP_BYTES: usize = 1024 * 1024;
 const GROUP_REQUESTS: usize = 512;
 
-/// How long changes of the delivery state may wait for an append to ride with.
+/// How long changes of the delivery state, and signatures, may wait for an append to ride with.
 const RIDE: Duration = Duration::from_millis(20);
 
 /// Where an answer goes; nobody may be there any more.
@@ -45,6 +45,7 @@ pub(super) enum WriteRequest {
     Remove(RecordKey, Revision, Reply<()>),
     KeepSchemas(Vec<NewSchema>, Reply<()>),
     KeepOldSchemas(Vec<NewSchema>, Reply<()>),
+    KeepSignature(KeptSignature, Timestamp, Reply<()>),
 }
 
 impl WriteRequest {
@@ -60,7 +61,18 @@ impl WriteRequest {
 
     /// Whether it needs room on the disk for what comes from outside.
     pub(super) const fn grows(&self) -> bool {
-        matches!(self, Self::Append(..) | Self::Quarantine(..) | Self::QuarantineBytes(..))
+        matches!(
+            self,
+            Self::Append(..)
+                | Self::Quarantine(..)
+                | Self::QuarantineBytes(..)
+                | Self::KeepSignature(..)
+        )
+    }
+
+    /// Whether it waits for an append that follows it, to be written with it and before it.
+    const fn rides(&self) -> bool {
+        matches!(self, Self::Commit(..) | Self::KeepSignature(..))
     }
 
     /// Answers with an error.
@@ -85,7 +97,8 @@ impl WriteRequest {
             }
             Self::Remove(_, _, reply)
             | Self::KeepSchemas(_, reply)
-            | Self::KeepOldSchemas(_, reply) => reply.send(Err(error)).err().map(drop),
+            | Self::KeepOldSchemas(_, reply)
+            | Self::KeepSignature(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::Trim(_, reply) => reply.send(Err(error)).err().map(drop),
             Self::Put(_, _, _, reply) => reply.send(Err(error)).err().map(drop),
         };
@@ -103,7 +116,7 @@ enum Door {
 struct Waiting {
     door: Door,
     requests: VecDeque<(WriteRequest, usize)>,
-    /// State changes, which start no group of their own at once.
+    /// State changes and signatures, which start no group of their own at once.
     riders: Vec<WriteRequest>,
     /// Since when the first of them waits.
     riding: Option<Instant>,
@@ -178,7 +191,7 @@ impl Queue {
             return Err(LogError::Busy { waiting: waiting.bytes, limit: self.limit });
         }
         waiting.bytes += bytes;
-        if matches!(request, WriteRequest::Commit(..)) {
+        if request.rides() {
             waiting.riders.push(request);
             waiting.riding.get_or_insert_with(Instant::now);
         } else {

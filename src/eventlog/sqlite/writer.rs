@@ -21,6 +21,7 @@ use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::trim::{Trimming, usage};
 use crate::eventlog::sqlite::{
     attempts, changes, letters, quarantine, receipts, records, schemas, sequence_checkpoints,
+    signatures,
 };
 use crate::eventlog::{CommitError, LogError, LowWatermark, Position, Tail};
 use crate::telemetry::{Gauge, Histogram, Metric, Metrics};
@@ -334,6 +335,9 @@ fn execute(
         }
         WriteRequest::KeepOldSchemas(old, reply) => {
             keep(answers, reply, schemas::keep_old(connection, &old, appending.now).map(Ok))
+        }
+        WriteRequest::KeepSignature(seen, oldest, reply) => {
+            keep(answers, reply, signatures::keep(connection, &seen, oldest).map(Ok))
         }
         WriteRequest::Put(key, expected, body, reply) => {
             let written = records::put(connection, &key, expected, &body, appending.now);

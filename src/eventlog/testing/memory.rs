@@ -13,9 +13,9 @@ use crate::eventlog::page::Filling;
 use crate::eventlog::testing::memory_schemas::HeldSchemas;
 use crate::eventlog::{
     Appended, Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DiskLevel, Draft,
-    Entry, Extent, KeptReceipt, Log, LogError, LogLimits, LowWatermark, Observed, Origin, Page,
-    Position, QuarantineId, Quarantined, ReceiptId, Record, RecordKey, Retention, Retry, Revision,
-    SequenceCheckpoint, Trimmed,
+    Entry, Extent, KeptReceipt, KeptSignature, Log, LogError, LogLimits, LowWatermark, Observed,
+    Origin, Page, Position, QuarantineId, Quarantined, ReceiptId, Record, RecordKey, Retention,
+    Retry, Revision, SequenceCheckpoint, Trimmed,
 };
 
 /// A log in memory: every promise but durability.
@@ -52,6 +52,7 @@ pub(super) struct Held {
     pub(super) records: BTreeMap<RecordKey, Record>,
     pub(super) last_revision: Revision,
     pub(super) schemas: HeldSchemas,
+    pub(super) signatures: Vec<KeptSignature>,
 }
 
 impl MemoryLog {
@@ -80,6 +81,7 @@ impl MemoryLog {
             records: BTreeMap::new(),
             last_revision: Revision(0),
             schemas: HeldSchemas::default(),
+            signatures: Vec::new(),
         };
         let head = watch::Sender::new(Position::START);
         Arc::new(Self { limits, clock, entropy, head, held: Mutex::new(held) })

@@ -4,6 +4,7 @@ mod memory;
 mod memory_quarantine;
 mod memory_schemas;
 mod memory_seams;
+mod memory_signatures;
 mod memory_trim;
 mod remote;
 

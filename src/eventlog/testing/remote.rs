@@ -13,11 +13,11 @@ use crate::eventlog::testing::MemoryLog;
 use crate::eventlog::{
     Appended, Attempt, Attempts, Changes, CommitError, ContractChoice, DeadLetter, DeadLetterCount,
     DeadLetterId, DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, DiskLevel, Draft,
-    Entry, Extent, FencingEpoch, KeptBytes, KeptContract, KeptReceipt, KeptSchema, Leases, Log,
-    LogError, LowWatermark, NewQuarantined, NewSchema, Observed, Page, Position, Quarantine,
-    QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, ReceiptId, Receipts, Record,
-    RecordKey, Registry, Retention, Retry, Revision, SavedDeliveries, Schemas, SequenceCheckpoint,
-    Store, Trimmed, UnreadBytes, UnreadQuota,
+    Entry, Extent, FencingEpoch, KeptBytes, KeptContract, KeptReceipt, KeptSchema, KeptSignature,
+    Leases, Log, LogError, LowWatermark, NewQuarantined, NewSchema, Observed, Page, Position,
+    Quarantine, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, ReceiptId, Receipts,
+    Record, RecordKey, Registry, Retention, Retry, Revision, SavedDeliveries, Schemas,
+    SequenceCheckpoint, SignatureStore, Store, Trimmed, UnreadBytes, UnreadQuota,
 };
 
 /// One node's view of a store that others share.
@@ -213,6 +213,14 @@ seam! {
         schema_named(dataschema: &str) -> Result<Option<KeptSchema>, LogError>;
         kept_contract(path: &str, choice: &ContractChoice)
             -> Result<Option<KeptContract>, LogError>;
+    }
+}
+
+seam! {
+    SignatureStore {}
+    far {
+        keep_signature(seen: KeptSignature, oldest: Timestamp) -> Result<(), LogError>;
+        kept_signatures(since: Timestamp) -> Result<Vec<KeptSignature>, LogError>;
     }
 }
 

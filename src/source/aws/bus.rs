@@ -8,29 +8,27 @@ use http::HeaderMap;
 use uuid::Uuid;
 
 use crate::ambient::{Clock, Entropy};
-use crate::event::{Fault, Timestamp};
+use crate::event::Timestamp;
 use crate::source::aws::answer::{EntryResult, put_events_json};
 use crate::source::aws::cbor::CLASSIC_ONLY;
 use crate::source::aws::entries::{self, Checked, PutEntry};
+use crate::source::aws::entry_outcome::{EntryOutcome, entry_result, refuse_whole, whole};
 use crate::source::aws::operations::{self, Buses};
 use crate::source::aws::repeats::{Answers, Invocation};
+use crate::source::aws::seen_signatures::{KeepSignatures, SeenSignature, SeenSignatures};
+use crate::source::aws::signature::Signed;
 use crate::source::aws::{AccessKeys, Answered, AwsErrorKind, Call, Identity, Refused, signature};
 use crate::source::body::without_byte_order_mark;
 use crate::source::trace::trace_of;
 use crate::source::{
-    Admit, AdmitRefusal, CodingError, Config, ContentCoding, OnViolation, Received, ResponseMode,
-    Signatures, Unparsed,
+    Admit, CodingError, Config, ContentCoding, OnViolation, Received, ResponseMode, Signatures,
+    Unparsed,
 };
 use crate::telemetry::{Metric, Metrics};
 
 const TARGET_PREFIX: &str = "AWSEvents.";
-/// How many violations an error text lists.
-const LISTED_VIOLATIONS: usize = 10;
 /// The label of a producer whose access key is not ours; no access key has such an id.
 const UNKNOWN_KEY: &str = "(unsigned)";
-/// The code of what its producer has no more room for in quarantine, which sending again does not
-/// change.
-const QUARANTINE_FULL: &str = "quarantine-full";
 
 /// How far an entry has come.
 enum Place {
@@ -42,15 +40,13 @@ enum Place {
     SetAside,
 }
 
-/// What became of something that was offered.
-type EntryOutcome = Result<(), AdmitRefusal>;
-
 /// The embedded bus.
 pub struct Bus {
     config: Config,
     buses: Buses,
     keys: AccessKeys,
     answers: Answers,
+    seen: SeenSignatures,
     admit: Arc<dyn Admit>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
@@ -68,7 +64,19 @@ impl Bus {
     ) -> Self {
         let buses = Buses::new(&config);
         let answers = Answers::new(config.repeat_answers.0);
-        Self { config, buses, keys, answers, admit, metrics, clock, entropy }
+        let seen = SeenSignatures::new(config.remembered_signatures);
+        Self { config, buses, keys, answers, seen, admit, metrics, clock, entropy }
+    }
+
+    /// Remembers the signatures that were kept, and keeps those that come; without it a start forgets
+    /// them.
+    #[must_use]
+    pub fn keeping_signatures(
+        self,
+        keeper: Arc<dyn KeepSignatures>,
+        kept: impl IntoIterator<Item = SeenSignature>,
+    ) -> Self {
+        Self { seen: self.seen.kept_by(keeper, kept), ..self }
     }
 
     /// The longest body that a call may have, in bytes.
@@ -94,6 +102,13 @@ impl Bus {
         Answered { request_id: self.random_id(), outcome: Err(refused) }
     }
 
+    /// Refuses a call for whose body there is no room.
+    pub fn refuse_crowded(&self) -> Answered {
+        let message = "Too many request bodies are being read; repeat the request later.";
+        let refused = Refused::new(AwsErrorKind::ServiceUnavailable, message);
+        Answered { request_id: self.random_id(), outcome: Err(refused) }
+    }
+
     /// Refuses a call whose body broke off.
     pub fn refuse_broken_body(&self) -> Answered {
         let message = "The request body did not come to its end.";
@@ -108,13 +123,14 @@ impl Bus {
     }
 
     async fn operate(&self, call: Call<'_>) -> Result<String, Refused> {
-        let identity = self.identify(&call)?;
+        let (identity, signed) = self.identify(&call)?;
+        call.room.trust();
         // The signature is over the bytes that were sent, so they are decoded after it.
         let body = self.decode(&call)?;
         let call = Call { body: without_byte_order_mark(&body), ..call };
         let target = call.headers.get("x-amz-target").and_then(|target| target.to_str().ok());
         match target.and_then(|target| target.strip_prefix(TARGET_PREFIX)) {
-            Some("PutEvents") => self.put_events(call, identity).await,
+            Some("PutEvents") => self.put_events(call, (identity, signed)).await,
             Some("DescribeEventBus") => operations::describe_event_bus(call.body, &self.buses),
             Some("ListEventBuses") => operations::list_event_buses(call.body, &self.buses),
             Some("TestEventPattern") => {
@@ -126,6 +142,11 @@ impl Bus {
                  .ListEventBuses in X-Amz-Target, and no other operation.",
             )),
         }
+    }
+
+    /// The access key id that a request names, if it is one of ours; nothing of it is verified yet.
+    pub fn named_key<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
+        Some(signature::claimed_access_key(headers)).filter(|key| self.keys.knows(key))
     }
 
     /// Refuses a call whose headers or peer show already that it is a stranger's, before its body is
@@ -141,22 +162,26 @@ impl Bus {
 
     fn decode<'a>(&self, call: &Call<'a>) -> Result<Cow<'a, [u8]>, Refused> {
         let coding = ContentCoding::of(call.headers);
-        coding.and_then(|coding| coding.decode(call.body, self.max_body())).map_err(|error| {
-            let kind = match error {
-                CodingError::Unsupported => AwsErrorKind::UnsupportedMediaType,
-                CodingError::Damaged => AwsErrorKind::Serialization,
-                CodingError::TooLong { .. } => AwsErrorKind::RequestEntityTooLarge,
-            };
-            Refused::new(kind, format!("Cannot read the request body: {error}."))
-        })
+        coding.and_then(|coding| coding.decode(call.body, self.max_body(), call.room)).map_err(
+            |error| {
+                let kind = match error {
+                    CodingError::Unsupported => AwsErrorKind::UnsupportedMediaType,
+                    CodingError::Damaged => AwsErrorKind::Serialization,
+                    CodingError::TooLong { .. } => AwsErrorKind::RequestEntityTooLarge,
+                    CodingError::NoRoom => AwsErrorKind::ServiceUnavailable,
+                };
+                Refused::new(kind, format!("Cannot read the request body: {error}."))
+            },
+        )
     }
 
-    fn identify(&self, call: &Call<'_>) -> Result<Identity, Refused> {
+    fn identify(&self, call: &Call<'_>) -> Result<(Identity, Option<Signed>), Refused> {
         if self.config.signatures == Signatures::Required {
-            return signature::verify(call, &self.keys, self.clock.now());
+            let verified = signature::verify(call, &self.keys, self.clock.now());
+            return verified.map(|(identity, signed)| (identity, Some(signed)));
         }
         self.trust(call.headers, call.peer)?;
-        Ok(Identity::unsigned(signature::claimed_access_key(call.headers)))
+        Ok((Identity::unsigned(signature::claimed_access_key(call.headers)), None))
     }
 
     /// Lets a neighbor publish unsigned, where the settings say so.
@@ -174,29 +199,50 @@ impl Bus {
         Ok(())
     }
 
-    async fn put_events(&self, call: Call<'_>, identity: Identity) -> Result<String, Refused> {
-        let invocation = call
+    async fn put_events(
+        &self,
+        call: Call<'_>,
+        (identity, signed): (Identity, Option<Signed>),
+    ) -> Result<String, Refused> {
+        let named = call
             .headers
             .get("amz-sdk-invocation-id")
             .and_then(|id| id.to_str().ok())
             .filter(|id| !id.is_empty())
             .map(|id| Invocation::new(&identity.access_key, id, call.body));
+        let recognized = signed.map(|signed| {
+            self.seen.recognize(signed, (&identity.access_key, named), self.clock.now())
+        });
+        let recognized = recognized.transpose()?;
+        let invocation = recognized.as_ref().map(|found| found.invocation).or(named);
         let put = async {
-            let put = self.put_once(call, &identity, invocation).await;
+            let put = self.put_once(call, &identity, (invocation, named.is_some())).await;
             self.count_refusals(&put, &identity);
             put.map(|results| put_events_json(&results))
         };
-        match invocation {
-            Some(invocation) => self.answers.first(invocation, put).await,
-            None => put.await,
-        }
+        let keep = async {
+            match &recognized {
+                Some(recognized) => self.seen.keep(recognized).await,
+                None => Ok(()),
+            }
+        };
+        let put = async {
+            match invocation {
+                Some(invocation) => self.answers.first(invocation, put).await,
+                None => put.await,
+            }
+        };
+        // In this order, so that the signature is written with the events or before them.
+        let (kept, answer) = futures_util::future::join(keep, put).await;
+        kept.map_err(|refusal| whole(&refusal))?;
+        answer
     }
 
     async fn put_once(
         &self,
         call: Call<'_>,
         identity: &Identity,
-        invocation: Option<Invocation>,
+        (invocation, is_named): (Option<Invocation>, bool),
     ) -> Result<Vec<EntryResult>, Refused> {
         let checked = entries::read(call.body, identity, &self.buses, &self.config)?;
         let keeps_unreadable = self.keeps_unreadable(identity);
@@ -220,7 +266,7 @@ impl Bus {
             };
             places.push((place, event_id));
         }
-        let (offered, aside) = self.store(batch, aside, invocation.is_some()).await?;
+        let (offered, aside) = self.store(batch, aside, is_named).await?;
         let (mut offered, mut aside) = (offered.into_iter(), aside.into_iter());
         let settle = |(place, event_id)| match place {
             Place::Settled(result) => result,
@@ -328,61 +374,6 @@ impl Bus {
         self.entropy.fill(&mut bytes);
         uuid::Builder::from_random_bytes(bytes).into_uuid()
     }
-}
-
-/// Refuses the whole request if an entry failed for a reason that is not its own, since SDKs repeat
-/// whole requests and never single entries. A quarantine that is full is its producer's own.
-///
-/// Once something was stored, that is only harmless where the repeat is recognised.
-fn refuse_whole<'a>(
-    outcomes: impl Iterator<Item = &'a EntryOutcome> + Clone,
-    repeatable: bool,
-) -> Result<(), Refused> {
-    if !repeatable && outcomes.clone().any(Result::is_ok) {
-        return Ok(());
-    }
-    let mut faults = outcomes.filter_map(|outcome| outcome.as_ref().err());
-    let is_own =
-        |refusal: &AdmitRefusal| refusal.fault == Fault::Caller || refusal.code == QUARANTINE_FULL;
-    match faults.find(|refusal| !is_own(refusal)) {
-        None => Ok(()),
-        Some(refusal) if refusal.fault == Fault::Later => {
-            Err(Refused::new(AwsErrorKind::ServiceUnavailable, refusal.message.clone()))
-        }
-        Some(_) => Err(Refused::new(AwsErrorKind::InternalFailure, INTERNAL)),
-    }
-}
-
-const INTERNAL: &str = "The gateway failed to store the event; its own log says why.";
-
-fn entry_result(outcome: Option<EntryOutcome>, event_id: Uuid) -> EntryResult {
-    let refusal = match outcome {
-        Some(Ok(())) => return EntryResult::Taken { event_id },
-        Some(Err(refusal)) => refusal,
-        // An `Admit` that answers for fewer events than it was given has promised nothing for them.
-        None => return EntryResult::failed("InternalFailure", INTERNAL),
-    };
-    match refusal.fault {
-        Fault::Ours => EntryResult::failed("InternalFailure", INTERNAL),
-        Fault::Later => EntryResult::failed("ThrottlingException", refusal.message),
-        Fault::Caller if refusal.violations.is_empty() => EntryResult::failed(
-            "InvalidArgument",
-            format!("{} ({})", refusal.message, refusal.code),
-        ),
-        Fault::Caller => EntryResult::failed("ContractViolation", violations_text(&refusal)),
-    }
-}
-
-fn violations_text(refusal: &AdmitRefusal) -> String {
-    let mut lines = vec![refusal.message.clone()];
-    lines.extend(refusal.violations.iter().take(LISTED_VIOLATIONS).map(|violation| {
-        format!("at '{}': {} ({})", violation.pointer, violation.message, violation.code)
-    }));
-    let more = refusal.violations.len().saturating_sub(LISTED_VIOLATIONS);
-    if more > 0 {
-        lines.push(format!("and {more} more"));
-    }
-    lines.join("; ")
 }
 
 #[cfg(test)]

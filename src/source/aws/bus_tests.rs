@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::ambient::{ManualClock, Secret, SecretReference, SeededEntropy};
-use crate::event::{EventId, Timestamp, Violation};
-use crate::source::{AccessKey, Admitted, Signatures, Unparsed};
+use crate::event::{EventId, Fault, Timestamp, Violation};
+use crate::source::{AccessKey, AdmitRefusal, Admitted, Signatures, Unparsed};
 
 /// Takes everything but what is on its list of answers, and remembers what it was given.
 #[derive(Default)]
@@ -113,6 +113,7 @@ impl House {
             headers: &headers,
             body: body.as_bytes(),
             peer: self.peer,
+            room: &(),
         };
         let answered = self.bus.answer(call).await;
         answered.outcome.map(|json| serde_json::from_str(&json).unwrap())

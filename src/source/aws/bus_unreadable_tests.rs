@@ -34,8 +34,10 @@ async fn put_as(
         headers: &headers,
         body: body.as_bytes(),
         peer: None,
+        room: &(),
     };
     let invocation = invocation.map(|id| Invocation::new(key, id, body.as_bytes()));
+    let invocation = (invocation, invocation.is_some());
     house.bus.put_once(call, &Identity::unsigned(key), invocation).await
 }
 

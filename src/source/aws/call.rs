@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use http::HeaderMap;
 
+use crate::source::BodyRoom;
+
 /// One HTTP request, as the embedded bus needs to see it: unchanged, because it is signed.
 #[derive(Clone, Copy)]
 pub struct Call<'a> {
@@ -21,4 +23,6 @@ pub struct Call<'a> {
     pub body: &'a [u8],
     /// Who is at the other end of the connection.
     pub peer: Option<IpAddr>,
+    /// Where the body is counted.
+    pub room: &'a dyn BodyRoom,
 }

@@ -14,11 +14,13 @@ mod bus;
 mod call;
 mod cbor;
 mod entries;
+mod entry_outcome;
 mod entry_time;
 mod keys;
 mod offline;
 mod operations;
 mod repeats;
+mod seen_signatures;
 mod signature;
 mod unreadable;
 
@@ -28,3 +30,4 @@ pub use call::Call;
 pub use cbor::{CBOR_MEDIA_TYPE, RPC_V2_CBOR, speaks_cbor};
 pub use keys::{AccessKeys, Identity};
 pub use offline::read_offline;
+pub use seen_signatures::{KeepSignatures, SIGNATURES_KEPT_FOR, SeenSignature};

@@ -13,12 +13,13 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::source::aws::Refused;
+use crate::source::aws::signature::Signed;
 
 /// The most bytes of answers that are kept.
 const CAPACITY: u64 = 16 * 1024 * 1024;
 
 /// Names one invocation of an operation by one producer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Invocation([u8; 32]);
 
 impl Invocation {
@@ -30,6 +31,25 @@ impl Invocation {
             .chain_update(Sha256::digest(id))
             .chain_update(Sha256::digest(body));
         Self(hash.finalize().into())
+    }
+
+    /// Names the invocation of a client that sends no id, by what it signed.
+    pub(super) fn of_signature(access_key: &str, signed: Signed) -> Self {
+        let hash = Sha256::new_with_prefix("sealway invocation of a signature 1\n")
+            .chain_update(Sha256::digest(access_key))
+            .chain_update(signed.at.to_be_bytes())
+            .chain_update(signed.signature);
+        Self(hash.finalize().into())
+    }
+
+    /// Takes the bytes of a name.
+    pub(super) const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Gives the bytes of the name.
+    pub(super) const fn to_bytes(self) -> [u8; 32] {
+        self.0
     }
 
     /// The id of the event of one entry: a UUID of version 8, the same for every repeat.

@@ -1,8 +1,10 @@
 //! Verifies AWS Signature Version 4 on requests to the embedded bus.
 //!
 //! Equal signatures are legitimate: an SDK that repeats a request within the same second signs the
-//! same bytes. What stops a captured request from doing harm later is the five minutes of allowed
-//! skew and the deterministic event ids.
+//! same bytes. What a signature may bring that was seen before is decided in `seen_signatures`.
+//!
+//! Whoever knows an access key id can have a signature calculated, so what is hashed for it is bounded
+//! and hashed as it is read.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -20,7 +22,12 @@ use crate::source::aws::{AccessKeys, AwsErrorKind, Call, Identity, Refused};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const TERMINATOR: &str = "aws4_request";
-const ALLOWED_SKEW: Duration = Duration::from_mins(5);
+/// How far the moment of a signature may be from now.
+pub(super) const ALLOWED_SKEW: Duration = Duration::from_mins(5);
+/// The most headers that a signature may cover, of which SDKs sign ten, and the most bytes of their
+/// names and values.
+const MOST_SIGNED_HEADERS: usize = 64;
+const MOST_SIGNED_BYTES: usize = 16 * 1024;
 const BASIC_FORMAT: &[BorrowedFormatItem<'_>] =
     format_description!("[year][month][day]T[hour][minute][second]Z");
 
@@ -28,6 +35,15 @@ const MISMATCH: &str = "The request signature we calculated does not match the s
     provided. Check your AWS Secret Access Key and signing method. Consult the service \
     documentation for details.";
 const UNKNOWN_TOKEN: &str = "The security token included in the request is invalid.";
+
+/// A signature that was verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Signed {
+    /// The moment that it names, in seconds since the epoch.
+    pub(super) at: u64,
+    /// The first half of the digest of its text.
+    pub(super) signature: [u8; 16],
+}
 
 /// Finds out who sent a request.
 ///
@@ -38,24 +54,25 @@ pub(super) fn verify(
     call: &Call<'_>,
     keys: &AccessKeys,
     now: Timestamp,
-) -> Result<Identity, Refused> {
+) -> Result<(Identity, Signed), Refused> {
     let (claim, signed_at) = presented(call.headers, now)?;
     let body_hash = hex(&Sha256::digest(call.body));
     check_declared_hash(call.headers, &body_hash)?;
 
-    let canonical = canonical_request(call, &claim, &body_hash)?;
+    let canonical = canonical_hash(call, &claim, &body_hash)?;
     let text = format!(
         "{ALGORITHM}\n{}\n{}/{}/{SERVICE}/{TERMINATOR}\n{}",
         claim.time,
         claim.date,
         claim.region,
-        hex(&Sha256::digest(canonical.as_bytes()))
+        hex(&canonical)
     );
     let (identity, expected) = keys
         .sign(claim.access_key, (claim.date, signed_at), claim.region, &text)
         .ok_or_else(|| Refused::new(AwsErrorKind::UnrecognizedClient, UNKNOWN_TOKEN))?;
     if bool::from(expected.as_bytes().ct_eq(claim.signature.as_bytes())) {
-        Ok(identity)
+        let signature = Sha256::digest(&expected).first_chunk().copied().unwrap_or_default();
+        Ok((identity, Signed { at: signed_at, signature }))
     } else {
         Err(invalid(MISMATCH))
     }
@@ -152,7 +169,7 @@ impl<'a> Claim<'a> {
         let (Some(time), true) = (time, missing.is_empty()) else {
             return Err(incomplete(missing.trim_end().to_owned()));
         };
-        let scope: Vec<&str> = credential.split('/').collect();
+        let scope: Vec<&str> = credential.splitn(6, '/').collect();
         let [access_key, date, region, service, terminator] = scope.as_slice() else {
             return Err(incomplete(
                 "Credential must have exactly 5 slash-delimited elements, e.g. \
@@ -217,9 +234,26 @@ fn check_time(claim: &Claim<'_>, now: Timestamp) -> Result<u64, Refused> {
         .map_err(|_| invalid("Signature expired: it is dated before 1970."))
 }
 
-/// What decides who asks for what must be signed; hints such as `amz-sdk-request` need not be.
+/// What decides who asks for what must be signed; hints such as `amz-sdk-request` need not be. What is
+/// signed is named once, in order, as every signer names it.
 fn check_signed_headers(claim: &Claim<'_>, headers: &HeaderMap) -> Result<(), Refused> {
-    let is_signed = |name: &str| claim.signed_headers.split(';').any(|signed| signed == name);
+    let names = claim.signed_headers.split(';');
+    if !names.clone().is_sorted_by(|one, next| one < next) {
+        return Err(invalid("'SignedHeaders' must be sorted, and name each header once."));
+    }
+    let bytes = |name: &str| {
+        let values = headers.get_all(name).iter().map(|value| value.len() + 1);
+        name.len() + values.sum::<usize>()
+    };
+    if names.clone().count() > MOST_SIGNED_HEADERS
+        || names.clone().map(bytes).sum::<usize>() > MOST_SIGNED_BYTES
+    {
+        return Err(invalid(format!(
+            "'SignedHeaders' may name {MOST_SIGNED_HEADERS} headers of {MOST_SIGNED_BYTES} bytes in \
+             all; sign fewer."
+        )));
+    }
+    let is_signed = |name: &str| names.clone().any(|signed| signed == name);
     if !is_signed("host") {
         return Err(invalid(
             "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.",
@@ -245,57 +279,70 @@ fn check_declared_hash(headers: &HeaderMap, actual: &str) -> Result<(), Refused>
     }
 }
 
-fn canonical_request(
+/// The SHA-256 of the canonical request, which is hashed as it is read.
+fn canonical_hash(
     call: &Call<'_>,
     claim: &Claim<'_>,
     body_hash: &str,
-) -> Result<String, Refused> {
-    let mut text = format!("{}\n{}\n{}\n", call.method, call.path, canonical_query(call.query));
+) -> Result<[u8; 32], Refused> {
+    let mut text = Sha256::new();
+    for part in [call.method, "\n", call.path, "\n"] {
+        text.update(part);
+    }
+    hash_query(&mut text, call.query);
+    text.update("\n");
     for name in claim.signed_headers.split(';') {
-        text.push_str(name);
-        text.push(':');
+        text.update(name);
+        text.update(":");
         let mut values = call.headers.get_all(name).iter().peekable();
         if values.peek().is_none() {
             // HTTP/2 carries the host as a pseudo header.
             let authority = call.authority.filter(|_| name == "host").ok_or_else(|| {
                 invalid("A header that 'SignedHeaders' names is not part of the request.")
             })?;
-            text.push_str(authority);
+            text.update(authority);
         }
         for (at, value) in values.enumerate() {
             let value = std::str::from_utf8(value.as_bytes()).map_err(|_| invalid(MISMATCH))?;
             if at > 0 {
-                text.push(',');
+                text.update(",");
             }
-            push_words(&mut text, value);
+            hash_words(&mut text, value);
         }
-        text.push('\n');
+        text.update("\n");
     }
-    let _ = write!(text, "\n{}\n{body_hash}", claim.signed_headers);
-    Ok(text)
+    for part in ["\n", claim.signed_headers, "\n", body_hash] {
+        text.update(part);
+    }
+    Ok(text.finalize().into())
 }
 
 /// Adds the words of a header's value with one space between them.
-fn push_words(text: &mut String, value: &str) {
+fn hash_words(text: &mut Sha256, value: &str) {
     for (at, word) in value.split([' ', '\t']).filter(|word| !word.is_empty()).enumerate() {
         if at > 0 {
-            text.push(' ');
+            text.update(" ");
         }
-        text.push_str(word);
+        text.update(word);
     }
 }
 
-/// Sorts the parameters; clients have percent-encoded them already.
-fn canonical_query(query: &str) -> String {
+/// Adds the parameters, sorted; clients have percent-encoded them already.
+fn hash_query(text: &mut Sha256, query: &str) {
     let mut parameters: Vec<(&str, &str)> = query
         .split('&')
         .filter(|parameter| !parameter.is_empty())
         .map(|parameter| parameter.split_once('=').unwrap_or((parameter, "")))
         .collect();
     parameters.sort_unstable();
-    let written: Vec<String> =
-        parameters.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
-    written.join("&")
+    for (at, (name, value)) in parameters.into_iter().enumerate() {
+        if at > 0 {
+            text.update("&");
+        }
+        for part in [name, "=", value] {
+            text.update(part);
+        }
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

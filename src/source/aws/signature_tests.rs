@@ -68,11 +68,20 @@ fn signed(secret: &str, region: &str, at: i64, extra: &[(&str, &str)]) -> Header
 }
 
 fn call<'a>(headers: &'a HeaderMap, body: &'a [u8]) -> Call<'a> {
-    Call { method: "POST", path: "/", query: "", authority: None, headers, body, peer: None }
+    Call {
+        method: "POST",
+        path: "/",
+        query: "",
+        authority: None,
+        headers,
+        body,
+        peer: None,
+        room: &(),
+    }
 }
 
 fn verify_headers(headers: &HeaderMap) -> Result<Identity, Refused> {
-    verify(&call(headers, BODY), &keys(), now())
+    verify(&call(headers, BODY), &keys(), now()).map(|(identity, _)| identity)
 }
 
 fn default_headers() -> HeaderMap {
@@ -171,6 +180,34 @@ fn every_way_of_being_unsigned_has_its_own_words() {
         with(&full(&unknown, "host;x-amz-date;x-amz-target")).0,
         AwsErrorKind::UnrecognizedClient
     );
+}
+
+#[test]
+fn repeated_unsorted_or_too_many_signed_headers_are_refused_before_the_body_is_read() {
+    let with = |signed: &str, value: &str| {
+        let mut headers = default_headers();
+        insert(&mut headers, "a", value);
+        let scope = "AKIAEXAMPLE/20261121/eu-west-1/events/aws4_request";
+        let authorization =
+            format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={signed}, Signature=ab");
+        insert(&mut headers, "authorization", &authorization);
+        check_headers(&headers, &keys(), now()).map_err(|refused| (refused.kind, refused.message))
+    };
+    let refused = |signed: &str, value: &str, words: &str| {
+        let (kind, message) = with(signed, value).unwrap_err();
+        assert_eq!(kind, AwsErrorKind::InvalidSignature, "{message}");
+        assert!(message.contains(words), "{message}");
+    };
+    let plain = "host;x-amz-date;x-amz-target";
+    let repeated = format!("{}{plain}", "a;".repeat(15_000));
+    refused(&repeated, &"b".repeat(30_000), "name each header once");
+    refused("host;x-amz-target;x-amz-date", "", "sorted");
+    let many = (0..62).map(|at| format!("a{at:02};")).collect::<Vec<_>>().concat();
+    refused(&format!("{many}{plain}"), "", "64 headers");
+    refused(&format!("a;{plain}"), &"b".repeat(17_000), "16384 bytes");
+
+    assert_eq!(with(&format!("a;{plain}"), &"b".repeat(15_000)), Ok(()));
+    assert_eq!(with(plain, &"b".repeat(30_000)), Ok(()), "what is not signed does not count");
 }
 
 #[test]

@@ -24,7 +24,7 @@ mod tree;
 mod unreadable;
 mod warnings;
 
-pub use posting::{Posting, UnreadableItem, read};
+pub use posting::{Posting, UnreadableItem, read, read_within};
 pub use told_id::told_id;
 pub(in crate::source) use tree::receive;
 pub use unreadable::Unreadable;

@@ -14,7 +14,7 @@ use crate::source::intake::batch::split;
 use crate::source::intake::warnings::Warnings;
 use crate::source::intake::{Unreadable, Warning, binary, envelope, structured};
 use crate::source::trace::trace_of;
-use crate::source::{Config, ContentCoding, Received};
+use crate::source::{BodyRoom, Config, ContentCoding, Received};
 
 /// The events of one request.
 #[derive(Debug)]
@@ -56,13 +56,27 @@ pub fn read(
     config: &Config,
     now: Timestamp,
 ) -> Result<Posting, Unreadable> {
+    read_within(headers, body, (config, &()), now)
+}
+
+/// Reads the events of a request whose content coding is undone where there is room for it.
+///
+/// # Errors
+///
+/// As for [`read`]. Later: there is no room.
+pub fn read_within(
+    headers: &HeaderMap,
+    body: &[u8],
+    (config, room): (&Config, &dyn BodyRoom),
+    now: Timestamp,
+) -> Result<Posting, Unreadable> {
     let limits = config.json_limits();
     if body.len() > limits.bytes {
         let (actual, limit) = (body.len(), limits.bytes);
         return Err(Unreadable::Json(json::Error::TooLong { actual, limit }));
     }
     let coding = ContentCoding::of(headers).map_err(Unreadable::Coding)?;
-    let body = coding.decode(body, limits.bytes).map_err(Unreadable::Coding)?;
+    let body = coding.decode(body, limits.bytes, room).map_err(Unreadable::Coding)?;
     let body = without_byte_order_mark(&body);
     let seen = Warnings::default();
     let posting = read_text(headers, body, config, &seen, now).map_err(|error| match error {

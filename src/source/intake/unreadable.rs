@@ -74,6 +74,9 @@ impl Unreadable {
 
 impl Blame for Unreadable {
     fn fault(&self) -> Fault {
-        Fault::Caller
+        match self {
+            Self::Coding(CodingError::NoRoom) => Fault::Later,
+            _ => Fault::Caller,
+        }
     }
 }
