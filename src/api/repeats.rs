@@ -174,6 +174,8 @@ mod tests {
     use axum::http::StatusCode;
     use tokio::sync::oneshot;
 
+    use axum::body::to_bytes;
+
     use super::*;
     use crate::ambient::{Clock, ManualClock, SeededEntropy};
     use crate::event::Timestamp;

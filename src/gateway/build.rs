@@ -8,8 +8,6 @@ use url::Url;
 
 use crate::ambient::Clock;
 use crate::api::{AccessTokens, BodyBudget, Callers, Rates, Readers, Readiness, Services};
-#[cfg(feature = "aws")]
-use crate::aws::AwsClients;
 use crate::config::Config;
 use crate::deliver::{
     Attempter, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch, Handshake,
@@ -19,13 +17,13 @@ use crate::deliver::{
 use crate::egress::{Egress, GuardedClients};
 use crate::eventlog::Store;
 use crate::gateway::Gateway;
+use crate::gateway::aws_edges::AwsEdges;
 use crate::gateway::build_error::BuildError;
 use crate::gateway::event_buses::EventBuses;
 use crate::gateway::guarding_log::{check_log_is_there, guard};
 use crate::gateway::inward::{contracts, inward, warn_of};
 use crate::gateway::machine::Machine;
 use crate::gateway::own_keys::take_up_keys;
-use crate::gateway::queues::queues;
 use crate::gateway::storing::{open_store, take_over};
 use crate::jobs::{JobService, JobServiceParts, Redrives, Replays};
 use crate::keys::{self, DataKey, KeyRing, PublicKeys, RemoteKeys, VerifyingKeys};
@@ -47,12 +45,8 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     // Events of what does not fit its message are refused one by one.
     warn_of("Publication", &catalog.analyse(&publications));
     let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
-    #[cfg(feature = "aws")]
-    let aws = Arc::new(AwsClients::new(config.aws.clone(), &egress));
-    let address = config.listen.to_string();
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(|source| BuildError::Listen { address, source })?;
+    let aws = AwsEdges::new(&config, &egress);
+    let listener = listen(&config).await?;
     let limits = config.log.limits();
     let of_machine = (Arc::clone(&clock), Arc::clone(&entropy), disk);
     check_log_is_there(&config)?;
@@ -61,16 +55,9 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let log_guard = guard(&config, (&store, &data_key), &entropy).await?;
     let contracts = (&publications, gate);
     let (admit, bus) = inward(&config, &machine, contracts, (&store, &metrics)).await?;
-    #[cfg(feature = "aws")]
-    let queues = queues(&config, &machine, &aws, (&admit, &metrics));
-    #[cfg(not(feature = "aws"))]
-    let queues = queues();
+    let queues = aws.queues(&config, &machine, (&admit, &metrics));
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
-    let event_buses = EventBuses::known(&config, (&store, &entropy)).await?;
-    #[cfg(feature = "aws")]
-    let event_buses = EventBuses::new(&config, event_buses, &aws, &tasks);
-    #[cfg(not(feature = "aws"))]
-    let event_buses = EventBuses::absent(event_buses);
+    let event_buses = aws.event_buses(&config, &machine, &store).await?;
     let (out, signals) = outward(
         (&config, &machine),
         (&egress, &ring, Arc::clone(&data_key)),
@@ -126,6 +113,12 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         signals,
         tasks,
     })
+}
+
+async fn listen(config: &Config) -> Result<TcpListener, BuildError> {
+    let address = config.listen.to_string();
+    let listener = TcpListener::bind(config.listen).await;
+    listener.map_err(|source| BuildError::Listen { address, source })
 }
 
 fn check(config: &Config) -> Result<(), BuildError> {

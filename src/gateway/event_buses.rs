@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use crate::ambient::Entropy;
 #[cfg(feature = "aws")]
 use crate::ambient::Tasks;
 #[cfg(feature = "aws")]
 use crate::aws::AwsClients;
+#[cfg(feature = "aws")]
 use crate::config::Config;
 #[cfg(not(feature = "aws"))]
 use crate::deliver::NoEventBuses;
 use crate::deliver::{Destination, EventBusPermissions, ExternalIds};
 #[cfg(feature = "aws")]
 use crate::deliver::{EventBusDestination, EventBusParts};
-use crate::eventlog::{LogError, Store};
 
 /// Event buses as sinks.
 pub(super) struct EventBuses {
@@ -25,20 +24,10 @@ pub(super) struct EventBuses {
     pub(super) destination: Arc<dyn Destination>,
 }
 
-/// What builds of every kind have.
+/// The operator's list and the external ids, which builds of every kind have.
 type Known = (Arc<EventBusPermissions>, Arc<ExternalIds>);
 
 impl EventBuses {
-    /// The operator's list, and the external ids that were made before.
-    pub(super) async fn known(
-        config: &Config,
-        (store, entropy): (&Store, &Arc<dyn Entropy>),
-    ) -> Result<Known, LogError> {
-        let ids = Arc::new(ExternalIds::new(Arc::clone(&store.registry), Arc::clone(entropy)));
-        ids.load().await?;
-        Ok((Arc::new(config.event_bus_permissions()), ids))
-    }
-
     /// Puts them together.
     #[cfg(feature = "aws")]
     pub(super) fn new(

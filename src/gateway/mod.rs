@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** no other room names this one, but for the command line.
 
+mod aws_edges;
 mod build;
 mod build_error;
 mod crossing;
@@ -21,7 +22,6 @@ mod lifecycle;
 mod log_checkpoint;
 mod machine;
 mod own_keys;
-mod queues;
 mod quotas;
 mod repeats;
 mod retention;
