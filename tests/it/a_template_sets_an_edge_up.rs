@@ -111,7 +111,9 @@ fn cfn_lint_finds_nothing_in_any_form() {
         files.push(settings.template(&["pull", "--queue", queue, "--gateway-principal", GATEWAY]));
     }
     for kind in ["api-key", "basic", "oauth"] {
-        files.push(settings.template(&["push", "--connection", kind, "--bus", "eda-demo"]));
+        let push = ["push", "--connection", kind, "--bus", "eda-demo"];
+        files.push(settings.template(&push));
+        files.push(settings.template(&[&push[..], &["--gateway-principal", GATEWAY]].concat()));
     }
     for consumer in ["ledger", "open", "plain"] {
         files.push(settings.template(&["receive", "--consumer", consumer]));

@@ -35,6 +35,10 @@ pub enum TemplateKind {
         /// The name of the bus that the team publishes on
         #[arg(long, value_name = "NAME", default_value = "default")]
         bus: String,
+        /// The role or user that the gateway runs as, which may read the rule's dead letters; a
+        /// parameter of the template if not given
+        #[arg(long, value_name = "ARN")]
+        gateway_principal: Option<GatewayPrincipal>,
     },
     /// Of a consumer's account: a bus that the gateway puts sealed events on
     Receive {
@@ -57,7 +61,9 @@ pub async fn run(kind: TemplateKind, context: &Context) -> CommandResult {
         TemplateKind::Pull { queue, gateway_principal } => {
             pull(queue.as_ref(), gateway_principal, &config)?.write()
         }
-        TemplateKind::Push { connection, bus } => push(connection, bus, &config)?.write(),
+        TemplateKind::Push { connection, bus, gateway_principal } => {
+            push(connection, bus, gateway_principal, &config)?.write()
+        }
         TemplateKind::Receive { consumer, bus, gateway_principal } => {
             let permission = permission(&consumer, bus.as_ref(), &config)?;
             receive(permission, gateway_principal, context).await.write()
@@ -91,7 +97,12 @@ fn pull(
     })
 }
 
-fn push(connection: ConnectionKind, bus: String, config: &Config) -> Result<PushTemplate, Failure> {
+fn push(
+    connection: ConnectionKind,
+    bus: String,
+    principal: Option<GatewayPrincipal>,
+    config: &Config,
+) -> Result<PushTemplate, Failure> {
     // EventBridge calls https only; what the issuer is behind a proxy is for the deployment to say.
     let at = |path: &str| {
         let base = config.issuer.as_str().trim_end_matches('/');
@@ -103,6 +114,7 @@ fn push(connection: ConnectionKind, bus: String, config: &Config) -> Result<Push
         token_endpoint: at("/oauth/token"),
         bus,
         sources: wanted_sources(config)?,
+        principal,
     })
 }
 
