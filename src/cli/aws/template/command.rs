@@ -1,5 +1,7 @@
 //! The commands of `sealway aws template`, and what they take from the gateway file.
 
+use std::fmt::Display;
+
 use anyhow::anyhow;
 use clap::Subcommand;
 
@@ -81,7 +83,7 @@ fn pull(
     let queues = config.source.queues.iter();
     let queues: Vec<&QueueSource> =
         queues.filter(|queue| named.is_none_or(|arn| queue.arn == *arn)).collect();
-    let queue = one_of(&queues, "source.queues", "--queue")?;
+    let queue = one_of(&queues, |queue| &queue.arn, "`source.queues`", ("--queue", named))?;
     let sources = match &queue.sources {
         Some(sources) => rule_sources(sources),
         None => wanted_sources(config)?,
@@ -125,7 +127,8 @@ fn permission<'a>(
 ) -> Result<&'a EventBusPermission, Failure> {
     let of_consumer = config.delivery.event_buses.iter().filter(|one| one.consumer == *consumer);
     let found: Vec<_> = of_consumer.filter(|one| named.is_none_or(|arn| one.bus == *arn)).collect();
-    one_of(&found, &format!("delivery.event-buses of {consumer}"), "--bus").copied()
+    let setting = format!("`delivery.event-buses` for the consumer {consumer}");
+    one_of(&found, |one| &one.bus, &setting, ("--bus", named)).copied()
 }
 
 async fn receive(
@@ -153,14 +156,27 @@ async fn receive(
 }
 
 /// The only one of a setting, or the one that an option names.
-fn one_of<'a, T>(found: &'a [T], setting: &str, option: &str) -> Result<&'a T, Failure> {
-    match found {
-        [one] => Ok(one),
-        [] => Err(Failure::input(anyhow!(
-            "the gateway file has nothing that fits in `{setting}`: write it there first"
-        ))),
-        _ => Err(Failure::input(anyhow!(
-            "the gateway file has several in `{setting}`: say which with {option}"
-        ))),
-    }
+fn one_of<'a, T, A: Display + 'a>(
+    found: &'a [T],
+    arn: impl Fn(&'a T) -> &'a A,
+    setting: &str,
+    (option, named): (&str, Option<&A>),
+) -> Result<&'a T, Failure> {
+    Err(Failure::input(match (found, named) {
+        ([one], _) => return Ok(one),
+        ([], Some(named)) => anyhow!(
+            "the gateway file does not list {named} in {setting}: write it there first, or name \
+             another with {option}"
+        ),
+        ([], None) => {
+            anyhow!("the gateway file lists nothing in {setting}: write it there first")
+        }
+        (several, _) => {
+            let arns: Vec<String> = several.iter().map(|one| arn(one).to_string()).collect();
+            let arns = arns.join("\n  ");
+            anyhow!(
+                "the gateway file lists several in {setting}: say which with {option}:\n  {arns}"
+            )
+        }
+    }))
 }
