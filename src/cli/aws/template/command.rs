@@ -20,7 +20,7 @@ use crate::source::queue::QueueSource;
 /// The edges that have a template.
 #[derive(Debug, Subcommand)]
 pub enum TemplateKind {
-    /// Of the team's account: rules fill a queue that the gateway reads
+    /// For the team's account: rules fill a queue that the gateway reads
     Pull {
         /// Which of `source.queues`; may be left out if there is one
         #[arg(long, value_name = "ARN")]
@@ -29,7 +29,7 @@ pub enum TemplateKind {
         #[arg(long, value_name = "ARN")]
         gateway_principal: Option<GatewayPrincipal>,
     },
-    /// Of the team's account: rules push to the gateway over https, through an API destination
+    /// For the team's account: rules push to the gateway over https, through an API destination
     Push {
         /// How EventBridge shows itself to the gateway
         #[arg(long, value_enum, default_value = "api-key")]
@@ -42,7 +42,7 @@ pub enum TemplateKind {
         #[arg(long, value_name = "ARN")]
         gateway_principal: Option<GatewayPrincipal>,
     },
-    /// Of a consumer's account: a bus that the gateway puts sealed events on
+    /// For a consumer's account: a bus that the gateway puts sealed events on
     Receive {
         /// Whose bus, of `delivery.event-buses`
         #[arg(long, value_name = "NAME")]
@@ -141,7 +141,7 @@ async fn receive(
         match external_id(&permission.consumer, context).await {
             Ok(known) => id = Some(known),
             Err(failure) => context.output().note(format_args!(
-                "the external id is a parameter of the template, because the gateway was not asked: \
+                "the external id is a parameter of the template, because the gateway did not tell it: \
                  {failure}"
             )),
         }
