@@ -13,7 +13,8 @@
 //! ```
 //!
 //! The modules below are the rooms of the house, in the order in which an event walks through
-//! them. `deliver` has wings; `egress` guards what is dialed, and `aws` speaks to AWS through it; `jobs` sends again what was let in.
+//! them. `deliver` has wings; `egress` guards what is dialed, and `aws` speaks to AWS through it; `jobs`
+//! sends again what was let in.
 //! `docs/ARCHITECTURE.md` is the map; `tests/it/architecture/` holds the walls.
 
 // ── vocabulary ──

@@ -111,7 +111,9 @@ fn cfn_lint_finds_nothing_in_any_form() {
         files.push(settings.template(&["pull", "--queue", queue, "--gateway-principal", GATEWAY]));
     }
     for kind in ["api-key", "basic", "oauth"] {
-        files.push(settings.template(&["push", "--connection", kind, "--bus", "eda-demo"]));
+        let push = ["push", "--connection", kind, "--bus", "eda-demo"];
+        files.push(settings.template(&push));
+        files.push(settings.template(&[&push[..], &["--gateway-principal", GATEWAY]].concat()));
     }
     for consumer in ["ledger", "open", "plain"] {
         files.push(settings.template(&["receive", "--consumer", consumer]));
@@ -145,9 +147,16 @@ fn what_the_file_does_not_say_is_asked_for_by_name() {
         String::from_utf8(printed.stderr).unwrap()
     };
 
-    assert!(words(&["pull"]).contains("say which with --queue"));
+    let pull = words(&["pull"]);
+    assert!(
+        pull.contains("say which with --queue") && pull.contains(&queue("of-no-bus")),
+        "{pull}"
+    );
+    let elsewhere = words(&["pull", "--queue", &queue("elsewhere")]);
+    assert!(elsewhere.contains("does not list") && elsewhere.contains("--queue"), "{elsewhere}");
     let nobody = words(&["receive", "--consumer", "nobody"]);
-    assert!(nobody.contains("nothing that fits in `delivery.event-buses of nobody`"), "{nobody}");
+    let meant = "nothing in `delivery.event-buses` for the consumer nobody: write it there";
+    assert!(nobody.contains(meant), "{nobody}");
     let wide = words(&["receive", "--consumer", "open", "--gateway-principal", "*"]);
     assert!(wide.contains("not the ARN of a role or user"), "{wide}");
 }

@@ -196,7 +196,11 @@ async fn without_credentials_a_network_or_a_gateway_it_says_which_is_missing() {
     assert!(alone.contains("not called: the external id of ledger is not known"), "{alone}");
     assert!(alone.contains("cannot reach the gateway"), "{alone}");
     assert!(nobody.contains("✗ sts:GetCallerIdentity"), "{nobody}");
-    assert!(nobody.contains("→ there are no credentials"), "{nobody}");
+    assert!(nobody.contains("\n    no credentials found in chain"), "{nobody}");
+    // Once, and not for each call that cannot be made either.
+    assert_eq!(nobody.matches("→ there are no credentials").count(), 1, "{nobody}");
+    let is_indented = |line: &str| line.starts_with('✗') || line.starts_with("    ");
+    assert!(nobody.lines().all(is_indented), "{nobody}");
 
     let file = aws.directory.path().join("gateway.yaml");
     let text = fs::read_to_string(&file).unwrap();

@@ -159,7 +159,7 @@ async fn a_challenge_is_answered_in_the_place_of_the_sink() {
     let (_, nonce) = key.challenge(&sink.bodies("/hook")[0]);
     let guessed = operator.run(&["subscriptions", "verify", "shop", "--challenge", "guessed"]);
     assert_eq!(guessed.code, 2);
-    assert!(guessed.remarks.contains("4 answers more"), "{}", guessed.remarks);
+    assert!(guessed.remarks.contains("After 4 more wrong answers"), "{}", guessed.remarks);
     let answered = operator.done(&["subscriptions", "verify", "shop", "--challenge", &nonce]);
     assert_eq!(answered["state"], "active");
 }

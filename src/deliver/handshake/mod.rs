@@ -2,11 +2,11 @@
 //! itself, or for days.
 //!
 //! What is due stands in the registry, with its subscription, so that a crash loses nothing; who goes
-//! next, and when, is said by the line of this process. [`Handshakes`] makes the attempts and has
+//! next, and when, is said by the queue of this process. [`Handshakes`] makes the attempts and has
 //! `dispatch` keep what came of them. Nothing is held while it waits: no lock, no connection, and no
 //! shutdown.
 
-mod line;
+mod queue;
 mod runner;
 mod verify_error;
 

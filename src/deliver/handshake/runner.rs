@@ -10,7 +10,7 @@ use crate::ambient::{Clock, Entropy, Tasks};
 use crate::deliver::attempt::{Handshake, HandshakeError};
 use crate::deliver::dispatch::{Dispatch, SubscriptionService, SubscriptionServiceError};
 use crate::deliver::handshake::VerifyError;
-use crate::deliver::handshake::line::{Line, Rest, Turn};
+use crate::deliver::handshake::queue::{Cooldown, HandshakeAttempt, HandshakeQueue};
 use crate::deliver::outcome::{DeliverySignal, DeliverySignals, HandshakeConfig, HandshakeEnd};
 use crate::deliver::sink::ChallengeAnswer;
 use crate::event::{Blame as _, Fault, SubscriptionId, Timestamp};
@@ -45,20 +45,20 @@ pub struct HandshakesParts {
 /// Asks the sinks of pending subscriptions until they have proved themselves.
 pub struct Handshakes {
     parts: HandshakesParts,
-    line: Mutex<Line>,
+    queue: Mutex<HandshakeQueue>,
 }
 
-/// A turn that ends however its attempt does, a panic included.
-struct Held<'a> {
+/// Ends an attempt however that ends, a panic included.
+struct AttemptGuard<'a> {
     handshakes: &'a Handshakes,
-    turn: Turn,
-    rest: Rest,
+    attempt: HandshakeAttempt,
+    cooldown: Cooldown,
 }
 
-impl Drop for Held<'_> {
+impl Drop for AttemptGuard<'_> {
     fn drop(&mut self) {
         let now = self.handshakes.parts.clock.now();
-        self.handshakes.line().end(&self.turn, self.rest, now);
+        self.handshakes.queue().end(&self.attempt, self.cooldown, now);
         self.handshakes.look_again();
     }
 }
@@ -66,11 +66,11 @@ impl Drop for Held<'_> {
 impl Handshakes {
     /// Opens with these parts; [`run`](Self::run) makes the attempts.
     pub fn new(parts: HandshakesParts) -> Self {
-        Self { parts, line: Mutex::default() }
+        Self { parts, queue: Mutex::default() }
     }
 
-    fn line(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queue(&self) -> MutexGuard<'_, HandshakeQueue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn look_again(&self) {
@@ -86,10 +86,10 @@ impl Handshakes {
         loop {
             let (now, pending) = (self.parts.clock.now(), self.parts.dispatch.pending());
             self.tell_once(&pending, &mut told);
-            let (turns, next) = self.line().take(pending, now);
-            for turn in turns {
+            let (attempts, next) = self.queue().take(pending, now);
+            for attempt in attempts {
                 let handshakes = Arc::clone(self);
-                self.parts.tasks.spawn(async move { handshakes.serve(turn).await });
+                self.parts.tasks.spawn(async move { handshakes.serve(attempt).await });
             }
             let tick = now.after(TICK);
             let next = next.map_or(tick, |next| next.min(tick));
@@ -146,7 +146,7 @@ impl Handshakes {
             return Err(SubscriptionServiceError::from(SubscriptionError::Step { from, to }).into());
         }
         let (tell, told) = oneshot::channel();
-        self.line().ask(current, tell);
+        self.queue().ask(current, tell);
         self.look_again();
         tokio::select! {
             outcome = told => outcome.unwrap_or(Err(VerifyError::Stopping)),
@@ -154,21 +154,21 @@ impl Handshakes {
         }
     }
 
-    async fn serve(&self, turn: Turn) {
-        let mut held = Held { handshakes: self, turn, rest: Rest::Long };
-        let mut asked = std::mem::take(&mut held.turn.asked);
-        let outcome = self.attempt(&held.turn.subscription, !asked.is_empty()).await;
-        held.rest = match &outcome {
+    async fn serve(&self, attempt: HandshakeAttempt) {
+        let mut guard = AttemptGuard { handshakes: self, attempt, cooldown: Cooldown::Long };
+        let mut asked = std::mem::take(&mut guard.attempt.asked);
+        let outcome = self.attempt(&guard.attempt.subscription, !asked.is_empty()).await;
+        guard.cooldown = match &outcome {
             Ok(subscription) if is_served(subscription) => {
-                asked.extend(self.line().take_waiting(&subscription.id));
-                Rest::None
+                asked.extend(self.queue().take_waiting(&subscription.id));
+                Cooldown::None
             }
             Err(VerifyError::Service(error)) if error.fault() != Fault::Caller => {
-                tell_of_trouble(&held.turn.subscription, error);
-                Rest::Long
+                tell_of_trouble(&guard.attempt.subscription, error);
+                Cooldown::Long
             }
             // It was removed or changed while its sink was asked, or has not proved itself.
-            Ok(_) | Err(_) => Rest::AMoment,
+            Ok(_) | Err(_) => Cooldown::Short,
         };
         for waiting in asked {
             // Whoever has asked may have gone.

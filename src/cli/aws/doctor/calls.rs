@@ -60,6 +60,7 @@ impl AwsCalls {
             region: region.to_owned(),
             endpoint: self.endpoint.clone(),
             outcome: CallOutcome::NotMade,
+            place: None,
             code: None,
             answer: String::new(),
             advice: None,

@@ -4,6 +4,7 @@ use crate::aws::AwsRole;
 use crate::cli::aws::doctor::calls::AwsCalls;
 use crate::cli::aws::doctor::finding::CallFinding;
 use crate::cli::aws::doctor::queues::QueueDuty;
+use crate::cli::aws::doctor::refusal::FailedPlace;
 use crate::cli::aws::external_id::external_id;
 use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::config::Config;
@@ -33,12 +34,18 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
     };
     let mut report = CallReport { context, findings: Vec::new() };
     let mut calls = AwsCalls::new(&config);
-    report.tell(vec![calls.identify(region).await]);
-    for queue in queues {
-        queue_of(&calls, queue, args, &mut report).await;
-    }
-    for permission in buses {
-        bus_of(&calls, permission, args, &mut report).await;
+    let identity = calls.identify(region).await;
+    let has_credentials = identity.place != Some(FailedPlace::Credentials);
+    report.tell(vec![identity]);
+    if has_credentials {
+        for queue in queues {
+            queue_of(&calls, queue, args, &mut report).await;
+        }
+        for permission in buses {
+            bus_of(&calls, permission, args, &mut report).await;
+        }
+    } else {
+        context.output().note("nothing else was called: every other call needs credentials, too");
     }
     let findings = report.findings;
     if context.output().is_json() {

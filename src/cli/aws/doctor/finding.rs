@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cli::aws::doctor::advice::advice;
-use crate::cli::aws::doctor::refusal::CallRefusal;
+use crate::cli::aws::doctor::refusal::{CallRefusal, FailedPlace};
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -36,6 +36,9 @@ pub struct CallFinding {
     pub endpoint: Option<String>,
     /// How it ended.
     pub outcome: CallOutcome,
+    /// Where it failed, if it was not AWS that refused.
+    #[serde(skip)]
+    pub place: Option<FailedPlace>,
     /// The error's code, as AWS sent it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
@@ -67,6 +70,7 @@ impl CallFinding {
     pub fn bad(mut self, refusal: CallRefusal) -> Self {
         self.advice = advice(self.call, &refusal).map(str::to_owned);
         self.outcome = CallOutcome::Bad;
+        self.place = refusal.place;
         self.answer = refusal.message;
         self.code = refusal.code;
         self
@@ -94,8 +98,9 @@ impl CallFinding {
             CallOutcome::NotMade => "–",
         };
         let at = self.endpoint.as_ref().map_or_else(String::new, |url| format!(" at {url}"));
+        let space = if self.about.is_empty() { "" } else { " " };
         let mut words = format!(
-            "{mark} {} {}\n    as {} in {}{at}\n    ",
+            "{mark} {}{space}{}\n    as {} in {}{at}\n    ",
             self.call, self.about, self.identity, self.region
         );
         if self.outcome == CallOutcome::NotMade {
@@ -104,7 +109,7 @@ impl CallFinding {
         if let Some(code) = &self.code {
             words.extend([code, ": "]);
         }
-        words += &self.answer;
+        words += &self.answer.replace('\n', "\n    ");
         if let Some(advice) = &self.advice {
             words.extend(["\n    → ", advice]);
         }

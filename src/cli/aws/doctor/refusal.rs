@@ -41,13 +41,13 @@ impl CallRefusal {
             let message = refused.message().unwrap_or("no explanation").to_owned();
             return Self { code: refused.code().map(str::to_owned), message, place: None };
         }
-        let message = error_chain(error).to_string();
-        let place = if EgressRefusal::among_causes(error).is_some() {
-            FailedPlace::Guard
-        } else if speaks_of_credentials(error) {
-            FailedPlace::Credentials
+        let whole = || error_chain(error).to_string();
+        let (place, message) = if EgressRefusal::among_causes(error).is_some() {
+            (FailedPlace::Guard, whole())
+        } else if let Some(words) = words_of_credentials(error) {
+            (FailedPlace::Credentials, words)
         } else {
-            FailedPlace::Network
+            (FailedPlace::Network, whole())
         };
         Self { code: None, message, place: Some(place) }
     }
@@ -59,14 +59,14 @@ impl CallRefusal {
     }
 }
 
-/// Whether the SDK found nothing to sign with.
-fn speaks_of_credentials(error: &(dyn Error + 'static)) -> bool {
+/// What the SDK says where it found nothing to sign with, without the words around it.
+fn words_of_credentials(error: &(dyn Error + 'static)) -> Option<String> {
     let mut cause = Some(error);
     while let Some(inner) = cause {
         if inner.to_string().contains("credential") {
-            return true;
+            return Some(error_chain(inner).to_string());
         }
         cause = inner.source();
     }
-    false
+    None
 }

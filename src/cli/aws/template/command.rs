@@ -1,5 +1,7 @@
 //! The commands of `sealway aws template`, and what they take from the gateway file.
 
+use std::fmt::Display;
+
 use anyhow::anyhow;
 use clap::Subcommand;
 
@@ -18,7 +20,7 @@ use crate::source::queue::QueueSource;
 /// The edges that have a template.
 #[derive(Debug, Subcommand)]
 pub enum TemplateKind {
-    /// Of the team's account: rules fill a queue that the gateway reads
+    /// For the team's account: rules fill a queue that the gateway reads
     Pull {
         /// Which of `source.queues`; may be left out if there is one
         #[arg(long, value_name = "ARN")]
@@ -27,7 +29,7 @@ pub enum TemplateKind {
         #[arg(long, value_name = "ARN")]
         gateway_principal: Option<GatewayPrincipal>,
     },
-    /// Of the team's account: rules push to the gateway over https, through an API destination
+    /// For the team's account: rules push to the gateway over https, through an API destination
     Push {
         /// How EventBridge shows itself to the gateway
         #[arg(long, value_enum, default_value = "api-key")]
@@ -35,8 +37,12 @@ pub enum TemplateKind {
         /// The name of the bus that the team publishes on
         #[arg(long, value_name = "NAME", default_value = "default")]
         bus: String,
+        /// The role or user that the gateway runs as, which may read the rule's dead letters; a
+        /// parameter of the template if not given
+        #[arg(long, value_name = "ARN")]
+        gateway_principal: Option<GatewayPrincipal>,
     },
-    /// Of a consumer's account: a bus that the gateway puts sealed events on
+    /// For a consumer's account: a bus that the gateway puts sealed events on
     Receive {
         /// Whose bus, of `delivery.event-buses`
         #[arg(long, value_name = "NAME")]
@@ -57,7 +63,9 @@ pub async fn run(kind: TemplateKind, context: &Context) -> CommandResult {
         TemplateKind::Pull { queue, gateway_principal } => {
             pull(queue.as_ref(), gateway_principal, &config)?.write()
         }
-        TemplateKind::Push { connection, bus } => push(connection, bus, &config)?.write(),
+        TemplateKind::Push { connection, bus, gateway_principal } => {
+            push(connection, bus, gateway_principal, &config)?.write()
+        }
         TemplateKind::Receive { consumer, bus, gateway_principal } => {
             let permission = permission(&consumer, bus.as_ref(), &config)?;
             receive(permission, gateway_principal, context).await.write()
@@ -75,7 +83,7 @@ fn pull(
     let queues = config.source.queues.iter();
     let queues: Vec<&QueueSource> =
         queues.filter(|queue| named.is_none_or(|arn| queue.arn == *arn)).collect();
-    let queue = one_of(&queues, "source.queues", "--queue")?;
+    let queue = one_of(&queues, |queue| &queue.arn, "`source.queues`", ("--queue", named))?;
     let sources = match &queue.sources {
         Some(sources) => rule_sources(sources),
         None => wanted_sources(config)?,
@@ -91,7 +99,12 @@ fn pull(
     })
 }
 
-fn push(connection: ConnectionKind, bus: String, config: &Config) -> Result<PushTemplate, Failure> {
+fn push(
+    connection: ConnectionKind,
+    bus: String,
+    principal: Option<GatewayPrincipal>,
+    config: &Config,
+) -> Result<PushTemplate, Failure> {
     // EventBridge calls https only; what the issuer is behind a proxy is for the deployment to say.
     let at = |path: &str| {
         let base = config.issuer.as_str().trim_end_matches('/');
@@ -103,6 +116,7 @@ fn push(connection: ConnectionKind, bus: String, config: &Config) -> Result<Push
         token_endpoint: at("/oauth/token"),
         bus,
         sources: wanted_sources(config)?,
+        principal,
     })
 }
 
@@ -113,7 +127,8 @@ fn permission<'a>(
 ) -> Result<&'a EventBusPermission, Failure> {
     let of_consumer = config.delivery.event_buses.iter().filter(|one| one.consumer == *consumer);
     let found: Vec<_> = of_consumer.filter(|one| named.is_none_or(|arn| one.bus == *arn)).collect();
-    one_of(&found, &format!("delivery.event-buses of {consumer}"), "--bus").copied()
+    let setting = format!("`delivery.event-buses` for the consumer {consumer}");
+    one_of(&found, |one| &one.bus, &setting, ("--bus", named)).copied()
 }
 
 async fn receive(
@@ -126,7 +141,7 @@ async fn receive(
         match external_id(&permission.consumer, context).await {
             Ok(known) => id = Some(known),
             Err(failure) => context.output().note(format_args!(
-                "the external id is a parameter of the template, because the gateway was not asked: \
+                "the external id is a parameter of the template, because the gateway did not tell it: \
                  {failure}"
             )),
         }
@@ -141,14 +156,27 @@ async fn receive(
 }
 
 /// The only one of a setting, or the one that an option names.
-fn one_of<'a, T>(found: &'a [T], setting: &str, option: &str) -> Result<&'a T, Failure> {
-    match found {
-        [one] => Ok(one),
-        [] => Err(Failure::input(anyhow!(
-            "the gateway file has nothing that fits in `{setting}`: write it there first"
-        ))),
-        _ => Err(Failure::input(anyhow!(
-            "the gateway file has several in `{setting}`: say which with {option}"
-        ))),
-    }
+fn one_of<'a, T, A: Display + 'a>(
+    found: &'a [T],
+    arn: impl Fn(&'a T) -> &'a A,
+    setting: &str,
+    (option, named): (&str, Option<&A>),
+) -> Result<&'a T, Failure> {
+    Err(Failure::input(match (found, named) {
+        ([one], _) => return Ok(one),
+        ([], Some(named)) => anyhow!(
+            "the gateway file does not list {named} in {setting}: write it there first, or name \
+             another with {option}"
+        ),
+        ([], None) => {
+            anyhow!("the gateway file lists nothing in {setting}: write it there first")
+        }
+        (several, _) => {
+            let arns: Vec<String> = several.iter().map(|one| arn(one).to_string()).collect();
+            let arns = arns.join("\n  ");
+            anyhow!(
+                "the gateway file lists several in {setting}: say which with {option}:\n  {arns}"
+            )
+        }
+    }))
 }

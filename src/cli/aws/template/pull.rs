@@ -36,6 +36,8 @@ struct Values<'a> {
     elsewhere: Vec<Filled>,
     buses: bool,
     principal: Option<&'a GatewayPrincipal>,
+    /// The ARN of a queue of its account and region, but for the name.
+    place: &'a str,
     queue: &'a str,
     fifo: bool,
     dead_letter_queue: String,
@@ -95,6 +97,7 @@ impl PullTemplate {
                 elsewhere: elsewhere.iter().map(|bus| plain(bus.as_str())).collect(),
                 buses: !here.is_empty(),
                 principal: self.principal.as_ref(),
+                place: queue.as_str().trim_end_matches(queue.name()),
                 queue: queue.name(),
                 fifo: is_fifo,
                 dead_letter_queue: named(false).unwrap_or_else(|| derived(stem, "-dead-letters")),
@@ -183,6 +186,28 @@ mod tests {
 
         assert!(text.contains("RoleName: \"in\"\n      Path: \"/teams/a/\"\n"), "{text}");
         assert!(!text.contains("GatewayReads\n"), "the role's own policy is enough");
+    }
+
+    #[test]
+    fn every_queue_of_dead_letters_is_named_for_the_settings_and_has_an_alarm() {
+        let place = "arn:aws:sqs:eu-west-1:111122223333";
+        let told = |queue: &str| {
+            let queue = format!("{place}:{queue}").parse().unwrap();
+            PullTemplate { queue, ..template() }.write().unwrap()
+        };
+        let lines = |names: &[&str]| {
+            let line = |name: &&str| format!("#     - \"{place}:{name}\"\n");
+            let lines: String = names.iter().map(line).collect();
+            format!("#   dead-letter-queues:\n{lines}AWSTemplateFormatVersion")
+        };
+
+        let text = told("in");
+        assert!(text.contains(&lines(&["in-dead-letters"])), "{text}");
+        assert!(!text.contains("Unwritten"), "{text}");
+        let text = told("in.fifo");
+        assert!(text.contains(&lines(&["in-dead-letters", "in-unwritten.fifo"])), "{text}");
+        assert!(text.contains("Value: !GetAtt Unwritten.QueueName\n"), "{text}");
+        assert!(text.contains("Value: !GetAtt Unwritten.Arn\n"), "{text}");
     }
 
     #[test]

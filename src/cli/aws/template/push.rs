@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::aws::template::filling::fill;
+use crate::cli::aws::template::principal::GatewayPrincipal;
 
 const TEXT: &str = include_str!("texts/push.yaml");
 
@@ -33,6 +34,8 @@ pub struct PushTemplate {
     pub bus: String,
     /// What the rule asks of `source`.
     pub sources: Vec<Value>,
+    /// Who may read the rule's dead letters; nothing: the deployment says so, or nobody may.
+    pub principal: Option<GatewayPrincipal>,
 }
 
 impl PushTemplate {
@@ -65,6 +68,7 @@ mod tests {
                 token_endpoint: Some("https://events.example.com/oauth/token".to_owned()),
                 bus: "eda-demo".to_owned(),
                 sources: vec![json!("order-service")],
+                principal: None,
             };
 
             let text = template.write().unwrap();

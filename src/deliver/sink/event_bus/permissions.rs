@@ -31,7 +31,10 @@ pub(super) enum EventBusRefusal {
     )]
     NotListed(ConsumerId),
     /// What is put there comes back.
-    #[error("this gateway takes events from this bus: what it puts there would come back to it")]
+    #[error(
+        "this gateway takes events from this bus: what it puts there would come back to it. Name \
+         another bus"
+    )]
     Read,
 }
 

@@ -15,7 +15,7 @@ const MOST_AT_ONCE: usize = 64;
 /// Of those, so many of one consumer, so that its addresses which do not answer keep no other waiting.
 const MOST_OF_A_CONSUMER: usize = 8;
 /// The longest that an address is left alone.
-const LONGEST_REST: Duration = Duration::from_mins(1);
+const LONGEST_COOLDOWN: Duration = Duration::from_mins(1);
 /// The longest delay that a handshake has: what is due even later was planned before the clock was set
 /// back.
 const LONGEST_DELAY: Duration = Duration::from_hours(30);
@@ -23,11 +23,15 @@ const LONGEST_DELAY: Duration = Duration::from_hours(30);
 /// Who waits for the outcome of an attempt that it has asked for.
 pub(super) type Waiting = oneshot::Sender<Result<Arc<Subscription>, VerifyError>>;
 
-/// Where the handshakes of a consumer meet: a host and its port, or an address without a host.
+/// What handshakes are paced by, one at a time: a consumer, with a host and its port, or with an address
+/// without a host.
+///
+/// The consumer is part of it, because many consumers may have sinks at one address, and whoever names
+/// another's address must not slow its handshakes there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Lane(ConsumerId, String);
+pub(super) struct PacingKey(ConsumerId, String);
 
-impl Lane {
+impl PacingKey {
     fn of(subscription: &Subscription) -> Self {
         let sink = subscription.sink.as_ref();
         let place = sink.map_or_else(String::new, |sink| match sink.host_str() {
@@ -38,32 +42,32 @@ impl Lane {
     }
 }
 
-/// An attempt that may be made now.
-pub(super) struct Turn {
+/// An attempt at a handshake that may be made now.
+pub(super) struct HandshakeAttempt {
     /// For whom, as it was seen.
     pub(super) subscription: Arc<Subscription>,
     /// Who has asked for it; nobody if it is due.
     pub(super) asked: Vec<Waiting>,
-    lane: Lane,
+    key: PacingKey,
 }
 
-/// How long an address is left alone after a turn, so that many subscriptions do not flood it.
+/// How long an address is left alone after an attempt, so that many subscriptions do not flood it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rest {
+pub(super) enum Cooldown {
     /// It has proved itself: not at all.
     None,
     /// It has not.
-    AMoment,
+    Short,
     /// What came of it could not be kept, and would be asked for again and again.
     Long,
 }
 
-impl Rest {
+impl Cooldown {
     const fn span(self) -> Duration {
         match self {
             Self::None => Duration::ZERO,
-            Self::AMoment => Duration::from_secs(1),
-            Self::Long => LONGEST_REST,
+            Self::Short => Duration::from_secs(1),
+            Self::Long => LONGEST_COOLDOWN,
         }
     }
 }
@@ -75,15 +79,15 @@ struct Asked {
 
 /// The handshakes of a gateway: who is in flight, who was asked for, and who has to wait.
 #[derive(Default)]
-pub(super) struct Line {
+pub(super) struct HandshakeQueue {
     in_flight: BTreeSet<SubscriptionId>,
-    busy: BTreeSet<Lane>,
-    /// When a lane is free again that is not busy.
-    free_at: BTreeMap<Lane, Timestamp>,
+    busy: BTreeSet<PacingKey>,
+    /// When the cooldown of a key ends that is not busy.
+    free_at: BTreeMap<PacingKey, Timestamp>,
     asked: BTreeMap<SubscriptionId, Asked>,
 }
 
-impl Line {
+impl HandshakeQueue {
     /// Has an attempt made soon, whether or not it is due.
     pub(super) fn ask(&mut self, subscription: &Arc<Subscription>, waiting: Waiting) {
         let asked = self.asked.entry(subscription.id.clone()).or_insert_with(|| Asked {
@@ -100,26 +104,26 @@ impl Line {
         &mut self,
         pending: Vec<Arc<Subscription>>,
         now: Timestamp,
-    ) -> (Vec<Turn>, Option<Timestamp>) {
-        self.free_at.retain(|_, at| *at > now && *at <= now.after(LONGEST_REST));
+    ) -> (Vec<HandshakeAttempt>, Option<Timestamp>) {
+        self.free_at.retain(|_, at| *at > now && *at <= now.after(LONGEST_COOLDOWN));
         let (wanting, mut next) = self.wanting(pending, now);
-        let mut turns = Vec::new();
+        let mut attempts = Vec::new();
         for subscription in wanting {
-            let lane = Lane::of(&subscription);
+            let key = PacingKey::of(&subscription);
             // Whoever ends has this called again.
-            if !self.has_room(&subscription.id, &lane) {
+            if !self.has_room(&subscription.id, &key) {
                 continue;
             }
-            if let Some(at) = self.free_at.get(&lane) {
+            if let Some(at) = self.free_at.get(&key) {
                 next = Some(next.map_or(*at, |next| next.min(*at)));
                 continue;
             }
             self.in_flight.insert(subscription.id.clone());
-            self.busy.insert(lane.clone());
+            self.busy.insert(key.clone());
             let asked = self.take_waiting(&subscription.id);
-            turns.push(Turn { subscription, asked, lane });
+            attempts.push(HandshakeAttempt { subscription, asked, key });
         }
-        (turns, next)
+        (attempts, next)
     }
 
     /// Who wants an attempt now, in order, and when the next one will.
@@ -137,20 +141,20 @@ impl Line {
         (asked.chain(is_due.into_iter().map(|(_, one)| one)).collect(), next)
     }
 
-    fn has_room(&self, id: &SubscriptionId, lane: &Lane) -> bool {
-        let of_consumer = self.busy.iter().filter(|busy| busy.0 == lane.0).count();
+    fn has_room(&self, id: &SubscriptionId, key: &PacingKey) -> bool {
+        let of_consumer = self.busy.iter().filter(|busy| busy.0 == key.0).count();
         self.in_flight.len() < MOST_AT_ONCE
             && of_consumer < MOST_OF_A_CONSUMER
             && !self.in_flight.contains(id)
-            && !self.busy.contains(lane)
+            && !self.busy.contains(key)
     }
 
-    /// Ends a turn, after which its address is left alone for a while.
-    pub(super) fn end(&mut self, turn: &Turn, rest: Rest, now: Timestamp) {
-        self.in_flight.remove(&turn.subscription.id);
-        self.busy.remove(&turn.lane);
-        if rest != Rest::None {
-            self.free_at.insert(turn.lane.clone(), now.after(rest.span()));
+    /// Ends an attempt, after which its address is left alone for a while.
+    pub(super) fn end(&mut self, attempt: &HandshakeAttempt, cooldown: Cooldown, now: Timestamp) {
+        self.in_flight.remove(&attempt.subscription.id);
+        self.busy.remove(&attempt.key);
+        if cooldown != Cooldown::None {
+            self.free_at.insert(attempt.key.clone(), now.after(cooldown.span()));
         }
     }
 
@@ -207,8 +211,8 @@ mod tests {
         Subscriptions::new(log, clock).create(id, document, terms).await.unwrap()
     }
 
-    fn names(turns: &[Turn]) -> Vec<&str> {
-        turns.iter().map(|turn| turn.subscription.id.as_str()).collect()
+    fn names(attempts: &[HandshakeAttempt]) -> Vec<&str> {
+        attempts.iter().map(|attempt| attempt.subscription.id.as_str()).collect()
     }
 
     #[tokio::test]
@@ -219,19 +223,19 @@ mod tests {
         }
         all.push(pending("shop", "c", "https://s.example:444/", Some(0)).await);
         all.push(pending("other", "d", "https://s.example/1", Some(0)).await);
-        let mut line = Line::default();
+        let mut queue = HandshakeQueue::default();
 
-        let (turns, next) = line.take(all.clone(), NOW);
-        assert_eq!((names(&turns), next), (vec!["a", "c", "d"], None));
-        assert!(line.take(all.clone(), NOW).0.is_empty());
-        line.end(&turns[0], Rest::AMoment, NOW);
+        let (attempts, next) = queue.take(all.clone(), NOW);
+        assert_eq!((names(&attempts), next), (vec!["a", "c", "d"], None));
+        assert!(queue.take(all.clone(), NOW).0.is_empty());
+        queue.end(&attempts[0], Cooldown::Short, NOW);
         let pause = NOW.after(Duration::from_secs(1));
-        let (again, next) = line.take(all.clone(), NOW);
+        let (again, next) = queue.take(all.clone(), NOW);
         assert_eq!((names(&again), next), (vec![], Some(pause)));
-        assert_eq!(names(&line.take(all[1..].to_vec(), pause).0), ["b"]);
+        assert_eq!(names(&queue.take(all[1..].to_vec(), pause).0), ["b"]);
         // Whoever has proved itself is not left alone.
-        line.end(&turns[2], Rest::None, NOW);
-        assert_eq!(names(&line.take(all[3..].to_vec(), NOW).0), ["d"]);
+        queue.end(&attempts[2], Cooldown::None, NOW);
+        assert_eq!(names(&queue.take(all[3..].to_vec(), NOW).0), ["d"]);
     }
 
     #[tokio::test]
@@ -243,10 +247,10 @@ mod tests {
         }
         all.push(pending("other", "b", "https://s.example/", Some(0)).await);
 
-        let (turns, _) = Line::default().take(all, NOW);
+        let (attempts, _) = HandshakeQueue::default().take(all, NOW);
 
-        assert_eq!(turns.len(), MOST_OF_A_CONSUMER + 1);
-        assert!(names(&turns).contains(&"b"));
+        assert_eq!(attempts.len(), MOST_OF_A_CONSUMER + 1);
+        assert!(names(&attempts).contains(&"b"));
     }
 
     #[tokio::test]
@@ -256,23 +260,27 @@ mod tests {
         let early = pending("shop", "early", sink, Some(5)).await;
         let never = pending("shop", "never", sink, None).await;
         let all = || vec![Arc::clone(&late), Arc::clone(&early), Arc::clone(&never)];
-        let mut line = Line::default();
+        let mut queue = HandshakeQueue::default();
         let at = |seconds| NOW.after(Duration::from_secs(seconds));
-        let go = |line: &mut Line, now| {
-            let (turns, next) = line.take(all(), now);
-            for turn in &turns {
-                line.end(turn, Rest::None, now);
+        let go = |queue: &mut HandshakeQueue, now| {
+            let (attempts, next) = queue.take(all(), now);
+            for attempt in &attempts {
+                queue.end(attempt, Cooldown::None, now);
             }
-            (names(&turns).concat(), turns.iter().map(|turn| turn.asked.len()).sum(), next)
+            (
+                names(&attempts).concat(),
+                attempts.iter().map(|attempt| attempt.asked.len()).sum(),
+                next,
+            )
         };
 
-        assert_eq!(go(&mut line, NOW), (String::new(), 0, Some(at(5))));
-        assert_eq!(go(&mut line, at(20)), ("early".to_owned(), 0, None));
-        line.ask(&never, oneshot::channel().0);
-        line.ask(&never, oneshot::channel().0);
-        assert_eq!(go(&mut line, at(20)), ("never".to_owned(), 2, None));
+        assert_eq!(go(&mut queue, NOW), (String::new(), 0, Some(at(5))));
+        assert_eq!(go(&mut queue, at(20)), ("early".to_owned(), 0, None));
+        queue.ask(&never, oneshot::channel().0);
+        queue.ask(&never, oneshot::channel().0);
+        assert_eq!(go(&mut queue, at(20)), ("never".to_owned(), 2, None));
         // The clock was set back by a year.
         let year = Duration::from_hours(365 * 24);
-        assert_eq!(go(&mut line, NOW.before(year)), ("late".to_owned(), 0, None));
+        assert_eq!(go(&mut queue, NOW.before(year)), ("late".to_owned(), 0, None));
     }
 }
