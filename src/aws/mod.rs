@@ -5,20 +5,24 @@
 //! dialed is for the egress guard to say: AWS's own endpoints, also where they have private
 //! addresses, and the endpoint that the operator names; a consumer chooses none of them.
 //!
-//! **Invariant:** who speaks as which role is the operator's word, and a role of another account is
-//! taken with an external id that the gateway made.
+//! **Invariant:** who speaks as which role is the operator's word, and a consumer's role is taken with
+//! an external id that the gateway made.
 
 #[cfg(feature = "aws")]
 mod clients;
 mod config;
+#[cfg(feature = "aws")]
+mod failure;
 #[cfg(feature = "aws")]
 mod resolver;
 #[cfg(feature = "aws")]
 mod role;
 
 #[cfg(feature = "aws")]
-pub use clients::AwsClients;
+pub use clients::{AwsClients, ClientConfig};
 pub use config::Config;
+#[cfg(feature = "aws")]
+pub use failure::{AwsFailure, AwsRefusal, EXPIRED, UNKNOWN_CREDENTIALS};
 #[cfg(feature = "aws")]
 pub use role::AwsRole;
 

@@ -1,9 +1,11 @@
 //! What AWS refuses, and what becomes of it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::a_bus_is_a_sink::domain::{BUS, Domain, OWN, ROLE};
-use crate::harness::aws::{AwsFault, AwsStub};
+use crate::harness::aws::{AwsFault, AwsStub, StubEntry, StubRole};
 use crate::harness::eventually;
 
 /// Waits for the first attempt.
@@ -85,6 +87,82 @@ async fn credentials_that_are_refused_again_are_not_asked_for_a_third_time() {
     assert_eq!(stub.calls_of("AssumeRole").len(), 2);
 }
 
+/// Publishes one event while STS does this, and gives its first attempt. Sessions of before are over.
+async fn attempt_while_sts(
+    (domain, stub, role): (&Domain, &AwsStub, &StubRole),
+    fault: AwsFault,
+) -> Value {
+    stub.behave(move |request| (request.operation == "AssumeRole").then(|| fault.clone()));
+    role.expire_sessions();
+    domain.orders([1]).await;
+    first_attempt(domain).await
+}
+
+#[tokio::test]
+async fn an_sts_that_throttles_or_fails_is_waited_for_and_nothing_is_lost() {
+    let unreachable = AwsFault::RequestLost;
+    let throttled = AwsFault::refused(400, "Throttling", "Rate exceeded");
+    for (fault, words) in [
+        (throttled, "is not given to the gateway: Throttling"),
+        (AwsFault::unavailable(), "is not given to the gateway: ServiceUnavailable"),
+        (unreachable, "when a role was asked for"),
+    ] {
+        let config = json!({ "giveUpAfterRefusals": 1 });
+        let (domain, stub, bus, role) = Domain::subscribed(config).await;
+
+        let attempt = attempt_while_sts((&domain, &stub, &role), fault).await;
+
+        assert_eq!((&attempt["verdict"], &attempt["status"]), (&json!("retry"), &Value::Null));
+        assert!(attempt["detail"].as_str().unwrap().contains(words), "{attempt}");
+        stub.behave(|_| None);
+        bus.wait_for(2).await;
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_is_taken_back_makes_dead_letters_after_the_patience() {
+    let (domain, stub, bus, role) = Domain::subscribed(json!({ "giveUpAfterRefusals": 2 })).await;
+    let denied = AwsFault::refused(403, "AccessDenied", "User is not authorized");
+
+    let attempt = attempt_while_sts((&domain, &stub, &role), denied).await;
+
+    assert_eq!((&attempt["verdict"], &attempt["status"]), (&json!("retry"), &Value::Null));
+    let letter = domain.dead_letters(1).await.remove(0);
+    assert_eq!((&letter["reason"], &letter["attempts"]), (&json!("refused"), &json!(2)));
+    assert!(letter["detail"].as_str().unwrap().contains("trust policy"), "{letter}");
+    assert_eq!(bus.entries().len(), 1, "the challenge");
+}
+
+#[tokio::test]
+async fn the_gateways_own_session_that_ends_is_asked_for_anew() {
+    let (domain, stub, bus, role) = Domain::subscribed(json!({})).await;
+    role.expire_sessions();
+    stub.fail("AssumeRole", [AwsFault::refused(403, "ExpiredToken", "The token is expired")]);
+
+    domain.orders([1]).await;
+
+    bus.wait_for(2).await;
+    let attempt = first_attempt(&domain).await;
+    assert_eq!((&attempt["verdict"], &attempt["number"]), (&json!("delivered"), &json!(1)));
+}
+
+#[tokio::test]
+async fn credentials_are_asked_for_ahead_of_their_end() {
+    let (domain, stub, bus, role) = Domain::subscribed(json!({})).await;
+    assert_eq!(stub.calls_of("AssumeRole").len(), 1);
+    role.with_session(Duration::from_mins(2)).expire_sessions();
+    domain.orders([1]).await;
+    bus.wait_for(2).await;
+    assert_eq!(stub.calls_of("AssumeRole").len(), 2, "they have ended");
+
+    domain.orders([2]).await;
+
+    bus.wait_for(3).await;
+    assert_eq!(stub.calls_of("AssumeRole").len(), 3, "they would have lasted two minutes");
+    let refused = stub.calls_of("PutEvents").iter().filter(|call| call.status != 200).count();
+    assert_eq!(refused, 1, "those that have ended");
+}
+
 #[tokio::test]
 async fn a_role_that_is_not_given_says_what_its_trust_policy_needs() {
     let stub = AwsStub::start().await;
@@ -107,4 +185,27 @@ async fn a_role_that_is_not_given_says_what_its_trust_policy_needs() {
     domain.call(reqwest::Method::POST, "/subscriptions/shop/verify", None).await;
     let challenge = bus.wait_for(1).await.remove(0);
     domain.answer_challenge(&challenge.detail).await;
+}
+
+#[tokio::test]
+async fn a_consumer_whose_calls_are_slow_does_not_hold_up_another_on_the_same_bus() {
+    let stub = AwsStub::start().await;
+    let bus = stub.bus(BUS).allowing(OWN);
+    let both = ["shop", "ledger"].map(|name| format!("{{ consumer: {name}, bus: '{BUS}' }}"));
+    let domain = Domain::start_with(stub.url(), &both.join(", ")).await;
+    for (at, consumer) in ["shop", "ledger"].into_iter().enumerate() {
+        domain.subscribe_as(consumer, json!({})).await;
+        let challenge = bus.wait_for(at + 1).await.remove(at);
+        domain.answer_challenge_of(consumer, &challenge.detail).await;
+    }
+    stub.behave(|request| {
+        let resource = request.body["Entries"][0]["Resources"][0].as_str()?;
+        resource.ends_with("/shop").then(|| AwsFault::Slow(Duration::from_secs(20)))
+    });
+
+    domain.orders(1..=20).await;
+
+    let arrived = bus.wait_for(2 + 20).await;
+    let of_ledger = |entry: &&StubEntry| entry.resources[0].ends_with("/ledger");
+    assert_eq!(arrived[2..].iter().filter(of_ledger).count(), 20, "those of the shop are away");
 }

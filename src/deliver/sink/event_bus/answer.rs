@@ -1,20 +1,12 @@
 //! What AWS's error codes mean for the event that was put on a bus: the one table of them.
 
-use std::error::Error;
-
-use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_eventbridge::error::{ProvideErrorMetadata as _, SdkError};
-use aws_sdk_eventbridge::operation::put_events::{PutEventsError, PutEventsOutput};
+use aws_sdk_eventbridge::operation::put_events::PutEventsOutput;
 use aws_sdk_eventbridge::types::PutEventsResultEntry;
-use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 
+use crate::aws::{AwsFailure, AwsRefusal};
 use crate::deliver::sink::excerpt::excerpt;
 use crate::deliver::sink::{AnswerKind, AttemptFailure, Health, SinkAnswer};
-use crate::egress::EgressRefusal;
 use crate::event::RoleArn;
-
-/// What a call has failed with.
-pub(super) type PutError = SdkError<PutEventsError>;
 
 /// The longest word of AWS that is shown: longer than a name of anything there.
 const LONGEST_WORD: usize = 256;
@@ -67,17 +59,18 @@ fn kind_of(code: &str, message: &str, status: Option<u16>) -> AnswerKind {
     }
 }
 
-/// Whether other credentials may do, because these have ended or are not known.
-pub(super) fn wants_other_credentials(error: &PutError) -> bool {
-    let code = error.code().unwrap_or_default();
-    let ended = ["ExpiredToken", "ExpiredTokenException"];
-    let unknown = ["UnrecognizedClientException", "InvalidClientTokenId"];
-    ended.contains(&code) || unknown.contains(&code)
-}
-
-/// Whether a call was refused for what one of its entries is, so that others may be taken alone.
-pub(super) fn blames_an_entry(answer: &SinkAnswer) -> bool {
-    matches!(answer.kind, AnswerKind::Refused | AnswerKind::TooLarge)
+/// Whether a call was refused for what one of its entries is, so that others may be taken alone. What
+/// is wrong with the bus or its account is wrong for all.
+pub(super) fn blames_an_entry(failure: &AwsFailure) -> bool {
+    let AwsFailure::Refused(AwsRefusal { status, code, .. }) = failure else { return false };
+    let of_entries = [
+        "ValidationException",
+        "ValidationError",
+        "InvalidArgument",
+        "MalformedDetail",
+        "RequestEntityTooLarge",
+    ];
+    of_entries.contains(&code.as_str()) || *status == 413
 }
 
 /// The answers to the entries of a call that was answered, in order.
@@ -100,40 +93,46 @@ fn of_entry(entry: &PutEventsResultEntry) -> SinkAnswer {
 }
 
 /// What a call means that failed, for each of its entries.
-pub(super) fn of_error(error: &PutError, role: Option<&RoleArn>) -> SinkAnswer {
-    if let Some(refused) = EgressRefusal::among_causes(error) {
-        return SinkAnswer::failed(AttemptFailure::Refused, &refused.to_string());
-    }
-    if let Some(refused) = cause_of::<AssumeRoleError>(error) {
-        let role = role.map(RoleArn::as_str).unwrap_or_default();
-        let problem = match refused.code() {
-            Some("AccessDenied") | None => format!(
-                "the role {role} is not given to the gateway: its trust policy has to allow \
-                 sts:AssumeRole to the gateway's own identity, with this consumer's external id"
-            ),
-            Some(code) => format!("the role {role} is not given to the gateway: {code}"),
-        };
-        return SinkAnswer::failed(AttemptFailure::Authorization, &problem);
-    }
-    if cause_of::<CredentialsError>(error).is_some() {
-        let problem = format!("the gateway has no credentials for AWS: {}", innermost(error));
-        return SinkAnswer::failed(AttemptFailure::Authorization, &problem);
-    }
-    match error {
-        SdkError::ServiceError(context) => {
-            let status = Some(context.raw().status().as_u16());
-            let message = error.message().unwrap_or_default();
-            answer(error.code().unwrap_or_default(), message, status)
+pub(super) fn of_failure(failure: &AwsFailure, role: Option<&RoleArn>) -> SinkAnswer {
+    match failure {
+        AwsFailure::Guard(refused) => {
+            SinkAnswer::failed(AttemptFailure::Refused, &refused.to_string())
         }
-        SdkError::TimeoutError(_) => SinkAnswer::failed(AttemptFailure::Timeout, ""),
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
-            SinkAnswer::failed(AttemptFailure::Timeout, "")
+        AwsFailure::Role(reason) => of_role(reason, role),
+        AwsFailure::NoCredentials(reason) => {
+            let problem = format!("the gateway has no credentials for AWS: {reason}");
+            SinkAnswer::failed(AttemptFailure::Authorization, &problem)
         }
-        SdkError::DispatchFailure(failure) if failure.is_io() => {
-            SinkAnswer::failed(AttemptFailure::Connect, &innermost(error))
+        AwsFailure::Refused(AwsRefusal { status, code, message }) => {
+            answer(code, message, Some(*status))
         }
-        _ => SinkAnswer::failed(AttemptFailure::Broken, &innermost(error)),
+        AwsFailure::Timeout => SinkAnswer::failed(AttemptFailure::Timeout, ""),
+        AwsFailure::Unreachable(reason) => SinkAnswer::failed(AttemptFailure::Connect, reason),
+        AwsFailure::Broken(reason) => SinkAnswer::failed(AttemptFailure::Broken, reason),
     }
+}
+
+/// What it means that a role is not given, for this reason: STS is a part of the way to the sink, so
+/// its trouble slows the sink down, and its refusal is one of the sink's account.
+fn of_role(reason: &AwsFailure, role: Option<&RoleArn>) -> SinkAnswer {
+    let AwsFailure::Refused(AwsRefusal { status, code, message }) = reason else {
+        let answer = of_failure(reason, None);
+        let detail = format!("{}, when a role was asked for", answer.detail).into();
+        return SinkAnswer { detail, ..answer };
+    };
+    let role = role.map(RoleArn::as_str).unwrap_or_default();
+    let kind = kind_of(code, message, Some(*status));
+    let reason = match kind {
+        AnswerKind::Unauthorised if code == "AccessDenied" => {
+            "its trust policy has to allow sts:AssumeRole to the gateway's own identity, with this \
+             consumer's external id"
+        }
+        _ if code.is_empty() => "STS gives no reason",
+        _ => code,
+    };
+    let detail = format!("the role {role} is not given to the gateway: {reason}").into();
+    // The status is not the sink's.
+    SinkAnswer { detail, ..SinkAnswer::new(kind) }
 }
 
 fn answer(code: &str, message: &str, status: Option<u16>) -> SinkAnswer {
@@ -146,26 +145,6 @@ fn answer(code: &str, message: &str, status: Option<u16>) -> SinkAnswer {
         _ => excerpt(&format!("{code}: {message}"), LONGEST_WORD),
     };
     SinkAnswer { status, detail: detail.into(), ..SinkAnswer::new(kind) }
-}
-
-/// The cause of this kind, if there is one.
-fn cause_of<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    causes(error).find_map(|cause| cause.downcast_ref())
-}
-
-/// The innermost cause names the trouble; the outer ones would repeat the address.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    causes(error).last().map(ToString::to_string).unwrap_or_default()
-}
-
-/// An error and its causes, the innermost last.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    let mut next = Some(error);
-    std::iter::from_fn(move || {
-        let cause = next?;
-        next = cause.source();
-        Some(cause)
-    })
 }
 
 #[cfg(test)]
@@ -211,6 +190,55 @@ mod tests {
             assert_eq!((verdict(&answer), answer.health()), (expected, health), "{code} {status}");
             assert!(answer.detail.starts_with(code), "{}", answer.detail);
             assert_eq!(answer.status, Some(status));
+        }
+    }
+
+    #[test]
+    fn only_what_an_entry_can_be_wrong_in_is_blamed_on_one() {
+        let blames = |status, code: &str| {
+            let (code, message) = (code.to_owned(), String::new());
+            blames_an_entry(&AwsFailure::Refused(AwsRefusal { status, code, message }))
+        };
+
+        for code in ["ValidationException", "MalformedDetail", "InvalidArgument"] {
+            assert!(blames(400, code), "{code}");
+        }
+        assert!(blames(413, "") && blames(413, "RequestEntityTooLarge"));
+        for code in [
+            "ResourceNotFoundException",
+            "InvalidAccountIdException",
+            "OperationDisabledException",
+            "AccessDeniedException",
+            "ThrottlingException",
+        ] {
+            assert!(!blames(400, code), "{code}");
+        }
+        assert!(!blames_an_entry(&AwsFailure::Timeout));
+    }
+
+    #[test]
+    fn trouble_with_a_role_is_trouble_of_the_sink() {
+        let role = "arn:aws:iam::444455556666:role/deliver".parse().unwrap();
+        let refused = |status, code: &str| {
+            let (code, message) = (code.to_owned(), "some words".to_owned());
+            AwsFailure::Refused(AwsRefusal { status, code, message })
+        };
+        let unreachable = AwsFailure::Unreachable("connection refused".to_owned());
+        for (reason, expected, health, words) in [
+            (refused(403, "AccessDenied"), "refused", Health::Declined, "its trust policy"),
+            (refused(400, "Throttling"), "retry", Health::Busy, "Throttling"),
+            (refused(503, "ServiceUnavailable"), "retry", Health::Overloaded, "Unavailable"),
+            (refused(502, ""), "retry", Health::Failed, "no reason"),
+            (refused(403, "ExpiredToken"), "retry", Health::Declined, "ExpiredToken"),
+            (unreachable, "retry", Health::Failed, "connect-failed: connection refused, when"),
+            (AwsFailure::Timeout, "retry", Health::Overloaded, "timeout, when a role"),
+            (AwsFailure::NoCredentials(String::new()), "retry", Health::Unasked, "no credentials"),
+        ] {
+            let answer = of_failure(&AwsFailure::Role(Box::new(reason)), Some(&role));
+
+            assert_eq!((verdict(&answer), answer.health()), (expected, health), "{answer:?}");
+            assert!(answer.detail.contains(words), "{}", answer.detail);
+            assert_eq!(answer.status, None);
         }
     }
 
