@@ -97,12 +97,12 @@ impl Queues {
     }
 
     /// Lets the messages of a dead-letter queue in, or counts them only; as many as one run may. The
-    /// queue is named by its own ARN, or by that of the queue whose it is; without a name it is the only
-    /// one.
+    /// queue is named by its own ARN, or, if it is its only one, by that of the queue whose it is; without
+    /// a name it is the only one of all.
     ///
     /// # Errors
     ///
-    /// The caller's turn: the settings do not name the queue. Later or the operator's: AWS refused, or
+    /// The caller's turn: the settings do not name the queue, or several may be meant. Later or the operator's: AWS refused, or
     /// cannot be reached.
     ///
     /// # Cancel safety
@@ -138,15 +138,17 @@ impl Queues {
         let is_meant = |poller: &Poller, dead: &QueueArn| {
             queue.is_none_or(|queue| *queue == poller.intake.source.arn || queue == dead)
         };
-        let known = self.pollers.iter().filter_map(|poller| {
-            let dead = poller.intake.source.dead_letter_queue.as_ref()?;
-            is_meant(poller, dead).then_some((poller, dead))
+        let known = self.pollers.iter().flat_map(|poller| {
+            poller.intake.source.dead_letter_queues.iter().map(move |dead| (poller, dead))
         });
-        let known: Vec<_> = known.collect();
-        match (known.first(), queue) {
-            (None, _) => Err(DrainError::Unknown),
-            (Some(_), None) if known.len() > 1 => Err(DrainError::Several),
-            (Some(found), _) => Ok(*found),
+        let meant: Vec<_> = known.filter(|(poller, dead)| is_meant(poller, dead)).collect();
+        match meant.as_slice() {
+            [] => Err(DrainError::Unknown),
+            [found] => Ok(*found),
+            several => {
+                let names = several.iter().map(|(_, dead)| format!("`{dead}`"));
+                Err(DrainError::Several(names.collect::<Vec<_>>().join(", ")))
+            }
         }
     }
 }
