@@ -11,7 +11,7 @@ async fn what_could_not_be_deleted_is_deleted_again_or_recognized_when_it_comes_
     let scene = Scene::prepared(QUEUE, ", visibility-timeout: 1s").await;
     let lost = || AwsFault::AnswerLost;
     let failing = AwsFault::entries([(0, "InternalError"), (3, "InternalError")]);
-    // The SDK repeats a call three times; the gateway repeats that, and single entries.
+    // The SDK repeats a call; the gateway repeats that, and single entries.
     scene.stub.fail("DeleteMessageBatch", [failing.clone(), lost(), failing]);
     scene.stub.fail("ReceiveMessage", [AwsFault::unavailable(), lost()]);
     for number in 1..=10 {
@@ -40,6 +40,23 @@ async fn a_message_whose_deletion_fails_for_good_comes_again_as_a_repeat() {
     assert_eq!(scene.metric("messages_total", ",outcome=\"repeated\"").await, 1);
     let failures = scene.metric("failures_total", ",call=\"delete\",code=\"InternalError\"").await;
     assert_eq!(failures, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_is_tried_six_times_in_all_and_then_left_to_the_next_receipt() {
+    let scene = Scene::prepared(QUEUE, ", visibility-timeout: 5s").await;
+    scene.stub.fail("DeleteMessageBatch", (0..6).map(|_| AwsFault::unavailable()));
+    scene.queue.send(envelope("e-1", 1).to_string());
+    let mut scene = scene;
+    scene.gateway.serve().await;
+    scene.queue.wait_until_empty().await;
+
+    let deletions = scene.stub.calls_of("DeleteMessageBatch");
+    let answers: Vec<_> = deletions.iter().map(|call| call.status).collect();
+    assert_eq!(answers, [503, 503, 503, 503, 503, 503, 200]);
+    assert_eq!(numbers(&scene.events().await), [1]);
+    assert_eq!(scene.metric("messages_total", ",outcome=\"repeated\"").await, 1);
+    assert_eq!(scene.metric("deleted_total", "").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
