@@ -96,13 +96,13 @@ impl QueueIntake {
     async fn settle(&self, batch: &[HandedOut]) -> Vec<QueueOutcome> {
         let mut outcomes = vec![QueueOutcome::Left(LeftBecause::Behind); batch.len()];
         let mut blocked: HashSet<&str> = HashSet::new();
-        for wave in waves(batch) {
+        for wave in waves(batch, &self.queue) {
             let free = wave.into_iter().filter(|(_, message)| {
-                message.message.group.as_deref().is_none_or(|group| !blocked.contains(group))
+                group_of(message, &self.queue).is_none_or(|group| !blocked.contains(group))
             });
             let free: Vec<_> = free.collect();
             for (at, outcome) in self.offer(&free).await {
-                let group = batch.get(at).and_then(|message| message.message.group.as_deref());
+                let group = batch.get(at).and_then(|message| group_of(message, &self.queue));
                 blocked.extend(group.filter(|_| !outcome.is_done()));
                 if let Some(place) = outcomes.get_mut(at) {
                     *place = outcome;
@@ -236,14 +236,20 @@ impl QueueIntake {
     }
 }
 
+/// The group within which a message has its place. In a standard queue a group is there for fairness
+/// between tenants, and orders nothing.
+fn group_of<'a>(message: &'a HandedOut, queue: &QueueArn) -> Option<&'a str> {
+    message.message.group.as_deref().filter(|_| queue.is_fifo())
+}
+
 /// Messages that may be offered together, in the order in which they must be: the first of each group
-/// of a FIFO queue, then the second of each. Those without a group are all in the first wave.
-fn waves(batch: &[HandedOut]) -> Vec<Vec<(usize, &HandedOut)>> {
+/// of a FIFO queue, then the second of each. Those without an order are all in the first wave.
+fn waves<'a>(batch: &'a [HandedOut], queue: &QueueArn) -> Vec<Vec<(usize, &'a HandedOut)>> {
     let mut waves: Vec<Vec<(usize, &HandedOut)>> = Vec::with_capacity(1);
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
     debug_assert!(batch.len() <= BATCH, "SQS hands out ten messages at the most");
     for (at, message) in batch.iter().enumerate() {
-        let wave = match message.message.group.as_deref() {
+        let wave = match group_of(message, queue) {
             None => 0,
             Some(group) => {
                 let next = seen.entry(group).or_default();
@@ -278,16 +284,20 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_offered_one_by_one_and_everything_else_at_once() {
-        let places = |batch: &[HandedOut]| -> Vec<Vec<usize>> {
-            waves(batch).iter().map(|wave| wave.iter().map(|(at, _)| *at).collect()).collect()
+    fn a_group_of_a_fifo_queue_is_offered_one_by_one_and_everything_else_at_once() {
+        let of_queue = |batch: &[HandedOut], name: &str| -> Vec<Vec<usize>> {
+            let queue = format!("arn:aws:sqs:eu-west-1:111122223333:{name}").parse().unwrap();
+            let waves = waves(batch, &queue);
+            waves.iter().map(|wave| wave.iter().map(|(at, _)| *at).collect()).collect()
         };
+        let places = |batch: &[HandedOut]| -> Vec<Vec<usize>> { of_queue(batch, "in.fifo") };
         let loose = [handed_out(None), handed_out(None)];
         let groups = [Some("a"), Some("b"), Some("a"), Some("a"), Some("b")].map(handed_out);
 
         assert_eq!(places(&loose), [[0, 1]]);
         assert_eq!(places(&groups), [vec![0, 1], vec![2, 4], vec![3]]);
         assert!(places(&[]).is_empty());
+        assert_eq!(of_queue(&groups, "in"), [[0, 1, 2, 3, 4]]);
     }
 
     #[test]
