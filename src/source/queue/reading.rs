@@ -116,7 +116,7 @@ fn described(
     queue: &QueueSource,
 ) -> Result<Value, Misread> {
     let time = told.time.filter(|time| time.parse::<EventTime>().is_ok());
-    let id = told.id.unwrap_or_else(|| message.event_id().to_owned());
+    let id = told.id.unwrap_or_else(|| message.id.clone());
     let has = |name: &str| body.get(name).is_some();
     if has("specversion") && !has("detail-type") {
         return Ok(body);

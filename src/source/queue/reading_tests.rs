@@ -79,6 +79,17 @@ fn an_envelope_that_a_transformer_made_has_the_id_and_time_of_its_message() {
 }
 
 #[test]
+fn a_deduplication_id_names_no_event_because_it_may_come_again() {
+    let sent = |id: &str| QueueMessage {
+        id: id.into(),
+        deduplication: Some("order-1".into()),
+        ..message(&json!({ "id": 101 }))
+    };
+    assert_eq!(taken(&raw_queue(), &sent("m-1")).envelope.id, "m-1");
+    assert_eq!(taken(&raw_queue(), &sent("m-2")).envelope.id, "m-2");
+}
+
+#[test]
 fn a_cloudevent_is_taken_as_it_is() {
     let body = json!({
         "specversion": "1.0", "id": "c-1", "source": "order-service", "type": "OrderCreated",
