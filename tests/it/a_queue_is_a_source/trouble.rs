@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::a_queue_is_a_source::scene::{FIFO, QUEUE, Scene, envelope, numbers};
-use crate::harness::aws::{AwsFault, StubMessage};
+use crate::a_queue_is_a_source::scene::{DEAD, FIFO, QUEUE, Scene, envelope, numbers};
+use crate::harness::aws::{AwsFault, QueueCounts, StubMessage};
 use crate::harness::{Number, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,24 +124,54 @@ async fn a_queue_of_a_role_is_read_as_that_role_also_after_its_session_has_ended
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_without_room_leaves_messages_and_takes_them_later() {
-    let scene = Scene::prepared(QUEUE, ", visibility-timeout: 1min").await;
+async fn a_log_without_room_holds_messages_so_that_none_is_received_too_often() {
+    let scene = Scene::prepared(QUEUE, ", visibility-timeout: 1s").await;
+    let dead = scene.stub.queue(DEAD);
+    let queue = scene.queue.clone().with_redrive(&dead, 1);
+    let mut scene = Scene { gateway: scene.gateway.with_disk(), queue, ..scene };
+    scene.gateway.serve().await;
+    scene.gateway.disk().set(Number::Room, 0);
+    for number in 1..=25 {
+        scene.queue.send(envelope(&format!("e-{number}"), number).to_string());
+    }
+
+    // Three extensions are one timeout.
+    scene.stub.wait_for_calls("ChangeMessageVisibilityBatch", 15).await;
+    assert_eq!(scene.stub.calls_of("DeleteMessageBatch").len(), 0);
+    let polls = scene.stub.calls_of("ReceiveMessage");
+    let handed = polls.iter().flat_map(|call| &call.asked.messages).count();
+    assert!(handed <= 10, "more was asked for: {handed}");
+    assert!(scene.metric("messages_total", ",outcome=\"left-busy\"").await >= 1);
+    scene.gateway.disk().set(Number::Room, u64::MAX);
+    scene.queue.wait_until_empty().await;
+
+    let mut all = numbers(&scene.wait_for_events(25).await);
+    all.sort_unstable();
+    assert_eq!(all, (1..=25).collect::<Vec<_>>());
+    assert_eq!(dead.messages().len(), 0, "received twice");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_that_a_full_log_holds_are_visible_as_soon_as_the_gateway_stops() {
+    let scene = Scene::prepared(QUEUE, ", visibility-timeout: 1h").await;
     let mut scene = Scene { gateway: scene.gateway.with_disk(), ..scene };
     scene.gateway.serve().await;
     scene.gateway.disk().set(Number::Room, 0);
     scene.queue.send(envelope("e-1", 1).to_string());
-
-    eventually("the message is given back", async || {
-        let calls = scene.stub.calls_of("ChangeMessageVisibilityBatch");
-        (!calls.is_empty()).then_some(())
+    eventually("the message is held", async || {
+        let held = scene.metric("messages_total", ",outcome=\"left-busy\"").await;
+        (held == 1).then_some(())
     })
     .await;
-    assert_eq!(scene.stub.calls_of("DeleteMessageBatch").len(), 0);
-    scene.gateway.disk().set(Number::Room, u64::MAX);
-    scene.queue.wait_until_empty().await;
+    assert_eq!(scene.queue.counts(), QueueCounts { visible: 0, in_flight: 1, delayed: 0 });
 
+    let ended = scene.gateway.stop().await;
+    assert!(ended.success(), "{}", scene.gateway.log());
+    assert_eq!(scene.queue.counts(), QueueCounts { visible: 1, in_flight: 0, delayed: 0 });
+    scene.gateway.disk().set(Number::Room, u64::MAX);
+    scene.gateway.serve().await;
+    scene.queue.wait_until_empty().await;
     assert_eq!(numbers(&scene.events().await), [1]);
-    assert!(scene.metric("messages_total", ",outcome=\"left-busy\"").await >= 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
