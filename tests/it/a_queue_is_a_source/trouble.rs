@@ -1,5 +1,8 @@
 //! A queue that fails, in part or whole, harms nobody and is told of.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::Value;
 
 use crate::a_queue_is_a_source::scene::{DEAD, FIFO, QUEUE, Scene, envelope, numbers};
@@ -172,6 +175,44 @@ async fn messages_that_a_full_log_holds_are_visible_as_soon_as_the_gateway_stops
     scene.gateway.serve().await;
     scene.queue.wait_until_empty().await;
     assert_eq!(numbers(&scene.events().await), [1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_queues_one_that_fails_does_not_hold_up_the_other() {
+    let scene = Scene::prepared(QUEUE, "").await;
+    let settings = scene.gateway.settings_text();
+    let two = format!("queues: [{{ arn: '{DEAD}', sources: [order-service] }}, ");
+    std::fs::write(scene.gateway.settings(), settings.replace("queues: [", &two)).unwrap();
+    let mut scene = scene;
+    let failing = scene.stub.queue(DEAD);
+    let is_closed = Arc::new(AtomicBool::new(true));
+    let closed = Arc::clone(&is_closed);
+    scene.stub.behave(move |request| {
+        let is_of_failing = request.body["QueueUrl"].as_str()?.ends_with("/gateway-dead");
+        let is_refused = is_of_failing && request.operation == "ReceiveMessage";
+        (is_refused && closed.load(Ordering::Relaxed)).then(AwsFault::access_denied)
+    });
+    for number in 1..=3 {
+        failing.send(envelope(&format!("e-{number}"), number).to_string());
+    }
+    scene.queue.send(envelope("e-4", 4).to_string());
+    scene.gateway.serve().await;
+    scene.queue.wait_until_empty().await;
+    assert_eq!(numbers(&scene.wait_for_events(1).await), [4]);
+    eventually("three messages wait", async || {
+        let waiting = format!("sealway_queue_waiting_messages{{queue=\"{DEAD}\"}}");
+        (scene.metrics().await.get(&waiting) == Some(&3)).then_some(())
+    })
+    .await;
+    let shown = scene.get("/queues").await;
+    assert_eq!(shown["queues"][0]["waiting"], 3, "{shown}");
+    assert_eq!(shown["queues"][1]["failure"], Value::Null, "{shown}");
+
+    is_closed.store(false, Ordering::Relaxed);
+    failing.wait_until_empty().await;
+    let mut all = numbers(&scene.events().await);
+    all.sort_unstable();
+    assert_eq!(all, [1, 2, 3, 4]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
