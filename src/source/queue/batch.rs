@@ -42,6 +42,8 @@ pub(super) struct QueueIntake {
     pub queue: QueueArn,
     /// The limits of every way in.
     pub config: Config,
+    /// What the resources of all events begin with that this gateway puts on a bus.
+    pub own_resources: Arc<str>,
     /// The log.
     pub admit: Arc<dyn Admit>,
     /// What is counted.
@@ -181,12 +183,12 @@ impl QueueIntake {
 
     /// Offers messages of which none waits for another one.
     async fn offer(&self, messages: &[(usize, &HandedOut)]) -> Vec<(usize, QueueOutcome)> {
-        let now = self.clock.now();
+        let (now, settings) = (self.clock.now(), (&self.config, &*self.own_resources));
         let mut outcomes = Vec::with_capacity(messages.len());
         let (mut events, mut bytes) =
             (Vec::<(usize, Received)>::new(), Vec::<(usize, Unparsed)>::new());
         for (at, message) in messages {
-            match read(&message.message, &self.source, &self.config, now) {
+            match read(&message.message, &self.source, settings, now) {
                 QueueReading::Event(received, warnings) => {
                     for warning in warnings {
                         let rule = [warning.kind.text()];

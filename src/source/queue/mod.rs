@@ -14,8 +14,8 @@
 //!
 //! What AWS is spoken to with is behind the feature `aws`; settings and the reading of bodies are not.
 //!
-//! **Invariant:** a message is deleted only if what it became is durable, or it is an event of the
-//! gateway's own that came back.
+//! **Invariant:** a message is deleted only if what it became is durable, or it is an event that
+//! this gateway has put on a bus and that came back.
 
 #[cfg(feature = "aws")]
 mod batch;

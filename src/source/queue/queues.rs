@@ -40,6 +40,8 @@ pub struct Queues {
 pub struct QueueParts {
     /// Which queues, and the limits of every way in.
     pub config: Config,
+    /// What the resources of all events begin with that this gateway puts on a bus.
+    pub own_resources: Arc<str>,
     /// How AWS is spoken to.
     pub aws: Arc<AwsClients>,
     /// Where events go.
@@ -61,6 +63,7 @@ impl QueueParts {
                 source: source.clone(),
                 queue: source.arn.clone(),
                 config: self.config.clone(),
+                own_resources: Arc::clone(&self.own_resources),
                 admit: Arc::clone(&self.admit),
                 metrics: Arc::clone(&self.metrics),
                 clock: Arc::clone(&self.clock),
@@ -114,11 +117,13 @@ impl Queues {
         is_dry_run: bool,
     ) -> Result<Drained, DrainError> {
         let (poller, dead) = self.dead_letters(queue)?;
-        let QueueIntake { source, config, admit, metrics, clock, .. } = &poller.intake;
+        let QueueIntake { source, config, own_resources, admit, metrics, clock, .. } =
+            &poller.intake;
         let intake = QueueIntake {
             source: source.clone(),
             queue: dead.clone(),
             config: config.clone(),
+            own_resources: Arc::clone(own_resources),
             admit: Arc::clone(admit),
             metrics: Arc::clone(metrics),
             clock: Arc::clone(clock),
