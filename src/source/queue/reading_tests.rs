@@ -247,7 +247,7 @@ fn what_was_kept_is_read_again_by_the_settings_of_this_moment() {
 fn a_body_is_read_within_the_limits_of_every_way_in() {
     let config = Config { max_depth: 10, ..Config::default() };
     let deep = format!("{}1{}", "[".repeat(20), "]".repeat(20));
-    let read = read(&message(&deep), &raw_queue(), &config, Timestamp::EPOCH);
+    let read = read(&message(&deep), &raw_queue(), (&config, OWN), Timestamp::EPOCH);
 
     assert!(matches!(read, QueueReading::Unreadable(_)));
 }
