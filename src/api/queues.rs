@@ -60,8 +60,8 @@ struct ShownFailure {
 #[derive(Debug, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DrainRequest {
-    /// The ARN of a dead-letter queue that the settings name, or of the queue whose it is; may be
-    /// missing if there is only one.
+    /// The ARN of a dead-letter queue that the settings name, or of the queue whose only one it
+    /// is; may be missing if the settings name only one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub queue: Option<QueueArn>,
@@ -157,7 +157,7 @@ pub async fn drain(
     drained.map(|drained| Json(drained.into())).map_err(|error| {
         let code = match error {
             DrainError::Unknown => Code::NotFound,
-            DrainError::Several => Code::Invalid,
+            DrainError::Several(_) => Code::Invalid,
             DrainError::Aws(_) => Code::QueueUnavailable,
         };
         Problem::new(code, error.to_string())

@@ -197,6 +197,13 @@ arn_kind! {
     }
 }
 
+impl QueueArn {
+    /// Whether the queue keeps an order, which its name tells.
+    pub fn is_fifo(&self) -> bool {
+        self.name().ends_with(".fifo")
+    }
+}
+
 arn_kind! {
     /// The name of an IAM role.
     RoleArn,

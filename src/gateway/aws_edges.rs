@@ -36,8 +36,11 @@ impl AwsEdges {
         machine: &Machine,
         (admit, metrics): (&Arc<dyn Admit>, &Arc<Metrics>),
     ) -> Arc<Queues> {
+        // As the destination of event buses names the subscription by which an event goes.
+        let issuer = config.issuer.as_str().trim_end_matches('/');
         Arc::new(Queues::new(&QueueParts {
             config: config.source.clone(),
+            own_resources: format!("{issuer}/subscriptions/").into(),
             aws: Arc::clone(&self.clients),
             admit: Arc::clone(admit),
             metrics: Arc::clone(metrics),

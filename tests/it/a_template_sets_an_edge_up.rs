@@ -42,7 +42,7 @@ impl Settings {
                 "other.fifo",
                 &format!(
                     ", buses: [\"{demo}\", \"{}\", \"{}\"], role: \"arn:aws:iam::{ACCOUNT}:role/a/in\", \
-                     dead-letter-queue: \"arn:aws:sqs:eu-west-1:{ACCOUNT}:dead\", sources: [\"*\"]",
+                     dead-letter-queues: [\"arn:aws:sqs:eu-west-1:{ACCOUNT}:dead\"], sources: [\"*\"]",
                     bus(ACCOUNT, "default"),
                     bus("999922223333", "far"),
                 ),

@@ -60,7 +60,7 @@ impl AwsBesideGateway {
         let directory = tempfile::tempdir().unwrap();
         let text = format!(
             "aws: {{ endpoint-url: \"{}\" }}\nsource:\n  queues:\n    - arn: {QUEUE}\n      \
-             dead-letter-queue: {DEAD}\ndelivery:\n  event-buses:\n    - consumer: ledger\n      \
+             dead-letter-queues: [{DEAD}]\ndelivery:\n  event-buses:\n    - consumer: ledger\n      \
              bus: {BUS}\n      role: {ROLE}\n",
             stub.url()
         );

@@ -15,7 +15,7 @@ pub enum AwsCommand {
     Doctor(doctor::Args),
     /// Let the messages of a dead-letter queue in, as if they had come by their queue
     ///
-    /// The gateway reads the queue that its settings name as `dead-letter-queue`, by the settings of the
+    /// The gateway reads a queue that its settings name in `dead-letter-queues`, by the settings of the
     /// queue beside it. A message is deleted once what it became is durable; a body that cannot be read
     /// goes to the quarantine. What cannot be taken now stays, and the exit code is 1 then.
     Drain(drain::DrainArgs),

@@ -23,8 +23,8 @@ const COUNTS: [(&str, &str); 6] = [
 /// Which queue.
 #[derive(Debug, clap::Args)]
 pub struct DrainArgs {
-    /// The ARN of the dead-letter queue, or of the queue whose it is; may be left out if the settings
-    /// name only one
+    /// The ARN of the dead-letter queue, or of the queue whose only one it is; may be left out if the
+    /// settings name only one
     #[arg(long, value_name = "ARN")]
     queue: Option<QueueArn>,
     /// Count the messages by what went wrong, and leave them there

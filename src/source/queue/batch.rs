@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
 
 use crate::ambient::Clock;
 use crate::event::QueueArn;
@@ -16,12 +18,21 @@ use crate::telemetry::{Metric, Metrics, error_chain};
 
 /// How long a message may stay invisible in all, from its receipt on.
 const MOST_INVISIBLE: Duration = Duration::from_hours(12);
-/// After how long a message that was left is visible again: after the first time, and at the most.
+/// After how long a message that was left is visible again: after the first time, and at the most. It is
+/// never longer than the queue's visibility timeout.
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(15));
+/// After how long a message that is held is offered again: after the first time, and at the most.
+const HOLD: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(5));
+/// What the log says while it is full or slow. Messages are held then: each time that one is handed out
+/// brings it nearer to its dead-letter queue.
+const BUSY: QueueOutcome = QueueOutcome::Left(LeftBecause::Busy);
 /// How often a deletion is tried; a message that is not deleted comes again and is recognized.
 const DELETIONS: u32 = 3;
 /// Between two tries.
 const BETWEEN_DELETIONS: Duration = Duration::from_millis(200);
+
+/// The handles of messages that are to stay invisible.
+type HeldMessages<'a> = Mutex<Vec<&'a str>>;
 
 /// The way from a queue to the log.
 pub(super) struct QueueIntake {
@@ -31,6 +42,8 @@ pub(super) struct QueueIntake {
     pub queue: QueueArn,
     /// The limits of every way in.
     pub config: Config,
+    /// What the resources of all events begin with that this gateway puts on a bus.
+    pub own_resources: Arc<str>,
     /// The log.
     pub admit: Arc<dyn Admit>,
     /// What is counted.
@@ -42,27 +55,31 @@ pub(super) struct QueueIntake {
 impl QueueIntake {
     /// Lets the messages of one call in, deletes those that are settled, and gives what became of each.
     ///
+    /// With `hold`, messages that the log has no room for are kept and offered again until it has, or until
+    /// `hold` is cancelled: then what is left is visible again at once.
+    ///
     /// # Cancel safety
     ///
     /// Not cancel safe; what is cut off becomes visible again and is recognized.
-    pub(super) async fn take(&self, sqs: &SqsQueue, batch: &[HandedOut]) -> Vec<QueueOutcome> {
+    pub(super) async fn take(
+        &self,
+        sqs: &SqsQueue,
+        batch: &[HandedOut],
+        hold: Option<&CancellationToken>,
+    ) -> Vec<QueueOutcome> {
         self.note(batch);
+        let held = Mutex::new(batch.iter().map(|message| message.handle.as_str()).collect());
         let outcomes = tokio::select! {
-            outcomes = self.settle(batch) => outcomes,
-            never = self.keep_invisible(sqs, batch) => match never {},
+            outcomes = self.settle((sqs, &held), batch, hold) => outcomes,
+            never = self.keep_invisible(sqs, &held) => match never {},
         };
-        if outcomes.contains(&QueueOutcome::Own) {
-            self.tell_of_own();
-        }
-        for outcome in &outcomes {
-            self.count(Metric::QueueOutcomes, outcome.text()).increment();
-        }
-        let settled = || batch.iter().zip(&outcomes);
-        let done = settled().filter(|(_, outcome)| outcome.is_done());
-        self.delete(sqs, done.map(|(message, _)| message.handle.as_str()).collect()).await;
-        let left = settled().filter(|(_, outcome)| !outcome.is_done());
-        let left = left.map(|(message, _)| (&*message.handle, backoff(message.receives))).collect();
-        self.let_appear(sqs, left).await;
+        let is_stopped = hold.is_some_and(CancellationToken::is_cancelled);
+        let left = batch.iter().zip(&outcomes).filter(|(_, outcome)| !outcome.is_done());
+        let left = left.map(|(message, _)| {
+            let wait = backoff(message.receives).min(self.source.visibility_timeout.0);
+            (&*message.handle, if is_stopped { Duration::ZERO } else { wait })
+        });
+        self.let_appear(sqs, left.collect()).await;
         outcomes
     }
 
@@ -92,34 +109,86 @@ impl QueueIntake {
         self.metrics.counter(metric, &[self.queue.as_str(), outcome])
     }
 
-    /// Offers each message to the log or to the quarantine.
-    async fn settle(&self, batch: &[HandedOut]) -> Vec<QueueOutcome> {
-        let mut outcomes = vec![QueueOutcome::Left(LeftBecause::Behind); batch.len()];
-        let mut blocked: HashSet<&str> = HashSet::new();
-        for wave in waves(batch) {
-            let free = wave.into_iter().filter(|(_, message)| {
-                message.message.group.as_deref().is_none_or(|group| !blocked.contains(group))
-            });
-            let free: Vec<_> = free.collect();
-            for (at, outcome) in self.offer(&free).await {
-                let group = batch.get(at).and_then(|message| message.message.group.as_deref());
-                blocked.extend(group.filter(|_| !outcome.is_done()));
-                if let Some(place) = outcomes.get_mut(at) {
-                    *place = outcome;
-                }
+    /// Offers messages to the log or to the quarantine, and deletes those that it took; as often as they
+    /// are to be held.
+    async fn settle(
+        &self,
+        (sqs, held): (&SqsQueue, &HeldMessages<'_>),
+        batch: &[HandedOut],
+        hold: Option<&CancellationToken>,
+    ) -> Vec<QueueOutcome> {
+        let received = self.clock.now();
+        let mut outcomes = vec![None; batch.len()];
+        let mut rounds = 0;
+        loop {
+            let done = self.offer_open(batch, &mut outcomes).await;
+            held_now(held).retain(|handle| !done.contains(handle));
+            self.delete(sqs, done).await;
+            let is_over = self.clock.now().since(received) >= MOST_INVISIBLE;
+            let is_held = outcomes.contains(&Some(BUSY)) && !is_over;
+            let Some(stop) = hold.filter(|_| is_held) else { break };
+            rounds += 1;
+            tokio::select! {
+                () = self.clock.sleep(doubled(HOLD, rounds)) => {}
+                () = stop.cancelled() => break,
             }
+        }
+        let behind = QueueOutcome::Left(LeftBecause::Behind);
+        outcomes.into_iter().map(|outcome| outcome.unwrap_or(behind)).collect()
+    }
+
+    /// Offers what is not done yet, counts what is news, and gives the handles of what is done now.
+    async fn offer_open<'a>(
+        &self,
+        batch: &'a [HandedOut],
+        outcomes: &mut [Option<QueueOutcome>],
+    ) -> Vec<&'a str> {
+        let known = batch.iter().zip(outcomes.iter()).enumerate();
+        let open = known.filter(|(_, (_, outcome))| !outcome.is_some_and(QueueOutcome::is_done));
+        let open: Vec<_> = open.map(|(at, (message, _))| (at, message)).collect();
+        let mut done = Vec::with_capacity(open.len());
+        for (at, outcome) in self.offer_in_order(&open).await {
+            let (Some(place), Some(message)) = (outcomes.get_mut(at), batch.get(at)) else {
+                continue;
+            };
+            if place.replace(outcome) != Some(outcome) {
+                self.tell(outcome);
+            }
+            if outcome.is_done() {
+                done.push(message.handle.as_str());
+            }
+        }
+        done
+    }
+
+    /// Offers messages, those of a group one after the other.
+    async fn offer_in_order(&self, open: &[(usize, &HandedOut)]) -> Vec<(usize, QueueOutcome)> {
+        let mut outcomes = Vec::with_capacity(open.len());
+        let mut blocked: HashSet<&str> = HashSet::new();
+        for wave in waves(open, &self.queue) {
+            let (behind, free): (Vec<_>, Vec<_>) = wave.into_iter().partition(|(_, message)| {
+                group_of(message, &self.queue).is_some_and(|group| blocked.contains(group))
+            });
+            let left = QueueOutcome::Left(LeftBecause::Behind);
+            outcomes.extend(behind.into_iter().map(|(at, _)| (at, left)));
+            let offered = self.offer(&free).await;
+            for (at, _) in offered.iter().filter(|(_, outcome)| !outcome.is_done()) {
+                let message = free.iter().find(|(place, _)| place == at);
+                blocked.extend(message.and_then(|(_, message)| group_of(message, &self.queue)));
+            }
+            outcomes.extend(offered);
         }
         outcomes
     }
 
     /// Offers messages of which none waits for another one.
     async fn offer(&self, messages: &[(usize, &HandedOut)]) -> Vec<(usize, QueueOutcome)> {
-        let now = self.clock.now();
+        let (now, settings) = (self.clock.now(), (&self.config, &*self.own_resources));
         let mut outcomes = Vec::with_capacity(messages.len());
         let (mut events, mut bytes) =
             (Vec::<(usize, Received)>::new(), Vec::<(usize, Unparsed)>::new());
         for (at, message) in messages {
-            match read(&message.message, &self.source, &self.config, now) {
+            match read(&message.message, &self.source, settings, now) {
                 QueueReading::Event(received, warnings) => {
                     for warning in warnings {
                         let rule = [warning.kind.text()];
@@ -146,9 +215,10 @@ impl QueueIntake {
         outcomes
     }
 
-    /// Warns of a loop the first time.
-    fn tell_of_own(&self) {
-        if self.count(Metric::QueueOutcomes, QueueOutcome::Own.text()).value() == 0 {
+    /// Counts what became of a message; warns of a loop the first time.
+    fn tell(&self, outcome: QueueOutcome) {
+        let counter = self.count(Metric::QueueOutcomes, outcome.text());
+        if outcome == QueueOutcome::Own && counter.value() == 0 {
             tracing::warn!(
                 queue = %self.queue,
                 "Queue {} brings events back that this gateway has put on a bus; they are deleted. \
@@ -156,11 +226,12 @@ impl QueueIntake {
                 self.queue,
             );
         }
+        counter.increment();
     }
 
-    /// Extends the visibility timeout of a batch each time that a third of it is over, as long as it is
-    /// polled.
-    async fn keep_invisible(&self, sqs: &SqsQueue, batch: &[HandedOut]) -> Infallible {
+    /// Extends the visibility timeout of what is held each time that a third of it is over, as long as it
+    /// is polled.
+    async fn keep_invisible(&self, sqs: &SqsQueue, held: &HeldMessages<'_>) -> Infallible {
         let (received, timeout) = (self.clock.now(), self.source.visibility_timeout.0);
         loop {
             self.clock.sleep(timeout / 3).await;
@@ -170,7 +241,10 @@ impl QueueIntake {
                 std::future::pending::<()>().await;
             }
             let longer = timeout.min(rest);
-            let all: Vec<_> = batch.iter().map(|message| (&*message.handle, longer)).collect();
+            let all: Vec<_> = held_now(held).iter().map(|handle| (*handle, longer)).collect();
+            if all.is_empty() {
+                continue;
+            }
             match sqs.hide(&all).await {
                 Ok(failures) => {
                     let extended = all.len().saturating_sub(failures.codes.len());
@@ -236,14 +310,23 @@ impl QueueIntake {
     }
 }
 
+/// The group within which a message has its place. In a standard queue a group is there for fairness
+/// between tenants, and orders nothing.
+fn group_of<'a>(message: &'a HandedOut, queue: &QueueArn) -> Option<&'a str> {
+    message.message.group.as_deref().filter(|_| queue.is_fifo())
+}
+
 /// Messages that may be offered together, in the order in which they must be: the first of each group
-/// of a FIFO queue, then the second of each. Those without a group are all in the first wave.
-fn waves(batch: &[HandedOut]) -> Vec<Vec<(usize, &HandedOut)>> {
+/// of a FIFO queue, then the second of each. Those without an order are all in the first wave.
+fn waves<'a>(
+    open: &[(usize, &'a HandedOut)],
+    queue: &QueueArn,
+) -> Vec<Vec<(usize, &'a HandedOut)>> {
     let mut waves: Vec<Vec<(usize, &HandedOut)>> = Vec::with_capacity(1);
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-    debug_assert!(batch.len() <= BATCH, "SQS hands out ten messages at the most");
-    for (at, message) in batch.iter().enumerate() {
-        let wave = match message.message.group.as_deref() {
+    debug_assert!(open.len() <= BATCH, "SQS hands out ten messages at the most");
+    for (at, message) in open.iter().copied() {
+        let wave = match group_of(message, queue) {
             None => 0,
             Some(group) => {
                 let next = seen.entry(group).or_default();
@@ -259,10 +342,18 @@ fn waves(batch: &[HandedOut]) -> Vec<Vec<(usize, &HandedOut)>> {
     waves
 }
 
+fn held_now<'a, 'b>(held: &'a HeldMessages<'b>) -> MutexGuard<'a, Vec<&'b str>> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// After how long a message appears again that was handed out so often.
 fn backoff(receives: u32) -> Duration {
-    let (first, most) = BACKOFF;
-    let factor = 2_u32.saturating_pow(receives.saturating_sub(1));
+    doubled(BACKOFF, receives)
+}
+
+/// A wait that doubles each time, up to the longest one.
+fn doubled((first, most): (Duration, Duration), times: u32) -> Duration {
+    let factor = 2_u32.saturating_pow(times.saturating_sub(1));
     first.saturating_mul(factor).min(most)
 }
 
@@ -278,16 +369,21 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_offered_one_by_one_and_everything_else_at_once() {
-        let places = |batch: &[HandedOut]| -> Vec<Vec<usize>> {
-            waves(batch).iter().map(|wave| wave.iter().map(|(at, _)| *at).collect()).collect()
+    fn a_group_of_a_fifo_queue_is_offered_one_by_one_and_everything_else_at_once() {
+        let of_queue = |batch: &[HandedOut], name: &str| -> Vec<Vec<usize>> {
+            let queue = format!("arn:aws:sqs:eu-west-1:111122223333:{name}").parse().unwrap();
+            let open: Vec<_> = batch.iter().enumerate().collect();
+            let waves = waves(&open, &queue);
+            waves.iter().map(|wave| wave.iter().map(|(at, _)| *at).collect()).collect()
         };
+        let places = |batch: &[HandedOut]| -> Vec<Vec<usize>> { of_queue(batch, "in.fifo") };
         let loose = [handed_out(None), handed_out(None)];
         let groups = [Some("a"), Some("b"), Some("a"), Some("a"), Some("b")].map(handed_out);
 
         assert_eq!(places(&loose), [[0, 1]]);
         assert_eq!(places(&groups), [vec![0, 1], vec![2, 4], vec![3]]);
         assert!(places(&[]).is_empty());
+        assert_eq!(of_queue(&groups, "in"), [[0, 1, 2, 3, 4]]);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(super) async fn drain(intake: &QueueIntake, sqs: &SqsQueue) -> Result<Draine
             break;
         }
         tally.note(&batch);
-        let outcomes = intake.take(sqs, &batch).await;
+        let outcomes = intake.take(sqs, &batch, None).await;
         tally.settle(&outcomes);
         // What was left would soon come again.
         if tally.drained.left > 0 {

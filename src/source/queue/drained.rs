@@ -48,13 +48,13 @@ pub struct FailedDelivery {
 pub enum DrainError {
     /// The settings do not name it.
     #[error(
-        "no queue of `source.queues` has this `dead-letter-queue`, and the gateway reads none that \
+        "no queue of `source.queues` has this among its `dead-letter-queues`, and the gateway reads none that \
          its settings do not name"
     )]
     Unknown,
-    /// The settings name several.
-    #[error("the settings name several dead-letter queues: say which one")]
-    Several,
+    /// Several may be meant: their names.
+    #[error("there are several dead-letter queues, say which one: {0}")]
+    Several(String),
     /// AWS refused, or cannot be reached.
     #[error("the queue cannot be read: {0}")]
     Aws(String),

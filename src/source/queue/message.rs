@@ -3,7 +3,6 @@
 use std::fmt;
 
 use http::{HeaderMap, HeaderValue};
-use sha2::{Digest as _, Sha256};
 
 use crate::event::{Timestamp, TraceContext};
 use crate::source::KeptHeaders;
@@ -20,13 +19,14 @@ const ATTRIBUTE: &str = "sqs-attribute-";
 /// A message as SQS hands it out.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct QueueMessage {
-    /// The id that SQS gave it, which it keeps in other queues.
+    /// The id that SQS gave it: the same each time that it comes, also after a redrive to another queue.
     pub id: String,
     /// The body.
     pub body: String,
     /// The group within which a FIFO queue keeps the order.
     pub group: Option<String>,
-    /// The id by which a FIFO queue knows repeats.
+    /// The id by which a FIFO queue knows repeats for five minutes. Later the same one may name another
+    /// message, so that it names no event.
     pub deduplication: Option<String>,
     /// When it was sent to its queue.
     pub sent: Option<Timestamp>,
@@ -71,17 +71,6 @@ impl QueueMessage {
         }
     }
 
-    /// The id of an event that has none of its own: the same each time that the message comes.
-    ///
-    /// A deduplication id that its sender chose names the event; one that SQS made of the content names
-    /// everything that looks alike, also another day, and says nothing.
-    pub(super) fn event_id(&self) -> &str {
-        match self.deduplication.as_deref() {
-            Some(chosen) if !is_digest_of(&self.body, chosen) => chosen,
-            _ => &self.id,
-        }
-    }
-
     /// The trace that it belongs to: that of its attribute `traceparent`, or else of `AWSTraceHeader`.
     pub(super) fn trace(&self) -> Option<TraceContext> {
         let mut headers = HeaderMap::new();
@@ -116,17 +105,6 @@ fn traceparent(value: String) -> (String, String) {
     ("traceparent".to_owned(), value)
 }
 
-/// Whether a deduplication id is what SQS makes of a body: its SHA-256 in hexadecimal.
-fn is_digest_of(body: &str, id: &str) -> bool {
-    let digest = Sha256::digest(body);
-    let mut pairs = id.as_bytes().chunks(2);
-    id.len() == 64
-        && digest.iter().all(|byte| {
-            let pair = pairs.next().and_then(|pair| std::str::from_utf8(pair).ok());
-            pair.and_then(|pair| u8::from_str_radix(pair, 16).ok()) == Some(*byte)
-        })
-}
-
 /// Shows its id only.
 impl fmt::Debug for QueueMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,23 +117,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn an_id_that_the_sender_chose_names_the_event_and_a_digest_does_not() {
-        let message = |deduplication: Option<&str>| QueueMessage {
-            id: "m-1".into(),
-            body: "{}".into(),
-            deduplication: deduplication.map(str::to_owned),
-            ..QueueMessage::default()
-        };
-        let digest = "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
-
-        assert_eq!(message(None).event_id(), "m-1");
-        assert_eq!(message(Some(digest)).event_id(), "m-1");
-        assert_eq!(message(Some(&digest.to_uppercase())).event_id(), "m-1");
-        assert_eq!(message(Some("order-1")).event_id(), "order-1");
-        assert_eq!(message(Some(&digest.replace('4', "5"))).event_id(), digest.replace('4', "5"));
-    }
 
     #[test]
     fn a_trace_is_read_from_either_place() {

@@ -2,7 +2,8 @@
 //!
 //! Pollers ask for batches of ten; each message is read into [`Received`](crate::source::Received) or
 //! kept as bytes, offered to [`Admit`](crate::source::Admit), and deleted only after the log, or the
-//! quarantine, has said yes. What is refused stays in the queue and becomes visible again.
+//! quarantine, has said yes. While the log has no room they are held, and nothing more is asked for. What
+//! cannot be taken for another reason becomes visible again.
 //!
 //! | Body | Read as |
 //! |---|---|
@@ -13,8 +14,8 @@
 //!
 //! What AWS is spoken to with is behind the feature `aws`; settings and the reading of bodies are not.
 //!
-//! **Invariant:** a message is deleted only if what it became is durable, or it is an event of the
-//! gateway's own that came back.
+//! **Invariant:** a message is deleted only if what it became is durable, or it is an event that
+//! this gateway has put on a bus and that came back.
 
 #[cfg(feature = "aws")]
 mod batch;

@@ -14,7 +14,7 @@ pub(super) enum QueueOutcome {
     Quarantined,
     /// No publication wants it.
     Unwanted,
-    /// It was an event of the gateway's own that came back.
+    /// It was an event that this gateway has put on a bus, and that came back.
     Own,
     /// It was not taken, and becomes visible again.
     Left(LeftBecause),

@@ -38,8 +38,8 @@ impl Poller {
         SqsQueue::open(&self.aws, &self.intake.queue, &self.intake.source).await
     }
 
-    /// Polls until `stop`. Then nothing is asked for any more, what is being taken is finished, and what
-    /// nobody has begun to take is visible again.
+    /// Polls until `stop`; not while the log has no room. Then nothing is asked for any more, what is being
+    /// taken is finished, and what was not taken is visible again.
     pub(super) async fn run(&self, stop: &CancellationToken) {
         let mut sqs = self.open().await;
         let mut failures = 0_u32;
@@ -65,7 +65,7 @@ impl Poller {
                 }
                 Ok(batch) => {
                     self.answered(batch.len());
-                    let outcomes = self.intake.take(&sqs, &batch).await;
+                    let outcomes = self.intake.take(&sqs, &batch, Some(stop)).await;
                     let is_pressed = outcomes.iter().copied().any(QueueOutcome::is_pressure);
                     failures = if is_pressed { failures.saturating_add(1) } else { 0 };
                     is_pressed.then(|| self.backoff(failures))

@@ -40,6 +40,8 @@ pub struct Queues {
 pub struct QueueParts {
     /// Which queues, and the limits of every way in.
     pub config: Config,
+    /// What the resources of all events begin with that this gateway puts on a bus.
+    pub own_resources: Arc<str>,
     /// How AWS is spoken to.
     pub aws: Arc<AwsClients>,
     /// Where events go.
@@ -61,6 +63,7 @@ impl QueueParts {
                 source: source.clone(),
                 queue: source.arn.clone(),
                 config: self.config.clone(),
+                own_resources: Arc::clone(&self.own_resources),
                 admit: Arc::clone(&self.admit),
                 metrics: Arc::clone(&self.metrics),
                 clock: Arc::clone(&self.clock),
@@ -97,12 +100,12 @@ impl Queues {
     }
 
     /// Lets the messages of a dead-letter queue in, or counts them only; as many as one run may. The
-    /// queue is named by its own ARN, or by that of the queue whose it is; without a name it is the only
-    /// one.
+    /// queue is named by its own ARN, or, if it is its only one, by that of the queue whose it is; without
+    /// a name it is the only one of all.
     ///
     /// # Errors
     ///
-    /// The caller's turn: the settings do not name the queue. Later or the operator's: AWS refused, or
+    /// The caller's turn: the settings do not name the queue, or several may be meant. Later or the operator's: AWS refused, or
     /// cannot be reached.
     ///
     /// # Cancel safety
@@ -114,11 +117,13 @@ impl Queues {
         is_dry_run: bool,
     ) -> Result<Drained, DrainError> {
         let (poller, dead) = self.dead_letters(queue)?;
-        let QueueIntake { source, config, admit, metrics, clock, .. } = &poller.intake;
+        let QueueIntake { source, config, own_resources, admit, metrics, clock, .. } =
+            &poller.intake;
         let intake = QueueIntake {
             source: source.clone(),
             queue: dead.clone(),
             config: config.clone(),
+            own_resources: Arc::clone(own_resources),
             admit: Arc::clone(admit),
             metrics: Arc::clone(metrics),
             clock: Arc::clone(clock),
@@ -138,15 +143,17 @@ impl Queues {
         let is_meant = |poller: &Poller, dead: &QueueArn| {
             queue.is_none_or(|queue| *queue == poller.intake.source.arn || queue == dead)
         };
-        let known = self.pollers.iter().filter_map(|poller| {
-            let dead = poller.intake.source.dead_letter_queue.as_ref()?;
-            is_meant(poller, dead).then_some((poller, dead))
+        let known = self.pollers.iter().flat_map(|poller| {
+            poller.intake.source.dead_letter_queues.iter().map(move |dead| (poller, dead))
         });
-        let known: Vec<_> = known.collect();
-        match (known.first(), queue) {
-            (None, _) => Err(DrainError::Unknown),
-            (Some(_), None) if known.len() > 1 => Err(DrainError::Several),
-            (Some(found), _) => Ok(*found),
+        let meant: Vec<_> = known.filter(|(poller, dead)| is_meant(poller, dead)).collect();
+        match meant.as_slice() {
+            [] => Err(DrainError::Unknown),
+            [found] => Ok(*found),
+            several => {
+                let names = several.iter().map(|(_, dead)| format!("`{dead}`"));
+                Err(DrainError::Several(names.collect::<Vec<_>>().join(", ")))
+            }
         }
     }
 }

@@ -3,7 +3,9 @@
 use http::HeaderMap;
 use serde_json::{Map, Value, json};
 
-use crate::event::{EventProducer, EventTime, ProducerKind, Timestamp, TraceContext, Violation};
+use crate::event::{
+    EventProducer, EventTime, OWN_SOURCE, ProducerKind, Timestamp, TraceContext, Violation,
+};
 use crate::source::allowed_sources::is_allowed;
 use crate::source::body::without_byte_order_mark;
 use crate::source::intake::{self, Unreadable, Warning};
@@ -18,12 +20,16 @@ use crate::telemetry::error_chain;
 const UNREADABLE: &str = "invalid-event";
 /// The code of an event whose source is not the queue's.
 const FORBIDDEN: &str = "forbidden";
+/// Whoever acts on the gateway's events believes their source.
+const NOT_OURS: &str = "its source is that of the gateway's own events, and this gateway has not put it on \
+                        a bus: have its producer name itself otherwise, or have the rule leave out the \
+                        events of another gateway, and remove the entry";
 
 /// What a message is.
 pub(super) enum QueueReading {
     /// An event, and the rules that it breaks where nothing of it crosses.
     Event(Box<Received>, Vec<Warning>),
-    /// An event of the gateway's own that came back: what it says is in the log already.
+    /// An event that this gateway has put on a bus and that came back: what it says is in the log already.
     Own,
     /// Nothing that can be let in as it is.
     Unreadable(Box<Unparsed>),
@@ -31,16 +37,18 @@ pub(super) enum QueueReading {
 
 /// Why no event of a producer can be made of a message.
 enum Misread {
-    Own,
+    /// Its source is the gateway's: the resources that it names, if it is written as the gateway writes.
+    OwnSource(Vec<String>),
     Unreadable(Violation),
 }
 
 /// Reads a message by the settings of its queue. Without a time of its own, its event happened when the
-/// message was sent.
+/// message was sent. `own_resources` is what the resources of all events begin with that this gateway puts
+/// on a bus.
 pub(super) fn read(
     message: &QueueMessage,
     queue: &QueueSource,
-    config: &Config,
+    (config, own_resources): (&Config, &str),
     now: Timestamp,
 ) -> QueueReading {
     let read = event(message, queue, config, now).and_then(|(received, warnings)| {
@@ -51,17 +59,27 @@ pub(super) fn read(
                      release the entry, or remove it";
         Err(violation("/source", FORBIDDEN, words.to_owned()))
     });
-    match read {
-        Ok((received, warnings)) => QueueReading::Event(Box::new(received), warnings),
-        Err(Misread::Own) => QueueReading::Own,
-        Err(Misread::Unreadable(reason)) => QueueReading::Unreadable(Box::new(Unparsed {
-            producer: EventProducer { kind: ProducerKind::Queue, name: queue.arn.as_str().into() },
-            headers: message.headers(),
-            id: intake::told_id(&HeaderMap::new(), message.body.as_bytes()),
-            body: message.body.clone().into_bytes(),
-            reason,
-        })),
-    }
+    let is_own = |resources: &[String]| {
+        let mut resources = resources.iter();
+        resources.len() > 0 && resources.all(|resource| resource.starts_with(own_resources))
+    };
+    let reason = match read {
+        Ok((received, warnings)) => return QueueReading::Event(Box::new(received), warnings),
+        Err(Misread::OwnSource(resources)) if is_own(&resources) => return QueueReading::Own,
+        Err(Misread::OwnSource(_)) => Violation {
+            pointer: "/source".to_owned(),
+            code: FORBIDDEN.to_owned(),
+            message: NOT_OURS.to_owned(),
+        },
+        Err(Misread::Unreadable(reason)) => reason,
+    };
+    QueueReading::Unreadable(Box::new(Unparsed {
+        producer: EventProducer { kind: ProducerKind::Queue, name: queue.arn.as_str().into() },
+        headers: message.headers(),
+        id: intake::told_id(&HeaderMap::new(), message.body.as_bytes()),
+        body: message.body.clone().into_bytes(),
+        reason,
+    }))
 }
 
 /// Reads a message again that the quarantine kept, by the settings of this moment. Its source is for
@@ -82,7 +100,7 @@ pub fn read_again(
         .ok_or_else(|| "its queue is not in `source.queues` any more".to_owned())?;
     match event(&QueueMessage::kept(headers, body), queue, config, arrived) {
         Ok((received, _)) => Ok(received),
-        Err(Misread::Own) => Err("it is an event of the gateway's own".to_owned()),
+        Err(Misread::OwnSource(_)) => Err(NOT_OURS.to_owned()),
         Err(Misread::Unreadable(reason)) => Err(reason.message),
     }
 }
@@ -99,8 +117,12 @@ fn event(
         .map_err(|error| unreadable(&Unreadable::Json(error)))?;
     let (body, told) = unwrap(body, limits).map_err(|error| wrapped_wrong(&error))?;
     let event = described(body, told, message, queue)?;
-    if event.get("source").and_then(Value::as_str).is_some_and(is_own_source) {
-        return Err(Misread::Own);
+    if let Some(source) = event.get("source").and_then(Value::as_str).filter(|it| is_own_source(it))
+    {
+        let resources = event.get("resources").and_then(Value::as_array);
+        let resources = resources.filter(|_| source == OWN_SOURCE).into_iter().flatten();
+        let texts: Option<Vec<_>> = resources.map(|one| one.as_str().map(str::to_owned)).collect();
+        return Err(Misread::OwnSource(texts.unwrap_or_default()));
     }
     let trace = message.trace();
     let trace = trace.as_ref().map(TraceContext::as_str);
@@ -116,7 +138,7 @@ fn described(
     queue: &QueueSource,
 ) -> Result<Value, Misread> {
     let time = told.time.filter(|time| time.parse::<EventTime>().is_ok());
-    let id = told.id.unwrap_or_else(|| message.event_id().to_owned());
+    let id = told.id.unwrap_or_else(|| message.id.clone());
     let has = |name: &str| body.get(name).is_some();
     if has("specversion") && !has("detail-type") {
         return Ok(body);

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::source::queue::RawEvents;
 
+const OWN: &str = "https://gw.example/subscriptions/";
 const ARN: &str = "arn:aws:sqs:eu-west-1:111122223333:gateway-in";
 
 fn message(body: &impl ToString) -> QueueMessage {
@@ -27,7 +28,7 @@ fn raw_queue() -> QueueSource {
 }
 
 fn read_by(queue: &QueueSource, message: &QueueMessage) -> QueueReading {
-    read(message, queue, &Config::default(), Timestamp::from_unix_ms(9_000))
+    read(message, queue, (&Config::default(), OWN), Timestamp::from_unix_ms(9_000))
 }
 
 fn taken(queue: &QueueSource, message: &QueueMessage) -> Received {
@@ -76,6 +77,17 @@ fn an_envelope_that_a_transformer_made_has_the_id_and_time_of_its_message() {
 
     assert_eq!(received.envelope.id, "m-1");
     assert_eq!(received.envelope.time.to_string(), "1970-01-01T00:00:01Z");
+}
+
+#[test]
+fn a_deduplication_id_names_no_event_because_it_may_come_again() {
+    let sent = |id: &str| QueueMessage {
+        id: id.into(),
+        deduplication: Some("order-1".into()),
+        ..message(&json!({ "id": 101 }))
+    };
+    assert_eq!(taken(&raw_queue(), &sent("m-1")).envelope.id, "m-1");
+    assert_eq!(taken(&raw_queue(), &sent("m-2")).envelope.id, "m-2");
 }
 
 #[test]
@@ -143,12 +155,44 @@ fn what_topics_and_custom_buses_wrap_is_unwrapped() {
 }
 
 #[test]
-fn the_gateways_own_events_are_known_in_every_shape() {
+fn what_this_gateway_has_put_on_a_bus_is_known_in_every_wrapping() {
     let mut own = envelope();
-    own["source"] = " Sealway".into();
-    let cloudevent = json!({ "specversion": "1.0", "id": "a", "source": "sealway", "type": "B" });
-    for body in [own, cloudevent] {
+    own["source"] = "sealway".into();
+    own["resources"] = json!([format!("{OWN}01K00000000000000000000000")]);
+    let notified = json!({
+        "Type": "Notification", "MessageId": "sns-1", "TopicArn": "arn:aws:sns:…",
+        "Message": own.to_string(),
+    });
+    for body in [own, notified] {
         assert!(matches!(read_by(&queue(), &message(&body)), QueueReading::Own));
+    }
+}
+
+#[test]
+fn what_others_send_in_the_gateways_name_is_kept() {
+    let of = |source: &str, resources: Value| {
+        let mut event = envelope();
+        (event["source"], event["resources"]) = (source.into(), resources);
+        event
+    };
+    let ours = format!("{OWN}a");
+    let cloudevent = json!({ "specversion": "1.0", "id": "a", "source": "sealway", "type": "B" });
+    let mut without_resources = of("sealway", Value::Null);
+    without_resources.as_object_mut().unwrap().remove("resources");
+    let foreign = [
+        of("sealway", json!([])),
+        of("sealway", json!(["https://another.example/subscriptions/a"])),
+        of("sealway", json!([ours, "arn:aws:x"])),
+        of("sealway", json!([ours, 1])),
+        of("Sealway", json!([ours])),
+        of(" sealway", json!([ours])),
+        without_resources,
+        cloudevent,
+    ];
+    for body in foreign {
+        let unparsed = refused(&queue(), &message(&body));
+        assert_eq!((&*unparsed.reason.pointer, &*unparsed.reason.code), ("/source", "forbidden"));
+        assert_eq!(unparsed.body, body.to_string().into_bytes());
     }
 }
 
@@ -203,7 +247,7 @@ fn what_was_kept_is_read_again_by_the_settings_of_this_moment() {
 fn a_body_is_read_within_the_limits_of_every_way_in() {
     let config = Config { max_depth: 10, ..Config::default() };
     let deep = format!("{}1{}", "[".repeat(20), "]".repeat(20));
-    let read = read(&message(&deep), &raw_queue(), &config, Timestamp::EPOCH);
+    let read = read(&message(&deep), &raw_queue(), (&config, OWN), Timestamp::EPOCH);
 
     assert!(matches!(read, QueueReading::Unreadable(_)));
 }

@@ -39,9 +39,10 @@ pub struct QueueSource {
     /// while the log is slow.
     #[serde(default = "visibility_timeout")]
     pub visibility_timeout: HumanDuration,
-    /// The dead-letter queue of the rule or of the queue, which `sealway aws drain` reads.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dead_letter_queue: Option<QueueArn>,
+    /// The dead-letter queues of its rules and of the queue itself, which `sealway aws drain` reads. Each
+    /// is of one queue.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dead_letter_queues: Vec<QueueArn>,
     /// What a body is that carries no source and no type of its own; absent: it is quarantined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<RawEvents>,
@@ -98,7 +99,7 @@ impl QueueSource {
             role: None,
             pollers: pollers(),
             visibility_timeout: visibility_timeout(),
-            dead_letter_queue: None,
+            dead_letter_queues: Vec::new(),
             raw: None,
         }
     }
@@ -114,10 +115,34 @@ pub fn problems(queues: &[QueueSource]) -> Vec<String> {
         if queues.iter().take(at).any(|other| other.arn == queue.arn) {
             problems.push(format!("queue `{}` is there twice", queue.arn));
         }
-        let dead = queue.dead_letter_queue.as_ref();
-        if dead.is_some_and(|dead| queues.iter().any(|other| other.arn == *dead)) {
-            let problem = "`dead-letter-queue` is a queue that is read: it needs no draining";
-            problems.push(format!("queue `{}`: {problem}", queue.arn));
+    }
+    problems.extend(problems_of_dead_letters(queues));
+    problems
+}
+
+/// A dead-letter queue is of one queue, whose settings its messages are read by.
+fn problems_of_dead_letters(queues: &[QueueSource]) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut known: Vec<(&QueueArn, &QueueArn)> = Vec::new();
+    let named = queues.iter();
+    let named =
+        named.flat_map(|queue| queue.dead_letter_queues.iter().map(|dead| (dead, &queue.arn)));
+    for (dead, queue) in named {
+        if queues.iter().any(|other| other.arn == *dead) {
+            problems.push(format!(
+                "queue `{queue}`: `{dead}` of `dead-letter-queues` is a queue that is read: it needs no \
+                 draining"
+            ));
+        }
+        match known.iter().find(|(other, _)| *other == dead) {
+            Some((_, first)) if *first == queue => {
+                problems.push(format!("queue `{queue}`: `dead-letter-queues` names `{dead}` twice"));
+            }
+            Some((_, first)) => problems.push(format!(
+                "queue `{queue}`: `{dead}` of `dead-letter-queues` is of queue `{first}` already: its \
+                 messages can be read by the settings of one queue only"
+            )),
+            None => known.push((dead, queue)),
         }
     }
     problems
@@ -139,6 +164,8 @@ mod tests {
     use super::*;
 
     const IN: &str = "arn:aws:sqs:eu-west-1:111122223333:gateway-in";
+    #[cfg(feature = "aws")]
+    const DEAD: &str = "arn:aws:sqs:eu-west-1:111122223333:gateway-dead";
 
     #[test]
     fn a_queue_needs_its_arn_alone() {
@@ -153,6 +180,7 @@ mod tests {
     fn mistakes_are_named_with_their_queue() {
         let raw = |source: &str| Some(RawEvents { source: source.into(), detail_type: "A".into() });
         let queue = || QueueSource::example(IN);
+        let arn = |text: &str| -> QueueArn { text.parse().unwrap() };
         let cases = [
             (QueueSource { pollers: 17, ..queue() }, "1 to 16"),
             (QueueSource { pollers: 0, ..queue() }, "1 to 16"),
@@ -167,7 +195,8 @@ mod tests {
                 QueueSource { raw: raw("a"), sources: Some(vec!["b".into()]), ..queue() },
                 "does not name `raw.source`",
             ),
-            (QueueSource { dead_letter_queue: IN.parse().ok(), ..queue() }, "needs no draining"),
+            (QueueSource { dead_letter_queues: vec![arn(IN)], ..queue() }, "needs no draining"),
+            (QueueSource { dead_letter_queues: vec![arn(DEAD), arn(DEAD)], ..queue() }, "twice"),
         ];
         for (queue, expected) in cases {
             let found = problems(&[queue]).join("\n");
@@ -175,6 +204,23 @@ mod tests {
         }
         assert!(problems(&[queue(), queue()]).join("\n").contains("there twice"));
         assert_eq!(problems(&[queue()]), Vec::<String>::new());
+    }
+
+    #[cfg(feature = "aws")]
+    #[test]
+    fn a_queue_may_have_several_dead_letter_queues_and_shares_none() {
+        let of = |queue: &str, dead: &[&str]| QueueSource {
+            dead_letter_queues: dead.iter().map(|arn| arn.parse().unwrap()).collect(),
+            ..QueueSource::example(queue)
+        };
+        let (other, second) = (IN.replace("-in", "-other"), format!("{DEAD}.fifo"));
+
+        let apart = [of(IN, &[DEAD, &second]), of(&other, &[])];
+        assert_eq!(problems(&apart), Vec::<String>::new());
+        let found = problems(&[of(IN, &[DEAD]), of(&other, &[&second, DEAD])]);
+        let [found] = found.as_slice() else { panic!("{found:?}") };
+        assert!(found.contains(&format!("`{DEAD}`")), "{found}");
+        assert!(found.contains(&format!("of queue `{IN}` already")), "{found}");
     }
 
     #[cfg(not(feature = "aws"))]

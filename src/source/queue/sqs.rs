@@ -4,6 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{
@@ -19,14 +20,20 @@ use crate::telemetry::error_chain;
 
 /// The most messages of one call.
 pub(super) const BATCH: usize = 10;
-/// How long a call may take beyond what it waits for.
+/// How long an attempt may take beyond what it waits for.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often the SDK tries a call that does not wait for messages: a slow one must not use up the time
+/// that messages stay invisible, and those that matter are tried again by the gateway.
+const ATTEMPTS: u32 = 2;
 /// The longest wait that SQS knows.
 pub(super) const LONG_POLL: Duration = Duration::from_secs(20);
 
 /// A queue, and the identity under which it is asked.
 pub(super) struct SqsQueue {
-    client: Client,
+    /// For calls that wait for messages.
+    waiting: Client,
+    /// For all others.
+    prompt: Client,
     url: String,
     /// Which credentials it has.
     generation: u64,
@@ -85,11 +92,17 @@ impl SqsQueue {
     }
 
     fn new(queue: &QueueArn, ClientConfig { sdk: config, generation }: &ClientConfig) -> Self {
-        let patience =
-            TimeoutConfig::builder().operation_attempt_timeout(LONG_POLL + PATIENCE).build();
-        let url = url_of(queue, config.endpoint_url());
-        let config = aws_sdk_sqs::config::Builder::from(config).timeout_config(patience).build();
-        Self { client: Client::from_conf(config), url, generation: *generation }
+        let within = |attempt: Duration| {
+            let patience = TimeoutConfig::builder().operation_attempt_timeout(attempt).build();
+            aws_sdk_sqs::config::Builder::from(config).timeout_config(patience)
+        };
+        let tries = RetryConfig::standard().with_max_attempts(ATTEMPTS);
+        Self {
+            waiting: Client::from_conf(within(LONG_POLL + PATIENCE).build()),
+            prompt: Client::from_conf(within(PATIENCE).retry_config(tries).build()),
+            url: url_of(queue, config.endpoint_url()),
+            generation: *generation,
+        }
     }
 
     /// Asks for up to ten messages; waits so long if there are none.
@@ -106,7 +119,7 @@ impl SqsQueue {
         wait: Duration,
         visibility: Duration,
     ) -> Result<Vec<HandedOut>, SqsError> {
-        let request = self.client.receive_message().queue_url(&self.url);
+        let request = self.waiting.receive_message().queue_url(&self.url);
         let request = request
             .max_number_of_messages(i32::try_from(BATCH).unwrap_or(i32::MAX))
             .wait_time_seconds(seconds(wait))
@@ -123,7 +136,7 @@ impl SqsQueue {
     ///
     /// As [`receive`](Self::receive), if the whole call failed.
     pub(super) async fn delete(&self, handles: &[&str]) -> Result<BatchFailures, SqsError> {
-        let mut request = self.client.delete_message_batch().queue_url(&self.url);
+        let mut request = self.prompt.delete_message_batch().queue_url(&self.url);
         for (at, handle) in handles.iter().enumerate() {
             let entry = DeleteMessageBatchRequestEntry::builder().id(at.to_string());
             request = request.entries(entry.receipt_handle(*handle).build().map_err(unbuilt)?);
@@ -141,7 +154,7 @@ impl SqsQueue {
         &self,
         handles: &[(&str, Duration)],
     ) -> Result<BatchFailures, SqsError> {
-        let mut request = self.client.change_message_visibility_batch().queue_url(&self.url);
+        let mut request = self.prompt.change_message_visibility_batch().queue_url(&self.url);
         for (at, (handle, visibility)) in handles.iter().enumerate() {
             let entry = ChangeMessageVisibilityBatchRequestEntry::builder().id(at.to_string());
             let entry = entry.receipt_handle(*handle).visibility_timeout(seconds(*visibility));
@@ -158,7 +171,7 @@ impl SqsQueue {
     /// As [`receive`](Self::receive).
     pub(super) async fn waiting(&self) -> Result<u64, SqsError> {
         let name = QueueAttributeName::ApproximateNumberOfMessages;
-        let request = self.client.get_queue_attributes().queue_url(&self.url);
+        let request = self.prompt.get_queue_attributes().queue_url(&self.url);
         let answer =
             request.attribute_names(name.clone()).send().await.map_err(|error| failure(&error))?;
         let number = answer.attributes.and_then(|found| found.get(&name)?.parse().ok());

@@ -127,19 +127,32 @@ async fn what_is_of_no_known_kind_or_source_is_released_once_the_settings_allow_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_gateways_own_events_that_come_back_end_there() {
+async fn what_the_gateway_has_put_on_a_bus_ends_there_and_what_others_send_in_its_name_is_kept() {
     let scene = Scene::with(QUEUE, "").await;
+    let named = |id: &str, number: u64, source: &str, issuer: &str| {
+        let mut event = envelope(id, number);
+        event["source"] = json!(source);
+        event["resources"] = json!([format!("{issuer}/subscriptions/01K00000000000000000000000")]);
+        scene.queue.send(event.to_string());
+    };
     for number in 0..3 {
-        let mut own = envelope(&format!("own-{number}"), number);
-        own["source"] = json!("sealway");
-        scene.queue.send(own.to_string());
+        named(&format!("own-{number}"), number, "sealway", scene.gateway.issuer());
     }
+    named("of-another", 4, "sealway", "https://another.example");
+    named("of-a-producer", 5, "Sealway", scene.gateway.issuer());
     scene.queue.send(envelope("e-1", 1).to_string());
     scene.queue.wait_until_empty().await;
 
     assert_eq!(numbers(&scene.events().await), [1]);
-    assert_eq!(scene.get("/quarantine").await["quarantined"], json!([]));
     assert_eq!(scene.metric("messages_total", ",outcome=\"own\"").await, 3);
     let warnings = scene.gateway.log().matches("brings events back").count();
     assert_eq!(warnings, 1, "{}", scene.gateway.log());
+    let entries = scene.wait_for_quarantine(2).await;
+    assert_eq!(entries.len(), 2);
+    for entry in &entries {
+        assert!(entry["violations"].to_string().contains("forbidden"), "{entry}");
+        let path = format!("/quarantine/{}/release", entry["id"]);
+        let refused = scene.call(Method::POST, &path, None).await;
+        assert_eq!((refused.status, refused.code()), (422, "invalid"), "{}", refused.body);
+    }
 }

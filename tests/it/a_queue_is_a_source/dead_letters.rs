@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::a_queue_is_a_source::scene::{DEAD, QUEUE, Scene, envelope, numbers};
+use crate::a_queue_is_a_source::scene::{DEAD, FIFO, QUEUE, Scene, envelope, numbers};
 use crate::harness::aws::{AwsFault, QueueCounts, StubMessage};
 
 fn dead_letter(body: String, code: &str) -> StubMessage {
@@ -17,7 +17,7 @@ fn dead_letter(body: String, code: &str) -> StubMessage {
 }
 
 async fn scene() -> Scene {
-    Scene::with(QUEUE, &format!(", dead-letter-queue: '{DEAD}'")).await
+    Scene::with(QUEUE, &format!(", dead-letter-queues: ['{DEAD}']")).await
 }
 
 /// Runs the command and reads its JSON; says how it ended.
@@ -72,6 +72,28 @@ async fn dead_letters_are_counted_by_their_errors_and_then_cross_once() {
     let entry = scene.get(&format!("/quarantine/{}", entry["id"])).await;
     assert_eq!(entry["producer"]["name"], QUEUE, "released by the settings of its queue");
     assert!(entry.to_string().contains("NO_PERMISSIONS"), "{entry}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_dead_letter_queues_the_one_that_is_named_is_drained() {
+    let of_fifo = "arn:aws:sqs:eu-west-1:111122223333:gateway-unwritten.fifo";
+    let scene = Scene::with(FIFO, &format!(", dead-letter-queues: ['{DEAD}', '{of_fifo}']")).await;
+    let (of_rule, of_queue) = (scene.stub.queue(DEAD), scene.stub.queue(of_fifo));
+    of_rule.send(dead_letter(envelope("e-1", 1).to_string(), "SDK_CLIENT_ERROR"));
+    of_queue.send(StubMessage::new(envelope("e-2", 2).to_string()).group("a"));
+
+    for unclear in [&[] as &[&str], &["--queue", FIFO]] {
+        let (code, words) = drain(&scene, unclear);
+        assert_eq!(code, Some(2), "{words}");
+        let words = words.to_string();
+        assert!(words.contains(DEAD) && words.contains(of_fifo), "{words}");
+    }
+    let (code, drained) = drain(&scene, &["--queue", of_fifo]);
+    assert_eq!((code, &drained["admitted"]), (Some(0), &json!(1)), "{drained}");
+    assert_eq!((of_rule.messages().len(), of_queue.messages().len()), (1, 0));
+    let (code, drained) = drain(&scene, &["--queue", DEAD]);
+    assert_eq!((code, &drained["queue"]), (Some(0), &json!(DEAD)), "{drained}");
+    assert_eq!(numbers(&scene.events().await), [2, 1]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,9 +1,12 @@
 //! A queue that fails, in part or whole, harms nobody and is told of.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde_json::Value;
 
-use crate::a_queue_is_a_source::scene::{FIFO, QUEUE, Scene, envelope, numbers};
-use crate::harness::aws::{AwsFault, StubMessage};
+use crate::a_queue_is_a_source::scene::{DEAD, FIFO, QUEUE, Scene, envelope, numbers};
+use crate::harness::aws::{AwsFault, QueueCounts, StubMessage};
 use crate::harness::{Number, eventually};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -11,7 +14,7 @@ async fn what_could_not_be_deleted_is_deleted_again_or_recognized_when_it_comes_
     let scene = Scene::prepared(QUEUE, ", visibility-timeout: 1s").await;
     let lost = || AwsFault::AnswerLost;
     let failing = AwsFault::entries([(0, "InternalError"), (3, "InternalError")]);
-    // The SDK repeats a call three times; the gateway repeats that, and single entries.
+    // The SDK repeats a call; the gateway repeats that, and single entries.
     scene.stub.fail("DeleteMessageBatch", [failing.clone(), lost(), failing]);
     scene.stub.fail("ReceiveMessage", [AwsFault::unavailable(), lost()]);
     for number in 1..=10 {
@@ -40,6 +43,23 @@ async fn a_message_whose_deletion_fails_for_good_comes_again_as_a_repeat() {
     assert_eq!(scene.metric("messages_total", ",outcome=\"repeated\"").await, 1);
     let failures = scene.metric("failures_total", ",call=\"delete\",code=\"InternalError\"").await;
     assert_eq!(failures, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_is_tried_six_times_in_all_and_then_left_to_the_next_receipt() {
+    let scene = Scene::prepared(QUEUE, ", visibility-timeout: 5s").await;
+    scene.stub.fail("DeleteMessageBatch", (0..6).map(|_| AwsFault::unavailable()));
+    scene.queue.send(envelope("e-1", 1).to_string());
+    let mut scene = scene;
+    scene.gateway.serve().await;
+    scene.queue.wait_until_empty().await;
+
+    let deletions = scene.stub.calls_of("DeleteMessageBatch");
+    let answers: Vec<_> = deletions.iter().map(|call| call.status).collect();
+    assert_eq!(answers, [503, 503, 503, 503, 503, 503, 200]);
+    assert_eq!(numbers(&scene.events().await), [1]);
+    assert_eq!(scene.metric("messages_total", ",outcome=\"repeated\"").await, 1);
+    assert_eq!(scene.metric("deleted_total", "").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -107,24 +127,92 @@ async fn a_queue_of_a_role_is_read_as_that_role_also_after_its_session_has_ended
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_log_without_room_leaves_messages_and_takes_them_later() {
-    let scene = Scene::prepared(QUEUE, ", visibility-timeout: 1min").await;
+async fn a_log_without_room_holds_messages_so_that_none_is_received_too_often() {
+    let scene = Scene::prepared(QUEUE, ", visibility-timeout: 1s").await;
+    let dead = scene.stub.queue(DEAD);
+    let queue = scene.queue.clone().with_redrive(&dead, 1);
+    let mut scene = Scene { gateway: scene.gateway.with_disk(), queue, ..scene };
+    scene.gateway.serve().await;
+    scene.gateway.disk().set(Number::Room, 0);
+    for number in 1..=25 {
+        scene.queue.send(envelope(&format!("e-{number}"), number).to_string());
+    }
+
+    // Three extensions are one timeout.
+    scene.stub.wait_for_calls("ChangeMessageVisibilityBatch", 15).await;
+    assert_eq!(scene.stub.calls_of("DeleteMessageBatch").len(), 0);
+    let polls = scene.stub.calls_of("ReceiveMessage");
+    let handed = polls.iter().flat_map(|call| &call.asked.messages).count();
+    assert!(handed <= 10, "more was asked for: {handed}");
+    assert!(scene.metric("messages_total", ",outcome=\"left-busy\"").await >= 1);
+    scene.gateway.disk().set(Number::Room, u64::MAX);
+    scene.queue.wait_until_empty().await;
+
+    let mut all = numbers(&scene.wait_for_events(25).await);
+    all.sort_unstable();
+    assert_eq!(all, (1..=25).collect::<Vec<_>>());
+    assert_eq!(dead.messages().len(), 0, "received twice");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn messages_that_a_full_log_holds_are_visible_as_soon_as_the_gateway_stops() {
+    let scene = Scene::prepared(QUEUE, ", visibility-timeout: 1h").await;
     let mut scene = Scene { gateway: scene.gateway.with_disk(), ..scene };
     scene.gateway.serve().await;
     scene.gateway.disk().set(Number::Room, 0);
     scene.queue.send(envelope("e-1", 1).to_string());
-
-    eventually("the message is given back", async || {
-        let calls = scene.stub.calls_of("ChangeMessageVisibilityBatch");
-        (!calls.is_empty()).then_some(())
+    eventually("the message is held", async || {
+        let held = scene.metric("messages_total", ",outcome=\"left-busy\"").await;
+        (held == 1).then_some(())
     })
     .await;
-    assert_eq!(scene.stub.calls_of("DeleteMessageBatch").len(), 0);
-    scene.gateway.disk().set(Number::Room, u64::MAX);
-    scene.queue.wait_until_empty().await;
+    assert_eq!(scene.queue.counts(), QueueCounts { visible: 0, in_flight: 1, delayed: 0 });
 
+    let ended = scene.gateway.stop().await;
+    assert!(ended.success(), "{}", scene.gateway.log());
+    assert_eq!(scene.queue.counts(), QueueCounts { visible: 1, in_flight: 0, delayed: 0 });
+    scene.gateway.disk().set(Number::Room, u64::MAX);
+    scene.gateway.serve().await;
+    scene.queue.wait_until_empty().await;
     assert_eq!(numbers(&scene.events().await), [1]);
-    assert!(scene.metric("messages_total", ",outcome=\"left-busy\"").await >= 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_queues_one_that_fails_does_not_hold_up_the_other() {
+    let scene = Scene::prepared(QUEUE, "").await;
+    let settings = scene.gateway.settings_text();
+    let two = format!("queues: [{{ arn: '{DEAD}', sources: [order-service] }}, ");
+    std::fs::write(scene.gateway.settings(), settings.replace("queues: [", &two)).unwrap();
+    let mut scene = scene;
+    let failing = scene.stub.queue(DEAD);
+    let is_closed = Arc::new(AtomicBool::new(true));
+    let closed = Arc::clone(&is_closed);
+    scene.stub.behave(move |request| {
+        let is_of_failing = request.body["QueueUrl"].as_str()?.ends_with("/gateway-dead");
+        let is_refused = is_of_failing && request.operation == "ReceiveMessage";
+        (is_refused && closed.load(Ordering::Relaxed)).then(AwsFault::access_denied)
+    });
+    for number in 1..=3 {
+        failing.send(envelope(&format!("e-{number}"), number).to_string());
+    }
+    scene.queue.send(envelope("e-4", 4).to_string());
+    scene.gateway.serve().await;
+    scene.queue.wait_until_empty().await;
+    assert_eq!(numbers(&scene.wait_for_events(1).await), [4]);
+    eventually("three messages wait", async || {
+        let waiting = format!("sealway_queue_waiting_messages{{queue=\"{DEAD}\"}}");
+        (scene.metrics().await.get(&waiting) == Some(&3)).then_some(())
+    })
+    .await;
+    let shown = scene.get("/queues").await;
+    assert_eq!(shown["queues"][0]["waiting"], 3, "{shown}");
+    assert_eq!(shown["queues"][1]["failure"], Value::Null, "{shown}");
+
+    is_closed.store(false, Ordering::Relaxed);
+    failing.wait_until_empty().await;
+    let mut all = numbers(&scene.events().await);
+    all.sort_unstable();
+    assert_eq!(all, [1, 2, 3, 4]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -92,7 +92,7 @@ async fn queue_of(calls: &AwsCalls, queue: &QueueSource, args: &Args, report: &m
     }
     let how = (role.as_ref(), args.receive);
     report.tell(calls.queue(&queue.arn, QueueDuty::Inbox, how).await);
-    if let Some(dead) = &queue.dead_letter_queue {
+    for dead in &queue.dead_letter_queues {
         report.tell(calls.queue(dead, QueueDuty::DeadLetters, (role.as_ref(), false)).await);
     }
 }

@@ -90,7 +90,7 @@ fn pull(
     };
     Ok(PullTemplate {
         queue: queue.arn.clone(),
-        dead_letter_queue: queue.dead_letter_queue.clone(),
+        dead_letter_queues: queue.dead_letter_queues.clone(),
         buses: queue.buses.clone(),
         sources,
         role: queue.role.clone(),

@@ -15,8 +15,8 @@ const TEXT: &str = include_str!("texts/pull.yaml");
 pub struct PullTemplate {
     /// The queue that the gateway reads.
     pub queue: QueueArn,
-    /// Where dead letters go; nothing: to a queue named after the first.
-    pub dead_letter_queue: Option<QueueArn>,
+    /// Where dead letters go, the first of each kind; none: to a queue named after the first.
+    pub dead_letter_queues: Vec<QueueArn>,
     /// The buses whose rules fill it; of none, one that the deployment names.
     pub buses: Vec<EventBusArn>,
     /// What the rules ask of `source`.
@@ -87,7 +87,8 @@ impl PullTemplate {
         // A queue of dead letters is of the kind of what it is for.
         let named = |fifo: bool| {
             let of_kind = |name: &&str| name.strip_suffix(".fifo").is_some() == fifo;
-            self.dead_letter_queue.as_ref().map(QueueArn::name).filter(of_kind).map(str::to_owned)
+            let mut names = self.dead_letter_queues.iter().map(QueueArn::name);
+            names.find(of_kind).map(str::to_owned)
         };
         fill(
             TEXT,
@@ -137,7 +138,7 @@ mod tests {
     fn template() -> PullTemplate {
         PullTemplate {
             queue: "arn:aws:sqs:eu-west-1:111122223333:gateway-in".parse().unwrap(),
-            dead_letter_queue: None,
+            dead_letter_queues: Vec::new(),
             buses: vec![
                 "arn:aws:events:eu-west-1:111122223333:event-bus/eda-demo".parse().unwrap(),
             ],
@@ -166,8 +167,8 @@ mod tests {
     fn a_fifo_queue_has_dead_letters_of_both_kinds() {
         let mut template = template();
         template.queue = "arn:aws:sqs:eu-west-1:111122223333:in.fifo".parse().unwrap();
-        template.dead_letter_queue =
-            Some("arn:aws:sqs:eu-west-1:111122223333:dead".parse().unwrap());
+        let named = |name: &str| format!("arn:aws:sqs:eu-west-1:111122223333:{name}").parse();
+        template.dead_letter_queues = vec![named("dead").unwrap()];
 
         let text = template.write().unwrap();
 
@@ -175,6 +176,11 @@ mod tests {
         assert!(text.contains("QueueName: \"dead\"\n"), "{text}");
         assert!(text.contains("QueueName: \"in-unwritten.fifo\"\n"), "{text}");
         assert!(text.contains("MessageGroupId: \"in.fifo\"\n"), "{text}");
+
+        template.dead_letter_queues.push(named("late.fifo").unwrap());
+        let text = template.write().unwrap();
+        assert!(text.contains("QueueName: \"dead\"\n"), "{text}");
+        assert!(text.contains("QueueName: \"late.fifo\"\n"), "{text}");
     }
 
     #[test]
