@@ -48,6 +48,7 @@ impl Settings {
                 ),
             ),
             queue("of-no-bus", ""),
+            queue("far-away", &format!(", buses: [\"{}\"]", bus("999922223333", "far"))),
         ]
         .concat();
         let consumer = |name: &str, bus: &str, role: &str| {
@@ -146,6 +147,8 @@ fn what_the_file_does_not_say_is_asked_for_by_name() {
     };
 
     assert!(words(&["pull"]).contains("say which with --queue"));
+    let far = words(&["pull", "--queue", &format!("arn:aws:sqs:eu-west-1:{ACCOUNT}:far-away")]);
+    assert!(far.contains("a rule is made where its bus is"), "{far}");
     let nobody = words(&["receive", "--consumer", "nobody"]);
     assert!(nobody.contains("nothing that fits in `delivery.event-buses of nobody`"), "{nobody}");
     let wide = words(&["receive", "--consumer", "open", "--gateway-principal", "*"]);
