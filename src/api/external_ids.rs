@@ -22,6 +22,9 @@ pub struct ShownExternalId {
     consumer: ConsumerId,
     /// What the trust policy of its role asks for, as `sts:ExternalId`.
     external_id: String,
+    /// Whether the operator lists a bus for the consumer (`delivery.event-buses`), as the gateway's file
+    /// was when it started.
+    listed: bool,
 }
 
 /// `GET /external-ids/{consumer}`: the external id with which the gateway takes roles for a consumer.
@@ -45,5 +48,6 @@ pub async fn read(
     }
     let ids = services.subscription_service.external_ids();
     let id = ids.of(&consumer).await.map_err(|error| problem(error.into()))?;
-    Ok(Json(ShownExternalId { consumer, external_id: id.to_string() }))
+    let listed = services.subscription_service.lists_bus_of(&consumer);
+    Ok(Json(ShownExternalId { consumer, external_id: id.to_string(), listed }))
 }

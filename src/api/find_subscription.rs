@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::api::{Caller, Code, Problem, Services};
-use crate::deliver::{SubscriptionServiceError, VerifyError};
+use crate::deliver::{SubscriptionServiceError, VerifyError, WrongNonce};
 use crate::event::SubscriptionId;
 use crate::subscriptions::{Subscription, SubscriptionError};
 use crate::telemetry::error_chain;
@@ -40,6 +40,9 @@ pub(super) fn verify_problem(error: &VerifyError) -> Problem {
 fn of_service(error: &SubscriptionServiceError) -> Problem {
     match error {
         SubscriptionServiceError::Subscription(error) => of_subscription(error),
+        SubscriptionServiceError::Nonce(wrong @ WrongNonce::NoNonce) => {
+            Problem::new(Code::Invalid, format!("/challenge: {wrong}"))
+        }
         SubscriptionServiceError::Nonce(wrong) => {
             Problem::new(Code::HandshakeFailed, wrong.to_string())
         }

@@ -1,7 +1,7 @@
 //! The handshake over HTTP: have a sink asked, or tell the nonce in its place.
 
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::Problem;
@@ -15,8 +15,14 @@ use crate::api::subscription_shown::{Known, answer};
 #[serde(deny_unknown_fields)]
 pub struct ChallengeResponse {
     /// The nonce of the opened challenge; without it, the sink is asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "text", skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     pub challenge: Option<String>,
+}
+
+/// `null` is what a script finds in the wrong place, and no wish to have the sink asked.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(deserializer).map(Some)
 }
 
 /// `POST /subscriptions/{id}/verify`: without a body, asks the sink to prove itself now; with one, takes

@@ -10,6 +10,9 @@ use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::event::Timestamp;
 use crate::seal::{OpenError, OpenLimits, Opened, Opening, open};
 
+/// What is said of a text that is no token at all.
+const NO_TOKEN: &str = "this is no token: one has five parts with dots between them; of an event on a bus, give `detail.data`";
+
 /// What to open, with which keys, and whom to believe.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -29,6 +32,11 @@ pub struct Args {
 /// Runs the command: prints the claims, or one line that says no.
 pub async fn run(args: Args, context: &Context) -> CommandResult {
     let token = token(&args.token).map_err(Failure::input)?;
+    // Judged before any key is read, so it tells nothing of keys.
+    if !has_form(&token) {
+        context.output().complain(NO_TOKEN);
+        return Ok(Exit::No);
+    }
     let keys = args.parties.keys().await?;
     match opened(&args, &token, &keys) {
         Ok(opened) => {
@@ -54,7 +62,17 @@ fn token(argument: &str) -> anyhow::Result<String> {
     let limit = u64::try_from(OpenLimits::default().token)?.saturating_add(2);
     let mut text = String::new();
     std::io::stdin().take(limit).read_to_string(&mut text).context("cannot read the token")?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    let text = text.trim_end_matches(['\r', '\n']);
+    anyhow::ensure!(!text.is_empty(), "standard input is empty: there is no token");
+    Ok(text.to_owned())
+}
+
+/// Whether a text is five parts of base64url, as an encrypted token is (RFC 7516, section 7.1); parts may be
+/// empty.
+fn has_form(text: &str) -> bool {
+    let of_alphabet = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let mut parts = text.split('.');
+    text.split('.').count() == 5 && parts.all(|part| part.bytes().all(of_alphabet))
 }
 
 #[cfg(test)]
@@ -67,6 +85,22 @@ mod tests {
     use crate::event::{EventId, SubscriptionId};
     use crate::keys::{OpeningKey, OpeningKeyKind, SealingKey, SigningAlgorithm, SigningKey};
     use crate::seal::{Claims, Options, cloudevent_type, seal};
+
+    #[test]
+    fn what_is_no_token_is_told_by_its_form() {
+        // With a key agreement the second part is empty.
+        assert!(has_form("eyJh..aXY.dGV4dA.dGFn"));
+        for text in [
+            "",
+            "null",
+            "a.b.c",
+            "a.b.c.d.e.f",
+            "a.b.c.d.{e}",
+            r#"{"detail":{"data":"a.b.c.d.e"}}"#,
+        ] {
+            assert!(!has_form(text), "{text}");
+        }
+    }
 
     const ISSUER: &str = "https://events.example.com";
 

@@ -138,7 +138,7 @@ pub fn places_of_secrets(
             Some(SecretText::Reference(place)) => places.push(place.clone()),
             // What comes through a pipe may well come from a store of secrets.
             Some(SecretText::Text(_)) if slot.is_secret() && file != STDIN => {
-                let problem = format!("{}: a secret does not belong into this file", slot.pointer);
+                let problem = format!("{}: a secret does not belong in this file", slot.pointer);
                 let mistake = Diagnostic::of_file(file, problem)
                     .with_help("name its place: `{ file: path }` or `{ env: NAME }`");
                 return Err(Box::new(mistake));

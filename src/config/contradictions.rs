@@ -136,8 +136,8 @@ fn pair(path: &[&'static str], is_wrong: bool, problem: String) -> Option<Mistak
     is_wrong.then(|| (path.to_vec(), problem))
 }
 
-/// The contradictions of a gateway file, and what is missing from it that it works without, as warnings at
-/// their places.
+/// The contradictions of a gateway file, what is missing from it that it works without, and what is seldom
+/// meant, as warnings at their places.
 pub fn contradictions(path: &Path, config: &Config) -> Vec<Diagnostic> {
     let name = path.display().to_string();
     let text = fs::read_to_string(path).unwrap_or_default();
@@ -154,7 +154,10 @@ pub fn contradictions(path: &Path, config: &Config) -> Vec<Diagnostic> {
     let missing = queue::warnings(&config.source.queues).map(|problem| {
         shown((vec!["source", "queues"], problem), "name the event buses as `buses: [arn:…]`")
     });
-    pairs.chain(missing).collect()
+    let foreign = config.event_bus_permissions().warnings().into_iter().map(|problem| {
+        shown((vec!["delivery", "event-buses"], problem), "name a role of the bus's account")
+    });
+    pairs.chain(missing).chain(foreign).collect()
 }
 
 #[cfg(test)]
@@ -180,6 +183,22 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert!(found.iter().all(|one| !one.is_error() && one.place == Some((2, 3))), "{found:?}");
         assert!(found.iter().all(|one| one.help.contains("buses")), "{found:?}");
+    }
+
+    #[test]
+    fn a_role_of_another_account_than_its_bus_is_warned_of_at_its_place() {
+        let text = "delivery:\n  event-buses:\n    - consumer: ledger\n      \
+                    bus: arn:aws:events:eu-west-1:444455556666:event-bus/partner\n      \
+                    role: arn:aws:iam::111122223333:role/sealway-deliver\n";
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("gateway.yaml");
+        fs::write(&path, text).unwrap();
+        let config: Config = yaml::read("gateway.yaml", text).unwrap();
+
+        let [found] = contradictions(&path, &config).try_into().unwrap();
+
+        assert!(!found.is_error() && found.place == Some((2, 3)), "{found:?}");
+        assert!(found.problem.contains("in another account than the bus"), "{found:?}");
     }
 
     #[test]

@@ -118,6 +118,19 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "aws")]
+    fn a_bus_that_is_read_is_no_sink() {
+        let bus = "arn:aws:events:eu-west-1:111122223333:event-bus/eda-demo";
+        let shown = mistakes(&format!(
+            "source:\n  queues:\n    - arn: arn:aws:sqs:eu-west-1:111122223333:gateway-in\n      \
+             buses: ['{bus}']\ndelivery:\n  event-buses: [{{ consumer: ledger, bus: '{bus}' }}]\n"
+        ));
+
+        assert!(shown.contains("gateway.yaml:6:3: "), "{shown}");
+        assert!(shown.contains("would come back to it"), "{shown}");
+    }
+
+    #[test]
     fn every_setting_that_is_wrong_is_told_and_those_deep_in_a_room_have_their_own_line() {
         let shown = mistakes(
             "api:\n  max-bodi: 1 MiB\n  max-body: big\nreplay:\n  redrive-rate: 0\n\

@@ -123,6 +123,8 @@ impl Config {
             let path = std::iter::once("delivery").chain(error.setting.split('.'));
             mistakes.push((path.collect(), error.to_string()));
         }
+        let loops = self.event_bus_permissions().problems().into_iter();
+        mistakes.extend(loops.map(|problem| (vec!["delivery", "event-buses"], problem)));
         if !eventlog::RetentionConfig::EVERY.contains(&self.log.retention.every.0) {
             let problem = "use 100ms to 1day".to_owned();
             mistakes.push((vec!["log", "retention", "every"], problem));

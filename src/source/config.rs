@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ambient::{HumanDuration, SecretReference, Size};
 use crate::event::json;
+use crate::source::allowed_sources;
 use crate::source::queue::{self, QueueSource};
 
 /// How events come in: the embedded bus (`POST /`), the event intake (`POST /events`), and queues that
@@ -186,6 +187,9 @@ impl Config {
             if key.id.is_empty() || !key.id.bytes().all(|b| b.is_ascii_alphanumeric()) {
                 problems.push(format!("access key {}: `id` must be letters and digits", at + 1));
             }
+            if let Some(problem) = key.sources.as_deref().and_then(allowed_sources::problem) {
+                problems.push(format!("access key {}: {problem}", at + 1));
+            }
             if self.access_keys.iter().take(at).any(|other| other.id == key.id) {
                 problems.push(format!("access key `{}` is there twice", key.id));
             }
@@ -232,7 +236,11 @@ mod tests {
             buses: vec!["a/b".into()],
             account: "12".into(),
             unreadable: UnreadableQuota { max_entries: 0, ..UnreadableQuota::default() },
-            access_keys: vec![key("AKIA1"), key("AKIA1"), key("a b")],
+            access_keys: vec![
+                key("AKIA1"),
+                AccessKey { sources: Some(vec!["pay*ment".into()]), ..key("AKIA1") },
+                key("a b"),
+            ],
             ..Config::default()
         };
 
@@ -241,6 +249,7 @@ mod tests {
             "`a/b` cannot",
             "twelve digits",
             "`AKIA1` is there twice",
+            "access key 2: `pay*ment` of `sources`: a `*` stands at the end only",
             "access key 3",
             "`unreadable`",
         ] {

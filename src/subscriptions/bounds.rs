@@ -27,6 +27,11 @@ pub(super) fn address(pointer: &str, text: &str) -> Result<Url, Invalid> {
     }
     let url =
         Url::parse(text).map_err(|error| refuse(&format!("not an absolute address: {error}")))?;
+    if url.scheme() == "arn" && pointer == "/sink" {
+        return Err(refuse(
+            "use an https address with a host, or `protocol: EVENTBRIDGE` for the ARN of a bus",
+        ));
+    }
     if !matches!(url.scheme(), "https" | "http") || url.host().is_none() {
         return Err(refuse("use an https address with a host"));
     }

@@ -48,10 +48,15 @@ pub struct SubscriptionDocument {
 }
 
 impl SubscriptionDocument {
-    /// What is kept in the clear and shown: everything but the secrets of the sink's credential.
+    /// What is kept in the clear and shown: everything but the secrets of the sink's credential, and the
+    /// one content mode that a bus knows.
     pub fn without_secrets(&self) -> Self {
         let sinkcredential = self.sinkcredential.as_ref().map(SinkCredential::without_secrets);
-        Self { sinkcredential, ..self.clone() }
+        let mut kept = Self { sinkcredential, ..self.clone() };
+        if kept.protocol == Protocol::EventBridge {
+            kept.config.content_mode = ContentMode::Structured;
+        }
+        kept
     }
 }
 
@@ -127,7 +132,8 @@ pub struct Settings {
     /// and delivered, or dismissed; `skip` goes on without it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_dead_letter: Option<OnDeadLetter>,
-    /// How a token travels to the sink: `binary`, `structured` or `set`.
+    /// How a token travels to the sink: `binary`, `structured` or `set`; on an event bus always
+    /// `structured`.
     #[serde(default)]
     pub content_mode: ContentMode,
     /// Which CloudEvents attributes are sent as clear headers: all of them or the id alone.
@@ -269,4 +275,26 @@ pub struct ReceiptSettings {
     /// An answer without a valid receipt counts as a failed attempt.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub required: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_bus_is_shown_the_one_mode_that_it_knows_whether_or_not_it_was_said() {
+        let kept = |protocol: &str, config: Value| {
+            let document = json!({ "consumer": "shop", "protocol": protocol, "config": config });
+            serde_json::from_value::<SubscriptionDocument>(document).unwrap().without_secrets()
+        };
+        let said = json!({ "keys": {}, "contentMode": "structured" });
+
+        let bus = kept("EVENTBRIDGE", json!({ "keys": {} }));
+
+        assert_eq!(bus.config.content_mode, ContentMode::Structured);
+        assert_eq!(bus, kept("EVENTBRIDGE", said), "so `sealway apply` has nothing to replace");
+        assert_eq!(kept("HTTP", json!({ "keys": {} })).config.content_mode, ContentMode::Binary);
+    }
 }

@@ -86,6 +86,12 @@ impl Challenge {
         })
     }
 
+    /// Tells whether a text has the form of a nonce.
+    pub fn may_have(text: &str) -> bool {
+        let of_alphabet = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        text.len() == NONCE_LENGTH && text.bytes().all(of_alphabet)
+    }
+
     /// Reads what a response's body says.
     ///
     /// A member `challenge` of an object, and a string, are nonces. Text that is no JSON is one if it
@@ -95,12 +101,14 @@ impl Challenge {
         let said = match &as_json {
             Some(Value::Object(members)) => members.get("challenge").and_then(Value::as_str),
             Some(json) => json.as_str(),
-            None => std::str::from_utf8(body.trim_ascii()).ok().filter(|text| has_form(text)),
+            None => std::str::from_utf8(body.trim_ascii()).ok().filter(|text| Self::may_have(text)),
         };
         match said {
             Some(nonce) if self.is(nonce) => ChallengeReply::Right,
             // A string that cannot be a nonce is a word like any other.
-            Some(nonce) if as_json.as_ref().is_some_and(Value::is_object) || has_form(nonce) => {
+            Some(nonce)
+                if as_json.as_ref().is_some_and(Value::is_object) || Self::may_have(nonce) =>
+            {
                 ChallengeReply::Wrong
             }
             _ => ChallengeReply::Nothing,
@@ -133,11 +141,6 @@ impl Challenge {
         let (id, nonce) = std::str::from_utf8(&text).ok()?.split_once(' ')?;
         Some(Self { id: id.parse().ok()?, nonce: nonce.to_owned() })
     }
-}
-
-fn has_form(text: &str) -> bool {
-    let of_alphabet = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    text.len() == NONCE_LENGTH && text.bytes().all(of_alphabet)
 }
 
 /// Shows the id only: the nonce proves the consumer's key.

@@ -51,6 +51,7 @@ impl SubscriptionState {
             (Self::Paused, Self::Paused) | (Self::Active, Self::Active) => " already",
             (Self::Pending, _) => "; its sink has to prove itself first (`POST …/verify`)",
             (Self::Closed, _) => "; nothing leads out of that: remove it and create it anew",
+            (Self::Paused, Self::Active) => "; resume it first (`POST …/resume`)",
             (Self::Active | Self::Paused, _) => "; it cannot be that",
         }
     }

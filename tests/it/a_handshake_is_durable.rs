@@ -16,6 +16,8 @@ use crate::harness::{
 };
 
 const VERIFY: &str = "/subscriptions/shop/verify";
+/// What a nonce could be.
+const GUESSED: &str = "AAAAAAAAAAAAAAAAAAAAAA";
 
 fn refused(_: &Posted) -> Said {
     (503, None, String::new())
@@ -225,7 +227,12 @@ async fn a_consumer_answers_in_the_place_of_its_sink() {
         gateway.call(Method::POST, VERIFY, Some(&json!({ "challenge": nonce }))).await
     };
 
-    let wrong = say("guessed").await;
+    for no_nonce in [json!(""), json!("null"), json!(null)] {
+        let body = json!({ "challenge": no_nonce });
+        let refused = gateway.call(Method::POST, VERIFY, Some(&body)).await;
+        assert_eq!((refused.status, refused.code()), (422, "invalid"), "{refused:?}");
+    }
+    let wrong = say(GUESSED).await;
     assert_eq!((wrong.status, wrong.code()), (422, "handshake-failed"));
     assert!(
         wrong.body["detail"].as_str().unwrap().contains("After 4 more wrong answers"),
@@ -259,7 +266,7 @@ async fn guessing_uses_a_nonce_up() {
     };
 
     for _ in 0..5 {
-        assert_eq!(say("guessed").await.status, 422);
+        assert_eq!(say(GUESSED).await.status, 422);
     }
     assert_eq!(say(&first).await.status, 422);
     next_is_due(&gateway, &clock).await;

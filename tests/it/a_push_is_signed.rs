@@ -283,5 +283,5 @@ async fn the_command_line_takes_the_secret_from_its_place() {
     let written = consumer.document(&signed(NEW));
     fs::write(&file, written.to_string()).unwrap();
     let (taken, said) = apply(NEW);
-    assert!(!taken && said.contains("does not belong into this file"), "{said}");
+    assert!(!taken && said.contains("does not belong in this file"), "{said}");
 }

@@ -48,6 +48,7 @@ impl Settings {
                 ),
             ),
             queue("of-no-bus", ""),
+            queue("far-away", &format!(", buses: [\"{}\"]", bus("999922223333", "far"))),
         ]
         .concat();
         let consumer = |name: &str, bus: &str, role: &str| {
@@ -154,6 +155,8 @@ fn what_the_file_does_not_say_is_asked_for_by_name() {
     );
     let elsewhere = words(&["pull", "--queue", &queue("elsewhere")]);
     assert!(elsewhere.contains("does not list") && elsewhere.contains("--queue"), "{elsewhere}");
+    let far = words(&["pull", "--queue", &format!("arn:aws:sqs:eu-west-1:{ACCOUNT}:far-away")]);
+    assert!(far.contains("a rule is made where its bus is"), "{far}");
     let nobody = words(&["receive", "--consumer", "nobody"]);
     let meant = "nothing in `delivery.event-buses` for the consumer nobody: write it there";
     assert!(nobody.contains(meant), "{nobody}");

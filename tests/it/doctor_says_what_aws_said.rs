@@ -140,6 +140,8 @@ async fn what_is_tried_on_demand_is_harmless() {
     assert_eq!(found.code, 0, "{:#?}", found.findings);
     let received = found.of("sqs:ReceiveMessage", QUEUE);
     assert_eq!(received["answer"], "a message of 7 bytes");
+    let receives = aws.stub.calls_of("ReceiveMessage");
+    assert_eq!(receives[0].asked.body["WaitTimeSeconds"], 0, "the queue's own wait does not count");
     assert_eq!(aws.queue.counts().visible, 1, "it is visible again at once");
     let entries = aws.stub.bus(BUS).entries();
     assert_eq!(entries.len(), 1);

@@ -157,7 +157,11 @@ async fn a_challenge_is_answered_in_the_place_of_the_sink() {
     assert_eq!(asked.code, 2);
     assert!(asked.remarks.contains("does not hold the nonce"), "{}", asked.remarks);
     let (_, nonce) = key.challenge(&sink.bodies("/hook")[0]);
-    let guessed = operator.run(&["subscriptions", "verify", "shop", "--challenge", "guessed"]);
+    let empty = operator.run(&["subscriptions", "verify", "shop", "--challenge", ""]);
+    assert_eq!(empty.code, 2);
+    assert!(empty.remarks.contains("was not counted"), "{}", empty.remarks);
+    let guess = "A".repeat(22);
+    let guessed = operator.run(&["subscriptions", "verify", "shop", "--challenge", &guess]);
     assert_eq!(guessed.code, 2);
     assert!(guessed.remarks.contains("After 4 more wrong answers"), "{}", guessed.remarks);
     let answered = operator.done(&["subscriptions", "verify", "shop", "--challenge", &nonce]);

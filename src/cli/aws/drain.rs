@@ -121,6 +121,9 @@ impl DrainSum {
         if !self.is_empty {
             words += "; more may be there";
         }
+        if self.count("quarantined") > 0 && !is_dry_run {
+            words += "\n  see `sealway quarantine list`";
+        }
         for failure in self.failures() {
             let of = |pointer: &str| Some(text(&failure, pointer)).filter(|text| !text.is_empty());
             let code = of("/code").unwrap_or_else(|| "no error attributes".to_owned());
@@ -160,9 +163,10 @@ mod tests {
         assert_eq!(document["failures"][1]["code"], "SDK_CLIENT_ERROR");
         let words = sum.in_words(false);
         assert!(
-            words.contains("13 messages, 11 admitted, 2 quarantined\n  11 no error"),
+            words.contains("13 messages, 11 admitted, 2 quarantined\n  see `sealway quarantine"),
             "{words}"
         );
+        assert!(words.contains("list`\n  11 no error"), "{words}");
         assert!(words.contains("2 SDK_CLIENT_ERROR: a\n    rule r"), "{words}");
     }
 }

@@ -16,6 +16,14 @@ pub struct Args {
 /// Runs the command.
 pub async fn run(args: &Args, context: &Context) -> CommandResult {
     let answer = read(&args.consumer, context).await?;
+    // A consumer may ask before the operator lists its bus, so this is no mistake.
+    if answer.get("listed") == Some(&Value::Bool(false)) {
+        context.output().note(format_args!(
+            "no line of `delivery.event-buses` names the consumer `{}`, as the gateway's file was when \
+             it started",
+            args.consumer
+        ));
+    }
     context.output().item(&answer, |shown| text(shown, "/externalId"));
     Ok(Exit::Done)
 }

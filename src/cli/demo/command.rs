@@ -13,7 +13,8 @@ pub struct Args {
     /// End after the last check instead of staying up; exit code 0 only if everything held
     #[arg(long)]
     exit: bool,
-    /// Walk from a bus of EventBridge to another account's, on the emulator of AWS at this address; the
+    /// Walk from a bus of EventBridge to another account's, on the fresh emulator of AWS at this address,
+    /// and end after the last check, as with `--exit`; the
     /// environment has credentials of the account 111122223333, as ministack takes them:
     /// AWS_ACCESS_KEY_ID=111122223333 AWS_SECRET_ACCESS_KEY=demo
     #[arg(long, value_name = "URL")]

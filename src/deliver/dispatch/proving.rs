@@ -158,6 +158,9 @@ impl SubscriptionService {
         if challenge.is(nonce) {
             return self.prove(&now).await;
         }
+        if !Challenge::may_have(nonce) {
+            return Err(WrongNonce::NoNonce.into());
+        }
         let kept = kept.answered_wrongly();
         let left = kept.answers_left();
         let kept = self.unspent(&now, kept);

@@ -14,7 +14,7 @@ use crate::deliver::limits::Flow;
 use crate::deliver::sink::{EventBusPermissions, ExternalIds};
 use crate::deliver::worker::{SequenceReader, WorkerStanding};
 use crate::egress::Egress;
-use crate::event::{Blame, EventId, Fault, SubscriptionId};
+use crate::event::{Blame, ConsumerId, EventId, Fault, SubscriptionId};
 use crate::eventlog::{LogError, Page, Position, Store};
 use crate::keys::DataKey;
 use crate::subscriptions::{
@@ -213,6 +213,11 @@ impl SubscriptionService {
             self.external_ids.of(&document.consumer).await?;
         }
         Ok(())
+    }
+
+    /// Whether the operator lists a bus for a consumer.
+    pub fn lists_bus_of(&self, consumer: &ConsumerId) -> bool {
+        self.event_buses.list(consumer)
     }
 
     /// What roles of consumers ask for that the gateway takes.

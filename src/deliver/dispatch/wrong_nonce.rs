@@ -21,6 +21,12 @@ pub enum WrongNonce {
          another, which the sink gets with the next attempt; `POST …/verify` without a body sends it now"
     )]
     Last,
+    /// It cannot be a nonce, and does not count as an answer.
+    #[error(
+        "this is no nonce, and was not counted as an answer: a nonce is 22 characters of base64url, \
+         `data.challenge` of the opened challenge"
+    )]
+    NoNonce,
     /// No nonce was sent.
     #[error("no challenge was sent for these keys and this sink yet; `POST …/verify` sends one")]
     NoneSent,

@@ -240,12 +240,19 @@ impl Handshakes {
         let reason = |kept: &PendingHandshake| reason(words.as_deref(), kept);
         let noted = parts.subscription_service.not_proved(subscription, after, reason).await?;
         let Some(kept) = noted.handshake.as_ref() else { return Ok(noted) };
-        tracing::info!(
-            subscription.id = %noted.id,
-            error = words.as_deref(),
-            "The sink of subscription {} has not proved itself in attempt {}",
-            noted.id, kept.attempts,
-        );
+        let (id, attempt) = (&noted.id, kept.attempts);
+        match words.as_deref() {
+            Some(error) => tracing::info!(
+                subscription.id = %id,
+                error,
+                "The sink of subscription {id} has not proved itself in attempt {attempt}",
+            ),
+            None => tracing::info!(
+                subscription.id = %id,
+                "The sink of subscription {id} has taken the challenge in attempt {attempt}; its consumer \
+                 has to answer",
+            ),
+        }
         // The first time is told by the next look.
         if kept.had_proved && kept.due.is_none() && kept.attempts > 1 {
             self.tell(&noted);

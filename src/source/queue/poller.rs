@@ -142,7 +142,11 @@ impl Poller {
         let reason = error_chain(error).to_string();
         if self.state.failed(self.intake.clock.now(), &reason) == News::New {
             let queue = &self.intake.queue;
-            tracing::warn!(queue = %queue, error = %reason, "Queue {queue} cannot be read");
+            tracing::warn!(
+                queue = %queue,
+                error = %reason,
+                "Queue {queue} cannot be read; `sealway aws doctor` says what to do",
+            );
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ambient::HumanDuration;
 use crate::event::{EventBusArn, QueueArn, RoleArn};
-use crate::source::allowed_sources::is_allowed;
+use crate::source::allowed_sources::{self, is_allowed};
 use crate::source::received::is_own_source;
 
 /// The most pollers of one queue.
@@ -87,7 +87,26 @@ impl QueueSource {
             (raw.is_some_and(|raw| !may_raw(raw)), "`sources` does not name `raw.source`"),
         ];
         let wrong = wrong.into_iter().filter(|(is_wrong, _)| *is_wrong);
-        wrong.map(|(_, problem)| format!("queue `{}`: {problem}", self.arn)).collect()
+        let wrong = wrong.map(|(_, problem)| problem.to_owned());
+        let wrong = wrong.chain(self.sources.as_deref().and_then(allowed_sources::problem));
+        let dead = self.dead_letter_queue.iter().filter_map(|dead| self.problem_of_place(dead));
+        wrong.chain(dead).map(|problem| format!("queue `{}`: {problem}", self.arn)).collect()
+    }
+
+    /// Says in words why a dead-letter queue cannot be where it is: SQS wants its own beside the queue, and
+    /// EventBridge that of a rule in the region of the rule, which is that of the queue.
+    fn problem_of_place(&self, dead: &QueueArn) -> Option<String> {
+        if dead.region() != self.arn.region() {
+            return Some(format!("the dead-letter queue `{dead}` is in another region"));
+        }
+        let mut accounts = self.buses.iter().map(EventBusArn::account).chain([self.arn.account()]);
+        let is_known = accounts.any(|account| account == dead.account());
+        (!is_known).then(|| {
+            format!(
+                "the dead-letter queue `{dead}` is in another account than the queue and the rules of \
+                 its `buses`"
+            )
+        })
     }
 
     #[cfg(test)]
@@ -189,6 +208,8 @@ mod tests {
                 "1s to 12h",
             ),
             (QueueSource { sources: Some(vec![]), ..queue() }, "leave it out"),
+            (QueueSource { sources: Some(vec!["pay*ment".into()]), ..queue() }, "at the end only"),
+            (QueueSource { sources: Some(vec!["Sealway".into()]), ..queue() }, "gateway's own"),
             (QueueSource { raw: raw(""), ..queue() }, "needs a `source`"),
             (QueueSource { raw: raw("Sealway"), ..queue() }, "must not be `sealway`"),
             (
@@ -202,6 +223,21 @@ mod tests {
             let found = problems(&[queue]).join("\n");
             assert!(found.contains(IN) && found.contains(expected), "{expected}: {found}");
         }
+        let dead = |arn: &str| {
+            let bus = "arn:aws:events:eu-west-1:444455556666:event-bus/eda-demo".parse().unwrap();
+            let source: QueueSource =
+                serde_json::from_value(serde_json::json!({ "arn": IN })).unwrap();
+            let known = QueueSource { buses: vec![bus], ..source };
+            known.problem_of_place(&arn.parse().unwrap()).unwrap_or_default()
+        };
+        assert_eq!(dead("arn:aws:sqs:eu-west-1:111122223333:dead"), "");
+        assert_eq!(
+            dead("arn:aws:sqs:eu-west-1:444455556666:dead"),
+            "",
+            "a rule's is in its account"
+        );
+        assert!(dead("arn:aws:sqs:eu-west-2:111122223333:dead").contains("another region"));
+        assert!(dead("arn:aws:sqs:eu-west-1:999922223333:dead").contains("another account"));
         assert!(problems(&[queue(), queue()]).join("\n").contains("there twice"));
         assert_eq!(problems(&[queue()]), Vec::<String>::new());
     }

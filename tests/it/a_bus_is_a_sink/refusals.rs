@@ -158,6 +158,10 @@ async fn each_consumer_has_an_external_id_that_it_reads_and_no_other_reads() {
     assert_eq!(domain.external_id("shop").await, id, "it outlives the process");
     let shown = domain.operator(&["aws", "external-id", "shop"]);
     assert_eq!(String::from_utf8_lossy(&shown.stdout).trim(), id, "{shown:?}");
+    assert!(shown.stderr.is_empty(), "{shown:?}");
+    let typo = domain.operator(&["aws", "external-id", "shpo"]);
+    let note = String::from_utf8_lossy(&typo.stderr);
+    assert!(note.contains("no line of `delivery.event-buses` names the consumer `shpo`"), "{note}");
 }
 
 #[tokio::test]

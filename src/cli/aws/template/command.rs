@@ -61,7 +61,7 @@ pub async fn run(kind: TemplateKind, context: &Context) -> CommandResult {
     let config = context.config()?;
     let text = match kind {
         TemplateKind::Pull { queue, gateway_principal } => {
-            pull(queue.as_ref(), gateway_principal, &config)?.write()
+            with_rules(pull(queue.as_ref(), gateway_principal, &config)?, context)?.write()
         }
         TemplateKind::Push { connection, bus, gateway_principal } => {
             push(connection, bus, gateway_principal, &config)?.write()
@@ -73,6 +73,22 @@ pub async fn run(kind: TemplateKind, context: &Context) -> CommandResult {
     };
     context.output().line(text.map_err(Failure::ours)?.trim_end());
     Ok(Exit::Done)
+}
+
+/// The template if it has a rule; a rule is made where its bus is, so a bus of another place has none.
+fn with_rules(template: PullTemplate, context: &Context) -> Result<PullTemplate, Failure> {
+    let elsewhere = template.buses_elsewhere();
+    let Some(first) = elsewhere.first() else { return Ok(template) };
+    let words = format!(
+        "`{first}` is in another account or region than the queue, and a rule is made where its bus is: \
+         have a rule there send its events to a bus beside the queue, and name that one in \
+         `source.queues[].buses`, too"
+    );
+    if elsewhere.len() == template.buses.len() {
+        return Err(Failure::input(anyhow!(words)));
+    }
+    context.output().note(words);
+    Ok(template)
 }
 
 fn pull(

@@ -72,6 +72,15 @@ impl<'a> RoleValues<'a> {
 }
 
 impl PullTemplate {
+    /// The buses whose rules cannot be made beside the queue.
+    pub fn buses_elsewhere(&self) -> Vec<&EventBusArn> {
+        self.buses.iter().filter(|bus| !self.is_here(bus)).collect()
+    }
+
+    fn is_here(&self, bus: &EventBusArn) -> bool {
+        (bus.account(), bus.region()) == (self.queue.account(), self.queue.region())
+    }
+
     /// Writes the template.
     ///
     /// # Errors
@@ -79,9 +88,8 @@ impl PullTemplate {
     /// Ours: the text cannot be filled in.
     pub fn write(&self) -> Result<String, minijinja::Error> {
         let queue = &self.queue;
-        let is_here =
-            |bus: &&EventBusArn| (bus.account(), bus.region()) == (queue.account(), queue.region());
-        let (here, elsewhere): (Vec<_>, Vec<_>) = self.buses.iter().partition(is_here);
+        let (here, elsewhere): (Vec<_>, Vec<_>) =
+            self.buses.iter().partition(|bus| self.is_here(bus));
         let stem = queue.name().strip_suffix(".fifo");
         let (is_fifo, stem) = (stem.is_some(), stem.unwrap_or(queue.name()));
         // A queue of dead letters is of the kind of what it is for.

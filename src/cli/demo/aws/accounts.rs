@@ -2,11 +2,16 @@
 
 use anyhow::Context as _;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_eventbridge::operation::create_event_bus::CreateEventBusError;
 use aws_sdk_eventbridge::types::Target;
 use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 use url::Url;
+
+use crate::aws::AwsClients;
+use crate::config::Config;
+use crate::egress::Egress;
 
 /// The account of the sample's domain.
 pub const TEAM: &str = "111122223333";
@@ -56,8 +61,22 @@ impl DemoAccount {
     }
 
     async fn bus(&self, name: &str) -> anyhow::Result<()> {
-        self.events.create_event_bus().name(name).send().await.context("cannot make a bus")?;
-        Ok(())
+        let made = self.events.create_event_bus().name(name).send().await;
+        made.map(drop).map_err(|error| {
+            let is_there = matches!(
+                error.as_service_error(),
+                Some(CreateEventBusError::ResourceAlreadyExistsException(_))
+            );
+            let error = anyhow::Error::new(error);
+            if is_there {
+                let account = self.id;
+                return error.context(format!(
+                    "the account {account} has a bus `{name}` already, as after an earlier run: start a \
+                     fresh emulator, or remove the bus"
+                ));
+            }
+            error.context("cannot make a bus")
+        })
     }
 
     /// Makes a queue and a rule that fills it.
@@ -88,6 +107,21 @@ impl DemoAccount {
         let found = found.with_context(|| format!("there is no queue {name} in {}", self.id))?;
         Ok(found.queue_url().context("a queue has an address")?.to_owned())
     }
+}
+
+/// Makes sure that a gateway with these settings is who the demo takes it for.
+pub async fn check_identity(config: &Config) -> anyhow::Result<()> {
+    const WANTED: &str = "give this process the credentials of the team's account: \
+                          AWS_ACCESS_KEY_ID=111122223333 AWS_SECRET_ACCESS_KEY=demo";
+    let egress = Egress::new(config.delivery.egress.clone());
+    let clients = AwsClients::new(config.aws.clone(), &egress);
+    let sts = aws_sdk_sts::Client::new(&clients.sdk_config(REGION, None).await);
+    let answer = sts.get_caller_identity().send().await;
+    let answer =
+        answer.with_context(|| format!("cannot ask who the gateway is at AWS; {WANTED}"))?;
+    let account = answer.account().unwrap_or("no account");
+    anyhow::ensure!(account == TEAM, "the gateway is of the account {account}; {WANTED}");
+    Ok(())
 }
 
 impl DemoAccounts {

@@ -5,6 +5,7 @@ use url::Url;
 
 use crate::cli::demo::aws::accounts::{
     DemoAccounts, GATEWAY_QUEUE, PARTNER, PARTNER_BUS, REGION, TEAM, TEAM_BUS, bus_arn,
+    check_identity,
 };
 use crate::cli::demo::aws::{proof, story};
 use crate::cli::demo::{Narrator, Stage};
@@ -16,11 +17,12 @@ pub const RECEIVERS: [&str; 2] = ["ledger", "shipping"];
 
 /// Sets both accounts up, lets the orders through, and checks every claim.
 pub async fn perform(endpoint: &Url, config: Config, narrator: &Narrator) -> anyhow::Result<()> {
+    let config = with_edges(config, endpoint)?;
+    check_identity(&config).await?;
     narrator.chapter("Two accounts");
     let accounts = DemoAccounts::set_up(endpoint, &RECEIVERS).await?;
     narrator.hop(TEAM, &format!("has the bus {TEAM_BUS}, the sample's four rules, and one more"));
     narrator.hop(PARTNER, &format!("has the bus {PARTNER_BUS}, and a rule for each service"));
-    let config = with_edges(config, endpoint)?;
     let stage = Stage::build(config).await.context("the gateway did not start")?;
     narrator.hop("gateway", &format!("reads {GATEWAY_QUEUE}, which the fifth rule fills"));
     let parties = story::begin(&accounts, &stage, narrator).await?;

@@ -27,7 +27,7 @@ pub(super) enum EventBusRefusal {
     /// The operator does not name it for this consumer.
     #[error(
         "the operator of this gateway has not listed this bus for the consumer `{0}` \
-         (`delivery.event-buses`)"
+         (`delivery.event-buses`, as it was when it started)"
     )]
     NotListed(ConsumerId),
     /// What is put there comes back.
@@ -70,6 +70,29 @@ impl EventBusPermissions {
         let bus = bus.map_err(|error| invalid("/sink", error.to_string()))?;
         let permitted = self.permission(&document.consumer, &bus);
         permitted.map(drop).map_err(|refusal| invalid("/sink", refusal.to_string()))
+    }
+
+    /// Says in words which lines can never be of use.
+    pub fn problems(&self) -> Vec<String> {
+        let read = self.permissions.iter().filter(|one| self.read.contains(&one.bus));
+        read.map(|one| format!("`{}`: {}", one.bus, EventBusRefusal::Read)).collect()
+    }
+
+    /// Says in words which lines are seldom meant.
+    pub fn warnings(&self) -> Vec<String> {
+        let foreign = self.permissions.iter().filter_map(|one| {
+            let role = one.role.as_ref().filter(|role| role.account() != one.bus.account())?;
+            Some(format!(
+                "the role `{role}` is in another account than the bus `{}`, whose policy has to name it",
+                one.bus
+            ))
+        });
+        foreign.collect()
+    }
+
+    /// Whether they name a bus for a consumer at all.
+    pub fn list(&self, consumer: &ConsumerId) -> bool {
+        self.permissions.iter().any(|one| one.consumer == *consumer)
     }
 
     /// What the operator says of a consumer and a bus.
@@ -139,6 +162,14 @@ mod tests {
     fn a_bus_that_the_gateway_reads_from_gets_nothing() {
         assert!(refusal("ledger", OWN).contains("would come back"));
         assert!(refusal("shop", OWN).contains("has not listed"), "what is read is not told");
+    }
+
+    #[test]
+    fn lines_that_cannot_work_are_told_apart_from_lines_that_are_seldom_meant() {
+        let [problem] = listed().problems().try_into().unwrap();
+        assert!(problem.contains(OWN) && problem.contains("would come back"), "{problem}");
+        let [warning] = listed().warnings().try_into().unwrap();
+        assert!(warning.contains("in another account than the bus") && warning.contains(OWN));
     }
 
     #[test]
