@@ -152,7 +152,8 @@ impl Waiting {
 }
 
 impl Queue {
-    /// Starts empty, with a limit of bytes that may wait or be on their way to the disk.
+    /// Starts empty, with a limit of bytes that may wait or be on their way to the disk; one request may
+    /// be larger, if it is alone.
     pub(super) fn new(limit: usize) -> Self {
         let waiting = Waiting {
             door: Door::Open,
@@ -174,7 +175,8 @@ impl Queue {
             Door::Broken => return Err(LogError::Broken),
         }
         let bytes = request.weight();
-        if bytes > 0 && waiting.bytes + bytes > self.limit {
+        // What is over the limit by itself would be refused for ever: it gets in while nothing waits.
+        if bytes > 0 && waiting.bytes > 0 && waiting.bytes.saturating_add(bytes) > self.limit {
             return Err(LogError::Busy { waiting: waiting.bytes, limit: self.limit });
         }
         waiting.bytes += bytes;
