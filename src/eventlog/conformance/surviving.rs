@@ -57,6 +57,7 @@ async fn everything_acknowledged_survives_a_crash() {
         codes: "".into(),
         received: "{}".to_owned(),
         violations: "[]".to_owned(),
+        identity: Some([7; 32]),
     };
     log.quarantine(vec![kept]).await.unwrap();
     let unread = UnreadBytes {

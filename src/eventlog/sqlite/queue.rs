@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
-    Appended, Changes, CommitError, DeadLetterId, DeliveryKey, Draft, KeptBytes, LogError,
-    NewQuarantined, NewSchema, Position, QuarantineId, RecordKey, Retention, Retry, Revision,
-    Trimmed, UnreadBytes, UnreadQuota,
+    Appended, Changes, CommitError, DeadLetterId, DeliveryKey, Draft, KeptBytes, KeptEvent,
+    LogError, NewQuarantined, NewSchema, Position, QuarantineId, RecordKey, Retention, Retry,
+    Revision, Trimmed, UnreadBytes, UnreadQuota,
 };
 
 /// A group is closed at so many bytes or requests, whichever is met first.
@@ -28,7 +28,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, LogError>>;
 /// One thing to write, and where its answer goes.
 pub(super) enum WriteRequest {
     Append(Vec<Draft>, Reply<Vec<Appended>>),
-    Quarantine(Vec<NewQuarantined>, Reply<Vec<QuarantineId>>),
+    Quarantine(Vec<NewQuarantined>, Reply<Vec<KeptEvent>>),
     QuarantineBytes(Vec<UnreadBytes>, UnreadQuota, Reply<Vec<KeptBytes>>),
     Unquarantine(QuarantineId, Reply<bool>),
     Revive(Vec<(DeadLetterId, Retry)>, Reply<Vec<Retry>>),

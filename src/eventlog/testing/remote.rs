@@ -13,11 +13,11 @@ use crate::eventlog::testing::MemoryLog;
 use crate::eventlog::{
     Appended, Attempt, Attempts, Changes, CommitError, ContractChoice, DeadLetter, DeadLetterCount,
     DeadLetterId, DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, DiskLevel, Draft,
-    Entry, Extent, FencingEpoch, KeptBytes, KeptContract, KeptReceipt, KeptSchema, Leases, Log,
-    LogError, LowWatermark, NewQuarantined, NewSchema, Observed, Page, Position, Quarantine,
-    QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, ReceiptId, Receipts, Record,
-    RecordKey, Registry, Retention, Retry, Revision, SavedDeliveries, Schemas, SequenceCheckpoint,
-    Store, Trimmed, UnreadBytes, UnreadQuota,
+    Entry, Extent, FencingEpoch, KeptBytes, KeptContract, KeptEvent, KeptReceipt, KeptSchema,
+    Leases, Log, LogError, LowWatermark, NewQuarantined, NewSchema, Observed, Page, Position,
+    Quarantine, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, ReceiptId, Receipts,
+    Record, RecordKey, Registry, Retention, Retry, Revision, SavedDeliveries, Schemas,
+    SequenceCheckpoint, Store, Trimmed, UnreadBytes, UnreadQuota,
 };
 
 /// One node's view of a store that others share.
@@ -183,7 +183,7 @@ seam! {
 seam! {
     Quarantine {}
     far {
-        quarantine(batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, LogError>;
+        quarantine(batch: Vec<NewQuarantined>) -> Result<Vec<KeptEvent>, LogError>;
         quarantine_bytes(batch: Vec<UnreadBytes>, quota: UnreadQuota)
             -> Result<Vec<KeptBytes>, LogError>;
         quarantined(query: &QuarantineQuery, page: Page) -> Result<Vec<Quarantined>, LogError>;
