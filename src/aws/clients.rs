@@ -28,7 +28,7 @@ const SESSION: &str = "sealway";
 pub struct AwsClients {
     config: Config,
     resolver: EndpointResolver,
-    /// What the machine says: read once, when it is asked for first.
+    /// What the machine says: read when it is asked for first, and again when AWS refuses it.
     machine: OnceCell<SdkConfig>,
     made: Mutex<HashMap<ClientKey, ClientConfig>>,
 }
@@ -95,8 +95,13 @@ impl AwsClients {
     async fn make(&self, key: ClientKey, generation: u64) -> ClientConfig {
         let (region, role) = (Region::new(key.0.clone()), key.1.as_ref());
         // Outside of the lock: the machine may take its time to answer.
-        let own = self.machine.get_or_init(|| self.load(region.clone())).await;
-        let own = own.clone().into_builder().region(region);
+        let own = if generation == 0 {
+            self.machine.get_or_init(|| self.load(region.clone())).await.clone()
+        } else {
+            // What was read once may have been replaced meanwhile: a file of keys that rotate.
+            self.load(region.clone()).await
+        };
+        let own = own.into_builder().region(region);
         // A cache of its own, so that it can be forgotten by itself.
         let own = own.identity_cache(cache()).build();
         let sdk = match role {

@@ -10,6 +10,8 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use crate::egress::EgressRefusal;
 
+/// Characters of an explanation that are shown at the most.
+const LONGEST_WORDS: usize = 512;
 /// Codes of credentials whose time is over.
 pub const EXPIRED: &[&str] = &["ExpiredToken", "ExpiredTokenException"];
 /// Codes of credentials that AWS does not know, or that were withdrawn.
@@ -62,11 +64,11 @@ impl AwsFailure {
             return Self::NoCredentials(innermost(error));
         }
         match error {
-            SdkError::ServiceError(context) => Self::Refused(AwsRefusal {
-                status: context.raw().status().as_u16(),
-                code: error.code().unwrap_or_default().to_owned(),
-                message: error.message().unwrap_or_default().to_owned(),
-            }),
+            SdkError::ServiceError(context) => {
+                let code = error.code().unwrap_or_default().to_owned();
+                let message = words(&code, error.message().unwrap_or_default());
+                Self::Refused(AwsRefusal { status: context.raw().status().as_u16(), code, message })
+            }
             SdkError::TimeoutError(_) => Self::Timeout,
             SdkError::DispatchFailure(failure) if failure.is_timeout() => Self::Timeout,
             SdkError::DispatchFailure(failure) if failure.is_io() => {
@@ -88,6 +90,17 @@ impl AwsFailure {
             _ => false,
         }
     }
+}
+
+/// The explanation of an error, as far as it may be shown: its beginning, without control characters.
+///
+/// Where a signature is wrong, AWS explains it with all that was to be signed, the session token
+/// among it; of such an error the code says enough.
+fn words(code: &str, message: &str) -> String {
+    if code.contains("Signature") || message.to_ascii_lowercase().contains("x-amz-security-token") {
+        return String::new();
+    }
+    message.chars().filter(|character| !character.is_control()).take(LONGEST_WORDS).collect()
 }
 
 /// The cause of this kind, if there is one.
@@ -118,6 +131,16 @@ mod tests {
     use aws_smithy_types::error::ErrorMetadata;
 
     use super::*;
+
+    #[test]
+    fn an_explanation_that_quotes_a_session_token_is_not_shown() {
+        let quoted = "The canonical string should have been 'POST x-amz-security-token:SECRET'";
+        assert_eq!(words("InvalidSignatureException", quoted), "");
+        assert_eq!(words("SignatureDoesNotMatch", "short"), "");
+        assert_eq!(words("AccessDenied", quoted), "");
+        assert_eq!(words("AccessDenied", "not\n\u{1b}yours"), "notyours");
+        assert_eq!(words("AccessDenied", &"a".repeat(9999)).len(), LONGEST_WORDS);
+    }
 
     type TakeError = SdkError<AssumeRoleError>;
 

@@ -78,7 +78,8 @@ impl Config {
                 &["log", "max-waiting"],
                 log.max_waiting < largest,
                 format!(
-                    "log.max-waiting is {}, so an event of {largest} (largest-event) never gets in",
+                    "log.max-waiting is {}, so an event of {largest} (largest-event) gets in only \
+                     while nothing else waits",
                     log.max_waiting
                 ),
             ),

@@ -12,7 +12,8 @@ use crate::ambient::{HumanDuration, Size};
 #[derive(Clone, Copy, Debug)]
 pub struct LogLimits {
     /// Bytes of drafts that may wait for a commit; more are refused with
-    /// [`LogError::Busy`](crate::eventlog::LogError::Busy), as is a single batch that is larger.
+    /// [`LogError::Busy`](crate::eventlog::LogError::Busy). A single batch that is larger is taken while
+    /// nothing else waits.
     pub waiting_bytes: usize,
     /// Bytes of recent entries kept in memory for followers.
     pub tail_bytes: usize,

@@ -60,8 +60,8 @@ pub use log::{DiskLevel, Log};
 pub use observed::Observed;
 pub use page::Page;
 pub use quarantine::{
-    KeptBytes, NewQuarantined, Quarantine, QuarantineCount, QuarantineId, QuarantineKind,
-    QuarantineQuery, Quarantined, QuarantinedContent, UnreadBytes, UnreadQuota,
+    KeptBytes, KeptEvent, NewQuarantined, Quarantine, QuarantineCount, QuarantineId,
+    QuarantineKind, QuarantineQuery, Quarantined, QuarantinedContent, UnreadBytes, UnreadQuota,
 };
 pub use receipts::{KeptReceipt, ReceiptId, Receipts};
 pub use record::{Record, RecordKey, Revision};

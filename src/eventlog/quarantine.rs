@@ -25,6 +25,8 @@ pub struct NewQuarantined {
     pub received: String,
     /// What is wrong with it, as a JSON array.
     pub violations: String,
+    /// What the same event is recognized by when it comes again; without it, each is kept.
+    pub identity: Option<[u8; 32]>,
 }
 
 impl NewQuarantined {
@@ -88,6 +90,15 @@ impl UnreadQuota {
     pub fn admits(&self, entries: u64, bytes: u64, weight: u64) -> bool {
         entries < self.entries && bytes.saturating_add(weight) <= self.bytes
     }
+}
+
+/// What became of an event that was to be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptEvent {
+    /// It is in quarantine now.
+    New(QuarantineId),
+    /// It was there already; nothing more was kept.
+    Already(QuarantineId),
 }
 
 /// What became of bytes that were to be kept.
@@ -210,12 +221,13 @@ pub struct QuarantineCount {
 /// they are too old.
 #[async_trait]
 pub trait Quarantine: Send + Sync {
-    /// Keeps events that broke their contract, durably, and names them in order.
+    /// Keeps events that broke their contract, durably, and says in order what became of each. What is
+    /// there under the same identity is named, and not kept twice.
     ///
     /// # Errors
     ///
     /// Later: too much waits, or the disk is full. Ours: the store failed.
-    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, LogError>;
+    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<KeptEvent>, LogError>;
 
     /// Keeps what could not be read, durably, each as long as its producer stays within the quota;
     /// says in order what became of each. What the same producer has there under the same identity is

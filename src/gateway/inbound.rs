@@ -3,17 +3,22 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use sha2::{Digest as _, Sha256};
 
 use crate::contract::Gate;
 use crate::enrich::{Publication, Publications};
 use crate::event::{Blame, EventId, Fault};
-use crate::eventlog::{Appended, Draft, Log, LogError, NewQuarantined, Quarantine, UnreadQuota};
+use crate::eventlog::{
+    Appended, Draft, KeptEvent, Log, LogError, NewQuarantined, Quarantine, UnreadQuota,
+};
 use crate::gateway::Crossing;
 use crate::gateway::repeats::differing;
 use crate::gateway::setting_aside::set_aside;
 use crate::gateway::unwanted::Unwanted;
 use crate::identify::Naming;
-use crate::source::{Admit, AdmitRefusal, Admitted, Received, ResponseMode, Trial, Unparsed};
+use crate::source::{
+    Admit, AdmitRefusal, Admitted, Envelope, Received, ResponseMode, Trial, Unparsed,
+};
 use crate::telemetry::{Metric, Metrics, error_chain};
 
 /// Takes events from their sources to the log.
@@ -138,7 +143,6 @@ impl Inbound {
             match self.walk(&publication, &received) {
                 Ok(draft) => prepared.drafts.push(draft),
                 Err(refusal) if response_mode == ResponseMode::Asynchronous => {
-                    self.metrics.counter(Metric::EventsQuarantined, &[name]).increment();
                     prepared.quarantined.push(aside(name, &received, &refusal)?);
                 }
                 Err(refusal) => {
@@ -170,8 +174,8 @@ impl Inbound {
 
     /// Makes everything durable before anyone hears yes.
     ///
-    /// The log comes first: if it is full, the producer sends again, and what was set aside already
-    /// would be set aside once more.
+    /// The log comes first: if it is full, the producer sends again, and nothing of the batch was set
+    /// aside.
     async fn store(
         &self,
         drafts: Vec<Draft>,
@@ -179,9 +183,22 @@ impl Inbound {
     ) -> Result<Vec<Stored>, LogError> {
         let appended = if drafts.is_empty() { Vec::new() } else { self.append(drafts).await? };
         if !quarantined.is_empty() {
-            self.quarantine.quarantine(quarantined).await?;
+            self.keep(quarantined).await?;
         }
         Ok(appended)
+    }
+
+    /// Keeps what broke its contract; what is there already, because it came again, is not counted.
+    async fn keep(&self, quarantined: Vec<NewQuarantined>) -> Result<(), LogError> {
+        let publications: Vec<_> =
+            quarantined.iter().map(|one| Arc::clone(&one.publication)).collect();
+        let kept = self.quarantine.quarantine(quarantined).await?;
+        for (publication, kept) in publications.iter().zip(kept) {
+            if matches!(kept, KeptEvent::New(_)) {
+                self.metrics.counter(Metric::EventsQuarantined, &[publication]).increment();
+            }
+        }
+        Ok(())
     }
 
     async fn append(&self, drafts: Vec<Draft>) -> Result<Vec<Stored>, LogError> {
@@ -296,5 +313,15 @@ fn aside(
         received: received.to_json().map_err(|error| ours(error.to_string()))?,
         violations: serde_json::to_string(&refusal.violations)
             .map_err(|error| ours(error.to_string()))?,
+        identity: Some(identity(publication, &received.envelope)?),
     })
+}
+
+/// What an event is recognized by that a publication sets aside again. Its trace and its time are left
+/// out: each repeat may have another trace, and what says no time has that of its arrival.
+fn identity(publication: &str, envelope: &Envelope) -> Result<[u8; 32], AdmitRefusal> {
+    let Envelope { id, source, detail_type, account, region, resources, detail, .. } = envelope;
+    let parts = (publication, id, source, detail_type, account, region, resources, detail);
+    let text = serde_json::to_vec(&parts).map_err(|error| ours(error.to_string()))?;
+    Ok(Sha256::digest(text).into())
 }

@@ -222,10 +222,10 @@ async fn an_sdk_is_told_in_its_own_words() {
 }
 
 #[tokio::test]
-async fn a_full_queue_says_later_and_keeps_what_was_accepted() {
+async fn a_disk_without_room_says_later_and_keeps_what_was_accepted() {
     let (mut gateway, receiver, accepted) = small().await;
     gateway.stop().await;
-    gateway.change(|config| config.log.max_waiting = Size(1));
+    gateway.change(|config| config.log.disk_reserve = Size(u64::MAX));
     gateway.start_again().await;
 
     let request = gateway.request(Method::POST, "/events");
@@ -236,7 +236,7 @@ async fn a_full_queue_says_later_and_keeps_what_was_accepted() {
         (refused.status().as_u16(), refused.headers().get("retry-after").cloned());
     let problem = Answer { status, body: refused.json().await.unwrap() };
     gateway.stop().await;
-    gateway.change(|config| config.log.max_waiting = Size(1024 * 1024));
+    gateway.change(|config| config.log.disk_reserve = Size(1024 * 1024));
     gateway.start_again().await;
 
     assert_eq!((problem.status, problem.code()), (503, "busy"));

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::event::{EventProducer, ProducerKind};
 use crate::eventlog::conformance::fixture::{START, engines};
 use crate::eventlog::{
-    KeptBytes, LogLimits, NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineKind,
-    QuarantineQuery, QuarantinedContent, Store, UnreadBytes, UnreadQuota,
+    KeptBytes, KeptEvent, LogLimits, NewQuarantined, Page, QuarantineCount, QuarantineId,
+    QuarantineKind, QuarantineQuery, QuarantinedContent, Store, UnreadBytes, UnreadQuota,
 };
 
 /// Room for all that a test keeps.
@@ -20,6 +20,7 @@ fn broken(word: &str) -> NewQuarantined {
         codes: "required,type".into(),
         received: format!("{{\"word\":\"{word}\"}}"),
         violations: "[]".to_owned(),
+        identity: None,
     }
 }
 
@@ -41,6 +42,10 @@ fn new(number: u64) -> KeptBytes {
 
 fn already(number: u64) -> KeptBytes {
     KeptBytes::Already(QuarantineId(number))
+}
+
+fn new_event(number: u64) -> KeptEvent {
+    KeptEvent::New(QuarantineId(number))
 }
 
 /// The numbers of what is kept of a kind, or of a producer.
@@ -147,6 +152,37 @@ async fn what_a_producer_sends_again_is_named_and_not_kept_twice_also_over_its_q
 }
 
 #[tokio::test]
+async fn an_event_that_comes_again_is_named_and_not_kept_twice_until_its_entry_is_gone() {
+    for fixture in engines(LogLimits::default()) {
+        let store = &fixture.store;
+        let keep = async |names: &[u8]| {
+            let event = |name: &u8| NewQuarantined { identity: Some([*name; 32]), ..broken("a") };
+            store.quarantine.quarantine(names.iter().map(event).collect()).await.unwrap()
+        };
+        let already = |number| KeptEvent::Already(QuarantineId(number));
+
+        assert_eq!(keep(&[7, 7, 8]).await, [new_event(1), already(1), new_event(2)]);
+        assert_eq!(keep(&[7]).await, [already(1)]);
+        let nameless = store.quarantine.quarantine(vec![broken("a"), broken("a")]).await.unwrap();
+        assert_eq!(nameless, [3, 4].map(new_event));
+        let page = Page { items: 1, ..Page::default() };
+        let first =
+            &store.quarantine.quarantined(&QuarantineQuery::default(), page).await.unwrap()[0];
+        assert!(matches!(
+            &first.content,
+            QuarantinedContent::Event(event) if event.identity == Some([7; 32])
+        ));
+
+        assert!(store.quarantine.unquarantine(QuarantineId(1)).await.unwrap());
+        assert_eq!(keep(&[7, 8]).await, [new_event(5), already(2)]);
+        fixture.clock.advance(Duration::from_secs(1));
+        let now = START.after(Duration::from_secs(1));
+        assert_eq!(store.quarantine.expire_quarantined(now, 10).await.unwrap().len(), 4);
+        assert_eq!(keep(&[8, 7]).await, [6, 7].map(new_event));
+    }
+}
+
+#[tokio::test]
 async fn unread_bytes_expire_with_the_events_around_them_and_free_the_quota() {
     for fixture in engines(LogLimits::default()) {
         let store = &fixture.store;
@@ -170,7 +206,7 @@ async fn a_quarantined_event_waits_until_it_is_taken_out() {
         let store = &fixture.store;
         let ids =
             store.quarantine.quarantine(vec![broken("a"), broken("b"), broken("c")]).await.unwrap();
-        assert_eq!(ids, [QuarantineId(1), QuarantineId(2), QuarantineId(3)]);
+        assert_eq!(ids, [1, 2, 3].map(new_event));
         assert_eq!(store.quarantine.quarantine(vec![]).await.unwrap(), []);
 
         assert_eq!(kept(store, 0, 10).await.len(), 3);
@@ -184,10 +220,7 @@ async fn a_quarantined_event_waits_until_it_is_taken_out() {
 
         assert!(store.quarantine.unquarantine(QuarantineId(3)).await.unwrap());
         assert!(!store.quarantine.unquarantine(QuarantineId(3)).await.unwrap());
-        assert_eq!(
-            store.quarantine.quarantine(vec![broken("d")]).await.unwrap(),
-            [QuarantineId(4)]
-        );
+        assert_eq!(store.quarantine.quarantine(vec![broken("d")]).await.unwrap(), [new_event(4)]);
         assert_eq!(kept(store, 2, 10).await, [(4, broken("d").received)]);
     }
 }

@@ -57,6 +57,7 @@ async fn everything_acknowledged_survives_a_crash() {
         codes: "".into(),
         received: "{}".to_owned(),
         violations: "[]".to_owned(),
+        identity: Some([7; 32]),
     };
     log.quarantine(vec![kept]).await.unwrap();
     let unread = UnreadBytes {
@@ -205,12 +206,15 @@ async fn producers_hear_busy_while_the_disk_cannot_keep_up() {
     let mut waiting = std::pin::pin!(log.append(words("ab")));
     assert!(futures_util::poll!(&mut waiting).is_pending());
     let refused = log.append(words("cd")).await;
+    // What is over the limit by itself waits for no one: it comes again.
+    let larger = log.append(words("cdef")).await;
     other.execute_batch("ROLLBACK").unwrap();
 
     assert!(matches!(refused, Err(LogError::Busy { .. })), "{refused:?}");
+    assert!(matches!(larger, Err(LogError::Busy { .. })), "{larger:?}");
     assert_eq!(waiting.await.unwrap().len(), 2);
-    assert_eq!(log.append(words("cd")).await.unwrap().len(), 2);
-    assert_eq!(log.head(), Position(4));
+    assert_eq!(log.append(words("cdef")).await.unwrap().len(), 4);
+    assert_eq!(log.head(), Position(6));
 }
 
 #[tokio::test]

@@ -39,6 +39,7 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
     log.close().await.unwrap();
     let older = Connection::open(directory.path().join("sealway.db")).unwrap();
     older.execute_batch("DROP TABLE protections; DROP TABLE envelopes; DROP TABLE unread").unwrap();
+    older.execute_batch("DROP TABLE quarantined_events").unwrap();
     let times = "DROP TABLE times; ALTER TABLE dead_letters DROP COLUMN time_text";
     older.execute_batch(times).unwrap();
     let schemas = "DROP TABLE schemas; DROP TABLE schema_names; DROP TABLE kept_texts";

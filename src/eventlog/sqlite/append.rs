@@ -13,7 +13,7 @@ use crate::eventlog::sqlite::{
     contents, contexts, envelopes, observed, protections, quarantine, rows, times,
 };
 use crate::eventlog::{
-    Appended, Draft, Entry, KeptBytes, LowWatermark, NewQuarantined, Position, QuarantineId,
+    Appended, Draft, Entry, KeptBytes, KeptEvent, LowWatermark, NewQuarantined, Position,
     UnreadBytes, UnreadQuota,
 };
 
@@ -101,10 +101,7 @@ impl Appending<'_> {
     }
 
     /// Keeps events that broke their contract.
-    pub(super) fn quarantine(
-        &self,
-        batch: &[NewQuarantined],
-    ) -> rusqlite::Result<Vec<QuarantineId>> {
+    pub(super) fn quarantine(&self, batch: &[NewQuarantined]) -> rusqlite::Result<Vec<KeptEvent>> {
         quarantine::put(self.connection, batch, self.now)
     }
 

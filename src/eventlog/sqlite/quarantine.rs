@@ -9,31 +9,52 @@ use crate::event::{EventProducer, Timestamp};
 use crate::eventlog::sqlite::queries::fill;
 use crate::eventlog::sqlite::rows;
 use crate::eventlog::{
-    KeptBytes, NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineKind,
+    KeptBytes, KeptEvent, NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineKind,
     QuarantineQuery, Quarantined, UnreadBytes, UnreadQuota,
 };
 
-/// Keeps events that broke their contract.
+/// Keeps events that broke their contract, each once while its entry is there.
 pub(super) fn put(
     connection: &Connection,
     batch: &[NewQuarantined],
     at: Timestamp,
-) -> rusqlite::Result<Vec<QuarantineId>> {
+) -> rusqlite::Result<Vec<KeptEvent>> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO quarantine (at, publication, received, violations, envelope_id, codes)
          VALUES (?, ?, ?, ?, ?, ?)",
     )?;
+    let mut identify =
+        connection.prepare_cached("INSERT INTO quarantined_events (id, identity) VALUES (?, ?)")?;
     let keep = |new: &NewQuarantined| {
-        insert.insert(params![
+        if let Some(id) = same_event(connection, new)? {
+            return Ok(KeptEvent::Already(id));
+        }
+        let id = insert.insert(params![
             at.unix_nanos(),
             new.publication,
             new.received,
             new.violations,
             new.envelope_id,
             new.codes,
-        ])
+        ])?;
+        if let Some(identity) = new.identity {
+            identify.execute(params![id, identity])?;
+        }
+        Ok(KeptEvent::New(QuarantineId(rows::unsigned(id))))
     };
-    batch.iter().map(keep).map(|id| id.map(|id| QuarantineId(rows::unsigned(id)))).collect()
+    batch.iter().map(keep).collect()
+}
+
+/// What is there of the same event.
+fn same_event(
+    connection: &Connection,
+    new: &NewQuarantined,
+) -> rusqlite::Result<Option<QuarantineId>> {
+    connection
+        .prepare_cached("SELECT id FROM quarantined_events WHERE identity = ?")?
+        .query_row([new.identity], |row| row.get(0))
+        .optional()
+        .map(|id| id.map(|id| QuarantineId(rows::unsigned(id))))
 }
 
 /// Keeps what could not be read, each as long as its producer stays within the quota.
@@ -127,6 +148,7 @@ pub(super) fn list(
     }
     let sql = format!(
         "SELECT {} FROM quarantine LEFT JOIN unread ON unread.id = quarantine.id
+         LEFT JOIN quarantined_events ON quarantined_events.id = quarantine.id
          WHERE {} ORDER BY quarantine.id",
         rows::QUARANTINED,
         terms.join(" AND ")
@@ -155,7 +177,7 @@ pub(super) fn remove(connection: &Connection, id: QuarantineId) -> rusqlite::Res
     let removed = connection
         .prepare_cached("DELETE FROM quarantine WHERE id = ?")?
         .execute([rows::signed(id.0)])?;
-    drop_unread(connection, rows::signed(id.0))?;
+    drop_rest(connection, rows::signed(id.0))?;
     Ok(removed > 0)
 }
 
@@ -174,12 +196,13 @@ pub(super) fn expire(
             Ok((row.get(0)?, row.get(1)?))
         })?
         .collect::<rusqlite::Result<_>>()?;
-    let drop_one = |(id, publication)| drop_unread(connection, id).map(|()| publication);
+    let drop_one = |(id, publication)| drop_rest(connection, id).map(|()| publication);
     expired.into_iter().map(drop_one).collect()
 }
 
 /// Drops what could not be read with its entry.
-fn drop_unread(connection: &Connection, id: i64) -> rusqlite::Result<()> {
+fn drop_rest(connection: &Connection, id: i64) -> rusqlite::Result<()> {
+    connection.prepare_cached("DELETE FROM quarantined_events WHERE id = ?")?.execute([id])?;
     connection.prepare_cached("DELETE FROM unread WHERE id = ?")?.execute([id])?;
     Ok(())
 }

@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
-    Appended, Changes, CommitError, DeadLetterId, DeliveryKey, Draft, KeptBytes, KeptSignature,
-    LogError, NewQuarantined, NewSchema, Position, QuarantineId, RecordKey, Retention, Retry,
-    Revision, Trimmed, UnreadBytes, UnreadQuota,
+    Appended, Changes, CommitError, DeadLetterId, DeliveryKey, Draft, KeptBytes, KeptEvent,
+    KeptSignature, LogError, NewQuarantined, NewSchema, Position, QuarantineId, RecordKey,
+    Retention, Retry, Revision, Trimmed, UnreadBytes, UnreadQuota,
 };
 
 /// A group is closed at so many bytes or requests, whichever is met first.
@@ -28,7 +28,7 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, LogError>>;
 /// One thing to write, and where its answer goes.
 pub(super) enum WriteRequest {
     Append(Vec<Draft>, Reply<Vec<Appended>>),
-    Quarantine(Vec<NewQuarantined>, Reply<Vec<QuarantineId>>),
+    Quarantine(Vec<NewQuarantined>, Reply<Vec<KeptEvent>>),
     QuarantineBytes(Vec<UnreadBytes>, UnreadQuota, Reply<Vec<KeptBytes>>),
     Unquarantine(QuarantineId, Reply<bool>),
     Revive(Vec<(DeadLetterId, Retry)>, Reply<Vec<Retry>>),
@@ -165,7 +165,8 @@ impl Waiting {
 }
 
 impl Queue {
-    /// Starts empty, with a limit of bytes that may wait or be on their way to the disk.
+    /// Starts empty, with a limit of bytes that may wait or be on their way to the disk; one request may
+    /// be larger, if it is alone.
     pub(super) fn new(limit: usize) -> Self {
         let waiting = Waiting {
             door: Door::Open,
@@ -187,7 +188,8 @@ impl Queue {
             Door::Broken => return Err(LogError::Broken),
         }
         let bytes = request.weight();
-        if bytes > 0 && waiting.bytes + bytes > self.limit {
+        // What is over the limit by itself would be refused for ever: it gets in while nothing waits.
+        if bytes > 0 && waiting.bytes > 0 && waiting.bytes.saturating_add(bytes) > self.limit {
             return Err(LogError::Busy { waiting: waiting.bytes, limit: self.limit });
         }
         waiting.bytes += bytes;

@@ -43,9 +43,9 @@ pub(super) const ATTEMPT: &str =
 /// The columns that [`receipt`] reads.
 pub(super) const RECEIPT: &str = "subscription, replay, event, sequence, at, token, jws, id";
 
-/// The columns that [`quarantined`] reads, of `quarantine` and `unread`.
+/// The columns that [`quarantined`] reads, of `quarantine`, `unread` and `quarantined_events`.
 pub(super) const QUARANTINED: &str = "quarantine.id, at, publication, received, violations, envelope_id, codes, \
-     producer_kind, producer, identity, headers, body";
+     producer_kind, producer, unread.identity, headers, body, quarantined_events.identity";
 
 /// A position, id or count as SQLite keeps it.
 pub(super) const fn signed(number: u64) -> i64 {
@@ -178,6 +178,7 @@ pub(super) fn quarantined(row: &Row<'_>) -> rusqlite::Result<Quarantined> {
             violations: row.get(4)?,
             envelope_id: row.get(5)?,
             codes: row.get(6)?,
+            identity: row.get(12)?,
         }),
     };
     Ok(Quarantined { id: QuarantineId(unsigned(row.get(0)?)), at: timestamp(row, 1)?, content })

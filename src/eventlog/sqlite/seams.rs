@@ -13,10 +13,10 @@ use crate::eventlog::sqlite::{
 };
 use crate::eventlog::{
     Attempt, Attempts, Changes, CommitError, Cursor, DeadLetter, DeadLetterCount, DeadLetterId,
-    DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, KeptBytes, KeptReceipt, LogError,
-    NewQuarantined, Page, Position, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery,
-    Quarantined, ReceiptId, Receipts, Record, RecordKey, Registry, Retry, Revision,
-    SavedDeliveries, SequenceCheckpoint, UnreadBytes, UnreadQuota,
+    DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, KeptBytes, KeptEvent, KeptReceipt,
+    LogError, NewQuarantined, Page, Position, Quarantine, QuarantineCount, QuarantineId,
+    QuarantineQuery, Quarantined, ReceiptId, Receipts, Record, RecordKey, Registry, Retry,
+    Revision, SavedDeliveries, SequenceCheckpoint, UnreadBytes, UnreadQuota,
 };
 
 #[async_trait]
@@ -172,7 +172,7 @@ impl DeadLetters for SqliteLog {
 
 #[async_trait]
 impl Quarantine for SqliteLog {
-    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, LogError> {
+    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<KeptEvent>, LogError> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }

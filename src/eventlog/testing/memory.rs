@@ -91,12 +91,6 @@ impl MemoryLog {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.closed { Err(LogError::Closed) } else { Ok(held) }
     }
-
-    /// Nothing ever waits here, so only what could never wait is refused.
-    pub(super) fn check_weight(&self, bytes: usize) -> Result<(), LogError> {
-        let limit = self.limits.waiting_bytes;
-        if bytes > limit { Err(LogError::Busy { waiting: 0, limit }) } else { Ok(()) }
-    }
 }
 
 impl Held {
@@ -176,7 +170,6 @@ pub(super) fn fill<T>(
 #[async_trait]
 impl Log for MemoryLog {
     async fn append(&self, batch: Vec<Draft>) -> Result<Vec<Appended>, LogError> {
-        self.check_weight(batch.iter().map(Draft::weight).sum())?;
         let mut held = self.hold()?;
         let now = self.clock.now();
         let appended = batch

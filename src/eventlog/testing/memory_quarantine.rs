@@ -8,22 +8,31 @@ use async_trait::async_trait;
 use crate::event::Timestamp;
 use crate::eventlog::testing::memory::{MemoryLog, fill};
 use crate::eventlog::{
-    KeptBytes, LogError, NewQuarantined, Page, Quarantine, QuarantineCount, QuarantineId,
-    QuarantineKind, QuarantineQuery, Quarantined, QuarantinedContent, UnreadBytes, UnreadQuota,
+    KeptBytes, KeptEvent, LogError, NewQuarantined, Page, Quarantine, QuarantineCount,
+    QuarantineId, QuarantineKind, QuarantineQuery, Quarantined, QuarantinedContent, UnreadBytes,
+    UnreadQuota,
 };
 
 #[async_trait]
 impl Quarantine for MemoryLog {
-    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, LogError> {
-        self.check_weight(batch.iter().map(NewQuarantined::weight).sum())?;
+    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<KeptEvent>, LogError> {
         let mut held = self.hold()?;
         let at = self.clock.now();
-        let keep = |event| {
+        let keep = |event: NewQuarantined| {
+            let is_same = |kept: &&Quarantined| match &kept.content {
+                QuarantinedContent::Event(own) => own.identity == event.identity,
+                QuarantinedContent::Bytes(_) => false,
+            };
+            if event.identity.is_some()
+                && let Some(kept) = held.quarantine.values().find(is_same)
+            {
+                return KeptEvent::Already(kept.id);
+            }
             held.last_quarantined.0 += 1;
             let id = held.last_quarantined;
             let content = QuarantinedContent::Event(event);
             held.quarantine.insert(id, Quarantined { id, at, content });
-            id
+            KeptEvent::New(id)
         };
         Ok(batch.into_iter().map(keep).collect())
     }
@@ -33,7 +42,6 @@ impl Quarantine for MemoryLog {
         batch: Vec<UnreadBytes>,
         quota: UnreadQuota,
     ) -> Result<Vec<KeptBytes>, LogError> {
-        self.check_weight(batch.iter().map(UnreadBytes::weight).sum())?;
         let mut held = self.hold()?;
         let at = self.clock.now();
         let keep = |bytes: UnreadBytes| {

@@ -13,10 +13,10 @@ use crate::eventlog::testing::MemoryLog;
 use crate::eventlog::{
     Appended, Attempt, Attempts, Changes, CommitError, ContractChoice, DeadLetter, DeadLetterCount,
     DeadLetterId, DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, DiskLevel, Draft,
-    Entry, Extent, FencingEpoch, KeptBytes, KeptContract, KeptReceipt, KeptSchema, KeptSignature,
-    Leases, Log, LogError, LowWatermark, NewQuarantined, NewSchema, Observed, Page, Position,
-    Quarantine, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, ReceiptId, Receipts,
-    Record, RecordKey, Registry, Retention, Retry, Revision, SavedDeliveries, Schemas,
+    Entry, Extent, FencingEpoch, KeptBytes, KeptContract, KeptEvent, KeptReceipt, KeptSchema,
+    KeptSignature, Leases, Log, LogError, LowWatermark, NewQuarantined, NewSchema, Observed, Page,
+    Position, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, ReceiptId,
+    Receipts, Record, RecordKey, Registry, Retention, Retry, Revision, SavedDeliveries, Schemas,
     SequenceCheckpoint, SignatureStore, Store, Trimmed, UnreadBytes, UnreadQuota,
 };
 
@@ -183,7 +183,7 @@ seam! {
 seam! {
     Quarantine {}
     far {
-        quarantine(batch: Vec<NewQuarantined>) -> Result<Vec<QuarantineId>, LogError>;
+        quarantine(batch: Vec<NewQuarantined>) -> Result<Vec<KeptEvent>, LogError>;
         quarantine_bytes(batch: Vec<UnreadBytes>, quota: UnreadQuota)
             -> Result<Vec<KeptBytes>, LogError>;
         quarantined(query: &QuarantineQuery, page: Page) -> Result<Vec<Quarantined>, LogError>;

@@ -89,7 +89,7 @@ impl QueueSource {
         let wrong = wrong.into_iter().filter(|(is_wrong, _)| *is_wrong);
         let wrong = wrong.map(|(_, problem)| problem.to_owned());
         let wrong = wrong.chain(self.sources.as_deref().and_then(allowed_sources::problem));
-        let dead = self.dead_letter_queue.iter().filter_map(|dead| self.problem_of_place(dead));
+        let dead = self.dead_letter_queues.iter().filter_map(|dead| self.problem_of_place(dead));
         wrong.chain(dead).map(|problem| format!("queue `{}`: {problem}", self.arn)).collect()
     }
 

@@ -115,7 +115,7 @@ pub async fn check_identity(config: &Config) -> anyhow::Result<()> {
                           AWS_ACCESS_KEY_ID=111122223333 AWS_SECRET_ACCESS_KEY=demo";
     let egress = Egress::new(config.delivery.egress.clone());
     let clients = AwsClients::new(config.aws.clone(), &egress);
-    let sts = aws_sdk_sts::Client::new(&clients.sdk_config(REGION, None).await);
+    let sts = aws_sdk_sts::Client::new(&clients.client_config(REGION, None).await.sdk);
     let answer = sts.get_caller_identity().send().await;
     let answer =
         answer.with_context(|| format!("cannot ask who the gateway is at AWS; {WANTED}"))?;

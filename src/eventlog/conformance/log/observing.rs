@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::ambient::{Clock as _, ManualClock};
 use crate::event::Violation;
 use crate::eventlog::conformance::fixture::{START, draft, engines, open};
-use crate::eventlog::{Appended, Draft, Log, LogLimits, Observed, Origin, Position, Retention};
+use crate::eventlog::{
+    Appended, Draft, Log, LogError, LogLimits, Observed, Origin, Position, Retention,
+};
 
 fn observed(pointer: &str) -> Option<Observed> {
     let (pointer, code) = (pointer.to_owned(), "maximum".to_owned());
@@ -81,10 +84,19 @@ async fn violations_outlive_a_restart() {
 
 #[tokio::test]
 async fn violations_count_against_what_may_wait() {
-    let limits = LogLimits { waiting_bytes: draft("a").weight() + 10, ..LogLimits::default() };
-    for fixture in engines(limits) {
-        let log = &*fixture.store.log;
-        assert!(log.append(vec![draft("a")]).await.is_ok());
-        assert!(log.append(vec![breaking("b", "/b")]).await.is_err());
-    }
+    let (directory, clock) = (TempDir::new().unwrap(), ManualClock::at(START));
+    let limits = LogLimits { waiting_bytes: draft("a").weight() * 2 + 10, ..LogLimits::default() };
+    let log = open(directory.path(), limits, &clock).unwrap();
+    let other = Connection::open(directory.path().join("sealway.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+
+    let mut first = std::pin::pin!(log.append(vec![draft("a")]));
+    assert!(futures_util::poll!(&mut first).is_pending());
+    let refused = log.append(vec![breaking("b", "/b")]).await;
+    let mut second = std::pin::pin!(log.append(vec![draft("b")]));
+    assert!(futures_util::poll!(&mut second).is_pending());
+    other.execute_batch("ROLLBACK").unwrap();
+
+    assert!(matches!(refused, Err(LogError::Busy { .. })), "{refused:?}");
+    assert!(first.await.is_ok() && second.await.is_ok());
 }
