@@ -12,6 +12,8 @@
 mod clients;
 mod config;
 #[cfg(feature = "aws")]
+mod failure;
+#[cfg(feature = "aws")]
 mod resolver;
 #[cfg(feature = "aws")]
 mod role;
@@ -19,6 +21,8 @@ mod role;
 #[cfg(feature = "aws")]
 pub use clients::AwsClients;
 pub use config::Config;
+#[cfg(feature = "aws")]
+pub use failure::{AwsFailure, AwsRefusal, EXPIRED, UNKNOWN_CREDENTIALS};
 #[cfg(feature = "aws")]
 pub use role::AwsRole;
 

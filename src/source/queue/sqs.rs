@@ -12,7 +12,7 @@ use aws_sdk_sqs::types::{
     MessageSystemAttributeName as SystemAttribute, QueueAttributeName,
 };
 
-use crate::aws::{AwsClients, AwsRole};
+use crate::aws::{AwsClients, AwsFailure, AwsRefusal, AwsRole};
 use crate::event::QueueArn;
 use crate::source::queue::message::{QueueMessage, sent_at};
 use crate::source::queue::settings::QueueSource;
@@ -41,18 +41,10 @@ pub(super) struct HandedOut {
     pub receives: u32,
 }
 
-/// What AWS says of credentials whose time is over, or that were withdrawn.
-const ENDED: [&str; 4] = [
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "InvalidClientTokenId",
-    "UnrecognizedClientException",
-];
-
 impl SqsError {
     /// Whether other credentials may help.
-    pub(super) fn is_of_credentials(&self) -> bool {
-        ENDED.contains(&&*self.code)
+    pub(super) const fn is_of_credentials(&self) -> bool {
+        self.is_of_credentials
     }
 }
 
@@ -63,6 +55,7 @@ pub(super) struct SqsError {
     /// The code that AWS gives, or a word for why there was no answer.
     pub code: String,
     reason: String,
+    is_of_credentials: bool,
 }
 
 /// The places, in what was given, of which a batch call failed, and why.
@@ -226,32 +219,33 @@ fn failures(failed: &[aws_sdk_sqs::types::BatchResultErrorEntry]) -> BatchFailur
     }
 }
 
-fn failure<E, R>(error: &SdkError<E, R>) -> SqsError
+fn failure<E>(error: &SdkError<E>) -> SqsError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
 {
-    let without_answer = match error {
-        SdkError::TimeoutError(_) => "timed-out",
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => "timed-out",
-        SdkError::DispatchFailure(failure) if failure.is_io() => "unreachable",
-        // There are no credentials, or the egress guard refuses.
-        SdkError::DispatchFailure(_) | SdkError::ConstructionFailure(_) => "not-sent",
-        _ => "unknown",
-    };
-    match error.code() {
-        Some(code) => SqsError {
-            code: code.to_owned(),
-            reason: format!("{code}: {}", error.message().unwrap_or("AWS gives no reason")),
-        },
-        None => {
-            SqsError { code: without_answer.to_owned(), reason: error_chain(error).to_string() }
+    let failure = AwsFailure::of(error);
+    let is_of_credentials = failure.wants_other_credentials();
+    let code = match failure {
+        AwsFailure::Refused(AwsRefusal { code, message, .. }) if !code.is_empty() => {
+            let message = if message.is_empty() { "AWS gives no reason" } else { &message };
+            return SqsError { reason: format!("{code}: {message}"), code, is_of_credentials };
         }
-    }
+        AwsFailure::Refused(_) => "unknown",
+        AwsFailure::Timeout => "timed-out",
+        AwsFailure::Unreachable(_) => "unreachable",
+        // There are no credentials, or the egress guard refuses.
+        AwsFailure::Guard(_)
+        | AwsFailure::Role(_)
+        | AwsFailure::NoCredentials(_)
+        | AwsFailure::Broken(_) => "not-sent",
+    };
+    let reason = error_chain(error).to_string();
+    SqsError { code: code.to_owned(), reason, is_of_credentials }
 }
 
 fn unbuilt(error: impl Error + 'static) -> SqsError {
-    SqsError { code: "not-sent".to_owned(), reason: error_chain(&error).to_string() }
+    let (code, reason) = ("not-sent".to_owned(), error_chain(&error).to_string());
+    SqsError { code, reason, is_of_credentials: false }
 }
 
 #[cfg(test)]

@@ -1,6 +1,12 @@
 //! What to do about an error.
 
+use crate::aws::{EXPIRED, UNKNOWN_CREDENTIALS};
 use crate::cli::aws::doctor::refusal::{CallRefusal, FailedPlace};
+
+const HAVE_EXPIRED: &str =
+    "the credentials have expired, or the clock of this machine is wrong";
+const ARE_UNKNOWN: &str =
+    "AWS does not know these credentials: look at the environment and the profile";
 
 /// Endings of codes that mean the same, and what to do; the first one that fits counts.
 const BY_CODE: &[(&[&str], &str)] = &[
@@ -13,20 +19,12 @@ const BY_CODE: &[(&[&str], &str)] = &[
         &["ResourceNotFoundException"],
         "there is no such event bus: `sealway aws template receive` makes it",
     ),
+    (EXPIRED, HAVE_EXPIRED),
+    (&["RequestExpired"], HAVE_EXPIRED),
+    (UNKNOWN_CREDENTIALS, ARE_UNKNOWN),
     (
-        &["ExpiredToken", "ExpiredTokenException", "RequestExpired"],
-        "the credentials have expired, or the clock of this machine is wrong",
-    ),
-    (
-        &[
-            "InvalidClientTokenId",
-            "UnrecognizedClientException",
-            "SignatureDoesNotMatch",
-            "InvalidSignatureException",
-            "AuthFailure",
-            "InvalidAccessKeyId",
-        ],
-        "AWS does not know these credentials: look at the environment and the profile",
+        &["SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure", "InvalidAccessKeyId"],
+        ARE_UNKNOWN,
     ),
     (
         &["Throttling", "ThrottlingException", "RequestThrottled", "TooManyRequestsException"],

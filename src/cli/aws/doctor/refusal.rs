@@ -4,7 +4,7 @@ use std::error::Error;
 
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 
-use crate::egress::EgressRefusal;
+use crate::aws::{AwsFailure, AwsRefusal};
 use crate::telemetry::error_chain;
 
 /// Why a call failed.
@@ -31,42 +31,30 @@ pub enum FailedPlace {
 
 impl CallRefusal {
     /// Reads the SDK's error.
-    pub fn of<E, R>(error: &SdkError<E, R>) -> Self
+    pub fn of<E>(error: &SdkError<E>) -> Self
     where
         E: ProvideErrorMetadata + Error + 'static,
-        R: std::fmt::Debug + 'static,
     {
-        if let SdkError::ServiceError(context) = error {
-            let refused = context.err();
-            let message = refused.message().unwrap_or("no explanation").to_owned();
-            return Self { code: refused.code().map(str::to_owned), message, place: None };
-        }
-        let message = error_chain(error).to_string();
-        let place = if EgressRefusal::among_causes(error).is_some() {
-            FailedPlace::Guard
-        } else if speaks_of_credentials(error) {
-            FailedPlace::Credentials
-        } else {
-            FailedPlace::Network
+        let place = match AwsFailure::of(error) {
+            AwsFailure::Refused(AwsRefusal { code, message, .. }) => {
+                let code = Some(code).filter(|code| !code.is_empty());
+                return Self::said(code, Some(&*message).filter(|message| !message.is_empty()));
+            }
+            AwsFailure::Guard(_) => FailedPlace::Guard,
+            AwsFailure::Role(_) | AwsFailure::NoCredentials(_) => FailedPlace::Credentials,
+            AwsFailure::Timeout | AwsFailure::Unreachable(_) | AwsFailure::Broken(_) => {
+                FailedPlace::Network
+            }
         };
-        Self { code: None, message, place: Some(place) }
+        Self { code: None, message: error_chain(error).to_string(), place: Some(place) }
     }
 
     /// Of one entry of a call that was answered.
     pub fn of_entry(code: &str, message: Option<&str>) -> Self {
-        let message = message.unwrap_or("no explanation").to_owned();
-        Self { code: Some(code.to_owned()), message, place: None }
+        Self::said(Some(code.to_owned()), message)
     }
-}
 
-/// Whether the SDK found nothing to sign with.
-fn speaks_of_credentials(error: &(dyn Error + 'static)) -> bool {
-    let mut cause = Some(error);
-    while let Some(inner) = cause {
-        if inner.to_string().contains("credential") {
-            return true;
-        }
-        cause = inner.source();
+    fn said(code: Option<String>, message: Option<&str>) -> Self {
+        Self { code, message: message.unwrap_or("no explanation").to_owned(), place: None }
     }
-    false
 }

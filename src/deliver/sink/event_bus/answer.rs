@@ -1,20 +1,12 @@
 //! What AWS's error codes mean for the event that was put on a bus: the one table of them.
 
-use std::error::Error;
-
-use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_eventbridge::error::{ProvideErrorMetadata as _, SdkError};
-use aws_sdk_eventbridge::operation::put_events::{PutEventsError, PutEventsOutput};
+use aws_sdk_eventbridge::operation::put_events::PutEventsOutput;
 use aws_sdk_eventbridge::types::PutEventsResultEntry;
-use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 
+use crate::aws::{AwsFailure, AwsRefusal};
 use crate::deliver::sink::excerpt::excerpt;
 use crate::deliver::sink::{AnswerKind, AttemptFailure, Health, SinkAnswer};
-use crate::egress::EgressRefusal;
 use crate::event::RoleArn;
-
-/// What a call has failed with.
-pub(super) type PutError = SdkError<PutEventsError>;
 
 /// The longest word of AWS that is shown: longer than a name of anything there.
 const LONGEST_WORD: usize = 256;
@@ -67,14 +59,6 @@ fn kind_of(code: &str, message: &str, status: Option<u16>) -> AnswerKind {
     }
 }
 
-/// Whether other credentials may do, because these have ended or are not known.
-pub(super) fn wants_other_credentials(error: &PutError) -> bool {
-    let code = error.code().unwrap_or_default();
-    let ended = ["ExpiredToken", "ExpiredTokenException"];
-    let unknown = ["UnrecognizedClientException", "InvalidClientTokenId"];
-    ended.contains(&code) || unknown.contains(&code)
-}
-
 /// Whether a call was refused for what one of its entries is, so that others may be taken alone.
 pub(super) fn blames_an_entry(answer: &SinkAnswer) -> bool {
     matches!(answer.kind, AnswerKind::Refused | AnswerKind::TooLarge)
@@ -100,40 +84,39 @@ fn of_entry(entry: &PutEventsResultEntry) -> SinkAnswer {
 }
 
 /// What a call means that failed, for each of its entries.
-pub(super) fn of_error(error: &PutError, role: Option<&RoleArn>) -> SinkAnswer {
-    if let Some(refused) = EgressRefusal::among_causes(error) {
-        return SinkAnswer::failed(AttemptFailure::Refused, &refused.to_string());
-    }
-    if let Some(refused) = cause_of::<AssumeRoleError>(error) {
-        let role = role.map(RoleArn::as_str).unwrap_or_default();
-        let problem = match refused.code() {
-            Some("AccessDenied") | None => format!(
-                "the role {role} is not given to the gateway: its trust policy has to allow \
-                 sts:AssumeRole to the gateway's own identity, with this consumer's external id"
-            ),
-            Some(code) => format!("the role {role} is not given to the gateway: {code}"),
-        };
-        return SinkAnswer::failed(AttemptFailure::Authorization, &problem);
-    }
-    if cause_of::<CredentialsError>(error).is_some() {
-        let problem = format!("the gateway has no credentials for AWS: {}", innermost(error));
-        return SinkAnswer::failed(AttemptFailure::Authorization, &problem);
-    }
-    match error {
-        SdkError::ServiceError(context) => {
-            let status = Some(context.raw().status().as_u16());
-            let message = error.message().unwrap_or_default();
-            answer(error.code().unwrap_or_default(), message, status)
+pub(super) fn of_failure(failure: &AwsFailure, role: Option<&RoleArn>) -> SinkAnswer {
+    match failure {
+        AwsFailure::Guard(refused) => {
+            SinkAnswer::failed(AttemptFailure::Refused, &refused.to_string())
         }
-        SdkError::TimeoutError(_) => SinkAnswer::failed(AttemptFailure::Timeout, ""),
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => {
-            SinkAnswer::failed(AttemptFailure::Timeout, "")
+        AwsFailure::Role(reason) => of_role(reason, role),
+        AwsFailure::NoCredentials(reason) => {
+            let problem = format!("the gateway has no credentials for AWS: {reason}");
+            SinkAnswer::failed(AttemptFailure::Authorization, &problem)
         }
-        SdkError::DispatchFailure(failure) if failure.is_io() => {
-            SinkAnswer::failed(AttemptFailure::Connect, &innermost(error))
+        AwsFailure::Refused(AwsRefusal { status, code, message }) => {
+            answer(code, message, Some(*status))
         }
-        _ => SinkAnswer::failed(AttemptFailure::Broken, &innermost(error)),
+        AwsFailure::Timeout => SinkAnswer::failed(AttemptFailure::Timeout, ""),
+        AwsFailure::Unreachable(reason) => SinkAnswer::failed(AttemptFailure::Connect, reason),
+        AwsFailure::Broken(reason) => SinkAnswer::failed(AttemptFailure::Broken, reason),
     }
+}
+
+/// What it means that a role is not given, for this reason.
+fn of_role(reason: &AwsFailure, role: Option<&RoleArn>) -> SinkAnswer {
+    let AwsFailure::Refused(AwsRefusal { code, .. }) = reason else {
+        return of_failure(reason, None);
+    };
+    let role = role.map(RoleArn::as_str).unwrap_or_default();
+    let problem = match code.as_str() {
+        "AccessDenied" | "" => format!(
+            "the role {role} is not given to the gateway: its trust policy has to allow \
+             sts:AssumeRole to the gateway's own identity, with this consumer's external id"
+        ),
+        code => format!("the role {role} is not given to the gateway: {code}"),
+    };
+    SinkAnswer::failed(AttemptFailure::Authorization, &problem)
 }
 
 fn answer(code: &str, message: &str, status: Option<u16>) -> SinkAnswer {
@@ -146,26 +129,6 @@ fn answer(code: &str, message: &str, status: Option<u16>) -> SinkAnswer {
         _ => excerpt(&format!("{code}: {message}"), LONGEST_WORD),
     };
     SinkAnswer { status, detail: detail.into(), ..SinkAnswer::new(kind) }
-}
-
-/// The cause of this kind, if there is one.
-fn cause_of<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    causes(error).find_map(|cause| cause.downcast_ref())
-}
-
-/// The innermost cause names the trouble; the outer ones would repeat the address.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    causes(error).last().map(ToString::to_string).unwrap_or_default()
-}
-
-/// An error and its causes, the innermost last.
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    let mut next = Some(error);
-    std::iter::from_fn(move || {
-        let cause = next?;
-        next = cause.source();
-        Some(cause)
-    })
 }
 
 #[cfg(test)]

@@ -10,11 +10,9 @@ use aws_sdk_eventbridge::config::timeout::TimeoutConfig;
 use aws_sdk_eventbridge::operation::put_events::PutEventsOutput;
 use tokio::sync::Mutex;
 
-use crate::aws::{AwsClients, AwsRole};
+use crate::aws::{AwsClients, AwsFailure, AwsRole};
 use crate::deliver::sink::SinkAnswer;
-use crate::deliver::sink::event_bus::answer::{
-    PutError, answers_of, blames_an_entry, of_error, wants_other_credentials,
-};
+use crate::deliver::sink::event_bus::answer::{answers_of, blames_an_entry, of_failure};
 use crate::deliver::sink::event_bus::entry::BusEntry;
 use crate::event::EventBusArn;
 
@@ -72,13 +70,13 @@ impl BusClient {
     async fn call(&self, entries: &[BusEntry]) -> Result<Vec<SinkAnswer>, SinkAnswer> {
         let current = self.client().await;
         let mut answer = self.call_with(&current, entries).await;
-        if answer.as_ref().is_err_and(wants_other_credentials) {
+        if answer.as_ref().is_err_and(AwsFailure::wants_other_credentials) {
             let renewed = self.renewed(&current).await;
             answer = self.call_with(&renewed, entries).await;
         }
         match answer {
             Ok(output) => Ok(answers_of(&output, entries.len())),
-            Err(error) => Err(of_error(&error, self.role.as_ref().map(|role| &role.arn))),
+            Err(failure) => Err(of_failure(&failure, self.role.as_ref().map(|role| &role.arn))),
         }
     }
 
@@ -86,9 +84,10 @@ impl BusClient {
         &self,
         Numbered { client, .. }: &Numbered,
         entries: &[BusEntry],
-    ) -> Result<PutEventsOutput, PutError> {
+    ) -> Result<PutEventsOutput, AwsFailure> {
         let entries = entries.iter().map(|entry| entry.for_bus(&self.bus)).collect();
-        client.put_events().set_entries(Some(entries)).send().await
+        let call = client.put_events().set_entries(Some(entries));
+        call.send().await.map_err(|error| AwsFailure::of(&error))
     }
 
     async fn client(&self) -> Numbered {
