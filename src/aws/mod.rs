@@ -19,7 +19,7 @@ mod resolver;
 mod role;
 
 #[cfg(feature = "aws")]
-pub use clients::AwsClients;
+pub use clients::{AwsClients, ClientConfig};
 pub use config::Config;
 #[cfg(feature = "aws")]
 pub use failure::{AwsFailure, AwsRefusal, EXPIRED, UNKNOWN_CREDENTIALS};

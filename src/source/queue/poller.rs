@@ -126,7 +126,7 @@ impl Poller {
     async fn renew_after(&self, error: &SqsError, sqs: &mut SqsQueue) {
         if error.is_of_credentials() {
             let QueueIntake { queue, source, .. } = &self.intake;
-            *sqs = SqsQueue::renewed(&self.aws, queue, source).await;
+            *sqs = sqs.renewed(&self.aws, queue, source).await;
         }
     }
 

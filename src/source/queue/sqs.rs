@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::time::Duration;
 
-use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
@@ -12,7 +11,7 @@ use aws_sdk_sqs::types::{
     MessageSystemAttributeName as SystemAttribute, QueueAttributeName,
 };
 
-use crate::aws::{AwsClients, AwsFailure, AwsRefusal, AwsRole};
+use crate::aws::{AwsClients, AwsFailure, AwsRefusal, AwsRole, ClientConfig};
 use crate::event::QueueArn;
 use crate::source::queue::message::{QueueMessage, sent_at};
 use crate::source::queue::settings::QueueSource;
@@ -29,6 +28,8 @@ pub(super) const LONG_POLL: Duration = Duration::from_secs(20);
 pub(super) struct SqsQueue {
     client: Client,
     url: String,
+    /// Which credentials it has.
+    generation: u64,
 }
 
 /// A message that was handed out, until its visibility timeout is over.
@@ -69,20 +70,26 @@ pub(super) struct BatchFailures {
 impl SqsQueue {
     /// Speaks to a queue as the settings of a source say, which may also be its dead-letter queue.
     pub(super) async fn open(aws: &AwsClients, queue: &QueueArn, source: &QueueSource) -> Self {
-        Self::new(queue, &aws.sdk_config(queue.region(), role_of(source).as_ref()).await)
+        Self::new(queue, &aws.client_config(queue.region(), role_of(source).as_ref()).await)
     }
 
     /// The same with credentials that are asked for anew.
-    pub(super) async fn renewed(aws: &AwsClients, queue: &QueueArn, source: &QueueSource) -> Self {
-        Self::new(queue, &aws.renewed(queue.region(), role_of(source).as_ref()).await)
+    pub(super) async fn renewed(
+        &self,
+        aws: &AwsClients,
+        queue: &QueueArn,
+        source: &QueueSource,
+    ) -> Self {
+        let (region, role) = (queue.region(), role_of(source));
+        Self::new(queue, &aws.renewed(region, role.as_ref(), self.generation).await)
     }
 
-    fn new(queue: &QueueArn, config: &SdkConfig) -> Self {
+    fn new(queue: &QueueArn, ClientConfig { sdk: config, generation }: &ClientConfig) -> Self {
         let patience =
             TimeoutConfig::builder().operation_attempt_timeout(LONG_POLL + PATIENCE).build();
         let url = url_of(queue, config.endpoint_url());
         let config = aws_sdk_sqs::config::Builder::from(config).timeout_config(patience).build();
-        Self { client: Client::from_conf(config), url }
+        Self { client: Client::from_conf(config), url, generation: *generation }
     }
 
     /// Asks for up to ten messages; waits so long if there are none.

@@ -35,7 +35,7 @@ impl AwsCalls {
 
     /// The settings of a client that asks once.
     pub async fn sdk_config(&self, region: &str, role: Option<&AwsRole>) -> SdkConfig {
-        let config = self.clients.sdk_config(region, role).await;
+        let config = self.clients.client_config(region, role).await.sdk;
         let patience = TimeoutConfig::builder().operation_timeout(PATIENCE).build();
         let once = config.into_builder().retry_config(RetryConfig::disabled());
         once.timeout_config(patience).build()

@@ -1,6 +1,6 @@
 //! Calls PutEvents for one bus, as one identity.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_sdk_eventbridge::Client;
@@ -8,9 +8,8 @@ use aws_sdk_eventbridge::config::Builder;
 use aws_sdk_eventbridge::config::retry::RetryConfig;
 use aws_sdk_eventbridge::config::timeout::TimeoutConfig;
 use aws_sdk_eventbridge::operation::put_events::PutEventsOutput;
-use tokio::sync::Mutex;
 
-use crate::aws::{AwsClients, AwsFailure, AwsRole};
+use crate::aws::{AwsClients, AwsFailure, AwsRole, ClientConfig};
 use crate::deliver::sink::SinkAnswer;
 use crate::deliver::sink::event_bus::answer::{answers_of, blames_an_entry, of_failure};
 use crate::deliver::sink::event_bus::entry::BusEntry;
@@ -22,13 +21,13 @@ pub(super) struct BusClient {
     bus: EventBusArn,
     role: Option<AwsRole>,
     timeout: Duration,
-    current: Mutex<Option<Numbered>>,
+    current: Mutex<Option<CurrentClient>>,
 }
 
-/// A client, and how many there were before it.
+/// A client, and which credentials it has.
 #[derive(Clone)]
-struct Numbered {
-    number: u64,
+struct CurrentClient {
+    generation: u64,
     client: Client,
 }
 
@@ -82,7 +81,7 @@ impl BusClient {
 
     async fn call_with(
         &self,
-        Numbered { client, .. }: &Numbered,
+        CurrentClient { client, .. }: &CurrentClient,
         entries: &[BusEntry],
     ) -> Result<PutEventsOutput, AwsFailure> {
         let entries = entries.iter().map(|entry| entry.for_bus(&self.bus)).collect();
@@ -90,27 +89,38 @@ impl BusClient {
         call.send().await.map_err(|error| AwsFailure::of(&error))
     }
 
-    async fn client(&self) -> Numbered {
-        let mut current = self.current.lock().await;
-        if let Some(client) = &*current {
-            return client.clone();
-        }
-        let config = self.aws.sdk_config(self.bus.region(), self.role.as_ref()).await;
-        current.insert(Numbered { number: 0, client: self.client_of(&config) }).clone()
-    }
-
-    /// A client with credentials that were asked for after those of this one: whoever finds out
-    /// first asks, and the others take what was given.
-    async fn renewed(&self, refused: &Numbered) -> Numbered {
-        let mut current = self.current.lock().await;
-        match &*current {
-            Some(newer) if newer.number > refused.number => newer.clone(),
-            _ => {
-                let config = self.aws.renewed(self.bus.region(), self.role.as_ref()).await;
-                let (number, client) = (refused.number + 1, self.client_of(&config));
-                current.insert(Numbered { number, client }).clone()
+    async fn client(&self) -> CurrentClient {
+        let current = self.current().clone();
+        match current {
+            Some(client) => client,
+            None => {
+                let (region, role) = (self.bus.region(), self.role.as_ref());
+                self.keep(&self.aws.client_config(region, role).await)
             }
         }
+    }
+
+    /// A client with newer credentials than those that this one was refused with.
+    async fn renewed(&self, refused: &CurrentClient) -> CurrentClient {
+        let (region, role) = (self.bus.region(), self.role.as_ref());
+        self.keep(&self.aws.renewed(region, role, refused.generation).await)
+    }
+
+    /// Keeps a client with these settings, unless there is a newer one.
+    fn keep(&self, config: &ClientConfig) -> CurrentClient {
+        let generation = config.generation;
+        let mut current = self.current();
+        match &*current {
+            Some(newer) if newer.generation >= generation => newer.clone(),
+            _ => {
+                let client = self.client_of(&config.sdk);
+                current.insert(CurrentClient { generation, client }).clone()
+            }
+        }
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<CurrentClient>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The backoff is the schedule's, so the SDK repeats nothing by itself.
