@@ -188,3 +188,21 @@ async fn a_call_that_is_refused_for_one_entry_harms_that_one_alone() {
     let tries: Vec<usize> = tries.map(|ids| ids.len()).collect();
     assert_eq!(tries, [10, 1], "together with the others, then alone");
 }
+
+#[tokio::test]
+async fn a_call_that_is_refused_for_its_bus_is_made_once() {
+    let config = json!({ "parallel": 32, "giveUpAfterRefusals": 1 });
+    let (domain, stub, bus, _role) = Domain::subscribed(config).await;
+
+    let ten = gathered(&domain, (&stub, &bus), |call, _| {
+        (call == 0).then(AwsFault::not_found)
+    })
+    .await;
+
+    let letters = domain.dead_letters(10).await;
+    assert!(letters.iter().all(|letter| letter["reason"] == "refused"), "{letters:?}");
+    let calls = ids_of_calls(&stub);
+    let tries: Vec<&Vec<String>> = calls.iter().filter(|ids| ten.contains(&ids[0])).collect();
+    assert_eq!(tries.len(), 1, "{tries:?}");
+    assert_eq!(tries[0].len(), 10);
+}

@@ -59,9 +59,18 @@ fn kind_of(code: &str, message: &str, status: Option<u16>) -> AnswerKind {
     }
 }
 
-/// Whether a call was refused for what one of its entries is, so that others may be taken alone.
-pub(super) fn blames_an_entry(answer: &SinkAnswer) -> bool {
-    matches!(answer.kind, AnswerKind::Refused | AnswerKind::TooLarge)
+/// Whether a call was refused for what one of its entries is, so that others may be taken alone. What
+/// is wrong with the bus or its account is wrong for all.
+pub(super) fn blames_an_entry(failure: &AwsFailure) -> bool {
+    let AwsFailure::Refused(AwsRefusal { status, code, .. }) = failure else { return false };
+    let of_entries = [
+        "ValidationException",
+        "ValidationError",
+        "InvalidArgument",
+        "MalformedDetail",
+        "RequestEntityTooLarge",
+    ];
+    of_entries.contains(&code.as_str()) || *status == 413
 }
 
 /// The answers to the entries of a call that was answered, in order.
@@ -175,6 +184,29 @@ mod tests {
             assert!(answer.detail.starts_with(code), "{}", answer.detail);
             assert_eq!(answer.status, Some(status));
         }
+    }
+
+    #[test]
+    fn only_what_an_entry_can_be_wrong_in_is_blamed_on_one() {
+        let blames = |status, code: &str| {
+            let (code, message) = (code.to_owned(), String::new());
+            blames_an_entry(&AwsFailure::Refused(AwsRefusal { status, code, message }))
+        };
+
+        for code in ["ValidationException", "MalformedDetail", "InvalidArgument"] {
+            assert!(blames(400, code), "{code}");
+        }
+        assert!(blames(413, "") && blames(413, "RequestEntityTooLarge"));
+        for code in [
+            "ResourceNotFoundException",
+            "InvalidAccountIdException",
+            "OperationDisabledException",
+            "AccessDeniedException",
+            "ThrottlingException",
+        ] {
+            assert!(!blames(400, code), "{code}");
+        }
+        assert!(!blames_an_entry(&AwsFailure::Timeout));
     }
 
     #[test]

@@ -48,35 +48,36 @@ impl BusClient {
     ///
     /// Cancel safe in that nothing is kept; the bus may have entries all the same.
     pub(super) async fn put(&self, entries: &[BusEntry]) -> Vec<SinkAnswer> {
-        let refusal = match self.call(entries).await {
+        let failure = match self.call(entries).await {
             Ok(answers) => return answers,
-            Err(refusal) => refusal,
+            Err(failure) => failure,
         };
-        if entries.len() < 2 || !blames_an_entry(&refusal) {
-            return vec![refusal; entries.len()];
+        if entries.len() < 2 || !blames_an_entry(&failure) {
+            return vec![self.answer(&failure); entries.len()];
         }
         let mut answers = Vec::with_capacity(entries.len());
         for entry in entries {
             match self.call(std::slice::from_ref(entry)).await {
                 Ok(answer) => answers.extend(answer),
-                Err(refusal) => answers.push(refusal),
+                Err(failure) => answers.push(self.answer(&failure)),
             }
         }
         answers
     }
 
+    fn answer(&self, failure: &AwsFailure) -> SinkAnswer {
+        of_failure(failure, self.role.as_ref().map(|role| &role.arn))
+    }
+
     /// Calls once, and once more with other credentials if these have ended.
-    async fn call(&self, entries: &[BusEntry]) -> Result<Vec<SinkAnswer>, SinkAnswer> {
+    async fn call(&self, entries: &[BusEntry]) -> Result<Vec<SinkAnswer>, AwsFailure> {
         let current = self.client().await;
         let mut answer = self.call_with(&current, entries).await;
         if answer.as_ref().is_err_and(AwsFailure::wants_other_credentials) {
             let renewed = self.renewed(&current).await;
             answer = self.call_with(&renewed, entries).await;
         }
-        match answer {
-            Ok(output) => Ok(answers_of(&output, entries.len())),
-            Err(failure) => Err(of_failure(&failure, self.role.as_ref().map(|role| &role.arn))),
-        }
+        answer.map(|output| answers_of(&output, entries.len()))
     }
 
     async fn call_with(
