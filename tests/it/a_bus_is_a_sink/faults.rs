@@ -1,9 +1,11 @@
 //! What AWS refuses, and what becomes of it.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::a_bus_is_a_sink::domain::{BUS, Domain, OWN, ROLE};
-use crate::harness::aws::{AwsFault, AwsStub};
+use crate::harness::aws::{AwsFault, AwsStub, StubRole};
 use crate::harness::eventually;
 
 /// Waits for the first attempt.
@@ -83,6 +85,82 @@ async fn credentials_that_are_refused_again_are_not_asked_for_a_third_time() {
     assert_eq!((&first["status"], &first["verdict"]), (&json!(400), &json!("retry")));
     assert!(first["detail"].as_str().unwrap().starts_with("ExpiredTokenException"), "{first}");
     assert_eq!(stub.calls_of("AssumeRole").len(), 2);
+}
+
+/// Publishes one event while STS does this, and gives its first attempt. Sessions of before are over.
+async fn attempt_while_sts(
+    (domain, stub, role): (&Domain, &AwsStub, &StubRole),
+    fault: AwsFault,
+) -> Value {
+    stub.behave(move |request| (request.operation == "AssumeRole").then(|| fault.clone()));
+    role.expire_sessions();
+    domain.orders([1]).await;
+    first_attempt(domain).await
+}
+
+#[tokio::test]
+async fn an_sts_that_throttles_or_fails_is_waited_for_and_nothing_is_lost() {
+    let unreachable = AwsFault::RequestLost;
+    let throttled = AwsFault::refused(400, "Throttling", "Rate exceeded");
+    for (fault, words) in [
+        (throttled, "is not given to the gateway: Throttling"),
+        (AwsFault::unavailable(), "is not given to the gateway: ServiceUnavailable"),
+        (unreachable, "when a role was asked for"),
+    ] {
+        let config = json!({ "giveUpAfterRefusals": 1 });
+        let (domain, stub, bus, role) = Domain::subscribed(config).await;
+
+        let attempt = attempt_while_sts((&domain, &stub, &role), fault).await;
+
+        assert_eq!((&attempt["verdict"], &attempt["status"]), (&json!("retry"), &Value::Null));
+        assert!(attempt["detail"].as_str().unwrap().contains(words), "{attempt}");
+        stub.behave(|_| None);
+        bus.wait_for(2).await;
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_is_taken_back_makes_dead_letters_after_the_patience() {
+    let (domain, stub, bus, role) = Domain::subscribed(json!({ "giveUpAfterRefusals": 2 })).await;
+    let denied = AwsFault::refused(403, "AccessDenied", "User is not authorized");
+
+    let attempt = attempt_while_sts((&domain, &stub, &role), denied).await;
+
+    assert_eq!((&attempt["verdict"], &attempt["status"]), (&json!("retry"), &Value::Null));
+    let letter = domain.dead_letters(1).await.remove(0);
+    assert_eq!((&letter["reason"], &letter["attempts"]), (&json!("refused"), &json!(2)));
+    assert!(letter["detail"].as_str().unwrap().contains("trust policy"), "{letter}");
+    assert_eq!(bus.entries().len(), 1, "the challenge");
+}
+
+#[tokio::test]
+async fn the_gateways_own_session_that_ends_is_asked_for_anew() {
+    let (domain, stub, bus, role) = Domain::subscribed(json!({})).await;
+    role.expire_sessions();
+    stub.fail("AssumeRole", [AwsFault::refused(403, "ExpiredToken", "The token is expired")]);
+
+    domain.orders([1]).await;
+
+    bus.wait_for(2).await;
+    let attempt = first_attempt(&domain).await;
+    assert_eq!((&attempt["verdict"], &attempt["number"]), (&json!("delivered"), &json!(1)));
+}
+
+#[tokio::test]
+async fn credentials_are_asked_for_ahead_of_their_end() {
+    let (domain, stub, bus, role) = Domain::subscribed(json!({})).await;
+    assert_eq!(stub.calls_of("AssumeRole").len(), 1);
+    role.with_session(Duration::from_mins(2)).expire_sessions();
+    domain.orders([1]).await;
+    bus.wait_for(2).await;
+    assert_eq!(stub.calls_of("AssumeRole").len(), 2, "they have ended");
+
+    domain.orders([2]).await;
+
+    bus.wait_for(3).await;
+    assert_eq!(stub.calls_of("AssumeRole").len(), 3, "they would have lasted two minutes");
+    let refused = stub.calls_of("PutEvents").iter().filter(|call| call.status != 200).count();
+    assert_eq!(refused, 1, "those that have ended");
 }
 
 #[tokio::test]

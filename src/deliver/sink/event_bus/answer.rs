@@ -112,20 +112,27 @@ pub(super) fn of_failure(failure: &AwsFailure, role: Option<&RoleArn>) -> SinkAn
     }
 }
 
-/// What it means that a role is not given, for this reason.
+/// What it means that a role is not given, for this reason: STS is a part of the way to the sink, so
+/// its trouble slows the sink down, and its refusal is one of the sink's account.
 fn of_role(reason: &AwsFailure, role: Option<&RoleArn>) -> SinkAnswer {
-    let AwsFailure::Refused(AwsRefusal { code, .. }) = reason else {
-        return of_failure(reason, None);
+    let AwsFailure::Refused(AwsRefusal { status, code, message }) = reason else {
+        let answer = of_failure(reason, None);
+        let detail = format!("{}, when a role was asked for", answer.detail).into();
+        return SinkAnswer { detail, ..answer };
     };
     let role = role.map(RoleArn::as_str).unwrap_or_default();
-    let problem = match code.as_str() {
-        "AccessDenied" | "" => format!(
-            "the role {role} is not given to the gateway: its trust policy has to allow \
-             sts:AssumeRole to the gateway's own identity, with this consumer's external id"
-        ),
-        code => format!("the role {role} is not given to the gateway: {code}"),
+    let kind = kind_of(code, message, Some(*status));
+    let reason = match kind {
+        AnswerKind::Unauthorised if code == "AccessDenied" => {
+            "its trust policy has to allow sts:AssumeRole to the gateway's own identity, with this \
+             consumer's external id"
+        }
+        _ if code.is_empty() => "STS gives no reason",
+        _ => code,
     };
-    SinkAnswer::failed(AttemptFailure::Authorization, &problem)
+    let detail = format!("the role {role} is not given to the gateway: {reason}").into();
+    // The status is not the sink's.
+    SinkAnswer { detail, ..SinkAnswer::new(kind) }
 }
 
 fn answer(code: &str, message: &str, status: Option<u16>) -> SinkAnswer {
@@ -207,6 +214,32 @@ mod tests {
             assert!(!blames(400, code), "{code}");
         }
         assert!(!blames_an_entry(&AwsFailure::Timeout));
+    }
+
+    #[test]
+    fn trouble_with_a_role_is_trouble_of_the_sink() {
+        let role = "arn:aws:iam::444455556666:role/deliver".parse().unwrap();
+        let refused = |status, code: &str| {
+            let (code, message) = (code.to_owned(), "some words".to_owned());
+            AwsFailure::Refused(AwsRefusal { status, code, message })
+        };
+        let unreachable = AwsFailure::Unreachable("connection refused".to_owned());
+        for (reason, expected, health, words) in [
+            (refused(403, "AccessDenied"), "refused", Health::Declined, "its trust policy"),
+            (refused(400, "Throttling"), "retry", Health::Busy, "Throttling"),
+            (refused(503, "ServiceUnavailable"), "retry", Health::Overloaded, "Unavailable"),
+            (refused(502, ""), "retry", Health::Failed, "no reason"),
+            (refused(403, "ExpiredToken"), "retry", Health::Declined, "ExpiredToken"),
+            (unreachable, "retry", Health::Failed, "connect-failed: connection refused, when"),
+            (AwsFailure::Timeout, "retry", Health::Overloaded, "timeout, when a role"),
+            (AwsFailure::NoCredentials(String::new()), "retry", Health::Unasked, "no credentials"),
+        ] {
+            let answer = of_failure(&AwsFailure::Role(Box::new(reason)), Some(&role));
+
+            assert_eq!((verdict(&answer), answer.health()), (expected, health), "{answer:?}");
+            assert!(answer.detail.contains(words), "{}", answer.detail);
+            assert_eq!(answer.status, None);
+        }
     }
 
     #[test]
