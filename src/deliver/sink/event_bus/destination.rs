@@ -14,11 +14,14 @@ use crate::deliver::sink::event_bus::collector::Collector;
 use crate::deliver::sink::event_bus::entry::BusEntry;
 use crate::deliver::sink::{
     AnswerKind, AttemptFailure, ChallengeAnswer, ChallengeError, ChallengeRefusal, Destination,
-    EventBusPermissions, ExternalIds, Parcel, SinkAnswer, SinkTarget,
+    EventBusPermissions, ExternalIds, Health, Parcel, SinkAnswer, SinkTarget,
 };
-use crate::event::EventBusArn;
+use crate::event::{ConsumerId, EventBusArn};
 use crate::subscriptions::Challenge;
 use crate::telemetry::error_chain;
+
+/// What a consumer is told if its external id cannot be read.
+const UNREAD: &str = "the gateway could not read its own records; it tries again";
 
 /// Puts events on buses.
 pub struct EventBusDestination {
@@ -77,12 +80,8 @@ impl EventBusDestination {
         let role = match &permission.role {
             None => None,
             Some(arn) => {
-                let id = self.parts.external_ids.of(&target.consumer).await;
-                let id = id.map_err(|error| {
-                    let problem = error_chain(&error).to_string();
-                    SinkAnswer::failed(AttemptFailure::Authorization, &problem)
-                })?;
-                Some(AwsRole { arn: arn.clone(), external_id: Some(id.to_string()) })
+                let id = external_id(&self.parts.external_ids, &target.consumer).await?;
+                Some(AwsRole { arn: arn.clone(), external_id: Some(id) })
             }
         };
         Ok(self.collector(&(bus, role)))
@@ -97,6 +96,19 @@ impl EventBusDestination {
         };
         Arc::clone(collectors.entry(key.clone()).or_insert_with(start))
     }
+}
+
+/// The external id of a consumer. If it cannot be read, the consumer is told that it is our turn and no
+/// more: what is wrong with our store is for the operator.
+async fn external_id(ids: &ExternalIds, consumer: &ConsumerId) -> Result<String, SinkAnswer> {
+    ids.of(consumer).await.map(|id| id.to_string()).map_err(|error| {
+        tracing::error!(
+            consumer.id = %consumer,
+            error = %error_chain(&error),
+            "The external id of {consumer} cannot be read, so nothing is put on its buses",
+        );
+        SinkAnswer { detail: UNREAD.into(), ..SinkAnswer::new(AnswerKind::Later(Health::Unasked)) }
+    })
 }
 
 #[async_trait]
@@ -124,5 +136,53 @@ impl Destination for EventBusDestination {
                 Err(ChallengeError::Refused(refusal))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ambient::SeededEntropy;
+    use crate::eventlog::{LogError, Record, RecordKey, Registry, Revision};
+
+    /// A store whose disk has gone.
+    struct Gone;
+
+    fn gone() -> LogError {
+        let source = Box::new(std::io::Error::other("no such device"));
+        LogError::Storage { action: "read", place: "/srv/data/registry".to_owned(), source }
+    }
+
+    #[async_trait]
+    impl Registry for Gone {
+        async fn get(&self, _: &RecordKey) -> Result<Option<Record>, LogError> {
+            Err(gone())
+        }
+
+        async fn list(&self, _: &'static str) -> Result<Vec<Record>, LogError> {
+            Err(gone())
+        }
+
+        async fn put(
+            &self,
+            _: &RecordKey,
+            _: Option<Revision>,
+            _: String,
+        ) -> Result<Revision, LogError> {
+            Err(gone())
+        }
+
+        async fn remove(&self, _: &RecordKey, _: Revision) -> Result<(), LogError> {
+            Err(gone())
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_with_our_store_is_not_told_and_not_the_sinks_fault() {
+        let ids = ExternalIds::new(Arc::new(Gone), Arc::new(SeededEntropy::new(1)));
+
+        let answer = external_id(&ids, &"ledger".parse().unwrap()).await.unwrap_err();
+
+        assert_eq!((answer.kind, &*answer.detail), (AnswerKind::Later(Health::Unasked), UNREAD));
     }
 }
