@@ -40,8 +40,17 @@ impl Domain {
 
     /// Starts it with this list of buses, members of a YAML flow sequence.
     pub async fn start_with(url: &str, buses: &str) -> Self {
+        Self::start_as(Self::prepare(url, buses)).await
+    }
+
+    /// Settings with AWS at this address and this list of buses; starts nothing.
+    pub fn prepare(url: &str, buses: &str) -> Process {
         let delivery = format!(", event-buses: [{buses}], {RETRIES}");
-        let mut process = Process::prepare_with(&delivery).with_aws(url, KEY);
+        Process::prepare_with(&delivery).with_aws(url, KEY)
+    }
+
+    /// Starts what was prepared.
+    pub async fn start_as(mut process: Process) -> Self {
         let admin = process.add_caller("admin", "admin");
         process.serve().await;
         let jwks = reqwest::get(format!("{}/.well-known/jwks.json", process.issuer())).await;
@@ -106,8 +115,13 @@ impl Domain {
 
     /// The subscription of the consumer, with a configuration beside its key.
     pub fn document(&self, config: Value) -> Value {
+        self.document_of("shop", config)
+    }
+
+    /// The same of any consumer, with its name as id.
+    fn document_of(&self, consumer: &str, config: Value) -> Value {
         let mut document = json!({
-            "id": "shop", "consumer": "shop", "protocol": "EVENTBRIDGE", "sink": BUS,
+            "id": consumer, "consumer": consumer, "protocol": "EVENTBRIDGE", "sink": BUS,
             "config": { "keys": { "jwks": { "keys": [self.key.public] } } },
         });
         let Value::Object(config) = config else { panic!("a configuration is an object") };
@@ -117,7 +131,12 @@ impl Domain {
 
     /// Subscribes the consumer's bus to everything.
     pub async fn subscribe(&self, config: Value) -> Value {
-        let document = self.document(config);
+        self.subscribe_as("shop", config).await
+    }
+
+    /// Subscribes the bus for any consumer.
+    pub async fn subscribe_as(&self, consumer: &str, config: Value) -> Value {
+        let document = self.document_of(consumer, config);
         let created = self.call(Method::POST, "/subscriptions", Some(&document)).await;
         assert_eq!(created.status, 201, "{}", created.body);
         created.body
@@ -125,9 +144,15 @@ impl Domain {
 
     /// Finds the nonce in the detail of a challenge, and tells the gateway.
     pub async fn answer_challenge(&self, detail: &Value) {
+        self.answer_challenge_of("shop", detail).await;
+    }
+
+    /// The same for the subscription of any consumer.
+    pub async fn answer_challenge_of(&self, consumer: &str, detail: &Value) {
         let (_, nonce) = self.key.challenge(detail["data"].as_str().unwrap());
         let said = json!({ "challenge": nonce });
-        let told = self.call(Method::POST, "/subscriptions/shop/verify", Some(&said)).await;
+        let path = format!("/subscriptions/{consumer}/verify");
+        let told = self.call(Method::POST, &path, Some(&said)).await;
         assert_eq!((told.status, &told.body["state"]), (200, &json!("active")), "{}", told.body);
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::a_bus_is_a_sink::domain::{BUS, Domain, OWN, ROLE};
-use crate::harness::aws::{AwsFault, AwsStub, StubRole};
+use crate::harness::aws::{AwsFault, AwsStub, StubEntry, StubRole};
 use crate::harness::eventually;
 
 /// Waits for the first attempt.
@@ -185,4 +185,27 @@ async fn a_role_that_is_not_given_says_what_its_trust_policy_needs() {
     domain.call(reqwest::Method::POST, "/subscriptions/shop/verify", None).await;
     let challenge = bus.wait_for(1).await.remove(0);
     domain.answer_challenge(&challenge.detail).await;
+}
+
+#[tokio::test]
+async fn a_consumer_whose_calls_are_slow_does_not_hold_up_another_on_the_same_bus() {
+    let stub = AwsStub::start().await;
+    let bus = stub.bus(BUS).allowing(OWN);
+    let both = ["shop", "ledger"].map(|name| format!("{{ consumer: {name}, bus: '{BUS}' }}"));
+    let domain = Domain::start_with(stub.url(), &both.join(", ")).await;
+    for (at, consumer) in ["shop", "ledger"].into_iter().enumerate() {
+        domain.subscribe_as(consumer, json!({})).await;
+        let challenge = bus.wait_for(at + 1).await.remove(at);
+        domain.answer_challenge_of(consumer, &challenge.detail).await;
+    }
+    stub.behave(|request| {
+        let resource = request.body["Entries"][0]["Resources"][0].as_str()?;
+        resource.ends_with("/shop").then(|| AwsFault::Slow(Duration::from_secs(20)))
+    });
+
+    domain.orders(1..=20).await;
+
+    let arrived = bus.wait_for(2 + 20).await;
+    let of_ledger = |entry: &&StubEntry| entry.resources[0].ends_with("/ledger");
+    assert_eq!(arrived[2..].iter().filter(of_ledger).count(), 20, "those of the shop are away");
 }

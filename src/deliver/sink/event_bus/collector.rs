@@ -1,4 +1,4 @@
-//! Gathers the entries for one bus that come while calls are in flight, so that they travel together.
+//! Gathers the entries of one consumer for one bus that come while calls are in flight, so that they travel together.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::deliver::sink::event_bus::client::BusClient;
 use crate::deliver::sink::event_bus::entry::{BusEntry, MOST_ENTRIES, fitting};
 use crate::deliver::sink::{AttemptFailure, SinkAnswer};
 
-/// Calls in flight for one bus at the most: while that many are, entries gather.
+/// Calls in flight for one consumer and bus at the most: while that many are, entries gather.
 const MOST_CALLS: usize = 2;
 /// Entries that wait for a call at the most; whoever has more waits to hand it over.
 const MOST_WAITING: usize = 256;

@@ -26,12 +26,12 @@ const UNREAD: &str = "the gateway could not read its own records; it tries again
 /// Puts events on buses.
 pub struct EventBusDestination {
     parts: EventBusParts,
-    /// One for each bus and identity: consumers that share both share its calls.
-    collectors: Mutex<HashMap<BusIdentity, Arc<Collector>>>,
+    /// One for each consumer, so that the calls of one never hold up those of another.
+    collectors: Mutex<HashMap<CollectorKey, Arc<Collector>>>,
 }
 
-/// A bus, and the role in which the gateway comes there.
-type BusIdentity = (EventBusArn, Option<AwsRole>);
+/// A consumer, and one of its buses.
+type CollectorKey = (ConsumerId, EventBusArn);
 
 /// The parts of a destination.
 pub struct EventBusParts {
@@ -84,17 +84,19 @@ impl EventBusDestination {
                 Some(AwsRole { arn: arn.clone(), external_id: Some(id) })
             }
         };
-        Ok(self.collector(&(bus, role)))
+        Ok(self.collector((target.consumer.clone(), bus), role))
     }
 
-    fn collector(&self, key: &BusIdentity) -> Arc<Collector> {
+    /// The one of this key, which comes to the bus in this role.
+    fn collector(&self, key: CollectorKey, role: Option<AwsRole>) -> Arc<Collector> {
+        let bus = key.1.clone();
         let mut collectors = self.collectors.lock().unwrap_or_else(PoisonError::into_inner);
         let start = || {
             let EventBusParts { aws, timeout, tasks, .. } = &self.parts;
-            let client = BusClient::new(Arc::clone(aws), key.clone(), *timeout);
+            let client = BusClient::new(Arc::clone(aws), (bus, role), *timeout);
             Arc::new(Collector::start(Arc::new(client), tasks))
         };
-        Arc::clone(collectors.entry(key.clone()).or_insert_with(start))
+        Arc::clone(collectors.entry(key).or_insert_with(start))
     }
 }
 

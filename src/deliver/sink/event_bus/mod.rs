@@ -1,8 +1,8 @@
 //! Event buses of consumers as sinks: PutEvents of Amazon EventBridge.
 //!
 //! A sealed event becomes an entry: `Source` is the gateway, `DetailType` the event's name, `Detail`
-//! a CloudEvent in JSON whose data is the token, so that rules match on its attributes. Entries for
-//! one bus gather while calls are in flight, and travel together, ten at the most.
+//! a CloudEvent in JSON whose data is the token, so that rules match on its attributes. Entries of one
+//! consumer for one bus gather while its calls are in flight, and travel together, ten at the most.
 //!
 //! **Invariants:** nobody borrows another's role. A bus and the role to take for it come from the
 //! operator's list ([`EventBusPermissions`]) and are named there for one consumer; the external id that
