@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use sealway::event::OWN_SOURCE;
 use sealway::subscriptions::CHALLENGE_TYPE;
 
-use crate::a_bus_is_a_sink::domain::{Domain, KEY, ROLE};
+use crate::a_bus_is_a_sink::domain::{BUS, Domain, KEY, OWN, ROLE};
 use crate::harness::aws::{AwsFault, AwsRequest, AwsStub, StubBus};
 use crate::harness::eventually;
 
@@ -82,6 +82,38 @@ async fn an_entry_shows_what_rules_match_on_and_only_the_consumer_opens_its_toke
     assert!(opened.event()["idempotencykey"].is_string());
     let attempt = domain.attempts(1).await.remove(0);
     assert_eq!((&attempt["status"], &attempt["verdict"]), (&json!(200), &json!("delivered")));
+}
+
+/// The detail of an order whose publication takes the subject from its data, and says this besides.
+async fn detail_where_the_publication_says(also: &str) -> Value {
+    let stub = AwsStub::start().await;
+    let bus = stub.bus(BUS).allowing(OWN);
+    let process = Domain::prepare(stub.url(), &format!("{{ consumer: shop, bus: '{BUS}' }}"));
+    let file = process.directory().join("publications/orders.yaml");
+    let published = std::fs::read_to_string(&file).unwrap();
+    let event = "- event: Order.Created\n";
+    let with_subject = format!("{event}    subject: /detail/id\n{also}");
+    assert!(published.contains(event));
+    std::fs::write(&file, published.replace(event, &with_subject)).unwrap();
+    let domain = Domain::start_as(process).await;
+    domain.subscribe(json!({})).await;
+    domain.answer_challenge(&bus.wait_for(1).await[0].detail).await;
+
+    domain.orders([101]).await;
+
+    let detail = bus.wait_for(2).await.remove(1).detail;
+    let opened = domain.key.open(detail["data"].as_str().unwrap()).unwrap();
+    assert_eq!(opened.event()["subject"], "101", "the token has it in any case");
+    detail
+}
+
+#[tokio::test]
+async fn a_subject_of_the_data_is_in_the_clear_only_if_the_publication_names_it() {
+    let hidden = detail_where_the_publication_says("").await;
+    assert_eq!(hidden.get("subject"), None);
+
+    let clear = detail_where_the_publication_says("    clear: [subject]\n").await;
+    assert_eq!(clear["subject"], "101");
 }
 
 /// Events that open the window of attempts in flight far enough for a whole call and more.
@@ -194,10 +226,8 @@ async fn a_call_that_is_refused_for_its_bus_is_made_once() {
     let config = json!({ "parallel": 32, "giveUpAfterRefusals": 1 });
     let (domain, stub, bus, _role) = Domain::subscribed(config).await;
 
-    let ten = gathered(&domain, (&stub, &bus), |call, _| {
-        (call == 0).then(AwsFault::not_found)
-    })
-    .await;
+    let ten =
+        gathered(&domain, (&stub, &bus), |call, _| (call == 0).then(AwsFault::not_found)).await;
 
     let letters = domain.dead_letters(10).await;
     assert!(letters.iter().all(|letter| letter["reason"] == "refused"), "{letters:?}");
