@@ -5,8 +5,8 @@
 //! dialed is for the egress guard to say: AWS's own endpoints, also where they have private
 //! addresses, and the endpoint that the operator names; a consumer chooses none of them.
 //!
-//! **Invariant:** who speaks as which role is the operator's word, and a role of another account is
-//! taken with an external id that the gateway made.
+//! **Invariant:** who speaks as which role is the operator's word, and a consumer's role is taken with
+//! an external id that the gateway made.
 
 #[cfg(feature = "aws")]
 mod clients;

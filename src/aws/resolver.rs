@@ -7,8 +7,10 @@ use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError
 
 use crate::egress::{Egress, EgressRefusal, Scheme, is_aws_host};
 
-/// The resolver of every client of AWS. A literal address never comes here: only the operator can
-/// write one, as `aws.endpoint-url`.
+/// The resolver of every client of AWS. Literal addresses are dialed without it, and no consumer can
+/// write one: the operator does, as `aws.endpoint-url`, and the SDK's credential chain has those of the
+/// metadata services of machines (169.254.169.254) and containers (169.254.170.2, 169.254.170.23), or
+/// the one that the environment names.
 #[derive(Clone, Debug)]
 pub(super) struct EndpointResolver {
     egress: Arc<Egress>,

@@ -2,8 +2,16 @@
 
 use crate::egress::{Egress, EgressConfig, Network};
 
-/// The domains below which AWS serves its endpoints, in every partition.
-const DOMAINS: [&str; 3] = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"];
+/// The domains below which AWS serves its endpoints, in its public partitions: `aws`, `aws-us-gov`,
+/// `aws-cn` and `aws-eusc`. Those of the isolated partitions are not public; `aws.endpoint-url` names one.
+const DOMAINS: [&str; 6] = [
+    ".amazonaws.com",
+    ".api.aws",
+    ".amazonaws.com.cn",
+    ".api.amazonwebservices.com.cn",
+    ".amazonaws.eu",
+    ".api.amazonwebservices.eu",
+];
 
 /// Whether a host is one of AWS's: below its domains, in letters that cannot mean another.
 pub fn is_aws_host(host: &str) -> bool {
@@ -35,11 +43,17 @@ mod tests {
             "events.cn-north-1.amazonaws.com.cn",
             "vpce-0a1b.events.eu-west-1.vpce.amazonaws.com",
             "sqs.eu-west-1.api.aws",
+            "sqs.us-gov-west-1.amazonaws.com",
+            "events.eusc-de-east-1.amazonaws.eu",
+            "sqs.eusc-de-east-1.api.amazonwebservices.eu",
+            "sqs.cn-north-1.api.amazonwebservices.com.cn",
             "STS.amazonaws.com.",
         ] {
             assert!(is_aws_host(host), "{host}");
         }
-        for host in ["amazonaws.com", "evil-amazonaws.com", "amazonaws.com.example", "a.aws", ""] {
+        let strangers =
+            ["evil-amazonaws.com", "amazonaws.com.example", "a.aws", "a.amazonwebservices.eu"];
+        for host in strangers.into_iter().chain(["amazonaws.com", "amazonaws.eu", ""]) {
             assert!(!is_aws_host(host), "{host}");
         }
     }
