@@ -53,9 +53,8 @@ async fn a_bus_that_the_gateway_reads_is_no_sink() {
     stub.queue(queue);
     let bus = stub.bus(BUS).allowing(OWN);
     let listed = format!("{{ consumer: shop, bus: '{BUS}' }}");
-    let process = Domain::prepare(stub.url(), &listed).with_settings(&format!(
-        "source: {{ queues: [{{ arn: '{queue}', buses: ['{BUS}'] }}] }}"
-    ));
+    let process = Domain::prepare(stub.url(), &listed)
+        .with_settings(&format!("source: {{ queues: [{{ arn: '{queue}', buses: ['{BUS}'] }}] }}"));
     let domain = Domain::start_as(process).await;
 
     let words = refused(&domain, &domain.document(json!({}))).await;

@@ -3,8 +3,7 @@
 use crate::aws::{EXPIRED, UNKNOWN_CREDENTIALS};
 use crate::cli::aws::doctor::refusal::{CallRefusal, FailedPlace};
 
-const HAVE_EXPIRED: &str =
-    "the credentials have expired, or the clock of this machine is wrong";
+const HAVE_EXPIRED: &str = "the credentials have expired, or the clock of this machine is wrong";
 const ARE_UNKNOWN: &str =
     "AWS does not know these credentials: look at the environment and the profile";
 
@@ -23,7 +22,12 @@ const BY_CODE: &[(&[&str], &str)] = &[
     (&["RequestExpired"], HAVE_EXPIRED),
     (UNKNOWN_CREDENTIALS, ARE_UNKNOWN),
     (
-        &["SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure", "InvalidAccessKeyId"],
+        &[
+            "SignatureDoesNotMatch",
+            "InvalidSignatureException",
+            "AuthFailure",
+            "InvalidAccessKeyId",
+        ],
         ARE_UNKNOWN,
     ),
     (
