@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ambient::Clock;
 use crate::event::QueueArn;
+use crate::source::intake::Warning;
 use crate::source::queue::outcome::{LeftBecause, QueueOutcome};
 use crate::source::queue::reading::{QueueReading, read};
 use crate::source::queue::settings::QueueSource;
@@ -185,16 +186,12 @@ impl QueueIntake {
     async fn offer(&self, messages: &[(usize, &HandedOut)]) -> Vec<(usize, QueueOutcome)> {
         let (now, settings) = (self.clock.now(), (&self.config, &*self.own_resources));
         let mut outcomes = Vec::with_capacity(messages.len());
-        let (mut events, mut bytes) =
-            (Vec::<(usize, Received)>::new(), Vec::<(usize, Unparsed)>::new());
+        let mut events = Vec::<((usize, Vec<Warning>), Received)>::new();
+        let mut bytes = Vec::<(usize, Unparsed)>::new();
         for (at, message) in messages {
             match read(&message.message, &self.source, settings, now) {
                 QueueReading::Event(received, warnings) => {
-                    for warning in warnings {
-                        let rule = [warning.kind.text()];
-                        self.metrics.counter(Metric::EventsWarned, &rule).increment();
-                    }
-                    events.push((*at, *received));
+                    events.push(((*at, warnings), *received));
                 }
                 QueueReading::Own => outcomes.push((*at, QueueOutcome::Own)),
                 QueueReading::Unreadable(unparsed) => bytes.push((*at, *unparsed)),
@@ -203,8 +200,12 @@ impl QueueIntake {
         let (places, events): (Vec<_>, Vec<_>) = events.into_iter().unzip();
         if !events.is_empty() {
             let answers = self.admit.admit(events, ResponseMode::Asynchronous).await;
-            outcomes
-                .extend(places.into_iter().zip(answers.into_iter().map(QueueOutcome::of_event)));
+            for ((at, warnings), answer) in places.into_iter().zip(answers) {
+                let outcome = QueueOutcome::of_event(answer);
+                // What is held is offered again, and warned of once.
+                self.warn(warnings.iter().filter(|_| outcome.is_done()));
+                outcomes.push((at, outcome));
+            }
         }
         let (places, bytes): (Vec<_>, Vec<_>) = bytes.into_iter().unzip();
         if !bytes.is_empty() {
@@ -213,6 +214,12 @@ impl QueueIntake {
                 .extend(places.into_iter().zip(answers.into_iter().map(QueueOutcome::of_bytes)));
         }
         outcomes
+    }
+
+    fn warn<'a>(&self, warnings: impl Iterator<Item = &'a Warning>) {
+        for warning in warnings {
+            self.metrics.counter(Metric::EventsWarned, &[warning.kind.text()]).increment();
+        }
     }
 
     /// Counts what became of a message; warns of a loop the first time.
