@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::ambient::Clock;
 use crate::event::QueueArn;
+use crate::source::queue::differing::{differs, set_apart};
 use crate::source::queue::outcome::{LeftBecause, QueueOutcome};
 use crate::source::queue::reading::{QueueReading, read};
 use crate::source::queue::settings::QueueSource;
@@ -134,8 +135,13 @@ impl QueueIntake {
         let (places, events): (Vec<_>, Vec<_>) = events.into_iter().unzip();
         if !events.is_empty() {
             let answers = self.admit.admit(events, ResponseMode::Asynchronous).await;
-            outcomes
-                .extend(places.into_iter().zip(answers.into_iter().map(QueueOutcome::of_event)));
+            for (at, answer) in places.into_iter().zip(answers) {
+                let message = messages.iter().find(|(place, _)| *place == at);
+                match message.filter(|_| differs(&answer)) {
+                    Some((_, other)) => bytes.push((at, set_apart(&other.message, &self.source))),
+                    None => outcomes.push((at, QueueOutcome::of_event(answer))),
+                }
+            }
         }
         let (places, bytes): (Vec<_>, Vec<_>) = bytes.into_iter().unzip();
         if !bytes.is_empty() {
