@@ -13,6 +13,8 @@ use crate::subscriptions::Subscription;
 /// Handshakes that can be in flight at the same time.
 const MOST_AT_ONCE: usize = 64;
 /// Of those, so many of one consumer, so that its addresses which do not answer keep no other waiting.
+/// An address that is left alone counts as well: what stands behind many addresses, such as one key set,
+/// is not asked for more often.
 const MOST_OF_A_CONSUMER: usize = 8;
 /// The longest that an address is left alone.
 const LONGEST_REST: Duration = Duration::from_mins(1);
@@ -108,6 +110,7 @@ impl Line {
             let lane = Lane::of(&subscription);
             // Whoever ends has this called again.
             if !self.has_room(&subscription.id, &lane) {
+                next = next.into_iter().chain(self.resting_of(&lane.0).copied()).min();
                 continue;
             }
             if let Some(at) = self.free_at.get(&lane) {
@@ -138,11 +141,17 @@ impl Line {
     }
 
     fn has_room(&self, id: &SubscriptionId, lane: &Lane) -> bool {
-        let of_consumer = self.busy.iter().filter(|busy| busy.0 == lane.0).count();
+        let busy = self.busy.iter().filter(|busy| busy.0 == lane.0).count();
+        let of_consumer = busy + self.resting_of(&lane.0).count();
         self.in_flight.len() < MOST_AT_ONCE
             && of_consumer < MOST_OF_A_CONSUMER
             && !self.in_flight.contains(id)
             && !self.busy.contains(lane)
+    }
+
+    /// When the addresses of a consumer that are left alone are free again.
+    fn resting_of(&self, consumer: &ConsumerId) -> impl Iterator<Item = &Timestamp> {
+        self.free_at.iter().filter(move |(lane, _)| lane.0 == *consumer).map(|(_, at)| at)
     }
 
     /// Ends a turn, after which its address is left alone for a while.
@@ -247,6 +256,23 @@ mod tests {
 
         assert_eq!(turns.len(), MOST_OF_A_CONSUMER + 1);
         assert!(names(&turns).contains(&"b"));
+    }
+
+    #[tokio::test]
+    async fn a_consumer_with_many_addresses_is_paced_as_a_whole() {
+        let mut all = Vec::new();
+        for number in 0..40 {
+            let sink = format!("https://s{number}.example/");
+            all.push(pending("shop", &format!("a{number}"), &sink, Some(0)).await);
+        }
+        let mut line = Line::default();
+        let (turns, _) = line.take(all.clone(), NOW);
+        turns.iter().for_each(|turn| line.end(turn, Rest::AMoment, NOW));
+
+        let (none, next) = line.take(all.clone(), NOW);
+        let pause = NOW.after(Duration::from_secs(1));
+        assert_eq!((turns.len(), none.len(), next), (MOST_OF_A_CONSUMER, 0, Some(pause)));
+        assert_eq!(line.take(all, pause).0.len(), MOST_OF_A_CONSUMER);
     }
 
     #[tokio::test]
