@@ -1,4 +1,4 @@
-//! Counts who reads events, so that no caller and no subscription takes all connections.
+//! Counts who reads events or waits for a handshake, so that no caller and no subscription takes all connections.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,7 +65,9 @@ impl Readers {
             (of_subscription, most_of_subscription, "this subscription"),
         ] {
             if count >= most {
-                let detail = format!("{whose} has {most} streams, polls and pages open; end one");
+                let detail = format!(
+                    "{whose} has {most} streams, polls, pages and handshakes open; end one"
+                );
                 return Err(Problem::new(Code::TooMany, detail));
             }
         }

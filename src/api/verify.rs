@@ -28,8 +28,8 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
 /// `POST /subscriptions/{id}/verify`: without a body, asks the sink to prove itself now; with one, takes
 /// the nonce from the consumer, whose sink cannot answer.
 ///
-/// The first waits for the attempt. A sink that has taken the challenge and cannot answer leaves the
-/// subscription `pending`, which is no failure.
+/// The first waits for the attempt, and has a reader's place meanwhile. A sink that has taken the
+/// challenge and cannot answer leaves the subscription `pending`, which is no failure.
 #[utoipa::path(
     post, path = "/subscriptions/{id}/verify", tag = "subscriptions",
     operation_id = "subscriptions_verify",
@@ -43,7 +43,10 @@ pub async fn verify(
 ) -> Result<Response, Problem> {
     let nonce = response.and_then(|JsonObject(response)| response.challenge);
     let proved = match nonce {
-        None => services.handshakes.verify(&subscription).await.map_err(|e| verify_problem(&e))?,
+        None => {
+            let _place = services.readers.enter(&caller, &subscription.id)?;
+            services.handshakes.verify(&subscription).await.map_err(|e| verify_problem(&e))?
+        }
         Some(nonce) => services
             .subscription_service
             .answer_challenge(&subscription, &nonce)

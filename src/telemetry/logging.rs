@@ -6,8 +6,12 @@ use std::io::{self, IsTerminal};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+
+use crate::telemetry::bodies::holds_no_body;
 
 /// With what the names of the AWS SDK's crates begin.
 const SDK: &str = "aws_";
@@ -81,11 +85,13 @@ pub fn start_logging(config: &Config, filter: Option<&str>) -> Result<(), Loggin
         .with_writer(io::stderr)
         .with_span_events(FmtSpan::NONE);
     let started = if json {
-        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+        let lines = lines.json().flatten_event(true).with_current_span(true).with_span_list(false);
+        lines.finish().with(filter_fn(holds_no_body)).try_init()
     } else {
-        lines.with_ansi(io::stderr().is_terminal()).try_init()
+        let lines = lines.with_ansi(io::stderr().is_terminal());
+        lines.finish().with(filter_fn(holds_no_body)).try_init()
     };
-    started.map_err(|_| LoggingError::Twice)
+    started.map_err(|_: TryInitError| LoggingError::Twice)
 }
 
 /// A filter that leaves out what the AWS SDK says of calls that fail: whoever made the call says it, once

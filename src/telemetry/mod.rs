@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** no event data, token, key or credential ever passes through here.
 
+mod bodies;
 mod error_chain;
 mod logging;
 mod metric;

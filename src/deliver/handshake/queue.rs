@@ -13,6 +13,8 @@ use crate::subscriptions::Subscription;
 /// Handshakes that can be in flight at the same time.
 const MOST_AT_ONCE: usize = 64;
 /// Of those, so many of one consumer, so that its addresses which do not answer keep no other waiting.
+/// An address that is left alone counts as well: what stands behind many addresses, such as one key set,
+/// is not asked for more often.
 const MOST_OF_A_CONSUMER: usize = 8;
 /// The longest that an address is left alone.
 const LONGEST_COOLDOWN: Duration = Duration::from_mins(1);
@@ -112,6 +114,7 @@ impl HandshakeQueue {
             let key = PacingKey::of(&subscription);
             // Whoever ends has this called again.
             if !self.has_room(&subscription.id, &key) {
+                next = next.into_iter().chain(self.cooling_of(&key.0).copied()).min();
                 continue;
             }
             if let Some(at) = self.free_at.get(&key) {
@@ -142,11 +145,17 @@ impl HandshakeQueue {
     }
 
     fn has_room(&self, id: &SubscriptionId, key: &PacingKey) -> bool {
-        let of_consumer = self.busy.iter().filter(|busy| busy.0 == key.0).count();
+        let busy = self.busy.iter().filter(|busy| busy.0 == key.0).count();
+        let of_consumer = busy + self.cooling_of(&key.0).count();
         self.in_flight.len() < MOST_AT_ONCE
             && of_consumer < MOST_OF_A_CONSUMER
             && !self.in_flight.contains(id)
             && !self.busy.contains(key)
+    }
+
+    /// When the addresses of a consumer that are left alone are free again.
+    fn cooling_of(&self, consumer: &ConsumerId) -> impl Iterator<Item = &Timestamp> {
+        self.free_at.iter().filter(move |(key, _)| key.0 == *consumer).map(|(_, at)| at)
     }
 
     /// Ends an attempt, after which its address is left alone for a while.
@@ -251,6 +260,23 @@ mod tests {
 
         assert_eq!(attempts.len(), MOST_OF_A_CONSUMER + 1);
         assert!(names(&attempts).contains(&"b"));
+    }
+
+    #[tokio::test]
+    async fn a_consumer_with_many_addresses_is_paced_as_a_whole() {
+        let mut all = Vec::new();
+        for number in 0..40 {
+            let sink = format!("https://s{number}.example/");
+            all.push(pending("shop", &format!("a{number}"), &sink, Some(0)).await);
+        }
+        let mut queue = HandshakeQueue::default();
+        let (attempts, _) = queue.take(all.clone(), NOW);
+        attempts.iter().for_each(|one| queue.end(one, Cooldown::Short, NOW));
+
+        let (none, next) = queue.take(all.clone(), NOW);
+        let pause = NOW.after(Duration::from_secs(1));
+        assert_eq!((attempts.len(), none.len(), next), (MOST_OF_A_CONSUMER, 0, Some(pause)));
+        assert_eq!(queue.take(all, pause).0.len(), MOST_OF_A_CONSUMER);
     }
 
     #[tokio::test]

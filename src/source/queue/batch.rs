@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::ambient::Clock;
 use crate::event::QueueArn;
 use crate::source::intake::Warning;
+use crate::source::queue::differing::{differs, set_apart};
 use crate::source::queue::outcome::{LeftBecause, QueueOutcome};
 use crate::source::queue::reading::{QueueReading, read};
 use crate::source::queue::settings::QueueSource;
@@ -201,6 +202,11 @@ impl QueueIntake {
         if !events.is_empty() {
             let answers = self.admit.admit(events, ResponseMode::Asynchronous).await;
             for ((at, warnings), answer) in places.into_iter().zip(answers) {
+                let message = messages.iter().find(|(place, _)| *place == at);
+                if let Some((_, other)) = message.filter(|_| differs(&answer)) {
+                    bytes.push((at, set_apart(&other.message, &self.source)));
+                    continue;
+                }
                 let outcome = QueueOutcome::of_event(answer);
                 // What is held is offered again, and warned of once.
                 self.warn(warnings.iter().filter(|_| outcome.is_done()));

@@ -20,6 +20,8 @@
 #[cfg(feature = "aws")]
 mod batch;
 #[cfg(feature = "aws")]
+mod differing;
+#[cfg(feature = "aws")]
 mod drain;
 mod drained;
 mod message;

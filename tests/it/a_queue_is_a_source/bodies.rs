@@ -156,3 +156,34 @@ async fn what_the_gateway_has_put_on_a_bus_ends_there_and_what_others_send_in_it
         assert_eq!((refused.status, refused.code()), (422, "invalid"), "{}", refused.body);
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_event_under_the_same_source_and_id_is_kept_and_not_lost() {
+    let mut scene = Scene::with(QUEUE, "").await;
+    scene.queue.send(envelope("e-1", 1).to_string());
+    scene.wait_for_events(1).await;
+    let other = envelope("e-1", 2).to_string();
+    scene.queue.send(other.clone());
+    let entries = scene.wait_for_quarantine(1).await;
+    scene.queue.wait_until_empty().await;
+
+    assert_eq!(entries[0]["violations"][0]["code"], "differs", "{entries:?}");
+    let entry = scene.get(&format!("/quarantine/{}", entries[0]["id"])).await;
+    assert_eq!(entry["bytes"]["body"], other);
+    assert_eq!(numbers(&scene.events().await), [1]);
+    scene.gateway.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_breaks_its_contract_and_comes_again_has_one_entry() {
+    let mut scene = Scene::with(QUEUE, "").await;
+    let mut broken = envelope("e-1", 1);
+    broken["detail"] = json!({});
+    for _ in 0..3 {
+        scene.queue.send(broken.to_string());
+    }
+    scene.queue.wait_until_empty().await;
+
+    assert_eq!(scene.wait_for_quarantine(1).await.len(), 1);
+    scene.gateway.stop().await;
+}
