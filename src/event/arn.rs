@@ -200,7 +200,7 @@ arn_kind! {
 impl QueueArn {
     /// Whether the queue keeps an order, which its name tells.
     pub fn is_fifo(&self) -> bool {
-        self.name().ends_with(".fifo")
+        self.name().strip_suffix(".fifo").is_some()
     }
 }
 

@@ -30,7 +30,7 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
 async fn perform(args: &Args, config: Config, context: &Context) -> anyhow::Result<Exit> {
     let narrator = Narrator::new(context.output());
     if let Some(endpoint) = &args.aws {
-        aws::perform(endpoint, config, &narrator).await?;
+        Box::pin(aws::perform(endpoint, config, &narrator)).await?;
         return Ok(report(&narrator, context));
     }
     narrator.chapter("The stage");

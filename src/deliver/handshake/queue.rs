@@ -271,7 +271,9 @@ mod tests {
         }
         let mut queue = HandshakeQueue::default();
         let (attempts, _) = queue.take(all.clone(), NOW);
-        attempts.iter().for_each(|one| queue.end(one, Cooldown::Short, NOW));
+        for attempt in &attempts {
+            queue.end(attempt, Cooldown::Short, NOW);
+        }
 
         let (none, next) = queue.take(all.clone(), NOW);
         let pause = NOW.after(Duration::from_secs(1));

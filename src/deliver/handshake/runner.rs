@@ -241,17 +241,18 @@ impl Handshakes {
         let noted = parts.subscription_service.not_proved(subscription, after, reason).await?;
         let Some(kept) = noted.handshake.as_ref() else { return Ok(noted) };
         let (id, attempt) = (&noted.id, kept.attempts);
-        match words.as_deref() {
-            Some(error) => tracing::info!(
+        if let Some(error) = words.as_deref() {
+            tracing::info!(
                 subscription.id = %id,
                 error,
                 "The sink of subscription {id} has not proved itself in attempt {attempt}",
-            ),
-            None => tracing::info!(
+            );
+        } else {
+            tracing::info!(
                 subscription.id = %id,
                 "The sink of subscription {id} has taken the challenge in attempt {attempt}; its consumer \
                  has to answer",
-            ),
+            );
         }
         // The first time is told by the next look.
         if kept.had_proved && kept.due.is_none() && kept.attempts > 1 {

@@ -92,13 +92,11 @@ impl BusClient {
 
     async fn client(&self) -> CurrentClient {
         let current = self.current().clone();
-        match current {
-            Some(client) => client,
-            None => {
-                let (region, role) = (self.bus.region(), self.role.as_ref());
-                self.keep(&self.aws.client_config(region, role).await)
-            }
+        if let Some(client) = current {
+            return client;
         }
+        let (region, role) = (self.bus.region(), self.role.as_ref());
+        self.keep(&self.aws.client_config(region, role).await)
     }
 
     /// A client with newer credentials than those that this one was refused with.
