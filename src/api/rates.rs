@@ -75,8 +75,8 @@ impl Rates {
             full.retain(|_, moment| *moment > now);
         }
         let moment = full.entry(key).or_insert(now);
-        // A clock that was set back must not make the wait longer than an empty bucket does.
-        let before = (*moment).max(now).min(now.after(WINDOW));
+        // What lies further ahead than an empty bucket is of before the clock was set back.
+        let before = if *moment > now.after(WINDOW) { now } else { (*moment).max(now) };
         *moment = before;
         let after = before.after(interval);
         let (quota, empty) = (self.quota, now.after(WINDOW));

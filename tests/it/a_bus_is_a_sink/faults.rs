@@ -143,7 +143,11 @@ async fn the_gateways_own_session_that_ends_is_asked_for_anew() {
 
     bus.wait_for(2).await;
     let attempt = first_attempt(&domain).await;
-    assert_eq!((&attempt["verdict"], &attempt["number"]), (&json!("delivered"), &json!(1)));
+    assert_eq!(
+        (&attempt["verdict"], &attempt["number"]),
+        (&json!("delivered"), &json!(1)),
+        "{attempt}"
+    );
 }
 
 #[tokio::test]
@@ -194,7 +198,7 @@ async fn a_consumer_whose_calls_are_slow_does_not_hold_up_another_on_the_same_bu
     let both = ["shop", "ledger"].map(|name| format!("{{ consumer: {name}, bus: '{BUS}' }}"));
     let domain = Domain::start_with(stub.url(), &both.join(", ")).await;
     for (at, consumer) in ["shop", "ledger"].into_iter().enumerate() {
-        domain.subscribe_as(consumer, json!({})).await;
+        domain.subscribe_as(consumer, json!({ "audience": "shop" })).await;
         let challenge = bus.wait_for(at + 1).await.remove(at);
         domain.answer_challenge_of(consumer, &challenge.detail).await;
     }

@@ -69,13 +69,21 @@ impl BusClient {
         of_failure(failure, self.role.as_ref().map(|role| &role.arn))
     }
 
-    /// Calls once, and once more with other credentials if these have ended.
+    /// Calls once, and again with other credentials if these have ended; a third time if then the role
+    /// is not given because those with which it is asked for have ended, too.
     async fn call(&self, entries: &[BusEntry]) -> Result<Vec<SinkAnswer>, AwsFailure> {
-        let current = self.client().await;
+        let mut current = self.client().await;
         let mut answer = self.call_with(&current, entries).await;
-        if answer.as_ref().is_err_and(AwsFailure::wants_other_credentials) {
-            let renewed = self.renewed(&current).await;
-            answer = self.call_with(&renewed, entries).await;
+        for is_again in [false, true] {
+            let ended = |failure: &AwsFailure| {
+                let may_help = !is_again || matches!(failure, AwsFailure::Role(_));
+                may_help && failure.wants_other_credentials()
+            };
+            if !answer.as_ref().is_err_and(ended) {
+                break;
+            }
+            current = self.renewed(&current).await;
+            answer = self.call_with(&current, entries).await;
         }
         answer.map(|output| answers_of(&output, entries.len()))
     }
