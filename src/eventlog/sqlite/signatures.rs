@@ -8,6 +8,10 @@ use rusqlite::{Connection, params};
 use crate::event::Timestamp;
 use crate::eventlog::KeptSignature;
 
+/// How many of the oldest rows are looked at when one comes: more than one, so that those which are too
+/// old become fewer.
+const LOOKED_AT: u32 = 8;
+
 /// Keeps an invocation, and drops what is older than `oldest`.
 pub(super) fn keep(
     connection: &Connection,
@@ -15,11 +19,14 @@ pub(super) fn keep(
     oldest: Timestamp,
 ) -> rusqlite::Result<()> {
     connection
-        .prepare_cached("DELETE FROM signatures WHERE signed_at < ?")?
-        .execute([oldest.unix_seconds()])?;
+        .prepare_cached(
+            "DELETE FROM signatures WHERE signed_at < ?
+               AND id IN (SELECT id FROM signatures ORDER BY id LIMIT ?)",
+        )?
+        .execute(params![oldest.unix_seconds(), LOOKED_AT])?;
     connection
         .prepare_cached(
-            "INSERT OR IGNORE INTO signatures
+            "INSERT INTO signatures
                (signed_at, signature, invocation, is_first, access_key) VALUES (?, ?, ?, ?, ?)",
         )?
         .execute(params![
@@ -41,7 +48,7 @@ pub(super) fn list(
     let mut keys: HashMap<String, Arc<str>> = HashMap::new();
     connection
         .prepare_cached(
-            "SELECT access_key, signed_at, signature, invocation, is_first FROM signatures
+            "SELECT DISTINCT access_key, signed_at, signature, invocation, is_first FROM signatures
              WHERE signed_at >= ? ORDER BY signed_at, signature, is_first DESC",
         )?
         .query_map([since.unix_seconds()], |row| {
