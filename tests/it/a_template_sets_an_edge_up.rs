@@ -4,9 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_eventbridge::types::PutEventsRequestEntry;
-use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -183,16 +182,6 @@ async fn the_external_id_is_asked_of_a_gateway_that_runs() {
     assert!(remarks.contains("the external id is a parameter of the template"), "{remarks}");
 }
 
-fn sdk(emulator: &Emulator) -> SdkConfig {
-    let credentials = Credentials::new("AKIATEAM", "a secret", None, None, "test");
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(emulator.url())
-        .region(Region::new("eu-west-1"))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .build()
-}
-
 /// Deploys a template and gives its outputs.
 fn deploy(emulator: &Emulator, stack: &str, file: &Path, parameters: &[&str]) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aws/deploy.py");
@@ -239,7 +228,7 @@ async fn next(sdk: &SdkConfig, queue: &str) -> Value {
 #[tokio::test]
 async fn an_event_of_the_teams_bus_arrives_in_the_queue() {
     let (settings, moto) = (Settings::write(), Emulator::moto().await);
-    let sdk = sdk(&moto);
+    let sdk = moto.sdk_config("AKIATEAM");
     let client = aws_sdk_eventbridge::Client::new(&sdk);
     client.create_event_bus().name("eda-demo").send().await.unwrap();
     let file = settings.template(&["pull", "--queue", &queue("gateway-in")]);
@@ -257,7 +246,7 @@ async fn an_event_of_the_teams_bus_arrives_in_the_queue() {
 #[tokio::test]
 async fn what_is_put_on_the_consumers_bus_arrives_in_its_queue() {
     let (settings, moto) = (Settings::write(), Emulator::moto().await);
-    let sdk = sdk(&moto);
+    let sdk = moto.sdk_config("AKIATEAM");
     let file = settings.template(&["receive", "--consumer", "ledger"]);
     let gateway = format!("GatewayPrincipal={GATEWAY}");
 

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_eventbridge::types::{PutEventsRequestEntry, Target};
-use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{MessageAttributeValue, QueueAttributeName};
 use serde_json::{Value, json};
@@ -12,31 +11,8 @@ use serde_json::{Value, json};
 use crate::harness::aws::{AwsStub, Emulator};
 use crate::harness::eventually;
 
+const KEY: &str = "AKIATEST";
 const ROLE: &str = "arn:aws:iam::444455556666:role/deliver";
-
-fn config(url: &str) -> SdkConfig {
-    config_with(url, Credentials::new("AKIATEST", "a secret", None, None, "test"))
-}
-
-fn config_with(url: &str, credentials: Credentials) -> SdkConfig {
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(url)
-        .region(Region::new("eu-west-1"))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .build()
-}
-
-/// Settings of a client that has taken a role of another account.
-async fn taken(url: &str) -> SdkConfig {
-    let sts = aws_sdk_sts::Client::new(&config(url));
-    let taken = sts.assume_role().role_arn(ROLE).role_session_name("gw").external_id("x");
-    let taken = taken.send().await.unwrap();
-    let given = taken.credentials().unwrap();
-    let token = Some(given.session_token().to_owned());
-    let (key, secret) = (given.access_key_id(), given.secret_access_key());
-    config_with(url, Credentials::new(key, secret, token, None, "test"))
-}
 
 /// Puts an event on a bus whose rule fills a queue, all in the account of `config`; gives the body
 /// of the message in the queue.
@@ -74,9 +50,11 @@ async fn through_a_rule(config: &SdkConfig) -> Value {
 #[tokio::test]
 async fn ministack_fills_a_queue_by_a_rule_also_in_the_account_of_a_role() {
     let emulator = Emulator::ministack().await;
+    let config = emulator.sdk_config(KEY);
+    let taken = emulator.sdk_config_of(&config, ROLE, "x").await;
 
-    let own = through_a_rule(&config(emulator.url())).await;
-    let others = through_a_rule(&taken(emulator.url()).await).await;
+    let own = through_a_rule(&config).await;
+    let others = through_a_rule(&taken).await;
 
     assert_eq!(
         (&own["detail-type"], &own["detail"]),
@@ -89,7 +67,7 @@ async fn ministack_fills_a_queue_by_a_rule_also_in_the_account_of_a_role() {
 #[tokio::test]
 async fn moto_fills_a_queue_by_a_rule_and_fails_entries_alone() {
     let emulator = Emulator::moto().await;
-    let config = config(emulator.url());
+    let config = emulator.sdk_config(KEY);
 
     let own = through_a_rule(&config).await;
     let events = aws_sdk_eventbridge::Client::new(&config);
@@ -108,7 +86,8 @@ async fn moto_fills_a_queue_by_a_rule_and_fails_entries_alone() {
 #[tokio::test]
 async fn moto_and_the_stub_digest_a_message_alike() {
     let (emulator, stub) = (Emulator::moto().await, AwsStub::start().await);
-    let clients = [emulator.url(), stub.url()].map(|url| aws_sdk_sqs::Client::new(&config(url)));
+    let configs = [emulator.sdk_config(KEY), stub.sdk_config("eu-west-1", KEY)];
+    let clients = configs.each_ref().map(aws_sdk_sqs::Client::new);
     let made = clients[0].create_queue().queue_name("in").send().await.unwrap();
     let own = stub.queue("arn:aws:sqs:eu-west-1:111122223333:in").url();
     let value = |kind| MessageAttributeValue::builder().data_type(kind);

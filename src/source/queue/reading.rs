@@ -11,7 +11,7 @@ use crate::source::body::without_byte_order_mark;
 use crate::source::intake::{self, Unreadable, Warning};
 use crate::source::queue::message::QueueMessage;
 use crate::source::queue::settings::QueueSource;
-use crate::source::queue::wrapping::{Told, WrappingError, unwrap};
+use crate::source::queue::wrapping::{WrapperFacts, WrappingError, unwrap};
 use crate::source::received::is_own_source;
 use crate::source::{Config, Received, Unparsed};
 use crate::telemetry::error_chain;
@@ -133,7 +133,7 @@ fn event(
 /// The event as a tree that says its id, source and type.
 fn described(
     body: Value,
-    told: Told,
+    told: WrapperFacts,
     message: &QueueMessage,
     queue: &QueueSource,
 ) -> Result<Value, Misread> {

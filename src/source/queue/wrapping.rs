@@ -9,7 +9,7 @@ const DEEPEST: usize = 2;
 
 /// What is told of an event by what was around it; the innermost word counts.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct WrapperFacts {
     /// An id that stays the same when the event is sent again.
     pub id: Option<String>,
     /// When it came to the service, as the service wrote it.
@@ -36,8 +36,11 @@ pub(super) enum WrappingError {
 /// # Errors
 ///
 /// The caller's turn: what is wrapped is not JSON.
-pub(super) fn unwrap(body: Value, limits: json::Limits) -> Result<(Value, Told), WrappingError> {
-    let (mut event, mut told) = (body, Told::default());
+pub(super) fn unwrap(
+    body: Value,
+    limits: json::Limits,
+) -> Result<(Value, WrapperFacts), WrappingError> {
+    let (mut event, mut told) = (body, WrapperFacts::default());
     for _ in 0..DEEPEST {
         event = match wrapping_of(&event) {
             None => break,
@@ -72,7 +75,7 @@ fn wrapping_of(body: &Value) -> Option<Wrapping> {
 
 fn notification(
     mut body: Value,
-    told: &mut Told,
+    told: &mut WrapperFacts,
     limits: json::Limits,
 ) -> Result<Value, WrappingError> {
     let mut take = |name: &str| text(body.get_mut(name).map(Value::take));
@@ -82,7 +85,7 @@ fn notification(
     json::read_event(message.as_bytes(), limits).map_err(WrappingError::Message)
 }
 
-fn custom_bus(mut body: Value, told: &mut Told) -> Result<Value, WrappingError> {
+fn custom_bus(mut body: Value, told: &mut WrapperFacts) -> Result<Value, WrappingError> {
     let system = body.get_mut("SystemMetadata").map(Value::take).unwrap_or_default();
     let system: Map<String, Value> = match system {
         Value::Object(system) => system,
@@ -159,7 +162,7 @@ mod tests {
             json!([1]),
             json!("text"),
         ] {
-            assert_eq!(unwrap(body.clone(), LIMITS).unwrap(), (body, Told::default()));
+            assert_eq!(unwrap(body.clone(), LIMITS).unwrap(), (body, WrapperFacts::default()));
         }
         let thrice = notified(&notified(&notified("{}").to_string()).to_string());
         assert_eq!(unwrap(thrice, LIMITS).unwrap().0, notified("{}"));

@@ -1,8 +1,6 @@
 //! Two domains in two accounts of an emulator: the receiver's own rule picks sealed events out.
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_eventbridge::types::Target;
-use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_sqs::types::QueueAttributeName;
 use serde_json::{Value, json};
 
@@ -16,25 +14,11 @@ struct Account {
     events: aws_sdk_eventbridge::Client,
 }
 
-fn config(url: &str, credentials: Credentials) -> SdkConfig {
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(url)
-        .region(Region::new("eu-west-1"))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .build()
-}
-
 impl Account {
     /// That of the role, as its owner sees it.
-    async fn of_role(url: &str) -> Self {
-        let own = config(url, Credentials::new(KEY, "a secret", None, None, "test"));
-        let take = aws_sdk_sts::Client::new(&own).assume_role().role_arn(ROLE);
-        let taken = take.role_session_name("owner").send().await.unwrap();
-        let given = taken.credentials().unwrap();
-        let token = Some(given.session_token().to_owned());
-        let (key, secret) = (given.access_key_id(), given.secret_access_key());
-        let config = config(url, Credentials::new(key, secret, token, None, "test"));
+    async fn of_role(emulator: &Emulator) -> Self {
+        let own = emulator.sdk_config(KEY);
+        let config = emulator.sdk_config_of(&own, ROLE, "owner").await;
         let (queues, events) =
             (aws_sdk_sqs::Client::new(&config), aws_sdk_eventbridge::Client::new(&config));
         events.create_event_bus().name("partner").send().await.unwrap();
@@ -72,11 +56,11 @@ impl Account {
 }
 
 /// Has an order cross from the gateway's account to the receiver's queue; gives its envelope.
-async fn an_order_crosses(url: &str) -> Value {
-    let account = Account::of_role(url).await;
+async fn an_order_crosses(emulator: &Emulator) -> Value {
+    let account = Account::of_role(emulator).await;
     let challenges = account.queue("challenges", "sealway.subscription.challenge").await;
     let orders = account.queue("orders", "Order.Created").await;
-    let domain = Domain::start(url).await;
+    let domain = Domain::start(emulator.url()).await;
     domain.subscribe(json!({})).await;
     let challenge = account.next(&challenges).await;
     domain.answer_challenge(&challenge["detail"]).await;
@@ -99,7 +83,7 @@ async fn an_order_crosses(url: &str) -> Value {
 async fn an_order_crosses_two_accounts_of_ministack() {
     let emulator = Emulator::ministack().await;
 
-    let envelope = an_order_crosses(emulator.url()).await;
+    let envelope = an_order_crosses(&emulator).await;
 
     assert_eq!(envelope["account"], "444455556666");
 }
@@ -108,5 +92,5 @@ async fn an_order_crosses_two_accounts_of_ministack() {
 async fn an_order_crosses_two_accounts_of_moto() {
     let emulator = Emulator::moto().await;
 
-    an_order_crosses(emulator.url()).await;
+    an_order_crosses(&emulator).await;
 }

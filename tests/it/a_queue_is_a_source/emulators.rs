@@ -1,8 +1,7 @@
 //! The same on emulators, whose envelopes and queues others have made.
 
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::SdkConfig;
 use aws_sdk_eventbridge::types::{PutEventsRequestEntry, Target};
-use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use serde_json::Value;
 
 use crate::a_queue_is_a_source::scene::{events, numbers, reader};
@@ -11,7 +10,7 @@ use crate::harness::{Process, eventually};
 
 /// A rule on a bus of an emulator fills a queue that a gateway reads: gives what crossed.
 async fn cross(emulator: &Emulator) -> Vec<Value> {
-    let config = config(emulator.url());
+    let config = emulator.sdk_config("AKIATEAM");
     let queue = make_queue(&config).await;
     let mut gateway: Process = reader(emulator.url(), &queue, "");
     let key = gateway.add_caller("operator", "admin");
@@ -40,16 +39,6 @@ async fn cross(emulator: &Emulator) -> Vec<Value> {
 }
 
 const QUEUE: &str = "gateway-in";
-
-fn config(url: &str) -> SdkConfig {
-    let credentials = Credentials::new("AKIATEAM", "a secret", None, None, "test");
-    SdkConfig::builder()
-        .behavior_version(BehaviorVersion::latest())
-        .endpoint_url(url)
-        .region(Region::new("eu-west-1"))
-        .credentials_provider(SharedCredentialsProvider::new(credentials))
-        .build()
-}
 
 /// Makes the queue and gives its ARN.
 async fn make_queue(config: &SdkConfig) -> String {

@@ -9,8 +9,8 @@ use url::Url;
 
 use crate::ambient::Tasks;
 use crate::aws::{AwsClients, AwsRole};
+use crate::deliver::sink::event_bus::batcher::BusBatcher;
 use crate::deliver::sink::event_bus::client::BusClient;
-use crate::deliver::sink::event_bus::collector::Collector;
 use crate::deliver::sink::event_bus::entry::BusEntry;
 use crate::deliver::sink::{
     AnswerKind, AttemptFailure, ChallengeAnswer, ChallengeError, ChallengeRefusal, Destination,
@@ -27,11 +27,11 @@ const UNREAD: &str = "the gateway could not read its own records; it tries again
 pub struct EventBusDestination {
     parts: EventBusParts,
     /// One for each consumer, so that the calls of one never hold up those of another.
-    collectors: Mutex<HashMap<CollectorKey, Arc<Collector>>>,
+    batchers: Mutex<HashMap<BatcherKey, Arc<BusBatcher>>>,
 }
 
 /// A consumer, and one of its buses.
-type CollectorKey = (ConsumerId, EventBusArn);
+type BatcherKey = (ConsumerId, EventBusArn);
 
 /// The parts of a destination.
 pub struct EventBusParts {
@@ -52,16 +52,16 @@ pub struct EventBusParts {
 impl EventBusDestination {
     /// Calls nobody yet.
     pub fn new(parts: EventBusParts) -> Self {
-        Self { parts, collectors: Mutex::default() }
+        Self { parts, batchers: Mutex::default() }
     }
 
     /// Puts one event, within the time that a sink has.
     async fn put(&self, target: &SinkTarget, parcel: Parcel) -> SinkAnswer {
         let put = async {
-            let collector = self.collector_for(target).await?;
+            let batcher = self.batcher_for(target).await?;
             let issuer = self.parts.issuer.as_str().trim_end_matches('/');
             let resource = format!("{issuer}/subscriptions/{}", target.subscription);
-            Ok(collector.put(BusEntry::new(parcel, resource)?).await)
+            Ok(batcher.put(BusEntry::new(parcel, resource)?).await)
         };
         match tokio::time::timeout(target.timeout, put).await {
             Ok(Ok(answer) | Err(answer)) => answer,
@@ -70,7 +70,7 @@ impl EventBusDestination {
     }
 
     /// Who calls for a target, if its consumer may have events put there.
-    async fn collector_for(&self, target: &SinkTarget) -> Result<Arc<Collector>, SinkAnswer> {
+    async fn batcher_for(&self, target: &SinkTarget) -> Result<Arc<BusBatcher>, SinkAnswer> {
         let refused = |problem: String| SinkAnswer::failed(AttemptFailure::Refused, &problem);
         let bus: EventBusArn =
             target.sink.as_str().parse().map_err(|error| refused(format!("{error}")))?;
@@ -84,19 +84,19 @@ impl EventBusDestination {
                 Some(AwsRole { arn: arn.clone(), external_id: Some(id) })
             }
         };
-        Ok(self.collector((target.consumer.clone(), bus), role))
+        Ok(self.batcher((target.consumer.clone(), bus), role))
     }
 
     /// The one of this key, which comes to the bus in this role.
-    fn collector(&self, key: CollectorKey, role: Option<AwsRole>) -> Arc<Collector> {
+    fn batcher(&self, key: BatcherKey, role: Option<AwsRole>) -> Arc<BusBatcher> {
         let bus = key.1.clone();
-        let mut collectors = self.collectors.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batchers = self.batchers.lock().unwrap_or_else(PoisonError::into_inner);
         let start = || {
             let EventBusParts { aws, timeout, tasks, .. } = &self.parts;
             let client = BusClient::new(Arc::clone(aws), (bus, role), *timeout);
-            Arc::new(Collector::start(Arc::new(client), tasks))
+            Arc::new(BusBatcher::start(Arc::new(client), tasks))
         };
-        Arc::clone(collectors.entry(key).or_insert_with(start))
+        Arc::clone(batchers.entry(key).or_insert_with(start))
     }
 }
 

@@ -14,9 +14,9 @@ mod absent;
 #[cfg(feature = "aws")]
 mod answer;
 #[cfg(feature = "aws")]
-mod client;
+mod batcher;
 #[cfg(feature = "aws")]
-mod collector;
+mod client;
 #[cfg(feature = "aws")]
 mod destination;
 #[cfg(feature = "aws")]

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_sqs::config::{Credentials, SharedCredentialsProvider};
 use tempfile::TempDir;
 
 use crate::harness::{eventually, free_port};
@@ -52,6 +54,36 @@ impl Emulator {
     /// The address for `endpoint-url`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Settings of clients that call it with a static access key.
+    pub fn sdk_config(&self, access_key: &str) -> SdkConfig {
+        self.sdk_config_with(Credentials::new(access_key, "a secret", None, None, "test"))
+    }
+
+    /// Settings of clients that have taken a role with a client's settings, under an external id.
+    pub async fn sdk_config_of(
+        &self,
+        taker: &SdkConfig,
+        role: &str,
+        external_id: &str,
+    ) -> SdkConfig {
+        let take = aws_sdk_sts::Client::new(taker).assume_role().role_arn(role);
+        let taken =
+            take.role_session_name("gateway").external_id(external_id).send().await.unwrap();
+        let given = taken.credentials().unwrap();
+        let token = Some(given.session_token().to_owned());
+        let (key, secret) = (given.access_key_id(), given.secret_access_key());
+        self.sdk_config_with(Credentials::new(key, secret, token, None, "test"))
+    }
+
+    fn sdk_config_with(&self, credentials: Credentials) -> SdkConfig {
+        SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .endpoint_url(&self.url)
+            .region(Region::new("eu-west-1"))
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .build()
     }
 
     /// Starts one, again on another port if somebody was faster to take it.

@@ -16,7 +16,7 @@ const MOST_CALLS: usize = 2;
 const MOST_WAITING: usize = 256;
 
 /// Hands entries to a task that calls.
-pub(super) struct Collector {
+pub(super) struct BusBatcher {
     queue: mpsc::Sender<WaitingEntry>,
     client: Arc<BusClient>,
 }
@@ -27,7 +27,7 @@ struct WaitingEntry {
     answer: oneshot::Sender<SinkAnswer>,
 }
 
-impl Collector {
+impl BusBatcher {
     /// Starts the task. It ends with the gateway, when what was handed to it is answered.
     pub(super) fn start(client: Arc<BusClient>, tasks: &Tasks) -> Self {
         let (queue, waiting) = mpsc::channel(MOST_WAITING);
