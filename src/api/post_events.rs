@@ -12,7 +12,7 @@ use crate::api::dry_run::{TriedEvents, try_all, try_unreadable};
 use crate::api::event_body;
 use crate::api::publisher::Publisher;
 use crate::api::query::Query;
-use crate::api::set_aside::{unparsed, unparsed_item};
+use crate::api::set_aside::{producer, unparsed, unparsed_item};
 use crate::api::taking::{Accepted, take, unreadable};
 use crate::api::{Code, Problem, Scope, Services};
 use crate::source::intake::{self, Posting, UnreadableItem};
@@ -89,7 +89,7 @@ pub async fn publish(
             let unparsed = set_apart(&posting, response_mode, &services.metrics, |item| {
                 unparsed_item(&caller, headers, item)
             });
-            take(posting, unparsed, response_mode, admit).await
+            take(posting, unparsed, (&producer(&caller), response_mode), admit).await
         }
         Err(error) => {
             let describe = || unparsed(&caller, headers, &body, &error);

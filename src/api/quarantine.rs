@@ -11,6 +11,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::api::lists::{QuarantineListQuery, next};
+use crate::api::quarantine_size::{EVENT, MOST_PRODUCERS, ShownQuarantineSize, UNREADABLE};
 use crate::api::query::Query;
 use crate::api::unread::{self, ShownBytes, ShownProducer};
 use crate::api::{Caller, Code, Problem, Scope, Services};
@@ -20,18 +21,15 @@ use crate::eventlog::{
 };
 use crate::source::Received;
 
-/// The kind of an event that broke its contract.
-const EVENT: &str = "event";
-/// The kind of what could not be read.
-const UNREADABLE: &str = "unreadable";
-
 /// How many events are in quarantine.
-#[derive(Default, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct QuarantineCounts {
     /// Of each publication that has some.
     publications: BTreeMap<String, PublicationCount>,
     /// What could not be read, so that no publication was asked.
     unreadable: PublicationCount,
+    /// How much that is, and how much there may be.
+    size: ShownQuarantineSize,
 }
 
 /// How many events of one publication are in quarantine.
@@ -66,7 +64,7 @@ pub struct ShownQuarantined {
     /// The publication that wanted it, as `domain/event`; missing if it could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     publication: Option<String>,
-    /// Who sent what could not be read.
+    /// Who sent it; missing for events from before this was noted.
     #[serde(skip_serializing_if = "Option::is_none")]
     producer: Option<ShownProducer>,
     /// The id that it had on its producer's bus; empty if that cannot be told.
@@ -132,7 +130,12 @@ pub async fn counts(
     caller: Caller,
 ) -> Result<Json<QuarantineCounts>, Problem> {
     caller.must(&Scope::Operate)?;
-    let mut counts = QuarantineCounts::default();
+    let size = services.store.quarantine.quarantine_size(MOST_PRODUCERS).await?;
+    let mut counts = QuarantineCounts {
+        publications: BTreeMap::new(),
+        unreadable: PublicationCount::default(),
+        size: ShownQuarantineSize::new(&size, services.retention, &services.source),
+    };
     for one in services.store.quarantine.count_quarantined().await? {
         let publication = match &*one.publication {
             "" => &mut counts.unreadable,
@@ -249,9 +252,9 @@ impl ShownQuarantined {
         Self {
             id: quarantined.id.0,
             at: quarantined.at,
-            kind: match quarantined.content {
-                QuarantinedContent::Event(_) => EVENT,
-                QuarantinedContent::Bytes(_) => UNREADABLE,
+            kind: match quarantined.kind() {
+                QuarantineKind::Event => EVENT,
+                QuarantineKind::Bytes => UNREADABLE,
             },
             publication: quarantined.publication().map(ToString::to_string),
             producer: quarantined.producer().map(ShownProducer::of),

@@ -27,13 +27,15 @@ pub(super) fn unparsed_item(
     describe(caller, KeptHeaders::of_item(headers), &item.raw, &item.error)
 }
 
+/// A caller as a producer.
+pub(super) fn producer(caller: &Caller) -> EventProducer {
+    EventProducer { kind: ProducerKind::Caller, name: caller.id().to_string().into() }
+}
+
 fn describe(caller: &Caller, headers: KeptHeaders, body: &[u8], error: &Unreadable) -> Unparsed {
     let problem = Problem::unreadable(error);
     Unparsed {
-        producer: EventProducer {
-            kind: ProducerKind::Caller,
-            name: caller.id().to_string().into(),
-        },
+        producer: producer(caller),
         id: told_id(&headers.to_map(), body),
         headers,
         body: body.to_vec(),

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::api::outcome::{Outcome, RefusedEvent, Settled};
 use crate::api::set_aside::set_aside;
 use crate::api::{Code, Problem};
-use crate::event::Fault;
+use crate::event::{EventProducer, Fault};
 use crate::source::intake::{Posting, UnreadableItem, Warning};
 use crate::source::{Admit, AdmitRefusal, ResponseMode, Unparsed};
 use crate::telemetry::error_chain;
@@ -43,7 +43,7 @@ type Answer = (Option<String>, Result<Settled, AdmitRefusal>);
 pub(super) async fn take(
     posting: Posting,
     unparsed: Vec<Unparsed>,
-    response_mode: ResponseMode,
+    (producer, response_mode): (&EventProducer, ResponseMode),
     admit: &dyn Admit,
 ) -> Result<Response, Problem> {
     let mut ids = unparsed.iter().map(|item| item.id.clone()).collect::<Vec<_>>().into_iter();
@@ -66,7 +66,10 @@ pub(super) async fn take(
         })
         .collect();
     let count = readable.len();
-    let outcomes = if count == 0 { Vec::new() } else { admit.admit(readable, response_mode).await };
+    let outcomes = match count {
+        0 => Vec::new(),
+        _ => admit.admit(readable, Some(producer), response_mode).await,
+    };
     if outcomes.len() != count {
         // An `Admit` that does not answer for every event has promised nothing for the others.
         return Err(Problem::new(Code::Internal, Code::Internal.title()));
@@ -200,18 +203,23 @@ mod tests {
 
     use super::*;
     use crate::ambient::Size;
-    use crate::event::{EventId, Timestamp, Violation};
+    use crate::event::{EventId, ProducerKind, Timestamp, Violation};
     use crate::source::intake::{self, Unreadable};
     use crate::source::{Admitted, CodingError, Config, Received};
 
     /// Gives each event the answer that its id asks for.
     struct Obliging;
 
+    fn shop() -> EventProducer {
+        EventProducer { kind: ProducerKind::Caller, name: "shop".into() }
+    }
+
     #[async_trait]
     impl Admit for Obliging {
         async fn admit(
             &self,
             batch: Vec<Received>,
+            _: Option<&EventProducer>,
             _: ResponseMode,
         ) -> Vec<Result<Admitted, AdmitRefusal>> {
             let refuse = |fault, code, violations| {
@@ -260,7 +268,8 @@ mod tests {
         let body = body.to_string();
         let posting =
             intake::read(&headers, body.as_bytes(), &Config::default(), Timestamp::EPOCH).unwrap();
-        let answered = take(posting, Vec::new(), ResponseMode::Synchronous, &Obliging).await;
+        let by = (&shop(), ResponseMode::Synchronous);
+        let answered = take(posting, Vec::new(), by, &Obliging).await;
         let response = answered.unwrap_or_else(IntoResponse::into_response);
         let status = response.status().as_u16();
         let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
@@ -292,7 +301,9 @@ mod tests {
             Timestamp::EPOCH,
         );
         let response =
-            take(read.unwrap(), Vec::new(), ResponseMode::Synchronous, &Obliging).await.unwrap();
+            take(read.unwrap(), Vec::new(), (&shop(), ResponseMode::Synchronous), &Obliging)
+                .await
+                .unwrap();
 
         assert_eq!(response.status().as_u16(), 202);
         let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();

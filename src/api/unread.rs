@@ -15,7 +15,7 @@ use crate::source::{
 };
 use crate::telemetry::error_chain;
 
-/// Who sent what could not be read.
+/// Who sent what is in quarantine.
 #[derive(Serialize, ToSchema)]
 pub struct ShownProducer {
     /// What it has shown to be let in: `caller`, `access-key` or `queue`.
@@ -89,7 +89,7 @@ pub(super) async fn release(
         );
         return Err(Problem::new(Code::WrongState, detail));
     }
-    let outcomes = services.admit.admit(events, ResponseMode::Asynchronous).await;
+    let outcomes = services.admit.admit(events, Some(producer), ResponseMode::Asynchronous).await;
     let admitted: Result<Vec<Admitted>, AdmitRefusal> = outcomes.into_iter().collect();
     let admitted = admitted.map_err(Problem::refused)?;
     if let Some(other) = admitted.iter().find(|one| one.differs).and_then(|one| one.events.first())

@@ -144,14 +144,15 @@ impl GuardedClient {
         }
         let limit = request.body_limit;
         let request = self::request(request).map_err(ExchangeError::broken)?;
-        let response = self.client.request(request).await.map_err(|error| {
-            match EgressRefusal::among_causes(&error) {
-                Some(refused) => ExchangeError::Refused(refused),
-                None if is_late(&error) => ExchangeError::Late,
-                None if error.is_connect() => ExchangeError::Connect(error.into()),
-                None => ExchangeError::Broken(error.into()),
-            }
-        })?;
+        let response =
+            self.client.request(request).await.map_err(
+                |error| match EgressRefusal::among_causes(&error) {
+                    Some(refused) => ExchangeError::Refused(refused),
+                    None if is_late(&error) => ExchangeError::Late,
+                    None if error.is_connect() => ExchangeError::Connect(error.into()),
+                    None => ExchangeError::Broken(error.into()),
+                },
+            )?;
         let (head, mut incoming) = response.into_parts();
         let mut body = Vec::new();
         while body.len() < limit
@@ -191,3 +192,7 @@ fn request(wanted: GuardedRequest<'_>) -> Result<Request<Full<Bytes>>, http::Err
     *request.headers_mut() = headers;
     Ok(request)
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -80,6 +80,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         bodies: BodyBudget::new(config.api.body_memory),
         config: config.api,
         source: config.source,
+        retention: config.log.retention,
         issuer: config.issuer,
         clock,
         entropy,

@@ -134,7 +134,7 @@ pub(super) async fn publish(
         detail,
     };
     let received = Received { envelope, repeatable: true, traceparent: None };
-    for answer in services.admit.admit(vec![received], ResponseMode::Asynchronous).await {
+    for answer in services.admit.admit(vec![received], None, ResponseMode::Asynchronous).await {
         if let Err(refusal) = answer {
             tracing::error!(
                 subscription.id = %subscription.id,

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use uuid::Uuid;
 
 use crate::ambient::{Clock, Entropy};
-use crate::event::Timestamp;
+use crate::event::{EventProducer, ProducerKind, Timestamp};
 use crate::source::aws::answer::{EntryResult, put_events_json};
 use crate::source::aws::cbor::CLASSIC_ONLY;
 use crate::source::aws::entries::{self, Checked, PutEntry};
@@ -266,7 +266,7 @@ impl Bus {
             };
             places.push((place, event_id));
         }
-        let (offered, aside) = self.store(batch, aside, is_named).await?;
+        let (offered, aside) = self.store(batch, aside, (identity, is_named)).await?;
         let (mut offered, mut aside) = (offered.into_iter(), aside.into_iter());
         let settle = |(place, event_id)| match place {
             Place::Settled(result) => result,
@@ -282,11 +282,12 @@ impl Bus {
         &self,
         batch: Vec<Received>,
         aside: Vec<Unparsed>,
-        repeatable: bool,
+        (identity, repeatable): (&Identity, bool),
     ) -> Result<(Vec<EntryOutcome>, Vec<EntryOutcome>), Refused> {
         let mut offered: Vec<EntryOutcome> = Vec::new();
         if !batch.is_empty() {
-            let outcomes = self.admit.admit(batch, self.response_mode()).await;
+            let producer = self.producer(identity);
+            let outcomes = self.admit.admit(batch, Some(&producer), self.response_mode()).await;
             offered.extend(outcomes.into_iter().map(|outcome| outcome.map(drop)));
         }
         // What is repeated whole sets its bytes aside then.
@@ -316,10 +317,18 @@ impl Bus {
             && self.keys.knows(&identity.access_key)
     }
 
+    /// The access key of a request; one name for all that nobody has signed.
+    fn key<'a>(&self, identity: &'a Identity) -> &'a str {
+        if self.keys.knows(&identity.access_key) { &identity.access_key } else { UNKNOWN_KEY }
+    }
+
+    fn producer(&self, identity: &Identity) -> EventProducer {
+        EventProducer { kind: ProducerKind::AccessKey, name: self.key(identity).into() }
+    }
+
     /// Counts what was refused by access key, since most producers never look at it.
     fn count_refusals(&self, put: &Result<Vec<EntryResult>, Refused>, identity: &Identity) {
-        let key = &*identity.access_key;
-        let key = if self.keys.knows(key) { key } else { UNKNOWN_KEY };
+        let key = self.key(identity);
         let count = |code| self.metrics.counter(Metric::PutEventsRefused, &[key, code]).increment();
         match put {
             Ok(results) => results.iter().filter_map(EntryResult::error_code).for_each(count),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::ambient::Clock;
-use crate::event::QueueArn;
+use crate::event::{EventProducer, ProducerKind, QueueArn};
 use crate::source::intake::Warning;
 use crate::source::queue::differing::{differs, set_apart};
 use crate::source::queue::outcome::{LeftBecause, QueueOutcome};
@@ -200,7 +200,10 @@ impl QueueIntake {
         }
         let (places, events): (Vec<_>, Vec<_>) = events.into_iter().unzip();
         if !events.is_empty() {
-            let answers = self.admit.admit(events, ResponseMode::Asynchronous).await;
+            let name = self.source.arn.as_str().into();
+            let producer = EventProducer { kind: ProducerKind::Queue, name };
+            let answers =
+                self.admit.admit(events, Some(&producer), ResponseMode::Asynchronous).await;
             for ((at, warnings), answer) in places.into_iter().zip(answers) {
                 let message = messages.iter().find(|(place, _)| *place == at);
                 if let Some((_, other)) = message.filter(|_| differs(&answer)) {
