@@ -61,10 +61,12 @@ pub use log::{DiskLevel, Log};
 pub use observed::Observed;
 pub use page::Page;
 pub use quarantine::{
-    KeptEntry, NewQuarantined, Quarantine, QuarantineCount, QuarantineId, QuarantineKind,
-    QuarantineQuery, Quarantined, QuarantinedContent, UnreadBytes,
+    KeptEntry, NewQuarantined, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery,
+    Quarantined, QuarantinedContent, UnreadBytes,
 };
-pub use quarantine_size::{ProducerUsage, QuarantineQuota, QuarantineSize, QuarantineUsage};
+pub use quarantine_size::{
+    ProducerUsage, QuarantineKind, QuarantineQuota, QuarantineSize, QuarantineUsage,
+};
 pub use receipts::{KeptReceipt, ReceiptId, Receipts};
 pub use record::{Record, RecordKey, Revision};
 pub use registry::Registry;

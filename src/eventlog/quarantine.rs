@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::event::{EventProducer, Timestamp};
 use crate::eventlog::quarantine_size::bytes_on_disk;
-use crate::eventlog::{LogError, Page, QuarantineQuota, QuarantineSize};
+use crate::eventlog::{LogError, Page, QuarantineKind, QuarantineQuota, QuarantineSize};
 
 /// Names a quarantined event; grows with time, from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -189,15 +189,6 @@ impl Quarantined {
             QuarantinedContent::Bytes(bytes) => &bytes.violations,
         }
     }
-}
-
-/// Why an entry is in the quarantine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum QuarantineKind {
-    /// It broke the contract of a publication.
-    Event,
-    /// It could not be read.
-    Bytes,
 }
 
 /// Which quarantined events are wanted.

@@ -1,7 +1,15 @@
 //! How much the quarantine may hold, and how much it holds.
 
 use crate::event::EventProducer;
-use crate::eventlog::QuarantineKind;
+
+/// Why an entry is in the quarantine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum QuarantineKind {
+    /// It broke the contract of a publication.
+    Event,
+    /// It could not be read.
+    Bytes,
+}
 
 /// How much of a kind one producer may have in quarantine, and how much may be there of all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

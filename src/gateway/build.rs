@@ -163,9 +163,9 @@ fn outward(
     let remote = remote_keys(&clients, machine);
     let sealer = sealer(config, (ring, &data_key), remote, &clock);
     let receipt_keys = remote_keys(&clients, machine);
+    let random = (&clock, &entropy);
     let destinations =
-        Destinations::open(clients, &data_key, (&clock, &entropy), metrics, destination);
-    let destinations = Arc::new(destinations);
+        Arc::new(Destinations::open(clients, &data_key, random, metrics, destination));
     let (signals, told) = DeliverySignals::channel();
     let issuer = config.issuer.as_str().trim_end_matches('/').to_owned();
     let receipts =

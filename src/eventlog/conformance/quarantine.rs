@@ -1,6 +1,7 @@
 //! Events that broke their contract, and bytes that could not be read: kept, found, counted and dropped.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::event::{EventProducer, ProducerKind};
@@ -349,6 +350,28 @@ async fn the_quarantine_has_a_size_of_its_own_and_has_room_again_for_what_leaves
         assert_eq!(store.quarantine.expire_quarantined(late, 10).await.unwrap().len(), 3);
         assert_eq!(total(store).await, (0, 0));
         assert_eq!(keep("d").await, new(5));
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_quarantine_does_not_count_as_the_log() {
+    for fixture in engines(LogLimits::default()) {
+        let store = &fixture.store;
+        let extent = async || store.log.extent(&BTreeSet::new()).await.unwrap().bytes;
+        let before = extent().await;
+
+        let sizes = [50, 800, 1400, 2100, 3000, 4050, 4100, 6000, 9000, 20_000];
+        let event = |number: usize| weighing("shop", &format!("word {number}"), sizes[number % 10]);
+        for batch in 0..10 {
+            let events = (batch * 20..(batch + 1) * 20).map(event).collect();
+            let ample = QuarantineQuota { entries: 1000, bytes: u64::MAX, total: None };
+            store.quarantine.quarantine(events, ample).await.unwrap();
+        }
+
+        let (entries, bytes) = total(store).await;
+        assert!((entries, bytes > 1_000_000) == (200, true), "{entries} entries, {bytes} bytes");
+        let after = extent().await;
+        assert!(after <= before + 32 * 1024, "the log grew from {before} to {after}");
     }
 }
 
