@@ -323,7 +323,6 @@ mod tests {
             envelope: Envelope::example(json!({})),
             repeatable: true,
             traceparent: None,
-            producer: None,
         };
         TriedEvent::new((0, &received), trials, response_mode, |_| None).unwrap().outcome
     }

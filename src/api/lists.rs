@@ -118,7 +118,7 @@ pub struct QuarantineListQuery {
     pub publication: Option<String>,
     /// `event`: only what broke its contract; `unreadable`: only what could not be read
     pub kind: Option<String>,
-    /// Only what could not be read and was sent by this caller or access key
+    /// Only what was sent by this caller, access key or queue (its ARN)
     pub producer: Option<String>,
 }
 

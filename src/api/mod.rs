@@ -53,6 +53,7 @@ mod published;
 mod publisher;
 mod pull;
 mod quarantine;
+mod quarantine_size;
 mod query;
 mod queues;
 mod rates;

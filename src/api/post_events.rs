@@ -90,7 +90,7 @@ pub async fn publish(
                 unparsed_item(&caller, headers, item)
             });
             count_foreign(&posting, &caller, &services.metrics);
-            take(posting, unparsed, response_mode, (admit, &caller)).await
+            take(posting, unparsed, (&caller, response_mode), admit).await
         }
         Err(error) => {
             let describe = || unparsed(&caller, headers, &body, &error);

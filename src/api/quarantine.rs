@@ -6,33 +6,31 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use serde::{Deserialize as _, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::api::lists::{QuarantineListQuery, next};
+use crate::api::quarantine_size::{EVENT, MOST_PRODUCERS, ShownQuarantineSize, UNREADABLE};
 use crate::api::query::Query;
 use crate::api::source_rights::check_release;
 use crate::api::unread::{self, ShownBytes, ShownProducer};
 use crate::api::{Caller, Code, Problem, Scope, Services};
-use crate::event::{EventProducer, Timestamp};
+use crate::event::Timestamp;
 use crate::eventlog::{
     Page, QuarantineId, QuarantineKind, QuarantineQuery, Quarantined, QuarantinedContent,
 };
 use crate::source::Received;
 
-/// The kind of an event that broke its contract.
-const EVENT: &str = "event";
-/// The kind of what could not be read.
-const UNREADABLE: &str = "unreadable";
-
 /// How many events are in quarantine.
-#[derive(Default, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct QuarantineCounts {
     /// Of each publication that has some.
     publications: BTreeMap<String, PublicationCount>,
     /// What could not be read, so that no publication was asked.
     unreadable: PublicationCount,
+    /// How much that is, and how much there may be.
+    size: ShownQuarantineSize,
 }
 
 /// How many events of one publication are in quarantine.
@@ -67,7 +65,7 @@ pub struct ShownQuarantined {
     /// The publication that wanted it, as `domain/event`; missing if it could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     publication: Option<String>,
-    /// Who sent it; of an event that broke its contract, where one alone is shown and it was noted.
+    /// Who sent it; missing for events from before this was noted.
     #[serde(skip_serializing_if = "Option::is_none")]
     producer: Option<ShownProducer>,
     /// The id that it had on its producer's bus; empty if that cannot be told.
@@ -133,7 +131,12 @@ pub async fn counts(
     caller: Caller,
 ) -> Result<Json<QuarantineCounts>, Problem> {
     caller.must(&Scope::Operate)?;
-    let mut counts = QuarantineCounts::default();
+    let size = services.store.quarantine.quarantine_size(MOST_PRODUCERS).await?;
+    let mut counts = QuarantineCounts {
+        publications: BTreeMap::new(),
+        unreadable: PublicationCount::default(),
+        size: ShownQuarantineSize::new(&size, services.retention, &services.source),
+    };
     for one in services.store.quarantine.count_quarantined().await? {
         let publication = match &*one.publication {
             "" => &mut counts.unreadable,
@@ -164,11 +167,8 @@ pub async fn read(
     let shown = ShownQuarantined::of(&quarantined);
     Ok(Json(match &quarantined.content {
         QuarantinedContent::Event(event) => {
-            let mut received = Received::tree(&event.received).unwrap_or(Value::Null);
-            let producer = received.as_object_mut().and_then(|members| members.remove("producer"));
-            let producer = producer.and_then(|producer| EventProducer::deserialize(producer).ok());
-            let producer = producer.as_ref().map(ShownProducer::of);
-            ShownQuarantined { received: Some(received), producer, ..shown }
+            let received = Received::tree(&event.received).unwrap_or(Value::Null);
+            ShownQuarantined { received: Some(received), ..shown }
         }
         QuarantinedContent::Bytes(bytes) => {
             ShownQuarantined { bytes: Some(ShownBytes::of(bytes)), ..shown }
@@ -202,7 +202,7 @@ pub async fn release(
         QuarantinedContent::Event(event) => {
             let received =
                 Received::from_json(&event.received).map_err(|error| Problem::internal(&error))?;
-            let sent = (received.producer.as_ref(), received.envelope.source.as_str());
+            let sent = (event.producer.as_ref(), received.envelope.source.as_str());
             check_release(&services, &caller, sent).await?;
             let released = services.admit.release(received, &event.publication).await;
             (vec![released.map_err(Problem::refused)?.to_string()], 0)
@@ -259,9 +259,9 @@ impl ShownQuarantined {
         Self {
             id: quarantined.id.0,
             at: quarantined.at,
-            kind: match quarantined.content {
-                QuarantinedContent::Event(_) => EVENT,
-                QuarantinedContent::Bytes(_) => UNREADABLE,
+            kind: match quarantined.kind() {
+                QuarantineKind::Event => EVENT,
+                QuarantineKind::Bytes => UNREADABLE,
             },
             publication: quarantined.publication().map(ToString::to_string),
             producer: quarantined.producer().map(ShownProducer::of),

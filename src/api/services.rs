@@ -9,7 +9,7 @@ use crate::api::{AccessTokens, BodyBudget, Callers, Config, Rates, Readers, Read
 use crate::contract::Catalog;
 use crate::deliver::{Handshakes, PullService, SubscriptionService};
 use crate::enrich::Publications;
-use crate::eventlog::Store;
+use crate::eventlog::{RetentionConfig, Store};
 use crate::jobs::JobService;
 use crate::keys::{DataKey, KeyRing, RemoteKeys, VerifyingKeys};
 use crate::source::aws::Bus;
@@ -45,6 +45,8 @@ pub struct Services {
     pub admit: Arc<dyn Admit>,
     /// Limits of the ways in.
     pub source: source::Config,
+    /// How long and how much is kept.
+    pub retention: RetentionConfig,
     /// The embedded bus.
     pub bus: Arc<Bus>,
     /// The queues that are read.

@@ -12,7 +12,7 @@ use crate::api::source_rights::foreign_source;
 use crate::api::{Caller, Code, Problem};
 use crate::event::Fault;
 use crate::source::intake::{Posting, UnreadableItem, Warning};
-use crate::source::{Admit, AdmitRefusal, Envelope, Received, ResponseMode, Unparsed};
+use crate::source::{Admit, AdmitRefusal, Envelope, ResponseMode, Unparsed};
 use crate::telemetry::error_chain;
 
 /// The body of a 202.
@@ -39,13 +39,13 @@ pub struct ShownWarning {
 /// What an event is answered by: its id, if it could be read, and what became of it.
 type Answer = (Option<String>, Result<Settled, AdmitRefusal>);
 
-/// Takes the events of a request, of sources as which its caller may publish. `unparsed` are its items that cannot be read and are to be set
-/// aside, in order; where there are none, such items are refused.
+/// Takes the events of a request, of sources as which its caller may publish. `unparsed` are its items
+/// that cannot be read and are to be set aside, in order; where there are none, such items are refused.
 pub(super) async fn take(
     posting: Posting,
     unparsed: Vec<Unparsed>,
-    response_mode: ResponseMode,
-    (admit, caller): (&dyn Admit, &Caller),
+    (caller, response_mode): (&Caller, ResponseMode),
+    admit: &dyn Admit,
 ) -> Result<Response, Problem> {
     let mut ids = unparsed.iter().map(|item| item.id.clone()).collect::<Vec<_>>().into_iter();
     let aside = if unparsed.is_empty() { Vec::new() } else { set_aside(unparsed, admit).await };
@@ -61,7 +61,7 @@ pub(super) async fn take(
                 if let Some(refusal) = foreign_source(caller, source) {
                     return Err((Some(id), Err(refusal)));
                 }
-                readable.push(Received { producer: Some(caller.producer()), ..received });
+                readable.push(received);
                 Ok(id)
             }
             Err(item) => {
@@ -71,7 +71,10 @@ pub(super) async fn take(
         })
         .collect();
     let count = readable.len();
-    let outcomes = if count == 0 { Vec::new() } else { admit.admit(readable, response_mode).await };
+    let outcomes = match count {
+        0 => Vec::new(),
+        _ => admit.admit(readable, Some(&caller.producer()), response_mode).await,
+    };
     if outcomes.len() != count {
         // An `Admit` that does not answer for every event has promised nothing for the others.
         return Err(Problem::new(Code::Internal, Code::Internal.title()));
@@ -205,9 +208,9 @@ mod tests {
 
     use super::*;
     use crate::ambient::Size;
-    use crate::event::{EventId, Timestamp, Violation};
+    use crate::event::{EventId, EventProducer, Timestamp, Violation};
     use crate::source::intake::{self, Unreadable};
-    use crate::source::{Admitted, CodingError, Config};
+    use crate::source::{Admitted, CodingError, Config, Received};
 
     /// Gives each event the answer that its id asks for.
     struct Obliging;
@@ -217,6 +220,7 @@ mod tests {
         async fn admit(
             &self,
             batch: Vec<Received>,
+            _: Option<&EventProducer>,
             _: ResponseMode,
         ) -> Vec<Result<Admitted, AdmitRefusal>> {
             let refuse = |fault, code, violations| {
@@ -274,8 +278,8 @@ mod tests {
         let body = body.to_string();
         let posting =
             intake::read(&headers, body.as_bytes(), &Config::default(), Timestamp::EPOCH).unwrap();
-        let by = (&Obliging as &dyn Admit, &shop());
-        let answered = take(posting, Vec::new(), ResponseMode::Synchronous, by).await;
+        let by = (&shop(), ResponseMode::Synchronous);
+        let answered = take(posting, Vec::new(), by, &Obliging).await;
         let response = answered.unwrap_or_else(IntoResponse::into_response);
         let status = response.status().as_u16();
         let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
@@ -306,8 +310,10 @@ mod tests {
             &Config::default(),
             Timestamp::EPOCH,
         );
-        let (mode, by) = (ResponseMode::Synchronous, (&Obliging as &dyn Admit, &shop()));
-        let response = take(read.unwrap(), Vec::new(), mode, by).await.unwrap();
+        let response =
+            take(read.unwrap(), Vec::new(), (&shop(), ResponseMode::Synchronous), &Obliging)
+                .await
+                .unwrap();
 
         assert_eq!(response.status().as_u16(), 202);
         let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();

@@ -14,7 +14,7 @@ use crate::source::queue::read_again;
 use crate::source::{AdmitRefusal, Admitted, KeptHeaders, Received, ResponseMode, intake};
 use crate::telemetry::error_chain;
 
-/// Who sent what could not be read.
+/// Who sent what is in quarantine.
 #[derive(Serialize, ToSchema)]
 pub struct ShownProducer {
     /// What it has shown to be let in: `caller`, `access-key` or `queue`.
@@ -79,13 +79,13 @@ pub(super) async fn release(
     let headers =
         KeptHeaders::from_json(&bytes.headers).map_err(|error| Problem::internal(&error))?;
     let headers = headers.to_map();
-    let mut events = read(services, bytes, &headers, arrived)?;
-    for event in &mut events {
-        let sent = (Some(&bytes.producer), event.envelope.source.as_str());
+    let producer = &bytes.producer;
+    let events = read(services, bytes, &headers, arrived)?;
+    for event in &events {
+        let sent = (Some(producer), event.envelope.source.as_str());
         check_release(services, releaser, sent).await?;
-        event.producer = Some(bytes.producer.clone());
     }
-    let outcomes = services.admit.admit(events, ResponseMode::Asynchronous).await;
+    let outcomes = services.admit.admit(events, Some(producer), ResponseMode::Asynchronous).await;
     let admitted: Result<Vec<Admitted>, AdmitRefusal> = outcomes.into_iter().collect();
     let admitted = admitted.map_err(Problem::refused)?;
     if let Some(other) = admitted.iter().find(|one| one.differs).and_then(|one| one.events.first())

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde_json::Value;
 
+use crate::ambient::Size;
 use crate::api::{ListAnswer, QuarantineListQuery};
 use crate::cli::answer::{ListColumn, column, items, list, show};
 use crate::cli::{Column, CommandResult, Context, Exit};
@@ -25,7 +26,7 @@ pub enum Command {
         /// `event`: only what broke its contract; `unreadable`: only what could not be read
         #[arg(long)]
         kind: Option<String>,
-        /// Only what could not be read and was sent by this caller, access key or queue (its ARN)
+        /// Only what was sent by this caller, access key or queue (its ARN)
         #[arg(long, value_name = "NAME")]
         producer: Option<String>,
     },
@@ -89,6 +90,17 @@ fn count_rows(answer: &Value) -> Vec<(String, String, u64)> {
     rows
 }
 
+/// How much there is, in words.
+fn size(answer: &Value) -> String {
+    let number = |name: &str| answer.pointer(&format!("/size/{name}")).and_then(Value::as_u64);
+    let entries = number("entries").unwrap_or(0);
+    let bytes = Size(number("bytes").unwrap_or(0));
+    match number("maxBytes").map(Size) {
+        Some(most) => format!("{entries} in quarantine, at most {bytes} of {most}"),
+        None => format!("{entries} in quarantine, at most {bytes}"),
+    }
+}
+
 /// The counts of an answer, with what could not be read as if it had a publication.
 fn counted(answer: &Value) -> Vec<(String, Value)> {
     let publications = answer.get("publications").and_then(Value::as_object).cloned();
@@ -115,6 +127,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
                 output.document(&answer);
             } else {
                 output.list(&count_rows(&answer), COUNT_COLUMNS);
+                output.note(format_args!("{}", size(&answer)));
             }
         }
         Command::Get { id } => show(output, &client.get(&format!("/quarantine/{id}")).await?),

@@ -250,7 +250,6 @@ publications:
             envelope: Envelope::example(detail),
             repeatable: true,
             traceparent: None,
-            producer: None,
         });
         let publication = publications.iter().next().unwrap();
         let enriched = publication.enrich(&received).unwrap();
@@ -291,7 +290,6 @@ publications:
             ),
             repeatable: true,
             traceparent: None,
-            producer: None,
         });
         let publication = publications.iter().next().unwrap();
         gate.check(publication.enrich(&received).unwrap()).is_ok()

@@ -1,67 +1,46 @@
 //! HTTP clients that connect to allowed addresses only.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use reqwest::ClientBuilder;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
-use crate::egress::{Egress, EgressRefusal, Scheme};
-
-/// How many fields the head of an answer may have. Its bytes are bounded by the client library, to 417,792.
-const MOST_FIELDS: usize = 4096;
+use crate::egress::tls::TlsBase;
+use crate::egress::{ClientTls, Egress, EgressRefusal, GuardedClient, Scheme, TlsError};
 
 /// One client for https and one for plain http, because a resolver does not see for which of them
 /// it is asked.
 #[derive(Clone)]
 pub struct GuardedClients {
     egress: Arc<Egress>,
-    https: reqwest::Client,
-    http: reqwest::Client,
-    /// Begins another client for https.
-    begin: Arc<dyn Fn() -> ClientBuilder + Send + Sync>,
+    https: GuardedClient,
+    http: GuardedClient,
+    tls: TlsBase,
 }
 
 impl GuardedClients {
-    /// Guards the clients that `begin` begins.
+    /// Makes clients that a guard guards.
     ///
     /// # Errors
     ///
-    /// Ours: the TLS stack cannot be set up.
-    pub fn new(
-        egress: &Arc<Egress>,
-        begin: impl Fn() -> ClientBuilder + Send + Sync + 'static,
-    ) -> Result<Self, reqwest::Error> {
-        let judge = Arc::clone(egress);
-        let guarded = move |scheme| {
-            // A proxy would dial on our behalf, and a redirect names an address that nobody judged.
-            begin()
-                .no_proxy()
-                .redirect(reqwest::redirect::Policy::none())
-                .http1_max_headers(MOST_FIELDS)
-                .http1_allow_obsolete_multiline_headers_in_responses(true)
-                .dns_resolver(GuardedResolver { egress: Arc::clone(&judge), scheme })
-        };
+    /// Ours: TLS cannot be set up.
+    pub fn new(egress: &Arc<Egress>) -> Result<Self, TlsError> {
+        let tls = TlsBase::new()?;
         Ok(Self {
             egress: Arc::clone(egress),
-            http: guarded(Scheme::Http).build()?,
-            https: guarded(Scheme::Https).https_only(true).build()?,
-            begin: Arc::new(move || guarded(Scheme::Https).https_only(true)),
+            http: GuardedClient::http(egress),
+            https: GuardedClient::https(egress, tls.settings(None)?),
+            tls,
         })
     }
 
-    /// Makes another client for https, guarded like the shared one, to which `change` gives an
-    /// identity of its own. An address is judged by [`client_for`](Self::client_for) all the same.
+    /// Makes another client for https, guarded like the shared one, with a certificate or authorities
+    /// of its own. An address is judged by [`client_for`](Self::client_for) all the same.
     ///
     /// # Errors
     ///
-    /// Ours: the TLS stack does not take what `change` gave.
-    pub fn with_identity(
-        &self,
-        change: impl FnOnce(ClientBuilder) -> ClientBuilder,
-    ) -> Result<reqwest::Client, reqwest::Error> {
-        change((self.begin)()).build()
+    /// Ours: TLS does not take them.
+    pub fn with_tls(&self, own: &ClientTls) -> Result<GuardedClient, TlsError> {
+        Ok(GuardedClient::https(&self.egress, self.tls.settings(Some(own))?))
     }
 
     /// Gives the client for a URL; a host that is an address is judged here, and a name when the
@@ -70,7 +49,7 @@ impl GuardedClients {
     /// # Errors
     ///
     /// The caller's turn: the address is not allowed.
-    pub fn client_for(&self, url: &Url) -> Result<&reqwest::Client, EgressRefusal> {
+    pub fn client_for(&self, url: &Url) -> Result<&GuardedClient, EgressRefusal> {
         match self.egress.judge_url(url)? {
             Scheme::Https => Ok(&self.https),
             Scheme::Http => Ok(&self.http),
@@ -78,46 +57,29 @@ impl GuardedClients {
     }
 }
 
-/// Resolves names with the system's resolver and keeps what may be dialed. What it gives is what is
-/// dialed: there is no second look-up that could say something else.
-struct GuardedResolver {
-    egress: Arc<Egress>,
-    scheme: Scheme,
-}
-
-impl Resolve for GuardedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (egress, scheme) = (Arc::clone(&self.egress), self.scheme);
-        Box::pin(async move {
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed = egress.sift(scheme, found.iter().copied()).map_err(|refused| {
-                // Only the operator learns what the name stands for.
-                tracing::info!(
-                    host = name.as_str(),
-                    addresses = ?found.iter().map(SocketAddr::ip).collect::<Vec<_>>(),
-                    reason = %refused,
-                    "No address of {} may be dialed", name.as_str(),
-                );
-                refused.of_a_name()
-            })?;
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::egress::EgressConfig;
+    use crate::egress::{EgressConfig, ExchangeError, GuardedRequest};
 
     async fn ask(config: EgressConfig, url: &Url) -> Result<u16, EgressRefusal> {
         let egress = Arc::new(Egress::new(config));
-        let clients = GuardedClients::new(&egress, reqwest::Client::builder).unwrap();
-        let answer = clients.client_for(url)?.get(url.clone()).send().await;
-        answer
-            .map(|response| response.status().as_u16())
-            .map_err(|error| EgressRefusal::among_causes(&error).unwrap())
+        let clients = GuardedClients::new(&egress).unwrap();
+        let request = GuardedRequest {
+            method: http::Method::GET,
+            url,
+            headers: http::HeaderMap::new(),
+            body: bytes::Bytes::new(),
+            body_limit: 0,
+            patience: Duration::from_secs(30),
+        };
+        match clients.client_for(url)?.exchange(request).await {
+            Ok(response) => Ok(response.status().as_u16()),
+            Err(ExchangeError::Refused(refused)) => Err(refused),
+            Err(other) => panic!("{other:?}"),
+        }
     }
 
     async fn server(tasks: &crate::ambient::Tasks) -> u16 {

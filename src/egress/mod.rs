@@ -9,18 +9,25 @@
 //!
 //! **Invariants:** nothing special-purpose is dialed unless [`EgressConfig`] opens it; no metadata
 //! service unless it is opened by its own address; plain http only where that is opened besides. No
-//! redirect is followed and no proxy is used, because neither would come past the guard.
+//! redirect is followed and no proxy is used, because neither would come past the guard. Of an answer
+//! no more bytes are read than a bound, whatever they are: interim answers, fields, body.
 
 mod aws_endpoints;
+mod client;
 mod clients;
 mod config;
+mod connector;
 mod embedded;
 mod guard;
 mod network;
 mod special;
+mod stream;
+mod tls;
 
 pub use aws_endpoints::is_aws_host;
+pub use client::{ExchangeError, GuardedClient, GuardedRequest};
 pub use clients::GuardedClients;
 pub use config::EgressConfig;
 pub use guard::{Egress, EgressRefusal, Scheme};
 pub use network::{Network, NetworkError};
+pub use tls::{ClientTls, TlsError};

@@ -74,12 +74,16 @@ pub struct RetentionConfig {
     pub every: HumanDuration,
     /// How long an event is kept; null: for ever.
     pub age: Option<HumanDuration>,
-    /// How large the log may get on disk, before its oldest events go; null: any size.
+    /// How large the log may get on disk, before its oldest events go; null: any size. The quarantine
+    /// does not count: it has a size of its own.
     pub size: Option<Size>,
     /// How long a dead letter is kept; null: until it is delivered or dismissed.
     pub dead_letters: Option<HumanDuration>,
     /// How long an event in quarantine is kept; null: until it is released or dropped.
     pub quarantine: Option<HumanDuration>,
+    /// How large the quarantine may get on disk; null: any size. Nothing is dropped for it: of more, what
+    /// comes is refused with 429, to be sent again.
+    pub quarantine_size: Option<Size>,
     /// How many dead letters of one consumer are kept; null: any number. Of more, the
     /// oldest of the subscription that has most go.
     pub dead_letters_per_consumer: Option<u64>,
@@ -95,8 +99,8 @@ impl RetentionConfig {
 }
 
 impl Default for RetentionConfig {
-    /// 30 days, any size, looked at every ten seconds; what was set aside, 90 days, and a million dead
-    /// letters of a consumer. Receipts are evidence: only their age bounds them.
+    /// 30 days, any size, looked at every ten seconds; what was set aside, 90 days, 1 GiB of it in
+    /// quarantine, and a million dead letters of a consumer. Receipts are evidence: only their age bounds them.
     fn default() -> Self {
         let days = |days: u64| Some(HumanDuration(Duration::from_hours(days * 24)));
         let every = HumanDuration(Duration::from_secs(10));
@@ -106,6 +110,7 @@ impl Default for RetentionConfig {
             size: None,
             dead_letters: days(90),
             quarantine: days(90),
+            quarantine_size: Some(Size(1024 * 1024 * 1024)),
             dead_letters_per_consumer: Some(1_000_000),
             receipts_per_consumer: Some(1_000_000),
         }

@@ -33,6 +33,7 @@ mod identity;
 mod observed;
 mod page;
 mod quarantine;
+mod quarantine_size;
 mod receipts;
 mod record;
 mod registry;
@@ -60,8 +61,11 @@ pub use log::{DiskLevel, Log};
 pub use observed::Observed;
 pub use page::Page;
 pub use quarantine::{
-    KeptBytes, KeptEvent, NewQuarantined, Quarantine, QuarantineCount, QuarantineId,
-    QuarantineKind, QuarantineQuery, Quarantined, QuarantinedContent, UnreadBytes, UnreadQuota,
+    KeptEntry, NewQuarantined, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery,
+    Quarantined, QuarantinedContent, UnreadBytes,
+};
+pub use quarantine_size::{
+    ProducerUsage, QuarantineKind, QuarantineQuota, QuarantineSize, QuarantineUsage,
 };
 pub use receipts::{KeptReceipt, ReceiptId, Receipts};
 pub use record::{Record, RecordKey, Revision};

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::event::{EventProducer, Timestamp};
-use crate::eventlog::{LogError, Page};
+use crate::eventlog::quarantine_size::bytes_on_disk;
+use crate::eventlog::{LogError, Page, QuarantineKind, QuarantineQuota, QuarantineSize};
 
 /// Names a quarantined event; grows with time, from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -15,6 +16,8 @@ pub struct QuarantineId(pub u64);
 /// An event that broke its contract, to be kept until it is released.
 #[derive(Clone)]
 pub struct NewQuarantined {
+    /// Who sent it; nothing for what was kept before that was noted.
+    pub producer: Option<EventProducer>,
     /// The publication whose contract it broke, as `domain/event`.
     pub publication: Arc<str>,
     /// The id that the event had on its producer's bus.
@@ -30,9 +33,16 @@ pub struct NewQuarantined {
 }
 
 impl NewQuarantined {
-    /// About how many bytes it takes in memory.
+    /// What it counts for: the event and what is wrong with it.
     pub fn weight(&self) -> usize {
         self.received.len() + self.violations.len()
+    }
+
+    /// The most bytes that it takes on disk.
+    pub fn bytes_on_disk(&self) -> u64 {
+        let names = self.publication.len() + self.envelope_id.len() + self.codes.len();
+        // Names stand in indexes, too.
+        bytes_on_disk(self.weight() + 2 * names)
     }
 }
 
@@ -67,6 +77,12 @@ impl UnreadBytes {
     pub fn weight(&self) -> usize {
         self.body.len() + self.headers.len() + self.violations.len()
     }
+
+    /// The most bytes that it takes on disk.
+    pub fn bytes_on_disk(&self) -> u64 {
+        let names = self.producer.name.len() + self.envelope_id.len() + self.codes.len();
+        bytes_on_disk(self.weight() + 2 * names)
+    }
 }
 
 /// Shows who sent it and sizes only, because what was sent is data.
@@ -76,40 +92,17 @@ impl fmt::Debug for UnreadBytes {
     }
 }
 
-/// What one producer may have in quarantine of bytes that could not be read.
+/// What became of what was to be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnreadQuota {
-    /// The most entries.
-    pub entries: u64,
-    /// The most bytes, as [`UnreadBytes::weight`] counts.
-    pub bytes: u64,
-}
-
-impl UnreadQuota {
-    /// Whether one more of this weight fits beside what is there.
-    pub fn admits(&self, entries: u64, bytes: u64, weight: u64) -> bool {
-        entries < self.entries && bytes.saturating_add(weight) <= self.bytes
-    }
-}
-
-/// What became of an event that was to be kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeptEvent {
+pub enum KeptEntry {
     /// It is in quarantine now.
     New(QuarantineId),
-    /// It was there already; nothing more was kept.
+    /// The same was there already; nothing more was kept.
     Already(QuarantineId),
-}
-
-/// What became of bytes that were to be kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeptBytes {
-    /// They are in quarantine now.
-    New(QuarantineId),
-    /// The same of their producer was there already; nothing more was kept.
-    Already(QuarantineId),
-    /// Their producer has as much there as it may; nothing was kept.
+    /// Its producer has as much of the kind there as it may; nothing was kept.
     OverQuota,
+    /// Everything there has as many bytes as it may; nothing was kept.
+    Full,
 }
 
 /// What is kept of an entry of the quarantine.
@@ -133,7 +126,7 @@ pub struct Quarantined {
 }
 
 impl Quarantined {
-    /// About how many bytes it takes in memory.
+    /// What it counts for, as its producer's quota has it.
     pub fn weight(&self) -> usize {
         match &self.content {
             QuarantinedContent::Event(event) => event.weight(),
@@ -149,11 +142,27 @@ impl Quarantined {
         }
     }
 
-    /// Who sent it, where it could not be read.
+    /// Who sent it; nothing for an event that was kept before that was noted.
     pub fn producer(&self) -> Option<&EventProducer> {
         match &self.content {
-            QuarantinedContent::Event(_) => None,
+            QuarantinedContent::Event(event) => event.producer.as_ref(),
             QuarantinedContent::Bytes(bytes) => Some(&bytes.producer),
+        }
+    }
+
+    /// Why it is there.
+    pub const fn kind(&self) -> QuarantineKind {
+        match &self.content {
+            QuarantinedContent::Event(_) => QuarantineKind::Event,
+            QuarantinedContent::Bytes(_) => QuarantineKind::Bytes,
+        }
+    }
+
+    /// The most bytes that it takes on disk.
+    pub fn bytes_on_disk(&self) -> u64 {
+        match &self.content {
+            QuarantinedContent::Event(event) => event.bytes_on_disk(),
+            QuarantinedContent::Bytes(bytes) => bytes.bytes_on_disk(),
         }
     }
 
@@ -182,15 +191,6 @@ impl Quarantined {
     }
 }
 
-/// Why an entry is in the quarantine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum QuarantineKind {
-    /// It broke the contract of a publication.
-    Event,
-    /// It could not be read.
-    Bytes,
-}
-
 /// Which quarantined events are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct QuarantineQuery {
@@ -202,7 +202,7 @@ pub struct QuarantineQuery {
     pub publication: Option<Arc<str>>,
     /// Only those of this kind.
     pub kind: Option<QuarantineKind>,
-    /// Only those that could not be read and were sent by a producer of this name.
+    /// Only those that were sent by a producer of this name.
     pub producer: Option<Arc<str>>,
 }
 
@@ -221,16 +221,21 @@ pub struct QuarantineCount {
 /// they are too old.
 #[async_trait]
 pub trait Quarantine: Send + Sync {
-    /// Keeps events that broke their contract, durably, and says in order what became of each. What is
-    /// there under the same identity is named, and not kept twice.
+    /// Keeps events that broke their contract, durably, each as long as its producer stays within the
+    /// quota and the quarantine has room; says in order what became of each. What is there under the
+    /// same identity is named, and not kept twice. What has no producer has no quota.
     ///
     /// # Errors
     ///
-    /// Later: too much waits, or the disk is full. Ours: the store failed.
-    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<KeptEvent>, LogError>;
+    /// Later: too much waits, or the disk is full. Ours: the store failed. Nothing was kept then.
+    async fn quarantine(
+        &self,
+        batch: Vec<NewQuarantined>,
+        quota: QuarantineQuota,
+    ) -> Result<Vec<KeptEntry>, LogError>;
 
-    /// Keeps what could not be read, durably, each as long as its producer stays within the quota;
-    /// says in order what became of each. What the same producer has there under the same identity is
+    /// Keeps what could not be read, durably, each as long as its producer stays within the quota and
+    /// the quarantine has room; says in order what became of each. What the same producer has there under the same identity is
     /// named, and not kept twice.
     ///
     /// # Errors
@@ -239,8 +244,8 @@ pub trait Quarantine: Send + Sync {
     async fn quarantine_bytes(
         &self,
         batch: Vec<UnreadBytes>,
-        quota: UnreadQuota,
-    ) -> Result<Vec<KeptBytes>, LogError>;
+        quota: QuarantineQuota,
+    ) -> Result<Vec<KeptEntry>, LogError>;
 
     /// Lists quarantined events, oldest first.
     ///
@@ -259,6 +264,14 @@ pub trait Quarantine: Send + Sync {
     ///
     /// Ours: the store failed.
     async fn count_quarantined(&self) -> Result<Vec<QuarantineCount>, LogError>;
+
+    /// Says how much there is, and of which producers most, at most so many. It is counted as entries
+    /// come and go, and asked at the cost of a few rows.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn quarantine_size(&self, producers: usize) -> Result<QuarantineSize, LogError>;
 
     /// Removes a quarantined event, after its release or because it is not wanted; says whether it
     /// was there.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::api::Services;
 use crate::event::Timestamp;
-use crate::eventlog::{LogError, RetentionConfig};
+use crate::eventlog::{LogError, QuarantineSize, RetentionConfig};
 use crate::telemetry::{Metric, error_chain};
 
 /// How often old ones are looked for.
@@ -17,7 +17,14 @@ const SLICE: usize = 200;
 /// Looks for what is too old now and then, for ever.
 pub(super) async fn expire(services: &Services, config: RetentionConfig) {
     let mut looked_through = None;
+    let mut was_full = false;
     loop {
+        match measure(services, config).await {
+            Ok(is_full) => tell(std::mem::replace(&mut was_full, is_full), is_full),
+            Err(error) => {
+                tracing::error!(error = %error_chain(&error), "The quarantine cannot be measured");
+            }
+        }
         services.clock.sleep(TICK).await;
         for outcome in [dead_letters(services, config).await, quarantined(services, config).await] {
             if let Err(error) = outcome {
@@ -31,6 +38,24 @@ pub(super) async fn expire(services: &Services, config: RetentionConfig) {
                 tracing::error!(error = %error_chain(&error), "Jobs that have ended cannot be dropped");
             }
         }
+    }
+}
+
+/// Shows how much is in quarantine; says whether that is nearly all that may be there.
+async fn measure(services: &Services, config: RetentionConfig) -> Result<bool, LogError> {
+    let QuarantineSize { total, .. } = services.store.quarantine.quarantine_size(0).await?;
+    services.metrics.gauge(Metric::QuarantineEntries, &[]).set_count(total.entries);
+    services.metrics.gauge(Metric::QuarantineBytes, &[]).set_count(total.bytes);
+    Ok(config.quarantine_size.is_some_and(|most| total.bytes >= most.0 / 10 * 9))
+}
+
+/// Warns operators once before more is refused.
+fn tell(was_full: bool, is_full: bool) {
+    if is_full && !was_full {
+        tracing::warn!(
+            "The quarantine has nine tenths of the bytes that `log.retention.quarantine-size` lets it \
+             have; beyond them, what breaks a contract is refused",
+        );
     }
 }
 

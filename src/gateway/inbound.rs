@@ -7,13 +7,11 @@ use sha2::{Digest as _, Sha256};
 
 use crate::contract::Gate;
 use crate::enrich::{Publication, Publications};
-use crate::event::{Blame, EventId, Fault};
-use crate::eventlog::{
-    Appended, Draft, KeptEvent, Log, LogError, NewQuarantined, Quarantine, UnreadQuota,
-};
+use crate::event::{Blame, EventId, EventProducer, Fault};
+use crate::eventlog::{Appended, Draft, Log, LogError, NewQuarantined, Quarantine};
 use crate::gateway::Crossing;
 use crate::gateway::repeats::differing;
-use crate::gateway::setting_aside::set_aside;
+use crate::gateway::setting_aside::{QuarantineQuotas, keep_events, set_aside};
 use crate::gateway::unwanted::Unwanted;
 use crate::identify::Naming;
 use crate::source::{
@@ -33,8 +31,8 @@ pub struct Inbound {
     pub log: Arc<dyn Log>,
     /// Where events wait that broke their contract.
     pub quarantine: Arc<dyn Quarantine>,
-    /// What each producer may have there of what could not be read.
-    pub unread_quota: UnreadQuota,
+    /// What each producer may have there.
+    pub quotas: QuarantineQuotas,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What no publication wants.
@@ -46,6 +44,24 @@ pub struct Inbound {
 struct Prepared {
     drafts: Vec<Draft>,
     quarantined: Vec<NewQuarantined>,
+}
+
+/// How much of what is stored is one event's.
+#[derive(Clone, Copy)]
+struct Share {
+    drafts: usize,
+    quarantined: usize,
+}
+
+impl Share {
+    fn of(prepared: &Result<Prepared, AdmitRefusal>) -> Result<Self, AdmitRefusal> {
+        let prepared = prepared.as_ref().map_err(Clone::clone)?;
+        Ok(Self { drafts: prepared.drafts.len(), quarantined: prepared.quarantined.len() })
+    }
+
+    const fn is_nothing(self) -> bool {
+        self.drafts == 0 && self.quarantined == 0
+    }
 }
 
 /// What the log has made of a draft, and whether it took it for a repeat of another content.
@@ -60,31 +76,21 @@ impl Admit for Inbound {
     async fn admit(
         &self,
         batch: Vec<Received>,
+        producer: Option<&EventProducer>,
         response_mode: ResponseMode,
     ) -> Vec<Result<Admitted, AdmitRefusal>> {
-        let prepared: Vec<_> =
-            batch.into_iter().map(|received| self.prepare(received, response_mode)).collect();
-        let mut drafts = Vec::new();
-        let mut quarantined = Vec::new();
-        let mut answers = Vec::with_capacity(prepared.len());
-        for prepared in prepared {
-            answers.push(prepared.map(|one| {
-                let counts = (one.drafts.len(), one.quarantined.len());
-                drafts.extend(one.drafts);
-                quarantined.extend(one.quarantined);
-                counts
-            }));
-        }
-        match self.store(drafts, quarantined).await {
-            Ok(appended) => settle(answers, &appended),
-            Err(error) => {
+        let prepare = |received| self.prepare(received, producer, response_mode);
+        let prepared: Vec<_> = batch.into_iter().map(prepare).collect();
+        match self.store(prepared).await {
+            Ok(stored) => stored,
+            Err((prepared, error)) => {
                 let refusal = self.unstored(&error);
-                let refuse = |answer: Result<(usize, usize), AdmitRefusal>| match answer {
-                    Ok((0, 0)) => Ok(Admitted::default()),
+                let refuse = |answer: Result<Share, AdmitRefusal>| match answer {
+                    Ok(share) if share.is_nothing() => Ok(Admitted::default()),
                     Ok(_) => Err(refusal.clone()),
                     Err(own) => Err(own),
                 };
-                answers.into_iter().map(refuse).collect()
+                prepared.into_iter().map(refuse).collect()
             }
         }
     }
@@ -102,7 +108,7 @@ impl Admit for Inbound {
         let draft = released.inspect_err(|refusal| {
             self.metrics.counter(Metric::EventsRefused, &[refusal.code]).increment();
         })?;
-        let appended = self.store(vec![draft], Vec::new()).await;
+        let appended = self.append(vec![draft]).await;
         let appended = appended.map_err(|error| self.unstored(&error))?;
         if let Some(Stored { appended, differs: true }) = appended.first() {
             return Err(differs_from(appended.id()));
@@ -113,7 +119,7 @@ impl Admit for Inbound {
 
     async fn set_aside(&self, batch: Vec<Unparsed>) -> Vec<Result<u64, AdmitRefusal>> {
         let count = batch.len();
-        let kept = set_aside(batch, (&*self.quarantine, self.unread_quota), &self.metrics).await;
+        let kept = set_aside(batch, (&*self.quarantine, self.quotas.unread), &self.metrics).await;
         kept.unwrap_or_else(|error| vec![Err(self.unstored(&error)); count])
     }
 
@@ -127,6 +133,7 @@ impl Inbound {
     fn prepare(
         &self,
         received: Received,
+        producer: Option<&EventProducer>,
         response_mode: ResponseMode,
     ) -> Result<Prepared, AdmitRefusal> {
         // What is set aside walks in again when it is released; should that happen twice, the log
@@ -143,7 +150,7 @@ impl Inbound {
             match self.walk(&publication, &received) {
                 Ok(draft) => prepared.drafts.push(draft),
                 Err(refusal) if response_mode == ResponseMode::Asynchronous => {
-                    prepared.quarantined.push(aside(name, &received, &refusal)?);
+                    prepared.quarantined.push(aside((name, producer), &received, &refusal)?);
                 }
                 Err(refusal) => {
                     self.metrics.counter(Metric::EventsRefused, &[refusal.code]).increment();
@@ -174,28 +181,48 @@ impl Inbound {
 
     /// Makes everything durable before anyone hears yes.
     ///
-    /// The log comes first: if it is full, the producer sends again, and nothing of the batch was set
-    /// aside.
+    /// The quarantine comes first: where it has no room the event is refused whole, and must not be in
+    /// the log. If the log is full then, the producer sends again, and what was set aside is recognized.
     async fn store(
         &self,
-        drafts: Vec<Draft>,
-        quarantined: Vec<NewQuarantined>,
-    ) -> Result<Vec<Stored>, LogError> {
-        let appended = if drafts.is_empty() { Vec::new() } else { self.append(drafts).await? };
-        if !quarantined.is_empty() {
-            self.keep(quarantined).await?;
+        prepared: Vec<Result<Prepared, AdmitRefusal>>,
+    ) -> Result<Vec<Result<Admitted, AdmitRefusal>>, (Vec<Result<Share, AdmitRefusal>>, LogError)>
+    {
+        let mut shares: Vec<_> = prepared.iter().map(Share::of).collect();
+        let (mut drafts, mut quarantined) = (Vec::with_capacity(prepared.len()), Vec::new());
+        for one in prepared {
+            let one = one.unwrap_or_default();
+            drafts.push(one.drafts);
+            quarantined.extend(one.quarantined);
         }
-        Ok(appended)
+        if let Err(error) = self.keep(quarantined, &mut shares).await {
+            return Err((shares, error));
+        }
+        let taken = drafts.into_iter().zip(&shares).filter(|(_, share)| share.is_ok());
+        let drafts: Vec<Draft> = taken.flat_map(|(drafts, _)| drafts).collect();
+        match if drafts.is_empty() { Ok(Vec::new()) } else { self.append(drafts).await } {
+            Ok(stored) => Ok(settle(shares, &stored)),
+            Err(error) => Err((shares, error)),
+        }
     }
 
-    /// Keeps what broke its contract; what is there already, because it came again, is not counted.
-    async fn keep(&self, quarantined: Vec<NewQuarantined>) -> Result<(), LogError> {
-        let publications: Vec<_> =
-            quarantined.iter().map(|one| Arc::clone(&one.publication)).collect();
-        let kept = self.quarantine.quarantine(quarantined).await?;
-        for (publication, kept) in publications.iter().zip(kept) {
-            if matches!(kept, KeptEvent::New(_)) {
-                self.metrics.counter(Metric::EventsQuarantined, &[publication]).increment();
+    /// Keeps what broke its contract; an event of which something finds no room is refused.
+    async fn keep(
+        &self,
+        quarantined: Vec<NewQuarantined>,
+        shares: &mut [Result<Share, AdmitRefusal>],
+    ) -> Result<(), LogError> {
+        if quarantined.is_empty() {
+            return Ok(());
+        }
+        let within = (&*self.quarantine, self.quotas.events);
+        let mut kept = keep_events(quarantined, within, &self.metrics).await?.into_iter();
+        for share in shares {
+            let count = share.as_ref().map_or(0, |share| share.quarantined);
+            let refusals: Vec<_> = kept.by_ref().take(count).flatten().collect();
+            if let Some(refusal) = refusals.into_iter().next() {
+                self.metrics.counter(Metric::EventsRefused, &[refusal.code]).increment();
+                *share = Err(refusal);
             }
         }
         Ok(())
@@ -266,13 +293,13 @@ impl Inbound {
 
 /// Gives each event its share of what was appended, in order.
 fn settle(
-    answers: Vec<Result<(usize, usize), AdmitRefusal>>,
+    answers: Vec<Result<Share, AdmitRefusal>>,
     stored: &[Stored],
 ) -> Vec<Result<Admitted, AdmitRefusal>> {
     let mut stored = stored.iter();
-    let share = |answer: Result<(usize, usize), AdmitRefusal>| {
-        let (count, quarantined) = answer?;
-        let own: Vec<Stored> = stored.by_ref().take(count).copied().collect();
+    let share = |answer: Result<Share, AdmitRefusal>| {
+        let Share { drafts, quarantined } = answer?;
+        let own: Vec<Stored> = stored.by_ref().take(drafts).copied().collect();
         let repeat = |one: &Stored| matches!(one.appended, Appended::Duplicate { .. });
         Ok(Admitted {
             events: own.iter().map(|one| one.appended.id()).collect(),
@@ -299,7 +326,7 @@ fn ours(message: String) -> AdmitRefusal {
 
 /// Describes an event that is set aside until someone releases it.
 fn aside(
-    publication: &str,
+    (publication, producer): (&str, Option<&EventProducer>),
     received: &Received,
     refusal: &AdmitRefusal,
 ) -> Result<NewQuarantined, AdmitRefusal> {
@@ -307,6 +334,7 @@ fn aside(
     codes.sort_unstable();
     codes.dedup();
     Ok(NewQuarantined {
+        producer: producer.cloned(),
         publication: Arc::from(publication),
         envelope_id: Arc::from(&*received.envelope.id),
         codes: Arc::from(codes.join(",")),

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use crate::ambient::Secret;
+use crate::ambient::{Secret, Size};
 use crate::config::{self, Config, SecretError};
 use crate::contract::{Catalog, Gate, SchemaAddresses};
 use crate::enrich::Publications;
 use crate::event::{Diagnostic, number_of};
-use crate::eventlog::{Store, UnreadQuota};
+use crate::eventlog::{QuarantineQuota, Store};
 use crate::gateway::Inbound;
 use crate::gateway::build_error::BuildError;
 use crate::gateway::keeping_schemas::keep_schemas;
 use crate::gateway::keeping_signatures::StoredSignatures;
 use crate::gateway::machine::Machine;
+use crate::gateway::setting_aside::QuarantineQuotas;
 use crate::gateway::unwanted::Unwanted;
 use crate::identify::Naming;
 use crate::source::Admit;
@@ -39,7 +40,7 @@ pub(super) async fn inward(
         naming,
         log: Arc::clone(&store.log),
         quarantine: Arc::clone(&store.quarantine),
-        unread_quota: unread_quota(config),
+        quotas: quotas(config),
         metrics: Arc::clone(metrics),
         unwanted: Unwanted::new(Arc::clone(metrics), Arc::clone(clock)),
     });
@@ -97,9 +98,15 @@ pub fn naming(config: &Config, catalog: &Catalog, publications: &Publications) -
     }
 }
 
-fn unread_quota(config: &Config) -> UnreadQuota {
-    let quota = config.source.unreadable;
-    UnreadQuota { entries: quota.max_entries, bytes: quota.max_bytes.bytes() as u64 }
+/// What producers may have in quarantine, within what all of it may take.
+fn quotas(config: &Config) -> QuarantineQuotas {
+    let total = config.log.retention.quarantine_size.map(|size| size.0);
+    let (events, unread) = (config.source.quarantined, config.source.unreadable);
+    let quota = |entries, bytes: Size| QuarantineQuota { entries, bytes: bytes.0, total };
+    QuarantineQuotas {
+        events: quota(events.max_entries, events.max_bytes),
+        unread: quota(unread.max_entries, unread.max_bytes),
+    }
 }
 
 fn access_keys(config: &Config) -> Result<AccessKeys, BuildError> {

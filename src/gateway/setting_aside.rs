@@ -1,11 +1,51 @@
-//! Keeps what a producer sent and could not be read, within the producer's quota.
+//! Keeps what a producer sent and cannot cross, within the producer's quota: events that broke a contract,
+//! and what could not be read.
 
 use std::sync::Arc;
 
 use crate::event::Fault;
-use crate::eventlog::{KeptBytes, LogError, Quarantine, QuarantineId, UnreadBytes, UnreadQuota};
+use crate::eventlog::{
+    KeptEntry, LogError, NewQuarantined, Quarantine, QuarantineId, QuarantineQuota,
+    QuarantineUsage, UnreadBytes,
+};
 use crate::source::{AdmitRefusal, Unparsed};
 use crate::telemetry::{Metric, Metrics};
+
+/// What each producer may have in quarantine.
+#[derive(Clone, Copy, Debug)]
+pub struct QuarantineQuotas {
+    /// Of events that broke a contract.
+    pub events: QuarantineQuota,
+    /// Of what could not be read.
+    pub unread: QuarantineQuota,
+}
+
+/// Makes durable what broke its contract, and says of each why it was not kept, in the order given.
+/// What is there already, because it came again, is not counted.
+///
+/// # Errors
+///
+/// As [`Quarantine::quarantine`]; nothing was kept then.
+pub(super) async fn keep_events(
+    batch: Vec<NewQuarantined>,
+    (quarantine, quota): (&dyn Quarantine, QuarantineQuota),
+    metrics: &Metrics,
+) -> Result<Vec<Option<AdmitRefusal>>, LogError> {
+    let publications: Vec<_> = batch.iter().map(|one| Arc::clone(&one.publication)).collect();
+    let kept = quarantine.quarantine(batch, quota).await?;
+    let settle = |(kept, publication): (KeptEntry, Arc<str>)| match kept {
+        KeptEntry::New(_) => {
+            metrics.counter(Metric::EventsQuarantined, &[&publication]).increment();
+            None
+        }
+        KeptEntry::Already(_) => None,
+        KeptEntry::OverQuota => {
+            Some(over_quota(quota, ("breaks a contract", "that broke one"), "source.quarantined"))
+        }
+        KeptEntry::Full => Some(full("breaks a contract")),
+    };
+    Ok(kept.into_iter().zip(publications).map(settle).collect())
+}
 
 /// Makes durable what could not be read, and answers each in the order given.
 ///
@@ -14,7 +54,7 @@ use crate::telemetry::{Metric, Metrics};
 /// As [`Quarantine::quarantine_bytes`]; nothing was kept then.
 pub(super) async fn set_aside(
     batch: Vec<Unparsed>,
-    (quarantine, quota): (&dyn Quarantine, UnreadQuota),
+    (quarantine, quota): (&dyn Quarantine, QuarantineQuota),
     metrics: &Metrics,
 ) -> Result<Vec<Result<u64, AdmitRefusal>>, LogError> {
     let refused = |refusal: AdmitRefusal| {
@@ -29,13 +69,18 @@ pub(super) async fn set_aside(
     }
     let codes: Vec<_> = kept.iter().map(|bytes: &UnreadBytes| Arc::clone(&bytes.codes)).collect();
     let outcomes = quarantine.quarantine_bytes(kept, quota).await?;
-    let settle = |(kept, code): (KeptBytes, Arc<str>)| match kept {
-        KeptBytes::New(QuarantineId(number)) => {
+    let settle = |(kept, code): (KeptEntry, Arc<str>)| match kept {
+        KeptEntry::New(QuarantineId(number)) => {
             metrics.counter(Metric::UnreadableQuarantined, &[&*code]).increment();
             Ok(number)
         }
-        KeptBytes::Already(QuarantineId(number)) => Ok(number),
-        KeptBytes::OverQuota => Err(refused(full(quota))),
+        KeptEntry::Already(QuarantineId(number)) => Ok(number),
+        KeptEntry::OverQuota => Err(refused(over_quota(
+            quota,
+            ("cannot be read", "that cannot be read"),
+            "source.unreadable",
+        ))),
+        KeptEntry::Full => Err(refused(full("cannot be read"))),
     };
     let mut settled = outcomes.into_iter().zip(codes).map(settle);
     let lost = || Err(ours("the quarantine gave no answer for what could not be read".to_owned()));
@@ -61,8 +106,8 @@ fn described(unparsed: Unparsed) -> Result<UnreadBytes, AdmitRefusal> {
 }
 
 /// Refuses what is over the quota by itself: sent again, it would be refused for ever.
-fn within(bytes: UnreadBytes, quota: UnreadQuota) -> Result<UnreadBytes, AdmitRefusal> {
-    if quota.admits(0, 0, bytes.weight() as u64) {
+fn within(bytes: UnreadBytes, quota: QuarantineQuota) -> Result<UnreadBytes, AdmitRefusal> {
+    if quota.admits(QuarantineUsage::default(), bytes.weight() as u64) {
         return Ok(bytes);
     }
     let limit = quota.bytes;
@@ -81,18 +126,27 @@ fn ours(message: String) -> AdmitRefusal {
     AdmitRefusal { fault: Fault::Ours, code: "internal", message, violations: Vec::new() }
 }
 
-fn full(quota: UnreadQuota) -> AdmitRefusal {
-    let UnreadQuota { entries, bytes } = quota;
-    AdmitRefusal {
-        fault: Fault::Later,
-        code: "quarantine-full",
-        message: format!(
-            "what was sent cannot be read, and its producer has as much in quarantine that cannot be \
-             read as it may: {entries} entries, {bytes} bytes; release or remove some, or correct what \
-             is sent"
-        ),
-        violations: Vec::new(),
-    }
+fn over_quota(
+    quota: QuarantineQuota,
+    (what, of_that): (&str, &str),
+    setting: &str,
+) -> AdmitRefusal {
+    let QuarantineQuota { entries, bytes, .. } = quota;
+    no_room(format!(
+        "what was sent {what}, and its producer has as much in quarantine {of_that} as `{setting}` lets \
+         it: {entries} entries, {bytes} bytes; release or remove some, or correct what is sent"
+    ))
+}
+
+fn full(what: &str) -> AdmitRefusal {
+    no_room(format!(
+        "what was sent {what}, and the quarantine is as large as `log.retention.quarantine-size` lets it \
+         be; release or remove some, or correct what is sent"
+    ))
+}
+
+fn no_room(message: String) -> AdmitRefusal {
+    AdmitRefusal { fault: Fault::Later, code: "quarantine-full", message, violations: Vec::new() }
 }
 
 #[cfg(test)]
@@ -121,7 +175,7 @@ mod tests {
     async fn what_is_there_already_is_named_and_not_counted_again() {
         let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
         let log = MemoryLog::new(LogLimits::default(), clock, Arc::new(SeededEntropy::new(1)));
-        let quota = UnreadQuota { entries: 2, bytes: 1_000_000 };
+        let quota = QuarantineQuota { entries: 2, bytes: 1_000_000, total: None };
         let metrics = Metrics::new();
         let keep = async |bodies: &[&str]| {
             let batch = bodies.iter().map(|body| unparsed(body)).collect();

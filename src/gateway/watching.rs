@@ -133,8 +133,8 @@ pub(super) async fn publish(
         resources: Vec::new(),
         detail,
     };
-    let received = Received { envelope, repeatable: true, traceparent: None, producer: None };
-    for answer in services.admit.admit(vec![received], ResponseMode::Asynchronous).await {
+    let received = Received { envelope, repeatable: true, traceparent: None };
+    for answer in services.admit.admit(vec![received], None, ResponseMode::Asynchronous).await {
         if let Err(refusal) = answer {
             tracing::error!(
                 subscription.id = %subscription.id,

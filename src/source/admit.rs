@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::event::{Blame, EventId, Fault, Violation};
+use crate::event::{Blame, EventId, EventProducer, Fault, Violation};
 use crate::source::{Received, Trial, Unparsed};
 
 /// Whether the producer waits for the answer and can act on it.
@@ -54,10 +54,17 @@ impl Blame for AdmitRefusal {
 /// Takes events from a source to the log.
 #[async_trait]
 pub trait Admit: Send + Sync {
-    /// Takes each event whole or not at all, and answers in the order given.
+    /// Takes each event whole or not at all, and answers in the order given. `producer` has a quota of
+    /// what breaks its contract and is quarantined; what the gateway says itself has none.
     ///
     /// `Ok` is a promise: everything that the event became is durable and will be offered to every
     /// matching subscription.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: an event breaks its contract, or can never be taken. Later: its producer has as
+    /// much in quarantine as it may, or the quarantine is full (`quarantine-full`), or too much waits.
+    /// Ours: the store failed.
     ///
     /// # Cancel safety
     ///
@@ -66,6 +73,7 @@ pub trait Admit: Send + Sync {
     async fn admit(
         &self,
         batch: Vec<Received>,
+        producer: Option<&EventProducer>,
         response_mode: ResponseMode,
     ) -> Vec<Result<Admitted, AdmitRefusal>>;
 
@@ -77,7 +85,8 @@ pub trait Admit: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Later: the producer has as much in quarantine as it may (`quarantine-full`), or too much waits.
+    /// Later: the producer has as much in quarantine as it may, or the quarantine is full
+    /// (`quarantine-full`), or too much waits.
     /// The caller's turn: what it sent can never be kept (`too-large`). Ours: the store failed.
     ///
     /// # Cancel safety

@@ -54,6 +54,9 @@ pub struct Config {
     /// What each producer may have in quarantine of what it sent asynchronously and could not be
     /// read; more is refused with 429, to be sent again.
     pub unreadable: UnreadableQuota,
+    /// What each producer may have in quarantine of what it sent asynchronously and broke a contract; more
+    /// is refused with 429, to be sent again.
+    pub quarantined: QuarantinedQuota,
     /// The SQS queues that are read.
     pub queues: Vec<QueueSource>,
 }
@@ -72,6 +75,24 @@ impl Default for UnreadableQuota {
     /// 1,000 entries, 16 MiB.
     fn default() -> Self {
         Self { max_entries: 1000, max_bytes: Size(16 * 1024 * 1024) }
+    }
+}
+
+/// What one producer may have in quarantine of events that broke a contract.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct QuarantinedQuota {
+    /// The most entries of one producer, at least 1; an event has one for each publication whose contract
+    /// it broke.
+    pub max_entries: u64,
+    /// The most bytes of one producer: events, with what is wrong with them.
+    pub max_bytes: Size,
+}
+
+impl Default for QuarantinedQuota {
+    /// 100,000 entries, 128 MiB.
+    fn default() -> Self {
+        Self { max_entries: 100_000, max_bytes: Size(128 * 1024 * 1024) }
     }
 }
 
@@ -154,6 +175,7 @@ impl Default for Config {
             max_batch: 100,
             max_depth: DEEPEST,
             unreadable: UnreadableQuota::default(),
+            quarantined: QuarantinedQuota::default(),
             queues: Vec::new(),
         }
     }
@@ -182,6 +204,10 @@ impl Config {
         }
         if self.unreadable.max_entries == 0 || self.unreadable.max_bytes.bytes() == 0 {
             problems.push("`unreadable` must let a producer have something; use at least 1".into());
+        }
+        if self.quarantined.max_entries == 0 || self.quarantined.max_bytes.bytes() == 0 {
+            problems
+                .push("`quarantined` must let a producer have something; use at least 1".into());
         }
         for (at, key) in self.access_keys.iter().enumerate() {
             if key.id.is_empty() || !key.id.bytes().all(|b| b.is_ascii_alphanumeric()) {
@@ -233,6 +259,7 @@ mod tests {
             buses: vec!["a/b".into()],
             account: "12".into(),
             unreadable: UnreadableQuota { max_entries: 0, ..UnreadableQuota::default() },
+            quarantined: QuarantinedQuota { max_entries: 0, ..QuarantinedQuota::default() },
             access_keys: vec![key("AKIA1"), key("AKIA1"), key("a b")],
             ..Config::default()
         };
@@ -244,6 +271,7 @@ mod tests {
             "`AKIA1` is there twice",
             "access key 3",
             "`unreadable`",
+            "`quarantined`",
         ] {
             assert!(problems.contains(expected), "{expected} in {problems}");
         }

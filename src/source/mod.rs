@@ -33,7 +33,8 @@ pub use admit::{Admit, AdmitRefusal, Admitted, ResponseMode};
 pub use body::{CodingError, ContentCoding};
 pub use body_room::BodyRoom;
 pub use config::{
-    AccessKey, ArchiveReplays, Config, OnViolation, Signatures, UnknownBus, UnreadableQuota,
+    AccessKey, ArchiveReplays, Config, OnViolation, QuarantinedQuota, Signatures, UnknownBus,
+    UnreadableQuota,
 };
 pub use lines::{InputLine, LineError, Lines};
 pub use publishing::may_publish_as;

@@ -136,6 +136,11 @@ metrics! {
         ["subscription", "reason"];
     /// Receipts dropped because their consumer has too many.
     ReceiptsDropped: "sealway_receipts_dropped_total", MetricKind::Counter, ["subscription"];
+    /// Entries in quarantine: events that broke their contract, and what could not be read. Counted each
+    /// minute.
+    QuarantineEntries: "sealway_quarantine_entries", MetricKind::Gauge, [];
+    /// The most bytes that they take on disk; `log.retention.quarantine-size` bounds it.
+    QuarantineBytes: "sealway_quarantine_bytes", MetricKind::Gauge, [];
     /// Events dropped from the quarantine because of their age; without a publication, those that could
     /// not be read.
     QuarantineExpired: "sealway_quarantine_expired_total", MetricKind::Counter, ["publication"];

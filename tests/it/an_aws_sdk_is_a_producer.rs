@@ -21,7 +21,7 @@ use sealway::ambient::{
     Clock as _, Secret, SecretReference, Size, SystemClock, SystemEntropy, Tasks,
 };
 use sealway::api::{BodyBudget, bus_route, serve};
-use sealway::event::{EventId, Fault};
+use sealway::event::{EventId, EventProducer, Fault};
 use sealway::source::aws::{AccessKeys, Bus};
 use sealway::source::{
     AccessKey, Admit, AdmitRefusal, Admitted, Config, Received, ResponseMode, Unparsed,
@@ -43,6 +43,7 @@ impl Admit for Recorder {
     async fn admit(
         &self,
         batch: Vec<Received>,
+        _: Option<&EventProducer>,
         _: ResponseMode,
     ) -> Vec<Result<Admitted, AdmitRefusal>> {
         let is_busy = self.busy.lock().unwrap().pop_front().unwrap_or(false);

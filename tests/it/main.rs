@@ -80,6 +80,7 @@ mod the_command_line_operates;
 mod the_consumers_guide;
 mod the_demo_on_aws_holds;
 mod the_power_may_fail;
+mod the_quarantine_is_bounded;
 mod the_settings_are_described;
 mod what_only_fails_is_paused;
 mod what_was_lost_is_told;

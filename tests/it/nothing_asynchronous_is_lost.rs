@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use sealway::ambient::Size;
 use sealway::event::{EventProducer, ProducerKind};
-use sealway::eventlog::{UnreadBytes, UnreadQuota};
+use sealway::eventlog::{QuarantineQuota, UnreadBytes};
 use sealway::source::OnViolation;
 
 use crate::harness::{ACCESS_SECRET, Answer, Process, TestGateway, answer, order_created, program};
@@ -383,7 +383,7 @@ async fn what_an_access_key_sent_is_released_only_as_a_source_that_the_key_has_n
         .to_string()
         .into_bytes(),
     };
-    let quota = UnreadQuota { entries: 9, bytes: 10_000 };
+    let quota = QuarantineQuota { entries: 9, bytes: 10_000, total: None };
     let batch = vec![sent(key), sent("AKIAGONE".into())];
     let operator = gateway.add_caller("operator", &["operate"]).await;
     let release = async |gateway: &TestGateway, entry: &Value| {

@@ -1,20 +1,22 @@
 //! Events that broke their contract, and bytes that could not be read: kept, found, counted and dropped.
 
 use std::cell::Cell;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::event::{EventProducer, ProducerKind};
 use crate::eventlog::conformance::fixture::{START, engines};
 use crate::eventlog::{
-    KeptBytes, KeptEvent, LogLimits, NewQuarantined, Page, QuarantineCount, QuarantineId,
-    QuarantineKind, QuarantineQuery, QuarantinedContent, Store, UnreadBytes, UnreadQuota,
+    KeptEntry, LogLimits, NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineKind,
+    QuarantineQuery, QuarantineQuota, QuarantineUsage, QuarantinedContent, Store, UnreadBytes,
 };
 
 /// Room for all that a test keeps.
-const AMPLE: UnreadQuota = UnreadQuota { entries: 100, bytes: 1_000_000 };
+const AMPLE: QuarantineQuota = QuarantineQuota { entries: 100, bytes: 1_000_000, total: None };
 
 fn broken(word: &str) -> NewQuarantined {
     NewQuarantined {
+        producer: None,
         publication: "tests/happened".into(),
         envelope_id: word.into(),
         codes: "required,type".into(),
@@ -36,16 +38,12 @@ fn unread(producer: &str, body: &[u8]) -> UnreadBytes {
     }
 }
 
-fn new(number: u64) -> KeptBytes {
-    KeptBytes::New(QuarantineId(number))
+fn new(number: u64) -> KeptEntry {
+    KeptEntry::New(QuarantineId(number))
 }
 
-fn already(number: u64) -> KeptBytes {
-    KeptBytes::Already(QuarantineId(number))
-}
-
-fn new_event(number: u64) -> KeptEvent {
-    KeptEvent::New(QuarantineId(number))
+fn already(number: u64) -> KeptEntry {
+    KeptEntry::Already(QuarantineId(number))
 }
 
 /// The numbers of what is kept of a kind, or of a producer.
@@ -71,7 +69,7 @@ async fn bytes_that_could_not_be_read_come_back_as_they_were_sent_and_are_found_
     for fixture in engines(LogLimits::default()) {
         let store = &fixture.store;
         let sent = UnreadBytes { body: vec![0, 0xff, b'{'], ..unread("shop", b"") };
-        store.quarantine.quarantine(vec![broken("a")]).await.unwrap();
+        store.quarantine.quarantine(vec![broken("a")], AMPLE).await.unwrap();
         let batch = vec![sent.clone(), unread("depot", b"[")];
         let ids = store.quarantine.quarantine_bytes(batch, AMPLE).await.unwrap();
         assert_eq!(ids, [new(2), new(3)]);
@@ -102,10 +100,10 @@ async fn a_producer_keeps_no_more_unread_bytes_than_its_quota_and_harms_no_other
     for fixture in engines(LogLimits::default()) {
         let store = &fixture.store;
         let weight = unread("shop", b"1234").weight() as u64;
-        let few = UnreadQuota { entries: 2, ..AMPLE };
-        let keep = async |batch: Vec<UnreadBytes>, quota: UnreadQuota| {
+        let few = QuarantineQuota { entries: 2, ..AMPLE };
+        let keep = async |batch: Vec<UnreadBytes>, quota: QuarantineQuota| {
             let ids = store.quarantine.quarantine_bytes(batch, quota).await.unwrap();
-            ids.iter().map(|kept| *kept != KeptBytes::OverQuota).collect::<Vec<_>>()
+            ids.iter().map(|kept| *kept != KeptEntry::OverQuota).collect::<Vec<_>>()
         };
         let number = Cell::new(0);
         let four = |producer: &str| {
@@ -119,7 +117,7 @@ async fn a_producer_keeps_no_more_unread_bytes_than_its_quota_and_harms_no_other
         assert!(store.quarantine.unquarantine(QuarantineId(1)).await.unwrap());
         assert_eq!(keep(vec![four("shop")], few).await, [true]);
 
-        let full = UnreadQuota { bytes: 3 * weight, ..AMPLE };
+        let full = QuarantineQuota { bytes: 3 * weight, ..AMPLE };
         assert_eq!(
             keep(vec![UnreadBytes { body: b"12345".to_vec(), ..four("shop") }, four("shop")], full)
                 .await,
@@ -128,7 +126,7 @@ async fn a_producer_keeps_no_more_unread_bytes_than_its_quota_and_harms_no_other
         assert_eq!(keep(vec![UnreadBytes { body: vec![], ..four("shop") }], full).await, [false]);
         let key = EventProducer { kind: ProducerKind::AccessKey, name: "shop".into() };
         assert_eq!(keep(vec![UnreadBytes { producer: key, ..four("") }], full).await, [true]);
-        store.quarantine.quarantine(vec![broken("a")]).await.unwrap();
+        store.quarantine.quarantine(vec![broken("a")], AMPLE).await.unwrap();
     }
 }
 
@@ -136,7 +134,7 @@ async fn a_producer_keeps_no_more_unread_bytes_than_its_quota_and_harms_no_other
 async fn what_a_producer_sends_again_is_named_and_not_kept_twice_also_over_its_quota() {
     for fixture in engines(LogLimits::default()) {
         let store = &fixture.store;
-        let one = UnreadQuota { entries: 1, ..AMPLE };
+        let one = QuarantineQuota { entries: 1, ..AMPLE };
         let keep = async |bytes: Vec<UnreadBytes>| {
             store.quarantine.quarantine_bytes(bytes, one).await.unwrap()
         };
@@ -144,7 +142,7 @@ async fn what_a_producer_sends_again_is_named_and_not_kept_twice_also_over_its_q
         let twice = vec![unread("shop", b"{"), unread("shop", b"{")];
         assert_eq!(keep(twice).await, [new(1), already(1)]);
         assert_eq!(keep(vec![unread("shop", b"{")]).await, [already(1)]);
-        assert_eq!(keep(vec![unread("shop", b"{{")]).await, [KeptBytes::OverQuota]);
+        assert_eq!(keep(vec![unread("shop", b"{{")]).await, [KeptEntry::OverQuota]);
         assert_eq!(keep(vec![unread("depot", b"{")]).await, [new(2)]);
         assert!(store.quarantine.unquarantine(QuarantineId(1)).await.unwrap());
         assert_eq!(keep(vec![unread("shop", b"{")]).await, [new(3)]);
@@ -157,14 +155,15 @@ async fn an_event_that_comes_again_is_named_and_not_kept_twice_until_its_entry_i
         let store = &fixture.store;
         let keep = async |names: &[u8]| {
             let event = |name: &u8| NewQuarantined { identity: Some([*name; 32]), ..broken("a") };
-            store.quarantine.quarantine(names.iter().map(event).collect()).await.unwrap()
+            store.quarantine.quarantine(names.iter().map(event).collect(), AMPLE).await.unwrap()
         };
-        let already = |number| KeptEvent::Already(QuarantineId(number));
+        let already = |number| KeptEntry::Already(QuarantineId(number));
 
-        assert_eq!(keep(&[7, 7, 8]).await, [new_event(1), already(1), new_event(2)]);
+        assert_eq!(keep(&[7, 7, 8]).await, [new(1), already(1), new(2)]);
         assert_eq!(keep(&[7]).await, [already(1)]);
-        let nameless = store.quarantine.quarantine(vec![broken("a"), broken("a")]).await.unwrap();
-        assert_eq!(nameless, [3, 4].map(new_event));
+        let nameless =
+            store.quarantine.quarantine(vec![broken("a"), broken("a")], AMPLE).await.unwrap();
+        assert_eq!(nameless, [3, 4].map(new));
         let page = Page { items: 1, ..Page::default() };
         let first =
             &store.quarantine.quarantined(&QuarantineQuery::default(), page).await.unwrap()[0];
@@ -174,11 +173,11 @@ async fn an_event_that_comes_again_is_named_and_not_kept_twice_until_its_entry_i
         ));
 
         assert!(store.quarantine.unquarantine(QuarantineId(1)).await.unwrap());
-        assert_eq!(keep(&[7, 8]).await, [new_event(5), already(2)]);
+        assert_eq!(keep(&[7, 8]).await, [new(5), already(2)]);
         fixture.clock.advance(Duration::from_secs(1));
         let now = START.after(Duration::from_secs(1));
         assert_eq!(store.quarantine.expire_quarantined(now, 10).await.unwrap().len(), 4);
-        assert_eq!(keep(&[8, 7]).await, [6, 7].map(new_event));
+        assert_eq!(keep(&[8, 7]).await, [6, 7].map(new));
     }
 }
 
@@ -186,10 +185,10 @@ async fn an_event_that_comes_again_is_named_and_not_kept_twice_until_its_entry_i
 async fn unread_bytes_expire_with_the_events_around_them_and_free_the_quota() {
     for fixture in engines(LogLimits::default()) {
         let store = &fixture.store;
-        let one = UnreadQuota { entries: 1, ..AMPLE };
+        let one = QuarantineQuota { entries: 1, ..AMPLE };
         let bytes = || vec![unread("shop", b"{")];
         store.quarantine.quarantine_bytes(bytes(), one).await.unwrap();
-        store.quarantine.quarantine(vec![broken("a")]).await.unwrap();
+        store.quarantine.quarantine(vec![broken("a")], AMPLE).await.unwrap();
         let before = START.after(Duration::from_secs(1));
 
         let expired = store.quarantine.expire_quarantined(before, 10).await.unwrap();
@@ -204,10 +203,13 @@ async fn unread_bytes_expire_with_the_events_around_them_and_free_the_quota() {
 async fn a_quarantined_event_waits_until_it_is_taken_out() {
     for fixture in engines(LogLimits::default()) {
         let store = &fixture.store;
-        let ids =
-            store.quarantine.quarantine(vec![broken("a"), broken("b"), broken("c")]).await.unwrap();
-        assert_eq!(ids, [1, 2, 3].map(new_event));
-        assert_eq!(store.quarantine.quarantine(vec![]).await.unwrap(), []);
+        let ids = store
+            .quarantine
+            .quarantine(vec![broken("a"), broken("b"), broken("c")], AMPLE)
+            .await
+            .unwrap();
+        assert_eq!(ids, [1, 2, 3].map(new));
+        assert_eq!(store.quarantine.quarantine(vec![], AMPLE).await.unwrap(), []);
 
         assert_eq!(kept(store, 0, 10).await.len(), 3);
         assert_eq!(kept(store, 1, 1).await, [(2, broken("b").received)]);
@@ -220,7 +222,7 @@ async fn a_quarantined_event_waits_until_it_is_taken_out() {
 
         assert!(store.quarantine.unquarantine(QuarantineId(3)).await.unwrap());
         assert!(!store.quarantine.unquarantine(QuarantineId(3)).await.unwrap());
-        assert_eq!(store.quarantine.quarantine(vec![broken("d")]).await.unwrap(), [new_event(4)]);
+        assert_eq!(store.quarantine.quarantine(vec![broken("d")], AMPLE).await.unwrap(), [new(4)]);
         assert_eq!(kept(store, 2, 10).await, [(4, broken("d").received)]);
     }
 }
@@ -234,7 +236,7 @@ async fn quarantined_events_are_found_by_the_id_on_their_bus_and_counted_by_code
             codes: "patch-failed".into(),
             ..broken("a")
         };
-        store.quarantine.quarantine(vec![broken("a"), broken("b"), other]).await.unwrap();
+        store.quarantine.quarantine(vec![broken("a"), broken("b"), other], AMPLE).await.unwrap();
         let found = async |query: QuarantineQuery| {
             let listed = store.quarantine.quarantined(&query, Page::default()).await.unwrap();
             listed.into_iter().map(|kept| kept.id.0).collect::<Vec<_>>()
@@ -261,9 +263,13 @@ async fn quarantined_events_are_found_by_the_id_on_their_bus_and_counted_by_code
 async fn quarantined_events_expire_oldest_first_and_a_few_at_a_time() {
     for fixture in engines(LogLimits::default()) {
         let store = &fixture.store;
-        store.quarantine.quarantine(vec![broken("a"), broken("b"), broken("c")]).await.unwrap();
+        store
+            .quarantine
+            .quarantine(vec![broken("a"), broken("b"), broken("c")], AMPLE)
+            .await
+            .unwrap();
         fixture.clock.advance(Duration::from_secs(10));
-        store.quarantine.quarantine(vec![broken("d")]).await.unwrap();
+        store.quarantine.quarantine(vec![broken("d")], AMPLE).await.unwrap();
         let before = START.after(Duration::from_secs(1));
 
         assert!(store.quarantine.expire_quarantined(START, 10).await.unwrap().is_empty());
@@ -274,5 +280,142 @@ async fn quarantined_events_expire_oldest_first_and_a_few_at_a_time() {
         );
         assert!(store.quarantine.expire_quarantined(before, 2).await.unwrap().is_empty());
         assert_eq!(kept(store, 0, 10).await, [(4, broken("d").received)]);
+    }
+}
+
+/// An event of a producer's own, which weighs what it is asked to.
+fn weighing(producer: &str, word: &str, weight: usize) -> NewQuarantined {
+    let producer = EventProducer { kind: ProducerKind::Caller, name: producer.into() };
+    let received = "x".repeat(weight - "[]".len());
+    NewQuarantined { producer: Some(producer), received, ..broken(word) }
+}
+
+#[tokio::test]
+async fn a_producer_keeps_no_more_broken_events_than_its_quota_and_harms_no_other() {
+    for fixture in engines(LogLimits::default()) {
+        let store = &fixture.store;
+        let keep = async |batch: Vec<NewQuarantined>, quota: QuarantineQuota| {
+            let ids = store.quarantine.quarantine(batch, quota).await.unwrap();
+            ids.iter().map(|kept| *kept != KeptEntry::OverQuota).collect::<Vec<_>>()
+        };
+        let shop = || weighing("shop", "a", 100);
+        let few = QuarantineQuota { entries: 2, ..AMPLE };
+
+        let batch = vec![shop(), shop(), shop(), weighing("depot", "a", 100), broken("nobody's")];
+        assert_eq!(keep(batch, few).await, [true, true, false, true, true]);
+        assert_eq!(keep(vec![shop()], few).await, [false]);
+        // What could not be read has a quota of its own.
+        let unread = vec![unread("shop", b"1"), unread("shop", b"12")];
+        let unread = store.quarantine.quarantine_bytes(unread, few).await.unwrap();
+        assert_eq!(unread, [new(5), new(6)]);
+        assert!(store.quarantine.unquarantine(QuarantineId(1)).await.unwrap());
+        assert_eq!(keep(vec![shop(), shop()], few).await, [true, false]);
+
+        let full = QuarantineQuota { bytes: 250, ..AMPLE };
+        let batch = vec![weighing("shop", "b", 51), weighing("shop", "b", 50), shop()];
+        assert_eq!(keep(batch, full).await, [false, true, false]);
+        let of = QuarantineQuery { producer: Some("shop".into()), ..QuarantineQuery::default() };
+        assert_eq!(numbers(store, of).await, [2, 5, 6, 7, 8]);
+    }
+}
+
+#[tokio::test]
+async fn the_quarantine_has_a_size_of_its_own_and_has_room_again_for_what_leaves() {
+    for fixture in engines(LogLimits::default()) {
+        let store = &fixture.store;
+        let event = |word: &str| weighing("shop", word, 5000);
+        let (of_event, of_bytes) =
+            (event("a").bytes_on_disk(), unread("depot", b"").bytes_on_disk());
+        let quota = QuarantineQuota { total: Some(2 * of_event + of_bytes), ..AMPLE };
+        let keep = async |word: &str| {
+            store.quarantine.quarantine(vec![event(word)], quota).await.unwrap()[0]
+        };
+        let keep_bytes = async |body: &[u8]| {
+            let batch = vec![unread("depot", body)];
+            store.quarantine.quarantine_bytes(batch, quota).await.unwrap()[0]
+        };
+
+        assert_eq!((keep("a").await, keep("b").await), (new(1), new(2)));
+        assert_eq!(keep("c").await, KeptEntry::Full);
+        assert_eq!(keep_bytes(b"").await, new(3));
+        assert_eq!(keep_bytes(b"1").await, KeptEntry::Full);
+        assert_eq!(keep_bytes(b"").await, already(3), "what is there takes no more room");
+        assert_eq!(total(store).await, (3, 2 * of_event + of_bytes));
+
+        assert!(store.quarantine.unquarantine(QuarantineId(1)).await.unwrap());
+        assert!(!store.quarantine.unquarantine(QuarantineId(1)).await.unwrap());
+        assert_eq!(total(store).await, (2, of_event + of_bytes));
+        assert_eq!(keep("c").await, new(4));
+        let late = START.after(Duration::from_secs(1));
+        assert_eq!(store.quarantine.expire_quarantined(late, 10).await.unwrap().len(), 3);
+        assert_eq!(total(store).await, (0, 0));
+        assert_eq!(keep("d").await, new(5));
+    }
+}
+
+#[tokio::test]
+async fn what_is_in_quarantine_does_not_count_as_the_log() {
+    for fixture in engines(LogLimits::default()) {
+        let store = &fixture.store;
+        let extent = async || store.log.extent(&BTreeSet::new()).await.unwrap().bytes;
+        let before = extent().await;
+
+        let sizes = [50, 800, 1400, 2100, 3000, 4050, 4100, 6000, 9000, 20_000];
+        let event = |number: usize| weighing("shop", &format!("word {number}"), sizes[number % 10]);
+        for batch in 0..10 {
+            let events = (batch * 20..(batch + 1) * 20).map(event).collect();
+            let ample = QuarantineQuota { entries: 1000, bytes: u64::MAX, total: None };
+            store.quarantine.quarantine(events, ample).await.unwrap();
+        }
+
+        let (entries, bytes) = total(store).await;
+        assert!((entries, bytes > 1_000_000) == (200, true), "{entries} entries, {bytes} bytes");
+        let after = extent().await;
+        assert!(after <= before + 32 * 1024, "the log grew from {before} to {after}");
+    }
+}
+
+async fn total(store: &Store) -> (u64, u64) {
+    let size = store.quarantine.quarantine_size(0).await.unwrap();
+    assert!(size.largest.is_empty());
+    (size.total.entries, size.total.bytes)
+}
+
+#[tokio::test]
+async fn the_producers_that_have_most_in_quarantine_are_named_first() {
+    for fixture in engines(LogLimits::default()) {
+        let store = &fixture.store;
+        let events = vec![
+            weighing("shop", "a", 100),
+            weighing("shop", "b", 200),
+            weighing("depot", "a", 9000),
+            NewQuarantined { received: "x".repeat(48), ..broken("a") },
+        ];
+        store.quarantine.quarantine(events, AMPLE).await.unwrap();
+        let sent = unread("shop", b"what could not be read");
+        let weight = sent.weight() as u64;
+        store.quarantine.quarantine_bytes(vec![sent], AMPLE).await.unwrap();
+
+        let named = async |most| {
+            let size = store.quarantine.quarantine_size(most).await.unwrap();
+            let name = |one: &crate::eventlog::ProducerUsage| {
+                let producer = one.producer.as_ref().map(ToString::to_string);
+                (producer.unwrap_or_default(), one.kind, one.usage)
+            };
+            size.largest.iter().map(name).collect::<Vec<_>>()
+        };
+        let usage = |entries, bytes| QuarantineUsage { entries, bytes };
+        let (shop, depot) = ("caller `shop`".to_owned(), "caller `depot`".to_owned());
+        let (event, bytes) = (QuarantineKind::Event, QuarantineKind::Bytes);
+        assert_eq!(
+            named(9).await,
+            [
+                (depot, event, usage(1, 9000)),
+                (shop.clone(), event, usage(2, 300)),
+                (String::new(), event, usage(1, 50)),
+                (shop, bytes, usage(1, weight)),
+            ]
+        );
+        assert_eq!(named(2).await.len(), 2);
     }
 }

@@ -6,9 +6,12 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use crate::ambient::{Clock as _, ManualClock};
+use crate::event::{EventProducer, ProducerKind};
 use crate::eventlog::conformance::fixture::{START, context, draft, open, words};
 use crate::eventlog::{
-    Draft, Log as _, LogLimits, LogOpenError, Page, Position, Retention, Schemas as _,
+    Draft, Log as _, LogLimits, LogOpenError, NewQuarantined, Page, Position, ProducerUsage,
+    Quarantine as _, QuarantineId, QuarantineQuota, QuarantineSize, Retention, Schemas as _,
+    UnreadBytes,
 };
 
 const ALL: Page = Page { items: usize::MAX, bytes: usize::MAX };
@@ -40,6 +43,7 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
     let older = Connection::open(directory.path().join("sealway.db")).unwrap();
     older.execute_batch("DROP TABLE protections; DROP TABLE envelopes; DROP TABLE unread").unwrap();
     older.execute_batch("DROP TABLE quarantined_events").unwrap();
+    drop_sizes(&older);
     let times = "DROP TABLE times; ALTER TABLE dead_letters DROP COLUMN time_text";
     older.execute_batch(times).unwrap();
     let schemas = "DROP TABLE schemas; DROP TABLE schema_names; DROP TABLE kept_texts";
@@ -59,6 +63,59 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
     let of = async |id| log.of_envelope(id, Position::START, ALL).await.unwrap().len();
     assert_eq!((of("a").await, of("c").await), (0, 1), "old events have no such name");
     assert!(log.lacks_old_schemas().await.unwrap());
+}
+
+fn drop_sizes(older: &Connection) {
+    let tables =
+        "DROP TABLE quarantine_sizes; DROP TABLE quarantine_usage; DROP TABLE quarantine_total";
+    older.execute_batch(tables).unwrap();
+}
+
+#[tokio::test]
+async fn what_is_in_quarantine_already_counts_once_its_tables_are_new() {
+    let (directory, clock) = directory();
+    let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
+    let producer = EventProducer { kind: ProducerKind::Caller, name: "shop".into() };
+    let quota = QuarantineQuota { entries: 9, bytes: 99_999, total: None };
+    let event = |word: &str| NewQuarantined {
+        producer: Some(producer.clone()),
+        publication: "tests/happened".into(),
+        envelope_id: word.into(),
+        codes: "required".into(),
+        received: "{}".repeat(2000),
+        violations: "[]".to_owned(),
+        identity: None,
+    };
+    log.quarantine(vec![event("a"), event("b")], quota).await.unwrap();
+    let unread = UnreadBytes {
+        producer: producer.clone(),
+        identity: [7; 32],
+        envelope_id: "".into(),
+        codes: "invalid-event".into(),
+        violations: "[]".to_owned(),
+        headers: "{}".to_owned(),
+        body: b"{".to_vec(),
+    };
+    log.quarantine_bytes(vec![unread], quota).await.unwrap();
+    let before = log.quarantine_size(9).await.unwrap();
+    log.close().await.unwrap();
+    let older = Connection::open(directory.path().join("sealway.db")).unwrap();
+    drop_sizes(&older);
+    older.pragma_update(None, "user_version", 16).unwrap();
+    drop(older);
+
+    let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
+
+    let after = log.quarantine_size(9).await.unwrap();
+    assert_eq!(after.total.entries, 3);
+    // Names count, too, since they are counted as entries come.
+    assert!(after.total.bytes.abs_diff(before.total.bytes) < 300, "{after:?}, not {before:?}");
+    let nobody = ProducerUsage { producer: None, ..before.largest[0].clone() };
+    assert_eq!(after.largest, [nobody, before.largest[1].clone()]);
+    for id in 1..=3 {
+        assert!(log.unquarantine(QuarantineId(id)).await.unwrap());
+    }
+    assert_eq!(log.quarantine_size(9).await.unwrap(), QuarantineSize::default());
 }
 
 #[tokio::test]

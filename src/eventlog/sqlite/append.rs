@@ -13,8 +13,8 @@ use crate::eventlog::sqlite::{
     contents, contexts, envelopes, observed, protections, quarantine, rows, times,
 };
 use crate::eventlog::{
-    Appended, Draft, Entry, KeptBytes, KeptEvent, LowWatermark, NewQuarantined, Position,
-    UnreadBytes, UnreadQuota,
+    Appended, Draft, Entry, KeptEntry, LowWatermark, NewQuarantined, Position, QuarantineQuota,
+    UnreadBytes,
 };
 
 /// What one transaction adds to the log. Nothing of it counts before the commit.
@@ -100,17 +100,21 @@ impl Appending<'_> {
         contents::remember(self.connection, draft, id, self.now)
     }
 
-    /// Keeps events that broke their contract.
-    pub(super) fn quarantine(&self, batch: &[NewQuarantined]) -> rusqlite::Result<Vec<KeptEvent>> {
-        quarantine::put(self.connection, batch, self.now)
+    /// Keeps events that broke their contract, within the quota of each producer.
+    pub(super) fn quarantine(
+        &self,
+        batch: &[NewQuarantined],
+        quota: QuarantineQuota,
+    ) -> rusqlite::Result<Vec<KeptEntry>> {
+        quarantine::put(self.connection, batch, quota, self.now)
     }
 
     /// Keeps what could not be read, within the quota of each producer.
     pub(super) fn quarantine_bytes(
         &self,
         batch: &[UnreadBytes],
-        quota: UnreadQuota,
-    ) -> rusqlite::Result<Vec<KeptBytes>> {
+        quota: QuarantineQuota,
+    ) -> rusqlite::Result<Vec<KeptEntry>> {
         quarantine::put_bytes(self.connection, batch, quota, self.now)
     }
 }

@@ -26,6 +26,7 @@ mod sequence_checkpoints;
 mod observed;
 mod protections;
 mod quarantine;
+mod quarantine_sizes;
 mod queries;
 mod queue;
 mod readers;

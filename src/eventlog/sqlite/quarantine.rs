@@ -5,20 +5,22 @@ use std::sync::Arc;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use crate::event::{EventProducer, Timestamp};
+use crate::event::Timestamp;
+use crate::eventlog::sqlite::quarantine_sizes::EntrySize;
 use crate::eventlog::sqlite::queries::fill;
-use crate::eventlog::sqlite::rows;
+use crate::eventlog::sqlite::{quarantine_sizes, rows};
 use crate::eventlog::{
-    KeptBytes, KeptEvent, NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineKind,
-    QuarantineQuery, Quarantined, UnreadBytes, UnreadQuota,
+    KeptEntry, NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineKind,
+    QuarantineQuery, QuarantineQuota, Quarantined, UnreadBytes,
 };
 
-/// Keeps events that broke their contract, each once while its entry is there.
+/// Keeps events that broke their contract, each once while its entry is there, as long as there is room.
 pub(super) fn put(
     connection: &Connection,
     batch: &[NewQuarantined],
+    quota: QuarantineQuota,
     at: Timestamp,
-) -> rusqlite::Result<Vec<KeptEvent>> {
+) -> rusqlite::Result<Vec<KeptEntry>> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO quarantine (at, publication, received, violations, envelope_id, codes)
          VALUES (?, ?, ?, ?, ?, ?)",
@@ -27,7 +29,16 @@ pub(super) fn put(
         connection.prepare_cached("INSERT INTO quarantined_events (id, identity) VALUES (?, ?)")?;
     let keep = |new: &NewQuarantined| {
         if let Some(id) = same_event(connection, new)? {
-            return Ok(KeptEvent::Already(id));
+            return Ok(KeptEntry::Already(id));
+        }
+        let size = EntrySize {
+            producer: new.producer.as_ref(),
+            kind: QuarantineKind::Event,
+            weight: new.weight() as u64,
+            bytes: new.bytes_on_disk(),
+        };
+        if let Some(refusal) = size.refusal(connection, quota)? {
+            return Ok(refusal);
         }
         let id = insert.insert(params![
             at.unix_nanos(),
@@ -40,7 +51,8 @@ pub(super) fn put(
         if let Some(identity) = new.identity {
             identify.execute(params![id, identity])?;
         }
-        Ok(KeptEvent::New(QuarantineId(rows::unsigned(id))))
+        size.add(connection, id)?;
+        Ok(KeptEntry::New(QuarantineId(rows::unsigned(id))))
     };
     batch.iter().map(keep).collect()
 }
@@ -57,13 +69,13 @@ fn same_event(
         .map(|id| id.map(|id| QuarantineId(rows::unsigned(id))))
 }
 
-/// Keeps what could not be read, each as long as its producer stays within the quota.
+/// Keeps what could not be read, each as long as there is room.
 pub(super) fn put_bytes(
     connection: &Connection,
     batch: &[UnreadBytes],
-    quota: UnreadQuota,
+    quota: QuarantineQuota,
     at: Timestamp,
-) -> rusqlite::Result<Vec<KeptBytes>> {
+) -> rusqlite::Result<Vec<KeptEntry>> {
     let mut insert = connection.prepare_cached(
         "INSERT INTO quarantine (at, publication, received, violations, envelope_id, codes)
          VALUES (?, '', '', ?, ?, ?)",
@@ -74,12 +86,16 @@ pub(super) fn put_bytes(
     )?;
     let mut keep = |new: &UnreadBytes| {
         if let Some(id) = same(connection, new)? {
-            return Ok(KeptBytes::Already(id));
+            return Ok(KeptEntry::Already(id));
         }
-        let weight = new.weight() as u64;
-        let (entries, bytes) = usage(connection, &new.producer)?;
-        if !quota.admits(entries, bytes, weight) {
-            return Ok(KeptBytes::OverQuota);
+        let size = EntrySize {
+            producer: Some(&new.producer),
+            kind: QuarantineKind::Bytes,
+            weight: new.weight() as u64,
+            bytes: new.bytes_on_disk(),
+        };
+        if let Some(refusal) = size.refusal(connection, quota)? {
+            return Ok(refusal);
         }
         let id =
             insert.insert(params![at.unix_nanos(), new.violations, new.envelope_id, new.codes,])?;
@@ -90,9 +106,10 @@ pub(super) fn put_bytes(
             new.identity,
             new.headers,
             new.body,
-            rows::signed(weight),
+            rows::signed(size.weight),
         ])?;
-        Ok(KeptBytes::New(QuarantineId(rows::unsigned(id))))
+        size.add(connection, id)?;
+        Ok(KeptEntry::New(QuarantineId(rows::unsigned(id))))
     };
     batch.iter().map(&mut keep).collect()
 }
@@ -111,18 +128,6 @@ fn same(connection: &Connection, new: &UnreadBytes) -> rusqlite::Result<Option<Q
         .map(|id| id.map(|id| QuarantineId(rows::unsigned(id))))
 }
 
-/// How many entries of a producer could not be read, and their weight. Only the index is read.
-fn usage(connection: &Connection, producer: &EventProducer) -> rusqlite::Result<(u64, u64)> {
-    connection
-        .prepare_cached(
-            "SELECT count(*), coalesce(sum(weight), 0) FROM unread
-             WHERE producer = ? AND producer_kind = ?",
-        )?
-        .query_row(params![producer.name, producer.kind.text()], |row| {
-            Ok((rows::unsigned(row.get(0)?), rows::unsigned(row.get(1)?)))
-        })
-}
-
 /// Lists quarantined events, oldest first.
 pub(super) fn list(
     connection: &Connection,
@@ -138,7 +143,7 @@ pub(super) fn list(
     let columns = [
         ("envelope_id = ?", &query.envelope_id),
         ("publication = ?", &query.publication),
-        ("quarantine.id IN (SELECT id FROM unread WHERE producer = ?)", &query.producer),
+        ("quarantine.id IN (SELECT id FROM quarantine_sizes WHERE producer = ?)", &query.producer),
     ];
     for (term, wanted) in columns {
         if let Some(wanted) = wanted {
@@ -149,6 +154,7 @@ pub(super) fn list(
     let sql = format!(
         "SELECT {} FROM quarantine LEFT JOIN unread ON unread.id = quarantine.id
          LEFT JOIN quarantined_events ON quarantined_events.id = quarantine.id
+         LEFT JOIN quarantine_sizes ON quarantine_sizes.id = quarantine.id
          WHERE {} ORDER BY quarantine.id",
         rows::QUARANTINED,
         terms.join(" AND ")
@@ -200,9 +206,9 @@ pub(super) fn expire(
     expired.into_iter().map(drop_one).collect()
 }
 
-/// Drops what could not be read with its entry.
+/// Drops what is kept beside an entry, and what it counts for.
 fn drop_rest(connection: &Connection, id: i64) -> rusqlite::Result<()> {
     connection.prepare_cached("DELETE FROM quarantined_events WHERE id = ?")?.execute([id])?;
     connection.prepare_cached("DELETE FROM unread WHERE id = ?")?.execute([id])?;
-    Ok(())
+    quarantine_sizes::remove(connection, id)
 }

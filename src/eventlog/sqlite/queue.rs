@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
-    Appended, Changes, CommitError, DeadLetterId, DeliveryKey, Draft, KeptBytes, KeptEvent,
-    KeptSignature, LogError, NewQuarantined, NewSchema, Position, QuarantineId, RecordKey,
-    Retention, Retry, Revision, Trimmed, UnreadBytes, UnreadQuota,
+    Appended, Changes, CommitError, DeadLetterId, DeliveryKey, Draft, KeptEntry, KeptSignature,
+    LogError, NewQuarantined, NewSchema, Position, QuarantineId, QuarantineQuota, RecordKey,
+    Retention, Retry, Revision, Trimmed, UnreadBytes,
 };
 
 /// A group is closed at so many bytes or requests, whichever is met first.
@@ -28,8 +28,8 @@ pub(super) type Reply<T> = oneshot::Sender<Result<T, LogError>>;
 /// One thing to write, and where its answer goes.
 pub(super) enum WriteRequest {
     Append(Vec<Draft>, Reply<Vec<Appended>>),
-    Quarantine(Vec<NewQuarantined>, Reply<Vec<KeptEvent>>),
-    QuarantineBytes(Vec<UnreadBytes>, UnreadQuota, Reply<Vec<KeptBytes>>),
+    Quarantine(Vec<NewQuarantined>, QuarantineQuota, Reply<Vec<KeptEntry>>),
+    QuarantineBytes(Vec<UnreadBytes>, QuarantineQuota, Reply<Vec<KeptEntry>>),
     Unquarantine(QuarantineId, Reply<bool>),
     Revive(Vec<(DeadLetterId, Retry)>, Reply<Vec<Retry>>),
     Dismiss(SubscriptionId, DeadLetterId, Reply<bool>),
@@ -53,7 +53,7 @@ impl WriteRequest {
     fn weight(&self) -> usize {
         match self {
             Self::Append(drafts, _) => drafts.iter().map(Draft::weight).sum(),
-            Self::Quarantine(batch, _) => batch.iter().map(NewQuarantined::weight).sum(),
+            Self::Quarantine(batch, ..) => batch.iter().map(NewQuarantined::weight).sum(),
             Self::QuarantineBytes(batch, ..) => batch.iter().map(UnreadBytes::weight).sum(),
             _ => 0,
         }
@@ -80,8 +80,9 @@ impl WriteRequest {
         // An answer that nobody waits for is dropped.
         let _ = match self {
             Self::Append(_, reply) => reply.send(Err(error)).err().map(drop),
-            Self::Quarantine(_, reply) => reply.send(Err(error)).err().map(drop),
-            Self::QuarantineBytes(_, _, reply) => reply.send(Err(error)).err().map(drop),
+            Self::Quarantine(_, _, reply) | Self::QuarantineBytes(_, _, reply) => {
+                reply.send(Err(error)).err().map(drop)
+            }
             Self::Unquarantine(_, reply) | Self::Forget(_, reply) | Self::Dismiss(_, _, reply) => {
                 reply.send(Err(error)).err().map(drop)
             }

@@ -43,9 +43,11 @@ pub(super) const ATTEMPT: &str =
 /// The columns that [`receipt`] reads.
 pub(super) const RECEIPT: &str = "subscription, replay, event, sequence, at, token, jws, id";
 
-/// The columns that [`quarantined`] reads, of `quarantine`, `unread` and `quarantined_events`.
+/// The columns that [`quarantined`] reads, of `quarantine`, `unread`, `quarantined_events` and
+/// `quarantine_sizes`.
 pub(super) const QUARANTINED: &str = "quarantine.id, at, publication, received, violations, envelope_id, codes, \
-     producer_kind, producer, unread.identity, headers, body, quarantined_events.identity";
+     unread.producer_kind, unread.producer, unread.identity, headers, body, quarantined_events.identity, \
+     quarantine_sizes.producer_kind, quarantine_sizes.producer";
 
 /// A position, id or count as SQLite keeps it.
 pub(super) const fn signed(number: u64) -> i64 {
@@ -173,6 +175,7 @@ pub(super) fn quarantined(row: &Row<'_>) -> rusqlite::Result<Quarantined> {
     let content = match row.get_ref(8)?.as_str_or_null()? {
         Some(_) => QuarantinedContent::Bytes(unread_bytes(row)?),
         None => QuarantinedContent::Event(NewQuarantined {
+            producer: producer(row, (13, 14))?,
             publication: row.get(2)?,
             received: row.get(3)?,
             violations: row.get(4)?,
@@ -182,6 +185,18 @@ pub(super) fn quarantined(row: &Row<'_>) -> rusqlite::Result<Quarantined> {
         }),
     };
     Ok(Quarantined { id: QuarantineId(unsigned(row.get(0)?)), at: timestamp(row, 1)?, content })
+}
+
+/// Reads a producer's kind and name; there is none where the kind is empty or missing.
+pub(super) fn producer(
+    row: &Row<'_>,
+    (kind, name): (usize, usize),
+) -> rusqlite::Result<Option<EventProducer>> {
+    let text: Option<String> = row.get(kind)?;
+    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
+    let unknown = || rusqlite::Error::InvalidColumnType(kind, text.clone(), Type::Text);
+    let kind = ProducerKind::from_text(&text).ok_or_else(unknown)?;
+    Ok(Some(EventProducer { kind, name: row.get(name)? }))
 }
 
 /// Reads an entry that could not be read as an event.

@@ -9,14 +9,15 @@ use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::sqlite::log::SqliteLog;
 use crate::eventlog::sqlite::queue::WriteRequest;
 use crate::eventlog::sqlite::{
-    attempts, letters, quarantine, receipts, records, retries, sequence_checkpoints,
+    attempts, letters, quarantine, quarantine_sizes, receipts, records, retries,
+    sequence_checkpoints,
 };
 use crate::eventlog::{
     Attempt, Attempts, Changes, CommitError, Cursor, DeadLetter, DeadLetterCount, DeadLetterId,
-    DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, KeptBytes, KeptEvent, KeptReceipt,
-    LogError, NewQuarantined, Page, Position, Quarantine, QuarantineCount, QuarantineId,
-    QuarantineQuery, Quarantined, ReceiptId, Receipts, Record, RecordKey, Registry, Retry,
-    Revision, SavedDeliveries, SequenceCheckpoint, UnreadBytes, UnreadQuota,
+    DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, KeptEntry, KeptReceipt, LogError,
+    NewQuarantined, Page, Position, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery,
+    QuarantineQuota, QuarantineSize, Quarantined, ReceiptId, Receipts, Record, RecordKey, Registry,
+    Retry, Revision, SavedDeliveries, SequenceCheckpoint, UnreadBytes,
 };
 
 #[async_trait]
@@ -172,18 +173,22 @@ impl DeadLetters for SqliteLog {
 
 #[async_trait]
 impl Quarantine for SqliteLog {
-    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<KeptEvent>, LogError> {
+    async fn quarantine(
+        &self,
+        batch: Vec<NewQuarantined>,
+        quota: QuarantineQuota,
+    ) -> Result<Vec<KeptEntry>, LogError> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
-        self.ask(|reply| WriteRequest::Quarantine(batch, reply)).await
+        self.ask(|reply| WriteRequest::Quarantine(batch, quota, reply)).await
     }
 
     async fn quarantine_bytes(
         &self,
         batch: Vec<UnreadBytes>,
-        quota: UnreadQuota,
-    ) -> Result<Vec<KeptBytes>, LogError> {
+        quota: QuarantineQuota,
+    ) -> Result<Vec<KeptEntry>, LogError> {
         if batch.is_empty() {
             return Ok(Vec::new());
         }
@@ -203,6 +208,12 @@ impl Quarantine for SqliteLog {
 
     async fn count_quarantined(&self) -> Result<Vec<QuarantineCount>, LogError> {
         self.readers.run("count quarantined events", quarantine::count).await
+    }
+
+    async fn quarantine_size(&self, producers: usize) -> Result<QuarantineSize, LogError> {
+        self.readers
+            .run("say how much is in quarantine", move |c| quarantine_sizes::size(c, producers))
+            .await
     }
 
     async fn unquarantine(&self, id: QuarantineId) -> Result<bool, LogError> {

@@ -8,7 +8,9 @@ use tokio::time::Instant;
 
 use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::sqlite::contents::Sweep;
-use crate::eventlog::sqlite::{contexts, envelopes, observed, protections, rows, times};
+use crate::eventlog::sqlite::{
+    contexts, envelopes, observed, protections, quarantine_sizes, rows, times,
+};
 use crate::eventlog::{Extent, LowWatermark, Position, Retention, Trimmed};
 
 /// The most entries that one slice looks at.
@@ -114,7 +116,7 @@ pub(super) fn extent(
     head: Position,
 ) -> rusqlite::Result<Extent> {
     let settled = settled(connection, &names(released), head)?;
-    Ok(Extent { settled, bytes: usage(connection)?.used })
+    Ok(Extent { settled, bytes: own_bytes(connection)? })
 }
 
 /// The last position that every cursor has settled and nobody holds.
@@ -154,8 +156,13 @@ fn oldest(connection: &Connection, after: Position, bound: Position) -> rusqlite
 /// the file grows.
 fn excess(connection: &Connection, retention: &Retention) -> rusqlite::Result<u64> {
     let Some(most) = retention.bytes else { return Ok(0) };
-    let pages = usage(connection)?;
-    Ok(pages.used.saturating_sub(most))
+    Ok(own_bytes(connection)?.saturating_sub(most))
+}
+
+/// What the log takes without the quarantine, which has a size of its own.
+fn own_bytes(connection: &Connection) -> rusqlite::Result<u64> {
+    let quarantine = quarantine_sizes::total(connection)?.bytes;
+    Ok(usage(connection)?.used.saturating_sub(quarantine))
 }
 
 /// How large the database is.

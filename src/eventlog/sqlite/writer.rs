@@ -286,8 +286,8 @@ fn execute(
         WriteRequest::Append(drafts, reply) => {
             keep(answers, reply, appending.append(drafts).map(Ok))
         }
-        WriteRequest::Quarantine(batch, reply) => {
-            keep(answers, reply, appending.quarantine(&batch).map(Ok))
+        WriteRequest::Quarantine(batch, quota, reply) => {
+            keep(answers, reply, appending.quarantine(&batch, quota).map(Ok))
         }
         WriteRequest::QuarantineBytes(batch, quota, reply) => {
             keep(answers, reply, appending.quarantine_bytes(&batch, quota).map(Ok))

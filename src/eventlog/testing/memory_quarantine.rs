@@ -6,16 +6,51 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::event::Timestamp;
-use crate::eventlog::testing::memory::{MemoryLog, fill};
+use crate::eventlog::testing::memory::{Held, MemoryLog, fill};
 use crate::eventlog::{
-    KeptBytes, KeptEvent, LogError, NewQuarantined, Page, Quarantine, QuarantineCount,
-    QuarantineId, QuarantineKind, QuarantineQuery, Quarantined, QuarantinedContent, UnreadBytes,
-    UnreadQuota,
+    KeptEntry, LogError, NewQuarantined, Page, ProducerUsage, Quarantine, QuarantineCount,
+    QuarantineId, QuarantineQuery, QuarantineQuota, QuarantineSize, QuarantineUsage, Quarantined,
+    QuarantinedContent, UnreadBytes,
 };
+
+impl Held {
+    fn quarantine_total(&self) -> QuarantineUsage {
+        let add = |total: QuarantineUsage, kept: &Quarantined| total.with(kept.bytes_on_disk());
+        self.quarantine.values().fold(QuarantineUsage::default(), add)
+    }
+}
+
+/// Keeps what is not there yet, if there is room.
+fn keep(
+    held: &mut Held,
+    content: QuarantinedContent,
+    at: Timestamp,
+    quota: QuarantineQuota,
+) -> KeptEntry {
+    let id = QuarantineId(held.last_quarantined.0 + 1);
+    let new = Quarantined { id, at, content };
+    let is_of_it =
+        |kept: &&Quarantined| kept.producer() == new.producer() && kept.kind() == new.kind();
+    let own = held.quarantine.values().filter(is_of_it);
+    let used = own.fold(QuarantineUsage::default(), |used, one| used.with(one.weight() as u64));
+    if new.producer().is_some() && !quota.admits(used, new.weight() as u64) {
+        return KeptEntry::OverQuota;
+    }
+    if !quota.has_room(held.quarantine_total(), new.bytes_on_disk()) {
+        return KeptEntry::Full;
+    }
+    held.last_quarantined = id;
+    held.quarantine.insert(id, new);
+    KeptEntry::New(id)
+}
 
 #[async_trait]
 impl Quarantine for MemoryLog {
-    async fn quarantine(&self, batch: Vec<NewQuarantined>) -> Result<Vec<KeptEvent>, LogError> {
+    async fn quarantine(
+        &self,
+        batch: Vec<NewQuarantined>,
+        quota: QuarantineQuota,
+    ) -> Result<Vec<KeptEntry>, LogError> {
         let mut held = self.hold()?;
         let at = self.clock.now();
         let keep = |event: NewQuarantined| {
@@ -26,13 +61,9 @@ impl Quarantine for MemoryLog {
             if event.identity.is_some()
                 && let Some(kept) = held.quarantine.values().find(is_same)
             {
-                return KeptEvent::Already(kept.id);
+                return KeptEntry::Already(kept.id);
             }
-            held.last_quarantined.0 += 1;
-            let id = held.last_quarantined;
-            let content = QuarantinedContent::Event(event);
-            held.quarantine.insert(id, Quarantined { id, at, content });
-            KeptEvent::New(id)
+            keep(&mut held, QuarantinedContent::Event(event), at, quota)
         };
         Ok(batch.into_iter().map(keep).collect())
     }
@@ -40,33 +71,21 @@ impl Quarantine for MemoryLog {
     async fn quarantine_bytes(
         &self,
         batch: Vec<UnreadBytes>,
-        quota: UnreadQuota,
-    ) -> Result<Vec<KeptBytes>, LogError> {
+        quota: QuarantineQuota,
+    ) -> Result<Vec<KeptEntry>, LogError> {
         let mut held = self.hold()?;
         let at = self.clock.now();
         let keep = |bytes: UnreadBytes| {
-            let mut entries = 0;
-            let mut used = 0;
-            for kept in held.quarantine.values() {
-                match &kept.content {
-                    QuarantinedContent::Bytes(own) if own.producer == bytes.producer => {
-                        if own.identity == bytes.identity {
-                            return KeptBytes::Already(kept.id);
-                        }
-                        entries += 1;
-                        used += own.weight() as u64;
-                    }
-                    _ => {}
+            let is_same = |kept: &&Quarantined| match &kept.content {
+                QuarantinedContent::Bytes(own) => {
+                    own.producer == bytes.producer && own.identity == bytes.identity
                 }
+                QuarantinedContent::Event(_) => false,
+            };
+            if let Some(kept) = held.quarantine.values().find(is_same) {
+                return KeptEntry::Already(kept.id);
             }
-            if !quota.admits(entries, used, bytes.weight() as u64) {
-                return KeptBytes::OverQuota;
-            }
-            held.last_quarantined.0 += 1;
-            let id = held.last_quarantined;
-            let content = QuarantinedContent::Bytes(bytes);
-            held.quarantine.insert(id, Quarantined { id, at, content });
-            KeptBytes::New(id)
+            keep(&mut held, QuarantinedContent::Bytes(bytes), at, quota)
         };
         Ok(batch.into_iter().map(keep).collect())
     }
@@ -83,7 +102,7 @@ impl Quarantine for MemoryLog {
             envelope.as_ref().is_none_or(|id| kept.envelope_id() == id)
                 && publication.as_ref().is_none_or(|of| kept.publication() == Some(of))
                 && query.producer.as_ref().is_none_or(|by| name == Some(by))
-                && query.kind.is_none_or(|kind| (kind == QuarantineKind::Bytes) == name.is_some())
+                && query.kind.is_none_or(|kind| kind == kept.kind())
         };
         let later = held
             .quarantine
@@ -103,6 +122,25 @@ impl Quarantine for MemoryLog {
         }
         let count = |((publication, codes), count)| QuarantineCount { publication, codes, count };
         Ok(counts.into_iter().map(count).collect())
+    }
+
+    async fn quarantine_size(&self, producers: usize) -> Result<QuarantineSize, LogError> {
+        let held = self.hold()?;
+        let mut used: Vec<ProducerUsage> = Vec::new();
+        for kept in held.quarantine.values() {
+            let (producer, kind) = (kept.producer().cloned(), kept.kind());
+            let weight = kept.weight() as u64;
+            match used.iter_mut().find(|one| one.producer == producer && one.kind == kind) {
+                Some(one) => one.usage = one.usage.with(weight),
+                None => {
+                    let usage = QuarantineUsage::default().with(weight);
+                    used.push(ProducerUsage { producer, kind, usage });
+                }
+            }
+        }
+        used.sort_by_key(|one| std::cmp::Reverse(one.usage.bytes));
+        used.truncate(producers);
+        Ok(QuarantineSize { total: held.quarantine_total(), largest: used })
     }
 
     async fn unquarantine(&self, id: QuarantineId) -> Result<bool, LogError> {

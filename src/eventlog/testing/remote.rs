@@ -13,11 +13,11 @@ use crate::eventlog::testing::MemoryLog;
 use crate::eventlog::{
     Appended, Attempt, Attempts, Changes, CommitError, ContractChoice, DeadLetter, DeadLetterCount,
     DeadLetterId, DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, DiskLevel, Draft,
-    Entry, Extent, FencingEpoch, KeptBytes, KeptContract, KeptEvent, KeptReceipt, KeptSchema,
-    KeptSignature, Leases, Log, LogError, LowWatermark, NewQuarantined, NewSchema, Observed, Page,
-    Position, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, ReceiptId,
-    Receipts, Record, RecordKey, Registry, Retention, Retry, Revision, SavedDeliveries, Schemas,
-    SequenceCheckpoint, SignatureStore, Store, Trimmed, UnreadBytes, UnreadQuota,
+    Entry, Extent, FencingEpoch, KeptContract, KeptEntry, KeptReceipt, KeptSchema, KeptSignature,
+    Leases, Log, LogError, LowWatermark, NewQuarantined, NewSchema, Observed, Page, Position,
+    Quarantine, QuarantineCount, QuarantineId, QuarantineQuery, QuarantineQuota, QuarantineSize,
+    Quarantined, ReceiptId, Receipts, Record, RecordKey, Registry, Retention, Retry, Revision,
+    SavedDeliveries, Schemas, SequenceCheckpoint, SignatureStore, Store, Trimmed, UnreadBytes,
 };
 
 /// One node's view of a store that others share.
@@ -183,11 +183,13 @@ seam! {
 seam! {
     Quarantine {}
     far {
-        quarantine(batch: Vec<NewQuarantined>) -> Result<Vec<KeptEvent>, LogError>;
-        quarantine_bytes(batch: Vec<UnreadBytes>, quota: UnreadQuota)
-            -> Result<Vec<KeptBytes>, LogError>;
+        quarantine(batch: Vec<NewQuarantined>, quota: QuarantineQuota)
+            -> Result<Vec<KeptEntry>, LogError>;
+        quarantine_bytes(batch: Vec<UnreadBytes>, quota: QuarantineQuota)
+            -> Result<Vec<KeptEntry>, LogError>;
         quarantined(query: &QuarantineQuery, page: Page) -> Result<Vec<Quarantined>, LogError>;
         count_quarantined() -> Result<Vec<QuarantineCount>, LogError>;
+        quarantine_size(producers: usize) -> Result<QuarantineSize, LogError>;
         unquarantine(id: QuarantineId) -> Result<bool, LogError>;
         expire_quarantined(before: Timestamp, most: usize) -> Result<Vec<Arc<str>>, LogError>;
     }

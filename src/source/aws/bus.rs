@@ -8,7 +8,7 @@ use http::HeaderMap;
 use uuid::Uuid;
 
 use crate::ambient::{Clock, Entropy};
-use crate::event::Timestamp;
+use crate::event::{EventProducer, ProducerKind, Timestamp};
 use crate::source::aws::answer::{EntryResult, put_events_json};
 use crate::source::aws::cbor::CLASSIC_ONLY;
 use crate::source::aws::entries::{self, Checked, PutEntry};
@@ -260,14 +260,13 @@ impl Bus {
                 }
                 Checked::Unreadable(entry) => Place::Settled(entry.failed),
                 Checked::Take(entry) => {
-                    let named = (event_id, invocation.is_some());
-                    batch.push(self.receive(*entry, named, (call.headers, Some(identity))));
+                    batch.push(self.receive(*entry, event_id, invocation.is_some(), call.headers));
                     Place::Offered
                 }
             };
             places.push((place, event_id));
         }
-        let (offered, aside) = self.store(batch, aside, is_named).await?;
+        let (offered, aside) = self.store(batch, aside, (identity, is_named)).await?;
         let (mut offered, mut aside) = (offered.into_iter(), aside.into_iter());
         let settle = |(place, event_id)| match place {
             Place::Settled(result) => result,
@@ -283,11 +282,12 @@ impl Bus {
         &self,
         batch: Vec<Received>,
         aside: Vec<Unparsed>,
-        repeatable: bool,
+        (identity, repeatable): (&Identity, bool),
     ) -> Result<(Vec<EntryOutcome>, Vec<EntryOutcome>), Refused> {
         let mut offered: Vec<EntryOutcome> = Vec::new();
         if !batch.is_empty() {
-            let outcomes = self.admit.admit(batch, self.response_mode()).await;
+            let producer = self.producer(identity);
+            let outcomes = self.admit.admit(batch, Some(&producer), self.response_mode()).await;
             offered.extend(outcomes.into_iter().map(|outcome| outcome.map(drop)));
         }
         // What is repeated whole sets its bytes aside then.
@@ -317,10 +317,18 @@ impl Bus {
             && self.keys.knows(&identity.access_key)
     }
 
+    /// The access key of a request; one name for all that nobody has signed.
+    fn key<'a>(&self, identity: &'a Identity) -> &'a str {
+        if self.keys.knows(&identity.access_key) { &identity.access_key } else { UNKNOWN_KEY }
+    }
+
+    fn producer(&self, identity: &Identity) -> EventProducer {
+        EventProducer { kind: ProducerKind::AccessKey, name: self.key(identity).into() }
+    }
+
     /// Counts what was refused by access key, since most producers never look at it.
     fn count_refusals(&self, put: &Result<Vec<EntryResult>, Refused>, identity: &Identity) {
-        let key = &*identity.access_key;
-        let key = if self.keys.knows(key) { key } else { UNKNOWN_KEY };
+        let key = self.key(identity);
         let count = |code| self.metrics.counter(Metric::PutEventsRefused, &[key, code]).increment();
         match put {
             Ok(results) => results.iter().filter_map(EntryResult::error_code).for_each(count),
@@ -349,7 +357,7 @@ impl Bus {
         match (checked.pop(), checked.is_empty()) {
             (Some(Checked::Take(mut put)), true) => {
                 put.time.get_or_insert_with(|| arrived.into());
-                Ok(self.receive(*put, (id, true), (headers, None)))
+                Ok(self.receive(*put, id, true, headers))
             }
             (Some(Checked::Unreadable(entry)), true) => Err(entry.why()),
             (Some(Checked::Fail(EntryResult::Failed { error_code, error_message })), true) => {
@@ -362,13 +370,12 @@ impl Bus {
     fn receive(
         &self,
         entry: PutEntry,
-        (event_id, repeatable): (Uuid, bool),
-        (headers, identity): (&HeaderMap, Option<&Identity>),
+        event_id: Uuid,
+        repeatable: bool,
+        headers: &HeaderMap,
     ) -> Received {
         let named = (event_id.to_string(), repeatable);
-        let received =
-            entry.into_received(named, trace_of(headers), (&self.config, self.clock.now()));
-        Received { producer: identity.map(Identity::producer), ..received }
+        entry.into_received(named, trace_of(headers), (&self.config, self.clock.now()))
     }
 
     fn random_id(&self) -> Uuid {

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::ambient::{ManualClock, Secret, SecretReference, SeededEntropy};
-use crate::event::{EventId, Fault, Timestamp, Violation};
+use crate::event::{EventId, EventProducer, Fault, ProducerKind, Timestamp, Violation};
 use crate::source::{AccessKey, AdmitRefusal, Admitted, Signatures, Unparsed};
 
 /// Takes everything but what is on its list of answers, and remembers what it was given.
@@ -30,8 +30,10 @@ impl Admit for Recorder {
     async fn admit(
         &self,
         batch: Vec<Received>,
+        producer: Option<&EventProducer>,
         response_mode: ResponseMode,
     ) -> Vec<Result<Admitted, AdmitRefusal>> {
+        assert_eq!(producer.unwrap().kind, ProducerKind::AccessKey);
         self.modes.lock().unwrap().push(response_mode);
         let mut answers = self.answers.lock().unwrap();
         let outcomes = batch.iter().map(|_| answers.pop().unwrap_or(Ok(())));

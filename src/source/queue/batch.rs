@@ -200,7 +200,9 @@ impl QueueIntake {
         }
         let (places, events): (Vec<_>, Vec<_>) = events.into_iter().unzip();
         if !events.is_empty() {
-            let answers = self.admit.admit(events, ResponseMode::Asynchronous).await;
+            let producer = self.source.producer();
+            let answers =
+                self.admit.admit(events, Some(&producer), ResponseMode::Asynchronous).await;
             for ((at, warnings), answer) in places.into_iter().zip(answers) {
                 let message = messages.iter().find(|(place, _)| *place == at);
                 if let Some((_, other)) = message.filter(|_| differs(&answer)) {

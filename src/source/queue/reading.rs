@@ -125,9 +125,7 @@ fn event(
     let trace = message.trace();
     let trace = trace.as_ref().map(TraceContext::as_str);
     let sent = message.sent.unwrap_or(now);
-    let (received, warnings) =
-        intake::receive(event, trace, limits, sent).map_err(|error| unreadable(&error))?;
-    Ok((Received { producer: Some(queue.producer()), ..received }, warnings))
+    intake::receive(event, trace, limits, sent).map_err(|error| unreadable(&error))
 }
 
 /// The event as a tree that says its id, source and type.

@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, StatusCode};
-use reqwest::Method;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
@@ -18,7 +18,7 @@ use crate::deliver::sink::connection::fields::{
 use crate::deliver::sink::connection::identities::NoClient;
 use crate::deliver::sink::connection::identities::TlsIdentity;
 use crate::deliver::sink::connection::unusable::Unusable;
-use crate::egress::EgressRefusal;
+use crate::egress::{EgressRefusal, ExchangeError, GuardedClient, GuardedRequest};
 use crate::event::{Blame, Fault};
 use crate::subscriptions::{ClientAuthentication, OAuth, SecretText, TokenMethod};
 
@@ -202,7 +202,7 @@ impl TokenRequest {
     /// Later: the endpoint gives none.
     pub async fn send(
         &self,
-        client: &reqwest::Client,
+        client: &GuardedClient,
         patience: Duration,
     ) -> Result<(Token, Duration), TokenError> {
         let address = if self.method == Method::GET {
@@ -210,26 +210,30 @@ impl TokenRequest {
         } else {
             self.endpoint.clone()
         };
-        let mut request = client
-            .request(self.method.clone(), address)
-            .headers(self.headers.clone())
-            .timeout(patience);
+        let mut headers = self.headers.clone();
+        let mut body = Bytes::new();
         if self.method != Method::GET {
             let form = with_query(&self.endpoint_without_query(), &self.form);
-            request = request
-                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(form.query().unwrap_or_default().to_owned());
+            let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+            headers.append(CONTENT_TYPE, kind);
+            body = form.query().unwrap_or_default().to_owned().into();
         }
-        let mut response = request.send().await.map_err(|error| failed(&error))?;
+        let request = GuardedRequest {
+            method: self.method.clone(),
+            url: &address,
+            headers,
+            body,
+            // One byte more tells that there are too many.
+            body_limit: LONGEST_ANSWER + 1,
+            patience,
+        };
+        let response = client.exchange(request).await.map_err(failed)?;
         let status = response.status();
         let media_type = response.headers().get(CONTENT_TYPE);
         let is_json = media_type.and_then(|value| value.to_str().ok()).is_some_and(is_json);
-        let mut body = Zeroizing::new(Vec::new());
-        while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
-            if body.len() + chunk.len() > LONGEST_ANSWER {
-                return Err(TokenError::TooLong);
-            }
-            body.extend_from_slice(&chunk);
+        let body = Zeroizing::new(response.into_body());
+        if body.len() > LONGEST_ANSWER {
+            return Err(TokenError::TooLong);
         }
         if status != StatusCode::OK {
             return Err(TokenError::Status { status: status.as_u16(), code: refusal(&body) });
@@ -296,21 +300,12 @@ fn lifetime(seconds: &Value) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-fn failed(error: &reqwest::Error) -> TokenError {
-    if let Some(refused) = EgressRefusal::among_causes(error) {
-        return TokenError::Refused(refused);
+fn failed(error: ExchangeError) -> TokenError {
+    match error {
+        ExchangeError::Refused(refused) => TokenError::Refused(refused),
+        ExchangeError::Late => TokenError::Late,
+        other => TokenError::Unreachable(other.innermost()),
     }
-    if error.is_timeout() {
-        return TokenError::Late;
-    }
-    // The outer causes would repeat the address, which may carry a secret in its query.
-    let mut innermost: Option<&dyn std::error::Error> = None;
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        innermost = Some(inner);
-        cause = inner.source();
-    }
-    TokenError::Unreachable(innermost.map_or("the exchange broke".to_owned(), ToString::to_string))
 }
 
 #[cfg(test)]
