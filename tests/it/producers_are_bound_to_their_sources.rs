@@ -3,7 +3,7 @@
 use std::fs;
 use std::sync::Arc;
 
-use aws_sdk_eventbridge::types::PutEventsRequestEntry;
+use aws_sdk_eventbridge::types::{PutEventsRequestEntry, PutEventsResultEntry};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
@@ -211,7 +211,7 @@ async fn an_access_key_of_the_bus_is_held_to_its_sources_and_its_other_entries_c
     let put = put.entries(entry("payment-service")).entries(entry("order-service"));
     let told = put.entries(entry("shop.eu")).send().await.unwrap();
 
-    let codes: Vec<_> = told.entries().iter().map(|entry| entry.error_code()).collect();
+    let codes: Vec<_> = told.entries().iter().map(PutEventsResultEntry::error_code).collect();
     assert_eq!(codes, [Some("NotAuthorizedForSourceException"), None, None]);
     assert_eq!(count_events(&gateway).await, 1, "no publication wants `shop.eu`");
 }
