@@ -16,7 +16,7 @@ pub enum QuarantineKind {
 pub struct QuarantineQuota {
     /// The most entries of the producer, of this kind.
     pub entries: u64,
-    /// The most bytes of them, as `weight` of [`NewQuarantined`] and [`UnreadBytes`] counts.
+    /// The most bytes of them, as the weight of an entry counts.
     pub bytes: u64,
     /// The most bytes on disk of everything in quarantine; nothing: any number.
     pub total: Option<u64>,

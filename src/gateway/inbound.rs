@@ -81,16 +81,17 @@ impl Admit for Inbound {
     ) -> Vec<Result<Admitted, AdmitRefusal>> {
         let prepare = |received| self.prepare(received, producer, response_mode);
         let prepared: Vec<_> = batch.into_iter().map(prepare).collect();
-        match self.store(prepared).await {
-            Ok(stored) => stored,
-            Err((prepared, error)) => {
+        let mut shares: Vec<_> = prepared.iter().map(Share::of).collect();
+        match self.store(prepared, &mut shares).await {
+            Ok(stored) => settle(shares, &stored),
+            Err(error) => {
                 let refusal = self.unstored(&error);
                 let refuse = |answer: Result<Share, AdmitRefusal>| match answer {
                     Ok(share) if share.is_nothing() => Ok(Admitted::default()),
                     Ok(_) => Err(refusal.clone()),
                     Err(own) => Err(own),
                 };
-                prepared.into_iter().map(refuse).collect()
+                shares.into_iter().map(refuse).collect()
             }
         }
     }
@@ -186,24 +187,18 @@ impl Inbound {
     async fn store(
         &self,
         prepared: Vec<Result<Prepared, AdmitRefusal>>,
-    ) -> Result<Vec<Result<Admitted, AdmitRefusal>>, (Vec<Result<Share, AdmitRefusal>>, LogError)>
-    {
-        let mut shares: Vec<_> = prepared.iter().map(Share::of).collect();
+        shares: &mut [Result<Share, AdmitRefusal>],
+    ) -> Result<Vec<Stored>, LogError> {
         let (mut drafts, mut quarantined) = (Vec::with_capacity(prepared.len()), Vec::new());
         for one in prepared {
             let one = one.unwrap_or_default();
             drafts.push(one.drafts);
             quarantined.extend(one.quarantined);
         }
-        if let Err(error) = self.keep(quarantined, &mut shares).await {
-            return Err((shares, error));
-        }
-        let taken = drafts.into_iter().zip(&shares).filter(|(_, share)| share.is_ok());
+        self.keep(quarantined, shares).await?;
+        let taken = drafts.into_iter().zip(shares).filter(|(_, share)| share.is_ok());
         let drafts: Vec<Draft> = taken.flat_map(|(drafts, _)| drafts).collect();
-        match if drafts.is_empty() { Ok(Vec::new()) } else { self.append(drafts).await } {
-            Ok(stored) => Ok(settle(shares, &stored)),
-            Err(error) => Err((shares, error)),
-        }
+        if drafts.is_empty() { Ok(Vec::new()) } else { self.append(drafts).await }
     }
 
     /// Keeps what broke its contract; an event of which something finds no room is refused.

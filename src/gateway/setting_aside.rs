@@ -31,20 +31,27 @@ pub(super) async fn keep_events(
     (quarantine, quota): (&dyn Quarantine, QuarantineQuota),
     metrics: &Metrics,
 ) -> Result<Vec<Option<AdmitRefusal>>, LogError> {
-    let publications: Vec<_> = batch.iter().map(|one| Arc::clone(&one.publication)).collect();
-    let kept = quarantine.quarantine(batch, quota).await?;
-    let settle = |(kept, publication): (KeptEntry, Arc<str>)| match kept {
-        KeptEntry::New(_) => {
-            metrics.counter(Metric::EventsQuarantined, &[&publication]).increment();
-            None
-        }
-        KeptEntry::Already(_) => None,
-        KeptEntry::OverQuota => {
-            Some(over_quota(quota, ("breaks a contract", "that broke one"), "source.quarantined"))
-        }
-        KeptEntry::Full => Some(full("breaks a contract")),
+    let describe = |one: &NewQuarantined| {
+        (Arc::clone(&one.publication), one.weight() as u64, one.bytes_on_disk())
     };
-    Ok(kept.into_iter().zip(publications).map(settle).collect())
+    let described: Vec<_> = batch.iter().map(describe).collect();
+    let kept = quarantine.quarantine(batch, quota).await?;
+    let settle =
+        |(kept, (publication, weight, bytes)): (KeptEntry, (Arc<str>, u64, u64))| match kept {
+            KeptEntry::New(_) => {
+                metrics.counter(Metric::EventsQuarantined, &[&publication]).increment();
+                None
+            }
+            KeptEntry::Already(_) => None,
+            KeptEntry::OverQuota | KeptEntry::Full
+                if Words::is_too_large(quota, (weight, bytes)) =>
+            {
+                Some(EVENT.too_large(quota))
+            }
+            KeptEntry::OverQuota => Some(EVENT.over_quota(quota)),
+            KeptEntry::Full => Some(EVENT.full()),
+        };
+    Ok(kept.into_iter().zip(described).map(settle).collect())
 }
 
 /// Makes durable what could not be read, and answers each in the order given.
@@ -75,12 +82,8 @@ pub(super) async fn set_aside(
             Ok(number)
         }
         KeptEntry::Already(QuarantineId(number)) => Ok(number),
-        KeptEntry::OverQuota => Err(refused(over_quota(
-            quota,
-            ("cannot be read", "that cannot be read"),
-            "source.unreadable",
-        ))),
-        KeptEntry::Full => Err(refused(full("cannot be read"))),
+        KeptEntry::OverQuota => Err(refused(UNREAD.over_quota(quota))),
+        KeptEntry::Full => Err(refused(UNREAD.full())),
     };
     let mut settled = outcomes.into_iter().zip(codes).map(settle);
     let lost = || Err(ours("the quarantine gave no answer for what could not be read".to_owned()));
@@ -107,42 +110,68 @@ fn described(unparsed: Unparsed) -> Result<UnreadBytes, AdmitRefusal> {
 
 /// Refuses what is over the quota by itself: sent again, it would be refused for ever.
 fn within(bytes: UnreadBytes, quota: QuarantineQuota) -> Result<UnreadBytes, AdmitRefusal> {
-    if quota.admits(QuarantineUsage::default(), bytes.weight() as u64) {
-        return Ok(bytes);
+    if Words::is_too_large(quota, (bytes.weight() as u64, bytes.bytes_on_disk())) {
+        return Err(UNREAD.too_large(quota));
     }
-    let limit = quota.bytes;
-    Err(AdmitRefusal {
-        fault: Fault::Caller,
-        code: "too-large",
-        message: format!(
-            "what was sent cannot be read, and cannot be kept in quarantine: it is over the {limit} \
-             bytes of `source.unreadable.max-bytes`"
-        ),
-        violations: Vec::new(),
-    })
+    Ok(bytes)
 }
 
 fn ours(message: String) -> AdmitRefusal {
     AdmitRefusal { fault: Fault::Ours, code: "internal", message, violations: Vec::new() }
 }
 
-fn over_quota(
-    quota: QuarantineQuota,
-    (what, of_that): (&str, &str),
-    setting: &str,
-) -> AdmitRefusal {
-    let QuarantineQuota { entries, bytes, .. } = quota;
-    no_room(format!(
-        "what was sent {what}, and its producer has as much in quarantine {of_that} as `{setting}` lets \
-         it: {entries} entries, {bytes} bytes; release or remove some, or correct what is sent"
-    ))
+/// How it is told that there is no room for a kind of entry.
+struct Words {
+    /// What is wrong with what was sent.
+    what: &'static str,
+    /// What others of the kind are.
+    others: &'static str,
+    /// The quota's setting.
+    setting: &'static str,
 }
 
-fn full(what: &str) -> AdmitRefusal {
-    no_room(format!(
-        "what was sent {what}, and the quarantine is as large as `log.retention.quarantine-size` lets it \
-         be; release or remove some, or correct what is sent"
-    ))
+const EVENT: Words =
+    Words { what: "breaks a contract", others: "that breaks one", setting: "source.quarantined" };
+const UNREAD: Words =
+    Words { what: "cannot be read", others: "that cannot be read", setting: "source.unreadable" };
+
+impl Words {
+    /// Whether there is no room for it even where nothing else is.
+    fn is_too_large(quota: QuarantineQuota, (weight, bytes): (u64, u64)) -> bool {
+        let empty = QuarantineUsage::default();
+        !quota.admits(empty, weight) || !quota.has_room(empty, bytes)
+    }
+
+    fn too_large(&self, quota: QuarantineQuota) -> AdmitRefusal {
+        let Self { what, setting, .. } = self;
+        let limit = quota.bytes;
+        AdmitRefusal {
+            fault: Fault::Caller,
+            code: "too-large",
+            message: format!(
+                "what was sent {what}, and cannot be kept in quarantine: it is over the {limit} bytes of \
+                 `{setting}.max-bytes`, or over `log.retention.quarantine-size`"
+            ),
+            violations: Vec::new(),
+        }
+    }
+
+    fn over_quota(&self, quota: QuarantineQuota) -> AdmitRefusal {
+        let (Self { what, others, setting }, QuarantineQuota { entries, bytes, .. }) =
+            (self, quota);
+        no_room(format!(
+            "what was sent {what}, and its producer has as much in quarantine {others} as `{setting}` \
+             lets it: {entries} entries, {bytes} bytes; release or remove some, or correct what is sent"
+        ))
+    }
+
+    fn full(&self) -> AdmitRefusal {
+        no_room(format!(
+            "what was sent {}, and the quarantine is as large as `log.retention.quarantine-size` lets it \
+             be; release or remove some, or correct what is sent",
+            self.what
+        ))
+    }
 }
 
 fn no_room(message: String) -> AdmitRefusal {

@@ -91,6 +91,8 @@ async fn a_producer_that_floods_the_quarantine_waits_and_no_other_does() {
     assert!(detail.contains("`source.quarantined`"), "{detail}");
     assert_eq!(outcome(&push(&depot, "e", 20_000).await), "quarantined");
     assert_eq!(push(&depot, "f", 40_000).await.code(), "quarantine-full");
+    let never = push(&depot, "f", 60_000).await;
+    assert_eq!((never.status, never.code()), (413, "too-large"), "{}", never.body);
     // What breaks no contract crosses, and what cannot be read has a quota of its own.
     assert_eq!(gateway.order(7).await.len(), 26);
     let request = gateway.request(Method::POST, "/events?manner=asynchronous").bearer_auth(&shop);
