@@ -1,5 +1,6 @@
 //! HTTP clients that connect to allowed addresses only.
 
+use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use reqwest::ClientBuilder;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
-use crate::egress::{Egress, EgressRefusal, Scheme};
+use crate::egress::{Egress, EgressRefusal, Scheme, Unresolved};
 
 /// How many fields the head of an answer may have. Its bytes are bounded by the client library, to 417,792.
 const MOST_FIELDS: usize = 4096;
@@ -89,35 +90,55 @@ impl Resolve for GuardedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (egress, scheme) = (Arc::clone(&self.egress), self.scheme);
         Box::pin(async move {
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed = egress.sift(scheme, found.iter().copied()).map_err(|refused| {
-                // Only the operator learns what the name stands for.
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(|error| {
                 tracing::info!(
                     host = name.as_str(),
-                    addresses = ?found.iter().map(SocketAddr::ip).collect::<Vec<_>>(),
-                    reason = %refused,
-                    "No address of {} may be dialed", name.as_str(),
+                    error = %error,
+                    "{} does not resolve", name.as_str(),
                 );
-                refused.of_a_name()
+                Unresolved(error.to_string())
             })?;
+            let found: Vec<SocketAddr> = found.collect();
+            let allowed = egress
+                .sift(scheme, found.iter().copied())
+                .map_err(|refused| refusal_of(name.as_str(), &found, refused))?;
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })
     }
 }
 
+/// What is said of a name none of whose addresses may be dialed. Only the operator learns what the name
+/// stands for.
+fn refusal_of(
+    host: &str,
+    found: &[SocketAddr],
+    refused: EgressRefusal,
+) -> Box<dyn Error + Send + Sync> {
+    tracing::info!(
+        host,
+        addresses = ?found.iter().map(SocketAddr::ip).collect::<Vec<_>>(),
+        reason = %refused,
+        "No address of {host} may be dialed",
+    );
+    if refused.is_of_the_place() { Unresolved(refused.to_string()).into() } else { refused.into() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::egress::EgressConfig;
+    use crate::egress::{EgressConfig, NetworkFailure};
 
-    async fn ask(config: EgressConfig, url: &Url) -> Result<u16, EgressRefusal> {
+    /// The status of an answer, or why there was none; the inner nothing is a word of the network.
+    async fn ask(config: EgressConfig, url: &Url) -> Result<u16, Option<EgressRefusal>> {
         let egress = Arc::new(Egress::new(config));
         let clients = GuardedClients::new(&egress, reqwest::Client::builder).unwrap();
-        let answer = clients.client_for(url)?.get(url.clone()).send().await;
-        answer
-            .map(|response| response.status().as_u16())
-            .map_err(|error| EgressRefusal::among_causes(&error).unwrap())
+        let answer = clients.client_for(url).map_err(Some)?.get(url.clone()).send().await;
+        answer.map(|response| response.status().as_u16()).map_err(|error| {
+            let refused = EgressRefusal::among_causes(&error);
+            let failure = NetworkFailure::of(&error);
+            assert_eq!(refused.is_none(), failure == Some(NetworkFailure::NameResolution));
+            refused
+        })
     }
 
     async fn server(tasks: &crate::ambient::Tasks) -> u16 {
@@ -139,8 +160,10 @@ mod tests {
         let not_opened = EgressConfig { allow: Vec::new(), ..EgressConfig::loopback() };
         let https_only = EgressConfig { plain_http: Vec::new(), ..EgressConfig::loopback() };
 
-        assert_eq!(ask(not_opened, &url).await, Err(EgressRefusal::Name));
-        assert_eq!(ask(https_only, &url).await, Err(EgressRefusal::PlainHttp));
+        assert_eq!(ask(not_opened.clone(), &url).await, Err(None));
+        let nowhere = format!("http://nowhere.invalid:{port}/").parse().unwrap();
+        assert_eq!(ask(not_opened, &nowhere).await, Err(None), "and no name is told from another");
+        assert_eq!(ask(https_only, &url).await, Err(Some(EgressRefusal::PlainHttp)));
         assert_eq!(ask(loopback, &url).await, Ok(302), "and nobody follows the redirect");
     }
 
@@ -152,7 +175,7 @@ mod tests {
 
         assert_eq!(
             ask(EgressConfig::default(), &url).await,
-            Err(EgressRefusal::Special("loopback"))
+            Err(Some(EgressRefusal::Special("loopback")))
         );
         assert_eq!(ask(EgressConfig::loopback(), &url).await, Ok(302));
     }

@@ -9,7 +9,9 @@
 //!
 //! **Invariants:** nothing special-purpose is dialed unless [`EgressConfig`] opens it; no metadata
 //! service unless it is opened by its own address; plain http only where that is opened besides. No
-//! redirect is followed and no proxy is used, because neither would come past the guard.
+//! redirect is followed and no proxy is used, because neither would come past the guard. Who chose a
+//! name is told in a [`NetworkFailure`] that it leads nowhere, whether it has no address or none that
+//! may be dialed: otherwise the answer would tell which names there are in the gateway's network.
 
 mod aws_endpoints;
 mod clients;
@@ -17,6 +19,7 @@ mod config;
 mod embedded;
 mod guard;
 mod network;
+mod network_failure;
 mod special;
 
 pub use aws_endpoints::is_aws_host;
@@ -24,3 +27,4 @@ pub use clients::GuardedClients;
 pub use config::EgressConfig;
 pub use guard::{Egress, EgressRefusal, Scheme};
 pub use network::{Network, NetworkError};
+pub use network_failure::{NetworkFailure, Unresolved};

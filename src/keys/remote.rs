@@ -11,8 +11,10 @@ use moka::future::Cache;
 use url::Url;
 
 use crate::ambient::{Clock, Entropy};
+use crate::egress::{EgressRefusal, NetworkFailure};
 use crate::event::{Blame, Fault, Timestamp};
 use crate::keys::{KeyError, KeySet, VerifyingKeys};
+use crate::telemetry::error_chain;
 
 /// Key sets that are remembered at a time.
 const MOST_SETS: u64 = 10_000;
@@ -71,8 +73,8 @@ pub enum RemoteKeysError {
     #[error("the key set's address is not allowed")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
     /// The exchange failed.
-    #[error("the key set cannot be fetched")]
-    Fetch(#[source] reqwest::Error),
+    #[error("the key set cannot be fetched{}", NetworkFailure::after_colon(*.0))]
+    Fetch(Option<NetworkFailure>),
     /// An answer other than 200; redirects are not followed.
     #[error("the key set's server answered {0} instead of 200")]
     Status(u16),
@@ -238,12 +240,22 @@ impl<S: PublicKeys> RemoteKeys<S> {
     }
 }
 
+/// What a consumer is told of an error; the log has the rest of it, but for the address, which may
+/// carry the consumer's own secret in its query.
+fn failed(error: reqwest::Error) -> RemoteKeysError {
+    if let Some(refused) = EgressRefusal::among_causes(&error) {
+        return RemoteKeysError::Refused(refused.into());
+    }
+    let host = error.url().and_then(Url::host_str).unwrap_or_default().to_owned();
+    let error = error.without_url();
+    tracing::info!(host, error = %error_chain(&error), "The key set at {host} cannot be fetched");
+    RemoteKeysError::Fetch(NetworkFailure::of(&error))
+}
+
 async fn fetch<S: PublicKeys>(
     client: &reqwest::Client,
     url: &Url,
 ) -> Result<(S, Duration), RemoteKeysError> {
-    // The address stays out of the error: it may carry the consumer's own secret in its query.
-    let failed = |error: reqwest::Error| RemoteKeysError::Fetch(error.without_url());
     let mut response = client
         .get(url.clone())
         .header(ACCEPT, "application/jwk-set+json, application/json")

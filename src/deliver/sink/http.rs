@@ -16,9 +16,10 @@ use crate::deliver::sink::{
     AnswerKind, AttemptFailure, ChallengeAnswer, ChallengeError, Destination, Parcel, SinkAnswer,
     SinkTarget,
 };
-use crate::egress::{EgressRefusal, GuardedClients};
-use crate::event::Timestamp;
+use crate::egress::{EgressRefusal, GuardedClients, NetworkFailure};
+use crate::event::{SubscriptionId, Timestamp};
 use crate::subscriptions::{Challenge, ChallengeReply};
+use crate::telemetry::error_chain;
 
 /// How much of a response's body is read and kept.
 const BODY_LIMIT: usize = 16 * 1024;
@@ -67,7 +68,7 @@ impl HttpDestination {
             return self.exchange_as(credential, &request).await;
         }
         let client = self.clients.client_for(&request.target.sink);
-        let client = client.map_err(|refused| refusal(&refused))?;
+        let client = client.map_err(SinkAnswer::not_dialed)?;
         self.send(client, request, HeaderMap::new()).await
     }
 
@@ -87,8 +88,9 @@ impl HttpDestination {
         for (name, value) in wanted.headers {
             request = request.header(&*name, value);
         }
+        let subscription = wanted.target.subscription.clone();
         // The address stays out of every error: its query may hold a secret.
-        let failed = |error: reqwest::Error| failure(&error.without_url());
+        let failed = |error: reqwest::Error| failure(&subscription, &error.without_url());
         let response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let retry_after = response
@@ -177,22 +179,20 @@ async fn read_some(response: reqwest::Response) -> Result<Vec<u8>, reqwest::Erro
     Ok(body)
 }
 
-fn refusal(refused: &EgressRefusal) -> SinkAnswer {
-    SinkAnswer::failed(AttemptFailure::Refused, &refused.to_string())
-}
-
-fn failure(error: &reqwest::Error) -> SinkAnswer {
+/// The consumer is told in one word what the log has in full: its errors name what the gateway's
+/// resolver and network say.
+fn failure(subscription: &SubscriptionId, error: &reqwest::Error) -> SinkAnswer {
     if error.is_timeout() {
         return SinkAnswer::failed(AttemptFailure::Timeout, "");
     }
     if let Some(refused) = EgressRefusal::among_causes(error) {
-        return refusal(&refused);
+        return SinkAnswer::not_dialed(refused);
     }
-    // The innermost cause names the trouble; the outer ones would repeat the address.
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
+    tracing::info!(
+        subscription.id = %subscription,
+        error = %error_chain(error),
+        "The sink of subscription {subscription} gives no answer",
+    );
     let kind = if error.is_connect() { AttemptFailure::Connect } else { AttemptFailure::Broken };
-    SinkAnswer::failed(kind, &cause.to_string())
+    SinkAnswer::unconnected(kind, NetworkFailure::of(error))
 }

@@ -18,9 +18,10 @@ use crate::deliver::sink::connection::fields::{
 use crate::deliver::sink::connection::identities::NoClient;
 use crate::deliver::sink::connection::identities::TlsIdentity;
 use crate::deliver::sink::connection::unusable::Unusable;
-use crate::egress::EgressRefusal;
+use crate::egress::{EgressRefusal, NetworkFailure};
 use crate::event::{Blame, Fault};
 use crate::subscriptions::{ClientAuthentication, OAuth, SecretText, TokenMethod};
+use crate::telemetry::error_chain;
 
 /// Bytes of an answer; a token has a few thousand.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -51,8 +52,8 @@ pub enum TokenError {
     #[error("the token endpoint: {0}")]
     Identity(#[source] NoClient),
     /// The exchange failed.
-    #[error("the token endpoint cannot be reached: {0}")]
-    Unreachable(String),
+    #[error("the token endpoint cannot be reached{}", NetworkFailure::after_colon(*.0))]
+    Unreachable(Option<NetworkFailure>),
     /// There was no answer in time.
     #[error("the token endpoint did not answer in time")]
     Late,
@@ -220,12 +221,12 @@ impl TokenRequest {
                 .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(form.query().unwrap_or_default().to_owned());
         }
-        let mut response = request.send().await.map_err(|error| failed(&error))?;
+        let mut response = request.send().await.map_err(failed)?;
         let status = response.status();
         let media_type = response.headers().get(CONTENT_TYPE);
         let is_json = media_type.and_then(|value| value.to_str().ok()).is_some_and(is_json);
         let mut body = Zeroizing::new(Vec::new());
-        while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if body.len() + chunk.len() > LONGEST_ANSWER {
                 return Err(TokenError::TooLong);
             }
@@ -296,21 +297,19 @@ fn lifetime(seconds: &Value) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-fn failed(error: &reqwest::Error) -> TokenError {
-    if let Some(refused) = EgressRefusal::among_causes(error) {
+/// What a consumer is told of an error; the log has the rest of it, but for the address, which may
+/// carry a secret in its query.
+fn failed(error: reqwest::Error) -> TokenError {
+    if let Some(refused) = EgressRefusal::among_causes(&error) {
         return TokenError::Refused(refused);
     }
     if error.is_timeout() {
         return TokenError::Late;
     }
-    // The outer causes would repeat the address, which may carry a secret in its query.
-    let mut innermost: Option<&dyn std::error::Error> = None;
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        innermost = Some(inner);
-        cause = inner.source();
-    }
-    TokenError::Unreachable(innermost.map_or("the exchange broke".to_owned(), ToString::to_string))
+    let host = error.url().and_then(Url::host_str).unwrap_or_default().to_owned();
+    let error = error.without_url();
+    tracing::info!(host, error = %error_chain(&error), "The token endpoint at {host} gives no answer");
+    TokenError::Unreachable(NetworkFailure::of(&error))
 }
 
 #[cfg(test)]
