@@ -1,68 +1,46 @@
 //! HTTP clients that connect to allowed addresses only.
 
-use std::error::Error;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use reqwest::ClientBuilder;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use url::Url;
 
-use crate::egress::{Egress, EgressRefusal, Scheme, Unresolved};
-
-/// How many fields the head of an answer may have. Its bytes are bounded by the client library, to 417,792.
-const MOST_FIELDS: usize = 4096;
+use crate::egress::tls::TlsBase;
+use crate::egress::{ClientTls, Egress, EgressRefusal, GuardedClient, Scheme, TlsError};
 
 /// One client for https and one for plain http, because a resolver does not see for which of them
 /// it is asked.
 #[derive(Clone)]
 pub struct GuardedClients {
     egress: Arc<Egress>,
-    https: reqwest::Client,
-    http: reqwest::Client,
-    /// Begins another client for https.
-    begin: Arc<dyn Fn() -> ClientBuilder + Send + Sync>,
+    https: GuardedClient,
+    http: GuardedClient,
+    tls: TlsBase,
 }
 
 impl GuardedClients {
-    /// Guards the clients that `begin` begins.
+    /// Makes clients that a guard guards.
     ///
     /// # Errors
     ///
-    /// Ours: the TLS stack cannot be set up.
-    pub fn new(
-        egress: &Arc<Egress>,
-        begin: impl Fn() -> ClientBuilder + Send + Sync + 'static,
-    ) -> Result<Self, reqwest::Error> {
-        let judge = Arc::clone(egress);
-        let guarded = move |scheme| {
-            // A proxy would dial on our behalf, and a redirect names an address that nobody judged.
-            begin()
-                .no_proxy()
-                .redirect(reqwest::redirect::Policy::none())
-                .http1_max_headers(MOST_FIELDS)
-                .http1_allow_obsolete_multiline_headers_in_responses(true)
-                .dns_resolver(GuardedResolver { egress: Arc::clone(&judge), scheme })
-        };
+    /// Ours: TLS cannot be set up.
+    pub fn new(egress: &Arc<Egress>) -> Result<Self, TlsError> {
+        let tls = TlsBase::new()?;
         Ok(Self {
             egress: Arc::clone(egress),
-            http: guarded(Scheme::Http).build()?,
-            https: guarded(Scheme::Https).https_only(true).build()?,
-            begin: Arc::new(move || guarded(Scheme::Https).https_only(true)),
+            http: GuardedClient::http(egress),
+            https: GuardedClient::https(egress, tls.settings(None)?),
+            tls,
         })
     }
 
-    /// Makes another client for https, guarded like the shared one, to which `change` gives an
-    /// identity of its own. An address is judged by [`client_for`](Self::client_for) all the same.
+    /// Makes another client for https, guarded like the shared one, with a certificate or authorities
+    /// of its own. An address is judged by [`client_for`](Self::client_for) all the same.
     ///
     /// # Errors
     ///
-    /// Ours: the TLS stack does not take what `change` gave.
-    pub fn with_identity(
-        &self,
-        change: impl FnOnce(ClientBuilder) -> ClientBuilder,
-    ) -> Result<reqwest::Client, reqwest::Error> {
-        change((self.begin)()).build()
+    /// Ours: TLS does not take them.
+    pub fn with_tls(&self, own: &ClientTls) -> Result<GuardedClient, TlsError> {
+        Ok(GuardedClient::https(&self.egress, self.tls.settings(Some(own))?))
     }
 
     /// Gives the client for a URL; a host that is an address is judged here, and a name when the
@@ -71,7 +49,7 @@ impl GuardedClients {
     /// # Errors
     ///
     /// The caller's turn: the address is not allowed.
-    pub fn client_for(&self, url: &Url) -> Result<&reqwest::Client, EgressRefusal> {
+    pub fn client_for(&self, url: &Url) -> Result<&GuardedClient, EgressRefusal> {
         match self.egress.judge_url(url)? {
             Scheme::Https => Ok(&self.https),
             Scheme::Http => Ok(&self.http),
@@ -79,66 +57,33 @@ impl GuardedClients {
     }
 }
 
-/// Resolves names with the system's resolver and keeps what may be dialed. What it gives is what is
-/// dialed: there is no second look-up that could say something else.
-struct GuardedResolver {
-    egress: Arc<Egress>,
-    scheme: Scheme,
-}
-
-impl Resolve for GuardedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (egress, scheme) = (Arc::clone(&self.egress), self.scheme);
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(|error| {
-                tracing::info!(
-                    host = name.as_str(),
-                    error = %error,
-                    "{} does not resolve", name.as_str(),
-                );
-                Unresolved(error.to_string())
-            })?;
-            let found: Vec<SocketAddr> = found.collect();
-            let allowed = egress
-                .sift(scheme, found.iter().copied())
-                .map_err(|refused| refusal_of(name.as_str(), &found, refused))?;
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// What is said of a name none of whose addresses may be dialed. Only the operator learns what the name
-/// stands for.
-fn refusal_of(
-    host: &str,
-    found: &[SocketAddr],
-    refused: EgressRefusal,
-) -> Box<dyn Error + Send + Sync> {
-    tracing::info!(
-        host,
-        addresses = ?found.iter().map(SocketAddr::ip).collect::<Vec<_>>(),
-        reason = %refused,
-        "No address of {host} may be dialed",
-    );
-    if refused.is_of_the_place() { Unresolved(refused.to_string()).into() } else { refused.into() }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::egress::{EgressConfig, NetworkFailure};
+    use std::time::Duration;
 
-    /// The status of an answer, or why there was none; the inner nothing is a word of the network.
+    use super::*;
+    use crate::egress::{EgressConfig, ExchangeError, GuardedRequest, NetworkFailure};
+
+    /// The status of an answer, or why there was none; the inner nothing is a name that leads nowhere.
     async fn ask(config: EgressConfig, url: &Url) -> Result<u16, Option<EgressRefusal>> {
         let egress = Arc::new(Egress::new(config));
-        let clients = GuardedClients::new(&egress, reqwest::Client::builder).unwrap();
-        let answer = clients.client_for(url).map_err(Some)?.get(url.clone()).send().await;
-        answer.map(|response| response.status().as_u16()).map_err(|error| {
-            let refused = EgressRefusal::among_causes(&error);
-            let failure = NetworkFailure::of(&error);
-            assert_eq!(refused.is_none(), failure == Some(NetworkFailure::NameResolution));
-            refused
-        })
+        let clients = GuardedClients::new(&egress).unwrap();
+        let request = GuardedRequest {
+            method: http::Method::GET,
+            url,
+            headers: http::HeaderMap::new(),
+            body: bytes::Bytes::new(),
+            body_limit: 0,
+            patience: Duration::from_secs(30),
+        };
+        match clients.client_for(url).map_err(Some)?.exchange(request).await {
+            Ok(response) => Ok(response.status().as_u16()),
+            Err(ExchangeError::Refused(refused)) => Err(Some(refused)),
+            Err(other) => {
+                assert_eq!(other.network(), Some(NetworkFailure::NameResolution), "{other:?}");
+                Err(None)
+            }
+        }
     }
 
     async fn server(tasks: &crate::ambient::Tasks) -> u16 {

@@ -56,8 +56,6 @@ impl NetworkFailure {
                 Some(Self::NameResolution)
             } else if cause.is::<rustls::Error>() {
                 Some(Self::Tls)
-            } else if cause.downcast_ref().is_some_and(reqwest::Error::is_timeout) {
-                Some(Self::Timeout)
             } else {
                 socket.and_then(|error| Self::of_kind(error.kind()))
             };

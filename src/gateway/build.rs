@@ -158,13 +158,14 @@ fn outward(
 ) -> Result<(Outward, Told), BuildError> {
     let Machine { clock, entropy, tasks, .. } = machine.clone();
     let EventBuses { permissions, external_ids, destination } = event_buses;
-    let remote = remote_keys(egress, machine)?;
+    let clients = GuardedClients::new(egress).map_err(BuildError::Client)?;
+    let remote = remote_keys(&clients, machine);
     let sealer = sealer(config, (ring, &data_key), remote, &clock);
+    let receipt_keys = remote_keys(&clients, machine);
     let destinations =
-        Destinations::open(egress, &data_key, (&clock, &entropy), metrics, destination);
-    let destinations = Arc::new(destinations.map_err(BuildError::Client)?);
+        Destinations::open(clients, &data_key, (&clock, &entropy), metrics, destination);
+    let destinations = Arc::new(destinations);
     let (signals, told) = DeliverySignals::channel();
-    let receipt_keys = remote_keys(egress, machine)?;
     let issuer = config.issuer.as_str().trim_end_matches('/').to_owned();
     let receipts =
         ReceiptChecker { issuer, remote: Arc::clone(&receipt_keys), clock: Arc::clone(&clock) };
@@ -285,13 +286,9 @@ fn pull_service(
     }))
 }
 
-fn remote_keys<S: PublicKeys>(
-    egress: &Arc<Egress>,
-    machine: &Machine,
-) -> Result<Arc<RemoteKeys<S>>, BuildError> {
-    let clients = GuardedClients::new(egress, RemoteKeys::client_builder);
-    let clients = clients.map_err(BuildError::Client)?;
+fn remote_keys<S: PublicKeys>(clients: &GuardedClients, machine: &Machine) -> Arc<RemoteKeys<S>> {
+    let clients = clients.clone();
     let client_for = move |url: &Url| Ok(clients.client_for(url)?.clone());
     let (clock, entropy) = (Arc::clone(&machine.clock), Arc::clone(&machine.entropy));
-    Ok(Arc::new(RemoteKeys::new(Box::new(client_for), clock, entropy)))
+    Arc::new(RemoteKeys::new(Box::new(client_for), clock, entropy))
 }

@@ -2,6 +2,7 @@
 
 use crate::config::SecretError;
 use crate::deliver::SubscriptionServiceError;
+use crate::egress::TlsError;
 use crate::event::{Blame, Diagnostic, Fault};
 use crate::eventlog::{self, LogOpenError};
 use crate::gateway::log_checkpoint::{CheckpointError, LogUnconfirmed};
@@ -46,7 +47,7 @@ pub enum BuildError {
     Unconfirmed(#[from] LogUnconfirmed),
     /// The HTTP client cannot be made.
     #[error("cannot make the HTTP client")]
-    Client(#[source] reqwest::Error),
+    Client(#[source] TlsError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}; is another program using it? change `listen`")]
     Listen {

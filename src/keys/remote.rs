@@ -5,13 +5,15 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use moka::Expiry;
 use moka::future::Cache;
 use url::Url;
 
 use crate::ambient::{Clock, Entropy};
-use crate::egress::{EgressRefusal, NetworkFailure};
+use crate::egress::{ExchangeError, GuardedClient, GuardedRequest, NetworkFailure};
 use crate::event::{Blame, Fault, Timestamp};
 use crate::keys::{KeyError, KeySet, VerifyingKeys};
 use crate::telemetry::error_chain;
@@ -34,7 +36,7 @@ const BETWEEN_REFRESHES: Duration = Duration::from_secs(30);
 
 /// Gives the client that may fetch from an address, or says why none may: the egress guard.
 pub type ClientFor =
-    Box<dyn Fn(&Url) -> Result<reqwest::Client, Box<dyn Error + Send + Sync>> + Send + Sync>;
+    Box<dyn Fn(&Url) -> Result<GuardedClient, Box<dyn Error + Send + Sync>> + Send + Sync>;
 
 /// A set of public keys that can be fetched.
 pub trait PublicKeys: Clone + Send + Sync + Sized + 'static {
@@ -144,22 +146,8 @@ impl<S> Expiry<Url, RemoteEntry<S>> for Lapse {
     }
 }
 
-impl RemoteKeys {
-    /// A client that follows no redirect and sends nothing about where it has been; it fetches sets
-    /// of every kind.
-    pub fn client_builder() -> reqwest::ClientBuilder {
-        reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .timeout(PATIENCE)
-    }
-}
-
 impl<S: PublicKeys> RemoteKeys<S> {
     /// Starts with an empty cache.
-    ///
-    /// The clients that `client_for` gives must come from
-    /// [`client_builder`](RemoteKeys::client_builder), to which the egress guard adds its resolver.
     pub fn new(client_for: ClientFor, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Self {
         let sets = Cache::builder().max_capacity(MOST_SETS).expire_after(Lapse).build();
         Self { client_for, clock, entropy, sets }
@@ -211,7 +199,7 @@ impl<S: PublicKeys> RemoteKeys<S> {
 
     async fn learn(
         &self,
-        (client, url): (&reqwest::Client, &Url),
+        (client, url): (&GuardedClient, &Url),
         before: Option<RemoteEntry<S>>,
     ) -> RemoteEntry<S> {
         let outcome = fetch(client, url).await;
@@ -240,42 +228,41 @@ impl<S: PublicKeys> RemoteKeys<S> {
     }
 }
 
-/// What a consumer is told of an error; the log has the rest of it, but for the address, which may
-/// carry the consumer's own secret in its query.
-fn failed(error: reqwest::Error) -> RemoteKeysError {
-    if let Some(refused) = EgressRefusal::among_causes(&error) {
-        return RemoteKeysError::Refused(refused.into());
+/// What a consumer is told of an error; the log has the rest of it.
+fn failed(url: &Url, error: &ExchangeError) -> RemoteKeysError {
+    if let ExchangeError::Refused(refused) = error {
+        return RemoteKeysError::Refused((*refused).into());
     }
-    let host = error.url().and_then(Url::host_str).unwrap_or_default().to_owned();
-    let error = error.without_url();
-    tracing::info!(host, error = %error_chain(&error), "The key set at {host} cannot be fetched");
-    RemoteKeysError::Fetch(NetworkFailure::of(&error))
+    let host = url.host_str().unwrap_or_default();
+    tracing::info!(host, error = %error_chain(error), "The key set at {host} cannot be fetched");
+    RemoteKeysError::Fetch(error.network())
 }
 
 async fn fetch<S: PublicKeys>(
-    client: &reqwest::Client,
+    client: &GuardedClient,
     url: &Url,
 ) -> Result<(S, Duration), RemoteKeysError> {
-    let mut response = client
-        .get(url.clone())
-        .header(ACCEPT, "application/jwk-set+json, application/json")
-        .timeout(PATIENCE)
-        .send()
-        .await
-        .map_err(failed)?;
-    if response.status() != http::StatusCode::OK {
+    let kinds = HeaderValue::from_static("application/jwk-set+json, application/json");
+    let request = GuardedRequest {
+        method: Method::GET,
+        url,
+        headers: HeaderMap::from_iter([(ACCEPT, kinds)]),
+        body: Bytes::new(),
+        // One byte more tells that there are too many.
+        body_limit: KeySet::LONGEST + 1,
+        patience: PATIENCE,
+    };
+    let response = client.exchange(request).await.map_err(|error| failed(url, &error))?;
+    if response.status() != StatusCode::OK {
         return Err(RemoteKeysError::Status(response.status().as_u16()));
     }
     let policy = response.headers().get(CACHE_CONTROL).and_then(|value| value.to_str().ok());
     let lifetime = lifetime(policy.unwrap_or_default());
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(failed)? {
-        if body.len() + chunk.len() > KeySet::LONGEST {
-            return Err(RemoteKeysError::TooLong);
-        }
-        body.extend_from_slice(&chunk);
+    let body = response.body();
+    if body.len() > KeySet::LONGEST {
+        return Err(RemoteKeysError::TooLong);
     }
-    let set = S::read(&body).map_err(RemoteKeysError::Content)?;
+    let set = S::read(body).map_err(RemoteKeysError::Content)?;
     Ok((set, lifetime))
 }
 
@@ -312,6 +299,7 @@ mod tests {
 
     use super::*;
     use crate::ambient::{ManualClock, SeededEntropy, Tasks};
+    use crate::egress::{Egress, EgressConfig, GuardedClients};
 
     /// A consumer's key server that answers what it was last told to.
     struct Server {
@@ -381,10 +369,16 @@ mod tests {
         }
     }
 
+    fn clients() -> GuardedClients {
+        let egress = Arc::new(Egress::new(EgressConfig::loopback()));
+        GuardedClients::new(&egress).unwrap()
+    }
+
     fn remote(clock: &ManualClock) -> RemoteKeys {
-        let client = RemoteKeys::client_builder().build().unwrap();
         let entropy = Arc::new(SeededEntropy::new(1));
-        RemoteKeys::new(Box::new(move |_| Ok(client.clone())), Arc::new(clock.clone()), entropy)
+        let clients = clients();
+        let client_for = move |url: &Url| Ok(clients.client_for(url)?.clone());
+        RemoteKeys::new(Box::new(client_for), Arc::new(clock.clone()), entropy)
     }
 
     fn clock() -> ManualClock {
@@ -493,11 +487,11 @@ mod tests {
     async fn an_address_that_the_guard_refuses_is_not_asked_even_if_its_set_is_known() {
         let server = Server::start().await;
         let is_open = Arc::new(AtomicUsize::new(1));
-        let client = RemoteKeys::client_builder().build().unwrap();
+        let clients = clients();
         let guard = Arc::clone(&is_open);
-        let client_for = move |_: &Url| match guard.load(Ordering::SeqCst) {
+        let client_for = move |url: &Url| match guard.load(Ordering::SeqCst) {
             0 => Err("not there".into()),
-            _ => Ok(client.clone()),
+            _ => Ok(clients.client_for(url)?.clone()),
         };
         let entropy = Arc::new(SeededEntropy::new(1));
         let remote = RemoteKeys::new(Box::new(client_for), Arc::new(clock()), entropy);

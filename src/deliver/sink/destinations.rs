@@ -6,7 +6,7 @@ use crate::ambient::{Clock, Entropy};
 use crate::deliver::sink::connection::Connections;
 use crate::deliver::sink::destination::Destination;
 use crate::deliver::sink::http::HttpDestination;
-use crate::egress::{Egress, GuardedClients};
+use crate::egress::GuardedClients;
 use crate::keys::DataKey;
 use crate::subscriptions::{Protocol, Subscription};
 use crate::telemetry::Metrics;
@@ -21,24 +21,19 @@ pub struct Destinations {
 
 impl Destinations {
     /// Opens all of them beside that of event buses: what they dial is for the egress guard to say,
-    /// and the data key decrypts the credentials of subscriptions.
-    ///
-    /// # Errors
-    ///
-    /// Ours: a client could not be made.
+    /// which guards the clients, and the data key decrypts the credentials of subscriptions.
     pub fn open(
-        egress: &Arc<Egress>,
+        clients: GuardedClients,
         data_key: &Arc<DataKey>,
         (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
         metrics: &Arc<Metrics>,
         event_bus: Arc<dyn Destination>,
-    ) -> Result<Self, reqwest::Error> {
-        let clients = GuardedClients::new(egress, HttpDestination::client_builder)?;
+    ) -> Self {
         let random = (Arc::clone(clock), Arc::clone(entropy));
         let connections =
             Connections::new(clients.clone(), Arc::clone(data_key), random, Arc::clone(metrics));
         let http = HttpDestination::new(clients, connections, Arc::clone(clock));
-        Ok(Self { http: Arc::new(http), event_bus })
+        Self { http: Arc::new(http), event_bus }
     }
 
     /// The destination for a subscription; nothing if its consumer fetches its events.

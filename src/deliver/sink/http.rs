@@ -1,12 +1,12 @@
 //! Speaks to HTTP sinks.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::StreamExt as _;
-use http::HeaderMap;
-use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, InvalidHeaderName, InvalidHeaderValue, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::ambient::Clock;
 use crate::deliver::sink::connection::Connections;
@@ -16,7 +16,7 @@ use crate::deliver::sink::{
     AnswerKind, AttemptFailure, ChallengeAnswer, ChallengeError, Destination, Parcel, SinkAnswer,
     SinkTarget,
 };
-use crate::egress::{EgressRefusal, GuardedClients, NetworkFailure};
+use crate::egress::{ExchangeError, GuardedClient, GuardedClients, GuardedRequest};
 use crate::event::{SubscriptionId, Timestamp};
 use crate::subscriptions::{Challenge, ChallengeReply};
 use crate::telemetry::error_chain;
@@ -38,16 +38,7 @@ pub struct HttpDestination {
 }
 
 impl HttpDestination {
-    /// Begins a client for sinks, which keeps idle connections for a while.
-    pub fn client_builder() -> reqwest::ClientBuilder {
-        reqwest::Client::builder()
-            .connect_timeout(Duration::from_secs(10))
-            .pool_idle_timeout(Duration::from_mins(1))
-            .user_agent(concat!("sealway/", env!("CARGO_PKG_VERSION")))
-    }
-
-    /// Takes the clients that all sinks share, made from [`client_builder`](Self::client_builder),
-    /// and what those share that have credentials.
+    /// Takes the clients that all sinks share, and what those share that have credentials.
     pub fn new(clients: GuardedClients, connections: Connections, clock: Arc<dyn Clock>) -> Self {
         Self { clients, connections, clock }
     }
@@ -75,36 +66,31 @@ impl HttpDestination {
     /// Sends a request once, with these headers more.
     pub(super) async fn send(
         &self,
-        client: &reqwest::Client,
+        client: &GuardedClient,
         wanted: HttpRequest,
         more: HeaderMap,
     ) -> Result<HttpExchange, SinkAnswer> {
-        let mut request = client
-            .request(wanted.method, wanted.target.sink.clone())
-            .headers(more)
-            .timeout(wanted.target.timeout)
-            .header(CONTENT_TYPE, wanted.content_type)
-            .body(wanted.body);
-        for (name, value) in wanted.headers {
-            request = request.header(&*name, value);
-        }
-        let subscription = wanted.target.subscription.clone();
-        // The address stays out of every error: its query may hold a secret.
-        let failed = |error: reqwest::Error| failure(&subscription, &error.without_url());
-        let response = request.send().await.map_err(failed)?;
-        let status = response.status().as_u16();
-        let retry_after = response
-            .headers()
-            .get(RETRY_AFTER)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| self.retry_after(value));
-        let allowed_origin = response
-            .headers()
-            .get("webhook-allowed-origin")
-            .and_then(|value| value.to_str().ok())
-            .map(str::to_owned);
-        let body = read_some(response).await.map_err(failed)?;
-        Ok(HttpExchange { status, retry_after, allowed_origin, body })
+        let headers = headers(&wanted, more)?;
+        let request = GuardedRequest {
+            method: wanted.method,
+            url: &wanted.target.sink,
+            headers,
+            body: wanted.body,
+            body_limit: BODY_LIMIT,
+            patience: wanted.target.timeout,
+        };
+        let answer = client
+            .exchange(request)
+            .await
+            .map_err(|error| failure(&wanted.target.subscription, &error))?;
+        let (head, body) = answer.into_parts();
+        let told = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+        Ok(HttpExchange {
+            status: head.status.as_u16(),
+            retry_after: told(RETRY_AFTER.as_str()).and_then(|value| self.retry_after(value)),
+            allowed_origin: told("webhook-allowed-origin").map(str::to_owned),
+            body,
+        })
     }
 
     /// Reads `Retry-After` as seconds or as an HTTP date (RFC 9110, section 10.2.3).
@@ -167,32 +153,41 @@ impl Destination for HttpDestination {
     }
 }
 
-async fn read_some(response: reqwest::Response) -> Result<Vec<u8>, reqwest::Error> {
-    let mut body = Vec::new();
-    let mut chunks = response.bytes_stream();
-    while body.len() < BODY_LIMIT
-        && let Some(chunk) = chunks.next().await
-    {
-        let chunk = chunk?;
-        body.extend(chunk.iter().take(BODY_LIMIT - body.len()));
-    }
-    Ok(body)
+/// Why a header cannot be sent.
+#[derive(Debug, thiserror::Error)]
+enum UnsendableHeader {
+    #[error(transparent)]
+    Name(#[from] InvalidHeaderName),
+    #[error(transparent)]
+    Value(#[from] InvalidHeaderValue),
 }
 
-/// The consumer is told in one word what the log has in full: its errors name what the gateway's
+/// All headers of a request.
+fn headers(wanted: &HttpRequest, more: HeaderMap) -> Result<HeaderMap, SinkAnswer> {
+    let mut headers = more;
+    headers.append(CONTENT_TYPE, HeaderValue::from_static(wanted.content_type));
+    let add = |(name, value): &(Cow<'static, str>, String)| {
+        headers.append(HeaderName::from_bytes(name.as_bytes())?, HeaderValue::from_str(value)?);
+        Ok::<_, UnsendableHeader>(())
+    };
+    let added = wanted.headers.iter().try_for_each(add);
+    added.map_err(|error| SinkAnswer::failed(AttemptFailure::Broken, &error.to_string()))?;
+    Ok(headers)
+}
+
+/// The consumer is told in one word what the log has in full: the causes name what the gateway's
 /// resolver and network say.
-fn failure(subscription: &SubscriptionId, error: &reqwest::Error) -> SinkAnswer {
-    if error.is_timeout() {
-        return SinkAnswer::failed(AttemptFailure::Timeout, "");
-    }
-    if let Some(refused) = EgressRefusal::among_causes(error) {
-        return SinkAnswer::not_dialed(refused);
-    }
+fn failure(subscription: &SubscriptionId, error: &ExchangeError) -> SinkAnswer {
+    let kind = match error {
+        ExchangeError::Refused(refused) => return SinkAnswer::not_dialed(*refused),
+        ExchangeError::Late => return SinkAnswer::failed(AttemptFailure::Timeout, ""),
+        ExchangeError::Connect(_) => AttemptFailure::Connect,
+        ExchangeError::Broken(_) => AttemptFailure::Broken,
+    };
     tracing::info!(
         subscription.id = %subscription,
         error = %error_chain(error),
         "The sink of subscription {subscription} gives no answer",
     );
-    let kind = if error.is_connect() { AttemptFailure::Connect } else { AttemptFailure::Broken };
-    SinkAnswer::unconnected(kind, NetworkFailure::of(error))
+    SinkAnswer::unconnected(kind, error.network())
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use reqwest::Method;
+use http::Method;
 
 use crate::deliver::sink::content::body;
 use crate::deliver::sink::{Parcel, SinkTarget};

@@ -49,7 +49,7 @@ async fn attempt(sink: &str) -> SinkAnswer {
     crate::keys::install();
     let clock = ManualClock::at(Timestamp::from_unix_seconds(784_111_777 - 30));
     let egress = Arc::new(Egress::new(EgressConfig::loopback()));
-    let clients = GuardedClients::new(&egress, HttpDestination::client_builder).unwrap();
+    let clients = GuardedClients::new(&egress).unwrap();
     let target = SinkTarget {
         subscription: "shop".parse().unwrap(),
         consumer: "shop".parse().unwrap(),

@@ -1,15 +1,13 @@
 //! HTTP clients with a TLS identity or authorities of their own, made once and kept while used.
 
-use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use moka::future::Cache;
-use reqwest::{Certificate, Identity};
 use sha2::{Digest as _, Sha256};
 use url::Url;
-use zeroize::Zeroizing;
 
-use crate::egress::{EgressRefusal, GuardedClients};
+use crate::egress::{ClientTls, EgressRefusal, GuardedClient, GuardedClients, TlsError};
 use crate::subscriptions::{SecretText, Tls};
 
 /// Clients that are kept at a time.
@@ -18,12 +16,11 @@ const MOST_CLIENTS: u64 = 1_000;
 const IDLE: Duration = Duration::from_hours(1);
 
 /// A client certificate with its key, and whom to trust.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct TlsIdentity {
     /// Of everything below, so that equal ones share a client and its connections.
     digest: [u8; 32],
-    identity: Option<Identity>,
-    authorities: Vec<Certificate>,
+    tls: Arc<ClientTls>,
 }
 
 impl TlsIdentity {
@@ -32,7 +29,7 @@ impl TlsIdentity {
     /// # Errors
     ///
     /// Ours: what was checked when it was kept cannot be read now.
-    pub fn new(tls: &Tls) -> Result<Self, reqwest::Error> {
+    pub fn new(tls: &Tls) -> Result<Self, TlsError> {
         let key = tls.private_key.as_ref().and_then(SecretText::text).unwrap_or_default();
         let chain = tls.certificates.as_deref().unwrap_or_default();
         let authorities = tls.authorities.as_deref().unwrap_or_default();
@@ -41,21 +38,8 @@ impl TlsIdentity {
             digest.update(part.len().to_be_bytes());
             digest.update(part);
         }
-        let identity = if chain.is_empty() {
-            None
-        } else {
-            let both = Zeroizing::new(format!("{key}\n{chain}"));
-            Some(Identity::from_pem(both.as_bytes())?)
-        };
-        let authorities = Certificate::from_pem_bundle(authorities.as_bytes())?;
-        Ok(Self { digest: digest.finalize().into(), identity, authorities })
-    }
-}
-
-/// Shows nothing of the key.
-impl fmt::Debug for TlsIdentity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TlsIdentity(…)")
+        let tls = Arc::new(ClientTls::from_pem(key, chain, authorities)?);
+        Ok(Self { digest: digest.finalize().into(), tls })
     }
 }
 
@@ -79,7 +63,7 @@ pub enum NoClient {
 /// The clients of all sinks and token endpoints.
 pub struct Identities {
     shared: GuardedClients,
-    own: Cache<[u8; 32], reqwest::Client>,
+    own: Cache<[u8; 32], GuardedClient>,
 }
 
 impl Identities {
@@ -98,20 +82,10 @@ impl Identities {
         &self,
         url: &Url,
         identity: Option<&TlsIdentity>,
-    ) -> Result<reqwest::Client, NoClient> {
+    ) -> Result<GuardedClient, NoClient> {
         let shared = self.shared.client_for(url)?;
         let Some(tls) = identity else { return Ok(shared.clone()) };
-        let build = async {
-            self.shared.with_identity(|mut client| {
-                if let Some(identity) = &tls.identity {
-                    client = client.identity(identity.clone());
-                }
-                if !tls.authorities.is_empty() {
-                    client = client.tls_certs_only(tls.authorities.iter().cloned());
-                }
-                client
-            })
-        };
+        let build = async { self.shared.with_tls(&tls.tls) };
         self.own.try_get_with(tls.digest, build).await.map_err(|_| NoClient::Identity)
     }
 }

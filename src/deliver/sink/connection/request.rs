@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, StatusCode};
-use reqwest::Method;
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
@@ -18,7 +18,7 @@ use crate::deliver::sink::connection::fields::{
 use crate::deliver::sink::connection::identities::NoClient;
 use crate::deliver::sink::connection::identities::TlsIdentity;
 use crate::deliver::sink::connection::unusable::Unusable;
-use crate::egress::{EgressRefusal, NetworkFailure};
+use crate::egress::{EgressRefusal, ExchangeError, GuardedClient, GuardedRequest, NetworkFailure};
 use crate::event::{Blame, Fault};
 use crate::subscriptions::{ClientAuthentication, OAuth, SecretText, TokenMethod};
 use crate::telemetry::error_chain;
@@ -203,7 +203,7 @@ impl TokenRequest {
     /// Later: the endpoint gives none.
     pub async fn send(
         &self,
-        client: &reqwest::Client,
+        client: &GuardedClient,
         patience: Duration,
     ) -> Result<(Token, Duration), TokenError> {
         let address = if self.method == Method::GET {
@@ -211,26 +211,31 @@ impl TokenRequest {
         } else {
             self.endpoint.clone()
         };
-        let mut request = client
-            .request(self.method.clone(), address)
-            .headers(self.headers.clone())
-            .timeout(patience);
+        let mut headers = self.headers.clone();
+        let mut body = Bytes::new();
         if self.method != Method::GET {
             let form = with_query(&self.endpoint_without_query(), &self.form);
-            request = request
-                .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(form.query().unwrap_or_default().to_owned());
+            let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
+            headers.append(CONTENT_TYPE, kind);
+            body = form.query().unwrap_or_default().to_owned().into();
         }
-        let mut response = request.send().await.map_err(failed)?;
+        let request = GuardedRequest {
+            method: self.method.clone(),
+            url: &address,
+            headers,
+            body,
+            // One byte more tells that there are too many.
+            body_limit: LONGEST_ANSWER + 1,
+            patience,
+        };
+        let response = client.exchange(request).await;
+        let response = response.map_err(|error| failed(self.endpoint.host_str(), &error))?;
         let status = response.status();
         let media_type = response.headers().get(CONTENT_TYPE);
         let is_json = media_type.and_then(|value| value.to_str().ok()).is_some_and(is_json);
-        let mut body = Zeroizing::new(Vec::new());
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if body.len() + chunk.len() > LONGEST_ANSWER {
-                return Err(TokenError::TooLong);
-            }
-            body.extend_from_slice(&chunk);
+        let body = Zeroizing::new(response.into_body());
+        if body.len() > LONGEST_ANSWER {
+            return Err(TokenError::TooLong);
         }
         if status != StatusCode::OK {
             return Err(TokenError::Status { status: status.as_u16(), code: refusal(&body) });
@@ -297,19 +302,18 @@ fn lifetime(seconds: &Value) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// What a consumer is told of an error; the log has the rest of it, but for the address, which may
-/// carry a secret in its query.
-fn failed(error: reqwest::Error) -> TokenError {
-    if let Some(refused) = EgressRefusal::among_causes(&error) {
-        return TokenError::Refused(refused);
+/// What a consumer is told of an error; the log has the rest of it.
+fn failed(host: Option<&str>, error: &ExchangeError) -> TokenError {
+    match error {
+        ExchangeError::Refused(refused) => TokenError::Refused(*refused),
+        ExchangeError::Late => TokenError::Late,
+        ExchangeError::Connect(_) | ExchangeError::Broken(_) => {
+            let host = host.unwrap_or_default();
+            let error_text = error_chain(error);
+            tracing::info!(host, error = %error_text, "The token endpoint at {host} gives no answer");
+            TokenError::Unreachable(error.network())
+        }
     }
-    if error.is_timeout() {
-        return TokenError::Late;
-    }
-    let host = error.url().and_then(Url::host_str).unwrap_or_default().to_owned();
-    let error = error.without_url();
-    tracing::info!(host, error = %error_chain(&error), "The token endpoint at {host} gives no answer");
-    TokenError::Unreachable(NetworkFailure::of(&error))
 }
 
 #[cfg(test)]
