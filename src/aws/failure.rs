@@ -8,7 +8,7 @@ use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::operation::assume_role::AssumeRoleError;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
-use crate::egress::EgressRefusal;
+use crate::egress::{EgressRefusal, NetworkFailure};
 
 /// Characters of an explanation that are shown at the most.
 const LONGEST_WORDS: usize = 512;
@@ -30,8 +30,8 @@ pub enum AwsFailure {
     Refused(AwsRefusal),
     /// There was no answer in time.
     Timeout,
-    /// No connection could be made, or it broke.
-    Unreachable(String),
+    /// No connection could be made, or it broke: in the word of consumers and those of operators.
+    Unreachable(Option<NetworkFailure>, String),
     /// What came was no answer of AWS, or nothing was sent.
     Broken(String),
 }
@@ -72,9 +72,22 @@ impl AwsFailure {
             SdkError::TimeoutError(_) => Self::Timeout,
             SdkError::DispatchFailure(failure) if failure.is_timeout() => Self::Timeout,
             SdkError::DispatchFailure(failure) if failure.is_io() => {
-                Self::Unreachable(innermost(error))
+                Self::Unreachable(NetworkFailure::of(error), innermost(error))
             }
             _ => Self::Broken(innermost(error)),
+        }
+    }
+
+    /// What happened between here and AWS, for the log of whoever runs the gateway; nothing where AWS
+    /// has said it, or it took too long.
+    pub fn details(&self) -> Option<String> {
+        match self {
+            Self::Guard(refused) => Some(refused.to_string()),
+            Self::Role(reason) => reason.details(),
+            Self::NoCredentials(words) | Self::Unreachable(_, words) | Self::Broken(words) => {
+                Some(words.clone())
+            }
+            Self::Refused(_) | Self::Timeout => None,
         }
     }
 
@@ -187,7 +200,7 @@ mod tests {
         let io = || SdkError::dispatch_failure(ConnectorError::io("refused".into()));
         let slow = SdkError::dispatch_failure(ConnectorError::timeout("slow".into()));
         let guarded = ConnectorError::io(Box::new(EgressRefusal::NotAws));
-        let unreachable = AwsFailure::Unreachable("refused".to_owned());
+        let unreachable = AwsFailure::Unreachable(None, "refused".to_owned());
 
         assert_eq!(AwsFailure::of::<AssumeRoleError>(&io()), unreachable);
         assert_eq!(AwsFailure::of::<AssumeRoleError>(&slow), AwsFailure::Timeout);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aws_smithy_runtime_api::client::dns::{DnsFuture, ResolveDns, ResolveDnsError};
 
-use crate::egress::{Egress, EgressRefusal, Scheme, is_aws_host};
+use crate::egress::{Egress, EgressRefusal, Scheme, Unresolved, is_aws_host};
 
 /// The resolver of every client of AWS. Literal addresses are dialed without it, and no consumer can
 /// write one: the operator does, as `aws.endpoint-url`, and the SDK's credential chain has those of the
@@ -28,7 +28,8 @@ impl EndpointResolver {
         if !is_named && !is_aws_host(name) {
             return Err(ResolveDnsError::new(EgressRefusal::NotAws));
         }
-        let found = tokio::net::lookup_host((name, 0)).await.map_err(ResolveDnsError::new)?;
+        let found = tokio::net::lookup_host((name, 0)).await;
+        let found = found.map_err(|e| ResolveDnsError::new(Unresolved(e.to_string())))?;
         let found: Vec<SocketAddr> = found.collect();
         let allowed = if is_named {
             found

@@ -9,7 +9,9 @@ use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::config::Config;
 use crate::event::SubscriptionId;
 use crate::eventlog::{HeldDirectory, Registry, SqliteRegistry, StoredLog};
-use crate::gateway::{LogCheckpoint, checkpoint_beside, make_keys, places, read_keys, unopened};
+use crate::gateway::{
+    LogCheckpoint, checkpoint_beside, make_keys, places, read_keys, renew_outer_keys, unopened,
+};
 use crate::keys::DataKey;
 
 /// What was done.
@@ -18,6 +20,8 @@ use crate::keys::DataKey;
 struct Adopted {
     /// The signing keys from now on.
     signing: Vec<String>,
+    /// The subscriptions of which another key stands outside of tokens from now on.
+    outer_keys_changed: Vec<SubscriptionId>,
     /// The subscriptions whose secrets do not open any more.
     unopened: Vec<SubscriptionId>,
 }
@@ -35,9 +39,11 @@ pub(super) async fn adopt(context: &Context) -> CommandResult {
     let of_machine = (&clock, &entropy);
     let (ring, data_key) = make_keys(ring, of_machine, &registry).await.map_err(Failure::blame)?;
     sign_anew(&config, &data_key)?;
+    let outer_keys_changed = renew_outer_keys(&data_key, &registry, of_machine).await;
+    let outer_keys_changed = outer_keys_changed.map_err(Failure::blame)?;
     let unopened = unopened(Some(&data_key), &registry, &clock).await.map_err(Failure::blame)?;
     let signing = ring.keys().into_iter().map(|key| key.age.kid).collect();
-    context.output().item(&Adopted { signing, unopened }, Adopted::in_words);
+    context.output().item(&Adopted { signing, outer_keys_changed, unopened }, Adopted::in_words);
     Ok(Exit::Done)
 }
 
@@ -45,15 +51,16 @@ impl Adopted {
     fn in_words(&self) -> String {
         let keys =
             format!("the log names {} from now on; start the gateway", self.signing.join(", "));
-        if self.unopened.is_empty() {
-            return keys;
+        let changed = "the header `idempotency-key` of these subscriptions is another from now on:";
+        let lost = "the secrets of these subscriptions do not open any more; put their \
+                    `sinkcredential` again, and replace a shared secret:";
+        let lists = [(changed, &self.outer_keys_changed), (lost, &self.unopened)];
+        let mut lines = vec![keys];
+        for (words, ids) in lists.iter().filter(|(_, ids)| !ids.is_empty()) {
+            lines.push((*words).to_owned());
+            lines.extend(ids.iter().map(|id| format!("  {id}")));
         }
-        let lost = self.unopened.iter().map(|id| format!("  {id}"));
-        let lost = lost.collect::<Vec<_>>().join("\n");
-        format!(
-            "{keys}\nthe secrets of these subscriptions do not open any more; put their \
-             `sinkcredential` again, and replace a shared secret:\n{lost}"
-        )
+        lines.join("\n")
     }
 }
 

@@ -17,7 +17,7 @@ use rustls::ClientConfig;
 use url::Url;
 
 use crate::egress::connector::GuardedConnector;
-use crate::egress::{Egress, EgressRefusal, Scheme};
+use crate::egress::{Egress, EgressRefusal, NetworkFailure, Scheme};
 
 /// How many fields the head of an answer may have.
 const MOST_FIELDS: usize = 4096;
@@ -69,13 +69,12 @@ pub enum ExchangeError {
 }
 
 impl ExchangeError {
-    /// The trouble itself, without what surrounds it.
-    pub fn innermost(&self) -> String {
-        let mut cause: &dyn Error = self;
-        while let Some(inner) = cause.source() {
-            cause = inner;
+    /// What whoever has chosen the address is told of it; the texts of its causes are for operators.
+    pub fn network(&self) -> Option<NetworkFailure> {
+        match self {
+            Self::Late => Some(NetworkFailure::Timeout),
+            Self::Refused(_) | Self::Connect(_) | Self::Broken(_) => NetworkFailure::of(self),
         }
-        cause.to_string()
     }
 
     fn broken(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {

@@ -62,9 +62,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::egress::{EgressConfig, ExchangeError, GuardedRequest};
+    use crate::egress::{EgressConfig, ExchangeError, GuardedRequest, NetworkFailure};
 
-    async fn ask(config: EgressConfig, url: &Url) -> Result<u16, EgressRefusal> {
+    /// The status of an answer, or why there was none; the inner nothing is a name that leads nowhere.
+    async fn ask(config: EgressConfig, url: &Url) -> Result<u16, Option<EgressRefusal>> {
         let egress = Arc::new(Egress::new(config));
         let clients = GuardedClients::new(&egress).unwrap();
         let request = GuardedRequest {
@@ -75,10 +76,13 @@ mod tests {
             body_limit: 0,
             patience: Duration::from_secs(30),
         };
-        match clients.client_for(url)?.exchange(request).await {
+        match clients.client_for(url).map_err(Some)?.exchange(request).await {
             Ok(response) => Ok(response.status().as_u16()),
-            Err(ExchangeError::Refused(refused)) => Err(refused),
-            Err(other) => panic!("{other:?}"),
+            Err(ExchangeError::Refused(refused)) => Err(Some(refused)),
+            Err(other) => {
+                assert_eq!(other.network(), Some(NetworkFailure::NameResolution), "{other:?}");
+                Err(None)
+            }
         }
     }
 
@@ -101,8 +105,10 @@ mod tests {
         let not_opened = EgressConfig { allow: Vec::new(), ..EgressConfig::loopback() };
         let https_only = EgressConfig { plain_http: Vec::new(), ..EgressConfig::loopback() };
 
-        assert_eq!(ask(not_opened, &url).await, Err(EgressRefusal::Name));
-        assert_eq!(ask(https_only, &url).await, Err(EgressRefusal::PlainHttp));
+        assert_eq!(ask(not_opened.clone(), &url).await, Err(None));
+        let nowhere = format!("http://nowhere.invalid:{port}/").parse().unwrap();
+        assert_eq!(ask(not_opened, &nowhere).await, Err(None), "and no name is told from another");
+        assert_eq!(ask(https_only, &url).await, Err(Some(EgressRefusal::PlainHttp)));
         assert_eq!(ask(loopback, &url).await, Ok(302), "and nobody follows the redirect");
     }
 
@@ -114,7 +120,7 @@ mod tests {
 
         assert_eq!(
             ask(EgressConfig::default(), &url).await,
-            Err(EgressRefusal::Special("loopback"))
+            Err(Some(EgressRefusal::Special("loopback")))
         );
         assert_eq!(ask(EgressConfig::loopback(), &url).await, Ok(302));
     }

@@ -20,7 +20,7 @@ use tokio_rustls::TlsConnector;
 use tower::Service;
 
 use crate::egress::stream::{CountedTcp, GuardedStream};
-use crate::egress::{Egress, Scheme};
+use crate::egress::{Egress, EgressRefusal, Scheme, Unresolved};
 
 /// How long it may take until requests can be sent, TLS included.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -108,19 +108,28 @@ impl Service<Name> for GuardedResolver {
     fn call(&mut self, name: Name) -> Self::Future {
         let (egress, scheme) = (Arc::clone(&self.egress), self.scheme);
         Box::pin(async move {
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((name.as_str(), 0)).await?.collect();
-            let allowed = egress.sift(scheme, found.iter().copied()).map_err(|refused| {
-                // Only the operator learns what the name stands for.
-                tracing::info!(
-                    host = name.as_str(),
-                    addresses = ?found.iter().map(SocketAddr::ip).collect::<Vec<_>>(),
-                    reason = %refused,
-                    "No address of {} may be dialed", name.as_str(),
-                );
-                refused.of_a_name()
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await.map_err(|error| {
+                let host = name.as_str();
+                tracing::info!(host, error = %error, "{host} does not resolve");
+                Unresolved(error.to_string())
             })?;
+            let found: Vec<SocketAddr> = found.collect();
+            let allowed = egress
+                .sift(scheme, found.iter().copied())
+                .map_err(|refused| refusal_of(name.as_str(), &found, refused))?;
             Ok(allowed.into_iter())
         })
     }
+}
+
+/// What is said of a name none of whose addresses may be dialed. Only the operator learns what the name
+/// stands for.
+fn refusal_of(host: &str, found: &[SocketAddr], refused: EgressRefusal) -> Cause {
+    tracing::info!(
+        host,
+        addresses = ?found.iter().map(SocketAddr::ip).collect::<Vec<_>>(),
+        reason = %refused,
+        "No address of {host} may be dialed",
+    );
+    if refused.is_of_the_place() { Unresolved(refused.to_string()).into() } else { refused.into() }
 }

@@ -34,20 +34,15 @@ pub enum EgressRefusal {
     /// The operator has excluded it.
     #[error("this gateway sends nothing to that address")]
     Blocked,
-    /// A name leads only to addresses that are refused, for whichever reason.
-    #[error("this gateway sends nothing to the addresses of that name")]
-    Name,
 }
 
 impl EgressRefusal {
-    /// What is told of a name whose addresses were refused for this reason.
-    ///
-    /// Who chooses names could otherwise ask one after the other which kind of address each has in
-    /// the gateway's network.
-    pub(super) const fn of_a_name(self) -> Self {
+    /// Whether it says where an address lies. Of a name's address this is not told: who chooses names
+    /// could ask one after the other which of them the gateway's network has, and where each leads.
+    pub const fn is_of_the_place(self) -> bool {
         match self {
-            Self::Scheme | Self::PlainHttp | Self::NotAws => self,
-            Self::Special(_) | Self::Metadata | Self::Blocked | Self::Name => Self::Name,
+            Self::Scheme | Self::PlainHttp | Self::NotAws => false,
+            Self::Special(_) | Self::Metadata | Self::Blocked => true,
         }
     }
 

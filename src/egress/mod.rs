@@ -10,7 +10,9 @@
 //! **Invariants:** nothing special-purpose is dialed unless [`EgressConfig`] opens it; no metadata
 //! service unless it is opened by its own address; plain http only where that is opened besides. No
 //! redirect is followed and no proxy is used, because neither would come past the guard. Of an answer
-//! no more bytes are read than a bound, whatever they are: interim answers, fields, body.
+//! no more bytes are read than a bound, whatever they are: interim answers, fields, body. Who chose a
+//! name is told in a [`NetworkFailure`] that it leads nowhere, whether it has no address or none that
+//! may be dialed: otherwise the answer would tell which names there are in the gateway's network.
 
 mod aws_endpoints;
 mod client;
@@ -20,6 +22,7 @@ mod connector;
 mod embedded;
 mod guard;
 mod network;
+mod network_failure;
 mod special;
 mod stream;
 mod tls;
@@ -30,4 +33,5 @@ pub use clients::GuardedClients;
 pub use config::EgressConfig;
 pub use guard::{Egress, EgressRefusal, Scheme};
 pub use network::{Network, NetworkError};
+pub use network_failure::{NetworkFailure, Unresolved};
 pub use tls::{ClientTls, TlsError};

@@ -8,7 +8,7 @@ use crate::event::SubscriptionId;
 use crate::eventlog::Registry;
 use crate::gateway::build_error::BuildError;
 use crate::keys::{DataKey, FileKeyStore, KeyRing, LogKeys, LostKeys};
-use crate::subscriptions::Subscriptions;
+use crate::subscriptions::{OuterKeySecret, SubscriptionError, Subscriptions};
 
 /// Reads the key directory of the settings; makes no key.
 ///
@@ -69,6 +69,30 @@ pub async fn unopened(
         !one.keeps_secrets() || data_key.is_some_and(|key| one.opens_under(key))
     };
     Ok(all.iter().filter(|one| !opens(one)).map(|one| one.id.clone()).collect())
+}
+
+/// Gives a new secret for outer keys to each subscription whose own does not open under a data key:
+/// nobody but the gateway can. What stands outside of their tokens changes with it.
+///
+/// # Errors
+///
+/// The caller's turn: someone else wrote first. Ours: the registry failed.
+pub async fn renew_outer_keys(
+    data_key: &DataKey,
+    registry: &Arc<dyn Registry>,
+    (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
+) -> Result<Vec<SubscriptionId>, BuildError> {
+    let failed = |error: SubscriptionError| BuildError::Resume(error.into());
+    let subscriptions = Subscriptions::new(Arc::clone(registry), Arc::clone(clock));
+    let mut renewed = Vec::new();
+    for one in subscriptions.list().await.map_err(failed)? {
+        if !one.opens_outer_keys_under(data_key) {
+            let sealed = OuterKeySecret::generate(&**entropy).seal(&one.id, data_key);
+            subscriptions.give_outer_key_secret(&one, sealed).await.map_err(failed)?;
+            renewed.push(one.id.clone());
+        }
+    }
+    Ok(renewed)
 }
 
 /// Takes the keys up: makes those that are due, and has the log name them.

@@ -13,9 +13,10 @@ use moka::future::Cache;
 use url::Url;
 
 use crate::ambient::{Clock, Entropy};
-use crate::egress::{ExchangeError, GuardedClient, GuardedRequest};
+use crate::egress::{ExchangeError, GuardedClient, GuardedRequest, NetworkFailure};
 use crate::event::{Blame, Fault, Timestamp};
 use crate::keys::{KeyError, KeySet, VerifyingKeys};
+use crate::telemetry::error_chain;
 
 /// Key sets that are remembered at a time.
 const MOST_SETS: u64 = 10_000;
@@ -74,8 +75,8 @@ pub enum RemoteKeysError {
     #[error("the key set's address is not allowed")]
     Refused(#[source] Box<dyn Error + Send + Sync>),
     /// The exchange failed.
-    #[error("the key set cannot be fetched")]
-    Fetch(#[source] ExchangeError),
+    #[error("the key set cannot be fetched{}", NetworkFailure::after_colon(*.0))]
+    Fetch(Option<NetworkFailure>),
     /// An answer other than 200; redirects are not followed.
     #[error("the key set's server answered {0} instead of 200")]
     Status(u16),
@@ -227,6 +228,16 @@ impl<S: PublicKeys> RemoteKeys<S> {
     }
 }
 
+/// What a consumer is told of an error; the log has the rest of it.
+fn failed(url: &Url, error: &ExchangeError) -> RemoteKeysError {
+    if let ExchangeError::Refused(refused) = error {
+        return RemoteKeysError::Refused((*refused).into());
+    }
+    let host = url.host_str().unwrap_or_default();
+    tracing::info!(host, error = %error_chain(error), "The key set at {host} cannot be fetched");
+    RemoteKeysError::Fetch(error.network())
+}
+
 async fn fetch<S: PublicKeys>(
     client: &GuardedClient,
     url: &Url,
@@ -241,7 +252,7 @@ async fn fetch<S: PublicKeys>(
         body_limit: KeySet::LONGEST + 1,
         patience: PATIENCE,
     };
-    let response = client.exchange(request).await.map_err(RemoteKeysError::Fetch)?;
+    let response = client.exchange(request).await.map_err(|error| failed(url, &error))?;
     if response.status() != StatusCode::OK {
         return Err(RemoteKeysError::Status(response.status().as_u16()));
     }

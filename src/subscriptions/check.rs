@@ -10,8 +10,8 @@ use crate::route::Filter;
 use crate::subscriptions::bounds::{address, within};
 use crate::subscriptions::credential_rules;
 use crate::subscriptions::{
-    ClearAttributes, ContentMode, FirstHandshake, Invalid, KeySettings, Ordering, Protocol,
-    ReceiptSettings, ReceiptTerms, Settings, SubscriptionDocument,
+    ContentMode, FirstHandshake, Invalid, KeySettings, Ordering, Protocol, ReceiptSettings,
+    ReceiptTerms, Settings, SubscriptionDocument,
 };
 
 /// The parts of a document that were checked.
@@ -48,11 +48,6 @@ pub(super) fn check(document: &SubscriptionDocument) -> Result<CheckedParts, Inv
         && !["A256GCM", "A128GCM", "A128CBC-HS256"].contains(&encryption.as_str())
     {
         return Err(Invalid::new("/config/encryption", "use A256GCM, A128GCM or A128CBC-HS256"));
-    }
-    let hides = settings.attributes == ClearAttributes::Id;
-    if settings.content_mode == ContentMode::Structured && hides {
-        let problem = "a structured CloudEvent shows its attributes: use `all`, or another mode";
-        return Err(Invalid::new("/config/attributes", problem));
     }
     if settings.start != "latest" && settings.start.parse::<EventId>().is_err() {
         return Err(Invalid::new("/config/start", "use `latest` or the ULID of an event"));
@@ -100,7 +95,7 @@ fn sink(document: &SubscriptionDocument) -> Result<Option<Url>, Invalid> {
 }
 
 /// The bus of a subscription that asks of it only what a bus can do: it answers with nothing of its
-/// consumer's, and its rules match on attributes.
+/// consumer's.
 fn event_bus(document: &SubscriptionDocument, sink: &str) -> Result<Url, Invalid> {
     let bus: EventBusArn =
         sink.parse().map_err(|error: ArnError| Invalid::new("/sink", &error.to_string()))?;
@@ -120,11 +115,6 @@ fn event_bus(document: &SubscriptionDocument, sink: &str) -> Result<Url, Invalid
             "/config/contentMode",
             settings.content_mode == ContentMode::Set,
             "use `structured`, or leave it out: what travels on a bus is a CloudEvent in JSON",
-        ),
-        (
-            "/config/attributes",
-            settings.attributes == ClearAttributes::Id,
-            "use `all`: the rules of a bus match on the event's attributes",
         ),
     ];
     match impossible.iter().find(|(_, given, _)| *given) {

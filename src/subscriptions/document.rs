@@ -136,7 +136,9 @@ pub struct Settings {
     /// `structured`.
     #[serde(default)]
     pub content_mode: ContentMode,
-    /// Which CloudEvents attributes are sent as clear headers: all of them or the id alone.
+    /// Which CloudEvents attributes stand outside of the token: `all` that may, or the `id` alone.
+    /// Where a CloudEvent has to have a source and a type, in structured mode and on an event bus,
+    /// `id` shows the issuer and `sealway.sealed`.
     #[serde(default)]
     pub attributes: ClearAttributes,
     /// When the sink is asked to prove itself for the first time: `now` (if missing), or `later`, when
@@ -240,10 +242,11 @@ pub struct BacklogSettings {
 #[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClearAttributes {
-    /// Every context attribute, as CloudEvents binary mode has it.
+    /// Every context attribute that may stand there, as the content mode has it; an outer key for the
+    /// idempotency key.
     #[default]
     All,
-    /// `ce-id` and `ce-specversion` only.
+    /// The id only; with it what a CloudEvent has to have, of the gateway's own.
     Id,
 }
 

@@ -10,7 +10,8 @@ use crate::eventlog::{Position, Revision};
 use crate::subscriptions::check::{CheckedKeys, CheckedParts, check};
 use crate::subscriptions::{
     Epoch, FirstHandshake, Invalid, KeptCredential, PendingHandshake, Protocol, RecipientKeys,
-    SealedCredential, Subscription, SubscriptionDocument, SubscriptionError, SubscriptionState,
+    SealedCredential, SealedOuterKeySecret, Subscription, SubscriptionDocument, SubscriptionError,
+    SubscriptionState,
 };
 
 /// What is kept of a subscription.
@@ -29,6 +30,9 @@ pub(super) struct KeptSubscription {
     pub(super) credential: Option<KeptCredential>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) handshake: Option<PendingHandshake>,
+    /// Missing in what was kept before there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) outer_key_secret: Option<String>,
 }
 
 impl KeptSubscription {
@@ -134,6 +138,9 @@ pub(super) fn restore(
     let owner = id.clone();
     Ok(Subscription {
         id,
+        outer_key_secret: kept
+            .outer_key_secret
+            .map(|sealed| SealedOuterKeySecret::new(owner.clone(), &sealed)),
         credential: kept.credential.map(|kept| SealedCredential::new(owner, kept)),
         consumer: kept.document.consumer.clone(),
         state: kept.state,

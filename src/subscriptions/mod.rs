@@ -4,7 +4,8 @@
 //! part of which is known to work: its filter compiles, its keys seal, its address is one. A push
 //! subscription delivers nothing before its sink has answered a [`Challenge`] that was sealed for
 //! its key; until then a [`PendingHandshake`] is kept with it. A [`SinkCredential`] says how the gateway shows itself at the sink; its secrets are kept
-//! encrypted, as a [`SealedCredential`], and leave the room in no other form.
+//! encrypted, as a [`SealedCredential`], and leave the room in no other form. An [`OuterKey`] stands outside of
+//! tokens for the idempotency key of an event, which would give its content away.
 //!
 //! **Invariant:** a changed filter applies from a recorded position on, so that the sequence
 //! numbers of a subscription can be counted again from the log at any time.
@@ -19,6 +20,7 @@ mod handshake;
 mod kept;
 mod kept_credential;
 mod kept_secrets;
+mod outer_key;
 mod pending_handshake;
 mod sealed_credential;
 mod secret_text;
@@ -38,6 +40,7 @@ pub use document::{
 pub use error::{Invalid, SubscriptionError};
 pub use handshake::{CHALLENGE_TYPE, Challenge, ChallengeBinding, ChallengeReply};
 pub use kept_secrets::shared_secret_context;
+pub use outer_key::{OuterKey, OuterKeySecret, SealedOuterKeySecret};
 pub use pending_handshake::PendingHandshake;
 pub use sealed_credential::{CredentialError, KeptCredential, SealedCredential};
 pub use secret_text::SecretText;

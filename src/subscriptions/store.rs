@@ -31,6 +31,8 @@ pub struct Terms {
     pub shared_secret: Option<String>,
     /// The credential that the document asks for, encrypted under the data key.
     pub credential: Option<KeptCredential>,
+    /// The secret of the outer keys, encrypted under the data key; one that is there stays.
+    pub outer_key_secret: Option<String>,
     /// The handshake that begins, if the sink is new or its keys are. Without it, one is begun by
     /// whoever makes the first attempt.
     pub handshake: Option<PendingHandshake>,
@@ -126,6 +128,7 @@ impl Subscriptions {
             created: self.clock.now(),
             shared_secret: terms.shared_secret,
             credential: terms.credential,
+            outer_key_secret: terms.outer_key_secret,
         };
         self.keep(&id, None, kept).await.map_err(|error| match error {
             SubscriptionError::Stale(id) => SubscriptionError::Exists(id),
@@ -184,6 +187,7 @@ impl Subscriptions {
             kept.shared_secret = terms.shared_secret;
         }
         kept.credential = terms.credential;
+        kept.outer_key_secret = kept.outer_key_secret.or(terms.outer_key_secret);
         kept.document = document.without_secrets();
         if kept == before {
             return Ok(Arc::new(current.clone()));
@@ -274,7 +278,10 @@ impl Subscriptions {
         self.keep(&current.id, Some(current.revision), kept).await
     }
 
-    async fn kept(&self, current: &Subscription) -> Result<KeptSubscription, SubscriptionError> {
+    pub(super) async fn kept(
+        &self,
+        current: &Subscription,
+    ) -> Result<KeptSubscription, SubscriptionError> {
         let record =
             self.registry.get(&key(&current.id)).await.map_err(SubscriptionError::Registry)?;
         let record = record.ok_or_else(|| SubscriptionError::Unknown(current.id.clone()))?;
@@ -286,7 +293,7 @@ impl Subscriptions {
         Ok(kept)
     }
 
-    async fn keep(
+    pub(super) async fn keep(
         &self,
         id: &SubscriptionId,
         expected: Option<Revision>,
@@ -361,8 +368,14 @@ mod tests {
 
     fn terms(from: u64) -> Terms {
         let low_watermark = Position::START;
-        let (shared_secret, credential, handshake) = (None, None, None);
-        Terms { from: Position(from), low_watermark, shared_secret, credential, handshake }
+        Terms {
+            from: Position(from),
+            low_watermark,
+            shared_secret: None,
+            credential: None,
+            outer_key_secret: Some("sealed".to_owned()),
+            handshake: None,
+        }
     }
 
     fn handshake() -> PendingHandshake {

@@ -12,8 +12,8 @@ use crate::eventlog::{Position, Revision};
 use crate::keys::{ConsumerKeys, SigningAlgorithm, VerifyingKeys};
 use crate::route::Filter;
 use crate::subscriptions::{
-    ChallengeBinding, ClearAttributes, OnDeadLetter, PendingHandshake, SealedCredential,
-    SubscriptionDocument, SubscriptionState,
+    ChallengeBinding, ClearAttributes, ContentMode, OnDeadLetter, PendingHandshake, Protocol,
+    SealedCredential, SealedOuterKeySecret, Settings, SubscriptionDocument, SubscriptionState,
 };
 
 /// Who receives what, where, and sealed for which key.
@@ -35,6 +35,9 @@ pub struct Subscription {
     pub sink: Option<Url>,
     /// How the gateway shows itself there, encrypted.
     pub credential: Option<SealedCredential>,
+    /// What its outer keys are made under, encrypted; nothing for one that was kept before there was
+    /// such a secret, until it is opened.
+    pub outer_key_secret: Option<SealedOuterKeySecret>,
     /// What it wants, by the position from which on it wants that; never empty, oldest first.
     pub epochs: Vec<Epoch>,
     /// What events are sealed for.
@@ -115,6 +118,14 @@ impl Subscription {
     /// What happens with the later events of a subject when one is given up.
     pub fn on_dead_letter(&self) -> OnDeadLetter {
         self.document.config.on_dead_letter.unwrap_or_default()
+    }
+
+    /// Tells whether an outer key travels in the clear: not on a bus, where others match, log and archive
+    /// what they see.
+    pub fn shows_outer_keys(&self) -> bool {
+        let Settings { content_mode, .. } = self.document.config;
+        let is_shown = content_mode != ContentMode::Set && !self.hides_attributes();
+        is_shown && self.document.protocol == Protocol::Http
     }
 
     /// Tells whether only the id travels in the clear.

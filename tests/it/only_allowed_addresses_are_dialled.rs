@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sealway::ambient::{Clock as _, ManualClock, SystemClock};
 use sealway::egress::EgressConfig;
 
-use crate::harness::{Receiver, TestGateway, eventually};
+use crate::harness::{Process, Receiver, TestGateway, answer, eventually, free_port};
 
 /// The loopback is not opened, so that only the look at an address tells what `localhost` is.
 fn loopback_closed() -> EgressConfig {
@@ -110,8 +110,7 @@ async fn a_name_that_resolves_to_a_closed_range_is_not_dialed_until_it_is_opened
     assert_eq!(refused["event"], json!(id));
     assert_eq!(refused["verdict"], "retry");
     assert_eq!(refused["status"], Value::Null);
-    let detail = "address-not-allowed: this gateway sends nothing to the addresses of that name";
-    assert_eq!(refused["detail"], detail);
+    assert_eq!(refused["detail"], "connect-failed: name-resolution");
     assert!(receiver.arrivals().is_empty());
 
     gateway.restart_with(|config| config.delivery.egress = EgressConfig::loopback()).await;
@@ -137,7 +136,7 @@ async fn a_literal_address_is_judged_at_each_attempt_too() {
 }
 
 #[tokio::test]
-async fn a_sink_and_a_key_set_behind_a_closed_name_prove_nothing_and_say_why() {
+async fn a_name_that_leads_nowhere_and_one_that_leads_to_a_closed_range_are_told_in_one_word() {
     let gateway =
         TestGateway::with(None, |config| config.delivery.egress = loopback_closed()).await;
     let sink = Receiver::start(&gateway, "sink").await;
@@ -147,10 +146,71 @@ async fn a_sink_and_a_key_set_behind_a_closed_name_prove_nothing_and_say_why() {
     gateway.post("/subscriptions", &sink.document(json!({ "sink": by_name(&sink) }))).await;
     let document = keys.document(json!({ "sink": by_name(&keys), "config": by_uri }));
     gateway.post("/subscriptions", &document).await;
+    let nowhere = |path: &str| format!("http://nowhere.invalid:{}{path}", free_port());
+    let absent = json!({ "id": "absent-sink", "sink": nowhere("/") });
+    gateway.post("/subscriptions", &sink.document(absent)).await;
+    let uri = json!({ "keys": { "jwks": null, "jwksUri": nowhere("/jwks.json") } });
+    let absent = json!({ "id": "absent-keys", "sink": by_name(&keys), "config": uri });
+    gateway.post("/subscriptions", &keys.document(absent)).await;
 
-    let reason = "this gateway sends nothing to the addresses of that name";
-    let of_sink = doubt(&gateway, "sink").await;
-    assert!(of_sink.contains("address-not-allowed") && of_sink.contains(reason), "{of_sink}");
-    let of_keys = doubt(&gateway, "keys").await;
-    assert!(of_keys.contains("could not be sealed") && of_keys.contains(reason), "{of_keys}");
+    // What was asked when is no part of what is told.
+    let told =
+        async |id: &str| doubt(&gateway, id).await.split("; attempt").next().unwrap().to_owned();
+    for id in ["sink", "absent-sink"] {
+        let expected = "the sink did not answer the challenge: connect-failed: name-resolution";
+        assert_eq!(told(id).await, expected, "{id}");
+    }
+    for id in ["keys", "absent-keys"] {
+        let expected = "the challenge could not be sealed: the consumer's keys cannot be had: the key \
+                        set cannot be fetched: name-resolution";
+        assert_eq!(told(id).await, expected, "{id}");
+    }
+    let answer = gateway.call(Method::POST, "/subscriptions/absent-sink/verify", None).await;
+    let detail = answer.body["detail"].as_str().unwrap();
+    assert!(detail.ends_with("connect-failed: name-resolution"), "{detail}");
+}
+
+#[tokio::test]
+async fn a_consumer_is_told_of_the_network_in_one_word_and_the_operator_in_full() {
+    let mut gateway = Process::prepare_with(", retries: [50ms]");
+    let admin = gateway.add_caller("admin", "admin");
+    gateway.serve().await;
+    let address = |path: &str| format!("{}{path}", gateway.issuer());
+    let http = reqwest::Client::new();
+    let closed = format!("http://127.0.0.1:{}/", free_port());
+    for (id, sink, uri) in [
+        ("refused", &*closed, "https://keys.invalid/"),
+        ("nameless", "http://sink.invalid/", "https://keys.invalid/"),
+    ] {
+        let shared = json!({ "sharedSecret": true });
+        let token = json!({ "credentialtype": "OAUTH_CLIENT_CREDENTIALS", "oauth": {
+            "endpoint": uri, "clientId": "shop", "clientSecret": "secret",
+        }});
+        for (name, credential) in [(id.to_owned(), Value::Null), (format!("{id}-token"), token)] {
+            let document = json!({
+                "id": name, "consumer": "shop", "sink": sink, "sinkcredential": credential,
+                "config": { "keys": shared, "verify": "later" },
+            });
+            let made = http.post(address("/subscriptions")).bearer_auth(&admin).json(&document);
+            let made = answer(made).await;
+            assert_eq!(made.status, 201, "{}", made.body);
+        }
+    }
+    let token = "authorization-failed: the token endpoint cannot be reached: name-resolution";
+    for (name, word) in [
+        ("refused", "connect-failed: refused"),
+        ("nameless", "connect-failed: name-resolution"),
+        ("refused-token", token),
+        ("nameless-token", token),
+    ] {
+        let asked = http.post(address(&format!("/subscriptions/{name}/verify")));
+        let asked = answer(asked.bearer_auth(&admin)).await;
+        let expected = format!("the sink did not answer the challenge: {word}");
+        assert_eq!(asked.body["detail"], json!(expected), "{name}");
+    }
+    let log = gateway.log();
+    for whole in ["sink.invalid does not resolve", "keys.invalid does not resolve", "os error 111"]
+    {
+        assert!(log.contains(whole), "{whole}: {log}");
+    }
 }

@@ -16,8 +16,11 @@ use crate::deliver::sink::{
 use crate::egress::EgressRefusal;
 use crate::event::Timestamp;
 use crate::seal::ReceiptFault;
-use crate::subscriptions::{ContentMode, Protocol, Subscription};
+use crate::subscriptions::{ContentMode, OuterKey, Protocol, Subscription};
 use crate::telemetry::{Metric, Metrics, error_chain};
+
+/// The `type` of the CloudEvents of subscriptions that show nothing but an id.
+const SEALED_TYPE: &str = "sealway.sealed";
 
 /// Makes attempts at deliveries, and records what becomes of them.
 pub struct Attempter {
@@ -84,7 +87,13 @@ impl Attempter {
         let destination = self.destinations.of(subscription);
         let target = SinkTarget::of(subscription, self.timeout).map(Arc::new);
         let (Some(destination), Some(target)) = (destination, target) else { return };
-        sending.answer = Some(destination.deliver(&target, parcel(delivery, sealed)).await);
+        sending.answer = Some(match self.sealer.outer_key(delivery) {
+            Ok(outer_key) => {
+                let parcel = parcel(delivery, sealed, (self.sealer.issuer(), outer_key));
+                destination.deliver(&target, parcel).await
+            }
+            Err(error) => unsealed(&error),
+        });
     }
 
     /// Judges the answer and records what follows from it.
@@ -167,32 +176,53 @@ impl Attempter {
 }
 
 /// What a sink is handed of a delivery: the attributes of its event only as far as they may be
-/// shown.
-fn parcel(delivery: &Delivery, sealed: &SealedEvent) -> Parcel {
-    let event = &delivery.entry.event;
-    let mode = delivery.subscription.document.config.content_mode;
-    let hides = mode == ContentMode::Set || delivery.subscription.hides_attributes();
-    // Beyond a bus others match on attributes, log and archive them, and whoever can guess at the data
-    // checks a guess against its key.
-    let is_for_bus = delivery.subscription.document.protocol == Protocol::EventBridge;
-    let is_shown = |name: &str| match name {
-        // What is in the token is said by the token's own media type.
-        "datacontenttype" => false,
-        "idempotencykey" => !is_for_bus,
-        _ => true,
-    };
-    let attributes = || event.clear_attributes().filter(|(name, _)| is_shown(name));
-    let extensions = || event.clear_extensions().map(|(name, value)| (name.clone(), value.clone()));
-    Parcel {
+/// shown, and for its idempotency key, which whoever can guess at the data could check a guess
+/// against, the outer key.
+fn parcel(
+    delivery: &Delivery,
+    sealed: &SealedEvent,
+    (issuer, outer_key): (&str, Option<OuterKey>),
+) -> Parcel {
+    let (subscription, event) = (&delivery.subscription, &delivery.entry.event);
+    let bare = Parcel {
         id: event.id,
-        name: (!hides).then(|| event.name().to_string()),
-        attributes: if hides { Vec::new() } else { attributes().collect() },
-        extensions: if hides { Vec::new() } else { extensions().collect() },
-        sequence: delivery.link.filter(|_| !hides).map(|(sequence, _)| sequence),
-        replay: delivery.replay.clone().filter(|_| !hides),
+        name: None,
+        attributes: Vec::new(),
+        extensions: Vec::new(),
+        sequence: None,
+        replay: None,
         attempt: delivery.attempts.saturating_add(1),
         token: sealed.token().to_owned(),
+    };
+    let mode = subscription.document.config.content_mode;
+    if mode == ContentMode::Set {
+        return bare;
     }
+    if subscription.hides_attributes() {
+        let is_for_bus = subscription.document.protocol == Protocol::EventBridge;
+        return if mode.is_binary() && !is_for_bus { bare } else { nameless(bare, issuer) };
+    }
+    let shown = |(name, value): (&'static str, String)| match name {
+        // What is in the token is said by the token's own media type.
+        "datacontenttype" => None,
+        "idempotencykey" => outer_key.map(|outer| (name, outer.to_string())),
+        _ => Some((name, value)),
+    };
+    let extensions = event.clear_extensions();
+    Parcel {
+        name: Some(event.name().to_string()),
+        attributes: event.clear_attributes().filter_map(shown).collect(),
+        extensions: extensions.map(|(name, value)| (name.clone(), value.clone())).collect(),
+        sequence: delivery.link.map(|(sequence, _)| sequence),
+        replay: delivery.replay.clone(),
+        ..bare
+    }
+}
+
+/// The same as a CloudEvent, which has a source and a type: the gateway's own, whatever it holds.
+fn nameless(bare: Parcel, issuer: &str) -> Parcel {
+    let attributes = vec![("source", issuer.to_owned()), ("type", SEALED_TYPE.to_owned())];
+    Parcel { name: Some(SEALED_TYPE.to_owned()), attributes, ..bare }
 }
 
 fn unsealed(error: &SealerError) -> SinkAnswer {

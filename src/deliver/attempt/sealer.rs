@@ -19,7 +19,9 @@ use crate::seal::{
     self, Checkpoint, Claims, Options, PlaceClaims, Sealed, cloudevent_type, seal, sign_checkpoint,
     sign_place,
 };
-use crate::subscriptions::{Challenge, RecipientKeys, Subscription, shared_secret_context};
+use crate::subscriptions::{
+    Challenge, OuterKey, RecipientKeys, Subscription, shared_secret_context,
+};
 
 /// How long a sealed event is good for further attempts.
 const SEALED_FOR: Duration = Duration::from_hours(1);
@@ -38,6 +40,9 @@ pub enum SealerError {
     /// The shared secret could not be decrypted.
     #[error("the shared secret cannot be decrypted with the data key")]
     SharedSecret(#[from] DataKeyError),
+    /// The secret of the outer keys could not be decrypted.
+    #[error("the secret of the outer keys cannot be decrypted with the data key")]
+    OuterKey(#[source] DataKeyError),
     /// The shared secret could not be read.
     #[error("the shared secret cannot be read")]
     Damaged(#[from] KeyError),
@@ -162,6 +167,25 @@ impl Sealer {
         };
         let sealed = seal(&claims, &pair.signing, &pair.sealing, &options(&delivery.subscription))?;
         Ok(SealedEvent { sealed, at: now, made_with })
+    }
+
+    /// What stands outside of the token for the idempotency key of a delivery; nothing where nothing
+    /// does.
+    ///
+    /// # Errors
+    ///
+    /// Ours: its secret does not open.
+    pub fn outer_key(&self, delivery: &Delivery) -> Result<Option<OuterKey>, SealerError> {
+        let (subscription, key) = (&delivery.subscription, delivery.entry.event.idempotency_key);
+        if !subscription.shows_outer_keys() {
+            return Ok(None);
+        }
+        subscription.outer_key(key, &self.parts.data_key).map_err(SealerError::OuterKey)
+    }
+
+    /// The `iss` of every token.
+    pub fn issuer(&self) -> &str {
+        &self.parts.issuer
     }
 
     /// Keeps a sealed event whose attempt failed, for the next one.

@@ -1,11 +1,18 @@
 //! Starts every worker where the log says that it stood.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError};
 use crate::event::{Blame as _, EventId, Fault, SubscriptionId};
 use crate::eventlog::{Changes, Cursor, LogError, Position, Retry, SavedDeliveries};
-use crate::subscriptions::SubscriptionDocument;
+use crate::subscriptions::{Subscription, SubscriptionDocument};
+use crate::telemetry::error_chain;
+
+/// Subscriptions that are written at the same time, so that the log syncs once for many.
+const AT_ONCE: usize = 256;
 
 impl SubscriptionService {
     /// Starts the courier of every subscription where the log says that it stood.
@@ -24,7 +31,7 @@ impl SubscriptionService {
         for retry in state.retries {
             waiting.entry(retry.key.subscription.clone()).or_default().push(retry);
         }
-        let subscriptions = self.subscriptions.list().await?;
+        let subscriptions = self.with_outer_key_secrets(self.subscriptions.list().await?).await?;
         for subscription in &subscriptions {
             let id = &subscription.id;
             let cursor = match cursors.remove(id) {
@@ -59,6 +66,51 @@ impl SubscriptionService {
             }
         }
         Ok(())
+    }
+
+    /// Gives a secret for outer keys to each subscription that was kept before there was one, and has it
+    /// kept before anything is delivered under it.
+    async fn with_outer_key_secrets(
+        &self,
+        subscriptions: Vec<Arc<Subscription>>,
+    ) -> Result<Vec<Arc<Subscription>>, SubscriptionServiceError> {
+        let given = subscriptions.iter().filter(|one| one.outer_key_secret.is_none()).count();
+        if given == 0 {
+            return Ok(subscriptions);
+        }
+        let kept = stream::iter(subscriptions)
+            .map(|one| self.with_outer_key_secret(one))
+            .buffered(AT_ONCE)
+            .try_collect::<Vec<_>>()
+            .await?;
+        tracing::info!(
+            subscription.count = given,
+            "{given} subscriptions have a secret for what stands outside of tokens as \
+             idempotency-key; that value changes this once",
+        );
+        Ok(kept)
+    }
+
+    async fn with_outer_key_secret(
+        &self,
+        subscription: Arc<Subscription>,
+    ) -> Result<Arc<Subscription>, SubscriptionServiceError> {
+        if subscription.outer_key_secret.is_some() {
+            return Ok(subscription);
+        }
+        let sealed = self.new_outer_key_secret(&subscription.id);
+        match self.subscriptions.give_outer_key_secret(&subscription, sealed).await {
+            // A disk that is full keeps no gateway from starting: without a secret nothing is shown.
+            Err(error) if error.fault() == Fault::Later => {
+                tracing::warn!(
+                    subscription.id = %subscription.id,
+                    error = %error_chain(&error),
+                    "Subscription {} shows no idempotency-key until the next start", subscription.id,
+                );
+                Ok(subscription)
+            }
+            given => Ok(given?),
+        }
     }
 
     /// Keeps where a new subscription begins: nowhere below what retention has dropped, also if it

@@ -18,8 +18,8 @@ use crate::event::{Blame, ConsumerId, EventId, Fault, SubscriptionId};
 use crate::eventlog::{LogError, Page, Position, Store};
 use crate::keys::DataKey;
 use crate::subscriptions::{
-    KeptCredential, Protocol, Subscription, SubscriptionDocument, SubscriptionError,
-    SubscriptionState, Subscriptions, Terms,
+    KeptCredential, OuterKeySecret, Protocol, Subscription, SubscriptionDocument,
+    SubscriptionError, SubscriptionState, Subscriptions, Terms,
 };
 
 /// Why something could not be done for a subscription.
@@ -187,7 +187,9 @@ impl SubscriptionService {
         let low_watermark = self.store.log.low_watermark().position;
         let handshake = self.first_handshake(&id, &document, (shared_secret.as_deref(), None));
         let from = Position::START;
-        let terms = Terms { from, low_watermark, shared_secret, credential, handshake };
+        let outer_key_secret = Some(self.new_outer_key_secret(&id));
+        let terms =
+            Terms { from, low_watermark, shared_secret, credential, outer_key_secret, handshake };
         let subscription = self.subscriptions.create(id.clone(), document, terms).await?;
         let cursor = self.begin(&id, &subscription.document).await?;
         self.dispatch.open(&subscription, cursor, Vec::new());
@@ -245,6 +247,11 @@ impl SubscriptionService {
         (Some(kept), Some(shown))
     }
 
+    /// A secret for the outer keys of a subscription, encrypted.
+    pub(super) fn new_outer_key_secret(&self, id: &SubscriptionId) -> String {
+        OuterKeySecret::generate(&*self.entropy).seal(id, &self.data_key)
+    }
+
     /// Replaces the document of a subscription; a changed filter applies to events from now on.
     ///
     /// # Errors
@@ -274,7 +281,15 @@ impl SubscriptionService {
             Ok(head) => {
                 let (from, low_watermark) =
                     (Position(head.0 + 1), self.store.log.low_watermark().position);
-                let terms = Terms { from, low_watermark, shared_secret, credential, handshake };
+                let outer_key_secret = Some(self.new_outer_key_secret(&current.id));
+                let terms = Terms {
+                    from,
+                    low_watermark,
+                    shared_secret,
+                    credential,
+                    outer_key_secret,
+                    handshake,
+                };
                 let updated = self.subscriptions.update(current, document, terms).await;
                 updated.map_err(SubscriptionServiceError::from)
             }

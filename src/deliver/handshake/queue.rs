@@ -213,6 +213,7 @@ mod tests {
             low_watermark: Position::START,
             shared_secret: None,
             credential: None,
+            outer_key_secret: None,
             handshake: Some(handshake),
         };
         let document = serde_json::from_value(document).unwrap();

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::egress::{EgressRefusal, NetworkFailure};
 use crate::seal::ReceiptFault;
 
 /// What an answer means for its event.
@@ -110,11 +111,22 @@ impl SinkAnswer {
         Self { kind, status: None, retry_after: None, detail, body }
     }
 
-    /// No answer, for this reason; `more` says more and holds no secret.
+    /// No answer, for this reason; `more` says more and holds no secret, and nothing of the gateway's
+    /// network.
     pub fn failed(failure: AttemptFailure, more: &str) -> Self {
         let word = failure.word();
         let detail = if more.is_empty() { word.to_owned() } else { format!("{word}: {more}") };
         Self { detail: detail.into(), ..Self::new(AnswerKind::NoAnswer(failure)) }
+    }
+
+    /// No connection, or one that broke, for this reason of the network, if one is known.
+    pub fn unconnected(failure: AttemptFailure, reason: Option<NetworkFailure>) -> Self {
+        Self::failed(failure, reason.map_or("", NetworkFailure::word))
+    }
+
+    /// The address is not dialed. Of a name it is not told where it would have led.
+    pub fn not_dialed(refused: EgressRefusal) -> Self {
+        Self::failed(AttemptFailure::Refused, &refused.to_string())
     }
 
     /// Makes a yes count as a failure, because the receipt that it must carry is not there.

@@ -16,9 +16,10 @@ use crate::deliver::sink::{
     AnswerKind, AttemptFailure, ChallengeAnswer, ChallengeError, Destination, Parcel, SinkAnswer,
     SinkTarget,
 };
-use crate::egress::{EgressRefusal, ExchangeError, GuardedClient, GuardedClients, GuardedRequest};
-use crate::event::Timestamp;
+use crate::egress::{ExchangeError, GuardedClient, GuardedClients, GuardedRequest};
+use crate::event::{SubscriptionId, Timestamp};
 use crate::subscriptions::{Challenge, ChallengeReply};
+use crate::telemetry::error_chain;
 
 /// How much of a response's body is read and kept.
 const BODY_LIMIT: usize = 16 * 1024;
@@ -58,7 +59,7 @@ impl HttpDestination {
             return self.exchange_as(credential, &request).await;
         }
         let client = self.clients.client_for(&request.target.sink);
-        let client = client.map_err(|refused| refusal(&refused))?;
+        let client = client.map_err(SinkAnswer::not_dialed)?;
         self.send(client, request, HeaderMap::new()).await
     }
 
@@ -78,7 +79,10 @@ impl HttpDestination {
             body_limit: BODY_LIMIT,
             patience: wanted.target.timeout,
         };
-        let answer = client.exchange(request).await.map_err(|error| failure(&error))?;
+        let answer = client
+            .exchange(request)
+            .await
+            .map_err(|error| failure(&wanted.target.subscription, &error))?;
         let (head, body) = answer.into_parts();
         let told = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
         Ok(HttpExchange {
@@ -171,18 +175,19 @@ fn headers(wanted: &HttpRequest, more: HeaderMap) -> Result<HeaderMap, SinkAnswe
     Ok(headers)
 }
 
-fn refusal(refused: &EgressRefusal) -> SinkAnswer {
-    SinkAnswer::failed(AttemptFailure::Refused, &refused.to_string())
-}
-
-/// The innermost cause names the trouble.
-fn failure(error: &ExchangeError) -> SinkAnswer {
-    match error {
-        ExchangeError::Refused(refused) => refusal(refused),
-        ExchangeError::Late => SinkAnswer::failed(AttemptFailure::Timeout, ""),
-        ExchangeError::Connect(_) => {
-            SinkAnswer::failed(AttemptFailure::Connect, &error.innermost())
-        }
-        ExchangeError::Broken(_) => SinkAnswer::failed(AttemptFailure::Broken, &error.innermost()),
-    }
+/// The consumer is told in one word what the log has in full: the causes name what the gateway's
+/// resolver and network say.
+fn failure(subscription: &SubscriptionId, error: &ExchangeError) -> SinkAnswer {
+    let kind = match error {
+        ExchangeError::Refused(refused) => return SinkAnswer::not_dialed(*refused),
+        ExchangeError::Late => return SinkAnswer::failed(AttemptFailure::Timeout, ""),
+        ExchangeError::Connect(_) => AttemptFailure::Connect,
+        ExchangeError::Broken(_) => AttemptFailure::Broken,
+    };
+    tracing::info!(
+        subscription.id = %subscription,
+        error = %error_chain(error),
+        "The sink of subscription {subscription} gives no answer",
+    );
+    SinkAnswer::unconnected(kind, error.network())
 }

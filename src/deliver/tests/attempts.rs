@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use proptest::prelude::*;
 use serde_json::json;
 
 use crate::deliver::outcome::{Delivery, Reason, Verdict};
@@ -113,7 +114,8 @@ async fn each_answer_has_its_outcome_with_its_status_and_words() {
         assert_eq!((parcel.id, parcel.sequence), (id, delivery.link.map(|(sequence, _)| sequence)));
         assert_eq!(stage.open(parcel).id(), id.to_string());
         assert_eq!(parcel.attribute("type"), Some("Test.Happened"));
-        assert!(parcel.attribute("idempotencykey").is_some());
+        let inner = delivery.entry.event.idempotency_key.to_string();
+        assert!(parcel.attribute("idempotencykey").is_some_and(|outer| outer != inner));
         assert_eq!(parcel.name.as_deref(), Some("Test.Happened"));
     }
 }
@@ -152,6 +154,54 @@ async fn what_is_hidden_is_handed_to_no_sink() {
     assert_eq!(parcel.name, None);
     assert_eq!(parcel.id, shown.entry.event.id);
     assert_eq!((parcel.attributes.len(), parcel.sequence, &parcel.replay), (0, None, &None));
+}
+
+/// What one attempt at an event with this word hands to a sink of a subscription of this kind.
+async fn handed(
+    word: &str,
+    config: &serde_json::Value,
+    protocol: Protocol,
+) -> (Parcel, Arc<Delivery>) {
+    let mut stage = Stage::new().await;
+    stage.in_order(config);
+    let mut subscription = (*stage.subscription).clone();
+    subscription.document.protocol = protocol;
+    stage.subscription = Arc::new(subscription);
+    let delivery = deliveries(&stage, &[word]).await.remove(0);
+    let sink = Arc::new(Told::default());
+    sink.answers.lock().unwrap().push_back(SinkAnswer::new(AnswerKind::Delivered));
+    stage.attempter(Arc::clone(&sink) as _).attempt(&delivery).await;
+    let parcel = sink.parcels.lock().unwrap().remove(0);
+    (parcel, delivery)
+}
+
+proptest! {
+    // Each case seals a dozen tokens.
+    #![proptest_config(ProptestConfig::with_cases(8))]
+
+    #[test]
+    fn whatever_is_handed_to_a_sink_names_no_content(word in "[a-z]{12,40}") {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for mode in ["binary", "structured", "set"] {
+            for attributes in ["all", "id"] {
+                for protocol in [Protocol::Http, Protocol::EventBridge] {
+                    let config = json!({ "contentMode": mode, "attributes": attributes });
+                    let (parcel, delivery) = runtime.block_on(handed(&word, &config, protocol));
+                    let event = &delivery.entry.event;
+                    let values = parcel.attributes.iter().map(|(_, value)| value.clone());
+                    let extensions = parcel.extensions.iter().map(|(_, value)| value.to_string());
+                    let shown: Vec<String> = values.chain(extensions).chain(parcel.name).collect();
+                    for secret in [event.idempotency_key.to_string(), event.digest.to_string()] {
+                        prop_assert!(!shown.iter().any(|text| text.contains(&secret)), "{shown:?}");
+                    }
+                    if attributes == "id" {
+                        let ours = ["https://gw.example", "sealway.sealed", "sealway.sealed"];
+                        prop_assert!(shown.is_empty() || shown == ours, "{shown:?}");
+                    }
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]

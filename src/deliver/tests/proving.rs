@@ -186,6 +186,7 @@ async fn one_that_was_kept_before_handshakes_were_is_asked_at_the_start() {
         low_watermark: Position::START,
         shared_secret: Some(kept),
         credential: None,
+        outer_key_secret: None,
         handshake: None,
     };
     let subscriptions =

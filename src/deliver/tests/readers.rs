@@ -29,6 +29,7 @@ async fn stage() -> (Stage, Arc<Subscription>, Vec<Arc<Entry>>) {
         low_watermark: Position::START,
         shared_secret: None,
         credential: None,
+        outer_key_secret: None,
         handshake: None,
     };
     let narrow = store.update(old, only_a, terms(1)).await.unwrap();

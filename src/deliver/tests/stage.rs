@@ -25,7 +25,7 @@ use crate::keys::{
     SigningAlgorithm, VerifyingKeys,
 };
 use crate::seal::{Opened, Opening, open};
-use crate::subscriptions::{Challenge, Subscription, Subscriptions, Terms};
+use crate::subscriptions::{Challenge, OuterKeySecret, Subscription, Subscriptions, Terms};
 use crate::telemetry::Metrics;
 
 /// The `iss` of every token.
@@ -79,6 +79,9 @@ impl Stage {
             low_watermark: Position::START,
             shared_secret: Some(kept),
             credential: None,
+            outer_key_secret: Some(
+                OuterKeySecret::generate(&SeededEntropy::new(4)).seal(&id, &data_key()),
+            ),
             handshake: None,
         };
         let pending = subscriptions.create(id, document, terms).await;
@@ -155,6 +158,10 @@ impl Stage {
     }
 }
 
+fn data_key() -> DataKey {
+    DataKey::generate(&SeededEntropy::new(3))
+}
+
 fn sealer(clock: &ManualClock) -> Sealer {
     let lifecycle = crate::keys::Config::default().lifecycle();
     let ring = KeyRing::read(Arc::new(MemoryKeyStore::new()), lifecycle).unwrap();
@@ -163,7 +170,7 @@ fn sealer(clock: &ManualClock) -> Sealer {
         lifetime: Duration::from_hours(1),
         signature: SigningAlgorithm::ES256,
         ring: Arc::new(ring),
-        data_key: Arc::new(DataKey::generate(&SeededEntropy::new(3))),
+        data_key: Arc::new(data_key()),
         remote: no_remote_keys(clock),
         clock: Arc::new(clock.clone()),
     })

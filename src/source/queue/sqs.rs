@@ -252,7 +252,7 @@ where
         }
         AwsFailure::Refused(_) => "unknown",
         AwsFailure::Timeout => "timed-out",
-        AwsFailure::Unreachable(_) => "unreachable",
+        AwsFailure::Unreachable(..) => "unreachable",
         // There are no credentials, or the egress guard refuses.
         AwsFailure::Guard(_)
         | AwsFailure::Role(_)

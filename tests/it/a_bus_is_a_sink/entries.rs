@@ -84,6 +84,28 @@ async fn an_entry_shows_what_rules_match_on_and_only_the_consumer_opens_its_toke
     assert_eq!((&attempt["status"], &attempt["verdict"]), (&json!(200), &json!("delivered")));
 }
 
+#[tokio::test]
+async fn with_the_id_alone_an_entry_shows_that_something_is_sealed_and_no_more() {
+    let (domain, _stub, bus, _role) = Domain::subscribed(json!({ "attributes": "id" })).await;
+
+    let id = domain.orders([101]).await.remove(0);
+
+    let entry = bus.wait_for(2).await.remove(1);
+    assert_eq!((&*entry.source, &*entry.detail_type), ("sealway", "sealway.sealed"));
+    let issuer = domain.process.issuer();
+    assert_eq!(entry.resources, [format!("{issuer}/subscriptions/shop")]);
+    assert_eq!(entry.time, None, "EventBridge shows when it was put there");
+    let mut detail = entry.detail.clone();
+    let token = detail["data"].take();
+    let expected = json!({
+        "id": id, "source": issuer, "type": "sealway.sealed", "specversion": "1.0",
+        "datacontenttype": "application/jwt", "data": null,
+    });
+    assert_eq!(detail, expected);
+    let opened = domain.key.open(token.as_str().unwrap()).unwrap();
+    assert_eq!(opened.event()["type"], "Order.Created");
+}
+
 /// The detail of an order whose publication takes the subject from its data, and says this besides.
 async fn detail_where_the_publication_says(also: &str) -> Value {
     let stub = AwsStub::start().await;

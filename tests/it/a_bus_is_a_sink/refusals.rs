@@ -88,7 +88,6 @@ async fn what_a_bus_cannot_do_is_refused_at_its_place() {
     let keys = json!({ "jwks": { "keys": [] } });
     for (pointer, config) in [
         ("/config/contentMode", json!({ "contentMode": "set" })),
-        ("/config/attributes", json!({ "attributes": "id" })),
         ("/config/receipts", json!({ "receipts": keys })),
     ] {
         let words = refused(&domain, &domain.document(config)).await;

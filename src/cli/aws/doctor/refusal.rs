@@ -42,7 +42,7 @@ impl CallRefusal {
             }
             AwsFailure::Guard(_) => FailedPlace::Guard,
             AwsFailure::Role(_) | AwsFailure::NoCredentials(_) => FailedPlace::Credentials,
-            AwsFailure::Timeout | AwsFailure::Unreachable(_) | AwsFailure::Broken(_) => {
+            AwsFailure::Timeout | AwsFailure::Unreachable(..) | AwsFailure::Broken(_) => {
                 FailedPlace::Network
             }
         };

@@ -18,9 +18,10 @@ use crate::deliver::sink::connection::fields::{
 use crate::deliver::sink::connection::identities::NoClient;
 use crate::deliver::sink::connection::identities::TlsIdentity;
 use crate::deliver::sink::connection::unusable::Unusable;
-use crate::egress::{EgressRefusal, ExchangeError, GuardedClient, GuardedRequest};
+use crate::egress::{EgressRefusal, ExchangeError, GuardedClient, GuardedRequest, NetworkFailure};
 use crate::event::{Blame, Fault};
 use crate::subscriptions::{ClientAuthentication, OAuth, SecretText, TokenMethod};
+use crate::telemetry::error_chain;
 
 /// Bytes of an answer; a token has a few thousand.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -51,8 +52,8 @@ pub enum TokenError {
     #[error("the token endpoint: {0}")]
     Identity(#[source] NoClient),
     /// The exchange failed.
-    #[error("the token endpoint cannot be reached: {0}")]
-    Unreachable(String),
+    #[error("the token endpoint cannot be reached{}", NetworkFailure::after_colon(*.0))]
+    Unreachable(Option<NetworkFailure>),
     /// There was no answer in time.
     #[error("the token endpoint did not answer in time")]
     Late,
@@ -227,7 +228,8 @@ impl TokenRequest {
             body_limit: LONGEST_ANSWER + 1,
             patience,
         };
-        let response = client.exchange(request).await.map_err(failed)?;
+        let response = client.exchange(request).await;
+        let response = response.map_err(|error| failed(self.endpoint.host_str(), &error))?;
         let status = response.status();
         let media_type = response.headers().get(CONTENT_TYPE);
         let is_json = media_type.and_then(|value| value.to_str().ok()).is_some_and(is_json);
@@ -300,11 +302,17 @@ fn lifetime(seconds: &Value) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-fn failed(error: ExchangeError) -> TokenError {
+/// What a consumer is told of an error; the log has the rest of it.
+fn failed(host: Option<&str>, error: &ExchangeError) -> TokenError {
     match error {
-        ExchangeError::Refused(refused) => TokenError::Refused(refused),
+        ExchangeError::Refused(refused) => TokenError::Refused(*refused),
         ExchangeError::Late => TokenError::Late,
-        other => TokenError::Unreachable(other.innermost()),
+        ExchangeError::Connect(_) | ExchangeError::Broken(_) => {
+            let host = host.unwrap_or_default();
+            let error_text = error_chain(error);
+            tracing::info!(host, error = %error_text, "The token endpoint at {host} gives no answer");
+            TokenError::Unreachable(error.network())
+        }
     }
 }
 

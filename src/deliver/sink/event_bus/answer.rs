@@ -6,6 +6,7 @@ use aws_sdk_eventbridge::types::PutEventsResultEntry;
 use crate::aws::{AwsFailure, AwsRefusal};
 use crate::deliver::sink::excerpt::excerpt;
 use crate::deliver::sink::{AnswerKind, AttemptFailure, Health, SinkAnswer};
+use crate::egress::NetworkFailure;
 use crate::event::RoleArn;
 
 /// The longest word of AWS that is shown: longer than a name of anything there.
@@ -95,20 +96,24 @@ fn of_entry(entry: &PutEventsResultEntry) -> SinkAnswer {
 /// What a call means that failed, for each of its entries.
 pub(super) fn of_failure(failure: &AwsFailure, role: Option<&RoleArn>) -> SinkAnswer {
     match failure {
-        AwsFailure::Guard(refused) => {
-            SinkAnswer::failed(AttemptFailure::Refused, &refused.to_string())
+        // The names of AWS's endpoints lead where the gateway's own resolver says.
+        AwsFailure::Guard(refused) if refused.is_of_the_place() => {
+            SinkAnswer::unconnected(AttemptFailure::Connect, Some(NetworkFailure::NameResolution))
         }
+        AwsFailure::Guard(refused) => SinkAnswer::not_dialed(*refused),
         AwsFailure::Role(reason) => of_role(reason, role),
-        AwsFailure::NoCredentials(reason) => {
-            let problem = format!("the gateway has no credentials for AWS: {reason}");
-            SinkAnswer::failed(AttemptFailure::Authorization, &problem)
+        AwsFailure::NoCredentials(_) => {
+            let problem = "the gateway has no credentials for AWS";
+            SinkAnswer::failed(AttemptFailure::Authorization, problem)
         }
         AwsFailure::Refused(AwsRefusal { status, code, message }) => {
             answer(code, message, Some(*status))
         }
         AwsFailure::Timeout => SinkAnswer::failed(AttemptFailure::Timeout, ""),
-        AwsFailure::Unreachable(reason) => SinkAnswer::failed(AttemptFailure::Connect, reason),
-        AwsFailure::Broken(reason) => SinkAnswer::failed(AttemptFailure::Broken, reason),
+        AwsFailure::Unreachable(reason, _) => {
+            SinkAnswer::unconnected(AttemptFailure::Connect, *reason)
+        }
+        AwsFailure::Broken(_) => SinkAnswer::unconnected(AttemptFailure::Broken, None),
     }
 }
 
@@ -223,14 +228,15 @@ mod tests {
             let (code, message) = (code.to_owned(), "some words".to_owned());
             AwsFailure::Refused(AwsRefusal { status, code, message })
         };
-        let unreachable = AwsFailure::Unreachable("connection refused".to_owned());
+        let unreachable =
+            AwsFailure::Unreachable(Some(NetworkFailure::Refused), "10.0.0.3".to_owned());
         for (reason, expected, health, words) in [
             (refused(403, "AccessDenied"), "refused", Health::Declined, "its trust policy"),
             (refused(400, "Throttling"), "retry", Health::Busy, "Throttling"),
             (refused(503, "ServiceUnavailable"), "retry", Health::Overloaded, "Unavailable"),
             (refused(502, ""), "retry", Health::Failed, "no reason"),
             (refused(403, "ExpiredToken"), "retry", Health::Declined, "ExpiredToken"),
-            (unreachable, "retry", Health::Failed, "connect-failed: connection refused, when"),
+            (unreachable, "retry", Health::Failed, "connect-failed: refused, when"),
             (AwsFailure::Timeout, "retry", Health::Overloaded, "timeout, when a role"),
             (AwsFailure::NoCredentials(String::new()), "retry", Health::Unasked, "no credentials"),
         ] {

@@ -65,7 +65,12 @@ impl BusClient {
         answers
     }
 
+    /// The consumer of the bus is told less than the log: what lies between here and AWS is the
+    /// operator's.
     fn answer(&self, failure: &AwsFailure) -> SinkAnswer {
+        if let Some(details) = failure.details() {
+            tracing::info!(bus = %self.bus, error = details, "Nothing reaches the bus {}", self.bus);
+        }
         of_failure(failure, self.role.as_ref().map(|role| &role.arn))
     }
 
