@@ -34,7 +34,7 @@ impl SqliteRegistry {
     }
 
     /// Runs statements in a transaction of their own, on a thread where blocking is allowed.
-    async fn run<T: Send + 'static>(
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         action: &'static str,
         behavior: TransactionBehavior,

@@ -11,12 +11,13 @@ use tokio::sync::{MutexGuard, watch};
 use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::testing::MemoryLog;
 use crate::eventlog::{
-    Appended, Attempt, Attempts, Changes, CommitError, ContractChoice, DeadLetter, DeadLetterCount,
-    DeadLetterId, DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, DiskLevel, Draft,
-    Entry, Extent, FencingEpoch, KeptBytes, KeptContract, KeptEvent, KeptReceipt, KeptSchema,
-    KeptSignature, Leases, Log, LogError, LowWatermark, NewQuarantined, NewSchema, Observed, Page,
-    Position, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, ReceiptId,
-    Receipts, Record, RecordKey, Registry, Retention, Retry, Revision, SavedDeliveries, Schemas,
+    Action, ActionEnd, ActionId, ActionQuery, Actions, Appended, Attempt, Attempts, Changes,
+    CommitError, ContractChoice, DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery,
+    DeadLetters, DeliveryKey, DeliveryState, DiskLevel, Draft, Entry, Extent, FencingEpoch,
+    KeptBytes, KeptContract, KeptEvent, KeptReceipt, KeptSchema, KeptSignature, Leases, Log,
+    LogError, LowWatermark, NewAction, NewQuarantined, NewSchema, Observed, Page, Position,
+    Quarantine, QuarantineCount, QuarantineId, QuarantineQuery, Quarantined, ReceiptId, Receipts,
+    Record, RecordKey, Registry, Retention, Retry, Revision, SavedDeliveries, Schemas,
     SequenceCheckpoint, SignatureStore, Store, Trimmed, UnreadBytes, UnreadQuota,
 };
 
@@ -229,5 +230,14 @@ seam! {
     far {
         attempts(subscription: Option<&SubscriptionId>, event: Option<EventId>, page: Page)
             -> Result<Vec<Attempt>, LogError>;
+    }
+}
+
+seam! {
+    Actions {}
+    far {
+        begin_action(action: NewAction) -> Result<ActionId, LogError>;
+        end_action(id: ActionId, end: ActionEnd) -> Result<(), LogError>;
+        actions(query: &ActionQuery, page: Page) -> Result<Vec<Action>, LogError>;
     }
 }
