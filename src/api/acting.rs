@@ -72,6 +72,11 @@ impl PlannedAction {
         Self::new(kind, target).of_consumer(&subscription.consumer)
     }
 
+    /// A change of a replay or a redrive.
+    pub(super) fn of_job(kind: ActionKind, target: String, consumer: Option<ConsumerId>) -> Self {
+        Self { consumer, ..Self::new(kind, target) }
+    }
+
     /// The same of a consumer's thing.
     pub(super) fn of_consumer(self, consumer: &ConsumerId) -> Self {
         Self { consumer: Some(consumer.clone()), ..self }

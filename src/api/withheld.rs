@@ -60,5 +60,5 @@ pub(super) fn metadata(event: &CloudEvent) -> serde_json::Value {
 /// What went wrong with a delivery, as far as the caller may see it: the words of a sink that has answered
 /// are the sink's, which may repeat what it was sent.
 pub(super) fn words(detail: &str, status: Option<u16>, reads_data: bool) -> Option<String> {
-    (reads_data || status.is_none()).then(|| detail.to_owned())
+    (reads_data || status.is_none() || detail.is_empty()).then(|| detail.to_owned())
 }
