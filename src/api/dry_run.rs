@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::api::taking::ShownWarning;
-use crate::api::{Caller, Code, Problem, Scope, Services};
+use crate::api::{Caller, Code, Problem, Services};
 use crate::event::{CloudEvent, SubscriptionId, Violation};
 use crate::route::Mismatch;
 use crate::source::intake::{Posting, UnreadableItem};
@@ -148,7 +148,7 @@ fn try_one(
     let mut trials = services.admit.trials(&received);
     trials.retain(|trial| caller.sees_publication(&trial.publication));
     TriedEvent::new((index, &received), trials, response_mode, |event| {
-        caller.may(&Scope::Operate).then(|| services.subscription_service.wanting(event))
+        caller.sees_metadata().then(|| services.subscription_service.wanting(event))
     })
 }
 

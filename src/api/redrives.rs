@@ -145,9 +145,8 @@ pub async fn start(
         );
         return Ok(Json(Redriven { redriven: count }).into_response());
     }
-    let change = async {
-        services.replays.redrive(&subscription, query, rate).await.map_err(jobs::problem)
-    };
+    let change =
+        async { services.replays.redrive(&subscription, query, rate).await.map_err(jobs::problem) };
     let made = |redrive: &Option<Redrive>| {
         redrive.as_ref().map(|redrive| format!("redrives/{}", redrive.id))
     };

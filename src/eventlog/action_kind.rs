@@ -55,6 +55,8 @@ kinds! {
     DrainQueue: "drain-queue";
     /// A caller was added.
     AddCaller: "add-caller";
+    /// The scopes of a caller were replaced.
+    ChangeCaller: "change-caller";
     /// A caller was removed.
     RemoveCaller: "remove-caller";
     /// Signing keys that were missing were made.

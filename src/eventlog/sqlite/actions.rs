@@ -10,8 +10,8 @@ use crate::eventlog::actions::{SWEEP_ACTIONS, SWEEP_ACTIONS_AFTER};
 use crate::eventlog::sqlite::queries::fill;
 use crate::eventlog::sqlite::rows;
 use crate::eventlog::{
-    Action, ActionEnd, ActionId, ActionKind, ActionOutcome, ActionOwners, ActionQuery, ActionReason,
-    NewAction, Page,
+    Action, ActionEnd, ActionId, ActionKind, ActionOutcome, ActionOwners, ActionQuery,
+    ActionReason, NewAction, Page,
 };
 
 /// Counts what was begun until old actions are looked for.
