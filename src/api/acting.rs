@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::HeaderName;
 use axum::http::request::Parts;
+use futures_util::future::BoxFuture;
 
 use crate::api::{Caller, Code, Problem, Services};
 use crate::event::ConsumerId;
@@ -103,7 +104,7 @@ impl Actor {
         &self,
         services: &Services,
         planned: PlannedAction,
-        change: impl Future<Output = Result<T, Problem>>,
+        change: BoxFuture<'_, Result<T, Problem>>,
     ) -> Result<T, Problem> {
         self.make(services, planned, change, |_| None).await
     }
@@ -117,7 +118,7 @@ impl Actor {
         &self,
         services: &Services,
         planned: PlannedAction,
-        change: impl Future<Output = Result<T, Problem>>,
+        change: BoxFuture<'_, Result<T, Problem>>,
         made: impl FnOnce(&T) -> Option<String>,
     ) -> Result<T, Problem> {
         let actions = &services.store.actions;

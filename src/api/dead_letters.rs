@@ -212,7 +212,7 @@ pub async fn dismiss(
         let dismiss = services.subscription_service.dismiss(&subscription, DeadLetterId(number));
         dismiss.await.map_err(problem)
     };
-    let letter = actor.act(&services, planned, change).await?;
+    let letter = actor.act(&services, planned, Box::pin(change)).await?;
     tracing::info!(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,

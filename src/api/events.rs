@@ -21,6 +21,7 @@ const MOST_LOOKED_THROUGH: usize = 20_000;
 
 /// Events in the order of the log.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names are those on the wire")]
 pub struct Events {
     /// CloudEvents in their JSON form.
     #[schema(value_type = Vec<Object>)]

@@ -209,7 +209,7 @@ pub async fn release(
 ) -> Result<Json<Released>, Problem> {
     let quarantined = find_to_decide(&services, &actor.caller, id).await?;
     let planned = planned(ActionKind::ReleaseQuarantined, &quarantined);
-    let released = actor.act(&services, planned, let_in(&services, &quarantined)).await?;
+    let released = actor.act(&services, planned, Box::pin(let_in(&services, &quarantined))).await?;
     Ok(Json(released))
 }
 
@@ -252,7 +252,7 @@ pub async fn remove(
             Err(absent())
         }
     };
-    actor.act(&services, planned, change).await
+    actor.act(&services, planned, Box::pin(change)).await
 }
 
 fn planned(kind: ActionKind, quarantined: &Quarantined) -> PlannedAction {

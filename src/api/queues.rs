@@ -156,10 +156,10 @@ pub async fn drain(
     JsonObject(request): JsonObject<DrainRequest>,
 ) -> Result<Json<ShownDrained>, Problem> {
     actor.caller.must(&Scope::Operate)?;
-    let drain = async {
+    let drain = Box::pin(async {
         let drained = services.queues.drain(request.queue.as_ref(), request.dry_run).await;
         drained.map_err(|error| undrained(&error))
-    };
+    });
     let drained = if request.dry_run {
         drain.await?
     } else {

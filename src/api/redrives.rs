@@ -135,7 +135,7 @@ pub async fn start(
         let change = async {
             services.subscription_service.redrive(&subscription, query).await.map_err(problem)
         };
-        let count = actor.act(&services, planned, change).await?;
+        let count = actor.act(&services, planned, Box::pin(change)).await?;
         tracing::info!(
             caller.id = %caller.id(),
             subscription.id = %subscription.id,
@@ -150,7 +150,7 @@ pub async fn start(
     let made = |redrive: &Option<Redrive>| {
         redrive.as_ref().map(|redrive| format!("redrives/{}", redrive.id))
     };
-    let Some(redrive) = actor.make(&services, planned, change, made).await? else {
+    let Some(redrive) = actor.make(&services, planned, Box::pin(change), made).await? else {
         return Ok(Json(Redriven { redriven: 0 }).into_response());
     };
     tracing::info!(
@@ -227,7 +227,7 @@ pub async fn cancel(
     let target = format!("redrives/{}", job.id);
     let planned = PlannedAction::of_job(ActionKind::CancelRedrive, target, consumer);
     let change = async { services.replays.cancel_redrive(&job.id).await.map_err(jobs::problem) };
-    actor.act(&services, planned, change).await?;
+    actor.act(&services, planned, Box::pin(change)).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

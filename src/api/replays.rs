@@ -149,7 +149,7 @@ pub async fn start(
         PlannedAction::of_subscription(ActionKind::StartReplay, &subscription).at("replays");
     let change = async { services.replays.start(&subscription, &request).await.map_err(problem) };
     let made = |replay: &Replay| Some(format!("replays/{}", replay.id));
-    let replay = actor.make(&services, planned, change, made).await?;
+    let replay = actor.make(&services, planned, Box::pin(change), made).await?;
     // Since it began nothing of its range goes, so this is exact.
     let shown = ShownReplay { dropped_through: dropped_through(), ..ShownReplay::of(&replay) };
     tracing::info!(
@@ -199,7 +199,7 @@ pub async fn cancel(
     let target = format!("replays/{}", job.id);
     let planned = PlannedAction::of_job(ActionKind::CancelReplay, target, consumer);
     let change = async { services.replays.cancel(&job.id).await.map_err(problem) };
-    actor.act(&services, planned, change).await?;
+    actor.act(&services, planned, Box::pin(change)).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -68,7 +68,7 @@ async fn change(
     let document = SubscriptionDocument { sinkcredential, ..current.document.clone() };
     let change =
         async { services.subscription_service.update(&current, document).await.map_err(problem) };
-    let (changed, _) = actor.act(&services, planned, change).await?;
+    let (changed, _) = actor.act(&services, planned, Box::pin(change)).await?;
     let caller = &actor.caller;
     if changed.revision != current.revision {
         tracing::info!(

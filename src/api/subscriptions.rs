@@ -62,7 +62,7 @@ pub async fn create(
         .of_consumer(&document.consumer);
     let change = async { services.subscription_service.create(document).await.map_err(problem) };
     let made = |(made, _): &Created| Some(format!("subscriptions/{}", made.id));
-    let (subscription, secret) = actor.make(&services, planned, change, made).await?;
+    let (subscription, secret) = actor.make(&services, planned, Box::pin(change), made).await?;
     tracing::info!(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,
@@ -134,7 +134,7 @@ pub async fn replace(
     let planned = PlannedAction::of_subscription(ActionKind::ReplaceSubscription, &current);
     let change =
         async { services.subscription_service.update(&current, document).await.map_err(problem) };
-    let (updated, secret) = actor.act(&services, planned, change).await?;
+    let (updated, secret) = actor.act(&services, planned, Box::pin(change)).await?;
     Ok(answer((&services, &actor.caller), &updated, secret.as_ref()))
 }
 
@@ -153,7 +153,7 @@ pub async fn remove(
     let planned = PlannedAction::of_subscription(ActionKind::DeleteSubscription, &subscription);
     let change =
         async { services.subscription_service.remove(&subscription).await.map_err(problem) };
-    actor.act(&services, planned, change).await?;
+    actor.act(&services, planned, Box::pin(change)).await?;
     let caller = &actor.caller;
     tracing::info!(
         caller.id = %caller.id(),
@@ -195,7 +195,7 @@ async fn step(
         let step = services.subscription_service.step(&subscription, to, Some(reason));
         step.await.map_err(problem)
     };
-    let changed = actor.act(&services, planned, change).await?;
+    let changed = actor.act(&services, planned, Box::pin(change)).await?;
     Ok(answer((&services, &actor.caller), &changed, None))
 }
 

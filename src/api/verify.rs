@@ -61,6 +61,6 @@ pub async fn verify(
             }
         }
     };
-    let proved = actor.act(&services, planned, change).await?;
+    let proved = actor.act(&services, planned, Box::pin(change)).await?;
     Ok(answer((&services, &actor.caller), &proved, None))
 }
