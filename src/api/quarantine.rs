@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -14,10 +14,11 @@ use crate::api::access::domain_of;
 use crate::api::acting::{Actor, PlannedAction};
 use crate::api::lists::{QuarantineListQuery, next};
 use crate::api::query::Query;
+use crate::api::source_rights::check_release;
 use crate::api::unread::{self, ShownBytes, ShownProducer};
 use crate::api::withheld::Withheld;
 use crate::api::{Caller, Code, Problem, Services};
-use crate::event::Timestamp;
+use crate::event::{EventProducer, Timestamp};
 use crate::eventlog::{
     ActionKind, Page, QuarantineId, QuarantineKind, QuarantineQuery, Quarantined,
     QuarantinedContent,
@@ -70,7 +71,7 @@ pub struct ShownQuarantined {
     /// The publication that wanted it, as `domain/event`; missing if it could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     publication: Option<String>,
-    /// Who sent what could not be read.
+    /// Who sent it; of an event that broke its contract, where one alone is shown and it was noted.
     #[serde(skip_serializing_if = "Option::is_none")]
     producer: Option<ShownProducer>,
     /// The id that it had on its producer's bus; empty if that cannot be told.
@@ -172,21 +173,21 @@ pub async fn read(
 ) -> Result<Json<ShownQuarantined>, Problem> {
     let quarantined = find(&services, &caller, id).await?;
     let shown = ShownQuarantined::of(&quarantined);
-    if !caller.reads_data() {
-        let member = match &quarantined.content {
-            QuarantinedContent::Event(_) => "received",
-            QuarantinedContent::Bytes(_) => "bytes",
-        };
-        let withheld = Some(Withheld::data(&[member]));
-        return Ok(Json(ShownQuarantined { withheld, ..shown }));
-    }
+    let withhold = |member| Withheld::from_caller(&caller, &[member]);
     Ok(Json(match &quarantined.content {
         QuarantinedContent::Event(event) => {
-            let received = Received::tree(&event.received).unwrap_or(Value::Null);
-            ShownQuarantined { received: Some(received), ..shown }
+            let mut received = Received::tree(&event.received).unwrap_or(Value::Null);
+            let producer = received.as_object_mut().and_then(|members| members.remove("producer"));
+            let producer = producer.and_then(|producer| EventProducer::deserialize(producer).ok());
+            let producer = producer.as_ref().map(ShownProducer::of);
+            let withheld = withhold("received");
+            let received = withheld.is_none().then_some(received);
+            ShownQuarantined { received, producer, withheld, ..shown }
         }
         QuarantinedContent::Bytes(bytes) => {
-            ShownQuarantined { bytes: Some(ShownBytes::of(bytes)), ..shown }
+            let withheld = withhold("bytes");
+            let bytes = withheld.is_none().then(|| ShownBytes::of(bytes));
+            ShownQuarantined { bytes, withheld, ..shown }
         }
     }))
 }
@@ -195,12 +196,16 @@ pub async fn read(
 /// read again, and go through every publication that wants what was read.
 ///
 /// It leaves the quarantine only once the log has it. It stays if it still breaks its contract or
-/// cannot be read, or if the publication is gone or does not want it any more.
+/// cannot be read, if the publication is gone or does not want it any more, or if its producer may not
+/// publish as its source now and the caller is no admin.
 #[utoipa::path(
     post, path = "/quarantine/{id}/release", tag = "quarantine",
     operation_id = "quarantine_release",
     params(("id" = u64, Path, description = "The number of the event in quarantine")),
-    responses((status = 200, description = "Done", body = Released))
+    responses(
+        (status = 200, description = "Done", body = Released),
+        (status = 409, description = "A problem; also if its producer has lost the source of the event"),
+    )
 )]
 pub async fn release(
     State(services): State<Arc<Services>>,
@@ -209,21 +214,27 @@ pub async fn release(
 ) -> Result<Json<Released>, Problem> {
     let quarantined = find_to_decide(&services, &actor.caller, id).await?;
     let planned = planned(ActionKind::ReleaseQuarantined, &quarantined);
-    let released = actor.act(&services, planned, Box::pin(let_in(&services, &quarantined))).await?;
-    Ok(Json(released))
+    let change = Box::pin(let_in(&services, &actor.caller, &quarantined));
+    actor.act(&services, planned, change).await.map(Json)
 }
 
 /// Lets what was in quarantine in, and takes it out there.
-async fn let_in(services: &Services, quarantined: &Quarantined) -> Result<Released, Problem> {
+async fn let_in(
+    services: &Services,
+    caller: &Caller,
+    quarantined: &Quarantined,
+) -> Result<Released, Problem> {
     let (events, aside) = match &quarantined.content {
         QuarantinedContent::Event(event) => {
             let received =
                 Received::from_json(&event.received).map_err(|error| Problem::internal(&error))?;
+            let sent = (received.producer.as_ref(), received.envelope.source.as_str());
+            check_release(services, caller, sent).await?;
             let released = services.admit.release(received, &event.publication).await;
             (vec![released.map_err(Problem::refused)?.to_string()], 0)
         }
         QuarantinedContent::Bytes(bytes) => {
-            let released = unread::release(services, bytes, quarantined.at).await?;
+            let released = unread::release(services, caller, bytes, quarantined.at).await?;
             (released.events, released.quarantined)
         }
     };
