@@ -17,7 +17,7 @@ struct Stage {
     event: String,
     broken: u64,
     unreadable: u64,
-    _receiver: Receiver,
+    receiver: Receiver,
 }
 
 impl Stage {
@@ -47,7 +47,7 @@ impl Stage {
         let kept = gateway.get("/quarantine").await;
         let number = |at: usize| kept["quarantined"][at]["id"].as_u64().unwrap();
         let (broken, unreadable) = (number(0), number(1));
-        Self { gateway, event, broken, unreadable, _receiver: receiver }
+        Self { gateway, event, broken, unreadable, receiver }
     }
 
     /// Every way to what is kept of events.
@@ -199,7 +199,7 @@ async fn an_auditor_sees_everything_and_changes_nothing() {
         let (status, body) = stage.get_as(&auditor, path).await;
         assert_eq!(status, 200, "{path}: {body}");
     }
-    let document = stage.gateway.get("/subscriptions/shop").await;
+    let document = stage.receiver.document(json!({}));
     let credential = json!({ "credentialtype": "ACCESSTOKEN", "accesstoken": "a-token-of-it" });
     let from = json!({ "from": stage.event });
     let quarantined = format!("/quarantine/{}", stage.broken);

@@ -17,6 +17,7 @@ use crate::eventlog::sqlite::checkpoint::Checkpoints;
 use crate::eventlog::sqlite::database::Database;
 use crate::eventlog::sqlite::holding::DirectoryLock;
 use crate::eventlog::sqlite::queue::{Group, Queue, Reply, WriteRequest};
+use crate::eventlog::sqlite::records::Written;
 use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::trim::{Trimming, usage};
@@ -24,7 +25,7 @@ use crate::eventlog::sqlite::{
     attempts, changes, letters, quarantine, receipts, records, schemas, sequence_checkpoints,
     signatures,
 };
-use crate::eventlog::{CommitError, LogError, LogLimits, LowWatermark, Position, Tail};
+use crate::eventlog::{CommitError, LogError, LogLimits, LowWatermark, Position, Revision, Tail};
 use crate::telemetry::{Gauge, Histogram, Metric, Metrics};
 
 /// Old rows are looked for once so many were added, and twice as many are looked at.
@@ -364,15 +365,18 @@ fn execute(
         }
         WriteRequest::Put(key, expected, body, reply) => {
             let written = records::put(connection, &key, expected, &body, appending.now);
-            let stale = |found| LogError::Stale { expected, found };
-            keep(answers, reply, written.map(|written| written.map_err(stale)))
+            keep(answers, reply, written.map(|written| unless_stale(written, expected)))
         }
         WriteRequest::Remove(key, expected, reply) => {
             let written = records::remove(connection, &key, expected);
-            let stale = |found| LogError::Stale { expected: Some(expected), found };
-            keep(answers, reply, written.map(|written| written.map_err(stale)))
+            keep(answers, reply, written.map(|written| unless_stale(written, Some(expected))))
         }
     }
+}
+
+/// What a conditional write came to, as its caller is told.
+fn unless_stale<T>(written: Written<T>, expected: Option<Revision>) -> Result<T, LogError> {
+    written.map_err(|found| LogError::Stale { expected, found })
 }
 
 /// Keeps an answer; where the store has failed, the whole group will hear of it instead.
