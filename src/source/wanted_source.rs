@@ -13,7 +13,7 @@ pub fn wants_source_of(rules: &[SourceRule], pattern: &str) -> bool {
     let Ok(pattern) = serde_json::from_str::<Value>(pattern) else { return false };
     match pattern.get("source").and_then(Value::as_array) {
         Some(conditions) => conditions.iter().any(|one| rules.iter().any(|rule| meets(rule, one))),
-        None => pattern.get("$or").is_none(),
+        None => !rules.is_empty() && pattern.get("$or").is_none(),
     }
 }
 
@@ -42,6 +42,7 @@ mod tests {
             assert!(!wants(rule, orders), "{rule}");
         }
         assert!(wants("payment-service", r#"{"detail-type":["A"]}"#));
+        assert!(!wants_source_of(&[], r#"{"detail-type":["A"]}"#));
         for undecided in [
             r#"{"source":[{"suffix":"service"}]}"#,
             r#"{"$or":[{"source":["a"]},{"source":["b"]}]}"#,

@@ -50,8 +50,8 @@ async fn every_change_of_a_subscription_is_an_action_and_what_only_looks_is_none
         .await
     };
     let secret = "a-token-that-nobody-sees";
-    let credential = json!({ "credentialtype": "ACCESSTOKEN", "accesstoken": secret,
-        "accesstokenexpiresutc": "2036-01-01T00:00:00Z", "accesstokentype": "Bearer" });
+    let credential = json!({ "credentialtype": "BASIC",
+        "basic": { "username": "shop", "password": secret } });
     let document = receiver.document(json!({ "config": { "maximumRetryAttempts": 0 } }));
     let at = |below: &str| format!("/subscriptions/shop{below}");
     let mut answers = Vec::new();

@@ -200,7 +200,8 @@ async fn an_auditor_sees_everything_and_changes_nothing() {
         assert_eq!(status, 200, "{path}: {body}");
     }
     let document = stage.receiver.document(json!({}));
-    let credential = json!({ "credentialtype": "ACCESSTOKEN", "accesstoken": "a-token-of-it" });
+    let credential = json!({ "credentialtype": "BASIC",
+        "basic": { "username": "shop", "password": "a-password" } });
     let from = json!({ "from": stage.event });
     let quarantined = format!("/quarantine/{}", stage.broken);
     let release = format!("{quarantined}/release");
