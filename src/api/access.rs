@@ -7,6 +7,15 @@ use crate::event::{ConsumerId, DomainName};
 use crate::eventlog::ActionOwners;
 
 impl Caller {
+    /// Refuses a caller that does not operate the gateway.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: it needs a key with the scope `operate`.
+    pub fn must_operate(&self) -> Result<(), Problem> {
+        self.must(&Scope::Operate)
+    }
+
     /// Refuses a caller that does not see the metadata of everything.
     ///
     /// # Errors

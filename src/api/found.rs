@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use crate::api::acting::Actor;
 use crate::api::find_subscription::{find, find_to_change};
 use crate::api::jobs::{Job, find_job};
-use crate::api::{Caller, Scope, Services};
+use crate::api::{Caller, Services};
 use crate::event::ConsumerId;
 use crate::subscriptions::Subscription;
 
@@ -83,7 +83,7 @@ impl<J: Job> FromRequestParts<State> for JobToChange<J> {
         let (job, consumer) = find_job(services, &actor.caller, &id).await.map_err(refused)?;
         let may = match &consumer {
             Some(consumer) => actor.caller.must_steer(consumer),
-            None => actor.caller.must(&Scope::Operate),
+            None => actor.caller.must_operate(),
         };
         may.map_err(refused)?;
         Ok(Self { services: Arc::clone(services), actor, job, consumer })

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::api::acting::{Actor, PlannedAction};
 use crate::api::json_object::JsonObject;
-use crate::api::{Caller, Code, Problem, Scope, Services};
+use crate::api::{Caller, Code, Problem, Services};
 use crate::event::{QueueArn, Timestamp};
 use crate::eventlog::ActionKind;
 use crate::source::queue::{DrainError, Drained, FailedDelivery, QueueFailure, QueueStatus};
@@ -155,7 +155,7 @@ pub async fn drain(
     actor: Actor,
     JsonObject(request): JsonObject<DrainRequest>,
 ) -> Result<Json<ShownDrained>, Problem> {
-    actor.caller.must(&Scope::Operate)?;
+    actor.caller.must_operate()?;
     let drain = Box::pin(async {
         let drained = services.queues.drain(request.queue.as_ref(), request.dry_run).await;
         drained.map_err(|error| undrained(&error))

@@ -14,7 +14,7 @@ use crate::api::find_subscription::{find_to_change, problem};
 use crate::api::found::{FoundSubscription, SubscriptionToChange};
 use crate::api::json_object::JsonObject;
 use crate::api::subscription_shown::{AllSubscriptions, Known, answer, etag, show};
-use crate::api::{Caller, Code, Problem, Scope, Services};
+use crate::api::{Caller, Code, Problem, Services};
 use crate::eventlog::ActionKind;
 use crate::subscriptions::{Subscription, SubscriptionDocument, SubscriptionState as Standing};
 
@@ -84,8 +84,7 @@ type Created = (Arc<Subscription>, Option<Secret>);
 /// pass our signed events on to that stranger.
 fn must_own_audience(caller: &Caller, document: &SubscriptionDocument) -> Result<(), Problem> {
     let audience = document.config.audience.as_deref();
-    if audience.is_none_or(|name| name == document.consumer.as_str()) || caller.may(&Scope::Operate)
-    {
+    if audience.is_none_or(|name| name == document.consumer.as_str()) || caller.operates() {
         return Ok(());
     }
     let detail = "/config/audience: only a caller with the scope `operate` sets a name that is not \
