@@ -1,4 +1,4 @@
-//! What the machine is called.
+//! What the machine is called, and who runs here.
 
 use std::fs;
 
@@ -12,6 +12,12 @@ pub fn host_name() -> String {
         .unwrap_or_default();
     let name: String = told.trim().chars().filter(|c| !c.is_control()).take(LONGEST).collect();
     if name.is_empty() { "unknown".to_owned() } else { name }
+}
+
+/// The number of the user as whom this process runs, where the machine tells.
+pub fn user_id() -> Option<u32> {
+    let own = fs::metadata("/proc/self").ok()?;
+    Some(std::os::unix::fs::MetadataExt::uid(&own))
 }
 
 #[cfg(test)]

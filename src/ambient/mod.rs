@@ -17,7 +17,7 @@ mod tasks;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use disk::{Disk, ManualDisk, Room, SystemDisk};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
-pub use host::host_name;
+pub use host::{host_name, user_id};
 pub use measure::{HumanDuration, MeasureError, Size};
 pub use secret::{Secret, SecretReference};
 pub use tasks::Tasks;

@@ -229,11 +229,11 @@ impl Caller {
         })
     }
 
-    /// Whether the caller may see what belongs to a consumer: the consumer itself and operators.
+    /// Whether the caller may see what belongs to a consumer: the consumer itself, operators and auditors.
     ///
     /// Answer a caller who may not as if the thing did not exist, so that nothing can be guessed.
     pub fn sees(&self, consumer: &ConsumerId) -> bool {
-        self.operates() || self.may(&Scope::Consume(consumer.clone()))
+        self.sees_metadata() || self.may(&Scope::Consume(consumer.clone()))
     }
 
     /// Whether the caller may learn of a publication that does not want its event, and why: of those

@@ -9,14 +9,16 @@ use axum::http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::find_subscription::{find, problem};
+use crate::api::acting::{Actor, PlannedAction};
+use crate::api::find_subscription::{find, find_to_change, problem};
 use crate::api::found::FoundSubscription;
 use crate::api::lists::{DeadLetterListQuery, next, page};
 use crate::api::query::{Query, parse_given};
-use crate::api::{Caller, Code, Problem, Scope, Services};
+use crate::api::withheld::{SINK_WORDS, Withheld, words};
+use crate::api::{Caller, Code, Problem, Services};
 use crate::deliver::Reason;
 use crate::event::{ReplayId, SubscriptionId, Timestamp};
-use crate::eventlog::{DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery};
+use crate::eventlog::{ActionKind, DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery};
 
 /// What a request says about the dead letters that it wants.
 #[derive(Debug, Default)]
@@ -59,6 +61,9 @@ pub struct DeadLetterPage {
     dead_letters: Vec<ShownDeadLetter>,
     /// Where to go on, as `after`; null if this page is empty, and the end.
     next: Option<u64>,
+    /// What is left out, because the caller may not see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withheld: Option<Withheld>,
 }
 
 /// A delivery that was given up.
@@ -83,8 +88,9 @@ struct ShownDeadLetter {
     attempts: u32,
     /// The status of the sink's last answer; null if there was none.
     status: Option<u16>,
-    /// What went wrong last.
-    detail: String,
+    /// What went wrong last; missing where the sink has answered and its words are withheld.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
     /// When it was given up.
     #[schema(value_type = String, format = DateTime)]
     at: Timestamp,
@@ -143,10 +149,9 @@ pub async fn list(
     let query = DeadLetterQuery { after, ..wish.query(&subscription.id)? };
     let letters = services.store.dead_letters.dead_letters(&query, page(limit)?).await?;
     let next = next(&letters, |letter| letter.id.0);
-    Ok(Json(DeadLetterPage {
-        dead_letters: letters.iter().map(ShownDeadLetter::of).collect(),
-        next,
-    }))
+    let withheld = Withheld::from_reader((&caller, &subscription.consumer), SINK_WORDS);
+    let show = |letter| ShownDeadLetter::of(letter, withheld.is_none());
+    Ok(Json(DeadLetterPage { dead_letters: letters.iter().map(show).collect(), next, withheld }))
 }
 
 /// `GET /subscriptions/{id}/dead-letters/counts`: by reason.
@@ -166,7 +171,7 @@ pub async fn counts(
     Ok(Json(counted))
 }
 
-/// `GET /dead-letters/counts`: by subscription and reason, for operators.
+/// `GET /dead-letters/counts`: by subscription and reason, for operators and auditors.
 #[utoipa::path(
     get, path = "/dead-letters/counts", tag = "deliveries",
     operation_id = "dead_letters_count_all",
@@ -176,7 +181,7 @@ pub async fn all_counts(
     State(services): State<Arc<Services>>,
     caller: Caller,
 ) -> Result<Json<AllCounted>, Problem> {
-    caller.must(&Scope::Operate)?;
+    caller.must_see_metadata()?;
     let mut subscriptions: BTreeMap<String, Counted> = BTreeMap::new();
     for one in services.store.dead_letters.count_dead_letters(None).await? {
         subscriptions.entry(one.subscription.to_string()).or_default().add(&one);
@@ -196,13 +201,18 @@ pub async fn all_counts(
 )]
 pub async fn dismiss(
     State(services): State<Arc<Services>>,
-    caller: Caller,
+    actor: Actor,
     Path((id, number)): Path<(String, u64)>,
 ) -> Result<StatusCode, Problem> {
-    let subscription = find(&services, &caller, &id).await?;
-    let dismissed =
-        services.subscription_service.dismiss(&subscription, DeadLetterId(number)).await;
-    let letter = dismissed.map_err(problem)?;
+    let caller = &actor.caller;
+    let subscription = find_to_change(&services, caller, &id).await?;
+    let planned = PlannedAction::of_subscription(ActionKind::DismissDeadLetter, &subscription)
+        .at(&format!("dead-letters/{number}"));
+    let change = async {
+        let dismiss = services.subscription_service.dismiss(&subscription, DeadLetterId(number));
+        dismiss.await.map_err(problem)
+    };
+    let letter = actor.act(&services, planned, Box::pin(change)).await?;
     tracing::info!(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,
@@ -215,7 +225,7 @@ pub async fn dismiss(
 }
 
 impl ShownDeadLetter {
-    fn of(letter: &DeadLetter) -> Self {
+    fn of(letter: &DeadLetter, reads_data: bool) -> Self {
         Self {
             id: letter.id.0,
             event: letter.key.event.to_string(),
@@ -225,7 +235,7 @@ impl ShownDeadLetter {
             reason: letter.reason.to_string(),
             attempts: letter.attempts,
             status: letter.status,
-            detail: letter.detail.to_string(),
+            detail: words(&letter.detail, letter.status, reads_data),
             at: letter.at,
         }
     }

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 use crate::api::find_subscription::find;
 use crate::api::lists::{AttemptListQuery, page};
 use crate::api::query::{Query, parse_given};
+use crate::api::withheld::{SINK_WORDS, Withheld, words};
 use crate::api::{Caller, Problem, Services};
 use crate::event::{ReplayId, Timestamp};
 use crate::eventlog::Attempt;
@@ -20,6 +21,9 @@ use crate::eventlog::Attempt;
 pub struct AttemptPage {
     /// Newest first.
     attempts: Vec<ShownAttempt>,
+    /// What is left out, because the caller may not see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withheld: Option<Withheld>,
 }
 
 /// An attempt to deliver an event.
@@ -43,8 +47,9 @@ struct ShownAttempt {
     status: Option<u16>,
     /// What it meant, as one of the words of the metric of attempts.
     verdict: String,
-    /// What went wrong; empty on success.
-    detail: String,
+    /// What went wrong; empty on success, and missing where the sink's words are withheld.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
     /// What became of the receipt in the answer: `valid` or why not, as a stable word; null if none
     /// is asked for, or the sink did not say yes.
     receipt: Option<String>,
@@ -69,11 +74,13 @@ pub async fn attempts(
     let subscription = find(&services, &caller, &id).await?;
     let (page, event) = (page(newest.limit)?, parse_given("event", newest.event.as_deref())?);
     let attempts = services.store.attempts.attempts(Some(&subscription.id), event, page).await?;
-    Ok(Json(AttemptPage { attempts: attempts.iter().map(ShownAttempt::of).collect() }))
+    let withheld = Withheld::from_reader((&caller, &subscription.consumer), SINK_WORDS);
+    let show = |attempt| ShownAttempt::of(attempt, withheld.is_none());
+    Ok(Json(AttemptPage { attempts: attempts.iter().map(show).collect(), withheld }))
 }
 
 impl ShownAttempt {
-    fn of(attempt: &Attempt) -> Self {
+    fn of(attempt: &Attempt, reads_data: bool) -> Self {
         Self {
             event: attempt.key.event.to_string(),
             replay: attempt.key.replay.clone(),
@@ -82,7 +89,7 @@ impl ShownAttempt {
             duration_ms: attempt.duration_ms,
             status: attempt.status,
             verdict: attempt.verdict.to_string(),
-            detail: attempt.detail.to_string(),
+            detail: words(&attempt.detail, attempt.status, reads_data),
             receipt: attempt.receipt.as_deref().map(str::to_owned),
         }
     }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::api::source_rights::foreign_source;
 use crate::api::taking::ShownWarning;
-use crate::api::{Caller, Code, Problem, Scope, Services};
+use crate::api::{Caller, Code, Problem, Services};
 use crate::event::{CloudEvent, SubscriptionId, Violation};
 use crate::route::Mismatch;
 use crate::source::intake::{Posting, UnreadableItem};
@@ -155,7 +155,7 @@ fn try_one(
     let mut trials = services.admit.trials(&received);
     trials.retain(|trial| may_be_told(services, caller, trial));
     TriedEvent::new((index, &received), trials, response_mode, |event| {
-        caller.may(&Scope::Operate).then(|| services.subscription_service.wanting(event))
+        caller.sees_metadata().then(|| services.subscription_service.wanting(event))
     })
 }
 

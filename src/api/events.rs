@@ -1,4 +1,4 @@
-//! Events in the log, by id and by range, for operators.
+//! Events in the log, by id and by range, for operators and auditors.
 
 use std::sync::Arc;
 
@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 use crate::api::find_event::{find_event, missing};
 use crate::api::lists::{EventListQuery, page};
 use crate::api::query::{Query, parse_given};
-use crate::api::{Caller, Problem, Scope, Services};
+use crate::api::withheld::{SEALED_MEMBERS, Withheld, metadata};
+use crate::api::{Caller, Problem, Services};
 use crate::event::{CloudEvent, EventId, Timestamp};
 use crate::eventlog::{Entry, Page};
 
@@ -20,6 +21,7 @@ const MOST_LOOKED_THROUGH: usize = 20_000;
 
 /// Events in the order of the log.
 #[derive(Serialize, ToSchema)]
+#[expect(clippy::struct_field_names, reason = "the names are those on the wire")]
 pub struct Events {
     /// CloudEvents in their JSON form.
     #[schema(value_type = Vec<Object>)]
@@ -27,6 +29,9 @@ pub struct Events {
     /// Where to go on, as `from`; missing if there is no more.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
+    /// What is left out, because the caller may not see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withheld: Option<Withheld>,
 }
 
 /// One event, and what the log knows of it.
@@ -48,9 +53,12 @@ pub struct Found {
     /// The earlier event with the same idempotency key and another content.
     #[serde(skip_serializing_if = "Option::is_none")]
     conflict: Option<String>,
+    /// What is left out, because the caller may not see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withheld: Option<Withheld>,
 }
 
-/// Gives one event, found by what its producer was given.
+/// Gives one event, found by what its producer was given; without its data to who may not read it.
 #[utoipa::path(
     get, path = "/events/{id}", tag = "events",
     operation_id = "events_read",
@@ -66,21 +74,22 @@ pub async fn get(
     caller: Caller,
     Path(id): Path<String>,
 ) -> Result<Json<Found>, Problem> {
-    caller.must(&Scope::Operate)?;
+    caller.must_see_metadata()?;
     let Some(entry) = find_event(&services, &id).await? else {
         return Err(missing(&services, &id).await?);
     };
     Ok(Json(Found {
-        event: json(&entry)?,
+        event: json(&caller, &entry)?,
         position: entry.position.0,
         accepted: entry.accepted,
         publication: entry.publication.to_string(),
         envelope_id: entry.envelope_id.to_string(),
         conflict: entry.conflict.map(|id| id.to_string()),
+        withheld: Withheld::from_caller(&caller, SEALED_MEMBERS),
     }))
 }
 
-/// Lists events in the order of the log.
+/// Lists events in the order of the log; without their data to who may not read it.
 #[utoipa::path(
     get, path = "/events", tag = "events",
     operation_id = "events_list",
@@ -92,11 +101,12 @@ pub async fn list(
     caller: Caller,
     Query(range): Query<EventListQuery>,
 ) -> Result<Json<Events>, Problem> {
-    caller.must(&Scope::Operate)?;
+    caller.must_see_metadata()?;
     let from = parse_given("from", range.from.as_deref())?.unwrap_or(EventId::MIN);
     let to = parse_given("to", range.to.as_deref())?.unwrap_or(EventId::MAX);
     let limit = page(range.limit)?.items;
-    let mut answer = Events { events: Vec::new(), next: None };
+    let withheld = Withheld::from_caller(&caller, SEALED_MEMBERS);
+    let mut answer = Events { events: Vec::new(), next: None, withheld };
     let mut after = services.store.log.seek(from).await?;
     let mut looked_through = 0;
     loop {
@@ -121,7 +131,7 @@ pub async fn list(
             looked_through += 1;
             let wanted = range.r#type.as_deref();
             if wanted.is_none_or(|wanted| is_wanted(&entry.event, wanted)) {
-                answer.events.push(json(&entry)?);
+                answer.events.push(json(&caller, &entry)?);
             }
         }
     }
@@ -140,6 +150,9 @@ fn is_of(event_type: &str, wanted: &str) -> bool {
     }
 }
 
-fn json(entry: &Entry) -> Result<Box<RawValue>, Problem> {
-    RawValue::from_string(entry.event.to_json()).map_err(|error| Problem::internal(&error))
+/// The event as far as the caller sees it.
+fn json(caller: &Caller, entry: &Entry) -> Result<Box<RawValue>, Problem> {
+    let event = &entry.event;
+    let text = if caller.reads_data() { event.to_json() } else { metadata(event).to_string() };
+    RawValue::from_string(text).map_err(|error| Problem::internal(&error))
 }

@@ -17,7 +17,7 @@ use crate::api::lists::EvidenceQuery;
 use crate::api::pull::line;
 use crate::api::query::{Query, parse_given};
 use crate::api::readers;
-use crate::api::{Caller, Code, Problem, Scope, Services};
+use crate::api::{Caller, Code, Problem, Services};
 use crate::contract::SchemaAddress;
 use crate::deliver::{Delivery, NumberedEntry, SequenceReadError, SubscriptionView, WorkerHandle};
 use crate::event::EventId;
@@ -68,8 +68,11 @@ pub async fn export(
     }
     // What a paused consumer may not fetch, it may not have in a bundle either.
     let is_held = subscription.is_pulled() && !subscription.state.delivers();
-    if is_held && !caller.may(&Scope::Operate) {
-        let why = format!("the subscription is {}; only operators export it", subscription.state);
+    if is_held && !caller.sees_metadata() {
+        let why = format!(
+            "the subscription is {}; only operators and auditors export it",
+            subscription.state
+        );
         return Err(Problem::new(Code::WrongState, why));
     }
     let place = Arc::new(services.readers.enter_export(&caller, &subscription.id)?);

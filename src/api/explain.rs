@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 use crate::api::find_event::{find_event, missing};
 use crate::api::find_subscription::{find, problem};
 use crate::api::query::Query;
-use crate::api::{Caller, Code, Problem, Scope, Services};
+use crate::api::withheld::{SINK_WORDS, Withheld, words};
+use crate::api::{Caller, Code, Problem, Services};
 use crate::deliver::{BlockedBy, DeliveryStatus, Explanation, FilterMatching};
 use crate::enrich::{Mode, PatchStep};
 use crate::event::{EventId, Timestamp, Violation};
@@ -37,10 +38,13 @@ pub struct EventTrace {
     event: String,
     /// The event's type; null if the log does not hold it any more.
     r#type: Option<String>,
-    /// How it came in, for operators; null if the log does not hold it any more.
+    /// How it came in, for operators and auditors; null if the log does not hold it any more.
     received: Option<ReceivedTrace>,
     /// What became of it, subscription by subscription.
     deliveries: Vec<DeliveryTrace>,
+    /// What is left out, because the caller may not see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withheld: Option<Withheld>,
 }
 
 /// How an event came in.
@@ -56,8 +60,9 @@ struct ReceivedTrace {
     envelope_id: String,
     /// The producer's trace id.
     trace_id: Option<String>,
-    /// The name of its content.
-    idempotency_key: String,
+    /// The name of its content; missing to who may not read data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    idempotency_key: Option<String>,
     /// The earlier event with the same key and another content.
     conflict: Option<String>,
     /// Where the schema of its data is served.
@@ -103,6 +108,8 @@ struct DeliveryTrace {
     /// When the consumer signed for it.
     #[schema(value_type = Vec<String>)]
     receipts: Vec<Timestamp>,
+    #[serde(skip)]
+    hides_words: bool,
 }
 
 /// `GET /events/{id}/trace?subscription=`: a consumer learns of its own subscriptions, and only of
@@ -126,16 +133,16 @@ pub async fn trace(
     Path(id): Path<String>,
     Query(whose): Query<Whose>,
 ) -> Result<Json<EventTrace>, Problem> {
-    let operates = caller.may(&Scope::Operate);
-    if !operates && caller.consumers().next().is_none() {
-        caller.must(&Scope::Operate)?;
+    let sees_all = caller.sees_metadata();
+    if !sees_all && caller.consumers().next().is_none() {
+        caller.must_see_metadata()?;
     }
     let parsed = id.parse().map_err(|error| Problem::new(Code::BadRequest, format!("{error}")));
-    let found = if operates { find_event(&services, &id).await? } else { None };
+    let found = if sees_all { find_event(&services, &id).await? } else { None };
     let event: EventId = match (&found, parsed) {
         (Some(entry), _) => entry.event.id,
         (None, Ok(event)) => event,
-        (None, Err(_)) if operates => return Err(missing(&services, &id).await?),
+        (None, Err(_)) if sees_all => return Err(missing(&services, &id).await?),
         (None, Err(unreadable)) => return Err(unreadable),
     };
     let subscriptions = match &whose.subscription {
@@ -159,26 +166,27 @@ pub async fn trace(
             // Whether an event exists that a consumer does not want is not the consumer's to know.
             unwanted += 1;
             let is_named = whose.subscription.is_some();
-            if !operates || entry.is_none() || (unwanted > MOST_UNWANTED && !is_named) {
+            if !sees_all || entry.is_none() || (unwanted > MOST_UNWANTED && !is_named) {
                 continue;
             }
         }
-        deliveries.push(delivery(subscription, &traced));
+        deliveries.push(delivery(&caller, subscription, &traced));
     }
-    if deliveries.is_empty() && !operates {
+    if deliveries.is_empty() && !sees_all {
         return Err(Problem::not_found("event"));
     }
     if deliveries.is_empty() && entry.is_none() {
         return Err(missing(&services, &id).await?);
     }
-    let received = match entry.as_deref().filter(|_| operates) {
-        Some(entry) => Some(received(&services, entry).await?),
+    let received = match entry.as_deref().filter(|_| sees_all) {
+        Some(entry) => Some(received(&services, &caller, entry).await?),
         None => None,
     };
     Ok(Json(EventTrace {
         event: event.to_string(),
         r#type: entry.as_ref().map(|entry| entry.event.event_type.as_str().to_owned()),
         received,
+        withheld: withheld(&caller, &deliveries, sees_all),
         deliveries,
     }))
 }
@@ -193,7 +201,24 @@ fn concerns(trace: &Explanation) -> bool {
     trace.matching == FilterMatching::Matched || is_on_record
 }
 
-async fn received(services: &Services, entry: &Entry) -> Result<ReceivedTrace, Problem> {
+/// What the caller is not told of an event and its deliveries.
+fn withheld(caller: &Caller, deliveries: &[DeliveryTrace], sees_all: bool) -> Option<Withheld> {
+    let hides_words = deliveries.iter().any(|delivery| delivery.hides_words);
+    let mut members = Vec::new();
+    if sees_all && !caller.reads_data() {
+        members.push("received.idempotencyKey");
+    }
+    if hides_words {
+        members.extend(SINK_WORDS);
+    }
+    (!members.is_empty()).then(|| Withheld::data(&members))
+}
+
+async fn received(
+    services: &Services,
+    caller: &Caller,
+    entry: &Entry,
+) -> Result<ReceivedTrace, Problem> {
     let observed = services.store.log.observed(entry.position).await?;
     let event = &entry.event;
     let publication = services.publications.get(&entry.publication);
@@ -211,7 +236,7 @@ async fn received(services: &Services, entry: &Entry) -> Result<ReceivedTrace, P
         position: entry.position.0,
         envelope_id: entry.envelope_id.to_string(),
         trace_id: event.trace.as_ref().map(|trace| trace.trace_id().to_string()),
-        idempotency_key: event.idempotency_key.to_string(),
+        idempotency_key: caller.reads_data().then(|| event.idempotency_key.to_string()),
         conflict: entry.conflict.map(|id| id.to_string()),
         dataschema: event.dataschema.as_deref().map(str::to_owned),
         publication: entry.publication.to_string(),
@@ -237,7 +262,8 @@ fn without_values(step: &PatchStep) -> Value {
     shown
 }
 
-fn delivery(subscription: &Subscription, trace: &Explanation) -> DeliveryTrace {
+fn delivery(caller: &Caller, subscription: &Subscription, trace: &Explanation) -> DeliveryTrace {
+    let reads_data = caller.reads_data_of(&subscription.consumer);
     let mismatches = match &trace.matching {
         FilterMatching::Missed(mismatches) => mismatches.as_slice(),
         FilterMatching::Matched | FilterMatching::Unknown => &[],
@@ -254,7 +280,8 @@ fn delivery(subscription: &Subscription, trace: &Explanation) -> DeliveryTrace {
         sequence: trace.sequence,
         state: trace.delivery_status.word(),
         detail: detail(&trace.delivery_status),
-        attempts: trace.attempts.iter().map(attempt).collect(),
+        attempts: trace.attempts.iter().map(|one| attempt(one, reads_data)).collect(),
+        hides_words: !reads_data,
         replays: trace
             .attempts
             .iter()
@@ -298,14 +325,19 @@ fn blocked_by(because: &BlockedBy) -> impl Iterator<Item = (String, Value)> {
     told.map(|(name, value)| (name.to_owned(), value))
 }
 
-fn attempt(attempt: &Attempt) -> Value {
-    json!({
+fn attempt(attempt: &Attempt, reads_data: bool) -> Value {
+    let mut told = json!({
         "number": attempt.number,
         "at": attempt.at,
         "durationMs": attempt.duration_ms,
         "status": attempt.status,
         "verdict": attempt.verdict,
-        "detail": attempt.detail,
         "replay": attempt.key.replay,
-    })
+    });
+    if let (Some(told), Some(detail)) =
+        (told.as_object_mut(), words(&attempt.detail, attempt.status, reads_data))
+    {
+        told.insert("detail".to_owned(), detail.into());
+    }
+    told
 }

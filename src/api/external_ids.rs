@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::api::find_subscription::problem;
 use crate::api::query::parse;
-use crate::api::{Caller, Code, Problem, Scope, Services};
+use crate::api::{Caller, Problem, Services};
 use crate::event::ConsumerId;
 
 /// The external id of a consumer.
@@ -42,10 +42,7 @@ pub async fn read(
     Path(consumer): Path<String>,
 ) -> Result<Json<ShownExternalId>, Problem> {
     let consumer: ConsumerId = parse("consumer", &consumer)?;
-    if !caller.sees(&consumer) {
-        let scope = Scope::Consume(consumer);
-        return Err(Problem::new(Code::Forbidden, format!("this needs the scope `{scope}`")));
-    }
+    caller.must_steer(&consumer)?;
     let ids = services.subscription_service.external_ids();
     let id = ids.of(&consumer).await.map_err(|error| problem(error.into()))?;
     let listed = services.subscription_service.lists_bus_of(&consumer);

@@ -20,6 +20,17 @@ pub(super) async fn find(
     if caller.sees(&subscription.consumer) { Ok(subscription) } else { Err(absent()) }
 }
 
+/// Finds a subscription that the caller may change; who may only see it is told what that needs.
+pub(super) async fn find_to_change(
+    services: &Services,
+    caller: &Caller,
+    id: &str,
+) -> Result<Arc<Subscription>, Problem> {
+    let subscription = find(services, caller, id).await?;
+    caller.must_steer(&subscription.consumer)?;
+    Ok(subscription)
+}
+
 /// Turns a failure into the problem that fits it.
 #[expect(clippy::needless_pass_by_value, reason = "this is what `map_err` hands over")]
 pub(super) fn problem(error: SubscriptionServiceError) -> Problem {

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 
-use crate::api::{Caller, Code, Problem, Scope, Services};
+use crate::api::{Caller, Code, Problem, Services};
 use crate::deliver::BreakerPhase;
 use crate::eventlog::DiskLevel;
 use crate::telemetry::Metric;
@@ -44,7 +44,7 @@ pub async fn ready(State(services): State<Arc<Services>>) -> Result<&'static str
 }
 
 /// `GET /metrics`: everything counted, for Prometheus. Its labels name subscriptions, so it is for
-/// operators. While the log cannot be read, everything but the age of what waits is told.
+/// operators and auditors. While the log cannot be read, everything but the age of what waits is told.
 #[utoipa::path(
     get, path = "/metrics", tag = "operate",
     operation_id = "metrics_read",
@@ -54,7 +54,7 @@ pub async fn metrics(
     State(services): State<Arc<Services>>,
     caller: Caller,
 ) -> Result<impl IntoResponse, Problem> {
-    caller.must(&Scope::Operate)?;
+    caller.must_see_metadata()?;
     let (head, now) = (services.store.log.head().0, services.clock.now());
     // A log that fails is told of by the gateway's own look at who is behind, once a minute. That is
     // when everything else that is counted is wanted most.

@@ -4,8 +4,8 @@
 use std::str::FromStr;
 
 use crate::api::find_subscription::find;
-use crate::api::{Caller, Code, Problem, Scope, Services};
-use crate::event::{RedriveId, ReplayId, SubscriptionId};
+use crate::api::{Caller, Code, Problem, Services};
+use crate::event::{ConsumerId, RedriveId, ReplayId, SubscriptionId};
 use crate::jobs::{JobError, Redrive, Replay, ReplayState};
 use crate::subscriptions::Subscription;
 
@@ -75,19 +75,22 @@ impl Job for Redrive {
 }
 
 /// Finds a job of a subscription that the caller may see; a stranger's does not exist for it. One that
-/// has lost its subscription and runs all the same is there for operators, who may end it.
+/// has lost its subscription and runs all the same is there for operators, who may end it. Gives its
+/// consumer, too, unless that is lost.
 pub(super) async fn find_job<J: Job>(
     services: &Services,
     caller: &Caller,
     id: &str,
-) -> Result<J, Problem> {
+) -> Result<(J, Option<ConsumerId>), Problem> {
     let absent = || Problem::not_found(J::KIND);
     let id: J::Id = id.parse().map_err(|_| absent())?;
     let job = J::read(services, &id).await.map_err(problem)?;
     match find(services, caller, job.subscription().as_str()).await {
-        Ok(subscription) if job.belongs_to(&subscription) => Ok(job),
+        Ok(subscription) if job.belongs_to(&subscription) => {
+            Ok((job, Some(subscription.consumer.clone())))
+        }
         Err(problem) if problem.code() != Code::NotFound => Err(problem),
-        _ if job.state() == ReplayState::Running && caller.may(&Scope::Operate) => Ok(job),
+        _ if job.state() == ReplayState::Running && caller.sees_metadata() => Ok((job, None)),
         _ => Err(absent()),
     }
 }

@@ -29,6 +29,8 @@ impl ListAnswer {
     pub const REPLAYS: Self = Self { items: "replays", next: None };
     /// The redrives of a subscription.
     pub const REDRIVES: Self = Self { items: "redrives", next: None };
+    /// What [`ActionListQuery`] asks for.
+    pub const ACTIONS: Self = Self { items: "actions", next: Some("before") };
     /// What [`AttemptListQuery`] asks for.
     pub const ATTEMPTS: Self = Self { items: "attempts", next: None };
     /// What [`DeadLetterListQuery`] asks for.
@@ -41,6 +43,27 @@ impl ListAnswer {
     pub const QUARANTINED: Self = Self { items: "quarantined", next: Some("after") };
     /// What [`ReceiptListQuery`] asks for.
     pub const RECEIPTS: Self = Self { items: "receipts", next: Some("after") };
+}
+
+/// Which changes by callers are wanted.
+#[derive(Debug, Deserialize, IntoParams, Serialize)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ActionListQuery {
+    /// Only what comes before this, as a number of an action
+    pub before: Option<u64>,
+    /// How many at most, 1 to 1000
+    pub limit: Option<usize>,
+    /// Only those of this caller
+    pub caller: Option<String>,
+    /// Only those of this kind, for example `delete-subscription`
+    pub kind: Option<String>,
+    /// Only those on this thing or on what lies below it, for example `subscriptions/orders`
+    pub target: Option<String>,
+    /// Only those that were begun then or later; a time as RFC 3339 writes it
+    pub from: Option<String>,
+    /// Only those that were begun then or earlier; a time as RFC 3339 writes it
+    pub to: Option<String>,
 }
 
 /// Which attempts are wanted.
@@ -171,6 +194,7 @@ mod tests {
             ("AllSubscriptions", ListAnswer::SUBSCRIPTIONS),
             ("AllReplays", ListAnswer::REPLAYS),
             ("AllRedrives", ListAnswer::REDRIVES),
+            ("Actions", ListAnswer::ACTIONS),
             ("Attempts", ListAnswer::ATTEMPTS),
             ("DeadLetters", ListAnswer::DEAD_LETTERS),
             ("Events", ListAnswer::EVENTS),

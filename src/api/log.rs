@@ -7,7 +7,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::{Caller, Problem, Scope, Services};
+use crate::api::{Caller, Problem, Services};
 use crate::deliver::accepted_after;
 use crate::event::{ConsumerId, ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::{LogError, Position};
@@ -60,7 +60,7 @@ pub(super) struct Holder {
     expires: Option<Timestamp>,
 }
 
-/// `GET /log`: how far the log reaches and who keeps it from being dropped, for operators.
+/// `GET /log`: how far the log reaches and who keeps it from being dropped, for operators and auditors.
 #[utoipa::path(
     get, path = "/log", tag = "operate",
     operation_id = "log_show",
@@ -70,7 +70,7 @@ pub async fn show(
     State(services): State<Arc<Services>>,
     caller: Caller,
 ) -> Result<Json<Shown>, Problem> {
-    caller.must(&Scope::Operate)?;
+    caller.must_see_metadata()?;
     let (head, floor) =
         (services.store.log.head().0, services.store.log.low_watermark().position.0);
     let mut holders = holders(&services).await?;

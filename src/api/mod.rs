@@ -7,7 +7,10 @@
 //! **Invariant:** only this room speaks status codes, and nothing an error of ours says inside
 //! reaches a caller.
 
+mod access;
 mod access_tokens;
+mod acting;
+mod actions;
 mod authentication;
 mod api_destination;
 mod body_budget;
@@ -77,6 +80,7 @@ mod subscriptions;
 mod taking;
 mod unread;
 mod verify;
+mod withheld;
 
 pub use access_tokens::AccessTokens;
 pub use body_budget::BodyBudget;
@@ -87,8 +91,8 @@ pub use config::Config;
 pub use dry_run::{TriedAttributes, TriedEvent, TriedField, TriedPublication};
 pub use limits::serve;
 pub use lists::{
-    AttemptListQuery, DEFAULT_LIMIT, DeadLetterListQuery, EventListQuery, EvidenceQuery,
-    FetchQuery, ListAnswer, QuarantineListQuery, ReceiptListQuery,
+    ActionListQuery, AttemptListQuery, DEFAULT_LIMIT, DeadLetterListQuery, EventListQuery,
+    EvidenceQuery, FetchQuery, ListAnswer, QuarantineListQuery, ReceiptListQuery,
 };
 pub use openapi::openapi;
 pub use problem::{Code, Problem};

@@ -9,9 +9,10 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::api::{
-    bus, consent, dead_letters, deliveries, events, evidence, explain, external_ids, health, log,
-    oauth_token, poll, post_events, problem, problem_pages, published, pull, quarantine, queues,
-    receipts, redrives, replays, schemas, sink_credential, stream, subscriptions, verify,
+    actions, bus, consent, dead_letters, deliveries, events, evidence, explain, external_ids,
+    health, log, oauth_token, poll, post_events, problem, problem_pages, published, pull,
+    quarantine, queues, receipts, redrives, replays, schemas, sink_credential, stream,
+    subscriptions, verify,
 };
 use crate::subscriptions::SubscriptionDocument;
 
@@ -50,6 +51,7 @@ const SHOWN: &str = "ShownSubscription";
         health::live,
         health::ready,
         health::metrics,
+        actions::list,
         log::show,
         queues::list,
         queues::drain,

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::api::json_object::{JsonObject, Unread};
 use crate::api::lists::{DEFAULT_LIMIT, MOST};
-use crate::api::pull::{answer, enter, line, longest_wait, problem};
+use crate::api::pull::{answer, enter, line_to_take, longest_wait, problem};
 use crate::api::{Caller, Code, Problem, Services};
 use crate::deliver::{MOST_OUTSTANDING, PollRefusal, Polling};
 use crate::event::EventId;
@@ -78,7 +78,7 @@ pub async fn poll(
     // RFC 8936 knows no status but 400 for a request that is wrong in itself.
     let JsonObject(request) = request.map_err(|unread| unread.problem(Code::BadRequest))?;
     let polling = request.check(longest_wait(&services)).map_err(bad)?;
-    let line = line(&services, &caller, &id).await?;
+    let line = line_to_take(&services, &caller, &id).await?;
     let place = enter(&services, &caller, &line)?;
     let polled = services.pull_service.poll(&line, polling).await.map_err(problem)?;
     let tokens = polled.events.into_iter().map(|one| (one.id.to_string(), one.token));

@@ -70,7 +70,7 @@ pub async fn events(
     Path(id): Path<String>,
     Query(wanted): Query<FetchQuery>,
 ) -> Result<Response, Problem> {
-    let line = line(&services, &caller, &id).await?;
+    let line = line_to_take(&services, &caller, &id).await?;
     let after = parse_given("after", wanted.after.as_deref())?;
     let limit = wanted.limit.unwrap_or(DEFAULT_LIMIT.into());
     if limit > MOST {
@@ -111,6 +111,18 @@ pub(super) async fn line(
     } else {
         Err(Problem::not_found("subscription"))
     }
+}
+
+/// Finds the handle of a subscription whose events the caller may take; who may only see it is told what
+/// that needs.
+pub(super) async fn line_to_take(
+    services: &Services,
+    caller: &Caller,
+    id: &str,
+) -> Result<WorkerHandle, Problem> {
+    let line = line(services, caller, id).await?;
+    caller.must_steer(&line.look().subscription.consumer)?;
+    Ok(line)
 }
 
 /// Takes a place among those who read, whether one waits or not.

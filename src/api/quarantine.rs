@@ -10,15 +10,19 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::api::access::domain_of;
+use crate::api::acting::{Actor, PlannedAction};
 use crate::api::lists::{QuarantineListQuery, next};
 use crate::api::quarantine_size::{EVENT, MOST_PRODUCERS, ShownQuarantineSize, UNREADABLE};
 use crate::api::query::Query;
 use crate::api::source_rights::check_release;
 use crate::api::unread::{self, ShownBytes, ShownProducer};
-use crate::api::{Caller, Code, Problem, Scope, Services};
+use crate::api::withheld::Withheld;
+use crate::api::{Caller, Code, Problem, Services};
 use crate::event::Timestamp;
 use crate::eventlog::{
-    Page, QuarantineId, QuarantineKind, QuarantineQuery, Quarantined, QuarantinedContent,
+    ActionKind, Page, QuarantineId, QuarantineKind, QuarantineQuery, Quarantined,
+    QuarantinedContent,
 };
 use crate::source::Received;
 
@@ -81,6 +85,9 @@ pub struct ShownQuarantined {
     /// What could not be read, as it was sent, where one alone is shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<ShownBytes>,
+    /// What is left out, because the caller may not see it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    withheld: Option<Withheld>,
 }
 
 /// An event that left the quarantine for the log.
@@ -95,7 +102,8 @@ pub struct Released {
     quarantined: usize,
 }
 
-/// `GET /quarantine`: oldest first, without the events' data.
+/// `GET /quarantine`: oldest first, without the events' data. A domain sees what its own publications set
+/// aside.
 #[utoipa::path(
     get, path = "/quarantine", tag = "quarantine",
     operation_id = "quarantine_list",
@@ -107,11 +115,12 @@ pub async fn list(
     caller: Caller,
     Query(wanted): Query<QuarantineListQuery>,
 ) -> Result<Json<Kept>, Problem> {
-    caller.must(&Scope::Operate)?;
+    let domains = caller.sees_quarantine_of()?;
     let query = QuarantineQuery {
         after: QuarantineId(wanted.after.unwrap_or_default()),
         envelope_id: wanted.envelope.map(Arc::from),
         publication: wanted.publication.map(Arc::from),
+        domains,
         kind: wanted.kind.as_deref().map(kind).transpose()?,
         producer: wanted.producer.map(Arc::from),
     };
@@ -130,7 +139,7 @@ pub async fn counts(
     State(services): State<Arc<Services>>,
     caller: Caller,
 ) -> Result<Json<QuarantineCounts>, Problem> {
-    caller.must(&Scope::Operate)?;
+    let domains = caller.sees_quarantine_of()?;
     let size = services.store.quarantine.quarantine_size(MOST_PRODUCERS).await?;
     let mut counts = QuarantineCounts {
         publications: BTreeMap::new(),
@@ -138,6 +147,9 @@ pub async fn counts(
         size: ShownQuarantineSize::new(&size, services.retention, &services.source),
     };
     for one in services.store.quarantine.count_quarantined().await? {
+        if !is_of(domains.as_deref(), Some(&*one.publication)) {
+            continue;
+        }
         let publication = match &*one.publication {
             "" => &mut counts.unreadable,
             name => counts.publications.entry(name.to_owned()).or_default(),
@@ -150,7 +162,7 @@ pub async fn counts(
     Ok(Json(counts))
 }
 
-/// `GET /quarantine/{id}`: with the event as it was received.
+/// `GET /quarantine/{id}`: with the event as it was received, to who may read data.
 #[utoipa::path(
     get, path = "/quarantine/{id}", tag = "quarantine",
     operation_id = "quarantine_read",
@@ -162,16 +174,20 @@ pub async fn read(
     caller: Caller,
     Path(id): Path<u64>,
 ) -> Result<Json<ShownQuarantined>, Problem> {
-    caller.must(&Scope::Operate)?;
-    let quarantined = find(&services, id).await?;
+    let quarantined = find(&services, &caller, id).await?;
     let shown = ShownQuarantined::of(&quarantined);
+    let withhold = |member| Withheld::from_caller(&caller, &[member]);
     Ok(Json(match &quarantined.content {
         QuarantinedContent::Event(event) => {
-            let received = Received::tree(&event.received).unwrap_or(Value::Null);
-            ShownQuarantined { received: Some(received), ..shown }
+            let withheld = withhold("received");
+            let received =
+                withheld.is_none().then(|| Received::tree(&event.received).unwrap_or(Value::Null));
+            ShownQuarantined { received, withheld, ..shown }
         }
         QuarantinedContent::Bytes(bytes) => {
-            ShownQuarantined { bytes: Some(ShownBytes::of(bytes)), ..shown }
+            let withheld = withhold("bytes");
+            let bytes = withheld.is_none().then(|| ShownBytes::of(bytes));
+            ShownQuarantined { bytes, withheld, ..shown }
         }
     }))
 }
@@ -193,27 +209,37 @@ pub async fn read(
 )]
 pub async fn release(
     State(services): State<Arc<Services>>,
-    caller: Caller,
+    actor: Actor,
     Path(id): Path<u64>,
 ) -> Result<Json<Released>, Problem> {
-    caller.must(&Scope::Operate)?;
-    let quarantined = find(&services, id).await?;
+    let quarantined = find_to_decide(&services, &actor.caller, id).await?;
+    let planned = planned(ActionKind::ReleaseQuarantined, &quarantined);
+    let change = Box::pin(let_in(&services, &actor.caller, &quarantined));
+    actor.act(&services, planned, change).await.map(Json)
+}
+
+/// Lets what was in quarantine in, and takes it out there.
+async fn let_in(
+    services: &Services,
+    caller: &Caller,
+    quarantined: &Quarantined,
+) -> Result<Released, Problem> {
     let (events, aside) = match &quarantined.content {
         QuarantinedContent::Event(event) => {
             let received =
                 Received::from_json(&event.received).map_err(|error| Problem::internal(&error))?;
             let sent = (event.producer.as_ref(), received.envelope.source.as_str());
-            check_release(&services, &caller, sent).await?;
+            check_release(services, caller, sent).await?;
             let released = services.admit.release(received, &event.publication).await;
             (vec![released.map_err(Problem::refused)?.to_string()], 0)
         }
         QuarantinedContent::Bytes(bytes) => {
-            let released = unread::release(&services, &caller, bytes, quarantined.at).await?;
+            let released = unread::release(services, caller, bytes, quarantined.at).await?;
             (released.events, released.quarantined)
         }
     };
     services.store.quarantine.unquarantine(quarantined.id).await?;
-    Ok(Json(Released { released: id, events, quarantined: aside }))
+    Ok(Released { released: quarantined.id.0, events, quarantined: aside })
 }
 
 /// `DELETE /quarantine/{id}`: drops the event for good.
@@ -225,15 +251,28 @@ pub async fn release(
 )]
 pub async fn remove(
     State(services): State<Arc<Services>>,
-    caller: Caller,
+    actor: Actor,
     Path(id): Path<u64>,
 ) -> Result<StatusCode, Problem> {
-    caller.must(&Scope::Operate)?;
-    if services.store.quarantine.unquarantine(QuarantineId(id)).await? {
-        Ok(StatusCode::NO_CONTENT)
-    } else {
-        Err(Problem::not_found("event in quarantine"))
-    }
+    let quarantined = find_to_decide(&services, &actor.caller, id).await?;
+    let planned = planned(ActionKind::DiscardQuarantined, &quarantined);
+    let change = async {
+        if services.store.quarantine.unquarantine(quarantined.id).await? {
+            Ok(StatusCode::NO_CONTENT)
+        } else {
+            Err(absent())
+        }
+    };
+    actor.act(&services, planned, Box::pin(change)).await
+}
+
+fn planned(kind: ActionKind, quarantined: &Quarantined) -> PlannedAction {
+    let domain = quarantined.publication().and_then(|of| domain_of(of));
+    PlannedAction::new(kind, format!("quarantine/{}", quarantined.id.0)).of_domain(domain)
+}
+
+fn absent() -> Problem {
+    Problem::not_found("event in quarantine")
 }
 
 /// Reads which kind of entry is wanted.
@@ -245,13 +284,33 @@ fn kind(text: &str) -> Result<QuarantineKind, Problem> {
     }
 }
 
-async fn find(services: &Services, id: u64) -> Result<Quarantined, Problem> {
-    let absent = || Problem::not_found("event in quarantine");
+/// Whether a publication is one of these domains', or of any if none are given.
+fn is_of(domains: Option<&[Arc<str>]>, publication: Option<&str>) -> bool {
+    let domain = publication.and_then(domain_of);
+    domains.is_none_or(|own| own.iter().any(|own| Some(&**own) == domain))
+}
+
+/// Finds an entry of which the caller may decide; who may only see it is told what that needs.
+async fn find_to_decide(
+    services: &Services,
+    caller: &Caller,
+    id: u64,
+) -> Result<Quarantined, Problem> {
+    let quarantined = find(services, caller, id).await?;
+    caller.must_decide_on(quarantined.publication().map(|of| &**of))?;
+    Ok(quarantined)
+}
+
+/// Finds an entry that the caller may see; one of another domain does not exist for it.
+async fn find(services: &Services, caller: &Caller, id: u64) -> Result<Quarantined, Problem> {
+    let domains = caller.sees_quarantine_of()?;
     let after = QuarantineId(id.checked_sub(1).ok_or_else(absent)?);
     let page = Page { items: 1, ..Page::default() };
     let query = QuarantineQuery { after, ..QuarantineQuery::default() };
     let found = services.store.quarantine.quarantined(&query, page).await?.pop();
-    found.filter(|quarantined| quarantined.id.0 == id).ok_or_else(absent)
+    let found = found.filter(|quarantined| quarantined.id.0 == id).ok_or_else(absent)?;
+    let publication = found.publication().map(|of| &**of);
+    if is_of(domains.as_deref(), publication) { Ok(found) } else { Err(absent()) }
 }
 
 impl ShownQuarantined {
@@ -269,6 +328,7 @@ impl ShownQuarantined {
             violations: serde_json::from_str(quarantined.violations()).unwrap_or_default(),
             received: None,
             bytes: None,
+            withheld: None,
         }
     }
 }

@@ -7,9 +7,11 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::api::acting::{Actor, PlannedAction};
 use crate::api::json_object::JsonObject;
-use crate::api::{Caller, Code, Problem, Scope, Services};
+use crate::api::{Caller, Code, Problem, Services};
 use crate::event::{QueueArn, Timestamp};
+use crate::eventlog::ActionKind;
 use crate::source::queue::{DrainError, Drained, FailedDelivery, QueueFailure, QueueStatus};
 
 /// The queues that the gateway reads.
@@ -121,7 +123,8 @@ struct ShownFailedDelivery {
     condition: Option<String>,
 }
 
-/// `GET /queues`: how the queues stand that the gateway reads, for operators.
+/// `GET /queues`: how the queues stand that the gateway reads, for operators and
+/// auditors.
 #[utoipa::path(
     get, path = "/queues", tag = "operate",
     operation_id = "queues_list",
@@ -131,7 +134,7 @@ pub async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
 ) -> Result<Json<AllQueues>, Problem> {
-    caller.must(&Scope::Operate)?;
+    caller.must_see_metadata()?;
     let queues = services.queues.status().into_iter().map(ShownQueue::from).collect();
     Ok(Json(AllQueues { queues }))
 }
@@ -149,19 +152,31 @@ pub async fn list(
 )]
 pub async fn drain(
     State(services): State<Arc<Services>>,
-    caller: Caller,
+    actor: Actor,
     JsonObject(request): JsonObject<DrainRequest>,
 ) -> Result<Json<ShownDrained>, Problem> {
-    caller.must(&Scope::Operate)?;
-    let drained = services.queues.drain(request.queue.as_ref(), request.dry_run).await;
-    drained.map(|drained| Json(drained.into())).map_err(|error| {
-        let code = match error {
-            DrainError::Unknown => Code::NotFound,
-            DrainError::Several(_) => Code::Invalid,
-            DrainError::Aws(_) => Code::QueueUnavailable,
-        };
-        Problem::new(code, error.to_string())
-    })
+    actor.caller.must_operate()?;
+    let drain = Box::pin(async {
+        let drained = services.queues.drain(request.queue.as_ref(), request.dry_run).await;
+        drained.map_err(|error| undrained(&error))
+    });
+    let drained = if request.dry_run {
+        drain.await?
+    } else {
+        let of = request.queue.as_ref().map_or("queues".to_owned(), |arn| format!("queues/{arn}"));
+        let planned = PlannedAction::new(ActionKind::DrainQueue, of);
+        actor.act(&services, planned, drain).await?
+    };
+    Ok(Json(drained.into()))
+}
+
+fn undrained(error: &DrainError) -> Problem {
+    let code = match error {
+        DrainError::Unknown => Code::NotFound,
+        DrainError::Several(_) => Code::Invalid,
+        DrainError::Aws(_) => Code::QueueUnavailable,
+    };
+    Problem::new(code, error.to_string())
 }
 
 impl From<QueueStatus> for ShownQueue {

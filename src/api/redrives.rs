@@ -10,14 +10,15 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::api::acting::{Actor, PlannedAction};
 use crate::api::dead_letters::Wish;
-use crate::api::find_subscription::{find, problem};
-use crate::api::found::{FoundJob, FoundSubscription};
+use crate::api::find_subscription::{find_to_change, problem};
+use crate::api::found::{FoundJob, FoundSubscription, JobToChange};
 use crate::api::jobs;
 use crate::api::json_object::JsonObject;
-use crate::api::{Caller, Code, Problem, Services};
+use crate::api::{Code, Problem, Services};
 use crate::event::{RedriveId, SubscriptionId, Timestamp};
-use crate::eventlog::{DeadLetterId, DeadLetterQuery};
+use crate::eventlog::{ActionKind, DeadLetterId, DeadLetterQuery};
 use crate::jobs::{Redrive, RedriveCounts, ReplayState};
 use crate::subscriptions::Subscription;
 
@@ -119,17 +120,22 @@ pub struct ShownRedrive {
 )]
 pub async fn start(
     State(services): State<Arc<Services>>,
-    caller: Caller,
+    actor: Actor,
     Path(id): Path<String>,
     JsonObject(request): JsonObject<RedriveRequest>,
 ) -> Result<Response, Problem> {
-    let subscription = find(&services, &caller, &id).await?;
+    let caller = &actor.caller;
+    let subscription = find_to_change(&services, caller, &id).await?;
     let rate = request.rate;
     let (query, found) = wanted(&services, &subscription, request).await?;
+    let planned =
+        PlannedAction::of_subscription(ActionKind::StartRedrive, &subscription).at("dead-letters");
     let is_small = rate.is_none() && found <= MOST_AT_ONCE;
     if is_small && !services.subscription_service.must_wait(&subscription, found) {
-        let count =
-            services.subscription_service.redrive(&subscription, query).await.map_err(problem)?;
+        let change = async {
+            services.subscription_service.redrive(&subscription, query).await.map_err(problem)
+        };
+        let count = actor.act(&services, planned, Box::pin(change)).await?;
         tracing::info!(
             caller.id = %caller.id(),
             subscription.id = %subscription.id,
@@ -139,8 +145,12 @@ pub async fn start(
         );
         return Ok(Json(Redriven { redriven: count }).into_response());
     }
-    let redrive = services.replays.redrive(&subscription, query, rate).await;
-    let Some(redrive) = redrive.map_err(jobs::problem)? else {
+    let change =
+        async { services.replays.redrive(&subscription, query, rate).await.map_err(jobs::problem) };
+    let made = |redrive: &Option<Redrive>| {
+        redrive.as_ref().map(|redrive| format!("redrives/{}", redrive.id))
+    };
+    let Some(redrive) = actor.make(&services, planned, Box::pin(change), made).await? else {
         return Ok(Json(Redriven { redriven: 0 }).into_response());
     };
     tracing::info!(
@@ -200,7 +210,7 @@ pub async fn list(
     params(("id" = String, Path, description = "The redrive")),
     responses((status = 200, description = "Done", body = ShownRedrive))
 )]
-pub async fn read(FoundJob { job, .. }: FoundJob<Redrive>) -> Result<Json<ShownRedrive>, Problem> {
+pub async fn read(FoundJob { job }: FoundJob<Redrive>) -> Result<Json<ShownRedrive>, Problem> {
     Ok(Json(ShownRedrive::of(&job)))
 }
 
@@ -211,8 +221,13 @@ pub async fn read(FoundJob { job, .. }: FoundJob<Redrive>) -> Result<Json<ShownR
     params(("id" = String, Path, description = "The redrive")),
     responses((status = 202, description = "Done"))
 )]
-pub async fn cancel(FoundJob { services, job }: FoundJob<Redrive>) -> Result<StatusCode, Problem> {
-    services.replays.cancel_redrive(&job.id).await.map_err(jobs::problem)?;
+pub async fn cancel(
+    JobToChange { services, actor, job, consumer }: JobToChange<Redrive>,
+) -> Result<StatusCode, Problem> {
+    let target = format!("redrives/{}", job.id);
+    let planned = PlannedAction::of_job(ActionKind::CancelRedrive, target, consumer);
+    let change = async { services.replays.cancel_redrive(&job.id).await.map_err(jobs::problem) };
+    actor.act(&services, planned, Box::pin(change)).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -9,13 +9,15 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::find_subscription::find;
-use crate::api::found::{FoundJob, FoundSubscription};
+use crate::api::acting::{Actor, PlannedAction};
+use crate::api::find_subscription::find_to_change;
+use crate::api::found::{FoundJob, FoundSubscription, JobToChange};
 use crate::api::jobs::problem;
 use crate::api::json_object::JsonObject;
 use crate::api::query::{parse, parse_given};
-use crate::api::{Caller, Problem, Services};
+use crate::api::{Problem, Services};
 use crate::event::{ReplayId, SubscriptionId, Timestamp};
+use crate::eventlog::ActionKind;
 use crate::jobs::{NewReplay, Replay, ReplayCounts, ReplayState};
 
 /// What to replay.
@@ -119,11 +121,12 @@ pub struct ShownReplay {
 )]
 pub async fn start(
     State(services): State<Arc<Services>>,
-    caller: Caller,
+    actor: Actor,
     Path(id): Path<String>,
     JsonObject(wanted): JsonObject<ReplayRequest>,
 ) -> Result<Response, Problem> {
-    let subscription = find(&services, &caller, &id).await?;
+    let caller = &actor.caller;
+    let subscription = find_to_change(&services, caller, &id).await?;
     let request = NewReplay {
         from: parse("from", &wanted.from)?,
         to: parse_given("to", wanted.to.as_deref())?,
@@ -142,7 +145,11 @@ pub async fn start(
         let counted = Counted { from, to, matched, dry_run: true, dropped_through };
         return Ok(Json(counted).into_response());
     }
-    let replay = services.replays.start(&subscription, &request).await.map_err(problem)?;
+    let planned =
+        PlannedAction::of_subscription(ActionKind::StartReplay, &subscription).at("replays");
+    let change = async { services.replays.start(&subscription, &request).await.map_err(problem) };
+    let made = |replay: &Replay| Some(format!("replays/{}", replay.id));
+    let replay = actor.make(&services, planned, Box::pin(change), made).await?;
     // Since it began nothing of its range goes, so this is exact.
     let shown = ShownReplay { dropped_through: dropped_through(), ..ShownReplay::of(&replay) };
     tracing::info!(
@@ -175,7 +182,7 @@ pub async fn list(
     params(("id" = String, Path, description = "The replay")),
     responses((status = 200, description = "Done", body = ShownReplay))
 )]
-pub async fn read(FoundJob { job, .. }: FoundJob<Replay>) -> Result<Json<ShownReplay>, Problem> {
+pub async fn read(FoundJob { job }: FoundJob<Replay>) -> Result<Json<ShownReplay>, Problem> {
     Ok(Json(ShownReplay::of(&job)))
 }
 
@@ -186,8 +193,13 @@ pub async fn read(FoundJob { job, .. }: FoundJob<Replay>) -> Result<Json<ShownRe
     params(("id" = String, Path, description = "The replay")),
     responses((status = 202, description = "Done"))
 )]
-pub async fn cancel(FoundJob { services, job }: FoundJob<Replay>) -> Result<StatusCode, Problem> {
-    services.replays.cancel(&job.id).await.map_err(problem)?;
+pub async fn cancel(
+    JobToChange { services, actor, job, consumer }: JobToChange<Replay>,
+) -> Result<StatusCode, Problem> {
+    let target = format!("replays/{}", job.id);
+    let planned = PlannedAction::of_job(ActionKind::CancelReplay, target, consumer);
+    let change = async { services.replays.cancel(&job.id).await.map_err(problem) };
+    actor.act(&services, planned, Box::pin(change)).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

@@ -13,6 +13,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::Instrument as _;
 
+use crate::api::acting::RequestId;
 use crate::api::api_destination::{ANSWER_TIME, is_api_destination};
 use crate::api::rates::RateSlot;
 use crate::api::{Code, Problem, Services};
@@ -43,6 +44,7 @@ pub async fn around(
     let mut request = request.map(|body| ending(body, started + limit));
     let rate = RateSlot::default();
     request.extensions_mut().insert(rate.clone());
+    request.extensions_mut().insert(RequestId(id.as_str().into()));
     let answered = timeout(limit, next.run(request).instrument(span)).await;
     let mut response = if let Ok(response) = answered {
         explained(response).await

@@ -10,10 +10,10 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{
-    Code, Problem, Services, bus::cbor_bus_route, bus_route, consent, dead_letters, deliveries,
-    events, evidence, explain, external_ids, health, log, no_delivery, oauth_token, openapi, poll,
-    post_events, problem_pages, published, pull, quarantine, queues, receipts, redrives, repeats,
-    replays, request, schemas, sink_credential, stream, subscriptions, verify,
+    Code, Problem, Services, actions, bus::cbor_bus_route, bus_route, consent, dead_letters,
+    deliveries, events, evidence, explain, external_ids, health, log, no_delivery, oauth_token,
+    openapi, poll, post_events, problem_pages, published, pull, quarantine, queues, receipts,
+    redrives, repeats, replays, request, schemas, sink_credential, stream, subscriptions, verify,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -77,6 +77,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/quarantine/{id}/release", post(quarantine::release))
         .route("/queues", get(queues::list))
         .route("/queues/drain", post(queues::drain))
+        .route("/actions", get(actions::list))
         .route("/log", get(log::show))
         .route("/metrics", get(health::metrics))
         .layer(from_fn_with_state(Arc::clone(&services), no_delivery::hold_back))

@@ -6,12 +6,14 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use crate::api::find_subscription::{find, problem};
-use crate::api::found::FoundSubscription;
+use crate::api::acting::{Actor, PlannedAction};
+use crate::api::find_subscription::{find_to_change, problem};
+use crate::api::found::SubscriptionToChange;
 use crate::api::json_object::JsonObject;
 use crate::api::subscription_shown::{Known, answer};
 use crate::api::subscriptions::must_match;
-use crate::api::{Caller, Problem, Services};
+use crate::api::{Problem, Services};
+use crate::eventlog::ActionKind;
 use crate::subscriptions::{CredentialAlone, SinkCredential, SubscriptionDocument};
 
 /// `PUT /subscriptions/{id}/sink-credential`: how the gateway shows itself to the sink from the next
@@ -31,13 +33,13 @@ use crate::subscriptions::{CredentialAlone, SinkCredential, SubscriptionDocument
 )]
 pub async fn replace(
     State(services): State<Arc<Services>>,
-    caller: Caller,
+    actor: Actor,
     Path(id): Path<String>,
     headers: HeaderMap,
     JsonObject(CredentialAlone(credential)): JsonObject<CredentialAlone>,
 ) -> Result<Response, Problem> {
-    let subscription = find(&services, &caller, &id).await?;
-    let found = FoundSubscription { services, caller, subscription };
+    let subscription = find_to_change(&services, &actor.caller, &id).await?;
+    let found = SubscriptionToChange { services, actor, subscription };
     change(found, (&headers, true), Some(credential)).await
 }
 
@@ -48,19 +50,26 @@ pub async fn replace(
     params(("id" = String, Path, description = "The subscription")),
     responses((status = 200, description = "Done", body = Known))
 )]
-pub async fn remove(found: FoundSubscription, headers: HeaderMap) -> Result<Response, Problem> {
+pub async fn remove(found: SubscriptionToChange, headers: HeaderMap) -> Result<Response, Problem> {
     change(found, (&headers, false), None).await
 }
 
 async fn change(
-    FoundSubscription { services, caller, subscription: current }: FoundSubscription,
+    SubscriptionToChange { services, actor, subscription: current }: SubscriptionToChange,
     (headers, must_know): (&HeaderMap, bool),
     sinkcredential: Option<SinkCredential>,
 ) -> Result<Response, Problem> {
     must_match(headers, &current, must_know)?;
+    let kind = match &sinkcredential {
+        Some(_) => ActionKind::ReplaceSinkCredential,
+        None => ActionKind::RemoveSinkCredential,
+    };
+    let planned = PlannedAction::of_subscription(kind, &current).at("sink-credential");
     let document = SubscriptionDocument { sinkcredential, ..current.document.clone() };
-    let (changed, _) =
-        services.subscription_service.update(&current, document).await.map_err(problem)?;
+    let change =
+        async { services.subscription_service.update(&current, document).await.map_err(problem) };
+    let (changed, _) = actor.act(&services, planned, Box::pin(change)).await?;
+    let caller = &actor.caller;
     if changed.revision != current.revision {
         tracing::info!(
             caller.id = %caller.id(),
@@ -68,5 +77,5 @@ async fn change(
             "Caller {} changed the sink credential of subscription {}", caller.id(), changed.id,
         );
     }
-    Ok(answer((&services, &caller), &changed, None))
+    Ok(answer((&services, caller), &changed, None))
 }

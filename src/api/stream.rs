@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde::Deserialize;
 
-use crate::api::pull::{NO_STORE, line, problem};
+use crate::api::pull::{NO_STORE, line_to_take, problem};
 use crate::api::query::{Query, parse_given};
 use crate::api::readers::ReaderPlace;
 use crate::api::{Caller, Problem, Services};
@@ -78,7 +78,7 @@ pub async fn stream(
     Query(beginning): Query<Beginning>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    let line = line(&services, &caller, &id).await?;
+    let line = line_to_take(&services, &caller, &id).await?;
     let seen = headers.get(LAST_EVENT_ID).map(|seen| seen.to_str().unwrap_or_default());
     let after = parse_given("after", seen.or(beginning.after.as_deref()))?;
     let place = services.readers.enter(&caller, &line.look().subscription.id)?;
@@ -140,7 +140,7 @@ impl Streaming {
         self.checked = now;
         let consumer = self.line.look().subscription.consumer.clone();
         match self.services.callers.again(&self.caller).await {
-            Ok(Some(caller)) => caller.sees(&consumer),
+            Ok(Some(caller)) => caller.steers(&consumer),
             Ok(None) => false,
             Err(error) => {
                 tracing::error!(error = %error_chain(&error), "A stream ends: callers cannot be read");

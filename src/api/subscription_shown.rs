@@ -11,7 +11,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::ambient::Secret;
-use crate::api::{Caller, Scope, Services};
+use crate::api::{Caller, Services};
 use crate::event::Timestamp;
 use crate::subscriptions::{
     Ordering, Protocol, Subscription, SubscriptionDocument, SubscriptionState,
@@ -105,8 +105,9 @@ struct Credential {
 struct ShownProgress {
     /// The sequence number of the newest match.
     sequence: u64,
-    /// The chain after that match.
-    chain: String,
+    /// The chain after that match, a digest of what was sent; missing to who may not read data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chain: Option<String>,
     /// Matches that are not settled yet, or settled before an earlier one.
     #[serde(rename = "underWay")]
     in_flight: usize,
@@ -160,6 +161,7 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
         services.subscription_service.standing(&subscription.id),
         services.subscription_service.flow(&subscription.id),
     );
+    let reads_data = caller.reads_data_of(&subscription.consumer);
     let ordered = subscription.document.config.ordering == Ordering::Subject;
     let progress = standing.zip(flow).map(|(standing, flow)| {
         let behind = services.store.log.head().0.saturating_sub(standing.scanned.0);
@@ -169,7 +171,7 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
         let held_until = flow.held_until.max(flow.phase.until());
         ShownProgress {
             sequence: standing.sequence,
-            chain: standing.chain.to_string(),
+            chain: reads_data.then(|| standing.chain.to_string()),
             in_flight: standing.open,
             retrying: standing.retrying,
             blocked: ordered.then_some(standing.blocked),
@@ -178,7 +180,7 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
             held_until: held_until.filter(|until| has_sink && *until > services.clock.now()),
             failing_since: flow.failing_since.filter(|_| has_sink),
             // How much others publish is for operators to know.
-            behind: caller.may(&Scope::Operate).then_some(behind),
+            behind: caller.sees_metadata().then_some(behind),
         }
     });
     let known = Known {

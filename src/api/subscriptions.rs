@@ -8,11 +8,14 @@ use axum::http::header::{CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH, LOCATION};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
-use crate::api::find_subscription::{find, problem};
-use crate::api::found::FoundSubscription;
+use crate::ambient::Secret;
+use crate::api::acting::{Actor, PlannedAction};
+use crate::api::find_subscription::{find_to_change, problem};
+use crate::api::found::{FoundSubscription, SubscriptionToChange};
 use crate::api::json_object::JsonObject;
 use crate::api::subscription_shown::{AllSubscriptions, Known, answer, etag, show};
-use crate::api::{Caller, Code, Problem, Scope, Services};
+use crate::api::{Caller, Code, Problem, Services};
+use crate::eventlog::ActionKind;
 use crate::subscriptions::{Subscription, SubscriptionDocument, SubscriptionState as Standing};
 
 /// `GET /subscriptions`: those that the caller may see.
@@ -49,23 +52,24 @@ pub async fn list(
 )]
 pub async fn create(
     State(services): State<Arc<Services>>,
-    caller: Caller,
+    actor: Actor,
     JsonObject(document): JsonObject<SubscriptionDocument>,
 ) -> Result<Response, Problem> {
-    if !caller.sees(&document.consumer) {
-        let scope = Scope::Consume(document.consumer);
-        return Err(Problem::new(Code::Forbidden, format!("this needs the scope `{scope}`")));
-    }
-    must_own_audience(&caller, &document)?;
-    let (subscription, secret) =
-        services.subscription_service.create(document).await.map_err(problem)?;
+    let caller = &actor.caller;
+    caller.must_steer(&document.consumer)?;
+    must_own_audience(caller, &document)?;
+    let planned = PlannedAction::new(ActionKind::CreateSubscription, "subscriptions")
+        .of_consumer(&document.consumer);
+    let change = async { services.subscription_service.create(document).await.map_err(problem) };
+    let made = |(made, _): &Created| Some(format!("subscriptions/{}", made.id));
+    let (subscription, secret) = actor.make(&services, planned, Box::pin(change), made).await?;
     tracing::info!(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,
         "Caller {} created subscription {}", caller.id(), subscription.id,
     );
     let mut response =
-        (StatusCode::CREATED, answer((&services, &caller), &subscription, secret.as_ref()))
+        (StatusCode::CREATED, answer((&services, caller), &subscription, secret.as_ref()))
             .into_response();
     if let Ok(location) = HeaderValue::try_from(format!("/subscriptions/{}", subscription.id)) {
         response.headers_mut().insert(LOCATION, location);
@@ -73,12 +77,14 @@ pub async fn create(
     Ok(response)
 }
 
+/// A subscription that was just made, and a secret that was made for it.
+type Created = (Arc<Subscription>, Option<Secret>);
+
 /// Only an operator gives a consumer another name in tokens: with a stranger's, the consumer could
 /// pass our signed events on to that stranger.
 fn must_own_audience(caller: &Caller, document: &SubscriptionDocument) -> Result<(), Problem> {
     let audience = document.config.audience.as_deref();
-    if audience.is_none_or(|name| name == document.consumer.as_str()) || caller.may(&Scope::Operate)
-    {
+    if audience.is_none_or(|name| name == document.consumer.as_str()) || caller.operates() {
         return Ok(());
     }
     let detail = "/config/audience: only a caller with the scope `operate` sets a name that is not \
@@ -116,17 +122,19 @@ pub async fn read(
 )]
 pub async fn replace(
     State(services): State<Arc<Services>>,
-    caller: Caller,
+    actor: Actor,
     Path(id): Path<String>,
     headers: HeaderMap,
     JsonObject(document): JsonObject<SubscriptionDocument>,
 ) -> Result<Response, Problem> {
-    let current = find(&services, &caller, &id).await?;
+    let current = find_to_change(&services, &actor.caller, &id).await?;
     must_match(&headers, &current, true)?;
-    must_own_audience(&caller, &document)?;
-    let (updated, secret) =
-        services.subscription_service.update(&current, document).await.map_err(problem)?;
-    Ok(answer((&services, &caller), &updated, secret.as_ref()))
+    must_own_audience(&actor.caller, &document)?;
+    let planned = PlannedAction::of_subscription(ActionKind::ReplaceSubscription, &current);
+    let change =
+        async { services.subscription_service.update(&current, document).await.map_err(problem) };
+    let (updated, secret) = actor.act(&services, planned, Box::pin(change)).await?;
+    Ok(answer((&services, &actor.caller), &updated, secret.as_ref()))
 }
 
 /// `DELETE /subscriptions/{id}`: ends one and forgets its cursor, retries and dead letters.
@@ -137,11 +145,15 @@ pub async fn replace(
     responses((status = 204, description = "Done"))
 )]
 pub async fn remove(
-    FoundSubscription { services, caller, subscription }: FoundSubscription,
+    SubscriptionToChange { services, actor, subscription }: SubscriptionToChange,
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     must_match(&headers, &subscription, false)?;
-    services.subscription_service.remove(&subscription).await.map_err(problem)?;
+    let planned = PlannedAction::of_subscription(ActionKind::DeleteSubscription, &subscription);
+    let change =
+        async { services.subscription_service.remove(&subscription).await.map_err(problem) };
+    actor.act(&services, planned, Box::pin(change)).await?;
+    let caller = &actor.caller;
     tracing::info!(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,
@@ -157,8 +169,8 @@ pub async fn remove(
     params(("id" = String, Path, description = "The subscription")),
     responses((status = 200, description = "Done", body = Known))
 )]
-pub async fn pause(found: FoundSubscription) -> Result<Response, Problem> {
-    step(found, Standing::Paused).await
+pub async fn pause(found: SubscriptionToChange) -> Result<Response, Problem> {
+    step(found, (Standing::Paused, ActionKind::PauseSubscription)).await
 }
 
 /// `POST /subscriptions/{id}/resume`: what has waited is delivered.
@@ -168,21 +180,22 @@ pub async fn pause(found: FoundSubscription) -> Result<Response, Problem> {
     params(("id" = String, Path, description = "The subscription")),
     responses((status = 200, description = "Done", body = Known))
 )]
-pub async fn resume(found: FoundSubscription) -> Result<Response, Problem> {
-    step(found, Standing::Active).await
+pub async fn resume(found: SubscriptionToChange) -> Result<Response, Problem> {
+    step(found, (Standing::Active, ActionKind::ResumeSubscription)).await
 }
 
 async fn step(
-    FoundSubscription { services, caller, subscription }: FoundSubscription,
-    to: Standing,
+    SubscriptionToChange { services, actor, subscription }: SubscriptionToChange,
+    (to, kind): (Standing, ActionKind),
 ) -> Result<Response, Problem> {
-    let reason = format!("by caller {}", caller.id());
-    let changed = services
-        .subscription_service
-        .step(&subscription, to, Some(reason))
-        .await
-        .map_err(problem)?;
-    Ok(answer((&services, &caller), &changed, None))
+    let reason = format!("by caller {}", actor.caller.id());
+    let planned = PlannedAction::of_subscription(kind, &subscription);
+    let change = async {
+        let step = services.subscription_service.step(&subscription, to, Some(reason));
+        step.await.map_err(problem)
+    };
+    let changed = actor.act(&services, planned, Box::pin(change)).await?;
+    Ok(answer((&services, &actor.caller), &changed, None))
 }
 
 /// `GET /subscriptions/{id}/checkpoint`: how far it has come, signed.

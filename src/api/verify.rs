@@ -5,10 +5,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::Problem;
+use crate::api::acting::PlannedAction;
 use crate::api::find_subscription::{problem, verify_problem};
-use crate::api::found::FoundSubscription;
+use crate::api::found::SubscriptionToChange;
 use crate::api::json_object::JsonObject;
 use crate::api::subscription_shown::{Known, answer};
+use crate::eventlog::ActionKind;
 
 /// The answer to a challenge, from the consumer itself.
 #[derive(Deserialize, Serialize, ToSchema)]
@@ -38,20 +40,27 @@ fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D:
     responses((status = 200, description = "Done", body = Known))
 )]
 pub async fn verify(
-    FoundSubscription { services, caller, subscription }: FoundSubscription,
+    SubscriptionToChange { services, actor, subscription }: SubscriptionToChange,
     response: Option<JsonObject<ChallengeResponse>>,
 ) -> Result<Response, Problem> {
     let nonce = response.and_then(|JsonObject(response)| response.challenge);
-    let proved = match nonce {
-        None => {
-            let _place = services.readers.enter(&caller, &subscription.id)?;
-            services.handshakes.verify(&subscription).await.map_err(|e| verify_problem(&e))?
-        }
-        Some(nonce) => services
-            .subscription_service
-            .answer_challenge(&subscription, &nonce)
-            .await
-            .map_err(problem)?,
+    let _place = match nonce {
+        None => Some(services.readers.enter(&actor.caller, &subscription.id)?),
+        Some(_) => None,
     };
-    Ok(answer((&services, &caller), &proved, None))
+    let planned = PlannedAction::of_subscription(ActionKind::VerifySubscription, &subscription);
+    let change = async {
+        match nonce {
+            None => {
+                let asked = services.handshakes.verify(&subscription).await;
+                asked.map_err(|error| verify_problem(&error))
+            }
+            Some(nonce) => {
+                let told = services.subscription_service.answer_challenge(&subscription, &nonce);
+                told.await.map_err(problem)
+            }
+        }
+    };
+    let proved = actor.act(&services, planned, Box::pin(change)).await?;
+    Ok(answer((&services, &actor.caller), &proved, None))
 }

@@ -56,7 +56,17 @@ pub async fn list(
     if let Some(option) = list.next.filter(|_| !next.is_empty()) {
         output.note(format_args!("for what comes after these: --{option} {next}"));
     }
+    note_withheld(output, &answer);
     Ok(items.len())
+}
+
+/// Says to a person what an answer leaves out, and which scope shows it.
+pub fn note_withheld(output: Output, answer: &Value) {
+    let members = answer.pointer("/withheld/members").and_then(Value::as_array);
+    let Some(members) = members else { return };
+    let members: Vec<&str> = members.iter().filter_map(Value::as_str).collect();
+    let scope = text(answer, "/withheld/scope");
+    output.note(format_args!("not shown without the scope `{scope}`: {}", members.join(", ")));
 }
 
 /// The list that an answer carries under a name.
@@ -104,7 +114,7 @@ mod tests {
 
     use super::*;
     use crate::api::openapi;
-    use crate::cli::{dead_letters, quarantine, replay, subscriptions};
+    use crate::cli::{actions, dead_letters, quarantine, replay, subscriptions};
 
     #[test]
     fn numbers_are_shown_with_their_digits() {
@@ -127,6 +137,7 @@ mod tests {
         let schemas = &described["components"]["schemas"];
         for (schema, columns) in [
             ("ShownSubscription", subscriptions::COLUMNS),
+            ("Action", actions::COLUMNS),
             ("Attempt", subscriptions::ATTEMPTS),
             ("Receipt", subscriptions::RECEIPTS),
             ("DeadLetter", dead_letters::COLUMNS),

@@ -27,7 +27,7 @@ pub struct Args {
 /// What is done about a subscription.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Action {
+enum ApplyStep {
     Create,
     Replace,
     /// It says the same but for secrets, which only the gateway can compare.
@@ -41,7 +41,7 @@ enum Action {
 struct Done {
     id: String,
     file: String,
-    action: Action,
+    action: ApplyStep,
     dry_run: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
@@ -61,12 +61,12 @@ impl Done {
     const fn in_words(&self) -> &'static str {
         match (self.action, self.dry_run, self.problem.is_some()) {
             (_, _, true) => "refused",
-            (Action::Keep, ..) => "as it was",
-            (Action::Create, true, _) => "would be created",
-            (Action::Create, false, _) => "created",
-            (Action::Replace, true, _) => "would be replaced",
-            (Action::Compare, ..) => "as it was, if its secrets are",
-            (Action::Replace, false, _) => "replaced",
+            (ApplyStep::Keep, ..) => "as it was",
+            (ApplyStep::Create, true, _) => "would be created",
+            (ApplyStep::Create, false, _) => "created",
+            (ApplyStep::Replace, true, _) => "would be replaced",
+            (ApplyStep::Compare, ..) => "as it was, if its secrets are",
+            (ApplyStep::Replace, false, _) => "replaced",
         }
     }
 }
@@ -133,13 +133,13 @@ fn there(answer: &Value) -> Result<BTreeMap<SubscriptionId, Known>, Failure> {
 fn plan(
     wanted: &Documents,
     there: &BTreeMap<SubscriptionId, Known>,
-) -> Vec<(SubscriptionId, Action)> {
+) -> Vec<(SubscriptionId, ApplyStep)> {
     let action = |(id, (_, document)): (&SubscriptionId, &(String, SubscriptionDocument))| {
         let action = match there.get(id) {
-            None => Action::Create,
-            Some((current, _)) if *current != document.without_secrets() => Action::Replace,
-            Some(_) if has_secrets(document) => Action::Compare,
-            Some(_) => Action::Keep,
+            None => ApplyStep::Create,
+            Some((current, _)) if *current != document.without_secrets() => ApplyStep::Replace,
+            Some(_) if has_secrets(document) => ApplyStep::Compare,
+            Some(_) => ApplyStep::Keep,
         };
         (id.clone(), action)
     };
@@ -159,18 +159,18 @@ async fn perform(
 ) -> Result<(), Failure> {
     let document = || subscription_file::with_secrets(document.clone(), &done.file);
     let performed = match (done.action, document()) {
-        (Action::Keep, _) => return Ok(()),
+        (ApplyStep::Keep, _) => return Ok(()),
         (_, Err(failure)) => Err(failure),
-        (Action::Create, Ok(document)) => subscriptions::create(client, &document).await,
-        (Action::Replace | Action::Compare, Ok(document)) => {
+        (ApplyStep::Create, Ok(document)) => subscriptions::create(client, &document).await,
+        (ApplyStep::Replace | ApplyStep::Compare, Ok(document)) => {
             subscriptions::replace(client, id, &document).await
         }
     };
     match performed {
         Ok(mut answer) => {
-            if done.action == Action::Compare {
+            if done.action == ApplyStep::Compare {
                 let same = before.is_some_and(|(_, since)| answer.get("credential") == Some(since));
-                done.action = if same { Action::Keep } else { Action::Replace };
+                done.action = if same { ApplyStep::Keep } else { ApplyStep::Replace };
             }
             done.shared_secret = answer.get_mut("sharedSecret").map(Value::take);
             Ok(())
@@ -240,12 +240,13 @@ mod tests {
         let old = document("old", "https://a.example");
         let there = there(&json!({"subscriptions": [same, old, other]})).unwrap();
 
-        let planned: Vec<(String, Action)> = plan(&wanted, &there)
+        let planned: Vec<(String, ApplyStep)> = plan(&wanted, &there)
             .into_iter()
             .map(|(id, action)| (id.to_string(), action))
             .collect();
 
-        let expected = [("new", Action::Create), ("old", Action::Replace), ("same", Action::Keep)];
+        let expected =
+            [("new", ApplyStep::Create), ("old", ApplyStep::Replace), ("same", ApplyStep::Keep)];
         assert_eq!(planned, expected.map(|(id, action)| (id.to_owned(), action)));
     }
 }

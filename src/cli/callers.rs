@@ -7,9 +7,10 @@ use serde_json::json;
 
 use crate::ambient::{SystemClock, SystemEntropy};
 use crate::api::{CallerRecord, Callers, Scope};
+use crate::cli::acting::act;
 use crate::cli::{Column, CommandResult, Context, Exit, Failure};
 use crate::event::CallerId;
-use crate::eventlog::SqliteRegistry;
+use crate::eventlog::{ActionKind, SqliteRegistry};
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -53,17 +54,22 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
     let config = context.config()?;
     let registry =
         SqliteRegistry::open(&config.data_dir, Arc::new(SystemClock)).map_err(Failure::blame)?;
-    let callers = Callers::new(Arc::new(registry), config.api.caller_cache);
+    let registry = Arc::new(registry);
+    let callers = Callers::new(Arc::clone(&registry) as _, config.api.caller_cache);
+    let of = |kind, name: &CallerId| (kind, format!("callers/{name}"));
     let output = context.output();
     match command {
         Command::Add { name, scopes } => {
-            let key = callers.add(&name, scopes, &SystemEntropy).await.map_err(Failure::blame)?;
+            let add =
+                async { callers.add(&name, scopes, &SystemEntropy).await.map_err(Failure::blame) };
+            let key = act(&*registry, of(ActionKind::AddCaller, &name), context, add).await?;
             output.note(format_args!("the key of caller `{name}`; it cannot be shown again:"));
             let shown = json!({ "caller": name, "key": key.expose() });
             output.item(&shown, |_| key.expose().to_owned());
         }
         Command::Change { name, scopes } => {
-            callers.change(&name, scopes).await.map_err(Failure::blame)?;
+            let change = async { callers.change(&name, scopes).await.map_err(Failure::blame) };
+            act(&*registry, of(ActionKind::ChangeCaller, &name), context, change).await?;
             output.note(format_args!(
                 "caller `{name}` has its new scopes; a running gateway knows within seconds"
             ));
@@ -72,7 +78,8 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
             output.list(&callers.list().await.map_err(Failure::blame)?, COLUMNS);
         }
         Command::Remove { name } => {
-            callers.remove(&name).await.map_err(Failure::blame)?;
+            let remove = async { callers.remove(&name).await.map_err(Failure::blame) };
+            act(&*registry, of(ActionKind::RemoveCaller, &name), context, remove).await?;
             output.note(format_args!("caller `{name}` is removed"));
         }
     }

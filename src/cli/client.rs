@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -11,6 +11,10 @@ use url::Url;
 use crate::ambient::Secret;
 use crate::cli::Failure;
 use crate::event::json;
+use crate::eventlog::ActionReason;
+
+/// The header that says why something is changed.
+const REASON: HeaderName = HeaderName::from_static("sealway-reason");
 
 /// How an answer is read: a list of events may be large and nest deeply.
 const ANSWER: json::Limits = json::Limits::new(usize::MAX, 1100);
@@ -34,12 +38,16 @@ struct Told {
 }
 
 impl Client {
-    /// Speaks to the gateway at an address, as the caller with this key.
+    /// Speaks to the gateway at an address, as the caller with this key, and says why it changes something.
     ///
     /// # Errors
     ///
     /// The caller's turn: the address or the key cannot be used.
-    pub fn new(gateway: &str, key: Option<&Secret>) -> Result<Self, Failure> {
+    pub fn new(
+        gateway: &str,
+        key: Option<&Secret>,
+        reason: Option<&ActionReason>,
+    ) -> Result<Self, Failure> {
         let base = Url::parse(gateway).map_err(|error| {
             Failure::input(error).context(format!("`{gateway}` is not the address of a gateway"))
         })?;
@@ -49,6 +57,10 @@ impl Client {
                 .map_err(|_| Failure::input(anyhow::anyhow!("the caller key is not plain text")))?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
+        }
+        if let Some(reason) = reason {
+            let value = HeaderValue::from_bytes(reason.as_str().as_bytes());
+            headers.insert(REASON, value.map_err(Failure::input)?);
         }
         let http = reqwest::Client::builder()
             .default_headers(headers)

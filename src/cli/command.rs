@@ -7,9 +7,9 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 #[cfg(feature = "aws")]
 use crate::cli::demo;
 use crate::cli::{
-    CommandResult, Context, Failure, apply, aws, callers, check, config, consumer_key, contract,
-    dead_letters, events, evidence, exit_codes, keys, log, open, pattern, quarantine, replay,
-    serve, subscriptions, verify_chain,
+    CommandResult, Context, Failure, actions, apply, aws, callers, check, config, consumer_key,
+    contract, dead_letters, events, evidence, exit_codes, keys, log, open, pattern, quarantine,
+    replay, serve, subscriptions, verify_chain,
 };
 
 /// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
@@ -26,6 +26,8 @@ struct OutputLine {
 /// One row for each command; its file holds the rest.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// See who changed what, when and why
+    Actions(actions::Args),
     /// Make the gateway's subscriptions what files say
     Apply(apply::Args),
     /// Set up and check what lies at AWS: queues, event buses, roles
@@ -85,6 +87,7 @@ enum Command {
 impl Command {
     async fn run(self, context: &Context) -> CommandResult {
         match self {
+            Self::Actions(args) => actions::run(args, context).await,
             Self::Apply(args) => apply::run(&args, context).await,
             Self::Aws(command) => Box::pin(aws::run(command, context)).await,
             Self::Callers(command) => callers::run(command, context).await,

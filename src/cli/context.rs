@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::ambient::Secret;
 use crate::cli::{Client, Failure, Format, Output};
 use crate::config::{self, Config};
+use crate::eventlog::ActionReason;
 
 /// Options that every command takes, and what follows from them.
 #[derive(Debug, clap::Args)]
@@ -42,12 +43,20 @@ pub struct Context {
         hide_env_values = true
     )]
     caller_key: Option<String>,
+    /// Why, for the record of what was changed: 1 to 500 characters
+    #[arg(long, global = true, value_name = "TEXT")]
+    because: Option<ActionReason>,
 }
 
 impl Context {
     /// Where to write.
     pub const fn output(&self) -> Output {
         Output::new(self.output)
+    }
+
+    /// Why whoever runs the command changes something, if that was said.
+    pub const fn reason(&self) -> Option<&ActionReason> {
+        self.because.as_ref()
     }
 
     /// Reads the gateway file.
@@ -65,6 +74,7 @@ impl Context {
     ///
     /// The caller's turn: the gateway's address or the key cannot be used.
     pub fn client(&self) -> Result<Client, Failure> {
-        Client::new(&self.gateway, self.caller_key.clone().map(Secret::new).as_ref())
+        let key = self.caller_key.clone().map(Secret::new);
+        Client::new(&self.gateway, key.as_ref(), self.reason())
     }
 }

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use crate::api::{DEFAULT_LIMIT, EventListQuery, ListAnswer};
-use crate::cli::answer::{ListColumn, column, list};
+use crate::cli::answer::{ListColumn, column, list, note_withheld};
 use crate::cli::client::segment;
 use crate::cli::{CommandResult, Context, Exit, event_key, events_explain, events_put, events_try};
 use crate::event::EventId;
@@ -63,6 +63,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
         Command::Get { id } => {
             let event = context.client()?.get(&format!("/events/{}", segment(&id)?)).await?;
             context.output().document(&event);
+            note_withheld(context.output(), &event);
         }
         Command::List(args) => {
             let at = (&context.client()?, context.output());

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::cli::answer::{items, text};
+use crate::cli::answer::{items, note_withheld, text};
 use crate::cli::client::segment;
 use crate::cli::{CommandResult, Context, Exit};
 use crate::event::SubscriptionId;
@@ -29,6 +29,7 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
         args.subscription.iter().map(|id| ("subscription", id.to_string())).collect();
     let trace = client.read(request.query(&query)).await?;
     context.output().item(&trace, |trace| story(trace).trim_end().to_owned());
+    note_withheld(context.output(), &trace);
     Ok(Exit::Done)
 }
 
@@ -92,7 +93,9 @@ fn received_lines(received: &Value) -> Vec<String> {
         lines.push(line);
     }
     lines.extend(violation_lines(received));
-    lines.push(format!("  idempotency key {key}"));
+    if !key.is_empty() {
+        lines.push(format!("  idempotency key {key}"));
+    }
     if !conflict.is_empty() {
         lines.push(format!("  in conflict with event {conflict}: the same key, other content"));
     }

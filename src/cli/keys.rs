@@ -7,9 +7,11 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::ambient::{Clock as _, SecretReference, SystemClock, SystemEntropy};
+use crate::cli::acting::act_beside;
 use crate::cli::{CommandResult, Context, Exit, Failure, keys_adopt};
 use crate::config;
 use crate::event::Timestamp;
+use crate::eventlog::ActionKind;
 use crate::keys::{Config, FileKeyStore, KeyRing, KeyState, KeyStep, RingKey, SigningAlgorithm};
 
 /// The commands.
@@ -53,17 +55,30 @@ pub async fn run(command: &Command, context: &Context) -> CommandResult {
     let (ring, now) = (open(settings, &gateway.directory)?, SystemClock.now());
     match command {
         Command::List => list(&ring, context),
-        Command::Generate => say(&ring.tick(now).map_err(Failure::blame)?, &ring, now, context),
+        Command::Generate => {
+            let make = async { ring.tick(now).map_err(Failure::blame) };
+            let of = (ActionKind::GenerateKeys, "keys".to_owned());
+            let steps = act_beside(&gateway.data_dir, of, context, make).await?;
+            say(&steps, &ring, now, context);
+        }
         Command::Rotate { algorithm, now: at_once } => {
             let algorithms = algorithm.map_or_else(|| settings.algorithms.clone(), |one| vec![one]);
-            let mut steps = Vec::new();
-            for algorithm in algorithms {
-                steps.extend(ring.rotate(algorithm, *at_once, now).map_err(Failure::blame)?);
-            }
+            let rotate = async {
+                let mut steps = Vec::new();
+                for algorithm in algorithms {
+                    steps.extend(ring.rotate(algorithm, *at_once, now).map_err(Failure::blame)?);
+                }
+                Ok(steps)
+            };
+            let of = (ActionKind::RotateKeys, "keys".to_owned());
+            let steps = act_beside(&gateway.data_dir, of, context, rotate).await?;
             say(&steps, &ring, now, context);
         }
         Command::Revoke { kid } => {
-            say(&ring.revoke(kid, now).map_err(Failure::blame)?, &ring, now, context);
+            let revoke = async { ring.revoke(kid, now).map_err(Failure::blame) };
+            let of = (ActionKind::RevokeKey, format!("keys/{kid}"));
+            let steps = act_beside(&gateway.data_dir, of, context, revoke).await?;
+            say(&steps, &ring, now, context);
         }
         Command::ExportJwks => context.output().line(&ring.jwks().text),
         // Needs the log, too, and was done above.

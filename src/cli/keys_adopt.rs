@@ -5,10 +5,11 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::ambient::{Clock, Entropy, SystemClock, SystemEntropy};
+use crate::cli::acting::act;
 use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::config::Config;
 use crate::event::SubscriptionId;
-use crate::eventlog::{HeldDirectory, Registry, SqliteRegistry, StoredLog};
+use crate::eventlog::{ActionKind, HeldDirectory, Registry, StoredLog};
 use crate::gateway::{
     LogCheckpoint, checkpoint_beside, make_keys, places, read_keys, renew_outer_keys, unopened,
 };
@@ -33,14 +34,18 @@ pub(super) async fn adopt(context: &Context) -> CommandResult {
     let held = HeldDirectory::take(&config.data_dir).map_err(Failure::blame)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    let registry = SqliteRegistry::open(held.directory(), Arc::clone(&clock));
-    let registry: Arc<dyn Registry> = Arc::new(registry.map_err(Failure::blame)?);
+    let actions = Arc::new(held.registry(Arc::clone(&clock)).map_err(Failure::blame)?);
+    let registry: Arc<dyn Registry> = Arc::clone(&actions) as _;
     let ring = read_keys(&config, &*entropy).map_err(Failure::blame)?;
     let of_machine = (&clock, &entropy);
-    let (ring, data_key) = make_keys(ring, of_machine, &registry).await.map_err(Failure::blame)?;
-    sign_anew(&config, &data_key)?;
-    let outer_keys_changed = renew_outer_keys(&data_key, &registry, of_machine).await;
-    let outer_keys_changed = outer_keys_changed.map_err(Failure::blame)?;
+    let change = async {
+        let made = make_keys(ring, of_machine, &registry).await.map_err(Failure::blame)?;
+        sign_anew(&config, &made.1)?;
+        let outer_keys_changed = renew_outer_keys(&made.1, &registry, of_machine).await;
+        Ok((made, outer_keys_changed.map_err(Failure::blame)?))
+    };
+    let of = (ActionKind::AdoptKeys, "keys".to_owned());
+    let ((ring, data_key), outer_keys_changed) = act(&*actions, of, context, change).await?;
     let unopened = unopened(Some(&data_key), &registry, &clock).await.map_err(Failure::blame)?;
     let signing = ring.keys().into_iter().map(|key| key.age.kid).collect();
     context.output().item(&Adopted { signing, outer_keys_changed, unopened }, Adopted::in_words);

@@ -108,7 +108,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
             Ok(Exit::Done)
         }
         Command::Restored { data_dir } => {
-            log_restored::confirm(&data_directory(data_dir, context)?, context)
+            log_restored::confirm(&data_directory(data_dir, context)?, context).await
         }
     }
 }

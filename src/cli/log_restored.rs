@@ -2,14 +2,16 @@
 //! with; and how `log verify` holds a log against its checkpoint.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::json;
 
 use crate::ambient::{SystemClock, SystemEntropy};
+use crate::cli::acting::act;
 use crate::cli::log_verify::Report;
 use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::config::Config;
-use crate::eventlog::{HeldDirectory, StoredLog, accept_restored};
+use crate::eventlog::{ActionKind, HeldDirectory, StoredLog, accept_restored};
 use crate::gateway::{
     CheckpointError, LogCheckpoint, checkpoint_beside, forget_checkpoint, places, read_keys,
 };
@@ -17,10 +19,15 @@ use crate::keys::DataKey;
 use crate::telemetry::error_chain;
 
 /// Gives the log a new name and a new range of ids, and lets it deliver.
-pub(super) fn confirm(directory: &Path, context: &Context) -> CommandResult {
+pub(super) async fn confirm(directory: &Path, context: &Context) -> CommandResult {
     let held = HeldDirectory::take(directory).map_err(Failure::blame)?;
     let before = StoredLog::open(directory).ok().and_then(|log| log.identity().ok().flatten());
-    accept_restored(&held, &SystemClock, &SystemEntropy).map_err(Failure::blame)?;
+    // A copy of an older gateway is brought up to date by this.
+    let actions = held.registry(Arc::new(SystemClock)).map_err(Failure::blame)?;
+    let accept =
+        async { accept_restored(&held, &SystemClock, &SystemEntropy).map_err(Failure::blame) };
+    let of = (ActionKind::AcceptRestoredLog, "log".to_owned());
+    act(&actions, of, context, accept).await?;
     // After the log has its new name: one of the old name is refused until it is gone.
     forget_checkpoint(&checkpoint_beside(directory)).map_err(Failure::blame)?;
     if let (Some(before), Ok(config)) = (before, context.config()) {

@@ -15,6 +15,8 @@
 //! **Invariant:** nothing outside this room writes to the terminal, and no command prints except
 //! through [`Output`].
 
+mod acting;
+mod actions;
 mod answer;
 mod apply;
 mod aws;

@@ -26,10 +26,15 @@ pub struct LogLimits {
     pub refuse_percent: u8,
     /// How long receipts of delivery are kept.
     pub receipt_age: Duration,
+    /// How long actions of callers are kept.
+    pub action_age: Duration,
+    /// How many actions of one caller are kept.
+    pub actions_per_caller: u64,
 }
 
 impl Default for LogLimits {
-    /// 32 MiB waiting, 16 MiB of tail, 256 MiB of disk, 80 and 92 percent, receipts for 400 days.
+    /// 32 MiB waiting, 16 MiB of tail, 256 MiB of disk, 80 and 92 percent, receipts and actions for 400
+    /// days, 100,000 actions of a caller.
     fn default() -> Self {
         Self {
             waiting_bytes: 32 * 1024 * 1024,
@@ -38,6 +43,8 @@ impl Default for LogLimits {
             warn_percent: 80,
             refuse_percent: 92,
             receipt_age: Duration::from_hours(400 * 24),
+            action_age: Duration::from_hours(400 * 24),
+            actions_per_caller: 100_000,
         }
     }
 }
@@ -61,6 +68,10 @@ pub struct Config {
     pub disk_refuse: u8,
     /// How long signed receipts of delivery are kept, if their subscription is not removed before.
     pub receipts: HumanDuration,
+    /// How long it is kept what callers changed.
+    pub actions: HumanDuration,
+    /// How many of these changes are kept of one caller; of more, its own oldest go.
+    pub actions_per_caller: u64,
     /// When events are dropped from the log, once every subscription has settled them.
     pub retention: RetentionConfig,
 }
@@ -130,6 +141,8 @@ impl Default for Config {
             disk_refuse: limits.refuse_percent,
             retention: RetentionConfig::default(),
             receipts: HumanDuration(limits.receipt_age),
+            actions: HumanDuration(limits.action_age),
+            actions_per_caller: limits.actions_per_caller,
         }
     }
 }
@@ -144,6 +157,8 @@ impl Config {
             warn_percent: self.disk_warn,
             refuse_percent: self.disk_refuse,
             receipt_age: self.receipts.0,
+            action_age: self.actions.0,
+            actions_per_caller: self.actions_per_caller,
         }
     }
 }

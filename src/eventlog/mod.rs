@@ -7,7 +7,7 @@
 //!
 //! A store is reached through seams, each with its own promises: [`Log`], [`DeliveryState`],
 //! [`Registry`], [`DeadLetters`], [`Quarantine`], [`Receipts`], [`Schemas`], [`SignatureStore`],
-//! [`Attempts`] and [`Leases`].
+//! [`Attempts`], [`Actions`] and [`Leases`].
 //! [`SqliteLog`] keeps them all for one node, whose [`SoleOwner`] delivers; [`Tailed`] reads the
 //! newest entries of any log from memory. What a store knows at once of others' work may be stale,
 //! as the seams say; what an owner with an older [`FencingEpoch`] commits is refused. The tests in
@@ -16,6 +16,9 @@
 //! **Invariant:** engines store and nothing else. Scheduling, ordering, matching and sealing live
 //! in other rooms, so that every engine delivers alike.
 
+mod action_kind;
+mod action_reason;
+mod actions;
 mod attempts;
 mod config;
 #[cfg(test)]
@@ -47,6 +50,11 @@ mod tailed;
 #[cfg(test)]
 mod testing;
 
+pub use action_kind::ActionKind;
+pub use action_reason::{ActionReason, ActionReasonError};
+pub use actions::{
+    Action, ActionEnd, ActionId, ActionOutcome, ActionOwners, ActionQuery, Actions, NewAction,
+};
 pub use attempts::{Attempt, Attempts};
 pub use config::{Config, LogLimits, RetentionConfig};
 pub use cursor::{Cursor, SequenceCheckpoint, SequenceSet};

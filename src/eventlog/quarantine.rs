@@ -200,6 +200,8 @@ pub struct QuarantineQuery {
     pub envelope_id: Option<Arc<str>>,
     /// Only those of this publication, as `domain/event`.
     pub publication: Option<Arc<str>>,
+    /// Only those of publications of these domains.
+    pub domains: Option<Vec<Arc<str>>>,
     /// Only those of this kind.
     pub kind: Option<QuarantineKind>,
     /// Only those that were sent by a producer of this name.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::eventlog::{
-    Attempts, DeadLetters, DeliveryState, Leases, Log, Quarantine, Receipts, Registry, Schemas,
-    SignatureStore, SoleOwner, Tailed,
+    Actions, Attempts, DeadLetters, DeliveryState, Leases, Log, Quarantine, Receipts, Registry,
+    Schemas, SignatureStore, SoleOwner, Tailed,
 };
 
 /// The seams of one store. Whoever uses one seam alone takes only that.
@@ -28,6 +28,8 @@ pub struct Store {
     pub signatures: Arc<dyn SignatureStore>,
     /// What was tried.
     pub attempts: Arc<dyn Attempts>,
+    /// What callers changed.
+    pub actions: Arc<dyn Actions>,
     /// Who delivers.
     pub leases: Arc<dyn Leases>,
 }
@@ -45,6 +47,7 @@ impl Store {
             + Schemas
             + SignatureStore
             + Attempts
+            + Actions
             + 'static,
     {
         Self {
@@ -57,6 +60,7 @@ impl Store {
             schemas: Arc::clone(engine) as _,
             signatures: Arc::clone(engine) as _,
             attempts: Arc::clone(engine) as _,
+            actions: Arc::clone(engine) as _,
             leases: Arc::new(SoleOwner),
         }
     }

@@ -68,7 +68,7 @@ impl Stage {
         let id: CallerId = "demo".parse()?;
         let callers = std::sync::Arc::clone(&gateway.services().callers);
         let admin_key = callers.add(&id, vec![Scope::Admin], &*entropy).await?;
-        let admin = Client::new(&issuer, Some(&admin_key)).map_err(reason)?;
+        let admin = Client::new(&issuer, Some(&admin_key), None).map_err(reason)?;
         let stop = tasks.stopping().clone().cancelled_owned();
         let gateway = Tasks::new().spawn(gateway.run(stop));
         Ok(Self { directory, issuer, access_secret, admin_key, admin, tasks, gateway })

@@ -25,7 +25,7 @@ fn directory() -> (TempDir, ManualClock) {
 async fn a_disk_that_fills_up_within_a_write_loses_nothing_and_is_written_again_when_it_has_room() {
     let (directory, clock) = directory();
     let mut database = Database::of(directory.path()).unwrap();
-    database.most_pages = Some(120);
+    database.most_pages = Some(140);
     let machine = || {
         let disk = Arc::new(ManualDisk::empty());
         (Arc::new(clock.clone()) as _, Arc::new(SystemEntropy) as _, disk as _)

@@ -1,5 +1,6 @@
 //! The promises of each seam, as tests that every store passes; and what the durable one adds.
 
+mod actions;
 mod attempts;
 mod dead_letters;
 mod delivery_state;

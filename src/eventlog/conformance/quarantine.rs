@@ -247,6 +247,12 @@ async fn quarantined_events_are_found_by_the_id_on_their_bus_and_counted_by_code
         assert_eq!(found(QuarantineQuery { after: QuarantineId(1), ..query.clone() }).await, [3]);
         let query = QuarantineQuery { publication: Some("tests/happened".into()), ..query };
         assert_eq!(found(query).await, [1]);
+        let of = |domains: &[&str]| QuarantineQuery {
+            domains: Some(domains.iter().map(|name| (*name).into()).collect()),
+            ..QuarantineQuery::default()
+        };
+        assert_eq!(found(of(&["tests", "x"])).await, [1, 2, 3]);
+        assert!(found(of(&["test"])).await.is_empty() && found(of(&[])).await.is_empty());
         let count = |publication: &str, codes: &str, count| QuarantineCount {
             publication: publication.into(),
             codes: codes.into(),

@@ -51,7 +51,7 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
     older.execute_batch("DROP TABLE old_schemas").unwrap();
     let contexts = "DROP TABLE contexts; ALTER TABLE dead_letters DROP COLUMN context";
     older.execute_batch(contexts).unwrap();
-    older.execute_batch("DROP TABLE signatures").unwrap();
+    older.execute_batch("DROP TABLE signatures; DROP TABLE actions").unwrap();
     older.pragma_update(None, "user_version", 8).unwrap();
     drop(older);
 

@@ -4,13 +4,14 @@ use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
 
-use crate::ambient::host_name;
+use crate::ambient::{Clock, host_name};
 use crate::event::{Blame, Fault};
 use crate::eventlog::sqlite::database::{Database, LogOpenError, VERSION, make_private};
+use crate::eventlog::sqlite::registry::SqliteRegistry;
 
 /// The file that whoever uses a data directory holds.
 pub(super) const LOCK: &str = "lock";
@@ -95,6 +96,17 @@ impl HeldDirectory {
         }
         let lock = DirectoryLock::take(directory)?;
         Ok(Self { directory: directory.to_owned(), _lock: lock })
+    }
+
+    /// The documents and actions of the log, which is brought up to date.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: a newer gateway has written it. Ours: it is damaged or cannot be opened.
+    pub fn registry(&self, clock: Arc<dyn Clock>) -> Result<SqliteRegistry, LogOpenError> {
+        let database = Database::of(&self.directory)?;
+        let connection = database.open_for_writing()?;
+        Ok(SqliteRegistry::over(database, connection, clock))
     }
 
     /// Where it is.

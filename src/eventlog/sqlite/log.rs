@@ -89,7 +89,7 @@ impl SqliteLog {
             entropy,
             id_generator,
             trimming,
-            sweeping: Sweeping::keeping(limits.receipt_age),
+            sweeping: Sweeping::keeping(&limits),
             marks: SchemaMarks::default(),
             gauges: Gauges::of(metrics),
             _lock: lock,

@@ -10,6 +10,8 @@
 //! **Invariant:** after one failed write nothing is written again, unless it failed because the disk
 //! is full, which is before the sync; a failed sync is never retried and called a success.
 
+mod action_seam;
+mod actions;
 mod append;
 mod attempts;
 mod backup;

@@ -151,6 +151,12 @@ pub(super) fn list(
             bounds.push(wanted.to_string().into());
         }
     }
+    if let Some(domains) = &query.domains {
+        terms.push(
+            "substr(publication, 1, instr(publication, '/') - 1) IN (SELECT value FROM json_each(?))",
+        );
+        bounds.push(serde_json::json!(domains).to_string().into());
+    }
     let sql = format!(
         "SELECT {} FROM quarantine LEFT JOIN unread ON unread.id = quarantine.id
          LEFT JOIN quarantined_events ON quarantined_events.id = quarantine.id

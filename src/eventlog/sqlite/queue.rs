@@ -10,9 +10,9 @@ use tokio::time::Instant;
 
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
-    Appended, Changes, CommitError, DeadLetterId, DeliveryKey, Draft, KeptEntry, KeptSignature,
-    LogError, NewQuarantined, NewSchema, Position, QuarantineId, QuarantineQuota, RecordKey,
-    Retention, Retry, Revision, Trimmed, UnreadBytes,
+    ActionEnd, ActionId, Appended, Changes, CommitError, DeadLetterId, DeliveryKey, Draft,
+    KeptEntry, KeptSignature, LogError, NewAction, NewQuarantined, NewSchema, Position,
+    QuarantineId, QuarantineQuota, RecordKey, Retention, Retry, Revision, Trimmed, UnreadBytes,
 };
 
 /// A group is closed at so many bytes or requests, whichever is met first.
@@ -46,6 +46,8 @@ pub(super) enum WriteRequest {
     KeepSchemas(Vec<NewSchema>, Reply<()>),
     KeepOldSchemas(Vec<NewSchema>, Reply<()>),
     KeepSignature(KeptSignature, Timestamp, Reply<()>),
+    BeginAction(NewAction, Reply<ActionId>),
+    EndAction(ActionId, ActionEnd, Reply<()>),
 }
 
 impl WriteRequest {
@@ -99,8 +101,10 @@ impl WriteRequest {
             Self::Remove(_, _, reply)
             | Self::KeepSchemas(_, reply)
             | Self::KeepOldSchemas(_, reply)
-            | Self::KeepSignature(_, _, reply) => reply.send(Err(error)).err().map(drop),
+            | Self::KeepSignature(_, _, reply)
+            | Self::EndAction(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::Trim(_, reply) => reply.send(Err(error)).err().map(drop),
+            Self::BeginAction(_, reply) => reply.send(Err(error)).err().map(drop),
             Self::Put(_, _, _, reply) => reply.send(Err(error)).err().map(drop),
         };
     }

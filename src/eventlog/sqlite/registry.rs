@@ -29,12 +29,17 @@ impl SqliteRegistry {
     /// gateway is just beginning it. Ours: it is damaged or cannot be opened.
     pub fn open(directory: &Path, clock: Arc<dyn Clock>) -> Result<Self, LogOpenError> {
         let database = Database::of(directory)?;
-        let connection = Arc::new(Mutex::new(database.open_beside()?));
-        Ok(Self { database, connection, clock })
+        let connection = database.open_beside()?;
+        Ok(Self::over(database, connection, clock))
+    }
+
+    /// Works on a connection that writes.
+    pub(super) fn over(database: Database, connection: Connection, clock: Arc<dyn Clock>) -> Self {
+        Self { database, connection: Arc::new(Mutex::new(connection)), clock }
     }
 
     /// Runs statements in a transaction of their own, on a thread where blocking is allowed.
-    async fn run<T: Send + 'static>(
+    pub(super) async fn run<T: Send + 'static>(
         &self,
         action: &'static str,
         behavior: TransactionBehavior,

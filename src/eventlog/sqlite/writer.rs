@@ -11,11 +11,13 @@ use tokio::time::Instant;
 use crate::ambient::{Clock, Entropy};
 use crate::event::Timestamp;
 use crate::eventlog::id_generator::IdGenerator;
+use crate::eventlog::sqlite::actions::{self, ActionSweep};
 use crate::eventlog::sqlite::append::{Appending, sweep_origins};
 use crate::eventlog::sqlite::checkpoint::Checkpoints;
 use crate::eventlog::sqlite::database::Database;
 use crate::eventlog::sqlite::holding::DirectoryLock;
 use crate::eventlog::sqlite::queue::{Group, Queue, Reply, WriteRequest};
+use crate::eventlog::sqlite::records::Written;
 use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::space::Space;
 use crate::eventlog::sqlite::trim::{Trimming, usage};
@@ -23,7 +25,7 @@ use crate::eventlog::sqlite::{
     attempts, changes, letters, quarantine, receipts, records, schemas, sequence_checkpoints,
     signatures,
 };
-use crate::eventlog::{CommitError, LogError, LowWatermark, Position, Tail};
+use crate::eventlog::{CommitError, LogError, LogLimits, LowWatermark, Position, Revision, Tail};
 use crate::telemetry::{Gauge, Histogram, Metric, Metrics};
 
 /// Old rows are looked for once so many were added, and twice as many are looked at.
@@ -94,13 +96,13 @@ impl Gauges {
 }
 
 /// How much was added since old rows were last looked for.
-#[derive(Default)]
 pub(super) struct Sweeping {
     origins: usize,
     origins_after: Vec<u8>,
     attempts: usize,
     receipts: usize,
     receipt_age: Duration,
+    actions: ActionSweep,
 }
 
 /// An answer that is given once the transaction is durable, or has failed.
@@ -189,10 +191,7 @@ impl LogWriter {
             marks: std::mem::take(&mut self.marks),
         };
         for request in requests {
-            if let WriteRequest::Commit(changes, _) = &request {
-                self.sweeping.attempts += changes.attempts.len();
-                self.sweeping.receipts += changes.receipts.len();
-            }
+            self.sweeping.count(&request);
             if request.grows()
                 && let Some(full) = self.shared.space.refusal()
             {
@@ -239,9 +238,28 @@ impl LogWriter {
 }
 
 impl Sweeping {
-    /// Begins to look for receipts that are older than this, and for what has its age from elsewhere.
-    pub(super) fn keeping(receipt_age: Duration) -> Self {
-        Self { receipt_age, ..Self::default() }
+    /// Begins to look for receipts and actions that are older than these bounds, and for what has its
+    /// age from elsewhere.
+    pub(super) const fn keeping(limits: &LogLimits) -> Self {
+        Self {
+            origins: 0,
+            origins_after: Vec::new(),
+            attempts: 0,
+            receipts: 0,
+            receipt_age: limits.receipt_age,
+            actions: ActionSweep::keeping(limits.action_age, limits.actions_per_caller),
+        }
+    }
+
+    fn count(&mut self, request: &WriteRequest) {
+        match request {
+            WriteRequest::Commit(changes, _) => {
+                self.attempts += changes.attempts.len();
+                self.receipts += changes.receipts.len();
+            }
+            WriteRequest::BeginAction(..) => self.actions.count(),
+            _ => {}
+        }
     }
 
     fn sweep(&mut self, transaction: &Connection, now: Timestamp) -> rusqlite::Result<()> {
@@ -258,7 +276,7 @@ impl Sweeping {
             receipts::prune(transaction, self.receipts * 2, now.before(self.receipt_age))?;
             self.receipts = 0;
         }
-        Ok(())
+        self.actions.sweep(transaction, now)
     }
 }
 
@@ -339,17 +357,26 @@ fn execute(
         WriteRequest::KeepSignature(seen, oldest, reply) => {
             keep(answers, reply, signatures::keep(connection, &seen, oldest).map(Ok))
         }
+        WriteRequest::BeginAction(action, reply) => {
+            keep(answers, reply, actions::begin(connection, &action).map(Ok))
+        }
+        WriteRequest::EndAction(id, end, reply) => {
+            keep(answers, reply, actions::end(connection, id, &end).map(Ok))
+        }
         WriteRequest::Put(key, expected, body, reply) => {
             let written = records::put(connection, &key, expected, &body, appending.now);
-            let stale = |found| LogError::Stale { expected, found };
-            keep(answers, reply, written.map(|written| written.map_err(stale)))
+            keep(answers, reply, written.map(|written| unless_stale(written, expected)))
         }
         WriteRequest::Remove(key, expected, reply) => {
             let written = records::remove(connection, &key, expected);
-            let stale = |found| LogError::Stale { expected: Some(expected), found };
-            keep(answers, reply, written.map(|written| written.map_err(stale)))
+            keep(answers, reply, written.map(|written| unless_stale(written, Some(expected))))
         }
     }
+}
+
+/// What a conditional write came to, as its caller is told.
+fn unless_stale<T>(written: Written<T>, expected: Option<Revision>) -> Result<T, LogError> {
+    written.map_err(|found| LogError::Stale { expected, found })
 }
 
 /// Keeps an answer; where the store has failed, the whole group will hear of it instead.

@@ -10,6 +10,7 @@ use crate::ambient::{Clock, Entropy};
 use crate::event::{ContentDigest, EventId, IdempotencyKey, SubscriptionId, Timestamp};
 use crate::eventlog::id_generator::{IdGenerator, ORIGIN_WINDOW};
 use crate::eventlog::page::Filling;
+use crate::eventlog::testing::memory_actions::HeldActions;
 use crate::eventlog::testing::memory_schemas::HeldSchemas;
 use crate::eventlog::{
     Appended, Attempt, Changes, Cursor, DeadLetter, DeadLetterId, DeliveryKey, DiskLevel, Draft,
@@ -53,6 +54,7 @@ pub(super) struct Held {
     pub(super) last_revision: Revision,
     pub(super) schemas: HeldSchemas,
     pub(super) signatures: Vec<KeptSignature>,
+    pub(super) actions: HeldActions,
 }
 
 impl MemoryLog {
@@ -82,6 +84,7 @@ impl MemoryLog {
             last_revision: Revision(0),
             schemas: HeldSchemas::default(),
             signatures: Vec::new(),
+            actions: HeldActions::default(),
         };
         let head = watch::Sender::new(Position::START);
         Arc::new(Self { limits, clock, entropy, head, held: Mutex::new(held) })

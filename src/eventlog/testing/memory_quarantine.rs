@@ -101,6 +101,10 @@ impl Quarantine for MemoryLog {
             let name = kept.producer().map(|producer| &producer.name);
             envelope.as_ref().is_none_or(|id| kept.envelope_id() == id)
                 && publication.as_ref().is_none_or(|of| kept.publication() == Some(of))
+                && query.domains.as_ref().is_none_or(|domains| {
+                    let domain = kept.publication().and_then(|of| of.split_once('/'));
+                    domain.is_some_and(|(domain, _)| domains.iter().any(|own| **own == *domain))
+                })
                 && query.producer.as_ref().is_none_or(|by| name == Some(by))
                 && query.kind.is_none_or(|kind| kind == kept.kind())
         };

@@ -1,6 +1,7 @@
 //! Stores for tests: one in memory, and one that behaves as if it were far away.
 
 mod memory;
+mod memory_actions;
 mod memory_quarantine;
 mod memory_schemas;
 mod memory_seams;

@@ -11,13 +11,14 @@ use tokio::sync::{MutexGuard, watch};
 use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::testing::MemoryLog;
 use crate::eventlog::{
-    Appended, Attempt, Attempts, Changes, CommitError, ContractChoice, DeadLetter, DeadLetterCount,
-    DeadLetterId, DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, DiskLevel, Draft,
-    Entry, Extent, FencingEpoch, KeptContract, KeptEntry, KeptReceipt, KeptSchema, KeptSignature,
-    Leases, Log, LogError, LowWatermark, NewQuarantined, NewSchema, Observed, Page, Position,
-    Quarantine, QuarantineCount, QuarantineId, QuarantineQuery, QuarantineQuota, QuarantineSize,
-    Quarantined, ReceiptId, Receipts, Record, RecordKey, Registry, Retention, Retry, Revision,
-    SavedDeliveries, Schemas, SequenceCheckpoint, SignatureStore, Store, Trimmed, UnreadBytes,
+    Action, ActionEnd, ActionId, ActionQuery, Actions, Appended, Attempt, Attempts, Changes,
+    CommitError, ContractChoice, DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery,
+    DeadLetters, DeliveryKey, DeliveryState, DiskLevel, Draft, Entry, Extent, FencingEpoch,
+    KeptContract, KeptEntry, KeptReceipt, KeptSchema, KeptSignature, Leases, Log, LogError,
+    LowWatermark, NewAction, NewQuarantined, NewSchema, Observed, Page, Position, Quarantine,
+    QuarantineCount, QuarantineId, QuarantineQuery, QuarantineQuota, QuarantineSize, Quarantined,
+    ReceiptId, Receipts, Record, RecordKey, Registry, Retention, Retry, Revision, SavedDeliveries,
+    Schemas, SequenceCheckpoint, SignatureStore, Store, Trimmed, UnreadBytes,
 };
 
 /// One node's view of a store that others share.
@@ -231,5 +232,14 @@ seam! {
     far {
         attempts(subscription: Option<&SubscriptionId>, event: Option<EventId>, page: Page)
             -> Result<Vec<Attempt>, LogError>;
+    }
+}
+
+seam! {
+    Actions {}
+    far {
+        begin_action(action: NewAction) -> Result<ActionId, LogError>;
+        end_action(id: ActionId, end: ActionEnd) -> Result<(), LogError>;
+        actions(query: &ActionQuery, page: Page) -> Result<Vec<Action>, LogError>;
     }
 }
