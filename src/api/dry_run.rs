@@ -121,7 +121,7 @@ pub(super) async fn try_all(
 ) -> Response {
     let mut tried = Vec::with_capacity(posting.events.len());
     for (index, event) in posting.events.into_iter().enumerate() {
-        match try_one((services, caller), index, event, response_mode) {
+        match try_one((services, caller), index, event, response_mode).await {
             Ok(event) => tried.push(event),
             Err(error) => return Problem::internal(&error).into_response(),
         }
@@ -132,7 +132,7 @@ pub(super) async fn try_all(
     Json(TriedEvents { events: tried, warnings }).into_response()
 }
 
-fn try_one(
+async fn try_one(
     (services, caller): (&Services, &Caller),
     index: usize,
     event: Result<Received, UnreadableItem>,
@@ -145,7 +145,7 @@ fn try_one(
             return Ok(TriedEvent::unreadable(index, words, response_mode));
         }
     };
-    let mut trials = services.admit.trials(&received);
+    let mut trials = services.admit.trials(&received).await;
     trials.retain(|trial| caller.sees_publication(&trial.publication));
     TriedEvent::new((index, &received), trials, response_mode, |event| {
         caller.may(&Scope::Operate).then(|| services.subscription_service.wanting(event))

@@ -190,7 +190,7 @@ fn concerns(trace: &Explanation) -> bool {
         DeliveryStatus::Retrying { .. } | DeliveryStatus::DeadLetter { .. }
     ) || !trace.attempts.is_empty()
         || !trace.receipts.is_empty();
-    trace.matching == FilterMatching::Matched || is_on_record
+    matches!(trace.matching, FilterMatching::Matched | FilterMatching::Undecided) || is_on_record
 }
 
 async fn received(services: &Services, entry: &Entry) -> Result<ReceivedTrace, Problem> {
@@ -240,7 +240,7 @@ fn without_values(step: &PatchStep) -> Value {
 fn delivery(subscription: &Subscription, trace: &Explanation) -> DeliveryTrace {
     let mismatches = match &trace.matching {
         FilterMatching::Missed(mismatches) => mismatches.as_slice(),
-        FilterMatching::Matched | FilterMatching::Unknown => &[],
+        FilterMatching::Matched | FilterMatching::Undecided | FilterMatching::Unknown => &[],
     };
     let mismatch = |one: &crate::route::Mismatch| json!({ "path": one.path, "reason": one.reason });
     DeliveryTrace {
@@ -248,7 +248,7 @@ fn delivery(subscription: &Subscription, trace: &Explanation) -> DeliveryTrace {
         matched: match trace.matching {
             FilterMatching::Matched => Some(true),
             FilterMatching::Missed(_) => Some(false),
-            FilterMatching::Unknown => None,
+            FilterMatching::Undecided | FilterMatching::Unknown => None,
         },
         mismatches: mismatches.iter().map(mismatch).collect(),
         sequence: trace.sequence,

@@ -10,7 +10,7 @@ use crate::ambient::Clock;
 use crate::api::{AccessTokens, BodyBudget, Callers, Rates, Readers, Readiness, Services};
 use crate::config::Config;
 use crate::deliver::{
-    Attempter, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch, Handshake,
+    Attempter, Decider, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch, Handshake,
     Handshakes, HandshakesParts, Ledger, PullService, PullServiceParts, ReceiptChecker, Sealer,
     SealerParts, Sinks, SubscriptionService, SubscriptionServiceParts,
 };
@@ -195,6 +195,7 @@ fn outward(
         )),
         signals: signals.clone(),
         pause_after: config.delivery.pause_after.0,
+        decider: Decider::new(config.patterns, tasks.clone()),
     };
     let dispatch = Arc::new(Dispatch::new(context, store.log.head()));
     let handshake = Handshake {
@@ -204,7 +205,8 @@ fn outward(
         timeout: config.delivery.timeout.0,
     };
     let subscription_service = Arc::new(SubscriptionService::new(SubscriptionServiceParts {
-        subscriptions: Subscriptions::new(Arc::clone(&store.registry), Arc::clone(&clock)),
+        subscriptions: Subscriptions::new(Arc::clone(&store.registry), Arc::clone(&clock))
+            .with_budget(config.patterns.budget()),
         dispatch: Arc::clone(&dispatch),
         sealer: Arc::clone(&sealer),
         egress: Arc::clone(egress),

@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use crate::event::NumericValue;
 use crate::route::clause::Clause;
 use crate::route::error::FilterError;
-use crate::route::field::{Conjunction, Field};
+use crate::route::field::Field;
+use crate::route::part::Conjunction;
 use crate::route::pattern::Pattern;
 use crate::route::predicate::Predicate;
 

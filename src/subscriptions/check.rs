@@ -80,6 +80,13 @@ pub(super) fn check(document: &SubscriptionDocument) -> Result<CheckedParts, Inv
     })
 }
 
+/// Refuses a filter that is too expensive to be made anew; what is kept is not asked again.
+pub(super) fn check_price(document: &SubscriptionDocument) -> Result<(), Invalid> {
+    Filter::new(&document.types, &document.filters)
+        .and_then(|filter| filter.affordable())
+        .map_err(|error| Invalid::new("/filters", &error.to_string()))
+}
+
 /// The address of a sink, where the protocol has one.
 fn sink(document: &SubscriptionDocument) -> Result<Option<Url>, Invalid> {
     let refuse = |problem: &str| Err(Invalid::new("/sink", problem));

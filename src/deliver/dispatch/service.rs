@@ -12,7 +12,7 @@ use crate::deliver::dispatch::oldest::Oldest;
 use crate::deliver::dispatch::{Dispatch, WorkerHandle, WrongNonce};
 use crate::deliver::limits::Flow;
 use crate::deliver::sink::{EventBusPermissions, ExternalIds};
-use crate::deliver::worker::{SequenceReader, WorkerStanding};
+use crate::deliver::worker::{Decider, SequenceReader, WorkerStanding};
 use crate::egress::Egress;
 use crate::event::{Blame, ConsumerId, EventId, Fault, SubscriptionId};
 use crate::eventlog::{LogError, Page, Position, Store};
@@ -111,7 +111,11 @@ impl SubscriptionService {
             egress: parts.egress,
             event_buses: parts.event_buses,
             external_ids: parts.external_ids,
-            reader: SequenceReader::new(Arc::clone(&store.log), Arc::clone(&store.state)),
+            reader: SequenceReader::new(
+                Arc::clone(&store.log),
+                Arc::clone(&store.state),
+                dispatch.decider().clone(),
+            ),
             oldest: Oldest::default(),
             data_key: parts.data_key,
             store,
@@ -354,6 +358,11 @@ impl SubscriptionService {
     /// Reads what a subscription was or will be sent.
     pub const fn reader(&self) -> &SequenceReader {
         &self.reader
+    }
+
+    /// Decides whether subscriptions want entries.
+    pub const fn decider(&self) -> &Decider {
+        self.reader.decider()
     }
 
     /// Signs how far a subscription has come: nothing up to `head` is for it beyond `seq`.

@@ -10,7 +10,9 @@ use crate::ambient::Clock;
 use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError, WorkerHandle};
 use crate::deliver::explain::{BlockedBy, DeliveryStatus};
 use crate::deliver::limits::BreakerPhase;
-use crate::deliver::worker::{SequenceReadError, SubjectTurn, SubscriptionView, WorkerCommand};
+use crate::deliver::worker::{
+    EntryDecision, NotDecided, SequenceReadError, SubjectTurn, SubscriptionView, WorkerCommand,
+};
 use crate::event::{EventId, Timestamp};
 use crate::eventlog::{Attempt, DeliveryKey, Entry, KeptReceipt, Page, Position, ReceiptId};
 use crate::route::Mismatch;
@@ -32,6 +34,8 @@ pub enum FilterMatching {
     Matched,
     /// It did not: these parts of the filter that applied then were not met.
     Missed(Vec<Mismatch>),
+    /// It takes too much work to tell, or that work is still being done.
+    Undecided,
     /// The log does not hold the event any more.
     Unknown,
 }
@@ -144,8 +148,11 @@ impl SubscriptionService {
         let view = worker.as_ref().map(WorkerHandle::look);
         let latest = view.as_ref().map_or(subscription, |view| &view.subscription);
         let subscription = Arc::clone(latest);
-        let matching =
-            entry.map_or(FilterMatching::Unknown, |entry| matching(&subscription, entry));
+        let scanned = view.as_ref().map(|view| view.standing.scanned);
+        let matching = match entry {
+            Some(entry) => self.matching(&subscription, entry, scanned).await,
+            None => FilterMatching::Unknown,
+        };
         let id = subscription.id.clone();
         let page = Page { items: MOST, ..Page::default() };
         let key = DeliveryKey { subscription: id.clone(), replay: None, event };
@@ -155,7 +162,7 @@ impl SubscriptionService {
         attempts.reverse();
         let receipts = self.store.receipts.receipts(&id, Some(event), ReceiptId(0), page).await?;
         let place = match (&matching, entry, &view) {
-            (FilterMatching::Matched, Some(entry), Some(view)) => {
+            (FilterMatching::Matched | FilterMatching::Undecided, Some(entry), Some(view)) => {
                 self.place(view, entry.position).await?
             }
             _ => ExplainedPlace::Unknown,
@@ -177,7 +184,14 @@ impl SubscriptionService {
             (Some(delivery_status), ..) => delivery_status,
             (None, ..) if matches!(matching, FilterMatching::Missed(_)) => DeliveryStatus::Unwanted,
             (None, Some(worker), Some(view)) => {
-                self.undecided((worker, view), place, asked).await?
+                match self.unattempted((worker, view), place, asked).await? {
+                    DeliveryStatus::Waiting { because: BlockedBy::Turn }
+                        if matching == FilterMatching::Undecided =>
+                    {
+                        DeliveryStatus::Waiting { because: BlockedBy::Undecided }
+                    }
+                    known => known,
+                }
             }
             (None, ..) => DeliveryStatus::Closed,
         };
@@ -216,6 +230,34 @@ impl SubscriptionService {
         }
     }
 
+    /// Whether a subscription wanted an entry, where its worker has come as far as `scanned`: what it
+    /// has not come to and is much work is not decided for the asking.
+    async fn matching(
+        &self,
+        subscription: &Subscription,
+        entry: &Entry,
+        scanned: Option<Position>,
+    ) -> FilterMatching {
+        let decider = self.dispatch.decider();
+        let Some(asked) = subscription.asked_at(entry.position) else {
+            return FilterMatching::Unknown;
+        };
+        let decided = match decider.at_once(subscription, entry).await {
+            Some(decided) => Ok(decided),
+            None if scanned.is_none_or(|scanned| entry.position > scanned) => Err(NotDecided),
+            None => decider.decide(subscription, entry).await,
+        };
+        match decided {
+            Ok(EntryDecision::Wanted) => FilterMatching::Matched,
+            Ok(EntryDecision::GivenUp) | Err(NotDecided) => FilterMatching::Undecided,
+            Ok(EntryDecision::Unwanted) => {
+                let steps = decider.config().at_once().each;
+                let why = asked.filter.explain(&entry.event.to_tree(), steps);
+                FilterMatching::Missed(why.unwrap_or_else(|_| vec![Mismatch::untold()]))
+            }
+        }
+    }
+
     /// What keeps a delivery from an attempt that is due.
     async fn kept_back(
         &self,
@@ -247,7 +289,7 @@ impl SubscriptionService {
     }
 
     /// Where a delivery stands of which neither a retry, a dead letter nor an attempt is kept.
-    async fn undecided(
+    async fn unattempted(
         &self,
         (worker, view): (&WorkerHandle, &SubscriptionView),
         place: ExplainedPlace,
@@ -323,6 +365,7 @@ impl SubscriptionService {
             Ok(start) if start.position >= position => Ok(ExplainedPlace::BeforeStart),
             Ok(before) => Ok(ExplainedPlace::Numbered(before.sequence + 1)),
             Err(SequenceReadError::Gone { .. }) => Ok(ExplainedPlace::Unknown),
+            Err(SequenceReadError::NotDecided(_)) => Ok(ExplainedPlace::Unknown),
             Err(SequenceReadError::Log(error)) => Err(error.into()),
         }
     }
@@ -360,18 +403,6 @@ fn tried(attempts: &[Attempt], place: ExplainedPlace) -> Option<DeliveryStatus> 
     });
     // What lies before the start may have been delivered by a replay only.
     delivery_status.filter(|_| place != ExplainedPlace::BeforeStart)
-}
-
-fn matching(subscription: &Subscription, entry: &Entry) -> FilterMatching {
-    let Some(filter) = subscription.filter_at(entry.position) else {
-        return FilterMatching::Unknown;
-    };
-    let tree = entry.event.to_tree();
-    if filter.matches(&tree) {
-        FilterMatching::Matched
-    } else {
-        FilterMatching::Missed(filter.explain(&tree))
-    }
 }
 
 #[cfg(test)]
