@@ -13,7 +13,7 @@ use crate::eventlog::{
     Cursor, Entry, LowWatermark, Position, SequenceCheckpoint, StoredEntry, StoredLog,
 };
 use crate::identify::Content;
-use crate::route::{EventTree, Outcome};
+use crate::route::{EventTree, MatchOutcome};
 use crate::subscriptions::{Subscription, Subscriptions};
 
 /// Entries that are read at once.
@@ -292,7 +292,7 @@ fn advance(place: &mut SequenceCheckpoint, subscription: &Subscription, entry: &
     let tree = entry.event.to_tree();
     let asked = subscription.asked_at(entry.position);
     // What was given up has a number, too.
-    if asked.is_some_and(|asked| asked.decide(&EventTree::of(&tree)) != Outcome::Differs) {
+    if asked.is_some_and(|asked| asked.decide(&EventTree::of(&tree)) != MatchOutcome::Differs) {
         place.sequence += 1;
         place.chain = place.chain.next(entry.event.id, entry.event.digest);
     }

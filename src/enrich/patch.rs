@@ -6,7 +6,7 @@ use crate::enrich::document::PatchedDocument;
 use crate::enrich::patch_effort::{LIMITS, PatchEffort};
 use crate::enrich::patch_step::WrittenStep;
 use crate::enrich::{Numbers, PatchFailure, PatchMistake, PatchStep};
-use crate::route::{EventTree, Outcome, Pattern, Undecided};
+use crate::route::{EventTree, MatchOutcome, Pattern, Undecided};
 use crate::source::Envelope;
 
 /// A patch that was read and found sound.
@@ -103,9 +103,9 @@ impl Patch {
         steps: u64,
     ) -> Result<Vec<bool>, Undecided> {
         let decide = |when: &Pattern| match when.decide(event, steps) {
-            Outcome::Matches => Ok(true),
-            Outcome::Differs => Ok(false),
-            Outcome::Undecided => Err(Undecided),
+            MatchOutcome::Matches => Ok(true),
+            MatchOutcome::Differs => Ok(false),
+            MatchOutcome::Undecided => Err(Undecided),
         };
         self.groups.iter().map(decide).collect()
     }

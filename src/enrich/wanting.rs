@@ -31,14 +31,14 @@ impl Wanting {
 
 /// The publications that want an event, and those that it is too much work to ask.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct WantingPublications {
     /// Those that want it, in the order of their files.
     pub wanting: Vec<Wanting>,
     /// Those for which more work would be needed to tell that, or what their patch does.
     pub undecided: Vec<Arc<Publication>>,
 }
 
-impl Wanted {
+impl WantingPublications {
     /// Whether a publication wants the event or is undecided.
     pub fn names(&self, publication: &Arc<Publication>) -> bool {
         let wanting = self.wanting.iter().map(|one| &one.publication);
@@ -48,12 +48,12 @@ impl Wanted {
 
 impl Publications {
     /// Finds the publications that want an event, with this much work.
-    pub fn wanted_by(&self, received: &Received, allowance: StepAllowance) -> Wanted {
+    pub fn wanted_by(&self, received: &Received, allowance: StepAllowance) -> WantingPublications {
         let tree = received.envelope.to_tree();
         let routed = self.patterns.route(&tree, allowance);
         let of = |index: usize| self.all.get(index).cloned();
         let undecided = routed.undecided.into_iter().filter_map(of).collect();
-        let mut wanted = Wanted { wanting: Vec::new(), undecided };
+        let mut wanted = WantingPublications { wanting: Vec::new(), undecided };
         for publication in routed.matching.into_iter().filter_map(of) {
             let patch = publication.patch();
             // Most have no groups, and need not look at the event again.

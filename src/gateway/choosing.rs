@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-use crate::enrich::{Publication, Publications, Wanted};
+use crate::enrich::{Publication, Publications, WantingPublications};
 use crate::event::{Fault, Violation};
 use crate::route::{PatternConfig, StepAllowance};
 use crate::source::{AdmitRefusal, Received};
@@ -25,7 +25,7 @@ impl Choosing {
 
     /// Finds the publications that want an event, and those for which that takes more work than is
     /// allowed at all.
-    pub async fn wanted_by(&self, received: &Arc<Received>) -> Wanted {
+    pub async fn wanted_by(&self, received: &Arc<Received>) -> WantingPublications {
         let at_once = self.publications.wanted_by(received, self.config.at_once());
         if at_once.undecided.is_empty() {
             return at_once;

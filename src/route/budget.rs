@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// What is known of an event and a filter after so much work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum MatchOutcome {
     /// The event is wanted.
     Matches,
     /// The event is not wanted.

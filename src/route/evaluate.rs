@@ -16,6 +16,7 @@ use std::ptr;
 use serde_json::Value;
 
 use crate::event::EVENT_NAME;
+use crate::route::event_tree::size_of_leaf;
 use crate::route::field::{Field, member};
 use crate::route::part::{Conjunction, KEPT_STEPS, Part, Places};
 use crate::route::ranks::Ranks;
@@ -292,16 +293,6 @@ impl ReachedNode {
     pub(super) fn satisfies(self, field: &Field) -> bool {
         self.accepted || (!self.present && field.may_be_absent())
     }
-}
-
-/// How large a value is that is neither an object nor an array, in steps for one alternative.
-pub(super) fn size_of_leaf(leaf: &Value) -> u64 {
-    let bytes = match leaf {
-        Value::String(text) => text.len(),
-        Value::Number(number) => number.as_str().len(),
-        _ => 0,
-    };
-    1 + bytes as u64 / 64
 }
 
 fn is_leaf(value: &Value) -> bool {

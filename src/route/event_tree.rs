@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::route::evaluate::size_of_leaf;
-
 /// An event in which the member `"a.b"` is the member `b` of the member `a`.
 ///
 /// Making one is cheap where no name has a dot; make it once to ask many patterns about one event.
@@ -90,6 +88,16 @@ fn measure(value: &Value, arrays: u64, extent: &mut EventExtent) {
         }
         leaf => extent.size += size_of_leaf(leaf),
     }
+}
+
+/// How large a value is that is neither an object nor an array, in steps for one alternative.
+pub(super) fn size_of_leaf(leaf: &Value) -> u64 {
+    let bytes = match leaf {
+        Value::String(text) => text.len(),
+        Value::Number(number) => number.as_str().len(),
+        _ => 0,
+    };
+    1 + bytes as u64 / 64
 }
 
 /// A name whose dots would lead deeper than `levels`, or are more than are left, stays a name; what

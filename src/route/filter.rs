@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::route::budget::{Budget, Outcome, Undecided};
+use crate::route::budget::{Budget, MatchOutcome, Undecided};
 use crate::route::clause::{Clause, ClauseDraft};
 use crate::route::dialect;
 use crate::route::error::FilterError;
@@ -13,7 +13,6 @@ use crate::route::event_tree::EventTree;
 use crate::route::mismatch::{Explaining, Mismatch};
 use crate::route::part::StepBound;
 use crate::route::pattern::{MAX_PRICE, Pattern, outcome};
-use crate::route::syntax::too_dear;
 
 /// A subscription's wish: an event must be of one of its types and pass all of its filters.
 #[derive(Clone, Debug)]
@@ -35,7 +34,18 @@ impl Filter {
     ///
     /// The caller's turn: a type or a filter is not valid, or there are too many.
     pub fn new(types: &[String], filters: &[Value]) -> Result<Self, FilterError> {
-        dialect::read(types, filters).map(Self::of)
+        dialect::read(types, filters, usize::MAX).map(Self::of)
+    }
+
+    /// Reads the types and filters of a subscription that are made anew, and so must not cost too
+    /// much.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn, as for [`new`](Self::new), or the patterns cost more than [`MAX_PRICE`]
+    /// together.
+    pub fn priced(types: &[String], filters: &[Value]) -> Result<Self, FilterError> {
+        dialect::read(types, filters, MAX_PRICE).map(Self::of)
     }
 
     fn of(wish: Clause) -> Self {
@@ -50,13 +60,13 @@ impl Filter {
 
     /// Tells whether an event is wanted that is also asked of other filters, whatever work that is.
     pub fn matches_tree(&self, event: &EventTree<'_>) -> bool {
-        self.decide(event, u64::MAX) == Outcome::Matches
+        self.decide(event, u64::MAX) == MatchOutcome::Matches
     }
 
     /// Tells whether an event is wanted, in so many steps at the most.
     ///
     /// The same filter takes the same steps for the same event, in whichever process.
-    pub fn decide(&self, event: &EventTree<'_>, steps: u64) -> Outcome {
+    pub fn decide(&self, event: &EventTree<'_>, steps: u64) -> MatchOutcome {
         outcome(self.holds(event, &mut Evaluation::allowing(steps)))
     }
 
@@ -89,20 +99,6 @@ impl Filter {
         self.wish.price()
     }
 
-    /// Refuses a filter that costs too much to be made anew.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: it costs more than [`MAX_PRICE`].
-    pub fn affordable(&self) -> Result<(), FilterError> {
-        let price = self.price();
-        if price <= MAX_PRICE {
-            return Ok(());
-        }
-        let message = format!("{}; use fewer or shorter $or lists", too_dear(price, MAX_PRICE));
-        Err(FilterError { place: "filters".to_owned(), message, pattern: None })
-    }
-
     pub(super) fn drafts(&self) -> &[ClauseDraft] {
         &self.drafts
     }
@@ -121,13 +117,13 @@ impl BoundedFilter {
     /// Decides about one event with all that may be done for it; what is undecided is given up.
     ///
     /// It depends on the event, the filter and the budget alone.
-    pub fn decide(&self, event: &EventTree<'_>) -> Outcome {
+    pub fn decide(&self, event: &EventTree<'_>) -> MatchOutcome {
         self.filter.decide(event, self.budget.steps())
     }
 
     /// Decides about one event in so many steps at the most, and no more than it may take at all;
     /// tells the steps that were taken, too.
-    pub fn decide_within(&self, event: &EventTree<'_>, steps: u64) -> (Outcome, u64) {
+    pub fn decide_within(&self, event: &EventTree<'_>, steps: u64) -> (MatchOutcome, u64) {
         let mut evaluation = Evaluation::allowing(steps.min(self.budget.steps()));
         let outcome = outcome(self.filter.holds(event, &mut evaluation));
         (outcome, evaluation.taken())

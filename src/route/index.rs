@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::event::EVENT_NAME;
 use crate::route::access::FieldAccess;
-use crate::route::budget::{StepAllowance, LEAST_STEPS, Outcome};
+use crate::route::budget::{StepAllowance, LEAST_STEPS, MatchOutcome};
 use crate::route::clause::ClauseDraft;
 use crate::route::evaluate::{Evaluation, Spent};
 use crate::route::event_tree::EventTree;
@@ -46,6 +46,56 @@ struct Candidate<'f> {
     place: usize,
     /// The drafts of it that were found; nothing: all of it is asked.
     drafts: Option<&'f [u32]>,
+}
+
+/// The work of asking an index about one event.
+struct Asking<'i, 'e, 'f, K> {
+    index: &'i Index<K>,
+    event: &'e EventTree<'e>,
+    /// Steps that each filter has, whatever others take.
+    least: u64,
+    answer: IndexAnswer<'i, K>,
+    /// What these steps were too few for.
+    again: Vec<Candidate<'f>>,
+}
+
+impl<'i, 'f, K: Ord> Asking<'i, '_, 'f, K> {
+    fn key(&self, candidate: &Candidate<'_>) -> Option<&'i K> {
+        self.index.filters.get(candidate.place).map(|(key, _)| key)
+    }
+
+    /// First all that is cheap, so that what is not takes nothing from it.
+    fn ask(&mut self, candidate: Candidate<'f>) {
+        let allowed = (self.least, &mut self.answer.steps);
+        match self.index.ask(&candidate, self.event, allowed) {
+            MatchOutcome::Matches => self.answer.matching.extend(self.key(&candidate)),
+            MatchOutcome::Differs => {}
+            MatchOutcome::Undecided => self.again.push(candidate),
+        }
+    }
+
+    /// Then what is left, as long as there are steps left.
+    fn ask_again(mut self, allowance: StepAllowance) -> IndexAnswer<'i, K> {
+        let is_settled = self.again.is_empty();
+        for candidate in std::mem::take(&mut self.again) {
+            let left = allowance.whole.saturating_sub(self.answer.steps).min(allowance.each);
+            let outcome = if left > self.least {
+                self.index.ask(&candidate, self.event, (left, &mut self.answer.steps))
+            } else {
+                MatchOutcome::Undecided
+            };
+            match outcome {
+                MatchOutcome::Matches => self.answer.matching.extend(self.key(&candidate)),
+                MatchOutcome::Differs => {}
+                MatchOutcome::Undecided => self.answer.undecided.extend(self.key(&candidate)),
+            }
+        }
+        if !is_settled {
+            self.answer.matching.sort_unstable();
+            self.answer.undecided.sort_unstable();
+        }
+        self.answer
+    }
 }
 
 /// What came of asking an index.
@@ -107,32 +157,34 @@ impl<K> Index<K> {
 
     /// The filters that an event satisfies and those that are undecided, each in the order of their
     /// keys.
-    pub(super) fn route(&self, event: &EventTree<'_>, allowance: StepAllowance) -> IndexAnswer<'_, K> {
+    pub(super) fn route(&self, event: &EventTree<'_>, allowance: StepAllowance) -> IndexAnswer<'_, K>
+    where
+        K: Ord,
+    {
         let found = self.found(event);
-        let candidates = self.candidates(&found, event);
-        let mut steps = 0;
-        let mut decided = Vec::with_capacity(candidates.len());
-        // First all that is cheap, so that what is not takes nothing from it.
-        for candidate in &candidates {
-            let least = allowance.each.min(LEAST_STEPS);
-            decided.push(self.ask(candidate, event, (least, &mut steps)));
-        }
-        let undecided = |outcome: &&mut Outcome| **outcome == Outcome::Undecided;
-        for (candidate, outcome) in candidates.iter().zip(&mut decided) {
-            let left = allowance.whole.saturating_sub(steps).min(allowance.each);
-            if undecided(&outcome) && left > LEAST_STEPS {
-                *outcome = self.ask(candidate, event, (left, &mut steps));
-            }
-        }
-        let with = |sought: Outcome| {
-            let found = candidates.iter().zip(&decided).filter(move |(_, found)| **found == sought);
-            found.filter_map(|(one, _)| Some(&self.filters.get(one.place)?.0)).collect()
+        let mut asking = Asking {
+            index: self,
+            event,
+            least: allowance.each.min(LEAST_STEPS),
+            answer: IndexAnswer { matching: Vec::new(), undecided: Vec::new(), steps: 0 },
+            again: Vec::new(),
         };
-        IndexAnswer {
-            matching: with(Outcome::Matches),
-            undecided: with(Outcome::Undecided),
-            steps,
+        let whole = |place| Candidate { place, drafts: None };
+        let is_heavy = |place| {
+            let asked = self.filters.get(place).map(|(_, asked)| asked);
+            asked.is_some_and(|asked| asked.may_be_given_up(event))
+        };
+        if self.entries.is_empty() {
+            (0..self.filters.len()).for_each(|place| asking.ask(whole(place)));
+        } else if self.widest.may_exceed(self.tightest, event) {
+            let heavy = (0..self.filters.len()).filter(|place| is_heavy(*place)).map(whole);
+            let light = self.candidates(&found).filter(|one| !is_heavy(one.place));
+            light.chain(heavy).for_each(|candidate| asking.ask(candidate));
+            asking.answer.matching.sort_unstable();
+        } else {
+            self.candidates(&found).for_each(|candidate| asking.ask(candidate));
         }
+        asking.ask_again(allowance)
     }
 
     /// The drafts that an event may satisfy.
@@ -147,29 +199,15 @@ impl<K> Index<K> {
         found.into_sorted()
     }
 
-    /// The filters that an event may satisfy, in the order of their keys.
-    fn candidates<'f>(&self, found: &'f [u32], event: &EventTree<'_>) -> Vec<Candidate<'f>> {
-        let whole = |place| Candidate { place, drafts: None };
-        if self.entries.is_empty() {
-            return (0..self.filters.len()).map(whole).collect();
-        }
+    /// The filters of drafts that were found, in the order of their keys.
+    fn candidates<'f>(&self, found: &'f [u32]) -> impl Iterator<Item = Candidate<'f>> {
         let place_of = |entry: &u32| self.entry(*entry).map(|(place, _)| *place);
         // The entries of one filter are neighbors.
-        let groups = found.chunk_by(|a, b| place_of(a) == place_of(b));
-        let drafts = groups.filter_map(|group| {
+        let groups = found.chunk_by(move |a, b| place_of(a) == place_of(b));
+        groups.filter_map(move |group| {
             let place = group.first().and_then(place_of)?;
             Some(Candidate { place, drafts: Some(group) })
-        });
-        let mut candidates: Vec<Candidate<'_>> = drafts.collect();
-        if self.widest.may_exceed(self.tightest, event) {
-            let heavy = |(_, asked): &(K, BoundedFilter)| asked.may_be_given_up(event);
-            let heavy: Vec<bool> = self.filters.iter().map(heavy).collect();
-            candidates.retain(|one| heavy.get(one.place) != Some(&true));
-            let places = heavy.iter().enumerate().filter(|(_, heavy)| **heavy);
-            candidates.extend(places.map(|(place, _)| whole(place)));
-            candidates.sort_unstable_by_key(|one| one.place);
-        }
-        candidates
+        })
     }
 
     fn entry(&self, entry: u32) -> Option<&(usize, ClauseDraft)> {
@@ -182,17 +220,19 @@ impl<K> Index<K> {
         candidate: &Candidate<'_>,
         event: &EventTree<'_>,
         (steps, taken): (u64, &mut u64),
-    ) -> Outcome {
-        let Some((_, asked)) = self.filters.get(candidate.place) else { return Outcome::Differs };
-        // Only where all of it is asked can it be given up.
-        let steps = candidate.drafts.map_or(steps.min(asked.budget.steps()), |_| steps);
-        let mut evaluation = Evaluation::allowing(steps);
-        let holds = match candidate.drafts {
-            Some(drafts) => self.a_draft_holds((drafts, &asked.filter), event, &mut evaluation),
-            None => asked.filter.holds(event, &mut evaluation),
+    ) -> MatchOutcome {
+        let Some((_, asked)) = self.filters.get(candidate.place) else { return MatchOutcome::Differs };
+        let (outcome, steps) = match candidate.drafts {
+            Some(drafts) => {
+                let mut evaluation = Evaluation::allowing(steps);
+                let holds = self.a_draft_holds((drafts, &asked.filter), event, &mut evaluation);
+                (outcome(holds), evaluation.taken())
+            }
+            // Only where all of it is asked can it be given up.
+            None => asked.decide_within(event, steps),
         };
-        *taken = taken.saturating_add(evaluation.taken());
-        outcome(holds)
+        *taken = taken.saturating_add(steps);
+        outcome
     }
 
     fn a_draft_holds(

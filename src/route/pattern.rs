@@ -11,7 +11,7 @@ use serde_json::{Number, Value};
 use crate::event::json;
 use crate::event::number::crossing_text;
 use crate::route::PatternError;
-use crate::route::budget::{Outcome, Undecided};
+use crate::route::budget::{MatchOutcome, Undecided};
 use crate::route::evaluate::{Evaluation, Spent};
 use crate::route::event_tree::EventTree;
 use crate::route::field::Field;
@@ -48,10 +48,11 @@ impl Pattern {
     /// The caller's turn: the text is not a valid pattern or is over a limit (4,096 characters, 256
     /// fields, 1,000 combinations of `$or`, 32 levels, wildcards that are too complex).
     pub fn parse(text: &str) -> Result<Self, PatternError> {
-        Self::read(text, usize::MAX)
+        Self::within(text, usize::MAX)
     }
 
-    fn read(text: &str, most: usize) -> Result<Self, PatternError> {
+    /// Reads a pattern that costs so much at the most.
+    pub(super) fn within(text: &str, most: usize) -> Result<Self, PatternError> {
         if let Some((at, _)) = text.char_indices().nth(MAX_CHARACTERS) {
             let message = format!("The pattern is longer than {MAX_CHARACTERS} characters");
             return Err(PatternError::at(text, at, message).with_help("shorten or split it"));
@@ -71,7 +72,7 @@ impl Pattern {
     ///
     /// The caller's turn, as for [`parse`](Self::parse), or it costs more than [`MAX_PRICE`].
     pub fn priced(text: &str) -> Result<Self, PatternError> {
-        Self::read(text, MAX_PRICE)
+        Self::within(text, MAX_PRICE)
     }
 
     /// Reads a pattern that is a tree already, such as a part of a settings file.
@@ -91,11 +92,11 @@ impl Pattern {
 
     /// Tells whether an event matches, whatever work that is.
     pub fn matches(&self, event: &Value) -> bool {
-        self.decide(&EventTree::of(event), u64::MAX) == Outcome::Matches
+        self.decide(&EventTree::of(event), u64::MAX) == MatchOutcome::Matches
     }
 
     /// Tells whether an event matches, in so many steps at the most.
-    pub fn decide(&self, event: &EventTree<'_>, steps: u64) -> Outcome {
+    pub fn decide(&self, event: &EventTree<'_>, steps: u64) -> MatchOutcome {
         outcome(self.holds(event, &mut Evaluation::allowing(steps)))
     }
 
@@ -168,11 +169,11 @@ impl Pattern {
     }
 }
 
-pub(super) fn outcome(holds: Result<bool, Spent>) -> Outcome {
+pub(super) fn outcome(holds: Result<bool, Spent>) -> MatchOutcome {
     match holds {
-        Ok(true) => Outcome::Matches,
-        Ok(false) => Outcome::Differs,
-        Err(Spent) => Outcome::Undecided,
+        Ok(true) => MatchOutcome::Matches,
+        Ok(false) => MatchOutcome::Differs,
+        Err(Spent) => MatchOutcome::Undecided,
     }
 }
 

@@ -53,11 +53,6 @@ struct SyntaxScope {
     choices: Vec<(usize, Vec<SyntaxScope>)>,
 }
 
-/// Says that a pattern or a filter costs more than it may when it is made.
-pub(super) fn too_dear(price: usize, most: usize) -> String {
-    format!("Fields times combinations of $or are {price}, and may be {most}")
-}
-
 /// Turns the tree of a pattern into the conjunctions of which one must hold, which may have so many
 /// fields together at the most.
 pub(super) fn conjunctions(
@@ -75,7 +70,8 @@ pub(super) fn conjunctions(
     let expanded = compiler.expand(&scope)?;
     let price = expanded.iter().map(Fields::len).sum();
     if price > most {
-        return Err(PatternError::at(text, 0, too_dear(price, most))
+        let message = format!("Fields times combinations of $or are {price}, and may be {most}");
+        return Err(PatternError::at(text, 0, message)
             .with_help("use fewer or shorter $or lists, or split the pattern"));
     }
     let lists: Vec<Vec<Arc<Field>>> =

@@ -82,8 +82,8 @@ pub(super) fn check(document: &SubscriptionDocument) -> Result<CheckedParts, Inv
 
 /// Refuses a filter that is too expensive to be made anew; what is kept is not asked again.
 pub(super) fn check_price(document: &SubscriptionDocument) -> Result<(), Invalid> {
-    Filter::new(&document.types, &document.filters)
-        .and_then(|filter| filter.affordable())
+    Filter::priced(&document.types, &document.filters)
+        .map(drop)
         .map_err(|error| Invalid::new("/filters", &error.to_string()))
 }
 

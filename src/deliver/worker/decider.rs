@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use crate::ambient::Tasks;
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{Entry, Position, Revision};
-use crate::route::{BoundedFilter, EventTree, LEAST_STEPS, Outcome, PatternConfig};
+use crate::route::{BoundedFilter, EventTree, LEAST_STEPS, MatchOutcome, PatternConfig};
 use crate::subscriptions::Subscription;
 
 /// Decisions that took long and are remembered, so that reading again costs nothing.
@@ -32,11 +32,11 @@ pub enum EntryDecision {
 
 impl EntryDecision {
     /// What a filter has decided with all that may be done for it.
-    pub const fn of(outcome: Outcome) -> Self {
+    pub const fn of(outcome: MatchOutcome) -> Self {
         match outcome {
-            Outcome::Matches => Self::Wanted,
-            Outcome::Differs => Self::Unwanted,
-            Outcome::Undecided => Self::GivenUp,
+            MatchOutcome::Matches => Self::Wanted,
+            MatchOutcome::Differs => Self::Unwanted,
+            MatchOutcome::Undecided => Self::GivenUp,
         }
     }
 
@@ -97,7 +97,7 @@ impl Decider {
             // It was work for a good part of a millisecond, and others need their turn.
             tokio::task::yield_now().await;
         }
-        let is_final = outcome != Outcome::Undecided || allowed >= asked.budget.steps();
+        let is_final = outcome != MatchOutcome::Undecided || allowed >= asked.budget.steps();
         is_final.then(|| EntryDecision::of(outcome))
     }
 

@@ -5,7 +5,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 use crate::event::json::{Limits, read};
-use crate::route::{EventTree, Outcome, Pattern};
+use crate::route::{EventTree, MatchOutcome, Pattern};
 use crate::source::Config;
 use crate::source::aws::{AwsErrorKind, Refused};
 use crate::source::config::is_bus_name;
@@ -207,10 +207,10 @@ pub(super) fn test_event_pattern(body: &[u8], limits: Limits) -> Result<String, 
         return Err(invalid(INVALID_EVENT.to_owned()));
     }
     match pattern.decide(&EventTree::of(&tree), TEST_STEPS) {
-        Outcome::Undecided => Err(invalid(format!(
+        MatchOutcome::Undecided => Err(invalid(format!(
             "The event pattern is too complex for this event: to tell whether it matches takes more \
              than {TEST_STEPS} steps."
         ))),
-        outcome => Ok(json!({ "Result": outcome == Outcome::Matches }).to_string()),
+        outcome => Ok(json!({ "Result": outcome == MatchOutcome::Matches }).to_string()),
     }
 }
