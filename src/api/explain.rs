@@ -292,7 +292,9 @@ fn blocked_by(because: &BlockedBy) -> impl Iterator<Item = (String, Value)> {
         BlockedBy::Subject { event, sequence } => {
             vec![("behind", json!(event.to_string())), ("behindSequence", json!(sequence))]
         }
-        BlockedBy::Pending | BlockedBy::Paused | BlockedBy::Turn => Vec::new(),
+        BlockedBy::Pending | BlockedBy::Paused | BlockedBy::Undecided | BlockedBy::Turn => {
+            Vec::new()
+        }
     };
     let told = std::iter::once(("because", json!(because.word()))).chain(more);
     told.map(|(name, value)| (name.to_owned(), value))

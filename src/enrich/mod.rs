@@ -55,4 +55,4 @@ pub use publication::{Mode, Publication, PublicationPlaces};
 pub use publications::Publications;
 pub use rehearsal::Rehearsal;
 pub use value_map::ValueMap;
-pub use wanting::{WantingPublications, Wanting};
+pub use wanting::{Wanting, WantingPublications};

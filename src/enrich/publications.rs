@@ -77,7 +77,6 @@ impl Publications {
     pub fn get(&self, name: &str) -> Option<&Arc<Publication>> {
         self.all.iter().find(|publication| &*publication.name == name)
     }
-
 }
 
 #[cfg(test)]

@@ -10,9 +10,9 @@ use crate::ambient::Clock;
 use crate::api::{AccessTokens, BodyBudget, Callers, Rates, Readers, Readiness, Services};
 use crate::config::Config;
 use crate::deliver::{
-    Attempter, Decider, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch, Handshake,
-    Handshakes, HandshakesParts, Ledger, PullService, PullServiceParts, ReceiptChecker, Sealer,
-    SealerParts, Sinks, SubscriptionService, SubscriptionServiceParts,
+    Attempter, Decider, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch,
+    Handshake, Handshakes, HandshakesParts, Ledger, PullService, PullServiceParts, ReceiptChecker,
+    Sealer, SealerParts, Sinks, SubscriptionService, SubscriptionServiceParts,
 };
 use crate::egress::{Egress, GuardedClients};
 use crate::eventlog::Store;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::contract::Gate;
-use crate::enrich::{Enriched, Publication, Publications, WantingPublications, Wanting};
+use crate::enrich::{Enriched, Publication, Publications, Wanting, WantingPublications};
 use crate::event::{EventId, Fault, Timestamp, Violation};
 use crate::eventlog::{Draft, Entry, Position};
 use crate::gateway::choosing::undecided;
@@ -54,7 +54,12 @@ impl Crossing<'_> {
     ///
     /// `wanted` are those that want it and those that are undecided, and `steps` those that each of
     /// the others may take to be explained.
-    pub fn trials(self, received: &Arc<Received>, wanted: &WantingPublications, steps: u64) -> Vec<Trial> {
+    pub fn trials(
+        self,
+        received: &Arc<Received>,
+        wanted: &WantingPublications,
+        steps: u64,
+    ) -> Vec<Trial> {
         let tree = received.envelope.to_tree();
         let trial = |publication: &Arc<Publication>, verdict| Trial {
             publication: Arc::clone(publication.name()),

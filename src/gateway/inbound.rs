@@ -11,8 +11,8 @@ use crate::event::{Blame, EventId, Fault};
 use crate::eventlog::{
     Appended, Draft, KeptEvent, Log, LogError, NewQuarantined, Quarantine, UnreadQuota,
 };
-use crate::gateway::choosing::{Choosing, undecided};
 use crate::gateway::Crossing;
+use crate::gateway::choosing::{Choosing, undecided};
 use crate::gateway::repeats::differing;
 use crate::gateway::setting_aside::set_aside;
 use crate::gateway::unwanted::Unwanted;
@@ -148,9 +148,11 @@ impl Inbound {
         if wanted.wanting.is_empty() && wanted.undecided.is_empty() {
             self.unwanted.note(&received.envelope.source, &received.envelope.detail_type);
         }
-        let refused: Vec<_> = wanted.undecided.iter().map(|one| (one, Err(undecided(one)))).collect();
-        let walked = |one: &Wanting| (one.publication(), self.walk(one, &received));
-        for (publication, walked) in refused.into_iter().chain(wanted.wanting.iter().map(walked)) {
+        let refused: Vec<_> =
+            wanted.undecided.iter().map(|one| (one, Err(undecided(one)))).collect();
+        let walked =
+            wanted.wanting.iter().map(|one| (one.publication(), self.walk(one, &received)));
+        for (publication, walked) in refused.into_iter().chain(walked) {
             let name = publication.name();
             match walked {
                 Ok(draft) => prepared.drafts.push(draft),
@@ -167,11 +169,7 @@ impl Inbound {
     }
 
     /// The walk of one event through one publication: enrich, check, identify.
-    fn walk(
-        &self,
-        wanting: &Wanting,
-        received: &Arc<Received>,
-    ) -> Result<Draft, AdmitRefusal> {
+    fn walk(&self, wanting: &Wanting, received: &Arc<Received>) -> Result<Draft, AdmitRefusal> {
         let publication = wanting.publication();
         let draft = self.crossing().walk(wanting, received, |_| ())?;
         if draft.observed.is_some() {

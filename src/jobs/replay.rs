@@ -9,9 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::deliver::{Decider, EntryDecision, NotDecided};
 use crate::event::{EventId, ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::{Entry, Position, Revision};
-use crate::deliver::{Decider, EntryDecision, NotDecided};
 use crate::route::{BoundedFilter, Filter, FilterError};
 use crate::subscriptions::Subscription;
 
@@ -32,7 +32,11 @@ impl Selection {
     /// # Errors
     ///
     /// The caller's turn: a type cannot be read.
-    pub fn test(&self, filter: Arc<Filter>, decider: &Decider) -> Result<SelectionTest, FilterError> {
+    pub fn test(
+        &self,
+        filter: Arc<Filter>,
+        decider: &Decider,
+    ) -> Result<SelectionTest, FilterError> {
         let types = Filter::new(&self.types, &[])?;
         let asked = BoundedFilter { filter, budget: decider.config().budget() };
         Ok(SelectionTest { range: self.from..=self.to, types, asked, decider: decider.clone() })

@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ambient::{Clock, Tasks};
 use crate::deliver::{
-    AttemptLimiter, Attempter, Decider, Delivery, EntryDecision, Ledger, NotDecided, Permit, Traffic, Verdict, Wait, WorkerCommand,
-    WorkerStanding,
+    AttemptLimiter, Attempter, Decider, Delivery, EntryDecision, Ledger, NotDecided, Permit,
+    Traffic, Verdict, Wait, WorkerCommand, WorkerStanding,
 };
 use crate::eventlog::{Entry, Log, LogError, Page, Position, Retry};
 use crate::jobs::replay::SelectionTest;
@@ -62,7 +62,9 @@ fn test(
     filter: &Arc<Filter>,
     decider: &Decider,
 ) -> Result<SelectionTest, JobError> {
-    selection.test(Arc::clone(filter), decider).map_err(|error| JobError::Invalid(error.to_string()))
+    selection
+        .test(Arc::clone(filter), decider)
+        .map_err(|error| JobError::Invalid(error.to_string()))
 }
 
 /// Runs one replay.

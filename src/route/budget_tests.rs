@@ -115,7 +115,11 @@ fn an_expensive_filter_takes_nothing_from_others() {
     let expected: Vec<u32> = (0..40).filter(|key| key % 4 == 0).map(|key| 2 * key).collect();
     assert_eq!(routed.matching, expected);
     assert_eq!(routed.undecided, (0..40).map(|key| 2 * key + 1).collect::<Vec<u32>>());
-    assert!(routed.steps <= allowance.whole + 80 * LEAST_STEPS + allowance.each, "{}", routed.steps);
+    assert!(
+        routed.steps <= allowance.whole + 80 * LEAST_STEPS + allowance.each,
+        "{}",
+        routed.steps
+    );
 }
 
 #[derive(Deserialize)]

@@ -292,7 +292,8 @@ mod tests {
         )
         .unwrap();
 
-        let why = wish.explain(&json!({"type": "P", "source": "/y", "data": {}}), u64::MAX).unwrap();
+        let why =
+            wish.explain(&json!({"type": "P", "source": "/y", "data": {}}), u64::MAX).unwrap();
 
         let paths: Vec<&str> = why.iter().map(|mismatch| mismatch.path.as_str()).collect();
         assert_eq!(paths, ["type", "source", "filters[1].not", "a"]);

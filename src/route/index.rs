@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::event::EVENT_NAME;
 use crate::route::access::FieldAccess;
-use crate::route::budget::{StepAllowance, LEAST_STEPS, MatchOutcome};
+use crate::route::budget::{LEAST_STEPS, MatchOutcome, StepAllowance};
 use crate::route::clause::ClauseDraft;
 use crate::route::evaluate::{Evaluation, Spent};
 use crate::route::event_tree::EventTree;
@@ -118,7 +118,9 @@ impl<K> Index<K> {
     pub(super) fn build(filters: Vec<(K, BoundedFilter)>) -> Self {
         let each = || filters.iter().map(|(_, asked)| asked);
         let mut index = Self {
-            widest: each().map(|asked| asked.filter.bound()).fold(StepBound::default(), StepBound::or),
+            widest: each()
+                .map(|asked| asked.filter.bound())
+                .fold(StepBound::default(), StepBound::or),
             tightest: each().map(|asked| asked.budget.steps()).min().unwrap_or(u64::MAX),
             filters,
             entries: Vec::new(),
@@ -157,7 +159,11 @@ impl<K> Index<K> {
 
     /// The filters that an event satisfies and those that are undecided, each in the order of their
     /// keys.
-    pub(super) fn route(&self, event: &EventTree<'_>, allowance: StepAllowance) -> IndexAnswer<'_, K>
+    pub(super) fn route(
+        &self,
+        event: &EventTree<'_>,
+        allowance: StepAllowance,
+    ) -> IndexAnswer<'_, K>
     where
         K: Ord,
     {
@@ -170,9 +176,9 @@ impl<K> Index<K> {
             again: Vec::new(),
         };
         let whole = |place| Candidate { place, drafts: None };
-        let is_heavy = |place| {
-            let asked = self.filters.get(place).map(|(_, asked)| asked);
-            asked.is_some_and(|asked| asked.may_be_given_up(event))
+        let is_heavy = |place: usize| {
+            let asked: Option<&(K, BoundedFilter)> = self.filters.get(place);
+            asked.is_some_and(|(_, asked)| asked.may_be_given_up(event))
         };
         if self.entries.is_empty() {
             (0..self.filters.len()).for_each(|place| asking.ask(whole(place)));
@@ -221,7 +227,9 @@ impl<K> Index<K> {
         event: &EventTree<'_>,
         (steps, taken): (u64, &mut u64),
     ) -> MatchOutcome {
-        let Some((_, asked)) = self.filters.get(candidate.place) else { return MatchOutcome::Differs };
+        let Some((_, asked)) = self.filters.get(candidate.place) else {
+            return MatchOutcome::Differs;
+        };
         let (outcome, steps) = match candidate.drafts {
             Some(drafts) => {
                 let mut evaluation = Evaluation::allowing(steps);

@@ -40,7 +40,7 @@ mod syntax;
 mod table;
 mod wildcard;
 
-pub use budget::{StepAllowance, Budget, LEAST_STEPS, MatchOutcome, Routed, Undecided};
+pub use budget::{Budget, LEAST_STEPS, MatchOutcome, Routed, StepAllowance, Undecided};
 pub use config::{PatternConfig, PatternConfigMistake};
 pub use error::{FilterError, PatternError};
 pub use event_tree::EventTree;

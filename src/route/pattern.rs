@@ -20,7 +20,6 @@ use crate::route::part::{Conjunction, StepBound};
 use crate::route::reader;
 use crate::route::syntax;
 
-
 /// The longest pattern, in characters.
 const MAX_CHARACTERS: usize = 4096;
 /// The deepest nesting of objects and arrays.
@@ -264,7 +263,11 @@ mod tests {
         for Matching { name, pattern, event, matches } in vectors {
             let pattern = Pattern::from_value(&pattern).unwrap();
             assert_eq!(pattern.matches(&event), matches, "{name}: {pattern} {event}");
-            assert_eq!(pattern.explain(&event, u64::MAX).unwrap().is_empty(), matches, "{name}: {pattern} {event}");
+            assert_eq!(
+                pattern.explain(&event, u64::MAX).unwrap().is_empty(),
+                matches,
+                "{name}: {pattern} {event}"
+            );
         }
     }
 

@@ -68,7 +68,7 @@ pub(super) fn conjunctions(
     let mut scope = SyntaxScope::default();
     compiler.object(&mut scope, root.at, members)?;
     let expanded = compiler.expand(&scope)?;
-    let price = expanded.iter().map(Fields::len).sum();
+    let price: usize = expanded.iter().map(Fields::len).sum();
     if price > most {
         let message = format!("Fields times combinations of $or are {price}, and may be {most}");
         return Err(PatternError::at(text, 0, message)

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use serde_json::Value;
 
-use crate::route::budget::{StepAllowance, Routed};
+use crate::route::budget::{Routed, StepAllowance};
 use crate::route::event_tree::EventTree;
 use crate::route::filter::BoundedFilter;
 use crate::route::index::Index;
@@ -94,7 +94,8 @@ impl<K: Clone + Ord + Send + Sync> Table<K> {
         let mut found = snapshot.base.route(&event, allowance);
         if !snapshot.changed.is_empty() {
             let recent = snapshot.recent.route(&event, allowance);
-            let both = [(&mut found.matching, recent.matching), (&mut found.undecided, recent.undecided)];
+            let both =
+                [(&mut found.matching, recent.matching), (&mut found.undecided, recent.undecided)];
             for (found, recent) in both {
                 found.retain(|key| !snapshot.changed.contains(key));
                 found.extend(recent);

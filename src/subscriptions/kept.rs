@@ -91,11 +91,7 @@ pub(super) struct KeptEpoch {
 }
 
 /// The filter of a document, from this position on.
-pub(super) fn epoch(
-    document: &SubscriptionDocument,
-    from: Position,
-    budget: Budget,
-) -> KeptEpoch {
+pub(super) fn epoch(document: &SubscriptionDocument, from: Position, budget: Budget) -> KeptEpoch {
     let (types, filters) = (document.types.clone(), document.filters.clone());
     KeptEpoch { from: from.0, types, filters, budget: Some(budget) }
 }

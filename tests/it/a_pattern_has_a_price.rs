@@ -11,7 +11,9 @@ use sealway::ambient::SystemClock;
 use sealway::config::Config;
 use sealway::route::PatternConfig;
 
-use crate::harness::{ACCESS_SECRET, Answer, Arrival, Process, Receiver, TestGateway, answer, eventually};
+use crate::harness::{
+    ACCESS_SECRET, Answer, Arrival, Process, Receiver, TestGateway, answer, eventually,
+};
 
 const CONTRACT: &str = "asyncapi: 3.0.0
 info: { title: Shop, version: 1.0.0 }
@@ -119,7 +121,10 @@ async fn what_is_too_much_work_is_a_dead_letter_in_its_place_and_neighbors_have_
         let mut all = trace["deliveries"].as_array().unwrap().iter();
         all.find(|one| one["subscription"] == name).unwrap().clone()
     };
-    assert_eq!((&of("heavy")["state"], &of("heavy")["sequence"]), (&json!("dead-letter"), &json!(2)));
+    assert_eq!(
+        (&of("heavy")["state"], &of("heavy")["sequence"]),
+        (&json!("dead-letter"), &json!(2))
+    );
     assert_eq!(of("light")["state"], "delivered");
 
     // The same log gives the same numbers, and nothing is given up twice.
@@ -291,13 +296,18 @@ async fn a_pattern_that_costs_too_much_is_refused_with_its_price_wherever_it_is_
     let told = offline.run(&[&arguments[..], &[event_file.to_str().unwrap()]].concat());
     assert!(!told.status.success());
     assert!(String::from_utf8_lossy(&told.stderr).contains("124000"), "{told:?}");
-    let publications = PUBLICATIONS.replace("{ source: [till], detail-type: [OrderPlaced] }", &pattern.to_string());
+    let publications = PUBLICATIONS
+        .replace("{ source: [till], detail-type: [OrderPlaced] }", &pattern.to_string());
     write(&offline.directory().join("asyncapi"), CONTRACT);
     write(&offline.directory().join("publications"), &publications);
     let told = offline.run(&["check"]);
     assert!(!told.status.success());
     let said = [told.stdout, told.stderr].concat();
-    assert!(String::from_utf8_lossy(&said).contains("124000"), "{}", String::from_utf8_lossy(&said));
+    assert!(
+        String::from_utf8_lossy(&said).contains("124000"),
+        "{}",
+        String::from_utf8_lossy(&said)
+    );
 }
 
 fn code<E: aws_sdk_eventbridge::error::ProvideErrorMetadata>(error: &E) -> Option<&str> {
@@ -309,7 +319,8 @@ async fn an_event_that_is_too_much_work_for_a_publication_is_refused_or_set_asid
     let gateway = TestGateway::with(None, |config| {
         let_orders_cross(config);
         let when = json!({"source": ["till"], "detail": {"lines": asked_of_lines(5)}});
-        let text = PUBLICATIONS.replace("{ source: [till], detail-type: [OrderPlaced] }", &when.to_string());
+        let text = PUBLICATIONS
+            .replace("{ source: [till], detail-type: [OrderPlaced] }", &when.to_string());
         fs::write(config.publications.join("shop.yaml"), text).unwrap();
         config.patterns = PATTERNS;
     })
@@ -326,7 +337,12 @@ async fn an_event_that_is_too_much_work_for_a_publication_is_refused_or_set_asid
     assert_eq!((refused.status, refused.code()), (422, "undecided"), "{}", refused.body);
     assert_eq!(aside.body["events"][0]["outcome"], "quarantined", "{}", aside.body);
     let kept = gateway.get("/quarantine?kind=event").await["quarantined"].clone();
-    assert_eq!((&kept[0]["publication"], kept.as_array().unwrap().len()), (&json!("shop/Order.Placed"), 1));
-    let tried = gateway.send_text("/events?dryRun=true", media_type, order("five", 500, None).to_string()).await;
+    assert_eq!(
+        (&kept[0]["publication"], kept.as_array().unwrap().len()),
+        (&json!("shop/Order.Placed"), 1)
+    );
+    let tried = gateway
+        .send_text("/events?dryRun=true", media_type, order("five", 500, None).to_string())
+        .await;
     assert_eq!(tried.body["events"][0]["outcome"], "refused", "{}", tried.body);
 }

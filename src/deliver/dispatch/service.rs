@@ -104,6 +104,8 @@ impl SubscriptionService {
     /// Opens with these parts.
     pub fn new(parts: SubscriptionServiceParts) -> Self {
         let SubscriptionServiceParts { store, clock, entropy, .. } = parts;
+        let decider = parts.dispatch.decider().clone();
+        let reader = SequenceReader::new(Arc::clone(&store.log), Arc::clone(&store.state), decider);
         Self {
             subscriptions: parts.subscriptions,
             dispatch: parts.dispatch,
@@ -111,11 +113,7 @@ impl SubscriptionService {
             egress: parts.egress,
             event_buses: parts.event_buses,
             external_ids: parts.external_ids,
-            reader: SequenceReader::new(
-                Arc::clone(&store.log),
-                Arc::clone(&store.state),
-                dispatch.decider().clone(),
-            ),
+            reader,
             oldest: Oldest::default(),
             data_key: parts.data_key,
             store,

@@ -8,14 +8,11 @@ use tokio::sync::oneshot;
 
 use crate::ambient::Clock;
 use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError, WorkerHandle};
-use crate::deliver::explain::{BlockedBy, DeliveryStatus};
+use crate::deliver::explain::{BlockedBy, DeliveryStatus, FilterMatching};
 use crate::deliver::limits::BreakerPhase;
-use crate::deliver::worker::{
-    EntryDecision, NotDecided, SequenceReadError, SubjectTurn, SubscriptionView, WorkerCommand,
-};
+use crate::deliver::worker::{SequenceReadError, SubjectTurn, SubscriptionView, WorkerCommand};
 use crate::event::{EventId, Timestamp};
 use crate::eventlog::{Attempt, DeliveryKey, Entry, KeptReceipt, Page, Position, ReceiptId};
-use crate::route::Mismatch;
 use crate::subscriptions::{Subscription, SubscriptionState};
 
 /// Attempts and receipts that are shown of one event and subscription.
@@ -26,19 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const LEAST: Duration = Duration::from_millis(20);
 /// Subscriptions that are looked at together.
 const TOGETHER: usize = 32;
-
-/// Whether a subscription wanted an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FilterMatching {
-    /// It did.
-    Matched,
-    /// It did not: these parts of the filter that applied then were not met.
-    Missed(Vec<Mismatch>),
-    /// It takes too much work to tell, or that work is still being done.
-    Undecided,
-    /// The log does not hold the event any more.
-    Unknown,
-}
 
 /// What became of an event for one subscription.
 #[derive(Clone, Debug)]
@@ -227,34 +211,6 @@ impl SubscriptionService {
                 BlockedBy::SinkLeftAlone(flow.held_until.max(flow.phase.until()))
             }
             _ => BlockedBy::Turn,
-        }
-    }
-
-    /// Whether a subscription wanted an entry, where its worker has come as far as `scanned`: what it
-    /// has not come to and is much work is not decided for the asking.
-    async fn matching(
-        &self,
-        subscription: &Subscription,
-        entry: &Entry,
-        scanned: Option<Position>,
-    ) -> FilterMatching {
-        let decider = self.dispatch.decider();
-        let Some(asked) = subscription.asked_at(entry.position) else {
-            return FilterMatching::Unknown;
-        };
-        let decided = match decider.at_once(subscription, entry).await {
-            Some(decided) => Ok(decided),
-            None if scanned.is_none_or(|scanned| entry.position > scanned) => Err(NotDecided),
-            None => decider.decide(subscription, entry).await,
-        };
-        match decided {
-            Ok(EntryDecision::Wanted) => FilterMatching::Matched,
-            Ok(EntryDecision::GivenUp) | Err(NotDecided) => FilterMatching::Undecided,
-            Ok(EntryDecision::Unwanted) => {
-                let steps = decider.config().at_once().each;
-                let why = asked.filter.explain(&entry.event.to_tree(), steps);
-                FilterMatching::Missed(why.unwrap_or_else(|_| vec![Mismatch::untold()]))
-            }
         }
     }
 

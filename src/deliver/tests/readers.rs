@@ -64,7 +64,7 @@ fn numbered(
     (matches, places)
 }
 
-fn reader(stage: &Stage, store: &Store) -> SequenceReader {
+fn reading(stage: &Stage, store: &Store) -> SequenceReader {
     SequenceReader::new(Arc::clone(&store.log), Arc::clone(&store.state), stage.decider())
 }
 
@@ -96,7 +96,7 @@ async fn every_place_gives_the_numbers_of_delivery() {
 
     for after in (0..=600).step_by(37) {
         // One that remembers nothing, and one that goes on from what it remembers.
-        let reader = reader(&stage, &Store::of(&stage.log));
+        let reader = reading(&stage, &Store::of(&stage.log));
         let (mut read, mut at) = (Vec::new(), Position(after));
         loop {
             let page = Page { items: 50, ..Page::default() };
@@ -122,7 +122,7 @@ async fn what_lies_before_the_start_is_skipped_and_what_is_lost_is_told() {
     let mut view = view(&subscription, &places[600]);
     let start = Cursor::starting(&subscription.id, Position(400)).place();
     keep(&stage, &[start]).await;
-    let reader = reader(&stage, &Store::of(&stage.log));
+    let reader = reading(&stage, &Store::of(&stage.log));
     let page = Page { items: 1, ..Page::default() };
 
     let part = reader.read(&view, Position(7), page).await.unwrap();
@@ -131,7 +131,7 @@ async fn what_lies_before_the_start_is_skipped_and_what_is_lost_is_told() {
     // A subscription of which only a later place is known.
     stage.log.forget(&subscription.id).await.unwrap();
     keep(&stage, &[places[500]]).await;
-    let reader = reader(&stage, &Store::of(&stage.log));
+    let reader = reading(&stage, &Store::of(&stage.log));
     let lost = reader.read(&view, Position(499), page).await;
     let Err(SequenceReadError::Gone { after }) = lost else { panic!("{lost:?}") };
     assert_eq!(after, entries[499].event.id);
@@ -151,7 +151,7 @@ async fn what_lies_before_the_start_is_skipped_and_what_is_lost_is_told() {
 async fn what_another_node_has_dropped_is_not_skipped_in_silence() {
     let (stage, _, entries) = stage().await;
     let store = RemoteStore::over(Arc::clone(&stage.log)).store().tailed(1);
-    let reader = reader(&stage, &store);
+    let reader = reading(&stage, &store);
     let hold = Position(100);
     let old = Retention { bytes: Some(0), hold, ..Retention::default() };
     assert_eq!(stage.log.trim(&old).await.unwrap().dropped, 100);

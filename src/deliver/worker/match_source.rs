@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use crate::ambient::Tasks;
-use crate::deliver::worker::decider::{Decider, EntryDecision, NotDecided};
 use crate::deliver::worker::Inbox;
+use crate::deliver::worker::decider::{Decider, EntryDecision, NotDecided};
 use crate::deliver::worker::inbox::Taken;
 use crate::eventlog::{Entry, Log, Page, Position};
 use crate::subscriptions::Subscription;
@@ -183,8 +183,7 @@ impl MatchSource {
     fn begin_to_decide(&mut self, subscription: &Subscription, entry: Arc<Entry>) {
         let (decider, subscription) = (self.decider.clone(), subscription.clone());
         let asked = Arc::clone(&entry);
-        let deciding =
-            self.tasks.spawn(async move { decider.decide(&subscription, &asked).await });
+        let deciding = self.tasks.spawn(async move { decider.decide(&subscription, &asked).await });
         self.undecided = Some(UndecidedEntry { entry, deciding, decided: None });
     }
 

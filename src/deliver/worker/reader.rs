@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use moka::future::Cache;
 
-use crate::deliver::worker::decider::{Decider, EntryDecision, NotDecided};
 use crate::deliver::worker::WorkerStanding;
+use crate::deliver::worker::decider::{Decider, EntryDecision, NotDecided};
 use crate::event::{Blame, ChainValue, EventId, Fault, SubscriptionId, Timestamp};
 use crate::eventlog::{DeliveryState, Entry, Log, LogError, Page, Position, SequenceCheckpoint};
 use crate::subscriptions::Subscription;

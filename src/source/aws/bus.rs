@@ -136,9 +136,7 @@ impl Bus {
             Some("PutEvents") => self.put_events(call, (identity, signed)).await,
             Some("DescribeEventBus") => operations::describe_event_bus(call.body, &self.buses),
             Some("ListEventBuses") => operations::list_event_buses(call.body, &self.buses),
-            Some("TestEventPattern") => {
-                self.test_event_pattern(call.body.to_vec()).await
-            }
+            Some("TestEventPattern") => self.test_event_pattern(call.body.to_vec()).await,
             _ => Err(Refused::new(
                 AwsErrorKind::UnknownOperation,
                 "The gateway answers AWSEvents.PutEvents, .TestEventPattern, .DescribeEventBus and \
