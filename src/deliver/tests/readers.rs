@@ -13,6 +13,7 @@ use crate::eventlog::{
     Changes, Cursor, DeliveryState as _, Entry, Log as _, LowWatermark, Page, Position,
     RemoteStore, Retention, SequenceCheckpoint, Store,
 };
+use crate::route::{BoundedFilter, Budget, EventTree, Filter};
 use crate::subscriptions::{Subscription, SubscriptionDocument, Subscriptions, Terms};
 
 /// A stage whose subscription wanted `a` up to entry 300 and everything since.
@@ -145,6 +146,53 @@ async fn what_lies_before_the_start_is_skipped_and_what_is_lost_is_told() {
     let at = reader.position_of(after).await.unwrap();
     let part = reader.read(&view, at, page).await.unwrap();
     assert_eq!(part.matches[0].sequence, places[500].sequence + 1);
+}
+
+#[tokio::test]
+async fn what_is_given_up_has_the_same_number_wherever_reading_begins() {
+    let stage = Stage::new().await;
+    let store = Subscriptions::new(Arc::clone(&stage.log) as _, Arc::new(stage.clock.clone()));
+    let only_a = SubscriptionDocument {
+        filters: vec![json!({"pattern": {"data": {"word": ["a"], "z": [{"exists": false}]}}})],
+        ..stage.subscription.document.clone()
+    };
+    // Enough for another word, and not for this one.
+    let words = ["a", "b", "b", "a", "a", "b"];
+    let entries = stage.append(&words).await;
+    let asked = Filter::new(&[], &only_a.filters).unwrap();
+    let takes = |entry: &Arc<Entry>| {
+        let tree = entry.event.to_tree();
+        let asked = BoundedFilter::from(Arc::new(asked.clone()));
+        asked.decide_within(&EventTree::of(&tree), u64::MAX).1
+    };
+    let (of_a, of_b) = (takes(&entries[0]), takes(&entries[1]));
+    assert!(of_b < of_a);
+    let store = store.with_budget(Budget(of_a - 1));
+    let terms = Terms {
+        from: Position(1),
+        low_watermark: Position::START,
+        shared_secret: None,
+        credential: None,
+        handshake: None,
+    };
+    let narrow = store.update(&stage.subscription, only_a, terms).await.unwrap();
+    assert_eq!(narrow.epochs.last().unwrap().budget, Budget(of_a - 1));
+    let reader = reading(&stage, &Store::of(&stage.log));
+    let start = SequenceCheckpoint {
+        position: Position::START,
+        sequence: 0,
+        chain: Cursor::starting(&narrow.id, Position::START).chain,
+    };
+    keep(&stage, &[start]).await;
+    let mut seen = view(&narrow, &start);
+    seen.standing.scanned = Position(6);
+
+    let part = reader.read(&seen, Position::START, Page::default()).await.unwrap();
+
+    let found = part.matches.iter().map(|one| (one.sequence, one.entry.position.0, one.given_up));
+    assert_eq!(found.collect::<Vec<_>>(), [(1, 1, true), (2, 4, true), (3, 5, true)]);
+    let place = reader.place(&seen, Position(4)).await.unwrap();
+    assert_eq!((place.sequence, place.chain), (2, part.matches[2].previous));
 }
 
 #[tokio::test]
