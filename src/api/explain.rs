@@ -190,7 +190,7 @@ fn concerns(trace: &Explanation) -> bool {
         DeliveryStatus::Retrying { .. } | DeliveryStatus::DeadLetter { .. }
     ) || !trace.attempts.is_empty()
         || !trace.receipts.is_empty();
-    matches!(trace.matching, FilterMatching::Matched | FilterMatching::Undecided) || is_on_record
+    trace.matching == FilterMatching::Matched || is_on_record
 }
 
 async fn received(services: &Services, entry: &Entry) -> Result<ReceivedTrace, Problem> {

@@ -6,7 +6,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use url::Url;
 
-use crate::ambient::Clock;
+use crate::ambient::{Clock, Entropy};
 use crate::api::{AccessTokens, BodyBudget, Callers, Rates, Readers, Readiness, Services};
 use crate::config::Config;
 use crate::deliver::{
@@ -188,11 +188,7 @@ fn outward(
         tasks: tasks.clone(),
         allowance: config.delivery.allowance(),
         backlog: config.delivery.backlog.limit(),
-        sinks: Arc::new(Sinks::new(
-            config.delivery.breaker.clone(),
-            Arc::clone(&entropy),
-            signals.clone(),
-        )),
+        sinks: sinks(config, &entropy, &signals),
         signals: signals.clone(),
         pause_after: config.delivery.pause_after.0,
         decider: Decider::new(config.patterns, tasks.clone()),
@@ -231,6 +227,11 @@ fn outward(
     let out =
         Outward { dispatch, attempter, subscription_service, handshakes, sealer, receipt_keys };
     Ok((out, told))
+}
+
+fn sinks(config: &Config, entropy: &Arc<dyn Entropy>, signals: &DeliverySignals) -> Arc<Sinks> {
+    let breaker = config.delivery.breaker.clone();
+    Arc::new(Sinks::new(breaker, Arc::clone(entropy), signals.clone()))
 }
 
 fn sealer(
