@@ -202,7 +202,7 @@ fn compare(kind: &str, count: u32, events: &[Value]) -> f64 {
 /// common.
 fn price_steps() {
     const STEPS: u64 = 1_000_000;
-    let list = || Value::from_iter((0..10).map(|n| json!({"c": [n]})));
+    let list = || (0..10).map(|n| json!({"c": [n]})).collect::<Value>();
     let within = json!({"a": {"$or": list(), "x": {"$or": list()}, "y": {"$or": list()}}});
     let item = json!({"c": 0, "x": {"c": 0}, "y": {"c": -1}});
     let event = json!({"a": vec![item; 8_000]});

@@ -28,7 +28,7 @@ fn of_pattern(pattern: &Value) -> Filter {
 fn many_times_many(items: usize) -> (Value, Value) {
     let absent: serde_json::Map<String, Value> =
         (0..120).map(|n| (n.to_string(), json!([{"exists": false}]))).collect();
-    let list = || Value::from_iter((0..10).map(|n| json!({"c": [n]})));
+    let list = || (0..10).map(|n| json!({"c": [n]})).collect::<Value>();
     let pattern = json!({"detail": {
         "b": ["z"], "a": absent, "$or": list(), "x": {"$or": list()}, "y": {"$or": list()},
     }});
@@ -40,7 +40,7 @@ fn many_times_many(items: usize) -> (Value, Value) {
 
 /// Three `$or` lists within the items of an array, which have to be asked for each combination.
 fn within_items(each: usize) -> Value {
-    let list = || Value::from_iter((0..each).map(|n| json!({"b": [n]})));
+    let list = || (0..each).map(|n| json!({"b": [n]})).collect::<Value>();
     json!({"data": {"a": {"d": ["x"], "$or": list(), "p": {"$or": list()}, "q": {"$or": list()}}}})
 }
 

@@ -97,12 +97,11 @@ impl Evaluation {
                 }
                 for (name, below) in &part.below {
                     let how = Manner { with_ending: true, ..how };
-                    let holds = match member(members, name) {
-                        Some(found) => self.value_holds(found, below, how)?,
-                        None => {
-                            self.step(1)?;
-                            below.may_miss(how.demanded)
-                        }
+                    let holds = if let Some(found) = member(members, name) {
+                        self.value_holds(found, below, how)?
+                    } else {
+                        self.step(1)?;
+                        below.may_miss(how.demanded)
                     };
                     if !holds {
                         return Ok(false);

@@ -79,12 +79,16 @@ fn measure(value: &Value, arrays: u64, extent: &mut EventExtent) {
     match value {
         Value::Object(members) => {
             extent.size += 1;
-            members.values().for_each(|member| measure(member, arrays, extent));
+            for member in members.values() {
+                measure(member, arrays, extent);
+            }
         }
         Value::Array(items) => {
             extent.size += 1;
             extent.nesting = extent.nesting.max(arrays + 1);
-            items.iter().for_each(|item| measure(item, arrays + 1, extent));
+            for item in items {
+                measure(item, arrays + 1, extent);
+            }
         }
         leaf => extent.size += size_of_leaf(leaf),
     }

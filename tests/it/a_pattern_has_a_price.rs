@@ -79,7 +79,7 @@ fn order(id: &str, lines: usize, matching: Option<usize>) -> Value {
 /// What is asked of lines by three `$or` lists: each of the combinations has to be looked for in each
 /// line.
 fn asked_of_lines(each: usize) -> Value {
-    let list = || Value::from_iter((0..each).map(|n| json!({"a": [n]})));
+    let list = || (0..each).map(|n| json!({"a": [n]})).collect::<Value>();
     json!({"$or": list(), "p": {"$or": list()}, "q": {"$or": list()}})
 }
 
@@ -257,7 +257,7 @@ fn write(folder: &Path, text: &str) {
 fn thousand_combinations() -> (Value, Value) {
     let absent: serde_json::Map<String, Value> =
         (0..120).map(|n| (n.to_string(), json!([{"exists": false}]))).collect();
-    let list = || Value::from_iter((0..10).map(|n| json!({"c": [n]})));
+    let list = || (0..10).map(|n| json!({"c": [n]})).collect::<Value>();
     let pattern = json!({"detail": {
         "b": ["z"], "a": absent, "$or": list(), "x": {"$or": list()}, "y": {"$or": list()},
     }});

@@ -320,8 +320,9 @@ impl SubscriptionService {
         match self.reader().place(view, before).await {
             Ok(start) if start.position >= position => Ok(ExplainedPlace::BeforeStart),
             Ok(before) => Ok(ExplainedPlace::Numbered(before.sequence + 1)),
-            Err(SequenceReadError::Gone { .. }) => Ok(ExplainedPlace::Unknown),
-            Err(SequenceReadError::NotDecided(_)) => Ok(ExplainedPlace::Unknown),
+            Err(SequenceReadError::Gone { .. } | SequenceReadError::NotDecided(_)) => {
+                Ok(ExplainedPlace::Unknown)
+            }
             Err(SequenceReadError::Log(error)) => Err(error.into()),
         }
     }

@@ -167,13 +167,11 @@ impl MatchSource {
         }
         for entry in entries {
             let position = entry.position;
-            match self.decider.at_once(subscription, &entry).await {
-                Some(decision) => self.find(entry, decision),
-                None => {
-                    self.begin_to_decide(subscription, entry);
-                    return false;
-                }
-            }
+            let Some(decision) = self.decider.at_once(subscription, &entry).await else {
+                self.begin_to_decide(subscription, entry);
+                return false;
+            };
+            self.find(entry, decision);
             self.known = position;
         }
         true
