@@ -17,6 +17,7 @@ use sealway::contract::{Catalog, Gate, SchemaAddresses};
 use sealway::enrich::Publications;
 use sealway::event::json::{self, Limits};
 use sealway::identify::{Naming, identify};
+use sealway::route::StepAllowance;
 use sealway::source::{ArchiveReplays, Envelope, Received};
 use serde_json::{Value, json};
 
@@ -132,7 +133,8 @@ fn main() {
             largest: Naming::DEFAULT_LARGEST,
             archive_replays: ArchiveReplays::Repeat,
         };
-        let wanted = || publications.wanted_by(&received).remove(0);
+        let wanted =
+            || publications.wanted_by(&received, StepAllowance::UNLIMITED).wanting.remove(0);
         let enriched = || publications.iter().next().unwrap().enrich(&received).unwrap();
         let checked = || gate.check(enriched()).unwrap();
         let named = || identify(checked(), &naming).unwrap();

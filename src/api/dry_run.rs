@@ -125,7 +125,7 @@ pub(super) async fn try_all(
 ) -> Response {
     let mut tried = Vec::with_capacity(posting.events.len());
     for (index, event) in posting.events.into_iter().enumerate() {
-        match try_one((services, caller), index, event, response_mode) {
+        match try_one((services, caller), index, event, response_mode).await {
             Ok(event) => tried.push(event),
             Err(error) => return Problem::internal(&error).into_response(),
         }
@@ -136,7 +136,7 @@ pub(super) async fn try_all(
     Json(TriedEvents { events: tried, warnings }).into_response()
 }
 
-fn try_one(
+async fn try_one(
     (services, caller): (&Services, &Caller),
     index: usize,
     event: Result<Received, UnreadableItem>,
@@ -152,7 +152,7 @@ fn try_one(
     if let Some(refusal) = foreign_source(caller, &received.envelope.source) {
         return Ok(TriedEvent::foreign((index, &received), refusal));
     }
-    let mut trials = services.admit.trials(&received);
+    let mut trials = services.admit.trials(&received).await;
     trials.retain(|trial| may_be_told(services, caller, trial));
     TriedEvent::new((index, &received), trials, response_mode, |event| {
         caller.sees_metadata().then(|| services.subscription_service.wanting(event))

@@ -125,6 +125,7 @@ fn unread(error: SequenceReadError) -> Problem {
     match error {
         SequenceReadError::Log(error) => problem(error.into()),
         gone @ SequenceReadError::Gone { .. } => Problem::new(Code::Gone, gone.to_string()),
+        stops @ SequenceReadError::NotDecided(_) => Problem::new(Code::NotReady, stops.to_string()),
     }
 }
 

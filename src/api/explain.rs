@@ -266,7 +266,7 @@ fn delivery(caller: &Caller, subscription: &Subscription, trace: &Explanation) -
     let reads_data = caller.reads_data_of(&subscription.consumer);
     let mismatches = match &trace.matching {
         FilterMatching::Missed(mismatches) => mismatches.as_slice(),
-        FilterMatching::Matched | FilterMatching::Unknown => &[],
+        FilterMatching::Matched | FilterMatching::Undecided | FilterMatching::Unknown => &[],
     };
     let mismatch = |one: &crate::route::Mismatch| json!({ "path": one.path, "reason": one.reason });
     DeliveryTrace {
@@ -274,7 +274,7 @@ fn delivery(caller: &Caller, subscription: &Subscription, trace: &Explanation) -
         matched: match trace.matching {
             FilterMatching::Matched => Some(true),
             FilterMatching::Missed(_) => Some(false),
-            FilterMatching::Unknown => None,
+            FilterMatching::Undecided | FilterMatching::Unknown => None,
         },
         mismatches: mismatches.iter().map(mismatch).collect(),
         sequence: trace.sequence,
@@ -319,7 +319,9 @@ fn blocked_by(because: &BlockedBy) -> impl Iterator<Item = (String, Value)> {
         BlockedBy::Subject { event, sequence } => {
             vec![("behind", json!(event.to_string())), ("behindSequence", json!(sequence))]
         }
-        BlockedBy::Pending | BlockedBy::Paused | BlockedBy::Turn => Vec::new(),
+        BlockedBy::Pending | BlockedBy::Paused | BlockedBy::Undecided | BlockedBy::Turn => {
+            Vec::new()
+        }
     };
     let told = std::iter::once(("because", json!(because.word()))).chain(more);
     told.map(|(name, value)| (name.to_owned(), value))

@@ -102,6 +102,9 @@ pub(super) fn problem(error: JobError) -> Problem {
         JobError::Ended { .. } => Problem::new(Code::WrongState, error.to_string()),
         JobError::Invalid(_) | JobError::Closed => Problem::new(Code::Invalid, error.to_string()),
         JobError::TooMany { .. } => Problem::new(Code::TooMany, error.to_string()),
-        JobError::Damaged { .. } | JobError::Log(_) | JobError::Subscription(_) => error.into(),
+        JobError::Damaged { .. }
+        | JobError::Log(_)
+        | JobError::NotDecided(_)
+        | JobError::Subscription(_) => error.into(),
     }
 }

@@ -86,6 +86,8 @@ codes! {
     ContractViolated: "contract-violated", UNPROCESSABLE_ENTITY, "Contract violated";
     /// The patch of a publication does not fit the event.
     PatchFailed: "patch-failed", UNPROCESSABLE_ENTITY, "Patch failed";
+    /// It takes too much work to tell whether a pattern matches an event.
+    Undecided: "undecided", UNPROCESSABLE_ENTITY, "Undecided";
     /// The sink did not prove that it is the consumer's.
     HandshakeFailed: "handshake-failed", UNPROCESSABLE_ENTITY, "Handshake failed";
     /// The caller has too much open at once.

@@ -198,6 +198,9 @@ fn blocked_by(delivery: &Value) -> Option<String> {
         "subject" => {
             format!("behind event {} of its subject, number {}", of("behind"), of("behindSequence"))
         }
+        "undecided" => {
+            "until it is known whether its filter matches, which is much work".to_owned()
+        }
         _ => return None,
     })
 }

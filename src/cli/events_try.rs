@@ -14,7 +14,7 @@ use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::config::{self, Config};
 use crate::event::{CloudEvent, Diagnostic, SubscriptionId, yaml};
 use crate::gateway::{Crossing, contracts, naming};
-use crate::route::Filter;
+use crate::route::{Filter, StepAllowance};
 use crate::source::ResponseMode;
 use crate::subscriptions::SubscriptionDocument;
 
@@ -75,8 +75,11 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
             Err(detail) => Told::Unreadable { index, outcome: "unreadable", detail },
             Ok(received) => {
                 let received = Arc::new(received);
-                let (trials, wanting) =
-                    (crossing.trials(&received), |event: &_| wanting(&wishes, event));
+                let steps = config.patterns.budget().steps();
+                let allowance = StepAllowance { each: steps, whole: steps };
+                let wanted = crossing.publications.wanted_by(&received, allowance);
+                let trials = crossing.trials(&received, &wanted, steps);
+                let wanting = |event: &_| wanting(&wishes, event);
                 TriedEvent::new((index, &received), trials, response_mode, wanting)
                     .map(Told::Tried)
                     .map_err(Failure::ours)?

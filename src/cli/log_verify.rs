@@ -13,6 +13,7 @@ use crate::eventlog::{
     Cursor, Entry, LowWatermark, Position, SequenceCheckpoint, StoredEntry, StoredLog,
 };
 use crate::identify::Content;
+use crate::route::{EventTree, MatchOutcome};
 use crate::subscriptions::{Subscription, Subscriptions};
 
 /// Entries that are read at once.
@@ -288,8 +289,10 @@ impl Line {
 
 fn advance(place: &mut SequenceCheckpoint, subscription: &Subscription, entry: &Entry) {
     place.position = entry.position;
-    let filter = subscription.filter_at(entry.position);
-    if filter.is_some_and(|filter| filter.matches(&entry.event.to_tree())) {
+    let tree = entry.event.to_tree();
+    let asked = subscription.asked_at(entry.position);
+    // What was given up has a number, too.
+    if asked.is_some_and(|asked| asked.decide(&EventTree::of(&tree)) != MatchOutcome::Differs) {
         place.sequence += 1;
         place.chain = place.chain.next(entry.event.id, entry.event.digest);
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::cli::{CommandResult, Context, Exit, Failure, Output};
 use crate::event::json::{self, Limits};
-use crate::route::{Mismatch, Pattern};
+use crate::route::{Mismatch, Pattern, PatternConfig};
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -77,7 +77,7 @@ fn judge(pattern: &Pattern, event: &[u8]) -> anyhow::Result<Vec<Mismatch>> {
     if !event.is_object() {
         return Err(anyhow!("the event is not a JSON object"));
     }
-    Ok(pattern.explain(&event))
+    Ok(pattern.explain(&event, PatternConfig::default().steps)?)
 }
 
 fn explain(args: &TestArgs, output: Output, which: &str, mismatches: &[Mismatch]) {
@@ -92,7 +92,7 @@ fn read_pattern(file: &Path) -> anyhow::Result<Pattern> {
     let text = String::from_utf8(read_whole(file)?).map_err(|error| {
         anyhow!("{}: not UTF-8 at byte {}", name(file), error.utf8_error().valid_up_to())
     })?;
-    Pattern::parse(&text).map_err(|error| anyhow!("{}", error.diagnostic(&name(file), &text)))
+    Pattern::priced(&text).map_err(|error| anyhow!("{}", error.diagnostic(&name(file), &text)))
 }
 
 fn is_standard_input(file: &Path) -> bool {

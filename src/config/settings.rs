@@ -14,6 +14,7 @@ use crate::deliver::{self, EventBusPermissions};
 use crate::eventlog;
 use crate::jobs;
 use crate::keys;
+use crate::route::PatternConfig;
 use crate::source;
 use crate::telemetry;
 
@@ -48,6 +49,8 @@ pub struct Config {
     pub keys: keys::Config,
     /// The record of events.
     pub log: eventlog::Config,
+    /// How much work patterns may be.
+    pub patterns: PatternConfig,
     /// How events are delivered.
     pub delivery: deliver::Config,
     /// How replays are delivered.
@@ -79,6 +82,7 @@ impl Default for Config {
             source: source::Config::default(),
             keys: keys::Config::default(),
             log: eventlog::Config::default(),
+            patterns: PatternConfig::default(),
             delivery: deliver::Config::default(),
             replay: jobs::Config::default(),
             api: api::Config::default(),
@@ -118,6 +122,9 @@ impl Config {
         }
         if let Err(error) = self.keys.check() {
             mistakes.push((vec!["keys", error.setting], error.to_string()));
+        }
+        if let Err((setting, problem)) = self.patterns.check() {
+            mistakes.push((vec!["patterns", setting], problem.to_owned()));
         }
         if let Err(error) = self.delivery.check() {
             let path = std::iter::once("delivery").chain(error.setting.split('.'));

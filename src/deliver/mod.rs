@@ -48,6 +48,6 @@ pub use sink::{Destination, Destinations, EventBusPermission, EventBusPermission
 #[cfg(feature = "aws")]
 pub use sink::{EventBusDestination, EventBusParts};
 pub use worker::{
-    DeliveryContext, NumberedEntry, Progress, SequenceReadError, SubscriptionView, WorkerCommand,
-    WorkerStanding,
+    Decider, DeliveryContext, EntryDecision, NotDecided, NumberedEntry, Progress,
+    SequenceReadError, SubscriptionView, WorkerCommand, WorkerStanding,
 };

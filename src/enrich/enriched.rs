@@ -141,11 +141,20 @@ impl Publication {
     ///
     /// The caller's turn: the patch does not fit the event, or a text that names it is missing.
     pub fn enrich(self: &Arc<Self>, received: &Arc<Received>) -> Result<Enriched, EnrichError> {
+        self.enrich_with(received, &self.patch().groups_of(&received.envelope))
+    }
+
+    /// As [`enrich`](Self::enrich), with those groups of its patch that are known to want the event.
+    pub(super) fn enrich_with(
+        self: &Arc<Self>,
+        received: &Arc<Received>,
+        groups: &[bool],
+    ) -> Result<Enriched, EnrichError> {
         let document = PatchedDocument { envelope: &received.envelope, context: self.context() };
         let publication = || Arc::clone(self.name());
         let data = self
             .patch()
-            .apply(document, json!({}), self.numbers())
+            .apply_groups(document, (json!({}), groups), self.numbers())
             .map_err(|failure| EnrichError::Patch { publication: publication(), failure })?;
         let name = self.name_of(document, &data)?;
         let subject = match self.subject() {

@@ -42,6 +42,7 @@ mod taking;
 #[cfg(test)]
 mod tests;
 mod value_map;
+mod wanting;
 
 pub use attributes::{ClearNames, PublishedAttribute};
 pub use crossing::{CrossingFault, CrossingProblem, Numbers, as_crossed};
@@ -54,3 +55,4 @@ pub use publication::{Mode, Publication, PublicationPlaces};
 pub use publications::Publications;
 pub use rehearsal::Rehearsal;
 pub use value_map::ValueMap;
+pub use wanting::{Wanting, WantingPublications};

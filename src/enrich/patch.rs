@@ -6,7 +6,8 @@ use crate::enrich::document::PatchedDocument;
 use crate::enrich::patch_effort::{LIMITS, PatchEffort};
 use crate::enrich::patch_step::WrittenStep;
 use crate::enrich::{Numbers, PatchFailure, PatchMistake, PatchStep};
-use crate::route::{EventTree, Pattern};
+use crate::route::{EventTree, MatchOutcome, Pattern, Undecided};
+use crate::source::Envelope;
 
 /// A patch that was read and found sound.
 #[derive(Debug, Default)]
@@ -48,16 +49,38 @@ impl Patch {
         &self.groups
     }
 
-    /// Applies all operations in order to `data`, and gives the data that they make of it.
+    /// Applies all operations in order to `data`, those of the groups that want the event among them.
+    #[cfg(test)]
     pub(super) fn apply(
         &self,
         document: PatchedDocument<'_>,
         data: Value,
         numbers: Numbers,
     ) -> Result<Value, PatchFailure> {
+        let wanting = self.groups_of(document.envelope);
+        self.apply_groups(document, (data, &wanting), numbers)
+    }
+
+    /// Which groups want an event, whatever work that is.
+    pub(super) fn groups_of(&self, envelope: &Envelope) -> Vec<bool> {
+        if self.groups.is_empty() {
+            return Vec::new();
+        }
+        let tree = envelope.to_tree();
+        // Every question ends, and without a bound each is answered.
+        self.wanting(&EventTree::of(&tree), u64::MAX).unwrap_or_default()
+    }
+
+    /// Applies all operations in order to `data`, and gives the data that they make of it; those of a
+    /// group only where `wanting` says that it wants the event.
+    pub(super) fn apply_groups(
+        &self,
+        document: PatchedDocument<'_>,
+        (data, wanting): (Value, &[bool]),
+        numbers: Numbers,
+    ) -> Result<Value, PatchFailure> {
         let mut scratch = Value::Object(Map::from_iter([("data".to_owned(), data)]));
         let mut effort = PatchEffort::of(numbers);
-        let wanting = self.wanting(document);
         for step in &self.steps {
             if step.group().is_some_and(|group| wanting.get(group) != Some(&true)) {
                 continue;
@@ -73,14 +96,18 @@ impl Patch {
         Ok(scratch.get_mut("data").map(Value::take).unwrap_or_default())
     }
 
-    /// Which groups want the event.
-    fn wanting(&self, document: PatchedDocument<'_>) -> Vec<bool> {
-        if self.groups.is_empty() {
-            return Vec::new();
-        }
-        let tree = document.envelope.to_tree();
-        let event = EventTree::of(&tree);
-        self.groups.iter().map(|when| when.matches_tree(&event)).collect()
+    /// Which groups want an event, each told in so many steps at the most.
+    pub(super) fn wanting(
+        &self,
+        event: &EventTree<'_>,
+        steps: u64,
+    ) -> Result<Vec<bool>, Undecided> {
+        let decide = |when: &Pattern| match when.decide(event, steps) {
+            MatchOutcome::Matches => Ok(true),
+            MatchOutcome::Differs => Ok(false),
+            MatchOutcome::Undecided => Err(Undecided),
+        };
+        self.groups.iter().map(decide).collect()
     }
 }
 

@@ -84,7 +84,7 @@ impl<'a> PublicationReader<'a> {
         let unknown = noticed::unknown_fields(when).into_iter();
         self.noticed.extend(unknown.map(|notice| notice.shown(&self.origin)));
         let marks = Marks::of(&when.clone().with_exact_numbers(self.text));
-        Pattern::parse(marks.text())
+        Pattern::priced(marks.text())
             .map_err(|error| {
                 let at = marks.place(error.column).unwrap_or(when.place);
                 self.mistake(at, error.message, &error.help);

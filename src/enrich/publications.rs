@@ -7,14 +7,13 @@ use crate::enrich::Publication;
 use crate::enrich::file;
 use crate::event::Diagnostic;
 use crate::route::{Filter, Table};
-use crate::source::Received;
 
 /// Everything that crosses.
 #[derive(Debug, Default)]
 pub struct Publications {
-    all: Vec<Arc<Publication>>,
+    pub(super) all: Vec<Arc<Publication>>,
     /// Their patterns, by their index in `all`.
-    patterns: Table<usize>,
+    pub(super) patterns: Table<usize>,
     warnings: Vec<Diagnostic>,
 }
 
@@ -78,12 +77,6 @@ impl Publications {
     pub fn get(&self, name: &str) -> Option<&Arc<Publication>> {
         self.all.iter().find(|publication| &*publication.name == name)
     }
-
-    /// Finds the publications that want an event, in the order of their files.
-    pub fn wanted_by(&self, received: &Received) -> Vec<Arc<Publication>> {
-        let found = self.patterns.matches(&received.envelope.to_tree());
-        found.into_iter().filter_map(|index| self.all.get(index)).cloned().collect()
-    }
 }
 
 #[cfg(test)]
@@ -91,7 +84,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::source::Envelope;
+    use crate::route::StepAllowance;
+    use crate::source::{Envelope, Received};
 
     fn file(domain: &str, event: &str) -> String {
         format!(
@@ -199,7 +193,10 @@ mod tests {
                 repeatable: true,
                 traceparent: None,
             };
-            load(&[("a.yaml", text)]).unwrap().wanted_by(&received).len() == 1
+            {
+                let loaded = load(&[("a.yaml", text)]).unwrap();
+                loaded.wanted_by(&received, StepAllowance::UNLIMITED).wanting.len() == 1
+            }
         };
         let below = "detail: { a: [1] }";
         assert!(wanted(below, json!({"a": 1})));
@@ -240,7 +237,7 @@ mod tests {
             repeatable: false,
             traceparent: None,
         };
-        let wanted = loaded.wanted_by(&received);
+        let wanted = loaded.wanted_by(&received, StepAllowance::UNLIMITED).wanting;
         assert_eq!(wanted.len(), 1);
         let made = wanted[0].enrich(&Arc::new(received)).unwrap();
         assert_eq!(made.data(), &json!({"orderId": 102}));

@@ -6,13 +6,13 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use url::Url;
 
-use crate::ambient::Clock;
+use crate::ambient::{Clock, Entropy};
 use crate::api::{AccessTokens, BodyBudget, Callers, Rates, Readers, Readiness, Services};
 use crate::config::Config;
 use crate::deliver::{
-    Attempter, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch, Handshake,
-    Handshakes, HandshakesParts, Ledger, PullService, PullServiceParts, ReceiptChecker, Sealer,
-    SealerParts, Sinks, SubscriptionService, SubscriptionServiceParts,
+    Attempter, Decider, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch,
+    Handshake, Handshakes, HandshakesParts, Ledger, PullService, PullServiceParts, ReceiptChecker,
+    Sealer, SealerParts, Sinks, SubscriptionService, SubscriptionServiceParts,
 };
 use crate::egress::{Egress, GuardedClients};
 use crate::eventlog::Store;
@@ -192,13 +192,10 @@ fn outward(
         tasks: tasks.clone(),
         allowance: config.delivery.allowance(),
         backlog: config.delivery.backlog.limit(),
-        sinks: Arc::new(Sinks::new(
-            config.delivery.breaker.clone(),
-            Arc::clone(&entropy),
-            signals.clone(),
-        )),
+        sinks: sinks(config, &entropy, &signals),
         signals: signals.clone(),
         pause_after: config.delivery.pause_after.0,
+        decider: Decider::new(config.patterns, tasks.clone()),
     };
     let dispatch = Arc::new(Dispatch::new(context, store.log.head()));
     let handshake = Handshake {
@@ -208,7 +205,8 @@ fn outward(
         timeout: config.delivery.timeout.0,
     };
     let subscription_service = Arc::new(SubscriptionService::new(SubscriptionServiceParts {
-        subscriptions: Subscriptions::new(Arc::clone(&store.registry), Arc::clone(&clock)),
+        subscriptions: Subscriptions::new(Arc::clone(&store.registry), Arc::clone(&clock))
+            .with_budget(config.patterns.budget()),
         dispatch: Arc::clone(&dispatch),
         sealer: Arc::clone(&sealer),
         egress: Arc::clone(egress),
@@ -233,6 +231,11 @@ fn outward(
     let out =
         Outward { dispatch, attempter, subscription_service, handshakes, sealer, receipt_keys };
     Ok((out, told))
+}
+
+fn sinks(config: &Config, entropy: &Arc<dyn Entropy>, signals: &DeliverySignals) -> Arc<Sinks> {
+    let breaker = config.delivery.breaker.clone();
+    Arc::new(Sinks::new(breaker, Arc::clone(entropy), signals.clone()))
 }
 
 fn sealer(

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use crate::contract::Gate;
-use crate::enrich::{Enriched, Publication, Publications};
+use crate::enrich::{Enriched, Publication, Publications, Wanting, WantingPublications};
 use crate::event::{EventId, Fault, Timestamp, Violation};
 use crate::eventlog::{Draft, Entry, Position};
+use crate::gateway::choosing::undecided;
 use crate::identify::{Naming, identify};
+use crate::route::{Mismatch, Undecided};
 use crate::source::{AdmitRefusal, PatchedEvent, Received, Trial, TrialVerdict};
 
 /// Everything that decides whether an event crosses, and as what.
@@ -29,12 +31,12 @@ impl Crossing<'_> {
     /// The caller's turn: the patch does not fit the event, or what it made breaks the contract.
     pub fn walk(
         self,
-        publication: &Arc<Publication>,
+        wanting: &Wanting,
         received: &Arc<Received>,
         look: impl FnOnce(&Enriched),
     ) -> Result<Draft, AdmitRefusal> {
-        let name = publication.name();
-        let enriched = publication
+        let name = wanting.publication().name();
+        let enriched = wanting
             .enrich(received)
             .map_err(|error| refused(name, "patch-failed", vec![error.violation()]))?;
         look(&enriched);
@@ -49,8 +51,15 @@ impl Crossing<'_> {
 
     /// Says what every publication would make of an event: first those that want it, then the
     /// others, with those first that come closest.
-    pub fn trials(self, received: &Arc<Received>) -> Vec<Trial> {
-        let wanting = self.publications.wanted_by(received);
+    ///
+    /// `wanted` are those that want it and those that are undecided, and `steps` those that each of
+    /// the others may take to be explained.
+    pub fn trials(
+        self,
+        received: &Arc<Received>,
+        wanted: &WantingPublications,
+        steps: u64,
+    ) -> Vec<Trial> {
         let tree = received.envelope.to_tree();
         let trial = |publication: &Arc<Publication>, verdict| Trial {
             publication: Arc::clone(publication.name()),
@@ -59,18 +68,25 @@ impl Crossing<'_> {
         let mut others: Vec<_> = self
             .publications
             .iter()
-            .filter(|one| !wanting.iter().any(|wanting| Arc::ptr_eq(wanting, one)))
-            .map(|one| (one, one.when().explain(&tree)))
+            .filter(|one| !wanted.names(one))
+            .map(|one| (one, one.when().explain(&tree, steps)))
+            .map(|(one, why)| (one, why.unwrap_or_else(|Undecided| vec![Mismatch::untold()])))
             .collect();
         others.sort_by_key(|(_, mismatches)| mismatches.len());
         let others = others.into_iter().map(|(one, why)| trial(one, TrialVerdict::Unwanted(why)));
-        let wanting = wanting.iter().map(|one| trial(one, self.try_one(one, received)));
-        wanting.chain(others).collect()
+        let tried = |one: &Wanting| trial(one.publication(), self.try_one(one, received));
+        let wanting = wanted.wanting.iter().map(tried);
+        let undecided = wanted.undecided.iter().map(|one| {
+            let AdmitRefusal { code, violations, .. } = undecided(one);
+            trial(one, TrialVerdict::Refused { code, violations, patched: None })
+        });
+        wanting.chain(undecided).chain(others).collect()
     }
 
-    fn try_one(self, publication: &Arc<Publication>, received: &Arc<Received>) -> TrialVerdict {
+    fn try_one(self, wanting: &Wanting, received: &Arc<Received>) -> TrialVerdict {
+        let publication = wanting.publication();
         let mut patched = None;
-        let walked = self.walk(publication, received, |enriched| {
+        let walked = self.walk(wanting, received, |enriched| {
             let message = self.gate.catalog().message(publication.contract(), publication.event());
             let source = match message {
                 Some(message) => message.source_of(publication),
@@ -118,6 +134,7 @@ mod tests {
     use super::*;
     use crate::config::Config;
     use crate::gateway::{contracts, naming};
+    use crate::route::StepAllowance;
     use crate::source::Envelope;
 
     /// Does something with the repository's own contracts and publications.
@@ -146,10 +163,12 @@ mod tests {
     fn a_trial_has_the_names_of_the_walk() {
         with_repository(|crossing| {
             let received = received("order-service", "OrderCreated", json!({"id": 7, "amount": 1}));
-            let publication = crossing.publications.get("orders/Order.Created").unwrap();
-            let draft = crossing.walk(publication, &received, |_| ()).unwrap();
+            let wanted = crossing.publications.wanted_by(&received, StepAllowance::UNLIMITED);
+            let is_this = |one: &&Wanting| &**one.publication().name() == "orders/Order.Created";
+            let wanting = wanted.wanting.iter().find(is_this).unwrap();
+            let draft = crossing.walk(wanting, &received, |_| ()).unwrap();
 
-            let trial = crossing.trials(&received).remove(0);
+            let trial = crossing.trials(&received, &wanted, u64::MAX).remove(0);
 
             let TrialVerdict::Crosses { event, observed } = trial.verdict else { panic!() };
             assert_eq!(event.idempotency_key, draft.idempotency_key);
@@ -173,11 +192,12 @@ mod tests {
             with_repository(|crossing| {
                 let detail = json!({"id": 1, "amount": amount});
                 let received = received(&source, &detail_type, detail);
-                let wanting = crossing.publications.wanted_by(&received);
-                let trials = crossing.trials(&received);
+                let wanted = crossing.publications.wanted_by(&received, StepAllowance::UNLIMITED);
+                let trials = crossing.trials(&received, &wanted, u64::MAX);
                 prop_assert_eq!(trials.len(), crossing.publications.iter().count());
                 for trial in trials {
-                    let is_wanted = wanting.iter().any(|one| *one.name() == trial.publication);
+                    let is_wanted =
+                        wanted.wanting.iter().any(|one| *one.publication().name() == trial.publication);
                     match trial.verdict {
                         TrialVerdict::Unwanted(fields) => {
                             prop_assert!(!is_wanted && !fields.is_empty());

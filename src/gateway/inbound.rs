@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 
 use crate::contract::Gate;
-use crate::enrich::{Publication, Publications};
+use crate::enrich::{Publication, Publications, Wanting};
 use crate::event::{Blame, EventId, EventProducer, Fault};
 use crate::eventlog::{Appended, Draft, Log, LogError, NewQuarantined, Quarantine};
 use crate::gateway::Crossing;
+use crate::gateway::choosing::{Choosing, undecided};
 use crate::gateway::repeats::differing;
 use crate::gateway::setting_aside::{QuarantineQuotas, keep_events, set_aside};
 use crate::gateway::unwanted::Unwanted;
@@ -23,6 +24,8 @@ use crate::telemetry::{Metric, Metrics, error_chain};
 pub struct Inbound {
     /// What crosses the border.
     pub publications: Arc<Publications>,
+    /// Which of it wants an event.
+    pub choosing: Choosing,
     /// The contracts.
     pub gate: Arc<Gate>,
     /// How events are named.
@@ -79,8 +82,10 @@ impl Admit for Inbound {
         producer: Option<&EventProducer>,
         response_mode: ResponseMode,
     ) -> Vec<Result<Admitted, AdmitRefusal>> {
-        let prepare = |received| self.prepare(received, producer, response_mode);
-        let prepared: Vec<_> = batch.into_iter().map(prepare).collect();
+        let mut prepared = Vec::with_capacity(batch.len());
+        for received in batch {
+            prepared.push(self.prepare(received, producer, response_mode).await);
+        }
         let mut shares: Vec<_> = prepared.iter().map(Share::of).collect();
         match self.store(prepared, &mut shares).await {
             Ok(stored) => settle(shares, &stored),
@@ -101,10 +106,14 @@ impl Admit for Inbound {
         received: Received,
         publication: &str,
     ) -> Result<EventId, AdmitRefusal> {
-        let wanting = self.publications.wanted_by(&received);
-        let released = match wanting.iter().find(|wanting| **wanting.name() == *publication) {
-            Some(publication) => self.walk(publication, &Arc::new(received)),
-            None => Err(self.unwanted(publication)),
+        let received = Arc::new(received);
+        let wanted = self.choosing.wanted_by(&received).await;
+        let is_named = |one: &Publication| **one.name() == *publication;
+        let wanting = wanted.wanting.iter().find(|wanting| is_named(wanting.publication()));
+        let released = match (wanting, wanted.undecided.iter().find(|one| is_named(one))) {
+            (Some(wanting), _) => self.walk(wanting, &received),
+            (None, Some(one)) => Err(undecided(one)),
+            (None, None) => Err(self.unwanted(publication)),
         };
         let draft = released.inspect_err(|refusal| {
             self.metrics.counter(Metric::EventsRefused, &[refusal.code]).increment();
@@ -124,14 +133,15 @@ impl Admit for Inbound {
         kept.unwrap_or_else(|error| vec![Err(self.unstored(&error)); count])
     }
 
-    fn trials(&self, received: &Arc<Received>) -> Vec<Trial> {
-        self.crossing().trials(received)
+    async fn trials(&self, received: &Arc<Received>) -> Vec<Trial> {
+        let wanted = self.choosing.wanted_by(received).await;
+        self.crossing().trials(received, &wanted, self.choosing.steps_at_once())
     }
 }
 
 impl Inbound {
     /// Walks one event through every publication that wants it.
-    fn prepare(
+    async fn prepare(
         &self,
         received: Received,
         producer: Option<&EventProducer>,
@@ -142,13 +152,17 @@ impl Inbound {
         let repeatable = received.repeatable || response_mode == ResponseMode::Asynchronous;
         let received = Arc::new(Received { repeatable, ..received });
         let mut prepared = Prepared::default();
-        let wanted = self.publications.wanted_by(&received);
-        if wanted.is_empty() {
+        let wanted = self.choosing.wanted_by(&received).await;
+        if wanted.wanting.is_empty() && wanted.undecided.is_empty() {
             self.unwanted.note(&received.envelope.source, &received.envelope.detail_type);
         }
-        for publication in wanted {
+        let refused: Vec<_> =
+            wanted.undecided.iter().map(|one| (one, Err(undecided(one)))).collect();
+        let walked =
+            wanted.wanting.iter().map(|one| (one.publication(), self.walk(one, &received)));
+        for (publication, walked) in refused.into_iter().chain(walked) {
             let name = publication.name();
-            match self.walk(&publication, &received) {
+            match walked {
                 Ok(draft) => prepared.drafts.push(draft),
                 Err(refusal) if response_mode == ResponseMode::Asynchronous => {
                     prepared.quarantined.push(aside((name, producer), &received, &refusal)?);
@@ -163,12 +177,9 @@ impl Inbound {
     }
 
     /// The walk of one event through one publication: enrich, check, identify.
-    fn walk(
-        &self,
-        publication: &Arc<Publication>,
-        received: &Arc<Received>,
-    ) -> Result<Draft, AdmitRefusal> {
-        let draft = self.crossing().walk(publication, received, |_| ())?;
+    fn walk(&self, wanting: &Wanting, received: &Arc<Received>) -> Result<Draft, AdmitRefusal> {
+        let publication = wanting.publication();
+        let draft = self.crossing().walk(wanting, received, |_| ())?;
         if draft.observed.is_some() {
             self.metrics.counter(Metric::ViolationsObserved, &[publication.name()]).increment();
         }

@@ -8,13 +8,13 @@ use crate::contract::{Catalog, Gate, SchemaAddresses};
 use crate::enrich::Publications;
 use crate::event::{Diagnostic, number_of};
 use crate::eventlog::{QuarantineQuota, Store};
-use crate::gateway::Inbound;
 use crate::gateway::build_error::BuildError;
 use crate::gateway::keeping_schemas::keep_schemas;
 use crate::gateway::keeping_signatures::StoredSignatures;
 use crate::gateway::machine::Machine;
 use crate::gateway::setting_aside::QuarantineQuotas;
 use crate::gateway::unwanted::Unwanted;
+use crate::gateway::{Choosing, Inbound};
 use crate::identify::Naming;
 use crate::source::Admit;
 use crate::source::aws::{AccessKeys, Bus};
@@ -36,6 +36,7 @@ pub(super) async fn inward(
     keep_schemas(&*store.schemas, &naming.schemas, named).await?;
     let admit: Arc<dyn Admit> = Arc::new(Inbound {
         publications: Arc::clone(publications),
+        choosing: Choosing::new(Arc::clone(publications), config.patterns),
         gate: Arc::new(gate),
         naming,
         log: Arc::clone(&store.log),

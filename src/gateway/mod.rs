@@ -9,6 +9,7 @@
 mod aws_edges;
 mod build;
 mod build_error;
+mod choosing;
 mod crossing;
 mod event_buses;
 mod expiry;
@@ -34,6 +35,7 @@ mod watching;
 
 pub use build::build;
 pub use build_error::BuildError;
+pub use choosing::Choosing;
 pub use crossing::Crossing;
 pub use guarding_log::{compare_all, places};
 pub use inbound::Inbound;

@@ -210,7 +210,8 @@ mod tests {
         let base = "https://gw.example/schemas";
         let schemas = SchemaAddresses::new(base, &catalog, &publications);
         let gate = Gate::new(Arc::new(catalog), &publications).unwrap();
-        let wanted = publications.wanted_by(received).remove(0);
+        let tree = received.envelope.to_tree();
+        let wanted = publications.iter().find(|one| one.when().matches(&tree)).unwrap();
         let validated = gate.check(wanted.enrich(received).unwrap()).unwrap();
         let naming = Naming { schemas, largest, archive_replays: replays };
         identify(validated, &naming).map(Identified::into_draft)

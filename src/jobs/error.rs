@@ -1,6 +1,6 @@
 //! Why a job was not read, written, started or changed.
 
-use crate::deliver::SubscriptionServiceError;
+use crate::deliver::{NotDecided, SubscriptionServiceError};
 use crate::event::{Blame, ConsumerId, Fault};
 use crate::eventlog::LogError;
 use crate::jobs::replay::ReplayState;
@@ -54,6 +54,9 @@ pub enum JobError {
     /// The log or the registry failed.
     #[error("the log failed")]
     Log(#[from] LogError),
+    /// The gateway is stopping.
+    #[error(transparent)]
+    NotDecided(#[from] NotDecided),
     /// A dead letter could not be brought back.
     #[error(transparent)]
     Subscription(#[from] SubscriptionServiceError),
@@ -68,6 +71,7 @@ impl Blame for JobError {
             | Self::TooMany { .. }
             | Self::Closed => Fault::Caller,
             Self::Damaged { .. } => Fault::Ours,
+            Self::NotDecided(_) => Fault::Later,
             Self::Log(error) => error.fault(),
             Self::Subscription(error) => error.fault(),
         }

@@ -1,15 +1,18 @@
 //! A replay as a durable job.
 
 use std::fmt;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::deliver::{Decider, EntryDecision, NotDecided};
 use crate::event::{EventId, ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::{Entry, Position, Revision};
-use crate::route::{Filter, FilterError};
+use crate::route::{BoundedFilter, Filter, FilterError};
 use crate::subscriptions::Subscription;
 
 /// Which events are replayed.
@@ -31,14 +34,37 @@ impl Selection {
     /// The caller's turn: a type cannot be read.
     pub fn test(
         &self,
-        filter: std::sync::Arc<Filter>,
-    ) -> Result<impl Fn(&Entry) -> bool + use<>, FilterError> {
+        filter: Arc<Filter>,
+        decider: &Decider,
+    ) -> Result<SelectionTest, FilterError> {
         let types = Filter::new(&self.types, &[])?;
-        let (from, to) = (self.from, self.to);
-        Ok(move |entry: &Entry| {
-            let event = entry.event.to_tree();
-            (from..=to).contains(&entry.event.id) && types.matches(&event) && filter.matches(&event)
-        })
+        let asked = BoundedFilter { filter, budget: decider.config().budget() };
+        Ok(SelectionTest { range: self.from..=self.to, types, asked, decider: decider.clone() })
+    }
+}
+
+/// Tells which entries are replayed.
+pub struct SelectionTest {
+    range: RangeInclusive<EventId>,
+    types: Filter,
+    asked: BoundedFilter,
+    decider: Decider,
+}
+
+impl SelectionTest {
+    /// Whether an entry is replayed, or given up because it is too much work to tell.
+    ///
+    /// # Errors
+    ///
+    /// Later: the gateway stops.
+    pub async fn decide(&self, entry: &Entry) -> Result<EntryDecision, NotDecided> {
+        let is_meant =
+            self.range.contains(&entry.event.id) && self.types.matches(&entry.event.to_tree());
+        if is_meant {
+            self.decider.decide_for(&self.asked, entry).await
+        } else {
+            Ok(EntryDecision::Unwanted)
+        }
     }
 }
 

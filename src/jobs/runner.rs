@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ambient::{Clock, Tasks};
 use crate::deliver::{
-    AttemptLimiter, Attempter, Delivery, Ledger, Permit, Traffic, Verdict, Wait, WorkerCommand,
-    WorkerStanding,
+    AttemptLimiter, Attempter, Decider, Delivery, EntryDecision, Ledger, NotDecided, Permit,
+    Traffic, Verdict, Wait, WorkerCommand, WorkerStanding,
 };
 use crate::eventlog::{Entry, Log, LogError, Page, Position, Retry};
+use crate::jobs::replay::SelectionTest;
 use crate::jobs::replay_run::{Done, ReplayRun};
 use crate::jobs::running::{JobEnd, interrupted, pace};
 use crate::jobs::{JobError, Replay, ReplayCounts, ReplayState, Replays, Selection};
@@ -39,14 +40,16 @@ const ROOM: Duration = Duration::from_secs(1);
 pub async fn count(
     log: &dyn Log,
     selection: &Selection,
-    filter: &Arc<Filter>,
+    (filter, decider): (&Arc<Filter>, &Decider),
 ) -> Result<u64, JobError> {
-    let wanted = test(selection, filter)?;
+    let wanted = test(selection, filter, decider)?;
     let mut position = log.seek(selection.from).await?;
     let mut matched = 0;
     loop {
         let entries = log.read(position, Page::default()).await?;
-        matched += entries.iter().filter(|entry| wanted(entry)).count() as u64;
+        for entry in &entries {
+            matched += u64::from(wanted.decide(entry).await?.is_numbered());
+        }
         match entries.last() {
             Some(last) if last.event.id <= selection.to => position = last.position,
             _ => return Ok(matched),
@@ -57,8 +60,11 @@ pub async fn count(
 fn test(
     selection: &Selection,
     filter: &Arc<Filter>,
-) -> Result<impl Fn(&Entry) -> bool + use<>, JobError> {
-    selection.test(Arc::clone(filter)).map_err(|error| JobError::Invalid(error.to_string()))
+    decider: &Decider,
+) -> Result<SelectionTest, JobError> {
+    selection
+        .test(Arc::clone(filter), decider)
+        .map_err(|error| JobError::Invalid(error.to_string()))
 }
 
 /// Runs one replay.
@@ -67,6 +73,8 @@ pub struct ReplayRunner {
     pub log: Arc<dyn Log>,
     /// Where the job is kept.
     pub replays: Replays,
+    /// Decides which entries are sent.
+    pub decider: Decider,
     /// Makes attempts.
     pub attempter: Arc<Attempter>,
     /// Where retries are noted.
@@ -105,11 +113,11 @@ impl ReplayRunner {
         let filter =
             Filter::new(types, filters).map_err(|error| JobError::Invalid(error.to_string()))?;
         let filter = Arc::new(filter);
-        let wanted = test(&replay.selection, &filter)?;
+        let wanted = test(&replay.selection, &filter, &self.decider)?;
         let mut run = ReplayRun::new(&replay, self.clock.now());
         let ended = match self.measure(&mut replay, &filter).await? {
             Some(ended) => ended,
-            None => self.travel(&mut replay, &mut run, wanted).await?,
+            None => self.travel(&mut replay, &mut run, &wanted).await?,
         };
         while let Some(done) = run.in_flight.next().await {
             self.account(&mut replay, &mut run, done).await;
@@ -137,7 +145,7 @@ impl ReplayRunner {
             return Ok(None);
         }
         tokio::select! {
-            counted = count(&*self.log, &replay.selection, filter) => {
+            counted = count(&*self.log, &replay.selection, (filter, &self.decider)) => {
                 replay.counts.matched = counted?;
                 Ok(None)
             }
@@ -202,7 +210,7 @@ impl ReplayRunner {
         &mut self,
         replay: &mut Replay,
         run: &mut ReplayRun,
-        wanted: impl Fn(&Entry) -> bool,
+        wanted: &SelectionTest,
     ) -> Result<JobEnd, JobError> {
         loop {
             if let Some(ended) = self.interrupted() {
@@ -211,11 +219,15 @@ impl ReplayRunner {
             let entries = self.log.read(run.progress.scanned(), Page::default()).await?;
             let Some(last) = entries.last().cloned() else { break };
             for entry in entries {
-                if wanted(&entry) {
-                    match self.make_room(replay, run).await? {
+                match wanted.decide(&entry).await {
+                    Ok(EntryDecision::Unwanted) => {}
+                    // Nothing of it was sent, and nothing will be.
+                    Ok(EntryDecision::GivenUp) => replay.counts.given_up += 1,
+                    Ok(EntryDecision::Wanted) => match self.make_room(replay, run).await? {
                         Ok(permit) => self.launch(replay, run, (entry, permit)),
                         Err(ended) => return Ok(ended),
-                    }
+                    },
+                    Err(NotDecided) => return Ok(JobEnd::Stopped),
                 }
             }
             run.progress.pass(last.position);

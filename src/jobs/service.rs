@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::ambient::{Clock, Entropy, Tasks};
-use crate::deliver::{Attempter, Ledger, SubscriptionService};
+use crate::deliver::{Attempter, Decider, Ledger, SubscriptionService};
 use crate::event::{EventId, RedriveId, ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::{DeadLetters, Log, LogError, Page, Position, Revision};
 use crate::jobs::job_store::JobRetention;
@@ -123,8 +123,19 @@ impl JobService {
     ) -> Result<(Selection, u64), JobError> {
         let _slot = self.enter(subscription)?;
         let selection = self.select(request).await?;
-        let matched = count(&*self.parts.log, &selection, filter_of(subscription)?).await?;
+        let matched = count(&*self.parts.log, &selection, self.asked(subscription)?).await?;
         Ok((selection, matched))
+    }
+
+    fn asked<'s>(
+        &'s self,
+        subscription: &'s Subscription,
+    ) -> Result<(&'s Arc<Filter>, &'s Decider), JobError> {
+        Ok((filter_of(subscription)?, self.decider()))
+    }
+
+    fn decider(&self) -> &Decider {
+        self.parts.subscription_service.decider()
     }
 
     /// Takes a place for a new job.
@@ -220,7 +231,7 @@ impl JobService {
     async fn measure(&self, filter: &Arc<Filter>, replay: &mut Replay) -> Result<(), JobError> {
         let log = &*self.parts.log;
         replay.reached = log.seek(replay.selection.from).await?;
-        replay.counts.matched = count(log, &replay.selection, filter).await?;
+        replay.counts.matched = count(log, &replay.selection, (filter, self.decider())).await?;
         self.parts.replays.keep(replay).await
     }
 
@@ -311,6 +322,7 @@ impl JobService {
         let runner = ReplayRunner {
             log: Arc::clone(&parts.log),
             replays: parts.replays.clone(),
+            decider: self.decider().clone(),
             attempter: Arc::clone(&parts.attempter),
             clock: Arc::clone(&parts.clock),
             tasks: parts.tasks.clone(),

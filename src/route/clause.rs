@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::route::evaluate;
+use crate::route::evaluate::{Evaluation, Spent};
 use crate::route::event_tree::EventTree;
-use crate::route::field::Conjunction;
-use crate::route::pattern::{Mismatch, Pattern, mismatches};
+use crate::route::mismatch::{Explaining, Mismatch};
+use crate::route::part::{Conjunction, StepBound};
+use crate::route::pattern::Pattern;
 
 /// The most drafts of one filter; beyond, a coarser draft is verified by the whole formula.
 const MAX_DRAFTS: usize = 1000;
@@ -30,33 +31,84 @@ pub(super) struct ClauseDraft {
 }
 
 impl Clause {
-    pub(super) fn holds(&self, event: &EventTree<'_>) -> bool {
+    pub(super) fn holds(
+        &self,
+        event: &EventTree<'_>,
+        evaluation: &mut Evaluation,
+    ) -> Result<bool, Spent> {
         match self {
-            Self::Fields(conjunction) => evaluate::holds(conjunction, event.root()),
-            Self::Pattern(pattern) => pattern.matches_tree(event),
-            Self::All(clauses) => clauses.iter().all(|clause| clause.holds(event)),
-            Self::Any(clauses) => clauses.iter().any(|clause| clause.holds(event)),
-            Self::Not { negated, .. } => !negated.holds(event),
+            Self::Fields(conjunction) => evaluation.holds(conjunction, event.root()),
+            Self::Pattern(pattern) => pattern.holds(event, evaluation),
+            Self::All(clauses) => {
+                for clause in clauses {
+                    if !clause.holds(event, evaluation)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            Self::Any(clauses) => {
+                for clause in clauses {
+                    if clause.holds(event, evaluation)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            Self::Not { negated, .. } => Ok(!negated.holds(event, evaluation)?),
         }
     }
 
     /// What keeps the formula from holding; of alternatives, the one that is closest.
-    pub(super) fn mismatches(&self, event: &EventTree<'_>) -> Vec<Mismatch> {
-        if self.holds(event) {
-            return Vec::new();
+    pub(super) fn mismatches(
+        &self,
+        event: &EventTree<'_>,
+        explaining: &mut Explaining,
+    ) -> Result<Vec<Mismatch>, Spent> {
+        if self.holds(event, &mut explaining.evaluation)? {
+            return Ok(Vec::new());
         }
         match self {
-            Self::Fields(conjunction) => mismatches(conjunction, event.root()),
-            Self::Pattern(pattern) => pattern.explain_tree(event),
-            Self::All(clauses) => clauses.iter().flat_map(|c| c.mismatches(event)).collect(),
+            Self::Fields(conjunction) => explaining.conjunction(conjunction, event.root()),
+            Self::Pattern(pattern) => pattern.mismatches(event, explaining),
+            Self::All(clauses) => {
+                let mut all = Vec::new();
+                for clause in clauses {
+                    all.extend(clause.mismatches(event, explaining)?);
+                }
+                Ok(all)
+            }
             Self::Any(clauses) => {
-                let each = clauses.iter().map(|clause| clause.mismatches(event));
-                each.min_by_key(Vec::len).unwrap_or_default()
+                let each = clauses.iter().map(|clause| clause.mismatches(event, explaining));
+                let each = each.collect::<Result<Vec<_>, _>>()?;
+                Ok(each.into_iter().min_by_key(Vec::len).unwrap_or_default())
             }
             Self::Not { place, .. } => {
                 let reason = "the negated filter matches".to_owned();
-                vec![Mismatch { path: place.clone(), reason }]
+                Ok(vec![Mismatch { path: place.clone(), reason }])
             }
+        }
+    }
+
+    /// How many steps the formula takes at the most, for each unit of an event's size.
+    pub(super) fn bound(&self) -> StepBound {
+        match self {
+            Self::Fields(conjunction) => conjunction.bound,
+            Self::Pattern(pattern) => pattern.bound(),
+            Self::All(clauses) | Self::Any(clauses) => {
+                clauses.iter().map(Self::bound).fold(StepBound::default(), StepBound::plus)
+            }
+            Self::Not { negated, .. } => negated.bound(),
+        }
+    }
+
+    /// Fields times combinations, of all conjunctions together.
+    pub(super) fn price(&self) -> usize {
+        match self {
+            Self::Fields(conjunction) => conjunction.count(),
+            Self::Pattern(pattern) => pattern.price(),
+            Self::All(clauses) | Self::Any(clauses) => clauses.iter().map(Self::price).sum(),
+            Self::Not { negated, .. } => negated.price(),
         }
     }
 
@@ -85,6 +137,19 @@ impl Clause {
 }
 
 impl ClauseDraft {
+    pub(super) fn holds(
+        &self,
+        event: &EventTree<'_>,
+        evaluation: &mut Evaluation,
+    ) -> Result<bool, Spent> {
+        for part in &self.parts {
+            if !evaluation.holds(part, event.root())? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Says nothing, so that the formula decides.
     fn unknown() -> Self {
         Self { parts: Vec::new(), coarse: true }

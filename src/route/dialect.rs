@@ -7,7 +7,8 @@ use serde_json::{Map, Value};
 use crate::event::NumericValue;
 use crate::route::clause::Clause;
 use crate::route::error::FilterError;
-use crate::route::field::{Conjunction, Field};
+use crate::route::field::Field;
+use crate::route::part::Conjunction;
 use crate::route::pattern::Pattern;
 use crate::route::predicate::Predicate;
 
@@ -19,8 +20,14 @@ const MAX_PARTS: usize = 256;
 const MAX_COMBINATIONS: usize = 1000;
 
 /// Reads the whole wish of a subscription.
-pub(super) fn read(types: &[String], filters: &[Value]) -> Result<Clause, FilterError> {
-    let mut reader = DialectReader::default();
+///
+/// Its patterns may cost so much together at the most.
+pub(super) fn read(
+    types: &[String],
+    filters: &[Value],
+    most: usize,
+) -> Result<Clause, FilterError> {
+    let mut reader = DialectReader { parts: 0, combinations: 0, most };
     let mut clauses = Vec::new();
     clauses.extend(reader.types(types)?);
     for (index, filter) in filters.iter().enumerate() {
@@ -29,10 +36,11 @@ pub(super) fn read(types: &[String], filters: &[Value]) -> Result<Clause, Filter
     Ok(Clause::All(clauses))
 }
 
-#[derive(Default)]
 struct DialectReader {
     parts: usize,
     combinations: usize,
+    /// What further patterns may cost.
+    most: usize,
 }
 
 impl DialectReader {
@@ -113,13 +121,14 @@ impl DialectReader {
     }
 
     fn pattern(&mut self, operand: &Value, place: &str) -> Result<Clause, FilterError> {
-        let pattern = Pattern::from_value(operand).map_err(|error| {
+        let pattern = Pattern::within(&operand.to_string(), self.most).map_err(|error| {
             let separator = if error.field.is_empty() { "" } else { "." };
             let place = format!("{place}{separator}{}", error.field);
             let help = if error.help.is_empty() { "" } else { "; " };
             let message = format!("{}{help}{}", error.message, error.help);
             FilterError { place, message, pattern: Some(error) }
         })?;
+        self.most -= pattern.price().min(self.most);
         self.combinations += pattern.conjunctions().len();
         if self.combinations > MAX_COMBINATIONS {
             let message =

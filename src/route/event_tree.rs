@@ -8,20 +8,40 @@ use serde_json::{Map, Value};
 /// An event in which the member `"a.b"` is the member `b` of the member `a`.
 ///
 /// Making one is cheap where no name has a dot; make it once to ask many patterns about one event.
-pub struct EventTree<'e>(Cow<'e, Value>);
+pub struct EventTree<'e> {
+    root: Cow<'e, Value>,
+    extent: EventExtent,
+}
+
+/// How much there is to look through in an event.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct EventExtent {
+    /// Its values, and one more for each 64 bytes of their texts.
+    pub(super) size: u64,
+    /// The most arrays that lie within each other.
+    pub(super) nesting: u64,
+}
 
 impl<'e> EventTree<'e> {
     /// Reads an event.
     pub fn of(event: &'e Value) -> Self {
-        if is_plain(event, DEEPEST) {
-            Self(Cow::Borrowed(event))
-        } else {
-            Self(Cow::Owned(spelled_out(event.clone(), DEEPEST, &mut { MOST_DOTS })))
+        let mut extent = EventExtent::default();
+        if is_plain(event, (DEEPEST, 0), &mut extent) {
+            return Self { root: Cow::Borrowed(event), extent };
         }
+        let root = spelled_out(event.clone(), DEEPEST, &mut { MOST_DOTS });
+        let mut extent = EventExtent::default();
+        // What dots have not made a path stays as it is, and counts.
+        measure(&root, 0, &mut extent);
+        Self { root: Cow::Owned(root), extent }
     }
 
     pub(super) fn root(&self) -> &Value {
-        &self.0
+        &self.root
+    }
+
+    pub(super) const fn extent(&self) -> EventExtent {
+        self.extent
     }
 }
 
@@ -32,21 +52,56 @@ const DEEPEST: usize = 100;
 /// byte that it came as.
 const MOST_DOTS: usize = 20_000;
 
-/// Whether an event has no dots in names and nothing deeper than patterns look.
-fn is_plain(value: &Value, levels: usize) -> bool {
+/// Whether an event has no dots in names and nothing deeper than patterns look; measures it on the
+/// way.
+fn is_plain(value: &Value, (levels, arrays): (usize, u64), extent: &mut EventExtent) -> bool {
     let below = levels.checked_sub(1);
     match value {
         Value::Object(members) => below.is_some_and(|below| {
-            let plain = |(name, member): (&String, &Value)| {
-                !name.as_bytes().contains(&b'.') && is_plain(member, below)
-            };
-            members.iter().all(plain)
+            extent.size += 1;
+            members.iter().all(|(name, member)| {
+                !name.as_bytes().contains(&b'.') && is_plain(member, (below, arrays), extent)
+            })
         }),
-        Value::Array(items) => {
-            below.is_some_and(|below| items.iter().all(|item| is_plain(item, below)))
+        Value::Array(items) => below.is_some_and(|below| {
+            extent.size += 1;
+            extent.nesting = extent.nesting.max(arrays + 1);
+            items.iter().all(|item| is_plain(item, (below, arrays + 1), extent))
+        }),
+        leaf => {
+            extent.size += size_of_leaf(leaf);
+            true
         }
-        _ => true,
     }
+}
+
+fn measure(value: &Value, arrays: u64, extent: &mut EventExtent) {
+    match value {
+        Value::Object(members) => {
+            extent.size += 1;
+            for member in members.values() {
+                measure(member, arrays, extent);
+            }
+        }
+        Value::Array(items) => {
+            extent.size += 1;
+            extent.nesting = extent.nesting.max(arrays + 1);
+            for item in items {
+                measure(item, arrays + 1, extent);
+            }
+        }
+        leaf => extent.size += size_of_leaf(leaf),
+    }
+}
+
+/// How large a value is that is neither an object nor an array, in steps for one alternative.
+pub(super) fn size_of_leaf(leaf: &Value) -> u64 {
+    let bytes = match leaf {
+        Value::String(text) => text.len(),
+        Value::Number(number) => number.as_str().len(),
+        _ => 0,
+    };
+    1 + bytes as u64 / 64
 }
 
 /// A name whose dots would lead deeper than `levels`, or are more than are left, stays a name; what
@@ -172,6 +227,6 @@ mod tests {
     fn an_event_without_dots_is_borrowed() {
         let event = json!({"a": [{"b": 1}]});
 
-        assert!(matches!(EventTree::of(&event).0, Cow::Borrowed(_)));
+        assert!(matches!(EventTree::of(&event).root, Cow::Borrowed(_)));
     }
 }

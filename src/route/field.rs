@@ -1,4 +1,4 @@
-//! What a pattern asks of one field, and what it asks of all of them together.
+//! What a pattern asks of one field.
 
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ pub(super) struct Field {
     /// The path as people write it.
     pub(super) dotted: Box<str>,
     pub(super) alternatives: Vec<Predicate>,
+    /// How much work it is to ask a short value.
+    pub(super) weight: u64,
 }
 
 impl Field {
@@ -33,6 +35,7 @@ impl Field {
         Self {
             path: dotted.split('.').map(Into::into).collect(),
             dotted: dotted.into(),
+            weight: alternatives.iter().map(Predicate::weight).sum(),
             alternatives,
         }
     }
@@ -51,34 +54,5 @@ impl Field {
     /// Tells whether the field may be absent.
     pub(super) fn may_be_absent(&self) -> bool {
         self.alternatives.contains(&Predicate::Absent)
-    }
-}
-
-/// Fields that must all hold together, in the order of their paths.
-#[derive(Clone, Debug)]
-pub(super) struct Conjunction {
-    fields: Box<[Term]>,
-}
-
-/// A field of a conjunction.
-#[derive(Clone, Debug)]
-pub(super) struct Term {
-    pub(super) field: Arc<Field>,
-    /// Where its dotted path stands among all of them; the reference goes in this order.
-    pub(super) rank: u16,
-}
-
-impl Conjunction {
-    /// Joins fields with distinct paths.
-    pub(super) fn new(mut fields: Vec<Arc<Field>>) -> Self {
-        fields.sort_unstable_by(|a, b| a.dotted.cmp(&b.dotted));
-        let mut terms: Vec<Term> =
-            (0..).zip(fields).map(|(rank, field)| Term { field, rank }).collect();
-        terms.sort_unstable_by(|a, b| a.field.path.cmp(&b.field.path));
-        Self { fields: terms.into() }
-    }
-
-    pub(super) fn terms(&self) -> &[Term] {
-        &self.fields
     }
 }

@@ -4,17 +4,22 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::route::budget::{Budget, MatchOutcome, Undecided};
 use crate::route::clause::{Clause, ClauseDraft};
 use crate::route::dialect;
 use crate::route::error::FilterError;
+use crate::route::evaluate::{Evaluation, Spent};
 use crate::route::event_tree::EventTree;
-use crate::route::pattern::{Mismatch, Pattern};
+use crate::route::mismatch::{Explaining, Mismatch};
+use crate::route::part::StepBound;
+use crate::route::pattern::{MAX_PRICE, Pattern, outcome};
 
 /// A subscription's wish: an event must be of one of its types and pass all of its filters.
 #[derive(Clone, Debug)]
 pub struct Filter {
     wish: Clause,
     drafts: Arc<[ClauseDraft]>,
+    bound: StepBound,
 }
 
 impl Filter {
@@ -29,31 +34,113 @@ impl Filter {
     ///
     /// The caller's turn: a type or a filter is not valid, or there are too many.
     pub fn new(types: &[String], filters: &[Value]) -> Result<Self, FilterError> {
-        dialect::read(types, filters).map(Self::of)
+        dialect::read(types, filters, usize::MAX).map(Self::of)
+    }
+
+    /// Reads the types and filters of a subscription that are made anew, and so must not cost too
+    /// much.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn, as for [`new`](Self::new), or the patterns cost more than [`MAX_PRICE`]
+    /// together.
+    pub fn priced(types: &[String], filters: &[Value]) -> Result<Self, FilterError> {
+        dialect::read(types, filters, MAX_PRICE).map(Self::of)
     }
 
     fn of(wish: Clause) -> Self {
-        let drafts = wish.drafts().into();
-        Self { wish, drafts }
+        let (drafts, bound) = (wish.drafts().into(), wish.bound());
+        Self { wish, drafts, bound }
     }
 
-    /// Tells whether an event, in its JSON form, is wanted.
+    /// Tells whether an event, in its JSON form, is wanted, whatever work that is.
     pub fn matches(&self, event: &Value) -> bool {
         self.matches_tree(&EventTree::of(event))
     }
 
-    /// Tells whether an event is wanted that is also asked of other filters.
+    /// Tells whether an event is wanted that is also asked of other filters, whatever work that is.
     pub fn matches_tree(&self, event: &EventTree<'_>) -> bool {
-        self.wish.holds(event)
+        self.decide(event, u64::MAX) == MatchOutcome::Matches
     }
 
-    /// Tells what keeps an event from being wanted; nothing if it is.
-    pub fn explain(&self, event: &Value) -> Vec<Mismatch> {
-        self.wish.mismatches(&EventTree::of(event))
+    /// Tells whether an event is wanted, in so many steps at the most.
+    ///
+    /// The same filter takes the same steps for the same event, in whichever process.
+    pub fn decide(&self, event: &EventTree<'_>, steps: u64) -> MatchOutcome {
+        outcome(self.holds(event, &mut Evaluation::allowing(steps)))
+    }
+
+    pub(super) fn holds(
+        &self,
+        event: &EventTree<'_>,
+        evaluation: &mut Evaluation,
+    ) -> Result<bool, Spent> {
+        self.wish.holds(event, evaluation)
+    }
+
+    /// Tells what keeps an event from being wanted, in so many steps at the most; nothing if it is.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: it takes more steps.
+    pub fn explain(&self, event: &Value, steps: u64) -> Result<Vec<Mismatch>, Undecided> {
+        let mut explaining = Explaining::allowing(steps);
+        let found = self.wish.mismatches(&EventTree::of(event), &mut explaining);
+        found.map_err(|Spent| Undecided)
+    }
+
+    pub(super) const fn bound(&self) -> StepBound {
+        self.bound
+    }
+
+    /// What it costs to ask this filter: the fields of its patterns, each counted once for each
+    /// combination of `$or` lists that it is in.
+    pub fn price(&self) -> usize {
+        self.wish.price()
     }
 
     pub(super) fn drafts(&self) -> &[ClauseDraft] {
         &self.drafts
+    }
+}
+
+/// A filter, and how much work it may be to decide about one event.
+#[derive(Clone, Debug)]
+pub struct BoundedFilter {
+    /// The filter.
+    pub filter: Arc<Filter>,
+    /// The most steps that it may take before it is given up.
+    pub budget: Budget,
+}
+
+impl BoundedFilter {
+    /// Decides about one event with all that may be done for it; what is undecided is given up.
+    ///
+    /// It depends on the event, the filter and the budget alone.
+    pub fn decide(&self, event: &EventTree<'_>) -> MatchOutcome {
+        self.filter.decide(event, self.budget.steps())
+    }
+
+    /// Decides about one event in so many steps at the most, and no more than it may take at all;
+    /// tells the steps that were taken, too.
+    pub fn decide_within(&self, event: &EventTree<'_>, steps: u64) -> (MatchOutcome, u64) {
+        let mut evaluation = Evaluation::allowing(steps.min(self.budget.steps()));
+        let outcome = outcome(self.filter.holds(event, &mut evaluation));
+        (outcome, evaluation.taken())
+    }
+
+    /// Whether it is possible that it is given up, told from the sizes of both alone.
+    ///
+    /// Where it is not, whatever else finds out what is true may be asked in its place.
+    pub(super) fn may_be_given_up(&self, event: &EventTree<'_>) -> bool {
+        self.filter.bound.may_exceed(self.budget.steps(), event)
+    }
+}
+
+/// A filter that is never given up.
+impl From<Arc<Filter>> for BoundedFilter {
+    fn from(filter: Arc<Filter>) -> Self {
+        Self { filter, budget: Budget::UNLIMITED }
     }
 }
 
@@ -105,7 +192,7 @@ mod tests {
         assert!(types(&["Payment.*"]).matches(&event));
         assert!(!types(&["com.x.v1"]).matches(&event));
         assert!(exact("com.x.v1").matches(&event) && !exact("Payment.Authorised").matches(&event));
-        let why = types(&["Order.*"]).explain(&event);
+        let why = types(&["Order.*"]).explain(&event, u64::MAX).unwrap();
         assert_eq!((why.len(), &*why[0].path), (1, "type"));
     }
 
@@ -149,7 +236,7 @@ mod tests {
         ] {
             let wish = filter(&filters).unwrap();
             assert_eq!(wish.matches(&event), expected, "{filters}");
-            assert_eq!(wish.explain(&event).is_empty(), expected, "{filters}");
+            assert_eq!(wish.explain(&event, u64::MAX).unwrap().is_empty(), expected, "{filters}");
         }
     }
 
@@ -205,7 +292,8 @@ mod tests {
         )
         .unwrap();
 
-        let why = wish.explain(&json!({"type": "P", "source": "/y", "data": {}}));
+        let why =
+            wish.explain(&json!({"type": "P", "source": "/y", "data": {}}), u64::MAX).unwrap();
 
         let paths: Vec<&str> = why.iter().map(|mismatch| mismatch.path.as_str()).collect();
         assert_eq!(paths, ["type", "source", "filters[1].not", "a"]);

@@ -2,7 +2,8 @@
 //! walked once and only into paths that are used, and what it finds is verified.
 //!
 //! The index decides only which filters are worth asking. Whether an event matches is always the
-//! word of the recursive evaluator, so filters cannot influence each other.
+//! word of the recursive evaluator, so filters cannot influence each other. Where a filter might
+//! have to be given up, all of it is asked, because only that tells.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,12 +12,15 @@ use serde_json::Value;
 
 use crate::event::EVENT_NAME;
 use crate::route::access::FieldAccess;
+use crate::route::budget::{LEAST_STEPS, MatchOutcome, StepAllowance};
 use crate::route::clause::ClauseDraft;
-use crate::route::evaluate;
+use crate::route::evaluate::{Evaluation, Spent};
 use crate::route::event_tree::EventTree;
 use crate::route::field::{Field, Path};
-use crate::route::filter::Filter;
+use crate::route::filter::{BoundedFilter, Filter};
 use crate::route::found::{Buckets, Found};
+use crate::route::part::StepBound;
+use crate::route::pattern::outcome;
 use crate::route::selectivity::Selectivity;
 
 /// Up to so many filters a loop is quicker than a walk.
@@ -25,13 +29,81 @@ const LOOP: usize = 4;
 /// Filters with their keys, in the order of the keys; it never changes.
 #[derive(Debug)]
 pub(super) struct Index<K> {
-    filters: Vec<(K, Arc<Filter>)>,
+    filters: Vec<(K, BoundedFilter)>,
     /// The drafts of all filters, each with the place of its filter.
     entries: Vec<(usize, ClauseDraft)>,
     /// Entries that no field can find.
     always: Vec<u32>,
     buckets: Buckets,
     root: Branch,
+    /// The most that any filter can take, and the least that any may.
+    widest: StepBound,
+    tightest: u64,
+}
+
+/// A filter that may want an event.
+struct Candidate<'f> {
+    place: usize,
+    /// The drafts of it that were found; nothing: all of it is asked.
+    drafts: Option<&'f [u32]>,
+}
+
+/// The work of asking an index about one event.
+struct Asking<'i, 'e, 'f, K> {
+    index: &'i Index<K>,
+    event: &'e EventTree<'e>,
+    /// Steps that each filter has, whatever others take.
+    least: u64,
+    answer: IndexAnswer<'i, K>,
+    /// What these steps were too few for.
+    again: Vec<Candidate<'f>>,
+}
+
+impl<'i, 'f, K: Ord> Asking<'i, '_, 'f, K> {
+    fn key(&self, candidate: &Candidate<'_>) -> Option<&'i K> {
+        self.index.filters.get(candidate.place).map(|(key, _)| key)
+    }
+
+    /// First all that is cheap, so that what is not takes nothing from it.
+    fn ask(&mut self, candidate: Candidate<'f>) {
+        let allowed = (self.least, &mut self.answer.steps);
+        match self.index.ask(&candidate, self.event, allowed) {
+            MatchOutcome::Matches => self.answer.matching.extend(self.key(&candidate)),
+            MatchOutcome::Differs => {}
+            MatchOutcome::Undecided => self.again.push(candidate),
+        }
+    }
+
+    /// Then what is left, as long as there are steps left.
+    fn ask_again(mut self, allowance: StepAllowance) -> IndexAnswer<'i, K> {
+        let is_settled = self.again.is_empty();
+        for candidate in std::mem::take(&mut self.again) {
+            let left = allowance.whole.saturating_sub(self.answer.steps).min(allowance.each);
+            let outcome = if left > self.least {
+                self.index.ask(&candidate, self.event, (left, &mut self.answer.steps))
+            } else {
+                MatchOutcome::Undecided
+            };
+            match outcome {
+                MatchOutcome::Matches => self.answer.matching.extend(self.key(&candidate)),
+                MatchOutcome::Differs => {}
+                MatchOutcome::Undecided => self.answer.undecided.extend(self.key(&candidate)),
+            }
+        }
+        if !is_settled {
+            self.answer.matching.sort_unstable();
+            self.answer.undecided.sort_unstable();
+        }
+        self.answer
+    }
+}
+
+/// What came of asking an index.
+pub(super) struct IndexAnswer<'i, K> {
+    pub(super) matching: Vec<&'i K>,
+    pub(super) undecided: Vec<&'i K>,
+    /// Steps that were taken.
+    pub(super) steps: u64,
 }
 
 /// A point on the paths that are used.
@@ -43,8 +115,13 @@ struct Branch {
 
 impl<K> Index<K> {
     /// Builds an index of filters that come in the order of their keys.
-    pub(super) fn build(filters: Vec<(K, Arc<Filter>)>) -> Self {
+    pub(super) fn build(filters: Vec<(K, BoundedFilter)>) -> Self {
+        let each = || filters.iter().map(|(_, asked)| asked);
         let mut index = Self {
+            widest: each()
+                .map(|asked| asked.filter.bound())
+                .fold(StepBound::default(), StepBound::or),
+            tightest: each().map(|asked| asked.budget.steps()).min().unwrap_or(u64::MAX),
             filters,
             entries: Vec::new(),
             always: Vec::new(),
@@ -54,8 +131,9 @@ impl<K> Index<K> {
         if index.filters.len() <= LOOP {
             return index;
         }
-        for (place, (_, filter)) in index.filters.iter().enumerate() {
-            index.entries.extend(filter.drafts().iter().map(|draft| (place, draft.clone())));
+        for (place, (_, asked)) in index.filters.iter().enumerate() {
+            let drafts = asked.filter.drafts().iter();
+            index.entries.extend(drafts.map(|draft| (place, draft.clone())));
         }
         let selectivity = Selectivity::of(index.entries.iter().map(|(_, draft)| draft));
         let mut filed: HashMap<Path, Vec<(Arc<Field>, u32)>> = HashMap::new();
@@ -79,35 +157,106 @@ impl<K> Index<K> {
         index
     }
 
-    /// The filters that an event satisfies, in the order of their keys.
-    pub(super) fn matches<'i>(&'i self, event: &EventTree<'_>, found: &mut Vec<&'i K>) {
+    /// The filters that an event satisfies and those that are undecided, each in the order of their
+    /// keys.
+    pub(super) fn route(
+        &self,
+        event: &EventTree<'_>,
+        allowance: StepAllowance,
+    ) -> IndexAnswer<'_, K>
+    where
+        K: Ord,
+    {
+        let found = self.found(event);
+        let mut asking = Asking {
+            index: self,
+            event,
+            least: allowance.each.min(LEAST_STEPS),
+            answer: IndexAnswer { matching: Vec::new(), undecided: Vec::new(), steps: 0 },
+            again: Vec::new(),
+        };
+        let whole = |place| Candidate { place, drafts: None };
+        let is_heavy = |place: usize| {
+            let asked: Option<&(K, BoundedFilter)> = self.filters.get(place);
+            asked.is_some_and(|(_, asked)| asked.may_be_given_up(event))
+        };
         if self.entries.is_empty() {
-            let matching = self.filters.iter().filter(|(_, filter)| filter.matches_tree(event));
-            found.extend(matching.map(|(key, _)| key));
-            return;
+            (0..self.filters.len()).for_each(|place| asking.ask(whole(place)));
+        } else if self.widest.may_exceed(self.tightest, event) {
+            let heavy = (0..self.filters.len()).filter(|place| is_heavy(*place)).map(whole);
+            let light = self.candidates(&found).filter(|one| !is_heavy(one.place));
+            light.chain(heavy).for_each(|candidate| asking.ask(candidate));
+            asking.answer.matching.sort_unstable();
+        } else {
+            self.candidates(&found).for_each(|candidate| asking.ask(candidate));
         }
-        let mut candidates = Found::new(&self.buckets, self.entries.len());
-        self.always.iter().for_each(|&entry| candidates.add(entry));
-        self.root.walk(event.root(), &mut candidates);
-        self.root.walk_type(event.root(), &mut candidates);
-        let mut matched = None;
-        for candidate in candidates.into_sorted() {
-            let Some((place, draft)) =
-                usize::try_from(candidate).ok().and_then(|candidate| self.entries.get(candidate))
-            else {
-                continue;
-            };
-            // The entries of one filter are neighbors.
-            if matched == Some(*place) {
-                continue;
+        asking.ask_again(allowance)
+    }
+
+    /// The drafts that an event may satisfy.
+    fn found(&self, event: &EventTree<'_>) -> Vec<u32> {
+        if self.entries.is_empty() {
+            return Vec::new();
+        }
+        let mut found = Found::new(&self.buckets, self.entries.len());
+        self.always.iter().for_each(|&entry| found.add(entry));
+        self.root.walk(event.root(), &mut found);
+        self.root.walk_type(event.root(), &mut found);
+        found.into_sorted()
+    }
+
+    /// The filters of drafts that were found, in the order of their keys.
+    fn candidates<'f>(&self, found: &'f [u32]) -> impl Iterator<Item = Candidate<'f>> {
+        let place_of = |entry: &u32| self.entry(*entry).map(|(place, _)| *place);
+        // The entries of one filter are neighbors.
+        let groups = found.chunk_by(move |a, b| place_of(a) == place_of(b));
+        groups.filter_map(move |group| {
+            let place = group.first().and_then(place_of)?;
+            Some(Candidate { place, drafts: Some(group) })
+        })
+    }
+
+    fn entry(&self, entry: u32) -> Option<&(usize, ClauseDraft)> {
+        usize::try_from(entry).ok().and_then(|entry| self.entries.get(entry))
+    }
+
+    /// Asks one filter; `taken` counts the steps of all.
+    fn ask(
+        &self,
+        candidate: &Candidate<'_>,
+        event: &EventTree<'_>,
+        (steps, taken): (u64, &mut u64),
+    ) -> MatchOutcome {
+        let Some((_, asked)) = self.filters.get(candidate.place) else {
+            return MatchOutcome::Differs;
+        };
+        let (outcome, steps) = match candidate.drafts {
+            Some(drafts) => {
+                let mut evaluation = Evaluation::allowing(steps);
+                let holds = self.a_draft_holds((drafts, &asked.filter), event, &mut evaluation);
+                (outcome(holds), evaluation.taken())
             }
-            let Some((key, filter)) = self.filters.get(*place) else { continue };
-            let parts_hold = draft.parts.iter().all(|part| evaluate::holds(part, event.root()));
-            if parts_hold && (!draft.coarse || filter.matches_tree(event)) {
-                matched = Some(*place);
-                found.push(key);
+            // Only where all of it is asked can it be given up.
+            None => asked.decide_within(event, steps),
+        };
+        *taken = taken.saturating_add(steps);
+        outcome
+    }
+
+    fn a_draft_holds(
+        &self,
+        (drafts, filter): (&[u32], &Filter),
+        event: &EventTree<'_>,
+        evaluation: &mut Evaluation,
+    ) -> Result<bool, Spent> {
+        for (_, draft) in drafts.iter().filter_map(|draft| self.entry(*draft)) {
+            if draft.holds(event, evaluation)?
+                && (!draft.coarse || filter.holds(event, evaluation)?)
+            {
+                return Ok(true);
             }
         }
+        Ok(false)
     }
 }
 

@@ -11,8 +11,12 @@
 
 mod access;
 mod block;
+mod budget;
+#[cfg(test)]
+mod budget_tests;
 mod caseless;
 mod clause;
+mod config;
 mod dialect;
 mod error;
 mod evaluate;
@@ -22,9 +26,12 @@ mod filter;
 mod found;
 mod index;
 mod interval;
+mod mismatch;
 mod operators;
+mod part;
 mod pattern;
 mod predicate;
+mod ranks;
 mod reader;
 mod selectivity;
 #[cfg(test)]
@@ -33,8 +40,11 @@ mod syntax;
 mod table;
 mod wildcard;
 
+pub use budget::{Budget, LEAST_STEPS, MatchOutcome, Routed, StepAllowance, Undecided};
+pub use config::{PatternConfig, PatternConfigMistake};
 pub use error::{FilterError, PatternError};
 pub use event_tree::EventTree;
-pub use filter::Filter;
-pub use pattern::{Mismatch, Pattern};
+pub use filter::{BoundedFilter, Filter};
+pub use mismatch::Mismatch;
+pub use pattern::{MAX_PRICE, Pattern};
 pub use table::Table;

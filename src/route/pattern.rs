@@ -11,10 +11,12 @@ use serde_json::{Number, Value};
 use crate::event::json;
 use crate::event::number::crossing_text;
 use crate::route::PatternError;
-use crate::route::evaluate;
+use crate::route::budget::{MatchOutcome, Undecided};
+use crate::route::evaluate::{Evaluation, Spent};
 use crate::route::event_tree::EventTree;
-use crate::route::field::{Conjunction, Field};
-use crate::route::predicate::Predicate;
+use crate::route::field::Field;
+use crate::route::mismatch::{Explaining, Mismatch};
+use crate::route::part::{Conjunction, StepBound};
 use crate::route::reader;
 use crate::route::syntax;
 
@@ -22,6 +24,9 @@ use crate::route::syntax;
 const MAX_CHARACTERS: usize = 4096;
 /// The deepest nesting of objects and arrays.
 const MAX_DEPTH: usize = 32;
+
+/// The most that a pattern or a filter may cost when it is made: fields times combinations.
+pub const MAX_PRICE: usize = 20_000;
 
 /// A pattern: which events are wanted. `docs/patterns.md` describes the language.
 ///
@@ -34,15 +39,6 @@ struct Parsed {
     conjunctions: Vec<Arc<Conjunction>>,
 }
 
-/// A reason why an event was not matched; it names the field and never its value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mismatch {
-    /// The member names that lead to the field, joined by dots.
-    pub path: String,
-    /// What the field lacks, in words.
-    pub reason: String,
-}
-
 impl Pattern {
     /// Reads a pattern.
     ///
@@ -51,17 +47,31 @@ impl Pattern {
     /// The caller's turn: the text is not a valid pattern or is over a limit (4,096 characters, 256
     /// fields, 1,000 combinations of `$or`, 32 levels, wildcards that are too complex).
     pub fn parse(text: &str) -> Result<Self, PatternError> {
+        Self::within(text, usize::MAX)
+    }
+
+    /// Reads a pattern that costs so much at the most.
+    pub(super) fn within(text: &str, most: usize) -> Result<Self, PatternError> {
         if let Some((at, _)) = text.char_indices().nth(MAX_CHARACTERS) {
             let message = format!("The pattern is longer than {MAX_CHARACTERS} characters");
             return Err(PatternError::at(text, at, message).with_help("shorten or split it"));
         }
-        let conjunctions = syntax::conjunctions(text, reader::read(text, MAX_DEPTH)?)?;
+        let conjunctions = syntax::conjunctions(text, reader::read(text, MAX_DEPTH)?, most)?;
         let conjunctions = conjunctions.into_iter().map(Arc::new).collect();
         let limits = json::Limits::new(usize::MAX, MAX_DEPTH + 2);
         let value = json::read(text.as_bytes(), limits).ok();
         let sorted = value.and_then(|value| serde_json::to_string(&Sorted::of(&value)).ok());
         let text = sorted.unwrap_or_else(|| text.to_owned());
         Ok(Self(Arc::new(Parsed { text, conjunctions })))
+    }
+
+    /// Reads a pattern that is made anew, and so must not cost too much.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn, as for [`parse`](Self::parse), or it costs more than [`MAX_PRICE`].
+    pub fn priced(text: &str) -> Result<Self, PatternError> {
+        Self::within(text, MAX_PRICE)
     }
 
     /// Reads a pattern that is a tree already, such as a part of a settings file.
@@ -79,29 +89,62 @@ impl Pattern {
         &self.0.text
     }
 
-    /// Tells whether an event matches.
+    /// Tells whether an event matches, whatever work that is.
     pub fn matches(&self, event: &Value) -> bool {
-        self.matches_tree(&EventTree::of(event))
+        self.decide(&EventTree::of(event), u64::MAX) == MatchOutcome::Matches
     }
 
-    /// Tells whether an event matches that is also asked of other patterns.
-    pub fn matches_tree(&self, event: &EventTree<'_>) -> bool {
-        self.0.conjunctions.iter().any(|conjunction| evaluate::holds(conjunction, event.root()))
+    /// Tells whether an event matches, in so many steps at the most.
+    pub fn decide(&self, event: &EventTree<'_>, steps: u64) -> MatchOutcome {
+        outcome(self.holds(event, &mut Evaluation::allowing(steps)))
     }
 
-    /// Tells which fields keep an event from matching; nothing if it matches.
+    pub(super) fn holds(
+        &self,
+        event: &EventTree<'_>,
+        evaluation: &mut Evaluation,
+    ) -> Result<bool, Spent> {
+        for conjunction in &self.0.conjunctions {
+            if evaluation.holds(conjunction, event.root())? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Tells which fields keep an event from matching, in so many steps at the most; nothing if it
+    /// matches.
     ///
     /// Of several `$or` branches it is the one that is closest to a match.
-    pub fn explain(&self, event: &Value) -> Vec<Mismatch> {
-        self.explain_tree(&EventTree::of(event))
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: it takes more steps.
+    pub fn explain(&self, event: &Value, steps: u64) -> Result<Vec<Mismatch>, Undecided> {
+        let mut explaining = Explaining::allowing(steps);
+        self.mismatches(&EventTree::of(event), &mut explaining).map_err(|Spent| Undecided)
     }
 
-    pub(super) fn explain_tree(&self, event: &EventTree<'_>) -> Vec<Mismatch> {
-        if self.matches_tree(event) {
-            return Vec::new();
+    pub(super) fn mismatches(
+        &self,
+        event: &EventTree<'_>,
+        explaining: &mut Explaining,
+    ) -> Result<Vec<Mismatch>, Spent> {
+        if self.holds(event, &mut explaining.evaluation)? {
+            return Ok(Vec::new());
         }
-        let explained = self.0.conjunctions.iter().map(|c| mismatches(c, event.root()));
-        explained.min_by_key(Vec::len).unwrap_or_default()
+        explaining.closest(&self.0.conjunctions, event.root())
+    }
+
+    /// What it costs to ask this pattern: its fields, counted once for each combination of its `$or`
+    /// lists that they are in.
+    pub fn price(&self) -> usize {
+        self.0.conjunctions.iter().map(|conjunction| conjunction.count()).sum()
+    }
+
+    pub(super) fn bound(&self) -> StepBound {
+        let each = self.0.conjunctions.iter().map(|conjunction| conjunction.bound);
+        each.fold(StepBound::default(), StepBound::plus)
     }
 
     /// Whether every event that matches has a value at the member names of this path, or below.
@@ -114,8 +157,8 @@ impl Pattern {
             field.path.len() >= path.len() && field.path.iter().zip(&path).all(|(a, b)| **a == **b)
         };
         let is_demanded = |conjunction: &Arc<Conjunction>| {
-            let mut fields = conjunction.terms().iter().map(|term| &term.field);
-            fields.any(|field| !field.may_be_absent() && lies_there(field))
+            let fields = conjunction.fields();
+            fields.into_iter().any(|field| !field.may_be_absent() && lies_there(field))
         };
         self.0.conjunctions.iter().all(is_demanded)
     }
@@ -125,40 +168,11 @@ impl Pattern {
     }
 }
 
-/// Names the fields of a conjunction that an event fails on their own, or all of them together.
-pub(super) fn mismatches(conjunction: &Conjunction, event: &Value) -> Vec<Mismatch> {
-    let failed: Vec<Mismatch> = conjunction
-        .terms()
-        .iter()
-        .filter(|term| !evaluate::field_holds(&term.field, event))
-        .map(|term| {
-            let reason = reason(&term.field, evaluate::field_is_there(&term.field, event));
-            Mismatch { path: term.field.dotted.to_string(), reason }
-        })
-        .collect();
-    if !failed.is_empty() {
-        return failed;
-    }
-    let paths: Vec<String> =
-        conjunction.terms().iter().map(|term| term.field.dotted.to_string()).collect();
-    let reason = "each field matches, but not all within the same element of an array".to_owned();
-    vec![Mismatch { path: paths.join(", "), reason }]
-}
-
-/// What a field lacks that fails on its own, without a word of what the event has there.
-fn reason(field: &Field, is_there: bool) -> String {
-    let mut operators: Vec<&str> = field.alternatives.iter().map(Predicate::operator).collect();
-    operators.dedup();
-    match (operators.as_slice(), is_there) {
-        (["exists"], false) => "the event has no value there".to_owned(),
-        (["exists"], true) => "the event has a value there, and must not".to_owned(),
-        (["exact"], true) => "its value is another one".to_owned(),
-        (operators, true) => {
-            format!("no value of the field satisfies {}", operators.join(" or "))
-        }
-        (operators, false) => {
-            format!("the event has no value there that could satisfy {}", operators.join(" or "))
-        }
+pub(super) fn outcome(holds: Result<bool, Spent>) -> MatchOutcome {
+    match holds {
+        Ok(true) => MatchOutcome::Matches,
+        Ok(false) => MatchOutcome::Differs,
+        Err(Spent) => MatchOutcome::Undecided,
     }
 }
 
@@ -249,7 +263,11 @@ mod tests {
         for Matching { name, pattern, event, matches } in vectors {
             let pattern = Pattern::from_value(&pattern).unwrap();
             assert_eq!(pattern.matches(&event), matches, "{name}: {pattern} {event}");
-            assert_eq!(pattern.explain(&event).is_empty(), matches, "{name}: {pattern} {event}");
+            assert_eq!(
+                pattern.explain(&event, u64::MAX).unwrap().is_empty(),
+                matches,
+                "{name}: {pattern} {event}"
+            );
         }
     }
 
@@ -318,13 +336,15 @@ mod tests {
         )
         .unwrap();
 
-        let why = pattern.explain(&json!({"type": "x", "data": {"amount": 4, "secret": "s"}}));
+        let why = pattern
+            .explain(&json!({"type": "x", "data": {"amount": 4, "secret": "s"}}), u64::MAX)
+            .unwrap();
 
         let paths: Vec<&str> = why.iter().map(|mismatch| mismatch.path.as_str()).collect();
         assert_eq!(paths, ["data.amount", "data.gone"]);
         assert_eq!(why[0].reason, "no value of the field satisfies numeric");
         assert_eq!(why[1].reason, "the event has no value there");
-        let why = pattern.explain(&json!({"type": "y", "data": {"gone": "s"}}));
+        let why = pattern.explain(&json!({"type": "y", "data": {"gone": "s"}}), u64::MAX).unwrap();
         let reasons: Vec<&str> = why.iter().map(|mismatch| mismatch.reason.as_str()).collect();
         assert_eq!(
             reasons,

@@ -104,6 +104,15 @@ impl Predicate {
         }
     }
 
+    /// How much work it is to ask a short value, in steps.
+    pub(super) fn weight(&self) -> u64 {
+        match self {
+            Self::AnythingBut(excluded) => excluded.weight(),
+            Self::Wildcard(wildcard) => wildcard.weight(),
+            _ => 1,
+        }
+    }
+
     /// The operator, as it is written in a pattern; a literal is `exact`.
     pub(super) const fn operator(&self) -> &'static str {
         match self {
@@ -123,6 +132,18 @@ impl Predicate {
 }
 
 impl Excluded {
+    fn weight(&self) -> u64 {
+        let count = match self {
+            Self::Numbers(numbers) => numbers.len(),
+            Self::Texts(texts) | Self::Prefixes(texts) | Self::Suffixes(texts) => texts.len(),
+            Self::IgnoringCase(texts) => texts.len(),
+            Self::Wildcards(wildcards) => {
+                return wildcards.iter().map(Wildcard::weight).sum();
+            }
+        };
+        count as u64
+    }
+
     fn holds(&self, value: &Value) -> bool {
         match (self, value) {
             (Self::Numbers(numbers), Value::Number(actual)) => {

@@ -50,7 +50,7 @@ impl<'d> Selectivity<'d> {
 }
 
 fn fields(draft: &ClauseDraft) -> impl Iterator<Item = &Arc<Field>> {
-    draft.parts.iter().flat_map(|part| part.terms()).map(|term| &term.field)
+    draft.parts.iter().flat_map(|part| part.fields())
 }
 
 /// Tells whether a predicate asks for one certain text, number or address, or a part of it.

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::route::PatternError;
-use crate::route::field::{Conjunction, Field, Path};
+use crate::route::field::{Field, Path};
 use crate::route::operators::Operators;
+use crate::route::part::Conjunction;
+use crate::route::ranks::MOST_RANKS;
 use crate::route::reader::{Kind, Member, Node};
 
 /// The most fields that a pattern may name.
-const MAX_FIELDS: usize = 256;
+const MAX_FIELDS: usize = MOST_RANKS;
 /// The most conjunctions that its `$or` lists may multiply to.
 const MAX_COMBINATIONS: usize = 1000;
 
@@ -51,8 +53,13 @@ struct SyntaxScope {
     choices: Vec<(usize, Vec<SyntaxScope>)>,
 }
 
-/// Turns the tree of a pattern into the conjunctions of which one must hold.
-pub(super) fn conjunctions(text: &str, root: Node) -> Result<Vec<Conjunction>, PatternError> {
+/// Turns the tree of a pattern into the conjunctions of which one must hold, which may have so many
+/// fields together at the most.
+pub(super) fn conjunctions(
+    text: &str,
+    root: Node,
+    most: usize,
+) -> Result<Vec<Conjunction>, PatternError> {
     let Kind::Object(members) = root.kind else {
         return Err(PatternError::at(text, root.at, "Filter is not an object")
             .with_help(r#"write for example {"type": ["Payment.Authorised"]}"#));
@@ -61,10 +68,15 @@ pub(super) fn conjunctions(text: &str, root: Node) -> Result<Vec<Conjunction>, P
     let mut scope = SyntaxScope::default();
     compiler.object(&mut scope, root.at, members)?;
     let expanded = compiler.expand(&scope)?;
-    Ok(expanded
-        .into_iter()
-        .map(|fields| Conjunction::new(fields.into_values().collect()))
-        .collect())
+    let price: usize = expanded.iter().map(Fields::len).sum();
+    if price > most {
+        let message = format!("Fields times combinations of $or are {price}, and may be {most}");
+        return Err(PatternError::at(text, 0, message)
+            .with_help("use fewer or shorter $or lists, or split the pattern"));
+    }
+    let lists: Vec<Vec<Arc<Field>>> =
+        expanded.into_iter().map(|fields| fields.into_values().collect()).collect();
+    Ok(Conjunction::all_of(&lists))
 }
 
 struct Compiler<'t> {

@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use arc_swap::ArcSwap;
 use serde_json::Value;
 
+use crate::route::budget::{Routed, StepAllowance};
 use crate::route::event_tree::EventTree;
-use crate::route::filter::Filter;
+use crate::route::filter::BoundedFilter;
 use crate::route::index::Index;
 
 /// How many changes are kept beside the large index before it is built again.
@@ -33,7 +34,7 @@ struct Snapshot<K> {
 }
 
 struct TableWriter<K> {
-    filters: BTreeMap<K, Arc<Filter>>,
+    filters: BTreeMap<K, BoundedFilter>,
     changed: BTreeSet<K>,
 }
 
@@ -43,7 +44,7 @@ impl<K: Clone + Ord + Send + Sync> Table<K> {
         Self::holding(BTreeMap::new())
     }
 
-    fn holding(filters: BTreeMap<K, Arc<Filter>>) -> Self {
+    fn holding(filters: BTreeMap<K, BoundedFilter>) -> Self {
         let snapshot = Snapshot {
             base: Arc::new(index_of(&filters, filters.keys())),
             recent: Index::build(Vec::new()),
@@ -54,16 +55,16 @@ impl<K: Clone + Ord + Send + Sync> Table<K> {
     }
 
     /// Adds a filter, or replaces the one under the same key.
-    pub fn insert(&self, key: K, filter: Arc<Filter>) {
+    pub fn insert(&self, key: K, filter: impl Into<BoundedFilter>) {
         self.extend([(key, filter)]);
     }
 
     /// Adds or replaces many filters at once, which is much cheaper than one by one.
-    pub fn extend(&self, filters: impl IntoIterator<Item = (K, Arc<Filter>)>) {
+    pub fn extend<F: Into<BoundedFilter>>(&self, filters: impl IntoIterator<Item = (K, F)>) {
         let mut writer = self.write();
         for (key, filter) in filters {
             writer.changed.insert(key.clone());
-            writer.filters.insert(key, filter);
+            writer.filters.insert(key, filter.into());
         }
         self.publish(&mut writer);
     }
@@ -79,23 +80,40 @@ impl<K: Clone + Ord + Send + Sync> Table<K> {
         was_there
     }
 
-    /// The keys of all filters that an event satisfies, sorted.
+    /// The keys of all filters that an event satisfies, sorted, whatever work that is; a filter that
+    /// may not take so much is left out.
     pub fn matches(&self, event: &Value) -> Vec<K> {
+        self.route(event, StepAllowance::UNLIMITED).matching
+    }
+
+    /// The keys of all filters that an event satisfies, and of those for which it takes more work
+    /// than is allowed at once to tell.
+    pub fn route(&self, event: &Value, allowance: StepAllowance) -> Routed<K> {
         let event = EventTree::of(event);
         let snapshot = self.published.load();
-        let mut found = Vec::new();
-        snapshot.base.matches(&event, &mut found);
+        let mut found = snapshot.base.route(&event, allowance);
         if !snapshot.changed.is_empty() {
-            found.retain(|key| !snapshot.changed.contains(key));
-            snapshot.recent.matches(&event, &mut found);
-            found.sort_unstable();
+            let recent = snapshot.recent.route(&event, allowance);
+            let both =
+                [(&mut found.matching, recent.matching), (&mut found.undecided, recent.undecided)];
+            for (found, recent) in both {
+                found.retain(|key| !snapshot.changed.contains(key));
+                found.extend(recent);
+                found.sort_unstable();
+            }
+            found.steps += recent.steps;
         }
-        found.into_iter().cloned().collect()
+        let cloned = |keys: Vec<&K>| keys.into_iter().cloned().collect();
+        Routed {
+            matching: cloned(found.matching),
+            undecided: cloned(found.undecided),
+            steps: found.steps,
+        }
     }
 
     /// The filter under a key.
-    pub fn get(&self, key: &K) -> Option<Arc<Filter>> {
-        self.write().filters.get(key).map(Arc::clone)
+    pub fn get(&self, key: &K) -> Option<BoundedFilter> {
+        self.write().filters.get(key).cloned()
     }
 
     /// How many filters there are.
@@ -128,12 +146,12 @@ impl<K: Clone + Ord + Send + Sync> Table<K> {
 
 /// Indexes those of some keys, in order, that have a filter.
 fn index_of<'k, K: Clone + Ord + 'k>(
-    filters: &BTreeMap<K, Arc<Filter>>,
+    filters: &BTreeMap<K, BoundedFilter>,
     keys: impl IntoIterator<Item = &'k K>,
 ) -> Index<K> {
     let present = keys
         .into_iter()
-        .filter_map(|key| filters.get(key).map(|filter| (key.clone(), Arc::clone(filter))));
+        .filter_map(|key| filters.get(key).map(|filter| (key.clone(), filter.clone())));
     Index::build(present.collect())
 }
 
@@ -143,9 +161,10 @@ impl<K: Clone + Ord + Send + Sync> Default for Table<K> {
     }
 }
 
-impl<K: Clone + Ord + Send + Sync> FromIterator<(K, Arc<Filter>)> for Table<K> {
-    fn from_iter<I: IntoIterator<Item = (K, Arc<Filter>)>>(filters: I) -> Self {
-        Self::holding(filters.into_iter().collect())
+impl<K: Clone + Ord + Send + Sync, F: Into<BoundedFilter>> FromIterator<(K, F)> for Table<K> {
+    fn from_iter<I: IntoIterator<Item = (K, F)>>(filters: I) -> Self {
+        let bounded = |(key, filter): (K, F)| (key, filter.into());
+        Self::holding(filters.into_iter().map(bounded).collect())
     }
 }
 
@@ -161,7 +180,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::route::strategies;
+    use crate::route::{Filter, strategies};
 
     fn wish(filters: &[Value]) -> Arc<Filter> {
         Arc::new(Filter::new(&[], filters).unwrap())

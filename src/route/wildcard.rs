@@ -50,6 +50,11 @@ impl Wildcard {
         true
     }
 
+    /// How much work it is to match a short text, in steps: each piece is looked for once.
+    pub(super) fn weight(&self) -> u64 {
+        self.0.len() as u64
+    }
+
     /// The text that every match begins with.
     pub(super) fn prefix(&self) -> &str {
         self.0.first().map_or("", |piece| piece)

@@ -112,7 +112,7 @@ pub trait Admit: Send + Sync {
 
     /// Says what each publication would make of an event. Nothing is stored, counted or set aside.
     /// Whoever has no publications has nothing to say.
-    fn trials(&self, _received: &Arc<Received>) -> Vec<Trial> {
+    async fn trials(&self, _received: &Arc<Received>) -> Vec<Trial> {
         Vec::new()
     }
 }

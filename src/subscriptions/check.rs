@@ -75,6 +75,13 @@ pub(super) fn check(document: &SubscriptionDocument) -> Result<CheckedParts, Inv
     })
 }
 
+/// Refuses a filter that is too expensive to be made anew; what is kept is not asked again.
+pub(super) fn check_price(document: &SubscriptionDocument) -> Result<(), Invalid> {
+    Filter::priced(&document.types, &document.filters)
+        .map(drop)
+        .map_err(|error| Invalid::new("/filters", &error.to_string()))
+}
+
 /// The address of a sink, where the protocol has one.
 fn sink(document: &SubscriptionDocument) -> Result<Option<Url>, Invalid> {
     let refuse = |problem: &str| Err(Invalid::new("/sink", problem));

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{Position, Revision};
+use crate::route::Budget;
 use crate::subscriptions::check::{CheckedKeys, CheckedParts, check};
 use crate::subscriptions::{
     Epoch, FirstHandshake, Invalid, KeptCredential, PendingHandshake, Protocol, RecipientKeys,
@@ -87,11 +88,16 @@ pub(super) struct KeptEpoch {
     pub(super) from: u64,
     types: Vec<String>,
     filters: Vec<Value>,
+    /// The most steps that it may take; missing in what was kept before there were budgets, and
+    /// then nothing is given up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    budget: Option<Budget>,
 }
 
 /// The filter of a document, from this position on.
-pub(super) fn epoch(document: &SubscriptionDocument, from: Position) -> KeptEpoch {
-    KeptEpoch { from: from.0, types: document.types.clone(), filters: document.filters.clone() }
+pub(super) fn epoch(document: &SubscriptionDocument, from: Position, budget: Budget) -> KeptEpoch {
+    let (types, filters) = (document.types.clone(), document.filters.clone());
+    KeptEpoch { from: from.0, types, filters, budget: Some(budget) }
 }
 
 /// What was kept cannot be read.
@@ -129,6 +135,7 @@ pub(super) fn restore(
         Ok(Epoch {
             from: Position(epoch.from),
             filter: Arc::new(filter),
+            budget: epoch.budget.unwrap_or(Budget::UNLIMITED),
             wish: (epoch.types, epoch.filters),
         })
     };

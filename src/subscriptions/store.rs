@@ -6,7 +6,8 @@ use std::sync::Arc;
 use crate::ambient::Clock;
 use crate::event::SubscriptionId;
 use crate::eventlog::{LogError, Position, RecordKey, Registry, Revision};
-use crate::subscriptions::check::check;
+use crate::route::{Budget, PatternConfig};
+use crate::subscriptions::check::{check, check_price};
 use crate::subscriptions::kept::{
     KeptEpoch, KeptSubscription, damaged, epoch, read, restore, words_while_waiting,
 };
@@ -43,12 +44,20 @@ pub struct Terms {
 pub struct Subscriptions {
     registry: Arc<dyn Registry>,
     clock: Arc<dyn Clock>,
+    /// How much work a filter may be that is made now.
+    budget: Budget,
 }
 
 impl Subscriptions {
     /// Keeps them in this registry.
     pub fn new(registry: Arc<dyn Registry>, clock: Arc<dyn Clock>) -> Self {
-        Self { registry, clock }
+        Self { registry, clock, budget: PatternConfig::default().budget() }
+    }
+
+    /// Gives filters that are made from now on this much work.
+    #[must_use]
+    pub fn with_budget(self, budget: Budget) -> Self {
+        Self { budget, ..self }
     }
 
     /// Reads all of them, in order of their names.
@@ -102,7 +111,8 @@ impl Subscriptions {
     ///
     /// The caller's turn: a part of it cannot work.
     pub fn check(document: &SubscriptionDocument) -> Result<(), SubscriptionError> {
-        check(document).map(drop).map_err(SubscriptionError::Invalid)
+        check(document).map(drop)?;
+        check_price(document).map_err(SubscriptionError::Invalid)
     }
 
     /// Keeps a new subscription. It is pending until its sink has proved itself; one without a sink
@@ -119,8 +129,9 @@ impl Subscriptions {
     ) -> Result<Arc<Subscription>, SubscriptionError> {
         let document = SubscriptionDocument { id: Some(id.clone()), ..document };
         check(&document)?;
+        check_price(&document)?;
         let kept = KeptSubscription {
-            epochs: vec![epoch(&document, terms.from)],
+            epochs: vec![epoch(&document, terms.from, self.budget)],
             state: first_state(&document),
             reason: words_while_waiting(terms.handshake.as_ref()).map(str::to_owned),
             handshake: terms.handshake.filter(|_| document.protocol != Protocol::Pull),
@@ -173,8 +184,9 @@ impl Subscriptions {
         let mut kept = before.clone();
         if document.types != current.document.types || document.filters != current.document.filters
         {
+            check_price(&document)?;
             kept.epochs.retain(|epoch| epoch.from < terms.from.0);
-            kept.epochs.push(epoch(&document, terms.from));
+            kept.epochs.push(epoch(&document, terms.from, self.budget));
             drop_epochs(&mut kept.epochs, terms.low_watermark);
             if kept.epochs.len() > MOST_EPOCHS {
                 let problem = "was changed a hundred times for events that the log still holds; \

@@ -10,7 +10,7 @@ use url::Url;
 use crate::event::{ConsumerId, SubscriptionId, Timestamp};
 use crate::eventlog::{Position, Revision};
 use crate::keys::{ConsumerKeys, SigningAlgorithm, VerifyingKeys};
-use crate::route::Filter;
+use crate::route::{BoundedFilter, Budget, Filter};
 use crate::subscriptions::{
     ChallengeBinding, ClearAttributes, ContentMode, OnDeadLetter, PendingHandshake, Protocol,
     SealedCredential, SealedOuterKeySecret, Settings, SubscriptionDocument, SubscriptionState,
@@ -63,6 +63,8 @@ pub struct Epoch {
     pub from: Position,
     /// What is wanted from there on.
     pub filter: Arc<Filter>,
+    /// How much work it may be to tell that of one event.
+    pub budget: Budget,
     /// The `types` and `filters` that it was made from.
     pub wish: (Vec<String>, Vec<Value>),
 }
@@ -89,6 +91,16 @@ impl Subscription {
     /// The filter that applies at a position.
     pub fn filter_at(&self, position: Position) -> Option<&Arc<Filter>> {
         self.epochs.iter().rev().find(|epoch| epoch.from <= position).map(|epoch| &epoch.filter)
+    }
+
+    /// The filter that applies at a position, and how much work it may be.
+    pub fn asked_at(&self, position: Position) -> Option<BoundedFilter> {
+        self.epochs.iter().rev().find(|epoch| epoch.from <= position).map(Epoch::asked)
+    }
+
+    /// The filter that applies to events from now on, and how much work it may be.
+    pub fn asked_now(&self) -> Option<BoundedFilter> {
+        self.epochs.last().map(Epoch::asked)
     }
 
     /// The filter that applies to events from now on.
@@ -131,6 +143,13 @@ impl Subscription {
     /// Tells whether only the id travels in the clear.
     pub fn hides_attributes(&self) -> bool {
         self.document.config.attributes == ClearAttributes::Id
+    }
+}
+
+impl Epoch {
+    /// What is asked of events: whether they are wanted.
+    pub fn asked(&self) -> BoundedFilter {
+        BoundedFilter { filter: Arc::clone(&self.filter), budget: self.budget }
     }
 }
 

@@ -169,8 +169,8 @@ impl Attempter {
     }
 
     /// Counts deliveries that were given up before they were offered.
-    pub fn expired(&self, subscription: &Subscription, count: usize) {
-        let labels = [subscription.id.as_str(), Reason::Expired.word()];
+    pub fn given_up(&self, subscription: &Subscription, reason: Reason, count: usize) {
+        let labels = [subscription.id.as_str(), reason.word()];
         self.metrics.counter(Metric::DeadLetters, &labels).add(count as u64);
     }
 }

@@ -12,7 +12,7 @@ use crate::deliver::dispatch::oldest::Oldest;
 use crate::deliver::dispatch::{Dispatch, WorkerHandle, WrongNonce};
 use crate::deliver::limits::Flow;
 use crate::deliver::sink::{EventBusPermissions, ExternalIds};
-use crate::deliver::worker::{SequenceReader, WorkerStanding};
+use crate::deliver::worker::{Decider, SequenceReader, WorkerStanding};
 use crate::egress::Egress;
 use crate::event::{Blame, ConsumerId, EventId, Fault, SubscriptionId};
 use crate::eventlog::{LogError, Page, Position, Store};
@@ -104,6 +104,8 @@ impl SubscriptionService {
     /// Opens with these parts.
     pub fn new(parts: SubscriptionServiceParts) -> Self {
         let SubscriptionServiceParts { store, clock, entropy, .. } = parts;
+        let decider = parts.dispatch.decider().clone();
+        let reader = SequenceReader::new(Arc::clone(&store.log), Arc::clone(&store.state), decider);
         Self {
             subscriptions: parts.subscriptions,
             dispatch: parts.dispatch,
@@ -111,7 +113,7 @@ impl SubscriptionService {
             egress: parts.egress,
             event_buses: parts.event_buses,
             external_ids: parts.external_ids,
-            reader: SequenceReader::new(Arc::clone(&store.log), Arc::clone(&store.state)),
+            reader,
             oldest: Oldest::default(),
             data_key: parts.data_key,
             store,
@@ -369,6 +371,11 @@ impl SubscriptionService {
     /// Reads what a subscription was or will be sent.
     pub const fn reader(&self) -> &SequenceReader {
         &self.reader
+    }
+
+    /// Decides whether subscriptions want entries.
+    pub const fn decider(&self) -> &Decider {
+        self.reader.decider()
     }
 
     /// Signs how far a subscription has come: nothing up to `head` is for it beyond `seq`.

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 
 use crate::deliver::limits::{AttemptLimiter, BacklogLimit, Flow, OperatorLimits};
 use crate::deliver::worker::{
-    AckState, Courier, DeliveryContext, Followed, Inbox, PullWorker, SubscriptionView,
+    AckState, Courier, Decider, DeliveryContext, Followed, Inbox, PullWorker, SubscriptionView,
     WorkerCommand, WorkerStanding,
 };
 use crate::event::{CloudEvent, SubscriptionId};
@@ -75,6 +75,24 @@ impl WorkerHandle {
             standing,
             subscription: Arc::clone(&self.subscription.borrow()),
             acknowledged: self.ack_state.as_ref().map(|ack_state| ack_state.acknowledged().place()),
+        }
+    }
+}
+
+/// What one worker is handed.
+#[derive(Default)]
+struct HandedEntries {
+    matches: Vec<Arc<Entry>>,
+    /// The newest entry from the first undecided one on.
+    missed: Option<Position>,
+}
+
+impl HandedEntries {
+    /// What comes after an undecided entry has to wait for it, in the log.
+    fn add(&mut self, entry: &Arc<Entry>) {
+        match &mut self.missed {
+            Some(newest) => *newest = entry.position,
+            None => self.matches.push(Arc::clone(entry)),
         }
     }
 }
@@ -146,8 +164,8 @@ impl Dispatch {
     }
 
     fn list(&self, subscription: &Subscription) {
-        if let Some(filter) = subscription.newest_filter() {
-            self.table.insert(subscription.id.clone(), Arc::clone(filter));
+        if let Some(asked) = subscription.asked_now() {
+            self.table.insert(subscription.id.clone(), asked);
         }
     }
 
@@ -257,28 +275,50 @@ impl Dispatch {
         self.followed.position()
     }
 
-    /// Hands each entry to the inboxes of those it is for, in log order, and says up to where.
+    /// Hands entries to the inboxes of those they are for, in log order, and says up to where: not
+    /// all of them if their filters are much work, so that others have their turn.
+    ///
+    /// Whoever is undecided about an entry reads the log from there, and nobody else waits.
     pub fn hand(&self, entries: &[Arc<Entry>]) -> Option<Position> {
-        let mut matches: BTreeMap<SubscriptionId, Vec<Arc<Entry>>> = BTreeMap::new();
+        let allowance = self.context.decider.config().at_once();
+        let mut handed: BTreeMap<SubscriptionId, HandedEntries> = BTreeMap::new();
+        let (mut steps, mut last) = (0, None);
         for entry in entries {
-            for id in self.table.matches(&entry.event.to_tree()) {
-                matches.entry(id).or_default().push(Arc::clone(entry));
+            let routed = self.table.route(&entry.event.to_tree(), allowance);
+            for id in routed.matching {
+                handed.entry(id).or_default().add(entry);
+            }
+            for id in routed.undecided {
+                handed.entry(id).or_default().missed = Some(entry.position);
+            }
+            last = Some(entry.position);
+            steps += routed.steps;
+            if steps > allowance.whole {
+                break;
             }
         }
         let workers = self.workers();
-        for (id, entries) in matches {
-            if let Some(worker) = workers.get(&id) {
-                worker.inbox.put(entries);
+        for (id, HandedEntries { matches, missed }) in handed {
+            let Some(worker) = workers.get(&id) else { continue };
+            worker.inbox.put(matches);
+            if let Some(newest) = missed {
+                worker.inbox.miss(newest);
             }
         }
-        let last = entries.last()?.position;
-        self.followed.advance(last);
-        Some(last)
+        self.followed.advance(last?);
+        last
     }
 
-    /// The subscriptions that want an event now, whatever their state.
+    /// The subscriptions that want an event now, whatever their state, as far as that is told with
+    /// little work.
     pub fn wanting(&self, event: &CloudEvent) -> Vec<SubscriptionId> {
-        self.table.matches(&event.to_tree())
+        let allowance = self.context.decider.config().at_once();
+        self.table.route(&event.to_tree(), allowance).matching
+    }
+
+    /// Decides whether subscriptions want entries.
+    pub const fn decider(&self) -> &Decider {
+        &self.context.decider
     }
 
     /// Writes the outcomes that are not written yet.

@@ -8,12 +8,11 @@ use tokio::sync::oneshot;
 
 use crate::ambient::Clock;
 use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError, WorkerHandle};
-use crate::deliver::explain::{BlockedBy, DeliveryStatus};
+use crate::deliver::explain::{BlockedBy, DeliveryStatus, FilterMatching};
 use crate::deliver::limits::BreakerPhase;
 use crate::deliver::worker::{SequenceReadError, SubjectTurn, SubscriptionView, WorkerCommand};
 use crate::event::{EventId, Timestamp};
 use crate::eventlog::{Attempt, DeliveryKey, Entry, KeptReceipt, Page, Position, ReceiptId};
-use crate::route::Mismatch;
 use crate::subscriptions::{Subscription, SubscriptionState};
 
 /// Attempts and receipts that are shown of one event and subscription.
@@ -24,17 +23,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const LEAST: Duration = Duration::from_millis(20);
 /// Subscriptions that are looked at together.
 const TOGETHER: usize = 32;
-
-/// Whether a subscription wanted an event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FilterMatching {
-    /// It did.
-    Matched,
-    /// It did not: these parts of the filter that applied then were not met.
-    Missed(Vec<Mismatch>),
-    /// The log does not hold the event any more.
-    Unknown,
-}
 
 /// What became of an event for one subscription.
 #[derive(Clone, Debug)]
@@ -144,8 +132,11 @@ impl SubscriptionService {
         let view = worker.as_ref().map(WorkerHandle::look);
         let latest = view.as_ref().map_or(subscription, |view| &view.subscription);
         let subscription = Arc::clone(latest);
-        let matching =
-            entry.map_or(FilterMatching::Unknown, |entry| matching(&subscription, entry));
+        let scanned = view.as_ref().map(|view| view.standing.scanned);
+        let matching = match entry {
+            Some(entry) => self.matching(&subscription, entry, scanned).await,
+            None => FilterMatching::Unknown,
+        };
         let id = subscription.id.clone();
         let page = Page { items: MOST, ..Page::default() };
         let key = DeliveryKey { subscription: id.clone(), replay: None, event };
@@ -155,7 +146,7 @@ impl SubscriptionService {
         attempts.reverse();
         let receipts = self.store.receipts.receipts(&id, Some(event), ReceiptId(0), page).await?;
         let place = match (&matching, entry, &view) {
-            (FilterMatching::Matched, Some(entry), Some(view)) => {
+            (FilterMatching::Matched | FilterMatching::Undecided, Some(entry), Some(view)) => {
                 self.place(view, entry.position).await?
             }
             _ => ExplainedPlace::Unknown,
@@ -177,7 +168,14 @@ impl SubscriptionService {
             (Some(delivery_status), ..) => delivery_status,
             (None, ..) if matches!(matching, FilterMatching::Missed(_)) => DeliveryStatus::Unwanted,
             (None, Some(worker), Some(view)) => {
-                self.undecided((worker, view), place, asked).await?
+                match self.unattempted((worker, view), place, asked).await? {
+                    DeliveryStatus::Waiting { because: BlockedBy::Turn }
+                        if matching == FilterMatching::Undecided =>
+                    {
+                        DeliveryStatus::Waiting { because: BlockedBy::Undecided }
+                    }
+                    known => known,
+                }
             }
             (None, ..) => DeliveryStatus::Closed,
         };
@@ -247,7 +245,7 @@ impl SubscriptionService {
     }
 
     /// Where a delivery stands of which neither a retry, a dead letter nor an attempt is kept.
-    async fn undecided(
+    async fn unattempted(
         &self,
         (worker, view): (&WorkerHandle, &SubscriptionView),
         place: ExplainedPlace,
@@ -322,7 +320,9 @@ impl SubscriptionService {
         match self.reader().place(view, before).await {
             Ok(start) if start.position >= position => Ok(ExplainedPlace::BeforeStart),
             Ok(before) => Ok(ExplainedPlace::Numbered(before.sequence + 1)),
-            Err(SequenceReadError::Gone { .. }) => Ok(ExplainedPlace::Unknown),
+            Err(SequenceReadError::Gone { .. } | SequenceReadError::NotDecided(_)) => {
+                Ok(ExplainedPlace::Unknown)
+            }
             Err(SequenceReadError::Log(error)) => Err(error.into()),
         }
     }
@@ -360,18 +360,6 @@ fn tried(attempts: &[Attempt], place: ExplainedPlace) -> Option<DeliveryStatus> 
     });
     // What lies before the start may have been delivered by a replay only.
     delivery_status.filter(|_| place != ExplainedPlace::BeforeStart)
-}
-
-fn matching(subscription: &Subscription, entry: &Entry) -> FilterMatching {
-    let Some(filter) = subscription.filter_at(entry.position) else {
-        return FilterMatching::Unknown;
-    };
-    let tree = entry.event.to_tree();
-    if filter.matches(&tree) {
-        FilterMatching::Matched
-    } else {
-        FilterMatching::Missed(filter.explain(&tree))
-    }
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@
 //! [blocked](BlockedBy). Nothing is changed here.
 
 mod explanation;
+mod matching;
 mod status;
 mod wanting;
 
-pub use explanation::{Explanation, FilterMatching};
+pub use explanation::Explanation;
+pub use matching::FilterMatching;
 pub use status::{BlockedBy, DeliveryStatus};

@@ -21,6 +21,8 @@ pub enum BlockedBy {
         /// Its sequence number.
         sequence: u64,
     },
+    /// It is much work to tell whether the subscription wants it, and that is being done.
+    Undecided,
     /// Nothing: others go first.
     Turn,
 }
@@ -33,6 +35,7 @@ impl BlockedBy {
             Self::Paused => "paused",
             Self::SinkLeftAlone(_) => "sink-left-alone",
             Self::Subject { .. } => "subject",
+            Self::Undecided => "undecided",
             Self::Turn => "turn",
         }
     }

@@ -114,17 +114,20 @@ pub enum Reason {
     Expired,
     /// The consumer has fetched it and said that it will not take it (RFC 8936, `setErrs`).
     RefusedByConsumer,
+    /// It takes more work to tell whether the subscription wants it than its budget allows.
+    Undecided,
 }
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::AttemptsExhausted,
         Self::EventTooOld,
         Self::Refused,
         Self::SinkGone,
         Self::RefusedByConsumer,
         Self::Expired,
+        Self::Undecided,
     ];
 
     /// The stable word.
@@ -135,6 +138,7 @@ impl Reason {
             Self::Refused => "refused",
             Self::SinkGone => "sink-gone",
             Self::Expired => "expired",
+            Self::Undecided => "undecided",
             Self::RefusedByConsumer => "refused-by-consumer",
         }
     }

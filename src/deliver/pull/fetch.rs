@@ -172,7 +172,7 @@ impl PullService {
             served.next = part.last.or(served.next);
             let more = part.reached.position < view.standing.scanned;
             served.reached = served.reached.max(part.reached.position);
-            if !part.matches.is_empty() {
+            if part.matches.iter().any(|one| !one.given_up) {
                 return self.seal_all(&view.subscription, part).await;
             }
             let late = self.parts.clock.now() >= deadline;
@@ -189,7 +189,7 @@ impl PullService {
         part: NumberedPage,
     ) -> Result<Served, PullError> {
         let mut events = Vec::with_capacity(part.matches.len());
-        for one in &part.matches {
+        for one in part.matches.iter().filter(|one| !one.given_up) {
             events.push(self.seal(subscription, one).await?);
         }
         Ok(Served { events, next: part.last, reached: part.reached.position })

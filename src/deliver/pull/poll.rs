@@ -208,7 +208,7 @@ impl PullService {
                 {
                     break 'pages;
                 }
-                if !cursor.ahead.contains(one.sequence) {
+                if !cursor.ahead.contains(one.sequence) && !one.given_up {
                     bytes += one.entry.weight();
                     polled.events.push(self.seal(&view.subscription, one).await?);
                 }
@@ -230,7 +230,12 @@ impl PullService {
     /// The match that a delivery was brought back of; nothing if its event is not kept any more.
     async fn returned(&self, retry: &Retry) -> Result<Option<NumberedEntry>, PullError> {
         let entry = recall(&self.parts.store, retry).await?;
-        let of = |(entry, (sequence, previous))| NumberedEntry { entry, sequence, previous };
+        let of = |(entry, (sequence, previous))| NumberedEntry {
+            entry,
+            sequence,
+            previous,
+            given_up: false,
+        };
         Ok(entry.zip(retry.link).map(of))
     }
 }

@@ -66,6 +66,7 @@ async fn start_on(store: Store, stage: &Stage, recorder: &Arc<Recorder>) -> Work
         )),
         signals: DeliverySignals::channel().0,
         pause_after: Duration::from_hours(5 * 24),
+        decider: stage.decider(),
     };
     let followed = Arc::new(Followed::default());
     let inbox = Arc::new(Inbox::new(Arc::clone(&followed)));

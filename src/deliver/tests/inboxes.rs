@@ -57,6 +57,23 @@ async fn the_log_is_known_up_to_the_next_match_that_waits() {
 }
 
 #[tokio::test]
+async fn what_is_undecided_is_read_from_the_log_after_what_was_put_before_it() {
+    let (followed, inbox) = inbox();
+    assert!(inbox.caught_up(Position(0)));
+    let entries = entries(4).await;
+
+    inbox.put(entries[..1].to_vec());
+    inbox.miss(Position(3));
+    followed.advance(Position(4));
+    inbox.put(entries[3..].to_vec());
+
+    assert_eq!(taken(&inbox, 9), Some((vec![1], 1)));
+    assert_eq!(taken(&inbox, 9), None);
+    assert!(!inbox.caught_up(Position(3)));
+    assert!(inbox.caught_up(Position(4)));
+}
+
+#[tokio::test]
 async fn a_full_inbox_sends_its_courier_to_the_log_and_loses_nothing_it_holds() {
     let (followed, inbox) = inbox();
     assert!(inbox.caught_up(Position(0)));

@@ -106,7 +106,8 @@ async fn what_expires_is_written_with_the_cursor_that_passes_it() {
     let stage = Stage::new().await;
     let delivery = delivery(&stage).await;
     let (id, link) = (&stage.subscription.id, delivery.link.unwrap());
-    let letter = letter_of(&stage.subscription, &delivery.entry, link, stage.clock.now());
+    let letter =
+        letter_of(&stage.subscription, &delivery.entry, (link, Reason::Expired), stage.clock.now());
     let cursor = Cursor { sequence: 1, ..Cursor::starting(id, Position(1)) };
     let query = DeadLetterQuery::all(id.clone());
 

@@ -90,6 +90,7 @@ impl Working {
             sinks: Arc::new(Sinks::new(breaker, Arc::clone(&entropy) as _, signals.clone())),
             signals: signals.clone(),
             pause_after: Duration::from_hours(5 * 24),
+            decider: stage.decider(),
         };
         let dispatch = Arc::new(Dispatch::new(context, stage.log.head()));
         let ids =

@@ -11,8 +11,9 @@ use crate::deliver::worker::{
 use crate::event::EventId;
 use crate::eventlog::{
     Changes, Cursor, DeliveryState as _, Entry, Log as _, LowWatermark, Page, Position,
-    RemoteStore, Retention, SequenceCheckpoint,
+    RemoteStore, Retention, SequenceCheckpoint, Store,
 };
+use crate::route::{BoundedFilter, Budget, EventTree, Filter};
 use crate::subscriptions::{Subscription, SubscriptionDocument, Subscriptions, Terms};
 
 /// A stage whose subscription wanted `a` up to entry 300 and everything since.
@@ -56,12 +57,17 @@ fn numbered(
             let event = &entry.event;
             let number = progress.number(entry.position, event.id, event.digest);
             let (sequence, previous) = (number.sequence, number.previous);
-            matches.push(NumberedEntry { entry: Arc::clone(entry), sequence, previous });
+            let (entry, given_up) = (Arc::clone(entry), false);
+            matches.push(NumberedEntry { entry, sequence, previous, given_up });
         }
         progress.pass(entry.position);
         places.push(progress.place());
     }
     (matches, places)
+}
+
+fn reading(stage: &Stage, store: &Store) -> SequenceReader {
+    SequenceReader::new(Arc::clone(&store.log), Arc::clone(&store.state), stage.decider())
 }
 
 fn view(subscription: &Arc<Subscription>, place: &SequenceCheckpoint) -> SubscriptionView {
@@ -92,7 +98,7 @@ async fn every_place_gives_the_numbers_of_delivery() {
 
     for after in (0..=600).step_by(37) {
         // One that remembers nothing, and one that goes on from what it remembers.
-        let reader = SequenceReader::new(Arc::clone(&stage.log) as _, Arc::clone(&stage.log) as _);
+        let reader = reading(&stage, &Store::of(&stage.log));
         let (mut read, mut at) = (Vec::new(), Position(after));
         loop {
             let page = Page { items: 50, ..Page::default() };
@@ -118,7 +124,7 @@ async fn what_lies_before_the_start_is_skipped_and_what_is_lost_is_told() {
     let mut view = view(&subscription, &places[600]);
     let start = Cursor::starting(&subscription.id, Position(400)).place();
     keep(&stage, &[start]).await;
-    let reader = SequenceReader::new(Arc::clone(&stage.log) as _, Arc::clone(&stage.log) as _);
+    let reader = reading(&stage, &Store::of(&stage.log));
     let page = Page { items: 1, ..Page::default() };
 
     let part = reader.read(&view, Position(7), page).await.unwrap();
@@ -127,7 +133,7 @@ async fn what_lies_before_the_start_is_skipped_and_what_is_lost_is_told() {
     // A subscription of which only a later place is known.
     stage.log.forget(&subscription.id).await.unwrap();
     keep(&stage, &[places[500]]).await;
-    let reader = SequenceReader::new(Arc::clone(&stage.log) as _, Arc::clone(&stage.log) as _);
+    let reader = reading(&stage, &Store::of(&stage.log));
     let lost = reader.read(&view, Position(499), page).await;
     let Err(SequenceReadError::Gone { after }) = lost else { panic!("{lost:?}") };
     assert_eq!(after, entries[499].event.id);
@@ -144,10 +150,58 @@ async fn what_lies_before_the_start_is_skipped_and_what_is_lost_is_told() {
 }
 
 #[tokio::test]
+async fn what_is_given_up_has_the_same_number_wherever_reading_begins() {
+    let stage = Stage::new().await;
+    let store = Subscriptions::new(Arc::clone(&stage.log) as _, Arc::new(stage.clock.clone()));
+    let only_a = SubscriptionDocument {
+        filters: vec![json!({"pattern": {"data": {"word": ["a"], "z": [{"exists": false}]}}})],
+        ..stage.subscription.document.clone()
+    };
+    // Enough for another word, and not for this one.
+    let words = ["a", "b", "b", "a", "a", "b"];
+    let entries = stage.append(&words).await;
+    let asked = Filter::new(&[], &only_a.filters).unwrap();
+    let takes = |entry: &Arc<Entry>| {
+        let tree = entry.event.to_tree();
+        let asked = BoundedFilter::from(Arc::new(asked.clone()));
+        asked.decide_within(&EventTree::of(&tree), u64::MAX).1
+    };
+    let (of_a, of_b) = (takes(&entries[0]), takes(&entries[1]));
+    assert!(of_b < of_a);
+    let store = store.with_budget(Budget(of_a - 1));
+    let terms = Terms {
+        from: Position(1),
+        low_watermark: Position::START,
+        shared_secret: None,
+        credential: None,
+        outer_key_secret: None,
+        handshake: None,
+    };
+    let narrow = store.update(&stage.subscription, only_a, terms).await.unwrap();
+    assert_eq!(narrow.epochs.last().unwrap().budget, Budget(of_a - 1));
+    let reader = reading(&stage, &Store::of(&stage.log));
+    let start = SequenceCheckpoint {
+        position: Position::START,
+        sequence: 0,
+        chain: Cursor::starting(&narrow.id, Position::START).chain,
+    };
+    keep(&stage, &[start]).await;
+    let mut seen = view(&narrow, &start);
+    seen.standing.scanned = Position(6);
+
+    let part = reader.read(&seen, Position::START, Page::default()).await.unwrap();
+
+    let found = part.matches.iter().map(|one| (one.sequence, one.entry.position.0, one.given_up));
+    assert_eq!(found.collect::<Vec<_>>(), [(1, 1, true), (2, 4, true), (3, 5, true)]);
+    let place = reader.place(&seen, Position(4)).await.unwrap();
+    assert_eq!((place.sequence, place.chain), (2, part.matches[2].previous));
+}
+
+#[tokio::test]
 async fn what_another_node_has_dropped_is_not_skipped_in_silence() {
     let (stage, _, entries) = stage().await;
     let store = RemoteStore::over(Arc::clone(&stage.log)).store().tailed(1);
-    let reader = SequenceReader::new(Arc::clone(&store.log), Arc::clone(&store.state));
+    let reader = reading(&stage, &store);
     let hold = Position(100);
     let old = Retention { bytes: Some(0), hold, ..Retention::default() };
     assert_eq!(stage.log.trim(&old).await.unwrap().dropped, 100);

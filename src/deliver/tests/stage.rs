@@ -16,6 +16,7 @@ use crate::deliver::sink::{
     AnswerKind, ChallengeAnswer, ChallengeError, Destination, Destinations, Parcel, SinkAnswer,
     SinkTarget,
 };
+use crate::deliver::worker::Decider;
 use crate::event::{
     ContentDigest, Data, EventSource, EventType, IdempotencyKey, Subject, Timestamp,
 };
@@ -24,6 +25,7 @@ use crate::keys::{
     DataKey, KeyRing, MemoryKeyStore, OpeningKeys, PublicKeys, RemoteKeys, SharedSecret,
     SigningAlgorithm, VerifyingKeys,
 };
+use crate::route::PatternConfig;
 use crate::seal::{Opened, Opening, open};
 use crate::subscriptions::{Challenge, OuterKeySecret, Subscription, Subscriptions, Terms};
 use crate::telemetry::Metrics;
@@ -104,6 +106,11 @@ impl Stage {
             sealer,
             secret: SharedSecret::from_jwks(secret.expose().as_bytes()).unwrap(),
         }
+    }
+
+    /// Decides with little work at once.
+    pub(crate) fn decider(&self) -> Decider {
+        Decider::new(PatternConfig::default(), self.tasks.clone())
     }
 
     /// Makes real attempts, at sinks that this destination speaks to.

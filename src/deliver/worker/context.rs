@@ -9,6 +9,7 @@ use crate::ambient::{Clock, Tasks};
 use crate::deliver::attempt::Attempter;
 use crate::deliver::limits::{Allowance, BacklogLimit, Sinks};
 use crate::deliver::outcome::{DeliverySignals, Ledger};
+use crate::deliver::worker::decider::Decider;
 use crate::event::{ChainValue, EventId, Subject};
 use crate::eventlog::{DeliveryKey, Position, Retry, Store};
 use crate::subscriptions::Subscription;
@@ -108,6 +109,8 @@ pub struct DeliveryContext {
     pub signals: DeliverySignals,
     /// How long the attempts of a subscription may only fail before it is paused.
     pub pause_after: Duration,
+    /// Decides whether subscriptions want entries.
+    pub decider: Decider,
 }
 
 impl DeliveryContext {

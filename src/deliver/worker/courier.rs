@@ -10,7 +10,7 @@ use crate::deliver::limits::{AttemptLimiter, BreakerPhase, Permit, Traffic, Wait
 use crate::deliver::outcome::{Delivery, Verdict};
 use crate::deliver::worker::expiry::Expiry;
 use crate::deliver::worker::in_flight::{Ended, InFlight};
-use crate::deliver::worker::match_source::MatchSource;
+use crate::deliver::worker::match_source::{FoundMatch, MatchSource};
 use crate::deliver::worker::order::Order;
 use crate::deliver::worker::retries::Retries;
 use crate::deliver::worker::sequence_checkpoints::SequenceCheckpoints;
@@ -83,8 +83,12 @@ impl Courier {
         for retry in waiting {
             retries.insert(retry);
         }
-        let match_source =
-            MatchSource::new(Arc::clone(&context.store.log), inbox, progress.scanned());
+        let match_source = MatchSource::new(
+            Arc::clone(&context.store.log),
+            inbox,
+            (&context.decider, &context.tasks),
+            progress.scanned(),
+        );
         let in_flight = InFlight::new(&context);
         let order = Order::of(&subscription);
         let standing = watch::Sender::new(stand(&progress, &retries, &order));
@@ -231,7 +235,8 @@ impl Courier {
             let subscription = Arc::clone(&self.subscription);
             return self.in_flight.launch(Delivery { subscription, ..delivery }, permit);
         }
-        let Some(entry) = self.match_source.take() else { return permit.give_back() };
+        let Some(found) = self.match_source.take() else { return permit.give_back() };
+        let FoundMatch { entry, given_up } = found;
         let numbered = self.progress.number(entry.position, entry.event.id, entry.event.digest);
         let delivery = Delivery {
             subscription: Arc::clone(&self.subscription),
@@ -242,6 +247,10 @@ impl Courier {
             first_attempt: None,
             redriven: false,
         };
+        if given_up {
+            self.give_up_undecided(&delivery, numbered.settled);
+            return permit.give_back();
+        }
         // A retry or dead letter that was kept before a crash stands for the match that it came
         // from.
         if numbered.settled || self.waits(&delivery.key()) {

@@ -1,7 +1,8 @@
 //! Gives up what the backlog of a courier cannot hold.
 
+use crate::deliver::outcome::{Delivery, Reason};
 use crate::deliver::worker::Courier;
-use crate::deliver::worker::expiry::Backlog;
+use crate::deliver::worker::expiry::{Backlog, letter_of};
 
 impl Courier {
     /// Gives up matches that the backlog cannot hold, whether or not the sink is asked.
@@ -23,7 +24,10 @@ impl Courier {
         if letters.is_empty() {
             return;
         }
-        self.context.attempter.expired(&self.subscription, letters.len());
+        for reason in [Reason::Expired, Reason::Undecided] {
+            let count = letters.iter().filter(|letter| *letter.reason == *reason.word()).count();
+            self.context.attempter.given_up(&self.subscription, reason, count);
+        }
         self.context.ledger.expire(&self.subscription.id, letters, self.progress.cursor());
         if let Err(error) = self.context.ledger.flush().await {
             tracing::error!(
@@ -32,5 +36,20 @@ impl Courier {
                 self.subscription.id,
             );
         }
+    }
+    /// Gives up a match of which it is too much work to tell that it is one: it keeps its number and
+    /// its link, and is written with the cursor that passes it, so that a crash neither repeats nor
+    /// skips it.
+    pub(super) fn give_up_undecided(&mut self, delivery: &Delivery, was_settled: bool) {
+        let Some(link) = delivery.link else { return };
+        self.progress.settle(link.0);
+        if was_settled || self.waits(&delivery.key()) {
+            return;
+        }
+        let (why, now) = (Reason::Undecided, self.context.clock.now());
+        let letter = letter_of(&self.subscription, &delivery.entry, (link, why), now);
+        self.context.attempter.given_up(&self.subscription, why, 1);
+        let cursor = self.progress.cursor();
+        self.context.ledger.expire(&self.subscription.id, vec![letter], cursor);
     }
 }

@@ -138,10 +138,13 @@ async fn queues_kept(
         let Some(last) = page.last() else { return Ok(queues) };
         query.after = last.id;
         for letter in &page {
-            // What has expired holds nobody up: it is no failure that someone has to look into.
-            let has_expired = &*letter.reason == Reason::Expired.word();
+            // What was never offered holds nobody up: it is no failure that someone has to look
+            // into.
+            let is_unoffered = [Reason::Expired, Reason::Undecided]
+                .iter()
+                .any(|reason| *letter.reason == *reason.word());
             if let (Some((sequence, _)), None, false) =
-                (letter.link, &letter.key.replay, has_expired)
+                (letter.link, &letter.key.replay, is_unoffered)
             {
                 queues.die(QueueKey::of(&letter.event), sequence, letter.event.id);
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::deliver::limits::BacklogLimit;
 use crate::deliver::outcome::Reason;
-use crate::deliver::worker::match_source::{MatchSource, matches_of};
+use crate::deliver::worker::match_source::{FoundMatch, MatchSource, matches_of};
 use crate::deliver::worker::next_check::NextCheck;
 use crate::deliver::worker::order::Order;
 use crate::deliver::worker::retries::Retries;
@@ -124,8 +124,9 @@ impl Expiry {
             let Ok(entries) = log.read(self.counted, Page::default()).await else { return false };
             let Some(last) = entries.last() else { break };
             self.counted = last.position;
-            let places = matches_of(backlog.subscription, &entries).map(|entry| entry.position);
-            self.ahead.extend(places);
+            let found = matches_of(&backlog.context.decider, backlog.subscription, &entries).await;
+            let Ok(found) = found else { return false };
+            self.ahead.extend(found.iter().map(|found| found.entry.position));
         }
         waiting(self.ahead.len()) > most
     }
@@ -158,22 +159,24 @@ impl Backlog<'_> {
         if let Some(waiting) = self.order.take_oldest(self.retries) {
             let link = waiting.link?;
             self.progress.settle(link.0);
-            return Some(letter_of(self.subscription, &waiting.entry, link, now));
+            let why = Reason::Expired;
+            return Some(letter_of(self.subscription, &waiting.entry, (link, why), now));
         }
-        let entry = self.match_source.take()?;
+        let FoundMatch { entry, given_up } = self.match_source.take()?;
+        let why = if given_up { Reason::Undecided } else { Reason::Expired };
         let event = &entry.event;
         let numbered = self.progress.number(entry.position, event.id, event.digest);
         self.progress.settle(numbered.sequence);
         let link = (numbered.sequence, numbered.previous);
-        (!numbered.settled).then(|| letter_of(self.subscription, &entry, link, now))
+        (!numbered.settled).then(|| letter_of(self.subscription, &entry, (link, why), now))
     }
 }
 
-/// The dead letter of a match that has expired.
+/// The dead letter of a match that was never offered.
 pub fn letter_of(
     subscription: &Subscription,
     entry: &Entry,
-    link: (u64, ChainValue),
+    (link, reason): ((u64, ChainValue), Reason),
     at: Timestamp,
 ) -> DeadLetter {
     let (subscription, event) = (subscription.id.clone(), entry.event.clone());
@@ -183,7 +186,7 @@ pub fn letter_of(
         position: entry.position,
         link: Some(link),
         event,
-        reason: Reason::Expired.word().into(),
+        reason: reason.word().into(),
         attempts: 0,
         status: None,
         detail: "".into(),

@@ -83,6 +83,17 @@ impl Inbox {
         self.arrived.notify_one();
     }
 
+    /// Sends the worker to the log for an entry that is not decided, and for everything after it up
+    /// to `newest`; called by the follower only, after the matches before it were put.
+    pub fn miss(&self, newest: Position) {
+        {
+            let mut state = self.state();
+            state.behind = true;
+            state.missed = state.missed.max(newest);
+        }
+        self.arrived.notify_one();
+    }
+
     /// Takes up to `most` entries.
     pub fn take(&self, most: usize) -> Taken {
         let mut state = self.state();

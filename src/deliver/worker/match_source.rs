@@ -3,7 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
+
+use crate::ambient::Tasks;
 use crate::deliver::worker::Inbox;
+use crate::deliver::worker::decider::{Decider, EntryDecision, NotDecided};
 use crate::deliver::worker::inbox::Taken;
 use crate::eventlog::{Entry, Log, Page, Position};
 use crate::subscriptions::Subscription;
@@ -11,21 +15,47 @@ use crate::subscriptions::Subscription;
 /// Matches that are taken out of the inbox at once.
 const MOST_TAKEN: usize = 1024;
 
+/// An entry that has a number among the deliveries of a subscription.
+#[derive(Clone, Debug)]
+pub(super) struct FoundMatch {
+    pub(super) entry: Arc<Entry>,
+    /// Whether it was too much work to tell that it matches.
+    pub(super) given_up: bool,
+}
+
 /// The matches that are found and not numbered yet.
 pub(super) struct MatchSource {
     log: Arc<dyn Log>,
     inbox: Arc<Inbox>,
-    queue: VecDeque<Arc<Entry>>,
+    queue: VecDeque<FoundMatch>,
     /// How far the log is known once the queue is empty.
     known: Position,
     /// Whether there is more of the log to read at once.
     has_more: bool,
+    decider: Decider,
+    tasks: Tasks,
+    /// The entry after what is known, while it is decided beside everything else.
+    undecided: Option<UndecidedEntry>,
+}
+
+/// An entry that nothing after it can be numbered before.
+struct UndecidedEntry {
+    entry: Arc<Entry>,
+    deciding: JoinHandle<Result<EntryDecision, NotDecided>>,
+    decided: Option<Result<EntryDecision, NotDecided>>,
 }
 
 impl MatchSource {
     /// Starts after `known`.
-    pub(super) fn new(log: Arc<dyn Log>, inbox: Arc<Inbox>, known: Position) -> Self {
-        Self { log, inbox, queue: VecDeque::new(), known, has_more: false }
+    pub(super) fn new(
+        log: Arc<dyn Log>,
+        inbox: Arc<Inbox>,
+        (decider, tasks): (&Decider, &Tasks),
+        known: Position,
+    ) -> Self {
+        let (decider, tasks) = (decider.clone(), tasks.clone());
+        let (queue, undecided) = (VecDeque::new(), None);
+        Self { log, inbox, queue, known, has_more: false, decider, tasks, undecided }
     }
 
     /// How far the log is known once everything found is taken.
@@ -55,33 +85,68 @@ impl MatchSource {
 
     /// The next match, which stays.
     pub(super) fn first(&self) -> Option<Arc<Entry>> {
-        self.queue.front().map(Arc::clone)
+        self.queue.front().map(|found| Arc::clone(&found.entry))
     }
 
     /// Takes the next match out.
-    pub(super) fn take(&mut self) -> Option<Arc<Entry>> {
+    pub(super) fn take(&mut self) -> Option<FoundMatch> {
         self.queue.pop_front()
     }
 
-    /// Waits until the inbox has something.
+    /// Waits until the inbox has something, or what was undecided is decided.
     ///
     /// Cancel safe.
-    pub(super) async fn arrival(&self) {
-        self.inbox.arrival().await;
+    pub(super) async fn arrival(&mut self) {
+        match &mut self.undecided {
+            // Nothing that arrives can go before it.
+            Some(undecided) if undecided.decided.is_none() => {
+                let decided = (&mut undecided.deciding).await;
+                undecided.decided = Some(decided.unwrap_or(Err(NotDecided)));
+            }
+            _ => self.inbox.arrival().await,
+        }
     }
 
     /// Looks for further matches once everything found is taken; says whether there are some.
     pub(super) async fn gather(&mut self, subscription: &Subscription) -> bool {
+        if !self.settle_undecided() {
+            return false;
+        }
+        if !self.queue.is_empty() {
+            return true;
+        }
         match self.inbox.take(MOST_TAKEN) {
             Taken::Matches(matches, known) => {
                 // The follower may hand over what was meanwhile read from the log.
                 let read = self.known;
-                self.queue.extend(matches.into_iter().filter(|entry| entry.position > read));
+                let new = matches.into_iter().filter(|entry| entry.position > read);
+                self.queue.extend(new.map(|entry| FoundMatch { entry, given_up: false }));
                 self.known = self.known.max(known);
             }
             Taken::Behind => self.has_more = self.read_log(subscription).await,
         }
         !self.queue.is_empty()
+    }
+
+    /// Takes what was decided; says whether there is nothing to wait for.
+    fn settle_undecided(&mut self) -> bool {
+        let Some(undecided) = self.undecided.take_if(|one| one.decided.is_some()) else {
+            return self.undecided.is_none();
+        };
+        // Where the gateway stops it is read again when it starts.
+        if let Some(Ok(decision)) = undecided.decided {
+            self.known = undecided.entry.position;
+            self.has_more = true;
+            self.find(undecided.entry, decision);
+        }
+        true
+    }
+
+    fn find(&mut self, entry: Arc<Entry>, decision: EntryDecision) {
+        if decision.is_numbered() {
+            let given_up = decision == EntryDecision::GivenUp;
+            self.queue.push_back(FoundMatch { entry, given_up });
+        }
     }
 
     /// Reads a page of the log; says whether there may be more.
@@ -97,18 +162,32 @@ impl MatchSource {
                 return false;
             }
         };
-        let Some(last) = entries.last().map(|entry| entry.position) else {
+        if entries.is_empty() {
             return !self.inbox.caught_up(self.known) && self.log.head() > self.known;
-        };
-        self.queue.extend(matches_of(subscription, &entries).cloned());
-        self.known = last;
+        }
+        for entry in entries {
+            let position = entry.position;
+            let Some(decision) = self.decider.at_once(subscription, &entry).await else {
+                self.begin_to_decide(subscription, entry);
+                return false;
+            };
+            self.find(entry, decision);
+            self.known = position;
+        }
         true
+    }
+
+    /// Has an entry decided beside everything else; only this subscription waits for it.
+    fn begin_to_decide(&mut self, subscription: &Subscription, entry: Arc<Entry>) {
+        let (decider, subscription) = (self.decider.clone(), subscription.clone());
+        let asked = Arc::clone(&entry);
+        let deciding = self.tasks.spawn(async move { decider.decide(&subscription, &asked).await });
+        self.undecided = Some(UndecidedEntry { entry, deciding, decided: None });
     }
 
     /// Lets everything found go; it is read again after `from` when it is wanted.
     pub(super) fn let_go(&mut self, from: Position) {
-        self.queue.clear();
-        self.known = from;
+        self.forget(from);
         self.has_more = false;
         self.inbox.let_go();
     }
@@ -118,19 +197,35 @@ impl MatchSource {
     /// What is dropped here must be read again, also if everything had been read since the inbox
     /// was last sent back to the log.
     pub(super) fn start_over(&mut self, from: Position) {
+        self.forget(from);
+        self.inbox.fall_behind();
+    }
+
+    fn forget(&mut self, from: Position) {
         self.queue.clear();
         self.known = from;
-        self.inbox.fall_behind();
+        // What comes of it is remembered by who decides.
+        self.undecided = None;
     }
 }
 
-/// The entries that a subscription wanted when they came.
-pub(super) fn matches_of<'a>(
-    subscription: &'a Subscription,
-    entries: &'a [Arc<Entry>],
-) -> impl Iterator<Item = &'a Arc<Entry>> {
-    entries.iter().filter(|entry| {
-        let filter = subscription.filter_at(entry.position);
-        filter.is_some_and(|filter| filter.matches(&entry.event.to_tree()))
-    })
+/// The entries that have a number among the deliveries of a subscription.
+///
+/// # Errors
+///
+/// Later: the gateway stops.
+pub(super) async fn matches_of(
+    decider: &Decider,
+    subscription: &Subscription,
+    entries: &[Arc<Entry>],
+) -> Result<Vec<FoundMatch>, NotDecided> {
+    let mut found = Vec::new();
+    for entry in entries {
+        let decision = decider.decide(subscription, entry).await?;
+        if decision.is_numbered() {
+            let given_up = decision == EntryDecision::GivenUp;
+            found.push(FoundMatch { entry: Arc::clone(entry), given_up });
+        }
+    }
+    Ok(found)
 }

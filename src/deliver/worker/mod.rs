@@ -10,6 +10,7 @@ mod courier;
 mod courier_expiry;
 mod courier_order;
 mod courier_outage;
+mod decider;
 mod expiry;
 mod in_flight;
 mod inbox;
@@ -28,6 +29,7 @@ mod subject_queues;
 pub use ack_state::AckState;
 pub use context::{DeliveryContext, SubjectTurn, WorkerCommand, WorkerStanding};
 pub use courier::Courier;
+pub use decider::{Decider, EntryDecision, NotDecided};
 #[cfg(test)]
 pub use expiry::letter_of;
 #[cfg(test)]

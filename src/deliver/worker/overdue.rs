@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use crate::deliver::limits::BacklogLimit;
+use crate::deliver::outcome::Reason;
 use crate::deliver::worker::expiry::letter_of;
-use crate::deliver::worker::match_source::matches_of;
+use crate::deliver::worker::match_source::{FoundMatch, matches_of};
 use crate::deliver::worker::next_check::NextCheck;
 use crate::deliver::worker::{AckState, DeliveryContext};
 use crate::eventlog::{LogError, Page, Position, SequenceCheckpoint};
@@ -55,7 +56,10 @@ impl Overdue {
         let Some(last) = entries.last() else { return Ok(false) };
         let (mut through, mut is_within) = (last.position.min(place.position), false);
         let mut letters = Vec::new();
-        for entry in matches_of(subscription, &entries) {
+        let Ok(found) = matches_of(&context.decider, subscription, &entries).await else {
+            return Ok(false);
+        };
+        for FoundMatch { entry, .. } in &found {
             if entry.position > place.position {
                 break;
             }
@@ -69,7 +73,8 @@ impl Overdue {
                     break;
                 }
                 excess = excess.saturating_sub(1);
-                letters.push(letter_of(subscription, entry, (sequence, cursor.chain), now));
+                let link = (sequence, cursor.chain);
+                letters.push(letter_of(subscription, entry, (link, Reason::Expired), now));
             }
             cursor.settled = entry.position;
             cursor.sequence = sequence;
@@ -86,7 +91,7 @@ impl Overdue {
         let more = !is_within && cursor.settled < place.position;
         ack_state.acknowledge(cursor);
         if count > 0 {
-            context.attempter.expired(subscription, count);
+            context.attempter.given_up(subscription, Reason::Expired, count);
             context.ledger.flush().await?;
         }
         if more {

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 
-use crate::deliver::worker::match_source::MatchSource;
+use crate::deliver::outcome::Reason;
+use crate::deliver::worker::expiry::letter_of;
+use crate::deliver::worker::match_source::{FoundMatch, MatchSource};
 use crate::deliver::worker::overdue::Overdue;
 use crate::deliver::worker::sequence_checkpoints::SequenceCheckpoints;
 use crate::deliver::worker::{
     AckState, DeliveryContext, Inbox, SubjectTurn, WorkerCommand, WorkerStanding,
 };
-use crate::eventlog::{Cursor, Retry, SequenceCheckpoint};
+use crate::eventlog::{Cursor, Entry, Retry, SequenceCheckpoint};
 use crate::subscriptions::Subscription;
 
 /// How often an idle pull worker looks at the log by itself.
@@ -65,7 +67,9 @@ impl PullWorker {
         let stopping = self.context.tasks.stopping().clone();
         self.skip_ahead().await;
         let (log, inbox) = (Arc::clone(&self.context.store.log), Arc::clone(&self.inbox));
-        let mut match_source = MatchSource::new(log, inbox, self.place.position);
+        let (decider, tasks) = (self.context.decider.clone(), self.context.tasks.clone());
+        let mut match_source =
+            MatchSource::new(log, inbox, (&decider, &tasks), self.place.position);
         loop {
             let more = self.number(&mut match_source).await | self.expire().await;
             let wake = if more { Duration::ZERO } else { IDLE_TICK };
@@ -104,18 +108,46 @@ impl PullWorker {
             return false;
         }
         let found = match_source.gather(&self.subscription).await;
-        while let Some(entry) = match_source.take() {
+        while let Some(FoundMatch { entry, given_up }) = match_source.take() {
+            let before = self.place;
             self.place = SequenceCheckpoint {
                 position: entry.position,
                 sequence: self.place.sequence + 1,
                 chain: self.place.chain.next(entry.event.id, entry.event.digest),
             };
+            if given_up {
+                self.give_up_undecided(&entry, before).await;
+            }
             self.keep_sequence_checkpoint();
         }
         self.place.position = self.place.position.max(match_source.known());
         self.keep_sequence_checkpoint();
         self.note();
         found || match_source.has_more()
+    }
+
+    /// Gives up a match of which it is too much work to tell that it is one: it keeps its number and
+    /// its link, and counts as acknowledged from then on.
+    async fn give_up_undecided(&self, entry: &Entry, before: SequenceCheckpoint) {
+        let _turn = self.ack_state.turn.lock().await;
+        let mut cursor = self.ack_state.acknowledged();
+        let sequence = self.place.sequence;
+        if sequence <= cursor.sequence || cursor.ahead.contains(sequence) {
+            return;
+        }
+        if cursor.sequence + 1 == sequence {
+            cursor.settled = self.place.position;
+            cursor.sequence = sequence;
+            cursor.chain = self.place.chain;
+        } else {
+            cursor.ahead.insert(sequence);
+        }
+        let (why, now) = (Reason::Undecided, self.context.clock.now());
+        let link = (sequence, before.chain);
+        let letter = letter_of(&self.subscription, entry, (link, why), now);
+        self.context.attempter.given_up(&self.subscription, why, 1);
+        self.context.ledger.expire(&self.subscription.id, vec![letter], &cursor);
+        self.ack_state.acknowledge(cursor);
     }
 
     /// Gives up what was not acknowledged in time; says whether there may be more at once.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use moka::future::Cache;
 
 use crate::deliver::worker::WorkerStanding;
+use crate::deliver::worker::decider::{Decider, EntryDecision, NotDecided};
 use crate::event::{Blame, ChainValue, EventId, Fault, SubscriptionId, Timestamp};
 use crate::eventlog::{DeliveryState, Entry, Log, LogError, Page, Position, SequenceCheckpoint};
 use crate::subscriptions::Subscription;
@@ -36,6 +37,9 @@ pub struct NumberedEntry {
     pub sequence: u64,
     /// The chain before it.
     pub previous: ChainValue,
+    /// Whether it is a dead letter because it was too much work to tell that it matches. It is never
+    /// handed out.
+    pub given_up: bool,
 }
 
 /// Some matches, in order.
@@ -58,6 +62,9 @@ pub enum SequenceReadError {
         /// The id after which everything can be read.
         after: EventId,
     },
+    /// The gateway is stopping.
+    #[error(transparent)]
+    NotDecided(#[from] NotDecided),
     /// The log failed.
     #[error(transparent)]
     Log(#[from] LogError),
@@ -67,6 +74,7 @@ impl Blame for SequenceReadError {
     fn fault(&self) -> Fault {
         match self {
             Self::Gone { .. } => Fault::Caller,
+            Self::NotDecided(_) => Fault::Later,
             Self::Log(error) => error.fault(),
         }
     }
@@ -81,13 +89,19 @@ impl Blame for SequenceReadError {
 pub struct SequenceReader {
     log: Arc<dyn Log>,
     state: Arc<dyn DeliveryState>,
+    decider: Decider,
     places: Cache<(SubscriptionId, Timestamp, Position), (u64, ChainValue)>,
 }
 
 impl SequenceReader {
     /// Reads from this log, from the sequence checkpoints that are kept there.
-    pub fn new(log: Arc<dyn Log>, state: Arc<dyn DeliveryState>) -> Self {
-        Self { log, state, places: Cache::builder().max_capacity(REMEMBERED).build() }
+    pub fn new(log: Arc<dyn Log>, state: Arc<dyn DeliveryState>, decider: Decider) -> Self {
+        Self { log, state, decider, places: Cache::builder().max_capacity(REMEMBERED).build() }
+    }
+
+    /// What decides whether entries are read.
+    pub const fn decider(&self) -> &Decider {
+        &self.decider
     }
 
     /// The position after which events come that are newer than this one.
@@ -132,7 +146,8 @@ impl SequenceReader {
                 if entry.position > standing.scanned {
                     break;
                 }
-                let matched = is_wanted(subscription, &entry);
+                let decision = self.decider.decide(subscription, &entry).await?;
+                let matched = decision.is_numbered();
                 if matched {
                     bytes += entry.weight();
                     let full = part.matches.len() == page.items
@@ -145,6 +160,7 @@ impl SequenceReader {
                         entry: Arc::clone(&entry),
                         sequence: part.reached.sequence + 1,
                         previous: part.reached.chain,
+                        given_up: decision == EntryDecision::GivenUp,
                     });
                 }
                 part.reached = advanced(part.reached, &entry, matched);
@@ -187,7 +203,8 @@ impl SequenceReader {
                 if entry.position > at {
                     break;
                 }
-                place = advanced(place, &entry, is_wanted(subscription, &entry));
+                let decision = self.decider.decide(subscription, &entry).await?;
+                place = advanced(place, &entry, decision.is_numbered());
             }
             // Matching a page is work for milliseconds, and others need their turn.
             tokio::task::yield_now().await;
@@ -238,12 +255,6 @@ impl SequenceReader {
         let key = (subscription.id.clone(), subscription.created, place.position);
         self.places.insert(key, (place.sequence, place.chain)).await;
     }
-}
-
-/// Tells whether a subscription wanted an entry when it came.
-fn is_wanted(subscription: &Subscription, entry: &Entry) -> bool {
-    let filter = subscription.filter_at(entry.position);
-    filter.is_some_and(|filter| filter.matches(&entry.event.to_tree()))
 }
 
 /// The place after one more entry.

@@ -102,6 +102,7 @@ impl Scene {
         let runner = ReplayRunner {
             log: Arc::clone(&self.stage.log) as _,
             replays: self.replays.clone(),
+            decider: self.stage.decider(),
             attempter: self.stage.attempter(Arc::clone(&self.recorder) as _),
             ledger: Arc::clone(&self.stage.ledger),
             clock: Arc::new(self.stage.clock.clone()),

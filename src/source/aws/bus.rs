@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::ambient::{Clock, Entropy};
@@ -51,6 +52,7 @@ pub struct Bus {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    pattern_tests: Semaphore,
 }
 
 impl Bus {
@@ -65,7 +67,8 @@ impl Bus {
         let buses = Buses::new(&config);
         let answers = Answers::new(config.repeat_answers.0);
         let seen = SeenSignatures::new(config.remembered_signatures);
-        Self { config, buses, keys, answers, seen, admit, metrics, clock, entropy }
+        let pattern_tests = Semaphore::new(1);
+        Self { config, buses, keys, answers, seen, admit, metrics, clock, entropy, pattern_tests }
     }
 
     /// Remembers the signatures that were kept, and keeps those that come; without it a start forgets
@@ -133,15 +136,22 @@ impl Bus {
             Some("PutEvents") => self.put_events(call, (identity, signed)).await,
             Some("DescribeEventBus") => operations::describe_event_bus(call.body, &self.buses),
             Some("ListEventBuses") => operations::list_event_buses(call.body, &self.buses),
-            Some("TestEventPattern") => {
-                operations::test_event_pattern(call.body, self.config.json_limits())
-            }
+            Some("TestEventPattern") => self.test_event_pattern(call.body.to_vec()).await,
             _ => Err(Refused::new(
                 AwsErrorKind::UnknownOperation,
                 "The gateway answers AWSEvents.PutEvents, .TestEventPattern, .DescribeEventBus and \
                  .ListEventBuses in X-Amz-Target, and no other operation.",
             )),
         }
+    }
+
+    /// One test at a time: however many are asked for, they take one core.
+    async fn test_event_pattern(&self, body: Vec<u8>) -> Result<String, Refused> {
+        let limits = self.config.json_limits();
+        let stopped = || Refused::new(AwsErrorKind::InternalFailure, "The gateway is stopping.");
+        let _turn = self.pattern_tests.acquire().await.map_err(|_| stopped())?;
+        let test = move || operations::test_event_pattern(&body, limits);
+        tokio::task::spawn_blocking(test).await.unwrap_or_else(|_| Err(stopped()))
     }
 
     /// The access key id that a request names, if it is one of ours; nothing of it is verified yet.

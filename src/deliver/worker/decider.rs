@@ -1,0 +1,170 @@
+//! Decides whether a subscription wants an entry: what is cheap at once, and what is not on a thread
+//! of its own, one entry at a time.
+//!
+//! What comes of it depends on the event, the filter and its budget alone, and never on how busy the
+//! gateway is: the numbers of deliveries follow from it, and are the same after every crash.
+
+use std::sync::Arc;
+
+use moka::future::Cache;
+use tokio::sync::Semaphore;
+
+use crate::ambient::Tasks;
+use crate::event::{SubscriptionId, Timestamp};
+use crate::eventlog::{Entry, Position, Revision};
+use crate::route::{BoundedFilter, EventTree, LEAST_STEPS, MatchOutcome, PatternConfig};
+use crate::subscriptions::Subscription;
+
+/// Decisions that took long and are remembered, so that reading again costs nothing.
+const REMEMBERED: u64 = 16_384;
+
+/// Whether a subscription wants an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryDecision {
+    /// It does.
+    Wanted,
+    /// It does not.
+    Unwanted,
+    /// It takes more work to tell than its budget allows: it has a number and a link, and is a dead
+    /// letter.
+    GivenUp,
+}
+
+impl EntryDecision {
+    /// What a filter has decided with all that may be done for it.
+    pub const fn of(outcome: MatchOutcome) -> Self {
+        match outcome {
+            MatchOutcome::Matches => Self::Wanted,
+            MatchOutcome::Differs => Self::Unwanted,
+            MatchOutcome::Undecided => Self::GivenUp,
+        }
+    }
+
+    /// Whether the entry has a number among the deliveries of the subscription.
+    pub const fn is_numbered(self) -> bool {
+        matches!(self, Self::Wanted | Self::GivenUp)
+    }
+}
+
+/// Nothing is decided, because the gateway stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the gateway is stopping")]
+pub struct NotDecided;
+
+/// Asks filters, and never keeps other work waiting for long. Clones share one thread.
+#[derive(Clone)]
+pub struct Decider {
+    config: PatternConfig,
+    turn: Arc<Semaphore>,
+    made: Cache<DecidedKey, EntryDecision>,
+    tasks: Tasks,
+}
+
+/// A subscription as it was then, and an entry.
+type DecidedKey = (SubscriptionId, Timestamp, Revision, Position);
+
+impl Decider {
+    /// Decides with the work that these settings allow at once.
+    pub fn new(config: PatternConfig, tasks: Tasks) -> Self {
+        let made = Cache::builder().max_capacity(REMEMBERED).build();
+        Self { config, turn: Arc::new(Semaphore::new(1)), made, tasks }
+    }
+
+    /// The settings.
+    pub const fn config(&self) -> PatternConfig {
+        self.config
+    }
+
+    /// Decides what is cheap; nothing: it takes more work.
+    pub async fn at_once(
+        &self,
+        subscription: &Subscription,
+        entry: &Entry,
+    ) -> Option<EntryDecision> {
+        let Some(asked) = subscription.asked_at(entry.position) else {
+            return Some(EntryDecision::Unwanted);
+        };
+        self.cheaply(&asked, entry).await
+    }
+
+    async fn cheaply(&self, asked: &BoundedFilter, entry: &Entry) -> Option<EntryDecision> {
+        let allowed = self.config.at_once().each;
+        let (outcome, steps) = {
+            let tree = entry.event.to_tree();
+            asked.decide_within(&EventTree::of(&tree), allowed)
+        };
+        if steps > LEAST_STEPS {
+            // It was work for a good part of a millisecond, and others need their turn.
+            tokio::task::yield_now().await;
+        }
+        let is_final = outcome != MatchOutcome::Undecided || allowed >= asked.budget.steps();
+        is_final.then(|| EntryDecision::of(outcome))
+    }
+
+    /// Decides, however much work it is, up to the budget of the filter.
+    ///
+    /// # Errors
+    ///
+    /// Later: the gateway stops.
+    pub async fn decide(
+        &self,
+        subscription: &Subscription,
+        entry: &Entry,
+    ) -> Result<EntryDecision, NotDecided> {
+        let Some(asked) = subscription.asked_at(entry.position) else {
+            return Ok(EntryDecision::Unwanted);
+        };
+        let Subscription { id, created, revision, .. } = subscription;
+        let key = (id.clone(), *created, *revision, entry.position);
+        // Most have nothing that took long.
+        if self.made.entry_count() > 0
+            && let Some(made) = self.made.get(&key).await
+        {
+            return Ok(made);
+        }
+        if let Some(decided) = self.cheaply(&asked, entry).await {
+            return Ok(decided);
+        }
+        let decided = self.at_length(asked, entry).await?;
+        self.made.insert(key, decided).await;
+        Ok(decided)
+    }
+
+    /// Decides for a filter that belongs to no subscription of now, up to its budget.
+    ///
+    /// # Errors
+    ///
+    /// Later: the gateway stops.
+    pub async fn decide_for(
+        &self,
+        asked: &BoundedFilter,
+        entry: &Entry,
+    ) -> Result<EntryDecision, NotDecided> {
+        match self.cheaply(asked, entry).await {
+            Some(decided) => Ok(decided),
+            None => self.at_length(asked.clone(), entry).await,
+        }
+    }
+
+    /// Decides beside everything else, when it is its turn.
+    async fn at_length(
+        &self,
+        asked: BoundedFilter,
+        entry: &Entry,
+    ) -> Result<EntryDecision, NotDecided> {
+        let event = entry.event.clone();
+        let work = move || {
+            let tree = event.to_tree();
+            asked.decide(&EventTree::of(&tree))
+        };
+        let decide = async {
+            let _turn = self.turn.acquire().await.map_err(|_| NotDecided)?;
+            // Who was stopped half way has decided nothing.
+            tokio::task::spawn_blocking(work).await.map_err(|_| NotDecided)
+        };
+        tokio::select! {
+            outcome = decide => outcome.map(EntryDecision::of),
+            () = self.tasks.stopping().cancelled() => Err(NotDecided),
+        }
+    }
+}
