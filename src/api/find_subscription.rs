@@ -56,6 +56,7 @@ fn of_service(error: &SubscriptionServiceError) -> Problem {
 fn of_subscription(error: &SubscriptionError) -> Problem {
     let code = match error {
         SubscriptionError::Invalid(_) => Code::Invalid,
+        SubscriptionError::Exceeded(_) => Code::ConsumerFull,
         SubscriptionError::Exists(_) => Code::AlreadyExists,
         SubscriptionError::Unknown(_) => return Problem::not_found("subscription"),
         SubscriptionError::Stale(_) => Code::Changed,

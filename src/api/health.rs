@@ -65,6 +65,8 @@ pub async fn metrics(
     if since.is_none() {
         services.metrics.leave_out(Metric::LagSeconds);
     }
+    let filters = services.subscription_service.wishes().kept() as u64;
+    services.metrics.gauge(Metric::FiltersKept, &[]).set_count(filters);
     for (subscription, standing) in services.subscription_service.standings() {
         let labels = [subscription.as_str()];
         let lag = head.saturating_sub(standing.scanned.0) + standing.open as u64;

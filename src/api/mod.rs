@@ -86,7 +86,8 @@ pub use dry_run::{TriedAttributes, TriedEvent, TriedField, TriedPublication};
 pub use limits::serve;
 pub use lists::{
     AttemptListQuery, DEFAULT_LIMIT, DeadLetterListQuery, EventListQuery, EvidenceQuery,
-    FetchQuery, ListAnswer, QuarantineListQuery, ReceiptListQuery,
+    FetchQuery, ListAnswer, QuarantineListQuery, ReceiptListQuery, SubscriptionListQuery,
+    TraceQuery,
 };
 pub use openapi::openapi;
 pub use problem::{Code, Problem};

@@ -63,6 +63,8 @@ codes! {
     MethodNotAllowed: "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed";
     /// The name is taken.
     AlreadyExists: "already-exists", CONFLICT, "Already exists";
+    /// The consumer has as many subscriptions, or as much of filters, as it may.
+    ConsumerFull: "consumer-full", CONFLICT, "Consumer full";
     /// The thing is not in a state that allows it.
     WrongState: "wrong-state", CONFLICT, "Wrong state";
     /// Several events came of what the caller names.

@@ -58,7 +58,7 @@ async fn change(
     sinkcredential: Option<SinkCredential>,
 ) -> Result<Response, Problem> {
     must_match(headers, &current, must_know)?;
-    let document = SubscriptionDocument { sinkcredential, ..current.document.clone() };
+    let document = SubscriptionDocument { sinkcredential, ..current.whole_document() };
     let (changed, _) =
         services.subscription_service.update(&current, document).await.map_err(problem)?;
     if changed.revision != current.revision {

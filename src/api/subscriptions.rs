@@ -11,27 +11,54 @@ use axum::response::{IntoResponse, Response};
 use crate::api::find_subscription::{find, problem};
 use crate::api::found::FoundSubscription;
 use crate::api::json_object::JsonObject;
+use crate::api::lists::{SubscriptionListQuery, page};
+use crate::api::query::{Query, parse};
 use crate::api::subscription_shown::{AllSubscriptions, Known, answer, etag, show};
 use crate::api::{Caller, Code, Problem, Scope, Services};
-use crate::subscriptions::{Subscription, SubscriptionDocument, SubscriptionState as Standing};
+use crate::event::{ConsumerId, QualifiedName};
+use crate::subscriptions::{
+    Subscription, SubscriptionDocument, SubscriptionQuery, SubscriptionState as Standing,
+};
 
-/// `GET /subscriptions`: those that the caller may see.
+/// The longest text that is looked for in names.
+const LONGEST_TEXT: usize = 64;
+
+/// `GET /subscriptions`: those that the caller may see, its own first, then by consumer and name.
+///
+/// A page also ends where its filters are very large; as long as there is more, it says where to go
+/// on.
 #[utoipa::path(
     get, path = "/subscriptions", tag = "subscriptions",
     operation_id = "subscriptions_list",
+    params(SubscriptionListQuery),
     responses((status = 200, description = "Done", body = AllSubscriptions))
 )]
 pub async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
+    Query(query): Query<SubscriptionListQuery>,
 ) -> Result<Json<AllSubscriptions>, Problem> {
-    let all = services.subscription_service.list().await.map_err(problem)?;
-    let subscriptions = all
-        .iter()
-        .filter(|subscription| caller.sees(&subscription.consumer))
-        .map(|subscription| show((&services, &caller), subscription))
-        .collect();
-    Ok(Json(AllSubscriptions { subscriptions }))
+    let SubscriptionListQuery { state, consumer, q: text, after, limit } = query;
+    let consumer: Option<ConsumerId> =
+        consumer.map(|consumer| parse("consumer", &consumer)).transpose()?;
+    let after: Option<QualifiedName> = after.map(|after| parse("after", &after)).transpose()?;
+    if text.as_ref().is_some_and(|text| !(1..=LONGEST_TEXT).contains(&text.len())) {
+        return Err(Problem::new(Code::Invalid, "q: use 1 to 64 characters"));
+    }
+    let wanted = SubscriptionQuery {
+        own: &caller.consumers().cloned().collect(),
+        others: caller.sees_metadata(),
+        consumer: consumer.as_ref(),
+        state,
+        text: text.as_deref(),
+        after: after.as_ref(),
+        items: page(limit)?.items,
+    };
+    let page = services.subscription_service.page(&wanted);
+    let page = page.await.map_err(problem)?;
+    let shown = page.subscriptions.iter().map(|one| show((&services, &caller), one)).collect();
+    let next = page.next.map(|next| next.to_string());
+    Ok(Json(AllSubscriptions { subscriptions: shown, next }))
 }
 
 /// `POST /subscriptions`: creates one, for a consumer that the caller may act as.

@@ -4,14 +4,19 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
+use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cli::answer::items;
+use crate::api::SubscriptionListQuery;
+use crate::cli::answer::{items, text};
 use crate::cli::subscription_file::{self, Documents};
 use crate::cli::{Client, Column, CommandResult, Context, Exit, Failure, Output, subscriptions};
 use crate::event::SubscriptionId;
 use crate::subscriptions::{SinkCredential, SubscriptionDocument};
+
+/// Subscriptions that are asked for at once.
+const PAGE: usize = 1000;
 
 /// What to apply.
 #[derive(Debug, clap::Args)]
@@ -94,7 +99,7 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
         Failure::input(anyhow!("nothing was applied\n{}", told.join("\n")))
     })?;
     let client = context.client()?;
-    let there = there(&client.get("/subscriptions").await?)?;
+    let there = all_there(&client).await?;
     let output = context.output();
     let mut all = Vec::new();
     for (id, action) in plan(&wanted, &there) {
@@ -116,7 +121,22 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
     Ok(if all.iter().any(|done| done.problem.is_some()) { Exit::No } else { Exit::Done })
 }
 
-/// The documents that the gateway has, by the names of their subscriptions.
+/// The documents of all subscriptions that the caller may see, page by page.
+async fn all_there(client: &Client) -> Result<BTreeMap<SubscriptionId, Known>, Failure> {
+    let mut documents = BTreeMap::new();
+    let mut query = SubscriptionListQuery { limit: Some(PAGE), ..SubscriptionListQuery::default() };
+    loop {
+        let request = client.request(Method::GET, "/subscriptions")?.query(&query);
+        let answer = client.read(request).await?;
+        documents.append(&mut there(&answer)?);
+        query.after = Some(text(&answer, "/next")).filter(|next| !next.is_empty());
+        if query.after.is_none() {
+            return Ok(documents);
+        }
+    }
+}
+
+/// The documents of an answer, by the names of their subscriptions.
 fn there(answer: &Value) -> Result<BTreeMap<SubscriptionId, Known>, Failure> {
     let mut documents = BTreeMap::new();
     for item in items(answer, "subscriptions") {

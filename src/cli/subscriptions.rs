@@ -10,12 +10,13 @@ use serde_json::Value;
 
 use crate::api::{
     AttemptListQuery, ChallengeResponse, DEFAULT_LIMIT, ListAnswer, ReceiptListQuery,
+    SubscriptionListQuery,
 };
 use crate::cli::answer::{ListColumn, column, list, show, text};
 use crate::cli::pull::PullArgs;
 use crate::cli::{Client, CommandResult, Context, Exit, Failure, pull, subscription_file};
-use crate::event::{EventId, SubscriptionId};
-use crate::subscriptions::SubscriptionDocument;
+use crate::event::{ConsumerId, EventId, QualifiedName, SubscriptionId};
+use crate::subscriptions::{SubscriptionDocument, SubscriptionState};
 
 /// How often a replacement is begun anew because someone else wrote meanwhile.
 const TRIES: usize = 5;
@@ -23,8 +24,8 @@ const TRIES: usize = 5;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List the subscriptions that the caller may see
-    List,
+    /// List the subscriptions that the caller may see, its own first
+    List(ListArgs),
     /// Show one, with its state and how far it has come
     Get {
         /// The subscription's name
@@ -88,6 +89,38 @@ pub enum Command {
     Attempts(AttemptsArgs),
     /// List the signed receipts of deliveries to one, oldest first
     Receipts(ReceiptsArgs),
+}
+
+/// Which subscriptions to list.
+#[derive(Debug, clap::Args)]
+pub struct ListArgs {
+    /// Only those that stand there: pending, active, paused or closed
+    #[arg(long, value_name = "STATE")]
+    state: Option<SubscriptionState>,
+    /// Only those of this consumer
+    #[arg(long, value_name = "NAME")]
+    consumer: Option<ConsumerId>,
+    /// Only those with this text in their id or name
+    #[arg(long, short = 'q', value_name = "TEXT")]
+    query: Option<String>,
+    /// Only those after this one: the end of the list before
+    #[arg(long, value_name = "CONSUMER/NAME")]
+    after: Option<QualifiedName>,
+    /// The most subscriptions, 1 to 1000
+    #[arg(long, value_name = "NUMBER", default_value_t = DEFAULT_LIMIT)]
+    limit: u16,
+}
+
+impl From<ListArgs> for SubscriptionListQuery {
+    fn from(args: ListArgs) -> Self {
+        Self {
+            state: args.state,
+            consumer: args.consumer.map(|consumer| consumer.to_string()),
+            q: args.query,
+            after: args.after.map(|after| after.to_string()),
+            limit: Some(args.limit.into()),
+        }
+    }
 }
 
 /// Which credential to replace with which.
@@ -176,9 +209,10 @@ pub(super) const RECEIPTS: &[ListColumn] = &[
 pub async fn run(command: Command, context: &Context) -> CommandResult {
     let (client, output) = (context.client()?, context.output());
     match command {
-        Command::List => {
+        Command::List(args) => {
+            let query = SubscriptionListQuery::from(args);
             let shown = (ListAnswer::SUBSCRIPTIONS, COLUMNS);
-            list((&client, output), "/subscriptions", &(), shown).await?;
+            list((&client, output), "/subscriptions", &query, shown).await?;
         }
         Command::Get { id } => show(output, &client.get(&path(&id)).await?),
         Command::Create { file } => {

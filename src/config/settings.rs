@@ -15,6 +15,7 @@ use crate::eventlog;
 use crate::jobs;
 use crate::keys;
 use crate::source;
+use crate::subscriptions;
 use crate::telemetry;
 
 /// The settings of one gateway.
@@ -50,6 +51,8 @@ pub struct Config {
     pub log: eventlog::Config,
     /// How events are delivered.
     pub delivery: deliver::Config,
+    /// How much one consumer may have.
+    pub consumers: subscriptions::Config,
     /// How replays are delivered.
     pub replay: jobs::Config,
     /// The HTTP API.
@@ -80,6 +83,7 @@ impl Default for Config {
             keys: keys::Config::default(),
             log: eventlog::Config::default(),
             delivery: deliver::Config::default(),
+            consumers: subscriptions::Config::default(),
             replay: jobs::Config::default(),
             api: api::Config::default(),
             logging: telemetry::Config::default(),

@@ -65,9 +65,14 @@ macro_rules! name {
 }
 
 name!(
-    /// Names a subscription.
+    /// Names a subscription among all, for ever: seed of its chain, and `sub_id` of its tokens.
     SubscriptionId,
     "subscription id"
+);
+name!(
+    /// Names a subscription among those of its consumer.
+    SubscriptionName,
+    "subscription name"
 );
 name!(
     /// Names a consumer: who subscribes, and whom tokens are sealed for.
@@ -90,6 +95,31 @@ name!(
     "caller id"
 );
 
+/// A subscription as people name it among all: `consumer/name`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct QualifiedName {
+    /// Whose it is.
+    pub consumer: ConsumerId,
+    /// What that consumer calls it.
+    pub name: SubscriptionName,
+}
+
+impl FromStr for QualifiedName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (consumer, name) =
+            text.split_once('/').ok_or(NameError { what: "consumer and name, `consumer/name`" })?;
+        Ok(Self { consumer: consumer.parse()?, name: name.parse()? })
+    }
+}
+
+impl fmt::Display for QualifiedName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.consumer, self.name)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +129,16 @@ mod tests {
         assert!("orders-eu.1".parse::<SubscriptionId>().is_ok());
         for text in ["", "-x", "a/b", "a b", &"x".repeat(65), "ü"] {
             assert!(text.parse::<SubscriptionId>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_qualified_name_reads_what_it_writes() {
+        let name: QualifiedName = "shop/orders-eu.1".parse().unwrap();
+        assert_eq!((name.consumer.as_str(), name.name.as_str()), ("shop", "orders-eu.1"));
+        assert_eq!(name.to_string(), "shop/orders-eu.1");
+        for text in ["", "shop", "/", "shop/", "/orders", "a/b/c"] {
+            assert!(text.parse::<QualifiedName>().is_err(), "{text}");
         }
     }
 }

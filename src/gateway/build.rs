@@ -206,7 +206,8 @@ fn outward(
         timeout: config.delivery.timeout.0,
     };
     let subscription_service = Arc::new(SubscriptionService::new(SubscriptionServiceParts {
-        subscriptions: Subscriptions::new(Arc::clone(&store.registry), Arc::clone(&clock)),
+        subscriptions: Subscriptions::new(Arc::clone(&store.registry), Arc::clone(&clock))
+            .bounded(config.consumers),
         dispatch: Arc::clone(&dispatch),
         sealer: Arc::clone(&sealer),
         egress: Arc::clone(egress),

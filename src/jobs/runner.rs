@@ -101,10 +101,8 @@ impl ReplayRunner {
     ///
     /// Ours: the log or the registry failed; the job is still running as far as is kept.
     pub async fn run(mut self, mut replay: Replay) -> Result<Replay, JobError> {
-        let (types, filters) = &replay.wish;
-        let filter =
-            Filter::new(types, filters).map_err(|error| JobError::Invalid(error.to_string()))?;
-        let filter = Arc::new(filter);
+        let filter = replay.wish.compile();
+        let filter = Arc::new(filter.map_err(|error| JobError::Invalid(error.to_string()))?);
         let wanted = test(&replay.selection, &filter)?;
         let mut run = ReplayRun::new(&replay, self.clock.now());
         let ended = match self.measure(&mut replay, &filter).await? {

@@ -52,6 +52,11 @@ impl Filter {
         self.wish.mismatches(&EventTree::of(event))
     }
 
+    /// How many alternatives of fields it stands for: what it costs to keep and to ask.
+    pub fn combinations(&self) -> usize {
+        self.wish.combinations()
+    }
+
     pub(super) fn drafts(&self) -> &[ClauseDraft] {
         &self.drafts
     }

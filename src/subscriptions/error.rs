@@ -2,7 +2,7 @@
 
 use crate::event::{Blame, Fault, SubscriptionId};
 use crate::eventlog::LogError;
-use crate::subscriptions::SubscriptionState;
+use crate::subscriptions::{Exceeded, SubscriptionState};
 
 /// A part of a document that cannot work.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -26,6 +26,9 @@ pub enum SubscriptionError {
     /// The document cannot work.
     #[error("the subscription is not valid at {0}")]
     Invalid(#[from] Invalid),
+    /// The consumer would have more than it may.
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
     /// The name is taken.
     #[error("there is a subscription `{0}` already")]
     Exists(SubscriptionId),

@@ -11,23 +11,21 @@ use crate::subscriptions::check::{CheckedKeys, CheckedParts, check};
 use crate::subscriptions::{
     Epoch, FirstHandshake, Invalid, KeptCredential, PendingHandshake, Protocol, RecipientKeys,
     SealedCredential, Subscription, SubscriptionDocument, SubscriptionError, SubscriptionState,
+    Wish, WishText, Wishes,
 };
 
 /// What is kept of a subscription.
-#[derive(Clone, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, PartialEq)]
 pub(super) struct KeptSubscription {
+    /// Without its filters, which the newest epoch has.
     pub(super) document: SubscriptionDocument,
     pub(super) state: SubscriptionState,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
     pub(super) created: Timestamp,
-    pub(super) epochs: Vec<KeptEpoch>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) epochs: Vec<Epoch>,
+    pub(super) begins: Option<Position>,
     pub(super) shared_secret: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) credential: Option<KeptCredential>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) handshake: Option<PendingHandshake>,
 }
 
@@ -76,19 +74,47 @@ pub(super) fn words_while_waiting(handshake: Option<&PendingHandshake>) -> Optio
     )
 }
 
-/// A filter that is kept, and the first position that it applies to.
-#[derive(Clone, Deserialize, PartialEq, Serialize)]
+/// What is kept, as it is written.
+#[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct KeptEpoch {
-    pub(super) from: u64,
+struct Written {
+    document: SubscriptionDocument,
+    state: SubscriptionState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    created: Timestamp,
+    epochs: Vec<WrittenEpoch>,
+    /// What the epochs want, each wish once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    wishes: Vec<WishText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    begins: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shared_secret: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    credential: Option<KeptCredential>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    handshake: Option<PendingHandshake>,
+}
+
+/// The first position of an epoch, and the place of its wish among all that are written.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct WrittenEpoch {
+    from: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wish: Option<usize>,
+    /// The wish itself, as older gateways wrote it with each epoch.
+    #[serde(default, skip_serializing)]
     types: Vec<String>,
+    #[serde(default, skip_serializing)]
     filters: Vec<Value>,
 }
 
-/// The filter of a document, from this position on.
-pub(super) fn epoch(document: &SubscriptionDocument, from: Position) -> KeptEpoch {
-    KeptEpoch { from: from.0, types: document.types.clone(), filters: document.filters.clone() }
-}
+/// An epoch whose wish is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("an epoch names a wish that is not there")]
+struct MissingWish;
 
 /// What was kept cannot be read.
 pub(super) fn damaged(
@@ -98,18 +124,70 @@ pub(super) fn damaged(
     SubscriptionError::Damaged { id: id.to_owned(), source: Box::new(source) }
 }
 
-/// Reads what is kept.
-pub(super) fn read(id: &str, body: &str) -> Result<KeptSubscription, SubscriptionError> {
-    serde_json::from_str(body).map_err(|error| damaged(id, error))
+/// Reads what is kept; only a wish that nobody has yet is compiled.
+pub(super) fn read(
+    id: &str,
+    body: &str,
+    wishes: &Wishes,
+) -> Result<KeptSubscription, SubscriptionError> {
+    let written: Written = serde_json::from_str(body).map_err(|error| damaged(id, error))?;
+    let of = |text| wishes.of(text).map_err(|error| damaged(id, error));
+    let known = written.wishes.into_iter().map(of).collect::<Result<Vec<_>, _>>()?;
+    let read_epoch = |epoch: WrittenEpoch| {
+        let wish = match epoch.wish {
+            Some(place) => known.get(place).cloned().ok_or_else(|| damaged(id, MissingWish))?,
+            None => of(WishText::new(&epoch.types, &epoch.filters))?,
+        };
+        Ok(Epoch { from: Position(epoch.from), wish })
+    };
+    let epochs = written.epochs.into_iter().map(read_epoch);
+    Ok(KeptSubscription {
+        document: SubscriptionDocument { filters: Vec::new(), ..written.document },
+        state: written.state,
+        reason: written.reason,
+        created: written.created,
+        epochs: epochs.collect::<Result<_, SubscriptionError>>()?,
+        begins: written.begins.map(Position),
+        shared_secret: written.shared_secret,
+        credential: written.credential,
+        handshake: written.handshake,
+    })
+}
+
+/// Writes what is kept.
+pub(super) fn write(id: &str, kept: &KeptSubscription) -> Result<String, SubscriptionError> {
+    let mut wishes: Vec<&Arc<Wish>> = Vec::new();
+    let mut epochs = Vec::new();
+    for epoch in &kept.epochs {
+        let known = wishes.iter().position(|wish| ***wish == *epoch.wish);
+        let place = known.unwrap_or(wishes.len());
+        if known.is_none() {
+            wishes.push(&epoch.wish);
+        }
+        let (types, filters) = (Vec::new(), Vec::new());
+        epochs.push(WrittenEpoch { from: epoch.from.0, wish: Some(place), types, filters });
+    }
+    let written = Written {
+        document: kept.document.clone(),
+        state: kept.state,
+        reason: kept.reason.clone(),
+        created: kept.created,
+        epochs,
+        wishes: wishes.into_iter().map(|wish| wish.text().clone()).collect(),
+        begins: kept.begins.map(|begins| begins.0),
+        shared_secret: kept.shared_secret.clone(),
+        credential: kept.credential.clone(),
+        handshake: kept.handshake.clone(),
+    };
+    serde_json::to_string(&written).map_err(|error| damaged(id, error))
 }
 
 /// Makes a subscription of what is kept.
 pub(super) fn restore(
     id: &str,
-    body: &str,
+    kept: KeptSubscription,
     revision: Revision,
 ) -> Result<Subscription, SubscriptionError> {
-    let kept = read(id, body)?;
     let CheckedParts { sink, keys, receipts, audience, signature } =
         check(&kept.document).map_err(|error| damaged(id, error))?;
     let keys = match keys {
@@ -119,28 +197,20 @@ pub(super) fn restore(
             RecipientKeys::Shared(kept.shared_secret.ok_or_else(|| damaged(id, missing()))?)
         }
     };
-    let restore_epoch = |epoch: KeptEpoch| {
-        let filter = crate::route::Filter::new(&epoch.types, &epoch.filters)
-            .map_err(|error| damaged(id, error))?;
-        Ok(Epoch {
-            from: Position(epoch.from),
-            filter: Arc::new(filter),
-            wish: (epoch.types, epoch.filters),
-        })
-    };
-    let epochs =
-        kept.epochs.into_iter().map(restore_epoch).collect::<Result<_, SubscriptionError>>()?;
+    let name = id.parse().map_err(|error| damaged(id, error))?;
     let id: SubscriptionId = id.parse().map_err(|error| damaged(id, error))?;
     let owner = id.clone();
     Ok(Subscription {
         id,
+        name,
         credential: kept.credential.map(|kept| SealedCredential::new(owner, kept)),
         consumer: kept.document.consumer.clone(),
         state: kept.state,
         reason: kept.reason,
         handshake: kept.handshake,
         sink,
-        epochs,
+        epochs: kept.epochs,
+        begins: kept.begins,
         keys,
         receipts,
         audience,

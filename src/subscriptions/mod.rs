@@ -6,13 +6,19 @@
 //! its key; until then a [`PendingHandshake`] is kept with it. A [`SinkCredential`] says how the gateway shows itself at the sink; its secrets are kept
 //! encrypted, as a [`SealedCredential`], and leave the room in no other form.
 //!
+//! All of them stand in memory, in a directory that [`Subscriptions`] keeps in step with the registry;
+//! a list or a look-up reads no document. What several of them want alike is one [`Wish`], compiled
+//! once and gone with the last that refers to it.
+//!
 //! **Invariant:** a changed filter applies from a recorded position on, so that the sequence
 //! numbers of a subscription can be counted again from the log at any time.
 
 mod bounds;
 mod check;
+mod config;
 mod credential;
 mod credential_rules;
+mod directory;
 mod document;
 mod error;
 mod handshake;
@@ -25,12 +31,16 @@ mod secret_text;
 mod state;
 mod store;
 mod subscription;
+mod usage;
 mod webhook_secret;
+mod wish;
 
+pub use config::Config;
 pub use credential::{
     ApiKey, Basic, ClientAuthentication, CredentialAlone, CredentialType, OAuth, Parameter,
     SecretSlot, SinkCredential, Tls, TokenMethod,
 };
+pub use directory::{SubscriptionPage, SubscriptionQuery};
 pub use document::{
     ClearAttributes, ContentMode, FirstHandshake, KeySettings, OnDeadLetter, Ordering, Protocol,
     ReceiptSettings, Settings, SubscriptionDocument,
@@ -41,7 +51,9 @@ pub use kept_secrets::shared_secret_context;
 pub use pending_handshake::PendingHandshake;
 pub use sealed_credential::{CredentialError, KeptCredential, SealedCredential};
 pub use secret_text::SecretText;
-pub use state::SubscriptionState;
+pub use state::{StateError, SubscriptionState};
 pub use store::{Subscriptions, Terms};
 pub use subscription::{Epoch, ReceiptTerms, RecipientKeys, Subscription};
+pub use usage::{ConsumerBound, Exceeded};
 pub use webhook_secret::Hmac;
+pub use wish::{Wish, WishText, Wishes};

@@ -1,23 +1,25 @@
-//! Keeps subscriptions in the registry, and hands out checked ones.
+//! Keeps subscriptions in the registry and in memory, and hands out checked ones.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tokio::sync::{Mutex, OnceCell};
+
 use crate::ambient::Clock;
-use crate::event::SubscriptionId;
-use crate::eventlog::{LogError, Position, RecordKey, Registry, Revision};
+use crate::event::{ConsumerId, QualifiedName, SubscriptionId, SubscriptionName};
+use crate::eventlog::{LogError, Position, Record, RecordKey, Registry, Revision};
 use crate::subscriptions::check::check;
-use crate::subscriptions::kept::{
-    KeptEpoch, KeptSubscription, damaged, epoch, read, restore, words_while_waiting,
-};
+use crate::subscriptions::directory::Directory;
+use crate::subscriptions::kept::{KeptSubscription, read, restore, words_while_waiting, write};
+use crate::subscriptions::usage::Usage;
 use crate::subscriptions::{
-    Invalid, KeptCredential, PendingHandshake, Protocol, Subscription, SubscriptionDocument,
-    SubscriptionError, SubscriptionState,
+    Config, Epoch, Invalid, KeptCredential, PendingHandshake, Protocol, Subscription,
+    SubscriptionDocument, SubscriptionError, SubscriptionPage, SubscriptionQuery,
+    SubscriptionState, Wish, WishText, Wishes,
 };
 
 const KIND: &str = "subscription";
-/// Filters that a subscription may have for the entries that the log still holds; each is compiled
-/// wherever the subscription is read.
+/// Filters that a subscription may have for the entries that the log still holds.
 const MOST_EPOCHS: usize = 100;
 
 /// What the gateway adds to a document when it is created or changed.
@@ -27,6 +29,8 @@ pub struct Terms {
     pub from: Position,
     /// Up to here the log was dropped, so that nothing asks for the filters of before.
     pub low_watermark: Position,
+    /// Everything up to here lies before the start of a new subscription.
+    pub begins: Position,
     /// The two secret keys, encrypted under the data key, if the document asks for some.
     pub shared_secret: Option<String>,
     /// The credential that the document asks for, encrypted under the data key.
@@ -36,62 +40,140 @@ pub struct Terms {
     pub handshake: Option<PendingHandshake>,
 }
 
-/// The subscriptions in the registry.
+/// The subscriptions in the registry, which are read once: nobody else writes them while this is used.
 #[derive(Clone)]
 pub struct Subscriptions {
     registry: Arc<dyn Registry>,
     clock: Arc<dyn Clock>,
+    bounds: Config,
+    shared: Arc<Shared>,
+}
+
+/// What all clones have together.
+#[derive(Default)]
+struct Shared {
+    directory: OnceCell<Directory>,
+    wishes: Wishes,
+    /// Held from counting what a consumer has until more is written.
+    growing: Mutex<()>,
 }
 
 impl Subscriptions {
     /// Keeps them in this registry.
     pub fn new(registry: Arc<dyn Registry>, clock: Arc<dyn Clock>) -> Self {
-        Self { registry, clock }
+        Self { registry, clock, bounds: Config::default(), shared: Arc::default() }
     }
 
-    /// Reads all of them, in order of their names.
+    /// The same, with these bounds for each consumer.
+    #[must_use]
+    pub fn bounded(self, bounds: Config) -> Self {
+        Self { bounds, ..self }
+    }
+
+    /// Gives all of them, in order of their ids.
     ///
-    /// One that is damaged is left out and named in the log, so that it stops no other; and
-    /// [`get`](Self::get) reports it.
+    /// One that is damaged is left out and named in the log when it is read, so that it stops no
+    /// other; and [`get`](Self::get) reports it.
     ///
     /// # Errors
     ///
     /// Ours: the registry failed.
     pub async fn list(&self) -> Result<Vec<Arc<Subscription>>, SubscriptionError> {
-        let records = self.registry.list(KIND).await.map_err(SubscriptionError::Registry)?;
-        let restored = records.into_iter().filter_map(|record| {
-            restore(&record.id, &record.body, record.revision)
-                .inspect_err(|_| {
-                    // The cause may quote the document, so it stays out of the log.
-                    tracing::error!(
-                        subscription.id = %record.id,
-                        "Subscription {} in the registry is damaged and gets no events", record.id,
-                    );
-                })
-                .ok()
-        });
-        Ok(restored.map(Arc::new).collect())
+        Ok(self.directory().await?.all())
     }
 
-    /// The names of all of them, of damaged ones, too.
+    /// Gives a page of those that are wanted, own ones first, then by consumer and name.
     ///
     /// # Errors
     ///
     /// Ours: the registry failed.
-    pub async fn names(&self) -> Result<BTreeSet<String>, SubscriptionError> {
-        let records = self.registry.list(KIND).await.map_err(SubscriptionError::Registry)?;
-        Ok(records.into_iter().map(|record| record.id).collect())
+    pub async fn page(
+        &self,
+        query: &SubscriptionQuery<'_>,
+    ) -> Result<SubscriptionPage, SubscriptionError> {
+        Ok(self.directory().await?.page(query))
     }
 
-    /// Reads one.
+    /// Gives all that may be seen after a place, in the order of a page.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn seen(
+        &self,
+        whose: (&BTreeSet<ConsumerId>, bool),
+        after: Option<&QualifiedName>,
+    ) -> Result<Vec<Arc<Subscription>>, SubscriptionError> {
+        Ok(self.directory().await?.seen(whose, after))
+    }
+
+    /// The ids of all of them, of damaged ones, too.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn ids(&self) -> Result<BTreeSet<String>, SubscriptionError> {
+        Ok(self.directory().await?.ids())
+    }
+
+    /// Finds one.
     ///
     /// # Errors
     ///
     /// The caller's turn: there is none. Ours: the registry failed.
     pub async fn get(&self, id: &SubscriptionId) -> Result<Arc<Subscription>, SubscriptionError> {
+        let directory = self.directory().await?;
+        if let Some(known) = directory.get(id) {
+            return Ok(known);
+        }
+        let absent = || SubscriptionError::Unknown(id.clone());
+        if !directory.is_damaged(id) {
+            return Err(absent());
+        }
         let record = self.registry.get(&key(id)).await.map_err(SubscriptionError::Registry)?;
-        let record = record.ok_or_else(|| SubscriptionError::Unknown(id.clone()))?;
-        restore(&record.id, &record.body, record.revision).map(Arc::new)
+        self.restored(&record.ok_or_else(absent)?)
+    }
+
+    /// Finds the one that a consumer calls so.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn named(
+        &self,
+        consumer: &ConsumerId,
+        name: &SubscriptionName,
+    ) -> Result<Option<Arc<Subscription>>, SubscriptionError> {
+        Ok(self.directory().await?.named(consumer, name))
+    }
+
+    /// Finds all of a name, whoever's they are.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn all_named(
+        &self,
+        name: &SubscriptionName,
+    ) -> Result<Vec<Arc<Subscription>>, SubscriptionError> {
+        Ok(self.directory().await?.all_named(name))
+    }
+
+    /// Finds all of a consumer.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn of(
+        &self,
+        consumer: &ConsumerId,
+    ) -> Result<Vec<Arc<Subscription>>, SubscriptionError> {
+        Ok(self.directory().await?.of(consumer))
+    }
+
+    /// What all of them want, each wish once.
+    pub fn wishes(&self) -> &Wishes {
+        &self.shared.wishes
     }
 
     /// Checks a document without keeping it.
@@ -100,7 +182,21 @@ impl Subscriptions {
     ///
     /// The caller's turn: a part of it cannot work.
     pub fn check(document: &SubscriptionDocument) -> Result<(), SubscriptionError> {
-        check(document).map(drop).map_err(SubscriptionError::Invalid)
+        check(document).map(drop)?;
+        Wishes::default().of(wish_of(document)).map(drop).map_err(unusable)
+    }
+
+    /// Checks a document that is about to be kept, and gives what it wants.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: a part of it cannot work.
+    pub fn checked_wish(
+        &self,
+        document: &SubscriptionDocument,
+    ) -> Result<Arc<Wish>, SubscriptionError> {
+        check(document).map(drop)?;
+        self.shared.wishes.of(wish_of(document)).map_err(unusable)
     }
 
     /// Keeps a new subscription. It is pending until its sink has proved itself; one without a sink
@@ -108,7 +204,8 @@ impl Subscriptions {
     ///
     /// # Errors
     ///
-    /// The caller's turn: the document is not valid or the name is taken. Ours: the registry failed.
+    /// The caller's turn: the document is not valid, the name is taken, or its consumer would have
+    /// too much. Ours: the registry failed.
     pub async fn create(
         &self,
         id: SubscriptionId,
@@ -116,9 +213,10 @@ impl Subscriptions {
         terms: Terms,
     ) -> Result<Arc<Subscription>, SubscriptionError> {
         let document = SubscriptionDocument { id: Some(id.clone()), ..document };
-        check(&document)?;
+        let wish = self.checked_wish(&document)?;
         let kept = KeptSubscription {
-            epochs: vec![epoch(&document, terms.from)],
+            epochs: vec![Epoch { from: terms.from, wish }],
+            begins: Some(terms.begins),
             state: first_state(&document),
             reason: words_while_waiting(terms.handshake.as_ref()).map(str::to_owned),
             handshake: terms.handshake.filter(|_| document.protocol != Protocol::Pull),
@@ -127,6 +225,8 @@ impl Subscriptions {
             shared_secret: terms.shared_secret,
             credential: terms.credential,
         };
+        let _growing = self.shared.growing.lock().await;
+        self.may_have(&kept.document.consumer, None, &kept.epochs).await?;
         self.keep(&id, None, kept).await.map_err(|error| match error {
             SubscriptionError::Stale(id) => SubscriptionError::Exists(id),
             other => other,
@@ -141,8 +241,8 @@ impl Subscriptions {
     ///
     /// # Errors
     ///
-    /// The caller's turn: the document is not valid, or someone else wrote first. Ours: the
-    /// registry failed.
+    /// The caller's turn: the document is not valid, its consumer would have too much, or someone
+    /// else wrote first. Ours: the registry failed.
     pub async fn update(
         &self,
         current: &Subscription,
@@ -150,41 +250,26 @@ impl Subscriptions {
         terms: Terms,
     ) -> Result<Arc<Subscription>, SubscriptionError> {
         let id = current.id.clone();
-        if current.state == SubscriptionState::Closed {
-            return Err(SubscriptionError::Step {
-                from: SubscriptionState::Closed,
-                to: SubscriptionState::Pending,
-            });
-        }
-        if document.consumer != current.consumer {
-            return Err(Invalid::new("/consumer", "a subscription keeps its consumer").into());
-        }
-        if document.id.as_ref().is_some_and(|other| *other != id) {
-            return Err(Invalid::new("/id", "a subscription keeps its name").into());
-        }
+        stays_the_same(current, &document)?;
         let document = SubscriptionDocument { id: Some(id.clone()), ..document };
-        check(&document)?;
+        let wish = self.checked_wish(&document)?;
         let proved = document.sink == current.document.sink
             && document.config.keys == current.document.config.keys;
         let before = self.kept(current).await?;
         let mut kept = before.clone();
-        if document.types != current.document.types || document.filters != current.document.filters
-        {
-            kept.epochs.retain(|epoch| epoch.from < terms.from.0);
-            kept.epochs.push(epoch(&document, terms.from));
+        let _growing = self.shared.growing.lock().await;
+        if !current.newest_wish().is_some_and(|newest| newest.says_the_same(&wish)) {
+            kept.epochs.retain(|epoch| epoch.from < terms.from);
+            kept.epochs.push(Epoch { from: terms.from, wish });
             drop_epochs(&mut kept.epochs, terms.low_watermark);
-            if kept.epochs.len() > MOST_EPOCHS {
-                let problem = "was changed a hundred times for events that the log still holds; \
-                               change it when older events have left the log, or make another \
-                               subscription";
-                return Err(Invalid::new(changed_filter(current, &document), problem).into());
-            }
+            few_epochs(current, &document, &kept.epochs)?;
+            self.may_have(&current.consumer, Some(current), &kept.epochs).await?;
         }
         if terms.shared_secret.is_some() {
             kept.shared_secret = terms.shared_secret;
         }
         kept.credential = terms.credential;
-        kept.document = document.without_secrets();
+        kept.document = as_kept(document);
         if kept == before {
             return Ok(Arc::new(current.clone()));
         }
@@ -194,6 +279,26 @@ impl Subscriptions {
             kept.prove_anew(terms.handshake);
         }
         self.keep(&id, Some(current.revision), kept).await
+    }
+
+    /// Drops the filters of a subscription that nothing in the log is asked for any more; nothing if
+    /// there are none.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: someone else wrote first. Ours: the registry failed.
+    pub async fn drop_old_epochs(
+        &self,
+        current: &Subscription,
+        low_watermark: Position,
+    ) -> Result<Option<Arc<Subscription>>, SubscriptionError> {
+        let mut epochs = current.epochs.clone();
+        drop_epochs(&mut epochs, low_watermark);
+        if epochs.len() == current.epochs.len() {
+            return Ok(None);
+        }
+        let kept = KeptSubscription { epochs, ..self.kept(current).await? };
+        self.keep(&current.id, Some(current.revision), kept).await.map(Some)
     }
 
     /// Moves a subscription to another state for a caller.
@@ -257,10 +362,14 @@ impl Subscriptions {
     ///
     /// The caller's turn: someone else wrote first. Ours: the registry failed.
     pub async fn remove(&self, current: &Subscription) -> Result<(), SubscriptionError> {
-        self.registry
-            .remove(&key(&current.id), current.revision)
-            .await
-            .map_err(|error| registry_error(&current.id, error))
+        let directory = self.directory().await?;
+        match self.registry.remove(&key(&current.id), current.revision).await {
+            Ok(()) => {
+                directory.remove(&current.id);
+                Ok(())
+            }
+            Err(error) => Err(self.refused(&current.id, error).await),
+        }
     }
 
     async fn set_state(
@@ -274,11 +383,53 @@ impl Subscriptions {
         self.keep(&current.id, Some(current.revision), kept).await
     }
 
+    /// All of them, read from the registry when they are needed for the first time.
+    async fn directory(&self) -> Result<&Directory, SubscriptionError> {
+        self.shared.directory.get_or_try_init(|| self.read_all()).await
+    }
+
+    async fn read_all(&self) -> Result<Directory, SubscriptionError> {
+        let records = self.registry.list(KIND).await.map_err(SubscriptionError::Registry)?;
+        let directory = Directory::default();
+        for record in records {
+            match self.restored(&record) {
+                Ok(subscription) => directory.put(&subscription),
+                Err(_) => {
+                    // The cause may quote the document, so it stays out of the log.
+                    tracing::error!(
+                        subscription.id = %record.id,
+                        "Subscription {} in the registry is damaged and gets no events", record.id,
+                    );
+                    directory.put_damaged(record.id);
+                }
+            }
+        }
+        Ok(directory)
+    }
+
+    fn restored(&self, record: &Record) -> Result<Arc<Subscription>, SubscriptionError> {
+        let kept = read(&record.id, &record.body, &self.shared.wishes)?;
+        restore(&record.id, kept, record.revision).map(Arc::new)
+    }
+
+    /// Refuses what gives a consumer more than it may have: one subscription with these filters, a
+    /// new one or one in another's place.
+    async fn may_have(
+        &self,
+        consumer: &ConsumerId,
+        changed: Option<&Subscription>,
+        epochs: &[Epoch],
+    ) -> Result<(), SubscriptionError> {
+        let all = self.directory().await?.of(consumer);
+        let before = Usage::of_all(all.iter().map(|one| &*one.epochs));
+        Ok(self.bounds.check(before, Usage::with(&all, changed, epochs))?)
+    }
+
     async fn kept(&self, current: &Subscription) -> Result<KeptSubscription, SubscriptionError> {
         let record =
             self.registry.get(&key(&current.id)).await.map_err(SubscriptionError::Registry)?;
         let record = record.ok_or_else(|| SubscriptionError::Unknown(current.id.clone()))?;
-        let kept = read(&record.id, &record.body)?;
+        let kept = read(&record.id, &record.body, &self.shared.wishes)?;
         // One of the same name may have been created in the place of the one that was seen.
         if kept.created != current.created {
             return Err(SubscriptionError::Stale(current.id.clone()));
@@ -292,15 +443,34 @@ impl Subscriptions {
         expected: Option<Revision>,
         kept: KeptSubscription,
     ) -> Result<Arc<Subscription>, SubscriptionError> {
+        let directory = self.directory().await?;
         // The one place where a document is written: no secret of it reaches the disk in the clear.
-        let kept = KeptSubscription { document: kept.document.without_secrets(), ..kept };
-        let body = serde_json::to_string(&kept).map_err(|error| damaged(id.as_str(), error))?;
-        let revision = self
-            .registry
-            .put(&key(id), expected, body.clone())
-            .await
-            .map_err(|error| registry_error(id, error))?;
-        restore(id.as_str(), &body, revision).map(Arc::new)
+        let kept = KeptSubscription { document: as_kept(kept.document), ..kept };
+        let body = write(id.as_str(), &kept)?;
+        let revision = match self.registry.put(&key(id), expected, body).await {
+            Ok(revision) => revision,
+            Err(error) => return Err(self.refused(id, error).await),
+        };
+        let subscription = Arc::new(restore(id.as_str(), kept, revision)?);
+        directory.put(&subscription);
+        Ok(subscription)
+    }
+
+    /// What a refused write means. Whoever wrote first is read, so that memory does not stay behind.
+    async fn refused(&self, id: &SubscriptionId, error: LogError) -> SubscriptionError {
+        if !matches!(error, LogError::Stale { .. }) {
+            return SubscriptionError::Registry(error);
+        }
+        if let (Ok(directory), Ok(record)) =
+            (self.directory().await, self.registry.get(&key(id)).await)
+        {
+            match record.map(|record| self.restored(&record)) {
+                Some(Ok(now)) => directory.put(&now),
+                Some(Err(_)) => directory.put_damaged(id.to_string()),
+                None => directory.remove(id),
+            }
+        }
+        SubscriptionError::Stale(id.clone())
     }
 }
 
@@ -308,27 +478,62 @@ fn key(id: &SubscriptionId) -> RecordKey {
     RecordKey { kind: KIND, id: id.to_string() }
 }
 
+fn wish_of(document: &SubscriptionDocument) -> WishText {
+    WishText::new(&document.types, &document.filters)
+}
+
+fn unusable(error: crate::route::FilterError) -> SubscriptionError {
+    Invalid::new("/filters", &error.to_string()).into()
+}
+
+/// A document as it is kept and shown: without secrets, and with its filters elsewhere.
+fn as_kept(document: SubscriptionDocument) -> SubscriptionDocument {
+    SubscriptionDocument { filters: Vec::new(), ..document }.without_secrets()
+}
+
+/// Refuses a document that makes another subscription of one, or one that is closed.
+fn stays_the_same(
+    current: &Subscription,
+    document: &SubscriptionDocument,
+) -> Result<(), SubscriptionError> {
+    if current.state == SubscriptionState::Closed {
+        let (from, to) = (SubscriptionState::Closed, SubscriptionState::Pending);
+        return Err(SubscriptionError::Step { from, to });
+    }
+    if document.consumer != current.consumer {
+        return Err(Invalid::new("/consumer", "a subscription keeps its consumer").into());
+    }
+    if document.id.as_ref().is_some_and(|other| *other != current.id) {
+        return Err(Invalid::new("/id", "a subscription keeps its name").into());
+    }
+    Ok(())
+}
+
 /// Drops the filters whose successors hold for everything that the log still has.
-fn drop_epochs(epochs: &mut Vec<KeptEpoch>, low_watermark: Position) {
-    let needless = epochs.iter().skip(1).take_while(|next| next.from <= low_watermark.0).count();
+fn drop_epochs(epochs: &mut Vec<Epoch>, low_watermark: Position) {
+    let needless = epochs.iter().skip(1).take_while(|next| next.from <= low_watermark).count();
     epochs.drain(..needless);
 }
 
-fn changed_filter(current: &Subscription, document: &SubscriptionDocument) -> &'static str {
-    if document.types == current.document.types { "/filters" } else { "/types" }
+/// Refuses one filter too many for events that the log still holds.
+fn few_epochs(
+    current: &Subscription,
+    document: &SubscriptionDocument,
+    epochs: &[Epoch],
+) -> Result<(), Invalid> {
+    if epochs.len() <= MOST_EPOCHS {
+        return Ok(());
+    }
+    let changed = if document.types == current.document.types { "/filters" } else { "/types" };
+    let problem = "was changed a hundred times for events that the log still holds; change it when \
+                   older events have left the log, or make another subscription";
+    Err(Invalid::new(changed, problem))
 }
 
 fn first_state(document: &SubscriptionDocument) -> SubscriptionState {
     match document.protocol {
         Protocol::Http | Protocol::EventBridge => SubscriptionState::Pending,
         Protocol::Pull => SubscriptionState::Active,
-    }
-}
-
-fn registry_error(id: &SubscriptionId, error: LogError) -> SubscriptionError {
-    match error {
-        LogError::Stale { .. } => SubscriptionError::Stale(id.clone()),
-        other => SubscriptionError::Registry(other),
     }
 }
 
@@ -362,7 +567,8 @@ mod tests {
     fn terms(from: u64) -> Terms {
         let low_watermark = Position::START;
         let (shared_secret, credential, handshake) = (None, None, None);
-        Terms { from: Position(from), low_watermark, shared_secret, credential, handshake }
+        let (from, begins) = (Position(from), Position::START);
+        Terms { from, low_watermark, begins, shared_secret, credential, handshake }
     }
 
     fn handshake() -> PendingHandshake {
@@ -477,6 +683,40 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn filters_of_dropped_events_are_forgotten_without_a_change() {
+        let (subscriptions, id) = (subscriptions(), "a".parse::<SubscriptionId>().unwrap());
+        let wish = |number: u64| document(serde_json::json!({"types": [format!("Type{number}")]}));
+        let mut current = subscriptions.create(id.clone(), wish(1), terms(1)).await.unwrap();
+        for number in 2..=4 {
+            current = subscriptions.update(&current, wish(number), terms(number)).await.unwrap();
+        }
+        assert_eq!(subscriptions.wishes().kept(), 4);
+        assert!(subscriptions.drop_old_epochs(&current, Position(1)).await.unwrap().is_none());
+
+        let dropped = subscriptions.drop_old_epochs(&current, Position(3)).await.unwrap().unwrap();
+
+        drop(current);
+        let from: Vec<u64> = dropped.epochs.iter().map(|epoch| epoch.from.0).collect();
+        assert_eq!((from, subscriptions.wishes().kept()), (vec![3, 4], 2));
+        let again = Subscriptions::new(subscriptions.registry, subscriptions.clock);
+        assert_eq!(again.get(&id).await.unwrap().epochs.len(), 2, "it is written");
+    }
+
+    #[tokio::test]
+    async fn whoever_wrote_first_is_seen_by_who_was_refused() {
+        let subscriptions = subscriptions();
+        let id = "a".parse::<SubscriptionId>().unwrap();
+        let new = document(serde_json::json!({}));
+        let seen = subscriptions.create(id.clone(), new, terms(1)).await.unwrap();
+        let (registry, clock) =
+            (Arc::clone(&subscriptions.registry), Arc::clone(&subscriptions.clock));
+        Subscriptions::new(registry, clock).prove(&seen).await.unwrap();
+
+        assert!(matches!(subscriptions.prove(&seen).await, Err(SubscriptionError::Stale(_))));
+        assert_eq!(subscriptions.get(&id).await.unwrap().state, SubscriptionState::Active);
+    }
+
+    #[tokio::test]
     async fn without_a_sink_there_is_nothing_to_prove_and_nothing_to_attempt() {
         let (subscriptions, id) = (subscriptions(), "a".parse::<SubscriptionId>().unwrap());
         let pulled = |changes: Value| {
@@ -567,6 +807,10 @@ mod tests {
         let damage = "{\"document\":".to_owned();
         subscriptions.registry.put(&key(&b), Some(revision), damage).await.unwrap();
 
+        // What is in memory is what was written; the damage shows after the next start.
+        assert_eq!(subscriptions.list().await.unwrap().len(), 3);
+        let clock = Arc::clone(&subscriptions.clock);
+        let subscriptions = Subscriptions::new(subscriptions.registry, clock);
         let listed = subscriptions.list().await.unwrap();
 
         let ids: Vec<&str> = listed.iter().map(|one| one.id.as_str()).collect();

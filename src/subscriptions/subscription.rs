@@ -4,23 +4,24 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use url::Url;
 
-use crate::event::{ConsumerId, SubscriptionId, Timestamp};
+use crate::event::{ConsumerId, QualifiedName, SubscriptionId, SubscriptionName, Timestamp};
 use crate::eventlog::{Position, Revision};
 use crate::keys::{ConsumerKeys, SigningAlgorithm, VerifyingKeys};
 use crate::route::Filter;
 use crate::subscriptions::{
     ChallengeBinding, ClearAttributes, OnDeadLetter, PendingHandshake, SealedCredential,
-    SubscriptionDocument, SubscriptionState,
+    SubscriptionDocument, SubscriptionState, Wish,
 };
 
 /// Who receives what, where, and sealed for which key.
 #[derive(Clone)]
 pub struct Subscription {
-    /// Its name.
+    /// Its name among all, for ever.
     pub id: SubscriptionId,
+    /// What its consumer calls it.
+    pub name: SubscriptionName,
     /// Who receives.
     pub consumer: ConsumerId,
     /// Where it stands.
@@ -29,7 +30,8 @@ pub struct Subscription {
     pub reason: Option<String>,
     /// What is kept of its handshake while it is pending; nothing if none was begun yet.
     pub handshake: Option<PendingHandshake>,
-    /// What its consumer asked for, word for word but for secrets.
+    /// What its consumer asked for, word for word but for secrets and for filters, which stand in the
+    /// newest of its epochs: see [`whole_document`](Self::whole_document).
     pub document: SubscriptionDocument,
     /// The address that events are posted to; nothing if the consumer fetches them.
     pub sink: Option<Url>,
@@ -37,6 +39,8 @@ pub struct Subscription {
     pub credential: Option<SealedCredential>,
     /// What it wants, by the position from which on it wants that; never empty, oldest first.
     pub epochs: Vec<Epoch>,
+    /// Everything up to here lies before its start, as far as that was known when it was created.
+    pub begins: Option<Position>,
     /// What events are sealed for.
     pub keys: RecipientKeys,
     /// The receipts that its sink signs; nothing: none are asked for.
@@ -53,15 +57,13 @@ pub struct Subscription {
     pub revision: Revision,
 }
 
-/// A filter and the first position that it applies to.
-#[derive(Clone)]
+/// A wish and the first position that it applies to.
+#[derive(Clone, PartialEq)]
 pub struct Epoch {
     /// The first position.
     pub from: Position,
     /// What is wanted from there on.
-    pub filter: Arc<Filter>,
-    /// The `types` and `filters` that it was made from.
-    pub wish: (Vec<String>, Vec<Value>),
+    pub wish: Arc<Wish>,
 }
 
 /// What events are sealed for.
@@ -85,12 +87,35 @@ pub struct ReceiptTerms {
 impl Subscription {
     /// The filter that applies at a position.
     pub fn filter_at(&self, position: Position) -> Option<&Arc<Filter>> {
-        self.epochs.iter().rev().find(|epoch| epoch.from <= position).map(|epoch| &epoch.filter)
+        let epoch = self.epochs.iter().rev().find(|epoch| epoch.from <= position);
+        epoch.map(|epoch| epoch.wish.filter())
     }
 
     /// The filter that applies to events from now on.
     pub fn newest_filter(&self) -> Option<&Arc<Filter>> {
-        self.epochs.last().map(|epoch| &epoch.filter)
+        self.newest_wish().map(|wish| wish.filter())
+    }
+
+    /// What it wants of events from now on.
+    pub fn newest_wish(&self) -> Option<&Arc<Wish>> {
+        self.epochs.last().map(|epoch| &epoch.wish)
+    }
+
+    /// What its consumer asked for, filters included.
+    pub fn whole_document(&self) -> SubscriptionDocument {
+        let filters = self.newest_wish().map(|wish| wish.text().read_filters());
+        SubscriptionDocument { filters: filters.unwrap_or_default(), ..self.document.clone() }
+    }
+
+    /// Its consumer and its name, which no other has together.
+    pub fn qualified_name(&self) -> QualifiedName {
+        QualifiedName { consumer: self.consumer.clone(), name: self.name.clone() }
+    }
+
+    /// Whether its id or its name has a text in it, which is written in small letters.
+    pub(super) fn is_called(&self, text: &str) -> bool {
+        let (id, name) = (self.id.as_str(), self.name.as_str());
+        id.to_ascii_lowercase().contains(text) || name.to_ascii_lowercase().contains(text)
     }
 
     /// Tells whether the consumer fetches its events.

@@ -59,6 +59,7 @@ mod evidence_stands_alone;
 mod every_violation_is_documented;
 mod harness;
 mod keys_rotate;
+mod lists_are_cheap;
 mod mistakes_are_found_offline;
 mod nobody_keeps_the_log_for_ever;
 mod nothing_asynchronous_is_lost;

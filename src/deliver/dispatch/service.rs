@@ -1,6 +1,7 @@
 //! What can be asked about subscriptions and their deliveries: the one place that keeps the
 //! registry, the table and the workers in step.
 
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
@@ -14,12 +15,12 @@ use crate::deliver::limits::Flow;
 use crate::deliver::sink::{EventBusPermissions, ExternalIds};
 use crate::deliver::worker::{SequenceReader, WorkerStanding};
 use crate::egress::Egress;
-use crate::event::{Blame, ConsumerId, EventId, Fault, SubscriptionId};
+use crate::event::{Blame, ConsumerId, EventId, Fault, QualifiedName, SubscriptionId};
 use crate::eventlog::{LogError, Page, Position, Store};
 use crate::keys::DataKey;
 use crate::subscriptions::{
     KeptCredential, Protocol, Subscription, SubscriptionDocument, SubscriptionError,
-    SubscriptionState, Subscriptions, Terms,
+    SubscriptionPage, SubscriptionQuery, SubscriptionState, Subscriptions, Terms, Wish, Wishes,
 };
 
 /// Why something could not be done for a subscription.
@@ -152,6 +153,37 @@ impl SubscriptionService {
         Ok(self.subscriptions.list().await?)
     }
 
+    /// Lists a page of those that are wanted; no filter is read for it.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn page(
+        &self,
+        query: &SubscriptionQuery<'_>,
+    ) -> Result<SubscriptionPage, SubscriptionServiceError> {
+        Ok(self.subscriptions.page(query).await?)
+    }
+
+    /// Lists all that may be seen after a place: those of some consumers, and then of all others if
+    /// they are seen, too.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn seen(
+        &self,
+        whose: (&BTreeSet<ConsumerId>, bool),
+        after: Option<&QualifiedName>,
+    ) -> Result<Vec<Arc<Subscription>>, SubscriptionServiceError> {
+        Ok(self.subscriptions.seen(whose, after).await?)
+    }
+
+    /// What all of them want, each wish once.
+    pub fn wishes(&self) -> &Wishes {
+        self.subscriptions.wishes()
+    }
+
     /// Reads one subscription.
     ///
     /// # Errors
@@ -174,7 +206,8 @@ impl SubscriptionService {
         &self,
         document: SubscriptionDocument,
     ) -> Result<(Arc<Subscription>, Option<Secret>), SubscriptionServiceError> {
-        self.check(&document, None)?;
+        // Referred to until it is kept, so that it is compiled once.
+        let _wish = self.check(&document, None)?;
         self.make_external_id(&document).await?;
         let id = match &document.id {
             Some(id) => id.clone(),
@@ -186,8 +219,8 @@ impl SubscriptionService {
         let (shared_secret, shown) = self.shared_secret(&id, &document);
         let low_watermark = self.store.log.low_watermark().position;
         let handshake = self.first_handshake(&id, &document, (shared_secret.as_deref(), None));
-        let from = Position::START;
-        let terms = Terms { from, low_watermark, shared_secret, credential, handshake };
+        let (from, begins) = (Position::START, self.start_of(&document).await?);
+        let terms = Terms { from, low_watermark, begins, shared_secret, credential, handshake };
         let subscription = self.subscriptions.create(id.clone(), document, terms).await?;
         let cursor = self.begin(&id, &subscription.document).await?;
         self.dispatch.open(&subscription, cursor, Vec::new());
@@ -195,16 +228,17 @@ impl SubscriptionService {
     }
 
     /// Checks a document by itself, and against what the operator allows of what is not as in the
-    /// current one.
+    /// current one; gives what it wants.
     fn check(
         &self,
         document: &SubscriptionDocument,
         current: Option<&SubscriptionDocument>,
-    ) -> Result<(), SubscriptionError> {
-        Subscriptions::check(document)?;
+    ) -> Result<Arc<Wish>, SubscriptionError> {
+        let wish = self.subscriptions.checked_wish(document)?;
         self.egress.check(document)?;
         self.event_buses.check(document)?;
-        self.dispatch.caps().check(document, current)
+        self.dispatch.caps().check(document, current)?;
+        Ok(wish)
     }
 
     /// Whoever owns a bus is shown the external id with the subscription.
@@ -257,7 +291,7 @@ impl SubscriptionService {
         document: SubscriptionDocument,
     ) -> Result<(Arc<Subscription>, Option<Secret>), SubscriptionServiceError> {
         let _changing = self.changing(&current.id).await;
-        self.check(&document, Some(&current.document))?;
+        let _wish = self.check(&document, Some(&current.document))?;
         self.make_external_id(&document).await?;
         if self.again(current).await?.revision != current.revision {
             return Err(SubscriptionError::Stale(current.id.clone()).into());
@@ -274,7 +308,10 @@ impl SubscriptionService {
             Ok(head) => {
                 let (from, low_watermark) =
                     (Position(head.0 + 1), self.store.log.low_watermark().position);
-                let terms = Terms { from, low_watermark, shared_secret, credential, handshake };
+                // One that is there keeps its start.
+                let begins = Position::START;
+                let terms =
+                    Terms { from, low_watermark, begins, shared_secret, credential, handshake };
                 let updated = self.subscriptions.update(current, document, terms).await;
                 updated.map_err(SubscriptionServiceError::from)
             }
@@ -324,6 +361,31 @@ impl SubscriptionService {
         self.dispatch.close(&current.id).await;
         self.dispatch.forget(&current.id).await?;
         Ok(self.store.state.forget(&current.id).await?)
+    }
+
+    /// Drops the filters that nothing in the log is asked for any more, now that it begins after this
+    /// position.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn drop_old_epochs(
+        &self,
+        low_watermark: Position,
+    ) -> Result<(), SubscriptionServiceError> {
+        for seen in self.subscriptions.list().await? {
+            // Most were never changed, and nobody waits for them.
+            if seen.epochs.get(1).is_none_or(|second| second.from > low_watermark) {
+                continue;
+            }
+            let _changing = self.changing(&seen.id).await;
+            let Ok(current) = self.again(&seen).await else { continue };
+            let dropped = self.subscriptions.drop_old_epochs(&current, low_watermark).await?;
+            if let Some(changed) = dropped {
+                self.dispatch.changed(&changed).await;
+            }
+        }
+        Ok(())
     }
 
     /// Where the courier of a subscription stands; nothing for one that is closed.

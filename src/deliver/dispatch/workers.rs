@@ -151,6 +151,15 @@ impl Dispatch {
         }
     }
 
+    /// Lists what many subscriptions want, before their workers are started.
+    pub(super) fn list_all(&self, subscriptions: &[Arc<Subscription>]) {
+        let open = subscriptions.iter().filter(|one| one.state != SubscriptionState::Closed);
+        self.table.extend(open.filter_map(|subscription| {
+            let filter = subscription.newest_filter()?;
+            Some((subscription.id.clone(), Arc::clone(filter)))
+        }));
+    }
+
     /// Keeps a courier from taking matches until [`changed`](Self::changed) is called, so that a
     /// new filter can begin at a position that nobody has passed with the old one.
     pub async fn hold(&self, id: &SubscriptionId) {

@@ -3,9 +3,11 @@
 //! An event and a subscription come in; a [`DeliveryStatus`] goes out, and by what it is
 //! [blocked](BlockedBy). Nothing is changed here.
 
+mod concerned;
 mod explanation;
 mod status;
 mod wanting;
 
+pub use concerned::ConcernedSubscriptions;
 pub use explanation::{Explanation, FilterMatching};
 pub use status::{BlockedBy, DeliveryStatus};

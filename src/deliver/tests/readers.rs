@@ -22,17 +22,18 @@ async fn stage() -> (Stage, Arc<Subscription>, Vec<Arc<Entry>>) {
     let old = &stage.subscription;
     let only_a = SubscriptionDocument {
         filters: vec![json!({"pattern": {"data": {"word": ["a"]}}})],
-        ..old.document.clone()
+        ..old.whole_document()
     };
     let terms = |from| Terms {
         from: Position(from),
         low_watermark: Position::START,
+        begins: Position::START,
         shared_secret: None,
         credential: None,
         handshake: None,
     };
     let narrow = store.update(old, only_a, terms(1)).await.unwrap();
-    let wide = store.update(&narrow, old.document.clone(), terms(301)).await.unwrap();
+    let wide = store.update(&narrow, old.whole_document(), terms(301)).await.unwrap();
     let words: Vec<&str> = (0..600).map(|n| if n % 3 == 0 { "a" } else { "b" }).collect();
     let entries = stage.append(&words[..256]).await;
     let mut all = entries;

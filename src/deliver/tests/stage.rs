@@ -77,6 +77,7 @@ impl Stage {
         let terms = Terms {
             from: Position::START,
             low_watermark: Position::START,
+            begins: Position::START,
             shared_secret: Some(kept),
             credential: None,
             handshake: None,

@@ -31,6 +31,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("step_14_contexts.sql"),
     include_str!("step_15_signatures.sql"),
     include_str!("step_16_set_aside.sql"),
+    include_str!("step_17_wishes.sql"),
 ];
 /// The version of tables that this gateway writes.
 pub(super) const VERSION: i64 = STEPS.len().cast_signed() as i64;
