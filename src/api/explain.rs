@@ -82,8 +82,10 @@ struct ReceivedTrace {
 /// What became of an event for one subscription.
 #[derive(Serialize, ToSchema)]
 struct DeliveryTrace {
-    /// The subscription.
+    /// The id of the subscription.
     subscription: String,
+    /// What its consumer calls it, as `consumer/name`.
+    name: String,
     /// Whether the filter that applied at the event's place wants it; null if the event is gone.
     matched: Option<bool>,
     /// What kept it from matching: for each field its `path` and the `reason`.
@@ -150,17 +152,14 @@ pub async fn trace(
         Some(entry) => Some(entry),
         None => services.store.log.find(&[event]).await?.into_iter().next().flatten(),
     };
-    let deliveries = match named {
-        Some(named) => {
-            let told = explained(&services, vec![named], (event, entry.as_deref())).await?;
-            let (before_start, next) = (0, None);
-            Deliveries { listed: listed(&told, operates && entry.is_some()), before_start, next }
-        }
-        None => {
-            let after = query.after.map(|after| parse("after", &after)).transpose()?;
-            let asked = (event, entry.as_deref(), after.as_ref());
-            deliveries(&services, &caller, asked, limit).await?
-        }
+    let deliveries = if let Some(named) = named {
+        let told = explained(&services, vec![named], (event, entry.as_deref())).await?;
+        let (before_start, next) = (0, None);
+        Deliveries { listed: listed(&told, operates && entry.is_some()), before_start, next }
+    } else {
+        let after = query.after.map(|after| parse("after", &after)).transpose()?;
+        let asked = (event, entry.as_deref(), after.as_ref());
+        deliveries(&services, &caller, asked, limit).await?
     };
     let Deliveries { listed, before_start, next } = deliveries;
     if listed.is_empty() && next.is_none() && before_start == 0 && !operates {
@@ -199,18 +198,15 @@ async fn deliveries(
 ) -> Result<Deliveries, Problem> {
     let (own, operates) = (caller.consumers().cloned().collect(), caller.may(&Scope::Operate));
     let service = &services.subscription_service;
-    let (mut some, before_start, most) = match entry {
-        Some(entry) => {
-            let all = service.seen((&own, operates), None).await.map_err(problem)?;
-            // Whether an event exists that a consumer does not want is not the consumer's to know.
-            let unwanted = if operates { MOST_UNWANTED } else { 0 };
-            let concerned = service.concerned(all, entry, unwanted).await?;
-            (concerned.to_explain, concerned.before_start, limit)
-        }
-        None => {
-            let all = service.seen((&own, operates), after).await.map_err(problem)?;
-            (all, 0, limit.max(MOST_LOOKED_AT))
-        }
+    let (mut some, before_start, most) = if let Some(entry) = entry {
+        let all = service.seen((&own, operates), None).await.map_err(problem)?;
+        // Whether an event exists that a consumer does not want is not the consumer's to know.
+        let unwanted = if operates { MOST_UNWANTED } else { 0 };
+        let concerned = service.concerned(all, entry, unwanted).await?;
+        (concerned.to_explain, concerned.before_start, limit)
+    } else {
+        let all = service.seen((&own, operates), after).await.map_err(problem)?;
+        (all, 0, limit.max(MOST_LOOKED_AT))
     };
     if let (Some(_), Some(after)) = (entry, after) {
         let passed = (!own.contains(&after.consumer), after.clone());
@@ -313,6 +309,7 @@ fn delivery(subscription: &Subscription, trace: &Explanation) -> DeliveryTrace {
     let mismatch = |one: &crate::route::Mismatch| json!({ "path": one.path, "reason": one.reason });
     DeliveryTrace {
         subscription: subscription.id.to_string(),
+        name: subscription.qualified_name().to_string(),
         matched: match trace.matching {
             FilterMatching::Matched => Some(true),
             FilterMatching::Missed(_) => Some(false),

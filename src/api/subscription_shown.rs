@@ -14,7 +14,7 @@ use crate::ambient::Secret;
 use crate::api::{Caller, Scope, Services};
 use crate::event::Timestamp;
 use crate::subscriptions::{
-    Ordering, Protocol, Subscription, SubscriptionDocument, SubscriptionState, Wish,
+    KeptWish, Ordering, Protocol, Subscription, SubscriptionDocument, SubscriptionState,
 };
 
 /// Subscriptions.
@@ -40,7 +40,7 @@ pub struct Shown {
 }
 
 /// The filters of a subscription, as they are kept: nothing of them is read to be shown.
-struct ShownFilters(Arc<Wish>);
+struct ShownFilters(Arc<KeptWish>);
 
 impl Serialize for ShownFilters {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

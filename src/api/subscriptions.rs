@@ -84,12 +84,14 @@ pub async fn create(
         return Err(Problem::new(Code::Forbidden, format!("this needs the scope `{scope}`")));
     }
     must_own_audience(&caller, &document)?;
+    let document = named(&caller, document)?;
     let (subscription, secret) =
         services.subscription_service.create(document).await.map_err(problem)?;
     tracing::info!(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,
-        "Caller {} created subscription {}", caller.id(), subscription.id,
+        "Caller {} created subscription {}, `{}`",
+        caller.id(), subscription.id, subscription.qualified_name(),
     );
     let mut response =
         (StatusCode::CREATED, answer((&services, &caller), &subscription, secret.as_ref()))
@@ -98,6 +100,21 @@ pub async fn create(
         response.headers_mut().insert(LOCATION, location);
     }
     Ok(response)
+}
+
+/// Only an operator chooses an id: what another caller gives as one is the name, so that it neither
+/// takes an id from others nor learns of theirs.
+fn named(caller: &Caller, document: SubscriptionDocument) -> Result<SubscriptionDocument, Problem> {
+    if caller.operates() {
+        return Ok(document);
+    }
+    let name = document.given_name();
+    if document.id.as_ref().is_some_and(|id| Some(id.as_name()) != name) {
+        let detail = "/id: leave it out beside a `name`; only a caller with the scope `operate` \
+                      chooses an id";
+        return Err(Problem::new(Code::Invalid, detail));
+    }
+    Ok(SubscriptionDocument { id: None, name, ..document })
 }
 
 /// Only an operator gives a consumer another name in tokens: with a stranger's, the consumer could

@@ -9,7 +9,7 @@ use crate::api::TraceQuery;
 use crate::cli::answer::{items, text};
 use crate::cli::client::segment;
 use crate::cli::{CommandResult, Context, Exit};
-use crate::event::{QualifiedName, SubscriptionId, number_of};
+use crate::event::{QualifiedName, SubscriptionReference, number_of};
 
 /// Which event, and for whom.
 #[derive(Debug, clap::Args)]
@@ -19,7 +19,7 @@ pub struct Args {
     id: String,
     /// Only for this subscription; all that the caller may see if missing
     #[arg(long)]
-    subscription: Option<SubscriptionId>,
+    subscription: Option<SubscriptionReference>,
     /// Only subscriptions after this one, as `consumer/name`: the end of the list before
     #[arg(long, value_name = "NAME")]
     after: Option<QualifiedName>,
@@ -137,8 +137,11 @@ fn violation_lines(received: &Value) -> Vec<String> {
 }
 
 fn delivery_lines(delivery: &Value) -> Vec<String> {
-    let [id, sequence, state] =
-        ["/subscription", "/sequence", "/state"].map(|at| text(delivery, at));
+    let [id, name, sequence, state] =
+        ["/subscription", "/name", "/sequence", "/state"].map(|at| text(delivery, at));
+    // One that is called as its id is, is known by that alone.
+    let is_called_so = name.split_once('/').is_none_or(|(_, name)| name == id);
+    let id = if is_called_so { id } else { format!("{name} ({id})") };
     let number = if sequence.is_empty() { String::new() } else { format!(", number {sequence}") };
     let mut lines = vec![format!("subscription {id}{number}: {}", in_words(&state, delivery))];
     for mismatch in items(delivery, "mismatches") {

@@ -15,7 +15,7 @@ use crate::api::{
 use crate::cli::answer::{ListColumn, column, list, show, text};
 use crate::cli::pull::PullArgs;
 use crate::cli::{Client, CommandResult, Context, Exit, Failure, pull, subscription_file};
-use crate::event::{ConsumerId, EventId, QualifiedName, SubscriptionId};
+use crate::event::{ConsumerId, EventId, QualifiedName, SubscriptionReference};
 use crate::subscriptions::{SubscriptionDocument, SubscriptionState};
 
 /// How often a replacement is begun anew because someone else wrote meanwhile.
@@ -28,8 +28,8 @@ pub enum Command {
     List(ListArgs),
     /// Show one, with its state and how far it has come
     Get {
-        /// The subscription's name
-        id: SubscriptionId,
+        /// The subscription: its name, `consumer/name`, or its id
+        id: SubscriptionReference,
     },
     /// Create one; its sink is then asked to prove itself
     ///
@@ -43,8 +43,8 @@ pub enum Command {
     /// Another sink or other keys have to prove themselves again; other types or filters apply to
     /// events from now on.
     Replace {
-        /// The subscription's name
-        id: SubscriptionId,
+        /// The subscription: its name, `consumer/name`, or its id
+        id: SubscriptionReference,
         /// The document in YAML or JSON; `-` for standard input
         file: PathBuf,
     },
@@ -55,31 +55,31 @@ pub enum Command {
     Credential(CredentialArgs),
     /// End one, and forget its position, retries and dead letters
     Remove {
-        /// The subscription's name
-        id: SubscriptionId,
+        /// The subscription: its name, `consumer/name`, or its id
+        id: SubscriptionReference,
     },
     /// Ask the sink of one to prove itself now, or answer in its place
     Verify {
-        /// The subscription's name
-        id: SubscriptionId,
+        /// The subscription: its name, `consumer/name`, or its id
+        id: SubscriptionReference,
         /// The nonce of the challenge that the sink was sent, where the sink cannot answer
         #[arg(long, value_name = "NONCE")]
         challenge: Option<String>,
     },
     /// Stop delivery for a while; events wait in the log
     Pause {
-        /// The subscription's name
-        id: SubscriptionId,
+        /// The subscription: its name, `consumer/name`, or its id
+        id: SubscriptionReference,
     },
     /// Deliver again, beginning with what has waited
     Resume {
-        /// The subscription's name
-        id: SubscriptionId,
+        /// The subscription: its name, `consumer/name`, or its id
+        id: SubscriptionReference,
     },
     /// Print a signed token that says how far one has come
     Checkpoint {
-        /// The subscription's name
-        id: SubscriptionId,
+        /// The subscription: its name, `consumer/name`, or its id
+        id: SubscriptionReference,
     },
     /// Fetch sealed events, a token on each line
     ///
@@ -126,8 +126,8 @@ impl From<ListArgs> for SubscriptionListQuery {
 /// Which credential to replace with which.
 #[derive(Debug, clap::Args)]
 pub struct CredentialArgs {
-    /// The subscription's name
-    id: SubscriptionId,
+    /// The subscription: its name, `consumer/name`, or its id
+    id: SubscriptionReference,
     /// The credential in YAML or JSON, its secrets as `{ file: … }` or `{ env: … }`; `-` for
     /// standard input
     #[arg(required_unless_present_any = ["remove", "former_file"])]
@@ -143,8 +143,8 @@ pub struct CredentialArgs {
 /// Which attempts to list.
 #[derive(Debug, clap::Args)]
 pub struct AttemptsArgs {
-    /// The subscription's name
-    id: SubscriptionId,
+    /// The subscription: its name, `consumer/name`, or its id
+    id: SubscriptionReference,
     /// Only those of this event
     #[arg(long, value_name = "ULID")]
     event: Option<EventId>,
@@ -156,8 +156,8 @@ pub struct AttemptsArgs {
 /// Which receipts to list.
 #[derive(Debug, clap::Args)]
 pub struct ReceiptsArgs {
-    /// The subscription's name
-    id: SubscriptionId,
+    /// The subscription: its name, `consumer/name`, or its id
+    id: SubscriptionReference,
     /// Only those of this event
     #[arg(long, value_name = "ULID")]
     event: Option<EventId>,
@@ -171,8 +171,9 @@ pub struct ReceiptsArgs {
 
 /// What a list shows of a subscription.
 pub(super) const COLUMNS: &[ListColumn] = &[
-    column("Id", "/id"),
+    column("Name", "/name"),
     column("Consumer", "/consumer"),
+    column("Id", "/id"),
     column("State", "/state"),
     column("Types", "/types").shown_by(types),
     column("Sink", "/sink"),
@@ -262,7 +263,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
 }
 
 async fn verify(
-    id: &SubscriptionId,
+    id: &SubscriptionReference,
     challenge: Option<String>,
     context: &Context,
 ) -> Result<(), Failure> {
@@ -277,7 +278,7 @@ async fn verify(
     Ok(())
 }
 
-async fn step(id: &SubscriptionId, verb: &str, context: &Context) -> Result<(), Failure> {
+async fn step(id: &SubscriptionReference, verb: &str, context: &Context) -> Result<(), Failure> {
     let output = context.output();
     let path = format!("{}/{verb}", path(id));
     let answer = context.client()?.call::<()>(Method::POST, &path, None).await?;
@@ -301,7 +302,7 @@ pub async fn create(client: &Client, document: &SubscriptionDocument) -> Result<
 /// As [`create`].
 pub async fn replace(
     client: &Client,
-    id: &SubscriptionId,
+    id: &SubscriptionReference,
     document: &SubscriptionDocument,
 ) -> Result<Value, Failure> {
     put(client, id, &path(id), document).await
@@ -310,7 +311,7 @@ pub async fn replace(
 /// Replaces a subscription or a part of it, whatever it was.
 async fn put(
     client: &Client,
-    id: &SubscriptionId,
+    id: &SubscriptionReference,
     to: &str,
     body: &(impl Serialize + Sync),
 ) -> Result<Value, Failure> {
@@ -333,8 +334,8 @@ async fn read(response: Response) -> Result<Value, Failure> {
     response.json().await.map_err(|error| Failure::ours(error.without_url()))
 }
 
-fn path(id: &SubscriptionId) -> String {
-    format!("/subscriptions/{id}")
+fn path(id: &SubscriptionReference) -> String {
+    format!("/subscriptions/{}", id.segment())
 }
 
 fn types(subscription: &Value, pointer: &str) -> String {

@@ -56,7 +56,7 @@ pub use id::{EventId, EventIdError};
 pub use item_index::{is_false_index, is_item_index};
 pub use names::{
     CallerId, ConsumerId, NameError, QualifiedName, RedriveId, ReplayId, SubscriptionId,
-    SubscriptionName,
+    SubscriptionName, SubscriptionReference,
 };
 pub use nearest::nearest;
 pub use number::{NumberFault, NumericValue};

@@ -120,6 +120,69 @@ impl fmt::Display for QualifiedName {
     }
 }
 
+/// A subscription as callers name it: by its id or its name alone, or by `consumer/name`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SubscriptionReference {
+    /// An id, or a name among those that the caller may see.
+    Plain(SubscriptionName),
+    /// The name that a consumer gave it.
+    Qualified(QualifiedName),
+}
+
+impl SubscriptionReference {
+    /// The text as one segment of a path (RFC 3986, section 3.3).
+    pub fn segment(&self) -> String {
+        self.to_string().replace('/', "%2F")
+    }
+}
+
+impl FromStr for SubscriptionReference {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.contains('/') {
+            text.parse().map(Self::Qualified)
+        } else {
+            text.parse().map(Self::Plain)
+        }
+    }
+}
+
+impl fmt::Display for SubscriptionReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(name) => name.fmt(f),
+            Self::Qualified(name) => name.fmt(f),
+        }
+    }
+}
+
+impl serde::Serialize for SubscriptionReference {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl From<SubscriptionId> for SubscriptionReference {
+    fn from(id: SubscriptionId) -> Self {
+        Self::Plain(SubscriptionName(id.0))
+    }
+}
+
+impl SubscriptionName {
+    /// The id of the same text.
+    pub fn as_id(&self) -> SubscriptionId {
+        SubscriptionId(Arc::clone(&self.0))
+    }
+}
+
+impl SubscriptionId {
+    /// The name of the same text.
+    pub fn as_name(&self) -> SubscriptionName {
+        SubscriptionName(Arc::clone(&self.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,5 +203,13 @@ mod tests {
         for text in ["", "shop", "/", "shop/", "/orders", "a/b/c"] {
             assert!(text.parse::<QualifiedName>().is_err(), "{text}");
         }
+        let reference = |text: &str| text.parse::<SubscriptionReference>();
+        assert_eq!(
+            reference("shop/orders").unwrap(),
+            SubscriptionReference::Qualified("shop/orders".parse().unwrap())
+        );
+        assert_eq!(reference("shop/orders").unwrap().segment(), "shop%2Forders");
+        assert_eq!(reference("orders").unwrap().segment(), "orders");
+        assert!(reference("a/b/c").is_err() && reference("").is_err() && reference("%2F").is_err());
     }
 }

@@ -206,8 +206,7 @@ fn outward(
         timeout: config.delivery.timeout.0,
     };
     let subscription_service = Arc::new(SubscriptionService::new(SubscriptionServiceParts {
-        subscriptions: Subscriptions::new(Arc::clone(&store.registry), Arc::clone(&clock))
-            .bounded(config.consumers),
+        subscriptions: subscriptions(config, store, &clock),
         dispatch: Arc::clone(&dispatch),
         sealer: Arc::clone(&sealer),
         egress: Arc::clone(egress),
@@ -232,6 +231,11 @@ fn outward(
     let out =
         Outward { dispatch, attempter, subscription_service, handshakes, sealer, receipt_keys };
     Ok((out, told))
+}
+
+fn subscriptions(config: &Config, store: &Store, clock: &Arc<dyn Clock>) -> Subscriptions {
+    let all = Subscriptions::new(Arc::clone(&store.registry), Arc::clone(clock));
+    all.bounded(config.consumers)
 }
 
 fn sealer(

@@ -341,7 +341,7 @@ impl ReplayRunner {
     async fn hand_over(&self, replay: &mut Replay, retry: Retry) {
         replay.counts.retrying += 1;
         // Without a courier the retry is kept all the same, and taken up after a restart.
-        let _ = self.courier.send(WorkerCommand::Retry(retry)).await;
+        let _ = self.courier.send(WorkerCommand::Retry(Box::new(retry))).await;
     }
 }
 

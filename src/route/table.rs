@@ -215,11 +215,11 @@ mod tests {
         let table = Table::new();
         let filter = |n: u32| wish(&[json!({"exact": {"type": n.to_string()}})]);
         let filters: Vec<Arc<Filter>> = (0..600).map(filter).collect();
-        table.extend((0..).zip(filters.iter().map(Arc::clone)));
+        table.extend((0_usize..).zip(filters.iter().map(Arc::clone)));
         for n in 0..600 {
             table.remove(&n);
             let gone = filters.iter().filter(|filter| Arc::strong_count(filter) == 1).count();
-            let (removed, live) = (n as usize + 1, 599 - n as usize);
+            let (removed, live) = (n + 1, 599 - n);
             assert!(removed - gone <= live / 8 + 1, "{removed}: {gone}");
         }
         assert!(filters.iter().all(|filter| Arc::strong_count(filter) == 1));

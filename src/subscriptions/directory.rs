@@ -7,7 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use crate::event::{ConsumerId, QualifiedName, SubscriptionId, SubscriptionName};
+use crate::event::{
+    ConsumerId, QualifiedName, SubscriptionId, SubscriptionName, SubscriptionReference,
+};
 use crate::subscriptions::{Subscription, SubscriptionState};
 
 /// A page of a list ends when its filters have so many bytes of text.
@@ -98,8 +100,39 @@ impl Directory {
         self.read().by_consumer.get(consumer)?.get(name).cloned()
     }
 
+    /// What somebody means who sees the subscriptions of some consumers, or of all: the one of that
+    /// id, or the own ones of that name, or those of others.
+    pub(super) fn find(
+        &self,
+        reference: &SubscriptionReference,
+        (own, others): (&BTreeSet<ConsumerId>, bool),
+    ) -> Vec<Arc<Subscription>> {
+        let sees = |consumer: &ConsumerId| others || own.contains(consumer);
+        let name = match reference {
+            SubscriptionReference::Qualified(QualifiedName { consumer, name }) => {
+                let found = self.named(consumer, name).filter(|_| sees(consumer));
+                return found.into_iter().collect();
+            }
+            SubscriptionReference::Plain(name) => name,
+        };
+        let by_id = self.get(&name.as_id()).filter(|one| sees(&one.consumer));
+        let mine: Vec<_> = own.iter().filter_map(|consumer| self.named(consumer, name)).collect();
+        match by_id {
+            // Nobody else's name stands in the way of an id; one's own does.
+            Some(one) if mine.iter().all(|named| named.id == one.id) => vec![one],
+            Some(one) => {
+                let mut all = mine;
+                all.retain(|named| named.id != one.id);
+                all.push(one);
+                all
+            }
+            None if mine.is_empty() && others => self.all_named(name),
+            None => mine,
+        }
+    }
+
     /// All of a name, whoever's they are, in order of their consumers.
-    pub(super) fn all_named(&self, name: &SubscriptionName) -> Vec<Arc<Subscription>> {
+    fn all_named(&self, name: &SubscriptionName) -> Vec<Arc<Subscription>> {
         let entries = self.read();
         let each = entries.by_consumer.values();
         each.filter_map(|of_consumer| of_consumer.get(name).cloned()).collect()

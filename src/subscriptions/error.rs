@@ -1,6 +1,6 @@
 //! Why a document cannot work, and why a subscription was not read or written.
 
-use crate::event::{Blame, Fault, SubscriptionId};
+use crate::event::{Blame, Fault, QualifiedName, SubscriptionId};
 use crate::eventlog::LogError;
 use crate::subscriptions::{Exceeded, SubscriptionState};
 
@@ -31,10 +31,16 @@ pub enum SubscriptionError {
     Exceeded(#[from] Exceeded),
     /// The name is taken.
     #[error("there is a subscription `{0}` already")]
-    Exists(SubscriptionId),
+    Exists(String),
     /// There is none of that name.
     #[error("there is no subscription `{0}`")]
     Unknown(SubscriptionId),
+    /// There is none that the caller may see.
+    #[error("there is no such subscription")]
+    NotFound,
+    /// Several have that name.
+    #[error("several subscriptions have that name: say `consumer/name`, in a path {}", segments(.0))]
+    Ambiguous(Vec<QualifiedName>),
     /// Someone else wrote first.
     #[error("subscription `{0}` was changed by someone else; read it again")]
     Stale(SubscriptionId),
@@ -58,6 +64,14 @@ pub enum SubscriptionError {
     /// The registry failed.
     #[error("the registry failed")]
     Registry(#[source] LogError),
+}
+
+/// The first of some names as segments of a path.
+fn segments(names: &[QualifiedName]) -> String {
+    const MOST: usize = 10;
+    let segment = |name: &QualifiedName| format!("`{}%2F{}`", name.consumer, name.name);
+    let told: Vec<String> = names.iter().take(MOST).map(segment).collect();
+    told.join(", ") + if names.len() > MOST { ", …" } else { "" }
 }
 
 impl Blame for SubscriptionError {

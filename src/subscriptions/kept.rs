@@ -9,9 +9,9 @@ use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{Position, Revision};
 use crate::subscriptions::check::{CheckedKeys, CheckedParts, check};
 use crate::subscriptions::{
-    Epoch, FirstHandshake, Invalid, KeptCredential, PendingHandshake, Protocol, RecipientKeys,
-    SealedCredential, Subscription, SubscriptionDocument, SubscriptionError, SubscriptionState,
-    Wish, WishText, Wishes,
+    Epoch, FirstHandshake, Invalid, KeptCredential, KeptWish, PendingHandshake, Protocol,
+    RecipientKeys, SealedCredential, Subscription, SubscriptionDocument, SubscriptionError,
+    SubscriptionState, WishText, Wishes,
 };
 
 /// What is kept of a subscription.
@@ -141,8 +141,16 @@ pub(super) fn read(
         Ok(Epoch { from: Position(epoch.from), wish })
     };
     let epochs = written.epochs.into_iter().map(read_epoch);
+    let own: SubscriptionId = id.parse().map_err(|error| damaged(id, error))?;
+    // What was kept before there were names is called as its id is.
+    let name = written.document.name.clone().unwrap_or_else(|| own.as_name());
     Ok(KeptSubscription {
-        document: SubscriptionDocument { filters: Vec::new(), ..written.document },
+        document: SubscriptionDocument {
+            id: Some(own),
+            name: Some(name),
+            filters: Vec::new(),
+            ..written.document
+        },
         state: written.state,
         reason: written.reason,
         created: written.created,
@@ -156,7 +164,7 @@ pub(super) fn read(
 
 /// Writes what is kept.
 pub(super) fn write(id: &str, kept: &KeptSubscription) -> Result<String, SubscriptionError> {
-    let mut wishes: Vec<&Arc<Wish>> = Vec::new();
+    let mut wishes: Vec<&Arc<KeptWish>> = Vec::new();
     let mut epochs = Vec::new();
     for epoch in &kept.epochs {
         let known = wishes.iter().position(|wish| ***wish == *epoch.wish);
@@ -197,12 +205,11 @@ pub(super) fn restore(
             RecipientKeys::Shared(kept.shared_secret.ok_or_else(|| damaged(id, missing()))?)
         }
     };
-    let name = id.parse().map_err(|error| damaged(id, error))?;
     let id: SubscriptionId = id.parse().map_err(|error| damaged(id, error))?;
     let owner = id.clone();
     Ok(Subscription {
+        name: kept.document.name.clone().unwrap_or_else(|| id.as_name()),
         id,
-        name,
         credential: kept.credential.map(|kept| SealedCredential::new(owner, kept)),
         consumer: kept.document.consumer.clone(),
         state: kept.state,

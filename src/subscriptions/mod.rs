@@ -7,7 +7,7 @@
 //! encrypted, as a [`SealedCredential`], and leave the room in no other form.
 //!
 //! All of them stand in memory, in a directory that [`Subscriptions`] keeps in step with the registry;
-//! a list or a look-up reads no document. What several of them want alike is one [`Wish`], compiled
+//! a list or a look-up reads no document. What several of them want alike is one [`KeptWish`], compiled
 //! once and gone with the last that refers to it.
 //!
 //! **Invariant:** a changed filter applies from a recorded position on, so that the sequence
@@ -34,6 +34,7 @@ mod subscription;
 mod usage;
 mod webhook_secret;
 mod wish;
+mod writing;
 
 pub use config::Config;
 pub use credential::{
@@ -56,4 +57,4 @@ pub use store::{Subscriptions, Terms};
 pub use subscription::{Epoch, ReceiptTerms, RecipientKeys, Subscription};
 pub use usage::{ConsumerBound, Exceeded};
 pub use webhook_secret::Hmac;
-pub use wish::{Wish, WishText, Wishes};
+pub use wish::{KeptWish, WishText, Wishes};

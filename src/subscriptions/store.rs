@@ -1,4 +1,4 @@
-//! Keeps subscriptions in the registry and in memory, and hands out checked ones.
+//! The subscriptions of a gateway, read from the registry once, and found and listed in memory.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,21 +6,20 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, OnceCell};
 
 use crate::ambient::Clock;
-use crate::event::{ConsumerId, QualifiedName, SubscriptionId, SubscriptionName};
-use crate::eventlog::{LogError, Position, Record, RecordKey, Registry, Revision};
+use crate::event::{
+    ConsumerId, QualifiedName, SubscriptionId, SubscriptionName, SubscriptionReference,
+};
+use crate::eventlog::{Position, Record, RecordKey, Registry};
+use crate::route::FilterError;
 use crate::subscriptions::check::check;
 use crate::subscriptions::directory::Directory;
-use crate::subscriptions::kept::{KeptSubscription, read, restore, words_while_waiting, write};
-use crate::subscriptions::usage::Usage;
+use crate::subscriptions::kept::{read, restore};
 use crate::subscriptions::{
-    Config, Epoch, Invalid, KeptCredential, PendingHandshake, Protocol, Subscription,
-    SubscriptionDocument, SubscriptionError, SubscriptionPage, SubscriptionQuery,
-    SubscriptionState, Wish, WishText, Wishes,
+    Config, Invalid, KeptCredential, KeptWish, PendingHandshake, Subscription,
+    SubscriptionDocument, SubscriptionError, SubscriptionPage, SubscriptionQuery, WishText, Wishes,
 };
 
 const KIND: &str = "subscription";
-/// Filters that a subscription may have for the entries that the log still holds.
-const MOST_EPOCHS: usize = 100;
 
 /// What the gateway adds to a document when it is created or changed.
 #[derive(Clone, Debug)]
@@ -43,19 +42,19 @@ pub struct Terms {
 /// The subscriptions in the registry, which are read once: nobody else writes them while this is used.
 #[derive(Clone)]
 pub struct Subscriptions {
-    registry: Arc<dyn Registry>,
-    clock: Arc<dyn Clock>,
-    bounds: Config,
-    shared: Arc<Shared>,
+    pub(super) registry: Arc<dyn Registry>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) bounds: Config,
+    pub(super) shared: Arc<Shared>,
 }
 
 /// What all clones have together.
 #[derive(Default)]
-struct Shared {
+pub(super) struct Shared {
     directory: OnceCell<Directory>,
-    wishes: Wishes,
+    pub(super) wishes: Wishes,
     /// Held from counting what a consumer has until more is written.
-    growing: Mutex<()>,
+    pub(super) growing: Mutex<()>,
 }
 
 impl Subscriptions {
@@ -147,16 +146,29 @@ impl Subscriptions {
         Ok(self.directory().await?.named(consumer, name))
     }
 
-    /// Finds all of a name, whoever's they are.
+    /// Finds what somebody means who sees the subscriptions of some consumers, or of all: by id before
+    /// by name, and its own before those of others. Whatever it does not see is looked up alike.
     ///
     /// # Errors
     ///
-    /// Ours: the registry failed.
-    pub async fn all_named(
+    /// The caller's turn: there is none, or there are several. Ours: the registry failed, or it is
+    /// damaged.
+    pub async fn find(
         &self,
-        name: &SubscriptionName,
-    ) -> Result<Vec<Arc<Subscription>>, SubscriptionError> {
-        Ok(self.directory().await?.all_named(name))
+        reference: &SubscriptionReference,
+        (own, others): (&BTreeSet<ConsumerId>, bool),
+    ) -> Result<Arc<Subscription>, SubscriptionError> {
+        let directory = self.directory().await?;
+        let found = directory.find(reference, (own, others));
+        match (found.as_slice(), reference) {
+            ([one], _) => Ok(Arc::clone(one)),
+            ([], SubscriptionReference::Plain(name)) if others => self.get(&name.as_id()).await,
+            ([], _) => Err(SubscriptionError::NotFound),
+            (several, _) => {
+                let names = several.iter().map(|one| one.qualified_name()).collect();
+                Err(SubscriptionError::Ambiguous(names))
+            }
+        }
     }
 
     /// Finds all of a consumer.
@@ -183,7 +195,7 @@ impl Subscriptions {
     /// The caller's turn: a part of it cannot work.
     pub fn check(document: &SubscriptionDocument) -> Result<(), SubscriptionError> {
         check(document).map(drop)?;
-        Wishes::default().of(wish_of(document)).map(drop).map_err(unusable)
+        Wishes::default().of(wish_of(document)).map(drop).map_err(|error| unusable(&error))
     }
 
     /// Checks a document that is about to be kept, and gives what it wants.
@@ -194,197 +206,13 @@ impl Subscriptions {
     pub fn checked_wish(
         &self,
         document: &SubscriptionDocument,
-    ) -> Result<Arc<Wish>, SubscriptionError> {
+    ) -> Result<Arc<KeptWish>, SubscriptionError> {
         check(document).map(drop)?;
-        self.shared.wishes.of(wish_of(document)).map_err(unusable)
-    }
-
-    /// Keeps a new subscription. It is pending until its sink has proved itself; one without a sink
-    /// has nothing to prove, because only the holder of its key reads what is fetched.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: the document is not valid, the name is taken, or its consumer would have
-    /// too much. Ours: the registry failed.
-    pub async fn create(
-        &self,
-        id: SubscriptionId,
-        document: SubscriptionDocument,
-        terms: Terms,
-    ) -> Result<Arc<Subscription>, SubscriptionError> {
-        let document = SubscriptionDocument { id: Some(id.clone()), ..document };
-        let wish = self.checked_wish(&document)?;
-        let kept = KeptSubscription {
-            epochs: vec![Epoch { from: terms.from, wish }],
-            begins: Some(terms.begins),
-            state: first_state(&document),
-            reason: words_while_waiting(terms.handshake.as_ref()).map(str::to_owned),
-            handshake: terms.handshake.filter(|_| document.protocol != Protocol::Pull),
-            document,
-            created: self.clock.now(),
-            shared_secret: terms.shared_secret,
-            credential: terms.credential,
-        };
-        let _growing = self.shared.growing.lock().await;
-        self.may_have(&kept.document.consumer, None, &kept.epochs).await?;
-        self.keep(&id, None, kept).await.map_err(|error| match error {
-            SubscriptionError::Stale(id) => SubscriptionError::Exists(id),
-            other => other,
-        })
-    }
-
-    /// Replaces the document of a subscription; one that says the same changes nothing, not even
-    /// the revision.
-    ///
-    /// A changed filter applies from `terms.from` on. A changed address or key leads back to
-    /// `pending`, because the new one has not proved itself.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: the document is not valid, its consumer would have too much, or someone
-    /// else wrote first. Ours: the registry failed.
-    pub async fn update(
-        &self,
-        current: &Subscription,
-        document: SubscriptionDocument,
-        terms: Terms,
-    ) -> Result<Arc<Subscription>, SubscriptionError> {
-        let id = current.id.clone();
-        stays_the_same(current, &document)?;
-        let document = SubscriptionDocument { id: Some(id.clone()), ..document };
-        let wish = self.checked_wish(&document)?;
-        let proved = document.sink == current.document.sink
-            && document.config.keys == current.document.config.keys;
-        let before = self.kept(current).await?;
-        let mut kept = before.clone();
-        let _growing = self.shared.growing.lock().await;
-        if !current.newest_wish().is_some_and(|newest| newest.says_the_same(&wish)) {
-            kept.epochs.retain(|epoch| epoch.from < terms.from);
-            kept.epochs.push(Epoch { from: terms.from, wish });
-            drop_epochs(&mut kept.epochs, terms.low_watermark);
-            few_epochs(current, &document, &kept.epochs)?;
-            self.may_have(&current.consumer, Some(current), &kept.epochs).await?;
-        }
-        if terms.shared_secret.is_some() {
-            kept.shared_secret = terms.shared_secret;
-        }
-        kept.credential = terms.credential;
-        kept.document = as_kept(document);
-        if kept == before {
-            return Ok(Arc::new(current.clone()));
-        }
-        if proved {
-            kept.try_again(self.clock.now());
-        } else {
-            kept.prove_anew(terms.handshake);
-        }
-        self.keep(&id, Some(current.revision), kept).await
-    }
-
-    /// Drops the filters of a subscription that nothing in the log is asked for any more; nothing if
-    /// there are none.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: someone else wrote first. Ours: the registry failed.
-    pub async fn drop_old_epochs(
-        &self,
-        current: &Subscription,
-        low_watermark: Position,
-    ) -> Result<Option<Arc<Subscription>>, SubscriptionError> {
-        let mut epochs = current.epochs.clone();
-        drop_epochs(&mut epochs, low_watermark);
-        if epochs.len() == current.epochs.len() {
-            return Ok(None);
-        }
-        let kept = KeptSubscription { epochs, ..self.kept(current).await? };
-        self.keep(&current.id, Some(current.revision), kept).await.map(Some)
-    }
-
-    /// Moves a subscription to another state for a caller.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: the step is not allowed, or someone else wrote first. Ours: the registry
-    /// failed.
-    pub async fn step(
-        &self,
-        current: &Subscription,
-        to: SubscriptionState,
-        reason: Option<String>,
-    ) -> Result<Arc<Subscription>, SubscriptionError> {
-        if !current.state.allows(to) {
-            return Err(SubscriptionError::Step { from: current.state, to });
-        }
-        // One that is active again needs no reason, and what its pause was for is over.
-        self.set_state(current, to, reason.filter(|_| to != SubscriptionState::Active)).await
-    }
-
-    /// Notes that the sink has proved itself: a pending subscription becomes active, any other
-    /// stays as it is.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: someone else wrote first. Ours: the registry failed.
-    pub async fn prove(
-        &self,
-        current: &Subscription,
-    ) -> Result<Arc<Subscription>, SubscriptionError> {
-        if current.state != SubscriptionState::Pending {
-            return Ok(Arc::new(current.clone()));
-        }
-        self.set_state(current, SubscriptionState::Active, None).await
-    }
-
-    /// Notes how far the handshake of a pending subscription has come, and why it has not become
-    /// active, if there is something new to say; any other stays as it is.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: someone else wrote first. Ours: the registry failed.
-    pub async fn doubt(
-        &self,
-        current: &Subscription,
-        handshake: PendingHandshake,
-        reason: Option<String>,
-    ) -> Result<Arc<Subscription>, SubscriptionError> {
-        if current.state != SubscriptionState::Pending {
-            return Ok(Arc::new(current.clone()));
-        }
-        let (handshake, reason) = (Some(handshake), reason.or_else(|| current.reason.clone()));
-        let kept = KeptSubscription { reason, handshake, ..self.kept(current).await? };
-        self.keep(&current.id, Some(current.revision), kept).await
-    }
-
-    /// Forgets a subscription.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: someone else wrote first. Ours: the registry failed.
-    pub async fn remove(&self, current: &Subscription) -> Result<(), SubscriptionError> {
-        let directory = self.directory().await?;
-        match self.registry.remove(&key(&current.id), current.revision).await {
-            Ok(()) => {
-                directory.remove(&current.id);
-                Ok(())
-            }
-            Err(error) => Err(self.refused(&current.id, error).await),
-        }
-    }
-
-    async fn set_state(
-        &self,
-        current: &Subscription,
-        state: SubscriptionState,
-        reason: Option<String>,
-    ) -> Result<Arc<Subscription>, SubscriptionError> {
-        let mut kept = KeptSubscription { state, reason, ..self.kept(current).await? };
-        kept.handshake.take_if(|_| state != SubscriptionState::Pending);
-        self.keep(&current.id, Some(current.revision), kept).await
+        self.shared.wishes.of(wish_of(document)).map_err(|error| unusable(&error))
     }
 
     /// All of them, read from the registry when they are needed for the first time.
-    async fn directory(&self) -> Result<&Directory, SubscriptionError> {
+    pub(super) async fn directory(&self) -> Result<&Directory, SubscriptionError> {
         self.shared.directory.get_or_try_init(|| self.read_all()).await
     }
 
@@ -392,149 +220,37 @@ impl Subscriptions {
         let records = self.registry.list(KIND).await.map_err(SubscriptionError::Registry)?;
         let directory = Directory::default();
         for record in records {
-            match self.restored(&record) {
-                Ok(subscription) => directory.put(&subscription),
-                Err(_) => {
-                    // The cause may quote the document, so it stays out of the log.
-                    tracing::error!(
-                        subscription.id = %record.id,
-                        "Subscription {} in the registry is damaged and gets no events", record.id,
-                    );
-                    directory.put_damaged(record.id);
-                }
+            if let Ok(subscription) = self.restored(&record) {
+                directory.put(&subscription);
+                continue;
             }
+            // The cause may quote the document, so it stays out of the log.
+            tracing::error!(
+                subscription.id = %record.id,
+                "Subscription {} in the registry is damaged and gets no events", record.id,
+            );
+            directory.put_damaged(record.id);
         }
         Ok(directory)
     }
 
-    fn restored(&self, record: &Record) -> Result<Arc<Subscription>, SubscriptionError> {
+    pub(super) fn restored(&self, record: &Record) -> Result<Arc<Subscription>, SubscriptionError> {
         let kept = read(&record.id, &record.body, &self.shared.wishes)?;
         restore(&record.id, kept, record.revision).map(Arc::new)
     }
-
-    /// Refuses what gives a consumer more than it may have: one subscription with these filters, a
-    /// new one or one in another's place.
-    async fn may_have(
-        &self,
-        consumer: &ConsumerId,
-        changed: Option<&Subscription>,
-        epochs: &[Epoch],
-    ) -> Result<(), SubscriptionError> {
-        let all = self.directory().await?.of(consumer);
-        let before = Usage::of_all(all.iter().map(|one| &*one.epochs));
-        Ok(self.bounds.check(before, Usage::with(&all, changed, epochs))?)
-    }
-
-    async fn kept(&self, current: &Subscription) -> Result<KeptSubscription, SubscriptionError> {
-        let record =
-            self.registry.get(&key(&current.id)).await.map_err(SubscriptionError::Registry)?;
-        let record = record.ok_or_else(|| SubscriptionError::Unknown(current.id.clone()))?;
-        let kept = read(&record.id, &record.body, &self.shared.wishes)?;
-        // One of the same name may have been created in the place of the one that was seen.
-        if kept.created != current.created {
-            return Err(SubscriptionError::Stale(current.id.clone()));
-        }
-        Ok(kept)
-    }
-
-    async fn keep(
-        &self,
-        id: &SubscriptionId,
-        expected: Option<Revision>,
-        kept: KeptSubscription,
-    ) -> Result<Arc<Subscription>, SubscriptionError> {
-        let directory = self.directory().await?;
-        // The one place where a document is written: no secret of it reaches the disk in the clear.
-        let kept = KeptSubscription { document: as_kept(kept.document), ..kept };
-        let body = write(id.as_str(), &kept)?;
-        let revision = match self.registry.put(&key(id), expected, body).await {
-            Ok(revision) => revision,
-            Err(error) => return Err(self.refused(id, error).await),
-        };
-        let subscription = Arc::new(restore(id.as_str(), kept, revision)?);
-        directory.put(&subscription);
-        Ok(subscription)
-    }
-
-    /// What a refused write means. Whoever wrote first is read, so that memory does not stay behind.
-    async fn refused(&self, id: &SubscriptionId, error: LogError) -> SubscriptionError {
-        if !matches!(error, LogError::Stale { .. }) {
-            return SubscriptionError::Registry(error);
-        }
-        if let (Ok(directory), Ok(record)) =
-            (self.directory().await, self.registry.get(&key(id)).await)
-        {
-            match record.map(|record| self.restored(&record)) {
-                Some(Ok(now)) => directory.put(&now),
-                Some(Err(_)) => directory.put_damaged(id.to_string()),
-                None => directory.remove(id),
-            }
-        }
-        SubscriptionError::Stale(id.clone())
-    }
-}
-
-fn key(id: &SubscriptionId) -> RecordKey {
-    RecordKey { kind: KIND, id: id.to_string() }
 }
 
 fn wish_of(document: &SubscriptionDocument) -> WishText {
     WishText::new(&document.types, &document.filters)
 }
 
-fn unusable(error: crate::route::FilterError) -> SubscriptionError {
+fn unusable(error: &FilterError) -> SubscriptionError {
     Invalid::new("/filters", &error.to_string()).into()
 }
 
-/// A document as it is kept and shown: without secrets, and with its filters elsewhere.
-fn as_kept(document: SubscriptionDocument) -> SubscriptionDocument {
-    SubscriptionDocument { filters: Vec::new(), ..document }.without_secrets()
-}
-
-/// Refuses a document that makes another subscription of one, or one that is closed.
-fn stays_the_same(
-    current: &Subscription,
-    document: &SubscriptionDocument,
-) -> Result<(), SubscriptionError> {
-    if current.state == SubscriptionState::Closed {
-        let (from, to) = (SubscriptionState::Closed, SubscriptionState::Pending);
-        return Err(SubscriptionError::Step { from, to });
-    }
-    if document.consumer != current.consumer {
-        return Err(Invalid::new("/consumer", "a subscription keeps its consumer").into());
-    }
-    if document.id.as_ref().is_some_and(|other| *other != current.id) {
-        return Err(Invalid::new("/id", "a subscription keeps its name").into());
-    }
-    Ok(())
-}
-
-/// Drops the filters whose successors hold for everything that the log still has.
-fn drop_epochs(epochs: &mut Vec<Epoch>, low_watermark: Position) {
-    let needless = epochs.iter().skip(1).take_while(|next| next.from <= low_watermark).count();
-    epochs.drain(..needless);
-}
-
-/// Refuses one filter too many for events that the log still holds.
-fn few_epochs(
-    current: &Subscription,
-    document: &SubscriptionDocument,
-    epochs: &[Epoch],
-) -> Result<(), Invalid> {
-    if epochs.len() <= MOST_EPOCHS {
-        return Ok(());
-    }
-    let changed = if document.types == current.document.types { "/filters" } else { "/types" };
-    let problem = "was changed a hundred times for events that the log still holds; change it when \
-                   older events have left the log, or make another subscription";
-    Err(Invalid::new(changed, problem))
-}
-
-fn first_state(document: &SubscriptionDocument) -> SubscriptionState {
-    match document.protocol {
-        Protocol::Http | Protocol::EventBridge => SubscriptionState::Pending,
-        Protocol::Pull => SubscriptionState::Active,
-    }
+/// Where one is kept.
+pub(super) fn key(id: &SubscriptionId) -> RecordKey {
+    RecordKey { kind: KIND, id: id.to_string() }
 }
 
 #[cfg(test)]
@@ -545,6 +261,7 @@ mod tests {
     use crate::ambient::{ManualClock, SeededEntropy};
     use crate::event::Timestamp;
     use crate::eventlog::{LogLimits, MemoryLog};
+    use crate::subscriptions::SubscriptionState;
 
     fn subscriptions() -> Subscriptions {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Timestamp::EPOCH));

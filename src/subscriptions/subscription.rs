@@ -11,8 +11,8 @@ use crate::eventlog::{Position, Revision};
 use crate::keys::{ConsumerKeys, SigningAlgorithm, VerifyingKeys};
 use crate::route::Filter;
 use crate::subscriptions::{
-    ChallengeBinding, ClearAttributes, OnDeadLetter, PendingHandshake, SealedCredential,
-    SubscriptionDocument, SubscriptionState, Wish,
+    ChallengeBinding, ClearAttributes, KeptWish, OnDeadLetter, PendingHandshake, SealedCredential,
+    SubscriptionDocument, SubscriptionState,
 };
 
 /// Who receives what, where, and sealed for which key.
@@ -63,7 +63,7 @@ pub struct Epoch {
     /// The first position.
     pub from: Position,
     /// What is wanted from there on.
-    pub wish: Arc<Wish>,
+    pub wish: Arc<KeptWish>,
 }
 
 /// What events are sealed for.
@@ -97,7 +97,7 @@ impl Subscription {
     }
 
     /// What it wants of events from now on.
-    pub fn newest_wish(&self) -> Option<&Arc<Wish>> {
+    pub fn newest_wish(&self) -> Option<&Arc<KeptWish>> {
         self.epochs.last().map(|epoch| &epoch.wish)
     }
 

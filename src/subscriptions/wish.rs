@@ -113,13 +113,13 @@ impl fmt::Debug for WishText {
 
 /// A wish that was compiled. Those who want the same refer to the same one, and it is gone with the
 /// last of them.
-pub struct Wish {
+pub struct KeptWish {
     text: WishText,
     digest: [u8; 32],
     filter: Arc<Filter>,
 }
 
-impl Wish {
+impl KeptWish {
     /// The types and filters that it was made from.
     pub const fn text(&self) -> &WishText {
         &self.text
@@ -143,14 +143,14 @@ impl Wish {
     }
 }
 
-impl PartialEq for Wish {
+impl PartialEq for KeptWish {
     fn eq(&self, other: &Self) -> bool {
         self.digest == other.digest
     }
 }
 
 /// Shows its size: filters are the consumer's.
-impl fmt::Debug for Wish {
+impl fmt::Debug for KeptWish {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.text.fmt(f)
     }
@@ -159,7 +159,7 @@ impl fmt::Debug for Wish {
 /// Gives the same wish to all who want the same.
 #[derive(Default)]
 pub struct Wishes {
-    known: Mutex<HashMap<[u8; 32], Weak<Wish>>>,
+    known: Mutex<HashMap<[u8; 32], Weak<KeptWish>>>,
     compiled: AtomicU64,
 }
 
@@ -169,7 +169,7 @@ impl Wishes {
     /// # Errors
     ///
     /// The caller's turn: it is not valid.
-    pub(super) fn of(&self, text: WishText) -> Result<Arc<Wish>, FilterError> {
+    pub(super) fn of(&self, text: WishText) -> Result<Arc<KeptWish>, FilterError> {
         let digest = text.digest();
         if let Some(wish) = self.lock().get(&digest).and_then(Weak::upgrade) {
             return Ok(wish);
@@ -177,7 +177,7 @@ impl Wishes {
         // Nobody waits for the lock while a filter is compiled; of two at once, the later one goes.
         let filter = Arc::new(text.compile()?);
         self.compiled.fetch_add(1, Ordering::Relaxed);
-        let wish = Arc::new(Wish { text, digest, filter });
+        let wish = Arc::new(KeptWish { text, digest, filter });
         let mut known = self.lock();
         if let Some(earlier) = known.get(&digest).and_then(Weak::upgrade) {
             return Ok(earlier);
@@ -199,7 +199,7 @@ impl Wishes {
         self.compiled.load(Ordering::Relaxed)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Weak<Wish>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], Weak<KeptWish>>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -243,7 +243,7 @@ mod tests {
         assert_eq!(written, r#"[["Order.*"],[{"exact":{"source":"a"}}]]"#);
         let read: WishText = serde_json::from_str(&written).unwrap();
         assert!(read == text("a") && read != text("b"));
-        assert!(serde_json::from_str::<WishText>(r#"[[],{}]"#).is_err());
+        assert!(serde_json::from_str::<WishText>("[[],{}]").is_err());
         assert_eq!(format!("{read:?}"), "WishText(1 types, 33 bytes)");
     }
 

@@ -139,6 +139,9 @@ metrics! {
     /// Events dropped from the quarantine because of their age; without a publication, those that could
     /// not be read.
     QuarantineExpired: "sealway_quarantine_expired_total", MetricKind::Counter, ["publication"];
+    /// 1 for each subscription: what its consumer calls the one whose id other labels name.
+    SubscriptionInfo: "sealway_subscription_info", MetricKind::Gauge,
+        ["subscription", "consumer", "name"];
     /// Filters that subscriptions have, or had for events that the log still holds; equal ones count
     /// once.
     FiltersKept: "sealway_filters_kept", MetricKind::Gauge, [];

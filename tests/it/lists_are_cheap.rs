@@ -11,7 +11,7 @@ use crate::harness::{Receiver, TestGateway, eventually};
 const MANY: usize = 10_000;
 
 /// A subscription that is fetched and asks for a word that no event has.
-fn fetched(receiver: &Receiver, id: &str, filters: Value) -> Value {
+fn fetched(receiver: &Receiver, id: &str, filters: &Value) -> Value {
     let mut document = receiver.document(json!({
         "id": id, "protocol": "PULL", "filters": filters, "types": [],
     }));
@@ -47,6 +47,7 @@ fn multiply(gateway: &TestGateway) {
                     .unwrap();
                 let mut kept: Value = serde_json::from_str(&body).unwrap();
                 kept["document"]["id"] = json!(format!("many-{n:05}"));
+                kept["document"]["name"] = kept["document"]["id"].clone();
                 kept["document"]["consumer"] = json!(if n % 2 == 0 { "shop" } else { "depot" });
                 kept["wishes"][0][1] = word(&format!("nobody-{n}"));
                 transaction.execute("UPDATE one_records SET body = ?", [kept.to_string()]).unwrap();
@@ -81,7 +82,7 @@ async fn ten_thousand_subscriptions_are_listed_and_no_filter_is_read() {
     let mut gateway = TestGateway::start().await;
     let before = gateway.order(1).await;
     let receiver = Receiver::start(&gateway, "shop").await;
-    gateway.post("/subscriptions", &fetched(&receiver, "seed", json!([]))).await;
+    gateway.post("/subscriptions", &fetched(&receiver, "seed", &json!([]))).await;
     gateway.stop().await;
     multiply(&gateway);
     gateway.start_again().await;
@@ -137,20 +138,21 @@ async fn a_filter_is_kept_once_and_goes_with_the_last_that_has_it() {
         .collect();
     let filters = |n: u32| json!([{ "any": large }, { "exact": { "subject": n.to_string() } }]);
     for id in ["first", "second", "third"] {
-        gateway.post("/subscriptions", &fetched(&receiver, id, filters(0))).await;
+        gateway.post("/subscriptions", &fetched(&receiver, id, &filters(0))).await;
     }
     assert_eq!((wishes().kept(), wishes().compiled()), (1, 1), "three want the same");
 
     for n in 1..=30 {
         gateway.order(n).await;
         // Back and forth, so that old filters are wanted again.
-        let document = fetched(&receiver, "first", filters(u32::try_from(n % 3).unwrap()));
+        let document = fetched(&receiver, "first", &filters(u32::try_from(n % 3).unwrap()));
         let put = gateway.put("/subscriptions/first", &document).await;
         assert_eq!(put.status, 200, "{}", put.body);
     }
     assert_eq!((wishes().kept(), wishes().compiled()), (3, 3));
-    let metrics = gateway.request(Method::GET, "/metrics").send().await.unwrap();
-    assert!(metrics.text().await.unwrap().contains("sealway_filters_kept 3"));
+    let metrics = gateway.call(Method::GET, "/metrics", None).await.body;
+    let metrics = metrics.as_str().unwrap();
+    assert!(metrics.contains("sealway_filters_kept 3\n"), "{metrics}");
 
     for (id, left) in [("second", 3), ("third", 3), ("first", 0)] {
         let path = format!("/subscriptions/{id}");
@@ -179,20 +181,20 @@ async fn what_a_consumer_may_have_is_bounded_and_the_refusal_names_the_bound() {
         detail.to_owned()
     };
     for id in ["one", "two"] {
-        assert_eq!(create(fetched(&receiver, id, word(id))).await.status, 201);
+        assert_eq!(create(fetched(&receiver, id, &word(id))).await.status, 201);
     }
 
-    let long = create(fetched(&receiver, "long", word(&"x".repeat(300)))).await;
+    let long = create(fetched(&receiver, "long", &word(&"x".repeat(300)))).await;
     let detail = refused(&long, "filter-size");
     assert!(detail.contains("may have 300"), "{detail}");
     let many: Vec<Value> = (0..4).map(|n| json!({ "exact": { "a": n.to_string() } })).collect();
-    refused(&create(fetched(&receiver, "broad", json!([{ "any": many }]))).await, "combinations");
-    assert_eq!(create(fetched(&receiver, "three", word("one"))).await.status, 201);
-    let fourth = create(fetched(&receiver, "four", word("one"))).await;
+    refused(&create(fetched(&receiver, "broad", &json!([{ "any": many }]))).await, "combinations");
+    assert_eq!(create(fetched(&receiver, "three", &word("one"))).await.status, 201);
+    let fourth = create(fetched(&receiver, "four", &word("one"))).await;
     assert!(refused(&fourth, "subscriptions").contains("has 3 and may have 3"));
     gateway.order(1).await;
     let change = async |to: &str| {
-        let document = fetched(&receiver, "three", word(to));
+        let document = fetched(&receiver, "three", &word(to));
         gateway.put("/subscriptions/three", &document).await
     };
     assert_eq!(change("two").await.status, 200);
@@ -201,7 +203,7 @@ async fn what_a_consumer_may_have_is_bounded_and_the_refusal_names_the_bound() {
     // What does not grow is let in, and what goes makes room; others are not concerned.
     assert_eq!(change("two").await.status, 200);
     let other = Receiver::start(&gateway, "depot").await;
-    assert_eq!(create(fetched(&other, "four", word("one"))).await.status, 201);
+    assert_eq!(create(fetched(&other, "four", &word("one"))).await.status, 201);
     assert_eq!(gateway.call(Method::DELETE, "/subscriptions/two", None).await.status, 204);
     assert_eq!(change("one").await.status, 200);
 }

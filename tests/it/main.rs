@@ -36,6 +36,7 @@ mod a_template_sets_an_edge_up;
 mod a_time_is_kept_as_sent;
 mod a_stream_resumes;
 mod a_token_is_asked_for_once;
+mod a_name_is_the_consumers_own;
 mod accepted_means_durable;
 mod an_api_destination_is_a_producer;
 mod an_api_destination_is_answered_in_time;

@@ -1,7 +1,6 @@
 //! What can be asked about subscriptions and their deliveries: the one place that keeps the
 //! registry, the table and the workers in step.
 
-use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
@@ -15,12 +14,12 @@ use crate::deliver::limits::Flow;
 use crate::deliver::sink::{EventBusPermissions, ExternalIds};
 use crate::deliver::worker::{SequenceReader, WorkerStanding};
 use crate::egress::Egress;
-use crate::event::{Blame, ConsumerId, EventId, Fault, QualifiedName, SubscriptionId};
+use crate::event::{Blame, ConsumerId, EventId, Fault, SubscriptionId};
 use crate::eventlog::{LogError, Page, Position, Store};
 use crate::keys::DataKey;
 use crate::subscriptions::{
-    KeptCredential, Protocol, Subscription, SubscriptionDocument, SubscriptionError,
-    SubscriptionPage, SubscriptionQuery, SubscriptionState, Subscriptions, Terms, Wish, Wishes,
+    KeptCredential, KeptWish, Protocol, Subscription, SubscriptionDocument, SubscriptionError,
+    SubscriptionState, Subscriptions, Terms,
 };
 
 /// Why something could not be done for a subscription.
@@ -144,58 +143,6 @@ impl SubscriptionService {
         }
     }
 
-    /// Lists all subscriptions.
-    ///
-    /// # Errors
-    ///
-    /// Ours: the registry failed.
-    pub async fn list(&self) -> Result<Vec<Arc<Subscription>>, SubscriptionServiceError> {
-        Ok(self.subscriptions.list().await?)
-    }
-
-    /// Lists a page of those that are wanted; no filter is read for it.
-    ///
-    /// # Errors
-    ///
-    /// Ours: the registry failed.
-    pub async fn page(
-        &self,
-        query: &SubscriptionQuery<'_>,
-    ) -> Result<SubscriptionPage, SubscriptionServiceError> {
-        Ok(self.subscriptions.page(query).await?)
-    }
-
-    /// Lists all that may be seen after a place: those of some consumers, and then of all others if
-    /// they are seen, too.
-    ///
-    /// # Errors
-    ///
-    /// Ours: the registry failed.
-    pub async fn seen(
-        &self,
-        whose: (&BTreeSet<ConsumerId>, bool),
-        after: Option<&QualifiedName>,
-    ) -> Result<Vec<Arc<Subscription>>, SubscriptionServiceError> {
-        Ok(self.subscriptions.seen(whose, after).await?)
-    }
-
-    /// What all of them want, each wish once.
-    pub fn wishes(&self) -> &Wishes {
-        self.subscriptions.wishes()
-    }
-
-    /// Reads one subscription.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: there is none. Ours: the registry failed.
-    pub async fn get(
-        &self,
-        id: &SubscriptionId,
-    ) -> Result<Arc<Subscription>, SubscriptionServiceError> {
-        Ok(self.subscriptions.get(id).await?)
-    }
-
     /// Creates a subscription and starts its courier; it is pending until its sink has proved
     /// itself. A shared secret that was made for it is returned and never shown again.
     ///
@@ -233,7 +180,7 @@ impl SubscriptionService {
         &self,
         document: &SubscriptionDocument,
         current: Option<&SubscriptionDocument>,
-    ) -> Result<Arc<Wish>, SubscriptionError> {
+    ) -> Result<Arc<KeptWish>, SubscriptionError> {
         let wish = self.subscriptions.checked_wish(document)?;
         self.egress.check(document)?;
         self.event_buses.check(document)?;
@@ -361,31 +308,6 @@ impl SubscriptionService {
         self.dispatch.close(&current.id).await;
         self.dispatch.forget(&current.id).await?;
         Ok(self.store.state.forget(&current.id).await?)
-    }
-
-    /// Drops the filters that nothing in the log is asked for any more, now that it begins after this
-    /// position.
-    ///
-    /// # Errors
-    ///
-    /// Ours: the registry failed.
-    pub async fn drop_old_epochs(
-        &self,
-        low_watermark: Position,
-    ) -> Result<(), SubscriptionServiceError> {
-        for seen in self.subscriptions.list().await? {
-            // Most were never changed, and nobody waits for them.
-            if seen.epochs.get(1).is_none_or(|second| second.from > low_watermark) {
-                continue;
-            }
-            let _changing = self.changing(&seen.id).await;
-            let Ok(current) = self.again(&seen).await else { continue };
-            let dropped = self.subscriptions.drop_old_epochs(&current, low_watermark).await?;
-            if let Some(changed) = dropped {
-                self.dispatch.changed(&changed).await;
-            }
-        }
-        Ok(())
     }
 
     /// Where the courier of a subscription stands; nothing for one that is closed.

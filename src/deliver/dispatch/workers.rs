@@ -146,7 +146,11 @@ impl Dispatch {
     }
 
     fn list(&self, subscription: &Subscription) {
-        if let Some(filter) = subscription.newest_filter() {
+        let Some(filter) = subscription.newest_filter() else { return };
+        // Most changes are of something else, and a start has listed all at once.
+        let is_listed =
+            self.table.get(&subscription.id).is_some_and(|known| Arc::ptr_eq(&known, filter));
+        if !is_listed {
             self.table.insert(subscription.id.clone(), Arc::clone(filter));
         }
     }
