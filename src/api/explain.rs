@@ -5,31 +5,27 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use crate::api::find_event::{find_event, missing};
 use crate::api::find_subscription::{find, problem};
-use crate::api::query::Query;
+use crate::api::lists::{TraceQuery, page};
+use crate::api::query::{Query, parse};
 use crate::api::withheld::{SINK_WORDS, Withheld, words};
 use crate::api::{Caller, Code, Problem, Services};
 use crate::deliver::{BlockedBy, DeliveryStatus, Explanation, FilterMatching};
 use crate::enrich::{Mode, PatchStep};
-use crate::event::{EventId, Timestamp, Violation};
+use crate::event::{EventId, QualifiedName, Timestamp, Violation};
 use crate::eventlog::{Attempt, Entry, Observed};
 use crate::subscriptions::Subscription;
 
 /// Subscriptions that are told why they did not want an event, if none is named.
 const MOST_UNWANTED: usize = 100;
 
-/// For whom the way of an event is told.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Whose {
-    /// Only for this subscription.
-    subscription: Option<String>,
-}
+/// Subscriptions that are looked at for one answer where the log does not hold the event any more.
+const MOST_LOOKED_AT: usize = 1000;
 
 /// The way of an event.
 #[derive(Serialize, ToSchema)]
@@ -40,8 +36,15 @@ pub struct EventTrace {
     r#type: Option<String>,
     /// How it came in, for operators and auditors; null if the log does not hold it any more.
     received: Option<ReceivedTrace>,
-    /// What became of it, subscription by subscription.
+    /// What became of it, subscription by subscription, the caller's own first.
     deliveries: Vec<DeliveryTrace>,
+    /// How many subscriptions that the caller may see want it and began after it; they are listed
+    /// only where they are asked for by name, or a replay brought it.
+    #[serde(rename = "beforeStart")]
+    before_start: usize,
+    /// What to send as `after` for more deliveries; missing if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
     /// What is left out, because the caller may not see it.
     #[serde(skip_serializing_if = "Option::is_none")]
     withheld: Option<Withheld>,
@@ -84,8 +87,10 @@ struct ReceivedTrace {
 /// What became of an event for one subscription.
 #[derive(Serialize, ToSchema)]
 struct DeliveryTrace {
-    /// The subscription.
+    /// The id of the subscription.
     subscription: String,
+    /// What its consumer calls it, as `consumer/name`.
+    name: String,
     /// Whether the filter that applied at the event's place wants it; null if the event is gone.
     matched: Option<bool>,
     /// What kept it from matching: for each field its `path` and the `reason`.
@@ -120,7 +125,7 @@ struct DeliveryTrace {
     params(
         ("id" = String, Path, description = "The event's ULID; for operators also the id of its \
             envelope: EventBridge's `EventId`, the `id` of the producer's CloudEvent"),
-        ("subscription" = Option<String>, Query, description = "Only for this subscription"),
+        TraceQuery,
     ),
     responses(
         (status = 200, description = "Done", body = EventTrace),
@@ -131,7 +136,7 @@ pub async fn trace(
     State(services): State<Arc<Services>>,
     caller: Caller,
     Path(id): Path<String>,
-    Query(whose): Query<Whose>,
+    Query(query): Query<TraceQuery>,
 ) -> Result<Json<EventTrace>, Problem> {
     let sees_all = caller.sees_metadata();
     if !sees_all && caller.consumers().next().is_none() {
@@ -145,37 +150,33 @@ pub async fn trace(
         (None, Err(_)) if sees_all => return Err(missing(&services, &id).await?),
         (None, Err(unreadable)) => return Err(unreadable),
     };
-    let subscriptions = match &whose.subscription {
-        Some(id) => vec![find(&services, &caller, id).await?],
-        None => services.subscription_service.list().await.map_err(problem)?,
+    let limit = page(query.limit)?.items;
+    let named = match &query.subscription {
+        Some(id) => Some(find(&services, &caller, id).await?),
+        None => None,
     };
     let entry = match found {
         Some(entry) => Some(entry),
         None => services.store.log.find(&[event]).await?.into_iter().next().flatten(),
     };
-    let mut deliveries = Vec::new();
-    let mut unwanted = 0;
-    let seen: Vec<_> = subscriptions.into_iter().filter(|one| caller.sees(&one.consumer)).collect();
-    let traces = services
-        .subscription_service
-        .explain(&seen, (event, entry.as_deref()))
-        .await
-        .map_err(problem)?;
-    for (subscription, traced) in seen.iter().zip(traces) {
-        if !concerns(&traced) {
-            // Whether an event exists that a consumer does not want is not the consumer's to know.
-            unwanted += 1;
-            let is_named = whose.subscription.is_some();
-            if !sees_all || entry.is_none() || (unwanted > MOST_UNWANTED && !is_named) {
-                continue;
-            }
+    let deliveries = if let Some(named) = named {
+        let told = explained(&services, vec![named], (event, entry.as_deref())).await?;
+        let (before_start, next) = (0, None);
+        Deliveries {
+            listed: listed(&caller, &told, sees_all && entry.is_some()),
+            before_start,
+            next,
         }
-        deliveries.push(delivery(&caller, subscription, &traced));
-    }
-    if deliveries.is_empty() && !sees_all {
+    } else {
+        let after = query.after.map(|after| parse("after", &after)).transpose()?;
+        let asked = (event, entry.as_deref(), after.as_ref());
+        deliveries(&services, &caller, asked, limit).await?
+    };
+    let Deliveries { listed, before_start, next } = deliveries;
+    if listed.is_empty() && next.is_none() && before_start == 0 && !sees_all {
         return Err(Problem::not_found("event"));
     }
-    if deliveries.is_empty() && entry.is_none() {
+    if listed.is_empty() && next.is_none() && entry.is_none() {
         return Err(missing(&services, &id).await?);
     }
     let received = match entry.as_deref().filter(|_| sees_all) {
@@ -186,9 +187,80 @@ pub async fn trace(
         event: event.to_string(),
         r#type: entry.as_ref().map(|entry| entry.event.event_type.as_str().to_owned()),
         received,
-        withheld: withheld(&caller, &deliveries, sees_all),
-        deliveries,
+        withheld: withheld(&caller, &listed, sees_all),
+        deliveries: listed,
+        before_start,
+        next,
     }))
+}
+
+/// What became of an event for some subscriptions.
+struct Deliveries {
+    listed: Vec<DeliveryTrace>,
+    before_start: usize,
+    next: Option<String>,
+}
+
+/// What became of an event for those whom it may concern, a page of them.
+async fn deliveries(
+    services: &Services,
+    caller: &Caller,
+    (event, entry, after): (EventId, Option<&Entry>, Option<&QualifiedName>),
+    limit: usize,
+) -> Result<Deliveries, Problem> {
+    let (own, sees_all) = (caller.consumers().cloned().collect(), caller.sees_metadata());
+    let service = &services.subscription_service;
+    let (mut some, before_start, most) = if let Some(entry) = entry {
+        let all = service.seen((&own, sees_all), None).await.map_err(problem)?;
+        // Whether an event exists that a consumer does not want is not the consumer's to know.
+        let unwanted = if sees_all { MOST_UNWANTED } else { 0 };
+        let concerned = service.concerned(all, entry, unwanted).await?;
+        (concerned.to_explain, concerned.before_start, limit)
+    } else {
+        let all = service.seen((&own, sees_all), after).await.map_err(problem)?;
+        (all, 0, limit.max(MOST_LOOKED_AT))
+    };
+    if let (Some(_), Some(after)) = (entry, after) {
+        let passed = (!own.contains(&after.consumer), after.clone());
+        some.retain(|one| (!own.contains(&one.consumer), one.qualified_name()) > passed);
+    }
+    let last = some.get(most.saturating_sub(1)).filter(|_| some.len() > most);
+    let next = last.map(|last| last.qualified_name().to_string());
+    some.truncate(most);
+    let mut told = explained(services, some, (event, entry)).await?;
+    let looked_at = told.len();
+    told.retain(|(_, trace)| !began_later(trace));
+    let before_start = before_start + looked_at - told.len();
+    Ok(Deliveries {
+        listed: listed(caller, &told, sees_all && entry.is_some()),
+        before_start,
+        next,
+    })
+}
+
+/// What became of an event for each of some subscriptions.
+type Explained = Vec<(Arc<Subscription>, Explanation)>;
+
+async fn explained(
+    services: &Services,
+    subscriptions: Vec<Arc<Subscription>>,
+    event: (EventId, Option<&Entry>),
+) -> Result<Explained, Problem> {
+    let traces = services.subscription_service.explain(&subscriptions, event).await;
+    Ok(subscriptions.into_iter().zip(traces.map_err(problem)?).collect())
+}
+
+/// Those whom it concerns, or all of them.
+fn listed(caller: &Caller, told: &Explained, all: bool) -> Vec<DeliveryTrace> {
+    let shown = told.iter().filter(|(_, trace)| all || concerns(trace));
+    shown.map(|(subscription, trace)| delivery(caller, subscription, trace)).collect()
+}
+
+/// Whether a subscription began after the event, and nothing has brought it since.
+fn began_later(trace: &Explanation) -> bool {
+    trace.delivery_status == DeliveryStatus::BeforeStart
+        && trace.attempts.is_empty()
+        && trace.receipts.is_empty()
 }
 
 /// Whether a subscription wanted the event, or has something to show for it.
@@ -271,6 +343,7 @@ fn delivery(caller: &Caller, subscription: &Subscription, trace: &Explanation) -
     let mismatch = |one: &crate::route::Mismatch| json!({ "path": one.path, "reason": one.reason });
     DeliveryTrace {
         subscription: subscription.id.to_string(),
+        name: subscription.qualified_name().to_string(),
         matched: match trace.matching {
             FilterMatching::Matched => Some(true),
             FilterMatching::Missed(_) => Some(false),

@@ -4,20 +4,22 @@ use std::sync::Arc;
 
 use crate::api::{Caller, Code, Problem, Services};
 use crate::deliver::{SubscriptionServiceError, VerifyError, WrongNonce};
-use crate::event::SubscriptionId;
+use crate::event::SubscriptionReference;
 use crate::subscriptions::{Subscription, SubscriptionError};
 use crate::telemetry::error_chain;
 
-/// Finds a subscription that the caller may see; one of a stranger does not exist for it.
+/// Finds a subscription that the caller may see, by its id, by its name among those of the consumers
+/// that the caller acts as, or by `consumer/name`; one of a stranger does not exist for it.
 pub(super) async fn find(
     services: &Services,
     caller: &Caller,
-    id: &str,
+    given: &str,
 ) -> Result<Arc<Subscription>, Problem> {
-    let absent = || Problem::not_found("subscription");
-    let id: SubscriptionId = id.parse().map_err(|_| absent())?;
-    let subscription = services.subscription_service.get(&id).await.map_err(problem)?;
-    if caller.sees(&subscription.consumer) { Ok(subscription) } else { Err(absent()) }
+    let reference: SubscriptionReference =
+        given.parse().map_err(|_| Problem::not_found("subscription"))?;
+    let own = caller.consumers().cloned().collect();
+    let found = services.subscription_service.find(&reference, (&own, caller.operates())).await;
+    found.map_err(problem)
 }
 
 /// Finds a subscription that the caller may change; who may only see it is told what that needs.
@@ -67,8 +69,12 @@ fn of_service(error: &SubscriptionServiceError) -> Problem {
 fn of_subscription(error: &SubscriptionError) -> Problem {
     let code = match error {
         SubscriptionError::Invalid(_) => Code::Invalid,
+        SubscriptionError::Exceeded(_) => Code::ConsumerFull,
         SubscriptionError::Exists(_) => Code::AlreadyExists,
-        SubscriptionError::Unknown(_) => return Problem::not_found("subscription"),
+        SubscriptionError::Unknown(_) | SubscriptionError::NotFound => {
+            return Problem::not_found("subscription");
+        }
+        SubscriptionError::Ambiguous(_) => Code::Ambiguous,
         SubscriptionError::Stale(_) => Code::Changed,
         SubscriptionError::Step { .. } => Code::WrongState,
         SubscriptionError::Damaged { .. } | SubscriptionError::Registry(_) => {

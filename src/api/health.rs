@@ -65,7 +65,14 @@ pub async fn metrics(
     if since.is_none() {
         services.metrics.leave_out(Metric::LagSeconds);
     }
+    let filters = services.subscription_service.wishes().kept() as u64;
+    services.metrics.gauge(Metric::FiltersKept, &[]).set_count(filters);
     for (subscription, standing) in services.subscription_service.standings() {
+        if let Some(line) = services.subscription_service.worker(&subscription) {
+            let known = Arc::clone(&line.subscription.borrow());
+            let labels = [subscription.as_str(), known.consumer.as_str(), known.name.as_str()];
+            services.metrics.gauge(Metric::SubscriptionInfo, &labels).set_count(1);
+        }
         let labels = [subscription.as_str()];
         let lag = head.saturating_sub(standing.scanned.0) + standing.open as u64;
         services.metrics.gauge(Metric::LagEvents, &labels).set_count(lag);

@@ -7,6 +7,7 @@ use utoipa::IntoParams;
 
 use crate::api::{Code, Problem};
 use crate::eventlog::Page;
+use crate::subscriptions::SubscriptionState;
 
 /// How many items there are in an answer if the caller does not say.
 pub const DEFAULT_LIMIT: u16 = 100;
@@ -23,8 +24,8 @@ pub struct ListAnswer {
 }
 
 impl ListAnswer {
-    /// The subscriptions that a caller may see.
-    pub const SUBSCRIPTIONS: Self = Self { items: "subscriptions", next: None };
+    /// What [`SubscriptionListQuery`] asks for.
+    pub const SUBSCRIPTIONS: Self = Self { items: "subscriptions", next: Some("after") };
     /// The replays of a subscription.
     pub const REPLAYS: Self = Self { items: "replays", next: None };
     /// The redrives of a subscription.
@@ -64,6 +65,37 @@ pub struct ActionListQuery {
     pub from: Option<String>,
     /// Only those that were begun then or earlier; a time as RFC 3339 writes it
     pub to: Option<String>,
+}
+
+/// Which subscriptions are wanted.
+#[derive(Debug, Default, Deserialize, IntoParams, Serialize)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct SubscriptionListQuery {
+    /// Only those that stand there: `pending`, `active`, `paused` or `closed`
+    #[param(value_type = Option<String>)]
+    pub state: Option<SubscriptionState>,
+    /// Only those of this consumer
+    pub consumer: Option<String>,
+    /// Only those with this text in their id or name, whatever its case; 1 to 64 characters
+    pub q: Option<String>,
+    /// Only what comes after this one, as `consumer/name`: the `next` of the answer before
+    pub after: Option<String>,
+    /// How many at most, 1 to 1000
+    pub limit: Option<usize>,
+}
+
+/// For whom the way of an event is told.
+#[derive(Debug, Deserialize, IntoParams, Serialize)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct TraceQuery {
+    /// Only for this subscription
+    pub subscription: Option<String>,
+    /// Only subscriptions after this one, as `consumer/name`: the `next` of the answer before
+    pub after: Option<String>,
+    /// How many deliveries at most, 1 to 1000
+    pub limit: Option<usize>,
 }
 
 /// Which attempts are wanted.

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::api::{Caller, Problem, Services};
 use crate::deliver::accepted_after;
-use crate::event::{ConsumerId, ReplayId, SubscriptionId, Timestamp};
+use crate::event::{ConsumerId, ReplayId, SubscriptionId, SubscriptionName, Timestamp};
 use crate::eventlog::{LogError, Position};
 use crate::subscriptions;
 
@@ -35,6 +35,10 @@ pub(super) struct Holder {
     /// The subscription, also of a replay.
     #[schema(value_type = String)]
     subscription: SubscriptionId,
+    /// What its consumer calls it; missing if a replay has lost it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    name: Option<SubscriptionName>,
     /// Its consumer; missing if a replay has lost its subscription.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -85,6 +89,7 @@ async fn holders(services: &Services) -> Result<Vec<Holder>, LogError> {
     for behind in services.subscription_service.lags().await? {
         holders.push(Holder {
             subscription: behind.subscription.id.clone(),
+            name: Some(behind.subscription.name.clone()),
             consumer: Some(behind.subscription.consumer.clone()),
             state: Some(behind.subscription.state),
             replay: None,
@@ -100,6 +105,7 @@ async fn holders(services: &Services) -> Result<Vec<Holder>, LogError> {
         let known = line.map(|line| Arc::clone(&line.subscription.borrow()));
         holders.push(Holder {
             subscription,
+            name: known.as_ref().map(|known| known.name.clone()),
             consumer: known.as_ref().map(|known| known.consumer.clone()),
             state: known.map(|known| known.state),
             replay: Some(replay),

@@ -93,6 +93,7 @@ pub use limits::serve;
 pub use lists::{
     ActionListQuery, AttemptListQuery, DEFAULT_LIMIT, DeadLetterListQuery, EventListQuery,
     EvidenceQuery, FetchQuery, ListAnswer, QuarantineListQuery, ReceiptListQuery,
+    SubscriptionListQuery, TraceQuery,
 };
 pub use openapi::openapi;
 pub use problem::{Code, Problem};

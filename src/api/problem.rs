@@ -65,10 +65,12 @@ codes! {
     MethodNotAllowed: "method-not-allowed", METHOD_NOT_ALLOWED, "Method not allowed";
     /// The name is taken.
     AlreadyExists: "already-exists", CONFLICT, "Already exists";
+    /// The consumer has as many subscriptions, or as much of filters, as it may.
+    ConsumerFull: "consumer-full", CONFLICT, "Consumer full";
     /// The thing is not in a state that allows it.
     WrongState: "wrong-state", CONFLICT, "Wrong state";
-    /// Several events came of what the caller names.
-    Ambiguous: "ambiguous", CONFLICT, "Several events";
+    /// The caller names several events or subscriptions.
+    Ambiguous: "ambiguous", CONFLICT, "Several of that name";
     /// What is asked for was here and is not kept any more.
     Gone: "gone", GONE, "Gone";
     /// Someone else changed it first.

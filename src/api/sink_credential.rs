@@ -65,7 +65,7 @@ async fn change(
         None => ActionKind::RemoveSinkCredential,
     };
     let planned = PlannedAction::of_subscription(kind, &current).at("sink-credential");
-    let document = SubscriptionDocument { sinkcredential, ..current.document.clone() };
+    let document = SubscriptionDocument { sinkcredential, ..current.whole_document() };
     let change =
         async { services.subscription_service.update(&current, document).await.map_err(problem) };
     let (changed, _) = actor.act(&services, planned, Box::pin(change)).await?;

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::http::HeaderValue;
 use axum::http::header::ETAG;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -14,15 +14,18 @@ use crate::ambient::Secret;
 use crate::api::{Caller, Services};
 use crate::event::Timestamp;
 use crate::subscriptions::{
-    Ordering, Protocol, Subscription, SubscriptionDocument, SubscriptionState,
+    KeptWish, Ordering, Protocol, Subscription, SubscriptionDocument, SubscriptionState,
 };
 
 /// Subscriptions.
 #[derive(Serialize, ToSchema)]
 pub struct AllSubscriptions {
-    /// In order of their names.
+    /// The caller's own first, then by consumer and name.
     #[schema(value_type = Vec<Known>)]
     pub(super) subscriptions: Vec<Shown>,
+    /// What to send as `after` for the next page, as `consumer/name`; missing on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) next: Option<String>,
 }
 
 /// A subscription: its document, and what the gateway knows of it.
@@ -30,8 +33,19 @@ pub struct AllSubscriptions {
 pub struct Shown {
     #[serde(flatten)]
     document: SubscriptionDocument,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    filters: Option<ShownFilters>,
     #[serde(flatten)]
     known: Known,
+}
+
+/// The filters of a subscription, as they are kept: nothing of them is read to be shown.
+struct ShownFilters(Arc<KeptWish>);
+
+impl Serialize for ShownFilters {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.text().filters().serialize(serializer)
+    }
 }
 
 /// What the gateway knows of a subscription, beside its document. `openapi` adds the document.
@@ -200,7 +214,9 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
         external_id: external_id(services, subscription),
         shared_secret: None,
     };
-    Shown { document: subscription.document.clone(), known }
+    let filters = subscription.newest_wish().filter(|wish| wish.text().has_filters());
+    let filters = filters.map(|wish| ShownFilters(Arc::clone(wish)));
+    Shown { document: subscription.document.clone(), filters, known }
 }
 
 fn external_id(services: &Services, subscription: &Subscription) -> Option<Arc<str>> {

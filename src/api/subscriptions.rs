@@ -13,28 +13,55 @@ use crate::api::acting::{Actor, PlannedAction};
 use crate::api::find_subscription::{find_to_change, problem};
 use crate::api::found::{FoundSubscription, SubscriptionToChange};
 use crate::api::json_object::JsonObject;
+use crate::api::lists::{SubscriptionListQuery, page};
+use crate::api::query::{Query, parse};
 use crate::api::subscription_shown::{AllSubscriptions, Known, answer, etag, show};
 use crate::api::{Caller, Code, Problem, Services};
+use crate::event::{ConsumerId, QualifiedName};
 use crate::eventlog::ActionKind;
-use crate::subscriptions::{Subscription, SubscriptionDocument, SubscriptionState as Standing};
+use crate::subscriptions::{
+    Subscription, SubscriptionDocument, SubscriptionQuery, SubscriptionState as Standing,
+};
 
-/// `GET /subscriptions`: those that the caller may see.
+/// The longest text that is looked for in names.
+const LONGEST_TEXT: usize = 64;
+
+/// `GET /subscriptions`: those that the caller may see, its own first, then by consumer and name.
+///
+/// A page also ends where its filters are very large; as long as there is more, it says where to go
+/// on.
 #[utoipa::path(
     get, path = "/subscriptions", tag = "subscriptions",
     operation_id = "subscriptions_list",
+    params(SubscriptionListQuery),
     responses((status = 200, description = "Done", body = AllSubscriptions))
 )]
 pub async fn list(
     State(services): State<Arc<Services>>,
     caller: Caller,
+    Query(query): Query<SubscriptionListQuery>,
 ) -> Result<Json<AllSubscriptions>, Problem> {
-    let all = services.subscription_service.list().await.map_err(problem)?;
-    let subscriptions = all
-        .iter()
-        .filter(|subscription| caller.sees(&subscription.consumer))
-        .map(|subscription| show((&services, &caller), subscription))
-        .collect();
-    Ok(Json(AllSubscriptions { subscriptions }))
+    let SubscriptionListQuery { state, consumer, q: text, after, limit } = query;
+    let consumer: Option<ConsumerId> =
+        consumer.map(|consumer| parse("consumer", &consumer)).transpose()?;
+    let after: Option<QualifiedName> = after.map(|after| parse("after", &after)).transpose()?;
+    if text.as_ref().is_some_and(|text| !(1..=LONGEST_TEXT).contains(&text.len())) {
+        return Err(Problem::new(Code::Invalid, "q: use 1 to 64 characters"));
+    }
+    let wanted = SubscriptionQuery {
+        own: &caller.consumers().cloned().collect(),
+        others: caller.sees_metadata(),
+        consumer: consumer.as_ref(),
+        state,
+        text: text.as_deref(),
+        after: after.as_ref(),
+        items: page(limit)?.items,
+    };
+    let page = services.subscription_service.page(&wanted);
+    let page = page.await.map_err(problem)?;
+    let shown = page.subscriptions.iter().map(|one| show((&services, &caller), one)).collect();
+    let next = page.next.map(|next| next.to_string());
+    Ok(Json(AllSubscriptions { subscriptions: shown, next }))
 }
 
 /// `POST /subscriptions`: creates one, for a consumer that the caller may act as.
@@ -58,6 +85,7 @@ pub async fn create(
     let caller = &actor.caller;
     caller.must_steer(&document.consumer)?;
     must_own_audience(caller, &document)?;
+    let document = named(caller, document)?;
     let planned = PlannedAction::new(ActionKind::CreateSubscription, "subscriptions")
         .of_consumer(&document.consumer);
     let change = async { services.subscription_service.create(document).await.map_err(problem) };
@@ -66,7 +94,8 @@ pub async fn create(
     tracing::info!(
         caller.id = %caller.id(),
         subscription.id = %subscription.id,
-        "Caller {} created subscription {}", caller.id(), subscription.id,
+        "Caller {} created subscription {}, `{}`",
+        caller.id(), subscription.id, subscription.qualified_name(),
     );
     let mut response =
         (StatusCode::CREATED, answer((&services, caller), &subscription, secret.as_ref()))
@@ -77,6 +106,20 @@ pub async fn create(
     Ok(response)
 }
 
+/// Only an operator chooses an id: what another caller gives as one is the name, so that it neither
+/// takes an id from others nor learns of theirs.
+fn named(caller: &Caller, document: SubscriptionDocument) -> Result<SubscriptionDocument, Problem> {
+    if caller.operates() {
+        return Ok(document);
+    }
+    let name = document.given_name();
+    if document.id.as_ref().is_some_and(|id| Some(id.as_name()) != name) {
+        let detail = "/id: leave it out beside a `name`; only a caller with the scope `operate` \
+                      chooses an id";
+        return Err(Problem::new(Code::Invalid, detail));
+    }
+    Ok(SubscriptionDocument { id: None, name, ..document })
+}
 /// A subscription that was just made, and a secret that was made for it.
 type Created = (Arc<Subscription>, Option<Secret>);
 

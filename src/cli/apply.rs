@@ -4,14 +4,19 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::anyhow;
+use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::cli::answer::items;
+use crate::api::SubscriptionListQuery;
+use crate::cli::answer::{items, text};
 use crate::cli::subscription_file::{self, Documents};
 use crate::cli::{Client, Column, CommandResult, Context, Exit, Failure, Output, subscriptions};
-use crate::event::SubscriptionId;
+use crate::event::{QualifiedName, SubscriptionId};
 use crate::subscriptions::{SinkCredential, SubscriptionDocument};
+
+/// Subscriptions that are asked for at once.
+const PAGE: usize = 1000;
 
 /// What to apply.
 #[derive(Debug, clap::Args)]
@@ -40,6 +45,7 @@ enum ApplyStep {
 #[serde(rename_all = "camelCase")]
 struct Done {
     id: String,
+    consumer: String,
     file: String,
     action: ApplyStep,
     dry_run: bool,
@@ -53,6 +59,7 @@ struct Done {
 /// What is shown of it.
 const COLUMNS: &[Column<Done>] = &[
     ("Subscription", |done| done.id.clone()),
+    ("Consumer", |done| done.consumer.clone()),
     ("Outcome", |done| done.in_words().to_owned()),
     ("File", |done| done.file.clone()),
 ];
@@ -80,8 +87,8 @@ struct Shown {
     credential: Value,
 }
 
-/// What the gateway has: a document, and since when its credential holds.
-type Known = (SubscriptionDocument, Value);
+/// What the gateway has: an id, a document, and since when its credential holds.
+type Known = (SubscriptionId, SubscriptionDocument, Value);
 
 /// Runs the command; the answer is no if the gateway refused a subscription.
 pub async fn run(args: &Args, context: &Context) -> CommandResult {
@@ -94,13 +101,14 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
         Failure::input(anyhow!("nothing was applied\n{}", told.join("\n")))
     })?;
     let client = context.client()?;
-    let there = there(&client.get("/subscriptions").await?)?;
+    let there = all_there(&client).await?;
     let output = context.output();
     let mut all = Vec::new();
-    for (id, action) in plan(&wanted, &there) {
-        let Some((file, document)) = wanted.get(&id) else { continue };
+    for (name, action) in plan(&wanted, &there) {
+        let Some((file, document)) = wanted.get(&name) else { continue };
         let mut done = Done {
-            id: id.to_string(),
+            id: name.name.to_string(),
+            consumer: name.consumer.to_string(),
             file: file.clone(),
             action,
             dry_run: args.dry_run,
@@ -108,40 +116,77 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
             shared_secret: None,
         };
         if !args.dry_run {
-            perform(&client, (&id, document), there.get(&id), &mut done).await?;
+            perform(&client, document, known(&there, &name, document), &mut done).await?;
         }
         all.push(done);
     }
-    tell(output, &all, args.dry_run, there.keys().filter(|id| !wanted.contains_key(*id)).count());
+    tell(
+        output,
+        &all,
+        args.dry_run,
+        there.keys().filter(|name| !wanted.contains_key(*name)).count(),
+    );
     Ok(if all.iter().any(|done| done.problem.is_some()) { Exit::No } else { Exit::Done })
 }
 
-/// The documents that the gateway has, by the names of their subscriptions.
-fn there(answer: &Value) -> Result<BTreeMap<SubscriptionId, Known>, Failure> {
+/// The documents of all subscriptions that the caller may see, page by page.
+async fn all_there(client: &Client) -> Result<BTreeMap<QualifiedName, Known>, Failure> {
+    let mut documents = BTreeMap::new();
+    let mut query = SubscriptionListQuery { limit: Some(PAGE), ..SubscriptionListQuery::default() };
+    loop {
+        let request = client.request(Method::GET, "/subscriptions")?.query(&query);
+        let answer = client.read(request).await?;
+        documents.append(&mut there(&answer)?);
+        query.after = Some(text(&answer, "/next")).filter(|next| !next.is_empty());
+        if query.after.is_none() {
+            return Ok(documents);
+        }
+    }
+}
+
+/// The documents of an answer, by their consumers and the names that these give them.
+fn there(answer: &Value) -> Result<BTreeMap<QualifiedName, Known>, Failure> {
     let mut documents = BTreeMap::new();
     for item in items(answer, "subscriptions") {
         let shown: Shown = serde_json::from_value(item).map_err(|error| {
             Failure::ours(error).context("the gateway shows a subscription that cannot be read")
         })?;
-        if let Some(id) = shown.document.id.clone() {
-            documents.insert(id, (shown.document, shown.credential));
+        let (id, consumer) = (shown.document.id.clone(), shown.document.consumer.clone());
+        if let Some((id, name)) = id.zip(shown.document.given_name()) {
+            let name = QualifiedName { consumer, name };
+            documents.insert(name, (id, by_name(&shown.document), shown.credential));
         }
     }
     Ok(documents)
 }
 
+/// The subscription of a document: the one that its consumer calls so, or the one of that id.
+fn known<'a>(
+    there: &'a BTreeMap<QualifiedName, Known>,
+    name: &QualifiedName,
+    document: &SubscriptionDocument,
+) -> Option<&'a Known> {
+    let of_id = || there.values().find(|(id, ..)| Some(id) == document.id.as_ref());
+    there.get(name).or_else(of_id)
+}
+
+/// A document without its id, which a file need not know.
+fn by_name(document: &SubscriptionDocument) -> SubscriptionDocument {
+    SubscriptionDocument { id: None, name: document.given_name(), ..document.without_secrets() }
+}
+
 fn plan(
     wanted: &Documents,
-    there: &BTreeMap<SubscriptionId, Known>,
-) -> Vec<(SubscriptionId, ApplyStep)> {
-    let action = |(id, (_, document)): (&SubscriptionId, &(String, SubscriptionDocument))| {
-        let action = match there.get(id) {
+    there: &BTreeMap<QualifiedName, Known>,
+) -> Vec<(QualifiedName, ApplyStep)> {
+    let action = |(name, (_, document)): (&QualifiedName, &(String, SubscriptionDocument))| {
+        let action = match known(there, name, document) {
             None => ApplyStep::Create,
-            Some((current, _)) if *current != document.without_secrets() => ApplyStep::Replace,
+            Some((_, current, _)) if *current != by_name(document) => ApplyStep::Replace,
             Some(_) if has_secrets(document) => ApplyStep::Compare,
             Some(_) => ApplyStep::Keep,
         };
-        (id.clone(), action)
+        (name.clone(), action)
     };
     wanted.iter().map(action).collect()
 }
@@ -153,23 +198,26 @@ fn has_secrets(document: &SubscriptionDocument) -> bool {
 /// Does it; a refusal is noted, so that the other subscriptions are still applied.
 async fn perform(
     client: &Client,
-    (id, document): (&SubscriptionId, &SubscriptionDocument),
+    document: &SubscriptionDocument,
     before: Option<&Known>,
     done: &mut Done,
 ) -> Result<(), Failure> {
     let document = || subscription_file::with_secrets(document.clone(), &done.file);
-    let performed = match (done.action, document()) {
-        (ApplyStep::Keep, _) => return Ok(()),
-        (_, Err(failure)) => Err(failure),
-        (ApplyStep::Create, Ok(document)) => subscriptions::create(client, &document).await,
-        (ApplyStep::Replace | ApplyStep::Compare, Ok(document)) => {
-            subscriptions::replace(client, id, &document).await
+    let performed = match (done.action, before, document()) {
+        (ApplyStep::Keep, ..) => return Ok(()),
+        (.., Err(failure)) => Err(failure),
+        (ApplyStep::Create, _, Ok(document)) | (_, None, Ok(document)) => {
+            subscriptions::create(client, &document).await
+        }
+        (ApplyStep::Replace | ApplyStep::Compare, Some((id, ..)), Ok(document)) => {
+            subscriptions::replace(client, &id.clone().into(), &document).await
         }
     };
     match performed {
         Ok(mut answer) => {
             if done.action == ApplyStep::Compare {
-                let same = before.is_some_and(|(_, since)| answer.get("credential") == Some(since));
+                let same =
+                    before.is_some_and(|(.., since)| answer.get("credential") == Some(since));
                 done.action = if same { ApplyStep::Keep } else { ApplyStep::Replace };
             }
             done.shared_secret = answer.get_mut("sharedSecret").map(Value::take);
@@ -223,7 +271,7 @@ mod tests {
             .chain([("same", "https://c.example")])
             .map(|(id, sink)| {
                 let document = serde_json::from_value(document(id, sink)).unwrap();
-                (id.parse().unwrap(), ("a.yaml".to_owned(), document))
+                (format!("a/{id}").parse().unwrap(), ("a.yaml".to_owned(), document))
             })
             .collect();
         let mut same = document("same", "https://c.example");
@@ -242,7 +290,7 @@ mod tests {
 
         let planned: Vec<(String, ApplyStep)> = plan(&wanted, &there)
             .into_iter()
-            .map(|(id, action)| (id.to_string(), action))
+            .map(|(name, action)| (name.name.to_string(), action))
             .collect();
 
         let expected =

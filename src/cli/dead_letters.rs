@@ -8,7 +8,7 @@ use crate::api::{DEFAULT_LIMIT, DeadLetterListQuery, ListAnswer, RedriveRequest}
 use crate::cli::answer::{ListColumn, column, list, text};
 use crate::cli::waiting::{Waiting, Work, follow};
 use crate::cli::{Client, Column, CommandResult, Context, Exit, Failure, Output};
-use crate::event::{EventId, RedriveId, SubscriptionId};
+use crate::event::{EventId, RedriveId, SubscriptionReference};
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -18,7 +18,7 @@ pub enum Command {
     /// Count dead letters by reason, of one subscription or of all
     Counts {
         /// The subscription's name; all subscriptions if missing, for operators
-        subscription: Option<SubscriptionId>,
+        subscription: Option<SubscriptionReference>,
     },
     /// Have dead letters delivered again, with all their attempts before them
     ///
@@ -28,8 +28,8 @@ pub enum Command {
     Redrive(RedriveArgs),
     /// List the redrives of a subscription, oldest first
     Redrives {
-        /// The subscription's name
-        subscription: SubscriptionId,
+        /// The subscription: its name, `consumer/name`, or its id
+        subscription: SubscriptionReference,
     },
     /// End a redrive that is running
     Cancel {
@@ -38,8 +38,8 @@ pub enum Command {
     },
     /// Drop a dead letter for good
     Dismiss {
-        /// The subscription's name
-        subscription: SubscriptionId,
+        /// The subscription: its name, `consumer/name`, or its id
+        subscription: SubscriptionReference,
         /// Its number in the list; may be repeated
         #[arg(required = true)]
         ids: Vec<u64>,
@@ -49,8 +49,8 @@ pub enum Command {
 /// Which dead letters to list.
 #[derive(Debug, clap::Args)]
 pub struct ListArgs {
-    /// The subscription's name
-    subscription: SubscriptionId,
+    /// The subscription: its name, `consumer/name`, or its id
+    subscription: SubscriptionReference,
     /// Only those after this one
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     after: u64,
@@ -83,8 +83,8 @@ pub struct Choice {
 #[command(group = ArgGroup::new("which").required(true).multiple(true)
     .args(["ids", "all", "reason", "event_type", "from", "to"]))]
 pub struct RedriveArgs {
-    /// The subscription's name
-    subscription: SubscriptionId,
+    /// The subscription: its name, `consumer/name`, or its id
+    subscription: SubscriptionReference,
     /// This one, by its number in the list; may be repeated
     #[arg(long = "id", value_name = "NUMBER",
         conflicts_with_all = ["all", "reason", "event_type", "from", "to"])]
@@ -139,7 +139,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
     let (client, output) = (context.client()?, context.output());
     match command {
         Command::List(ListArgs { subscription, after, limit, choice }) => {
-            let path = format!("/subscriptions/{subscription}/dead-letters");
+            let path = format!("/subscriptions/{}/dead-letters", subscription.segment());
             let query = DeadLetterListQuery {
                 after: Some(after),
                 limit: Some(limit.into()),
@@ -154,7 +154,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
         Command::Counts { subscription } => counts(subscription.as_ref(), &client, output).await?,
         Command::Redrive(args) => return redrive(args, &client, output).await,
         Command::Redrives { subscription } => {
-            let path = format!("/subscriptions/{subscription}/dead-letters/redrives");
+            let path = format!("/subscriptions/{}/dead-letters/redrives", subscription.segment());
             let shown = (ListAnswer::REDRIVES, REDRIVE_COLUMNS);
             list((&client, output), &path, &(), shown).await?;
         }
@@ -164,7 +164,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
         }
         Command::Dismiss { subscription, ids } => {
             for id in ids {
-                let path = format!("/subscriptions/{subscription}/dead-letters/{id}");
+                let path = format!("/subscriptions/{}/dead-letters/{id}", subscription.segment());
                 client.call::<()>(Method::DELETE, &path, None).await?;
                 output.note(format_args!("dead letter {id} is dropped"));
             }
@@ -174,14 +174,15 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
 }
 
 async fn counts(
-    subscription: Option<&SubscriptionId>,
+    subscription: Option<&SubscriptionReference>,
     client: &Client,
     output: Output,
 ) -> Result<(), Failure> {
     let answer = match subscription {
         Some(id) => {
-            let counted = client.get(&format!("/subscriptions/{id}/dead-letters/counts")).await?;
-            json!({ "subscriptions": { id.as_str(): counted } })
+            let counted =
+                client.get(&format!("/subscriptions/{}/dead-letters/counts", id.segment())).await?;
+            json!({ "subscriptions": { id.to_string(): counted } })
         }
         None => client.get("/dead-letters/counts").await?,
     };
@@ -209,7 +210,7 @@ async fn counts(
 }
 
 async fn redrive(args: RedriveArgs, client: &Client, output: Output) -> CommandResult {
-    let path = format!("/subscriptions/{}/dead-letters/redrive", args.subscription);
+    let path = format!("/subscriptions/{}/dead-letters/redrive", args.subscription.segment());
     let waiting = args.waiting;
     let answer = client.call(Method::POST, &path, Some(&wanted(args))).await?;
     if let Some(count) = answer.get("redriven").and_then(Value::as_u64) {

@@ -5,10 +5,11 @@ use std::fmt::Write as _;
 use reqwest::Method;
 use serde_json::Value;
 
+use crate::api::TraceQuery;
 use crate::cli::answer::{items, note_withheld, text};
 use crate::cli::client::segment;
 use crate::cli::{CommandResult, Context, Exit};
-use crate::event::SubscriptionId;
+use crate::event::{QualifiedName, SubscriptionReference, number_of};
 
 /// Which event, and for whom.
 #[derive(Debug, clap::Args)]
@@ -18,15 +19,21 @@ pub struct Args {
     id: String,
     /// Only for this subscription; all that the caller may see if missing
     #[arg(long)]
-    subscription: Option<SubscriptionId>,
+    subscription: Option<SubscriptionReference>,
+    /// Only subscriptions after this one, as `consumer/name`: the end of the list before
+    #[arg(long, value_name = "NAME")]
+    after: Option<QualifiedName>,
 }
 
 /// Asks the gateway and tells what it answers.
 pub async fn run(args: &Args, context: &Context) -> CommandResult {
     let client = context.client()?;
     let request = client.request(Method::GET, &format!("/events/{}/trace", segment(&args.id)?))?;
-    let query: Vec<_> =
-        args.subscription.iter().map(|id| ("subscription", id.to_string())).collect();
+    let query = TraceQuery {
+        subscription: args.subscription.as_ref().map(ToString::to_string),
+        after: args.after.as_ref().map(ToString::to_string),
+        limit: None,
+    };
     let trace = client.read(request.query(&query)).await?;
     context.output().item(&trace, |trace| story(trace).trim_end().to_owned());
     note_withheld(context.output(), &trace);
@@ -49,11 +56,20 @@ fn story(trace: &Value) -> String {
         received_lines(received).into_iter().for_each(&mut say);
     }
     let deliveries = items(trace, "deliveries");
-    if deliveries.is_empty() {
+    let early = trace.get("beforeStart").and_then(Value::as_u64).unwrap_or_default();
+    let next = text(trace, "/next");
+    if deliveries.is_empty() && early == 0 && next.is_empty() {
         say("no subscription wants it".to_owned());
     }
     for delivery in &deliveries {
         delivery_lines(delivery).into_iter().for_each(&mut say);
+    }
+    if early > 0 {
+        let subscriptions = number_of(usize::try_from(early).unwrap_or(usize::MAX), "subscription");
+        say(format!("{subscriptions} that began after it and want it; a replay brings it"));
+    }
+    if !next.is_empty() {
+        say(format!("for what became of it elsewhere: --after {next}"));
     }
     told
 }
@@ -124,8 +140,11 @@ fn violation_lines(received: &Value) -> Vec<String> {
 }
 
 fn delivery_lines(delivery: &Value) -> Vec<String> {
-    let [id, sequence, state] =
-        ["/subscription", "/sequence", "/state"].map(|at| text(delivery, at));
+    let [id, name, sequence, state] =
+        ["/subscription", "/name", "/sequence", "/state"].map(|at| text(delivery, at));
+    // One that is called as its id is, is known by that alone.
+    let is_called_so = name.split_once('/').is_none_or(|(_, name)| name == id);
+    let id = if is_called_so { id } else { format!("{name} ({id})") };
     let number = if sequence.is_empty() { String::new() } else { format!(", number {sequence}") };
     let mut lines = vec![format!("subscription {id}{number}: {}", in_words(&state, delivery))];
     for mismatch in items(delivery, "mismatches") {

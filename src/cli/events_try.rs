@@ -118,7 +118,7 @@ fn wishes(config: &Config) -> anyhow::Result<Vec<Wish>> {
             yaml::read(&name, &text).map_err(|mistake| mistakes(vec![*mistake]))?;
         let filter = Filter::new(&document.types, &document.filters)
             .with_context(|| format!("in the filters of {name}"))?;
-        wishes.extend(document.id.map(|id| Wish { id, filter }));
+        wishes.extend(document.given_name().map(|name| Wish { id: name.as_id(), filter }));
     }
     Ok(wishes)
 }

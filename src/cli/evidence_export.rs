@@ -11,14 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::EvidenceQuery;
 use crate::cli::{CommandResult, Context, Exit, Failure, Output};
-use crate::event::{EventId, SubscriptionId};
+use crate::event::{EventId, SubscriptionReference};
 
 /// What to export.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// The subscription's name
+    /// The subscription: its name, `consumer/name`, or its id
     #[arg(long, value_name = "ID")]
-    subscription: SubscriptionId,
+    subscription: SubscriptionReference,
     /// The first event; from the start, if not given
     #[arg(long, value_name = "ULID")]
     from: Option<EventId>,
@@ -36,7 +36,7 @@ pub struct Args {
 struct Summary<'a> {
     /// The file; nothing for standard output.
     file: Option<&'a Path>,
-    subscription: &'a SubscriptionId,
+    subscription: &'a SubscriptionReference,
     #[serde(flatten)]
     tally: Tally,
 }
@@ -71,7 +71,7 @@ enum Target {
 /// Runs the command.
 pub async fn run(args: &Args, context: &Context) -> CommandResult {
     let [from, to] = [args.from, args.to].map(|id| id.map(|id| id.to_string()));
-    let path = format!("/subscriptions/{}/evidence", args.subscription);
+    let path = format!("/subscriptions/{}/evidence", args.subscription.segment());
     let client = context.client()?;
     let mut response =
         client.send(client.request(Method::GET, &path)?.query(&EvidenceQuery { from, to })).await?;

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::api::{DEFAULT_LIMIT, FetchQuery, ListAnswer};
 use crate::cli::answer::{items, text};
 use crate::cli::{Client, CommandResult, Context, Exit, Failure, Output};
-use crate::event::{EventId, SubscriptionId};
+use crate::event::{EventId, SubscriptionReference};
 
 /// How many seconds the gateway is to wait for an event.
 const WAIT: u64 = 20;
@@ -15,8 +15,8 @@ const WAIT: u64 = 20;
 /// Which events to fetch.
 #[derive(Debug, clap::Args)]
 pub struct PullArgs {
-    /// The subscription's name
-    id: SubscriptionId,
+    /// The subscription: its name, `consumer/name`, or its id
+    id: SubscriptionReference,
     /// Only what comes after this event; without it, after what was acknowledged
     ///
     /// Of a subscription with a sink, without it, what comes from now on.
@@ -70,7 +70,8 @@ async fn ask(
         wait: Some(wait),
         acknowledge: Some(!args.keep),
     };
-    let request = client.request(Method::GET, &format!("/subscriptions/{}/events", args.id))?;
+    let request =
+        client.request(Method::GET, &format!("/subscriptions/{}/events", args.id.segment()))?;
     client.read(request.query(&query)).await
 }
 

@@ -8,7 +8,7 @@ use crate::api::{ListAnswer, ReplayRequest};
 use crate::cli::answer::{ListColumn, column, list, show, text};
 use crate::cli::waiting::{Waiting, Work, follow};
 use crate::cli::{Client, CommandResult, Context, Exit};
-use crate::event::{EventId, ReplayId, SubscriptionId};
+use crate::event::{EventId, ReplayId, SubscriptionReference};
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -20,8 +20,8 @@ pub enum Command {
     Start(StartArgs),
     /// List the replays of a subscription, oldest first
     List {
-        /// The subscription's name
-        subscription: SubscriptionId,
+        /// The subscription: its name, `consumer/name`, or its id
+        subscription: SubscriptionReference,
     },
     /// Show a replay
     Get {
@@ -38,8 +38,8 @@ pub enum Command {
 /// What to replay.
 #[derive(Debug, clap::Args)]
 pub struct StartArgs {
-    /// The subscription's name
-    subscription: SubscriptionId,
+    /// The subscription: its name, `consumer/name`, or its id
+    subscription: SubscriptionReference,
     /// The first event wanted
     #[arg(long, value_name = "ULID")]
     from: EventId,
@@ -78,7 +78,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
     match command {
         Command::Start(args) => return start(args, &client, context).await,
         Command::List { subscription } => {
-            let path = format!("/subscriptions/{subscription}/replays");
+            let path = format!("/subscriptions/{}/replays", subscription.segment());
             list((&client, output), &path, &(), (ListAnswer::REPLAYS, COLUMNS)).await?;
         }
         Command::Get { id } => show(output, &client.get(&format!("/replays/{id}")).await?),
@@ -99,7 +99,7 @@ async fn start(args: StartArgs, client: &Client, context: &Context) -> CommandRe
         dry_run: args.dry_run,
     };
     let output = context.output();
-    let path = format!("/subscriptions/{}/replays", args.subscription);
+    let path = format!("/subscriptions/{}/replays", args.subscription.segment());
     let started = client.call(Method::POST, &path, Some(&request)).await?;
     if let Some(dropped) = started.get("droppedThrough").and_then(Value::as_str) {
         output.note(format_args!("events up to {dropped} were dropped by retention"));

@@ -10,7 +10,7 @@ use anyhow::{Context as _, anyhow};
 use crate::ambient::SecretReference;
 use crate::cli::Failure;
 use crate::config;
-use crate::event::{Diagnostic, SubscriptionId, yaml};
+use crate::event::{Diagnostic, QualifiedName, yaml};
 use crate::subscriptions::{
     CredentialAlone, SecretText, SinkCredential, SubscriptionDocument, Subscriptions,
 };
@@ -27,8 +27,8 @@ const VARIABLES_FOR_DOCUMENTS: &str = "SEALWAY_SECRET_";
 /// What standard input is called.
 const STDIN: &str = "standard input";
 
-/// Documents with the files that they stand in, by the names of their subscriptions.
-pub type Documents = BTreeMap<SubscriptionId, (String, SubscriptionDocument)>;
+/// Documents with the files that they stand in, by their consumers and the names that these give them.
+pub type Documents = BTreeMap<QualifiedName, (String, SubscriptionDocument)>;
 
 /// Reads and checks one document in YAML or JSON from a file, or from standard input for `-`, with
 /// the secrets that it names.
@@ -193,16 +193,17 @@ fn texts(path: &Path) -> Result<Vec<(String, String)>, Vec<Diagnostic>> {
 
 fn add(documents: &mut Documents, file: String, text: &str) -> Result<(), Box<Diagnostic>> {
     let document = check(&file, text)?;
-    let Some(id) = document.id.clone() else {
-        let mistake = Diagnostic::of_file(&file, "the subscription has no `id`")
+    let Some(name) = document.given_name() else {
+        let mistake = Diagnostic::of_file(&file, "the subscription has no `name`")
             .with_help("give it one: without a name it would be created anew each time");
         return Err(Box::new(mistake));
     };
-    if let Some((other, _)) = documents.get(&id) {
-        let problem = format!("subscription `{id}` stands in {other} already");
+    let name = QualifiedName { consumer: document.consumer.clone(), name };
+    if let Some((other, _)) = documents.get(&name) {
+        let problem = format!("subscription `{name}` stands in {other} already");
         return Err(Box::new(Diagnostic::of_file(&file, problem)));
     }
-    documents.insert(id, (file, document));
+    documents.insert(name, (file, document));
     Ok(())
 }
 
@@ -252,7 +253,7 @@ mod tests {
 
         let both = read_all(&[folder.path().to_owned()]).unwrap();
 
-        assert_eq!(both.keys().map(SubscriptionId::as_str).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(both.keys().map(|of| of.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
         assert_eq!(read_all(std::slice::from_ref(&other)).unwrap().len(), 1);
         assert!(read_all(&[moved]).unwrap_err()[0].problem.contains("cannot be read"));
     }
@@ -271,8 +272,8 @@ mod tests {
 
         let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
         for (told, expected) in told.iter().zip([
-            "subscription `a` stands in ",
-            "the subscription has no `id`",
+            "subscription `shop/a` stands in ",
+            "the subscription has no `name`",
             "d.yaml:3:1: unknown key `snik`",
             "not valid at /sink",
         ]) {

@@ -10,12 +10,13 @@ use serde_json::Value;
 
 use crate::api::{
     AttemptListQuery, ChallengeResponse, DEFAULT_LIMIT, ListAnswer, ReceiptListQuery,
+    SubscriptionListQuery,
 };
 use crate::cli::answer::{ListColumn, column, list, show, text};
 use crate::cli::pull::PullArgs;
 use crate::cli::{Client, CommandResult, Context, Exit, Failure, pull, subscription_file};
-use crate::event::{EventId, SubscriptionId};
-use crate::subscriptions::SubscriptionDocument;
+use crate::event::{ConsumerId, EventId, QualifiedName, SubscriptionReference};
+use crate::subscriptions::{SubscriptionDocument, SubscriptionState};
 
 /// How often a replacement is begun anew because someone else wrote meanwhile.
 const TRIES: usize = 5;
@@ -23,12 +24,12 @@ const TRIES: usize = 5;
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// List the subscriptions that the caller may see
-    List,
+    /// List the subscriptions that the caller may see, its own first
+    List(ListArgs),
     /// Show one, with its state and how far it has come
     Get {
-        /// The subscription's name
-        id: SubscriptionId,
+        /// The subscription: its name, `consumer/name`, or its id
+        id: SubscriptionReference,
     },
     /// Create one; its sink is then asked to prove itself
     ///
@@ -42,8 +43,8 @@ pub enum Command {
     /// Another sink or other keys have to prove themselves again; other types or filters apply to
     /// events from now on.
     Replace {
-        /// The subscription's name
-        id: SubscriptionId,
+        /// The subscription: its name, `consumer/name`, or its id
+        id: SubscriptionReference,
         /// The document in YAML or JSON; `-` for standard input
         file: PathBuf,
     },
@@ -54,31 +55,31 @@ pub enum Command {
     Credential(CredentialArgs),
     /// End one, and forget its position, retries and dead letters
     Remove {
-        /// The subscription's name
-        id: SubscriptionId,
+        /// The subscription: its name, `consumer/name`, or its id
+        id: SubscriptionReference,
     },
     /// Ask the sink of one to prove itself now, or answer in its place
     Verify {
-        /// The subscription's name
-        id: SubscriptionId,
+        /// The subscription: its name, `consumer/name`, or its id
+        id: SubscriptionReference,
         /// The nonce of the challenge that the sink was sent, where the sink cannot answer
         #[arg(long, value_name = "NONCE")]
         challenge: Option<String>,
     },
     /// Stop delivery for a while; events wait in the log
     Pause {
-        /// The subscription's name
-        id: SubscriptionId,
+        /// The subscription: its name, `consumer/name`, or its id
+        id: SubscriptionReference,
     },
     /// Deliver again, beginning with what has waited
     Resume {
-        /// The subscription's name
-        id: SubscriptionId,
+        /// The subscription: its name, `consumer/name`, or its id
+        id: SubscriptionReference,
     },
     /// Print a signed token that says how far one has come
     Checkpoint {
-        /// The subscription's name
-        id: SubscriptionId,
+        /// The subscription: its name, `consumer/name`, or its id
+        id: SubscriptionReference,
     },
     /// Fetch sealed events, a token on each line
     ///
@@ -90,11 +91,43 @@ pub enum Command {
     Receipts(ReceiptsArgs),
 }
 
+/// Which subscriptions to list.
+#[derive(Debug, clap::Args)]
+pub struct ListArgs {
+    /// Only those that stand there: pending, active, paused or closed
+    #[arg(long, value_name = "STATE")]
+    state: Option<SubscriptionState>,
+    /// Only those of this consumer
+    #[arg(long, value_name = "NAME")]
+    consumer: Option<ConsumerId>,
+    /// Only those with this text in their id or name
+    #[arg(long, short = 'q', value_name = "TEXT")]
+    query: Option<String>,
+    /// Only those after this one: the end of the list before
+    #[arg(long, value_name = "CONSUMER/NAME")]
+    after: Option<QualifiedName>,
+    /// The most subscriptions, 1 to 1000
+    #[arg(long, value_name = "NUMBER", default_value_t = DEFAULT_LIMIT)]
+    limit: u16,
+}
+
+impl From<ListArgs> for SubscriptionListQuery {
+    fn from(args: ListArgs) -> Self {
+        Self {
+            state: args.state,
+            consumer: args.consumer.map(|consumer| consumer.to_string()),
+            q: args.query,
+            after: args.after.map(|after| after.to_string()),
+            limit: Some(args.limit.into()),
+        }
+    }
+}
+
 /// Which credential to replace with which.
 #[derive(Debug, clap::Args)]
 pub struct CredentialArgs {
-    /// The subscription's name
-    id: SubscriptionId,
+    /// The subscription: its name, `consumer/name`, or its id
+    id: SubscriptionReference,
     /// The credential in YAML or JSON, its secrets as `{ file: … }` or `{ env: … }`; `-` for
     /// standard input
     #[arg(required_unless_present_any = ["remove", "former_file"])]
@@ -110,8 +143,8 @@ pub struct CredentialArgs {
 /// Which attempts to list.
 #[derive(Debug, clap::Args)]
 pub struct AttemptsArgs {
-    /// The subscription's name
-    id: SubscriptionId,
+    /// The subscription: its name, `consumer/name`, or its id
+    id: SubscriptionReference,
     /// Only those of this event
     #[arg(long, value_name = "ULID")]
     event: Option<EventId>,
@@ -123,8 +156,8 @@ pub struct AttemptsArgs {
 /// Which receipts to list.
 #[derive(Debug, clap::Args)]
 pub struct ReceiptsArgs {
-    /// The subscription's name
-    id: SubscriptionId,
+    /// The subscription: its name, `consumer/name`, or its id
+    id: SubscriptionReference,
     /// Only those of this event
     #[arg(long, value_name = "ULID")]
     event: Option<EventId>,
@@ -138,8 +171,9 @@ pub struct ReceiptsArgs {
 
 /// What a list shows of a subscription.
 pub(super) const COLUMNS: &[ListColumn] = &[
-    column("Id", "/id"),
+    column("Name", "/name"),
     column("Consumer", "/consumer"),
+    column("Id", "/id"),
     column("State", "/state"),
     column("Types", "/types").shown_by(types),
     column("Sink", "/sink"),
@@ -176,9 +210,10 @@ pub(super) const RECEIPTS: &[ListColumn] = &[
 pub async fn run(command: Command, context: &Context) -> CommandResult {
     let (client, output) = (context.client()?, context.output());
     match command {
-        Command::List => {
+        Command::List(args) => {
+            let query = SubscriptionListQuery::from(args);
             let shown = (ListAnswer::SUBSCRIPTIONS, COLUMNS);
-            list((&client, output), "/subscriptions", &(), shown).await?;
+            list((&client, output), "/subscriptions", &query, shown).await?;
         }
         Command::Get { id } => show(output, &client.get(&path(&id)).await?),
         Command::Create { file } => {
@@ -228,7 +263,7 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
 }
 
 async fn verify(
-    id: &SubscriptionId,
+    id: &SubscriptionReference,
     challenge: Option<String>,
     context: &Context,
 ) -> Result<(), Failure> {
@@ -243,7 +278,7 @@ async fn verify(
     Ok(())
 }
 
-async fn step(id: &SubscriptionId, verb: &str, context: &Context) -> Result<(), Failure> {
+async fn step(id: &SubscriptionReference, verb: &str, context: &Context) -> Result<(), Failure> {
     let output = context.output();
     let path = format!("{}/{verb}", path(id));
     let answer = context.client()?.call::<()>(Method::POST, &path, None).await?;
@@ -267,7 +302,7 @@ pub async fn create(client: &Client, document: &SubscriptionDocument) -> Result<
 /// As [`create`].
 pub async fn replace(
     client: &Client,
-    id: &SubscriptionId,
+    id: &SubscriptionReference,
     document: &SubscriptionDocument,
 ) -> Result<Value, Failure> {
     put(client, id, &path(id), document).await
@@ -276,7 +311,7 @@ pub async fn replace(
 /// Replaces a subscription or a part of it, whatever it was.
 async fn put(
     client: &Client,
-    id: &SubscriptionId,
+    id: &SubscriptionReference,
     to: &str,
     body: &(impl Serialize + Sync),
 ) -> Result<Value, Failure> {
@@ -299,8 +334,8 @@ async fn read(response: Response) -> Result<Value, Failure> {
     response.json().await.map_err(|error| Failure::ours(error.without_url()))
 }
 
-fn path(id: &SubscriptionId) -> String {
-    format!("/subscriptions/{id}")
+fn path(id: &SubscriptionReference) -> String {
+    format!("/subscriptions/{}", id.segment())
 }
 
 fn types(subscription: &Value, pointer: &str) -> String {

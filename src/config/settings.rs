@@ -16,6 +16,7 @@ use crate::jobs;
 use crate::keys;
 use crate::route::PatternConfig;
 use crate::source;
+use crate::subscriptions;
 use crate::telemetry;
 
 /// The settings of one gateway.
@@ -53,6 +54,8 @@ pub struct Config {
     pub patterns: PatternConfig,
     /// How events are delivered.
     pub delivery: deliver::Config,
+    /// How much one consumer may have.
+    pub consumers: subscriptions::Config,
     /// How replays are delivered.
     pub replay: jobs::Config,
     /// The HTTP API.
@@ -84,6 +87,7 @@ impl Default for Config {
             log: eventlog::Config::default(),
             patterns: PatternConfig::default(),
             delivery: deliver::Config::default(),
+            consumers: subscriptions::Config::default(),
             replay: jobs::Config::default(),
             api: api::Config::default(),
             logging: telemetry::Config::default(),

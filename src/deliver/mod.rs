@@ -29,7 +29,7 @@ pub use dispatch::{
     Dispatch, Lag, SubscriptionService, SubscriptionServiceError, SubscriptionServiceParts,
     WorkerHandle, WrongNonce, accepted_after, follow,
 };
-pub use explain::{BlockedBy, DeliveryStatus, Explanation, FilterMatching};
+pub use explain::{BlockedBy, ConcernedSubscriptions, DeliveryStatus, Explanation, FilterMatching};
 pub use handshake::{Handshakes, HandshakesParts, VerifyError};
 pub use limits::{
     Allowance, AttemptLimiter, BacklogLimit, BreakerConfig, BreakerPhase, OperatorLimits, Permit,

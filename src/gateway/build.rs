@@ -205,8 +205,7 @@ fn outward(
         timeout: config.delivery.timeout.0,
     };
     let subscription_service = Arc::new(SubscriptionService::new(SubscriptionServiceParts {
-        subscriptions: Subscriptions::new(Arc::clone(&store.registry), Arc::clone(&clock))
-            .with_budget(config.patterns.budget()),
+        subscriptions: subscriptions(config, store, &clock),
         dispatch: Arc::clone(&dispatch),
         sealer: Arc::clone(&sealer),
         egress: Arc::clone(egress),
@@ -236,6 +235,11 @@ fn outward(
 fn sinks(config: &Config, entropy: &Arc<dyn Entropy>, signals: &DeliverySignals) -> Arc<Sinks> {
     let breaker = config.delivery.breaker.clone();
     Arc::new(Sinks::new(breaker, Arc::clone(entropy), signals.clone()))
+}
+
+fn subscriptions(config: &Config, store: &Store, clock: &Arc<dyn Clock>) -> Subscriptions {
+    let all = Subscriptions::new(Arc::clone(&store.registry), Arc::clone(clock));
+    all.bounded(config.consumers).with_budget(config.patterns.budget())
 }
 
 fn sealer(

@@ -86,6 +86,7 @@ impl Retaining {
         let after = services.store.log.low_watermark().position;
         services.metrics.gauge(Metric::LogLowWatermark, &[]).set_count(after.0);
         services.store.state.prune_sequence_checkpoints(after).await?;
+        services.subscription_service.drop_old_epochs(after).await?;
         Ok(())
     }
 

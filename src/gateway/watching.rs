@@ -118,7 +118,11 @@ pub(super) async fn publish(
     (subscription, since): (&Subscription, Timestamp),
     about: Value,
 ) {
-    let mut detail = json!({ "subscription": subscription.id, "consumer": subscription.consumer });
+    let mut detail = json!({
+        "subscription": subscription.id,
+        "name": subscription.name,
+        "consumer": subscription.consumer,
+    });
     if let (Value::Object(detail), Value::Object(about)) = (&mut detail, about) {
         detail.extend(about);
     }

@@ -163,7 +163,7 @@ mod tests {
             subscription: subscription.parse().unwrap(),
             owner: None,
             selection: Selection { from: EventId::MIN, to: EventId::MIN, types: Vec::new() },
-            wish: (Vec::new(), Vec::new()),
+            wish: crate::subscriptions::WishText::new(&[], &[]),
             rate: 1,
             state,
             reached: Position(1),

@@ -7,13 +7,12 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::deliver::{Decider, EntryDecision, NotDecided};
 use crate::event::{EventId, ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::{Entry, Position, Revision};
 use crate::route::{BoundedFilter, Filter, FilterError};
-use crate::subscriptions::Subscription;
+use crate::subscriptions::{Subscription, WishText};
 
 /// Which events are replayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,7 +139,7 @@ pub struct Replay {
     /// Which events.
     pub selection: Selection,
     /// The `types` and `filters` of the subscription when it was asked for, which hold to its end.
-    pub wish: (Vec<String>, Vec<Value>),
+    pub wish: WishText,
     /// Events per second; 0 for no bound.
     pub rate: u32,
     /// Where it stands.

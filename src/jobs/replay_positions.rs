@@ -83,7 +83,7 @@ mod tests {
             subscription: "shop".parse().unwrap(),
             owner: None,
             selection: Selection { from: EventId::MIN, to: EventId::MIN, types: Vec::new() },
-            wish: (Vec::new(), Vec::new()),
+            wish: crate::subscriptions::WishText::new(&[], &[]),
             rate: 1,
             state: ReplayState::Running,
             reached: Position(reached),

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::event::{ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::{Position, Registry, Revision};
 use crate::jobs::job_store::{Job, JobRetention, JobStore};
 use crate::jobs::replay_positions::ReplayPositions;
 use crate::jobs::{JobError, Replay, ReplayCounts, ReplayState, Selection};
+use crate::subscriptions::WishText;
 
 /// The kind of documents that replays are kept as.
 pub(super) const KIND: &str = "replay";
@@ -25,7 +25,7 @@ pub(super) struct KeptReplay {
     from: String,
     to: String,
     types: Vec<String>,
-    wish: (Vec<String>, Vec<Value>),
+    wish: WishText,
     rate: u32,
     state: ReplayState,
     reached: u64,

@@ -109,10 +109,8 @@ impl ReplayRunner {
     ///
     /// Ours: the log or the registry failed; the job is still running as far as is kept.
     pub async fn run(mut self, mut replay: Replay) -> Result<Replay, JobError> {
-        let (types, filters) = &replay.wish;
-        let filter =
-            Filter::new(types, filters).map_err(|error| JobError::Invalid(error.to_string()))?;
-        let filter = Arc::new(filter);
+        let filter = replay.wish.compile();
+        let filter = Arc::new(filter.map_err(|error| JobError::Invalid(error.to_string()))?);
         let wanted = test(&replay.selection, &filter, &self.decider)?;
         let mut run = ReplayRun::new(&replay, self.clock.now());
         let ended = match self.measure(&mut replay, &filter).await? {
@@ -355,7 +353,7 @@ impl ReplayRunner {
     async fn hand_over(&self, replay: &mut Replay, retry: Retry) {
         replay.counts.retrying += 1;
         // Without a courier the retry is kept all the same, and taken up after a restart.
-        let _ = self.courier.send(WorkerCommand::Retry(retry)).await;
+        let _ = self.courier.send(WorkerCommand::Retry(Box::new(retry))).await;
     }
 }
 

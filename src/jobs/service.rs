@@ -182,7 +182,7 @@ impl JobService {
         if parts.subscription_service.worker(&subscription.id).is_none() {
             return Err(JobError::Closed);
         }
-        let wish = subscription.epochs.last().map(|epoch| &epoch.wish);
+        let wish = subscription.newest_wish();
         let wish =
             wish.ok_or_else(|| JobError::Invalid("the subscription has no filter".to_owned()))?;
         let filter = filter_of(subscription)?;
@@ -197,7 +197,7 @@ impl JobService {
             owner: Some(subscription.created),
             reached: parts.log.seek(selection.from).await?,
             selection,
-            wish: wish.clone(),
+            wish: wish.text().clone(),
             rate: request.rate.unwrap_or(parts.config.rate),
             state: ReplayState::Running,
             counts: ReplayCounts::default(),

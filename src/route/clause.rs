@@ -59,6 +59,16 @@ impl Clause {
         }
     }
 
+    /// How many conjunctions it holds.
+    pub(super) fn combinations(&self) -> usize {
+        match self {
+            Self::Fields(_) => 1,
+            Self::Pattern(pattern) => pattern.conjunctions().len(),
+            Self::All(clauses) | Self::Any(clauses) => clauses.iter().map(Self::combinations).sum(),
+            Self::Not { negated, .. } => negated.combinations(),
+        }
+    }
+
     /// What keeps the formula from holding; of alternatives, the one that is closest.
     pub(super) fn mismatches(
         &self,

@@ -99,6 +99,11 @@ impl Filter {
         self.wish.price()
     }
 
+    /// How many alternatives of fields it stands for: what it costs to keep and to ask.
+    pub fn combinations(&self) -> usize {
+        self.wish.combinations()
+    }
+
     pub(super) fn drafts(&self) -> &[ClauseDraft] {
         &self.drafts
     }
@@ -114,6 +119,11 @@ pub struct BoundedFilter {
 }
 
 impl BoundedFilter {
+    /// Whether it is the same filter in memory, under the same budget.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.filter, &other.filter) && self.budget == other.budget
+    }
+
     /// Decides about one event with all that may be done for it; what is undecided is given up.
     ///
     /// It depends on the event, the filter and the budget alone.

@@ -14,12 +14,15 @@ use crate::route::index::Index;
 
 /// How many changes are kept beside the large index before it is built again.
 const MAX_CHANGES: usize = 256;
+/// What has gone may make up one part of so many of the large index; it keeps what it holds until it
+/// is built again.
+const STALE_SHARE: usize = 8;
 
 /// Filters by key, matched all at once.
 ///
 /// The cost of a match grows with the filters that match, not with the filters there are. Readers
 /// never wait: a change publishes a new snapshot. Changes are collected in a small index beside the
-/// large one, which is built again after 256 of them.
+/// large one, which is built again after 256 of them, or when much of what it holds has gone.
 pub struct Table<K> {
     published: ArcSwap<Snapshot<K>>,
     writer: Mutex<TableWriter<K>>,
@@ -36,6 +39,29 @@ struct Snapshot<K> {
 struct TableWriter<K> {
     filters: BTreeMap<K, BoundedFilter>,
     changed: BTreeSet<K>,
+    /// What all filters weigh, in combinations.
+    weight: usize,
+    /// What those weigh that have gone since the base was built.
+    stale: usize,
+}
+
+impl<K: Ord> TableWriter<K> {
+    fn add(&mut self, key: K, filter: BoundedFilter) {
+        self.weight += weight(&filter);
+        if let Some(gone) = self.filters.insert(key, filter) {
+            self.forget(&gone);
+        }
+    }
+
+    fn forget(&mut self, gone: &BoundedFilter) {
+        self.weight = self.weight.saturating_sub(weight(gone));
+        self.stale += weight(gone);
+    }
+}
+
+/// What a filter weighs: never nothing.
+fn weight(bounded: &BoundedFilter) -> usize {
+    bounded.filter.combinations().max(1)
 }
 
 impl<K: Clone + Ord + Send + Sync> Table<K> {
@@ -50,7 +76,8 @@ impl<K: Clone + Ord + Send + Sync> Table<K> {
             recent: Index::build(Vec::new()),
             changed: BTreeSet::new(),
         };
-        let writer = TableWriter { filters, changed: BTreeSet::new() };
+        let weight = filters.values().map(weight).sum();
+        let writer = TableWriter { filters, changed: BTreeSet::new(), weight, stale: 0 };
         Self { published: ArcSwap::from_pointee(snapshot), writer: Mutex::new(writer) }
     }
 
@@ -64,7 +91,7 @@ impl<K: Clone + Ord + Send + Sync> Table<K> {
         let mut writer = self.write();
         for (key, filter) in filters {
             writer.changed.insert(key.clone());
-            writer.filters.insert(key, filter.into());
+            writer.add(key, filter.into());
         }
         self.publish(&mut writer);
     }
@@ -72,12 +99,11 @@ impl<K: Clone + Ord + Send + Sync> Table<K> {
     /// Takes a filter out; says whether it was there.
     pub fn remove(&self, key: &K) -> bool {
         let mut writer = self.write();
-        let was_there = writer.filters.remove(key).is_some();
-        if was_there {
-            writer.changed.insert(key.clone());
-            self.publish(&mut writer);
-        }
-        was_there
+        let Some(gone) = writer.filters.remove(key) else { return false };
+        writer.forget(&gone);
+        writer.changed.insert(key.clone());
+        self.publish(&mut writer);
+        true
     }
 
     /// The keys of all filters that an event satisfies, sorted, whatever work that is; a filter that
@@ -132,8 +158,10 @@ impl<K: Clone + Ord + Send + Sync> Table<K> {
     }
 
     fn publish(&self, writer: &mut TableWriter<K>) {
-        let base = if writer.changed.len() > MAX_CHANGES {
+        let much_has_gone = writer.stale * STALE_SHARE > writer.weight;
+        let base = if writer.changed.len() > MAX_CHANGES || much_has_gone {
             writer.changed.clear();
+            writer.stale = 0;
             Arc::new(index_of(&writer.filters, writer.filters.keys()))
         } else {
             Arc::clone(&self.published.load().base)
@@ -199,6 +227,21 @@ mod tests {
         assert_eq!(table.matches(&event), ["a"]);
         assert!(table.remove(&"a") && !table.remove(&"a"));
         assert_eq!((table.matches(&event), table.len()), (vec![], 1));
+    }
+
+    #[test]
+    fn what_was_taken_out_is_not_kept() {
+        let table = Table::new();
+        let filter = |n: u32| wish(&[json!({"exact": {"type": n.to_string()}})]);
+        let filters: Vec<Arc<Filter>> = (0..600).map(filter).collect();
+        table.extend((0_usize..).zip(filters.iter().map(Arc::clone)));
+        for n in 0..600 {
+            table.remove(&n);
+            let gone = filters.iter().filter(|filter| Arc::strong_count(filter) == 1).count();
+            let (removed, live) = (n + 1, 599 - n);
+            assert!(removed - gone <= live / 8 + 1, "{removed}: {gone}");
+        }
+        assert!(filters.iter().all(|filter| Arc::strong_count(filter) == 1));
     }
 
     #[test]

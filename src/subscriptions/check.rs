@@ -29,7 +29,8 @@ pub(super) enum CheckedKeys {
     SharedSecret,
 }
 
-/// Checks every part of a document that does not depend on the gateway.
+/// Checks every part of a document that does not depend on the gateway, but for its wish: that is
+/// checked when it is compiled.
 pub(super) fn check(document: &SubscriptionDocument) -> Result<CheckedParts, Invalid> {
     let settings = &document.config;
     within("/config/parallel", settings.parallel.map(u32::from), 1, 256)?;
@@ -56,8 +57,6 @@ pub(super) fn check(document: &SubscriptionDocument) -> Result<CheckedParts, Inv
     if audience.is_empty() || audience.len() > 1024 {
         return Err(Invalid::new("/config/audience", "use 1 to 1024 bytes"));
     }
-    Filter::new(&document.types, &document.filters)
-        .map_err(|error| Invalid::new("/filters", &error.to_string()))?;
     let sink = sink(document)?;
     match (&document.sinkcredential, &sink) {
         (Some(credential), Some(sink)) => credential_rules::check(credential, sink)?,

@@ -4,17 +4,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::{ConsumerId, SubscriptionId};
+use crate::event::{ConsumerId, SubscriptionId, SubscriptionName};
 use crate::subscriptions::SinkCredential;
 
 /// What a consumer asks for. Members that CloudEvents Subscriptions 1.0 names keep its names.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SubscriptionDocument {
-    /// The name of the subscription; the gateway makes one up if it is missing.
+    /// The id of the subscription, which never changes: seed of its chain, and `sub_id` in tokens.
+    /// The gateway makes one; only an operator may choose one. Where another caller gives it without
+    /// a `name`, it is taken for the name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
     pub id: Option<SubscriptionId>,
+    /// What its consumer calls it, once among its own; the id if missing. It never changes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
+    pub name: Option<SubscriptionName>,
     /// Who receives the events: the scope `consume:<consumer>` lets a caller manage it.
     #[schemars(with = "String")]
     pub consumer: ConsumerId,
@@ -48,6 +54,11 @@ pub struct SubscriptionDocument {
 }
 
 impl SubscriptionDocument {
+    /// The name that it gives, as such or as id.
+    pub fn given_name(&self) -> Option<SubscriptionName> {
+        self.name.clone().or_else(|| self.id.as_ref().map(SubscriptionId::as_name))
+    }
+
     /// What is kept in the clear and shown: everything but the secrets of the sink's credential, and the
     /// one content mode that a bus knows.
     pub fn without_secrets(&self) -> Self {

@@ -1,8 +1,8 @@
 //! Why a document cannot work, and why a subscription was not read or written.
 
-use crate::event::{Blame, Fault, SubscriptionId};
+use crate::event::{Blame, Fault, QualifiedName, SubscriptionId};
 use crate::eventlog::LogError;
-use crate::subscriptions::SubscriptionState;
+use crate::subscriptions::{Exceeded, SubscriptionState};
 
 /// A part of a document that cannot work.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -26,12 +26,21 @@ pub enum SubscriptionError {
     /// The document cannot work.
     #[error("the subscription is not valid at {0}")]
     Invalid(#[from] Invalid),
+    /// The consumer would have more than it may.
+    #[error(transparent)]
+    Exceeded(#[from] Exceeded),
     /// The name is taken.
     #[error("there is a subscription `{0}` already")]
-    Exists(SubscriptionId),
+    Exists(String),
     /// There is none of that name.
     #[error("there is no subscription `{0}`")]
     Unknown(SubscriptionId),
+    /// There is none that the caller may see.
+    #[error("there is no such subscription")]
+    NotFound,
+    /// Several have that name.
+    #[error("several subscriptions have that name: say `consumer/name`, in a path {}", segments(.0))]
+    Ambiguous(Vec<QualifiedName>),
     /// Someone else wrote first.
     #[error("subscription `{0}` was changed by someone else; read it again")]
     Stale(SubscriptionId),
@@ -55,6 +64,14 @@ pub enum SubscriptionError {
     /// The registry failed.
     #[error("the registry failed")]
     Registry(#[source] LogError),
+}
+
+/// The first of some names as segments of a path.
+fn segments(names: &[QualifiedName]) -> String {
+    const MOST: usize = 10;
+    let segment = |name: &QualifiedName| format!("`{}%2F{}`", name.consumer, name.name);
+    let told: Vec<String> = names.iter().take(MOST).map(segment).collect();
+    told.join(", ") + if names.len() > MOST { ", …" } else { "" }
 }
 
 impl Blame for SubscriptionError {

@@ -10,29 +10,25 @@ use crate::eventlog::{Position, Revision};
 use crate::route::Budget;
 use crate::subscriptions::check::{CheckedKeys, CheckedParts, check};
 use crate::subscriptions::{
-    Epoch, FirstHandshake, Invalid, KeptCredential, PendingHandshake, Protocol, RecipientKeys,
-    SealedCredential, SealedOuterKeySecret, Subscription, SubscriptionDocument, SubscriptionError,
-    SubscriptionState,
+    Epoch, FirstHandshake, Invalid, KeptCredential, KeptWish, PendingHandshake, Protocol,
+    RecipientKeys, SealedCredential, SealedOuterKeySecret, Subscription, SubscriptionDocument,
+    SubscriptionError, SubscriptionState, WishText, Wishes,
 };
 
 /// What is kept of a subscription.
-#[derive(Clone, Deserialize, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, PartialEq)]
 pub(super) struct KeptSubscription {
+    /// Without its filters, which the newest epoch has.
     pub(super) document: SubscriptionDocument,
     pub(super) state: SubscriptionState,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<String>,
     pub(super) created: Timestamp,
-    pub(super) epochs: Vec<KeptEpoch>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) epochs: Vec<Epoch>,
+    pub(super) begins: Option<Position>,
     pub(super) shared_secret: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) credential: Option<KeptCredential>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) handshake: Option<PendingHandshake>,
     /// Missing in what was kept before there was one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) outer_key_secret: Option<String>,
 }
 
@@ -81,12 +77,42 @@ pub(super) fn words_while_waiting(handshake: Option<&PendingHandshake>) -> Optio
     )
 }
 
-/// A filter that is kept, and the first position that it applies to.
-#[derive(Clone, Deserialize, PartialEq, Serialize)]
+/// What is kept, as it is written.
+#[derive(Deserialize, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct KeptEpoch {
-    pub(super) from: u64,
+struct Written {
+    document: SubscriptionDocument,
+    state: SubscriptionState,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    created: Timestamp,
+    epochs: Vec<WrittenEpoch>,
+    /// What the epochs want, each wish once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    wishes: Vec<WishText>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    begins: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shared_secret: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    credential: Option<KeptCredential>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    handshake: Option<PendingHandshake>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    outer_key_secret: Option<String>,
+}
+
+/// The first position of an epoch, and the place of its wish among all that are written.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct WrittenEpoch {
+    from: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    wish: Option<usize>,
+    /// The wish itself, as older gateways wrote it with each epoch.
+    #[serde(default, skip_serializing)]
     types: Vec<String>,
+    #[serde(default, skip_serializing)]
     filters: Vec<Value>,
     /// The most steps that it may take; missing in what was kept before there were budgets, and
     /// then nothing is given up.
@@ -94,11 +120,10 @@ pub(super) struct KeptEpoch {
     budget: Option<Budget>,
 }
 
-/// The filter of a document, from this position on.
-pub(super) fn epoch(document: &SubscriptionDocument, from: Position, budget: Budget) -> KeptEpoch {
-    let (types, filters) = (document.types.clone(), document.filters.clone());
-    KeptEpoch { from: from.0, types, filters, budget: Some(budget) }
-}
+/// An epoch whose wish is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("an epoch names a wish that is not there")]
+struct MissingWish;
 
 /// What was kept cannot be read.
 pub(super) fn damaged(
@@ -108,18 +133,86 @@ pub(super) fn damaged(
     SubscriptionError::Damaged { id: id.to_owned(), source: Box::new(source) }
 }
 
-/// Reads what is kept.
-pub(super) fn read(id: &str, body: &str) -> Result<KeptSubscription, SubscriptionError> {
-    serde_json::from_str(body).map_err(|error| damaged(id, error))
+/// Reads what is kept; only a wish that nobody has yet is compiled.
+pub(super) fn read(
+    id: &str,
+    body: &str,
+    wishes: &Wishes,
+) -> Result<KeptSubscription, SubscriptionError> {
+    let written: Written = serde_json::from_str(body).map_err(|error| damaged(id, error))?;
+    let of = |text| wishes.of(text).map_err(|error| damaged(id, error));
+    let known = written.wishes.into_iter().map(of).collect::<Result<Vec<_>, _>>()?;
+    let read_epoch = |epoch: WrittenEpoch| {
+        let wish = match epoch.wish {
+            Some(place) => known.get(place).cloned().ok_or_else(|| damaged(id, MissingWish))?,
+            None => of(WishText::new(&epoch.types, &epoch.filters))?,
+        };
+        let budget = epoch.budget.unwrap_or(Budget::UNLIMITED);
+        Ok(Epoch { from: Position(epoch.from), wish, budget })
+    };
+    let epochs = written.epochs.into_iter().map(read_epoch);
+    let own: SubscriptionId = id.parse().map_err(|error| damaged(id, error))?;
+    // What was kept before there were names is called as its id is.
+    let name = written.document.name.clone().unwrap_or_else(|| own.as_name());
+    Ok(KeptSubscription {
+        document: SubscriptionDocument {
+            id: Some(own),
+            name: Some(name),
+            filters: Vec::new(),
+            ..written.document
+        },
+        state: written.state,
+        reason: written.reason,
+        created: written.created,
+        epochs: epochs.collect::<Result<_, SubscriptionError>>()?,
+        begins: written.begins.map(Position),
+        shared_secret: written.shared_secret,
+        credential: written.credential,
+        handshake: written.handshake,
+        outer_key_secret: written.outer_key_secret,
+    })
+}
+
+/// Writes what is kept.
+pub(super) fn write(id: &str, kept: &KeptSubscription) -> Result<String, SubscriptionError> {
+    let mut wishes: Vec<&Arc<KeptWish>> = Vec::new();
+    let mut epochs = Vec::new();
+    for epoch in &kept.epochs {
+        let known = wishes.iter().position(|wish| ***wish == *epoch.wish);
+        let place = known.unwrap_or(wishes.len());
+        if known.is_none() {
+            wishes.push(&epoch.wish);
+        }
+        epochs.push(WrittenEpoch {
+            from: epoch.from.0,
+            wish: Some(place),
+            types: Vec::new(),
+            filters: Vec::new(),
+            budget: (epoch.budget != Budget::UNLIMITED).then_some(epoch.budget),
+        });
+    }
+    let written = Written {
+        document: kept.document.clone(),
+        state: kept.state,
+        reason: kept.reason.clone(),
+        created: kept.created,
+        epochs,
+        wishes: wishes.into_iter().map(|wish| wish.text().clone()).collect(),
+        begins: kept.begins.map(|begins| begins.0),
+        shared_secret: kept.shared_secret.clone(),
+        credential: kept.credential.clone(),
+        handshake: kept.handshake.clone(),
+        outer_key_secret: kept.outer_key_secret.clone(),
+    };
+    serde_json::to_string(&written).map_err(|error| damaged(id, error))
 }
 
 /// Makes a subscription of what is kept.
 pub(super) fn restore(
     id: &str,
-    body: &str,
+    kept: KeptSubscription,
     revision: Revision,
 ) -> Result<Subscription, SubscriptionError> {
-    let kept = read(id, body)?;
     let CheckedParts { sink, keys, receipts, audience, signature } =
         check(&kept.document).map_err(|error| damaged(id, error))?;
     let keys = match keys {
@@ -129,21 +222,10 @@ pub(super) fn restore(
             RecipientKeys::Shared(kept.shared_secret.ok_or_else(|| damaged(id, missing()))?)
         }
     };
-    let restore_epoch = |epoch: KeptEpoch| {
-        let filter = crate::route::Filter::new(&epoch.types, &epoch.filters)
-            .map_err(|error| damaged(id, error))?;
-        Ok(Epoch {
-            from: Position(epoch.from),
-            filter: Arc::new(filter),
-            budget: epoch.budget.unwrap_or(Budget::UNLIMITED),
-            wish: (epoch.types, epoch.filters),
-        })
-    };
-    let epochs =
-        kept.epochs.into_iter().map(restore_epoch).collect::<Result<_, SubscriptionError>>()?;
     let id: SubscriptionId = id.parse().map_err(|error| damaged(id, error))?;
     let owner = id.clone();
     Ok(Subscription {
+        name: kept.document.name.clone().unwrap_or_else(|| id.as_name()),
         id,
         outer_key_secret: kept
             .outer_key_secret
@@ -154,7 +236,8 @@ pub(super) fn restore(
         reason: kept.reason,
         handshake: kept.handshake,
         sink,
-        epochs,
+        epochs: kept.epochs,
+        begins: kept.begins,
         keys,
         receipts,
         audience,

@@ -7,13 +7,19 @@
 //! encrypted, as a [`SealedCredential`], and leave the room in no other form. An [`OuterKey`] stands outside of
 //! tokens for the idempotency key of an event, which would give its content away.
 //!
+//! All of them stand in memory, in a directory that [`Subscriptions`] keeps in step with the registry;
+//! a list or a look-up reads no document. What several of them want alike is one [`KeptWish`], compiled
+//! once and gone with the last that refers to it.
+//!
 //! **Invariant:** a changed filter applies from a recorded position on, so that the sequence
 //! numbers of a subscription can be counted again from the log at any time.
 
 mod bounds;
 mod check;
+mod config;
 mod credential;
 mod credential_rules;
+mod directory;
 mod document;
 mod error;
 mod handshake;
@@ -27,12 +33,17 @@ mod secret_text;
 mod state;
 mod store;
 mod subscription;
+mod usage;
 mod webhook_secret;
+mod wish;
+mod writing;
 
+pub use config::Config;
 pub use credential::{
     ApiKey, Basic, ClientAuthentication, CredentialAlone, CredentialType, OAuth, Parameter,
     SecretSlot, SinkCredential, Tls, TokenMethod,
 };
+pub use directory::{SubscriptionPage, SubscriptionQuery};
 pub use document::{
     ClearAttributes, ContentMode, FirstHandshake, KeySettings, OnDeadLetter, Ordering, Protocol,
     ReceiptSettings, Settings, SubscriptionDocument,
@@ -44,7 +55,9 @@ pub use outer_key::{OuterKey, OuterKeySecret, SealedOuterKeySecret};
 pub use pending_handshake::PendingHandshake;
 pub use sealed_credential::{CredentialError, KeptCredential, SealedCredential};
 pub use secret_text::SecretText;
-pub use state::SubscriptionState;
+pub use state::{StateError, SubscriptionState};
 pub use store::{Subscriptions, Terms};
 pub use subscription::{Epoch, ReceiptTerms, RecipientKeys, Subscription};
+pub use usage::{ConsumerBound, Exceeded};
 pub use webhook_secret::Hmac;
+pub use wish::{KeptWish, WishText, Wishes};

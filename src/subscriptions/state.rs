@@ -1,6 +1,7 @@
 //! The states of a subscription, and who may cause each step.
 
 use std::fmt;
+use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,6 +66,20 @@ impl fmt::Display for SubscriptionState {
             Self::Paused => "paused",
             Self::Closed => "closed",
         })
+    }
+}
+
+/// A text that is no state.
+#[derive(Debug, thiserror::Error)]
+#[error("not a state: use pending, active, paused or closed")]
+pub struct StateError;
+
+impl FromStr for SubscriptionState {
+    type Err = StateError;
+
+    fn from_str(text: &str) -> Result<Self, StateError> {
+        let all = [Self::Pending, Self::Active, Self::Paused, Self::Closed];
+        all.into_iter().find(|state| state.to_string() == text).ok_or(StateError)
     }
 }
 

@@ -1,25 +1,25 @@
-//! Keeps subscriptions in the registry, and hands out checked ones.
+//! The subscriptions of a gateway, read from the registry once, and found and listed in memory.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tokio::sync::{Mutex, OnceCell};
+
 use crate::ambient::Clock;
-use crate::event::SubscriptionId;
-use crate::eventlog::{LogError, Position, RecordKey, Registry, Revision};
-use crate::route::{Budget, PatternConfig};
-use crate::subscriptions::check::{check, check_price};
-use crate::subscriptions::kept::{
-    KeptEpoch, KeptSubscription, damaged, epoch, read, restore, words_while_waiting,
+use crate::event::{
+    ConsumerId, QualifiedName, SubscriptionId, SubscriptionName, SubscriptionReference,
 };
+use crate::eventlog::{Position, Record, RecordKey, Registry};
+use crate::route::{Budget, FilterError, PatternConfig};
+use crate::subscriptions::check::{check, check_price};
+use crate::subscriptions::directory::Directory;
+use crate::subscriptions::kept::{read, restore};
 use crate::subscriptions::{
-    Invalid, KeptCredential, PendingHandshake, Protocol, Subscription, SubscriptionDocument,
-    SubscriptionError, SubscriptionState,
+    Config, Invalid, KeptCredential, KeptWish, PendingHandshake, Subscription,
+    SubscriptionDocument, SubscriptionError, SubscriptionPage, SubscriptionQuery, WishText, Wishes,
 };
 
 const KIND: &str = "subscription";
-/// Filters that a subscription may have for the entries that the log still holds; each is compiled
-/// wherever the subscription is read.
-const MOST_EPOCHS: usize = 100;
 
 /// What the gateway adds to a document when it is created or changed.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct Terms {
     pub from: Position,
     /// Up to here the log was dropped, so that nothing asks for the filters of before.
     pub low_watermark: Position,
+    /// Everything up to here lies before the start of a new subscription.
+    pub begins: Position,
     /// The two secret keys, encrypted under the data key, if the document asks for some.
     pub shared_secret: Option<String>,
     /// The credential that the document asks for, encrypted under the data key.
@@ -39,19 +41,36 @@ pub struct Terms {
     pub handshake: Option<PendingHandshake>,
 }
 
-/// The subscriptions in the registry.
+/// The subscriptions in the registry, which are read once: nobody else writes them while this is used.
 #[derive(Clone)]
 pub struct Subscriptions {
-    registry: Arc<dyn Registry>,
-    clock: Arc<dyn Clock>,
+    pub(super) registry: Arc<dyn Registry>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) bounds: Config,
     /// How much work a filter may be that is made now.
-    budget: Budget,
+    pub(super) budget: Budget,
+    pub(super) shared: Arc<Shared>,
+}
+
+/// What all clones have together.
+#[derive(Default)]
+pub(super) struct Shared {
+    directory: OnceCell<Directory>,
+    pub(super) wishes: Wishes,
+    /// Held from counting what a consumer has until more is written.
+    pub(super) growing: Mutex<()>,
 }
 
 impl Subscriptions {
     /// Keeps them in this registry.
     pub fn new(registry: Arc<dyn Registry>, clock: Arc<dyn Clock>) -> Self {
-        Self { registry, clock, budget: PatternConfig::default().budget() }
+        Self {
+            registry,
+            clock,
+            bounds: Config::default(),
+            budget: PatternConfig::default().budget(),
+            shared: Arc::default(),
+        }
     }
 
     /// Gives filters that are made from now on this much work.
@@ -60,49 +79,129 @@ impl Subscriptions {
         Self { budget, ..self }
     }
 
-    /// Reads all of them, in order of their names.
+    /// The same, with these bounds for each consumer.
+    #[must_use]
+    pub fn bounded(self, bounds: Config) -> Self {
+        Self { bounds, ..self }
+    }
+
+    /// Gives all of them, in order of their ids.
     ///
-    /// One that is damaged is left out and named in the log, so that it stops no other; and
-    /// [`get`](Self::get) reports it.
+    /// One that is damaged is left out and named in the log when it is read, so that it stops no
+    /// other; and [`get`](Self::get) reports it.
     ///
     /// # Errors
     ///
     /// Ours: the registry failed.
     pub async fn list(&self) -> Result<Vec<Arc<Subscription>>, SubscriptionError> {
-        let records = self.registry.list(KIND).await.map_err(SubscriptionError::Registry)?;
-        let restored = records.into_iter().filter_map(|record| {
-            restore(&record.id, &record.body, record.revision)
-                .inspect_err(|_| {
-                    // The cause may quote the document, so it stays out of the log.
-                    tracing::error!(
-                        subscription.id = %record.id,
-                        "Subscription {} in the registry is damaged and gets no events", record.id,
-                    );
-                })
-                .ok()
-        });
-        Ok(restored.map(Arc::new).collect())
+        Ok(self.directory().await?.all())
     }
 
-    /// The names of all of them, of damaged ones, too.
+    /// Gives a page of those that are wanted, own ones first, then by consumer and name.
     ///
     /// # Errors
     ///
     /// Ours: the registry failed.
-    pub async fn names(&self) -> Result<BTreeSet<String>, SubscriptionError> {
-        let records = self.registry.list(KIND).await.map_err(SubscriptionError::Registry)?;
-        Ok(records.into_iter().map(|record| record.id).collect())
+    pub async fn page(
+        &self,
+        query: &SubscriptionQuery<'_>,
+    ) -> Result<SubscriptionPage, SubscriptionError> {
+        Ok(self.directory().await?.page(query))
     }
 
-    /// Reads one.
+    /// Gives all that may be seen after a place, in the order of a page.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn seen(
+        &self,
+        whose: (&BTreeSet<ConsumerId>, bool),
+        after: Option<&QualifiedName>,
+    ) -> Result<Vec<Arc<Subscription>>, SubscriptionError> {
+        Ok(self.directory().await?.seen(whose, after))
+    }
+
+    /// The ids of all of them, of damaged ones, too.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn ids(&self) -> Result<BTreeSet<String>, SubscriptionError> {
+        Ok(self.directory().await?.ids())
+    }
+
+    /// Finds one.
     ///
     /// # Errors
     ///
     /// The caller's turn: there is none. Ours: the registry failed.
     pub async fn get(&self, id: &SubscriptionId) -> Result<Arc<Subscription>, SubscriptionError> {
+        let directory = self.directory().await?;
+        if let Some(known) = directory.get(id) {
+            return Ok(known);
+        }
+        let absent = || SubscriptionError::Unknown(id.clone());
+        if !directory.is_damaged(id) {
+            return Err(absent());
+        }
         let record = self.registry.get(&key(id)).await.map_err(SubscriptionError::Registry)?;
-        let record = record.ok_or_else(|| SubscriptionError::Unknown(id.clone()))?;
-        restore(&record.id, &record.body, record.revision).map(Arc::new)
+        self.restored(&record.ok_or_else(absent)?)
+    }
+
+    /// Finds the one that a consumer calls so.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn named(
+        &self,
+        consumer: &ConsumerId,
+        name: &SubscriptionName,
+    ) -> Result<Option<Arc<Subscription>>, SubscriptionError> {
+        Ok(self.directory().await?.named(consumer, name))
+    }
+
+    /// Finds what somebody means who sees the subscriptions of some consumers, or of all: by id before
+    /// by name, and its own before those of others. Whatever it does not see is looked up alike.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: there is none, or there are several. Ours: the registry failed, or it is
+    /// damaged.
+    pub async fn find(
+        &self,
+        reference: &SubscriptionReference,
+        (own, others): (&BTreeSet<ConsumerId>, bool),
+    ) -> Result<Arc<Subscription>, SubscriptionError> {
+        let directory = self.directory().await?;
+        let found = directory.find(reference, (own, others));
+        match (found.as_slice(), reference) {
+            ([one], _) => Ok(Arc::clone(one)),
+            ([], SubscriptionReference::Plain(name)) if others => self.get(&name.as_id()).await,
+            ([], _) => Err(SubscriptionError::NotFound),
+            (several, _) => {
+                let names = several.iter().map(|one| one.qualified_name()).collect();
+                Err(SubscriptionError::Ambiguous(names))
+            }
+        }
+    }
+
+    /// Finds all of a consumer.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed.
+    pub async fn of(
+        &self,
+        consumer: &ConsumerId,
+    ) -> Result<Vec<Arc<Subscription>>, SubscriptionError> {
+        Ok(self.directory().await?.of(consumer))
+    }
+
+    /// What all of them want, each wish once.
+    pub fn wishes(&self) -> &Wishes {
+        &self.shared.wishes
     }
 
     /// Checks a document without keeping it.
@@ -112,243 +211,63 @@ impl Subscriptions {
     /// The caller's turn: a part of it cannot work.
     pub fn check(document: &SubscriptionDocument) -> Result<(), SubscriptionError> {
         check(document).map(drop)?;
+        Wishes::default().of(wish_of(document)).map(drop).map_err(|error| unusable(&error))?;
         check_price(document).map_err(SubscriptionError::Invalid)
     }
 
-    /// Keeps a new subscription. It is pending until its sink has proved itself; one without a sink
-    /// has nothing to prove, because only the holder of its key reads what is fetched.
+    /// Checks a document that is about to be kept, and gives what it wants.
     ///
     /// # Errors
     ///
-    /// The caller's turn: the document is not valid or the name is taken. Ours: the registry failed.
-    pub async fn create(
+    /// The caller's turn: a part of it cannot work.
+    pub fn checked_wish(
         &self,
-        id: SubscriptionId,
-        document: SubscriptionDocument,
-        terms: Terms,
-    ) -> Result<Arc<Subscription>, SubscriptionError> {
-        let document = SubscriptionDocument { id: Some(id.clone()), ..document };
-        check(&document)?;
-        check_price(&document)?;
-        let kept = KeptSubscription {
-            epochs: vec![epoch(&document, terms.from, self.budget)],
-            state: first_state(&document),
-            reason: words_while_waiting(terms.handshake.as_ref()).map(str::to_owned),
-            handshake: terms.handshake.filter(|_| document.protocol != Protocol::Pull),
-            document,
-            created: self.clock.now(),
-            shared_secret: terms.shared_secret,
-            credential: terms.credential,
-            outer_key_secret: terms.outer_key_secret,
-        };
-        self.keep(&id, None, kept).await.map_err(|error| match error {
-            SubscriptionError::Stale(id) => SubscriptionError::Exists(id),
-            other => other,
-        })
+        document: &SubscriptionDocument,
+    ) -> Result<Arc<KeptWish>, SubscriptionError> {
+        check(document).map(drop)?;
+        self.shared.wishes.of(wish_of(document)).map_err(|error| unusable(&error))
     }
 
-    /// Replaces the document of a subscription; one that says the same changes nothing, not even
-    /// the revision.
-    ///
-    /// A changed filter applies from `terms.from` on. A changed address or key leads back to
-    /// `pending`, because the new one has not proved itself.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: the document is not valid, or someone else wrote first. Ours: the
-    /// registry failed.
-    pub async fn update(
-        &self,
-        current: &Subscription,
-        document: SubscriptionDocument,
-        terms: Terms,
-    ) -> Result<Arc<Subscription>, SubscriptionError> {
-        let id = current.id.clone();
-        if current.state == SubscriptionState::Closed {
-            return Err(SubscriptionError::Step {
-                from: SubscriptionState::Closed,
-                to: SubscriptionState::Pending,
-            });
-        }
-        if document.consumer != current.consumer {
-            return Err(Invalid::new("/consumer", "a subscription keeps its consumer").into());
-        }
-        if document.id.as_ref().is_some_and(|other| *other != id) {
-            return Err(Invalid::new("/id", "a subscription keeps its name").into());
-        }
-        let document = SubscriptionDocument { id: Some(id.clone()), ..document };
-        check(&document)?;
-        let proved = document.sink == current.document.sink
-            && document.config.keys == current.document.config.keys;
-        let before = self.kept(current).await?;
-        let mut kept = before.clone();
-        if document.types != current.document.types || document.filters != current.document.filters
-        {
-            check_price(&document)?;
-            kept.epochs.retain(|epoch| epoch.from < terms.from.0);
-            kept.epochs.push(epoch(&document, terms.from, self.budget));
-            drop_epochs(&mut kept.epochs, terms.low_watermark);
-            if kept.epochs.len() > MOST_EPOCHS {
-                let problem = "was changed a hundred times for events that the log still holds; \
-                               change it when older events have left the log, or make another \
-                               subscription";
-                return Err(Invalid::new(changed_filter(current, &document), problem).into());
+    /// All of them, read from the registry when they are needed for the first time.
+    pub(super) async fn directory(&self) -> Result<&Directory, SubscriptionError> {
+        self.shared.directory.get_or_try_init(|| self.read_all()).await
+    }
+
+    async fn read_all(&self) -> Result<Directory, SubscriptionError> {
+        let records = self.registry.list(KIND).await.map_err(SubscriptionError::Registry)?;
+        let directory = Directory::default();
+        for record in records {
+            if let Ok(subscription) = self.restored(&record) {
+                directory.put(&subscription);
+                continue;
             }
+            // The cause may quote the document, so it stays out of the log.
+            tracing::error!(
+                subscription.id = %record.id,
+                "Subscription {} in the registry is damaged and gets no events", record.id,
+            );
+            directory.put_damaged(record.id);
         }
-        if terms.shared_secret.is_some() {
-            kept.shared_secret = terms.shared_secret;
-        }
-        kept.credential = terms.credential;
-        kept.outer_key_secret = kept.outer_key_secret.or(terms.outer_key_secret);
-        kept.document = document.without_secrets();
-        if kept == before {
-            return Ok(Arc::new(current.clone()));
-        }
-        if proved {
-            kept.try_again(self.clock.now());
-        } else {
-            kept.prove_anew(terms.handshake);
-        }
-        self.keep(&id, Some(current.revision), kept).await
+        Ok(directory)
     }
 
-    /// Moves a subscription to another state for a caller.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: the step is not allowed, or someone else wrote first. Ours: the registry
-    /// failed.
-    pub async fn step(
-        &self,
-        current: &Subscription,
-        to: SubscriptionState,
-        reason: Option<String>,
-    ) -> Result<Arc<Subscription>, SubscriptionError> {
-        if !current.state.allows(to) {
-            return Err(SubscriptionError::Step { from: current.state, to });
-        }
-        // One that is active again needs no reason, and what its pause was for is over.
-        self.set_state(current, to, reason.filter(|_| to != SubscriptionState::Active)).await
-    }
-
-    /// Notes that the sink has proved itself: a pending subscription becomes active, any other
-    /// stays as it is.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: someone else wrote first. Ours: the registry failed.
-    pub async fn prove(
-        &self,
-        current: &Subscription,
-    ) -> Result<Arc<Subscription>, SubscriptionError> {
-        if current.state != SubscriptionState::Pending {
-            return Ok(Arc::new(current.clone()));
-        }
-        self.set_state(current, SubscriptionState::Active, None).await
-    }
-
-    /// Notes how far the handshake of a pending subscription has come, and why it has not become
-    /// active, if there is something new to say; any other stays as it is.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: someone else wrote first. Ours: the registry failed.
-    pub async fn doubt(
-        &self,
-        current: &Subscription,
-        handshake: PendingHandshake,
-        reason: Option<String>,
-    ) -> Result<Arc<Subscription>, SubscriptionError> {
-        if current.state != SubscriptionState::Pending {
-            return Ok(Arc::new(current.clone()));
-        }
-        let (handshake, reason) = (Some(handshake), reason.or_else(|| current.reason.clone()));
-        let kept = KeptSubscription { reason, handshake, ..self.kept(current).await? };
-        self.keep(&current.id, Some(current.revision), kept).await
-    }
-
-    /// Forgets a subscription.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: someone else wrote first. Ours: the registry failed.
-    pub async fn remove(&self, current: &Subscription) -> Result<(), SubscriptionError> {
-        self.registry
-            .remove(&key(&current.id), current.revision)
-            .await
-            .map_err(|error| registry_error(&current.id, error))
-    }
-
-    async fn set_state(
-        &self,
-        current: &Subscription,
-        state: SubscriptionState,
-        reason: Option<String>,
-    ) -> Result<Arc<Subscription>, SubscriptionError> {
-        let mut kept = KeptSubscription { state, reason, ..self.kept(current).await? };
-        kept.handshake.take_if(|_| state != SubscriptionState::Pending);
-        self.keep(&current.id, Some(current.revision), kept).await
-    }
-
-    pub(super) async fn kept(
-        &self,
-        current: &Subscription,
-    ) -> Result<KeptSubscription, SubscriptionError> {
-        let record =
-            self.registry.get(&key(&current.id)).await.map_err(SubscriptionError::Registry)?;
-        let record = record.ok_or_else(|| SubscriptionError::Unknown(current.id.clone()))?;
-        let kept = read(&record.id, &record.body)?;
-        // One of the same name may have been created in the place of the one that was seen.
-        if kept.created != current.created {
-            return Err(SubscriptionError::Stale(current.id.clone()));
-        }
-        Ok(kept)
-    }
-
-    pub(super) async fn keep(
-        &self,
-        id: &SubscriptionId,
-        expected: Option<Revision>,
-        kept: KeptSubscription,
-    ) -> Result<Arc<Subscription>, SubscriptionError> {
-        // The one place where a document is written: no secret of it reaches the disk in the clear.
-        let kept = KeptSubscription { document: kept.document.without_secrets(), ..kept };
-        let body = serde_json::to_string(&kept).map_err(|error| damaged(id.as_str(), error))?;
-        let revision = self
-            .registry
-            .put(&key(id), expected, body.clone())
-            .await
-            .map_err(|error| registry_error(id, error))?;
-        restore(id.as_str(), &body, revision).map(Arc::new)
+    pub(super) fn restored(&self, record: &Record) -> Result<Arc<Subscription>, SubscriptionError> {
+        let kept = read(&record.id, &record.body, &self.shared.wishes)?;
+        restore(&record.id, kept, record.revision).map(Arc::new)
     }
 }
 
-fn key(id: &SubscriptionId) -> RecordKey {
+fn wish_of(document: &SubscriptionDocument) -> WishText {
+    WishText::new(&document.types, &document.filters)
+}
+
+fn unusable(error: &FilterError) -> SubscriptionError {
+    Invalid::new("/filters", &error.to_string()).into()
+}
+
+/// Where one is kept.
+pub(super) fn key(id: &SubscriptionId) -> RecordKey {
     RecordKey { kind: KIND, id: id.to_string() }
-}
-
-/// Drops the filters whose successors hold for everything that the log still has.
-fn drop_epochs(epochs: &mut Vec<KeptEpoch>, low_watermark: Position) {
-    let needless = epochs.iter().skip(1).take_while(|next| next.from <= low_watermark.0).count();
-    epochs.drain(..needless);
-}
-
-fn changed_filter(current: &Subscription, document: &SubscriptionDocument) -> &'static str {
-    if document.types == current.document.types { "/filters" } else { "/types" }
-}
-
-fn first_state(document: &SubscriptionDocument) -> SubscriptionState {
-    match document.protocol {
-        Protocol::Http | Protocol::EventBridge => SubscriptionState::Pending,
-        Protocol::Pull => SubscriptionState::Active,
-    }
-}
-
-fn registry_error(id: &SubscriptionId, error: LogError) -> SubscriptionError {
-    match error {
-        LogError::Stale { .. } => SubscriptionError::Stale(id.clone()),
-        other => SubscriptionError::Registry(other),
-    }
 }
 
 #[cfg(test)]
@@ -359,6 +278,7 @@ mod tests {
     use crate::ambient::{ManualClock, SeededEntropy};
     use crate::event::Timestamp;
     use crate::eventlog::{LogLimits, MemoryLog};
+    use crate::subscriptions::SubscriptionState;
 
     fn subscriptions() -> Subscriptions {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(Timestamp::EPOCH));
@@ -383,6 +303,7 @@ mod tests {
         Terms {
             from: Position(from),
             low_watermark,
+            begins: Position::START,
             shared_secret: None,
             credential: None,
             outer_key_secret: Some("sealed".to_owned()),
@@ -502,6 +423,40 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn filters_of_dropped_events_are_forgotten_without_a_change() {
+        let (subscriptions, id) = (subscriptions(), "a".parse::<SubscriptionId>().unwrap());
+        let wish = |number: u64| document(serde_json::json!({"types": [format!("Type{number}")]}));
+        let mut current = subscriptions.create(id.clone(), wish(1), terms(1)).await.unwrap();
+        for number in 2..=4 {
+            current = subscriptions.update(&current, wish(number), terms(number)).await.unwrap();
+        }
+        assert_eq!(subscriptions.wishes().kept(), 4);
+        assert!(subscriptions.drop_old_epochs(&current, Position(1)).await.unwrap().is_none());
+
+        let dropped = subscriptions.drop_old_epochs(&current, Position(3)).await.unwrap().unwrap();
+
+        drop(current);
+        let from: Vec<u64> = dropped.epochs.iter().map(|epoch| epoch.from.0).collect();
+        assert_eq!((from, subscriptions.wishes().kept()), (vec![3, 4], 2));
+        let again = Subscriptions::new(subscriptions.registry, subscriptions.clock);
+        assert_eq!(again.get(&id).await.unwrap().epochs.len(), 2, "it is written");
+    }
+
+    #[tokio::test]
+    async fn whoever_wrote_first_is_seen_by_who_was_refused() {
+        let subscriptions = subscriptions();
+        let id = "a".parse::<SubscriptionId>().unwrap();
+        let new = document(serde_json::json!({}));
+        let seen = subscriptions.create(id.clone(), new, terms(1)).await.unwrap();
+        let (registry, clock) =
+            (Arc::clone(&subscriptions.registry), Arc::clone(&subscriptions.clock));
+        Subscriptions::new(registry, clock).prove(&seen).await.unwrap();
+
+        assert!(matches!(subscriptions.prove(&seen).await, Err(SubscriptionError::Stale(_))));
+        assert_eq!(subscriptions.get(&id).await.unwrap().state, SubscriptionState::Active);
+    }
+
+    #[tokio::test]
     async fn without_a_sink_there_is_nothing_to_prove_and_nothing_to_attempt() {
         let (subscriptions, id) = (subscriptions(), "a".parse::<SubscriptionId>().unwrap());
         let pulled = |changes: Value| {
@@ -592,6 +547,10 @@ mod tests {
         let damage = "{\"document\":".to_owned();
         subscriptions.registry.put(&key(&b), Some(revision), damage).await.unwrap();
 
+        // What is in memory is what was written; the damage shows after the next start.
+        assert_eq!(subscriptions.list().await.unwrap().len(), 3);
+        let clock = Arc::clone(&subscriptions.clock);
+        let subscriptions = Subscriptions::new(subscriptions.registry, clock);
         let listed = subscriptions.list().await.unwrap();
 
         let ids: Vec<&str> = listed.iter().map(|one| one.id.as_str()).collect();

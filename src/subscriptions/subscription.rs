@@ -4,23 +4,25 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::Value;
 use url::Url;
 
-use crate::event::{ConsumerId, SubscriptionId, Timestamp};
+use crate::event::{ConsumerId, QualifiedName, SubscriptionId, SubscriptionName, Timestamp};
 use crate::eventlog::{Position, Revision};
 use crate::keys::{ConsumerKeys, SigningAlgorithm, VerifyingKeys};
 use crate::route::{BoundedFilter, Budget, Filter};
 use crate::subscriptions::{
-    ChallengeBinding, ClearAttributes, ContentMode, OnDeadLetter, PendingHandshake, Protocol,
-    SealedCredential, SealedOuterKeySecret, Settings, SubscriptionDocument, SubscriptionState,
+    ChallengeBinding, ClearAttributes, ContentMode, KeptWish, OnDeadLetter, PendingHandshake,
+    Protocol, SealedCredential, SealedOuterKeySecret, Settings, SubscriptionDocument,
+    SubscriptionState,
 };
 
 /// Who receives what, where, and sealed for which key.
 #[derive(Clone)]
 pub struct Subscription {
-    /// Its name.
+    /// Its name among all, for ever.
     pub id: SubscriptionId,
+    /// What its consumer calls it.
+    pub name: SubscriptionName,
     /// Who receives.
     pub consumer: ConsumerId,
     /// Where it stands.
@@ -29,7 +31,8 @@ pub struct Subscription {
     pub reason: Option<String>,
     /// What is kept of its handshake while it is pending; nothing if none was begun yet.
     pub handshake: Option<PendingHandshake>,
-    /// What its consumer asked for, word for word but for secrets.
+    /// What its consumer asked for, word for word but for secrets and for filters, which stand in the
+    /// newest of its epochs: see [`whole_document`](Self::whole_document).
     pub document: SubscriptionDocument,
     /// The address that events are posted to; nothing if the consumer fetches them.
     pub sink: Option<Url>,
@@ -40,6 +43,8 @@ pub struct Subscription {
     pub outer_key_secret: Option<SealedOuterKeySecret>,
     /// What it wants, by the position from which on it wants that; never empty, oldest first.
     pub epochs: Vec<Epoch>,
+    /// Everything up to here lies before its start, as far as that was known when it was created.
+    pub begins: Option<Position>,
     /// What events are sealed for.
     pub keys: RecipientKeys,
     /// The receipts that its sink signs; nothing: none are asked for.
@@ -56,17 +61,15 @@ pub struct Subscription {
     pub revision: Revision,
 }
 
-/// A filter and the first position that it applies to.
-#[derive(Clone)]
+/// A wish and the first position that it applies to.
+#[derive(Clone, PartialEq)]
 pub struct Epoch {
     /// The first position.
     pub from: Position,
     /// What is wanted from there on.
-    pub filter: Arc<Filter>,
+    pub wish: Arc<KeptWish>,
     /// How much work it may be to tell that of one event.
     pub budget: Budget,
-    /// The `types` and `filters` that it was made from.
-    pub wish: (Vec<String>, Vec<Value>),
 }
 
 /// What events are sealed for.
@@ -90,7 +93,8 @@ pub struct ReceiptTerms {
 impl Subscription {
     /// The filter that applies at a position.
     pub fn filter_at(&self, position: Position) -> Option<&Arc<Filter>> {
-        self.epochs.iter().rev().find(|epoch| epoch.from <= position).map(|epoch| &epoch.filter)
+        let epoch = self.epochs.iter().rev().find(|epoch| epoch.from <= position);
+        epoch.map(|epoch| epoch.wish.filter())
     }
 
     /// The filter that applies at a position, and how much work it may be.
@@ -105,7 +109,29 @@ impl Subscription {
 
     /// The filter that applies to events from now on.
     pub fn newest_filter(&self) -> Option<&Arc<Filter>> {
-        self.epochs.last().map(|epoch| &epoch.filter)
+        self.newest_wish().map(|wish| wish.filter())
+    }
+
+    /// What it wants of events from now on.
+    pub fn newest_wish(&self) -> Option<&Arc<KeptWish>> {
+        self.epochs.last().map(|epoch| &epoch.wish)
+    }
+
+    /// What its consumer asked for, filters included.
+    pub fn whole_document(&self) -> SubscriptionDocument {
+        let filters = self.newest_wish().map(|wish| wish.text().read_filters());
+        SubscriptionDocument { filters: filters.unwrap_or_default(), ..self.document.clone() }
+    }
+
+    /// Its consumer and its name, which no other has together.
+    pub fn qualified_name(&self) -> QualifiedName {
+        QualifiedName { consumer: self.consumer.clone(), name: self.name.clone() }
+    }
+
+    /// Whether its id or its name has a text in it, which is written in small letters.
+    pub(super) fn is_called(&self, text: &str) -> bool {
+        let (id, name) = (self.id.as_str(), self.name.as_str());
+        id.to_ascii_lowercase().contains(text) || name.to_ascii_lowercase().contains(text)
     }
 
     /// Tells whether the consumer fetches its events.
@@ -149,7 +175,7 @@ impl Subscription {
 impl Epoch {
     /// What is asked of events: whether they are wanted.
     pub fn asked(&self) -> BoundedFilter {
-        BoundedFilter { filter: Arc::clone(&self.filter), budget: self.budget }
+        BoundedFilter { filter: Arc::clone(self.wish.filter()), budget: self.budget }
     }
 }
 

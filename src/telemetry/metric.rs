@@ -144,6 +144,12 @@ metrics! {
     /// Events dropped from the quarantine because of their age; without a publication, those that could
     /// not be read.
     QuarantineExpired: "sealway_quarantine_expired_total", MetricKind::Counter, ["publication"];
+    /// 1 for each subscription: what its consumer calls the one whose id other labels name.
+    SubscriptionInfo: "sealway_subscription_info", MetricKind::Gauge,
+        ["subscription", "consumer", "name"];
+    /// Filters that subscriptions have, or had for events that the log still holds; equal ones count
+    /// once.
+    FiltersKept: "sealway_filters_kept", MetricKind::Gauge, [];
     /// Entries of the log that a subscription has not settled.
     LagEvents: "sealway_lag_events", MetricKind::Gauge, ["subscription"];
     /// Age of the oldest entry that a subscription has not settled.

@@ -124,6 +124,29 @@ async fn what_was_recorded_is_shown_as_before() {
 }
 
 #[tokio::test]
+async fn subscriptions_keep_their_ids_which_are_their_names() {
+    let (mut gateway, _) = upgraded().await;
+    let shown = async |gateway: &TestGateway| {
+        let listed = list(gateway, "/subscriptions", "subscriptions").await;
+        let of = |one: &Value| {
+            [&one["id"], &one["name"], &one["types"], &one["filters"]].map(Value::clone)
+        };
+        listed.iter().map(of).collect::<Vec<_>>()
+    };
+    let before = shown(&gateway).await;
+    assert!(before.iter().any(|one| one[0] == "shop"), "{before:?}");
+    assert!(before.iter().all(|one| one[0] == one[1]), "{before:?}");
+
+    // Written anew, each is what it was.
+    for one in &before {
+        let path = format!("/subscriptions/{}/pause", one[0].as_str().unwrap());
+        gateway.call(Method::POST, &path, None).await;
+    }
+    gateway.restart().await;
+    assert_eq!(shown(&gateway).await, before);
+}
+
+#[tokio::test]
 async fn addresses_of_before_answer_with_what_the_contracts_said_at_the_upgrade() {
     let (mut gateway, _) = upgraded().await;
     let old = "/schemas/Order.Created/1.0.0";

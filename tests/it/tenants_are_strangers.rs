@@ -110,14 +110,18 @@ async fn nobody_subscribes_for_another_or_gives_a_subscription_away() {
 }
 
 #[tokio::test]
-async fn the_name_of_anothers_subscription_cannot_be_taken() {
-    let (gateway, receivers, [first, _], _) = two_consumers().await;
+async fn the_name_of_anothers_subscription_is_free_and_takes_nothing_from_it() {
+    let (gateway, receivers, [first, second], _) = two_consumers().await;
     let squatting = receivers[0].document(json!({ "id": "second" }));
+    let own = (Method::GET, "/subscriptions/second");
 
     let answer = gateway.call_as(&first, (Method::POST, "/subscriptions"), Some(&squatting)).await;
 
-    assert_eq!((answer.status, answer.code()), (409, "already-exists"));
+    assert_eq!((answer.status, &answer.body["name"]), (201, &json!("second")));
+    assert_ne!(answer.body["id"], "second");
     assert_eq!(gateway.get("/subscriptions/second").await["consumer"], "second");
+    assert_eq!(gateway.call_as(&first, own.clone(), None).await.body["consumer"], "first");
+    assert_eq!(gateway.call_as(&second, own, None).await.body["consumer"], "second");
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@
 
 mod follow;
 mod lag;
+mod look_up;
+mod old_epochs;
 mod oldest;
 mod proving;
 mod redrive;

@@ -95,7 +95,7 @@ impl SubscriptionService {
         let _ = worker.commands.send(WorkerCommand::Nudge).await;
         for retry in retries {
             // A courier that has ended takes the retry up at its next start.
-            let _ = worker.commands.send(WorkerCommand::Retry(retry)).await;
+            let _ = worker.commands.send(WorkerCommand::Retry(Box::new(retry))).await;
         }
         Ok(revived)
     }

@@ -32,6 +32,8 @@ impl SubscriptionService {
             waiting.entry(retry.key.subscription.clone()).or_default().push(retry);
         }
         let subscriptions = self.with_outer_key_secrets(self.subscriptions.list().await?).await?;
+        // All at once, because each that comes alone has the index built anew.
+        self.dispatch.list_all(&subscriptions);
         for subscription in &subscriptions {
             let id = &subscription.id;
             let cursor = match cursors.remove(id) {
@@ -50,7 +52,7 @@ impl SubscriptionService {
         &self,
         state: &SavedDeliveries,
     ) -> Result<(), SubscriptionServiceError> {
-        let known = self.subscriptions.names().await?;
+        let known = self.subscriptions.ids().await?;
         let cursors = state.cursors.iter().map(|(id, _)| id);
         let owners = cursors.chain(state.retries.iter().map(|retry| &retry.key.subscription));
         let mut gone: Vec<&SubscriptionId> =
@@ -136,7 +138,10 @@ impl SubscriptionService {
         }
     }
 
-    async fn start_of(&self, document: &SubscriptionDocument) -> Result<Position, LogError> {
+    pub(super) async fn start_of(
+        &self,
+        document: &SubscriptionDocument,
+    ) -> Result<Position, LogError> {
         let head = self.store.log.fresh_head().await?;
         let start = match document.config.start.parse::<EventId>() {
             Ok(first) => self.store.log.seek(first).await?,

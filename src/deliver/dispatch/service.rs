@@ -18,7 +18,7 @@ use crate::event::{Blame, ConsumerId, EventId, Fault, SubscriptionId};
 use crate::eventlog::{LogError, Page, Position, Store};
 use crate::keys::DataKey;
 use crate::subscriptions::{
-    KeptCredential, OuterKeySecret, Protocol, Subscription, SubscriptionDocument,
+    KeptCredential, KeptWish, OuterKeySecret, Protocol, Subscription, SubscriptionDocument,
     SubscriptionError, SubscriptionState, Subscriptions, Terms,
 };
 
@@ -145,27 +145,6 @@ impl SubscriptionService {
         }
     }
 
-    /// Lists all subscriptions.
-    ///
-    /// # Errors
-    ///
-    /// Ours: the registry failed.
-    pub async fn list(&self) -> Result<Vec<Arc<Subscription>>, SubscriptionServiceError> {
-        Ok(self.subscriptions.list().await?)
-    }
-
-    /// Reads one subscription.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: there is none. Ours: the registry failed.
-    pub async fn get(
-        &self,
-        id: &SubscriptionId,
-    ) -> Result<Arc<Subscription>, SubscriptionServiceError> {
-        Ok(self.subscriptions.get(id).await?)
-    }
-
     /// Creates a subscription and starts its courier; it is pending until its sink has proved
     /// itself. A shared secret that was made for it is returned and never shown again.
     ///
@@ -176,7 +155,8 @@ impl SubscriptionService {
         &self,
         document: SubscriptionDocument,
     ) -> Result<(Arc<Subscription>, Option<Secret>), SubscriptionServiceError> {
-        self.check(&document, None)?;
+        // Referred to until it is kept, so that it is compiled once.
+        let _wish = self.check(&document, None)?;
         self.make_external_id(&document).await?;
         let id = match &document.id {
             Some(id) => id.clone(),
@@ -188,10 +168,17 @@ impl SubscriptionService {
         let (shared_secret, shown) = self.shared_secret(&id, &document);
         let low_watermark = self.store.log.low_watermark().position;
         let handshake = self.first_handshake(&id, &document, (shared_secret.as_deref(), None));
-        let from = Position::START;
+        let (from, begins) = (Position::START, self.start_of(&document).await?);
         let outer_key_secret = Some(self.new_outer_key_secret(&id));
-        let terms =
-            Terms { from, low_watermark, shared_secret, credential, outer_key_secret, handshake };
+        let terms = Terms {
+            from,
+            low_watermark,
+            begins,
+            shared_secret,
+            credential,
+            outer_key_secret,
+            handshake,
+        };
         let subscription = self.subscriptions.create(id.clone(), document, terms).await?;
         let cursor = self.begin(&id, &subscription.document).await?;
         self.dispatch.open(&subscription, cursor, Vec::new());
@@ -199,16 +186,17 @@ impl SubscriptionService {
     }
 
     /// Checks a document by itself, and against what the operator allows of what is not as in the
-    /// current one.
+    /// current one; gives what it wants.
     fn check(
         &self,
         document: &SubscriptionDocument,
         current: Option<&SubscriptionDocument>,
-    ) -> Result<(), SubscriptionError> {
-        Subscriptions::check(document)?;
+    ) -> Result<Arc<KeptWish>, SubscriptionError> {
+        let wish = self.subscriptions.checked_wish(document)?;
         self.egress.check(document)?;
         self.event_buses.check(document)?;
-        self.dispatch.caps().check(document, current)
+        self.dispatch.caps().check(document, current)?;
+        Ok(wish)
     }
 
     /// Whoever owns a bus is shown the external id with the subscription.
@@ -266,7 +254,7 @@ impl SubscriptionService {
         document: SubscriptionDocument,
     ) -> Result<(Arc<Subscription>, Option<Secret>), SubscriptionServiceError> {
         let _changing = self.changing(&current.id).await;
-        self.check(&document, Some(&current.document))?;
+        let _wish = self.check(&document, Some(&current.document))?;
         self.make_external_id(&document).await?;
         if self.again(current).await?.revision != current.revision {
             return Err(SubscriptionError::Stale(current.id.clone()).into());
@@ -283,13 +271,14 @@ impl SubscriptionService {
             Ok(head) => {
                 let (from, low_watermark) =
                     (Position(head.0 + 1), self.store.log.low_watermark().position);
-                let outer_key_secret = Some(self.new_outer_key_secret(&current.id));
                 let terms = Terms {
                     from,
                     low_watermark,
+                    // One that is there keeps its start.
+                    begins: Position::START,
                     shared_secret,
                     credential,
-                    outer_key_secret,
+                    outer_key_secret: Some(self.new_outer_key_secret(&current.id)),
                     handshake,
                 };
                 let updated = self.subscriptions.update(current, document, terms).await;

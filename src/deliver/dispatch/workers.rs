@@ -164,9 +164,21 @@ impl Dispatch {
     }
 
     fn list(&self, subscription: &Subscription) {
-        if let Some(asked) = subscription.asked_now() {
+        let Some(asked) = subscription.asked_now() else { return };
+        // Most changes are of something else, and a start has listed all at once.
+        if self.table.get(&subscription.id).is_none_or(|known| !known.is_same(&asked)) {
             self.table.insert(subscription.id.clone(), asked);
         }
+    }
+
+    /// Lists what many subscriptions want, before their workers are started.
+    pub(super) fn list_all(&self, subscriptions: &[Arc<Subscription>]) {
+        let open = subscriptions.iter().filter(|one| one.state != SubscriptionState::Closed);
+        self.table.extend(
+            open.filter_map(|subscription| {
+                Some((subscription.id.clone(), subscription.asked_now()?))
+            }),
+        );
     }
 
     /// Keeps a courier from taking matches until [`changed`](Self::changed) is called, so that a

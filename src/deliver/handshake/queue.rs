@@ -211,6 +211,7 @@ mod tests {
         let terms = Terms {
             from: Position::START,
             low_watermark: Position::START,
+            begins: Position::START,
             shared_secret: None,
             credential: None,
             outer_key_secret: None,

@@ -179,7 +179,7 @@ async fn a_block_outlives_a_restart_and_what_is_redriven_goes_first() {
     assert_eq!((recorder.words(), working.standing.borrow().blocked), (words(&["b.1"]), 1));
 
     let redriven = Retry { redriven: true, ..retry(&entries[0], 1, stage.clock.now()) };
-    working.commands.send(WorkerCommand::Retry(redriven)).await.unwrap();
+    working.commands.send(WorkerCommand::Retry(Box::new(redriven))).await.unwrap();
     until("all follow", || recorder.words().len() == 4).await;
     assert_eq!(recorder.words(), ["b.1", "a.1", "a.2", "a.3"]);
 }

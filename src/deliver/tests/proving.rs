@@ -185,6 +185,7 @@ async fn one_that_was_kept_before_handshakes_were_is_asked_at_the_start() {
     let terms = Terms {
         from: Position::START,
         low_watermark: Position::START,
+        begins: Position::START,
         shared_secret: Some(kept),
         credential: None,
         outer_key_secret: None,
@@ -212,7 +213,7 @@ async fn a_change_that_waits_for_someone_is_told_at_once_and_once() {
     let active = working.service.answer_challenge(&working.now().await, &nonce).await.unwrap();
     assert!(working.told.try_recv().is_err());
 
-    let mut document = active.document.clone();
+    let mut document = active.whole_document();
     document.sink = Some("http://127.0.0.1:2/".to_owned());
     let (moved, _) = working.service.update(&active, document).await.unwrap();
     let told = working.told.recv().await.unwrap();

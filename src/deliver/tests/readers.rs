@@ -23,18 +23,19 @@ async fn stage() -> (Stage, Arc<Subscription>, Vec<Arc<Entry>>) {
     let old = &stage.subscription;
     let only_a = SubscriptionDocument {
         filters: vec![json!({"pattern": {"data": {"word": ["a"]}}})],
-        ..old.document.clone()
+        ..old.whole_document()
     };
     let terms = |from| Terms {
         from: Position(from),
         low_watermark: Position::START,
+        begins: Position::START,
         shared_secret: None,
         credential: None,
         outer_key_secret: None,
         handshake: None,
     };
     let narrow = store.update(old, only_a, terms(1)).await.unwrap();
-    let wide = store.update(&narrow, old.document.clone(), terms(301)).await.unwrap();
+    let wide = store.update(&narrow, old.whole_document(), terms(301)).await.unwrap();
     let words: Vec<&str> = (0..600).map(|n| if n % 3 == 0 { "a" } else { "b" }).collect();
     let entries = stage.append(&words[..256]).await;
     let mut all = entries;
@@ -172,6 +173,7 @@ async fn what_is_given_up_has_the_same_number_wherever_reading_begins() {
     let terms = Terms {
         from: Position(1),
         low_watermark: Position::START,
+        begins: Position::START,
         shared_secret: None,
         credential: None,
         outer_key_secret: None,

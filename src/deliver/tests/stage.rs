@@ -79,6 +79,7 @@ impl Stage {
         let terms = Terms {
             from: Position::START,
             low_watermark: Position::START,
+            begins: Position::START,
             shared_secret: Some(kept),
             credential: None,
             outer_key_secret: Some(

@@ -21,8 +21,9 @@ pub enum WorkerCommand {
     Hold(oneshot::Sender<()>),
     /// The subscription is now this one.
     Changed(Arc<Subscription>),
-    /// Attempt this delivery when it is due.
-    Retry(Retry),
+    /// Attempt this delivery when it is due. Boxed, because the queue of each worker has room for many
+    /// commands from the start.
+    Retry(Box<Retry>),
     /// The sink may be well again: find out, however long it was to be left alone.
     Nudge,
     /// Nobody wants this dead letter any more: let go on what waits behind it.

@@ -343,7 +343,7 @@ impl Courier {
                 self.expiry = Expiry::new();
                 self.match_source.start_over(self.progress.scanned());
             }
-            WorkerCommand::Retry(retry) => self.take_up(retry).await,
+            WorkerCommand::Retry(retry) => self.take_up(*retry).await,
             WorkerCommand::Nudge => self.limiter.nudge(),
             WorkerCommand::Dismissed(key) => self.dismiss(&key),
             WorkerCommand::Turn { sequence, subject, answer } => {

@@ -184,7 +184,7 @@ impl PullWorker {
                 self.overdue = Overdue::new();
                 match_source.start_over(self.place.position);
             }
-            WorkerCommand::Retry(retry) => self.ack_state.bring_back(retry),
+            WorkerCommand::Retry(retry) => self.ack_state.bring_back(*retry),
             // There is no sink, and no order that a dead letter could hold up.
             WorkerCommand::Nudge | WorkerCommand::Dismissed(_) => {}
             // Whoever asked may have gone.

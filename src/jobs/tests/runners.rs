@@ -78,7 +78,7 @@ impl Scene {
                 to: entries[entries.len() - 1].event.id,
                 types: Vec::new(),
             },
-            wish: (Vec::new(), Vec::new()),
+            wish: crate::subscriptions::WishText::new(&[], &[]),
             rate: 1,
             state: ReplayState::Running,
             reached: Position::START,

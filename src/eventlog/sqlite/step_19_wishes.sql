@@ -1,0 +1,2 @@
+-- A subscription is written with each of its filters once, and its epochs name them by their place. An
+-- older gateway does not read that; what it has written is read, and written anew with the next change.

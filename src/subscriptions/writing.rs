@@ -1,0 +1,332 @@
+//! Writes subscriptions: makes, changes and removes them, in the registry and in memory alike.
+
+use std::sync::Arc;
+
+use crate::event::{ConsumerId, SubscriptionId};
+use crate::eventlog::{LogError, Position, Revision};
+use crate::subscriptions::check::check_price;
+use crate::subscriptions::kept::{KeptSubscription, read, restore, words_while_waiting, write};
+use crate::subscriptions::store::key;
+use crate::subscriptions::usage::Usage;
+use crate::subscriptions::{
+    Epoch, Invalid, PendingHandshake, Protocol, Subscription, SubscriptionDocument,
+    SubscriptionError, SubscriptionState, Subscriptions, Terms,
+};
+
+/// Filters that a subscription may have for the entries that the log still holds.
+const MOST_EPOCHS: usize = 100;
+
+impl Subscriptions {
+    /// Keeps a new subscription. It is pending until its sink has proved itself; one without a sink
+    /// has nothing to prove, because only the holder of its key reads what is fetched.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the document is not valid, the name is taken, or its consumer would have
+    /// too much. Ours: the registry failed.
+    pub async fn create(
+        &self,
+        id: SubscriptionId,
+        document: SubscriptionDocument,
+        terms: Terms,
+    ) -> Result<Arc<Subscription>, SubscriptionError> {
+        let name = document.name.clone().unwrap_or_else(|| id.as_name());
+        let document =
+            SubscriptionDocument { id: Some(id.clone()), name: Some(name.clone()), ..document };
+        let wish = self.checked_wish(&document)?;
+        check_price(&document)?;
+        let kept = KeptSubscription {
+            epochs: vec![Epoch { from: terms.from, wish, budget: self.budget }],
+            begins: Some(terms.begins),
+            state: first_state(&document),
+            reason: words_while_waiting(terms.handshake.as_ref()).map(str::to_owned),
+            handshake: terms.handshake.filter(|_| document.protocol != Protocol::Pull),
+            document,
+            created: self.clock.now(),
+            shared_secret: terms.shared_secret,
+            credential: terms.credential,
+            outer_key_secret: terms.outer_key_secret,
+        };
+        let _growing = self.shared.growing.lock().await;
+        if self.named(&kept.document.consumer, &name).await?.is_some() {
+            return Err(SubscriptionError::Exists(name.to_string()));
+        }
+        self.may_have(&kept.document.consumer, None, &kept.epochs).await?;
+        self.keep(&id, None, kept).await.map_err(|error| match error {
+            SubscriptionError::Stale(id) => SubscriptionError::Exists(id.to_string()),
+            other => other,
+        })
+    }
+
+    /// Replaces the document of a subscription; one that says the same changes nothing, not even
+    /// the revision.
+    ///
+    /// A changed filter applies from `terms.from` on. A changed address or key leads back to
+    /// `pending`, because the new one has not proved itself.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the document is not valid, its consumer would have too much, or someone
+    /// else wrote first. Ours: the registry failed.
+    pub async fn update(
+        &self,
+        current: &Subscription,
+        document: SubscriptionDocument,
+        terms: Terms,
+    ) -> Result<Arc<Subscription>, SubscriptionError> {
+        let id = current.id.clone();
+        stays_the_same(current, &document)?;
+        let (id_of, name) = (Some(id.clone()), Some(current.name.clone()));
+        let document = SubscriptionDocument { id: id_of, name, ..document };
+        let wish = self.checked_wish(&document)?;
+        let proved = document.sink == current.document.sink
+            && document.config.keys == current.document.config.keys;
+        let before = self.kept(current).await?;
+        let mut kept = before.clone();
+        let _growing = self.shared.growing.lock().await;
+        if !current.newest_wish().is_some_and(|newest| newest.says_the_same(&wish)) {
+            kept.epochs.retain(|epoch| epoch.from < terms.from);
+            check_price(&document)?;
+            kept.epochs.push(Epoch { from: terms.from, wish, budget: self.budget });
+            drop_epochs(&mut kept.epochs, terms.low_watermark);
+            few_epochs(current, &document, &kept.epochs)?;
+            self.may_have(&current.consumer, Some(current), &kept.epochs).await?;
+        }
+        if terms.shared_secret.is_some() {
+            kept.shared_secret = terms.shared_secret;
+        }
+        kept.credential = terms.credential;
+        kept.outer_key_secret = kept.outer_key_secret.or(terms.outer_key_secret);
+        kept.document = as_kept(document);
+        if kept == before {
+            return Ok(Arc::new(current.clone()));
+        }
+        if proved {
+            kept.try_again(self.clock.now());
+        } else {
+            kept.prove_anew(terms.handshake);
+        }
+        self.keep(&id, Some(current.revision), kept).await
+    }
+
+    /// Drops the filters of a subscription that nothing in the log is asked for any more; nothing if
+    /// there are none.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: someone else wrote first. Ours: the registry failed.
+    pub async fn drop_old_epochs(
+        &self,
+        current: &Subscription,
+        low_watermark: Position,
+    ) -> Result<Option<Arc<Subscription>>, SubscriptionError> {
+        let mut epochs = current.epochs.clone();
+        drop_epochs(&mut epochs, low_watermark);
+        if epochs.len() == current.epochs.len() {
+            return Ok(None);
+        }
+        let kept = KeptSubscription { epochs, ..self.kept(current).await? };
+        self.keep(&current.id, Some(current.revision), kept).await.map(Some)
+    }
+
+    /// Moves a subscription to another state for a caller.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the step is not allowed, or someone else wrote first. Ours: the registry
+    /// failed.
+    pub async fn step(
+        &self,
+        current: &Subscription,
+        to: SubscriptionState,
+        reason: Option<String>,
+    ) -> Result<Arc<Subscription>, SubscriptionError> {
+        if !current.state.allows(to) {
+            return Err(SubscriptionError::Step { from: current.state, to });
+        }
+        // One that is active again needs no reason, and what its pause was for is over.
+        self.set_state(current, to, reason.filter(|_| to != SubscriptionState::Active)).await
+    }
+
+    /// Notes that the sink has proved itself: a pending subscription becomes active, any other
+    /// stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: someone else wrote first. Ours: the registry failed.
+    pub async fn prove(
+        &self,
+        current: &Subscription,
+    ) -> Result<Arc<Subscription>, SubscriptionError> {
+        if current.state != SubscriptionState::Pending {
+            return Ok(Arc::new(current.clone()));
+        }
+        self.set_state(current, SubscriptionState::Active, None).await
+    }
+
+    /// Notes how far the handshake of a pending subscription has come, and why it has not become
+    /// active, if there is something new to say; any other stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: someone else wrote first. Ours: the registry failed.
+    pub async fn doubt(
+        &self,
+        current: &Subscription,
+        handshake: PendingHandshake,
+        reason: Option<String>,
+    ) -> Result<Arc<Subscription>, SubscriptionError> {
+        if current.state != SubscriptionState::Pending {
+            return Ok(Arc::new(current.clone()));
+        }
+        let (handshake, reason) = (Some(handshake), reason.or_else(|| current.reason.clone()));
+        let kept = KeptSubscription { reason, handshake, ..self.kept(current).await? };
+        self.keep(&current.id, Some(current.revision), kept).await
+    }
+
+    /// Forgets a subscription.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: someone else wrote first. Ours: the registry failed.
+    pub async fn remove(&self, current: &Subscription) -> Result<(), SubscriptionError> {
+        let directory = self.directory().await?;
+        match self.registry.remove(&key(&current.id), current.revision).await {
+            Ok(()) => {
+                directory.remove(&current.id);
+                Ok(())
+            }
+            Err(error) => Err(self.refused(&current.id, error).await),
+        }
+    }
+
+    async fn set_state(
+        &self,
+        current: &Subscription,
+        state: SubscriptionState,
+        reason: Option<String>,
+    ) -> Result<Arc<Subscription>, SubscriptionError> {
+        let mut kept = KeptSubscription { state, reason, ..self.kept(current).await? };
+        kept.handshake.take_if(|_| state != SubscriptionState::Pending);
+        self.keep(&current.id, Some(current.revision), kept).await
+    }
+
+    /// Refuses what gives a consumer more than it may have: one subscription with these filters, a
+    /// new one or one in another's place.
+    async fn may_have(
+        &self,
+        consumer: &ConsumerId,
+        changed: Option<&Subscription>,
+        epochs: &[Epoch],
+    ) -> Result<(), SubscriptionError> {
+        let all = self.directory().await?.of(consumer);
+        let before = Usage::of_all(all.iter().map(|one| &*one.epochs));
+        Ok(self.bounds.check(before, Usage::with(&all, changed, epochs))?)
+    }
+
+    pub(super) async fn kept(
+        &self,
+        current: &Subscription,
+    ) -> Result<KeptSubscription, SubscriptionError> {
+        let record =
+            self.registry.get(&key(&current.id)).await.map_err(SubscriptionError::Registry)?;
+        let record = record.ok_or_else(|| SubscriptionError::Unknown(current.id.clone()))?;
+        let kept = read(&record.id, &record.body, &self.shared.wishes)?;
+        // One of the same name may have been created in the place of the one that was seen.
+        if kept.created != current.created {
+            return Err(SubscriptionError::Stale(current.id.clone()));
+        }
+        Ok(kept)
+    }
+
+    pub(super) async fn keep(
+        &self,
+        id: &SubscriptionId,
+        expected: Option<Revision>,
+        kept: KeptSubscription,
+    ) -> Result<Arc<Subscription>, SubscriptionError> {
+        let directory = self.directory().await?;
+        // The one place where a document is written: no secret of it reaches the disk in the clear.
+        let kept = KeptSubscription { document: as_kept(kept.document), ..kept };
+        let body = write(id.as_str(), &kept)?;
+        let revision = match self.registry.put(&key(id), expected, body).await {
+            Ok(revision) => revision,
+            Err(error) => return Err(self.refused(id, error).await),
+        };
+        let subscription = Arc::new(restore(id.as_str(), kept, revision)?);
+        directory.put(&subscription);
+        Ok(subscription)
+    }
+
+    /// What a refused write means. Whoever wrote first is read, so that memory does not stay behind.
+    async fn refused(&self, id: &SubscriptionId, error: LogError) -> SubscriptionError {
+        if !matches!(error, LogError::Stale { .. }) {
+            return SubscriptionError::Registry(error);
+        }
+        if let (Ok(directory), Ok(record)) =
+            (self.directory().await, self.registry.get(&key(id)).await)
+        {
+            match record.map(|record| self.restored(&record)) {
+                Some(Ok(now)) => directory.put(&now),
+                Some(Err(_)) => directory.put_damaged(id.to_string()),
+                None => directory.remove(id),
+            }
+        }
+        SubscriptionError::Stale(id.clone())
+    }
+}
+
+/// A document as it is kept and shown: without secrets, and with its filters elsewhere.
+fn as_kept(document: SubscriptionDocument) -> SubscriptionDocument {
+    SubscriptionDocument { filters: Vec::new(), ..document }.without_secrets()
+}
+
+/// Refuses a document that makes another subscription of one, or one that is closed.
+fn stays_the_same(
+    current: &Subscription,
+    document: &SubscriptionDocument,
+) -> Result<(), SubscriptionError> {
+    if current.state == SubscriptionState::Closed {
+        let (from, to) = (SubscriptionState::Closed, SubscriptionState::Pending);
+        return Err(SubscriptionError::Step { from, to });
+    }
+    if document.consumer != current.consumer {
+        return Err(Invalid::new("/consumer", "a subscription keeps its consumer").into());
+    }
+    let is_other = |id: &SubscriptionId| *id != current.id && id.as_name() != current.name;
+    if document.id.as_ref().is_some_and(is_other) {
+        return Err(Invalid::new("/id", "a subscription keeps its id").into());
+    }
+    if document.name.as_ref().is_some_and(|other| *other != current.name) {
+        return Err(Invalid::new("/name", "a subscription keeps its name").into());
+    }
+    Ok(())
+}
+
+/// Drops the filters whose successors hold for everything that the log still has.
+fn drop_epochs(epochs: &mut Vec<Epoch>, low_watermark: Position) {
+    let needless = epochs.iter().skip(1).take_while(|next| next.from <= low_watermark).count();
+    epochs.drain(..needless);
+}
+
+/// Refuses one filter too many for events that the log still holds.
+fn few_epochs(
+    current: &Subscription,
+    document: &SubscriptionDocument,
+    epochs: &[Epoch],
+) -> Result<(), Invalid> {
+    if epochs.len() <= MOST_EPOCHS {
+        return Ok(());
+    }
+    let changed = if document.types == current.document.types { "/filters" } else { "/types" };
+    let problem = "was changed a hundred times for events that the log still holds; change it when \
+                   older events have left the log, or make another subscription";
+    Err(Invalid::new(changed, problem))
+}
+
+fn first_state(document: &SubscriptionDocument) -> SubscriptionState {
+    match document.protocol {
+        Protocol::Http | Protocol::EventBridge => SubscriptionState::Pending,
+        Protocol::Pull => SubscriptionState::Active,
+    }
+}
