@@ -33,7 +33,14 @@ pub(super) struct Evaluation {
     left: u64,
     /// Whether arrays are asked twice in the same way.
     repeats: bool,
-    answers: HashMap<AskedArray, bool>,
+    /// Most events need none.
+    kept: Option<Box<KeptAnswers>>,
+}
+
+/// What was found out of arrays.
+#[derive(Default)]
+struct KeptAnswers {
+    holds: HashMap<AskedArray, bool>,
     present: HashMap<(usize, usize), Ranks>,
 }
 
@@ -57,13 +64,7 @@ type AskedArray = (usize, usize, Manner);
 impl Evaluation {
     /// Allows so many steps.
     pub(super) fn allowing(steps: u64) -> Self {
-        Self {
-            allowed: steps,
-            left: steps,
-            repeats: false,
-            answers: HashMap::new(),
-            present: HashMap::new(),
-        }
+        Self { allowed: steps, left: steps, repeats: false, kept: None }
     }
 
     /// Steps that were taken.
@@ -95,13 +96,18 @@ impl Evaluation {
                 if ending.is_some_and(|term| !term.may_miss(how.demanded)) {
                     return Ok(false);
                 }
-                for (name, below) in &part.below {
+                for below in &part.below {
                     let how = Manner { with_ending: true, ..how };
-                    let holds = if let Some(found) = member(members, name) {
-                        self.value_holds(found, below, how)?
-                    } else {
-                        self.step(1)?;
-                        below.may_miss(how.demanded)
+                    let holds = match (member(members, &below.name), &below.only) {
+                        (Some(found), Some(field)) if is_leaf(found) => {
+                            self.step(1)?;
+                            self.accepts(field, found)?
+                        }
+                        (Some(found), _) => self.value_holds(found, &below.part, how)?,
+                        (None, _) => {
+                            self.step(1)?;
+                            below.part.may_miss(how.demanded)
+                        }
                     };
                     if !holds {
                         return Ok(false);
@@ -129,7 +135,7 @@ impl Evaluation {
         let how = Manner { demanded, ..how };
         let asked = (ptr::from_ref(array).addr(), ptr::from_ref(part).addr(), how);
         if self.repeats
-            && let Some(answer) = self.answers.get(&asked)
+            && let Some(answer) = self.kept.as_ref().and_then(|kept| kept.holds.get(&asked))
         {
             return Ok(*answer);
         }
@@ -139,7 +145,7 @@ impl Evaluation {
             || self.one_element_holds((array, items), part, how)?;
         if self.repeats {
             self.step(KEPT_STEPS)?;
-            self.answers.insert(asked, holds);
+            self.kept.get_or_insert_default().holds.insert(asked, holds);
         }
         Ok(holds)
     }
@@ -189,14 +195,15 @@ impl Evaluation {
     fn present(&mut self, array: &Value, part: &Part) -> Result<Ranks, Spent> {
         let Some(places) = &part.places else { return Ok(Ranks::default()) };
         let asked = (ptr::from_ref(array).addr(), ptr::from_ref(&**places).addr());
-        if let Some(present) = self.present.get(&asked).filter(|_| self.repeats) {
+        let kept = self.kept.as_ref().filter(|_| self.repeats);
+        if let Some(present) = kept.and_then(|kept| kept.present.get(&asked)) {
             return Ok(*present);
         }
         let mut present = Ranks::default();
         self.gather(array, places, &mut present)?;
         if self.repeats {
             self.step(KEPT_STEPS)?;
-            self.present.insert(asked, present);
+            self.kept.get_or_insert_default().present.insert(asked, present);
         }
         Ok(present)
     }

@@ -25,7 +25,7 @@ pub(super) struct Part {
     /// The field whose path ends here.
     pub(super) ending: Option<Term>,
     /// The names that go on, those with the fewest fields first.
-    pub(super) below: Box<[(Box<str>, Arc<Self>)]>,
+    pub(super) below: Box<[NamedPart]>,
     /// The first of the fields below that must be found.
     pub(super) required: Option<u16>,
     /// The fields below that may be absent.
@@ -34,6 +34,16 @@ pub(super) struct Part {
     pub(super) places: Option<Arc<Places>>,
     /// How many fields there are here and below.
     fields: usize,
+}
+
+/// What is asked below a name.
+#[derive(Debug)]
+pub(super) struct NamedPart {
+    pub(super) name: Box<str>,
+    /// The field, where it is all that is asked there: most values are neither objects nor arrays,
+    /// and then nothing else need be looked at.
+    pub(super) only: Option<Arc<Field>>,
+    pub(super) part: Arc<Part>,
 }
 
 /// A field of a pattern.
@@ -137,16 +147,20 @@ impl Part {
         places: Option<Arc<Places>>,
     ) -> Self {
         below.sort_by_key(|(_, part)| part.fields);
+        let named = |(name, part): (Box<str>, Arc<Self>)| {
+            let ending = part.ending.as_ref().filter(|_| part.below.is_empty());
+            NamedPart { name, only: ending.map(|term| Arc::clone(&term.field)), part }
+        };
         let mut part = Self {
             required: below.iter().filter_map(|(_, part)| part.first_required(true)).min(),
             optional: Ranks::default(),
             fields: below.iter().map(|(_, part)| part.fields).sum(),
             places: None,
-            below: below.into(),
+            below: below.into_iter().map(named).collect(),
             ending,
         };
-        for (_, below) in &part.below {
-            part.optional = part.optional.union(below.all_optional(true));
+        for below in &part.below {
+            part.optional = part.optional.union(below.part.all_optional(true));
         }
         part.fields += usize::from(part.ending.is_some());
         part.places = places.filter(|_| !part.all_optional(true).is_empty());
@@ -187,13 +201,13 @@ impl Part {
 
     fn collect<'p>(&'p self, fields: &mut Vec<&'p Arc<Field>>) {
         fields.extend(self.ending.as_ref().map(|term| &term.field));
-        self.below.iter().for_each(|(_, part)| part.collect(fields));
+        self.below.iter().for_each(|below| below.part.collect(fields));
     }
 
     /// Whether a field ends above others, so that an array is asked both with it and without.
     fn repeats(&self) -> bool {
         (self.ending.is_some() && !self.below.is_empty())
-            || self.below.iter().any(|(_, part)| part.repeats())
+            || self.below.iter().any(|below| below.part.repeats())
     }
 
     /// How many steps it takes at the most. A value is visited thrice at the most, with and without
@@ -211,7 +225,7 @@ impl Part {
     fn steps(&self) -> u64 {
         let own = 6 + 2 * KEPT_STEPS + 2 * self.below.len() as u64;
         let ending = self.ending.as_ref().map_or(0, |term| 2 * term.field.weight);
-        let below = self.below.iter().map(|(_, part)| part.steps());
+        let below = self.below.iter().map(|below| below.part.steps());
         below.fold(own.saturating_add(ending), u64::saturating_add)
     }
 }
@@ -325,13 +339,13 @@ mod tests {
         ]);
 
         let below = |one: &Conjunction, name: &str| {
-            let mut found = one.root.below.iter().filter(|(below, _)| **below == *name);
-            Arc::clone(&found.next().unwrap().1)
+            let mut found = one.root.below.iter().filter(|below| *below.name == *name);
+            Arc::clone(&found.next().unwrap().part)
         };
         assert!(Arc::ptr_eq(&below(&joined[0], "a"), &below(&joined[1], "a")));
         assert!(!Arc::ptr_eq(&below(&joined[0], "b"), &below(&joined[1], "b")));
         let dotted: Vec<&str> = joined[0].fields().iter().map(|field| &*field.dotted).collect();
         assert_eq!(dotted, ["a.x", "a.y", "b"]);
-        assert_eq!(&*joined[0].root.below[0].0, "b", "what is asked with less is asked first");
+        assert_eq!(&*joined[0].root.below[0].name, "b", "what is asked with less is asked first");
     }
 }
