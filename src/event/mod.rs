@@ -52,7 +52,9 @@ pub use extension::{
 pub use fault::{Blame, Fault};
 pub use id::{EventId, EventIdError};
 pub use item_index::{is_false_index, is_item_index};
-pub use names::{CallerId, ConsumerId, NameError, RedriveId, ReplayId, SubscriptionId};
+pub use names::{
+    AccessRequestId, CallerId, ConsumerId, GrantId, NameError, RedriveId, ReplayId, SubscriptionId,
+};
 pub use nearest::nearest;
 pub use number::{NumberFault, NumericValue};
 pub use plural::number_of;
