@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, Notify};
 
 use crate::access::grant::unkept;
-use crate::access::known::{AccessLoss, Known, PublicationAccess};
+use crate::access::known::{EndedAccess, Known, PublicationAccess};
 use crate::access::{
     AccessError, Config, EndOfAccess, Entitlement, Grant, GrantDocument, GrantEnd, GrantState,
     History,
@@ -105,6 +105,18 @@ impl Access {
         })
     }
 
+    /// Everything is public.
+    #[cfg(test)]
+    pub fn public(parts: AccessParts) -> Self {
+        Self {
+            parts,
+            known: ArcSwap::default(),
+            closed_revision: Mutex::default(),
+            changing: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
     /// The settings.
     pub const fn config(&self) -> &Config {
         &self.parts.config
@@ -153,9 +165,8 @@ impl Access {
         let Some(record) = self.parts.registry.get(&key).await? else {
             return Ok(BTreeMap::new());
         };
-        let kept: ClosedPublications = serde_json::from_str(&record.body).map_err(|source| {
-            AccessError::Damaged { kind: CLOSED_KIND, id: record.id, source }
-        })?;
+        let kept: ClosedPublications = serde_json::from_str(&record.body)
+            .map_err(|source| AccessError::Damaged { kind: CLOSED_KIND, id: record.id, source })?;
         Ok(kept.publications)
     }
 
@@ -229,9 +240,20 @@ impl Access {
         known.closed_named(name.as_str()).all(|named| known.lets(consumer, named, at))
     }
 
-    /// Why a consumer cannot hear a publication any more that it could.
-    pub fn loss(&self, consumer: &ConsumerId, publication: &str) -> AccessLoss {
-        self.known.load().loss(consumer, publication, self.now())
+    /// Why a consumer cannot hear a publication any more that it could, told from a position on.
+    pub fn end_of(&self, consumer: &ConsumerId, publication: &str, from: Position) -> EndedAccess {
+        self.known.load().loss(consumer, publication, (from, self.now()))
+    }
+
+    /// Whether something may be heard of any publication that a test chooses by the names of its
+    /// events.
+    pub fn hears_any(&self, consumer: &ConsumerId, chooses: impl Fn(&str) -> bool) -> bool {
+        let (known, at) = (self.known.load(), (Position(u64::MAX), self.now()));
+        known.public.values().any(|event| chooses(event))
+            || known
+                .closed
+                .iter()
+                .any(|(name, event)| chooses(event) && known.lets(consumer, name, at))
     }
 
     /// Every grant, in the order of their names.
@@ -469,8 +491,7 @@ impl Grant {
 }
 
 fn read(record: &Record) -> Result<Grant, AccessError> {
-    let damaged =
-        |source| AccessError::Damaged { kind: KIND, id: record.id.clone(), source };
+    let damaged = |source| AccessError::Damaged { kind: KIND, id: record.id.clone(), source };
     let grant: Grant = serde_json::from_str(&record.body).map_err(damaged)?;
     Ok(Grant { revision: record.revision, ..grant })
 }

@@ -61,7 +61,8 @@ impl GrantDocument {
 
 pub(super) fn check_reason(reason: &str) -> Result<(), AccessError> {
     if reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control) {
-        let problem = format!("use at most {LONGEST_REASON} characters, without control characters");
+        let problem =
+            format!("use at most {LONGEST_REASON} characters, without control characters");
         return Err(AccessError::invalid("/reason", problem));
     }
     Ok(())

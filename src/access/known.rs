@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::access::{EndOfAccess, Entitlement, Grant, GrantState, HeardStretch};
 use crate::event::{ConsumerId, GrantId, Timestamp};
 use crate::eventlog::Position;
@@ -18,14 +20,21 @@ pub struct PublicationAccess {
     pub by_grant: bool,
 }
 
-/// Why a consumer may not hear a publication any more.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AccessLoss {
+/// A publication that a consumer cannot hear any more, as a subscription keeps it and its checkpoints
+/// tell it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EndedAccess {
+    /// The publication, `domain/event`.
+    pub publication: String,
     /// The stable reason.
     pub why: EndOfAccess,
-    /// When.
+    /// From when on nothing of it begins.
     pub at: Timestamp,
+    /// The first position at which it is not wanted any more.
+    pub position: u64,
     /// What was said of it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
 }
 
@@ -115,8 +124,8 @@ impl Known {
         &self,
         consumer: &ConsumerId,
         publication: &str,
-        now: Timestamp,
-    ) -> AccessLoss {
+        (from, now): (Position, Timestamp),
+    ) -> EndedAccess {
         let ended = self
             .of(consumer)
             .filter(|grant| grant.publication.covers(publication))
@@ -127,9 +136,8 @@ impl Known {
                 }
                 (None, _) => None,
             });
-        match ended.max_by_key(|(at, ..)| *at) {
-            Some((at, why, reason)) => AccessLoss { why, at, reason },
-            None => AccessLoss { why: EndOfAccess::Closed, at: now, reason: String::new() },
-        }
+        let closed = || (now, EndOfAccess::Closed, String::new());
+        let (at, why, reason) = ended.max_by_key(|(at, ..)| *at).unwrap_or_else(closed);
+        EndedAccess { publication: publication.to_owned(), why, at, position: from.0, reason }
     }
 }

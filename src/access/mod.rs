@@ -25,6 +25,6 @@ pub use entitlement::{Entitlement, HeardStretch};
 pub use error::AccessError;
 pub use grant::{EndOfAccess, Grant, GrantDocument, GrantEnd, GrantState};
 pub use history::{History, HistoryError};
-pub use known::{AccessLoss, PublicationAccess};
+pub use known::{EndedAccess, PublicationAccess};
 pub use publication_name::{GrantedPublication, GrantedPublicationError};
 pub use requests::{AccessDecision, AccessRequest, AccessRequestDocument, AccessRequestState};

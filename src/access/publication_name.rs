@@ -49,7 +49,8 @@ impl FromStr for GrantedPublication {
 
     fn from_str(text: &str) -> Result<Self, GrantedPublicationError> {
         let is_plain = |part: &str| {
-            let allowed = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '/' | '*');
+            let allowed =
+                |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '/' | '*');
             !part.is_empty() && part.chars().all(allowed)
         };
         let (domain, event) = text.split_once('/').ok_or(GrantedPublicationError)?;

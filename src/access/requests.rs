@@ -183,7 +183,11 @@ impl Access {
             history: decision.history.unwrap_or(request.history),
             from: None,
             until: decision.until,
-            reason: if decision.reason.is_empty() { request.reason } else { decision.reason.clone() },
+            reason: if decision.reason.is_empty() {
+                request.reason
+            } else {
+                decision.reason.clone()
+            },
         };
         let grant = match self.give(document, by).await {
             Err(AccessError::Exists(_)) => self.grant(&name).ok_or(AccessError::Unknown)?,

@@ -28,7 +28,11 @@ impl Room {
 
     async fn open(&self, by_grant: bool) -> Access {
         let parts = AccessParts {
-            config: Config { grants_per_consumer: 3, requests_per_consumer: 2, ..Config::default() },
+            config: Config {
+                grants_per_consumer: 3,
+                requests_per_consumer: 2,
+                ..Config::default()
+            },
             registry: Arc::clone(&self.log) as _,
             log: Arc::clone(&self.log) as _,
             clock: Arc::new(self.clock.clone()),
@@ -66,7 +70,7 @@ async fn a_grant_holds_until_it_is_recalled_and_after_a_restart_too() {
         assert!(!now.hears(&shop(), NAME));
         let again = now.recall(&grant.id, ("ops", "")).await;
         assert!(matches!(again, Err(AccessError::Over { .. })), "{again:?}");
-        let loss = now.loss(&shop(), NAME);
+        let loss = now.end_of(&shop(), NAME, Position(1));
         assert_eq!((loss.why, &*loss.reason), (EndOfAccess::Recalled, "left"));
     }
 }
@@ -96,7 +100,10 @@ async fn a_grant_begins_and_ends_at_its_moments_and_its_end_can_be_moved_while_i
     assert!(access.end_at(&grant.id, None).await.is_err());
     access.keep_time().await.unwrap();
     let ended = access.grant(&grant.id).unwrap();
-    assert_eq!(ended.ended.as_ref().map(|end| (end.why, end.at)), Some((EndOfAccess::Expired, later)));
+    assert_eq!(
+        ended.ended.as_ref().map(|end| (end.why, end.at)),
+        Some((EndOfAccess::Expired, later))
+    );
     assert_eq!(access.next_change(), None);
 }
 

@@ -155,6 +155,10 @@ pub async fn trace(
         .await
         .map_err(problem)?;
     for (subscription, traced) in seen.iter().zip(traces) {
+        // Nothing is told of what its consumer may not hear, as if there were no such event.
+        if !operates && !may_hear(&services, subscription, entry.as_deref()) {
+            continue;
+        }
         if !concerns(&traced) {
             // Whether an event exists that a consumer does not want is not the consumer's to know.
             unwanted += 1;
@@ -181,6 +185,15 @@ pub async fn trace(
         received,
         deliveries,
     }))
+}
+
+/// Whether the consumer of a subscription may hear an event, as far as the log has it.
+fn may_hear(services: &Services, subscription: &Subscription, entry: Option<&Entry>) -> bool {
+    let access = services.subscription_service.access();
+    entry.is_none_or(|entry| {
+        let of = (&*entry.publication, &entry.event);
+        access.lets(&subscription.consumer, of, entry.position)
+    })
 }
 
 /// Whether a subscription wanted the event, or has something to show for it.

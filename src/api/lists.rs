@@ -39,6 +39,10 @@ impl ListAnswer {
     pub const FETCHED: Self = Self { items: "events", next: Some("after") };
     /// What [`QuarantineListQuery`] asks for.
     pub const QUARANTINED: Self = Self { items: "quarantined", next: Some("after") };
+    /// The grants that a caller may see.
+    pub const GRANTS: Self = Self { items: "grants", next: Some("after") };
+    /// The access requests that a caller may see.
+    pub const ACCESS_REQUESTS: Self = Self { items: "accessRequests", next: None };
     /// What [`ReceiptListQuery`] asks for.
     pub const RECEIPTS: Self = Self { items: "receipts", next: Some("after") };
 }
@@ -169,6 +173,8 @@ mod tests {
         let described = openapi();
         for (schema, list) in [
             ("AllSubscriptions", ListAnswer::SUBSCRIPTIONS),
+            ("AllGrants", ListAnswer::GRANTS),
+            ("AllAccessRequests", ListAnswer::ACCESS_REQUESTS),
             ("AllReplays", ListAnswer::REPLAYS),
             ("AllRedrives", ListAnswer::REDRIVES),
             ("Attempts", ListAnswer::ATTEMPTS),

@@ -7,6 +7,7 @@
 //! **Invariant:** only this room speaks status codes, and nothing an error of ours says inside
 //! reaches a caller.
 
+mod access_requests;
 mod access_tokens;
 mod authentication;
 mod api_destination;
@@ -33,6 +34,7 @@ mod problem_pages;
 mod find_event;
 mod find_subscription;
 mod found;
+mod grants;
 mod health;
 mod jobs;
 mod json_object;
@@ -49,6 +51,7 @@ mod peer;
 mod poll;
 mod post_events;
 mod problem;
+mod publication_sight;
 mod published;
 mod publisher;
 mod pull;
@@ -76,6 +79,7 @@ mod taking;
 mod unread;
 mod verify;
 
+pub use access_requests::AccessRequestListQuery;
 pub use access_tokens::AccessTokens;
 pub use body_budget::BodyBudget;
 pub use bus::bus_route;
@@ -83,6 +87,7 @@ pub use caller::{Caller, Scope, ScopeError};
 pub use callers::{CallerError, CallerRecord, Callers};
 pub use config::Config;
 pub use dry_run::{TriedAttributes, TriedEvent, TriedField, TriedPublication};
+pub use grants::{GrantListQuery, RecallQuery};
 pub use limits::serve;
 pub use lists::{
     AttemptListQuery, DEFAULT_LIMIT, DeadLetterListQuery, EventListQuery, EvidenceQuery,

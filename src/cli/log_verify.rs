@@ -289,7 +289,9 @@ impl Line {
 fn advance(place: &mut SequenceCheckpoint, subscription: &Subscription, entry: &Entry) {
     place.position = entry.position;
     let filter = subscription.filter_at(entry.position);
-    if filter.is_some_and(|filter| filter.matches(&entry.event.to_tree())) {
+    if subscription.could_hear(entry)
+        && filter.is_some_and(|filter| filter.matches(&entry.event.to_tree()))
+    {
         place.sequence += 1;
         place.chain = place.chain.next(entry.event.id, entry.event.digest);
     }

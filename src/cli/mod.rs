@@ -16,7 +16,9 @@
 //! through [`Output`].
 
 mod answer;
+mod access;
 mod apply;
+mod apply_grants;
 mod aws;
 mod callers;
 mod check;
@@ -42,6 +44,8 @@ mod evidence_export;
 mod evidence_verify;
 mod exit_codes;
 mod failure;
+mod grant_file;
+mod grants;
 mod harmless;
 mod keys;
 mod keys_adopt;

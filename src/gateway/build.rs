@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use url::Url;
 
+use crate::access::Access;
 use crate::ambient::Clock;
 use crate::api::{AccessTokens, BodyBudget, Callers, Rates, Readers, Readiness, Services};
 use crate::config::Config;
@@ -20,6 +21,7 @@ use crate::gateway::Gateway;
 use crate::gateway::aws_edges::AwsEdges;
 use crate::gateway::build_error::BuildError;
 use crate::gateway::event_buses::EventBuses;
+use crate::gateway::granting::open_access;
 use crate::gateway::guarding_log::{check_log_is_there, guard};
 use crate::gateway::inward::{contracts, inward, warn_of};
 use crate::gateway::machine::Machine;
@@ -59,8 +61,9 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let queues = aws.queues(&config, &machine, (&admit, &metrics));
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
     let event_buses = aws.event_buses(&config, &machine, &store).await?;
+    let access = open_access((&config, &machine), &publications, &store).await?;
     let (out, signals) = outward(
-        (&config, &machine),
+        (&config, &machine, access),
         (&egress, &ring, Arc::clone(&data_key)),
         event_buses,
         (&store, &ledger, &metrics),
@@ -153,7 +156,7 @@ struct Outward {
 type Told = mpsc::UnboundedReceiver<DeliverySignal>;
 
 fn outward(
-    (config, machine): (&Config, &Machine),
+    (config, machine, access): (&Config, &Machine, Arc<Access>),
     (egress, ring, data_key): (&Arc<Egress>, &Arc<KeyRing>, Arc<DataKey>),
     event_buses: EventBuses,
     (store, ledger, metrics): (&Store, &Arc<Ledger>, &Arc<Metrics>),
@@ -181,6 +184,7 @@ fn outward(
         entropy: Arc::clone(&entropy),
         metrics: Arc::clone(metrics),
         signals: signals.clone(),
+        access: Arc::clone(&access),
     });
     let context = DeliveryContext {
         store: store.clone(),
@@ -216,6 +220,7 @@ fn outward(
         store: store.clone(),
         clock: Arc::clone(&clock),
         entropy: Arc::clone(&entropy),
+        access,
     }));
     let handshakes = Arc::new(Handshakes::new(HandshakesParts {
         config: config.delivery.handshake.clone(),

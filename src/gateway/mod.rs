@@ -12,6 +12,7 @@ mod build_error;
 mod crossing;
 mod event_buses;
 mod expiry;
+mod granting;
 mod guarding_log;
 mod inbound;
 mod inward;

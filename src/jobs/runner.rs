@@ -31,6 +31,15 @@ const LOOK_EVERY: Duration = Duration::from_hours(1);
 /// How long it waits for room on a full disk before it tries again to write down how it ended.
 const ROOM: Duration = Duration::from_secs(1);
 
+/// What a replay is asked for, beside its range.
+#[derive(Clone, Copy)]
+pub struct ReplayWish<'a> {
+    /// The filter of the subscription.
+    pub filter: &'a Arc<Filter>,
+    /// What the consumer may hear.
+    pub lets: &'a (dyn Fn(&Entry) -> bool + Sync),
+}
+
 /// Counts the events that a replay would send.
 ///
 /// # Errors
@@ -39,14 +48,14 @@ const ROOM: Duration = Duration::from_secs(1);
 pub async fn count(
     log: &dyn Log,
     selection: &Selection,
-    filter: &Arc<Filter>,
+    ReplayWish { filter, lets }: ReplayWish<'_>,
 ) -> Result<u64, JobError> {
     let wanted = test(selection, filter)?;
     let mut position = log.seek(selection.from).await?;
     let mut matched = 0;
     loop {
         let entries = log.read(position, Page::default()).await?;
-        matched += entries.iter().filter(|entry| wanted(entry)).count() as u64;
+        matched += entries.iter().filter(|entry| wanted(entry) && lets(entry)).count() as u64;
         match entries.last() {
             Some(last) if last.event.id <= selection.to => position = last.position,
             _ => return Ok(matched),
@@ -136,8 +145,11 @@ impl ReplayRunner {
         if replay.counts != ReplayCounts::default() {
             return Ok(None);
         }
+        let subscription = Arc::clone(&self.subscription.borrow());
+        let lets = |entry: &Entry| self.attempter.may_send(&subscription, entry);
+        let wanted = ReplayWish { filter, lets: &lets };
         tokio::select! {
-            counted = count(&*self.log, &replay.selection, filter) => {
+            counted = count(&*self.log, &replay.selection, wanted) => {
                 replay.counts.matched = counted?;
                 Ok(None)
             }
@@ -211,7 +223,10 @@ impl ReplayRunner {
             let entries = self.log.read(run.progress.scanned(), Page::default()).await?;
             let Some(last) = entries.last().cloned() else { break };
             for entry in entries {
-                if wanted(&entry) {
+                // Of what may not be heard any more nothing begins, nor is it given up: who replays
+                // has no right to it.
+                let is_heard = self.attempter.may_send(&self.subscription.borrow(), &entry);
+                if is_heard && wanted(&entry) {
                     match self.make_room(replay, run).await? {
                         Ok(permit) => self.launch(replay, run, (entry, permit)),
                         Err(ended) => return Ok(ended),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::access::{EndedAccess, Entitlement};
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{Position, Revision};
 use crate::subscriptions::check::{CheckedKeys, CheckedParts, check};
@@ -29,6 +30,8 @@ pub(super) struct KeptSubscription {
     pub(super) credential: Option<KeptCredential>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) handshake: Option<PendingHandshake>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) ended: Vec<EndedAccess>,
 }
 
 impl KeptSubscription {
@@ -76,18 +79,37 @@ pub(super) fn words_while_waiting(handshake: Option<&PendingHandshake>) -> Optio
     )
 }
 
-/// A filter that is kept, and the first position that it applies to.
+/// A filter that is kept, with what the consumer could hear, and the first position that both apply
+/// to.
 #[derive(Clone, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct KeptEpoch {
     pub(super) from: u64,
     types: Vec<String>,
     filters: Vec<Value>,
+    /// An epoch of before grants has none: everything was public.
+    #[serde(default, skip_serializing_if = "Entitlement::is_everything")]
+    pub(super) entitlement: Entitlement,
 }
 
-/// The filter of a document, from this position on.
-pub(super) fn epoch(document: &SubscriptionDocument, from: Position) -> KeptEpoch {
-    KeptEpoch { from: from.0, types: document.types.clone(), filters: document.filters.clone() }
+impl KeptEpoch {
+    /// Whether it has the filter of another.
+    pub(super) fn wants_the_same(&self, other: &Self) -> bool {
+        self.types == other.types && self.filters == other.filters
+    }
+}
+
+/// The filter of a document and what its consumer may hear, from this position on.
+pub(super) fn epoch(
+    document: &SubscriptionDocument,
+    (from, entitlement): (Position, &Entitlement),
+) -> KeptEpoch {
+    KeptEpoch {
+        from: from.0,
+        types: document.types.clone(),
+        filters: document.filters.clone(),
+        entitlement: entitlement.clone(),
+    }
 }
 
 /// What was kept cannot be read.
@@ -126,6 +148,7 @@ pub(super) fn restore(
             from: Position(epoch.from),
             filter: Arc::new(filter),
             wish: (epoch.types, epoch.filters),
+            entitlement: Arc::new(epoch.entitlement),
         })
     };
     let epochs =
@@ -139,6 +162,7 @@ pub(super) fn restore(
         state: kept.state,
         reason: kept.reason,
         handshake: kept.handshake,
+        ended: kept.ended,
         sink,
         epochs,
         keys,

@@ -7,7 +7,8 @@
 //! encrypted, as a [`SealedCredential`], and leave the room in no other form.
 //!
 //! **Invariant:** a changed filter applies from a recorded position on, so that the sequence
-//! numbers of a subscription can be counted again from the log at any time.
+//! numbers of a subscription can be counted again from the log at any time. What its consumer may hear
+//! applies in the same way, and stands with the filter.
 
 mod bounds;
 mod check;
@@ -43,5 +44,6 @@ pub use sealed_credential::{CredentialError, KeptCredential, SealedCredential};
 pub use secret_text::SecretText;
 pub use state::SubscriptionState;
 pub use store::{Subscriptions, Terms};
+pub(crate) use subscription::may_want;
 pub use subscription::{Epoch, ReceiptTerms, RecipientKeys, Subscription};
 pub use webhook_secret::Hmac;

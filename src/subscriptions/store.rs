@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::access::{EndedAccess, Entitlement};
 use crate::ambient::Clock;
 use crate::event::SubscriptionId;
 use crate::eventlog::{LogError, Position, RecordKey, Registry, Revision};
@@ -20,6 +21,9 @@ const KIND: &str = "subscription";
 /// wherever the subscription is read.
 const MOST_EPOCHS: usize = 100;
 
+/// Publications whose end is kept with a subscription, the newest.
+const MOST_ENDED: usize = 64;
+
 /// What the gateway adds to a document when it is created or changed.
 #[derive(Clone, Debug)]
 pub struct Terms {
@@ -34,6 +38,8 @@ pub struct Terms {
     /// The handshake that begins, if the sink is new or its keys are. Without it, one is begun by
     /// whoever makes the first attempt.
     pub handshake: Option<PendingHandshake>,
+    /// What the consumer may hear from that position on.
+    pub entitlement: Entitlement,
 }
 
 /// The subscriptions in the registry.
@@ -118,7 +124,7 @@ impl Subscriptions {
         let document = SubscriptionDocument { id: Some(id.clone()), ..document };
         check(&document)?;
         let kept = KeptSubscription {
-            epochs: vec![epoch(&document, terms.from)],
+            epochs: vec![epoch(&document, (terms.from, &terms.entitlement))],
             state: first_state(&document),
             reason: words_while_waiting(terms.handshake.as_ref()).map(str::to_owned),
             handshake: terms.handshake.filter(|_| document.protocol != Protocol::Pull),
@@ -126,6 +132,7 @@ impl Subscriptions {
             created: self.clock.now(),
             shared_secret: terms.shared_secret,
             credential: terms.credential,
+            ended: Vec::new(),
         };
         self.keep(&id, None, kept).await.map_err(|error| match error {
             SubscriptionError::Stale(id) => SubscriptionError::Exists(id),
@@ -170,10 +177,9 @@ impl Subscriptions {
         let mut kept = before.clone();
         if document.types != current.document.types || document.filters != current.document.filters
         {
-            kept.epochs.retain(|epoch| epoch.from < terms.from.0);
-            kept.epochs.push(epoch(&document, terms.from));
-            drop_epochs(&mut kept.epochs, terms.low_watermark);
-            if kept.epochs.len() > MOST_EPOCHS {
+            let next = epoch(&document, (terms.from, &terms.entitlement));
+            begin_epoch(&mut kept.epochs, next, terms.low_watermark);
+            if filters_of(&kept.epochs) > MOST_EPOCHS {
                 let problem = "was changed a hundred times for events that the log still holds; \
                                change it when older events have left the log, or make another \
                                subscription";
@@ -194,6 +200,30 @@ impl Subscriptions {
             kept.prove_anew(terms.handshake);
         }
         self.keep(&id, Some(current.revision), kept).await
+    }
+
+    /// Records what the consumer of a subscription may hear from a position on, and which
+    /// publications it cannot hear any more.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: someone else wrote first. Ours: the registry failed.
+    pub async fn entitle(
+        &self,
+        current: &Subscription,
+        (entitlement, ended): (&Entitlement, Vec<EndedAccess>),
+        (from, low_watermark): (Position, Position),
+    ) -> Result<Arc<Subscription>, SubscriptionError> {
+        let mut kept = self.kept(current).await?;
+        let next = epoch(&kept.document, (from, entitlement));
+        begin_epoch(&mut kept.epochs, next, low_watermark);
+        let heard = |one: &EndedAccess| entitlement.hears(&one.publication, self.clock.now());
+        let anew: BTreeSet<&str> = ended.iter().map(|one| one.publication.as_str()).collect();
+        kept.ended.retain(|one| !anew.contains(one.publication.as_str()) && !heard(one));
+        kept.ended.extend(ended);
+        let surplus = kept.ended.len().saturating_sub(MOST_ENDED);
+        kept.ended.drain(..surplus);
+        self.keep(&current.id, Some(current.revision), kept).await
     }
 
     /// Moves a subscription to another state for a caller.
@@ -308,6 +338,23 @@ fn key(id: &SubscriptionId) -> RecordKey {
     RecordKey { kind: KIND, id: id.to_string() }
 }
 
+/// Begins an epoch in the place of those that would begin with it or after it.
+fn begin_epoch(epochs: &mut Vec<KeptEpoch>, next: KeptEpoch, low_watermark: Position) {
+    epochs.retain(|epoch| epoch.from < next.from);
+    epochs.push(next);
+    drop_epochs(epochs, low_watermark);
+}
+
+/// How many filters there are, each as often as it was changed to: who may hear what is not the
+/// consumer's to bound.
+fn filters_of(epochs: &[KeptEpoch]) -> usize {
+    let changes = epochs.windows(2).filter(|pair| match pair {
+        [before, after] => !before.wants_the_same(after),
+        _ => false,
+    });
+    1 + changes.count()
+}
+
 /// Drops the filters whose successors hold for everything that the log still has.
 fn drop_epochs(epochs: &mut Vec<KeptEpoch>, low_watermark: Position) {
     let needless = epochs.iter().skip(1).take_while(|next| next.from <= low_watermark.0).count();
@@ -362,7 +409,8 @@ mod tests {
     fn terms(from: u64) -> Terms {
         let low_watermark = Position::START;
         let (shared_secret, credential, handshake) = (None, None, None);
-        Terms { from: Position(from), low_watermark, shared_secret, credential, handshake }
+        let (from, entitlement) = (Position(from), Entitlement::default());
+        Terms { from, low_watermark, shared_secret, credential, handshake, entitlement }
     }
 
     fn handshake() -> PendingHandshake {

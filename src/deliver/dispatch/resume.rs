@@ -1,11 +1,12 @@
 //! Starts every worker where the log says that it stood.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError};
 use crate::event::{Blame as _, EventId, Fault, SubscriptionId};
 use crate::eventlog::{Changes, Cursor, LogError, Position, Retry, SavedDeliveries};
-use crate::subscriptions::SubscriptionDocument;
+use crate::subscriptions::{SubscriptionDocument, SubscriptionState};
 
 impl SubscriptionService {
     /// Starts the courier of every subscription where the log says that it stood.
@@ -32,7 +33,14 @@ impl SubscriptionService {
                 // The gateway ended between keeping the subscription and keeping its cursor.
                 None => self.begin(id, &subscription.document).await?,
             };
-            self.dispatch.open(subscription, cursor, waiting.remove(id).unwrap_or_default());
+            // Before anything is served: a grant may have ended just before the gateway did.
+            let is_closed = subscription.state == SubscriptionState::Closed;
+            let recorded = if is_closed || self.is_entitled(subscription) {
+                Arc::clone(subscription)
+            } else {
+                self.record_entitlement(subscription).await?
+            };
+            self.dispatch.open(&recorded, cursor, waiting.remove(id).unwrap_or_default());
         }
         Ok(subscriptions.len())
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::access::Access;
 use crate::ambient::{Clock, Entropy, Secret};
 use crate::deliver::attempt::{Sealer, SealerError};
 use crate::deliver::dispatch::oldest::Oldest;
@@ -67,6 +68,7 @@ pub struct SubscriptionService {
     pub(super) oldest: Oldest,
     pub(in crate::deliver) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
+    access: Arc<Access>,
     /// Held while a subscription changes, so that registry, table and courier change in one order.
     /// One of them serves the names that share its place, so that a worker that keeps one change
     /// waiting does not keep all others.
@@ -98,6 +100,8 @@ pub struct SubscriptionServiceParts {
     pub clock: Arc<dyn Clock>,
     /// Entropy.
     pub entropy: Arc<dyn Entropy>,
+    /// Says who may hear what.
+    pub access: Arc<Access>,
 }
 
 impl SubscriptionService {
@@ -117,6 +121,7 @@ impl SubscriptionService {
             store,
             clock,
             entropy,
+            access: parts.access,
             changing: std::array::from_fn(|_| Mutex::default()),
         }
     }
@@ -180,17 +185,22 @@ impl SubscriptionService {
             Some(id) => id.clone(),
             None => self.new_id()?,
         };
-        let _changing = self.changing(&id).await;
+        let changing = self.changing(&id).await;
         let with = (&*self.data_key, self.clock.now());
         let credential = KeptCredential::create(&id, document.sinkcredential.as_ref(), with)?;
         let (shared_secret, shown) = self.shared_secret(&id, &document);
         let low_watermark = self.store.log.low_watermark().position;
         let handshake = self.first_handshake(&id, &document, (shared_secret.as_deref(), None));
         let from = Position::START;
-        let terms = Terms { from, low_watermark, shared_secret, credential, handshake };
+        let entitlement = self.access.entitlement(&document.consumer);
+        let terms =
+            Terms { from, low_watermark, shared_secret, credential, handshake, entitlement };
         let subscription = self.subscriptions.create(id.clone(), document, terms).await?;
         let cursor = self.begin(&id, &subscription.document).await?;
         self.dispatch.open(&subscription, cursor, Vec::new());
+        drop(changing);
+        // A grant may have begun or ended meanwhile, and has not seen this subscription.
+        let subscription = self.entitle(&subscription).await?.unwrap_or(subscription);
         Ok((subscription, shown))
     }
 
@@ -274,7 +284,15 @@ impl SubscriptionService {
             Ok(head) => {
                 let (from, low_watermark) =
                     (Position(head.0 + 1), self.store.log.low_watermark().position);
-                let terms = Terms { from, low_watermark, shared_secret, credential, handshake };
+                let entitlement = self.access.entitlement(&current.consumer);
+                let terms = Terms {
+                    from,
+                    low_watermark,
+                    shared_secret,
+                    credential,
+                    handshake,
+                    entitlement,
+                };
                 let updated = self.subscriptions.update(current, document, terms).await;
                 updated.map_err(SubscriptionServiceError::from)
             }
@@ -351,6 +369,11 @@ impl SubscriptionService {
         self.dispatch.worker(id)
     }
 
+    /// Says who may hear what, now.
+    pub const fn access(&self) -> &Arc<Access> {
+        &self.access
+    }
+
     /// Reads what a subscription was or will be sent.
     pub const fn reader(&self) -> &SequenceReader {
         &self.reader
@@ -378,6 +401,9 @@ impl SubscriptionService {
             let low_watermark = self.store.log.low_watermark();
             (low_watermark.position == standing.scanned).then_some(low_watermark.id)
         };
-        Ok(self.sealer.sign_standing(subscription, (standing.sequence, standing.chain), head)?)
+        // With the last that it could hear, there is nothing more to come.
+        let closing = !subscription.ended.is_empty() && self.hears_nothing(subscription);
+        let newest = (standing.sequence, standing.chain);
+        Ok(self.sealer.sign_standing(subscription, newest, (head, closing))?)
     }
 }

@@ -322,6 +322,12 @@ impl Dispatch {
         all.filter(|subscription| subscription.state == SubscriptionState::Pending).collect()
     }
 
+    /// The subscriptions that are served, as they are now.
+    pub fn subscriptions(&self) -> Vec<Arc<Subscription>> {
+        let workers = self.workers();
+        workers.values().map(|worker| Arc::clone(&worker.subscription.borrow())).collect()
+    }
+
     /// Is notified whenever one of those comes or changes.
     pub const fn pending_changed(&self) -> &Notify {
         &self.pending

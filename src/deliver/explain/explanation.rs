@@ -366,6 +366,10 @@ fn matching(subscription: &Subscription, entry: &Entry) -> FilterMatching {
     let Some(filter) = subscription.filter_at(entry.position) else {
         return FilterMatching::Unknown;
     };
+    if !subscription.could_hear(entry) {
+        let reason = "the consumer was not entitled to it when it came".to_owned();
+        return FilterMatching::Missed(vec![Mismatch { path: "publication".to_owned(), reason }]);
+    }
     let tree = entry.event.to_tree();
     if filter.matches(&tree) {
         FilterMatching::Matched

@@ -214,6 +214,7 @@ mod tests {
             shared_secret: None,
             credential: None,
             handshake: Some(handshake),
+            entitlement: crate::access::Entitlement::default(),
         };
         let document = serde_json::from_value(document).unwrap();
         let id = id.parse().unwrap();

@@ -30,6 +30,7 @@ async fn stage() -> (Stage, Arc<Subscription>, Vec<Arc<Entry>>) {
         shared_secret: None,
         credential: None,
         handshake: None,
+        entitlement: crate::access::Entitlement::default(),
     };
     let narrow = store.update(old, only_a, terms(1)).await.unwrap();
     let wide = store.update(&narrow, old.document.clone(), terms(301)).await.unwrap();

@@ -22,7 +22,10 @@ impl Courier {
         let event = &delivery.entry.event;
         let queue_key = QueueKey::of(event);
         match verdict {
-            Some(Verdict::Delivered) => queues.end(queue_key, sequence),
+            // What the consumer may not hear holds nobody up: nobody can bring it back.
+            Some(Verdict::Delivered | Verdict::GiveUp(Reason::NotEntitled)) => {
+                queues.end(queue_key, sequence);
+            }
             Some(Verdict::GiveUp(_)) => queues.die(queue_key, sequence, event.id),
             Some(Verdict::Retry { .. }) | None => queues.wait(queue_key, sequence, delivery.key()),
         }
@@ -138,10 +141,12 @@ async fn queues_kept(
         let Some(last) = page.last() else { return Ok(queues) };
         query.after = last.id;
         for letter in &page {
-            // What has expired holds nobody up: it is no failure that someone has to look into.
-            let has_expired = &*letter.reason == Reason::Expired.word();
+            // What has expired holds nobody up: it is no failure that someone has to look into. Nor
+            // does what may not be heard, which nobody can bring back.
+            let holds_nobody =
+                [Reason::Expired, Reason::NotEntitled].map(Reason::word).contains(&&*letter.reason);
             if let (Some((sequence, _)), None, false) =
-                (letter.link, &letter.key.replay, has_expired)
+                (letter.link, &letter.key.replay, holds_nobody)
             {
                 queues.die(QueueKey::of(&letter.event), sequence, letter.event.id);
             }

@@ -76,7 +76,9 @@ impl MatchSource {
             Taken::Matches(matches, known) => {
                 // The follower may hand over what was meanwhile read from the log.
                 let read = self.known;
-                self.queue.extend(matches.into_iter().filter(|entry| entry.position > read));
+                let heard =
+                    |entry: &Arc<Entry>| entry.position > read && subscription.could_hear(entry);
+                self.queue.extend(matches.into_iter().filter(heard));
                 self.known = self.known.max(known);
             }
             Taken::Behind => self.has_more = self.read_log(subscription).await,
@@ -131,6 +133,7 @@ pub(super) fn matches_of<'a>(
 ) -> impl Iterator<Item = &'a Arc<Entry>> {
     entries.iter().filter(|entry| {
         let filter = subscription.filter_at(entry.position);
-        filter.is_some_and(|filter| filter.matches(&entry.event.to_tree()))
+        subscription.could_hear(entry)
+            && filter.is_some_and(|filter| filter.matches(&entry.event.to_tree()))
     })
 }

@@ -243,7 +243,8 @@ impl SequenceReader {
 /// Tells whether a subscription wanted an entry when it came.
 fn is_wanted(subscription: &Subscription, entry: &Entry) -> bool {
     let filter = subscription.filter_at(entry.position);
-    filter.is_some_and(|filter| filter.matches(&entry.event.to_tree()))
+    subscription.could_hear(entry)
+        && filter.is_some_and(|filter| filter.matches(&entry.event.to_tree()))
 }
 
 /// The place after one more entry.
