@@ -7,25 +7,17 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::access::{
     AccessDecision, AccessRequest, AccessRequestDocument, AccessRequestState, GrantedPublication,
 };
 use crate::api::grants::{ShownGrant, follow, must_own, problem, shown as shown_grant};
 use crate::api::json_object::JsonObject;
+use crate::api::lists::AccessRequestListQuery;
 use crate::api::query::Query;
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::event::{AccessRequestId, ConsumerId, GrantId, Timestamp};
-
-/// Which access requests are wanted.
-#[derive(Debug, Deserialize, IntoParams, Serialize)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct AccessRequestListQuery {
-    /// Only those that stand so: `open`, `approved` or `refused`
-    pub state: Option<String>,
-}
 
 /// Access requests.
 #[derive(Serialize, ToSchema)]

@@ -8,10 +8,11 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use crate::access::{AccessError, Grant, GrantDocument, GrantState, GrantedPublication};
 use crate::api::json_object::JsonObject;
+use crate::api::lists::{GrantListQuery, RecallQuery};
 use crate::api::query::{Query, parse_given};
 use crate::api::{Caller, Code, Problem, Services};
 use crate::event::{ConsumerId, DomainName, GrantId, Timestamp};
@@ -19,32 +20,6 @@ use crate::telemetry::error_chain;
 
 /// The most grants of one answer.
 const MOST: usize = 1000;
-
-/// Which grants are wanted.
-#[derive(Debug, Deserialize, IntoParams, Serialize)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct GrantListQuery {
-    /// Only those of this consumer
-    pub consumer: Option<String>,
-    /// Only those of this publication, `domain/event`
-    pub publication: Option<String>,
-    /// Only those that stand so: `planned`, `active`, `expired` or `recalled`
-    pub state: Option<String>,
-    /// Only those after this one
-    pub after: Option<String>,
-    /// How many at most, 1 to 1000
-    pub limit: Option<usize>,
-}
-
-/// Why a grant is recalled.
-#[derive(Debug, Deserialize, IntoParams, Serialize)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub struct RecallQuery {
-    /// Why, at most 512 characters; the consumer is told
-    pub reason: Option<String>,
-}
 
 /// When a grant ends from now on.
 #[derive(Debug, Deserialize, Serialize, ToSchema)]

@@ -126,6 +126,41 @@ pub struct QuarantineListQuery {
     pub producer: Option<String>,
 }
 
+/// Which grants are wanted.
+#[derive(Debug, Deserialize, IntoParams, Serialize)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct GrantListQuery {
+    /// Only those of this consumer
+    pub consumer: Option<String>,
+    /// Only those of this publication, `domain/event`
+    pub publication: Option<String>,
+    /// Only those that stand so: `planned`, `active`, `expired` or `recalled`
+    pub state: Option<String>,
+    /// Only those after this one
+    pub after: Option<String>,
+    /// How many at most, 1 to 1000
+    pub limit: Option<usize>,
+}
+
+/// Why a grant is recalled.
+#[derive(Debug, Deserialize, IntoParams, Serialize)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RecallQuery {
+    /// Why, at most 512 characters; the consumer is told
+    pub reason: Option<String>,
+}
+
+/// Which access requests are wanted.
+#[derive(Debug, Deserialize, IntoParams, Serialize)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct AccessRequestListQuery {
+    /// Only those that stand so: `open`, `approved` or `refused`
+    pub state: Option<String>,
+}
+
 /// Which receipts are wanted.
 #[derive(Debug, Deserialize, IntoParams, Serialize)]
 #[serde(deny_unknown_fields)]

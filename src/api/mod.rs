@@ -79,7 +79,6 @@ mod taking;
 mod unread;
 mod verify;
 
-pub use access_requests::AccessRequestListQuery;
 pub use access_tokens::AccessTokens;
 pub use body_budget::BodyBudget;
 pub use bus::bus_route;
@@ -87,11 +86,11 @@ pub use caller::{Caller, Scope, ScopeError};
 pub use callers::{CallerError, CallerRecord, Callers};
 pub use config::Config;
 pub use dry_run::{TriedAttributes, TriedEvent, TriedField, TriedPublication};
-pub use grants::{GrantListQuery, RecallQuery};
 pub use limits::serve;
 pub use lists::{
-    AttemptListQuery, DEFAULT_LIMIT, DeadLetterListQuery, EventListQuery, EvidenceQuery,
-    FetchQuery, ListAnswer, QuarantineListQuery, ReceiptListQuery,
+    AccessRequestListQuery, AttemptListQuery, DEFAULT_LIMIT, DeadLetterListQuery, EventListQuery,
+    EvidenceQuery, FetchQuery, GrantListQuery, ListAnswer, QuarantineListQuery, RecallQuery,
+    ReceiptListQuery,
 };
 pub use openapi::openapi;
 pub use problem::{Code, Problem};
