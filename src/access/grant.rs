@@ -1,11 +1,9 @@
 //! A grant: what a consumer may hear of a publication that is not public.
 
-use std::fmt;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::access::{AccessError, GrantedPublication, HeardStretch, History};
+use crate::access::{AccessError, GrantState, GrantedPublication, HeardStretch, History};
 use crate::event::{ConsumerId, GrantId, Timestamp};
 use crate::eventlog::Revision;
 
@@ -146,31 +144,6 @@ impl EndOfAccess {
             Self::Recalled => "recalled",
             Self::Closed => "closed",
         }
-    }
-}
-
-/// Where a grant stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum GrantState {
-    /// It has not begun.
-    Planned,
-    /// It holds.
-    Active,
-    /// Its time is over.
-    Expired,
-    /// Someone took it back.
-    Recalled,
-}
-
-impl fmt::Display for GrantState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Planned => "planned",
-            Self::Active => "active",
-            Self::Expired => "expired",
-            Self::Recalled => "recalled",
-        })
     }
 }
 

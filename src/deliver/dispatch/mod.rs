@@ -12,6 +12,7 @@ mod proving;
 mod redrive;
 mod resume;
 mod service;
+mod standing;
 mod workers;
 mod wrong_nonce;
 

@@ -49,7 +49,8 @@ fn number(
     progress: &mut Progress,
 ) -> Vec<u64> {
     let mut numbers = Vec::new();
-    for entry in entries.iter().filter(|entry| entry.position > progress.scanned()) {
+    let from = progress.scanned();
+    for entry in entries.iter().filter(|entry| entry.position > from) {
         if subscription.could_hear(entry) {
             let event = &entry.event;
             numbers.push(progress.number(entry.position, event.id, event.digest).sequence);
