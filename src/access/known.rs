@@ -36,6 +36,9 @@ pub struct EndedAccess {
     /// What was said of it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// Whether the sink of the subscription has taken word of it, or is not told any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub told: bool,
 }
 
 /// One state of everything.
@@ -138,6 +141,13 @@ impl Known {
             });
         let closed = || (now, EndOfAccess::Closed, String::new());
         let (at, why, reason) = ended.max_by_key(|(at, ..)| *at).unwrap_or_else(closed);
-        EndedAccess { publication: publication.to_owned(), why, at, position: from.0, reason }
+        EndedAccess {
+            publication: publication.to_owned(),
+            why,
+            at,
+            position: from.0,
+            reason,
+            told: false,
+        }
     }
 }

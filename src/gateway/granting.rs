@@ -15,6 +15,7 @@ use crate::event::{ConsumerId, Timestamp};
 use crate::eventlog::Store;
 use crate::gateway::build_error::BuildError;
 use crate::gateway::machine::Machine;
+use crate::gateway::telling_sinks::SinkTelling;
 use crate::subscriptions::{SubscriptionState, Subscriptions};
 use crate::telemetry::{Metric, error_chain};
 
@@ -140,9 +141,10 @@ async fn give(
 
 /// Begins and ends grants when their time comes, has every subscription record what follows, and
 /// tells of ends that come, until it is dropped.
-pub(super) async fn tend_access(services: &Services) {
+pub(super) async fn tend_access(services: &Arc<Services>) {
     let access = services.subscription_service.access();
     let mut told: BTreeMap<String, Timestamp> = BTreeMap::new();
+    let telling = Arc::new(SinkTelling::default());
     loop {
         let kept = keep_in_step(services).await;
         if let Err(error) = &kept {
@@ -150,7 +152,9 @@ pub(super) async fn tend_access(services: &Services) {
         }
         tell_of_ends(services, &mut told);
         let now = services.clock.now();
-        let due = access.next_change().map_or(LOOK_EVERY, |at| at.since(now).min(LOOK_EVERY));
+        let tells = telling.begin(services);
+        let next = access.next_change().into_iter().chain(tells).min();
+        let due = next.map_or(LOOK_EVERY, |at| at.since(now).min(LOOK_EVERY));
         let wait = if kept.is_err() { AFTER_FAILURE } else { due };
         tokio::select! {
             () = services.clock.sleep(wait) => {}

@@ -29,6 +29,7 @@ mod retention;
 mod setting_aside;
 mod storing;
 mod tending_keys;
+mod telling_sinks;
 mod unbound_callers;
 mod unwanted;
 mod watching;

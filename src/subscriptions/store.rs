@@ -226,6 +226,25 @@ impl Subscriptions {
         self.keep(&current.id, Some(current.revision), kept).await
     }
 
+    /// Notes that the sink of a subscription was told of these ends, or is not told any more.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: someone else wrote first. Ours: the registry failed.
+    pub async fn note_told(
+        &self,
+        current: &Subscription,
+        ended: &[EndedAccess],
+    ) -> Result<Arc<Subscription>, SubscriptionError> {
+        let mut kept = self.kept(current).await?;
+        for one in &mut kept.ended {
+            let is_it =
+                |told: &EndedAccess| told.publication == one.publication && told.at == one.at;
+            one.told = one.told || ended.iter().any(is_it);
+        }
+        self.keep(&current.id, Some(current.revision), kept).await
+    }
+
     /// Moves a subscription to another state for a caller.
     ///
     /// # Errors

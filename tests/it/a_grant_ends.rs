@@ -87,6 +87,26 @@ async fn with_the_last_grant_the_checkpoint_is_a_closing_one() {
 }
 
 #[tokio::test]
+async fn a_sink_is_told_once_with_a_signed_checkpoint_that_is_no_event() {
+    let mut gateway = closed().await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
+    let of = grant(&gateway, "shop", json!({})).await;
+
+    gateway.call(Method::DELETE, &format!("/grants/{of}?reason=over"), None).await;
+
+    let told = eventually("the sink is told", async || receiver.statements().pop()).await;
+    let checkpoint = receiver.read_checkpoint(&told).unwrap();
+    assert_eq!((&*checkpoint.ended[0].reason, &*checkpoint.ended[0].detail), ("recalled", "over"));
+    assert!(receiver.open(&told).await.is_none(), "nobody takes it for an event");
+    gateway.order(1).await;
+    receiver.wait_for_delivered(1).await;
+    gateway.restart().await;
+    gateway.order(2).await;
+    receiver.wait_for_delivered(2).await;
+    assert_eq!(receiver.statements().len(), 1);
+}
+
+#[tokio::test]
 async fn what_was_not_fetched_is_handed_out_no_more_and_the_poll_says_why() {
     let gateway = closed().await;
     let receiver = Receiver::start(&gateway, "shop").await;

@@ -93,6 +93,16 @@ impl Attempter {
         self.metrics.counter(Metric::DeadLetters, &labels).add(count as u64);
     }
 
+    /// Gives the sink of a subscription a signed statement; says whether it has taken it.
+    pub async fn tell(&self, subscription: &Subscription, statement: String) -> bool {
+        let destination = self.destinations.of(subscription);
+        let target = SinkTarget::of(subscription, self.timeout).map(Arc::new);
+        match (destination, target) {
+            (Some(destination), Some(target)) => destination.tell(&target, statement).await,
+            _ => true,
+        }
+    }
+
     async fn seal<'a>(&self, delivery: &'a Delivery) -> Sending<'a> {
         let began = self.clock.now();
         let (sealed, answer) = if delivery.subscription.sink.is_none() {

@@ -13,6 +13,7 @@ mod redrive;
 mod resume;
 mod service;
 mod standing;
+mod telling;
 mod workers;
 mod wrong_nonce;
 
