@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use url::Url;
 
 use crate::access::Access;
-use crate::ambient::Clock;
+use crate::ambient::{Clock, Entropy};
 use crate::api::{AccessTokens, BodyBudget, Callers, Rates, Readers, Readiness, Services};
 use crate::config::Config;
 use crate::deliver::{
@@ -50,10 +50,9 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
     let aws = AwsEdges::new(&config, &egress);
     let listener = listen(&config).await?;
-    let limits = config.log.limits();
     let of_machine = (Arc::clone(&clock), Arc::clone(&entropy), disk);
     check_log_is_there(&config)?;
-    let (store, engine) = open_store(&config.data_dir, limits, of_machine, &metrics)?;
+    let (store, engine) = open_store(&config.data_dir, config.log.limits(), of_machine, &metrics)?;
     let (ring, data_key) = take_up_keys(&config, (&clock, &entropy), &store.registry).await?;
     let log_guard = guard(&config, (&store, &data_key), &entropy).await?;
     let contracts = (&publications, gate);
@@ -194,11 +193,7 @@ fn outward(
         tasks: tasks.clone(),
         allowance: config.delivery.allowance(),
         backlog: config.delivery.backlog.limit(),
-        sinks: Arc::new(Sinks::new(
-            config.delivery.breaker.clone(),
-            Arc::clone(&entropy),
-            signals.clone(),
-        )),
+        sinks: sinks(config, (&entropy, &signals)),
         signals: signals.clone(),
         pause_after: config.delivery.pause_after.0,
     };
@@ -236,6 +231,11 @@ fn outward(
     let out =
         Outward { dispatch, attempter, subscription_service, handshakes, sealer, receipt_keys };
     Ok((out, told))
+}
+
+fn sinks(config: &Config, (entropy, signals): (&Arc<dyn Entropy>, &DeliverySignals)) -> Arc<Sinks> {
+    let breaker = config.delivery.breaker.clone();
+    Arc::new(Sinks::new(breaker, Arc::clone(entropy), signals.clone()))
 }
 
 fn sealer(

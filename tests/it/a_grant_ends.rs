@@ -231,7 +231,9 @@ async fn after_a_crash_around_its_end_no_attempt_of_it_begins() {
             "specversion": "1.0", "id": format!("p-{number}"), "source": "payment-service",
             "type": "PaymentSucceeded", "data": { "id": number },
         });
-        let sent = call(Method::POST, "/events", event).await;
+        let request = http.post(format!("{}/events", process.issuer())).bearer_auth(&key);
+        let request = request.header("content-type", "application/cloudevents+json");
+        let sent = answer(request.body(event.to_string())).await;
         assert_eq!(sent.status, 202, "{sent:?}");
     }
     receiver.wait_for_arrivals(5).await;
