@@ -226,7 +226,7 @@ async fn after_a_crash_around_its_end_no_attempt_of_it_begins() {
     })
     .await;
     receiver.answer(Reply::Status(503));
-    for number in 0..20 {
+    for number in 1..=20 {
         let event = json!({
             "specversion": "1.0", "id": format!("p-{number}"), "source": "payment-service",
             "type": "PaymentSucceeded", "data": { "id": number },

@@ -199,8 +199,10 @@ impl SubscriptionService {
         let cursor = self.begin(&id, &subscription.document).await?;
         self.dispatch.open(&subscription, cursor, Vec::new());
         drop(changing);
-        // A grant may have begun or ended meanwhile, and has not seen this subscription.
-        let subscription = self.entitle(&subscription).await?.unwrap_or(subscription);
+        // A grant may have begun or ended meanwhile, and has not seen this subscription. What cannot be
+        // recorded now is with the next look.
+        let recorded = self.entitle(&subscription).await.ok().flatten();
+        let subscription = recorded.unwrap_or(subscription);
         Ok((subscription, shown))
     }
 
