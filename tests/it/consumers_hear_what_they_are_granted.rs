@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use sealway::config::Config;
 
-use crate::harness::{Receiver, TestGateway, answer, eventually, never_within, settle_in};
+use crate::harness::{Arrival, Receiver, TestGateway, answer, eventually, never_within, settle_in};
 
 /// Has payments heard by grant only.
 pub fn close_payments(publications: &Path) {
@@ -79,7 +79,7 @@ async fn what_is_not_public_is_heard_from_a_grant_on_and_numbers_have_no_gap() {
     receiver.wait_for_delivered(3).await;
 
     let mut arrived = receiver.delivered();
-    arrived.sort_by_key(|one| one.sequence());
+    arrived.sort_by_key(Arrival::sequence);
     let numbers: Vec<_> = arrived.iter().map(|one| one.sequence().unwrap()).collect();
     let ids: Vec<_> = arrived.iter().map(|one| one.id().to_owned()).collect();
     assert_eq!((numbers, ids), (vec![1, 2, 3], vec![first, after, last]));

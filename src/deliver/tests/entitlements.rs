@@ -87,7 +87,9 @@ async fn holds(begins: Vec<u64>, crash: usize, settled: Vec<u64>, after: u64) {
 
     let mut before = start();
     number(&subscription, &entries[..crash], &mut before);
-    settled.iter().for_each(|sequence| before.settle(*sequence));
+    for sequence in settled {
+        before.settle(sequence);
+    }
     // What is read again after a crash is what was kept, word for word.
     let again = store.get(&subscription.id).await.unwrap();
     let mut after_crash = Progress::resume(before.cursor().clone());
