@@ -34,6 +34,7 @@ pub mod route;
 pub mod egress;
 pub mod aws;
 pub mod keys;
+pub mod access;
 pub mod subscriptions;
 pub mod seal;
 pub mod deliver;

@@ -8,6 +8,9 @@ pub(super) const FOR_EVER: &str = "public, max-age=31536000, immutable";
 /// Until an event names it, it may be another one by the next start.
 pub(super) const ASK_AGAIN: &str = "no-cache";
 
+/// For whoever asked, and asked again each time: access to it may end.
+pub(super) const FOR_ONE: &str = "private, no-cache";
+
 /// Whether a client says that it has this version (RFC 9110, section 13.1.2: a weak comparison).
 pub(super) fn has(headers: &HeaderMap, etag: &str) -> bool {
     let given = headers.get_all(header::IF_NONE_MATCH).into_iter();

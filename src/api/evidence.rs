@@ -21,7 +21,7 @@ use crate::api::{Caller, Code, Problem, Services};
 use crate::contract::SchemaAddress;
 use crate::deliver::{Delivery, NumberedEntry, SequenceReadError, SubscriptionView, WorkerHandle};
 use crate::event::EventId;
-use crate::eventlog::{ContractChoice, Page, Position, ReceiptId, SequenceCheckpoint};
+use crate::eventlog::{ContractChoice, Entry, Page, Position, ReceiptId, SequenceCheckpoint};
 use crate::keys::ConsumerKeys;
 use crate::seal::PlaceClaims;
 use crate::seal::evidence::{EventLine, EvidenceBundle, Header};
@@ -190,11 +190,44 @@ impl Export {
         }
     }
 
+    /// Whether the consumer may hear an event now.
+    fn may_hear(&self, entry: &Entry) -> bool {
+        let access = self.services.subscription_service.access();
+        let of = (&*entry.publication, &entry.event);
+        access.lets(&self.subscription.consumer, of, entry.position)
+    }
+
+    /// The place behind the matches at the beginning that the consumer may not hear any more.
+    async fn first_heard(
+        &self,
+        mut start: SequenceCheckpoint,
+    ) -> Result<SequenceCheckpoint, Broken> {
+        while start.position < self.view.standing.scanned {
+            self.must_be_wanted().await?;
+            let reader = self.services.subscription_service.reader();
+            let part = reader.read(&self.view, start.position, PAGE).await?;
+            for found in &part.matches {
+                let event = &found.entry.event;
+                if self.may_hear(&found.entry) {
+                    return Ok(start);
+                }
+                start = SequenceCheckpoint {
+                    position: found.entry.position,
+                    sequence: found.sequence,
+                    chain: found.previous.next(event.id, event.digest),
+                };
+            }
+            start.position = part.reached.position;
+        }
+        Ok(start)
+    }
+
     async fn write(&mut self, start: SequenceCheckpoint) -> Result<(), Broken> {
         let line = self.bundle.header(&self.header);
         self.say(line).await?;
         self.keys().await?;
         self.receipt_keys().await?;
+        let start = self.first_heard(start).await?;
         let before = Position(start.position.0.saturating_sub(1));
         let head = self.services.store.log.read(before, Page { items: 1, bytes: 1 }).await?;
         let head = head.first().filter(|entry| entry.position == start.position);
@@ -207,7 +240,9 @@ impl Export {
             let part = reader.read(&self.view, place.position, PAGE).await?;
             for found in &part.matches {
                 let event = &found.entry.event;
-                if self.header.to.is_some_and(|to| event.id > to) {
+                // What may not be heard any more ends a bundle before it: the chain has no gap.
+                let is_beyond = self.header.to.is_some_and(|to| event.id > to);
+                if is_beyond || !self.may_hear(&found.entry) {
                     break 'pages;
                 }
                 self.event(found).await?;

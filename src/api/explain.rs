@@ -160,7 +160,7 @@ pub async fn trace(
         None => services.store.log.find(&[event]).await?.into_iter().next().flatten(),
     };
     let deliveries = if let Some(named) = named {
-        let told = explained(&services, vec![named], (event, entry.as_deref())).await?;
+        let told = explained((&services, &caller), vec![named], (event, entry.as_deref())).await?;
         let (before_start, next) = (0, None);
         Deliveries {
             listed: listed(&caller, &told, sees_all && entry.is_some()),
@@ -227,7 +227,7 @@ async fn deliveries(
     let last = some.get(most.saturating_sub(1)).filter(|_| some.len() > most);
     let next = last.map(|last| last.qualified_name().to_string());
     some.truncate(most);
-    let mut told = explained(services, some, (event, entry)).await?;
+    let mut told = explained((services, caller), some, (event, entry)).await?;
     let looked_at = told.len();
     told.retain(|(_, trace)| !began_later(trace));
     let before_start = before_start + looked_at - told.len();
@@ -242,10 +242,14 @@ async fn deliveries(
 type Explained = Vec<(Arc<Subscription>, Explanation)>;
 
 async fn explained(
-    services: &Services,
-    subscriptions: Vec<Arc<Subscription>>,
+    (services, caller): (&Services, &Caller),
+    mut subscriptions: Vec<Arc<Subscription>>,
     event: (EventId, Option<&Entry>),
 ) -> Result<Explained, Problem> {
+    if !caller.sees_metadata() {
+        // Nothing is told of what its consumer may not hear, as if there were no such event.
+        subscriptions.retain(|one| may_hear(services, one, event.1));
+    }
     let traces = services.subscription_service.explain(&subscriptions, event).await;
     Ok(subscriptions.into_iter().zip(traces.map_err(problem)?).collect())
 }
@@ -261,6 +265,15 @@ fn began_later(trace: &Explanation) -> bool {
     trace.delivery_status == DeliveryStatus::BeforeStart
         && trace.attempts.is_empty()
         && trace.receipts.is_empty()
+}
+
+/// Whether the consumer of a subscription may hear an event, as far as the log has it.
+fn may_hear(services: &Services, subscription: &Subscription, entry: Option<&Entry>) -> bool {
+    let access = services.subscription_service.access();
+    entry.is_none_or(|entry| {
+        let of = (&*entry.publication, &entry.event);
+        access.lets(&subscription.consumer, of, entry.position)
+    })
 }
 
 /// Whether a subscription wanted the event, or has something to show for it.

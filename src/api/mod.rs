@@ -8,6 +8,7 @@
 //! reaches a caller.
 
 mod access;
+mod access_requests;
 mod access_tokens;
 mod acting;
 mod actions;
@@ -36,6 +37,7 @@ mod problem_pages;
 mod find_event;
 mod find_subscription;
 mod found;
+mod grants;
 mod health;
 mod jobs;
 mod json_object;
@@ -52,6 +54,7 @@ mod peer;
 mod poll;
 mod post_events;
 mod problem;
+mod publication_sight;
 mod published;
 mod publisher;
 mod pull;
@@ -91,9 +94,9 @@ pub use config::Config;
 pub use dry_run::{TriedAttributes, TriedEvent, TriedField, TriedPublication};
 pub use limits::serve;
 pub use lists::{
-    ActionListQuery, AttemptListQuery, DEFAULT_LIMIT, DeadLetterListQuery, EventListQuery,
-    EvidenceQuery, FetchQuery, ListAnswer, QuarantineListQuery, ReceiptListQuery,
-    SubscriptionListQuery, TraceQuery,
+    AccessRequestListQuery, ActionListQuery, AttemptListQuery, DEFAULT_LIMIT, DeadLetterListQuery,
+    EventListQuery, EvidenceQuery, FetchQuery, GrantListQuery, ListAnswer, QuarantineListQuery,
+    RecallQuery, ReceiptListQuery, SubscriptionListQuery, TraceQuery,
 };
 pub use openapi::openapi;
 pub use problem::{Code, Problem};

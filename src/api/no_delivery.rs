@@ -9,7 +9,8 @@ use axum::response::{IntoResponse as _, Response};
 use crate::api::{Code, Problem, Services};
 
 /// What hands out events, or changes who gets which.
-const DELIVERING: [&str; 3] = ["/subscriptions", "/redrives", "/replays"];
+const DELIVERING: [&str; 5] =
+    ["/subscriptions", "/redrives", "/replays", "/grants", "/access-requests"];
 
 /// Refuses what would deliver, while the gateway runs with `--no-delivery`; all else passes.
 pub async fn hold_back(

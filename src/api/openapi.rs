@@ -9,10 +9,10 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use crate::api::{
-    actions, bus, consent, dead_letters, deliveries, events, evidence, explain, external_ids,
-    health, log, oauth_token, poll, post_events, problem, problem_pages, published, pull,
-    quarantine, queues, receipts, redrives, replays, schemas, sink_credential, stream,
-    subscriptions, verify,
+    access_requests, actions, bus, consent, dead_letters, deliveries, events, evidence, explain,
+    external_ids, grants, health, log, oauth_token, poll, post_events, problem, problem_pages,
+    published, pull, quarantine, queues, receipts, redrives, replays, schemas, sink_credential,
+    stream, subscriptions, verify,
 };
 use crate::subscriptions::SubscriptionDocument;
 
@@ -32,6 +32,7 @@ const SHOWN: &str = "ShownSubscription";
         (name = "public", description = "Open to all"),
         (name = "events", description = "Publish events, and look at them"),
         (name = "subscriptions", description = "Who receives what, where, sealed for which key"),
+        (name = "access", description = "Who may hear what: grants, and requests for them"),
         (name = "fetching", description = "Events that consumers fetch themselves"),
         (name = "deliveries", description = "What became of deliveries"),
         (name = "replays", description = "Send a range of events again"),
@@ -61,6 +62,16 @@ const SHOWN: &str = "ShownSubscription";
         events::list,
         explain::trace,
         events::get,
+        grants::list,
+        grants::give,
+        grants::read,
+        grants::change,
+        grants::recall,
+        access_requests::list,
+        access_requests::ask,
+        access_requests::read,
+        access_requests::approve,
+        access_requests::refuse,
         subscriptions::list,
         subscriptions::create,
         subscriptions::read,

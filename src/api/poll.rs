@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::api::json_object::{JsonObject, Unread};
 use crate::api::lists::{DEFAULT_LIMIT, MOST};
-use crate::api::pull::{answer, enter, line_to_take, longest_wait, problem};
+use crate::api::pull::{answer, end_checkpoint, enter, line_to_take, longest_wait, problem};
 use crate::api::{Caller, Code, Problem, Services};
 use crate::deliver::{MOST_OUTSTANDING, PollRefusal, Polling};
 use crate::event::EventId;
@@ -58,6 +58,10 @@ pub struct PollAnswer {
     /// Whether more of them wait.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     more_available: bool,
+    /// A signed checkpoint, while what the consumer could hear has ended within the last 30 days: its
+    /// `ended` names each publication and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checkpoint: Option<String>,
 }
 
 /// `POST /subscriptions/{id}/poll`: acknowledges and refuses events, and fetches what is not settled
@@ -82,7 +86,8 @@ pub async fn poll(
     let place = enter(&services, &caller, &line)?;
     let polled = services.pull_service.poll(&line, polling).await.map_err(problem)?;
     let tokens = polled.events.into_iter().map(|one| (one.id.to_string(), one.token));
-    let sets = PollAnswer { sets: tokens.collect(), more_available: polled.more };
+    let checkpoint = end_checkpoint(&services, &line).await?;
+    let sets = PollAnswer { sets: tokens.collect(), more_available: polled.more, checkpoint };
     Ok(answer(&sets, place))
 }
 

@@ -1,6 +1,6 @@
 //! What anyone may read: the public keys and the contracts.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::Json;
@@ -10,8 +10,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::cached::{ASK_AGAIN, CachedText, FOR_EVER, has};
+use crate::api::cached::{ASK_AGAIN, CachedText, FOR_EVER, FOR_ONE, has};
 use crate::api::contract_query::ContractQuery;
+use crate::api::publication_sight::{MaybeCaller, PublicationSight};
 use crate::api::query::{Query, parse_given};
 use crate::api::{Problem, Services};
 use crate::contract::{Catalog, ContractDocument, Message};
@@ -101,13 +102,22 @@ pub struct PublishedSchema {
 }
 
 /// Publications by the message that describes them.
-struct Publishers(HashMap<*const Message, Vec<PublishedSchema>>);
+struct Publishers {
+    by_message: HashMap<*const Message, Vec<PublishedSchema>>,
+    /// Messages of publications that the caller does not see.
+    hidden: HashSet<*const Message>,
+}
 
 impl Publishers {
-    fn of(catalog: &Catalog, publications: &Publications) -> Self {
+    fn of(catalog: &Catalog, publications: &Publications, sight: &PublicationSight<'_>) -> Self {
         let mut by_message: HashMap<_, Vec<PublishedSchema>> = HashMap::new();
+        let mut hidden = HashSet::new();
         for publication in publications.iter() {
             let message = catalog.message_of(publication);
+            if !sight.sees(publication.name()) {
+                hidden.extend(message.map(Arc::as_ptr));
+                continue;
+            }
             if let Some((message, address)) = message.zip(catalog.schema_address(publication)) {
                 by_message.entry(Arc::as_ptr(message)).or_default().push(PublishedSchema {
                     publication: publication.name().to_string(),
@@ -118,17 +128,25 @@ impl Publishers {
         for published in by_message.values_mut() {
             published.sort_by(|a, b| a.publication.cmp(&b.publication));
         }
-        Self(by_message)
+        hidden.retain(|message| !by_message.contains_key(message));
+        Self { by_message, hidden }
+    }
+
+    /// Whether a message is of publications that the caller does not see, and of no other.
+    fn hides(&self, message: &Arc<Message>) -> bool {
+        self.hidden.contains(&Arc::as_ptr(message))
     }
 
     fn of_message(&self, message: &Arc<Message>) -> Vec<PublishedSchema> {
-        self.0.get(&Arc::as_ptr(message)).cloned().unwrap_or_default()
+        self.by_message.get(&Arc::as_ptr(message)).cloned().unwrap_or_default()
     }
 }
 
 impl Contract {
     fn of(document: &ContractDocument, publishers: &Publishers) -> Self {
-        let messages = document.contract_messages().iter().map(|message| {
+        let seen = document.contract_messages().iter();
+        let seen = seen.filter(|one| !one.message().is_some_and(|it| publishers.hides(it)));
+        let messages = seen.map(|message| {
             let publications = message.message().map(|message| publishers.of_message(message));
             let publications = publications.unwrap_or_default();
             Described {
@@ -158,10 +176,15 @@ impl Contract {
     get, path = "/contracts", tag = "public",
     operation_id = "contracts_list", responses((status = 200, body = Contracts))
 )]
-pub async fn contracts(State(services): State<Arc<Services>>) -> Json<Contracts> {
-    let publishers = Publishers::of(&services.catalog, &services.publications);
+pub async fn contracts(
+    State(services): State<Arc<Services>>,
+    caller: MaybeCaller,
+) -> Json<Contracts> {
+    let sight = PublicationSight::of(&services, &caller);
+    let publishers = Publishers::of(&services.catalog, &services.publications, &sight);
+    let seen = services.catalog.documents().filter(|one| sight.sees_contract(one.path()));
     let contract = |document| Contract::of(document, &publishers);
-    Json(Contracts { contracts: services.catalog.documents().map(contract).collect() })
+    Json(Contracts { contracts: seen.map(contract).collect() })
 }
 
 /// One contract: the AsyncAPI document as its domain wrote it.
@@ -183,17 +206,24 @@ pub async fn contracts(State(services): State<Arc<Services>>) -> Json<Contracts>
 )]
 pub async fn contract(
     State(services): State<Arc<Services>>,
+    caller: MaybeCaller,
     Path(path): Path<String>,
     Query(query): Query<ContractQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
+    let sight = PublicationSight::of(&services, &caller);
+    if !sight.sees_contract(&path) {
+        return Err(Problem::not_found("contract"));
+    }
+    let is_public = sight.is_public(&sight.of_contract(&path));
+    let policy = |policy| if is_public { policy } else { FOR_ONE };
     let digest: Option<TextDigest> = parse_given("sha256", query.sha256.as_deref())?;
     let by_version = || query.version.as_deref().map(|it| ContractChoice::Version(it.into()));
     let choice = digest.map(ContractChoice::Digest).or_else(by_version);
     if let Some(choice) = &choice
         && let Some(kept) = services.store.schemas.kept_contract(&path, choice).await?
     {
-        return Ok(document(&kept.text, kept.digest, FOR_EVER).answer(&headers));
+        return Ok(document(&kept.text, kept.digest, policy(FOR_EVER)).answer(&headers));
     }
     let now = services.catalog.document(&path).filter(|document| match &choice {
         None => true,
@@ -201,7 +231,7 @@ pub async fn contract(
         Some(ContractChoice::Digest(digest)) => *digest == digest_of(document),
     });
     let now = now.ok_or_else(|| Problem::not_found("contract"))?;
-    Ok(document(now.text(), digest_of(now), ASK_AGAIN).answer(&headers))
+    Ok(document(now.text(), digest_of(now), policy(ASK_AGAIN)).answer(&headers))
 }
 
 const fn digest_of(document: &ContractDocument) -> TextDigest {

@@ -13,7 +13,7 @@ use futures_util::stream;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::find_subscription::find;
+use crate::api::find_subscription::{find, problem as of_service};
 use crate::api::lists::{DEFAULT_LIMIT, FetchQuery, MOST};
 use crate::api::query::{Query, parse_given};
 use crate::api::readers::ReaderPlace;
@@ -38,6 +38,10 @@ pub struct Fetched {
     /// Where to go on, as `after`; missing if nothing was looked at yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
+    /// A signed checkpoint, while what the consumer could hear has ended within the last 30 days: its
+    /// `ended` names each publication and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    checkpoint: Option<String>,
 }
 
 /// A sealed event.
@@ -93,7 +97,25 @@ pub async fn events(
         events = served.events.into_iter().map(FetchedEvent::of).collect();
     }
     let next = next.map(|next| next.to_string());
-    Ok(answer(&Fetched { events, next }, place))
+    let checkpoint = end_checkpoint(&services, &line).await?;
+    Ok(answer(&Fetched { events, next, checkpoint }, place))
+}
+
+/// How long an end of access is told with what is fetched.
+const TOLD_FOR: Duration = Duration::from_hours(30 * 24);
+
+/// A signed checkpoint for a consumer that cannot hear something any more, and may not know yet.
+pub(super) async fn end_checkpoint(
+    services: &Services,
+    line: &WorkerHandle,
+) -> Result<Option<String>, Problem> {
+    let subscription = Arc::clone(&line.subscription.borrow());
+    let since = services.clock.now().before(TOLD_FOR);
+    if !subscription.ended.iter().any(|one| one.at >= since) {
+        return Ok(None);
+    }
+    let token = services.subscription_service.checkpoint(&subscription).await;
+    token.map(Some).map_err(of_service)
 }
 
 /// Finds the handle of a subscription that the caller may see.

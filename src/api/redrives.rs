@@ -17,6 +17,7 @@ use crate::api::found::{FoundJob, FoundSubscription, JobToChange};
 use crate::api::jobs;
 use crate::api::json_object::JsonObject;
 use crate::api::{Code, Problem, Services};
+use crate::deliver::Reason;
 use crate::event::{RedriveId, SubscriptionId, Timestamp};
 use crate::eventlog::{ActionKind, DeadLetterId, DeadLetterQuery};
 use crate::jobs::{Redrive, RedriveCounts, ReplayState};
@@ -186,7 +187,28 @@ async fn wanted(
         let detail = "some of these dead letters are not there; none is redriven";
         return Err(Problem::new(Code::NotFound, detail));
     }
+    must_be_redrivable(services, &query, named).await?;
     Ok((query, found))
+}
+
+/// Refuses to redrive what its consumer may not hear, where a request names nothing else, or names
+/// dead letters one by one.
+async fn must_be_redrivable(
+    services: &Services,
+    query: &DeadLetterQuery,
+    named: bool,
+) -> Result<(), Problem> {
+    let withheld = Some(Arc::from(Reason::NotEntitled.word()));
+    if !named && query.reason != withheld {
+        return Ok(());
+    }
+    let query = DeadLetterQuery { reason: withheld, ..query.clone() };
+    if services.store.dead_letters.count_chosen(&query).await? == 0 {
+        return Ok(());
+    }
+    let detail = "the consumer was not entitled to these events any more: a dead letter with the \
+                  reason `not-entitled` cannot be redriven";
+    Err(Problem::new(Code::WrongState, detail))
 }
 
 /// `GET /subscriptions/{id}/dead-letters/redrives`: oldest first.

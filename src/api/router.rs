@@ -10,10 +10,11 @@ use axum::routing::{MethodRouter, delete, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::api::{
-    Code, Problem, Services, actions, bus::cbor_bus_route, bus_route, consent, dead_letters,
-    deliveries, events, evidence, explain, external_ids, health, log, no_delivery, oauth_token,
-    openapi, poll, post_events, problem_pages, published, pull, quarantine, queues, receipts,
-    redrives, repeats, replays, request, schemas, sink_credential, stream, subscriptions, verify,
+    Code, Problem, Services, access_requests, actions, bus::cbor_bus_route, bus_route, consent,
+    dead_letters, deliveries, events, evidence, explain, external_ids, grants, health, log,
+    no_delivery, oauth_token, openapi, poll, post_events, problem_pages, published, pull,
+    quarantine, queues, receipts, redrives, repeats, replays, request, schemas, sink_credential,
+    stream, subscriptions, verify,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -42,6 +43,12 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/oauth/token", post(oauth_token::issue))
         .route("/events/{id}", get(events::get))
         .route("/events/{id}/trace", get(explain::trace))
+        .route("/grants", once(post(grants::give)).get(grants::list))
+        .route("/grants/{id}", get(grants::read).put(grants::change).delete(grants::recall))
+        .route("/access-requests", post(access_requests::ask).get(access_requests::list))
+        .route("/access-requests/{id}", get(access_requests::read))
+        .route("/access-requests/{id}/approve", post(access_requests::approve))
+        .route("/access-requests/{id}/refuse", post(access_requests::refuse))
         .route("/subscriptions", once(post(subscriptions::create)).get(subscriptions::list))
         .route(
             "/subscriptions/{id}",

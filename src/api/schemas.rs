@@ -6,7 +6,8 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 
-use crate::api::cached::{ASK_AGAIN, CachedText, FOR_EVER};
+use crate::api::cached::{ASK_AGAIN, CachedText, FOR_EVER, FOR_ONE};
+use crate::api::publication_sight::{MaybeCaller, PublicationSight};
 use crate::api::{Problem, Services};
 use crate::contract::SchemaAddress;
 use crate::eventlog::KeptSchema;
@@ -30,10 +31,18 @@ use crate::eventlog::KeptSchema;
 )]
 pub async fn schema(
     State(services): State<Arc<Services>>,
+    caller: MaybeCaller,
     Path((domain, event, version)): Path<(String, String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    serve(&services, &SchemaAddress::new(&domain, &event, &version), &headers).await
+    let sight = PublicationSight::of(&services, &caller);
+    let publication = format!("{domain}/{event}");
+    if !sight.sees(&publication) {
+        return Err(Problem::not_found("schema"));
+    }
+    let is_public = sight.is_public(&[&publication]);
+    let kept = kept(&services, &SchemaAddress::new(&domain, &event, &version)).await?;
+    Ok(answer(&kept, is_public, &headers))
 }
 
 /// The same at an address that was given before addresses had a domain.
@@ -54,22 +63,33 @@ pub async fn schema(
 )]
 pub async fn old_schema(
     State(services): State<Arc<Services>>,
+    caller: MaybeCaller,
     Path((name, version)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let address = SchemaAddress::of_segments([name.as_str(), version.as_str()]);
-    serve(&services, &address, &headers).await
+    let kept = kept(&services, &address).await?;
+    let sight = PublicationSight::of(&services, &caller);
+    // Such an address does not name a publication; its contract does.
+    if !sight.sees_contract(&kept.contract_path) {
+        return Err(Problem::not_found("schema"));
+    }
+    let is_public = sight.is_public(&sight.of_contract(&kept.contract_path));
+    Ok(answer(&kept, is_public, &headers))
 }
 
-async fn serve(
-    services: &Services,
-    address: &SchemaAddress,
-    headers: &HeaderMap,
-) -> Result<Response, Problem> {
+async fn kept(services: &Services, address: &SchemaAddress) -> Result<KeptSchema, Problem> {
     let found = services.store.schemas.schema_at(address.text()).await?;
-    let kept = found.ok_or_else(|| Problem::not_found("schema"))?;
-    let contract = HeaderValue::from_str(&contract_of(&kept)).ok();
-    let policy = if kept.named.is_some() { FOR_EVER } else { ASK_AGAIN };
+    found.ok_or_else(|| Problem::not_found("schema"))
+}
+
+fn answer(kept: &KeptSchema, is_public: bool, headers: &HeaderMap) -> Response {
+    let contract = HeaderValue::from_str(&contract_of(kept)).ok();
+    let policy = match (is_public, kept.named.is_some()) {
+        (false, _) => FOR_ONE,
+        (true, true) => FOR_EVER,
+        (true, false) => ASK_AGAIN,
+    };
     let text = CachedText {
         text: &kept.schema,
         etag: format!("\"{}\"", kept.digest),
@@ -78,7 +98,7 @@ async fn serve(
     };
     let mut response = text.answer(headers);
     response.headers_mut().extend(contract.map(|link| (header::LINK, link)));
-    Ok(response)
+    response
 }
 
 /// Where the contract is that a schema comes from (RFC 8288; `describedby`: POWDER, section 4.2).

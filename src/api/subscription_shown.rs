@@ -12,9 +12,9 @@ use utoipa::ToSchema;
 
 use crate::ambient::Secret;
 use crate::api::{Caller, Services};
-use crate::event::Timestamp;
+use crate::event::{GrantId, Timestamp};
 use crate::subscriptions::{
-    KeptWish, Ordering, Protocol, Subscription, SubscriptionDocument, SubscriptionState,
+    KeptWish, Ordering, Protocol, Subscription, SubscriptionDocument, SubscriptionState, may_want,
 };
 
 /// Subscriptions.
@@ -76,11 +76,88 @@ pub struct Known {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     external_id: Option<Arc<str>>,
+    /// What its consumer hears and does not; missing if there is nothing to tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access: Option<ShownAccess>,
     /// The JWK Set that the gateway has made for it: shown once, in the answer to the request that
     /// asked for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     shared_secret: Option<Value>,
+}
+
+/// What the consumer of a subscription hears and does not.
+#[derive(Default, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = SubscriptionAccess)]
+struct ShownAccess {
+    /// Those of its `types` through which it hears nothing: nothing is published so, or the consumer
+    /// is not entitled to it. Which of both is not told.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unheard_types: Vec<String>,
+    /// What it hears until a grant ends that ends soon.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ends_soon: Vec<ShownComingEnd>,
+    /// What it could hear and cannot any more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ended: Vec<ShownEnd>,
+}
+
+/// A grant that ends soon.
+#[derive(PartialEq, Serialize, ToSchema)]
+#[schema(as = ComingEndOfAccess)]
+struct ShownComingEnd {
+    /// The grant.
+    #[schema(value_type = String)]
+    grant: GrantId,
+    /// What it is for: `domain/event`, or `domain/*`.
+    publication: String,
+    /// When it ends.
+    #[schema(value_type = String, format = DateTime)]
+    until: Timestamp,
+}
+
+/// A publication that the consumer cannot hear any more.
+#[derive(PartialEq, Serialize, ToSchema)]
+#[schema(as = EndOfAccess)]
+struct ShownEnd {
+    /// Its name, `domain/event`.
+    publication: String,
+    /// `expired`, `recalled` or `closed`.
+    why: &'static str,
+    /// From when on nothing of it begins.
+    #[schema(value_type = String, format = DateTime)]
+    at: Timestamp,
+    /// What was said of it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    reason: String,
+}
+
+fn shown_access(services: &Services, subscription: &Subscription) -> Option<ShownAccess> {
+    let access = services.subscription_service.access();
+    let (consumer, now) = (&subscription.consumer, services.clock.now());
+    let ahead = access.config().tell_before.0;
+    let hears = |wanted: &&String| {
+        let wanted = std::slice::from_ref(*wanted);
+        !access.hears_any(consumer, |event| may_want(wanted, event))
+    };
+    let coming = access.grants_of(consumer).into_iter().filter_map(|grant| {
+        let until = grant.until.filter(|_| grant.ends_soon(now, ahead))?;
+        let publication = grant.publication.to_string();
+        Some(ShownComingEnd { grant: grant.id.clone(), publication, until })
+    });
+    let ended = subscription.ended.iter().map(|one| ShownEnd {
+        publication: one.publication.clone(),
+        why: one.why.word(),
+        at: one.at,
+        reason: one.reason.clone(),
+    });
+    let shown = ShownAccess {
+        unheard_types: subscription.document.types.iter().filter(hears).cloned().collect(),
+        ends_soon: coming.collect(),
+        ended: ended.collect(),
+    };
+    (shown != ShownAccess::default()).then_some(shown)
 }
 
 /// A handshake that is not done. Its nonce is not shown.
@@ -212,6 +289,7 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
             former_until: credential.former_until(services.clock.now()),
         }),
         external_id: external_id(services, subscription),
+        access: shown_access(services, subscription),
         shared_secret: None,
     };
     let filters = subscription.newest_wish().filter(|wish| wish.text().has_filters());

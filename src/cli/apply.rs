@@ -1,4 +1,4 @@
-//! `sealway apply`: makes the gateway's subscriptions what files say.
+//! `sealway apply`: makes the gateway's grants and subscriptions what files say.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,6 +10,8 @@ use serde_json::Value;
 
 use crate::api::SubscriptionListQuery;
 use crate::cli::answer::{items, text};
+use crate::cli::apply_grants;
+use crate::cli::grant_file::GrantFiles;
 use crate::cli::subscription_file::{self, Documents};
 use crate::cli::{Client, Column, CommandResult, Context, Exit, Failure, Output, subscriptions};
 use crate::event::{QualifiedName, SubscriptionId};
@@ -24,6 +26,10 @@ pub struct Args {
     /// Files, or folders of files, with one subscription each; the settings' folder if none is named
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
+    /// The folder of grants, which are given first; the settings' folder if neither it nor a path is
+    /// named
+    #[arg(long, value_name = "FOLDER")]
+    grants: Option<PathBuf>,
     /// Say what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -96,6 +102,11 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
         [] => vec![context.config()?.subscriptions],
         paths => paths.to_vec(),
     };
+    let grants = match (&args.grants, args.paths.as_slice()) {
+        (Some(folder), _) => apply_grants::read(folder)?,
+        (None, []) => apply_grants::read(&context.config()?.grants)?,
+        (None, _) => GrantFiles::new(),
+    };
     let wanted = subscription_file::read_all(&paths).map_err(|mistakes| {
         let told: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
         Failure::input(anyhow!("nothing was applied\n{}", told.join("\n")))
@@ -103,6 +114,7 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
     let client = context.client()?;
     let there = all_there(&client).await?;
     let output = context.output();
+    let granted = apply_grants::apply((&client, output), &grants, args.dry_run).await?;
     let mut all = Vec::new();
     for (name, action) in plan(&wanted, &there) {
         let Some((file, document)) = wanted.get(&name) else { continue };
@@ -120,13 +132,13 @@ pub async fn run(args: &Args, context: &Context) -> CommandResult {
         }
         all.push(done);
     }
-    tell(
-        output,
-        &all,
-        args.dry_run,
-        there.keys().filter(|name| !wanted.contains_key(*name)).count(),
-    );
-    Ok(if all.iter().any(|done| done.problem.is_some()) { Exit::No } else { Exit::Done })
+    let extra = there.keys().filter(|name| !wanted.contains_key(*name)).count();
+    tell(output, &all, args.dry_run, extra);
+    Ok(if !granted || all.iter().any(|done| done.problem.is_some()) {
+        Exit::No
+    } else {
+        Exit::Done
+    })
 }
 
 /// The documents of all subscriptions that the caller may see, page by page.

@@ -8,13 +8,14 @@ use serde::Serialize;
 
 use crate::ambient::{SecretReference, SystemEntropy};
 use crate::cli::check_log::{changed_schemas, lost_keys};
+use crate::cli::grant_file::{GrantFiles, add as add_grant};
 use crate::cli::rehearsal::{Rehearsed, rehearse};
 use crate::cli::subscription_file::{check_place, places_of_secrets};
 use crate::cli::{CommandResult, Context, Exit, Output};
 use crate::config::{self, Config, Texts};
 use crate::contract::{Catalog, Gate};
 use crate::egress::Egress;
-use crate::enrich::Publications;
+use crate::enrich::{AccessRule, Publications};
 use crate::event::{Diagnostic, Severity, number_of, read_whole};
 use crate::keys::{FileKeyStore, KeyRing};
 use crate::subscriptions::{SubscriptionDocument, Subscriptions};
@@ -147,11 +148,46 @@ impl Check<'_> {
         self.note_all(&self.config.contracts, gate.diagnostics().to_vec());
         self.publications(&publications, &gate);
         self.log(gate.catalog(), &publications);
+        let grants = self.grants(&publications);
         let subscriptions = self.folder(&self.config.subscriptions);
         for (name, text) in &subscriptions {
             self.subscription(&shown(&self.config.subscriptions.join(name)), text);
         }
-        counts + &number_of(subscriptions.len(), "subscription")
+        counts
+            + &format!(
+                "{}, {}",
+                number_of(grants, "grant"),
+                number_of(subscriptions.len(), "subscription")
+            )
+    }
+
+    /// Holds grants against what is published; says how many there are.
+    fn grants(&mut self, publications: &Publications) -> usize {
+        let mut grants = GrantFiles::new();
+        let texts = self.folder(&self.config.grants);
+        for (name, text) in &texts {
+            let file = shown(&self.config.grants.join(name));
+            self.mistakes.extend(add_grant(&mut grants, file, text).err().map(|mistake| *mistake));
+        }
+        for (file, grant) in grants.into_values() {
+            let covered: Vec<_> =
+                publications.iter().filter(|one| grant.publication.covers(one.name())).collect();
+            let problem = if covered.is_empty() {
+                format!("nothing is published as `{}`", grant.publication)
+            } else if covered.iter().all(|one| one.access() != Some(AccessRule::Grant)) {
+                format!(
+                    "`{}` is public: who is granted it hears no more than others",
+                    grant.publication
+                )
+            } else {
+                continue;
+            };
+            let mistake = Diagnostic::of_file(&file, problem);
+            let is_public = !covered.is_empty();
+            let severity = if is_public { Severity::Warning } else { Severity::Error };
+            self.mistakes.push(Diagnostic { severity, ..mistake });
+        }
+        texts.len()
     }
 
     /// Checks that no schema has changed which events of the log name.

@@ -7,9 +7,9 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 #[cfg(feature = "aws")]
 use crate::cli::demo;
 use crate::cli::{
-    CommandResult, Context, Failure, actions, apply, aws, callers, check, config, consumer_key,
-    contract, dead_letters, events, evidence, exit_codes, keys, log, open, pattern, quarantine,
-    replay, serve, subscriptions, verify_chain,
+    CommandResult, Context, Failure, access, actions, apply, aws, callers, check, config,
+    consumer_key, contract, dead_letters, events, evidence, exit_codes, grants, keys, log, open,
+    pattern, quarantine, replay, serve, subscriptions, verify_chain,
 };
 
 /// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
@@ -26,9 +26,12 @@ struct OutputLine {
 /// One row for each command; its file holds the rest.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Ask to hear a publication, and decide what others ask
+    #[command(subcommand)]
+    Access(access::Command),
     /// See who changed what, when and why
     Actions(actions::Args),
-    /// Make the gateway's subscriptions what files say
+    /// Make the gateway's grants and subscriptions what files say
     Apply(apply::Args),
     /// Set up and check what lies at AWS: queues, event buses, roles
     #[command(subcommand)]
@@ -58,6 +61,9 @@ enum Command {
     /// Export what a subscription was sent as a file that proves it, and verify such a file offline
     #[command(subcommand)]
     Evidence(evidence::Command),
+    /// Say who may hear what that is not public
+    #[command(subcommand)]
+    Grants(grants::Command),
     /// Look at the gateway's signing keys, turn or revoke them
     #[command(subcommand)]
     Keys(keys::Command),
@@ -87,6 +93,7 @@ enum Command {
 impl Command {
     async fn run(self, context: &Context) -> CommandResult {
         match self {
+            Self::Access(command) => access::run(command, context).await,
             Self::Actions(args) => actions::run(args, context).await,
             Self::Apply(args) => apply::run(&args, context).await,
             Self::Aws(command) => Box::pin(aws::run(command, context)).await,
@@ -100,6 +107,7 @@ impl Command {
             Self::Demo(args) => demo::run(&args, context).await,
             Self::Events(command) => events::run(command, context).await,
             Self::Evidence(command) => evidence::run(command, context).await,
+            Self::Grants(command) => grants::run(command, context).await,
             Self::Keys(command) => keys::run(&command, context).await,
             Self::Log(command) => log::run(command, context).await,
             Self::Open(args) => open::run(args, context).await,

@@ -290,7 +290,7 @@ impl Line {
 fn advance(place: &mut SequenceCheckpoint, subscription: &Subscription, entry: &Entry) {
     place.position = entry.position;
     let tree = entry.event.to_tree();
-    let asked = subscription.asked_at(entry.position);
+    let asked = subscription.asked_at(entry.position).filter(|_| subscription.could_hear(entry));
     // What was given up has a number, too.
     if asked.is_some_and(|asked| asked.decide(&EventTree::of(&tree)) != MatchOutcome::Differs) {
         place.sequence += 1;

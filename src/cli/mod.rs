@@ -18,7 +18,9 @@
 mod acting;
 mod actions;
 mod answer;
+mod access;
 mod apply;
+mod apply_grants;
 mod aws;
 mod callers;
 mod check;
@@ -44,6 +46,8 @@ mod evidence_export;
 mod evidence_verify;
 mod exit_codes;
 mod failure;
+mod grant_file;
+mod grants;
 mod harmless;
 mod keys;
 mod keys_adopt;

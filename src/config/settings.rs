@@ -7,6 +7,7 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::access;
 use crate::ambient::{SecretReference, Size};
 use crate::api;
 use crate::aws;
@@ -38,6 +39,8 @@ pub struct Config {
     pub publications: PathBuf,
     /// The folder of subscription files.
     pub subscriptions: PathBuf,
+    /// The folder of grant files.
+    pub grants: PathBuf,
     /// The folder of AsyncAPI documents.
     pub contracts: PathBuf,
     /// The largest event that may cross, in bytes of its canonical content.
@@ -48,6 +51,8 @@ pub struct Config {
     pub source: source::Config,
     /// Signing keys, and where consumers' keys are fetched from.
     pub keys: keys::Config,
+    /// What consumers may hear.
+    pub access: access::Config,
     /// The record of events.
     pub log: eventlog::Config,
     /// How much work patterns may be.
@@ -79,11 +84,13 @@ impl Default for Config {
             data_dir: "../data".into(),
             publications: "publications".into(),
             subscriptions: "subscriptions".into(),
+            grants: "grants".into(),
             contracts: "../asyncapi".into(),
             largest_event: Size(64 * 1024),
             aws: aws::Config::default(),
             source: source::Config::default(),
             keys: keys::Config::default(),
+            access: access::Config::default(),
             log: eventlog::Config::default(),
             patterns: PatternConfig::default(),
             delivery: deliver::Config::default(),
@@ -112,6 +119,7 @@ impl Config {
         join(&mut self.data_dir);
         join(&mut self.publications);
         join(&mut self.subscriptions);
+        join(&mut self.grants);
         join(&mut self.contracts);
         join(&mut self.keys.directory);
         directory.clone_into(&mut self.directory);

@@ -13,7 +13,7 @@ use crate::enrich::noticed;
 use crate::enrich::patch_schema::PatchEntry;
 use crate::enrich::publication::PublicationFile;
 use crate::enrich::publication_reader::PublicationReader;
-use crate::enrich::{Mode, Numbers, Publication, PublicationPlaces};
+use crate::enrich::{AccessRule, Mode, Numbers, Publication, PublicationPlaces};
 use crate::event::{
     Diagnostic, EventSource, EventType, Placed, YamlNode, YamlPieces, is_published_name,
     read_pieces, yaml,
@@ -42,6 +42,10 @@ pub(super) struct File {
     #[serde(default)]
     #[schemars(with = "Option<String>")]
     type_prefix: Option<Placed<String>>,
+    /// Who may hear its events, where a publication does not say so itself: `public`, every consumer;
+    /// `grant`, those that hold a grant. Missing means public, which the next major version changes.
+    #[serde(default)]
+    access: Option<AccessRule>,
     /// Constants that patches find below `/context`.
     #[serde(default)]
     #[schemars(with = "Option<serde_json::Map<String, Value>>")]
@@ -93,6 +97,10 @@ struct Item {
     /// For how long an event with equal content is taken for a repeat; without it, never.
     #[serde(default)]
     deduplicate: Option<HumanDuration>,
+    /// Who may hear it: `public`, every consumer; `grant`, those that hold a grant; as the file says
+    /// for the domain if missing.
+    #[serde(default)]
+    access: Option<AccessRule>,
     /// What happens to an event that breaks its contract.
     #[serde(default)]
     mode: Mode,
@@ -211,6 +219,7 @@ impl PublicationReader<'_> {
             source,
             type_prefix: Arc::from(type_prefix.unwrap_or_default()),
             context: Arc::new(context),
+            access: file.access,
         };
         let unfit = file.type_prefix.as_ref().and_then(noticed::prefix_without_dot);
         self.noticed.extend(unfit.map(|notice| notice.shown(&self.origin)));
@@ -294,6 +303,7 @@ impl PublicationReader<'_> {
             patch,
             key,
             deduplicate: item.deduplicate.map(|span| span.0),
+            access: item.access.or(domain.access),
             mode: item.mode,
             numbers: item.numbers,
             context: Arc::clone(&domain.context),
@@ -332,6 +342,7 @@ struct Domain {
     source: Option<EventSource>,
     type_prefix: Arc<str>,
     context: Arc<Value>,
+    access: Option<AccessRule>,
 }
 
 #[cfg(test)]

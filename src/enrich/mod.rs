@@ -51,7 +51,7 @@ pub use made::{Made, MadeData, MadeMember, Misstep};
 pub use patch::Patch;
 pub use patch_failure::{OperationIndex, PatchFailure, PatchMistake, PatchProblem};
 pub use patch_step::PatchStep;
-pub use publication::{Mode, Publication, PublicationPlaces};
+pub use publication::{AccessRule, Mode, Publication, PublicationPlaces};
 pub use publications::Publications;
 pub use rehearsal::Rehearsal;
 pub use value_map::ValueMap;

@@ -24,6 +24,16 @@ pub enum Mode {
     Observe,
 }
 
+/// Who may hear the events of a publication.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+pub enum AccessRule {
+    /// Every consumer.
+    Public,
+    /// Consumers that hold a grant.
+    Grant,
+}
+
 /// One kind of event that crosses: which internal events become it, and how.
 pub struct Publication {
     pub(super) name: Arc<str>,
@@ -39,6 +49,7 @@ pub struct Publication {
     pub(super) patch: Patch,
     pub(super) key: Vec<PointerBuf>,
     pub(super) deduplicate: Option<Duration>,
+    pub(super) access: Option<AccessRule>,
     pub(super) mode: Mode,
     pub(super) numbers: Numbers,
     pub(super) context: Arc<Value>,
@@ -162,6 +173,11 @@ impl Publication {
     /// For how long equal content is swallowed; nothing: never.
     pub const fn deduplicate(&self) -> Option<Duration> {
         self.deduplicate
+    }
+
+    /// Who may hear it, as its file says; nothing: the file says nothing, and everyone may.
+    pub const fn access(&self) -> Option<AccessRule> {
+        self.access
     }
 
     /// What happens to an event that breaks its contract.

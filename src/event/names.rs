@@ -90,6 +90,16 @@ name!(
     "redrive id"
 );
 name!(
+    /// Names a grant: what a consumer may hear of a publication.
+    GrantId,
+    "grant id"
+);
+name!(
+    /// Names a consumer's wish for a grant.
+    AccessRequestId,
+    "access request id"
+);
+name!(
     /// Names a caller of the API.
     CallerId,
     "caller id"

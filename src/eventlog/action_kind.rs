@@ -53,6 +53,18 @@ kinds! {
     DiscardQuarantined: "discard-quarantined";
     /// The messages of a dead-letter queue were let in.
     DrainQueue: "drain-queue";
+    /// A consumer was granted a publication.
+    GiveGrant: "give-grant";
+    /// The end of a grant was moved.
+    ChangeGrant: "change-grant";
+    /// A grant was taken back.
+    RecallGrant: "recall-grant";
+    /// A consumer asked for a grant.
+    RequestAccess: "request-access";
+    /// An access request was approved, and a grant given.
+    ApproveAccess: "approve-access";
+    /// An access request was refused.
+    RefuseAccess: "refuse-access";
     /// A caller was added.
     AddCaller: "add-caller";
     /// The scopes of a caller were replaced.

@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use url::Url;
 
+use crate::access::Access;
 use crate::ambient::{Clock, Entropy};
 use crate::api::{AccessTokens, BodyBudget, Callers, Rates, Readers, Readiness, Services};
 use crate::config::Config;
@@ -20,6 +21,7 @@ use crate::gateway::Gateway;
 use crate::gateway::aws_edges::AwsEdges;
 use crate::gateway::build_error::BuildError;
 use crate::gateway::event_buses::EventBuses;
+use crate::gateway::granting::open_access;
 use crate::gateway::guarding_log::{check_log_is_there, guard};
 use crate::gateway::inward::{contracts, inward, warn_of};
 use crate::gateway::machine::Machine;
@@ -48,10 +50,9 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
     let aws = AwsEdges::new(&config, &egress);
     let listener = listen(&config).await?;
-    let limits = config.log.limits();
     let of_machine = (Arc::clone(&clock), Arc::clone(&entropy), disk);
     check_log_is_there(&config)?;
-    let (store, engine) = open_store(&config.data_dir, limits, of_machine, &metrics)?;
+    let (store, engine) = open_store(&config.data_dir, config.log.limits(), of_machine, &metrics)?;
     let (ring, data_key) = take_up_keys(&config, (&clock, &entropy), &store.registry).await?;
     let log_guard = guard(&config, (&store, &data_key), &entropy).await?;
     let contracts = (&publications, gate);
@@ -59,8 +60,9 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let queues = aws.queues(&config, &machine, (&admit, &metrics));
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
     let event_buses = aws.event_buses(&config, &machine, &store).await?;
+    let access = open_access((&config, &machine), &publications, &store).await?;
     let (out, signals) = outward(
-        (&config, &machine),
+        (&config, &machine, access),
         (&egress, &ring, Arc::clone(&data_key)),
         event_buses,
         (&store, &ledger, &metrics),
@@ -154,7 +156,7 @@ struct Outward {
 type Told = mpsc::UnboundedReceiver<DeliverySignal>;
 
 fn outward(
-    (config, machine): (&Config, &Machine),
+    (config, machine, access): (&Config, &Machine, Arc<Access>),
     (egress, ring, data_key): (&Arc<Egress>, &Arc<KeyRing>, Arc<DataKey>),
     event_buses: EventBuses,
     (store, ledger, metrics): (&Store, &Arc<Ledger>, &Arc<Metrics>),
@@ -183,6 +185,7 @@ fn outward(
         entropy: Arc::clone(&entropy),
         metrics: Arc::clone(metrics),
         signals: signals.clone(),
+        access: Arc::clone(&access),
     });
     let context = DeliveryContext {
         store: store.clone(),
@@ -192,7 +195,7 @@ fn outward(
         tasks: tasks.clone(),
         allowance: config.delivery.allowance(),
         backlog: config.delivery.backlog.limit(),
-        sinks: sinks(config, &entropy, &signals),
+        sinks: sinks(config, (&entropy, &signals)),
         signals: signals.clone(),
         pause_after: config.delivery.pause_after.0,
         decider: Decider::new(config.patterns, tasks.clone()),
@@ -215,6 +218,7 @@ fn outward(
         store: store.clone(),
         clock: Arc::clone(&clock),
         entropy: Arc::clone(&entropy),
+        access,
     }));
     let handshakes = Arc::new(Handshakes::new(HandshakesParts {
         config: config.delivery.handshake.clone(),
@@ -232,7 +236,7 @@ fn outward(
     Ok((out, told))
 }
 
-fn sinks(config: &Config, entropy: &Arc<dyn Entropy>, signals: &DeliverySignals) -> Arc<Sinks> {
+fn sinks(config: &Config, (entropy, signals): (&Arc<dyn Entropy>, &DeliverySignals)) -> Arc<Sinks> {
     let breaker = config.delivery.breaker.clone();
     Arc::new(Sinks::new(breaker, Arc::clone(entropy), signals.clone()))
 }

@@ -1,5 +1,6 @@
 //! Why a gateway could not be built.
 
+use crate::access::AccessError;
 use crate::config::SecretError;
 use crate::deliver::SubscriptionServiceError;
 use crate::egress::TlsError;
@@ -8,6 +9,7 @@ use crate::eventlog::{self, LogOpenError};
 use crate::gateway::log_checkpoint::{CheckpointError, LogUnconfirmed};
 use crate::jobs;
 use crate::keys::{LogKeysError, LostKeys, RingError, StoreError};
+use crate::subscriptions::SubscriptionError;
 
 /// Why a gateway could not be built; each text says what, where and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +47,12 @@ pub enum BuildError {
     /// The log may not be gone on with.
     #[error(transparent)]
     Unconfirmed(#[from] LogUnconfirmed),
+    /// Who may hear what cannot be read or written.
+    #[error("cannot read or keep who may hear what")]
+    Access(#[from] AccessError),
+    /// Who hears what now cannot be read.
+    #[error("cannot read the subscriptions")]
+    Subscriptions(#[source] SubscriptionError),
     /// The HTTP client cannot be made.
     #[error("cannot make the HTTP client")]
     Client(#[source] TlsError),
@@ -75,6 +83,8 @@ impl Blame for BuildError {
             Self::Keys(error) => error.fault(),
             Self::LogKeys(error) => error.fault(),
             Self::Checkpoint(error) => error.fault(),
+            Self::Access(error) => error.fault(),
+            Self::Subscriptions(error) => error.fault(),
             _ => Fault::Caller,
         }
     }

@@ -14,6 +14,7 @@ use crate::deliver::follow;
 use crate::deliver::{DeliverySignal, Dispatch, Ledger};
 use crate::eventlog::{self, Displaced, RetentionConfig, SqliteLog};
 use crate::gateway::expiry::expire;
+use crate::gateway::granting::tend_access;
 use crate::gateway::guarding_log::{LogGuard, watch_files};
 use crate::gateway::lagging::warn;
 use crate::gateway::quotas::hold;
@@ -94,6 +95,7 @@ impl Gateway {
             () = log_guard.run(&*services.clock) => Ok(()),
             () = tend_keys((&ring, &data_key), &services) => Ok(()),
             () = only(delivers, retaining.run()) => Ok(()),
+            () = only(delivers, tend_access(&services)) => Ok(()),
             () = only(delivers, services.handshakes.run()) => Ok(()),
             () = only(delivers, expire(&services, retention)) => Ok(()),
             () = warn(&services, retention) => Ok(()),

@@ -1,7 +1,7 @@
 //! Sends what was already let in, again.
 //!
 //! A [`Replay`] is a durable job over `[from, to]` of the log for one subscription. Its
-//! [`ReplayRunner`] reads old entries and attempts each as live traffic is attempted, at a rate of
+//! [`ReplayRunner, ReplayWish`] reads old entries and attempts each as live traffic is attempted, at a rate of
 //! its own, with the same ids and idempotency keys, and marked as a replay.
 //!
 //! A [`Redrive`] brings the dead letters of a subscription back in the same way; they are handed to
@@ -34,5 +34,5 @@ pub use redrive::{Redrive, RedriveCounts};
 pub use redrives::Redrives;
 pub use replay::{Replay, ReplayCounts, ReplayState, Selection};
 pub use replays::Replays;
-pub use runner::{ReplayRunner, count};
+pub use runner::{ReplayRunner, ReplayWish, count};
 pub use service::{JobService, JobServiceParts, NewReplay};

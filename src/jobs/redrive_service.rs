@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::deliver::Reason;
 use crate::event::RedriveId;
 use crate::eventlog::{DeadLetterId, DeadLetterQuery, Revision};
 use crate::jobs::redrive_runner::RedriveRunner;
@@ -41,7 +42,7 @@ impl JobService {
         let slot = self.enter(subscription)?;
         // What is given up again meanwhile has a higher number.
         query.last = Some(parts.dead_letters.last_dead_letter(&query.subscription).await?);
-        let matched = parts.dead_letters.count_chosen(&query).await?;
+        let matched = self.count_redrivable(&query).await?;
         if matched == 0 {
             return Ok(None);
         }
@@ -66,6 +67,19 @@ impl JobService {
             return Err(JobError::Closed);
         }
         Ok(Some(redrive))
+    }
+
+    /// Counts what a query wants and may be delivered again: what its consumer may not hear stays a
+    /// dead letter.
+    async fn count_redrivable(&self, query: &DeadLetterQuery) -> Result<u64, JobError> {
+        let all = self.parts.dead_letters.count_chosen(query).await?;
+        let withheld = Reason::NotEntitled.word();
+        let unlike = query.reason.as_deref().is_some_and(|reason| reason != withheld);
+        if all == 0 || unlike {
+            return Ok(all);
+        }
+        let query = DeadLetterQuery { reason: Some(Arc::from(withheld)), ..query.clone() };
+        Ok(all.saturating_sub(self.parts.dead_letters.count_chosen(&query).await?))
     }
 
     /// Reads a redrive, as it was last kept.
@@ -112,7 +126,7 @@ impl JobService {
                 continue;
             }
             // What was handed over after the job was last kept is not listed any more.
-            let rest = self.parts.dead_letters.count_chosen(&redrive.rest()).await?;
+            let rest = self.count_redrivable(&redrive.rest()).await?;
             redrive.counts.redriven = redrive.counts.matched.saturating_sub(rest);
             let run = self.redriving.begin(&redrive.id);
             if self.bring_back(redrive.clone(), run, None) {

@@ -32,6 +32,17 @@ const LOOK_EVERY: Duration = Duration::from_hours(1);
 /// How long it waits for room on a full disk before it tries again to write down how it ended.
 const ROOM: Duration = Duration::from_secs(1);
 
+/// What a replay is asked for, beside its range.
+#[derive(Clone, Copy)]
+pub struct ReplayWish<'a> {
+    /// The filter of the subscription.
+    pub filter: &'a Arc<Filter>,
+    /// Who asks it.
+    pub decider: &'a Decider,
+    /// What the consumer may hear.
+    pub lets: &'a (dyn Fn(&Entry) -> bool + Sync),
+}
+
 /// Counts the events that a replay would send.
 ///
 /// # Errors
@@ -40,14 +51,14 @@ const ROOM: Duration = Duration::from_secs(1);
 pub async fn count(
     log: &dyn Log,
     selection: &Selection,
-    (filter, decider): (&Arc<Filter>, &Decider),
+    ReplayWish { filter, decider, lets }: ReplayWish<'_>,
 ) -> Result<u64, JobError> {
     let wanted = test(selection, filter, decider)?;
     let mut position = log.seek(selection.from).await?;
     let mut matched = 0;
     loop {
         let entries = log.read(position, Page::default()).await?;
-        for entry in &entries {
+        for entry in entries.iter().filter(|entry| lets(entry)) {
             matched += u64::from(wanted.decide(entry).await?.is_numbered());
         }
         match entries.last() {
@@ -142,8 +153,11 @@ impl ReplayRunner {
         if replay.counts != ReplayCounts::default() {
             return Ok(None);
         }
+        let subscription = Arc::clone(&self.subscription.borrow());
+        let lets = |entry: &Entry| self.attempter.may_send(&subscription, entry);
+        let wanted = ReplayWish { filter, decider: &self.decider, lets: &lets };
         tokio::select! {
-            counted = count(&*self.log, &replay.selection, (filter, &self.decider)) => {
+            counted = count(&*self.log, &replay.selection, wanted) => {
                 replay.counts.matched = counted?;
                 Ok(None)
             }
@@ -217,6 +231,11 @@ impl ReplayRunner {
             let entries = self.log.read(run.progress.scanned(), Page::default()).await?;
             let Some(last) = entries.last().cloned() else { break };
             for entry in entries {
+                // Of what may not be heard any more nothing begins, nor is it given up: who replays
+                // has no right to it.
+                if !self.attempter.may_send(&self.subscription.borrow(), &entry) {
+                    continue;
+                }
                 match wanted.decide(&entry).await {
                     Ok(EntryDecision::Unwanted) => {}
                     // Nothing of it was sent, and nothing will be.

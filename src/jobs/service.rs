@@ -8,14 +8,14 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::ambient::{Clock, Entropy, Tasks};
 use crate::deliver::{Attempter, Decider, Ledger, SubscriptionService};
 use crate::event::{EventId, RedriveId, ReplayId, SubscriptionId, Timestamp};
-use crate::eventlog::{DeadLetters, Log, LogError, Page, Position, Revision};
+use crate::eventlog::{DeadLetters, Entry, Log, LogError, Page, Position, Revision};
 use crate::jobs::job_store::JobRetention;
 use crate::jobs::replays::KIND;
 use crate::jobs::running::{JobRun, RunningJobs};
 use crate::jobs::slots::{JobSlot, JobSlots};
 use crate::jobs::{
-    Config, JobError, Redrives, Replay, ReplayCounts, ReplayRunner, ReplayState, Replays,
-    Selection, count,
+    Config, JobError, Redrives, Replay, ReplayCounts, ReplayRunner, ReplayState, ReplayWish,
+    Replays, Selection, count,
 };
 use crate::route::{Filter, FilterError};
 use crate::subscriptions::Subscription;
@@ -123,15 +123,10 @@ impl JobService {
     ) -> Result<(Selection, u64), JobError> {
         let _slot = self.enter(subscription)?;
         let selection = self.select(request).await?;
-        let matched = count(&*self.parts.log, &selection, self.asked(subscription)?).await?;
+        let (filter, decider) = (filter_of(subscription)?, self.decider());
+        let wanted = ReplayWish { filter, decider, lets: &self.lets(subscription) };
+        let matched = count(&*self.parts.log, &selection, wanted).await?;
         Ok((selection, matched))
-    }
-
-    fn asked<'s>(
-        &'s self,
-        subscription: &'s Subscription,
-    ) -> Result<(&'s Arc<Filter>, &'s Decider), JobError> {
-        Ok((filter_of(subscription)?, self.decider()))
     }
 
     fn decider(&self) -> &Decider {
@@ -211,7 +206,9 @@ impl JobService {
         parts.replays.keep(&mut replay).await?;
         drop(beginning);
         // Only now retention drops nothing of its range any more, so that what is counted is sent.
-        match self.measure(filter, &mut replay).await {
+        let decider = self.decider();
+        let wanted = ReplayWish { filter, decider, lets: &self.lets(subscription) };
+        match self.measure(wanted, &mut replay).await {
             // Its runner keeps it once there is room.
             Ok(()) | Err(JobError::Log(LogError::Full { .. })) => {}
             Err(error) => {
@@ -228,11 +225,16 @@ impl JobService {
     }
 
     /// Keeps where a replay begins and how much it will send.
-    async fn measure(&self, filter: &Arc<Filter>, replay: &mut Replay) -> Result<(), JobError> {
+    async fn measure(&self, wanted: ReplayWish<'_>, replay: &mut Replay) -> Result<(), JobError> {
         let log = &*self.parts.log;
         replay.reached = log.seek(replay.selection.from).await?;
-        replay.counts.matched = count(log, &replay.selection, (filter, self.decider())).await?;
+        replay.counts.matched = count(log, &replay.selection, wanted).await?;
         self.parts.replays.keep(replay).await
+    }
+
+    /// What the consumer of a subscription may hear now: a replay is of that alone.
+    fn lets<'a>(&'a self, subscription: &'a Subscription) -> impl Fn(&Entry) -> bool + Sync + 'a {
+        |entry| self.parts.attempter.may_send(subscription, entry)
     }
 
     /// Waits until no replay is just beginning, and lets none begin: whoever drops events looks for

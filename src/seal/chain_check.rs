@@ -327,6 +327,8 @@ mod tests {
             sequence,
             chain,
             head: None,
+            ended: Vec::new(),
+            closing: false,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::event::{ChainValue, EventId, SubscriptionId, Timestamp};
@@ -32,6 +33,24 @@ pub struct Checkpoint {
     pub chain: ChainValue,
     /// `head`: the last event of the log that was considered; nothing if there is none yet.
     pub head: Option<EventId>,
+    /// `ended`: publications that the consumer could hear and cannot any more, oldest first.
+    pub ended: Vec<AccessEnd>,
+    /// `closing`: there is nothing left that this subscription may hear.
+    pub closing: bool,
+}
+
+/// A publication that the consumer of a checkpoint cannot hear any more.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct AccessEnd {
+    /// Its name, `domain/event`.
+    pub publication: String,
+    /// `expired`, `recalled` or `closed`.
+    pub reason: String,
+    /// From when on nothing of it begins, in whole seconds.
+    pub at: i64,
+    /// What was said of it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
 }
 
 /// Signs a checkpoint as a compact JWS with the `typ` `checkpoint+jwt`; it holds no event, so it
@@ -55,7 +74,7 @@ pub fn sign_place(place: &Checkpoint, key: &SigningKey) -> Result<String, KeyFai
 }
 
 fn sign(kind: &str, checkpoint: &Checkpoint, key: &SigningKey) -> Result<String, KeyFailure> {
-    let claims = json!({
+    let mut claims = json!({
         "iss": checkpoint.issuer,
         "aud": checkpoint.audience,
         "iat": checkpoint.issued_at.unix_seconds(),
@@ -64,6 +83,15 @@ fn sign(kind: &str, checkpoint: &Checkpoint, key: &SigningKey) -> Result<String,
         "chain": checkpoint.chain.to_string(),
         "head": checkpoint.head.map(|head| head.to_string()),
     });
+    if let Some(claims) = claims.as_object_mut() {
+        // What says nothing is left out, as it was before there were grants.
+        if !checkpoint.ended.is_empty() {
+            claims.insert("ended".to_owned(), json!(checkpoint.ended));
+        }
+        if checkpoint.closing {
+            claims.insert("closing".to_owned(), true.into());
+        }
+    }
     key.sign(kind, claims.to_string().as_bytes())
 }
 
@@ -119,6 +147,11 @@ impl CheckpointReader<'_> {
             sequence: claims.get("seq")?.as_u64()?,
             chain: claims.get("chain")?.as_str()?.parse().ok()?,
             head,
+            ended: match claims.get("ended") {
+                None => Vec::new(),
+                Some(ended) => serde_json::from_value(ended.clone()).ok()?,
+            },
+            closing: claims.get("closing").is_some_and(|closing| *closing == Value::Bool(true)),
         })
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::access::{EndedAccess, Entitlement};
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{Position, Revision};
 use crate::route::Budget;
@@ -30,6 +31,7 @@ pub(super) struct KeptSubscription {
     pub(super) handshake: Option<PendingHandshake>,
     /// Missing in what was kept before there was one.
     pub(super) outer_key_secret: Option<String>,
+    pub(super) ended: Vec<EndedAccess>,
 }
 
 impl KeptSubscription {
@@ -100,6 +102,8 @@ struct Written {
     handshake: Option<PendingHandshake>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     outer_key_secret: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    ended: Vec<EndedAccess>,
 }
 
 /// The first position of an epoch, and the place of its wish among all that are written.
@@ -118,6 +122,9 @@ struct WrittenEpoch {
     /// then nothing is given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     budget: Option<Budget>,
+    /// An epoch of before grants has none: everything was public.
+    #[serde(default, skip_serializing_if = "Entitlement::is_everything")]
+    entitlement: Entitlement,
 }
 
 /// An epoch whose wish is not there.
@@ -148,7 +155,8 @@ pub(super) fn read(
             None => of(WishText::new(&epoch.types, &epoch.filters))?,
         };
         let budget = epoch.budget.unwrap_or(Budget::UNLIMITED);
-        Ok(Epoch { from: Position(epoch.from), wish, budget })
+        let entitlement = Arc::new(epoch.entitlement);
+        Ok(Epoch { from: Position(epoch.from), wish, budget, entitlement })
     };
     let epochs = written.epochs.into_iter().map(read_epoch);
     let own: SubscriptionId = id.parse().map_err(|error| damaged(id, error))?;
@@ -170,6 +178,7 @@ pub(super) fn read(
         credential: written.credential,
         handshake: written.handshake,
         outer_key_secret: written.outer_key_secret,
+        ended: written.ended,
     })
 }
 
@@ -189,6 +198,7 @@ pub(super) fn write(id: &str, kept: &KeptSubscription) -> Result<String, Subscri
             types: Vec::new(),
             filters: Vec::new(),
             budget: (epoch.budget != Budget::UNLIMITED).then_some(epoch.budget),
+            entitlement: (*epoch.entitlement).clone(),
         });
     }
     let written = Written {
@@ -203,6 +213,7 @@ pub(super) fn write(id: &str, kept: &KeptSubscription) -> Result<String, Subscri
         credential: kept.credential.clone(),
         handshake: kept.handshake.clone(),
         outer_key_secret: kept.outer_key_secret.clone(),
+        ended: kept.ended.clone(),
     };
     serde_json::to_string(&written).map_err(|error| damaged(id, error))
 }
@@ -235,6 +246,7 @@ pub(super) fn restore(
         state: kept.state,
         reason: kept.reason,
         handshake: kept.handshake,
+        ended: kept.ended,
         sink,
         epochs: kept.epochs,
         begins: kept.begins,

@@ -12,7 +12,8 @@
 //! once and gone with the last that refers to it.
 //!
 //! **Invariant:** a changed filter applies from a recorded position on, so that the sequence
-//! numbers of a subscription can be counted again from the log at any time.
+//! numbers of a subscription can be counted again from the log at any time. What its consumer may hear
+//! applies in the same way, and stands with the filter.
 
 mod bounds;
 mod check;
@@ -21,6 +22,7 @@ mod credential;
 mod credential_rules;
 mod directory;
 mod document;
+mod entitling;
 mod error;
 mod handshake;
 mod kept;
@@ -57,6 +59,7 @@ pub use sealed_credential::{CredentialError, KeptCredential, SealedCredential};
 pub use secret_text::SecretText;
 pub use state::{StateError, SubscriptionState};
 pub use store::{Subscriptions, Terms};
+pub(crate) use subscription::may_want;
 pub use subscription::{Epoch, ReceiptTerms, RecipientKeys, Subscription};
 pub use usage::{ConsumerBound, Exceeded};
 pub use webhook_secret::Hmac;

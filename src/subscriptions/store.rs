@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, OnceCell};
 
+use crate::access::Entitlement;
 use crate::ambient::Clock;
 use crate::event::{
     ConsumerId, QualifiedName, SubscriptionId, SubscriptionName, SubscriptionReference,
@@ -39,6 +40,8 @@ pub struct Terms {
     /// The handshake that begins, if the sink is new or its keys are. Without it, one is begun by
     /// whoever makes the first attempt.
     pub handshake: Option<PendingHandshake>,
+    /// What the consumer may hear from that position on.
+    pub entitlement: Entitlement,
 }
 
 /// The subscriptions in the registry, which are read once: nobody else writes them while this is used.
@@ -308,6 +311,7 @@ mod tests {
             credential: None,
             outer_key_secret: Some("sealed".to_owned()),
             handshake: None,
+            entitlement: Entitlement::default(),
         }
     }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use url::Url;
 
+use crate::access::{EndedAccess, Entitlement};
 use crate::event::{ConsumerId, QualifiedName, SubscriptionId, SubscriptionName, Timestamp};
-use crate::eventlog::{Position, Revision};
+use crate::eventlog::{Entry, Position, Revision};
 use crate::keys::{ConsumerKeys, SigningAlgorithm, VerifyingKeys};
 use crate::route::{BoundedFilter, Budget, Filter};
 use crate::subscriptions::{
@@ -45,6 +46,8 @@ pub struct Subscription {
     pub epochs: Vec<Epoch>,
     /// Everything up to here lies before its start, as far as that was known when it was created.
     pub begins: Option<Position>,
+    /// The publications that its consumer could hear and cannot any more, oldest first.
+    pub ended: Vec<EndedAccess>,
     /// What events are sealed for.
     pub keys: RecipientKeys,
     /// The receipts that its sink signs; nothing: none are asked for.
@@ -61,7 +64,7 @@ pub struct Subscription {
     pub revision: Revision,
 }
 
-/// A wish and the first position that it applies to.
+/// A wish, what its consumer may hear, and the first position that both apply to.
 #[derive(Clone, PartialEq)]
 pub struct Epoch {
     /// The first position.
@@ -70,6 +73,8 @@ pub struct Epoch {
     pub wish: Arc<KeptWish>,
     /// How much work it may be to tell that of one event.
     pub budget: Budget,
+    /// What the consumer could hear then of publications that are not public.
+    pub entitlement: Arc<Entitlement>,
 }
 
 /// What events are sealed for.
@@ -93,18 +98,37 @@ pub struct ReceiptTerms {
 impl Subscription {
     /// The filter that applies at a position.
     pub fn filter_at(&self, position: Position) -> Option<&Arc<Filter>> {
-        let epoch = self.epochs.iter().rev().find(|epoch| epoch.from <= position);
-        epoch.map(|epoch| epoch.wish.filter())
+        self.epoch_at(position).map(|epoch| epoch.wish.filter())
     }
 
     /// The filter that applies at a position, and how much work it may be.
     pub fn asked_at(&self, position: Position) -> Option<BoundedFilter> {
-        self.epochs.iter().rev().find(|epoch| epoch.from <= position).map(Epoch::asked)
+        self.epoch_at(position).map(Epoch::asked)
     }
 
     /// The filter that applies to events from now on, and how much work it may be.
     pub fn asked_now(&self) -> Option<BoundedFilter> {
         self.epochs.last().map(Epoch::asked)
+    }
+
+    fn epoch_at(&self, position: Position) -> Option<&Epoch> {
+        self.epochs.iter().rev().find(|epoch| epoch.from <= position)
+    }
+
+    /// Whether the consumer could hear an entry when the log took it: what it could not hear has no
+    /// number, whatever the filter says.
+    pub fn could_hear(&self, entry: &Entry) -> bool {
+        self.epoch_at(entry.position).is_some_and(|epoch| epoch.entitlement.numbers(entry))
+    }
+
+    /// What the consumer may hear from now on, as it was recorded last.
+    pub fn newest_entitlement(&self) -> Option<&Arc<Entitlement>> {
+        self.epochs.last().map(|epoch| &epoch.entitlement)
+    }
+
+    /// Whether its `types` may want events of a name, or of one below it.
+    pub fn may_want(&self, event_name: &str) -> bool {
+        may_want(&self.document.types, event_name)
     }
 
     /// The filter that applies to events from now on.
@@ -179,9 +203,43 @@ impl Epoch {
     }
 }
 
+/// Whether `types` may want events of a name, or of one below it: a publication may add a level to it.
+pub(crate) fn may_want(types: &[String], event_name: &str) -> bool {
+    let is_below = |name: &str, parent: &str| {
+        name.strip_prefix(parent).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    let wants = |wanted: &String| match wanted.strip_suffix(".*") {
+        Some(parent) => is_below(event_name, parent) || is_below(parent, event_name),
+        None => wanted == "*" || is_below(wanted, event_name),
+    };
+    types.is_empty() || types.iter().any(wants)
+}
+
 /// Shows names only: keys and addresses are the consumer's.
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Subscription({} of {}, {})", self.id, self.consumer, self.state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_may_want_a_publication_by_its_name_by_a_hierarchy_and_by_a_level_below() {
+        for (wanted, expected) in [
+            ("Payment.Failed", true),
+            ("Payment.Failed.Late", true),
+            ("Payment.Failed.*", true),
+            ("Payment.*", true),
+            ("*", true),
+            ("Payment.FailedLate", false),
+            ("Payment.Succeeded", false),
+            ("Order.*", false),
+        ] {
+            assert_eq!(may_want(&[wanted.to_owned()], "Payment.Failed"), expected, "{wanted}");
+        }
+        assert!(may_want(&[], "Payment.Failed"));
     }
 }

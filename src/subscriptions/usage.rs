@@ -72,7 +72,7 @@ impl Usage {
         let (mut usage, mut seen) = (Self::default(), BTreeSet::new());
         for epochs in each {
             usage.subscriptions += 1;
-            usage.epochs += epochs.len() as u64;
+            usage.epochs += filters_of(epochs) as u64;
             for wish in epochs.iter().map(|epoch| &epoch.wish) {
                 if seen.insert(wish.digest()) {
                     usage.filter_bytes += wish.text().size();
@@ -101,4 +101,14 @@ impl Usage {
             ConsumerBound::Combinations => self.combinations,
         }
     }
+}
+
+/// How many filters there are, each as often as it was changed to: who may hear what is not the
+/// consumer's to bound.
+pub(super) fn filters_of(epochs: &[Epoch]) -> usize {
+    let is_new = |pair: &[Epoch]| match pair {
+        [before, after] => before.wish.digest() != after.wish.digest(),
+        _ => false,
+    };
+    epochs.len().min(1) + epochs.windows(2).filter(|pair| is_new(pair)).count()
 }

@@ -7,7 +7,7 @@ use crate::eventlog::{LogError, Position, Revision};
 use crate::subscriptions::check::check_price;
 use crate::subscriptions::kept::{KeptSubscription, read, restore, words_while_waiting, write};
 use crate::subscriptions::store::key;
-use crate::subscriptions::usage::Usage;
+use crate::subscriptions::usage::{Usage, filters_of};
 use crate::subscriptions::{
     Epoch, Invalid, PendingHandshake, Protocol, Subscription, SubscriptionDocument,
     SubscriptionError, SubscriptionState, Subscriptions, Terms,
@@ -36,7 +36,12 @@ impl Subscriptions {
         let wish = self.checked_wish(&document)?;
         check_price(&document)?;
         let kept = KeptSubscription {
-            epochs: vec![Epoch { from: terms.from, wish, budget: self.budget }],
+            epochs: vec![Epoch {
+                from: terms.from,
+                wish,
+                budget: self.budget,
+                entitlement: Arc::new(terms.entitlement),
+            }],
             begins: Some(terms.begins),
             state: first_state(&document),
             reason: words_while_waiting(terms.handshake.as_ref()).map(str::to_owned),
@@ -46,6 +51,7 @@ impl Subscriptions {
             shared_secret: terms.shared_secret,
             credential: terms.credential,
             outer_key_secret: terms.outer_key_secret,
+            ended: Vec::new(),
         };
         let _growing = self.shared.growing.lock().await;
         if self.named(&kept.document.consumer, &name).await?.is_some() {
@@ -85,10 +91,10 @@ impl Subscriptions {
         let mut kept = before.clone();
         let _growing = self.shared.growing.lock().await;
         if !current.newest_wish().is_some_and(|newest| newest.says_the_same(&wish)) {
-            kept.epochs.retain(|epoch| epoch.from < terms.from);
             check_price(&document)?;
-            kept.epochs.push(Epoch { from: terms.from, wish, budget: self.budget });
-            drop_epochs(&mut kept.epochs, terms.low_watermark);
+            let entitlement = Arc::new(terms.entitlement);
+            let next = Epoch { from: terms.from, wish, budget: self.budget, entitlement };
+            begin_epoch(&mut kept.epochs, next, terms.low_watermark);
             few_epochs(current, &document, &kept.epochs)?;
             self.may_have(&current.consumer, Some(current), &kept.epochs).await?;
         }
@@ -303,6 +309,13 @@ fn stays_the_same(
     Ok(())
 }
 
+/// Begins an epoch in the place of those that would begin with it or after it.
+pub(super) fn begin_epoch(epochs: &mut Vec<Epoch>, next: Epoch, low_watermark: Position) {
+    epochs.retain(|epoch| epoch.from < next.from);
+    epochs.push(next);
+    drop_epochs(epochs, low_watermark);
+}
+
 /// Drops the filters whose successors hold for everything that the log still has.
 fn drop_epochs(epochs: &mut Vec<Epoch>, low_watermark: Position) {
     let needless = epochs.iter().skip(1).take_while(|next| next.from <= low_watermark).count();
@@ -315,7 +328,7 @@ fn few_epochs(
     document: &SubscriptionDocument,
     epochs: &[Epoch],
 ) -> Result<(), Invalid> {
-    if epochs.len() <= MOST_EPOCHS {
+    if filters_of(epochs) <= MOST_EPOCHS {
         return Ok(());
     }
     let changed = if document.types == current.document.types { "/filters" } else { "/types" };

@@ -126,6 +126,10 @@ metrics! {
     Fetched: "sealway_fetched_total", MetricKind::Counter, ["subscription"];
     /// Streams and polls that wait for events.
     Waiting: "sealway_waiting_readers", MetricKind::Gauge, [];
+    /// Grants that hold.
+    ActiveGrants: "sealway_grants", MetricKind::Gauge, [];
+    /// Grants that end soon.
+    GrantsEndingSoon: "sealway_grants_ending_soon", MetricKind::Gauge, [];
     /// Events given up, by reason.
     DeadLetters: "sealway_dead_letters_total", MetricKind::Counter, ["subscription", "reason"];
     /// Dead letters dropped because of their age, by the reason that they had.

@@ -9,9 +9,11 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use sealway::ambient::ManualClock;
+use sealway::config::Config;
 use sealway::event::{ChainValue, EventId};
 
 use crate::consumer_in_rust::chain_after;
+use crate::consumers_hear_what_they_are_granted::close_payments;
 use crate::harness::{
     Arrival, Receiver, TestGateway, eventually, order_created, program, settle_in,
 };
@@ -50,14 +52,17 @@ async fn upgraded() -> (TestGateway, ManualClock) {
 /// Starts a gateway on the database as it was left, but for a change of its rows.
 async fn upgraded_after(change: &str) -> (TestGateway, ManualClock) {
     let clock = ManualClock::at(AFTERWARDS.parse().unwrap());
-    let gateway = TestGateway::with(Some(clock.clone()), |config| {
-        fs::create_dir(&config.data_dir).unwrap();
-        let database = Connection::open(config.data_dir.join("sealway.db")).unwrap();
-        database.execute_batch(DATABASE).unwrap();
-        database.execute_batch(change).unwrap();
-    })
-    .await;
+    let leaves = |config: &mut Config| leave(&config.data_dir, change);
+    let gateway = TestGateway::with(Some(clock.clone()), leaves).await;
     (gateway, clock)
+}
+
+/// Leaves the database in a directory, but for a change of its rows.
+fn leave(directory: &Path, change: &str) {
+    fs::create_dir(directory).unwrap();
+    let database = Connection::open(directory.join("sealway.db")).unwrap();
+    database.execute_batch(DATABASE).unwrap();
+    database.execute_batch(change).unwrap();
 }
 
 /// Gives a subscription the key, and the sink, of a consumer that has lost its own.
@@ -209,10 +214,34 @@ fn hex(id: &str) -> String {
 #[tokio::test]
 async fn a_consumer_that_fetches_goes_on_at_its_cursor_with_the_next_number_and_link() {
     let (gateway, _) = upgraded().await;
-    let books = Receiver::start(&gateway, "books").await;
+    books_go_on(&gateway).await;
+}
+
+#[tokio::test]
+async fn what_is_closed_with_the_upgrade_goes_on_by_a_grant() {
+    let clock = ManualClock::at(AFTERWARDS.parse().unwrap());
+    let mut gateway = TestGateway::with(Some(clock), |config| {
+        leave(&config.data_dir, "");
+        close_payments(&config.publications);
+    })
+    .await;
+    books_go_on(&gateway).await;
+
+    let grants = list(&gateway, "/grants", "grants").await;
+    let of_books: Vec<_> = grants.iter().filter(|one| one["consumer"] == "books").collect();
+    assert!(of_books.iter().all(|one| one["decidedBy"] == "upgrade"), "{grants:?}");
+    assert_eq!(of_books.len(), 2);
+    gateway.stop().await;
+    let data = gateway.path("data");
+    let verified = program().args(["log", "verify"]).arg(&data).output().unwrap();
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+}
+
+async fn books_go_on(gateway: &TestGateway) {
+    let books = Receiver::start(gateway, "books").await;
     let shown = gateway.get("/subscriptions/books").await;
     assert_eq!((&shown["state"], &shown["types"]), (&json!("active"), &json!(["Payment.*"])));
-    move_to(&gateway, &books).await;
+    move_to(gateway, &books).await;
     let payment = json!({
         "specversion": "1.0", "id": "payment-5", "source": "payment-service",
         "type": "PaymentSucceeded", "data": { "id": 5 },
@@ -220,7 +249,7 @@ async fn a_consumer_that_fetches_goes_on_at_its_cursor_with_the_next_number_and_
     let new = gateway.publish(&payment).await.remove(0);
 
     let page = eventually("three payments wait", async || {
-        let page = list(&gateway, "/subscriptions/books/events", "events").await;
+        let page = list(gateway, "/subscriptions/books/events", "events").await;
         (page.len() == 3).then_some(page)
     })
     .await;

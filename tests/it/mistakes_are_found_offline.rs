@@ -9,7 +9,7 @@ use serde_json::Value;
 /// A copy of the repository's settings, contracts and publications.
 fn settings() -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
-    for folder in ["config", "config/publications", "asyncapi"] {
+    for folder in ["config", "config/publications", "config/grants", "asyncapi"] {
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
         fs::create_dir(copy.path().join(folder)).unwrap();
         for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use sealway::access::GrantDocument;
 use sealway::api;
 use sealway::config::{self, Config};
 use sealway::egress::EgressConfig;
@@ -54,6 +55,7 @@ fn the_descriptions_that_the_repository_holds_are_true() {
         ("config/gateway.schema.json", config::schema().to_value()),
         ("config/publications.schema.json", Publications::file_schema().to_value()),
         ("config/subscription.schema.json", schemars::schema_for!(SubscriptionDocument).to_value()),
+        ("config/grant.schema.json", schemars::schema_for!(GrantDocument).to_value()),
         ("docs/openapi.json", api::openapi()),
     ] {
         let path = repository(file);

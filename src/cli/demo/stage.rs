@@ -138,7 +138,22 @@ impl Stage {
         created.err().map(|refused| refused.to_string())
     }
 
+    /// Lets a consumer hear what the demo's domains publish, as their owners would.
+    async fn grant(&self, document: &Value) {
+        for domain in ["orders", "payments"] {
+            let consumer = &document["consumer"];
+            let name = consumer.as_str().unwrap_or_default();
+            let grant = json!({
+                "id": format!("{name}-{domain}"), "consumer": consumer,
+                "publication": format!("{domain}/*"), "history": "all", "reason": "the demo",
+            });
+            // It may have it, and this installation may publish other things.
+            let _ = self.admin.call(Method::POST, "/grants", Some(&grant)).await;
+        }
+    }
+
     async fn create(&self, document: &Value) -> anyhow::Result<String> {
+        self.grant(document).await;
         let created = self.admin.call(Method::POST, "/subscriptions", Some(document)).await;
         let created = created.map_err(reason)?;
         let id = created.get("id").and_then(Value::as_str).context("a subscription has an id")?;

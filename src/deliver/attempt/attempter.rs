@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::access::Access;
 use crate::ambient::{Clock, Entropy};
 use crate::deliver::attempt::sealer::SealedEvent;
 use crate::deliver::attempt::{Sealer, SealerError};
@@ -11,10 +12,11 @@ use crate::deliver::outcome::{
     Reason, ReceiptChecker, Schedule, SignedReceipt, Situation, Verdict, word_of,
 };
 use crate::deliver::sink::{
-    AnswerKind, AttemptFailure, Destinations, Parcel, SinkAnswer, SinkTarget,
+    AnswerKind, AttemptFailure, Destinations, Health, Parcel, SinkAnswer, SinkTarget,
 };
 use crate::egress::EgressRefusal;
 use crate::event::Timestamp;
+use crate::eventlog::Entry;
 use crate::seal::ReceiptFault;
 use crate::subscriptions::{ContentMode, OuterKey, Protocol, Subscription};
 use crate::telemetry::{Metric, Metrics, error_chain};
@@ -44,6 +46,8 @@ pub struct Attempter {
     pub metrics: Arc<Metrics>,
     /// Takes word of sinks that are gone.
     pub signals: DeliverySignals,
+    /// Says who may hear what, now.
+    pub access: Arc<Access>,
 }
 
 /// A delivery, sealed and on its way.
@@ -61,10 +65,45 @@ impl Attempter {
     ///
     /// Not cancel safe: the sink may have the event while nothing is recorded, so that it is
     /// delivered again (at least once).
+    ///
+    /// Whatever leads to an attempt passes here, so that none begins of what its consumer may not
+    /// hear any more: then it is given up.
     pub async fn attempt(&self, delivery: &Delivery) -> AttemptResult {
+        if !self.may_send(&delivery.subscription, &delivery.entry) {
+            return self.withhold(delivery);
+        }
         let mut sending = self.seal(delivery).await;
         self.send(&mut sending).await;
         self.conclude(sending).await
+    }
+
+    /// Whether an entry may be sent to the consumer of a subscription now.
+    pub fn may_send(&self, subscription: &Subscription, entry: &Entry) -> bool {
+        let of = (&*entry.publication, &entry.event);
+        self.access.lets(&subscription.consumer, of, entry.position)
+    }
+
+    fn withhold(&self, delivery: &Delivery) -> AttemptResult {
+        self.ledger.give_up(delivery.withheld(self.clock.now()));
+        self.withheld(&delivery.subscription, 1);
+        let verdict = Verdict::GiveUp(Reason::NotEntitled);
+        AttemptResult { verdict, health: Health::Unasked, retry_after: None }
+    }
+
+    /// Counts deliveries that were given up because their consumer may not hear them.
+    pub fn withheld(&self, subscription: &Subscription, count: usize) {
+        let labels = [subscription.id.as_str(), Reason::NotEntitled.word()];
+        self.metrics.counter(Metric::DeadLetters, &labels).add(count as u64);
+    }
+
+    /// Gives the sink of a subscription a signed statement; says whether it has taken it.
+    pub async fn tell(&self, subscription: &Subscription, statement: String) -> bool {
+        let destination = self.destinations.of(subscription);
+        let target = SinkTarget::of(subscription, self.timeout).map(Arc::new);
+        match (destination, target) {
+            (Some(destination), Some(target)) => destination.tell(&target, statement).await,
+            _ => true,
+        }
     }
 
     async fn seal<'a>(&self, delivery: &'a Delivery) -> Sending<'a> {

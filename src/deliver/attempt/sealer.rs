@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use moka::future::Cache;
 
+use crate::access::EndedAccess;
 use crate::ambient::{Clock, Entropy, Secret};
 use crate::deliver::outcome::Delivery;
 use crate::event::{
@@ -16,8 +17,8 @@ use crate::keys::{
     SharedSecret, SigningAlgorithm, SigningKey,
 };
 use crate::seal::{
-    self, Checkpoint, Claims, Options, PlaceClaims, Sealed, cloudevent_type, seal, sign_checkpoint,
-    sign_place,
+    self, AccessEnd, Checkpoint, Claims, Options, PlaceClaims, Sealed, cloudevent_type, seal,
+    sign_checkpoint, sign_place,
 };
 use crate::subscriptions::{
     Challenge, OuterKey, RecipientKeys, Subscription, shared_secret_context,
@@ -299,9 +300,13 @@ impl Sealer {
         &self,
         subscription: &Subscription,
         newest: (u64, ChainValue),
-        head: Option<EventId>,
+        (head, closing): (Option<EventId>, bool),
     ) -> Result<String, SealerError> {
-        let checkpoint = self.checkpoint(subscription, newest, head);
+        let checkpoint = Checkpoint {
+            ended: ends(subscription),
+            closing,
+            ..self.checkpoint(subscription, newest, head)
+        };
         let key = match &subscription.keys {
             RecipientKeys::Public(_) => self.signing_key(subscription)?,
             RecipientKeys::Shared(kept) => {
@@ -340,8 +345,21 @@ impl Sealer {
             sequence,
             chain,
             head,
+            ended: Vec::new(),
+            closing: false,
         }
     }
+}
+
+/// What a checkpoint tells of publications that a consumer cannot hear any more.
+fn ends(subscription: &Subscription) -> Vec<AccessEnd> {
+    let end = |one: &EndedAccess| AccessEnd {
+        publication: one.publication.clone(),
+        reason: one.why.word().to_owned(),
+        at: one.at.unix_seconds(),
+        detail: one.reason.clone(),
+    };
+    subscription.ended.iter().map(end).collect()
 }
 
 fn options(subscription: &Subscription) -> Options {

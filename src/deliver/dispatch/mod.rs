@@ -4,6 +4,7 @@
 //! Entries come in, matches go out to inboxes. [`SubscriptionService`] keeps the registry, the table
 //! and the workers in step. Nothing here waits for a consumer.
 
+mod entitling;
 mod follow;
 mod lag;
 mod look_up;
@@ -13,6 +14,8 @@ mod proving;
 mod redrive;
 mod resume;
 mod service;
+mod standing;
+mod telling;
 mod workers;
 mod wrong_nonce;
 

@@ -1,9 +1,11 @@
 //! Brings dead letters back, or lets them go.
 
 use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError, WorkerHandle};
-use crate::deliver::worker::WorkerCommand;
+use crate::deliver::worker::{WorkerCommand, is_withheld};
 use crate::event::SubscriptionId;
-use crate::eventlog::{DeadLetter, DeadLetterId, DeadLetterQuery, DeliveryKey, Page, Retry};
+use crate::eventlog::{
+    DeadLetter, DeadLetterId, DeadLetterQuery, DeliveryKey, LogError, Page, Position, Retry,
+};
 use crate::subscriptions::{Subscription, SubscriptionError, SubscriptionState};
 
 impl SubscriptionService {
@@ -87,8 +89,12 @@ impl SubscriptionService {
             redriven: true,
         };
         let fits = |letter: &&DeadLetter| worker.ack_state.is_none() || letter.key.replay.is_none();
-        let wanted = letters.iter().filter(fits).map(|letter| (letter.id, to_retry(letter)));
-        let wanted = wanted.collect();
+        let mut wanted = Vec::new();
+        for letter in letters.iter().filter(fits) {
+            if self.may_return(of, letter).await? {
+                wanted.push((letter.id, to_retry(letter)));
+            }
+        }
         let retries = self.store.dead_letters.revive(wanted).await?;
         let revived = retries.len();
         // Whoever redrives has reason to think that the sink is well again.
@@ -98,6 +104,25 @@ impl SubscriptionService {
             let _ = worker.commands.send(WorkerCommand::Retry(Box::new(retry))).await;
         }
         Ok(revived)
+    }
+
+    /// Whether a dead letter may be delivered again: its consumer may hear it, and has always been
+    /// allowed to since it was given up.
+    async fn may_return(&self, of: &Subscription, letter: &DeadLetter) -> Result<bool, LogError> {
+        if is_withheld(letter) {
+            return Ok(false);
+        }
+        let lets = |publication: &str| {
+            self.access().lets(&of.consumer, (publication, &letter.event), letter.position)
+        };
+        if lets("") {
+            return Ok(true);
+        }
+        // The letter does not say which publication it was, and more than one may have its name.
+        let before = Position(letter.position.0.saturating_sub(1));
+        let kept = self.store.log.read(before, Page { items: 1, bytes: 1 }).await?;
+        let kept = kept.first().filter(|entry| entry.event.id == letter.event.id);
+        Ok(kept.is_some_and(|entry| lets(&entry.publication)))
     }
 
     /// Drops a dead letter that nobody wants any more.

@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError};
 use crate::event::{Blame as _, EventId, Fault, SubscriptionId};
 use crate::eventlog::{Changes, Cursor, LogError, Position, Retry, SavedDeliveries};
-use crate::subscriptions::{Subscription, SubscriptionDocument};
+use crate::subscriptions::{Subscription, SubscriptionDocument, SubscriptionState};
 use crate::telemetry::error_chain;
 
 /// Subscriptions that are written at the same time, so that the log syncs once for many.
@@ -41,7 +41,14 @@ impl SubscriptionService {
                 // The gateway ended between keeping the subscription and keeping its cursor.
                 None => self.begin(id, &subscription.document).await?,
             };
-            self.dispatch.open(subscription, cursor, waiting.remove(id).unwrap_or_default());
+            // Before anything is served: a grant may have ended just before the gateway did.
+            let is_closed = subscription.state == SubscriptionState::Closed;
+            let recorded = if is_closed || self.is_entitled(subscription) {
+                Arc::clone(subscription)
+            } else {
+                self.record_entitlement(subscription).await?
+            };
+            self.dispatch.open(&recorded, cursor, waiting.remove(id).unwrap_or_default());
         }
         Ok(subscriptions.len())
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, MutexGuard};
 
+use crate::access::Access;
 use crate::ambient::{Clock, Entropy, Secret};
 use crate::deliver::attempt::{Sealer, SealerError};
 use crate::deliver::dispatch::oldest::Oldest;
@@ -15,7 +16,7 @@ use crate::deliver::sink::{EventBusPermissions, ExternalIds};
 use crate::deliver::worker::{Decider, SequenceReader, WorkerStanding};
 use crate::egress::Egress;
 use crate::event::{Blame, ConsumerId, EventId, Fault, SubscriptionId};
-use crate::eventlog::{LogError, Page, Position, Store};
+use crate::eventlog::{LogError, Position, Store};
 use crate::keys::DataKey;
 use crate::subscriptions::{
     KeptCredential, KeptWish, OuterKeySecret, Protocol, Subscription, SubscriptionDocument,
@@ -67,6 +68,7 @@ pub struct SubscriptionService {
     pub(super) oldest: Oldest,
     pub(in crate::deliver) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
+    access: Arc<Access>,
     /// Held while a subscription changes, so that registry, table and courier change in one order.
     /// One of them serves the names that share its place, so that a worker that keeps one change
     /// waiting does not keep all others.
@@ -98,6 +100,8 @@ pub struct SubscriptionServiceParts {
     pub clock: Arc<dyn Clock>,
     /// Entropy.
     pub entropy: Arc<dyn Entropy>,
+    /// Says who may hear what.
+    pub access: Arc<Access>,
 }
 
 impl SubscriptionService {
@@ -119,6 +123,7 @@ impl SubscriptionService {
             store,
             clock,
             entropy,
+            access: parts.access,
             changing: std::array::from_fn(|_| Mutex::default()),
         }
     }
@@ -162,7 +167,7 @@ impl SubscriptionService {
             Some(id) => id.clone(),
             None => self.new_id()?,
         };
-        let _changing = self.changing(&id).await;
+        let changing = self.changing(&id).await;
         let with = (&*self.data_key, self.clock.now());
         let credential = KeptCredential::create(&id, document.sinkcredential.as_ref(), with)?;
         let (shared_secret, shown) = self.shared_secret(&id, &document);
@@ -178,10 +183,16 @@ impl SubscriptionService {
             credential,
             outer_key_secret,
             handshake,
+            entitlement: self.access.entitlement(&document.consumer),
         };
         let subscription = self.subscriptions.create(id.clone(), document, terms).await?;
         let cursor = self.begin(&id, &subscription.document).await?;
         self.dispatch.open(&subscription, cursor, Vec::new());
+        drop(changing);
+        // A grant may have begun or ended meanwhile, and has not seen this subscription. What cannot be
+        // recorded now is with the next look.
+        let recorded = self.entitle(&subscription).await.ok().flatten();
+        let subscription = recorded.unwrap_or(subscription);
         Ok((subscription, shown))
     }
 
@@ -280,6 +291,7 @@ impl SubscriptionService {
                     credential,
                     outer_key_secret: Some(self.new_outer_key_secret(&current.id)),
                     handshake,
+                    entitlement: self.access.entitlement(&current.consumer),
                 };
                 let updated = self.subscriptions.update(current, document, terms).await;
                 updated.map_err(SubscriptionServiceError::from)
@@ -357,6 +369,11 @@ impl SubscriptionService {
         self.dispatch.worker(id)
     }
 
+    /// Says who may hear what, now.
+    pub const fn access(&self) -> &Arc<Access> {
+        &self.access
+    }
+
     /// Reads what a subscription was or will be sent.
     pub const fn reader(&self) -> &SequenceReader {
         &self.reader
@@ -365,30 +382,5 @@ impl SubscriptionService {
     /// Decides whether subscriptions want entries.
     pub const fn decider(&self) -> &Decider {
         self.reader.decider()
-    }
-
-    /// Signs how far a subscription has come: nothing up to `head` is for it beyond `seq`.
-    ///
-    /// # Errors
-    ///
-    /// Ours: the log failed or there is no signing key.
-    pub async fn checkpoint(
-        &self,
-        subscription: &Subscription,
-    ) -> Result<String, SubscriptionServiceError> {
-        let standing = self.dispatch.standing(&subscription.id);
-        let standing =
-            standing.ok_or_else(|| SubscriptionError::Unknown(subscription.id.clone()))?;
-        let before = Position(standing.scanned.0.saturating_sub(1));
-        let head = self.store.log.read(before, Page { items: 1, bytes: 1 }).await?;
-        let head = head.first().filter(|entry| entry.position == standing.scanned);
-        let head = if let Some(entry) = head {
-            Some(entry.event.id)
-        } else {
-            self.store.log.fresh_head().await?;
-            let low_watermark = self.store.log.low_watermark();
-            (low_watermark.position == standing.scanned).then_some(low_watermark.id)
-        };
-        Ok(self.sealer.sign_standing(subscription, (standing.sequence, standing.chain), head)?)
     }
 }

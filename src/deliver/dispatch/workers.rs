@@ -374,6 +374,17 @@ impl Dispatch {
         all.filter(|subscription| subscription.state == SubscriptionState::Pending).collect()
     }
 
+    /// Gives the sink of a subscription a signed statement; says whether it has taken it.
+    pub(super) async fn tell_sink(&self, subscription: &Subscription, statement: String) -> bool {
+        self.context.attempter.tell(subscription, statement).await
+    }
+
+    /// The subscriptions that are served, as they are now.
+    pub fn subscriptions(&self) -> Vec<Arc<Subscription>> {
+        let workers = self.workers();
+        workers.values().map(|worker| Arc::clone(&worker.subscription.borrow())).collect()
+    }
+
     /// Is notified whenever one of those comes or changes.
     pub const fn pending_changed(&self) -> &Notify {
         &self.pending

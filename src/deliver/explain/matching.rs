@@ -32,6 +32,11 @@ impl SubscriptionService {
         let Some(asked) = subscription.asked_at(entry.position) else {
             return FilterMatching::Unknown;
         };
+        if !subscription.could_hear(entry) {
+            let reason = "the consumer was not entitled to it when it came".to_owned();
+            let path = "publication".to_owned();
+            return FilterMatching::Missed(vec![Mismatch { path, reason }]);
+        }
         let decided = match decider.at_once(subscription, entry).await {
             Some(decided) => Ok(decided),
             None if scanned.is_none_or(|scanned| entry.position > scanned) => Err(NotDecided),

@@ -216,6 +216,7 @@ mod tests {
             credential: None,
             outer_key_secret: None,
             handshake: Some(handshake),
+            entitlement: crate::access::Entitlement::default(),
         };
         let document = serde_json::from_value(document).unwrap();
         let id = id.parse().unwrap();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::deliver::sink::Health;
 use crate::event::{ChainValue, ReplayId, Timestamp};
-use crate::eventlog::{DeliveryKey, Entry, Retry};
+use crate::eventlog::{DeadLetter, DeadLetterId, DeliveryKey, Entry, Retry};
 use crate::subscriptions::Subscription;
 
 /// An event on its way to one subscription.
@@ -29,6 +29,19 @@ pub struct Delivery {
 }
 
 impl Delivery {
+    /// What waits for another attempt, with its event.
+    pub fn of_retry(subscription: &Arc<Subscription>, entry: Arc<Entry>, retry: &Retry) -> Self {
+        Self {
+            subscription: Arc::clone(subscription),
+            entry,
+            link: retry.link,
+            replay: retry.key.replay.clone(),
+            attempts: retry.attempts,
+            first_attempt: Some(retry.first_attempt),
+            redriven: retry.redriven,
+        }
+    }
+
     /// The name under which the log keeps what becomes of it.
     pub fn key(&self) -> DeliveryKey {
         DeliveryKey {
@@ -46,6 +59,23 @@ impl Delivery {
             self.first_attempt.unwrap_or(began)
         } else {
             self.entry.accepted
+        }
+    }
+
+    /// The dead letter that it is where its consumer may not hear its event any more.
+    pub fn withheld(&self, at: Timestamp) -> DeadLetter {
+        DeadLetter {
+            id: DeadLetterId(0),
+            key: self.key(),
+            position: self.entry.position,
+            link: self.link,
+            event: self.entry.event.clone(),
+            reason: Arc::from(Reason::NotEntitled.word()),
+            attempts: self.attempts,
+            status: None,
+            detail: Arc::from(""),
+            at,
+            redriven: false,
         }
     }
 
@@ -116,11 +146,13 @@ pub enum Reason {
     RefusedByConsumer,
     /// It takes more work to tell whether the subscription wants it than its budget allows.
     Undecided,
+    /// The consumer may not hear its publication any more. It cannot be redriven.
+    NotEntitled,
 }
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::AttemptsExhausted,
         Self::EventTooOld,
         Self::Refused,
@@ -128,6 +160,7 @@ impl Reason {
         Self::RefusedByConsumer,
         Self::Expired,
         Self::Undecided,
+        Self::NotEntitled,
     ];
 
     /// The stable word.
@@ -140,6 +173,7 @@ impl Reason {
             Self::Expired => "expired",
             Self::Undecided => "undecided",
             Self::RefusedByConsumer => "refused-by-consumer",
+            Self::NotEntitled => "not-entitled",
         }
     }
 }

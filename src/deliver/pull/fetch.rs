@@ -167,8 +167,9 @@ impl PullService {
             worker.standing.mark_unchanged();
             must_be_served(&worker)?;
             let view = worker.look();
-            let part =
+            let mut part =
                 self.parts.subscription_service.reader().read(&view, served.reached, page).await?;
+            part.matches.retain(|one| self.may_hand_out(&view.subscription, one));
             served.next = part.last.or(served.next);
             let more = part.reached.position < view.standing.scanned;
             served.reached = served.reached.max(part.reached.position);
@@ -181,6 +182,13 @@ impl PullService {
                 return Ok(served);
             }
         }
+    }
+
+    /// Whether the consumer may still hear a match. One that it may not has its number, and is never
+    /// handed out.
+    pub(super) fn may_hand_out(&self, subscription: &Subscription, one: &NumberedEntry) -> bool {
+        let (entry, access) = (&one.entry, self.parts.subscription_service.access());
+        access.lets(&subscription.consumer, (&entry.publication, &entry.event), entry.position)
     }
 
     async fn seal_all(

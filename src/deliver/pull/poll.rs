@@ -188,7 +188,9 @@ impl PullService {
         let view = worker.look();
         let mut polled = Polled::default();
         for retry in ack_state.returned().into_iter().take(most) {
-            if let Some(one) = self.returned(&retry).await? {
+            if let Some(one) = self.returned(&retry).await?
+                && self.may_hand_out(&view.subscription, &one)
+            {
                 polled.events.push(self.seal(&view.subscription, &one).await?);
             }
         }
@@ -208,7 +210,10 @@ impl PullService {
                 {
                     break 'pages;
                 }
-                if !cursor.ahead.contains(one.sequence) && !one.given_up {
+                if !cursor.ahead.contains(one.sequence)
+                    && !one.given_up
+                    && self.may_hand_out(&view.subscription, one)
+                {
                     bytes += one.entry.weight();
                     polled.events.push(self.seal(&view.subscription, one).await?);
                 }

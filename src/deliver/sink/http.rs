@@ -116,6 +116,11 @@ impl Destination for HttpDestination {
         exchange.map_or_else(|answer| answer, answer_of)
     }
 
+    async fn tell(&self, target: &Arc<SinkTarget>, statement: String) -> bool {
+        let exchange = self.exchange(HttpRequest::statement(Arc::clone(target), statement)).await;
+        exchange.is_ok_and(|exchange| (200..300).contains(&exchange.status))
+    }
+
     /// A sink that knows `OPTIONS` may say no; one that does not know it is asked by the nonce alone.
     async fn ask_consent(
         &self,

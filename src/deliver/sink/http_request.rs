@@ -56,6 +56,13 @@ impl HttpRequest {
         Self { method: Method::POST, target, headers, content_type, body }
     }
 
+    /// Sends a signed checkpoint, which is no event, under a media type of its own.
+    pub(super) fn statement(target: Arc<SinkTarget>, token: String) -> Self {
+        let content_type = "application/checkpoint+jwt";
+        let (method, headers) = (Method::POST, Vec::new());
+        Self { method, target, headers, content_type, body: token.into() }
+    }
+
     /// Asks whether events of this origin may be sent (CloudEvents webhooks, section 4.1).
     pub(super) fn consent(target: Arc<SinkTarget>, origin: &str) -> Self {
         let headers = vec![("webhook-request-origin".into(), origin.to_owned())];

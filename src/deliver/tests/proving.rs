@@ -106,6 +106,7 @@ impl Working {
             store,
             clock: Arc::clone(&clock) as _,
             entropy: Arc::clone(&entropy) as _,
+            access: Arc::clone(&stage.access),
         }));
         let handshake = Handshake {
             destinations: Arc::new(Destinations {
@@ -190,6 +191,7 @@ async fn one_that_was_kept_before_handshakes_were_is_asked_at_the_start() {
         credential: None,
         outer_key_secret: None,
         handshake: None,
+        entitlement: crate::access::Entitlement::default(),
     };
     let subscriptions =
         Subscriptions::new(Arc::clone(&stage.log) as _, Arc::new(stage.clock.clone()));

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use crate::access::Entitlement;
 use crate::deliver::tests::stage::Stage;
 use crate::deliver::worker::{
     NumberedEntry, Progress, SequenceReadError, SequenceReader, SubscriptionView, WorkerStanding,
@@ -33,6 +34,7 @@ async fn stage() -> (Stage, Arc<Subscription>, Vec<Arc<Entry>>) {
         credential: None,
         outer_key_secret: None,
         handshake: None,
+        entitlement: Entitlement::default(),
     };
     let narrow = store.update(old, only_a, terms(1)).await.unwrap();
     let wide = store.update(&narrow, old.whole_document(), terms(301)).await.unwrap();
@@ -177,6 +179,7 @@ async fn what_is_given_up_has_the_same_number_wherever_reading_begins() {
         shared_secret: None,
         credential: None,
         outer_key_secret: None,
+        entitlement: Entitlement::default(),
         handshake: None,
     };
     let narrow = store.update(&stage.subscription, only_a, terms).await.unwrap();

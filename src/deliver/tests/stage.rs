@@ -9,6 +9,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Notify;
 
+use crate::access::{Access, AccessParts};
 use crate::ambient::{Clock as _, Entropy, ManualClock, SeededEntropy, Tasks};
 use crate::deliver::attempt::{Attempter, Sealer, SealerParts};
 use crate::deliver::outcome::{DeliverySignals, Ledger, Ownership, ReceiptChecker, Schedule};
@@ -50,6 +51,7 @@ pub(crate) struct Stage {
     pub(crate) ledger: Arc<Ledger>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) tasks: Tasks,
+    pub(crate) access: Arc<Access>,
     pub(crate) subscription: Arc<Subscription>,
     /// The delay before each further attempt.
     pub(crate) delay: Duration,
@@ -86,6 +88,7 @@ impl Stage {
                 OuterKeySecret::generate(&SeededEntropy::new(4)).seal(&id, &data_key()),
             ),
             handshake: None,
+            entitlement: crate::access::Entitlement::default(),
         };
         let pending = subscriptions.create(id, document, terms).await;
         let subscription = subscriptions.prove(&pending.unwrap()).await.unwrap();
@@ -96,12 +99,20 @@ impl Stage {
             Arc::new(clock.clone()),
             &metrics,
         ));
+        let access = Arc::new(Access::public(AccessParts {
+            config: crate::access::Config::default(),
+            registry: Arc::clone(&log) as _,
+            log: Arc::clone(&log) as _,
+            clock: Arc::new(clock.clone()),
+            entropy: Arc::new(SeededEntropy::new(3)),
+        }));
         Self {
             log,
             clock,
             ledger,
             metrics,
             tasks: Tasks::new(),
+            access,
             subscription,
             delay: Duration::from_secs(5),
             sealer,
@@ -135,6 +146,7 @@ impl Stage {
             entropy: Arc::new(Even),
             metrics: Arc::clone(&self.metrics),
             signals: DeliverySignals::channel().0,
+            access: Arc::clone(&self.access),
         })
     }
 

@@ -58,6 +58,10 @@ pub struct Courier {
     pub(super) order: Order,
     /// When it was told that every attempt fails.
     pub(super) told: Option<Timestamp>,
+    /// Whether what waits has to be held against what the consumer may hear.
+    pub(super) is_entitled_anew: bool,
+    /// Matches that were given up unasked since the ledger was written.
+    pub(super) withheld: usize,
 }
 
 /// What is attempted next.
@@ -112,6 +116,8 @@ impl Courier {
             was_again: false,
             order,
             told: None,
+            is_entitled_anew: true,
+            withheld: 0,
         };
         (courier, watcher)
     }
@@ -162,6 +168,7 @@ impl Courier {
         self.match_source.rest();
         self.expire().await;
         self.lay_queues().await;
+        self.withhold_waiting().await;
         loop {
             let now = self.context.clock.now();
             self.waiting = if self.subscription.state.delivers() && self.order.is_known() {
@@ -183,6 +190,7 @@ impl Courier {
                 }
             }
             self.was_again = next == Next::Again;
+            self.write_withheld().await;
         }
         self.note();
     }
@@ -257,6 +265,10 @@ impl Courier {
             self.progress.settle(numbered.sequence);
             return permit.give_back();
         }
+        if !self.context.attempter.may_send(&self.subscription, &delivery.entry) {
+            self.withhold_first(numbered.sequence, &delivery);
+            return permit.give_back();
+        }
         match self.order.offer(numbered.sequence, delivery) {
             Some(delivery) => self.in_flight.launch(delivery, permit),
             None => permit.give_back(),
@@ -288,15 +300,11 @@ impl Courier {
             }
             return permit.give_back();
         };
-        let delivery = Delivery {
-            subscription: Arc::clone(&self.subscription),
-            entry,
-            link: retry.link,
-            replay: retry.key.replay,
-            attempts: retry.attempts,
-            first_attempt: Some(retry.first_attempt),
-            redriven: retry.redriven,
-        };
+        let delivery = Delivery::of_retry(&self.subscription, entry, &retry);
+        if !self.context.attempter.may_send(&self.subscription, &delivery.entry) {
+            self.withhold_again(&retry, &delivery);
+            return permit.give_back();
+        }
         self.order.begin(&delivery);
         self.in_flight.launch(delivery, permit);
     }
@@ -340,6 +348,7 @@ impl Courier {
                 self.change_order(&subscription);
                 self.subscription = subscription;
                 self.held = false;
+                self.is_entitled_anew = true;
                 self.expiry = Expiry::new();
                 self.match_source.start_over(self.progress.scanned());
             }

@@ -22,7 +22,10 @@ impl Courier {
         let event = &delivery.entry.event;
         let queue_key = QueueKey::of(event);
         match verdict {
-            Some(Verdict::Delivered) => queues.end(queue_key, sequence),
+            // What the consumer may not hear holds nobody up: nobody can bring it back.
+            Some(Verdict::Delivered | Verdict::GiveUp(Reason::NotEntitled)) => {
+                queues.end(queue_key, sequence);
+            }
             Some(Verdict::GiveUp(_)) => queues.die(queue_key, sequence, event.id),
             Some(Verdict::Retry { .. }) | None => queues.wait(queue_key, sequence, delivery.key()),
         }
@@ -139,12 +142,12 @@ async fn queues_kept(
         query.after = last.id;
         for letter in &page {
             // What was never offered holds nobody up: it is no failure that someone has to look
-            // into.
-            let is_unoffered = [Reason::Expired, Reason::Undecided]
-                .iter()
-                .any(|reason| *letter.reason == *reason.word());
+            // into. Nor does what may not be heard, which nobody can bring back.
+            let holds_nobody = [Reason::Expired, Reason::Undecided, Reason::NotEntitled]
+                .map(Reason::word)
+                .contains(&&*letter.reason);
             if let (Some((sequence, _)), None, false) =
-                (letter.link, &letter.key.replay, is_unoffered)
+                (letter.link, &letter.key.replay, holds_nobody)
             {
                 queues.die(QueueKey::of(&letter.event), sequence, letter.event.id);
             }

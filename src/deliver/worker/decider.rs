@@ -81,7 +81,7 @@ impl Decider {
         subscription: &Subscription,
         entry: &Entry,
     ) -> Option<EntryDecision> {
-        let Some(asked) = subscription.asked_at(entry.position) else {
+        let Some(asked) = asked(subscription, entry) else {
             return Some(EntryDecision::Unwanted);
         };
         self.cheaply(&asked, entry).await
@@ -111,7 +111,7 @@ impl Decider {
         subscription: &Subscription,
         entry: &Entry,
     ) -> Result<EntryDecision, NotDecided> {
-        let Some(asked) = subscription.asked_at(entry.position) else {
+        let Some(asked) = asked(subscription, entry) else {
             return Ok(EntryDecision::Unwanted);
         };
         let Subscription { id, created, revision, .. } = subscription;
@@ -167,4 +167,9 @@ impl Decider {
             () = self.tasks.stopping().cancelled() => Err(NotDecided),
         }
     }
+}
+
+/// What is asked of an entry that the consumer could hear when it came; nothing: it could not.
+fn asked(subscription: &Subscription, entry: &Entry) -> Option<BoundedFilter> {
+    subscription.asked_at(entry.position).filter(|_| subscription.could_hear(entry))
 }

@@ -119,7 +119,9 @@ impl MatchSource {
             Taken::Matches(matches, known) => {
                 // The follower may hand over what was meanwhile read from the log.
                 let read = self.known;
-                let new = matches.into_iter().filter(|entry| entry.position > read);
+                let heard =
+                    |entry: &Arc<Entry>| entry.position > read && subscription.could_hear(entry);
+                let new = matches.into_iter().filter(heard);
                 self.queue.extend(new.map(|entry| FoundMatch { entry, given_up: false }));
                 self.known = self.known.max(known);
             }

@@ -10,6 +10,7 @@ mod courier;
 mod courier_expiry;
 mod courier_order;
 mod courier_outage;
+mod courier_withholding;
 mod decider;
 mod expiry;
 mod in_flight;
@@ -25,6 +26,7 @@ mod recall;
 mod retries;
 mod sequence_checkpoints;
 mod subject_queues;
+mod withholding;
 
 pub use ack_state::AckState;
 pub use context::{DeliveryContext, SubjectTurn, WorkerCommand, WorkerStanding};
@@ -42,3 +44,4 @@ pub use reader::{
     SubscriptionView,
 };
 pub use recall::recall;
+pub use withholding::is_withheld;

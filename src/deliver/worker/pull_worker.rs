@@ -10,6 +10,7 @@ use crate::deliver::worker::expiry::letter_of;
 use crate::deliver::worker::match_source::{FoundMatch, MatchSource};
 use crate::deliver::worker::overdue::Overdue;
 use crate::deliver::worker::sequence_checkpoints::SequenceCheckpoints;
+use crate::deliver::worker::withholding::Withholding;
 use crate::deliver::worker::{
     AckState, DeliveryContext, Inbox, SubjectTurn, WorkerCommand, WorkerStanding,
 };
@@ -30,6 +31,7 @@ pub struct PullWorker {
     place: SequenceCheckpoint,
     sequence_checkpoints: SequenceCheckpoints,
     overdue: Overdue,
+    withholding: Withholding,
     held: bool,
 }
 
@@ -57,6 +59,7 @@ impl PullWorker {
             place,
             sequence_checkpoints,
             overdue: Overdue::new(),
+            withholding: Withholding::new(),
             held: false,
         };
         (pull_worker, watcher, consumers)
@@ -71,7 +74,8 @@ impl PullWorker {
         let mut match_source =
             MatchSource::new(log, inbox, (&decider, &tasks), self.place.position);
         loop {
-            let more = self.number(&mut match_source).await | self.expire().await;
+            let more =
+                self.number(&mut match_source).await | self.withhold().await | self.expire().await;
             let wake = if more { Duration::ZERO } else { IDLE_TICK };
             tokio::select! {
                 () = stopping.cancelled() => break,
@@ -109,6 +113,9 @@ impl PullWorker {
         }
         let found = match_source.gather(&self.subscription).await;
         while let Some(FoundMatch { entry, given_up }) = match_source.take() {
+            if !self.context.attempter.may_send(&self.subscription, &entry) {
+                self.withholding.look_again();
+            }
             let before = self.place;
             self.place = SequenceCheckpoint {
                 position: entry.position,
@@ -168,6 +175,26 @@ impl PullWorker {
         })
     }
 
+    /// Gives up what was numbered and may not be heard any more; says whether there may be more at
+    /// once.
+    async fn withhold(&mut self) -> bool {
+        if self.held {
+            return false;
+        }
+        let of = (&self.context, &self.subscription);
+        let more = self.withholding.look(of, &self.ack_state, self.place).await;
+        self.note();
+        more.unwrap_or_else(|error| {
+            tracing::error!(
+                subscription.id = %self.subscription.id,
+                error = &error as &dyn std::error::Error,
+                "What subscription {} may not hear cannot be given up", self.subscription.id,
+            );
+            self.withholding.look_again();
+            false
+        })
+    }
+
     fn keep_sequence_checkpoint(&mut self) {
         if let Some(place) = self.sequence_checkpoints.due(self.place) {
             self.context.ledger.sequence_checkpoint(&self.subscription.id, place);
@@ -182,6 +209,7 @@ impl PullWorker {
                 self.subscription = subscription;
                 self.held = false;
                 self.overdue = Overdue::new();
+                self.withholding = Withholding::new();
                 match_source.start_over(self.place.position);
             }
             WorkerCommand::Retry(retry) => self.ack_state.bring_back(*retry),

@@ -15,6 +15,8 @@ fn checkpoint() -> Checkpoint {
         subscription,
         sequence: 12,
         head: Some(EventId::MAX),
+        ended: Vec::new(),
+        closing: false,
     }
 }
 

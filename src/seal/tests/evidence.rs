@@ -36,6 +36,8 @@ fn bundle(parties: &Parties, events: u64) -> Vec<String> {
             subscription: id.clone(),
             sequence,
             head: None,
+            ended: Vec::new(),
+            closing: false,
         };
         sign_place(&checkpoint, &parties.signing).unwrap()
     };

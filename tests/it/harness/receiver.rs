@@ -106,6 +106,8 @@ struct Inner {
     seen_keys: Mutex<Vec<Value>>,
     clock: Arc<dyn Clock>,
     arrivals: Mutex<Vec<Arrival>>,
+    /// Signed checkpoints that were posted to it.
+    statements: Mutex<Vec<String>>,
     /// How many have arrived.
     count: AtomicUsize,
     /// Replies for the next arrivals; then the standing one.
@@ -152,6 +154,7 @@ impl Receiver {
             seen_keys: Mutex::default(),
             clock,
             arrivals: Mutex::default(),
+            statements: Mutex::default(),
             count: AtomicUsize::new(0),
             script: Mutex::default(),
             standing: watch::Sender::new(Reply::Status(204)),
@@ -232,6 +235,11 @@ impl Receiver {
     /// Everything that has arrived, whatever the answer was.
     pub fn arrivals(&self) -> Vec<Arrival> {
         self.state.arrivals.lock().unwrap().clone()
+    }
+
+    /// The signed checkpoints that were posted to it.
+    pub fn statements(&self) -> Vec<String> {
+        self.state.statements.lock().unwrap().clone()
     }
 
     /// Takes away what is answered; what has arrived for long needs no memory then.
@@ -370,6 +378,10 @@ impl Inner {
 async fn receive(State(inner): State<Arc<Inner>>, headers: HeaderMap, token: String) -> Response {
     if !inner.admission.lock().unwrap()(&headers) {
         return StatusCode::UNAUTHORIZED.into_response();
+    }
+    if headers.get("content-type").is_some_and(|kind| kind == "application/checkpoint+jwt") {
+        inner.statements.lock().unwrap().push(token);
+        return StatusCode::NO_CONTENT.into_response();
     }
     let Some(opened) = inner.open(&token).await else {
         return StatusCode::BAD_REQUEST.into_response();

@@ -1,0 +1,309 @@
+//! Who may hear what, now: the one place that is asked before anything of a publication begins.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, Notify};
+
+use crate::access::known::{EndedAccess, Known, PublicationAccess};
+use crate::access::{AccessError, Config, Entitlement, Grant};
+use crate::ambient::{Clock, Entropy};
+use crate::event::{CloudEvent, ConsumerId, EventId, GrantId, Timestamp};
+use crate::eventlog::{Log, Position, Record, RecordKey, Registry, Revision};
+
+/// The kind of document under which the registry keeps grants.
+pub(super) const KIND: &str = "grant";
+/// The kind of the one document that names the publications which are heard by grant only.
+const CLOSED_KIND: &str = "closed-publications";
+/// Who has decided the grants that the gateway gives to whoever heard a publication before it was
+/// closed.
+pub const BY_UPGRADE: &str = "upgrade";
+
+/// What is kept of the publications that are heard by grant only.
+#[derive(Default, Deserialize, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ClosedPublications {
+    /// By name, the name of their events.
+    publications: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+/// The parts of an [`Access`].
+pub struct AccessParts {
+    /// Its bounds.
+    pub config: Config,
+    /// Where grants are kept.
+    pub registry: Arc<dyn Registry>,
+    /// Where positions are found.
+    pub log: Arc<dyn Log>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Entropy, for names.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+/// Who may hear what, now.
+///
+/// An end holds from the moment at which it is known here, which is before it is written: nothing of
+/// it begins any more, whether or not a crash keeps it from being written and someone has to say it
+/// again.
+pub struct Access {
+    pub(super) parts: AccessParts,
+    known: ArcSwap<Known>,
+    closed_revision: Mutex<Option<Revision>>,
+    /// Held while grants change, so that they are written in one order.
+    pub(super) changing: Mutex<()>,
+    changed: Notify,
+}
+
+impl Access {
+    /// Reads what is kept; `publications` are those of the files.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed, or what it holds cannot be read.
+    pub async fn open(
+        parts: AccessParts,
+        publications: &[PublicationAccess],
+    ) -> Result<Self, AccessError> {
+        let key = RecordKey { kind: CLOSED_KIND, id: CLOSED_KIND.to_owned() };
+        let record = parts.registry.get(&key).await?;
+        let kept: ClosedPublications = match &record {
+            Some(record) => serde_json::from_str(&record.body).map_err(|source| {
+                AccessError::Damaged { kind: CLOSED_KIND, id: record.id.clone(), source }
+            })?,
+            None => ClosedPublications::default(),
+        };
+        let mut known = Known { closed: kept.publications, ..Known::default() };
+        for one in publications {
+            let (name, event_name) = (Arc::clone(&one.name), Arc::clone(&one.event_name));
+            if one.by_grant {
+                known.closed.insert(name, event_name);
+            } else {
+                known.closed.remove(&name);
+                known.public.insert(name, event_name);
+            }
+        }
+        for record in parts.registry.list(KIND).await? {
+            known.put(read(&record)?);
+        }
+        Ok(Self {
+            parts,
+            known: ArcSwap::from_pointee(known),
+            closed_revision: Mutex::new(record.map(|record| record.revision)),
+            changing: Mutex::default(),
+            changed: Notify::new(),
+        })
+    }
+
+    /// Everything is public.
+    #[cfg(test)]
+    pub fn public(parts: AccessParts) -> Self {
+        Self {
+            parts,
+            known: ArcSwap::default(),
+            closed_revision: Mutex::default(),
+            changing: Mutex::default(),
+            changed: Notify::new(),
+        }
+    }
+
+    /// The settings.
+    pub const fn config(&self) -> &Config {
+        &self.parts.config
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.parts.clock.now()
+    }
+
+    pub(super) fn known(&self) -> arc_swap::Guard<Arc<Known>> {
+        self.known.load()
+    }
+
+    pub(super) fn change(&self, change: impl Fn(&mut Known)) {
+        self.known.rcu(|known| {
+            let mut next = Known::clone(known);
+            change(&mut next);
+            next
+        });
+        self.changed.notify_one();
+    }
+
+    /// Waits until something has changed.
+    ///
+    /// Cancel safe.
+    pub async fn change_of_access(&self) {
+        self.changed.notified().await;
+    }
+
+    /// The publications that have become heard by grant only and were public when the gateway ran
+    /// last.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the registry failed, or what it holds cannot be read.
+    pub async fn newly_closed(&self) -> Result<Vec<PublicationAccess>, AccessError> {
+        let kept = self.kept_closed().await?;
+        let known = self.known.load();
+        let new = known.closed.iter().filter(|(name, _)| !kept.contains_key(*name));
+        let named = |(name, event_name): (&Arc<str>, &Arc<str>)| PublicationAccess {
+            name: Arc::clone(name),
+            event_name: Arc::clone(event_name),
+            by_grant: true,
+        };
+        Ok(new.map(named).collect())
+    }
+
+    async fn kept_closed(&self) -> Result<BTreeMap<Arc<str>, Arc<str>>, AccessError> {
+        let key = RecordKey { kind: CLOSED_KIND, id: CLOSED_KIND.to_owned() };
+        let Some(record) = self.parts.registry.get(&key).await? else {
+            return Ok(BTreeMap::new());
+        };
+        let kept: ClosedPublications = serde_json::from_str(&record.body)
+            .map_err(|source| AccessError::Damaged { kind: CLOSED_KIND, id: record.id, source })?;
+        Ok(kept.publications)
+    }
+
+    /// Keeps which publications are heard by grant only, once whoever heard them has its grants.
+    ///
+    /// # Errors
+    ///
+    /// Later: the disk is full. Ours: the registry failed.
+    pub async fn keep_closed(&self) -> Result<(), AccessError> {
+        let mut revision = self.closed_revision.lock().await;
+        let publications = self.known.load().closed.clone();
+        if self.kept_closed().await? == publications {
+            return Ok(());
+        }
+        let key = RecordKey { kind: CLOSED_KIND, id: CLOSED_KIND.to_owned() };
+        let body = to_text(CLOSED_KIND, CLOSED_KIND, &ClosedPublications { publications })?;
+        *revision = Some(self.parts.registry.put(&key, *revision, body).await?);
+        Ok(())
+    }
+
+    /// Whether a publication is heard by grant only.
+    pub fn is_by_grant(&self, publication: &str) -> bool {
+        self.known.load().closed.contains_key(publication)
+    }
+
+    /// Whether there is a publication of this name, or any of this domain for `domain/*`.
+    pub fn knows(&self, publication: &crate::access::GrantedPublication) -> bool {
+        let known = self.known.load();
+        let mut all = known.closed.keys().chain(known.public.keys());
+        all.any(|name| publication.covers(name))
+    }
+
+    /// Every publication: those of the files, and those that were heard by grant only.
+    pub fn publications(&self) -> Vec<PublicationAccess> {
+        let known = self.known.load();
+        let of = |by_grant| {
+            move |(name, event_name): (&Arc<str>, &Arc<str>)| PublicationAccess {
+                name: Arc::clone(name),
+                event_name: Arc::clone(event_name),
+                by_grant,
+            }
+        };
+        let closed = known.closed.iter().map(of(true));
+        closed.chain(known.public.iter().map(of(false))).collect()
+    }
+
+    /// What a consumer may hear from now on, as an epoch keeps it.
+    pub fn entitlement(&self, consumer: &ConsumerId) -> Entitlement {
+        self.known.load().entitlement(consumer)
+    }
+
+    /// Whether anything of a publication may be heard by a consumer now.
+    pub fn hears(&self, consumer: &ConsumerId, publication: &str) -> bool {
+        let at = (Position(u64::MAX), self.now());
+        self.known.load().lets(consumer, publication, at)
+    }
+
+    /// Whether an event may be sent to a consumer, or handed out, now. Of what is kept without its
+    /// publication, every publication that may have brought it has to let it.
+    pub fn lets(
+        &self,
+        consumer: &ConsumerId,
+        (publication, event): (&str, &CloudEvent),
+        position: Position,
+    ) -> bool {
+        let (known, at) = (self.known.load(), (position, self.now()));
+        if !publication.is_empty() {
+            return known.lets(consumer, publication, at);
+        }
+        let name = event.name();
+        known.closed_named(name.as_str()).all(|named| known.lets(consumer, named, at))
+    }
+
+    /// Why a consumer cannot hear a publication any more that it could, told from a position on.
+    pub fn end_of(&self, consumer: &ConsumerId, publication: &str, from: Position) -> EndedAccess {
+        self.known.load().loss(consumer, publication, (from, self.now()))
+    }
+
+    /// Whether something may be heard of any publication that a test chooses by the names of its
+    /// events.
+    pub fn hears_any(&self, consumer: &ConsumerId, chooses: impl Fn(&str) -> bool) -> bool {
+        let (known, at) = (self.known.load(), (Position(u64::MAX), self.now()));
+        known.public.values().any(|event| chooses(event))
+            || known
+                .closed
+                .iter()
+                .any(|(name, event)| chooses(event) && known.lets(consumer, name, at))
+    }
+
+    /// Every grant, in the order of their names.
+    pub fn grants(&self) -> Vec<Arc<Grant>> {
+        self.known.load().grants.values().cloned().collect()
+    }
+
+    /// The grants of a consumer, in the order of their names.
+    pub fn grants_of(&self, consumer: &ConsumerId) -> Vec<Arc<Grant>> {
+        self.known.load().of(consumer).cloned().collect()
+    }
+
+    /// Finds a grant.
+    pub fn grant(&self, id: &GrantId) -> Option<Arc<Grant>> {
+        self.known.load().grants.get(id).cloned()
+    }
+
+    /// Makes a name; names grow with time.
+    pub(super) fn new_name<N: std::str::FromStr>(&self) -> Result<N, AccessError> {
+        let unix_ms = u64::try_from(self.now().unix_ms()).unwrap_or(0);
+        let name = EventId::from_parts(unix_ms, self.parts.entropy.next_u128()).to_string();
+        let unnamed = |_| AccessError::invalid("/id", "no name could be made");
+        name.to_lowercase().parse().map_err(unnamed)
+    }
+
+    /// When a grant begins or ends next.
+    pub fn next_change(&self) -> Option<Timestamp> {
+        let known = self.known.load();
+        known.grants.values().filter_map(|grant| grant.next_change()).min()
+    }
+}
+
+impl Grant {
+    /// When it begins or ends next; nothing if it is over, or never ends by itself.
+    pub(super) fn next_change(&self) -> Option<Timestamp> {
+        match (&self.ended, self.heard_from) {
+            (Some(_), _) => None,
+            (None, None) => Some(self.until.map_or(self.from, |until| until.min(self.from))),
+            (None, Some(_)) => self.until,
+        }
+    }
+}
+
+fn read(record: &Record) -> Result<Grant, AccessError> {
+    let damaged = |source| AccessError::Damaged { kind: KIND, id: record.id.clone(), source };
+    let grant: Grant = serde_json::from_str(&record.body).map_err(damaged)?;
+    Ok(Grant { revision: record.revision, ..grant })
+}
+
+pub(super) fn to_text<T: Serialize>(
+    kind: &'static str,
+    id: &str,
+    kept: &T,
+) -> Result<String, AccessError> {
+    let damaged = |source| AccessError::Damaged { kind, id: id.to_owned(), source };
+    serde_json::to_string(kept).map_err(damaged)
+}

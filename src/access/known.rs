@@ -1,0 +1,153 @@
+//! What is known of publications and grants at a moment, so that nobody waits for the registry.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::access::{EndOfAccess, Entitlement, Grant, GrantState, HeardStretch};
+use crate::event::{ConsumerId, GrantId, Timestamp};
+use crate::eventlog::Position;
+
+/// A publication, as far as access to it goes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PublicationAccess {
+    /// Its name, `domain/event`.
+    pub name: Arc<str>,
+    /// The name of its events that `types` of subscriptions match, without a third level.
+    pub event_name: Arc<str>,
+    /// Whether it is heard by grant only.
+    pub by_grant: bool,
+}
+
+/// A publication that a consumer cannot hear any more, as a subscription keeps it and its checkpoints
+/// tell it.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EndedAccess {
+    /// The publication, `domain/event`.
+    pub publication: String,
+    /// The stable reason.
+    pub why: EndOfAccess,
+    /// From when on nothing of it begins.
+    pub at: Timestamp,
+    /// The first position at which it is not wanted any more.
+    pub position: u64,
+    /// What was said of it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Whether the sink of the subscription has taken word of it, or is not told any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub told: bool,
+}
+
+/// One state of everything.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    /// Publications that are heard by grant only, also those that no file names any more, with the
+    /// names of their events.
+    pub(super) closed: BTreeMap<Arc<str>, Arc<str>>,
+    /// The publications of the files that are public, with the names of their events.
+    pub(super) public: BTreeMap<Arc<str>, Arc<str>>,
+    pub(super) grants: BTreeMap<GrantId, Arc<Grant>>,
+    pub(super) of_consumer: BTreeMap<ConsumerId, BTreeSet<GrantId>>,
+}
+
+impl Known {
+    pub(super) fn put(&mut self, grant: Grant) {
+        self.of_consumer.entry(grant.consumer.clone()).or_default().insert(grant.id.clone());
+        self.grants.insert(grant.id.clone(), Arc::new(grant));
+    }
+
+    pub(super) fn drop(&mut self, id: &GrantId) {
+        let Some(grant) = self.grants.remove(id) else { return };
+        if let Some(held) = self.of_consumer.get_mut(&grant.consumer) {
+            held.remove(id);
+            if held.is_empty() {
+                self.of_consumer.remove(&grant.consumer);
+            }
+        }
+    }
+
+    pub(super) fn of<'k>(&'k self, consumer: &ConsumerId) -> impl Iterator<Item = &'k Arc<Grant>> {
+        let held = self.of_consumer.get(consumer).into_iter().flatten();
+        held.filter_map(|id| self.grants.get(id))
+    }
+
+    /// The stretches of a publication that is not public.
+    fn stretches(&self, consumer: &ConsumerId, publication: &str) -> Vec<HeardStretch> {
+        let held = self.of(consumer).filter(|grant| grant.publication.covers(publication));
+        held.filter_map(|grant| grant.stretch()).collect()
+    }
+
+    pub(super) fn entitlement(&self, consumer: &ConsumerId) -> Entitlement {
+        let mut entitlement = Entitlement::default();
+        for publication in self.closed.keys() {
+            entitlement.restrict(publication, self.stretches(consumer, publication));
+        }
+        entitlement
+    }
+
+    pub(super) fn lets(
+        &self,
+        consumer: &ConsumerId,
+        publication: &str,
+        (position, now): (Position, Timestamp),
+    ) -> bool {
+        if !self.closed.contains_key(publication) {
+            return true;
+        }
+        let mut one = Entitlement::default();
+        one.restrict(publication, self.stretches(consumer, publication));
+        one.lets(publication, position, now)
+    }
+
+    /// The publications that are not public and whose events may have a name.
+    pub(super) fn closed_named<'k>(
+        &'k self,
+        event_name: &'k str,
+    ) -> impl Iterator<Item = &'k Arc<str>> {
+        let fits = move |name: &str| {
+            let rest = event_name.strip_prefix(name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.closed.iter().filter(move |(_, name)| fits(name)).map(|(publication, _)| publication)
+    }
+
+    /// How many grants of a consumer have not ended.
+    pub(super) fn open_grants(&self, consumer: &ConsumerId, now: Timestamp) -> usize {
+        let is_open = |grant: &&Arc<Grant>| {
+            matches!(grant.state(now), GrantState::Planned | GrantState::Active)
+        };
+        self.of(consumer).filter(is_open).count()
+    }
+
+    /// Why a consumer that could hear a publication cannot any more.
+    pub(super) fn loss(
+        &self,
+        consumer: &ConsumerId,
+        publication: &str,
+        (from, now): (Position, Timestamp),
+    ) -> EndedAccess {
+        let ended = self
+            .of(consumer)
+            .filter(|grant| grant.publication.covers(publication))
+            .filter_map(|grant| match (&grant.ended, grant.until) {
+                (Some(end), _) => Some((end.at, end.why, end.reason.clone())),
+                (None, Some(until)) if until <= now => {
+                    Some((until, EndOfAccess::Expired, String::new()))
+                }
+                (None, _) => None,
+            });
+        let closed = || (now, EndOfAccess::Closed, String::new());
+        let (at, why, reason) = ended.max_by_key(|(at, ..)| *at).unwrap_or_else(closed);
+        EndedAccess {
+            publication: publication.to_owned(),
+            why,
+            at,
+            position: from.0,
+            reason,
+            told: false,
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Grants through their whole life, against a log in memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::access::{
+    Access, AccessDecision, AccessError, AccessParts, AccessRequestDocument, Config, EndOfAccess,
+    GrantDocument, GrantState, PublicationAccess,
+};
+use crate::ambient::{Clock as _, ManualClock, SeededEntropy};
+use crate::event::{ConsumerId, Timestamp};
+use crate::eventlog::{LogLimits, MemoryLog, Position};
+
+const NAME: &str = "payments/Payment.Failed";
+
+struct Fixture {
+    log: Arc<MemoryLog>,
+    clock: ManualClock,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let clock = ManualClock::at(Timestamp::from_unix_seconds(1_795_282_931));
+        let entropy = Arc::new(SeededEntropy::new(1));
+        let log = MemoryLog::new(LogLimits::default(), Arc::new(clock.clone()), entropy);
+        Self { log, clock }
+    }
+
+    async fn open(&self, by_grant: bool) -> Access {
+        let parts = AccessParts {
+            config: Config {
+                grants_per_consumer: 3,
+                requests_per_consumer: 2,
+                ..Config::default()
+            },
+            registry: Arc::clone(&self.log) as _,
+            log: Arc::clone(&self.log) as _,
+            clock: Arc::new(self.clock.clone()),
+            entropy: Arc::new(SeededEntropy::new(self.clock.now().unix_ms().cast_unsigned())),
+        };
+        let publication =
+            PublicationAccess { name: NAME.into(), event_name: "Payment.Failed".into(), by_grant };
+        Access::open(parts, &[publication]).await.unwrap()
+    }
+}
+
+fn shop() -> ConsumerId {
+    "shop".parse().unwrap()
+}
+
+fn document(more: &str) -> GrantDocument {
+    let text = format!(r#"{{"consumer": "shop", "publication": "{NAME}"{more}}}"#);
+    serde_json::from_str(&text).unwrap()
+}
+
+#[tokio::test]
+async fn a_grant_holds_until_it_is_recalled_and_after_a_restart_too() {
+    let fixture = Fixture::new();
+    let access = fixture.open(true).await;
+    assert!(!access.hears(&shop(), NAME) && access.hears(&shop(), "orders/Order.Created"));
+
+    let grant = access.give(document(r#", "history": "all""#), "ops").await.unwrap();
+    assert!(access.hears(&shop(), NAME) && fixture.open(true).await.hears(&shop(), NAME));
+    let other: ConsumerId = "other".parse().unwrap();
+    assert!(!access.hears(&other, NAME));
+
+    let ended = access.recall(&grant.id, ("ops", "left")).await.unwrap();
+    assert_eq!(ended.state(fixture.clock.now()), GrantState::Recalled);
+    for now in [access, fixture.open(true).await] {
+        assert!(!now.hears(&shop(), NAME));
+        let again = now.recall(&grant.id, ("ops", "")).await;
+        assert!(matches!(again, Err(AccessError::Over { .. })), "{again:?}");
+        let loss = now.end_of(&shop(), NAME, Position(1));
+        assert_eq!((loss.why, &*loss.reason), (EndOfAccess::Recalled, "left"));
+    }
+}
+
+#[tokio::test]
+async fn a_grant_begins_and_ends_at_its_moments_and_its_end_can_be_moved_while_it_holds() {
+    let fixture = Fixture::new();
+    let access = fixture.open(true).await;
+    let after = |minutes: u64| fixture.clock.now().after(Duration::from_mins(minutes));
+    let mut planned = document("");
+    (planned.from, planned.until) = (Some(after(1)), Some(after(3)));
+    let grant = access.give(planned, "ops").await.unwrap();
+    assert_eq!(grant.state(fixture.clock.now()), GrantState::Planned);
+    assert_eq!(access.next_change(), Some(grant.from));
+
+    fixture.clock.advance(Duration::from_mins(1));
+    assert!(!access.hears(&shop(), NAME));
+    assert_eq!(access.keep_time().await.unwrap(), 1);
+    assert!(access.hears(&shop(), NAME));
+    assert!(
+        access.grant(&grant.id).unwrap().ends_soon(fixture.clock.now(), Duration::from_mins(2))
+    );
+    let later = after(9);
+    access.end_at(&grant.id, Some(later)).await.unwrap();
+    assert!(access.end_at(&grant.id, Some(fixture.clock.now())).await.is_err());
+
+    fixture.clock.advance(Duration::from_mins(9));
+    assert!(!access.hears(&shop(), NAME), "nobody waits for the end to be written");
+    assert!(access.end_at(&grant.id, None).await.is_err());
+    access.keep_time().await.unwrap();
+    let ended = access.grant(&grant.id).unwrap();
+    assert_eq!(
+        ended.ended.as_ref().map(|end| (end.why, end.at)),
+        Some((EndOfAccess::Expired, later))
+    );
+    assert_eq!(access.next_change(), None);
+}
+
+#[tokio::test]
+async fn what_was_closed_stays_closed_when_no_file_names_it_and_opens_when_one_says_so() {
+    let fixture = Fixture::new();
+    let access = fixture.open(true).await;
+    assert_eq!(access.newly_closed().await.unwrap().len(), 1);
+    access.keep_closed().await.unwrap();
+    assert!(access.newly_closed().await.unwrap().is_empty());
+
+    let parts = AccessParts {
+        config: Config::default(),
+        registry: Arc::clone(&fixture.log) as _,
+        log: Arc::clone(&fixture.log) as _,
+        clock: Arc::new(fixture.clock.clone()),
+        entropy: Arc::new(SeededEntropy::new(2)),
+    };
+    let without = Access::open(parts, &[]).await.unwrap();
+    assert!(without.is_by_grant(NAME) && !without.hears(&shop(), NAME));
+    let public = fixture.open(false).await;
+    assert!(public.hears(&shop(), NAME) && public.entitlement(&shop()).is_everything());
+    public.keep_closed().await.unwrap();
+    assert_eq!(fixture.open(true).await.newly_closed().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn the_entitlement_of_a_consumer_has_each_stretch_and_a_domain_grant_covers_all_of_it() {
+    let fixture = Fixture::new();
+    let access = fixture.open(true).await;
+    let empty = access.entitlement(&shop());
+    assert!(!empty.lets(NAME, Position(9), fixture.clock.now()));
+
+    let of_domain = GrantDocument { publication: "payments/*".parse().unwrap(), ..document("") };
+    access.give(of_domain, "ops").await.unwrap();
+    let entitlement = access.entitlement(&shop());
+    assert!(entitlement.lets(NAME, Position(1), fixture.clock.now()));
+    assert!(!entitlement.lets(NAME, Position(0), fixture.clock.now()), "it begins after the head");
+}
+
+#[tokio::test]
+async fn grants_and_requests_of_a_consumer_are_bounded() {
+    let fixture = Fixture::new();
+    let access = fixture.open(true).await;
+    for _ in 0..3 {
+        access.give(document(""), "ops").await.unwrap();
+    }
+    assert!(matches!(access.give(document(""), "ops").await, Err(AccessError::TooMany(_))));
+
+    let ask = || AccessRequestDocument {
+        consumer: shop(),
+        publication: NAME.parse().unwrap(),
+        history: "all".parse().unwrap(),
+        reason: "to settle".to_owned(),
+    };
+    let first = access.ask(ask(), "shop-key").await.unwrap();
+    access.ask(ask(), "shop-key").await.unwrap();
+    assert!(matches!(access.ask(ask(), "shop-key").await, Err(AccessError::TooMany(_))));
+
+    let refused = access.refuse(&first.id, ("ops", "no".to_owned())).await.unwrap();
+    assert_eq!((refused.answer.as_str(), refused.grant), ("no", None));
+    let again = access.approve(&first.id, AccessDecision::default(), "ops").await;
+    assert!(matches!(again, Err(AccessError::Decided(_))));
+    access.ask(ask(), "shop-key").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_approved_request_is_a_grant_of_its_name_whoever_approves_again_after_a_crash() {
+    let fixture = Fixture::new();
+    let access = fixture.open(true).await;
+    let ask = AccessRequestDocument {
+        consumer: shop(),
+        publication: NAME.parse().unwrap(),
+        history: "all".parse().unwrap(),
+        reason: "to settle".to_owned(),
+    };
+    let request = access.ask(ask, "shop-key").await.unwrap();
+    // A crash between the two.
+    let half = GrantDocument { id: Some(request.id.as_str().parse().unwrap()), ..document("") };
+    access.give(half, "ops").await.unwrap();
+
+    let (decided, grant) =
+        access.approve(&request.id, AccessDecision::default(), "ops").await.unwrap();
+
+    assert_eq!(decided.grant.as_ref(), Some(&grant.id));
+    assert_eq!(access.grants().len(), 1);
+    assert!(access.hears(&shop(), NAME));
+}

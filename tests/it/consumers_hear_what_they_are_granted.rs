@@ -1,0 +1,317 @@
+//! What is not public is heard by whoever holds a grant, wherever it could be heard.
+
+use std::fs;
+use std::path::Path;
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use sealway::config::Config;
+
+use crate::harness::{Arrival, Receiver, TestGateway, answer, eventually, never_within, settle_in};
+
+/// Has payments heard by grant only.
+pub fn close_payments(publications: &Path) {
+    let file = publications.join("payments.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(file, text.replace("\naccess: public\n", "\naccess: grant\n")).unwrap();
+}
+
+/// A gateway whose payments are heard by grant only, and whose orders are public.
+pub async fn closed() -> TestGateway {
+    TestGateway::with(None, |config: &mut Config| close_payments(&config.publications)).await
+}
+
+/// Publishes a payment; gives its id.
+pub async fn payment(gateway: &TestGateway, number: u64) -> String {
+    let event = json!({
+        "specversion": "1.0", "id": format!("payment-{number}"), "source": "payment-service",
+        "type": "PaymentSucceeded", "data": { "id": number },
+    });
+    gateway.publish(&event).await.remove(0)
+}
+
+/// Lets a consumer hear payments.
+pub async fn grant(gateway: &TestGateway, consumer: &str, more: Value) -> String {
+    let mut document = json!({ "consumer": consumer, "publication": "payments/Payment.Succeeded" });
+    document.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    gateway.post("/grants", &document).await["id"].as_str().unwrap().to_owned()
+}
+
+/// Subscribes without a sink; gives the name of the subscription.
+pub async fn pull(gateway: &TestGateway, receiver: &Receiver, start: &str) -> String {
+    let mut document = receiver.document(json!({
+        "id": format!("{}-pull", receiver.name()), "protocol": "PULL",
+        "config": { "start": start },
+    }));
+    document.as_object_mut().unwrap().remove("sink");
+    gateway.post("/subscriptions", &document).await["id"].as_str().unwrap().to_owned()
+}
+
+/// The ids of what a subscription without a sink is handed out from its start on, once it is so many.
+async fn fetched(gateway: &TestGateway, id: &str, count: usize) -> Vec<String> {
+    let path = format!("/subscriptions/{id}/events?acknowledge=false&after={}", "0".repeat(26));
+    let events = eventually(format!("{count} events of {id}"), async || {
+        let answer = gateway.get(&path).await;
+        let events = answer["events"].as_array().unwrap().clone();
+        (events.len() >= count).then_some(events)
+    })
+    .await;
+    events.iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn what_is_not_public_is_heard_from_a_grant_on_and_numbers_have_no_gap() {
+    let gateway = closed().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let shown = gateway
+        .subscribe(&receiver, json!({ "types": ["Order.*", "Payment.Succeeded", "No.Such"] }))
+        .await;
+    // Whether nothing is published so or it is not granted is not told.
+    assert_eq!(shown["access"], json!({ "unheardTypes": ["Payment.Succeeded", "No.Such"] }));
+
+    let before = payment(&gateway, 1).await;
+    let first = gateway.order(2).await;
+    receiver.wait_for_delivered(1).await;
+    grant(&gateway, "shop", json!({})).await;
+    let after = payment(&gateway, 3).await;
+    let last = gateway.order(4).await;
+    receiver.wait_for_delivered(3).await;
+
+    let mut arrived = receiver.delivered();
+    arrived.sort_by_key(Arrival::sequence);
+    let numbers: Vec<_> = arrived.iter().map(|one| one.sequence().unwrap()).collect();
+    let ids: Vec<_> = arrived.iter().map(|one| one.id().to_owned()).collect();
+    assert_eq!((numbers, ids), (vec![1, 2, 3], vec![first, after, last]));
+    assert!(!receiver.delivered_ids().contains(&before));
+    let shown = gateway.get("/subscriptions/shop").await;
+    assert_eq!(shown["access"], json!({ "unheardTypes": ["No.Such"] }));
+}
+
+#[tokio::test]
+async fn a_start_begins_where_the_history_of_the_grant_allows() {
+    let gateway = closed().await;
+    let (old, order) = (payment(&gateway, 1).await, gateway.order(2).await);
+    let start = "0".repeat(26);
+    let [all, later, none] = [
+        Receiver::start(&gateway, "all").await,
+        Receiver::start(&gateway, "later").await,
+        Receiver::start(&gateway, "none").await,
+    ];
+    grant(&gateway, "all", json!({ "history": "all" })).await;
+    grant(&gateway, "later", json!({ "history": "from-grant" })).await;
+    let new = payment(&gateway, 3).await;
+    for receiver in [&all, &later, &none] {
+        pull(&gateway, receiver, &start).await;
+    }
+
+    assert_eq!(fetched(&gateway, "all-pull", 3).await, [&*old, &order, &new]);
+    assert_eq!(fetched(&gateway, "later-pull", 2).await, [&*order, &new]);
+    assert_eq!(fetched(&gateway, "none-pull", 1).await, [&*order]);
+}
+
+#[tokio::test]
+async fn a_replay_carries_what_may_be_heard_now_and_nothing_else() {
+    let gateway = closed().await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
+    let (closed, order) = (payment(&gateway, 1).await, gateway.order(2).await);
+    receiver.wait_for_delivered(1).await;
+    let range = json!({ "from": closed, "to": order });
+    let dry = json!({ "from": closed, "to": order, "dryRun": true });
+    let counted = gateway.post("/subscriptions/shop/replays", &dry).await;
+    let begun = gateway.post("/subscriptions/shop/replays", &range).await;
+    let path = format!("/replays/{}", begun["id"].as_str().unwrap());
+    let done = eventually("the replay ends", async || {
+        Some(gateway.get(&path).await).filter(|shown| shown["state"] == "completed")
+    })
+    .await;
+
+    assert_eq!((&done["counts"]["matched"], &done["counts"]["delivered"]), (&json!(1), &json!(1)));
+    assert_eq!(counted["matched"], 1, "{counted}");
+    assert!(!receiver.delivered_ids().contains(&closed));
+    grant(&gateway, "shop", json!({ "history": "all" })).await;
+    gateway.post("/subscriptions/shop/replays", &range).await;
+    eventually("the old payment arrives by replay", async || {
+        receiver.delivered_ids().contains(&closed).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn schemas_contracts_and_traces_are_for_whoever_may_hear() {
+    let gateway = closed().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    gateway.subscribe(&receiver, json!({})).await;
+    let (event, _) = (payment(&gateway, 1).await, gateway.order(2).await);
+    receiver.wait_for_delivered(1).await;
+    let shop = gateway.add_caller("shop-key", &["consume:shop"]).await;
+    let owner = gateway.add_caller("owner", &["domain:payments"]).await;
+    let other = gateway.add_caller("other", &["domain:orders", "consume:other"]).await;
+    let schema = gateway.get("/contracts").await["contracts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|contract| contract["messages"].as_array().unwrap().clone())
+        .find(|message| message["name"] == "Payment.Succeeded")
+        .unwrap()["schema"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let trace = format!("/events/{event}/trace");
+    let status =
+        async |key: &str, path: &str| gateway.call_as(key, (Method::GET, path), None).await.status;
+
+    for path in [&*schema, "/contracts/payments.yaml"] {
+        let anyone = answer(gateway.request(Method::GET, path)).await.status;
+        let seen = [status(&shop, path).await, status(&other, path).await, anyone];
+        assert_eq!((seen, status(&owner, path).await), ([404; 3], 200), "{path}");
+        assert_eq!(status("no-key", path).await, 404, "{path}: a wrong key is no key");
+    }
+    assert_eq!(status(&shop, &trace).await, 404);
+    let listed = async |key: &str| {
+        gateway.call_as(key, (Method::GET, "/contracts"), None).await.body.to_string()
+    };
+    assert!(!listed(&shop).await.contains("Payment.") && listed(&owner).await.contains("Payment."));
+    assert!(listed(&shop).await.contains("Order.Created"));
+
+    grant(&gateway, "shop", json!({ "history": "all" })).await;
+    for path in [&*schema, "/contracts/payments.yaml"] {
+        let seen = [status(&shop, path).await, status(&other, path).await];
+        assert_eq!(seen, [200, 404], "{path}");
+    }
+    let listed = listed(&shop).await;
+    assert!(listed.contains("Payment.Succeeded") && !listed.contains("Payment.Failed"), "{listed}");
+}
+
+#[tokio::test]
+async fn the_owner_of_a_domain_gives_grants_of_it_and_a_consumer_sees_its_own() {
+    let gateway = closed().await;
+    let shop = gateway.add_caller("shop-key", &["consume:shop"]).await;
+    let stranger = gateway.add_caller("stranger", &["consume:stranger"]).await;
+    let owner = gateway.add_caller("owner", &["domain:payments"]).await;
+    let foreign = gateway.add_caller("foreign", &["domain:orders"]).await;
+    let operator = gateway.add_caller("operator", &["operate"]).await;
+    let document = json!({ "consumer": "shop", "publication": "payments/*", "id": "g1" });
+    let give = async |key: &str, document: &Value| {
+        gateway.call_as(key, (Method::POST, "/grants"), Some(document)).await
+    };
+
+    for key in [&shop, &stranger, &foreign, &operator] {
+        let refused = give(key, &document).await;
+        assert_eq!((refused.status, refused.code()), (403, "forbidden"));
+    }
+    let given = give(&owner, &document).await;
+    assert_eq!((given.status, &given.body["decidedBy"]), (201, &json!("owner")));
+    assert_eq!(give(&owner, &document).await.code(), "already-exists");
+    let nothing = json!({ "consumer": "shop", "publication": "payments/No.Such" });
+    assert_eq!(give(&owner, &nothing).await.code(), "invalid");
+
+    let read = async |key: &str| {
+        let one = gateway.call_as(key, (Method::GET, "/grants/g1"), None).await.status;
+        let all = gateway.call_as(key, (Method::GET, "/grants"), None).await.body;
+        (one, all["grants"].as_array().unwrap().len())
+    };
+    for (key, seen) in
+        [(&shop, (200, 1)), (&owner, (200, 1)), (&stranger, (404, 0)), (&foreign, (404, 0))]
+    {
+        assert_eq!(read(key).await, seen);
+    }
+    let until = json!({ "until": "2090-01-01T00:00:00Z" });
+    let change = async |key: &str| {
+        gateway.call_as(key, (Method::PUT, "/grants/g1"), Some(&until)).await.status
+    };
+    assert_eq!(
+        [change(&shop).await, change(&stranger).await, change(&owner).await],
+        [403, 404, 200]
+    );
+    let recall = async |key: &str| {
+        gateway.call_as(key, (Method::DELETE, "/grants/g1?reason=over"), None).await
+    };
+    assert_eq!(recall(&shop).await.status, 403);
+    let recalled = recall(&owner).await;
+    assert_eq!(
+        (&recalled.body["state"], &recalled.body["ended"]["reason"]),
+        (&json!("recalled"), &json!("over"))
+    );
+    assert_eq!(recall(&owner).await.code(), "wrong-state");
+}
+
+#[tokio::test]
+async fn a_consumer_asks_and_the_owner_decides() {
+    let gateway = closed().await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
+    let shop = gateway.add_caller("shop-key", &["consume:shop"]).await;
+    let owner = gateway.add_caller("owner", &["domain:payments"]).await;
+    let ask = async |publication: &str| {
+        let wish = json!({
+            "consumer": "shop", "publication": publication, "reason": "to show what was paid",
+        });
+        gateway.call_as(&shop, (Method::POST, "/access-requests"), Some(&wish)).await
+    };
+    let (known, unknown) = (ask("payments/Payment.Succeeded").await, ask("payments/No.Such").await);
+    assert_eq!((known.status, unknown.status), (201, 201));
+    let id = |answer: &Value| answer["id"].as_str().unwrap().to_owned();
+    let decide = async |key: &str, id: &str, step: &str| {
+        let path = format!("/access-requests/{id}/{step}");
+        gateway.call_as(key, (Method::POST, &path), Some(&json!({}))).await
+    };
+
+    assert_eq!(decide(&shop, &id(&known.body), "approve").await.code(), "forbidden");
+    assert_eq!(decide(&owner, &id(&unknown.body), "approve").await.code(), "invalid");
+    assert_eq!(decide(&owner, &id(&unknown.body), "refuse").await.status, 200);
+    let approved = decide(&owner, &id(&known.body), "approve").await;
+    assert_eq!(approved.body["grant"]["reason"], "to show what was paid");
+    assert_eq!(decide(&owner, &id(&known.body), "refuse").await.code(), "wrong-state");
+
+    let heard = payment(&gateway, 1).await;
+    receiver.wait_for_delivered(1).await;
+    assert_eq!(receiver.delivered_ids(), [heard]);
+    let mine = gateway.call_as(&shop, (Method::GET, "/access-requests"), None).await.body;
+    let states: Vec<_> =
+        mine["accessRequests"].as_array().unwrap().iter().map(|one| one["state"].clone()).collect();
+    assert_eq!(states, ["approved", "refused"]);
+    let third = gateway.add_caller("third", &["consume:third"]).await;
+    let theirs = gateway.call_as(&third, (Method::GET, "/access-requests"), None).await.body;
+    assert_eq!(theirs["accessRequests"], json!([]));
+}
+
+#[tokio::test]
+async fn who_heard_a_publication_before_it_was_closed_has_a_grant_and_who_comes_later_has_none() {
+    let mut gateway = TestGateway::start().await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
+    payment(&gateway, 1).await;
+    receiver.wait_for_delivered(1).await;
+
+    let file = gateway.path("publications");
+    gateway.restart_with(|_| close_payments(&file)).await;
+    payment(&gateway, 2).await;
+    receiver.wait_for_delivered(2).await;
+    let late = Receiver::subscribed(&gateway, "late").await;
+    payment(&gateway, 3).await;
+    receiver.wait_for_delivered(3).await;
+    gateway.restart().await;
+    payment(&gateway, 4).await;
+    receiver.wait_for_delivered(4).await;
+
+    let grants = gateway.get("/grants").await["grants"].as_array().unwrap().clone();
+    let of_payments: Vec<_> =
+        grants.iter().map(|one| one["publication"].as_str().unwrap()).collect();
+    assert_eq!(of_payments.len(), 2, "{grants:?}");
+    assert!(grants.iter().all(|one| one["decidedBy"] == "upgrade" && one["consumer"] == "shop"));
+    never_within(std::time::Duration::from_millis(300), "the late one hears it", async || {
+        late.delivered().first().map(|one| one.id().to_owned())
+    })
+    .await;
+    let numbers: Vec<_> = receiver.delivered().iter().map(|one| one.sequence().unwrap()).collect();
+    assert_eq!(numbers, [1, 2, 3, 4]);
+}
+
+#[test]
+fn the_settings_of_tests_leave_everything_public() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = settle_in(directory.path());
+    for file in ["orders.yaml", "payments.yaml"] {
+        let text = fs::read_to_string(config.publications.join(file)).unwrap();
+        assert!(text.contains("\naccess: public\n"), "{file}");
+    }
+}
