@@ -80,8 +80,8 @@ impl AccessTokens {
 
 /// The caller with nothing left to it but publishing, if it may publish.
 fn publisher(caller: &Caller) -> Option<Caller> {
-    let publishes = caller.may(&Scope::Publish);
-    publishes.then(|| Caller { scopes: Arc::new([Scope::Publish]), ..caller.clone() })
+    let scopes: Arc<[Scope]> = caller.sources().into_iter().map(Scope::Publish).collect();
+    (!scopes.is_empty()).then(|| Caller { scopes, ..caller.clone() })
 }
 
 /// What the HMAC is taken over. Only the last part has no fixed length.
@@ -138,6 +138,21 @@ mod tests {
         }
     }
 
+    fn shop_scope() -> Scope {
+        "publish:shop.*".parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_token_publishes_as_the_sources_of_its_caller() {
+        let house = House::new();
+        let shop = house.add("shop", shop_scope(), 7).await;
+        let token = house.tokens.issue(&shop, NOW).unwrap();
+
+        let found = house.finds(token.expose(), NOW).await.unwrap();
+
+        assert!(found.publishes("shop.eu") && !found.publishes("payment-service"));
+    }
+
     #[tokio::test]
     async fn a_token_is_good_for_its_time_and_for_publishing_only() {
         let house = House::new();
@@ -147,7 +162,7 @@ mod tests {
         let found = house.finds(token.expose(), NOW).await.unwrap();
 
         assert_eq!(found.id(), admin.id());
-        assert!(found.may(&Scope::Publish));
+        assert!(found.publishes("anything"));
         assert!(!found.may(&Scope::Operate) && !found.may(&Scope::Admin));
         let last = NOW.after(LIFETIME).before(Duration::from_secs(1));
         assert!(house.finds(token.expose(), last).await.is_some());
@@ -158,7 +173,7 @@ mod tests {
     #[tokio::test]
     async fn a_token_ends_with_its_caller_and_with_its_key_and_with_the_process() {
         let house = House::new();
-        let shop = house.add("shop", Scope::Publish, 7).await;
+        let shop = house.add("shop", shop_scope(), 7).await;
         let token = house.tokens.issue(&shop, NOW).unwrap();
         let next = AccessTokens::new(Arc::clone(&house.callers), &SeededEntropy::new(3));
 
@@ -167,7 +182,7 @@ mod tests {
 
         house.callers.remove(shop.id()).await.unwrap();
         assert!(house.finds(token.expose(), NOW).await.is_none());
-        house.add("shop", Scope::Publish, 8).await;
+        house.add("shop", shop_scope(), 8).await;
         assert!(house.finds(token.expose(), NOW).await.is_none());
     }
 
@@ -182,8 +197,8 @@ mod tests {
     #[tokio::test]
     async fn no_part_of_a_token_can_be_changed() {
         let house = House::new();
-        let shop = house.add("shop", Scope::Publish, 7).await;
-        house.add("till", Scope::Publish, 8).await;
+        let shop = house.add("shop", shop_scope(), 7).await;
+        house.add("till", shop_scope(), 8).await;
         let token = house.tokens.issue(&shop, NOW).unwrap();
         let token = token.expose();
         let (expiry, _, _) = parts(token).unwrap();

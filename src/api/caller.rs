@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Code, Problem};
-use crate::event::{CallerId, ConsumerId};
+use crate::event::{CallerId, ConsumerId, DomainName, DomainNameError};
+use crate::source::{SourceRule, SourceRuleError};
 
 /// What a caller may do.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -15,52 +16,106 @@ use crate::event::{CallerId, ConsumerId};
 pub enum Scope {
     /// Everything.
     Admin,
-    /// See and steer everything but callers and keys.
+    /// See the metadata of everything, and steer everything but callers and keys.
     Operate,
-    /// Publish events.
-    Publish,
+    /// See the data of events where they are kept: in the log, in quarantine, as dead letters.
+    ReadData,
+    /// See the metadata and the evidence of everything, and change nothing.
+    Audit,
+    /// Answer for a domain: its publications, their quarantine, counts and grants.
+    Domain(DomainName),
+    /// Publish events as these sources.
+    Publish(SourceRule),
     /// Subscribe as this consumer, and see what is this consumer's.
     Consume(ConsumerId),
 }
 
 /// A text that is not a scope.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is not a scope: write admin, operate, publish or consume:NAME")]
-pub struct ScopeError(String);
+pub enum ScopeError {
+    /// It begins like none.
+    #[error(
+        "`{0}` is not a scope: write admin, operate, read-data, audit, domain:NAME, publish:SOURCE or \
+         consume:NAME"
+    )]
+    Unknown(String),
+    /// It does not say as whom to publish.
+    #[error(
+        "`publish` needs a source: write publish:SOURCE, for example publish:order-service, \
+         publish:order-* for all that begin so, or publish:* for every source"
+    )]
+    NoSource,
+    /// Its source cannot be one.
+    #[error("`{text}` is not a scope: {problem}")]
+    Source {
+        /// What was written.
+        text: String,
+        /// What is wrong with the source.
+        problem: SourceRuleError,
+    },
+    /// Its domain cannot be one.
+    #[error("`{text}` is not a scope: {problem}")]
+    Domain {
+        /// What was written.
+        text: String,
+        /// What is wrong with the name.
+        problem: DomainNameError,
+    },
+}
+
+impl Scope {
+    /// What callers of before have, whose `publish` names no source: every source.
+    const UNBOUND: &str = "publish";
+}
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Admin => f.write_str("admin"),
             Self::Operate => f.write_str("operate"),
-            Self::Publish => f.write_str("publish"),
+            Self::ReadData => f.write_str("read-data"),
+            Self::Audit => f.write_str("audit"),
+            Self::Domain(domain) => write!(f, "domain:{domain}"),
+            Self::Publish(source) => write!(f, "publish:{source}"),
             Self::Consume(consumer) => write!(f, "consume:{consumer}"),
         }
     }
 }
 
+/// Reads a scope as one is given to a caller today: `publish` names its source.
 impl FromStr for Scope {
     type Err = ScopeError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refuse = || ScopeError(text.to_owned());
-        match text {
-            "admin" => Ok(Self::Admin),
-            "operate" => Ok(Self::Operate),
-            "publish" => Ok(Self::Publish),
-            _ => {
-                let consumer = text.strip_prefix("consume:").ok_or_else(refuse)?;
-                Ok(Self::Consume(consumer.parse().map_err(|_| refuse())?))
+        let unknown = || ScopeError::Unknown(text.to_owned());
+        match (text, text.split_once(':')) {
+            ("admin", _) => Ok(Self::Admin),
+            ("operate", _) => Ok(Self::Operate),
+            ("read-data", _) => Ok(Self::ReadData),
+            ("audit", _) => Ok(Self::Audit),
+            (Self::UNBOUND, _) => Err(ScopeError::NoSource),
+            (_, Some(("domain", name))) => name
+                .parse()
+                .map(Self::Domain)
+                .map_err(|problem| ScopeError::Domain { text: text.to_owned(), problem }),
+            (_, Some(("publish", source))) => source
+                .parse()
+                .map(Self::Publish)
+                .map_err(|problem| ScopeError::Source { text: text.to_owned(), problem }),
+            (_, Some(("consume", consumer))) => {
+                consumer.parse().map(Self::Consume).map_err(|_| unknown())
             }
+            _ => Err(unknown()),
         }
     }
 }
 
+/// Reads a scope as it was kept, also by a release in which `publish` named no source.
 impl TryFrom<String> for Scope {
     type Error = ScopeError;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse()
+        if text == Self::UNBOUND { Ok(Self::Publish(SourceRule::every())) } else { text.parse() }
     }
 }
 
@@ -103,24 +158,83 @@ impl Caller {
         }
     }
 
+    /// Whether the caller may publish as this source.
+    pub fn publishes(&self, source: &str) -> bool {
+        self.scopes.iter().any(|scope| match scope {
+            Scope::Admin => true,
+            Scope::Publish(rule) => rule.admits(source),
+            _ => false,
+        })
+    }
+
+    /// The sources as which the caller may publish; none if it may not publish at all.
+    pub fn sources(&self) -> Vec<SourceRule> {
+        if self.may(&Scope::Admin) {
+            return vec![SourceRule::every()];
+        }
+        let rule = |scope: &Scope| match scope {
+            Scope::Publish(rule) => Some(rule.clone()),
+            _ => None,
+        };
+        self.scopes.iter().filter_map(rule).collect()
+    }
+
+    /// Refuses a caller that may publish as no source.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: it needs a key with a scope for its source.
+    pub fn must_publish(&self) -> Result<(), Problem> {
+        let publishes = |scope: &Scope| matches!(scope, Scope::Admin | Scope::Publish(_));
+        if self.scopes.iter().any(publishes) {
+            Ok(())
+        } else {
+            Err(Problem::new(Code::Forbidden, "this needs a scope `publish:SOURCE`"))
+        }
+    }
+
+    /// Whether the caller steers everything but callers and keys.
+    pub fn operates(&self) -> bool {
+        self.may(&Scope::Operate)
+    }
+
+    /// Whether the caller may see the data of events where they are kept.
+    pub fn reads_data(&self) -> bool {
+        self.may(&Scope::ReadData)
+    }
+
+    /// Whether the caller may see the metadata of everything.
+    pub fn sees_metadata(&self) -> bool {
+        self.operates() || self.may(&Scope::Audit)
+    }
+
+    /// Whether the caller answers for a domain.
+    pub fn owns(&self, domain: &str) -> bool {
+        self.scopes.iter().any(|scope| match scope {
+            Scope::Admin => true,
+            Scope::Domain(own) => own.as_str() == domain,
+            _ => false,
+        })
+    }
+
     /// Whether the caller may see what belongs to a consumer: the consumer itself and operators.
     ///
     /// Answer a caller who may not as if the thing did not exist, so that nothing can be guessed.
     pub fn sees(&self, consumer: &ConsumerId) -> bool {
-        self.may(&Scope::Operate) || self.may(&Scope::Consume(consumer.clone()))
+        self.operates() || self.may(&Scope::Consume(consumer.clone()))
     }
 
     /// Whether the caller may learn of a publication, `domain/event`, and why it wants an event or
     /// does not: today whoever may publish, or operates, may of all.
     pub fn sees_publication(&self, _publication: &str) -> bool {
-        self.may(&Scope::Publish) || self.may(&Scope::Operate)
+        self.operates() || self.must_publish().is_ok()
     }
 
     /// The consumers as whom the caller may act.
     pub fn consumers(&self) -> impl Iterator<Item = &ConsumerId> {
         self.scopes.iter().filter_map(|scope| match scope {
             Scope::Consume(consumer) => Some(consumer),
-            Scope::Admin | Scope::Operate | Scope::Publish => None,
+            _ => None,
         })
     }
 }
@@ -140,21 +254,80 @@ mod tests {
         let consumer = caller(&["consume:mine"]);
 
         assert!(consumer.sees(&mine) && !consumer.sees(&other));
-        assert!(consumer.must(&Scope::Publish).is_err());
-        assert!(caller(&["admin"]).sees(&other) && caller(&["admin"]).may(&Scope::Publish));
-        assert!(!caller(&["publish"]).sees(&mine));
-        assert!(caller(&["publish"]).sees_publication("orders/Order.Created"));
+        assert!(consumer.must_publish().is_err());
+        let admin = caller(&["admin"]);
+        assert!(admin.sees(&other) && admin.publishes("anything") && admin.must_publish().is_ok());
+        assert!(admin.operates() && admin.reads_data() && admin.sees_metadata() && admin.owns("x"));
+        assert!(!caller(&["publish:*"]).sees(&mine));
+        assert!(caller(&["publish:*"]).sees_publication("orders/Order.Created"));
         assert!(!consumer.sees_publication("orders/Order.Created"));
         assert_eq!(consumer.consumers().collect::<Vec<_>>(), [&mine]);
     }
 
     #[test]
+    fn a_producer_publishes_as_its_own_sources_and_no_other() {
+        let shop = caller(&["publish:order-service", "publish:shop.*"]);
+
+        assert!(shop.publishes("order-service") && shop.publishes("shop.eu"));
+        assert!(!shop.publishes("payment-service") && !shop.publishes("order-service2"));
+        for stranger in ["operate", "read-data", "audit", "domain:orders", "consume:orders"] {
+            let stranger = caller(&[stranger]);
+            assert!(!stranger.publishes("order-service") && stranger.must_publish().is_err());
+        }
+    }
+
+    #[test]
+    fn each_scope_allows_its_own_and_no_more() {
+        let told = |scope| {
+            let caller = caller(&[scope]);
+            (caller.operates(), caller.reads_data(), caller.sees_metadata(), caller.owns("orders"))
+        };
+
+        assert_eq!(told("operate"), (true, false, true, false));
+        assert_eq!(told("read-data"), (false, true, false, false));
+        assert_eq!(told("audit"), (false, false, true, false));
+        assert_eq!(told("domain:orders"), (false, false, false, true));
+        assert_eq!(told("domain:payments"), (false, false, false, false));
+        assert_eq!(told("publish:*"), (false, false, false, false));
+    }
+
+    #[test]
     fn scopes_read_what_they_write() {
-        for text in ["admin", "operate", "publish", "consume:orders-eu"] {
-            assert_eq!(text.parse::<Scope>().unwrap().to_string(), text);
+        for text in [
+            "admin",
+            "operate",
+            "read-data",
+            "audit",
+            "domain:orders.eu",
+            "publish:order-service",
+            "publish:urn:shop:*",
+            "publish:*",
+            "consume:orders-eu",
+        ] {
+            let scope: Scope = text.parse().unwrap();
+            assert_eq!(scope.to_string(), text);
+            assert_eq!(serde_json::from_value::<Scope>(text.into()).unwrap(), scope);
         }
-        for text in ["", "root", "consume:", "consume:a b", "Admin"] {
+        for text in ["", "root", "consume:", "consume:a b", "Admin", "admin:x", "domain:", "domain"]
+        {
             assert!(text.parse::<Scope>().is_err(), "{text}");
+            assert!(Scope::try_from(text.to_owned()).is_err(), "{text}");
         }
+        for (text, words) in [
+            ("publish", "write publish:SOURCE"),
+            ("publish:", "it names no source"),
+            ("publish:a*b", "a `*` stands at the end only"),
+            ("domain:a b", "a domain's name is made of"),
+        ] {
+            let error = text.parse::<Scope>().unwrap_err().to_string();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_was_kept_without_a_source_means_every_source() {
+        let kept: Scope = serde_json::from_value("publish".into()).unwrap();
+
+        assert_eq!(kept, "publish:*".parse().unwrap());
     }
 }

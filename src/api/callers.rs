@@ -17,6 +17,8 @@ use crate::eventlog::{self, Record, RecordKey, Registry};
 const KIND: &str = "caller";
 /// How a caller key begins, so that scanners for leaked secrets know it.
 const PREFIX: &str = "sealway.";
+/// The rules by which scopes are given: `publish` names its source, and `operate` reads no data.
+const RULES: u8 = 2;
 /// How many keys, good or bad, are remembered at once.
 const REMEMBERED: u64 = 10_000;
 
@@ -28,6 +30,30 @@ type Hash = [u8; 32];
 struct Document {
     sha256: String,
     scopes: Vec<Scope>,
+    /// By which rules the scopes were given; missing in a caller that was made before [`RULES`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    rules: Option<u8>,
+    /// When the caller was added, once its scopes were changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    added: Option<Timestamp>,
+}
+
+impl Document {
+    /// Whether its scopes allow what they would not if they were given today: `publish` was every source,
+    /// and `operate` read data.
+    fn is_unbound(&self) -> bool {
+        let allows_more = |scope: &Scope| matches!(scope, Scope::Publish(_) | Scope::Operate);
+        self.rules.is_none() && self.scopes.iter().any(allows_more)
+    }
+
+    /// What the caller may do, in the scopes of today.
+    fn scopes(&self) -> Vec<Scope> {
+        let mut scopes = self.scopes.clone();
+        if self.rules.is_none() && scopes.contains(&Scope::Operate) {
+            scopes.push(Scope::ReadData);
+        }
+        scopes
+    }
 }
 
 /// What may be told about a caller.
@@ -39,6 +65,10 @@ pub struct CallerRecord {
     pub scopes: Vec<Scope>,
     /// When it was added.
     pub added: Timestamp,
+    /// Whether it was made before scopes named sources and data, and keeps what `publish` and `operate`
+    /// allowed then: its scopes are to be given again.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub unbound: bool,
 }
 
 /// Why callers cannot be read or changed.
@@ -158,11 +188,9 @@ impl Callers {
         let mut random = [0; 32];
         entropy.fill(&mut random);
         let key = format!("{PREFIX}{id}.{}", URL_SAFE_NO_PAD.encode_to_string(random));
-        let document =
-            Document { sha256: URL_SAFE_NO_PAD.encode_to_string(Sha256::digest(&key)), scopes };
-        let body =
-            serde_json::to_string(&document).map_err(|source| damaged(id.as_str(), source))?;
-        match self.registry.put(&record_key(id), None, body).await {
+        let sha256 = URL_SAFE_NO_PAD.encode_to_string(Sha256::digest(&key));
+        let document = Document { sha256, scopes, rules: Some(RULES), added: None };
+        match self.registry.put(&record_key(id), None, written(id, &document)?).await {
             Ok(_) => {
                 self.names.invalidate(id).await;
                 Ok(Secret::new(key))
@@ -180,10 +208,32 @@ impl Callers {
     pub async fn list(&self) -> Result<Vec<CallerRecord>, CallerError> {
         let records = self.registry.list(KIND).await.map_err(CallerError::Registry)?;
         let shown = |record: Record| {
-            let scopes = read(&record)?.scopes;
-            Ok(CallerRecord { id: record.id, scopes, added: record.changed })
+            let document = read(&record)?;
+            let (scopes, unbound) = (document.scopes(), document.is_unbound());
+            let added = document.added.unwrap_or(record.changed);
+            Ok(CallerRecord { id: record.id, scopes, added, unbound })
         };
         records.into_iter().map(shown).collect()
+    }
+
+    /// Gives a caller other scopes; its key stays. They hold at once here, and elsewhere once what was
+    /// known of it is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: there is no such caller, or it was just changed. Ours: the registry failed.
+    pub async fn change(&self, id: &CallerId, scopes: Vec<Scope>) -> Result<(), CallerError> {
+        let (key, record) = self.record(id).await?;
+        let document = read(&record)?;
+        let added = document.added.or(Some(record.changed));
+        let document = Document { scopes, rules: Some(RULES), added, ..document };
+        let body = written(id, &document)?;
+        self.registry
+            .put(&key, Some(record.revision), body)
+            .await
+            .map_err(CallerError::Registry)?;
+        self.forget_all();
+        Ok(())
     }
 
     /// Removes a caller; its key is refused at once here, and elsewhere once it is forgotten.
@@ -192,13 +242,21 @@ impl Callers {
     ///
     /// The caller's turn: there is no such caller. Ours: the registry failed.
     pub async fn remove(&self, id: &CallerId) -> Result<(), CallerError> {
+        let (key, record) = self.record(id).await?;
+        self.registry.remove(&key, record.revision).await.map_err(CallerError::Registry)?;
+        self.forget_all();
+        Ok(())
+    }
+
+    async fn record(&self, id: &CallerId) -> Result<(RecordKey, Record), CallerError> {
         let key = record_key(id);
         let record = self.registry.get(&key).await.map_err(CallerError::Registry)?;
-        let record = record.ok_or_else(|| CallerError::Unknown(id.clone()))?;
-        self.registry.remove(&key, record.revision).await.map_err(CallerError::Registry)?;
+        Ok((key, record.ok_or_else(|| CallerError::Unknown(id.clone()))?))
+    }
+
+    fn forget_all(&self) {
         self.remembered.invalidate_all();
         self.names.invalidate_all();
-        Ok(())
     }
 
     async fn look_up(&self, key: &str, hash: &Hash) -> Result<Option<Caller>, CallerError> {
@@ -223,11 +281,15 @@ fn kept(record: &Record, id: CallerId) -> Result<Option<Caller>, CallerError> {
     let document = read(record)?;
     let hash = URL_SAFE_NO_PAD.decode_to_vec(&document.sha256).ok();
     let key = hash.and_then(|hash| Hash::try_from(hash).ok());
-    Ok(key.map(|key| Caller { key, id, scopes: document.scopes.into() }))
+    Ok(key.map(|key| Caller { key, id, scopes: document.scopes().into() }))
 }
 
 fn record_key(id: &CallerId) -> RecordKey {
     RecordKey { kind: KIND, id: id.to_string() }
+}
+
+fn written(id: &CallerId, document: &Document) -> Result<String, CallerError> {
+    serde_json::to_string(document).map_err(|source| damaged(id.as_str(), source))
 }
 
 fn read(record: &Record) -> Result<Document, CallerError> {
@@ -289,7 +351,10 @@ mod tests {
     #[tokio::test]
     async fn a_name_is_given_once_and_the_key_is_not_kept() {
         let (callers, name) = (callers(), "ops".parse().unwrap());
-        let key = callers.add(&name, vec![Scope::Publish], &SeededEntropy::new(7)).await.unwrap();
+        let key = callers
+            .add(&name, vec!["publish:*".parse().unwrap()], &SeededEntropy::new(7))
+            .await
+            .unwrap();
 
         let again = callers.add(&name, vec![Scope::Admin], &SeededEntropy::new(8)).await;
 
@@ -297,6 +362,33 @@ mod tests {
         let kept = callers.registry.get(&record_key(&name)).await.unwrap().unwrap().body;
         let secret = key.expose().rsplit('.').next().unwrap();
         assert!(!kept.contains(secret), "{kept}");
-        assert_eq!(callers.list().await.unwrap()[0].scopes, [Scope::Publish]);
+        assert_eq!(callers.list().await.unwrap()[0].scopes, ["publish:*".parse().unwrap()]);
+    }
+
+    #[tokio::test]
+    async fn a_caller_of_before_keeps_its_rights_until_its_scopes_are_given_again() {
+        let (callers, name) = (callers(), "old".parse().unwrap());
+        let key = callers.add(&name, vec![Scope::Operate], &SeededEntropy::new(7)).await.unwrap();
+        let record = callers.registry.get(&record_key(&name)).await.unwrap().unwrap();
+        let hash = read(&record).unwrap().sha256;
+        let of_before = format!(r#"{{"sha256":"{hash}","scopes":["operate","publish"]}}"#);
+        let revision = Some(record.revision);
+        callers.registry.put(&record_key(&name), revision, of_before).await.unwrap();
+
+        let caller = callers.identify(key.expose()).await.unwrap().unwrap();
+        assert!(caller.publishes("anything") && caller.operates() && caller.reads_data());
+        let listed = callers.list().await.unwrap().remove(0);
+        assert!(listed.unbound);
+
+        let scopes = vec![Scope::Operate, "publish:shop".parse().unwrap()];
+        callers.change(&name, scopes.clone()).await.unwrap();
+
+        let caller = callers.identify(key.expose()).await.unwrap().unwrap();
+        assert!(caller.publishes("shop") && !caller.publishes("anything"));
+        assert!(caller.operates() && !caller.reads_data());
+        let changed = callers.list().await.unwrap().remove(0);
+        assert_eq!(changed, CallerRecord { scopes, unbound: false, ..listed });
+        let unknown = callers.change(&"nobody".parse().unwrap(), Vec::new()).await;
+        assert!(matches!(unknown, Err(CallerError::Unknown(_))));
     }
 }

@@ -14,7 +14,7 @@ use crate::api::publisher::Publisher;
 use crate::api::query::Query;
 use crate::api::set_aside::{unparsed, unparsed_item};
 use crate::api::taking::{Accepted, take, unreadable};
-use crate::api::{Code, Problem, Scope, Services};
+use crate::api::{Code, Problem, Services};
 use crate::source::intake::{self, Posting, UnreadableItem};
 use crate::source::{BodyRoom, ResponseMode, Unparsed};
 use crate::telemetry::{Metric, Metrics};
@@ -66,7 +66,7 @@ pub async fn publish(
     Query(parameters): Query<Parameters>,
     request: Request,
 ) -> Result<Response, Problem> {
-    caller.must(&Scope::Publish)?;
+    caller.must_publish()?;
     let response_mode = response_mode(parameters.response_mode, request.headers());
     // What cannot be read is kept as it came, in whatever coding, where nobody waits for an answer.
     let is_kept = response_mode == ResponseMode::Asynchronous;

@@ -64,7 +64,6 @@ mod tests {
     use axum::http::header::CONTENT_TYPE;
 
     use super::*;
-    use crate::api::Scope;
     use crate::event::Timestamp;
     use crate::source::{Config, intake};
 
@@ -73,7 +72,7 @@ mod tests {
         let caller = Caller {
             key: [0; 32],
             id: "shop".parse().unwrap(),
-            scopes: [Scope::Publish].into_iter().collect(),
+            scopes: ["publish:*".parse().unwrap()].into_iter().collect(),
         };
         let content_type = "application/cloudevents+json".parse().unwrap();
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type)]);

@@ -18,7 +18,16 @@ pub enum Command {
     Add {
         /// The caller's name
         name: CallerId,
-        /// What it may do: admin, operate, publish or consume:CONSUMER; may be repeated
+        /// What it may do: admin, operate, read-data, audit, domain:NAME, publish:SOURCE (a `*` at the
+        /// end stands for any rest) or consume:CONSUMER; may be repeated
+        #[arg(long = "scope", value_name = "SCOPE", required = true)]
+        scopes: Vec<Scope>,
+    },
+    /// Give a caller other scopes in place of all that it has; its key stays
+    Change {
+        /// The caller's name
+        name: CallerId,
+        /// What it may do from now on, as with `add`; may be repeated
         #[arg(long = "scope", value_name = "SCOPE", required = true)]
         scopes: Vec<Scope>,
     },
@@ -51,6 +60,12 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
             output.note(format_args!("the key of caller `{name}`; it cannot be shown again:"));
             let shown = json!({ "caller": name, "key": key.expose() });
             output.item(&shown, |_| key.expose().to_owned());
+        }
+        Command::Change { name, scopes } => {
+            callers.change(&name, scopes).await.map_err(Failure::blame)?;
+            output.note(format_args!(
+                "caller `{name}` has its new scopes; a running gateway knows within seconds"
+            ));
         }
         Command::List => {
             output.list(&callers.list().await.map_err(Failure::blame)?, COLUMNS);

@@ -15,7 +15,8 @@ use crate::enrich::publication::PublicationFile;
 use crate::enrich::publication_reader::PublicationReader;
 use crate::enrich::{Mode, Numbers, Publication, PublicationPlaces};
 use crate::event::{
-    Diagnostic, EventSource, EventType, Placed, YamlNode, YamlPieces, read_pieces, yaml,
+    Diagnostic, EventSource, EventType, Placed, YamlNode, YamlPieces, is_published_name,
+    read_pieces, yaml,
 };
 
 /// Bytes of a reference to a message; a place in a document is the longest.
@@ -182,7 +183,7 @@ impl PublicationReader<'_> {
     }
 
     fn publications(&mut self, file: File) -> Vec<PublicationAndPlace> {
-        if !is_name(&file.domain.value) {
+        if !is_published_name(&file.domain.value) {
             let problem = "a domain's name is made of letters, digits, `-`, `_` and `.`";
             self.mistake(file.domain.place, problem, "");
         }
@@ -266,7 +267,7 @@ impl PublicationReader<'_> {
         item: Item,
         places: PublicationPlaces,
     ) -> Option<Publication> {
-        if !is_name(&item.event.value) {
+        if !is_published_name(&item.event.value) {
             let problem = "an event's name is made of letters, digits, `-`, `_` and `.`";
             self.mistake(item.event.place, problem, "by custom it is `Entity.Event`");
         }
@@ -331,12 +332,6 @@ struct Domain {
     source: Option<EventSource>,
     type_prefix: Arc<str>,
     context: Arc<Value>,
-}
-
-fn is_name(text: &str) -> bool {
-    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let parts = text.split('.').all(|part| !part.is_empty());
-    parts && text.len() <= 128 && text.chars().all(allowed)
 }
 
 #[cfg(test)]

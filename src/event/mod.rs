@@ -15,6 +15,7 @@ mod data;
 mod decimal;
 mod diagnostic;
 mod digest;
+mod domain_name;
 mod event_time;
 mod extension;
 mod fault;
@@ -45,6 +46,7 @@ pub use context::{EventContext, EventContextError, SUBJECT};
 pub use data::Data;
 pub use diagnostic::{Diagnostic, Severity};
 pub use digest::{ContentDigest, DigestError, IdempotencyKey};
+pub use domain_name::{DomainName, DomainNameError, is_published_name};
 pub use event_time::{EventTime, EventTimeError};
 pub use extension::{
     AttributeName, AttributeNameError, AttributeValue, AttributeValueError, is_attribute_name,

@@ -25,6 +25,7 @@ use crate::gateway::inward::{contracts, inward, warn_of};
 use crate::gateway::machine::Machine;
 use crate::gateway::own_keys::take_up_keys;
 use crate::gateway::storing::{open_store, take_over};
+use crate::gateway::unbound_callers::warn_of_unbound_callers;
 use crate::jobs::{JobService, JobServiceParts, Redrives, Replays};
 use crate::keys::{self, DataKey, KeyRing, PublicKeys, RemoteKeys, VerifyingKeys};
 use crate::subscriptions::Subscriptions;
@@ -70,6 +71,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         replays.resume().await?;
     }
     let callers = Arc::new(Callers::new(Arc::clone(&store.registry), config.api.caller_cache));
+    warn_of_unbound_callers(&callers).await;
     let services = Arc::new(Services {
         pull_service: pull_service(&out, &machine, (&store, &ledger, &metrics)),
         readers: Arc::new(Readers::new(&config.api, Arc::clone(&metrics))),

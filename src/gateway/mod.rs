@@ -28,6 +28,7 @@ mod retention;
 mod setting_aside;
 mod storing;
 mod tending_keys;
+mod unbound_callers;
 mod unwanted;
 mod watching;
 

@@ -14,7 +14,6 @@
 //! anyone.
 
 mod admit;
-mod allowed_sources;
 pub mod aws;
 mod body;
 mod body_room;
@@ -24,6 +23,7 @@ mod lines;
 mod publishing;
 pub mod queue;
 mod received;
+mod source_rule;
 mod trace;
 mod trial;
 mod unparsed;
@@ -37,5 +37,6 @@ pub use config::{
 pub use lines::{InputLine, LineError, Lines};
 pub use publishing::may_publish_as;
 pub use received::{Envelope, Received, ReceivedError};
+pub use source_rule::{SourceRule, SourceRuleError};
 pub use trial::{PatchedEvent, Trial, TrialVerdict};
 pub use unparsed::{KeptHeaders, KeptHeadersError, Unparsed};

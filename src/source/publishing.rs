@@ -2,7 +2,7 @@
 
 use crate::event::{EventProducer, ProducerKind};
 use crate::source::Config;
-use crate::source::allowed_sources::is_allowed;
+use crate::source::source_rule::is_allowed;
 
 /// Whether a producer may publish as a source by the settings of this moment: asked when what it sent
 /// is released, since nobody could tell the source before.
@@ -27,17 +27,17 @@ pub fn may_publish_as(config: &Config, producer: &EventProducer, source: &str) -
 mod tests {
     use super::*;
     use crate::ambient::SecretReference;
-    use crate::source::AccessKey;
     use crate::source::queue::QueueSource;
+    use crate::source::{AccessKey, SourceRule};
 
     #[test]
     fn an_access_key_publishes_as_its_sources_and_not_at_all_once_it_is_gone() {
-        let key = |id: &str, sources: Option<Vec<String>>| AccessKey {
+        let key = |id: &str, sources: Option<Vec<SourceRule>>| AccessKey {
             id: id.into(),
             secret: SecretReference::Env("X".into()),
             sources,
         };
-        let own = Some(vec!["orders".into(), "shop.*".into()]);
+        let own = Some(vec!["orders".parse().unwrap(), "shop.*".parse().unwrap()]);
         let config =
             Config { access_keys: vec![key("AKIA", own), key("ANY", None)], ..Config::default() };
         let may = |kind, name: &str, source| {
@@ -54,8 +54,10 @@ mod tests {
     #[test]
     fn a_queue_publishes_as_its_sources_and_not_at_all_once_it_is_gone() {
         let arn = "arn:aws:sqs:eu-west-1:111122223333:gateway-in";
-        let queue =
-            QueueSource { sources: Some(vec!["payment-*".into()]), ..QueueSource::example(arn) };
+        let queue = QueueSource {
+            sources: Some(vec!["payment-*".parse().unwrap()]),
+            ..QueueSource::example(arn)
+        };
         let config = Config { queues: vec![queue], ..Config::default() };
         let may = |name: &str, source| {
             let producer = EventProducer { kind: ProducerKind::Queue, name: name.into() };

@@ -206,7 +206,7 @@ async fn a_kill_after_the_answer_keeps_what_was_decided() {
     let mut gateway = Process::prepare();
     let folder = |name: &str| gateway.directory().join(name);
     write_x(&folder("asyncapi"), &folder("publications"), "");
-    let producer = gateway.add_caller("producer", "publish");
+    let producer = gateway.add_caller("producer", "publish:*");
     let operator = gateway.add_caller("operator", "operate");
     gateway.serve().await;
     let client = reqwest::Client::new();

@@ -101,7 +101,7 @@ async fn a_body_of_a_caller_waits_for_room_with_503_and_a_compressed_one_is_coun
         config.source.signatures = Signatures::Off;
     })
     .await;
-    let key = gateway.add_caller("producer", &["publish"]).await;
+    let key = gateway.add_caller("producer", &["publish:*"]).await;
     let post = async |body: Vec<u8>, coding: &str| {
         let request = gateway.request(Method::POST, "/events").bearer_auth(&key).body(body);
         let request = request.header("content-type", "application/cloudevents+json");

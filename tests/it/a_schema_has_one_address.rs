@@ -272,7 +272,7 @@ async fn a_kill_after_the_first_event_loses_no_schema_and_check_and_start_know_w
     let config = settled(&process);
     add(&config, "left", &contract("1.0.0", "{ type: integer }"));
     process.serve().await;
-    let key = process.add_caller("producer", "publish");
+    let key = process.add_caller("producer", "publish:*");
     publish(&process, &key, &said("left", "1", 1)).await;
     process.kill();
 
@@ -301,7 +301,7 @@ async fn a_kill_after_the_first_event_loses_no_schema_and_check_and_start_know_w
 async fn a_backup_holds_the_schemas_and_log_verify_reads_them() {
     let mut process = Process::prepare();
     process.serve().await;
-    let key = process.add_caller("producer", "publish");
+    let key = process.add_caller("producer", "publish:*");
     publish(&process, &key, &crate::harness::order_created("o-1", 1)).await;
     let backup = process.directory().join("backup.db");
     let copied = process.run(&["log", "backup", backup.to_str().unwrap()]);

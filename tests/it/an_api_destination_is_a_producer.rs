@@ -61,7 +61,7 @@ async fn token(gateway: &TestGateway, id: &str, key: &str) -> String {
 #[tokio::test]
 async fn each_kind_of_connection_publishes() {
     let gateway = TestGateway::start().await;
-    let key = gateway.add_caller("bus.eu", &["publish"]).await;
+    let key = gateway.add_caller("bus.eu", &["publish:*"]).await;
     let token = token(&gateway, "bus.eu", &key).await;
 
     for (number, kind) in
@@ -84,8 +84,8 @@ async fn each_kind_of_connection_publishes() {
 async fn a_credential_that_is_wrong_or_ambiguous_is_refused_and_the_answer_lists_what_can_be_shown()
 {
     let gateway = TestGateway::start().await;
-    let key = gateway.add_caller("bus", &["publish"]).await;
-    let other = gateway.add_caller("shop", &["publish"]).await;
+    let key = gateway.add_caller("bus", &["publish:*"]).await;
+    let other = gateway.add_caller("shop", &["publish:*"]).await;
     let stale = "sealway-access.1.bus.AAAA";
     let request = || pushed(&gateway, &envelope("e-1", 1));
     let cases = [
@@ -142,7 +142,7 @@ async fn what_producers_show_publishes_and_opens_nothing_else() {
 #[tokio::test]
 async fn a_token_is_given_for_a_name_and_a_key_however_they_are_sent() {
     let gateway = TestGateway::start().await;
-    let key = gateway.add_caller("bus", &["publish"]).await;
+    let key = gateway.add_caller("bus", &["publish:*"]).await;
     let json =
         json!({ "grant_type": "client_credentials", "client_id": "bus", "client_secret": key });
     let grant = "grant_type=client_credentials";
@@ -170,7 +170,7 @@ async fn a_token_is_given_for_a_name_and_a_key_however_they_are_sent() {
 #[tokio::test]
 async fn a_request_for_a_token_is_refused_in_the_words_of_the_rfc() {
     let gateway = TestGateway::start().await;
-    let key = gateway.add_caller("bus", &["publish"]).await;
+    let key = gateway.add_caller("bus", &["publish:*"]).await;
     let consumer = gateway.add_caller("shop", &["consume:shop"]).await;
     let request = || token_request(&gateway);
     let grant = "grant_type=client_credentials";
@@ -210,7 +210,7 @@ async fn a_request_for_a_token_is_refused_in_the_words_of_the_rfc() {
 async fn a_token_ends_with_its_time_its_caller_and_the_process_and_another_is_given() {
     let clock = ManualClock::at(SystemClock.now());
     let mut gateway = TestGateway::at(&clock).await;
-    let key = gateway.add_caller("bus", &["publish"]).await;
+    let key = gateway.add_caller("bus", &["publish:*"]).await;
     let status = async |gateway: &TestGateway, token: &str| {
         answer(pushed(gateway, &envelope("e-1", 1)).bearer_auth(token)).await.status
     };
@@ -230,7 +230,7 @@ async fn a_token_ends_with_its_time_its_caller_and_the_process_and_another_is_gi
     assert_eq!(status(&gateway, &third).await, 202);
     gateway.remove_caller("bus").await;
     assert_eq!(status(&gateway, &third).await, 401);
-    let another = gateway.add_caller("bus", &["publish"]).await;
+    let another = gateway.add_caller("bus", &["publish:*"]).await;
     assert_eq!(status(&gateway, &third).await, 401);
     assert_eq!(status(&gateway, &token(&gateway, "bus", &another).await).await, 202);
 }
@@ -239,7 +239,7 @@ async fn a_token_ends_with_its_time_its_caller_and_the_process_and_another_is_gi
 #[tokio::test]
 async fn a_client_that_knows_only_the_rfc_gets_a_token_that_publishes() {
     let gateway = TestGateway::start().await;
-    let key = gateway.add_caller("shop", &["publish"]).await;
+    let key = gateway.add_caller("shop", &["publish:*"]).await;
     let consumer = Guarded::start(&gateway, None, |_| 200).await;
     let credential = json!({ "credentialtype": "OAUTH_CLIENT_CREDENTIALS", "oauth": {
         "endpoint": format!("{}/oauth/token", gateway.issuer()),
@@ -304,7 +304,7 @@ async fn a_sender_that_asks_before_it_sends_is_told_that_it_may() {
 async fn an_archives_replay_is_a_repeat_unless_the_settings_say_otherwise() {
     let gateway = TestGateway::start().await;
     let receiver = Receiver::subscribed(&gateway, "shop").await;
-    let key = gateway.add_caller("bus", &["publish"]).await;
+    let key = gateway.add_caller("bus", &["publish:*"]).await;
     let push = async |event: &Value| {
         let answer = answer(pushed(&gateway, event).header("x-api-key", &key)).await;
         assert_eq!(answer.status, 202, "{}", answer.body);
@@ -329,7 +329,7 @@ async fn an_archives_replay_that_is_let_through_crosses_once_for_each_name() {
     })
     .await;
     let receiver = Receiver::subscribed(&gateway, "shop").await;
-    let key = gateway.add_caller("bus", &["publish"]).await;
+    let key = gateway.add_caller("bus", &["publish:*"]).await;
     let push = async |gateway: &TestGateway, event: &Value| {
         let answer = answer(pushed(gateway, event).header("x-api-key", &key)).await;
         assert_eq!(answer.status, 202, "{}", answer.body);

@@ -33,7 +33,7 @@ fn pushed(issuer: &str, key: &str, event: &Value) -> RequestBuilder {
 #[tokio::test]
 async fn a_log_that_stalls_is_answered_503_in_time_and_the_repeat_is_one_event() {
     let mut process = Process::prepare().with_disk();
-    let producer = process.add_caller("bus", "publish");
+    let producer = process.add_caller("bus", "publish:*");
     let operator = process.add_caller("operator", "operate");
     process.serve().await;
     let issuer = process.issuer().to_owned();

@@ -136,7 +136,7 @@ async fn only_event(gateway: &TestGateway, envelope: &str) -> String {
 async fn each_kind_of_connection_publishes_and_the_event_crosses_once() {
     let mut gateway = TestGateway::start().await;
     let receiver = Receiver::subscribed(&gateway, "shop").await;
-    let key = gateway.add_caller("order-bus", &["publish"]).await;
+    let key = gateway.add_caller("order-bus", &["publish:*"]).await;
     let emulator = Emulator::ministack().await;
     let bus = TestGateway::sdk_through(emulator.url(), "any");
     push_by_every_kind(&bus, &gateway.issuer(), &key).await;

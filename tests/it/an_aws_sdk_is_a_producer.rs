@@ -78,7 +78,7 @@ struct Server {
 impl Server {
     async fn start() -> Self {
         let recorder = Arc::new(Recorder::default());
-        let sources = Some(vec!["order-service".to_owned(), "shop.*".to_owned()]);
+        let sources = Some(vec!["order-service".parse().unwrap(), "shop.*".parse().unwrap()]);
         let key = AccessKey { id: KEY.into(), secret: SecretReference::Env("X".into()), sources };
         let keys = AccessKeys::new([(key, Secret::new(SECRET.to_owned()))]);
         let admit = Arc::clone(&recorder) as Arc<dyn Admit>;

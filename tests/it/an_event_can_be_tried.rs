@@ -60,7 +60,7 @@ async fn counted(gateway: &Process, key: &str) -> Vec<String> {
 async fn a_dry_run_tells_everything_and_stores_counts_and_quarantines_nothing() {
     let mut gateway = Process::prepare();
     let (publisher, operator) =
-        (gateway.add_caller("shop", "publish"), gateway.add_caller("ops", "operate"));
+        (gateway.add_caller("shop", "publish:*"), gateway.add_caller("ops", "operate"));
     gateway.serve().await;
     let before = counted(&gateway, &operator).await;
     let mut broken = order_created("order-2", 2);
@@ -121,7 +121,7 @@ async fn an_operator_is_told_where_an_event_would_go_and_only_those_who_publish_
     let bank = Receiver::start(&gateway, "bank").await;
     gateway.subscribe(&bank, json!({ "types": ["Payment.*"] })).await;
     let event = order_created("order-1", 1);
-    let both = gateway.add_caller("both", &["publish", "operate"]).await;
+    let both = gateway.add_caller("both", &["publish:*", "operate"]).await;
     let consumer = gateway.add_caller("consumer", &["consume:shop"]).await;
     let ask = async |key: &str, path: &str| {
         let request = gateway.request(Method::POST, path).bearer_auth(key);

@@ -160,7 +160,7 @@ async fn an_envelope_is_for_operators_alone() {
     let ulid = gateway.publish(&order_created("order-1", 1)).await.remove(0);
     receiver.wait_for_delivered(1).await;
     let consumer = gateway.add_caller("consumer", &["consume:shop"]).await;
-    let publisher = gateway.add_caller("publisher", &["publish"]).await;
+    let publisher = gateway.add_caller("publisher", &["publish:*"]).await;
     let ask = async |key: &str, path: &str| gateway.call_as(key, (Method::GET, path), None).await;
 
     assert_eq!(ask(&consumer, &format!("/events/{ulid}/trace")).await.status, 200);

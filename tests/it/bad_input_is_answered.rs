@@ -229,7 +229,7 @@ async fn a_disk_without_room_says_later_and_keeps_what_was_accepted() {
     gateway.start_again().await;
 
     let request = gateway.request(Method::POST, "/events");
-    let key = gateway.add_caller("producer", &["publish"]).await;
+    let key = gateway.add_caller("producer", &["publish:*"]).await;
     let request = request.header("content-type", "application/cloudevents+json").bearer_auth(key);
     let refused = request.body(order_created("o-2", 2).to_string()).send().await.unwrap();
     let (status, later) =
@@ -295,7 +295,7 @@ async fn a_body_that_never_comes_ends_with_its_connection() {
         config.api.request_timeout = "500ms".parse().unwrap();
     };
     let gateway = TestGateway::with(None, short).await;
-    let key = gateway.add_caller("slow", &["publish"]).await;
+    let key = gateway.add_caller("slow", &["publish:*"]).await;
     let mut connection =
         tokio::net::TcpStream::connect(gateway.issuer().trim_start_matches("http://"))
             .await

@@ -77,7 +77,7 @@ fn waiting(path: &str, key: &str, headers: &str) -> String {
 #[tokio::test]
 async fn a_gzip_body_is_read_within_the_limit() {
     let gateway = small().await;
-    let key = gateway.add_caller("compressor", &["publish"]).await;
+    let key = gateway.add_caller("compressor", &["publish:*"]).await;
     let by = (&gateway, key.as_str());
     let event = |id: &str| order_created(id, 1).to_string().into_bytes();
     let (first, second) = (event("split"), event("split").split_off(20));
@@ -137,7 +137,7 @@ async fn a_byte_order_mark_is_read_over() {
 #[tokio::test]
 async fn a_body_that_is_too_large_is_refused_before_it_is_sent() {
     let gateway = small().await;
-    let key = gateway.add_caller("patient", &["publish"]).await;
+    let key = gateway.add_caller("patient", &["publish:*"]).await;
     let too_long = format!("content-length: {}\r\n", LIMIT + 1);
     let other = "content-length: 10\r\ncontent-encoding: br\r\n";
     let target = format!("{too_long}x-amz-target: AWSEvents.PutEvents\r\n");
@@ -157,7 +157,7 @@ async fn a_body_that_is_too_large_is_refused_before_it_is_sent() {
 #[tokio::test]
 async fn a_body_that_fits_is_asked_for_and_taken() {
     let gateway = small().await;
-    let key = gateway.add_caller("patient", &["publish"]).await;
+    let key = gateway.add_caller("patient", &["publish:*"]).await;
     let event = order_created("asked", 1).to_string();
     let chunked = format!("{:x}\r\n{event}\r\n0\r\n\r\n", event.len());
     for (headers, body) in [
@@ -179,7 +179,7 @@ async fn a_body_that_fits_is_asked_for_and_taken() {
 #[tokio::test]
 async fn a_chunked_body_is_taken_up_to_the_limit_and_not_beyond() {
     let gateway = small().await;
-    let key = gateway.add_caller("streamer", &["publish"]).await;
+    let key = gateway.add_caller("streamer", &["publish:*"]).await;
     let event = order_created("chunked", 1).to_string();
     for (length, status) in [(LIMIT, "202"), (LIMIT + 1, "413")] {
         let body = format!("{event}{}", " ".repeat(length - event.len()));

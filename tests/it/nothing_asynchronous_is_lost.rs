@@ -68,7 +68,7 @@ async fn events(gateway: &TestGateway) -> Vec<Value> {
 async fn a_body_that_cannot_be_parsed_is_in_quarantine_before_the_answer_and_survives_a_kill() {
     let mut gateway = Process::prepare();
     let operator = gateway.add_caller("operator", "operate");
-    let producer = gateway.add_caller("shop", "publish");
+    let producer = gateway.add_caller("shop", "publish:*");
     gateway.serve().await;
     let body = "{\n  \"id\": \"order-1\", oops }";
 
@@ -195,7 +195,7 @@ async fn whatever_cannot_be_read_is_kept_with_its_reason() {
 #[tokio::test]
 async fn a_body_whose_coding_cannot_be_undone_is_kept_as_it_was_sent() {
     let gateway = TestGateway::start().await;
-    let key = gateway.add_caller("shop", &["publish"]).await;
+    let key = gateway.add_caller("shop", &["publish:*"]).await;
     let damaged = b"\x1f\x8b\x08\x00damaged".to_vec();
     let request = gateway.request(Method::POST, ASYNCHRONOUS).bearer_auth(&key);
     let request = request.header("content-type", STRUCTURED).header("content-encoding", "gzip");
@@ -214,7 +214,7 @@ async fn an_event_in_binary_mode_is_kept_with_its_headers_and_without_credential
     let mut gateway = shallow().await;
     let order = deep_order("order-7", 7);
     let request = gateway.request(Method::POST, ASYNCHRONOUS);
-    let key = gateway.add_caller("shop", &["publish"]).await;
+    let key = gateway.add_caller("shop", &["publish:*"]).await;
     let headers = [
         ("content-type", "application/json"),
         ("ce-specversion", "1.0"),
@@ -245,8 +245,8 @@ async fn a_caller_keeps_so_many_entries_and_bytes_and_is_then_told_to_come_again
     })
     .await;
     let (shop, depot) = (
-        gateway.add_caller("shop", &["publish"]).await,
-        gateway.add_caller("depot", &["publish"]).await,
+        gateway.add_caller("shop", &["publish:*"]).await,
+        gateway.add_caller("depot", &["publish:*"]).await,
     );
     let push = async |key: &str, body: String| push(&gateway.issuer(), key, STRUCTURED, body).await;
 
@@ -362,7 +362,8 @@ async fn what_no_publication_wants_says_so_and_stays_until_it_is_dropped() {
 
 #[tokio::test]
 async fn what_an_access_key_sent_is_released_only_as_a_source_that_the_key_has_now() {
-    let own = |sources: &[&str]| Some(sources.iter().map(|source| (*source).to_owned()).collect());
+    let own =
+        |sources: &[&str]| Some(sources.iter().map(|source| source.parse().unwrap()).collect());
     let mut gateway = TestGateway::with(None, |config| {
         config.source.access_keys[0].sources = own(&["payment-service"]);
     })

@@ -77,7 +77,7 @@ async fn a_refused_event_of_a_batch_leaves_the_others_alone() {
     let batch = json!([order_created("first", 1), bad, order_created("last", 3)]);
     let answer = {
         let request = gateway.request(Method::POST, "/events");
-        let key = gateway.add_caller("producer", &["publish"]).await;
+        let key = gateway.add_caller("producer", &["publish:*"]).await;
         let request = request.header("content-type", "application/cloudevents-batch+json");
         request.bearer_auth(key).body(batch.to_string()).send().await.unwrap()
     };

@@ -118,7 +118,7 @@ async fn the_answer_says_what_happened_and_never_that_a_lost_event_was_taken() {
 #[tokio::test]
 async fn a_misspelt_detail_type_is_told_in_one_line_of_the_log() {
     let mut process = Process::prepare();
-    let key = process.add_caller("producer", "publish");
+    let key = process.add_caller("producer", "publish:*");
     process.serve().await;
     let http = reqwest::Client::new();
     for number in 0..5 {
@@ -202,7 +202,7 @@ async fn a_bus_that_quarantines_answers_an_id_and_keeps_what_breaks_its_contract
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_put_goes_on_over_wrong_lines_and_says_at_the_end_which_failed_and_why() {
     let gateway = TestGateway::start().await;
-    let key = gateway.add_caller("producer", &["publish"]).await;
+    let key = gateway.add_caller("producer", &["publish:*"]).await;
     let line = |number| envelope(&format!("o-{number}"), number).to_string().into_bytes();
     let mut broken = envelope("o-5", 5);
     broken["detail"]["amount"] = json!(-1);
@@ -278,7 +278,7 @@ async fn events_put_takes_a_batch_apart_that_the_gateway_refuses_as_a_whole() {
         config.source.max_body = sealway::ambient::Size(400);
     })
     .await;
-    let key = gateway.add_caller("producer", &["publish"]).await;
+    let key = gateway.add_caller("producer", &["publish:*"]).await;
     let mut long = envelope("long", 99);
     long["detail"]["note"] = json!("x".repeat(500));
     let mut lines: Vec<_> = (1..=9).map(|n| envelope(&format!("o-{n}"), n).to_string()).collect();

@@ -94,7 +94,7 @@ async fn nobody_subscribes_for_another_or_gives_a_subscription_away() {
     let receiver = Receiver::subscribed(&gateway, "first").await;
     let key = gateway.add_caller("first", &["consume:first"]).await;
     let stranger = gateway.add_caller("stranger", &["consume:stranger"]).await;
-    let publisher = gateway.add_caller("publisher", &["publish"]).await;
+    let publisher = gateway.add_caller("publisher", &["publish:*"]).await;
     let another = receiver.document(json!({ "id": "another" }));
     let post = || (Method::POST, "/subscriptions");
 
@@ -124,7 +124,7 @@ async fn the_name_of_anothers_subscription_cannot_be_taken() {
 async fn consumers_and_producers_see_nothing_of_operators() {
     let gateway = TestGateway::start().await;
     let consumer = gateway.add_caller("consumer", &["consume:shop"]).await;
-    let publisher = gateway.add_caller("publisher", &["publish"]).await;
+    let publisher = gateway.add_caller("publisher", &["publish:*"]).await;
     let id = gateway.order(1).await;
 
     for key in [&consumer, &publisher] {

@@ -125,7 +125,7 @@ async fn answers_have_the_form_that_the_description_gives_them() {
 async fn a_token_and_its_refusal_have_the_form_that_the_description_gives_them() {
     let gateway = TestGateway::start().await;
     let described = gateway.get("/openapi.json").await;
-    let key = gateway.add_caller("bus", &["publish"]).await;
+    let key = gateway.add_caller("bus", &["publish:*"]).await;
     let client =
         json!({ "grant_type": "client_credentials", "client_id": "bus", "client_secret": key });
 

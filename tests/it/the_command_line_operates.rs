@@ -27,7 +27,7 @@ struct Ended {
 
 impl Operator {
     async fn of(gateway: &TestGateway) -> Self {
-        let key = gateway.add_caller("operator", &["operate", "publish"]).await;
+        let key = gateway.add_caller("operator", &["operate", "publish:*"]).await;
         Self { gateway: gateway.issuer(), key }
     }
 

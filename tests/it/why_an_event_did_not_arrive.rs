@@ -187,7 +187,7 @@ async fn a_consumer_learns_of_its_own_subscriptions_and_of_events_that_they_want
     gateway.subscribe(&bank, json!({ "types": ["Payment.*"] })).await;
     let shop_key = gateway.add_caller("shop", &["consume:shop"]).await;
     let bank_key = gateway.add_caller("bank", &["consume:bank"]).await;
-    let publisher = gateway.add_caller("publisher", &["publish"]).await;
+    let publisher = gateway.add_caller("publisher", &["publish:*"]).await;
     let id = gateway.order(1).await;
     receiver.wait_for_delivered(1).await;
     in_state(&gateway, &id, "delivered").await;

@@ -9,8 +9,8 @@ use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use zeroize::Zeroizing;
 
 use crate::ambient::Secret;
-use crate::source::AccessKey;
-use crate::source::allowed_sources::names;
+use crate::source::source_rule::is_allowed;
+use crate::source::{AccessKey, SourceRule};
 
 /// The service name in the scope of a signature.
 pub(super) const SERVICE: &str = "events";
@@ -21,7 +21,7 @@ pub struct Identity {
     /// The access key id; empty for an unsigned request.
     pub access_key: Arc<str>,
     /// The sources that it may publish as; nothing if it may publish as any.
-    sources: Option<Arc<[String]>>,
+    sources: Option<Arc<[SourceRule]>>,
 }
 
 impl Identity {
@@ -32,7 +32,7 @@ impl Identity {
 
     /// Whether the producer may publish as this source.
     pub fn may_publish_as(&self, source: &str) -> bool {
-        self.sources.as_ref().is_none_or(|sources| names(sources, source))
+        is_allowed(self.sources.as_deref(), source)
     }
 }
 
@@ -114,7 +114,7 @@ mod tests {
         let key = AccessKey {
             id: "AKIA".into(),
             secret: SecretReference::Env("X".into()),
-            sources: Some(vec!["orders".into(), "shop.*".into()]),
+            sources: Some(vec!["orders".parse().unwrap(), "shop.*".parse().unwrap()]),
         };
         let keys = AccessKeys::new([(key, Secret::new("s".into()))]);
 

@@ -6,13 +6,13 @@ use serde_json::{Map, Value, json};
 use crate::event::{
     EventProducer, EventTime, OWN_SOURCE, ProducerKind, Timestamp, TraceContext, Violation,
 };
-use crate::source::allowed_sources::is_allowed;
 use crate::source::body::without_byte_order_mark;
 use crate::source::intake::{self, Unreadable, Warning};
 use crate::source::queue::message::QueueMessage;
 use crate::source::queue::settings::QueueSource;
 use crate::source::queue::wrapping::{Told, WrappingError, unwrap};
 use crate::source::received::is_own_source;
+use crate::source::source_rule::is_allowed;
 use crate::source::{Config, Received, Unparsed};
 use crate::telemetry::error_chain;
 

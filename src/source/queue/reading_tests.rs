@@ -198,7 +198,7 @@ fn what_others_send_in_the_gateways_name_is_kept() {
 
 #[test]
 fn a_source_that_is_not_the_queues_is_kept_under_its_own_code() {
-    let queue = QueueSource { sources: Some(vec!["payment-*".into()]), ..queue() };
+    let queue = QueueSource { sources: Some(vec!["payment-*".parse().unwrap()]), ..queue() };
     let unparsed = refused(&queue, &message(&envelope()));
 
     assert_eq!((&*unparsed.reason.pointer, &*unparsed.reason.code), ("/source", "forbidden"));

@@ -109,7 +109,7 @@ async fn only_a_queue_that_the_settings_name_is_drained_and_only_by_operators() 
     assert_eq!(code, Some(2), "{words}");
     assert_eq!(stranger.messages().len(), 1);
 
-    let publisher = scene.gateway.add_caller("shop", "publish");
+    let publisher = scene.gateway.add_caller("shop", "publish:*");
     let request = json!({ "queue": DEAD });
     let path = format!("{}/queues/drain", scene.gateway.issuer());
     let post = reqwest::Client::new().post(path).bearer_auth(publisher).json(&request);

@@ -6,16 +6,17 @@ use crate::cli::Failure;
 use crate::config::{Config, folder};
 use crate::enrich::Publications;
 use crate::event::{Diagnostic, OWN_SOURCE};
+use crate::source::SourceRule;
 
 /// The most bytes of an event pattern, unless AWS has raised the account's quota.
 pub const LONGEST_PATTERN: usize = 2048;
 
 /// What a rule asks of `source` for these sources, of which a `*` at the end stands for any rest.
-pub fn rule_sources(sources: &[String]) -> Vec<Value> {
-    let condition = |source: &String| match source.strip_suffix('*') {
-        Some("") => anything_but_own(),
-        Some(beginning) => json!({ "prefix": beginning }),
-        None => json!(source),
+pub fn rule_sources(sources: &[SourceRule]) -> Vec<Value> {
+    let condition = |source: &SourceRule| match (source.beginning(), source.is_open()) {
+        ("", true) => anything_but_own(),
+        (beginning, true) => json!({ "prefix": beginning }),
+        (source, false) => json!(source),
     };
     sources.iter().map(condition).collect()
 }
@@ -71,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_star_at_the_end_is_a_prefix() {
-        let sources = ["order-service".to_owned(), "payment-*".to_owned(), "*".to_owned()];
+        let sources = ["order-service", "payment-*", "*"].map(|text| text.parse().unwrap());
 
         assert_eq!(
             rule_sources(&sources),
