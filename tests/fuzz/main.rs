@@ -36,7 +36,9 @@ const TOO_MUCH: u64 = 768 * 1024;
 
 /// A text of the environment.
 fn variable(name: &str) -> Option<String> {
-    std::env::vars_os().find(|(found, _)| found == name).and_then(|(_, text)| text.into_string().ok())
+    std::env::vars_os()
+        .find(|(found, _)| found == name)
+        .and_then(|(_, text)| text.into_string().ok())
 }
 
 fn number(name: &str, usual: u64) -> u64 {
@@ -76,7 +78,12 @@ fn feed(target: &Target, input: &[u8]) -> bool {
     fs::create_dir_all(&folder).unwrap();
     let file = folder.join(format!("{}-failed", target.name));
     fs::write(&file, input).unwrap();
-    println!("{} failed after {took:?} on {} bytes, kept in {}", target.name, input.len(), file.display());
+    println!(
+        "{} failed after {took:?} on {} bytes, kept in {}",
+        target.name,
+        input.len(),
+        file.display()
+    );
     false
 }
 
@@ -103,7 +110,11 @@ fn run(target: &Target, seed: u64) -> bool {
 fn is_documented() {
     let listed = fs::read_to_string(root().join("docs/fuzzing.md")).unwrap();
     for target in ALL {
-        assert!(listed.contains(&format!("`{}`", target.name)), "docs/fuzzing.md lacks {}", target.name);
+        assert!(
+            listed.contains(&format!("`{}`", target.name)),
+            "docs/fuzzing.md lacks {}",
+            target.name
+        );
     }
     for folder in fs::read_dir(root().join("tests/fuzz/corpus")).unwrap() {
         let name = folder.unwrap().file_name().into_string().unwrap();

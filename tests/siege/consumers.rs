@@ -164,7 +164,8 @@ pub async fn hanging_posts() -> Report {
     ground.must(Method::POST, "/subscriptions", Some(&wish)).await;
     ground.active("hanging").await;
     let replies = 0..2 * usize::try_from(EVENTS).unwrap();
-    receiver.answer_next(replies.map(|n| if n % HANG == 5 { Reply::Hang } else { Reply::Status(204) }));
+    receiver
+        .answer_next(replies.map(|n| if n % HANG == 5 { Reply::Hang } else { Reply::Status(204) }));
     let watch = Watch::over(&ground);
     let begun = Instant::now();
     let events: Vec<_> =
@@ -179,7 +180,10 @@ pub async fn hanging_posts() -> Report {
     let (delivered, took) = (arrived(&receiver), begun.elapsed());
     receiver.answer(Reply::Status(204));
     let mut report = Report::default();
-    report.must(delivered >= others, format!("{delivered} of {EVENTS} arrived before the hanging ended"));
+    report.must(
+        delivered >= others,
+        format!("{delivered} of {EVENTS} arrived before the hanging ended"),
+    );
     report.note(format!("in {} ms; {hanging} or more hang", took.as_millis()));
     report.watched(&watch.end().await, Bounds::memory(200));
     report

@@ -17,7 +17,8 @@ use crate::watch::Watch;
 
 /// Ten alternatives at three places, and 120 members that every item of an array must lack.
 fn wide_pattern() -> Value {
-    let alternatives = || json!({ "$or": (0..10).map(|c| json!({ "c": [c] })).collect::<Vec<_>>() });
+    let alternatives =
+        || json!({ "$or": (0..10).map(|c| json!({ "c": [c] })).collect::<Vec<_>>() });
     let lacking = (0..120).map(|name| (name.to_string(), json!([{ "exists": false }])));
     let mut pattern = json!({ "b": ["z"], "a": Map::from_iter(lacking) });
     pattern["x"] = alternatives();
@@ -73,7 +74,8 @@ fn lists() -> Value {
         (format!("part{list}"), json!({ "$or": all.collect::<Vec<_>>() }))
     };
     // One after the other, not within each other: their combinations are bounded.
-    let filters = (0..7).map(list).map(|(part, lists)| json!({ "pattern": { "data": { part: lists } } }));
+    let filters =
+        (0..7).map(list).map(|(part, lists)| json!({ "pattern": { "data": { part: lists } } }));
     Value::from(filters.collect::<Vec<_>>())
 }
 
@@ -179,9 +181,8 @@ pub async fn subscriptions() -> Report {
 
 async fn list_and_restart(ground: &mut Ground, report: &mut Report) {
     const LISTS: u32 = 20;
-    let consumer = ground.add_caller("consumer-7", "consume:consumer-7");
     let watch = Watch::over(ground);
-    for (who, caller) in [("an operator", ground.caller()), ("a consumer", consumer)] {
+    for (who, caller) in [("an operator", ground.caller()), ("a consumer", ground.consumer())] {
         let before = cpu(ground.gateway.id());
         for _ in 0..LISTS {
             let _ = caller.status("/subscriptions").await;

@@ -10,10 +10,14 @@ use serde_json::{Value, json};
 use crate::harness::{ACCESS_KEY, Process, eventually};
 use sealway::keys::{OpeningKey, OpeningKeyKind};
 
+/// The consumer that has a key of its own.
+const CONSUMER: &str = "consumer-7";
+
 /// A gateway of its own for each load.
 pub struct Ground {
     pub gateway: Process,
     caller: Caller,
+    consumer: Caller,
     key: Value,
 }
 
@@ -47,8 +51,8 @@ impl Ground {
     /// A gateway with other settings.
     pub async fn take_with(change: impl FnOnce(Process) -> Process) -> Self {
         let access = format!("{{ id: {ACCESS_KEY}, secret: {{ file: access-key.secret }} }}");
-        let process = Process::prepare()
-            .with_settings(&format!("source: {{ access-keys: [{access}], signatures: require }}"));
+        let process =
+            Process::prepare().with_settings(&format!("source: {{ access-keys: [{access}] }}"));
         let mut gateway = change(process);
         let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/siege/depot");
         for (file, to) in [("asyncapi.yaml", "asyncapi"), ("publications.yaml", "publications")] {
@@ -56,10 +60,12 @@ impl Ground {
             fs::copy(from.join(file), to).unwrap();
         }
         let key = gateway.add_caller("admin", "admin");
+        let consumer = gateway.add_caller(CONSUMER, &format!("consume:{CONSUMER}"));
         gateway.serve().await;
         let caller = Caller::new(gateway.issuer(), key);
+        let consumer = Caller::new(gateway.issuer(), consumer);
         let opening = OpeningKey::generate(OpeningKeyKind::X25519).unwrap();
-        Self { gateway, caller, key: opening.public_jwk().unwrap().clone() }
+        Self { gateway, caller, consumer, key: opening.public_jwk().unwrap().clone() }
     }
 
     /// The administrator, on connections of its own.
@@ -67,9 +73,9 @@ impl Ground {
         Caller::new(&self.caller.issuer, self.caller.key.clone())
     }
 
-    /// Someone else with a key.
-    pub fn add_caller(&self, name: &str, scope: &str) -> Caller {
-        Caller::new(&self.caller.issuer, self.gateway.add_caller(name, scope))
+    /// One of the consumers.
+    pub fn consumer(&self) -> Caller {
+        Caller::new(&self.consumer.issuer, self.consumer.key.clone())
     }
 
     /// Where it listens.

@@ -57,7 +57,9 @@ const SCENARIOS: &[Scenario] = &[
 
 /// A text of the environment.
 fn variable(name: &str) -> Option<String> {
-    std::env::vars_os().find(|(found, _)| found == name).and_then(|(_, text)| text.into_string().ok())
+    std::env::vars_os()
+        .find(|(found, _)| found == name)
+        .and_then(|(_, text)| text.into_string().ok())
 }
 
 fn number(name: &str, usual: u64) -> u64 {

@@ -73,7 +73,9 @@ pub async fn signed_headers() -> Report {
         let (address, head) = (ground.address(), head.clone());
         sent.spawn(async move {
             sleep(Duration::from_millis(20 * u64::from(number))).await;
-            let Some(mut connection) = connect(&address).await else { return "no connection".into() };
+            let Some(mut connection) = connect(&address).await else {
+                return "no connection".into();
+            };
             let _ = connection.write_all(format!("{head}{{}}").as_bytes()).await;
             first_line(&mut connection).await
         });
@@ -97,7 +99,9 @@ pub async fn bodies() -> Report {
     for _ in 0..150 {
         let address = ground.address();
         sent.spawn(async move {
-            let Some(mut connection) = connect(&address).await else { return "no connection".into() };
+            let Some(mut connection) = connect(&address).await else {
+                return "no connection".into();
+            };
             let body = vec![b' '; 8 * MIB - 10];
             let _ = connection.write_all(head("", "", 8 * MIB).as_bytes()).await;
             let _ = timeout(Duration::from_secs(15), connection.write_all(&body)).await;
@@ -121,9 +125,9 @@ pub async fn connections() -> Report {
     const CONNECTIONS: usize = 4000;
     let ground = Ground::take().await;
     let watch = Watch::over(&ground);
-    let mut open = Vec::new();
+    let (mut open, address) = (Vec::new(), ground.address());
     for number in 0..CONNECTIONS {
-        let connecting = timeout(Duration::from_secs(2), connect(&ground.address()));
+        let connecting = timeout(Duration::from_secs(2), connect(&address));
         let Ok(Some(mut connection)) = connecting.await else { continue };
         if number % 2 == 0 {
             let _ = connection.write_all(b"GET /health/live HTTP/1.1\r\nhost: x\r\nx-slow: ").await;

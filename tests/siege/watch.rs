@@ -34,6 +34,16 @@ struct Seen {
     refused: usize,
 }
 
+impl Seen {
+    fn note(&mut self, status: u16, took: Duration) {
+        if status == 202 {
+            self.published.push(took);
+        } else {
+            self.refused += 1;
+        }
+    }
+}
+
 /// Looks on until it is told to end.
 pub struct Watch {
     process: u32,
@@ -85,13 +95,7 @@ impl Watch {
                 }
                 let asked = Instant::now();
                 let (status, _) = caller.publish(&[order(number)]).await;
-                let mut seen = seen.lock().unwrap();
-                if status == 202 {
-                    seen.published.push(asked.elapsed());
-                } else {
-                    seen.refused += 1;
-                }
-                drop(seen);
+                seen.lock().unwrap().note(status, asked.elapsed());
                 sleep(PAUSE).await;
             }
         });

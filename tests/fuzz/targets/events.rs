@@ -132,7 +132,7 @@ fn texts(folder: &str) -> BTreeMap<String, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let files = fs::read_dir(root.join(folder)).unwrap().map(|file| file.unwrap().path());
     let named = files.map(|path| {
-        let name = path.strip_prefix(root).unwrap().to_str().unwrap().to_owned();
+        let name = path.strip_prefix(root.join(folder)).unwrap().to_str().unwrap().to_owned();
         (name, fs::read_to_string(&path).unwrap())
     });
     named.collect()

@@ -1,6 +1,7 @@
 //! Requests to a whole gateway in this process, as strangers and callers send them.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -53,7 +54,8 @@ fn served() -> &'static Served {
             let mut keys = Vec::new();
             for (name, scope) in [("admin", "admin"), ("shop", "consume:shop")] {
                 let scopes = vec![scope.parse().unwrap()];
-                let key = services.callers.add(&name.parse().unwrap(), scopes, &SystemEntropy).await;
+                let key =
+                    services.callers.add(&name.parse().unwrap(), scopes, &SystemEntropy).await;
                 keys.push(key.unwrap().expose().to_owned());
             }
             (sealway::api::router(services), keys.remove(0), keys.remove(0))
@@ -66,6 +68,7 @@ fn settings(directory: &Path) -> Config {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let secret = directory.join("access-key.secret");
     fs::write(&secret, "a secret of a test, and of nothing else").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
     let mut config = Config {
         issuer: "https://events.example.com".parse().unwrap(),
         listen: ([127, 0, 0, 1], 0).into(),
@@ -76,6 +79,8 @@ fn settings(directory: &Path) -> Config {
         ..Config::default()
     };
     config.keys.directory = directory.join("keys");
+    // Nothing of an input is dialed; its sinks are numbers, so that no name is looked up either.
+    config.delivery.egress.block = ["0.0.0.0/0", "::/0"].map(|all| all.parse().unwrap()).to_vec();
     config.source.access_keys = vec![AccessKey {
         id: SIGNER.to_owned(),
         secret: SecretReference::File(secret),
@@ -124,7 +129,9 @@ fn ask(input: &[u8]) {
         let status = response.status().as_u16();
         let headers = response.headers().clone();
         assert_ne!(status, 500, "a failure of ours: {:?}", read(response).await);
-        assert!(headers.contains_key("x-request-id") && headers.contains_key("x-content-type-options"));
+        assert!(
+            headers.contains_key("x-request-id") && headers.contains_key("x-content-type-options")
+        );
         let body = read(response).await;
         let text = String::from_utf8_lossy(&body);
         for key in [&served.admin, &served.shop] {

@@ -10,7 +10,8 @@ use sealway::event::number::{crossing_text, is_exact};
 use sealway::event::{
     AttributeName, CallerId, ChainValue, ConsumerId, ContentDigest, EventBusArn, EventId,
     EventSource, EventTime, EventType, IdempotencyKey, NumericValue, ProducerKind, QueueArn,
-    RoleArn, Subject, SubscriptionId, Timestamp, TokenDigest, TraceContext, crossing_fault, nearest,
+    RoleArn, Subject, SubscriptionId, Timestamp, TokenDigest, TraceContext, crossing_fault,
+    nearest,
 };
 use sealway::keys::{ContentEncryption, SigningAlgorithm};
 

@@ -3,7 +3,8 @@
 use sealway::ambient::SeededEntropy;
 use sealway::event::Timestamp;
 use sealway::keys::{
-    OpeningKeys, SealingKey, SharedSecret, SigningAlgorithm, SigningKey, VerifyingKey, VerifyingKeys,
+    OpeningKeys, SealingKey, SharedSecret, SigningAlgorithm, SigningKey, VerifyingKey,
+    VerifyingKeys,
 };
 use sealway::seal::Opening;
 
@@ -12,8 +13,7 @@ pub const AUDIENCE: &str = "shop";
 pub const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_282_931);
 
 /// PKCS#8 of an Ed25519 key up to its 32 bytes (RFC 8410, section 7).
-const PKCS8: [u8; 16] =
-    [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+const PKCS8: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
 /// Keys of these targets, and of nothing else.
 pub struct Parties {

@@ -96,14 +96,14 @@ async fn met_by(scene: &Scene, route: &Route, key: &str) -> Result<(), String> {
     if let (Some(word), false) = (told, route.door == Door::Everybody) {
         return Err(format!("tells {word}: {}", found.brief()));
     }
+    let names = |scope: &str| found.status == 403 && found.body.contains(&format!("`{scope}`"));
     let is_right = match route.door {
         Door::Everybody => return same_for_nobody(scene, route, (&there, &found)).await,
         Door::Signers => (400..500).contains(&found.status),
         Door::Owner => found.status == 404 && found == missing,
+        Door::OwnerOr(scope) => (found.status == 404 || names(scope)) && found == missing,
         Door::OwnList => found.status == 200,
-        Door::Scope(scope) => {
-            found.status == 403 && found == missing && found.body.contains(&format!("`{scope}`"))
-        }
+        Door::Scope(scope) => names(scope) && found == missing,
         Door::OwnScope => found.status == 403 && found.problem() == "forbidden",
     };
     if is_right {
@@ -140,7 +140,9 @@ async fn meant(scene: &Scene, route: &Route) -> Result<(), String> {
     let (_, path) = route.name.split_once(' ').unwrap();
     let [there, _] = scene.paths(path);
     let found = match route.door {
-        Door::Owner | Door::OwnList => ask(scene, route, &there, Some(&scene.owner)).await,
+        Door::Owner | Door::OwnerOr(_) | Door::OwnList => {
+            ask(scene, route, &there, Some(&scene.owner)).await
+        }
         _ => ask(scene, route, &there, Some(scene.gateway.admin())).await,
     };
     // What is there and stands otherwise is 409, and is not what strangers are told.
