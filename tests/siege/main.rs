@@ -25,8 +25,11 @@ mod strangers;
 mod usage;
 mod watch;
 
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::process::ExitCode;
+
+use futures_util::FutureExt as _;
 
 use report::Report;
 
@@ -81,7 +84,8 @@ async fn main() -> ExitCode {
     assert!(!chosen.is_empty(), "there is no such scenario");
     let mut broken = Vec::new();
     for scenario in chosen {
-        if !(scenario.run)().await.print(scenario.name) {
+        let came = AssertUnwindSafe((scenario.run)()).catch_unwind().await;
+        if !came.is_ok_and(|report| report.print(scenario.name)) {
             broken.push(scenario.name);
         }
     }

@@ -163,7 +163,7 @@ fn is_open(connection: &TcpStream) -> bool {
 pub async fn quarantine() -> Report {
     const GOOD: u64 = 200;
     let ground = Ground::take_with(|process| process.keeping("size: 16 MiB")).await;
-    let good: Vec<_> = (0..GOOD).map(crate::ground::order).collect();
+    let good: Vec<_> = (1..=GOOD).map(crate::ground::order).collect();
     ground.publish_all(&good).await;
     let listed = ground.must(reqwest::Method::GET, "/events?limit=1", None).await;
     let first = listed["events"][0]["id"].as_str().unwrap_or_default().to_owned();

@@ -58,6 +58,8 @@ fn served() -> &'static Served {
                     services.callers.add(&name.parse().unwrap(), scopes, &SystemEntropy).await;
                 keys.push(key.unwrap().expose().to_owned());
             }
+            // What is asked for may wait for the ledger and the workers, so they are there.
+            tokio::task::spawn(gateway.run(std::future::pending()));
             (sealway::api::router(services), keys.remove(0), keys.remove(0))
         });
         Served { runtime, routes, admin, shop, _directory: directory }

@@ -51,7 +51,7 @@ impl Scene {
             strangers.push((*name, gateway.add_caller(name, scopes).await));
         }
         owner.answer_next([Reply::Status(500), Reply::Status(500), Reply::Status(500)]);
-        let event = gateway.orders([1, 2, 3]).await.remove(0);
+        let events = gateway.orders([1, 2, 3]).await;
         let letters = numbers_of_letters(&gateway).await;
         owner.answer(Reply::Hang);
         let document = owner.document(wish);
@@ -61,7 +61,7 @@ impl Scene {
             receivers: [owner, other],
             owner: keys,
             strangers,
-            event,
+            event: events[0].clone(),
             spare_letter: letters[2],
             letter: letters[0],
             replay: String::new(),
@@ -70,16 +70,17 @@ impl Scene {
             document,
             another,
         };
-        scene.begin_jobs(letters[1]).await;
+        scene.begin_jobs(&events[1]).await;
         scene
     }
 
-    async fn begin_jobs(&mut self, letter: u64) {
+    async fn begin_jobs(&mut self, redriven: &str) {
         let id = |answer: &Value| answer["id"].as_str().unwrap().to_owned();
         let (gateway, wish) = (&self.gateway, json!({ "from": self.event }));
         self.replay = id(&gateway.post("/subscriptions/owner/replays", &wish).await);
         let redrive = "/subscriptions/owner/dead-letters/redrive";
-        self.redrive = id(&gateway.post(redrive, &json!({ "ids": [letter] })).await);
+        let wish = json!({ "from": redriven, "to": redriven });
+        self.redrive = id(&gateway.post(redrive, &wish).await);
         let broken = json!({
             "specversion": "1.0", "id": "broken", "source": "order-service",
             "type": "OrderCreated", "data": { "id": 7, "amount": "confidential" },
