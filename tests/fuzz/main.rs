@@ -8,7 +8,6 @@
     clippy::indexing_slicing,
     clippy::panic,
     clippy::print_stdout,
-    clippy::string_slice,
     clippy::unwrap_used,
     reason = "it speaks to whoever runs it, and says what is wrong by panicking"
 )]

@@ -22,6 +22,6 @@ pub fn sink_credential(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     let named = |name: &str| text.matches(&format!("\"{name}\":\"hunter2")).count();
     if text.matches("hunter2").count() == SECRETS.iter().map(|name| named(name)).sum::<usize>() {
-        tells_no_secret(format!("{credential:?}"));
+        tells_no_secret(&format!("{credential:?}"));
     }
 }

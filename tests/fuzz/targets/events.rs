@@ -69,11 +69,11 @@ pub fn event(input: &[u8]) {
             for event in posting.events {
                 match event {
                     Ok(received) => comes_back(received),
-                    Err(unread) => tells_no_secret(unread.error),
+                    Err(unread) => tells_no_secret(&unread.error),
                 }
             }
         }
-        Err(error) => tells_no_secret(error),
+        Err(error) => tells_no_secret(&error),
     }
 }
 
@@ -95,11 +95,11 @@ pub fn put_events(input: &[u8]) {
                     Ok(received) => comes_back(received),
                     // As AWS does, it tells whoever names a bus that there is none of that name.
                     Err(why) if why.starts_with("ResourceNotFound") => {}
-                    Err(why) => tells_no_secret(why),
+                    Err(why) => tells_no_secret(&why),
                 }
             }
         }
-        Err(refused) => tells_no_secret(format!("{refused:?}")),
+        Err(refused) => tells_no_secret(&format!("{refused:?}")),
     }
 }
 
@@ -109,7 +109,7 @@ pub fn queue(input: &[u8]) {
     for queue in [QUEUE, RAW] {
         match read_again(config(), queue, (&headers, &body), NOW) {
             Ok(received) => comes_back(received),
-            Err(why) => tells_no_secret(why),
+            Err(why) => tells_no_secret(&why),
         }
     }
 }
@@ -147,7 +147,7 @@ fn crosses(received: Received) {
         let enriched = match publication.enrich(&received) {
             Ok(enriched) => enriched,
             Err(error) => {
-                tells_no_secret(error);
+                tells_no_secret(&error);
                 continue;
             }
         };

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Method, Request, Response, Uri};
 use futures_util::StreamExt as _;
 use serde_json::Value;
@@ -16,7 +16,9 @@ use tokio::runtime::Runtime;
 use tokio::time::timeout;
 use tower::ServiceExt as _;
 
-use sealway::ambient::{ManualClock, ManualDisk, SecretReference, SeededEntropy, SystemEntropy};
+use sealway::ambient::{
+    ManualClock, ManualDisk, SecretReference, SeededEntropy, SystemEntropy, Tasks,
+};
 use sealway::config::Config;
 use sealway::gateway::{Machine, build};
 use sealway::source::AccessKey;
@@ -24,7 +26,7 @@ use sealway::source::AccessKey;
 use super::halves;
 use super::parties::NOW;
 
-/// What the operator's key and an event's id are replaced by.
+/// The access key that producers sign with.
 const SIGNER: &str = "AKIATESTTESTTESTTEST";
 
 /// A gateway whose time stands still.
@@ -59,7 +61,7 @@ fn served() -> &'static Served {
                 keys.push(key.unwrap().expose().to_owned());
             }
             // What is asked for may wait for the ledger and the workers, so they are there.
-            tokio::task::spawn(gateway.run(std::future::pending()));
+            Tasks::new().spawn(gateway.run(std::future::pending()));
             (sealway::api::router(services), keys.remove(0), keys.remove(0))
         });
         Served { runtime, routes, admin, shop, _directory: directory }
@@ -115,7 +117,6 @@ async fn read(response: Response<Body>) -> Vec<u8> {
     let (mut whole, mut body) = (Vec::new(), response.into_body().into_data_stream());
     let wait = Duration::from_millis(20);
     while let Ok(Some(Ok(piece))) = timeout(wait, body.next()).await {
-        let piece: Bytes = piece;
         whole.extend_from_slice(&piece);
     }
     whole

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use sealway::event::{ChainValue, ContentDigest, EventId, SubscriptionId, Timestamp, TokenDigest};
+use sealway::event::{ChainValue, ContentDigest, EventId, SubscriptionId, Timestamp};
 use sealway::keys::VerifyingKeys;
 use sealway::seal::evidence::{EventLine, EvidenceBundle, Examiner, Header};
 use sealway::seal::{
@@ -76,7 +76,7 @@ pub fn token(input: &[u8]) {
             assert_eq!(text.trim(), made.token, "another token opens");
             assert_eq!(opened.event()["data"]["orderId"], "101");
         }
-        Err(error) => tells_no_secret(error),
+        Err(error) => tells_no_secret(&error),
     }
     let _ = inspect(&text);
 }
@@ -119,12 +119,11 @@ pub fn receipt(input: &[u8]) {
         leeway: Duration::from_mins(1),
     };
     if let Err(fault) = reader.read(input) {
-        tells_no_secret(fault);
+        tells_no_secret(&fault);
     }
     let token = made.parties.signing.sign("receipt+jwt", input).unwrap();
     if let Ok(receipt) = reader.read(token.as_bytes()) {
         assert!(receipt.issued_at.unix_seconds() <= NOW.unix_seconds() + 60);
-        let _ = TokenDigest::from_bytes([0; 32]) == receipt.token;
     }
 }
 
