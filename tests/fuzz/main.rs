@@ -27,7 +27,7 @@ use mutator::{Chance, mutate};
 use targets::{ALL, Target};
 
 /// Inputs that chance makes for each target.
-const RUNS: u64 = 300;
+const RUNS: u64 = 1000;
 /// What no input takes, also in a debug build on a busy machine.
 const TOO_LONG: Duration = Duration::from_secs(10);
 /// What all of them together do not add to the memory of the process, in KiB.

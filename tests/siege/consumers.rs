@@ -24,7 +24,7 @@ pub async fn slow_streams() -> Report {
     ground.must(Method::POST, "/subscriptions", Some(&wish)).await;
     let text = "x".repeat(40_000);
     let events: Vec<_> =
-        (0..300).map(|n| parcel(&format!("slow-{n}"), json!({ "n": n, "text": text }))).collect();
+        (0..300).map(|n| parcel(&format!("slow-{n}"), &json!({ "n": n, "text": text }))).collect();
     ground.publish_all(&events).await;
     let watch = Watch::over(&ground);
     let mut reading = JoinSet::new();
@@ -169,7 +169,7 @@ pub async fn hanging_posts() -> Report {
     let watch = Watch::over(&ground);
     let begun = Instant::now();
     let events: Vec<_> =
-        (0..EVENTS).map(|n| parcel(&format!("hang-{n}"), json!({ "n": n }))).collect();
+        (0..EVENTS).map(|n| parcel(&format!("hang-{n}"), &json!({ "n": n }))).collect();
     ground.publish_all(&events).await;
     let hanging = usize::try_from(EVENTS).unwrap() / HANG;
     let others = usize::try_from(EVENTS).unwrap() - 2 * hanging;

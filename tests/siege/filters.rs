@@ -20,7 +20,7 @@ fn wide_pattern() -> Value {
     let alternatives =
         || json!({ "$or": (0..10).map(|c| json!({ "c": [c] })).collect::<Vec<_>>() });
     let lacking = (0..120).map(|name| (name.to_string(), json!([{ "exists": false }])));
-    let mut pattern = json!({ "b": ["z"], "a": Map::from_iter(lacking) });
+    let mut pattern = json!({ "b": ["z"], "a": lacking.collect::<Map<_, _>>() });
     pattern["x"] = alternatives();
     pattern["y"] = alternatives();
     pattern["$or"] = alternatives()["$or"].clone();
@@ -43,7 +43,7 @@ pub async fn patterns() -> Report {
     report.note(format!("the subscription is answered {status}"));
     let watch = Watch::over(&ground);
     for number in 0..4 {
-        let (caller, event) = (ground.caller(), parcel(&format!("wide-{number}"), wide_data()));
+        let (caller, event) = (ground.caller(), parcel(&format!("wide-{number}"), &wide_data()));
         let (status, _) = caller.publish(&[event]).await;
         report.note(format!("event {number} is answered {status}"));
     }

@@ -37,7 +37,13 @@ impl Report {
     }
 
     /// A figure with a bound: `name` is at most `bound`.
-    pub fn at_most<T: Display + PartialOrd>(&mut self, name: &str, found: T, bound: T, unit: &str) {
+    pub fn at_most<T: Copy + Display + PartialOrd>(
+        &mut self,
+        name: &str,
+        found: T,
+        bound: T,
+        unit: &str,
+    ) {
         let is_kept = found <= bound;
         let line = format!("{name} {found} {unit}, at most {bound}");
         self.must(is_kept, line);
@@ -75,8 +81,7 @@ impl Report {
     pub fn print(&self, name: &str) -> bool {
         let is_kept = self.broken.is_empty();
         let verdict = if is_kept { "held" } else { "BROKEN" };
-        let lines: String = self.lines.iter().map(|line| format!("  {line}\n")).collect();
-        crate::say(&format!("{name}: {verdict}\n{lines}"));
+        crate::say(&format!("{name}: {verdict}\n  {}\n", self.lines.join("\n  ")));
         is_kept
     }
 }

@@ -173,7 +173,7 @@ pub async fn quarantine() -> Report {
     for number in 0..1500 {
         let mut event = crate::ground::order(5_000_000 + number);
         event["data"]["amount"] = format!("{number}{text}").into();
-        answers.push(caller.publish(&[event]).await.0.to_string());
+        answers.push(caller.publish_to_quarantine(&event).await.to_string());
     }
     let counts = ground.must(reqwest::Method::GET, "/quarantine/counts", None).await;
     let kept = caller.status(&format!("/events/{first}")).await;

@@ -110,7 +110,7 @@ pub const ROUTES: &[Route] = &[
     with("POST /subscriptions/{id}/replays", Owner, |scene| json!({ "from": scene.event })),
     route("GET /redrives/{id}", Owner),
     route("GET /replays/{id}", Owner),
-    route("GET /external-ids/{consumer}", Owner),
+    route("GET /external-ids/{consumer}", OwnScope),
     route("GET /events/{id}/trace", OwnerOr("operate")),
     with("POST /subscriptions", OwnScope, |scene| scene.another.clone()),
     with("POST /events", OwnScope, |_| {
