@@ -47,7 +47,7 @@ fn received() -> Received {
         resources: vec![],
         detail: detail(),
     };
-    Received { envelope, repeatable: true, traceparent: None }
+    Received { envelope, repeatable: true, traceparent: None, producer: None }
 }
 
 /// As many publications as asked for, of which one wants the event.

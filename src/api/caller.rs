@@ -7,8 +7,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::api::{Code, Problem};
-use crate::event::{CallerId, ConsumerId, DomainName, DomainNameError};
-use crate::source::{SourceRule, SourceRuleError};
+use crate::event::{
+    CallerId, ConsumerId, DomainName, DomainNameError, EventProducer, ProducerKind,
+};
+use crate::source::{SourceRule, SourceRuleError, wants_source_of};
 
 /// What a caller may do.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -158,6 +160,16 @@ impl Caller {
         }
     }
 
+    /// The caller, as what it sends names it.
+    pub fn producer(&self) -> EventProducer {
+        EventProducer { kind: ProducerKind::Caller, name: self.id.as_str().into() }
+    }
+
+    /// Whether the caller may do everything.
+    pub fn is_admin(&self) -> bool {
+        self.may(&Scope::Admin)
+    }
+
     /// Whether the caller may publish as this source.
     pub fn publishes(&self, source: &str) -> bool {
         self.scopes.iter().any(|scope| match scope {
@@ -169,7 +181,7 @@ impl Caller {
 
     /// The sources as which the caller may publish; none if it may not publish at all.
     pub fn sources(&self) -> Vec<SourceRule> {
-        if self.may(&Scope::Admin) {
+        if self.is_admin() {
             return vec![SourceRule::every()];
         }
         let rule = |scope: &Scope| match scope {
@@ -224,10 +236,10 @@ impl Caller {
         self.operates() || self.may(&Scope::Consume(consumer.clone()))
     }
 
-    /// Whether the caller may learn of a publication, `domain/event`, and why it wants an event or
-    /// does not: today whoever may publish, or operates, may of all.
-    pub fn sees_publication(&self, _publication: &str) -> bool {
-        self.operates() || self.must_publish().is_ok()
+    /// Whether the caller may learn of a publication that does not want its event, and why: of those
+    /// whose pattern wants a source as which it may publish. Operators may of all.
+    pub fn sees_publication(&self, pattern: &str) -> bool {
+        self.operates() || wants_source_of(&self.sources(), pattern)
     }
 
     /// The consumers as whom the caller may act.
@@ -259,8 +271,11 @@ mod tests {
         assert!(admin.sees(&other) && admin.publishes("anything") && admin.must_publish().is_ok());
         assert!(admin.operates() && admin.reads_data() && admin.sees_metadata() && admin.owns("x"));
         assert!(!caller(&["publish:*"]).sees(&mine));
-        assert!(caller(&["publish:*"]).sees_publication("orders/Order.Created"));
-        assert!(!consumer.sees_publication("orders/Order.Created"));
+        let pattern = r#"{"source":["order-service"]}"#;
+        assert!(caller(&["publish:order-*"]).sees_publication(pattern));
+        assert!(caller(&["operate"]).sees_publication(pattern));
+        assert!(!caller(&["publish:shop"]).sees_publication(pattern));
+        assert!(!consumer.sees_publication(pattern));
         assert_eq!(consumer.consumers().collect::<Vec<_>>(), [&mine]);
     }
 

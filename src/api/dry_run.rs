@@ -9,12 +9,13 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use crate::api::source_rights::foreign_source;
 use crate::api::taking::ShownWarning;
 use crate::api::{Caller, Code, Problem, Scope, Services};
 use crate::event::{CloudEvent, SubscriptionId, Violation};
 use crate::route::Mismatch;
 use crate::source::intake::{Posting, UnreadableItem};
-use crate::source::{PatchedEvent, Received, ResponseMode, Trial, TrialVerdict};
+use crate::source::{AdmitRefusal, PatchedEvent, Received, ResponseMode, Trial, TrialVerdict};
 use crate::telemetry::error_chain;
 
 /// What would become of the events of a request.
@@ -39,7 +40,10 @@ pub struct TriedEvent {
     /// `quarantined`, if nobody waits for the answer; `unwanted`. Whether it is a repeat is not
     /// looked up.
     pub outcome: &'static str,
-    /// Why it cannot be read.
+    /// Why no publication is asked: a stable word, as in problems; missing if it cannot be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<&'static str>,
+    /// Why it cannot be read, or no publication is asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// What each publication would make of it: first those that want it, then the others, with
@@ -145,11 +149,21 @@ fn try_one(
             return Ok(TriedEvent::unreadable(index, words, response_mode));
         }
     };
+    if let Some(refusal) = foreign_source(caller, &received.envelope.source) {
+        return Ok(TriedEvent::foreign((index, &received), refusal));
+    }
     let mut trials = services.admit.trials(&received);
-    trials.retain(|trial| caller.sees_publication(&trial.publication));
+    trials.retain(|trial| may_be_told(services, caller, trial));
     TriedEvent::new((index, &received), trials, response_mode, |event| {
         caller.may(&Scope::Operate).then(|| services.subscription_service.wanting(event))
     })
+}
+
+/// Whether a caller is told of a publication: of each that wants its event.
+fn may_be_told(services: &Services, caller: &Caller, trial: &Trial) -> bool {
+    let publication = services.publications.get(&trial.publication);
+    let pattern = publication.map_or("{}", |publication| publication.pattern().text());
+    !matches!(trial.verdict, TrialVerdict::Unwanted(_)) || caller.sees_publication(pattern)
 }
 
 /// Tells of a body that cannot be read what would become of it: a producer that waits is told why, as
@@ -183,7 +197,7 @@ impl TriedEvent {
         let publications: Vec<_> = trials.into_iter().map(tell).collect::<Result<_, _>>()?;
         let outcome = outcome(&publications, response_mode);
         let id = Some(received.envelope.id.clone());
-        Ok(Self { index, id, outcome, detail: None, publications })
+        Ok(Self { index, id, outcome, code: None, detail: None, publications })
     }
 
     fn unreadable(index: usize, words: String, response_mode: ResponseMode) -> Self {
@@ -191,7 +205,20 @@ impl TriedEvent {
             ResponseMode::Synchronous => "refused",
             ResponseMode::Asynchronous => "quarantined",
         };
-        Self { index, id: None, outcome, detail: Some(words), publications: Vec::new() }
+        let (detail, publications) = (Some(words), Vec::new());
+        Self { index, id: None, outcome, code: None, detail, publications }
+    }
+
+    /// Tells of an event as whose source its caller may not publish.
+    fn foreign((index, received): (usize, &Received), refusal: AdmitRefusal) -> Self {
+        Self {
+            index,
+            id: Some(received.envelope.id.clone()),
+            outcome: "refused",
+            code: Some(refusal.code),
+            detail: Some(refusal.message),
+            publications: Vec::new(),
+        }
     }
 }
 
@@ -296,6 +323,7 @@ mod tests {
             envelope: Envelope::example(json!({})),
             repeatable: true,
             traceparent: None,
+            producer: None,
         };
         TriedEvent::new((0, &received), trials, response_mode, |_| None).unwrap().outcome
     }

@@ -68,6 +68,7 @@ mod schemas;
 mod services;
 mod set_aside;
 mod sink_credential;
+mod source_rights;
 mod stalled;
 mod stream;
 mod subscription_shown;

@@ -14,7 +14,7 @@ use crate::api::publisher::Publisher;
 use crate::api::query::Query;
 use crate::api::set_aside::{unparsed, unparsed_item};
 use crate::api::taking::{Accepted, take, unreadable};
-use crate::api::{Code, Problem, Services};
+use crate::api::{Caller, Code, Problem, Services};
 use crate::source::intake::{self, Posting, UnreadableItem};
 use crate::source::{BodyRoom, ResponseMode, Unparsed};
 use crate::telemetry::{Metric, Metrics};
@@ -89,7 +89,8 @@ pub async fn publish(
             let unparsed = set_apart(&posting, response_mode, &services.metrics, |item| {
                 unparsed_item(&caller, headers, item)
             });
-            take(posting, unparsed, response_mode, admit).await
+            count_foreign(&posting, &caller, &services.metrics);
+            take(posting, unparsed, response_mode, (admit, &caller)).await
         }
         Err(error) => {
             let describe = || unparsed(&caller, headers, &body, &error);
@@ -116,6 +117,15 @@ fn set_apart(
         metrics.counter(Metric::EventsRefused, &[Code::InvalidEvent.text()]).increment();
     }
     Vec::new()
+}
+
+/// Counts the events as whose source the caller may not publish.
+fn count_foreign(posting: &Posting, caller: &Caller, metrics: &Metrics) {
+    let sources = posting.events.iter().flatten().map(|event| &event.envelope.source);
+    for _ in sources.filter(|source| !caller.publishes(source)) {
+        let refused = metrics.counter(Metric::EventsRefused, &[Code::SourceNotAllowed.text()]);
+        refused.increment();
+    }
 }
 
 /// Waits for nobody who cannot act on the answer: API destinations repeat a refused event for a day

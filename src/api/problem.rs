@@ -57,6 +57,8 @@ codes! {
     Unauthorized: "unauthorized", UNAUTHORIZED, "Unauthorized";
     /// The caller's scopes do not allow it.
     Forbidden: "forbidden", FORBIDDEN, "Forbidden";
+    /// The caller may not publish as the source of an event.
+    SourceNotAllowed: "source-not-allowed", FORBIDDEN, "Source not allowed";
     /// It is not there, or not the caller's to see.
     NotFound: "not-found", NOT_FOUND, "Not found";
     /// The path exists, with other methods.

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use serde::Serialize;
+use serde::{Deserialize as _, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::api::lists::{QuarantineListQuery, next};
 use crate::api::query::Query;
+use crate::api::source_rights::check_release;
 use crate::api::unread::{self, ShownBytes, ShownProducer};
 use crate::api::{Caller, Code, Problem, Scope, Services};
-use crate::event::Timestamp;
+use crate::event::{EventProducer, Timestamp};
 use crate::eventlog::{
     Page, QuarantineId, QuarantineKind, QuarantineQuery, Quarantined, QuarantinedContent,
 };
@@ -66,7 +67,7 @@ pub struct ShownQuarantined {
     /// The publication that wanted it, as `domain/event`; missing if it could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     publication: Option<String>,
-    /// Who sent what could not be read.
+    /// Who sent it; of an event that broke its contract, where one alone is shown and it was noted.
     #[serde(skip_serializing_if = "Option::is_none")]
     producer: Option<ShownProducer>,
     /// The id that it had on its producer's bus; empty if that cannot be told.
@@ -163,8 +164,11 @@ pub async fn read(
     let shown = ShownQuarantined::of(&quarantined);
     Ok(Json(match &quarantined.content {
         QuarantinedContent::Event(event) => {
-            let received = Received::tree(&event.received).unwrap_or(Value::Null);
-            ShownQuarantined { received: Some(received), ..shown }
+            let mut received = Received::tree(&event.received).unwrap_or(Value::Null);
+            let producer = received.as_object_mut().and_then(|members| members.remove("producer"));
+            let producer = producer.and_then(|producer| EventProducer::deserialize(producer).ok());
+            let producer = producer.as_ref().map(ShownProducer::of);
+            ShownQuarantined { received: Some(received), producer, ..shown }
         }
         QuarantinedContent::Bytes(bytes) => {
             ShownQuarantined { bytes: Some(ShownBytes::of(bytes)), ..shown }
@@ -176,12 +180,16 @@ pub async fn read(
 /// read again, and go through every publication that wants what was read.
 ///
 /// It leaves the quarantine only once the log has it. It stays if it still breaks its contract or
-/// cannot be read, or if the publication is gone or does not want it any more.
+/// cannot be read, if the publication is gone or does not want it any more, or if its producer may not
+/// publish as its source now and the caller is no admin.
 #[utoipa::path(
     post, path = "/quarantine/{id}/release", tag = "quarantine",
     operation_id = "quarantine_release",
     params(("id" = u64, Path, description = "The number of the event in quarantine")),
-    responses((status = 200, description = "Done", body = Released))
+    responses(
+        (status = 200, description = "Done", body = Released),
+        (status = 409, description = "A problem; also if its producer has lost the source of the event"),
+    )
 )]
 pub async fn release(
     State(services): State<Arc<Services>>,
@@ -194,11 +202,13 @@ pub async fn release(
         QuarantinedContent::Event(event) => {
             let received =
                 Received::from_json(&event.received).map_err(|error| Problem::internal(&error))?;
+            let sent = (received.producer.as_ref(), received.envelope.source.as_str());
+            check_release(&services, &caller, sent).await?;
             let released = services.admit.release(received, &event.publication).await;
             (vec![released.map_err(Problem::refused)?.to_string()], 0)
         }
         QuarantinedContent::Bytes(bytes) => {
-            let released = unread::release(&services, bytes, quarantined.at).await?;
+            let released = unread::release(&services, &caller, bytes, quarantined.at).await?;
             (released.events, released.quarantined)
         }
     };

@@ -4,7 +4,7 @@ use axum::http::HeaderMap;
 
 use crate::api::outcome::{SetAside, Settled};
 use crate::api::{Caller, Code, Problem};
-use crate::event::{EventProducer, ProducerKind, Violation};
+use crate::event::Violation;
 use crate::source::intake::{Unreadable, UnreadableItem, told_id};
 use crate::source::{Admit, AdmitRefusal, KeptHeaders, Unparsed};
 
@@ -30,10 +30,7 @@ pub(super) fn unparsed_item(
 fn describe(caller: &Caller, headers: KeptHeaders, body: &[u8], error: &Unreadable) -> Unparsed {
     let problem = Problem::unreadable(error);
     Unparsed {
-        producer: EventProducer {
-            kind: ProducerKind::Caller,
-            name: caller.id().to_string().into(),
-        },
+        producer: caller.producer(),
         id: told_id(&headers.to_map(), body),
         headers,
         body: body.to_vec(),

@@ -8,10 +8,11 @@ use utoipa::ToSchema;
 
 use crate::api::outcome::{Outcome, RefusedEvent, Settled};
 use crate::api::set_aside::set_aside;
-use crate::api::{Code, Problem};
+use crate::api::source_rights::foreign_source;
+use crate::api::{Caller, Code, Problem};
 use crate::event::Fault;
 use crate::source::intake::{Posting, UnreadableItem, Warning};
-use crate::source::{Admit, AdmitRefusal, ResponseMode, Unparsed};
+use crate::source::{Admit, AdmitRefusal, Envelope, Received, ResponseMode, Unparsed};
 use crate::telemetry::error_chain;
 
 /// The body of a 202.
@@ -38,13 +39,13 @@ pub struct ShownWarning {
 /// What an event is answered by: its id, if it could be read, and what became of it.
 type Answer = (Option<String>, Result<Settled, AdmitRefusal>);
 
-/// Takes the events of a request. `unparsed` are its items that cannot be read and are to be set
+/// Takes the events of a request, of sources as which its caller may publish. `unparsed` are its items that cannot be read and are to be set
 /// aside, in order; where there are none, such items are refused.
 pub(super) async fn take(
     posting: Posting,
     unparsed: Vec<Unparsed>,
     response_mode: ResponseMode,
-    admit: &dyn Admit,
+    (admit, caller): (&dyn Admit, &Caller),
 ) -> Result<Response, Problem> {
     let mut ids = unparsed.iter().map(|item| item.id.clone()).collect::<Vec<_>>().into_iter();
     let aside = if unparsed.is_empty() { Vec::new() } else { set_aside(unparsed, admit).await };
@@ -55,8 +56,12 @@ pub(super) async fn take(
         .into_iter()
         .map(|event| match event {
             Ok(received) => {
-                let id = received.envelope.id.clone();
-                readable.push(received);
+                let Envelope { id, source, .. } = &received.envelope;
+                let id = id.clone();
+                if let Some(refusal) = foreign_source(caller, source) {
+                    return Err((Some(id), Err(refusal)));
+                }
+                readable.push(Received { producer: Some(caller.producer()), ..received });
                 Ok(id)
             }
             Err(item) => {
@@ -202,7 +207,7 @@ mod tests {
     use crate::ambient::Size;
     use crate::event::{EventId, Timestamp, Violation};
     use crate::source::intake::{self, Unreadable};
-    use crate::source::{Admitted, CodingError, Config, Received};
+    use crate::source::{Admitted, CodingError, Config};
 
     /// Gives each event the answer that its id asks for.
     struct Obliging;
@@ -242,6 +247,12 @@ mod tests {
         }
     }
 
+    /// May publish as every source but that of `foreign`.
+    fn shop() -> Caller {
+        let scopes = ["publish:/s", "publish:my orders"].map(|scope| scope.parse().unwrap());
+        Caller { key: [0; 32], id: "shop".parse().unwrap(), scopes: scopes.into_iter().collect() }
+    }
+
     fn header(name: header::HeaderName, value: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
     }
@@ -250,6 +261,9 @@ mod tests {
     async fn post(ids: &[&str]) -> (u16, Value) {
         let event = |id: &&str| match *id {
             "unreadable" => json!({"specversion": "1.0", "id": "x"}),
+            "foreign" => {
+                json!({"specversion": "1.0", "id": "x", "source": "/t", "type": "T", "data": {}})
+            }
             id => json!({"specversion": "1.0", "id": id, "source": "/s", "type": "T", "data": {}}),
         };
         let (media_type, body) = match ids {
@@ -260,7 +274,8 @@ mod tests {
         let body = body.to_string();
         let posting =
             intake::read(&headers, body.as_bytes(), &Config::default(), Timestamp::EPOCH).unwrap();
-        let answered = take(posting, Vec::new(), ResponseMode::Synchronous, &Obliging).await;
+        let by = (&Obliging as &dyn Admit, &shop());
+        let answered = take(posting, Vec::new(), ResponseMode::Synchronous, by).await;
         let response = answered.unwrap_or_else(IntoResponse::into_response);
         let status = response.status().as_u16();
         let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
@@ -291,8 +306,8 @@ mod tests {
             &Config::default(),
             Timestamp::EPOCH,
         );
-        let response =
-            take(read.unwrap(), Vec::new(), ResponseMode::Synchronous, &Obliging).await.unwrap();
+        let (mode, by) = (ResponseMode::Synchronous, (&Obliging as &dyn Admit, &shop()));
+        let response = take(read.unwrap(), Vec::new(), mode, by).await.unwrap();
 
         assert_eq!(response.status().as_u16(), 202);
         let bytes = to_bytes(response.into_body(), usize::MAX).await.unwrap();
@@ -345,6 +360,22 @@ mod tests {
         assert_eq!(body["detail"], "event 1 of the batch (counted from 0): `source` is missing");
         assert_eq!(post(&["unreadable", "waits"]).await.0, 503);
         assert_eq!(post(&["unreadable", "unreadable"]).await.0, 400);
+    }
+
+    #[tokio::test]
+    async fn an_event_of_a_foreign_source_is_refused_and_the_others_are_taken() {
+        let (status, body) = post(&["foreign"]).await;
+        assert_eq!((status, &body["type"]), (403, &json!("/problems/source-not-allowed")));
+        let detail = body["detail"].as_str().unwrap();
+        assert!(detail.contains("`shop` may not publish as `/t`"), "{detail}");
+        assert!(detail.contains("`publish:/t`"), "{detail}");
+
+        let (status, body) = post(&["a", "foreign", "b"]).await;
+        assert_eq!(status, 403);
+        let outcomes: Vec<_> = (0..3).map(|at| &body["events"][at]["outcome"]).collect();
+        assert_eq!(outcomes, ["accepted", "refused", "accepted"]);
+        assert_eq!(body["events"][1]["code"], "source-not-allowed");
+        assert_eq!(post(&["foreign", "waits"]).await.0, 503);
     }
 
     #[test]

@@ -5,14 +5,13 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::api::{Code, Problem, Services};
+use crate::api::source_rights::check_release;
+use crate::api::{Caller, Code, Problem, Services};
 use crate::event::{EventProducer, ProducerKind, Timestamp};
 use crate::eventlog::UnreadBytes;
 use crate::source::intake::UnreadableItem;
 use crate::source::queue::read_again;
-use crate::source::{
-    AdmitRefusal, Admitted, KeptHeaders, Received, ResponseMode, intake, may_publish_as,
-};
+use crate::source::{AdmitRefusal, Admitted, KeptHeaders, Received, ResponseMode, intake};
 use crate::telemetry::error_chain;
 
 /// Who sent what could not be read.
@@ -69,25 +68,22 @@ pub(super) struct ReleasedBytes {
 ///
 /// # Errors
 ///
-/// The caller's turn: it still cannot be read, its producer may not publish as its source, or no
+/// The caller's turn: it still cannot be read, its producer may not publish as its source now, or no
 /// publication wants it. Later or ours: as any event. Nothing was stored then, and the entry stays.
 pub(super) async fn release(
     services: &Services,
+    releaser: &Caller,
     bytes: &UnreadBytes,
     arrived: Timestamp,
 ) -> Result<ReleasedBytes, Problem> {
     let headers =
         KeptHeaders::from_json(&bytes.headers).map_err(|error| Problem::internal(&error))?;
     let headers = headers.to_map();
-    let events = read(services, bytes, &headers, arrived)?;
-    let producer = &bytes.producer;
-    let may = |source: &str| may_publish_as(&services.source, producer, source);
-    if events.iter().any(|event| !may(&event.envelope.source)) {
-        let detail = format!(
-            "{producer} may not publish as the source of the event; widen its `sources`, or remove \
-             the entry"
-        );
-        return Err(Problem::new(Code::WrongState, detail));
+    let mut events = read(services, bytes, &headers, arrived)?;
+    for event in &mut events {
+        let sent = (Some(&bytes.producer), event.envelope.source.as_str());
+        check_release(services, releaser, sent).await?;
+        event.producer = Some(bytes.producer.clone());
     }
     let outcomes = services.admit.admit(events, ResponseMode::Asynchronous).await;
     let admitted: Result<Vec<Admitted>, AdmitRefusal> = outcomes.into_iter().collect();

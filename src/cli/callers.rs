@@ -44,6 +44,7 @@ pub enum Command {
 const COLUMNS: &[Column<CallerRecord>] = &[
     ("Caller", |caller| caller.id.clone()),
     ("Scopes", |caller| caller.scopes.iter().map(Scope::to_string).collect::<Vec<_>>().join(" ")),
+    ("Unbound", |caller| if caller.unbound { "yes".to_owned() } else { String::new() }),
     ("Added", |caller| caller.added.to_string()),
 ];
 

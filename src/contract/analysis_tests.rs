@@ -303,6 +303,7 @@ proptest! {
                 envelope: crate::source::Envelope::example(detail),
                 repeatable: false,
                 traceparent: None,
+                producer: None,
             };
             if let Ok(made) = publication.enrich(&Arc::new(received)) {
                 let crosses = message.check(made.data()).is_empty();

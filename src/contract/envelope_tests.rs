@@ -79,7 +79,8 @@ fn cross(
     detail: Value,
 ) -> Result<Validated, Vec<Violation>> {
     let envelope = Envelope { source: "a".into(), ..Envelope::example(detail) };
-    let received = Arc::new(Received { envelope, repeatable: true, traceparent: None });
+    let received =
+        Arc::new(Received { envelope, repeatable: true, traceparent: None, producer: None });
     let publication = publications.iter().next().unwrap();
     let enriched = publication.enrich(&received).unwrap();
     let gate = Gate::new(Arc::new(catalog), publications).unwrap();

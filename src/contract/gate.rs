@@ -250,6 +250,7 @@ publications:
             envelope: Envelope::example(detail),
             repeatable: true,
             traceparent: None,
+            producer: None,
         });
         let publication = publications.iter().next().unwrap();
         let enriched = publication.enrich(&received).unwrap();
@@ -290,6 +291,7 @@ publications:
             ),
             repeatable: true,
             traceparent: None,
+            producer: None,
         });
         let publication = publications.iter().next().unwrap();
         gate.check(publication.enrich(&received).unwrap()).is_ok()

@@ -304,6 +304,7 @@ mod tests {
             },
             repeatable: true,
             traceparent: None,
+            producer: None,
         };
         publications.get("payments/Payment.Authorised").unwrap().enrich(&Arc::new(received))
     }

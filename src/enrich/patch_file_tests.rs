@@ -32,8 +32,12 @@ fn mistakes(patch: &str) -> Vec<String> {
 fn made(patch: &str, detail: serde_json::Value) -> String {
     let publications = load(patch).unwrap();
     let publication: &std::sync::Arc<Publication> = publications.iter().next().unwrap();
-    let received =
-        Received { envelope: Envelope::example(detail), repeatable: true, traceparent: None };
+    let received = Received {
+        envelope: Envelope::example(detail),
+        repeatable: true,
+        traceparent: None,
+        producer: None,
+    };
     publication.enrich(&received.into()).unwrap().data().to_string()
 }
 

@@ -198,6 +198,7 @@ mod tests {
                 envelope: Envelope::example(detail),
                 repeatable: true,
                 traceparent: None,
+                producer: None,
             };
             load(&[("a.yaml", text)]).unwrap().wanted_by(&received).len() == 1
         };
@@ -239,6 +240,7 @@ mod tests {
             },
             repeatable: false,
             traceparent: None,
+            producer: None,
         };
         let wanted = loaded.wanted_by(&received);
         assert_eq!(wanted.len(), 1);

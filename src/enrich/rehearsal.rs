@@ -141,7 +141,7 @@ fn received(event: &Value) -> Received {
         resources: resources.map(str::to_owned).collect(),
         detail: event.get("detail").cloned().unwrap_or_else(|| Value::Object(Map::new())),
     };
-    Received { envelope, repeatable: false, traceparent: None }
+    Received { envelope, repeatable: false, traceparent: None, producer: None }
 }
 
 #[cfg(test)]

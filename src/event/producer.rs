@@ -3,8 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 /// What a producer has shown to be let in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ProducerKind {
     /// The key of a caller of the API.
     Caller,
@@ -34,7 +37,8 @@ impl ProducerKind {
 }
 
 /// A producer: what it has shown to be let in, and its name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Hash, Serialize)]
+#[serde(deny_unknown_fields)]
 pub struct EventProducer {
     /// What it has shown.
     pub kind: ProducerKind,
@@ -62,6 +66,7 @@ mod tests {
     fn a_kind_is_found_by_its_word_and_a_producer_is_named_for_people() {
         for kind in ProducerKind::ALL {
             assert_eq!(ProducerKind::from_text(kind.text()), Some(kind));
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind.text());
         }
         assert_eq!(ProducerKind::from_text("stranger"), None);
         let producer = EventProducer { kind: ProducerKind::AccessKey, name: "AKIA".into() };

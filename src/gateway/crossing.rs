@@ -139,7 +139,7 @@ mod tests {
             detail_type: detail_type.to_owned(),
             ..Envelope::example(detail)
         };
-        Arc::new(Received { envelope, repeatable: true, traceparent: None })
+        Arc::new(Received { envelope, repeatable: true, traceparent: None, producer: None })
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub async fn warn_of_unbound_callers(callers: &Callers) {
     for caller in listed.into_iter().filter(|caller| caller.unbound) {
         let id = &caller.id;
         let scopes: Vec<String> = caller.scopes.iter().map(ToString::to_string).collect();
-        let flags: Vec<String> = scopes.iter().map(|scope| format!("--scope {scope}")).collect();
+        let flags: Vec<String> = scopes.iter().map(|scope| format!("--scope '{scope}'")).collect();
         tracing::warn!(
             caller.id = %id,
             "Caller {id} was made before scopes named sources and data, and may do what they allowed \

@@ -133,7 +133,7 @@ pub(super) async fn publish(
         resources: Vec::new(),
         detail,
     };
-    let received = Received { envelope, repeatable: true, traceparent: None };
+    let received = Received { envelope, repeatable: true, traceparent: None, producer: None };
     for answer in services.admit.admit(vec![received], ResponseMode::Asynchronous).await {
         if let Err(refusal) = answer {
             tracing::error!(

@@ -184,7 +184,7 @@ mod tests {
 
     fn received(id: &str, repeatable: bool, detail: Value) -> Arc<Received> {
         let envelope = Envelope { id: id.into(), ..Envelope::example(detail) };
-        Arc::new(Received { envelope, repeatable, traceparent: None })
+        Arc::new(Received { envelope, repeatable, traceparent: None, producer: None })
     }
 
     fn name(item: &str, received: &Arc<Received>, largest: usize) -> Result<Draft, IdentifyError> {
@@ -262,7 +262,7 @@ mod tests {
         let sent = |replay: Option<&str>| {
             let mut envelope = received("e1", true, order()).envelope.clone();
             envelope.replay_name = replay.map(str::to_owned);
-            Arc::new(Received { envelope, repeatable: true, traceparent: None })
+            Arc::new(Received { envelope, repeatable: true, traceparent: None, producer: None })
         };
         let draft = |replay, replays| {
             named("    key: [/data/orderId]\n", &sent(replay), 1000, replays).unwrap()

@@ -27,6 +27,7 @@ mod source_rule;
 mod trace;
 mod trial;
 mod unparsed;
+mod wanted_source;
 
 pub use admit::{Admit, AdmitRefusal, Admitted, ResponseMode};
 pub use body::{CodingError, ContentCoding};
@@ -40,3 +41,4 @@ pub use received::{Envelope, Received, ReceivedError};
 pub use source_rule::{SourceRule, SourceRuleError};
 pub use trial::{PatchedEvent, Trial, TrialVerdict};
 pub use unparsed::{KeptHeaders, KeptHeadersError, Unparsed};
+pub use wanted_source::wants_source_of;

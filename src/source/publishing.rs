@@ -1,16 +1,18 @@
 //! As which sources a producer may publish.
 
 use crate::event::{EventProducer, ProducerKind};
-use crate::source::Config;
 use crate::source::source_rule::is_allowed;
+use crate::source::{Config, Signatures};
 
 /// Whether a producer may publish as a source by the settings of this moment: asked when what it sent
 /// is released, since nobody could tell the source before.
 ///
-/// An access key or a queue that is gone may not; a caller may publish as any source.
+/// An access key or a queue that is gone may not, unless nobody has to sign; of a caller, who knows the
+/// callers must tell.
 pub fn may_publish_as(config: &Config, producer: &EventProducer, source: &str) -> bool {
     match producer.kind {
-        ProducerKind::Caller => true,
+        ProducerKind::Caller => false,
+        ProducerKind::AccessKey if config.signatures == Signatures::Off => true,
         ProducerKind::AccessKey => {
             let mut keys = config.access_keys.iter();
             let key = keys.find(|key| *key.id == *producer.name);
@@ -48,7 +50,10 @@ mod tests {
         assert!(!may(ProducerKind::AccessKey, "AKIA", "payments"));
         assert!(may(ProducerKind::AccessKey, "ANY", "payments"));
         assert!(!may(ProducerKind::AccessKey, "GONE", "orders"));
-        assert!(may(ProducerKind::Caller, "AKIA", "payments"));
+        assert!(!may(ProducerKind::Caller, "AKIA", "orders"));
+        let off = Config { signatures: Signatures::Off, ..Config::default() };
+        let unsigned = EventProducer { kind: ProducerKind::AccessKey, name: "".into() };
+        assert!(may_publish_as(&off, &unsigned, "orders"));
     }
 
     #[test]

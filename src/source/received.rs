@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::{EventTime, OWN_SOURCE, TraceContext, json};
+use crate::event::{EventProducer, EventTime, OWN_SOURCE, TraceContext, json};
 
 /// Tells whether a producer's `source` could be taken for the gateway's own.
 pub(super) fn is_own_source(source: &str) -> bool {
@@ -51,6 +51,9 @@ pub struct Received {
     /// The producer's trace, as a `traceparent`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
+    /// Who sent it; missing where nobody outside did, and in what was kept before this was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub producer: Option<EventProducer>,
 }
 
 /// How an event is read back: as it was let in, with the levels of the envelope around it.
@@ -170,8 +173,12 @@ mod tests {
     fn what_a_library_takes_for_its_own_and_what_nests_deeply_comes_back() {
         let deep = (0..990).fold(json!(1), |inner, _| json!([inner]));
         let own = json!({"$serde_json::private::Number": "x", "deep": deep});
-        let received =
-            Received { envelope: Envelope::example(own), repeatable: true, traceparent: None };
+        let received = Received {
+            envelope: Envelope::example(own),
+            repeatable: true,
+            traceparent: None,
+            producer: None,
+        };
 
         let kept = received.to_json().unwrap();
 
@@ -190,6 +197,7 @@ mod tests {
             },
             repeatable: true,
             traceparent: None,
+            producer: None,
         };
 
         assert_eq!(Received::from_json(&received.to_json().unwrap()).unwrap(), received);

@@ -70,6 +70,7 @@ mod only_the_consumer_can_read;
 mod only_what_crosses_can_harm;
 mod ordinary_events_fit;
 mod other_ecosystems;
+mod producers_are_bound_to_their_sources;
 mod replay_is_exact;
 mod tenants_are_strangers;
 mod the_api_is_as_described;

@@ -385,6 +385,11 @@ async fn what_an_access_key_sent_is_released_only_as_a_source_that_the_key_has_n
     };
     let quota = UnreadQuota { entries: 9, bytes: 10_000 };
     let batch = vec![sent(key), sent("AKIAGONE".into())];
+    let operator = gateway.add_caller("operator", &["operate"]).await;
+    let release = async |gateway: &TestGateway, entry: &Value| {
+        let path = format!("/quarantine/{entry}/release");
+        gateway.call_as(&operator, (Method::POST, &path), None).await
+    };
     gateway.services().store.quarantine.quarantine_bytes(batch, quota).await.unwrap();
 
     for entry in [1, 2] {

@@ -20,6 +20,8 @@ use crate::source::AccessKey;
 
 /// The access key that the demo's producers sign with.
 pub const ACCESS_KEY: &str = "AKIASEALWAYDEMO00001";
+/// The services that publish, which are the sources of that key.
+const PRODUCERS: [&str; 2] = ["order-service", "payment-service"];
 /// How long a consumer may take to prove itself.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -54,10 +56,11 @@ impl Stage {
         config.keys.passphrase = None;
         // The demo's services listen on this machine.
         config.delivery.egress = EgressConfig::loopback();
+        let sources = PRODUCERS.map(str::parse).into_iter().collect::<Result<_, _>>()?;
         config.source.access_keys = vec![AccessKey {
             id: ACCESS_KEY.to_owned(),
             secret: SecretReference::File(std::path::absolute(&secret_file)?),
-            sources: None,
+            sources: Some(sources),
         }];
         let tasks = machine.tasks.clone();
         let entropy = std::sync::Arc::clone(&machine.entropy);

@@ -29,7 +29,8 @@ fn publication(patch: &str) -> Result<Arc<Publication>, String> {
 /// The data that it makes of an event with this detail.
 fn made(publication: &Arc<Publication>, detail: Value) -> Result<Value, EnrichError> {
     let envelope = Envelope::example(detail);
-    let received = Arc::new(Received { envelope, repeatable: true, traceparent: None });
+    let received =
+        Arc::new(Received { envelope, repeatable: true, traceparent: None, producer: None });
     publication.enrich(&received).map(|enriched| enriched.data().clone())
 }
 

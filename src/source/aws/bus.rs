@@ -260,7 +260,8 @@ impl Bus {
                 }
                 Checked::Unreadable(entry) => Place::Settled(entry.failed),
                 Checked::Take(entry) => {
-                    batch.push(self.receive(*entry, event_id, invocation.is_some(), call.headers));
+                    let named = (event_id, invocation.is_some());
+                    batch.push(self.receive(*entry, named, (call.headers, Some(identity))));
                     Place::Offered
                 }
             };
@@ -348,7 +349,7 @@ impl Bus {
         match (checked.pop(), checked.is_empty()) {
             (Some(Checked::Take(mut put)), true) => {
                 put.time.get_or_insert_with(|| arrived.into());
-                Ok(self.receive(*put, id, true, headers))
+                Ok(self.receive(*put, (id, true), (headers, None)))
             }
             (Some(Checked::Unreadable(entry)), true) => Err(entry.why()),
             (Some(Checked::Fail(EntryResult::Failed { error_code, error_message })), true) => {
@@ -361,12 +362,13 @@ impl Bus {
     fn receive(
         &self,
         entry: PutEntry,
-        event_id: Uuid,
-        repeatable: bool,
-        headers: &HeaderMap,
+        (event_id, repeatable): (Uuid, bool),
+        (headers, identity): (&HeaderMap, Option<&Identity>),
     ) -> Received {
         let named = (event_id.to_string(), repeatable);
-        entry.into_received(named, trace_of(headers), (&self.config, self.clock.now()))
+        let received =
+            entry.into_received(named, trace_of(headers), (&self.config, self.clock.now()));
+        Received { producer: identity.map(Identity::producer), ..received }
     }
 
     fn random_id(&self) -> Uuid {

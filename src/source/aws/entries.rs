@@ -54,6 +54,7 @@ impl PutEntry {
             },
             repeatable,
             traceparent: self.trace.or(header_trace).map(|trace| trace.to_string()),
+            producer: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use aws_sigv4::sign::v4::{calculate_signature, generate_signing_key};
 use zeroize::Zeroizing;
 
 use crate::ambient::Secret;
+use crate::event::{EventProducer, ProducerKind};
 use crate::source::source_rule::is_allowed;
 use crate::source::{AccessKey, SourceRule};
 
@@ -28,6 +29,11 @@ impl Identity {
     /// A producer that did not have to say who it is, and may publish as any source.
     pub fn unsigned(access_key: &str) -> Self {
         Self { access_key: access_key.into(), sources: None }
+    }
+
+    /// The producer, as what it sends names it.
+    pub fn producer(&self) -> EventProducer {
+        EventProducer { kind: ProducerKind::AccessKey, name: Arc::clone(&self.access_key) }
     }
 
     /// Whether the producer may publish as this source.

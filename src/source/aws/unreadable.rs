@@ -1,13 +1,11 @@
 //! An entry of `PutEvents` of which no event can be made, and why.
 
-use std::sync::Arc;
-
 use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::event::{EventProducer, ProducerKind, Violation};
+use crate::event::Violation;
 use crate::source::aws::Identity;
 use crate::source::aws::answer::EntryResult;
 use crate::source::{KeptHeaders, Unparsed};
@@ -69,10 +67,9 @@ impl UnreadableEntry {
         event_id: Uuid,
         (identity, headers): (&Identity, &HeaderMap),
     ) -> Unparsed {
-        let name = Arc::clone(&identity.access_key);
         let message = self.why();
         Unparsed {
-            producer: EventProducer { kind: ProducerKind::AccessKey, name },
+            producer: identity.producer(),
             headers: KeptHeaders::of_item(headers),
             body: self.raw.into_boxed_bytes().into_vec(),
             id: Some(event_id.to_string()),

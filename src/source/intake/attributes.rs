@@ -69,7 +69,7 @@ impl Attributes {
             detail: data.unwrap_or_else(|| Value::Object(Map::new())),
         };
         seen.add(&envelope.id, kinds);
-        Ok(Received { envelope, repeatable: true, traceparent: self.traceparent })
+        Ok(Received { envelope, repeatable: true, traceparent: self.traceparent, producer: None })
     }
 }
 

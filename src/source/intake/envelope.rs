@@ -46,7 +46,7 @@ pub(super) fn receive(
         detail: object("detail", detail.unwrap_or(Value::Null))?,
     };
     let traceparent = readable(header_trace.map(str::to_owned));
-    Ok(Received { envelope, repeatable: true, traceparent })
+    Ok(Received { envelope, repeatable: true, traceparent, producer: None })
 }
 
 fn filled(name: &'static str, value: Option<String>) -> Result<String, Unreadable> {

@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 
-use crate::event::{EventProducer, ProducerKind, Violation};
+use crate::event::Violation;
 use crate::source::queue::message::QueueMessage;
 use crate::source::queue::settings::QueueSource;
 use crate::source::{AdmitRefusal, Admitted, Unparsed, intake};
@@ -21,7 +21,7 @@ pub(super) fn set_apart(message: &QueueMessage, queue: &QueueSource) -> Unparsed
     let message_text = "another event came under its source and id, and has another content: have its \
                         producer send it under an id of its own, and remove the entry";
     Unparsed {
-        producer: EventProducer { kind: ProducerKind::Queue, name: queue.arn.as_str().into() },
+        producer: queue.producer(),
         headers: message.headers(),
         id: intake::told_id(&HeaderMap::new(), message.body.as_bytes()),
         body: message.body.clone().into_bytes(),

@@ -3,9 +3,7 @@
 use http::HeaderMap;
 use serde_json::{Map, Value, json};
 
-use crate::event::{
-    EventProducer, EventTime, OWN_SOURCE, ProducerKind, Timestamp, TraceContext, Violation,
-};
+use crate::event::{EventTime, OWN_SOURCE, Timestamp, TraceContext, Violation};
 use crate::source::body::without_byte_order_mark;
 use crate::source::intake::{self, Unreadable, Warning};
 use crate::source::queue::message::QueueMessage;
@@ -74,7 +72,7 @@ pub(super) fn read(
         Err(Misread::Unreadable(reason)) => reason,
     };
     QueueReading::Unreadable(Box::new(Unparsed {
-        producer: EventProducer { kind: ProducerKind::Queue, name: queue.arn.as_str().into() },
+        producer: queue.producer(),
         headers: message.headers(),
         id: intake::told_id(&HeaderMap::new(), message.body.as_bytes()),
         body: message.body.clone().into_bytes(),
@@ -127,7 +125,9 @@ fn event(
     let trace = message.trace();
     let trace = trace.as_ref().map(TraceContext::as_str);
     let sent = message.sent.unwrap_or(now);
-    intake::receive(event, trace, limits, sent).map_err(|error| unreadable(&error))
+    let (received, warnings) =
+        intake::receive(event, trace, limits, sent).map_err(|error| unreadable(&error))?;
+    Ok((Received { producer: Some(queue.producer()), ..received }, warnings))
 }
 
 /// The event as a tree that says its id, source and type.

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::ambient::HumanDuration;
-use crate::event::{EventBusArn, QueueArn, RoleArn};
+use crate::event::{EventBusArn, EventProducer, ProducerKind, QueueArn, RoleArn};
 use crate::source::SourceRule;
 use crate::source::received::is_own_source;
 use crate::source::source_rule::is_allowed;
@@ -69,6 +69,11 @@ const fn visibility_timeout() -> HumanDuration {
 }
 
 impl QueueSource {
+    /// The queue, as what comes of it names it.
+    pub(super) fn producer(&self) -> EventProducer {
+        EventProducer { kind: ProducerKind::Queue, name: self.arn.as_str().into() }
+    }
+
     /// Says in words what is wrong with the settings of this queue alone.
     fn problems(&self) -> Vec<String> {
         let raw = self.raw.as_ref();

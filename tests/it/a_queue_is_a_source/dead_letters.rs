@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::a_queue_is_a_source::scene::{DEAD, FIFO, QUEUE, Scene, envelope, numbers};
+use crate::a_queue_is_a_source::scene::{DEAD, FIFO, QUEUE, Scene, call, envelope, numbers};
 use crate::harness::aws::{AwsFault, QueueCounts, StubMessage};
 
 fn dead_letter(body: String, code: &str) -> StubMessage {
@@ -94,6 +94,30 @@ async fn of_several_dead_letter_queues_the_one_that_is_named_is_drained() {
     let (code, drained) = drain(&scene, &["--queue", DEAD]);
     assert_eq!((code, &drained["queue"]), (Some(0), &json!(DEAD)), "{drained}");
     assert_eq!(numbers(&scene.events().await), [2, 1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_drained_is_held_to_the_sources_of_its_queue() {
+    let settings = format!(", sources: ['payment-*'], dead-letter-queues: ['{DEAD}']");
+    let scene = Scene::with(QUEUE, &settings).await;
+    let dead = scene.stub.queue(DEAD);
+    let mut payment = envelope("e-1", 1);
+    payment["source"] = json!("payment-service");
+    payment["detail-type"] = json!("PaymentFailed");
+    dead.send(dead_letter(payment.to_string(), "NO_PERMISSIONS"));
+    dead.send(dead_letter(envelope("e-2", 2).to_string(), "NO_PERMISSIONS"));
+
+    let (code, drained) = drain(&scene, &["--queue", QUEUE]);
+
+    assert_eq!(code, Some(0), "{drained}");
+    assert_eq!((&drained["admitted"], &drained["quarantined"]), (&json!(1), &json!(1)));
+    let entry = &scene.wait_for_quarantine(1).await[0];
+    assert_eq!(entry["violations"][0]["code"], "forbidden", "{entry}");
+    let operator = scene.gateway.add_caller("releaser", "operate");
+    let path = format!("/quarantine/{}/release", entry["id"]);
+    let refused = call(&scene.gateway, &operator, Method::POST, &path, None).await;
+    assert_eq!((refused.status, refused.code()), (409, "wrong-state"), "{}", refused.body);
+    assert_eq!(scene.events().await.len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

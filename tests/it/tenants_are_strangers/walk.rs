@@ -104,7 +104,10 @@ async fn met_by(scene: &Scene, route: &Route, key: &str) -> Result<(), String> {
         Door::OwnerOr(scope) => (found.status == 404 || names(scope)) && found == missing,
         Door::OwnList => found.status == 200,
         Door::Scope(scope) => names(scope) && found == missing,
-        Door::OwnScope => found.status == 403 && found.problem() == "forbidden",
+        Door::OwnScope => {
+            found.status == 403
+                && ["forbidden", "source-not-allowed"].contains(&found.problem().as_str())
+        }
     };
     if is_right {
         return Ok(());
