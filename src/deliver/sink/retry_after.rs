@@ -41,7 +41,8 @@ fn with_two_digits(date: &str, now: Timestamp) -> Option<PrimitiveDateTime> {
     let (day, rest) = date.split_once('-')?;
     let (month, rest) = rest.split_once('-')?;
     let (year, hour) = rest.split_once(' ')?;
-    let year: i32 = Some(year).filter(|year| year.len() == 2)?.parse().ok()?;
+    let are_two_digits = year.len() == 2 && year.bytes().all(|byte| byte.is_ascii_digit());
+    let year: i32 = Some(year).filter(|_| are_two_digits)?.parse().ok()?;
     let this_year = OffsetDateTime::from_unix_timestamp(now.unix_seconds()).ok()?.year();
     let latest = this_year + 50;
     let year = latest - (latest - year).rem_euclid(100);
