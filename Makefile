@@ -6,7 +6,7 @@ CARGO ?= cargo
 CARGO_DENY_VERSION := 0.20.2
 CARGO_DENY := target/tools/$(CARGO_DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help demo demo-aws run test check bench cuts soak pairs harness fmt deny advisories schema
+.PHONY: help demo demo-aws run test check bench cuts soak siege fuzz pairs harness fmt deny advisories schema
 
 help: ## Say what can be made
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## (.*)/  make \1\t\2/' | expand -t 20
@@ -40,6 +40,16 @@ MINUTES ?= 10
 soak: ## Run a mixed load for MINUTES, 10 if not said, and print figures
 	MINUTES=$(MINUTES) $(CARGO) test --release --test soak
 
+# SCENARIO=name runs one load; GATEWAY=path besieges another program, to compare. It takes ten minutes and
+# fails where a bound does not hold.
+siege: ## Let hostile loads loose on the release build, print figures and hold them against bounds
+	$(CARGO) test --release --test siege
+
+# TARGET=name fuzzes one parser, SEED=n by another chance. docs/fuzzing.md lists the targets.
+SECONDS_EACH ?= 120
+fuzz: ## Fuzz every parser of outside bytes for SECONDS_EACH, 120 if not said, guided by coverage
+	CARGO="$(CARGO)" SECONDS_EACH=$(SECONDS_EACH) tests/fuzz/run.sh
+
 # SEED=n begins with another seed, and a failure names the seed and the smallest pair that fails.
 PAIRS ?= 1000000
 pairs: ## Hold a million generated pairs of schema and data against plain validation
@@ -61,7 +71,7 @@ fmt-check:
 
 lint:
 	$(CARGO) clippy --all-targets --quiet -- -D warnings
-	$(CARGO) clippy --test soak --quiet -- -D warnings
+	$(CARGO) clippy --test soak --test siege --quiet -- -D warnings
 	$(CARGO) clippy --lib --bins --no-default-features --features vendored-openssl --quiet -- -D warnings
 
 docs:

@@ -38,9 +38,15 @@ impl fmt::Display for HumanDuration {
     }
 }
 
+/// Rounded to a tenth of a unit where that is the size itself; what is shown is read as the same.
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        bytesize::ByteSize(self.0).fmt(f)
+        let rounded = bytesize::ByteSize(self.0).to_string();
+        if rounded.parse().is_ok_and(|read: Self| read == *self) {
+            f.pad(&rounded)
+        } else {
+            write!(f, "{} B", self.0)
+        }
     }
 }
 
@@ -116,7 +122,7 @@ mod tests {
             HumanDuration(Duration::from_mins(90))
         );
         assert_eq!("256 KiB".parse::<Size>().unwrap(), Size(262_144));
-        for size in [Size(65_536), Size(1_048_576), Size(7)] {
+        for size in [65_536, 1_048_576, 7, 100_000, 1_245_678, u64::MAX].map(Size) {
             assert_eq!(size.to_string().parse::<Size>().unwrap(), size);
         }
         for (seconds, text) in

@@ -12,12 +12,13 @@ use crate::ambient::Clock;
 use crate::deliver::sink::connection::Connections;
 use crate::deliver::sink::http_answer::{HttpExchange, answer_of, kind_of, refusal_of};
 use crate::deliver::sink::http_request::HttpRequest;
+use crate::deliver::sink::retry_after::retry_after;
 use crate::deliver::sink::{
     AnswerKind, AttemptFailure, ChallengeAnswer, ChallengeError, Destination, Parcel, SinkAnswer,
     SinkTarget,
 };
 use crate::egress::{ExchangeError, GuardedClient, GuardedClients, GuardedRequest};
-use crate::event::{SubscriptionId, Timestamp};
+use crate::event::SubscriptionId;
 use crate::subscriptions::{Challenge, ChallengeReply};
 use crate::telemetry::error_chain;
 
@@ -93,18 +94,9 @@ impl HttpDestination {
         })
     }
 
-    /// Reads `Retry-After` as seconds or as an HTTP date (RFC 9110, section 10.2.3).
+    /// How long the sink asks to be left alone.
     fn retry_after(&self, value: &str) -> Option<Duration> {
-        let value = value.trim();
-        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-            // More than a number can hold is still a number.
-            return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
-        }
-        let format = time::macros::format_description!(
-            "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
-        );
-        let date = time::PrimitiveDateTime::parse(value, &format).ok()?.assume_utc();
-        Some(Timestamp::from_unix_seconds(date.unix_timestamp()).since(self.clock.now()))
+        retry_after(value, self.clock.now())
     }
 }
 

@@ -15,6 +15,7 @@ mod excerpt;
 mod http;
 mod http_answer;
 mod http_request;
+mod retry_after;
 
 pub use answer::{AnswerKind, AttemptFailure, Health, SinkAnswer};
 #[cfg(test)]

@@ -261,6 +261,11 @@ impl TestGateway {
         key.expose().to_owned()
     }
 
+    /// The administrator's key.
+    pub fn admin(&self) -> &str {
+        &self.admin
+    }
+
     /// What its API is served by.
     pub fn services(&self) -> &Arc<Services> {
         &self.running.as_ref().unwrap().services

@@ -10,9 +10,11 @@ use crate::harness::disk::Disk;
 use crate::harness::eventually;
 use crate::harness::gateway::settle_in;
 
-/// The program under test.
+/// The program under test: the one that was just built, or the one that `GATEWAY` names, so that two can
+/// be compared.
 pub fn program() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sealway"));
+    let named = std::env::vars_os().find(|(name, _)| name == "GATEWAY").map(|(_, path)| path);
+    let mut command = Command::new(named.unwrap_or_else(|| env!("CARGO_BIN_EXE_sealway").into()));
     command.stdin(Stdio::null()).env_remove("RUST_LOG");
     command
 }

@@ -1,11 +1,15 @@
 //! A consumer can neither read nor touch nor guess at another's things.
+//!
+//! [`walk`] calls every route of the OpenAPI description; the rest is what a walk cannot see.
+
+mod routes;
+mod scene;
+mod walk;
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{Receiver, Reply, TestGateway, eventually, order_created};
-
-const READS: [&str; 5] = ["", "/checkpoint", "/attempts", "/dead-letters", "/replays"];
 
 /// Two consumers; the second has a dead letter and a replay.
 async fn two_consumers() -> (TestGateway, [Receiver; 2], [String; 2], String) {
@@ -28,53 +32,6 @@ async fn two_consumers() -> (TestGateway, [Receiver; 2], [String; 2], String) {
     let started = gateway.post("/subscriptions/second/replays", &json!({ "from": id })).await;
     let replay = started["id"].as_str().unwrap().to_owned();
     (gateway, [first, second], keys, replay)
-}
-
-#[tokio::test]
-async fn what_belongs_to_another_looks_like_what_does_not_exist() {
-    let (gateway, _receivers, [first, second], replay) = two_consumers().await;
-    let document = gateway.get("/subscriptions/first").await;
-    let mut calls: Vec<(Method, String, Value)> = READS
-        .iter()
-        .map(|path| (Method::GET, format!("/subscriptions/ID{path}"), Value::Null))
-        .collect();
-    for path in ["/verify", "/pause", "/resume"] {
-        calls.push((Method::POST, format!("/subscriptions/ID{path}"), Value::Null));
-    }
-    let mut wish = document.clone();
-    let members = wish.as_object_mut().unwrap();
-    members.retain(|name, _| ["id", "consumer", "sink", "config"].contains(&name.as_str()));
-    calls.extend([
-        (Method::PUT, "/subscriptions/ID".to_owned(), wish),
-        (Method::DELETE, "/subscriptions/ID".to_owned(), Value::Null),
-        (
-            Method::PUT,
-            "/subscriptions/ID/sink-credential".to_owned(),
-            json!({ "headers": [{ "name": "x", "value": "y" }] }),
-        ),
-        (Method::DELETE, "/subscriptions/ID/sink-credential".to_owned(), Value::Null),
-        (Method::POST, "/subscriptions/ID/dead-letters/redrive".to_owned(), json!({})),
-        (Method::POST, "/subscriptions/ID/replays".to_owned(), json!({ "from": "0".repeat(26) })),
-        (Method::GET, "/replays/REPLAY".to_owned(), Value::Null),
-        (Method::DELETE, "/replays/REPLAY".to_owned(), Value::Null),
-    ]);
-    for (method, path, body) in calls {
-        let body = Some(&body).filter(|body| !body.is_null());
-        let there = path.replace("ID", "second").replace("REPLAY", &replay);
-        let nowhere = path.replace("ID", "nobody").replace("REPLAY", &"0".repeat(26));
-
-        let theirs = gateway.call_as(&first, (method.clone(), &there), body).await;
-        let nothing = gateway.call_as(&first, (method.clone(), &nowhere), body).await;
-
-        assert_eq!(theirs.status, 404, "{method} {there}: {}", theirs.body);
-        assert_eq!(theirs, nothing, "{method} {path}");
-    }
-    for path in READS {
-        let own = (Method::GET, format!("/subscriptions/second{path}"));
-        let answer = gateway.call_as(&second, (own.0, &own.1), None).await;
-        assert_eq!(answer.status, 200, "{path}");
-    }
-    assert_eq!(gateway.get("/subscriptions/second").await["state"], "active");
 }
 
 #[tokio::test]
