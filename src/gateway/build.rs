@@ -55,8 +55,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let (store, engine) = open_store(&config.data_dir, config.log.limits(), of_machine, &metrics)?;
     let (ring, data_key) = take_up_keys(&config, (&clock, &entropy), &store.registry).await?;
     let log_guard = guard(&config, (&store, &data_key), &entropy).await?;
-    let contracts = (&publications, gate);
-    let (admit, bus) = inward(&config, &machine, contracts, (&store, &metrics)).await?;
+    let (admit, bus) = inward(&config, &machine, (&publications, gate), (&store, &metrics)).await?;
     let queues = aws.queues(&config, &machine, (&admit, &metrics));
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
     let event_buses = aws.event_buses(&config, &machine, &store).await?;

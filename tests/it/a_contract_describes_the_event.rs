@@ -207,7 +207,7 @@ async fn a_kill_after_the_answer_keeps_what_was_decided() {
     let folder = |name: &str| gateway.directory().join(name);
     write_x(&folder("asyncapi"), &folder("publications"), "");
     let producer = gateway.add_caller("producer", "publish:*");
-    let operator = gateway.add_caller("operator", "operate");
+    let operator = gateway.add_caller("operator", "operate read-data");
     gateway.serve().await;
     let client = reqwest::Client::new();
     let events = format!("{}/events", gateway.issuer());

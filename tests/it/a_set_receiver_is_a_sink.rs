@@ -163,8 +163,10 @@ async fn a_structured_event_shows_its_attributes_and_hides_its_data() {
         (&shown["sequence"], &shown["datacontenttype"]),
         (&json!("1"), &json!("application/jwt"))
     );
+    assert!(shown["idempotencykey"].is_string(), "{shown}");
+    assert_ne!(shown["idempotencykey"], event["idempotencykey"], "the outer key is another");
     for object in [&mut shown, &mut event] {
-        for own in ["data", "datacontenttype", "sequence", "traceparent"] {
+        for own in ["data", "datacontenttype", "idempotencykey", "sequence", "traceparent"] {
             object.as_object_mut().unwrap().remove(own);
         }
     }

@@ -233,17 +233,17 @@ fn broken() -> Vec<Case> {
         (
             "interim answers without end",
             Lie::endless("", "HTTP/1.1 100 Continue\r\n\r\n"),
-            none("connection-broken: more than 163840 bytes"),
+            none("connection-broken"),
         ),
         (
             "interim answers that say more and more",
             Lie::Endless(Vec::new(), hints()),
-            none("connection-broken: more than 163840 bytes"),
+            none("connection-broken"),
         ),
         (
             "interim answers and an answer that is too late",
             Lie::Bytes([&hints().repeat(8)[..], b"HTTP/1.1 204 No Content\r\n\r\n"].concat()),
-            none("connection-broken: more than 163840 bytes"),
+            none("connection-broken"),
         ),
         (
             "a line without end",

@@ -60,7 +60,7 @@ async fn counted(gateway: &Process, key: &str) -> Vec<String> {
 async fn a_dry_run_tells_everything_and_stores_counts_and_quarantines_nothing() {
     let mut gateway = Process::prepare();
     let (publisher, operator) =
-        (gateway.add_caller("shop", "publish:*"), gateway.add_caller("ops", "operate"));
+        (gateway.add_caller("shop", "publish:*"), gateway.add_caller("ops", "operate read-data"));
     gateway.serve().await;
     let before = counted(&gateway, &operator).await;
     let mut broken = order_created("order-2", 2);

@@ -19,6 +19,7 @@ const GIVEN: &[(&str, &str)] = &[
     ("src/enrich/enriched.rs", "(_) => \""),
     ("src/enrich/enriched.rs", "Inexact => \""),
     ("src/identify/identified.rs", "=> \""),
+    ("src/gateway/choosing.rs", "code: \""),
 ];
 
 /// The pages and headings below which a table lists them.

@@ -67,7 +67,7 @@ async fn events(gateway: &TestGateway) -> Vec<Value> {
 #[tokio::test]
 async fn a_body_that_cannot_be_parsed_is_in_quarantine_before_the_answer_and_survives_a_kill() {
     let mut gateway = Process::prepare();
-    let operator = gateway.add_caller("operator", "operate");
+    let operator = gateway.add_caller("operator", "operate read-data");
     let producer = gateway.add_caller("shop", "publish:*");
     gateway.serve().await;
     let body = "{\n  \"id\": \"order-1\", oops }";

@@ -45,7 +45,7 @@ async fn a_flood_of_bad_events_pushes_no_good_one_out_of_the_log() {
         config.log.retention.size = Some(Size(4 * MIB));
     })
     .await;
-    let shop = gateway.add_caller("shop", &["publish"]).await;
+    let shop = gateway.add_caller("shop", &["publish:*"]).await;
     let good = gateway.orders(1..=5).await;
     for number in 0..160 {
         let event = broken(&format!("bad-{number}"), 100_000);
@@ -76,8 +76,8 @@ async fn a_producer_that_floods_the_quarantine_waits_and_no_other_does() {
     })
     .await;
     let (shop, depot) = (
-        gateway.add_caller("shop", &["publish"]).await,
-        gateway.add_caller("depot", &["publish"]).await,
+        gateway.add_caller("shop", &["publish:*"]).await,
+        gateway.add_caller("depot", &["publish:*"]).await,
     );
     let push =
         async |key: &str, id: &str, bytes| push(&gateway.issuer(), key, &broken(id, bytes)).await;
@@ -129,7 +129,7 @@ async fn a_quarantine_that_is_full_refuses_and_has_room_again_for_what_leaves() 
         config.log.retention.quarantine_size = Some(Size(100_000));
     })
     .await;
-    let key = gateway.add_caller("shop", &["publish"]).await;
+    let key = gateway.add_caller("shop", &["publish:*"]).await;
     let push = async |id: &str| push(&gateway.issuer(), &key, &broken(id, 40_000)).await;
 
     assert_eq!(outcome(&push("a").await), "quarantined");
@@ -148,7 +148,7 @@ async fn a_quarantine_that_is_full_refuses_and_has_room_again_for_what_leaves() 
 async fn a_kill_leaves_the_count_as_it_was() {
     let mut gateway = Process::prepare();
     let operator = gateway.add_caller("operator", "operate");
-    let producer = gateway.add_caller("shop", "publish");
+    let producer = gateway.add_caller("shop", "publish:*");
     gateway.serve().await;
     let call = async |gateway: &Process, method: Method, path: &str| {
         let request = reqwest::Client::new().request(method, format!("{}{path}", gateway.issuer()));

@@ -10,6 +10,7 @@ mod leases;
 mod log;
 mod makers;
 mod quarantine;
+mod quarantine_size;
 mod receipts;
 mod registry;
 mod schemas;

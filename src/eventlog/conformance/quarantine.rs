@@ -1,20 +1,20 @@
 //! Events that broke their contract, and bytes that could not be read: kept, found, counted and dropped.
 
 use std::cell::Cell;
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::event::{EventProducer, ProducerKind};
 use crate::eventlog::conformance::fixture::{START, engines};
 use crate::eventlog::{
     KeptEntry, LogLimits, NewQuarantined, Page, QuarantineCount, QuarantineId, QuarantineKind,
-    QuarantineQuery, QuarantineQuota, QuarantineUsage, QuarantinedContent, Store, UnreadBytes,
+    QuarantineQuery, QuarantineQuota, QuarantinedContent, Store, UnreadBytes,
 };
 
 /// Room for all that a test keeps.
-const AMPLE: QuarantineQuota = QuarantineQuota { entries: 100, bytes: 1_000_000, total: None };
+pub(super) const AMPLE: QuarantineQuota =
+    QuarantineQuota { entries: 100, bytes: 1_000_000, total: None };
 
-fn broken(word: &str) -> NewQuarantined {
+pub(super) fn broken(word: &str) -> NewQuarantined {
     NewQuarantined {
         producer: None,
         publication: "tests/happened".into(),
@@ -26,7 +26,7 @@ fn broken(word: &str) -> NewQuarantined {
     }
 }
 
-fn unread(producer: &str, body: &[u8]) -> UnreadBytes {
+pub(super) fn unread(producer: &str, body: &[u8]) -> UnreadBytes {
     UnreadBytes {
         producer: EventProducer { kind: ProducerKind::Caller, name: producer.into() },
         identity: [body.len().to_le_bytes()[0]; 32],
@@ -38,16 +38,16 @@ fn unread(producer: &str, body: &[u8]) -> UnreadBytes {
     }
 }
 
-fn new(number: u64) -> KeptEntry {
+pub(super) fn new(number: u64) -> KeptEntry {
     KeptEntry::New(QuarantineId(number))
 }
 
-fn already(number: u64) -> KeptEntry {
+pub(super) fn already(number: u64) -> KeptEntry {
     KeptEntry::Already(QuarantineId(number))
 }
 
 /// The numbers of what is kept of a kind, or of a producer.
-async fn numbers(store: &Store, query: QuarantineQuery) -> Vec<u64> {
+pub(super) async fn numbers(store: &Store, query: QuarantineQuery) -> Vec<u64> {
     let listed = store.quarantine.quarantined(&query, Page::default()).await.unwrap();
     listed.into_iter().map(|kept| kept.id.0).collect()
 }
@@ -286,142 +286,5 @@ async fn quarantined_events_expire_oldest_first_and_a_few_at_a_time() {
         );
         assert!(store.quarantine.expire_quarantined(before, 2).await.unwrap().is_empty());
         assert_eq!(kept(store, 0, 10).await, [(4, broken("d").received)]);
-    }
-}
-
-/// An event of a producer's own, which weighs what it is asked to.
-fn weighing(producer: &str, word: &str, weight: usize) -> NewQuarantined {
-    let producer = EventProducer { kind: ProducerKind::Caller, name: producer.into() };
-    let received = "x".repeat(weight - "[]".len());
-    NewQuarantined { producer: Some(producer), received, ..broken(word) }
-}
-
-#[tokio::test]
-async fn a_producer_keeps_no_more_broken_events_than_its_quota_and_harms_no_other() {
-    for fixture in engines(LogLimits::default()) {
-        let store = &fixture.store;
-        let keep = async |batch: Vec<NewQuarantined>, quota: QuarantineQuota| {
-            let ids = store.quarantine.quarantine(batch, quota).await.unwrap();
-            ids.iter().map(|kept| *kept != KeptEntry::OverQuota).collect::<Vec<_>>()
-        };
-        let shop = || weighing("shop", "a", 100);
-        let few = QuarantineQuota { entries: 2, ..AMPLE };
-
-        let batch = vec![shop(), shop(), shop(), weighing("depot", "a", 100), broken("nobody's")];
-        assert_eq!(keep(batch, few).await, [true, true, false, true, true]);
-        assert_eq!(keep(vec![shop()], few).await, [false]);
-        // What could not be read has a quota of its own.
-        let unread = vec![unread("shop", b"1"), unread("shop", b"12")];
-        let unread = store.quarantine.quarantine_bytes(unread, few).await.unwrap();
-        assert_eq!(unread, [new(5), new(6)]);
-        assert!(store.quarantine.unquarantine(QuarantineId(1)).await.unwrap());
-        assert_eq!(keep(vec![shop(), shop()], few).await, [true, false]);
-
-        let full = QuarantineQuota { bytes: 250, ..AMPLE };
-        let batch = vec![weighing("shop", "b", 51), weighing("shop", "b", 50), shop()];
-        assert_eq!(keep(batch, full).await, [false, true, false]);
-        let of = QuarantineQuery { producer: Some("shop".into()), ..QuarantineQuery::default() };
-        assert_eq!(numbers(store, of).await, [2, 5, 6, 7, 8]);
-    }
-}
-
-#[tokio::test]
-async fn the_quarantine_has_a_size_of_its_own_and_has_room_again_for_what_leaves() {
-    for fixture in engines(LogLimits::default()) {
-        let store = &fixture.store;
-        let event = |word: &str| weighing("shop", word, 5000);
-        let (of_event, of_bytes) =
-            (event("a").bytes_on_disk(), unread("depot", b"").bytes_on_disk());
-        let quota = QuarantineQuota { total: Some(2 * of_event + of_bytes), ..AMPLE };
-        let keep = async |word: &str| {
-            store.quarantine.quarantine(vec![event(word)], quota).await.unwrap()[0]
-        };
-        let keep_bytes = async |body: &[u8]| {
-            let batch = vec![unread("depot", body)];
-            store.quarantine.quarantine_bytes(batch, quota).await.unwrap()[0]
-        };
-
-        assert_eq!((keep("a").await, keep("b").await), (new(1), new(2)));
-        assert_eq!(keep("c").await, KeptEntry::Full);
-        assert_eq!(keep_bytes(b"").await, new(3));
-        assert_eq!(keep_bytes(b"1").await, KeptEntry::Full);
-        assert_eq!(keep_bytes(b"").await, already(3), "what is there takes no more room");
-        assert_eq!(total(store).await, (3, 2 * of_event + of_bytes));
-
-        assert!(store.quarantine.unquarantine(QuarantineId(1)).await.unwrap());
-        assert!(!store.quarantine.unquarantine(QuarantineId(1)).await.unwrap());
-        assert_eq!(total(store).await, (2, of_event + of_bytes));
-        assert_eq!(keep("c").await, new(4));
-        let late = START.after(Duration::from_secs(1));
-        assert_eq!(store.quarantine.expire_quarantined(late, 10).await.unwrap().len(), 3);
-        assert_eq!(total(store).await, (0, 0));
-        assert_eq!(keep("d").await, new(5));
-    }
-}
-
-#[tokio::test]
-async fn what_is_in_quarantine_does_not_count_as_the_log() {
-    for fixture in engines(LogLimits::default()) {
-        let store = &fixture.store;
-        let extent = async || store.log.extent(&BTreeSet::new()).await.unwrap().bytes;
-        let before = extent().await;
-
-        let sizes = [50, 800, 1400, 2100, 3000, 4050, 4100, 6000, 9000, 20_000];
-        let event = |number: usize| weighing("shop", &format!("word {number}"), sizes[number % 10]);
-        for batch in 0..10 {
-            let events = (batch * 20..(batch + 1) * 20).map(event).collect();
-            let ample = QuarantineQuota { entries: 1000, bytes: u64::MAX, total: None };
-            store.quarantine.quarantine(events, ample).await.unwrap();
-        }
-
-        let (entries, bytes) = total(store).await;
-        assert!((entries, bytes > 1_000_000) == (200, true), "{entries} entries, {bytes} bytes");
-        let after = extent().await;
-        assert!(after <= before + 32 * 1024, "the log grew from {before} to {after}");
-    }
-}
-
-async fn total(store: &Store) -> (u64, u64) {
-    let size = store.quarantine.quarantine_size(0).await.unwrap();
-    assert!(size.largest.is_empty());
-    (size.total.entries, size.total.bytes)
-}
-
-#[tokio::test]
-async fn the_producers_that_have_most_in_quarantine_are_named_first() {
-    for fixture in engines(LogLimits::default()) {
-        let store = &fixture.store;
-        let events = vec![
-            weighing("shop", "a", 100),
-            weighing("shop", "b", 200),
-            weighing("depot", "a", 9000),
-            NewQuarantined { received: "x".repeat(48), ..broken("a") },
-        ];
-        store.quarantine.quarantine(events, AMPLE).await.unwrap();
-        let sent = unread("shop", b"what could not be read");
-        let weight = sent.weight() as u64;
-        store.quarantine.quarantine_bytes(vec![sent], AMPLE).await.unwrap();
-
-        let named = async |most| {
-            let size = store.quarantine.quarantine_size(most).await.unwrap();
-            let name = |one: &crate::eventlog::ProducerUsage| {
-                let producer = one.producer.as_ref().map(ToString::to_string);
-                (producer.unwrap_or_default(), one.kind, one.usage)
-            };
-            size.largest.iter().map(name).collect::<Vec<_>>()
-        };
-        let usage = |entries, bytes| QuarantineUsage { entries, bytes };
-        let (shop, depot) = ("caller `shop`".to_owned(), "caller `depot`".to_owned());
-        let (event, bytes) = (QuarantineKind::Event, QuarantineKind::Bytes);
-        assert_eq!(
-            named(9).await,
-            [
-                (depot, event, usage(1, 9000)),
-                (shop.clone(), event, usage(2, 300)),
-                (String::new(), event, usage(1, 50)),
-                (shop, bytes, usage(1, weight)),
-            ]
-        );
-        assert_eq!(named(2).await.len(), 2);
     }
 }

@@ -116,9 +116,11 @@ impl Process {
         command
     }
 
-    /// Adds a caller and gives its key.
-    pub fn add_caller(&self, name: &str, scope: &str) -> String {
-        let output = self.run(&["callers", "add", name, "--scope", scope]);
+    /// Adds a caller with these scopes, which spaces divide, and gives its key.
+    pub fn add_caller(&self, name: &str, scopes: &str) -> String {
+        let scopes = scopes.split(' ').flat_map(|scope| ["--scope", scope]);
+        let output =
+            self.run(&["callers", "add", name].into_iter().chain(scopes).collect::<Vec<_>>());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
