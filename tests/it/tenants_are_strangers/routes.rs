@@ -16,6 +16,8 @@ pub enum Door {
     /// The consumer whose it is and operators. To others it does not exist: 404, to the byte as what
     /// is not there.
     Owner,
+    /// Whoever answers for the domain that it is of; to others who do not see it, as `Owner`.
+    Domain,
     /// As `Owner`; callers who are no consumer at all are told which scope they lack.
     OwnerOr(&'static str),
     /// Any caller, of what is its own: a list in which nothing of another is.
@@ -59,7 +61,7 @@ impl Route {
     }
 }
 
-use Door::{Everybody, OwnList, OwnScope, Owner, OwnerOr, Scope, Signers};
+use Door::{Domain, Everybody, OwnList, OwnScope, Owner, OwnerOr, Scope, Signers};
 
 /// In the order in which an owner can do all of it: what ends a thing stands last.
 pub const ROUTES: &[Route] = &[
@@ -110,6 +112,25 @@ pub const ROUTES: &[Route] = &[
     with("POST /subscriptions/{id}/replays", Owner, |scene| json!({ "from": scene.event })),
     route("GET /redrives/{id}", Owner),
     route("GET /replays/{id}", Owner),
+    route("GET /actions", OwnList),
+    route("GET /grants", OwnList),
+    route("GET /grants/{id}", Owner),
+    route("GET /access-requests", OwnList),
+    route("GET /access-requests/{id}", Owner),
+    with(
+        "POST /grants",
+        OwnScope,
+        |_| json!({ "consumer": "owner", "publication": "orders/Order.Completed" }),
+    ),
+    with(
+        "POST /access-requests",
+        OwnScope,
+        |_| json!({ "consumer": "owner", "publication": "orders/Order.Cancelled" }),
+    ),
+    with("PUT /grants/{id}", Domain, |_| json!({ "until": "2099-01-01T00:00:00Z" })),
+    with("POST /access-requests/{id}/approve", Domain, |_| json!({})),
+    with("POST /access-requests/{id}/refuse", Domain, |_| json!({ "reason": "no" })),
+    route("DELETE /grants/{id}", Domain),
     route("GET /external-ids/{consumer}", OwnScope),
     route("GET /events/{id}/trace", OwnerOr("operate")),
     with("POST /subscriptions", OwnScope, |scene| scene.another.clone()),

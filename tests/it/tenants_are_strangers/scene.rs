@@ -20,6 +20,8 @@ pub struct Scene {
     replay: String,
     redrive: String,
     quarantined: String,
+    grant: String,
+    access_request: String,
     /// The subscription as its owner wrote it.
     pub document: Value,
     /// Another one for the owner, as only the owner may make it.
@@ -67,6 +69,8 @@ impl Scene {
             replay: String::new(),
             redrive: String::new(),
             quarantined: String::new(),
+            grant: String::new(),
+            access_request: String::new(),
             document,
             another,
         };
@@ -81,6 +85,9 @@ impl Scene {
         let redrive = "/subscriptions/owner/dead-letters/redrive";
         let wish = json!({ "from": redriven, "to": redriven, "rate": 1 });
         self.redrive = id(&gateway.post(redrive, &wish).await);
+        let wish = json!({ "consumer": "owner", "publication": "orders/Order.Created" });
+        self.grant = id(&gateway.post("/grants", &wish).await);
+        self.access_request = id(&gateway.post("/access-requests", &wish).await);
         let broken = json!({
             "specversion": "1.0", "id": "broken", "source": "order-service",
             "type": "OrderCreated", "data": { "id": 7, "amount": "confidential" },
@@ -121,6 +128,8 @@ impl Scene {
             "redrives" => vec![thing("{id}", &self.redrive, NO_ULID)],
             "events" => vec![thing("{id}", &self.event, NO_ULID)],
             "quarantine" => vec![thing("{id}", &self.quarantined, "99999")],
+            "grants" => vec![thing("{id}", &self.grant, "nothing")],
+            "access-requests" => vec![thing("{id}", &self.access_request, "nothing")],
             "external-ids" => vec![thing("{consumer}", "owner", "nobody")],
             "problems" => vec![thing("{code}", "not-found", "nothing")],
             "contracts" => vec![thing("{path}", "orders.yaml", "nothing.yaml")],

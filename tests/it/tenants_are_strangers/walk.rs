@@ -100,7 +100,7 @@ async fn met_by(scene: &Scene, route: &Route, key: &str) -> Result<(), String> {
     let is_right = match route.door {
         Door::Everybody => return same_for_nobody(scene, route, (&there, &found)).await,
         Door::Signers => (400..500).contains(&found.status),
-        Door::Owner => found.status == 404 && found == missing,
+        Door::Owner | Door::Domain => found.status == 404 && found == missing,
         Door::OwnerOr(scope) => (found.status == 404 || names(scope)) && found == missing,
         Door::OwnList => found.status == 200,
         Door::Scope(scope) => names(scope) && found == missing,
