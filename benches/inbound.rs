@@ -48,7 +48,7 @@ fn received() -> Received {
         resources: vec![],
         detail: detail(),
     };
-    Received { envelope, repeatable: true, traceparent: None, producer: None }
+    Received { envelope, repeatable: true, traceparent: None }
 }
 
 /// As many publications as asked for, of which one wants the event.
