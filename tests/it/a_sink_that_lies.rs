@@ -60,7 +60,7 @@ impl Drop for Liar {
 }
 
 impl Liar {
-    async fn before(receiver: &Receiver) -> Self {
+    fn before(receiver: &Receiver) -> Self {
         // What it has said and nobody has read shall be little.
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_send_buffer_size(16 * 1024).unwrap();
@@ -369,7 +369,7 @@ async fn each_lie_costs_one_attempt_within_a_bound_and_no_event() {
     .await;
     let (receiver, neighbor) =
         (Receiver::start(&gateway, "liar").await, Receiver::start(&gateway, "neighbor").await);
-    let liar = Liar::before(&receiver).await;
+    let liar = Liar::before(&receiver);
     gateway.subscribe(&receiver, json!({ "sink": liar.address })).await;
     gateway.subscribe(&neighbor, json!({})).await;
     let mut delivered = Vec::new();
@@ -416,7 +416,7 @@ async fn a_wait_that_makes_no_sense_is_no_wait_and_a_long_one_is_a_day() {
     let clock = ManualClock::at(SystemClock.now());
     let gateway = TestGateway::at(&clock).await;
     let receiver = Receiver::start(&gateway, "liar").await;
-    let liar = Liar::before(&receiver).await;
+    let liar = Liar::before(&receiver);
     gateway.subscribe(&receiver, json!({ "sink": liar.address })).await;
     for (number, (asked, a_day)) in (1..).zip([
         ("-5", false),
@@ -451,7 +451,7 @@ async fn a_wait_that_makes_no_sense_is_no_wait_and_a_long_one_is_a_day() {
 async fn a_yes_to_the_challenge_with_another_nonce_proves_nothing() {
     let gateway = TestGateway::start().await;
     let receiver = Receiver::start(&gateway, "liar").await;
-    let liar = Liar::before(&receiver).await;
+    let liar = Liar::before(&receiver);
     for body in ["{\"challenge\":\"\"}", "{\"challenge\":null}", "{\"challenge\":[]}", "{}", "null"]
     {
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());

@@ -30,7 +30,7 @@ fn content(amount: u64, order: u64) -> String {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 /// What an eavesdropper that guesses at a content can make of it without a secret.

@@ -134,12 +134,12 @@ impl Quarantine for MemoryLog {
         for kept in held.quarantine.values() {
             let (producer, kind) = (kept.producer().cloned(), kept.kind());
             let weight = kept.weight() as u64;
-            match used.iter_mut().find(|one| one.producer == producer && one.kind == kind) {
-                Some(one) => one.usage = one.usage.with(weight),
-                None => {
-                    let usage = QuarantineUsage::default().with(weight);
-                    used.push(ProducerUsage { producer, kind, usage });
-                }
+            let is_of = |one: &&mut ProducerUsage| one.producer == producer && one.kind == kind;
+            if let Some(one) = used.iter_mut().find(is_of) {
+                one.usage = one.usage.with(weight);
+            } else {
+                let usage = QuarantineUsage::default().with(weight);
+                used.push(ProducerUsage { producer, kind, usage });
             }
         }
         used.sort_by_key(|one| std::cmp::Reverse(one.usage.bytes));
