@@ -18,7 +18,8 @@ pub(super) async fn find(
     let reference: SubscriptionReference =
         given.parse().map_err(|_| Problem::not_found("subscription"))?;
     let own = caller.consumers().cloned().collect();
-    let found = services.subscription_service.find(&reference, (&own, caller.operates())).await;
+    let found =
+        services.subscription_service.find(&reference, (&own, caller.sees_metadata())).await;
     found.map_err(problem)
 }
 

@@ -66,6 +66,7 @@ mod rates;
 mod readers;
 mod readiness;
 mod receipts;
+mod received_trace;
 mod redrives;
 mod repeats;
 mod replays;

@@ -33,8 +33,9 @@ pub struct QuarantineCounts {
     publications: BTreeMap<String, PublicationCount>,
     /// What could not be read, so that no publication was asked.
     unreadable: PublicationCount,
-    /// How much that is, and how much there may be.
-    size: ShownQuarantineSize,
+    /// How much that is of all producers, and how much there may be; missing to who answers for a domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<ShownQuarantineSize>,
 }
 
 /// How many events of one publication are in quarantine.
@@ -140,11 +141,16 @@ pub async fn counts(
     caller: Caller,
 ) -> Result<Json<QuarantineCounts>, Problem> {
     let domains = caller.sees_quarantine_of()?;
-    let size = services.store.quarantine.quarantine_size(MOST_PRODUCERS).await?;
+    // What all producers take together is not for who answers for a domain.
+    let size = match domains {
+        Some(_) => None,
+        None => Some(services.store.quarantine.quarantine_size(MOST_PRODUCERS).await?),
+    };
     let mut counts = QuarantineCounts {
         publications: BTreeMap::new(),
         unreadable: PublicationCount::default(),
-        size: ShownQuarantineSize::new(&size, services.retention, &services.source),
+        size: size
+            .map(|size| ShownQuarantineSize::new(&size, services.retention, &services.source)),
     };
     for one in services.store.quarantine.count_quarantined().await? {
         if !is_of(domains.as_deref(), Some(&*one.publication)) {

@@ -127,7 +127,10 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
                 output.document(&answer);
             } else {
                 output.list(&count_rows(&answer), COUNT_COLUMNS);
-                output.note(format_args!("{}", size(&answer)));
+                // Who answers for a domain is not told what all producers take together.
+                if answer.get("size").is_some() {
+                    output.note(format_args!("{}", size(&answer)));
+                }
             }
         }
         Command::Get { id } => show(output, &client.get(&format!("/quarantine/{id}")).await?),

@@ -16,11 +16,13 @@ mod resume;
 mod service;
 mod standing;
 mod telling;
+mod worker_handle;
 mod workers;
 mod wrong_nonce;
 
 pub use follow::follow;
 pub use lag::{Lag, accepted_after};
 pub use service::{SubscriptionService, SubscriptionServiceError, SubscriptionServiceParts};
-pub use workers::{Dispatch, WorkerHandle};
+pub use worker_handle::WorkerHandle;
+pub use workers::Dispatch;
 pub use wrong_nonce::WrongNonce;

@@ -7,10 +7,11 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::deliver::dispatch::worker_handle::WorkerHandle;
 use crate::deliver::limits::{AttemptLimiter, BacklogLimit, Flow, OperatorLimits};
 use crate::deliver::worker::{
-    AckState, Courier, Decider, DeliveryContext, Followed, Inbox, PullWorker, SubscriptionView,
-    WorkerCommand, WorkerStanding,
+    AckState, Courier, Decider, DeliveryContext, Followed, Inbox, PullWorker, WorkerCommand,
+    WorkerStanding,
 };
 use crate::event::{CloudEvent, SubscriptionId};
 use crate::eventlog::{Changes, Cursor, Entry, FencingEpoch, LogError, Position, Retry};
@@ -42,42 +43,6 @@ struct RunningWorker {
 }
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
-
-/// The ends through which others speak with a worker.
-#[derive(Clone)]
-pub struct WorkerHandle {
-    /// Takes commands.
-    pub commands: mpsc::Sender<WorkerCommand>,
-    /// The subscription as it changes.
-    pub subscription: watch::Receiver<Arc<Subscription>>,
-    /// Where the courier stands.
-    pub standing: watch::Receiver<WorkerStanding>,
-    /// Lets attempts through.
-    pub limiter: Arc<AttemptLimiter>,
-    /// What the consumer has acknowledged; nothing if the subscription has a sink.
-    pub ack_state: Option<Arc<AckState>>,
-}
-
-impl WorkerHandle {
-    /// Goes on watching only: a courier ends once nobody can command it any more.
-    #[must_use]
-    pub fn watching(self) -> Self {
-        Self { commands: mpsc::channel(1).0, ..self }
-    }
-
-    /// Where the courier stands, and the subscription with every filter that applies up to there.
-    ///
-    /// In this order: a courier passes no entry under a filter that the subscription does not show
-    /// yet.
-    pub fn look(&self) -> SubscriptionView {
-        let standing = *self.standing.borrow();
-        SubscriptionView {
-            standing,
-            subscription: Arc::clone(&self.subscription.borrow()),
-            acknowledged: self.ack_state.as_ref().map(|ack_state| ack_state.acknowledged().place()),
-        }
-    }
-}
 
 /// What one worker is handed.
 #[derive(Default)]

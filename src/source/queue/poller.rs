@@ -9,7 +9,7 @@ use crate::ambient::Entropy;
 use crate::aws::AwsClients;
 use crate::source::queue::batch::QueueIntake;
 use crate::source::queue::outcome::QueueOutcome;
-use crate::source::queue::sqs::{LONG_POLL, SqsError, SqsQueue};
+use crate::source::queue::sqs::{HandedOut, LONG_POLL, SqsError, SqsQueue};
 use crate::source::queue::status::{News, QueueState};
 use crate::telemetry::{Metric, error_chain};
 
@@ -17,6 +17,8 @@ use crate::telemetry::{Metric, error_chain};
 const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
 /// A queue that is empty is asked no more often, also where nobody waits for messages.
 const BETWEEN_EMPTY_POLLS: Duration = Duration::from_secs(1);
+/// How long an answer that is on its way is waited for when the gateway stops.
+const LAST_ANSWER: Duration = Duration::from_millis(500);
 /// How often it is asked how many messages wait.
 const LOOK: Duration = Duration::from_mins(1);
 
@@ -46,12 +48,7 @@ impl Poller {
         while !stop.is_cancelled() {
             let asked = self.intake.clock.now();
             let timeout = self.intake.source.visibility_timeout.0;
-            // What has arrived comes first: it is taken, or given back.
-            let answer = tokio::select! {
-                biased;
-                answer = sqs.receive(LONG_POLL, timeout) => answer,
-                () = stop.cancelled() => break,
-            };
+            let Some(answer) = self.answer(&sqs, timeout, stop).await else { break };
             let wait = match answer {
                 Ok(batch) if batch.is_empty() => {
                     failures = 0;
@@ -83,6 +80,26 @@ impl Poller {
                     () = stop.cancelled() => {}
                 }
             }
+        }
+    }
+
+    /// The answer of the queue; nothing: the gateway stops, and none came a moment later. What the queue
+    /// has handed out by then is on its way, and would be invisible until its timeout.
+    async fn answer(
+        &self,
+        sqs: &SqsQueue,
+        timeout: Duration,
+        stop: &CancellationToken,
+    ) -> Option<Result<Vec<HandedOut>, SqsError>> {
+        let receive = std::pin::pin!(sqs.receive(LONG_POLL, timeout));
+        let stopped = async {
+            stop.cancelled().await;
+            self.intake.clock.sleep(LAST_ANSWER).await;
+        };
+        tokio::select! {
+            biased;
+            answer = receive => Some(answer),
+            () = stopped => None,
         }
     }
 

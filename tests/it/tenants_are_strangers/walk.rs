@@ -101,8 +101,11 @@ async fn met_by(scene: &Scene, route: &Route, key: &str) -> Result<(), String> {
         Door::Everybody => return same_for_nobody(scene, route, (&there, &found)).await,
         Door::Signers => (400..500).contains(&found.status),
         Door::Owner | Door::Domain => found.status == 404 && found == missing,
-        Door::OwnerOr(scope) => (found.status == 404 || names(scope)) && found == missing,
+        Door::OwnerOr(scope) | Door::DomainOr(scope) => {
+            (found.status == 404 || names(scope)) && found == missing
+        }
         Door::OwnList => found.status == 200,
+        Door::OwnListOr(scope) => found.status == 200 || names(scope),
         Door::Scope(scope) => names(scope) && found == missing,
         Door::OwnScope => {
             found.status == 403
