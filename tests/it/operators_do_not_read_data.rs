@@ -83,7 +83,7 @@ impl Stage {
 
 #[tokio::test]
 async fn who_operates_or_audits_sees_everything_but_data_and_is_told_which_scope_shows_it() {
-    let stage = Stage::set().await;
+    let stage = Box::pin(Stage::set()).await;
     let secrets = stage.tells_of_content().await;
     for scope in ["operate", "audit"] {
         let key = stage.gateway.add_caller(scope, &[scope]).await;
@@ -120,7 +120,7 @@ async fn who_operates_or_audits_sees_everything_but_data_and_is_told_which_scope
 
 #[tokio::test]
 async fn who_reads_data_sees_it_beside_what_its_other_scopes_show() {
-    let stage = Stage::set().await;
+    let stage = Box::pin(Stage::set()).await;
     let [secret, echo, key, chain] =
         <[String; 4]>::try_from(stage.tells_of_content().await).unwrap();
     for scope in ["operate", "audit"] {
@@ -153,7 +153,7 @@ async fn who_reads_data_sees_it_beside_what_its_other_scopes_show() {
 
 #[tokio::test]
 async fn a_consumer_sees_what_its_own_sink_was_sent_and_said() {
-    let stage = Stage::set().await;
+    let stage = Box::pin(Stage::set()).await;
     let consumer = stage.gateway.add_caller("shop", &["consume:shop"]).await;
     let [_, echo, key, chain] = <[String; 4]>::try_from(stage.tells_of_content().await).unwrap();
     let trace = format!("/events/{}/trace", stage.event);
@@ -178,7 +178,7 @@ async fn a_consumer_sees_what_its_own_sink_was_sent_and_said() {
 
 #[tokio::test]
 async fn an_auditor_sees_everything_and_changes_nothing() {
-    let stage = Stage::set().await;
+    let stage = Box::pin(Stage::set()).await;
     let auditor = stage.gateway.add_caller("auditor", &["audit", "read-data"]).await;
     stage.gateway.order(5).await;
     for path in [
@@ -243,7 +243,7 @@ async fn an_auditor_sees_everything_and_changes_nothing() {
 
 #[tokio::test]
 async fn a_domain_decides_on_what_its_own_publications_set_aside() {
-    let stage = Stage::set().await;
+    let stage = Box::pin(Stage::set()).await;
     let gateway = &stage.gateway;
     let own = gateway.add_caller("orders-team", &["domain:orders"]).await;
     let reader = gateway.add_caller("orders-reader", &["domain:orders", "read-data"]).await;

@@ -158,7 +158,7 @@ async fn meant(scene: &Scene, route: &Route) -> Result<(), String> {
 
 #[tokio::test]
 async fn every_route_is_a_wall_to_strangers_and_a_door_to_whom_it_serves() {
-    let scene = Scene::set().await;
+    let scene = Box::pin(Scene::set()).await;
     let described = described(&scene).await;
     let known: BTreeSet<_> = ROUTES.iter().map(|route| route.name.to_owned()).collect();
     let mut wrong = String::new();
