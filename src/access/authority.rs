@@ -1,6 +1,6 @@
 //! Who may hear what, now: the one place that is asked before anything of a publication begins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -21,12 +21,15 @@ const CLOSED_KIND: &str = "closed-publications";
 /// closed.
 pub const BY_UPGRADE: &str = "upgrade";
 
-/// What is kept of the publications that are heard by grant only.
-#[derive(Default, Deserialize, Serialize)]
+/// What is kept of the publications as they were when the gateway ran last.
+#[derive(Default, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ClosedPublications {
-    /// By name, the name of their events.
+    /// Those that are heard by grant only, by name, with the name of their events.
     publications: BTreeMap<Arc<str>, Arc<str>>,
+    /// The names of those that were public; nothing before that was kept.
+    #[serde(default)]
+    public: Option<BTreeSet<Arc<str>>>,
 }
 
 /// The parts of an [`Access`].
@@ -54,6 +57,8 @@ pub struct Access {
     closed_revision: Mutex<Option<Revision>>,
     /// Held while grants change, so that they are written in one order.
     pub(super) changing: Mutex<()>,
+    /// Held while an access request is decided, so that one decision wins as a whole.
+    pub(super) deciding: Mutex<()>,
     changed: Notify,
 }
 
@@ -93,6 +98,7 @@ impl Access {
             known: ArcSwap::from_pointee(known),
             closed_revision: Mutex::new(record.map(|record| record.revision)),
             changing: Mutex::default(),
+            deciding: Mutex::default(),
             changed: Notify::new(),
         })
     }
@@ -105,6 +111,7 @@ impl Access {
             known: ArcSwap::default(),
             closed_revision: Mutex::default(),
             changing: Mutex::default(),
+            deciding: Mutex::default(),
             changed: Notify::new(),
         }
     }
@@ -147,7 +154,13 @@ impl Access {
     pub async fn newly_closed(&self) -> Result<Vec<PublicationAccess>, AccessError> {
         let kept = self.kept_closed().await?;
         let known = self.known.load();
-        let new = known.closed.iter().filter(|(name, _)| !kept.contains_key(*name));
+        // Before anything was kept, everything that there was was public. What has come since was not.
+        let was_public =
+            |name: &Arc<str>| kept.public.as_ref().is_none_or(|public| public.contains(name));
+        let new = known
+            .closed
+            .iter()
+            .filter(|(name, _)| !kept.publications.contains_key(*name) && was_public(name));
         let named = |(name, event_name): (&Arc<str>, &Arc<str>)| PublicationAccess {
             name: Arc::clone(name),
             event_name: Arc::clone(event_name),
@@ -156,29 +169,35 @@ impl Access {
         Ok(new.map(named).collect())
     }
 
-    async fn kept_closed(&self) -> Result<BTreeMap<Arc<str>, Arc<str>>, AccessError> {
+    async fn kept_closed(&self) -> Result<ClosedPublications, AccessError> {
         let key = RecordKey { kind: CLOSED_KIND, id: CLOSED_KIND.to_owned() };
         let Some(record) = self.parts.registry.get(&key).await? else {
-            return Ok(BTreeMap::new());
+            return Ok(ClosedPublications::default());
         };
-        let kept: ClosedPublications = serde_json::from_str(&record.body)
-            .map_err(|source| AccessError::Damaged { kind: CLOSED_KIND, id: record.id, source })?;
-        Ok(kept.publications)
+        serde_json::from_str(&record.body).map_err(|source| AccessError::Damaged {
+            kind: CLOSED_KIND,
+            id: record.id,
+            source,
+        })
     }
 
-    /// Keeps which publications are heard by grant only, once whoever heard them has its grants.
+    /// Keeps which publications are public and which are heard by grant only, once whoever heard these has
+    /// its grants.
     ///
     /// # Errors
     ///
     /// Later: the disk is full. Ours: the registry failed.
     pub async fn keep_closed(&self) -> Result<(), AccessError> {
         let mut revision = self.closed_revision.lock().await;
-        let publications = self.known.load().closed.clone();
-        if self.kept_closed().await? == publications {
+        let known = Arc::clone(&self.known.load());
+        let publications = known.closed.clone();
+        let public = Some(known.public.keys().map(Arc::clone).collect());
+        let now = ClosedPublications { publications, public };
+        if self.kept_closed().await? == now {
             return Ok(());
         }
         let key = RecordKey { kind: CLOSED_KIND, id: CLOSED_KIND.to_owned() };
-        let body = to_text(CLOSED_KIND, CLOSED_KIND, &ClosedPublications { publications })?;
+        let body = to_text(CLOSED_KIND, CLOSED_KIND, &now)?;
         *revision = Some(self.parts.registry.put(&key, *revision, body).await?);
         Ok(())
     }

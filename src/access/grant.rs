@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::{AccessError, GrantState, GrantedPublication, HeardStretch, History};
 use crate::event::{ConsumerId, GrantId, Timestamp};
-use crate::eventlog::Revision;
+use crate::eventlog::{Revision, is_unseen};
 
 /// The most characters of a reason.
 pub(super) const LONGEST_REASON: usize = 512;
@@ -58,9 +58,10 @@ impl GrantDocument {
 }
 
 pub(super) fn check_reason(reason: &str) -> Result<(), AccessError> {
-    if reason.chars().count() > LONGEST_REASON || reason.chars().any(char::is_control) {
-        let problem =
-            format!("use at most {LONGEST_REASON} characters, without control characters");
+    if reason.chars().count() > LONGEST_REASON || reason.chars().any(is_unseen) {
+        let problem = format!(
+            "use at most {LONGEST_REASON} characters, none of which hides others or is obeyed by a terminal"
+        );
         return Err(AccessError::invalid("/reason", problem));
     }
     Ok(())

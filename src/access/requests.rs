@@ -173,6 +173,7 @@ impl Access {
         decision: AccessDecision,
         by: &str,
     ) -> Result<(AccessRequest, Arc<Grant>), AccessError> {
+        let _deciding = self.deciding.lock().await;
         let request = self.open_request(id).await?;
         let unnamed = |_| AccessError::invalid("/id", "it cannot name a grant");
         let name: GrantId = id.as_str().parse().map_err(unnamed)?;
@@ -190,7 +191,13 @@ impl Access {
             },
         };
         let grant = match self.give(document, by).await {
-            Err(AccessError::Exists(_)) => self.grant(&name).ok_or(AccessError::Unknown)?,
+            // Given before a crash; another's of that name is another grant.
+            Err(AccessError::Exists(taken)) => {
+                let own = |grant: &Arc<Grant>| {
+                    grant.consumer == request.consumer && grant.publication == request.publication
+                };
+                self.grant(&name).filter(own).ok_or(AccessError::Exists(taken))?
+            }
             given => given?,
         };
         let state = AccessRequestState::Approved;
@@ -209,6 +216,7 @@ impl Access {
         (by, reason): (&str, String),
     ) -> Result<AccessRequest, AccessError> {
         check_reason(&reason)?;
+        let _deciding = self.deciding.lock().await;
         self.decide(id, (AccessRequestState::Refused, None), (by, reason)).await
     }
 

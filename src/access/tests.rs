@@ -27,6 +27,12 @@ impl Fixture {
     }
 
     async fn open(&self, by_grant: bool) -> Access {
+        let publication =
+            PublicationAccess { name: NAME.into(), event_name: "Payment.Failed".into(), by_grant };
+        self.open_with(&[publication]).await
+    }
+
+    async fn open_with(&self, publications: &[PublicationAccess]) -> Access {
         let parts = AccessParts {
             config: Config {
                 grants_per_consumer: 3,
@@ -38,9 +44,7 @@ impl Fixture {
             clock: Arc::new(self.clock.clone()),
             entropy: Arc::new(SeededEntropy::new(self.clock.now().unix_ms().cast_unsigned())),
         };
-        let publication =
-            PublicationAccess { name: NAME.into(), event_name: "Payment.Failed".into(), by_grant };
-        Access::open(parts, &[publication]).await.unwrap()
+        Access::open(parts, publications).await.unwrap()
     }
 }
 
@@ -193,4 +197,77 @@ async fn an_approved_request_is_a_grant_of_its_name_whoever_approves_again_after
     assert_eq!(decided.grant.as_ref(), Some(&grant.id));
     assert_eq!(access.grants().len(), 1);
     assert!(access.hears(&shop(), NAME));
+}
+
+#[tokio::test]
+async fn what_comes_under_a_grant_was_never_public_and_is_nobodys_yet() {
+    let fixture = Fixture::new();
+    let of = |name: &str, by_grant| PublicationAccess {
+        name: name.into(),
+        event_name: "Payment.Failed".into(),
+        by_grant,
+    };
+    let access = fixture.open_with(&[of(NAME, false)]).await;
+    access.keep_closed().await.unwrap();
+
+    let both = [of(NAME, true), of("secret/Payment.Failed", true)];
+    let closed = fixture.open_with(&both).await.newly_closed().await.unwrap();
+
+    assert_eq!(closed.iter().map(|one| &*one.name).collect::<Vec<_>>(), [NAME]);
+}
+
+fn asked() -> AccessRequestDocument {
+    AccessRequestDocument {
+        consumer: shop(),
+        publication: NAME.parse().unwrap(),
+        history: "all".parse().unwrap(),
+        reason: "to settle".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn of_two_decisions_at_once_one_holds_as_a_whole() {
+    let fixture = Fixture::new();
+    let access = fixture.open(true).await;
+    for _ in 0..20 {
+        let request = access.ask(asked(), "shop-key").await.unwrap();
+        let (approved, refused) = futures_util::future::join(
+            access.approve(&request.id, AccessDecision::default(), "ops"),
+            access.refuse(&request.id, ("ops", "no".to_owned())),
+        )
+        .await;
+        assert!(approved.is_ok() != refused.is_ok());
+        let name = request.id.as_str().parse().unwrap();
+        assert_eq!(access.grant(&name).is_some(), approved.is_ok());
+        if approved.is_ok() {
+            access.recall(&name, ("ops", "")).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_grant_of_another_consumer_under_the_name_of_a_request_is_not_its_grant() {
+    let fixture = Fixture::new();
+    let access = fixture.open(true).await;
+    let request = access.ask(asked(), "shop-key").await.unwrap();
+    let squatter = GrantDocument {
+        id: Some(request.id.as_str().parse().unwrap()),
+        consumer: "other".parse().unwrap(),
+        ..document("")
+    };
+    access.give(squatter, "ops").await.unwrap();
+
+    let approved = access.approve(&request.id, AccessDecision::default(), "ops").await;
+
+    assert!(matches!(approved, Err(AccessError::Exists(_))));
+    assert!(!access.hears(&shop(), NAME));
+}
+
+#[test]
+fn a_reason_hides_nothing_from_whoever_decides() {
+    for text in ["to \u{202e}refuse", "\u{200b}", "\u{2066}x", "a\nb"] {
+        let text = serde_json::json!({ "consumer": "shop", "publication": NAME, "reason": text });
+        let document: GrantDocument = serde_json::from_value(text).unwrap();
+        assert!(document.check().is_err());
+    }
 }

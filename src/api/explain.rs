@@ -177,7 +177,11 @@ async fn deliveries(
     let (own, sees_all) = (caller.consumers().cloned().collect(), caller.sees_metadata());
     let service = &services.subscription_service;
     let (mut some, before_start, most) = if let Some(entry) = entry {
-        let all = service.seen((&own, sees_all), None).await.map_err(problem)?;
+        let mut all = service.seen((&own, sees_all), None).await.map_err(problem)?;
+        if !sees_all {
+            // Also what is only counted tells that there is such an event.
+            all.retain(|one| may_hear(services, one, Some(entry)));
+        }
         // Whether an event exists that a consumer does not want is not the consumer's to know.
         let unwanted = if sees_all { MOST_UNWANTED } else { 0 };
         let concerned = service.concerned(all, entry, unwanted).await?;

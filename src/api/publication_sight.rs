@@ -1,6 +1,5 @@
 //! Who may learn of a publication that is heard by grant only: its schema, its contract, its name.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
@@ -54,7 +53,8 @@ impl<'a> PublicationSight<'a> {
     }
 
     /// Whether the caller may read a contract, by its path: everyone if all of its publications are
-    /// public, and otherwise whoever sees one of those that are not.
+    /// public, and otherwise whoever sees one of those that are not. One that no publication names may be
+    /// of one that is heard by grant only, or was: as long as there are such, it is not for everyone.
     pub(super) fn sees_contract(&self, path: &str) -> bool {
         let access = self.services.subscription_service.access();
         let all = self.services.publications.iter();
@@ -62,8 +62,8 @@ impl<'a> PublicationSight<'a> {
             all.filter(|one| one.contract() == path).map(|one| &**one.name()).collect();
         let by_grant: Vec<&str> =
             its.iter().copied().filter(|name| access.is_by_grant(name)).collect();
-        if its.is_empty() && !self.is_of_now(path) {
-            return !self.has_closed_of_before() || self.sees_everything();
+        if its.is_empty() {
+            return self.sees_everything() || !access.publications().iter().any(|one| one.by_grant);
         }
         by_grant.is_empty() || by_grant.iter().any(|name| self.sees(name))
     }
@@ -80,20 +80,7 @@ impl<'a> PublicationSight<'a> {
         all.filter(|one| one.contract() == path).map(|one| &**one.name()).collect()
     }
 
-    fn is_of_now(&self, path: &str) -> bool {
-        self.services.catalog.document(path).is_some()
-    }
-
     fn sees_everything(&self) -> bool {
         self.caller.is_some_and(Caller::sees_metadata)
-    }
-
-    /// Whether a publication was heard by grant only that no file names any more: a contract that is
-    /// kept of before may be its.
-    fn has_closed_of_before(&self) -> bool {
-        let now: BTreeSet<&str> =
-            self.services.publications.iter().map(|one| &**one.name()).collect();
-        let access = self.services.subscription_service.access();
-        access.publications().iter().any(|one| one.by_grant && !now.contains(&*one.name))
     }
 }

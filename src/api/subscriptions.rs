@@ -17,7 +17,7 @@ use crate::api::lists::{SubscriptionListQuery, page};
 use crate::api::query::{Query, parse};
 use crate::api::subscription_shown::{AllSubscriptions, Known, answer, etag, show};
 use crate::api::{Caller, Code, Problem, Services};
-use crate::event::{ConsumerId, QualifiedName};
+use crate::event::{ConsumerId, EventId, QualifiedName};
 use crate::eventlog::ActionKind;
 use crate::subscriptions::{
     Subscription, SubscriptionDocument, SubscriptionQuery, SubscriptionState as Standing,
@@ -116,6 +116,11 @@ fn named(caller: &Caller, document: SubscriptionDocument) -> Result<Subscription
     if document.id.as_ref().is_some_and(|id| Some(id.as_name()) != name) {
         let detail = "/id: leave it out beside a `name`; only a caller with the scope `operate` \
                       chooses an id";
+        return Err(Problem::new(Code::Invalid, detail));
+    }
+    // It would be taken for an id that the gateway has made.
+    if name.as_ref().is_some_and(|name| name.as_str().parse::<EventId>().is_ok()) {
+        let detail = "/name: choose one that is not written like a ULID";
         return Err(Problem::new(Code::Invalid, detail));
     }
     Ok(SubscriptionDocument { id: None, name, ..document })

@@ -17,6 +17,7 @@ use rustls::ClientConfig;
 use url::Url;
 
 use crate::egress::connector::GuardedConnector;
+use crate::egress::stream::ReceivedBytes;
 use crate::egress::{Egress, EgressRefusal, NetworkFailure, Scheme};
 
 /// How many fields the head of an answer may have.
@@ -152,13 +153,21 @@ impl GuardedClient {
                     None => ExchangeError::Broken(error.into()),
                 },
             )?;
-        let (head, mut incoming) = response.into_parts();
+        let (mut head, mut incoming) = response.into_parts();
+        let received = head.extensions.remove::<ReceivedBytes>();
         let mut body = Vec::new();
-        while body.len() < limit
-            && let Some(frame) = incoming.frame().await
-        {
+        loop {
+            let Some(frame) = incoming.frame().await else {
+                received.inspect(ReceivedBytes::forget);
+                break;
+            };
             let Ok(data) = frame.map_err(ExchangeError::broken)?.into_data() else { continue };
-            body.extend(data.iter().take(limit - body.len()));
+            let wanted = limit - body.len();
+            body.extend(data.iter().take(wanted));
+            if data.len() > wanted {
+                // It is longer than anyone wants: its connection is closed.
+                break;
+            }
         }
         Ok(Response::from_parts(head, body))
     }

@@ -26,6 +26,8 @@ const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 enum Lie {
     /// It says the first once and then the other again and again.
     Endless(&'static [u8], &'static [u8]),
+    /// It takes no more of the request than its beginning, and says this again and again, slowly.
+    Slow(&'static [u8]),
     /// It changes the keys of TLS again and again, and has the client change its own.
     NewKeys,
 }
@@ -58,7 +60,7 @@ impl Liar {
                     let stream = tls.accept(stream).await.unwrap();
                     match lie {
                         Lie::NewKeys => change_keys(stream, &count).await,
-                        Lie::Endless(..) => tell(stream, lie, &count).await,
+                        Lie::Endless(..) | Lie::Slow(_) => tell(stream, lie, &count).await,
                     }
                 }
             }
@@ -68,6 +70,14 @@ impl Liar {
 
     /// Asks, and tells what was said of the answer.
     async fn ask(&self, body_limit: usize) -> Result<Response<Vec<u8>>, ExchangeError> {
+        self.ask_with(Bytes::from_static(b"asked"), body_limit).await
+    }
+
+    async fn ask_with(
+        &self,
+        body: Bytes,
+        body_limit: usize,
+    ) -> Result<Response<Vec<u8>>, ExchangeError> {
         let egress = Arc::new(Egress::new(EgressConfig::loopback()));
         let clients = GuardedClients::new(&egress).unwrap();
         let own = ClientTls::from_pem("", "", &self.authority).unwrap();
@@ -79,7 +89,7 @@ impl Liar {
             method: Method::POST,
             url: &self.url,
             headers: HeaderMap::new(),
-            body: Bytes::from_static(b"asked"),
+            body,
             body_limit,
             patience: Duration::from_secs(30),
         };
@@ -108,13 +118,20 @@ fn certified() -> (Option<TlsAcceptor>, String) {
 
 /// Lies until the client has had enough.
 async fn tell(mut stream: impl AsyncRead + AsyncWrite + Unpin, lie: Lie, taken: &AtomicUsize) {
-    let Lie::Endless(first, then) = lie else { return };
+    let (first, then, pause) = match lie {
+        Lie::Endless(first, then) => (first, then, Duration::ZERO),
+        Lie::Slow(then) => (&b""[..], then, Duration::from_millis(2)),
+        Lie::NewKeys => return,
+    };
     let mut asked = [0; 4096];
     assert!(stream.read(&mut asked).await.unwrap() > 0);
     stream.write_all(first).await.unwrap();
     let then = then.repeat(64);
     while stream.write_all(&then).await.is_ok() && stream.flush().await.is_ok() {
         taken.fetch_add(then.len(), Ordering::Relaxed);
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
     }
 }
 
@@ -157,6 +174,18 @@ async fn a_body_without_end_is_read_as_far_as_it_is_wanted() {
         let answer = liar.ask(64 * 1024 + 1).await.unwrap();
 
         assert_eq!((answer.status().as_u16(), answer.body().len()), (200, 64 * 1024 + 1));
+        assert!(liar.taken() < BOUND, "{} bytes were taken", liar.taken());
+    }
+}
+
+#[tokio::test]
+async fn an_answer_without_end_to_a_request_that_is_never_taken_is_bounded_too() {
+    for is_tls in [false, true] {
+        let liar = Liar::start(Lie::Slow(INTERIM), is_tls);
+
+        let told = liar.ask_with(vec![b' '; 16 * 1024 * 1024].into(), 1024).await.unwrap_err();
+
+        assert!(matches!(told, ExchangeError::Broken(_)), "{told:?}");
         assert!(liar.taken() < BOUND, "{} bytes were taken", liar.taken());
     }
 }

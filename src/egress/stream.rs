@@ -15,8 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-/// How many bytes may come over the wire after a request, and before one is sent: as much as the
-/// longest head, the longest body that anyone reads, and what surrounds them.
+/// How many bytes may come over the wire from the end of one answer to the end of the next: as much as the
+/// longest head, the longest body that anyone reads, and what surrounds them, greetings of TLS included.
 const LONGEST_ANSWER: usize = 160 * 1024;
 
 /// Why a connection is given up.
@@ -24,16 +24,20 @@ const LONGEST_ANSWER: usize = 160 * 1024;
 #[error("more than {LONGEST_ANSWER} bytes came as one answer")]
 struct AnswerTooLong;
 
-/// What has come since the last request.
+/// What has come since the last answer was whole.
+///
+/// Only that begins the count anew. Nothing that is written does: a server takes a long request as slowly as
+/// it likes, and answers meanwhile.
 #[derive(Clone, Debug, Default)]
-struct ReceivedBytes(Arc<AtomicUsize>);
+pub(super) struct ReceivedBytes(Arc<AtomicUsize>);
 
 impl ReceivedBytes {
     fn add(&self, more: usize) {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
-    fn forget(&self) {
+    /// Notes that an answer is whole.
+    pub(super) fn forget(&self) {
         self.0.store(0, Ordering::Relaxed);
     }
 
@@ -104,8 +108,7 @@ impl AsyncWrite for CountedTcp {
     }
 }
 
-/// What requests are written to and answers are read from. Only a request begins the count anew: what
-/// TLS writes by itself, because its peer asked for it, does not.
+/// What requests are written to and answers are read from.
 #[derive(Debug)]
 pub(super) enum GuardedStream {
     /// In the clear.
@@ -149,7 +152,6 @@ impl AsyncWrite for GuardedStream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.received().forget();
         delegate!(self, poll_write, cx, bytes)
     }
 
@@ -166,7 +168,6 @@ impl AsyncWrite for GuardedStream {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.received().forget();
         delegate!(self, poll_write_vectored, cx, parts)
     }
 
@@ -180,6 +181,6 @@ impl AsyncWrite for GuardedStream {
 
 impl Connection for GuardedStream {
     fn connected(&self) -> Connected {
-        Connected::new()
+        Connected::new().extra(self.received().clone())
     }
 }

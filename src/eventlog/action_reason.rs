@@ -55,7 +55,7 @@ impl FromStr for ActionReason {
 }
 
 /// Whether a character is not shown as itself, or changes how others are shown.
-fn is_unseen(c: char) -> bool {
+pub fn is_unseen(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
             | '\u{feff}')

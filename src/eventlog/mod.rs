@@ -51,7 +51,7 @@ mod tailed;
 mod testing;
 
 pub use action_kind::ActionKind;
-pub use action_reason::{ActionReason, ActionReasonError};
+pub use action_reason::{ActionReason, ActionReasonError, is_unseen};
 pub use actions::{
     Action, ActionEnd, ActionId, ActionOutcome, ActionOwners, ActionQuery, Actions, NewAction,
 };

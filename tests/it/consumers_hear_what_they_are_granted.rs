@@ -315,3 +315,24 @@ fn the_settings_of_tests_leave_everything_public() {
         assert!(text.contains("\naccess: public\n"), "{file}");
     }
 }
+
+#[tokio::test]
+async fn the_trace_of_what_is_not_heard_answers_no_question_about_it() {
+    let gateway = closed().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let key = gateway.add_caller("shop-key", &["consume:shop"]).await;
+    let secret = payment(&gateway, 31_415).await;
+    for most in [30_000, 40_000] {
+        let filter = json!({ "pattern": { "data": { "orderId": [{ "numeric": ["<=", most] }] } } });
+        let wish = json!({
+            "id": format!("up-to-{most}"), "types": ["Payment.*"], "filters": [filter],
+            "protocol": "PULL",
+        });
+        let mut document = receiver.document(wish);
+        document.as_object_mut().unwrap().remove("sink");
+        gateway.post("/subscriptions", &document).await;
+        let asked = gateway.request(Method::GET, &format!("/events/{secret}/trace"));
+        let answer = answer(asked.bearer_auth(&key)).await;
+        assert_eq!(answer.status, 404, "{most}: {}", answer.body);
+    }
+}

@@ -4,13 +4,14 @@
 //! What comes of it depends on the event, the filter and its budget alone, and never on how busy the
 //! gateway is: the numbers of deliveries follow from it, and are the same after every crash.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use moka::future::Cache;
 use tokio::sync::Semaphore;
 
 use crate::ambient::Tasks;
-use crate::event::{SubscriptionId, Timestamp};
+use crate::event::{ConsumerId, SubscriptionId, Timestamp};
 use crate::eventlog::{Entry, Position, Revision};
 use crate::route::{BoundedFilter, EventTree, LEAST_STEPS, MatchOutcome, PatternConfig};
 use crate::subscriptions::Subscription;
@@ -56,9 +57,14 @@ pub struct NotDecided;
 pub struct Decider {
     config: PatternConfig,
     turn: Arc<Semaphore>,
+    /// One place in front of that for each consumer that has something to decide.
+    lines: Arc<Mutex<ConsumerLines>>,
     made: Cache<DecidedKey, EntryDecision>,
     tasks: Tasks,
 }
+
+/// The line of each consumer, as long as somebody stands in it.
+type ConsumerLines = HashMap<Option<ConsumerId>, Weak<Semaphore>>;
 
 /// A subscription as it was then, and an entry.
 type DecidedKey = (SubscriptionId, Timestamp, Revision, Position);
@@ -67,7 +73,8 @@ impl Decider {
     /// Decides with the work that these settings allow at once.
     pub fn new(config: PatternConfig, tasks: Tasks) -> Self {
         let made = Cache::builder().max_capacity(REMEMBERED).build();
-        Self { config, turn: Arc::new(Semaphore::new(1)), made, tasks }
+        let (turn, lines) = (Arc::new(Semaphore::new(1)), Arc::default());
+        Self { config, turn, lines, made, tasks }
     }
 
     /// The settings.
@@ -125,7 +132,7 @@ impl Decider {
         if let Some(decided) = self.cheaply(&asked, entry).await {
             return Ok(decided);
         }
-        let decided = self.at_length(asked, entry).await?;
+        let decided = self.at_length(Some(&subscription.consumer), asked, entry).await?;
         self.made.insert(key, decided).await;
         Ok(decided)
     }
@@ -142,13 +149,28 @@ impl Decider {
     ) -> Result<EntryDecision, NotDecided> {
         match self.cheaply(asked, entry).await {
             Some(decided) => Ok(decided),
-            None => self.at_length(asked.clone(), entry).await,
+            None => self.at_length(None, asked.clone(), entry).await,
         }
     }
 
-    /// Decides beside everything else, when it is its turn.
+    fn line_of(&self, consumer: Option<&ConsumerId>) -> Arc<Semaphore> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(line) = lines.get(&consumer.cloned()).and_then(Weak::upgrade) {
+            return line;
+        }
+        lines.retain(|_, line| line.strong_count() > 0);
+        let line = Arc::new(Semaphore::new(1));
+        lines.insert(consumer.cloned(), Arc::downgrade(&line));
+        line
+    }
+
+    /// Decides beside everything else, when it is its turn: turns go round by consumer, and who asks for
+    /// none has a line with others like it.
+    ///
+    /// Cancel safe: whoever does not wait any more leaves the line.
     async fn at_length(
         &self,
+        consumer: Option<&ConsumerId>,
         asked: BoundedFilter,
         entry: &Entry,
     ) -> Result<EntryDecision, NotDecided> {
@@ -157,8 +179,15 @@ impl Decider {
             let tree = event.to_tree();
             asked.decide(&EventTree::of(&tree))
         };
+        let line = self.line_of(consumer);
         let decide = async {
-            let _turn = self.turn.acquire().await.map_err(|_| NotDecided)?;
+            let own = line.acquire_owned().await.map_err(|_| NotDecided)?;
+            let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|_| NotDecided)?;
+            let work = move || {
+                // Held by the work itself, which goes on when nobody waits for it any more.
+                let _turns = (own, turn);
+                work()
+            };
             // Who was stopped half way has decided nothing.
             tokio::task::spawn_blocking(work).await.map_err(|_| NotDecided)
         };

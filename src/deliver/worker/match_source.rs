@@ -45,6 +45,13 @@ struct UndecidedEntry {
     decided: Option<Result<EntryDecision, NotDecided>>,
 }
 
+/// Nobody waits for it any more: it leaves the line.
+impl Drop for UndecidedEntry {
+    fn drop(&mut self) {
+        self.deciding.abort();
+    }
+}
+
 impl MatchSource {
     /// Starts after `known`.
     pub(super) fn new(
@@ -139,7 +146,7 @@ impl MatchSource {
         if let Some(Ok(decision)) = undecided.decided {
             self.known = undecided.entry.position;
             self.has_more = true;
-            self.find(undecided.entry, decision);
+            self.find(Arc::clone(&undecided.entry), decision);
         }
         true
     }
