@@ -37,6 +37,7 @@ pub mod keys;
 pub mod access;
 pub mod subscriptions;
 pub mod seal;
+pub mod proof;
 pub mod deliver;
 pub mod jobs;
 

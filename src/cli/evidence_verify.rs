@@ -1,20 +1,18 @@
 //! `sealway evidence verify`: holds an evidence bundle against itself and its keys, offline.
 
-use std::collections::HashMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read as _};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow};
-use jsonschema::Validator;
 use serde_json::{Value, json};
 
 use crate::ambient::{Clock as _, SystemClock};
 use crate::cli::harmless::harmless_line;
-use crate::cli::verify_chain::digest;
 use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::keys::{OpeningKeys, VerifyingKeys};
-use crate::seal::evidence::{Examiner, Flaw, LONGEST_LINE, OpenedEvent};
+use crate::proof::{BundleReport, BundleVerdict, NoBundle, verify_bundle};
+use crate::seal::evidence::{BundleTrust, Examiner, Flaw};
 
 /// What to verify.
 #[derive(Debug, clap::Args)]
@@ -25,10 +23,14 @@ pub struct Args {
     /// bundle's own are used, their thumbprints are shown for you to compare, and the exit code is 4
     #[arg(long, value_name = "FILE")]
     jwks: Option<PathBuf>,
+    /// The only issuer to believe; again for each name that the gateway had before. Any, if not given
+    #[arg(long, value_name = "URL")]
+    issuer: Vec<String>,
     /// The consumer's private key, a JWK or a JWK Set: opens every token, too
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
-    /// The consumer's public keys for receipts; the bundle's own, if not given
+    /// The consumer's public keys for receipts, from a source that you trust: a receipt under another
+    /// key is wrong. The bundle's own, if not given
     #[arg(long, value_name = "FILE")]
     receipt_keys: Option<PathBuf>,
 }
@@ -53,15 +55,22 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
         })?),
         None => None,
     };
-    let now = SystemClock.now();
-    let mut examiner = Examiner::new(trusted.as_ref(), own.as_ref(), receipt_keys, now);
-    let unvalidated = examine(&args.file, &mut examiner)?;
-    let report = report(&examiner, args, unvalidated);
-    context.output().item(&report, |_| text(&examiner, args, unvalidated));
-    Ok(match verdict(&examiner, args) {
-        "valid" => Exit::Done,
-        "consistent" => Exit::Unproved,
-        _ => Exit::No,
+    let trust = BundleTrust {
+        issuer_keys: trusted.as_ref(),
+        opening_keys: own.as_ref(),
+        receipt_keys: receipt_keys.as_ref(),
+        issuers: &args.issuer,
+        now: SystemClock.now(),
+    };
+    let found = verify_bundle(&mut *bundle(&args.file)?, trust).map_err(|error| match error {
+        NoBundle::Read(error) => Failure::ours(error),
+        NoBundle::Other => Failure::input(anyhow!("{}: {error}", args.file.display())),
+    })?;
+    context.output().item(&report(&found), |_| text(&found, args));
+    Ok(match found.verdict() {
+        BundleVerdict::Valid => Exit::Done,
+        BundleVerdict::Consistent => Exit::Unproved,
+        BundleVerdict::Wrong => Exit::No,
     })
 }
 
@@ -73,78 +82,8 @@ fn bundle(path: &Path) -> Result<Box<dyn BufRead>, Failure> {
     Ok(Box::new(BufReader::new(file.map_err(Failure::input)?)))
 }
 
-/// Reads the bundle line by line; gives how many events have a contract that is not in it.
-fn examine(path: &Path, examiner: &mut Examiner<'_>) -> Result<u64, Failure> {
-    let mut reader = bundle(path)?;
-    let mut schemas = HashMap::new();
-    let mut unvalidated = 0;
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        // One byte more than a line may have, so that a longer one has no end and is refused.
-        let limit = LONGEST_LINE as u64 + 1;
-        let length = reader.by_ref().take(limit).read_until(b'\n', &mut line);
-        if length.map_err(Failure::ours)? == 0 {
-            break;
-        }
-        if let Some(told) = examiner.take(&line) {
-            compare(&told, examiner, &mut schemas, &mut unvalidated);
-        }
-        if examiner.header().is_none() {
-            break;
-        }
-    }
-    if !examiner.is_bundle() {
-        let problem = "is no evidence bundle: its first line is not of the kind `evidence`";
-        return Err(Failure::input(anyhow!("{} {problem}", path.display())));
-    }
-    // Nothing that follows a header that cannot be read is worth a word.
-    if examiner.header().is_some() {
-        examiner.finish();
-    }
-    Ok(unvalidated)
-}
-
-/// Holds what was in a token against its line and its contract.
-fn compare(
-    told: &OpenedEvent,
-    examiner: &mut Examiner<'_>,
-    schemas: &mut HashMap<String, Option<Validator>>,
-    unvalidated: &mut u64,
-) {
-    let event = told.opened.event();
-    if digest(event) != Some(told.digest) {
-        examiner.find("the content in the token is not the one that the chain covers".to_owned());
-    }
-    let Some(dataschema) = event.get("dataschema").and_then(Value::as_str) else {
-        *unvalidated += 1;
-        return;
-    };
-    let Some(known) = examiner.schema(dataschema) else {
-        return examiner.find(format!("the contract {dataschema} is not in the bundle"));
-    };
-    let validator = schemas.entry(dataschema.to_owned()).or_insert_with(|| {
-        known.as_ref().and_then(|schema| jsonschema::validator_for(schema).ok())
-    });
-    match (validator, event.get("data")) {
-        (Some(validator), Some(data)) if !validator.is_valid(data) => {
-            examiner.find(format!("the data breaks its contract {dataschema}"));
-        }
-        (Some(_), Some(_)) => {}
-        _ => *unvalidated += 1,
-    }
-}
-
-/// What the bundle is: without keys from elsewhere whoever made it may be anyone.
-const fn verdict(examiner: &Examiner<'_>, args: &Args) -> &'static str {
-    match (examiner.flaw_count, &args.jwks) {
-        (0, Some(_)) => "valid",
-        (0, None) => "consistent",
-        _ => "wrong",
-    }
-}
-
-fn report(examiner: &Examiner<'_>, args: &Args, unvalidated: u64) -> Value {
+fn report(found: &BundleReport<'_>) -> Value {
+    let examiner = &found.examined;
     let flaws = examiner.flaws.iter().map(|flaw| {
         let (sequence, id) = flaw.event.unzip();
         json!({
@@ -154,15 +93,17 @@ fn report(examiner: &Examiner<'_>, args: &Args, unvalidated: u64) -> Value {
     });
     let header = examiner.header();
     json!({
-        "verdict": verdict(examiner, args),
-        "valid": verdict(examiner, args) == "valid",
+        "verdict": found.verdict().word(),
+        "valid": found.verdict() == BundleVerdict::Valid,
         "issuer": header.map(|header| &header.issuer),
         "audience": header.map(|header| &header.audience),
         "subscription": header.map(|header| &header.subscription),
         "events": examiner.events, "opened": examiner.opened, "receipts": examiner.receipts,
         "unchecked-receipts": examiner.unchecked_receipts,
-        "doubtful-receipts": examiner.doubtful_receipts, "unvalidated": unvalidated,
-        "trusted-keys": args.jwks.is_some(), "keys": examiner.bundled_keys,
+        "doubtful-receipts": examiner.doubtful_receipts,
+        "receipts-without-chain": examiner.receipts_without_chain,
+        "events-without-receipt": examiner.events_without_receipt,
+        "unvalidated": found.unvalidated, "trusted-keys": examiner.trusts_keys(), "keys": examiner.bundled_keys,
         "missing-keys": examiner.missing_keys,
         "bundled-receipt-keys": examiner.bundled_receipt_keys,
         "receipt-keys-problem": examiner.receipt_keys_problem,
@@ -170,7 +111,8 @@ fn report(examiner: &Examiner<'_>, args: &Args, unvalidated: u64) -> Value {
     })
 }
 
-fn text(examiner: &Examiner<'_>, args: &Args, unvalidated: u64) -> String {
+fn text(found: &BundleReport<'_>, args: &Args) -> String {
+    let (examiner, unvalidated) = (&found.examined, found.unvalidated);
     let mut lines: Vec<String> = examiner
         .flaws
         .chunk_by(|one, next| one.problem == next.problem)
@@ -181,7 +123,7 @@ fn text(examiner: &Examiner<'_>, args: &Args, unvalidated: u64) -> String {
         lines.push(format!("and {} more", examiner.flaw_count - told));
     }
     if let (0, Some(header)) = (examiner.flaw_count, examiner.header()) {
-        let verdict = verdict(examiner, args);
+        let verdict = found.verdict().word();
         lines.push(format!(
             "{verdict}: what {} has sent to {} for the subscription {}",
             header.issuer, header.audience, header.subscription
@@ -220,6 +162,9 @@ fn text(examiner: &Examiner<'_>, args: &Args, unvalidated: u64) -> String {
 /// What there is to say of the keys for receipts.
 fn on_receipts(examiner: &Examiner<'_>, args: &Args) -> Vec<String> {
     let mut lines = Vec::new();
+    let expects_receipts = args.receipt_keys.is_some()
+        || examiner.receipt_keys_problem.is_some()
+        || !examiner.bundled_receipt_keys.is_empty();
     if let (Some(problem), None) = (&examiner.receipt_keys_problem, &args.receipt_keys) {
         lines.push(format!("the bundle has no keys for receipts, {problem}; use --receipt-keys"));
     }
@@ -228,6 +173,15 @@ fn on_receipts(examiner: &Examiner<'_>, args: &Args) -> Vec<String> {
             "the bundle's own keys for receipts were believed; use --receipt-keys, or compare each \
              thumbprint with the consumer's: {}",
             examiner.bundled_receipt_keys.join(" ")
+        ));
+    }
+    if expects_receipts && examiner.events_without_receipt > 0 {
+        lines.push(format!("{} events have no receipt", examiner.events_without_receipt));
+    }
+    if examiner.receipts_without_chain > 0 {
+        lines.push(format!(
+            "{} receipts do not say the chain value, so that they do not bind the content",
+            examiner.receipts_without_chain
         ));
     }
     if examiner.doubtful_receipts > 0 {

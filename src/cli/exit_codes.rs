@@ -17,7 +17,7 @@ const NO: &[(&str, &str)] = &[
     ("log verify", "something is wrong"),
     ("open", "the token does not open"),
     ("replay start", "it was cancelled"),
-    ("verify-chain", "something is missing, doubled, out of order or altered"),
+    ("verify-chain", "something is missing, doubled, out of order, altered or not to be believed"),
 ];
 /// The one that can leave the answer open.
 const UNPROVED: (&str, &str) = ("evidence verify", "consistent, but believed with its own keys");

@@ -8,7 +8,7 @@ use crate::ambient::{Clock, SystemClock};
 use crate::cli::token_keys::{Parties, TokenKeys};
 use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::event::Timestamp;
-use crate::seal::{OpenError, OpenLimits, Opened, Opening, open};
+use crate::seal::{OpenLimits, Opened, Opening, open};
 
 /// What is said of a text that is no token at all.
 const NO_TOKEN: &str = "this is no token: one has five parts with dots between them; of an event on a bus, give `detail.data`";
@@ -39,20 +39,22 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
     }
     let keys = args.parties.keys().await?;
     match opened(&args, &token, &keys) {
-        Ok(opened) => {
+        Some(opened) => {
             context.output().document(opened.claims());
             Ok(Exit::Done)
         }
-        Err(error) => {
-            context.output().complain(error);
+        None => {
+            context.output().complain("the token cannot be opened");
             Ok(Exit::No)
         }
     }
 }
 
-fn opened(args: &Args, token: &str, keys: &TokenKeys) -> Result<Opened, OpenError> {
-    let opening = args.parties.opening(keys, args.at.unwrap_or_else(|| SystemClock.now()));
-    open(token, &Opening { event_type: args.event_type.as_deref(), ..opening })
+fn opened(args: &Args, token: &str, keys: &TokenKeys) -> Option<Opened> {
+    let event_type = args.event_type.as_deref();
+    args.parties
+        .openings(keys, args.at.unwrap_or_else(|| SystemClock.now()))
+        .find_map(|opening| open(token, &Opening { event_type, ..opening }).ok())
 }
 
 fn token(argument: &str) -> anyhow::Result<String> {
@@ -136,7 +138,7 @@ mod tests {
             parties: Parties {
                 key: key.clone(),
                 jwks: jwks.display().to_string(),
-                issuer: ISSUER.to_owned(),
+                issuer: vec!["https://earlier.example.com".to_owned(), ISSUER.to_owned()],
                 audience: "shop".to_owned(),
             },
             event_type: event_type.map(str::to_owned),
@@ -147,8 +149,7 @@ mod tests {
 
         let opened = says(&args("2026-11-21T17:42:11Z", Some(&event_type))).unwrap();
         assert_eq!(opened.event()["data"]["orderId"], "101");
-        assert!(says(&args("2026-11-21T19:42:11Z", None)).is_err());
-        let error = says(&args("2026-11-21T17:42:11Z", Some("another"))).unwrap_err();
-        assert_eq!(error.to_string(), "the token cannot be opened");
+        assert!(says(&args("2026-11-21T19:42:11Z", None)).is_none());
+        assert!(says(&args("2026-11-21T17:42:11Z", Some("another"))).is_none());
     }
 }

@@ -9,6 +9,7 @@ use url::{Host, Url};
 use crate::cli::Failure;
 use crate::event::Timestamp;
 use crate::keys::{OpeningKeys, VerifyingKeys};
+use crate::proof::ChainTrust;
 use crate::seal::Opening;
 
 /// With which keys to open, and whom to believe.
@@ -20,9 +21,9 @@ pub struct Parties {
     /// The gateway's public keys, a JWK or a JWK Set; with a shared secret, its file again
     #[arg(long, value_name = "FILE|URL")]
     pub jwks: String,
-    /// The only issuer to believe
-    #[arg(long, value_name = "URL")]
-    pub issuer: String,
+    /// The only issuer to believe; again for each name that it had before
+    #[arg(long, value_name = "URL", required = true)]
+    pub issuer: Vec<String>,
     /// The consumer's own name, as in the claim `aud`
     #[arg(long, value_name = "NAME")]
     pub audience: String,
@@ -48,9 +49,26 @@ impl Parties {
         Ok(TokenKeys { own, issuer })
     }
 
-    /// What to expect of tokens at a moment.
-    pub fn opening<'a>(&'a self, keys: &'a TokenKeys, now: Timestamp) -> Opening<'a> {
-        Opening::new(&keys.own, &keys.issuer, &self.issuer, &self.audience, now)
+    /// What to expect of tokens at a moment, for each issuer that is believed.
+    pub fn openings<'a>(
+        &'a self,
+        keys: &'a TokenKeys,
+        now: Timestamp,
+    ) -> impl Iterator<Item = Opening<'a>> {
+        self.issuer
+            .iter()
+            .map(move |issuer| Opening::new(&keys.own, &keys.issuer, issuer, &self.audience, now))
+    }
+
+    /// Whom to believe at a moment about what was stored.
+    pub fn trust<'a>(&'a self, keys: &'a TokenKeys, now: Timestamp) -> ChainTrust<'a> {
+        ChainTrust {
+            keys: &keys.own,
+            issuer_keys: &keys.issuer,
+            issuers: &self.issuer,
+            audience: &self.audience,
+            now,
+        }
     }
 }
 

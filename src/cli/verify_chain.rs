@@ -1,25 +1,22 @@
 //! `sealway verify-chain`: says offline whether a consumer holds everything, in order, unaltered.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::ambient::{Clock as _, SystemClock};
-use crate::cli::token_keys::{Parties, TokenKeys};
+use crate::cli::harmless::harmless;
+use crate::cli::token_keys::Parties;
 use crate::cli::{CommandResult, Context, Exit, Failure};
-use crate::event::{
-    ChainValue, ContentDigest, EventSource, EventType, Subject, SubscriptionId, Timestamp,
-};
-use crate::identify::Content;
-use crate::seal::{
-    ChainCheck, ChainStanding, Checkpoint, CheckpointReader, Finding, Link, NumberedToken, Opened,
-    Opening, PlaceClaims, open,
-};
+use crate::event::{ChainValue, SubscriptionId};
+use crate::proof::{ChainReport, ChainTrust, StoredTokens, verify_chain};
+use crate::seal::{ChainStanding, Finding, MissingKey, NumberedToken, PlaceClaims};
 
 /// Which tokens, of which subscription, and where its chain begins.
 #[derive(Debug, clap::Args)]
@@ -45,18 +42,6 @@ pub struct Args {
     chain: Option<ChainValue>,
 }
 
-/// What was read.
-#[derive(Default)]
-struct Held {
-    tokens: usize,
-    links: Vec<Link>,
-    replays: usize,
-    /// Tokens without a place, such as challenges, and those of other subscriptions.
-    others: usize,
-    /// Where tokens stand that do not open, or hold no event.
-    unusable: Vec<String>,
-}
-
 /// What the command says.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -71,142 +56,80 @@ struct Report {
     replays: usize,
     others: usize,
     earlier: usize,
+    missing_keys: BTreeSet<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoint: Option<Value>,
     findings: Vec<Value>,
 }
 
-/// Runs the command; the answer is no if anything is missing, doubled, reordered or altered.
+/// Runs the command; the answer is no if anything is missing, doubled, reordered or altered, does not open or
+/// has a signature that cannot be believed.
 pub async fn run(args: Args, context: &Context) -> CommandResult {
     let keys = args.parties.keys().await?;
-    let now = SystemClock.now();
-    let opening = Opening { stored: true, ..args.parties.opening(&keys, now) };
-    let mut held = Held::default();
+    let trust = args.parties.trust(&keys, SystemClock.now());
+    let of = (&args.subscription, &trust);
+    let mut stored = StoredTokens::default();
     for file in &args.files {
-        held.read(file, &args.subscription, &opening).map_err(Failure::input)?;
+        read(file, &mut stored, of).map_err(Failure::input)?;
     }
-    let checkpoint = args
-        .checkpoint
-        .as_deref()
-        .map(|file| checkpoint(file, &args, &keys, now))
-        .transpose()
-        .map_err(Failure::input)?;
+    let checkpoint = args.checkpoint.as_deref().map(checkpoint).transpose();
+    let checkpoint = checkpoint.map_err(Failure::input)?;
     let start = PlaceClaims {
         sequence: args.from.unwrap_or(1),
         previous: args.chain.unwrap_or_else(|| ChainValue::start(&args.subscription)),
     };
-    let mut check = ChainCheck::of(start, std::mem::take(&mut held.links));
-    let stands = checkpoint.map(|checkpoint| (check.compare(&checkpoint), checkpoint));
-    // A checkpoint may say that there is nothing to hold; one of before the start says nothing.
-    let told = stands.as_ref().is_some_and(|(standing, _)| *standing != ChainStanding::Ahead);
-    if check.events == 0 && held.unusable.is_empty() && !told {
-        let (tokens, of) = (held.tokens, &args.subscription);
+    let found = verify_chain(stored, start, checkpoint.as_deref(), of);
+    if found.says_nothing() {
+        let (tokens, of) = (found.stored.tokens, &args.subscription);
         let what =
             anyhow!("none of {tokens} tokens has a place in `{of}` from {} on", start.sequence);
         return Err(Failure::input(what));
     }
-    let report = report(args.subscription, &held, &check, stands.as_ref());
-    context.output().item(&report, |_| text(&held, &check, stands.as_ref()));
+    let report = report(args.subscription, &found);
+    context.output().item(&report, |_| text(&found));
     Ok(if report.whole { Exit::Done } else { Exit::No })
 }
 
-impl Held {
-    fn read(
-        &mut self,
-        file: &Path,
-        subscription: &SubscriptionId,
-        opening: &Opening<'_>,
-    ) -> anyhow::Result<()> {
-        let (name, reader): (_, Box<dyn BufRead>) = if file == Path::new("-") {
-            ("standard input".to_owned(), Box::new(io::stdin().lock()))
-        } else {
-            let name = file.display().to_string();
-            let file = File::open(file).with_context(|| format!("cannot read {name}"))?;
-            (name, Box::new(BufReader::new(file)))
-        };
-        for (number, line) in (1..).zip(reader.lines()) {
-            let line = line.with_context(|| format!("cannot read {name}, line {number}"))?;
-            let token = line.trim();
-            if !token.is_empty() {
-                self.take(token, || format!("{name}, line {number}"), (subscription, opening));
-            }
-        }
-        Ok(())
-    }
-
-    fn take(
-        &mut self,
-        token: &str,
-        place: impl FnOnce() -> String,
-        (subscription, opening): (&SubscriptionId, &Opening<'_>),
-    ) {
-        self.tokens += 1;
-        let Ok(opened) = open(token, opening) else {
-            return self.unusable.push(place());
-        };
-        let of = opened.claims().pointer("/sub_id/id").and_then(Value::as_str);
-        if of != Some(subscription.as_str()) {
-            self.others += 1;
-        } else if opened.replay().is_some() {
-            self.replays += 1;
-        } else if let Some(place_in_chain) = opened.place() {
-            match link(&opened, place_in_chain) {
-                Some(link) => self.links.push(link),
-                None => self.unusable.push(place()),
-            }
-        } else {
-            self.others += 1;
-        }
-    }
-}
-
-fn link(opened: &Opened, place: PlaceClaims) -> Option<Link> {
-    Some(Link { id: opened.id().parse().ok()?, place, digest: digest(opened.event())? })
-}
-
-/// The digest of an event's content; nothing if it is no CloudEvent of the gateway.
-pub(super) fn digest(event: &Value) -> Option<ContentDigest> {
-    let text = |name: &str| event.get(name).and_then(Value::as_str);
-    let subject = text("subject").map(Subject::new).transpose().ok()?;
-    let (source, kind) = (EventSource::new(text("source")?), EventType::new(text("type")?));
-    let content =
-        Content::of(&source.ok()?, &kind.ok()?, subject.as_ref(), event.get("data")?).ok()?;
-    Some(content.digest())
-}
-
-fn checkpoint(
+fn read(
     file: &Path,
-    args: &Args,
-    keys: &TokenKeys,
-    now: Timestamp,
-) -> anyhow::Result<Checkpoint> {
-    let place = file.display();
-    let token = std::fs::read_to_string(file).with_context(|| format!("cannot read {place}"))?;
-    let expected = args.parties.opening(keys, now);
-    let reader = CheckpointReader {
-        issuer_keys: expected.issuer_keys,
-        issuer: expected.issuer,
-        audience: expected.audience,
-        now,
-        leeway: expected.leeway,
+    stored: &mut StoredTokens,
+    of: (&SubscriptionId, &ChainTrust<'_>),
+) -> anyhow::Result<()> {
+    let (name, reader): (_, Box<dyn BufRead>) = if file == Path::new("-") {
+        ("standard input".to_owned(), Box::new(io::stdin().lock()))
+    } else {
+        let name = file.display().to_string();
+        let file = File::open(file).with_context(|| format!("cannot read {name}"))?;
+        (name, Box::new(BufReader::new(file)))
     };
-    // The API gives a checkpoint as a JSON text.
-    let checkpoint = reader
-        .read(token.trim().trim_matches('"'))
-        .map_err(|_| anyhow!("{place} is not a checkpoint of this issuer for this audience"))?;
-    let of = &checkpoint.subscription;
-    ensure!(*of == args.subscription, "{place} is a checkpoint of the subscription `{of}`");
-    Ok(checkpoint)
+    for (number, line) in (1..).zip(reader.lines()) {
+        let line = line.with_context(|| format!("cannot read {name}, line {number}"))?;
+        let token = line.trim();
+        if !token.is_empty() {
+            stored.take(token, || format!("{name}, line {number}"), of);
+        }
+    }
+    Ok(())
 }
 
-fn report(
-    subscription: SubscriptionId,
-    held: &Held,
-    check: &ChainCheck,
-    stands: Option<&(ChainStanding, Checkpoint)>,
-) -> Report {
-    let unusable = held.unusable.iter().map(|at| json!({"kind": "unusable", "at": at}));
-    let checkpoint = stands.map(|(standing, checkpoint)| {
+/// A checkpoint from a file; the API gives it as a JSON text.
+fn checkpoint(file: &Path) -> anyhow::Result<String> {
+    let token =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Ok(token.trim().trim_matches('"').to_owned())
+}
+
+fn report(subscription: SubscriptionId, found: &ChainReport) -> Report {
+    let (stored, check) = (&found.stored, &found.check);
+    let unusable = stored.unusable.iter().map(|token| {
+        let missing = token.missing.as_ref().map(MissingKey::kid);
+        json!({"kind": "unusable", "at": token.at, "missing-key": missing})
+    });
+    let doubt = found.checkpoint.iter().filter_map(|checkpoint| checkpoint.as_ref().err());
+    let doubt =
+        doubt.map(|problem| json!({"kind": "bad-checkpoint", "problem": problem.to_string()}));
+    let checkpoint = found.checkpoint.as_ref().and_then(|checkpoint| checkpoint.as_ref().ok());
+    let checkpoint = checkpoint.map(|(standing, checkpoint)| {
         json!({
             "sequence": checkpoint.sequence,
             "issued-at": checkpoint.issued_at,
@@ -214,10 +137,10 @@ fn report(
             "held": word(*standing),
         })
     });
-    let findings: Vec<Value> = unusable.chain(check.findings.iter().map(finding)).collect();
+    let findings = unusable.chain(doubt).chain(check.findings.iter().map(finding)).collect();
     Report {
         subscription,
-        whole: findings.is_empty(),
+        whole: found.is_whole(),
         first: check.first.map(numbered),
         last: check.last.map(numbered),
         next: json!({
@@ -225,9 +148,10 @@ fn report(
         }),
         events: check.events,
         repeats: check.repeats,
-        replays: held.replays,
-        others: held.others,
+        replays: stored.replays,
+        others: stored.others,
         earlier: check.earlier,
+        missing_keys: stored.missing_keys.clone(),
         checkpoint,
         findings,
     }
@@ -269,11 +193,31 @@ fn finding(finding: &Finding) -> Value {
     }
 }
 
-fn text(held: &Held, check: &ChainCheck, stands: Option<&(ChainStanding, Checkpoint)>) -> String {
+fn text(found: &ChainReport) -> String {
+    let (stored, check) = (&found.stored, &found.check);
     let mut text = String::new();
     // Writing to a string cannot fail.
-    for place in &held.unusable {
-        let _ = writeln!(text, "unusable: {place} does not open, or holds no event");
+    for token in &stored.unusable {
+        let _ = match &token.missing {
+            Some(MissingKey::Own(kid)) => {
+                writeln!(
+                    text,
+                    "unusable: {} is for the key `{kid}`, which is not in --key",
+                    token.at
+                )
+            }
+            Some(MissingKey::Issuer(kid)) => {
+                writeln!(
+                    text,
+                    "unusable: {} is signed with `{kid}`, which is not in --jwks",
+                    token.at
+                )
+            }
+            None => writeln!(text, "unusable: {} does not open, or holds no event", token.at),
+        };
+    }
+    if let Some(Err(problem)) = &found.checkpoint {
+        let _ = writeln!(text, "bad-checkpoint: {problem}");
     }
     for finding in &check.findings {
         let _ = writeln!(text, "{finding}");
@@ -281,7 +225,7 @@ fn text(held: &Held, check: &ChainCheck, stands: Option<&(ChainStanding, Checkpo
     if let (true, Some(first), Some(last)) = (text.is_empty(), check.first, check.last) {
         let _ = writeln!(text, "whole: from {first} to {last}");
     }
-    if let Some((standing, checkpoint)) = stands {
+    if let Some(Ok((standing, checkpoint))) = &found.checkpoint {
         let _ = writeln!(
             text,
             "checkpoint: at {}, of {}, with everything up to {} looked at; what is held is {}",
@@ -295,20 +239,24 @@ fn text(held: &Held, check: &ChainCheck, stands: Option<&(ChainStanding, Checkpo
             }
         );
     }
+    if !stored.missing_keys.is_empty() {
+        let missing: Vec<&str> = stored.missing_keys.iter().map(String::as_str).collect();
+        let _ = writeln!(text, "missing-keys: {}", missing.join(" "));
+    }
     let _ = write!(
         text,
         "read: {} tokens: {} events, {} repeats, {} replays, {} before the start, {} others\n\
          to go on: --from {} --chain {}",
-        held.tokens,
+        stored.tokens,
         check.events,
         check.repeats,
-        held.replays,
+        stored.replays,
         check.earlier,
-        held.others,
+        stored.others,
         check.next.sequence,
         check.next.previous,
     );
-    text
+    harmless(&text).into_owned()
 }
 
 #[cfg(test)]

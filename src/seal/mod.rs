@@ -19,6 +19,7 @@ pub mod evidence;
 mod framework;
 mod checkpoint;
 mod inspect;
+mod missing;
 mod open;
 mod open_limits;
 mod opened;
@@ -34,6 +35,7 @@ pub use checkpoint::{AccessEnd, Checkpoint, CheckpointReader, sign_checkpoint, s
 pub use claims::{Claims, PlaceClaims, cloudevent_type};
 pub use error::SealError;
 pub use inspect::inspect;
+pub use missing::{MissingKey, missing_key, signer_of};
 pub use open::{OpenError, Opening, Seen, open};
 pub use open_limits::OpenLimits;
 pub use opened::Opened;

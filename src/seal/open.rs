@@ -126,7 +126,7 @@ fn opened(token: &str, opening: &Opening<'_>) -> Option<Opened> {
 }
 
 /// The encrypted layer: checks 1 to 6. Gives the outer header and the plaintext.
-fn decrypt(token: &str, opening: &Opening<'_>) -> Option<(Map<String, Value>, Vec<u8>)> {
+pub(super) fn decrypt(token: &str, opening: &Opening<'_>) -> Option<(Map<String, Value>, Vec<u8>)> {
     let limits = &opening.limits;
     // 1: the text.
     let [protected, encrypted_key, iv, ciphertext, tag] = text::parts::<5>(token, limits.token)?;

@@ -79,6 +79,7 @@ mod ordinary_events_fit;
 mod other_ecosystems;
 mod producers_are_bound_to_their_sources;
 mod replay_is_exact;
+mod tampering_shows;
 mod tenants_are_strangers;
 mod the_api_is_as_described;
 mod the_aws_stub_is_honest;

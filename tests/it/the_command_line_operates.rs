@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use sealway::keys::OpeningKeyKind;
+use sealway::keys::{OpeningKey, OpeningKeyKind, SigningAlgorithm, SigningKey};
 
 use crate::harness::{
     Guarded, Receiver, Reply, Sink, SinkKey, TestGateway, eventually, order_created, program,
@@ -304,6 +304,66 @@ async fn a_consumer_checks_what_it_has_stored() {
     let told = String::from_utf8(told.stdout).unwrap();
     let whole = format!("whole: from 1 ({}) to 2 ({})\nread: 2 tokens: 2 events", ids[0], ids[1]);
     assert!(told.starts_with(&whole), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chain_that_cannot_be_believed_says_which_key_is_missing_and_answers_no() {
+    let gateway = TestGateway::start().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let operator = Operator::of(&gateway).await;
+    gateway.subscribe(&receiver, json!({})).await;
+    gateway.orders(1..=2).await;
+    let arrivals = receiver.wait_for_delivered(2).await;
+    let store = |name: &str, text: &str| {
+        let path = gateway.path(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let tokens: Vec<String> = arrivals.into_iter().map(|arrival| arrival.token).collect();
+    let held = store("held", &tokens.join("\n"));
+    let signed = operator.done(&["subscriptions", "checkpoint", "shop"]);
+    let (checkpoint, key) =
+        (store("checkpoint", signed.as_str().unwrap()), store("own", receiver.private_key()));
+    let published = gateway.get("/.well-known/jwks.json").await;
+    let theirs = published["keys"][0]["kid"].clone();
+    let jwks = store("jwks", &published.to_string());
+    let stranger = SigningKey::generate(SigningAlgorithm::ES256).unwrap();
+    let others = json!({ "keys": [stranger.public_jwk().unwrap()] });
+    let others = store("others", &others.to_string());
+    let issuer = gateway.issuer();
+    let before = "https://before.example.com";
+    let check = |key: &str, jwks: &str, more: &[&str]| {
+        let given = ["verify-chain", &held, "--key", key, "--jwks", jwks, "--audience", "shop"];
+        let of = ["--subscription", "shop", "--issuer", before, "--issuer", &issuer];
+        operator.run(&[&given[..], &of[..], more].concat())
+    };
+
+    let whole = check(&key, &jwks, &["--checkpoint", &checkpoint]);
+    assert_eq!((whole.code, &whole.output["missing-keys"]), (0, &json!([])), "{}", whole.output);
+
+    let unknown = check(&key, &others, &["--checkpoint", &checkpoint]);
+    assert_eq!((unknown.code, &unknown.output["whole"]), (1, &json!(false)), "{}", unknown.remarks);
+    assert_eq!(unknown.output["missing-keys"], json!([theirs]), "{}", unknown.output);
+    assert_eq!(unknown.output["findings"][0]["missing-key"], theirs);
+    let doubt = &unknown.output["findings"][2];
+    assert_eq!(doubt["kind"], "bad-checkpoint", "{}", unknown.output);
+    assert!(doubt["problem"].as_str().unwrap().contains(theirs.as_str().unwrap()));
+
+    let foreign = OpeningKey::generate(OpeningKeyKind::X25519).unwrap();
+    let unopened = check(&store("foreign", foreign.private_jwk().expose()), &jwks, &[]);
+    assert_eq!(unopened.code, 1);
+    let own: Value = serde_json::from_str(receiver.private_key()).unwrap();
+    let own = own.get("keys").map_or(&own, |keys| &keys[0]);
+    assert_eq!(unopened.output["missing-keys"], json!([own["kid"]]), "{}", unopened.output);
+
+    let mut altered = signed.as_str().unwrap().to_owned();
+    altered.truncate(altered.len() - 4);
+    let altered = store("altered", &format!("{altered}AAAA"));
+    let forged = check(&key, &jwks, &["--checkpoint", &altered]);
+    assert_eq!((forged.code, &forged.output["missing-keys"]), (1, &json!([])));
+    assert_eq!(forged.output["findings"][0]["kind"], "bad-checkpoint", "{}", forged.output);
+    let nowhere = check(&key, &jwks, &["--checkpoint", "/nowhere/checkpoint"]);
+    assert_eq!(nowhere.code, 2, "a file that cannot be read is another matter");
 }
 
 #[tokio::test]

@@ -4,8 +4,8 @@ use serde_json::{Map, Value, json};
 
 use crate::event::{ChainValue, ContentDigest, EventId, TokenDigest, json};
 use crate::keys::{VerifyingKey, VerifyingKeys};
-use crate::seal::evidence::examiner::{Checked, LEEWAY, parsed, text_of, wrong};
-use crate::seal::evidence::{Examiner, OpenedEvent};
+use crate::seal::evidence::examiner::{Checked, parsed, text_of, wrong};
+use crate::seal::evidence::{BundleTrust, Examiner, OpenedEvent};
 use crate::seal::{
     ChainCheck, Link, OpenLimits, Opened, Opening, PlaceClaims, ReceiptFault, ReceiptReader, open,
     text,
@@ -31,6 +31,7 @@ impl Examiner<'_> {
             return Err(format!("out of order: number {} was expected", next.sequence));
         }
         self.next = Some(check.next);
+        self.newest = self.newest.max(Some(id));
         for finding in &check.findings {
             self.find(finding.to_string());
         }
@@ -56,6 +57,9 @@ impl Examiner<'_> {
             return wrong("the token is for another event or another place");
         }
         self.opened += 1;
+        if let Some(claims) = opened.claims().as_object() {
+            self.issued_not_before("the token", claims, Some(id));
+        }
         Ok(Some(OpenedEvent { opened, digest, event: (sequence, id) }))
     }
 
@@ -69,9 +73,11 @@ impl Examiner<'_> {
     }
 
     fn open(&self, token: &str, issuer_keys: &VerifyingKeys) -> Checked<Option<Opened>> {
-        let (Some(keys), Some(header)) = (self.opening, &self.header) else { return Ok(None) };
+        let (Some(keys), Some(header)) = (self.trust.opening_keys, &self.header) else {
+            return Ok(None);
+        };
         let (issuer, audience) = (&header.issuer, &header.audience);
-        let opening = Opening::new(keys, issuer_keys, issuer, audience, self.now);
+        let opening = Opening::new(keys, issuer_keys, issuer, audience, self.trust.now);
         let opened = open(token, &Opening { stored: true, ..opening });
         let opened = opened.map_err(|_| "the token cannot be opened with these keys")?;
         let of = opened.claims().pointer("/sub_id/id").and_then(Value::as_str);
@@ -89,9 +95,13 @@ impl Examiner<'_> {
         let Some(receipts) = members.get("receipts").and_then(Value::as_array) else {
             return self.find("`receipts` is missing or no list".to_owned());
         };
+        let before = self.receipts;
         for receipt in receipts {
             match self.judge(receipt.as_str().unwrap_or_default(), at) {
-                Ok(Word::Kept) => self.receipts += 1,
+                Ok(Word::Kept { chained }) => {
+                    self.receipts += 1;
+                    self.receipts_without_chain += u64::from(!chained);
+                }
                 Ok(Word::Unknown) => self.unchecked_receipts += 1,
                 Ok(Word::Doubtful) => {
                     self.unchecked_receipts += 1;
@@ -100,6 +110,7 @@ impl Examiner<'_> {
                 Err(problem) => self.find(problem),
             }
         }
+        self.events_without_receipt += u64::from(self.receipts == before);
     }
 
     fn judge(
@@ -110,16 +121,25 @@ impl Examiner<'_> {
         let (Some(keys), Some(header)) = (&self.receipt_keys, &self.header) else {
             return Ok(Word::Unknown);
         };
-        let reader = ReceiptReader {
+        let reader = |audience| ReceiptReader {
             keys,
             issuer: &header.audience,
-            audience: &header.issuer,
-            now: self.now,
-            leeway: LEEWAY,
+            audience,
+            now: self.trust.now,
+            leeway: BundleTrust::LEEWAY,
         };
-        let receipt = match reader.read(receipt.as_bytes()) {
+        let mut said = Err(ReceiptFault::Invalid);
+        for audience in self.trust.addressees(&header.issuer) {
+            said = reader(audience).read(receipt.as_bytes());
+            if said.is_ok() {
+                break;
+            }
+        }
+        let receipt = match said {
             Ok(receipt) => receipt,
-            Err(ReceiptFault::UnknownKey) => return Ok(Word::Unknown),
+            Err(ReceiptFault::UnknownKey) if self.trust.receipt_keys.is_none() => {
+                return Ok(Word::Unknown);
+            }
             // The bundle's own keys are those that the consumer gives today, with the names and the
             // audience that it likes: what it signed before must not turn into a flaw of the bundle.
             Err(ReceiptFault::Invalid) if !self.bundled_receipt_keys.is_empty() => {
@@ -132,15 +152,16 @@ impl Examiner<'_> {
         receipt
             .concerns(id, &header.subscription, place)
             .map_err(|fault| format!("a receipt is for something else: {fault}"))?;
-        Ok(Word::Kept)
+        // A replay has no place in the chain, so its receipt cannot say one.
+        Ok(Word::Kept { chained: receipt.chain.is_some() || receipt.sequence.is_none() })
     }
 }
 
 /// What a receipt without a flaw is worth.
 enum Word {
-    /// The consumer's key has signed it.
-    Kept,
-    /// There is no copy of the key that it names.
+    /// The consumer's key has signed it; `chained` unless it could say the chain value and does not.
+    Kept { chained: bool },
+    /// The bundle has no copy of the key that it names.
     Unknown,
     /// It does not fit the key that the bundle itself brings under that name.
     Doubtful,

@@ -2,17 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::event::{ContentDigest, EventId, Timestamp, TokenDigest, json};
-use crate::keys::{OpeningKeys, VerifyingKeys};
-use crate::seal::evidence::{Header, LONGEST_LINE};
+use crate::event::{ContentDigest, EventId, TokenDigest, json};
+use crate::keys::VerifyingKeys;
+use crate::seal::evidence::{BundleTrust, Header, LONGEST_LINE};
 use crate::seal::{Opened, PlaceClaims};
 
-pub(super) const LEEWAY: Duration = Duration::from_mins(1);
 /// So many flaws are told; the others are counted.
 const MOST_FLAWS: usize = 100;
 /// So many contract versions are remembered.
@@ -50,6 +48,20 @@ pub struct OpenedEvent {
     pub event: (u64, EventId),
 }
 
+/// What a line gives to whoever holds it against more than the bundle itself.
+#[derive(Debug)]
+pub enum BundleLine {
+    /// An event that was opened.
+    Event(OpenedEvent),
+    /// A contract with the schema that is said to come from it.
+    Contract {
+        /// The AsyncAPI text.
+        document: String,
+        /// The JSON Schema of the data.
+        schema: Value,
+    },
+}
+
 /// Which line comes next.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Stage {
@@ -63,9 +75,7 @@ pub(super) enum Stage {
 
 /// Reads a bundle line by line; what it remembers does not grow with the events.
 pub struct Examiner<'a> {
-    pub(super) trusted: Option<&'a VerifyingKeys>,
-    pub(super) opening: Option<&'a OpeningKeys>,
-    pub(super) now: Timestamp,
+    pub(super) trust: BundleTrust<'a>,
     pub(super) stage: Stage,
     is_bundle: bool,
     line: u64,
@@ -78,6 +88,8 @@ pub struct Examiner<'a> {
     pub(super) bundled: VerifyingKeys,
     pub(super) receipt_keys: Option<VerifyingKeys>,
     pub(super) next: Option<PlaceClaims>,
+    /// The event with the highest id.
+    pub(super) newest: Option<EventId>,
     schemas: BTreeMap<String, Option<Value>>,
     /// The RFC 7638 thumbprints of the gateway's keys as the bundle brings them.
     pub bundled_keys: Vec<String>,
@@ -97,6 +109,10 @@ pub struct Examiner<'a> {
     pub unchecked_receipts: u64,
     /// Receipts that do not fit the key that the bundle itself brings under the name in them.
     pub doubtful_receipts: u64,
+    /// Checked receipts of a place in the sequence that do not say the chain value after the event.
+    pub receipts_without_chain: u64,
+    /// Events that no checked receipt is for.
+    pub events_without_receipt: u64,
     /// What is wrong, as much of it as is told.
     pub flaws: Vec<Flaw>,
     /// How much is wrong.
@@ -120,28 +136,21 @@ pub(super) fn parsed<T: std::str::FromStr>(members: &Map<String, Value>, name: &
 }
 
 impl<'a> Examiner<'a> {
-    /// Begins. With trusted keys the bundle's own are not believed; with the consumer's keys its
-    /// tokens are opened.
-    pub fn new(
-        trusted: Option<&'a VerifyingKeys>,
-        opening: Option<&'a OpeningKeys>,
-        receipt_keys: Option<VerifyingKeys>,
-        now: Timestamp,
-    ) -> Self {
+    /// Begins.
+    pub fn new(trust: BundleTrust<'a>) -> Self {
         Self {
-            trusted,
-            opening,
-            now,
+            trust,
             stage: Stage::Header,
             is_bundle: false,
             line: 0,
             event: None,
             hash: Sha256::new(),
             header: None,
-            keys: trusted.cloned().unwrap_or_default(),
+            keys: trust.issuer_keys.cloned().unwrap_or_default(),
             bundled: VerifyingKeys::default(),
-            receipt_keys,
+            receipt_keys: trust.receipt_keys.cloned(),
             next: None,
+            newest: None,
             schemas: BTreeMap::new(),
             bundled_keys: Vec::new(),
             bundled_receipt_keys: Vec::new(),
@@ -152,9 +161,16 @@ impl<'a> Examiner<'a> {
             receipts: 0,
             unchecked_receipts: 0,
             doubtful_receipts: 0,
+            receipts_without_chain: 0,
+            events_without_receipt: 0,
             flaws: Vec::new(),
             flaw_count: 0,
         }
+    }
+
+    /// Whether the gateway's keys came from elsewhere than from the bundle.
+    pub const fn trusts_keys(&self) -> bool {
+        self.trust.issuer_keys.is_some()
     }
 
     /// Whether the first line says that this is a bundle.
@@ -186,8 +202,8 @@ impl<'a> Examiner<'a> {
         }
     }
 
-    /// Takes the next line, with its end; gives an event that was opened.
-    pub fn take(&mut self, line: &[u8]) -> Option<OpenedEvent> {
+    /// Takes the next line, with its end; gives an event that was opened, or a contract.
+    pub fn take(&mut self, line: &[u8]) -> Option<BundleLine> {
         self.line += 1;
         self.event = None;
         let told = self.examine(line);
@@ -209,7 +225,7 @@ impl<'a> Examiner<'a> {
         }
     }
 
-    fn examine(&mut self, line: &[u8]) -> Checked<Option<OpenedEvent>> {
+    fn examine(&mut self, line: &[u8]) -> Checked<Option<BundleLine>> {
         let Some(content) = line.strip_suffix(b"\n") else { return wrong("the line is cut") };
         let limits = json::Limits::new(LONGEST_LINE, 96);
         let Ok(Value::Object(members)) = json::read(content, limits) else {
@@ -233,8 +249,10 @@ impl<'a> Examiner<'a> {
                 self.stage = Stage::Events;
                 self.take_first(text_of(&members, "token")?)?;
             }
-            (Stage::Events, "contract") => self.take_contract(members)?,
-            (Stage::Events, "event") => return self.take_event(&members),
+            (Stage::Events, "contract") => return self.take_contract(members),
+            (Stage::Events, "event") => {
+                return Ok(self.take_event(&members)?.map(BundleLine::Event));
+            }
             (Stage::Events, "checkpoint") => {
                 self.stage = Stage::Closing;
                 self.take_last(text_of(&members, "token")?)?;
@@ -282,28 +300,34 @@ impl<'a> Examiner<'a> {
             Some(Value::Null) => Ok(None),
             _ => parsed(members, name).map(Some),
         };
-        self.header = Some(Header {
+        let header = Header {
             issuer: text_of(members, "issuer")?.to_owned(),
             audience: text_of(members, "audience")?.to_owned(),
             subscription: parsed(members, "subscription")?,
             from: bound("from")?,
             to: bound("to")?,
             at: parsed(members, "at")?,
-        });
+        };
+        let issuer = header.issuer.clone();
+        self.header = Some(header);
         self.stage = Stage::Keys;
-        Ok(())
+        if self.trust.believes(&issuer) {
+            Ok(())
+        } else {
+            Err(format!("the bundle is of the issuer {issuer}, which is not one that is believed"))
+        }
     }
 
-    fn take_contract(&mut self, mut members: Map<String, Value>) -> Checked<()> {
+    fn take_contract(&mut self, mut members: Map<String, Value>) -> Checked<Option<BundleLine>> {
         let dataschema = text_of(&members, "dataschema")?.to_owned();
-        let schema = match members.remove("schema") {
-            Some(Value::Null) | None => None,
+        let (schema, told) = match members.remove("schema") {
+            Some(Value::Null) | None => (None, None),
             Some(schema) => {
-                let digest = TokenDigest::of(text_of(&members, "document")?);
-                if parsed::<TokenDigest>(&members, "sha256")? != digest {
+                let document = text_of(&members, "document")?.to_owned();
+                if parsed::<TokenDigest>(&members, "sha256")? != TokenDigest::of(&document) {
                     return wrong("the contract is not the one whose digest stands beside it");
                 }
-                Some(schema)
+                (Some(schema.clone()), Some(BundleLine::Contract { document, schema }))
             }
         };
         if self.schemas.len() == MOST_CONTRACTS {
@@ -312,6 +336,6 @@ impl<'a> Examiner<'a> {
         if self.schemas.insert(dataschema, schema).is_some() {
             return wrong("the contract was there before");
         }
-        Ok(())
+        Ok(told)
     }
 }

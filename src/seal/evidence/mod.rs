@@ -6,10 +6,13 @@
 mod bundle;
 mod events;
 mod examiner;
+mod dates;
 mod signatures;
+mod trust;
 
 pub use bundle::{EventLine, EvidenceBundle, Header};
-pub use examiner::{Examiner, Flaw, OpenedEvent};
+pub use examiner::{BundleLine, Examiner, Flaw, OpenedEvent};
+pub use trust::BundleTrust;
 
 /// The longest line, in bytes: a contract with its schema fits.
 pub const LONGEST_LINE: usize = 4 * 1024 * 1024;

@@ -2,13 +2,14 @@
 
 use serde_json::{Map, Value};
 
-use crate::event::{ChainValue, json};
+use crate::event::ChainValue;
 use crate::keys::VerifyingKeys;
-use crate::seal::evidence::examiner::{Checked, LEEWAY, Stage, wrong};
-use crate::seal::evidence::{BUNDLE_TYPE, Examiner};
+use crate::seal::evidence::examiner::{Checked, Stage, wrong};
+use crate::seal::evidence::{BUNDLE_TYPE, BundleTrust, Examiner};
 use crate::seal::open::check_parties;
 use crate::seal::{
-    ChainCheck, ChainStanding, Checkpoint, CheckpointReader, OpenLimits, PlaceClaims, signed, text,
+    ChainCheck, ChainStanding, Checkpoint, CheckpointReader, OpenLimits, PlaceClaims, signed,
+    signer_of,
 };
 
 /// Keys that are told to be missing.
@@ -25,7 +26,7 @@ impl Examiner<'_> {
             .join(own)
             .map_err(|_| "a key of the set has the name of another key of the bundle")?;
         self.bundled_keys = self.bundled.thumbprints();
-        if self.trusted.is_none() {
+        if self.trust.issuer_keys.is_none() {
             self.keys = self.bundled.clone();
         }
         Ok(())
@@ -52,8 +53,8 @@ impl Examiner<'_> {
             issuer_keys: &self.keys,
             issuer: &header.issuer,
             audience: &header.audience,
-            now: self.now,
-            leeway: LEEWAY,
+            now: self.trust.now,
+            leeway: BundleTrust::LEEWAY,
         };
         let Ok(checkpoint) = reader.read_place(token) else {
             let foreign = "the checkpoint is not signed by its key, or for somebody else";
@@ -62,6 +63,7 @@ impl Examiner<'_> {
         if checkpoint.subscription != header.subscription {
             return wrong("the checkpoint is of another subscription");
         }
+        self.not_before("the checkpoint", checkpoint.issued_at, checkpoint.head.max(self.newest));
         Ok(checkpoint)
     }
 
@@ -102,6 +104,7 @@ impl Examiner<'_> {
             return Err(self.signer(token).unwrap_or_else(|| foreign.to_owned()));
         };
         let Some(header) = &self.header else { return wrong("there is no header") };
+        let (at, newest) = (header.at, self.newest);
         let of = claims.get("sub_id").and_then(|subject| subject.get("id")?.as_str());
         if check_parties(&claims, &header.issuer, &header.audience).is_none()
             || of != Some(header.subscription.as_str())
@@ -114,15 +117,15 @@ impl Examiner<'_> {
         {
             return wrong("lines before this one were added, removed or altered");
         }
+        self.not_before("the bundle", at, newest);
+        self.issued_not_before("the closing line", &claims, newest);
         Ok(())
     }
 
     /// Names the key of a JWS, if it is not among those that are believed.
     fn signer(&mut self, token: &str) -> Option<String> {
-        let [header, ..] = text::parts::<3>(token, OpenLimits::default().token)?;
-        let header = text::object(header, json::Limits::new(4096, 8))?;
-        let kid = header.get("kid")?.as_str()?;
-        self.keys.get(kid).is_none().then(|| self.unbelieved(kid))
+        let kid = signer_of(token)?;
+        self.keys.get(&kid).is_none().then(|| self.unbelieved(&kid))
     }
 
     /// Notes that a key has signed which is not believed; gives what to say of that.

@@ -5,7 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::event::{ContentDigest, TokenDigest};
-use crate::seal::evidence::{EventLine, EvidenceBundle, Examiner, Header};
+use crate::seal::evidence::{BundleTrust, EventLine, EvidenceBundle, Examiner, Header};
 use crate::seal::{Checkpoint, sign_place};
 
 fn header() -> Header {
@@ -77,7 +77,7 @@ fn bundle(parties: &Parties, events: u64) -> Vec<String> {
 /// What is wrong with a bundle.
 fn flaws(parties: &Parties, lines: &[impl AsRef<[u8]>], with_key: bool) -> Vec<String> {
     let keys = with_key.then_some(&parties.keys);
-    let mut examiner = Examiner::new(None, keys, None, NOW);
+    let mut examiner = Examiner::new(BundleTrust { opening_keys: keys, ..BundleTrust::none(NOW) });
     for line in lines {
         examiner.take(line.as_ref());
     }
@@ -94,8 +94,8 @@ fn what_was_written_is_valid_with_and_without_the_key_of_the_consumer() {
     assert_eq!(flaws(&parties, &lines, true), [] as [String; 0]);
     assert_eq!(flaws(&parties, &bundle(&parties, 0), true), [] as [String; 0]);
     let stranger = Parties::usual();
-    let trusted = Examiner::new(Some(&stranger.issuer_keys), None, None, NOW);
-    let mut trusted = trusted;
+    let trust = BundleTrust { issuer_keys: Some(&stranger.issuer_keys), ..BundleTrust::none(NOW) };
+    let mut trusted = Examiner::new(trust);
     for line in &lines {
         trusted.take(line.as_bytes());
     }
@@ -111,7 +111,7 @@ fn keys_are_named_by_what_they_are_and_not_by_what_they_are_called() {
     let renamed = lines[1].replace(&format!("\"kid\":\"{own}\""), "\"kid\":\"the-gateways\"");
     assert_ne!(renamed, lines[1]);
 
-    let mut examiner = Examiner::new(None, None, None, NOW);
+    let mut examiner = Examiner::new(BundleTrust::none(NOW));
     examiner.take(lines[0].as_bytes());
     examiner.take(renamed.as_bytes());
 
@@ -245,7 +245,11 @@ fn a_key_that_begins_to_sign_within_a_bundle_is_brought_by_it_and_named_where_it
         let jwks: Vec<_> = keys.iter().map(|key| key.public_jwk().unwrap()).collect();
         let trusted = VerifyingKeys::from_json(json!({ "keys": jwks }).to_string().as_bytes());
         let trusted = trusted.unwrap();
-        let mut examiner = Examiner::new(Some(&trusted), Some(&parties.keys), None, NOW);
+        let mut examiner = Examiner::new(BundleTrust {
+            issuer_keys: Some(&trusted),
+            opening_keys: Some(&parties.keys),
+            ..BundleTrust::none(NOW)
+        });
         for line in &lines {
             examiner.take(line.as_bytes());
         }
@@ -270,7 +274,7 @@ fn a_set_that_gives_a_name_of_the_bundle_to_another_key_is_refused() {
     let mut jwks = jwks(&impostor);
     jwks["keys"][0]["kid"] = json!(parties.signing.kid());
 
-    let mut examiner = Examiner::new(None, None, None, NOW);
+    let mut examiner = Examiner::new(BundleTrust::none(NOW));
     lines[..3].iter().for_each(|line| drop(examiner.take(line.as_bytes())));
     examiner.take(format!("{}\n", json!({ "kind": "keys", "jwks": jwks })).as_bytes());
 
@@ -281,7 +285,7 @@ fn a_set_that_gives_a_name_of_the_bundle_to_another_key_is_refused() {
 #[test]
 fn that_there_are_no_keys_for_receipts_is_said_and_no_flaw() {
     let (parties, mut bundle) = (Parties::usual(), EvidenceBundle::default());
-    let mut examiner = Examiner::new(None, None, None, NOW);
+    let mut examiner = Examiner::new(BundleTrust::none(NOW));
     examiner.take(bundle.header(&header()).as_bytes());
     examiner.take(bundle.keys(&jwks(&parties.signing)).as_bytes());
     examiner.take(bundle.receipt_keys(Err("they are gone"), true).as_bytes());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sealway::event::{ChainValue, ContentDigest, EventId, SubscriptionId, Timestamp};
 use sealway::keys::VerifyingKeys;
-use sealway::seal::evidence::{EventLine, EvidenceBundle, Examiner, Header};
+use sealway::seal::evidence::{BundleTrust, EventLine, EvidenceBundle, Examiner, Header};
 use sealway::seal::{
     Checkpoint, CheckpointReader, Claims, Options, PlaceClaims, ReceiptReader, inspect, open, seal,
     sign_place,
@@ -30,7 +30,8 @@ fn made() -> &'static Made {
         let token = sealed(&parties, EVENT);
         let bundle = bundle(&parties);
         assert!(open(&token, &parties.expected()).is_ok(), "the true token opens");
-        let mut examiner = Examiner::new(Some(&parties.verifying), None, None, NOW);
+        let issuer_keys = Some(&parties.verifying);
+        let mut examiner = Examiner::new(BundleTrust { issuer_keys, ..BundleTrust::none(NOW) });
         for line in &bundle {
             examiner.take(line.as_bytes());
         }
@@ -180,7 +181,8 @@ pub fn evidence(input: &[u8]) {
         text = text.replace(&format!("<{at}>\n"), line);
     }
     let flaws = |trusted: Option<&VerifyingKeys>| {
-        let mut examiner = Examiner::new(trusted, None, None, NOW);
+        let trust = BundleTrust { issuer_keys: trusted, ..BundleTrust::none(NOW) };
+        let mut examiner = Examiner::new(trust);
         for line in text.split_inclusive('\n') {
             examiner.take(line.as_bytes());
         }

@@ -23,6 +23,7 @@ const PLAN: &[(&str, &[&str])] = &[
     ("access", &["event", "ambient", "telemetry", "eventlog"]),
     ("subscriptions", &["event", "ambient", "telemetry", "route", "eventlog", "keys", "access"]),
     ("seal", &["event", "ambient", "keys"]),
+    ("proof", &["event", "contract", "identify", "keys", "seal"]),
     (
         "deliver",
         &[
@@ -104,7 +105,7 @@ const PLAN: &[(&str, &[&str])] = &[
 const EVERY_ROOM_ABOVE: &[&str] = &["*"];
 
 /// Rooms that turn bytes into values and do nothing else.
-const PURE: &[&str] = &["event", "contract", "enrich", "identify", "route", "seal"];
+const PURE: &[&str] = &["event", "contract", "enrich", "identify", "route", "seal", "proof"];
 
 /// What a pure room does not name.
 const INPUT_AND_OUTPUT: &[&str] = &[

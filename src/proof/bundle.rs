@@ -1,0 +1,134 @@
+//! Judges an evidence bundle as a whole: its lines, what is in its tokens, and its contracts.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead, Read as _};
+
+use jsonschema::Validator;
+use serde_json::Value;
+
+use crate::proof::{content_digest, contract_line};
+use crate::seal::evidence::{BundleLine, BundleTrust, Examiner, LONGEST_LINE, OpenedEvent};
+
+/// What a bundle is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum BundleVerdict {
+    /// Whole, and signed by keys that were trusted before.
+    Valid,
+    /// Whole, but only its own keys say who signed it.
+    Consistent,
+    /// Something is wrong with it.
+    Wrong,
+}
+
+impl BundleVerdict {
+    /// The stable word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Consistent => "consistent",
+            Self::Wrong => "wrong",
+        }
+    }
+}
+
+/// Why there is nothing to judge.
+#[derive(Debug, thiserror::Error)]
+pub enum NoBundle {
+    /// The bytes could not be read.
+    #[error("the bundle cannot be read")]
+    Read(#[from] io::Error),
+    /// The first line is not that of a bundle.
+    #[error("this is no evidence bundle: its first line is not of the kind `evidence`")]
+    Other,
+}
+
+/// What was found.
+pub struct BundleReport<'a> {
+    /// What the lines say and what is wrong with them.
+    pub examined: Examiner<'a>,
+    /// Opened events whose data no contract in the bundle describes.
+    pub unvalidated: u64,
+}
+
+impl BundleReport<'_> {
+    /// What the bundle is: without keys from elsewhere, whoever made it may be anyone.
+    pub const fn verdict(&self) -> BundleVerdict {
+        match (self.examined.flaw_count, self.examined.trusts_keys()) {
+            (0, true) => BundleVerdict::Valid,
+            (0, false) => BundleVerdict::Consistent,
+            _ => BundleVerdict::Wrong,
+        }
+    }
+}
+
+/// Reads a bundle line by line, in memory that does not grow with its events.
+///
+/// # Errors
+///
+/// The caller's turn: the bytes cannot be read, or are those of something else. What is wrong with a
+/// bundle is in the report.
+pub fn verify_bundle<'a>(
+    bundle: &mut (impl BufRead + ?Sized),
+    trust: BundleTrust<'a>,
+) -> Result<BundleReport<'a>, NoBundle> {
+    let mut report = BundleReport { examined: Examiner::new(trust), unvalidated: 0 };
+    let mut validators = HashMap::new();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // One byte more than a line may have, so that a longer one has no end and is refused.
+        let limit = LONGEST_LINE as u64 + 1;
+        if (&mut *bundle).take(limit).read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        match report.examined.take(&line) {
+            Some(BundleLine::Event(opened)) => report.compare(&opened, &mut validators),
+            Some(BundleLine::Contract { document, schema }) => {
+                if let Some(problem) = contract_line::problem_of(&document, &schema) {
+                    report.examined.find(problem.to_owned());
+                }
+            }
+            None => {}
+        }
+        if report.examined.header().is_none() {
+            break;
+        }
+    }
+    if !report.examined.is_bundle() {
+        return Err(NoBundle::Other);
+    }
+    // Nothing that follows a header that cannot be read is worth a word.
+    if report.examined.header().is_some() {
+        report.examined.finish();
+    }
+    Ok(report)
+}
+
+impl BundleReport<'_> {
+    /// Holds what was in a token against its line and its contract.
+    fn compare(&mut self, told: &OpenedEvent, validators: &mut HashMap<String, Option<Validator>>) {
+        let event = told.opened.event();
+        if content_digest(event) != Some(told.digest) {
+            let problem = "the content in the token is not the one that the chain covers";
+            self.examined.find(problem.to_owned());
+        }
+        let Some(dataschema) = event.get("dataschema").and_then(Value::as_str) else {
+            self.unvalidated += 1;
+            return;
+        };
+        let Some(known) = self.examined.schema(dataschema) else {
+            let problem = format!("the contract {dataschema} is not in the bundle");
+            return self.examined.find(problem);
+        };
+        let validator = validators.entry(dataschema.to_owned()).or_insert_with(|| {
+            known.as_ref().and_then(|schema| jsonschema::validator_for(schema).ok())
+        });
+        match (validator, event.get("data")) {
+            (Some(validator), Some(data)) if !validator.is_valid(data) => {
+                self.examined.find(format!("the data breaks its contract {dataschema}"));
+            }
+            (Some(_), Some(_)) => {}
+            _ => self.unvalidated += 1,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Judges what a consumer has kept of a subscription: the chain, and how far it reaches.
+
+use crate::event::SubscriptionId;
+use crate::proof::{ChainTrust, StoredTokens};
+use crate::seal::{ChainCheck, ChainStanding, Checkpoint, PlaceClaims, signer_of};
+
+/// Why a checkpoint tells nothing.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum CheckpointProblem {
+    /// The key that is said to have signed it is not there.
+    #[error("it is signed with the key `{0}`, which is not among those that are believed")]
+    MissingKey(String),
+    /// It is none, was altered, or is for somebody else.
+    #[error("it is not a checkpoint of this issuer for this audience")]
+    Invalid,
+    /// It is of another subscription.
+    #[error("it is a checkpoint of the subscription `{0}`")]
+    OtherSubscription(SubscriptionId),
+}
+
+/// What was found.
+pub struct ChainReport {
+    /// What was read.
+    pub stored: StoredTokens,
+    /// What is wrong with the chain.
+    pub check: ChainCheck,
+    /// The checkpoint, and how far what is held reaches next to it; or why it tells nothing.
+    pub checkpoint: Option<Result<(ChainStanding, Checkpoint), CheckpointProblem>>,
+}
+
+impl ChainReport {
+    /// Whether everything is there, in order and unaltered.
+    pub fn is_whole(&self) -> bool {
+        self.stored.unusable.is_empty()
+            && self.check.findings.is_empty()
+            && !matches!(self.checkpoint, Some(Err(_)))
+    }
+
+    /// Whether there was nothing to judge: no event at or after the start, and no word on it.
+    pub fn says_nothing(&self) -> bool {
+        let told = self.checkpoint.as_ref().is_some_and(|checkpoint| match checkpoint {
+            // A checkpoint may say that there is nothing to hold; one of before the start says nothing.
+            Ok((standing, _)) => *standing != ChainStanding::Ahead,
+            Err(_) => true,
+        });
+        self.check.events == 0 && self.stored.unusable.is_empty() && !told
+    }
+}
+
+/// Follows the chain through the tokens that were kept, from a number and the chain value before it on, and
+/// compares with a signed checkpoint, if there is one.
+pub fn verify_chain(
+    mut stored: StoredTokens,
+    start: PlaceClaims,
+    checkpoint: Option<&str>,
+    (subscription, trust): (&SubscriptionId, &ChainTrust<'_>),
+) -> ChainReport {
+    let mut check = ChainCheck::of(start, std::mem::take(&mut stored.links));
+    let checkpoint = checkpoint.map(|token| match trust.read(token) {
+        Some(checkpoint) if checkpoint.subscription == *subscription => {
+            Ok((check.compare(&checkpoint), checkpoint))
+        }
+        Some(other) => Err(CheckpointProblem::OtherSubscription(other.subscription)),
+        None => Err(match signer_of(token).filter(|kid| trust.issuer_keys.get(kid).is_none()) {
+            Some(kid) => {
+                stored.lacks(&kid);
+                CheckpointProblem::MissingKey(kid)
+            }
+            None => CheckpointProblem::Invalid,
+        }),
+    });
+    ChainReport { stored, check, checkpoint }
+}

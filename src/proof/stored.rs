@@ -1,0 +1,81 @@
+//! The tokens that a consumer has kept, opened and sorted by what they are.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::event::SubscriptionId;
+use crate::proof::{ChainTrust, content_digest};
+use crate::seal::{Link, MissingKey, Opened, PlaceClaims, missing_key, open};
+
+/// Names of keys that are told to be missing.
+const MOST_MISSING: usize = 32;
+
+/// A stored token that does not open, or holds no event.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct UnusableToken {
+    /// Where it stands, as the caller names it.
+    pub at: String,
+    /// The key that it takes and that is not there, if that is why.
+    pub missing: Option<MissingKey>,
+}
+
+/// What was read of one subscription.
+#[derive(Debug, Default)]
+pub struct StoredTokens {
+    /// All tokens.
+    pub tokens: usize,
+    /// Those with a place in the chain.
+    pub links: Vec<Link>,
+    /// Those of replays.
+    pub replays: usize,
+    /// Tokens without a place, such as challenges, and those of other subscriptions.
+    pub others: usize,
+    /// Those that do not open, or hold no event.
+    pub unusable: Vec<UnusableToken>,
+    /// The names of keys that would open or verify what does not.
+    pub missing_keys: BTreeSet<String>,
+}
+
+impl StoredTokens {
+    /// Takes one token; `at` says where it stands.
+    pub fn take(
+        &mut self,
+        token: &str,
+        at: impl FnOnce() -> String,
+        (subscription, trust): (&SubscriptionId, &ChainTrust<'_>),
+    ) {
+        self.tokens += 1;
+        let Some(opened) = trust.openings().find_map(|opening| open(token, &opening).ok()) else {
+            let missing = trust.openings().next().and_then(|opening| missing_key(token, &opening));
+            if let Some(key) = &missing {
+                self.lacks(key.kid());
+            }
+            return self.unusable.push(UnusableToken { at: at(), missing });
+        };
+        let of = opened.claims().pointer("/sub_id/id").and_then(Value::as_str);
+        if of != Some(subscription.as_str()) {
+            self.others += 1;
+        } else if opened.replay().is_some() {
+            self.replays += 1;
+        } else if let Some(place) = opened.place() {
+            match link(&opened, place) {
+                Some(link) => self.links.push(link),
+                None => self.unusable.push(UnusableToken { at: at(), missing: None }),
+            }
+        } else {
+            self.others += 1;
+        }
+    }
+
+    /// Notes the name of a key that is not there.
+    pub(super) fn lacks(&mut self, kid: &str) {
+        if self.missing_keys.len() < MOST_MISSING {
+            self.missing_keys.insert(kid.to_owned());
+        }
+    }
+}
+
+fn link(opened: &Opened, place: PlaceClaims) -> Option<Link> {
+    Some(Link { id: opened.id().parse().ok()?, place, digest: content_digest(opened.event())? })
+}

@@ -1,0 +1,44 @@
+//! Whom whoever verifies a bundle believes.
+
+use std::time::Duration;
+
+use crate::event::Timestamp;
+use crate::keys::{OpeningKeys, VerifyingKeys};
+
+/// What a bundle is judged with.
+#[derive(Clone, Copy)]
+pub struct BundleTrust<'a> {
+    /// The gateway's keys from elsewhere; without them the bundle's own are believed.
+    pub issuer_keys: Option<&'a VerifyingKeys>,
+    /// The consumer's private keys; with them the tokens are opened.
+    pub opening_keys: Option<&'a OpeningKeys>,
+    /// The consumer's keys for receipts from elsewhere; without them the bundle's own are believed. With them a
+    /// receipt under another key is a flaw.
+    pub receipt_keys: Option<&'a VerifyingKeys>,
+    /// Every issuer that is believed, those that the gateway had before included; none: the one that the bundle
+    /// names.
+    pub issuers: &'a [String],
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl BundleTrust<'_> {
+    /// How far the clocks of two sides may differ.
+    pub const LEEWAY: Duration = Duration::from_mins(1);
+
+    /// Believes whatever keys the bundle brings.
+    pub const fn none(now: Timestamp) -> Self {
+        Self { issuer_keys: None, opening_keys: None, receipt_keys: None, issuers: &[], now }
+    }
+
+    /// Whether an issuer is one that is believed.
+    pub fn believes(&self, issuer: &str) -> bool {
+        self.issuers.is_empty() || self.issuers.iter().any(|one| one == issuer)
+    }
+
+    /// Every name that receipts to the gateway may have as their audience, beginning with that of the bundle.
+    pub(super) fn addressees<'b>(&'b self, issuer: &'b str) -> impl Iterator<Item = &'b str> {
+        let others = self.issuers.iter().map(String::as_str).filter(move |one| *one != issuer);
+        std::iter::once(issuer).chain(others)
+    }
+}

@@ -1,0 +1,317 @@
+//! A gateway, a consumer and three events, and a bundle of them whose every part can be written otherwise.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use sealway::contract::Catalog;
+use sealway::event::{ChainValue, ContentDigest, EventId, SubscriptionId, Timestamp, TokenDigest};
+use sealway::keys::{
+    OpeningKey, OpeningKeyKind, OpeningKeys, SealingKey, SigningAlgorithm, SigningKey,
+    VerifyingKeys,
+};
+use sealway::proof::content_digest;
+use sealway::seal::{Claims, Options, PlaceClaims, cloudevent_type, seal};
+
+pub const ISSUER: &str = "https://events.example.com";
+pub const AUDIENCE: &str = "shop";
+pub const SUBSCRIPTION: &str = "orders";
+/// When everything is exported and verified.
+pub const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_282_931);
+/// A date that is no true one.
+pub const LONG_AGO: i64 = 1_577_836_800;
+pub const DATASCHEMA: &str = "https://events.example.com/schemas/shop/created/1.0.0";
+
+pub const CONTRACT: &str = "asyncapi: 3.0.0
+info: { title: Orders, version: 1.0.0 }
+channels:
+  orders:
+    address: orders
+    messages:
+      created:
+        payload: { type: object, required: [n], properties: { n: { type: integer, minimum: 1 } } }
+";
+
+/// What whoever verifies has from elsewhere.
+#[derive(Clone, Copy)]
+pub struct Trusted {
+    /// The gateway's keys.
+    pub issuer: bool,
+    /// The consumer's private keys.
+    pub opening: bool,
+    /// The consumer's keys for receipts.
+    pub receipts: bool,
+}
+
+impl Trusted {
+    pub const ALL: Self = Self { issuer: true, opening: true, receipts: true };
+    /// A third party, which cannot open tokens.
+    pub const OUTSIDE: Self = Self { opening: false, ..Self::ALL };
+    /// Nothing but the file.
+    pub const NOTHING: Self = Self { issuer: false, opening: false, receipts: false };
+}
+
+/// The keys that are trusted.
+pub struct TrustedKeys {
+    pub issuer: Option<VerifyingKeys>,
+    pub opening: Option<OpeningKeys>,
+    pub receipts: Option<VerifyingKeys>,
+    pub issuers: Vec<String>,
+}
+
+/// Everybody's keys.
+pub struct Scene {
+    pub signing: SigningKey,
+    /// A key that nobody knows.
+    pub stranger: SigningKey,
+    /// The consumer's key for receipts.
+    pub pen: SigningKey,
+    own: String,
+    sealing: SealingKey,
+    pub schema: Value,
+}
+
+/// One event of a bundle.
+#[derive(Clone)]
+pub struct EventPart {
+    pub id: EventId,
+    pub sequence: u64,
+    pub previous: ChainValue,
+    pub digest: ContentDigest,
+    pub token: String,
+    pub receipts: Vec<String>,
+}
+
+/// A bundle before it is written.
+#[derive(Clone)]
+pub struct BundleParts {
+    pub header: Value,
+    pub keys: Value,
+    pub receipt_keys: Value,
+    pub first: Map<String, Value>,
+    pub contract: Value,
+    pub events: Vec<EventPart>,
+    pub last: Map<String, Value>,
+    /// `iat` of the closing line.
+    pub closed: i64,
+    /// Who signs checkpoints and the closing line.
+    pub signing: SigningKey,
+}
+
+fn public(key: &SigningKey) -> Value {
+    json!({ "keys": [key.public_jwk().unwrap()] })
+}
+
+fn subscription() -> SubscriptionId {
+    SUBSCRIPTION.parse().unwrap()
+}
+
+/// The id of an event, counted from 0; it was accepted an hour before the export.
+pub fn id(index: u64) -> EventId {
+    let accepted = NOW.before(Duration::from_hours(1)).unix_ms();
+    EventId::from_parts(u64::try_from(accepted).unwrap() + index, 7)
+}
+
+/// The event as it stands in the token.
+pub fn event(index: u64, n: i64) -> Value {
+    json!({
+        "specversion": "1.0", "id": id(index).to_string(), "source": "/orders",
+        "type": "Order.Created", "dataschema": DATASCHEMA, "data": { "n": n },
+    })
+}
+
+impl Scene {
+    pub fn new() -> Self {
+        let generate = || SigningKey::generate(SigningAlgorithm::ES256).unwrap();
+        let consumer = OpeningKey::generate(OpeningKeyKind::X25519).unwrap();
+        let files = BTreeMap::from([("orders.yaml".to_owned(), CONTRACT.to_owned())]);
+        let catalog = Catalog::load(&files);
+        let message = catalog.document("orders.yaml").unwrap().messages().next().unwrap().clone();
+        let mut schema = message.schema_json().clone();
+        schema["$id"] = json!(DATASCHEMA);
+        Self {
+            signing: generate(),
+            stranger: generate(),
+            pen: generate(),
+            own: consumer.private_jwk().expose().to_owned(),
+            sealing: SealingKey::from_jwk(consumer.public_jwk().unwrap()).unwrap(),
+            schema,
+        }
+    }
+
+    pub fn trusted(&self, trusted: Trusted) -> TrustedKeys {
+        let set = |key: &SigningKey| {
+            VerifyingKeys::from_json(public(key).to_string().as_bytes()).unwrap()
+        };
+        TrustedKeys {
+            issuer: trusted.issuer.then(|| set(&self.signing)),
+            opening: trusted.opening.then(|| OpeningKeys::from_json(self.own.as_bytes()).unwrap()),
+            receipts: trusted.receipts.then(|| set(&self.pen)),
+            issuers: vec![ISSUER.to_owned()],
+        }
+    }
+
+    /// Seals an event for the consumer.
+    pub fn token(&self, event: &Value, (id, place): (EventId, PlaceClaims), issued: i64) -> String {
+        let (event, subscription) = (event.to_string(), subscription());
+        let claims = Claims {
+            issuer: ISSUER,
+            audience: AUDIENCE,
+            issued_at: Timestamp::from_unix_seconds(issued),
+            expires_at: Timestamp::from_unix_seconds(issued + 86_400),
+            id,
+            transaction: None,
+            occurred_at: None,
+            subscription: &subscription,
+            place: Some(place),
+            replay: None,
+            event_type: &cloudevent_type(ISSUER),
+            event: &event,
+        };
+        let sealed = seal(&claims, &self.signing, &self.sealing, &Options::default());
+        sealed.unwrap().into_token()
+    }
+
+    /// Three events as they were sent, each with its receipt.
+    pub fn events(&self) -> Vec<EventPart> {
+        self.events_of(&[(0, 1), (1, 2), (2, 3)])
+    }
+
+    /// Events by index and content, chained as if they were all.
+    pub fn events_of(&self, events: &[(u64, i64)]) -> Vec<EventPart> {
+        let mut previous = ChainValue::start(&subscription());
+        let mut parts = Vec::new();
+        for (sequence, (index, n)) in (1..).zip(events) {
+            let event = event(*index, *n);
+            let digest = content_digest(&event).unwrap();
+            let place = PlaceClaims { sequence, previous };
+            let token = self.token(&event, (id(*index), place), NOW.unix_seconds());
+            let after = previous.next(id(*index), digest);
+            let claims = receipt_claims(id(*index), sequence, after, &token);
+            let receipts = vec![sign_receipt(&self.pen, &claims)];
+            parts.push(EventPart { id: id(*index), sequence, previous, digest, token, receipts });
+            previous = after;
+        }
+        parts
+    }
+
+    /// The receipt for an event, with claims written otherwise.
+    pub fn receipt(&self, index: usize, alter: impl FnOnce(&mut Map<String, Value>)) -> String {
+        let mut claims = self.claims_of_receipt(index);
+        alter(&mut claims);
+        sign_receipt(&self.pen, &claims)
+    }
+
+    /// The same under a key that nobody knows.
+    pub fn receipt_of_another_key(&self, index: usize) -> String {
+        sign_receipt(&self.stranger, &self.claims_of_receipt(index))
+    }
+
+    fn claims_of_receipt(&self, index: usize) -> Map<String, Value> {
+        let event = self.events().swap_remove(index);
+        let after = event.previous.next(event.id, event.digest);
+        receipt_claims(event.id, event.sequence, after, &event.token)
+    }
+
+    /// A true bundle.
+    pub fn bundle(&self) -> BundleParts {
+        self.bundle_of(self.events())
+    }
+
+    /// A bundle of these events, with places that agree with them.
+    pub fn bundle_of(&self, events: Vec<EventPart>) -> BundleParts {
+        let start = ChainValue::start(&subscription());
+        let after = events.last().map_or(start, |last| last.previous.next(last.id, last.digest));
+        let head = events.last().map(|last| last.id);
+        let count = events.last().map_or(0, |last| last.sequence);
+        BundleParts {
+            header: json!({
+                "kind": "evidence", "version": 1, "issuer": ISSUER, "audience": AUDIENCE,
+                "subscription": SUBSCRIPTION, "from": null, "to": null, "at": NOW,
+            }),
+            keys: json!({ "kind": "keys", "jwks": public(&self.signing) }),
+            receipt_keys: json!({
+                "kind": "receipt-keys", "jwks": public(&self.pen), "fetched": false,
+            }),
+            first: place(0, start, None),
+            contract: json!({
+                "kind": "contract", "dataschema": DATASCHEMA, "schema": self.schema,
+                "document": CONTRACT, "sha256": TokenDigest::of(CONTRACT).to_string(),
+            }),
+            events,
+            last: place(count, after, head),
+            closed: NOW.unix_seconds(),
+            signing: self.signing.clone(),
+        }
+    }
+}
+
+/// The claims of a place.
+pub fn place(sequence: u64, chain: ChainValue, head: Option<EventId>) -> Map<String, Value> {
+    let claims = json!({
+        "iss": ISSUER, "aud": AUDIENCE, "iat": NOW.unix_seconds(),
+        "sub_id": { "format": "opaque", "id": SUBSCRIPTION }, "seq": sequence,
+        "chain": chain.to_string(), "head": head.map(|head| head.to_string()),
+    });
+    claims.as_object().unwrap().clone()
+}
+
+fn receipt_claims(
+    id: EventId,
+    sequence: u64,
+    after: ChainValue,
+    token: &str,
+) -> Map<String, Value> {
+    let claims = json!({
+        "iss": AUDIENCE, "aud": ISSUER, "iat": NOW.unix_seconds(), "jti": id.to_string(),
+        "sub_id": { "format": "opaque", "id": SUBSCRIPTION }, "seq": sequence,
+        "token_sha256": TokenDigest::of(token).to_string(), "chain": after.to_string(),
+    });
+    claims.as_object().unwrap().clone()
+}
+
+fn sign_receipt(key: &SigningKey, claims: &Map<String, Value>) -> String {
+    key.sign("receipt+jwt", json!(claims).to_string().as_bytes()).unwrap()
+}
+
+impl BundleParts {
+    /// Writes the bundle and signs it.
+    pub fn lines(&self) -> Vec<String> {
+        let place = |claims: &Map<String, Value>| {
+            let token = self.signing.sign("place+jwt", json!(claims).to_string().as_bytes());
+            json!({ "kind": "checkpoint", "token": token.unwrap() })
+        };
+        let mut values = vec![
+            self.header.clone(),
+            self.keys.clone(),
+            self.receipt_keys.clone(),
+            place(&self.first),
+            self.contract.clone(),
+        ];
+        values.extend(self.events.iter().map(|event| {
+            json!({
+                "kind": "event", "id": event.id.to_string(), "seq": event.sequence,
+                "prv": event.previous.to_string(), "digest": event.digest.to_string(),
+                "token_sha256": TokenDigest::of(&event.token).to_string(), "token": event.token,
+                "receipts": event.receipts,
+            })
+        }));
+        values.push(place(&self.last));
+        self.close(values.iter().map(|value| format!("{value}\n")).collect())
+    }
+
+    /// Signs lines as they are: whoever holds the key can.
+    pub fn close(&self, mut lines: Vec<String>) -> Vec<String> {
+        let hash = Sha256::digest(lines.concat());
+        let claims = json!({
+            "iss": self.header["issuer"], "aud": AUDIENCE, "iat": self.closed,
+            "sub_id": { "format": "opaque", "id": SUBSCRIPTION }, "lines": lines.len(),
+            "sha256": base64_simd::URL_SAFE_NO_PAD.encode_to_string(hash),
+        });
+        let token = self.signing.sign("evidence+jwt", claims.to_string().as_bytes()).unwrap();
+        lines.push(format!("{}\n", json!({ "kind": "closing", "token": token })));
+        lines
+    }
+}
