@@ -38,16 +38,12 @@ pub async fn run(args: Args, context: &Context) -> CommandResult {
         return Ok(Exit::No);
     }
     let keys = args.parties.keys().await?;
-    match opened(&args, &token, &keys) {
-        Some(opened) => {
-            context.output().document(opened.claims());
-            Ok(Exit::Done)
-        }
-        None => {
-            context.output().complain("the token cannot be opened");
-            Ok(Exit::No)
-        }
-    }
+    let Some(opened) = opened(&args, &token, &keys) else {
+        context.output().complain("the token cannot be opened");
+        return Ok(Exit::No);
+    };
+    context.output().document(opened.claims());
+    Ok(Exit::Done)
 }
 
 fn opened(args: &Args, token: &str, keys: &TokenKeys) -> Option<Opened> {

@@ -66,7 +66,7 @@ channels:
     fn served() -> Value {
         let files = BTreeMap::from([(NAME.to_owned(), CONTRACT.to_owned())]);
         let catalog = Catalog::load(&files);
-        let message = catalog.document(NAME).unwrap().messages().next().unwrap().clone();
+        let message = catalog.document(NAME).unwrap().messages().next().unwrap();
         let mut schema = message.schema_json().clone();
         schema["$id"] = json!("https://gateway.example/schemas/shop/created/1.2.0");
         schema

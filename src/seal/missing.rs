@@ -30,7 +30,7 @@ impl MissingKey {
 pub fn missing_key(token: &str, opening: &Opening<'_>) -> Option<MissingKey> {
     let [header, ..] = text::parts::<5>(token, opening.limits.token)?;
     let header = text::object(header, json::Limits::new(opening.limits.outer_header, 8))?;
-    let kid = header.get("kid").and_then(Value::as_str).filter(|kid| is_name(kid))?;
+    let kid = header.get("kid").and_then(Value::as_str).filter(is_name)?;
     if opening.keys.get(kid).is_none() {
         return Some(MissingKey::Own(kid.to_owned()));
     }
@@ -43,7 +43,7 @@ pub fn missing_key(token: &str, opening: &Opening<'_>) -> Option<MissingKey> {
 pub fn signer_of(token: &str) -> Option<String> {
     let [header, ..] = text::parts::<3>(token, OpenLimits::default().token)?;
     let header = text::object(header, json::Limits::new(4096, 8))?;
-    let kid = header.get("kid").and_then(Value::as_str).filter(|kid| is_name(kid))?;
+    let kid = header.get("kid").and_then(Value::as_str).filter(is_name)?;
     Some(kid.to_owned())
 }
 
