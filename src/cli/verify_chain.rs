@@ -12,10 +12,7 @@ use serde_json::{Value, json};
 use crate::ambient::{Clock as _, SystemClock};
 use crate::cli::token_keys::{Parties, TokenKeys};
 use crate::cli::{CommandResult, Context, Exit, Failure};
-use crate::event::{
-    ChainValue, ContentDigest, EventSource, EventType, Subject, SubscriptionId, Timestamp,
-};
-use crate::identify::Content;
+use crate::event::{ChainValue, SubscriptionId, Timestamp};
 use crate::seal::{
     ChainCheck, ChainStanding, Checkpoint, CheckpointReader, Finding, Link, NumberedToken, Opened,
     Opening, PlaceClaims, open,
@@ -161,17 +158,7 @@ impl Held {
 }
 
 fn link(opened: &Opened, place: PlaceClaims) -> Option<Link> {
-    Some(Link { id: opened.id().parse().ok()?, place, digest: digest(opened.event())? })
-}
-
-/// The digest of an event's content; nothing if it is no CloudEvent of the gateway.
-pub(super) fn digest(event: &Value) -> Option<ContentDigest> {
-    let text = |name: &str| event.get(name).and_then(Value::as_str);
-    let subject = text("subject").map(Subject::new).transpose().ok()?;
-    let (source, kind) = (EventSource::new(text("source")?), EventType::new(text("type")?));
-    let content =
-        Content::of(&source.ok()?, &kind.ok()?, subject.as_ref(), event.get("data")?).ok()?;
-    Some(content.digest())
+    Some(Link { id: opened.id().parse().ok()?, place, digest: opened.digest()? })
 }
 
 fn checkpoint(

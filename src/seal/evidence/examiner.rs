@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::event::{ContentDigest, EventId, Timestamp, TokenDigest, json};
+use crate::event::{EventDigest, EventId, Timestamp, TokenDigest, json};
 use crate::keys::{OpeningKeys, VerifyingKeys};
 use crate::seal::evidence::{Header, LONGEST_LINE};
 use crate::seal::{Opened, PlaceClaims};
@@ -45,7 +45,7 @@ pub struct OpenedEvent {
     /// What was in the token.
     pub opened: Opened,
     /// The digest that the chain covers, as the line has it.
-    pub digest: ContentDigest,
+    pub digest: EventDigest,
     /// Its number and id.
     pub event: (u64, EventId),
 }
