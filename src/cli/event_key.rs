@@ -1,4 +1,5 @@
-//! `sealway events key`: the name that an event's content has, and the bytes that it is made of.
+//! `sealway events key`: the name that an event's content has, the bytes that it is made of, and the
+//! event's digest.
 
 use std::path::PathBuf;
 
@@ -10,8 +11,8 @@ use serde_json::Value;
 use crate::cli::event_file::{input_name, read_input};
 use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::event::json::{self, Limits};
-use crate::event::{EventSource, EventType, Subject};
-use crate::identify::{BusinessKey, Content};
+use crate::event::{Content, EventDigest, EventSource, EventType, Salt, Subject};
+use crate::identify::BusinessKey;
 
 /// Which event.
 #[derive(Debug, clap::Args)]
@@ -21,6 +22,12 @@ pub struct Args {
     /// A pointer of the publication's business key, such as `/data/paymentId`; may be repeated
     #[arg(long = "key", value_name = "POINTER")]
     pointers: Vec<PointerBuf>,
+    /// The salt of the event, the `slt` of its token: says the digest of form 2, too
+    #[arg(long, value_name = "SLT", allow_hyphen_values = true)]
+    salt: Option<Salt>,
+    /// The version of its publication, the `pub_ver` of its token
+    #[arg(long, value_name = "VERSION", requires = "salt")]
+    publication_version: Option<String>,
 }
 
 /// What the command says.
@@ -29,6 +36,8 @@ pub struct Args {
 struct Names {
     idempotency_key: String,
     content_digest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event_digest: Option<String>,
     canonical: String,
 }
 
@@ -41,14 +50,13 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
     let event = json::read(&bytes, Limits::default())
         .map_err(|error| anyhow!(error).context(format!("in {file}")))
         .map_err(Failure::input)?;
-    let names = names(&event, &args.pointers).map_err(Failure::input)?;
+    let mut names = names(&event, &args.pointers).map_err(Failure::input)?;
+    if let Some(salt) = args.salt {
+        let salted = Some((salt, args.publication_version.as_deref()));
+        names.event_digest = EventDigest::of_token(&event, salted).map(|one| one.to_string());
+    }
     let output = context.output();
-    output.item(&names, |names| {
-        format!(
-            "key     {}\ndigest  {}\nbytes   {}",
-            names.idempotency_key, names.content_digest, names.canonical
-        )
-    });
+    output.item(&names, text);
     match event.get("idempotencykey").and_then(Value::as_str) {
         Some(carried) if carried != names.idempotency_key => {
             output.complain(format_args!("the event carries another key: {carried}"));
@@ -56,6 +64,17 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
         }
         _ => Ok(Exit::Done),
     }
+}
+
+fn text(names: &Names) -> String {
+    let salted = names.event_digest.as_ref();
+    format!(
+        "key     {}\ndigest  {}\n{}bytes   {}",
+        names.idempotency_key,
+        names.content_digest,
+        salted.map_or_else(String::new, |digest| format!("salted  {digest}\n")),
+        names.canonical
+    )
 }
 
 fn names(event: &Value, pointers: &[PointerBuf]) -> anyhow::Result<Names> {
@@ -77,6 +96,7 @@ fn names(event: &Value, pointers: &[PointerBuf]) -> anyhow::Result<Names> {
     Ok(Names {
         idempotency_key: key.to_string(),
         content_digest: content.digest().to_string(),
+        event_digest: None,
         canonical,
     })
 }
@@ -139,11 +159,7 @@ mod tests {
 
         for pointers in [vec![], vec![PointerBuf::parse("/data/orderId").unwrap()]] {
             let names = names(&event, &pointers).unwrap();
-            let shown = format!(
-                "key     {}\ndigest  {}\nbytes   {}\n",
-                names.idempotency_key, names.content_digest, names.canonical
-            );
-            assert!(page.contains(&shown), "{shown}");
+            assert!(page.contains(&format!("{}\n", text(&names))), "{}", text(&names));
         }
     }
 

@@ -8,11 +8,10 @@ use serde::Serialize;
 
 use crate::ambient::SystemClock;
 use crate::cli::{Failure, Output};
-use crate::event::{EventId, SubscriptionId};
+use crate::event::{EventId, SubscriptionId, canonical};
 use crate::eventlog::{
     Cursor, Entry, LowWatermark, Position, SequenceCheckpoint, StoredEntry, StoredLog,
 };
-use crate::identify::Content;
 use crate::route::{EventTree, MatchOutcome};
 use crate::subscriptions::{Subscription, Subscriptions};
 
@@ -124,7 +123,7 @@ pub async fn check(log: StoredLog, output: Output) -> Result<Report, Failure> {
                     line.pass(&stored, &mut report);
                 }
             }
-            judge(&stored, &walk, &mut report);
+            judge(&log, &stored, &walk, &mut report)?;
             report.entries += 1;
         }
         bar.set_position(report.entries);
@@ -176,7 +175,12 @@ impl Walk {
 }
 
 /// Checks one entry by itself.
-fn judge(stored: &StoredEntry, walk: &Walk, report: &mut Report) {
+fn judge(
+    log: &StoredLog,
+    stored: &StoredEntry,
+    walk: &Walk,
+    report: &mut Report,
+) -> Result<(), Failure> {
     let position = stored.position;
     let entry = match &stored.entry {
         Ok(entry) => entry,
@@ -186,22 +190,20 @@ fn judge(stored: &StoredEntry, walk: &Walk, report: &mut Report) {
                 "position {position}: cannot be read: {}",
                 cause.unwrap_or_default()
             ));
-            return;
+            return Ok(());
         }
     };
     let event = &entry.event;
-    let content =
-        Content::of(&event.source, &event.event_type, event.subject.as_ref(), event.data.tree());
-    match content {
-        Ok(content) if content.data_text() != event.data.text() => {
+    match canonical(event.data.tree()) {
+        Ok(data) if data != event.data.text() => {
             report.find(format!(
                 "position {position}, event {}: the data is not canonical",
                 event.id
             ));
         }
-        Ok(content) if content.digest() != event.digest => {
+        Ok(_) if !event.has_its_digest() => {
             report.find(format!(
-                "position {position}, event {}: the digest is not that of the content",
+                "position {position}, event {}: the digest is not that of the event",
                 event.id
             ));
         }
@@ -210,12 +212,14 @@ fn judge(stored: &StoredEntry, walk: &Walk, report: &mut Report) {
             report.find(format!("position {position}, event {}: {error}", event.id));
         }
     }
-    if !stored.known && position > walk.floor.position {
+    let is_kept = position > walk.floor.position;
+    if is_kept && !log.knows_content_of(entry).map_err(Failure::blame)? {
         report.find(format!(
             "position {position}, event {}: its idempotency key is not among the known contents",
             event.id
         ));
     }
+    Ok(())
 }
 
 async fn lines(

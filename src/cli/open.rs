@@ -122,6 +122,7 @@ mod tests {
             subscription: &subscription,
             place: None,
             replay: None,
+            salted: None,
             event_type: &event_type,
             event: r#"{"data":{"orderId":"101"}}"#,
         };

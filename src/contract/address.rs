@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::contract::Catalog;
 use crate::enrich::{Publication, Publications};
+use crate::event::decode_segment;
 
 /// The path of a schema below `/schemas/`: `{domain}/{event}/{version}`, each percent-encoded as one
 /// segment of a path (RFC 3986, section 3.3), so that no two have the same.
@@ -37,7 +38,7 @@ impl SchemaAddress {
     pub fn of_before(message: &str, version: &str) -> Self {
         let written = format!("{message}/{version}");
         let sent = written.split(['#', '?']).next().unwrap_or_default();
-        let segments: Vec<String> = sent.split('/').map(decode).collect();
+        let segments: Vec<String> = sent.split('/').map(decode_segment).collect();
         Self::of_segments(segments.iter().map(String::as_str))
     }
 
@@ -114,24 +115,6 @@ fn encode(segment: &str, to: &mut String) {
     }
 }
 
-/// Undoes what a client would take for percent escapes; what is none stays as it is.
-fn decode(segment: &str) -> String {
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let digit = |at: usize| after.get(at).and_then(|&digit| char::from(digit).to_digit(16));
-        let escaped = if byte == b'%' { digit(0).zip(digit(1)) } else { None };
-        if let Some(escaped) = escaped.and_then(|(high, low)| u8::try_from(high * 16 + low).ok()) {
-            bytes.push(escaped);
-            rest = after.get(2..).unwrap_or_default();
-        } else {
-            bytes.push(byte);
-            rest = after;
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| segment.to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -183,7 +166,7 @@ mod tests {
             let parsed = url::Url::parse(&uri).unwrap();
             prop_assert!(parsed.query().is_none() && parsed.fragment().is_none());
             let text = address.to_string();
-            let back: Vec<String> = text.split('/').map(decode).collect();
+            let back: Vec<String> = text.split('/').map(decode_segment).collect();
             prop_assert_eq!(&back, &segments);
             // Dots alone are a place of their own to a browser, however they are written.
             if segments.iter().all(|segment| !matches!(segment.as_str(), "." | "..")) {

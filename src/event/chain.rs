@@ -5,12 +5,12 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
-use crate::event::{ContentDigest, EventId, SubscriptionId};
+use crate::event::{EventDigest, EventId, SubscriptionId};
 
 /// What a subscription's chain has come to after some event.
 ///
 /// The value after an event is the SHA-256 of the 32 bytes of the value before it, the 26
-/// characters of the event id, and the 32 bytes of the event's [`ContentDigest`]. The value before
+/// characters of the event id, and the 32 bytes of the event's [`EventDigest`]. The value before
 /// the first event is the SHA-256 of `sealway chain 1`, a newline, and the subscription id. The
 /// text form is unpadded base64url.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,7 +24,7 @@ impl ChainValue {
     }
 
     /// The value after one more event.
-    pub fn next(self, id: EventId, digest: ContentDigest) -> Self {
+    pub fn next(self, id: EventId, digest: EventDigest) -> Self {
         let hash = Sha256::new_with_prefix(self.0)
             .chain_update(id.to_string())
             .chain_update(digest.to_bytes());
@@ -72,11 +72,11 @@ mod tests {
         let subscription: SubscriptionId = "orders".parse().unwrap();
         let start = ChainValue::start(&subscription);
         let (a, b) = (EventId::first_of(1), EventId::first_of(2));
-        let digest = ContentDigest::from_bytes([9; 32]);
+        let digest = EventDigest::from_bytes([9; 32]);
 
         assert_ne!(start, ChainValue::start(&"other".parse().unwrap()));
         assert_ne!(start.next(a, digest).next(b, digest), start.next(b, digest).next(a, digest));
-        assert_ne!(start.next(a, digest), start.next(a, ContentDigest::from_bytes([8; 32])));
+        assert_ne!(start.next(a, digest), start.next(a, EventDigest::from_bytes([8; 32])));
         assert_eq!(start.to_string().parse::<ChainValue>().unwrap(), start);
     }
 }

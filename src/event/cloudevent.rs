@@ -6,12 +6,15 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::event::{
-    AttributeName, AttributeValue, ContentDigest, Data, EventContext, EventId, EventSource,
-    EventTime, EventType, IdempotencyKey, SUBJECT, Subject, TraceContext,
+    AttributeName, AttributeValue, Data, EventContext, EventDigest, EventId, EventSource,
+    EventTime, EventType, IdempotencyKey, SUBJECT, Salt, Subject, TraceContext, decode_segment,
 };
 
 /// The value of `specversion`.
 pub const SPEC_VERSION: &str = "1.0";
+
+/// The value of `datacontenttype`.
+pub(super) const DATA_CONTENT_TYPE: &str = "application/json";
 
 /// The member of an event's tree that holds the event's name where that is not its `type`. No
 /// attribute has such a name.
@@ -34,8 +37,11 @@ pub struct CloudEvent {
     pub dataschema: Option<Arc<str>>,
     /// The name of its content; extension attribute `idempotencykey`.
     pub idempotency_key: IdempotencyKey,
-    /// The proof of its content; not part of the JSON form.
-    pub digest: ContentDigest,
+    /// What stands for it where its data is not shown; not part of the JSON form.
+    pub digest: EventDigest,
+    /// What the digest is salted with, which makes it one of form 2; not part of the JSON form.
+    /// Events of before there were salts have none, and a digest of form 1.
+    pub salt: Option<Salt>,
     /// The producer's trace; extension attribute `traceparent`.
     pub trace: Option<TraceContext>,
     /// What its publication decided beside all this; nothing for most events, and for those of
@@ -87,6 +93,13 @@ impl CloudEvent {
         named.unwrap_or(&self.event_type)
     }
 
+    /// The version of its publication: that of the message in its contract, which is the last segment
+    /// of the address of its schema.
+    pub fn publication_version(&self) -> Option<String> {
+        let (_, version) = self.dataschema.as_deref()?.rsplit_once('/')?;
+        Some(decode_segment(version))
+    }
+
     /// Its extension attributes by name, without the gateway's own.
     pub fn extensions(&self) -> impl Iterator<Item = (&AttributeName, &AttributeValue)> {
         self.context.iter().flat_map(|context| &context.extensions)
@@ -114,7 +127,7 @@ impl CloudEvent {
             Some(("type", self.event_type.to_string())),
             optional("subject", self.subject.as_ref().map(ToString::to_string)),
             Some(("time", self.time.to_string())),
-            Some(("datacontenttype", "application/json".to_owned())),
+            Some(("datacontenttype", DATA_CONTENT_TYPE.to_owned())),
             optional("dataschema", self.dataschema.as_deref().map(str::to_owned)),
             Some(("idempotencykey", self.idempotency_key.to_string())),
             optional("traceparent", self.trace.as_ref().map(ToString::to_string)),
@@ -137,7 +150,8 @@ mod tests {
             time: "2026-11-21T20:17:00Z".parse().unwrap(),
             dataschema: Some("https://gw.example/schemas/x".into()),
             idempotency_key: IdempotencyKey::from_bytes([1; 16]),
-            digest: ContentDigest::from_bytes([2; 32]),
+            digest: EventDigest::from_bytes([2; 32]),
+            salt: None,
             trace: None,
             context: None,
             data: Data::from_text(r#"{"quote":"\"","n":1}"#.to_owned()),

@@ -1,7 +1,10 @@
-//! The two digests of an event's content: one is a name, the other is a proof.
+//! The digests of an event: the name of its content, what tells a repeat from a conflict, and what is
+//! shown of it where its data is not.
 
 use std::fmt;
 use std::str::FromStr;
+
+use md5::{Digest as _, Md5};
 
 /// Names the content of an event: the MD5 of its canonical bytes, in lower-case hex.
 ///
@@ -10,9 +13,35 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct IdempotencyKey([u8; 16]);
 
-/// Proves the content of an event: the SHA-256 of the same canonical bytes.
+/// Tells the content of an event from any other: the SHA-256 of the same canonical bytes.
+///
+/// Whoever has it can tell by trying what was digested, so it stays inside of the gateway: what is
+/// shown of an event is its [`EventDigest`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentDigest([u8; 32]);
+
+/// What stands for an event in chains, bundles and proofs.
+///
+/// Of form 2 it is an HMAC-SHA-256 under the event's [`Salt`](crate::event::Salt) over all of the
+/// event ([`CloudEvent::salted_digest`](crate::event::CloudEvent::salted_digest)), which tells nothing
+/// to who has not got the salt. Events of before there were salts have form 1, which is the
+/// [`ContentDigest`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EventDigest([u8; 32]);
+
+impl IdempotencyKey {
+    /// The name that a canonical text gives.
+    pub(crate) fn of(text: &str) -> Self {
+        Self(Md5::digest(text).into())
+    }
+}
+
+/// Form 1.
+impl From<ContentDigest> for EventDigest {
+    fn from(ContentDigest(content): ContentDigest) -> Self {
+        Self(content)
+    }
+}
 
 macro_rules! digest {
     ($name:ident, $length:literal) => {
@@ -57,6 +86,7 @@ macro_rules! digest {
 
 digest!(IdempotencyKey, 16);
 digest!(ContentDigest, 32);
+digest!(EventDigest, 32);
 
 /// A text that is not a digest.
 #[derive(Debug, thiserror::Error)]

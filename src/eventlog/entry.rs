@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::event::{
     CloudEvent, ContentDigest, Data, EventContext, EventId, EventSource, EventTime, EventType,
-    IdempotencyKey, Subject, Timestamp, TraceContext,
+    IdempotencyKey, Salt, Subject, Timestamp, TraceContext,
 };
 use crate::eventlog::Observed;
 
@@ -35,19 +35,10 @@ const ATTRIBUTE_BYTES: usize = 512;
 pub struct Origin(pub [u8; 16]);
 
 /// What protects the data of an event. Nothing makes use of it yet.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Protection {
-    /// What its digest was salted with.
-    pub salt: Option<Arc<[u8]>>,
     /// The name of the key under which its data is encrypted.
     pub data_key: Option<Arc<str>>,
-}
-
-/// Shows the key's name only, because who knows the salt can guess what was digested.
-impl fmt::Debug for Protection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Protection({:?})", self.data_key)
-    }
 }
 
 /// An event that is ready to be kept: everything but the id and the position.
@@ -65,7 +56,7 @@ pub struct Draft {
     pub dataschema: Option<Arc<str>>,
     /// The name of its content.
     pub idempotency_key: IdempotencyKey,
-    /// The proof of its content.
+    /// What tells its content from any other.
     pub digest: ContentDigest,
     /// The producer's trace.
     pub trace: Option<TraceContext>,
@@ -122,7 +113,8 @@ impl Entry {
         ATTRIBUTE_BYTES + self.event.data.text().len() + context
     }
 
-    /// Joins a draft with the names that the log gave it.
+    /// Joins a draft with the names that the log gave it. Its digest is of form 1, as events of before
+    /// there were salts have it: the log [salts](Self::salted) what it appends.
     pub fn new(draft: Draft, id: EventId, position: Position, accepted: Timestamp) -> Self {
         let event = CloudEvent {
             id,
@@ -132,7 +124,8 @@ impl Entry {
             time: draft.time,
             dataschema: draft.dataschema,
             idempotency_key: draft.idempotency_key,
-            digest: draft.digest,
+            digest: draft.digest.into(),
+            salt: None,
             trace: draft.trace,
             context: draft.context,
             data: draft.data,
@@ -146,6 +139,14 @@ impl Entry {
             conflict: None,
             protection: draft.protection,
         }
+    }
+
+    /// Gives the event its salt, and the digest of form 2 under it.
+    #[must_use]
+    pub fn salted(mut self, salt: Salt) -> Self {
+        self.event.digest = self.event.salted_digest(salt);
+        self.event.salt = Some(salt);
+        self
     }
 }
 

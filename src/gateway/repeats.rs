@@ -23,8 +23,11 @@ pub(super) async fn differing(
         [] => Vec::new(),
         ids => log.find(ids).await.unwrap_or_default(),
     };
-    let known: HashMap<EventId, ContentDigest> =
-        found.iter().flatten().map(|entry| (entry.event.id, entry.event.digest)).collect();
+    let known: HashMap<EventId, ContentDigest> = found
+        .iter()
+        .flatten()
+        .map(|entry| (entry.event.id, entry.event.content_digest()))
+        .collect();
     let differs = |(digest, one): (&ContentDigest, &Appended)| {
         let first = repeated(one).and_then(|of| known.get(&of));
         first.is_some_and(|first| first != digest)

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use crate::contract::{CrossingIdentity, SchemaAddresses, Validated};
-use crate::event::{Blame, Data, Fault, Violation};
+use crate::event::{Blame, CanonicalError, Content, Data, Fault, Violation};
 use crate::eventlog::{Draft, Observed, Origin, Protection};
-use crate::identify::{BusinessKey, BusinessKeyError, CanonicalError, Content};
+use crate::identify::{BusinessKey, BusinessKeyError};
 use crate::source::{ArchiveReplays, Received};
 
 /// What names are made with beside the event.

@@ -6,13 +6,11 @@
 
 mod bundle;
 mod chain;
-mod content;
 mod contract_line;
 mod stored;
 mod trust;
 
 pub use bundle::{BundleReport, BundleVerdict, NoBundle, verify_bundle};
 pub use chain::{ChainReport, CheckpointProblem, verify_chain};
-pub use content::content_digest;
 pub use stored::{StoredTokens, UnusableToken};
 pub use trust::ChainTrust;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::event::SubscriptionId;
-use crate::proof::{ChainTrust, content_digest};
+use crate::proof::ChainTrust;
 use crate::seal::{Link, MissingKey, Opened, PlaceClaims, missing_key, open};
 
 /// Names of keys that are told to be missing.
@@ -77,5 +77,5 @@ impl StoredTokens {
 }
 
 fn link(opened: &Opened, place: PlaceClaims) -> Option<Link> {
-    Some(Link { id: opened.id().parse().ok()?, place, digest: content_digest(opened.event())? })
+    Some(Link { id: opened.id().parse().ok()?, place, digest: opened.digest()? })
 }

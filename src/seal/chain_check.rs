@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use crate::event::{ChainValue, ContentDigest, EventId};
+use crate::event::{ChainValue, EventDigest, EventId};
 use crate::seal::{Checkpoint, PlaceClaims};
 
 /// One event that a consumer holds, as its token places it in the chain.
@@ -13,8 +13,8 @@ pub struct Link {
     pub id: EventId,
     /// `seq` and `prv`: the place that the gateway signed.
     pub place: PlaceClaims,
-    /// The digest of the content that the token carries.
-    pub digest: ContentDigest,
+    /// The digest of the event that the token carries.
+    pub digest: EventDigest,
 }
 
 impl Link {
@@ -310,7 +310,7 @@ mod tests {
         (1..=count)
             .map(|number| {
                 let place = PlaceClaims { sequence: number.into(), previous };
-                let digest = ContentDigest::from_bytes([number; 32]);
+                let digest = EventDigest::from_bytes([number; 32]);
                 let link = Link { id: EventId::first_of(number.into()), place, digest };
                 previous = link.after();
                 link
@@ -388,7 +388,7 @@ mod tests {
     #[test]
     fn an_altered_content_breaks_the_chain_behind_it() {
         let mut links = chain(3);
-        links[1].digest = ContentDigest::from_bytes([0; 32]);
+        links[1].digest = EventDigest::from_bytes([0; 32]);
         let mut last = ChainCheck::of(start(), links[..2].iter().copied());
 
         assert_eq!(
@@ -419,7 +419,7 @@ mod tests {
     #[test]
     fn two_contents_under_one_number_are_a_conflict_and_nothing_else() {
         let mut links = chain(3);
-        let other = Link { digest: ContentDigest::from_bytes([0; 32]), ..links[1] };
+        let other = Link { digest: EventDigest::from_bytes([0; 32]), ..links[1] };
         links.insert(0, other);
         links.push(other);
 
@@ -488,7 +488,7 @@ mod tests {
             let mut links = chain(10);
             let mut bytes = links[at].digest.to_bytes();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            links[at].digest = ContentDigest::from_bytes(bytes);
+            links[at].digest = EventDigest::from_bytes(bytes);
             let (event, after) = (links[at + 1].numbered(), Some(links[at].numbered()));
             let check = ChainCheck::of(start(), links);
             prop_assert_eq!(check.findings, [Finding::Altered { event, after }]);

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use crate::event::{ChainValue, EventId, ReplayId, SubscriptionId, Timestamp};
+use crate::event::{ChainValue, EventId, ReplayId, Salt, SubscriptionId, Timestamp};
 
 /// The claims of a token that carries an event (RFC 8417, section 2.2).
 #[derive(Clone, Copy)]
@@ -27,6 +27,9 @@ pub struct Claims<'a> {
     pub place: Option<PlaceClaims>,
     /// `rpl`: the replay that this is part of.
     pub replay: Option<&'a ReplayId>,
+    /// `slt` and `pub_ver`: what the digest of the event is computed with; absent for events whose
+    /// digest is of form 1.
+    pub salted: Option<SaltedClaims<'a>>,
     /// The name of the one member of `events`, such as [`cloudevent_type`] makes.
     pub event_type: &'a str,
     /// The event: the text of a JSON object, embedded as it is.
@@ -40,6 +43,15 @@ pub struct PlaceClaims {
     pub sequence: u64,
     /// The chain value before this event.
     pub previous: ChainValue,
+}
+
+/// What makes the digest of an event one of form 2, beside the event.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SaltedClaims<'a> {
+    /// `slt`: what it is salted with, in unpadded base64url. Its presence marks form 2.
+    pub salt: Salt,
+    /// `pub_ver`: the version of the publication that let the event cross.
+    pub publication_version: Option<&'a str>,
 }
 
 /// The member of `events` that holds a CloudEvent: `<issuer>/events/cloudevent/v1`.
@@ -80,6 +92,13 @@ impl Claims<'_> {
         if let Some(replay) = self.replay {
             write!(text, r#","rpl":"{}""#, replay.as_str())?;
         }
+        if let Some(SaltedClaims { salt, publication_version }) = self.salted {
+            write!(text, r#","slt":"{}""#, salt.to_text())?;
+            if let Some(version) = publication_version {
+                text.write_all(b",\"pub_ver\":")?;
+                serde_json::to_writer(&mut *text, version)?;
+            }
+        }
         text.write_all(b",\"events\":{")?;
         serde_json::to_writer(&mut *text, self.event_type)?;
         text.write_all(b":")?;
@@ -111,6 +130,10 @@ mod tests {
             subscription: &subscription,
             place: Some(PlaceClaims { sequence: 123_456, previous }),
             replay: Some(&replay),
+            salted: Some(SaltedClaims {
+                salt: Salt::from_bytes([0xff; 16]),
+                publication_version: Some("1.0.0"),
+            }),
             event_type: &cloudevent_type("https://events.example.com/"),
             event: r#"{"specversion":"1.0","data":{"amount":1.5}}"#,
         };
@@ -125,6 +148,7 @@ mod tests {
                 "exp": 1_795_369_331, "jti": claims.id.to_string(), "txn": "4bf92f35",
                 "toe": 1_795_282_900, "sub_id": {"format": "opaque", "id": "orders"},
                 "seq": 123_456, "prv": previous.to_string(), "rpl": "again",
+                "slt": "_____________________w", "pub_ver": "1.0.0",
                 "events": {"https://events.example.com/events/cloudevent/v1":
                     {"specversion": "1.0", "data": {"amount": 1.5}}},
             })
@@ -133,12 +157,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_texts_the_claims_are_json(issuer in ".*", audience in ".*", txn in ".*") {
+        fn whatever_the_texts_the_claims_are_json(
+            issuer in ".*", audience in ".*", txn in ".*", version in ".*",
+        ) {
+            let salt = Salt::from_bytes([0; 16]);
+            let salted = SaltedClaims { salt, publication_version: Some(&version) };
             let subscription: SubscriptionId = "s".parse().unwrap();
             let claims = Claims {
                 issuer: &issuer, audience: &audience, issued_at: Timestamp::EPOCH,
                 expires_at: Timestamp::EPOCH, id: EventId::MIN, transaction: Some(&txn), occurred_at: None,
-                subscription: &subscription, place: None, replay: None, event_type: &issuer,
+                subscription: &subscription, place: None, replay: None, salted: Some(salted), event_type: &issuer,
                 event: "{}",
             };
             let tree: Value = serde_json::from_slice(&claims.to_json()).unwrap();
@@ -146,6 +174,7 @@ mod tests {
             prop_assert_eq!(&tree["iss"], &json!(issuer));
             prop_assert_eq!(&tree["aud"], &json!(audience));
             prop_assert_eq!(&tree["txn"], &json!(txn));
+            prop_assert_eq!(&tree["pub_ver"], &json!(version));
             prop_assert_eq!(&tree["events"][&issuer], &json!({}));
         }
     }

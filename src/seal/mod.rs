@@ -32,7 +32,7 @@ mod tests;
 
 pub use chain_check::{ChainCheck, ChainStanding, Finding, Link, NumberedToken};
 pub use checkpoint::{AccessEnd, Checkpoint, CheckpointReader, sign_checkpoint, sign_place};
-pub use claims::{Claims, PlaceClaims, cloudevent_type};
+pub use claims::{Claims, PlaceClaims, SaltedClaims, cloudevent_type};
 pub use error::SealError;
 pub use inspect::inspect;
 pub use missing::{MissingKey, missing_key, signer_of};

@@ -4,8 +4,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::event::ChainValue;
-use crate::seal::PlaceClaims;
+use crate::event::{ChainValue, EventDigest, Salt};
+use crate::seal::{PlaceClaims, SaltedClaims};
 
 /// The claims of a token whose both layers were checked. Only [`open`](crate::seal::open()) makes
 /// one; `Debug` shows no claim.
@@ -15,6 +15,7 @@ pub struct Opened {
     event_type: String,
     id: String,
     place: Option<PlaceClaims>,
+    salt: Option<Salt>,
 }
 
 impl Opened {
@@ -36,10 +37,15 @@ impl Opened {
             }),
             _ => return None,
         };
-        if claims.get("rpl").is_some_and(|replay| !replay.is_string()) {
+        let is_text = |name: &str| claims.get(name).is_none_or(Value::is_string);
+        if !is_text("rpl") || !is_text("pub_ver") {
             return None;
         }
-        Some(Self { claims: Value::Object(claims), event_type, id, place })
+        let salt = match claims.get("slt") {
+            None => None,
+            Some(salt) => Some(salt.as_str()?.parse().ok()?),
+        };
+        Some(Self { claims: Value::Object(claims), event_type, id, place, salt })
     }
 
     /// All the claims, a JSON object.
@@ -73,6 +79,24 @@ impl Opened {
     /// `rpl`: the replay that this is part of.
     pub fn replay(&self) -> Option<&str> {
         self.claims.get("rpl").and_then(Value::as_str)
+    }
+
+    /// `slt` and `pub_ver`: what the digest of the event is computed with; nothing if it is of form 1.
+    pub fn salted(&self) -> Option<SaltedClaims<'_>> {
+        let publication_version = self.claims.get("pub_ver").and_then(Value::as_str);
+        self.salt.map(|salt| SaltedClaims { salt, publication_version })
+    }
+
+    /// The digest of the event, in the form that it has: what chains, bundles and proofs hold of it.
+    /// Nothing if it is no event of the gateway.
+    pub fn digest(&self) -> Option<EventDigest> {
+        let salted = self.salted().map(|salted| (salted.salt, salted.publication_version));
+        EventDigest::of_token(self.event(), salted)
+    }
+
+    /// The chain value after the event: the `prv` of the next one. Nothing on a replay.
+    pub fn chain_after(&self) -> Option<ChainValue> {
+        Some(self.place?.previous.next(self.id.parse().ok()?, self.digest()?))
     }
 }
 

@@ -8,9 +8,11 @@ use reqwest::Method;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use sealway::ambient::ManualClock;
+use sealway::ambient::{Clock as _, ManualClock};
 use sealway::config::Config;
-use sealway::event::{ChainValue, EventId};
+use sealway::event::{ChainValue, Content, EventDigest, EventId, EventSource, EventType, Subject};
+use sealway::keys::{OpeningKeys, VerifyingKeys};
+use sealway::seal::evidence::{BundleLine, BundleTrust, Examiner};
 
 use crate::consumer_in_rust::chain_after;
 use crate::consumers_hear_what_they_are_granted::close_payments;
@@ -261,6 +263,8 @@ async fn books_go_on(gateway: &TestGateway) {
     let mut chain: ChainValue = "jKNmxlKUaDa7EUkxkGdOfiFCVSYBiJhFuSA6u-S0DrY".parse().unwrap();
     for (sequence, event) in (3..).zip(&page) {
         let opened = books.open(&text(event, "token")).await.unwrap();
+        // What was appended before the upgrade has no salt, and what is appended since has one.
+        assert_eq!(opened.salted().is_some(), sequence == 5);
         let place = opened.place().unwrap();
         assert_eq!((place.sequence, place.previous), (sequence, chain));
         chain = chain_after(&opened).unwrap();
@@ -300,6 +304,63 @@ async fn what_waited_is_sent_and_a_replay_ends() {
     let data = gateway.path("data");
     let verified = program().args(["log", "verify"]).arg(&data).output().unwrap();
     assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+}
+
+/// Whoever has a bundle and no key tries contents until one has the digest of a line.
+fn guessed(digest: EventDigest) -> Option<(u64, u64)> {
+    let name = "Order.Created";
+    let (source, kind) = (EventSource::new("/orders").unwrap(), EventType::new(name).unwrap());
+    let subject = Subject::new(name).unwrap();
+    let guesses = (1..=9).flat_map(|order| (1..=200).map(move |amount| (order, amount)));
+    guesses.into_iter().find(|(order, amount)| {
+        let data = json!({ "orderId": order, "amount": amount });
+        let content = Content::of(&source, &kind, Some(&subject), &data).unwrap();
+        digest == content.digest().into()
+    })
+}
+
+#[tokio::test]
+async fn a_bundle_goes_across_the_upgrade_and_only_what_is_of_before_can_be_guessed_from_it() {
+    let (gateway, clock) = upgraded().await;
+    let shop = Receiver::start(&gateway, "shop").await;
+    move_to(&gateway, &shop).await;
+    let new = gateway.order(7).await;
+    eventually("the new order is delivered", async || {
+        clock.advance(Duration::from_secs(1));
+        shop.delivered().iter().find(|arrival| arrival.id() == new).cloned()
+    })
+    .await;
+
+    let keys = gateway.get("/.well-known/jwks.json").await.to_string();
+    let keys = VerifyingKeys::from_json(keys.as_bytes()).unwrap();
+    let own = OpeningKeys::from_json(shop.private_key().as_bytes()).unwrap();
+    let evidence = gateway.call(Method::GET, "/subscriptions/shop/evidence", None).await;
+    let bundle = evidence.body.as_str().unwrap();
+
+    let trust = BundleTrust {
+        issuer_keys: Some(&keys),
+        opening_keys: Some(&own),
+        ..BundleTrust::none(clock.now())
+    };
+    let mut examiner = Examiner::new(trust);
+    let mut opened = Vec::new();
+    for line in bundle.split_inclusive('\n') {
+        if let Some(BundleLine::Event(event)) = examiner.take(line.as_bytes()) {
+            opened.push(event);
+        }
+    }
+    examiner.finish();
+    assert_eq!((&examiner.flaws[..], examiner.opened), (&[][..], 7));
+    for one in &opened {
+        assert_eq!(one.opened.digest(), Some(one.digest));
+    }
+    let salts: Vec<_> = opened.iter().map(|one| one.opened.claims().get("slt")).collect();
+    assert_eq!(salts[..6], [None; 6]);
+    assert!(!bundle.contains(salts[6].unwrap().as_str().unwrap()), "it is in the token alone");
+
+    let found: Vec<_> = opened.iter().map(|one| guessed(one.digest)).collect();
+    let before = (1..=6).map(|order| Some((order, 100)));
+    assert_eq!(found, before.chain([None]).collect::<Vec<_>>());
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! The Rust consumer of docs/verify.md, word for word.
 
-use sealway::event::{ChainValue, EventId, EventSource, EventType, Subject, Timestamp};
-use sealway::identify::Content;
+use sealway::event::{ChainValue, EventId, Timestamp};
 use sealway::keys::{OpeningKeys, VerifyingKeys};
 use sealway::seal::{OpenError, Opened, Opening, open};
 
@@ -22,14 +21,6 @@ pub fn open_event(
 
 /// The chain value after an event: the `prv` of the next one. Nothing on a replay.
 pub fn chain_after(opened: &Opened) -> Option<ChainValue> {
-    let (place, event) = (opened.place()?, opened.event());
-    let text = |name: &str| event.get(name)?.as_str();
-    let content = Content::of(
-        &EventSource::new(text("source")?).ok()?,
-        &EventType::new(text("type")?).ok()?,
-        text("subject").and_then(|subject| Subject::new(subject).ok()).as_ref(),
-        event.get("data")?,
-    );
     let id: EventId = opened.id().parse().ok()?;
-    Some(place.previous.next(id, content.ok()?.digest()))
+    Some(opened.place()?.previous.next(id, opened.digest()?))
 }

@@ -169,6 +169,7 @@ fn sealed(combination: &Combination<'_>) -> String {
         subscription: &subscription,
         place: Some(PlaceClaims { sequence: 1, previous: ChainValue::start(&subscription) }),
         replay: None,
+        salted: None,
         event_type: &cloudevent_type(ISSUER),
         event: &text,
     };

@@ -7,19 +7,19 @@ use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use aws_lc_rs::hmac;
 use md5::{Digest as _, Md5};
 use sealway::ambient::{Clock as _, SystemClock};
 use sealway::event::{
-    ChainValue, ContentDigest, EventId, EventSource, EventType, IdempotencyKey, Subject,
-    SubscriptionId, TokenDigest,
+    ChainValue, CloudEvent, Content, Data, EventDigest, EventId, EventSource, EventType,
+    IdempotencyKey, Salt, Subject, SubscriptionId, TokenDigest,
 };
-use sealway::identify::Content;
 use sealway::keys::{
     OpeningKey, OpeningKeyKind, OpeningKeys, SealingKey, SigningAlgorithm, SigningKey,
     VerifyingKeys,
 };
 use sealway::seal::{
-    Claims, Delivered, Options, PlaceClaims, ReceiptReader, cloudevent_type, seal,
+    Claims, Delivered, Options, PlaceClaims, ReceiptReader, SaltedClaims, cloudevent_type, seal,
 };
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -59,11 +59,42 @@ fn content(data: &Value) -> Content {
 
 /// The chain values before, between and after the two events.
 fn chain() -> [ChainValue; 3] {
-    let ids = IDS.map(|id| id.parse::<EventId>().unwrap());
-    let [first, second] = data().map(|data| content(&data).digest());
-    let start = ChainValue::start(&"orders".parse::<SubscriptionId>().unwrap());
-    let between = start.next(ids[0], first);
-    [start, between, between.next(ids[1], second)]
+    let data = data().map(|data| content(&data).data_text().to_owned());
+    chain_over([&data[0], &data[1]]).try_into().unwrap()
+}
+
+/// The salt of the second event; the first is of before there were salts.
+fn salt() -> Salt {
+    "EBESExQVFhcYGRobHB0eHw".parse().unwrap()
+}
+
+const SCHEMA: &str = "https://events.example.com/schemas/orders/Order.Created/1.0.0";
+
+/// The event of a token, by its number and its data in canonical text.
+fn event(at: usize, data: &str) -> CloudEvent {
+    CloudEvent {
+        id: IDS[at].parse().unwrap(),
+        source: EventSource::new("/orders").unwrap(),
+        event_type: EventType::new("Order.Created").unwrap(),
+        subject: Some(Subject::new("Order.Created").unwrap()),
+        time: "2026-11-21T20:17:00Z".parse().unwrap(),
+        dataschema: Some(SCHEMA.into()),
+        idempotency_key: IdempotencyKey::from_bytes(Md5::digest(content_text(data)).into()),
+        digest: EventDigest::from_bytes(Sha256::digest(content_text(data)).into()),
+        salt: None,
+        trace: None,
+        context: None,
+        data: Data::from_text(data.to_owned()),
+    }
+}
+
+/// What is digested of the second event, written out.
+fn digested(data: &str) -> String {
+    let event = event(1, data);
+    format!(
+        r#"{{"event":{{"data":{data},"datacontenttype":"application/json","dataschema":"{SCHEMA}","id":"{}","idempotencykey":"{}","source":"/orders","specversion":"1.0","subject":"Order.Created","time":"2026-11-21T20:17:00Z","type":"Order.Created"}},"pub_ver":"1.0.0"}}"#,
+        event.id, event.idempotency_key,
+    )
 }
 
 /// Data in its canonical text: numbers that no binary64 holds, others that one does, and texts in which
@@ -76,9 +107,11 @@ const EXACT: &str = concat!(
     r#""wide":12345678901234567890123456789012345678901234567890.5}"#,
 );
 
-/// Members whose order is that of UTF-16 units and not that of characters (RFC 8785, section 3.2.3).
+/// Members whose order is that of UTF-16 units and not that of characters (RFC 8785, section 3.2.3), and
+/// numbers again, for the other form of digests.
 const ORDERED: &str = concat!(
-    r#"{"\r":"Carriage Return","1":"One","orderId":7,"#,
+    r#"{"\r":"Carriage Return","1":"One","digits":0.1234567890123456789012,"#,
+    r#""id":1152921504606846976,"orderId":7,"small":1e-7,"#,
     "\"\u{80}\":\"Control\u{7f}\",\"\u{f6}\":",
     r#""\u001f\b\t\n\f","#,
     "\"\u{20ac}\":\"Euro\",\"\u{1f600}\":\"Emoji\",\"\u{fb33}\":\"Dalet\"}",
@@ -91,14 +124,22 @@ fn content_text(data: &str) -> String {
     )
 }
 
-/// The chain values before, between and after events with these data, computed from their texts.
-fn chain_over(data: &[&str]) -> Vec<ChainValue> {
+/// The chain values before, between and after events with these data, computed from their texts: the
+/// digest of the first is of form 1, that of the second of form 2.
+fn chain_over([first, second]: [&str; 2]) -> Vec<ChainValue> {
     let mut chain = vec![ChainValue::start(&"orders".parse::<SubscriptionId>().unwrap())];
-    for (id, data) in IDS.iter().zip(data) {
-        let digest = ContentDigest::from_bytes(Sha256::digest(content_text(data)).into());
+    let first = EventDigest::from_bytes(Sha256::digest(content_text(first)).into());
+    for (id, digest) in IDS.iter().zip([first, second_digest(second)]) {
         chain.push(chain.last().unwrap().next(id.parse::<EventId>().unwrap(), digest));
     }
     chain
+}
+
+/// The digest of the second event, by the library of another.
+fn second_digest(data: &str) -> EventDigest {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, &salt().to_bytes());
+    let digest = hmac::sign(&key, digested(data).as_bytes());
+    EventDigest::from_bytes(digest.as_ref().try_into().unwrap())
 }
 
 /// Two tokens, with the keys that open them.
@@ -123,16 +164,14 @@ impl Example {
 
     /// The same from a gateway of another name.
     fn from(issuer: &str, data: [&str; 2]) -> Self {
-        let chain = chain_over(&data);
+        let chain = chain_over(data);
         let signing = SigningKey::generate(SigningAlgorithm::ES256).unwrap();
         let pair = OpeningKey::generate(OpeningKeyKind::X25519).unwrap();
         let sealing = SealingKey::from_jwk(pair.public_jwk().unwrap()).unwrap();
         let (subscription, now) = ("orders".parse().unwrap(), SystemClock.now());
         let tokens = [0, 1].map(|at| {
-            let event = format!(
-                r#"{{"data":{},"id":"{}","source":"/orders","specversion":"1.0","subject":"Order.Created","type":"Order.Created"}}"#,
-                data[at], IDS[at],
-            );
+            let event = event(at, data[at]).to_json();
+            let salted = SaltedClaims { salt: salt(), publication_version: Some("1.0.0") };
             let claims = Claims {
                 issuer,
                 audience: "shop",
@@ -144,6 +183,7 @@ impl Example {
                 subscription: &subscription,
                 place: Some(PlaceClaims { sequence: at as u64 + 1, previous: chain[at] }),
                 replay: None,
+                salted: (at == 1).then_some(salted),
                 event_type: &cloudevent_type(issuer),
                 event: &event,
             };
@@ -241,9 +281,27 @@ fn the_worked_example_holds() {
     row("its digest, in hex", &one.digest());
     row("value after it, the `prv` of the second", &first);
     row("`jti` of the second", &IDS[1]);
-    row("its canonical content", &two.text());
-    row("its digest, in hex", &two.digest());
+    row("its `slt`", &salt().to_text());
+    row("its `pub_ver`", &"1.0.0");
+    row("what is digested of it", &digested(two.data_text()));
+    row("its digest, in hex", &second_digest(two.data_text()));
+    assert_eq!(event(1, two.data_text()).salted_digest(salt()), second_digest(two.data_text()));
     row("value after it", &second);
+}
+
+#[test]
+fn the_command_line_says_the_digest_of_an_event_in_a_file() {
+    let data = data()[1].to_string();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("event.json");
+    fs::write(&file, event(1, &data).to_json()).unwrap();
+
+    let mut program = program();
+    program.args(["events", "key"]).arg(&file);
+    program.args(["--salt", &salt().to_text(), "--publication-version", "1.0.0"]);
+
+    let told = said(&mut program);
+    assert!(told.contains(&format!("salted  {}", second_digest(&data))), "{told}");
 }
 
 #[test]
@@ -299,7 +357,7 @@ fn unchanged() -> Value {
     let keys = contents
         .each_ref()
         .map(|content| IdempotencyKey::from_bytes(Md5::digest(content).into()).to_string());
-    let after: Vec<_> = chain_over(&data)[1..].iter().map(ToString::to_string).collect();
+    let after: Vec<_> = chain_over(data)[1..].iter().map(ToString::to_string).collect();
     json!({
         "orders": ["820982911946154508", "7"], "contents": contents, "keys": keys, "after": after,
     })
@@ -431,7 +489,8 @@ mine = jwk.KeySet.import_key_set(example["mine"])
 opened = [open_event(t, mine, jwk.KeySet.import_key_set(example["gateway"])) for t in example["tokens"]]
 contents = [content_of(event) for _, event in opened]
 # Where a binary64 holds every number, the canonical form is that of RFC 8785.
-assert contents[1] == rfc8785.dumps(json.loads(contents[1]))
+plain = {name: value for name, value in opened[1][1]["data"].items() if name not in ("digits", "id")}
+assert canonical(plain).encode() == rfc8785.dumps(json.loads(canonical(plain)))
 numbers = b'[0.1,1e-7,123456789012345680000,1e+21,-5e-324,9007199254740991]'
 assert canonical(parse(numbers)).encode() == numbers == rfc8785.dumps([float(n) for n in json.loads(numbers)])
 print(json.dumps({

@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use crate::cli::demo::story::{EVENTS_PER_ORDER, ORDERS};
 use crate::cli::demo::{DeliveredToken, DemoServices, Narrator};
-use crate::event::{ChainValue, ContentDigest, EventId};
-use crate::identify::Content;
+use crate::event::ChainValue;
 
 /// Checks how the orders ended, that nothing is missing, and that the replay was exact.
 pub fn check(services: &DemoServices, narrator: &Narrator) {
@@ -55,27 +54,13 @@ pub fn is_whole(subscription: &str, delivered: &[DeliveredToken]) -> bool {
     sorted.sort_by_key(|(place, _)| place.sequence);
     let mut chain = ChainValue::start(&subscription);
     for (number, (place, one)) in (1..).zip(&sorted) {
-        let link = (one.opened.id().parse::<EventId>().ok(), digest(one.opened.event()));
-        let (Some(id), Some(digest)) = link else { return false };
+        let Some(after) = one.opened.chain_after() else { return false };
         if place.sequence != number || place.previous != chain {
             return false;
         }
-        chain = chain.next(id, digest);
+        chain = after;
     }
     sorted.len() == delivered.len()
-}
-
-/// The digest of an event's canonical content, computed from what was received.
-fn digest(event: &Value) -> Option<ContentDigest> {
-    let text = |name: &str| event.get(name).and_then(Value::as_str);
-    let subject = text("subject").map(str::parse).transpose().ok()?;
-    let content = Content::of(
-        &text("source")?.parse().ok()?,
-        &text("type")?.parse().ok()?,
-        subject.as_ref(),
-        event.get("data")?,
-    );
-    Some(content.ok()?.digest())
 }
 
 /// Whether an event's data holds nothing but what the contracts describe.

@@ -17,8 +17,8 @@ use crate::keys::{
     SharedSecret, SigningAlgorithm, SigningKey,
 };
 use crate::seal::{
-    self, AccessEnd, Checkpoint, Claims, Options, PlaceClaims, Sealed, cloudevent_type, seal,
-    sign_checkpoint, sign_place,
+    self, AccessEnd, Checkpoint, Claims, Options, PlaceClaims, SaltedClaims, Sealed,
+    cloudevent_type, seal, sign_checkpoint, sign_place,
 };
 use crate::subscriptions::{
     Challenge, OuterKey, RecipientKeys, Subscription, shared_secret_context,
@@ -157,13 +157,16 @@ impl Sealer {
         {
             return Ok(kept);
         }
-        let CloudEvent { id, time, trace, .. } = &delivery.entry.event;
+        let event = &delivery.entry.event;
+        let CloudEvent { id, time, trace, salt, .. } = event;
         let place = delivery.link.map(|(sequence, previous)| PlaceClaims { sequence, previous });
+        let version = event.publication_version();
         let claims = Claims {
             place,
             replay: delivery.replay.as_ref(),
             transaction: trace.as_ref().map(TraceContext::trace_id),
-            event: &delivery.entry.event.to_json(),
+            salted: salt.map(|salt| SaltedClaims { salt, publication_version: version.as_deref() }),
+            event: &event.to_json(),
             ..self.claims(&delivery.subscription, *id, time.epoch_seconds())
         };
         let sealed = seal(&claims, &pair.signing, &pair.sealing, &options(&delivery.subscription))?;
@@ -246,6 +249,7 @@ impl Sealer {
             subscription: &subscription.id,
             place: None,
             replay: None,
+            salted: None,
             event_type: &self.event_type,
             event: "{}",
         }

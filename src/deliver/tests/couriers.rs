@@ -206,6 +206,7 @@ async fn a_redriven_event_that_the_log_has_dropped_is_taken_from_its_dead_letter
     let (sequence, previous) = (7, ChainValue::start(&key.subscription));
     let link = Some((sequence, previous));
     let copy = CloudEvent { id: event, ..entry.event.clone() };
+    let copy = CloudEvent { digest: copy.salted_digest(copy.salt.unwrap()), ..copy };
     let letter = DeadLetter {
         id: DeadLetterId(0),
         key: key.clone(),
@@ -243,6 +244,7 @@ async fn a_redriven_event_that_the_log_has_dropped_is_taken_from_its_dead_letter
     let opened = stage.open(&attempted);
     assert_eq!((attempted.id, opened.place()), (event, Some(PlaceClaims { sequence, previous })));
     assert_eq!(opened.event(), &serde_json::from_str::<Value>(&copy.to_json()).unwrap());
+    assert_eq!(opened.digest(), Some(copy.digest), "the copy has its salt, too");
     // Until the outcome is noted, the copy is the only one there is.
     assert!(stage.log.dead_letter(&key).await.unwrap().is_some());
     until("it waits", || working.standing.borrow().retrying == 1).await;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::event::{ChainValue, ContentDigest, EventId, Timestamp};
+use crate::event::{ChainValue, EventDigest, EventId, Timestamp};
 use crate::eventlog::{Cursor, Position, SequenceCheckpoint};
 
 /// One match that is not settled up to its left neighbor yet.
@@ -72,7 +72,7 @@ impl Progress {
         &mut self,
         position: Position,
         id: EventId,
-        digest: ContentDigest,
+        digest: EventDigest,
     ) -> NumberedMatch {
         let previous = self.chain;
         let after = previous.next(id, digest);
@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn feed(progress: &mut Progress, position: u64) -> NumberedMatch {
-        let digest = ContentDigest::from_bytes([u8::try_from(position).unwrap(); 32]);
+        let digest = EventDigest::from_bytes([u8::try_from(position).unwrap(); 32]);
         progress.number(Position(position), EventId::first_of(position), digest)
     }
 

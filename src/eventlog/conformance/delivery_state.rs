@@ -18,7 +18,7 @@ async fn a_cursor_comes_back_with_what_is_settled_ahead_of_it() {
         let later = Cursor {
             settled: Position(9),
             sequence: 5,
-            chain: first.chain.next(EventId::first_of(1), draft("a").digest),
+            chain: first.chain.next(EventId::first_of(1), draft("a").digest.into()),
             ahead: SequenceSet::from_ranges([(7, 7), (9, 12), (u64::MAX, u64::MAX)]),
             failing_since: Some(Timestamp::from_unix_nanos(5)),
         };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::event::{ChainValue, EventId, SubscriptionId, Timestamp, TokenDigest};
+use crate::event::{ChainValue, EventId, Salt, SubscriptionId, Timestamp, TokenDigest};
 use crate::eventlog::conformance::fixture::{START, draft};
 use crate::eventlog::{
     Attempt, Changes, DeadLetter, DeadLetterId, DeadLetterQuery, DeliveryKey, Draft, Entry,
@@ -37,7 +37,10 @@ pub(super) fn retry(key: DeliveryKey, attempts: u32) -> Retry {
 pub(super) fn dead_letter(key: DeliveryKey, status: Option<u16>) -> DeadLetter {
     let time = "2026-11-21T20:17:00.10+01:00".parse().unwrap();
     let draft = Draft { time, ..draft("a") };
-    let event = Entry::new(draft, key.event, Position(3), Timestamp::EPOCH).event;
+    let entry = Entry::new(draft, key.event, Position(3), Timestamp::EPOCH);
+    // Some of before there were salts, some of after.
+    let entry = if status.is_some() { entry.salted(Salt::from_bytes([5; 16])) } else { entry };
+    let event = entry.event;
     DeadLetter {
         id: DeadLetterId(99),
         link: Some((u64::MAX, ChainValue::start(&key.subscription))),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::ambient::Entropy;
-use crate::event::{EventId, Subject, Timestamp, TraceContext};
+use crate::event::{EventId, Salt, Subject, Timestamp, TraceContext};
 use crate::eventlog::id_generator::{IdGenerator, ORIGIN_WINDOW};
 use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::trim::Trimming;
@@ -67,7 +67,9 @@ impl Appending<'_> {
         if let Some(dataschema) = &draft.dataschema {
             self.marks.mark(self.connection, dataschema, (id, self.now))?;
         }
-        let entry = Entry { conflict, ..Entry::new(draft, id, position, self.now) };
+        let salt = Salt::from_bytes(self.entropy.next_u128().to_be_bytes());
+        let entry = Entry::new(draft, id, position, self.now).salted(salt);
+        let entry = Entry { conflict, ..entry };
         insert(self.connection, &entry)?;
         self.entries.push(Arc::new(entry));
         Ok(Appended::New { id, position, conflict })
@@ -137,7 +139,7 @@ fn insert(connection: &Connection, entry: &Entry) -> rusqlite::Result<()> {
             event.time.nearest().unix_nanos(),
             event.dataschema,
             event.idempotency_key.to_bytes(),
-            event.digest.to_bytes(),
+            rows::kept_digest(event),
             event.trace.as_ref().map(TraceContext::as_str),
             event.data.text(),
             entry.accepted.unix_nanos(),

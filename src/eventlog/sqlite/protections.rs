@@ -1,4 +1,4 @@
-//! What protects entries on the disk: salts and the names of data keys, beside the entry that has them.
+//! What protects entries on the disk: the names of data keys, beside the entry that has one.
 
 use rusqlite::{Connection, params};
 
@@ -9,12 +9,12 @@ use crate::eventlog::{Position, Protection};
 pub(super) fn put(
     connection: &Connection,
     position: Position,
-    Protection { salt, data_key }: &Protection,
+    Protection { data_key }: &Protection,
 ) -> rusqlite::Result<()> {
-    if salt.is_some() || data_key.is_some() {
+    if data_key.is_some() {
         connection
-            .prepare_cached("INSERT INTO protections (position, salt, data_key) VALUES (?, ?, ?)")?
-            .execute(params![rows::signed(position.0), salt.as_deref(), data_key])?;
+            .prepare_cached("INSERT INTO protections (position, data_key) VALUES (?, ?)")?
+            .execute(params![rows::signed(position.0), data_key])?;
     }
     Ok(())
 }

@@ -6,8 +6,8 @@ use rusqlite::Row;
 use rusqlite::types::{FromSqlError, Type};
 
 use crate::event::{
-    ChainValue, CloudEvent, ContentDigest, Data, EventContext, EventId, EventProducer, EventSource,
-    EventType, IdempotencyKey, ProducerKind, ReplayId, Subject, SubscriptionId, Timestamp,
+    ChainValue, CloudEvent, Data, EventContext, EventDigest, EventId, EventProducer, EventSource,
+    EventType, IdempotencyKey, ProducerKind, ReplayId, Salt, Subject, SubscriptionId, Timestamp,
     TokenDigest,
 };
 use crate::eventlog::{
@@ -18,14 +18,10 @@ use crate::eventlog::{
 
 /// The columns that [`entry`] reads.
 pub(super) const ENTRY: &str = "position, accepted, publication, envelope_id, conflict, \
-    (SELECT salt FROM protections AS kept WHERE kept.position = events.position), \
     (SELECT data_key FROM protections AS kept WHERE kept.position = events.position), \
     id, source, type, subject, time, dataschema, idempotency_key, digest, trace, data, \
     (SELECT time FROM times AS kept WHERE kept.position = events.position), \
     (SELECT context FROM contexts AS kept WHERE kept.position = events.position)";
-
-/// How many columns [`ENTRY`] has.
-pub(super) const ENTRY_COLUMNS: usize = 19;
 
 /// The columns that [`retry`] reads.
 pub(super) const RETRY: &str = "subscription, replay, event, position, sequence, chain, attempts, first_attempt, due, redriven";
@@ -93,8 +89,8 @@ pub(super) fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         publication: row.get(2)?,
         envelope_id: row.get(3)?,
         conflict: row.get::<_, Option<[u8; 16]>>(4)?.map(EventId::from_bytes),
-        protection: Protection { salt: row.get(5)?, data_key: row.get(6)? },
-        event: cloud_event(row, 7)?,
+        protection: Protection { data_key: row.get(5)? },
+        event: cloud_event(row, 6)?,
     })
 }
 
@@ -241,6 +237,8 @@ pub(super) fn timestamp(row: &Row<'_>, at: usize) -> rusqlite::Result<Timestamp>
 /// Reads `id, source, type, subject, time, dataschema, idempotency_key, digest, trace, data` and the
 /// text of the time, where the number does not say it all, and its context, where it has one.
 fn cloud_event(row: &Row<'_>, first: usize) -> rusqlite::Result<CloudEvent> {
+    let (digest, salt) =
+        digest_and_salt(row.get_ref(first + 7)?.as_blob()?).ok_or(FromSqlError::InvalidType)?;
     Ok(CloudEvent {
         id: event_id(row, first)?,
         source: parsed(row, first + 1, EventSource::new)?,
@@ -252,11 +250,28 @@ fn cloud_event(row: &Row<'_>, first: usize) -> rusqlite::Result<CloudEvent> {
         },
         dataschema: row.get(first + 5)?,
         idempotency_key: IdempotencyKey::from_bytes(row.get(first + 6)?),
-        digest: ContentDigest::from_bytes(row.get(first + 7)?),
+        digest,
+        salt,
         trace: parsed_option(row, first + 8, str::parse)?,
         context: parsed_option(row, first + 11, EventContext::from_json)?.map(Arc::new),
         data: Data::from_text(row.get(first + 9)?),
     })
+}
+
+/// The column of an event's digest: 32 bytes, and behind them the salt where there is one.
+///
+/// Not in a table of its own, which would have a page more written with each small transaction.
+pub(super) fn kept_digest(event: &CloudEvent) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(32 + Salt::LENGTH);
+    bytes.extend(event.digest.to_bytes());
+    bytes.extend(event.salt.into_iter().flat_map(Salt::to_bytes));
+    bytes
+}
+
+fn digest_and_salt(bytes: &[u8]) -> Option<(EventDigest, Option<Salt>)> {
+    let (digest, salt) = bytes.split_first_chunk::<32>()?;
+    let salt = if salt.is_empty() { None } else { Some(Salt::from_bytes(salt.try_into().ok()?)) };
+    Some((EventDigest::from_bytes(*digest), salt))
 }
 
 /// Reads `subscription, replay, event` at the start of a row.
@@ -321,6 +336,16 @@ mod tests {
         ) {
             let set = SequenceSet::from_ranges(ranges);
             prop_assert_eq!(ranges_from_bytes(&ranges_to_bytes(&set)), Some(set));
+        }
+    }
+
+    #[test]
+    fn a_digest_has_its_salt_behind_it_and_any_other_length_is_damage() {
+        assert_eq!(digest_and_salt(&[7; 32]), Some((EventDigest::from_bytes([7; 32]), None)));
+        let salt = Some(Salt::from_bytes([7; 16]));
+        assert_eq!(digest_and_salt(&[7; 48]), Some((EventDigest::from_bytes([7; 32]), salt)));
+        for length in [0, 16, 31, 33, 47, 49, 64] {
+            assert_eq!(digest_and_salt(&vec![7; length]), None, "{length}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::sqlite::append::newest;
@@ -42,8 +42,6 @@ pub struct StoredEntry {
     pub position: Position,
     /// What it holds, or why that cannot be read.
     pub entry: Result<Entry, LogError>,
-    /// Whether its content is among the known ones, as that of every kept entry is.
-    pub known: bool,
 }
 
 /// A row that points somewhere, and where.
@@ -176,11 +174,7 @@ impl StoredLog {
         most: usize,
     ) -> Result<Vec<StoredEntry>, LogError> {
         let sql = format!(
-            "SELECT {}, EXISTS (SELECT 1 FROM contents
-               WHERE contents.idempotency_key = events.idempotency_key
-                 AND contents.digest = events.digest
-                 AND contents.publication = events.publication)
-             FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
+            "SELECT {} FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
             rows::ENTRY
         );
         let bounds = [rows::signed(after.0), rows::signed(through.0), rows::signed(most as u64)];
@@ -191,11 +185,33 @@ impl StoredLog {
             while let Some(row) = found.next()? {
                 entries.push(StoredEntry {
                     position: Position(rows::unsigned(row.get(0)?)),
-                    known: row.get(rows::ENTRY_COLUMNS)?,
                     entry: rows::entry(row).map_err(|source| self.error("read an event", source)),
                 });
             }
             Ok(entries)
+        })
+    }
+
+    /// Whether the content of an entry is among the known ones, as that of every kept entry is.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the file cannot be read.
+    pub fn knows_content_of(&self, entry: &Entry) -> Result<bool, LogError> {
+        self.read("read the known contents", |connection| {
+            connection
+                .prepare_cached(
+                    "SELECT EXISTS (SELECT 1 FROM contents
+                       WHERE idempotency_key = ? AND digest = ? AND publication = ?)",
+                )?
+                .query_row(
+                    params![
+                        entry.event.idempotency_key.to_bytes(),
+                        entry.event.content_digest().to_bytes(),
+                        entry.publication
+                    ],
+                    |row| row.get(0),
+                )
         })
     }
 

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use crate::ambient::{Clock, Entropy};
-use crate::event::{ContentDigest, EventId, IdempotencyKey, SubscriptionId, Timestamp};
+use crate::event::{ContentDigest, EventId, IdempotencyKey, Salt, SubscriptionId, Timestamp};
 use crate::eventlog::id_generator::{IdGenerator, ORIGIN_WINDOW};
 use crate::eventlog::page::Filling;
 use crate::eventlog::testing::memory_actions::HeldActions;
@@ -40,6 +40,8 @@ pub(super) struct Held {
     pub(super) low_watermark: LowWatermark,
     origins: BTreeMap<Origin, (EventId, Timestamp)>,
     pub(super) contents: BTreeMap<StoredContent, (EventId, Timestamp)>,
+    /// Of each entry, what tells its content from any other.
+    pub(super) digests: BTreeMap<Position, ContentDigest>,
     pub(super) cursors: BTreeMap<SubscriptionId, Cursor>,
     pub(super) sequence_checkpoints: BTreeMap<(SubscriptionId, Position), SequenceCheckpoint>,
     pub(super) retries: BTreeMap<DeliveryKey, Retry>,
@@ -70,6 +72,7 @@ impl MemoryLog {
             low_watermark: LowWatermark::START,
             origins: BTreeMap::new(),
             contents: BTreeMap::new(),
+            digests: BTreeMap::new(),
             cursors: BTreeMap::new(),
             sequence_checkpoints: BTreeMap::new(),
             retries: BTreeMap::new(),
@@ -126,6 +129,7 @@ impl Held {
         if let Some(origin) = draft.origin {
             self.origins.insert(origin, (id, now));
         }
+        self.digests.insert(position, draft.digest);
         self.contents.insert(content, (id, now));
         self.envelopes.entry(Arc::clone(&draft.envelope_id)).or_default().insert(id);
         if let Some(observed) = draft.observed.take() {
@@ -134,7 +138,9 @@ impl Held {
         if let Some(dataschema) = &draft.dataschema {
             self.schemas.mark(dataschema, (id, now));
         }
-        let entry = Entry { conflict, ..Entry::new(draft, id, position, now) };
+        let salt = Salt::from_bytes(entropy.next_u128().to_be_bytes());
+        let entry = Entry::new(draft, id, position, now).salted(salt);
+        let entry = Entry { conflict, ..entry };
         self.entries.push_back(Arc::new(entry));
         Some(Appended::New { id, position, conflict })
     }

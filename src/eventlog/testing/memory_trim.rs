@@ -39,8 +39,8 @@ impl Held {
             dropped += 1;
             self.observed.remove(&position);
             excess = excess.saturating_sub(entry.weight() as u64);
-            let event = &entry.event;
-            let content = (event.idempotency_key, event.digest, Arc::clone(&entry.publication));
+            let Some(digest) = self.digests.remove(&position) else { continue };
+            let content = (entry.event.idempotency_key, digest, Arc::clone(&entry.publication));
             if self.contents.get(&content).is_some_and(|(newest, _)| *newest == id) {
                 self.contents.remove(&content);
             }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::event::{ContentDigest, EventId, SubscriptionId, Timestamp, TokenDigest};
+use crate::event::{EventDigest, EventId, SubscriptionId, Timestamp, TokenDigest};
 use crate::keys::{KeyFailure, SigningKey};
 use crate::seal::PlaceClaims;
 use crate::seal::evidence::BUNDLE_TYPE;
@@ -32,8 +32,8 @@ pub struct EventLine<'a> {
     pub id: EventId,
     /// Its place in the subscription.
     pub place: PlaceClaims,
-    /// The digest of its content.
-    pub digest: ContentDigest,
+    /// Its digest.
+    pub digest: EventDigest,
     /// The token, sealed for the consumer.
     pub token: &'a str,
     /// The receipts that the consumer has signed.

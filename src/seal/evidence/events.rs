@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::event::{ChainValue, ContentDigest, EventId, TokenDigest, json};
+use crate::event::{ChainValue, EventDigest, EventId, TokenDigest, json};
 use crate::keys::{VerifyingKey, VerifyingKeys};
 use crate::seal::evidence::examiner::{Checked, parsed, text_of, wrong};
 use crate::seal::evidence::{BundleTrust, Examiner, OpenedEvent};
@@ -23,7 +23,7 @@ impl Examiner<'_> {
         self.event = Some((sequence, id));
         self.events += 1;
         let place = PlaceClaims { sequence, previous: parsed(members, "prv")? };
-        let digest: ContentDigest = parsed(members, "digest")?;
+        let digest: EventDigest = parsed(members, "digest")?;
         // That there is no first checkpoint is a flaw already; what follows can be held together.
         let next = self.next.unwrap_or(place);
         let check = ChainCheck::of(next, [Link { id, place, digest }]);
@@ -55,6 +55,9 @@ impl Examiner<'_> {
         };
         if opened.id() != id.to_string() || opened.place() != Some(place) {
             return wrong("the token is for another event or another place");
+        }
+        if opened.digest() != Some(digest) {
+            return wrong("the event in the token is not the one that the chain covers");
         }
         self.opened += 1;
         if let Some(claims) = opened.claims().as_object() {

@@ -6,7 +6,7 @@ use std::fmt;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::event::{ContentDigest, EventId, TokenDigest, json};
+use crate::event::{EventDigest, EventId, TokenDigest, json};
 use crate::keys::VerifyingKeys;
 use crate::seal::evidence::{BundleTrust, Header, LONGEST_LINE};
 use crate::seal::{Opened, PlaceClaims};
@@ -43,7 +43,7 @@ pub struct OpenedEvent {
     /// What was in the token.
     pub opened: Opened,
     /// The digest that the chain covers, as the line has it.
-    pub digest: ContentDigest,
+    pub digest: EventDigest,
     /// Its number and id.
     pub event: (u64, EventId),
 }

@@ -4,9 +4,9 @@ use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
-use crate::event::{ContentDigest, TokenDigest};
+use crate::event::{EventDigest, Salt, TokenDigest};
 use crate::seal::evidence::{BundleTrust, EventLine, EvidenceBundle, Examiner, Header};
-use crate::seal::{Checkpoint, sign_place};
+use crate::seal::{Checkpoint, SaltedClaims, sign_place};
 
 fn header() -> Header {
     Header {
@@ -25,6 +25,15 @@ fn jwks(key: &SigningKey) -> Value {
 
 /// A bundle of events, as lines with their ends.
 fn bundle(parties: &Parties, events: u64) -> Vec<String> {
+    bundle_that_tells(parties, events, |digest| digest)
+}
+
+/// The same with these digests in place of those of the events.
+fn bundle_that_tells(
+    parties: &Parties,
+    events: u64,
+    tell: impl Fn(EventDigest) -> EventDigest,
+) -> Vec<String> {
     let (mut bundle, header) = (EvidenceBundle::default(), header());
     let id = header.subscription.clone();
     let checkpoint = |sequence: u64, chain: ChainValue| {
@@ -50,12 +59,16 @@ fn bundle(parties: &Parties, events: u64) -> Vec<String> {
     for sequence in 1..=events {
         let (event_id, place) =
             (EventId::first_of(sequence), PlaceClaims { sequence, previous: chain });
-        let digest = ContentDigest::from_bytes([9; 32]);
+        let salt = Salt::from_bytes([9; 16]);
+        let digest = EventDigest::of_token(&event(), Some((salt, Some("1.0.0")))).unwrap();
+        let digest = tell(digest);
+        let salted = SaltedClaims { salt, publication_version: Some("1.0.0") };
         let event = event().to_string();
         let event_type = cloudevent_type(ISSUER);
         let claims = Claims {
             id: event_id,
             place: Some(place),
+            salted: Some(salted),
             ..claims_of(&event, &event_type, &header.subscription)
         };
         let token = seal(&claims, &parties.signing, &parties.sealing, &Options::default());
@@ -101,6 +114,18 @@ fn what_was_written_is_valid_with_and_without_the_key_of_the_consumer() {
     }
     assert!(trusted.flaw_count >= 3, "{:?}", trusted.flaws);
     assert!(!flaws(&stranger, &lines, true).is_empty(), "another consumer opens nothing");
+}
+
+#[test]
+fn a_chain_over_other_events_than_those_in_the_tokens_shows_to_who_opens_them() {
+    let parties = Parties::usual();
+    let lines = bundle_that_tells(&parties, 2, |_| EventDigest::from_bytes([9; 32]));
+
+    assert_eq!(flaws(&parties, &lines, false), [] as [String; 0]);
+    let found = flaws(&parties, &lines, true);
+    assert_eq!(found.len(), 2, "{found:?}");
+    let problem = "the event in the token is not the one that the chain covers";
+    assert!(found.iter().all(|flaw| flaw.ends_with(problem)), "{found:?}");
 }
 
 #[test]
@@ -155,8 +180,8 @@ fn what_is_missing_doubled_or_moved_is_named_with_its_line() {
 fn a_digest_of_other_content_breaks_the_chain_and_a_foreign_receipt_shows() {
     let parties = Parties::usual();
     let mut lines = bundle(&parties, 3);
-    let other = ContentDigest::from_bytes([8; 32]).to_string();
-    let nine = ContentDigest::from_bytes([9; 32]).to_string();
+    let other = EventDigest::from_bytes([8; 32]).to_string();
+    let nine = EventDigest::from_bytes([9; 32]).to_string();
     lines[4] = lines[4].replace(&nine, &other);
 
     let found = flaws(&parties, &lines, false);

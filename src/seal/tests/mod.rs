@@ -86,6 +86,7 @@ fn claims_of<'a>(
         subscription,
         place: Some(PlaceClaims { sequence: 7, previous: ChainValue::start(subscription) }),
         replay: None,
+        salted: None,
         event_type,
         event,
     }

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::event::ReplayId;
-use crate::seal::{inspect, open};
+use crate::event::{EventDigest, ReplayId, Salt};
+use crate::seal::{SaltedClaims, inspect, open};
 
 #[test]
 fn every_offered_combination_opens_and_says_the_same() {
@@ -61,6 +61,45 @@ fn an_opened_token_gives_what_the_claims_said() {
     let opened = open(&replayed);
     assert_eq!((opened.place(), opened.replay()), (None, Some("again")));
     assert_eq!(format!("{opened:?}"), format!("Opened({})", live.id));
+}
+
+#[test]
+fn the_salt_and_the_version_come_back_and_say_which_digest_the_event_has() {
+    let parties = Parties::usual();
+    let subscription: SubscriptionId = "orders".parse().unwrap();
+    let (event, event_type) = (event().to_string(), cloudevent_type(ISSUER));
+    let plain = claims_of(&event, &event_type, &subscription);
+    let salt = Salt::from_bytes([7; 16]);
+    let salted = |version| Some(SaltedClaims { salt, publication_version: version });
+    let opened = |claims: &Claims<'_>| {
+        let sealed = seal(claims, &parties.signing, &parties.sealing, &Options::default());
+        open(sealed.unwrap().token(), &parties.opening()).ok()
+    };
+    for (event_text, version) in [(&*event, Some("1.0.0")), (&*event, None), ("{}", Some(""))] {
+        let claims = Claims { salted: salted(version), event: event_text, ..plain };
+        let one = opened(&claims).unwrap();
+        assert_eq!(one.salted(), claims.salted);
+        let digest = EventDigest::of_token(one.event(), Some((salt, version)));
+        assert_eq!((one.digest(), digest.is_some()), (digest, true));
+        let place = claims.place.unwrap();
+        assert_eq!(one.chain_after(), digest.map(|digest| place.previous.next(claims.id, digest)));
+    }
+    let unsalted = opened(&plain).unwrap();
+    assert_eq!((unsalted.salted(), unsalted.digest()), (None, None), "no content of form 1");
+
+    // The text of the event ends the event, and adds to the claims around it.
+    for (added, opens) in [
+        (r#""slt":"BwcHBwcHBwcHBwcHBwcHBw""#, true),
+        (r#""slt":"BwcHBwcHBwcHBwcHBwcHBx""#, false),
+        (r#""slt":"BwcHBwcHBwcHBwcHBwcHBw==""#, false),
+        (r#""slt":"BwcH""#, false),
+        (r#""slt":null"#, false),
+        (r#""slt":7"#, false),
+        (r#""slt":"BwcHBwcHBwcHBwcHBwcHBw","pub_ver":1"#, false),
+    ] {
+        let event = format!(r#"{{}}}},{added},"more":{{"of":1"#);
+        assert_eq!(opened(&Claims { event: &event, ..plain }).is_some(), opens, "{added}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use sealway::event::{ChainValue, ContentDigest, EventId, SubscriptionId, Timestamp};
+use sealway::event::{ChainValue, EventDigest, EventId, SubscriptionId, Timestamp};
 use sealway::keys::VerifyingKeys;
 use sealway::seal::evidence::{BundleTrust, EventLine, EvidenceBundle, Examiner, Header};
 use sealway::seal::{
@@ -58,6 +58,7 @@ fn sealed(parties: &Parties, event: &str) -> String {
         subscription: &subscription,
         place: Some(PlaceClaims { sequence: 1, previous: ChainValue::start(&subscription) }),
         replay: None,
+        salted: None,
         event_type: "https://events.example.com/events/cloudevent/v1",
         event,
     };
@@ -91,6 +92,8 @@ pub fn claims(input: &[u8]) {
     let made = made();
     if let Ok(opened) = open(&sealed(&made.parties, text), &made.parties.expected()) {
         assert!(opened.event().is_object());
+        assert_eq!(opened.claims().get("slt").is_some(), opened.salted().is_some());
+        let _ = opened.digest();
     }
     let reader = CheckpointReader {
         issuer_keys: &made.parties.verifying,
@@ -155,7 +158,7 @@ fn bundle(parties: &Parties) -> Vec<String> {
     };
     let (mut bundle, start) = (EvidenceBundle::default(), ChainValue::start(&subscription()));
     let jwks = serde_json::json!({ "keys": [parties.signing.public_jwk().unwrap()] });
-    let digest = ContentDigest::from_bytes([9; 32]);
+    let digest = EventDigest::from_bytes([9; 32]);
     let token = sealed(parties, EVENT);
     let event = EventLine {
         id: EventId::first_of(1),

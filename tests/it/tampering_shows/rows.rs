@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use sealway::event::{ChainValue, ContentDigest, TokenDigest};
+use sealway::event::{ChainValue, EventDigest, TokenDigest};
 use sealway::seal::PlaceClaims;
 
 use crate::tampering_shows::Row;
@@ -64,7 +64,7 @@ fn by_outsiders(scene: &Scene) -> Vec<Row> {
     let whole = scene.bundle();
     let (events, lines) = (&whole.events, &whole.lines());
     let digest = events[1].digest.to_string();
-    let zeros = ContentDigest::from_bytes([0; 32]).to_string();
+    let zeros = EventDigest::from_bytes([0; 32]).to_string();
     let mut own_keys = scene.bundle();
     own_keys.signing = scene.stranger.clone();
     own_keys.keys["jwks"]["keys"][0] = scene.stranger.public_jwk().unwrap().clone();
@@ -342,7 +342,7 @@ fn contents(scene: &Scene) -> Vec<Row> {
         wrong(
             "other data was sealed than the chain covers",
             sealed(&event(1, 9), 1, place(2)),
-            "the content in the token is not the one",
+            "the event in the token is not the one",
         ),
         outside(sealed(&event(1, 9), 1, place(2))),
         wrong(

@@ -7,13 +7,14 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
 
 use sealway::contract::Catalog;
-use sealway::event::{ChainValue, ContentDigest, EventId, SubscriptionId, Timestamp, TokenDigest};
+use sealway::event::{
+    ChainValue, EventDigest, EventId, Salt, SubscriptionId, Timestamp, TokenDigest,
+};
 use sealway::keys::{
     OpeningKey, OpeningKeyKind, OpeningKeys, SealingKey, SigningAlgorithm, SigningKey,
     VerifyingKeys,
 };
-use sealway::proof::content_digest;
-use sealway::seal::{Claims, Options, PlaceClaims, cloudevent_type, seal};
+use sealway::seal::{Claims, Options, PlaceClaims, SaltedClaims, cloudevent_type, seal};
 
 pub const ISSUER: &str = "https://events.example.com";
 pub const AUDIENCE: &str = "shop";
@@ -22,6 +23,7 @@ pub const SUBSCRIPTION: &str = "orders";
 pub const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_282_931);
 /// A date that is no true one.
 pub const LONG_AGO: i64 = 1_577_836_800;
+const SALT: Salt = Salt::from_bytes([5; 16]);
 pub const DATASCHEMA: &str = "https://events.example.com/schemas/shop/created/1.0.0";
 
 pub const CONTRACT: &str = "asyncapi: 3.0.0
@@ -79,7 +81,7 @@ pub struct EventPart {
     pub id: EventId,
     pub sequence: u64,
     pub previous: ChainValue,
-    pub digest: ContentDigest,
+    pub digest: EventDigest,
     pub token: String,
     pub receipts: Vec<String>,
 }
@@ -167,6 +169,7 @@ impl Scene {
             subscription: &subscription,
             place: Some(place),
             replay: None,
+            salted: Some(SaltedClaims { salt: SALT, publication_version: Some("1.0.0") }),
             event_type: &cloudevent_type(ISSUER),
             event: &event,
         };
@@ -185,7 +188,7 @@ impl Scene {
         let mut parts = Vec::new();
         for (sequence, (index, n)) in (1..).zip(events) {
             let event = event(*index, *n);
-            let digest = content_digest(&event).unwrap();
+            let digest = EventDigest::of_token(&event, Some((SALT, Some("1.0.0")))).unwrap();
             let place = PlaceClaims { sequence, previous };
             let token = self.token(&event, (id(*index), place), NOW.unix_seconds());
             let after = previous.next(id(*index), digest);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::event::{EventId, Timestamp};
-use crate::eventlog::conformance::fixture::{START, draft, engines, head};
+use crate::eventlog::conformance::fixture::{START, context, draft, engines, head};
 use crate::eventlog::{Appended, Draft, Log, LogLimits, Origin, Page, Position};
 
 fn with_origin(word: &str, origin: u8) -> Draft {
@@ -44,11 +44,27 @@ async fn a_batch_is_named_in_order_and_read_back_as_it_was_given() {
             assert_eq!(entry.event.id, appended.id());
             assert_eq!(entry.accepted, START);
             assert_eq!(entry.event.data, given.data);
-            assert_eq!(entry.event.digest, given.digest);
             assert_eq!(entry.envelope_id, given.envelope_id);
         }
         assert_eq!(head(log).await, Position(3));
         log.close().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn every_event_has_a_salt_of_its_own_and_a_digest_of_form_2_under_it() {
+    for fixture in engines(LogLimits::default()) {
+        let log = &*fixture.store.log;
+        let decided = Draft { context: Some(context()), ..draft("b") };
+        log.append(vec![draft("a"), draft("a"), decided]).await.unwrap();
+
+        let read = log.read(Position::START, Page::default()).await.unwrap();
+        let salts: Vec<_> = read.iter().map(|entry| entry.event.salt.unwrap()).collect();
+        assert!(salts[0] != salts[1] && salts[1] != salts[2], "equal content, other salts");
+        for entry in &read {
+            assert_eq!(entry.event.digest, entry.event.salted_digest(entry.event.salt.unwrap()));
+        }
+        assert_ne!(read[0].event.digest, read[1].event.digest);
     }
 }
 

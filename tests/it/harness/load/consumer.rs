@@ -8,8 +8,7 @@ use serde_json::json;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use sealway::event::{ChainValue, EventId, EventSource, EventType, Subject};
-use sealway::identify::Content;
+use sealway::event::{ChainValue, EventId};
 use sealway::seal::{ChainCheck, Link, Opened, PlaceClaims};
 
 use crate::harness::load::Caller;
@@ -47,15 +46,7 @@ impl Seen {
 }
 
 fn link_of(opened: &Opened) -> Option<Link> {
-    let (place, event) = (opened.place()?, opened.event());
-    let text = |name: &str| event[name].as_str();
-    let content = Content::of(
-        &EventSource::new(text("source")?).ok()?,
-        &EventType::new(text("type")?).ok()?,
-        text("subject").and_then(|subject| Subject::new(subject).ok()).as_ref(),
-        &event["data"],
-    );
-    Some(Link { id: opened.id().parse().ok()?, place, digest: content.ok()?.digest() })
+    Some(Link { id: opened.id().parse().ok()?, place: opened.place()?, digest: opened.digest()? })
 }
 
 /// Fetches what a consumer without a sink is to have, page by page.

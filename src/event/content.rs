@@ -1,13 +1,12 @@
-//! The canonical bytes that an event's key and digest are made of.
+//! The canonical bytes that an event's key and content digest are made of.
 
-use json_patch::jsonptr::PointerBuf;
-use md5::{Digest as _, Md5};
 use serde_json::Value;
-use sha2::Sha256;
+use sha2::{Digest as _, Sha256};
 
-use crate::event::{ContentDigest, EventSource, EventType, IdempotencyKey, Subject};
-use crate::identify::CanonicalError;
-use crate::identify::canonical;
+use crate::event::canonical;
+use crate::event::{
+    CanonicalError, ContentDigest, EventSource, EventType, IdempotencyKey, Subject,
+};
 
 /// The content of an event in canonical form: what it says, without when and under which id.
 ///
@@ -20,7 +19,7 @@ pub struct Content {
 }
 
 /// Before the data, which comes first among the members.
-const START: &str = r#"{"data":"#;
+pub(super) const START: &str = r#"{"data":"#;
 
 impl Content {
     /// Brings the content of an event into its canonical form.
@@ -38,15 +37,7 @@ impl Content {
         text.push_str(START);
         canonical::write(&mut text, data)?;
         let data_end = text.len();
-        text.push_str(r#","source":"#);
-        canonical::write_string(&mut text, source.as_str());
-        if let Some(subject) = subject {
-            text.push_str(r#","subject":"#);
-            canonical::write_string(&mut text, subject.as_str());
-        }
-        text.push_str(r#","type":"#);
-        canonical::write_string(&mut text, event_type.as_str());
-        text.push('}');
+        write_attributes(&mut text, source, event_type, subject);
         Ok(Self { text, data_end })
     }
 
@@ -62,7 +53,7 @@ impl Content {
 
     /// The name of the content.
     pub fn idempotency_key(&self) -> IdempotencyKey {
-        key_of(&self.text)
+        IdempotencyKey::of(&self.text)
     }
 
     /// The proof of the content.
@@ -71,71 +62,22 @@ impl Content {
     }
 }
 
-/// The parts of an event by which its domain tells two events apart.
-///
-/// The text is the canonical JSON of an object with the members `key`, an object that gives for each
-/// pointer what it finds, `source` and `type`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct BusinessKey(String);
-
-/// Why a business key cannot be made.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BusinessKeyError {
-    /// The data lacks a part of the key.
-    #[error("the data has nothing at `{pointer}`, which is part of the key")]
-    Missing {
-        /// Where the part should be.
-        pointer: String,
-    },
-    /// A part of the key holds a number that is not exact.
-    #[error(transparent)]
-    Canonical(#[from] CanonicalError),
-}
-
-impl BusinessKey {
-    /// Takes what `pointers`, which begin with `/data`, find in the data.
-    ///
-    /// # Errors
-    ///
-    /// The caller's turn: a part of the key is missing, or holds a number that is not exact.
-    pub fn of(
-        source: &EventSource,
-        event_type: &EventType,
-        pointers: &[PointerBuf],
-        data: &Value,
-    ) -> Result<Self, BusinessKeyError> {
-        let mut parts = serde_json::Map::new();
-        for pointer in pointers {
-            let found = pointer
-                .split_front()
-                .filter(|(member, _)| member.encoded() == "data")
-                .and_then(|(_, rest)| rest.resolve(data).ok())
-                .ok_or_else(|| BusinessKeyError::Missing { pointer: pointer.to_string() })?;
-            parts.insert(pointer.to_string(), found.clone());
-        }
-        let mut text = String::from(r#"{"key":"#);
-        canonical::write(&mut text, &Value::Object(parts))?;
-        text.push_str(r#","source":"#);
-        canonical::write_string(&mut text, source.as_str());
-        text.push_str(r#","type":"#);
-        canonical::write_string(&mut text, event_type.as_str());
-        text.push('}');
-        Ok(Self(text))
+/// Writes what follows the data: the other members, and the end of the object.
+pub(super) fn write_attributes(
+    text: &mut String,
+    source: &EventSource,
+    event_type: &EventType,
+    subject: Option<&Subject>,
+) {
+    text.push_str(r#","source":"#);
+    canonical::write_string(text, source.as_str());
+    if let Some(subject) = subject {
+        text.push_str(r#","subject":"#);
+        canonical::write_string(text, subject.as_str());
     }
-
-    /// The canonical text.
-    pub fn text(&self) -> &str {
-        &self.0
-    }
-
-    /// The name that the text gives.
-    pub fn idempotency_key(&self) -> IdempotencyKey {
-        key_of(&self.0)
-    }
-}
-
-fn key_of(text: &str) -> IdempotencyKey {
-    IdempotencyKey::from_bytes(Md5::digest(text).into())
+    text.push_str(r#","type":"#);
+    canonical::write_string(text, event_type.as_str());
+    text.push('}');
 }
 
 #[cfg(test)]
@@ -190,26 +132,6 @@ mod tests {
         assert_eq!(
             content.digest().to_string(),
             "21533009897f14b47ff9cb842f54c86fcc639adaa73b4230d0f4e84dab0475d6"
-        );
-    }
-
-    #[test]
-    fn a_business_key_ignores_the_rest_of_the_data() {
-        let pointers: Vec<PointerBuf> =
-            ["/data/payment/id", "/data/amount"].map(|p| PointerBuf::parse(p).unwrap()).into();
-        let key = |data| BusinessKey::of(&source(), &event_type(), &pointers, &data);
-
-        let one = key(json!({"payment": {"id": 7}, "amount": 1.0, "note": "a"})).unwrap();
-        let other = key(json!({"payment": {"id": 7.0}, "amount": 1, "note": "b"})).unwrap();
-
-        assert_eq!(
-            one.text(),
-            r#"{"key":{"/data/amount":1,"/data/payment/id":7},"source":"/payments","type":"Payment.Authorised"}"#
-        );
-        assert_eq!(one.idempotency_key(), other.idempotency_key());
-        assert_eq!(
-            key(json!({"amount": 1})).map(|_| ()),
-            Err(BusinessKeyError::Missing { pointer: "/data/payment/id".into() })
         );
     }
 
