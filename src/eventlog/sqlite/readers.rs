@@ -15,13 +15,13 @@ const CONNECTIONS: usize = 4;
 pub(super) struct ReadPool {
     database: Database,
     idle: Arc<Mutex<Vec<Connection>>>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
 }
 
 impl ReadPool {
     /// Starts without any connection.
     pub(super) fn new(database: Database) -> Self {
-        Self { database, idle: Arc::default(), permits: Semaphore::new(CONNECTIONS) }
+        Self { database, idle: Arc::default(), permits: Arc::new(Semaphore::new(CONNECTIONS)) }
     }
 
     /// Runs a query on a thread where blocking is allowed.
@@ -30,10 +30,13 @@ impl ReadPool {
         action: &'static str,
         query: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, LogError> {
-        let _permit = self.permits.acquire().await.map_err(|_| LogError::Closed)?;
+        let permits = Arc::clone(&self.permits);
+        let permit = permits.acquire_owned().await.map_err(|_| LogError::Closed)?;
         let database = self.database.clone();
         let idle = Arc::clone(&self.idle);
         let work = move || {
+            // Held for as long as the work, which goes on when whoever asked has gone.
+            let _permit = permit;
             let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let connection = match kept {
                 Some(connection) => connection,
