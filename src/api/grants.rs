@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::access::{AccessError, Grant, GrantDocument, GrantState, GrantedPublication};
 use crate::api::acting::{Actor, PlannedAction};
+use crate::api::answer_subject::AnswerSubject;
 use crate::api::json_object::JsonObject;
 use crate::api::lists::{GrantListQuery, RecallQuery};
 use crate::api::query::{Query, parse_given};
@@ -197,7 +198,9 @@ pub async fn give(
     if let Ok(location) = HeaderValue::try_from(format!("/grants/{}", grant.id)) {
         response.headers_mut().insert(LOCATION, location);
     }
-    Ok(response)
+    let subject =
+        AnswerSubject::Grant { id: grant.id.clone(), publication: grant.publication.clone() };
+    Ok(subject.on(response))
 }
 
 /// `GET /grants/{id}`.

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::ambient::Secret;
 use crate::api::acting::{Actor, PlannedAction};
+use crate::api::answer_subject::AnswerSubject;
 use crate::api::find_subscription::{find_to_change, problem};
 use crate::api::found::{FoundSubscription, SubscriptionToChange};
 use crate::api::json_object::JsonObject;
@@ -103,7 +104,7 @@ pub async fn create(
     if let Ok(location) = HeaderValue::try_from(format!("/subscriptions/{}", subscription.id)) {
         response.headers_mut().insert(LOCATION, location);
     }
-    Ok(response)
+    Ok(AnswerSubject::made(&subscription).on(response))
 }
 
 /// Only an operator chooses an id: what another caller gives as one is the name, so that it neither
