@@ -119,6 +119,7 @@ pub async fn list(
     caller: Caller,
     Query(wanted): Query<AccessRequestListQuery>,
 ) -> Result<Json<AllAccessRequests>, Problem> {
+    caller.must_list_grants()?;
     let all = services.subscription_service.access().requests().await.map_err(problem)?;
     let is_wanted = |one: &AccessRequest| {
         let state = match one.state {

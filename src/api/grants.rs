@@ -133,6 +133,7 @@ pub async fn list(
     caller: Caller,
     Query(wanted): Query<GrantListQuery>,
 ) -> Result<Json<AllGrants>, Problem> {
+    caller.must_list_grants()?;
     let consumer: Option<ConsumerId> = parse_given("consumer", wanted.consumer.as_deref())?;
     let after: Option<GrantId> = parse_given("after", wanted.after.as_deref())?;
     let limit = wanted.limit.unwrap_or(MOST);

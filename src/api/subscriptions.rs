@@ -42,6 +42,7 @@ pub async fn list(
     caller: Caller,
     Query(query): Query<SubscriptionListQuery>,
 ) -> Result<Json<AllSubscriptions>, Problem> {
+    caller.must_list_subscriptions()?;
     let SubscriptionListQuery { state, consumer, q: text, after, limit } = query;
     let consumer: Option<ConsumerId> =
         consumer.map(|consumer| parse("consumer", &consumer)).transpose()?;
