@@ -60,6 +60,15 @@ async fn poll(connection: &mut TcpStream, (of, key): (&str, &str), body: &Value)
     connection.write_all(head.as_bytes()).await.unwrap();
 }
 
+/// Asks for a page that waits, and does not wait for its answer.
+async fn page(connection: &mut TcpStream, (of, key): (&str, &str)) {
+    let head = format!(
+        "GET /subscriptions/{of}/events?wait=25 HTTP/1.1\r\nhost: x\r\n\
+         authorization: Bearer {key}\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+}
+
 async fn leave(mut connection: TcpStream, how: Leaving) -> Option<TcpStream> {
     match how {
         Leaving::Closing => drop(connection),
@@ -93,9 +102,13 @@ async fn polls_that_were_left_take_no_place_from_the_one_that_stays() {
     let of = (consumer.name(), &*key);
     for how in [Leaving::Closing, Leaving::Resetting, Leaving::HalfClosing] {
         let mut waiting = Vec::new();
-        for _ in 0..16 {
+        for number in 0..16 {
             let mut connection = connection(&gateway).await;
-            poll(&mut connection, of, &json!({})).await;
+            if number % 2 == 0 {
+                poll(&mut connection, of, &json!({})).await;
+            } else {
+                page(&mut connection, of).await;
+            }
             waiting.push(connection);
         }
         readers(&gateway, 16).await;

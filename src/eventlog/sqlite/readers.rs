@@ -62,3 +62,32 @@ impl ReadPool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_query_that_nobody_waits_for_any_more_counts_until_it_has_ended() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = Database::of(directory.path()).unwrap();
+        drop(database.open_for_writing().unwrap());
+        let pool = ReadPool::new(database);
+        let gates = [(); CONNECTIONS].map(|()| mpsc::channel::<()>());
+        let gates = gates.map(|(go, gate)| {
+            let query = move |_: &Connection| Ok(gate.recv().is_err());
+            assert!(pool.run("wait", query).now_or_never().is_none(), "it is left");
+            go
+        });
+
+        assert_eq!(pool.permits.available_permits(), 0);
+        let mut next = Box::pin(pool.run("read", |_| Ok(7)));
+        assert!(next.as_mut().now_or_never().is_none());
+        drop(gates);
+        assert_eq!(next.await.unwrap(), 7);
+    }
+}
