@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::access::GrantedPublication;
 use crate::api::{Caller, Code, Problem, Scope};
 use crate::event::{ConsumerId, DomainName};
 use crate::eventlog::ActionOwners;
@@ -107,6 +108,21 @@ impl Caller {
             Some(domain) => lacks(&format!("`operate` or `domain:{domain}`")),
             None => lacks("`operate`"),
         })
+    }
+
+    /// Refuses a caller that does not answer for the domain of a publication, and gives no grants of it.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: it needs a key with the scope of the domain.
+    pub fn must_own(&self, publication: &GrantedPublication) -> Result<(), Problem> {
+        let domain = publication.domain();
+        if self.owns(domain) {
+            return Ok(());
+        }
+        // What no domain can be called needs an admin.
+        let is_name = domain.parse::<DomainName>().is_ok();
+        Err(lacks(&if is_name { format!("`domain:{domain}`") } else { "`admin`".to_owned() }))
     }
 
     /// Whose things the caller is told of that were changed; nothing if it is told of all.

@@ -1,11 +1,13 @@
 //! Counts what the kept answers of each caller take, and says which of them have to go.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use crate::api::kept_answers::KEPT;
 use crate::event::{CallerId, Timestamp};
 use crate::eventlog::{Record, Revision};
 
+/// How long an answer is kept.
+pub(super) const KEPT: Duration = Duration::from_hours(24);
 /// How many bytes of answers are kept at most, of all callers.
 pub(super) const ALL_BYTES: u64 = 16 * 1024 * 1024;
 /// How many of them are of one caller, at most.

@@ -5,7 +5,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::GrantedPublication;
 use crate::api::find_subscription::find;
-use crate::api::grants::must_own;
 use crate::api::{Caller, Problem, Services};
 use crate::event::{ConsumerId, GrantId, SubscriptionId, Timestamp};
 use crate::subscriptions::Subscription;
@@ -82,7 +81,7 @@ impl AnswerSubject {
                 subscription.must_be_steered(services, caller).await
             }
             Self::Grant { id, publication } => {
-                must_own(caller, publication)?;
+                caller.must_own(publication)?;
                 let found = services.subscription_service.access().grant(id);
                 found.map(drop).ok_or_else(|| Problem::not_found("grant"))
             }

@@ -1,7 +1,6 @@
 //! Keeps answers to requests with an `Idempotency-Key` in the registry, encrypted under the data key.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use axum::body::{Bytes, to_bytes};
 use axum::http::header::LOCATION;
@@ -13,15 +12,13 @@ use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
 use crate::ambient::Clock;
-use crate::api::answer_shares::{ALL_BYTES, AnswerShares, CountedAnswer, weight};
+use crate::api::answer_shares::{ALL_BYTES, AnswerShares, CountedAnswer, KEPT, weight};
 use crate::api::answer_subject::AnswerSubject;
 use crate::event::{CallerId, Timestamp};
 use crate::eventlog::{LogError, Record, RecordKey, Registry};
 use crate::keys::DataKey;
 use crate::telemetry::error_chain;
 
-/// How long an answer is kept.
-pub(super) const KEPT: Duration = Duration::from_hours(24);
 /// The most that one answer takes where it is kept; of a larger one the body is left out.
 pub(super) const ANSWER_BYTES: u64 = ALL_BYTES / 16;
 const KIND: &str = "answer";
@@ -275,6 +272,8 @@ fn is_old(record: &Record, now: Timestamp) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::ambient::{ManualClock, SeededEntropy};
     use crate::eventlog::{LogLimits, MemoryLog};
