@@ -12,6 +12,9 @@ pub(super) const KEPT: Duration = Duration::from_hours(24);
 pub(super) const ALL_BYTES: u64 = 16 * 1024 * 1024;
 /// How many of them are of one caller, at most.
 pub(super) const CALLER_BYTES: u64 = ALL_BYTES / 4;
+/// How many answers go at once because they are too old: nobody is given them any more, so that whoever
+/// keeps one need not wait for all of a busy hour.
+const OLD_AT_ONCE: usize = 64;
 /// What a record takes beside its body.
 const OVERHEAD: u64 = 200;
 
@@ -59,41 +62,45 @@ impl AnswerShares {
     }
 
     /// Counts one no more, because another has taken its place or it is gone.
-    pub(super) fn remove(&mut self, caller: &Option<CallerId>, revision: Revision) {
-        if let Some(share) = self.callers.get_mut(caller)
+    pub(super) fn remove(&mut self, caller: Option<&CallerId>, revision: Revision) {
+        let caller = caller.cloned();
+        if let Some(share) = self.callers.get_mut(&caller)
             && let Some(removed) = share.answers.remove(&revision)
         {
             share.bytes -= removed.bytes;
             self.bytes -= removed.bytes;
-            self.callers.retain(|_, share| !share.answers.is_empty());
+            if share.answers.is_empty() {
+                self.callers.remove(&caller);
+            }
         }
     }
 
-    /// Takes out what has to go: what is too old; the oldest of a caller whose answers take more than
-    /// its share; and while all take too much, the oldest of the caller whose answers take most.
+    /// Takes out what has to go: some of what is too old; the oldest of a caller whose answers take more
+    /// than its share; and while all take too much, the oldest of the caller whose answers take most.
     pub(super) fn take_excess(&mut self, now: Timestamp) -> Vec<CountedAnswer> {
-        let mut excess = Vec::new();
-        while let Some(caller) = self.caller_in_excess(now) {
-            let Some(oldest) = self.oldest_of(&caller).cloned() else { break };
-            self.remove(&caller, oldest.revision);
+        let mut excess = self.old(now);
+        for answer in &excess {
+            self.remove(answer.caller.as_ref(), answer.revision);
+        }
+        while let Some(oldest) = self.oldest_in_excess().cloned() {
+            self.remove(oldest.caller.as_ref(), oldest.revision);
             excess.push(oldest);
         }
         excess
     }
 
-    fn caller_in_excess(&self, now: Timestamp) -> Option<Option<CallerId>> {
-        let is_over = |share: &CallerShare| {
-            let is_old = |oldest: &CountedAnswer| oldest.kept.after(KEPT) <= now;
-            share.bytes > CALLER_BYTES || share.answers.values().next().is_some_and(is_old)
-        };
-        let over = self.callers.iter().find(|(_, share)| is_over(share));
-        let most = || self.callers.iter().max_by_key(|(_, share)| share.bytes);
-        let found = over.or_else(|| (self.bytes > ALL_BYTES).then(most).flatten());
-        found.map(|(caller, _)| caller.clone())
+    fn old(&self, now: Timestamp) -> Vec<CountedAnswer> {
+        let is_old = |answer: &&CountedAnswer| answer.kept.after(KEPT) <= now;
+        let shares = self.callers.values();
+        let old = shares.flat_map(|share| share.answers.values().take_while(is_old));
+        old.take(OLD_AT_ONCE).cloned().collect()
     }
 
-    fn oldest_of(&self, caller: &Option<CallerId>) -> Option<&CountedAnswer> {
-        self.callers.get(caller)?.answers.values().next()
+    fn oldest_in_excess(&self) -> Option<&CountedAnswer> {
+        let over = self.callers.values().find(|share| share.bytes > CALLER_BYTES);
+        let most = || self.callers.values().max_by_key(|share| share.bytes);
+        let share = over.or_else(|| (self.bytes > ALL_BYTES).then(most).flatten())?;
+        share.answers.values().next()
     }
 }
 

@@ -1,5 +1,6 @@
 //! Keeps answers to requests with an `Idempotency-Key` in the registry, encrypted under the data key.
 
+use std::future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::{Bytes, to_bytes};
@@ -7,6 +8,7 @@ use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use base64_simd::URL_SAFE_NO_PAD;
+use futures_util::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
@@ -22,6 +24,8 @@ use crate::telemetry::error_chain;
 /// The most that one answer takes where it is kept; of a larger one the body is left out.
 pub(super) const ANSWER_BYTES: u64 = ALL_BYTES / 16;
 const KIND: &str = "answer";
+/// How many removals are under way at once.
+const REMOVED_TOGETHER: usize = 64;
 
 pub(super) type Hash = [u8; 32];
 
@@ -164,11 +168,10 @@ impl KeptAnswers {
         let record = Record { id: key.id, revision, changed: now, body };
         let excess = {
             let mut shares = shares.lock().unwrap_or_else(PoisonError::into_inner);
-            let caller = Some(caller.clone());
             if let Some(before) = before {
-                shares.remove(&caller, before);
+                shares.remove(Some(caller), before);
             }
-            shares.add(CountedAnswer::of(caller, record));
+            shares.add(CountedAnswer::of(Some(caller.clone()), record));
             shares.take_excess(now)
         };
         if excess.iter().any(|one| one.revision == revision) {
@@ -178,20 +181,24 @@ impl KeptAnswers {
         Ok(keeping)
     }
 
-    /// Removes answers; one that cannot be removed now stays in the count.
+    /// Removes answers, together, so that many small ones are one writing.
     async fn remove(&self, shares: &Mutex<AnswerShares>, excess: Vec<CountedAnswer>) {
-        for answer in excess {
-            let key = RecordKey { kind: KIND, id: answer.id.clone() };
-            match self.registry.remove(&key, answer.revision).await {
-                // Someone else was here first.
-                Ok(()) | Err(LogError::Stale { .. }) => {}
-                Err(error) => {
-                    tracing::warn!(
-                        error = %error_chain(&error),
-                        "An answer that is kept for too long or takes too much cannot be removed",
-                    );
-                    shares.lock().unwrap_or_else(PoisonError::into_inner).add(answer);
-                }
+        let removals = excess.into_iter().map(|answer| self.remove_one(shares, answer));
+        stream::iter(removals).buffer_unordered(REMOVED_TOGETHER).for_each(future::ready).await;
+    }
+
+    /// Removes an answer; one that cannot be removed now stays in the count.
+    async fn remove_one(&self, shares: &Mutex<AnswerShares>, answer: CountedAnswer) {
+        let key = RecordKey { kind: KIND, id: answer.id.clone() };
+        match self.registry.remove(&key, answer.revision).await {
+            // Someone else was here first.
+            Ok(()) | Err(LogError::Stale { .. }) => {}
+            Err(error) => {
+                tracing::warn!(
+                    error = %error_chain(&error),
+                    "An answer that is kept for too long or takes too much cannot be removed",
+                );
+                shares.lock().unwrap_or_else(PoisonError::into_inner).add(answer);
             }
         }
     }

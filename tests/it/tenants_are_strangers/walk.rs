@@ -154,10 +154,8 @@ async fn meant(scene: &Scene, route: &Route) -> Result<(), String> {
         Door::OwnList(kinds) => kinds.contains(&"consume"),
         _ => false,
     };
-    let found = match is_owners {
-        true => ask(scene, route, &there, Some(&scene.owner)).await,
-        false => ask(scene, route, &there, Some(scene.gateway.admin())).await,
-    };
+    let key = if is_owners { &scene.owner } else { scene.gateway.admin() };
+    let found = ask(scene, route, &there, Some(key)).await;
     // What is there and stands otherwise is 409, and is not what strangers are told.
     let is_right = found.status < 400 || found.status == 409;
     if is_right { Ok(()) } else { Err(format!("refuses whom it serves: {}", found.brief())) }
