@@ -1,4 +1,5 @@
-//! What the machine around us gives: time, entropy, background work and secrets, as arguments.
+//! What the machine around us gives: time, entropy, background work and its turns, and secrets,
+//! as arguments.
 //!
 //! Every other room takes a [`Clock`], an [`Entropy`] or a [`Tasks`] instead of asking the machine,
 //! so that a test can make a day of retries pass in a millisecond and repeat a run to the byte.
@@ -13,6 +14,7 @@ mod host;
 mod measure;
 mod secret;
 mod tasks;
+mod turns;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use disk::{Disk, ManualDisk, Room, SystemDisk};
@@ -21,3 +23,4 @@ pub use host::{host_name, user_id};
 pub use measure::{HumanDuration, MeasureError, Size};
 pub use secret::{Secret, SecretReference};
 pub use tasks::Tasks;
+pub use turns::{Turn, Turns};

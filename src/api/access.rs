@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::access::GrantedPublication;
 use crate::api::{Caller, Code, Problem, Scope};
 use crate::event::{ConsumerId, DomainName};
 use crate::eventlog::ActionOwners;
@@ -23,6 +24,32 @@ impl Caller {
     /// The caller's turn: it needs a key with the scope `operate` or `audit`.
     pub fn must_see_metadata(&self) -> Result<(), Problem> {
         if self.sees_metadata() { Ok(()) } else { Err(lacks("`operate` or `audit`")) }
+    }
+
+    /// Refuses a caller that can have no subscription in its list: it is no consumer, and does not see
+    /// the metadata of everything.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: it needs a key with the scope `operate`, `audit` or of a consumer.
+    pub fn must_list_subscriptions(&self) -> Result<(), Problem> {
+        if self.sees_metadata() || self.consumers().next().is_some() {
+            return Ok(());
+        }
+        Err(lacks("`operate`, `audit` or `consume:NAME`"))
+    }
+
+    /// Refuses a caller that can have no grant and no access request in its list: it is no consumer,
+    /// answers for no domain, and does not see the metadata of everything.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: it needs a key with the scope `operate`, `audit`, of a domain or of a consumer.
+    pub fn must_list_grants(&self) -> Result<(), Problem> {
+        if self.must_list_subscriptions().is_ok() || !self.domain_names().is_empty() {
+            return Ok(());
+        }
+        Err(lacks("`operate`, `audit`, `domain:NAME` or `consume:NAME`"))
     }
 
     /// Whether the caller may change what belongs to a consumer, and take its events: the consumer itself
@@ -81,6 +108,21 @@ impl Caller {
             Some(domain) => lacks(&format!("`operate` or `domain:{domain}`")),
             None => lacks("`operate`"),
         })
+    }
+
+    /// Refuses a caller that does not answer for the domain of a publication, and gives no grants of it.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: it needs a key with the scope of the domain.
+    pub fn must_own(&self, publication: &GrantedPublication) -> Result<(), Problem> {
+        let domain = publication.domain();
+        if self.owns(domain) {
+            return Ok(());
+        }
+        // What no domain can be called needs an admin.
+        let is_name = domain.parse::<DomainName>().is_ok();
+        Err(lacks(&if is_name { format!("`domain:{domain}`") } else { "`admin`".to_owned() }))
     }
 
     /// Whose things the caller is told of that were changed; nothing if it is told of all.
@@ -153,6 +195,21 @@ mod tests {
         let alone = caller(&["read-data"]);
         assert!(alone.must_see_metadata().is_err() && alone.sees_quarantine_of().is_err());
         assert!(alone.sees_actions_of().is_err() && !alone.sees(&shop));
+    }
+
+    #[test]
+    fn a_list_is_for_whom_something_can_be_in_it() {
+        let lists = |scope: &str| {
+            let caller = caller(&[scope]);
+            (caller.must_list_subscriptions().is_ok(), caller.must_list_grants().is_ok())
+        };
+        for scope in ["admin", "operate", "audit", "consume:shop"] {
+            assert_eq!(lists(scope), (true, true), "{scope}");
+        }
+        assert_eq!(lists("domain:payments"), (false, true));
+        for scope in ["read-data", "publish:*"] {
+            assert_eq!(lists(scope), (false, false), "{scope}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::access::{
     AccessDecision, AccessRequest, AccessRequestDocument, AccessRequestState, GrantedPublication,
 };
 use crate::api::acting::{Actor, PlannedAction};
-use crate::api::grants::{ShownGrant, follow, must_own, problem, shown as shown_grant};
+use crate::api::grants::{ShownGrant, follow, problem, shown as shown_grant};
 use crate::api::json_object::JsonObject;
 use crate::api::lists::AccessRequestListQuery;
 use crate::api::query::Query;
@@ -119,6 +119,7 @@ pub async fn list(
     caller: Caller,
     Query(wanted): Query<AccessRequestListQuery>,
 ) -> Result<Json<AllAccessRequests>, Problem> {
+    caller.must_list_grants()?;
     let all = services.subscription_service.access().requests().await.map_err(problem)?;
     let is_wanted = |one: &AccessRequest| {
         let state = match one.state {
@@ -193,7 +194,7 @@ pub async fn approve(
 ) -> Result<Json<ApprovedAccess>, Problem> {
     let caller = &actor.caller;
     let request = find(&services, caller, &id).await?;
-    must_own(caller, &request.publication)?;
+    caller.must_own(&request.publication)?;
     let access = services.subscription_service.access();
     if !access.knows(&request.publication) {
         let detail = format!("nothing is published as `{}`", request.publication);
@@ -228,7 +229,7 @@ pub async fn refuse(
 ) -> Result<Json<ShownAccessRequest>, Problem> {
     let caller = &actor.caller;
     let request = find(&services, caller, &id).await?;
-    must_own(caller, &request.publication)?;
+    caller.must_own(&request.publication)?;
     let access = services.subscription_service.access();
     let by = (caller.id().as_str(), refusal.reason);
     let refuse = async { access.refuse(&request.id, by).await.map_err(problem) };

@@ -12,11 +12,12 @@ use utoipa::ToSchema;
 
 use crate::access::{AccessError, Grant, GrantDocument, GrantState, GrantedPublication};
 use crate::api::acting::{Actor, PlannedAction};
+use crate::api::answer_subject::AnswerSubject;
 use crate::api::json_object::JsonObject;
 use crate::api::lists::{GrantListQuery, RecallQuery};
 use crate::api::query::{Query, parse_given};
 use crate::api::{Caller, Code, Problem, Services};
-use crate::event::{ConsumerId, DomainName, GrantId, Timestamp};
+use crate::event::{ConsumerId, GrantId, Timestamp};
 use crate::eventlog::ActionKind;
 use crate::telemetry::error_chain;
 
@@ -132,6 +133,7 @@ pub async fn list(
     caller: Caller,
     Query(wanted): Query<GrantListQuery>,
 ) -> Result<Json<AllGrants>, Problem> {
+    caller.must_list_grants()?;
     let consumer: Option<ConsumerId> = parse_given("consumer", wanted.consumer.as_deref())?;
     let after: Option<GrantId> = parse_given("after", wanted.after.as_deref())?;
     let limit = wanted.limit.unwrap_or(MOST);
@@ -175,7 +177,7 @@ pub async fn give(
     JsonObject(document): JsonObject<GrantDocument>,
 ) -> Result<Response, Problem> {
     let caller = &actor.caller;
-    must_own(caller, &document.publication)?;
+    caller.must_own(&document.publication)?;
     let access = services.subscription_service.access();
     if !access.knows(&document.publication) {
         let detail = format!("/publication: nothing is published as `{}`", document.publication);
@@ -197,7 +199,9 @@ pub async fn give(
     if let Ok(location) = HeaderValue::try_from(format!("/grants/{}", grant.id)) {
         response.headers_mut().insert(LOCATION, location);
     }
-    Ok(response)
+    let subject =
+        AnswerSubject::Grant { id: grant.id.clone(), publication: grant.publication.clone() };
+    Ok(subject.on(response))
 }
 
 /// `GET /grants/{id}`.
@@ -229,7 +233,7 @@ pub async fn change(
     JsonObject(change): JsonObject<GrantChange>,
 ) -> Result<Json<ShownGrant>, Problem> {
     let grant = find(&services, &actor.caller, &id)?;
-    must_own(&actor.caller, &grant.publication)?;
+    actor.caller.must_own(&grant.publication)?;
     let access = services.subscription_service.access();
     let end = async { access.end_at(&grant.id, change.until).await.map_err(problem) };
     let planned = planned(ActionKind::ChangeGrant, &grant);
@@ -252,7 +256,7 @@ pub async fn recall(
 ) -> Result<Json<ShownGrant>, Problem> {
     let caller = &actor.caller;
     let grant = find(&services, caller, &id)?;
-    must_own(caller, &grant.publication)?;
+    caller.must_own(&grant.publication)?;
     let reason = why.reason.unwrap_or_default();
     let access = services.subscription_service.access();
     let by = (caller.id().as_str(), reason.as_str());
@@ -299,18 +303,6 @@ fn sees(caller: &Caller, grant: &Grant) -> bool {
     caller.sees_metadata()
         || caller.owns(grant.publication.domain())
         || caller.sees(&grant.consumer)
-}
-
-/// Refuses a caller who does not answer for the domain of a publication.
-pub(super) fn must_own(caller: &Caller, publication: &GrantedPublication) -> Result<(), Problem> {
-    if caller.owns(publication.domain()) {
-        return Ok(());
-    }
-    let domain = publication.domain();
-    // What no domain can be called needs an admin.
-    let scope =
-        domain.parse::<DomainName>().map_or("admin".to_owned(), |it| format!("domain:{it}"));
-    Err(Problem::new(Code::Forbidden, format!("this needs the scope `{scope}`")))
 }
 
 /// Turns a failure into the problem that fits it.

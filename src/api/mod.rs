@@ -13,6 +13,8 @@ mod access_tokens;
 mod acting;
 mod actions;
 mod authentication;
+mod answer_shares;
+mod answer_subject;
 mod api_destination;
 mod body_budget;
 mod bus;

@@ -12,8 +12,9 @@ use utoipa::ToSchema;
 use crate::api::json_object::{JsonObject, Unread};
 use crate::api::lists::{DEFAULT_LIMIT, MOST};
 use crate::api::pull::{answer, end_checkpoint, enter, line_to_take, longest_wait, problem};
+use crate::api::request::to_its_end;
 use crate::api::{Caller, Code, Problem, Services};
-use crate::deliver::{MOST_OUTSTANDING, PollRefusal, Polling};
+use crate::deliver::{MOST_OUTSTANDING, PollRefusal, PollWish, PollWord};
 use crate::event::EventId;
 
 /// The longest code of a refusal; those that are registered have less than half of it.
@@ -66,6 +67,8 @@ pub struct PollAnswer {
 
 /// `POST /subscriptions/{id}/poll`: acknowledges and refuses events, and fetches what is not settled
 /// (RFC 8936).
+///
+/// What is said is settled to its end. The wait ends with the connection, as that of a `GET` does.
 #[utoipa::path(
     post, path = "/subscriptions/{id}/poll", tag = "fetching",
     operation_id = "subscriptions_poll",
@@ -81,10 +84,14 @@ pub async fn poll(
 ) -> Result<Response, Problem> {
     // RFC 8936 knows no status but 400 for a request that is wrong in itself.
     let JsonObject(request) = request.map_err(|unread| unread.problem(Code::BadRequest))?;
-    let polling = request.check(longest_wait(&services)).map_err(bad)?;
+    let (wish, word) = request.check(longest_wait(&services)).map_err(bad)?;
     let line = line_to_take(&services, &caller, &id).await?;
     let place = enter(&services, &caller, &line)?;
-    let polled = services.pull_service.poll(&line, polling).await.map_err(problem)?;
+    let (pull_service, of) = (Arc::clone(&services.pull_service), line.clone());
+    // With the place, which is taken for as long as there is work.
+    let settling = async move { pull_service.settle_word(&of, word).await.map(|()| place) };
+    let place = to_its_end(&services, settling).await?.map_err(problem)?;
+    let polled = services.pull_service.poll(&line, wish).await.map_err(problem)?;
     let tokens = polled.events.into_iter().map(|one| (one.id.to_string(), one.token));
     let checkpoint = end_checkpoint(&services, &line).await?;
     let sets = PollAnswer { sets: tokens.collect(), more_available: polled.more, checkpoint };
@@ -97,7 +104,7 @@ fn bad(detail: String) -> Problem {
 
 impl PollRequest {
     /// Holds each member against its bounds; where one is out of them, says which and what fits.
-    fn check(self, longest_wait: Duration) -> Result<Polling, String> {
+    fn check(self, longest_wait: Duration) -> Result<(PollWish, PollWord), String> {
         let Self { max_events, return_immediately, ack, set_errs } = self;
         let named = ack.len() + set_errs.len();
         if named as u64 > MOST_OUTSTANDING {
@@ -119,12 +126,8 @@ impl PollRequest {
             .map_or(DEFAULT_LIMIT.into(), |most| usize::try_from(most).unwrap_or(MOST))
             .min(MOST);
         let waits = most > 0 && !return_immediately;
-        Ok(Polling {
-            most,
-            patience: if waits { longest_wait } else { Duration::ZERO },
-            acknowledged,
-            refused,
-        })
+        let patience = if waits { longest_wait } else { Duration::ZERO };
+        Ok((PollWish { most, patience }, PollWord { acknowledged, refused }))
     }
 }
 
@@ -168,7 +171,7 @@ mod tests {
     const WAIT: Duration = Duration::from_secs(25);
 
     /// Reads a body as the route does; says the status and the words of a refusal.
-    fn read(body: &[u8]) -> Result<Polling, (u16, String)> {
+    fn read(body: &[u8]) -> Result<(PollWish, PollWord), (u16, String)> {
         let request: Result<PollRequest, _> = json_object::read(body);
         let checked = request
             .map_err(|unread| unread.problem(Code::BadRequest))
@@ -212,17 +215,17 @@ mod tests {
             (request, acknowledged, refused) in requests(),
         ) {
             let body = serde_json::to_vec(&request).unwrap();
-            let polling = read(&body).unwrap();
-            prop_assert_eq!(polling.acknowledged, acknowledged);
-            prop_assert!(polling.refused.iter().map(|one| one.event).eq(refused));
-            for refusal in &polling.refused {
+            let (wish, word) = read(&body).unwrap();
+            prop_assert_eq!(word.acknowledged, acknowledged);
+            prop_assert!(word.refused.iter().map(|one| one.event).eq(refused));
+            for refusal in &word.refused {
                 let said = &request.set_errs[&refusal.event.to_string()];
                 prop_assert_eq!((&refusal.error, &refusal.description), (&said.err, &said.description));
             }
             let wanted = request.max_events.unwrap_or(100).min(1_000);
-            prop_assert_eq!(polling.most as u64, wanted);
+            prop_assert_eq!(wish.most as u64, wanted);
             let waits = wanted > 0 && !request.return_immediately;
-            prop_assert_eq!(polling.patience, if waits { WAIT } else { Duration::ZERO });
+            prop_assert_eq!(wish.patience, if waits { WAIT } else { Duration::ZERO });
         }
 
         #[test]

@@ -17,6 +17,7 @@ use crate::api::find_subscription::{find, problem as of_service};
 use crate::api::lists::{DEFAULT_LIMIT, FetchQuery, MOST};
 use crate::api::query::{Query, parse_given};
 use crate::api::readers::ReaderPlace;
+use crate::api::request::to_its_end;
 use crate::api::{Caller, Code, Problem, Services};
 use crate::deliver::{Collected, PullError, SequenceReadError, WorkerHandle};
 use crate::eventlog::Page;
@@ -81,12 +82,15 @@ pub async fn events(
         return Err(Problem::new(Code::Invalid, format!("limit: use 0 to {MOST}")));
     }
     let patience = patience(&services, wanted.wait.unwrap_or_default())?;
-    let place = enter(&services, &caller, &line)?;
+    let mut place = enter(&services, &caller, &line)?;
     let deadline = services.clock.now().after(patience);
     let begin = services.pull_service.begin(&line, after).await.map_err(problem)?;
     let acknowledges = wanted.acknowledge.unwrap_or(true);
     if acknowledges && after.is_some() && line.ack_state.is_some() {
-        services.pull_service.acknowledge(&line, begin).await.map_err(problem)?;
+        let (pull_service, of) = (Arc::clone(&services.pull_service), line.clone());
+        // With the place, which is taken for as long as there is work.
+        let settling = async move { pull_service.acknowledge(&of, begin).await.map(|()| place) };
+        place = to_its_end(&services, settling).await?.map_err(problem)?;
     }
     let (mut events, mut next) = (Vec::new(), after);
     if limit > 0 {

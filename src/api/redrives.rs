@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::acting::{Actor, PlannedAction};
+use crate::api::answer_subject::AnswerSubject;
 use crate::api::dead_letters::Wish;
 use crate::api::find_subscription::{find_to_change, problem};
 use crate::api::found::{FoundJob, FoundSubscription, JobToChange};
@@ -127,6 +128,7 @@ pub async fn start(
 ) -> Result<Response, Problem> {
     let caller = &actor.caller;
     let subscription = find_to_change(&services, caller, &id).await?;
+    let subject = AnswerSubject::done_for(&subscription);
     let rate = request.rate;
     let (query, found) = wanted(&services, &subscription, request).await?;
     let planned =
@@ -144,7 +146,7 @@ pub async fn start(
             caller.id(),
             subscription.id,
         );
-        return Ok(Json(Redriven { redriven: count }).into_response());
+        return Ok(subject.on(Json(Redriven { redriven: count }).into_response()));
     }
     let change =
         async { services.replays.redrive(&subscription, query, rate).await.map_err(jobs::problem) };
@@ -152,7 +154,7 @@ pub async fn start(
         redrive.as_ref().map(|redrive| format!("redrives/{}", redrive.id))
     };
     let Some(redrive) = actor.make(&services, planned, Box::pin(change), made).await? else {
-        return Ok(Json(Redriven { redriven: 0 }).into_response());
+        return Ok(subject.on(Json(Redriven { redriven: 0 }).into_response()));
     };
     tracing::info!(
         caller.id = %caller.id(),
@@ -160,7 +162,7 @@ pub async fn start(
         redrive.id = %redrive.id,
         "Caller {} started redrive {}", caller.id(), redrive.id,
     );
-    Ok((StatusCode::CREATED, Json(ShownRedrive::of(&redrive))).into_response())
+    Ok(subject.on((StatusCode::CREATED, Json(ShownRedrive::of(&redrive))).into_response()))
 }
 
 /// The dead letters that a request wants, and how many there are.

@@ -8,14 +8,16 @@ use axum::extract::{FromRequestParts as _, Request, State};
 use axum::http::{HeaderName, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use moka::future::Cache;
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
-use crate::ambient::Tasks;
+use crate::ambient::{Tasks, Turns};
+use crate::api::answer_subject::AnswerSubject;
+use crate::api::authentication::no_caller;
 use crate::api::event_body::{self, UnreadBody};
-use crate::api::kept_answers::{Answer, Hash, KEPT, KEPT_BYTES, KeptAnswers};
+use crate::api::kept_answers::{Answer, Hash, Keeping, KeptAnswers};
 use crate::api::{Caller, Code, Problem, Services};
+use crate::event::CallerId;
 
 /// The header that names a request (draft-ietf-httpapi-idempotency-key-header).
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -23,14 +25,17 @@ const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// The longest key.
 const KEY_BYTES: usize = 255;
-/// What an answer takes beside its body.
-const OVERHEAD: u32 = 512;
+/// The header of an answer that is not kept whole: what a repeat cannot be told.
+const KEPT: HeaderName = HeaderName::from_static("idempotency-kept");
 
 /// The answers that were given to requests with a key, for 24 hours, also after a restart.
 ///
 /// Only what succeeded is kept: a refused request may be corrected and sent again under its key. A
 /// process that dies between a change and the keeping of its answer has made the change and gives
 /// its repeat the answer of a second one, for example `already-exists`.
+///
+/// Who asks again is looked up anew, and is told the answer only if its request would be served now
+/// and what the answer tells of is still there.
 #[derive(Clone)]
 pub struct Repeats {
     services: Arc<Services>,
@@ -74,15 +79,23 @@ pub async fn once(
             Problem::new(Code::TooLarge, format!("the body is over {limit}"))
         }
     })?;
-    let name = name(&caller.key, parts.uri.path(), &key)?;
-    let digest = Sha256::digest(&body).into();
+    let asked = Asked {
+        name: name(&caller.key, parts.uri.path(), &key)?,
+        request: Sha256::digest(&body).into(),
+        caller: caller.id().clone(),
+    };
     let request = Request::from_parts(parts, Body::from(body));
     let handler = async move {
         let response = next.run(request).await;
         drop(share);
         response
     };
-    repeats.answers.of(name, digest, handler.in_current_span()).await
+    let services = Arc::clone(&repeats.services);
+    let may_be_told = async move |subject: AnswerSubject| {
+        let known = services.callers.again(&caller).await?.ok_or_else(no_caller)?;
+        subject.must_be_told(&services, &known).await
+    };
+    repeats.answers.of(asked, handler.in_current_span(), may_be_told).await
 }
 
 /// Names a request by who sends it, where to, and under which key.
@@ -100,70 +113,99 @@ fn name(caller: &Hash, path: &str, key: &HeaderValue) -> Result<Hash, Problem> {
     Ok(hash.finalize().into())
 }
 
+/// A request with a key.
+struct Asked {
+    name: Hash,
+    /// The digest of its body.
+    request: Hash,
+    caller: CallerId,
+}
+
 #[derive(Clone)]
 struct Answers {
-    recent: Cache<Hash, Arc<Answer>>,
     kept: Arc<KeptAnswers>,
+    /// Whoever asks under a name waits for those who have asked before.
+    turns: Arc<Turns<Hash>>,
     tasks: Tasks,
 }
 
 impl Answers {
     fn new(tasks: Tasks, kept: KeptAnswers) -> Self {
-        let weight = |_: &Hash, answer: &Arc<Answer>| {
-            u32::try_from(answer.body.len()).unwrap_or(u32::MAX).saturating_add(OVERHEAD)
-        };
-        let recent =
-            Cache::builder().weigher(weight).max_capacity(KEPT_BYTES).time_to_live(KEPT).build();
-        Self { recent, kept: Arc::new(kept), tasks }
+        Self { kept: Arc::new(kept), turns: Arc::default(), tasks }
     }
 
-    /// Gives the answer that is kept under a name, or lets the handler make it. Requests that come
-    /// while the handler works wait for its answer.
-    async fn of(
+    /// Gives the answer that is kept under a name, if it may be told, or lets the handler make it.
+    /// Requests that come while the handler works wait for its answer.
+    async fn of<T: Future<Output = Result<(), Problem>> + Send>(
         &self,
-        name: Hash,
-        request: Hash,
+        asked: Asked,
         handler: impl Future<Output = Response> + Send + 'static,
+        may_be_told: impl FnOnce(AnswerSubject) -> T + Send + 'static,
     ) -> Result<Response, Problem> {
-        let (recent, kept) = (self.recent.clone(), Arc::clone(&self.kept));
+        let (kept, turns) = (Arc::clone(&self.kept), Arc::clone(&self.turns));
         // In a task of its own: a caller that hangs up half way is the one who will ask again, and
         // what its request did has to be known by then.
-        let asked = self.tasks.spawn(async move {
-            let answer = async move {
-                match kept.read(&name).await {
-                    Ok(Some(answer)) => return Ok(Arc::new(answer)),
-                    Ok(None) => {}
-                    // Whether it was done is not known, so it is not done again.
-                    Err(error) => {
-                        let refused = Problem::from(error).into_response();
-                        return Err(Answer::read(request, refused).await);
-                    }
-                }
-                let answer = Answer::read(request, handler.await).await;
-                if !answer.status.is_success() {
-                    return Err(answer);
-                }
-                kept.keep(&name, &answer).await;
-                Ok(Arc::new(answer))
+        let work = async move {
+            let _turn = turns.take(&asked.name).await;
+            // If it is not known whether it was done, it is not done again.
+            let Some(answer) = kept.read(&asked.name).await? else {
+                return Ok(answered(&kept, &asked, handler.await).await);
             };
-            match recent.entry(name).or_try_insert_with(answer).await {
-                Ok(entry) => {
-                    let answer = Answer::clone(entry.value());
-                    (entry.is_fresh() && !answer.is_old, answer)
-                }
-                Err(refusal) => (true, Answer::clone(&refusal)),
+            if let Some(subject) = answer.subject.clone() {
+                may_be_told(subject).await?;
             }
-        });
-        let (is_fresh, answer) = asked.await.map_err(|error| Problem::internal(&error))?;
-        if answer.request != request {
-            let detail = "this Idempotency-Key belongs to a request with another body";
-            return Err(Problem::new(Code::Invalid, detail));
+            if answer.request != asked.request {
+                let detail = "this Idempotency-Key belongs to a request with another body";
+                return Err(Problem::new(Code::Invalid, detail));
+            }
+            Ok(told_again(answer))
+        };
+        self.tasks.spawn(work).await.map_err(|error| Problem::internal(&error))?
+    }
+}
+
+/// Keeps what a handler has answered, and says in it what is not kept of it.
+async fn answered(kept: &KeptAnswers, asked: &Asked, response: Response) -> Response {
+    let answer = Answer::read(asked.request, response).await;
+    let keeping = if answer.status.is_success() {
+        kept.keep(&asked.name, &asked.caller, &answer).await
+    } else {
+        Keeping::Whole
+    };
+    let mut response = response_of(answer);
+    if let Some(word) = keeping.word() {
+        response.headers_mut().insert(KEPT, HeaderValue::from_static(word));
+    }
+    response
+}
+
+/// An answer that was given before, or of one whose body is not kept, that it was given.
+fn told_again(answer: Answer) -> Response {
+    let mut response = if answer.body.is_some() {
+        response_of(answer)
+    } else {
+        let detail = "this request was done when it first came under its Idempotency-Key, and is not \
+                      done again; its answer was too large to be kept: read what it has made";
+        let mut response = Problem::new(Code::Gone, detail).into_response();
+        response.headers_mut().extend(answer.headers);
+        response
+    };
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    response
+}
+
+fn response_of(answer: Answer) -> Response {
+    (answer.status, answer.headers, answer.body.unwrap_or_default()).into_response()
+}
+
+impl Keeping {
+    /// What an answer says of it; nothing where a repeat is answered alike.
+    const fn word(self) -> Option<&'static str> {
+        match self {
+            Self::Whole => None,
+            Self::WithoutBody => Some("without-body"),
+            Self::Not => Some("not"),
         }
-        let mut response = (answer.status, answer.headers, answer.body).into_response();
-        if !is_fresh {
-            response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-        }
-        Ok(response)
     }
 }
 
@@ -191,9 +233,27 @@ mod tests {
             let count = Arc::clone(&self.0);
             async move {
                 let count = count.fetch_add(1, Relaxed) + 1;
-                (status, [("etag", "\"1\"")], format!("answer {count}")).into_response()
+                let answer = (status, [("etag", "\"1\"")], format!("answer {count}"));
+                subject().on(answer.into_response())
             }
         }
+    }
+
+    fn subject() -> AnswerSubject {
+        let subject = serde_json::json!({
+            "grant": { "id": "one", "publication": "orders/Order.Created" },
+        });
+        serde_json::from_value(subject).unwrap()
+    }
+
+    fn asked(name: u8, request: u8) -> Asked {
+        let caller = "someone".parse().unwrap();
+        Asked { name: [name; 32], request: [request; 32], caller }
+    }
+
+    /// Whoever asks may be told.
+    async fn all(_: AnswerSubject) -> Result<(), Problem> {
+        Ok(())
     }
 
     async fn told(response: Response) -> (u16, bool, String) {
@@ -228,11 +288,11 @@ mod tests {
     #[tokio::test]
     async fn a_request_that_succeeded_is_answered_alike_when_it_comes_again() {
         let (answers, handler) = (answers(), Handler::default());
-        let ask = || answers.of([1; 32], [7; 32], handler.call(StatusCode::CREATED));
+        let ask = || answers.of(asked(1, 7), handler.call(StatusCode::CREATED), all);
 
         assert_eq!(told(ask().await.unwrap()).await, (201, false, "answer 1".to_owned()));
         assert_eq!(told(ask().await.unwrap()).await, (201, true, "answer 1".to_owned()));
-        let other = answers.of([2; 32], [7; 32], handler.call(StatusCode::CREATED)).await;
+        let other = answers.of(asked(2, 7), handler.call(StatusCode::CREATED), all).await;
         assert_eq!(told(other.unwrap()).await.2, "answer 2");
     }
 
@@ -242,27 +302,27 @@ mod tests {
         let first = answers_over(&registry);
         let work = handler.call(StatusCode::CREATED);
         assert_eq!(
-            told(first.of([1; 32], [7; 32], work).await.unwrap()).await,
+            told(first.of(asked(1, 7), work, all).await.unwrap()).await,
             (201, false, "answer 1".to_owned())
         );
 
         let next = answers_over(&registry);
-        let again = next.of([1; 32], [7; 32], handler.call(StatusCode::CREATED)).await.unwrap();
+        let again = next.of(asked(1, 7), handler.call(StatusCode::CREATED), all).await.unwrap();
         assert_eq!(told(again).await, (201, true, "answer 1".to_owned()));
-        let other = next.of([1; 32], [8; 32], handler.call(StatusCode::CREATED)).await;
+        let other = next.of(asked(1, 8), handler.call(StatusCode::CREATED), all).await;
         assert_eq!(other.unwrap_err().code(), Code::Invalid);
     }
 
     #[tokio::test]
     async fn a_refused_request_may_be_corrected_under_its_key_and_an_answered_one_may_not() {
         let (answers, handler) = (answers(), Handler::default());
-        let ask = |body, status| answers.of([1; 32], body, handler.call(status));
+        let ask = |body, status| answers.of(asked(1, body), handler.call(status), all);
 
-        let refused = ask([7; 32], StatusCode::UNPROCESSABLE_ENTITY).await.unwrap();
+        let refused = ask(7, StatusCode::UNPROCESSABLE_ENTITY).await.unwrap();
         assert_eq!(told(refused).await.0, 422);
-        let corrected = ask([8; 32], StatusCode::CREATED).await.unwrap();
+        let corrected = ask(8, StatusCode::CREATED).await.unwrap();
         assert_eq!(told(corrected).await, (201, false, "answer 2".to_owned()));
-        let other = ask([9; 32], StatusCode::CREATED).await.unwrap_err();
+        let other = ask(9, StatusCode::CREATED).await.unwrap_err();
         assert_eq!(other.code(), Code::Invalid);
     }
 
@@ -275,7 +335,7 @@ mod tests {
             let _ = gate.await;
             work.await
         };
-        let mut first = Box::pin(answers.of([1; 32], [7; 32], slow));
+        let mut first = Box::pin(answers.of(asked(1, 7), slow, all));
         let hung_up = tokio::select! {
             biased;
             _ = &mut first => false,
@@ -284,10 +344,51 @@ mod tests {
         drop(first);
         go.send(()).unwrap();
 
-        let again = answers.of([1; 32], [7; 32], handler.call(StatusCode::CREATED)).await;
+        let again = answers.of(asked(1, 7), handler.call(StatusCode::CREATED), all).await;
 
         assert!(hung_up);
         assert_eq!(told(again.unwrap()).await, (201, true, "answer 1".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn who_may_not_be_told_any_more_is_refused_and_nothing_is_done() {
+        let (answers, handler) = (answers(), Handler::default());
+        answers.of(asked(1, 7), handler.call(StatusCode::CREATED), all).await.unwrap();
+        let refuse = async |of| {
+            assert_eq!(of, subject());
+            Err(Problem::new(Code::Forbidden, "not any more"))
+        };
+
+        let again = answers.of(asked(1, 7), handler.call(StatusCode::CREATED), refuse).await;
+
+        assert_eq!(again.unwrap_err().code(), Code::Forbidden);
+        assert_eq!(handler.0.load(Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_kept_whole_is_told_in_the_answer_and_is_not_done_twice() {
+        let (answers, handler) = (answers(), Handler::default());
+        let large = || {
+            let small = handler.call(StatusCode::CREATED);
+            async move {
+                let place = [("location", "/grants/one")];
+                drop(small.await);
+                subject().on((StatusCode::CREATED, place, "x".repeat(1_000_000)).into_response())
+            }
+        };
+
+        let first = answers.of(asked(1, 7), large(), all).await.unwrap();
+        assert_eq!(first.status(), StatusCode::CREATED);
+        assert_eq!(first.headers()[KEPT], "without-body");
+        let again = answers.of(asked(1, 7), large(), all).await.unwrap();
+
+        assert_eq!(again.status(), StatusCode::GONE);
+        assert_eq!(again.headers()[REPLAYED], "true");
+        assert_eq!(again.headers()["location"], "/grants/one");
+        assert_eq!(handler.0.load(Relaxed), 1);
+        let unsaid = async || StatusCode::CREATED.into_response();
+        let answer = answers.of(asked(2, 7), unsaid(), all).await.unwrap();
+        assert_eq!(answer.headers()[KEPT], "not");
     }
 
     #[test]

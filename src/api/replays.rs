@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::acting::{Actor, PlannedAction};
+use crate::api::answer_subject::AnswerSubject;
 use crate::api::find_subscription::find_to_change;
 use crate::api::found::{FoundJob, FoundSubscription, JobToChange};
 use crate::api::jobs::problem;
@@ -127,6 +128,7 @@ pub async fn start(
 ) -> Result<Response, Problem> {
     let caller = &actor.caller;
     let subscription = find_to_change(&services, caller, &id).await?;
+    let subject = AnswerSubject::done_for(&subscription);
     let request = NewReplay {
         from: parse("from", &wanted.from)?,
         to: parse_given("to", wanted.to.as_deref())?,
@@ -143,7 +145,7 @@ pub async fn start(
         let (from, to) = (selection.from.to_string(), selection.to.to_string());
         let dropped_through = dropped_through();
         let counted = Counted { from, to, matched, dry_run: true, dropped_through };
-        return Ok(Json(counted).into_response());
+        return Ok(subject.on(Json(counted).into_response()));
     }
     let planned =
         PlannedAction::of_subscription(ActionKind::StartReplay, &subscription).at("replays");
@@ -158,7 +160,7 @@ pub async fn start(
         replay.id = %replay.id,
         "Caller {} started replay {}", caller.id(), replay.id,
     );
-    Ok((StatusCode::CREATED, Json(shown)).into_response())
+    Ok(subject.on((StatusCode::CREATED, Json(shown)).into_response()))
 }
 
 /// `GET /subscriptions/{id}/replays`: oldest first.

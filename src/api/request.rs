@@ -112,6 +112,18 @@ pub async fn to_the_end(
     change.await.unwrap_or_else(|error| Problem::internal(&error).into_response())
 }
 
+/// Does a part of a request to its end, whatever becomes of its client.
+///
+/// # Errors
+///
+/// Ours: it panicked.
+pub(super) async fn to_its_end<T: Send + 'static>(
+    services: &Services,
+    part: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Problem> {
+    services.tasks.spawn(part.in_current_span()).await.map_err(|error| Problem::internal(&error))
+}
+
 /// Turns an answer that failed without explanation into a problem.
 ///
 /// The router and the extractors of axum refuse in plain text, in words of theirs that change with

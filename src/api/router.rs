@@ -64,7 +64,6 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/subscriptions/{id}/resume", post(subscriptions::resume))
         .route("/subscriptions/{id}/checkpoint", get(subscriptions::checkpoint))
         .route("/subscriptions/{id}/events", get(pull::events))
-        .route("/subscriptions/{id}/poll", post(poll::poll))
         .route("/subscriptions/{id}/stream", get(stream::stream))
         .route("/subscriptions/{id}/attempts", get(deliveries::attempts))
         .route("/subscriptions/{id}/receipts", get(receipts::list))
@@ -87,9 +86,11 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/actions", get(actions::list))
         .route("/log", get(log::show))
         .route("/metrics", get(health::metrics))
-        .layer(from_fn_with_state(Arc::clone(&services), no_delivery::hold_back))
         // Innermost first: what a client starts ends, whatever becomes of the client.
         .layer(from_fn_with_state(Arc::clone(&services), request::to_the_end))
+        // A poll does so itself with what it is told, and then waits only for as long as its client.
+        .route("/subscriptions/{id}/poll", post(poll::poll))
+        .layer(from_fn_with_state(Arc::clone(&services), no_delivery::hold_back))
         // Outermost last: a panic or a timeout inside is counted and named like any answer.
         .layer(CatchPanicLayer::custom(after_panic))
         .layer(DefaultBodyLimit::max(max_body))

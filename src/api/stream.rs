@@ -1,5 +1,6 @@
 //! Events as they come, over one connection: server-sent events.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,6 @@ use axum::http::header::CACHE_CONTROL;
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::StreamExt as _;
 use futures_util::stream;
 use serde::Deserialize;
 
@@ -17,7 +17,7 @@ use crate::api::pull::{NO_STORE, line_to_take, problem};
 use crate::api::query::{Query, parse_given};
 use crate::api::readers::ReaderPlace;
 use crate::api::{Caller, Problem, Services};
-use crate::deliver::WorkerHandle;
+use crate::deliver::{Collected, WorkerHandle};
 use crate::event::Timestamp;
 use crate::eventlog::{Page, Position};
 use crate::telemetry::error_chain;
@@ -47,6 +47,8 @@ struct Streaming {
     caller: Caller,
     line: WorkerHandle,
     at: Position,
+    /// What is sealed and waits for the reader to have room.
+    sealed: VecDeque<Collected>,
     /// When the caller's key was last looked at.
     checked: Timestamp,
     greeted: bool,
@@ -87,29 +89,41 @@ pub async fn stream(
     let now = services.clock.now();
     let nothing = Page { items: 0, bytes: 0 };
     services.pull_service.read(&line, at, (nothing, now)).await.map_err(problem)?;
-    let streaming =
-        Streaming { services, caller, line, at, checked: now, greeted: false, _place: place };
-    let batches = stream::unfold(streaming, async |mut streaming| {
-        let batch = streaming.next().await?;
-        Some((stream::iter(batch), streaming))
+    let streaming = Streaming {
+        services,
+        caller,
+        line,
+        at,
+        sealed: VecDeque::new(),
+        checked: now,
+        greeted: false,
+        _place: place,
+    };
+    let events = stream::unfold(streaming, async |mut streaming| {
+        let event = streaming.next().await?;
+        Some((Ok::<_, Infallible>(event), streaming))
     });
-    let events = batches.flatten().map(Ok::<_, Infallible>);
     let headers = [(CACHE_CONTROL, NO_STORE), (BUFFERING, HeaderValue::from_static("no"))];
     Ok((headers, Sse::new(events)).into_response())
 }
 
 impl Streaming {
-    /// The next events, or a sign of life; nothing at the end.
+    /// The next event, or a sign of life; nothing at the end.
     ///
-    /// It is asked only when the reader has room for more, so a slow reader is not read for.
-    async fn next(&mut self) -> Option<Vec<Event>> {
+    /// It is asked only when the reader has room for more, so a slow reader is not read for, and is
+    /// given nothing that was sealed before its subscription ended.
+    async fn next(&mut self) -> Option<Event> {
         if !self.greeted {
             self.greeted = true;
-            return Some(vec![Event::default().retry(COME_BACK_AFTER)]);
+            return Some(Event::default().retry(COME_BACK_AFTER));
         }
         let now = self.services.clock.now();
-        if self.services.tasks.stopping().is_cancelled() || !self.is_welcome(now).await {
+        let is_over = self.services.tasks.stopping().is_cancelled() || self.line.has_ended();
+        if is_over || !self.is_welcome(now).await {
             return None;
+        }
+        if let Some(event) = self.sealed.pop_front() {
+            return Some(shown(event));
         }
         let deadline = now.after(HEARTBEAT);
         // The subscription is looked at anew, so that new filters and keys apply from here on.
@@ -123,13 +137,9 @@ impl Streaming {
             }
         };
         self.at = served.reached;
-        if served.events.is_empty() {
-            // On our clock, not by axum's timer, because the caller is looked at on the same beat.
-            return Some(vec![Event::DEFAULT_KEEP_ALIVE]);
-        }
-        let sealed = served.events.into_iter();
-        let shown = sealed.map(|event| Event::default().id(event.id.to_string()).data(event.token));
-        Some(shown.collect())
+        self.sealed = served.events.into();
+        // On our clock, not by axum's timer, because the caller is looked at on the same beat.
+        Some(self.sealed.pop_front().map_or(Event::DEFAULT_KEEP_ALIVE, shown))
     }
 
     /// Whether the caller's key is still good for this subscription, looked up now and then.
@@ -148,4 +158,8 @@ impl Streaming {
             }
         }
     }
+}
+
+fn shown(event: Collected) -> Event {
+    Event::default().id(event.id.to_string()).data(event.token)
 }

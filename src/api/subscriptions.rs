@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::ambient::Secret;
 use crate::api::acting::{Actor, PlannedAction};
+use crate::api::answer_subject::AnswerSubject;
 use crate::api::find_subscription::{find_to_change, problem};
 use crate::api::found::{FoundSubscription, SubscriptionToChange};
 use crate::api::json_object::JsonObject;
@@ -41,6 +42,7 @@ pub async fn list(
     caller: Caller,
     Query(query): Query<SubscriptionListQuery>,
 ) -> Result<Json<AllSubscriptions>, Problem> {
+    caller.must_list_subscriptions()?;
     let SubscriptionListQuery { state, consumer, q: text, after, limit } = query;
     let consumer: Option<ConsumerId> =
         consumer.map(|consumer| parse("consumer", &consumer)).transpose()?;
@@ -103,7 +105,7 @@ pub async fn create(
     if let Ok(location) = HeaderValue::try_from(format!("/subscriptions/{}", subscription.id)) {
         response.headers_mut().insert(LOCATION, location);
     }
-    Ok(response)
+    Ok(AnswerSubject::made(&subscription).on(response))
 }
 
 /// Only an operator chooses an id: what another caller gives as one is the name, so that it neither

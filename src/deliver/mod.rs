@@ -40,7 +40,8 @@ pub use outcome::{
     ReceiptChecker, Verdict,
 };
 pub use pull::{
-    Collected, MOST_OUTSTANDING, PollRefusal, Polling, PullError, PullService, PullServiceParts,
+    Collected, MOST_OUTSTANDING, PollRefusal, PollWish, PollWord, PullError, PullService,
+    PullServiceParts,
 };
 #[cfg(not(feature = "aws"))]
 pub use sink::NoEventBuses;

@@ -79,7 +79,7 @@ impl RedriveRunner {
         let worker = self.subscription_service.worker_again(&redrive.query.subscription).await;
         let worker = worker.filter(|worker| redrive.belongs_to(&worker.subscription.borrow()));
         let Some(worker) = worker else { return false };
-        self.worker = worker.watching();
+        self.worker = worker;
         true
     }
 
@@ -94,7 +94,7 @@ impl RedriveRunner {
             if stopping.is_cancelled() {
                 return Err(JobEnd::Stopped);
             }
-            if self.worker.subscription.has_changed().is_err() && !self.reconnect(redrive).await {
+            if self.worker.has_ended() && !self.reconnect(redrive).await {
                 // It was closed or removed.
                 return Err(JobEnd::Cancelled);
             }

@@ -151,7 +151,7 @@ impl JobService {
             subscription_service: Arc::clone(&parts.subscription_service),
             clock: Arc::clone(&parts.clock),
             tasks: parts.tasks.clone(),
-            worker: worker.watching(),
+            worker,
             cancel: run.cancel.clone(),
         };
         let id = redrive.id.clone();

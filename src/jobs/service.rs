@@ -320,6 +320,8 @@ impl JobService {
         let worker = parts.subscription_service.worker(&replay.subscription);
         let worker = worker.filter(|worker| replay.belongs_to(&worker.subscription.borrow()));
         let Some(worker) = worker else { return false };
+        // The courier stays until this lets go of it, so that no failure finds nobody.
+        let Some(courier) = worker.commands.upgrade() else { return false };
         let slot = slot.unwrap_or_else(|| self.slots.take(&worker.subscription.borrow().consumer));
         let runner = ReplayRunner {
             log: Arc::clone(&parts.log),
@@ -333,7 +335,7 @@ impl JobService {
             ledger: Arc::clone(&parts.ledger),
             subscription: worker.subscription,
             standing: worker.standing,
-            courier: worker.commands,
+            courier,
             limiter: worker.limiter,
             cancel: run.cancel.clone(),
         };

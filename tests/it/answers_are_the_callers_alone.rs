@@ -1,13 +1,18 @@
 //! Answers are not guessed at, not kept by others, named, counted, and given again after a restart.
 
 use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::harness::{TestGateway, order_created};
+use sealway::ambient::HumanDuration;
+use sealway::api::Callers;
+
+use crate::harness::{Answer, TestGateway, answer, order_created};
 
 fn header<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {
     answer.headers().get(name).map(|value| value.to_str().unwrap())
@@ -135,4 +140,88 @@ async fn a_request_with_an_idempotency_key_is_answered_alike_after_a_restart() {
     let database = fs::read(gateway.path("data/sealway.db")).unwrap();
     let found = database.windows(secret.len()).any(|part| part == secret.as_bytes());
     assert!(!found, "the secret is not in the database");
+}
+
+/// Sends a request under an `Idempotency-Key`.
+async fn once(gateway: &TestGateway, key: &str, (path, body): (&str, &Value)) -> Answer {
+    let request = gateway.request(Method::POST, path).bearer_auth(key);
+    answer(request.header("idempotency-key", "one").json(body)).await
+}
+
+/// Gives a caller other scopes as another process does, which the gateway may not know of yet.
+async fn give_scopes(gateway: &TestGateway, caller: &str, scopes: &[&str]) {
+    let registry = Arc::clone(&gateway.services().store.registry);
+    let callers = Callers::new(registry, HumanDuration(Duration::from_secs(5)));
+    let scopes = scopes.iter().map(|scope| scope.parse().unwrap()).collect();
+    callers.change(&caller.parse().unwrap(), scopes).await.unwrap();
+}
+
+fn pulled(id: &str, consumer: &str) -> Value {
+    json!({
+        "id": id, "consumer": consumer, "protocol": "PULL",
+        "config": { "keys": { "sharedSecret": true } },
+    })
+}
+
+#[tokio::test]
+async fn an_answer_with_a_secret_is_given_again_to_whom_it_would_be_given_today() {
+    let gateway = TestGateway::start().await;
+    let key = gateway.add_caller("shop", &["consume:shop"]).await;
+    let document = json!({ "name": "quiet", "consumer": "shop", "protocol": "PULL",
+        "config": { "keys": { "sharedSecret": true } } });
+    let wish = ("/subscriptions", &document);
+    let first = once(&gateway, &key, wish).await;
+    assert_eq!(first.status, 201, "{}", first.body);
+    let refused = async |status, code| {
+        let again = once(&gateway, &key, wish).await;
+        assert_eq!((again.status, again.code()), (status, code), "{}", again.body);
+        assert!(!again.body.to_string().contains("\"k\""), "no secret: {}", again.body);
+        again.body.to_string()
+    };
+
+    give_scopes(&gateway, "shop", &["consume:other", "publish:*"]).await;
+    assert!(refused(403, "forbidden").await.contains("consume:shop"));
+    give_scopes(&gateway, "shop", &["consume:shop"]).await;
+    let again = once(&gateway, &key, wish).await;
+    assert_eq!((again.status, &again.body), (201, &first.body), "it may be told again");
+
+    // Nothing is left of it, and another of its name is not it.
+    let path = format!("/subscriptions/{}", first.body["id"].as_str().unwrap());
+    assert_eq!(gateway.call(Method::DELETE, &path, None).await.status, 204);
+    refused(404, "not-found").await;
+    gateway.post("/subscriptions", &pulled(first.body["id"].as_str().unwrap(), "shop")).await;
+    refused(404, "not-found").await;
+    gateway.remove_caller("shop").await;
+    refused(401, "unauthorized").await;
+}
+
+#[tokio::test]
+async fn every_answer_that_is_kept_is_asked_for_its_caller_again() {
+    let gateway = TestGateway::start().await;
+    let scopes = ["consume:shop", "domain:orders"];
+    let key = gateway.add_caller("shop", &scopes).await;
+    gateway.post("/subscriptions", &pulled("quiet", "shop")).await;
+    let event = gateway.order(1).await;
+    let redrive = json!({ "reason": "expired" });
+    let replay = json!({ "from": event, "dryRun": true });
+    let grant = json!({ "consumer": "shop", "publication": "orders/Order.Created" });
+    for (path, body, status) in [
+        ("/subscriptions/quiet/dead-letters/redrive", &redrive, 404),
+        ("/subscriptions/quiet/replays", &replay, 404),
+        ("/grants", &grant, 403),
+    ] {
+        let first = once(&gateway, &key, (path, body)).await;
+        assert!(first.status < 300, "{path}: {}", first.body);
+
+        give_scopes(&gateway, "shop", &["consume:other", "domain:other"]).await;
+        let refused = once(&gateway, &key, (path, body)).await;
+        assert_eq!(refused.status, status, "{path}: {}", refused.body);
+        give_scopes(&gateway, "shop", &["audit"]).await;
+        let refused = once(&gateway, &key, (path, body)).await;
+        assert_eq!(refused.status, 403, "{path}: who may only see it: {}", refused.body);
+
+        give_scopes(&gateway, "shop", &scopes).await;
+        let again = once(&gateway, &key, (path, body)).await;
+        assert_eq!((again.status, &again.body), (first.status, &first.body), "{path}");
+    }
 }

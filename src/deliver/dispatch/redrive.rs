@@ -54,9 +54,6 @@ impl SubscriptionService {
     }
 
     /// The handle of the worker of a subscription, once no change of the subscription is under way.
-    ///
-    /// Whoever asks has let go of earlier handles: a worker that ends waits for whoever commands
-    /// it.
     pub async fn worker_again(&self, id: &SubscriptionId) -> Option<WorkerHandle> {
         let _changing = self.changing(id).await;
         self.dispatch.worker(id)
@@ -98,10 +95,10 @@ impl SubscriptionService {
         let retries = self.store.dead_letters.revive(wanted).await?;
         let revived = retries.len();
         // Whoever redrives has reason to think that the sink is well again.
-        let _ = worker.commands.send(WorkerCommand::Nudge).await;
+        worker.command(WorkerCommand::Nudge).await;
         for retry in retries {
             // A courier that has ended takes the retry up at its next start.
-            let _ = worker.commands.send(WorkerCommand::Retry(Box::new(retry))).await;
+            worker.command(WorkerCommand::Retry(Box::new(retry))).await;
         }
         Ok(revived)
     }
@@ -157,7 +154,7 @@ impl SubscriptionService {
     pub async fn let_go(&self, key: &DeliveryKey) {
         if let Some(worker) = self.dispatch.worker(&key.subscription) {
             // A courier that has ended looks at its next start.
-            let _ = worker.commands.send(WorkerCommand::Dismissed(key.clone())).await;
+            worker.command(WorkerCommand::Dismissed(key.clone())).await;
         }
     }
 }

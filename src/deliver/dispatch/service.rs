@@ -1,13 +1,10 @@
 //! What can be asked about subscriptions and their deliveries: the one place that keeps the
 //! registry, the table and the workers in step.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
-use tokio::sync::{Mutex, MutexGuard};
-
 use crate::access::Access;
-use crate::ambient::{Clock, Entropy, Secret};
+use crate::ambient::{Clock, Entropy, Secret, Turn, Turns};
 use crate::deliver::attempt::{Sealer, SealerError};
 use crate::deliver::dispatch::oldest::Oldest;
 use crate::deliver::dispatch::{Dispatch, WorkerHandle, WrongNonce};
@@ -69,14 +66,10 @@ pub struct SubscriptionService {
     pub(in crate::deliver) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     access: Arc<Access>,
-    /// Held while a subscription changes, so that registry, table and courier change in one order.
-    /// One of them serves the names that share its place, so that a worker that keeps one change
-    /// waiting does not keep all others.
-    changing: [Mutex<()>; LOCKS],
+    /// Had while a subscription changes, so that registry, table and courier change in one order. A
+    /// worker that keeps one change waiting keeps no other.
+    changing: Turns<SubscriptionId>,
 }
-
-/// Changes that can go on at the same time, at the most.
-const LOCKS: usize = 64;
 
 /// The parts of a subscription service.
 pub struct SubscriptionServiceParts {
@@ -124,16 +117,12 @@ impl SubscriptionService {
             clock,
             entropy,
             access: parts.access,
-            changing: std::array::from_fn(|_| Mutex::default()),
+            changing: Turns::default(),
         }
     }
 
-    pub(super) async fn changing(&self, id: &SubscriptionId) -> MutexGuard<'_, ()> {
-        let mut hasher = DefaultHasher::new();
-        id.hash(&mut hasher);
-        let place = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or_default();
-        #[expect(clippy::indexing_slicing, reason = "a remainder of LOCKS is below LOCKS")]
-        self.changing[place].lock().await
+    pub(super) async fn changing(&self, id: &SubscriptionId) -> Turn<'_, SubscriptionId> {
+        self.changing.take(id).await
     }
 
     /// Reads a subscription again once nobody else can change it.

@@ -11,8 +11,8 @@ use crate::subscriptions::Subscription;
 /// The ends through which others speak with a worker.
 #[derive(Clone)]
 pub struct WorkerHandle {
-    /// Takes commands.
-    pub commands: mpsc::Sender<WorkerCommand>,
+    /// Takes commands, as long as the worker is there: it ends whoever still has a handle of it.
+    pub commands: mpsc::WeakSender<WorkerCommand>,
     /// The subscription as it changes.
     pub subscription: watch::Receiver<Arc<Subscription>>,
     /// Where the courier stands.
@@ -24,10 +24,21 @@ pub struct WorkerHandle {
 }
 
 impl WorkerHandle {
-    /// Goes on watching only: a courier ends once nobody can command it any more.
-    #[must_use]
-    pub fn watching(self) -> Self {
-        Self { commands: mpsc::channel(1).0, ..self }
+    /// Tells the worker something, once it has room for it; one that has ended hears nothing.
+    pub async fn command(&self, command: WorkerCommand) {
+        if let Some(commands) = self.commands.upgrade() {
+            let _ = commands.send(command).await;
+        }
+    }
+
+    /// Tells the worker something now; says whether it has taken it.
+    pub fn try_command(&self, command: WorkerCommand) -> bool {
+        self.commands.upgrade().is_some_and(|commands| commands.try_send(command).is_ok())
+    }
+
+    /// Whether the worker has gone: the subscription was closed, removed, or is served in another way.
+    pub fn has_ended(&self) -> bool {
+        self.subscription.has_changed().is_err()
     }
 
     /// Where the courier stands, and the subscription with every filter that applies up to there.

@@ -364,7 +364,7 @@ impl Dispatch {
     /// Gives a handle of the worker of a subscription.
     pub fn worker(&self, id: &SubscriptionId) -> Option<WorkerHandle> {
         self.workers().get(id).map(|worker| WorkerHandle {
-            commands: worker.commands.clone(),
+            commands: worker.commands.downgrade(),
             subscription: worker.subscription.subscribe(),
             standing: worker.standing.clone(),
             limiter: Arc::clone(&worker.limiter),

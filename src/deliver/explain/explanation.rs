@@ -128,7 +128,7 @@ impl SubscriptionService {
     ) -> Result<Explanation, SubscriptionServiceError> {
         let ExplainRequest { event, entry, .. } = asked;
         // Where the courier stands comes before its filters, see `WorkerHandle::look`.
-        let worker = self.dispatch.worker(&subscription.id).map(WorkerHandle::watching);
+        let worker = self.dispatch.worker(&subscription.id);
         let view = worker.as_ref().map(WorkerHandle::look);
         let latest = view.as_ref().map_or(subscription, |view| &view.subscription);
         let subscription = Arc::clone(latest);
@@ -299,11 +299,9 @@ impl SubscriptionService {
         };
         let (answer, told) = oneshot::channel();
         let subject = entry.event.subject.clone();
-        if worker.commands.try_send(WorkerCommand::Turn { sequence, subject, answer }).is_err() {
+        if !worker.try_command(WorkerCommand::Turn { sequence, subject, answer }) {
             return SubjectTurn::None;
         }
-        // A courier ends once nobody can command it any more, and then nobody answers.
-        drop(worker);
         asked.patience.wait_for(told).await
     }
 

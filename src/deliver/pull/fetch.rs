@@ -319,7 +319,7 @@ impl PullServiceParts {
 /// with a sink is read as far as its courier has come, in every state.
 pub(super) fn must_be_served(worker: &WorkerHandle) -> Result<(), PullError> {
     // Its worker has gone, and what the line shows is of before.
-    if worker.subscription.has_changed().is_err() {
+    if worker.has_ended() {
         return Err(PullError::Ended);
     }
     let subscription = worker.subscription.borrow();

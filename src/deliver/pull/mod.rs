@@ -8,4 +8,4 @@ mod fetch;
 mod poll;
 
 pub use fetch::{Collected, PullError, PullService, PullServiceParts};
-pub use poll::{MOST_OUTSTANDING, PollRefusal, Polling};
+pub use poll::{MOST_OUTSTANDING, PollRefusal, PollWish, PollWord};

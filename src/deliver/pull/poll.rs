@@ -23,13 +23,18 @@ pub const MOST_OUTSTANDING: u64 = 1024;
 /// How much of a consumer's explanation is kept.
 const DETAIL_CHARACTERS: usize = 512;
 
-/// What a consumer says and asks for in a poll.
-#[derive(Debug, Default)]
-pub struct Polling {
+/// What a consumer asks for in a poll.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PollWish {
     /// The most events to be handed out.
     pub most: usize,
     /// How long to wait if there is none.
     pub patience: Duration,
+}
+
+/// What a consumer says in a poll.
+#[derive(Debug, Default)]
+pub struct PollWord {
     /// The events that the consumer has.
     pub acknowledged: Vec<EventId>,
     /// The events that the consumer will not take.
@@ -57,19 +62,23 @@ pub struct Polled {
 }
 
 impl PullService {
-    /// Settles what the consumer says it has or will not take, then hands out what is not settled.
-    /// What it refuses is a dead letter by then.
+    /// Settles what the consumer says it has or will not take. What it refuses is a dead letter by
+    /// then.
     ///
     /// Events that are not known, or settled already, are passed over in silence.
     ///
     /// # Errors
     ///
-    /// The caller's turn: the subscription has a sink or is paused. Later: an event cannot be
-    /// sealed, or what is refused finds no room on the disk. Ours: the log failed.
-    pub async fn poll(&self, worker: &WorkerHandle, polling: Polling) -> Result<Polled, PullError> {
+    /// The caller's turn: the subscription has a sink or is paused. Later: what is refused finds no
+    /// room on the disk. Ours: the log failed.
+    pub async fn settle_word(
+        &self,
+        worker: &WorkerHandle,
+        word: PollWord,
+    ) -> Result<(), PullError> {
         let ack_state = worker.ack_state.clone().ok_or(PullError::HasSink)?;
         must_be_served(worker)?;
-        let Polling { most, patience, acknowledged, refused } = polling;
+        let PollWord { acknowledged, refused } = word;
         let refuses = !refused.is_empty();
         let mut words: BTreeMap<EventId, Option<PollRefusal>> =
             acknowledged.into_iter().map(|event| (event, None)).collect();
@@ -82,6 +91,22 @@ impl PullService {
             // was refused could not be written.
             self.parts.written().await?;
         }
+        Ok(())
+    }
+
+    /// Hands out what is not settled, and waits for it if there is nothing.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: the subscription has a sink or is paused. Later: an event cannot be sealed.
+    /// Ours: the log failed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: what is handed out is settled by a later word only.
+    pub async fn poll(&self, worker: &WorkerHandle, wish: PollWish) -> Result<Polled, PullError> {
+        let ack_state = worker.ack_state.clone().ok_or(PullError::HasSink)?;
+        let PollWish { most, patience } = wish;
         let deadline = self.parts.clock.now().after(patience);
         let mut worker = worker.clone();
         loop {

@@ -22,10 +22,9 @@ pub enum Door {
     DomainOr(&'static str),
     /// As `Owner`; callers who are no consumer at all are told which scope they lack.
     OwnerOr(&'static str),
-    /// Any caller, of what is its own: a list in which nothing of another is.
-    OwnList,
-    /// As `OwnList`; callers who can have nothing of the kind are told which scope they lack.
-    OwnListOr(&'static str),
+    /// Callers with a scope of one of these kinds, of what is their own: a list in which nothing of
+    /// another is. All others: 403, which names `operate` and each of the kinds.
+    OwnList(&'static [&'static str]),
     /// Callers with this scope: 403, which names it, whether the thing exists or not.
     Scope(&'static str),
     /// Callers with a scope of this kind, of which the caller's own ones do not do: 403.
@@ -65,9 +64,7 @@ impl Route {
     }
 }
 
-use Door::{
-    Domain, DomainOr, Everybody, OwnList, OwnListOr, OwnScope, Owner, OwnerOr, Scope, Signers,
-};
+use Door::{Domain, DomainOr, Everybody, OwnList, OwnScope, Owner, OwnerOr, Scope, Signers};
 
 /// In the order in which an owner can do all of it: what ends a thing stands last.
 pub const ROUTES: &[Route] = &[
@@ -84,7 +81,7 @@ pub const ROUTES: &[Route] = &[
     route("POST /oauth/token", Everybody).elsewhere(),
     with("POST /", Signers, |_| json!({ "Entries": [] })).elsewhere(),
     route("POST /service/{service}/operation/{operation}", Signers).elsewhere(),
-    route("GET /subscriptions", OwnList),
+    route("GET /subscriptions", OwnList(&["consume"])),
     route("GET /subscriptions/{id}", Owner),
     route("GET /subscriptions/{id}/checkpoint", Owner),
     route("GET /subscriptions/{id}/attempts", Owner),
@@ -118,10 +115,10 @@ pub const ROUTES: &[Route] = &[
     with("POST /subscriptions/{id}/replays", Owner, |scene| json!({ "from": scene.event })),
     route("GET /redrives/{id}", Owner),
     route("GET /replays/{id}", Owner),
-    route("GET /actions", OwnListOr("operate")),
-    route("GET /grants", OwnList),
+    route("GET /actions", OwnList(&["consume", "domain"])),
+    route("GET /grants", OwnList(&["consume", "domain"])),
     route("GET /grants/{id}", Owner),
-    route("GET /access-requests", OwnList),
+    route("GET /access-requests", OwnList(&["consume", "domain"])),
     route("GET /access-requests/{id}", Owner),
     with(
         "POST /grants",
@@ -148,8 +145,8 @@ pub const ROUTES: &[Route] = &[
     }),
     route("GET /events", Scope("operate")),
     route("GET /events/{id}", Scope("operate")),
-    route("GET /quarantine", OwnListOr("operate")),
-    route("GET /quarantine/counts", OwnListOr("operate")),
+    route("GET /quarantine", OwnList(&["domain"])),
+    route("GET /quarantine/counts", OwnList(&["domain"])),
     route("GET /quarantine/{id}", DomainOr("operate")),
     // What broke its contract still does.
     route("POST /quarantine/{id}/release", DomainOr("operate")).elsewhere(),

@@ -10,8 +10,8 @@ pub struct Scene {
     receivers: [Receiver; 2],
     /// The key of the consumer whose it all is.
     pub owner: String,
-    /// Callers to whom nothing of it belongs: a name and a key.
-    pub strangers: Vec<(&'static str, String)>,
+    /// Callers to whom nothing of it belongs.
+    pub strangers: Vec<Stranger>,
     /// An event that the owner was sent.
     pub event: String,
     /// A dead letter beside the one that is dismissed.
@@ -28,11 +28,27 @@ pub struct Scene {
     pub another: Value,
 }
 
+/// A caller to whom nothing belongs.
+pub struct Stranger {
+    pub name: &'static str,
+    pub key: String,
+    scopes: &'static [&'static str],
+}
+
+impl Stranger {
+    /// Whether it has a scope of one of these kinds.
+    pub fn is_one_of(&self, kinds: &[&str]) -> bool {
+        let kind = |scope: &&str| scope.split(':').next().is_some_and(|kind| kinds.contains(&kind));
+        self.scopes.iter().any(kind)
+    }
+}
+
 /// Who is a stranger to what the consumer `owner` has, and to operators.
 const STRANGERS: &[(&str, &[&str])] = &[
     ("other", &["consume:other"]),
     ("publisher", &["publish:nowhere"]),
     ("domain", &["domain:nowhere"]),
+    ("reader", &["read-data"]),
     ("several", &["consume:other", "publish:nowhere", "domain:nowhere"]),
 ];
 
@@ -50,7 +66,7 @@ impl Scene {
         let keys = gateway.add_caller("owner", &["consume:owner"]).await;
         let mut strangers = Vec::new();
         for (name, scopes) in STRANGERS {
-            strangers.push((*name, gateway.add_caller(name, scopes).await));
+            strangers.push(Stranger { name, key: gateway.add_caller(name, scopes).await, scopes });
         }
         owner.answer_next([Reply::Status(500), Reply::Status(500), Reply::Status(500)]);
         let events = gateway.orders([1, 2, 3]).await;

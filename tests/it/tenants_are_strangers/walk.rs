@@ -8,7 +8,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 
 use super::routes::{Door, Meant, ROUTES, Route};
-use super::scene::Scene;
+use super::scene::{Scene, Stranger};
 
 /// Headers of an answer that differ from request to request.
 const OF_THE_REQUEST: [&str; 4] = ["date", "x-request-id", "ratelimit", "ratelimit-policy"];
@@ -87,11 +87,12 @@ fn kept(headers: &HeaderMap) -> Vec<(String, String)> {
 }
 
 /// What is wrong about how a route answers a stranger, if anything.
-async fn met_by(scene: &Scene, route: &Route, key: &str) -> Result<(), String> {
+async fn met_by(scene: &Scene, route: &Route, stranger: &Stranger) -> Result<(), String> {
     let (_, path) = route.name.split_once(' ').unwrap();
     let [there, nowhere] = scene.paths(path);
-    let found = ask(scene, route, &there, Some(key)).await;
-    let missing = ask(scene, route, &nowhere, Some(key)).await;
+    let key = Some(stranger.key.as_str());
+    let found = ask(scene, route, &there, key).await;
+    let missing = ask(scene, route, &nowhere, key).await;
     let told = scene.told_by().into_iter().find(|word| found.body.contains(word));
     if let (Some(word), false) = (told, route.door == Door::Everybody) {
         return Err(format!("tells {word}: {}", found.brief()));
@@ -104,8 +105,11 @@ async fn met_by(scene: &Scene, route: &Route, key: &str) -> Result<(), String> {
         Door::OwnerOr(scope) | Door::DomainOr(scope) => {
             (found.status == 404 || names(scope)) && found == missing
         }
-        Door::OwnList => found.status == 200,
-        Door::OwnListOr(scope) => found.status == 200 || names(scope),
+        Door::OwnList(kinds) if stranger.is_one_of(kinds) => found.status == 200,
+        Door::OwnList(kinds) => {
+            let names_kind = |kind: &&str| names(&format!("{kind}:NAME"));
+            names("operate") && kinds.iter().all(names_kind) && found == missing
+        }
         Door::Scope(scope) => names(scope) && found == missing,
         Door::OwnScope => {
             found.status == 403
@@ -145,12 +149,13 @@ async fn met_by_nobody(scene: &Scene, route: &Route) -> Result<(), String> {
 async fn meant(scene: &Scene, route: &Route) -> Result<(), String> {
     let (_, path) = route.name.split_once(' ').unwrap();
     let [there, _] = scene.paths(path);
-    let found = match route.door {
-        Door::Owner | Door::OwnerOr(_) | Door::OwnList => {
-            ask(scene, route, &there, Some(&scene.owner)).await
-        }
-        _ => ask(scene, route, &there, Some(scene.gateway.admin())).await,
+    let is_owners = match route.door {
+        Door::Owner | Door::OwnerOr(_) => true,
+        Door::OwnList(kinds) => kinds.contains(&"consume"),
+        _ => false,
     };
+    let key = if is_owners { &scene.owner } else { scene.gateway.admin() };
+    let found = ask(scene, route, &there, Some(key)).await;
     // What is there and stands otherwise is 409, and is not what strangers are told.
     let is_right = found.status < 400 || found.status == 409;
     if is_right { Ok(()) } else { Err(format!("refuses whom it serves: {}", found.brief())) }
@@ -180,8 +185,8 @@ async fn every_route_is_a_wall_to_strangers_and_a_door_to_whom_it_serves() {
                 writeln!(wrong, "{}, called by {caller}, {problem}", route.name).unwrap();
             }
         };
-        for (name, key) in &scene.strangers {
-            note(name, met_by(&scene, route, key).await);
+        for stranger in &scene.strangers {
+            note(stranger.name, met_by(&scene, route, stranger).await);
         }
         note("nobody", met_by_nobody(&scene, route).await);
     }
