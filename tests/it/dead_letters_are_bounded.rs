@@ -49,8 +49,8 @@ async fn ids(gateway: &TestGateway) -> Vec<String> {
 /// Waits until a subscription has so many dead letters.
 async fn wait_for_letters(gateway: &TestGateway, clock: &ManualClock, (of, count): (&str, usize)) {
     eventually(format!("{of} has {count} dead letters"), async || {
-        // Outcomes gather for a moment before they are written.
-        clock.advance(Duration::from_millis(50));
+        // Outcomes gather for a moment, and a sink that only refuses is left alone for a while.
+        clock.advance(Duration::from_secs(2));
         let counts = gateway.get(&format!("/subscriptions/{of}/dead-letters/counts")).await;
         (counts["total"] == count).then_some(())
     })
@@ -62,7 +62,8 @@ async fn refusing(gateway: &TestGateway, names: &[&str]) -> Receiver {
     let receiver = Receiver::start(gateway, "shop").await;
     receiver.answer(Reply::Status(422));
     for name in names {
-        gateway.subscribe(&receiver, json!({ "id": name })).await;
+        let config = json!({ "giveUpAfterRefusals": 1 });
+        gateway.subscribe(&receiver, json!({ "id": name, "config": config })).await;
     }
     receiver
 }
@@ -132,7 +133,7 @@ async fn of_dead_letters_that_take_too_much_the_oldest_go_and_are_told() {
     let _refusing = refusing(&gateway, &["shop-a", "shop-b"]).await;
     let other = Receiver::start(&gateway, "other").await;
     other.answer(Reply::Status(422));
-    gateway.subscribe(&other, json!({})).await;
+    gateway.subscribe(&other, json!({ "config": { "giveUpAfterRefusals": 1 } })).await;
     for number in 1..=4 {
         large_order(&gateway, number).await;
     }
