@@ -106,6 +106,8 @@ pub struct Counted {
     total: u64,
     /// How many are being delivered again.
     redriven: u64,
+    /// The most bytes that all of them take on disk, with those that are being delivered again.
+    bytes: u64,
 }
 
 /// How many dead letters there are.
@@ -168,6 +170,9 @@ pub async fn counts(
     for one in services.store.dead_letters.count_dead_letters(Some(&subscription.id)).await? {
         counted.add(&one);
     }
+    let usage = services.store.dead_letters.dead_letter_usage().await?;
+    let own = usage.iter().find(|one| one.subscription == subscription.id);
+    counted.bytes = own.map_or(0, |one| one.bytes);
     Ok(Json(counted))
 }
 
@@ -185,6 +190,11 @@ pub async fn all_counts(
     let mut subscriptions: BTreeMap<String, Counted> = BTreeMap::new();
     for one in services.store.dead_letters.count_dead_letters(None).await? {
         subscriptions.entry(one.subscription.to_string()).or_default().add(&one);
+    }
+    for one in services.store.dead_letters.dead_letter_usage().await? {
+        if let Some(counted) = subscriptions.get_mut(one.subscription.as_str()) {
+            counted.bytes = one.bytes;
+        }
     }
     Ok(Json(AllCounted { subscriptions }))
 }

@@ -39,7 +39,7 @@ pub struct ShownQuarantineSize {
 struct ShownQuota {
     /// The most entries.
     max_entries: u64,
-    /// The most bytes, as they were sent.
+    /// The most bytes that they take on disk.
     max_bytes: u64,
 }
 
@@ -53,7 +53,7 @@ struct ShownUsage {
     kind: &'static str,
     /// How many entries.
     entries: u64,
-    /// How many bytes, as its quota counts them.
+    /// The most bytes that they take on disk, as its quota counts them.
     bytes: u64,
 }
 

@@ -3,6 +3,7 @@
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::{CommandResult, Context, Exit, Failure};
+use crate::config;
 use crate::gateway::{self, Machine};
 use crate::telemetry;
 
@@ -24,6 +25,10 @@ pub struct Args {
 pub async fn run(args: Args, context: &Context) -> CommandResult {
     let mut config = context.config()?;
     telemetry::start_logging(&config.logging, context.log.as_deref()).map_err(Failure::input)?;
+    for warning in config::contradictions(&context.config, &config) {
+        let place = warning.place.map_or_else(String::new, |(line, at)| format!(":{line}:{at}"));
+        tracing::warn!("Settings {}{place}: {}", warning.file, warning.problem);
+    }
     config.listen = args.listen.unwrap_or(config.listen);
     config.data_dir = args.data_dir.unwrap_or(config.data_dir);
     config.no_delivery = args.no_delivery;

@@ -7,6 +7,7 @@ use crate::ambient::Size;
 use crate::config::Config;
 use crate::config::settings::Mistake;
 use crate::event::{Diagnostic, yaml};
+use crate::eventlog;
 use crate::source::queue;
 
 /// What one patch writes at the most.
@@ -21,6 +22,8 @@ impl Config {
             self.of_log(),
             self.of_concurrency(),
             self.of_bodies(),
+            self.of_shares(),
+            self.of_sizes(),
         ];
         pairs.into_iter().flatten().flatten().collect()
     }
@@ -61,10 +64,10 @@ impl Config {
             ),
             pair(
                 &["source", "unreadable", "max-bytes"],
-                source.unreadable.max_bytes < source.max_body,
+                source.unreadable.max_bytes < on_disk(source.max_body),
                 format!(
                     "source.unreadable.max-bytes is {}, so an unreadable body of {} \
-                     (source.max-body) can never be kept",
+                     (source.max-body) can never be kept with the reason",
                     source.unreadable.max_bytes, source.max_body
                 ),
             ),
@@ -108,6 +111,60 @@ impl Config {
         [too_large, None]
     }
 
+    /// What producers may have of the quarantine.
+    fn of_shares(&self) -> [Option<Mistake>; 2] {
+        let (source, most) = (&self.source, self.log.retention.quarantine_size);
+        let share = source.quarantined.max_bytes.max(source.unreadable.max_bytes);
+        [
+            pair(
+                &["source", "quarantined", "max-bytes"],
+                source.quarantined.max_bytes < on_disk(source.max_body),
+                format!(
+                    "source.quarantined.max-bytes is {}, so an event of {} (source.max-body) that \
+                     breaks its contract can never be kept with what is wrong with it",
+                    source.quarantined.max_bytes, source.max_body
+                ),
+            ),
+            most.and_then(|most| {
+                pair(
+                    &["log", "retention", "quarantine-size"],
+                    most < share,
+                    format!(
+                        "log.retention.quarantine-size is {most}, and one producer may fill {share} \
+                         of it (source.quarantined.max-bytes, source.unreadable.max-bytes)"
+                    ),
+                )
+            }),
+        ]
+    }
+
+    /// What one event may be, and what is kept of events.
+    fn of_sizes(&self) -> [Option<Mistake>; 2] {
+        let (largest, retention) = (self.largest_event, &self.log.retention);
+        [
+            retention.dead_letters_size.and_then(|most| {
+                pair(
+                    &["log", "retention", "dead-letters-size"],
+                    most < on_disk(largest),
+                    format!(
+                        "log.retention.dead-letters-size is {most}, so a dead letter of an event of \
+                         {largest} (largest-event) goes as soon as it comes"
+                    ),
+                )
+            }),
+            retention.size.and_then(|most| {
+                pair(
+                    &["log", "retention", "size"],
+                    most < on_disk(largest),
+                    format!(
+                        "log.retention.size is {most}, so an event of {largest} (largest-event) goes \
+                         as soon as it is delivered"
+                    ),
+                )
+            }),
+        ]
+    }
+
     fn of_concurrency(&self) -> [Option<Mistake>; 2] {
         [
             pair(
@@ -130,6 +187,11 @@ impl Config {
             ),
         ]
     }
+}
+
+/// What is kept of so many bytes at the most, with the names and reasons beside them.
+const fn on_disk(bytes: Size) -> Size {
+    Size(bytes.0.saturating_add(eventlog::MOST_BESIDE))
 }
 
 /// The setting to change and why, if the pair is wrong.
@@ -214,6 +276,11 @@ mod tests {
             ("replay:\n  parallel: 20\ndelivery: { maximum-parallel: 16 }\n", (2, 3), "maximum"),
             ("api:\n  caller-readers: 9\n  max-connections: 8\n", (2, 3), "max-connections"),
             ("api:\n  body-memory: 60 MiB\n", (2, 3), "eighth"),
+            ("source:\n  unreadable: { max-bytes: 8 MiB }\n", (2, 17), "with the reason"),
+            ("source:\n  quarantined: { max-bytes: 8 MiB }\n", (2, 18), "source.max-body"),
+            ("log:\n  retention:\n    quarantine-size: 100 MiB\n", (3, 5), "128.0 MiB"),
+            ("log:\n  retention:\n    dead-letters-size: 32 KiB\n", (3, 5), "largest-event"),
+            ("log:\n  retention:\n    size: 1 KiB\n", (3, 5), "largest-event"),
         ] {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("gateway.yaml");

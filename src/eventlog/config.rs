@@ -85,8 +85,8 @@ pub struct RetentionConfig {
     pub every: HumanDuration,
     /// How long an event is kept; null: for ever.
     pub age: Option<HumanDuration>,
-    /// How large the log may get on disk, before its oldest events go; null: any size. The quarantine
-    /// does not count: it has a size of its own.
+    /// How much the events of the log may take on disk, before the oldest go; null: any size. Nothing
+    /// else counts: the quarantine and dead letters have sizes of their own.
     pub size: Option<Size>,
     /// How long a dead letter is kept; null: until it is delivered or dismissed.
     pub dead_letters: Option<HumanDuration>,
@@ -98,6 +98,9 @@ pub struct RetentionConfig {
     /// How many dead letters of one consumer are kept; null: any number. Of more, the
     /// oldest of the subscription that has most go.
     pub dead_letters_per_consumer: Option<u64>,
+    /// How much the dead letters of one consumer may take on disk, with those that are being redriven;
+    /// null: any size. Of more, the oldest of the subscription that has most go.
+    pub dead_letters_size: Option<Size>,
     /// How many receipts of one consumer are kept; null: as many as their age allows. Of more, the oldest of
     /// the subscription that has most go.
     pub receipts_per_consumer: Option<u64>,
@@ -111,7 +114,7 @@ impl RetentionConfig {
 
 impl Default for RetentionConfig {
     /// 30 days, any size, looked at every ten seconds; what was set aside, 90 days, 1 GiB of it in
-    /// quarantine, and a million dead letters of a consumer. Receipts are evidence: only their age bounds them.
+    /// quarantine, and of a consumer a million dead letters and receipts, 1 GiB of the former.
     fn default() -> Self {
         let days = |days: u64| Some(HumanDuration(Duration::from_hours(days * 24)));
         let every = HumanDuration(Duration::from_secs(10));
@@ -123,6 +126,7 @@ impl Default for RetentionConfig {
             quarantine: days(90),
             quarantine_size: Some(Size(1024 * 1024 * 1024)),
             dead_letters_per_consumer: Some(1_000_000),
+            dead_letters_size: Some(Size(1024 * 1024 * 1024)),
             receipts_per_consumer: Some(1_000_000),
         }
     }

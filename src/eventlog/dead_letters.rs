@@ -6,7 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::event::{ChainValue, CloudEvent, EventId, SubscriptionId, Timestamp};
-use crate::eventlog::{DeliveryKey, LogError, Page, Position, Retry};
+use crate::eventlog::disk_bytes::most_bytes;
+use crate::eventlog::{
+    DeadLetterUsage, DeliveryKey, DroppedDeadLetter, LogError, Page, Position, Retry,
+};
 
 /// Names a dead letter of its subscription; grows with time, from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +40,30 @@ pub struct DeadLetter {
     pub at: Timestamp,
     /// Whether it is being delivered again; the engine knows, and ignores what a new one holds here.
     pub redriven: bool,
+}
+
+impl DeadLetter {
+    /// The most bytes that it takes on disk: its copy of the event first of all.
+    pub fn bytes_on_disk(&self) -> u64 {
+        let event = &self.event;
+        let context = event.context.as_ref().map_or(0, |context| context.to_json().len());
+        let texts = [
+            event.data.text().len(),
+            self.detail.len(),
+            event.source.as_str().len(),
+            event.event_type.as_str().len(),
+            event.subject.as_ref().map_or(0, |subject| subject.as_str().len()),
+            event.dataschema.as_ref().map_or(0, |dataschema| dataschema.len()),
+            event.trace.as_ref().map_or(0, |trace| trace.as_str().len()),
+            event.time.own_text().map_or(0, str::len),
+            context,
+            // Names stand in indexes, too.
+            3 * self.key.subscription.as_str().len(),
+            3 * self.key.replay.as_ref().map_or(0, |replay| replay.as_str().len()),
+            3 * self.reason.len(),
+        ];
+        most_bytes(texts.iter().sum())
+    }
 }
 
 /// Which dead letters of a subscription are wanted.
@@ -203,8 +230,16 @@ pub trait DeadLetters: Send + Sync {
         most: usize,
     ) -> Result<Vec<(DeliveryKey, Arc<str>)>, LogError>;
 
-    /// Drops the oldest dead letters of a subscription, at most so many, and names their deliveries
-    /// and reasons. Those that are being redriven stay.
+    /// Says how much there is of each subscription that has any, by name. It is counted as dead letters
+    /// come and go, and asked at the cost of a row for each.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed.
+    async fn dead_letter_usage(&self) -> Result<Vec<DeadLetterUsage>, LogError>;
+
+    /// Drops the oldest dead letters of a subscription until so many bytes have gone, at most so many,
+    /// and names them. Those that are being redriven stay.
     ///
     /// # Errors
     ///
@@ -213,5 +248,6 @@ pub trait DeadLetters: Send + Sync {
         &self,
         subscription: &SubscriptionId,
         most: usize,
-    ) -> Result<Vec<(DeliveryKey, Arc<str>)>, LogError>;
+        bytes: u64,
+    ) -> Result<Vec<DroppedDeadLetter>, LogError>;
 }

@@ -9,6 +9,8 @@ use crate::event::{
     IdempotencyKey, Salt, Subject, Timestamp, TraceContext,
 };
 use crate::eventlog::Observed;
+#[cfg(test)]
+use crate::eventlog::disk_bytes::event_bytes;
 
 /// The place of an entry in the log: dense, from 1, in commit order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,6 +113,25 @@ impl Entry {
     pub fn weight(&self) -> usize {
         let context = self.event.context.as_ref().map_or(0, |context| context.weight());
         ATTRIBUTE_BYTES + self.event.data.text().len() + context
+    }
+
+    /// About how many bytes it takes on disk, with what its publication only observes of it.
+    #[cfg(test)]
+    pub(super) fn bytes_on_disk(&self, observed: usize) -> u64 {
+        let event = &self.event;
+        let texts = [
+            observed,
+            event.source.as_str().len(),
+            event.event_type.as_str().len(),
+            event.subject.as_ref().map_or(0, |subject| subject.as_str().len()),
+            event.dataschema.as_ref().map_or(0, |dataschema| dataschema.len()),
+            event.trace.as_ref().map_or(0, |trace| trace.as_str().len()),
+            event.data.text().len(),
+            2 * self.publication.len(),
+            self.envelope_id.len(),
+            event.context.as_ref().map_or(0, |context| context.to_json().len()),
+        ];
+        event_bytes(texts.iter().sum::<usize>() as u64)
     }
 
     /// Joins a draft with the names that the log gave it. Its digest is of form 1, as events of before

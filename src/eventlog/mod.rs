@@ -24,9 +24,11 @@ mod config;
 #[cfg(test)]
 mod conformance;
 mod cursor;
+mod dead_letter_usage;
 mod dead_letters;
 mod delivery;
 mod delivery_state;
+mod disk_bytes;
 mod entry;
 mod error;
 mod leases;
@@ -58,9 +60,11 @@ pub use actions::{
 pub use attempts::{Attempt, Attempts};
 pub use config::{Config, LogLimits, RetentionConfig};
 pub use cursor::{Cursor, SequenceCheckpoint, SequenceSet};
+pub use dead_letter_usage::{DeadLetterUsage, DroppedDeadLetter};
 pub use dead_letters::{DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeadLetters};
 pub use delivery::{DeliveryKey, Retry};
 pub use delivery_state::{Changes, CommitError, DeliveryState, SavedDeliveries};
+pub use disk_bytes::MOST_BESIDE;
 pub use entry::{Appended, Draft, Entry, Origin, Position, Protection};
 pub use error::LogError;
 pub use identity::{LogIdentity, LogMark, RestoredFrom};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::event::{EventProducer, Timestamp};
-use crate::eventlog::quarantine_size::bytes_on_disk;
+use crate::eventlog::disk_bytes::most_bytes;
 use crate::eventlog::{LogError, Page, QuarantineKind, QuarantineQuota, QuarantineSize};
 
 /// Names a quarantined event; grows with time, from 1.
@@ -33,16 +33,16 @@ pub struct NewQuarantined {
 }
 
 impl NewQuarantined {
-    /// What it counts for: the event and what is wrong with it.
+    /// The bytes of the event and of what is wrong with it.
     pub fn weight(&self) -> usize {
         self.received.len() + self.violations.len()
     }
 
-    /// The most bytes that it takes on disk.
+    /// What it counts for: the most bytes that it takes on disk.
     pub fn bytes_on_disk(&self) -> u64 {
         let names = self.publication.len() + self.envelope_id.len() + self.codes.len();
         // Names stand in indexes, too.
-        bytes_on_disk(self.weight() + 2 * names)
+        most_bytes(self.weight() + 2 * names)
     }
 }
 
@@ -73,15 +73,15 @@ pub struct UnreadBytes {
 }
 
 impl UnreadBytes {
-    /// What it counts for: everything that the producer sent of it, and the reason.
+    /// The bytes of everything that the producer sent of it, and of the reason.
     pub fn weight(&self) -> usize {
         self.body.len() + self.headers.len() + self.violations.len()
     }
 
-    /// The most bytes that it takes on disk.
+    /// What it counts for: the most bytes that it takes on disk.
     pub fn bytes_on_disk(&self) -> u64 {
         let names = self.producer.name.len() + self.envelope_id.len() + self.codes.len();
-        bytes_on_disk(self.weight() + 2 * names)
+        most_bytes(self.weight() + 2 * names)
     }
 }
 
@@ -126,7 +126,7 @@ pub struct Quarantined {
 }
 
 impl Quarantined {
-    /// What it counts for, as its producer's quota has it.
+    /// The bytes of what was refused and why.
     pub fn weight(&self) -> usize {
         match &self.content {
             QuarantinedContent::Event(event) => event.weight(),
@@ -158,7 +158,7 @@ impl Quarantined {
         }
     }
 
-    /// The most bytes that it takes on disk.
+    /// What it counts for: the most bytes that it takes on disk.
     pub fn bytes_on_disk(&self) -> u64 {
         match &self.content {
             QuarantinedContent::Event(event) => event.bytes_on_disk(),

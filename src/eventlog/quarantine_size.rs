@@ -16,16 +16,16 @@ pub enum QuarantineKind {
 pub struct QuarantineQuota {
     /// The most entries of the producer, of this kind.
     pub entries: u64,
-    /// The most bytes of them, as the weight of an entry counts.
+    /// The most bytes of them on disk.
     pub bytes: u64,
     /// The most bytes on disk of everything in quarantine; nothing: any number.
     pub total: Option<u64>,
 }
 
 impl QuarantineQuota {
-    /// Whether one more of this weight fits beside what the producer has there.
-    pub fn admits(&self, used: QuarantineUsage, weight: u64) -> bool {
-        used.entries < self.entries && used.bytes.saturating_add(weight) <= self.bytes
+    /// Whether one more of so many bytes fits beside what the producer has there.
+    pub fn admits(&self, used: QuarantineUsage, bytes: u64) -> bool {
+        used.entries < self.entries && used.bytes.saturating_add(bytes) <= self.bytes
     }
 
     /// Whether as many bytes more on disk fit beside everything that is there.
@@ -69,17 +69,4 @@ pub struct QuarantineSize {
     pub total: QuarantineUsage,
     /// The producers that have most, by bytes, most first.
     pub largest: Vec<ProducerUsage>,
-}
-
-/// The most bytes that an entry takes on disk whose texts have so many.
-///
-/// A row that does not fit beside another one may leave half of its page empty, and its keys stand
-/// in indexes. What is counted too high here is room that the log has and the quarantine has not; what
-/// would be counted too low would drop events from the log.
-pub(super) fn bytes_on_disk(texts: usize) -> u64 {
-    /// Half a page of SQLite.
-    const PACKING: usize = 2048;
-    /// Its keys in tables and indexes.
-    const KEYS: usize = 768;
-    (texts + texts.min(PACKING) + KEYS) as u64
 }

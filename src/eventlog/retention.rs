@@ -14,8 +14,8 @@ use crate::eventlog::Position;
 pub struct Retention {
     /// Entries that the log took before this moment are too old; nothing: none is.
     pub before: Option<Timestamp>,
-    /// The bytes that the log may take on disk, indexes and delivery state included, and the quarantine
-    /// left out; beyond them the oldest entries go. Nothing: any number.
+    /// The bytes that the entries may take on disk, with their keys in indexes; beyond them the oldest
+    /// go. Nothing: any number.
     pub bytes: Option<u64>,
     /// Nothing after this position goes: someone reads on from there.
     pub hold: Position,
@@ -28,8 +28,8 @@ pub struct Retention {
 pub struct Extent {
     /// Everything up to here is settled by the cursors that count.
     pub settled: Position,
-    /// The bytes that the log takes on disk; the quarantine and pages that are free for reuse are not
-    /// counted.
+    /// The bytes that the entries above the low watermark take on disk. Nothing else that is kept counts:
+    /// neither the quarantine nor what consumers cause, such as dead letters.
     pub bytes: u64,
 }
 

@@ -31,26 +31,21 @@ pub(super) async fn keep_events(
     (quarantine, quota): (&dyn Quarantine, QuarantineQuota),
     metrics: &Metrics,
 ) -> Result<Vec<Option<AdmitRefusal>>, LogError> {
-    let describe = |one: &NewQuarantined| {
-        (Arc::clone(&one.publication), one.weight() as u64, one.bytes_on_disk())
-    };
+    let describe = |one: &NewQuarantined| (Arc::clone(&one.publication), one.bytes_on_disk());
     let described: Vec<_> = batch.iter().map(describe).collect();
     let kept = quarantine.quarantine(batch, quota).await?;
-    let settle =
-        |(kept, (publication, weight, bytes)): (KeptEntry, (Arc<str>, u64, u64))| match kept {
-            KeptEntry::New(_) => {
-                metrics.counter(Metric::EventsQuarantined, &[&publication]).increment();
-                None
-            }
-            KeptEntry::Already(_) => None,
-            KeptEntry::OverQuota | KeptEntry::Full
-                if Words::is_too_large(quota, (weight, bytes)) =>
-            {
-                Some(EVENT.too_large(quota))
-            }
-            KeptEntry::OverQuota => Some(EVENT.over_quota(quota)),
-            KeptEntry::Full => Some(EVENT.full()),
-        };
+    let settle = |(kept, (publication, bytes)): (KeptEntry, (Arc<str>, u64))| match kept {
+        KeptEntry::New(_) => {
+            metrics.counter(Metric::EventsQuarantined, &[&publication]).increment();
+            None
+        }
+        KeptEntry::Already(_) => None,
+        KeptEntry::OverQuota | KeptEntry::Full if Words::is_too_large(quota, bytes) => {
+            Some(EVENT.too_large(quota))
+        }
+        KeptEntry::OverQuota => Some(EVENT.over_quota(quota)),
+        KeptEntry::Full => Some(EVENT.full()),
+    };
     Ok(kept.into_iter().zip(described).map(settle).collect())
 }
 
@@ -110,7 +105,7 @@ fn described(unparsed: Unparsed) -> Result<UnreadBytes, AdmitRefusal> {
 
 /// Refuses what is over the quota by itself: sent again, it would be refused for ever.
 fn within(bytes: UnreadBytes, quota: QuarantineQuota) -> Result<UnreadBytes, AdmitRefusal> {
-    if Words::is_too_large(quota, (bytes.weight() as u64, bytes.bytes_on_disk())) {
+    if Words::is_too_large(quota, bytes.bytes_on_disk()) {
         return Err(UNREAD.too_large(quota));
     }
     Ok(bytes)
@@ -137,9 +132,9 @@ const UNREAD: Words =
 
 impl Words {
     /// Whether there is no room for it even where nothing else is.
-    fn is_too_large(quota: QuarantineQuota, (weight, bytes): (u64, u64)) -> bool {
+    fn is_too_large(quota: QuarantineQuota, bytes: u64) -> bool {
         let empty = QuarantineUsage::default();
-        !quota.admits(empty, weight) || !quota.has_room(empty, bytes)
+        !quota.admits(empty, bytes) || !quota.has_room(empty, bytes)
     }
 
     fn too_large(&self, quota: QuarantineQuota) -> AdmitRefusal {

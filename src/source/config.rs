@@ -67,7 +67,7 @@ pub struct Config {
 pub struct UnreadableQuota {
     /// The most entries of one producer, at least 1.
     pub max_entries: u64,
-    /// The most bytes of one producer: bodies, with the headers and the reasons kept beside them.
+    /// The most bytes of one producer on disk: bodies, with the headers, names and reasons kept beside them.
     pub max_bytes: Size,
 }
 
@@ -85,7 +85,7 @@ pub struct QuarantinedQuota {
     /// The most entries of one producer, at least 1; an event has one for each publication whose contract
     /// it broke.
     pub max_entries: u64,
-    /// The most bytes of one producer: events, with what is wrong with them.
+    /// The most bytes of one producer on disk: events, with their names and what is wrong with them.
     pub max_bytes: Size,
 }
 

@@ -138,6 +138,9 @@ metrics! {
     /// Dead letters dropped because their consumer has too many, by the reason that they had.
     DeadLettersDropped: "sealway_dead_letters_dropped_total", MetricKind::Counter,
         ["subscription", "reason"];
+    /// The most bytes that the dead letters of all consumers take on disk;
+    /// `log.retention.dead-letters-size` bounds those of each.
+    DeadLetterBytes: "sealway_dead_letter_bytes", MetricKind::Gauge, [];
     /// Receipts dropped because their consumer has too many.
     ReceiptsDropped: "sealway_receipts_dropped_total", MetricKind::Counter, ["subscription"];
     /// Entries in quarantine: events that broke their contract, and what could not be read. Counted each

@@ -56,6 +56,7 @@ mod bad_input_is_answered;
 mod bodies_are_read_as_sent;
 mod consumers_hear_what_they_are_granted;
 mod consumer_in_rust;
+mod dead_letters_are_bounded;
 mod events_of_a_subject_arrive_in_order;
 mod every_aws_sdk_is_a_producer;
 mod every_change_is_kept_as_an_action;

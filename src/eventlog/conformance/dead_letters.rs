@@ -9,8 +9,8 @@ use crate::eventlog::conformance::makers::{
     commit, dead_letter, in_replay, key, letters, retry, subscription,
 };
 use crate::eventlog::{
-    Changes, DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeliveryKey, LogLimits,
-    Page, Retry, Store,
+    Changes, DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeliveryKey,
+    DroppedDeadLetter, LogLimits, Page, Retry, Store,
 };
 
 async fn numbers(store: &Store, query: DeadLetterQuery, items: usize) -> Vec<u64> {
@@ -265,10 +265,15 @@ async fn of_too_many_dead_letters_the_oldest_of_their_subscription_go_unless_the
         keep(store, made.map(|key| dead_letter(key, None)).into()).await;
         redrive(store, key("orders", 1), 1).await;
 
-        let dropped =
-            store.dead_letters.drop_dead_letters(&subscription("orders"), 1).await.unwrap();
+        let dropped = store
+            .dead_letters
+            .drop_dead_letters(&subscription("orders"), 1, u64::MAX)
+            .await
+            .unwrap();
 
-        assert_eq!(dropped, [(key("orders", 2), "gone".into())]);
+        let bytes = dead_letter(key("orders", 2), None).bytes_on_disk();
+        let reason = "gone".into();
+        assert_eq!(dropped, [DroppedDeadLetter { key: key("orders", 2), reason, bytes }]);
         let left = letters(store, "orders").await;
         assert_eq!(
             left.iter().map(|letter| letter.key.clone()).collect::<Vec<_>>(),

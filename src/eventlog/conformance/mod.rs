@@ -14,6 +14,7 @@ mod quarantine_size;
 mod receipts;
 mod registry;
 mod schemas;
+mod sizes;
 mod signatures;
 mod surviving;
 mod upgrading;

@@ -99,7 +99,7 @@ async fn bytes_that_could_not_be_read_come_back_as_they_were_sent_and_are_found_
 async fn a_producer_keeps_no_more_unread_bytes_than_its_quota_and_harms_no_other() {
     for fixture in engines(LogLimits::default()) {
         let store = &fixture.store;
-        let weight = unread("shop", b"1234").weight() as u64;
+        let bytes = unread("shop", b"1234").bytes_on_disk();
         let few = QuarantineQuota { entries: 2, ..AMPLE };
         let keep = async |batch: Vec<UnreadBytes>, quota: QuarantineQuota| {
             let ids = store.quarantine.quarantine_bytes(batch, quota).await.unwrap();
@@ -117,7 +117,7 @@ async fn a_producer_keeps_no_more_unread_bytes_than_its_quota_and_harms_no_other
         assert!(store.quarantine.unquarantine(QuarantineId(1)).await.unwrap());
         assert_eq!(keep(vec![four("shop")], few).await, [true]);
 
-        let full = QuarantineQuota { bytes: 3 * weight, ..AMPLE };
+        let full = QuarantineQuota { bytes: 3 * bytes, ..AMPLE };
         assert_eq!(
             keep(vec![UnreadBytes { body: b"12345".to_vec(), ..four("shop") }, four("shop")], full)
                 .await,

@@ -34,7 +34,8 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("step_17_quarantine_sizes.sql"),
     include_str!("step_18_actions.sql"),
     include_str!("step_19_wishes.sql"),
-    include_str!("step_20_salts.sql"),
+    include_str!("step_20_sizes.sql"),
+    include_str!("step_21_salts.sql"),
 ];
 /// The version of tables that this gateway writes.
 pub(super) const VERSION: i64 = STEPS.len().cast_signed() as i64;

@@ -9,7 +9,8 @@ use crate::event::{Subject, SubscriptionId, Timestamp, TraceContext};
 use crate::eventlog::sqlite::queries::fill;
 use crate::eventlog::sqlite::{retries, rows};
 use crate::eventlog::{
-    DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeliveryKey, Page, Retry,
+    DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeadLetterUsage, DeliveryKey,
+    DroppedDeadLetter, Page, Retry,
 };
 
 /// Lists the dead letters that a query wants, oldest first.
@@ -241,20 +242,46 @@ pub(super) fn expire(
         .collect()
 }
 
-/// Drops the oldest dead letters of a subscription, and names their deliveries and reasons.
+/// How much there is of each subscription.
+pub(super) fn usage(connection: &Connection) -> rusqlite::Result<Vec<DeadLetterUsage>> {
+    connection
+        .prepare_cached(
+            "SELECT subscription, entries, bytes, redriven, redriven_bytes FROM dead_letter_sizes",
+        )?
+        .query_map([], |row| {
+            Ok(DeadLetterUsage {
+                subscription: rows::subscription(row, 0)?,
+                entries: rows::unsigned(row.get(1)?),
+                bytes: rows::unsigned(row.get(2)?),
+                redriven: rows::unsigned(row.get(3)?),
+                redriven_bytes: rows::unsigned(row.get(4)?),
+            })
+        })?
+        .collect()
+}
+
+/// Drops the oldest dead letters of a subscription, until so many bytes have gone, and names them.
 pub(super) fn drop_oldest(
     connection: &Connection,
     of: &SubscriptionId,
-    most: usize,
-) -> rusqlite::Result<Vec<(DeliveryKey, Arc<str>)>> {
+    (most, bytes): (usize, u64),
+) -> rusqlite::Result<Vec<DroppedDeadLetter>> {
+    // Beyond what SQLite can count there is nothing.
+    let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
     connection
         .prepare_cached(
             "DELETE FROM dead_letters WHERE id IN
-               (SELECT id FROM dead_letters WHERE subscription = ? AND redriven = 0
-                ORDER BY number LIMIT ?)
-             RETURNING subscription, replay, event, reason",
+               (SELECT id FROM
+                  (SELECT id, sum(bytes) OVER (ORDER BY number) - bytes AS gone FROM
+                     (SELECT id, number, bytes FROM dead_letters
+                       WHERE subscription = ? AND redriven = 0 ORDER BY number LIMIT ?))
+                WHERE gone < ?)
+             RETURNING subscription, replay, event, reason, bytes",
         )?
-        .query_map(params![of.as_str(), rows::signed(most as u64)], delivery_and_reason)?
+        .query_map(params![of.as_str(), rows::signed(most as u64), bytes], |row| {
+            let (key, reason) = delivery_and_reason(row)?;
+            Ok(DroppedDeadLetter { key, reason, bytes: rows::unsigned(row.get(4)?) })
+        })?
         .collect()
 }
 

@@ -24,6 +24,7 @@ mod envelopes;
 mod holding;
 mod letters;
 mod log;
+mod log_size;
 mod sequence_checkpoints;
 mod observed;
 mod protections;

@@ -34,7 +34,6 @@ pub(super) fn put(
         let size = EntrySize {
             producer: new.producer.as_ref(),
             kind: QuarantineKind::Event,
-            weight: new.weight() as u64,
             bytes: new.bytes_on_disk(),
         };
         if let Some(refusal) = size.refusal(connection, quota)? {
@@ -91,7 +90,6 @@ pub(super) fn put_bytes(
         let size = EntrySize {
             producer: Some(&new.producer),
             kind: QuarantineKind::Bytes,
-            weight: new.weight() as u64,
             bytes: new.bytes_on_disk(),
         };
         if let Some(refusal) = size.refusal(connection, quota)? {
@@ -106,7 +104,7 @@ pub(super) fn put_bytes(
             new.identity,
             new.headers,
             new.body,
-            rows::signed(size.weight),
+            rows::signed(new.weight() as u64),
         ])?;
         size.add(connection, id)?;
         Ok(KeptEntry::New(QuarantineId(rows::unsigned(id))))

@@ -13,7 +13,6 @@ pub(super) struct EntrySize<'a> {
     /// Whose it is; nothing if nobody's.
     pub(super) producer: Option<&'a EventProducer>,
     pub(super) kind: QuarantineKind,
-    pub(super) weight: u64,
     pub(super) bytes: u64,
 }
 
@@ -30,7 +29,7 @@ impl EntrySize<'_> {
         connection: &Connection,
         quota: QuarantineQuota,
     ) -> rusqlite::Result<Option<KeptEntry>> {
-        if self.producer.is_some() && !quota.admits(self.usage(connection)?, self.weight) {
+        if self.producer.is_some() && !quota.admits(self.usage(connection)?, self.bytes) {
             return Ok(Some(KeptEntry::OverQuota));
         }
         let has_room = quota.has_room(total(connection)?, self.bytes);
@@ -41,7 +40,7 @@ impl EntrySize<'_> {
     fn usage(&self, connection: &Connection) -> rusqlite::Result<QuarantineUsage> {
         let found = connection
             .prepare_cached(
-                "SELECT entries, weight FROM quarantine_usage
+                "SELECT entries, bytes FROM quarantine_usage
                  WHERE producer = ? AND producer_kind = ? AND is_unread = ?",
             )?
             .query_row(self.key(), |row| usage(row, 0))
@@ -52,16 +51,16 @@ impl EntrySize<'_> {
     /// Counts it, with the entry of its id.
     pub(super) fn add(&self, connection: &Connection, id: i64) -> rusqlite::Result<()> {
         let (producer, kind, is_unread) = self.key();
-        let (weight, bytes) = (rows::signed(self.weight), rows::signed(self.bytes));
+        let bytes = rows::signed(self.bytes);
         connection
-            .prepare_cached("INSERT INTO quarantine_sizes VALUES (?, ?, ?, ?, ?, ?)")?
-            .execute(params![id, producer, kind, is_unread, weight, bytes])?;
+            .prepare_cached("INSERT INTO quarantine_sizes VALUES (?, ?, ?, ?, ?)")?
+            .execute(params![id, producer, kind, is_unread, bytes])?;
         connection
             .prepare_cached(
                 "INSERT INTO quarantine_usage VALUES (?, ?, ?, 1, ?4)
-                 ON CONFLICT DO UPDATE SET entries = entries + 1, weight = weight + ?4",
+                 ON CONFLICT DO UPDATE SET entries = entries + 1, bytes = bytes + ?4",
             )?
-            .execute(params![producer, kind, is_unread, weight])?;
+            .execute(params![producer, kind, is_unread, bytes])?;
         connection
             .prepare_cached("UPDATE quarantine_total SET entries = entries + 1, bytes = bytes + ?")?
             .execute([bytes])?;
@@ -74,20 +73,20 @@ pub(super) fn remove(connection: &Connection, id: i64) -> rusqlite::Result<()> {
     let removed = connection
         .prepare_cached(
             "DELETE FROM quarantine_sizes WHERE id = ?
-             RETURNING producer, producer_kind, is_unread, weight, bytes",
+             RETURNING producer, producer_kind, is_unread, bytes",
         )?
         .query_row([id], |row| {
             let key: (String, String, bool) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok((key, row.get::<_, i64>(3)?, row.get::<_, i64>(4)?))
+            Ok((key, row.get::<_, i64>(3)?))
         })
         .optional()?;
-    let Some(((producer, kind, is_unread), weight, bytes)) = removed else { return Ok(()) };
+    let Some(((producer, kind, is_unread), bytes)) = removed else { return Ok(()) };
     let of_it = "producer = ?1 AND producer_kind = ?2 AND is_unread = ?3";
     connection
         .prepare_cached(&format!(
-            "UPDATE quarantine_usage SET entries = entries - 1, weight = weight - ?4 WHERE {of_it}"
+            "UPDATE quarantine_usage SET entries = entries - 1, bytes = bytes - ?4 WHERE {of_it}"
         ))?
-        .execute(params![producer, kind, is_unread, weight])?;
+        .execute(params![producer, kind, is_unread, bytes])?;
     connection
         .prepare_cached(&format!("DELETE FROM quarantine_usage WHERE {of_it} AND entries = 0"))?
         .execute(params![producer, kind, is_unread])?;
@@ -108,8 +107,8 @@ pub(super) fn total(connection: &Connection) -> rusqlite::Result<QuarantineUsage
 pub(super) fn size(connection: &Connection, producers: usize) -> rusqlite::Result<QuarantineSize> {
     let largest = connection
         .prepare_cached(
-            "SELECT producer, producer_kind, is_unread, entries, weight FROM quarantine_usage
-             ORDER BY weight DESC LIMIT ?",
+            "SELECT producer, producer_kind, is_unread, entries, bytes FROM quarantine_usage
+             ORDER BY bytes DESC LIMIT ?",
         )?
         .query_map([rows::signed(producers as u64)], producer_usage)?
         .collect::<rusqlite::Result<_>>()?;

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{
     ActionEnd, ActionId, Appended, Changes, CommitError, DeadLetterId, DeliveryKey, Draft,
-    KeptEntry, KeptSignature, LogError, NewAction, NewQuarantined, NewSchema, Position,
-    QuarantineId, QuarantineQuota, RecordKey, Retention, Retry, Revision, Trimmed, UnreadBytes,
+    DroppedDeadLetter, KeptEntry, KeptSignature, LogError, NewAction, NewQuarantined, NewSchema,
+    Position, QuarantineId, QuarantineQuota, RecordKey, Retention, Retry, Revision, Trimmed,
+    UnreadBytes,
 };
 
 /// A group is closed at so many bytes or requests, whichever is met first.
@@ -34,7 +35,7 @@ pub(super) enum WriteRequest {
     Revive(Vec<(DeadLetterId, Retry)>, Reply<Vec<Retry>>),
     Dismiss(SubscriptionId, DeadLetterId, Reply<bool>),
     ExpireDeadLetters(Timestamp, usize, Reply<Vec<(DeliveryKey, Arc<str>)>>),
-    DropDeadLetters(SubscriptionId, usize, Reply<Vec<(DeliveryKey, Arc<str>)>>),
+    DropDeadLetters(SubscriptionId, (usize, u64), Reply<Vec<DroppedDeadLetter>>),
     DropReceipts(SubscriptionId, usize, Reply<usize>),
     ExpireQuarantined(Timestamp, usize, Reply<Vec<Arc<str>>>),
     Commit(Changes, oneshot::Sender<Result<(), CommitError>>),
@@ -89,9 +90,8 @@ impl WriteRequest {
                 reply.send(Err(error)).err().map(drop)
             }
             Self::Revive(_, reply) => reply.send(Err(error)).err().map(drop),
-            Self::ExpireDeadLetters(_, _, reply) | Self::DropDeadLetters(_, _, reply) => {
-                reply.send(Err(error)).err().map(drop)
-            }
+            Self::ExpireDeadLetters(_, _, reply) => reply.send(Err(error)).err().map(drop),
+            Self::DropDeadLetters(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::DropReceipts(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::ExpireQuarantined(_, _, reply) => reply.send(Err(error)).err().map(drop),
             Self::PruneSequenceCheckpoints(_, _, reply) => reply.send(Err(error)).err().map(drop),

@@ -14,10 +14,11 @@ use crate::eventlog::sqlite::{
 };
 use crate::eventlog::{
     Attempt, Attempts, Changes, CommitError, Cursor, DeadLetter, DeadLetterCount, DeadLetterId,
-    DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, KeptEntry, KeptReceipt, LogError,
-    NewQuarantined, Page, Position, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery,
-    QuarantineQuota, QuarantineSize, Quarantined, ReceiptId, Receipts, Record, RecordKey, Registry,
-    Retry, Revision, SavedDeliveries, SequenceCheckpoint, UnreadBytes,
+    DeadLetterQuery, DeadLetterUsage, DeadLetters, DeliveryKey, DeliveryState, DroppedDeadLetter,
+    KeptEntry, KeptReceipt, LogError, NewQuarantined, Page, Position, Quarantine, QuarantineCount,
+    QuarantineId, QuarantineQuery, QuarantineQuota, QuarantineSize, Quarantined, ReceiptId,
+    Receipts, Record, RecordKey, Registry, Retry, Revision, SavedDeliveries, SequenceCheckpoint,
+    UnreadBytes,
 };
 
 #[async_trait]
@@ -161,13 +162,18 @@ impl DeadLetters for SqliteLog {
         self.ask(|reply| WriteRequest::ExpireDeadLetters(before, most, reply)).await
     }
 
+    async fn dead_letter_usage(&self) -> Result<Vec<DeadLetterUsage>, LogError> {
+        self.readers.run("say how much dead letters take", letters::usage).await
+    }
+
     async fn drop_dead_letters(
         &self,
         subscription: &SubscriptionId,
         most: usize,
-    ) -> Result<Vec<(DeliveryKey, Arc<str>)>, LogError> {
+        bytes: u64,
+    ) -> Result<Vec<DroppedDeadLetter>, LogError> {
         let of = subscription.clone();
-        self.ask(|reply| WriteRequest::DropDeadLetters(of, most, reply)).await
+        self.ask(|reply| WriteRequest::DropDeadLetters(of, (most, bytes), reply)).await
     }
 }
 

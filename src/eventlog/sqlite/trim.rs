@@ -8,9 +8,8 @@ use tokio::time::Instant;
 
 use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::sqlite::contents::Sweep;
-use crate::eventlog::sqlite::{
-    contexts, envelopes, observed, protections, quarantine_sizes, rows, times,
-};
+use crate::eventlog::sqlite::log_size::{self, LogSize};
+use crate::eventlog::sqlite::{contexts, envelopes, observed, protections, rows, times};
 use crate::eventlog::{Extent, LowWatermark, Position, Retention, Trimmed};
 
 /// The most entries that one slice looks at.
@@ -25,6 +24,8 @@ pub(super) struct Trimming {
     /// Entries up to here were looked at in this round; those that stayed wait for an attempt.
     looked_at: Position,
     sweep: Sweep,
+    /// Entries up to here were counted for the size that is kept.
+    counted: Position,
 }
 
 /// An old entry, without its data.
@@ -32,7 +33,7 @@ struct Old {
     position: Position,
     id: EventId,
     accepted: Timestamp,
-    bytes: u64,
+    texts: u64,
 }
 
 impl Trimming {
@@ -41,7 +42,8 @@ impl Trimming {
         let low_watermark = connection.query_row("SELECT position, id FROM floors", [], |row| {
             Ok(LowWatermark { position: position(row, 0)?, id: rows::event_id(row, 1)? })
         })?;
-        Ok(Self { low_watermark, looked_at: Position::START, sweep: Sweep::default() })
+        let (looked_at, counted) = (Position::START, Position::START);
+        Ok(Self { low_watermark, looked_at, sweep: Sweep::default(), counted })
     }
 
     /// Drops the next few entries that may go.
@@ -55,21 +57,24 @@ impl Trimming {
         let released = names(&retention.released);
         let bound = settled(connection, &released, retention.hold)?;
         let old = oldest(connection, self.looked_at, bound)?;
-        let mut excess = excess(connection, retention)?;
+        let mut size = LogSize::now(connection)?;
         let mut trimmed = Trimmed { dropped: 0, more: old.len() == SLICE };
         for entry in old {
+            let is_passed = entry.position <= self.low_watermark.position;
             let too_old = retention.before.is_some_and(|before| entry.accepted < before);
-            if !too_old && excess == 0 {
+            let too_much = retention.bytes.is_some_and(|most| size.bytes > most);
+            if !is_passed && !too_old && !too_much {
                 trimmed.more = false;
                 break;
             }
             if !waits(connection, entry.position, &released)? {
                 drop_entry(connection, entry.position)?;
                 trimmed.dropped += 1;
-                excess = excess.saturating_sub(entry.bytes);
             }
             self.looked_at = entry.position;
-            if entry.position > self.low_watermark.position {
+            if !is_passed {
+                // What waits for an attempt is kept by its consumer, and pushes nothing else out.
+                size.bytes = size.bytes.saturating_sub(size.of(entry.position, entry.texts));
                 self.low_watermark = LowWatermark { position: entry.position, id: entry.id };
             }
             if begun.elapsed() >= PATIENCE {
@@ -85,6 +90,8 @@ impl Trimming {
             connection
                 .prepare_cached("UPDATE floors SET position = ?, id = ?")?
                 .execute(low_watermark)?;
+            size.keep(connection)?;
+            self.counted = size.through;
         }
         self.sweep.go_on(connection, trimmed.dropped, self.low_watermark.id)?;
         trimmed.more |= self.sweep_envelopes(connection, trimmed.dropped)?;
@@ -93,6 +100,19 @@ impl Trimming {
             self.looked_at = Position::START;
         }
         Ok(trimmed)
+    }
+
+    /// Keeps how much the entries take once many are new, so that few are ever looked at to tell it.
+    pub(super) fn count_new(
+        &mut self,
+        connection: &Connection,
+        head: Position,
+    ) -> rusqlite::Result<()> {
+        if head.0.saturating_sub(self.counted.0) >= log_size::KEEP_AFTER {
+            LogSize::now(connection)?.keep(connection)?;
+            self.counted = head;
+        }
+        Ok(())
     }
 
     /// Removes rows of envelopes that retention has passed: as many as the entries that were dropped
@@ -116,7 +136,7 @@ pub(super) fn extent(
     head: Position,
 ) -> rusqlite::Result<Extent> {
     let settled = settled(connection, &names(released), head)?;
-    Ok(Extent { settled, bytes: own_bytes(connection)? })
+    Ok(Extent { settled, bytes: LogSize::now(connection)?.bytes })
 }
 
 /// The last position that every cursor has settled and nobody holds.
@@ -133,11 +153,13 @@ fn settled(connection: &Connection, released: &str, hold: Position) -> rusqlite:
 }
 
 fn oldest(connection: &Connection, after: Position, bound: Position) -> rusqlite::Result<Vec<Old>> {
+    let texts = log_size::TEXTS;
+    let sql = format!(
+        "SELECT position, id, accepted, {texts} FROM events
+         WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"
+    );
     connection
-        .prepare_cached(
-            "SELECT position, id, accepted, octet_length(data) FROM events
-             WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",
-        )?
+        .prepare_cached(&sql)?
         .query_map(
             params![rows::signed(after.0), rows::signed(bound.0), rows::signed(SLICE as u64)],
             |row| {
@@ -145,43 +167,19 @@ fn oldest(connection: &Connection, after: Position, bound: Position) -> rusqlite
                     position: position(row, 0)?,
                     id: rows::event_id(row, 1)?,
                     accepted: rows::timestamp(row, 2)?,
-                    bytes: rows::unsigned(row.get(3)?),
+                    texts: rows::unsigned(row.get(3)?),
                 })
             },
         )?
         .collect()
 }
 
-/// By how many bytes the log is too large. Free pages count as free: they are used again, before
-/// the file grows.
-fn excess(connection: &Connection, retention: &Retention) -> rusqlite::Result<u64> {
-    let Some(most) = retention.bytes else { return Ok(0) };
-    Ok(own_bytes(connection)?.saturating_sub(most))
-}
-
-/// What the log takes without the quarantine, which has a size of its own.
-fn own_bytes(connection: &Connection) -> rusqlite::Result<u64> {
-    let quarantine = quarantine_sizes::total(connection)?.bytes;
-    Ok(usage(connection)?.used.saturating_sub(quarantine))
-}
-
-/// How large the database is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Usage {
-    /// Bytes of pages that hold something.
-    pub(super) used: u64,
-    /// Bytes of pages that are free for reuse.
-    pub(super) free: u64,
-}
-
-/// Asks SQLite for its pages.
-pub(super) fn usage(connection: &Connection) -> rusqlite::Result<Usage> {
+/// The bytes of pages that are free for reuse.
+pub(super) fn free_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     let ask = |pragma: &str| -> rusqlite::Result<u64> {
         connection.prepare_cached(pragma)?.query_row([], |row| row.get(0).map(rows::unsigned))
     };
-    let size = ask("PRAGMA page_size")?;
-    let (pages, free) = (ask("PRAGMA page_count")?, ask("PRAGMA freelist_count")?);
-    Ok(Usage { used: pages.saturating_sub(free) * size, free: free * size })
+    Ok(ask("PRAGMA freelist_count")? * ask("PRAGMA page_size")?)
 }
 
 /// Whether an entry waits for another attempt.

@@ -20,7 +20,7 @@ use crate::eventlog::sqlite::queue::{Group, Queue, Reply, WriteRequest};
 use crate::eventlog::sqlite::records::Written;
 use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::space::Space;
-use crate::eventlog::sqlite::trim::{Trimming, usage};
+use crate::eventlog::sqlite::trim::{Trimming, free_bytes};
 use crate::eventlog::sqlite::{
     attempts, changes, letters, quarantine, receipts, records, schemas, sequence_checkpoints,
     signatures,
@@ -200,8 +200,9 @@ impl LogWriter {
             }
             execute(&mut appending, request, answers)?;
         }
-        let Appending { id_generator, entries, trimming, marks, .. } = appending;
-        self.shared.space.reuse(usage(&transaction)?.free);
+        let Appending { id_generator, entries, mut trimming, marks, .. } = appending;
+        trimming.count_new(&transaction, id_generator.head())?;
+        self.shared.space.reuse(free_bytes(&transaction)?);
         self.sweeping.origins += entries.len();
         self.sweeping.sweep(&transaction, now)?;
         self.shared

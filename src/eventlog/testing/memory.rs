@@ -258,8 +258,8 @@ impl Log for MemoryLog {
 
     async fn extent(&self, released: &BTreeSet<SubscriptionId>) -> Result<Extent, LogError> {
         let held = self.hold()?;
-        let bytes = held.entries.iter().map(|entry| entry.weight() as u64).sum();
-        Ok(Extent { settled: held.settled(released, held.id_generator.head()), bytes })
+        let settled = held.settled(released, held.id_generator.head());
+        Ok(Extent { settled, bytes: held.bytes() })
     }
 
     async fn trim(&self, retention: &Retention) -> Result<Trimmed, LogError> {

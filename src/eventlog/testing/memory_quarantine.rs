@@ -32,8 +32,8 @@ fn keep(
     let is_of_it =
         |kept: &&Quarantined| kept.producer() == new.producer() && kept.kind() == new.kind();
     let own = held.quarantine.values().filter(is_of_it);
-    let used = own.fold(QuarantineUsage::default(), |used, one| used.with(one.weight() as u64));
-    if new.producer().is_some() && !quota.admits(used, new.weight() as u64) {
+    let used = own.fold(QuarantineUsage::default(), |used, one| used.with(one.bytes_on_disk()));
+    if new.producer().is_some() && !quota.admits(used, new.bytes_on_disk()) {
         return KeptEntry::OverQuota;
     }
     if !quota.has_room(held.quarantine_total(), new.bytes_on_disk()) {
@@ -133,12 +133,12 @@ impl Quarantine for MemoryLog {
         let mut used: Vec<ProducerUsage> = Vec::new();
         for kept in held.quarantine.values() {
             let (producer, kind) = (kept.producer().cloned(), kept.kind());
-            let weight = kept.weight() as u64;
+            let bytes = kept.bytes_on_disk();
             let is_of = |one: &&mut ProducerUsage| one.producer == producer && one.kind == kind;
             if let Some(one) = used.iter_mut().find(is_of) {
-                one.usage = one.usage.with(weight);
+                one.usage = one.usage.with(bytes);
             } else {
-                let usage = QuarantineUsage::default().with(weight);
+                let usage = QuarantineUsage::default().with(bytes);
                 used.push(ProducerUsage { producer, kind, usage });
             }
         }

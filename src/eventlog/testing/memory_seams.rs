@@ -9,9 +9,9 @@ use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::testing::memory::{Held, MemoryLog, fill};
 use crate::eventlog::{
     Attempt, Attempts, Changes, CommitError, DeadLetter, DeadLetterCount, DeadLetterId,
-    DeadLetterQuery, DeadLetters, DeliveryKey, DeliveryState, KeptReceipt, LogError, Page,
-    Position, ReceiptId, Receipts, Record, RecordKey, Registry, Retry, Revision, SavedDeliveries,
-    SequenceCheckpoint,
+    DeadLetterQuery, DeadLetterUsage, DeadLetters, DeliveryKey, DeliveryState, DroppedDeadLetter,
+    KeptReceipt, LogError, Page, Position, ReceiptId, Receipts, Record, RecordKey, Registry, Retry,
+    Revision, SavedDeliveries, SequenceCheckpoint,
 };
 
 impl Held {
@@ -252,19 +252,48 @@ impl DeadLetters for MemoryLog {
         Ok(dropped.map(|letter| (letter.key, letter.reason)).collect())
     }
 
+    async fn dead_letter_usage(&self) -> Result<Vec<DeadLetterUsage>, LogError> {
+        let held = self.hold()?;
+        let mut usage: BTreeMap<SubscriptionId, DeadLetterUsage> = BTreeMap::new();
+        for letter in held.dead_letters.values() {
+            let of = &letter.key.subscription;
+            let one = usage.entry(of.clone()).or_insert_with(|| DeadLetterUsage::none(of.clone()));
+            one.entries += 1;
+            one.bytes += letter.bytes_on_disk();
+            if letter.redriven {
+                one.redriven += 1;
+                one.redriven_bytes += letter.bytes_on_disk();
+            }
+        }
+        Ok(usage.into_values().collect())
+    }
+
     async fn drop_dead_letters(
         &self,
         subscription: &SubscriptionId,
         most: usize,
-    ) -> Result<Vec<(DeliveryKey, Arc<str>)>, LogError> {
+        bytes: u64,
+    ) -> Result<Vec<DroppedDeadLetter>, LogError> {
         let mut held = self.hold()?;
         let listed = held
             .dead_letters
             .iter()
             .filter(|((owner, _), letter)| owner == subscription && !letter.redriven);
-        let oldest: Vec<_> = listed.take(most).map(|(name, _)| name.clone()).collect();
+        let mut gone = 0;
+        let is_wanted = |(_, letter): &(_, &DeadLetter)| {
+            let is_wanted = gone < bytes;
+            gone += letter.bytes_on_disk();
+            is_wanted
+        };
+        let oldest: Vec<_> =
+            listed.take(most).take_while(is_wanted).map(|(name, _)| name.clone()).collect();
         let dropped = oldest.into_iter().filter_map(|name| held.dead_letters.remove(&name));
-        Ok(dropped.map(|letter| (letter.key, letter.reason)).collect())
+        let name = |letter: DeadLetter| DroppedDeadLetter {
+            bytes: letter.bytes_on_disk(),
+            key: letter.key,
+            reason: letter.reason,
+        };
+        Ok(dropped.map(name).collect())
     }
 }
 

@@ -13,12 +13,13 @@ use crate::eventlog::testing::MemoryLog;
 use crate::eventlog::{
     Action, ActionEnd, ActionId, ActionQuery, Actions, Appended, Attempt, Attempts, Changes,
     CommitError, ContractChoice, DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery,
-    DeadLetters, DeliveryKey, DeliveryState, DiskLevel, Draft, Entry, Extent, FencingEpoch,
-    KeptContract, KeptEntry, KeptReceipt, KeptSchema, KeptSignature, Leases, Log, LogError,
-    LowWatermark, NewAction, NewQuarantined, NewSchema, Observed, Page, Position, Quarantine,
-    QuarantineCount, QuarantineId, QuarantineQuery, QuarantineQuota, QuarantineSize, Quarantined,
-    ReceiptId, Receipts, Record, RecordKey, Registry, Retention, Retry, Revision, SavedDeliveries,
-    Schemas, SequenceCheckpoint, SignatureStore, Store, Trimmed, UnreadBytes,
+    DeadLetterUsage, DeadLetters, DeliveryKey, DeliveryState, DiskLevel, Draft, DroppedDeadLetter,
+    Entry, Extent, FencingEpoch, KeptContract, KeptEntry, KeptReceipt, KeptSchema, KeptSignature,
+    Leases, Log, LogError, LowWatermark, NewAction, NewQuarantined, NewSchema, Observed, Page,
+    Position, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery, QuarantineQuota,
+    QuarantineSize, Quarantined, ReceiptId, Receipts, Record, RecordKey, Registry, Retention,
+    Retry, Revision, SavedDeliveries, Schemas, SequenceCheckpoint, SignatureStore, Store, Trimmed,
+    UnreadBytes,
 };
 
 /// One node's view of a store that others share.
@@ -176,8 +177,9 @@ seam! {
         dismiss(subscription: &SubscriptionId, id: DeadLetterId) -> Result<bool, LogError>;
         expire_dead_letters(before: Timestamp, most: usize)
             -> Result<Vec<(DeliveryKey, Arc<str>)>, LogError>;
-        drop_dead_letters(subscription: &SubscriptionId, most: usize)
-            -> Result<Vec<(DeliveryKey, Arc<str>)>, LogError>;
+        dead_letter_usage() -> Result<Vec<DeadLetterUsage>, LogError>;
+        drop_dead_letters(subscription: &SubscriptionId, most: usize, bytes: u64)
+            -> Result<Vec<DroppedDeadLetter>, LogError>;
     }
 }
 
