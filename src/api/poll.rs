@@ -58,8 +58,8 @@ pub struct PollAnswer {
     /// Whether more of them wait.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     more_available: bool,
-    /// A signed checkpoint, while what the consumer could hear has ended within the last 30 days: its
-    /// `ended` names each publication and why.
+    /// A signed checkpoint, while what the consumer could hear has ended within the last 30 days, or ends
+    /// soon: its `ended` names each publication and why, its `ending` each and when.
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoint: Option<String>,
 }
@@ -84,7 +84,8 @@ pub async fn poll(
     let polling = request.check(longest_wait(&services)).map_err(bad)?;
     let line = line_to_take(&services, &caller, &id).await?;
     let place = enter(&services, &caller, &line)?;
-    let polled = services.pull_service.poll(&line, polling).await.map_err(problem)?;
+    let failed = |error| problem(&services, &line.look().subscription.id, error);
+    let polled = services.pull_service.poll(&line, polling).await.map_err(failed)?;
     let tokens = polled.events.into_iter().map(|one| (one.id.to_string(), one.token));
     let checkpoint = end_checkpoint(&services, &line).await?;
     let sets = PollAnswer { sets: tokens.collect(), more_available: polled.more, checkpoint };

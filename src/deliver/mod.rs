@@ -41,6 +41,7 @@ pub use outcome::{
 };
 pub use pull::{
     Collected, MOST_OUTSTANDING, PollRefusal, Polling, PullError, PullService, PullServiceParts,
+    ReadAfter, Served,
 };
 #[cfg(not(feature = "aws"))]
 pub use sink::NoEventBuses;

@@ -9,6 +9,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use crate::access::Access;
 use crate::ambient::{Clock, Entropy, Secret};
 use crate::deliver::attempt::{Sealer, SealerError};
+use crate::deliver::dispatch::newest_heard::NewestHeard;
 use crate::deliver::dispatch::oldest::Oldest;
 use crate::deliver::dispatch::{Dispatch, WorkerHandle, WrongNonce};
 use crate::deliver::limits::Flow;
@@ -69,6 +70,7 @@ pub struct SubscriptionService {
     pub(in crate::deliver) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     access: Arc<Access>,
+    pub(super) newest_heard: NewestHeard,
     /// Held while a subscription changes, so that registry, table and courier change in one order.
     /// One of them serves the names that share its place, so that a worker that keeps one change
     /// waiting does not keep all others.
@@ -124,6 +126,7 @@ impl SubscriptionService {
             clock,
             entropy,
             access: parts.access,
+            newest_heard: NewestHeard::new(),
             changing: std::array::from_fn(|_| Mutex::default()),
         }
     }
