@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::ambient::{Clock as _, SystemClock};
+use crate::cli::harmless::harmless_line;
 use crate::cli::token_keys::{Parties, TokenKeys};
 use crate::cli::{CommandResult, Context, Exit, Failure};
 use crate::event::{
@@ -17,8 +18,8 @@ use crate::event::{
 };
 use crate::identify::Content;
 use crate::seal::{
-    ChainCheck, ChainStanding, Checkpoint, CheckpointReader, Finding, Link, NumberedToken, Opened,
-    Opening, PlaceClaims, open,
+    AccessEnd, ChainCheck, ChainStanding, Checkpoint, CheckpointReader, ComingAccessEnd, Finding,
+    Link, NumberedToken, Opened, Opening, PlaceClaims, open,
 };
 
 /// Which tokens, of which subscription, and where its chain begins.
@@ -212,6 +213,9 @@ fn report(
             "issued-at": checkpoint.issued_at,
             "head": checkpoint.head.map(|head| head.to_string()),
             "held": word(*standing),
+            "ended": checkpoint.ended.iter().map(ended).collect::<Vec<_>>(),
+            "ending": checkpoint.ending.iter().map(ending).collect::<Vec<_>>(),
+            "closing": checkpoint.closing,
         })
     });
     let findings: Vec<Value> = unusable.chain(check.findings.iter().map(finding)).collect();
@@ -294,6 +298,7 @@ fn text(held: &Held, check: &ChainCheck, stands: Option<&(ChainStanding, Checkpo
                 ChainStanding::Ahead => "newer",
             }
         );
+        tell_ends(checkpoint, &mut text);
     }
     let _ = write!(
         text,
@@ -309,6 +314,38 @@ fn text(held: &Held, check: &ChainCheck, stands: Option<&(ChainStanding, Checkpo
         check.next.previous,
     );
     text
+}
+
+fn ended(end: &AccessEnd) -> Value {
+    json!({
+        "publication": end.publication, "reason": end.reason,
+        "at": Timestamp::from_unix_seconds(end.at), "detail": end.detail,
+    })
+}
+
+fn ending(end: &ComingAccessEnd) -> Value {
+    json!({ "publication": end.publication, "at": Timestamp::from_unix_seconds(end.at) })
+}
+
+/// What the consumer hears no more, by the word of the gateway; a detail is another's text.
+fn tell_ends(checkpoint: &Checkpoint, text: &mut String) {
+    for end in &checkpoint.ended {
+        let at = Timestamp::from_unix_seconds(end.at);
+        let detail = if end.detail.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", harmless_line(&end.detail))
+        };
+        let (publication, reason) = (harmless_line(&end.publication), harmless_line(&end.reason));
+        let _ = writeln!(text, "ended: {publication}, {reason} at {at}{detail}");
+    }
+    for end in &checkpoint.ending {
+        let at = Timestamp::from_unix_seconds(end.at);
+        let _ = writeln!(text, "ends soon: {}, at {at}", harmless_line(&end.publication));
+    }
+    if checkpoint.closing {
+        let _ = writeln!(text, "closing: this subscription hears nothing more");
+    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use moka::future::Cache;
 
+use crate::access::ComingEnd;
 use crate::access::EndedAccess;
 use crate::ambient::{Clock, Entropy, Secret};
 use crate::deliver::outcome::Delivery;
@@ -17,8 +18,8 @@ use crate::keys::{
     SharedSecret, SigningAlgorithm, SigningKey,
 };
 use crate::seal::{
-    self, AccessEnd, Checkpoint, Claims, Options, PlaceClaims, Sealed, cloudevent_type, seal,
-    sign_checkpoint, sign_place,
+    self, AccessEnd, Checkpoint, Claims, ComingAccessEnd, Options, PlaceClaims, Sealed,
+    cloudevent_type, seal, sign_checkpoint, sign_place,
 };
 use crate::subscriptions::{
     Challenge, OuterKey, RecipientKeys, Subscription, shared_secret_context,
@@ -301,9 +302,15 @@ impl Sealer {
         subscription: &Subscription,
         newest: (u64, ChainValue),
         (head, closing): (Option<EventId>, bool),
+        ending: &[ComingEnd],
     ) -> Result<String, SealerError> {
+        let coming = |end: &ComingEnd| ComingAccessEnd {
+            publication: end.publication.clone(),
+            at: end.at.unix_seconds(),
+        };
         let checkpoint = Checkpoint {
             ended: ends(subscription),
+            ending: ending.iter().map(coming).collect(),
             closing,
             ..self.checkpoint(subscription, newest, head)
         };
@@ -346,6 +353,7 @@ impl Sealer {
             chain,
             head,
             ended: Vec::new(),
+            ending: Vec::new(),
             closing: false,
         }
     }

@@ -37,6 +37,7 @@ fn bundle(parties: &Parties, events: u64) -> Vec<String> {
             sequence,
             head: None,
             ended: Vec::new(),
+            ending: Vec::new(),
             closing: false,
         };
         sign_place(&checkpoint, &parties.signing).unwrap()
