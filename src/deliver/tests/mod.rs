@@ -3,7 +3,7 @@
 mod attempts;
 mod backlogs;
 mod couriers;
-mod deciders;
+mod decider_turns;
 mod entitlements;
 mod handshakes;
 mod inboxes;
