@@ -2,15 +2,38 @@
 
 use std::sync::{Arc, Mutex};
 
+use serde_json::json;
+
+use crate::access::Entitlement;
 use crate::ambient::Tasks;
 use crate::deliver::tests::stage::Stage;
 use crate::deliver::worker::{Decider, EntryDecision};
+use crate::eventlog::Position;
 use crate::route::PatternConfig;
-use crate::subscriptions::Subscription;
+use crate::subscriptions::{Subscription, SubscriptionDocument, Subscriptions, Terms};
 
 /// Nothing is decided at once.
 fn at_length(tasks: Tasks) -> Decider {
     Decider::new(PatternConfig { steps_at_once: 0, ..PatternConfig::default() }, tasks)
+}
+
+/// The subscription of a stage with a filter, which takes steps.
+async fn asking_for_words(stage: &Stage) -> Arc<Subscription> {
+    let store = Subscriptions::new(Arc::clone(&stage.log) as _, Arc::new(stage.clock.clone()));
+    let filters = vec![json!({"pattern": {"data": {"word": [{"exists": true}]}}})];
+    let own = stage.subscription.document.clone();
+    let document = SubscriptionDocument { filters, ..own };
+    let terms = Terms {
+        from: Position(1),
+        low_watermark: Position::START,
+        begins: Position::START,
+        shared_secret: None,
+        credential: None,
+        outer_key_secret: None,
+        entitlement: Entitlement::default(),
+        handshake: None,
+    };
+    store.update(&stage.subscription, document, terms).await.unwrap()
 }
 
 #[tokio::test]
@@ -18,9 +41,10 @@ async fn a_consumer_with_much_to_decide_keeps_another_waiting_for_one_turn_at_th
     let stage = Stage::new().await;
     let entries = stage.append(&["a", "b", "c", "d", "e", "f"]).await;
     let decider = at_length(stage.tasks.clone());
+    let asks = asking_for_words(&stage).await;
     let of = |consumer: &str| {
-        let own = Subscription::clone(&stage.subscription);
-        Arc::new(Subscription { consumer: consumer.parse().unwrap(), ..own })
+        let consumer = consumer.parse().unwrap();
+        Arc::new(Subscription { consumer, ..Subscription::clone(&asks) })
     };
     let (busy, other) = (of("busy"), of("other"));
     let decided = Mutex::new(Vec::new());
