@@ -6,7 +6,6 @@ use std::path::Path;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use sealway::ambient::Clock as _;
 use sealway::config::Config;
 
 use crate::harness::{Arrival, Receiver, TestGateway, answer, eventually, never_within, settle_in};

@@ -153,7 +153,7 @@ async fn subscribe(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn equal_content_keeps_one_key_outside_whatever_happens_to_the_gateway() {
-    let (mut gateway, clock, sink, key) = with_sink(json!({})).await;
+    let (mut gateway, clock, sink, key) = Box::pin(with_sink(json!({}))).await;
     let equal = async |gateway: &TestGateway, name: &str| {
         gateway.publish(&order_created(name, 7)).await.remove(0)
     };
@@ -201,7 +201,7 @@ async fn equal_content_keeps_one_key_outside_whatever_happens_to_the_gateway() {
 
 #[tokio::test]
 async fn equal_content_has_another_key_outside_for_each_subscription() {
-    let (gateway, clock, sink, key) = with_sink(json!({})).await;
+    let (gateway, clock, sink, key) = Box::pin(with_sink(json!({}))).await;
     for name in ["second", "third"] {
         subscribe(&gateway, (&sink, &key), name, json!({})).await;
     }
@@ -335,7 +335,7 @@ fn kept_secret(data: &Path) -> Option<String> {
 
 #[tokio::test]
 async fn a_subscription_of_before_gets_its_secret_once_and_its_key_changes_this_once() {
-    let (mut gateway, clock, sink, _key) = with_sink(json!({})).await;
+    let (mut gateway, clock, sink, _key) = Box::pin(with_sink(json!({}))).await;
     let id = gateway.order(7).await;
     let before = outer_key(&sink, &clock, &id, 1).await;
     let mut after = BTreeSet::new();
