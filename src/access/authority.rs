@@ -7,10 +7,10 @@ use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, Notify};
 
-use crate::access::known::{EndedAccess, Known, PublicationAccess};
-use crate::access::{AccessError, Config, Entitlement, Grant};
+use crate::access::known::{ComingEnd, EndedAccess, Known, PublicationAccess};
+use crate::access::{AccessError, Config, Entitlement, Grant, GrantId, GrantReference};
 use crate::ambient::{Clock, Entropy};
-use crate::event::{CloudEvent, ConsumerId, EventId, GrantId, Timestamp};
+use crate::event::{CloudEvent, ConsumerId, EventId, Timestamp};
 use crate::eventlog::{Log, Position, Record, RecordKey, Registry, Revision};
 
 /// The kind of document under which the registry keeps grants.
@@ -260,6 +260,22 @@ impl Access {
         self.known.load().loss(consumer, publication, (from, self.now()))
     }
 
+    /// What a consumer hears and soon cannot any more, of the publications that a test chooses by the names
+    /// of their events.
+    pub fn coming_ends(
+        &self,
+        consumer: &ConsumerId,
+        chooses: impl Fn(&str) -> bool,
+    ) -> Vec<ComingEnd> {
+        let (known, now) = (self.known.load(), self.now());
+        let ahead = self.parts.config.tell_before.0;
+        if !known.of(consumer).any(|grant| grant.ends_soon(now, ahead)) {
+            return Vec::new();
+        }
+        let coming = known.coming_ends(consumer, (now, now.after(ahead)));
+        coming.filter(|(event_name, _)| chooses(event_name)).map(|(_, end)| end).collect()
+    }
+
     /// Whether something may be heard of any publication that a test chooses by the names of its
     /// events.
     pub fn hears_any(&self, consumer: &ConsumerId, chooses: impl Fn(&str) -> bool) -> bool {
@@ -284,6 +300,13 @@ impl Access {
     /// Finds a grant.
     pub fn grant(&self, id: &GrantId) -> Option<Arc<Grant>> {
         self.known.load().grants.get(id).cloned()
+    }
+
+    /// The grants that a text may mean.
+    pub fn grants_called(&self, reference: &GrantReference) -> Vec<Arc<Grant>> {
+        let known = self.known.load();
+        let called = known.grants.iter().filter(|(id, _)| reference.means(id));
+        called.map(|(_, grant)| Arc::clone(grant)).collect()
     }
 
     /// Makes a name; names grow with time.
@@ -315,7 +338,7 @@ impl Grant {
 fn read(record: &Record) -> Result<Grant, AccessError> {
     let damaged = |source| AccessError::Damaged { kind: KIND, id: record.id.clone(), source };
     let grant: Grant = serde_json::from_str(&record.body).map_err(damaged)?;
-    Ok(Grant { revision: record.revision, ..grant })
+    Ok(Grant { revision: record.revision, record: record.id.clone(), ..grant })
 }
 
 pub(super) fn to_text<T: Serialize>(

@@ -13,7 +13,7 @@ use crate::ambient::HumanDuration;
 pub struct Config {
     /// How long before a grant ends its consumer and the owner of the publication are told.
     pub tell_before: HumanDuration,
-    /// Grants that a consumer may have which have not ended.
+    /// Grants of one domain that a consumer may have which have not ended.
     pub grants_per_consumer: u32,
     /// Access requests of a consumer that may wait for a decision.
     pub requests_per_consumer: u32,

@@ -1,7 +1,7 @@
 //! Why a grant or an access request was not made, changed or found.
 
-use crate::access::GrantState;
-use crate::event::{AccessRequestId, Blame, Fault, GrantId};
+use crate::access::{GrantId, GrantState};
+use crate::event::{AccessRequestId, Blame, Fault};
 use crate::eventlog::LogError;
 
 /// Why a grant or an access request was not made, changed or found.
@@ -32,8 +32,8 @@ pub enum AccessError {
         /// Where it stands.
         state: GrantState,
     },
-    /// It was decided.
-    #[error("access request `{0}` was decided already")]
+    /// It was decided, or taken back.
+    #[error("access request `{0}` was decided or withdrawn already")]
     Decided(AccessRequestId),
     /// There are as many as there may be.
     #[error("{0}")]

@@ -1,19 +1,20 @@
 //! Gives grants, moves their ends, recalls them, and keeps them in step with time.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::access::authority::{KIND, to_text};
 use crate::access::grant::{check_reason, unkept};
 use crate::access::{
-    Access, AccessError, EndOfAccess, Grant, GrantDocument, GrantEnd, GrantState, History,
+    Access, AccessError, EndOfAccess, Grant, GrantDocument, GrantEnd, GrantId, GrantState, History,
 };
-use crate::event::{ConsumerId, EventId, GrantId, Timestamp};
+use crate::event::{ConsumerId, EventId, Timestamp};
 use crate::eventlog::RecordKey;
 
-/// The most grants that have not ended, of all consumers.
+/// The most grants of all domains that have not ended.
 const MOST_GRANTS: usize = 20_000;
-/// So many grants of a consumer that have ended are kept, the newest.
+/// The most of one domain, so that it leaves room for others.
+const MOST_OF_DOMAIN: usize = MOST_GRANTS / 2;
+/// So many grants of a domain to a consumer that have ended are kept, the newest.
 const MOST_ENDED: usize = 200;
 
 impl Access {
@@ -34,13 +35,17 @@ impl Access {
         if document.until.is_some_and(|until| until <= now) {
             return Err(AccessError::invalid("/until", "that moment is past"));
         }
-        self.must_have_room(&document.consumer, now)?;
-        let id = match document.id {
+        let id = match document.grant_id() {
             Some(id) => id,
-            None => self.new_name()?,
+            None => GrantId::of(&document.publication, self.new_name()?),
         };
+        if self.grant(&id).is_some() {
+            return Err(AccessError::Exists(id));
+        }
+        self.must_have_room((&document.consumer, document.publication.domain()), now)?;
         let mut grant = Grant {
-            id,
+            record: id.to_string(),
+            name: id.name().clone(),
             consumer: document.consumer,
             publication: document.publication,
             history: document.history,
@@ -58,17 +63,30 @@ impl Access {
         }
         self.write(&mut grant).await?;
         self.change(|known| known.put(grant.clone()));
-        self.drop_oldest_ended(&grant.consumer).await;
+        self.drop_oldest_ended(&grant).await;
         Ok(Arc::new(grant))
     }
 
-    fn must_have_room(&self, consumer: &ConsumerId, now: Timestamp) -> Result<(), AccessError> {
+    /// By what the domain has given itself, so that it neither learns what others have given nor takes
+    /// their room.
+    fn must_have_room(
+        &self,
+        (consumer, domain): (&ConsumerId, &str),
+        now: Timestamp,
+    ) -> Result<(), AccessError> {
         let (known, most) = (self.known(), self.parts.config.grants_per_consumer);
-        if known.open_grants(consumer, now) >= most as usize {
-            let why = format!("consumer `{consumer}` has {most} grants; recall one first");
+        if known.open_grants((consumer, domain), now) >= most as usize {
+            let why =
+                format!("consumer `{consumer}` has {most} grants of `{domain}`; recall one first");
             return Err(AccessError::TooMany(why));
         }
-        if known.grants.values().filter(|grant| grant.ended.is_none()).count() >= MOST_GRANTS {
+        let open = known.grants.values().filter(|grant| grant.ended.is_none());
+        let of_domain = open.clone().filter(|grant| grant.publication.domain() == domain).count();
+        if of_domain >= MOST_OF_DOMAIN {
+            let why = format!("there are {MOST_OF_DOMAIN} grants of `{domain}` already");
+            return Err(AccessError::TooMany(why));
+        }
+        if open.count() >= MOST_GRANTS {
             return Err(AccessError::TooMany(format!("there are {MOST_GRANTS} grants already")));
         }
         Ok(())
@@ -189,28 +207,30 @@ impl Access {
 
     async fn write(&self, grant: &mut Grant) -> Result<(), AccessError> {
         let expected = Some(grant.revision).filter(|revision| *revision != unkept());
-        let body = to_text(KIND, grant.id.as_str(), grant)?;
-        let key = RecordKey { kind: KIND, id: grant.id.to_string() };
+        let body = to_text(KIND, &grant.record, grant)?;
+        let key = RecordKey { kind: KIND, id: grant.record.clone() };
         let written = self.parts.registry.put(&key, expected, body).await;
         grant.revision = written.map_err(|error| match (AccessError::from(error), expected) {
-            (AccessError::Stale, None) => AccessError::Exists(grant.id.clone()),
+            (AccessError::Stale, None) => AccessError::Exists(grant.id()),
             (other, _) => other,
         })?;
         Ok(())
     }
 
-    /// Forgets the oldest grants of a consumer that have ended and are too many.
-    async fn drop_oldest_ended(&self, consumer: &ConsumerId) {
-        let mut ended: Vec<Arc<Grant>> = self.grants_of(consumer);
-        ended.retain(|grant| grant.ended.is_some());
+    /// Forgets the oldest grants that the domain of one gave to its consumer, and that have ended and
+    /// are too many.
+    async fn drop_oldest_ended(&self, given: &Grant) {
+        let mut ended: Vec<Arc<Grant>> = self.grants_of(&given.consumer);
+        ended.retain(|grant| {
+            grant.ended.is_some() && grant.publication.domain() == given.publication.domain()
+        });
         ended.sort_by_key(|grant| grant.ended.as_ref().map(|end| end.at));
         let surplus = ended.len().saturating_sub(MOST_ENDED);
-        let gone: BTreeSet<&GrantId> = ended.iter().take(surplus).map(|grant| &grant.id).collect();
-        for grant in ended.iter().filter(|grant| gone.contains(&grant.id)) {
-            let key = RecordKey { kind: KIND, id: grant.id.to_string() };
+        for grant in ended.iter().take(surplus) {
+            let key = RecordKey { kind: KIND, id: grant.record.clone() };
             // What cannot be dropped now is dropped after the next grant.
             if self.parts.registry.remove(&key, grant.revision).await.is_ok() {
-                self.change(|known| known.drop(&grant.id));
+                self.change(|known| known.drop(&grant.id()));
             }
         }
     }

@@ -3,8 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::access::{AccessError, GrantState, GrantedPublication, HeardStretch, History};
-use crate::event::{ConsumerId, GrantId, Timestamp};
+use crate::access::{
+    AccessError, GrantId, GrantReference, GrantState, GrantedPublication, HeardStretch, History,
+};
+use crate::event::{ConsumerId, GrantName, Timestamp};
 use crate::eventlog::{Revision, is_unseen};
 
 /// The most characters of a reason.
@@ -14,10 +16,11 @@ pub(super) const LONGEST_REASON: usize = 512;
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GrantDocument {
-    /// The name of the grant; the gateway makes one up if it is missing.
+    /// The name of the grant among those of the publication's domain, alone or as `domain/name`; the
+    /// gateway makes one up if it is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>")]
-    pub id: Option<GrantId>,
+    pub id: Option<GrantReference>,
     /// Who may hear.
     #[schemars(with = "String")]
     pub consumer: ConsumerId,
@@ -41,6 +44,13 @@ pub struct GrantDocument {
 }
 
 impl GrantDocument {
+    /// The id of the grant, if the document names it. The domain is that of the publication, also where
+    /// the document says another, which [`check`](Self::check) refuses.
+    pub fn grant_id(&self) -> Option<GrantId> {
+        let name = self.id.as_ref()?.name().clone();
+        Some(GrantId::of(&self.publication, name))
+    }
+
     /// Checks what does not depend on a gateway.
     ///
     /// # Errors
@@ -48,6 +58,12 @@ impl GrantDocument {
     /// The caller's turn: a part of it cannot work.
     pub fn check(&self) -> Result<(), AccessError> {
         check_reason(&self.reason)?;
+        if let Some(GrantReference::Qualified(said)) = &self.id
+            && self.grant_id().as_ref() != Some(said)
+        {
+            let problem = "its domain is that of the publication; write the name alone";
+            return Err(AccessError::invalid("/id", problem));
+        }
         match (self.from, self.until) {
             (Some(from), Some(until)) if until <= from => {
                 Err(AccessError::invalid("/until", "a grant ends after it has begun"))
@@ -71,8 +87,9 @@ pub(super) fn check_reason(reason: &str) -> Result<(), AccessError> {
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Grant {
-    /// Its name.
-    pub id: GrantId,
+    /// What the domain of its publication calls it.
+    #[serde(rename = "id")]
+    pub name: GrantName,
     /// Who may hear.
     pub consumer: ConsumerId,
     /// What.
@@ -101,6 +118,10 @@ pub struct Grant {
     /// The revision of what is kept.
     #[serde(skip, default = "unkept")]
     pub(super) revision: Revision,
+    /// The id of its record, which is its name alone where it was kept before names were the domains'
+    /// own.
+    #[serde(skip)]
+    pub(super) record: String,
 }
 
 pub(super) const fn unkept() -> Revision {
@@ -149,6 +170,11 @@ impl EndOfAccess {
 }
 
 impl Grant {
+    /// What it is called among all.
+    pub fn id(&self) -> GrantId {
+        GrantId::of(&self.publication, self.name.clone())
+    }
+
     /// Where it stands at a moment.
     pub fn state(&self, now: Timestamp) -> GrantState {
         match &self.ended {

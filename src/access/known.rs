@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::{EndOfAccess, Entitlement, Grant, GrantState, HeardStretch};
-use crate::event::{ConsumerId, GrantId, Timestamp};
+use crate::access::{EndOfAccess, Entitlement, Grant, GrantId, GrantState, HeardStretch};
+use crate::event::{ConsumerId, Timestamp};
 use crate::eventlog::Position;
 
 /// A publication, as far as access to it goes.
@@ -41,6 +41,16 @@ pub struct EndedAccess {
     pub told: bool,
 }
 
+/// A publication that a consumer hears and soon cannot any more, unless its grant is extended.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ComingEnd {
+    /// The publication, `domain/event`.
+    pub publication: String,
+    /// From when on nothing of it begins.
+    pub at: Timestamp,
+}
+
 /// One state of everything.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
@@ -55,8 +65,9 @@ pub(super) struct Known {
 
 impl Known {
     pub(super) fn put(&mut self, grant: Grant) {
-        self.of_consumer.entry(grant.consumer.clone()).or_default().insert(grant.id.clone());
-        self.grants.insert(grant.id.clone(), Arc::new(grant));
+        let id = grant.id();
+        self.of_consumer.entry(grant.consumer.clone()).or_default().insert(id.clone());
+        self.grants.insert(id, Arc::new(grant));
     }
 
     pub(super) fn drop(&mut self, id: &GrantId) {
@@ -102,6 +113,24 @@ impl Known {
         one.lets(publication, position, now)
     }
 
+    /// The publications that a consumer hears and whose last grant ends between two moments, with the names
+    /// of their events.
+    pub(super) fn coming_ends<'k>(
+        &'k self,
+        consumer: &'k ConsumerId,
+        (now, until): (Timestamp, Timestamp),
+    ) -> impl Iterator<Item = (&'k Arc<str>, ComingEnd)> {
+        self.closed.iter().filter_map(move |(publication, event_name)| {
+            let held = self.stretches(consumer, publication);
+            if held.iter().any(|one| one.until.is_none()) {
+                return None;
+            }
+            let last = held.iter().filter_map(|one| one.until).max()?;
+            let end = ComingEnd { publication: publication.to_string(), at: last };
+            (now < last && last <= until).then_some((event_name, end))
+        })
+    }
+
     /// The publications that are not public and whose events may have a name.
     pub(super) fn closed_named<'k>(
         &'k self,
@@ -114,10 +143,15 @@ impl Known {
         self.closed.iter().filter(move |(_, name)| fits(name)).map(|(publication, _)| publication)
     }
 
-    /// How many grants of a consumer have not ended.
-    pub(super) fn open_grants(&self, consumer: &ConsumerId, now: Timestamp) -> usize {
+    /// How many grants that a domain gave to a consumer have not ended.
+    pub(super) fn open_grants(
+        &self,
+        (consumer, domain): (&ConsumerId, &str),
+        now: Timestamp,
+    ) -> usize {
         let is_open = |grant: &&Arc<Grant>| {
-            matches!(grant.state(now), GrantState::Planned | GrantState::Active)
+            grant.publication.domain() == domain
+                && matches!(grant.state(now), GrantState::Planned | GrantState::Active)
         };
         self.of(consumer).filter(is_open).count()
     }

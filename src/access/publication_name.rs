@@ -44,15 +44,16 @@ impl GrantedPublication {
     }
 }
 
+/// Whether a text can be a part of the name of a publication.
+pub(super) fn is_plain(part: &str) -> bool {
+    let allowed = |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '/' | '*');
+    !part.is_empty() && part.chars().all(allowed)
+}
+
 impl FromStr for GrantedPublication {
     type Err = GrantedPublicationError;
 
     fn from_str(text: &str) -> Result<Self, GrantedPublicationError> {
-        let is_plain = |part: &str| {
-            let allowed =
-                |c: char| !c.is_control() && !c.is_whitespace() && !matches!(c, '/' | '*');
-            !part.is_empty() && part.chars().all(allowed)
-        };
         let (domain, event) = text.split_once('/').ok_or(GrantedPublicationError)?;
         if text.len() <= LONGEST && is_plain(domain) && (event == "*" || is_plain(event)) {
             Ok(Self(Arc::from(text)))

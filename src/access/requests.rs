@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::authority::to_text;
 use crate::access::grant::check_reason;
-use crate::access::{Access, AccessError, Grant, GrantDocument, GrantedPublication, History};
-use crate::event::{AccessRequestId, ConsumerId, GrantId, Timestamp};
+use crate::access::{
+    Access, AccessError, Grant, GrantDocument, GrantId, GrantReference, GrantedPublication, History,
+};
+use crate::event::{AccessRequestId, ConsumerId, GrantName, Timestamp};
 use crate::eventlog::{Record, RecordKey};
 
 const KIND: &str = "access-request";
@@ -61,6 +63,8 @@ pub enum AccessRequestState {
     Approved,
     /// There is none.
     Refused,
+    /// Its consumer wants it no more.
+    Withdrawn,
 }
 
 /// A consumer's wish for a grant.
@@ -83,7 +87,7 @@ pub struct AccessRequest {
     pub created: Timestamp,
     /// Where it stands.
     pub state: AccessRequestState,
-    /// Who has decided it.
+    /// Who has decided it, or taken it back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decided_by: Option<String>,
     /// When.
@@ -92,9 +96,16 @@ pub struct AccessRequest {
     /// What was said then.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub answer: String,
-    /// The grant that came of it.
+    /// The name of the grant that came of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub grant: Option<GrantId>,
+    pub grant: Option<GrantName>,
+}
+
+impl AccessRequest {
+    /// The id of the grant that came of it.
+    pub fn grant_id(&self) -> Option<GrantId> {
+        self.grant.clone().map(|name| GrantId::of(&self.publication, name))
+    }
 }
 
 impl Access {
@@ -176,9 +187,9 @@ impl Access {
         let _deciding = self.deciding.lock().await;
         let request = self.open_request(id).await?;
         let unnamed = |_| AccessError::invalid("/id", "it cannot name a grant");
-        let name: GrantId = id.as_str().parse().map_err(unnamed)?;
+        let name: GrantName = id.as_str().parse().map_err(unnamed)?;
         let document = GrantDocument {
-            id: Some(name.clone()),
+            id: Some(GrantReference::Plain(name.clone())),
             consumer: request.consumer.clone(),
             publication: request.publication.clone(),
             history: decision.history.unwrap_or(request.history),
@@ -196,7 +207,7 @@ impl Access {
                 let own = |grant: &Arc<Grant>| {
                     grant.consumer == request.consumer && grant.publication == request.publication
                 };
-                self.grant(&name).filter(own).ok_or(AccessError::Exists(taken))?
+                self.grant(&taken).filter(own).ok_or(AccessError::Exists(taken))?
             }
             given => given?,
         };
@@ -220,6 +231,21 @@ impl Access {
         self.decide(id, (AccessRequestState::Refused, None), (by, reason)).await
     }
 
+    /// Takes a request back for its consumer; what was decided stays.
+    ///
+    /// # Errors
+    ///
+    /// The caller's turn: it was decided. Ours: the registry failed.
+    pub async fn withdraw(
+        &self,
+        id: &AccessRequestId,
+        (by, reason): (&str, String),
+    ) -> Result<AccessRequest, AccessError> {
+        check_reason(&reason)?;
+        let _deciding = self.deciding.lock().await;
+        self.decide(id, (AccessRequestState::Withdrawn, None), (by, reason)).await
+    }
+
     async fn open_request(&self, id: &AccessRequestId) -> Result<AccessRequest, AccessError> {
         let request = self.request(id).await?;
         match request.state {
@@ -231,7 +257,7 @@ impl Access {
     async fn decide(
         &self,
         id: &AccessRequestId,
-        (state, grant): (AccessRequestState, Option<GrantId>),
+        (state, grant): (AccessRequestState, Option<GrantName>),
         (by, answer): (&str, String),
     ) -> Result<AccessRequest, AccessError> {
         let record = self.parts.registry.get(&key(id)).await?.ok_or(AccessError::NoRequest)?;

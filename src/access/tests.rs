@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::{
-    Access, AccessDecision, AccessError, AccessParts, AccessRequestDocument, Config, EndOfAccess,
-    GrantDocument, GrantState, PublicationAccess,
+    Access, AccessDecision, AccessError, AccessParts, AccessRequestDocument, AccessRequestState,
+    Config, EndOfAccess, GrantDocument, GrantState, PublicationAccess,
 };
 use crate::ambient::{Clock as _, ManualClock, SeededEntropy};
 use crate::event::{ConsumerId, Timestamp};
-use crate::eventlog::{LogLimits, MemoryLog, Position};
+use crate::eventlog::{LogLimits, MemoryLog, Position, RecordKey, Registry as _};
 
 const NAME: &str = "payments/Payment.Failed";
 
@@ -68,11 +68,11 @@ async fn a_grant_holds_until_it_is_recalled_and_after_a_restart_too() {
     let other: ConsumerId = "other".parse().unwrap();
     assert!(!access.hears(&other, NAME));
 
-    let ended = access.recall(&grant.id, ("ops", "left")).await.unwrap();
+    let ended = access.recall(&grant.id(), ("ops", "left")).await.unwrap();
     assert_eq!(ended.state(fixture.clock.now()), GrantState::Recalled);
     for now in [access, fixture.open(true).await] {
         assert!(!now.hears(&shop(), NAME));
-        let again = now.recall(&grant.id, ("ops", "")).await;
+        let again = now.recall(&grant.id(), ("ops", "")).await;
         assert!(matches!(again, Err(AccessError::Over { .. })), "{again:?}");
         let loss = now.end_of(&shop(), NAME, Position(1));
         assert_eq!((loss.why, &*loss.reason), (EndOfAccess::Recalled, "left"));
@@ -95,17 +95,17 @@ async fn a_grant_begins_and_ends_at_its_moments_and_its_end_can_be_moved_while_i
     assert_eq!(access.keep_time().await.unwrap(), 1);
     assert!(access.hears(&shop(), NAME));
     assert!(
-        access.grant(&grant.id).unwrap().ends_soon(fixture.clock.now(), Duration::from_mins(2))
+        access.grant(&grant.id()).unwrap().ends_soon(fixture.clock.now(), Duration::from_mins(2))
     );
     let later = after(9);
-    access.end_at(&grant.id, Some(later)).await.unwrap();
-    assert!(access.end_at(&grant.id, Some(fixture.clock.now())).await.is_err());
+    access.end_at(&grant.id(), Some(later)).await.unwrap();
+    assert!(access.end_at(&grant.id(), Some(fixture.clock.now())).await.is_err());
 
     fixture.clock.advance(Duration::from_mins(9));
     assert!(!access.hears(&shop(), NAME), "nobody waits for the end to be written");
-    assert!(access.end_at(&grant.id, None).await.is_err());
+    assert!(access.end_at(&grant.id(), None).await.is_err());
     access.keep_time().await.unwrap();
-    let ended = access.grant(&grant.id).unwrap();
+    let ended = access.grant(&grant.id()).unwrap();
     assert_eq!(
         ended.ended.as_ref().map(|end| (end.why, end.at)),
         Some((EndOfAccess::Expired, later))
@@ -177,6 +177,24 @@ async fn grants_and_requests_of_a_consumer_are_bounded() {
 }
 
 #[tokio::test]
+async fn what_is_withdrawn_waits_no_more_and_is_decided_by_nobody() {
+    let fixture = Fixture::new();
+    let access = fixture.open(true).await;
+    let [first, _] =
+        [access.ask(asked(), "a").await.unwrap(), access.ask(asked(), "a").await.unwrap()];
+
+    let withdrawn = access.withdraw(&first.id, ("a", "not needed".to_owned())).await.unwrap();
+
+    assert_eq!(withdrawn.state, AccessRequestState::Withdrawn);
+    assert_eq!(withdrawn.decided_by.as_deref(), Some("a"));
+    let again = access.approve(&first.id, AccessDecision::default(), "ops").await;
+    assert!(matches!(again, Err(AccessError::Decided(_))), "{again:?}");
+    assert!(access.withdraw(&first.id, ("a", String::new())).await.is_err());
+    assert!(!access.hears(&shop(), NAME) && access.grants().is_empty());
+    access.ask(asked(), "a").await.unwrap();
+}
+
+#[tokio::test]
 async fn an_approved_request_is_a_grant_of_its_name_whoever_approves_again_after_a_crash() {
     let fixture = Fixture::new();
     let access = fixture.open(true).await;
@@ -194,7 +212,7 @@ async fn an_approved_request_is_a_grant_of_its_name_whoever_approves_again_after
     let (decided, grant) =
         access.approve(&request.id, AccessDecision::default(), "ops").await.unwrap();
 
-    assert_eq!(decided.grant.as_ref(), Some(&grant.id));
+    assert_eq!(decided.grant.as_ref(), Some(&grant.name));
     assert_eq!(access.grants().len(), 1);
     assert!(access.hears(&shop(), NAME));
 }
@@ -237,7 +255,7 @@ async fn of_two_decisions_at_once_one_holds_as_a_whole() {
         )
         .await;
         assert!(approved.is_ok() != refused.is_ok());
-        let name = request.id.as_str().parse().unwrap();
+        let name = format!("payments/{}", request.id).parse().unwrap();
         assert_eq!(access.grant(&name).is_some(), approved.is_ok());
         if approved.is_ok() {
             access.recall(&name, ("ops", "")).await.unwrap();
@@ -270,4 +288,72 @@ fn a_reason_hides_nothing_from_whoever_decides() {
         let document: GrantDocument = serde_json::from_value(text).unwrap();
         assert!(document.check().is_err());
     }
+}
+
+fn named(publication: &str, name: &str) -> GrantDocument {
+    GrantDocument {
+        id: Some(name.parse().unwrap()),
+        publication: publication.parse().unwrap(),
+        ..document("")
+    }
+}
+
+#[tokio::test]
+async fn names_of_grants_are_the_domains_own() {
+    let fixture = Fixture::new();
+    let access = fixture.open(true).await;
+
+    let first = access.give(named("payments/*", "yearly"), "payments").await.unwrap();
+    let other = access.give(named("orders/*", "orders/yearly"), "orders").await.unwrap();
+
+    assert_eq!(
+        [first.id().to_string(), other.id().to_string()],
+        ["payments/yearly", "orders/yearly"]
+    );
+    let again = access.give(named("payments/Payment.Failed", "yearly"), "payments").await;
+    assert!(matches!(again, Err(AccessError::Exists(_))), "{again:?}");
+    let foreign = access.give(named("payments/*", "orders/mine"), "payments").await;
+    assert!(matches!(foreign, Err(AccessError::Invalid { pointer: "/id", .. })), "{foreign:?}");
+    access.recall(&other.id(), ("orders", "")).await.unwrap();
+    for access in [access, fixture.open(true).await] {
+        let state = |id| access.grant(id).unwrap().state(fixture.clock.now());
+        assert_eq!(
+            (state(&first.id()), state(&other.id())),
+            (GrantState::Active, GrantState::Recalled)
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_a_domain_gives_takes_no_room_of_another() {
+    let fixture = Fixture::new();
+    let access = fixture.open(true).await;
+    for number in 0..3 {
+        access.give(named("orders/*", &format!("g{number}")), "orders").await.unwrap();
+    }
+    let refused = access.give(named("orders/*", "g3"), "orders").await;
+    assert!(matches!(refused, Err(AccessError::TooMany(_))), "{refused:?}");
+
+    access.give(document(""), "payments").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_grant_that_was_kept_under_its_name_alone_goes_on_as_its_domains() {
+    let fixture = Fixture::new();
+    let access = fixture.open(true).await;
+    let grant = access.give(named("payments/*", "old"), "ops").await.unwrap();
+    let key = |id: &str| RecordKey { kind: "grant", id: id.to_owned() };
+    let record = fixture.log.get(&key("payments/old")).await.unwrap().unwrap();
+    fixture.log.remove(&key("payments/old"), record.revision).await.unwrap();
+    fixture.log.put(&key("old"), None, record.body).await.unwrap();
+
+    let access = fixture.open(true).await;
+    let again = access.give(named("payments/*", "old"), "ops").await;
+    assert!(matches!(again, Err(AccessError::Exists(_))), "{again:?}");
+    assert!(access.hears(&shop(), NAME));
+    access.recall(&grant.id(), ("ops", "over")).await.unwrap();
+
+    let restarted = fixture.open(true).await;
+    assert!(!restarted.hears(&shop(), NAME));
+    assert_eq!(restarted.grants().len(), 1);
 }

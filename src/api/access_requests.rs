@@ -10,15 +10,16 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::access::{
-    AccessDecision, AccessRequest, AccessRequestDocument, AccessRequestState, GrantedPublication,
+    AccessDecision, AccessRequest, AccessRequestDocument, AccessRequestState, GrantId,
+    GrantedPublication,
 };
 use crate::api::acting::{Actor, PlannedAction};
 use crate::api::grants::{ShownGrant, follow, problem, shown as shown_grant};
 use crate::api::json_object::JsonObject;
-use crate::api::lists::AccessRequestListQuery;
+use crate::api::lists::{AccessRequestListQuery, WithdrawQuery};
 use crate::api::query::Query;
 use crate::api::{Caller, Code, Problem, Services};
-use crate::event::{AccessRequestId, ConsumerId, GrantId, Timestamp};
+use crate::event::{AccessRequestId, ConsumerId, Timestamp};
 use crate::eventlog::ActionKind;
 
 /// Access requests.
@@ -52,10 +53,10 @@ pub struct ShownAccessRequest {
     /// When.
     #[schema(value_type = String, format = DateTime)]
     created: Timestamp,
-    /// Where it stands: `open`, `approved` or `refused`.
+    /// Where it stands: `open`, `approved`, `refused` or `withdrawn`.
     #[schema(value_type = String)]
     state: AccessRequestState,
-    /// Who has decided it.
+    /// Who has decided it, or taken it back.
     #[serde(skip_serializing_if = "Option::is_none")]
     decided_by: Option<String>,
     /// When.
@@ -92,6 +93,7 @@ pub struct AccessRefusal {
 impl ShownAccessRequest {
     fn of(request: AccessRequest) -> Self {
         Self {
+            grant: request.grant_id(),
             id: request.id,
             consumer: request.consumer,
             publication: request.publication,
@@ -103,7 +105,6 @@ impl ShownAccessRequest {
             decided_by: request.decided_by,
             decided: request.decided,
             answer: request.answer,
-            grant: request.grant,
         }
     }
 }
@@ -126,6 +127,7 @@ pub async fn list(
             AccessRequestState::Open => "open",
             AccessRequestState::Approved => "approved",
             AccessRequestState::Refused => "refused",
+            AccessRequestState::Withdrawn => "withdrawn",
         };
         sees(&caller, one) && wanted.state.as_ref().is_none_or(|wanted| wanted == state)
     };
@@ -205,7 +207,7 @@ pub async fn approve(
     let planned = planned(ActionKind::ApproveAccess, &request);
     let (request, grant) = actor.act(&services, planned, Box::pin(decide)).await?;
     tracing::info!(
-        caller.id = %caller.id(), grant.id = %grant.id,
+        caller.id = %caller.id(), grant.id = %grant.id(),
         "Caller {} has approved access request {}", caller.id(), request.id,
     );
     follow(&services, &grant.consumer).await;
@@ -240,6 +242,34 @@ pub async fn refuse(
         "Caller {} has refused access request {}", caller.id(), refused.id,
     );
     Ok(Json(ShownAccessRequest::of(refused)))
+}
+
+/// `DELETE /access-requests/{id}?reason=`: takes it back for its consumer, while nobody has decided it.
+#[utoipa::path(
+    delete, path = "/access-requests/{id}", tag = "access",
+    operation_id = "access_requests_withdraw",
+    params(("id" = String, Path, description = "The request"), WithdrawQuery),
+    responses((status = 200, description = "Done", body = ShownAccessRequest))
+)]
+pub async fn withdraw(
+    State(services): State<Arc<Services>>,
+    actor: Actor,
+    Path(id): Path<String>,
+    Query(why): Query<WithdrawQuery>,
+) -> Result<Json<ShownAccessRequest>, Problem> {
+    let caller = &actor.caller;
+    let request = find(&services, caller, &id).await?;
+    caller.must_steer(&request.consumer)?;
+    let access = services.subscription_service.access();
+    let by = (caller.id().as_str(), why.reason.unwrap_or_default());
+    let withdraw = async { access.withdraw(&request.id, by).await.map_err(problem) };
+    let planned = planned(ActionKind::WithdrawAccess, &request);
+    let withdrawn = actor.act(&services, planned, Box::pin(withdraw)).await?;
+    tracing::info!(
+        caller.id = %caller.id(),
+        "Caller {} has withdrawn access request {}", caller.id(), withdrawn.id,
+    );
+    Ok(Json(ShownAccessRequest::of(withdrawn)))
 }
 
 fn planned(kind: ActionKind, request: &AccessRequest) -> PlannedAction {

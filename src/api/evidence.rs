@@ -14,14 +14,17 @@ use tokio::sync::mpsc;
 
 use crate::api::find_subscription::problem;
 use crate::api::lists::EvidenceQuery;
+use crate::api::publication_sight::{ContractSight, PublicationSight};
 use crate::api::pull::line;
 use crate::api::query::{Query, parse_given};
 use crate::api::readers;
 use crate::api::{Caller, Code, Problem, Services};
-use crate::contract::SchemaAddress;
+use crate::contract::{ContractDocument, PartialMessage, SchemaAddress, partial_contract};
 use crate::deliver::{Delivery, NumberedEntry, SequenceReadError, SubscriptionView, WorkerHandle};
 use crate::event::EventId;
-use crate::eventlog::{ContractChoice, Entry, Page, Position, ReceiptId, SequenceCheckpoint};
+use crate::eventlog::{
+    ContractChoice, Entry, KeptSchema, Page, Position, ReceiptId, SequenceCheckpoint,
+};
 use crate::keys::ConsumerKeys;
 use crate::seal::PlaceClaims;
 use crate::seal::evidence::{EventLine, EvidenceBundle, Header};
@@ -124,7 +127,11 @@ pub async fn export(
 fn unread(error: SequenceReadError) -> Problem {
     match error {
         SequenceReadError::Log(error) => problem(error.into()),
-        gone @ SequenceReadError::Gone { .. } => Problem::new(Code::Gone, gone.to_string()),
+        SequenceReadError::Gone { after, .. } => {
+            let detail =
+                format!("events after this place are not kept any more; read on after {after}");
+            Problem::new(Code::Gone, detail)
+        }
         stops @ SequenceReadError::NotDecided(_) => Problem::new(Code::NotReady, stops.to_string()),
     }
 }
@@ -230,8 +237,13 @@ impl Export {
         let start = self.first_heard(start).await?;
         let before = Position(start.position.0.saturating_sub(1));
         let head = self.services.store.log.read(before, Page { items: 1, bytes: 1 }).await?;
-        let head = head.first().filter(|entry| entry.position == start.position);
-        let mut head = head.map(|entry| entry.event.id);
+        let service = &self.services.subscription_service;
+        // It names no event that the consumer may not know of.
+        let head = head.first().filter(|entry| {
+            entry.position == start.position && service.may_know(&self.subscription, entry)
+        });
+        let asked = self.header.from.and_then(EventId::predecessor);
+        let mut head = head.map(|entry| entry.event.id).or(asked);
         let mut place = start;
         self.checkpoint(place, head).await?;
         'pages: while place.position < self.view.standing.scanned {
@@ -349,7 +361,27 @@ impl Export {
         let Some(kept) = kept else { return Ok(None) };
         let choice = ContractChoice::Digest(kept.contract);
         let contract = schemas.kept_contract(&kept.contract_path, &choice).await?;
-        let schema = serde_json::from_str(&kept.schema)?;
-        Ok(contract.map(|contract| (contract.text, schema)))
+        let schema: Value = serde_json::from_str(&kept.schema)?;
+        let sight = PublicationSight::of_consumer(&self.services, &self.subscription.consumer);
+        let is_whole = sight.contract(&kept.contract_path) == ContractSight::Whole;
+        Ok(contract.map(|contract| {
+            let text = if is_whole { contract.text } else { self.partial(&kept, &schema).into() };
+            (text, schema)
+        }))
+    }
+
+    /// A contract of the message of one schema, for a consumer who may not read all of the whole one.
+    fn partial(&self, kept: &KeptSchema, schema: &Value) -> String {
+        let now = self.services.catalog.document(&kept.contract_path);
+        let title = now.map_or(&*kept.contract_path, ContractDocument::title);
+        let message = PartialMessage {
+            // What the address names before the version.
+            name: kept.address.rsplit('/').nth(1).unwrap_or(title),
+            title: None,
+            summary: None,
+            channels: &[],
+            schema,
+        };
+        partial_contract((title, &kept.contract_version), &[message])
     }
 }

@@ -10,14 +10,16 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::access::{AccessError, Grant, GrantDocument, GrantState, GrantedPublication};
+use crate::access::{
+    AccessError, Grant, GrantDocument, GrantId, GrantReference, GrantState, GrantedPublication,
+};
 use crate::api::acting::{Actor, PlannedAction};
 use crate::api::answer_subject::AnswerSubject;
 use crate::api::json_object::JsonObject;
 use crate::api::lists::{GrantListQuery, RecallQuery};
 use crate::api::query::{Query, parse_given};
 use crate::api::{Caller, Code, Problem, Services};
-use crate::event::{ConsumerId, GrantId, Timestamp};
+use crate::event::{ConsumerId, DomainName, GrantId, Timestamp};
 use crate::eventlog::ActionKind;
 use crate::telemetry::error_chain;
 
@@ -47,7 +49,7 @@ pub struct AllGrants {
 #[serde(rename_all = "camelCase")]
 #[schema(as = Grant)]
 pub struct ShownGrant {
-    /// Its name.
+    /// Its name among all, `domain/name`.
     #[schema(value_type = String)]
     id: GrantId,
     /// Who may hear.
@@ -102,7 +104,7 @@ pub(super) fn shown(services: &Services, grant: &Grant) -> ShownGrant {
     let now = services.clock.now();
     let ahead = services.subscription_service.access().config().tell_before.0;
     ShownGrant {
-        id: grant.id.clone(),
+        id: grant.id(),
         consumer: grant.consumer.clone(),
         publication: grant.publication.clone(),
         history: grant.history.to_string(),
@@ -149,14 +151,14 @@ pub async fn list(
                 grant.publication.as_str() == one || grant.publication.covers(one)
             })
             && wanted.state.as_ref().is_none_or(|state| grant.state(now).to_string() == *state)
-            && after.as_ref().is_none_or(|after| grant.id > *after)
+            && after.as_ref().is_none_or(|after| grant.id() > *after)
     };
     let all = services.subscription_service.access().grants();
     let mut found: Vec<Arc<Grant>> =
         all.into_iter().filter(is_wanted).take(limit.saturating_add(1)).collect();
     let is_more = found.len() > limit;
     found.truncate(limit);
-    let next = found.last().filter(|_| is_more).map(|grant| grant.id.to_string());
+    let next = found.last().filter(|_| is_more).map(|grant| grant.id().to_string());
     let grants = found.iter().map(|grant| shown(&services, grant)).collect();
     Ok(Json(AllGrants { grants, next }))
 }
@@ -187,16 +189,16 @@ pub async fn give(
         .of_consumer(&document.consumer)
         .of_domain(Some(document.publication.domain()));
     let give = async { access.give(document, caller.id().as_str()).await.map_err(problem) };
-    let made = |grant: &Arc<Grant>| Some(format!("grants/{}", grant.id));
+    let made = |grant: &Arc<Grant>| Some(format!("grants/{}", grant.id()));
     let grant = actor.make(&services, planned, Box::pin(give), made).await?;
     tracing::info!(
-        caller.id = %caller.id(), grant.id = %grant.id,
+        caller.id = %caller.id(), grant.id = %grant.id(),
         "Caller {} has given grant {}: {} hears {}",
-        caller.id(), grant.id, grant.consumer, grant.publication,
+        caller.id(), grant.id(), grant.consumer, grant.publication,
     );
     follow(&services, &grant.consumer).await;
     let mut response = (StatusCode::CREATED, Json(shown(&services, &grant))).into_response();
-    if let Ok(location) = HeaderValue::try_from(format!("/grants/{}", grant.id)) {
+    if let Ok(location) = HeaderValue::try_from(format!("/grants/{}", grant.id().segment())) {
         response.headers_mut().insert(LOCATION, location);
     }
     let subject =
@@ -207,7 +209,7 @@ pub async fn give(
 /// `GET /grants/{id}`.
 #[utoipa::path(
     get, path = "/grants/{id}", tag = "access", operation_id = "grants_read",
-    params(("id" = String, Path, description = "The grant")),
+    params(("id" = String, Path, description = "The grant: `domain%2Fname`, or its name alone")),
     responses((status = 200, description = "Done", body = ShownGrant))
 )]
 pub async fn read(
@@ -222,7 +224,7 @@ pub async fn read(
 /// `PUT /grants/{id}`: moves the end of one that has not ended.
 #[utoipa::path(
     put, path = "/grants/{id}", tag = "access", operation_id = "grants_change",
-    params(("id" = String, Path, description = "The grant")),
+    params(("id" = String, Path, description = "The grant: `domain%2Fname`, or its name alone")),
     request_body = GrantChange,
     responses((status = 200, description = "Done", body = ShownGrant))
 )]
@@ -235,7 +237,7 @@ pub async fn change(
     let grant = find(&services, &actor.caller, &id)?;
     actor.caller.must_own(&grant.publication)?;
     let access = services.subscription_service.access();
-    let end = async { access.end_at(&grant.id, change.until).await.map_err(problem) };
+    let end = async { access.end_at(&grant.id(), change.until).await.map_err(problem) };
     let planned = planned(ActionKind::ChangeGrant, &grant);
     let grant = actor.act(&services, planned, Box::pin(end)).await?;
     follow(&services, &grant.consumer).await;
@@ -245,7 +247,7 @@ pub async fn change(
 /// `DELETE /grants/{id}?reason=`: takes it back. Nothing of it begins once this is answered.
 #[utoipa::path(
     delete, path = "/grants/{id}", tag = "access", operation_id = "grants_recall",
-    params(("id" = String, Path, description = "The grant"), RecallQuery),
+    params(("id" = String, Path, description = "The grant: `domain%2Fname`, or its name alone"), RecallQuery),
     responses((status = 200, description = "Done: the grant as it ended", body = ShownGrant))
 )]
 pub async fn recall(
@@ -260,20 +262,20 @@ pub async fn recall(
     let reason = why.reason.unwrap_or_default();
     let access = services.subscription_service.access();
     let by = (caller.id().as_str(), reason.as_str());
-    let recall = async { access.recall(&grant.id, by).await.map_err(problem) };
+    let recall = async { access.recall(&grant.id(), by).await.map_err(problem) };
     let planned = planned(ActionKind::RecallGrant, &grant);
     let grant = actor.act(&services, planned, Box::pin(recall)).await?;
     tracing::info!(
-        caller.id = %caller.id(), grant.id = %grant.id,
+        caller.id = %caller.id(), grant.id = %grant.id(),
         "Caller {} has recalled grant {}: {} hears {} no more",
-        caller.id(), grant.id, grant.consumer, grant.publication,
+        caller.id(), grant.id(), grant.consumer, grant.publication,
     );
     follow(&services, &grant.consumer).await;
     Ok(Json(shown(&services, &grant)))
 }
 
 fn planned(kind: ActionKind, grant: &Grant) -> PlannedAction {
-    PlannedAction::new(kind, format!("grants/{}", grant.id))
+    PlannedAction::new(kind, format!("grants/{}", grant.id()))
         .of_consumer(&grant.consumer)
         .of_domain(Some(grant.publication.domain()))
 }
@@ -294,9 +296,21 @@ pub(super) async fn follow(services: &Services, consumer: &ConsumerId) {
 
 fn find(services: &Services, caller: &Caller, id: &str) -> Result<Arc<Grant>, Problem> {
     let absent = || Problem::not_found("grant");
-    let id: GrantId = id.parse().map_err(|_| absent())?;
-    let grant = services.subscription_service.access().grant(&id).ok_or_else(absent)?;
-    if sees(caller, &grant) { Ok(grant) } else { Err(absent()) }
+    let reference: GrantReference = id.parse().map_err(|_| absent())?;
+    let mut found = services.subscription_service.access().grants_called(&reference);
+    found.retain(|grant| sees(caller, grant));
+    match (found.pop(), found.pop()) {
+        (Some(grant), None) => Ok(grant),
+        (None, _) => Err(absent()),
+        (Some(one), Some(other)) => {
+            let detail = format!(
+                "`{reference}` may be {} or {}; name the domain, too",
+                other.id(),
+                one.id()
+            );
+            Err(Problem::new(Code::Ambiguous, detail))
+        }
+    }
 }
 
 fn sees(caller: &Caller, grant: &Grant) -> bool {

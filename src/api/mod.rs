@@ -66,6 +66,7 @@ mod query;
 mod queues;
 mod rates;
 mod readers;
+mod reading_place;
 mod readiness;
 mod receipts;
 mod received_trace;
@@ -99,7 +100,7 @@ pub use limits::serve;
 pub use lists::{
     AccessRequestListQuery, ActionListQuery, AttemptListQuery, DEFAULT_LIMIT, DeadLetterListQuery,
     EventListQuery, EvidenceQuery, FetchQuery, GrantListQuery, ListAnswer, QuarantineListQuery,
-    RecallQuery, ReceiptListQuery, SubscriptionListQuery, TraceQuery,
+    RecallQuery, ReceiptListQuery, SubscriptionListQuery, TraceQuery, WithdrawQuery,
 };
 pub use openapi::openapi;
 pub use problem::{Code, Problem};

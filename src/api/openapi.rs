@@ -72,6 +72,7 @@ const SHOWN: &str = "ShownSubscription";
         access_requests::read,
         access_requests::approve,
         access_requests::refuse,
+        access_requests::withdraw,
         subscriptions::list,
         subscriptions::create,
         subscriptions::read,

@@ -59,8 +59,8 @@ pub struct PollAnswer {
     /// Whether more of them wait.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     more_available: bool,
-    /// A signed checkpoint, while what the consumer could hear has ended within the last 30 days: its
-    /// `ended` names each publication and why.
+    /// A signed checkpoint, while what the consumer could hear has ended within the last 30 days, or ends
+    /// soon: its `ended` names each publication and why, its `ending` each and when.
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoint: Option<String>,
 }
@@ -87,11 +87,12 @@ pub async fn poll(
     let (wish, word) = request.check(longest_wait(&services)).map_err(bad)?;
     let line = line_to_take(&services, &caller, &id).await?;
     let place = enter(&services, &caller, &line)?;
+    let failed = |error| problem(&services, &line.look().subscription.id, error);
     let (pull_service, of) = (Arc::clone(&services.pull_service), line.clone());
     // With the place, which is taken for as long as there is work.
     let settling = async move { pull_service.settle_word(&of, word).await.map(|()| place) };
-    let place = to_its_end(&services, settling).await?.map_err(problem)?;
-    let polled = services.pull_service.poll(&line, wish).await.map_err(problem)?;
+    let place = to_its_end(&services, settling).await?.map_err(failed)?;
+    let polled = services.pull_service.poll(&line, wish).await.map_err(failed)?;
     let tokens = polled.events.into_iter().map(|one| (one.id.to_string(), one.token));
     let checkpoint = end_checkpoint(&services, &line).await?;
     let sets = PollAnswer { sets: tokens.collect(), more_available: polled.more, checkpoint };

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 
+use crate::access::Access;
+use crate::api::access::domain_of;
 use crate::api::{Caller, Code, Problem, Services};
+use crate::event::ConsumerId;
 
 /// The caller of a request to a route that is open to all, if it shows a key that is good.
 pub struct MaybeCaller(pub(super) Option<Caller>);
@@ -26,52 +29,88 @@ impl FromRequestParts<Arc<Services>> for MaybeCaller {
     }
 }
 
-/// What one caller may learn of publications.
+/// How much of a contract someone may read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ContractSight {
+    /// Nothing: not that it is there.
+    Nothing,
+    /// The messages that it may hear: something else in it is, or was, of a publication that it may not
+    /// learn of.
+    Partial,
+    /// The text as its domain wrote it.
+    Whole,
+}
+
+/// Who wants to learn something.
+enum Viewer<'a> {
+    Nobody,
+    Caller(&'a Caller),
+    Consumer(&'a ConsumerId),
+}
+
+/// What someone may learn of publications.
 pub(super) struct PublicationSight<'a> {
     services: &'a Services,
-    caller: Option<&'a Caller>,
+    viewer: Viewer<'a>,
 }
 
 impl<'a> PublicationSight<'a> {
-    pub(super) const fn of(services: &'a Services, caller: &'a MaybeCaller) -> Self {
-        Self { services, caller: caller.0.as_ref() }
+    /// What a caller may learn.
+    pub(super) fn of(services: &'a Services, caller: &'a MaybeCaller) -> Self {
+        let viewer = caller.0.as_ref().map_or(Viewer::Nobody, Viewer::Caller);
+        Self { services, viewer }
     }
 
-    /// Whether the caller may learn of a publication, `domain/event`: everyone of a public one, and
-    /// of another whoever is entitled to it, answers for its domain, or sees metadata of everything.
+    /// What a consumer may learn, whoever asks for it.
+    pub(super) const fn of_consumer(services: &'a Services, consumer: &'a ConsumerId) -> Self {
+        Self { services, viewer: Viewer::Consumer(consumer) }
+    }
+
+    /// Whether a publication, `domain/event`, may be learned of: by everyone if it is public, and otherwise
+    /// by whoever is entitled to it, answers for its domain, or sees metadata of everything.
     pub(super) fn sees(&self, publication: &str) -> bool {
-        let access = self.services.subscription_service.access();
+        let access = self.access();
         if !access.is_by_grant(publication) {
             return true;
         }
-        let domain = publication.split_once('/').map_or(publication, |(domain, _)| domain);
-        self.caller.is_some_and(|caller| {
-            caller.sees_metadata()
-                || caller.owns(domain)
-                || caller.consumers().any(|consumer| access.hears(consumer, publication))
-        })
-    }
-
-    /// Whether the caller may read a contract, by its path: everyone if all of its publications are
-    /// public, and otherwise whoever sees one of those that are not. One that no publication names may be
-    /// of one that is heard by grant only, or was: as long as there are such, it is not for everyone.
-    pub(super) fn sees_contract(&self, path: &str) -> bool {
-        let access = self.services.subscription_service.access();
-        let all = self.services.publications.iter();
-        let its: Vec<&str> =
-            all.filter(|one| one.contract() == path).map(|one| &**one.name()).collect();
-        let by_grant: Vec<&str> =
-            its.iter().copied().filter(|name| access.is_by_grant(name)).collect();
-        if its.is_empty() {
-            return self.sees_everything() || !access.publications().iter().any(|one| one.by_grant);
+        match self.viewer {
+            Viewer::Nobody => false,
+            Viewer::Consumer(consumer) => access.hears(consumer, publication),
+            Viewer::Caller(caller) => {
+                caller.sees_metadata()
+                    || caller.owns(domain_of(publication).unwrap_or(publication))
+                    || caller.consumers().any(|consumer| access.hears(consumer, publication))
+            }
         }
-        by_grant.is_empty() || by_grant.iter().any(|name| self.sees(name))
     }
 
-    /// Whether a request of a caller may be answered with what caches keep for everybody.
-    pub(super) fn is_public(&self, publications: &[&str]) -> bool {
-        let access = self.services.subscription_service.access();
-        !publications.iter().any(|name| access.is_by_grant(name))
+    /// How much of a contract may be read, by its path. One that no publication names may be of one that is
+    /// heard by grant only, or was: as long as there are such, it is not for everyone.
+    pub(super) fn contract(&self, path: &str) -> ContractSight {
+        let its = self.of_contract(path);
+        let closed = self.closed_in(path, &its);
+        if its.is_empty() {
+            let sees_all = self.sees_everything() || closed.is_empty();
+            return if sees_all { ContractSight::Whole } else { ContractSight::Nothing };
+        }
+        if !its.iter().any(|name| self.sees(name)) {
+            return ContractSight::Nothing;
+        }
+        if closed.iter().all(|name| self.sees(name)) {
+            ContractSight::Whole
+        } else {
+            ContractSight::Partial
+        }
+    }
+
+    /// Whether caches may keep a contract for everybody.
+    pub(super) fn is_public_contract(&self, path: &str) -> bool {
+        self.closed_in(path, &self.of_contract(path)).is_empty()
+    }
+
+    /// Whether caches may keep for everybody what is answered about a publication.
+    pub(super) fn is_public(&self, publication: &str) -> bool {
+        !self.access().is_by_grant(publication)
     }
 
     /// The publications of a contract.
@@ -80,7 +119,24 @@ impl<'a> PublicationSight<'a> {
         all.filter(|one| one.contract() == path).map(|one| &**one.name()).collect()
     }
 
+    /// The publications that are heard by grant only and that a contract describes, or may have described
+    /// when a file still named them.
+    fn closed_in(&self, path: &str, its: &[&str]) -> Vec<Arc<str>> {
+        let named = &self.services.publications;
+        let domains: Vec<_> = its.iter().filter_map(|name| domain_of(name)).collect();
+        let is_of = |name: &str| match named.iter().find(|one| **one.name() == *name) {
+            Some(published) => its.is_empty() || published.contract() == path,
+            None => its.is_empty() || domain_of(name).is_some_and(|it| domains.contains(&it)),
+        };
+        let all = self.access().publications().into_iter();
+        all.filter(|one| one.by_grant && is_of(&one.name)).map(|one| one.name).collect()
+    }
+
+    fn access(&self) -> &'a Access {
+        self.services.subscription_service.access()
+    }
+
     fn sees_everything(&self) -> bool {
-        self.caller.is_some_and(Caller::sees_metadata)
+        matches!(self.viewer, Viewer::Caller(caller) if caller.sees_metadata())
     }
 }

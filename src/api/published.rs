@@ -1,6 +1,6 @@
 //! What anyone may read: the public keys and the contracts.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,10 +12,12 @@ use utoipa::ToSchema;
 
 use crate::api::cached::{ASK_AGAIN, CachedText, FOR_EVER, FOR_ONE, has};
 use crate::api::contract_query::ContractQuery;
-use crate::api::publication_sight::{MaybeCaller, PublicationSight};
+use crate::api::publication_sight::{ContractSight, MaybeCaller, PublicationSight};
 use crate::api::query::{Query, parse_given};
 use crate::api::{Problem, Services};
-use crate::contract::{Catalog, ContractDocument, Message};
+use crate::contract::{
+    Catalog, ContractDocument, ContractMessage, Message, PartialMessage, partial_contract,
+};
 use crate::enrich::Publications;
 use crate::eventlog::{ContractChoice, TextDigest};
 use crate::keys::PublishedKeys;
@@ -101,23 +103,16 @@ pub struct PublishedSchema {
     schema: String,
 }
 
-/// Publications by the message that describes them.
+/// Publications that the caller may learn of, by the message that describes them.
 struct Publishers {
     by_message: HashMap<*const Message, Vec<PublishedSchema>>,
-    /// Messages of publications that the caller does not see.
-    hidden: HashSet<*const Message>,
 }
 
 impl Publishers {
     fn of(catalog: &Catalog, publications: &Publications, sight: &PublicationSight<'_>) -> Self {
         let mut by_message: HashMap<_, Vec<PublishedSchema>> = HashMap::new();
-        let mut hidden = HashSet::new();
-        for publication in publications.iter() {
+        for publication in publications.iter().filter(|one| sight.sees(one.name())) {
             let message = catalog.message_of(publication);
-            if !sight.sees(publication.name()) {
-                hidden.extend(message.map(Arc::as_ptr));
-                continue;
-            }
             if let Some((message, address)) = message.zip(catalog.schema_address(publication)) {
                 by_message.entry(Arc::as_ptr(message)).or_default().push(PublishedSchema {
                     publication: publication.name().to_string(),
@@ -128,13 +123,7 @@ impl Publishers {
         for published in by_message.values_mut() {
             published.sort_by(|a, b| a.publication.cmp(&b.publication));
         }
-        hidden.retain(|message| !by_message.contains_key(message));
-        Self { by_message, hidden }
-    }
-
-    /// Whether a message is of publications that the caller does not see, and of no other.
-    fn hides(&self, message: &Arc<Message>) -> bool {
-        self.hidden.contains(&Arc::as_ptr(message))
+        Self { by_message }
     }
 
     fn of_message(&self, message: &Arc<Message>) -> Vec<PublishedSchema> {
@@ -143,9 +132,14 @@ impl Publishers {
 }
 
 impl Contract {
-    fn of(document: &ContractDocument, publishers: &Publishers) -> Self {
-        let seen = document.contract_messages().iter();
-        let seen = seen.filter(|one| !one.message().is_some_and(|it| publishers.hides(it)));
+    /// Of a contract that is seen in part, the messages that the caller may hear, and nothing that may
+    /// tell of others.
+    fn of((document, sight): (&ContractDocument, ContractSight), publishers: &Publishers) -> Self {
+        let is_whole = sight == ContractSight::Whole;
+        let is_heard = |one: &&ContractMessage| {
+            is_whole || one.message().is_some_and(|it| !publishers.of_message(it).is_empty())
+        };
+        let seen = document.contract_messages().iter().filter(is_heard);
         let messages = seen.map(|message| {
             let publications = message.message().map(|message| publishers.of_message(message));
             let publications = publications.unwrap_or_default();
@@ -165,7 +159,7 @@ impl Contract {
             title: document.title().to_owned(),
             version: document.version().to_owned(),
             asyncapi: document.specification().to_owned(),
-            description: document.description().map(str::to_owned),
+            description: document.description().filter(|_| is_whole).map(str::to_owned),
             messages: messages.collect(),
         }
     }
@@ -182,15 +176,17 @@ pub async fn contracts(
 ) -> Json<Contracts> {
     let sight = PublicationSight::of(&services, &caller);
     let publishers = Publishers::of(&services.catalog, &services.publications, &sight);
-    let seen = services.catalog.documents().filter(|one| sight.sees_contract(one.path()));
-    let contract = |document| Contract::of(document, &publishers);
+    let seen = services.catalog.documents().map(|one| (one, sight.contract(one.path())));
+    let seen = seen.filter(|(_, sight)| *sight != ContractSight::Nothing);
+    let contract = |seen| Contract::of(seen, &publishers);
     Json(Contracts { contracts: seen.map(contract).collect() })
 }
 
 /// One contract: the AsyncAPI document as its domain wrote it.
 ///
 /// A contract of several files is one document in JSON, with everything that it refers to in it. Texts
-/// that events were made of are served for ever, by their version or digest.
+/// that events were made of are served for ever, by their version or digest. To whoever may not hear
+/// all that a contract describes, it is a document of the messages that it may hear.
 #[utoipa::path(
     get, path = "/contracts/{path}", tag = "public",
     operation_id = "contracts_read",
@@ -212,15 +208,17 @@ pub async fn contract(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let sight = PublicationSight::of(&services, &caller);
-    if !sight.sees_contract(&path) {
+    let seen = sight.contract(&path);
+    if seen == ContractSight::Nothing {
         return Err(Problem::not_found("contract"));
     }
-    let is_public = sight.is_public(&sight.of_contract(&path));
+    let is_public = sight.is_public_contract(&path);
     let policy = |policy| if is_public { policy } else { FOR_ONE };
     let digest: Option<TextDigest> = parse_given("sha256", query.sha256.as_deref())?;
     let by_version = || query.version.as_deref().map(|it| ContractChoice::Version(it.into()));
     let choice = digest.map(ContractChoice::Digest).or_else(by_version);
     if let Some(choice) = &choice
+        && seen == ContractSight::Whole
         && let Some(kept) = services.store.schemas.kept_contract(&path, choice).await?
     {
         return Ok(document(&kept.text, kept.digest, policy(FOR_EVER)).answer(&headers));
@@ -231,7 +229,30 @@ pub async fn contract(
         Some(ContractChoice::Digest(digest)) => *digest == digest_of(document),
     });
     let now = now.ok_or_else(|| Problem::not_found("contract"))?;
+    if seen == ContractSight::Partial {
+        let text = partial(&services, (now, &sight));
+        return Ok(document(&text, TextDigest::of(&text), FOR_ONE).answer(&headers));
+    }
     Ok(document(now.text(), digest_of(now), policy(ASK_AGAIN)).answer(&headers))
+}
+
+/// The messages of a contract that may be seen, as a contract of their own.
+fn partial(
+    services: &Services,
+    (document, sight): (&ContractDocument, &PublicationSight<'_>),
+) -> String {
+    let publishers = Publishers::of(&services.catalog, &services.publications, sight);
+    let heard = document.messages().filter(|one| !publishers.of_message(one).is_empty());
+    let messages: Vec<_> = heard
+        .map(|message| PartialMessage {
+            name: message.name(),
+            title: message.title(),
+            summary: message.summary(),
+            channels: message.channels(),
+            schema: message.schema_json(),
+        })
+        .collect();
+    partial_contract((document.title(), document.version()), &messages)
 }
 
 const fn digest_of(document: &ContractDocument) -> TextDigest {

@@ -15,12 +15,14 @@ use utoipa::ToSchema;
 
 use crate::api::find_subscription::{find, problem as of_service};
 use crate::api::lists::{DEFAULT_LIMIT, FetchQuery, MOST};
-use crate::api::query::{Query, parse_given};
+use crate::api::query::Query;
 use crate::api::readers::ReaderPlace;
 use crate::api::request::to_its_end;
-use crate::api::{Caller, Code, Problem, Services};
-use crate::deliver::{Collected, PullError, SequenceReadError, WorkerHandle};
-use crate::eventlog::Page;
+use crate::api::{Caller, Code, Problem, Services, reading_place};
+use crate::deliver::{Collected, PullError, SequenceReadError, Served, WorkerHandle};
+use crate::event::{SubscriptionId, Timestamp};
+use crate::eventlog::{Page, Position};
+use crate::subscriptions::Subscription;
 use crate::telemetry::error_chain;
 
 /// The longest wait for an event, if the gateway's own time limit allows it.
@@ -33,14 +35,17 @@ pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Sealed events, in order.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub struct Fetched {
     /// The events.
     events: Vec<FetchedEvent>,
-    /// Where to go on, as `after`; missing if nothing was looked at yet.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
-    /// A signed checkpoint, while what the consumer could hear has ended within the last 30 days: its
-    /// `ended` names each publication and why.
+    /// Where to go on, as `after`: a place that only the gateway reads.
+    next: String,
+    /// Whether more events wait.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more_available: bool,
+    /// A signed checkpoint, while what the consumer could hear has ended within the last 30 days, or ends
+    /// soon: its `ended` names each publication and why, its `ending` each and when.
     #[serde(skip_serializing_if = "Option::is_none")]
     checkpoint: Option<String>,
 }
@@ -76,7 +81,10 @@ pub async fn events(
     Query(wanted): Query<FetchQuery>,
 ) -> Result<Response, Problem> {
     let line = line_to_take(&services, &caller, &id).await?;
-    let after = parse_given("after", wanted.after.as_deref())?;
+    let id = line.look().subscription.id.clone();
+    let failed = |error| problem(&services, &id, error);
+    let place_of = |text| reading_place::read(&services.data_key, ("after", text), &id);
+    let after = wanted.after.as_deref().map(place_of).transpose()?;
     let limit = wanted.limit.unwrap_or(DEFAULT_LIMIT.into());
     if limit > MOST {
         return Err(Problem::new(Code::Invalid, format!("limit: use 0 to {MOST}")));
@@ -84,38 +92,57 @@ pub async fn events(
     let patience = patience(&services, wanted.wait.unwrap_or_default())?;
     let mut place = enter(&services, &caller, &line)?;
     let deadline = services.clock.now().after(patience);
-    let begin = services.pull_service.begin(&line, after).await.map_err(problem)?;
+    let begin = services.pull_service.begin(&line, after).await.map_err(failed)?;
     let acknowledges = wanted.acknowledge.unwrap_or(true);
     if acknowledges && after.is_some() && line.ack_state.is_some() {
         let (pull_service, of) = (Arc::clone(&services.pull_service), line.clone());
         // With the place, which is taken for as long as there is work.
         let settling = async move { pull_service.acknowledge(&of, begin).await.map(|()| place) };
-        place = to_its_end(&services, settling).await?.map_err(problem)?;
+        place = to_its_end(&services, settling).await?.map_err(failed)?;
     }
-    let (mut events, mut next) = (Vec::new(), after);
+    let mut served = Served::nothing(begin);
     if limit > 0 {
         let page = Page { items: limit, ..Page::default() };
-        let served =
-            services.pull_service.read(&line, begin, (page, deadline)).await.map_err(problem)?;
-        next = served.next.or(after);
-        events = served.events.into_iter().map(FetchedEvent::of).collect();
+        served =
+            services.pull_service.read(&line, begin, (page, deadline)).await.map_err(failed)?;
     }
-    let next = next.map(|next| next.to_string());
+    let next = next_place(&services, &id, served.reached);
     let checkpoint = end_checkpoint(&services, &line).await?;
-    Ok(answer(&Fetched { events, next, checkpoint }, place))
+    let more_available = served.more;
+    let events = served.events.into_iter().map(FetchedEvent::of).collect();
+    Ok(answer(&Fetched { events, next, more_available, checkpoint }, place))
+}
+
+/// A place of the log as the readers of a subscription are told it.
+fn next_place(services: &Services, subscription: &SubscriptionId, place: Position) -> String {
+    let with = (&*services.data_key, &*services.entropy);
+    reading_place::write(with, subscription, place)
 }
 
 /// How long an end of access is told with what is fetched.
 const TOLD_FOR: Duration = Duration::from_hours(30 * 24);
 
-/// A signed checkpoint for a consumer that cannot hear something any more, and may not know yet.
+/// The ends of access that a subscription is told of with what it fetches: those of the last days, and
+/// those that come soon.
+pub(super) fn ends_to_tell(
+    services: &Services,
+    subscription: &Subscription,
+) -> Vec<(String, Timestamp)> {
+    let since = services.clock.now().before(TOLD_FOR);
+    let ended = subscription.ended.iter().filter(|one| one.at >= since);
+    let ended = ended.map(|one| (one.publication.clone(), one.at));
+    let coming = services.subscription_service.coming_ends(subscription);
+    ended.chain(coming.into_iter().map(|one| (one.publication, one.at))).collect()
+}
+
+/// A signed checkpoint for a consumer that cannot hear something any more, or soon cannot, and may not know
+/// yet.
 pub(super) async fn end_checkpoint(
     services: &Services,
     line: &WorkerHandle,
 ) -> Result<Option<String>, Problem> {
     let subscription = Arc::clone(&line.subscription.borrow());
-    let since = services.clock.now().before(TOLD_FOR);
-    if !subscription.ended.iter().any(|one| one.at >= since) {
+    if ends_to_tell(services, &subscription).is_empty() {
         return Ok(None);
     }
     let token = services.subscription_service.checkpoint(&subscription).await;
@@ -195,11 +222,18 @@ fn patience(services: &Services, seconds: u64) -> Result<Duration, Problem> {
 }
 
 /// Turns a failure into the problem that fits it.
-pub(super) fn problem(error: PullError) -> Problem {
+pub(super) fn problem(
+    services: &Services,
+    subscription: &SubscriptionId,
+    error: PullError,
+) -> Problem {
+    if let PullError::Read(SequenceReadError::Gone { place, .. }) = &error {
+        let place = next_place(services, subscription, *place);
+        return Problem::new(Code::Gone, format!("{error}; read on after {place}"));
+    }
     let code = match &error {
         PullError::NotActive(_) | PullError::HasSink | PullError::Ended => Code::WrongState,
-        PullError::NotYet(_) => Code::Invalid,
-        PullError::Read(SequenceReadError::Gone { .. }) => Code::Gone,
+        PullError::NotYet => Code::Invalid,
         _ => return error.into(),
     };
     Problem::new(code, error_chain(&error).to_string())

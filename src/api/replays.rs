@@ -55,8 +55,8 @@ pub struct Counted {
     matched: u64,
     /// Always true.
     dry_run: bool,
-    /// The newest event that retention has dropped, if `from` is not after it: what lies before is
-    /// neither counted nor delivered.
+    /// The newest event that retention has dropped, for consumers the end of its minute, if `from` is not
+    /// after that event: what is dropped is neither counted nor delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped_through: Option<String>,
 }
@@ -98,8 +98,8 @@ pub struct ShownReplay {
     /// When it was asked for.
     #[schema(value_type = String, format = DateTime)]
     created: Timestamp,
-    /// Told at the start only: the newest event that retention has dropped, if `from` is not after it: what lies before is
-    /// neither counted nor delivered.
+    /// Told at the start only: the newest event that retention has dropped, for consumers the end of its
+    /// minute, if `from` is not after that event: what is dropped is neither counted nor delivered.
     #[serde(skip_serializing_if = "Option::is_none")]
     dropped_through: Option<String>,
 }
@@ -137,7 +137,13 @@ pub async fn start(
     };
     let dropped_through = || {
         let low_watermark = services.store.log.low_watermark();
-        low_watermark.is_above(request.from).then(|| low_watermark.id.to_string())
+        // Whose event it was nobody knows any more.
+        let told = if caller.sees_metadata() {
+            low_watermark.id
+        } else {
+            low_watermark.id.end_of_minute()
+        };
+        low_watermark.is_above(request.from).then(|| told.to_string())
     };
     if wanted.dry_run {
         let counted = services.replays.count(&subscription, &request).await;

@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, delete, get, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
+use crate::api::access_requests::withdraw;
 use crate::api::{
     Code, Problem, Services, access_requests, actions, bus::cbor_bus_route, bus_route, consent,
     dead_letters, deliveries, events, evidence, explain, external_ids, grants, health, log,
@@ -46,7 +47,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/grants", once(post(grants::give)).get(grants::list))
         .route("/grants/{id}", get(grants::read).put(grants::change).delete(grants::recall))
         .route("/access-requests", post(access_requests::ask).get(access_requests::list))
-        .route("/access-requests/{id}", get(access_requests::read))
+        .route("/access-requests/{id}", get(access_requests::read).delete(withdraw))
         .route("/access-requests/{id}/approve", post(access_requests::approve))
         .route("/access-requests/{id}/refuse", post(access_requests::refuse))
         .route("/subscriptions", once(post(subscriptions::create)).get(subscriptions::list))

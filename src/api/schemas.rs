@@ -7,9 +7,10 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::Response;
 
 use crate::api::cached::{ASK_AGAIN, CachedText, FOR_EVER, FOR_ONE};
-use crate::api::publication_sight::{MaybeCaller, PublicationSight};
+use crate::api::publication_sight::{ContractSight, MaybeCaller, PublicationSight};
 use crate::api::{Problem, Services};
 use crate::contract::SchemaAddress;
+use crate::enrich::Publication;
 use crate::eventlog::KeptSchema;
 
 /// The JSON Schema of an event's data: where the attribute `dataschema` leads.
@@ -40,9 +41,9 @@ pub async fn schema(
     if !sight.sees(&publication) {
         return Err(Problem::not_found("schema"));
     }
-    let is_public = sight.is_public(&[&publication]);
+    let is_public = sight.is_public(&publication);
     let kept = kept(&services, &SchemaAddress::new(&domain, &event, &version)).await?;
-    Ok(answer(&kept, is_public, &headers))
+    Ok(answer(&kept, (&sight, is_public), &headers))
 }
 
 /// The same at an address that was given before addresses had a domain.
@@ -71,11 +72,32 @@ pub async fn old_schema(
     let kept = kept(&services, &address).await?;
     let sight = PublicationSight::of(&services, &caller);
     // Such an address does not name a publication; its contract does.
-    if !sight.sees_contract(&kept.contract_path) {
+    let is_seen = match sight.contract(&kept.contract_path) {
+        ContractSight::Nothing => false,
+        ContractSight::Whole => true,
+        ContractSight::Partial => is_heard(&services, &sight, (&kept.contract_path, &name)),
+    };
+    if !is_seen {
         return Err(Problem::not_found("schema"));
     }
-    let is_public = sight.is_public(&sight.of_contract(&kept.contract_path));
-    Ok(answer(&kept, is_public, &headers))
+    let is_public = sight.is_public_contract(&kept.contract_path);
+    Ok(answer(&kept, (&sight, is_public), &headers))
+}
+
+/// Whether every publication of a contract that a message of this name may be of is seen, and there is
+/// one.
+fn is_heard(
+    services: &Services,
+    sight: &PublicationSight<'_>,
+    (contract, name): (&str, &str),
+) -> bool {
+    let is_called = |one: &&Arc<Publication>| {
+        let message = services.catalog.message_of(one);
+        one.event() == name || message.is_some_and(|message| message.name() == name)
+    };
+    let of_contract = services.publications.iter().filter(|one| one.contract() == contract);
+    let called: Vec<_> = of_contract.filter(is_called).collect();
+    !called.is_empty() && called.iter().all(|one| sight.sees(one.name()))
 }
 
 async fn kept(services: &Services, address: &SchemaAddress) -> Result<KeptSchema, Problem> {
@@ -83,8 +105,18 @@ async fn kept(services: &Services, address: &SchemaAddress) -> Result<KeptSchema
     found.ok_or_else(|| Problem::not_found("schema"))
 }
 
-fn answer(kept: &KeptSchema, is_public: bool, headers: &HeaderMap) -> Response {
-    let contract = HeaderValue::from_str(&contract_of(kept)).ok();
+fn answer(
+    kept: &KeptSchema,
+    (sight, is_public): (&PublicationSight<'_>, bool),
+    headers: &HeaderMap,
+) -> Response {
+    // What caches keep for everybody leads to what everybody may read.
+    let is_whole = if is_public {
+        sight.is_public_contract(&kept.contract_path)
+    } else {
+        sight.contract(&kept.contract_path) == ContractSight::Whole
+    };
+    let contract = HeaderValue::from_str(&contract_of(kept, is_whole)).ok();
     let policy = match (is_public, kept.named.is_some()) {
         (false, _) => FOR_ONE,
         (true, true) => FOR_EVER,
@@ -101,8 +133,10 @@ fn answer(kept: &KeptSchema, is_public: bool, headers: &HeaderMap) -> Response {
     response
 }
 
-/// Where the contract is that a schema comes from (RFC 8288; `describedby`: POWDER, section 4.2).
-fn contract_of(kept: &KeptSchema) -> String {
+/// Where the contract is that a schema comes from (RFC 8288; `describedby`: POWDER, section 4.2). The
+/// text itself is for whoever may read all of it.
+fn contract_of(kept: &KeptSchema, is_whole: bool) -> String {
     let path = SchemaAddress::of_segments(kept.contract_path.split('/'));
-    format!("</contracts/{path}?sha256={}>; rel=\"describedby\"", kept.contract)
+    let text = if is_whole { format!("?sha256={}", kept.contract) } else { String::new() };
+    format!("</contracts/{path}{text}>; rel=\"describedby\"")
 }

@@ -13,10 +13,10 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Deserialize;
 
-use crate::api::pull::{NO_STORE, line_to_take, problem};
-use crate::api::query::{Query, parse_given};
+use crate::api::pull::{NO_STORE, ends_to_tell, line_to_take, problem};
+use crate::api::query::Query;
 use crate::api::readers::ReaderPlace;
-use crate::api::{Caller, Problem, Services};
+use crate::api::{Caller, Problem, Services, reading_place};
 use crate::deliver::{Collected, WorkerHandle};
 use crate::event::Timestamp;
 use crate::eventlog::{Page, Position};
@@ -28,6 +28,8 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 const COME_BACK_AFTER: Duration = Duration::from_secs(2);
 /// What is sealed at once: a reader that is slow has no more than this waiting in memory.
 const PAGE: Page = Page { items: 16, bytes: 256 * 1024 };
+/// What a signed checkpoint is called between events.
+const CHECKPOINT: &str = "checkpoint";
 /// Where a reader says what it has seen last.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// Tells proxies not to hold events back.
@@ -52,12 +54,15 @@ struct Streaming {
     /// When the caller's key was last looked at.
     checked: Timestamp,
     greeted: bool,
+    /// The ends of access that it was told of.
+    told: Vec<(String, Timestamp)>,
     _place: ReaderPlace,
 }
 
 /// `GET /subscriptions/{id}/stream`: sealed events as they come, as server-sent events.
 ///
-/// Each event has the event's id as `id` and the token as `data`. Reading acknowledges nothing.
+/// Each event has the event's id as `id` and the token as `data`. Reading acknowledges nothing. An end of
+/// access comes as an event of the type `checkpoint`, whose `data` is a signed checkpoint.
 #[utoipa::path(
     get, path = "/subscriptions/{id}/stream", tag = "fetching",
     operation_id = "subscriptions_stream",
@@ -82,13 +87,16 @@ pub async fn stream(
 ) -> Result<Response, Problem> {
     let line = line_to_take(&services, &caller, &id).await?;
     let seen = headers.get(LAST_EVENT_ID).map(|seen| seen.to_str().unwrap_or_default());
-    let after = parse_given("after", seen.or(beginning.after.as_deref()))?;
-    let place = services.readers.enter(&caller, &line.look().subscription.id)?;
-    let at = services.pull_service.begin(&line, after).await.map_err(problem)?;
+    let id = line.look().subscription.id.clone();
+    let failed = |error| problem(&services, &id, error);
+    let place_of = |text| reading_place::read(&services.data_key, ("after", text), &id);
+    let after = seen.or(beginning.after.as_deref()).map(place_of).transpose()?;
+    let place = services.readers.enter(&caller, &id)?;
+    let at = services.pull_service.begin(&line, after).await.map_err(failed)?;
     // What cannot be read is told now, when there still is a status to tell it with.
     let now = services.clock.now();
     let nothing = Page { items: 0, bytes: 0 };
-    services.pull_service.read(&line, at, (nothing, now)).await.map_err(problem)?;
+    services.pull_service.read(&line, at, (nothing, now)).await.map_err(failed)?;
     let streaming = Streaming {
         services,
         caller,
@@ -97,6 +105,7 @@ pub async fn stream(
         sealed: VecDeque::new(),
         checked: now,
         greeted: false,
+        told: Vec::new(),
         _place: place,
     };
     let events = stream::unfold(streaming, async |mut streaming| {
@@ -122,6 +131,9 @@ impl Streaming {
         if is_over || !self.is_welcome(now).await {
             return None;
         }
+        if let Some(checkpoint) = self.told_of_ends().await {
+            return Some(checkpoint);
+        }
         if let Some(event) = self.sealed.pop_front() {
             return Some(shown(event));
         }
@@ -131,7 +143,8 @@ impl Streaming {
         let served = match served {
             Ok(served) => served,
             Err(error) => {
-                let problem = problem(error);
+                let id = &self.line.look().subscription.id;
+                let problem = problem(&self.services, id, error);
                 tracing::debug!("A stream ended with {}", problem.code().text());
                 return None;
             }
@@ -140,6 +153,29 @@ impl Streaming {
         self.sealed = served.events.into();
         // On our clock, not by axum's timer, because the caller is looked at on the same beat.
         Some(self.sealed.pop_front().map_or(Event::DEFAULT_KEEP_ALIVE, shown))
+    }
+
+    /// A signed checkpoint, if there is an end of access of which this reader was not told. It has no id,
+    /// so that a reader comes back to where its events were.
+    async fn told_of_ends(&mut self) -> Option<Event> {
+        let subscription = Arc::clone(&self.line.subscription.borrow());
+        let ends = ends_to_tell(&self.services, &subscription);
+        if ends.iter().all(|end| self.told.contains(end)) {
+            return None;
+        }
+        match self.services.subscription_service.checkpoint(&subscription).await {
+            Ok(token) => {
+                self.told = ends;
+                Some(Event::default().event(CHECKPOINT).data(token))
+            }
+            Err(error) => {
+                tracing::error!(
+                    subscription.id = %subscription.id, error = %error_chain(&error),
+                    "A stream of subscription {} cannot be told of an end", subscription.id,
+                );
+                None
+            }
+        }
     }
 
     /// Whether the caller's key is still good for this subscription, looked up now and then.

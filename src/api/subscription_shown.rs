@@ -10,9 +10,10 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::access::GrantId;
 use crate::ambient::Secret;
 use crate::api::{Caller, Services};
-use crate::event::{GrantId, Timestamp};
+use crate::event::Timestamp;
 use crate::subscriptions::{
     KeptWish, Ordering, Protocol, Subscription, SubscriptionDocument, SubscriptionState, may_want,
 };
@@ -144,7 +145,7 @@ fn shown_access(services: &Services, subscription: &Subscription) -> Option<Show
     let coming = access.grants_of(consumer).into_iter().filter_map(|grant| {
         let until = grant.until.filter(|_| grant.ends_soon(now, ahead))?;
         let publication = grant.publication.to_string();
-        Some(ShownComingEnd { grant: grant.id.clone(), publication, until })
+        Some(ShownComingEnd { grant: grant.id(), publication, until })
     });
     let ended = subscription.ended.iter().map(|one| ShownEnd {
         publication: one.publication.clone(),

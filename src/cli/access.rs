@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::access::{AccessDecision, AccessRequestDocument, GrantedPublication, History};
-use crate::api::{AccessRequestListQuery, ListAnswer};
+use crate::api::{AccessRequestListQuery, ListAnswer, WithdrawQuery};
 use crate::cli::answer::{ListColumn, column, list, show};
 use crate::cli::client::segment;
 use crate::cli::{CommandResult, Context, Exit, Failure};
@@ -29,7 +29,7 @@ pub enum Command {
     },
     /// List the access requests that you may see
     List {
-        /// Only those that stand so: open, approved or refused
+        /// Only those that stand so: open, approved, refused or withdrawn
         #[arg(long)]
         state: Option<String>,
     },
@@ -46,6 +46,14 @@ pub enum Command {
         /// Why
         #[arg(long, default_value = "")]
         reason: String,
+    },
+    /// Take one of your own back, while nobody has decided it
+    Withdraw {
+        /// The request
+        id: AccessRequestId,
+        /// Why; the owner is told
+        #[arg(long)]
+        reason: Option<String>,
     },
     /// Refuse one
     Refuse {
@@ -88,6 +96,11 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
                 output,
                 &client.call(Method::POST, &path(&id, "approve")?, Some(&decision)).await?,
             );
+        }
+        Command::Withdraw { id, reason } => {
+            let path = format!("/access-requests/{}", segment(id.as_str())?);
+            let request = client.request(Method::DELETE, &path)?;
+            show(output, &client.read(request.query(&WithdrawQuery { reason })).await?);
         }
         Command::Refuse { id, reason } => {
             let refusal = json!({ "reason": reason });

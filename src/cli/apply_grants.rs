@@ -8,12 +8,11 @@ use reqwest::Method;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::access::GrantDocument;
+use crate::access::{GrantDocument, GrantId};
 use crate::cli::answer::{items, text};
 use crate::cli::client::segment;
 use crate::cli::grant_file::{GrantFiles, read_folder};
 use crate::cli::{Client, Column, Failure, Output};
-use crate::event::GrantId;
 
 /// What was done about one grant, or would be.
 #[derive(Debug, Serialize)]
@@ -71,7 +70,7 @@ pub async fn apply(
     let there = there(client).await?;
     let mut all = Vec::new();
     for (id, (file, document)) in wanted {
-        let step = step(document, there.get(id.as_str()));
+        let step = step(document, there.get(&id.to_string()));
         let mut done =
             AppliedGrant { grant: id.to_string(), file: file.clone(), outcome: "", problem: None };
         done.outcome = match &step {
@@ -147,7 +146,7 @@ async fn perform(
             client.call(Method::POST, "/grants", Some(document)).await?;
         }
         GrantStep::MoveEnd => {
-            let path = format!("/grants/{}", segment(id.as_str())?);
+            let path = format!("/grants/{}", segment(&id.to_string())?);
             client.call(Method::PUT, &path, Some(&json!({ "until": document.until }))).await?;
         }
         GrantStep::Keep | GrantStep::Refuse(_) => {}

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::access::GrantDocument;
+use crate::access::{GrantDocument, GrantId};
 use crate::config;
-use crate::event::{Diagnostic, GrantId, yaml};
+use crate::event::{Diagnostic, yaml};
 
-/// Grants with the files that they stand in, by their names.
+/// Grants with the files that they stand in, by their ids.
 pub type GrantFiles = BTreeMap<GrantId, (String, GrantDocument)>;
 
 /// Reads and checks every grant of a folder; one that is not there has none.
@@ -31,7 +31,7 @@ pub fn read_folder(folder: &Path) -> Result<GrantFiles, Vec<Diagnostic>> {
 pub fn add(grants: &mut GrantFiles, file: String, text: &str) -> Result<(), Box<Diagnostic>> {
     let document: GrantDocument = yaml::read(&file, text)?;
     document.check().map_err(|error| Box::new(Diagnostic::of_file(&file, error.to_string())))?;
-    let Some(id) = document.id.clone() else {
+    let Some(id) = document.grant_id() else {
         let mistake = Diagnostic::of_file(&file, "the grant has no `id`")
             .with_help("give it one: without a name it would be given anew each time");
         return Err(Box::new(mistake));

@@ -4,12 +4,12 @@ use clap::Subcommand;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::access::{GrantDocument, GrantedPublication, History};
+use crate::access::{GrantDocument, GrantId, GrantReference, GrantedPublication, History};
 use crate::api::{GrantListQuery, ListAnswer, RecallQuery};
 use crate::cli::answer::{ListColumn, column, list, show};
 use crate::cli::client::segment;
 use crate::cli::{CommandResult, Context, Exit};
-use crate::event::{ConsumerId, GrantId, Timestamp};
+use crate::event::{ConsumerId, Timestamp};
 
 /// The commands.
 #[derive(Debug, Subcommand)]
@@ -31,8 +31,8 @@ pub enum Command {
     },
     /// Show one
     Get {
-        /// The grant
-        id: GrantId,
+        /// The grant: `domain/name`, or its name alone
+        id: GrantReference,
     },
     /// Let a consumer hear a publication
     Give {
@@ -40,9 +40,9 @@ pub enum Command {
         consumer: ConsumerId,
         /// What: `domain/event`, or `domain/*` for all of a domain
         publication: GrantedPublication,
-        /// The name of the grant; the gateway makes one up if it is missing
+        /// Its name among the grants of the domain; the gateway makes one up if it is missing
         #[arg(long)]
-        id: Option<GrantId>,
+        id: Option<GrantReference>,
         /// How far back: from-grant, all, or a duration such as 30days
         #[arg(long, default_value = "from-grant")]
         history: History,
@@ -58,16 +58,16 @@ pub enum Command {
     },
     /// Move the end of one
     Extend {
-        /// The grant
-        id: GrantId,
+        /// The grant: `domain/name`, or its name alone
+        id: GrantReference,
         /// When it ends from now on, in RFC 3339; never by itself if missing
         #[arg(long, value_name = "TIME")]
         until: Option<Timestamp>,
     },
     /// Take one back: nothing of it begins any more
     Recall {
-        /// The grant
-        id: GrantId,
+        /// The grant: `domain/name`, or its name alone
+        id: GrantReference,
         /// Why; the consumer is told
         #[arg(long)]
         reason: Option<String>,
@@ -119,6 +119,6 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
     Ok(Exit::Done)
 }
 
-fn path(id: &GrantId) -> Result<String, crate::cli::Failure> {
-    Ok(format!("/grants/{}", segment(id.as_str())?))
+fn path(id: &GrantReference) -> Result<String, crate::cli::Failure> {
+    Ok(format!("/grants/{}", segment(&id.to_string())?))
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::api::{DEFAULT_LIMIT, FetchQuery, ListAnswer};
 use crate::cli::answer::{items, text};
 use crate::cli::{Client, CommandResult, Context, Exit, Failure, Output};
-use crate::event::{EventId, SubscriptionReference};
+use crate::event::SubscriptionReference;
 
 /// How many seconds the gateway is to wait for an event.
 const WAIT: u64 = 20;
@@ -17,11 +17,11 @@ const WAIT: u64 = 20;
 pub struct PullArgs {
     /// The subscription: its name, `consumer/name`, or its id
     id: SubscriptionReference,
-    /// Only what comes after this event; without it, after what was acknowledged
+    /// Only what comes after this event, or this place; without it, after what was acknowledged
     ///
     /// Of a subscription with a sink, without it, what comes from now on.
-    #[arg(long, value_name = "ULID")]
-    after: Option<EventId>,
+    #[arg(long, value_name = "PLACE")]
+    after: Option<String>,
     /// The most events; without it, all that there are
     #[arg(long, value_name = "NUMBER")]
     limit: Option<usize>,
@@ -36,7 +36,7 @@ pub struct PullArgs {
 /// Runs the command.
 pub async fn run(args: PullArgs, context: &Context) -> CommandResult {
     let (client, output) = (context.client()?, context.output());
-    let mut after = args.after.map(|id| id.to_string());
+    let mut after = args.after.clone();
     let mut left = args.limit.unwrap_or(usize::MAX);
     while left > 0 {
         let wait = if args.follow { WAIT } else { 0 };
@@ -45,11 +45,10 @@ pub async fn run(args: PullArgs, context: &Context) -> CommandResult {
         let events = items(&answer, ListAnswer::FETCHED.items);
         write(output, &events).map_err(Failure::ours)?;
         left = left.saturating_sub(events.len());
-        let next = Some(text(&answer, "/next")).filter(|next| !next.is_empty());
-        if !args.follow && events.is_empty() && next == after {
+        after = Some(text(&answer, "/next"));
+        if !args.follow && answer.get("moreAvailable") != Some(&Value::Bool(true)) {
             break;
         }
-        after = next;
     }
     if after.is_some() {
         // The last page was written, and nothing that follows would say so.

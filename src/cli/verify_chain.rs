@@ -11,12 +11,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::ambient::{Clock as _, SystemClock};
-use crate::cli::harmless::harmless;
+use crate::cli::harmless::{harmless, harmless_line};
 use crate::cli::token_keys::Parties;
 use crate::cli::{CommandResult, Context, Exit, Failure};
-use crate::event::{ChainValue, SubscriptionId};
+use crate::event::{ChainValue, SubscriptionId, Timestamp};
 use crate::proof::{ChainReport, ChainTrust, StoredTokens, verify_chain};
-use crate::seal::{ChainStanding, Finding, MissingKey, NumberedToken, PlaceClaims};
+use crate::seal::{
+    AccessEnd, ChainStanding, Checkpoint, ComingAccessEnd, Finding, MissingKey, NumberedToken,
+    PlaceClaims,
+};
 
 /// Which tokens, of which subscription, and where its chain begins.
 #[derive(Debug, clap::Args)]
@@ -135,6 +138,9 @@ fn report(subscription: SubscriptionId, found: &ChainReport) -> Report {
             "issued-at": checkpoint.issued_at,
             "head": checkpoint.head.map(|head| head.to_string()),
             "held": word(*standing),
+            "ended": checkpoint.ended.iter().map(ended).collect::<Vec<_>>(),
+            "ending": checkpoint.ending.iter().map(ending).collect::<Vec<_>>(),
+            "closing": checkpoint.closing,
         })
     });
     let findings = unusable.chain(doubt).chain(check.findings.iter().map(finding)).collect();
@@ -238,6 +244,7 @@ fn text(found: &ChainReport) -> String {
                 ChainStanding::Ahead => "newer",
             }
         );
+        tell_ends(checkpoint, &mut text);
     }
     if !stored.missing_keys.is_empty() {
         let missing: Vec<&str> = stored.missing_keys.iter().map(String::as_str).collect();
@@ -257,6 +264,38 @@ fn text(found: &ChainReport) -> String {
         check.next.previous,
     );
     harmless(&text).into_owned()
+}
+
+fn ended(end: &AccessEnd) -> Value {
+    json!({
+        "publication": end.publication, "reason": end.reason,
+        "at": Timestamp::from_unix_seconds(end.at), "detail": end.detail,
+    })
+}
+
+fn ending(end: &ComingAccessEnd) -> Value {
+    json!({ "publication": end.publication, "at": Timestamp::from_unix_seconds(end.at) })
+}
+
+/// What the consumer hears no more, by the word of the gateway; a detail is another's text.
+fn tell_ends(checkpoint: &Checkpoint, text: &mut String) {
+    for end in &checkpoint.ended {
+        let at = Timestamp::from_unix_seconds(end.at);
+        let detail = if end.detail.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", harmless_line(&end.detail))
+        };
+        let (publication, reason) = (harmless_line(&end.publication), harmless_line(&end.reason));
+        let _ = writeln!(text, "ended: {publication}, {reason} at {at}{detail}");
+    }
+    for end in &checkpoint.ending {
+        let at = Timestamp::from_unix_seconds(end.at);
+        let _ = writeln!(text, "ends soon: {}, at {at}", harmless_line(&end.publication));
+    }
+    if checkpoint.closing {
+        let _ = writeln!(text, "closing: this subscription hears nothing more");
+    }
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub use outcome::{
 };
 pub use pull::{
     Collected, MOST_OUTSTANDING, PollRefusal, PollWish, PollWord, PullError, PullService,
-    PullServiceParts,
+    PullServiceParts, ReadAfter, Served,
 };
 #[cfg(not(feature = "aws"))]
 pub use sink::NoEventBuses;

@@ -49,6 +49,12 @@ impl EventId {
         self.0.0.checked_sub(1).map(|next| Self(Ulid(next)))
     }
 
+    /// The highest id of the minute in which it was minted, which tells no more of an event than that it is
+    /// not younger.
+    pub const fn end_of_minute(self) -> Self {
+        Self::last_of(self.unix_ms() - self.unix_ms() % 60_000 + 59_999)
+    }
+
     /// The lowest id of a millisecond.
     pub const fn first_of(unix_ms: u64) -> Self {
         Self::from_parts(unix_ms, 0)
@@ -106,6 +112,8 @@ mod tests {
         let high = EventId::first_of(6);
 
         assert!(low < high && low.to_string() < high.to_string());
+        assert_eq!(EventId::first_of(60_001).end_of_minute(), EventId::last_of(119_999));
+        assert_eq!(EventId::last_of(119_999).end_of_minute(), EventId::last_of(119_999));
         assert_eq!(low.successor(), Some(high));
         assert_eq!(EventId::MAX.successor(), None);
         assert_eq!((high.predecessor(), EventId::MIN.predecessor()), (Some(low), None));

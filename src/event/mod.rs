@@ -62,8 +62,8 @@ pub use fault::{Blame, Fault};
 pub use id::{EventId, EventIdError};
 pub use item_index::{is_false_index, is_item_index};
 pub use names::{
-    AccessRequestId, CallerId, ConsumerId, GrantId, NameError, QualifiedName, RedriveId, ReplayId,
-    SubscriptionId, SubscriptionName, SubscriptionReference,
+    AccessRequestId, CallerId, ConsumerId, GrantName, NameError, QualifiedName, RedriveId,
+    ReplayId, SubscriptionId, SubscriptionName, SubscriptionReference,
 };
 pub use nearest::nearest;
 pub use number::{NumberFault, NumericValue};

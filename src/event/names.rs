@@ -90,9 +90,9 @@ name!(
     "redrive id"
 );
 name!(
-    /// Names a grant: what a consumer may hear of a publication.
-    GrantId,
-    "grant id"
+    /// Names a grant among those of a domain: what a consumer may hear of its publications.
+    GrantName,
+    "grant name"
 );
 name!(
     /// Names a consumer's wish for a grant.

@@ -61,6 +61,8 @@ kinds! {
     RecallGrant: "recall-grant";
     /// A consumer asked for a grant.
     RequestAccess: "request-access";
+    /// A consumer took an access request back.
+    WithdrawAccess: "withdraw-access";
     /// An access request was approved, and a grant given.
     ApproveAccess: "approve-access";
     /// An access request was refused.

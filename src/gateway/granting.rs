@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::{
-    Access, AccessError, AccessParts, BY_UPGRADE, GrantDocument, GrantState, History,
+    Access, AccessError, AccessParts, BY_UPGRADE, GrantDocument, GrantId, GrantState, History,
     PublicationAccess,
 };
 use crate::api::Services;
@@ -126,8 +126,8 @@ async fn give(
     };
     match access.give(document, BY_UPGRADE).await {
         Ok(grant) => tracing::info!(
-            grant.id = %grant.id,
-            "Consumer {consumer} keeps hearing {} by grant {}", publication.name, grant.id,
+            grant.id = %grant.id(),
+            "Consumer {consumer} keeps hearing {} by grant {}", publication.name, grant.id(),
         ),
         // Bounds of a consumer keep no gateway from starting; its owner decides.
         Err(error @ AccessError::TooMany(_)) => tracing::error!(
@@ -143,7 +143,7 @@ async fn give(
 /// tells of ends that come, until it is dropped.
 pub(super) async fn tend_access(services: &Arc<Services>) {
     let access = services.subscription_service.access();
-    let mut told: BTreeMap<String, Timestamp> = BTreeMap::new();
+    let mut told: BTreeMap<GrantId, Timestamp> = BTreeMap::new();
     let telling = Arc::new(SinkTelling::default());
     loop {
         let kept = keep_in_step(services).await;
@@ -171,7 +171,7 @@ async fn keep_in_step(services: &Services) -> Result<(), String> {
 }
 
 /// Tells the owners of publications whose grants end soon; consumers see it with their subscriptions.
-fn tell_of_ends(services: &Services, told: &mut BTreeMap<String, Timestamp>) {
+fn tell_of_ends(services: &Services, told: &mut BTreeMap<GrantId, Timestamp>) {
     let (access, now) = (services.subscription_service.access(), services.clock.now());
     let ahead = access.config().tell_before.0;
     let grants = access.grants();
@@ -179,19 +179,19 @@ fn tell_of_ends(services: &Services, told: &mut BTreeMap<String, Timestamp>) {
     services.metrics.gauge(Metric::GrantsEndingSoon, &[]).set_count(soon.len() as u64);
     let active = grants.iter().filter(|grant| grant.state(now) == GrantState::Active).count();
     services.metrics.gauge(Metric::ActiveGrants, &[]).set_count(active as u64);
-    told.retain(|id, _| soon.iter().any(|grant| grant.id.as_str() == id));
+    told.retain(|id, _| soon.iter().any(|grant| grant.id() == *id));
     for grant in soon {
-        let last = told.get(grant.id.as_str()).copied();
+        let last = told.get(&grant.id()).copied();
         if last.is_some_and(|last| now.since(last) < TELL_EVERY) {
             continue;
         }
-        told.insert(grant.id.to_string(), now);
+        told.insert(grant.id(), now);
         if let Some(until) = grant.until {
             tracing::warn!(
-                grant.id = %grant.id,
+                grant.id = %grant.id(),
                 "Grant {} ends at {until}: consumer {} hears {} no more then; `sealway grants \
                  extend` moves the end",
-                grant.id, grant.consumer, grant.publication,
+                grant.id(), grant.consumer, grant.publication,
             );
         }
     }

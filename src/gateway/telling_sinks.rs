@@ -1,4 +1,4 @@
-//! Tells sinks of what their consumers cannot hear any more, a few times, until they take it.
+//! Tells sinks of what their consumers cannot hear any more, or soon cannot, a few times, until they take it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -83,7 +83,8 @@ impl SinkTelling {
                 subscription.id,
             );
             // Should it fail, the next attempts find it so.
-            let _ = services.subscription_service.note_told(&subscription).await;
+            let service = &services.subscription_service;
+            let _ = service.note_told(&subscription, service.coming_ends(&subscription)).await;
         }
     }
 }

@@ -122,7 +122,7 @@ impl JobService {
         request: &NewReplay,
     ) -> Result<(Selection, u64), JobError> {
         let _slot = self.enter(subscription)?;
-        let selection = self.select(request).await?;
+        let selection = self.select(subscription, request).await?;
         let (filter, decider) = (filter_of(subscription)?, self.decider());
         let wanted = ReplayWish { filter, decider, lets: &self.lets(subscription) };
         let matched = count(&*self.parts.log, &selection, wanted).await?;
@@ -139,19 +139,29 @@ impl JobService {
         self.slots.enter(&subscription.consumer, most)
     }
 
-    async fn select(&self, request: &NewReplay) -> Result<Selection, JobError> {
+    async fn select(
+        &self,
+        subscription: &Subscription,
+        request: &NewReplay,
+    ) -> Result<Selection, JobError> {
         let unreadable = |error: FilterError| JobError::Invalid(error.to_string());
         Filter::new(&request.types, &[]).map_err(unreadable)?;
         let log = &self.parts.log;
-        let before = Position(log.fresh_head().await?.0.saturating_sub(1));
+        let head = log.fresh_head().await?;
+        let before = Position(head.0.saturating_sub(1));
         let newest = log.read(before, Page { items: 1, bytes: 1 }).await?;
         // Everything may have been dropped; then there is nothing to replay up to where it was.
         let newest = newest.first().map_or(log.low_watermark().id, |entry| entry.event.id);
-        // A replay is of what is in the log when it is asked for, so that its count is exact.
-        let to = request.to.unwrap_or(newest).min(newest);
         if request.to.is_some_and(|to| to < request.from) {
             return Err(JobError::Invalid("`to` is before `from`".to_owned()));
         }
+        // A replay is of what is in the log when it is asked for, so that its count is exact.
+        let to = request.to.unwrap_or(newest).min(newest);
+        // What the consumer may not hear is not replayed, and is not named to it either.
+        let range = (log.seek(request.from).await?, head);
+        let service = &self.parts.subscription_service;
+        let heard = service.newest_heard_between(subscription, range).await?;
+        let to = heard.map_or(request.from, |heard| to.min(heard));
         Ok(Selection { from: request.from, to, types: request.types.clone() })
     }
 
@@ -182,7 +192,7 @@ impl JobService {
             wish.ok_or_else(|| JobError::Invalid("the subscription has no filter".to_owned()))?;
         let filter = filter_of(subscription)?;
         let slot = self.enter(subscription)?;
-        let selection = self.select(request).await?;
+        let selection = self.select(subscription, request).await?;
         let (name, created) = self.new_name();
         let damaged = |_| JobError::Damaged { kind: KIND, id: name.clone() };
         let id = name.parse().map_err(damaged)?;

@@ -111,6 +111,17 @@ impl DataKey {
         aws_lc_rs::constant_time::verify_slices_are_equal(expected.as_ref(), &code).is_ok()
     }
 
+    /// Another key, which only a holder of this one can make: for what is sealed too often for one key.
+    pub fn derived(&self, context: &str) -> Self {
+        let code = self.code("derived key", context.as_bytes());
+        let mut bytes = Zeroizing::new([0; Self::LENGTH]);
+        // A code of SHA-256 is as long as a key.
+        for (byte, of_code) in bytes.iter_mut().zip(code.as_ref()) {
+            *byte = *of_code;
+        }
+        Self::from_bytes(bytes)
+    }
+
     fn code(&self, context: &str, text: &[u8]) -> hmac::Tag {
         let own = hmac::Key::new(hmac::HMAC_SHA256, self.bytes.as_slice());
         let derived = hmac::sign(&own, format!("sealway {context}").as_bytes());
@@ -142,6 +153,17 @@ mod tests {
         assert_eq!(key(1).open("subscription/orders", &sealed).unwrap().as_slice(), b"hunter2");
         assert!(key(1).open("subscription/other", &sealed).is_err());
         assert!(key(2).open("subscription/orders", &sealed).is_err());
+    }
+
+    #[test]
+    fn a_derived_key_is_another_one_for_each_context_and_the_same_each_time() {
+        let (derived, own) = (key(1).derived("a"), key(1));
+        let sealed = derived.seal("x", b"y");
+
+        assert!(own.derived("a").open("x", &sealed).is_ok());
+        for other in [key(1), own.derived("b"), key(2).derived("a")] {
+            assert!(other.open("x", &sealed).is_err());
+        }
     }
 
     #[test]

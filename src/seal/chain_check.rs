@@ -328,6 +328,7 @@ mod tests {
             chain,
             head: None,
             ended: Vec::new(),
+            ending: Vec::new(),
             closing: false,
         }
     }

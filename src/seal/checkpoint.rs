@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::event::{ChainValue, EventId, SubscriptionId, Timestamp};
 use crate::keys::{KeyFailure, SigningKey, VerifyingKeys};
@@ -35,6 +36,8 @@ pub struct Checkpoint {
     pub head: Option<EventId>,
     /// `ended`: publications that the consumer could hear and cannot any more, oldest first.
     pub ended: Vec<AccessEnd>,
+    /// `ending`: publications that the consumer hears until a moment that is near.
+    pub ending: Vec<ComingAccessEnd>,
     /// `closing`: there is nothing left that this subscription may hear.
     pub closing: bool,
 }
@@ -51,6 +54,15 @@ pub struct AccessEnd {
     /// What was said of it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub detail: String,
+}
+
+/// A publication that the consumer of a checkpoint hears until a moment that is near.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ComingAccessEnd {
+    /// Its name, `domain/event`.
+    pub publication: String,
+    /// From when on nothing of it begins unless it is extended, in whole seconds.
+    pub at: i64,
 }
 
 /// Signs a checkpoint as a compact JWS with the `typ` `checkpoint+jwt`; it holds no event, so it
@@ -88,6 +100,9 @@ fn sign(kind: &str, checkpoint: &Checkpoint, key: &SigningKey) -> Result<String,
         if !checkpoint.ended.is_empty() {
             claims.insert("ended".to_owned(), json!(checkpoint.ended));
         }
+        if !checkpoint.ending.is_empty() {
+            claims.insert("ending".to_owned(), json!(checkpoint.ending));
+        }
         if checkpoint.closing {
             claims.insert("closing".to_owned(), true.into());
         }
@@ -108,6 +123,14 @@ pub struct CheckpointReader<'a> {
     pub now: Timestamp,
     /// How far the clocks of both sides may differ.
     pub leeway: Duration,
+}
+
+/// What a claim lists; nothing if it lists something else.
+fn listed<T: DeserializeOwned>(claims: &Map<String, Value>, name: &str) -> Option<Vec<T>> {
+    match claims.get(name) {
+        None => Some(Vec::new()),
+        Some(listed) => serde_json::from_value(listed.clone()).ok(),
+    }
 }
 
 impl CheckpointReader<'_> {
@@ -147,10 +170,8 @@ impl CheckpointReader<'_> {
             sequence: claims.get("seq")?.as_u64()?,
             chain: claims.get("chain")?.as_str()?.parse().ok()?,
             head,
-            ended: match claims.get("ended") {
-                None => Vec::new(),
-                Some(ended) => serde_json::from_value(ended.clone()).ok()?,
-            },
+            ended: listed(&claims, "ended")?,
+            ending: listed(&claims, "ending")?,
             closing: claims.get("closing").is_some_and(|closing| *closing == Value::Bool(true)),
         })
     }

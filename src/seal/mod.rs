@@ -31,7 +31,9 @@ mod text;
 mod tests;
 
 pub use chain_check::{ChainCheck, ChainStanding, Finding, Link, NumberedToken};
-pub use checkpoint::{AccessEnd, Checkpoint, CheckpointReader, sign_checkpoint, sign_place};
+pub use checkpoint::{
+    AccessEnd, Checkpoint, CheckpointReader, ComingAccessEnd, sign_checkpoint, sign_place,
+};
 pub use claims::{Claims, PlaceClaims, SaltedClaims, cloudevent_type};
 pub use error::SealError;
 pub use inspect::inspect;

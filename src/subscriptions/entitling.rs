@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::access::{EndedAccess, Entitlement};
+use crate::access::{ComingEnd, EndedAccess, Entitlement};
 use crate::eventlog::Position;
 use crate::subscriptions::writing::begin_epoch;
 use crate::subscriptions::{Epoch, Subscription, SubscriptionError, Subscriptions};
@@ -39,7 +39,8 @@ impl Subscriptions {
         self.keep(&current.id, Some(current.revision), kept).await
     }
 
-    /// Notes that the sink of a subscription was told of these ends, or is not told any more.
+    /// Notes that the sink of a subscription was told of these ends, those that come among them, or is not
+    /// told any more.
     ///
     /// # Errors
     ///
@@ -47,7 +48,7 @@ impl Subscriptions {
     pub async fn note_told(
         &self,
         current: &Subscription,
-        ended: &[EndedAccess],
+        (ended, coming): (&[EndedAccess], Vec<ComingEnd>),
     ) -> Result<Arc<Subscription>, SubscriptionError> {
         let mut kept = self.kept(current).await?;
         for one in &mut kept.ended {
@@ -55,6 +56,7 @@ impl Subscriptions {
                 |told: &EndedAccess| told.publication == one.publication && told.at == one.at;
             one.told = one.told || ended.iter().any(is_it);
         }
+        kept.told_coming = coming;
         self.keep(&current.id, Some(current.revision), kept).await
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::access::{EndedAccess, Entitlement};
+use crate::access::{ComingEnd, EndedAccess, Entitlement};
 use crate::event::{SubscriptionId, Timestamp};
 use crate::eventlog::{Position, Revision};
 use crate::route::Budget;
@@ -32,6 +32,7 @@ pub(super) struct KeptSubscription {
     /// Missing in what was kept before there was one.
     pub(super) outer_key_secret: Option<String>,
     pub(super) ended: Vec<EndedAccess>,
+    pub(super) told_coming: Vec<ComingEnd>,
 }
 
 impl KeptSubscription {
@@ -104,6 +105,8 @@ struct Written {
     outer_key_secret: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     ended: Vec<EndedAccess>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    told_coming: Vec<ComingEnd>,
 }
 
 /// The first position of an epoch, and the place of its wish among all that are written.
@@ -179,6 +182,7 @@ pub(super) fn read(
         handshake: written.handshake,
         outer_key_secret: written.outer_key_secret,
         ended: written.ended,
+        told_coming: written.told_coming,
     })
 }
 
@@ -214,6 +218,7 @@ pub(super) fn write(id: &str, kept: &KeptSubscription) -> Result<String, Subscri
         handshake: kept.handshake.clone(),
         outer_key_secret: kept.outer_key_secret.clone(),
         ended: kept.ended.clone(),
+        told_coming: kept.told_coming.clone(),
     };
     serde_json::to_string(&written).map_err(|error| damaged(id, error))
 }
@@ -247,6 +252,7 @@ pub(super) fn restore(
         reason: kept.reason,
         handshake: kept.handshake,
         ended: kept.ended,
+        told_coming: kept.told_coming,
         sink,
         epochs: kept.epochs,
         begins: kept.begins,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use url::Url;
 
-use crate::access::{EndedAccess, Entitlement};
+use crate::access::{ComingEnd, EndedAccess, Entitlement};
 use crate::event::{ConsumerId, QualifiedName, SubscriptionId, SubscriptionName, Timestamp};
 use crate::eventlog::{Entry, Position, Revision};
 use crate::keys::{ConsumerKeys, SigningAlgorithm, VerifyingKeys};
@@ -48,6 +48,8 @@ pub struct Subscription {
     pub begins: Option<Position>,
     /// The publications that its consumer could hear and cannot any more, oldest first.
     pub ended: Vec<EndedAccess>,
+    /// Ends that come, of which its sink was told, or is not told any more.
+    pub told_coming: Vec<ComingEnd>,
     /// What events are sealed for.
     pub keys: RecipientKeys,
     /// The receipts that its sink signs; nothing: none are asked for.

@@ -52,6 +52,7 @@ impl Subscriptions {
             credential: terms.credential,
             outer_key_secret: terms.outer_key_secret,
             ended: Vec::new(),
+            told_coming: Vec::new(),
         };
         let _growing = self.shared.growing.lock().await;
         if self.named(&kept.document.consumer, &name).await?.is_some() {

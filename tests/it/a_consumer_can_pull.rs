@@ -72,7 +72,6 @@ async fn pages_form_one_chain_across_restarts_and_other_filters() {
     let mut take = |page: Answer| {
         let page_events = events(&page);
         let next = page.body["next"].as_str().unwrap().to_owned();
-        assert_eq!(page_events.last().map_or(&next, |last| &last.0), &next);
         let (some_ids, some_tokens): (Vec<_>, Vec<_>) = page_events.into_iter().unzip();
         ids.extend(some_ids);
         tokens.extend(some_tokens);
@@ -353,7 +352,10 @@ async fn what_is_gone_is_told_and_what_is_not_acknowledged_stays() {
         let lost = fetch(&gateway, &puller, &format!("?after={after}")).await;
         assert_eq!((lost.status, lost.code()), (410, "gone"), "{after}");
         let detail = lost.body["detail"].as_str().unwrap();
-        assert!(detail.ends_with(&format!("read on after {}", all[4])), "{detail}");
+        let readable = detail.rsplit(' ').next().unwrap();
+        assert!(detail.contains("read on after at."), "{detail}");
+        let page = fetch(&gateway, &puller, &format!("?after={readable}&acknowledge=false")).await;
+        assert_eq!(events(&page)[0].0, all[5], "{}", page.body);
     }
     let lost = fetch(&gateway, &both, &format!("?after={}", all[0])).await;
     assert_eq!(lost.code(), "gone", "{}", lost.body);

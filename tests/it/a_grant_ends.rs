@@ -21,6 +21,21 @@ async fn dead_letters(gateway: &TestGateway, id: &str, count: usize) -> Vec<Valu
     .await
 }
 
+/// The same of the shop, while time goes on.
+async fn dead_letters_in_time(
+    gateway: &TestGateway,
+    clock: &ManualClock,
+    count: usize,
+) -> Vec<Value> {
+    eventually(format!("{count} dead letters"), async || {
+        clock.advance(Duration::from_millis(100));
+        let path = "/subscriptions/shop/dead-letters";
+        let letters = gateway.get(path).await["deadLetters"].as_array().unwrap().clone();
+        (letters.len() >= count).then_some(letters)
+    })
+    .await
+}
+
 #[tokio::test]
 async fn what_waits_for_another_attempt_becomes_a_dead_letter_that_nobody_brings_back() {
     let gateway = closed().await;
@@ -32,8 +47,10 @@ async fn what_waits_for_another_attempt_becomes_a_dead_letter_that_nobody_brings
     let waits = payment(&gateway, 2).await;
     receiver.wait_for_arrivals(2).await;
 
-    let recalled =
-        gateway.call(Method::DELETE, &format!("/grants/{of}?reason=over"), None).await.body;
+    let recalled = gateway
+        .call(Method::DELETE, &format!("/grants/{}?reason=over", of.replace('/', "%2F")), None)
+        .await
+        .body;
     receiver.answer(Reply::Status(204));
     let letters = dead_letters(&gateway, "shop", 1).await;
     assert_eq!(
@@ -79,7 +96,7 @@ async fn with_the_last_grant_the_checkpoint_is_a_closing_one() {
     let of = grant(&gateway, "shop", json!({})).await;
     gateway.subscribe(&receiver, json!({ "types": ["Payment.*"] })).await;
 
-    gateway.call(Method::DELETE, &format!("/grants/{of}"), None).await;
+    gateway.call(Method::DELETE, &format!("/grants/{}", of.replace('/', "%2F")), None).await;
 
     let token = gateway.get("/subscriptions/shop/checkpoint").await;
     let checkpoint = receiver.read_checkpoint(token.as_str().unwrap()).unwrap();
@@ -92,7 +109,9 @@ async fn a_sink_is_told_once_with_a_signed_checkpoint_that_is_no_event() {
     let receiver = Receiver::subscribed(&gateway, "shop").await;
     let of = grant(&gateway, "shop", json!({})).await;
 
-    gateway.call(Method::DELETE, &format!("/grants/{of}?reason=over"), None).await;
+    gateway
+        .call(Method::DELETE, &format!("/grants/{}?reason=over", of.replace('/', "%2F")), None)
+        .await;
 
     let told = eventually("the sink is told", async || receiver.statements().pop()).await;
     let checkpoint = receiver.read_checkpoint(&told).unwrap();
@@ -122,7 +141,7 @@ async fn what_was_not_fetched_is_handed_out_no_more_and_the_poll_says_why() {
     })
     .await;
 
-    gateway.call(Method::DELETE, &format!("/grants/{of}"), None).await;
+    gateway.call(Method::DELETE, &format!("/grants/{}", of.replace('/', "%2F")), None).await;
 
     let answer = gateway.post(&poll, &json!({ "returnImmediately": true })).await;
     let sets: Vec<_> = answer["sets"].as_object().unwrap().keys().collect();
@@ -162,7 +181,7 @@ async fn an_evidence_bundle_of_what_has_ended_does_not_begin() {
     };
     assert!(bundle().await.contains(&closed));
 
-    gateway.call(Method::DELETE, &format!("/grants/{of}"), None).await;
+    gateway.call(Method::DELETE, &format!("/grants/{}", of.replace('/', "%2F")), None).await;
 
     let text = bundle().await;
     assert!(text.contains(&format!("\"id\":\"{order}\"")) && !text.contains(&closed), "{text}");
@@ -181,7 +200,7 @@ async fn a_grant_ends_at_its_moment_which_both_sides_are_told_before() {
 
     let shown = gateway.get("/subscriptions/shop").await;
     assert_eq!(shown["access"]["endsSoon"][0]["grant"], of.as_str());
-    assert_eq!(gateway.get(&format!("/grants/{of}")).await["endsSoon"], true);
+    assert_eq!(gateway.get(&format!("/grants/{}", of.replace('/', "%2F"))).await["endsSoon"], true);
     eventually("the metric tells it", async || {
         let text = gateway.get("/metrics").await.to_string();
         text.contains("sealway_grants_ending_soon 1").then_some(())
@@ -196,7 +215,7 @@ async fn a_grant_ends_at_its_moment_which_both_sides_are_told_before() {
     assert!(!receiver.arrivals().iter().any(|one| one.id() == unheard));
     assert_eq!(receiver.delivered()[1].sequence(), Some(2));
     let state = eventually("it is ended", async || {
-        let shown = gateway.get(&format!("/grants/{of}")).await;
+        let shown = gateway.get(&format!("/grants/{}", of.replace('/', "%2F"))).await;
         shown.get("ended").is_some().then(|| shown["state"].clone())
     })
     .await;
@@ -263,4 +282,245 @@ async fn after_a_crash_around_its_end_no_attempt_of_it_begins() {
         (receiver.arrivals().len() > before).then_some(())
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_sink_is_told_before_an_end_comes_and_again_when_it_is_there() {
+    let clock = ManualClock::at("2026-11-29T11:08:36Z".parse().unwrap());
+    let mut gateway =
+        TestGateway::with(Some(clock.clone()), |config| close_payments(&config.publications)).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
+    let of = grant(&gateway, "shop", json!({ "until": "2026-11-29T12:08:36Z" })).await;
+
+    let told = eventually("the sink is told before", async || receiver.statements().pop()).await;
+    let checkpoint = receiver.read_checkpoint(&told).unwrap();
+    assert!(checkpoint.ended.is_empty() && !checkpoint.closing, "{checkpoint:?}");
+    let at: Timestamp = "2026-11-29T12:08:36Z".parse().unwrap();
+    let coming = &checkpoint.ending[0];
+    assert_eq!(
+        (&*coming.publication, coming.at),
+        ("payments/Payment.Succeeded", at.unix_seconds())
+    );
+    let is_noted = async || {
+        let shown = gateway.get("/subscriptions/shop/checkpoint").await;
+        receiver.read_checkpoint(shown.as_str().unwrap()).filter(|one| one.ending.len() == 1)
+    };
+    eventually("its checkpoint says so, too", is_noted).await;
+    // Once, also over a restart; a further grant that never ends takes the end away.
+    gateway.order(1).await;
+    receiver.wait_for_delivered(1).await;
+    gateway.restart().await;
+    gateway.order(2).await;
+    receiver.wait_for_delivered(2).await;
+    assert_eq!(receiver.statements().len(), 1);
+
+    clock.advance(Duration::from_hours(1));
+    let told = eventually("the sink is told of the end", async || {
+        let told = receiver.statements();
+        (told.len() == 2).then(|| told[1].clone())
+    })
+    .await;
+    let checkpoint = receiver.read_checkpoint(&told).unwrap();
+    assert!(checkpoint.ending.is_empty(), "{checkpoint:?}");
+    assert_eq!(
+        (&*checkpoint.ended[0].reason, checkpoint.ended[0].at),
+        ("expired", at.unix_seconds())
+    );
+    assert_eq!(
+        gateway.get(&format!("/grants/{}", of.replace('/', "%2F"))).await["state"],
+        "expired"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_tells_an_end_between_its_events() {
+    let clock = ManualClock::at("2026-11-29T11:08:36Z".parse().unwrap());
+    let gateway =
+        TestGateway::with(Some(clock.clone()), |config| close_payments(&config.publications)).await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let of = grant(&gateway, "shop", json!({})).await;
+    let id = pull(&gateway, &receiver, "latest").await;
+    let path = format!("/subscriptions/{id}/stream");
+    let request = gateway.request(Method::GET, &path).bearer_auth(gateway.admin());
+    let mut stream = request.send().await.unwrap();
+    let mut text = String::new();
+    let event = payment(&gateway, 1).await;
+    while !text.contains("\ndata: ") {
+        text.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    assert!(text.contains(&event) && !text.contains("event: checkpoint"), "{text}");
+
+    let path = format!("/grants/{}?reason=over", of.replace('/', "%2F"));
+    gateway.call(Method::DELETE, &path, None).await;
+    let is_told = |text: &str| {
+        let told = text.split_once("event: checkpoint");
+        told.is_some_and(|(_, rest)| rest.contains("\n\n"))
+    };
+    while !is_told(&text) {
+        // It is told with the next beat of the stream at the latest.
+        match tokio::time::timeout(Duration::from_millis(100), stream.chunk()).await {
+            Ok(chunk) => text.push_str(std::str::from_utf8(&chunk.unwrap().unwrap()).unwrap()),
+            Err(_) => clock.advance(Duration::from_secs(16)),
+        }
+    }
+    let order = gateway.order(2).await;
+    while !text.contains(&order) {
+        text.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().unwrap()).unwrap());
+    }
+
+    let told = text.split("\n\n").find(|block| block.contains("event: checkpoint")).unwrap();
+    assert!(!told.contains("id:"), "a reader comes back to its last event: {told}");
+    let token = told.lines().find_map(|line| line.strip_prefix("data: ")).unwrap();
+    let checkpoint = receiver.read_checkpoint(token).unwrap();
+    assert_eq!((&*checkpoint.ended[0].reason, &*checkpoint.ended[0].detail), ("recalled", "over"));
+    assert_eq!(text.matches("event: checkpoint").count(), 1, "{text}");
+}
+
+#[tokio::test]
+async fn with_order_by_subject_an_end_holds_up_no_subject_and_changes_no_order() {
+    let clock = ManualClock::at("2026-11-29T11:08:36Z".parse().unwrap());
+    let gateway = TestGateway::with(Some(clock.clone()), |config| {
+        close_payments(&config.publications);
+        let file = config.publications.join("payments.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        let subject = "    subject: /data/orderId\n    patch:\n";
+        std::fs::write(&file, text.replace("    patch:\n", subject)).unwrap();
+        crate::harness::order_by_number(&config.publications);
+    })
+    .await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let of = grant(&gateway, "shop", json!({ "publication": "payments/*" })).await;
+    let wish = json!({ "config": { "ordering": "subject", "onDeadLetter": "block" } });
+    gateway.subscribe(&receiver, wish).await;
+    receiver.answer(Reply::Status(503));
+    let mut waiting = vec![payment(&gateway, 7).await];
+    receiver.wait_for_arrivals(1).await;
+    // Behind it, of the same subject.
+    let order = gateway.order(7).await;
+    waiting.push(failed_payment(&gateway, 7).await);
+    let last = gateway.order(8).await;
+
+    gateway.call(Method::DELETE, &format!("/grants/{}", of.replace('/', "%2F")), None).await;
+    receiver.answer(Reply::Status(204));
+
+    let letters = dead_letters_in_time(&gateway, &clock, 2).await;
+    let mut given_up: Vec<_> = letters.iter().map(|one| one["event"].as_str().unwrap()).collect();
+    given_up.sort_unstable();
+    assert_eq!(given_up, waiting);
+    assert!(letters.iter().all(|one| one["reason"] == "not-entitled"), "{letters:?}");
+    let arrived = eventually("both orders arrive", async || {
+        clock.advance(Duration::from_mins(1));
+        let arrived = receiver.delivered();
+        (arrived.len() == 2).then_some(arrived)
+    })
+    .await;
+    let mut numbered: Vec<_> =
+        arrived.iter().map(|one| (one.sequence().unwrap(), one.id().to_owned())).collect();
+    numbered.sort_unstable();
+    assert_eq!(numbered, [(2, order), (4, last)], "numbers that were given out stay");
+    assert_eq!(gateway.get("/subscriptions/shop").await["progress"]["blocked"], 0);
+}
+
+/// Publishes that a payment failed.
+async fn failed_payment(gateway: &TestGateway, number: u64) -> String {
+    let event = json!({
+        "specversion": "1.0", "id": format!("failed-{number}"), "source": "payment-service",
+        "type": "PaymentFailed", "data": { "id": number },
+    });
+    gateway.publish(&event).await.remove(0)
+}
+
+#[tokio::test]
+async fn an_end_that_passes_while_the_gateway_is_down_holds_from_its_moment_on() {
+    let clock = ManualClock::at("2026-11-29T11:08:36Z".parse().unwrap());
+    let mut gateway =
+        TestGateway::with(Some(clock.clone()), |config| close_payments(&config.publications)).await;
+    let receiver = Receiver::subscribed(&gateway, "shop").await;
+    let of = grant(&gateway, "shop", json!({ "until": "2026-11-29T12:08:36Z" })).await;
+    let heard = payment(&gateway, 1).await;
+    receiver.wait_for_delivered(1).await;
+    receiver.answer(Reply::Status(503));
+    let waits = payment(&gateway, 2).await;
+    let order = gateway.order(3).await;
+    receiver.wait_for_arrivals(3).await;
+    gateway.stop().await;
+    let begun = receiver.arrivals().len();
+    clock.advance(Duration::from_hours(2));
+    receiver.answer(Reply::Status(204));
+
+    gateway.start_again().await;
+
+    let late = payment(&gateway, 4).await;
+    let last = gateway.order(5).await;
+    let delivered = receiver.wait_for_delivered(3).await;
+    let numbers: std::collections::BTreeMap<_, _> =
+        delivered.iter().map(|one| (one.sequence().unwrap(), one.id().to_owned())).collect();
+    let expected = [(1, heard), (3, order), (4, last)];
+    assert_eq!(
+        numbers,
+        expected.into_iter().collect(),
+        "the same numbers, and none for what came late"
+    );
+    let since: Vec<_> = receiver.arrivals().into_iter().skip(begun).collect();
+    assert!(!since.iter().any(|one| [&*waits, &*late].contains(&one.id())));
+    let letters = dead_letters_in_time(&gateway, &clock, 1).await;
+    assert_eq!(
+        (&letters[0]["event"], &letters[0]["reason"], &letters[0]["sequence"]),
+        (&json!(waits), &json!("not-entitled"), &json!(2))
+    );
+    let shown = gateway.get(&format!("/grants/{}", of.replace('/', "%2F"))).await;
+    assert_eq!(shown["ended"]["at"], "2026-11-29T12:08:36Z", "{shown}");
+    let token = gateway.get("/subscriptions/shop/checkpoint").await;
+    let checkpoint = receiver.read_checkpoint(token.as_str().unwrap()).unwrap();
+    let at: Timestamp = "2026-11-29T12:08:36Z".parse().unwrap();
+    assert_eq!(
+        (&*checkpoint.ended[0].reason, checkpoint.ended[0].at),
+        ("expired", at.unix_seconds())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_verifies_a_chain_reads_what_has_ended() {
+    let gateway = closed().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let of = grant(&gateway, "shop", json!({})).await;
+    gateway.subscribe(&receiver, json!({ "types": ["Payment.*"] })).await;
+    payment(&gateway, 1).await;
+    let token = receiver.wait_for_delivered(1).await.remove(0).token;
+    let path = format!("/grants/{}?reason=the%20contract%20is%20over", of.replace('/', "%2F"));
+    gateway.call(Method::DELETE, &path, None).await;
+    let checkpoint = gateway.get("/subscriptions/shop/checkpoint").await;
+    let store = |name: &str, text: &str| {
+        std::fs::write(gateway.path(name), text).unwrap();
+        gateway.path(name).to_str().unwrap().to_owned()
+    };
+    let files = [
+        store("held", &token),
+        store("key", receiver.private_key()),
+        store("checkpoint", checkpoint.as_str().unwrap()),
+    ];
+    let jwks = format!("{}/.well-known/jwks.json", gateway.issuer());
+    let verify = |output: &str| {
+        let mut command = crate::harness::program();
+        command.args(["--output", output, "verify-chain", &files[0], "--key", &files[1]]);
+        command.args(["--jwks", &jwks, "--issuer", &gateway.issuer(), "--audience", "shop"]);
+        command.args(["--subscription", "shop", "--checkpoint", &files[2]]);
+        let done = command.output().unwrap();
+        assert_eq!(done.status.code(), Some(0), "{done:?}");
+        String::from_utf8(done.stdout).unwrap()
+    };
+
+    let told: Value = serde_json::from_str(&verify("json")).unwrap();
+    let ended = &told["checkpoint"]["ended"][0];
+    assert_eq!(
+        (&ended["publication"], &ended["reason"]),
+        (&json!("payments/Payment.Succeeded"), &json!("recalled"))
+    );
+    assert_eq!(
+        (&ended["detail"], &told["checkpoint"]["closing"]),
+        (&json!("the contract is over"), &json!(true))
+    );
+    let text = verify("human");
+    assert!(text.contains("ended: payments/Payment.Succeeded, recalled at 20"), "{text}");
+    assert!(text.contains(": the contract is over\nclosing: "), "{text}");
 }

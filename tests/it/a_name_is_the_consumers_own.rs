@@ -183,3 +183,22 @@ async fn the_command_line_takes_names_and_files_go_by_them() {
     run(&operator, &["subscriptions", "remove", "second/orders"]);
     assert_eq!(gateway.get("/subscriptions/orders").await["consumer"], "first");
 }
+
+#[tokio::test]
+async fn no_name_is_written_like_the_id_of_another_subscription() {
+    let gateway = TestGateway::start().await;
+    let [(first, key), (second, other)] = two(&gateway).await;
+    let made = create(&gateway, &key, &first.document(json!({ "id": "orders" }))).await;
+    let id = made.body["id"].as_str().unwrap().to_owned();
+    let nobodys = EventId::from_parts(1, 7).to_string();
+
+    for name in [&id, &id.to_uppercase(), &nobodys, &nobodys.to_lowercase()] {
+        let refused = create(&gateway, &other, &second.document(json!({ "id": name }))).await;
+        assert_eq!((refused.status, refused.code()), (422, "invalid"), "{name}");
+        let detail = refused.body["detail"].as_str().unwrap();
+        assert!(detail.starts_with("/name: "), "whether it is taken is not told: {detail}");
+    }
+    assert_eq!(get(&gateway, &other, &format!("/subscriptions/{id}")).await.status, 404);
+    let near = create(&gateway, &other, &second.document(json!({ "id": "orders-01" }))).await;
+    assert_eq!(near.status, 201, "{}", near.body);
+}

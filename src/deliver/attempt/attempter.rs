@@ -15,7 +15,7 @@ use crate::deliver::sink::{
     AnswerKind, AttemptFailure, Destinations, Health, Parcel, SinkAnswer, SinkTarget,
 };
 use crate::egress::EgressRefusal;
-use crate::event::Timestamp;
+use crate::event::{EventId, Timestamp};
 use crate::eventlog::Entry;
 use crate::seal::ReceiptFault;
 use crate::subscriptions::{ContentMode, OuterKey, Protocol, Subscription};
@@ -23,6 +23,8 @@ use crate::telemetry::{Metric, Metrics, error_chain};
 
 /// The `type` of the CloudEvents of subscriptions that show nothing but an id.
 const SEALED_TYPE: &str = "sealway.sealed";
+/// The `type` of a signed checkpoint where sinks take nothing but events.
+const CHECKPOINT_EVENT_TYPE: &str = "sealway.subscription.checkpoint";
 
 /// Makes attempts at deliveries, and records what becomes of them.
 pub struct Attempter {
@@ -40,7 +42,7 @@ pub struct Attempter {
     pub timeout: Duration,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Entropy, for jitter.
+    /// Entropy, for jitter and for ids of statements.
     pub entropy: Arc<dyn Entropy>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
@@ -101,8 +103,29 @@ impl Attempter {
         let destination = self.destinations.of(subscription);
         let target = SinkTarget::of(subscription, self.timeout).map(Arc::new);
         match (destination, target) {
-            (Some(destination), Some(target)) => destination.tell(&target, statement).await,
+            (Some(destination), Some(target)) => {
+                let statement = self.statement(statement);
+                destination.tell(&target, statement).await
+            }
             _ => true,
+        }
+    }
+
+    /// A statement as it stands where events do. Its id is no event's.
+    fn statement(&self, token: String) -> Parcel {
+        let unix_ms = u64::try_from(self.clock.now().unix_ms()).unwrap_or(0);
+        Parcel {
+            id: EventId::from_parts(unix_ms, self.entropy.next_u128()),
+            name: Some(CHECKPOINT_EVENT_TYPE.to_owned()),
+            attributes: vec![
+                ("type", CHECKPOINT_EVENT_TYPE.to_owned()),
+                ("source", self.sealer.issuer().to_owned()),
+            ],
+            extensions: Vec::new(),
+            sequence: None,
+            replay: None,
+            attempt: 1,
+            token,
         }
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use moka::future::Cache;
 
+use crate::access::ComingEnd;
 use crate::access::EndedAccess;
 use crate::ambient::{Clock, Entropy, Secret};
 use crate::deliver::outcome::Delivery;
@@ -17,7 +18,7 @@ use crate::keys::{
     SharedSecret, SigningAlgorithm, SigningKey,
 };
 use crate::seal::{
-    self, AccessEnd, Checkpoint, Claims, Options, PlaceClaims, SaltedClaims, Sealed,
+    self, AccessEnd, Checkpoint, Claims, ComingAccessEnd, Options, PlaceClaims, SaltedClaims, Sealed,
     cloudevent_type, seal, sign_checkpoint, sign_place,
 };
 use crate::subscriptions::{
@@ -305,9 +306,15 @@ impl Sealer {
         subscription: &Subscription,
         newest: (u64, ChainValue),
         (head, closing): (Option<EventId>, bool),
+        ending: &[ComingEnd],
     ) -> Result<String, SealerError> {
+        let coming = |end: &ComingEnd| ComingAccessEnd {
+            publication: end.publication.clone(),
+            at: end.at.unix_seconds(),
+        };
         let checkpoint = Checkpoint {
             ended: ends(subscription),
+            ending: ending.iter().map(coming).collect(),
             closing,
             ..self.checkpoint(subscription, newest, head)
         };
@@ -350,6 +357,7 @@ impl Sealer {
             chain,
             head,
             ended: Vec::new(),
+            ending: Vec::new(),
             closing: false,
         }
     }

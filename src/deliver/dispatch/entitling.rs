@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::access::{EndedAccess, Entitlement};
+use crate::access::{ComingEnd, EndedAccess, Entitlement};
 use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError};
 use crate::event::ConsumerId;
 use crate::eventlog::Position;
@@ -119,6 +119,11 @@ impl SubscriptionService {
                 && current.may_want(&publication.event_name)
         });
         lost.map(|one| self.access().end_of(&current.consumer, &one.name, from)).collect()
+    }
+
+    /// What a subscription hears and soon cannot any more.
+    pub fn coming_ends(&self, subscription: &Subscription) -> Vec<ComingEnd> {
+        self.access().coming_ends(&subscription.consumer, |event| subscription.may_want(event))
     }
 
     /// Whether its consumer may hear nothing any more of what a subscription may want.

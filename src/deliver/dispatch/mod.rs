@@ -9,6 +9,8 @@ mod follow;
 mod lag;
 mod look_up;
 mod old_epochs;
+mod known_events;
+mod newest_heard;
 mod oldest;
 mod proving;
 mod redrive;

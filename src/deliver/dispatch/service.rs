@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::access::Access;
 use crate::ambient::{Clock, Entropy, Secret, Turn, Turns};
 use crate::deliver::attempt::{Sealer, SealerError};
+use crate::deliver::dispatch::newest_heard::NewestHeard;
 use crate::deliver::dispatch::oldest::Oldest;
 use crate::deliver::dispatch::{Dispatch, WorkerHandle, WrongNonce};
 use crate::deliver::limits::Flow;
@@ -66,6 +67,7 @@ pub struct SubscriptionService {
     pub(in crate::deliver) clock: Arc<dyn Clock>,
     pub(super) entropy: Arc<dyn Entropy>,
     access: Arc<Access>,
+    pub(super) newest_heard: NewestHeard,
     /// Had while a subscription changes, so that registry, table and courier change in one order. A
     /// worker that keeps one change waiting keeps no other.
     changing: Turns<SubscriptionId>,
@@ -117,6 +119,7 @@ impl SubscriptionService {
             clock,
             entropy,
             access: parts.access,
+            newest_heard: NewestHeard::new(),
             changing: Turns::default(),
         }
     }

@@ -1,7 +1,6 @@
 //! Says how far a subscription has come, signed.
 
 use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError};
-use crate::eventlog::{Page, Position};
 use crate::subscriptions::{Subscription, SubscriptionError};
 
 impl SubscriptionService {
@@ -17,19 +16,12 @@ impl SubscriptionService {
         let standing = self.dispatch.standing(&subscription.id);
         let standing =
             standing.ok_or_else(|| SubscriptionError::Unknown(subscription.id.clone()))?;
-        let before = Position(standing.scanned.0.saturating_sub(1));
-        let head = self.store.log.read(before, Page { items: 1, bytes: 1 }).await?;
-        let head = head.first().filter(|entry| entry.position == standing.scanned);
-        let head = if let Some(entry) = head {
-            Some(entry.event.id)
-        } else {
-            self.store.log.fresh_head().await?;
-            let low_watermark = self.store.log.low_watermark();
-            (low_watermark.position == standing.scanned).then_some(low_watermark.id)
-        };
+        // It names no event that the consumer may not know of.
+        let head = self.newest_heard(subscription, standing.scanned).await?;
         // With the last that it could hear, there is nothing more to come.
         let closing = !subscription.ended.is_empty() && self.hears_nothing(subscription);
         let newest = (standing.sequence, standing.chain);
-        Ok(self.sealer().sign_standing(subscription, newest, (head, closing))?)
+        let ending = self.coming_ends(subscription);
+        Ok(self.sealer().sign_standing(subscription, newest, (head, closing), &ending)?)
     }
 }

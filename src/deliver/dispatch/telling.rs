@@ -1,16 +1,22 @@
-//! Tells sinks what their consumers cannot hear any more: a signed checkpoint, which is no event.
+//! Tells sinks what their consumers cannot hear any more, or soon cannot: a signed checkpoint, which is no
+//! event.
 
 use std::sync::Arc;
 
+use crate::access::ComingEnd;
 use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError};
 use crate::subscriptions::Subscription;
 
 impl SubscriptionService {
-    /// The subscriptions whose sinks are to be told of an end.
+    /// The subscriptions whose sinks are to be told of an end, or of one that comes.
     pub fn untold(&self) -> Vec<Arc<Subscription>> {
         let mut all = self.dispatch.subscriptions();
         all.retain(|one| {
-            one.state.delivers() && !one.is_pulled() && one.ended.iter().any(|end| !end.told)
+            let is_untold = |end| !one.told_coming.contains(end);
+            one.state.delivers()
+                && !one.is_pulled()
+                && (one.ended.iter().any(|end| !end.told)
+                    || self.coming_ends(one).iter().any(is_untold))
         });
         all
     }
@@ -24,15 +30,17 @@ impl SubscriptionService {
         &self,
         subscription: &Arc<Subscription>,
     ) -> Result<bool, SubscriptionServiceError> {
+        let coming = self.coming_ends(subscription);
         let statement = self.checkpoint(subscription).await?;
         let is_taken = self.dispatch.tell_sink(subscription, statement).await;
         if is_taken {
-            self.note_told(subscription).await?;
+            self.note_told(subscription, coming).await?;
         }
         Ok(is_taken)
     }
 
-    /// Notes that a sink is not told any more of what has ended for its subscription by now.
+    /// Notes that a sink is not told any more of what has ended for its subscription by now, nor of what
+    /// ends soon.
     ///
     /// # Errors
     ///
@@ -41,10 +49,11 @@ impl SubscriptionService {
     pub async fn note_told(
         &self,
         subscription: &Arc<Subscription>,
+        coming: Vec<ComingEnd>,
     ) -> Result<(), SubscriptionServiceError> {
         let _changing = self.changing(&subscription.id).await;
         let current = self.again(subscription).await?;
-        let told = self.subscriptions.note_told(&current, &subscription.ended).await?;
+        let told = self.subscriptions.note_told(&current, (&subscription.ended, coming)).await?;
         self.dispatch.changed(&told).await;
         Ok(())
     }

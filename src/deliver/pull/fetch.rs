@@ -28,9 +28,9 @@ pub enum PullError {
     /// The subscription has a sink.
     #[error("the subscription has a sink; only one with the protocol PULL is acknowledged")]
     HasSink,
-    /// An id that the log has not come to.
-    #[error("there is no event as new as {0} yet")]
-    NotYet(EventId),
+    /// An id of a time that has not come, or a place that the log has not come to.
+    #[error("`after` lies ahead of the log; was it restored from a backup?")]
+    NotYet,
     /// The gateway has restarted and is not where it was.
     #[error("the gateway is still catching up after its start; try again")]
     CatchingUp,
@@ -51,7 +51,7 @@ impl From<LogError> for PullError {
 impl Blame for PullError {
     fn fault(&self) -> Fault {
         match self {
-            Self::NotActive(_) | Self::Ended | Self::HasSink | Self::NotYet(_) => Fault::Caller,
+            Self::NotActive(_) | Self::Ended | Self::HasSink | Self::NotYet => Fault::Caller,
             Self::CatchingUp | Self::Seal(_) => Fault::Later,
             Self::Read(error) => error.fault(),
         }
@@ -69,14 +69,29 @@ pub struct Collected {
 }
 
 /// Some events for their consumer, in order.
-#[derive(Default)]
 pub struct Served {
     /// The events.
     pub events: Vec<Collected>,
-    /// Where to go on: the last event that was looked at; nothing if there was none.
-    pub next: Option<EventId>,
-    /// Where to go on, as a place in the log.
+    /// Where to go on.
     pub reached: Position,
+    /// Whether matches are numbered behind that.
+    pub more: bool,
+}
+
+impl Served {
+    /// No events, up to a place.
+    pub const fn nothing(reached: Position) -> Self {
+        Self { events: Vec::new(), reached, more: false }
+    }
+}
+
+/// Where a reader wants to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadAfter {
+    /// After an event.
+    Event(EventId),
+    /// After a place of the log that it was told.
+    Place(Position),
 }
 
 /// The parts of a [`PullService`].
@@ -113,27 +128,41 @@ impl PullService {
     ///
     /// # Errors
     ///
-    /// The caller's turn: there is no event as new as that. Later: the gateway is catching up.
+    /// The caller's turn: that lies ahead. Later: the gateway is catching up.
     pub async fn begin(
         &self,
         worker: &WorkerHandle,
-        after: Option<EventId>,
+        after: Option<ReadAfter>,
     ) -> Result<Position, PullError> {
         let Some(after) = after else {
             let view = worker.look();
             return Ok(view.acknowledged.map_or(view.standing.scanned, |place| place.position));
         };
-        let position = self.parts.subscription_service.reader().position_of(after).await?;
-        let is_beyond = position == self.parts.store.log.head() && after > EventId::MIN;
-        if is_beyond && self.newest().await?.is_none_or(|newest| newest < after) {
-            return Err(PullError::NotYet(after));
-        }
+        let position = match after {
+            ReadAfter::Event(event) => self.position_after(event).await?,
+            ReadAfter::Place(place) if place > self.parts.store.log.fresh_head().await? => {
+                return Err(PullError::NotYet);
+            }
+            ReadAfter::Place(place) => place,
+        };
         let deadline = self.parts.clock.now().after(CATCHING_UP);
         let mut worker = worker.clone();
         while worker.look().standing.scanned < position {
             if !self.parts.wait(&mut worker, deadline).await {
                 return Err(PullError::CatchingUp);
             }
+        }
+        Ok(position)
+    }
+
+    /// An id of a time that has passed may be that of an event that the reader does not hear, so whether
+    /// there is one is not told.
+    async fn position_after(&self, event: EventId) -> Result<Position, PullError> {
+        let position = self.parts.subscription_service.reader().position_of(event).await?;
+        let now = u64::try_from(self.parts.clock.now().unix_ms()).unwrap_or(0);
+        let is_ahead = event.unix_ms() > now && position == self.parts.store.log.head();
+        if is_ahead && self.newest().await?.is_none_or(|newest| newest < event) {
+            return Err(PullError::NotYet);
         }
         Ok(position)
     }
@@ -162,7 +191,7 @@ impl PullService {
         (page, deadline): (Page, Timestamp),
     ) -> Result<Served, PullError> {
         let mut worker = worker.clone();
-        let mut served = Served { reached: after, ..Served::default() };
+        let mut served = Served::nothing(after);
         loop {
             worker.standing.mark_unchanged();
             must_be_served(&worker)?;
@@ -170,11 +199,12 @@ impl PullService {
             let mut part =
                 self.parts.subscription_service.reader().read(&view, served.reached, page).await?;
             part.matches.retain(|one| self.may_hand_out(&view.subscription, one));
-            served.next = part.last.or(served.next);
             let more = part.reached.position < view.standing.scanned;
+            served.more = part.reached.sequence < view.standing.sequence;
             served.reached = served.reached.max(part.reached.position);
             if part.matches.iter().any(|one| !one.given_up) {
-                return self.seal_all(&view.subscription, part).await;
+                served.events = self.seal_all(&view.subscription, &part).await?;
+                return Ok(served);
             }
             let late = self.parts.clock.now() >= deadline;
             if late || (!more && !self.parts.wait(&mut worker, deadline).await) {
@@ -194,13 +224,13 @@ impl PullService {
     async fn seal_all(
         &self,
         subscription: &Arc<Subscription>,
-        part: NumberedPage,
-    ) -> Result<Served, PullError> {
+        part: &NumberedPage,
+    ) -> Result<Vec<Collected>, PullError> {
         let mut events = Vec::with_capacity(part.matches.len());
         for one in part.matches.iter().filter(|one| !one.given_up) {
             events.push(self.seal(subscription, one).await?);
         }
-        Ok(Served { events, next: part.last, reached: part.reached.position })
+        Ok(events)
     }
 
     /// Seals a match as for a delivery.

@@ -7,5 +7,5 @@
 mod fetch;
 mod poll;
 
-pub use fetch::{Collected, PullError, PullService, PullServiceParts};
+pub use fetch::{Collected, PullError, PullService, PullServiceParts, ReadAfter, Served};
 pub use poll::{MOST_OUTSTANDING, PollRefusal, PollWish, PollWord};

@@ -143,11 +143,9 @@ pub trait Destination: Send + Sync {
         Ok(())
     }
 
-    /// Gives a sink a signed statement about its subscription, which is no event; says whether the sink
-    /// has taken it. Sinks of a kind that takes nothing but events are told nothing.
-    async fn tell(&self, _target: &Arc<SinkTarget>, _statement: String) -> bool {
-        true
-    }
+    /// Gives a sink a signed statement about its subscription, which is no event, in a parcel; says whether
+    /// the sink has taken it.
+    async fn tell(&self, target: &Arc<SinkTarget>, statement: Parcel) -> bool;
 
     /// Has a sink prove itself before the first event: it is sent a challenge, sealed in this parcel,
     /// once, and shows that it has opened it as far as sinks of this kind can.

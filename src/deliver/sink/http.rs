@@ -108,8 +108,10 @@ impl Destination for HttpDestination {
         exchange.map_or_else(|answer| answer, answer_of)
     }
 
-    async fn tell(&self, target: &Arc<SinkTarget>, statement: String) -> bool {
-        let exchange = self.exchange(HttpRequest::statement(Arc::clone(target), statement)).await;
+    /// It has a media type of its own, and nothing that events have beside their tokens.
+    async fn tell(&self, target: &Arc<SinkTarget>, statement: Parcel) -> bool {
+        let request = HttpRequest::statement(Arc::clone(target), statement.token);
+        let exchange = self.exchange(request).await;
         exchange.is_ok_and(|exchange| (200..300).contains(&exchange.status))
     }
 

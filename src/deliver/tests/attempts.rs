@@ -27,6 +27,10 @@ struct Told {
 
 #[async_trait]
 impl Destination for Told {
+    async fn tell(&self, _: &Arc<SinkTarget>, _: Parcel) -> bool {
+        true
+    }
+
     async fn deliver(&self, _: &Arc<SinkTarget>, parcel: Parcel) -> SinkAnswer {
         self.parcels.lock().unwrap().push(parcel);
         self.answers.lock().unwrap().pop_front().unwrap()

@@ -29,6 +29,10 @@ impl Asked {
 
 #[async_trait]
 impl Destination for Asked {
+    async fn tell(&self, _: &Arc<SinkTarget>, _: Parcel) -> bool {
+        true
+    }
+
     async fn deliver(&self, _: &Arc<SinkTarget>, _: Parcel) -> SinkAnswer {
         panic!("no event is sent before the first one")
     }

@@ -3,6 +3,7 @@
 mod attempts;
 mod backlogs;
 mod couriers;
+mod decider_turns;
 mod entitlements;
 mod handshakes;
 mod inboxes;

@@ -138,8 +138,8 @@ async fn what_lies_before_the_start_is_skipped_and_what_is_lost_is_told() {
     keep(&stage, &[places[500]]).await;
     let reader = reading(&stage, &Store::of(&stage.log));
     let lost = reader.read(&view, Position(499), page).await;
-    let Err(SequenceReadError::Gone { after }) = lost else { panic!("{lost:?}") };
-    assert_eq!(after, entries[499].event.id);
+    let Err(SequenceReadError::Gone { after, place }) = lost else { panic!("{lost:?}") };
+    assert_eq!((place, after), (places[500].position, entries[499].event.id.end_of_minute()));
 
     // What the consumer has acknowledged is a place to begin at, too.
     view.acknowledged = Some(places[450]);
@@ -147,8 +147,7 @@ async fn what_lies_before_the_start_is_skipped_and_what_is_lost_is_told() {
     assert_eq!(part.matches[0].sequence, places[455].sequence + 1);
     view.acknowledged = None;
 
-    let at = reader.position_of(after).await.unwrap();
-    let part = reader.read(&view, at, page).await.unwrap();
+    let part = reader.read(&view, place, page).await.unwrap();
     assert_eq!(part.matches[0].sequence, places[500].sequence + 1);
 }
 

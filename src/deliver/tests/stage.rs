@@ -245,6 +245,10 @@ pub(crate) struct Recorder {
 
 #[async_trait]
 impl Destination for Recorder {
+    async fn tell(&self, _: &Arc<SinkTarget>, _: Parcel) -> bool {
+        true
+    }
+
     async fn deliver(&self, _: &Arc<SinkTarget>, parcel: Parcel) -> SinkAnswer {
         self.attempted.lock().unwrap().push(parcel);
         let act = self.acts.lock().unwrap().pop_front();

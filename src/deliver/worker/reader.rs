@@ -57,9 +57,11 @@ pub struct NumberedPage {
 #[derive(Debug, thiserror::Error)]
 pub enum SequenceReadError {
     /// Events after the place that was asked for are not kept any more.
-    #[error("events after this place are not kept any more; read on after {after}")]
+    #[error("events after this place are not kept any more")]
     Gone {
-        /// The id after which everything can be read.
+        /// Where everything behind can be read.
+        place: Position,
+        /// An id after which everything can be read, with the time of no event.
         after: EventId,
     },
     /// The gateway is stopping.
@@ -248,7 +250,8 @@ impl SequenceReader {
             Some(next) => next.event.id.predecessor(),
             None => None,
         };
-        Ok(SequenceReadError::Gone { after: after.unwrap_or(EventId::MIN) })
+        let after = after.map_or(EventId::MIN, EventId::end_of_minute);
+        Ok(SequenceReadError::Gone { place, after })
     }
 
     async fn remember(&self, subscription: &Subscription, place: SequenceCheckpoint) {

@@ -16,6 +16,7 @@ fn checkpoint() -> Checkpoint {
         sequence: 12,
         head: Some(EventId::MAX),
         ended: Vec::new(),
+        ending: Vec::new(),
         closing: false,
     }
 }

@@ -46,6 +46,7 @@ fn bundle_that_tells(
             sequence,
             head: None,
             ended: Vec::new(),
+            ending: Vec::new(),
             closing: false,
         };
         sign_place(&checkpoint, &parties.signing).unwrap()

@@ -152,6 +152,7 @@ fn bundle(parties: &Parties) -> Vec<String> {
             sequence,
             head: None,
             ended: Vec::new(),
+            ending: Vec::new(),
             closing: false,
         };
         sign_place(&place, &parties.signing).unwrap()

@@ -70,6 +70,20 @@ impl Domain {
         (domain, stub, bus, role)
     }
 
+    /// The same, where orders are heard by grant only.
+    pub async fn closed() -> (Self, AwsStub, StubBus, StubRole) {
+        let stub = AwsStub::start().await;
+        let (bus, role) = (stub.bus(BUS), stub.role(ROLE));
+        let buses = format!("{{ consumer: shop, bus: '{BUS}', role: '{ROLE}' }}");
+        let process = Self::prepare(stub.url(), &buses);
+        let file = process.directory().join("publications/orders.yaml");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace("\naccess: public\n", "\naccess: grant\n")).unwrap();
+        let domain = Self::start_as(process).await;
+        let role = role.trusting(OWN).with_external_id(&domain.external_id("shop").await);
+        (domain, stub, bus, role)
+    }
+
     /// The same, with an active subscription of this configuration.
     pub async fn subscribed(config: Value) -> (Self, AwsStub, StubBus, StubRole) {
         let (domain, stub, bus, role) = Self::with_stub().await;

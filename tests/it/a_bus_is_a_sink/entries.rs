@@ -258,3 +258,32 @@ async fn a_call_that_is_refused_for_its_bus_is_made_once() {
     assert_eq!(tries.len(), 1, "{tries:?}");
     assert_eq!(tries[0].len(), 10);
 }
+
+#[tokio::test]
+async fn an_end_of_access_stands_on_the_bus_as_an_event_of_its_own_name() {
+    let (domain, _stub, bus, _role) = Domain::closed().await;
+    let wish = json!({ "consumer": "shop", "publication": "orders/*" });
+    let given = domain.call(reqwest::Method::POST, "/grants", Some(&wish)).await;
+    let id = given.body["id"].as_str().unwrap().replace('/', "%2F");
+    domain.subscribe(json!({})).await;
+    domain.answer_challenge(&bus.wait_for(1).await.remove(0).detail).await;
+    domain.orders([1]).await;
+    bus.wait_for(2).await;
+
+    let path = format!("/grants/{id}?reason=over");
+    let recalled = domain.call(reqwest::Method::DELETE, &path, None).await;
+    assert_eq!(recalled.status, 200, "{}", recalled.body);
+
+    let told = bus.wait_for(3).await.remove(2);
+    let name = "sealway.subscription.checkpoint";
+    assert_eq!((&*told.source, &*told.detail_type), (OWN_SOURCE, name));
+    let issuer = domain.process.issuer();
+    assert_eq!(told.resources, [format!("{issuer}/subscriptions/shop")]);
+    assert_eq!(told.detail["type"], name);
+    let token = told.detail["data"].as_str().unwrap();
+    assert!(domain.key.open(token).is_none(), "nobody takes it for an event");
+    let claims = token.split('.').nth(1).unwrap();
+    let claims = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(claims).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!((&claims["seq"], &claims["ended"][0]["reason"]), (&json!(1), &json!("recalled")));
+}

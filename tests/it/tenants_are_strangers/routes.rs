@@ -133,6 +133,7 @@ pub const ROUTES: &[Route] = &[
     with("PUT /grants/{id}", Domain, |_| json!({ "until": "2099-01-01T00:00:00Z" })),
     with("POST /access-requests/{id}/approve", Domain, |_| json!({})),
     with("POST /access-requests/{id}/refuse", Domain, |_| json!({ "reason": "no" })),
+    route("DELETE /access-requests/{id}", Owner),
     route("DELETE /grants/{id}", Domain),
     route("GET /external-ids/{consumer}", OwnScope),
     route("GET /events/{id}/trace", OwnerOr("operate")),

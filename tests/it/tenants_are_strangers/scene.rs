@@ -102,7 +102,7 @@ impl Scene {
         let wish = json!({ "from": redriven, "to": redriven, "rate": 1 });
         self.redrive = id(&gateway.post(redrive, &wish).await);
         let wish = json!({ "consumer": "owner", "publication": "orders/Order.Created" });
-        self.grant = id(&gateway.post("/grants", &wish).await);
+        self.grant = id(&gateway.post("/grants", &wish).await).replace('/', "%2F");
         self.access_request = id(&gateway.post("/access-requests", &wish).await);
         let broken = json!({
             "specversion": "1.0", "id": "broken", "source": "order-service",

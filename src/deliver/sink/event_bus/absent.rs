@@ -15,6 +15,10 @@ pub struct NoEventBuses;
 
 #[async_trait]
 impl Destination for NoEventBuses {
+    async fn tell(&self, _: &Arc<SinkTarget>, _: Parcel) -> bool {
+        false
+    }
+
     async fn deliver(&self, _: &Arc<SinkTarget>, _: Parcel) -> SinkAnswer {
         SinkAnswer::failed(AttemptFailure::Refused, WITHOUT_AWS)
     }

@@ -119,6 +119,11 @@ impl Destination for EventBusDestination {
         self.put(target, parcel).await
     }
 
+    /// A bus takes events and nothing else, so it comes as one, under a name that no publication has.
+    async fn tell(&self, target: &Arc<SinkTarget>, statement: Parcel) -> bool {
+        self.put(target, statement).await.kind == AnswerKind::Delivered
+    }
+
     /// A bus cannot answer: it takes the challenge, and the consumer that finds it there tells the
     /// gateway its nonce.
     async fn prove(
