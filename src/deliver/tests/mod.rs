@@ -3,6 +3,7 @@
 mod attempts;
 mod backlogs;
 mod couriers;
+mod deciders;
 mod entitlements;
 mod handshakes;
 mod inboxes;
