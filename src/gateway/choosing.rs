@@ -83,7 +83,11 @@ mod tests {
 
     const CONTRACT: &str = "asyncapi: 3.0.0
 info: { title: Shop, version: 1.0.0 }
-channels: { shop: { address: shop, messages: { Order.Placed: { payload: { type: object } } } } }
+channels:
+  shop:
+    address: shop
+    messages:
+      Order.Placed: { payload: { type: object, properties: { lines: { type: array } } } }
 operations: { publish: { action: send, channel: { $ref: '#/channels/shop' } } }
 ";
 
@@ -95,7 +99,7 @@ operations: { publish: { action: send, channel: { $ref: '#/channels/shop' } } }
         let when = json!({"source": ["till"], "detail": {"lines": lines}});
         let publications = format!(
             "domain: shop\ncontract: asyncapi/shop.yaml\nsource: /shop\npublications:\n  - event: \
-             Order.Placed\n    when: {when}\n"
+             Order.Placed\n    when: {when}\n    patch: [ {{ op: copy, from: /detail/lines, path: /data/lines }} ]\n"
         );
         for (name, text) in [("asyncapi", CONTRACT), ("publications", &*publications)] {
             fs::create_dir(folder.path().join(name)).unwrap();
@@ -116,7 +120,8 @@ operations: { publish: { action: send, channel: { $ref: '#/channels/shop' } } }
         let any = json!([0, 1, 2, 3, 4]);
         let mut lines = vec![json!({"a": -1}); 100];
         lines.push(json!({"a": any, "p": {"a": any}, "q": {"a": any}}));
-        let envelope = Envelope { source: "till".to_owned(), ..Envelope::example(json!({ "lines": lines })) };
+        let envelope =
+            Envelope { source: "till".to_owned(), ..Envelope::example(json!({ "lines": lines })) };
         let received = Arc::new(Received { envelope, repeatable: true, traceparent: None });
         let at_once = choosing.publications.wanted_by(&received, config.at_once());
         assert_eq!(at_once.undecided.len(), 1, "it is much work");

@@ -149,7 +149,8 @@ fn cheap_filters_of_one_owner_take_no_more_together_than_two_expensive_ones() {
     let flood = (0..900).map(|n| (format!("flood-{n:03}"), owned("flood", all_but(n))));
     let table: Table<String> = flood.collect();
     // Some are in the small index of late changes.
-    table.extend((0..100).map(|n| (format!("flood-late-{n:02}"), owned("flood", all_but(n + 900)))));
+    table
+        .extend((0..100).map(|n| (format!("flood-late-{n:02}"), owned("flood", all_but(n + 900)))));
     let of_type = |name: &str| Arc::new(Filter::new(&[name.to_owned()], &[]).unwrap());
     for n in 0..20 {
         let name = if n % 2 == 0 { "T" } else { "U" };

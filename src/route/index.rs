@@ -226,11 +226,7 @@ impl<K> Index<K> {
 
     /// The filters that an event satisfies and those that are undecided, each in the order of their
     /// keys.
-    pub(super) fn route(
-        &self,
-        event: &EventTree<'_>,
-        meter: &mut StepMeter,
-    ) -> IndexAnswer<'_, K>
+    pub(super) fn route(&self, event: &EventTree<'_>, meter: &mut StepMeter) -> IndexAnswer<'_, K>
     where
         K: Ord,
     {

@@ -144,12 +144,10 @@ impl Dispatch {
     /// Lists what many subscriptions want, before their workers are started.
     pub(super) fn list_all(&self, subscriptions: &[Arc<Subscription>]) {
         let open = subscriptions.iter().filter(|one| one.state != SubscriptionState::Closed);
-        self.table.extend(
-            open.filter_map(|subscription| {
-                let asked = subscription.asked_now()?;
-                Some((subscription.id.clone(), owned(subscription, asked)))
-            }),
-        );
+        self.table.extend(open.filter_map(|subscription| {
+            let asked = subscription.asked_now()?;
+            Some((subscription.id.clone(), owned(subscription, asked)))
+        }));
     }
 
     /// Keeps a courier from taking matches until [`changed`](Self::changed) is called, so that a
