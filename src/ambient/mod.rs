@@ -10,6 +10,7 @@
 mod clock;
 mod disk;
 mod entropy;
+mod fair_turns;
 mod host;
 mod measure;
 mod secret;
@@ -19,6 +20,7 @@ mod turns;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use disk::{Disk, ManualDisk, Room, SystemDisk};
 pub use entropy::{Entropy, SeededEntropy, SystemEntropy};
+pub use fair_turns::{FairTurn, FairTurns};
 pub use host::{host_name, user_id};
 pub use measure::{HumanDuration, MeasureError, Size};
 pub use secret::{Secret, SecretReference};

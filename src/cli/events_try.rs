@@ -76,7 +76,7 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
             Ok(received) => {
                 let received = Arc::new(received);
                 let steps = config.patterns.budget().steps();
-                let allowance = StepAllowance { each: steps, whole: steps };
+                let allowance = StepAllowance::of_all(steps);
                 let wanted = crossing.publications.wanted_by(&received, allowance);
                 let trials = crossing.trials(&received, &wanted, steps);
                 let wanting = |event: &_| wanting(&wishes, event);

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Semaphore;
-
+use crate::ambient::FairTurns;
 use crate::enrich::{Publication, Publications, WantingPublications};
-use crate::event::{Fault, Violation};
+use crate::event::{EventProducer, Fault, Violation};
 use crate::route::{PatternConfig, StepAllowance};
 use crate::source::{AdmitRefusal, Received};
 
@@ -13,28 +12,38 @@ use crate::source::{AdmitRefusal, Received};
 pub struct Choosing {
     publications: Arc<Publications>,
     config: PatternConfig,
-    /// One event at a time: however many are expensive, they take one core.
-    turn: Semaphore,
+    /// One event at a time, and turns go round by producer: however many are expensive, they take one
+    /// core, and whoever sends many waits for itself. Who is no producer has a line with others like
+    /// it.
+    turns: FairTurns<Option<EventProducer>>,
 }
 
 impl Choosing {
     /// Asks these publications, with the work that the settings allow.
     pub fn new(publications: Arc<Publications>, config: PatternConfig) -> Self {
-        Self { publications, config, turn: Semaphore::new(1) }
+        Self { publications, config, turns: FairTurns::new() }
     }
 
     /// Finds the publications that want an event, and those for which that takes more work than is
     /// allowed at all.
-    pub async fn wanted_by(&self, received: &Arc<Received>) -> WantingPublications {
+    pub async fn wanted_by(
+        &self,
+        received: &Arc<Received>,
+        producer: Option<&EventProducer>,
+    ) -> WantingPublications {
         let at_once = self.publications.wanted_by(received, self.config.at_once());
         if at_once.undecided.is_empty() {
             return at_once;
         }
-        let Ok(_turn) = self.turn.acquire().await else { return at_once };
+        let turn = self.turns.take(&producer.cloned()).await;
         let steps = self.config.budget().steps();
-        let allowance = StepAllowance { each: steps, whole: steps };
+        let allowance = StepAllowance::of_all(steps);
         let (publications, received) = (Arc::clone(&self.publications), Arc::clone(received));
-        let work = move || publications.wanted_by(&received, allowance);
+        let work = move || {
+            // Held by the work itself, which goes on when nobody waits for it any more.
+            let _turn = turn;
+            publications.wanted_by(&received, allowance)
+        };
         // Whoever panics there has decided nothing.
         tokio::task::spawn_blocking(work).await.unwrap_or(at_once)
     }
@@ -57,4 +66,77 @@ pub fn undecided(publication: &Publication) -> AdmitRefusal {
         message: format!("{message}; send it in smaller parts"),
     };
     AdmitRefusal { fault: Fault::Caller, code: "undecided", message, violations: vec![violation] }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::sync::Mutex;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::config::Config;
+    use crate::event::ProducerKind;
+    use crate::gateway::contracts;
+    use crate::source::Envelope;
+
+    const CONTRACT: &str = "asyncapi: 3.0.0
+info: { title: Shop, version: 1.0.0 }
+channels:
+  shop:
+    address: shop
+    messages:
+      Order.Placed: { payload: { type: object, properties: { lines: { type: array } } } }
+operations: { publish: { action: send, channel: { $ref: '#/channels/shop' } } }
+";
+
+    /// A publication that asks each line for many combinations.
+    fn expensive() -> Arc<Publications> {
+        let folder = tempfile::tempdir().unwrap();
+        let list = || (0..5).map(|n| json!({"a": [n]})).collect::<Value>();
+        let lines = json!({"$or": list(), "p": {"$or": list()}, "q": {"$or": list()}});
+        let when = json!({"source": ["till"], "detail": {"lines": lines}});
+        let publications = format!(
+            "domain: shop\ncontract: asyncapi/shop.yaml\nsource: /shop\npublications:\n  - event: \
+             Order.Placed\n    when: {when}\n    patch: [ {{ op: copy, from: /detail/lines, path: /data/lines }} ]\n"
+        );
+        for (name, text) in [("asyncapi", CONTRACT), ("publications", &*publications)] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+            fs::write(folder.path().join(name).join("shop.yaml"), text).unwrap();
+        }
+        let config = Config {
+            contracts: folder.path().join("asyncapi"),
+            publications: folder.path().join("publications"),
+            ..Config::default()
+        };
+        contracts(&config).unwrap().1
+    }
+
+    #[tokio::test]
+    async fn a_producer_of_much_work_is_waited_for_once() {
+        let config = PatternConfig { steps_at_once: 2_000, steps: 1_000_000 };
+        let choosing = Choosing::new(expensive(), config);
+        let any = json!([0, 1, 2, 3, 4]);
+        let mut lines = vec![json!({"a": -1}); 100];
+        lines.push(json!({"a": any, "p": {"a": any}, "q": {"a": any}}));
+        let envelope =
+            Envelope { source: "till".to_owned(), ..Envelope::example(json!({ "lines": lines })) };
+        let received = Arc::new(Received { envelope, repeatable: true, traceparent: None });
+        let at_once = choosing.publications.wanted_by(&received, config.at_once());
+        assert_eq!(at_once.undecided.len(), 1, "it is much work");
+        let served = Mutex::new(Vec::new());
+        let ask = async |name: &'static str| {
+            let producer = EventProducer { kind: ProducerKind::Caller, name: name.into() };
+            let wanted = choosing.wanted_by(&received, Some(&producer)).await;
+            assert_eq!((wanted.wanting.len(), wanted.undecided.len()), (1, 0));
+            served.lock().unwrap().push(name);
+        };
+        let asking = ["much"; 40].into_iter().chain(["one"]).map(ask);
+
+        futures_util::future::join_all(asking).await;
+
+        let served = served.into_inner().unwrap();
+        assert!(served.iter().position(|name| *name == "one").unwrap() < 3, "{served:?}");
+    }
 }

@@ -107,7 +107,7 @@ impl Admit for Inbound {
         publication: &str,
     ) -> Result<EventId, AdmitRefusal> {
         let received = Arc::new(received);
-        let wanted = self.choosing.wanted_by(&received).await;
+        let wanted = self.choosing.wanted_by(&received, None).await;
         let is_named = |one: &Publication| **one.name() == *publication;
         let wanting = wanted.wanting.iter().find(|wanting| is_named(wanting.publication()));
         let released = match (wanting, wanted.undecided.iter().find(|one| is_named(one))) {
@@ -134,7 +134,7 @@ impl Admit for Inbound {
     }
 
     async fn trials(&self, received: &Arc<Received>) -> Vec<Trial> {
-        let wanted = self.choosing.wanted_by(received).await;
+        let wanted = self.choosing.wanted_by(received, None).await;
         self.crossing().trials(received, &wanted, self.choosing.steps_at_once())
     }
 }
@@ -152,7 +152,7 @@ impl Inbound {
         let repeatable = received.repeatable || response_mode == ResponseMode::Asynchronous;
         let received = Arc::new(Received { repeatable, ..received });
         let mut prepared = Prepared::default();
-        let wanted = self.choosing.wanted_by(&received).await;
+        let wanted = self.choosing.wanted_by(&received, producer).await;
         if wanted.wanting.is_empty() && wanted.undecided.is_empty() {
             self.unwanted.note(&received.envelope.source, &received.envelope.detail_type);
         }

@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::deliver::{Decider, EntryDecision, NotDecided};
-use crate::event::{EventId, ReplayId, SubscriptionId, Timestamp};
+use crate::event::{ConsumerId, EventId, ReplayId, SubscriptionId, Timestamp};
 use crate::eventlog::{Entry, Position, Revision};
 use crate::route::{BoundedFilter, Filter, FilterError};
 use crate::subscriptions::{Subscription, WishText};
@@ -33,12 +33,13 @@ impl Selection {
     /// The caller's turn: a type cannot be read.
     pub fn test(
         &self,
-        filter: Arc<Filter>,
+        (consumer, filter): (&ConsumerId, Arc<Filter>),
         decider: &Decider,
     ) -> Result<SelectionTest, FilterError> {
         let types = Filter::new(&self.types, &[])?;
         let asked = BoundedFilter { filter, budget: decider.config().budget() };
-        Ok(SelectionTest { range: self.from..=self.to, types, asked, decider: decider.clone() })
+        let (consumer, decider) = (consumer.clone(), decider.clone());
+        Ok(SelectionTest { range: self.from..=self.to, types, consumer, asked, decider })
     }
 }
 
@@ -46,6 +47,7 @@ impl Selection {
 pub struct SelectionTest {
     range: RangeInclusive<EventId>,
     types: Filter,
+    consumer: ConsumerId,
     asked: BoundedFilter,
     decider: Decider,
 }
@@ -60,7 +62,7 @@ impl SelectionTest {
         let is_meant =
             self.range.contains(&entry.event.id) && self.types.matches(&entry.event.to_tree());
         if is_meant {
-            self.decider.decide_for(&self.asked, entry).await
+            self.decider.decide_for(&self.consumer, &self.asked, entry).await
         } else {
             Ok(EntryDecision::Unwanted)
         }

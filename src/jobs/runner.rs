@@ -12,6 +12,7 @@ use crate::deliver::{
     AttemptLimiter, Attempter, Decider, Delivery, EntryDecision, Ledger, NotDecided, Permit,
     Traffic, Verdict, Wait, WorkerCommand, WorkerStanding,
 };
+use crate::event::ConsumerId;
 use crate::eventlog::{Entry, Log, LogError, Page, Position, Retry};
 use crate::jobs::replay::SelectionTest;
 use crate::jobs::replay_run::{Done, ReplayRun};
@@ -35,9 +36,11 @@ const ROOM: Duration = Duration::from_secs(1);
 /// What a replay is asked for, beside its range.
 #[derive(Clone, Copy)]
 pub struct ReplayWish<'a> {
+    /// Who asks for it.
+    pub consumer: &'a ConsumerId,
     /// The filter of the subscription.
     pub filter: &'a Arc<Filter>,
-    /// Who asks it.
+    /// Who decides.
     pub decider: &'a Decider,
     /// What the consumer may hear.
     pub lets: &'a (dyn Fn(&Entry) -> bool + Sync),
@@ -51,9 +54,9 @@ pub struct ReplayWish<'a> {
 pub async fn count(
     log: &dyn Log,
     selection: &Selection,
-    ReplayWish { filter, decider, lets }: ReplayWish<'_>,
+    ReplayWish { consumer, filter, decider, lets }: ReplayWish<'_>,
 ) -> Result<u64, JobError> {
-    let wanted = test(selection, filter, decider)?;
+    let wanted = test(selection, (consumer, filter), decider)?;
     let mut position = log.seek(selection.from).await?;
     let mut matched = 0;
     loop {
@@ -70,11 +73,11 @@ pub async fn count(
 
 fn test(
     selection: &Selection,
-    filter: &Arc<Filter>,
+    (consumer, filter): (&ConsumerId, &Arc<Filter>),
     decider: &Decider,
 ) -> Result<SelectionTest, JobError> {
     selection
-        .test(Arc::clone(filter), decider)
+        .test((consumer, Arc::clone(filter)), decider)
         .map_err(|error| JobError::Invalid(error.to_string()))
 }
 
@@ -122,7 +125,8 @@ impl ReplayRunner {
     pub async fn run(mut self, mut replay: Replay) -> Result<Replay, JobError> {
         let filter = replay.wish.compile();
         let filter = Arc::new(filter.map_err(|error| JobError::Invalid(error.to_string()))?);
-        let wanted = test(&replay.selection, &filter, &self.decider)?;
+        let consumer = self.subscription.borrow().consumer.clone();
+        let wanted = test(&replay.selection, (&consumer, &filter), &self.decider)?;
         let mut run = ReplayRun::new(&replay, self.clock.now());
         let ended = match self.measure(&mut replay, &filter).await? {
             Some(ended) => ended,
@@ -155,7 +159,8 @@ impl ReplayRunner {
         }
         let subscription = Arc::clone(&self.subscription.borrow());
         let lets = |entry: &Entry| self.attempter.may_send(&subscription, entry);
-        let wanted = ReplayWish { filter, decider: &self.decider, lets: &lets };
+        let (consumer, decider) = (&subscription.consumer, &self.decider);
+        let wanted = ReplayWish { consumer, filter, decider, lets: &lets };
         tokio::select! {
             counted = count(&*self.log, &replay.selection, wanted) => {
                 replay.counts.matched = counted?;

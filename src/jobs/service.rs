@@ -124,7 +124,8 @@ impl JobService {
         let _slot = self.enter(subscription)?;
         let selection = self.select(subscription, request).await?;
         let (filter, decider) = (filter_of(subscription)?, self.decider());
-        let wanted = ReplayWish { filter, decider, lets: &self.lets(subscription) };
+        let (consumer, lets) = (&subscription.consumer, &self.lets(subscription));
+        let wanted = ReplayWish { consumer, filter, decider, lets };
         let matched = count(&*self.parts.log, &selection, wanted).await?;
         Ok((selection, matched))
     }
@@ -217,7 +218,8 @@ impl JobService {
         drop(beginning);
         // Only now retention drops nothing of its range any more, so that what is counted is sent.
         let decider = self.decider();
-        let wanted = ReplayWish { filter, decider, lets: &self.lets(subscription) };
+        let (consumer, lets) = (&subscription.consumer, &self.lets(subscription));
+        let wanted = ReplayWish { consumer, filter, decider, lets };
         match self.measure(wanted, &mut replay).await {
             // Its runner keeps it once there is room.
             Ok(()) | Err(JobError::Log(LogError::Full { .. })) => {}

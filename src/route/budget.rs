@@ -42,17 +42,24 @@ impl Budget {
 pub struct StepAllowance {
     /// For one filter and one event.
     pub each: u64,
-    /// For all filters and one event. Each has [`LEAST_STEPS`] all the same, so that an expensive
-    /// filter takes nothing from others.
+    /// For all filters of one owner and one event: however many they are, others wait no longer.
+    pub owner: u64,
+    /// For all filters and one event. Each has [`LEAST_STEPS`] all the same, as far as its owner has
+    /// steps left, so that an expensive filter takes nothing from those of others.
     pub whole: u64,
 }
 
-/// What every filter may take of every event, whatever others have taken.
+/// What every filter may take of every event, whatever those of others have taken.
 pub const LEAST_STEPS: u64 = 2_000;
 
 impl StepAllowance {
+    /// One bound for everything.
+    pub const fn of_all(steps: u64) -> Self {
+        Self { each: steps, owner: steps, whole: steps }
+    }
+
     /// Everything is decided at once.
-    pub const UNLIMITED: Self = Self { each: u64::MAX, whole: u64::MAX };
+    pub const UNLIMITED: Self = Self::of_all(u64::MAX);
 }
 
 /// The filters that want an event, and those of which that takes more work to tell.

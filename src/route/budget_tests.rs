@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::route::budget::{Budget, LEAST_STEPS, MatchOutcome, StepAllowance};
 use crate::route::evaluate::Evaluation;
 use crate::route::filter::BoundedFilter;
-use crate::route::{EventTree, Filter, Pattern, Table, Undecided, strategies};
+use crate::route::{EventTree, Filter, OwnedFilter, Pattern, Table, Undecided, strategies};
 
 /// The steps that a filter takes, and what comes of it.
 fn steps_of(filter: &Filter, event: &Value) -> (u64, MatchOutcome) {
@@ -111,7 +111,7 @@ fn an_expensive_filter_takes_nothing_from_others() {
         table.insert(2 * key, Arc::new(cheap));
         table.insert(2 * key + 1, Arc::new(of_pattern(&within_items(6))));
     }
-    let allowance = StepAllowance { each: 50_000, whole: 200_000 };
+    let allowance = StepAllowance { each: 50_000, owner: 100_000, whole: 200_000 };
 
     let routed = table.route(&event, allowance);
 
@@ -123,6 +123,84 @@ fn an_expensive_filter_takes_nothing_from_others() {
         "{}",
         routed.steps
     );
+}
+
+/// Lines that are no one's, and a filter of just under two thousand steps of them that wants all in
+/// which no line has this number.
+fn lines() -> Value {
+    json!({"type": "T", "data": {"lines": vec![json!({"a": 0}); 450]}})
+}
+
+fn all_but(number: usize) -> Arc<Filter> {
+    let filter = json!({"not": {"pattern": {"data": {"lines": {"a": [number]}}}}});
+    Arc::new(Filter::new(&[], &[filter]).unwrap())
+}
+
+fn owned(owner: &str, filter: Arc<Filter>) -> OwnedFilter {
+    OwnedFilter { owner: Some(owner.parse().unwrap()), asked: filter.into() }
+}
+
+#[test]
+fn cheap_filters_of_one_owner_take_no_more_together_than_two_expensive_ones() {
+    let event = lines();
+    let (each, _) = steps_of(&all_but(1), &event);
+    assert!((1_700..LEAST_STEPS).contains(&each), "{each}");
+    let allowance = StepAllowance { each: 10_000, owner: 20_000, whole: 40_000 };
+    let flood = (0..900).map(|n| (format!("flood-{n:03}"), owned("flood", all_but(n))));
+    let table: Table<String> = flood.collect();
+    // Some are in the small index of late changes.
+    table
+        .extend((0..100).map(|n| (format!("flood-late-{n:02}"), owned("flood", all_but(n + 900)))));
+    let of_type = |name: &str| Arc::new(Filter::new(&[name.to_owned()], &[]).unwrap());
+    for n in 0..20 {
+        let name = if n % 2 == 0 { "T" } else { "U" };
+        table.insert(format!("another-{n:02}"), owned("another", of_type(name)));
+    }
+    table.insert("one".to_owned(), owned("one", all_but(7)));
+    table.insert("zero".to_owned(), owned("one", all_but(0)));
+
+    let routed = table.route(&event, allowance);
+
+    let of_others = |one: &&String| !one.starts_with("flood");
+    let expected: Vec<String> =
+        (0..20).step_by(2).map(|n| format!("another-{n:02}")).chain(["one".to_owned()]).collect();
+    assert_eq!(routed.matching.iter().filter(of_others).cloned().collect::<Vec<_>>(), expected);
+    assert_eq!(routed.undecided.iter().filter(of_others).count(), 0);
+    let decided = routed.matching.len() - expected.len();
+    assert!((5..15).contains(&decided), "{decided} of a thousand fit");
+    let differing = usize::from(!routed.undecided.contains(&"flood-000".to_owned()));
+    assert_eq!(routed.undecided.len(), 1_000 - decided - differing, "and no other is left out");
+    assert!(routed.steps <= allowance.owner + 2 * LEAST_STEPS + 20 * 20, "{}", routed.steps);
+    assert!(routed.matching.is_sorted() && routed.undecided.is_sorted());
+}
+
+#[test]
+fn equal_filters_are_asked_once_whoever_has_them() {
+    let (event, filter) = (lines(), all_but(1));
+    let (once, _) = steps_of(&filter, &event);
+    let allowance = StepAllowance { each: 10_000, owner: 20_000, whole: 40_000 };
+    let owners = ["one", "two", "three"];
+    let with = |filter: &Arc<Filter>, n: usize| (n, owned(owners[n % 3], Arc::clone(filter)));
+    for count in [3, 900] {
+        let table: Table<usize> = (0..count).map(|n| with(&filter, n)).collect();
+        let routed = table.route(&event, allowance);
+        assert_eq!(routed.matching, (0..count).collect::<Vec<_>>());
+        assert_eq!((routed.undecided.len(), routed.steps), (0, once));
+    }
+
+    // Who has nothing left is served by who has.
+    let table: Table<usize> = (0..300).map(|n| (n, owned("one", all_but(n + 1)))).collect();
+    table.extend([(300, owned("one", all_but(500))), (301, owned("two", all_but(500)))]);
+    let routed = table.route(&event, allowance);
+    assert!(routed.undecided.contains(&299), "the first has nothing left");
+    let shared = table.get(&300).unwrap();
+    assert!(!shared.is_same(&table.get(&301).unwrap()), "these are two in memory");
+    assert!(routed.matching.contains(&301));
+    let same: Table<usize> = (0..300).map(|n| (n, owned("one", all_but(n + 1)))).collect();
+    same.extend([(300, owned("one", Arc::clone(&shared.filter)))]);
+    same.extend([(301, owned("two", shared.filter))]);
+    let routed = same.route(&event, allowance);
+    assert!(routed.matching.ends_with(&[300, 301]), "{:?}", routed.matching);
 }
 
 #[derive(Deserialize)]
@@ -186,20 +264,26 @@ proptest! {
     #[test]
     fn a_table_says_nothing_that_a_filter_alone_would_not(
         filters in prop::collection::vec((strategies::filter(), 0_u64..400), 1..12),
+        holders in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..4), 1..24),
         event in any_event(),
         each in prop_oneof![0_u64..60, Just(u64::MAX)],
+        owner in prop_oneof![0_u64..200, Just(u64::MAX)],
     ) {
-        let bounded = |(filter, steps): &(Arc<Filter>, u64)| BoundedFilter {
-            filter: Arc::clone(filter),
-            budget: Budget(*steps),
-        };
-        let filters: Vec<BoundedFilter> = filters.iter().map(bounded).collect();
-        let table: Table<usize> = filters.iter().cloned().enumerate().collect();
+        let owners = [None, Some("one"), Some("two"), Some("three")];
+        let owners = owners.map(|owner| owner.map(|owner| owner.parse().unwrap()));
+        let held: Vec<OwnedFilter> = holders.iter().map(|(index, owner)| {
+            let (filter, steps) = index.get(&filters);
+            let asked = BoundedFilter { filter: Arc::clone(filter), budget: Budget(*steps) };
+            OwnedFilter { owner: owners[*owner].clone(), asked }
+        }).collect();
+        let table: Table<usize> = held.iter().take(10).cloned().enumerate().collect();
+        table.extend(held.iter().cloned().enumerate().skip(10));
         let tree = EventTree::of(&event);
+        let counted = held.iter().all(|one| one.owner.is_some());
 
-        let routed = table.route(&event, StepAllowance { each, whole: each });
+        let routed = table.route(&event, StepAllowance { each, owner, whole: each });
 
-        for (key, asked) in filters.iter().enumerate() {
+        for (key, OwnedFilter { asked, .. }) in held.iter().enumerate() {
             let alone = asked.decide(&tree);
             let told = if routed.matching.contains(&key) {
                 MatchOutcome::Matches
@@ -210,7 +294,9 @@ proptest! {
             };
             prop_assert!(told == alone || told == MatchOutcome::Undecided, "{:?} {:?}", told, alone);
             // With all the work in the world, only what is given up is undecided.
-            prop_assert!(each < u64::MAX || told == alone);
+            prop_assert!(each.min(owner) < u64::MAX || told == alone);
         }
+        prop_assert!(!counted || routed.steps <= owner.saturating_mul(3));
+        prop_assert!(routed.matching.is_sorted() && routed.undecided.is_sorted());
     }
 }

@@ -11,7 +11,8 @@ use crate::route::budget::{Budget, LEAST_STEPS, StepAllowance};
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct PatternConfig {
     /// Steps that one filter may take of one event at once, while others wait, 2,000 to 10,000,000.
-    /// What takes more is decided beside everything else, and only its own subscription waits.
+    /// What takes more is decided beside everything else, and only its own subscription waits. All
+    /// filters of one consumer may take twice as many together.
     #[schemars(range(min = 2_000, max = 10_000_000))]
     pub steps_at_once: u64,
     /// Steps that one filter may take of one event at all, `steps-at-once` to 10,000,000,000. What
@@ -30,7 +31,10 @@ impl Default for PatternConfig {
 /// A setting of patterns that cannot work: its name, and what to do about it.
 pub type PatternConfigMistake = (&'static str, &'static str);
 
-/// So many times the steps of one filter may all filters take together of one event at once.
+/// So many times the steps of one filter may all filters of one owner take together of one event at
+/// once.
+const OF_ONE_OWNER: u64 = 2;
+/// So many times those may all filters.
 const WHOLE: u64 = 4;
 
 impl PatternConfig {
@@ -51,7 +55,8 @@ impl PatternConfig {
 
     /// What may be done at once.
     pub const fn at_once(self) -> StepAllowance {
-        StepAllowance { each: self.steps_at_once, whole: self.steps_at_once * WHOLE }
+        let each = self.steps_at_once;
+        StepAllowance { each, owner: each * OF_ONE_OWNER, whole: each * WHOLE }
     }
 
     /// What a filter that is made now may take at all.

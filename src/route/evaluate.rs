@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::event::EVENT_NAME;
 use crate::route::event_tree::size_of_leaf;
 use crate::route::field::{Field, member};
-use crate::route::part::{Conjunction, KEPT_STEPS, Part, Places};
+use crate::route::part::{Conjunction, KEPT_STEPS, NamedPart, Part, Places};
 use crate::route::ranks::Ranks;
 
 /// The work is more than was allowed.
@@ -85,10 +85,16 @@ impl Evaluation {
         event: &Value,
     ) -> Result<bool, Spent> {
         self.repeats = conjunction.repeats;
-        self.value_holds(event, &conjunction.root, Manner::PLAIN)
+        self.value_holds((event, 0), &conjunction.root, Manner::PLAIN)
     }
 
-    fn value_holds(&mut self, value: &Value, part: &Part, how: Manner) -> Result<bool, Spent> {
+    /// Asks a value that so many names have led to.
+    fn value_holds(
+        &mut self,
+        (value, depth): (&Value, usize),
+        part: &Part,
+        how: Manner,
+    ) -> Result<bool, Spent> {
         self.step(1)?;
         let ending = part.ending(how.with_ending);
         match value {
@@ -99,11 +105,12 @@ impl Evaluation {
                 for below in &part.below {
                     let how = Manner { with_ending: true, ..how };
                     let holds = match (member(members, &below.name), &below.only) {
-                        (Some(found), Some(field)) if is_leaf(found) => {
-                            self.step(1)?;
-                            self.accepts(field, found)?
+                        (Some(found), Some(field)) => {
+                            self.only_holds((found, depth + 1), (field, below), how)?
                         }
-                        (Some(found), _) => self.value_holds(found, &below.part, how)?,
+                        (Some(found), None) => {
+                            self.value_holds((found, depth + 1), &below.part, how)?
+                        }
                         (None, _) => {
                             self.step(1)?;
                             below.part.may_miss(how.demanded)
@@ -115,7 +122,7 @@ impl Evaluation {
                 }
                 Ok(true)
             }
-            Value::Array(items) => self.array_holds((value, items), part, how),
+            Value::Array(items) => self.array_holds((value, items, depth), part, how),
             leaf => Ok(match ending {
                 Some(term) => self.accepts(&term.field, leaf)?,
                 None => true,
@@ -123,10 +130,41 @@ impl Evaluation {
         }
     }
 
+    /// Asks a value below which there is one field alone: as long as there are objects, along its path.
+    fn only_holds(
+        &mut self,
+        (value, depth): (&Value, usize),
+        (field, below): (&Field, &NamedPart),
+        how: Manner,
+    ) -> Result<bool, Spent> {
+        let (mut reached, mut names) = (value, field.path.get(depth..).unwrap_or_default());
+        loop {
+            match (reached, names.split_first()) {
+                (Value::Object(members), Some((name, rest))) => {
+                    self.step(1)?;
+                    let Some(found) = member(members, name) else {
+                        self.step(1)?;
+                        return Ok(below.part.may_miss(how.demanded));
+                    };
+                    (reached, names) = (found, rest);
+                }
+                (leaf, None) if is_leaf(leaf) => {
+                    self.step(1)?;
+                    return self.accepts(field, leaf);
+                }
+                _ => {
+                    let now = field.path.len() - names.len();
+                    let part = below.part.after(now - depth);
+                    return self.value_holds((reached, now), part, how);
+                }
+            }
+        }
+    }
+
     /// A question that was asked already is answered as before.
     fn array_holds(
         &mut self,
-        (array, items): (&Value, &[Value]),
+        (array, items, depth): (&Value, &[Value], usize),
         part: &Part,
         how: Manner,
     ) -> Result<bool, Spent> {
@@ -141,8 +179,8 @@ impl Evaluation {
         }
         let without = Manner { with_ending: false, ..how };
         let holds = (self.has_leaf(items, part, how)?
-            && self.one_element_holds((array, items), part, without)?)
-            || self.one_element_holds((array, items), part, how)?;
+            && self.one_element_holds((array, items, depth), part, without)?)
+            || self.one_element_holds((array, items, depth), part, how)?;
         if self.repeats {
             self.step(KEPT_STEPS)?;
             self.kept.get_or_insert_default().holds.insert(asked, holds);
@@ -163,7 +201,7 @@ impl Evaluation {
 
     fn one_element_holds(
         &mut self,
-        (array, items): (&Value, &[Value]),
+        (array, items, depth): (&Value, &[Value], usize),
         part: &Part,
         how: Manner,
     ) -> Result<bool, Spent> {
@@ -181,7 +219,7 @@ impl Evaluation {
             let holds = if is_leaf(item) {
                 self.step(1).map(|()| false)
             } else {
-                self.value_holds(item, part, how)
+                self.value_holds((item, depth), part, how)
             };
             if holds? {
                 return Ok(true);

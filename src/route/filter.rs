@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::event::ConsumerId;
 use crate::route::budget::{Budget, MatchOutcome, Undecided};
 use crate::route::clause::{Clause, ClauseDraft};
 use crate::route::dialect;
@@ -144,6 +145,22 @@ impl BoundedFilter {
     /// Where it is not, whatever else finds out what is true may be asked in its place.
     pub(super) fn may_be_given_up(&self, event: &EventTree<'_>) -> bool {
         self.filter.bound.may_exceed(self.budget.steps(), event)
+    }
+}
+
+/// A filter with its owner, whose filters share what may be done for them at once.
+#[derive(Clone, Debug)]
+pub struct OwnedFilter {
+    /// Whose it is; nothing: what it takes is counted for nobody.
+    pub owner: Option<ConsumerId>,
+    /// The filter.
+    pub asked: BoundedFilter,
+}
+
+/// A filter of nobody.
+impl<F: Into<BoundedFilter>> From<F> for OwnedFilter {
+    fn from(asked: F) -> Self {
+        Self { owner: None, asked: asked.into() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Many filters at once: each conjunction is filed under its most selective field, an event is
-//! walked once and only into paths that are used, and what it finds is verified.
+//! walked once and only into paths that are used, and what it finds is verified. Equal filters are
+//! one.
 //!
 //! The index decides only which filters are worth asking. Whether an event matches is always the
 //! word of the recursive evaluator, so filters cannot influence each other. Where a filter might
@@ -12,13 +13,14 @@ use serde_json::Value;
 
 use crate::event::EVENT_NAME;
 use crate::route::access::FieldAccess;
-use crate::route::budget::{LEAST_STEPS, MatchOutcome, StepAllowance};
+use crate::route::budget::{LEAST_STEPS, MatchOutcome};
 use crate::route::clause::ClauseDraft;
 use crate::route::evaluate::{Evaluation, Spent};
 use crate::route::event_tree::EventTree;
 use crate::route::field::{Field, Path};
 use crate::route::filter::{BoundedFilter, Filter};
 use crate::route::found::{Buckets, Found};
+use crate::route::owners::{FilterOwners, StepMeter};
 use crate::route::part::StepBound;
 use crate::route::pattern::outcome;
 use crate::route::selectivity::Selectivity;
@@ -26,10 +28,13 @@ use crate::route::selectivity::Selectivity;
 /// Up to so many filters a loop is quicker than a walk.
 const LOOP: usize = 4;
 
-/// Filters with their keys, in the order of the keys; it never changes.
+/// Distinct filters with the keys that they stand under, in the order of the first key of each; it
+/// never changes.
 #[derive(Debug)]
 pub(super) struct Index<K> {
-    filters: Vec<(K, BoundedFilter)>,
+    filters: Vec<IndexedFilter<K>>,
+    /// Whether a filter stands under several keys.
+    is_shared: bool,
     /// The drafts of all filters, each with the place of its filter.
     entries: Vec<(usize, ClauseDraft)>,
     /// Entries that no field can find.
@@ -41,6 +46,22 @@ pub(super) struct Index<K> {
     tightest: u64,
 }
 
+/// A filter under a key, and the number of its owner.
+pub(super) struct ListedFilter<K> {
+    pub(super) key: K,
+    pub(super) asked: BoundedFilter,
+    pub(super) owner: Option<usize>,
+}
+
+/// A filter that is asked once of each event, whoever has it.
+#[derive(Debug)]
+struct IndexedFilter<K> {
+    asked: BoundedFilter,
+    owners: FilterOwners,
+    /// In ascending order.
+    keys: Vec<K>,
+}
+
 /// A filter that may want an event.
 struct Candidate<'f> {
     place: usize,
@@ -49,52 +70,68 @@ struct Candidate<'f> {
 }
 
 /// The work of asking an index about one event.
-struct Asking<'i, 'e, 'f, K> {
+struct Asking<'i, 'e, 'f, 'm, K> {
     index: &'i Index<K>,
     event: &'e EventTree<'e>,
-    /// Steps that each filter has, whatever others take.
+    meter: &'m mut StepMeter,
+    /// Steps that each filter has, whatever the filters of other owners take.
     least: u64,
     answer: IndexAnswer<'i, K>,
     /// What these steps were too few for.
     again: Vec<Candidate<'f>>,
 }
 
-impl<'i, 'f, K: Ord> Asking<'i, '_, 'f, K> {
-    fn key(&self, candidate: &Candidate<'_>) -> Option<&'i K> {
-        self.index.filters.get(candidate.place).map(|(key, _)| key)
-    }
-
+impl<'i, 'f, K: Ord> Asking<'i, '_, 'f, '_, K> {
     /// First all that is cheap, so that what is not takes nothing from it.
     fn ask(&mut self, candidate: Candidate<'f>) {
-        let allowed = (self.least, &mut self.answer.steps);
-        match self.index.ask(&candidate, self.event, allowed) {
-            MatchOutcome::Matches => self.answer.matching.extend(self.key(&candidate)),
-            MatchOutcome::Differs => {}
+        let Some(filter) = self.index.filters.get(candidate.place) else { return };
+        let allowed = self.least.min(self.meter.left(&filter.owners));
+        match self.decide(filter, &candidate, allowed) {
             MatchOutcome::Undecided => self.again.push(candidate),
+            outcome => self.answer.note(filter, outcome),
         }
     }
 
     /// Then what is left, as long as there are steps left.
-    fn ask_again(mut self, allowance: StepAllowance) -> IndexAnswer<'i, K> {
+    fn ask_again(mut self) -> IndexAnswer<'i, K> {
         let is_settled = self.again.is_empty();
+        let allowance = self.meter.allowance();
         for candidate in std::mem::take(&mut self.again) {
-            let left = allowance.whole.saturating_sub(self.answer.steps).min(allowance.each);
+            let Some(filter) = self.index.filters.get(candidate.place) else { continue };
+            let whole = allowance.whole.saturating_sub(self.meter.taken());
+            let left = whole.min(allowance.each).min(self.meter.left(&filter.owners));
             let outcome = if left > self.least {
-                self.index.ask(&candidate, self.event, (left, &mut self.answer.steps))
+                self.decide(filter, &candidate, left)
             } else {
                 MatchOutcome::Undecided
             };
-            match outcome {
-                MatchOutcome::Matches => self.answer.matching.extend(self.key(&candidate)),
-                MatchOutcome::Differs => {}
-                MatchOutcome::Undecided => self.answer.undecided.extend(self.key(&candidate)),
-            }
+            self.answer.note(filter, outcome);
         }
-        if !is_settled {
+        if self.index.is_shared || !is_settled {
             self.answer.matching.sort_unstable();
             self.answer.undecided.sort_unstable();
         }
         self.answer
+    }
+
+    fn decide(
+        &mut self,
+        filter: &IndexedFilter<K>,
+        candidate: &Candidate<'_>,
+        allowed: u64,
+    ) -> MatchOutcome {
+        let (outcome, steps) = match candidate.drafts {
+            Some(drafts) => {
+                let mut evaluation = Evaluation::allowing(allowed);
+                let asked = (drafts, &*filter.asked.filter);
+                let holds = self.index.a_draft_holds(asked, self.event, &mut evaluation);
+                (outcome(holds), evaluation.taken())
+            }
+            // Only where all of it is asked can it be given up.
+            None => filter.asked.decide_within(self.event, allowed),
+        };
+        self.meter.take(&filter.owners, steps);
+        outcome
     }
 }
 
@@ -102,8 +139,36 @@ impl<'i, 'f, K: Ord> Asking<'i, '_, 'f, K> {
 pub(super) struct IndexAnswer<'i, K> {
     pub(super) matching: Vec<&'i K>,
     pub(super) undecided: Vec<&'i K>,
-    /// Steps that were taken.
-    pub(super) steps: u64,
+}
+
+impl<'i, K> IndexAnswer<'i, K> {
+    fn note(&mut self, filter: &'i IndexedFilter<K>, outcome: MatchOutcome) {
+        match outcome {
+            MatchOutcome::Matches => self.matching.extend(&filter.keys),
+            MatchOutcome::Differs => {}
+            MatchOutcome::Undecided => self.undecided.extend(&filter.keys),
+        }
+    }
+}
+
+impl<K> IndexedFilter<K> {
+    /// Gathers equal filters, in the order in which they come.
+    fn gather(listed: Vec<ListedFilter<K>>) -> Vec<Self> {
+        let mut filters: Vec<Self> = Vec::with_capacity(listed.len());
+        let mut places: HashMap<(usize, u64), usize> = HashMap::with_capacity(listed.len());
+        for ListedFilter { key, asked, owner } in listed {
+            let same = (Arc::as_ptr(&asked.filter).addr(), asked.budget.steps());
+            let place = *places.entry(same).or_insert(filters.len());
+            match filters.get_mut(place) {
+                Some(known) => {
+                    known.owners.add(owner);
+                    known.keys.push(key);
+                }
+                None => filters.push(Self { asked, owners: owner.into(), keys: vec![key] }),
+            }
+        }
+        filters
+    }
 }
 
 /// A point on the paths that are used.
@@ -115,9 +180,11 @@ struct Branch {
 
 impl<K> Index<K> {
     /// Builds an index of filters that come in the order of their keys.
-    pub(super) fn build(filters: Vec<(K, BoundedFilter)>) -> Self {
-        let each = || filters.iter().map(|(_, asked)| asked);
+    pub(super) fn build(listed: Vec<ListedFilter<K>>) -> Self {
+        let filters = IndexedFilter::gather(listed);
+        let each = || filters.iter().map(|filter| &filter.asked);
         let mut index = Self {
+            is_shared: filters.iter().any(|filter| filter.keys.len() > 1),
             widest: each()
                 .map(|asked| asked.filter.bound())
                 .fold(StepBound::default(), StepBound::or),
@@ -131,8 +198,8 @@ impl<K> Index<K> {
         if index.filters.len() <= LOOP {
             return index;
         }
-        for (place, (_, asked)) in index.filters.iter().enumerate() {
-            let drafts = asked.filter.drafts().iter();
+        for (place, filter) in index.filters.iter().enumerate() {
+            let drafts = filter.asked.filter.drafts().iter();
             index.entries.extend(drafts.map(|draft| (place, draft.clone())));
         }
         let selectivity = Selectivity::of(index.entries.iter().map(|(_, draft)| draft));
@@ -159,26 +226,18 @@ impl<K> Index<K> {
 
     /// The filters that an event satisfies and those that are undecided, each in the order of their
     /// keys.
-    pub(super) fn route(
-        &self,
-        event: &EventTree<'_>,
-        allowance: StepAllowance,
-    ) -> IndexAnswer<'_, K>
+    pub(super) fn route(&self, event: &EventTree<'_>, meter: &mut StepMeter) -> IndexAnswer<'_, K>
     where
         K: Ord,
     {
         let found = self.found(event);
-        let mut asking = Asking {
-            index: self,
-            event,
-            least: allowance.each.min(LEAST_STEPS),
-            answer: IndexAnswer { matching: Vec::new(), undecided: Vec::new(), steps: 0 },
-            again: Vec::new(),
-        };
+        let least = meter.allowance().each.min(LEAST_STEPS);
+        let answer = IndexAnswer { matching: Vec::new(), undecided: Vec::new() };
+        let mut asking = Asking { index: self, event, meter, least, answer, again: Vec::new() };
         let whole = |place| Candidate { place, drafts: None };
         let is_heavy = |place: usize| {
-            let asked: Option<&(K, BoundedFilter)> = self.filters.get(place);
-            asked.is_some_and(|(_, asked)| asked.may_be_given_up(event))
+            let filter: Option<&IndexedFilter<K>> = self.filters.get(place);
+            filter.is_some_and(|filter| filter.asked.may_be_given_up(event))
         };
         if self.entries.is_empty() {
             (0..self.filters.len()).for_each(|place| asking.ask(whole(place)));
@@ -190,7 +249,7 @@ impl<K> Index<K> {
         } else {
             self.candidates(&found).for_each(|candidate| asking.ask(candidate));
         }
-        asking.ask_again(allowance)
+        asking.ask_again()
     }
 
     /// The drafts that an event may satisfy.
@@ -218,29 +277,6 @@ impl<K> Index<K> {
 
     fn entry(&self, entry: u32) -> Option<&(usize, ClauseDraft)> {
         usize::try_from(entry).ok().and_then(|entry| self.entries.get(entry))
-    }
-
-    /// Asks one filter; `taken` counts the steps of all.
-    fn ask(
-        &self,
-        candidate: &Candidate<'_>,
-        event: &EventTree<'_>,
-        (steps, taken): (u64, &mut u64),
-    ) -> MatchOutcome {
-        let Some((_, asked)) = self.filters.get(candidate.place) else {
-            return MatchOutcome::Differs;
-        };
-        let (outcome, steps) = match candidate.drafts {
-            Some(drafts) => {
-                let mut evaluation = Evaluation::allowing(steps);
-                let holds = self.a_draft_holds((drafts, &asked.filter), event, &mut evaluation);
-                (outcome(holds), evaluation.taken())
-            }
-            // Only where all of it is asked can it be given up.
-            None => asked.decide_within(event, steps),
-        };
-        *taken = taken.saturating_add(steps);
-        outcome
     }
 
     fn a_draft_holds(

@@ -28,6 +28,7 @@ mod index;
 mod interval;
 mod mismatch;
 mod operators;
+mod owners;
 mod part;
 mod pattern;
 mod predicate;
@@ -44,7 +45,7 @@ pub use budget::{Budget, LEAST_STEPS, MatchOutcome, Routed, StepAllowance, Undec
 pub use config::{PatternConfig, PatternConfigMistake};
 pub use error::{FilterError, PatternError};
 pub use event_tree::EventTree;
-pub use filter::{BoundedFilter, Filter};
+pub use filter::{BoundedFilter, Filter, OwnedFilter};
 pub use mismatch::Mismatch;
 pub use pattern::{MAX_PRICE, Pattern};
 pub use table::Table;

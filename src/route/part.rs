@@ -40,8 +40,8 @@ pub(super) struct Part {
 #[derive(Debug)]
 pub(super) struct NamedPart {
     pub(super) name: Box<str>,
-    /// The field, where it is all that is asked there: most values are neither objects nor arrays,
-    /// and then nothing else need be looked at.
+    /// The field, where it is all that is asked there or anywhere below: most events lead to it by
+    /// objects alone, and then its path is all that need be looked at.
     pub(super) only: Option<Arc<Field>>,
     pub(super) part: Arc<Part>,
 }
@@ -147,9 +147,10 @@ impl Part {
         places: Option<Arc<Places>>,
     ) -> Self {
         below.sort_by_key(|(_, part)| part.fields);
-        let named = |(name, part): (Box<str>, Arc<Self>)| {
-            let ending = part.ending.as_ref().filter(|_| part.below.is_empty());
-            NamedPart { name, only: ending.map(|term| Arc::clone(&term.field)), part }
+        let named = |(name, part): (Box<str>, Arc<Self>)| NamedPart {
+            name,
+            only: part.only_field().map(Arc::clone),
+            part,
         };
         let mut part = Self {
             required: below.iter().filter_map(|(_, part)| part.first_required(true)).min(),
@@ -165,6 +166,20 @@ impl Part {
         part.fields += usize::from(part.ending.is_some());
         part.places = places.filter(|_| !part.all_optional(true).is_empty());
         part
+    }
+
+    /// Its field, where it has one alone.
+    fn only_field(&self) -> Option<&Arc<Field>> {
+        match (&self.ending, &*self.below) {
+            (Some(term), []) => Some(&term.field),
+            (None, [below]) => below.only.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The part that so many names of its only field lead to.
+    pub(super) fn after(&self, names: usize) -> &Self {
+        (0..names).fold(self, |part, _| part.below.first().map_or(part, |below| &*below.part))
     }
 
     /// The field that ends here, if it counts.

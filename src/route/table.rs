@@ -9,8 +9,9 @@ use serde_json::Value;
 
 use crate::route::budget::{Routed, StepAllowance};
 use crate::route::event_tree::EventTree;
-use crate::route::filter::BoundedFilter;
-use crate::route::index::Index;
+use crate::route::filter::{BoundedFilter, OwnedFilter};
+use crate::route::index::{Index, ListedFilter};
+use crate::route::owners::{OwnerNumbers, StepMeter};
 
 /// How many changes are kept beside the large index before it is built again.
 const MAX_CHANGES: usize = 256;
@@ -23,6 +24,8 @@ const STALE_SHARE: usize = 8;
 /// The cost of a match grows with the filters that match, not with the filters there are. Readers
 /// never wait: a change publishes a new snapshot. Changes are collected in a small index beside the
 /// large one, which is built again after 256 of them, or when much of what it holds has gone.
+///
+/// The same filter under many keys is asked once of each event.
 pub struct Table<K> {
     published: ArcSwap<Snapshot<K>>,
     writer: Mutex<TableWriter<K>>,
@@ -34,11 +37,15 @@ struct Snapshot<K> {
     recent: Index<K>,
     /// The keys that have changed; the base is wrong about them.
     changed: BTreeSet<K>,
+    /// How many owners both indexes number.
+    owners: usize,
 }
 
 struct TableWriter<K> {
-    filters: BTreeMap<K, BoundedFilter>,
+    filters: BTreeMap<K, OwnedFilter>,
     changed: BTreeSet<K>,
+    /// The owners in both indexes; numbered again when all is indexed again.
+    owners: OwnerNumbers,
     /// What all filters weigh, in combinations.
     weight: usize,
     /// What those weigh that have gone since the base was built.
@@ -46,22 +53,22 @@ struct TableWriter<K> {
 }
 
 impl<K: Ord> TableWriter<K> {
-    fn add(&mut self, key: K, filter: BoundedFilter) {
+    fn add(&mut self, key: K, filter: OwnedFilter) {
         self.weight += weight(&filter);
         if let Some(gone) = self.filters.insert(key, filter) {
             self.forget(&gone);
         }
     }
 
-    fn forget(&mut self, gone: &BoundedFilter) {
+    fn forget(&mut self, gone: &OwnedFilter) {
         self.weight = self.weight.saturating_sub(weight(gone));
         self.stale += weight(gone);
     }
 }
 
 /// What a filter weighs: never nothing.
-fn weight(bounded: &BoundedFilter) -> usize {
-    bounded.filter.combinations().max(1)
+fn weight(owned: &OwnedFilter) -> usize {
+    owned.asked.filter.combinations().max(1)
 }
 
 impl<K: Clone + Ord + Send + Sync> Table<K> {
@@ -70,24 +77,26 @@ impl<K: Clone + Ord + Send + Sync> Table<K> {
         Self::holding(BTreeMap::new())
     }
 
-    fn holding(filters: BTreeMap<K, BoundedFilter>) -> Self {
+    fn holding(filters: BTreeMap<K, OwnedFilter>) -> Self {
+        let mut owners = OwnerNumbers::default();
         let snapshot = Snapshot {
-            base: Arc::new(index_of(&filters, filters.keys())),
+            base: Arc::new(index_of(&filters, filters.keys(), &mut owners)),
             recent: Index::build(Vec::new()),
             changed: BTreeSet::new(),
+            owners: owners.count(),
         };
         let weight = filters.values().map(weight).sum();
-        let writer = TableWriter { filters, changed: BTreeSet::new(), weight, stale: 0 };
+        let writer = TableWriter { filters, changed: BTreeSet::new(), owners, weight, stale: 0 };
         Self { published: ArcSwap::from_pointee(snapshot), writer: Mutex::new(writer) }
     }
 
     /// Adds a filter, or replaces the one under the same key.
-    pub fn insert(&self, key: K, filter: impl Into<BoundedFilter>) {
+    pub fn insert(&self, key: K, filter: impl Into<OwnedFilter>) {
         self.extend([(key, filter)]);
     }
 
     /// Adds or replaces many filters at once, which is much cheaper than one by one.
-    pub fn extend<F: Into<BoundedFilter>>(&self, filters: impl IntoIterator<Item = (K, F)>) {
+    pub fn extend<F: Into<OwnedFilter>>(&self, filters: impl IntoIterator<Item = (K, F)>) {
         let mut writer = self.write();
         for (key, filter) in filters {
             writer.changed.insert(key.clone());
@@ -117,9 +126,10 @@ impl<K: Clone + Ord + Send + Sync> Table<K> {
     pub fn route(&self, event: &Value, allowance: StepAllowance) -> Routed<K> {
         let event = EventTree::of(event);
         let snapshot = self.published.load();
-        let mut found = snapshot.base.route(&event, allowance);
+        let mut meter = StepMeter::new(allowance, snapshot.owners);
+        let mut found = snapshot.base.route(&event, &mut meter);
         if !snapshot.changed.is_empty() {
-            let recent = snapshot.recent.route(&event, allowance);
+            let recent = snapshot.recent.route(&event, &mut meter);
             let both =
                 [(&mut found.matching, recent.matching), (&mut found.undecided, recent.undecided)];
             for (found, recent) in both {
@@ -127,19 +137,18 @@ impl<K: Clone + Ord + Send + Sync> Table<K> {
                 found.extend(recent);
                 found.sort_unstable();
             }
-            found.steps += recent.steps;
         }
         let cloned = |keys: Vec<&K>| keys.into_iter().cloned().collect();
         Routed {
             matching: cloned(found.matching),
             undecided: cloned(found.undecided),
-            steps: found.steps,
+            steps: meter.taken(),
         }
     }
 
     /// The filter under a key.
     pub fn get(&self, key: &K) -> Option<BoundedFilter> {
-        self.write().filters.get(key).cloned()
+        self.write().filters.get(key).map(|owned| owned.asked.clone())
     }
 
     /// How many filters there are.
@@ -158,29 +167,35 @@ impl<K: Clone + Ord + Send + Sync> Table<K> {
     }
 
     fn publish(&self, writer: &mut TableWriter<K>) {
+        let TableWriter { filters, owners, .. } = writer;
         let much_has_gone = writer.stale * STALE_SHARE > writer.weight;
         let base = if writer.changed.len() > MAX_CHANGES || much_has_gone {
             writer.changed.clear();
             writer.stale = 0;
-            Arc::new(index_of(&writer.filters, writer.filters.keys()))
+            *owners = OwnerNumbers::default();
+            Arc::new(index_of(filters, filters.keys(), owners))
         } else {
             Arc::clone(&self.published.load().base)
         };
-        let recent = index_of(&writer.filters, &writer.changed);
-        let changed = writer.changed.clone();
-        self.published.store(Arc::new(Snapshot { base, recent, changed }));
+        let recent = index_of(filters, &writer.changed, owners);
+        let (changed, owners) = (writer.changed.clone(), owners.count());
+        self.published.store(Arc::new(Snapshot { base, recent, changed, owners }));
     }
 }
 
 /// Indexes those of some keys, in order, that have a filter.
 fn index_of<'k, K: Clone + Ord + 'k>(
-    filters: &BTreeMap<K, BoundedFilter>,
+    filters: &BTreeMap<K, OwnedFilter>,
     keys: impl IntoIterator<Item = &'k K>,
+    owners: &mut OwnerNumbers,
 ) -> Index<K> {
-    let present = keys
-        .into_iter()
-        .filter_map(|key| filters.get(key).map(|filter| (key.clone(), filter.clone())));
-    Index::build(present.collect())
+    let present = keys.into_iter().filter_map(|key| filters.get(key).map(|owned| (key, owned)));
+    let listed = present.map(|(key, OwnedFilter { owner, asked })| ListedFilter {
+        key: key.clone(),
+        asked: asked.clone(),
+        owner: owner.as_ref().map(|owner| owners.number(owner)),
+    });
+    Index::build(listed.collect())
 }
 
 impl<K: Clone + Ord + Send + Sync> Default for Table<K> {
@@ -189,7 +204,7 @@ impl<K: Clone + Ord + Send + Sync> Default for Table<K> {
     }
 }
 
-impl<K: Clone + Ord + Send + Sync, F: Into<BoundedFilter>> FromIterator<(K, F)> for Table<K> {
+impl<K: Clone + Ord + Send + Sync, F: Into<OwnedFilter>> FromIterator<(K, F)> for Table<K> {
     fn from_iter<I: IntoIterator<Item = (K, F)>>(filters: I) -> Self {
         let bounded = |(key, filter): (K, F)| (key, filter.into());
         Self::holding(filters.into_iter().map(bounded).collect())

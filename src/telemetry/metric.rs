@@ -159,6 +159,9 @@ metrics! {
     FiltersKept: "sealway_filters_kept", MetricKind::Gauge, [];
     /// Entries of the log that a subscription has not settled.
     LagEvents: "sealway_lag_events", MetricKind::Gauge, ["subscription"];
+    /// Steps that filters took of events: of new ones, of ones that are read in the log, and on the
+    /// thread for what takes long.
+    FilterSteps: "sealway_filter_steps_total", MetricKind::Counter, ["place"];
     /// Age of the oldest entry that a subscription has not settled.
     LagSeconds: "sealway_lag_seconds", MetricKind::Gauge, ["subscription"];
     /// Events of a subscription that wait for another attempt.

@@ -191,52 +191,94 @@ async fn who_fetches_is_not_handed_what_was_given_up_and_need_not_acknowledge_it
     assert_eq!(shown["waiting"].as_u64().unwrap_or(0), 0, "{shown}");
 }
 
-#[tokio::test]
-async fn a_kill_in_the_middle_of_a_decision_changes_no_number() {
-    let patterns = "patterns: { steps-at-once: 2000, steps: 3000000 }";
-    let mut gateway = Process::prepare().with_settings(patterns);
-    let file = |name: &str| gateway.directory().join(name);
-    write(&file("asyncapi"), CONTRACT);
-    write(&file("publications"), PUBLICATIONS);
-    let key = gateway.add_caller("admin", "admin");
-    gateway.serve().await;
-    let receiver =
-        Receiver::listening("heavy", gateway.issuer(), std::sync::Arc::new(SystemClock)).await;
-    let client = reqwest::Client::new();
-    let call = async |method: Method, path: &str, body: Option<Value>| -> Answer {
-        let address = format!("{}{path}", gateway.issuer());
-        let request = client.request(method, address).bearer_auth(&key);
+/// A process with the shop's contract and publications, and its admin.
+struct Served {
+    process: Process,
+    key: String,
+    client: reqwest::Client,
+}
+
+impl Served {
+    async fn with(patterns: &str) -> Self {
+        let mut process = Process::prepare().with_settings(patterns);
+        write(&process.directory().join("asyncapi"), CONTRACT);
+        write(&process.directory().join("publications"), PUBLICATIONS);
+        let key = process.add_caller("admin", "admin");
+        process.serve().await;
+        Self { process, key, client: reqwest::Client::new() }
+    }
+
+    async fn receiver(&self, name: &str) -> Receiver {
+        Receiver::listening(name, self.process.issuer(), std::sync::Arc::new(SystemClock)).await
+    }
+
+    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let address = format!("{}{path}", self.process.issuer());
+        let request = self.client.request(method, address).bearer_auth(&self.key);
         answer(match body {
             Some(body) => request.json(&body),
             None => request,
         })
         .await
-    };
-    let publish = async |event: Value| {
-        let request = client.post(format!("{}/events", gateway.issuer())).bearer_auth(&key);
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        let got = self.call(Method::GET, path, None).await;
+        assert_eq!(got.status, 200, "{}", got.body);
+        got.body
+    }
+
+    async fn subscribe(&self, document: Value) {
+        let created = self.call(Method::POST, "/subscriptions", Some(document)).await;
+        assert_eq!(created.status, 201, "{}", created.body);
+    }
+
+    async fn publish(&self, event: Value) {
+        let address = format!("{}/events", self.process.issuer());
+        let request = self.client.post(address).bearer_auth(&self.key);
         let request = request.header("content-type", "application/cloudevents+json");
         let answer = answer(request.body(event.to_string())).await;
         assert_eq!(answer.status, 202, "{}", answer.body);
-    };
-    let document = receiver.document(json!({"filters": combinations(9)}));
-    let created = call(Method::POST, "/subscriptions", Some(document)).await;
-    assert_eq!(created.status, 201, "{}", created.body);
-    publish(order("one", 1, Some(1))).await;
-    receiver.wait_for_delivered(1).await;
-    publish(order("two", 1_400, None)).await;
-    publish(order("three", 1, Some(8))).await;
-    // While it is decided, others are answered.
-    assert_eq!(call(Method::GET, "/health/live", None).await.status, 200);
+    }
 
-    let mut gateway = gateway;
-    gateway.kill();
-    gateway.serve().await;
+    /// Steps that filters took at some place since the start.
+    async fn steps(&self, place: &str) -> u64 {
+        let name = format!("sealway_filter_steps_total{{place=\"{place}\"}} ");
+        let metrics = self.get("/metrics").await;
+        let mut lines = metrics.as_str().unwrap().lines();
+        lines.find_map(|line| line.strip_prefix(&*name)).unwrap().parse().unwrap()
+    }
+
+    async fn kill_and_serve(&mut self) {
+        self.process.kill();
+        self.process.serve().await;
+    }
+
+    async fn stop_and_verify(mut self) {
+        assert!(self.process.stop().await.success());
+        let verified = self.process.run(&["log", "verify"]);
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    }
+}
+
+#[tokio::test]
+async fn a_kill_in_the_middle_of_a_decision_changes_no_number() {
+    let mut gateway = Served::with("patterns: { steps-at-once: 2000, steps: 3000000 }").await;
+    let receiver = gateway.receiver("heavy").await;
+    gateway.subscribe(receiver.document(json!({"filters": combinations(9)}))).await;
+    gateway.publish(order("one", 1, Some(1))).await;
+    receiver.wait_for_delivered(1).await;
+    gateway.publish(order("two", 1_400, None)).await;
+    gateway.publish(order("three", 1, Some(8))).await;
+    // While it is decided, others are answered.
+    gateway.get("/health/live").await;
+
+    gateway.kill_and_serve().await;
 
     let arrivals = receiver.wait_for_delivered(2).await;
     assert_eq!(numbers(&arrivals), [1, 3]);
-    let address = format!("{}/subscriptions/heavy/dead-letters", gateway.issuer());
     let listed = eventually("the dead letter is there", async || {
-        let listed = answer(client.get(&address).bearer_auth(&key)).await.body;
+        let listed = gateway.get("/subscriptions/heavy/dead-letters").await;
         let is_there = listed["deadLetters"].as_array().is_some_and(|all| !all.is_empty());
         is_there.then_some(listed)
     })
@@ -244,9 +286,72 @@ async fn a_kill_in_the_middle_of_a_decision_changes_no_number() {
     let letters = listed["deadLetters"].as_array().unwrap();
     assert_eq!(letters.len(), 1, "{listed}");
     assert_eq!((&letters[0]["reason"], &letters[0]["sequence"]), (&json!("undecided"), &json!(2)));
-    assert!(gateway.stop().await.success());
-    let verified = gateway.run(&["log", "verify"]);
-    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stderr));
+    gateway.stop_and_verify().await;
+}
+
+/// Filters that each keep just under what a filter may take of every event, whoever waits.
+const FLOOD: usize = 300;
+
+/// A subscription of the flood, which fetches all orders without a line of its number.
+fn all_but(receiver: &Receiver, number: usize) -> Value {
+    let filter = json!({"not": {"pattern": {"data": {"lines": {"a": [1_000 + number]}}}}});
+    let wish = json!({"id": format!("flood-{number:03}"), "protocol": "PULL", "filters": [filter]});
+    let mut document = receiver.document(wish);
+    document.as_object_mut().unwrap().remove("sink");
+    document
+}
+
+#[tokio::test]
+async fn many_cheap_filters_of_one_consumer_slow_nobody_else_and_are_all_decided() {
+    const ORDERS: usize = 8;
+    let mut gateway = Served::with("patterns: { steps-at-once: 2000, steps: 1000000 }").await;
+    let (flood, other) = (gateway.receiver("flood").await, gateway.receiver("other").await);
+    for number in 0..FLOOD {
+        gateway.subscribe(all_but(&flood, number)).await;
+    }
+    gateway.subscribe(other.document(json!({"types": ["Order.Placed"]}))).await;
+    let publish = async |gateway: &Served, numbers: std::ops::Range<usize>| {
+        for number in numbers {
+            let event = order(&format!("order-{number}"), 400, Some(1_000 + number));
+            gateway.publish(event).await;
+        }
+    };
+    publish(&gateway, 0..ORDERS / 2).await;
+    other.wait_for_delivered(ORDERS / 2).await;
+    let per_order = gateway.steps("following").await / (ORDERS / 2) as u64;
+    // Twice what one filter may take, and once more what a filter has of the other consumer.
+    assert!(per_order <= 6_000, "{per_order} steps of each order, while all wait");
+
+    gateway.kill_and_serve().await;
+    publish(&gateway, ORDERS / 2..ORDERS).await;
+
+    let arrivals = other.wait_for_delivered(ORDERS).await;
+    assert_eq!(numbers(&arrivals), (1..=ORDERS as u64).collect::<Vec<_>>());
+    for number in 0..FLOOD {
+        // The first ones have each left out the order with their number.
+        let expected = ORDERS - usize::from(number < ORDERS);
+        let path = format!("/subscriptions/flood-{number:03}");
+        eventually(format!("{expected} orders wait for {number}"), async || {
+            let under_way = gateway.get(&path).await["progress"]["underWay"].as_u64();
+            (under_way == Some(expected as u64)).then_some(())
+        })
+        .await;
+    }
+    assert!(gateway.steps("following").await <= 6_000 * ORDERS as u64);
+    assert!(gateway.steps("reading").await > 500_000, "all of it was decided, and elsewhere");
+    for number in [0, ORDERS / 2, FLOOD - 1] {
+        let page = gateway.get(&format!("/subscriptions/flood-{number:03}/events")).await;
+        let mut expected = 0;
+        for event in page["events"].as_array().unwrap() {
+            let opened = flood.open(event["token"].as_str().unwrap()).await.unwrap();
+            expected += 1;
+            assert_eq!(opened.place().unwrap().sequence, expected, "{number}");
+            let lines = opened.event()["data"]["lines"].to_string();
+            assert!(!lines.contains(&format!("{}", 1_000 + number)), "{number}");
+        }
+        assert_eq!(expected, (ORDERS - usize::from(number < ORDERS)) as u64);
+    }
+    gateway.stop_and_verify().await;
 }
 
 fn write(folder: &Path, text: &str) {

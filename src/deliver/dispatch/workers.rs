@@ -15,7 +15,7 @@ use crate::deliver::worker::{
 };
 use crate::event::{CloudEvent, SubscriptionId};
 use crate::eventlog::{Changes, Cursor, Entry, FencingEpoch, LogError, Position, Retry};
-use crate::route::Table;
+use crate::route::{BoundedFilter, OwnedFilter, Table};
 use crate::subscriptions::{Subscription, SubscriptionState};
 
 /// Commands that may wait for one worker.
@@ -43,6 +43,11 @@ struct RunningWorker {
 }
 
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A filter of a subscription, whose consumer pays for it.
+fn owned(subscription: &Subscription, asked: BoundedFilter) -> OwnedFilter {
+    OwnedFilter { owner: Some(subscription.consumer.clone()), asked }
+}
 
 /// What one worker is handed.
 #[derive(Default)]
@@ -132,18 +137,17 @@ impl Dispatch {
         let Some(asked) = subscription.asked_now() else { return };
         // Most changes are of something else, and a start has listed all at once.
         if self.table.get(&subscription.id).is_none_or(|known| !known.is_same(&asked)) {
-            self.table.insert(subscription.id.clone(), asked);
+            self.table.insert(subscription.id.clone(), owned(subscription, asked));
         }
     }
 
     /// Lists what many subscriptions want, before their workers are started.
     pub(super) fn list_all(&self, subscriptions: &[Arc<Subscription>]) {
         let open = subscriptions.iter().filter(|one| one.state != SubscriptionState::Closed);
-        self.table.extend(
-            open.filter_map(|subscription| {
-                Some((subscription.id.clone(), subscription.asked_now()?))
-            }),
-        );
+        self.table.extend(open.filter_map(|subscription| {
+            let asked = subscription.asked_now()?;
+            Some((subscription.id.clone(), owned(subscription, asked)))
+        }));
     }
 
     /// Keeps a courier from taking matches until [`changed`](Self::changed) is called, so that a
@@ -282,6 +286,7 @@ impl Dispatch {
                 worker.inbox.miss(newest);
             }
         }
+        self.context.decider.steps_followed().add(steps);
         self.followed.advance(last?);
         last
     }

@@ -4,6 +4,7 @@ mod attempts;
 mod backlogs;
 mod couriers;
 mod decider_turns;
+mod deciders;
 mod entitlements;
 mod handshakes;
 mod inboxes;

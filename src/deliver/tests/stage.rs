@@ -122,7 +122,7 @@ impl Stage {
 
     /// Decides with little work at once.
     pub(crate) fn decider(&self) -> Decider {
-        Decider::new(PatternConfig::default(), self.tasks.clone())
+        Decider::new(PatternConfig::default(), self.tasks.clone(), &self.metrics)
     }
 
     /// Makes real attempts, at sinks that this destination speaks to.

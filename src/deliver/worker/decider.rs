@@ -1,23 +1,30 @@
-//! Decides whether a subscription wants an entry: what is cheap at once, and what is not on a thread
-//! of its own, one entry at a time.
+//! Decides whether a subscription wants an entry: what is cheap at once, when it is the turn of its
+//! consumer, and what is not on a thread of its own, one entry at a time.
 //!
 //! What comes of it depends on the event, the filter and its budget alone, and never on how busy the
-//! gateway is: the numbers of deliveries follow from it, and are the same after every crash.
+//! gateway is or what else a consumer asks for: the numbers of deliveries follow from it, and are the
+//! same after every crash.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Weak};
 
 use moka::future::Cache;
-use tokio::sync::Semaphore;
 
-use crate::ambient::Tasks;
-use crate::event::{ConsumerId, SubscriptionId, Timestamp};
-use crate::eventlog::{Entry, Position, Revision};
-use crate::route::{BoundedFilter, EventTree, LEAST_STEPS, MatchOutcome, PatternConfig};
+use crate::ambient::{FairTurns, Tasks};
+use crate::deliver::worker::consumer_turns::ConsumerTurns;
+use crate::event::ConsumerId;
+use crate::eventlog::{Entry, Position};
+use crate::route::{BoundedFilter, Budget, EventTree, Filter, MatchOutcome, PatternConfig};
 use crate::subscriptions::Subscription;
+use crate::telemetry::{Counter, Metric, Metrics};
 
-/// Decisions that took long and are remembered, so that reading again costs nothing.
+/// Decisions that are remembered, so that they are made once however many have the same filter or
+/// read again: of those that took long, and of those that did not.
 const REMEMBERED: u64 = 16_384;
+/// Steps from which on a decision is worth remembering.
+const WORTH_REMEMBERING: u64 = 250;
+/// To read an event costs about a step for so many bytes of it.
+const BYTES_OF_A_STEP: usize = 4;
 
 /// Whether a subscription wants an entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,34 +59,79 @@ impl EntryDecision {
 #[error("the gateway is stopping")]
 pub struct NotDecided;
 
-/// Asks filters, and never keeps other work waiting for long. Clones share one thread.
+/// Asks filters, and never keeps other work waiting for long. Clones share their turns.
 #[derive(Clone)]
 pub struct Decider {
     config: PatternConfig,
-    turn: Arc<Semaphore>,
-    /// One place in front of that for each consumer that has something to decide.
-    lines: Arc<Mutex<ConsumerLines>>,
-    made: Cache<DecidedKey, EntryDecision>,
+    at_once: Arc<ConsumerTurns>,
+    at_length: Arc<FairTurns<ConsumerId>>,
+    made_at_once: Cache<DecidedKey, EntryDecision>,
+    made_at_length: Cache<DecidedKey, EntryDecision>,
+    steps_followed: Counter,
+    steps_at_once: Counter,
+    steps_at_length: Counter,
     tasks: Tasks,
 }
 
-/// The line of each consumer, as long as somebody stands in it.
-type ConsumerLines = HashMap<Option<ConsumerId>, Weak<Semaphore>>;
+/// What was asked of which entry: it has the same answer for everybody who asks it.
+#[derive(Clone)]
+struct DecidedKey {
+    /// Its place is not given to another filter as long as it is known here, and it is not kept.
+    filter: Weak<Filter>,
+    budget: Budget,
+    position: Position,
+}
 
-/// A subscription as it was then, and an entry.
-type DecidedKey = (SubscriptionId, Timestamp, Revision, Position);
+impl DecidedKey {
+    fn of(asked: &BoundedFilter, entry: &Entry) -> Self {
+        let (filter, budget) = (Arc::downgrade(&asked.filter), asked.budget);
+        Self { filter, budget, position: entry.position }
+    }
+
+    fn parts(&self) -> (usize, u64, Position) {
+        (self.filter.as_ptr().addr(), self.budget.steps(), self.position)
+    }
+}
+
+impl PartialEq for DecidedKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for DecidedKey {}
+
+impl Hash for DecidedKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
+}
 
 impl Decider {
     /// Decides with the work that these settings allow at once.
-    pub fn new(config: PatternConfig, tasks: Tasks) -> Self {
-        let made = Cache::builder().max_capacity(REMEMBERED).build();
-        let (turn, lines) = (Arc::new(Semaphore::new(1)), Arc::default());
-        Self { config, turn, lines, made, tasks }
+    pub fn new(config: PatternConfig, tasks: Tasks, metrics: &Metrics) -> Self {
+        let steps = |place| metrics.counter(Metric::FilterSteps, &[place]);
+        Self {
+            config,
+            at_once: Arc::default(),
+            at_length: Arc::default(),
+            made_at_once: Cache::builder().max_capacity(REMEMBERED).build(),
+            made_at_length: Cache::builder().max_capacity(REMEMBERED).build(),
+            steps_followed: steps("following"),
+            steps_at_once: steps("reading"),
+            steps_at_length: steps("at-length"),
+            tasks,
+        }
     }
 
     /// The settings.
     pub const fn config(&self) -> PatternConfig {
         self.config
+    }
+
+    /// Counts what the filters of all took of new entries.
+    pub const fn steps_followed(&self) -> &Counter {
+        &self.steps_followed
     }
 
     /// Decides what is cheap; nothing: it takes more work.
@@ -91,21 +143,36 @@ impl Decider {
         let Some(asked) = asked(subscription, entry) else {
             return Some(EntryDecision::Unwanted);
         };
-        self.cheaply(&asked, entry).await
+        self.cheaply(&subscription.consumer, &asked, entry).await
     }
 
-    async fn cheaply(&self, asked: &BoundedFilter, entry: &Entry) -> Option<EntryDecision> {
-        let allowed = self.config.at_once().each;
-        let (outcome, steps) = {
-            let tree = entry.event.to_tree();
-            asked.decide_within(&EventTree::of(&tree), allowed)
-        };
-        if steps > LEAST_STEPS {
-            // It was work for a good part of a millisecond, and others need their turn.
-            tokio::task::yield_now().await;
+    async fn cheaply(
+        &self,
+        consumer: &ConsumerId,
+        asked: &BoundedFilter,
+        entry: &Entry,
+    ) -> Option<EntryDecision> {
+        let key = DecidedKey::of(asked, entry);
+        for made in [&self.made_at_once, &self.made_at_length] {
+            if let Some(made) = made.get(&key).await {
+                return Some(made);
+            }
         }
+        let allowed = self.config.at_once().each;
+        let decide = || {
+            let tree = entry.event.to_tree();
+            let (outcome, steps) = asked.decide_within(&EventTree::of(&tree), allowed);
+            let read = u64::try_from(entry.weight() / BYTES_OF_A_STEP).unwrap_or(u64::MAX);
+            ((outcome, steps), steps.saturating_add(read))
+        };
+        let (outcome, steps) = self.at_once.take(consumer, decide).await;
+        self.steps_at_once.add(steps);
         let is_final = outcome != MatchOutcome::Undecided || allowed >= asked.budget.steps();
-        is_final.then(|| EntryDecision::of(outcome))
+        let decided = is_final.then(|| EntryDecision::of(outcome))?;
+        if steps >= WORTH_REMEMBERING {
+            self.made_at_once.insert(key, decided).await;
+        }
+        Some(decided)
     }
 
     /// Decides, however much work it is, up to the budget of the filter.
@@ -118,83 +185,60 @@ impl Decider {
         subscription: &Subscription,
         entry: &Entry,
     ) -> Result<EntryDecision, NotDecided> {
-        let Some(asked) = asked(subscription, entry) else {
-            return Ok(EntryDecision::Unwanted);
-        };
-        let Subscription { id, created, revision, .. } = subscription;
-        let key = (id.clone(), *created, *revision, entry.position);
-        // Most have nothing that took long.
-        if self.made.entry_count() > 0
-            && let Some(made) = self.made.get(&key).await
-        {
-            return Ok(made);
+        match asked(subscription, entry) {
+            Some(asked) => self.decide_for(&subscription.consumer, &asked, entry).await,
+            None => Ok(EntryDecision::Unwanted),
         }
-        if let Some(decided) = self.cheaply(&asked, entry).await {
-            return Ok(decided);
-        }
-        let decided = self.at_length(Some(&subscription.consumer), asked, entry).await?;
-        self.made.insert(key, decided).await;
-        Ok(decided)
     }
 
-    /// Decides for a filter that belongs to no subscription of now, up to its budget.
+    /// Decides for a filter that need not belong to a subscription of now, up to its budget.
     ///
     /// # Errors
     ///
     /// Later: the gateway stops.
     pub async fn decide_for(
         &self,
+        consumer: &ConsumerId,
         asked: &BoundedFilter,
         entry: &Entry,
     ) -> Result<EntryDecision, NotDecided> {
-        match self.cheaply(asked, entry).await {
-            Some(decided) => Ok(decided),
-            None => self.at_length(None, asked.clone(), entry).await,
+        if let Some(decided) = self.cheaply(consumer, asked, entry).await {
+            return Ok(decided);
+        }
+        tokio::select! {
+            decided = self.at_length(consumer, asked, entry) => decided,
+            () = self.tasks.stopping().cancelled() => Err(NotDecided),
         }
     }
 
-    fn line_of(&self, consumer: Option<&ConsumerId>) -> Arc<Semaphore> {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(line) = lines.get(&consumer.cloned()).and_then(Weak::upgrade) {
-            return line;
-        }
-        lines.retain(|_, line| line.strong_count() > 0);
-        let line = Arc::new(Semaphore::new(1));
-        lines.insert(consumer.cloned(), Arc::downgrade(&line));
-        line
-    }
-
-    /// Decides beside everything else, when it is its turn: turns go round by consumer, and who asks for
-    /// none has a line with others like it.
+    /// Decides beside everything else, when it is the turn of the consumer.
     ///
     /// Cancel safe: whoever does not wait any more leaves the line.
     async fn at_length(
         &self,
-        consumer: Option<&ConsumerId>,
-        asked: BoundedFilter,
+        consumer: &ConsumerId,
+        asked: &BoundedFilter,
         entry: &Entry,
     ) -> Result<EntryDecision, NotDecided> {
-        let event = entry.event.clone();
+        let turn = self.at_length.take(consumer).await;
+        let key = DecidedKey::of(asked, entry);
+        // Whoever was in front may have asked the same.
+        if let Some(made) = self.made_at_length.get(&key).await {
+            return Ok(made);
+        }
+        let (event, asked) = (entry.event.clone(), asked.clone());
         let work = move || {
             let tree = event.to_tree();
-            asked.decide(&EventTree::of(&tree))
+            let (outcome, steps) = asked.decide_within(&EventTree::of(&tree), u64::MAX);
+            // The turn is the work's own, which goes on when nobody waits for it any more.
+            (EntryDecision::of(outcome), steps, turn)
         };
-        let line = self.line_of(consumer);
-        let decide = async {
-            let own = line.acquire_owned().await.map_err(|_| NotDecided)?;
-            let turn = Arc::clone(&self.turn).acquire_owned().await.map_err(|_| NotDecided)?;
-            let work = move || {
-                // Held by the work itself, which goes on when nobody waits for it any more.
-                let _turns = (own, turn);
-                work()
-            };
-            // Who was stopped half way has decided nothing.
-            tokio::task::spawn_blocking(work).await.map_err(|_| NotDecided)
-        };
-        tokio::select! {
-            outcome = decide => outcome.map(EntryDecision::of),
-            () = self.tasks.stopping().cancelled() => Err(NotDecided),
-        }
+        // Who was stopped half way has decided nothing.
+        let done = tokio::task::spawn_blocking(work).await.map_err(|_| NotDecided)?;
+        let (decided, steps, _turn) = done;
+        self.steps_at_length.add(steps);
+        self.made_at_length.insert(key, decided).await;
+        Ok(decided)
     }
 }
 

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
-use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use crate::ambient::{Clock, Entropy};
@@ -18,6 +17,7 @@ use crate::source::aws::operations::{self, Buses};
 use crate::source::aws::repeats::{Answers, Invocation};
 use crate::source::aws::seen_signatures::{KeepSignatures, SeenSignature, SeenSignatures};
 use crate::source::aws::signature::Signed;
+use crate::source::aws::testing_patterns::PatternTests;
 use crate::source::aws::{AccessKeys, Answered, AwsErrorKind, Call, Identity, Refused, signature};
 use crate::source::body::without_byte_order_mark;
 use crate::source::trace::trace_of;
@@ -52,7 +52,7 @@ pub struct Bus {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    pattern_tests: Semaphore,
+    pattern_tests: PatternTests,
 }
 
 impl Bus {
@@ -67,7 +67,7 @@ impl Bus {
         let buses = Buses::new(&config);
         let answers = Answers::new(config.repeat_answers.0);
         let seen = SeenSignatures::new(config.remembered_signatures);
-        let pattern_tests = Semaphore::new(1);
+        let pattern_tests = PatternTests::default();
         Self { config, buses, keys, answers, seen, admit, metrics, clock, entropy, pattern_tests }
     }
 
@@ -136,22 +136,16 @@ impl Bus {
             Some("PutEvents") => self.put_events(call, (identity, signed)).await,
             Some("DescribeEventBus") => operations::describe_event_bus(call.body, &self.buses),
             Some("ListEventBuses") => operations::list_event_buses(call.body, &self.buses),
-            Some("TestEventPattern") => self.test_event_pattern(call.body.to_vec()).await,
+            Some("TestEventPattern") => {
+                let test = (call.body.to_vec(), self.config.json_limits());
+                self.pattern_tests.test(&identity.access_key, test).await
+            }
             _ => Err(Refused::new(
                 AwsErrorKind::UnknownOperation,
                 "The gateway answers AWSEvents.PutEvents, .TestEventPattern, .DescribeEventBus and \
                  .ListEventBuses in X-Amz-Target, and no other operation.",
             )),
         }
-    }
-
-    /// One test at a time: however many are asked for, they take one core.
-    async fn test_event_pattern(&self, body: Vec<u8>) -> Result<String, Refused> {
-        let limits = self.config.json_limits();
-        let stopped = || Refused::new(AwsErrorKind::InternalFailure, "The gateway is stopping.");
-        let _turn = self.pattern_tests.acquire().await.map_err(|_| stopped())?;
-        let test = move || operations::test_event_pattern(&body, limits);
-        tokio::task::spawn_blocking(test).await.unwrap_or_else(|_| Err(stopped()))
     }
 
     /// The access key id that a request names, if it is one of ours; nothing of it is verified yet.

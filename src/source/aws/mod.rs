@@ -22,6 +22,7 @@ mod operations;
 mod repeats;
 mod seen_signatures;
 mod signature;
+mod testing_patterns;
 mod unreadable;
 
 pub use answer::{Answered, AwsErrorKind, Refused};
