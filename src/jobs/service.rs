@@ -313,13 +313,15 @@ impl JobService {
         Err(JobError::Ended { kind: KIND, id: id.to_string(), state: replay.state })
     }
 
-    /// Says whether it could be started: a subscription that is gone ends its replays. One that ran
+    /// Says whether it could be started: a subscription that is gone or has lost its sink ends its replays. One that ran
     /// before a restart has no slot yet.
     fn run(&self, replay: Replay, run: JobRun<ReplayId>, slot: Option<JobSlot>) -> bool {
         let parts = &self.parts;
         let worker = parts.subscription_service.worker(&replay.subscription);
         let worker = worker.filter(|worker| replay.belongs_to(&worker.subscription.borrow()));
         let Some(worker) = worker else { return false };
+        // Nothing is replayed to a consumer that fetches.
+        let Some(limiter) = worker.limiter else { return false };
         let slot = slot.unwrap_or_else(|| self.slots.take(&worker.subscription.borrow().consumer));
         let runner = ReplayRunner {
             log: Arc::clone(&parts.log),
@@ -334,7 +336,7 @@ impl JobService {
             subscription: worker.subscription,
             standing: worker.standing,
             courier: worker.commands,
-            limiter: worker.limiter,
+            limiter,
             cancel: run.cancel.clone(),
         };
         let id = replay.id.clone();

@@ -97,7 +97,7 @@ impl SealedEvent {
 }
 
 /// The keys and settings of a moment: a token made with others is not sent again.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 struct MadeWith {
     /// Of our key ring, as it was before the keys were taken.
     generation: u64,
@@ -105,15 +105,6 @@ struct MadeWith {
     revision: Revision,
     /// The consumer's key; its name alone would not do, because the consumer chooses that.
     key: SealingKey,
-}
-
-impl PartialEq for MadeWith {
-    fn eq(&self, other: &Self) -> bool {
-        self.generation == other.generation
-            && self.revision == other.revision
-            && self.key.kid() == other.key.kid()
-            && self.key.public_jwk() == other.key.public_jwk()
-    }
 }
 
 /// The pair of keys for one token.

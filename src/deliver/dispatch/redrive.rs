@@ -157,7 +157,7 @@ impl SubscriptionService {
     pub async fn let_go(&self, key: &DeliveryKey) {
         if let Some(worker) = self.dispatch.worker(&key.subscription) {
             // A courier that has ended looks at its next start.
-            let _ = worker.commands.send(WorkerCommand::Dismissed(key.clone())).await;
+            let _ = worker.commands.send(WorkerCommand::Dismissed(Box::new(key.clone()))).await;
         }
     }
 }
