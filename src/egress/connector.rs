@@ -29,7 +29,7 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 const PROBES: u32 = 3;
 /// How many bytes the system takes that nobody has read yet; Linux takes the double. Left alone it would
 /// take megabytes for a server that answers without end, and an answer has a bound far below that.
-const UNREAD: usize = 64 * 1024;
+const UNREAD: usize = 32 * 1024;
 
 type Cause = Box<dyn Error + Send + Sync>;
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, Cause>> + Send>>;

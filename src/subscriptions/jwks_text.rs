@@ -77,7 +77,10 @@ mod tests {
 
         assert_eq!(one, read(r#"{"keys":[{"crv":"P-256","kty":"EC"}]}"#));
         assert_ne!(one, read(r#"{"keys":[{"crv":"P-384","kty":"EC"}]}"#));
-        assert_eq!(serde_json::to_value(&one).unwrap()["keys"], json!([{"kty": "EC", "crv": "P-256"}]));
+        assert_eq!(
+            serde_json::to_value(&one).unwrap()["keys"],
+            json!([{"kty": "EC", "crv": "P-256"}])
+        );
     }
 
     proptest! {

@@ -15,7 +15,8 @@ use crate::deliver::worker::order::Order;
 use crate::deliver::worker::retries::Retries;
 use crate::deliver::worker::sequence_checkpoints::SequenceCheckpoints;
 use crate::deliver::worker::{
-    DeliveryContext, Inbox, Progress, SubjectTurn, TurnQuestion, WorkerCommand, WorkerStanding, recall,
+    DeliveryContext, Inbox, Progress, SubjectTurn, TurnQuestion, WorkerCommand, WorkerStanding,
+    recall,
 };
 use crate::event::Timestamp;
 use crate::eventlog::{Cursor, DeliveryKey, Retry};

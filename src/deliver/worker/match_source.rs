@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
-use crate::deliver::worker::{DeliveryContext, Inbox};
 use crate::deliver::worker::decider::{Decider, EntryDecision, NotDecided};
 use crate::deliver::worker::inbox::Taken;
+use crate::deliver::worker::{DeliveryContext, Inbox};
 use crate::eventlog::{Entry, Page, Position};
 use crate::subscriptions::Subscription;
 
