@@ -27,8 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// When a silent connection is probed, and how often.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const PROBES: u32 = 3;
-/// How many bytes the system takes that nobody has read yet; Linux takes the double. Left alone it would
-/// take megabytes for a server that answers without end, and an answer has a bound far below that.
+/// How many bytes the system takes that nobody has read yet; Linux takes the double. Left alone it takes as
+/// much as it sees fit, and what is read of an answer has a bound far below that.
 const UNREAD: usize = 32 * 1024;
 
 type Cause = Box<dyn Error + Send + Sync>;

@@ -12,4 +12,5 @@ mod orders;
 mod proving;
 mod readers;
 mod sinks;
+mod sizes;
 pub(crate) mod stage;
