@@ -82,11 +82,7 @@ pub async fn metrics(
         }
         let retrying = standing.retrying as u64;
         services.metrics.gauge(Metric::RetriesWaiting, &labels).set_count(retrying);
-        let attempts = services
-            .subscription_service
-            .worker(&subscription)
-            .is_some_and(|line| line.ack_state.is_none());
-        if let (true, Some(flow)) = (attempts, services.subscription_service.flow(&subscription)) {
+        if let Some(flow) = services.subscription_service.flow(&subscription) {
             let state = match flow.phase {
                 BreakerPhase::Closed => 0,
                 BreakerPhase::HalfOpen => 1,

@@ -65,6 +65,7 @@ async fn change(
         None => ActionKind::RemoveSinkCredential,
     };
     let planned = PlannedAction::of_subscription(kind, &current).at("sink-credential");
+    let sinkcredential = sinkcredential.map(Box::new);
     let document = SubscriptionDocument { sinkcredential, ..current.whole_document() };
     let change =
         async { services.subscription_service.update(&current, document).await.map_err(problem) };

@@ -255,22 +255,20 @@ pub(super) fn show((services, caller): (&Services, &Caller), subscription: &Subs
     );
     let reads_data = caller.reads_data_of(&subscription.consumer);
     let ordered = subscription.document.config.ordering == Ordering::Subject;
-    let progress = standing.zip(flow).map(|(standing, flow)| {
+    let progress = standing.map(|standing| {
         let behind = services.store.log.head().0.saturating_sub(standing.scanned.0);
-        // Nothing is attempted without a sink.
-        let has_sink = !subscription.is_pulled();
         // While nothing is attempted, a pause that is over is ended by nobody.
-        let held_until = flow.held_until.max(flow.phase.until());
+        let held_until = flow.and_then(|flow| flow.held_until.max(flow.phase.until()));
         ShownProgress {
             sequence: standing.sequence,
             chain: reads_data.then(|| standing.chain.to_string()),
             in_flight: standing.open,
             retrying: standing.retrying,
             blocked: ordered.then_some(standing.blocked),
-            parallel: has_sink.then_some(flow.allowed),
-            breaker: has_sink.then(|| flow.phase.word()),
-            held_until: held_until.filter(|until| has_sink && *until > services.clock.now()),
-            failing_since: flow.failing_since.filter(|_| has_sink),
+            parallel: flow.map(|flow| flow.allowed),
+            breaker: flow.map(|flow| flow.phase.word()),
+            held_until: held_until.filter(|until| *until > services.clock.now()),
+            failing_since: flow.and_then(|flow| flow.failing_since),
             // How much others publish is for operators to know.
             behind: caller.sees_metadata().then_some(behind),
         }

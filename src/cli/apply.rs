@@ -204,7 +204,7 @@ fn plan(
 }
 
 fn has_secrets(document: &SubscriptionDocument) -> bool {
-    document.sinkcredential.as_ref().is_some_and(SinkCredential::has_secrets)
+    document.sinkcredential.as_deref().is_some_and(SinkCredential::has_secrets)
 }
 
 /// Does it; a refusal is noted, so that the other subscriptions are still applied.

@@ -235,7 +235,7 @@ impl Check<'_> {
                 for error in errors {
                     self.mistakes.push(Diagnostic::of_file(name, error_chain(&error).to_string()));
                 }
-                match places_of_secrets(document.sinkcredential.as_ref(), name) {
+                match places_of_secrets(document.sinkcredential.as_deref(), name) {
                     Ok(places) => {
                         let folder = Path::new(name).parent().unwrap_or(Path::new(""));
                         let refused = places.iter().filter_map(|at| check_place(at, folder).err());

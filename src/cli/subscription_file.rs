@@ -210,7 +210,7 @@ fn add(documents: &mut Documents, file: String, text: &str) -> Result<(), Box<Di
 fn check(name: &str, text: &str) -> Result<SubscriptionDocument, Box<Diagnostic>> {
     let document = yaml::read(name, text)?;
     match Subscriptions::check(&document) {
-        Ok(()) => places_of_secrets(document.sinkcredential.as_ref(), name).map(|_| document),
+        Ok(()) => places_of_secrets(document.sinkcredential.as_deref(), name).map(|_| document),
         Err(error) => Err(Box::new(Diagnostic::of_file(name, error_chain(&error).to_string()))),
     }
 }

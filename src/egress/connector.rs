@@ -27,6 +27,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// When a silent connection is probed, and how often.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const PROBES: u32 = 3;
+/// How many bytes the system takes that nobody has read yet; Linux takes the double. Left alone it takes as
+/// much as it sees fit, and what is read of an answer has a bound far below that.
+const UNREAD: usize = 32 * 1024;
 
 type Cause = Box<dyn Error + Send + Sync>;
 type Connecting<T> = Pin<Box<dyn Future<Output = Result<T, Cause>> + Send>>;
@@ -47,6 +50,7 @@ impl GuardedConnector {
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(PATIENCE));
+        tcp.set_recv_buffer_size(Some(UNREAD));
         tcp.set_keepalive(Some(KEEPALIVE));
         tcp.set_keepalive_interval(Some(KEEPALIVE));
         tcp.set_keepalive_retries(Some(PROBES));

@@ -325,7 +325,7 @@ impl JobService {
         Err(JobError::Ended { kind: KIND, id: id.to_string(), state: replay.state })
     }
 
-    /// Says whether it could be started: a subscription that is gone ends its replays. One that ran
+    /// Says whether it could be started: a subscription that is gone or has lost its sink ends its replays. One that ran
     /// before a restart has no slot yet.
     fn run(&self, replay: Replay, run: JobRun<ReplayId>, slot: Option<JobSlot>) -> bool {
         let parts = &self.parts;
@@ -334,6 +334,8 @@ impl JobService {
         let Some(worker) = worker else { return false };
         // The courier stays until this lets go of it, so that no failure finds nobody.
         let Some(courier) = worker.commands.upgrade() else { return false };
+        // Nothing is replayed to a consumer that fetches.
+        let Some(limiter) = worker.limiter else { return false };
         let slot = slot.unwrap_or_else(|| self.slots.take(&worker.subscription.borrow().consumer));
         let runner = ReplayRunner {
             log: Arc::clone(&parts.log),
@@ -348,7 +350,7 @@ impl JobService {
             subscription: worker.subscription,
             standing: worker.standing,
             courier,
-            limiter: worker.limiter,
+            limiter,
             cancel: run.cancel.clone(),
         };
         let id = replay.id.clone();

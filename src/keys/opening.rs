@@ -396,7 +396,7 @@ mod tests {
             let key = OpeningKey::generate(kind).unwrap();
             let again = OpeningKey::from_json(key.private_jwk().expose().as_bytes()).unwrap();
             let sealing = SealingKey::from_jwk(key.public_jwk().unwrap()).unwrap();
-            assert_eq!(sealing.public_jwk(), key.public_jwk());
+            assert_eq!(sealing.public_jwk().as_ref(), key.public_jwk());
             assert_eq!(again.kid(), sealing.kid());
             for encryption in ContentEncryption::ALL {
                 let established = sealing.establish(encryption).unwrap();

@@ -36,7 +36,8 @@ pub struct SealingKey(Arc<Inner>);
 struct Inner {
     kid: String,
     recipient: Recipient,
-    public: Option<Value>,
+    /// JSON, because a tree would take a kilobyte of each key.
+    public: Option<Box<str>>,
 }
 
 enum Recipient {
@@ -134,7 +135,7 @@ impl SealingKey {
                 ("kid".to_owned(), kid.as_str().into()),
             ]);
         }
-        let key = Self(Arc::new(Inner { kid, recipient, public: Some(public) }));
+        let key = Self(Arc::new(Inner { kid, recipient, public: Some(public.to_string().into()) }));
         // A point off its curve or of low order shows when the key is used.
         key.establish(ContentEncryption::default()).map_err(|_| KeyError::Invalid)?;
         Ok(key)
@@ -151,8 +152,8 @@ impl SealingKey {
     }
 
     /// The public key with only the members that matter; nothing for a shared secret.
-    pub fn public_jwk(&self) -> Option<&Value> {
-        self.0.public.as_ref()
+    pub fn public_jwk(&self) -> Option<Value> {
+        serde_json::from_str(self.0.public.as_deref()?).ok()
     }
 
     /// Makes the content key of one token: by agreement with a fresh ephemeral key, or at random
@@ -200,6 +201,13 @@ fn agreed(
         .ok_or(KeyFailure("agree with a consumer's key"))?;
     let ephemeral = Some(EphemeralKey::new(curve, public));
     Ok(EstablishedKey { content_key, encrypted_key: Vec::new(), ephemeral })
+}
+
+/// By name and public members: the consumer chooses the name. Secret ones have a name of ours.
+impl PartialEq for SealingKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.kid == other.0.kid && self.0.public == other.0.public
+    }
 }
 
 impl Recipient {

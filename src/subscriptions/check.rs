@@ -18,7 +18,7 @@ use crate::subscriptions::{
 pub(super) struct CheckedParts {
     pub(super) sink: Option<Url>,
     pub(super) keys: CheckedKeys,
-    pub(super) receipts: Option<ReceiptTerms>,
+    pub(super) receipts: Option<Box<ReceiptTerms>>,
     pub(super) audience: String,
     pub(super) signature: Option<SigningAlgorithm>,
 }
@@ -68,7 +68,7 @@ pub(super) fn check(document: &SubscriptionDocument) -> Result<CheckedParts, Inv
     Ok(CheckedParts {
         sink,
         keys: check_keys(&settings.keys)?,
-        receipts: settings.receipts.as_ref().map(check_receipts).transpose()?,
+        receipts: settings.receipts.as_deref().map(check_receipts).transpose()?.map(Box::new),
         audience,
         signature: signature(document)?,
     })
@@ -166,7 +166,7 @@ fn signature(document: &SubscriptionDocument) -> Result<Option<SigningAlgorithm>
 fn check_keys(keys: &KeySettings) -> Result<CheckedKeys, Invalid> {
     match (&keys.jwks, &keys.jwks_uri, keys.shared_secret) {
         (Some(jwks), None, false) => {
-            let set = KeySet::read(jwks.to_string().as_bytes())
+            let set = KeySet::read(jwks.as_str().as_bytes())
                 .map_err(|error| Invalid::new("/config/keys/jwks", &error.to_string()))?;
             Ok(CheckedKeys::Public(ConsumerKeys::Inline(Arc::new(set))))
         }
@@ -179,7 +179,7 @@ fn check_keys(keys: &KeySettings) -> Result<CheckedKeys, Invalid> {
 
 fn check_receipts(settings: &ReceiptSettings) -> Result<ReceiptTerms, Invalid> {
     let keys = match (&settings.jwks, &settings.jwks_uri) {
-        (Some(jwks), None) => VerifyingKeys::from_json(jwks.to_string().as_bytes())
+        (Some(jwks), None) => VerifyingKeys::from_json(jwks.as_str().as_bytes())
             .map(|set| ConsumerKeys::Inline(Arc::new(set)))
             .map_err(|error| Invalid::new("/config/receipts/jwks", &error.to_string()))?,
         (None, Some(uri)) => ConsumerKeys::Remote(address("/config/receipts/jwksUri", uri)?),

@@ -363,8 +363,8 @@ impl<'de> Deserialize<'de> for CredentialAlone {
 /// Reads a credential; what is told of a value in the wrong place does not repeat it.
 pub(super) fn read<'de, D: Deserializer<'de>>(
     deserializer: D,
-) -> Result<Option<SinkCredential>, D::Error> {
-    Option::<SinkCredential>::deserialize(deserializer).map_err(unquoted)
+) -> Result<Option<Box<SinkCredential>>, D::Error> {
+    Option::<Box<SinkCredential>>::deserialize(deserializer).map_err(unquoted)
 }
 
 fn unquoted<E: serde::de::Error>(error: E) -> E {

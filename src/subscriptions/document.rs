@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::event::{ConsumerId, SubscriptionId, SubscriptionName};
-use crate::subscriptions::SinkCredential;
+use crate::subscriptions::{JwksText, SinkCredential};
 
 /// What a consumer asks for. Members that CloudEvents Subscriptions 1.0 names keep its names.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
@@ -44,7 +44,7 @@ pub struct SubscriptionDocument {
         skip_serializing_if = "Option::is_none"
     )]
     #[schemars(with = "Option<SinkCredential>")]
-    pub sinkcredential: Option<SinkCredential>,
+    pub sinkcredential: Option<Box<SinkCredential>>,
     /// How events travel: `HTTP` posts them to the sink, `EVENTBRIDGE` puts them on an event bus,
     /// `PULL` lets the consumer fetch them.
     #[serde(default)]
@@ -62,7 +62,8 @@ impl SubscriptionDocument {
     /// What is kept in the clear and shown: everything but the secrets of the sink's credential, and the
     /// one content mode that a bus knows.
     pub fn without_secrets(&self) -> Self {
-        let sinkcredential = self.sinkcredential.as_ref().map(SinkCredential::without_secrets);
+        let shown = self.sinkcredential.as_ref().map(|credential| credential.without_secrets());
+        let sinkcredential = shown.map(Box::new);
         let mut kept = Self { sinkcredential, ..self.clone() };
         if kept.protocol == Protocol::EventBridge {
             kept.config.content_mode = ContentMode::Structured;
@@ -97,7 +98,7 @@ pub struct Settings {
     pub audience: Option<String>,
     /// Signed receipts of delivery, in the answers of the sink; none are asked for if missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub receipts: Option<ReceiptSettings>,
+    pub receipts: Option<Box<ReceiptSettings>>,
     /// The algorithm of the signature: one that the gateway has keys for; its first one if missing.
     /// With a shared secret it is always `HS256`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -267,7 +268,8 @@ pub enum ClearAttributes {
 pub struct KeySettings {
     /// A JWK Set with the consumer's public keys; the first one that can be used is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jwks: Option<Value>,
+    #[schemars(with = "Option<Value>")]
+    pub jwks: Option<JwksText>,
     /// Where the consumer serves its JWK Set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_uri: Option<String>,
@@ -282,7 +284,8 @@ pub struct KeySettings {
 pub struct ReceiptSettings {
     /// A JWK Set with the consumer's public keys for receipts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub jwks: Option<Value>,
+    #[schemars(with = "Option<Value>")]
+    pub jwks: Option<JwksText>,
     /// Where the consumer serves that set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jwks_uri: Option<String>,

@@ -25,6 +25,7 @@ mod document;
 mod entitling;
 mod error;
 mod handshake;
+mod jwks_text;
 mod kept;
 mod kept_credential;
 mod kept_secrets;
@@ -52,6 +53,7 @@ pub use document::{
 };
 pub use error::{Invalid, SubscriptionError};
 pub use handshake::{CHALLENGE_TYPE, Challenge, ChallengeBinding, ChallengeReply};
+pub use jwks_text::JwksText;
 pub use kept_secrets::shared_secret_context;
 pub use outer_key::{OuterKey, OuterKeySecret, SealedOuterKeySecret};
 pub use pending_handshake::PendingHandshake;

@@ -53,7 +53,7 @@ pub struct Subscription {
     /// What events are sealed for.
     pub keys: RecipientKeys,
     /// The receipts that its sink signs; nothing: none are asked for.
-    pub receipts: Option<ReceiptTerms>,
+    pub receipts: Option<Box<ReceiptTerms>>,
     /// The `aud` of its tokens.
     pub audience: String,
     /// The algorithm of the signature; nothing: the gateway's first one.

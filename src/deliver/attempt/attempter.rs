@@ -198,7 +198,7 @@ impl Attempter {
         sealed: Option<&SealedEvent>,
         answer: &mut SinkAnswer,
     ) -> Option<Result<SignedReceipt, ReceiptFault>> {
-        let receipts = delivery.subscription.receipts.as_ref().filter(|_| answer.is_yes())?;
+        let receipts = delivery.subscription.receipts.as_deref().filter(|_| answer.is_yes())?;
         let token = sealed?.token();
         let checked = self.receipts.check((delivery, receipts), token, &answer.body).await;
         if let (Err(fault), true) = (&checked, receipts.required) {

@@ -18,8 +18,8 @@ use crate::keys::{
     SharedSecret, SigningAlgorithm, SigningKey,
 };
 use crate::seal::{
-    self, AccessEnd, Checkpoint, Claims, ComingAccessEnd, Options, PlaceClaims, SaltedClaims, Sealed,
-    cloudevent_type, seal, sign_checkpoint, sign_place,
+    self, AccessEnd, Checkpoint, Claims, ComingAccessEnd, Options, PlaceClaims, SaltedClaims,
+    Sealed, cloudevent_type, seal, sign_checkpoint, sign_place,
 };
 use crate::subscriptions::{
     Challenge, OuterKey, RecipientKeys, Subscription, shared_secret_context,
@@ -98,7 +98,7 @@ impl SealedEvent {
 }
 
 /// The keys and settings of a moment: a token made with others is not sent again.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 struct MadeWith {
     /// Of our key ring, as it was before the keys were taken.
     generation: u64,
@@ -106,15 +106,6 @@ struct MadeWith {
     revision: Revision,
     /// The consumer's key; its name alone would not do, because the consumer chooses that.
     key: SealingKey,
-}
-
-impl PartialEq for MadeWith {
-    fn eq(&self, other: &Self) -> bool {
-        self.generation == other.generation
-            && self.revision == other.revision
-            && self.key.kid() == other.key.kid()
-            && self.key.public_jwk() == other.key.public_jwk()
-    }
 }
 
 /// The pair of keys for one token.

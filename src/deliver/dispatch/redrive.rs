@@ -154,7 +154,7 @@ impl SubscriptionService {
     pub async fn let_go(&self, key: &DeliveryKey) {
         if let Some(worker) = self.dispatch.worker(&key.subscription) {
             // A courier that has ended looks at its next start.
-            worker.command(WorkerCommand::Dismissed(key.clone())).await;
+            worker.command(WorkerCommand::Dismissed(Box::new(key.clone()))).await;
         }
     }
 }

@@ -161,7 +161,7 @@ impl SubscriptionService {
         };
         let changing = self.changing(&id).await;
         let with = (&*self.data_key, self.clock.now());
-        let credential = KeptCredential::create(&id, document.sinkcredential.as_ref(), with)?;
+        let credential = KeptCredential::create(&id, document.sinkcredential.as_deref(), with)?;
         let (shared_secret, shown) = self.shared_secret(&id, &document);
         let low_watermark = self.store.log.low_watermark().position;
         let handshake = self.first_handshake(&id, &document, (shared_secret.as_deref(), None));
@@ -262,7 +262,7 @@ impl SubscriptionService {
         if self.again(current).await?.revision != current.revision {
             return Err(SubscriptionError::Stale(current.id.clone()).into());
         }
-        let wanted = document.sinkcredential.as_ref();
+        let wanted = document.sinkcredential.as_deref();
         let with = (&*self.data_key, self.clock.now());
         let credential = KeptCredential::replace(current, document.sink.as_deref(), wanted, with)?;
         let asks_anew = document.config.keys != current.document.config.keys;
@@ -341,7 +341,7 @@ impl SubscriptionService {
         self.dispatch.standing(id)
     }
 
-    /// How a subscription is served at the moment; nothing for one that is closed.
+    /// How a sink is served at the moment; nothing for a subscription that is closed or has no sink.
     pub fn flow(&self, id: &SubscriptionId) -> Option<Flow> {
         self.dispatch.flow(id)
     }

@@ -17,8 +17,8 @@ pub struct WorkerHandle {
     pub subscription: watch::Receiver<Arc<Subscription>>,
     /// Where the courier stands.
     pub standing: watch::Receiver<WorkerStanding>,
-    /// Lets attempts through.
-    pub limiter: Arc<AttemptLimiter>,
+    /// Lets attempts through; nothing if the subscription has no sink.
+    pub limiter: Option<Arc<AttemptLimiter>>,
     /// What the consumer has acknowledged; nothing if the subscription has a sink.
     pub ack_state: Option<Arc<AckState>>,
 }

@@ -23,7 +23,7 @@ const COMMANDS: usize = 64;
 
 /// All workers, and the table that says whom an entry is for.
 pub struct Dispatch {
-    context: DeliveryContext,
+    context: Arc<DeliveryContext>,
     table: Table<SubscriptionId>,
     followed: Arc<Followed>,
     workers: RwLock<BTreeMap<SubscriptionId, RunningWorker>>,
@@ -34,7 +34,7 @@ pub struct Dispatch {
 /// What reaches one worker.
 struct RunningWorker {
     inbox: Arc<Inbox>,
-    limiter: Arc<AttemptLimiter>,
+    limiter: Option<Arc<AttemptLimiter>>,
     commands: mpsc::Sender<WorkerCommand>,
     standing: watch::Receiver<WorkerStanding>,
     subscription: watch::Sender<Arc<Subscription>>,
@@ -73,6 +73,7 @@ impl Dispatch {
         let followed = Arc::new(Followed::default());
         followed.advance(head);
         let (workers, pending) = (RwLock::default(), Notify::new());
+        let context = Arc::new(context);
         Self { context, table: Table::new(), followed, workers, pending }
     }
 
@@ -93,19 +94,18 @@ impl Dispatch {
         self.context.ledger.open(&subscription.id);
         let inbox = Arc::new(Inbox::new(Arc::clone(&self.followed)));
         let (commands, receiver) = mpsc::channel(COMMANDS);
-        let (sinks, allowance) = (&self.context.sinks, self.context.allowance);
-        let limiter =
-            Arc::new(AttemptLimiter::new(subscription, sinks, allowance, cursor.failing_since));
-        let (context, served) = (self.context.clone(), Arc::clone(subscription));
-        let (given, kept) = (Arc::clone(&inbox), (cursor, waiting));
-        let (work, standing, ack_state): (Work, _, _) = if subscription.is_pulled() {
+        let (context, served) = (Arc::clone(&self.context), Arc::clone(subscription));
+        let given = Arc::clone(&inbox);
+        let (work, standing, limiter, ack_state): (Work, _, _, _) = if subscription.is_pulled() {
             let (pull_worker, standing, ack_state) =
-                PullWorker::new(context, served, given, receiver, kept);
-            (Box::pin(pull_worker.run()), standing, Some(ack_state))
+                PullWorker::new(context, served, given, receiver, (cursor, waiting));
+            (Box::pin(pull_worker.run()), standing, None, Some(ack_state))
         } else {
+            let limiter = Arc::new(self.limiter(subscription, &cursor));
             let served = (served, Arc::clone(&limiter));
-            let (courier, standing) = Courier::new(context, served, given, receiver, kept);
-            (Box::pin(courier.run()), standing, None)
+            let (courier, standing) =
+                Courier::new(context, served, given, receiver, (cursor, waiting));
+            (Box::pin(courier.run()), standing, Some(limiter), None)
         };
         // Before the courier starts: an entry that was matched without this filter is then in the
         // log before the courier reads it, so that none falls between log and inbox.
@@ -125,6 +125,11 @@ impl Dispatch {
         workers.insert(subscription.id.clone(), worker);
         drop(workers);
         self.tell_of_pending(subscription);
+    }
+
+    fn limiter(&self, subscription: &Arc<Subscription>, cursor: &Cursor) -> AttemptLimiter {
+        let (sinks, allowance) = (&self.context.sinks, self.context.allowance);
+        AttemptLimiter::new(subscription, sinks, allowance, cursor.failing_since)
     }
 
     fn tell_of_pending(&self, subscription: &Subscription) {
@@ -299,7 +304,7 @@ impl Dispatch {
     }
 
     /// Decides whether subscriptions want entries.
-    pub const fn decider(&self) -> &Decider {
+    pub fn decider(&self) -> &Decider {
         &self.context.decider
     }
 
@@ -318,7 +323,7 @@ impl Dispatch {
     }
 
     /// The most that a subscription may ask for.
-    pub(super) const fn caps(&self) -> OperatorLimits {
+    pub(super) fn caps(&self) -> OperatorLimits {
         self.context.allowance.operator_limits
     }
 
@@ -332,9 +337,10 @@ impl Dispatch {
         self.workers().get(id).map(|worker| *worker.standing.borrow())
     }
 
-    /// How a subscription is served at the moment.
+    /// How a sink is served at the moment; nothing for a subscription without one.
     pub fn flow(&self, id: &SubscriptionId) -> Option<Flow> {
-        self.workers().get(id).map(|worker| worker.limiter.flow(self.context.clock.now()))
+        let limiter = self.workers().get(id)?.limiter.clone()?;
+        Some(limiter.flow(self.context.clock.now()))
     }
 
     /// The subscriptions that wait for their sinks to prove themselves, as they are now.
@@ -372,7 +378,7 @@ impl Dispatch {
             commands: worker.commands.downgrade(),
             subscription: worker.subscription.subscribe(),
             standing: worker.standing.clone(),
-            limiter: Arc::clone(&worker.limiter),
+            limiter: worker.limiter.clone(),
             ack_state: worker.ack_state.clone(),
         })
     }

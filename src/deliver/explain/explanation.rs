@@ -10,7 +10,9 @@ use crate::ambient::Clock;
 use crate::deliver::dispatch::{SubscriptionService, SubscriptionServiceError, WorkerHandle};
 use crate::deliver::explain::{BlockedBy, DeliveryStatus, FilterMatching};
 use crate::deliver::limits::BreakerPhase;
-use crate::deliver::worker::{SequenceReadError, SubjectTurn, SubscriptionView, WorkerCommand};
+use crate::deliver::worker::{
+    SequenceReadError, SubjectTurn, SubscriptionView, TurnQuestion, WorkerCommand,
+};
 use crate::event::{EventId, Timestamp};
 use crate::eventlog::{Attempt, DeliveryKey, Entry, KeptReceipt, Page, Position, ReceiptId};
 use crate::subscriptions::{Subscription, SubscriptionState};
@@ -299,7 +301,8 @@ impl SubscriptionService {
         };
         let (answer, told) = oneshot::channel();
         let subject = entry.event.subject.clone();
-        if !worker.try_command(WorkerCommand::Turn { sequence, subject, answer }) {
+        let question = TurnQuestion { sequence, subject, answer };
+        if !worker.try_command(WorkerCommand::Turn(Box::new(question))) {
             return SubjectTurn::None;
         }
         asked.patience.wait_for(told).await

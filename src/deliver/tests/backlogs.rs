@@ -159,7 +159,7 @@ async fn what_waits_behind_a_dead_letter_expires_by_age() {
     // The young one is the next of its subject.
     let subscription = stage.subscription.id.clone();
     let key = DeliveryKey { subscription, replay: None, event: entries[0].event.id };
-    working.commands.send(WorkerCommand::Dismissed(key)).await.unwrap();
+    working.commands.send(WorkerCommand::Dismissed(Box::new(key))).await.unwrap();
     until("it goes on", || recorder.attempted().len() == 3).await;
     assert_eq!(recorder.attempted()[2], (5, 0));
 }
@@ -195,7 +195,7 @@ async fn what_waits_behind_a_dead_letter_expires_by_number_and_not_twice_after_a
     assert_eq!((recorder.attempted().len(), working.standing.borrow().blocked), (1, 1));
     let event = entries[0].event.id;
     let key = DeliveryKey { subscription: stage.subscription.id.clone(), replay: None, event };
-    working.commands.send(WorkerCommand::Dismissed(key)).await.unwrap();
+    working.commands.send(WorkerCommand::Dismissed(Box::new(key))).await.unwrap();
     until("the newest are attempted", || recorder.attempted().len() == 4).await;
     settled(&working).await;
     assert_eq!(recorder.attempted(), [(1, 0), (1498, 0), (1499, 0), (1500, 0)]);

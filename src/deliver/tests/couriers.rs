@@ -47,7 +47,7 @@ async fn start_on(store: Store, stage: &Stage, recorder: &Arc<Recorder>) -> Work
     let cursor = state.cursors.iter().find(|(owner, _)| owner == id);
     let cursor =
         cursor.map_or_else(|| Cursor::starting(id, Position::START), |(_, cursor)| cursor.clone());
-    let context = DeliveryContext {
+    let context = Arc::new(DeliveryContext {
         store,
         ledger: Arc::clone(&stage.ledger),
         attempter: stage.attempter(Arc::clone(recorder) as _),
@@ -67,7 +67,7 @@ async fn start_on(store: Store, stage: &Stage, recorder: &Arc<Recorder>) -> Work
         signals: DeliverySignals::channel().0,
         pause_after: Duration::from_hours(5 * 24),
         decider: stage.decider(),
-    };
+    });
     let followed = Arc::new(Followed::default());
     let inbox = Arc::new(Inbox::new(Arc::clone(&followed)));
     let (commands, receiver) = mpsc::channel(8);

@@ -11,10 +11,15 @@ use crate::deliver::worker::{Decider, EntryDecision};
 use crate::eventlog::Position;
 use crate::route::PatternConfig;
 use crate::subscriptions::{Subscription, SubscriptionDocument, Subscriptions, Terms};
+use crate::telemetry::Metrics;
 
 /// Nothing is decided at once.
 fn at_length(tasks: Tasks) -> Decider {
-    Decider::new(PatternConfig { steps_at_once: 0, ..PatternConfig::default() }, tasks)
+    Decider::new(
+        PatternConfig { steps_at_once: 0, ..PatternConfig::default() },
+        tasks,
+        &Metrics::new(),
+    )
 }
 
 /// The subscription of a stage with a filter, which takes steps.

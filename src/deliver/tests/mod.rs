@@ -14,4 +14,5 @@ mod orders;
 mod proving;
 mod readers;
 mod sinks;
+mod sizes;
 pub(crate) mod stage;

@@ -11,7 +11,7 @@ use crate::deliver::outcome::Reason;
 use crate::deliver::sink::AnswerKind;
 use crate::deliver::tests::couriers::{FAILS, Working, settled, start};
 use crate::deliver::tests::stage::{Act, Recorder, Stage, until};
-use crate::deliver::worker::{SubjectTurn, WorkerCommand};
+use crate::deliver::worker::{SubjectTurn, TurnQuestion, WorkerCommand};
 use crate::event::{ChainValue, EventId};
 use crate::eventlog::{
     Changes, DeadLetter, DeadLetterId, DeliveryKey, DeliveryState as _, Entry, Log as _, Retention,
@@ -48,7 +48,8 @@ async fn a_retry_holds_its_subject_and_nobody_else() {
 async fn turn(working: &Working, entry: &Entry, sequence: u64) -> SubjectTurn {
     let (answer, told) = oneshot::channel();
     let subject = entry.event.subject.clone();
-    working.commands.send(WorkerCommand::Turn { sequence, subject, answer }).await.unwrap();
+    let asked = TurnQuestion { sequence, subject, answer };
+    working.commands.send(WorkerCommand::Turn(Box::new(asked))).await.unwrap();
     told.await.unwrap()
 }
 
@@ -156,7 +157,7 @@ async fn a_dead_letter_blocks_its_subject_until_it_is_dismissed() {
     assert_eq!((recorder.words(), working.standing.borrow().blocked), (words(&["a.1", "b.1"]), 1));
 
     let key = retry(&entries[0], 1, stage.clock.now()).key;
-    working.commands.send(WorkerCommand::Dismissed(key)).await.unwrap();
+    working.commands.send(WorkerCommand::Dismissed(Box::new(key))).await.unwrap();
     until("it goes on", || recorder.words().len() == 3).await;
     until("nothing is blocked", || working.standing.borrow().blocked == 0).await;
 }

@@ -14,29 +14,33 @@ use crate::event::{ChainValue, EventId, Subject};
 use crate::eventlog::{DeliveryKey, Position, Retry, Store};
 use crate::subscriptions::Subscription;
 
-/// What a worker is told.
+/// What a worker is told. What is large is boxed: the queue of each worker has room for many commands from
+/// the start.
 #[derive(Debug)]
 pub enum WorkerCommand {
     /// Take no further matches until the subscription has changed; answer when that is so.
     Hold(oneshot::Sender<()>),
     /// The subscription is now this one.
     Changed(Arc<Subscription>),
-    /// Attempt this delivery when it is due. Boxed, because the queue of each worker has room for many
-    /// commands from the start.
+    /// Attempt this delivery when it is due.
     Retry(Box<Retry>),
     /// The sink may be well again: find out, however long it was to be left alone.
     Nudge,
     /// Nobody wants this dead letter any more: let go on what waits behind it.
-    Dismissed(DeliveryKey),
+    Dismissed(Box<DeliveryKey>),
     /// Say whether a numbered match waits for its turn; this changes nothing.
-    Turn {
-        /// Its sequence number.
-        sequence: u64,
-        /// Its subject.
-        subject: Option<Subject>,
-        /// Where the answer goes.
-        answer: oneshot::Sender<SubjectTurn>,
-    },
+    Turn(Box<TurnQuestion>),
+}
+
+/// Whether a numbered match waits for its turn, asked of its worker.
+#[derive(Debug)]
+pub struct TurnQuestion {
+    /// Its sequence number.
+    pub sequence: u64,
+    /// Its subject.
+    pub subject: Option<Subject>,
+    /// Where the answer goes.
+    pub answer: oneshot::Sender<SubjectTurn>,
 }
 
 /// Whether a numbered match waits for its turn.

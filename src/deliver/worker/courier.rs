@@ -15,7 +15,8 @@ use crate::deliver::worker::order::Order;
 use crate::deliver::worker::retries::Retries;
 use crate::deliver::worker::sequence_checkpoints::SequenceCheckpoints;
 use crate::deliver::worker::{
-    DeliveryContext, Inbox, Progress, SubjectTurn, WorkerCommand, WorkerStanding, recall,
+    DeliveryContext, Inbox, Progress, SubjectTurn, TurnQuestion, WorkerCommand, WorkerStanding,
+    recall,
 };
 use crate::event::Timestamp;
 use crate::eventlog::{Cursor, DeliveryKey, Retry};
@@ -34,7 +35,7 @@ const AFTER_PANIC: Duration = Duration::from_mins(1);
 
 /// The worker of one subscription.
 pub struct Courier {
-    pub(super) context: DeliveryContext,
+    pub(super) context: Arc<DeliveryContext>,
     pub(super) subscription: Arc<Subscription>,
     commands: mpsc::Receiver<WorkerCommand>,
     standing: watch::Sender<WorkerStanding>,
@@ -76,28 +77,23 @@ enum Next {
 impl Courier {
     /// Goes on from what the log kept of a subscription.
     pub fn new(
-        context: DeliveryContext,
+        context: Arc<DeliveryContext>,
         (subscription, limiter): (Arc<Subscription>, Arc<AttemptLimiter>),
         inbox: Arc<Inbox>,
         commands: mpsc::Receiver<WorkerCommand>,
         (cursor, waiting): (Cursor, Vec<Retry>),
-    ) -> (Self, watch::Receiver<WorkerStanding>) {
+    ) -> (Box<Self>, watch::Receiver<WorkerStanding>) {
         let progress = Progress::resume(cursor);
         let mut retries = Retries::default();
         for retry in waiting {
             retries.insert(retry);
         }
-        let match_source = MatchSource::new(
-            Arc::clone(&context.store.log),
-            inbox,
-            (&context.decider, &context.tasks),
-            progress.scanned(),
-        );
+        let match_source = MatchSource::new(Arc::clone(&context), inbox, progress.scanned());
         let in_flight = InFlight::new(&context);
         let order = Order::of(&subscription);
         let standing = watch::Sender::new(stand(&progress, &retries, &order));
         let watcher = standing.subscribe();
-        let courier = Self {
+        let courier = Box::new(Self {
             context,
             subscription,
             commands,
@@ -118,21 +114,22 @@ impl Courier {
             told: None,
             is_entitled_anew: true,
             withheld: 0,
-        };
+        });
         (courier, watcher)
     }
 
     /// Works until the gateway stops or the subscription is removed, then lets attempts end.
-    pub async fn run(mut self) {
+    pub async fn run(mut self: Box<Self>) {
         let stopping = self.context.tasks.stopping().clone();
         self.recall_failures().await;
         loop {
-            self.fill().await;
+            // On the heap while it lasts: most workers are idle, and keep no room for it.
+            Box::pin(self.fill()).await;
             let wake = self.wake_after();
             tokio::select! {
                 () = stopping.cancelled() => break,
                 command = self.commands.recv() => match command {
-                    Some(command) => self.obey(command).await,
+                    Some(command) => Box::pin(self.obey(command)).await,
                     None => break,
                 },
                 Some(ended) = self.in_flight.next() => self.finish(&ended),
@@ -355,7 +352,8 @@ impl Courier {
             WorkerCommand::Retry(retry) => self.take_up(*retry).await,
             WorkerCommand::Nudge => self.limiter.nudge(),
             WorkerCommand::Dismissed(key) => self.dismiss(&key),
-            WorkerCommand::Turn { sequence, subject, answer } => {
+            WorkerCommand::Turn(asked) => {
+                let TurnQuestion { sequence, subject, answer } = *asked;
                 let turn = match self.order.turn_of(sequence, subject.as_ref()) {
                     SubjectTurn::None if self.progress.has_settled(sequence) => SubjectTurn::Past,
                     turn => turn,

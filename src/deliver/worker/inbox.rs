@@ -12,6 +12,9 @@ use crate::eventlog::{Entry, Position};
 /// Entries that an inbox holds; a courier that has more to do reads the log itself.
 const CAPACITY: usize = 512;
 
+/// For so many matches room is kept when all are taken, for most come one by one.
+const ROOM_KEPT: usize = 16;
+
 /// How far the follower has matched the log for every subscription that is not behind.
 #[derive(Debug, Default)]
 pub struct Followed(AtomicU64);
@@ -102,6 +105,9 @@ impl Inbox {
         }
         let count = most.min(state.entries.len());
         let matches: Vec<_> = state.entries.drain(..count).collect();
+        if state.entries.is_empty() {
+            state.entries.shrink_to(ROOM_KEPT);
+        }
         // The follower hands over before it advances, and needs this lock to hand over: what it
         // has followed while the lock is held and nothing is left was looked at completely.
         let known = match (state.entries.front(), state.behind) {

@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
-use crate::ambient::Tasks;
-use crate::deliver::worker::Inbox;
 use crate::deliver::worker::decider::{Decider, EntryDecision, NotDecided};
 use crate::deliver::worker::inbox::Taken;
-use crate::eventlog::{Entry, Log, Page, Position};
+use crate::deliver::worker::{DeliveryContext, Inbox};
+use crate::eventlog::{Entry, Page, Position};
 use crate::subscriptions::Subscription;
 
 /// Matches that are taken out of the inbox at once.
 const MOST_TAKEN: usize = 1024;
+
+/// For so many matches room is kept when all are taken, for most come one by one.
+const ROOM_KEPT: usize = 16;
 
 /// An entry that has a number among the deliveries of a subscription.
 #[derive(Clone, Debug)]
@@ -25,15 +27,13 @@ pub(super) struct FoundMatch {
 
 /// The matches that are found and not numbered yet.
 pub(super) struct MatchSource {
-    log: Arc<dyn Log>,
+    context: Arc<DeliveryContext>,
     inbox: Arc<Inbox>,
     queue: VecDeque<FoundMatch>,
     /// How far the log is known once the queue is empty.
     known: Position,
     /// Whether there is more of the log to read at once.
     has_more: bool,
-    decider: Decider,
-    tasks: Tasks,
     /// The entry after what is known, while it is decided beside everything else.
     undecided: Option<UndecidedEntry>,
 }
@@ -54,15 +54,9 @@ impl Drop for UndecidedEntry {
 
 impl MatchSource {
     /// Starts after `known`.
-    pub(super) fn new(
-        log: Arc<dyn Log>,
-        inbox: Arc<Inbox>,
-        (decider, tasks): (&Decider, &Tasks),
-        known: Position,
-    ) -> Self {
-        let (decider, tasks) = (decider.clone(), tasks.clone());
+    pub(super) fn new(context: Arc<DeliveryContext>, inbox: Arc<Inbox>, known: Position) -> Self {
         let (queue, undecided) = (VecDeque::new(), None);
-        Self { log, inbox, queue, known, has_more: false, decider, tasks, undecided }
+        Self { context, inbox, queue, known, has_more: false, undecided }
     }
 
     /// How far the log is known once everything found is taken.
@@ -97,7 +91,11 @@ impl MatchSource {
 
     /// Takes the next match out.
     pub(super) fn take(&mut self) -> Option<FoundMatch> {
-        self.queue.pop_front()
+        let next = self.queue.pop_front();
+        if self.queue.is_empty() {
+            self.queue.shrink_to(ROOM_KEPT);
+        }
+        next
     }
 
     /// Waits until the inbox has something, or what was undecided is decided.
@@ -160,7 +158,7 @@ impl MatchSource {
 
     /// Reads a page of the log; says whether there may be more.
     async fn read_log(&mut self, subscription: &Subscription) -> bool {
-        let entries = match self.log.read(self.known, Page::default()).await {
+        let entries = match self.context.store.log.read(self.known, Page::default()).await {
             Ok(entries) => entries,
             Err(error) => {
                 tracing::error!(
@@ -172,11 +170,11 @@ impl MatchSource {
             }
         };
         if entries.is_empty() {
-            return !self.inbox.caught_up(self.known) && self.log.head() > self.known;
+            return !self.inbox.caught_up(self.known) && self.context.store.log.head() > self.known;
         }
         for entry in entries {
             let position = entry.position;
-            let Some(decision) = self.decider.at_once(subscription, &entry).await else {
+            let Some(decision) = self.context.decider.at_once(subscription, &entry).await else {
                 self.begin_to_decide(subscription, entry);
                 return false;
             };
@@ -188,9 +186,10 @@ impl MatchSource {
 
     /// Has an entry decided beside everything else; only this subscription waits for it.
     fn begin_to_decide(&mut self, subscription: &Subscription, entry: Arc<Entry>) {
-        let (decider, subscription) = (self.decider.clone(), subscription.clone());
+        let (decider, subscription) = (self.context.decider.clone(), subscription.clone());
         let asked = Arc::clone(&entry);
-        let deciding = self.tasks.spawn(async move { decider.decide(&subscription, &asked).await });
+        let deciding = async move { decider.decide(&subscription, &asked).await };
+        let deciding = self.context.tasks.spawn(deciding);
         self.undecided = Some(UndecidedEntry { entry, deciding, decided: None });
     }
 
@@ -211,7 +210,7 @@ impl MatchSource {
     }
 
     fn forget(&mut self, from: Position) {
-        self.queue.clear();
+        self.queue = VecDeque::new();
         self.known = from;
         // What comes of it is remembered by who decides.
         self.undecided = None;

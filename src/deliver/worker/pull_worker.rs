@@ -22,7 +22,7 @@ const IDLE_TICK: Duration = Duration::from_secs(5);
 
 /// The worker of one subscription without a sink.
 pub struct PullWorker {
-    context: DeliveryContext,
+    context: Arc<DeliveryContext>,
     subscription: Arc<Subscription>,
     inbox: Arc<Inbox>,
     commands: mpsc::Receiver<WorkerCommand>,
@@ -38,18 +38,18 @@ pub struct PullWorker {
 impl PullWorker {
     /// Goes on from what the log kept of a subscription.
     pub fn new(
-        context: DeliveryContext,
+        context: Arc<DeliveryContext>,
         subscription: Arc<Subscription>,
         inbox: Arc<Inbox>,
         commands: mpsc::Receiver<WorkerCommand>,
         (cursor, waiting): (Cursor, Vec<Retry>),
-    ) -> (Self, watch::Receiver<WorkerStanding>, Arc<AckState>) {
+    ) -> (Box<Self>, watch::Receiver<WorkerStanding>, Arc<AckState>) {
         let place = cursor.place();
         let ack_state = Arc::new(AckState::new(cursor, waiting));
         let standing = watch::Sender::new(stand(place, &ack_state));
         let (watcher, consumers) = (standing.subscribe(), Arc::clone(&ack_state));
         let sequence_checkpoints = SequenceCheckpoints::default();
-        let pull_worker = Self {
+        let pull_worker = Box::new(Self {
             context,
             subscription,
             inbox,
@@ -61,21 +61,19 @@ impl PullWorker {
             overdue: Overdue::new(),
             withholding: Withholding::new(),
             held: false,
-        };
+        });
         (pull_worker, watcher, consumers)
     }
 
     /// Works until the gateway stops or the subscription is removed.
-    pub async fn run(mut self) {
+    pub async fn run(mut self: Box<Self>) {
         let stopping = self.context.tasks.stopping().clone();
         self.skip_ahead().await;
-        let (log, inbox) = (Arc::clone(&self.context.store.log), Arc::clone(&self.inbox));
-        let (decider, tasks) = (self.context.decider.clone(), self.context.tasks.clone());
-        let mut match_source =
-            MatchSource::new(log, inbox, (&decider, &tasks), self.place.position);
+        let (context, inbox) = (Arc::clone(&self.context), Arc::clone(&self.inbox));
+        let mut match_source = MatchSource::new(context, inbox, self.place.position);
         loop {
-            let more =
-                self.number(&mut match_source).await | self.withhold().await | self.expire().await;
+            // On the heap while it lasts: most workers are idle, and keep no room for it.
+            let more = Box::pin(self.look(&mut match_source)).await;
             let wake = if more { Duration::ZERO } else { IDLE_TICK };
             tokio::select! {
                 () = stopping.cancelled() => break,
@@ -101,6 +99,11 @@ impl PullWorker {
         {
             self.place = newest;
         }
+    }
+
+    /// Does what there is to do; says whether there may be more at once.
+    async fn look(&mut self, match_source: &mut MatchSource) -> bool {
+        self.number(match_source).await | self.withhold().await | self.expire().await
     }
 
     /// Numbers a batch of matches, so that commands need not wait for a long way; says whether
@@ -162,7 +165,7 @@ impl PullWorker {
         if self.held {
             return false;
         }
-        let of = (&self.context, &*self.subscription);
+        let of = (&*self.context, &*self.subscription);
         let more = self.overdue.look(of, &self.ack_state, self.place).await;
         self.note();
         more.unwrap_or_else(|error| {
@@ -181,7 +184,7 @@ impl PullWorker {
         if self.held {
             return false;
         }
-        let of = (&self.context, &self.subscription);
+        let of = (&*self.context, &self.subscription);
         let more = self.withholding.look(of, &self.ack_state, self.place).await;
         self.note();
         more.unwrap_or_else(|error| {
@@ -216,7 +219,7 @@ impl PullWorker {
             // There is no sink, and no order that a dead letter could hold up.
             WorkerCommand::Nudge | WorkerCommand::Dismissed(_) => {}
             // Whoever asked may have gone.
-            WorkerCommand::Turn { answer, .. } => drop(answer.send(SubjectTurn::None)),
+            WorkerCommand::Turn(asked) => drop(asked.answer.send(SubjectTurn::None)),
         }
     }
 
