@@ -3,10 +3,10 @@
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use crate::access::GrantedPublication;
+use crate::access::{GrantId, GrantedPublication};
 use crate::api::find_subscription::find;
 use crate::api::{Caller, Problem, Services};
-use crate::event::{ConsumerId, GrantId, SubscriptionId, Timestamp};
+use crate::event::{ConsumerId, SubscriptionId, Timestamp};
 use crate::subscriptions::Subscription;
 
 /// What an answer tells of. A handler whose answers are kept for an `Idempotency-Key` says it with each.

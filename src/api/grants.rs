@@ -19,7 +19,7 @@ use crate::api::json_object::JsonObject;
 use crate::api::lists::{GrantListQuery, RecallQuery};
 use crate::api::query::{Query, parse_given};
 use crate::api::{Caller, Code, Problem, Services};
-use crate::event::{ConsumerId, DomainName, GrantId, Timestamp};
+use crate::event::{ConsumerId, Timestamp};
 use crate::eventlog::ActionKind;
 use crate::telemetry::error_chain;
 
@@ -201,8 +201,7 @@ pub async fn give(
     if let Ok(location) = HeaderValue::try_from(format!("/grants/{}", grant.id().segment())) {
         response.headers_mut().insert(LOCATION, location);
     }
-    let subject =
-        AnswerSubject::Grant { id: grant.id.clone(), publication: grant.publication.clone() };
+    let subject = AnswerSubject::Grant { id: grant.id(), publication: grant.publication.clone() };
     Ok(subject.on(response))
 }
 
