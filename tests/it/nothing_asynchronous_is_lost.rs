@@ -241,7 +241,7 @@ async fn an_event_in_binary_mode_is_kept_with_its_headers_and_without_credential
 async fn a_caller_keeps_so_many_entries_and_bytes_and_is_then_told_to_come_again() {
     let gateway = TestGateway::with(None, |config| {
         config.source.unreadable.max_entries = 2;
-        config.source.unreadable.max_bytes = Size(2000);
+        config.source.unreadable.max_bytes = Size(6000);
     })
     .await;
     let (shop, depot) = (
@@ -263,7 +263,7 @@ async fn a_caller_keeps_so_many_entries_and_bytes_and_is_then_told_to_come_again
     assert_eq!(push(&depot, format!("{{{}", " ".repeat(1200))).await.status, 202);
     assert_eq!(push(&depot, format!("[{}", " ".repeat(1200))).await.code(), "quarantine-full");
     assert_eq!(push(&depot, "{".to_owned()).await.status, 202);
-    let never = push(&depot, format!("{{{}", " ".repeat(2000))).await;
+    let never = push(&depot, format!("{{{}", " ".repeat(4000))).await;
     assert_eq!((never.status, never.code()), (413, "too-large"));
     assert_eq!(entries(&gateway).await.len(), 4);
     let order = push(&shop, order_created("order-1", 1).to_string()).await;
