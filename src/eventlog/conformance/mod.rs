@@ -16,6 +16,7 @@ mod registry;
 mod schemas;
 mod signatures;
 mod surviving;
+mod tree;
 mod upgrading;
 
 pub(super) use fixture::draft;

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::sqlite::contents::Sweep;
 use crate::eventlog::sqlite::{
-    contexts, envelopes, observed, protections, quarantine_sizes, rows, times,
+    contexts, envelopes, observed, protections, quarantine_sizes, rows, times, tree,
 };
 use crate::eventlog::{Extent, LowWatermark, Position, Retention, Trimmed};
 
@@ -85,6 +85,7 @@ impl Trimming {
             connection
                 .prepare_cached("UPDATE floors SET position = ?, id = ?")?
                 .execute(low_watermark)?;
+            tree::sweep_entries(connection, self.low_watermark)?;
         }
         self.sweep.go_on(connection, trimmed.dropped, self.low_watermark.id)?;
         trimmed.more |= self.sweep_envelopes(connection, trimmed.dropped)?;
@@ -159,10 +160,11 @@ fn excess(connection: &Connection, retention: &Retention) -> rusqlite::Result<u6
     Ok(own_bytes(connection)?.saturating_sub(most))
 }
 
-/// What the log takes without the quarantine, which has a size of its own.
+/// What the log takes without the quarantine, which has a size of its own, and without the tree, which
+/// stays.
 fn own_bytes(connection: &Connection) -> rusqlite::Result<u64> {
     let quarantine = quarantine_sizes::total(connection)?.bytes;
-    Ok(usage(connection)?.used.saturating_sub(quarantine))
+    Ok(usage(connection)?.used.saturating_sub(quarantine + tree::bytes(connection)?))
 }
 
 /// How large the database is.
@@ -197,6 +199,7 @@ fn waits(connection: &Connection, at: Position, released: &str) -> rusqlite::Res
 }
 
 fn drop_entry(connection: &Connection, at: Position) -> rusqlite::Result<()> {
+    tree::keep_entry(connection, at)?;
     connection
         .prepare_cached("DELETE FROM events WHERE position = ?")?
         .execute([rows::signed(at.0)])?;
