@@ -108,7 +108,7 @@ impl Command {
             Self::Events(command) => events::run(command, context).await,
             Self::Evidence(command) => evidence::run(command, context).await,
             Self::Grants(command) => grants::run(command, context).await,
-            Self::Keys(command) => keys::run(&command, context).await,
+            Self::Keys(command) => Box::pin(keys::run(&command, context)).await,
             Self::Log(command) => log::run(command, context).await,
             Self::Open(args) => open::run(args, context).await,
             Self::Pattern(command) => pattern::run(&command, context),

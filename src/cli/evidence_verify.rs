@@ -159,6 +159,7 @@ fn report(examiner: &Examiner<'_>, args: &Args, unvalidated: u64) -> Value {
         "issuer": header.map(|header| &header.issuer),
         "audience": header.map(|header| &header.audience),
         "subscription": header.map(|header| &header.subscription),
+        "tree": examiner.tree(), "unproved": examiner.unproved(),
         "events": examiner.events, "opened": examiner.opened, "receipts": examiner.receipts,
         "unchecked-receipts": examiner.unchecked_receipts,
         "doubtful-receipts": examiner.doubtful_receipts, "unvalidated": unvalidated,
@@ -195,6 +196,9 @@ fn text(examiner: &Examiner<'_>, args: &Args, unvalidated: u64) -> String {
         examiner.receipts,
         examiner.unchecked_receipts,
     ));
+    if examiner.unproved() > 0 {
+        lines.push(format!("{} events are from before the tree over the log", examiner.unproved()));
+    }
     if args.key.is_none() {
         lines.push("no token was opened; --key does that".to_owned());
     } else if unvalidated > 0 {

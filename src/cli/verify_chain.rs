@@ -20,6 +20,7 @@ use crate::seal::{
     ChainCheck, ChainStanding, Checkpoint, CheckpointReader, Finding, Link, NumberedToken, Opened,
     Opening, PlaceClaims, open,
 };
+use crate::transparency::{TreeHead, TreeRoot};
 
 /// Which tokens, of which subscription, and where its chain begins.
 #[derive(Debug, clap::Args)]
@@ -211,6 +212,7 @@ fn report(
             "sequence": checkpoint.sequence,
             "issued-at": checkpoint.issued_at,
             "head": checkpoint.head.map(|head| head.to_string()),
+            "tree": checkpoint.tree,
             "held": word(*standing),
         })
     });
@@ -294,6 +296,10 @@ fn text(held: &Held, check: &ChainCheck, stands: Option<&(ChainStanding, Checkpo
                 ChainStanding::Ahead => "newer",
             }
         );
+        if let Some(TreeHead { first, tree }) = checkpoint.tree {
+            let TreeRoot { size, root } = tree;
+            let _ = writeln!(text, "tree: {size} leaves from position {first} on, root {root}");
+        }
     }
     let _ = write!(
         text,

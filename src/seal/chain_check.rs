@@ -329,6 +329,7 @@ mod tests {
             head: None,
             ended: Vec::new(),
             closing: false,
+            tree: None,
         }
     }
 

@@ -23,6 +23,7 @@ use crate::seal::{
 use crate::subscriptions::{
     Challenge, OuterKey, RecipientKeys, Subscription, shared_secret_context,
 };
+use crate::transparency::TreeHead;
 
 /// How long a sealed event is good for further attempts.
 const SEALED_FOR: Duration = Duration::from_hours(1);
@@ -301,11 +302,12 @@ impl Sealer {
         subscription: &Subscription,
         newest: (u64, ChainValue),
         (head, closing): (Option<EventId>, bool),
+        tree: TreeHead,
     ) -> Result<String, SealerError> {
         let checkpoint = Checkpoint {
             ended: ends(subscription),
             closing,
-            ..self.checkpoint(subscription, newest, head)
+            ..self.checkpoint(subscription, newest, head, Some(tree))
         };
         let key = match &subscription.keys {
             RecipientKeys::Public(_) => self.signing_key(subscription)?,
@@ -326,8 +328,9 @@ impl Sealer {
         subscription: &Subscription,
         place: SequenceCheckpoint,
         head: Option<EventId>,
+        tree: Option<TreeHead>,
     ) -> Result<String, SealerError> {
-        let place = self.checkpoint(subscription, (place.sequence, place.chain), head);
+        let place = self.checkpoint(subscription, (place.sequence, place.chain), head, tree);
         Ok(sign_place(&place, &self.signing_key(subscription)?)?)
     }
 
@@ -336,6 +339,7 @@ impl Sealer {
         subscription: &Subscription,
         (sequence, chain): (u64, ChainValue),
         head: Option<EventId>,
+        tree: Option<TreeHead>,
     ) -> Checkpoint {
         Checkpoint {
             issuer: self.parts.issuer.clone(),
@@ -347,6 +351,7 @@ impl Sealer {
             head,
             ended: Vec::new(),
             closing: false,
+            tree,
         }
     }
 }

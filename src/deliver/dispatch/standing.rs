@@ -30,6 +30,8 @@ impl SubscriptionService {
         // With the last that it could hear, there is nothing more to come.
         let closing = !subscription.ended.is_empty() && self.hears_nothing(subscription);
         let newest = (standing.sequence, standing.chain);
-        Ok(self.sealer().sign_standing(subscription, newest, (head, closing))?)
+        // Taken last, so that it has everything that is told of.
+        let tree = self.store.tree.tree_head().await?;
+        Ok(self.sealer().sign_standing(subscription, newest, (head, closing), tree)?)
     }
 }

@@ -9,8 +9,10 @@ use sha2::{Digest, Sha256};
 
 use crate::event::{ContentDigest, EventId, Timestamp, TokenDigest, json};
 use crate::keys::{OpeningKeys, VerifyingKeys};
+use crate::seal::evidence::trees::ToldTree;
 use crate::seal::evidence::{Header, LONGEST_LINE};
 use crate::seal::{Opened, PlaceClaims};
+use crate::transparency::TreeHead;
 
 pub(super) const LEEWAY: Duration = Duration::from_mins(1);
 /// So many flaws are told; the others are counted.
@@ -78,6 +80,7 @@ pub struct Examiner<'a> {
     pub(super) bundled: VerifyingKeys,
     pub(super) receipt_keys: Option<VerifyingKeys>,
     pub(super) next: Option<PlaceClaims>,
+    pub(super) tree: ToldTree,
     schemas: BTreeMap<String, Option<Value>>,
     /// The RFC 7638 thumbprints of the gateway's keys as the bundle brings them.
     pub bundled_keys: Vec<String>,
@@ -142,6 +145,7 @@ impl<'a> Examiner<'a> {
             bundled: VerifyingKeys::default(),
             receipt_keys,
             next: None,
+            tree: ToldTree::default(),
             schemas: BTreeMap::new(),
             bundled_keys: Vec::new(),
             bundled_receipt_keys: Vec::new(),
@@ -165,6 +169,17 @@ impl<'a> Examiner<'a> {
     /// What the bundle is about, once its first line was read.
     pub const fn header(&self) -> Option<&Header> {
         self.header.as_ref()
+    }
+
+    /// The tree over the log as the bundle told it last.
+    pub const fn tree(&self) -> Option<TreeHead> {
+        self.tree.head
+    }
+
+    /// Events of which the bundle does not prove that they are in the tree, though it tells of one: those
+    /// from before its first leaf.
+    pub const fn unproved(&self) -> u64 {
+        self.tree.unproved
     }
 
     /// The sequence number of the last event that was read.
@@ -235,6 +250,7 @@ impl<'a> Examiner<'a> {
             }
             (Stage::Events, "contract") => self.take_contract(members)?,
             (Stage::Events, "event") => return self.take_event(&members),
+            (Stage::Events, "consistency") => self.tree.take_proof(&members)?,
             (Stage::Events, "checkpoint") => {
                 self.stage = Stage::Closing;
                 self.take_last(text_of(&members, "token")?)?;
@@ -289,6 +305,7 @@ impl<'a> Examiner<'a> {
             from: bound("from")?,
             to: bound("to")?,
             at: parsed(members, "at")?,
+            tree: self.tree.begin(members.get("tree"))?,
         });
         self.stage = Stage::Keys;
         Ok(())

@@ -7,6 +7,7 @@ mod bundle;
 mod events;
 mod examiner;
 mod signatures;
+mod trees;
 
 pub use bundle::{EventLine, EvidenceBundle, Header};
 pub use examiner::{Examiner, Flaw, OpenedEvent};

@@ -62,6 +62,7 @@ impl Examiner<'_> {
         if checkpoint.subscription != header.subscription {
             return wrong("the checkpoint is of another subscription");
         }
+        self.tree.follow(checkpoint.tree)?;
         Ok(checkpoint)
     }
 

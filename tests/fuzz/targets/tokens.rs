@@ -137,6 +137,7 @@ fn bundle(parties: &Parties) -> Vec<String> {
         from: None,
         to: Some(EventId::MAX),
         at: NOW,
+        tree: None,
     };
     let place = |sequence: u64, chain: ChainValue| {
         let place = Checkpoint {
@@ -149,6 +150,7 @@ fn bundle(parties: &Parties) -> Vec<String> {
             head: None,
             ended: Vec::new(),
             closing: false,
+            tree: None,
         };
         sign_place(&place, &parties.signing).unwrap()
     };
@@ -162,6 +164,7 @@ fn bundle(parties: &Parties) -> Vec<String> {
         digest,
         token: &token,
         receipts: &[],
+        inclusion: None,
     };
     let mut lines =
         vec![bundle.header(&header), bundle.keys(&jwks), bundle.checkpoint(&place(0, start))];
