@@ -13,7 +13,7 @@
 //! ```
 //!
 //! The modules below are the rooms of the house, in the order in which an event walks through
-//! them. `deliver` has wings; `egress` guards what is dialed, and `aws` speaks to AWS through it; `jobs`
+//! them. `transparency` is the tree over the log; `deliver` has wings; `egress` guards what is dialed, and `aws` speaks to AWS through it; `jobs`
 //! sends again what was let in.
 //! `docs/ARCHITECTURE.md` is the map; `tests/it/architecture/` holds the walls.
 
@@ -21,6 +21,7 @@
 pub mod event;
 pub mod ambient;
 pub mod telemetry;
+pub mod transparency;
 
 // ── the way in ──
 pub mod source;

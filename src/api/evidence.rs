@@ -30,6 +30,7 @@ use crate::seal::PlaceClaims;
 use crate::seal::evidence::{EventLine, EvidenceBundle, Header};
 use crate::subscriptions::{RecipientKeys, Subscription};
 use crate::telemetry::error_chain;
+use crate::transparency::{LeafProof, ProofPlan, TreeHead};
 
 /// Events that are sealed before the next are read.
 const PAGE: Page = Page { items: 64, bytes: 1024 * 1024 };
@@ -92,6 +93,7 @@ pub async fn export(
         from,
         to,
         at: services.clock.now(),
+        tree: Some(services.store.tree.tree_head().await?),
     };
     tracing::info!(
         caller.id = %caller.id(),
@@ -245,7 +247,7 @@ impl Export {
         let asked = self.header.from.and_then(EventId::predecessor);
         let mut head = head.map(|entry| entry.event.id).or(asked);
         let mut place = start;
-        self.checkpoint(place, head).await?;
+        self.checkpoint(place, head, self.header.tree).await?;
         'pages: while place.position < self.view.standing.scanned {
             self.must_be_wanted().await?;
             let reader = self.services.subscription_service.reader();
@@ -264,7 +266,8 @@ impl Export {
             }
             place.position = part.reached.position;
         }
-        self.checkpoint(place, head).await?;
+        let tree = self.grown_tree().await?;
+        self.checkpoint(place, head, tree).await?;
         let key = self.services.subscription_service.sealer().signing_key(&self.subscription)?;
         self.keys().await?;
         let bundle = std::mem::take(&mut self.bundle);
@@ -303,12 +306,35 @@ impl Export {
         &mut self,
         place: SequenceCheckpoint,
         head: Option<EventId>,
+        tree: Option<TreeHead>,
     ) -> Result<(), Broken> {
         let sealer = self.services.subscription_service.sealer();
-        let token = sealer.sign_place(&self.subscription, place, head)?;
+        let token = sealer.sign_place(&self.subscription, place, head, tree)?;
         self.keys().await?;
         let line = self.bundle.checkpoint(&token);
         self.say(line).await
+    }
+
+    /// Says that the tree of now begins with that of the header, and gives it.
+    async fn grown_tree(&mut self) -> Result<Option<TreeHead>, Broken> {
+        let Some(before) = self.header.tree else { return Ok(None) };
+        let tree = &self.services.store.tree;
+        let now = tree.tree_head().await?;
+        let plan =
+            ProofPlan::consistency(before.tree.size, now.tree.size).ok_or("the tree shrank")?;
+        let proof = tree.make_proof(&plan).await?;
+        let line = self.bundle.consistency(&proof);
+        self.say(line).await?;
+        Ok(Some(now))
+    }
+
+    /// The proof that an event is in the tree of the header; nothing if it is from before the tree.
+    async fn inclusion(&self, position: Position) -> Result<Option<LeafProof>, Broken> {
+        let Some(head) = self.header.tree else { return Ok(None) };
+        let Some(index) = position.0.checked_sub(head.first) else { return Ok(None) };
+        let plan = ProofPlan::inclusion(index, head.tree.size).ok_or("an event is in no tree")?;
+        let proof = self.services.store.tree.make_proof(&plan).await?;
+        Ok(Some(LeafProof { index, proof }))
     }
 
     async fn event(&mut self, found: &NumberedEntry) -> Result<(), Broken> {
@@ -336,12 +362,14 @@ impl Export {
         let (of, kept) = (&self.subscription.id, &self.services.store.receipts);
         let receipts = kept.receipts(of, Some(event.id), ReceiptId(0), RECEIPTS).await?;
         let receipts: Vec<&str> = receipts.iter().map(|receipt| &*receipt.jws).collect();
+        let inclusion = self.inclusion(found.entry.position).await?;
         let line = self.bundle.event(&EventLine {
             id: event.id,
             place: PlaceClaims { sequence: found.sequence, previous: found.previous },
             digest: event.digest,
             token: sealed.token(),
             receipts: &receipts,
+            inclusion: inclusion.as_ref(),
         });
         self.say(line).await
     }

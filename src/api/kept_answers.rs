@@ -301,7 +301,7 @@ mod tests {
         headers.append("etag", HeaderValue::from_static("\"1\""));
         headers.append(LOCATION, HeaderValue::from_static("/grants/one"));
         let subject = serde_json::json!({
-            "grant": { "id": "one", "publication": "orders/Order.Created" },
+            "grant": { "id": "orders/one", "publication": "orders/Order.Created" },
         });
         Answer {
             request: [7; 32],

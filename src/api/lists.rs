@@ -249,6 +249,30 @@ pub struct EvidenceQuery {
     pub to: Option<String>,
 }
 
+/// Of which event a proof is wanted, and of which tree.
+#[derive(Debug, Deserialize, IntoParams, Serialize)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct InclusionQuery {
+    /// The event; a ULID. The log must still hold it
+    pub event: Option<String>,
+    /// In place of the event, the index of its leaf
+    pub index: Option<u64>,
+    /// How many leaves the tree has; as many as there are, if not given
+    pub size: Option<u64>,
+}
+
+/// Between which trees a proof is wanted.
+#[derive(Debug, Deserialize, IntoParams, Serialize)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ConsistencyQuery {
+    /// How many leaves the older tree has
+    pub from: u64,
+    /// How many the newer one has; as many as there are, if not given
+    pub to: Option<u64>,
+}
+
 /// Reads how much is wanted at once.
 pub(super) fn page(limit: Option<usize>) -> Result<Page, Problem> {
     match limit.unwrap_or(DEFAULT_LIMIT.into()) {

@@ -47,6 +47,9 @@ mod kept_answers;
 mod limits;
 mod lists;
 mod log;
+mod log_access;
+mod log_files;
+mod log_proofs;
 mod no_delivery;
 mod oauth_token;
 mod openapi;
@@ -102,6 +105,7 @@ pub use lists::{
     EventListQuery, EvidenceQuery, FetchQuery, GrantListQuery, ListAnswer, QuarantineListQuery,
     RecallQuery, ReceiptListQuery, SubscriptionListQuery, TraceQuery, WithdrawQuery,
 };
+pub use log_access::LogProofs;
 pub use openapi::openapi;
 pub use problem::{Code, Problem};
 pub use queues::DrainRequest;

@@ -10,9 +10,9 @@ use utoipa::OpenApi;
 
 use crate::api::{
     access_requests, actions, bus, consent, dead_letters, deliveries, events, evidence, explain,
-    external_ids, grants, health, log, oauth_token, poll, post_events, problem, problem_pages,
-    published, pull, quarantine, queues, receipts, redrives, replays, schemas, sink_credential,
-    stream, subscriptions, verify,
+    external_ids, grants, health, log, log_files, log_proofs, oauth_token, poll, post_events,
+    problem, problem_pages, published, pull, quarantine, queues, receipts, redrives, replays,
+    schemas, sink_credential, stream, subscriptions, verify,
 };
 use crate::subscriptions::SubscriptionDocument;
 
@@ -54,6 +54,10 @@ const SHOWN: &str = "ShownSubscription";
         health::metrics,
         actions::list,
         log::show,
+        log_files::checkpoint,
+        log_files::tile,
+        log_proofs::inclusion,
+        log_proofs::consistency,
         queues::list,
         queues::drain,
         post_events::publish,

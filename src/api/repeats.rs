@@ -241,7 +241,7 @@ mod tests {
 
     fn subject() -> AnswerSubject {
         let subject = serde_json::json!({
-            "grant": { "id": "one", "publication": "orders/Order.Created" },
+            "grant": { "id": "orders/one", "publication": "orders/Order.Created" },
         });
         serde_json::from_value(subject).unwrap()
     }

@@ -13,9 +13,9 @@ use crate::api::access_requests::withdraw;
 use crate::api::{
     Code, Problem, Services, access_requests, actions, bus::cbor_bus_route, bus_route, consent,
     dead_letters, deliveries, events, evidence, explain, external_ids, grants, health, log,
-    no_delivery, oauth_token, openapi, poll, post_events, problem_pages, published, pull,
-    quarantine, queues, receipts, redrives, repeats, replays, request, schemas, sink_credential,
-    stream, subscriptions, verify,
+    log_files, log_proofs, no_delivery, oauth_token, openapi, poll, post_events, problem_pages,
+    published, pull, quarantine, queues, receipts, redrives, repeats, replays, request, schemas,
+    sink_credential, stream, subscriptions, verify,
 };
 
 /// Builds the server's routes over the rooms behind them.
@@ -87,6 +87,7 @@ pub fn router(services: Arc<Services>) -> Router {
         .route("/actions", get(actions::list))
         .route("/log", get(log::show))
         .route("/metrics", get(health::metrics))
+        .merge(proofs())
         // Innermost first: what a client starts ends, whatever becomes of the client.
         .layer(from_fn_with_state(Arc::clone(&services), request::to_the_end))
         // A poll does so itself with what it is told, and then waits only for as long as its client.
@@ -97,6 +98,15 @@ pub fn router(services: Arc<Services>) -> Router {
         .layer(DefaultBodyLimit::max(max_body))
         .layer(from_fn_with_state(Arc::clone(&services), request::around))
         .with_state(services)
+}
+
+/// What proves something of the log, and what others' tools read of it.
+fn proofs() -> Router<Arc<Services>> {
+    Router::new()
+        .route("/log/checkpoint", get(log_files::checkpoint))
+        .route("/log/tile/{*path}", get(log_files::tile))
+        .route("/log/proof/inclusion", get(log_proofs::inclusion))
+        .route("/log/proof/consistency", get(log_proofs::consistency))
 }
 
 /// Answers a request whose handler panicked; the payload may hold anything, so it is not shown.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::ambient::{Clock, Entropy, Tasks};
-use crate::api::{AccessTokens, BodyBudget, Callers, Config, Rates, Readers, Readiness};
+use crate::api::{AccessTokens, BodyBudget, Callers, Config, LogProofs, Rates, Readers, Readiness};
 use crate::contract::Catalog;
 use crate::deliver::{Handshakes, PullService, SubscriptionService};
 use crate::enrich::Publications;
@@ -59,6 +59,8 @@ pub struct Services {
     pub issuer: Url,
     /// Our keys.
     pub ring: Arc<KeyRing>,
+    /// What proves something of the log to others, and to whom.
+    pub log_proofs: LogProofs,
     /// Fetches consumers' keys for receipts.
     pub receipt_keys: Arc<RemoteKeys<VerifyingKeys>>,
     /// The contracts.

@@ -98,6 +98,7 @@ fn report(found: &BundleReport<'_>) -> Value {
         "issuer": header.map(|header| &header.issuer),
         "audience": header.map(|header| &header.audience),
         "subscription": header.map(|header| &header.subscription),
+        "tree": examiner.tree(), "unproved": examiner.unproved(),
         "events": examiner.events, "opened": examiner.opened, "receipts": examiner.receipts,
         "unchecked-receipts": examiner.unchecked_receipts,
         "doubtful-receipts": examiner.doubtful_receipts,
@@ -137,6 +138,9 @@ fn text(found: &BundleReport<'_>, args: &Args) -> String {
         examiner.receipts,
         examiner.unchecked_receipts,
     ));
+    if examiner.unproved() > 0 {
+        lines.push(format!("{} events are from before the tree over the log", examiner.unproved()));
+    }
     if args.key.is_none() {
         lines.push("no token was opened; --key does that".to_owned());
     } else if unvalidated > 0 {

@@ -56,7 +56,10 @@ pub async fn run(command: &Command, context: &Context) -> CommandResult {
     match command {
         Command::List => list(&ring, context),
         Command::Generate => {
-            let make = async { ring.tick(now).map_err(Failure::blame) };
+            let make = async {
+                ring.note_key(now).map_err(Failure::blame)?;
+                ring.tick(now).map_err(Failure::blame)
+            };
             let of = (ActionKind::GenerateKeys, "keys".to_owned());
             let steps = act_beside(&gateway.data_dir, of, context, make).await?;
             say(&steps, &ring, now, context);

@@ -11,7 +11,8 @@ use crate::config::Config;
 use crate::event::SubscriptionId;
 use crate::eventlog::{ActionKind, HeldDirectory, Registry, StoredLog};
 use crate::gateway::{
-    LogCheckpoint, checkpoint_beside, make_keys, places, read_keys, renew_outer_keys, unopened,
+    LogCheckpoint, OwnKeys, checkpoint_beside, make_keys, places, read_keys, renew_outer_keys,
+    unopened,
 };
 use crate::keys::DataKey;
 
@@ -40,12 +41,13 @@ pub(super) async fn adopt(context: &Context) -> CommandResult {
     let of_machine = (&clock, &entropy);
     let change = async {
         let made = make_keys(ring, of_machine, &registry).await.map_err(Failure::blame)?;
-        sign_anew(&config, &made.1)?;
-        let outer_keys_changed = renew_outer_keys(&made.1, &registry, of_machine).await;
+        sign_anew(&config, &made.data_key)?;
+        let outer_keys_changed = renew_outer_keys(&made.data_key, &registry, of_machine).await;
         Ok((made, outer_keys_changed.map_err(Failure::blame)?))
     };
     let of = (ActionKind::AdoptKeys, "keys".to_owned());
-    let ((ring, data_key), outer_keys_changed) = act(&*actions, of, context, change).await?;
+    let (OwnKeys { ring, data_key, .. }, outer_keys_changed) =
+        act(&*actions, of, context, change).await?;
     let unopened = unopened(Some(&data_key), &registry, &clock).await.map_err(Failure::blame)?;
     let signing = ring.keys().into_iter().map(|key| key.age.kid).collect();
     context.output().item(&Adopted { signing, outer_keys_changed, unopened }, Adopted::in_words);

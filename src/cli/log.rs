@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 
 use crate::ambient::{Clock as _, SystemClock, SystemEntropy};
 use crate::cli::answer::{items, text};
-use crate::cli::{Column, CommandResult, Context, Exit, Failure, Output, log_restored, log_verify};
+use crate::cli::log_proof::Proof;
+use crate::cli::{
+    Column, CommandResult, Context, Exit, Failure, Output, log_proof, log_restored, log_verify,
+};
 use crate::eventlog::{CopyError, Restoring, StoredLog, back_up};
 
 /// What to do with the log.
@@ -23,6 +26,11 @@ pub enum Command {
     /// List who needs old events of a running gateway's log, and since when: those first that keep
     /// most of it from being dropped
     Holders,
+    /// Have a running gateway prove something of its log, and check the proof
+    #[command(subcommand)]
+    Proof(Proof),
+    /// Print the key that checks the log's checkpoints: `name+id+key`, for tools that read signed notes
+    Key,
     /// Copy the log into one new file, while the gateway runs
     Backup {
         /// The file, which must not be there, or a directory that gets a file named by the time
@@ -77,6 +85,8 @@ pub async fn run(command: Command, context: &Context) -> CommandResult {
             output.list(&items(&answer, "holders"), COLUMNS);
             Ok(Exit::Done)
         }
+        Command::Proof(proof) => log_proof::run(proof, context).await,
+        Command::Key => log_proof::key(context),
         Command::Backup { to, data_dir } => {
             let from = data_directory(data_dir, context)?;
             let file = if to.is_dir() { to.join(name_of_now()) } else { to };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::ambient::SystemClock;
-use crate::cli::{Failure, Output};
+use crate::cli::{Failure, Output, log_verify_tree};
 use crate::event::{EventId, SubscriptionId, canonical};
 use crate::eventlog::{
     Cursor, Entry, LowWatermark, Position, SequenceCheckpoint, StoredEntry, StoredLog,
@@ -32,6 +32,8 @@ pub struct Report {
     entries: u64,
     /// Places of chains that were computed anew and are as they are kept.
     chains: u64,
+    /// Leaves of the tree over the log that were read.
+    leaves: u64,
     /// What is wrong, at most a hundred things.
     findings: Vec<String>,
     /// How many things are wrong.
@@ -50,11 +52,12 @@ impl Report {
         if self.wrong > self.findings.len() {
             lines.push(format!("and {} more", self.wrong - self.findings.len()));
         }
-        let Self { floor, head, entries, chains, .. } = self;
+        let Self { floor, head, entries, chains, leaves, .. } = self;
         let verdict =
             if self.is_sound() { "sound".to_owned() } else { format!("{} wrong", self.wrong) };
         lines.push(format!(
-            "{}: {verdict}; {entries} entries after {floor} up to {head}, {chains} places of chains",
+            "{}: {verdict}; {entries} entries after {floor} up to {head}, {chains} places of chains, \
+             {leaves} leaves of the tree",
             place.display()
         ));
         lines.join("\n")
@@ -108,6 +111,9 @@ pub async fn check(log: StoredLog, output: Output) -> Result<Report, Failure> {
     for finding in log.astray_schemas(MOST).map_err(Failure::blame)? {
         report.find(finding);
     }
+    let tree = log_verify_tree::check(&log)?;
+    report.leaves = tree.leaves;
+    tree.findings.into_iter().for_each(|finding| report.find(finding));
     let mut lines = lines(&log, &state.cursors).await?;
     let bar = output.progress(Some(head.0.saturating_sub(floor.position.0)), "checking");
     let mut walk = Walk { floor, position: floor.position, id: floor.id };

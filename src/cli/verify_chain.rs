@@ -20,6 +20,7 @@ use crate::seal::{
     AccessEnd, ChainStanding, Checkpoint, ComingAccessEnd, Finding, MissingKey, NumberedToken,
     PlaceClaims,
 };
+use crate::transparency::{TreeHead, TreeRoot};
 
 /// Which tokens, of which subscription, and where its chain begins.
 #[derive(Debug, clap::Args)]
@@ -137,6 +138,7 @@ fn report(subscription: SubscriptionId, found: &ChainReport) -> Report {
             "sequence": checkpoint.sequence,
             "issued-at": checkpoint.issued_at,
             "head": checkpoint.head.map(|head| head.to_string()),
+            "tree": checkpoint.tree,
             "held": word(*standing),
             "ended": checkpoint.ended.iter().map(ended).collect::<Vec<_>>(),
             "ending": checkpoint.ending.iter().map(ending).collect::<Vec<_>>(),
@@ -245,6 +247,10 @@ fn text(found: &ChainReport) -> String {
             }
         );
         tell_ends(checkpoint, &mut text);
+        if let Some(TreeHead { first, tree }) = checkpoint.tree {
+            let TreeRoot { size, root } = tree;
+            let _ = writeln!(text, "tree: {size} leaves from position {first} on, root {root}");
+        }
     }
     if !stored.missing_keys.is_empty() {
         let missing: Vec<&str> = stored.missing_keys.iter().map(String::as_str).collect();

@@ -72,8 +72,22 @@ pub struct Config {
     pub actions: HumanDuration,
     /// How many of these changes are kept of one caller; of more, its own oldest go.
     pub actions_per_caller: u64,
+    /// Who may have proofs and tiles of the tree over the log: `public`, everybody, so that consumers
+    /// compare and witnesses watch; or `granted`, callers whose key is good.
+    pub proofs: ProofAccess,
     /// When events are dropped from the log, once every subscription has settled them.
     pub retention: RetentionConfig,
+}
+
+/// Who may have proofs of the log. They name no event and hold no content: only ULIDs and digests.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ProofAccess {
+    /// Everybody.
+    #[default]
+    Public,
+    /// Callers whose key is good, whatever they may do.
+    Granted,
 }
 
 /// When events are dropped from the log. An event goes when either bound is passed; without bounds
@@ -147,6 +161,7 @@ impl Default for Config {
             receipts: HumanDuration(limits.receipt_age),
             actions: HumanDuration(limits.action_age),
             actions_per_caller: limits.actions_per_caller,
+            proofs: ProofAccess::default(),
         }
     }
 }

@@ -52,6 +52,9 @@ pub enum LogError {
         /// The last place of the hole.
         at: Position,
     },
+    /// Hashes of the tree are missing, which never go.
+    #[error("the tree over the log lacks hashes; `sealway log verify` says where")]
+    TreeHole,
     /// The store failed.
     #[error("cannot {action} in {place}")]
     Storage {
@@ -70,7 +73,7 @@ impl Blame for LogError {
         match self {
             Self::Busy { .. } | Self::Full { .. } | Self::Fenced | Self::Closed => Fault::Later,
             Self::Stale { .. } => Fault::Caller,
-            Self::Broken | Self::Hole { .. } | Self::Storage { .. } => Fault::Ours,
+            Self::Broken | Self::Hole { .. } | Self::TreeHole | Self::Storage { .. } => Fault::Ours,
         }
     }
 }

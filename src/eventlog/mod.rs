@@ -7,7 +7,7 @@
 //!
 //! A store is reached through seams, each with its own promises: [`Log`], [`DeliveryState`],
 //! [`Registry`], [`DeadLetters`], [`Quarantine`], [`Receipts`], [`Schemas`], [`SignatureStore`],
-//! [`Attempts`], [`Actions`] and [`Leases`].
+//! [`Attempts`], [`Actions`], [`LogTree`] and [`Leases`].
 //! [`SqliteLog`] keeps them all for one node, whose [`SoleOwner`] delivers; [`Tailed`] reads the
 //! newest entries of any log from memory. What a store knows at once of others' work may be stale,
 //! as the seams say; what an owner with an older [`FencingEpoch`] commits is refused. The tests in
@@ -49,6 +49,7 @@ mod sqlite;
 mod store;
 mod tail;
 mod tailed;
+mod tree;
 #[cfg(test)]
 mod testing;
 
@@ -58,7 +59,7 @@ pub use actions::{
     Action, ActionEnd, ActionId, ActionOutcome, ActionOwners, ActionQuery, Actions, NewAction,
 };
 pub use attempts::{Attempt, Attempts};
-pub use config::{Config, LogLimits, RetentionConfig};
+pub use config::{Config, LogLimits, ProofAccess, RetentionConfig};
 pub use cursor::{Cursor, SequenceCheckpoint, SequenceSet};
 pub use dead_letter_usage::{DeadLetterUsage, DroppedDeadLetter};
 pub use dead_letters::{DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery, DeadLetters};
@@ -94,3 +95,4 @@ pub use tail::Tail;
 pub use tailed::Tailed;
 #[cfg(test)]
 pub(crate) use testing::{MemoryLog, RemoteStore};
+pub use tree::LogTree;

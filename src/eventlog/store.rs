@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::eventlog::{
-    Actions, Attempts, DeadLetters, DeliveryState, Leases, Log, Quarantine, Receipts, Registry,
-    Schemas, SignatureStore, SoleOwner, Tailed,
+    Actions, Attempts, DeadLetters, DeliveryState, Leases, Log, LogTree, Quarantine, Receipts,
+    Registry, Schemas, SignatureStore, SoleOwner, Tailed,
 };
 
 /// The seams of one store. Whoever uses one seam alone takes only that.
@@ -12,6 +12,8 @@ use crate::eventlog::{
 pub struct Store {
     /// The record of events.
     pub log: Arc<dyn Log>,
+    /// The tree over it.
+    pub tree: Arc<dyn LogTree>,
     /// How far deliveries have come.
     pub state: Arc<dyn DeliveryState>,
     /// Small documents.
@@ -39,6 +41,7 @@ impl Store {
     pub fn of<E>(engine: &Arc<E>) -> Self
     where
         E: Log
+            + LogTree
             + DeliveryState
             + Registry
             + DeadLetters
@@ -52,6 +55,7 @@ impl Store {
     {
         Self {
             log: Arc::clone(engine) as _,
+            tree: Arc::clone(engine) as _,
             state: Arc::clone(engine) as _,
             registry: Arc::clone(engine) as _,
             dead_letters: Arc::clone(engine) as _,

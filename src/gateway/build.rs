@@ -8,7 +8,9 @@ use url::Url;
 
 use crate::access::Access;
 use crate::ambient::{Clock, Entropy};
-use crate::api::{AccessTokens, BodyBudget, Callers, Rates, Readers, Readiness, Services};
+use crate::api::{
+    AccessTokens, BodyBudget, Callers, LogProofs, Rates, Readers, Readiness, Services,
+};
 use crate::config::Config;
 use crate::deliver::{
     Attempter, Decider, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch,
@@ -45,7 +47,6 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let metrics = Arc::new(Metrics::new());
     let (catalog, publications, gate) = contracts(&config)?;
     warn_of("Contract", gate.diagnostics());
-    // Events of what does not fit its message are refused one by one.
     warn_of("Publication", &catalog.analyse(&publications));
     let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
     let aws = AwsEdges::new(&config, &egress);
@@ -53,8 +54,8 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let of_machine = (Arc::clone(&clock), Arc::clone(&entropy), disk);
     check_log_is_there(&config)?;
     let (store, engine) = open_store(&config.data_dir, config.log.limits(), of_machine, &metrics)?;
-    let (ring, data_key) = take_up_keys(&config, (&clock, &entropy), &store.registry).await?;
-    let log_guard = guard(&config, (&store, &data_key), &entropy).await?;
+    let own = take_up_keys(&config, (&clock, &entropy), &store.registry).await?;
+    let log_guard = guard(&config, (&store, &own.data_key), &entropy).await?;
     let (admit, bus) = inward(&config, &machine, (&publications, gate), (&store, &metrics)).await?;
     let queues = aws.queues(&config, &machine, (&admit, &metrics));
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
@@ -62,7 +63,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let access = open_access((&config, &machine), &publications, &store).await?;
     let (out, signals) = outward(
         (&config, &machine, access),
-        (&egress, &ring, Arc::clone(&data_key)),
+        (&egress, &own.ring, Arc::clone(&own.data_key)),
         event_buses,
         (&store, &ledger, &metrics),
     )?;
@@ -79,7 +80,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         access_tokens: AccessTokens::new(Arc::clone(&callers), &*entropy),
         callers,
         rates: Rates::new(config.api.caller_rate.get()),
-        data_key: Arc::clone(&data_key),
+        data_key: Arc::clone(&own.data_key),
         bodies: BodyBudget::new(config.api.body_memory),
         config: config.api,
         source: config.source,
@@ -95,7 +96,8 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         bus: Arc::new(bus),
         queues,
         store,
-        ring: Arc::clone(&ring),
+        ring: Arc::clone(&own.ring),
+        log_proofs: LogProofs { note_key: own.note_key, access: config.log.proofs },
         receipt_keys: out.receipt_keys,
         catalog,
         publications,
@@ -108,8 +110,8 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         listener,
         dispatch: out.dispatch,
         ledger,
-        ring,
-        data_key,
+        ring: own.ring,
+        data_key: own.data_key,
         engine,
         log_guard,
         delivers: !config.no_delivery,

@@ -77,7 +77,8 @@ fn only_errors(mut found: Vec<Diagnostic>) -> BuildError {
     BuildError::Documents(found)
 }
 
-/// Logs what is wrong in contracts or publications and stops nothing.
+/// Logs what is wrong in contracts or publications and stops nothing: events of what does not fit its
+/// message are refused one by one.
 pub(super) fn warn_of(what: &str, warnings: &[Diagnostic]) {
     for warning in warnings.iter().take(MAX_WARNINGS) {
         let place = warning.place.map_or_else(String::new, |(line, at)| format!(":{line}:{at}"));

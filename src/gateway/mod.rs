@@ -48,4 +48,4 @@ pub use log_checkpoint::{
     CheckpointError, LogCheckpoint, LogUnconfirmed, SetBack, checkpoint_beside, forget_checkpoint,
 };
 pub use machine::Machine;
-pub use own_keys::{check_keys, make_keys, read_keys, renew_outer_keys, unopened};
+pub use own_keys::{OwnKeys, check_keys, make_keys, read_keys, renew_outer_keys, unopened};

@@ -7,8 +7,18 @@ use crate::config::{self, Config};
 use crate::event::SubscriptionId;
 use crate::eventlog::Registry;
 use crate::gateway::build_error::BuildError;
-use crate::keys::{DataKey, FileKeyStore, KeyRing, LogKeys, LostKeys};
+use crate::keys::{DataKey, FileKeyStore, KeyRing, LogKeys, LostKeys, NoteSigningKey};
 use crate::subscriptions::{OuterKeySecret, SubscriptionError, Subscriptions};
+
+/// The gateway's own keys, all of them.
+pub struct OwnKeys {
+    /// Those that sign tokens.
+    pub ring: Arc<KeyRing>,
+    /// The one for secrets at rest.
+    pub data_key: Arc<DataKey>,
+    /// The one that signs what is said of the log to everybody.
+    pub note_key: Arc<NoteSigningKey>,
+}
 
 /// Reads the key directory of the settings; makes no key.
 ///
@@ -41,7 +51,8 @@ pub async fn check_keys(
 ) -> Result<(), BuildError> {
     let data_key = ring.present_data_key()?;
     if let Some((names, _)) = LogKeys::read(&**registry).await? {
-        return Ok(names.check(ring, data_key.as_ref())?);
+        let note_key = ring.present_note_key()?;
+        return Ok(names.check(ring, data_key.as_ref(), note_key.as_ref())?);
     }
     if unopened(data_key.as_ref(), registry, clock).await?.is_empty() {
         return Ok(());
@@ -104,7 +115,7 @@ pub(super) async fn take_up_keys(
     config: &Config,
     (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
     registry: &Arc<dyn Registry>,
-) -> Result<(Arc<KeyRing>, Arc<DataKey>), BuildError> {
+) -> Result<OwnKeys, BuildError> {
     let ring = read_keys(config, &**entropy)?;
     check_keys(&ring, registry, clock).await?;
     make_keys(ring, (clock, entropy), registry).await
@@ -119,12 +130,13 @@ pub async fn make_keys(
     ring: KeyRing,
     (clock, entropy): (&Arc<dyn Clock>, &Arc<dyn Entropy>),
     registry: &Arc<dyn Registry>,
-) -> Result<(Arc<KeyRing>, Arc<DataKey>), BuildError> {
+) -> Result<OwnKeys, BuildError> {
     let now = clock.now();
     // The data key first: signing keys without one would be told as a loss after a crash here.
     let data_key = ring.data_key(&**entropy, now)?;
     ring.bind_to(&data_key);
     ring.tick(now)?;
-    LogKeys::of(&ring, &data_key).keep(&**registry).await?;
-    Ok((Arc::new(ring), Arc::new(data_key)))
+    let note_key = ring.note_key(now)?;
+    LogKeys::of(&ring, &data_key, &note_key).keep(&**registry).await?;
+    Ok(OwnKeys { ring: Arc::new(ring), data_key: Arc::new(data_key), note_key: Arc::new(note_key) })
 }

@@ -27,8 +27,9 @@ pub(super) async fn tend_keys((ring, data_key): (&Arc<KeyRing>, &DataKey), servi
                     tracing::info!("Signing keys: {step:?}");
                 }
                 // Also what the command line changed: a start holds the keys against these names.
-                if let Err(error) =
-                    LogKeys::of(ring, data_key).keep(&*services.store.registry).await
+                if let Err(error) = LogKeys::of(ring, data_key, &services.log_proofs.note_key)
+                    .keep(&*services.store.registry)
+                    .await
                 {
                     tracing::warn!(error = %error_chain(&error), "The log does not name the new keys");
                 }

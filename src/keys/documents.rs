@@ -6,12 +6,13 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::event::Timestamp;
 use crate::keys::{
-    DataKey, KeyAge, KeyDocument, KeySession, KeyStore, KeyTimes, RingError, SigningAlgorithm,
-    SigningKey,
+    DataKey, KeyAge, KeyDocument, KeySession, KeyStore, KeyTimes, NoteSigningKey, RingError,
+    SigningAlgorithm, SigningKey,
 };
 
 const SIGNING_PREFIX: &str = "signing-";
 pub(super) const DATA_KEY: &str = "data-key";
+pub(super) const NOTE_KEY: &str = "note-key";
 const FORMAT: u8 = 1;
 
 /// A signing key of the ring with its place in life.
@@ -34,12 +35,13 @@ struct SigningDocument {
     times: KeyTimes,
 }
 
-/// The data key as the store keeps it.
+/// The data key or the note key as the store keeps it.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-struct DataDocument {
+struct SingleDocument {
     format: u8,
     created: Timestamp,
+    /// Bytes, or PKCS#8 DER, in base64url.
     private: String,
 }
 
@@ -49,7 +51,7 @@ impl Drop for SigningDocument {
     }
 }
 
-impl Drop for DataDocument {
+impl Drop for SingleDocument {
     fn drop(&mut self) {
         self.private.zeroize();
     }
@@ -72,6 +74,8 @@ pub(super) fn load(
             keys.push(RingKey::read(kid, &document, place)?);
         } else if document.name == DATA_KEY {
             read_data_key(&document, place)?;
+        } else if document.name == NOTE_KEY {
+            read_note_key(&document, place)?;
         } else {
             return Err(RingError::Foreign { place: place() });
         }
@@ -125,7 +129,26 @@ pub(super) fn data_key(
 /// What the store keeps of the data key.
 pub(super) fn of_data_key(key: &DataKey, created: Timestamp) -> KeyDocument {
     let private = base64_simd::URL_SAFE_NO_PAD.encode_to_string(key.expose());
-    document(DATA_KEY, &DataDocument { format: FORMAT, created, private })
+    document(DATA_KEY, &SingleDocument { format: FORMAT, created, private })
+}
+
+/// The note key of a store that has one.
+pub(super) fn note_key(
+    store: &dyn KeyStore,
+    session: &mut dyn KeySession,
+) -> Result<Option<NoteSigningKey>, RingError> {
+    let documents = session.read()?;
+    let found = documents.iter().find(|document| document.name == NOTE_KEY);
+    found.map(|document| read_note_key(document, || store.place(NOTE_KEY))).transpose()
+}
+
+/// What the store keeps of the note key.
+pub(super) fn of_note_key(
+    key: &NoteSigningKey,
+    created: Timestamp,
+) -> Result<KeyDocument, RingError> {
+    let private = base64_simd::URL_SAFE_NO_PAD.encode_to_string(key.to_pkcs8()?.as_slice());
+    Ok(document(NOTE_KEY, &SingleDocument { format: FORMAT, created, private }))
 }
 
 fn document(name: &str, content: &impl Serialize) -> KeyDocument {
@@ -154,8 +177,19 @@ fn opened<T: DeserializeOwned>(
 fn read_data_key(document: &KeyDocument, place: impl Fn() -> String) -> Result<DataKey, RingError> {
     let damaged = |reason| RingError::Damaged { place: place(), reason };
     let (_, bytes) =
-        opened(document, |read: &DataDocument| (read.format, &read.private)).map_err(damaged)?;
+        opened(document, |read: &SingleDocument| (read.format, &read.private)).map_err(damaged)?;
     let bytes: [u8; DataKey::LENGTH] =
         bytes.as_slice().try_into().map_err(|_| damaged("its key has the wrong length"))?;
     Ok(DataKey::from_bytes(Zeroizing::new(bytes)))
+}
+
+fn read_note_key(
+    document: &KeyDocument,
+    place: impl Fn() -> String,
+) -> Result<NoteSigningKey, RingError> {
+    let damaged = |reason| RingError::Damaged { place: place(), reason };
+    let (_, der) =
+        opened(document, |read: &SingleDocument| (read.format, &read.private)).map_err(damaged)?;
+    NoteSigningKey::from_pkcs8(&der)
+        .map_err(|source| RingError::Unusable { place: place(), source })
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{Blame, Fault};
 use crate::eventlog::{LogError, RecordKey, Registry, Revision};
-use crate::keys::{DataKey, KeyRing, RingError};
+use crate::keys::{DataKey, KeyRing, NoteSigningKey, RingError};
 
 const KIND: &str = "keys";
 const ID: &str = "gateway";
@@ -19,6 +19,9 @@ pub struct LogKeys {
     data_key: String,
     /// The thumbprints of the signing keys.
     signing: BTreeSet<String>,
+    /// The note key; nothing where a gateway of before has named the keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
 }
 
 /// Why the keys that are there are not those of the log; each says how to go on.
@@ -36,6 +39,15 @@ pub enum LostKeys {
     #[error("{place} is not the data key that the log was written with; {HOW_TO_GO_ON}")]
     OtherDataKey {
         /// Where it is.
+        place: String,
+    },
+    /// The note key is gone, or another.
+    #[error(
+        "{place} is not the key under which checkpoints of this log are known to others; \
+         {HOW_TO_GO_ON}"
+    )]
+    NoteKey {
+        /// Where it should be.
         place: String,
     },
     /// All signing keys are gone.
@@ -85,10 +97,10 @@ impl Blame for LogKeysError {
 }
 
 impl LogKeys {
-    /// The keys of a ring and its data key.
-    pub fn of(ring: &KeyRing, data_key: &DataKey) -> Self {
+    /// The keys of a ring, its data key and its note key.
+    pub fn of(ring: &KeyRing, data_key: &DataKey, note_key: &NoteSigningKey) -> Self {
         let signing = ring.keys().into_iter().map(|key| key.age.kid).collect();
-        Self { data_key: data_key.fingerprint(), signing }
+        Self { data_key: data_key.fingerprint(), signing, note: Some(note_key.fingerprint()) }
     }
 
     /// Reads what a log names; nothing where no gateway has yet said so.
@@ -127,7 +139,21 @@ impl LogKeys {
     /// # Errors
     ///
     /// The operator's turn: keys are lost.
-    pub fn check(&self, ring: &KeyRing, data_key: Option<&DataKey>) -> Result<(), LostKeys> {
+    pub fn check(
+        &self,
+        ring: &KeyRing,
+        data_key: Option<&DataKey>,
+        note_key: Option<&NoteSigningKey>,
+    ) -> Result<(), LostKeys> {
+        self.check_ring(ring, data_key)?;
+        let Some(named) = &self.note else { return Ok(()) };
+        if note_key.is_some_and(|key| key.fingerprint() == *named) {
+            return Ok(());
+        }
+        Err(LostKeys::NoteKey { place: ring.place_of_note_key() })
+    }
+
+    fn check_ring(&self, ring: &KeyRing, data_key: Option<&DataKey>) -> Result<(), LostKeys> {
         let place = ring.place_of_data_key();
         match data_key {
             None => Err(LostKeys::NoDataKey { place, reason: "the log was written with one" }),
@@ -176,18 +202,37 @@ mod tests {
         let first = ring(&store);
         first.tick(NOW).unwrap();
         let data_key = first.data_key(&SystemEntropy, NOW).unwrap();
-        let names = LogKeys::of(&first, &data_key);
-        assert!(names.check(&first, Some(&data_key)).is_ok());
+        let note_key = first.note_key(NOW).unwrap();
+        let names = LogKeys::of(&first, &data_key, &note_key);
+        assert!(names.check(&first, Some(&data_key), Some(&note_key)).is_ok());
 
         let empty = ring(&Arc::new(MemoryKeyStore::new()));
-        let lost = names.check(&empty, None).unwrap_err();
+        let lost = names.check(&empty, None, None).unwrap_err();
         assert!(matches!(lost, LostKeys::NoDataKey { .. }), "{lost}");
         assert!(lost.to_string().contains("sealway keys adopt"), "{lost}");
         let other = DataKey::generate(&SystemEntropy);
-        let lost = names.check(&first, Some(&other)).unwrap_err();
+        let lost = names.check(&first, Some(&other), Some(&note_key)).unwrap_err();
         assert!(matches!(lost, LostKeys::OtherDataKey { .. }), "{lost}");
-        let lost = names.check(&empty, Some(&data_key)).unwrap_err();
+        let lost = names.check(&empty, Some(&data_key), Some(&note_key)).unwrap_err();
         assert!(matches!(lost, LostKeys::NoSigningKey { .. }), "{lost}");
+    }
+
+    #[test]
+    fn a_note_key_that_is_gone_or_another_is_lost_where_the_log_names_one() {
+        let store = Arc::new(MemoryKeyStore::new());
+        let ring = ring(&store);
+        ring.tick(NOW).unwrap();
+        let data_key = ring.data_key(&SystemEntropy, NOW).unwrap();
+        let note_key = ring.note_key(NOW).unwrap();
+        let names = LogKeys::of(&ring, &data_key, &note_key);
+        let other = NoteSigningKey::generate().unwrap();
+        for found in [None, Some(&other)] {
+            let lost = names.check(&ring, Some(&data_key), found).unwrap_err();
+            assert!(matches!(lost, LostKeys::NoteKey { .. }), "{lost}");
+        }
+
+        let before = LogKeys { note: None, ..names };
+        assert!(before.check(&ring, Some(&data_key), None).is_ok());
     }
 
     #[test]
@@ -196,13 +241,14 @@ mod tests {
         let before = ring(&store);
         before.tick(NOW).unwrap();
         let data_key = before.data_key(&SystemEntropy, NOW).unwrap();
-        let names = LogKeys::of(&before, &data_key);
+        let note_key = before.note_key(NOW).unwrap();
+        let names = LogKeys::of(&before, &data_key, &note_key);
         let old = before.keys().remove(0).age.kid;
 
         before.revoke(&old, NOW).unwrap();
 
         let after = ring(&store);
         assert!(after.keys().iter().all(|key| key.age.kid != old));
-        assert!(names.check(&after, Some(&data_key)).is_ok());
+        assert!(names.check(&after, Some(&data_key), Some(&note_key)).is_ok());
     }
 }

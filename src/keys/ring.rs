@@ -8,8 +8,8 @@ use crate::ambient::Entropy;
 use crate::event::Timestamp;
 use crate::keys::documents;
 use crate::keys::{
-    DataKey, KeyAge, KeySession, KeyState, KeyStep, KeyStore, KeyTimes, Lifecycle, PublishedKeys,
-    RingError, RingKey, SigningAlgorithm, SigningKey,
+    DataKey, KeyAge, KeySession, KeyState, KeyStep, KeyStore, KeyTimes, Lifecycle, NoteSigningKey,
+    PublishedKeys, RingError, RingKey, SigningAlgorithm, SigningKey,
 };
 
 /// The gateway's keys: which sign now, which can be checked, and what time and people change.
@@ -170,6 +170,35 @@ impl KeyRing {
         }
         let key = DataKey::generate(entropy);
         session.put(&documents::of_data_key(&key, now))?;
+        Ok(key)
+    }
+
+    /// The key for signed notes, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed or the key in it is damaged.
+    pub fn present_note_key(&self) -> Result<Option<NoteSigningKey>, RingError> {
+        documents::note_key(self.store.as_ref(), self.store.session()?.as_mut())
+    }
+
+    /// Tells a person where the note key is or should be.
+    pub fn place_of_note_key(&self) -> String {
+        self.store.place(documents::NOTE_KEY)
+    }
+
+    /// The key for signed notes; made the first time it is asked for.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the store failed or the key in it is damaged.
+    pub fn note_key(&self, now: Timestamp) -> Result<NoteSigningKey, RingError> {
+        let mut session = self.store.session()?;
+        if let Some(found) = documents::note_key(self.store.as_ref(), session.as_mut())? {
+            return Ok(found);
+        }
+        let key = NoteSigningKey::generate()?;
+        session.put(&documents::of_note_key(&key, now)?)?;
         Ok(key)
     }
 
@@ -384,6 +413,21 @@ mod tests {
         let later = open(&store).data_key(&SystemEntropy, START).unwrap();
 
         assert_eq!(later.open("a", &sealed).unwrap().as_slice(), b"secret");
+    }
+
+    #[test]
+    fn the_note_key_is_made_once_and_is_no_key_of_the_set() {
+        let store = Arc::new(MemoryKeyStore::new());
+        let ring = open(&store);
+        assert!(ring.present_note_key().unwrap().is_none());
+        let made = ring.note_key(START).unwrap();
+
+        let later = open(&store);
+
+        assert_eq!(later.note_key(START).unwrap().public(), made.public());
+        assert_eq!(later.present_note_key().unwrap().unwrap().public(), made.public());
+        assert_eq!(later.keys().len(), 2);
+        assert_eq!(published(&later), published(&ring));
     }
 
     #[test]

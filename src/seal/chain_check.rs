@@ -330,6 +330,7 @@ mod tests {
             ended: Vec::new(),
             ending: Vec::new(),
             closing: false,
+            tree: None,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::keys::{KeyFailure, SigningKey, VerifyingKeys};
 use crate::seal::open::check_parties;
 use crate::seal::signed;
 use crate::seal::{OpenError, OpenLimits};
+use crate::transparency::TreeHead;
 
 const CHECKPOINT_TYPE: &str = "checkpoint+jwt";
 /// A place of the past, in a bundle; it says nothing about how far a subscription has come.
@@ -40,6 +41,9 @@ pub struct Checkpoint {
     pub ending: Vec<ComingAccessEnd>,
     /// `closing`: there is nothing left that this subscription may hear.
     pub closing: bool,
+    /// `tree`: the tree over the log when this was signed, which has every event up to `head`; nothing
+    /// where a gateway of before has signed.
+    pub tree: Option<TreeHead>,
 }
 
 /// A publication that the consumer of a checkpoint cannot hear any more.
@@ -105,6 +109,9 @@ fn sign(kind: &str, checkpoint: &Checkpoint, key: &SigningKey) -> Result<String,
         }
         if checkpoint.closing {
             claims.insert("closing".to_owned(), true.into());
+        }
+        if let Some(tree) = checkpoint.tree {
+            claims.insert("tree".to_owned(), json!(tree));
         }
     }
     key.sign(kind, claims.to_string().as_bytes())
@@ -173,6 +180,10 @@ impl CheckpointReader<'_> {
             ended: listed(&claims, "ended")?,
             ending: listed(&claims, "ending")?,
             closing: claims.get("closing").is_some_and(|closing| *closing == Value::Bool(true)),
+            tree: match claims.get("tree") {
+                None => None,
+                Some(tree) => Some(serde_json::from_value(tree.clone()).ok()?),
+            },
         })
     }
 }

@@ -211,7 +211,7 @@ async fn a_consumer_exports_its_own_and_nothing_of_another() {
     assert_eq!((refused.status, refused.code()), (404, "not-found"));
     assert_eq!((malformed.status, malformed.code()), (422, "invalid"));
     assert_eq!(empty.status, 200);
-    assert_eq!(empty.body.as_str().unwrap().lines().count(), 5, "no events, and yet a proof");
+    assert_eq!(empty.body.as_str().unwrap().lines().count(), 6, "no events, and yet a proof");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

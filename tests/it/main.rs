@@ -89,6 +89,7 @@ mod the_clock_can_jump;
 mod the_command_line_operates;
 mod the_consumers_guide;
 mod the_demo_on_aws_holds;
+mod the_log_is_one_tree;
 mod the_power_may_fail;
 mod the_quarantine_is_bounded;
 mod the_settings_are_described;

@@ -24,6 +24,7 @@ use crate::seal::{
 use crate::subscriptions::{
     Challenge, OuterKey, RecipientKeys, Subscription, shared_secret_context,
 };
+use crate::transparency::TreeHead;
 
 /// How long a sealed event is good for further attempts.
 const SEALED_FOR: Duration = Duration::from_hours(1);
@@ -298,6 +299,7 @@ impl Sealer {
         newest: (u64, ChainValue),
         (head, closing): (Option<EventId>, bool),
         ending: &[ComingEnd],
+        tree: TreeHead,
     ) -> Result<String, SealerError> {
         let coming = |end: &ComingEnd| ComingAccessEnd {
             publication: end.publication.clone(),
@@ -307,7 +309,7 @@ impl Sealer {
             ended: ends(subscription),
             ending: ending.iter().map(coming).collect(),
             closing,
-            ..self.checkpoint(subscription, newest, head)
+            ..self.checkpoint(subscription, newest, head, Some(tree))
         };
         let key = match &subscription.keys {
             RecipientKeys::Public(_) => self.signing_key(subscription)?,
@@ -328,8 +330,9 @@ impl Sealer {
         subscription: &Subscription,
         place: SequenceCheckpoint,
         head: Option<EventId>,
+        tree: Option<TreeHead>,
     ) -> Result<String, SealerError> {
-        let place = self.checkpoint(subscription, (place.sequence, place.chain), head);
+        let place = self.checkpoint(subscription, (place.sequence, place.chain), head, tree);
         Ok(sign_place(&place, &self.signing_key(subscription)?)?)
     }
 
@@ -338,6 +341,7 @@ impl Sealer {
         subscription: &Subscription,
         (sequence, chain): (u64, ChainValue),
         head: Option<EventId>,
+        tree: Option<TreeHead>,
     ) -> Checkpoint {
         Checkpoint {
             issuer: self.parts.issuer.clone(),
@@ -350,6 +354,7 @@ impl Sealer {
             ended: Vec::new(),
             ending: Vec::new(),
             closing: false,
+            tree,
         }
     }
 }

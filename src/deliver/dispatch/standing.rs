@@ -22,6 +22,8 @@ impl SubscriptionService {
         let closing = !subscription.ended.is_empty() && self.hears_nothing(subscription);
         let newest = (standing.sequence, standing.chain);
         let ending = self.coming_ends(subscription);
-        Ok(self.sealer().sign_standing(subscription, newest, (head, closing), &ending)?)
+        // Taken last, so that it has everything that is told of.
+        let tree = self.store.tree.tree_head().await?;
+        Ok(self.sealer().sign_standing(subscription, newest, (head, closing), &ending, tree)?)
     }
 }

@@ -11,6 +11,7 @@ use crate::event::{
     AttributeName, AttributeValue, ContentDigest, Data, EventContext, EventSource, EventType,
     IdempotencyKey, Timestamp,
 };
+use crate::eventlog::sqlite::Database;
 use crate::eventlog::{
     Draft, Log, LogLimits, LogOpenError, LowWatermark, MemoryLog, Position, Protection,
     RemoteStore, SqliteLog, Store,
@@ -120,4 +121,17 @@ pub(super) async fn head(log: &dyn Log) -> Position {
 pub(super) async fn low_watermark(log: &dyn Log) -> LowWatermark {
     head(log).await;
     log.low_watermark()
+}
+
+/// Opens a SQLite log of a database with bounds of its own.
+pub(super) fn open_database(
+    database: &Database,
+    clock: &ManualClock,
+) -> Result<Arc<SqliteLog>, LogOpenError> {
+    SqliteLog::open_database(
+        database,
+        LogLimits::default(),
+        (Arc::new(clock.clone()), Arc::new(SystemEntropy), Arc::new(ManualDisk::empty())),
+        &Metrics::new(),
+    )
 }

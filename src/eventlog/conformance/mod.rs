@@ -17,6 +17,7 @@ mod schemas;
 mod sizes;
 mod signatures;
 mod surviving;
+mod tree;
 mod upgrading;
 
 pub(super) use fixture::draft;

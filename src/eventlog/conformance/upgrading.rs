@@ -13,9 +13,10 @@ use crate::eventlog::conformance::fixture::{START, context, draft, open, words};
 use crate::eventlog::conformance::makers::{commit, dead_letter, key, retry};
 use crate::eventlog::{
     Changes, DeadLetterId, DeadLetters as _, Draft, Log as _, LogLimits, LogOpenError,
-    NewQuarantined, Page, Position, ProducerUsage, Quarantine as _, QuarantineId, QuarantineQuota,
-    QuarantineSize, Retention, Retry, Schemas as _, SqliteLog, Store, UnreadBytes,
+    LogTree as _, NewQuarantined, Page, Position, ProducerUsage, Quarantine as _, QuarantineId,
+    QuarantineQuota, QuarantineSize, Retention, Retry, Schemas as _, SqliteLog, Store, UnreadBytes,
 };
+use crate::transparency::{LeafData, TreeHash, TreeHead, TreeRoot};
 
 const ALL: Page = Page { items: usize::MAX, bytes: usize::MAX };
 
@@ -56,6 +57,7 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
     let contexts = "DROP TABLE contexts; ALTER TABLE dead_letters DROP COLUMN context";
     older.execute_batch(contexts).unwrap();
     older.execute_batch("DROP TABLE signatures; DROP TABLE actions; DROP TABLE log_size").unwrap();
+    drop_tree(&older);
     older.pragma_update(None, "user_version", 8).unwrap();
     drop(older);
 
@@ -67,6 +69,44 @@ async fn tables_of_the_version_before_are_brought_up_to_date_with_what_they_hold
     let of = async |id| log.of_envelope(id, Position::START, ALL).await.unwrap().len();
     assert_eq!((of("a").await, of("c").await), (0, 1), "old events have no such name");
     assert!(log.lacks_old_schemas().await.unwrap());
+}
+
+fn drop_tree(older: &Connection) {
+    let tables =
+        "DROP TABLE tree; DROP TABLE tree_leaves; DROP TABLE tree_nodes; DROP TABLE tree_entries";
+    older.execute_batch(tables).unwrap();
+}
+
+#[tokio::test]
+async fn the_tree_over_an_old_log_begins_with_the_first_event_after_the_upgrade() {
+    for dropped in [false, true] {
+        let (directory, clock) = directory();
+        let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
+        log.append(words("ab")).await.unwrap();
+        if dropped {
+            clock.advance(Duration::from_hours(1));
+            let hold = Position(u64::MAX);
+            let all = Retention { before: Some(clock.now()), hold, ..Retention::default() };
+            assert_eq!(log.trim(&all).await.unwrap().dropped, 2);
+        }
+        log.close().await.unwrap();
+        let older = Connection::open(directory.path().join("sealway.db")).unwrap();
+        drop_tree(&older);
+        older.pragma_update(None, "user_version", 19).unwrap();
+        drop(older);
+
+        let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
+
+        let empty = TreeHead { first: 3, tree: TreeRoot::empty() };
+        assert_eq!(log.tree_head().await.unwrap(), empty);
+        log.append(words("c")).await.unwrap();
+        let head = log.tree_head().await.unwrap();
+        let entry = log.read(Position(2), ALL).await.unwrap().remove(0);
+        let leaf = LeafData::new(entry.event.id, entry.event.digest);
+        assert_eq!((head.first, head.tree.size), (3, 1));
+        assert_eq!(head.tree.root, TreeHash::of_leaf(&leaf));
+        assert_eq!(log.tree_leaves(0..1).await.unwrap(), Some(vec![leaf]));
+    }
 }
 
 fn drop_sizes(older: &Connection) {
@@ -170,6 +210,7 @@ async fn what_is_in_quarantine_already_counts_once_its_tables_are_new() {
     drop_sizes(&older);
     drop_letter_sizes(&older);
     older.execute_batch("DROP TABLE actions; DROP TABLE log_size").unwrap();
+    drop_tree(&older);
     older.pragma_update(None, "user_version", 16).unwrap();
     drop(older);
 

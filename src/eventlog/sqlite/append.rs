@@ -8,6 +8,7 @@ use crate::ambient::Entropy;
 use crate::event::{EventId, Salt, Subject, Timestamp, TraceContext};
 use crate::eventlog::id_generator::{IdGenerator, ORIGIN_WINDOW};
 use crate::eventlog::sqlite::schemas::SchemaMarks;
+use crate::eventlog::sqlite::tree::TreeWriter;
 use crate::eventlog::sqlite::trim::Trimming;
 use crate::eventlog::sqlite::{
     contents, contexts, envelopes, observed, protections, quarantine, rows, times,
@@ -31,6 +32,8 @@ pub(super) struct Appending<'a> {
     pub(super) entries: Vec<Arc<Entry>>,
     /// How far old entries were dropped.
     pub(super) trimming: Trimming,
+    /// The tree over the entries.
+    pub(super) tree: TreeWriter,
     /// The schemas that events name; what is new here counts after the commit.
     pub(super) marks: SchemaMarks,
 }
@@ -70,6 +73,7 @@ impl Appending<'_> {
         let salt = Salt::from_bytes(self.entropy.next_u128().to_be_bytes());
         let entry = Entry::new(draft, id, position, self.now).salted(salt);
         let entry = Entry { conflict, ..entry };
+        self.tree.push(self.connection, &entry)?;
         insert(self.connection, &entry)?;
         self.entries.push(Arc::new(entry));
         Ok(Appended::New { id, position, conflict })

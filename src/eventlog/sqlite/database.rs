@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::event::{Blame, Fault};
 use crate::eventlog::LogError;
@@ -36,6 +36,7 @@ pub(super) const STEPS: &[&str] = &[
     include_str!("step_19_wishes.sql"),
     include_str!("step_20_sizes.sql"),
     include_str!("step_21_salts.sql"),
+    include_str!("step_22_tree.sql"),
 ];
 /// The version of tables that this gateway writes.
 pub(super) const VERSION: i64 = STEPS.len().cast_signed() as i64;
@@ -304,6 +305,19 @@ pub(super) fn make_tables(connection: &mut Connection) -> rusqlite::Result<i64> 
     transaction.pragma_update(None, "user_version", VERSION)?;
     transaction.commit()?;
     Ok(VERSION)
+}
+
+/// Begins to write. Another process may be writing to the registry just now; nothing has been tried
+/// yet, so waiting for it is harmless.
+pub(super) fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
+    loop {
+        match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                tracing::warn!("the log waits for another process that holds its database");
+            }
+            other => return other,
+        }
+    }
 }
 
 /// Makes a directory that its owner alone can read, and syncs the entries that lead to it.

@@ -128,6 +128,7 @@ mod tests {
     use crate::eventlog::sqlite::append::Appending;
     use crate::eventlog::sqlite::database::STEPS;
     use crate::eventlog::sqlite::schemas::SchemaMarks;
+    use crate::eventlog::sqlite::tree::TreeWriter;
     use crate::eventlog::sqlite::trim::Trimming;
     use crate::eventlog::{Draft, Retention};
 
@@ -154,6 +155,7 @@ mod tests {
             entropy: &SystemEntropy,
             entries: Vec::new(),
             trimming: Trimming::resume(connection).unwrap(),
+            tree: TreeWriter::resume(connection, Position::START).unwrap(),
             marks: SchemaMarks::default(),
         }
     }

@@ -19,6 +19,7 @@ use crate::eventlog::sqlite::queue::{Queue, Reply, WriteRequest};
 use crate::eventlog::sqlite::readers::ReadPool;
 use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::space::Space;
+use crate::eventlog::sqlite::tree::TreeWriter;
 use crate::eventlog::sqlite::trim::Trimming;
 use crate::eventlog::sqlite::writer::{Gauges, LogWriter, Shared, Sweeping};
 use crate::eventlog::sqlite::{envelopes, observed, queries, trim};
@@ -69,11 +70,13 @@ impl SqliteLog {
         let failed = |source| database.open_error(source);
         let trimming = Trimming::resume(&connection).map_err(failed)?;
         let id_generator = resume(&connection, trimming.low_watermark).map_err(failed)?;
+        let tree = TreeWriter::resume(&connection, id_generator.head()).map_err(failed)?;
         let shared = Arc::new(Shared {
             database: database.clone(),
             queue: Queue::new(limits.waiting_bytes),
             tail: OnceLock::new(),
             head: watch::Sender::new(id_generator.head()),
+            tree: Mutex::new((tree.first(), tree.frontier().clone())),
             low_watermark: Mutex::new(trimming.low_watermark),
             is_dropping: AtomicBool::new(false),
             space: Space::new(directory.to_owned(), disk, limits, metrics),
@@ -89,6 +92,7 @@ impl SqliteLog {
             entropy,
             id_generator,
             trimming,
+            tree,
             sweeping: Sweeping::keeping(&limits),
             marks: SchemaMarks::default(),
             gauges: Gauges::of(metrics),

@@ -46,6 +46,8 @@ mod signatures;
 mod space;
 mod stored;
 mod times;
+mod tree;
+mod tree_seam;
 mod trim;
 mod writer;
 

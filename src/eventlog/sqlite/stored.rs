@@ -1,5 +1,6 @@
 //! A log on disk as it is, for those who check it: read-only, without the lock.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,11 +11,12 @@ use crate::event::{EventId, SubscriptionId};
 use crate::eventlog::sqlite::append::newest;
 use crate::eventlog::sqlite::database::{Database, LogOpenError, VERSION, find, open_error};
 use crate::eventlog::sqlite::trim::Trimming;
-use crate::eventlog::sqlite::{records, retries, rows, schemas};
+use crate::eventlog::sqlite::{records, retries, rows, schemas, tree};
 use crate::eventlog::{
     Entry, KeptSchema, LogError, LogIdentity, LogMark, LowWatermark, Position, Record, RecordKey,
     Registry, Revision, SavedDeliveries, SequenceCheckpoint,
 };
+use crate::transparency::{LeafData, StoredSpan, TreeHash};
 
 /// The log of a directory or of a backup file, whether or not a gateway is using it.
 pub struct StoredLog {
@@ -272,6 +274,40 @@ impl StoredLog {
                 })?
                 .collect()
         })
+    }
+
+    /// Where the tree over the log begins, how many leaves it has, and where the log ends, of one
+    /// moment.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the file cannot be read.
+    pub fn tree_extent(&self) -> Result<(Position, u64, Position), LogError> {
+        self.read("read the extent of the tree", |connection| {
+            let moment = connection.unchecked_transaction()?;
+            let low_watermark = Trimming::resume(&moment)?.low_watermark;
+            let (first, size) = tree::extent(&moment)?;
+            Ok((first, size, newest(&moment, low_watermark)?.1))
+        })
+    }
+
+    /// Reads kept hashes of the tree; nothing if some are not there.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the file cannot be read.
+    pub fn tree_hashes(&self, span: StoredSpan) -> Result<Option<Vec<TreeHash>>, LogError> {
+        let found = self.read("read the tree", |connection| tree::spans(connection, &[span]))?;
+        Ok(found.and_then(|mut hashes| hashes.pop()))
+    }
+
+    /// Reads the data of those leaves that are there, with their indexes, in order.
+    ///
+    /// # Errors
+    ///
+    /// Ours: the file cannot be read.
+    pub fn tree_leaves(&self, indexes: Range<u64>) -> Result<Vec<(u64, LeafData)>, LogError> {
+        self.read("read leaves of the tree", |connection| tree::entries(connection, indexes))
     }
 
     /// Reads the schema that is kept under an address.

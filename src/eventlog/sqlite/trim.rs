@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::event::{EventId, SubscriptionId, Timestamp};
 use crate::eventlog::sqlite::contents::Sweep;
 use crate::eventlog::sqlite::log_size::{self, LogSize};
-use crate::eventlog::sqlite::{contexts, envelopes, observed, protections, rows, times};
+use crate::eventlog::sqlite::{contexts, envelopes, observed, protections, rows, times, tree};
 use crate::eventlog::{Extent, LowWatermark, Position, Retention, Trimmed};
 
 /// The most entries that one slice looks at.
@@ -92,6 +92,7 @@ impl Trimming {
                 .execute(low_watermark)?;
             size.keep(connection)?;
             self.counted = size.through;
+            tree::sweep_entries(connection, self.low_watermark)?;
         }
         self.sweep.go_on(connection, trimmed.dropped, self.low_watermark.id)?;
         trimmed.more |= self.sweep_envelopes(connection, trimmed.dropped)?;
@@ -195,6 +196,7 @@ fn waits(connection: &Connection, at: Position, released: &str) -> rusqlite::Res
 }
 
 fn drop_entry(connection: &Connection, at: Position) -> rusqlite::Result<()> {
+    tree::keep_entry(connection, at)?;
     connection
         .prepare_cached("DELETE FROM events WHERE position = ?")?
         .execute([rows::signed(at.0)])?;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -14,12 +14,13 @@ use crate::eventlog::id_generator::IdGenerator;
 use crate::eventlog::sqlite::actions::{self, ActionSweep};
 use crate::eventlog::sqlite::append::{Appending, sweep_origins};
 use crate::eventlog::sqlite::checkpoint::Checkpoints;
-use crate::eventlog::sqlite::database::Database;
+use crate::eventlog::sqlite::database::{Database, begin};
 use crate::eventlog::sqlite::holding::DirectoryLock;
 use crate::eventlog::sqlite::queue::{Group, Queue, Reply, WriteRequest};
 use crate::eventlog::sqlite::records::Written;
 use crate::eventlog::sqlite::schemas::SchemaMarks;
 use crate::eventlog::sqlite::space::Space;
+use crate::eventlog::sqlite::tree::TreeWriter;
 use crate::eventlog::sqlite::trim::{Trimming, free_bytes};
 use crate::eventlog::sqlite::{
     attempts, changes, letters, quarantine, receipts, records, schemas, sequence_checkpoints,
@@ -27,6 +28,7 @@ use crate::eventlog::sqlite::{
 };
 use crate::eventlog::{CommitError, LogError, LogLimits, LowWatermark, Position, Revision, Tail};
 use crate::telemetry::{Gauge, Histogram, Metric, Metrics};
+use crate::transparency::Frontier;
 
 /// Old rows are looked for once so many were added, and twice as many are looked at.
 const SWEEP_AFTER: usize = 256;
@@ -37,6 +39,8 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) tail: OnceLock<Arc<Tail>>,
     pub(super) head: watch::Sender<Position>,
+    /// The position of the first leaf of the tree, and the tree over what is durable.
+    pub(super) tree: Mutex<(Position, Frontier)>,
     pub(super) low_watermark: Mutex<LowWatermark>,
     /// Whether a transaction that drops entries is being committed.
     pub(super) is_dropping: AtomicBool,
@@ -51,6 +55,12 @@ impl Shared {
             *told = low_watermark;
         }
     }
+
+    /// Tells of the tree over what is durable.
+    fn tell_tree(&self, tree: &TreeWriter) {
+        let mut told = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+        *told = (tree.first(), tree.frontier().clone());
+    }
 }
 
 /// Everything that the writing thread owns.
@@ -62,6 +72,7 @@ pub(super) struct LogWriter {
     pub(super) entropy: Arc<dyn Entropy>,
     pub(super) id_generator: IdGenerator,
     pub(super) trimming: Trimming,
+    pub(super) tree: TreeWriter,
     pub(super) sweeping: Sweeping,
     pub(super) marks: SchemaMarks,
     pub(super) gauges: Gauges,
@@ -187,6 +198,7 @@ impl LogWriter {
             entropy: &*self.entropy,
             entries: Vec::new(),
             trimming: self.trimming,
+            tree: self.tree.clone(),
             // What a failed transaction has marked is looked up again.
             marks: std::mem::take(&mut self.marks),
         };
@@ -200,8 +212,9 @@ impl LogWriter {
             }
             execute(&mut appending, request, answers)?;
         }
-        let Appending { id_generator, entries, mut trimming, marks, .. } = appending;
+        let Appending { id_generator, entries, mut trimming, mut tree, marks, .. } = appending;
         trimming.count_new(&transaction, id_generator.head())?;
+        tree.flush(&transaction)?;
         self.shared.space.reuse(free_bytes(&transaction)?);
         self.sweeping.origins += entries.len();
         self.sweeping.sweep(&transaction, now)?;
@@ -213,6 +226,7 @@ impl LogWriter {
         self.gauges.observe(entries.len(), begun.elapsed(), id_generator.head());
 
         self.id_generator = id_generator;
+        self.tree = tree;
         self.marks = marks;
         self.publish_low_watermark(trimming);
         if !entries.is_empty() {
@@ -221,6 +235,7 @@ impl LogWriter {
                 if let Some(tail) = self.shared.tail.get() {
                     tail.extend(entries);
                 }
+                self.shared.tell_tree(&self.tree);
                 *head = id_generator.head();
             });
         }
@@ -278,19 +293,6 @@ impl Sweeping {
             self.receipts = 0;
         }
         self.actions.sweep(transaction, now)
-    }
-}
-
-/// Begins to write. Another process may be writing to the registry just now; nothing has been tried
-/// yet, so waiting for it is harmless.
-fn begin(connection: &mut Connection) -> rusqlite::Result<Transaction<'_>> {
-    loop {
-        match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
-            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
-                tracing::warn!("the log waits for another process that holds its database");
-            }
-            other => return other,
-        }
     }
 }
 

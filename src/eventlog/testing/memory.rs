@@ -18,6 +18,7 @@ use crate::eventlog::{
     Origin, Page, Position, QuarantineId, Quarantined, ReceiptId, Record, RecordKey, Retention,
     Retry, Revision, SequenceCheckpoint, Trimmed,
 };
+use crate::transparency::{HeldTree, LeafData};
 
 /// A log in memory: every promise but durability.
 pub struct MemoryLog {
@@ -57,6 +58,8 @@ pub(super) struct Held {
     pub(super) schemas: HeldSchemas,
     pub(super) signatures: Vec<KeptSignature>,
     pub(super) actions: HeldActions,
+    pub(super) tree: HeldTree,
+    pub(super) leaves: Vec<LeafData>,
 }
 
 impl MemoryLog {
@@ -88,6 +91,8 @@ impl MemoryLog {
             schemas: HeldSchemas::default(),
             signatures: Vec::new(),
             actions: HeldActions::default(),
+            tree: HeldTree::empty(),
+            leaves: Vec::new(),
         };
         let head = watch::Sender::new(Position::START);
         Arc::new(Self { limits, clock, entropy, head, held: Mutex::new(held) })
@@ -141,6 +146,9 @@ impl Held {
         let salt = Salt::from_bytes(entropy.next_u128().to_be_bytes());
         let entry = Entry::new(draft, id, position, now).salted(salt);
         let entry = Entry { conflict, ..entry };
+        let leaf = LeafData::new(entry.event.id, entry.event.digest);
+        self.tree.push(&leaf);
+        self.leaves.push(leaf);
         self.entries.push_back(Arc::new(entry));
         Some(Appended::New { id, position, conflict })
     }

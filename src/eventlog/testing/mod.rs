@@ -6,6 +6,7 @@ mod memory_quarantine;
 mod memory_schemas;
 mod memory_seams;
 mod memory_signatures;
+mod memory_tree;
 mod memory_trim;
 mod remote;
 

@@ -2,6 +2,7 @@
 //! and a new owner of delivery fences the one before.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,12 +16,13 @@ use crate::eventlog::{
     CommitError, ContractChoice, DeadLetter, DeadLetterCount, DeadLetterId, DeadLetterQuery,
     DeadLetterUsage, DeadLetters, DeliveryKey, DeliveryState, DiskLevel, Draft, DroppedDeadLetter,
     Entry, Extent, FencingEpoch, KeptContract, KeptEntry, KeptReceipt, KeptSchema, KeptSignature,
-    Leases, Log, LogError, LowWatermark, NewAction, NewQuarantined, NewSchema, Observed, Page,
-    Position, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery, QuarantineQuota,
+    Leases, Log, LogError, LogTree, LowWatermark, NewAction, NewQuarantined, NewSchema, Observed,
+    Page, Position, Quarantine, QuarantineCount, QuarantineId, QuarantineQuery, QuarantineQuota,
     QuarantineSize, Quarantined, ReceiptId, Receipts, Record, RecordKey, Registry, Retention,
     Retry, Revision, SavedDeliveries, Schemas, SequenceCheckpoint, SignatureStore, Store, Trimmed,
     UnreadBytes,
 };
+use crate::transparency::{LeafData, StoredSpan, TreeHash, TreeHead};
 
 /// One node's view of a store that others share.
 pub(crate) struct RemoteStore {
@@ -226,6 +228,15 @@ seam! {
     far {
         keep_signature(seen: KeptSignature, oldest: Timestamp) -> Result<(), LogError>;
         kept_signatures(since: Timestamp) -> Result<Vec<KeptSignature>, LogError>;
+    }
+}
+
+seam! {
+    LogTree {}
+    far {
+        tree_head() -> Result<TreeHead, LogError>;
+        tree_hashes(spans: Vec<StoredSpan>) -> Result<Option<Vec<Vec<TreeHash>>>, LogError>;
+        tree_leaves(indexes: Range<u64>) -> Result<Option<Vec<LeafData>>, LogError>;
     }
 }
 

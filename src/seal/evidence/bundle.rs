@@ -7,6 +7,7 @@ use crate::event::{EventDigest, EventId, SubscriptionId, Timestamp, TokenDigest}
 use crate::keys::{KeyFailure, SigningKey};
 use crate::seal::PlaceClaims;
 use crate::seal::evidence::BUNDLE_TYPE;
+use crate::transparency::{LeafProof, TreeHash, TreeHead};
 
 /// What a bundle is about.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,6 +24,8 @@ pub struct Header {
     pub to: Option<EventId>,
     /// When the bundle was begun.
     pub at: Timestamp,
+    /// The tree over the log then; nothing in a bundle of before there was one.
+    pub tree: Option<TreeHead>,
 }
 
 /// An event of a bundle.
@@ -38,6 +41,8 @@ pub struct EventLine<'a> {
     pub token: &'a str,
     /// The receipts that the consumer has signed.
     pub receipts: &'a [&'a str],
+    /// That it is in the tree of the header; nothing for an event from before there was one.
+    pub inclusion: Option<&'a LeafProof>,
 }
 
 /// A bundle that is being written; each function gives a line with its end.
@@ -57,12 +62,16 @@ impl EvidenceBundle {
 
     /// The first line: what the bundle is about.
     pub fn header(&mut self, header: &Header) -> String {
-        self.line(&json!({
+        let mut line = json!({
             "kind": "evidence", "version": 1, "issuer": header.issuer,
             "audience": header.audience, "subscription": header.subscription,
             "from": header.from.map(|id| id.to_string()),
             "to": header.to.map(|id| id.to_string()), "at": header.at,
-        }))
+        });
+        if let (Some(tree), Some(members)) = (header.tree, line.as_object_mut()) {
+            members.insert("tree".to_owned(), json!(tree));
+        }
+        self.line(&line)
     }
 
     /// The second line, and again before the first token by a key that was not there: the gateway's
@@ -97,12 +106,21 @@ impl EvidenceBundle {
 
     /// An event.
     pub fn event(&mut self, event: &EventLine<'_>) -> String {
-        self.line(&json!({
+        let mut line = json!({
             "kind": "event", "id": event.id.to_string(), "seq": event.place.sequence,
             "prv": event.place.previous.to_string(), "digest": event.digest.to_string(),
             "token_sha256": TokenDigest::of(event.token).to_string(), "token": event.token,
             "receipts": event.receipts,
-        }))
+        });
+        if let (Some(proof), Some(members)) = (event.inclusion, line.as_object_mut()) {
+            members.insert("inclusion".to_owned(), json!(proof));
+        }
+        self.line(&line)
+    }
+
+    /// That the tree of the last place begins with that of the header; before the last place.
+    pub fn consistency(&mut self, proof: &[TreeHash]) -> String {
+        self.line(&json!({"kind": "consistency", "proof": proof}))
     }
 
     /// The last line: a signature over all lines before it.

@@ -35,6 +35,9 @@ impl Examiner<'_> {
         for finding in &check.findings {
             self.find(finding.to_string());
         }
+        if let Err(problem) = self.tree.find(members, (id, digest)) {
+            self.find(problem);
+        }
         let token = text_of(members, "token")?;
         if parsed::<TokenDigest>(members, "token_sha256")? != TokenDigest::of(token) {
             return wrong("the token is not the one whose digest stands beside it");

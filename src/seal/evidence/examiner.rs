@@ -8,8 +8,10 @@ use sha2::{Digest, Sha256};
 
 use crate::event::{EventDigest, EventId, TokenDigest, json};
 use crate::keys::VerifyingKeys;
+use crate::seal::evidence::trees::ToldTree;
 use crate::seal::evidence::{BundleTrust, Header, LONGEST_LINE};
 use crate::seal::{Opened, PlaceClaims};
+use crate::transparency::TreeHead;
 
 /// So many flaws are told; the others are counted.
 const MOST_FLAWS: usize = 100;
@@ -90,6 +92,7 @@ pub struct Examiner<'a> {
     pub(super) next: Option<PlaceClaims>,
     /// The event with the highest id.
     pub(super) newest: Option<EventId>,
+    pub(super) tree: ToldTree,
     schemas: BTreeMap<String, Option<Value>>,
     /// The RFC 7638 thumbprints of the gateway's keys as the bundle brings them.
     pub bundled_keys: Vec<String>,
@@ -151,6 +154,7 @@ impl<'a> Examiner<'a> {
             receipt_keys: trust.receipt_keys.cloned(),
             next: None,
             newest: None,
+            tree: ToldTree::default(),
             schemas: BTreeMap::new(),
             bundled_keys: Vec::new(),
             bundled_receipt_keys: Vec::new(),
@@ -181,6 +185,17 @@ impl<'a> Examiner<'a> {
     /// What the bundle is about, once its first line was read.
     pub const fn header(&self) -> Option<&Header> {
         self.header.as_ref()
+    }
+
+    /// The tree over the log as the bundle told it last.
+    pub const fn tree(&self) -> Option<TreeHead> {
+        self.tree.head
+    }
+
+    /// Events of which the bundle does not prove that they are in the tree, though it tells of one: those
+    /// from before its first leaf.
+    pub const fn unproved(&self) -> u64 {
+        self.tree.unproved
     }
 
     /// The sequence number of the last event that was read.
@@ -253,6 +268,7 @@ impl<'a> Examiner<'a> {
             (Stage::Events, "event") => {
                 return Ok(self.take_event(&members)?.map(BundleLine::Event));
             }
+            (Stage::Events, "consistency") => self.tree.take_proof(&members)?,
             (Stage::Events, "checkpoint") => {
                 self.stage = Stage::Closing;
                 self.take_last(text_of(&members, "token")?)?;
@@ -307,6 +323,7 @@ impl<'a> Examiner<'a> {
             from: bound("from")?,
             to: bound("to")?,
             at: parsed(members, "at")?,
+            tree: self.tree.begin(members.get("tree"))?,
         };
         let issuer = header.issuer.clone();
         self.header = Some(header);

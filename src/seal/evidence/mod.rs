@@ -8,6 +8,7 @@ mod events;
 mod examiner;
 mod dates;
 mod signatures;
+mod trees;
 mod trust;
 
 pub use bundle::{EventLine, EvidenceBundle, Header};

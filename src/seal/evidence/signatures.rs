@@ -64,6 +64,7 @@ impl Examiner<'_> {
             return wrong("the checkpoint is of another subscription");
         }
         self.not_before("the checkpoint", checkpoint.issued_at, checkpoint.head.max(self.newest));
+        self.tree.follow(checkpoint.tree)?;
         Ok(checkpoint)
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::seal::{Checkpoint, CheckpointReader, sign_checkpoint, sign_place};
+use crate::transparency::{TreeHash, TreeHead, TreeRoot};
 
 fn checkpoint() -> Checkpoint {
     let subscription: SubscriptionId = "orders".parse().unwrap();
@@ -18,6 +19,7 @@ fn checkpoint() -> Checkpoint {
         ended: Vec::new(),
         ending: Vec::new(),
         closing: false,
+        tree: None,
     }
 }
 
@@ -35,8 +37,9 @@ fn reader(parties: &Parties) -> CheckpointReader<'_> {
 fn a_checkpoint_is_read_as_it_was_signed() {
     let parties = Parties::usual();
     let reader = reader(&parties);
-    for head in [None, Some(EventId::MIN)] {
-        let checkpoint = Checkpoint { head, ..checkpoint() };
+    let tree = TreeHead { first: 7, tree: TreeRoot { size: 3, root: TreeHash::of_nothing() } };
+    for (head, tree) in [(None, None), (Some(EventId::MIN), Some(tree))] {
+        let checkpoint = Checkpoint { head, tree, ..checkpoint() };
         let token = sign_checkpoint(&checkpoint, &parties.signing).unwrap();
 
         assert_eq!(reader.read(&token).unwrap(), checkpoint);
@@ -47,6 +50,31 @@ fn a_checkpoint_is_read_as_it_was_signed() {
         let strange = CheckpointReader { issuer_keys: &stranger.issuer_keys, ..reader };
         assert!(strange.read(&token).is_err());
     }
+}
+
+#[test]
+fn a_checkpoint_with_half_a_tree_is_none() {
+    let parties = Parties::usual();
+    let token = |tree: Value| {
+        let mut claims = json!({
+            "iss": ISSUER, "aud": AUDIENCE, "iat": NOW.unix_seconds(), "seq": 0, "head": null,
+            "sub_id": {"format": "opaque", "id": "orders"},
+            "chain": ChainValue::start(&"orders".parse().unwrap()).to_string(),
+        });
+        claims["tree"] = tree;
+        parties.signing.sign("checkpoint+jwt", claims.to_string().as_bytes()).unwrap()
+    };
+    let root = TreeHash::of_nothing().to_string();
+    let whole = json!({"first": 1, "size": 0, "root": root});
+    assert!(reader(&parties).read(&token(whole.clone())).is_ok());
+    for name in ["first", "size", "root"] {
+        for wrong in [Value::Null, json!(-1), json!("x")] {
+            let mut tree = whole.clone();
+            tree[name] = wrong;
+            assert!(reader(&parties).read(&token(tree.clone())).is_err(), "{tree}");
+        }
+    }
+    assert!(reader(&parties).read(&token(Value::Null)).is_err());
 }
 
 #[test]

@@ -7,6 +7,7 @@ use super::*;
 use crate::event::{EventDigest, Salt, TokenDigest};
 use crate::seal::evidence::{BundleTrust, EventLine, EvidenceBundle, Examiner, Header};
 use crate::seal::{Checkpoint, SaltedClaims, sign_place};
+use crate::transparency::{HeldTree, LeafData, LeafProof, ProofPlan, TreeHash, TreeHead, TreeRoot};
 
 fn header() -> Header {
     Header {
@@ -16,6 +17,7 @@ fn header() -> Header {
         from: None,
         to: Some(EventId::MAX),
         at: NOW,
+        tree: None,
     }
 }
 
@@ -34,9 +36,29 @@ fn bundle_that_tells(
     events: u64,
     tell: impl Fn(EventDigest) -> EventDigest,
 ) -> Vec<String> {
-    let (mut bundle, header) = (EvidenceBundle::default(), header());
+    written(parties, events, tell, [None; 3], (&[], None))
+}
+
+/// The same with what is said of the tree at the head, the first and the last place, and with proofs.
+fn bundle_over(
+    parties: &Parties,
+    events: u64,
+    trees: [Option<TreeHead>; 3],
+    proofs: (&[LeafProof], Option<&[TreeHash]>),
+) -> Vec<String> {
+    written(parties, events, |digest| digest, trees, proofs)
+}
+
+fn written(
+    parties: &Parties,
+    events: u64,
+    tell: impl Fn(EventDigest) -> EventDigest,
+    trees: [Option<TreeHead>; 3],
+    (inclusions, consistency): (&[LeafProof], Option<&[TreeHash]>),
+) -> Vec<String> {
+    let (mut bundle, header) = (EvidenceBundle::default(), Header { tree: trees[0], ..header() });
     let id = header.subscription.clone();
-    let checkpoint = |sequence: u64, chain: ChainValue| {
+    let checkpoint = |sequence: u64, chain: ChainValue, tree: Option<TreeHead>| {
         let checkpoint = Checkpoint {
             issuer: ISSUER.to_owned(),
             audience: AUDIENCE.to_owned(),
@@ -48,6 +70,7 @@ fn bundle_that_tells(
             ended: Vec::new(),
             ending: Vec::new(),
             closing: false,
+            tree,
         };
         sign_place(&checkpoint, &parties.signing).unwrap()
     };
@@ -55,7 +78,7 @@ fn bundle_that_tells(
     let mut lines = vec![
         bundle.header(&header),
         bundle.keys(&jwks(&parties.signing)),
-        bundle.checkpoint(&checkpoint(0, chain)),
+        bundle.checkpoint(&checkpoint(0, chain, trees[1])),
     ];
     for sequence in 1..=events {
         let (event_id, place) =
@@ -80,10 +103,14 @@ fn bundle_that_tells(
             digest,
             token: &token,
             receipts: &[],
+            inclusion: usize::try_from(sequence - 1).ok().and_then(|at| inclusions.get(at)),
         }));
         chain = chain.next(event_id, digest);
     }
-    lines.push(bundle.checkpoint(&checkpoint(events, chain)));
+    if let Some(proof) = consistency {
+        lines.push(bundle.consistency(proof));
+    }
+    lines.push(bundle.checkpoint(&checkpoint(events, chain, trees[2])));
     lines.push(bundle.close(&header, NOW, &parties.signing).unwrap());
     lines
 }
@@ -115,6 +142,116 @@ fn what_was_written_is_valid_with_and_without_the_key_of_the_consumer() {
     }
     assert!(trusted.flaw_count >= 3, "{:?}", trusted.flaws);
     assert!(!flaws(&stranger, &lines, true).is_empty(), "another consumer opens nothing");
+}
+
+/// The leaf of an event of `bundle`.
+fn leaf(sequence: u64) -> LeafData {
+    LeafData::new(
+        EventId::first_of(sequence),
+        EventDigest::of_token(&event(), Some((Salt::from_bytes([9; 16]), Some("1.0.0")))).unwrap(),
+    )
+}
+
+/// A log whose first leaf is that of an event of somebody else, and then those of so many events.
+fn tree_of(events: u64) -> HeldTree {
+    let mut tree = HeldTree::empty();
+    tree.push(&leaf(u64::MAX));
+    for sequence in 1..=events {
+        tree.push(&leaf(sequence));
+    }
+    tree
+}
+
+fn made(tree: &HeldTree, plan: &ProofPlan) -> Vec<TreeHash> {
+    plan.assemble(&tree.all(plan.spans()).unwrap()).unwrap()
+}
+
+/// A bundle of three events in a tree that grows by two while it is written.
+fn bundle_in_tree(parties: &Parties) -> Vec<String> {
+    let (before, after) = (tree_of(3), tree_of(5));
+    let head = |tree: &HeldTree| Some(TreeHead { first: 7, tree: tree.frontier.root() });
+    let proofs = [1, 2, 3].map(|index| LeafProof {
+        index,
+        proof: made(&before, &ProofPlan::inclusion(index, 4).unwrap()),
+    });
+    let consistency = made(&after, &ProofPlan::consistency(4, 6).unwrap());
+    let trees = [head(&before), head(&before), head(&after)];
+    bundle_over(parties, 3, trees, (&proofs, Some(&consistency)))
+}
+
+#[test]
+fn events_are_found_in_the_tree_and_the_tree_has_only_grown() {
+    let parties = Parties::usual();
+    let lines = bundle_in_tree(&parties);
+    assert_eq!(flaws(&parties, &lines, true), [] as [String; 0]);
+
+    let mut examiner = Examiner::new(BundleTrust::none(NOW));
+    for line in &lines {
+        examiner.take(line.as_bytes());
+    }
+    assert_eq!((examiner.unproved(), examiner.tree().unwrap().tree.size), (0, 6));
+}
+
+#[test]
+fn a_tree_that_shrinks_splits_or_is_exchanged_is_a_flaw() {
+    let parties = Parties::usual();
+    let tree = |first, size, byte| {
+        let root = TreeHash::from_bytes([byte; 32]);
+        Some(TreeHead { first, tree: TreeRoot { size, root } })
+    };
+    let flaws = |trees| flaws(&parties, &bundle_over(&parties, 2, trees, (&[], None)), false);
+    let (old, new) = (tree(1, 7, 1), tree(1, 9, 2));
+    assert_eq!(flaws([old, old, old]), [] as [String; 0]);
+    for wrong in [[new, old, old], [old, old, tree(2, 7, 1)], [old, old, tree(1, 6, 1)]] {
+        let found = flaws(wrong);
+        assert!(found[0].ends_with("is older than before, or another"), "{found:?}");
+    }
+    for (wrong, words) in [
+        ([old, old, tree(1, 7, 2)], "two histories"),
+        ([old, old, None], "the tree over the log is missing here"),
+        ([None, old, old], "the head of the bundle has no tree"),
+        ([old, old, new], "it is not proved that the tree over the log has only grown"),
+        ([old, new, new], "it is not proved that the tree over the log has only grown"),
+    ] {
+        let found = flaws(wrong);
+        assert!(found[0].contains(words), "{found:?}");
+    }
+}
+
+#[test]
+fn an_event_that_is_not_where_its_proof_says_is_a_flaw() {
+    let parties = Parties::usual();
+    let lines = bundle_in_tree(&parties);
+    let changed = |at: usize, change: &dyn Fn(&mut Value)| {
+        let mut line: Value = serde_json::from_str(&lines[at]).unwrap();
+        change(&mut line);
+        let mut lines = lines.clone();
+        lines[at] = format!("{line}\n");
+        flaws(&parties, &lines, false)
+    };
+    let zero = json!(TreeHash::from_bytes([0; 32]));
+    let not = "it is not proved that it is in the tree";
+    for (change, words) in [
+        (&(|line: &mut Value| line["inclusion"]["index"] = json!(3)) as &dyn Fn(&mut Value), not),
+        (&|line| line["inclusion"]["index"] = json!(u64::MAX), not),
+        (&|line| line["inclusion"]["proof"][0] = zero.clone(), not),
+        (&|line| line["inclusion"]["proof"] = json!([]), not),
+        (&|line| line["inclusion"]["index"] = json!(1), "does not come behind"),
+        (&|line| line["inclusion"]["proof"] = json!("x"), "`inclusion` is malformed"),
+        (&|line| drop(line.as_object_mut().unwrap().remove("inclusion")), "is missing"),
+    ] {
+        let found = changed(4, change);
+        assert!(found[0].contains(words), "{words}: {found:?}");
+    }
+    let consistency = lines.iter().position(|line| line.contains("\"consistency\"")).unwrap();
+    for change in
+        [&(|line: &mut Value| line["proof"][0] = zero.clone()) as &dyn Fn(&mut Value), &|line| {
+            line["proof"] = json!([]);
+        }]
+    {
+        let found = changed(consistency, change);
+        assert!(found[0].contains("has only grown"), "{found:?}");
+    }
 }
 
 #[test]

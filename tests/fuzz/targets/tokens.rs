@@ -141,6 +141,7 @@ fn bundle(parties: &Parties) -> Vec<String> {
         from: None,
         to: Some(EventId::MAX),
         at: NOW,
+        tree: None,
     };
     let place = |sequence: u64, chain: ChainValue| {
         let place = Checkpoint {
@@ -154,6 +155,7 @@ fn bundle(parties: &Parties) -> Vec<String> {
             ended: Vec::new(),
             ending: Vec::new(),
             closing: false,
+            tree: None,
         };
         sign_place(&place, &parties.signing).unwrap()
     };
@@ -167,6 +169,7 @@ fn bundle(parties: &Parties) -> Vec<String> {
         digest,
         token: &token,
         receipts: &[],
+        inclusion: None,
     };
     let mut lines =
         vec![bundle.header(&header), bundle.keys(&jwks), bundle.checkpoint(&place(0, start))];

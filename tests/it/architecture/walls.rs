@@ -11,18 +11,19 @@ const PLAN: &[(&str, &[&str])] = &[
     ("event", &[]),
     ("ambient", &["event"]),
     ("telemetry", &["event"]),
+    ("transparency", &["event"]),
     ("route", &["event"]),
     ("egress", &["event", "ambient"]),
     ("aws", &["event", "ambient", "egress"]),
     ("source", &["event", "ambient", "telemetry", "route", "aws"]),
     ("enrich", &["event", "ambient", "route", "source"]),
     ("contract", &["event", "ambient", "source", "enrich"]),
-    ("eventlog", &["event", "ambient", "telemetry"]),
+    ("eventlog", &["event", "ambient", "telemetry", "transparency"]),
     ("identify", &["event", "source", "enrich", "contract", "eventlog"]),
-    ("keys", &["event", "ambient", "telemetry", "eventlog", "egress"]),
+    ("keys", &["event", "ambient", "telemetry", "transparency", "eventlog", "egress"]),
     ("access", &["event", "ambient", "telemetry", "eventlog"]),
     ("subscriptions", &["event", "ambient", "telemetry", "route", "eventlog", "keys", "access"]),
-    ("seal", &["event", "ambient", "keys"]),
+    ("seal", &["event", "ambient", "transparency", "keys"]),
     ("proof", &["event", "contract", "identify", "keys", "seal"]),
     (
         "deliver",
@@ -30,6 +31,7 @@ const PLAN: &[(&str, &[&str])] = &[
             "event",
             "ambient",
             "telemetry",
+            "transparency",
             "route",
             "eventlog",
             "egress",
@@ -59,6 +61,7 @@ const PLAN: &[(&str, &[&str])] = &[
             "event",
             "ambient",
             "telemetry",
+            "transparency",
             "route",
             "source",
             "enrich",
@@ -81,6 +84,7 @@ const PLAN: &[(&str, &[&str])] = &[
             "event",
             "ambient",
             "telemetry",
+            "transparency",
             "route",
             "source",
             "enrich",
@@ -105,7 +109,8 @@ const PLAN: &[(&str, &[&str])] = &[
 const EVERY_ROOM_ABOVE: &[&str] = &["*"];
 
 /// Rooms that turn bytes into values and do nothing else.
-const PURE: &[&str] = &["event", "contract", "enrich", "identify", "route", "seal", "proof"];
+const PURE: &[&str] =
+    &["event", "contract", "enrich", "identify", "route", "seal", "proof", "transparency"];
 
 /// What a pure room does not name.
 const INPUT_AND_OUTPUT: &[&str] = &[

@@ -1,0 +1,183 @@
+//! Signed notes, as C2SP signed-note has them: a text, and below it who has signed it.
+
+use std::fmt;
+use std::str::FromStr;
+
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use base64_simd::STANDARD;
+use sha2::{Digest, Sha256};
+
+/// A longer note is not read.
+const LONGEST: usize = 64 * 1024;
+/// A note with more signatures is not read; the specification asks for at least 16.
+const MOST_SIGNATURES: usize = 64;
+/// What a line with a signature begins with.
+const DASH: &str = "\u{2014} ";
+/// The type of a signature by Ed25519 over the text.
+const ED25519_TYPE: u8 = 1;
+
+/// The public key of whoever signs notes: a verifier key.
+///
+/// Its text form is that of Go's checksum database, `name+id+key`: the id are 8 hexadecimal digits, the
+/// key is base64 of its type and its bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoteKey {
+    name: String,
+    public: [u8; 32],
+}
+
+/// A text that is not a key for notes of Ed25519.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("not a key for signed notes: expected `name+id+key`, for Ed25519")]
+pub struct NoteKeyError;
+
+/// A signature below a note.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoteSignature {
+    name: String,
+    id: [u8; 4],
+    bytes: Vec<u8>,
+}
+
+/// A text with signatures; nobody has looked at them yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedNote {
+    /// What is signed, with the end of its last line.
+    pub text: String,
+    /// Who says that they have signed it.
+    pub signatures: Vec<NoteSignature>,
+}
+
+/// Why a note is not believed.
+#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum NoteError {
+    /// It has another form.
+    #[error("this is no signed note")]
+    Malformed,
+    /// It has no signature of the key.
+    #[error("the key has not signed this note")]
+    Unsigned,
+    /// It has one that the key has not made.
+    #[error("the signature is not that of the key that it names")]
+    Forged,
+}
+
+impl NoteKey {
+    /// A public key of Ed25519 under a name, which has no spaces and no plus signs.
+    pub fn new(name: &str, public: [u8; 32]) -> Option<Self> {
+        is_name(name).then(|| Self { name: name.to_owned(), public })
+    }
+
+    /// The name of whoever has it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn id(&self) -> [u8; 4] {
+        let hash = Sha256::new_with_prefix(&self.name)
+            .chain_update([b'\n', ED25519_TYPE])
+            .chain_update(self.public)
+            .finalize();
+        let [a, b, c, d, ..]: [u8; 32] = hash.into();
+        [a, b, c, d]
+    }
+
+    /// The signature that the private half has made over a text.
+    pub fn signature(&self, bytes: Vec<u8>) -> NoteSignature {
+        NoteSignature { name: self.name.clone(), id: self.id(), bytes }
+    }
+
+    /// Verifies that the key has signed a note. Signatures of others are not looked at.
+    ///
+    /// # Errors
+    ///
+    /// The sender's turn: it has not.
+    pub fn verify(&self, note: &SignedNote) -> Result<(), NoteError> {
+        let id = self.id();
+        let mut own = note.signatures.iter().filter(|one| one.name == self.name && one.id == id);
+        let public = UnparsedPublicKey::new(&ED25519, &self.public);
+        let first = own.next().ok_or(NoteError::Unsigned)?;
+        std::iter::once(first).chain(own).try_for_each(|one| {
+            let signed = public.verify(note.text.as_bytes(), &one.bytes);
+            signed.map_err(|_| NoteError::Forged)
+        })
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control() || c == '+')
+}
+
+impl fmt::Display for NoteKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let key = STANDARD.encode_to_string([&[ED25519_TYPE], self.public.as_slice()].concat());
+        write!(f, "{}+{:08x}+{key}", self.name, u32::from_be_bytes(self.id()))
+    }
+}
+
+impl FromStr for NoteKey {
+    type Err = NoteKeyError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, rest) = text.split_once('+').ok_or(NoteKeyError)?;
+        let (_, key) = rest.split_once('+').ok_or(NoteKeyError)?;
+        let key = STANDARD.decode_to_vec(key).map_err(|_| NoteKeyError)?;
+        let Some((&ED25519_TYPE, public)) = key.split_first() else { return Err(NoteKeyError) };
+        let public = public.try_into().map_err(|_| NoteKeyError)?;
+        let read = Self::new(name, public).ok_or(NoteKeyError)?;
+        // Also that the id is the one of the key.
+        if read.to_string() == text { Ok(read) } else { Err(NoteKeyError) }
+    }
+}
+
+impl fmt::Display for NoteSignature {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = STANDARD.encode_to_string([&self.id, self.bytes.as_slice()].concat());
+        write!(f, "{DASH}{} {bytes}", self.name)
+    }
+}
+
+impl FromStr for NoteSignature {
+    type Err = NoteError;
+
+    fn from_str(line: &str) -> Result<Self, Self::Err> {
+        let (name, bytes) = line
+            .strip_prefix(DASH)
+            .and_then(|rest| rest.split_once(' '))
+            .filter(|(name, _)| is_name(name))
+            .ok_or(NoteError::Malformed)?;
+        let bytes = STANDARD.decode_to_vec(bytes).map_err(|_| NoteError::Malformed)?;
+        match bytes.split_first_chunk::<4>() {
+            Some((id, signature)) if !signature.is_empty() => {
+                Ok(Self { name: name.to_owned(), id: *id, bytes: signature.to_vec() })
+            }
+            _ => Err(NoteError::Malformed),
+        }
+    }
+}
+
+impl fmt::Display for SignedNote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.text)?;
+        self.signatures.iter().try_for_each(|signature| writeln!(f, "{signature}"))
+    }
+}
+
+impl FromStr for SignedNote {
+    type Err = NoteError;
+
+    fn from_str(note: &str) -> Result<Self, Self::Err> {
+        let is_text = |c: char| !c.is_ascii_control() || c == '\n';
+        if note.len() > LONGEST || !note.chars().all(is_text) {
+            return Err(NoteError::Malformed);
+        }
+        let (text, lines) = note.rsplit_once("\n\n").ok_or(NoteError::Malformed)?;
+        let lines = lines.strip_suffix('\n').ok_or(NoteError::Malformed)?;
+        let signatures = lines.split('\n').take(MOST_SIGNATURES + 1).map(str::parse);
+        let signatures: Vec<_> = signatures.collect::<Result<_, _>>()?;
+        if signatures.len() > MOST_SIGNATURES {
+            return Err(NoteError::Malformed);
+        }
+        Ok(Self { text: format!("{text}\n"), signatures })
+    }
+}

@@ -1,0 +1,8 @@
+//! The tree against the text of RFC 6962, its reference vectors, and two other implementations.
+
+mod naive;
+mod notes;
+mod others;
+mod proving;
+mod tiles;
+mod vectors;
