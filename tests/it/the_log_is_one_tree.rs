@@ -406,6 +406,7 @@ async fn a_lost_note_key_is_told_and_not_replaced() {
     std::fs::rename(&elsewhere, &file).unwrap();
     gateway.start_again().await;
     assert_eq!(verifier_key(&gateway), key);
-    let base64 = key.rsplit('+').next().unwrap();
+    // Base64 may have plus signs of its own.
+    let base64 = key.splitn(3, '+').nth(2).unwrap();
     assert_eq!(STANDARD.decode_to_vec(base64).unwrap().len(), 33);
 }
