@@ -199,7 +199,7 @@ fn outward(
         sinks: sinks(config, (&entropy, &signals)),
         signals: signals.clone(),
         pause_after: config.delivery.pause_after.0,
-        decider: Decider::new(config.patterns, tasks.clone(), &metrics),
+        decider: Decider::new(config.patterns, tasks.clone(), metrics),
     };
     let dispatch = Arc::new(Dispatch::new(context, store.log.head()));
     let handshake = Handshake {

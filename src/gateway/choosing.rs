@@ -118,7 +118,7 @@ operations: { publish: { action: send, channel: { $ref: '#/channels/shop' } } }
         let config = PatternConfig { steps_at_once: 2_000, steps: 1_000_000 };
         let choosing = Choosing::new(expensive(), config);
         let any = json!([0, 1, 2, 3, 4]);
-        let mut lines = vec![json!({"a": -1}); 100];
+        let mut lines = vec![json!({"a": -1}); 2_000];
         lines.push(json!({"a": any, "p": {"a": any}, "q": {"a": any}}));
         let envelope =
             Envelope { source: "till".to_owned(), ..Envelope::example(json!({ "lines": lines })) };

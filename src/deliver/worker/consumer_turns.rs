@@ -69,6 +69,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::ambient::Tasks;
 
     #[tokio::test]
     async fn few_of_many_workers_are_in_front_of_another_consumers() {
@@ -83,8 +84,9 @@ mod tests {
                 }
             }
         };
-        let mut all: Vec<_> = (0..300).map(|_| tokio::spawn(worker("flood", 20, 1_900))).collect();
-        all.push(tokio::spawn(worker("other", 20, 2_000)));
+        let tasks = Tasks::new();
+        let mut all: Vec<_> = (0..300).map(|_| tasks.spawn(worker("flood", 20, 1_900))).collect();
+        all.push(tasks.spawn(worker("other", 20, 2_000)));
         for one in all {
             one.await.unwrap();
         }

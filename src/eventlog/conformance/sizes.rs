@@ -261,7 +261,16 @@ async fn what_consumers_cause_does_not_count_as_the_log() {
             hold: Position(50),
             ..Retention::default()
         };
-        assert_eq!(store.log.trim(&all).await.unwrap().dropped, 49);
+        let mut dropped = 0;
+        // As many slices as it takes.
+        loop {
+            let trimmed = store.log.trim(&all).await.unwrap();
+            dropped += trimmed.dropped;
+            if !trimmed.more {
+                break;
+            }
+        }
+        assert_eq!(dropped, 49);
         assert_eq!(bytes(&*store.log).await, 0);
         let settled = vec![waits.key];
         commit(store, Changes { settled, ..Changes::default() }).await;

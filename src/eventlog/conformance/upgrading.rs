@@ -92,7 +92,7 @@ async fn the_tree_over_an_old_log_begins_with_the_first_event_after_the_upgrade(
         log.close().await.unwrap();
         let older = Connection::open(directory.path().join("sealway.db")).unwrap();
         drop_tree(&older);
-        older.pragma_update(None, "user_version", 19).unwrap();
+        older.pragma_update(None, "user_version", 21).unwrap();
         drop(older);
 
         let log = open(directory.path(), LogLimits::default(), &clock).unwrap();
@@ -128,6 +128,7 @@ fn take_back_sizes(directory: &Path) {
     drop_sizes(&older);
     drop_letter_sizes(&older);
     older.execute_batch("DROP TABLE log_size").unwrap();
+    drop_tree(&older);
     older.execute_batch(include_str!("../sqlite/step_17_quarantine_sizes.sql")).unwrap();
     older.pragma_update(None, "user_version", 19).unwrap();
 }

@@ -7,7 +7,7 @@ use sealway::seal::PlaceClaims;
 
 use crate::tampering_shows::Row;
 use crate::tampering_shows::scene::{
-    BundleParts, CONTRACT, LONG_AGO, NOW, Scene, Trusted, event, id, place,
+    BundleParts, CONTRACT, EventPart, LONG_AGO, NOW, Scene, Trusted, event, id, place,
 };
 
 /// Where the lines of a whole bundle stand.
@@ -62,16 +62,16 @@ fn listed(lines: &[String], alter: impl FnOnce(&mut Vec<String>)) -> Vec<String>
 /// Whoever holds the file and no key.
 fn by_outsiders(scene: &Scene) -> Vec<Row> {
     let whole = scene.bundle();
-    let (events, lines) = (&whole.events, &whole.lines());
+    let lines = whole.lines();
+    let mut rows = with_events(&whole.events, &lines);
+    rows.extend(with_the_frame(&lines));
+    rows.extend(with_signatures(scene));
+    rows
+}
+
+fn with_events(events: &[EventPart], lines: &[String]) -> Vec<Row> {
     let digest = events[1].digest.to_string();
     let zeros = EventDigest::from_bytes([0; 32]).to_string();
-    let mut own_keys = scene.bundle();
-    own_keys.signing = scene.stranger.clone();
-    own_keys.keys["jwks"]["keys"][0] = scene.stranger.public_jwk().unwrap().clone();
-    let mut checkpoint = scene.bundle().lines();
-    let said = json!(place(3, ChainValue::start(&"orders".parse().unwrap()), None)).to_string();
-    let token = scene.signing.sign("checkpoint+jwt", said.as_bytes()).unwrap();
-    checkpoint[LAST] = format!("{}\n", json!({ "kind": "checkpoint", "token": token }));
     let token = |at: usize| events[at].token.as_str();
     let sum = |at: usize| TokenDigest::of(token(at)).to_string();
     let swapped_token = listed(lines, |lines| {
@@ -105,6 +105,11 @@ fn by_outsiders(scene: &Scene) -> Vec<Row> {
             replaced(lines, EVENT, (token(0), token(1))),
             "the token is not the one whose digest",
         ),
+    ]
+}
+
+fn with_the_frame(lines: &[String]) -> Vec<Row> {
+    vec![
         wrong(
             "the end was cut",
             listed(lines, |lines| lines.truncate(CLOSING)),
@@ -136,6 +141,18 @@ fn by_outsiders(scene: &Scene) -> Vec<Row> {
             replaced(lines, RECEIPT_KEYS, ("receipt-keys\"", "receipt-keys\",\"x\":1")),
             "added, removed or altered",
         ),
+    ]
+}
+
+fn with_signatures(scene: &Scene) -> Vec<Row> {
+    let mut own_keys = scene.bundle();
+    own_keys.signing = scene.stranger.clone();
+    own_keys.keys["jwks"]["keys"][0] = scene.stranger.public_jwk().unwrap().clone();
+    let mut checkpoint = scene.bundle().lines();
+    let said = json!(place(3, ChainValue::start(&"orders".parse().unwrap()), None)).to_string();
+    let token = scene.signing.sign("checkpoint+jwt", said.as_bytes()).unwrap();
+    checkpoint[LAST] = format!("{}\n", json!({ "kind": "checkpoint", "token": token }));
+    vec![
         wrong("a checkpoint stands for a place", checkpoint, "the checkpoint is not signed"),
         wrong(
             "all was signed by another key",
@@ -199,7 +216,7 @@ fn by_the_consumer(scene: &Scene) -> Vec<Row> {
         wrong(
             "a receipt is for another gateway",
             with(scene.receipt(1, |claims| {
-                drop(claims.insert("aud".into(), json!("https://x.example")))
+                drop(claims.insert("aud".into(), json!("https://x.example")));
             })),
             "no valid one",
         ),
@@ -303,14 +320,14 @@ fn contracts(scene: &Scene) -> Vec<Row> {
         wrong(
             "the contract is not the one of its sum",
             signed(scene, |bundle| {
-                bundle.contract["document"] = json!(CONTRACT.replace("Orders", "x"))
+                bundle.contract["document"] = json!(CONTRACT.replace("Orders", "x"));
             }),
             "whose digest stands beside it",
         ),
         wrong(
             "the contract was left out",
             signed(scene, |bundle| {
-                bundle.contract["dataschema"] = json!("https://x.example/other")
+                bundle.contract["dataschema"] = json!("https://x.example/other");
             }),
             "is not in the bundle",
         ),

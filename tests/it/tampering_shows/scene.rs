@@ -130,7 +130,7 @@ impl Scene {
         let consumer = OpeningKey::generate(OpeningKeyKind::X25519).unwrap();
         let files = BTreeMap::from([("orders.yaml".to_owned(), CONTRACT.to_owned())]);
         let catalog = Catalog::load(&files);
-        let message = catalog.document("orders.yaml").unwrap().messages().next().unwrap().clone();
+        let message = catalog.document("orders.yaml").unwrap().messages().next().unwrap();
         let mut schema = message.schema_json().clone();
         schema["$id"] = json!(DATASCHEMA);
         Self {
