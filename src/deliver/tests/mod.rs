@@ -3,7 +3,6 @@
 mod attempts;
 mod backlogs;
 mod couriers;
-mod decider_turns;
 mod deciders;
 mod entitlements;
 mod handshakes;
