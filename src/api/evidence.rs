@@ -12,19 +12,16 @@ use futures_util::stream;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use crate::api::evidence_contract;
 use crate::api::find_subscription::problem;
 use crate::api::lists::EvidenceQuery;
-use crate::api::publication_sight::{ContractSight, PublicationSight};
 use crate::api::pull::line;
 use crate::api::query::{Query, parse_given};
 use crate::api::readers;
 use crate::api::{Caller, Code, Problem, Services};
-use crate::contract::{ContractDocument, PartialMessage, SchemaAddress, partial_contract};
 use crate::deliver::{Delivery, NumberedEntry, SequenceReadError, SubscriptionView, WorkerHandle};
 use crate::event::EventId;
-use crate::eventlog::{
-    ContractChoice, Entry, KeptSchema, Page, Position, ReceiptId, SequenceCheckpoint,
-};
+use crate::eventlog::{Entry, Page, Position, ReceiptId, SequenceCheckpoint};
 use crate::keys::ConsumerKeys;
 use crate::seal::PlaceClaims;
 use crate::seal::evidence::{EventLine, EvidenceBundle, Header};
@@ -343,7 +340,8 @@ impl Export {
             && !self.contracts.contains(dataschema)
         {
             self.contracts.insert(dataschema.to_owned());
-            let contract = self.contract(dataschema).await?;
+            let consumer = &self.subscription.consumer;
+            let contract = evidence_contract::kept(&self.services, consumer, dataschema).await?;
             let contract = contract.as_ref().map(|(text, schema)| (&**text, schema));
             let line = self.bundle.contract(dataschema, contract);
             self.say(line).await?;
@@ -372,44 +370,5 @@ impl Export {
             inclusion: inclusion.as_ref(),
         });
         self.say(line).await
-    }
-
-    /// The contract of a `dataschema` and its schema, as they are kept with the log.
-    async fn contract(&self, dataschema: &str) -> Result<Option<(Arc<str>, Value)>, Broken> {
-        let schemas = &self.services.store.schemas;
-        let mut kept = schemas.schema_named(dataschema).await?;
-        if kept.is_none()
-            && let Some((rest, version)) = dataschema.rsplit_once('/')
-            && let Some((_, name)) = rest.rsplit_once('/')
-        {
-            // A gateway of before gave the name, under another address of its own.
-            let address = SchemaAddress::of_before(name, version);
-            kept = schemas.schema_at(address.text()).await?;
-        }
-        let Some(kept) = kept else { return Ok(None) };
-        let choice = ContractChoice::Digest(kept.contract);
-        let contract = schemas.kept_contract(&kept.contract_path, &choice).await?;
-        let schema: Value = serde_json::from_str(&kept.schema)?;
-        let sight = PublicationSight::of_consumer(&self.services, &self.subscription.consumer);
-        let is_whole = sight.contract(&kept.contract_path) == ContractSight::Whole;
-        Ok(contract.map(|contract| {
-            let text = if is_whole { contract.text } else { self.partial(&kept, &schema).into() };
-            (text, schema)
-        }))
-    }
-
-    /// A contract of the message of one schema, for a consumer who may not read all of the whole one.
-    fn partial(&self, kept: &KeptSchema, schema: &Value) -> String {
-        let now = self.services.catalog.document(&kept.contract_path);
-        let title = now.map_or(&*kept.contract_path, ContractDocument::title);
-        let message = PartialMessage {
-            // What the address names before the version.
-            name: kept.address.rsplit('/').nth(1).unwrap_or(title),
-            title: None,
-            summary: None,
-            channels: &[],
-            schema,
-        };
-        partial_contract((title, &kept.contract_version), &[message])
     }
 }

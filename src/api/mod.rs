@@ -33,6 +33,7 @@ mod event_body;
 mod event_choice;
 mod events;
 mod evidence;
+mod evidence_contract;
 mod explain;
 mod external_ids;
 mod problem_pages;

@@ -52,6 +52,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::contract::{PartialMessage, partial_contract};
 
     const CONTRACT: &str = "asyncapi: 3.0.0
 info: { title: Orders, version: 1.2.0 }
@@ -75,6 +76,21 @@ channels:
     #[test]
     fn the_schema_of_a_message_belongs_to_its_contract() {
         assert_eq!(problem_of(CONTRACT, &served()), None);
+    }
+
+    #[test]
+    fn the_schema_of_a_contract_in_part_belongs_to_it() {
+        let schema = served();
+        let message = PartialMessage {
+            name: "created",
+            title: None,
+            summary: None,
+            channels: &[],
+            schema: &schema,
+        };
+        let part = partial_contract(("Orders", "1.2.0"), &[message]);
+
+        assert_eq!(problem_of(&part, &schema), None);
     }
 
     #[test]
