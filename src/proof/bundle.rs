@@ -43,11 +43,14 @@ pub enum NoBundle {
 }
 
 /// What was found.
+#[must_use]
 pub struct BundleReport<'a> {
     /// What the lines say and what is wrong with them.
     pub examined: Examiner<'a>,
     /// Opened events whose data no contract in the bundle describes.
     pub unvalidated: u64,
+    /// Whether an event with a salted digest was opened.
+    is_salted: bool,
 }
 
 impl BundleReport<'_> {
@@ -71,7 +74,8 @@ pub fn verify_bundle<'a>(
     bundle: &mut (impl BufRead + ?Sized),
     trust: BundleTrust<'a>,
 ) -> Result<BundleReport<'a>, NoBundle> {
-    let mut report = BundleReport { examined: Examiner::new(trust), unvalidated: 0 };
+    let mut report =
+        BundleReport { examined: Examiner::new(trust), unvalidated: 0, is_salted: false };
     let mut validators = HashMap::new();
     let mut line = Vec::new();
     loop {
@@ -105,9 +109,29 @@ pub fn verify_bundle<'a>(
 }
 
 impl BundleReport<'_> {
+    /// The form of a digest belongs to its event: once digests are salted, all are, and each event is in the
+    /// tree, which begins with them.
+    fn compare_form(&mut self, told: &OpenedEvent) {
+        if told.opened.salted().is_none() {
+            if self.is_salted {
+                let problem = "its digest is of form 1, and that of an event before it of form 2";
+                self.examined.find(problem.to_owned());
+            }
+            return;
+        }
+        self.is_salted = true;
+        if self.examined.tree().is_some() && !told.is_in_tree {
+            self.examined.find("its digest is salted, and it is not in the tree".to_owned());
+        }
+    }
+
     /// Holds what was in a token against its line and its contract.
     fn compare(&mut self, told: &OpenedEvent, validators: &mut HashMap<String, Option<Validator>>) {
         let event = told.opened.event();
+        if event.get("id").and_then(Value::as_str) != Some(told.opened.id()) {
+            self.examined.find("the event in the token has another id than the token".to_owned());
+        }
+        self.compare_form(told);
         let Some(dataschema) = event.get("dataschema").and_then(Value::as_str) else {
             self.unvalidated += 1;
             return;

@@ -77,5 +77,6 @@ impl StoredTokens {
 }
 
 fn link(opened: &Opened, place: PlaceClaims) -> Option<Link> {
+    opened.event().get("id").filter(|id| id.as_str() == Some(opened.id()))?;
     Some(Link { id: opened.id().parse().ok()?, place, digest: opened.digest()? })
 }

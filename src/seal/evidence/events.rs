@@ -66,7 +66,8 @@ impl Examiner<'_> {
         if let Some(claims) = opened.claims().as_object() {
             self.issued_not_before("the token", claims, Some(id));
         }
-        Ok(Some(OpenedEvent { opened, digest, event: (sequence, id) }))
+        let is_in_tree = members.contains_key("inclusion");
+        Ok(Some(OpenedEvent { opened, is_in_tree, digest, event: (sequence, id) }))
     }
 
     /// The key of the bundle that has signed what is in a token, if it is not believed.

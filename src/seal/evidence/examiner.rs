@@ -44,6 +44,8 @@ impl fmt::Display for Flaw {
 pub struct OpenedEvent {
     /// What was in the token.
     pub opened: Opened,
+    /// Whether its line proves that it is in the tree over the log.
+    pub is_in_tree: bool,
     /// The digest that the chain covers, as the line has it.
     pub digest: EventDigest,
     /// Its number and id.

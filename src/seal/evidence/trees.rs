@@ -78,6 +78,11 @@ impl ToldTree {
             if self.index.is_some() {
                 return wrong("the proof that it is in the tree is missing");
             }
+            if self.head.is_some_and(|head| head.first <= 1) {
+                return wrong(
+                    "the tree has every event from the first on, and the proof is missing",
+                );
+            }
             // An event from before the first leaf, or a bundle from before there were trees.
             self.unproved += u64::from(self.head.is_some());
             return Ok(());

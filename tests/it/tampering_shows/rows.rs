@@ -247,7 +247,7 @@ fn signed(scene: &Scene, alter: impl FnOnce(&mut BundleParts)) -> Vec<String> {
 
 /// The gateway's operator, who holds the signing key.
 fn by_the_operator(scene: &Scene) -> Vec<Row> {
-    [dates(scene), contracts(scene), contents(scene), receipts(scene)]
+    [dates(scene), contracts(scene), contents(scene), names_and_forms(scene), receipts(scene)]
         .into_iter()
         .flatten()
         .collect()
@@ -404,6 +404,32 @@ fn contents(scene: &Scene) -> Vec<Row> {
                 bundle.first.insert("chain".into(), json!(other));
             }),
             "does not begin where",
+        ),
+    ]
+}
+
+fn names_and_forms(scene: &Scene) -> Vec<Row> {
+    let mut other_id = event(1, 2);
+    other_id["id"] = json!(id(0).to_string());
+    vec![
+        wrong(
+            "an event has another id than its token",
+            {
+                let mut bundle = scene.bundle_of(scene.events_saying(&[event(0, 1), other_id]));
+                bundle.events.iter_mut().for_each(|event| event.receipts.clear());
+                bundle.lines()
+            },
+            "has another id than the token",
+        ),
+        wrong(
+            "the digest of a later event is of the older form",
+            {
+                let events = [(event(0, 1), true), (event(1, 2), false)];
+                let mut bundle = scene.bundle_of(scene.events_in_form(&events));
+                bundle.events.iter_mut().for_each(|event| event.receipts.clear());
+                bundle.lines()
+            },
+            "of form 1, and that of an event before it of form 2",
         ),
     ]
 }

@@ -156,7 +156,16 @@ impl Scene {
     }
 
     /// Seals an event for the consumer.
-    pub fn token(&self, event: &Value, (id, place): (EventId, PlaceClaims), issued: i64) -> String {
+    pub fn token(&self, event: &Value, at: (EventId, PlaceClaims), issued: i64) -> String {
+        self.token_in_form(event, at, (issued, true))
+    }
+
+    fn token_in_form(
+        &self,
+        event: &Value,
+        (id, place): (EventId, PlaceClaims),
+        (issued, salted): (i64, bool),
+    ) -> String {
         let (event, subscription) = (event.to_string(), subscription());
         let claims = Claims {
             issuer: ISSUER,
@@ -169,7 +178,8 @@ impl Scene {
             subscription: &subscription,
             place: Some(place),
             replay: None,
-            salted: Some(SaltedClaims { salt: SALT, publication_version: Some("1.0.0") }),
+            salted: salted
+                .then_some(SaltedClaims { salt: SALT, publication_version: Some("1.0.0") }),
             event_type: &cloudevent_type(ISSUER),
             event: &event,
         };
@@ -184,13 +194,34 @@ impl Scene {
 
     /// Events by index and content, chained as if they were all.
     pub fn events_of(&self, events: &[(u64, i64)]) -> Vec<EventPart> {
+        let events: Vec<_> =
+            events.iter().map(|(index, n)| (*index, event(*index, *n), true)).collect();
+        self.chained(&events)
+    }
+
+    /// The first events, with what stands in their tokens.
+    pub fn events_saying(&self, events: &[Value]) -> Vec<EventPart> {
+        let events: Vec<_> =
+            (0..).zip(events).map(|(index, event)| (index, event.clone(), true)).collect();
+        self.chained(&events)
+    }
+
+    /// The same, each with a digest that is salted or not.
+    pub fn events_in_form(&self, events: &[(Value, bool)]) -> Vec<EventPart> {
+        let events: Vec<_> =
+            (0..).zip(events).map(|(at, (event, salted))| (at, event.clone(), *salted)).collect();
+        self.chained(&events)
+    }
+
+    fn chained(&self, events: &[(u64, Value, bool)]) -> Vec<EventPart> {
         let mut previous = ChainValue::start(&subscription());
         let mut parts = Vec::new();
-        for (sequence, (index, n)) in (1..).zip(events) {
-            let event = event(*index, *n);
-            let digest = EventDigest::of_token(&event, Some((SALT, Some("1.0.0")))).unwrap();
+        for (sequence, (index, event, salted)) in (1..).zip(events) {
+            let salt = salted.then_some((SALT, Some("1.0.0")));
+            let digest = EventDigest::of_token(event, salt).unwrap();
             let place = PlaceClaims { sequence, previous };
-            let token = self.token(&event, (id(*index), place), NOW.unix_seconds());
+            let form = (NOW.unix_seconds(), *salted);
+            let token = self.token_in_form(event, (id(*index), place), form);
             let after = previous.next(id(*index), digest);
             let claims = receipt_claims(id(*index), sequence, after, &token);
             let receipts = vec![sign_receipt(&self.pen, &claims)];
