@@ -26,7 +26,10 @@ pub(super) async fn kept(
     let contract = schemas.kept_contract(&kept.contract_path, &choice).await?;
     let schema: Value = serde_json::from_str(&kept.schema)?;
     let sight = PublicationSight::of_consumer(services, consumer);
-    let is_whole = sight.contract(&kept.contract_path) == ContractSight::Whole;
+    let now = services.catalog.document(&kept.contract_path);
+    let is_of_now = now.is_some_and(|now| now.digest() == kept.contract.to_bytes());
+    let is_whole = sight.contract(&kept.contract_path) == ContractSight::Whole
+        && (is_of_now || sight.sees_all_closed());
     Ok(contract.map(|contract| {
         let text = if is_whole { contract.text } else { partial(services, &kept, &schema).into() };
         (text, schema)

@@ -96,16 +96,37 @@ impl<'a> PublicationSight<'a> {
         if !its.iter().any(|name| self.sees(name)) {
             return ContractSight::Nothing;
         }
-        if closed.iter().all(|name| self.sees(name)) {
+        let is_heard = closed.iter().all(|name| self.sees(name));
+        if is_heard && (self.sees_all_closed() || self.describes_nothing_else(path)) {
             ContractSight::Whole
         } else {
             ContractSight::Partial
         }
     }
 
+    /// Whether a text of a contract may be read whole that is not the one of today: it may describe what is
+    /// heard by grant only and stands elsewhere by now, or nowhere.
+    pub(super) fn sees_all_closed(&self) -> bool {
+        let all = self.access().publications().into_iter();
+        all.filter(|one| one.by_grant).all(|one| self.sees(&one.name))
+    }
+
+    /// Whether the contract of today has no messages but those that its publications publish.
+    fn describes_nothing_else(&self, path: &str) -> bool {
+        let catalog = &self.services.catalog;
+        let Some(document) = catalog.document(path) else { return false };
+        let all = self.services.publications.iter().filter(|one| one.contract() == path);
+        let published: Vec<_> = all.filter_map(|one| catalog.message_of(one)).collect();
+        document.contract_messages().iter().all(|described| {
+            described.message().is_some_and(|it| published.iter().any(|one| Arc::ptr_eq(one, it)))
+        })
+    }
+
     /// Whether caches may keep a contract for everybody.
     pub(super) fn is_public_contract(&self, path: &str) -> bool {
-        self.closed_in(path, &self.of_contract(path)).is_empty()
+        let is_open = !self.access().publications().iter().any(|one| one.by_grant);
+        let closed = self.closed_in(path, &self.of_contract(path));
+        closed.is_empty() && (is_open || self.describes_nothing_else(path))
     }
 
     /// Whether caches may keep for everybody what is answered about a publication.

@@ -54,6 +54,8 @@ struct Streaming {
     /// When the caller's key was last looked at.
     checked: Timestamp,
     greeted: bool,
+    /// Whether something that was sealed may not be told any more.
+    has_stale: bool,
     /// The ends of access that it was told of.
     told: Vec<(String, Timestamp)>,
     _place: ReaderPlace,
@@ -105,6 +107,7 @@ pub async fn stream(
         sealed: VecDeque::new(),
         checked: now,
         greeted: false,
+        has_stale: false,
         told: Vec::new(),
         _place: place,
     };
@@ -132,7 +135,13 @@ impl Streaming {
             return None;
         }
         if let Some(checkpoint) = self.told_of_ends().await {
+            // What was sealed before may be of what has ended: the reader comes back and is asked anew.
+            self.has_stale = !self.sealed.is_empty();
+            self.sealed.clear();
             return Some(checkpoint);
+        }
+        if self.has_stale {
+            return None;
         }
         if let Some(event) = self.sealed.pop_front() {
             return Some(shown(event));
