@@ -547,6 +547,38 @@ async fn a_contract_shows_of_what_is_closed_neither_messages_nor_schemas_nor_cha
     assert_eq!(read(Some(&shop), "/contracts/payments.yaml").await.2, whole);
 }
 
+#[tokio::test]
+async fn what_was_closed_does_not_open_when_its_publication_goes_or_its_contract_forgets_it() {
+    let mut gateway =
+        TestGateway::with(None, |config| close_failed_payments(&config.publications)).await;
+    let read = async |gateway: &TestGateway, path: &str| {
+        let answer = gateway.request(Method::GET, path).send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    payment(&gateway, 1).await;
+    let (publications, contracts) = (gateway.path("publications"), gateway.path("asyncapi"));
+    let unpublish = |publications: &Path| {
+        let file = publications.join("payments.yaml");
+        let text = fs::read_to_string(&file).unwrap();
+        let (before, failed) = text.split_once("  - event: Payment.Failed").unwrap();
+        let after = failed.find("\n  - event:").map_or("", |at| &failed[at + 1..]);
+        fs::write(&file, format!("{before}{after}")).unwrap();
+    };
+    gateway.restart_with(|_| unpublish(&publications)).await;
+
+    let (status, text) = read(&gateway, "/contracts/payments.yaml").await;
+    assert_eq!((status, text.contains("Payment.Succeeded")), (200, true));
+    assert!(!text.contains("Payment.Failed"), "nothing publishes it by now: {text}");
+
+    let file = contracts.join("payments.yaml");
+    let text = fs::read_to_string(&file).unwrap();
+    fs::write(&file, text.replace("version: 1.0.0", "version: 1.1.0")).unwrap();
+    gateway.restart().await;
+
+    let then = read(&gateway, "/contracts/payments.yaml?version=1.0.0").await;
+    assert!(then.0 == 404 && !then.1.contains("Payment.Failed"), "{then:?}");
+}
+
 async fn answer_link(gateway: &TestGateway, path: &str) -> String {
     let answer = gateway.request(Method::GET, path).send().await.unwrap();
     assert_eq!(answer.status(), 200);
