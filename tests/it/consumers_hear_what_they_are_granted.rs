@@ -561,7 +561,9 @@ async fn what_was_closed_does_not_open_when_its_publication_goes_or_its_contract
         let file = publications.join("payments.yaml");
         let text = fs::read_to_string(&file).unwrap();
         let (before, failed) = text.split_once("  - event: Payment.Failed").unwrap();
-        let after = failed.find("\n  - event:").map_or("", |at| &failed[at + 1..]);
+        let after =
+            failed.split_once("\n  - event:").map(|(_, after)| format!("  - event:{after}"));
+        let after = after.unwrap_or_default();
         fs::write(&file, format!("{before}{after}")).unwrap();
     };
     gateway.restart_with(|_| unpublish(&publications)).await;
