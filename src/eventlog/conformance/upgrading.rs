@@ -87,7 +87,8 @@ async fn the_tree_over_an_old_log_begins_with_the_first_event_after_the_upgrade(
             clock.advance(Duration::from_hours(1));
             let hold = Position(u64::MAX);
             let all = Retention { before: Some(clock.now()), hold, ..Retention::default() };
-            assert_eq!(log.trim(&all).await.unwrap().dropped, 2);
+            // As many slices as it takes.
+            while log.trim(&all).await.unwrap().more {}
         }
         log.close().await.unwrap();
         let older = Connection::open(directory.path().join("sealway.db")).unwrap();

@@ -200,14 +200,14 @@ fn a_tree_that_shrinks_splits_or_is_exchanged_is_a_flaw() {
         Some(TreeHead { first, tree: TreeRoot { size, root } })
     };
     let flaws = |trees| flaws(&parties, &bundle_over(&parties, 2, trees, (&[], None)), false);
-    let (old, new) = (tree(1, 7, 1), tree(1, 9, 2));
+    let (old, new) = (tree(7, 7, 1), tree(7, 9, 2));
     assert_eq!(flaws([old, old, old]), [] as [String; 0]);
-    for wrong in [[new, old, old], [old, old, tree(2, 7, 1)], [old, old, tree(1, 6, 1)]] {
+    for wrong in [[new, old, old], [old, old, tree(8, 7, 1)], [old, old, tree(7, 6, 1)]] {
         let found = flaws(wrong);
         assert!(found[0].ends_with("is older than before, or another"), "{found:?}");
     }
     for (wrong, words) in [
-        ([old, old, tree(1, 7, 2)], "two histories"),
+        ([old, old, tree(7, 7, 2)], "two histories"),
         ([old, old, None], "the tree over the log is missing here"),
         ([None, old, old], "the head of the bundle has no tree"),
         ([old, old, new], "it is not proved that the tree over the log has only grown"),
@@ -216,6 +216,9 @@ fn a_tree_that_shrinks_splits_or_is_exchanged_is_a_flaw() {
         let found = flaws(wrong);
         assert!(found[0].contains(words), "{found:?}");
     }
+    let whole = tree(1, 7, 1);
+    let found = flaws([whole, whole, whole]);
+    assert!(found[0].ends_with("and the proof is missing"), "{found:?}");
 }
 
 #[test]
