@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::access::{
     AccessError, GrantId, GrantReference, GrantState, GrantedPublication, HeardStretch, History,
 };
-use crate::event::{ConsumerId, GrantName, Timestamp};
-use crate::eventlog::{Revision, is_unseen};
+use crate::event::{ConsumerId, GrantName, Timestamp, is_unseen};
+use crate::eventlog::Revision;
 
 /// The most characters of a reason.
 pub(super) const LONGEST_REASON: usize = 512;

@@ -1,10 +1,6 @@
 //! Turns at work that is done one at a time, which go round by who asks.
 
-use std::collections::HashMap;
-use std::hash::Hash;
-use std::sync::{Arc, Mutex as ShortMutex, PoisonError, Weak};
-
-use tokio::sync::{Mutex, OwnedMutexGuard};
+use crate::ambient::turns::{Turn, Turns};
 
 /// One turn at a time, for many who ask: whoever asks much waits for itself, and others wait for one
 /// turn of it.
@@ -12,46 +8,33 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 /// Each who asks has a line of its own, and the first of each line stands in the line for the turn.
 #[derive(Debug)]
 pub struct FairTurns<K> {
-    turn: Arc<Mutex<()>>,
-    /// Each as long as somebody stands in it.
-    lines: ShortMutex<HashMap<K, Weak<Mutex<()>>>>,
+    turn: Turns<()>,
+    lines: Turns<K>,
 }
 
 /// A turn, until it is dropped.
 #[derive(Debug)]
-pub struct FairTurn {
-    _own: OwnedMutexGuard<()>,
-    _turn: OwnedMutexGuard<()>,
+pub struct FairTurn<K: Ord> {
+    _own: Turn<K>,
+    _turn: Turn<()>,
 }
 
-impl<K: Clone + Eq + Hash> FairTurns<K> {
+impl<K: Clone + Ord> FairTurns<K> {
     /// Nobody asks yet.
     pub fn new() -> Self {
-        Self { turn: Arc::default(), lines: ShortMutex::default() }
+        Self { turn: Turns::default(), lines: Turns::default() }
     }
 
     /// Waits for a turn.
     ///
     /// Cancel safe: whoever does not wait any more leaves the line.
-    pub async fn take(&self, who: &K) -> FairTurn {
-        let own = self.line_of(who).lock_owned().await;
-        let turn = Arc::clone(&self.turn).lock_owned().await;
-        FairTurn { _own: own, _turn: turn }
-    }
-
-    fn line_of(&self, who: &K) -> Arc<Mutex<()>> {
-        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(line) = lines.get(who).and_then(Weak::upgrade) {
-            return line;
-        }
-        lines.retain(|_, line| line.strong_count() > 0);
-        let line = Arc::default();
-        lines.insert(who.clone(), Arc::downgrade(&line));
-        line
+    pub async fn take(&self, who: &K) -> FairTurn<K> {
+        let own = self.lines.take(who).await;
+        FairTurn { _own: own, _turn: self.turn.take(&()).await }
     }
 }
 
-impl<K: Clone + Eq + Hash> Default for FairTurns<K> {
+impl<K: Clone + Ord> Default for FairTurns<K> {
     fn default() -> Self {
         Self::new()
     }
@@ -94,8 +77,7 @@ mod tests {
         drop((gone, also_gone, held));
 
         drop(turns.take(&1).now_or_never().expect("nobody is in front"));
-        drop(turns.take(&3).await);
 
-        assert_eq!(turns.lines.lock().unwrap().len(), 1, "of lines only the last is known");
+        assert!(turns.lines.is_idle() && turns.turn.is_idle(), "of lines nothing is left");
     }
 }

@@ -7,31 +7,34 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 type Lock = Arc<AsyncMutex<()>>;
 
+/// The locks by what they are for.
+type Locks<K> = Arc<Mutex<BTreeMap<K, Lock>>>;
+
 /// One lock for each key that somebody holds or waits for, and none for all others.
 #[derive(Debug)]
 pub struct Turns<K> {
-    locks: Mutex<BTreeMap<K, Lock>>,
+    locks: Locks<K>,
 }
 
 /// The right to go on with what a key names, until this is dropped.
 #[derive(Debug)]
-pub struct Turn<'a, K: Ord> {
+pub struct Turn<K: Ord> {
     // In this order: the last who leaves takes the lock away.
     _held: OwnedMutexGuard<()>,
-    _place: Place<'a, K>,
+    _place: Place<K>,
 }
 
 /// Somebody who has a turn or waits for one.
 #[derive(Debug)]
-struct Place<'a, K: Ord> {
-    turns: &'a Turns<K>,
+struct Place<K: Ord> {
+    locks: Locks<K>,
     key: K,
     lock: Option<Lock>,
 }
 
 impl<K> Default for Turns<K> {
     fn default() -> Self {
-        Self { locks: Mutex::default() }
+        Self { locks: Arc::default() }
     }
 }
 
@@ -41,23 +44,30 @@ impl<K: Clone + Ord> Turns<K> {
     /// # Cancel safety
     ///
     /// Cancel safe: whoever stops waiting has lost its place and nothing else.
-    pub async fn take(&self, key: &K) -> Turn<'_, K> {
-        let lock = Arc::clone(self.locks().entry(key.clone()).or_default());
-        let place = Place { turns: self, key: key.clone(), lock: Some(Arc::clone(&lock)) };
+    pub async fn take(&self, key: &K) -> Turn<K> {
+        let lock = Arc::clone(locked(&self.locks).entry(key.clone()).or_default());
+        let locks = Arc::clone(&self.locks);
+        let place = Place { locks, key: key.clone(), lock: Some(Arc::clone(&lock)) };
         Turn { _held: lock.lock_owned().await, _place: place }
     }
 }
 
+#[cfg(test)]
 impl<K> Turns<K> {
-    fn locks(&self) -> MutexGuard<'_, BTreeMap<K, Lock>> {
-        self.locks.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether nobody has a turn or waits for one.
+    pub(super) fn is_idle(&self) -> bool {
+        locked(&self.locks).is_empty()
     }
 }
 
-impl<K: Ord> Drop for Place<'_, K> {
+fn locked<K>(locks: &Locks<K>) -> MutexGuard<'_, BTreeMap<K, Lock>> {
+    locks.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<K: Ord> Drop for Place<K> {
     fn drop(&mut self) {
         // Locks are handed out and given back under this one, so that none is counted twice.
-        let mut locks = self.turns.locks();
+        let mut locks = locked(&self.locks);
         self.lock = None;
         if locks.get(&self.key).is_some_and(|lock| Arc::strong_count(lock) == 1) {
             locks.remove(&self.key);
@@ -81,7 +91,7 @@ mod tests {
         assert!(turns.take(&"b").now_or_never().is_some());
         drop(first);
         drop(second.await);
-        assert!(turns.locks().is_empty(), "nobody is left");
+        assert!(locked(&turns.locks).is_empty(), "nobody is left");
     }
 
     #[tokio::test]
@@ -92,10 +102,10 @@ mod tests {
         assert!(gone.as_mut().now_or_never().is_none());
 
         drop(gone);
-        assert_eq!(turns.locks().len(), 1, "the first is there");
+        assert_eq!(locked(&turns.locks).len(), 1, "the first is there");
         drop(first);
 
-        assert!(turns.locks().is_empty());
+        assert!(locked(&turns.locks).is_empty());
         assert!(turns.take(&1).now_or_never().is_some());
     }
 }

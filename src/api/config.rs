@@ -15,7 +15,8 @@ pub struct Config {
     /// The largest request body.
     pub max_body: Size,
     /// The memory that the bodies of all requests may take at once; a request beyond is answered 503.
-    /// Until its signature or key is verified, a peer or an access key may have an eighth of it.
+    /// Until its signature or key is verified, a peer or an access key may have an eighth of it, and a
+    /// caller or an access key that is verified a quarter.
     pub body_memory: Size,
     /// How long a client may take to send the headers of a request.
     pub header_timeout: HumanDuration,

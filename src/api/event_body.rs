@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn share() -> BodyShare {
-        BodyBudget::new(Size(1000)).share()
+        BodyBudget::new(Size(1000)).share_of([])
     }
 
     fn headers(pairs: &[(header::HeaderName, &'static str)]) -> HeaderMap {
@@ -200,16 +200,19 @@ mod tests {
     #[tokio::test]
     async fn a_body_for_which_there_is_no_room_is_passed_over_and_its_room_is_free_again() {
         let budget = BodyBudget::new(Size(45));
-        let held = budget.share();
+        let held = budget.share_of([]);
         assert!(held.take(20));
         for declared in [headers(&[]), headers(&[(header::CONTENT_LENGTH, "50")])] {
-            let share = budget.share();
+            let share = budget.share_of([]);
             let (body, taken) = body(5);
             assert_eq!(read(&declared, body, 50, &share).await, Err(UnreadBody::NoRoom));
             let passed_over = if declared.is_empty() { 3 } else { 5 };
             assert_eq!(taken.load(Ordering::Relaxed), passed_over);
         }
         drop(held);
-        assert_eq!(read(&headers(&[]), body(4).0, 50, &budget.share()).await.unwrap().len(), 40);
+        assert_eq!(
+            read(&headers(&[]), body(4).0, 50, &budget.share_of([])).await.unwrap().len(),
+            40
+        );
     }
 }

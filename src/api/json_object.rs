@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRequest, OptionalFromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts as _, OptionalFromRequest, Request};
 use axum::http::header::CONTENT_TYPE;
+use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_path_to_error::{Path, Segment};
 
-use crate::api::body_budget::BodyShare;
+use crate::api::body_budget::{BodySender, BodyShare};
 use crate::api::event_body::{self, UnreadBody};
-use crate::api::{Code, Problem, Services};
+use crate::api::{Caller, Code, Problem, Services};
 use crate::event::json;
 
 /// The longest name of a member that a refusal repeats whole, in characters.
@@ -73,9 +74,9 @@ impl<T: DeserializeOwned> FromRequest<Arc<Services>> for JsonObject<T> {
         if !media_type.is_some_and(|value| is_json(value.as_bytes())) {
             return Err(Unread::MediaType);
         }
-        // Handlers look at the caller's key before the body.
-        let share = services.bodies.share();
-        let body = whole(request, services, &share).await?;
+        let (parts, body) = request.into_parts();
+        let share = share_of(&mut parts.clone(), services).await;
+        let body = whole(Request::from_parts(parts, body), services, &share).await?;
         read(&body).map(Self)
     }
 }
@@ -89,7 +90,7 @@ impl<T: DeserializeOwned> OptionalFromRequest<Arc<Services>> for JsonObject<T> {
         services: &Arc<Services>,
     ) -> Result<Option<Self>, Unread> {
         let (parts, body) = request.into_parts();
-        let share = services.bodies.share();
+        let share = share_of(&mut parts.clone(), services).await;
         let body = whole(Request::from_parts(parts.clone(), body), services, &share).await?;
         if body.is_empty() {
             return Ok(None);
@@ -99,6 +100,12 @@ impl<T: DeserializeOwned> OptionalFromRequest<Arc<Services>> for JsonObject<T> {
         drop(share);
         <Self as FromRequest<_>>::from_request(request, services).await.map(Some)
     }
+}
+
+/// The share of whoever sends a body. Handlers look at the caller's key before the body, so that it is known.
+async fn share_of(parts: &mut Parts, services: &Arc<Services>) -> BodyShare {
+    let caller = Caller::from_request_parts(parts, services).await.ok();
+    services.bodies.share_of(caller.map(|caller| BodySender::Caller(caller.id().clone())))
 }
 
 async fn whole(

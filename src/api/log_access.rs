@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
 use crate::eventlog::ProofAccess;
 use crate::keys::NoteSigningKey;
 
@@ -11,4 +13,14 @@ pub struct LogProofs {
     pub note_key: Arc<NoteSigningKey>,
     /// Who may have them, proofs and tiles.
     pub access: ProofAccess,
+    /// One read of the tree at a time: whoever asks, known or not, has one of the readers of the log, and the
+    /// others are for consumers.
+    pub reading: Semaphore,
+}
+
+impl LogProofs {
+    /// Signs with this key, and answers these.
+    pub fn new(note_key: Arc<NoteSigningKey>, access: ProofAccess) -> Self {
+        Self { note_key, access, reading: Semaphore::new(1) }
+    }
 }

@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
+use axum::http::Uri;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
 
 use crate::api::cached::{ASK_AGAIN, FOR_EVER, FOR_ONE};
-use crate::api::log_proofs::must_see;
+use crate::api::log_proofs::enter;
 use crate::api::publication_sight::MaybeCaller;
 use crate::api::{Code, Problem, Services};
 use crate::eventlog::{LogError, ProofAccess};
 use crate::transparency::{LeafData, LogNote, NoteKey, SignedNote, Tile};
+
+/// What stands before the name of a tile.
+const TILES: &str = "/log/tile/";
 
 /// `GET /log/checkpoint`: the tree over the log, as a note that the log has signed.
 #[utoipa::path(
@@ -24,7 +28,7 @@ pub async fn checkpoint(
     State(services): State<Arc<Services>>,
     caller: MaybeCaller,
 ) -> Result<Response, Problem> {
-    must_see(&services, &caller)?;
+    let _turn = enter(&services, &caller).await?;
     let head = services.store.tree.tree_head().await?;
     let address = format!("{}/log", services.issuer.as_str().trim_end_matches('/'));
     let note = LogNote { origin: LogNote::origin_of(&address), tree: head.tree };
@@ -58,9 +62,11 @@ pub async fn checkpoint(
 pub async fn tile(
     State(services): State<Arc<Services>>,
     caller: MaybeCaller,
-    Path(path): Path<String>,
+    uri: Uri,
 ) -> Result<Response, Problem> {
-    must_see(&services, &caller)?;
+    let _turn = enter(&services, &caller).await?;
+    // As it is written: what a path decodes to has other names, too, and caches would keep each.
+    let path = uri.path().strip_prefix(TILES).unwrap_or_default();
     let tile: Tile = path.parse().map_err(|_| Problem::not_found("tile"))?;
     let tree = &services.store.tree;
     if !tile.is_in(tree.tree_head().await?.tree.size) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use serde::Serialize;
+use tokio::sync::SemaphorePermit;
 use utoipa::ToSchema;
 
 use crate::api::lists::{ConsistencyQuery, InclusionQuery};
@@ -73,12 +74,15 @@ impl From<TreeRoot> for Tree {
     }
 }
 
-/// Refuses who may not have proofs.
-pub(super) fn must_see(services: &Services, caller: &MaybeCaller) -> Result<(), Problem> {
-    if services.log_proofs.access == ProofAccess::Public || caller.0.is_some() {
-        return Ok(());
+/// Refuses who may not have proofs; gives others their turn to read.
+pub(super) async fn enter<'a>(
+    services: &'a Services,
+    caller: &MaybeCaller,
+) -> Result<SemaphorePermit<'a>, Problem> {
+    if services.log_proofs.access == ProofAccess::Granted && caller.0.is_none() {
+        return Err(Problem::new(Code::Unauthorized, "proofs are for callers with a key here"));
     }
-    Err(Problem::new(Code::Unauthorized, "proofs are for callers with a key here"))
+    services.log_proofs.reading.acquire().await.map_err(|error| Problem::internal(&error))
 }
 
 /// `GET /log/proof/inclusion?event=`: a proof that an event is in the tree over the log.
@@ -93,7 +97,7 @@ pub async fn inclusion(
     caller: MaybeCaller,
     Query(query): Query<InclusionQuery>,
 ) -> Result<Json<Inclusion>, Problem> {
-    must_see(&services, &caller)?;
+    let _turn = enter(&services, &caller).await?;
     let head = services.store.tree.tree_head().await?;
     let (index, entry) = match (&query.event, query.index) {
         (Some(event), None) => {
@@ -135,7 +139,7 @@ pub async fn consistency(
     caller: MaybeCaller,
     Query(query): Query<ConsistencyQuery>,
 ) -> Result<Json<Consistency>, Problem> {
-    must_see(&services, &caller)?;
+    let _turn = enter(&services, &caller).await?;
     let head = services.store.tree.tree_head().await?;
     let to = size(query.to, head)?;
     let plan = ProofPlan::consistency(query.from, to).ok_or_else(|| {

@@ -8,6 +8,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::api::api_destination::is_api_destination;
+use crate::api::body_budget::BodySender;
 use crate::api::dry_run::{TriedEvents, try_all, try_unreadable};
 use crate::api::event_body;
 use crate::api::publisher::Publisher;
@@ -70,7 +71,7 @@ pub async fn publish(
     let response_mode = response_mode(parameters.response_mode, request.headers());
     // What cannot be read is kept as it came, in whatever coding, where nobody waits for an answer.
     let is_kept = response_mode == ResponseMode::Asynchronous;
-    let share = services.bodies.share();
+    let share = services.bodies.share_of([BodySender::Caller(caller.id().clone())]);
     let received = event_body::receive(request, (services.source.max_body, &share), is_kept).await;
     let (headers, body) = match received {
         Ok(received) => received,

@@ -19,7 +19,7 @@ use crate::api::jobs;
 use crate::api::json_object::JsonObject;
 use crate::api::{Code, Problem, Services};
 use crate::deliver::Reason;
-use crate::event::{RedriveId, SubscriptionId, Timestamp};
+use crate::event::{ConsumerId, RedriveId, SubscriptionId, Timestamp};
 use crate::eventlog::{ActionKind, DeadLetterId, DeadLetterQuery};
 use crate::jobs::{Redrive, RedriveCounts, ReplayState};
 use crate::subscriptions::Subscription;
@@ -130,6 +130,7 @@ pub async fn start(
     let subscription = find_to_change(&services, caller, &id).await?;
     let subject = AnswerSubject::done_for(&subscription);
     let rate = request.rate;
+    must_have_room(&services, &subscription.consumer).await?;
     let (query, found) = wanted(&services, &subscription, request).await?;
     let planned =
         PlannedAction::of_subscription(ActionKind::StartRedrive, &subscription).at("dead-letters");
@@ -163,6 +164,25 @@ pub async fn start(
         "Caller {} started redrive {}", caller.id(), redrive.id,
     );
     Ok(subject.on((StatusCode::CREATED, Json(ShownRedrive::of(&redrive))).into_response()))
+}
+
+/// Refuses to bring back more while what was brought back, and nobody has settled, takes as much as all dead
+/// letters of a consumer may: it is not dropped, so that it has to be bounded here.
+async fn must_have_room(services: &Services, consumer: &ConsumerId) -> Result<(), Problem> {
+    let Some(most) = services.retention.dead_letters_size else { return Ok(()) };
+    let all = services.subscription_service.list().await.map_err(problem)?;
+    let own: BTreeSet<_> =
+        all.iter().filter(|one| one.consumer == *consumer).map(|one| &one.id).collect();
+    let usage = services.store.dead_letters.dead_letter_usage().await?;
+    let own = usage.iter().filter(|one| own.contains(&one.subscription));
+    if own.map(|one| one.redriven_bytes).sum::<u64>() < most.0 {
+        return Ok(());
+    }
+    let detail = format!(
+        "what was brought back of consumer `{consumer}` and is not delivered takes {most}, as much as its \
+         dead letters may (`log.retention.dead-letters-size`); take or acknowledge some of it first"
+    );
+    Err(Problem::new(Code::TooMany, detail))
 }
 
 /// The dead letters that a request wants, and how many there are.

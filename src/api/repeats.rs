@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{FromRequestParts as _, Request, State};
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use sha2::{Digest as _, Sha256};
@@ -14,6 +14,7 @@ use tracing::Instrument as _;
 use crate::ambient::{Tasks, Turns};
 use crate::api::answer_subject::AnswerSubject;
 use crate::api::authentication::no_caller;
+use crate::api::body_budget::BodySender;
 use crate::api::event_body::{self, UnreadBody};
 use crate::api::kept_answers::{Answer, Hash, Keeping, KeptAnswers};
 use crate::api::{Caller, Code, Problem, Services};
@@ -71,7 +72,7 @@ pub async fn once(
     let (mut parts, body) = request.into_parts();
     let caller = Caller::from_request_parts(&mut parts, &repeats.services).await?;
     let limit = repeats.services.config.max_body;
-    let share = repeats.services.bodies.share();
+    let share = repeats.services.bodies.share_of([BodySender::Caller(caller.id().clone())]);
     let body = event_body::read(&parts.headers, body, limit.bytes(), &share).await;
     let body = body.map_err(|unread| match unread {
         UnreadBody::NoRoom => event_body::crowded(),
@@ -80,7 +81,7 @@ pub async fn once(
         }
     })?;
     let asked = Asked {
-        name: name(&caller.key, parts.uri.path(), &key)?,
+        name: name(&caller.key, (&parts.method, &parts.uri), &key)?,
         request: Sha256::digest(&body).into(),
         caller: caller.id().clone(),
     };
@@ -98,15 +99,22 @@ pub async fn once(
     repeats.answers.of(asked, handler.in_current_span(), may_be_told).await
 }
 
-/// Names a request by who sends it, where to, and under which key.
-fn name(caller: &Hash, path: &str, key: &HeaderValue) -> Result<Hash, Problem> {
+/// Names a request by who sends it, what it asks for, and under which key.
+fn name(caller: &Hash, (method, uri): (&Method, &Uri), key: &HeaderValue) -> Result<Hash, Problem> {
     if key.is_empty() || key.len() > KEY_BYTES {
         let detail = format!("Idempotency-Key: use 1 to {KEY_BYTES} characters");
         return Err(Problem::new(Code::BadRequest, detail));
     }
     let mut hash = Sha256::new();
-    // The first part has one length, and no path has the separator in it.
-    for part in [caller.as_slice(), path.as_bytes(), key.as_bytes()] {
+    let query = uri.query().unwrap_or_default();
+    // The first part has one length, and none of the others has the separator in it.
+    for part in [
+        caller,
+        method.as_str().as_bytes(),
+        uri.path().as_bytes(),
+        query.as_bytes(),
+        key.as_bytes(),
+    ] {
         hash.update(part);
         hash.update([0]);
     }
@@ -282,7 +290,9 @@ mod tests {
     }
 
     fn named(caller: &str, path: &str, key: &'static str) -> Hash {
-        name(&Sha256::digest(caller).into(), path, &HeaderValue::from_static(key)).unwrap()
+        let caller = Sha256::digest(caller).into();
+        let asks = (&Method::POST, &path.parse().unwrap());
+        name(&caller, asks, &HeaderValue::from_static(key)).unwrap()
     }
 
     #[tokio::test]
@@ -392,7 +402,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_its_callers_and_its_paths_own() {
+    fn a_key_is_its_callers_and_of_what_it_asks_for() {
         let one = named("a", "/subscriptions", "k");
 
         assert_eq!(one, named("a", "/subscriptions", "k"));
@@ -400,12 +410,19 @@ mod tests {
             named("b", "/subscriptions", "k"),
             named("a", "/subscriptions/x/replays", "k"),
             named("a", "/subscriptions", "l"),
+            named("a", "/subscriptions?dryRun=true", "k"),
         ] {
             assert_ne!(one, other);
         }
         let caller = [1; 32];
+        let by = |method: Method| {
+            let key = HeaderValue::from_static("k");
+            name(&caller, (&method, &Uri::from_static("/subscriptions")), &key).unwrap()
+        };
+        assert_ne!(by(Method::POST), by(Method::PUT));
         for key in ["", &"x".repeat(256)] {
-            assert!(name(&caller, "/", &HeaderValue::try_from(key).unwrap()).is_err());
+            let asks = (&Method::POST, &Uri::from_static("/"));
+            assert!(name(&caller, asks, &HeaderValue::try_from(key).unwrap()).is_err());
         }
     }
 }

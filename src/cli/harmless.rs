@@ -2,20 +2,17 @@
 
 use std::borrow::Cow;
 
+use crate::event::is_unseen;
+
 /// A text without what a terminal would obey, or would hide other text with: producers and makers of
 /// bundles write what they like. Line breaks and tabs stay.
 pub fn harmless(text: &str) -> Cow<'_, str> {
-    escaped(text, |c| is_order(c) && !matches!(c, '\n' | '\t'))
+    escaped(text, |c| is_unseen(c) && !matches!(c, '\n' | '\t'))
 }
 
 /// The same of a text that is one line, or a cell of a table: it cannot begin another one.
 pub fn harmless_line(text: &str) -> Cow<'_, str> {
-    escaped(text, is_order)
-}
-
-fn is_order(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    escaped(text, is_unseen)
 }
 
 fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> Cow<'_, str> {

@@ -71,7 +71,7 @@ pub use plural::number_of;
 pub use producer::{EventProducer, ProducerKind};
 pub use salt::{Salt, SaltError};
 pub use segment::decode_segment;
-pub use text::{TextFault, crossing_fault, is_noncharacter};
+pub use text::{TextFault, crossing_fault, is_noncharacter, is_unseen};
 pub use timestamp::{Timestamp, TimestampError};
 pub use token_digest::{TokenDigest, TokenDigestError};
 pub use trace::{TraceContext, TraceContextError};

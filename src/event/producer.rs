@@ -37,7 +37,7 @@ impl ProducerKind {
 }
 
 /// A producer: what it has shown to be let in, and its name.
-#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct EventProducer {
     /// What it has shown.

@@ -21,6 +21,14 @@ pub fn is_noncharacter(character: char) -> bool {
     matches!(character, '\u{fdd0}'..='\u{fdef}') || u32::from(character) & 0xfffe == 0xfffe
 }
 
+/// Whether a character is not shown as itself, or changes how others are shown: control characters, and those
+/// that a terminal or a page obeys, such as the ones that turn the direction of a text.
+pub fn is_unseen(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
 /// Tells why a text cannot cross; nothing if it can.
 ///
 /// The characters below U+0080 are those that XML 1.0 allows, too.

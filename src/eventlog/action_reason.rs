@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::event::is_unseen;
+
 /// The most characters.
 const MOST: usize = 500;
 
@@ -52,13 +54,6 @@ impl FromStr for ActionReason {
         }
         if line.is_empty() { Err(ActionReasonError) } else { Ok(Self(line.into())) }
     }
-}
-
-/// Whether a character is not shown as itself, or changes how others are shown.
-pub fn is_unseen(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
-            | '\u{feff}')
 }
 
 #[cfg(test)]

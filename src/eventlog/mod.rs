@@ -54,7 +54,7 @@ mod tree;
 mod testing;
 
 pub use action_kind::ActionKind;
-pub use action_reason::{ActionReason, ActionReasonError, is_unseen};
+pub use action_reason::{ActionReason, ActionReasonError};
 pub use actions::{
     Action, ActionEnd, ActionId, ActionOutcome, ActionOwners, ActionQuery, Actions, NewAction,
 };

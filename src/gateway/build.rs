@@ -97,7 +97,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         queues,
         store,
         ring: Arc::clone(&own.ring),
-        log_proofs: LogProofs { note_key: own.note_key, access: config.log.proofs },
+        log_proofs: LogProofs::new(own.note_key, config.log.proofs),
         receipt_keys: out.receipt_keys,
         catalog,
         publications,

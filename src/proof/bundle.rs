@@ -120,8 +120,10 @@ impl BundleReport<'_> {
             return;
         }
         self.is_salted = true;
-        if self.examined.tree().is_some() && !told.is_in_tree {
-            self.examined.find("its digest is salted, and it is not in the tree".to_owned());
+        if !told.is_in_tree {
+            let problem =
+                "its digest is salted, and nothing proves that it is in the tree over the log";
+            self.examined.find(problem.to_owned());
         }
     }
 

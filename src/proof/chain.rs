@@ -1,8 +1,10 @@
 //! Judges what a consumer has kept of a subscription: the chain, and how far it reaches.
 
-use crate::event::SubscriptionId;
+use std::collections::HashMap;
+
+use crate::event::{EventDigest, EventId, SubscriptionId};
 use crate::proof::{ChainTrust, StoredTokens};
-use crate::seal::{ChainCheck, ChainStanding, Checkpoint, PlaceClaims, signer_of};
+use crate::seal::{ChainCheck, ChainStanding, Checkpoint, Finding, Link, PlaceClaims, signer_of};
 
 /// Why a checkpoint tells nothing.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -47,6 +49,16 @@ impl ChainReport {
     }
 }
 
+/// What replays say otherwise than the tokens that have a place: one event has one content.
+fn contradicting(links: &[Link], replayed: &[(EventId, EventDigest)]) -> Vec<Finding> {
+    let placed: HashMap<EventId, &Link> = links.iter().map(|link| (link.id, link)).collect();
+    let other = |(id, digest): &(EventId, EventDigest)| {
+        let link = placed.get(id).filter(|link| link.digest != *digest)?;
+        Some(Finding::Conflict { sequence: link.place.sequence, ids: vec![*id, *id] })
+    };
+    replayed.iter().filter_map(other).collect()
+}
+
 /// Follows the chain through the tokens that were kept, from a number and the chain value before it on, and
 /// compares with a signed checkpoint, if there is one.
 pub fn verify_chain(
@@ -55,7 +67,10 @@ pub fn verify_chain(
     checkpoint: Option<&str>,
     (subscription, trust): (&SubscriptionId, &ChainTrust<'_>),
 ) -> ChainReport {
-    let mut check = ChainCheck::of(start, std::mem::take(&mut stored.links));
+    let links = std::mem::take(&mut stored.links);
+    let contradicting = contradicting(&links, &stored.replayed);
+    let mut check = ChainCheck::of(start, links);
+    check.findings.extend(contradicting);
     let checkpoint = checkpoint.map(|token| match trust.read(token) {
         Some(checkpoint) if checkpoint.subscription == *subscription => {
             Ok((check.compare(&checkpoint), checkpoint))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use crate::event::SubscriptionId;
+use crate::event::{EventDigest, EventId, SubscriptionId};
 use crate::proof::ChainTrust;
 use crate::seal::{Link, MissingKey, Opened, PlaceClaims, missing_key, open};
 
@@ -29,6 +29,8 @@ pub struct StoredTokens {
     pub links: Vec<Link>,
     /// Those of replays.
     pub replays: usize,
+    /// What those are of.
+    pub(super) replayed: Vec<(EventId, EventDigest)>,
     /// Tokens without a place, such as challenges, and those of other subscriptions.
     pub others: usize,
     /// Those that do not open, or hold no event.
@@ -58,6 +60,7 @@ impl StoredTokens {
             self.others += 1;
         } else if opened.replay().is_some() {
             self.replays += 1;
+            self.replayed.extend(named(&opened));
         } else if let Some(place) = opened.place() {
             match link(&opened, place) {
                 Some(link) => self.links.push(link),
@@ -77,6 +80,11 @@ impl StoredTokens {
 }
 
 fn link(opened: &Opened, place: PlaceClaims) -> Option<Link> {
+    named(opened).map(|(id, digest)| Link { id, place, digest })
+}
+
+/// The id and the digest of an event; nothing if it has another id than its token, or is no event.
+fn named(opened: &Opened) -> Option<(EventId, EventDigest)> {
     opened.event().get("id").filter(|id| id.as_str() == Some(opened.id()))?;
-    Some(Link { id: opened.id().parse().ok()?, place, digest: opened.digest()? })
+    Some((opened.id().parse().ok()?, opened.digest()?))
 }

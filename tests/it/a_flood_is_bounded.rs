@@ -133,3 +133,40 @@ async fn a_body_of_a_caller_waits_for_room_with_503_and_a_compressed_one_is_coun
     let refused = gateway.call(Method::POST, "/subscriptions", Some(&large)).await;
     assert_eq!((refused.status, refused.code()), (503, "busy"));
 }
+
+#[tokio::test]
+async fn a_caller_whose_bodies_never_end_leaves_room_to_others() {
+    const ROOM: usize = 64 * 1024;
+    const BODY: usize = 15 * 1024;
+    let gateway =
+        TestGateway::with(None, |config| config.api.body_memory = Size(ROOM as u64)).await;
+    let greedy = gateway.add_caller("greedy", &["consume:greedy"]).await;
+    let address = gateway.issuer().trim_start_matches("http://").to_owned();
+    // More than all of the room, and no body comes to its end.
+    let mut open = Vec::new();
+    for _ in 0..8 {
+        let mut connection = TcpStream::connect(&address).await.unwrap();
+        let head = format!(
+            "POST /access-requests HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {greedy}\r\n\
+             content-type: application/json\r\ncontent-length: {BODY}\r\n\r\n"
+        );
+        connection.write_all(head.as_bytes()).await.unwrap();
+        connection.write_all(&vec![b' '; BODY - 1]).await.unwrap();
+        open.push(connection);
+    }
+    let small = json!({ "consumer": "greedy", "publication": "orders/Order.Created" });
+    eventually("the caller has all that it may have", async || {
+        let asked =
+            gateway.call_as(&greedy, (Method::POST, "/access-requests"), Some(&small)).await;
+        let large = json!({ "consumer": "greedy", "reason": "x".repeat(4000) });
+        let more = gateway.call_as(&greedy, (Method::POST, "/access-requests"), Some(&large)).await;
+        (asked.status != 503 && more.status == 503).then_some(())
+    })
+    .await;
+
+    let mut order = order_created("o-1", 1);
+    order["data"]["filler"] = json!("x".repeat(BODY));
+
+    assert_eq!(gateway.publish(&order).await.len(), 1, "others are taken");
+    drop(open);
+}

@@ -2,13 +2,20 @@
 
 use std::time::Duration;
 
+use axum::body::Body;
+use axum::http::Request;
+use futures_util::StreamExt as _;
 use reqwest::Method;
 use serde_json::{Value, json};
+use tower::ServiceExt as _;
 
 use sealway::ambient::{ManualClock, SystemClock};
+use sealway::config::Config;
 use sealway::event::Timestamp;
 
-use crate::consumers_hear_what_they_are_granted::{close_payments, closed, grant, payment, pull};
+use crate::consumers_hear_what_they_are_granted::{
+    close_payments, closed, fetched, grant, payment, pull,
+};
 use crate::harness::{Process, Receiver, Reply, TestGateway, answer, eventually, never_within};
 
 /// Waits until a subscription has so many dead letters, and gives them.
@@ -19,6 +26,13 @@ async fn dead_letters(gateway: &TestGateway, id: &str, count: usize) -> Vec<Valu
         (letters.len() >= count).then_some(letters)
     })
     .await
+}
+
+/// A gateway whose payments are heard by grant only, and its time.
+async fn closed_in_time() -> (ManualClock, TestGateway) {
+    let clock = ManualClock::at("2026-11-29T11:08:36Z".parse().unwrap());
+    let close = |config: &mut Config| close_payments(&config.publications);
+    (clock.clone(), TestGateway::with(Some(clock), close).await)
 }
 
 /// The same of the shop, while time goes on.
@@ -190,9 +204,7 @@ async fn an_evidence_bundle_of_what_has_ended_does_not_begin() {
 
 #[tokio::test]
 async fn a_grant_ends_at_its_moment_which_both_sides_are_told_before() {
-    let clock = ManualClock::at("2026-11-29T11:08:36Z".parse().unwrap());
-    let gateway =
-        TestGateway::with(Some(clock.clone()), |config| close_payments(&config.publications)).await;
+    let (clock, gateway) = closed_in_time().await;
     let receiver = Receiver::subscribed(&gateway, "shop").await;
     let of = grant(&gateway, "shop", json!({ "until": "2026-11-29T12:08:36Z" })).await;
     payment(&gateway, 1).await;
@@ -286,9 +298,7 @@ async fn after_a_crash_around_its_end_no_attempt_of_it_begins() {
 
 #[tokio::test]
 async fn a_sink_is_told_before_an_end_comes_and_again_when_it_is_there() {
-    let clock = ManualClock::at("2026-11-29T11:08:36Z".parse().unwrap());
-    let mut gateway =
-        TestGateway::with(Some(clock.clone()), |config| close_payments(&config.publications)).await;
+    let (clock, mut gateway) = closed_in_time().await;
     let receiver = Receiver::subscribed(&gateway, "shop").await;
     let of = grant(&gateway, "shop", json!({ "until": "2026-11-29T12:08:36Z" })).await;
 
@@ -334,9 +344,7 @@ async fn a_sink_is_told_before_an_end_comes_and_again_when_it_is_there() {
 
 #[tokio::test]
 async fn a_stream_tells_an_end_between_its_events() {
-    let clock = ManualClock::at("2026-11-29T11:08:36Z".parse().unwrap());
-    let gateway =
-        TestGateway::with(Some(clock.clone()), |config| close_payments(&config.publications)).await;
+    let (clock, gateway) = closed_in_time().await;
     let receiver = Receiver::start(&gateway, "shop").await;
     let of = grant(&gateway, "shop", json!({})).await;
     let id = pull(&gateway, &receiver, "latest").await;
@@ -374,6 +382,38 @@ async fn a_stream_tells_an_end_between_its_events() {
     let checkpoint = receiver.read_checkpoint(token).unwrap();
     assert_eq!((&*checkpoint.ended[0].reason, &*checkpoint.ended[0].detail), ("recalled", "over"));
     assert_eq!(text.matches("event: checkpoint").count(), 1, "{text}");
+}
+
+#[tokio::test]
+async fn a_stream_that_is_read_slowly_hands_out_nothing_that_was_sealed_before_an_end() {
+    let gateway = closed().await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let of = grant(&gateway, "shop", json!({ "history": "all" })).await;
+    let id = pull(&gateway, &receiver, "latest").await;
+    let events =
+        [payment(&gateway, 1).await, payment(&gateway, 2).await, payment(&gateway, 3).await];
+    fetched(&gateway, &id, 3).await;
+    let request = Request::get(format!("/subscriptions/{id}/stream?after={}", "0".repeat(26)))
+        .header("authorization", format!("Bearer {}", gateway.admin()))
+        .body(Body::empty())
+        .unwrap();
+    // Nothing is made but what is asked for, as for a reader without room.
+    let answer = gateway.routes().oneshot(request).await.unwrap();
+    let mut stream = answer.into_body().into_data_stream();
+    let mut text = String::new();
+    while !text.contains(&events[0]) {
+        text.push_str(std::str::from_utf8(&stream.next().await.unwrap().unwrap()).unwrap());
+    }
+
+    let path = format!("/grants/{}", of.replace('/', "%2F"));
+    gateway.call(Method::DELETE, &path, None).await;
+    let mut rest = String::new();
+    while let Some(piece) = stream.next().await {
+        rest.push_str(std::str::from_utf8(&piece.unwrap()).unwrap());
+    }
+
+    assert_eq!(rest.matches("event: checkpoint").count(), 1, "{rest}");
+    assert!(!rest.contains(&events[1]) && !rest.contains(&events[2]), "{rest}");
 }
 
 #[tokio::test]
@@ -432,9 +472,7 @@ async fn failed_payment(gateway: &TestGateway, number: u64) -> String {
 
 #[tokio::test]
 async fn an_end_that_passes_while_the_gateway_is_down_holds_from_its_moment_on() {
-    let clock = ManualClock::at("2026-11-29T11:08:36Z".parse().unwrap());
-    let mut gateway =
-        TestGateway::with(Some(clock.clone()), |config| close_payments(&config.publications)).await;
+    let (clock, mut gateway) = closed_in_time().await;
     let receiver = Receiver::subscribed(&gateway, "shop").await;
     let of = grant(&gateway, "shop", json!({ "until": "2026-11-29T12:08:36Z" })).await;
     let heard = payment(&gateway, 1).await;

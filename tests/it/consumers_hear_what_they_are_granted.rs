@@ -49,7 +49,7 @@ pub async fn pull(gateway: &TestGateway, receiver: &Receiver, start: &str) -> St
 }
 
 /// The ids of what a subscription without a sink is handed out from its start on, once it is so many.
-async fn fetched(gateway: &TestGateway, id: &str, count: usize) -> Vec<String> {
+pub async fn fetched(gateway: &TestGateway, id: &str, count: usize) -> Vec<String> {
     let path = format!("/subscriptions/{id}/events?acknowledge=false&after={}", "0".repeat(26));
     let events = eventually(format!("{count} events of {id}"), async || {
         let answer = gateway.get(&path).await;

@@ -180,3 +180,34 @@ async fn of_dead_letters_that_take_too_much_the_oldest_go_and_are_told() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_was_brought_back_and_is_not_taken_is_bounded_too() {
+    let gateway = TestGateway::with(None, |config: &mut Config| {
+        config.log.retention.dead_letters_size = Some(Size(4096));
+    })
+    .await;
+    let receiver = Receiver::start(&gateway, "shop").await;
+    let pulled = json!({ "sink": null, "protocol": "PULL" });
+    gateway.subscribe(&receiver, pulled).await;
+    gateway.orders(1..=8).await;
+    let poll = async |body: Value| gateway.post("/subscriptions/shop/poll", &body).await;
+    let sets = eventually("all orders are there", async || {
+        let polled = poll(json!({ "returnImmediately": true })).await;
+        polled["sets"].as_object().filter(|sets| sets.len() == 8).cloned()
+    })
+    .await;
+    let refused: Value = sets.keys().map(|id| (id.clone(), json!({ "err": "x" }))).collect();
+    poll(json!({ "returnImmediately": true, "maxEvents": 0, "setErrs": refused })).await;
+    let path = "/subscriptions/shop/dead-letters/redrive";
+    let redrive = async || gateway.call(Method::POST, path, Some(&json!({}))).await;
+    assert_eq!(redrive().await.body["redriven"], 8, "there was room");
+
+    let full = redrive().await;
+
+    assert_eq!((full.status, full.code()), (429, "too-many"), "{}", full.body);
+    assert!(full.body["detail"].as_str().unwrap().contains("dead-letters-size"));
+    let ids: Vec<&String> = sets.keys().collect();
+    poll(json!({ "returnImmediately": true, "maxEvents": 0, "ack": ids })).await;
+    eventually("there is room again", async || (redrive().await.status == 200).then_some(())).await;
+}

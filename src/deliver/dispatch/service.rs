@@ -124,7 +124,7 @@ impl SubscriptionService {
         }
     }
 
-    pub(super) async fn changing(&self, id: &SubscriptionId) -> Turn<'_, SubscriptionId> {
+    pub(super) async fn changing(&self, id: &SubscriptionId) -> Turn<SubscriptionId> {
         self.changing.take(id).await
     }
 

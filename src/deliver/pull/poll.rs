@@ -11,7 +11,7 @@ use crate::deliver::pull::{Collected, PullError, PullService};
 use crate::deliver::worker::LOOKED_THROUGH;
 use crate::deliver::worker::recall;
 use crate::deliver::worker::{AckState, NumberedEntry, SubscriptionView, WorkerStanding};
-use crate::event::EventId;
+use crate::event::{EventId, is_unseen};
 use crate::eventlog::{
     Cursor, DeadLetter, DeadLetterId, DeliveryKey, Page, Position, Retry, SequenceCheckpoint,
 };
@@ -280,11 +280,11 @@ fn is_more(standing: &WorkerStanding, ack_state: &AckState, handed_out: usize) -
     open + returned as u64 > handed_out as u64
 }
 
-/// Keeps the beginning of what a consumer says, without control characters and without long words,
+/// Keeps the beginning of what a consumer says, without what a terminal or a page obeys and without long words,
 /// among which a token would be.
 fn shortened(text: &str) -> String {
     let words = text.split_whitespace().filter(|word| word.len() <= 64);
     let shown = words.collect::<Vec<_>>().join(" ");
     let shown = shown.chars().take(DETAIL_CHARACTERS);
-    shown.map(|c| if c.is_control() { ' ' } else { c }).collect()
+    shown.map(|c| if is_unseen(c) { ' ' } else { c }).collect()
 }

@@ -247,10 +247,17 @@ fn signed(scene: &Scene, alter: impl FnOnce(&mut BundleParts)) -> Vec<String> {
 
 /// The gateway's operator, who holds the signing key.
 fn by_the_operator(scene: &Scene) -> Vec<Row> {
-    [dates(scene), contracts(scene), contents(scene), names_and_forms(scene), receipts(scene)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        dates(scene),
+        contracts(scene),
+        contents(scene),
+        names_and_forms(scene),
+        trees(scene),
+        receipts(scene),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn dates(scene: &Scene) -> Vec<Row> {
@@ -430,6 +437,42 @@ fn names_and_forms(scene: &Scene) -> Vec<Row> {
                 bundle.lines()
             },
             "of form 1, and that of an event before it of form 2",
+        ),
+    ]
+}
+
+fn trees(scene: &Scene) -> Vec<Row> {
+    let with_tree = |alter: &dyn Fn(&mut BundleParts)| signed(scene, alter);
+    let is_not_in_it = "it is not proved that it is in the tree";
+    let is_left_out = "nothing proves that it is in the tree";
+    let mut unproved = scene.bundle();
+    unproved.events.iter_mut().for_each(|event| event.is_proved = false);
+    let mut first = unproved.clone();
+    first.tree.as_mut().unwrap().first = 1;
+    let outside = |lines, verdict, says| Row {
+        trusted: Trusted::OUTSIDE,
+        ..row("the proofs were left out, seen from outside", lines, verdict, says)
+    };
+    vec![
+        wrong("the tree was left out", with_tree(&|bundle| bundle.tree = None), is_left_out),
+        wrong("the proofs were left out", unproved.lines(), is_left_out),
+        // Events from before the tree have no proof, and nobody outside can tell which those are.
+        outside(unproved.lines(), "valid", ""),
+        outside(first.lines(), "wrong", "and the proof is missing"),
+        wrong(
+            "the proof of one event was left out",
+            with_tree(&|bundle| bundle.events[1].is_proved = false),
+            "the proof that it is in the tree is missing",
+        ),
+        wrong(
+            "another event stands in the tree",
+            with_tree(&|bundle| bundle.tree.as_mut().unwrap().leaves.swap(0, 1)),
+            is_not_in_it,
+        ),
+        wrong(
+            "the tree has fewer leaves",
+            with_tree(&|bundle| bundle.tree.as_mut().unwrap().leaves.truncate(2)),
+            "it is in the tree",
         ),
     ]
 }

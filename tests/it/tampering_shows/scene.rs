@@ -15,6 +15,7 @@ use sealway::keys::{
     VerifyingKeys,
 };
 use sealway::seal::{Claims, Options, PlaceClaims, SaltedClaims, cloudevent_type, seal};
+use sealway::transparency::{LeafData, TreeHash};
 
 pub const ISSUER: &str = "https://events.example.com";
 pub const AUDIENCE: &str = "shop";
@@ -23,6 +24,8 @@ pub const SUBSCRIPTION: &str = "orders";
 pub const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_282_931);
 /// A date that is no true one.
 pub const LONG_AGO: i64 = 1_577_836_800;
+/// Events were there before the tree.
+const FIRST_LEAF: u64 = 7;
 const SALT: Salt = Salt::from_bytes([5; 16]);
 pub const DATASCHEMA: &str = "https://events.example.com/schemas/shop/created/1.0.0";
 
@@ -84,6 +87,8 @@ pub struct EventPart {
     pub digest: EventDigest,
     pub token: String,
     pub receipts: Vec<String>,
+    /// Whether its line proves that it is in the tree.
+    pub is_proved: bool,
 }
 
 /// A bundle before it is written.
@@ -98,6 +103,8 @@ pub struct BundleParts {
     pub last: Map<String, Value>,
     /// `iat` of the closing line.
     pub closed: i64,
+    /// The tree over the log, which holds these events alone.
+    pub tree: Option<LogTree>,
     /// Who signs checkpoints and the closing line.
     pub signing: SigningKey,
 }
@@ -225,7 +232,15 @@ impl Scene {
             let after = previous.next(id(*index), digest);
             let claims = receipt_claims(id(*index), sequence, after, &token);
             let receipts = vec![sign_receipt(&self.pen, &claims)];
-            parts.push(EventPart { id: id(*index), sequence, previous, digest, token, receipts });
+            parts.push(EventPart {
+                id: id(*index),
+                sequence,
+                previous,
+                digest,
+                token,
+                receipts,
+                is_proved: true,
+            });
             previous = after;
         }
         parts
@@ -259,6 +274,9 @@ impl Scene {
         let start = ChainValue::start(&subscription());
         let after = events.last().map_or(start, |last| last.previous.next(last.id, last.digest));
         let head = events.last().map(|last| last.id);
+        let leaves =
+            events.iter().map(|event| TreeHash::of_leaf(&LeafData::new(event.id, event.digest)));
+        let tree = LogTree { first: FIRST_LEAF, leaves: leaves.collect() };
         let count = events.last().map_or(0, |last| last.sequence);
         BundleParts {
             header: json!({
@@ -277,6 +295,7 @@ impl Scene {
             events,
             last: place(count, after, head),
             closed: NOW.unix_seconds(),
+            tree: Some(tree),
             signing: self.signing.clone(),
         }
     }
@@ -310,27 +329,84 @@ fn sign_receipt(key: &SigningKey, claims: &Map<String, Value>) -> String {
     key.sign("receipt+jwt", json!(claims).to_string().as_bytes()).unwrap()
 }
 
+/// A tree over the log.
+#[derive(Clone)]
+pub struct LogTree {
+    pub first: u64,
+    pub leaves: Vec<TreeHash>,
+}
+
+impl LogTree {
+    fn head(&self) -> Value {
+        json!({ "first": self.first, "size": self.leaves.len(), "root": root(&self.leaves) })
+    }
+
+    fn inclusion(&self, index: usize) -> Value {
+        json!({ "index": index, "proof": path(&self.leaves, index) })
+    }
+}
+
+/// The larger half of a tree comes first and is full (RFC 6962, section 2.1).
+fn halves(leaves: &[TreeHash]) -> (&[TreeHash], &[TreeHash]) {
+    leaves.split_at(leaves.len().next_power_of_two() / 2)
+}
+
+fn root(leaves: &[TreeHash]) -> TreeHash {
+    match leaves {
+        [] => TreeHash::of_nothing(),
+        [leaf] => *leaf,
+        _ => {
+            let (left, right) = halves(leaves);
+            TreeHash::of_node(root(left), root(right))
+        }
+    }
+}
+
+fn path(leaves: &[TreeHash], index: usize) -> Vec<TreeHash> {
+    if leaves.len() < 2 {
+        return Vec::new();
+    }
+    let (left, right) = halves(leaves);
+    let (mut below, beside) = match index.checked_sub(left.len()) {
+        None => (path(left, index), root(right)),
+        Some(index) => (path(right, index), root(left)),
+    };
+    below.push(beside);
+    below
+}
+
 impl BundleParts {
     /// Writes the bundle and signs it.
     pub fn lines(&self) -> Vec<String> {
+        let head = self.tree.as_ref().map(LogTree::head);
         let place = |claims: &Map<String, Value>| {
+            let mut claims = claims.clone();
+            claims.extend(head.clone().map(|head| ("tree".to_owned(), head)));
             let token = self.signing.sign("place+jwt", json!(claims).to_string().as_bytes());
             json!({ "kind": "checkpoint", "token": token.unwrap() })
         };
+        let mut header = self.header.clone();
+        if let Some(head) = &head {
+            header["tree"] = head.clone();
+        }
         let mut values = vec![
-            self.header.clone(),
+            header,
             self.keys.clone(),
             self.receipt_keys.clone(),
             place(&self.first),
             self.contract.clone(),
         ];
-        values.extend(self.events.iter().map(|event| {
-            json!({
+        values.extend(self.events.iter().enumerate().map(|(index, event)| {
+            let mut line = json!({
                 "kind": "event", "id": event.id.to_string(), "seq": event.sequence,
                 "prv": event.previous.to_string(), "digest": event.digest.to_string(),
                 "token_sha256": TokenDigest::of(&event.token).to_string(), "token": event.token,
                 "receipts": event.receipts,
-            })
+            });
+            if let (Some(tree), true) = (&self.tree, event.is_proved) {
+                line["inclusion"] = tree.inclusion(index);
+            }
+            line
         }));
         values.push(place(&self.last));
         self.close(values.iter().map(|value| format!("{value}\n")).collect())
