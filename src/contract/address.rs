@@ -38,8 +38,8 @@ impl SchemaAddress {
     pub fn of_before(message: &str, version: &str) -> Self {
         let written = format!("{message}/{version}");
         let sent = written.split(['#', '?']).next().unwrap_or_default();
-        let segments: Vec<String> = sent.split('/').map(decode_segment).collect();
-        Self::of_segments(segments.iter().map(String::as_str))
+        let segments: Vec<_> = sent.split('/').map(decode_segment).collect();
+        Self::of_segments(segments.iter().map(AsRef::as_ref))
     }
 
     /// Its text.
@@ -166,7 +166,7 @@ mod tests {
             let parsed = url::Url::parse(&uri).unwrap();
             prop_assert!(parsed.query().is_none() && parsed.fragment().is_none());
             let text = address.to_string();
-            let back: Vec<String> = text.split('/').map(decode_segment).collect();
+            let back: Vec<_> = text.split('/').map(decode_segment).collect();
             prop_assert_eq!(&back, &segments);
             // Dots alone are a place of their own to a browser, however they are written.
             if segments.iter().all(|segment| !matches!(segment.as_str(), "." | "..")) {

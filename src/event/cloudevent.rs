@@ -1,5 +1,6 @@
 //! The event as consumers see it: a CloudEvent, version 1.0, in its JSON form.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -95,7 +96,7 @@ impl CloudEvent {
 
     /// The version of its publication: that of the message in its contract, which is the last segment
     /// of the address of its schema.
-    pub fn publication_version(&self) -> Option<String> {
+    pub fn publication_version(&self) -> Option<Cow<'_, str>> {
         let (_, version) = self.dataschema.as_deref()?.rsplit_once('/')?;
         Some(decode_segment(version))
     }

@@ -85,10 +85,9 @@ impl CloudEvent {
     ///
     /// The data is taken as the canonical text that it is, and not parsed.
     pub fn salted_digest(&self, salt: Salt) -> EventDigest {
-        let (before, after) = self.around_data();
-        let mut version = String::new();
-        write_version(&mut version, self.publication_version().as_deref());
-        hmac_under(salt, [BEFORE_EVENT, &before, self.data.text(), &after, &version])
+        let (before, mut after) = self.around_data();
+        write_version(&mut after, self.publication_version().as_deref());
+        hmac_under(salt, [BEFORE_EVENT, &before, self.data.text(), &after])
     }
 
     /// Whether it still is what was digested.
@@ -103,9 +102,11 @@ impl CloudEvent {
     /// The canonical form of the event, up to the text of its data and behind it.
     fn around_data(&self) -> (String, String) {
         let extensions = self.extensions().peekable();
-        let mut members = MemberWriter { text: String::new(), is_first: true, extensions };
+        // Both have room for an ordinary event: this is made for each that is appended.
+        let text = String::with_capacity(64);
+        let mut members = MemberWriter { text, is_first: true, extensions };
         members.begin("data");
-        let before = std::mem::replace(&mut members.text, String::with_capacity(512));
+        let before = std::mem::replace(&mut members.text, String::with_capacity(768));
         members.text("datacontenttype", DATA_CONTENT_TYPE);
         if let Some(dataschema) = &self.dataschema {
             members.text("dataschema", dataschema);

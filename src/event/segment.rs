@@ -1,21 +1,12 @@
 //! Reads one segment of a path.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
 /// Undoes what a client would take for percent escapes; what is none stays as it is.
-pub fn decode_segment(segment: &str) -> String {
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        let digit = |at: usize| after.get(at).and_then(|&digit| char::from(digit).to_digit(16));
-        let escaped = if byte == b'%' { digit(0).zip(digit(1)) } else { None };
-        if let Some(escaped) = escaped.and_then(|(high, low)| u8::try_from(high * 16 + low).ok()) {
-            bytes.push(escaped);
-            rest = after.get(2..).unwrap_or_default();
-        } else {
-            bytes.push(byte);
-            rest = after;
-        }
-    }
-    String::from_utf8(bytes).unwrap_or_else(|_| segment.to_owned())
+pub fn decode_segment(segment: &str) -> Cow<'_, str> {
+    percent_decode_str(segment).decode_utf8().unwrap_or(Cow::Borrowed(segment))
 }
 
 #[cfg(test)]

@@ -143,7 +143,7 @@ fn insert(connection: &Connection, entry: &Entry) -> rusqlite::Result<()> {
             event.time.nearest().unix_nanos(),
             event.dataschema,
             event.idempotency_key.to_bytes(),
-            rows::kept_digest(event),
+            rows::KeptDigest::of(event),
             event.trace.as_ref().map(TraceContext::as_str),
             event.data.text(),
             entry.accepted.unix_nanos(),

@@ -149,7 +149,7 @@ pub(super) fn put(connection: &Connection, letter: &DeadLetter) -> rusqlite::Res
             event.time.nearest().unix_nanos(),
             event.dataschema,
             event.idempotency_key.to_bytes(),
-            rows::kept_digest(event),
+            rows::KeptDigest::of(event),
             event.trace.as_ref().map(TraceContext::as_str),
             event.data.text(),
             rows::signed(letter.position.0),

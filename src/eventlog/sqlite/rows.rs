@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use rusqlite::Row;
-use rusqlite::types::{FromSqlError, Type};
+use rusqlite::types::{FromSqlError, ToSqlOutput, Type};
+use rusqlite::{Row, ToSql};
 
 use crate::event::{
     ChainValue, CloudEvent, Data, EventContext, EventDigest, EventId, EventProducer, EventSource,
@@ -261,11 +261,28 @@ fn cloud_event(row: &Row<'_>, first: usize) -> rusqlite::Result<CloudEvent> {
 /// The column of an event's digest: 32 bytes, and behind them the salt where there is one.
 ///
 /// Not in a table of its own, which would have a page more written with each small transaction.
-pub(super) fn kept_digest(event: &CloudEvent) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(32 + Salt::LENGTH);
-    bytes.extend(event.digest.to_bytes());
-    bytes.extend(event.salt.into_iter().flat_map(Salt::to_bytes));
-    bytes
+pub(super) struct KeptDigest {
+    digest_and_salt: [u8; 32 + Salt::LENGTH],
+    is_salted: bool,
+}
+
+impl KeptDigest {
+    pub(super) fn of(event: &CloudEvent) -> Self {
+        let mut digest_and_salt = [0; 32 + Salt::LENGTH];
+        let (digest, salt) = digest_and_salt.split_at_mut(32);
+        digest.copy_from_slice(&event.digest.to_bytes());
+        if let Some(given) = event.salt {
+            salt.copy_from_slice(&given.to_bytes());
+        }
+        Self { digest_and_salt, is_salted: event.salt.is_some() }
+    }
+}
+
+impl ToSql for KeptDigest {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        let (digest, _) = self.digest_and_salt.split_at(32);
+        Ok(if self.is_salted { &self.digest_and_salt } else { digest }.into())
+    }
 }
 
 fn digest_and_salt(bytes: &[u8]) -> Option<(EventDigest, Option<Salt>)> {
