@@ -4,7 +4,7 @@
 use anyhow::anyhow;
 use serde_json::{Value, json};
 
-use crate::cli::{CommandResult, Context, Exit, Failure};
+use crate::cli::{CommandResult, Context, Exit, Failure, log_proof_accepted};
 use crate::event::{EventDigest, EventId};
 use crate::gateway::read_keys;
 use crate::transparency::{
@@ -48,11 +48,14 @@ pub enum Proof {
         #[arg(long, value_name = "ROOT", requires = "to", allow_hyphen_values = true)]
         to_root: Option<TreeHash>,
     },
+    /// That the log holds what it has accepted by signed answers, at its place and unaltered
+    Accepted(log_proof_accepted::Args),
 }
 
 /// Runs the command: asks the gateway, and checks what it answers.
 pub(super) async fn run(proof: Proof, context: &Context) -> CommandResult {
     match proof {
+        Proof::Accepted(args) => log_proof_accepted::run(&args, context).await,
         Proof::Inclusion { event, digest, index, size, root } => {
             let of = index.map_or_else(|| format!("event={event}"), |at| format!("index={at}"));
             let size = size.map_or_else(String::new, |size| format!("&size={size}"));
@@ -133,13 +136,17 @@ fn parsed<T: std::str::FromStr>(answer: &Value, pointer: &str) -> Result<T, Fail
 }
 
 /// The tree that the gateway tells of, with the root that the caller knows in place of its own.
-fn tree(answer: &Value, pointer: &str, known: Option<TreeHash>) -> Result<TreeRoot, Failure> {
+pub(super) fn tree(
+    answer: &Value,
+    pointer: &str,
+    known: Option<TreeHash>,
+) -> Result<TreeRoot, Failure> {
     let told = answer.pointer(pointer).cloned().unwrap_or_default();
     let told: TreeRoot = serde_json::from_value(told).map_err(|_| malformed(pointer))?;
     Ok(TreeRoot { root: known.unwrap_or(told.root), ..told })
 }
 
-fn hashes(answer: &Value) -> Result<Vec<TreeHash>, Failure> {
+pub(super) fn hashes(answer: &Value) -> Result<Vec<TreeHash>, Failure> {
     let proof = answer.get("proof").cloned().unwrap_or_default();
     serde_json::from_value(proof).map_err(|_| malformed("/proof"))
 }

@@ -1,0 +1,64 @@
+//! The trees over the log that a gateway has told of at different moments: whether one log can have them all.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::event::Timestamp;
+use crate::transparency::{TreeHash, TreeHead};
+
+/// How far the clocks of one gateway may differ: its own may be set.
+const LEEWAY: Duration = Duration::from_mins(1);
+
+/// What was told of the trees of one size.
+#[derive(Debug)]
+struct ToldTree {
+    line: Option<usize>,
+    root: TreeHash,
+    earliest: Timestamp,
+    latest: Timestamp,
+}
+
+/// Every tree that was told of, by its size.
+#[derive(Debug, Default)]
+pub(super) struct ToldTrees {
+    first: Option<u64>,
+    by_size: BTreeMap<u64, ToldTree>,
+    /// Lines of answers that contradict others.
+    contradictions: Vec<(Option<usize>, &'static str)>,
+}
+
+impl ToldTrees {
+    /// Takes a tree that an answer of a line told of at a moment, or the bundle.
+    pub(super) fn take(&mut self, line: Option<usize>, at: Timestamp, tree: TreeHead) {
+        if *self.first.get_or_insert(tree.first) != tree.first {
+            return self.contradictions.push((line, "the tree begins at two positions: two logs"));
+        }
+        let root = tree.tree.root;
+        let told = self.by_size.entry(tree.tree.size).or_insert(ToldTree {
+            line,
+            root,
+            earliest: at,
+            latest: at,
+        });
+        if told.root != root {
+            let problem = "the tree over the log has one size and two roots: two histories";
+            self.contradictions.push((line.or(told.line), problem));
+        }
+        told.earliest = told.earliest.min(at);
+        told.latest = told.latest.max(at);
+    }
+
+    /// Says what no honest log has: two roots of one size, or less leaves than before.
+    pub(super) fn contradictions(&self) -> Vec<(Option<usize>, &'static str)> {
+        let mut found = self.contradictions.clone();
+        let mut latest: Option<Timestamp> = None;
+        for told in self.by_size.values() {
+            if latest.is_some_and(|latest| latest > told.earliest.after(LEEWAY)) {
+                let problem = "the tree over the log had less leaves later: the log was set back";
+                found.push((told.line, problem));
+            }
+            latest = latest.max(Some(told.latest));
+        }
+        found
+    }
+}
