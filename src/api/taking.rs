@@ -46,16 +46,16 @@ pub struct ShownWarning {
 struct Answer {
     /// Its id, if it could be read.
     id: Option<String>,
-    outcome: Result<Taken, AdmitRefusal>,
+    outcome: Result<SettledEvent, AdmitRefusal>,
 }
 
 /// What became of an event, as it is told and as it is signed.
-struct Taken {
+struct SettledEvent {
     settled: Settled,
     admitted: Admitted,
 }
 
-impl Taken {
+impl SettledEvent {
     fn of(admitted: Admitted) -> Self {
         Self { settled: Settled::of(&admitted), admitted }
     }
@@ -93,7 +93,7 @@ pub(super) async fn take(
             }
             Err(item) => {
                 let settled = aside.next().unwrap_or_else(|| Err(unreadable_item(&item)));
-                let outcome = settled.map(Taken::set_aside);
+                let outcome = settled.map(SettledEvent::set_aside);
                 Err(Answer { id: ids.next().flatten(), outcome })
             }
         })
@@ -109,7 +109,7 @@ pub(super) async fn take(
     }
     let mut outcomes = outcomes.into_iter();
     let answers = read.into_iter().filter_map(|event| match event {
-        Ok(id) => Some(Answer { id: Some(id), outcome: outcomes.next()?.map(Taken::of) }),
+        Ok(id) => Some(Answer { id: Some(id), outcome: outcomes.next()?.map(SettledEvent::of) }),
         Err(answer) => Some(answer),
     });
     let answers: Vec<Answer> = answers.collect();
@@ -159,7 +159,7 @@ pub(super) async fn unreadable(
         // An `Admit` that does not answer has promised nothing.
         return Err(Problem::new(Code::Internal, Code::Internal.title()));
     };
-    let answers = vec![Answer { id, outcome: settled.map(Taken::set_aside) }];
+    let answers = vec![Answer { id, outcome: settled.map(SettledEvent::set_aside) }];
     let receipt = signed(asked, &answers).await;
     answer(answers, false, (Vec::new(), receipt))
 }
@@ -213,7 +213,7 @@ impl From<Warning> for ShownWarning {
     }
 }
 
-fn settled(outcome: Result<Taken, AdmitRefusal>) -> Settled {
+fn settled(outcome: Result<SettledEvent, AdmitRefusal>) -> Settled {
     match outcome {
         Ok(taken) => taken.settled,
         Err(refusal) => Settled::Refused(RefusedEvent {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::ambient::{Clock as _, SystemClock};
 use crate::cli::evidence_accepted::each_answer;
-use crate::cli::log_proof::{hashes, tree};
+use crate::cli::proof_answer::{hashes, tree};
 use crate::cli::receipt_file::{keys_of, published};
 use crate::cli::{Client, CommandResult, Context, Exit, Failure};
 use crate::event::{EventId, number_of};
@@ -33,12 +33,12 @@ pub struct Args {
 struct Found {
     receipts: usize,
     events: usize,
-    problems: Vec<Problem>,
+    problems: Vec<Unproved>,
 }
 
 /// Something that is not proved.
 #[derive(Serialize)]
-struct Problem {
+struct Unproved {
     line: usize,
     id: Option<String>,
     problem: String,
@@ -60,7 +60,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> CommandResult {
         match receipt {
             Ok(receipt) => found.prove(&client, line, &receipt).await?,
             Err(fault) => {
-                found.problems.push(Problem { line, id: None, problem: fault.to_string() })
+                found.problems.push(Unproved { line, id: None, problem: fault.to_string() })
             }
         }
     }
@@ -101,7 +101,7 @@ impl Found {
             Ok(()) => Ok(()),
             Err(failure) if failure.is_input() => {
                 let (id, problem) = (id.map(|id| id.to_string()), failure.to_string());
-                self.problems.push(Problem { line, id, problem });
+                self.problems.push(Unproved { line, id, problem });
                 Ok(())
             }
             Err(failure) => Err(failure),
@@ -112,7 +112,7 @@ impl Found {
         let mut lines: Vec<String> = self
             .problems
             .iter()
-            .map(|Problem { line, id, problem }| {
+            .map(|Unproved { line, id, problem }| {
                 let id = id.as_ref().map_or_else(String::new, |id| format!(", event {id}"));
                 format!("line {line}{id}: {problem}")
             })

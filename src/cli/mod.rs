@@ -62,6 +62,7 @@ mod open;
 mod output;
 mod pattern;
 mod pull;
+mod proof_answer;
 mod put_tally;
 mod receipt_file;
 mod quarantine;

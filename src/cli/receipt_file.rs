@@ -31,15 +31,15 @@ pub struct ReceiptFile {
 
 /// The signature in an answer, and what the answer itself says of each event.
 #[derive(Default, Deserialize)]
-struct Answered {
+struct SignedReply {
     receipt: Option<String>,
     #[serde(default)]
-    events: Vec<AnsweredEvent>,
+    events: Vec<RepliedEvent>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct AnsweredEvent {
+struct RepliedEvent {
     #[serde(default)]
     event_ids: Vec<String>,
 }
@@ -75,7 +75,7 @@ impl ReceiptFile {
         (entries, body): (&[&str], &str),
         client: &Client,
     ) -> Result<(), Failure> {
-        let answered: Answered = serde_json::from_str(answer).unwrap_or_default();
+        let answered: SignedReply = serde_json::from_str(answer).unwrap_or_default();
         let Some(token) = answered.receipt else {
             return Err(Failure::ours(anyhow!(
                 "the gateway gave no signed answer; what it has taken is recognized when it is sent again"
@@ -162,7 +162,7 @@ fn wrong(problem: &str) -> Failure {
 
 /// Whether a signature names the events of the answer that it stands in. An answer to a body that was refused
 /// as a whole names none.
-fn names_the_same(answered: &[AnsweredEvent], receipt: &AcceptedReceipt) -> bool {
+fn names_the_same(answered: &[RepliedEvent], receipt: &AcceptedReceipt) -> bool {
     let told: BTreeSet<&str> =
         answered.iter().flat_map(|one| one.event_ids.iter().map(String::as_str)).collect();
     let signed: BTreeSet<String> = receipt
