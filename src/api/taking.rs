@@ -49,6 +49,14 @@ struct Answer {
     outcome: Result<SettledEvent, AdmitRefusal>,
 }
 
+/// How far an event of a request has come.
+enum EventStage {
+    /// It has this id, and is offered to the gateway.
+    Offered(String),
+    /// It is not, and this is why.
+    Settled(Answer),
+}
+
 /// What became of an event, as it is told and as it is signed.
 struct SettledEvent {
     settled: Settled,
@@ -78,7 +86,7 @@ pub(super) async fn take(
     let aside = if unparsed.is_empty() { Vec::new() } else { set_aside(unparsed, admit).await };
     let mut aside = aside.into_iter();
     let mut readable = Vec::with_capacity(posting.events.len());
-    let read: Vec<Result<String, Answer>> = posting
+    let read: Vec<EventStage> = posting
         .events
         .into_iter()
         .map(|event| match event {
@@ -86,15 +94,15 @@ pub(super) async fn take(
                 let Envelope { id, source, .. } = &received.envelope;
                 let id = id.clone();
                 if let Some(refusal) = foreign_source(caller, source) {
-                    return Err(Answer { id: Some(id), outcome: Err(refusal) });
+                    return EventStage::Settled(Answer { id: Some(id), outcome: Err(refusal) });
                 }
                 readable.push(received);
-                Ok(id)
+                EventStage::Offered(id)
             }
             Err(item) => {
                 let settled = aside.next().unwrap_or_else(|| Err(unreadable_item(&item)));
                 let outcome = settled.map(SettledEvent::set_aside);
-                Err(Answer { id: ids.next().flatten(), outcome })
+                EventStage::Settled(Answer { id: ids.next().flatten(), outcome })
             }
         })
         .collect();
@@ -109,8 +117,10 @@ pub(super) async fn take(
     }
     let mut outcomes = outcomes.into_iter();
     let answers = read.into_iter().filter_map(|event| match event {
-        Ok(id) => Some(Answer { id: Some(id), outcome: outcomes.next()?.map(SettledEvent::of) }),
-        Err(answer) => Some(answer),
+        EventStage::Offered(id) => {
+            Some(Answer { id: Some(id), outcome: outcomes.next()?.map(SettledEvent::of) })
+        }
+        EventStage::Settled(answer) => Some(answer),
     });
     let answers: Vec<Answer> = answers.collect();
     let receipt = signed(asked, &answers).await;

@@ -60,7 +60,7 @@ pub(super) async fn run(args: &Args, context: &Context) -> CommandResult {
         match receipt {
             Ok(receipt) => found.prove(&client, line, &receipt).await?,
             Err(fault) => {
-                found.problems.push(Unproved { line, id: None, problem: fault.to_string() })
+                found.problems.push(Unproved { line, id: None, problem: fault.to_string() });
             }
         }
     }

@@ -57,7 +57,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let own = take_up_keys(&config, (&clock, &entropy), &store.registry).await?;
     let log_guard = guard(&config, (&store, &own.data_key), &entropy).await?;
     let (admit, bus) = inward(&config, &machine, (&publications, gate), (&store, &metrics)).await?;
-    let signer = AnswerSigner::new(&config, &store, (&own.ring, &clock));
+    let signer = AnswerSigner::open(&config, &store, (&own.ring, &clock));
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
     let event_buses = aws.event_buses(&config, &machine, &store).await?;
     let access = open_access((&config, &machine), &publications, &store).await?;

@@ -16,6 +16,9 @@ use crate::seal::{
 use crate::source::{Admitted, EntryAnswer, SignAnswers};
 use crate::telemetry::error_chain;
 
+/// The log has no later one yet.
+const FIRST_INCARNATION: u64 = 1;
+
 /// Signs answers to producers: one signature for each request.
 pub(super) struct AnswerSigner {
     issuer: String,
@@ -45,7 +48,7 @@ enum UnsignedAnswer {
 
 impl AnswerSigner {
     /// Signs with the key that signs at the moment, in the first of the configured algorithms.
-    pub(super) fn new(
+    pub(super) fn open(
         config: &Config,
         store: &Store,
         (ring, clock): (&Arc<KeyRing>, &Arc<dyn Clock>),
@@ -79,6 +82,7 @@ impl AnswerSigner {
             issuer: self.issuer.clone(),
             audience: producer.name.to_string(),
             issued_at: self.clock.now(),
+            incarnation: FIRST_INCARNATION,
             entries: entries?,
             // Asked for after the events were durable, so that it has them.
             tree: self.tree.tree_head().await?,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::event::{EventId, SentDigest, Timestamp};
 use crate::proof::accepted_range::AcceptedRange;
-use crate::proof::bundle_words::BundleWords;
+use crate::proof::bundle_words::{BundleWords, EventWords};
 use crate::proof::told_trees::ToldTrees;
 use crate::seal::{AcceptedEvent, AcceptedFault, AcceptedPlace, AcceptedReader, AcceptedReceipt};
 
@@ -82,6 +82,8 @@ pub struct AcceptedReport {
 /// An event as an answer tells of it.
 struct Expected {
     line: usize,
+    /// Of the log that has the place.
+    incarnation: u64,
     place: Option<AcceptedPlace>,
     sent: SentDigest,
     accepted: Timestamp,
@@ -94,7 +96,8 @@ pub struct AcceptedCheck {
     scope: AcceptedScope,
     report: AcceptedReport,
     expected: BTreeMap<EventId, Expected>,
-    positions: HashMap<u64, EventId>,
+    /// By incarnation and position.
+    positions: HashMap<(u64, u64), EventId>,
     /// Each issuer that has signed an answer, and the first line of it.
     issuers: BTreeMap<String, usize>,
     trees: ToldTrees,
@@ -142,27 +145,27 @@ impl AcceptedCheck {
         }
         self.report.receipts += 1;
         self.issuers.entry(receipt.issuer.clone()).or_insert(line);
-        self.trees.take(Some(line), receipt.issued_at, receipt.tree);
+        self.trees.take(Some(line), receipt.issued_at, (receipt.incarnation, receipt.tree));
         self.take_events(line, &receipt);
     }
 
     fn take_events(&mut self, line: usize, receipt: &AcceptedReceipt) {
         for entry in &receipt.entries {
             for event in &entry.events {
-                self.take_event((line, receipt.issued_at), entry.sent, event);
+                self.take_event((line, receipt), entry.sent, event);
             }
         }
     }
 
     fn take_event(
         &mut self,
-        (line, accepted): (usize, Timestamp),
+        (line, receipt): (usize, &AcceptedReceipt),
         sent: SentDigest,
         event: &AcceptedEvent,
     ) {
-        let id = event.id;
+        let (id, incarnation) = (event.id, receipt.incarnation);
         if let Some(place) = &event.place {
-            let other = *self.positions.entry(place.position).or_insert(id);
+            let other = *self.positions.entry((incarnation, place.position)).or_insert(id);
             if other != id {
                 let problem =
                     format!("position {} is that of {other} by another answer", place.position);
@@ -172,9 +175,10 @@ impl AcceptedCheck {
         let place = event.place.clone();
         let known = self.expected.entry(id).or_insert_with(|| Expected {
             line,
+            incarnation,
             place: place.clone(),
             sent,
-            accepted,
+            accepted: receipt.issued_at,
             is_found: false,
         });
         match (&known.place, place) {
@@ -196,27 +200,39 @@ impl AcceptedCheck {
     /// that is forged makes the bundle wrong.
     pub(super) fn take_line(&mut self, words: &BundleWords) {
         if let Some(tree) = words.tree {
-            self.trees.take(None, words.at, tree);
+            self.trees.take(None, words.at, (words.incarnation, tree));
         }
         self.range.take(words);
-        let Some(event) = &words.event else { return };
-        if let Some(expected) = self.expected.get_mut(&event.id) {
-            expected.is_found = true;
-            let line = Some(expected.line);
-            let Some(place) = &expected.place else { return };
-            if place.digest != event.digest {
-                let problem = "the bundle has another digest of it than was signed to its producer";
-                self.report.find(line, Some(event.id), problem);
-            }
-            if event.position.is_some_and(|position| position != place.position) {
-                let problem = format!(
-                    "the bundle has it at another position than {}, which was signed to its producer",
-                    place.position
-                );
-                self.report.find(line, Some(event.id), problem);
-            }
+        if let Some(event) = &words.event {
+            self.compare(event);
+            self.compare_position(event);
         }
-        let signed = event.position.and_then(|position| self.positions.get(&position)).copied();
+    }
+
+    /// Holds an event of the bundle against what its producer was answered.
+    fn compare(&mut self, event: &EventWords) {
+        let Some(expected) = self.expected.get_mut(&event.id) else { return };
+        expected.is_found = true;
+        let line = Some(expected.line);
+        let Some(place) = &expected.place else { return };
+        if place.digest != event.digest {
+            let problem = "the bundle has another digest of it than was signed to its producer";
+            self.report.find(line, Some(event.id), problem);
+        }
+        let is_elsewhere = event.position.is_some_and(|position| position != place.position);
+        if is_elsewhere && expected.incarnation == self.range.incarnation {
+            let problem = format!(
+                "the bundle has it at another position than {}, which was signed to its producer",
+                place.position
+            );
+            self.report.find(line, Some(event.id), problem);
+        }
+    }
+
+    /// Holds it against what was answered of its position.
+    fn compare_position(&mut self, event: &EventWords) {
+        let at = event.position.map(|position| (self.range.incarnation, position));
+        let signed = at.and_then(|at| self.positions.get(&at)).copied();
         if let Some(signed) = signed.filter(|signed| *signed != event.id) {
             let problem = format!(
                 "the bundle has {} at its position, which was signed to its producer",
@@ -253,12 +269,15 @@ impl AcceptedCheck {
             return;
         }
         let place = expected.place.as_ref();
+        // A place in another incarnation says nothing of the tree of this one.
+        let is_comparable = expected.incarnation == self.range.incarnation;
+        let position = place.map(|place| place.position).filter(|_| is_comparable);
         let is_asked = |place: &AcceptedPlace| self.scope.types.contains(&place.event_type);
         if !self.scope.types.is_empty() && !place.is_some_and(is_asked) {
             report.other_types += 1;
         } else if self.range.is_before(id) {
             report.earlier += 1;
-        } else if self.range.is_after(id, place.map(|place| place.position)) {
+        } else if self.range.is_after(id, position) {
             report.later += 1;
         } else {
             report.missing_count += 1;

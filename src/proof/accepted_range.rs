@@ -9,6 +9,8 @@ use crate::transparency::TreeHead;
 pub(super) struct AcceptedRange {
     /// Who the bundle says has made it.
     pub(super) issuer: Option<String>,
+    /// The incarnation of the log when the bundle was begun.
+    pub(super) incarnation: u64,
     /// The tree when the bundle was begun: it should reach as far, unless it was asked to end before.
     tree: Option<TreeHead>,
     /// The last event that was asked for.
@@ -27,6 +29,7 @@ impl AcceptedRange {
         if let Some(header) = &words.header {
             self.issuer = Some(header.issuer.clone());
             self.to = header.to;
+            self.incarnation = words.incarnation;
             self.tree = words.tree;
         }
         if words.is_place && !self.has_place {
@@ -52,7 +55,8 @@ impl AcceptedRange {
         }
     }
 
-    /// Whether an event that is not there was accepted behind the end of the range.
+    /// Whether an event that is not there was accepted behind the end of the range; `position` is that of
+    /// the incarnation in which the bundle was made.
     pub(super) fn is_after(&self, id: EventId, position: Option<u64>) -> bool {
         if self.to.is_some_and(|to| id > to) {
             return true;

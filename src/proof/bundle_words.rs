@@ -11,6 +11,8 @@ use crate::transparency::TreeHead;
 pub struct BundleWords {
     /// When the line was made; the beginning of time where it does not say.
     pub(super) at: Timestamp,
+    /// The incarnation of the log then.
+    pub(super) incarnation: u64,
     /// The tree over the log then.
     pub(super) tree: Option<TreeHead>,
     /// Of the first line alone.
@@ -45,6 +47,7 @@ impl BundleWords {
         let line = json::read(line.trim_ascii_end(), json::Limits::new(LONGEST_LINE, 96)).ok()?;
         let none = Self {
             at: Timestamp::EPOCH,
+            incarnation: 1,
             tree: None,
             header: None,
             is_place: false,
@@ -54,6 +57,7 @@ impl BundleWords {
         match line.get("kind")?.as_str()? {
             "evidence" => Some(Self {
                 at: parsed(&line, "at")?,
+                incarnation: incarnation(&line),
                 tree: tree(&line),
                 header: Some(HeaderWords {
                     issuer: line.get("issuer")?.as_str()?.to_owned(),
@@ -66,6 +70,7 @@ impl BundleWords {
                 let issued = claims.get("iat")?.as_i64()?;
                 Some(Self {
                     at: Timestamp::from_unix_seconds(issued),
+                    incarnation: incarnation(&claims),
                     tree: tree(&claims),
                     is_place: true,
                     head: parsed(&claims, "head"),
@@ -88,6 +93,10 @@ fn parsed<T: std::str::FromStr>(line: &Value, name: &str) -> Option<T> {
     line.get(name)?.as_str()?.parse().ok()
 }
 
+fn incarnation(line: &Value) -> u64 {
+    line.get("incarnation").and_then(Value::as_u64).unwrap_or(1)
+}
+
 fn tree(line: &Value) -> Option<TreeHead> {
     serde_json::from_value(line.get("tree")?.clone()).ok()
 }
@@ -97,4 +106,43 @@ fn claims(token: &str) -> Option<Value> {
     let payload = token.split('.').nth(1)?;
     let payload = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(payload).ok()?;
     json::read(&payload, json::Limits::new(LONGEST_LINE, 32)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn an_event_stands_at_its_leaf_of_the_trees_first_position() {
+        let head = json!({ "first": 7, "size": 3, "root": "A".repeat(43) });
+        let head: TreeHead = serde_json::from_value(head).unwrap();
+        let line = json!({
+            "kind": "event", "id": EventId::MIN.to_string(), "digest": "07".repeat(32),
+            "inclusion": { "index": 2, "proof": [] },
+        });
+        let position = |tree| {
+            let words = BundleWords::of(format!("{line}\n").as_bytes(), tree).unwrap();
+            words.event.unwrap().position
+        };
+
+        assert_eq!(position(Some(head)), Some(9));
+        assert_eq!(position(None), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_read_or_passed_over(
+            line in prop_oneof![
+                "\\PC{0,80}",
+                "\\{\"kind\":\"(event|checkpoint|evidence)\",\"(id|token|at)\":\"[a-zA-Z0-9._-]{0,30}\",\"(digest|issuer|tree)\":(7|\"x\"|\\{\\})\\}\n",
+            ],
+        ) {
+            if let Some(words) = BundleWords::of(line.as_bytes(), None) {
+                prop_assert!(words.event.is_none() || line.contains("digest"));
+            }
+        }
+    }
 }

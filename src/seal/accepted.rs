@@ -23,6 +23,8 @@ pub struct AcceptedReceipt {
     pub audience: String,
     /// `iat`, in whole seconds.
     pub issued_at: Timestamp,
+    /// `incarnation`: of the log, from 1; missing where it is the first.
+    pub incarnation: u64,
     /// `tree`: the tree over the log, which has every event of the entries.
     pub tree: TreeHead,
     /// `entries`: what became of each, in the order of the request.
@@ -216,13 +218,16 @@ impl AcceptedReceipt {
 /// Ours: the cryptographic library failed.
 pub fn sign_accepted(receipt: &AcceptedReceipt, key: &SigningKey) -> Result<String, KeyFailure> {
     let entries: Vec<Value> = receipt.entries.iter().map(AcceptedEntry::to_claims).collect();
-    let claims = json!({
+    let mut claims = json!({
         "iss": receipt.issuer,
         "aud": receipt.audience,
         "iat": receipt.issued_at.unix_seconds(),
         "tree": receipt.tree,
         "entries": entries,
     });
+    if let (2.., Some(members)) = (receipt.incarnation, claims.as_object_mut()) {
+        members.insert("incarnation".to_owned(), receipt.incarnation.into());
+    }
     key.sign(ACCEPTED_TYPE, claims.to_string().as_bytes())
 }
 
@@ -246,12 +251,9 @@ impl AcceptedReader<'_> {
     ///
     /// The sender's turn: this is not one that may be believed.
     pub fn read(&self, token: &str) -> Result<AcceptedReceipt, AcceptedFault> {
-        let receipt = match self.verified(token) {
-            Some(receipt) => receipt,
-            None => {
-                let missing = signer_of(token).filter(|kid| self.issuer_keys.get(kid).is_none());
-                return Err(missing.map_or(AcceptedFault::Invalid, AcceptedFault::MissingKey));
-            }
+        let Some(receipt) = self.verified(token) else {
+            let missing = signer_of(token).filter(|kid| self.issuer_keys.get(kid).is_none());
+            return Err(missing.map_or(AcceptedFault::Invalid, AcceptedFault::MissingKey));
         };
         if !self.issuers.is_empty() && !self.issuers.contains(&receipt.issuer) {
             return Err(AcceptedFault::OtherIssuer(receipt.issuer));
@@ -274,6 +276,10 @@ impl AcceptedReader<'_> {
             issuer: claims.get("iss")?.as_str()?.to_owned(),
             audience: claims.get("aud")?.as_str()?.to_owned(),
             issued_at: Timestamp::from_unix_seconds(issued),
+            incarnation: match claims.get("incarnation") {
+                None => 1,
+                Some(incarnation) => incarnation.as_u64().filter(|number| *number > 0)?,
+            },
             tree: serde_json::from_value(claims.get("tree")?.clone()).ok()?,
             entries: entries.collect::<Option<_>>()?,
         })

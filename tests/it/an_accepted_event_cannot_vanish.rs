@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use sealway::ambient::{Clock as _, SystemClock};
 use sealway::event::SentDigest;
 use sealway::keys::VerifyingKeys;
+use sealway::seal::AcceptedOutcome::{Accepted, Quarantined, Refused, Repeated, Unwanted};
 use sealway::seal::evidence::BundleTrust;
 use sealway::seal::{AcceptedOutcome, AcceptedReader, AcceptedReceipt};
 use sealway::source::{OnViolation, Signatures};
@@ -89,7 +90,6 @@ async fn each_entry_of_a_batch_has_the_gateways_word_with_what_was_sent() {
     let sent: Vec<SentDigest> = receipt.entries.iter().map(|entry| entry.sent).collect();
     let expected: Vec<_> = entries.iter().map(|entry| SentDigest::of(entry.as_bytes())).collect();
     assert_eq!(sent, expected);
-    use AcceptedOutcome::{Accepted, Refused, Repeated, Unwanted};
     assert_eq!(
         outcomes(&receipt),
         [Repeated, Accepted, Unwanted, Refused, Refused, Refused, Repeated]
@@ -145,10 +145,9 @@ async fn each_way_to_send_one_event_has_its_digest() {
     let sent = read(&gateway, &answer["receipt"]).await.entries[0].sent;
     assert_eq!(sent, SentDigest::of(written.as_bytes()));
 
-    for (path, expected) in [
-        ("/events", (400, AcceptedOutcome::Refused)),
-        ("/events?manner=asynchronous", (202, AcceptedOutcome::Quarantined)),
-    ] {
+    for (path, expected) in
+        [("/events", (400, Refused)), ("/events?manner=asynchronous", (202, Quarantined))]
+    {
         let headers = [("content-type", STRUCTURED), prefer];
         let (status, applied, answer) = post(&gateway, (&key, path), &headers, "not JSON").await;
         let receipt = read(&gateway, &answer["receipt"]).await;
@@ -172,7 +171,7 @@ async fn nothing_is_signed_that_nobody_asks_for_unless_the_settings_say_so() {
     let (status, applied, answer) = post(&gateway, (&key, "/events"), &headers, body).await;
     assert_eq!((status, applied), (202, None), "it was no preference of the request");
     let receipt = read(&gateway, &answer["receipt"]).await;
-    assert_eq!(outcomes(&receipt), [AcceptedOutcome::Repeated]);
+    assert_eq!(outcomes(&receipt), [Repeated]);
     let dry = post(&gateway, (&key, "/events?dryRun=true"), &headers, "{}").await;
     assert!(dry.2.get("receipt").is_none(), "{}", dry.2);
 }
@@ -219,7 +218,6 @@ async fn an_aws_sdk_reads_the_answer_that_has_a_signature_in_it() {
     let sent: Vec<_> = receipt.entries.iter().map(|entry| entry.sent).collect();
     let expected: Vec<_> = entries.iter().map(|entry| SentDigest::of(entry.as_bytes())).collect();
     assert_eq!(sent, expected);
-    use AcceptedOutcome::{Accepted, Quarantined, Refused, Unwanted};
     assert_eq!(outcomes(&receipt), [Accepted, Unwanted, Refused, Quarantined]);
     assert_eq!(receipt.entries[2].code.as_deref(), Some("NotAuthorizedForSourceException"));
     assert_eq!(receipt.audience, "(unsigned)", "nobody has signed the request");

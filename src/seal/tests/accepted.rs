@@ -31,6 +31,7 @@ fn receipt() -> AcceptedReceipt {
         issuer: ISSUER.to_owned(),
         audience: "shop".to_owned(),
         issued_at: NOW,
+        incarnation: 1,
         tree: TreeHead { first: 3, tree: TreeRoot { size: 3, root: TreeHash::of_nothing() } },
         entries: vec![
             entry(
@@ -57,6 +58,8 @@ fn an_answer_is_read_as_it_was_signed() {
     let token = sign_accepted(&receipt(), &parties.signing).unwrap();
 
     assert_eq!(reader.read(&token), Ok(receipt()));
+    let second = AcceptedReceipt { incarnation: 2, ..receipt() };
+    assert_eq!(reader.read(&sign_accepted(&second, &parties.signing).unwrap()), Ok(second));
     let (own, other) = ([ISSUER.to_owned()], ["https://other.example".to_owned()]);
     assert!(AcceptedReader { issuers: &own, ..reader }.read(&token).is_ok());
     assert_eq!(
@@ -105,7 +108,7 @@ fn the_claims_have_one_form() {
     let payload = base64_simd::URL_SAFE_NO_PAD.decode_to_vec(payload).unwrap();
     let claims: Value = serde_json::from_slice(&payload).unwrap();
 
-    assert_eq!(claims["tree"]["first"], 3);
+    assert_eq!((&claims["tree"]["first"], claims.get("incarnation")), (&json!(3), None));
     assert_eq!(
         claims["entries"][0]["events"][0],
         json!({

@@ -70,6 +70,7 @@ fn answers_to(parts: &BundleParts) -> Vec<AcceptedReceipt> {
         issuer: ISSUER.to_owned(),
         audience: PRODUCER.to_owned(),
         issued_at: accepted(),
+        incarnation: 1,
         tree: tree_of(parts, index + 1),
         entries: vec![entry(part.id, FIRST_LEAF + index as u64, part.digest)],
     };
@@ -123,10 +124,9 @@ impl Honest<'_> {
 
     /// The honest bundle without some events, though its tree has them.
     fn without(&self, left_out: &[usize]) -> BundleParts {
-        let kept: Vec<(u64, i64)> = (0..3)
-            .filter(|index| !left_out.contains(index))
-            .map(|index| (index as u64, index as i64 + 1))
-            .collect();
+        let events = [(0, 1), (1, 2), (2, 3)].into_iter().enumerate();
+        let kept = events.filter(|(index, _)| !left_out.contains(index));
+        let kept: Vec<(u64, i64)> = kept.map(|(_, event)| event).collect();
         let mut bundle = self.scene.bundle_of(self.scene.events_of(&kept));
         for event in &mut bundle.events {
             event.is_proved = false;
@@ -336,7 +336,7 @@ fn forged(honest: &Honest<'_>) -> Vec<AcceptedRow> {
         format!("{header}.{payload}.{signature}")
     };
     let stranger = sign_accepted(&honest.answers[0], &scene.stranger).unwrap();
-    let day_ahead = (NOW.unix_seconds()) + 86_400;
+    let day_ahead = NOW.unix_seconds() + 86_400;
     let no_salt = |claims: &mut Value| {
         claims["entries"][0]["events"][0].as_object_mut().unwrap().remove("salt");
     };
