@@ -8,8 +8,9 @@ use anyhow::{Context as _, anyhow};
 use serde_json::{Value, json};
 
 use crate::ambient::{Clock as _, SystemClock};
+use crate::cli::evidence_witnesses::WitnessArgs;
 use crate::cli::harmless::harmless_line;
-use crate::cli::{CommandResult, Context, Exit, Failure};
+use crate::cli::{CommandResult, Context, Exit, Failure, evidence_witnesses};
 use crate::keys::{OpeningKeys, VerifyingKeys};
 use crate::proof::{BundleReport, BundleVerdict, NoBundle, verify_bundle};
 use crate::seal::evidence::{BundleTrust, Examiner, Flaw};
@@ -33,6 +34,8 @@ pub struct Args {
     /// key is wrong. The bundle's own, if not given
     #[arg(long, value_name = "FILE")]
     receipt_keys: Option<PathBuf>,
+    #[command(flatten)]
+    witnesses: WitnessArgs,
 }
 
 /// Runs the command.
@@ -55,7 +58,9 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
         })?),
         None => None,
     };
+    let witnesses = args.witnesses.trust()?;
     let trust = BundleTrust {
+        witnesses: witnesses.as_ref(),
         issuer_keys: trusted.as_ref(),
         opening_keys: own.as_ref(),
         receipt_keys: receipt_keys.as_ref(),
@@ -108,6 +113,7 @@ fn report(found: &BundleReport<'_>) -> Value {
         "missing-keys": examiner.missing_keys,
         "bundled-receipt-keys": examiner.bundled_receipt_keys,
         "receipt-keys-problem": examiner.receipt_keys_problem,
+        "notes": examiner.notes(), "cosignatures": evidence_witnesses::report(examiner),
         "flaw-count": examiner.flaw_count, "flaws": flaws.collect::<Vec<_>>(),
     })
 }
@@ -158,6 +164,7 @@ fn text(found: &BundleReport<'_>, args: &Args) -> String {
         let from = if args.jwks.is_some() { "among the keys of --jwks" } else { "in the bundle" };
         lines.push(format!("missing {from}: {}", missing.join(" ")));
     }
+    lines.extend(evidence_witnesses::text(examiner, &args.witnesses));
     lines.extend(on_receipts(examiner, args));
     let lines: Vec<String> = lines.iter().map(|line| harmless_line(line).into_owned()).collect();
     lines.join("\n")

@@ -94,8 +94,7 @@ pub(super) fn key(context: &Context) -> CommandResult {
             "{place} is not there; the first start of the gateway makes it, or `sealway keys generate`"
         )));
     };
-    let address = format!("{}/log", config.issuer.as_str().trim_end_matches('/'));
-    let key = NoteKey::new(&LogNote::origin_of(&address), found.public());
+    let key = NoteKey::new(&LogNote::origin_of_issuer(config.issuer.as_str()), found.public());
     let key = key.ok_or_else(|| Failure::input(anyhow!("the issuer is no name of a log")))?;
     context.output().item(&json!({ "key": key.to_string() }), |_| key.to_string());
     Ok(Exit::Done)

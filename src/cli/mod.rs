@@ -44,6 +44,7 @@ mod events_try;
 mod evidence;
 mod evidence_export;
 mod evidence_verify;
+mod evidence_witnesses;
 mod exit_codes;
 mod failure;
 mod grant_file;
@@ -75,6 +76,7 @@ mod subscriptions;
 mod token_keys;
 mod verify_chain;
 mod waiting;
+mod witness;
 
 pub use client::Client;
 pub use command::main;

@@ -8,9 +8,7 @@ use url::Url;
 
 use crate::access::Access;
 use crate::ambient::{Clock, Entropy};
-use crate::api::{
-    AccessTokens, BodyBudget, Callers, LogProofs, Rates, Readers, Readiness, Services,
-};
+use crate::api::{AccessTokens, BodyBudget, Callers, Rates, Readers, Readiness, Services};
 use crate::config::Config;
 use crate::deliver::{
     Attempter, Decider, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch,
@@ -30,6 +28,7 @@ use crate::gateway::machine::Machine;
 use crate::gateway::own_keys::take_up_keys;
 use crate::gateway::storing::{open_store, take_over};
 use crate::gateway::unbound_callers::warn_of_unbound_callers;
+use crate::gateway::witnessing::log_proofs;
 use crate::jobs::{JobService, JobServiceParts, Redrives, Replays};
 use crate::keys::{self, DataKey, KeyRing, PublicKeys, RemoteKeys, VerifyingKeys};
 use crate::subscriptions::Subscriptions;
@@ -75,6 +74,8 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let callers = Arc::new(Callers::new(Arc::clone(&store.registry), config.api.caller_cache));
     warn_of_unbound_callers(&callers).await;
     let services = Arc::new(Services {
+        log_proofs: log_proofs((&config, &clock), (&egress, &own.note_key), (&store, &metrics))
+            .await?,
         pull_service: pull_service(&out, &machine, (&store, &ledger, &metrics)),
         readers: Arc::new(Readers::new(&config.api, Arc::clone(&metrics))),
         access_tokens: AccessTokens::new(Arc::clone(&callers), &*entropy),
@@ -97,7 +98,6 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         queues,
         store,
         ring: Arc::clone(&own.ring),
-        log_proofs: LogProofs::new(own.note_key, config.log.proofs),
         receipt_keys: out.receipt_keys,
         catalog,
         publications,

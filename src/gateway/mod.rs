@@ -34,6 +34,7 @@ mod telling_sinks;
 mod unbound_callers;
 mod unwanted;
 mod watching;
+mod witnessing;
 
 pub use build::build;
 pub use build_error::BuildError;

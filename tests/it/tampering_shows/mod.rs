@@ -5,11 +5,12 @@
 
 mod rows;
 mod scene;
+mod witnessed;
 
 use std::fmt::Write as _;
 
 use sealway::proof::verify_bundle;
-use sealway::seal::evidence::BundleTrust;
+use sealway::seal::evidence::{BundleTrust, WitnessTrust};
 
 use scene::{NOW, Scene, Trusted};
 
@@ -21,6 +22,8 @@ struct Row {
     lines: Vec<String>,
     /// What the verifier has from elsewhere.
     trusted: Trusted,
+    /// The witnesses that are believed, if any.
+    witnesses: Option<WitnessTrust>,
     /// The verdict.
     verdict: &'static str,
     /// What one of its flaws says; nothing where there is none.
@@ -31,7 +34,8 @@ struct Row {
 fn each_tampering_gets_its_verdict() {
     let scene = Scene::new();
     let mut wrong = String::new();
-    let rows = rows::all(&scene);
+    let rows: Vec<Row> =
+        [rows::all(&scene), witnessed::all(&scene)].into_iter().flatten().collect();
     assert!(rows.len() >= 30, "{} rows", rows.len());
 
     for row in &rows {
@@ -42,6 +46,7 @@ fn each_tampering_gets_its_verdict() {
             opening_keys: keys.opening.as_ref(),
             receipt_keys: keys.receipts.as_ref(),
             issuers: &keys.issuers,
+            witnesses: row.witnesses.as_ref(),
             now: NOW,
         };
         let found = verify_bundle(&mut bundle.as_bytes(), trust).unwrap();
