@@ -16,8 +16,6 @@ const COSIGNATURE_TYPE: u8 = 4;
 /// The types of keys for which this error says more than that they are others.
 const LOG_TYPE: u8 = 1;
 const ML_DSA_TYPE: u8 = 6;
-/// The last second of the year 9999: no true cosignature is from later.
-const LATEST: u64 = 253_402_300_799;
 
 /// The public key of a witness: its verifier key, for cosignatures of version 1.
 ///
@@ -84,9 +82,12 @@ impl WitnessKey {
 
     fn verify_one(&self, text: &str, one: &NoteSignature) -> Result<Timestamp, NoteError> {
         let (seconds, signature) = one.bytes().split_first_chunk().ok_or(NoteError::Forged)?;
-        let seconds = u64::from_be_bytes(*seconds);
-        let at = i64::try_from(seconds).ok().filter(|_| seconds <= LATEST);
-        let at = Timestamp::from_unix_seconds(at.ok_or(NoteError::Forged)?);
+        let seconds = i64::try_from(u64::from_be_bytes(*seconds)).map_err(|_| NoteError::Forged)?;
+        let at = Timestamp::from_unix_seconds(seconds);
+        // A date in a future that cannot be told is a false one.
+        if at.unix_seconds() != seconds {
+            return Err(NoteError::Forged);
+        }
         let public = UnparsedPublicKey::new(&ED25519, &self.0.public);
         let signed = public.verify(Self::cosigned(text, at).as_bytes(), signature);
         signed.map(|()| at).map_err(|_| NoteError::Forged)

@@ -142,10 +142,8 @@ async fn post(
 
 /// The size in an answer that tells one.
 fn size_in(answer: &Response<Vec<u8>>) -> Option<u64> {
-    let media_type = answer.headers().get(CONTENT_TYPE)?;
-    if media_type.as_bytes() != SIZE_TYPE.as_bytes() {
-        return None;
-    }
+    let media_type = answer.headers().get(CONTENT_TYPE)?.to_str().ok()?;
+    media_type.split(';').next().filter(|essence| essence.trim() == SIZE_TYPE)?;
     let digits = std::str::from_utf8(answer.body()).ok()?.strip_suffix('\n')?;
     digits.parse().ok().filter(|size| *size <= MOST_LEAVES)
 }

@@ -47,7 +47,7 @@ async fn served(gateway: &TestGateway, path: &str, key: Option<&str>) -> Served 
 }
 
 /// The verifier key of the log, as its command line tells it.
-fn verifier_key(gateway: &TestGateway) -> String {
+pub fn verifier_key(gateway: &TestGateway) -> String {
     let settings = gateway.path("gateway.yaml");
     let text = format!("issuer: {}\nkeys: {{ directory: keys }}\n", gateway.issuer());
     std::fs::write(&settings, text).unwrap();

@@ -2,7 +2,9 @@
 //! specification, and only what is consistent is cosigned.
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use base64_simd::STANDARD;
 use proptest::prelude::*;
+use sha2::{Digest as _, Sha256};
 
 use crate::event::Timestamp;
 use crate::transparency::{
@@ -71,8 +73,13 @@ fn a_cosignature_is_read_as_it_is_written_and_the_latest_counts() {
     let note = SignedNote { text: text.to_owned(), signatures: vec![cosign(20), cosign(9)] };
     let read: SignedNote = note.to_string().parse().unwrap();
     assert_eq!(key.verify(&read), Ok(Timestamp::from_unix_seconds(20)));
-    for seconds in [-1, 253_402_300_800, i64::MAX] {
-        let signatures = vec![cosign(20), cosign(seconds)];
+    for seconds in [u64::MAX, 1 << 63, i64::MAX.unsigned_abs(), 253_402_300_800] {
+        let signed = pair.sign(format!("cosignature/v1\ntime {seconds}\n{text}").as_bytes());
+        let id = &STANDARD.decode_to_vec(key.to_string().splitn(3, '+').nth(2).unwrap()).unwrap();
+        let id = &Sha256::digest([b"witness.example/w1\n", id.as_slice()].concat())[..4];
+        let bytes = [id, &seconds.to_be_bytes(), signed.as_ref()].concat();
+        let line = format!("— witness.example/w1 {}", STANDARD.encode_to_string(bytes));
+        let signatures = vec![cosign(20), line.parse().unwrap()];
         let note = SignedNote { text: text.to_owned(), signatures };
         assert_eq!(key.verify(&note), Err(NoteError::Forged), "{seconds}");
     }
@@ -118,7 +125,6 @@ fn what_is_no_request_is_refused() {
         format!("new 1\n\n{NOTE}"),
         format!("old 1\r\n\n{NOTE}"),
         format!("old 1\nAAAA\n\n{NOTE}"),
-        format!("old 1\n\n{hash}\n{NOTE}"),
         format!("old 1\n{}\n{NOTE}", hash.repeat(64)),
         format!("old 1\n\n{}", "x".repeat(AddCheckpoint::LONGEST)),
         "old 1\n\nx\n".to_owned(),
