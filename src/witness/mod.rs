@@ -13,6 +13,8 @@ mod book_file;
 mod exchange;
 mod kept;
 mod serving;
+#[cfg(test)]
+mod tests;
 
 pub use asking::{CheckpointNoteError, Witnesses, WitnessesParts};
 pub use book::{BookError, WitnessBook};

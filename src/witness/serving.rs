@@ -49,8 +49,10 @@ async fn add_checkpoint(State(serving): State<Serving>, body: Body) -> Response 
     };
     match tokio::task::spawn_blocking(work).await {
         Ok((Ok(signature), request)) => {
-            let origin = request.note.text.lines().next().unwrap_or_default();
-            tracing::info!(log.origin = origin, "Cosigned a checkpoint of {origin}");
+            let mut lines = request.note.text.lines();
+            let (origin, size) =
+                (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+            tracing::info!(log.origin = origin, "Cosigned the tree of {size} leaves of {origin}");
             (StatusCode::OK, format!("{signature}\n")).into_response()
         }
         Ok((Err(error), request)) => refused(&error, &request),
