@@ -74,8 +74,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let callers = Arc::new(Callers::new(Arc::clone(&store.registry), config.api.caller_cache));
     warn_of_unbound_callers(&callers).await;
     let services = Arc::new(Services {
-        log_proofs: log_proofs((&config, &clock), (&egress, &own.note_key), (&store, &metrics))
-            .await?,
+        log_proofs: log_proofs((&config, &clock), (&egress, &own), (&store, &metrics)).await?,
         pull_service: pull_service(&out, &machine, (&store, &ledger, &metrics)),
         readers: Arc::new(Readers::new(&config.api, Arc::clone(&metrics))),
         access_tokens: AccessTokens::new(Arc::clone(&callers), &*entropy),

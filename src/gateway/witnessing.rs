@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::egress::{Egress, GuardedClients};
 use crate::eventlog::Store;
 use crate::gateway::build_error::BuildError;
-use crate::keys::NoteSigningKey;
+use crate::gateway::own_keys::OwnKeys;
 use crate::telemetry::Metrics;
 use crate::transparency::LogNote;
 use crate::witness::{Witnesses, WitnessesParts};
@@ -21,7 +21,7 @@ use crate::witness::{Witnesses, WitnessesParts};
 /// Ours: the log cannot be read, or the HTTP client cannot be made.
 pub(super) async fn log_proofs(
     (config, clock): (&Config, &Arc<dyn Clock>),
-    (egress, note_key): (&Arc<Egress>, &Arc<NoteSigningKey>),
+    (egress, own): (&Arc<Egress>, &OwnKeys),
     (store, metrics): (&Store, &Arc<Metrics>),
 ) -> Result<LogProofs, BuildError> {
     let witnesses = if config.no_delivery { &[][..] } else { &config.log.witnesses };
@@ -29,12 +29,12 @@ pub(super) async fn log_proofs(
         witnesses,
         interval: config.log.witness_interval.0,
         origin: LogNote::origin_of_issuer(config.issuer.as_str()),
-        note_key: Arc::clone(note_key),
+        note_key: Arc::clone(&own.note_key),
         tree: Arc::clone(&store.tree),
         registry: Arc::clone(&store.registry),
         clients: GuardedClients::new(egress).map_err(BuildError::Client)?,
         clock: Arc::clone(clock),
         metrics: Arc::clone(metrics),
     });
-    Ok(LogProofs::new(Arc::clone(note_key), witnesses.await?, config.log.proofs))
+    Ok(LogProofs::new(Arc::clone(&own.note_key), witnesses.await?, config.log.proofs))
 }

@@ -30,7 +30,11 @@ struct Serving {
 
 /// The routes of a witness.
 pub fn witness_routes(book: Arc<WitnessBook>, clock: Arc<dyn Clock>) -> Router {
-    Router::new().route("/add-checkpoint", post(add_checkpoint)).with_state(Serving { book, clock })
+    Router::new()
+        .route("/add-checkpoint", post(add_checkpoint))
+        .method_not_allowed_fallback(async || (StatusCode::METHOD_NOT_ALLOWED, "use POST\n"))
+        .fallback(async || (StatusCode::NOT_FOUND, "a witness has /add-checkpoint alone\n"))
+        .with_state(Serving { book, clock })
 }
 
 async fn add_checkpoint(State(serving): State<Serving>, body: Body) -> Response {

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::event::{EventDigest, EventId, TokenDigest, json};
 use crate::keys::VerifyingKeys;
-use crate::seal::evidence::notes::ToldNotes;
+use crate::seal::evidence::told_notes::ToldNotes;
 use crate::seal::evidence::trees::ToldTree;
 use crate::seal::evidence::{BundleTrust, Header, LONGEST_LINE};
 use crate::seal::{Opened, PlaceClaims};

@@ -9,13 +9,14 @@ mod examiner;
 mod dates;
 mod notes;
 mod signatures;
+mod told_notes;
 mod trees;
 mod trust;
 mod witness_trust;
 
 pub use bundle::{EventLine, EvidenceBundle, Header};
 pub use examiner::{BundleLine, Examiner, Flaw, OpenedEvent};
-pub use notes::BundleCosignature;
+pub use told_notes::BundleCosignature;
 pub use trust::BundleTrust;
 pub use witness_trust::{WitnessTrust, WitnessTrustError};
 

@@ -6,38 +6,14 @@ use serde_json::{Map, Value};
 
 use crate::event::{EventId, Timestamp};
 use crate::seal::evidence::examiner::{Checked, parsed, wrong};
-use crate::seal::evidence::{BundleTrust, Examiner};
-use crate::transparency::{
-    LogNote, SignedNote, TreeHash, TreeRoot, WitnessKey, verify_consistency,
-};
+use crate::seal::evidence::{BundleCosignature, BundleTrust, Examiner};
+use crate::transparency::{LogNote, SignedNote, TreeHash, TreeRoot, verify_consistency};
 
 /// A bundle has no more: one for each tree that one of at most 16 witnesses cosigned last.
 const MOST_NOTES: u64 = 16;
 /// How long after its log has made a checkpoint a witness may cosign it, with clocks that differ: what the
 /// log takes meanwhile is not in it.
 const ASKING: Duration = Duration::from_mins(2);
-
-/// That a witness that is believed has cosigned a tree of the bundle's log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BundleCosignature {
-    /// Who.
-    pub witness: WitnessKey,
-    /// How many leaves the tree had.
-    pub size: u64,
-    /// When, by the witness's clock.
-    pub at: Timestamp,
-}
-
-/// What was read of checkpoints and of what they are held against.
-#[derive(Debug, Default)]
-pub(super) struct ToldNotes {
-    /// Checkpoints that fit.
-    pub(super) count: u64,
-    /// By whom that is believed they were cosigned.
-    pub(super) cosignatures: Vec<BundleCosignature>,
-    /// The last event that is in the tree, and its leaf.
-    last: Option<(u64, EventId)>,
-}
 
 impl Examiner<'_> {
     /// Checkpoints that fit the trees of the bundle, whoever has cosigned them.
