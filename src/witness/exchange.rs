@@ -141,7 +141,7 @@ async fn post(
 }
 
 /// The size in an answer that tells one.
-fn size_in(answer: &Response<Vec<u8>>) -> Option<u64> {
+pub(super) fn size_in(answer: &Response<Vec<u8>>) -> Option<u64> {
     let media_type = answer.headers().get(CONTENT_TYPE)?.to_str().ok()?;
     media_type.split(';').next().filter(|essence| essence.trim() == SIZE_TYPE)?;
     let digits = std::str::from_utf8(answer.body()).ok()?.strip_suffix('\n')?;
@@ -149,7 +149,7 @@ fn size_in(answer: &Response<Vec<u8>>) -> Option<u64> {
 }
 
 /// The lines of an answer that are cosignatures of a witness over a note; others' are not looked at.
-fn cosignatures(
+pub(super) fn cosignatures(
     key: &WitnessKey,
     note: &SignedNote,
     answer: &[u8],

@@ -10,6 +10,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse as _, Response};
+use proptest::prelude::*;
 use tokio::net::TcpListener;
 
 use crate::ambient::{ManualClock, SeededEntropy, Tasks};
@@ -19,8 +20,10 @@ use crate::eventlog::{LogError, LogLimits, LogTree, MemoryLog, Registry, Store, 
 use crate::keys::NoteSigningKey;
 use crate::telemetry::{Metric, Metrics};
 use crate::transparency::{
-    AddCheckpoint, HeldTree, LeafData, LogNote, StoredSpan, TreeHash, TreeHead, WitnessKey,
+    AddCheckpoint, HeldTree, LeafData, LogNote, SignedNote, StoredSpan, TreeHash, TreeHead,
+    TreeRoot, WitnessKey,
 };
+use crate::witness::exchange::{cosignatures, size_in};
 use crate::witness::{Witnesses, WitnessesParts};
 
 const ORIGIN: &str = "gateway.example/log";
@@ -277,4 +280,26 @@ async fn no_answer_but_a_cosignature_counts_and_who_fails_is_asked_less_and_less
     assert_eq!(covering(&witnesses, 2).await, [(2, 3)]);
     scene.tree.grow(1);
     assert_eq!(covering(&witnesses, 3).await, [(3, 3)], "and is asked as before");
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_witness_answers_is_no_cosignature_unless_it_is_one(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        lines in "(— witness.example/1 [A-Za-z0-9+/]{0,100}={0,2}\n?){0,3}[ \n—a]{0,4}",
+        size in "[0-9]{0,21}\n{0,2}",
+    ) {
+        let key = WitnessKey::new("witness.example/1", [3; 32]).unwrap();
+        let text = LogNote { origin: ORIGIN.to_owned(), tree: TreeRoot::empty() }.to_string();
+        let note = SignedNote { text, signatures: Vec::new() };
+        for answer in [bytes.as_slice(), lines.as_bytes(), size.as_bytes()] {
+            prop_assert!(cosignatures(&key, &note, answer).is_err());
+            let answer = http::Response::builder()
+                .header(CONTENT_TYPE, "text/x.tlog.size; charset=utf-8")
+                .body(answer.to_vec())
+                .unwrap();
+            let told = size_in(&answer).map(|size| format!("{size}\n").into_bytes());
+            prop_assert!(told.is_none_or(|told| answer.body().ends_with(&told)));
+        }
+    }
 }
