@@ -221,14 +221,13 @@ impl Witnesses {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(one) = failures.get_mut(at) else { return false };
         let is_new = word != one.word;
-        *one = match word {
-            None => Failures::default(),
-            Some(_) => {
-                // The next round asks again; after that, less and less often.
-                let pause = self.interval * (1_u32 << one.count.min(16)) / 2;
-                let until = Some(self.clock.now().after(pause.min(LONGEST_PAUSE)));
-                Failures { count: one.count.saturating_add(1), word, until }
-            }
+        *one = if word.is_none() {
+            Failures::default()
+        } else {
+            // The next round asks again; after that, less and less often.
+            let pause = self.interval * (1_u32 << one.count.min(16)) / 2;
+            let until = Some(self.clock.now().after(pause.min(LONGEST_PAUSE)));
+            Failures { count: one.count.saturating_add(1), word, until }
         };
         is_new
     }

@@ -156,9 +156,9 @@ impl WitnessBook {
 
     /// Where the note of a log is that was cosigned last.
     fn place_of(&self, origin: &str) -> PathBuf {
-        let digest = Sha256::digest(origin);
-        let hex: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        self.directory.join(format!("{hex}.note"))
+        let digest: [u8; 32] = Sha256::digest(origin).into();
+        let number = digest.first_chunk().map_or(0, |half| u128::from_be_bytes(*half));
+        self.directory.join(format!("{number:032x}.note"))
     }
 }
 
