@@ -11,6 +11,8 @@ use crate::keys::NoteSigningKey;
 pub struct LogProofs {
     /// Signs its checkpoints.
     pub note_key: Arc<NoteSigningKey>,
+    /// The issuer under which the log began: others know it by that, and it stays.
+    pub began: String,
     /// Who may have them, proofs and tiles.
     pub access: ProofAccess,
     /// One read of the tree at a time: whoever asks, known or not, has one of the readers of the log, and the
@@ -20,7 +22,7 @@ pub struct LogProofs {
 
 impl LogProofs {
     /// Signs with this key, and answers these.
-    pub fn new(note_key: Arc<NoteSigningKey>, access: ProofAccess) -> Self {
-        Self { note_key, access, reading: Semaphore::new(1) }
+    pub fn new(note_key: Arc<NoteSigningKey>, access: ProofAccess, began: String) -> Self {
+        Self { note_key, began, access, reading: Semaphore::new(1) }
     }
 }

@@ -30,7 +30,7 @@ pub async fn checkpoint(
 ) -> Result<Response, Problem> {
     let _turn = enter(&services, &caller).await?;
     let head = services.store.tree.tree_head().await?;
-    let address = format!("{}/log", services.issuer.as_str().trim_end_matches('/'));
+    let address = format!("{}/log", services.log_proofs.began);
     let note = LogNote { origin: LogNote::origin_of(&address), tree: head.tree };
     let text = note.to_string();
     let failed = |error: &(dyn std::error::Error + 'static)| Problem::internal(error);

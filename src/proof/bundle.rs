@@ -5,7 +5,9 @@ use std::io::{self, BufRead, Read as _};
 
 use jsonschema::Validator;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
+use crate::event::TokenDigest;
 use crate::proof::contract_line;
 use crate::seal::evidence::{BundleLine, BundleTrust, Examiner, LONGEST_LINE, OpenedEvent};
 
@@ -49,6 +51,8 @@ pub struct BundleReport<'a> {
     pub examined: Examiner<'a>,
     /// Opened events whose data no contract in the bundle describes.
     pub unvalidated: u64,
+    /// The SHA-256 of its bytes, by which the next bundle of a series names it.
+    pub sha256: TokenDigest,
     /// Whether an event with a salted digest was opened.
     is_salted: bool,
 }
@@ -74,8 +78,13 @@ pub fn verify_bundle<'a>(
     bundle: &mut (impl BufRead + ?Sized),
     trust: BundleTrust<'a>,
 ) -> Result<BundleReport<'a>, NoBundle> {
-    let mut report =
-        BundleReport { examined: Examiner::new(trust), unvalidated: 0, is_salted: false };
+    let mut report = BundleReport {
+        examined: Examiner::new(trust),
+        unvalidated: 0,
+        sha256: TokenDigest::of(""),
+        is_salted: false,
+    };
+    let mut hash = Sha256::new();
     let mut validators = HashMap::new();
     let mut line = Vec::new();
     loop {
@@ -85,6 +94,7 @@ pub fn verify_bundle<'a>(
         if (&mut *bundle).take(limit).read_until(b'\n', &mut line)? == 0 {
             break;
         }
+        hash.update(&line);
         match report.examined.take(&line) {
             Some(BundleLine::Event(opened)) => report.compare(&opened, &mut validators),
             Some(BundleLine::Contract { document, schema }) => {
@@ -105,6 +115,7 @@ pub fn verify_bundle<'a>(
     if report.examined.header().is_some() {
         report.examined.finish();
     }
+    report.sha256 = TokenDigest::from_bytes(hash.finalize().into());
     Ok(report)
 }
 

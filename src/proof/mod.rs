@@ -1,16 +1,18 @@
 //! Proof offline: holds what was stored or handed over against itself and against keys that are trusted.
 //!
-//! [`verify_bundle`] judges an evidence bundle, and [`verify_chain`] the tokens that a consumer has kept, with a
+//! [`verify_bundle`] judges an evidence bundle, [`verify_series`] several that follow each other, and [`verify_chain`] the tokens that a consumer has kept, with a
 //! checkpoint or without. The command line, the tests and consumers that build on this crate call the same two
 //! functions. Nothing is fetched or written here.
 
 mod bundle;
 mod chain;
 mod contract_line;
+mod series;
 mod stored;
 mod trust;
 
 pub use bundle::{BundleReport, BundleVerdict, NoBundle, verify_bundle};
 pub use chain::{ChainReport, CheckpointProblem, verify_chain};
+pub use series::{SeriesFlaw, SeriesReport, verify_series};
 pub use stored::{StoredTokens, UnusableToken};
 pub use trust::ChainTrust;

@@ -7,11 +7,12 @@ mod bundle;
 mod events;
 mod examiner;
 mod dates;
+mod series;
 mod signatures;
 mod trees;
 mod trust;
 
-pub use bundle::{EventLine, EvidenceBundle, Header};
+pub use bundle::{EventLine, EvidenceBundle, Header, PreviousBundle, SeriesGap, SeriesPlace};
 pub use examiner::{BundleLine, Examiner, Flaw, OpenedEvent};
 pub use trust::BundleTrust;
 

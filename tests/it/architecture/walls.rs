@@ -55,6 +55,7 @@ const PLAN: &[(&str, &[&str])] = &[
             "deliver",
         ],
     ),
+    ("archive", &["event", "ambient", "telemetry", "eventlog", "egress", "aws"]),
     (
         "api",
         &[
@@ -75,6 +76,7 @@ const PLAN: &[(&str, &[&str])] = &[
             "seal",
             "deliver",
             "jobs",
+            "archive",
         ],
     ),
     ("console", &[]),
@@ -98,6 +100,7 @@ const PLAN: &[(&str, &[&str])] = &[
             "seal",
             "deliver",
             "jobs",
+            "archive",
             "api",
         ],
     ),
