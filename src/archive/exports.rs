@@ -119,8 +119,9 @@ impl Exports {
         series.keep(&*self.parts.registry, subscription).await
     }
 
-    /// Puts the bundle that waits in its place, and counts it as exported. One that is gone, or whose name
-    /// is taken, is forgotten: its events come in another, as if it had never been.
+    /// Puts the bundle that waits in its place, and counts it as exported; says whether there was one. One
+    /// that is gone, or whose name is taken, is forgotten: its events come in another, as if it had never
+    /// been.
     ///
     /// # Errors
     ///
@@ -129,11 +130,11 @@ impl Exports {
         &self,
         subscription: &SubscriptionId,
         series: &mut ExportSeries,
-    ) -> Result<(), ArchiveError> {
-        let Some(waiting) = series.waiting.clone() else { return Ok(()) };
+    ) -> Result<bool, ArchiveError> {
+        let Some(waiting) = series.waiting.clone() else { return Ok(false) };
         let spool = Spool::place(&self.spool(), subscription);
         match self.parts.place.put(&waiting.name, &spool, waiting.sha256()).await {
-            Ok(()) => series.last = Some(waiting),
+            Ok(()) => series.last = Some(waiting.clone()),
             Err(ArchiveError::SpoolGone | ArchiveError::Taken(_)) => {
                 tracing::warn!(
                     subscription.id = %subscription,
@@ -143,7 +144,8 @@ impl Exports {
             Err(error) => return Err(error),
         }
         series.waiting = None;
-        series.keep(&*self.parts.registry, subscription).await
+        series.keep(&*self.parts.registry, subscription).await?;
+        Ok(series.last == Some(waiting))
     }
 
     /// Notes how far a series had come when it was read, unless more is known.

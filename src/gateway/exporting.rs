@@ -94,13 +94,16 @@ async fn bring_up(
             return Ok(());
         };
         exports.gathered(id, &mut series, bundle).await?;
-        exports.publish(id, &mut series).await?;
+        if !exports.publish(id, &mut series).await? {
+            return Err("something else is there under the name of the bundle".into());
+        }
         let Some(last) = &series.last else { return Ok(()) };
         exports.reached(id, created, last.place().position);
         services.metrics.counter(Metric::EvidenceExports, &[id.as_str(), "done"]).increment();
         tracing::info!(
             subscription.id = %id,
-            "A bundle of evidence of subscription {id} is in its place: {}, {} events", last.name, last.events,
+            "A bundle of evidence of subscription {id} is in its place: {}, {} events",
+            last.name, last.events,
         );
     }
 }

@@ -76,7 +76,7 @@ pub const ROUTES: &[Route] = &[
     route("GET /contracts/{path}", Everybody),
     route("GET /schemas/{domain}/{event}/{version}", Everybody),
     route("GET /schemas/{name}/{version}", Everybody).elsewhere(),
-    route("GET /evidence/exports", Scope("audit")),
+    route("GET /evidence/exports", Scope("operate")),
     route("GET /log/checkpoint", Everybody),
     route("GET /log/tile/{path}", Everybody),
     route("GET /log/proof/inclusion", Everybody).elsewhere(),
