@@ -35,6 +35,7 @@ mod event_choice;
 mod events;
 mod evidence;
 mod evidence_contract;
+mod evidence_notes;
 mod explain;
 mod external_ids;
 mod problem_pages;

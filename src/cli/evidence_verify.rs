@@ -9,9 +9,10 @@ use serde_json::{Value, json};
 
 use crate::ambient::{Clock as _, SystemClock};
 use crate::cli::evidence_accepted::{self, AcceptedArgs};
+use crate::cli::evidence_witnesses::WitnessArgs;
 use crate::cli::harmless::harmless_line;
 use crate::cli::receipt_file::keys_of;
-use crate::cli::{CommandResult, Context, Exit, Failure};
+use crate::cli::{CommandResult, Context, Exit, Failure, evidence_witnesses};
 use crate::keys::OpeningKeys;
 use crate::proof::{AcceptedReport, BundleReport, BundleVerdict, NoBundle, verify_bundle_against};
 use crate::seal::evidence::{BundleTrust, Examiner, Flaw};
@@ -37,6 +38,8 @@ pub struct Args {
     receipt_keys: Option<PathBuf>,
     #[command(flatten)]
     accepted: AcceptedArgs,
+    #[command(flatten)]
+    witnesses: WitnessArgs,
 }
 
 /// Runs the command.
@@ -55,7 +58,9 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
         })?),
         None => None,
     };
+    let witnesses = args.witnesses.trust()?;
     let trust = BundleTrust {
+        witnesses: witnesses.as_ref(),
         issuer_keys: trusted.as_ref(),
         opening_keys: own.as_ref(),
         receipt_keys: receipt_keys.as_ref(),
@@ -110,6 +115,7 @@ fn report(found: &BundleReport<'_>) -> Value {
         "missing-keys": examiner.missing_keys,
         "bundled-receipt-keys": examiner.bundled_receipt_keys,
         "receipt-keys-problem": examiner.receipt_keys_problem,
+        "notes": examiner.notes(), "cosignatures": evidence_witnesses::report(examiner),
         "flaw-count": examiner.flaw_count, "flaws": flaws.collect::<Vec<_>>(),
         "accepted": found.accepted.as_ref().map(evidence_accepted::report),
     })
@@ -162,6 +168,7 @@ fn text(found: &BundleReport<'_>, args: &Args) -> String {
         let from = if args.jwks.is_some() { "among the keys of --jwks" } else { "in the bundle" };
         lines.push(format!("missing {from}: {}", missing.join(" ")));
     }
+    lines.extend(evidence_witnesses::text(examiner, &args.witnesses));
     lines.extend(on_receipts(examiner, args));
     lines
         .extend(found.accepted.iter().flat_map(|one| evidence_accepted::text(one, &args.accepted)));

@@ -1,6 +1,8 @@
 //! `sealway log proof` and `sealway log key`: proofs over a running gateway's log, checked here, and the
 //! key under which its checkpoints are known.
 
+use std::path::{Path, PathBuf};
+
 use anyhow::anyhow;
 use serde_json::{Value, json};
 
@@ -9,7 +11,8 @@ use crate::cli::{CommandResult, Context, Exit, Failure, log_proof_accepted};
 use crate::event::{EventDigest, EventId};
 use crate::gateway::read_keys;
 use crate::transparency::{
-    LeafData, LogNote, NoteKey, ProofError, TreeHash, verify_consistency, verify_inclusion,
+    LeafData, LogNote, NoteKey, ProofError, SignedNote, TreeHash, TreeRoot, verify_consistency,
+    verify_inclusion,
 };
 
 /// What is to be proved.
@@ -35,9 +38,12 @@ pub enum Proof {
     },
     /// That the log of today begins with an older one, so that nothing in it was changed
     Consistency {
+        /// A checkpoint that you have kept, as `/log/checkpoint` served it: its tree is the older one
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "from_root"])]
+        note: Option<PathBuf>,
         /// How many leaves the older tree has
-        #[arg(long, value_name = "SIZE")]
-        from: u64,
+        #[arg(long, value_name = "SIZE", required_unless_present = "note")]
+        from: Option<u64>,
         /// Its root, as you know it, for example from a checkpoint; the gateway's word, if not given
         #[arg(long, value_name = "ROOT", allow_hyphen_values = true)]
         from_root: Option<TreeHash>,
@@ -73,7 +79,10 @@ pub(super) async fn run(proof: Proof, context: &Context) -> CommandResult {
                 format!("event {event} is leaf {index} of the tree of {} leaves", tree.size)
             }))
         }
-        Proof::Consistency { from, from_root, to, to_root } => {
+        Proof::Consistency { note, from, from_root, to, to_root } => {
+            let kept = note.as_deref().map(kept).transpose()?;
+            let from = kept.map_or(from.unwrap_or_default(), |kept| kept.size);
+            let from_root = from_root.or(kept.map(|kept| kept.root));
             let to = to.map_or_else(String::new, |to| format!("&to={to}"));
             let path = format!("/log/proof/consistency?from={from}{to}");
             let answer = context.client()?.get(&path).await?;
@@ -97,11 +106,19 @@ pub(super) fn key(context: &Context) -> CommandResult {
             "{place} is not there; the first start of the gateway makes it, or `sealway keys generate`"
         )));
     };
-    let address = format!("{}/log", config.issuer.as_str().trim_end_matches('/'));
-    let key = NoteKey::new(&LogNote::origin_of(&address), found.public());
+    let key = NoteKey::new(&LogNote::origin_of_issuer(config.issuer.as_str()), found.public());
     let key = key.ok_or_else(|| Failure::input(anyhow!("the issuer is no name of a log")))?;
     context.output().item(&json!({ "key": key.to_string() }), |_| key.to_string());
     Ok(Exit::Done)
+}
+
+/// The tree of a checkpoint that was kept.
+fn kept(file: &Path) -> Result<TreeRoot, Failure> {
+    let read = || -> anyhow::Result<TreeRoot> {
+        let note: SignedNote = std::fs::read_to_string(file)?.parse()?;
+        Ok(note.text.parse::<LogNote>()?.tree)
+    };
+    read().map_err(|error| Failure::input(error.context(format!("cannot use {}", file.display()))))
 }
 
 fn say(

@@ -45,6 +45,7 @@ mod evidence;
 mod evidence_accepted;
 mod evidence_export;
 mod evidence_verify;
+mod evidence_witnesses;
 mod exit_codes;
 mod failure;
 mod grant_file;
@@ -79,6 +80,7 @@ mod subscriptions;
 mod token_keys;
 mod verify_chain;
 mod waiting;
+mod witness;
 
 pub use client::Client;
 pub use command::main;

@@ -8,9 +8,7 @@ use url::Url;
 
 use crate::access::Access;
 use crate::ambient::{Clock, Entropy};
-use crate::api::{
-    AccessTokens, BodyBudget, Callers, LogProofs, Rates, Readers, Readiness, Services,
-};
+use crate::api::{AccessTokens, BodyBudget, Callers, Rates, Readers, Readiness, Services};
 use crate::config::Config;
 use crate::deliver::{
     Attempter, Decider, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch,
@@ -31,6 +29,7 @@ use crate::gateway::own_keys::take_up_keys;
 use crate::gateway::signing_answers::AnswerSigner;
 use crate::gateway::storing::{open_store, take_over};
 use crate::gateway::unbound_callers::warn_of_unbound_callers;
+use crate::gateway::witnessing::log_proofs;
 use crate::jobs::{JobService, JobServiceParts, Redrives, Replays};
 use crate::keys::{self, DataKey, KeyRing, PublicKeys, RemoteKeys, VerifyingKeys};
 use crate::subscriptions::Subscriptions;
@@ -76,6 +75,7 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     warn_of_unbound_callers(&callers).await;
     let services = Arc::new(Services {
         queues: aws.queues(&config, &machine, (&admit, &metrics)),
+        log_proofs: log_proofs((&config, &clock), (&egress, &own), (&store, &metrics)).await?,
         pull_service: pull_service(&out, &machine, (&store, &ledger, &metrics)),
         readers: Arc::new(Readers::new(&config.api, Arc::clone(&metrics))),
         access_tokens: AccessTokens::new(Arc::clone(&callers), &*entropy),
@@ -98,7 +98,6 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         signer,
         store,
         ring: Arc::clone(&own.ring),
-        log_proofs: LogProofs::new(own.note_key, config.log.proofs),
         receipt_keys: out.receipt_keys,
         catalog,
         publications,

@@ -35,6 +35,7 @@ mod telling_sinks;
 mod unbound_callers;
 mod unwanted;
 mod watching;
+mod witnessing;
 
 pub use build::build;
 pub use build_error::BuildError;

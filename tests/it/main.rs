@@ -74,6 +74,7 @@ mod nothing_asynchronous_is_lost;
 mod nothing_leaves_without_a_contract;
 mod old_events_make_room;
 mod one_bad_event_harms_itself_alone;
+mod one_honest_witness_sees_one_history;
 mod operators_do_not_read_data;
 mod only_allowed_addresses_are_dialled;
 mod only_the_consumer_can_read;

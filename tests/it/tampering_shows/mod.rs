@@ -6,12 +6,13 @@
 mod accepted_rows;
 mod rows;
 mod scene;
+mod witnessed;
 
 use std::fmt::Write as _;
 
 use sealway::proof::{AcceptedCheck, verify_bundle, verify_bundle_against};
 use sealway::seal::AcceptedReader;
-use sealway::seal::evidence::BundleTrust;
+use sealway::seal::evidence::{BundleTrust, WitnessTrust};
 
 use scene::{NOW, Scene, Trusted};
 
@@ -23,6 +24,8 @@ struct Row {
     lines: Vec<String>,
     /// What the verifier has from elsewhere.
     trusted: Trusted,
+    /// The witnesses that are believed, if any.
+    witnesses: Option<WitnessTrust>,
     /// The verdict.
     verdict: &'static str,
     /// What one of its flaws says; nothing where there is none.
@@ -33,7 +36,8 @@ struct Row {
 fn each_tampering_gets_its_verdict() {
     let scene = Scene::new();
     let mut wrong = String::new();
-    let rows = rows::all(&scene);
+    let rows: Vec<Row> =
+        [rows::all(&scene), witnessed::all(&scene)].into_iter().flatten().collect();
     assert!(rows.len() >= 30, "{} rows", rows.len());
 
     for row in &rows {
@@ -44,6 +48,7 @@ fn each_tampering_gets_its_verdict() {
             opening_keys: keys.opening.as_ref(),
             receipt_keys: keys.receipts.as_ref(),
             issuers: &keys.issuers,
+            witnesses: row.witnesses.as_ref(),
             now: NOW,
         };
         let found = verify_bundle(&mut bundle.as_bytes(), trust).unwrap();
