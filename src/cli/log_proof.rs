@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use serde_json::{Value, json};
 
-use crate::cli::{CommandResult, Context, Exit, Failure};
+use crate::cli::proof_answer::{hashes, malformed, tree};
+use crate::cli::{CommandResult, Context, Exit, Failure, log_proof_accepted};
 use crate::event::{EventDigest, EventId};
 use crate::gateway::read_keys;
 use crate::transparency::{
@@ -53,11 +54,14 @@ pub enum Proof {
         #[arg(long, value_name = "ROOT", requires = "to", allow_hyphen_values = true)]
         to_root: Option<TreeHash>,
     },
+    /// That the log holds what it has accepted by signed answers, at its place and unaltered
+    Accepted(log_proof_accepted::Args),
 }
 
 /// Runs the command: asks the gateway, and checks what it answers.
 pub(super) async fn run(proof: Proof, context: &Context) -> CommandResult {
     match proof {
+        Proof::Accepted(args) => log_proof_accepted::run(&args, context).await,
         Proof::Inclusion { event, digest, index, size, root } => {
             let of = index.map_or_else(|| format!("event={event}"), |at| format!("index={at}"));
             let size = size.map_or_else(String::new, |size| format!("&size={size}"));
@@ -132,13 +136,6 @@ fn say(
     if problem.is_none() { Exit::Done } else { Exit::No }
 }
 
-fn malformed(pointer: &str) -> Failure {
-    Failure::ours(anyhow!(
-        "the gateway's answer has no `{}` of ours",
-        pointer.trim_start_matches('/')
-    ))
-}
-
 fn number(answer: &Value, pointer: &str) -> Result<u64, Failure> {
     answer.pointer(pointer).and_then(Value::as_u64).ok_or_else(|| malformed(pointer))
 }
@@ -146,16 +143,4 @@ fn number(answer: &Value, pointer: &str) -> Result<u64, Failure> {
 fn parsed<T: std::str::FromStr>(answer: &Value, pointer: &str) -> Result<T, Failure> {
     let text = answer.pointer(pointer).and_then(Value::as_str);
     text.and_then(|text| text.parse().ok()).ok_or_else(|| malformed(pointer))
-}
-
-/// The tree that the gateway tells of, with the root that the caller knows in place of its own.
-fn tree(answer: &Value, pointer: &str, known: Option<TreeHash>) -> Result<TreeRoot, Failure> {
-    let told = answer.pointer(pointer).cloned().unwrap_or_default();
-    let told: TreeRoot = serde_json::from_value(told).map_err(|_| malformed(pointer))?;
-    Ok(TreeRoot { root: known.unwrap_or(told.root), ..told })
-}
-
-fn hashes(answer: &Value) -> Result<Vec<TreeHash>, Failure> {
-    let proof = answer.get("proof").cloned().unwrap_or_default();
-    serde_json::from_value(proof).map_err(|_| malformed("/proof"))
 }

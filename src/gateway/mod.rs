@@ -28,6 +28,7 @@ mod quotas;
 mod repeats;
 mod retention;
 mod setting_aside;
+mod signing_answers;
 mod storing;
 mod tending_keys;
 mod telling_sinks;

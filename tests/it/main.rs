@@ -41,6 +41,7 @@ mod a_stream_resumes;
 mod a_token_is_asked_for_once;
 mod a_name_is_the_consumers_own;
 mod accepted_means_durable;
+mod an_accepted_event_cannot_vanish;
 mod an_api_destination_is_a_producer;
 mod an_api_destination_is_answered_in_time;
 mod an_api_destination_of_an_emulator;

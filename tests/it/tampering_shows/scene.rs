@@ -25,7 +25,7 @@ pub const NOW: Timestamp = Timestamp::from_unix_seconds(1_795_282_931);
 /// A date that is no true one.
 pub const LONG_AGO: i64 = 1_577_836_800;
 /// Events were there before the tree.
-const FIRST_LEAF: u64 = 7;
+pub const FIRST_LEAF: u64 = 7;
 const SALT: Salt = Salt::from_bytes([5; 16]);
 pub const DATASCHEMA: &str = "https://events.example.com/schemas/shop/created/1.0.0";
 
@@ -340,7 +340,7 @@ pub struct LogTree {
 }
 
 impl LogTree {
-    fn head(&self) -> Value {
+    pub fn head(&self) -> Value {
         json!({ "first": self.first, "size": self.leaves.len(), "root": root(&self.leaves) })
     }
 
