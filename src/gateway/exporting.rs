@@ -123,7 +123,8 @@ async fn gather(
     let at = moment_of(services.clock.now(), series);
     let (lines, read) = mpsc::channel(WAITING);
     let write = Box::pin(next_bundle(services, line.clone(), step, lines));
-    let (kept, written) = tokio::join!(keep(read, (&exports.spool(), id)), write);
+    let directory = exports.spool();
+    let (kept, written) = tokio::join!(keep(read, (&directory, id)), write);
     let spool = kept?;
     let SeriesOutcome::Bundle { place, event, events } = written? else { return Ok(None) };
     let spool = spool.ok_or("the bundle is cut")?;
