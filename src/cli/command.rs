@@ -9,7 +9,7 @@ use crate::cli::demo;
 use crate::cli::{
     CommandResult, Context, Failure, access, actions, apply, aws, callers, check, config,
     consumer_key, contract, dead_letters, events, evidence, exit_codes, grants, issuer, keys, log,
-    open, pattern, quarantine, replay, serve, subscriptions, verify_chain,
+    open, pattern, quarantine, replay, serve, subscriptions, verify_chain, witness,
 };
 
 /// A secure cross-domain event gateway: contracts at the border, sealed events for each consumer,
@@ -91,6 +91,8 @@ enum Command {
     Subscriptions(subscriptions::Command),
     /// Check stored tokens for gaps, doubles, reordering and alteration, offline
     VerifyChain(verify_chain::Args),
+    /// Run a witness: cosign the trees of gateways' logs, as long as each begins with the one before
+    Witness(witness::Args),
 }
 
 impl Command {
@@ -121,6 +123,7 @@ impl Command {
             Self::Serve(args) => Box::pin(serve::run(args, context)).await,
             Self::Subscriptions(command) => subscriptions::run(command, context).await,
             Self::VerifyChain(args) => verify_chain::run(args, context).await,
+            Self::Witness(args) => witness::run(args, context).await,
         }
     }
 }

@@ -8,9 +8,7 @@ use url::Url;
 
 use crate::access::Access;
 use crate::ambient::{Clock, Entropy};
-use crate::api::{
-    AccessTokens, BodyBudget, Callers, LogProofs, Rates, Readers, Readiness, Services,
-};
+use crate::api::{AccessTokens, BodyBudget, Callers, Rates, Readers, Readiness, Services};
 use crate::config::Config;
 use crate::deliver::{
     Attempter, Decider, DeliveryContext, DeliverySignal, DeliverySignals, Destinations, Dispatch,
@@ -26,12 +24,14 @@ use crate::gateway::build_error::BuildError;
 use crate::gateway::event_buses::EventBuses;
 use crate::gateway::granting::open_access;
 use crate::gateway::guarding_log::{LogGuard, check_log_is_there, guard};
-use crate::gateway::inward::{contracts, inward, warn_of};
+use crate::gateway::inward::{contracts, inward, warn_of_documents};
 use crate::gateway::machine::Machine;
 use crate::gateway::own_issuer::take_up_issuer;
 use crate::gateway::own_keys::{OwnKeys, take_up_keys};
+use crate::gateway::signing_answers::AnswerSigner;
 use crate::gateway::storing::{open_store, take_over};
 use crate::gateway::unbound_callers::warn_of_unbound_callers;
+use crate::gateway::witnessing::log_proofs;
 use crate::jobs::{JobService, JobServiceParts, Redrives, Replays};
 use crate::keys::{self, DataKey, KeyRing, LogIssuer, PublicKeys, RemoteKeys, VerifyingKeys};
 use crate::subscriptions::Subscriptions;
@@ -48,15 +48,14 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let Machine { clock, entropy, tasks, .. } = machine.clone();
     let metrics = Arc::new(Metrics::new());
     let (catalog, publications, gate) = contracts(&config)?;
-    warn_of("Contract", gate.diagnostics());
-    warn_of("Publication", &catalog.analyse(&publications));
+    warn_of_documents(&gate, &catalog, &publications);
     let egress = Arc::new(Egress::new(config.delivery.egress.clone()));
     let aws = AwsEdges::new(&config, &egress);
     let listener = listen(&config).await?;
     let OpenedLog { store, engine, own, names, log_guard } =
         open_log(&config, &machine, &metrics).await?;
     let (admit, bus) = inward(&config, &machine, (&publications, gate), (&store, &metrics)).await?;
-    let queues = aws.queues(&config, &machine, (&admit, &metrics));
+    let signer = AnswerSigner::open(&config, &store, (&own.ring, &clock));
     let ledger = take_over(&store, (Arc::clone(&clock), &tasks), &metrics).await?;
     let event_buses = aws.event_buses(&config, &machine, &store).await?;
     let access = open_access((&config, &machine), &publications, &store).await?;
@@ -66,7 +65,6 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         event_buses,
         (&store, &ledger, &metrics),
     )?;
-    let exports = exports((&config, &machine), (&egress, &aws), &store)?;
     let replays = job_service(&config, &machine, &out, (&store, &ledger));
     if !config.no_delivery {
         out.subscription_service.resume().await?;
@@ -75,6 +73,10 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     let callers = callers(&config, &store).await;
     let services = Arc::new(Services {
         issuer_aliases: config.issuer_aliases(),
+        exports: exports((&config, &machine), (&egress, &aws), &store)?,
+        queues: aws.queues(&config, &machine, (&admit, &metrics)),
+        log_proofs: log_proofs((&config, &clock), (&egress, &own, &names), (&store, &metrics))
+            .await?,
         pull_service: pull_service(&out, &machine, (&store, &ledger, &metrics)),
         readers: Arc::new(Readers::new(&config.api, Arc::clone(&metrics))),
         access_tokens: AccessTokens::new(Arc::clone(&callers), &*entropy),
@@ -93,18 +95,16 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         delivers: !config.no_delivery,
         tasks: tasks.clone(),
         admit,
-        bus: Arc::new(bus),
-        queues,
+        bus: Arc::new(bus.signing_answers(Arc::clone(&signer))),
+        signer,
         store,
         ring: Arc::clone(&own.ring),
-        log_proofs: LogProofs::new(own.note_key, config.log.proofs, names.began.clone()),
         receipt_keys: out.receipt_keys,
         catalog,
         publications,
         subscription_service: out.subscription_service,
         handshakes: out.handshakes,
         replays: Arc::new(replays),
-        exports,
     });
     Ok(Gateway {
         services,

@@ -103,6 +103,7 @@ impl Gateway {
             () = only(delivers, services.handshakes.run()) => Ok(()),
             () = only(delivers, expire(&services, retention)) => Ok(()),
             () = warn(&services, retention) => Ok(()),
+            () = services.log_proofs.witnesses.run() => Ok(()),
             () = only(delivers, hold(&services, retention)) => Ok(()),
             () = only(delivers, export(&services)) => Ok(()),
             () = watch(&services, signals) => Ok(()),

@@ -8,7 +8,8 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::event::TokenDigest;
-use crate::proof::contract_line;
+use crate::proof::bundle_words::BundleWords;
+use crate::proof::{AcceptedCheck, AcceptedReport, contract_line};
 use crate::seal::evidence::{BundleLine, BundleTrust, Examiner, LONGEST_LINE, OpenedEvent};
 
 /// What a bundle is.
@@ -53,6 +54,8 @@ pub struct BundleReport<'a> {
     pub unvalidated: u64,
     /// The SHA-256 of its bytes, by which the next bundle of a series names it.
     pub sha256: TokenDigest,
+    /// What was found by the answers that a producer has kept, where there are any.
+    pub accepted: Option<AcceptedReport>,
     /// Whether an event with a salted digest was opened.
     is_salted: bool,
 }
@@ -60,6 +63,11 @@ pub struct BundleReport<'a> {
 impl BundleReport<'_> {
     /// What the bundle is: without keys from elsewhere, whoever made it may be anyone.
     pub const fn verdict(&self) -> BundleVerdict {
+        if let Some(accepted) = &self.accepted
+            && !accepted.is_good()
+        {
+            return BundleVerdict::Wrong;
+        }
         match (self.examined.flaw_count, self.examined.trusts_keys()) {
             (0, true) => BundleVerdict::Valid,
             (0, false) => BundleVerdict::Consistent,
@@ -78,10 +86,25 @@ pub fn verify_bundle<'a>(
     bundle: &mut (impl BufRead + ?Sized),
     trust: BundleTrust<'a>,
 ) -> Result<BundleReport<'a>, NoBundle> {
+    verify_bundle_against(bundle, trust, None)
+}
+
+/// As [`verify_bundle`], and holds the bundle against the answers that a producer has kept: what was accepted
+/// in its range and is not in it is missing.
+///
+/// # Errors
+///
+/// As [`verify_bundle`].
+pub fn verify_bundle_against<'a>(
+    bundle: &mut (impl BufRead + ?Sized),
+    trust: BundleTrust<'a>,
+    mut accepted: Option<AcceptedCheck>,
+) -> Result<BundleReport<'a>, NoBundle> {
     let mut report = BundleReport {
         examined: Examiner::new(trust),
         unvalidated: 0,
         sha256: TokenDigest::of(""),
+        accepted: None,
         is_salted: false,
     };
     let mut hash = Sha256::new();
@@ -104,8 +127,11 @@ pub fn verify_bundle<'a>(
             }
             None => {}
         }
-        if report.examined.header().is_none() {
-            break;
+        let Some(header) = report.examined.header() else { break };
+        if let Some(accepted) = &mut accepted
+            && let Some(words) = BundleWords::of(&line, header.tree)
+        {
+            accepted.take_line(&words);
         }
     }
     if !report.examined.is_bundle() {
@@ -116,6 +142,7 @@ pub fn verify_bundle<'a>(
         report.examined.finish();
     }
     report.sha256 = TokenDigest::from_bytes(hash.finalize().into());
+    report.accepted = accepted.map(|accepted| accepted.finish(trust.issuers));
     Ok(report)
 }
 

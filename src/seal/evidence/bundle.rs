@@ -7,7 +7,7 @@ use crate::event::{ChainValue, EventDigest, EventId, SubscriptionId, Timestamp, 
 use crate::keys::{KeyFailure, SigningKey};
 use crate::seal::PlaceClaims;
 use crate::seal::evidence::BUNDLE_TYPE;
-use crate::transparency::{LeafProof, TreeHash, TreeHead};
+use crate::transparency::{LeafProof, LogNote, SignedNote, TreeHash, TreeHead};
 
 /// The bundle before another one of its series.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -90,6 +90,15 @@ pub struct Header {
     pub series: Option<SeriesPlace>,
     /// What the gateway was called before: receipts to these names count.
     pub aliases: Vec<String>,
+}
+
+impl Header {
+    /// Whether a log of this origin is the gateway's: that begins with its name, or with one that it had
+    /// before, since a log keeps the name that it began under.
+    pub(super) fn is_of_log(&self, origin: &str) -> bool {
+        let names = std::iter::once(&self.issuer).chain(&self.aliases);
+        names.into_iter().any(|name| LogNote::origin_of_issuer(name) == origin)
+    }
 }
 
 /// An event of a bundle.
@@ -197,6 +206,12 @@ impl EvidenceBundle {
     /// That the tree of the last place begins with that of the header; before the last place.
     pub fn consistency(&mut self, proof: &[TreeHash]) -> String {
         self.line(&json!({"kind": "consistency", "proof": proof}))
+    }
+
+    /// A checkpoint of the log that witnesses have cosigned, after the last place, and that its tree begins
+    /// with that of the last place, or the other way round.
+    pub fn note(&mut self, note: &SignedNote, proof: &[TreeHash]) -> String {
+        self.line(&json!({"kind": "note", "note": note.to_string(), "proof": proof}))
     }
 
     /// The last line: a signature over all lines before it.

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::event::{ChainValue, EventDigest, EventId, TokenDigest, json};
 use crate::keys::VerifyingKeys;
 use crate::seal::evidence::series;
+use crate::seal::evidence::told_notes::ToldNotes;
 use crate::seal::evidence::trees::ToldTree;
 use crate::seal::evidence::{BundleTrust, Header, LONGEST_LINE};
 use crate::seal::{Opened, PlaceClaims};
@@ -100,6 +101,7 @@ pub struct Examiner<'a> {
     /// The event with the highest id.
     pub(super) newest: Option<EventId>,
     pub(super) tree: ToldTree,
+    pub(super) notes: ToldNotes,
     schemas: BTreeMap<String, Option<Value>>,
     /// The RFC 7638 thumbprints of the gateway's keys as the bundle brings them.
     pub bundled_keys: Vec<String>,
@@ -164,6 +166,7 @@ impl<'a> Examiner<'a> {
             first_place: None,
             newest: None,
             tree: ToldTree::default(),
+            notes: ToldNotes::default(),
             schemas: BTreeMap::new(),
             bundled_keys: Vec::new(),
             bundled_receipt_keys: Vec::new(),
@@ -287,6 +290,7 @@ impl<'a> Examiner<'a> {
                 self.stage = Stage::Closing;
                 self.take_last(text_of(&members, "token")?)?;
             }
+            (Stage::Closing, "note") => self.take_note(&members)?,
             (Stage::Closing, "closing") => {
                 let token = text_of(&members, "token")?;
                 if content != json!({"kind": "closing", "token": token}).to_string().as_bytes() {

@@ -21,10 +21,11 @@ const PLAN: &[(&str, &[&str])] = &[
     ("eventlog", &["event", "ambient", "telemetry", "transparency"]),
     ("identify", &["event", "source", "enrich", "contract", "eventlog"]),
     ("keys", &["event", "ambient", "telemetry", "transparency", "eventlog", "egress"]),
+    ("witness", &["event", "ambient", "telemetry", "transparency", "eventlog", "egress", "keys"]),
     ("access", &["event", "ambient", "telemetry", "eventlog"]),
     ("subscriptions", &["event", "ambient", "telemetry", "route", "eventlog", "keys", "access"]),
     ("seal", &["event", "ambient", "transparency", "keys"]),
-    ("proof", &["event", "contract", "identify", "keys", "seal"]),
+    ("proof", &["event", "transparency", "contract", "identify", "keys", "seal"]),
     (
         "deliver",
         &[
@@ -71,6 +72,7 @@ const PLAN: &[(&str, &[&str])] = &[
             "egress",
             "aws",
             "keys",
+            "witness",
             "access",
             "subscriptions",
             "seal",
