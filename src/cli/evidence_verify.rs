@@ -79,7 +79,9 @@ pub fn run(args: &Args, context: &Context) -> CommandResult {
         return Ok(exit(found.verdict()));
     }
     if accepted.is_some() {
-        return Err(Failure::input(anyhow!("--accepted is held against one bundle: name one")));
+        let problem =
+            anyhow!("--accepted holds one bundle, and there are several: give each by itself");
+        return Err(Failure::input(problem));
     }
     let found: Vec<BundleReport<'_>> =
         args.file.iter().map(|file| judged(file, trust, None)).collect::<Result<_, _>>()?;

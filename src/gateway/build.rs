@@ -65,7 +65,6 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         event_buses,
         (&store, &ledger, &metrics),
     )?;
-    let exports = exports((&config, &machine), (&egress, &aws), &store)?;
     let replays = job_service(&config, &machine, &out, (&store, &ledger));
     if !config.no_delivery {
         out.subscription_service.resume().await?;
@@ -73,9 +72,11 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
     }
     let callers = callers(&config, &store).await;
     let services = Arc::new(Services {
-        queues: aws.queues(&config, &machine, (&admit, &metrics)),
-        log_proofs: log_proofs(&config, (&egress, &own, &names), (&store, &clock, &metrics)).await?,
         issuer_aliases: config.issuer_aliases(),
+        exports: exports((&config, &machine), (&egress, &aws), &store)?,
+        queues: aws.queues(&config, &machine, (&admit, &metrics)),
+        log_proofs: log_proofs(&config, (&egress, &own, &names), (&store, &clock, &metrics))
+            .await?,
         pull_service: pull_service(&out, &machine, (&store, &ledger, &metrics)),
         readers: Arc::new(Readers::new(&config.api, Arc::clone(&metrics))),
         access_tokens: AccessTokens::new(Arc::clone(&callers), &*entropy),
@@ -104,7 +105,6 @@ pub async fn build(config: Config, machine: Machine) -> Result<Gateway, BuildErr
         subscription_service: out.subscription_service,
         handshakes: out.handshakes,
         replays: Arc::new(replays),
-        exports,
     });
     Ok(Gateway {
         services,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::event::{EventId, Timestamp};
 use crate::seal::evidence::examiner::{Checked, parsed, wrong};
-use crate::seal::evidence::{BundleCosignature, BundleTrust, Examiner, Header, WitnessTrust};
+use crate::seal::evidence::{BundleCosignature, BundleTrust, Examiner, Header};
 use crate::transparency::{LogNote, SignedNote, TreeHash, TreeRoot, verify_consistency};
 
 /// A bundle has no more: one for each tree that one of at most 16 witnesses cosigned last.
@@ -38,7 +38,8 @@ impl Examiner<'_> {
         let said: LogNote = note.text.parse().map_err(|_| "`note` is no checkpoint of a log")?;
         if !self.is_own(header, &said.origin) {
             return Err(format!(
-                "the checkpoint is of the log {}, not of this gateway",
+                "the checkpoint is of the log {}, not of this gateway: if it was called so, name it with \
+                 --issuer, or give the log's key",
                 said.origin
             ));
         }
@@ -63,10 +64,11 @@ impl Examiner<'_> {
     }
 
     /// Whether a log is this gateway's: below its name, or below one that it had before. What it was called is
-    /// its own word, so that whoever reads has to name it or to know the log's key.
+    /// its own word, so that whoever believes witnesses has to name it or to know the log's key: an operator
+    /// could have two logs.
     fn is_own(&self, header: &Header, origin: &str) -> bool {
         let is_of = |issuer: &String| LogNote::origin_of_issuer(issuer) == origin;
-        let is_known = self.trust.witnesses.and_then(WitnessTrust::origin) == Some(origin);
+        let is_known = self.trust.witnesses.is_none_or(|trust| trust.origin() == Some(origin));
         is_of(&header.issuer)
             || self.trust.issuers.iter().any(is_of)
             || (is_known && header.aliases.iter().any(is_of))
