@@ -105,7 +105,7 @@ fn report(found: &BundleReport<'_>) -> Value {
         "receipts-without-chain": examiner.receipts_without_chain,
         "events-without-receipt": examiner.events_without_receipt,
         "unvalidated": found.unvalidated, "trusted-keys": examiner.trusts_keys(), "keys": examiner.bundled_keys,
-        "missing-keys": examiner.missing_keys,
+        "missing-keys": examiner.missing_keys, "unknown-members": examiner.unknown_members,
         "bundled-receipt-keys": examiner.bundled_receipt_keys,
         "receipt-keys-problem": examiner.receipt_keys_problem,
         "flaw-count": examiner.flaw_count, "flaws": flaws.collect::<Vec<_>>(),
@@ -157,6 +157,13 @@ fn text(found: &BundleReport<'_>, args: &Args) -> String {
         let missing: Vec<&str> = examiner.missing_keys.iter().map(String::as_str).collect();
         let from = if args.jwks.is_some() { "among the keys of --jwks" } else { "in the bundle" };
         lines.push(format!("missing {from}: {}", missing.join(" ")));
+    }
+    if !examiner.unknown_members.is_empty() {
+        let unknown: Vec<&str> = examiner.unknown_members.iter().map(String::as_str).collect();
+        lines.push(format!(
+            "members that this version does not know, and has held against nothing: {}",
+            unknown.join(" ")
+        ));
     }
     lines.extend(on_receipts(examiner, args));
     let lines: Vec<String> = lines.iter().map(|line| harmless_line(line).into_owned()).collect();

@@ -6,11 +6,13 @@
 
 mod bundle;
 mod chain;
+mod checkpoints;
 mod contract_line;
 mod stored;
 mod trust;
 
 pub use bundle::{BundleReport, BundleVerdict, NoBundle, verify_bundle};
 pub use chain::{ChainReport, CheckpointProblem, verify_chain};
+pub use checkpoints::CheckpointConflict;
 pub use stored::{StoredTokens, UnusableToken};
 pub use trust::ChainTrust;
